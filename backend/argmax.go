@@ -1,0 +1,27 @@
+package backend
+
+// Argmax is the index of the largest element of each vector, the lowest one
+// where several are equal. NaN is never the largest; a vector without a number
+// above −∞ gives 0.
+type Argmax struct {
+	Dst Tensor // [..., 1] i32
+	X   Tensor // [..., n] f32
+}
+
+func (*Argmax) Name() string { return "argmax" }
+
+func (o *Argmax) Operands(yield func(string, *Tensor, Access)) {
+	yield("dst", &o.Dst, Write)
+	yield("x", &o.X, Read)
+}
+
+func (o *Argmax) Check() error {
+	dst := o.X.Shape
+	dst[3] = 1
+	return first(
+		wantDType("dst", o.Dst, I32),
+		wantDType("x", o.X, F32),
+		wantShape("dst", o.Dst, dst[:]...),
+		wantRows("x", o.X),
+	)
+}

@@ -1,0 +1,59 @@
+package backend
+
+import "fmt"
+
+// Embedding looks up a vector for each id, and adds to it the vector of the
+// position at which the id stands:
+//
+//	dst[b,t] = tokens[ids[b,t]] + positions[at[b]+t]
+//
+// Without Positions and At it only picks rows. An id or a position outside of
+// its table makes that row of dst NaN.
+type Embedding struct {
+	Dst       Tensor // [batch, time, width] f32
+	Tokens    Tensor // [vocab, width] f32 or f16
+	Positions Tensor // [context, width] f32 or f16; may be absent
+	IDs       Tensor // [batch, time] i32
+	At        Tensor // [batch] i32: the position of ids[b,0]; absent with Positions
+}
+
+func (*Embedding) Name() string { return "embedding" }
+
+func (o *Embedding) Operands(yield func(string, *Tensor, Access)) {
+	yield("dst", &o.Dst, Write)
+	yield("tokens", &o.Tokens, Read)
+	if !o.Positions.Absent() {
+		yield("positions", &o.Positions, Read)
+	}
+	yield("ids", &o.IDs, Read)
+	if !o.At.Absent() {
+		yield("at", &o.At, Read)
+	}
+}
+
+func (o *Embedding) Check() error {
+	batch, time, width := o.Dst.Dim(-3), o.Dst.Dim(-2), o.Dst.Dim(-1)
+	err := first(
+		wantDType("dst", o.Dst, F32),
+		wantDType("tokens", o.Tokens, F32, F16),
+		wantDType("ids", o.IDs, I32),
+		wantShape("dst", o.Dst, batch, time, width),
+		wantShape("tokens", o.Tokens, o.Tokens.Dim(-2), width),
+		wantShape("ids", o.IDs, batch, time),
+		wantRows("dst", o.Dst),
+		wantRows("tokens", o.Tokens),
+	)
+	if err != nil || (o.Positions.Absent() && o.At.Absent()) {
+		return err
+	}
+	if o.Positions.Absent() != o.At.Absent() {
+		return fmt.Errorf("positions and at go together: positions is %v, at is %v", o.Positions, o.At)
+	}
+	return first(
+		wantDType("positions", o.Positions, F32, F16),
+		wantDType("at", o.At, I32),
+		wantShape("positions", o.Positions, o.Positions.Dim(-2), width),
+		wantShape("at", o.At, batch),
+		wantRows("positions", o.Positions),
+	)
+}

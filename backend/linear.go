@@ -1,0 +1,54 @@
+package backend
+
+import "fmt"
+
+// Linear multiplies each vector of x by a matrix and adds a bias:
+//
+//	dst = x · wᵀ + bias
+//
+// The matrix may lie in memory in either orientation: row by row as [out, in],
+// or as the Transpose of a tensor that is stored as [in, out].
+type Linear struct {
+	Dst  Tensor // [..., out] f32
+	X    Tensor // [..., in] f32
+	W    Tensor // [out, in] f32 or f16
+	Bias Tensor // [out] f32; may be absent
+}
+
+func (*Linear) Name() string { return "linear" }
+
+func (o *Linear) Operands(yield func(string, *Tensor, Access)) {
+	yield("dst", &o.Dst, Write)
+	yield("x", &o.X, Read)
+	yield("w", &o.W, Read)
+	if !o.Bias.Absent() {
+		yield("bias", &o.Bias, Read)
+	}
+}
+
+func (o *Linear) Check() error {
+	out, in := o.W.Dim(-2), o.W.Dim(-1)
+	dst := o.X.Shape
+	dst[3] = out
+	err := first(
+		wantDType("dst", o.Dst, F32),
+		wantDType("x", o.X, F32),
+		wantDType("w", o.W, F32, F16),
+		wantShape("w", o.W, out, in),
+		wantShape("x", o.X, o.X.Dim(0), o.X.Dim(1), o.X.Dim(2), in),
+		wantShape("dst", o.Dst, dst[:]...),
+		wantRows("dst", o.Dst),
+		wantRows("x", o.X),
+	)
+	if err == nil && wantRows("w", o.W) != nil && wantRows("w", o.W.Transpose()) != nil {
+		err = fmt.Errorf("w has strides %v, expected 1 along one of its two axes", o.W.Strides[2:])
+	}
+	if err != nil || o.Bias.Absent() {
+		return err
+	}
+	return first(
+		wantDType("bias", o.Bias, F32),
+		wantShape("bias", o.Bias, out),
+		wantRows("bias", o.Bias),
+	)
+}

@@ -1,0 +1,33 @@
+package backend
+
+// LinearGELU is GELU(Linear): the activation is applied while the sums are
+// still at hand.
+type LinearGELU struct {
+	Dst  Tensor // [..., out] f32
+	X    Tensor // [..., in] f32
+	W    Tensor // [out, in] f32 or f16
+	Bias Tensor // [out] f32; may be absent
+	Sum  Tensor // [..., out] f32, scratch: what Linear gives
+}
+
+func (*LinearGELU) Name() string { return "linear_gelu" }
+
+func (o *LinearGELU) linear() *Linear { return &Linear{o.Sum, o.X, o.W, o.Bias} }
+
+func (o *LinearGELU) Operands(yield func(string, *Tensor, Access)) {
+	yield("dst", &o.Dst, Write)
+	yield("x", &o.X, Read)
+	yield("w", &o.W, Read)
+	if !o.Bias.Absent() {
+		yield("bias", &o.Bias, Read)
+	}
+	yield("sum", &o.Sum, Scratch)
+}
+
+func (o *LinearGELU) Check() error {
+	return first(o.linear().Check(), (&GELU{o.Dst, o.Sum}).Check())
+}
+
+func (o *LinearGELU) Lower() []Op {
+	return []Op{o.linear(), &GELU{o.Dst, o.Sum}}
+}

@@ -1,0 +1,61 @@
+package backend
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Prepare checks every op and replaces those that b does not support by what
+// they lower to. A backend's Run and Record take nothing else.
+func Prepare(b Backend, ops ...Op) ([]Op, error) {
+	out := make([]Op, 0, len(ops))
+	for i, op := range ops {
+		if op == nil {
+			return nil, &OpError{i, "nil", fmt.Errorf("an op is missing")}
+		}
+		if err := Check(op); err != nil {
+			return nil, &OpError{i, op.Name(), err}
+		}
+		var err error
+		if out, err = lower(b, op, out); err != nil {
+			return nil, &OpError{i, op.Name(), err}
+		}
+	}
+	return out, nil
+}
+
+func lower(b Backend, op Op, out []Op) ([]Op, error) {
+	if b.Supports(op) {
+		return append(out, op), nil
+	}
+	l, ok := op.(Lowerer)
+	if !ok {
+		return nil, fmt.Errorf("%s does not support it for %s", b.Name(), signature(op))
+	}
+	for _, simpler := range l.Lower() {
+		if err := Check(simpler); err != nil {
+			return nil, fmt.Errorf("lowered to %s: %w", simpler.Name(), err)
+		}
+		var err error
+		if out, err = lower(b, simpler, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// signature lists an op's operands: "dst f32[2 3], x f32[2 5], …".
+func signature(op Op) string {
+	var s []string
+	op.Operands(func(name string, t *Tensor, _ Access) { s = append(s, name+" "+t.String()) })
+	return strings.Join(s, ", ")
+}
+
+// Run prepares ops and runs them once.
+func Run(b Backend, ops ...Op) error {
+	ops, err := Prepare(b, ops...)
+	if err != nil {
+		return err
+	}
+	return b.Run(ops...)
+}

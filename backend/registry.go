@@ -1,0 +1,177 @@
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Device is a piece of hardware that a registered backend can open.
+type Device struct {
+	Backend string // the name it is registered under: "cpu", "vulkan"
+	Index   int    // among the devices of that backend
+	Name    string // as the driver tells it
+	Kind    Kind
+	UUID    string // 32 hexadecimal digits where the driver tells one, else empty
+	Driver  string // name and version of the driver or library that serves it
+	Memory  int64  // bytes on the device, 0 if unknown
+	Open    func() (Backend, error)
+}
+
+// Spec names the device as [Open] takes it: "vulkan:0".
+func (d Device) Spec() string { return fmt.Sprintf("%s:%d", d.Backend, d.Index) }
+
+// Kind tells what a device is, best first.
+type Kind uint8
+
+const (
+	Discrete   Kind = iota // a GPU with its own memory
+	Integrated             // a GPU that shares memory with the host
+	Virtual                // a GPU passed through to a virtual machine
+	Host                   // the CPU through its own backend
+	Software               // a GPU driver that computes on the CPU
+)
+
+func (k Kind) String() string {
+	return [...]string{"discrete GPU", "integrated GPU", "virtual GPU", "CPU", "software driver"}[k]
+}
+
+var registry struct {
+	sync.Mutex
+	names []string
+	list  map[string]func() ([]Device, error)
+}
+
+// Register makes a backend known under a name. list returns its devices, best
+// first; where there are none, an error that says why and what to do.
+func Register(name string, list func() ([]Device, error)) {
+	registry.Lock()
+	defer registry.Unlock()
+	if registry.list == nil {
+		registry.list = map[string]func() ([]Device, error){}
+	}
+	if registry.list[name] != nil {
+		panic("backend: Register called twice for " + name)
+	}
+	registry.list[name] = list
+	registry.names = append(registry.names, name)
+	slices.Sort(registry.names)
+}
+
+// Names are the names of the registered backends.
+func Names() []string {
+	registry.Lock()
+	defer registry.Unlock()
+	return slices.Clone(registry.names)
+}
+
+// Devices lists the devices of one backend, best first.
+func Devices(name string) ([]Device, error) {
+	registry.Lock()
+	list := registry.list[name]
+	registry.Unlock()
+	if list == nil {
+		return nil, fmt.Errorf("unknown backend %q: expected one of %s, auto", name, strings.Join(Names(), ", "))
+	}
+	devices, err := list()
+	if err != nil {
+		return nil, fmt.Errorf("backend %s: %w", name, err)
+	}
+	if len(devices) == 0 {
+		return nil, fmt.Errorf("backend %s: it has no device", name)
+	}
+	return devices, nil
+}
+
+// Find looks a device up and tells in a few words why it is the one. A spec is
+// a backend ("vulkan": its best device), a backend with an index, a UUID or
+// part of a device's name ("vulkan:1", "vulkan:radeon"), or "auto": the best
+// GPU that is real hardware, else the CPU.
+func Find(spec string) (d Device, why string, err error) {
+	name, which, narrowed := strings.Cut(spec, ":")
+	if name == "auto" {
+		if narrowed {
+			return Device{}, "", fmt.Errorf("%q: a device goes with a named backend, such as vulkan:%s", spec, which)
+		}
+		return findAuto()
+	}
+	devices, err := Devices(name)
+	if err != nil {
+		return Device{}, "", err
+	}
+	if !narrowed {
+		if devices[0].Kind == Software {
+			return devices[0], "the only kind there is: no GPU was found, so this will be slow", nil
+		}
+		return devices[0], fmt.Sprintf("the best of %d", len(devices)), nil
+	}
+	return findNamed(name, which, devices)
+}
+
+func findAuto() (Device, string, error) {
+	var all []Device
+	var errs []error
+	for _, name := range Names() {
+		devices, err := Devices(name)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		all = append(all, devices...)
+	}
+	all = slices.DeleteFunc(all, func(d Device) bool { return d.Kind == Software })
+	if len(all) == 0 {
+		return Device{}, "", fmt.Errorf("no device found: %w", errors.Join(errs...))
+	}
+	slices.SortStableFunc(all, func(a, b Device) int { return int(a.Kind) - int(b.Kind) })
+	if all[0].Kind == Host {
+		return all[0], "no GPU was found", nil
+	}
+	return all[0], "the best GPU", nil
+}
+
+func findNamed(backend, which string, devices []Device) (Device, string, error) {
+	var have []string
+	for _, d := range devices {
+		have = append(have, fmt.Sprintf("%d (%s)", d.Index, d.Name))
+	}
+	wrong := func(what string) (Device, string, error) {
+		return Device{}, "", fmt.Errorf("backend %s has %s %q: it has %s", backend, what, which, strings.Join(have, ", "))
+	}
+	if i, err := strconv.Atoi(which); err == nil {
+		for _, d := range devices {
+			if d.Index == i {
+				return d, "asked for by index", nil
+			}
+		}
+		return wrong("no device")
+	}
+	var found []Device
+	want := strings.ToLower(which)
+	for _, d := range devices {
+		if d.UUID != "" && strings.ReplaceAll(want, "-", "") == d.UUID {
+			return d, "asked for by UUID", nil
+		}
+		if want != "" && strings.Contains(strings.ToLower(d.Name), want) {
+			found = append(found, d)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return wrong("no device")
+	case 1:
+		return found[0], "asked for by name", nil
+	}
+	return wrong("several devices named like")
+}
+
+// Open opens the device that [Find] finds for spec.
+func Open(spec string) (Backend, error) {
+	d, _, err := Find(spec)
+	if err != nil {
+		return nil, err
+	}
+	return d.Open()
+}

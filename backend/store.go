@@ -1,0 +1,35 @@
+package backend
+
+// Store writes vectors into a cache, each sequence at its own position:
+//
+//	dst[b, at[b]+t] = x[b,t]
+//
+// Other rows of dst keep their contents; rows that would fall outside of it
+// are dropped. It converts f32 to f16 where dst is f16.
+type Store struct {
+	Dst Tensor // [batch, context, width] f32 or f16
+	X   Tensor // [batch, time, width] f32
+	At  Tensor // [batch] i32: the row of x[b,0]
+}
+
+func (*Store) Name() string { return "store" }
+
+func (o *Store) Operands(yield func(string, *Tensor, Access)) {
+	yield("dst", &o.Dst, Update)
+	yield("x", &o.X, Read)
+	yield("at", &o.At, Read)
+}
+
+func (o *Store) Check() error {
+	batch, width := o.X.Dim(-3), o.X.Dim(-1)
+	return first(
+		wantDType("dst", o.Dst, F32, F16),
+		wantDType("x", o.X, F32),
+		wantDType("at", o.At, I32),
+		wantShape("x", o.X, batch, o.X.Dim(-2), width),
+		wantShape("dst", o.Dst, batch, o.Dst.Dim(-2), width),
+		wantShape("at", o.At, batch),
+		wantRows("dst", o.Dst),
+		wantRows("x", o.X),
+	)
+}

@@ -1,0 +1,205 @@
+package backend
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+)
+
+// Tensor is a typed, strided window on a Buffer; copying it copies no data.
+// The zero Tensor stands for an optional operand that is absent.
+//
+// Shapes are aligned to the right: a vector of n is [1 1 1 n], a matrix
+// [1 1 rows columns], and Dim(-1) is always the axis whose elements are
+// neighbours in a contiguous tensor.
+type Tensor struct {
+	Buf     Buffer
+	DType   DType
+	Offset  int    // of the first element, in elements
+	Shape   [4]int // outermost first; unused leading axes are 1
+	Strides [4]int // in elements
+}
+
+// Of returns a contiguous tensor over buf, beginning offset elements into it.
+func Of(buf Buffer, d DType, offset int, dims ...int) Tensor {
+	t := Tensor{Buf: buf, DType: d, Offset: offset, Shape: [4]int{1, 1, 1, 1}}
+	copy(t.Shape[4-len(dims):], dims)
+	n := 1
+	for i := 3; i >= 0; i-- {
+		t.Strides[i] = n
+		n *= t.Shape[i]
+	}
+	return t
+}
+
+// New allocates a contiguous, zeroed tensor.
+func New(b Backend, d DType, dims ...int) (Tensor, error) {
+	t := Of(nil, d, 0, dims...)
+	size, err := t.sizeBytes()
+	if err != nil {
+		return Tensor{}, err
+	}
+	buf, err := b.Alloc(size)
+	if err != nil {
+		return Tensor{}, fmt.Errorf("allocating %v: %w", t, err)
+	}
+	t.Buf = buf
+	return t, nil
+}
+
+// Absent reports whether t is the zero Tensor, an optional operand not given.
+func (t Tensor) Absent() bool { return t.DType == None }
+
+// Dim is the length of axis i; negative i count from the last axis.
+func (t Tensor) Dim(i int) int { return t.Shape[(i+4)%4] }
+
+// Stride is the distance of neighbours along axis i, in elements; negative i
+// count from the last axis.
+func (t Tensor) Stride(i int) int { return t.Strides[(i+4)%4] }
+
+// Len is the number of elements.
+func (t Tensor) Len() int { return t.Shape[0] * t.Shape[1] * t.Shape[2] * t.Shape[3] }
+
+// Rows is the number of vectors along the last axis.
+func (t Tensor) Rows() int { return t.Shape[0] * t.Shape[1] * t.Shape[2] }
+
+// Slice is the window [from, to) of axis i; negative i count from the last axis.
+func (t Tensor) Slice(i, from, to int) Tensor {
+	i = (i + 4) % 4
+	t.Offset += from * t.Strides[i]
+	t.Shape[i] = to - from
+	return t
+}
+
+// Transpose swaps the last two axes without moving data.
+func (t Tensor) Transpose() Tensor {
+	t.Shape[2], t.Shape[3] = t.Shape[3], t.Shape[2]
+	t.Strides[2], t.Strides[3] = t.Strides[3], t.Strides[2]
+	return t
+}
+
+// Reshape gives a contiguous tensor another shape of as many elements.
+func (t Tensor) Reshape(dims ...int) Tensor {
+	return Of(t.Buf, t.DType, t.Offset, dims...)
+}
+
+// Contiguous reports whether the elements follow one another in row-major order.
+func (t Tensor) Contiguous() bool {
+	n := 1
+	for i := 3; i >= 0; i-- {
+		if t.Shape[i] != 1 && t.Strides[i] != n {
+			return false
+		}
+		n *= t.Shape[i]
+	}
+	return true
+}
+
+// RowStride is the distance between consecutive rows, in elements, where one
+// stride serves all of them; ok is false where the outer axes do not line up.
+func (t Tensor) RowStride() (stride int, ok bool) {
+	stride, span := 0, 0 // span: what the next outer axis must advance by
+	for i := 2; i >= 0; i-- {
+		switch {
+		case t.Shape[i] == 1:
+			continue
+		case span == 0:
+			stride = t.Strides[i]
+		case t.Strides[i] != span:
+			return 0, false
+		}
+		span = t.Strides[i] * t.Shape[i]
+	}
+	if span == 0 { // a single row
+		stride = t.Shape[3]
+	}
+	return stride, true
+}
+
+// Row is the offset of row r, in elements: r counts the vectors along the last
+// axis in row-major order.
+func (t Tensor) Row(r int) int {
+	i2 := r % t.Shape[2]
+	r /= t.Shape[2]
+	return t.Offset + r/t.Shape[1]*t.Strides[0] + r%t.Shape[1]*t.Strides[1] + i2*t.Strides[2]
+}
+
+// Span is the range of bytes of the Buffer in which the elements lie.
+func (t Tensor) Span() (from, to int) {
+	last := t.Offset
+	for i := range t.Shape {
+		last += (t.Shape[i] - 1) * t.Strides[i]
+	}
+	block := t.DType.BlockLen()
+	return t.DType.Bytes(t.Offset), t.DType.Bytes(last/block*block + block)
+}
+
+// Size is the number of bytes that the elements take, gaps left out.
+func (t Tensor) Size() int { return t.DType.Bytes(t.Len()) }
+
+// String is the dtype and the shape, for example "f32[2 17 64]".
+func (t Tensor) String() string {
+	if t.Absent() {
+		return "absent"
+	}
+	return t.DType.String() + shapeString(t.Shape)
+}
+
+func shapeString(s [4]int) string {
+	i := 0
+	for i < 3 && s[i] == 1 {
+		i++
+	}
+	return "[" + strings.Trim(fmt.Sprint(s[i:]), "[]") + "]"
+}
+
+// sizeBytes is Size with every overflow and bad length caught.
+func (t Tensor) sizeBytes() (int, error) {
+	if !t.DType.Valid() {
+		return 0, fmt.Errorf("%v is not a dtype of a tensor", t.DType)
+	}
+	n := uint64(1)
+	for _, d := range t.Shape {
+		hi, lo := bits.Mul64(n, uint64(d))
+		if d < 1 || hi != 0 || lo > 1<<56 {
+			return 0, fmt.Errorf("shape %v: every axis must be at least 1 and the product fit in memory", shapeString(t.Shape))
+		}
+		n = lo
+	}
+	if t.Shape[3]%t.DType.BlockLen() != 0 {
+		return 0, fmt.Errorf("%v: the last axis must be a multiple of %d", t, t.DType.BlockLen())
+	}
+	return t.DType.Bytes(int(n)), nil
+}
+
+// check reports a tensor that is not wholly inside its buffer.
+func (t Tensor) check() error {
+	if t.Buf == nil {
+		return fmt.Errorf("%v has no buffer", t)
+	}
+	if _, err := t.sizeBytes(); err != nil {
+		return err
+	}
+	last := uint64(t.Offset)
+	for i, d := range t.Shape {
+		hi, lo := bits.Mul64(uint64(d-1), uint64(t.Strides[i]))
+		if last += lo; t.Offset < 0 || t.Strides[i] < 0 || hi != 0 || lo > 1<<56 || last > 1<<56 {
+			return fmt.Errorf("%v: offset %d and strides %v must not be negative nor reach past memory", t, t.Offset, t.Strides)
+		}
+	}
+	if _, to := t.Span(); to > t.Buf.Size() {
+		return fmt.Errorf("%v at offset %d with strides %v ends at byte %d of a buffer of %d",
+			t, t.Offset, t.Strides, to, t.Buf.Size())
+	}
+	return nil
+}
+
+// overlaps reports whether a and b may share bytes.
+func (t Tensor) overlaps(o Tensor) bool {
+	if t.Buf != o.Buf {
+		return false
+	}
+	from, to := t.Span()
+	oFrom, oTo := o.Span()
+	return from < oTo && oFrom < to
+}
