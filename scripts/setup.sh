@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# setup.sh GROUP installs what a make target needs on Debian or Ubuntu, and elsewhere says what to install.
+#
+#   run    build the commands and run them on the CPU or through Vulkan
+#   code   run, and recompile the shaders
+#   test   code, and the drivers, layers and libraries that the tests hold Caldera against
+#
+# A thing counts as there when it works, not when a package of its name is installed; where all is there, nothing is
+# asked of the network. To add one: a line `need` in its group below.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo "setup: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+# Tests of what is there. Distributions put libraries and manifests in different places, the loaders' own are asked.
+program() { command -v "$1" >/dev/null; }
+library() { [[ $(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null) == *"$1 "* ]]; }
+manifest() { # manifest FOLDER PATTERN: does the Vulkan loader find such a file?
+  local dir
+  for dir in /etc/vulkan /usr/local/etc/vulkan /usr/local/share/vulkan /usr/share/vulkan "${XDG_DATA_HOME:-${HOME:-}/.local/share}/vulkan"; do
+    compgen -G "$dir/$1/$2" >/dev/null && return
+  done
+  return 1
+}
+compiles() { printf '#include <stdlib.h>\n' | gcc -E - >/dev/null 2>&1; }
+
+missing=() # packages
+# need PACKAGE WHY TEST…
+need() {
+  local package=$1 why=$2
+  shift 2
+  if "$@"; then return; fi
+  say "$package is missing: $why"
+  missing+=("$package")
+}
+
+needs_run() {
+  need gcc "compiles the Vulkan binding (cgo)" program gcc
+  need libc6-dev "C headers for gcc" compiles
+  need libvulkan1 "the Vulkan loader, opened at run time" library libvulkan.so.1
+  # A driver of the graphics card's maker will do; Mesa's package has those for AMD and Intel, and one for the CPU.
+  need mesa-vulkan-drivers "Vulkan drivers" manifest icd.d '*.json'
+}
+needs_code() {
+  needs_run
+  need glslc "compiles the shaders to SPIR-V" program glslc
+  need spirv-tools "validates SPIR-V" program spirv-val
+}
+needs_test() {
+  needs_code
+  if [[ ! " ${missing[*]-} " == *" mesa-vulkan-drivers "* ]]; then
+    need mesa-vulkan-drivers "lavapipe, the Vulkan driver on the CPU that the tests run on" manifest icd.d 'lvp_icd*.json'
+  fi
+  need vulkan-validationlayers "reports wrong use of Vulkan; a message fails the tests" manifest explicit_layer.d 'VkLayer_khronos_validation.json'
+  need spirv-cross "translates the shaders to Metal, as on a Mac" program spirv-cross
+  need libopenblas0-pthread "the BLAS that the CPU backend finds at run time" library libopenblas.so.0
+}
+
+check_go() {
+  local want have
+  program go || die "Go is missing: install Go $(sed -n 's/^go //p' go.mod) or newer from go.dev/dl and put its bin directory on PATH"
+  want=$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' go.mod)
+  # Asked in the module, a Go from 1.21 on that is too old fetches the right one, unless it is told not to.
+  have=$(go env GOVERSION 2>&1) || die "this Go cannot build the module, which needs Go $want or newer (go.dev/dl): $have"
+  have=${have#go}
+  [ "$(printf '%s\n' "$want" "$have" | sort -V | head -1)" = "$want" ] ||
+    die "Go $have is too old, Go $want or newer is needed: install it from go.dev/dl and put its bin directory on PATH"
+}
+
+install() {
+  local root=() package absent=()
+  if ! program apt-get; then
+    die "this system has no apt: install what Debian calls ${missing[*]}, and run this again"
+  fi
+  if [ "$(id -u)" != 0 ]; then
+    program sudo || die "not root, and there is no sudo; as root: apt-get install ${missing[*]}"
+    root=(sudo)
+    [ -t 0 ] || root=(sudo -n) # nobody there to type a password
+  fi
+  local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=2)
+
+  say "installing with apt: ${missing[*]}"
+  "${apt[@]}" update >&2 || die "apt-get update failed: is the machine on the network, and may this user install packages? (messages above)"
+  for package in "${missing[@]}"; do
+    [ -n "$(apt-cache show --no-all-versions "$package" 2>/dev/null)" ] || absent+=("$package")
+  done
+  if [ ${#absent[@]} -gt 0 ]; then
+    [[ " ${absent[*]} " != *" glslc "* ]] ||
+      say "glslc: Debian has it from 12 on and Ubuntu from 24.04 on; the Vulkan SDK has it too (put it on PATH)"
+    die "apt offers no ${absent[*]} here (on Ubuntu: is the component universe on?)"
+  fi
+  "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >&2 || die "apt-get install ${missing[*]} failed (messages above)"
+}
+
+group=${1-}
+case $group in
+  run | code | test) ;;
+  *) say "usage: scripts/setup.sh run|code|test"; exit 2 ;;
+esac
+
+check_go
+case $(uname -s) in
+  Linux)
+    "needs_$group"
+    if [ ${#missing[@]} -gt 0 ]; then
+      install
+      missing=()
+      "needs_$group"
+      [ ${#missing[@]} -eq 0 ] || die "apt installed everything, and still this is not found: ${missing[*]}"
+      say "all there"
+    fi
+    ;;
+  Darwin)
+    program cc || die "the C compiler is missing: xcode-select --install"
+    [ "$group" = run ] || for name in glslc spirv-val spirv-cross; do
+      program "$name" || die "$name is missing: brew install shaderc spirv-tools spirv-cross"
+    done
+    [ "$group" != test ] || die "the tests need Mesa's lavapipe, which is for Linux: run them in a container, or single packages with go test"
+    ;;
+  *) die "Linux and macOS are known here, not $(uname -s): 'go build ./cmd/...' needs Go and a C compiler, or CGO_ENABLED=0 for the CPU backend alone" ;;
+esac
+[ "$group" != test ] || scripts/swiftshader.sh >/dev/null
