@@ -1,0 +1,67 @@
+# Every task a person needs. `make` alone lists them; what each needs from the system, scripts/setup.sh installs first.
+
+PROMPT ?= It is a truth universally acknowledged
+N      ?= 60
+# More flags for make run and make bench: make run ARGS="--backend=vulkan --verbose"
+ARGS   ?=
+# Which packages the tests run on: make test PKG=./backend/cpu
+PKG    ?= ./...
+# How long make test-long fuzzes each target.
+FUZZ   ?= 30s
+
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Names the Vulkan drivers to test on, and makes a missing one fail the tests.
+ENV = env=$$(scripts/testenv.sh) && eval "$$env" &&
+# In CI every test runs; elsewhere one whose inputs are unchanged may answer from Go's cache.
+COUNT = $(if $(CI),-count=1)
+
+.PHONY: help
+help: ## list these tasks
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+.PHONY: run
+run: setup-run bin/generate ## write text with the embedded model (PROMPT=… N=… ARGS=…)
+	bin/generate -p "$(PROMPT)" -n $(N) $(ARGS)
+
+.PHONY: test
+test: setup-test lint ## everything that must hold before a change goes in
+	$(ENV) go test $(COUNT) -timeout 20m $(PKG)
+
+.PHONY: test-race
+test-race: setup-test ## the tests under the race detector
+	$(ENV) go test $(COUNT) -race -timeout 60m $(PKG)
+
+.PHONY: test-long
+test-long: setup-test ## the tests twice in random order, then each fuzz target for FUZZ=30s
+	$(ENV) go test -count=2 -shuffle=on -timeout 60m $(PKG)
+	$(ENV) scripts/fuzz.sh $(FUZZ) $(PKG)
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, and the build with and without cgo
+	@files=$$(gofmt -l .) && if [ -n "$$files" ]; then echo "run gofmt -w on:" $$files; exit 1; fi
+	go build ./...
+	CGO_ENABLED=0 go build ./...
+	go vet ./...
+	$(STATICCHECK) ./...
+
+.PHONY: bench
+bench: setup-run bin/bench ## speed of this machine, CPU and Vulkan (ARGS=…)
+	bin/bench $(ARGS)
+
+.PHONY: generate-code
+generate-code: setup-code ## recompile the shaders, and whatever else is generated
+	go generate ./...
+
+.PHONY: clean
+clean: ## remove what was built and measured here
+	rm -rf bin
+	find . -path ./.git -prune -o -type f '(' -name '*.test' -o -name '*.prof' -o -name 'coverage.*' ')' -exec rm -f {} +
+
+.PHONY: setup-run setup-code setup-test
+setup-run setup-code setup-test: setup-%:
+	@scripts/setup.sh $*
+
+# go build knows what is up to date.
+.PHONY: bin/generate bin/bench
+bin/generate bin/bench: bin/%:
+	go build -o $@ ./cmd/$*
