@@ -1,0 +1,126 @@
+package safetensors
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Write writes tensors and metadata (which may be nil) to a safetensors file at
+// path. A reader of path sees the old file or the whole new one: the data go to
+// a temporary file beside it, are synced, and take the name at the end.
+//
+// The largest elements come first and the header is padded to 8 bytes, so that
+// every tensor of the file is aligned; among equals the order is that of names.
+func Write(path string, tensors []Tensor, metadata map[string]string) (err error) {
+	temporary := fmt.Sprintf("%s.%016x.tmp", path, rand.Uint64())
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temporary))
+		}
+	}()
+	err = encode(file, path, tensors, metadata)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return err
+	}
+	// The new name survives a power failure once its directory is synced, where
+	// the system can do that; the file is whole either way.
+	if dir, err := os.Open(filepath.Dir(path)); err == nil {
+		dir.Sync()
+		dir.Close()
+	}
+	return nil
+}
+
+// encode writes a safetensors file to w; path stands for it in errors.
+func encode(w io.Writer, path string, tensors []Tensor, metadata map[string]string) error {
+	tensors = slices.Clone(tensors)
+	slices.SortFunc(tensors, func(a, b Tensor) int {
+		return cmp.Or(cmp.Compare(b.DType.Bits(), a.DType.Bits()), cmp.Compare(a.Name, b.Name))
+	})
+	header, err := headerFor(path, tensors, metadata)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(header); err != nil {
+		return err
+	}
+	for _, t := range tensors {
+		if _, err := w.Write(t.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// headerFor makes the length and the header of a file that holds tensors in that
+// order, and holds them to the rules that the reader enforces.
+func headerFor(path string, tensors []Tensor, metadata map[string]string) ([]byte, error) {
+	type entry struct {
+		DType   DType  `json:"dtype"`
+		Shape   []int  `json:"shape"`
+		Offsets [2]int `json:"data_offsets"`
+	}
+	if len(tensors) > maxTensors {
+		return nil, &FormatError{File: path, Problem: "too many tensors", Found: fmt.Sprint(len(tensors)), Expected: fmt.Sprintf("at most %d", maxTensors)}
+	}
+	header := make(map[string]any, len(tensors)+1)
+	if len(metadata) > 0 {
+		header[metadataKey] = metadata
+	}
+	end := 0
+	for _, t := range tensors {
+		bad := func(problem string) error {
+			return &FormatError{File: path, Tensor: t.Name, Problem: problem}
+		}
+		if err := checkName(t.Name); err != nil {
+			return nil, bad(err.Error())
+		}
+		if _, twice := header[t.Name]; twice || t.Name == metadataKey {
+			return nil, bad("name taken")
+		}
+		if t.DType.Bits() == 0 {
+			return nil, bad(fmt.Sprintf("unknown dtype: found %q, expected %s", t.DType, known()))
+		}
+		if len(t.Shape) > maxRank {
+			return nil, bad(fmt.Sprintf("found %d dimensions, expected at most %d", len(t.Shape), maxRank))
+		}
+		size, err := byteSize(t.DType, t.Shape)
+		if err != nil {
+			return nil, bad("bad shape: found " + err.Error())
+		}
+		if size != len(t.Data) {
+			return nil, bad(fmt.Sprintf("found %d bytes, expected %d for %s %v", len(t.Data), size, t.DType, t.Shape))
+		}
+		// append, so that a scalar's shape is written [] and not null
+		header[t.Name] = entry{t.DType, append([]int{}, t.Shape...), [2]int{end, end + size}}
+		end += size
+	}
+	text, err := json.Marshal(header) // which sorts the keys, so equal tensors make equal files
+	if err != nil {
+		return nil, err
+	}
+	text = append(text, bytes.Repeat([]byte{' '}, (8-len(text)%8)%8)...)
+	if len(text) > maxHeader {
+		return nil, &FormatError{File: path, Problem: "header too long", Found: fmt.Sprintf("%d bytes", len(text)), Expected: fmt.Sprintf("at most %d", maxHeader)}
+	}
+	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), nil
+}
