@@ -55,7 +55,7 @@ generate-code: setup-code ## recompile the shaders, and whatever else is generat
 .PHONY: clean
 clean: ## remove what was built and measured here
 	rm -rf bin
-	find . -path ./.git -prune -o -type f '(' -name '*.test' -o -name '*.prof' -o -name 'coverage.*' ')' -exec rm -f {} +
+	find . -path ./.git -prune -o -type f '(' -name '*.test' -o -name '*.prof' -o -name 'coverage.out' ')' -exec rm -f {} +
 
 .PHONY: setup-run setup-code setup-test
 setup-run setup-code setup-test: setup-%:

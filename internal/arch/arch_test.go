@@ -1,0 +1,87 @@
+package arch_test
+
+import (
+	"testing"
+
+	"caldera/internal/arch"
+)
+
+// module is this module's directory, seen from here.
+const module = "../.."
+
+// Arrows go one way: cmd → gpt → nn → backend ← backend/cpu, backend/vulkan → shaders; conformance → backend.
+var rules = []arch.Rule{{
+	From:  []string{"gpt/...", "nn/..."},
+	Never: []string{"backend/cpu/...", "backend/vulkan/...", "shaders/..."},
+	Why:   "a model is written once, against package backend: what it may do on one backend it could not do on the others",
+}, {
+	From:  []string{"backend"},
+	Never: []string{"backend/cpu/...", "backend/vulkan/...", "shaders/...", "nn/...", "gpt/...", "conformance/...", "models"},
+	Why:   "the interface knows nobody who implements or uses it: backends reach it through Register",
+}, {
+	From:  []string{"backend/cpu/..."},
+	Never: []string{"backend/vulkan/...", "shaders/...", "nn/...", "gpt/...", "conformance/...", "models"},
+	Why:   "a backend stands alone: it builds and is tested without the other one, and knows ops, not models",
+}, {
+	From:  []string{"backend/vulkan/..."},
+	Never: []string{"backend/cpu/...", "nn/...", "gpt/...", "conformance/...", "models"},
+	Why:   "a backend stands alone: it must not lean on the other one for what it lacks (Prepare lowers that), and knows ops, not models",
+}, {
+	From:  []string{"shaders/..."},
+	Never: []string{"backend/...", "nn/...", "gpt/...", "conformance/...", "models"},
+	Why:   "shaders are a table of SPIR-V at the bottom of all, which the generator and the tests read without a backend",
+}, {
+	From:  []string{"conformance/..."},
+	Never: []string{"backend/cpu/...", "backend/vulkan/...", "shaders/..."},
+	Why:   "the suite judges backends, so it must not be built from one; third parties import it for theirs",
+}, {
+	From:  []string{"nn/..."},
+	Never: []string{"gpt/...", "models"},
+	Why:   "layers serve every architecture, so they know none",
+}, {
+	From:   []string{"..."},
+	Except: []string{"backend/vulkan/internal/vk"},
+	Never:  []string{"github.com/vulkan-go/vulkan"},
+	Why:    "the binding may free what it passes to Vulkan during a call, crashes on absent functions and loses error codes: backend/vulkan/internal/vk is the one place that knows which of its calls are safe",
+	Direct: true,
+}}
+
+// TestImports holds this module to the rules.
+func TestImports(t *testing.T) {
+	pkgs, err := arch.List(module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range arch.Imports(pkgs, rules) {
+		t.Error(line)
+	}
+}
+
+// TestFiles keeps files short and formatted. ggml's Vulkan backend is one file of 19,761 lines, because adding an op
+// there edits five switches in it.
+func TestFiles(t *testing.T) {
+	wrong, err := arch.Files(module, 500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range wrong {
+		t.Error(line)
+	}
+}
+
+// rooms are where an op has a file of its own.
+var rooms = []string{"backend/*.go", "backend/cpu/*.go", "backend/vulkan/*.go", "shaders/*.comp", "conformance/*.go"}
+
+// exceptions are the files that an op does without, and why.
+var exceptions = map[string]string{}
+
+// TestRooms lets a reader who knows an op's name find every part of it.
+func TestRooms(t *testing.T) {
+	wrong, err := arch.Rooms(module, rooms, exceptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range wrong {
+		t.Error(line)
+	}
+}

@@ -1,0 +1,159 @@
+package arch
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// generated matches the line by which a file says that no hand wrote it (`go help generate`).
+var generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
+
+// Files holds every hand-written Go and GLSL file below dir to at most lines lines, and every Go file to gofmt.
+// Folders named testdata, and those that Go passes over, may hold anything.
+func Files(dir string, lines int) (wrong []string, err error) {
+	err = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		base := d.Name()
+		if d.IsDir() {
+			if name != dir && (base == "testdata" || base == "bin" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_")) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		ext := filepath.Ext(base)
+		if ext != ".go" && ext != ".comp" && ext != ".glsl" {
+			return nil
+		}
+		src, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if rel, err := filepath.Rel(dir, name); err == nil {
+			name = filepath.ToSlash(rel)
+		}
+		if n := bytes.Count(src, []byte("\n")); n > lines && !generated.Match(src) {
+			wrong = append(wrong, fmt.Sprintf("%s has %d lines, at most %d can be read at one sitting: split it by subject", name, n, lines))
+		}
+		if ext == ".go" {
+			if want, err := format.Source(src); err != nil {
+				wrong = append(wrong, fmt.Sprintf("%s: %v", name, err))
+			} else if !bytes.Equal(src, want) {
+				wrong = append(wrong, fmt.Sprintf("%s is not as gofmt writes it: run gofmt -w %[1]s", name))
+			}
+		}
+		return nil
+	})
+	return wrong, err
+}
+
+// Op is an operation that package backend declares.
+type Op struct {
+	Type string // Go type: LinearAdd
+	Name string // what its method Name returns: linear_add
+	File string // base name of its file: linear_add.go
+}
+
+// Ops finds the operations in the package in dir: the types whose method `Name() string`, on the pointer, returns a
+// string literal.
+func Ops(dir string) ([]Op, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	var ops []Op
+	fset := token.NewFileSet()
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(fset, name, nil, 0)
+		if err != nil {
+			return nil, err
+		}
+		for _, decl := range file.Decls {
+			if op, ok := opNamed(decl); ok {
+				op.File = filepath.Base(name)
+				ops = append(ops, op)
+			}
+		}
+	}
+	return ops, nil
+}
+
+// opNamed reads func (*T) Name() string { return "…" }.
+func opNamed(decl ast.Decl) (Op, bool) {
+	f, ok := decl.(*ast.FuncDecl)
+	if !ok || f.Recv == nil || f.Name.Name != "Name" || f.Type.Params.NumFields() != 0 || f.Body == nil || len(f.Body.List) != 1 {
+		return Op{}, false
+	}
+	star, ok := f.Recv.List[0].Type.(*ast.StarExpr)
+	if !ok {
+		return Op{}, false
+	}
+	receiver, ok := star.X.(*ast.Ident)
+	if !ok {
+		return Op{}, false
+	}
+	ret, ok := f.Body.List[0].(*ast.ReturnStmt)
+	if !ok || len(ret.Results) != 1 {
+		return Op{}, false
+	}
+	lit, ok := ret.Results[0].(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return Op{}, false
+	}
+	name, err := strconv.Unquote(lit.Value)
+	return Op{Type: receiver.Name, Name: name}, err == nil
+}
+
+// Rooms holds the module in dir to one file for each op in each room. The first room declares the ops; a room is a
+// path with * for the name of the op, such as backend/cpu/*.go. Exceptions maps a file that is not there to the
+// reason, and is reported where the file is there after all, so that the table stays true.
+func Rooms(dir string, rooms []string, exceptions map[string]string) (wrong []string, err error) {
+	ops, err := Ops(filepath.Join(dir, path.Dir(rooms[0])))
+	if err != nil {
+		return nil, err
+	}
+	if len(ops) == 0 {
+		wrong = append(wrong, fmt.Sprintf("%s declares no op: the rule checks nothing", path.Dir(rooms[0])))
+	}
+	due := map[string]bool{}
+	for _, op := range ops {
+		if want := op.Name + ".go"; op.File != want {
+			wrong = append(wrong, fmt.Sprintf("op %s (%s) is declared in %s: one file an op, so %s", op.Type, op.Name, op.File, want))
+		}
+		for _, room := range rooms[1:] {
+			file := strings.Replace(room, "*", op.Name, 1)
+			due[file] = true
+			_, err := os.Stat(filepath.Join(dir, filepath.FromSlash(file)))
+			reason, excepted := exceptions[file]
+			switch {
+			case err == nil && excepted:
+				wrong = append(wrong, fmt.Sprintf("%s is there, take its exception out (%s)", file, reason))
+			case err != nil && !excepted:
+				wrong = append(wrong, fmt.Sprintf("%s is missing: op %s has a file of its name in each room, or an exception that says why not", file, op.Type))
+			}
+		}
+	}
+	for file, reason := range exceptions {
+		if !due[file] {
+			wrong = append(wrong, fmt.Sprintf("%s is excepted (%s), but no op and room ask for it", file, reason))
+		}
+	}
+	slices.Sort(wrong)
+	return wrong, nil
+}
