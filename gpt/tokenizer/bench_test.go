@@ -1,0 +1,126 @@
+package tokenizer
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/dlclark/regexp2"
+)
+
+// prose is about 1 MB of English-like text with many different words: GPT-2's
+// own tokens, in an order that repeats late.
+func prose() string {
+	var b strings.Builder
+	state := uint32(1)
+	for b.Len() < 1<<20 {
+		state = state*1664525 + 1013904223
+		// Ids near 0 are the most frequent; the product prefers them.
+		id := int(uint64(state>>16) * uint64(state>>16) * uint64(state>>16) >> 48 * 50000 >> 16)
+		s, _ := gpt2().Token(id)
+		b.WriteString(strings.ToValidUTF8(s, "."))
+	}
+	return b.String()
+}
+
+func BenchmarkEncode(b *testing.B) {
+	for _, c := range []struct{ name, text string }{
+		{"prose", prose()},
+		{"sentence", "It is a truth universally acknowledged, that a single man in possession of a good fortune, must be in want of a wife."},
+		{"cases", strings.Join(hardCases, "\n")},
+		{"chinese", strings.Repeat("凡是公认的真理，有钱的单身汉总要娶位太太。", 5000)},
+		{"run", strings.Repeat("a", 1<<20)},
+		{"letters", strings.Repeat("qzxjkvbwpfyg", 1<<20/12)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(c.text)))
+			for b.Loop() {
+				mustEncode(b, gpt2(), c.text)
+			}
+		})
+		b.Run(c.name+"/tiktoken-go", func(b *testing.B) {
+			b.SetBytes(int64(len(c.text)))
+			for b.Loop() {
+				tiktoken(b, c.text)
+			}
+		})
+	}
+}
+
+func BenchmarkSplit(b *testing.B) {
+	text := prose()
+	b.Run("hand", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			for i := 0; i < len(text); {
+				i += wordLen(text[i:])
+			}
+		}
+	})
+	b.Run("regexp2", func(b *testing.B) {
+		re := regexp2.MustCompile(pattern, regexp2.None)
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			m, err := re.FindStringMatch(text)
+			for m != nil && err == nil {
+				m, err = re.FindNextMatch(m)
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkWord shows from which length on a heap is faster: shortWord.
+func BenchmarkWord(b *testing.B) {
+	text := strings.Repeat("internationalizationofantidisestablishment", 2)
+	for _, n := range []int{4, 8, 16, 32, 64} {
+		b.Run(fmt.Sprintf("short/%d", n), func(b *testing.B) {
+			e := encoder{t: gpt2()}
+			for b.Loop() {
+				e.ids = e.ids[:0]
+				e.mergeShort(text[:n])
+			}
+		})
+		b.Run(fmt.Sprintf("long/%d", n), func(b *testing.B) {
+			e := encoder{t: gpt2()}
+			for b.Loop() {
+				e.ids = e.ids[:0]
+				e.mergeLong(text[:n])
+			}
+		})
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	text := prose()
+	ids := mustEncode(b, gpt2(), text)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := gpt2().Decode(ids); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	vocab, merges := gpt2Files()
+	for name, fsys := range map[string]map[string]string{
+		"vocab+merges":   {"vocab.json": string(vocab), "merges.txt": string(merges)},
+		"tokenizer.json": {"tokenizer.json": tokenizerJSONOf(b, vocab, merges, true)},
+	} {
+		var list []string
+		for name, text := range fsys {
+			list = append(list, name, text)
+		}
+		mapFS := files(list...)
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := LoadFS(mapFS, "."); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,191 @@
+package tokenizer
+
+import (
+	"fmt"
+	"math"
+)
+
+// This file turns one word into tokens: its bytes first, then merges of
+// neighbours. Of all pairs the one whose merge has the lowest rank goes first,
+// and of equal ones the leftmost. Short words search all pairs each time, which
+// is quadratic but cheap; long ones keep the pairs in a heap.
+
+// A pair is two neighbouring token ids, left<<32 | right.
+type pair uint64
+
+func pairOf(left, right int32) pair { return pair(left)<<32 | pair(uint32(right)) }
+
+// noMerge is the rank of a pair that does not merge.
+const noMerge = math.MaxInt32
+
+// rank returns the rank of the merge of two neighbours, or noMerge.
+func (t *Tokenizer) rank(left, right int32) int32 {
+	if r, ok := t.merges[pairOf(left, right)]; ok {
+		return r
+	}
+	return noMerge
+}
+
+// shortWord is the length in bytes up to which searching beats a heap
+// (BenchmarkWord).
+const shortWord = 64
+
+// word appends the tokens of the word text[start:end].
+func (e *encoder) word(start, end int) error {
+	w := e.text[start:end]
+	for i := range len(w) {
+		if e.t.bytes[w[i]] == noToken {
+			return fmt.Errorf("tokenizer: byte 0x%02x at offset %d of the text: the vocabulary has no token for it, expected one for each of the 256 bytes", w[i], start+i)
+		}
+	}
+	if len(w) <= shortWord {
+		e.mergeShort(w)
+	} else {
+		e.mergeLong(w)
+	}
+	return nil
+}
+
+// mergeShort appends the tokens of w, which has at most shortWord bytes.
+func (e *encoder) mergeShort(w string) {
+	t := e.t
+	var tokens, ranks [shortWord]int32 // ranks[i] is of the pair i, i+1
+	n := len(w)
+	tokens[0] = t.bytes[w[0]]
+	for i := 1; i < n; i++ {
+		tokens[i] = t.bytes[w[i]]
+		ranks[i-1] = t.rank(tokens[i-1], tokens[i])
+	}
+	for n > 1 {
+		best := 0
+		for i, r := range ranks[:n-1] {
+			if r < ranks[best] {
+				best = i
+			}
+		}
+		if ranks[best] == noMerge {
+			break
+		}
+		tokens[best] = t.merged[ranks[best]]
+		copy(tokens[best+1:n-1], tokens[best+2:n])
+		copy(ranks[best:n-2], ranks[best+1:n-1])
+		n--
+		if best > 0 {
+			ranks[best-1] = t.rank(tokens[best-1], tokens[best])
+		}
+		if best+1 < n {
+			ranks[best] = t.rank(tokens[best], tokens[best+1])
+		}
+	}
+	for _, id := range tokens[:n] {
+		e.ids = append(e.ids, int(id))
+	}
+}
+
+// A merger is the working memory of mergeLong, kept from word to word.
+type merger struct {
+	nodes []node
+	heap  []candidate
+}
+
+// A node is one token of the word, in a list in the order of the text. The
+// node of a token sits at the offset of the token's first byte.
+type node struct {
+	token      int32
+	rank       int32 // of the pair with next; noMerge too once merged away
+	prev, next int32 // offsets; prev of the first is -1, next of the last is the end
+}
+
+// A candidate is a pair that may merge, rank<<32 | offset of its left node, so
+// that the smallest is the next to merge. It is stale, and ignored, when the
+// node's rank has changed since.
+type candidate uint64
+
+// mergeLong appends the tokens of w, of any length, in O(n log n).
+func (e *encoder) mergeLong(w string) {
+	t, end := e.t, int32(len(w))
+	nodes, heap := e.heap.nodes[:0], e.heap.heap[:0]
+	for i := range end {
+		nodes = append(nodes, node{token: t.bytes[w[i]], rank: noMerge, prev: i - 1, next: i + 1})
+	}
+	// update computes the rank of node i anew and reports whether it can merge.
+	update := func(i int32) (candidate, bool) {
+		a := &nodes[i]
+		a.rank = noMerge
+		if a.next < end {
+			a.rank = t.rank(a.token, nodes[a.next].token)
+		}
+		return candidate(a.rank)<<32 | candidate(i), a.rank != noMerge
+	}
+	for i := range end {
+		if c, ok := update(i); ok {
+			heap = append(heap, c)
+		}
+	}
+	for i := len(heap)/2 - 1; i >= 0; i-- {
+		siftDown(heap, i)
+	}
+	for len(heap) > 0 {
+		top := heap[0]
+		last := len(heap) - 1
+		heap[0] = heap[last]
+		heap = heap[:last]
+		siftDown(heap, 0)
+
+		rank, i := int32(top>>32), int32(uint32(top))
+		a := &nodes[i]
+		if a.rank != rank {
+			continue
+		}
+		b := &nodes[a.next]
+		a.token = t.merged[rank]
+		a.next = b.next
+		b.rank = noMerge
+		if a.next < end {
+			nodes[a.next].prev = i
+		}
+		if c, ok := update(i); ok {
+			heap = push(heap, c)
+		}
+		if a.prev >= 0 {
+			if c, ok := update(a.prev); ok {
+				heap = push(heap, c)
+			}
+		}
+	}
+	for i := int32(0); i < end; i = nodes[i].next {
+		e.ids = append(e.ids, int(nodes[i].token))
+	}
+	e.heap = merger{nodes, heap}
+}
+
+// push and siftDown keep a binary heap of plain numbers. container/heap would
+// allocate at each push, and call through an interface for each comparison.
+
+func push(h []candidate, c candidate) []candidate {
+	h = append(h, c)
+	i := len(h) - 1
+	for i > 0 && h[(i-1)/2] > c {
+		h[i] = h[(i-1)/2]
+		i = (i - 1) / 2
+	}
+	h[i] = c
+	return h
+}
+
+func siftDown(h []candidate, i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(h) {
+			return
+		}
+		if child+1 < len(h) && h[child+1] < h[child] {
+			child++
+		}
+		if h[i] <= h[child] {
+			return
+		}
+		h[i], h[child] = h[child], h[i]
+		i = child
+	}
+}

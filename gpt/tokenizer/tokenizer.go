@@ -1,0 +1,116 @@
+// Package tokenizer is GPT-2's byte-level byte-pair encoding: text to token
+// ids and back, from the files that Hugging Face checkpoints carry.
+//
+// A text takes these steps, each in a file of its own:
+//
+//	special.go  added tokens such as <|endoftext|> are cut out, where asked
+//	split.go    the rest is cut into words: " Hello", ",", " world", "'s"
+//	merge.go    the bytes of a word become tokens, and pairs of neighbours
+//	            are merged, lowest rank first, until no pair has a merge
+//	decode.go   the way back, also for a stream of ids
+//
+// Files are read by load.go (which file, how large), vocab.go (vocab.json and
+// merges.txt) and tokenizerjson.go (tokenizer.json); everything they read is
+// untrusted. A further file format is one more file that ends in a call of
+// build.
+//
+// Sources: Sennrich et al., "Neural Machine Translation of Rare Words with
+// Subword Units" (2016), for the merges; Radford et al., "Language Models are
+// Unsupervised Multitask Learners" (2019), for bytes and pre-tokenization.
+package tokenizer
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// A Tokenizer maps text to token ids and back. It does not change after it is
+// loaded, so any number of goroutines may use it at once.
+type Tokenizer struct {
+	tokens []string       // by id: the bytes that the token stands for
+	bytes  [256]int32     // by byte: the id of its token, or noToken
+	merges map[pair]int32 // by pair of ids: rank of its merge, an index of merged
+	merged []int32        // by rank: the id of the merge's result
+	added  addedTokens    // tokens found in text as a whole, before any splitting
+}
+
+// noToken stands in Tokenizer.bytes for a byte that no token represents.
+const noToken = -1
+
+// An Option changes how Encode reads a text.
+type Option int
+
+// AllowSpecial makes Encode turn the text of a special token, such as
+// "<|endoftext|>", into that token's id. Without it that text is encoded like
+// any other, so that a prompt from a stranger cannot end a document.
+const AllowSpecial Option = 1
+
+// Encode returns the token ids of text.
+//
+// Any bytes can be encoded: those that are not valid UTF-8 are taken as
+// symbols (neither letters, digits nor space), one by one and unchanged, so
+// DecodeBytes gives back exactly the bytes of text. (tiktoken-go has U+FFFD in
+// their place; tiktoken and Hugging Face's tokenizers take valid text only.)
+// It is an error when the vocabulary lacks a token for a byte of text, which
+// GPT-2's does not.
+//
+// The time is O(n log n) in the length of the longest word, and linear in the
+// number of words.
+func (t *Tokenizer) Encode(text string, opts ...Option) ([]int, error) {
+	if len(text) > math.MaxInt32 {
+		return nil, fmt.Errorf("tokenizer: text has %d bytes, more than the %d that Encode takes at once: encode it in parts", len(text), math.MaxInt32)
+	}
+	e := encoder{t: t, text: text, ids: make([]int, 0, len(text)/3+1)}
+	if err := e.encode(slices.Contains(opts, AllowSpecial)); err != nil {
+		return nil, err
+	}
+	return e.ids, nil
+}
+
+// An encoder is the state of one call of Encode.
+type encoder struct {
+	t    *Tokenizer
+	text string
+	ids  []int // what Encode returns
+	heap merger
+}
+
+func (e *encoder) encode(allowSpecial bool) error {
+	at := 0
+	for at < len(e.text) {
+		start, end, id := e.t.added.next(e.text, at, allowSpecial)
+		for at < start {
+			n := wordLen(e.text[at:start])
+			if err := e.word(at, at+n); err != nil {
+				return err
+			}
+			at += n
+		}
+		if start < end {
+			e.ids = append(e.ids, id)
+			at = end
+		}
+	}
+	return nil
+}
+
+// VocabSize returns the number of tokens, special ones included. Ids run from
+// 0 to VocabSize()-1.
+func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
+
+// Token returns the bytes that id stands for, which need not be valid UTF-8,
+// and false when there is no such id.
+func (t *Tokenizer) Token(id int) (string, bool) {
+	if id < 0 || id >= len(t.tokens) {
+		return "", false
+	}
+	return t.tokens[id], true
+}
+
+// SpecialID returns the id of a special token, such as "<|endoftext|>", and
+// false when text is not a special token.
+func (t *Tokenizer) SpecialID(text string) (int, bool) {
+	a, ok := t.added.byText[text]
+	return a.id, ok && a.special
+}

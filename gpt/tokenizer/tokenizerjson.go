@@ -1,0 +1,220 @@
+package tokenizer
+
+// This file reads tokenizer.json, the one-file layout of Hugging Face's
+// tokenizers library: a vocabulary and merges, added tokens, and the steps
+// before and after, of which only GPT-2's are known here.
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+type tokenizerJSON struct {
+	Model         json.RawMessage `json:"model"`
+	AddedTokens   []addedJSON     `json:"added_tokens"`
+	Normalizer    *stepJSON       `json:"normalizer"`
+	PreTokenizer  *stepJSON       `json:"pre_tokenizer"`
+	PostProcessor *stepJSON       `json:"post_processor"`
+	Decoder       *stepJSON       `json:"decoder"`
+}
+
+type addedJSON struct {
+	ID         *int   `json:"id"`
+	Content    string `json:"content"`
+	Special    bool   `json:"special"`
+	SingleWord bool   `json:"single_word"`
+	LeftStrip  bool   `json:"lstrip"`
+	RightStrip bool   `json:"rstrip"`
+}
+
+type stepJSON struct {
+	Type           string `json:"type"`
+	AddPrefixSpace bool   `json:"add_prefix_space"`
+	UseRegex       *bool  `json:"use_regex"` // true when absent
+}
+
+type modelJSON struct {
+	Type                    string          `json:"type"`
+	Vocab                   json.RawMessage `json:"vocab"`
+	Merges                  json.RawMessage `json:"merges"`
+	Dropout                 float64         `json:"dropout"`
+	ContinuingSubwordPrefix string          `json:"continuing_subword_prefix"`
+	EndOfWordSuffix         string          `json:"end_of_word_suffix"`
+	ByteFallback            bool            `json:"byte_fallback"`
+	IgnoreMerges            bool            `json:"ignore_merges"`
+}
+
+func parseTokenizerJSON(data []byte) (*Tokenizer, error) {
+	var file tokenizerJSON
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, jsonError(data, 0, err)
+	}
+	if err := file.checkSteps(); err != nil {
+		return nil, err
+	}
+	if len(file.Model) == 0 {
+		return nil, fmt.Errorf("model: missing, expected a BPE model")
+	}
+	var model modelJSON
+	if err := json.Unmarshal(file.Model, &model); err != nil {
+		return nil, fmt.Errorf("model: %w", jsonError(file.Model, 0, err))
+	}
+	if err := model.check(); err != nil {
+		return nil, err
+	}
+	v, err := parseVocab(model.Vocab)
+	if err != nil {
+		return nil, fmt.Errorf("model.vocab: %w", err)
+	}
+	for i, a := range file.AddedTokens {
+		if err := a.addTo(v); err != nil {
+			return nil, fmt.Errorf("added_tokens[%d]: %w", i, err)
+		}
+	}
+	if err := v.checkIDs(); err != nil {
+		return nil, fmt.Errorf("model.vocab and added_tokens: %w", err)
+	}
+	m, err := parseMergesJSON(model.Merges)
+	if err != nil {
+		return nil, err
+	}
+	t, err := build(v, m)
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range file.AddedTokens {
+		if _, ok := t.added.byText[a.Content]; ok {
+			return nil, fmt.Errorf("added_tokens[%d]: token %s is listed twice, expected once", i, quote(a.Content))
+		}
+		t.addToken(a.Content, *a.ID, a.Special)
+	}
+	return t, nil
+}
+
+// checkSteps refuses steps whose ids would differ from those of this package.
+func (f *tokenizerJSON) checkSteps() error {
+	if s := f.Normalizer; s != nil {
+		return fmt.Errorf("normalizer: found %s, expected null: GPT-2 takes text as it is", quote(s.Type))
+	}
+	s := f.PreTokenizer
+	switch {
+	case s == nil:
+		return fmt.Errorf("pre_tokenizer: missing, expected \"ByteLevel\"")
+	case s.Type != "ByteLevel":
+		return fmt.Errorf("pre_tokenizer: found %s, expected \"ByteLevel\"", quote(s.Type))
+	case s.AddPrefixSpace:
+		return fmt.Errorf("pre_tokenizer: add_prefix_space is true, expected false as in GPT-2")
+	case s.UseRegex != nil && !*s.UseRegex:
+		return fmt.Errorf("pre_tokenizer: use_regex is false, expected true as in GPT-2")
+	}
+	// ByteLevel after the model changes offsets only.
+	if s := f.PostProcessor; s != nil && s.Type != "ByteLevel" {
+		return fmt.Errorf("post_processor: found %s, expected \"ByteLevel\" or null, which add no tokens", quote(s.Type))
+	}
+	if s := f.Decoder; s != nil && s.Type != "ByteLevel" {
+		return fmt.Errorf("decoder: found %s, expected \"ByteLevel\"", quote(s.Type))
+	}
+	return nil
+}
+
+func (m *modelJSON) check() error {
+	switch {
+	case m.Type != "BPE" && m.Type != "": // early files have no type
+		return fmt.Errorf("model.type: found %s, expected \"BPE\"", quote(m.Type))
+	case m.Vocab == nil:
+		return fmt.Errorf("model.vocab: missing, expected an object of tokens and ids")
+	case m.Merges == nil:
+		return fmt.Errorf("model.merges: missing, expected an array")
+	case m.Dropout != 0:
+		return fmt.Errorf("model.dropout: found %v, expected 0 or null: encoding would be random", m.Dropout)
+	case m.ContinuingSubwordPrefix != "":
+		return fmt.Errorf("model.continuing_subword_prefix: found %s, expected none", quote(m.ContinuingSubwordPrefix))
+	case m.EndOfWordSuffix != "":
+		return fmt.Errorf("model.end_of_word_suffix: found %s, expected none", quote(m.EndOfWordSuffix))
+	case m.ByteFallback:
+		return fmt.Errorf("model.byte_fallback: found true, expected false: every byte is a token in byte-level BPE")
+	case m.IgnoreMerges:
+		return fmt.Errorf("model.ignore_merges: found true, expected false as in GPT-2")
+	}
+	return nil
+}
+
+// addTo checks a and lists it in v, where it may already be.
+func (a *addedJSON) addTo(v *vocab) error {
+	switch {
+	case a.Content == "":
+		return fmt.Errorf("content: found \"\", expected the text of a token")
+	case a.ID == nil:
+		return fmt.Errorf("id: missing for token %s, expected an integer", quote(a.Content))
+	case *a.ID < 0 || *a.ID >= maxTokens:
+		return fmt.Errorf("id: found %d for token %s, expected 0 to %d", *a.ID, quote(a.Content), maxTokens-1)
+	case a.SingleWord, a.LeftStrip, a.RightStrip:
+		return fmt.Errorf("token %s has single_word, lstrip or rstrip, expected none of them as in GPT-2", quote(a.Content))
+	}
+	if id, ok := v.ids[a.Content]; ok {
+		if id != *a.ID {
+			return fmt.Errorf("token %s has id %d, expected %d as listed before", quote(a.Content), *a.ID, id)
+		}
+		return nil
+	}
+	if len(v.names) == maxTokens {
+		return fmt.Errorf("there are more tokens than the %d that are read", maxTokens)
+	}
+	v.ids[a.Content] = *a.ID
+	v.names = append(v.names, a.Content)
+	return nil
+}
+
+// parseMergesJSON reads an array of merges, each "left right" or, in newer
+// files, ["left", "right"].
+func parseMergesJSON(data []byte) (mergeList, error) {
+	m := mergeList{where: func(i int) string { return fmt.Sprintf("model.merges[%d]", i) }}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if tok, err := d.Token(); err != nil || tok != json.Delim('[') {
+		return m, fmt.Errorf("model.merges: found %s, expected an array", describe(tok))
+	}
+	for d.More() {
+		at := m.where(len(m.pairs))
+		if len(m.pairs) == maxTokens {
+			return m, fmt.Errorf("%s: there are more merges than the %d that are read", at, maxTokens)
+		}
+		p, err := mergeJSON(d)
+		if err != nil {
+			return m, fmt.Errorf("%s: %w", at, err)
+		}
+		m.pairs = append(m.pairs, p)
+	}
+	return m, nil
+}
+
+func mergeJSON(d *json.Decoder) (p [2]string, err error) {
+	tok, err := d.Token()
+	if err != nil {
+		return p, err
+	}
+	if s, ok := tok.(string); ok {
+		return splitMerge(s)
+	}
+	if tok != json.Delim('[') {
+		return p, fmt.Errorf("found %s, expected \"left right\" or [\"left\", \"right\"]", describe(tok))
+	}
+	for i := range p {
+		tok, err := d.Token()
+		if err != nil {
+			return p, err
+		}
+		s, ok := tok.(string)
+		if !ok || s == "" {
+			return p, fmt.Errorf("entry %d is %s, expected a token", i, describe(tok))
+		}
+		p[i] = s
+	}
+	if tok, err := d.Token(); err != nil {
+		return p, err
+	} else if tok != json.Delim(']') {
+		return p, fmt.Errorf("has more than two entries (%s), expected two tokens", describe(tok))
+	}
+	return p, nil
+}

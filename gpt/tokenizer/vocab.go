@@ -1,0 +1,233 @@
+package tokenizer
+
+// This file reads vocab.json (token to id) and merges.txt (pairs of tokens, in
+// order of rank), and builds a Tokenizer of the two. Both write a byte of a
+// token as a printable character: see byteOf.
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// byteOf gives the byte that a character of a token's name stands for. Bytes
+// that print in Latin-1 stand for themselves and the 68 others, in order, are
+// U+0100 and on, so that names hold no space or control character: a space is
+// written "Ġ" (bytes_to_unicode in OpenAI's GPT-2).
+var byteOf = func() map[rune]byte {
+	m := make(map[rune]byte, 256)
+	next := rune(0x100)
+	for b := range rune(256) {
+		if '!' <= b && b <= '~' || 0xA1 <= b && b <= 0xAC || 0xAE <= b {
+			m[b] = byte(b)
+		} else {
+			m[next] = byte(b)
+			next++
+		}
+	}
+	return m
+}()
+
+// tokenBytes returns the bytes that a token of this name stands for. A name
+// with any other character than byteOf's stands for itself, as in Hugging
+// Face's tokenizers: no merge makes it.
+func tokenBytes(name string) string {
+	b := make([]byte, 0, len(name))
+	for _, r := range name {
+		c, ok := byteOf[r]
+		if !ok {
+			return name
+		}
+		b = append(b, c)
+	}
+	return string(b)
+}
+
+// A vocab is the content of vocab.json: ids by name.
+type vocab struct {
+	ids   map[string]int
+	names []string // in the order of the file
+}
+
+// parseVocab reads an object of token names and ids. It checks that names are
+// distinct and not empty; checkIDs checks the ids.
+func parseVocab(data []byte) (*vocab, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	fail := func(err error) error { return jsonError(data, d.InputOffset(), err) }
+	if tok, err := d.Token(); err != nil {
+		return nil, fail(err)
+	} else if tok != json.Delim('{') {
+		return nil, fail(fmt.Errorf("found %s, expected an object of tokens and ids", describe(tok)))
+	}
+	v := &vocab{ids: map[string]int{}}
+	for d.More() {
+		tok, err := d.Token()
+		if err != nil {
+			return nil, fail(err)
+		}
+		name := tok.(string) // a key: the decoder allows nothing else
+		tok, err = d.Token()
+		if err != nil {
+			return nil, fail(err)
+		}
+		number, ok := tok.(json.Number)
+		if !ok {
+			return nil, fail(fmt.Errorf("the id of token %s is %s, expected an integer", quote(name), describe(tok)))
+		}
+		id, err := number.Int64()
+		if err != nil || id < 0 || id >= maxTokens {
+			return nil, fail(fmt.Errorf("the id of token %s is %.40s, expected an integer from 0 to %d", quote(name), number, maxTokens-1))
+		}
+		if first, ok := v.ids[name]; ok {
+			return nil, fail(fmt.Errorf("token %s is listed twice, with ids %d and %d, expected once", quote(name), first, id))
+		}
+		if name == "" {
+			return nil, fail(fmt.Errorf("the token of id %d is empty, expected at least one byte", id))
+		}
+		if len(v.names) == maxTokens {
+			return nil, fail(fmt.Errorf("there are more tokens than the %d that are read", maxTokens))
+		}
+		v.ids[name] = int(id)
+		v.names = append(v.names, name)
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, fail(err)
+	}
+	if rest := bytes.TrimSpace(data[d.InputOffset():]); len(rest) > 0 {
+		return nil, fail(fmt.Errorf("found %s after the object, expected the end of the file", quote(string(rest))))
+	}
+	if len(v.names) == 0 {
+		return nil, fmt.Errorf("there are no tokens, expected at least one")
+	}
+	return v, nil
+}
+
+// describe says what a JSON token is, for an error.
+func describe(tok json.Token) string {
+	switch tok := tok.(type) {
+	case json.Delim:
+		if tok == '[' || tok == ']' {
+			return "an array"
+		}
+		return "an object"
+	case string:
+		return "the string " + quote(tok)
+	case json.Number:
+		return fmt.Sprintf("the number %.40s", tok)
+	case nil:
+		return "null"
+	}
+	return fmt.Sprint(tok)
+}
+
+// checkIDs checks that the ids are 0 to n-1, each once: a model has one row of
+// its token matrix for each.
+func (v *vocab) checkIDs() error {
+	n := len(v.names)
+	byID := make([]string, n)
+	for _, name := range v.names {
+		id := v.ids[name]
+		if id >= n {
+			return fmt.Errorf("the id of token %s is %d, expected 0 to %d for the %d tokens there are", quote(name), id, n-1, n)
+		}
+		if byID[id] != "" {
+			return fmt.Errorf("tokens %s and %s have the same id %d, expected one token an id", quote(byID[id]), quote(name), id)
+		}
+		byID[id] = name
+	}
+	return nil
+}
+
+// A mergeList is the content of merges.txt: pairs of names, in order of rank.
+type mergeList struct {
+	pairs [][2]string
+	where func(i int) string // where pairs[i] stands in the file
+}
+
+// parseMerges reads one merge a line, "left right", after an optional first
+// line "#version: …". Only the end of the file may have empty lines.
+func parseMerges(data []byte) (mergeList, error) {
+	text := string(data)
+	firstLine := 1
+	if strings.HasPrefix(text, "#version") {
+		_, text, _ = strings.Cut(text, "\n")
+		firstLine = 2
+	}
+	text = strings.TrimRight(text, "\r\n")
+	m := mergeList{where: func(i int) string { return fmt.Sprintf("line %d", firstLine+i) }}
+	if text == "" {
+		return m, nil
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		at := m.where(len(m.pairs))
+		if len(m.pairs) == maxTokens {
+			return m, fmt.Errorf("%s: there are more merges than the %d that are read", at, maxTokens)
+		}
+		p, err := splitMerge(line)
+		if err != nil {
+			return m, fmt.Errorf("%s: %w", at, err)
+		}
+		m.pairs = append(m.pairs, p)
+	}
+	return m, nil
+}
+
+// splitMerge reads a merge written "left right".
+func splitMerge(s string) ([2]string, error) {
+	left, right, _ := strings.Cut(s, " ")
+	if left == "" || right == "" || strings.Contains(right, " ") {
+		return [2]string{}, fmt.Errorf("found %s, expected two tokens with one space between", quote(s))
+	}
+	return [2]string{left, right}, nil
+}
+
+// build makes a Tokenizer of a vocabulary whose ids were checked and its
+// merges. Its errors are about the merges.
+func build(v *vocab, m mergeList) (*Tokenizer, error) {
+	t := &Tokenizer{
+		tokens: make([]string, len(v.names)),
+		merges: make(map[pair]int32, len(m.pairs)),
+		merged: make([]int32, len(m.pairs)),
+	}
+	for name, id := range v.ids {
+		t.tokens[id] = tokenBytes(name)
+	}
+	for b := range t.bytes {
+		t.bytes[b] = noToken
+	}
+	for r, b := range byteOf {
+		if id, ok := v.ids[string(r)]; ok {
+			t.bytes[b] = int32(id)
+		}
+	}
+	for rank, p := range m.pairs {
+		var ids [3]int32
+		for i, name := range [3]string{p[0], p[1], p[0] + p[1]} {
+			id, ok := v.ids[name]
+			if !ok {
+				what := "merges " + quote(name)
+				if i == 2 {
+					what = fmt.Sprintf("merges %s and %s into %s", quote(p[0]), quote(p[1]), quote(name))
+				}
+				return nil, fmt.Errorf("%s: %s, which is not in the vocabulary", m.where(rank), what)
+			}
+			ids[i] = int32(id)
+		}
+		key := pairOf(ids[0], ids[1])
+		if first, ok := t.merges[key]; ok {
+			return nil, fmt.Errorf("%s: repeats the merge of %s and %s from %s, expected it once", m.where(rank), quote(p[0]), quote(p[1]), m.where(int(first)))
+		}
+		t.merges[key] = int32(rank)
+		t.merged[rank] = ids[2]
+	}
+	return t, nil
+}
+
+// addToken makes the token id an added one, whose text stands for itself.
+func (t *Tokenizer) addToken(text string, id int, special bool) {
+	t.tokens[id] = text
+	t.added.add(text, id, special)
+}
