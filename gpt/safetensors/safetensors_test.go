@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -25,7 +26,12 @@ func same(t *testing.T, got, want *File) {
 	if diff := cmp.Diff(want.Metadata(), got.Metadata(), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("metadata differ (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(want.tensors, got.tensors, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Tensor{}, "File", "Offset")); diff != "" {
+	options := cmp.Options{
+		cmp.Comparer(func(a, b []byte) bool { return bytes.Equal(a, b) }),
+		cmp.Comparer(func(a, b []int) bool { return slices.Equal(a, b) }),
+		cmpopts.IgnoreFields(Tensor{}, "File", "Offset"),
+	}
+	if diff := cmp.Diff(want.tensors, got.tensors, options); diff != "" {
 		t.Errorf("tensors differ (-want +got):\n%s", diff)
 	}
 }
