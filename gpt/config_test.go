@@ -1,0 +1,257 @@
+package gpt
+
+import (
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// gpt3 is the shape of GPT-3 175B: https://arxiv.org/abs/2005.14165, table 2.1.
+var gpt3 = Config{Layers: 96, Heads: 96, Width: 12288, Inner: 49152, Context: 2048, Vocab: 50257, Epsilon: 1e-5}
+
+func TestParameters(t *testing.T) {
+	for name, want := range map[string]int{
+		"gpt2":        124_439_808,
+		"gpt2-medium": 354_823_168,
+		"gpt2-large":  774_030_080,
+		"gpt2-xl":     1_557_611_200,
+	} {
+		c, err := Shape(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := c.Parameters(); got != want {
+			t.Errorf("%s has %d weights, want %d", name, got, want)
+		}
+		c.TieEmbeddings = false
+		if got, want := c.Parameters(), want+c.Vocab*c.Width; got != want {
+			t.Errorf("%s with an unembedding of its own has %d weights, want %d", name, got, want)
+		}
+	}
+	if _, err := Shape("gpt3"); err == nil || err.Error() != `unknown shape: found "gpt3", expected one of gpt2, gpt2-medium, gpt2-large, gpt2-xl` {
+		t.Errorf("Shape of an unknown model: %v", err)
+	}
+}
+
+func TestMatrices(t *testing.T) {
+	if err := gpt3.Validate(); err != nil {
+		t.Error(err)
+	}
+	want := []Matrix{
+		{"Embedding", 1, 12288, 50257},
+		{"Key", 96 * 96, 128, 12288},
+		{"Query", 96 * 96, 128, 12288},
+		{"Value", 96 * 96, 128, 12288},
+		{"Output", 96, 12288, 12288},
+		{"Up-projection", 96, 49152, 12288},
+		{"Down-projection", 96, 12288, 49152},
+		{"Unembedding", 1, 50257, 12288},
+	}
+	if diff := cmp.Diff(want, gpt3.Matrices()); diff != "" {
+		t.Errorf("GPT-3's matrices (-want +got):\n%s", diff)
+	}
+	count, weights := 0, 0
+	for _, m := range gpt3.Matrices() {
+		count += m.Count
+		weights += m.Weights()
+	}
+	if count != 27_938 || weights != 175_181_291_520 {
+		t.Errorf("GPT-3 has %d weights in %d matrices, want 175,181,291,520 in 27,938", weights, count)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	good, err := Shape("gpt2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		change func(*Config)
+		want   string
+	}{
+		{func(c *Config) { *c = Config{} }, "n_layer: found 0, expected 1 to 4096"},
+		{func(c *Config) { c.Layers = -1 }, "n_layer: found -1"},
+		{func(c *Config) { c.Heads = math.MaxInt }, "n_head: found"},
+		{func(c *Config) { c.Width = 1 << 18 }, "n_embd: found 262144, expected 1 to 131072"},
+		{func(c *Config) { c.Heads = 7 }, "n_embd: found 768, expected a multiple of n_head, which is 7"},
+		{func(c *Config) { c.Inner = 0 }, "n_inner: found 0"},
+		{func(c *Config) { c.Context = 0 }, "n_positions: found 0"},
+		{func(c *Config) { c.Vocab = math.MinInt }, "vocab_size: found"},
+		{func(c *Config) { c.Epsilon = 0 }, "layer_norm_epsilon: found 0"},
+		{func(c *Config) { c.Epsilon = math.NaN() }, "layer_norm_epsilon: found NaN"},
+		{func(c *Config) { c.Epsilon = math.Inf(1) }, "layer_norm_epsilon: found +Inf"},
+		{func(c *Config) { c.Layers, c.Width, c.Inner, c.Heads = 4096, 1<<17, 1<<20, 1 }, "shape too large: found"},
+		{func(c *Config) { c.Layers, c.Width, c.Heads, c.Context = 4096, 1024, 1, 1<<20 }, "a KV cache of"},
+		{func(c *Config) { c.BOS = []int{50257} }, "bos_token_id: found 50257, expected 0 to 50256"},
+		{func(c *Config) { c.EOS = []int{1, -1} }, "eos_token_id: found -1"},
+		{func(c *Config) { c.EOS = make([]int, 65) }, "eos_token_id: found 65 ids"},
+	} {
+		c := good
+		test.change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("error %v, want one with %q", err, test.want)
+		}
+	}
+}
+
+const small = `"n_layer": 2, "n_head": 3, "n_embd": 60, "n_positions": 40, "vocab_size": 1003`
+
+func TestReadConfig(t *testing.T) {
+	want := Config{Layers: 2, Heads: 3, Width: 60, Inner: 240, Context: 40, Vocab: 1003, Epsilon: 1e-5, TieEmbeddings: true}
+	with := func(change func(*Config)) Config {
+		c := want
+		change(&c)
+		return c
+	}
+	for _, test := range []struct {
+		name, config, generation string
+		want                     Config
+	}{
+		{"defaults", `{"model_type": "gpt2", ` + small + `}`, "", want},
+		{"by class", `{"architectures": ["Other", "GPT2LMHeadModel"], ` + small + `}`, "", want},
+		{"without a head", `{"architectures": ["GPT2Model"], ` + small + `}`, "", want},
+		{"null", `{"model_type": "gpt2", "n_inner": null, "bos_token_id": null, "eos_token_id": null, "architectures": null, ` + small + `}`, "", want},
+		{"all", `{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_inner": 100, "n_ctx": 40, "layer_norm_epsilon": 1e-6,
+			"activation_function": "gelu_pytorch_tanh", "tie_word_embeddings": false, "bos_token_id": 1, "eos_token_id": [2, 3],
+			"scale_attn_weights": true, "scale_attn_by_inverse_layer_idx": false, "reorder_and_upcast_attn": false, "add_cross_attention": false,
+			"task_specific_params": {"text-generation": {"do_sample": true}}, ` + small + `}`, "",
+			with(func(c *Config) {
+				c.Inner, c.Epsilon, c.TieEmbeddings, c.BOS, c.EOS = 100, 1e-6, false, []int{1}, []int{2, 3}
+			})},
+		{"n_ctx alone", `{"model_type": "gpt2", "n_ctx": 7, "n_layer": 2, "n_head": 3, "n_embd": 60, "vocab_size": 1003}`, "",
+			with(func(c *Config) { c.Context = 7 })},
+		{"ids beyond the vocabulary", `{"model_type": "gpt2", "bos_token_id": 50256, "eos_token_id": [50256, 5], ` + small + `}`, "",
+			with(func(c *Config) { c.EOS = []int{5} })},
+		{"generation_config.json", `{"model_type": "gpt2", "bos_token_id": 1, "eos_token_id": 2, ` + small + `}`,
+			`{"eos_token_id": [4, 5], "bos_token_id": null, "temperature": 0.7}`,
+			with(func(c *Config) { c.BOS, c.EOS = []int{1}, []int{4, 5} })},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fsys := fstest.MapFS{"config.json": {Data: []byte(test.config)}}
+			if test.generation != "" {
+				fsys["generation_config.json"] = &fstest.MapFile{Data: []byte(test.generation)}
+			}
+			got, err := ReadConfig(fsys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestReadConfigReference(t *testing.T) {
+	got, err := ReadConfig(os.DirFS("testdata/gpt2-tiny"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{Layers: 3, Heads: 4, Width: 64, Inner: 256, Context: 64, Vocab: 257, Epsilon: 1e-5, TieEmbeddings: true, BOS: []int{256}, EOS: []int{256}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// badConfigs are what stands in config.json, and what the error must contain.
+var badConfigs = []struct{ name, text, want string }{
+	{"empty", "", "invalid JSON"},
+	{"array", "[]", "found a JSON array, expected an object"},
+	{"not UTF-8", "{\"\xff\": 1}", "not UTF-8"},
+	{"deep", `{"a":` + strings.Repeat("[", 100), "deeper than 32 levels"},
+	{"twice", `{"model_type": "gpt2", "model_type": "gpt2", ` + small + `}`, `key "model_type" stands there twice`},
+	{"long", "{" + strings.Repeat(" ", maxConfigSize) + "}", "found more than 4194304 bytes"},
+	{"no architecture", `{` + small + `}`, "unknown architecture: found neither model_type nor architectures, expected"},
+	{"another type", `{"model_type": "llama", "architectures": ["GPT2Model"], ` + small + `}`, `unknown architecture: found model_type "llama", expected model_type "gpt2"`},
+	{"another class", `{"architectures": ["LlamaForCausalLM"], ` + small + `}`, `unknown architecture: found architectures ["LlamaForCausalLM"], expected`},
+	{"type is a number", `{"model_type": 2, ` + small + `}`, "model_type: found 2, expected a string"},
+	{"classes are a string", `{"architectures": "GPT2Model", ` + small + `}`, "architectures: found"},
+	{"letter case", `{"model_type": "gpt2", "N_LAYER": 2, "n_head": 3, "n_embd": 60, "n_positions": 40, "vocab_size": 1003}`, "n_layer: missing"},
+	{"null", `{"model_type": "gpt2", "n_layer": null, "n_head": 3, "n_embd": 60, "n_positions": 40, "vocab_size": 1003}`, "n_layer: missing"},
+	{"no context", `{"model_type": "gpt2", "n_layer": 2, "n_head": 3, "n_embd": 60, "vocab_size": 1003}`, "n_positions: missing, expected it or n_ctx"},
+	{"two contexts", `{"model_type": "gpt2", "n_ctx": 50, ` + small + `}`, "n_ctx: found 50, expected n_positions, which is 40"},
+	{"fraction", `{"model_type": "gpt2", "n_inner": 1.5, ` + small + `}`, "n_inner: found 1.5, expected a whole number"},
+	{"zero", `{"model_type": "gpt2", "n_inner": 0, ` + small + `}`, "n_inner: found 0, expected 1 or more"},
+	{"overflow", `{"model_type": "gpt2", "n_inner": 18446744073709551616, ` + small + `}`, "n_inner: found 18446744073709551616"},
+	{"large", `{"model_type": "gpt2", "n_inner": 4611686018427387904, ` + small + `}`, "n_inner: found 4611686018427387904, expected 1 to 1048576"},
+	{"large width", `{"model_type": "gpt2", "n_layer": 2, "n_head": 1, "n_embd": 4611686018427387904, "n_positions": 40, "vocab_size": 1003}`, "n_embd: found 4611686018427387904, expected 1 to 131072"},
+	{"string", `{"model_type": "gpt2", "n_inner": "8", ` + small + `}`, `n_inner: found "8", expected a whole number`},
+	{"epsilon", `{"model_type": "gpt2", "layer_norm_epsilon": 0, ` + small + `}`, "layer_norm_epsilon: found 0"},
+	{"epsilon overflows", `{"model_type": "gpt2", "layer_norm_epsilon": 1e999, ` + small + `}`, "layer_norm_epsilon: found 1e999, expected a number"},
+	{"tie", `{"model_type": "gpt2", "tie_word_embeddings": 1, ` + small + `}`, "tie_word_embeddings: found 1, expected true or false"},
+	{"GELU", `{"model_type": "gpt2", "activation_function": "gelu", ` + small + `}`, `activation_function: found "gelu", which is not supported, expected "gelu_new" or "gelu_pytorch_tanh"`},
+	{"ReLU", `{"model_type": "gpt2", "activation_function": "relu", ` + small + `}`, `activation_function: found "relu"`},
+	{"no scale", `{"model_type": "gpt2", "scale_attn_weights": false, ` + small + `}`, "scale_attn_weights: found false, which is not supported, expected true"},
+	{"scale by layer", `{"model_type": "gpt2", "scale_attn_by_inverse_layer_idx": true, ` + small + `}`, "scale_attn_by_inverse_layer_idx: found true"},
+	{"reorder", `{"model_type": "gpt2", "reorder_and_upcast_attn": true, ` + small + `}`, "reorder_and_upcast_attn: found true"},
+	{"cross attention", `{"model_type": "gpt2", "add_cross_attention": true, ` + small + `}`, "add_cross_attention: found true"},
+	{"negative id", `{"model_type": "gpt2", "eos_token_id": -1, ` + small + `}`, "eos_token_id: found -1, expected a token id"},
+	{"fractional id", `{"model_type": "gpt2", "bos_token_id": 1.5, ` + small + `}`, "bos_token_id: found 1.5"},
+	{"null among ids", `{"model_type": "gpt2", "eos_token_id": [1, null], ` + small + `}`, "eos_token_id: found null"},
+	{"many ids", `{"model_type": "gpt2", "eos_token_id": [` + strings.Repeat("1,", 64) + `1], ` + small + `}`, "eos_token_id: found 65 ids, expected at most 64"},
+}
+
+func TestReadConfigRejects(t *testing.T) {
+	for _, test := range badConfigs {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := ReadConfig(fstest.MapFS{"config.json": {Data: []byte(test.text)}})
+			if err == nil || !strings.HasPrefix(err.Error(), "config.json: ") || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want one that begins with config.json and has %q", err, test.want)
+			}
+		})
+	}
+	if _, err := ReadConfig(fstest.MapFS{}); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "config.json") {
+		t.Errorf("no config.json: %v", err)
+	}
+	for _, text := range []string{"", "{", `{"eos_token_id": "x"}`} {
+		_, err := ReadConfig(fstest.MapFS{
+			"config.json":            {Data: []byte(`{"model_type": "gpt2", ` + small + `}`)},
+			"generation_config.json": {Data: []byte(text)},
+		})
+		if err == nil || !strings.HasPrefix(err.Error(), "generation_config.json: ") {
+			t.Errorf("generation_config.json of %q: %v", text, err)
+		}
+	}
+}
+
+// Whatever is accepted is a shape that can be computed with.
+func FuzzReadConfig(f *testing.F) {
+	for _, bad := range badConfigs {
+		if len(bad.text) < 10_000 {
+			f.Add([]byte(bad.text), []byte(`{}`))
+		}
+	}
+	f.Add([]byte(`{"model_type": "gpt2", "eos_token_id": [2, 3], `+small+`}`), []byte(`{"eos_token_id": 7, "bos_token_id": [1, 2000]}`))
+	f.Fuzz(func(t *testing.T, config, generation []byte) {
+		c, err := ReadConfig(fstest.MapFS{"config.json": {Data: config}, "generation_config.json": {Data: generation}})
+		if err != nil {
+			return
+		}
+		if err := c.Validate(); err != nil {
+			t.Fatalf("accepted %+v, which is invalid: %v", c, err)
+		}
+		weights := c.Parameters()
+		for _, m := range c.Matrices() {
+			if m.Weights() < 0 || m.Weights() > weights {
+				t.Fatalf("%+v: %s has %d weights of %d", c, m.Kind, m.Weights(), weights)
+			}
+		}
+		if weights < 1 || weights > maxWeights {
+			t.Fatalf("%+v has %d weights", c, weights)
+		}
+		for _, id := range append(c.BOS, c.EOS...) {
+			if id < 0 || id >= c.Vocab {
+				t.Fatalf("token %d in a vocabulary of %d", id, c.Vocab)
+			}
+		}
+	})
+}
