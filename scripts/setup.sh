@@ -90,7 +90,8 @@ install() {
       say "glslc: Debian has it from 12 on and Ubuntu from 24.04 on; the Vulkan SDK has it too (put it on PATH)"
     die "apt offers no ${absent[*]} here (on Ubuntu: is the component universe on?)"
   fi
-  "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >&2 || die "apt-get install ${missing[*]} failed (messages above)"
+  # What dpkg unpacks is no news; what goes wrong comes on standard error.
+  "${apt[@]}" -o Dpkg::Use-Pty=0 install -y --no-install-recommends "${missing[@]}" >/dev/null || die "apt-get install ${missing[*]} failed (messages above)"
 }
 
 group=${1-}
