@@ -16,7 +16,8 @@ func prose() string {
 	for b.Len() < 1<<20 {
 		state = state*1664525 + 1013904223
 		// Ids near 0 are the most frequent; the product prefers them.
-		id := int(uint64(state>>16) * uint64(state>>16) * uint64(state>>16) >> 48 * 50000 >> 16)
+		x := float64(state) / (1 << 32)
+		id := int(50000 * x * x * x)
 		s, _ := gpt2().Token(id)
 		b.WriteString(strings.ToValidUTF8(s, "."))
 	}

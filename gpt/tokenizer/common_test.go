@@ -87,7 +87,11 @@ func diffTiktoken(tb testing.TB, text string, ids []int) string {
 		text = strings.ReplaceAll(text, "\x7f", "\x16")
 		ids = replaceID(ids, gpt2().bytes[0x7f], gpt2().bytes[0x16])
 	}
-	return cmp.Diff(tiktoken(tb, text), ids, equateEmpty)
+	want := tiktoken(tb, text)
+	if slices.Equal(want, ids) {
+		return "" // cmp takes seconds for long ones
+	}
+	return cmp.Diff(want, ids, equateEmpty)
 }
 
 func replaceID(ids []int, from, to int32) []int {

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // This file turns one word into tokens: its bytes first, then merges of
@@ -104,7 +105,7 @@ type candidate uint64
 // mergeLong appends the tokens of w, of any length, in O(n log n).
 func (e *encoder) mergeLong(w string) {
 	t, end := e.t, int32(len(w))
-	nodes, heap := e.heap.nodes[:0], e.heap.heap[:0]
+	nodes, heap := slices.Grow(e.heap.nodes[:0], len(w)), slices.Grow(e.heap.heap[:0], len(w))
 	for i := range end {
 		nodes = append(nodes, node{token: t.bytes[w[i]], rank: noMerge, prev: i - 1, next: i + 1})
 	}

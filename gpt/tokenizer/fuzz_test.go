@@ -1,0 +1,152 @@
+package tokenizer
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// FuzzEncode holds Encode against tiktoken-go for any valid text; any other
+// keeps its bytes.
+func FuzzEncode(f *testing.F) {
+	for _, text := range hardCases {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		ids := mustEncode(t, gpt2(), text)
+		if utf8.ValidString(text) {
+			if diff := diffTiktoken(t, text, ids); diff != "" {
+				t.Errorf("Encode(%q), -tiktoken +got:\n%s", text, diff)
+			}
+		}
+		b, err := gpt2().DecodeBytes(ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(b) != text {
+			t.Errorf("DecodeBytes(Encode(%q)) is %q", text, b)
+		}
+		want := strings.ToValidUTF8(text, "")
+		if got := streamed(t, gpt2(), ids); strings.ReplaceAll(got, "\ufffd", "") != strings.ReplaceAll(want, "\ufffd", "") {
+			t.Errorf("%q streams as %q", text, got)
+		}
+		special := mustEncode(t, gpt2(), text, AllowSpecial)
+		if !strings.Contains(text, endOfText) && !cmp.Equal(ids, special, equateEmpty) {
+			t.Errorf("AllowSpecial changes the ids of %q, which has no special token", text)
+		}
+		if b, err := gpt2().DecodeBytes(special); string(b) != text || err != nil {
+			t.Errorf("DecodeBytes(Encode(%q, AllowSpecial)) is %q, %v", text, b, err)
+		}
+	})
+}
+
+// FuzzMerges holds both ways of merging against the definition, for any merges.
+func FuzzMerges(f *testing.F) {
+	f.Add("a b\nab ab\nb a\n", "abababba")
+	f.Add("ab c\na b\nb c\na bc\n", "abcbcab")
+	f.Add("aa aa\na a\naa a\n", "aaaaaaaaaaaaa")
+	f.Fuzz(func(t *testing.T, merges, word string) {
+		// A vocabulary that has what the merges name, and the bytes of word.
+		m, err := parseMerges([]byte(merges))
+		if err != nil || len(word) > 500 {
+			return
+		}
+		v := &vocab{ids: map[string]int{}}
+		add := func(name string) {
+			if _, ok := v.ids[name]; !ok {
+				v.ids[name] = len(v.names)
+				v.names = append(v.names, name)
+			}
+		}
+		for r := range byteOf {
+			add(string(r))
+		}
+		for _, p := range m.pairs {
+			add(p[0])
+			add(p[1])
+			add(p[0] + p[1])
+		}
+		tok, err := build(v, m)
+		if err != nil {
+			return // a merge twice
+		}
+		checkMerges(t, tok, word)
+	})
+}
+
+// checkLoaded uses a tokenizer from an arbitrary file: whatever was accepted
+// must work.
+func checkLoaded(t *testing.T, tok *Tokenizer, err error) {
+	t.Helper()
+	if err != nil {
+		if !strings.HasPrefix(err.Error(), "tokenizer: ") || strings.Contains(err.Error(), "\n") || len(err.Error()) > 1000 {
+			t.Errorf("the error is not one short line with its source: %q", err)
+		}
+		return
+	}
+	if tok.VocabSize() < 1 || tok.VocabSize() > maxTokens {
+		t.Errorf("VocabSize is %d", tok.VocabSize())
+	}
+	var all strings.Builder
+	for id := range tok.VocabSize() {
+		text, ok := tok.Token(id)
+		if !ok || text == "" {
+			t.Errorf("token %d is %q, %v", id, text, ok)
+		}
+		all.WriteString(text)
+	}
+	for _, opts := range [][]Option{nil, {AllowSpecial}} {
+		ids, err := tok.Encode(all.String(), opts...)
+		if err != nil {
+			if !strings.Contains(err.Error(), "the vocabulary has no token for it") {
+				t.Error(err)
+			}
+			continue
+		}
+		if b, err := tok.DecodeBytes(ids); string(b) != all.String() || err != nil {
+			t.Errorf("DecodeBytes(Encode(%q)) is %q, %v", all.String(), b, err)
+		}
+	}
+}
+
+func FuzzVocab(f *testing.F) {
+	for _, c := range badFiles {
+		if c.vocab != "" {
+			f.Add([]byte(c.vocab))
+		}
+	}
+	f.Add([]byte(goodVocab))
+	f.Fuzz(func(t *testing.T, vocab []byte) {
+		tok, err := LoadFS(files("vocab.json", string(vocab), "merges.txt", ""), ".")
+		checkLoaded(t, tok, err)
+	})
+}
+
+func FuzzMergesFile(f *testing.F) {
+	for _, c := range badFiles {
+		if c.merges != "" {
+			f.Add([]byte(c.merges))
+		}
+	}
+	f.Add([]byte(goodMerges))
+	f.Add([]byte("a b\r\nab c\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, merges []byte) {
+		tok, err := LoadFS(files("vocab.json", goodVocab, "merges.txt", string(merges)), ".")
+		checkLoaded(t, tok, err)
+	})
+}
+
+func FuzzTokenizerJSON(f *testing.F) {
+	for _, c := range badFiles {
+		if c.tokenizer != "" {
+			f.Add([]byte(c.tokenizer))
+		}
+	}
+	f.Add([]byte(goodTokenizer))
+	f.Fuzz(func(t *testing.T, tokenizer []byte) {
+		tok, err := LoadFS(files("tokenizer.json", string(tokenizer)), ".")
+		checkLoaded(t, tok, err)
+	})
+}

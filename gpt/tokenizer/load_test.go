@@ -1,0 +1,208 @@
+package tokenizer
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	goodVocab     = `{"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4, "<|endoftext|>": 5}`
+	goodMerges    = "#version: 0.2\na b\nab c\n"
+	goodTokenizer = `{"version": "1.0", "added_tokens": [{"id": 5, "content": "<|endoftext|>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": true, "special": true}],
+ "normalizer": null, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true}, "post_processor": {"type": "ByteLevel", "add_prefix_space": true},
+ "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false,
+ "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4}, "merges": ["a b", ["ab", "c"]]}}`
+	head = `{"pre_tokenizer": {"type": "ByteLevel"}, ` // of a tokenizer.json
+)
+
+// badFiles are files with one fault each; a file not given is a good one.
+var badFiles = []struct {
+	name                     string
+	vocab, merges, tokenizer string
+	want                     []string // parts of the error
+}{
+	{name: "vocab empty", vocab: " ", want: []string{"vocab.json", "truncated"}},
+	{name: "vocab truncated", vocab: `{"a": 0, "b"`, want: []string{"vocab.json: line 1, byte 13", "truncated"}},
+	{name: "vocab truncated in string", vocab: "{\"a\": 0,\n\"b", want: []string{"vocab.json: line 2, byte 3", "truncated"}},
+	{name: "vocab syntax", vocab: "{\"a\": 0,\n\"b\" 1}", want: []string{"vocab.json: line 2", "invalid character '1'"}},
+	{name: "vocab trailing comma", vocab: `{"a": 0,}`, want: []string{"vocab.json: line 1", "invalid character '}'"}},
+	{name: "vocab array", vocab: `["a", "b"]`, want: []string{"found an array, expected an object"}},
+	{name: "vocab null", vocab: `null`, want: []string{"found null, expected an object"}},
+	{name: "vocab no tokens", vocab: `{}`, want: []string{"no tokens"}},
+	{name: "vocab more after", vocab: `{"a": 0} {"b": 1}`, want: []string{`{\"b\": 1}`, "expected the end of the file"}},
+	{name: "vocab id string", vocab: `{"a": "0"}`, want: []string{`token "a"`, `the string "0"`, "expected an integer"}},
+	{name: "vocab id nested", vocab: `{"a": {"b": 0}}`, want: []string{`token "a"`, "an object", "expected an integer"}},
+	{name: "vocab id fraction", vocab: `{"a": 0.5}`, want: []string{`token "a" is 0.5`, "expected an integer"}},
+	{name: "vocab id bool", vocab: `{"a": true}`, want: []string{`token "a" is true`, "expected an integer"}},
+	{name: "vocab id negative", vocab: `{"a": 0, "b": -1}`, want: []string{`token "b" is -1`, "expected an integer from 0"}},
+	{name: "vocab id huge", vocab: `{"a": 0, "b": 99999999999999999999}`, want: []string{`token "b" is 99999999999999999999`}},
+	{name: "vocab id large", vocab: `{"a": 0, "b": 2000000000}`, want: []string{`token "b" is 2000000000`}},
+	{name: "vocab id sparse", vocab: `{"a": 0, "b": 2}`, want: []string{`token "b" is 2, expected 0 to 1 for the 2 tokens`}},
+	{name: "vocab id twice", vocab: `{"a": 0, "b": 0}`, want: []string{`tokens "a" and "b" have the same id 0`}},
+	{name: "vocab token twice", vocab: `{"a": 0, "b": 1, "a": 2}`, want: []string{`token "a" is listed twice, with ids 0 and 2`}},
+	{name: "vocab token empty", vocab: `{"": 0}`, want: []string{"token of id 0 is empty"}},
+	{name: "vocab deep", vocab: `{"a": ` + strings.Repeat("[", 20000), want: []string{`token "a" is an array`}},
+	{name: "vocab long name", vocab: `{"` + strings.Repeat("x", 5000) + `": -1}`, want: []string{`... (5000 bytes) is -1`}},
+	{name: "vocab not UTF-8", vocab: "{\"a\": 0,\n \"\xff\": 1}", want: []string{"vocab.json: line 2, byte 3: found byte 0xff, expected UTF-8"}},
+
+	{name: "merge of one", merges: "a b\nab\n", want: []string{`merges.txt: line 2: found "ab", expected two tokens`}},
+	{name: "merge of three", merges: "#version: 0.2\na b c\n", want: []string{`merges.txt: line 2: found "a b c", expected two tokens`}},
+	{name: "merge with two spaces", merges: "a  b\n", want: []string{`merges.txt: line 1: found "a  b"`}},
+	{name: "merge line empty", merges: "a b\n\nab c\n", want: []string{`merges.txt: line 2: found "", expected two tokens`}},
+	{name: "merge with tab", merges: "a\tb\n", want: []string{`merges.txt: line 1: found "a\tb"`}},
+	{name: "merge left unknown", merges: "x b\n", want: []string{`merges.txt: line 1: merges "x", which is not in the vocabulary`}},
+	{name: "merge right unknown", merges: "#version: 0.2\na b\na x\n", want: []string{`merges.txt: line 3: merges "x", which is not in the vocabulary`}},
+	{name: "merge result unknown", merges: "b c\n", want: []string{`merges.txt: line 1: merges "b" and "c" into "bc", which is not in the vocabulary`}},
+	{name: "merge twice", merges: "a b\nab c\na b\n", want: []string{`merges.txt: line 3: repeats the merge of "a" and "b" from line 1`}},
+	{name: "merges not UTF-8", merges: "a b\nab \xc3", want: []string{"merges.txt: line 2, byte 4: found byte 0xc3"}},
+	{name: "merges are JSON", merges: `{"a": 0}`, want: []string{`merges.txt: line 1: merges "{\"a\":", which is not`}},
+
+	{name: "tokenizer empty", tokenizer: " ", want: []string{"tokenizer.json", "unexpected end of JSON input"}},
+	{name: "tokenizer truncated", tokenizer: goodTokenizer[:200], want: []string{"tokenizer.json: line 2", "unexpected end of JSON input"}},
+	{name: "tokenizer array", tokenizer: `[]`, want: []string{"tokenizer.json: line 1", "the whole is array, expected object"}},
+	{name: "tokenizer deep", tokenizer: `{"model": ` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, want: []string{"exceeded max depth"}},
+	{name: "no pre_tokenizer", tokenizer: `{"model": {}}`, want: []string{`pre_tokenizer: missing, expected "ByteLevel"`}},
+	{name: "pre_tokenizer type", tokenizer: `{"pre_tokenizer": {"type": "Metaspace"}}`, want: []string{`pre_tokenizer: found "Metaspace"`}},
+	{name: "pre_tokenizer space", tokenizer: `{"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": true}}`, want: []string{"add_prefix_space is true"}},
+	{name: "pre_tokenizer no regex", tokenizer: `{"pre_tokenizer": {"type": "ByteLevel", "use_regex": false}}`, want: []string{"use_regex is false"}},
+	{name: "pre_tokenizer wrong", tokenizer: `{"pre_tokenizer": 5}`, want: []string{"pre_tokenizer is number, expected object"}},
+	{name: "normalizer", tokenizer: head + `"normalizer": {"type": "NFC"}}`, want: []string{`normalizer: found "NFC", expected null`}},
+	{name: "post_processor", tokenizer: head + `"post_processor": {"type": "TemplateProcessing"}}`, want: []string{`post_processor: found "TemplateProcessing"`}},
+	{name: "decoder", tokenizer: head + `"decoder": {"type": "WordPiece"}}`, want: []string{`decoder: found "WordPiece"`}},
+	{name: "no model", tokenizer: head + `"x": 1}`, want: []string{"model: missing"}},
+	{name: "model null", tokenizer: head + `"model": null}`, want: []string{"model.vocab: missing"}},
+	{name: "model wrong", tokenizer: head + `"model": []}`, want: []string{"model", "array, expected object"}},
+	{name: "model type", tokenizer: head + `"model": {"type": "Unigram"}}`, want: []string{`model.type: found "Unigram", expected "BPE"`}},
+	{name: "no vocab", tokenizer: head + `"model": {"merges": []}}`, want: []string{"model.vocab: missing"}},
+	{name: "vocab null in model", tokenizer: head + `"model": {"vocab": null, "merges": []}}`, want: []string{"model.vocab", "found null, expected an object"}},
+	{name: "no merges", tokenizer: head + `"model": {"vocab": {}}}`, want: []string{"model.merges: missing"}},
+	{name: "merges wrong", tokenizer: head + `"model": {"vocab": {"a": 0}, "merges": "a b"}}`, want: []string{"model.merges", `the string "a b", expected an array`}},
+	{name: "merge wrong", tokenizer: head + `"model": {"vocab": {"a": 0}, "merges": [5]}}`, want: []string{"model.merges[0]: found the number 5"}},
+	{name: "merge string of one", tokenizer: head + `"model": {"vocab": {"a": 0}, "merges": ["a"]}}`, want: []string{`model.merges[0]: found "a", expected two tokens`}},
+	{name: "merge pair of one", tokenizer: head + `"model": {"vocab": {"a": 0}, "merges": [["a"]]}}`, want: []string{"model.merges[0]: entry 1 is an array, expected a token"}},
+	{name: "merge pair of three", tokenizer: head + `"model": {"vocab": {"a": 0}, "merges": [["a", "a", "a"]]}}`, want: []string{"model.merges[0]: has more than two entries"}},
+	{name: "merge pair of numbers", tokenizer: head + `"model": {"vocab": {"a": 0}, "merges": [["a", 1]]}}`, want: []string{"model.merges[0]: entry 1 is the number 1"}},
+	{name: "merge unknown in model", tokenizer: head + `"model": {"vocab": {"a": 0}, "merges": ["a x"]}}`, want: []string{`model.merges[0]: merges "x", which is not in the vocabulary`}},
+	{name: "dropout", tokenizer: head + `"model": {"dropout": 0.1, "vocab": {"a": 0}, "merges": []}}`, want: []string{"model.dropout: found 0.1"}},
+	{name: "dropout wrong", tokenizer: head + `"model": {"dropout": "x"}}`, want: []string{"dropout is string, expected number"}},
+	{name: "prefix", tokenizer: head + `"model": {"continuing_subword_prefix": "##", "vocab": {"a": 0}, "merges": []}}`, want: []string{`continuing_subword_prefix: found "##"`}},
+	{name: "suffix", tokenizer: head + `"model": {"end_of_word_suffix": "</w>", "vocab": {"a": 0}, "merges": []}}`, want: []string{`end_of_word_suffix: found "</w>"`}},
+	{name: "byte_fallback", tokenizer: head + `"model": {"byte_fallback": true, "vocab": {"a": 0}, "merges": []}}`, want: []string{"byte_fallback: found true"}},
+	{name: "ignore_merges", tokenizer: head + `"model": {"ignore_merges": true, "vocab": {"a": 0}, "merges": []}}`, want: []string{"ignore_merges: found true"}},
+	{name: "added empty", tokenizer: head + `"added_tokens": [{"id": 1}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{"added_tokens[0]: content"}},
+	{name: "added without id", tokenizer: head + `"added_tokens": [{"content": "x"}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`added_tokens[0]: id: missing for token "x"`}},
+	{name: "added negative", tokenizer: head + `"added_tokens": [{"content": "x", "id": -1}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`added_tokens[0]: id: found -1`}},
+	{name: "added id string", tokenizer: head + `"added_tokens": [{"content": "x", "id": "1"}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{"added_tokens.id is string, expected integer"}},
+	{name: "added id sparse", tokenizer: head + `"added_tokens": [{"content": "x", "id": 7}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`token "x" is 7, expected 0 to 1`}},
+	{name: "added id taken", tokenizer: head + `"added_tokens": [{"content": "x", "id": 0}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`tokens "a" and "x" have the same id 0`}},
+	{name: "added id differs", tokenizer: head + `"added_tokens": [{"content": "a", "id": 1}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`token "a" has id 1, expected 0`}},
+	{name: "added twice", tokenizer: head + `"added_tokens": [{"content": "x", "id": 1}, {"content": "x", "id": 1}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`added_tokens[1]: token "x" is listed twice`}},
+	{name: "added lstrip", tokenizer: head + `"added_tokens": [{"content": "x", "id": 1, "lstrip": true}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`token "x" has single_word, lstrip or rstrip`}},
+	{name: "tokenizer not UTF-8", tokenizer: "{\"\x80\": 0}", want: []string{"tokenizer.json: line 1, byte 3: found byte 0x80"}},
+}
+
+func TestBadFiles(t *testing.T) {
+	for _, c := range badFiles {
+		t.Run(c.name, func(t *testing.T) {
+			fsys := files("vocab.json", goodVocab, "merges.txt", goodMerges)
+			for name, text := range map[string]string{"vocab.json": c.vocab, "merges.txt": c.merges, "tokenizer.json": c.tokenizer} {
+				if text != "" {
+					fsys[name] = &fstest.MapFile{Data: []byte(text)}
+				}
+			}
+			_, err := LoadFS(fsys, ".")
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error is %q, want one with %q", err, want)
+				}
+			}
+			if errors.Is(err, ErrNone) {
+				t.Errorf("error %q is ErrNone", err)
+			}
+			checkLoaded(t, nil, err)
+		})
+	}
+}
+
+// TestLayouts loads GPT-2 in each layout and compares all that was read.
+func TestLayouts(t *testing.T) {
+	vocab, merges := gpt2Files()
+	eot := map[string]any{"id": 50256, "content": endOfText, "special": true, "lstrip": false, "rstrip": false, "single_word": false, "normalized": true}
+	for name, fsys := range map[string]fstest.MapFS{
+		"strings": files("tokenizer.json", tokenizerJSONOf(t, vocab, merges, false, eot)),
+		"pairs":   files("tokenizer.json", tokenizerJSONOf(t, vocab, merges, true, eot), "vocab.json", "unread"),
+		"CRLF":    files("vocab.json", string(vocab), "merges.txt", strings.ReplaceAll(string(merges), "\n", "\r\n")),
+		"bare":    files("vocab.json", string(vocab), "merges.txt", strings.TrimSpace(strings.TrimPrefix(string(merges), "#version: 0.2\n"))),
+	} {
+		got, err := LoadFS(fsys, ".")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(gpt2(), got, cmp.AllowUnexported(Tokenizer{}, addedTokens{}, addedToken{})); diff != "" {
+			t.Errorf("%s, -vocab.json and merges.txt +got:\n%.2000s", name, diff)
+		}
+	}
+}
+
+func TestLoadFromDirectory(t *testing.T) {
+	write := func(nameAndText ...string) string {
+		dir := t.TempDir()
+		for i := 0; i < len(nameAndText); i += 2 {
+			if err := os.WriteFile(filepath.Join(dir, nameAndText[i]), []byte(nameAndText[i+1]), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return dir
+	}
+	tok, err := Load(write("tokenizer.json", goodTokenizer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]int{4, 5, 3}, mustEncode(t, tok, "abc<|endoftext|>ab", AllowSpecial)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	fsys := fstest.MapFS{"m/x/vocab.json": {Data: []byte(goodVocab)}, "m/x/merges.txt": {Data: []byte(goodMerges)}}
+	if _, err := LoadFS(fsys, "m/x"); err != nil {
+		t.Error(err)
+	}
+
+	empty := write("config.json", "{}")
+	if _, err := Load(empty); !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), empty) {
+		t.Errorf("a directory without tokenizer: error is %v, want ErrNone with the directory", err)
+	}
+	directory := write("merges.txt", goodMerges)
+	if err := os.Mkdir(filepath.Join(directory, "vocab.json"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	huge := write("merges.txt", goodMerges, "vocab.json", "")
+	if err := os.Truncate(filepath.Join(huge, "vocab.json"), maxFileSize+1); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, dir, want string }{
+		{"no directory", filepath.Join(empty, "absent"), "absent: no such file"},
+		{"a file", filepath.Join(empty, "config.json"), "not a directory"},
+		{"no merges", write("vocab.json", goodVocab), "has vocab.json but no merges.txt"},
+		{"no vocab", write("merges.txt", goodMerges), "has merges.txt but no vocab.json"},
+		{"vocab is a directory", directory, "vocab.json: is not a regular file"},
+		{"vocab is huge", huge, "vocab.json: has more than 64 MiB"},
+	} {
+		_, err := Load(c.dir)
+		if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, ErrNone) {
+			t.Errorf("%s: error is %v, want one with %q that is not ErrNone", c.name, err, c.want)
+		}
+	}
+	if _, err := Load(filepath.Join(empty, "absent")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error of an absent directory is %v, want fs.ErrNotExist", err)
+	}
+}
