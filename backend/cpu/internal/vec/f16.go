@@ -1,0 +1,84 @@
+package vec
+
+import (
+	"math"
+
+	"github.com/x448/float16"
+)
+
+// FromF16 is dst = src, from the bits of float16.
+func FromF16(dst []float32, src []uint16) {
+	i := 0
+	if fast && len(dst) >= lanes {
+		i = len(dst) &^ (lanes - 1)
+		fromF16AVX2(&dst[0], &src[:len(dst)][0], i)
+	}
+	for ; i < len(dst); i++ {
+		dst[i] = fromF16(src[i])
+	}
+}
+
+// ToF16 is dst = src to the bits of the nearest float16, the even one of two
+// that are as near.
+func ToF16(dst []uint16, src []float32) {
+	i := 0
+	if fast && len(dst) >= lanes {
+		i = len(dst) &^ (lanes - 1)
+		toF16AVX2(&dst[0], &src[:len(dst)][0], i)
+	}
+	for ; i < len(dst); i++ {
+		dst[i] = float16.Fromfloat32(src[i]).Bits()
+	}
+}
+
+// DotF16 is Σ w·x.
+func DotF16(w []uint16, x []float32) (sum float32) {
+	i := 0
+	if fast && len(x) >= lanes {
+		i = len(x) &^ (lanes - 1)
+		sum = dotF16AVX2(&w[:len(x)][0], &x[0], i)
+	}
+	for ; i < len(x); i++ {
+		sum += fromF16(w[i]) * x[i]
+	}
+	return sum
+}
+
+// Axpy4F16 is y += a₀·w[0] + a₁·w[1] + a₂·w[2] + a₃·w[3], where row i of w
+// begins at w[i·stride].
+func Axpy4F16(y []float32, w []uint16, stride int, a *[4]float32) {
+	w0, w1, w2, w3 := w[:len(y)], w[stride:][:len(y)], w[2*stride:][:len(y)], w[3*stride:][:len(y)]
+	i := 0
+	if fast && len(y) >= lanes {
+		i = len(y) &^ (lanes - 1)
+		axpy4F16AVX2(&y[0], &w0[0], &w1[0], &w2[0], &w3[0], a, i)
+	}
+	for ; i < len(y); i++ {
+		y[i] += a[0]*fromF16(w0[i]) + a[1]*fromF16(w1[i]) + a[2]*fromF16(w2[i]) + a[3]*fromF16(w3[i])
+	}
+}
+
+// AxpyF16 is y += a·w.
+func AxpyF16(y []float32, w []uint16, a float32) {
+	i := 0
+	if fast && len(y) >= lanes {
+		i = len(y) &^ (lanes - 1)
+		axpyF16AVX2(&y[0], &w[:len(y)][0], a, i)
+	}
+	for ; i < len(y); i++ {
+		y[i] += a * fromF16(w[i])
+	}
+}
+
+// fromF16 moves exponent and mantissa to their places in a float32; a product
+// then mends the exponent's bias and makes denormals normal.
+func fromF16(h uint16) float32 {
+	const rebias = 1 << 112
+	bits := uint32(h&0x7fff) << 13
+	if h&0x7c00 == 0x7c00 { // ∞ or NaN
+		bits |= 0x7f800000
+	} else {
+		bits = math.Float32bits(math.Float32frombits(bits) * rebias)
+	}
+	return math.Float32frombits(bits | uint32(h&0x8000)<<16)
+}

@@ -1,0 +1,48 @@
+package vec
+
+import "golang.org/x/sys/cpu"
+
+// fast tells whether the CPU and the operating system have what the assembly
+// needs. F16C has no flag in package cpu; every CPU with AVX2 has it.
+var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+
+// The assembly: n > 0 is a multiple of lanes.
+
+//go:noescape
+func addAVX2(dst, a, b *float32, n int)
+
+//go:noescape
+func scaleAVX2(x *float32, n int, s float32)
+
+//go:noescape
+func maxAVX2(x *float32, n int) float32
+
+//go:noescape
+func sumAVX2(x *float32, n int) float64
+
+//go:noescape
+func sumSquaresAVX2(x *float32, n int, mean float64) float64
+
+//go:noescape
+func normalizeAVX2(dst, x, gamma, beta *float32, n int, hi, lo, scale float32)
+
+//go:noescape
+func expAVX2(dst, x *float32, n int, shift float32) float64
+
+//go:noescape
+func geluAVX2(dst, x *float32, n int)
+
+//go:noescape
+func fromF16AVX2(dst *float32, src *uint16, n int)
+
+//go:noescape
+func toF16AVX2(dst *uint16, src *float32, n int)
+
+//go:noescape
+func dotF16AVX2(w *uint16, x *float32, n int) float32
+
+//go:noescape
+func axpyF16AVX2(y *float32, w *uint16, a float32, n int)
+
+//go:noescape
+func axpy4F16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)

@@ -1,0 +1,247 @@
+// Sums, scalings and exponentials of vec.go, 8 elements at a time with AVX2 and
+// FMA. In Go's assembler the destination stands last, and of VFMADD231PS a, b, c
+// the meaning is c += a·b. VMAXPS and VMINPS give their first operand, as
+// written here, where either is NaN.
+
+#include "textflag.h"
+
+#define CONST8(name, bits) \
+	DATA name<>+0(SB)/4, $bits; \
+	DATA name<>+4(SB)/4, $bits; \
+	DATA name<>+8(SB)/4, $bits; \
+	DATA name<>+12(SB)/4, $bits; \
+	DATA name<>+16(SB)/4, $bits; \
+	DATA name<>+20(SB)/4, $bits; \
+	DATA name<>+24(SB)/4, $bits; \
+	DATA name<>+28(SB)/4, $bits; \
+	GLOBL name<>(SB), RODATA|NOPTR, $32
+
+CONST8(top, 0x42b20000)      // 89
+CONST8(bottom, 0xc2d00000)   // -104
+CONST8(log2e, 0x3fb8aa3b)    // 1.44269504
+CONST8(ln2hi, 0x3f318000)    // 0.693359375
+CONST8(ln2lo, 0xb95e8083)    // -2.12194440e-4
+CONST8(poly5, 0x39506967)    // 1.9875691500e-4
+CONST8(poly4, 0x3ab743ce)    // 1.3981999507e-3
+CONST8(poly3, 0x3c088908)    // 8.3334519073e-3
+CONST8(poly2, 0x3d2aa9c1)    // 4.1665795894e-2
+CONST8(poly1, 0x3e2aaaaa)    // 1.6666665459e-1
+CONST8(poly0, 0x3f000000)    // 5.0000001201e-1
+CONST8(one, 0x3f800000)      // 1
+CONST8(bias, 0x0000007f)     // 127, an integer
+CONST8(gelu1, 0xbfcc422a)    // -2·√(2/π)
+CONST8(gelu3, 0xbd922279)    // -2·√(2/π)·0.044715
+CONST8(minusinf, 0xff800000) // -∞
+
+// EXP replaces Y0 by its exponential, as exp in vec.go does; Y1 to Y4 are lost.
+// Y13, Y14 and Y15 hold top, bottom and log2e.
+#define EXP \
+	VMINPS Y0, Y13, Y0; \
+	VMAXPS Y0, Y14, Y0; \
+	VMULPS Y15, Y0, Y1; \
+	VROUNDPS $0, Y1, Y1; \
+	VFNMADD231PS ln2hi<>(SB), Y1, Y0; \
+	VFNMADD231PS ln2lo<>(SB), Y1, Y0; \
+	VMOVUPS poly5<>(SB), Y2; \
+	VFMADD213PS poly4<>(SB), Y0, Y2; \
+	VFMADD213PS poly3<>(SB), Y0, Y2; \
+	VFMADD213PS poly2<>(SB), Y0, Y2; \
+	VFMADD213PS poly1<>(SB), Y0, Y2; \
+	VFMADD213PS poly0<>(SB), Y0, Y2; \
+	VMULPS Y0, Y0, Y3; \
+	VFMADD213PS Y0, Y3, Y2; \
+	VADDPS one<>(SB), Y2, Y2; \
+	VCVTPS2DQ Y1, Y1; \
+	VPSRAD $1, Y1, Y3; \
+	VPSUBD Y3, Y1, Y4; \
+	VPADDD bias<>(SB), Y3, Y3; \
+	VPADDD bias<>(SB), Y4, Y4; \
+	VPSLLD $23, Y3, Y3; \
+	VPSLLD $23, Y4, Y4; \
+	VMULPS Y3, Y2, Y0; \
+	VMULPS Y4, Y0, Y0
+
+#define EXPCONSTANTS \
+	VMOVUPS top<>(SB), Y13; \
+	VMOVUPS bottom<>(SB), Y14; \
+	VMOVUPS log2e<>(SB), Y15
+
+// SUM64 adds the 4 float64 of Y10 and Y11 up into X10.
+#define SUM64 \
+	VADDPD Y11, Y10, Y10; \
+	VEXTRACTF128 $1, Y10, X11; \
+	VADDPD X11, X10, X10; \
+	VUNPCKHPD X10, X10, X11; \
+	VADDSD X11, X10, X10
+
+// func expAVX2(dst, x *float32, n int, shift float32) float64
+TEXT ·expAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS shift+24(FP), Y12
+	EXPCONSTANTS
+	VXORPD Y10, Y10, Y10
+	VXORPD Y11, Y11, Y11
+exploop:
+	VMOVUPS (SI), Y0
+	VSUBPS Y12, Y0, Y0
+	EXP
+	VMOVUPS Y0, (DI)
+	VEXTRACTF128 $1, Y0, X1
+	VCVTPS2PD X0, Y0
+	VCVTPS2PD X1, Y1
+	VADDPD Y0, Y10, Y10
+	VADDPD Y1, Y11, Y11
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ exploop
+	SUM64
+	VMOVSD X10, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func geluAVX2(dst, x *float32, n int)
+TEXT ·geluAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	EXPCONSTANTS
+	VMOVUPS gelu1<>(SB), Y9
+	VMOVUPS gelu3<>(SB), Y8
+	VMOVUPS one<>(SB), Y7
+geluloop:
+	VMOVUPS (SI), Y5
+	VMULPS Y5, Y5, Y0
+	VFMADD213PS Y9, Y8, Y0
+	VMULPS Y5, Y0, Y0
+	EXP
+	VADDPS Y7, Y0, Y0
+	VDIVPS Y0, Y5, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ geluloop
+	VZEROUPPER
+	RET
+
+// func addAVX2(dst, a, b *float32, n int)
+TEXT ·addAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), CX
+addloop:
+	VMOVUPS (SI), Y0
+	VADDPS (DX), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DX
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ addloop
+	VZEROUPPER
+	RET
+
+// func scaleAVX2(x *float32, n int, s float32)
+TEXT ·scaleAVX2(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), DI
+	MOVQ n+8(FP), CX
+	VBROADCASTSS s+16(FP), Y1
+scaleloop:
+	VMULPS (DI), Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ scaleloop
+	VZEROUPPER
+	RET
+
+// func maxAVX2(x *float32, n int) float32
+TEXT ·maxAVX2(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	VMOVUPS minusinf<>(SB), Y0
+maxloop:
+	VMOVUPS (SI), Y1
+	VMAXPS Y0, Y1, Y0
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JNZ maxloop
+	VEXTRACTF128 $1, Y0, X1
+	VMAXPS X1, X0, X0
+	VPERMILPS $0x4e, X0, X1
+	VMAXPS X1, X0, X0
+	VPERMILPS $0xb1, X0, X1
+	VMAXPS X1, X0, X0
+	VMOVSS X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func sumAVX2(x *float32, n int) float64
+TEXT ·sumAVX2(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	VXORPD Y10, Y10, Y10
+	VXORPD Y11, Y11, Y11
+sumloop:
+	VCVTPS2PD (SI), Y0
+	VCVTPS2PD 16(SI), Y1
+	VADDPD Y0, Y10, Y10
+	VADDPD Y1, Y11, Y11
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JNZ sumloop
+	SUM64
+	VMOVSD X10, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaresAVX2(x *float32, n int, mean float64) float64
+TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-32
+	MOVQ x+0(FP), SI
+	MOVQ n+8(FP), CX
+	VBROADCASTSD mean+16(FP), Y12
+	VXORPD Y10, Y10, Y10
+	VXORPD Y11, Y11, Y11
+squaresloop:
+	VCVTPS2PD (SI), Y0
+	VCVTPS2PD 16(SI), Y1
+	VSUBPD Y12, Y0, Y0
+	VSUBPD Y12, Y1, Y1
+	VFMADD231PD Y0, Y0, Y10
+	VFMADD231PD Y1, Y1, Y11
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JNZ squaresloop
+	SUM64
+	VMOVSD X10, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func normalizeAVX2(dst, x, gamma, beta *float32, n int, hi, lo, scale float32)
+TEXT ·normalizeAVX2(SB), NOSPLIT, $0-52
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ gamma+16(FP), R8
+	MOVQ beta+24(FP), R9
+	MOVQ n+32(FP), CX
+	VBROADCASTSS hi+40(FP), Y1
+	VBROADCASTSS lo+44(FP), Y2
+	VBROADCASTSS scale+48(FP), Y3
+	XORQ AX, AX
+normalizeloop:
+	VMOVUPS (SI)(AX*4), Y0
+	VSUBPS Y1, Y0, Y0
+	VSUBPS Y2, Y0, Y0
+	VMULPS Y3, Y0, Y0
+	VMOVUPS (R8)(AX*4), Y4
+	VFMADD213PS (R9)(AX*4), Y4, Y0
+	VMOVUPS Y0, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT normalizeloop
+	VZEROUPPER
+	RET

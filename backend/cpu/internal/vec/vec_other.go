@@ -1,0 +1,20 @@
+//go:build !amd64
+
+package vec
+
+// There is no assembly for this CPU: the Go versions do all the work.
+var fast = false
+
+func addAVX2(dst, a, b *float32, n int)                                        {}
+func scaleAVX2(x *float32, n int, s float32)                                   {}
+func maxAVX2(x *float32, n int) float32                                        { return 0 }
+func sumAVX2(x *float32, n int) float64                                        { return 0 }
+func sumSquaresAVX2(x *float32, n int, mean float64) float64                   { return 0 }
+func normalizeAVX2(dst, x, gamma, beta *float32, n int, hi, lo, scale float32) {}
+func expAVX2(dst, x *float32, n int, shift float32) float64                    { return 0 }
+func geluAVX2(dst, x *float32, n int)                                          {}
+func fromF16AVX2(dst *float32, src *uint16, n int)                             {}
+func toF16AVX2(dst *uint16, src *float32, n int)                               {}
+func dotF16AVX2(w *uint16, x *float32, n int) float32                          { return 0 }
+func axpyF16AVX2(y *float32, w *uint16, a float32, n int)                      {}
+func axpy4F16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)    {}

@@ -1,0 +1,257 @@
+package vec
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/x448/float16"
+)
+
+// eachPath runs a test with the assembly, where there is one, and without.
+func eachPath(t *testing.T, f func(t *testing.T)) {
+	was := fast
+	defer func() { fast = was }()
+	for _, fast = range []bool{was, false} {
+		t.Run(fmt.Sprintf("fast=%v", fast), f)
+	}
+}
+
+var lengths = []int{1, 7, 8, 9, 16, 31, 40, 67, 1000}
+
+func random(n int, scale float64) []float32 {
+	r := rand.New(rand.NewPCG(uint64(n), 1))
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(r.NormFloat64() * scale)
+	}
+	return x
+}
+
+func near(t *testing.T, what string, got, want, tolerance float64) {
+	t.Helper()
+	if math.IsNaN(got) != math.IsNaN(want) || math.Abs(got-want) > tolerance || math.IsInf(want, 0) && got != want {
+		t.Errorf("%s: got %v, want %v ± %v", what, got, want, tolerance)
+	}
+}
+
+// everyKind is all float32 with a coarse mantissa, and the special ones.
+func everyKind() []float32 {
+	var x []float32
+	for bits := uint64(0); bits < 1<<32; bits += 77773 {
+		x = append(x, math.Float32frombits(uint32(bits)))
+	}
+	for i := -110.0; i < 95; i += 1.0 / 256 { // where exp is neither 0 nor ∞
+		x = append(x, float32(i))
+	}
+	inf := float32(math.Inf(1))
+	x = append(x, 0, inf, -inf, float32(math.NaN()), 88.72283, 88.72284, -87.33655, -103.97208, math.MaxFloat32, math.SmallestNonzeroFloat32)
+	for len(x)%lanes != 0 {
+		x = append(x, 1)
+	}
+	return x
+}
+
+func TestExp(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		x := everyKind()
+		y := make([]float32, len(x))
+		Exp(y, x, 0)
+		for i, v := range x {
+			want := math.Exp(float64(v))
+			if want > math.MaxFloat32 {
+				if want = math.Inf(1); v < 88.7229 && y[i] == math.MaxFloat32 {
+					continue
+				}
+			}
+			near(t, fmt.Sprintf("exp(%v)", v), float64(y[i]), want, want*1.5e-7+math.SmallestNonzeroFloat32*0.6)
+		}
+		for _, n := range lengths {
+			x, y := random(n, 3), make([]float32, n)
+			got, want := Exp(y, x, 2), 0.0
+			for i := range x {
+				near(t, "shifted", float64(y[i]), math.Exp(float64(x[i]-2)), 1e-6*math.Exp(float64(x[i]-2)))
+				want += float64(y[i])
+			}
+			near(t, "sum", got, want, want*1e-12)
+		}
+	})
+}
+
+func TestGELU(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		x := everyKind()
+		y := make([]float32, len(x))
+		GELU(y, x)
+		for i, v := range x {
+			x := float64(v)
+			want := x / (1 + math.Exp(-2*math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+			// Rounding −2u costs |2u|·2⁻²⁴ of the result, which matters where
+			// the result itself has all but vanished; below x = -10 it is 0,
+			// as exp(−2u) is ∞.
+			tolerance := 1e-6
+			if x < -3 {
+				tolerance = 1e-5
+			}
+			near(t, fmt.Sprintf("gelu(%v)", v), float64(y[i]), want, math.Abs(want)*tolerance+3e-38)
+		}
+		for _, n := range lengths {
+			x := random(n, 2)
+			want := make([]float32, n)
+			GELU(want, x)
+			GELU(x, x) // in place
+			for i := range x {
+				near(t, "in place", float64(x[i]), float64(want[i]), 0)
+			}
+		}
+	})
+}
+
+func TestReductions(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		for _, n := range lengths {
+			x := random(n, 1)
+			for i := range x {
+				x[i] += 1000
+			}
+			sum, largest := 0.0, math.Inf(-1)
+			for _, v := range x {
+				sum += float64(v)
+				largest = max(largest, float64(v))
+			}
+			mean, squares := sum/float64(n), 0.0
+			for _, v := range x {
+				squares += (float64(v) - mean) * (float64(v) - mean)
+			}
+			near(t, "sum", Sum(x), sum, sum*1e-14)
+			near(t, "squares", SumSquares(x, mean), squares, squares*1e-12)
+			near(t, "max", float64(Max(x)), largest, 0)
+			x[n/2] = float32(math.NaN())
+			if n > 1 {
+				if got := Max(x); got != got {
+					t.Errorf("max of %d with a NaN is NaN", n)
+				}
+			}
+		}
+		near(t, "max of nothing", float64(Max(nil)), math.Inf(-1), 0)
+	})
+}
+
+func TestElementwise(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		for _, n := range lengths {
+			a, b, c, y := random(n, 1), random(n, 2), random(n, 3), make([]float32, n+1)
+			y[n] = 77
+			Add(y[:n], a, b)
+			for i := range n {
+				near(t, "add", float64(y[i]), float64(a[i]+b[i]), 0)
+			}
+			Scale(y[:n], 3)
+			for i := range n {
+				near(t, "scale", float64(y[i]), float64((a[i]+b[i])*3), 0)
+			}
+			mean := 1000.00001
+			for i := range a {
+				a[i] += 1000
+			}
+			Normalize(y[:n], a, b, c, mean, 0.5)
+			for i := range n {
+				want := (float64(a[i])-mean)*0.5*float64(b[i]) + float64(c[i])
+				near(t, "normalize", float64(y[i]), want, 1e-6*(math.Abs(float64(b[i]))+math.Abs(float64(c[i]))))
+			}
+			if y[n] != 77 {
+				t.Errorf("n=%d: an element past the end was written", n)
+			}
+		}
+	})
+}
+
+func TestF16(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		all := make([]uint16, 1<<16)
+		for i := range all {
+			all[i] = uint16(i)
+		}
+		x, back := make([]float32, len(all)), make([]uint16, len(all))
+		FromF16(x, all)
+		ToF16(back, x)
+		for i, h := range all {
+			want := float16.Frombits(h).Float32()
+			if near(t, fmt.Sprintf("from %#04x", h), float64(x[i]), float64(want), 0); want == want && back[i] != h {
+				t.Fatalf("%#04x became %v and came back as %#04x", h, x[i], back[i])
+			}
+		}
+		odd := everyKind()
+		half := make([]uint16, len(odd))
+		ToF16(half, odd)
+		for i, v := range odd {
+			if want := float16.Fromfloat32(v); v == v && half[i] != want.Bits() {
+				t.Fatalf("%v to f16: got %#04x, want %#04x", v, half[i], want.Bits())
+			}
+		}
+	})
+}
+
+func TestF16Products(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		for _, n := range lengths {
+			stride := n + 3
+			w, x := make([]uint16, 4*stride), random(n, 1)
+			ToF16(w, random(4*stride, 1))
+			f := func(i int) float64 { return float64(fromF16(w[i])) }
+			dot := 0.0
+			for i := range n {
+				dot += f(i) * float64(x[i])
+			}
+			near(t, "dot", float64(DotF16(w, x)), dot, 1e-6*float64(n))
+			a := [4]float32{0.5, -2, 3, 0.25}
+			y, y4 := append(append([]float32{}, x...), 77), append(append([]float32{}, x...), 77)
+			AxpyF16(y[:n], w, 0.5)
+			Axpy4F16(y4[:n], w, stride, &a)
+			for i := range n {
+				near(t, "axpy", float64(y[i]), float64(x[i])+0.5*f(i), 1e-6)
+				want := float64(x[i])
+				for r := range 4 {
+					want += float64(a[r]) * f(r*stride+i)
+				}
+				near(t, "axpy4", float64(y4[i]), want, 1e-5)
+			}
+			if y[n] != 77 || y4[n] != 77 {
+				t.Errorf("n=%d: an element past the end was written", n)
+			}
+		}
+	})
+}
+
+func BenchmarkVec(b *testing.B) {
+	const n = 4096
+	x, y, w := random(n, 1), make([]float32, n), make([]uint16, 4*n)
+	a := [4]float32{1, 2, 3, 4}
+	was := fast
+	defer func() { fast = was }()
+	for _, fast = range []bool{was, false} {
+		for _, c := range []struct {
+			name string
+			f    func()
+		}{
+			{"Exp", func() { Exp(y, x, 1) }},
+			{"GELU", func() { GELU(y, x) }},
+			{"Normalize", func() { Normalize(y, x, x, x, 1, 1) }},
+			{"SumSquares", func() { SumSquares(x, 1) }},
+			{"Max", func() { Max(x) }},
+			{"Add", func() { Add(y, x, x) }},
+			{"FromF16", func() { FromF16(y, w) }},
+			{"ToF16", func() { ToF16(w, x) }},
+			{"DotF16", func() { DotF16(w, x) }},
+			{"Axpy4F16", func() { Axpy4F16(y, w, n, &a) }},
+		} {
+			b.Run(fmt.Sprintf("%s/fast=%v", c.name, fast), func(b *testing.B) {
+				for b.Loop() {
+					c.f()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/element")
+			})
+		}
+	}
+}
