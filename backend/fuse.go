@@ -33,18 +33,10 @@ var fusions = []fusion{
 // needs what passes between them: no later op reads it and keep, which is
 // asked about the tensor, says false.
 func Fuse(b Backend, ops []Op, keep func(Tensor) bool) []Op {
-	reads := map[Tensor]int{} // how many ops read a tensor that another wrote as a whole
-	for _, op := range ops {
-		op.Operands(func(_ string, t *Tensor, a Access) {
-			if a == Read || a == Update {
-				reads[*t]++
-			}
-		})
-	}
 	out := make([]Op, 0, len(ops))
 	for i := 0; i < len(ops); i++ {
 		if i+1 < len(ops) {
-			if op := fuse(b, ops[i], ops[i+1], reads, keep); op != nil {
+			if op := fuse(b, ops, i, keep); op != nil {
 				out = append(out, op)
 				i++
 				continue
@@ -55,21 +47,35 @@ func Fuse(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 	return out
 }
 
-func fuse(b Backend, x, y Op, reads map[Tensor]int, keep func(Tensor) bool) Op {
+// fuse is what ops[i] and ops[i+1] become as one, or nil.
+func fuse(b Backend, ops []Op, i int, keep func(Tensor) bool) Op {
 	for _, f := range fusions {
-		op := f(x, y)
-		if op == nil {
+		op := f(ops[i], ops[i+1])
+		if op == nil || Check(op) != nil || !b.Supports(op) {
 			continue
 		}
-		var between Tensor
+		needed := false
 		op.Operands(func(_ string, t *Tensor, a Access) {
 			if a == Scratch {
-				between = *t
+				needed = needed || keep(*t) || readers(ops, *t) > 1
 			}
 		})
-		if reads[between] == 1 && !keep(between) && Check(op) == nil && b.Supports(op) {
+		if !needed {
 			return op
 		}
 	}
 	return nil
+}
+
+// readers is the number of operands of ops that read memory of t.
+func readers(ops []Op, t Tensor) int {
+	n := 0
+	for _, op := range ops {
+		op.Operands(func(_ string, o *Tensor, a Access) {
+			if (a == Read || a == Update) && o.overlaps(t) {
+				n++
+			}
+		})
+	}
+	return n
 }

@@ -1,9 +1,8 @@
 package backend
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
+	"unsafe"
 
 	"github.com/x448/float16"
 )
@@ -14,15 +13,15 @@ func SetF32(b Backend, t Tensor, values []float32) error {
 	if err := hostData(t, len(values), F32, F16); err != nil {
 		return err
 	}
-	p := make([]byte, 0, t.Size())
-	for _, v := range values {
-		if t.DType == F16 {
-			p = binary.LittleEndian.AppendUint16(p, float16.Fromfloat32(v).Bits())
-		} else {
-			p = binary.LittleEndian.AppendUint32(p, math.Float32bits(v))
-		}
+	at := t.DType.Bytes(t.Offset)
+	if t.DType == F32 {
+		return b.Write(t.Buf, at, bytesOf(values))
 	}
-	return b.Write(t.Buf, t.DType.Bytes(t.Offset), p)
+	halves := make([]uint16, len(values))
+	for i, v := range values {
+		halves[i] = float16.Fromfloat32(v).Bits()
+	}
+	return b.Write(t.Buf, at, bytesOf(halves))
 }
 
 // GetF32 reads a contiguous tensor of dtype f32 or f16 into values, whose
@@ -31,16 +30,16 @@ func GetF32(b Backend, t Tensor, values []float32) error {
 	if err := hostData(t, len(values), F32, F16); err != nil {
 		return err
 	}
-	p := make([]byte, t.Size())
-	if err := b.Read(p, t.Buf, t.DType.Bytes(t.Offset)); err != nil {
+	at := t.DType.Bytes(t.Offset)
+	if t.DType == F32 {
+		return b.Read(bytesOf(values), t.Buf, at)
+	}
+	halves := make([]uint16, len(values))
+	if err := b.Read(bytesOf(halves), t.Buf, at); err != nil {
 		return err
 	}
-	for i := range values {
-		if t.DType == F16 {
-			values[i] = float16.Frombits(binary.LittleEndian.Uint16(p[2*i:])).Float32()
-		} else {
-			values[i] = math.Float32frombits(binary.LittleEndian.Uint32(p[4*i:]))
-		}
+	for i, h := range halves {
+		values[i] = float16.Frombits(h).Float32()
 	}
 	return nil
 }
@@ -50,11 +49,7 @@ func SetI32(b Backend, t Tensor, values []int32) error {
 	if err := hostData(t, len(values), I32); err != nil {
 		return err
 	}
-	p := make([]byte, 0, t.Size())
-	for _, v := range values {
-		p = binary.LittleEndian.AppendUint32(p, uint32(v))
-	}
-	return b.Write(t.Buf, t.DType.Bytes(t.Offset), p)
+	return b.Write(t.Buf, t.DType.Bytes(t.Offset), bytesOf(values))
 }
 
 // GetI32 reads a contiguous tensor of dtype i32 into values of the same
@@ -63,14 +58,13 @@ func GetI32(b Backend, t Tensor, values []int32) error {
 	if err := hostData(t, len(values), I32); err != nil {
 		return err
 	}
-	p := make([]byte, t.Size())
-	if err := b.Read(p, t.Buf, t.DType.Bytes(t.Offset)); err != nil {
-		return err
-	}
-	for i := range values {
-		values[i] = int32(binary.LittleEndian.Uint32(p[4*i:]))
-	}
-	return nil
+	return b.Read(bytesOf(values), t.Buf, t.DType.Bytes(t.Offset))
+}
+
+// bytesOf is the memory of s. Numbers lie in it as in a Buffer: backends and
+// checkpoints are little-endian, as is every host that Caldera supports.
+func bytesOf[T float32 | uint16 | int32](s []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(*new(T))))
 }
 
 func hostData(t Tensor, n int, ds ...DType) error {

@@ -1,0 +1,102 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Compiled pipelines survive the process in a file a device, driver and set of
+// shaders:
+//
+//	magic       [8]byte   "CLDRPIPE"
+//	length      uint64    of data, little-endian
+//	checksum    [32]byte  SHA-256 of data
+//	data        []byte    what vkGetPipelineCacheData gave
+//
+// Drivers are known to crash on damaged data, so nothing reaches one that does
+// not match its checksum and the header that Vulkan prescribes. The file is
+// replaced as a whole: of several processes the last one to close wins.
+
+const (
+	cacheMagic   = "CLDRPIPE"
+	cacheHeader  = len(cacheMagic) + 8 + sha256.Size
+	cacheMaxSize = 256 << 20 // more than this is no cache of ours
+)
+
+// cacheKey is what compiled pipelines depend on.
+type cacheKey struct {
+	vendor, device uint32
+	uuid           [16]byte // pipelineCacheUUID: changes with the driver's version
+	shaders        [sha256.Size]byte
+}
+
+// cachePath is where the pipelines of key lie; empty where the user has no
+// cache directory.
+func cachePath(key cacheKey) string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	name := fmt.Sprintf("%04x-%04x-%x-%s.pipelines", key.vendor, key.device, key.uuid, hex.EncodeToString(key.shaders[:8]))
+	return filepath.Join(dir, "caldera", "vulkan", name)
+}
+
+// readCache returns the pipelines at path, and nil where there are none or
+// they cannot be trusted: then they are compiled again.
+func readCache(path string, key cacheKey) []byte {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > cacheMaxSize {
+		return nil
+	}
+	file, err := os.ReadFile(path)
+	if err != nil || len(file) < cacheHeader || string(file[:len(cacheMagic)]) != cacheMagic {
+		return nil
+	}
+	data := file[cacheHeader:]
+	length := binary.LittleEndian.Uint64(file[len(cacheMagic):])
+	sum := sha256.Sum256(data)
+	if length != uint64(len(data)) || !bytes.Equal(file[len(cacheMagic)+8:cacheHeader], sum[:]) || !key.matches(data) {
+		return nil
+	}
+	return data
+}
+
+// matches checks VkPipelineCacheHeaderVersionOne.
+func (k cacheKey) matches(data []byte) bool {
+	le := binary.LittleEndian
+	return len(data) >= 32 && le.Uint32(data) >= 32 && uint64(le.Uint32(data)) <= uint64(len(data)) &&
+		le.Uint32(data[4:]) == 1 && le.Uint32(data[8:]) == k.vendor && le.Uint32(data[12:]) == k.device &&
+		bytes.Equal(data[16:32], k.uuid[:])
+}
+
+// writeCache replaces the file at path.
+func writeCache(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(data)
+	file := append([]byte(cacheMagic), binary.LittleEndian.AppendUint64(nil, uint64(len(data)))...)
+	file = append(append(file, sum[:]...), data...)
+	temp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(file)
+	if e := temp.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		os.Remove(temp.Name())
+	}
+	return err
+}

@@ -1,0 +1,226 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
+	"caldera/shaders"
+)
+
+// An encoder turns ops into dispatches in a command buffer. Kernels see the
+// device through it alone:
+//
+//	l := e.limits()                            // what the device can do
+//	x, xBase := e.operand(op.X, backend.Read)  // the bytes of X as a storage buffer,
+//	w, wBase, ok := e.texel(op.W, texelF32x4)  // or, where ok, as a texel buffer
+//	err := e.dispatch(
+//		pipelineSpec{variant: v, spec: []uint32{64}}, // constant_id 0 is 64
+//		shaders.LinearPush{…}, [3]uint32{groups, 1, 1},
+//		dst, x, w, bias, residual)                    // in the order of the variant's table
+//
+// Barriers follow from the access named for each binding: there is one between
+// two dispatches where one writes what the other touches, also within an op,
+// and none elsewhere.
+type encoder struct {
+	b   *Backend
+	rec *recording
+
+	// full is called when rec holds as much work as one submit may, and puts
+	// another in its place.
+	full func(e *encoder) error
+
+	push []byte // room for push constants
+}
+
+// pipelineSpec is what a compute pipeline is made of.
+type pipelineSpec struct {
+	variant  *shaders.Variant
+	spec     []uint32 // the value of the specialization constant with constant_id i; at most maxSpec
+	subgroup uint32   // required subgroup size, from the limits' SubgroupMin to SubgroupMax; 0: the driver's choice
+	work     uint64   // multiply-adds of the dispatch, about; 0: no more than it has operands
+}
+
+// texelFormat is how the bytes of a texel buffer are seen by texelFetch.
+type texelFormat uint8
+
+const (
+	texelF32x4 texelFormat = iota // four f32
+	texelF16x4                    // four f16, read as f32
+)
+
+var texelFormats = [...]struct {
+	vk    vk.Format
+	bytes uint64
+}{
+	texelF32x4: {vk.FormatRGBA32F, 16},
+	texelF16x4: {vk.FormatRGBA16F, 8},
+}
+
+// binding is a range of a device buffer that a dispatch touches.
+type binding struct {
+	buf      *buffer // nil: the backend's dummy, which stands for an absent tensor
+	handle   vk.Buffer
+	view     vk.BufferView // of a texel buffer
+	texel    bool
+	from, to uint64 // bytes of handle
+	access   backend.Access
+	err      error // why it cannot be bound; dispatch returns it
+}
+
+// limits are those of the device.
+func (e *encoder) limits() *Limits { return &e.b.limits }
+
+// subgroups reports whether variants with subgroup operations can be trusted:
+// the device advertises them and has passed the self-test, which runs at the
+// first call.
+func (e *encoder) subgroups() bool { return e.b.subgroupsWork() }
+
+// operand binds the bytes of t as a storage buffer. base is the index of t's
+// first element, counted from the start of the binding in elements of t's
+// dtype. Up to 15 bytes after t's last element are part of the binding, so
+// that whole words and vectors can be read.
+//
+// An absent tensor binds 256 bytes of zeros, which must not be written.
+func (e *encoder) operand(t backend.Tensor, a backend.Access) (b binding, base uint32) {
+	buf, from, to, err := e.place(t)
+	if err != nil {
+		return binding{err: err}, 0
+	}
+	b = binding{buf: buf, handle: buf.block.Buffer, from: from &^ (e.b.limits.BindingAlign - 1), access: a}
+	b.to = min(roundUp(to, 16), max(to, b.from+e.b.limits.BindingRange))
+	if n := b.to - b.from; n > e.b.limits.BindingRange {
+		b.err = fmt.Errorf("%v spans %d bytes, and a binding of this device at most %d: the kernel must split it",
+			t, n, e.b.limits.BindingRange)
+	}
+	return b, uint32((from - b.from) / uint64(t.DType.BlockBytes()) * uint64(t.DType.BlockLen()))
+}
+
+// texel binds the bytes of t, which is only read, as a uniform texel buffer.
+// base is the index of t's first element, counted from texel 0 in elements of
+// t's dtype: it need not be at the start of a texel. ok is false where the
+// device cannot: t is larger than its texel buffers, or it has none.
+func (e *encoder) texel(t backend.Tensor, f texelFormat) (b binding, base uint32, ok bool) {
+	format := texelFormats[f]
+	l := &e.b.limits
+	buf, from, to, err := e.place(t)
+	if err != nil {
+		return binding{err: err}, 0, true
+	}
+	b = binding{buf: buf, handle: buf.block.Buffer, texel: true, access: backend.Read}
+	b.from = from &^ (l.TexelAlign - 1)
+	b.to = roundUp(to, format.bytes)
+	if (b.to-b.from)/format.bytes > l.TexelElements {
+		return binding{}, 0, false
+	}
+	b.view, b.err = e.rec.view(b.handle, format.vk, b.from, b.to-b.from)
+	return b, uint32((from - b.from) / uint64(t.DType.BlockBytes()) * uint64(t.DType.BlockLen())), true
+}
+
+// place tells in which bytes of which block t lies.
+func (e *encoder) place(t backend.Tensor) (buf *buffer, from, to uint64, err error) {
+	if t.Absent() {
+		return e.b.dummy, e.b.dummy.offset, e.b.dummy.offset + e.b.dummy.size, nil
+	}
+	buf, err = e.b.own(t.Buf)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	if err := buf.settle(); err != nil {
+		return nil, 0, 0, err
+	}
+	first, end := t.Span()
+	return buf, buf.offset + uint64(first), buf.offset + uint64(end), nil
+}
+
+// fits reports whether operand can bind the whole of t.
+func (e *encoder) fits(t backend.Tensor) bool {
+	return t.Absent() || e.maxAlong(t, 0) >= t.Dim(0)
+}
+
+// maxRows is the largest n such that operand can bind any n rows of t that
+// follow one another along its axis -2, that is, t.Slice(-2, i, i+n). It is at most
+// t.Dim(-2), and 0 where not even one row can be bound.
+func (e *encoder) maxRows(t backend.Tensor) int { return e.maxAlong(t, -2) }
+
+// maxAlong is maxRows for any axis.
+func (e *encoder) maxAlong(t backend.Tensor, axis int) int {
+	return maxAlong(&e.b.limits, t, axis)
+}
+
+func maxAlong(l *Limits, t backend.Tensor, axis int) int {
+	room := int(min(l.BindingRange, 1<<62)) - int(l.BindingAlign) // an offset may be rounded down by almost that
+	one := t.Slice(axis, 0, 1)
+	from, to := one.Span()
+	step := t.DType.BlockBytes() * t.Stride(axis) / t.DType.BlockLen()
+	switch {
+	case to-from > room:
+		return 0
+	case step == 0:
+		return t.Dim(axis)
+	}
+	return min(t.Dim(axis), 1+(room-(to-from))/step)
+}
+
+// dispatch runs a pipeline over groups workgroups. push is a struct of package
+// shaders; bindings come in the order of the variant's table.
+func (e *encoder) dispatch(p pipelineSpec, push any, groups [3]uint32, bindings ...binding) error {
+	if err := e.encode(p, push, groups, bindings); err != nil {
+		return fmt.Errorf("shader %s: %w", p.variant.Name(), err)
+	}
+	if e.rec.full() {
+		return e.full(e)
+	}
+	return nil
+}
+
+func (e *encoder) encode(p pipelineSpec, push any, groups [3]uint32, bindings []binding) error {
+	l := &e.b.limits
+	for i, n := range groups {
+		if n == 0 || n > l.Groups[i] {
+			return fmt.Errorf("%v workgroups, this device takes from 1 to %v", groups, l.Groups)
+		}
+	}
+	table := p.variant.Bindings
+	if len(bindings) != len(table) {
+		return fmt.Errorf("%d bindings, its table has %d", len(bindings), len(table))
+	}
+	for i, b := range bindings {
+		switch {
+		case b.err != nil:
+			return fmt.Errorf("binding %d (%s): %w", i, table[i].Name, b.err)
+		case b.texel != table[i].Texel:
+			return fmt.Errorf("binding %d (%s): texel buffer is %v, its table says %v", i, table[i].Name, b.texel, table[i].Texel)
+		case b.access.Writes() && (table[i].ReadOnly || b.buf == e.b.dummy):
+			return fmt.Errorf("binding %d (%s) must only be read", i, table[i].Name)
+		}
+	}
+	var err error
+	if e.push, err = appendPush(e.push[:0], push); err != nil {
+		return err
+	}
+	if len(e.push) > int(l.PushConstants) || len(e.push) != p.variant.PushSize() {
+		return fmt.Errorf("%d bytes of push constants, its table has %d and this device takes %d",
+			len(e.push), p.variant.PushSize(), l.PushConstants)
+	}
+	pipe, err := e.b.pipes.get(p)
+	if err != nil {
+		return err
+	}
+	return e.rec.dispatch(pipe, e.push, groups, bindings, p.work)
+}
+
+// appendPush lays push constants out as shaders see them.
+func appendPush(to []byte, push any) ([]byte, error) {
+	if push == nil {
+		return to, nil
+	}
+	to, err := binary.Append(to, binary.LittleEndian, push)
+	if err != nil {
+		return nil, fmt.Errorf("push constants of type %T: %w", push, err)
+	}
+	return to, nil
+}

@@ -1,0 +1,232 @@
+// The Vulkan functions that this package calls by pointer, with the structs
+// they take. The declarations follow the Vulkan specification, are only what
+// is needed, and use uint64_t for every non-dispatchable handle and uint32_t
+// for every enum: same size, same layout, no casts in Go.
+//
+// To add a function: a line in CVK_DEVICE_FUNCTIONS or CVK_INSTANCE_FUNCTIONS
+// (loading and checking follow from it), then a trampoline, declared below.
+
+#ifndef CALDERA_VK_CALLS_H
+#define CALDERA_VK_CALLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define CVK_API __stdcall
+#else
+#define CVK_API
+#endif
+
+// Dispatchable handles (instance, device, queue, command buffer) are pointers.
+typedef void *cvk_handle;
+typedef void(CVK_API *cvk_any)(void);
+typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
+
+// X(return type, name without vk, parameter types)
+#define CVK_INSTANCE_FUNCTIONS(X)                                                                  \
+	X(void, DestroyInstance, (cvk_handle, const void *))                                       \
+	X(void, GetPhysicalDeviceProperties2, (cvk_handle, void *))                                \
+	X(void, GetPhysicalDeviceFeatures2, (cvk_handle, void *))                                  \
+	X(void, GetPhysicalDeviceMemoryProperties2, (cvk_handle, void *))                          \
+	X(void, GetPhysicalDeviceQueueFamilyProperties, (cvk_handle, uint32_t *, void *))          \
+	X(int32_t, EnumerateDeviceExtensionProperties,                                             \
+	  (cvk_handle, const char *, uint32_t *, void *))                                          \
+	X(int32_t, CreateDevice, (cvk_handle, const void *, const void *, cvk_handle *))           \
+	X(cvk_any, GetDeviceProcAddr, (cvk_handle, const char *))
+
+#define CVK_DEVICE_FUNCTIONS(X)                                                                    \
+	X(int32_t, QueueSubmit, (cvk_handle, uint32_t, const void *, uint64_t))                    \
+	X(int32_t, WaitForFences,                                                                  \
+	  (cvk_handle, uint32_t, const uint64_t *, uint32_t, uint64_t))                            \
+	X(int32_t, ResetFences, (cvk_handle, uint32_t, const uint64_t *))                          \
+	X(int32_t, FlushMappedMemoryRanges, (cvk_handle, uint32_t, const void *))                  \
+	X(int32_t, InvalidateMappedMemoryRanges, (cvk_handle, uint32_t, const void *))             \
+	X(int32_t, CreateDescriptorSetLayout,                                                      \
+	  (cvk_handle, const void *, const void *, uint64_t *))                                    \
+	X(int32_t, CreatePipelineLayout, (cvk_handle, const void *, const void *, uint64_t *))     \
+	X(int32_t, CreateComputePipelines,                                                         \
+	  (cvk_handle, uint64_t, uint32_t, const void *, const void *, uint64_t *))                \
+	X(int32_t, CreateDescriptorPool, (cvk_handle, const void *, const void *, uint64_t *))     \
+	X(int32_t, AllocateDescriptorSets, (cvk_handle, const void *, uint64_t *))                 \
+	X(void, UpdateDescriptorSets,                                                              \
+	  (cvk_handle, uint32_t, const void *, uint32_t, const void *))                            \
+	X(int32_t, BeginCommandBuffer, (cvk_handle, const void *))                                 \
+	X(int32_t, EndCommandBuffer, (cvk_handle))                                                 \
+	X(int32_t, ResetCommandBuffer, (cvk_handle, uint32_t))                                     \
+	X(void, CmdBindPipeline, (cvk_handle, uint32_t, uint64_t))                                 \
+	X(void, CmdBindDescriptorSets,                                                             \
+	  (cvk_handle, uint32_t, uint64_t, uint32_t, uint32_t, const uint64_t *, uint32_t,         \
+	   const uint32_t *))                                                                      \
+	X(void, CmdPushConstants,                                                                  \
+	  (cvk_handle, uint64_t, uint32_t, uint32_t, uint32_t, const void *))                      \
+	X(void, CmdDispatch, (cvk_handle, uint32_t, uint32_t, uint32_t))                           \
+	X(void, CmdPipelineBarrier,                                                                \
+	  (cvk_handle, uint32_t, uint32_t, uint32_t, uint32_t, const void *, uint32_t,             \
+	   const void *, uint32_t, const void *))                                                  \
+	X(void, CmdCopyBuffer, (cvk_handle, uint64_t, uint64_t, uint32_t, const void *))           \
+	X(void, CmdFillBuffer, (cvk_handle, uint64_t, uint64_t, uint64_t, uint32_t))               \
+	X(void, CmdUpdateBuffer, (cvk_handle, uint64_t, uint64_t, uint64_t, const void *))         \
+	X(void, CmdResetQueryPool, (cvk_handle, uint64_t, uint32_t, uint32_t))                     \
+	X(void, CmdWriteTimestamp, (cvk_handle, uint32_t, uint64_t, uint32_t))
+
+#define CVK_FIELD(ret, name, args) ret(CVK_API *name) args;
+typedef struct { CVK_INSTANCE_FUNCTIONS(CVK_FIELD) } cvk_instance;
+typedef struct {
+	cvk_handle device, queue;
+	CVK_DEVICE_FUNCTIONS(CVK_FIELD)
+} cvk_device;
+#undef CVK_FIELD
+
+// instance.c. Tables travel through Go as uintptr_t: they are C memory, and a
+// number spares each call cgo's pointer check.
+
+uint32_t cvk_instance_version(uintptr_t get_proc);
+int32_t cvk_layer_present(uintptr_t get_proc, const char *layer);
+int32_t cvk_instance_extension_present(uintptr_t get_proc, const char *layer, const char *name);
+
+enum { CVK_PORTABILITY = 1, CVK_VALIDATION = 2, CVK_VALIDATION_FEATURES = 4 };
+
+// cvk_create_instance makes an instance; with CVK_VALIDATION messages of the
+// validation layer go to Go under the given user number.
+int32_t cvk_create_instance(uintptr_t get_proc, uint32_t api, uint32_t flags, uintptr_t user,
+                            uintptr_t *instance);
+int32_t cvk_create_messenger(uintptr_t get_proc, uintptr_t instance, uintptr_t user,
+                             uint64_t *messenger);
+void cvk_destroy_messenger(uintptr_t get_proc, uintptr_t instance, uint64_t messenger);
+
+// cvk_load_instance fills a new table; it gives 0 and the name of a function
+// that is missing.
+uintptr_t cvk_load_instance(uintptr_t get_proc, uintptr_t instance, const char **missing);
+uintptr_t cvk_load_device(uintptr_t instance_table, uintptr_t device, uintptr_t queue,
+                          const char **missing);
+int cvk_device_has(uintptr_t instance_table, uintptr_t device, const char *name);
+
+// physical.c
+
+// Features: bit numbers are Go's order of the Features struct (features.go).
+enum {
+	CVK_F_SHADER_FLOAT16 = 1 << 0,
+	CVK_F_SHADER_INT8 = 1 << 1,
+	CVK_F_SHADER_INT16 = 1 << 2,
+	CVK_F_SHADER_INT64 = 1 << 3,
+	CVK_F_STORAGE16 = 1 << 4,
+	CVK_F_STORAGE8 = 1 << 5,
+	CVK_F_SUBGROUP_SIZE_CONTROL = 1 << 6,
+	CVK_F_FULL_SUBGROUPS = 1 << 7,
+	CVK_F_INTEGER_DOT = 1 << 8,
+	CVK_F_COOPERATIVE_MATRIX = 1 << 9,
+	CVK_F_TIMELINE = 1 << 10,
+	CVK_F_MEMORY_MODEL = 1 << 11,
+	CVK_F_MEMORY_MODEL_DEVICE = 1 << 12,
+	CVK_F_ROBUST_ACCESS = 1 << 13,
+};
+
+// What a device may be asked about, from its version and its extensions. A
+// struct that a driver does not know must not be in a chain.
+enum {
+	CVK_HAS_DRIVER_PROPERTIES = 1 << 0,
+	CVK_HAS_MAINTENANCE4 = 1 << 1,
+	CVK_HAS_SUBGROUP_SIZE_CONTROL = 1 << 2,
+	CVK_HAS_FLOAT16_INT8 = 1 << 3,
+	CVK_HAS_STORAGE8 = 1 << 4,
+	CVK_HAS_INTEGER_DOT = 1 << 5,
+	CVK_HAS_COOPERATIVE_MATRIX = 1 << 6,
+	CVK_HAS_TIMELINE = 1 << 7,
+	CVK_HAS_MEMORY_MODEL = 1 << 8,
+	CVK_HAS_MEMORY_BUDGET = 1 << 9,
+};
+
+typedef struct {
+	uint8_t device_uuid[16], driver_uuid[16];
+	uint32_t driver_id;
+	char driver_name[256], driver_info[256];
+	uint32_t subgroup_size, subgroup_stages, subgroup_operations;
+	uint32_t min_subgroup_size, max_subgroup_size, required_size_stages;
+	uint64_t max_memory_allocation_size, max_buffer_size;
+	uint32_t features;
+} cvk_info;
+
+void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_info *out);
+
+typedef struct {
+	uint32_t flags, count, timestamp_bits;
+} cvk_queue_family;
+
+// Both give the number there is, and write at most the number of places.
+uint32_t cvk_queue_families(uintptr_t instance_table, uintptr_t physical, cvk_queue_family *out,
+                            uint32_t places);
+int32_t cvk_device_extensions(uintptr_t instance_table, uintptr_t physical, char (*names)[256],
+                              uint32_t *places);
+
+typedef struct {
+	uint64_t budget[16], usage[16];
+} cvk_budget;
+
+void cvk_memory_budget(uintptr_t instance_table, uintptr_t physical, cvk_budget *out);
+
+// extensions: names with a NUL after each and one more at the end.
+int32_t cvk_create_device(uintptr_t instance_table, uintptr_t physical, uint32_t family,
+                          uint32_t features, uint32_t has, const char *extensions,
+                          uintptr_t *device);
+
+// device.c
+
+int32_t cvk_flush(uintptr_t d, uint64_t memory, uint64_t offset, uint64_t size);
+int32_t cvk_invalidate(uintptr_t d, uint64_t memory, uint64_t offset, uint64_t size);
+int32_t cvk_create_set_layout(uintptr_t d, const uint32_t *types, uint32_t n, uint64_t *out);
+int32_t cvk_create_pipeline_layout(uintptr_t d, uint64_t set_layout, uint32_t push_bytes,
+                                   uint64_t *out);
+int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64_t layout,
+                            const uint32_t *spec, uint32_t n, uint32_t subgroup_size,
+                            uint32_t full_subgroups, uint64_t *out);
+int32_t cvk_create_descriptor_pool(uintptr_t d, uint32_t sets, uint32_t storage_buffers,
+                                   uint32_t texel_buffers, uint32_t uniform_buffers,
+                                   uint64_t *out);
+int32_t cvk_allocate_set(uintptr_t d, uint64_t pool, uint64_t layout, uint64_t *out);
+
+enum { CVK_WRITES = 16, CVK_SUBMITS = 32, CVK_PUSH = 256 };
+
+typedef struct {
+	uint64_t handle, offset, range; // a buffer, or a view with range 0
+	uint32_t binding, type;
+} cvk_write;
+typedef struct {
+	cvk_write at[CVK_WRITES];
+} cvk_writes;
+void cvk_update_set(uintptr_t d, uint64_t set, cvk_writes writes, uint32_t n);
+
+typedef struct {
+	uintptr_t at[CVK_SUBMITS];
+} cvk_submits;
+int32_t cvk_submit(uintptr_t d, cvk_submits buffers, uint32_t n, uint64_t fence);
+int32_t cvk_wait_fence(uintptr_t d, uint64_t fence, uint64_t timeout);
+int32_t cvk_reset_fence(uintptr_t d, uint64_t fence);
+
+// command.c
+
+typedef struct {
+	uint64_t at[CVK_PUSH / 8];
+} cvk_push;
+
+int32_t cvk_begin(uintptr_t d, uintptr_t cb, uint32_t flags);
+int32_t cvk_end(uintptr_t d, uintptr_t cb);
+int32_t cvk_reset(uintptr_t d, uintptr_t cb);
+void cvk_bind_pipeline(uintptr_t d, uintptr_t cb, uint64_t pipeline);
+void cvk_bind_set(uintptr_t d, uintptr_t cb, uint64_t layout, uint64_t set);
+void cvk_push_constants(uintptr_t d, uintptr_t cb, uint64_t layout, cvk_push data, uint32_t size);
+void cvk_dispatch(uintptr_t d, uintptr_t cb, uint32_t x, uint32_t y, uint32_t z);
+void cvk_run(uintptr_t d, uintptr_t cb, uint64_t pipeline, uint64_t layout, uint64_t set,
+             cvk_push data, uint32_t size, uint32_t x, uint32_t y, uint32_t z);
+void cvk_barrier(uintptr_t d, uintptr_t cb, uint32_t src_stage, uint32_t src_access,
+                 uint32_t dst_stage, uint32_t dst_access);
+void cvk_copy_buffer(uintptr_t d, uintptr_t cb, uint64_t src, uint64_t dst, uint64_t src_offset,
+                     uint64_t dst_offset, uint64_t size);
+void cvk_fill_buffer(uintptr_t d, uintptr_t cb, uint64_t dst, uint64_t offset, uint64_t size,
+                     uint32_t value);
+void cvk_update_buffer(uintptr_t d, uintptr_t cb, uint64_t dst, uint64_t offset, uint64_t size,
+                       const void *data);
+void cvk_reset_queries(uintptr_t d, uintptr_t cb, uint64_t pool, uint32_t first, uint32_t n);
+void cvk_write_timestamp(uintptr_t d, uintptr_t cb, uint32_t stage, uint64_t pool, uint32_t query);
+
+#endif

@@ -1,0 +1,206 @@
+//go:build cgo
+
+// Instances: the connection to the loader, with or without validation.
+
+package vk
+
+/*
+#cgo CFLAGS: -Wall -Wno-unused-function
+#include <stdlib.h>
+#include "calls.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"runtime/cgo"
+	"strings"
+	"unsafe"
+
+	binding "github.com/vulkan-go/vulkan"
+)
+
+// Severity of a message of the validation layer.
+type Severity uint32
+
+// Severities.
+const (
+	Warning Severity = 0x100
+	Error   Severity = 0x1000
+)
+
+func (s Severity) String() string {
+	if s >= Error {
+		return "error"
+	}
+	return "warning"
+}
+
+// Options are how an Instance is made. The zero value is the usual one.
+type Options struct {
+	// Validation loads the Khronos validation layer, synchronization
+	// validation included, which checks every call. It costs little beside a
+	// software driver: use it in every test.
+	Validation bool
+
+	// Message gets each warning and error of the validation layer, its
+	// identifier such as "VUID-vkCmdDispatch-None-02697" and its text. It is
+	// called on the goroutine that made the faulty call, or on any other, also
+	// at the same time, and must not call Vulkan. nil prints to standard error.
+	Message func(severity Severity, id, text string)
+}
+
+// Instance is a connection to the Vulkan loader and through it to its drivers.
+type Instance struct {
+	handle    uintptr
+	table     C.uintptr_t // cvk_instance
+	getProc   C.uintptr_t
+	messenger C.uint64_t
+	user      cgo.Handle
+
+	// Version that the loader speaks; a device may be older or newer.
+	Version Version
+}
+
+const validationLayer = "VK_LAYER_KHRONOS_validation"
+
+//export cvkMessage
+func cvkMessage(user C.uintptr_t, severity C.uint32_t, id, text *C.char) {
+	cgo.Handle(user).Value().(func(Severity, string, string))(
+		Severity(severity), C.GoString(id), C.GoString(text))
+}
+
+func printMessage(s Severity, id, text string) {
+	fmt.Fprintf(os.Stderr, "vulkan %s %s: %s\n", s, id, text)
+}
+
+// New opens the loader and makes an Instance. Its error is ErrNoLoader or
+// ErrNoDriver where these are missing, each with a hint what to install.
+func New(o Options) (*Instance, error) {
+	global.Lock()
+	defer global.Unlock()
+	if err := load(); err != nil {
+		return nil, err
+	}
+	i := &Instance{getProc: C.uintptr_t(global.getProc)}
+	i.Version = Version(C.cvk_instance_version(i.getProc))
+	if i.Version < MakeVersion(1, 1, 0) {
+		return nil, fmt.Errorf("%w that is new enough: this one speaks Vulkan 1.0, at least 1.1 is needed; %s",
+			ErrNoLoader, installLoader())
+	}
+	api := min(i.Version, MakeVersion(1, 3, 0))
+
+	var flags C.uint32_t
+	if i.extension("", "VK_KHR_portability_enumeration") {
+		flags |= C.CVK_PORTABILITY // without it, MoltenVK hides behind the loader
+	}
+	if o.Validation {
+		if !i.layer(validationLayer) {
+			return nil, fmt.Errorf("validation was asked for, but the layer %s is not installed: "+
+				"apt install vulkan-validationlayers", validationLayer)
+		}
+		flags |= C.CVK_VALIDATION
+		if i.extension(validationLayer, "VK_EXT_validation_features") {
+			flags |= C.CVK_VALIDATION_FEATURES
+		}
+		if o.Message == nil {
+			o.Message = printMessage
+		}
+		i.user = cgo.NewHandle(o.Message)
+	}
+
+	// Through our own trampoline: the binding would free the C copies of the
+	// layer and extension names when a collection falls between copying and
+	// the call, and it has no structs for validation.
+	var handle C.uintptr_t
+	r := Result(C.cvk_create_instance(i.getProc, C.uint32_t(api), flags, C.uintptr_t(i.user), &handle))
+	if r != success {
+		i.Close()
+		if r == incompatibleDriver {
+			return nil, fmt.Errorf("%w: %w; %s", ErrNoDriver, check("vkCreateInstance", r), installDriver())
+		}
+		return nil, check("vkCreateInstance", r)
+	}
+	i.handle = uintptr(handle)
+	if err := binding.InitInstance(to[binding.Instance](i.handle)); err != nil {
+		i.Close()
+		return nil, err
+	}
+	var missing *C.char
+	if i.table = C.cvk_load_instance(i.getProc, handle, &missing); i.table == 0 {
+		i.Close()
+		return nil, fmt.Errorf("the Vulkan loader lacks %s", C.GoString(missing))
+	}
+	if o.Validation {
+		r := C.cvk_create_messenger(i.getProc, handle, C.uintptr_t(i.user), &i.messenger)
+		if r != 0 {
+			i.Close()
+			return nil, check("vkCreateDebugUtilsMessengerEXT", int32(r))
+		}
+	}
+	return i, nil
+}
+
+// Close destroys the instance; every Device of it must be closed before.
+// Closing twice does nothing.
+func (i *Instance) Close() {
+	if i.messenger != 0 {
+		C.cvk_destroy_messenger(i.getProc, C.uintptr_t(i.handle), i.messenger)
+		i.messenger = 0
+	}
+	if i.handle != 0 {
+		binding.DestroyInstance(to[binding.Instance](i.handle), nil)
+		i.handle = 0
+	}
+	if i.user != 0 { // after the end of the instance, which may still speak
+		i.user.Delete()
+		i.user = 0
+	}
+	C.free(*(*unsafe.Pointer)(unsafe.Pointer(&i.table)))
+	i.table = 0
+}
+
+func (i *Instance) layer(name string) bool {
+	s := C.CString(name)
+	defer C.free(unsafe.Pointer(s))
+	return C.cvk_layer_present(i.getProc, s) != 0
+}
+
+func (i *Instance) extension(layer, name string) bool {
+	s := C.CString(name)
+	defer C.free(unsafe.Pointer(s))
+	var l *C.char
+	if layer != "" {
+		l = C.CString(layer)
+		defer C.free(unsafe.Pointer(l))
+	}
+	return C.cvk_instance_extension_present(i.getProc, l, s) != 0
+}
+
+// Devices lists the physical devices in the loader's order. No device at all
+// is ErrNoDriver.
+func (i *Instance) Devices() ([]*PhysicalDevice, error) {
+	var n uint32
+	r := binding.EnumeratePhysicalDevices(to[binding.Instance](i.handle), &n, nil)
+	// Drivers of absent hardware may answer INITIALIZATION_FAILED for none.
+	if n == 0 && (r == binding.Success || Result(r) == initializationFail) {
+		return nil, fmt.Errorf("%w: the loader found no device; %s", ErrNoDriver, installDriver())
+	}
+	if r != binding.Success {
+		return nil, check("vkEnumeratePhysicalDevices", r)
+	}
+	handles := make([]binding.PhysicalDevice, n)
+	if r := binding.EnumeratePhysicalDevices(to[binding.Instance](i.handle), &n, handles); r < 0 {
+		return nil, check("vkEnumeratePhysicalDevices", r)
+	}
+	var list []*PhysicalDevice
+	for index, h := range handles[:n] {
+		p, err := i.describe(index, h)
+		if err != nil {
+			return nil, fmt.Errorf("device %d %s: %w", index, strings.TrimSpace(p.Name), err)
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}

@@ -1,0 +1,30 @@
+//go:build cgo && !windows
+
+package vk
+
+import (
+	"runtime"
+
+	"github.com/ebitengine/purego"
+)
+
+var loaderNames = func() []string {
+	if runtime.GOOS != "darwin" {
+		return []string{"libvulkan.so.1"}
+	}
+	var names []string
+	for _, dir := range []string{"", "/opt/homebrew/lib/", "/usr/local/lib/"} {
+		names = append(names, dir+"libvulkan.1.dylib", dir+"libMoltenVK.dylib")
+	}
+	return names
+}()
+
+// openLoader opens the library, for as long as the process lives, and gives
+// the address of its vkGetInstanceProcAddr.
+func openLoader(name string) (uintptr, error) {
+	lib, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	if err != nil {
+		return 0, err
+	}
+	return purego.Dlsym(lib, "vkGetInstanceProcAddr")
+}

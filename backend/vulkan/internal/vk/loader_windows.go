@@ -1,0 +1,24 @@
+//go:build cgo
+
+package vk
+
+import (
+	"fmt"
+	"syscall"
+)
+
+var loaderNames = []string{"vulkan-1.dll"}
+
+// openLoader opens the library, for as long as the process lives, and gives
+// the address of its vkGetInstanceProcAddr.
+func openLoader(name string) (uintptr, error) {
+	lib, err := syscall.LoadLibrary(name)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	addr, err := syscall.GetProcAddress(lib, "vkGetInstanceProcAddr")
+	if err != nil {
+		return 0, fmt.Errorf("%s: vkGetInstanceProcAddr: %w", name, err)
+	}
+	return addr, nil
+}

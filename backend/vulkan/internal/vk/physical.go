@@ -1,0 +1,317 @@
+//go:build cgo
+
+// Physical devices: what there is, before one is opened.
+
+package vk
+
+// #include "calls.h"
+import "C"
+
+import (
+	"fmt"
+	"slices"
+
+	binding "github.com/vulkan-go/vulkan"
+)
+
+// PhysicalDevice describes a device. It stays valid until its Instance closes.
+type PhysicalDevice struct {
+	instance *Instance
+	handle   uintptr
+	has      uint32 // CVK_HAS bits
+
+	Index         int // in the loader's order
+	Name          string
+	Type          DeviceType
+	VendorID      uint32 // PCI vendor, such as 0x10de
+	DeviceID      uint32
+	APIVersion    Version
+	DriverVersion uint32 // in the vendor's own packing
+	DriverID      uint32 // VkDriverId; 0 where the driver does not say
+	DriverName    string // such as "llvmpipe"; may be empty
+	DriverInfo    string // such as "Mesa 22.3.6 (LLVM 15.0.6)"; may be empty
+
+	DeviceUUID        UUID // the same device has the same one in every process
+	DriverUUID        UUID
+	PipelineCacheUUID UUID // pipeline caches with another one are useless
+
+	Subgroup    Subgroup
+	Limits      Limits
+	MemoryTypes []MemoryType
+	Heaps       []MemoryHeap
+	Queues      []QueueFamily
+	Features    Features // those that the device has
+	Extensions  []string // sorted
+
+	// PortabilitySubset: the driver, such as MoltenVK, lacks parts of Vulkan.
+	PortabilitySubset bool
+}
+
+// Subgroup describes the device's subgroups (warps, waves, SIMD groups).
+type Subgroup struct {
+	Size       int         // the usual size, in lanes
+	Min, Max   int         // sizes that a pipeline may get; equal to Size without size control
+	Selectable bool        // a compute pipeline may require a size between Min and Max
+	Compute    bool        // compute shaders may use Operations
+	Operations SubgroupOps // kinds of operation
+}
+
+// Limits of a device. Sizes are in bytes.
+type Limits struct {
+	MaxStorageBufferRange  uint64 // one storage-buffer binding
+	MaxUniformBufferRange  uint64
+	MaxTexelBufferElements uint64
+	StorageBufferAlignment uint64 // of the offset of a storage-buffer binding
+	UniformBufferAlignment uint64
+	TexelBufferAlignment   uint64 // of the offset of a buffer view
+	NonCoherentAtomSize    uint64 // granularity of Flush and Invalidate
+	MemoryMapAlignment     uint64
+
+	MaxWorkGroupInvocations int
+	MaxWorkGroupSize        [3]int
+	MaxWorkGroupCount       [3]uint32
+	MaxSharedMemory         int // of one workgroup
+	MaxPushConstants        int // never more than 256 here
+	MaxStorageBuffers       int // bindings in one stage
+	MaxTexelBuffers         int // bindings in one stage
+	MaxResources            int // bindings of all types in one stage
+
+	MaxMemoryAllocationCount int    // AllocateMemory calls alive at a time
+	MaxMemoryAllocationSize  uint64 // of one AllocateMemory; at least 1 GiB
+	MaxBufferSize            uint64 // 0 where the driver does not say
+
+	TimestampPeriod             float64 // nanoseconds of one tick
+	TimestampComputeAndGraphics bool    // every compute queue has timestamps
+}
+
+// MemoryType is a kind of memory, on a heap.
+type MemoryType struct {
+	Flags MemoryFlags
+	Heap  int // index in Heaps
+}
+
+// MemoryHeap is a physical memory.
+type MemoryHeap struct {
+	Size        uint64 // bytes; of a software driver perhaps more or less than there is
+	DeviceLocal bool
+}
+
+// QueueFamily is a set of like queues.
+type QueueFamily struct {
+	Graphics, Compute, Transfer bool
+	Count                       int
+	TimestampBits               int // valid bits of a timestamp; 0: no timestamps
+}
+
+// Extension names that are looked at.
+const (
+	extMemoryBudget        = "VK_EXT_memory_budget"
+	extPortabilitySubset   = "VK_KHR_portability_subset"
+	extCooperativeMatrix   = "VK_KHR_cooperative_matrix"
+	extSubgroupSizeControl = "VK_EXT_subgroup_size_control"
+)
+
+// optional lists what a device may have, from which version it is core and
+// which extension brings it before: "" for none.
+var optional = []struct {
+	has       uint32
+	core      Version
+	extension string
+}{
+	{C.CVK_HAS_DRIVER_PROPERTIES, MakeVersion(1, 2, 0), "VK_KHR_driver_properties"},
+	{C.CVK_HAS_MAINTENANCE4, MakeVersion(1, 3, 0), "VK_KHR_maintenance4"},
+	{C.CVK_HAS_SUBGROUP_SIZE_CONTROL, MakeVersion(1, 3, 0), extSubgroupSizeControl},
+	{C.CVK_HAS_FLOAT16_INT8, MakeVersion(1, 2, 0), "VK_KHR_shader_float16_int8"},
+	{C.CVK_HAS_STORAGE8, MakeVersion(1, 2, 0), "VK_KHR_8bit_storage"},
+	{C.CVK_HAS_INTEGER_DOT, MakeVersion(1, 3, 0), "VK_KHR_shader_integer_dot_product"},
+	{C.CVK_HAS_COOPERATIVE_MATRIX, MakeVersion(9, 0, 0), extCooperativeMatrix},
+	{C.CVK_HAS_TIMELINE, MakeVersion(1, 2, 0), "VK_KHR_timeline_semaphore"},
+	{C.CVK_HAS_MEMORY_MODEL, MakeVersion(1, 2, 0), "VK_KHR_vulkan_memory_model"},
+	{C.CVK_HAS_MEMORY_BUDGET, MakeVersion(9, 0, 0), extMemoryBudget},
+}
+
+// version is the one that is in force: the device's, but not above what the
+// instance asked for.
+func (p *PhysicalDevice) version() Version {
+	return min(p.APIVersion, p.instance.Version|0xfff, MakeVersion(1, 3, 0xfff))
+}
+
+// HasExtension reports whether the device lists the extension.
+func (p *PhysicalDevice) HasExtension(name string) bool {
+	_, ok := slices.BinarySearch(p.Extensions, name)
+	return ok
+}
+
+func cString(s []byte) string { return binding.ToString(s) }
+
+// describe asks everything about one device. Its PhysicalDevice is never nil.
+func (i *Instance) describe(index int, h binding.PhysicalDevice) (*PhysicalDevice, error) {
+	p := &PhysicalDevice{instance: i, handle: to[uintptr](h), Index: index}
+	ph := C.uintptr_t(p.handle)
+
+	var props binding.PhysicalDeviceProperties
+	binding.GetPhysicalDeviceProperties(h, &props)
+	props.Deref()
+	props.Limits.Deref()
+	p.Name = cString(props.DeviceName[:])
+	p.Type = DeviceType(props.DeviceType)
+	p.VendorID, p.DeviceID = props.VendorID, props.DeviceID
+	p.APIVersion = Version(props.ApiVersion)
+	p.DriverVersion = props.DriverVersion
+	p.PipelineCacheUUID = props.PipelineCacheUUID
+	p.Limits = limits(&props.Limits)
+	props.Free()
+
+	names := make([][256]C.char, 1024)
+	places := C.uint32_t(len(names))
+	if r := C.cvk_device_extensions(i.table, ph, &names[0], &places); r != 0 {
+		return p, check("vkEnumerateDeviceExtensionProperties", int32(r))
+	}
+	for k := range names[:places] {
+		p.Extensions = append(p.Extensions, C.GoString(&names[k][0]))
+	}
+	slices.Sort(p.Extensions)
+	p.PortabilitySubset = p.HasExtension(extPortabilitySubset)
+
+	var mem binding.PhysicalDeviceMemoryProperties
+	binding.GetPhysicalDeviceMemoryProperties(h, &mem)
+	mem.Deref()
+	for k := range mem.MemoryTypes[:mem.MemoryTypeCount] {
+		mem.MemoryTypes[k].Deref()
+		t := mem.MemoryTypes[k]
+		p.MemoryTypes = append(p.MemoryTypes, MemoryType{MemoryFlags(t.PropertyFlags), int(t.HeapIndex)})
+	}
+	for k := range mem.MemoryHeaps[:mem.MemoryHeapCount] {
+		mem.MemoryHeaps[k].Deref()
+		t := mem.MemoryHeaps[k]
+		p.Heaps = append(p.Heaps, MemoryHeap{uint64(t.Size), t.Flags&1 != 0})
+	}
+	mem.Free()
+
+	families := make([]C.cvk_queue_family, 32)
+	n := C.cvk_queue_families(i.table, ph, &families[0], C.uint32_t(len(families)))
+	for _, f := range families[:n] {
+		p.Queues = append(p.Queues, QueueFamily{
+			Graphics: f.flags&1 != 0, Compute: f.flags&2 != 0, Transfer: f.flags&7 != 0,
+			Count: int(f.count), TimestampBits: int(f.timestamp_bits),
+		})
+	}
+	if p.APIVersion < MakeVersion(1, 1, 0) {
+		return p, nil // listed, but Open refuses it
+	}
+
+	for _, o := range optional {
+		if p.version() >= o.core || p.HasExtension(o.extension) {
+			p.has |= o.has
+		}
+	}
+	info := new(C.cvk_info)
+	C.cvk_query(i.table, ph, C.uint32_t(p.has), info)
+	p.DeviceUUID = to[UUID](info.device_uuid)
+	p.DriverUUID = to[UUID](info.driver_uuid)
+	p.DriverID = uint32(info.driver_id)
+	p.DriverName = C.GoString(&info.driver_name[0])
+	p.DriverInfo = C.GoString(&info.driver_info[0])
+	p.Features = featuresFromBits(uint32(info.features))
+	p.Limits.MaxMemoryAllocationSize = uint64(info.max_memory_allocation_size)
+	p.Limits.MaxBufferSize = uint64(info.max_buffer_size)
+	const compute = 0x20
+	p.Subgroup = Subgroup{
+		Size: int(info.subgroup_size), Min: int(info.subgroup_size), Max: int(info.subgroup_size),
+		Compute:    info.subgroup_stages&compute != 0,
+		Operations: SubgroupOps(info.subgroup_operations),
+	}
+	if p.Features.SubgroupSizeControl {
+		p.Subgroup.Min, p.Subgroup.Max = int(info.min_subgroup_size), int(info.max_subgroup_size)
+		p.Subgroup.Selectable = info.required_size_stages&compute != 0
+	}
+	return p, nil
+}
+
+func limits(l *binding.PhysicalDeviceLimits) Limits {
+	return Limits{
+		MaxStorageBufferRange:  uint64(l.MaxStorageBufferRange),
+		MaxUniformBufferRange:  uint64(l.MaxUniformBufferRange),
+		MaxTexelBufferElements: uint64(l.MaxTexelBufferElements),
+		StorageBufferAlignment: uint64(l.MinStorageBufferOffsetAlignment),
+		UniformBufferAlignment: uint64(l.MinUniformBufferOffsetAlignment),
+		TexelBufferAlignment:   uint64(l.MinTexelBufferOffsetAlignment),
+		NonCoherentAtomSize:    uint64(l.NonCoherentAtomSize),
+		MemoryMapAlignment:     uint64(l.MinMemoryMapAlignment),
+
+		MaxWorkGroupInvocations: int(l.MaxComputeWorkGroupInvocations),
+		MaxWorkGroupSize: [3]int{int(l.MaxComputeWorkGroupSize[0]),
+			int(l.MaxComputeWorkGroupSize[1]), int(l.MaxComputeWorkGroupSize[2])},
+		MaxWorkGroupCount: l.MaxComputeWorkGroupCount,
+		MaxSharedMemory:   int(l.MaxComputeSharedMemorySize),
+		MaxPushConstants:  min(int(l.MaxPushConstantsSize), C.CVK_PUSH),
+		MaxStorageBuffers: int(l.MaxPerStageDescriptorStorageBuffers),
+		MaxTexelBuffers:   int(l.MaxPerStageDescriptorSampledImages),
+		MaxResources:      int(l.MaxPerStageResources),
+
+		MaxMemoryAllocationCount:    int(l.MaxMemoryAllocationCount),
+		TimestampPeriod:             float64(l.TimestampPeriod),
+		TimestampComputeAndGraphics: l.TimestampComputeAndGraphics != 0,
+	}
+}
+
+// HeapBudget is how much of a heap this process may use, and does, in bytes.
+type HeapBudget struct{ Budget, Usage uint64 }
+
+// MemoryBudget asks the driver, now, for the budget of each heap. ok is false
+// where the driver cannot say (VK_EXT_memory_budget is missing).
+func (p *PhysicalDevice) MemoryBudget() (heaps []HeapBudget, ok bool) {
+	if p.has&C.CVK_HAS_MEMORY_BUDGET == 0 {
+		return nil, false
+	}
+	b := new(C.cvk_budget)
+	C.cvk_memory_budget(p.instance.table, C.uintptr_t(p.handle), b)
+	for k := range p.Heaps {
+		heaps = append(heaps, HeapBudget{uint64(b.budget[k]), uint64(b.usage[k])})
+	}
+	return heaps, true
+}
+
+// SupportsTexel reports whether a uniform texel buffer may have the format.
+func (p *PhysicalDevice) SupportsTexel(f Format) bool {
+	var props binding.FormatProperties
+	binding.GetPhysicalDeviceFormatProperties(to[binding.PhysicalDevice](p.handle), binding.Format(f), &props)
+	props.Deref()
+	defer props.Free()
+	const uniformTexelBuffer = 0x8
+	return props.BufferFeatures&uniformTexelBuffer != 0
+}
+
+// computeQueue picks the queue family: one for compute without graphics where
+// there is one (a desktop's drawing does not queue up before it there, and the
+// other way round), else the first that computes; in each case one with
+// timestamps first. It gives -1 if the device does not compute.
+func (p *PhysicalDevice) computeQueue() int {
+	best, bestScore := -1, -1
+	for k, q := range p.Queues {
+		if !q.Compute || q.Count == 0 {
+			continue
+		}
+		score := 0
+		if q.TimestampBits > 0 {
+			score += 2
+		}
+		if !q.Graphics {
+			score++
+		}
+		if score > bestScore {
+			best, bestScore = k, score
+		}
+	}
+	return best
+}
+
+// String is one line: "llvmpipe (LLVM 15.0.6, 256 bits), cpu, Vulkan 1.3.230, llvmpipe Mesa 22.3.6".
+func (p *PhysicalDevice) String() string {
+	s := fmt.Sprintf("%s, %s, Vulkan %s", p.Name, p.Type, p.APIVersion)
+	if p.DriverName != "" {
+		s += ", " + p.DriverName + " " + p.DriverInfo
+	}
+	return s
+}
+

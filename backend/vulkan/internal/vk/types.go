@@ -1,0 +1,184 @@
+//go:build cgo
+
+// Handles, flags and formats: Vulkan's numbers under Go types.
+
+package vk
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+)
+
+// Handles. The zero value of each is Vulkan's null handle. A command buffer is
+// a pointer of the driver's, the others are numbers.
+type (
+	Memory              uint64
+	Buffer              uint64
+	BufferView          uint64
+	ShaderModule        uint64
+	DescriptorSetLayout uint64
+	PipelineCache       uint64
+	Pipeline            uint64
+	DescriptorPool      uint64
+	DescriptorSet       uint64
+	CommandPool         uint64
+	Fence               uint64
+	QueryPool           uint64
+	CommandBuffer       uintptr
+)
+
+// PipelineLayout is a handle that knows how many bytes of push constants it
+// holds, so that they can be checked: drivers do not.
+type PipelineLayout struct {
+	handle    uint64
+	PushBytes int
+}
+
+// to converts between one of our handles and the same handle of the binding.
+func to[T, H any](h H) T { return *(*T)(unsafe.Pointer(&h)) }
+
+// Version is a Vulkan version number.
+type Version uint32
+
+// MakeVersion makes a Version from its parts.
+func MakeVersion(major, minor, patch int) Version {
+	return Version(major<<22 | minor<<12 | patch)
+}
+
+func (v Version) String() string {
+	return fmt.Sprintf("%d.%d.%d", v>>22&0x7f, v>>12&0x3ff, v&0xfff)
+}
+
+// DeviceType says what kind of processor a device is.
+type DeviceType uint32
+
+// Device types.
+const (
+	OtherDevice DeviceType = iota
+	IntegratedGPU
+	DiscreteGPU
+	VirtualGPU
+	CPU
+)
+
+func (t DeviceType) String() string {
+	names := [...]string{"other", "integrated", "discrete", "virtual", "cpu"}
+	if int(t) < len(names) {
+		return names[t]
+	}
+	return fmt.Sprintf("type %d", uint32(t))
+}
+
+// UUID identifies a device or a driver, across processes and APIs.
+type UUID [16]byte
+
+func (u UUID) String() string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+}
+
+// MemoryFlags are properties of a memory type.
+type MemoryFlags uint32
+
+// Memory properties.
+const (
+	DeviceLocal MemoryFlags = 1 << iota
+	HostVisible
+	HostCoherent
+	HostCached
+	LazilyAllocated
+	Protected
+)
+
+// BufferUsage says what a buffer may be used for.
+type BufferUsage uint32
+
+// Buffer usages.
+const (
+	TransferSrc        BufferUsage = 0x01
+	TransferDst        BufferUsage = 0x02
+	UniformTexelBuffer BufferUsage = 0x04
+	StorageTexelBuffer BufferUsage = 0x08
+	UniformBuffer      BufferUsage = 0x10
+	StorageBuffer      BufferUsage = 0x20
+	IndirectBuffer     BufferUsage = 0x100
+)
+
+// DescriptorType is what stands at a binding of a descriptor set.
+type DescriptorType uint32
+
+// Descriptor types.
+const (
+	UniformTexelDescriptor  DescriptorType = 4
+	UniformBufferDescriptor DescriptorType = 6
+	StorageBufferDescriptor DescriptorType = 7
+)
+
+// Format is the type of a texel.
+type Format uint32
+
+// Formats of texel buffers.
+const (
+	R8SInt     Format = 14
+	RGBA8UInt  Format = 41
+	RGBA8SInt  Format = 42
+	R16Float   Format = 76
+	RG16Float  Format = 83
+	RGBA16UInt Format = 95
+	RGBA16F    Format = 97
+	R32UInt    Format = 98
+	R32SInt    Format = 99
+	R32F       Format = 100
+	RG32UInt   Format = 101
+	RG32F      Format = 103
+	RGBA32UInt Format = 107
+	RGBA32SInt Format = 108
+	RGBA32F    Format = 109
+)
+
+// Stage is a set of pipeline stages, for barriers and timestamps.
+type Stage uint32
+
+// Pipeline stages.
+const (
+	TopOfPipe    Stage = 0x1
+	ComputeStage Stage = 0x800
+	Transfer     Stage = 0x1000
+	BottomOfPipe Stage = 0x2000
+	Host         Stage = 0x4000
+	AllCommands  Stage = 0x10000
+)
+
+// Access is a set of memory accesses, for barriers.
+type Access uint32
+
+// Memory accesses. A texel fetch is a ShaderRead.
+const (
+	UniformRead   Access = 0x8
+	ShaderRead    Access = 0x20
+	ShaderWrite   Access = 0x40
+	TransferRead  Access = 0x800
+	TransferWrite Access = 0x1000
+	HostRead      Access = 0x2000
+	HostWrite     Access = 0x4000
+	MemoryRead    Access = 0x8000
+	MemoryWrite   Access = 0x10000
+)
+
+// SubgroupOps is a set of kinds of subgroup operation.
+type SubgroupOps uint32
+
+// Subgroup operations.
+const (
+	SubgroupBasic SubgroupOps = 1 << iota
+	SubgroupVote
+	SubgroupArithmetic
+	SubgroupBallot
+	SubgroupShuffle
+	SubgroupShuffleRelative
+	SubgroupClustered
+	SubgroupQuad
+)
+
+// Forever is the timeout of WaitFence that never comes.
+const Forever = uint64(math.MaxUint64)

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"caldera/gpt"
+	"caldera/gpt/tokenizer"
+	"caldera/internal/cli"
+)
+
+// maxPrompt bounds what is read from a file: far more than any context holds.
+const maxPrompt = 64 << 20
+
+type promptFlags struct {
+	Words   []string `arg:"" optional:"" name:"prompt" help:"The text to continue."`
+	Prompt  string   `short:"p" xor:"prompt" placeholder:"TEXT" help:"The text to continue; without any, standard input if it is not a terminal."`
+	File    string   `short:"f" xor:"prompt" placeholder:"FILE" help:"A file with the text to continue; - for standard input."`
+	Tokens  string   `xor:"prompt" placeholder:"IDS" help:"Token ids to continue, such as 5,17,3, in place of text."`
+	Special bool     `help:"Read <|endoftext|> in the text as the token that ends one, not as its letters."`
+	Hide    bool     `name:"no-display-prompt" help:"Print what is generated, without the prompt before it."`
+}
+
+// text is the prompt as the user gave it; given is false where there is none.
+func (f promptFlags) text() (text string, given bool, err error) {
+	if len(f.Words) > 0 && (f.Prompt != "" || f.File != "" || f.Tokens != "") {
+		return "", false, cli.Usagef("two prompts: %q and another by a flag", strings.Join(f.Words, " "))
+	}
+	source := "the prompt"
+	switch {
+	case len(f.Words) > 0:
+		text = strings.Join(f.Words, " ")
+	case f.Prompt != "":
+		text = f.Prompt
+	case f.File != "":
+		source = f.File
+		text, err = cli.ReadInput(f.File, maxPrompt)
+	case !isTerminal(os.Stdin):
+		source = "standard input"
+		text, err = cli.ReadInput("-", maxPrompt)
+	}
+	if err != nil {
+		return "", false, err
+	}
+	if at := invalidUTF8(text); at >= 0 {
+		return "", false, cli.Usagef("%s is not valid UTF-8: byte %d is 0x%02x; convert it to UTF-8", source, at, text[at])
+	}
+	return text, text != "", nil
+}
+
+// ids are the tokens to continue. A model that is asked for nothing starts a
+// text of its own.
+func (f promptFlags) ids(m *gpt.Model, t *tokenizer.Tokenizer) ([]int, error) {
+	if f.Tokens != "" {
+		if len(f.Words) > 0 {
+			return nil, cli.Usagef("two prompts: %q and --tokens", strings.Join(f.Words, " "))
+		}
+		return parseIDs(f.Tokens, m.Vocab)
+	}
+	text, given, err := f.text()
+	if err != nil {
+		return nil, err
+	}
+	if !given {
+		if len(m.BOS) == 0 {
+			return nil, cli.Usagef("no prompt: this model has no token that begins a text, so give it one with -p, -f or --tokens")
+		}
+		return m.BOS[:1], nil
+	}
+	if t == nil {
+		return nil, fmt.Errorf("the checkpoint has no tokenizer files (tokenizer.json, or vocab.json and merges.txt): give ids with --tokens=5,17,…")
+	}
+	var options []tokenizer.Option
+	if f.Special {
+		options = append(options, tokenizer.AllowSpecial)
+	}
+	return t.Encode(text, options...)
+}
+
+func parseIDs(list string, vocab int) ([]int, error) {
+	var ids []int
+	for _, s := range strings.Split(list, ",") {
+		id, err := strconv.Atoi(strings.TrimSpace(s))
+		if err != nil || id < 0 || id >= vocab {
+			return nil, cli.Usagef("--tokens: %q is not the id of a token: expected numbers from 0 to %d with commas between", s, vocab-1)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// invalidUTF8 is the index of the first byte that is not valid UTF-8, or -1.
+func invalidUTF8(s string) int {
+	for i, r := range s {
+		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD") {
+			return i
+		}
+	}
+	return -1
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

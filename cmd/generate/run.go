@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"caldera/gpt"
+	"caldera/gpt/tokenizer"
+	"caldera/internal/cli"
+)
+
+func run(ctx context.Context, f *flags) (err error) {
+	if f.ListDevices {
+		return cli.List(os.Stdout)
+	}
+	options, err := f.options()
+	if err != nil {
+		return err
+	}
+	b, device, err := f.Hardware.Open(os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+
+	start := time.Now()
+	m, t, err := f.ModelFlags.Load(b)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	if t != nil && t.VocabSize() > m.Vocab {
+		return fmt.Errorf("the tokenizer has %d tokens and the model %d: they are not of one checkpoint", t.VocabSize(), m.Vocab)
+	}
+	loaded := time.Since(start)
+	ids, err := f.Prompt.ids(m, t)
+	if err != nil {
+		return err
+	}
+	s, err := m.NewSession(f.CtxSize)
+	if err != nil {
+		return cli.UsageError{Err: err}
+	}
+	defer s.Close()
+
+	r := &report{Model: f.ModelFlags.Name(), Device: describe(device), Seed: options.Seed, PromptIDs: ids, load: loaded}
+	w := newWriter(t, f.JSON)
+	if !f.Prompt.Hide {
+		if err := w.prompt(ids, m); err != nil {
+			return err
+		}
+	}
+	err = generate(ctx, s, ids, options, w, r)
+	if e := w.end(); err == nil {
+		err = e
+	}
+	// What was generated before an error or Ctrl-C is reported all the same.
+	r.finish(w, options.Predict, err)
+	if f.JSON {
+		if e := r.writeJSON(os.Stdout); err == nil {
+			err = e
+		}
+	}
+	if f.Verbose {
+		r.writeTimings(os.Stderr)
+	}
+	return err
+}
+
+func generate(ctx context.Context, s *gpt.Session, ids []int, o gpt.Options, w *writer, r *report) error {
+	start := time.Now()
+	told := false
+	for token, err := range s.Generate(ctx, ids, o) {
+		if err != nil {
+			return err
+		}
+		r.add(token, time.Since(start))
+		if token.Slid && !told {
+			told = true
+			fmt.Fprintf(os.Stderr, "generate: the context of %d tokens was full: its older half is forgotten, now and whenever it fills again\n", s.Size())
+		}
+		if err := w.token(token.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writer prints text as it comes, never half a character.
+type writer struct {
+	decoder *tokenizer.Decoder // nil for a model without a tokenizer, whose ids are printed
+	quiet   bool               // collect only
+	text    strings.Builder    // what was generated
+	printed bool
+}
+
+func newWriter(t *tokenizer.Tokenizer, quiet bool) *writer {
+	w := &writer{quiet: quiet}
+	if t != nil {
+		w.decoder = t.NewDecoder()
+	}
+	return w
+}
+
+// prompt prints what is continued. A token that begins a text is not shown.
+func (w *writer) prompt(ids []int, m *gpt.Model) error {
+	if len(m.BOS) > 0 && ids[0] == m.BOS[0] {
+		ids = ids[1:]
+	}
+	for _, id := range ids {
+		if err := w.token(id); err != nil {
+			return err
+		}
+	}
+	w.text.Reset()
+	return nil
+}
+
+func (w *writer) token(id int) error {
+	if w.decoder == nil {
+		separator := ""
+		if w.printed {
+			separator = ","
+		}
+		return w.print(fmt.Sprintf("%s%d", separator, id))
+	}
+	s, err := w.decoder.Next(id)
+	if err != nil {
+		return err
+	}
+	return w.print(s)
+}
+
+func (w *writer) print(s string) error {
+	w.text.WriteString(s)
+	if s == "" || w.quiet {
+		return nil
+	}
+	w.printed = true
+	_, err := os.Stdout.WriteString(s)
+	return err
+}
+
+// end prints what is held back and ends the last line.
+func (w *writer) end() error {
+	if w.decoder != nil {
+		if err := w.print(w.decoder.Flush()); err != nil {
+			return err
+		}
+	}
+	if w.quiet || !w.printed {
+		return nil
+	}
+	_, err := os.Stdout.WriteString("\n")
+	return err
+}

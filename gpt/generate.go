@@ -1,0 +1,99 @@
+package gpt
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+)
+
+// Options say how text is generated.
+type Options struct {
+	Sampling
+	Predict   int  // how many tokens to generate; below 0: until the model ends the text
+	IgnoreEOS bool // never let the model end the text
+}
+
+// Token is one token that was generated.
+type Token struct {
+	ID      int
+	LogProb float64 // natural logarithm of the probability that the model gave it
+	Slid    bool    // the context was full: the older half of the tokens has left it
+}
+
+// Generate continues a prompt token by token: the scores of the tokens that
+// could come next become probabilities, one token is drawn, appended, and read
+// in turn. It ends after o.Predict tokens, when the model ends the text, or
+// with an error, such as that of ctx.
+//
+// When the context is full the older half of the tokens leaves it. GPT-2's
+// positions are absolute, so what stays is computed again, which is why it is
+// half a context at a time and not a token.
+func (s *Session) Generate(ctx context.Context, prompt []int, o Options) iter.Seq2[Token, error] {
+	return func(yield func(Token, error) bool) {
+		if err := s.generate(ctx, prompt, o, func(t Token) bool { return yield(t, nil) }); err != nil {
+			yield(Token{}, err)
+		}
+	}
+}
+
+func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield func(Token) bool) error {
+	if err := o.Sampling.Validate(); err != nil {
+		return err
+	}
+	if len(s.tokens)+len(prompt) > s.size {
+		return fmt.Errorf("the prompt has %d tokens and the context holds %d: shorten it%s",
+			len(s.tokens)+len(prompt), s.size, s.roomHint())
+	}
+	sampler := NewSampler(o.Sampling)
+	logits, err := s.Feed(ctx, prompt...)
+	if err != nil {
+		return err
+	}
+	slid := false
+	for n := 0; o.Predict < 0 || n < o.Predict; n++ {
+		if o.IgnoreEOS {
+			for _, id := range s.m.EOS {
+				logits[id] = float32(math.Inf(-1))
+			}
+		}
+		id, logProb, err := sampler.Next(logits, s.tokens)
+		if err != nil {
+			return err
+		}
+		if s.m.Ends(id) {
+			return nil
+		}
+		if !yield(Token{id, logProb, slid}) {
+			return nil
+		}
+		if n+1 == o.Predict {
+			return nil
+		}
+		if logits, slid, err = s.next(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// next feeds one token, making room for it first where there is none.
+func (s *Session) next(ctx context.Context, id int) (logits []float32, slid bool, err error) {
+	ids := []int{id}
+	if slid = len(s.tokens) == s.size; slid {
+		keep := s.size / 2
+		ids = append(slices.Clone(s.tokens[len(s.tokens)-keep:]), id)
+		s.Reset()
+	}
+	logits, err = s.Feed(ctx, ids...)
+	return logits, slid, err
+}
+
+// roomHint tells what could be done about a context that is too small.
+func (s *Session) roomHint() string {
+	if s.size < s.m.Context {
+		return fmt.Sprintf(", or enlarge the context: this model can hold %d", s.m.Context)
+	}
+	return ""
+}

@@ -1,0 +1,65 @@
+package gpt
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+
+	"caldera/backend"
+	"caldera/gpt/safetensors"
+)
+
+// Random returns a model whose weights begin as GPT-2's did before training
+// (Radford et al. 2019, section 2.3): normal with standard deviation 0.02,
+// matrices that write into the residual stream scaled by 1/√(2·layers), norms
+// 1 and biases 0. The seed decides all of them, on any backend.
+func Random(b backend.Backend, config Config, o LoadOptions, seed uint64) (*Model, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	m := newModel(b, config)
+	stream := uint64(0)
+	for w := range m.tensors {
+		stream++
+		t := initial(w, config.Layers, rand.New(rand.NewPCG(seed, stream)), o.DType)
+		if err := m.place(w, t, o); err != nil {
+			return nil, errors.Join(fmt.Errorf("tensor %s: %w", w.name, err), m.Close())
+		}
+	}
+	m.tie()
+	return m, nil
+}
+
+// initial makes the first contents of one tensor, as a checkpoint would hold
+// them: matrices already in dtype d, so that they need no conversion.
+func initial(w weight, layers int, r *rand.Rand, d backend.DType) safetensors.Tensor {
+	n := 1
+	for _, s := range w.shape {
+		n *= s
+	}
+	values := make([]float32, n)
+	switch {
+	case len(w.shape) > 1:
+		std := 0.02
+		if strings.HasSuffix(w.name, "c_proj.weight") {
+			std /= math.Sqrt(2 * float64(layers))
+		}
+		for i := range values {
+			values[i] = float32(r.NormFloat64() * std)
+		}
+	case strings.Contains(w.name, "ln_") && strings.HasSuffix(w.name, ".weight"):
+		for i := range values {
+			values[i] = 1
+		}
+	}
+	t := safetensors.Tensor{Name: w.name, Shape: w.shape, DType: safetensors.F32}
+	if d == backend.F16 && len(w.shape) > 1 {
+		t.DType = safetensors.F16
+	} else {
+		d = backend.F32
+	}
+	t.Data, _ = encode(make([]byte, 0, d.Bytes(n)), d, values) // 0.02 fits any dtype
+	return t
+}

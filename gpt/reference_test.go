@@ -1,0 +1,286 @@
+package gpt_test
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	"caldera/gpt"
+	"caldera/gpt/safetensors"
+	"caldera/internal/devicetest"
+	"caldera/nn"
+)
+
+// references are checkpoints with the figures that PyTorch computed for them in
+// float64; testdata/README.md tells how they are made.
+var references = []string{"gpt2-tiny", "gpt2-odd", "gpt2-one", "gpt2-batch"}
+
+// tolerances on ‖out − reference‖ / ‖reference‖. PyTorch itself is within 1.5e-6
+// in float32.
+var tolerances = map[backend.DType]float64{backend.F32: 1e-5, backend.F16: 5e-3}
+
+// TestReference holds every hidden state, attention map, the logits and the
+// loss of a forward pass to PyTorch's.
+func TestReference(t *testing.T) {
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		for _, name := range references {
+			for _, d := range []backend.DType{backend.F32, backend.F16} {
+				t.Run(name+"/"+d.String(), func(t *testing.T) { testForward(t, b, "testdata/"+name, d) })
+			}
+		}
+	})
+}
+
+func testForward(t *testing.T, b backend.Backend, dir string, d backend.DType) {
+	m := loadModel(t, b, dir, d)
+	want := expected(t, dir)
+	ids := want.ints(t, "input_ids")
+	batch, time := want.shape(t, "input_ids")[0], want.shape(t, "input_ids")[1]
+
+	cache, err := m.NewCache(batch, m.Context, backend.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cache.Free()
+	tokens := tensor(t, b, ids, batch, time)
+	at := tensor(t, b, make([]int32, batch), batch)
+	tape := nn.NewTape(b)
+	tape.Watch(func(string) bool { return true })
+	logits := tape.Keep(m.Unembed(tape, m.Forward(tape, tokens, at, cache)))
+	p, err := tape.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+
+	seen := p.Named()
+	seen["logits"] = p.Tensor(logits)
+	checked := 0
+	for _, name := range want.Tensors() {
+		if !strings.HasPrefix(name, "hidden.") && !strings.HasPrefix(name, "attn.") && name != "logits" {
+			continue
+		}
+		got, ok := seen[name]
+		if !ok {
+			t.Errorf("%s: the model does not name it; it names %d tensors", name, len(seen))
+			continue
+		}
+		if strings.HasPrefix(name, "attn.") {
+			got = compact(t, b, got.Slice(-1, 0, time)) // the cache holds more positions than there are tokens
+		}
+		checkNear(t, name, floats(t, b, got), want.floats(t, name), tolerances[d])
+		checked++
+	}
+	if min := 2*m.Layers + 3; checked != min {
+		t.Errorf("%d figures checked, expected hidden.0 … hidden.%d, hidden.final, attn.0 … attn.%d and logits: %d",
+			checked, m.Layers, m.Layers-1, min)
+	}
+	loss := crossEntropy(floats(t, b, seen["logits"]), want.ints(t, "targets"))
+	checkNear(t, "loss", []float32{float32(loss)}, want.floats(t, "loss"), tolerances[d])
+}
+
+// TestGreedy holds generation token by token to PyTorch's greedy continuation.
+func TestGreedy(t *testing.T) {
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		for _, name := range references {
+			t.Run(name, func(t *testing.T) {
+				dir := "testdata/" + name
+				m := loadModel(t, b, dir, backend.F32)
+				want := expected(t, dir)
+				time := want.shape(t, "input_ids")[1]
+				var greedy []int
+				for _, id := range want.ints(t, "greedy") {
+					greedy = append(greedy, int(id))
+				}
+				// The reference drops one token at a time from a full
+				// context, so compare what comes before it is full.
+				greedy = greedy[:min(len(greedy), m.Context+1)]
+				s, err := m.NewSession(0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				got := slices.Clone(greedy[:time])
+				o := gpt.Options{Sampling: gpt.Sampling{RepeatPenalty: 1}, Predict: len(greedy) - time, IgnoreEOS: false}
+				for token, err := range s.Generate(context.Background(), greedy[:time], o) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					got = append(got, token.ID)
+				}
+				if !slices.Equal(got, greedy) {
+					t.Errorf("greedy continuation after %d tokens:\ngot  %v\nwant %v", time, got[time:], greedy[time:])
+				}
+			})
+		}
+	})
+}
+
+// TestDecodeEqualsPrefill feeds one text in pieces of every kind and expects the
+// scores of feeding it at once.
+func TestDecodeEqualsPrefill(t *testing.T) {
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		dir := "testdata/gpt2-odd"
+		m := loadModel(t, b, dir, backend.F32)
+		var ids []int
+		for _, id := range expected(t, dir).ints(t, "greedy")[:m.Context-1] {
+			ids = append(ids, int(id))
+		}
+		feed := func(pieces ...int) []float32 {
+			s, err := m.NewSession(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			var logits []float32
+			rest := ids
+			for len(rest) > 0 {
+				n := min(len(rest), pieces[0])
+				if logits, err = s.Feed(context.Background(), rest[:n]...); err != nil {
+					t.Fatal(err)
+				}
+				rest = rest[n:]
+				pieces = append(pieces[1:], pieces[0])
+			}
+			return slices.Clone(logits)
+		}
+		want := feed(len(ids))
+		for _, pieces := range [][]int{{1}, {7}, {2, 5, 1}, {len(ids) - 1, 1}, {1, len(ids) - 1}} {
+			var ref []float32
+			ref = append(ref, want...)
+			checkNear(t, "logits", feed(pieces...), ref, 5e-6)
+		}
+	})
+}
+
+func loadModel(t *testing.T, b backend.Backend, dir string, d backend.DType) *gpt.Model {
+	t.Helper()
+	m, err := gpt.Load(b, dir, gpt.LoadOptions{DType: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// figures are the tensors of an expected.safetensors.
+type figures struct{ *safetensors.File }
+
+func expected(t *testing.T, dir string) figures {
+	t.Helper()
+	f, err := safetensors.Open(dir + "/expected.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return figures{f}
+}
+
+func (f figures) get(t *testing.T, name string, d safetensors.DType) safetensors.Tensor {
+	t.Helper()
+	x, ok := f.Tensor(name)
+	if !ok || x.DType != d {
+		t.Fatalf("expected.safetensors has no %s of type %s", name, d)
+	}
+	return x
+}
+
+func (f figures) shape(t *testing.T, name string) []int {
+	x, _ := f.Tensor(name)
+	return x.Shape
+}
+
+func (f figures) floats(t *testing.T, name string) []float32 {
+	x := f.get(t, name, safetensors.F32)
+	out := make([]float32, x.Elements())
+	for i := range out {
+		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(x.Data[4*i:]))
+	}
+	return out
+}
+
+func (f figures) ints(t *testing.T, name string) []int32 {
+	x := f.get(t, name, safetensors.I64)
+	out := make([]int32, x.Elements())
+	for i := range out {
+		out[i] = int32(binary.LittleEndian.Uint64(x.Data[8*i:]))
+	}
+	return out
+}
+
+func tensor(t *testing.T, b backend.Backend, values []int32, dims ...int) gpt.Tensor {
+	t.Helper()
+	x, err := backend.New(b, backend.I32, dims...)
+	if err == nil {
+		err = backend.SetI32(b, x, values)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(x.Buf.Free)
+	return x
+}
+
+// compact copies a window into a tensor of its own.
+func compact(t *testing.T, b backend.Backend, x gpt.Tensor) gpt.Tensor {
+	t.Helper()
+	dst, err := backend.New(b, x.DType, x.Shape[:]...)
+	if err == nil {
+		err = backend.Run(b, &backend.Copy{Dst: dst, X: x})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(dst.Buf.Free)
+	return dst
+}
+
+func floats(t *testing.T, b backend.Backend, x gpt.Tensor) []float32 {
+	t.Helper()
+	out := make([]float32, x.Len())
+	if err := backend.GetF32(b, x, out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// crossEntropy is the mean of −log softmax(logits)[target], in nats.
+func crossEntropy(logits []float32, targets []int32) float64 {
+	vocab := len(logits) / len(targets)
+	total := 0.0
+	for i, target := range targets {
+		row := logits[i*vocab : (i+1)*vocab]
+		top := float64(slices.Max(row))
+		sum := 0.0
+		for _, v := range row {
+			sum += math.Exp(float64(v) - top)
+		}
+		total += math.Log(sum) + top - float64(row[target])
+	}
+	return total / float64(len(targets))
+}
+
+// checkNear reports got further from want than tolerance, relative to its norm.
+func checkNear(t *testing.T, name string, got, want []float32, tolerance float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s: %d values, expected %d", name, len(got), len(want))
+		return
+	}
+	var diff, norm float64
+	for i := range want {
+		d := float64(got[i]) - float64(want[i])
+		diff += d * d
+		norm += float64(want[i]) * float64(want[i])
+	}
+	if r := math.Sqrt(diff / norm); !(r <= tolerance) {
+		t.Errorf("%s: relative error %.2g, at most %.2g allowed", name, r, tolerance)
+	}
+}

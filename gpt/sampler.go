@@ -1,0 +1,241 @@
+package gpt
+
+// Choosing the next token from the model's logits, on the host. The filters and
+// their order are llama.cpp's: repeat penalty, top-k, top-p, min-p, temperature.
+// sampler_select.go holds what makes them fast on a vocabulary of 50,257. A new
+// filter is a field of Sampling, a line in Validate and a step in choose.
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+)
+
+// Sampling says how to choose a token. Its fields are llama.cpp's options of the
+// same names; DefaultSampling has llama.cpp's defaults, and
+// Sampling{TopP: 1, RepeatPenalty: 1} is greedy.
+type Sampling struct {
+	// Temperature divides the logits: below 1 likely tokens become likelier,
+	// above 1 unlikely ones do. 0 is greedy: the token with the largest logit.
+	Temperature float64
+
+	// TopK keeps the k tokens with the largest logits. 0 keeps all.
+	TopK int
+
+	// TopP keeps the fewest tokens, the most probable first, whose probabilities
+	// add up to p or more. 1 keeps all, 0 the most probable one.
+	// Holtzman et al., https://arxiv.org/abs/1904.09751.
+	TopP float64
+
+	// MinP keeps the tokens whose probability is at least MinP times that of the
+	// most probable one. 0 keeps all, 1 the most probable ones.
+	// Nguyen et al., https://arxiv.org/abs/2407.01082.
+	MinP float64
+
+	// RepeatPenalty makes tokens less likely that stand among the last RepeatLastN:
+	// a positive logit is divided by it, another is multiplied. 1 is off, below 1
+	// repetition is favoured. Keskar et al., https://arxiv.org/abs/1909.05858.
+	RepeatPenalty float64
+
+	// RepeatLastN is how many of the latest tokens RepeatPenalty looks at.
+	// 0 is off, -1 means all of them.
+	RepeatLastN int
+
+	// Seed determines the choices: samplers of equal Sampling that are given equal
+	// logits choose equal tokens.
+	Seed uint64
+}
+
+// DefaultSampling returns the settings that llama.cpp takes by default, with seed 0.
+func DefaultSampling() Sampling {
+	return Sampling{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, RepeatPenalty: 1, RepeatLastN: 64}
+}
+
+// Validate reports the first setting that is out of range.
+func (s Sampling) Validate() error {
+	// The comparisons are written so that NaN fails them.
+	switch {
+	case !(s.Temperature >= 0) || math.IsInf(s.Temperature, 1):
+		return fmt.Errorf("temperature: found %v, expected a finite number, 0 (greedy) or more", s.Temperature)
+	case s.TopK < 0:
+		return fmt.Errorf("top-k: found %d, expected 0 (off) or more", s.TopK)
+	case !(s.TopP >= 0 && s.TopP <= 1):
+		return fmt.Errorf("top-p: found %v, expected 0 to 1 (off)", s.TopP)
+	case !(s.MinP >= 0 && s.MinP <= 1):
+		return fmt.Errorf("min-p: found %v, expected 0 (off) to 1", s.MinP)
+	case !(s.RepeatPenalty > 0) || math.IsInf(s.RepeatPenalty, 1):
+		return fmt.Errorf("repeat penalty: found %v, expected a finite number above 0; 1 is off", s.RepeatPenalty)
+	case s.RepeatLastN < -1:
+		return fmt.Errorf("repeat last n: found %d, expected -1 (all tokens), 0 (off) or more", s.RepeatLastN)
+	}
+	return nil
+}
+
+// Sampler chooses tokens. It is not safe for use by several goroutines.
+type Sampler struct {
+	settings Sampling
+	err      error // what settings.Validate says
+	rng      *rand.Rand
+
+	// Kept between tokens, so that choosing one allocates nothing.
+	logits     []float32   // with the penalty applied
+	seen       []uint32    // by token: the round in which the penalty last met it
+	round      uint32      // counts the calls of Next
+	candidates []candidate // in the order of their ids
+	scratch    []candidate // those same, permuted
+}
+
+// candidate is a token that may be chosen.
+type candidate struct {
+	id     int32
+	logit  float32
+	weight float64 // in proportion to its probability
+}
+
+// NewSampler returns a Sampler for s. If s is not valid, each Next returns the
+// error of s.Validate.
+func NewSampler(s Sampling) *Sampler {
+	// The second word of the state only has to be fixed.
+	return &Sampler{settings: s, err: s.Validate(), rng: rand.New(rand.NewPCG(s.Seed, 0x9e3779b97f4a7c15))}
+}
+
+// Next chooses a token. logits has one number for each token of the vocabulary
+// and is not changed; recent are the tokens so far, the latest last.
+//
+// logProb is the natural logarithm of the probability that the model itself gives
+// to the token: the softmax of logits over the whole vocabulary, at temperature 1
+// and without filters or penalty, in float64.
+//
+// Among equal logits the lowest id comes first, in greedy choice and in filters.
+// Next returns an error if a logit is NaN or infinite, which means that the model
+// or the device failed, or if a recent token is not in the vocabulary.
+func (s *Sampler) Next(logits []float32, recent []int) (id int, logProb float64, err error) {
+	if s.err != nil {
+		return 0, 0, s.err
+	}
+	if len(logits) == 0 || len(logits) > math.MaxInt32 {
+		return 0, 0, fmt.Errorf("sampling: found %d logits, expected one for each token of the vocabulary", len(logits))
+	}
+	best, err := argmax(logits)
+	if err != nil {
+		return 0, 0, err
+	}
+	total := expSum(logits, logits[best])
+	penalized, err := s.penalize(logits, recent)
+	if err != nil {
+		return 0, 0, err
+	}
+	id = s.choose(penalized)
+	return id, float64(logits[id]) - float64(logits[best]) - math.Log(total), nil
+}
+
+// argmax returns the index of the largest of x, the first if there are several.
+func argmax(x []float32) (int, error) {
+	best := 0
+	for i, v := range x {
+		if v-v != 0 { // NaN and the infinities alone
+			return 0, fmt.Errorf("sampling: the logit of token %d is %v, expected a finite number: the model's weights or the device are at fault", i, v)
+		}
+		if v > x[best] {
+			best = i
+		}
+	}
+	return best, nil
+}
+
+// penalize returns the logits with the repeat penalty applied.
+func (s *Sampler) penalize(logits []float32, recent []int) ([]float32, error) {
+	if s.settings.RepeatLastN >= 0 {
+		recent = recent[max(0, len(recent)-s.settings.RepeatLastN):]
+	}
+	if s.settings.RepeatPenalty == 1 || len(recent) == 0 {
+		return logits, nil
+	}
+	if len(s.seen) != len(logits) || s.round == math.MaxUint32 {
+		s.seen, s.round = make([]uint32, len(logits)), 0
+	}
+	s.round++
+	s.logits = append(s.logits[:0], logits...)
+	for _, id := range recent {
+		if id < 0 || id >= len(logits) {
+			return nil, fmt.Errorf("sampling: found recent token %d, expected 0 to %d", id, len(logits)-1)
+		}
+		if s.seen[id] == s.round {
+			continue // however often a token stood there, it is penalized once
+		}
+		s.seen[id] = s.round
+		v := float64(s.logits[id])
+		if v > 0 {
+			v /= s.settings.RepeatPenalty
+		} else {
+			v *= s.settings.RepeatPenalty
+		}
+		s.logits[id] = float32(max(-math.MaxFloat32, min(v, math.MaxFloat32)))
+	}
+	return s.logits, nil
+}
+
+// choose applies the filters to logits and draws a token.
+//
+// Top-p and min-p both keep the first tokens of the order by probability, and
+// neither depends on how many the other keeps. So it does not matter which comes
+// first, and min-p does, because it leaves less to the slower top-p.
+func (s *Sampler) choose(logits []float32) int {
+	c := s.candidates[:0]
+	defer func() { s.candidates = c[:0] }()
+
+	if s.settings.Temperature == 0 {
+		id, _ := argmax(logits) // no filter removes the best, and all are finite
+		return id
+	}
+	if s.settings.TopK > 0 && s.settings.TopK < len(logits) {
+		c = s.topK(c, logits, s.settings.TopK)
+	} else {
+		for id, logit := range logits {
+			c = append(c, candidate{id: int32(id), logit: logit})
+		}
+	}
+	best := c[0].logit
+	for i := range c {
+		best = max(best, c[i].logit)
+	}
+	if s.settings.TopP < 1 || s.settings.MinP > 0 {
+		total := 0.0
+		for i := range c {
+			c[i].weight = expNonPositive(float64(c[i].logit) - float64(best))
+			total += c[i].weight
+		}
+		if s.settings.MinP > 0 {
+			n := 0
+			for _, x := range c {
+				if x.weight >= s.settings.MinP { // the best has weight 1
+					c[n] = x
+					n++
+				}
+			}
+			c = c[:n]
+		}
+		if s.settings.TopP < 1 {
+			c = s.topP(c, s.settings.TopP*total)
+		}
+	}
+	total := 0.0
+	for i := range c {
+		c[i].weight = expNonPositive((float64(c[i].logit) - float64(best)) / s.settings.Temperature)
+		total += c[i].weight
+	}
+	// Drawing in the order of ids, and not of probabilities, keeps the choice the
+	// same where two backends' logits differ in the last bit.
+	u := s.rng.Float64() * total
+	for _, x := range c {
+		if u -= x.weight; u < 0 {
+			return int(x.id)
+		}
+	}
+	// Rounding used up total: the last one with any weight takes the rest.
+	for i := len(c) - 1; ; i-- {
+		if c[i].weight > 0 {
+			return int(c[i].id)
+		}
+	}
+}

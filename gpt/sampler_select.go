@@ -1,0 +1,165 @@
+package gpt
+
+// The parts of the sampler that take time: exponentials, and finding the first k
+// tokens, or the first p of probability, of a large vocabulary without sorting it.
+
+import "math"
+
+// before is the order of the filters: larger logits first, among equals the
+// lower id. No two candidates are equal in it.
+func before(a, b candidate) bool {
+	return a.logit > b.logit || a.logit == b.logit && a.id < b.id
+}
+
+// topK appends the first k tokens of logits to c, in the order of ids. k is less
+// than len(logits).
+//
+// It keeps the first k so far in a heap whose root is the last of them. Few tokens
+// get past the root, so that nearly all cost one comparison.
+func (s *Sampler) topK(c []candidate, logits []float32, k int) []candidate {
+	h := s.scratch[:0]
+	for id, logit := range logits[:k] {
+		h = append(h, candidate{id: int32(id), logit: logit})
+	}
+	for i := k/2 - 1; i >= 0; i-- {
+		sink(h, i)
+	}
+	for id := k; id < len(logits); id++ {
+		if logits[id] > h[0].logit { // ids ascend, so an equal one comes behind
+			h[0] = candidate{id: int32(id), logit: logits[id]}
+			sink(h, 0)
+		}
+	}
+	s.scratch = h
+	last := h[0]
+	for id, logit := range logits {
+		if x := (candidate{id: int32(id), logit: logit}); x == last || before(x, last) {
+			c = append(c, x)
+		}
+	}
+	return c
+}
+
+// sink moves h[i] down to where each parent comes after both its children.
+func sink(h []candidate, i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(h) {
+			return
+		}
+		if child+1 < len(h) && before(h[child], h[child+1]) {
+			child++
+		}
+		if !before(h[i], h[child]) {
+			return
+		}
+		h[i], h[child] = h[child], h[i]
+		i = child
+	}
+}
+
+// topP keeps the fewest candidates, the first ones, whose weights add up to mass
+// or more (at least one), in the order of ids. If all weigh less, it keeps all.
+//
+// It is a quickselect, Hoare's FIND (https://doi.org/10.1145/366622.366647), by
+// weight instead of rank: a pivot parts the candidates, and the search goes on in
+// the part where the sum passes mass. That takes linear time on average.
+func (s *Sampler) topP(c []candidate, mass float64) []candidate {
+	s.scratch = append(s.scratch[:0], c...)
+	h := s.scratch
+	var last candidate // the last one to keep
+	for len(h) > 0 {
+		n := partition(h)
+		sum := 0.0
+		for _, x := range h[:n] {
+			sum += x.weight
+		}
+		switch {
+		case sum >= mass && n > 0: // enough before the pivot
+			h = h[:n]
+		case sum+h[n].weight >= mass: // enough with the pivot
+			last, h = h[n], nil
+		default: // the pivot and what is before it stay
+			mass -= sum + h[n].weight
+			last, h = h[n], h[n+1:]
+		}
+	}
+	n := 0
+	for _, x := range c {
+		if x.id == last.id || before(x, last) {
+			c[n] = x
+			n++
+		}
+	}
+	return c[:n]
+}
+
+// partition picks a pivot and moves what is before it to the front of h, which is
+// not empty. It returns the pivot's index then.
+func partition(h []candidate) int {
+	// The median of three is a fair pivot, also of candidates in order.
+	a, b, end := 0, len(h)/2, len(h)-1
+	if before(h[b], h[a]) {
+		a, b = b, a
+	}
+	if before(h[end], h[b]) {
+		b = end
+		if before(h[end], h[a]) {
+			b = a
+		}
+	}
+	h[b], h[end] = h[end], h[b]
+	pivot, n := h[end], 0
+	for i := range h[:end] {
+		if before(h[i], pivot) {
+			h[n], h[i] = h[i], h[n]
+			n++
+		}
+	}
+	h[n], h[end] = h[end], h[n]
+	return n
+}
+
+// expSum returns the sum of exp(v − best) over x, of which best is the largest.
+func expSum(x []float32, best float32) float64 {
+	// Four sums, so that an addition need not wait for the one before it.
+	var sum [4]float64
+	for ; len(x) >= 4; x = x[4:] {
+		sum[0] += expNonPositive(float64(x[0]) - float64(best))
+		sum[1] += expNonPositive(float64(x[1]) - float64(best))
+		sum[2] += expNonPositive(float64(x[2]) - float64(best))
+		sum[3] += expNonPositive(float64(x[3]) - float64(best))
+	}
+	for _, v := range x {
+		sum[0] += expNonPositive(float64(v) - float64(best))
+	}
+	return sum[0] + sum[1] + sum[2] + sum[3]
+}
+
+// exp2 holds 2^(i/128).
+var exp2 = func() (t [128]float64) {
+	for i := range t {
+		t[i] = math.Exp2(float64(i) / 128)
+	}
+	return t
+}()
+
+// expNonPositive is math.Exp for x ≤ 0, within 10⁻¹⁴ of it and a few times as
+// fast. Below −700 it is 0.
+//
+// With n = round(128·x/ln 2) and r = x − n·ln 2/128, exp(x) = 2^(n/128)·exp(r): the
+// exponent and a table give the first factor, and a polynomial the second, whose
+// error is r⁵/120 < 10⁻¹⁴ because |r| ≤ ln 2/256. It is Tang's method,
+// https://doi.org/10.1145/63522.214389.
+func expNonPositive(x float64) float64 {
+	if x < -700 {
+		return 0
+	}
+	// Adding round makes the last bits of the sum the integer nearest to its other term.
+	const round = 1.5 * (1 << 52)
+	sum := x*(128/math.Ln2) + round
+	n := int64(math.Float64bits(sum)) - int64(math.Float64bits(round))
+	r := x - (sum-round)*(math.Ln2/128)
+	poly := 1 + r*(1+r*(1.0/2+r*(1.0/6+r*(1.0/24))))
+	return poly * math.Float64frombits(math.Float64bits(exp2[n&127])+uint64(n>>7)<<52)
+}

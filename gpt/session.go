@@ -1,0 +1,160 @@
+package gpt
+
+import (
+	"context"
+	"fmt"
+
+	"caldera/backend"
+	"caldera/nn"
+)
+
+// maxChunk is the most tokens that one program reads: enough that matrices are
+// used well, little enough that a GPU's watchdog never fires and Ctrl-C is heard.
+const maxChunk = 512
+
+// Session is one sequence of tokens that grows, and the keys and values of all
+// its positions. It is not for several goroutines at once.
+type Session struct {
+	m      *Model
+	cache  Cache
+	tokens []int // those in the cache
+	size   int   // positions that the cache holds
+
+	inputs Tensor        // i32: position, index of the last token, then the ids of a chunk
+	steps  map[int]*step // by number of tokens read
+	logits []float32
+}
+
+// step is a recorded forward pass over a fixed number of tokens.
+type step struct {
+	*nn.Program
+	logits Tensor // [1, 1, vocab], after the last token
+}
+
+// NewSession returns an empty session of up to size positions, 1 to m.Context;
+// 0 stands for m.Context.
+func (m *Model) NewSession(size int) (*Session, error) {
+	if size == 0 {
+		size = m.Context
+	}
+	if size < 1 || size > m.Context {
+		return nil, fmt.Errorf("context size %d: this model can have 1 to %d positions", size, m.Context)
+	}
+	s := &Session{m: m, size: size, steps: map[int]*step{}, logits: make([]float32, m.Vocab)}
+	var err error
+	if s.inputs, err = backend.New(m.b, backend.I32, 2+min(maxChunk, ceilPow2(size))); err != nil {
+		return nil, err
+	}
+	if s.cache, err = m.NewCache(1, size, backend.F32); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Len is the number of tokens fed so far, Size how many there is room for.
+func (s *Session) Len() int  { return len(s.tokens) }
+func (s *Session) Size() int { return s.size }
+
+// Reset forgets all tokens.
+func (s *Session) Reset() { s.tokens = s.tokens[:0] }
+
+// Feed appends tokens to the sequence and returns the score of every token
+// that could come next, [vocab], valid until the next call. It stops between
+// chunks when ctx ends.
+func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("no tokens to feed")
+	}
+	if len(s.tokens)+len(ids) > s.size {
+		return nil, fmt.Errorf("%d tokens after %d do not fit the context of %d", len(ids), len(s.tokens), s.size)
+	}
+	for i, id := range ids {
+		if id < 0 || id >= s.m.Vocab {
+			return nil, fmt.Errorf("token %d of the input is %d: this model knows ids 0 to %d", i, id, s.m.Vocab-1)
+		}
+	}
+	var last *step
+	for len(ids) > 0 {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		n := min(len(ids), maxChunk)
+		var err error
+		if last, err = s.step(ceilPow2(n)); err != nil {
+			return nil, err
+		}
+		if err := s.read(last, ids[:n]); err != nil {
+			return nil, err
+		}
+		ids = ids[n:]
+	}
+	if err := backend.GetF32(s.m.b, last.logits, s.logits); err != nil {
+		return nil, err
+	}
+	return s.logits, nil
+}
+
+// read runs a step over ids. Where it takes more tokens than there are, what
+// it computes for the rest is never looked at: later positions do not
+// influence earlier ones, and their keys are overwritten when their turn comes.
+func (s *Session) read(p *step, ids []int) error {
+	values := make([]int32, 2+len(ids))
+	values[0], values[1] = int32(len(s.tokens)), int32(len(ids)-1)
+	for i, id := range ids {
+		values[2+i] = int32(id)
+	}
+	if err := backend.SetI32(s.m.b, s.inputs.Slice(-1, 0, len(values)), values); err != nil {
+		return err
+	}
+	if err := p.Run(); err != nil {
+		return err
+	}
+	s.tokens = append(s.tokens, ids...)
+	return nil
+}
+
+// step returns the program that reads time tokens, recorded at its first use.
+func (s *Session) step(time int) (*step, error) {
+	if p := s.steps[time]; p != nil {
+		return p, nil
+	}
+	t := nn.NewTape(s.m.b)
+	at := s.inputs.Slice(-1, 0, 1)   // [batch], a batch of one
+	last := s.inputs.Slice(-1, 1, 2) // [batch, 1]
+	ids := s.inputs.Slice(-1, 2, 2+time)
+	x := s.m.Forward(t, ids, at, s.cache) // [1, time, width]
+	if time > 1 {
+		x = t.Pick(x, last) // [1, 1, width]: only what follows the last token is asked for
+	}
+	logits := t.Keep(s.m.Unembed(t, x))
+	program, err := t.Record()
+	if err != nil {
+		return nil, err
+	}
+	p := &step{program, program.Tensor(logits)}
+	s.steps[time] = p
+	return p, nil
+}
+
+// Close frees the session's memory.
+func (s *Session) Close() {
+	for _, p := range s.steps {
+		p.Close()
+	}
+	clear(s.steps)
+	s.cache.Free()
+	if s.inputs.Buf != nil {
+		s.inputs.Buf.Free()
+	}
+}
+
+// ceilPow2 is the least power of two that is at least n. Steps come in these
+// sizes only, so that few programs serve every prompt.
+func ceilPow2(n int) int {
+	p := 1
+	for p < n {
+		p *= 2
+	}
+	return p
+}

@@ -1,0 +1,95 @@
+// Package cli is what the commands share: flags that choose the hardware and
+// the model, and how a command ends.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// UsageError is a mistake in how a command was called, rather than a failure
+// of what it does.
+type UsageError struct{ Err error }
+
+func (e UsageError) Error() string { return e.Err.Error() }
+func (e UsageError) Unwrap() error { return e.Err }
+
+// Usagef is a UsageError with a message.
+func Usagef(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
+
+// Exit codes of every command.
+const (
+	ExitOK          = 0
+	ExitFailed      = 1
+	ExitUsage       = 2
+	ExitInterrupted = 130 // as shells report a program that Ctrl-C ended
+)
+
+// Main parses the command line into flags, a pointer to a struct for kong, and
+// runs the command. It prints one line where that fails and returns the exit
+// code. Ctrl-C and SIGTERM end ctx; a second one ends the process at once.
+func Main(flags any, description string, run func(ctx context.Context) error, options ...kong.Option) int {
+	name := filepath.Base(os.Args[0])
+	parser, err := kong.New(flags, append(options, kong.Name(name), kong.Description(description))...)
+	if err != nil {
+		return report(name, fmt.Errorf("its flags are wrong: %w", err))
+	}
+	if _, err := parser.Parse(os.Args[1:]); err != nil {
+		return report(name, Usagef("%w; see %s --help", err, name))
+	}
+	// A reader that has seen enough, such as head, ends the output, not the
+	// process: writes then fail with EPIPE.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return report(name, run(ctx))
+}
+
+// report prints what went wrong, in one line, and returns the exit code.
+func report(name string, err error) int {
+	var usage UsageError
+	switch {
+	case err == nil, errors.Is(err, syscall.EPIPE):
+		return ExitOK
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintf(os.Stderr, "%s: interrupted\n", name)
+		return ExitInterrupted
+	case errors.As(err, &usage):
+		fmt.Fprintf(os.Stderr, "%s: %s\n", name, oneLine(err))
+		return ExitUsage
+	}
+	fmt.Fprintf(os.Stderr, "%s: %s\n", name, oneLine(err))
+	return ExitFailed
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// ReadInput reads a file, or standard input for "-", of at most limit bytes.
+func ReadInput(path string, limit int64) (string, error) {
+	f := os.Stdin
+	if path != "-" {
+		var err error
+		if f, err = os.Open(path); err != nil {
+			return "", err
+		}
+		defer f.Close()
+	}
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return "", fmt.Errorf("reading %s: %w", path, err)
+	}
+	if int64(len(text)) > limit {
+		return "", fmt.Errorf("%s is longer than %d bytes", path, limit)
+	}
+	return string(text), nil
+}
