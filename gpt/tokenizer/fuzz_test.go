@@ -21,6 +21,7 @@ func FuzzEncode(f *testing.F) {
 				t.Errorf("Encode(%q), -tiktoken +got:\n%s", text, diff)
 			}
 		}
+		checkCache(t, gpt2(), text+" "+text)
 		b, err := gpt2().DecodeBytes(ids)
 		if err != nil {
 			t.Fatal(err)

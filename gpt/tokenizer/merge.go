@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -11,38 +12,77 @@ import (
 // and of equal ones the leftmost. Short words search all pairs each time, which
 // is quadratic but cheap; long ones keep the pairs in a heap.
 
-// A pair is two neighbouring token ids, left<<32 | right.
-type pair uint64
+// A merge makes one token of two neighbours.
+type merge struct {
+	left, right int32 // ids of the two
+	rank        int32 // place in the order of merges, or noMerge
+}
 
-func pairOf(left, right int32) pair { return pair(left)<<32 | pair(uint32(right)) }
-
-// noMerge is the rank of a pair that does not merge.
+// noMerge is the rank of neighbours that do not merge.
 const noMerge = math.MaxInt32
 
-// rank returns the rank of the merge of two neighbours, or noMerge.
-func (t *Tokenizer) rank(left, right int32) int32 {
-	if r, ok := t.merges[pairOf(left, right)]; ok {
-		return r
-	}
-	return noMerge
+// A mergeTable finds merges by their left and right ids. It is a hash table
+// with linear probing: a map takes two to three times as long, and nearly all
+// of Encode's time is spent here.
+type mergeTable struct {
+	slots []merge // a power of two, at most half of them used; rank is noMerge where empty
+	shift int     // 64 - log2(len(slots))
 }
+
+func newMergeTable(n int) mergeTable {
+	log := bits.Len(uint(2*n + 1))
+	m := mergeTable{slots: make([]merge, 1<<log), shift: 64 - log}
+	for i := range m.slots {
+		m.slots[i].rank = noMerge
+	}
+	return m
+}
+
+// slot returns the slot of the merge of left and right: where it is or would be.
+func (m *mergeTable) slot(left, right int32) *merge {
+	// Fibonacci hashing: the product's high bits depend on all of the key.
+	key := uint64(uint32(left))<<32 | uint64(uint32(right))
+	for i := key * 0x9E3779B97F4A7C15 >> m.shift; ; i++ {
+		s := &m.slots[i&uint64(len(m.slots)-1)]
+		if s.rank == noMerge || s.left == left && s.right == right {
+			return s
+		}
+	}
+}
+
+// rank returns the rank of the merge of left and right, or noMerge.
+func (m *mergeTable) rank(left, right int32) int32 { return m.slot(left, right).rank }
 
 // shortWord is the length in bytes up to which searching beats a heap
 // (BenchmarkWord).
-const shortWord = 64
+const shortWord = 48
 
 // word appends the tokens of the word text[start:end].
 func (e *encoder) word(start, end int) error {
 	w := e.text[start:end]
+	slot, key := e.cache.slot(w)
+	if slot != nil && slot.key == key {
+		for _, id := range slot.ids[:slot.n] {
+			e.ids = append(e.ids, int(id))
+		}
+		return nil
+	}
 	for i := range len(w) {
 		if e.t.bytes[w[i]] == noToken {
 			return fmt.Errorf("tokenizer: byte 0x%02x at offset %d of the text: the vocabulary has no token for it, expected one for each of the 256 bytes", w[i], start+i)
 		}
 	}
+	from := len(e.ids)
 	if len(w) <= shortWord {
 		e.mergeShort(w)
 	} else {
 		e.mergeLong(w)
+	}
+	if ids := e.ids[from:]; slot != nil && len(ids) <= len(slot.ids) {
+		slot.key, slot.n = key, int32(len(ids))
+		for i, id := range ids {
+			slot.ids[i] = int32(id)
+		}
 	}
 	return nil
 }
@@ -55,7 +95,7 @@ func (e *encoder) mergeShort(w string) {
 	tokens[0] = t.bytes[w[0]]
 	for i := 1; i < n; i++ {
 		tokens[i] = t.bytes[w[i]]
-		ranks[i-1] = t.rank(tokens[i-1], tokens[i])
+		ranks[i-1] = t.merges.rank(tokens[i-1], tokens[i])
 	}
 	for n > 1 {
 		best := 0
@@ -72,10 +112,10 @@ func (e *encoder) mergeShort(w string) {
 		copy(ranks[best:n-2], ranks[best+1:n-1])
 		n--
 		if best > 0 {
-			ranks[best-1] = t.rank(tokens[best-1], tokens[best])
+			ranks[best-1] = t.merges.rank(tokens[best-1], tokens[best])
 		}
 		if best+1 < n {
-			ranks[best] = t.rank(tokens[best], tokens[best+1])
+			ranks[best] = t.merges.rank(tokens[best], tokens[best+1])
 		}
 	}
 	for _, id := range tokens[:n] {
@@ -114,7 +154,7 @@ func (e *encoder) mergeLong(w string) {
 		a := &nodes[i]
 		a.rank = noMerge
 		if a.next < end {
-			a.rank = t.rank(a.token, nodes[a.next].token)
+			a.rank = t.merges.rank(a.token, nodes[a.next].token)
 		}
 		return candidate(a.rank)<<32 | candidate(i), a.rank != noMerge
 	}

@@ -7,6 +7,7 @@
 //	split.go    the rest is cut into words: " Hello", ",", " world", "'s"
 //	merge.go    the bytes of a word become tokens, and pairs of neighbours
 //	            are merged, lowest rank first, until no pair has a merge
+//	cache.go    unless the word was there before in a long text
 //	decode.go   the way back, also for a stream of ids
 //
 // Files are read by load.go (which file, how large), vocab.go (vocab.json and
@@ -28,11 +29,11 @@ import (
 // A Tokenizer maps text to token ids and back. It does not change after it is
 // loaded, so any number of goroutines may use it at once.
 type Tokenizer struct {
-	tokens []string       // by id: the bytes that the token stands for
-	bytes  [256]int32     // by byte: the id of its token, or noToken
-	merges map[pair]int32 // by pair of ids: rank of its merge, an index of merged
-	merged []int32        // by rank: the id of the merge's result
-	added  addedTokens    // tokens found in text as a whole, before any splitting
+	tokens []string    // by id: the bytes that the token stands for
+	bytes  [256]int32  // by byte: the id of its token, or noToken
+	merges mergeTable  // the merge of two neighbours
+	merged []int32     // by rank: the id of the merge's result
+	added  addedTokens // tokens found in text as a whole, before any splitting
 }
 
 // noToken stands in Tokenizer.bytes for a byte that no token represents.
@@ -62,6 +63,9 @@ func (t *Tokenizer) Encode(text string, opts ...Option) ([]int, error) {
 		return nil, fmt.Errorf("tokenizer: text has %d bytes, more than the %d that Encode takes at once: encode it in parts", len(text), math.MaxInt32)
 	}
 	e := encoder{t: t, text: text, ids: make([]int, 0, len(text)/3+1)}
+	if len(text) >= cacheFrom {
+		e.cache = new(wordCache)
+	}
 	if err := e.encode(slices.Contains(opts, AllowSpecial)); err != nil {
 		return nil, err
 	}
@@ -70,10 +74,11 @@ func (t *Tokenizer) Encode(text string, opts ...Option) ([]int, error) {
 
 // An encoder is the state of one call of Encode.
 type encoder struct {
-	t    *Tokenizer
-	text string
-	ids  []int // what Encode returns
-	heap merger
+	t     *Tokenizer
+	text  string
+	ids   []int // what Encode returns
+	heap  merger
+	cache *wordCache // nil for a short text
 }
 
 func (e *encoder) encode(allowSpecial bool) error {

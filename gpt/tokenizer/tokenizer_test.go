@@ -86,7 +86,7 @@ var hardCases = []string{
 	"!!!", " !!!", "...", "…", "$100", "a_b", "_", "foo.bar(baz)", "http://example.com/?q=1&r=%20", "<|endoftext|>", "<|endoftext|", "a<|endoftext|>b", "C++ C#", "¿Qué?", "«a»", "„a“", "—", "a—b", "+-*/=", "€£¥",
 	"\x00", "\x00\x00", "a\x00b", " \x00", "\x7f", "\u0080\u009f", "\u00ad", "\ufffd", "\ufffe\uffff", "\U0010ffff", "\ue000", "\u0378",
 	// Runs.
-	strings.Repeat("a", 63), strings.Repeat("a", 64), strings.Repeat("a", 65), strings.Repeat("a", 1000), strings.Repeat("ab", 500), strings.Repeat(" ", 1000), strings.Repeat(" ", 1000) + "x",
+	strings.Repeat("a", shortWord-1), strings.Repeat("a", shortWord), strings.Repeat("a", shortWord+1), strings.Repeat("a", 1000), strings.Repeat("ab", 500), strings.Repeat(" ", 1000), strings.Repeat(" ", 1000) + "x",
 	strings.Repeat("\n", 300), strings.Repeat("=", 700), strings.Repeat("7", 500), strings.Repeat("你", 400), strings.Repeat("😀", 200), strings.Repeat("\u0301", 300),
 	strings.Repeat("abcdefghijklmnopqrstuvwxyz", 40), strings.Repeat("Donaudampfschifffahrt", 30), strings.Repeat("\x00", 300), strings.Repeat("-=", 200), strings.Repeat("the", 100), strings.Repeat("'s", 50),
 	// Not UTF-8.
@@ -106,6 +106,49 @@ func TestEqualsTiktoken(t *testing.T) {
 	if diff := diffTiktoken(t, all, mustEncode(t, gpt2(), all)); diff != "" {
 		t.Errorf("all cases joined, -tiktoken +got:\n%s", diff)
 	}
+}
+
+// TestLongTexts has words that repeat, which the cache serves, and words of a
+// megabyte, which would take hours if merging were quadratic.
+func TestLongTexts(t *testing.T) {
+	for name, text := range map[string]string{
+		"prose":   prose(),
+		"one a":   strings.Repeat("a", 1<<20),
+		"letters": strings.Repeat("qzxjkvbwpfyg", 1<<16),
+		"spaces":  strings.Repeat(" ", 1<<18) + "x",
+	} {
+		if diff := diffTiktoken(t, text, mustEncode(t, gpt2(), text)); diff != "" {
+			t.Errorf("%s, -tiktoken +got:\n%.2000s", name, diff)
+		}
+	}
+}
+
+// checkCache compares the ids of text with and without a cache.
+func checkCache(t *testing.T, tok *Tokenizer, text string) {
+	t.Helper()
+	without := encoder{t: tok, text: text}
+	if err := without.encode(false); err != nil {
+		t.Fatal(err)
+	}
+	with := encoder{t: tok, text: text, cache: new(wordCache)}
+	if err := with.encode(false); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(without.ids, with.ids, equateEmpty); diff != "" {
+		t.Errorf("Encode(%.60q), -without cache +with:\n%.2000s", text, diff)
+	}
+}
+
+func TestCache(t *testing.T) {
+	// Words that differ in length or in bytes beyond the first eight only.
+	var b strings.Builder
+	for range 2 {
+		for _, w := range []string{"\x00", "\x00\x00", "\x00\x00\x00", "aaaaaaaa", "aaaaaaaaa", "aaaaaaaab", "aaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaab"} {
+			b.WriteString(w + " 1")
+		}
+	}
+	checkCache(t, gpt2(), b.String())
+	checkCache(t, gpt2(), strings.Repeat(strings.Join(hardCases, " "), 2))
 }
 
 // TestInvalidUTF8 shows that bytes outside UTF-8 are symbols and stay as they are.
@@ -289,7 +332,7 @@ func mergePlainly(t *Tokenizer, w string) []int {
 	for {
 		best, rank := 0, int32(noMerge)
 		for i := range max(len(ids), 1) - 1 {
-			if r, ok := t.merges[pairOf(int32(ids[i]), int32(ids[i+1]))]; ok && r < rank {
+			if r := t.merges.rank(int32(ids[i]), int32(ids[i+1])); r < rank {
 				best, rank = i, r
 			}
 		}

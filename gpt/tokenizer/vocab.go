@@ -189,7 +189,7 @@ func splitMerge(s string) ([2]string, error) {
 func build(v *vocab, m mergeList) (*Tokenizer, error) {
 	t := &Tokenizer{
 		tokens: make([]string, len(v.names)),
-		merges: make(map[pair]int32, len(m.pairs)),
+		merges: newMergeTable(len(m.pairs)),
 		merged: make([]int32, len(m.pairs)),
 	}
 	for name, id := range v.ids {
@@ -216,11 +216,11 @@ func build(v *vocab, m mergeList) (*Tokenizer, error) {
 			}
 			ids[i] = int32(id)
 		}
-		key := pairOf(ids[0], ids[1])
-		if first, ok := t.merges[key]; ok {
-			return nil, fmt.Errorf("%s: repeats the merge of %s and %s from %s, expected it once", m.where(rank), quote(p[0]), quote(p[1]), m.where(int(first)))
+		slot := t.merges.slot(ids[0], ids[1])
+		if slot.rank != noMerge {
+			return nil, fmt.Errorf("%s: repeats the merge of %s and %s from %s, expected it once", m.where(rank), quote(p[0]), quote(p[1]), m.where(int(slot.rank)))
 		}
-		t.merges[key] = int32(rank)
+		*slot = merge{ids[0], ids[1], int32(rank)}
 		t.merged[rank] = ids[2]
 	}
 	return t, nil
