@@ -188,7 +188,7 @@ int32_t cvk_allocate_set(uintptr_t d, uint64_t pool, uint64_t layout, uint64_t *
 enum { CVK_WRITES = 16, CVK_SUBMITS = 32, CVK_PUSH = 256 };
 
 typedef struct {
-	uint64_t handle, offset, range; // a buffer, or a view with range 0
+	uint64_t handle, offset, range; // a buffer and its range, or a buffer view
 	uint32_t binding, type;
 } cvk_write;
 typedef struct {

@@ -177,8 +177,8 @@ void cvk_update_set(uintptr_t d, uint64_t set, cvk_writes writes, uint32_t n) {
 		w[i].type = from->type;
 		w[i].image = NULL;
 		// VkDescriptorBufferInfo is the three numbers handle, offset, range.
-		w[i].buffer = from->range ? &from->handle : NULL;
-		w[i].view = from->range ? NULL : &from->handle;
+		w[i].buffer = from->type == 4 ? NULL : &from->handle;
+		w[i].view = from->type == 4 ? &from->handle : NULL;
 	}
 	D->UpdateDescriptorSets(D->device, n, w, 0, NULL);
 }

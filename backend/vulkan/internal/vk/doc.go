@@ -32,9 +32,9 @@
 // pools may happen at the same time. Nothing here has a finalizer: what is not
 // destroyed is reported by the validation layer when the Device closes.
 //
-// Wrong use that would corrupt memory (push constants longer than the layout's,
-// a pipeline of a device that has gone) panics or fails here; all other wrong
-// use is the validation layer's to find, see [Options.Validation].
+// Push constants longer than their layout's would corrupt memory without a
+// word, so they panic here; all other wrong use is the validation layer's to
+// find, see [Options.Validation].
 //
 // Without cgo the package is empty.
 package vk

@@ -314,4 +314,3 @@ func (p *PhysicalDevice) String() string {
 	}
 	return s
 }
-

@@ -1,0 +1,137 @@
+//go:build cgo
+
+// Memory, buffers and buffer views. All go through the binding but Flush and
+// Invalidate, which take arrays: CreateInfos without slices are C memory that
+// only their own Free gives back.
+
+package vk
+
+// #include "calls.h"
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+
+	binding "github.com/vulkan-go/vulkan"
+)
+
+// AllocateMemory allocates size bytes of a memory type, an index in
+// Physical.MemoryTypes. Drivers bound the number of allocations
+// (Limits.MaxMemoryAllocationCount), so take large blocks and divide them. The
+// error is ErrOutOfMemory if there is not that much.
+func (d *Device) AllocateMemory(size uint64, memoryType int) (Memory, error) {
+	info := binding.MemoryAllocateInfo{
+		SType:           binding.StructureTypeMemoryAllocateInfo,
+		AllocationSize:  binding.DeviceSize(size),
+		MemoryTypeIndex: uint32(memoryType),
+	}
+	defer info.Free()
+	var m binding.DeviceMemory
+	if r := binding.AllocateMemory(d.handle, &info, nil, &m); r != binding.Success {
+		return 0, &CallError{"vkAllocateMemory", fmt.Sprintf("%d bytes of memory type %d", size, memoryType), Result(r)}
+	}
+	return to[Memory](m), nil
+}
+
+// FreeMemory frees memory, and unmaps it first if it is mapped. Buffers bound
+// to it must be gone.
+func (d *Device) FreeMemory(m Memory) {
+	binding.FreeMemory(d.handle, to[binding.DeviceMemory](m), nil)
+}
+
+// Map maps all of a memory of size bytes, which must be HostVisible, and gives
+// it as a slice that is valid until Unmap or FreeMemory. It may stay mapped
+// while the device uses it.
+func (d *Device) Map(m Memory, size uint64) ([]byte, error) {
+	var p unsafe.Pointer
+	r := binding.MapMemory(d.handle, to[binding.DeviceMemory](m), 0, binding.DeviceSize(size), 0, &p)
+	if r != binding.Success {
+		return nil, &CallError{"vkMapMemory", fmt.Sprintf("%d bytes", size), Result(r)}
+	}
+	return unsafe.Slice((*byte)(p), size), nil
+}
+
+// Unmap ends a mapping.
+func (d *Device) Unmap(m Memory) {
+	binding.UnmapMemory(d.handle, to[binding.DeviceMemory](m))
+}
+
+// Flush makes what the host wrote to a mapped range visible to later submits.
+// Memory that is HostCoherent needs none. Offset and size must be multiples of
+// Limits.NonCoherentAtomSize, or the range must end where the memory ends.
+func (d *Device) Flush(m Memory, offset, size uint64) error {
+	return check("vkFlushMappedMemoryRanges",
+		C.cvk_flush(d.table, C.uint64_t(m), C.uint64_t(offset), C.uint64_t(size)))
+}
+
+// Invalidate makes what the device wrote visible to the host's reads of a
+// mapped range, after a fence; see Flush.
+func (d *Device) Invalidate(m Memory, offset, size uint64) error {
+	return check("vkInvalidateMappedMemoryRanges",
+		C.cvk_invalidate(d.table, C.uint64_t(m), C.uint64_t(offset), C.uint64_t(size)))
+}
+
+// Requirements of a buffer on the memory it is bound to.
+type Requirements struct {
+	Size, Alignment uint64 // bytes; Size may be more than the buffer's
+	TypeBits        uint32 // bit i: memory type i will do
+}
+
+// CreateBuffer makes a buffer of size bytes without memory, and says what
+// memory it needs.
+func (d *Device) CreateBuffer(size uint64, usage BufferUsage) (Buffer, Requirements, error) {
+	info := binding.BufferCreateInfo{
+		SType:       binding.StructureTypeBufferCreateInfo,
+		Size:        binding.DeviceSize(size),
+		Usage:       binding.BufferUsageFlags(usage),
+		SharingMode: binding.SharingModeExclusive,
+	}
+	defer info.Free()
+	var b binding.Buffer
+	if r := binding.CreateBuffer(d.handle, &info, nil, &b); r != binding.Success {
+		return 0, Requirements{}, &CallError{"vkCreateBuffer", fmt.Sprintf("%d bytes", size), Result(r)}
+	}
+	var req binding.MemoryRequirements
+	binding.GetBufferMemoryRequirements(d.handle, b, &req)
+	req.Deref()
+	defer req.Free()
+	return to[Buffer](b), Requirements{uint64(req.Size), uint64(req.Alignment), req.MemoryTypeBits}, nil
+}
+
+// DestroyBuffer destroys a buffer that the device no longer uses.
+func (d *Device) DestroyBuffer(b Buffer) {
+	binding.DestroyBuffer(d.handle, to[binding.Buffer](b), nil)
+}
+
+// BindBuffer gives a buffer its memory, once, at an offset that is a multiple
+// of its Requirements.Alignment.
+func (d *Device) BindBuffer(b Buffer, m Memory, offset uint64) error {
+	return check("vkBindBufferMemory", binding.BindBufferMemory(d.handle,
+		to[binding.Buffer](b), to[binding.DeviceMemory](m), binding.DeviceSize(offset)))
+}
+
+// CreateBufferView makes a view of a range of a buffer as texels. The buffer
+// has usage UniformTexelBuffer and memory; offset is a multiple of
+// Limits.TexelBufferAlignment and size one of the texel's; there are at most
+// Limits.MaxTexelBufferElements texels. See also PhysicalDevice.SupportsTexel.
+func (d *Device) CreateBufferView(b Buffer, f Format, offset, size uint64) (BufferView, error) {
+	info := binding.BufferViewCreateInfo{
+		SType:  binding.StructureTypeBufferViewCreateInfo,
+		Buffer: to[binding.Buffer](b),
+		Format: binding.Format(f),
+		Offset: binding.DeviceSize(offset),
+		Range:  binding.DeviceSize(size),
+	}
+	defer info.Free()
+	var v binding.BufferView
+	if r := binding.CreateBufferView(d.handle, &info, nil, &v); r != binding.Success {
+		return 0, &CallError{"vkCreateBufferView", fmt.Sprintf("format %d, %d bytes", f, size), Result(r)}
+	}
+	return to[BufferView](v), nil
+}
+
+// DestroyBufferView destroys a view.
+func (d *Device) DestroyBufferView(v BufferView) {
+	binding.DestroyBufferView(d.handle, to[binding.BufferView](v), nil)
+}

@@ -1,0 +1,185 @@
+//go:build cgo
+
+// Shader modules, layouts, pipelines and their cache.
+
+package vk
+
+// #include "calls.h"
+import "C"
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	binding "github.com/vulkan-go/vulkan"
+)
+
+// CreateShaderModule makes a module of SPIR-V, in the byte order of its files
+// (little-endian). Drivers trust SPIR-V: it must be valid.
+func (d *Device) CreateShaderModule(spirv []byte) (ShaderModule, error) {
+	const header, magic = 20, 0x07230203
+	if len(spirv) < header || len(spirv)%4 != 0 || binary.LittleEndian.Uint32(spirv) != magic {
+		return 0, fmt.Errorf("vkCreateShaderModule: not SPIR-V: %d bytes, want whole words that begin with %#08x",
+			len(spirv), magic)
+	}
+	words := make([]uint32, len(spirv)/4)
+	for i := range words {
+		words[i] = binary.LittleEndian.Uint32(spirv[4*i:])
+	}
+	// The binding stores the slice's address in C memory: hold it there.
+	var pin runtime.Pinner
+	pin.Pin(&words[0])
+	defer pin.Unpin()
+	info := binding.ShaderModuleCreateInfo{
+		SType:    binding.StructureTypeShaderModuleCreateInfo,
+		CodeSize: uint(len(spirv)),
+		PCode:    words,
+	}
+	defer info.Free()
+	var m binding.ShaderModule
+	if r := binding.CreateShaderModule(d.handle, &info, nil, &m); r != binding.Success {
+		return 0, check("vkCreateShaderModule", r)
+	}
+	return to[ShaderModule](m), nil
+}
+
+// DestroyShaderModule destroys a module; pipelines made of it live on.
+func (d *Device) DestroyShaderModule(m ShaderModule) {
+	binding.DestroyShaderModule(d.handle, to[binding.ShaderModule](m), nil)
+}
+
+// CreateDescriptorSetLayout makes the layout of a set whose binding i has type
+// types[i].
+func (d *Device) CreateDescriptorSetLayout(types []DescriptorType) (DescriptorSetLayout, error) {
+	var h C.uint64_t
+	r := C.cvk_create_set_layout(d.table, (*C.uint32_t)(unsafe.SliceData(types)), C.uint32_t(len(types)), &h)
+	return DescriptorSetLayout(h), check("vkCreateDescriptorSetLayout", r)
+}
+
+// DestroyDescriptorSetLayout destroys a layout.
+func (d *Device) DestroyDescriptorSetLayout(l DescriptorSetLayout) {
+	binding.DestroyDescriptorSetLayout(d.handle, to[binding.DescriptorSetLayout](l), nil)
+}
+
+// CreatePipelineLayout makes a layout of one descriptor set, set 0, and
+// pushBytes of push constants, a multiple of 4 up to Limits.MaxPushConstants.
+func (d *Device) CreatePipelineLayout(l DescriptorSetLayout, pushBytes int) (PipelineLayout, error) {
+	if limit := d.Physical.Limits.MaxPushConstants; pushBytes < 0 || pushBytes%4 != 0 || pushBytes > limit {
+		return PipelineLayout{}, fmt.Errorf("vkCreatePipelineLayout: %d bytes of push constants; want a multiple of 4, at most %d",
+			pushBytes, limit)
+	}
+	var h C.uint64_t
+	r := C.cvk_create_pipeline_layout(d.table, C.uint64_t(l), C.uint32_t(pushBytes), &h)
+	return PipelineLayout{uint64(h), pushBytes}, check("vkCreatePipelineLayout", r)
+}
+
+// DestroyPipelineLayout destroys a layout.
+func (d *Device) DestroyPipelineLayout(l PipelineLayout) {
+	binding.DestroyPipelineLayout(d.handle, to[binding.PipelineLayout](l.handle), nil)
+}
+
+// CreatePipelineCache makes a cache, filled from data that PipelineCacheData
+// gave before. Data of another device or driver are left out, since some
+// drivers do not look; the caller guards against data that were damaged.
+func (d *Device) CreatePipelineCache(data []byte) (PipelineCache, error) {
+	if !d.cacheMatches(data) {
+		data = nil
+	}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	info := binding.PipelineCacheCreateInfo{SType: binding.StructureTypePipelineCacheCreateInfo}
+	if len(data) > 0 {
+		pin.Pin(&data[0])
+		info.InitialDataSize = uint(len(data))
+		info.PInitialData = unsafe.Pointer(&data[0])
+	}
+	defer info.Free()
+	var c binding.PipelineCache
+	if r := binding.CreatePipelineCache(d.handle, &info, nil, &c); r != binding.Success {
+		return 0, check("vkCreatePipelineCache", r)
+	}
+	return to[PipelineCache](c), nil
+}
+
+// cacheMatches checks VkPipelineCacheHeaderVersionOne.
+func (d *Device) cacheMatches(data []byte) bool {
+	const size, one = 32, 1
+	if len(data) < size {
+		return false
+	}
+	u32 := func(i int) uint32 { return binary.LittleEndian.Uint32(data[i:]) }
+	p := d.Physical
+	return u32(0) >= size && u32(4) == one && u32(8) == p.VendorID && u32(12) == p.DeviceID &&
+		UUID(data[16:32]) == p.PipelineCacheUUID
+}
+
+// PipelineCacheData gives the content of a cache, to be kept for later runs.
+func (d *Device) PipelineCacheData(c PipelineCache) ([]byte, error) {
+	for {
+		var size uint
+		if r := binding.GetPipelineCacheData(d.handle, to[binding.PipelineCache](c), &size, nil); r < 0 {
+			return nil, check("vkGetPipelineCacheData", r)
+		}
+		if size == 0 {
+			return nil, nil
+		}
+		data := make([]byte, size)
+		r := binding.GetPipelineCacheData(d.handle, to[binding.PipelineCache](c), &size, unsafe.Pointer(&data[0]))
+		switch {
+		case r < 0:
+			return nil, check("vkGetPipelineCacheData", r)
+		case r == binding.Success:
+			return data[:size], nil
+		} // VK_INCOMPLETE: it grew in between
+	}
+}
+
+// DestroyPipelineCache destroys a cache; pipelines live on.
+func (d *Device) DestroyPipelineCache(c PipelineCache) {
+	binding.DestroyPipelineCache(d.handle, to[binding.PipelineCache](c), nil)
+}
+
+// PipelineInfo says what a compute pipeline is made of.
+type PipelineInfo struct {
+	Module ShaderModule // its entry point is main
+	Layout PipelineLayout
+	Cache  PipelineCache // or 0
+
+	// Spec holds the specialization constants: Spec[i] is the one with
+	// constant_id i, as bits. Ids that the shader lacks do no harm; ids at and
+	// beyond its end keep the shader's value.
+	Spec []uint32
+
+	// SubgroupSize is the size that the pipeline must have, a power of two
+	// from Subgroup.Min to Max where Subgroup.Selectable and the device was
+	// opened with SubgroupSizeControl; 0 leaves it to the driver.
+	SubgroupSize int
+
+	// FullSubgroups asks that no subgroup has idle lanes; the device was
+	// opened with FullSubgroups.
+	FullSubgroups bool
+}
+
+// CreateComputePipeline makes a pipeline. Drivers compile here, or at the
+// first dispatch.
+func (d *Device) CreateComputePipeline(p PipelineInfo) (Pipeline, error) {
+	if p.SubgroupSize != 0 && !d.Features.SubgroupSizeControl || p.FullSubgroups && !d.Features.FullSubgroups {
+		return 0, fmt.Errorf("vkCreateComputePipelines: subgroup size %d, full subgroups %t: "+
+			"the device was opened without that feature", p.SubgroupSize, p.FullSubgroups)
+	}
+	var full C.uint32_t
+	if p.FullSubgroups {
+		full = 1
+	}
+	var h C.uint64_t
+	r := C.cvk_create_pipeline(d.table, C.uint64_t(p.Cache), C.uint64_t(p.Module), C.uint64_t(p.Layout.handle),
+		(*C.uint32_t)(unsafe.SliceData(p.Spec)), C.uint32_t(len(p.Spec)), C.uint32_t(p.SubgroupSize), full, &h)
+	return Pipeline(h), check("vkCreateComputePipelines", r)
+}
+
+// DestroyPipeline destroys a pipeline that the device no longer uses.
+func (d *Device) DestroyPipeline(p Pipeline) {
+	binding.DestroyPipeline(d.handle, to[binding.Pipeline](p), nil)
+}
