@@ -78,7 +78,7 @@ func (m *Model) load(file *safetensors.File, o LoadOptions) error {
 	if err != nil {
 		return err
 	}
-	for w := range m.tensors {
+	for _, w := range m.tensors() {
 		if err := m.place(w, found[w.name], o); err != nil {
 			return fmt.Errorf("%s: tensor %s: %w", found[w.name].File, w.name, err)
 		}
@@ -110,7 +110,7 @@ func (m *Model) match(file *safetensors.File) (map[string]safetensors.Tensor, er
 		m.TieEmbeddings = true
 	}
 	known := map[string]bool{"lm_head.weight": true} // a copy of wte where embeddings are tied
-	for w := range m.tensors {
+	for _, w := range m.tensors() {
 		t, ok := found[w.name]
 		if !ok {
 			return nil, fmt.Errorf("tensor %s is missing from the checkpoint, which has %d others; config.json asks for %d layers",

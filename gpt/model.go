@@ -82,13 +82,15 @@ func (m *Model) Close() error {
 
 // tensors lists every tensor of the model under Hugging Face's name, with the
 // shape it has there. Matrices of the blocks are stored [in, out] there.
-func (m *Model) tensors(yield func(w weight)) {
+func (m *Model) tensors() []weight {
 	d, inner := m.Width, m.Inner
-	yield(weight{"wte.weight", &m.Tokens, []int{m.Vocab, d}, false})
-	yield(weight{"wpe.weight", &m.Positions, []int{m.Context, d}, false})
-	vector := func(name string, t *Tensor, n int) { yield(weight{name, t, []int{n}, false}) }
+	all := []weight{
+		{"wte.weight", &m.Tokens, []int{m.Vocab, d}, false},
+		{"wpe.weight", &m.Positions, []int{m.Context, d}, false},
+	}
+	vector := func(name string, t *Tensor, n int) { all = append(all, weight{name, t, []int{n}, false}) }
 	conv1D := func(name string, l *nn.Linear, in, out int) {
-		yield(weight{name + ".weight", &l.W, []int{in, out}, true})
+		all = append(all, weight{name + ".weight", &l.W, []int{in, out}, true})
 		vector(name+".bias", &l.Bias, out)
 	}
 	norm := func(name string, n *nn.Norm) {
@@ -107,8 +109,9 @@ func (m *Model) tensors(yield func(w weight)) {
 	}
 	norm("ln_f", &m.Norm)
 	if !m.TieEmbeddings {
-		yield(weight{"lm_head.weight", &m.Head.W, []int{m.Vocab, d}, false})
+		all = append(all, weight{"lm_head.weight", &m.Head.W, []int{m.Vocab, d}, false})
 	}
+	return all
 }
 
 // weight is one tensor of a checkpoint and where it belongs.

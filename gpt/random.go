@@ -20,10 +20,8 @@ func Random(b backend.Backend, config Config, o LoadOptions, seed uint64) (*Mode
 		return nil, err
 	}
 	m := newModel(b, config)
-	stream := uint64(0)
-	for w := range m.tensors {
-		stream++
-		t := initial(w, config.Layers, rand.New(rand.NewPCG(seed, stream)), o.DType)
+	for i, w := range m.tensors() {
+		t := initial(w, config.Layers, rand.New(rand.NewPCG(seed, uint64(i))), o.DType)
 		if err := m.place(w, t, o); err != nil {
 			return nil, errors.Join(fmt.Errorf("tensor %s: %w", w.name, err), m.Close())
 		}
