@@ -3,12 +3,14 @@ package gpt
 // Choosing the next token from the model's logits, on the host. The filters and
 // their order are llama.cpp's: repeat penalty, top-k, top-p, min-p, temperature.
 // sampler_select.go holds what makes them fast on a vocabulary of 50,257. A new
-// filter is a field of Sampling, a line in Validate and a step in choose.
+// filter is a field of Sampling, a line in Validate and a step in filter.
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 // Sampling says how to choose a token. Its fields are llama.cpp's options of the
@@ -100,15 +102,16 @@ func NewSampler(s Sampling) *Sampler {
 }
 
 // Next chooses a token. logits has one number for each token of the vocabulary
-// and is not changed; recent are the tokens so far, the latest last.
+// and is not changed; one of -Inf bars its token. recent are the tokens so far, the
+// latest last.
 //
 // logProb is the natural logarithm of the probability that the model itself gives
 // to the token: the softmax of logits over the whole vocabulary, at temperature 1
 // and without filters or penalty, in float64.
 //
 // Among equal logits the lowest id comes first, in greedy choice and in filters.
-// Next returns an error if a logit is NaN or infinite, which means that the model
-// or the device failed, or if a recent token is not in the vocabulary.
+// Next returns an error if a logit is NaN or +Inf, which means that the model or
+// the device failed, if all are -Inf, or if a recent token is not in the vocabulary.
 func (s *Sampler) Next(logits []float32, recent []int) (id int, logProb float64, err error) {
 	if s.err != nil {
 		return 0, 0, s.err
@@ -125,20 +128,28 @@ func (s *Sampler) Next(logits []float32, recent []int) (id int, logProb float64,
 	if err != nil {
 		return 0, 0, err
 	}
-	id = s.choose(penalized)
+	first := best
+	if &penalized[0] != &logits[0] {
+		first, _ = argmax(penalized) // which found no fault before, and penalize adds none
+	}
+	id = s.choose(penalized, first)
 	return id, float64(logits[id]) - float64(logits[best]) - math.Log(total), nil
 }
 
 // argmax returns the index of the largest of x, the first if there are several.
 func argmax(x []float32) (int, error) {
-	best := 0
+	best, largest := 0, float32(math.Inf(-1))
 	for i, v := range x {
-		if v-v != 0 { // NaN and the infinities alone
+		if v <= largest {
+			continue // nearly always; NaN and +Inf come past
+		}
+		if v-v != 0 {
 			return 0, fmt.Errorf("sampling: the logit of token %d is %v, expected a finite number: the model's weights or the device are at fault", i, v)
 		}
-		if v > x[best] {
-			best = i
-		}
+		best, largest = i, v
+	}
+	if math.IsInf(float64(largest), -1) {
+		return 0, errors.New("sampling: all logits are -Inf, expected one token at least that may be chosen")
 	}
 	return best, nil
 }
@@ -165,6 +176,9 @@ func (s *Sampler) penalize(logits []float32, recent []int) ([]float32, error) {
 		}
 		s.seen[id] = s.round
 		v := float64(s.logits[id])
+		if math.IsInf(v, -1) {
+			continue // barred
+		}
 		if v > 0 {
 			v /= s.settings.RepeatPenalty
 		} else {
@@ -175,50 +189,14 @@ func (s *Sampler) penalize(logits []float32, recent []int) ([]float32, error) {
 	return s.logits, nil
 }
 
-// choose applies the filters to logits and draws a token.
-//
-// Top-p and min-p both keep the first tokens of the order by probability, and
-// neither depends on how many the other keeps. So it does not matter which comes
-// first, and min-p does, because it leaves less to the slower top-p.
-func (s *Sampler) choose(logits []float32) int {
-	c := s.candidates[:0]
-	defer func() { s.candidates = c[:0] }()
-
+// choose applies the filters to logits and draws a token. first is the token
+// with the largest logit.
+func (s *Sampler) choose(logits []float32, first int) int {
 	if s.settings.Temperature == 0 {
-		id, _ := argmax(logits) // no filter removes the best, and all are finite
-		return id
+		return first
 	}
-	if s.settings.TopK > 0 && s.settings.TopK < len(logits) {
-		c = s.topK(c, logits, s.settings.TopK)
-	} else {
-		for id, logit := range logits {
-			c = append(c, candidate{id: int32(id), logit: logit})
-		}
-	}
-	best := c[0].logit
-	for i := range c {
-		best = max(best, c[i].logit)
-	}
-	if s.settings.TopP < 1 || s.settings.MinP > 0 {
-		total := 0.0
-		for i := range c {
-			c[i].weight = expNonPositive(float64(c[i].logit) - float64(best))
-			total += c[i].weight
-		}
-		if s.settings.MinP > 0 {
-			n := 0
-			for _, x := range c {
-				if x.weight >= s.settings.MinP { // the best has weight 1
-					c[n] = x
-					n++
-				}
-			}
-			c = c[:n]
-		}
-		if s.settings.TopP < 1 {
-			c = s.topP(c, s.settings.TopP*total)
-		}
-	}
+	best := logits[first]
+	c := s.filter(logits, best)
 	total := 0.0
 	for i := range c {
 		c[i].weight = expNonPositive((float64(c[i].logit) - float64(best)) / s.settings.Temperature)
@@ -227,15 +205,53 @@ func (s *Sampler) choose(logits []float32) int {
 	// Drawing in the order of ids, and not of probabilities, keeps the choice the
 	// same where two backends' logits differ in the last bit.
 	u := s.rng.Float64() * total
-	for _, x := range c {
-		if u -= x.weight; u < 0 {
-			return int(x.id)
-		}
-	}
-	// Rounding used up total: the last one with any weight takes the rest.
-	for i := len(c) - 1; ; i-- {
-		if c[i].weight > 0 {
+	for i := range c {
+		if u -= c[i].weight; u < 0 {
 			return int(c[i].id)
 		}
 	}
+	return first // u was total, but for rounding: about once in 10¹⁵ draws
+}
+
+// filter returns the tokens that top-k, top-p and min-p keep, in the order of
+// ids. best is the largest logit.
+//
+// Top-p and min-p both keep the first tokens of the order by probability, and
+// neither depends on how many the other keeps. So it does not matter which comes
+// first, and min-p does, because it leaves less to the slower top-p.
+func (s *Sampler) filter(logits []float32, best float32) []candidate {
+	c := slices.Grow(s.candidates[:0], len(logits))
+	s.candidates = c
+	floor := -math.MaxFloat32 // any lesser logit is out, so -Inf always is
+	if s.settings.MinP > 0 {
+		floor = float64(best) + math.Log(s.settings.MinP)
+	}
+	total := 0.0 // of the weights that top-p refers to
+	if s.settings.TopK > 0 && s.settings.TopK < len(logits) {
+		c = s.topK(c, logits, s.settings.TopK)
+		for _, x := range c {
+			total += expNonPositive(float64(x.logit) - float64(best))
+		}
+		c = slices.DeleteFunc(c, func(x candidate) bool { return float64(x.logit) < floor })
+	} else {
+		if s.settings.TopP < 1 {
+			total = expSum(logits, best)
+			// All tokens that are less probable than (1−p)/n have together less
+			// than 1−p, so that top-p keeps none of them.
+			least := math.Log((1 - s.settings.TopP) * total / float64(len(logits)))
+			floor = max(floor, float64(best)+min(least, 0))
+		}
+		for id, logit := range logits {
+			if float64(logit) >= floor {
+				c = append(c, candidate{id: int32(id), logit: logit})
+			}
+		}
+	}
+	if s.settings.TopP < 1 {
+		for i := range c {
+			c[i].weight = expNonPositive(float64(c[i].logit) - float64(best))
+		}
+		c = s.topP(c, s.settings.TopP*total)
+	}
+	return c
 }

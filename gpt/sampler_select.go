@@ -136,30 +136,31 @@ func expSum(x []float32, best float32) float64 {
 	return sum[0] + sum[1] + sum[2] + sum[3]
 }
 
-// exp2 holds 2^(i/128).
-var exp2 = func() (t [128]float64) {
+// exp2 holds 2^(i/512).
+var exp2 = func() (t [512]float64) {
 	for i := range t {
-		t[i] = math.Exp2(float64(i) / 128)
+		t[i] = math.Exp2(float64(i) / 512)
 	}
 	return t
 }()
 
 // expNonPositive is math.Exp for x ≤ 0, within 10⁻¹³ of its value and a few times
-// as fast. Below −700 it is 0.
+// as fast, being small enough to be inlined. Below −700 it stays at exp(−700),
+// which is nothing beside the weight of the best token, 1.
 //
-// With n = round(128·x/ln 2) and r = x − n·ln 2/128, exp(x) = 2^(n/128)·exp(r): the
+// With n = round(512·x/ln 2) and r = x − n·ln 2/512, exp(x) = 2^(n/512)·exp(r): the
 // exponent and a table give the first factor, and a polynomial the second, whose
-// error is r⁵/120 < 10⁻¹⁴ because |r| ≤ ln 2/256. It is Tang's method,
+// error is r⁴/24 < 10⁻¹⁴ because |r| ≤ ln 2/1024. It is Tang's method,
 // https://doi.org/10.1145/63522.214389, but for r's rounding, which costs |x|·10⁻¹⁶.
 func expNonPositive(x float64) float64 {
 	if x < -700 {
-		return 0
+		x = -700
 	}
-	// Adding round makes the last bits of the sum the integer nearest to its other term.
+	// The sum has n in its lowest bits: nine of them are the table's index, and
+	// those above, moved to the top, count up the exponent.
 	const round = 1.5 * (1 << 52)
-	sum := x*(128/math.Ln2) + round
-	n := int64(math.Float64bits(sum)) - int64(math.Float64bits(round))
-	r := x - (sum-round)*(math.Ln2/128)
-	poly := 1 + r*(1+r*(1.0/2+r*(1.0/6+r*(1.0/24))))
-	return poly * math.Float64frombits(math.Float64bits(exp2[n&127])+uint64(n>>7)<<52)
+	sum := x*(512/math.Ln2) + round
+	n := math.Float64bits(sum)
+	r := x - (sum-round)*(math.Ln2/512)
+	return (1 + r*(1+r*(1.0/2+r*(1.0/6)))) * math.Float64frombits(math.Float64bits(exp2[n%512])+n>>9<<52)
 }

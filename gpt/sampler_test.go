@@ -308,6 +308,27 @@ func TestGreedy(t *testing.T) {
 	}
 }
 
+// A logit of -Inf bars its token, whatever the filters and the temperature.
+func TestBarred(t *testing.T) {
+	barred := float32(math.Inf(-1))
+	logits := []float32{barred, 0, barred, -math.MaxFloat32, 0.1, barred}
+	for _, s := range []Sampling{
+		{TopP: 1, RepeatPenalty: 1},
+		{Temperature: math.MaxFloat64, TopP: 1, RepeatPenalty: 1},
+		{Temperature: math.MaxFloat64, TopP: 1, TopK: 5, RepeatPenalty: 1},
+		{Temperature: math.MaxFloat64, TopP: 0.9999, MinP: math.SmallestNonzeroFloat64, RepeatPenalty: 2, RepeatLastN: -1},
+	} {
+		got := drawn(t, s, logits, []int{0, 3}, 500)
+		if got[0]+got[2]+got[5] > 0 || got[4] == 0 {
+			t.Errorf("%+v draws %v of logits %v", s, got, logits)
+		}
+	}
+	s := NewSampler(Sampling{TopP: 1, RepeatPenalty: 1})
+	if id, logProb, err := s.Next([]float32{barred, 1, 1}, nil); id != 1 || math.Abs(logProb+math.Ln2) > 1e-12 || err != nil {
+		t.Errorf("token %d, log-probability %v, error %v, want token 1 at a half", id, logProb, err)
+	}
+}
+
 func TestLogProb(t *testing.T) {
 	logits := logs(0.5, 0.3, 0.2)
 	for i := range logits {
@@ -386,7 +407,8 @@ func TestNextRejects(t *testing.T) {
 		{[]float32{1, float32(math.NaN())}, nil, "the logit of token 1 is NaN"},
 		{[]float32{float32(math.NaN()), 1}, nil, "the logit of token 0 is NaN"},
 		{[]float32{1, 2, float32(math.Inf(1))}, nil, "the logit of token 2 is +Inf"},
-		{[]float32{1, 2, float32(math.Inf(-1))}, nil, "the logit of token 2 is -Inf"},
+		{[]float32{float32(math.Inf(-1)), float32(math.NaN())}, nil, "the logit of token 1 is NaN"},
+		{[]float32{float32(math.Inf(-1)), float32(math.Inf(-1))}, nil, "all logits are -Inf"},
 		{[]float32{1, 2}, []int{2}, "found recent token 2, expected 0 to 1"},
 		{[]float32{1, 2}, []int{-1}, "found recent token -1"},
 	} {
@@ -408,9 +430,12 @@ func TestExpNonPositive(t *testing.T) {
 			t.Fatalf("exp(%v) = %v, want %v", x, got, want)
 		}
 	}
-	for x, want := range map[float64]float64{0: 1, -700.1: 0, math.Inf(-1): 0} {
-		if got := expNonPositive(x); got != want {
-			t.Errorf("exp(%v) = %v, want %v", x, got, want)
+	if got := expNonPositive(0); got != 1 {
+		t.Errorf("exp(0) = %v, want 1", got)
+	}
+	for _, x := range []float64{-701, -1e300, math.Inf(-1)} {
+		if got := expNonPositive(x); !(got > 0 && got < 1e-303) {
+			t.Errorf("exp(%v) = %v, want next to nothing", x, got)
 		}
 	}
 }
