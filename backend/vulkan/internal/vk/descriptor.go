@@ -38,7 +38,7 @@ func (d *Device) ResetDescriptorPool(p DescriptorPool) error {
 }
 
 // AllocateDescriptorSet takes a set from a pool. The error is ErrOutOfMemory
-// when the pool is used up.
+// when the pool is used up; some drivers give more than they promised.
 func (d *Device) AllocateDescriptorSet(p DescriptorPool, l DescriptorSetLayout) (DescriptorSet, error) {
 	var h C.uint64_t
 	r := C.cvk_allocate_set(d.table, C.uint64_t(p), C.uint64_t(l), &h)
