@@ -1,0 +1,210 @@
+#version 450
+// Causal attention over a cache of keys and values.
+//
+// A workgroup serves QUERIES neighbouring queries of one head, so that they
+// share what is read of k and v. It walks over the cache in chunks of CHUNK
+// keys and keeps what is known so far of each query's softmax (Milakov and
+// Gimelshein 2018, arXiv:1805.02867). In a chunk its invocations take, in turn,
+//
+//	1. keys: one key each, its scores with all queries
+//	2. queries: LANES/QUERIES invocations turn a query's scores into weights
+//	3. elements: PARTS groups share the keys; each invocation gathers one
+//	   element (or four) of the values for all queries
+//
+// with three to five barriers a chunk. Keys past the last query's position cost nothing.
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "load.glsl"
+#include "math.glsl"
+
+layout(local_size_x = 64, local_size_x_id = 0) in;
+layout(constant_id = 1) const uint QUERIES = 1; // divides the workgroup's size
+layout(constant_id = 2) const uint CHUNK = 64;  // a multiple of the workgroup's size
+layout(constant_id = 3) const uint SIZE = 64;   // of a head
+layout(constant_id = 4) const bool PROBS = false;
+
+layout(push_constant) uniform Push {
+	uint dst, dst_batch, dst_time;
+	uint q, q_batch, q_time;
+	uint k, k_batch, k_row;
+	uint v, v_batch, v_row;
+	uint probs, probs_batch, probs_head, probs_time;
+	uint at, at_stride;
+	uint first_time; // where q begins in the sequence
+	uint time, context, heads, groups;
+	uint first_head; // the one at which dst, q and probs begin
+	float scale;
+} p;
+layout(binding = 0) restrict writeonly buffer Dst { float dst[]; };
+#ifdef TEXEL
+layout(binding = 1) uniform textureBuffer q;
+layout(binding = 2) uniform textureBuffer k;
+layout(binding = 3) uniform textureBuffer v;
+#else
+layout(binding = 1) restrict readonly buffer Q { X_ELEMENT q[]; };
+layout(binding = 2) restrict readonly buffer K { ELEMENT k[]; };
+layout(binding = 3) restrict readonly buffer V { ELEMENT v[]; };
+#endif
+layout(binding = 4) restrict readonly buffer At { uint at[]; };
+layout(binding = 5) restrict buffer Probs { float probs[]; };
+
+const uint LANES = gl_WorkGroupSize.x;
+const uint LANES_A_QUERY = LANES / QUERIES;
+const uint ITEMS = SIZE / WIDTH; // of a head's vector
+const uint PARTS = LANES > ITEMS ? LANES / ITEMS : 1;
+
+shared float score[QUERIES * CHUNK];  // then weights
+shared float part[LANES];             // of a query's maximum or total
+shared float factor[QUERIES];         // what the weights so far must be scaled by
+shared VEC gathered[PARTS * QUERIES * ITEMS];
+
+uint position0; // of the first query
+
+// The last key that query i looks at, plus one; 0 where there is none.
+uint reach(uint i) {
+	uint place = position0 + i;
+	return gl_WorkGroupID.x * QUERIES + i < p.time && place < p.context ? place + 1 : 0;
+}
+
+// over_query gives the maximum (or the sum) over the invocations of a query.
+float over_query(float x, bool largest) {
+	if (LANES_A_QUERY == 1) {
+		return x;
+	}
+	uint lane = gl_LocalInvocationID.x, first = lane / LANES_A_QUERY * LANES_A_QUERY;
+	part[lane] = x;
+	barrier();
+	x = part[first];
+	for (uint i = 1; i < LANES_A_QUERY; i++) {
+		x = largest ? max(x, part[first + i]) : x + part[first + i];
+	}
+	barrier();
+	return x;
+}
+
+void scores(uint lane, uint chunk, uint end, uint at_q, uint at_k) {
+	for (uint j = lane; j < CHUNK && chunk + j < end; j += LANES) {
+		VEC sums[QUERIES];
+		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+			sums[i] = VEC(0);
+		}
+		uint from = at_k + (chunk + j) * p.k_row;
+		for (uint d = 0; d < SIZE; d += WIDTH) {
+			VEC key = READ(k, from + d);
+			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+				uint t = min(gl_WorkGroupID.x * QUERIES + i, p.time - 1);
+				sums[i] += READ_X(q, at_q + t * p.q_time + d) * key;
+			}
+		}
+		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+			score[i * CHUNK + j] = sum(sums[i]) * p.scale;
+		}
+	}
+}
+
+// gather adds the values of keys [from, to) of the chunk, where the queries see them.
+void gather(inout VEC acc[QUERIES], uint chunk, uint from, uint to, uint at_v, bool all) {
+	for (uint j = from; j < to; j += PARTS) {
+		VEC value = READ(v, at_v + (chunk + j) * p.v_row);
+		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+			if (all || chunk + j < reach(i)) { // what a query must not see may be NaN
+				acc[i] += score[i * CHUNK + j] * value;
+			}
+		}
+	}
+}
+
+void main() {
+	uint lane = gl_LocalInvocationID.x, t0 = gl_WorkGroupID.x * QUERIES, b = gl_WorkGroupID.z;
+	uint head = gl_WorkGroupID.y, group = (p.first_head + head) * p.groups / p.heads;
+	uint at_q = p.q + b * p.q_batch + head * SIZE;
+	uint at_k = p.k + b * p.k_batch + group * SIZE, at_v = p.v + b * p.v_batch + group * SIZE;
+	uint at_probs = p.probs + b * p.probs_batch + head * p.probs_head + t0 * p.probs_time;
+	position0 = at[p.at + b * p.at_stride] + p.first_time + t0; // modulo 2³²: negative ones are outside
+
+	uint end = 0, every = 0xffffffffu; // keys that some query sees, that all of them see
+	[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+		end = max(end, reach(i));
+		every = min(every, reach(i));
+	}
+	for (uint i = lane; i < PARTS * QUERIES * ITEMS; i += LANES) {
+		gathered[i] = VEC(0);
+	}
+	uint mine = lane / LANES_A_QUERY, first = lane % LANES_A_QUERY; // in step 2
+	float largest = uintBitsToFloat(0xff800000u), total = 0;        // of this invocation's query; total: of its keys
+
+	for (uint chunk = 0; chunk < end; chunk += CHUNK) {
+		scores(lane, chunk, end, at_q, at_k);
+		barrier();
+
+		uint seen = min(reach(mine), chunk + CHUNK), stop = seen > chunk ? seen - chunk : 0;
+		float before = largest;
+		for (uint j = first; j < stop; j += LANES_A_QUERY) {
+			largest = max(largest, score[mine * CHUNK + j]);
+			if (PROBS) {
+				probs[at_probs + mine * p.probs_time + chunk + j] = score[mine * CHUNK + j];
+			}
+		}
+		largest = over_query(largest, true);
+		float scaled = stop > 0 ? exp_(before - largest) : 1;
+		total *= scaled;
+		for (uint j = first; j < stop; j += LANES_A_QUERY) {
+			float weight = exp_(score[mine * CHUNK + j] - largest);
+			score[mine * CHUNK + j] = weight;
+			total += weight;
+		}
+		if (first == 0) {
+			factor[mine] = scaled;
+		}
+		barrier();
+
+		uint chunk_end = min(end - chunk, CHUNK), known = every > chunk ? min(every - chunk, CHUNK) : 0;
+		for (uint item = lane; item < PARTS * ITEMS; item += LANES) {
+			uint of = item / ITEMS, d = item % ITEMS;
+			VEC acc[QUERIES];
+			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+				acc[i] = gathered[(of * QUERIES + i) * ITEMS + d] * factor[i];
+			}
+			gather(acc, chunk, of, known, at_v + d * WIDTH, true);
+			uint rest = of >= known ? of : of + (known - of + PARTS - 1) / PARTS * PARTS;
+			gather(acc, chunk, rest, chunk_end, at_v + d * WIDTH, false);
+			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+				gathered[(of * QUERIES + i) * ITEMS + d] = acc[i];
+			}
+		}
+		barrier();
+	}
+	total = over_query(total, false);
+	if (first == 0) {
+		factor[mine] = reach(mine) > 0 ? 1 / total : nan();
+	}
+	barrier();
+
+	for (uint i = lane; i < QUERIES * ITEMS; i += LANES) {
+		uint query = i / ITEMS, d = i % ITEMS;
+		if (t0 + query >= p.time) {
+			break;
+		}
+		VEC value = gathered[i];
+		for (uint of = 1; of < PARTS; of++) {
+			value += gathered[of * QUERIES * ITEMS + i];
+		}
+		value = reach(query) > 0 ? value * factor[query] : VEC(nan());
+		uint to = p.dst + b * p.dst_batch + (t0 + query) * p.dst_time + head * SIZE + d * WIDTH;
+#if defined(LOAD4)
+		dst[to] = value.x;
+		dst[to + 1] = value.y;
+		dst[to + 2] = value.z;
+		dst[to + 3] = value.w;
+#else
+		dst[to] = value;
+#endif
+	}
+	if (PROBS && t0 + mine < p.time) {
+		uint row = at_probs + mine * p.probs_time;
+		for (uint j = first; j < p.context; j += LANES_A_QUERY) { // the scores there are this invocation's own
+			float weight = j < reach(mine) ? exp_(probs[row + j] - largest) * factor[mine] : 0;
+			probs[row + j] = reach(mine) > 0 ? weight : nan();
+		}
+	}
+}

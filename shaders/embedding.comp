@@ -1,0 +1,76 @@
+#version 450
+// dst[b,t] = tokens[ids[b,t]] + positions[at[b]+t]. A dispatch serves the ids
+// and positions that lie in its window of either table; the first one also
+// writes NaN where an id or a position lies in neither table.
+//
+//	TOKENS_F16, POSITIONS_F16  that table holds f16, else f32
+//
+// Workgroups along y step through the rows, invocations along x through a row.
+#extension GL_GOOGLE_include_directive : require
+#include "half.glsl"
+#include "math.glsl"
+
+layout(local_size_x = 64, local_size_x_id = 0) in;
+
+layout(push_constant) uniform Push {
+	uvec4 dst; // strides of batch in z, of time in w
+	uint batch, time, width;
+	uint first_time; // of this window of dst in the sequence
+	uint tokens, tokens_stride, first_id, window_ids, vocab;
+	uint positions, positions_stride, first_position, window_positions, context; // context 0: no such table
+	uint ids, ids_stride_batch, ids_stride_time;
+	uint at, at_stride;
+	uint mark_missing;
+} p;
+layout(binding = 0) restrict writeonly buffer Dst { float dst[]; };
+#ifdef TOKENS_F16
+layout(binding = 1) restrict readonly buffer Tokens { uint tokens[]; };
+float token(uint i) { return half_to_float(tokens[i >> 1] >> ((i & 1u) << 4) & 0xffffu); }
+#else
+layout(binding = 1) restrict readonly buffer Tokens { float tokens[]; };
+float token(uint i) { return tokens[i]; }
+#endif
+#ifdef POSITIONS_F16
+layout(binding = 2) restrict readonly buffer Positions { uint positions[]; };
+float position(uint i) { return half_to_float(positions[i >> 1] >> ((i & 1u) << 4) & 0xffffu); }
+#else
+layout(binding = 2) restrict readonly buffer Positions { float positions[]; };
+float position(uint i) { return positions[i]; }
+#endif
+layout(binding = 3) restrict readonly buffer IDs { uint ids[]; };
+layout(binding = 4) restrict readonly buffer At { uint at[]; };
+
+void main() {
+	uint step = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
+	for (uint r = gl_WorkGroupID.y; r < p.batch * p.time; r += gl_NumWorkGroups.y) {
+		uint b = r / p.time, t = r % p.time;
+		uint to = p.dst.x + b * p.dst.z + t * p.dst.w;
+		// As unsigned numbers, modulo 2³²: negative ones are large and outside.
+		uint id = ids[p.ids + b * p.ids_stride_batch + t * p.ids_stride_time];
+		uint place = p.context == 0 ? 0 : at[p.at + b * p.at_stride] + p.first_time + t;
+
+		if (id >= p.vocab || (p.context != 0 && place >= p.context)) {
+			if (p.mark_missing != 0) {
+				for (uint i = gl_GlobalInvocationID.x; i < p.width; i += step) {
+					dst[to + i] = nan();
+				}
+			}
+			continue;
+		}
+		uint token_row = id - p.first_id, position_row = place - p.first_position;
+		if (token_row >= p.window_ids || (p.context != 0 && position_row >= p.window_positions)) {
+			continue; // another dispatch's
+		}
+		uint from = p.tokens + token_row * p.tokens_stride;
+		if (p.context == 0) {
+			for (uint i = gl_GlobalInvocationID.x; i < p.width; i += step) {
+				dst[to + i] = token(from + i);
+			}
+		} else {
+			uint offset = p.positions + position_row * p.positions_stride;
+			for (uint i = gl_GlobalInvocationID.x; i < p.width; i += step) {
+				dst[to + i] = token(from + i) + position(offset + i);
+			}
+		}
+	}
+}

@@ -1,0 +1,22 @@
+#version 450
+// dst = GELU(x), the tanh form, element by element.
+#extension GL_GOOGLE_include_directive : require
+#include "math.glsl"
+#include "rows.glsl"
+#include "elementwise.glsl"
+
+layout(push_constant) uniform Push {
+	uvec4 dst, x;
+	uint rows, n1, n2, n;
+} p;
+layout(binding = 0) restrict writeonly buffer Dst { T dst[]; };
+layout(binding = 1) restrict readonly buffer X { T x[]; };
+
+void main() {
+	FOR_ROWS(r, p.rows) {
+		uint to = row(p.dst, r, p.n1, p.n2), from = row(p.x, r, p.n1, p.n2);
+		FOR_ROW(i, p.n) {
+			dst[to + i] = gelu(x[from + i]);
+		}
+	}
+}

@@ -1,0 +1,50 @@
+// Sums and maxima over a workgroup, whose size is a power of two. Every
+// invocation must call them together; each gets the result.
+//
+// A small workgroup takes one barrier and adds up all parts in each invocation:
+// software drivers have few lanes, and pay dearly for barriers.
+
+shared vec2 partial[gl_WorkGroupSize.x];
+
+vec2 workgroup_sum(vec2 v) {
+	uint lane = gl_LocalInvocationID.x;
+	partial[lane] = v;
+	barrier();
+	if (gl_WorkGroupSize.x <= 16) {
+		v = vec2(0);
+		for (uint i = 0; i < gl_WorkGroupSize.x; i++) {
+			v += partial[i];
+		}
+	} else {
+		for (uint n = gl_WorkGroupSize.x / 2; n > 0; n /= 2) {
+			if (lane < n) {
+				partial[lane] += partial[lane + n];
+			}
+			barrier();
+		}
+		v = partial[0];
+	}
+	barrier();
+	return v;
+}
+
+float workgroup_max(float v) {
+	uint lane = gl_LocalInvocationID.x;
+	partial[lane].x = v;
+	barrier();
+	if (gl_WorkGroupSize.x <= 16) {
+		for (uint i = 0; i < gl_WorkGroupSize.x; i++) {
+			v = max(v, partial[i].x);
+		}
+	} else {
+		for (uint n = gl_WorkGroupSize.x / 2; n > 0; n /= 2) {
+			if (lane < n) {
+				partial[lane].x = max(partial[lane].x, partial[lane + n].x);
+			}
+			barrier();
+		}
+		v = partial[0].x;
+	}
+	barrier();
+	return v;
+}

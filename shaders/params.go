@@ -1,0 +1,91 @@
+package shaders
+
+// Push constants, as the shaders declare them under the same names: at most
+// 128 bytes, which is what every device takes, of 32-bit fields alone. Bases,
+// strides and lengths are in elements, in add and gelu X4 in fours of them.
+
+// View is where the rows of a tensor lie: a uvec4 in the shaders. Of a tensor
+// whose axes 1 and 2 are N1 and N2 long, row r begins at
+//
+//	Base + r/(N1·N2)·Strides[0] + r/N2%N1·Strides[1] + r%N2·Strides[2]
+type View struct {
+	Base    uint32
+	Strides [3]uint32
+}
+
+// RowsPush is for argmax.comp, gelu.comp and softmax.comp.
+type RowsPush struct {
+	Dst, X       View
+	Rows, N1, N2 uint32
+	N            uint32 // length of a row
+}
+
+// AddPush is for add.comp.
+type AddPush struct {
+	Dst, A, B    View
+	Rows, N1, N2 uint32
+	N            uint32 // length of a row
+}
+
+// LayerNormPush is for layernorm.comp.
+type LayerNormPush struct {
+	Dst, X       View
+	Rows, N1, N2 uint32
+	N            uint32 // length of a row
+	Gamma, Beta  uint32 // bases
+	Epsilon      float32
+}
+
+// CopyPush is for copy.comp.
+type CopyPush struct {
+	Shape, DstStrides, XStrides [4]uint32
+	DstBase, XBase              uint32
+	Rows                        uint32 // Shape[0]·Shape[1]·Shape[2]
+	Items                       uint32 // invocations that a row takes
+}
+
+// StorePush is for store.comp.
+type StorePush struct {
+	Dst, X             View // Strides[1] is that of the batch, Strides[2] that of rows
+	Batch, Time, Width uint32
+	First, Rows        uint32 // the window of the cache that dst is
+	FirstTime          uint32 // where x begins in the sequence
+	At, AtStride       uint32
+}
+
+// EmbeddingPush is for embedding.comp.
+type EmbeddingPush struct {
+	Dst                                                        View // Strides[1] is that of the batch, Strides[2] that of time
+	Batch, Time, Width                                         uint32
+	FirstTime                                                  uint32 // where dst begins in the sequence
+	Tokens, TokensStride, FirstID, WindowIDs, Vocab            uint32 // the window of tokens, and the length of the whole
+	Positions, PositionsStride, FirstPosition, WindowPositions uint32
+	Context                                                    uint32 // length of the whole of positions; 0: there is no such table
+	IDs, IDsStrideBatch, IDsStrideTime                         uint32
+	At, AtStride                                               uint32
+	MarkMissing                                                uint32 // 1: write NaN where an id or a position is in no table
+}
+
+// LinearPush is for linear*.comp.
+type LinearPush struct {
+	Dst, DstStride           uint32
+	X, XStride               uint32
+	W, WStride               uint32 // of its rows, or where it is stored as [in, out] of its columns
+	Bias                     uint32
+	Residual, ResidualStride uint32
+	Rows, In, Out            uint32
+}
+
+// AttentionPush is for attention.comp.
+type AttentionPush struct {
+	Dst, DstBatch, DstTime                  uint32
+	Q, QBatch, QTime                        uint32
+	K, KBatch, KRow                         uint32
+	V, VBatch, VRow                         uint32
+	Probs, ProbsBatch, ProbsHead, ProbsTime uint32
+	At, AtStride                            uint32
+	FirstTime                               uint32 // where q begins in the sequence
+	Time, Context, Heads, Groups            uint32
+	FirstHead                               uint32 // the one at which dst, q and probs begin
+	Scale                                   float32
+}

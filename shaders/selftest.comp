@@ -1,0 +1,22 @@
+// selftest.comp tells how subgroup operations really behave: package vulkan
+// runs it before it trusts a variant that uses them.
+//
+// Each invocation i of workgroup g writes four words at 4·(g·size+i):
+// gl_SubgroupSize, gl_SubgroupID, its lane, and the sum of i·i+1 over its
+// subgroup.
+#version 450
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+
+layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
+
+layout(std430, set = 0, binding = 0) writeonly buffer Dst { uint dst[]; };
+
+void main() {
+  uint i = gl_LocalInvocationID.x;
+  uint at = 4 * (gl_WorkGroupID.x * gl_WorkGroupSize.x + i);
+  dst[at] = gl_SubgroupSize;
+  dst[at + 1] = gl_SubgroupID;
+  dst[at + 2] = gl_SubgroupInvocationID;
+  dst[at + 3] = subgroupAdd(i * i + 1);
+}

@@ -1,0 +1,313 @@
+package shaders
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"caldera/shaders/internal/glsl"
+)
+
+func manifest(t *testing.T) glsl.Manifest {
+	t.Helper()
+	text, err := os.ReadFile("spv/MANIFEST")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := glsl.ParseManifest(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// TestTable holds the table to the files: no shader without a row, no row
+// without a shader, and nothing stale among what is compiled.
+func TestTable(t *testing.T) {
+	sources, compiled := map[string]bool{}, map[string]bool{"spv/MANIFEST": true}
+	for _, v := range Variants {
+		if compiled["spv/"+v.Name()+".spv"] {
+			t.Errorf("two rows are named %s", v.Name())
+		}
+		sources[v.Source+".comp"], compiled["spv/"+v.Name()+".spv"] = true, true
+		if size := v.PushSize(); size < 0 || size > 128 || size%4 != 0 {
+			t.Errorf("%s: %d bytes of push constants, expected at most 128 in words", v.Name(), size)
+		}
+	}
+	for pattern, want := range map[string]map[string]bool{"*.comp": sources, "spv/*": compiled} {
+		have, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range have {
+			if !want[name] {
+				t.Errorf("%s is in no row of the table", name)
+			}
+			delete(want, name)
+		}
+		for name := range want {
+			t.Errorf("%s is missing: the table has a row for it", name)
+		}
+	}
+}
+
+// TestManifest shows, without a compiler, that the code belongs to its source.
+func TestManifest(t *testing.T) {
+	var want []glsl.Entry
+	for _, v := range Variants {
+		e, err := glsl.NewEntry(".", v.Name(), v.Source+".comp", v.Defines, v.SPIRV())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, e)
+	}
+	if diff := cmp.Diff(want, manifest(t).Entries); diff != "" {
+		t.Errorf("spv/ does not belong to the source: run go generate ./shaders (- want, + have)\n%s", diff)
+	}
+}
+
+// TestRecompiled shows that the code is what the compiler makes of the source.
+// Another version of the compiler makes other code: of that, what Vulkan and
+// the backend see must be the same.
+func TestRecompiled(t *testing.T) {
+	have, err := glsl.Version()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := manifest(t).Compiler
+	if have != pinned {
+		t.Logf("the code was made by %s, this machine has %s: comparing interfaces, not bytes", pinned, have)
+	}
+	for _, v := range Variants {
+		t.Run(v.Name(), func(t *testing.T) {
+			t.Parallel()
+			code, err := glsl.Compile(".", v.Source+".comp", v.Defines)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if have == pinned && !bytes.Equal(code, v.SPIRV()) {
+				t.Errorf("spv/%s.spv is not what %s makes of %s.comp: run go generate ./shaders", v.Name(), have, v.Source)
+			} else if diff := cmp.Diff(reflection(t, v.SPIRV()), reflection(t, code)); diff != "" {
+				t.Errorf("recompiled, the interface differs (- committed, + recompiled)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestValid(t *testing.T) {
+	for _, v := range Variants {
+		t.Run(v.Name(), func(t *testing.T) {
+			t.Parallel()
+			tool(t, v.SPIRV(), "spirv-val", "--target-env", "vulkan1.1", "-")
+		})
+	}
+}
+
+// TestMetal translates every variant as MoltenVK does on a Mac.
+func TestMetal(t *testing.T) {
+	for _, v := range Variants {
+		t.Run(v.Name(), func(t *testing.T) {
+			t.Parallel()
+			msl := tool(t, v.SPIRV(), "spirv-cross", "-", "--msl", "--msl-version", "20100")
+			if !bytes.Contains(msl, []byte("kernel void")) {
+				t.Errorf("no kernel in the Metal code:\n%s", msl)
+			}
+		})
+	}
+}
+
+// TestInterface holds the table and params.go to what the shaders declare.
+func TestInterface(t *testing.T) {
+	for _, v := range Variants {
+		t.Run(v.Name(), func(t *testing.T) {
+			t.Parallel()
+			// Optimised code has lost its names.
+			named, err := glsl.Compile(".", v.Source+".comp", v.Defines, "-O0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			have := reflection(t, named)
+			if diff := cmp.Diff(fields(reflect.TypeOf(v.Push)), have.Push); diff != "" {
+				t.Errorf("push constants differ (- %T, + %s.comp)\n%s", v.Push, v.Source, diff)
+			}
+			if diff := cmp.Diff(v.Bindings, have.Bindings); diff != "" {
+				t.Errorf("bindings differ (- table, + %s.comp)\n%s", v.Source, diff)
+			}
+			committed := reflection(t, v.SPIRV())
+			for i := range have.Push {
+				have.Push[i].Name = ""
+			}
+			for i := range have.Bindings {
+				have.Bindings[i].Name = ""
+			}
+			if diff := cmp.Diff(have, committed); diff != "" {
+				t.Errorf("the committed code differs (- source, + committed)\n%s", diff)
+			}
+		})
+	}
+}
+
+// field is a field of push constants.
+type field struct {
+	Name, Type string
+	Offset     int
+}
+
+// fields lists those of a Go struct under the names that GLSL has for them.
+func fields(t reflect.Type) []field {
+	if t == nil {
+		return nil
+	}
+	var list []field
+	offset := 0
+	for f := range t.Fields() {
+		typ := map[reflect.Kind]string{reflect.Uint32: "uint", reflect.Int32: "int", reflect.Float32: "float"}[f.Type.Kind()]
+		if f.Type == reflect.TypeFor[View]() || f.Type == reflect.TypeFor[[4]uint32]() {
+			typ = "uvec4"
+		}
+		list = append(list, field{snake(f.Name), typ, offset})
+		offset += int(f.Type.Size())
+	}
+	return list
+}
+
+// snake turns IDsStrideTime into ids_stride_time.
+func snake(name string) string {
+	name = strings.NewReplacer("IDs", "Ids", "ID", "Id").Replace(name)
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// surface is what a module shows to Vulkan.
+type surface struct {
+	Push     []field
+	Bindings []Binding
+}
+
+// reflection reads it from SPIR-V. Names are empty in optimised code.
+func reflection(t *testing.T, code []byte) surface {
+	t.Helper()
+	type resource struct {
+		Type, Name   string
+		Set, Binding int
+		ReadOnly     bool
+	}
+	var j struct {
+		Types map[string]struct{ Members []field }
+		SSBOs []resource `json:"ssbos"`
+		Texel []resource `json:"separate_images"`
+		Push  []resource `json:"push_constants"`
+		Other []resource `json:"ubos"`
+		More  []resource `json:"images"`
+	}
+	if err := json.Unmarshal(tool(t, code, "spirv-cross", "-", "--reflect"), &j); err != nil {
+		t.Fatal(err)
+	}
+	if len(j.Push) > 1 || len(j.Other)+len(j.More) > 0 {
+		t.Fatalf("%d blocks of push constants, %d uniform buffers, %d images: expected at most 1, 0, 0", len(j.Push), len(j.Other), len(j.More))
+	}
+	unnamed := func(name string) string {
+		if strings.HasPrefix(name, "_") {
+			return ""
+		}
+		return strings.TrimSuffix(name, "_")
+	}
+	s := surface{}
+	if len(j.Push) == 1 {
+		s.Push = slices.Clone(j.Types[j.Push[0].Type].Members)
+	}
+	for i := range s.Push {
+		s.Push[i].Name = unnamed(s.Push[i].Name)
+	}
+	s.Bindings = make([]Binding, len(j.SSBOs)+len(j.Texel))
+	add := func(r resource, name string, texel bool) {
+		if r.Set != 0 || r.Binding < 0 || r.Binding >= len(s.Bindings) {
+			t.Fatalf("%s: set %d binding %d, expected set 0 and bindings in a row", r.Name, r.Set, r.Binding)
+		}
+		s.Bindings[r.Binding] = Binding{unnamed(name), texel, texel || r.ReadOnly}
+	}
+	for _, r := range j.SSBOs {
+		name := ""
+		if members := j.Types[r.Type].Members; len(members) == 1 && members[0].Offset == 0 {
+			name = members[0].Name
+		}
+		add(r, name, false)
+	}
+	for _, r := range j.Texel {
+		if r.Type != "samplerBuffer" {
+			t.Fatalf("%s is a %s, expected a texel buffer", r.Name, r.Type)
+		}
+		add(r, r.Name, true)
+	}
+	return s
+}
+
+// tool runs a program on code and returns what it writes.
+func tool(t *testing.T, code []byte, name string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Stdin = bytes.NewReader(code)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v (scripts/setup.sh test installs it)\n%s", name, err, errs.Bytes())
+	}
+	return out
+}
+
+func TestFind(t *testing.T) {
+	if v := Find("linear", "F16 X4"); v.Name() != "linear.f16.x4" || len(v.SPIRV()) == 0 {
+		t.Errorf("Find gave %s", v.Name())
+	}
+	defer func() {
+		if r := fmt.Sprint(recover()); !strings.Contains(r, `no variant of linear with "X4 F16"`) {
+			t.Errorf("an unknown variant: %s", r)
+		}
+	}()
+	Find("linear", "X4 F16")
+}
+
+// TestExp holds exp_ of math.glsl, step by step in float32, to float64.
+func TestExp(t *testing.T) {
+	text, err := os.ReadFile("include/math.glsl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []string{"1.44269504", "0.693359375", "-2.12194440e-4", "1.9875691500e-4", "1.3981999507e-3",
+		"8.3334519073e-3", "4.1665795894e-2", "1.6666665459e-1", "5.0000001201e-1"} {
+		if !bytes.Contains(text, []byte(c)) {
+			t.Errorf("math.glsl has no constant %s: this test is of another function", c)
+		}
+	}
+	for x := float32(-87); x < 88; x += 0.00371 {
+		n := float32(math.Floor(float64(x*1.44269504 + 0.5)))
+		r := float32(x-float32(n*0.693359375)) - float32(n*-2.12194440e-4)
+		p := float32(1.9875691500e-4)
+		for _, c := range []float32{1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1} {
+			p = float32(p*r) + c
+		}
+		p = float32(float32(float32(p*r)*r)+r) + 1
+		have, want := math.Ldexp(float64(p), int(n)), math.Exp(float64(x))
+		if math.Abs(have-want) > 2.5e-7*want {
+			t.Fatalf("exp(%v) = %v, want %v", x, have, want)
+		}
+	}
+}

@@ -1,0 +1,161 @@
+// Package shaders holds the compute shaders of the Vulkan backend: their GLSL,
+// the SPIR-V compiled from it, which is embedded, and the table of both.
+//
+// To add an op: its file NAME.comp, which includes what it shares with others
+// from include/; the struct of its push constants in params.go; a row for each
+// of its variants in the table below; then go generate (make generate-code).
+// Nothing else lists shaders: the generator, the tests and the pipelines read
+// the table.
+package shaders
+
+import (
+	"embed"
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
+
+//go:generate go run gen.go
+
+// Variant is a shader compiled with certain macros defined, which say how its
+// operands are stored. What else differs between pipelines, such as the size
+// of a workgroup, is a specialization constant.
+type Variant struct {
+	Source   string    // the file's name without .comp: "linear_vec"
+	Defines  []string  // "F16", "X4"
+	Bindings []Binding // all of descriptor set 0: Bindings[i] has binding number i
+	Push     any       // zero value of the push constants' struct in params.go, nil if there are none
+}
+
+// Name tells a variant from all others, and is that of its file in spv/: "linear_vec.f16.x4".
+func (v *Variant) Name() string {
+	return strings.ToLower(strings.Join(append([]string{v.Source}, v.Defines...), "."))
+}
+
+// SPIRV is the compiled code.
+func (v *Variant) SPIRV() []byte {
+	code, err := compiled.ReadFile("spv/" + v.Name() + ".spv")
+	if err != nil {
+		panic("shaders: " + err.Error() + " (run go generate ./shaders)")
+	}
+	return code
+}
+
+// PushSize is the number of bytes of push constants.
+func (v *Variant) PushSize() int {
+	if v.Push == nil {
+		return 0
+	}
+	return binary.Size(v.Push)
+}
+
+//go:embed spv
+var compiled embed.FS
+
+// Binding is a buffer that a shader is given.
+type Binding struct {
+	Name     string
+	Texel    bool // a uniform texel buffer, else a storage buffer
+	ReadOnly bool
+}
+
+func in(name string) Binding    { return Binding{Name: name, ReadOnly: true} }
+func out(name string) Binding   { return Binding{Name: name} }
+func texel(name string) Binding { return Binding{Name: name, Texel: true, ReadOnly: true} }
+
+// Find is the variant of a shader with the macros of that list, which are
+// separated by spaces. It panics where the table has none.
+func Find(source, defines string) *Variant {
+	for i := range Variants {
+		if v := &Variants[i]; v.Source == source && strings.Join(v.Defines, " ") == defines {
+			return v
+		}
+	}
+	panic(fmt.Sprintf("shaders: no variant of %s with %q", source, defines))
+}
+
+// Bindings that variants share.
+var (
+	attention      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs")}
+	attentionTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs")}
+	embedding      = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
+	linear         = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
+	linearTexel    = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
+	oneOperand     = []Binding{out("dst"), in("x")}
+	twoOperands    = []Binding{out("dst"), in("a"), in("b")}
+	layernorm      = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
+	store          = []Binding{out("dst"), in("x"), in("at")}
+)
+
+// Variants is the table of all shaders. The macros, in the order of a row's list:
+//
+//	F16       the large operand (weights, keys and values) holds f16, two a word, else f32
+//	X4        elements are read in fours: offsets and strides are multiples of four
+//	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
+//	SUBGROUP  sums are formed with subgroup arithmetic, else in shared memory
+//
+// Those of a single shader are told in its file.
+var Variants = []Variant{
+	row("add", "", twoOperands, AddPush{}),
+	row("add", "X4", twoOperands, AddPush{}),
+
+	row("argmax", "", oneOperand, RowsPush{}),
+
+	row("attention", "", attention, AttentionPush{}),
+	row("attention", "X4", attention, AttentionPush{}),
+	row("attention", "F16", attention, AttentionPush{}),
+	row("attention", "F16 X4", attention, AttentionPush{}),
+	row("attention", "TEXEL", attentionTexel, AttentionPush{}),
+
+	row("copy", "", oneOperand, CopyPush{}),
+	row("copy", "DST_F16", oneOperand, CopyPush{}),
+	row("copy", "X_F16", oneOperand, CopyPush{}),
+	row("copy", "X_F16 DST_F16", oneOperand, CopyPush{}),
+
+	row("embedding", "", embedding, EmbeddingPush{}),
+	row("embedding", "TOKENS_F16", embedding, EmbeddingPush{}),
+	row("embedding", "POSITIONS_F16", embedding, EmbeddingPush{}),
+	row("embedding", "TOKENS_F16 POSITIONS_F16", embedding, EmbeddingPush{}),
+
+	row("gelu", "", oneOperand, RowsPush{}),
+	row("gelu", "X4", oneOperand, RowsPush{}),
+
+	row("layernorm", "", layernorm, LayerNormPush{}),
+
+	// Many rows of x: tiles of the product.
+	row("linear", "", linear, LinearPush{}),
+	row("linear", "X4", linear, LinearPush{}),
+	row("linear", "F16", linear, LinearPush{}),
+	row("linear", "F16 X4", linear, LinearPush{}),
+	row("linear_texel", "TEXEL", linearTexel, LinearPush{}),
+
+	// Few rows of x: w is read once, row by row …
+	row("linear_vec", "", linear, LinearPush{}),
+	row("linear_vec", "X4", linear, LinearPush{}),
+	row("linear_vec", "F16", linear, LinearPush{}),
+	row("linear_vec", "F16 X4", linear, LinearPush{}),
+	row("linear_vec", "TEXEL", linearTexel, LinearPush{}),
+	row("linear_vec", "SUBGROUP", linear, LinearPush{}),
+	row("linear_vec", "X4 SUBGROUP", linear, LinearPush{}),
+	row("linear_vec", "F16 SUBGROUP", linear, LinearPush{}),
+	row("linear_vec", "F16 X4 SUBGROUP", linear, LinearPush{}),
+	row("linear_vec", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
+
+	// … or, stored as [in, out], column by column.
+	row("linear_vec_t", "", linear, LinearPush{}),
+	row("linear_vec_t", "X4", linear, LinearPush{}),
+	row("linear_vec_t", "F16", linear, LinearPush{}),
+	row("linear_vec_t", "F16 X4", linear, LinearPush{}),
+	row("linear_vec_t", "TEXEL", linearTexel, LinearPush{}),
+
+	row("selftest", "", []Binding{out("dst")}, nil), // not an op: see its file
+
+	row("softmax", "", oneOperand, RowsPush{}),
+
+	row("store", "", store, StorePush{}),
+	row("store", "F16", store, StorePush{}),
+}
+
+func row(source, defines string, bindings []Binding, push any) Variant {
+	return Variant{source, strings.Fields(defines), bindings, push}
+}
