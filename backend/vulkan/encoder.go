@@ -33,7 +33,9 @@ type encoder struct {
 	// another in its place.
 	full func(e *encoder) error
 
-	push []byte // room for push constants
+	index int    // of the op at hand,
+	name  string // and its name
+	push  []byte // room for push constants
 }
 
 // pipelineSpec is what a compute pipeline is made of.
@@ -56,8 +58,8 @@ var texelFormats = [...]struct {
 	vk    vk.Format
 	bytes uint64
 }{
-	texelF32x4: {vk.FormatRGBA32F, 16},
-	texelF16x4: {vk.FormatRGBA16F, 8},
+	texelF32x4: {vk.RGBA32F, 16},
+	texelF16x4: {vk.RGBA16F, 8},
 }
 
 // binding is a range of a device buffer that a dispatch touches.
@@ -75,9 +77,8 @@ type binding struct {
 func (e *encoder) limits() *Limits { return &e.b.limits }
 
 // subgroups reports whether variants with subgroup operations can be trusted:
-// the device advertises them and has passed the self-test, which runs at the
-// first call.
-func (e *encoder) subgroups() bool { return e.b.subgroupsWork() }
+// the device advertises them and has passed the self-test (selftest.go).
+func (e *encoder) subgroups() bool { return e.b.subgroupTest.passed }
 
 // operand binds the bytes of t as a storage buffer. base is the index of t's
 // first element, counted from the start of the binding in elements of t's
@@ -210,6 +211,7 @@ func (e *encoder) encode(p pipelineSpec, push any, groups [3]uint32, bindings []
 	if err != nil {
 		return err
 	}
+	e.rec.note(e.index, e.name)
 	return e.rec.dispatch(pipe, e.push, groups, bindings, p.work)
 }
 

@@ -2,6 +2,8 @@
 
 package vulkan
 
+import "caldera/backend/vulkan/internal/vk"
+
 // Limits is what a device can do. Every limit that this package or a kernel
 // goes by passes through it, so that a test can clamp one and play a smaller
 // device (see Options).
@@ -37,4 +39,58 @@ type Limits struct {
 	Float16    bool // arithmetic in f16
 	Int8       bool // arithmetic in int8
 	IntegerDot bool // dot products of packed int8 are accelerated
+}
+
+// wanted are the optional features that shaders may use.
+var wanted = vk.Features{
+	ShaderFloat16:       true,
+	ShaderInt8:          true,
+	StorageBuffer16:     true,
+	StorageBuffer8:      true,
+	SubgroupSizeControl: true,
+	IntegerDotProduct:   true,
+}
+
+// limitsOf are the limits of an open device, but for Unified.
+func limitsOf(d *vk.Device) Limits {
+	p, s := &d.Physical.Limits, &d.Physical.Subgroup
+	l := Limits{
+		BindingRange:   p.MaxStorageBufferRange &^ 15,
+		BindingAlign:   max(p.StorageBufferAlignment, 16),
+		TexelElements:  p.MaxTexelBufferElements,
+		TexelAlign:     max(p.TexelBufferAlignment, 16),
+		AllocationSize: p.MaxMemoryAllocationSize,
+		Software:       d.Physical.Type == vk.CPU,
+
+		SharedMemory:  uint32(p.MaxSharedMemory),
+		Invocations:   uint32(p.MaxWorkGroupInvocations),
+		Groups:        p.MaxWorkGroupCount,
+		PushConstants: uint32(p.MaxPushConstants),
+		Bindings:      uint32(min(p.MaxStorageBuffers, p.MaxTexelBuffers)),
+
+		SubgroupSize:       uint32(s.Size),
+		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,
+		SubgroupShuffle:    s.Compute && s.Operations&vk.SubgroupShuffle != 0,
+
+		Storage16:  d.Features.StorageBuffer16,
+		Storage8:   d.Features.StorageBuffer8,
+		Float16:    d.Features.ShaderFloat16,
+		Int8:       d.Features.ShaderInt8,
+		IntegerDot: d.Features.IntegerDotProduct,
+	}
+	for i := range l.WorkgroupSize {
+		l.WorkgroupSize[i] = uint32(p.MaxWorkGroupSize[i])
+	}
+	if p.MaxBufferSize > 0 {
+		l.AllocationSize = min(l.AllocationSize, p.MaxBufferSize)
+	}
+	if s.Selectable && d.Features.SubgroupSizeControl {
+		l.SubgroupMin, l.SubgroupMax = uint32(s.Min), uint32(s.Max)
+	}
+	for _, f := range texelFormats {
+		if !d.Physical.SupportsTexel(f.vk) {
+			l.TexelElements = 0
+		}
+	}
+	return l
 }

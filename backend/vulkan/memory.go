@@ -2,7 +2,12 @@
 
 package vulkan
 
-import "slices"
+import (
+	"errors"
+	"slices"
+
+	"caldera/backend/vulkan/internal/vk"
+)
 
 // Device memory comes from the driver in blocks, each one VkDeviceMemory with
 // one VkBuffer over all of it, and tensors get ranges of blocks: drivers allow
@@ -43,9 +48,13 @@ func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 			}
 		}
 	}
-	there := m.available()
 	need := roundUp(size, rangeUnit)
-	if there = min(there, m.largest); size > there || need > there {
+	there := min(m.available(), m.largest)
+	if need > there {
+		m.trim()
+		there = min(m.available(), m.largest)
+	}
+	if need > there || need < size { // the latter: the sum has overflowed
 		return nil, 0, &OutOfMemoryError{Device: m.device, Wanted: size, There: there}
 	}
 	want := need
@@ -53,12 +62,15 @@ func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 		want = max(need, min(blockSize, there&^(rangeUnit-1)))
 	}
 	mem, err := m.create(want)
-	if err != nil && want > need { // a smaller block may still fit
+	if errors.Is(err, vk.ErrOutOfMemory) && want > need { // a smaller block may still fit
 		want = need
 		mem, err = m.create(want)
 	}
-	if err != nil {
+	if errors.Is(err, vk.ErrOutOfMemory) {
 		return nil, 0, &OutOfMemoryError{Device: m.device, Wanted: size, There: there, Err: err}
+	}
+	if err != nil {
+		return nil, 0, err
 	}
 	b = &block{deviceMemory: mem, size: want, ranges: newFreeList(want, rangeUnit)}
 	m.blocks = append(m.blocks, b)

@@ -1,0 +1,150 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"errors"
+	"fmt"
+
+	"caldera/backend"
+)
+
+// buffer is a range of a block of device memory.
+type buffer struct {
+	b      *Backend
+	block  *block
+	offset uint64 // in the block: a multiple of rangeUnit
+	size   uint64
+	freed  bool
+
+	// lastUse is the serial of the last submit that touches it.
+	lastUse uint64
+
+	// Memory comes with old contents. The bytes from zeroFrom on are still to be
+	// cleared: most tensors are filled front to back before anything
+	// else, and then nothing needs to be. It is a multiple of 4 or the size.
+	zeroFrom uint64
+}
+
+var _ backend.Buffer = (*buffer)(nil)
+
+// Alloc implements [backend.Backend].
+func (b *Backend) Alloc(size int) (backend.Buffer, error) {
+	if err := b.ready(); err != nil {
+		return nil, err
+	}
+	if size <= 0 {
+		return nil, fmt.Errorf("vulkan: Alloc of %d bytes: the size must be above 0", size)
+	}
+	buf, err := b.alloc(uint64(size))
+	if err != nil {
+		return nil, fmt.Errorf("vulkan: %w", err)
+	}
+	return buf, nil
+}
+
+func (b *Backend) alloc(size uint64) (*buffer, error) {
+	blk, offset, err := b.mem.alloc(size)
+	if errors.Is(err, backend.ErrOutOfMemory) && len(b.queue.later) > 0 {
+		// What was freed may still wait for its last use to finish.
+		if err := b.finish(); err != nil {
+			return nil, err
+		}
+		blk, offset, err = b.mem.alloc(size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &buffer{b: b, block: blk, offset: offset, size: size}, nil
+}
+
+// Size implements [backend.Buffer].
+func (buf *buffer) Size() int { return int(buf.size) }
+
+// Free implements [backend.Buffer].
+func (buf *buffer) Free() {
+	if buf.freed || buf.b.closed {
+		return
+	}
+	buf.freed = true
+	buf.b.queue.after(buf.lastUse, func() { buf.b.mem.release(buf.block, buf.offset, buf.size) })
+}
+
+// own is the buffer behind the interface, if it is one of this backend's that
+// can be used.
+func (b *Backend) own(x backend.Buffer) (*buffer, error) {
+	buf, ok := x.(*buffer)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("a buffer of type %T was not allocated by this backend", x)
+	case buf.b != b:
+		return nil, fmt.Errorf("the buffer belongs to another backend (%s)", buf.b.name)
+	case buf.freed:
+		return nil, fmt.Errorf("%w (it had %d bytes)", backend.ErrFreed, buf.size)
+	}
+	return buf, nil
+}
+
+// window is own, for n bytes from byte off on.
+func (b *Backend) window(x backend.Buffer, off, n int) (*buffer, error) {
+	buf, err := b.own(x)
+	if err != nil {
+		return nil, err
+	}
+	if off < 0 || off > buf.Size() || n > buf.Size()-off {
+		return nil, fmt.Errorf("bytes [%d, %d+%d) are not all inside of a buffer of %d", off, off, n, buf.size)
+	}
+	return buf, nil
+}
+
+// settle clears what is still to be cleared.
+func (buf *buffer) settle() error {
+	from := buf.zeroFrom
+	if from >= buf.size {
+		return nil
+	}
+	buf.zeroFrom = buf.size
+	if buf.hostIdle() {
+		clear(buf.mapped()[from:])
+		return buf.b.flushMapped(&buf.block.deviceMemory, buf.offset+from, buf.size-from)
+	}
+	rec, err := buf.b.commands()
+	if err != nil {
+		return err
+	}
+	rec.zero(buf.block.Buffer, buf.offset+from, roundUp(buf.size-from, 4))
+	rec.use(buf)
+	return nil
+}
+
+// filled tells that the n bytes from off on are about to be written by the host,
+// and clears what that leaves behind.
+func (buf *buffer) filled(off, n uint64) error {
+	end := off + n
+	if buf.zeroFrom >= buf.size {
+		return nil
+	}
+	if off > buf.zeroFrom || (end%4 != 0 && end != buf.size) {
+		return buf.settle()
+	}
+	buf.zeroFrom = max(buf.zeroFrom, end)
+	return nil
+}
+
+// hostIdle reports whether the host may touch the memory now: it is mapped
+// and nothing recorded or submitted uses it.
+func (buf *buffer) hostIdle() bool {
+	b := buf.b
+	if !b.limits.Unified {
+		return false
+	}
+	if buf.lastUse > b.queue.done && b.queue.poll() != nil {
+		return false
+	}
+	return buf.lastUse <= b.queue.done
+}
+
+// mapped is the buffer's memory, where the host maps it.
+func (buf *buffer) mapped() []byte {
+	return buf.block.mapped[buf.offset : buf.offset+buf.size : buf.offset+buf.size]
+}

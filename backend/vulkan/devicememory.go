@@ -1,0 +1,139 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"caldera/backend/vulkan/internal/vk"
+)
+
+// deviceMemory is memory of the driver's with a buffer over all of it.
+type deviceMemory struct {
+	vk.Buffer
+	memory   vk.Memory
+	mapped   []byte // by the host; nil where it cannot
+	coherent bool   // the host and the device see each other's writes without more ado
+}
+
+// memoryTypes are the memory types that this package allocates from, by index.
+type memoryTypes struct {
+	device   int // tensors
+	upload   int // staging memory that the host writes
+	download int // staging memory that the host reads
+}
+
+const bufferUsage = vk.StorageBuffer | vk.UniformTexelBuffer | vk.TransferSrc | vk.TransferDst
+
+// chooseMemory picks the memory types, and finds out whether the host can map
+// the device's own memory: it should be cached then, since reading uncached
+// memory is slower than copying it first.
+func (b *Backend) chooseMemory() error {
+	probe, need, err := b.dev.CreateBuffer(rangeUnit, bufferUsage)
+	if err != nil {
+		return err
+	}
+	b.dev.DestroyBuffer(probe)
+	pick := func(wanted ...vk.MemoryFlags) int {
+		for _, flags := range wanted {
+			for i, t := range b.phys.MemoryTypes {
+				if need.TypeBits>>i&1 == 1 && t.Flags&flags == flags && t.Flags&(vk.Protected|vk.LazilyAllocated) == 0 {
+					return i
+				}
+			}
+		}
+		return -1
+	}
+	const mappable = vk.HostVisible | vk.HostCached
+	unified := pick(vk.DeviceLocal|mappable|vk.HostCoherent, vk.DeviceLocal|mappable)
+	b.limits.Unified = unified >= 0
+	b.types = memoryTypes{
+		device:   unified,
+		upload:   pick(vk.HostVisible|vk.HostCoherent, vk.HostVisible),
+		download: pick(mappable|vk.HostCoherent, mappable, vk.HostVisible|vk.HostCoherent, vk.HostVisible),
+	}
+	if unified < 0 {
+		b.types.device = pick(vk.DeviceLocal, 0)
+	}
+	if b.types.device < 0 || b.types.upload < 0 {
+		return fmt.Errorf("%w: %s has no memory for buffers that the host can reach", vk.ErrNoDevice, b.phys.Name)
+	}
+	return nil
+}
+
+// createMemory allocates memory of a type, and maps it where the host can.
+func (b *Backend) createMemory(size uint64, memoryType int) (m deviceMemory, err error) {
+	defer func() {
+		if err != nil {
+			b.destroyMemory(m)
+			m = deviceMemory{}
+		}
+	}()
+	var need vk.Requirements
+	if m.Buffer, need, err = b.dev.CreateBuffer(size, bufferUsage); err != nil {
+		return m, err
+	}
+	if m.memory, err = b.dev.AllocateMemory(need.Size, memoryType); err != nil {
+		return m, err
+	}
+	if err = b.dev.BindBuffer(m.Buffer, m.memory, 0); err != nil {
+		return m, err
+	}
+	flags := b.phys.MemoryTypes[memoryType].Flags
+	m.coherent = flags&vk.HostCoherent != 0
+	if flags&vk.HostVisible != 0 && (memoryType != b.types.device || b.limits.Unified) {
+		m.mapped, err = b.dev.Map(m.memory, need.Size)
+	}
+	return m, err
+}
+
+func (b *Backend) destroyMemory(m deviceMemory) {
+	if m.Buffer != 0 {
+		b.dev.DestroyBuffer(m.Buffer)
+	}
+	if m.memory != 0 {
+		b.dev.FreeMemory(m.memory)
+	}
+}
+
+// available is how many bytes of device memory can still be allocated: what
+// the driver says that this process may have, else what is left of the heap; and
+// where that is the host's memory, no more than the host has.
+func (b *Backend) available() uint64 {
+	heap := b.phys.MemoryTypes[b.types.device].Heap
+	budget, used := b.phys.Heaps[heap].Size, uint64(0)
+	for _, blk := range b.mem.blocks {
+		used += blk.size
+	}
+	if heaps, ok := b.phys.MemoryBudget(); ok && heaps[heap].Budget > 0 {
+		budget, used = heaps[heap].Budget, max(used, heaps[heap].Usage)
+	}
+	there := budget - min(used, budget)
+	if b.limits.Unified || b.limits.Software {
+		if host, ok := hostMemory(); ok {
+			there = min(there, host)
+		}
+	}
+	return there
+}
+
+// hostMemory is how many bytes the host can give without swapping, where that
+// is known: on Linux.
+func hostMemory() (bytes uint64, ok bool) {
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if rest, ok := strings.CutPrefix(s.Text(), "MemAvailable:"); ok {
+			kib, err := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(rest, "kB")), 10, 54)
+			return kib << 10, err == nil
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,169 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"caldera/backend/vulkan/internal/vk"
+	"caldera/shaders"
+)
+
+// pipelines compiles compute pipelines when they are first used and keeps
+// them; what the driver made of them survives in a file (cache.go).
+type pipelines struct {
+	dev     *vk.Device
+	cache   vk.PipelineCache
+	path    string // of the cache's file; empty: there is none
+	made    map[pipelineKey]*pipeline
+	layouts map[layoutKey]*layout
+	stats   Stats
+}
+
+// Stats tells what a backend has compiled.
+type Stats struct {
+	Pipelines   int           // compiled, or taken from the cache on disk
+	CompileTime time.Duration // that the driver took for them
+}
+
+// pipeline is compiled code with the layout of its operands.
+type pipeline struct {
+	handle vk.Pipeline
+	layout *layout
+}
+
+// layout is the layout of a descriptor set and of push constants.
+type layout struct {
+	set             vk.DescriptorSetLayout
+	pipeline        vk.PipelineLayout
+	storage, texels int // bindings of each type
+}
+
+// maxSpec bounds the number of specialization constants.
+const maxSpec = 16
+
+type pipelineKey struct {
+	variant  *shaders.Variant
+	spec     [maxSpec]uint32
+	n        int
+	subgroup uint32
+}
+
+// layoutKey has a bit for each binding.
+type layoutKey struct {
+	bindings int
+	texel    uint64
+	push     int
+}
+
+func newPipelines(dev *vk.Device, path string, key cacheKey) (*pipelines, error) {
+	p := &pipelines{dev: dev, path: path, made: map[pipelineKey]*pipeline{}, layouts: map[layoutKey]*layout{}}
+	var err error
+	if data := readCache(path, key); data != nil {
+		if p.cache, err = dev.CreatePipelineCache(data); err == nil {
+			return p, nil
+		}
+	}
+	p.cache, err = dev.CreatePipelineCache(nil)
+	return p, err
+}
+
+// get compiles what p describes, at its first use.
+func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
+	key := pipelineKey{variant: s.variant, n: len(s.spec), subgroup: s.subgroup}
+	if copy(key.spec[:], s.spec) < len(s.spec) {
+		return nil, fmt.Errorf("%d specialization constants, expected at most %d", len(s.spec), maxSpec)
+	}
+	if made, ok := p.made[key]; ok {
+		return made, nil
+	}
+	l, err := p.layout(s.variant)
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	module, err := p.dev.CreateShaderModule(s.variant.SPIRV())
+	if err != nil {
+		return nil, err
+	}
+	defer p.dev.DestroyShaderModule(module)
+	handle, err := p.dev.CreateComputePipeline(vk.PipelineInfo{
+		Module: module, Layout: l.pipeline, Cache: p.cache, Spec: s.spec, SubgroupSize: int(s.subgroup),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("compiling it with constants %v: %w", s.spec, err)
+	}
+	p.stats.Pipelines++
+	p.stats.CompileTime += time.Since(start)
+	p.made[key] = &pipeline{handle, l}
+	return p.made[key], nil
+}
+
+func (p *pipelines) layout(v *shaders.Variant) (*layout, error) {
+	key := layoutKey{bindings: len(v.Bindings), push: v.PushSize()}
+	types := make([]vk.DescriptorType, len(v.Bindings))
+	l := &layout{}
+	for i, b := range v.Bindings {
+		if b.Texel {
+			key.texel |= 1 << i
+			types[i] = vk.UniformTexelDescriptor
+			l.texels++
+		} else {
+			types[i] = vk.StorageBufferDescriptor
+			l.storage++
+		}
+	}
+	if made, ok := p.layouts[key]; ok {
+		return made, nil
+	}
+	var err error
+	if l.set, err = p.dev.CreateDescriptorSetLayout(types); err != nil {
+		return nil, err
+	}
+	if l.pipeline, err = p.dev.CreatePipelineLayout(l.set, key.push); err != nil {
+		p.dev.DestroyDescriptorSetLayout(l.set)
+		return nil, err
+	}
+	p.layouts[key] = l
+	return l, nil
+}
+
+// close destroys all pipelines and writes the cache's file if there is
+// something new in it. A cache that cannot be written is no error: the next
+// process compiles again.
+func (p *pipelines) close() error {
+	var err error
+	if p.path != "" && p.stats.Pipelines > 0 {
+		var data []byte
+		data, err = p.dev.PipelineCacheData(p.cache)
+		if err == nil && len(data) > 32 { // more than a header
+			_ = writeCache(p.path, data)
+		}
+	}
+	for _, made := range p.made {
+		p.dev.DestroyPipeline(made.handle)
+	}
+	for _, l := range p.layouts {
+		p.dev.DestroyPipelineLayout(l.pipeline)
+		p.dev.DestroyDescriptorSetLayout(l.set)
+	}
+	p.dev.DestroyPipelineCache(p.cache)
+	if errors.Is(err, vk.ErrDeviceLost) {
+		return nil // told already
+	}
+	return err
+}
+
+// shaderSet is the hash of all shaders, by which caches of different versions
+// of this program are told apart.
+func shaderSet() (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for i := range shaders.Variants {
+		h.Write(shaders.Variants[i].SPIRV())
+	}
+	h.Sum(sum[:0])
+	return sum
+}

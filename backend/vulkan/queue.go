@@ -1,0 +1,232 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
+)
+
+// queue submits command buffers in order, knows how far the device has come,
+// and does what had to wait for that. Each submit has a serial number, from 1
+// on, and a fence.
+type queue struct {
+	dev    *vk.Device
+	pool   vk.CommandPool
+	last   uint64       // serial of the latest submit
+	done   uint64       // all up to this one have finished
+	flight []submission // submitted and not known to have finished, oldest first
+	later  []deferred   // by serial
+
+	// For use again.
+	fences   []vk.Fence
+	commands []vk.CommandBuffer
+	pools    []*setPool
+
+	lost error // once the device is lost: why, and what it was doing
+}
+
+type submission struct {
+	serial uint64
+	fence  vk.Fence
+	what   string // for the error that tells of a lost device
+}
+
+// deferred is something to do once the submit with that serial has finished.
+type deferred struct {
+	serial uint64
+	do     func()
+}
+
+// maxFlight bounds what is submitted ahead of the device.
+const maxFlight = 32
+
+// submit hands command buffers to the device in one call.
+func (q *queue) submit(what string, cmds ...vk.CommandBuffer) error {
+	if q.lost != nil {
+		return q.lost
+	}
+	for len(q.flight) >= maxFlight {
+		if err := q.wait(q.flight[0].serial); err != nil {
+			return err
+		}
+	}
+	fence, err := q.fence()
+	if err != nil {
+		return err
+	}
+	if err := q.dev.Submit(cmds, fence); err != nil {
+		q.fences = append(q.fences, fence)
+		return q.failed(err)
+	}
+	q.last++
+	q.flight = append(q.flight, submission{q.last, fence, what})
+	return nil
+}
+
+// wait waits until the submit with that serial, and all before it, have
+// finished.
+func (q *queue) wait(serial uint64) error {
+	if serial <= q.done {
+		return nil
+	}
+	if q.lost != nil {
+		return q.lost
+	}
+	// The fence of a submit covers all earlier ones of its queue.
+	i := 0
+	for i < len(q.flight)-1 && q.flight[i].serial < serial {
+		i++
+	}
+	if len(q.flight) == 0 {
+		return fmt.Errorf("waiting for submit %d of %d", serial, q.last)
+	}
+	if _, err := q.dev.WaitFence(q.flight[i].fence, vk.Forever); err != nil {
+		return q.failed(err)
+	}
+	return q.retire(i + 1)
+}
+
+// poll finds out what has finished, without waiting.
+func (q *queue) poll() error {
+	n := 0
+	for n < len(q.flight) {
+		ready, err := q.dev.WaitFence(q.flight[n].fence, 0)
+		if err != nil {
+			return q.failed(err)
+		}
+		if !ready {
+			break
+		}
+		n++
+	}
+	return q.retire(n)
+}
+
+// retire takes the n oldest submits for finished.
+func (q *queue) retire(n int) error {
+	if n == 0 {
+		return nil
+	}
+	for _, s := range q.flight[:n] {
+		if err := q.dev.ResetFence(s.fence); err != nil {
+			return q.failed(err)
+		}
+		q.fences = append(q.fences, s.fence)
+		q.done = s.serial
+	}
+	q.flight = append(q.flight[:0], q.flight[n:]...)
+	q.collect()
+	return nil
+}
+
+// after does something once the submit with that serial has finished.
+func (q *queue) after(serial uint64, do func()) {
+	if serial <= q.done {
+		do()
+		return
+	}
+	q.later = append(q.later, deferred{serial, do})
+}
+
+func (q *queue) collect() {
+	kept := q.later[:0]
+	due := []func(){}
+	for _, d := range q.later {
+		if d.serial <= q.done {
+			due = append(due, d.do)
+		} else {
+			kept = append(kept, d)
+		}
+	}
+	clear(q.later[len(kept):])
+	q.later = kept
+	for _, do := range due {
+		do()
+	}
+}
+
+// failed makes an error of what the driver said, and remembers a lost device.
+func (q *queue) failed(err error) error {
+	if !errors.Is(err, vk.ErrDeviceLost) {
+		return err
+	}
+	var what []string
+	for _, s := range q.flight {
+		what = append(what, s.what)
+	}
+	if len(what) == 0 {
+		what = []string{"nothing"}
+	}
+	q.lost = fmt.Errorf("%w while these were in flight: %s (%w); "+
+		"a kernel that runs for seconds or a driver's fault are the usual reasons, and only opening the device again helps",
+		backend.ErrDeviceLost, strings.Join(what, "; "), err)
+	return q.lost
+}
+
+func (q *queue) fence() (vk.Fence, error) {
+	if n := len(q.fences); n > 0 {
+		f := q.fences[n-1]
+		q.fences = q.fences[:n-1]
+		return f, nil
+	}
+	return q.dev.CreateFence(false)
+}
+
+func (q *queue) commandBuffer() (vk.CommandBuffer, error) {
+	if n := len(q.commands); n > 0 {
+		c := q.commands[n-1]
+		q.commands = q.commands[:n-1]
+		return c, nil
+	}
+	return q.dev.AllocateCommandBuffer(q.pool)
+}
+
+// recycle takes a command buffer back that no longer runs.
+func (q *queue) recycle(c vk.CommandBuffer) { q.commands = append(q.commands, c) }
+
+func (q *queue) setPool() (*setPool, error) {
+	p := &setPool{sets: poolSets, storage: poolStorage, texels: poolTexels}
+	if n := len(q.pools); n > 0 {
+		p.handle = q.pools[n-1].handle
+		q.pools = q.pools[:n-1]
+		return p, nil
+	}
+	var err error
+	p.handle, err = q.dev.CreateDescriptorPool(vk.PoolSize{Sets: poolSets, StorageBuffers: poolStorage, TexelBuffers: poolTexels})
+	return p, err
+}
+
+// recyclePool takes a pool back whose sets are no longer in use.
+func (q *queue) recyclePool(p *setPool) {
+	if err := q.dev.ResetDescriptorPool(p.handle); err != nil {
+		q.dev.DestroyDescriptorPool(p.handle)
+		return
+	}
+	q.pools = append(q.pools, p)
+}
+
+// close waits for the device and destroys what the queue owns. A lost device
+// finishes nothing more.
+func (q *queue) close() error {
+	err := q.wait(q.last)
+	if q.lost != nil {
+		for _, s := range q.flight {
+			q.fences = append(q.fences, s.fence)
+		}
+		q.flight, q.done = nil, q.last
+		q.collect()
+	}
+	for _, f := range q.fences {
+		q.dev.DestroyFence(f)
+	}
+	for _, p := range q.pools {
+		q.dev.DestroyDescriptorPool(p.handle)
+	}
+	q.dev.DestroyCommandPool(q.pool) // and the command buffers with it
+	return err
+}

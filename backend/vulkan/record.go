@@ -1,0 +1,128 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"fmt"
+
+	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
+)
+
+// program is a list of ops as command buffers that can be submitted again and
+// again, also while an earlier run is still in flight.
+type program struct {
+	b        *Backend
+	segments []segment
+	room     resources
+	used     map[*buffer]struct{}
+	last     uint64 // serial of the last run
+	closed   bool
+}
+
+// segment is as much as one submit may hold.
+type segment struct {
+	cmd  vk.CommandBuffer
+	what string
+}
+
+// Record implements [backend.Recorder].
+func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
+	if err := b.ready(); err != nil {
+		return nil, err
+	}
+	b.testSubgroups()
+	p := &program{b: b, used: map[*buffer]struct{}{}, room: resources{b: b}}
+	e := encoder{b: b, full: p.next}
+	err := p.next(&e)
+	if err == nil {
+		err = e.all(ops)
+	}
+	if err == nil {
+		err = p.end(&e)
+	}
+	if err != nil {
+		if e.rec != nil {
+			p.keep(e.rec)
+		}
+		p.release()
+		return nil, fmt.Errorf("vulkan: recording %w", err)
+	}
+	b.programs[p] = struct{}{}
+	return p, nil
+}
+
+// next ends the segment at hand, if there is one, and begins another.
+func (p *program) next(e *encoder) error {
+	if e.rec != nil {
+		if err := p.end(e); err != nil {
+			return err
+		}
+	}
+	rec, err := p.b.newRecording(vk.Simultaneous)
+	if err != nil {
+		return err
+	}
+	rec.used, rec.room = p.used, p.room
+	e.rec = rec
+	return nil
+}
+
+func (p *program) end(e *encoder) error {
+	rec := e.rec
+	e.rec = nil
+	p.keep(rec)
+	return rec.end()
+}
+
+// keep makes a recording part of the program.
+func (p *program) keep(rec *recording) {
+	p.room = rec.room
+	p.segments = append(p.segments, segment{rec.cmd, rec.what()})
+}
+
+// Run implements [backend.Program].
+func (p *program) Run() error {
+	b := p.b
+	if err := b.ready(); err != nil {
+		return err
+	}
+	if p.closed {
+		return fmt.Errorf("vulkan: the program is closed: %w", backend.ErrClosed)
+	}
+	for buf := range p.used {
+		if buf.freed {
+			return fmt.Errorf("vulkan: a program cannot run: %w (it had %d bytes)", backend.ErrFreed, buf.size)
+		}
+	}
+	for _, s := range p.segments {
+		if err := b.submit(s.what, s.cmd); err != nil {
+			return fmt.Errorf("vulkan: %w", err)
+		}
+	}
+	p.last = b.queue.last
+	for buf := range p.used {
+		buf.lastUse = p.last
+	}
+	return b.complaints()
+}
+
+// Close implements [backend.Program].
+func (p *program) Close() error {
+	if p.closed || p.b.closed {
+		return nil
+	}
+	p.closed = true
+	delete(p.b.programs, p)
+	p.b.queue.after(p.last, p.release)
+	return nil
+}
+
+// release gives everything back once nothing runs.
+func (p *program) release() {
+	p.room.release()
+	for _, s := range p.segments {
+		p.b.queue.recycle(s.cmd)
+	}
+	p.segments = nil
+}

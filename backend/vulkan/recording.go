@@ -1,0 +1,231 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"fmt"
+
+	"caldera/backend/vulkan/internal/vk"
+)
+
+// A recording is a command buffer that is being filled, and all that must
+// live until it has run for the last time. Barriers are put in as commands
+// arrive. It begins with a barrier against all earlier submits and ends with
+// one towards the host.
+type recording struct {
+	b       *Backend
+	cmd     vk.CommandBuffer
+	hazards hazards
+	room    resources // of the whole of a Run or Program
+
+	// used holds the buffers of a Program. nil in the commands of the next
+	// submit, which mark their buffers with its serial.
+	used map[*buffer]struct{}
+
+	first, last string // ops in it, for errors
+	commands    int    // of all kinds
+	work        uint64 // multiply-adds, about
+
+	touches []touch // of the command at hand
+}
+
+// resources are the descriptor sets and texel buffer views that command
+// buffers refer to.
+type resources struct {
+	b     *Backend
+	pools []*setPool // the last one has room
+	views map[viewKey]vk.BufferView
+
+	descriptors []vk.Descriptor // of the set at hand
+}
+
+type viewKey struct {
+	buffer   vk.Buffer
+	format   vk.Format
+	from, to uint64
+}
+
+// A submit holds no more than this, so that no watchdog takes it for hung (the
+// shortest fire after about 2 s) and the device starts while the rest is still
+// being recorded.
+const (
+	maxCommands = 256
+	maxWork     = 20e9 // multiply-adds: 0.1 s at 200 GFLOP/s
+)
+
+// Accesses and stages of barriers: there are only shaders and copies.
+const (
+	allStages = vk.ComputeStage | vk.Transfer
+	allWrites = vk.ShaderWrite | vk.TransferWrite
+	allAccess = vk.ShaderRead | vk.ShaderWrite | vk.TransferRead | vk.TransferWrite
+)
+
+func (b *Backend) newRecording(flags vk.BeginFlags) (*recording, error) {
+	cmd, err := b.queue.commandBuffer()
+	if err != nil {
+		return nil, err
+	}
+	if err := b.dev.Begin(cmd, flags); err != nil {
+		return nil, err
+	}
+	b.dev.CmdBarrier(cmd, allStages, allWrites, allStages, allAccess)
+	return &recording{b: b, cmd: cmd, room: resources{b: b}}, nil
+}
+
+// use tells that buf must live until the commands have run.
+func (r *recording) use(buf *buffer) {
+	if r.used != nil {
+		r.used[buf] = struct{}{}
+	} else {
+		buf.lastUse = r.b.queue.last + 1
+	}
+}
+
+// note tells that what comes belongs to an op.
+func (r *recording) note(index int, op string) {
+	r.last = fmt.Sprintf("op %d (%s)", index, op)
+	if r.first == "" {
+		r.first = r.last
+	}
+}
+
+// what tells in a few words what is in it.
+func (r *recording) what() string {
+	switch {
+	case r.first == "":
+		return "writes"
+	case r.first == r.last:
+		return r.first
+	}
+	return r.first + " to " + r.last
+}
+
+// end finishes the command buffer.
+func (r *recording) end() error {
+	r.b.dev.CmdBarrier(r.cmd, allStages, allWrites, vk.Host, vk.HostRead|vk.HostWrite)
+	return r.b.dev.End(r.cmd)
+}
+
+func (r *recording) full() bool { return r.commands >= maxCommands || r.work >= maxWork }
+
+// wait puts a barrier in if the next command, which does what touches say, needs one.
+func (r *recording) wait(s stage, touches ...touch) {
+	if after := r.hazards.add(s, touches); after != 0 {
+		from := vk.Stage(0)
+		if after&compute != 0 {
+			from |= vk.ComputeStage
+		}
+		if after&transfer != 0 {
+			from |= vk.Transfer
+		}
+		r.b.dev.CmdBarrier(r.cmd, from, allWrites, allStages, allAccess)
+	}
+	r.commands++
+}
+
+func (r *recording) dispatch(p *pipeline, push []byte, groups [3]uint32, bindings []binding, work uint64) error {
+	set, err := r.room.set(p.layout, bindings)
+	if err != nil {
+		return err
+	}
+	r.touches = r.touches[:0]
+	for _, b := range bindings {
+		r.touches = append(r.touches, touch{uint64(b.handle), b.from, b.to, b.access.Writes()})
+		r.work += (b.to - b.from) / 4
+		r.use(b.buf)
+	}
+	r.work += work
+	r.wait(compute, r.touches...)
+	r.b.dev.CmdRun(r.cmd, p.handle, p.layout.pipeline, set, push, groups[0], groups[1], groups[2])
+	return nil
+}
+
+// copy copies size bytes between device buffers.
+func (r *recording) copy(dst vk.Buffer, to uint64, src vk.Buffer, from, size uint64) {
+	r.wait(transfer, touch{uint64(src), from, from + size, false}, touch{uint64(dst), to, to + size, true})
+	r.b.dev.CmdCopyBuffer(r.cmd, src, dst, from, to, size)
+}
+
+// update writes up to 64 KiB: offset and length are multiples of 4.
+func (r *recording) update(dst vk.Buffer, offset uint64, data []byte) {
+	r.wait(transfer, touch{uint64(dst), offset, offset + uint64(len(data)), true})
+	r.b.dev.CmdUpdateBuffer(r.cmd, dst, offset, data)
+}
+
+// zero clears size bytes: offset and size are multiples of 4.
+func (r *recording) zero(dst vk.Buffer, offset, size uint64) {
+	r.wait(transfer, touch{uint64(dst), offset, offset + size, true})
+	r.b.dev.CmdFillBuffer(r.cmd, dst, offset, size, 0)
+}
+
+// view makes a texel buffer view, once.
+func (r *recording) view(buffer vk.Buffer, format vk.Format, from, size uint64) (vk.BufferView, error) {
+	key := viewKey{buffer, format, from, from + size}
+	if v, ok := r.room.views[key]; ok {
+		return v, nil
+	}
+	v, err := r.b.dev.CreateBufferView(buffer, format, from, size)
+	if err != nil {
+		return 0, fmt.Errorf("texel buffer view of %d bytes: %w", size, err)
+	}
+	if r.room.views == nil {
+		r.room.views = map[viewKey]vk.BufferView{}
+	}
+	r.room.views[key] = v
+	return v, nil
+}
+
+// setPool is a pool of descriptor sets, which are freed all at once.
+type setPool struct {
+	handle                vk.DescriptorPool
+	sets, storage, texels int // that are left
+}
+
+// Of a pool. A set has 3 to 6 buffers.
+const (
+	poolSets    = 256
+	poolStorage = 6 * poolSets
+	poolTexels  = 3 * poolSets
+)
+
+// set makes a descriptor set of bindings.
+func (r *resources) set(l *layout, bindings []binding) (vk.DescriptorSet, error) {
+	var p *setPool
+	if n := len(r.pools); n > 0 {
+		p = r.pools[n-1]
+	}
+	if p == nil || p.sets == 0 || p.storage < l.storage || p.texels < l.texels {
+		var err error
+		if p, err = r.b.queue.setPool(); err != nil {
+			return 0, err
+		}
+		r.pools = append(r.pools, p)
+	}
+	set, err := r.b.dev.AllocateDescriptorSet(p.handle, l.set)
+	if err != nil {
+		return 0, err
+	}
+	p.sets, p.storage, p.texels = p.sets-1, p.storage-l.storage, p.texels-l.texels
+	r.descriptors = r.descriptors[:0]
+	for _, b := range bindings {
+		if b.texel {
+			r.descriptors = append(r.descriptors, vk.BindTexels(b.view))
+		} else {
+			r.descriptors = append(r.descriptors, vk.Bind(b.handle, b.from, b.to-b.from))
+		}
+	}
+	r.b.dev.UpdateDescriptorSet(set, r.descriptors)
+	return set, nil
+}
+
+// release gives everything back; no command buffer that refers to it may
+// still run or be run.
+func (r *resources) release() {
+	for _, v := range r.views {
+		r.b.dev.DestroyBufferView(v)
+	}
+	for _, p := range r.pools {
+		r.b.queue.recyclePool(p)
+	}
+	r.views, r.pools = nil, nil
+}

@@ -1,0 +1,79 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+// Drivers have advertised subgroup operations that do something else, and
+// subgroup sizes that are not the real ones. So before kernels may use them a
+// shader tells what really happens, once for each open device.
+
+// testSubgroups fills b.subgroupTest at its first call.
+func (b *Backend) testSubgroups() {
+	t := &b.subgroupTest
+	if t.done {
+		return
+	}
+	t.done = true
+	if t.err = b.subgroupSelfTest(); t.err == nil {
+		t.passed = true
+	}
+}
+
+// subgroupSelfTest runs selftest.comp and checks that subgroups have the size that
+// the limits tell, that consecutive invocations are their lanes, and that they add up right.
+func (b *Backend) subgroupSelfTest() error {
+	l := &b.limits
+	if !l.SubgroupArithmetic || l.SubgroupSize == 0 {
+		return errors.New("the device advertises no subgroup arithmetic")
+	}
+	const groups = 2
+	size := min(4*l.SubgroupSize, l.Invocations, l.WorkgroupSize[0])
+	buf, err := b.alloc(uint64(16 * groups * size))
+	if err != nil {
+		return err
+	}
+	defer buf.Free()
+	dst := backend.Of(buf, backend.I32, 0, int(4*groups*size))
+	err = b.run(func(e *encoder) error {
+		e.name = "subgroup self-test"
+		to, _ := e.operand(dst, backend.Write)
+		spec := pipelineSpec{variant: shaders.Find("selftest", ""), spec: []uint32{size}}
+		return e.dispatch(spec, nil, [3]uint32{groups, 1, 1}, to)
+	})
+	if err != nil {
+		return err
+	}
+	got := make([]byte, dst.Size())
+	if err := b.read(got, buf, 0); err != nil {
+		return err
+	}
+	return checkSubgroups(got, l.SubgroupSize, size)
+}
+
+// checkSubgroups holds what selftest.comp wrote against what must be there:
+// for each invocation the subgroup's size and number, the lane and the sum.
+func checkSubgroups(got []byte, subgroup, size uint32) error {
+	for at := 0; at < len(got)/16; at++ {
+		i := uint32(at) % size
+		first := i / subgroup * subgroup
+		sum := uint32(0)
+		for j := first; j < min(first+subgroup, size); j++ {
+			sum += j*j + 1
+		}
+		want := [4]uint32{subgroup, i / subgroup, i % subgroup, sum}
+		for k, what := range [4]string{"a subgroup size", "a subgroup number", "a lane", "a sum"} {
+			if v := binary.LittleEndian.Uint32(got[16*at+4*k:]); v != want[k] {
+				return fmt.Errorf("invocation %d of %d has %s of %d, expected %d", i, size, what, v, want[k])
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"fmt"
+
+	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
+)
+
+// Between host and device. Where the host maps device memory it copies there
+// directly as soon as the order of things allows. Elsewhere small writes travel
+// in the command buffer, large ones and all reads through staging memory.
+
+// stagingSize is that of each piece of staging memory.
+const stagingSize = 16 << 20
+
+// staging is memory that both the host and the device reach.
+type staging struct {
+	deviceMemory
+	used    uint64 // bytes that wait to be copied to the device
+	lastUse uint64 // serial of the last submit that touches it
+}
+
+// uploads has two pieces of staging memory: the host fills one while the device empties
+// the other.
+type uploads struct {
+	pieces  [2]staging
+	current int
+}
+
+// Write implements [backend.Backend].
+func (b *Backend) Write(dst backend.Buffer, off int, src []byte) error {
+	if err := b.ready(); err != nil {
+		return err
+	}
+	buf, err := b.window(dst, off, len(src))
+	if err == nil && len(src) > 0 {
+		err = b.write(buf, uint64(off), src)
+	}
+	if err != nil {
+		return fmt.Errorf("vulkan: Write of %d bytes at %d: %w", len(src), off, err)
+	}
+	return nil
+}
+
+func (b *Backend) write(buf *buffer, off uint64, src []byte) error {
+	n := uint64(len(src))
+	if err := buf.filled(off, n); err != nil {
+		return err
+	}
+	switch {
+	case !buf.hostIdle() && n <= vk.MaxUpdate && off%4 == 0 && n%4 == 0:
+		rec, err := b.commands()
+		if err != nil {
+			return err
+		}
+		rec.update(buf.block.Buffer, buf.offset+off, src)
+		rec.use(buf)
+		if rec.full() {
+			return b.flush()
+		}
+		return nil
+	case b.limits.Unified:
+		if err := b.until(buf.lastUse); err != nil {
+			return err
+		}
+		copy(buf.mapped()[off:], src)
+		return b.flushMapped(&buf.block.deviceMemory, buf.offset+off, n)
+	}
+	return b.upload(buf, off, src)
+}
+
+// upload copies through staging memory.
+func (b *Backend) upload(buf *buffer, off uint64, src []byte) error {
+	for len(src) > 0 {
+		s, err := b.uploadRoom()
+		if err != nil {
+			return err
+		}
+		n := uint64(copy(s.mapped[s.used:], src))
+		if err := b.flushMapped(&s.deviceMemory, s.used, n); err != nil {
+			return err
+		}
+		rec, err := b.commands()
+		if err != nil {
+			return err
+		}
+		rec.copy(buf.block.Buffer, buf.offset+off, s.Buffer, s.used, n)
+		rec.use(buf)
+		// The next bytes begin at a multiple of the largest atom of incoherent memory.
+		s.used, s.lastUse = roundUp(s.used+n, rangeUnit), b.queue.last+1
+		src, off = src[n:], off+n
+	}
+	return nil
+}
+
+// uploadRoom is a piece of staging memory that is not full.
+func (b *Backend) uploadRoom() (*staging, error) {
+	s := &b.up.pieces[b.up.current]
+	if s.used == stagingSize {
+		// Full: the device empties it while the host fills the other.
+		if err := b.flush(); err != nil {
+			return nil, err
+		}
+		b.up.current = 1 - b.up.current
+		s = &b.up.pieces[b.up.current]
+		if err := b.until(s.lastUse); err != nil {
+			return nil, err
+		}
+	}
+	if s.mapped == nil {
+		var err error
+		if s.deviceMemory, err = b.createMemory(stagingSize, b.types.upload); err != nil {
+			return nil, fmt.Errorf("staging memory: %w", err)
+		}
+	}
+	if s.lastUse <= b.queue.done {
+		s.used = 0
+	}
+	return s, nil
+}
+
+// Read implements [backend.Backend].
+func (b *Backend) Read(dst []byte, src backend.Buffer, off int) error {
+	if err := b.ready(); err != nil {
+		return err
+	}
+	buf, err := b.window(src, off, len(dst))
+	if err == nil {
+		err = b.read(dst, buf, uint64(off))
+	}
+	if err == nil {
+		err = b.complaints()
+	}
+	if err != nil {
+		return fmt.Errorf("vulkan: Read of %d bytes at %d: %w", len(dst), off, err)
+	}
+	return nil
+}
+
+func (b *Backend) read(dst []byte, buf *buffer, off uint64) error {
+	if err := buf.settle(); err != nil {
+		return err
+	}
+	if b.limits.Unified || len(dst) == 0 {
+		if err := b.finish(); err != nil || len(dst) == 0 {
+			return err
+		}
+		if err := b.invalidateMapped(&buf.block.deviceMemory, buf.offset+off, uint64(len(dst))); err != nil {
+			return err
+		}
+		copy(dst, buf.mapped()[off:])
+		return nil
+	}
+	s := &b.down
+	if s.mapped == nil {
+		var err error
+		if s.deviceMemory, err = b.createMemory(stagingSize, b.types.download); err != nil {
+			return fmt.Errorf("staging memory: %w", err)
+		}
+	}
+	for len(dst) > 0 {
+		rec, err := b.commands()
+		if err != nil {
+			return err
+		}
+		n := min(stagingSize, uint64(len(dst)))
+		rec.copy(s.Buffer, 0, buf.block.Buffer, buf.offset+off, n)
+		rec.use(buf)
+		if err := b.finish(); err != nil {
+			return err
+		}
+		if err := b.invalidateMapped(&s.deviceMemory, 0, n); err != nil {
+			return err
+		}
+		copy(dst, s.mapped[:n])
+		dst, off = dst[n:], off+n
+	}
+	return nil
+}
+
+// flushMapped makes what the host wrote to mapped memory visible to the device.
+func (b *Backend) flushMapped(m *deviceMemory, offset, size uint64) error {
+	if m.coherent {
+		return nil
+	}
+	from := offset &^ (rangeUnit - 1)
+	return b.dev.Flush(m.memory, from, min(roundUp(offset+size, rangeUnit), uint64(len(m.mapped)))-from)
+}
+
+// invalidateMapped makes what the device wrote visible to the host.
+func (b *Backend) invalidateMapped(m *deviceMemory, offset, size uint64) error {
+	if m.coherent {
+		return nil
+	}
+	from := offset &^ (rangeUnit - 1)
+	return b.dev.Invalidate(m.memory, from, min(roundUp(offset+size, rangeUnit), uint64(len(m.mapped)))-from)
+}
