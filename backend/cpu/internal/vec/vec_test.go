@@ -242,7 +242,7 @@ func BenchmarkVec(b *testing.B) {
 			{"Max", func() { Max(x) }},
 			{"Add", func() { Add(y, x, x) }},
 			{"FromF16", func() { FromF16(y, w) }},
-			{"ToF16", func() { ToF16(w, x) }},
+			{"ToF16", func() { ToF16(w[:n], x) }},
 			{"DotF16", func() { DotF16(w, x) }},
 			{"Axpy4F16", func() { Axpy4F16(y, w, n, &a) }},
 		} {

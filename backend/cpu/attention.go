@@ -1,0 +1,183 @@
+package cpu
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+
+	"caldera/backend"
+	"caldera/backend/cpu/internal/vec"
+)
+
+// queryBlock is the number of queries whose scores are computed together: few
+// enough that keys they may not see cost little, and scores stay in cache.
+const queryBlock = 64
+
+func init() {
+	register(func(b *Backend, op *backend.Attention) {
+		batch, time, size := op.Q.Shape[1], op.Q.Shape[2], op.HeadSize()
+		items := batch * op.Heads * blocks(time)
+		// How much of the cache is in use stands in memory; half is a guess.
+		keys := float64(op.K.Shape[2]) / 2
+		nanos := min(float64(time), queryBlock) * keys * (1 + 4*float64(size)/gflops)
+		b.parallel(op, items, nanos, attentionPart)
+	})
+}
+
+func blocks(time int) int { return (time + queryBlock - 1) / queryBlock }
+
+// attentionPart takes items that are a block of queries of one head each.
+func attentionPart(w *worker, op backend.Op, from, to int) {
+	o := op.(*backend.Attention)
+	time := o.Q.Shape[2]
+	n := blocks(time)
+	for i := from; i < to; i++ {
+		t0 := i % n * queryBlock
+		h := head{o: o, b: i / n / o.Heads, h: i / n % o.Heads, size: o.HeadSize()}
+		h.at = int(at[int32](&o.At, 0, h.b))
+		h.group = h.h * o.Groups() / o.Heads
+		h.attend(w, t0, min(t0+queryBlock, time))
+	}
+}
+
+// head is one head of one sequence.
+type head struct {
+	o                 *backend.Attention
+	b, h, group, size int
+	at                int // position of the first query
+}
+
+// attend computes the queries [t0, t1).
+func (h *head) attend(w *worker, t0, t1 int) {
+	context := h.o.K.Shape[2]
+	// Those that stand inside of the cache are neighbours.
+	first, last := min(max(t0, -h.at), t1), max(min(t1, context-h.at), t0)
+	last = max(first, last)
+	for t := t0; t < t1; t++ {
+		if t < first || t >= last {
+			fill(h.dst(t), nan)
+			if p := h.probs(t); p != nil {
+				fill(p, nan)
+			}
+		}
+	}
+	if last-first <= 4 {
+		for t := first; t < last; t++ {
+			h.one(w, t)
+		}
+		return
+	}
+	h.many(w, first, last)
+}
+
+// one computes a single query, with two products of a matrix and a vector.
+func (h *head) one(w *worker, t int) {
+	n := h.at + t + 1 // keys that it sees
+	scores := w.floats(0, n)
+	q, dst := h.q(t), h.dst(t)
+	scale := float32(1 / math.Sqrt(float64(h.size)))
+	clear(dst)
+	if k, ok := h.cacheHalf(&h.o.K, n); ok {
+		v, _ := h.cacheHalf(&h.o.V, n)
+		clear(scores)
+		k.multiply(scores, q)
+		vec.Scale(scores, scale)
+		h.softmax(scores, t)
+		v.multiply(dst, scores)
+		return
+	}
+	k, v := h.cache(w, &h.o.K, 1, n), h.cache(w, &h.o.V, 2, n)
+	blas32.Gemv(blas.NoTrans, scale, k, vector(q), 0, vector(scores))
+	h.softmax(scores, t)
+	blas32.Gemv(blas.Trans, 1, v, vector(scores), 0, vector(dst))
+}
+
+// softmax turns the scores of query t into probabilities, and tells them.
+func (h *head) softmax(scores []float32, t int) {
+	softmax(scores, scores)
+	if p := h.probs(t); p != nil {
+		clear(p[copy(p, scores):])
+	}
+}
+
+// many computes the queries [t0, t1) with products of matrices.
+func (h *head) many(w *worker, t0, t1 int) {
+	n, rows := h.at+t1, t1-t0
+	scores := blas32.General{Rows: rows, Cols: n, Stride: n, Data: w.floats(0, rows*n)}
+	scale := float32(1 / math.Sqrt(float64(h.size)))
+	q, dst := h.rows(&h.o.Q, t0, t1), h.rows(&h.o.Dst, t0, t1)
+	if q.Stride < h.size || dst.Stride < h.size { // rows that overlap
+		for t := t0; t < t1; t++ {
+			h.one(w, t)
+		}
+		return
+	}
+	blas32.Gemm(blas.NoTrans, blas.Trans, scale, q, h.cache(w, &h.o.K, 1, n), 0, scores)
+	for t := t0; t < t1; t++ {
+		s, seen := scores.Data[(t-t0)*n:][:n], h.at+t+1
+		h.softmax(s[:seen], t)
+		clear(s[seen:])
+	}
+	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, scores, h.cache(w, &h.o.V, 1, n), 0, dst)
+	for t := t0; t < t1; t++ {
+		// 0 times what a query may not see is NaN where that is no number.
+		if sum := vec.Sum(h.dst(t)); sum != sum {
+			h.one(w, t)
+		}
+	}
+}
+
+func vector(x []float32) blas32.Vector { return blas32.Vector{N: len(x), Inc: 1, Data: x} }
+
+// q and dst are the head's part of a row.
+func (h *head) q(t int) []float32   { return h.part(&h.o.Q, t) }
+func (h *head) dst(t int) []float32 { return h.part(&h.o.Dst, t) }
+
+func (h *head) part(x *backend.Tensor, t int) []float32 {
+	return row[float32](x, h.b*x.Shape[2]+t)[h.h*h.size:][:h.size]
+}
+
+// rows is the head's part of rows [t0, t1).
+func (h *head) rows(x *backend.Tensor, t0, t1 int) blas32.General {
+	from := x.Row(h.b*x.Shape[2]+t0) - x.Offset + h.h*h.size
+	return blas32.General{Rows: t1 - t0, Cols: h.size, Stride: x.Strides[2], Data: elements[float32](x)[from:]}
+}
+
+// probs is where the probabilities of query t are wanted, else nil.
+func (h *head) probs(t int) []float32 {
+	p := &h.o.Probs
+	if p.Absent() {
+		return nil
+	}
+	return row[float32](p, (h.b*p.Shape[1]+h.h)*p.Shape[2]+t)
+}
+
+// cacheHalf is the first n rows of the head's group in K or V, if f16.
+func (h *head) cacheHalf(kv *backend.Tensor, n int) (half, bool) {
+	if kv.DType != backend.F16 {
+		return half{}, false
+	}
+	from := h.b*kv.Strides[1] + h.group*h.size
+	// For k the vectors are columns of the scores, for v they are summed.
+	return half{elements[uint16](kv)[from:], kv.Strides[2], kv == &h.o.V}, true
+}
+
+// cache is the first n rows of the head's group in K or V: where they lie, or
+// copied into a room of the worker if they are f16 or overlap.
+func (h *head) cache(w *worker, kv *backend.Tensor, room, n int) blas32.General {
+	from, stride := h.b*kv.Strides[1]+h.group*h.size, kv.Strides[2]
+	if kv.DType == backend.F32 && (stride >= h.size || n == 1) {
+		return blas32.General{Rows: n, Cols: h.size, Stride: max(stride, h.size), Data: elements[float32](kv)[from:]}
+	}
+	m := blas32.General{Rows: n, Cols: h.size, Stride: h.size, Data: w.floats(room, n*h.size)}
+	for j := range n {
+		to := m.Data[j*h.size:][:h.size]
+		if kv.DType == backend.F16 {
+			vec.FromF16(to, elements[uint16](kv)[from+j*stride:])
+		} else {
+			copy(to, elements[float32](kv)[from+j*stride:])
+		}
+	}
+	return m
+}

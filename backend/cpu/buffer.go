@@ -1,0 +1,183 @@
+package cpu
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/edsrzf/mmap-go"
+
+	"caldera/backend"
+)
+
+// buffer is memory of a Backend: from the Go heap where it is small, pages of
+// its own where it is not, so that Free gives them back at once, or the caller's.
+type buffer struct {
+	b        *Backend
+	data     []byte // nil once freed
+	pages    mmap.MMap
+	owned    int // bytes that count as the backend's
+	readOnly bool
+}
+
+const (
+	alignment = 64      // of buffers: a cache line, and the widest vector
+	largeSize = 1 << 18 // bytes from which a buffer has pages of its own
+)
+
+// Alloc returns a zeroed buffer.
+func (b *Backend) Alloc(size int) (backend.Buffer, error) {
+	if b.closed {
+		return nil, backend.ErrClosed
+	}
+	if size <= 0 {
+		return nil, fmt.Errorf("cannot allocate %d bytes: a buffer has at least 1", size)
+	}
+	// The kernel hands out pages when they are first touched and kills the
+	// process when there are none, so what was promised before counts too.
+	if free, ok := freeMemory(b.bytes); ok && size > free {
+		return nil, outOfMemory(size, free)
+	}
+	buf := &buffer{b: b, owned: size}
+	if size < largeSize {
+		p := make([]byte, size+alignment-1)
+		skip := -int(uintptr(unsafe.Pointer(&p[0]))) & (alignment - 1)
+		buf.data = p[skip : skip+size : skip+size]
+	} else {
+		if size > maxMapping {
+			return nil, outOfMemory(size, maxMapping)
+		}
+		pages, err := mmap.MapRegion(nil, size, mmap.RDWR, mmap.ANON, 0)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %d bytes wanted: %v", backend.ErrOutOfMemory, size, err)
+		}
+		wantHugePages(pages)
+		buf.pages, buf.data = pages, pages
+	}
+	b.bytes += size
+	b.live[buf] = struct{}{}
+	return buf, nil
+}
+
+// maxMapping is 64 TiB, less than any 64-bit address space.
+const maxMapping = 1 << 46
+
+func outOfMemory(want, there int) error {
+	return fmt.Errorf("%w: %d bytes (%.1f GiB) wanted, %d (%.1f GiB) there", backend.ErrOutOfMemory,
+		want, float64(want)/(1<<30), there, float64(there)/(1<<30))
+}
+
+// MapHost returns a read-only buffer over p itself.
+func (b *Backend) MapHost(p []byte) (backend.Buffer, error) {
+	if b.closed {
+		return nil, backend.ErrClosed
+	}
+	if len(p) == 0 {
+		return nil, errors.New("cannot map 0 bytes: a buffer has at least 1")
+	}
+	buf := &buffer{b: b, data: p[:len(p):len(p)], readOnly: true}
+	b.live[buf] = struct{}{}
+	return buf, nil
+}
+
+func (buf *buffer) Size() int { return len(buf.data) }
+
+// Free gives the memory back at once: no work is ever under way.
+func (buf *buffer) Free() {
+	if buf.data == nil {
+		return
+	}
+	buf.data = nil
+	buf.b.bytes -= buf.owned
+	delete(buf.b.live, buf)
+	if buf.pages != nil {
+		buf.pages.Unmap() // fails only for what is not mapped
+	}
+}
+
+// Write copies src into dst.
+func (b *Backend) Write(dst backend.Buffer, off int, src []byte) error {
+	p, err := b.bytesOf(dst, off, len(src))
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	if dst.(*buffer).readOnly {
+		return errReadOnly
+	}
+	copy(p, src)
+	return nil
+}
+
+// Read copies src into dst.
+func (b *Backend) Read(dst []byte, src backend.Buffer, off int) error {
+	p, err := b.bytesOf(src, off, len(dst))
+	if err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	copy(dst, p)
+	return nil
+}
+
+var errReadOnly = errors.New("the buffer maps memory of the caller, which is only read")
+
+// own tells what is wrong with a buffer as one of this backend's.
+func (b *Backend) own(buf backend.Buffer) (*buffer, error) {
+	own, ok := buf.(*buffer)
+	switch {
+	case b.closed:
+		return nil, backend.ErrClosed
+	case !ok:
+		return nil, fmt.Errorf("the buffer (%T) belongs to another backend", buf)
+	case own == nil:
+		return nil, errors.New("there is no buffer")
+	case own.b != b:
+		return nil, errors.New("the buffer belongs to another instance of the cpu backend")
+	case own.data == nil:
+		return nil, backend.ErrFreed
+	}
+	return own, nil
+}
+
+func (b *Backend) bytesOf(buf backend.Buffer, off, n int) ([]byte, error) {
+	own, err := b.own(buf)
+	if err != nil {
+		return nil, err
+	}
+	if off < 0 || off > len(own.data)-n {
+		return nil, fmt.Errorf("%d bytes from byte %d on do not lie in a buffer of %d", n, off, len(own.data))
+	}
+	return own.data[off : off+n], nil
+}
+
+func (b *Backend) checkOperand(t *backend.Tensor, a backend.Access) error {
+	own, err := b.own(t.Buf)
+	if err != nil {
+		return err
+	}
+	if own.readOnly && a.Writes() {
+		return errReadOnly
+	}
+	if _, to := t.Span(); to > len(own.data) {
+		return fmt.Errorf("%v ends at byte %d of a buffer of %d", t, to, len(own.data))
+	}
+	if size := t.DType.BlockBytes(); uintptr(unsafe.Pointer(&own.data[0]))%uintptr(size) != 0 {
+		return fmt.Errorf("the memory that the buffer maps is not aligned to %d bytes, as %v needs", size, t.DType)
+	}
+	return nil
+}
+
+// element is how Go holds a dtype; an f16 is its bits.
+type element interface{ float32 | int32 | uint16 }
+
+// elements are those of t's buffer from t's first one on.
+func elements[E element](t *backend.Tensor) []E {
+	data := t.Buf.(*buffer).data[t.DType.Bytes(t.Offset):]
+	var e E
+	return unsafe.Slice((*E)(unsafe.Pointer(&data[0])), len(data)/int(unsafe.Sizeof(e)))
+}
+
+// row is the vector r of t along its last axis, which is contiguous.
+func row[E element](t *backend.Tensor, r int) []E {
+	from := t.Row(r) - t.Offset
+	return elements[E](t)[from : from+t.Shape[3]]
+}

@@ -1,0 +1,130 @@
+// Package cpu runs ops on the host's processor: matrix products through
+// gonum's blas32, which calls OpenBLAS or its like where the machine has one,
+// and everything else through package vec. It needs no cgo.
+//
+// To add an op: a file of its name with an init that registers its kernel, and
+// its cases in a test. Nothing else lists the ops.
+package cpu
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+
+	"caldera/backend"
+	"caldera/backend/cpu/internal/blaslib"
+)
+
+var (
+	_ backend.Backend    = (*Backend)(nil)
+	_ backend.HostMapper = (*Backend)(nil)
+	_ backend.Describer  = (*Backend)(nil)
+)
+
+func init() {
+	backend.Register("cpu", func() ([]backend.Device, error) {
+		lib, err := blaslib.Load()
+		if err != nil {
+			return nil, err
+		}
+		return []backend.Device{{
+			Backend: "cpu",
+			Name:    hostName(),
+			Kind:    backend.Host,
+			Driver:  lib.Name,
+			Memory:  hostMemory(),
+			Open:    func() (backend.Backend, error) { return Open() },
+		}}, nil
+	})
+}
+
+// Backend is the host's processor. Its Run returns when the ops have finished.
+type Backend struct {
+	library blaslib.Library
+	pool    *pool
+	live    map[*buffer]struct{}
+	bytes   int // of buffers from Alloc that are live
+	closed  bool
+
+	// What Run checks operands with, kept so that it allocates nothing.
+	visit    func(name string, t *backend.Tensor, a backend.Access)
+	visitErr error
+}
+
+// Open starts the backend with as many threads as GOMAXPROCS says. It fails
+// only where the environment names a BLAS library that cannot be used.
+func Open() (*Backend, error) {
+	lib, err := blaslib.Load()
+	if err != nil {
+		return nil, fmt.Errorf("backend cpu: %w", err)
+	}
+	b := &Backend{
+		library: lib,
+		pool:    newPool(runtime.GOMAXPROCS(0)),
+		live:    map[*buffer]struct{}{},
+	}
+	b.visit = func(name string, t *backend.Tensor, a backend.Access) {
+		if err := b.checkOperand(t, a); err != nil && b.visitErr == nil {
+			b.visitErr = fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return b, nil
+}
+
+// Name is "cpu".
+func (b *Backend) Name() string { return "cpu" }
+
+// Describe tells the processor, the number of threads and the BLAS library.
+func (b *Backend) Describe() string {
+	return fmt.Sprintf("cpu: %s, %d threads, %s", hostName(), b.pool.threads(), b.library.Name)
+}
+
+// kernel runs one op. It is given only ops that Check accepts, on live buffers.
+type kernel func(b *Backend, op backend.Op)
+
+var kernels = map[reflect.Type]kernel{}
+
+// register makes run the kernel of ops of type O.
+func register[O backend.Op](run func(b *Backend, op O)) {
+	kernels[reflect.TypeFor[O]()] = func(b *Backend, op backend.Op) { run(b, op.(O)) }
+}
+
+// Supports is true for every op that has a kernel, whatever its shapes.
+func (b *Backend) Supports(op backend.Op) bool { return kernels[reflect.TypeOf(op)] != nil }
+
+// Run runs ops in order and returns when they have finished. Nothing runs if
+// one of them is wrong.
+func (b *Backend) Run(ops ...backend.Op) error {
+	if b.closed {
+		return backend.ErrClosed
+	}
+	for i, op := range ops {
+		b.visitErr = nil
+		if !b.Supports(op) {
+			b.visitErr = errors.New("the cpu backend has no kernel for it; ops for Run come from backend.Prepare")
+		} else {
+			op.Operands(b.visit)
+		}
+		if b.visitErr != nil {
+			return &backend.OpError{Index: i, Op: op.Name(), Err: b.visitErr}
+		}
+	}
+	for _, op := range ops {
+		kernels[reflect.TypeOf(op)](b, op)
+	}
+	return nil
+}
+
+// Close stops the threads and releases every buffer.
+func (b *Backend) Close() error {
+	if b.closed {
+		return nil
+	}
+	for buf := range b.live {
+		buf.Free()
+	}
+	b.closed = true
+	b.pool.stop()
+	return nil
+}

@@ -1,0 +1,62 @@
+package cpu
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// hostName is the processor's model.
+func hostName() string {
+	if v, ok := procField("/proc/cpuinfo", "model name"); ok {
+		return v
+	}
+	return runtime.GOARCH
+}
+
+// hostMemory is the memory of the machine in bytes, 0 if unknown.
+func hostMemory() int64 {
+	total, _ := procBytes("/proc/meminfo", "MemTotal")
+	return int64(total)
+}
+
+// freeMemory is the number of bytes that may still be allocated; promised of
+// them have been before, and may or may not have been touched since.
+func freeMemory(promised int) (int, bool) {
+	available, ok := procBytes("/proc/meminfo", "MemAvailable")
+	if !ok {
+		return 0, false
+	}
+	touched, _ := procBytes("/proc/self/status", "RssAnon")
+	return max(0, min(available, available+touched-promised)), true
+}
+
+// procField is the first value of a "name : value" line.
+func procField(path, name string) (string, bool) {
+	p, err := os.ReadFile(path)
+	if err != nil {
+		return "", false
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(p)); lines.Scan(); {
+		if k, v, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(k) == name {
+			return strings.TrimSpace(v), true
+		}
+	}
+	return "", false
+}
+
+// procBytes is a field in kB.
+func procBytes(path, name string) (int, bool) {
+	v, ok := procField(path, name)
+	n, err := strconv.Atoi(strings.TrimSuffix(v, " kB"))
+	return n * 1024, ok && err == nil
+}
+
+// wantHugePages asks for pages of 2 MiB, which spare reads of large matrices
+// most misses of the translation buffer. It is only a wish.
+func wantHugePages(p []byte) { unix.Madvise(p, unix.MADV_HUGEPAGE) }

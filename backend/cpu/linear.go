@@ -1,0 +1,240 @@
+package cpu
+
+import (
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+
+	"caldera/backend"
+	"caldera/backend/cpu/internal/vec"
+)
+
+func init() {
+	register(func(b *Backend, op *backend.Linear) {
+		b.linear(op, &op.X, &op.W, linearPart, linearRowsPart)
+	})
+}
+
+func linearPart(w *worker, op backend.Op, from, to int) {
+	o := op.(*backend.Linear)
+	l := linear{&o.Dst, &o.X, &o.W, &o.Bias, nil, false}
+	l.run(w, 0, o.X.Rows(), from, to)
+}
+
+func linearRowsPart(w *worker, op backend.Op, from, to int) {
+	o := op.(*backend.Linear)
+	l := linear{&o.Dst, &o.X, &o.W, &o.Bias, nil, false}
+	l.run(w, from, to, 0, o.W.Shape[2])
+}
+
+// linear is what Linear, LinearAdd and LinearGELU have in common:
+//
+//	dst = gelu?(x · wᵀ + bias + residual)
+//
+// BLAS adds products to what dst holds, so bias and residual are put there
+// first, which spares a pass over the sums.
+type linear struct {
+	dst, x, w, bias *backend.Tensor
+	residual        *backend.Tensor // nil where there is none
+	gelu            bool
+}
+
+const (
+	gflops   = 50.0 // of one thread: estimates of time need no more
+	gbs      = 10.0
+	fewRows  = 6       // up to here reading w decides, and products are made vector by vector
+	panelLen = 1 << 17 // elements of w that are expanded at once; as float32 they fill half an L2 cache
+)
+
+// linear spreads a product over the threads, by columns of dst unless it has
+// too few of them: then each thread reads only its part of w.
+func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part) {
+	m, n, k := x.Rows(), w.Shape[2], w.Shape[3]
+	nanos := max(2*float64(m)*float64(n)*float64(k)/gflops, float64(w.DType.BlockBytes())*float64(n)*float64(k)/gbs)
+	switch {
+	case m > n && n < 64*b.pool.threads():
+		b.pool.do(op, m, nanos/float64(m), 1, rows)
+	case m <= fewRows:
+		b.pool.do(op, n, nanos/float64(n), chunksPerThread, columns)
+	default: // each chunk has BLAS rearrange all of x
+		b.pool.do(op, n, nanos/float64(n), 2, columns)
+	}
+}
+
+// run computes the rows [r0, r1) and columns [c0, c1) of dst.
+func (l *linear) run(w *worker, r0, r1, c0, c1 int) {
+	for r := r0; r < r1; r++ {
+		l.begin(row[float32](l.dst, r)[c0:c1], r, c0, c1)
+	}
+	width := c1 - c0
+	if l.panelled(r1 - r0) {
+		width = max(1, panelLen/l.w.Shape[3])
+	}
+	for c := c0; c < c1; c += width {
+		l.panel(w, r0, r1, c, min(c+width, c1))
+	}
+}
+
+// begin puts bias and residual into columns [c0, c1) of row r of dst.
+func (l *linear) begin(dst []float32, r, c0, c1 int) {
+	switch {
+	case l.residual == nil && l.bias.Absent():
+		clear(dst)
+	case l.residual == nil:
+		copy(dst, row[float32](l.bias, 0)[c0:c1])
+	case l.bias.Absent():
+		copy(dst, row[float32](l.residual, r)[c0:c1])
+	default:
+		vec.Add(dst, row[float32](l.residual, r)[c0:c1], row[float32](l.bias, 0)[c0:c1])
+	}
+}
+
+// panelled reports whether columns of w are taken a few at a time: where they
+// have to be converted, or are read once for each of several rows.
+func (l *linear) panelled(rows int) bool {
+	if l.w.DType == backend.F16 {
+		return rows > 1
+	}
+	return rows > 1 && rows <= fewRows
+}
+
+// panel adds the products for columns [c0, c1), and finishes them.
+func (l *linear) panel(w *worker, r0, r1, c0, c1 int) {
+	var m matrix
+	direct := false
+	if l.w.DType == backend.F32 {
+		m, direct = viewMatrix(l.w, c0, c1)
+	} else if r1-r0 <= 2 {
+		if h, ok := viewHalf(l.w, c0, c1); ok {
+			for r := r0; r < r1; r++ {
+				h.multiply(row[float32](l.dst, r)[c0:c1], row[float32](l.x, r))
+			}
+			l.finish(r0, r1, c0, c1)
+			return
+		}
+	}
+	if !direct {
+		m = expand(w, l.w, c0, c1)
+	}
+	for r, next := r0, r0; r < r1; r = next {
+		next = l.group(r, r1)
+		m.multiply(l.matrix(l.dst, r, next, c0, c1), l.matrix(l.x, r, next, 0, l.x.Shape[3]))
+	}
+	l.finish(r0, r1, c0, c1)
+}
+
+func (l *linear) finish(r0, r1, c0, c1 int) {
+	if l.gelu {
+		for r := r0; r < r1; r++ {
+			y := row[float32](l.dst, r)[c0:c1]
+			vec.GELU(y, y)
+		}
+	}
+}
+
+// group is the end of the rows from r on that lie at one distance from each
+// other in both x and dst, and don't overlap: those are a matrix to BLAS.
+func (l *linear) group(r, r1 int) int {
+	end := r1
+	for _, t := range []*backend.Tensor{l.x, l.dst} {
+		stride, ok := t.RowStride()
+		if !ok { // the axis before the last has one stride
+			end = min(end, (r/t.Shape[2]+1)*t.Shape[2])
+			stride = t.Strides[2]
+		}
+		if stride < t.Shape[3] {
+			return r + 1
+		}
+	}
+	return end
+}
+
+func (l *linear) matrix(t *backend.Tensor, r0, r1, c0, c1 int) blas32.General {
+	stride := t.Shape[3]
+	if r1-r0 > 1 {
+		stride = t.Row(r0+1) - t.Row(r0)
+	}
+	return blas32.General{Rows: r1 - r0, Cols: c1 - c0, Stride: stride, Data: elements[float32](t)[t.Row(r0)-t.Offset+c0:]}
+}
+
+// matrix is a number of columns of w as BLAS takes them: [columns, in], or
+// [in, columns] where w is the transpose of a tensor.
+type matrix struct {
+	blas32.General
+	transposed bool // [in, columns]
+}
+
+// multiply is dst += x · mᵀ.
+func (m matrix) multiply(dst, x blas32.General) {
+	switch {
+	case x.Rows > fewRows && m.transposed:
+		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, x, m.General, 1, dst)
+	case x.Rows > fewRows:
+		blas32.Gemm(blas.NoTrans, blas.Trans, 1, x, m.General, 1, dst)
+	default:
+		t := blas.NoTrans
+		if m.transposed {
+			t = blas.Trans
+		}
+		for r := range x.Rows {
+			blas32.Gemv(t, 1, m.General,
+				blas32.Vector{N: x.Cols, Inc: 1, Data: x.Data[r*x.Stride:]}, 1,
+				blas32.Vector{N: dst.Cols, Inc: 1, Data: dst.Data[r*dst.Stride:]})
+		}
+	}
+}
+
+// layout tells how w lies in memory: vectors of neighbouring elements, stride
+// apart; transposed where they run along the columns of dst. ok is false where
+// the vectors overlap.
+func layout(w *backend.Tensor) (stride int, transposed, ok bool) {
+	out, in := w.Shape[2], w.Shape[3]
+	switch {
+	case in == 1 || w.Strides[3] == 1:
+		return max(w.Strides[2], in), false, w.Strides[2] >= in || out == 1
+	default:
+		return max(w.Strides[3], out), true, w.Strides[3] >= out
+	}
+}
+
+// viewMatrix is columns [c0, c1) of an f32 matrix where it lies.
+func viewMatrix(w *backend.Tensor, c0, c1 int) (matrix, bool) {
+	stride, transposed, ok := layout(w)
+	if !ok {
+		return matrix{}, false
+	}
+	data := elements[float32](w)
+	if transposed {
+		return matrix{blas32.General{Rows: w.Shape[3], Cols: c1 - c0, Stride: stride, Data: data[c0:]}, true}, true
+	}
+	return matrix{blas32.General{Rows: c1 - c0, Cols: w.Shape[3], Stride: stride, Data: data[c0*stride:]}, false}, true
+}
+
+// expand converts columns [c0, c1) of a matrix into room of the worker.
+func expand(wk *worker, w *backend.Tensor, c0, c1 int) matrix {
+	in, columns := w.Shape[3], c1-c0
+	room := wk.floats(0, in*columns)
+	h, ok := viewHalf(w, c0, c1)
+	switch {
+	case ok && h.transposed:
+		for i := range in {
+			vec.FromF16(room[i*columns:][:columns], h.data[i*h.stride:])
+		}
+		return matrix{blas32.General{Rows: in, Cols: columns, Stride: columns, Data: room}, true}
+	case ok:
+		for c := range columns {
+			vec.FromF16(room[c*in:][:in], h.data[c*h.stride:])
+		}
+	default: // vectors that overlap, such as one that stands for all
+		for c := range columns {
+			for i := range in {
+				from := (c0+c)*w.Strides[2] + i*w.Strides[3]
+				if w.DType == backend.F32 {
+					room[c*in+i] = elements[float32](w)[from]
+				} else {
+					vec.FromF16(room[c*in+i:][:1], elements[uint16](w)[from:])
+				}
+			}
+		}
+	}
+	return matrix{blas32.General{Rows: columns, Cols: in, Stride: in, Data: room}, false}
+}

@@ -1,0 +1,21 @@
+package cpu
+
+import "caldera/backend"
+
+func init() {
+	register(func(b *Backend, op *backend.LinearAdd) {
+		b.linear(op, &op.X, &op.W, linearAddPart, linearAddRowsPart)
+	})
+}
+
+func linearAddPart(w *worker, op backend.Op, from, to int) {
+	o := op.(*backend.LinearAdd)
+	l := linear{&o.Dst, &o.X, &o.W, &o.Bias, &o.Residual, false}
+	l.run(w, 0, o.X.Rows(), from, to)
+}
+
+func linearAddRowsPart(w *worker, op backend.Op, from, to int) {
+	o := op.(*backend.LinearAdd)
+	l := linear{&o.Dst, &o.X, &o.W, &o.Bias, &o.Residual, false}
+	l.run(w, from, to, 0, o.W.Shape[2])
+}

@@ -1,0 +1,21 @@
+package cpu
+
+import "caldera/backend"
+
+func init() {
+	register(func(b *Backend, op *backend.LinearGELU) {
+		b.linear(op, &op.X, &op.W, linearGELUPart, linearGELURowsPart)
+	})
+}
+
+func linearGELUPart(w *worker, op backend.Op, from, to int) {
+	o := op.(*backend.LinearGELU)
+	l := linear{&o.Dst, &o.X, &o.W, &o.Bias, nil, true}
+	l.run(w, 0, o.X.Rows(), from, to)
+}
+
+func linearGELURowsPart(w *worker, op backend.Op, from, to int) {
+	o := op.(*backend.LinearGELU)
+	l := linear{&o.Dst, &o.X, &o.W, &o.Bias, nil, true}
+	l.run(w, from, to, 0, o.W.Shape[2])
+}
