@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"math/rand/v2"
 	"slices"
 )
 
@@ -26,12 +27,16 @@ const noMerge = math.MaxInt32
 // of Encode's time is spent here.
 type mergeTable struct {
 	slots []merge // a power of two, at most half of them used; rank is noMerge where empty
-	shift int     // 64 - log2(len(slots))
+	seed  [2]uint64
 }
 
+// newMergeTable returns a table with room for n merges. Its hash has a random
+// seed, so that no file can be made whose merges all fall on one slot.
 func newMergeTable(n int) mergeTable {
-	log := bits.Len(uint(2*n + 1))
-	m := mergeTable{slots: make([]merge, 1<<log), shift: 64 - log}
+	m := mergeTable{
+		slots: make([]merge, 1<<bits.Len(uint(2*n))),
+		seed:  [2]uint64{rand.Uint64(), rand.Uint64()},
+	}
 	for i := range m.slots {
 		m.slots[i].rank = noMerge
 	}
@@ -40,9 +45,8 @@ func newMergeTable(n int) mergeTable {
 
 // slot returns the slot of the merge of left and right: where it is or would be.
 func (m *mergeTable) slot(left, right int32) *merge {
-	// Fibonacci hashing: the product's high bits depend on all of the key.
-	key := uint64(uint32(left))<<32 | uint64(uint32(right))
-	for i := key * 0x9E3779B97F4A7C15 >> m.shift; ; i++ {
+	hi, lo := bits.Mul64(uint64(left)^m.seed[0], uint64(right)^m.seed[1])
+	for i := hi ^ lo; ; i++ {
 		s := &m.slots[i&uint64(len(m.slots)-1)]
 		if s.rank == noMerge || s.left == left && s.right == right {
 			return s

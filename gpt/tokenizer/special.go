@@ -8,6 +8,10 @@ import (
 // endOfText is the one special token of GPT-2. It stands between documents.
 const endOfText = "<|endoftext|>"
 
+// maxAddedLen bounds the bytes of an added token, and so the time to look for
+// one: the search tries every length there is. Real ones have some 20 bytes.
+const maxAddedLen = 512
+
 // addedTokens are tokens that are found in text as a whole, not by merging
 // bytes. Ordinary ones are always found, special ones only where the caller
 // allows it. Where several start at the same place, the longest counts.

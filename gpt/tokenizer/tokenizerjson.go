@@ -145,6 +145,8 @@ func (a *addedJSON) addTo(v *vocab) error {
 	switch {
 	case a.Content == "":
 		return fmt.Errorf("content: found \"\", expected the text of a token")
+	case len(a.Content) > maxAddedLen:
+		return fmt.Errorf("content: found %s, expected at most %d bytes", quote(a.Content), maxAddedLen)
 	case a.ID == nil:
 		return fmt.Errorf("id: missing for token %s, expected an integer", quote(a.Content))
 	case *a.ID < 0 || *a.ID >= maxTokens:
