@@ -25,7 +25,6 @@ typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
 
 // X(return type, name without vk, parameter types)
 #define CVK_INSTANCE_FUNCTIONS(X)                                                                  \
-	X(void, DestroyInstance, (cvk_handle, const void *))                                       \
 	X(void, GetPhysicalDeviceProperties2, (cvk_handle, void *))                                \
 	X(void, GetPhysicalDeviceFeatures2, (cvk_handle, void *))                                  \
 	X(void, GetPhysicalDeviceMemoryProperties2, (cvk_handle, void *))                          \
@@ -100,6 +99,7 @@ void cvk_destroy_messenger(uintptr_t get_proc, uintptr_t instance, uint64_t mess
 uintptr_t cvk_load_instance(uintptr_t get_proc, uintptr_t instance, const char **missing);
 uintptr_t cvk_load_device(uintptr_t instance_table, uintptr_t device, uintptr_t queue,
                           const char **missing);
+int cvk_instance_has(uintptr_t get_proc, uintptr_t instance, const char *name);
 int cvk_device_has(uintptr_t instance_table, uintptr_t device, const char *name);
 
 // physical.c

@@ -212,6 +212,10 @@ fail:
 	return 0;
 }
 
+int cvk_instance_has(uintptr_t get_proc, uintptr_t instance, const char *name) {
+	return proc(get_proc, instance, name) != NULL;
+}
+
 int cvk_device_has(uintptr_t instance_table, uintptr_t device, const char *name) {
 	cvk_instance *t = (cvk_instance *)instance_table;
 	return t->GetDeviceProcAddr((cvk_handle)device, name) != NULL;

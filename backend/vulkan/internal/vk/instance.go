@@ -65,6 +65,13 @@ type Instance struct {
 
 const validationLayer = "VK_LAYER_KHRONOS_validation"
 
+// bindingInstanceCalls are the functions of an instance that are called
+// through the binding, which does not say whether it found them.
+var bindingInstanceCalls = []string{
+	"vkDestroyInstance", "vkEnumeratePhysicalDevices", "vkGetPhysicalDeviceProperties",
+	"vkGetPhysicalDeviceMemoryProperties", "vkGetPhysicalDeviceFormatProperties",
+}
+
 //export cvkMessage
 func cvkMessage(user C.uintptr_t, severity C.uint32_t, id, text *C.char) {
 	cgo.Handle(user).Value().(func(Severity, string, string))(
@@ -116,26 +123,35 @@ func New(o Options) (*Instance, error) {
 	var handle C.uintptr_t
 	r := Result(C.cvk_create_instance(i.getProc, C.uint32_t(api), flags, C.uintptr_t(i.user), &handle))
 	if r != success {
-		i.Close()
+		i.close()
 		if r == incompatibleDriver {
 			return nil, fmt.Errorf("%w: %w; %s", ErrNoDriver, check("vkCreateInstance", r), installDriver())
 		}
 		return nil, check("vkCreateInstance", r)
 	}
 	i.handle = uintptr(handle)
+	for _, name := range bindingInstanceCalls {
+		s := C.CString(name)
+		there := C.cvk_instance_has(i.getProc, handle, s) != 0
+		C.free(unsafe.Pointer(s))
+		if !there {
+			i.close()
+			return nil, fmt.Errorf("the Vulkan loader lacks %s", name)
+		}
+	}
 	if err := binding.InitInstance(to[binding.Instance](i.handle)); err != nil {
-		i.Close()
+		i.close()
 		return nil, err
 	}
 	var missing *C.char
 	if i.table = C.cvk_load_instance(i.getProc, handle, &missing); i.table == 0 {
-		i.Close()
+		i.close()
 		return nil, fmt.Errorf("the Vulkan loader lacks %s", C.GoString(missing))
 	}
 	if o.Validation {
 		r := C.cvk_create_messenger(i.getProc, handle, C.uintptr_t(i.user), &i.messenger)
 		if r != 0 {
-			i.Close()
+			i.close()
 			return nil, check("vkCreateDebugUtilsMessengerEXT", int32(r))
 		}
 	}
@@ -145,6 +161,12 @@ func New(o Options) (*Instance, error) {
 // Close destroys the instance; every Device of it must be closed before.
 // Closing twice does nothing.
 func (i *Instance) Close() {
+	global.Lock()
+	defer global.Unlock()
+	i.close()
+}
+
+func (i *Instance) close() {
 	if i.messenger != 0 {
 		C.cvk_destroy_messenger(i.getProc, C.uintptr_t(i.handle), i.messenger)
 		i.messenger = 0

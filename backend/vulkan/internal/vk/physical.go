@@ -9,6 +9,7 @@ import "C"
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	binding "github.com/vulkan-go/vulkan"
@@ -111,8 +112,11 @@ const (
 	extSubgroupSizeControl = "VK_EXT_subgroup_size_control"
 )
 
-// optional lists what a device may have, from which version it is core and
-// which extension brings it before: "" for none.
+// never is above every version: for what is in no core version.
+const never = Version(math.MaxUint32)
+
+// optional lists what a device may have, from which version on it is core and
+// which extension brings it before.
 var optional = []struct {
 	has       uint32
 	core      Version
@@ -124,10 +128,10 @@ var optional = []struct {
 	{C.CVK_HAS_FLOAT16_INT8, MakeVersion(1, 2, 0), "VK_KHR_shader_float16_int8"},
 	{C.CVK_HAS_STORAGE8, MakeVersion(1, 2, 0), "VK_KHR_8bit_storage"},
 	{C.CVK_HAS_INTEGER_DOT, MakeVersion(1, 3, 0), "VK_KHR_shader_integer_dot_product"},
-	{C.CVK_HAS_COOPERATIVE_MATRIX, MakeVersion(9, 0, 0), extCooperativeMatrix},
+	{C.CVK_HAS_COOPERATIVE_MATRIX, never, extCooperativeMatrix},
 	{C.CVK_HAS_TIMELINE, MakeVersion(1, 2, 0), "VK_KHR_timeline_semaphore"},
 	{C.CVK_HAS_MEMORY_MODEL, MakeVersion(1, 2, 0), "VK_KHR_vulkan_memory_model"},
-	{C.CVK_HAS_MEMORY_BUDGET, MakeVersion(9, 0, 0), extMemoryBudget},
+	{C.CVK_HAS_MEMORY_BUDGET, never, extMemoryBudget},
 }
 
 // version is the one that is in force: the device's, but not above what the

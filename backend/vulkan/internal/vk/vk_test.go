@@ -134,10 +134,10 @@ func newAdder(tb testing.TB, d *vk.Device, n int, scale uint32) *adder {
 		total += req.Size
 		bits &= req.TypeBits
 	}
-	kind := slices.IndexFunc(d.Physical.MemoryTypes, func(t vk.MemoryType) bool {
-		i := slices.Index(d.Physical.MemoryTypes, t)
-		return bits>>i&1 == 1 && t.Flags&hostMemory == hostMemory
-	})
+	kind := 0
+	for d.Physical.MemoryTypes[kind].Flags&hostMemory != hostMemory || bits>>kind&1 == 0 {
+		kind++
+	}
 	x.memory = must[vk.Memory](tb)(d.AllocateMemory(total, kind))
 	x.host = must[[]byte](tb)(d.Map(x.memory, total))
 	for i, b := range x.buffers {
@@ -349,6 +349,32 @@ func TestAdd(t *testing.T) {
 		}
 	}
 	ok(t, d.WaitIdle())
+}
+
+// TestSubgroupSize asks for each size that the device offers.
+func TestSubgroupSize(t *testing.T) {
+	i, _ := newInstance(t)
+	d := openFirst(t, i)
+	x := newAdder(t, d, 64, 1)
+	defer x.free()
+	module := must[vk.ShaderModule](t)(d.CreateShaderModule(addSPIRV))
+	defer d.DestroyShaderModule(module)
+	s := d.Physical.Subgroup
+	if s.Selectable != d.Features.SubgroupSizeControl {
+		t.Errorf("%+v, but the feature is %t", s, d.Features.SubgroupSizeControl)
+	}
+	for size := s.Min; s.Selectable && size <= s.Max; size *= 2 {
+		p := must[vk.Pipeline](t)(d.CreateComputePipeline(vk.PipelineInfo{Module: module, Layout: x.layout,
+			Spec: []uint32{128}, SubgroupSize: size, FullSubgroups: d.Features.FullSubgroups}))
+		d.DestroyPipeline(p)
+	}
+
+	plain, err := d.Physical.Open(vk.Features{})
+	ok(t, err)
+	defer plain.Close()
+	if _, err := plain.CreateComputePipeline(vk.PipelineInfo{SubgroupSize: s.Size}); err == nil {
+		t.Error("a subgroup size was taken without the feature")
+	}
 }
 
 // TestCmdRun records the dispatch as one call, after a fill, a copy and an update.
