@@ -166,11 +166,7 @@ func checkViews(t *testing.T, f *File, data []byte) {
 		if !ok || x.Name != name {
 			t.Fatalf("Tensor(%q) gives %q, %v", name, x.Name, ok)
 		}
-		size := x.DType.Bits()
-		for _, n := range x.Shape {
-			size *= n
-		}
-		if size != 8*len(x.Data) || cap(x.Data) != len(x.Data) {
+		if size := x.Elements() * x.DType.Bits(); size != 8*len(x.Data) || cap(x.Data) != len(x.Data) {
 			t.Fatalf("%q: %d bytes with room for %d, want %d bits", name, len(x.Data), cap(x.Data), size)
 		}
 		end := x.Offset + int64(len(x.Data))

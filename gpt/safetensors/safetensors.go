@@ -43,6 +43,15 @@ type Tensor struct {
 	Offset int64  // where Data begins, in bytes from the start of that file; not used by Write
 }
 
+// Elements is the number of elements, the product of the shape: 1 for a scalar.
+func (t Tensor) Elements() int {
+	n := 1
+	for _, d := range t.Shape {
+		n *= d
+	}
+	return n
+}
+
 // Aligned reports whether the address of Data is a multiple of the size of an
 // element, so that it may be read as a slice of elements in place. The format
 // does not promise it: a header of odd length shifts every tensor of a file.
