@@ -122,8 +122,8 @@ const (
 	R8SInt     Format = 14
 	RGBA8UInt  Format = 41
 	RGBA8SInt  Format = 42
-	R16Float   Format = 76
-	RG16Float  Format = 83
+	R16F       Format = 76
+	RG16F      Format = 83
 	RGBA16UInt Format = 95
 	RGBA16F    Format = 97
 	R32UInt    Format = 98
