@@ -28,7 +28,15 @@ func (o *LinearAdd) Operands(yield func(string, *Tensor, Access)) {
 }
 
 func (o *LinearAdd) Check() error {
-	return first(o.linear().Check(), (&Add{o.Dst, o.Residual, o.Sum}).Check())
+	return first(
+		wantDType("residual", o.Residual, F32),
+		wantDType("sum", o.Sum, F32),
+		wantShape("residual", o.Residual, o.Dst.Shape[:]...),
+		wantShape("sum", o.Sum, o.Dst.Shape[:]...),
+		wantRows("residual", o.Residual),
+		wantRows("sum", o.Sum),
+		(&Linear{o.Dst, o.X, o.W, o.Bias}).Check(),
+	)
 }
 
 func (o *LinearAdd) Lower() []Op {

@@ -25,7 +25,12 @@ func (o *LinearGELU) Operands(yield func(string, *Tensor, Access)) {
 }
 
 func (o *LinearGELU) Check() error {
-	return first(o.linear().Check(), (&GELU{o.Dst, o.Sum}).Check())
+	return first(
+		wantDType("sum", o.Sum, F32),
+		wantShape("sum", o.Sum, o.Dst.Shape[:]...),
+		wantRows("sum", o.Sum),
+		(&Linear{o.Dst, o.X, o.W, o.Bias}).Check(),
+	)
 }
 
 func (o *LinearGELU) Lower() []Op {

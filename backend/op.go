@@ -51,8 +51,8 @@ func (e *OpError) Error() string { return fmt.Sprintf("op %d (%s): %v", e.Index,
 func (e *OpError) Unwrap() error { return e.Err }
 
 // Check reports whether op is right for any backend: each operand lies inside
-// its buffer, what it writes overlaps none of its other operands, and shapes
-// and dtypes agree.
+// its buffer, what it writes overlaps neither itself nor any other operand, and
+// shapes and dtypes agree.
 func Check(op Op) error {
 	type operand struct {
 		name string
@@ -67,6 +67,10 @@ func Check(op Op) error {
 		}
 		if e := t.check(); e != nil {
 			err = fmt.Errorf("%s: %w", name, e)
+			return
+		}
+		if a.Writes() && t.repeats() {
+			err = fmt.Errorf("%s is written, but %v with strides %v shows elements more than once", name, t, t.Strides)
 			return
 		}
 		for _, o := range seen {

@@ -30,7 +30,7 @@ func lower(b Backend, op Op, out []Op) ([]Op, error) {
 	}
 	l, ok := op.(Lowerer)
 	if !ok {
-		return nil, fmt.Errorf("%s does not support it for %s", b.Name(), signature(op))
+		return nil, fmt.Errorf("%s does not support %s for %s", b.Name(), op.Name(), signature(op))
 	}
 	for _, simpler := range l.Lower() {
 		if err := Check(simpler); err != nil {

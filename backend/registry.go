@@ -148,7 +148,7 @@ func findNamed(backend, which string, devices []Device) (Device, string, error) 
 		}
 		return wrong("no device")
 	}
-	var found []Device
+	var found, exact []Device
 	want := strings.ToLower(which)
 	for _, d := range devices {
 		if d.UUID != "" && strings.ReplaceAll(want, "-", "") == d.UUID {
@@ -157,6 +157,12 @@ func findNamed(backend, which string, devices []Device) (Device, string, error) 
 		if want != "" && strings.Contains(strings.ToLower(d.Name), want) {
 			found = append(found, d)
 		}
+		if strings.ToLower(d.Name) == want {
+			exact = append(exact, d)
+		}
+	}
+	if len(exact) > 0 { // the whole name of one may be part of another's
+		found = exact
 	}
 	switch len(found) {
 	case 0:

@@ -1,8 +1,10 @@
 package backend
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -98,20 +100,17 @@ func (t Tensor) Contiguous() bool {
 // RowStride is the distance between consecutive rows, in elements, where one
 // stride serves all of them; ok is false where the outer axes do not line up.
 func (t Tensor) RowStride() (stride int, ok bool) {
-	stride, span := 0, 0 // span: what the next outer axis must advance by
+	rows, stride := 1, t.Shape[3]
 	for i := 2; i >= 0; i-- {
 		switch {
 		case t.Shape[i] == 1:
 			continue
-		case span == 0:
+		case rows == 1: // the innermost axis that has several
 			stride = t.Strides[i]
-		case t.Strides[i] != span:
+		case t.Strides[i] != rows*stride:
 			return 0, false
 		}
-		span = t.Strides[i] * t.Shape[i]
-	}
-	if span == 0 { // a single row
-		stride = t.Shape[3]
+		rows *= t.Shape[i]
 	}
 	return stride, true
 }
@@ -174,7 +173,10 @@ func (t Tensor) sizeBytes() (int, error) {
 
 // check reports a tensor that is not wholly inside its buffer.
 func (t Tensor) check() error {
-	if t.Buf == nil {
+	switch {
+	case t.Absent():
+		return errors.New("absent, expected a tensor")
+	case t.Buf == nil:
 		return fmt.Errorf("%v has no buffer", t)
 	}
 	if _, err := t.sizeBytes(); err != nil {
@@ -192,6 +194,24 @@ func (t Tensor) check() error {
 			t, t.Offset, t.Strides, to, t.Buf.Size())
 	}
 	return nil
+}
+
+// repeats reports whether the window may show an element more than once, so
+// that what is written to it would depend on the order.
+func (t Tensor) repeats() bool {
+	axes := []int{0, 1, 2, 3}
+	slices.SortFunc(axes, func(i, j int) int { return t.Strides[i] - t.Strides[j] })
+	reach := 0 // the furthest element along the axes so far
+	for _, i := range axes {
+		if t.Shape[i] == 1 {
+			continue
+		}
+		if t.Strides[i] <= reach {
+			return true
+		}
+		reach += (t.Shape[i] - 1) * t.Strides[i]
+	}
+	return false
 }
 
 // overlaps reports whether a and b may share bytes.

@@ -1,0 +1,231 @@
+package backend_test
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"caldera/backend"
+)
+
+// operands lists an op's operands by name.
+func operands(op backend.Op) (list []string, byName map[string]*backend.Tensor, access map[string]backend.Access) {
+	byName, access = map[string]*backend.Tensor{}, map[string]backend.Access{}
+	op.Operands(func(name string, t *backend.Tensor, a backend.Access) {
+		list = append(list, name)
+		byName[name], access[name] = t, a
+	})
+	return list, byName, access
+}
+
+// eachOperand calls test with a pointer to each operand of each op in turn,
+// and puts back what test does to it.
+func eachOperand(t *testing.T, test func(t *testing.T, op backend.Op, name string, x *backend.Tensor, a backend.Access)) {
+	for _, op := range samples() {
+		if err := backend.Check(op); err != nil {
+			t.Fatalf("%s: the sample is wrong: %v", op.Name(), err)
+		}
+		list, byName, access := operands(op)
+		for _, name := range list {
+			t.Run(op.Name()+"/"+name, func(t *testing.T) {
+				before := *byName[name]
+				test(t, op, name, byName[name], access[name])
+				*byName[name] = before
+			})
+		}
+	}
+}
+
+// optional operands may be absent, some of them together alone.
+var optional = map[string]bool{"bias": true, "probs": true}
+
+func TestCheckAbsent(t *testing.T) {
+	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
+		*x = backend.Tensor{}
+		err := backend.Check(op)
+		switch {
+		case optional[name]:
+			if err != nil {
+				t.Errorf("without it: %v", err)
+			}
+		case op.Name() == "embedding" && (name == "positions" || name == "at"):
+			wantError(t, err, "positions", "at", "go together", "absent")
+		default:
+			wantError(t, err, name, "absent")
+		}
+	})
+	op := &backend.Embedding{Dst: f32(2, 3, 5), Tokens: f32(11, 5), IDs: i32(2, 3)}
+	if err := backend.Check(op); err != nil {
+		t.Errorf("embedding without positions and at: %v", err)
+	}
+}
+
+func TestCheckDType(t *testing.T) {
+	f16Too := map[string]bool{ // beside f32; everything else has one dtype
+		"attention/k": true, "attention/v": true, "copy/dst": true, "copy/x": true, "embedding/tokens": true,
+		"embedding/positions": true, "linear/w": true, "linear_add/w": true, "linear_gelu/w": true, "store/dst": true,
+	}
+	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
+		right := x.DType
+		for _, d := range []backend.DType{backend.F32, backend.F16, backend.I32} {
+			x.DType = d
+			err := backend.Check(op)
+			id := op.Name() + "/" + name
+			switch {
+			case d == right || d == backend.F16 && f16Too[id] && op.Name() != "attention":
+				if err != nil {
+					t.Errorf("%v: %v", d, err)
+				}
+			case op.Name() == "attention" && d == backend.F16 && name == "k": // v must be as k
+				wantError(t, err, "v has dtype f32", "expected one of [f16]")
+			case op.Name() == "copy":
+				wantError(t, err, "cannot convert", "i32", "f32")
+			default:
+				wantError(t, err, name+" has dtype "+d.String(), "expected one of [", right.String())
+			}
+		}
+	})
+	half := &backend.Attention{
+		Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: tensor(backend.F16, 2, 7, 8), V: tensor(backend.F16, 2, 7, 8), At: i32(2), Heads: 2,
+	}
+	if err := backend.Check(half); err != nil {
+		t.Errorf("attention over a cache of f16: %v", err)
+	}
+}
+
+func TestCheckShape(t *testing.T) {
+	// Lengths that no other operand shares: of tables, caches and what goes into them.
+	free := map[string]int{"argmax/x": 3, "embedding/tokens": 2, "embedding/positions": 2, "store/dst": 2, "store/x": 2}
+	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
+		right := *x
+		for i := range 4 {
+			dims := right.Shape
+			dims[i]++
+			*x = right.Reshape(dims[:]...)
+			err := backend.Check(op)
+			if axis, ok := free[op.Name()+"/"+name]; ok && axis == i {
+				if err != nil {
+					t.Errorf("axis %d may have any length, got %v", i, err)
+				}
+				continue
+			}
+			wantError(t, err, "expected")
+		}
+	})
+}
+
+func TestCheckStride(t *testing.T) {
+	anyStride := []string{
+		"argmax/dst", "attention/at", "copy/dst", "copy/x", "embedding/ids", "embedding/at", "store/at",
+	}
+	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
+		right := *x
+		for i := range x.Strides {
+			x.Strides[i] *= 2
+		}
+		err := backend.Check(op)
+		switch {
+		case slices.Contains(anyStride, op.Name()+"/"+name):
+			if err != nil {
+				t.Errorf("stride 2: %v", err)
+			}
+		case name == "w":
+			wantError(t, err, "w has strides [10 2]", "expected 1")
+			*x = right.Reshape(1, 1, right.Shape[3], right.Shape[2]).Transpose()
+			if err := backend.Check(op); err != nil {
+				t.Errorf("transposed: %v", err)
+			}
+		default:
+			wantError(t, err, name+" has stride 2", "expected 1")
+		}
+	})
+}
+
+// TestCheckOverlap lays each pair of operands over one another.
+func TestCheckOverlap(t *testing.T) {
+	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, a backend.Access) {
+		right := *x
+		list, byName, access := operands(op)
+		for _, other := range list {
+			if other == name {
+				continue
+			}
+			o := byName[other]
+			x.Buf = o.Buf // both begin at 0
+			err := backend.Check(op)
+			if a.Writes() || access[other].Writes() {
+				wantError(t, err, name, other, "share memory")
+			} else if err != nil {
+				t.Errorf("%s and %s are only read, and may share memory: %v", name, other, err)
+			}
+			// Side by side in one buffer.
+			_, end := o.Span()
+			x.Offset = (end + 3) / 4
+			x.Buf = &memory{data: make([]byte, 2*slack)}
+			before := o.Buf
+			o.Buf = x.Buf
+			if err := backend.Check(op); err != nil {
+				t.Errorf("%s behind %s: %v", name, other, err)
+			}
+			o.Buf = before
+			*x = right
+		}
+	})
+}
+
+// TestCheckSelfOverlap refuses to write a window that shows an element twice:
+// the result would depend on the order of writing.
+func TestCheckSelfOverlap(t *testing.T) {
+	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, a backend.Access) {
+		if x.Rows() == 1 {
+			return
+		}
+		for i := range 3 {
+			if x.Shape[i] > 1 {
+				x.Strides[i] = 0
+			}
+		}
+		err := backend.Check(op)
+		if a.Writes() {
+			wantError(t, err, name, "more than once")
+		} else if err != nil {
+			t.Errorf("%s is only read, and may repeat its rows: %v", name, err)
+		}
+	})
+	// Rows that interleave without touching are fine: halves of a cache.
+	wide := f32(3, 10)
+	op := &backend.Add{Dst: wide.Slice(-1, 0, 5), A: f32(3, 5), B: f32(3, 5)}
+	if err := backend.Check(op); err != nil {
+		t.Errorf("half of wider rows: %v", err)
+	}
+	if err := backend.Check(&backend.Copy{Dst: f32(5, 3).Transpose(), X: f32(3, 5)}); err != nil {
+		t.Errorf("a transposed destination: %v", err)
+	}
+}
+
+func TestCheckValues(t *testing.T) {
+	for _, epsilon := range []float64{0, -1, math.NaN()} {
+		op := &backend.LayerNorm{Dst: f32(3, 5), X: f32(3, 5), Gamma: f32(5), Beta: f32(5), Epsilon: float32(epsilon)}
+		wantError(t, backend.Check(op), "epsilon", "expected a number above 0")
+	}
+	attention := func(heads, width, kv int) error {
+		return backend.Check(&backend.Attention{
+			Dst: f32(1, 3, width), Q: f32(1, 3, width), K: f32(1, 7, kv), V: f32(1, 7, kv), At: i32(1), Heads: heads,
+		})
+	}
+	for _, heads := range []int{0, -1, 5, 9, 16, math.MinInt} {
+		wantError(t, attention(heads, 8, 8), "q is 8 wide", "heads")
+	}
+	for _, kv := range []int{1, 3, 6, 10, 16} { // heads of 2, and 3 does not divide 4
+		wantError(t, attention(4, 8, kv), "k is", "expected heads of 2 whose number divides 4")
+	}
+	for _, kv := range []int{2, 4, 8} {
+		if err := attention(4, 8, kv); err != nil {
+			t.Errorf("4 heads of 2 over keys of %d: %v", kv, err)
+		}
+	}
+	op := &backend.Attention{Q: f32(1, 3, 8), K: f32(1, 7, 4), Heads: 4}
+	if op.HeadSize() != 2 || op.Groups() != 2 {
+		t.Errorf("heads of %d in %d groups, expected 2 and 2", op.HeadSize(), op.Groups())
+	}
+}

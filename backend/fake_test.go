@@ -1,0 +1,124 @@
+package backend_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"caldera/backend"
+)
+
+// fake is a backend that computes nothing: it has memory, supports the ops
+// that it is told to, and remembers what it was asked to run.
+type fake struct {
+	lacks []string // names of ops that it does not support
+	ran   []backend.Op
+	limit int // bytes that Alloc gives, 0 for any number
+	err   error
+}
+
+func (f *fake) Name() string { return "fake:0" }
+
+func (f *fake) Alloc(size int) (backend.Buffer, error) {
+	if f.limit > 0 && size > f.limit {
+		return nil, fmt.Errorf("%d bytes wanted, %d there: %w", size, f.limit, backend.ErrOutOfMemory)
+	}
+	return &memory{data: make([]byte, size)}, nil
+}
+
+func (f *fake) Write(dst backend.Buffer, off int, src []byte) error {
+	copy(dst.(*memory).data[off:], src)
+	return f.err
+}
+
+func (f *fake) Read(dst []byte, src backend.Buffer, off int) error {
+	copy(dst, src.(*memory).data[off:])
+	return f.err
+}
+
+func (f *fake) Supports(op backend.Op) bool { return !slices.Contains(f.lacks, op.Name()) }
+
+func (f *fake) Run(ops ...backend.Op) error {
+	f.ran = append(f.ran, ops...)
+	return f.err
+}
+
+func (f *fake) Close() error { return nil }
+
+type memory struct {
+	data  []byte
+	freed bool
+}
+
+func (m *memory) Size() int { return len(m.data) }
+func (m *memory) Free()     { m.freed = true }
+
+// sameOps compares lists of ops by what they say, buffers by identity.
+var sameOps = cmp.Comparer(func(a, b backend.Buffer) bool { return a == b })
+
+func names(ops []backend.Op) string {
+	var s []string
+	for _, op := range ops {
+		s = append(s, op.Name())
+	}
+	return strings.Join(s, " ")
+}
+
+// slack is room behind each tensor of a test, so that one that is made larger
+// fails for its shape and not for leaving its buffer.
+const slack = 4096
+
+func tensor(d backend.DType, dims ...int) backend.Tensor {
+	t := backend.Of(nil, d, 0, dims...)
+	t.Buf = &memory{data: make([]byte, t.Size()+slack)}
+	return t
+}
+
+func f32(dims ...int) backend.Tensor { return tensor(backend.F32, dims...) }
+func i32(dims ...int) backend.Tensor { return tensor(backend.I32, dims...) }
+
+// samples are ops of every kind that are right, with every optional operand.
+func samples() []backend.Op {
+	return []backend.Op{
+		&backend.Add{Dst: f32(2, 3, 5), A: f32(2, 3, 5), B: f32(2, 3, 5)},
+		&backend.Argmax{Dst: i32(2, 3, 1), X: f32(2, 3, 5)},
+		&backend.Attention{
+			Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: f32(2, 7, 4), V: f32(2, 7, 4),
+			At: i32(2), Probs: f32(2, 4, 3, 7), Heads: 4,
+		},
+		&backend.Copy{Dst: f32(2, 3, 5), X: f32(2, 3, 5)},
+		&backend.Embedding{Dst: f32(2, 3, 5), Tokens: f32(11, 5), Positions: f32(7, 5), IDs: i32(2, 3), At: i32(2)},
+		&backend.GELU{Dst: f32(3, 5), X: f32(3, 5)},
+		&backend.LayerNorm{Dst: f32(3, 5), X: f32(3, 5), Gamma: f32(5), Beta: f32(5), Epsilon: 1e-5},
+		&backend.Linear{Dst: f32(2, 3, 4), X: f32(2, 3, 5), W: f32(4, 5), Bias: f32(4)},
+		&backend.LinearAdd{
+			Dst: f32(2, 3, 4), X: f32(2, 3, 5), W: f32(4, 5), Bias: f32(4), Residual: f32(2, 3, 4), Sum: f32(2, 3, 4),
+		},
+		&backend.LinearGELU{Dst: f32(2, 3, 4), X: f32(2, 3, 5), W: f32(4, 5), Bias: f32(4), Sum: f32(2, 3, 4)},
+		&backend.Softmax{Dst: f32(3, 5), X: f32(3, 5)},
+		&backend.Store{Dst: f32(2, 7, 5), X: f32(2, 3, 5), At: i32(2)},
+	}
+}
+
+// wantError fails unless err's text has every one of the parts, in one line.
+func wantError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, expected one with %q", parts)
+		return
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q lacks %q", err, part)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %q is more than a line", err)
+	}
+}
+
+var errDevice = errors.New("the device is on fire")
