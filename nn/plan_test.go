@@ -1,0 +1,129 @@
+package nn
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"caldera/backend"
+)
+
+// anyOp has as many operands as a test wants.
+type anyOp struct {
+	tensors []Tensor
+	access  []backend.Access
+}
+
+func (*anyOp) Name() string { return "any" }
+func (*anyOp) Check() error { return nil }
+func (o *anyOp) Operands(yield func(string, *Tensor, backend.Access)) {
+	for i := range o.tensors {
+		yield("x", &o.tensors[i], o.access[i])
+	}
+}
+
+func (o *anyOp) add(r *room, a backend.Access) {
+	o.tensors = append(o.tensors, Tensor{Buf: r, DType: backend.F32})
+	o.access = append(o.access, a)
+}
+
+// buffer is memory that is not the planner's.
+type buffer struct{ backend.Buffer }
+
+// randomOps is a list of ops that read what earlier ones wrote, mostly recent.
+func randomOps(r *rand.Rand) (ops []backend.Op, rooms []*room) {
+	for range 1 + r.IntN(40) {
+		op := &anyOp{}
+		for range r.IntN(3) {
+			if len(rooms) > 0 {
+				op.add(rooms[max(0, len(rooms)-1-int(r.ExpFloat64()*3))], backend.Read)
+			}
+		}
+		op.tensors = append(op.tensors, Tensor{Buf: &buffer{}, DType: backend.F32})
+		op.access = append(op.access, backend.Read)
+		for range 1 + r.IntN(2) {
+			rooms = append(rooms, &room{size: 1 + r.IntN(5000), kept: r.IntN(10) == 0})
+			op.add(rooms[len(rooms)-1], backend.Write)
+		}
+		ops = append(ops, op)
+	}
+	return ops, rooms
+}
+
+// TestPlan plays random programs on the planned memory: each op stamps the
+// bytes of what it writes, and whoever reads finds the stamp whole.
+func TestPlan(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	reused := 0
+	for trial := range 200 {
+		ops, rooms := randomOps(r)
+		total := plan(ops)
+		sum := 0
+		stamps := map[*room]int{}
+		for i, room := range rooms {
+			stamps[room] = i + 1
+			sum += (room.size + alignment - 1) / alignment * alignment
+			if room.at%alignment != 0 || room.at < 0 || room.at+room.size > total {
+				t.Fatalf("trial %d: a room of %d bytes is at %d of %d", trial, room.size, room.at, total)
+			}
+		}
+		if total > sum {
+			t.Fatalf("trial %d: %d bytes planned for rooms of %d", trial, total, sum)
+		}
+		if total < sum/2 {
+			reused++
+		}
+		memory := make([]int, total)
+		whole := func(x *room) bool {
+			for _, stamp := range memory[x.at : x.at+x.size] {
+				if stamp != stamps[x] {
+					return false
+				}
+			}
+			return true
+		}
+		for i, op := range ops {
+			// All of an op's operands are in use at once: first everything
+			// is written, then everything is looked at.
+			op.Operands(func(_ string, x *Tensor, a backend.Access) {
+				if room, ok := x.Buf.(*room); ok && a == backend.Write {
+					for j := range room.size {
+						memory[room.at+j] = stamps[room]
+					}
+				}
+			})
+			op.Operands(func(_ string, x *Tensor, _ backend.Access) {
+				if room, ok := x.Buf.(*room); ok && !whole(room) {
+					t.Fatalf("trial %d: op %d finds a room of %d bytes at %d overwritten", trial, i, room.size, room.at)
+				}
+			})
+		}
+		for _, room := range rooms {
+			if room.kept && !whole(room) {
+				t.Fatalf("trial %d: a kept room of %d bytes at %d was overwritten by the end", trial, room.size, room.at)
+			}
+		}
+	}
+	if reused < 40 {
+		t.Errorf("%d of 200 plans took less than half of the rooms' sizes: memory is hardly reused", reused)
+	}
+}
+
+// TestPlanChain expects a chain of equal results to live in two places.
+func TestPlanChain(t *testing.T) {
+	var ops []backend.Op
+	last := &room{size: 1000}
+	for range 20 {
+		next := &room{size: 1000}
+		op := &anyOp{}
+		op.add(last, backend.Read)
+		op.add(next, backend.Write)
+		ops = append(ops, op)
+		last = next
+	}
+	if got := plan(ops); got != 1024+1000 {
+		t.Errorf("a chain of 21 results of 1000 bytes takes %d, expected 2024", got)
+	}
+	if got := plan(nil); got != 0 {
+		t.Errorf("no ops take %d bytes", got)
+	}
+}

@@ -1,0 +1,361 @@
+package nn_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	"caldera/nn"
+)
+
+// counting is a backend whose ops set every element that they write to the
+// number of ops that have run so far: enough to see which memory is whose. It
+// keeps an account of its buffers.
+type counting struct {
+	lacks []string
+	ran   []string
+	live  map[*memory]bool
+	limit int
+	err   error
+}
+
+func newCounting() *counting { return &counting{live: map[*memory]bool{}, limit: math.MaxInt} }
+
+type memory struct {
+	owner *counting
+	data  []byte
+}
+
+func (m *memory) Size() int { return len(m.data) }
+func (m *memory) Free()     { delete(m.owner.live, m) }
+
+func (c *counting) Name() string { return "counting" }
+
+func (c *counting) Alloc(size int) (backend.Buffer, error) {
+	if size > c.limit {
+		return nil, backend.ErrOutOfMemory
+	}
+	m := &memory{c, make([]byte, size)}
+	c.live[m] = true
+	return m, nil
+}
+
+func (c *counting) Write(dst backend.Buffer, off int, src []byte) error {
+	copy(dst.(*memory).data[off:], src)
+	return nil
+}
+
+func (c *counting) Read(dst []byte, src backend.Buffer, off int) error {
+	copy(dst, src.(*memory).data[off:])
+	return nil
+}
+
+func (c *counting) Supports(op backend.Op) bool { return !slices.Contains(c.lacks, op.Name()) }
+
+func (c *counting) Run(ops ...backend.Op) error {
+	for _, op := range ops {
+		c.ran = append(c.ran, op.Name())
+		op.Operands(func(_ string, t *backend.Tensor, a backend.Access) {
+			if a.Writes() && t.DType == backend.F32 {
+				values := make([]float32, t.Len())
+				for i := range values {
+					values[i] = float32(len(c.ran))
+				}
+				if err := backend.SetF32(c, *t, values); err != nil && c.err == nil {
+					c.err = err
+				}
+			}
+		})
+	}
+	return c.err
+}
+
+func (c *counting) Close() error { return nil }
+
+func f32(t *testing.T, b backend.Backend, dims ...int) nn.Tensor {
+	return tensor(t, b, backend.F32, dims...)
+}
+
+func tensor(t *testing.T, b backend.Backend, d backend.DType, dims ...int) nn.Tensor {
+	t.Helper()
+	x, err := backend.New(b, d, dims...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// value is the number that every element of x has.
+func value(t *testing.T, b backend.Backend, x nn.Tensor) float32 {
+	t.Helper()
+	values := make([]float32, x.Len())
+	if err := backend.GetF32(b, x, values); err != nil {
+		t.Fatal(err)
+	}
+	if slices.Min(values) != slices.Max(values) {
+		t.Errorf("%v holds numbers from %v to %v, expected one", x, slices.Min(values), slices.Max(values))
+	}
+	return values[0]
+}
+
+// TestTapeShapes expects of each method the op, and a result of the shape,
+// that its comment tells.
+func TestTapeShapes(t *testing.T) {
+	b := newCounting()
+	ids, at := tensor(t, b, backend.I32, 2, 3), tensor(t, b, backend.I32, 2)
+	tape := nn.NewTape(b)
+	x := tape.Embed(f32(t, b, 11, 8), f32(t, b, 7, 8), ids, at)
+	picked := tape.Pick(x, tensor(t, b, backend.I32, 2, 1))
+	normed := tape.LayerNorm(nn.Norm{Gamma: f32(t, b, 8), Beta: f32(t, b, 8), Epsilon: 1e-5}, x)
+	scores := tape.Linear(nn.Linear{W: f32(t, b, 5, 8), Bias: f32(t, b, 5)}, normed)
+	gelu := tape.GELU(scores)
+	sum := tape.Add(scores, gelu)
+	probs := tape.Softmax(sum)
+	best := tape.Argmax(probs)
+	cache := f32(t, b, 2, 7, 8)
+	tape.Store(cache, x, at)
+	heard := tape.Attention(2, x, cache, cache, at, "attn")
+	for _, c := range []struct {
+		got  nn.Tensor
+		want string
+	}{
+		{x, "f32[2 3 8]"}, {picked, "f32[2 1 8]"}, {normed, "f32[2 3 8]"}, {scores, "f32[2 3 5]"}, {gelu, "f32[2 3 5]"},
+		{sum, "f32[2 3 5]"}, {probs, "f32[2 3 5]"}, {best, "i32[2 3 1]"}, {heard, "f32[2 3 8]"},
+	} {
+		if c.got.String() != c.want {
+			t.Errorf("a result is %v, expected %s", c.got, c.want)
+		}
+	}
+	p, err := tape.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	want := "embedding embedding layernorm linear gelu add softmax argmax store attention"
+	if got := strings.Join(b.ran, " "); got != want {
+		t.Errorf("ran %s, expected %s", got, want)
+	}
+}
+
+// chain writes a chain of six activations, of which the second is named "two"
+// and the fourth "four", onto a tape.
+func chain(tape *nn.Tape, x nn.Tensor) (results []nn.Tensor) {
+	for i := range 6 {
+		x = tape.GELU(x)
+		results = append(results, x)
+		switch i {
+		case 1:
+			tape.Name(x, "two")
+		case 3:
+			tape.Name(x, "%s.%d", "four", 4)
+		}
+	}
+	return results
+}
+
+func TestWatchAndKeep(t *testing.T) {
+	b := newCounting()
+	x := f32(t, b, 3, 5)
+	tape := nn.NewTape(b)
+	tape.Watch(func(name string) bool { return strings.HasPrefix(name, "four") })
+	results := chain(tape, x)
+	last := tape.Keep(results[5])
+	kept := tape.Keep(results[0])
+	tape.Keep(x) // has memory of its own already
+	p, err := tape.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for run := range 2 { // the second run leaves its own results
+		if err := p.Run(); err != nil {
+			t.Fatal(err)
+		}
+		named := p.Named()
+		if len(named) != 1 {
+			t.Errorf("%d tensors are named, expected the one that was watched", len(named))
+		}
+		base := float32(6 * run)
+		for what, c := range map[string]struct {
+			x    nn.Tensor
+			want float32
+		}{"four": {named["four.4"], 4}, "the last": {p.Tensor(last), 6}, "the first": {p.Tensor(kept), 1}} {
+			if got := value(t, b, c.x); got != base+c.want {
+				t.Errorf("run %d: %s holds what op %v wrote, expected op %v", run, what, got, base+c.want)
+			}
+		}
+	}
+	if got := p.Tensor(x); got != x {
+		t.Errorf("a tensor with memory of its own became %v", got)
+	}
+}
+
+// TestRecordReusesMemory compares a program's memory with and without watching.
+func TestRecordReusesMemory(t *testing.T) {
+	used := func(watch bool) (bytes int) {
+		b := newCounting()
+		x := f32(t, b, 16, 16)
+		tape := nn.NewTape(b)
+		tape.Watch(func(string) bool { return watch })
+		chain(tape, x)
+		if _, err := tape.Record(); err != nil {
+			t.Fatal(err)
+		}
+		for m := range b.live {
+			if m != x.Buf {
+				bytes += m.Size()
+			}
+		}
+		return bytes
+	}
+	if got := used(false); got != 2*1024 {
+		t.Errorf("a chain of results of 1024 bytes takes %d, expected two of them", got)
+	}
+	if got := used(true); got != 4*1024 {
+		t.Errorf("with two of them kept, %d, expected four", got)
+	}
+}
+
+// TestRecordFuses sees that what is watched is not fused away.
+func TestRecordFuses(t *testing.T) {
+	for watch, want := range map[bool]string{false: "linear_gelu", true: "linear gelu"} {
+		b := newCounting()
+		tape := nn.NewTape(b)
+		tape.Watch(func(string) bool { return watch })
+		sum := tape.Linear(nn.Linear{W: f32(t, b, 4, 5)}, f32(t, b, 3, 5))
+		tape.Name(sum, "sum")
+		tape.Keep(tape.GELU(sum))
+		p, err := tape.Record()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Run(); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(b.ran, " "); got != want {
+			t.Errorf("watched %v: ran %s, expected %s", watch, got, want)
+		}
+	}
+}
+
+func TestAttentionMap(t *testing.T) {
+	for watch, want := range map[bool]string{false: "", true: "f32[2 4 3 7]"} {
+		b := newCounting()
+		tape := nn.NewTape(b)
+		tape.Watch(func(name string) bool { return watch && name == "attn.5" })
+		kv := f32(t, b, 2, 7, 8)
+		tape.Attention(4, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2), "attn.%d", 5)
+		p, err := tape.Record()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if x, ok := p.Named()["attn.5"]; ok {
+			got = x.String()
+		}
+		if got != want {
+			t.Errorf("watched %v: the map is %q, expected %q", watch, got, want)
+		}
+	}
+}
+
+func TestRecordErrors(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		write func(b *counting, tape *nn.Tape)
+		parts []string
+	}{
+		{"shapes", func(b *counting, tape *nn.Tape) {
+			x := tape.GELU(f32(t, b, 3, 5))
+			tape.Linear(nn.Linear{W: f32(t, b, 4, 6)}, x)
+		}, []string{"op 1 (linear)", "x has shape [3 5], expected [3 6]"}},
+		{"absent", func(b *counting, tape *nn.Tape) {
+			tape.LayerNorm(nn.Norm{Epsilon: 1}, f32(t, b, 3, 5))
+		}, []string{"op 0 (layernorm)", "gamma: absent"}},
+		{"unsupported", func(b *counting, tape *nn.Tape) {
+			b.lacks = []string{"argmax"}
+			tape.Argmax(f32(t, b, 3, 5))
+		}, []string{"op 0 (argmax)", "counting does not support argmax for dst i32[3 1], x f32[3 5]"}},
+		{"memory", func(b *counting, tape *nn.Tape) {
+			x := f32(t, b, 300, 5)
+			b.limit = 5999
+			tape.GELU(x)
+		}, []string{"intermediate results", "out of memory"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newCounting()
+			tape := nn.NewTape(b)
+			c.write(b, tape)
+			before := len(b.live)
+			_, err := tape.Record()
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, part := range c.parts {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q lacks %q", err, part)
+				}
+			}
+			if len(b.live) != before {
+				t.Errorf("%d buffers were left behind", len(b.live)-before)
+			}
+		})
+	}
+}
+
+// refusing cannot record.
+type refusing struct{ *counting }
+
+func (refusing) Record(...backend.Op) (backend.Program, error) { return nil, errRefused }
+
+var errRefused = errors.New("too many programs")
+
+func TestProgramFreesMemory(t *testing.T) {
+	b := newCounting()
+	x := f32(t, b, 3, 5)
+	tape := nn.NewTape(b)
+	chain(tape, x)
+	p, err := tape.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b.live) != 2 {
+		t.Errorf("%d buffers live, expected the input and the results", len(b.live))
+	}
+	if err := errors.Join(p.Close(), p.Close()); err != nil {
+		t.Error(err)
+	}
+	if len(b.live) != 1 || !b.live[x.Buf.(*memory)] {
+		t.Errorf("%d buffers live after Close, expected the input alone", len(b.live))
+	}
+	if err := p.Run(); !errors.Is(err, backend.ErrClosed) {
+		t.Errorf("Run after Close gave %v", err)
+	}
+
+	tape = nn.NewTape(refusing{b})
+	chain(tape, x)
+	if _, err := tape.Record(); !errors.Is(err, errRefused) || len(b.live) != 1 {
+		t.Errorf("a recording that failed left %d buffers, error %v", len(b.live)-1, err)
+	}
+}
+
+func TestEmptyTape(t *testing.T) {
+	b := newCounting()
+	p, err := nn.NewTape(b).Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(p.Run(), p.Close()); err != nil {
+		t.Error(err)
+	}
+	if len(b.ran) > 0 || len(p.Named()) > 0 {
+		t.Error(fmt.Sprint("an empty tape ran ", b.ran))
+	}
+}
