@@ -65,8 +65,8 @@ func (b *Backend) chooseMemory() error {
 	return nil
 }
 
-// createMemory allocates memory of a type, and maps it where the host can.
-func (b *Backend) createMemory(size uint64, memoryType int) (m deviceMemory, err error) {
+// createMemory allocates memory of a type, and maps it if the host is to reach it.
+func (b *Backend) createMemory(size uint64, memoryType int, mapped bool) (m deviceMemory, err error) {
 	defer func() {
 		if err != nil {
 			b.destroyMemory(m)
@@ -83,9 +83,8 @@ func (b *Backend) createMemory(size uint64, memoryType int) (m deviceMemory, err
 	if err = b.dev.BindBuffer(m.Buffer, m.memory, 0); err != nil {
 		return m, err
 	}
-	flags := b.phys.MemoryTypes[memoryType].Flags
-	m.coherent = flags&vk.HostCoherent != 0
-	if flags&vk.HostVisible != 0 && (memoryType != b.types.device || b.limits.Unified) {
+	m.coherent = b.phys.MemoryTypes[memoryType].Flags&vk.HostCoherent != 0
+	if mapped {
 		m.mapped, err = b.dev.Map(m.memory, need.Size)
 	}
 	return m, err

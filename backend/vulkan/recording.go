@@ -111,14 +111,17 @@ func (r *recording) full() bool { return r.commands >= maxCommands || r.work >= 
 // wait puts a barrier in if the next command, which does what touches say, needs one.
 func (r *recording) wait(s stage, touches ...touch) {
 	if after := r.hazards.add(s, touches); after != 0 {
-		from := vk.Stage(0)
+		var stages vk.Stage
+		var writes vk.Access
 		if after&compute != 0 {
-			from |= vk.ComputeStage
+			stages |= vk.ComputeStage
+			writes |= vk.ShaderWrite
 		}
 		if after&transfer != 0 {
-			from |= vk.Transfer
+			stages |= vk.Transfer
+			writes |= vk.TransferWrite
 		}
-		r.b.dev.CmdBarrier(r.cmd, from, allWrites, allStages, allAccess)
+		r.b.dev.CmdBarrier(r.cmd, stages, writes, allStages, allAccess)
 	}
 	r.commands++
 }

@@ -112,7 +112,7 @@ func (b *Backend) uploadRoom() (*staging, error) {
 	}
 	if s.mapped == nil {
 		var err error
-		if s.deviceMemory, err = b.createMemory(stagingSize, b.types.upload); err != nil {
+		if s.deviceMemory, err = b.createMemory(stagingSize, b.types.upload, true); err != nil {
 			return nil, fmt.Errorf("staging memory: %w", err)
 		}
 	}
@@ -157,7 +157,7 @@ func (b *Backend) read(dst []byte, buf *buffer, off uint64) error {
 	s := &b.down
 	if s.mapped == nil {
 		var err error
-		if s.deviceMemory, err = b.createMemory(stagingSize, b.types.download); err != nil {
+		if s.deviceMemory, err = b.createMemory(stagingSize, b.types.download, true); err != nil {
 			return fmt.Errorf("staging memory: %w", err)
 		}
 	}

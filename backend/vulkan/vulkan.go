@@ -123,7 +123,7 @@ func (b *Backend) open(o Options) error {
 		device:    b.phys.Name,
 		available: b.available,
 		largest:   b.limits.AllocationSize &^ (rangeUnit - 1),
-		create:    func(size uint64) (deviceMemory, error) { return b.createMemory(size, b.types.device) },
+		create:    func(size uint64) (deviceMemory, error) { return b.createMemory(size, b.types.device, b.limits.Unified) },
 		destroy:   b.destroyMemory,
 	}
 	pool, err := b.dev.CreateCommandPool()
