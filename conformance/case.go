@@ -1,0 +1,335 @@
+package conformance
+
+// A case is one op on data of its own. Here is how it is run on a backend and
+// held against the oracle.
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+
+	"caldera/backend"
+)
+
+// kind is what the suite knows about one op: a row of the table that init
+// functions of the op's files fill.
+type kind struct {
+	op     backend.Op               // a pointer to its zero struct
+	oracle func(memory, backend.Op) // nil: what it lowers to
+	cases  func() []Case            // chosen ones
+	random func(r *rand.Rand) Case  // one of any shape, for Long
+}
+
+var kinds = map[string]kind{}
+
+func register(k kind) { kinds[k.op.Name()] = k }
+
+// Case is one op with the tensors that it is to run on.
+type Case struct {
+	Name  string // begins with the op's name and a slash; seeds the data
+	Large bool   // needs more than 100 MiB
+	Edge  bool   // tries something particular: never left out
+	Build func() (backend.Op, Fill)
+}
+
+// Fill sets what must not be normally distributed: ids, positions, extremes.
+// run is 0 or 1, for data that differ. It may be nil.
+type Fill func(r *rand.Rand, run int)
+
+// operand is one operand of a case, on the host.
+type operand struct {
+	name string
+	backend.Tensor
+	access backend.Access
+}
+
+func (o operand) block() *block { return o.Buf.(*block) }
+
+func operands(op backend.Op) []operand {
+	var list []operand
+	op.Operands(func(name string, t *backend.Tensor, a backend.Access) {
+		list = append(list, operand{name, *t, a})
+	})
+	return list
+}
+
+// rebind copies op onto other buffers.
+func rebind(op backend.Op, to map[backend.Buffer]backend.Buffer) backend.Op {
+	v := reflect.New(reflect.TypeOf(op).Elem())
+	v.Elem().Set(reflect.ValueOf(op).Elem())
+	bound := v.Interface().(backend.Op)
+	bound.Operands(func(_ string, t *backend.Tensor, _ backend.Access) { t.Buf = to[t.Buf] })
+	return bound
+}
+
+// storage lists the dtypes of weights and caches that are not f32: what a
+// backend may lack. Everything else is mandatory.
+func storage(list []operand) string {
+	var found []string
+	for _, o := range list {
+		if o.DType != backend.F32 && o.DType != backend.I32 && !strings.Contains(strings.Join(found, " "), o.DType.String()) {
+			found = append(found, o.DType.String())
+		}
+	}
+	return strings.Join(found, " ")
+}
+
+// trial is a case on its way: host data, memory of the backend, expectations.
+type trial struct {
+	*env
+	op       backend.Op // on the host
+	list     []operand
+	fill     Fill
+	blocks   []*block
+	device   map[backend.Buffer]backend.Buffer
+	filled   bool
+	expected [2]map[string]values
+}
+
+func (c Case) run(e *env) {
+	op, fill := c.Build()
+	x := &trial{env: e, op: op, list: operands(op), fill: fill, device: map[backend.Buffer]backend.Buffer{}}
+	for _, o := range x.list {
+		if x.device[o.Buf] == nil {
+			buf := e.alloc(o.Buf.Size())
+			defer buf.Free()
+			x.device[o.Buf] = buf
+			x.blocks = append(x.blocks, o.block())
+		}
+	}
+	bound := rebind(op, x.device)
+	ops, err := backend.Prepare(e.b, bound)
+	if err != nil {
+		lacks := storage(x.list)
+		if lacks == "" || e.b.Supports(bound) {
+			e.Fatalf("%s: %v: every backend must run it: Supports has to be true for it, or for each op of its Lower", e.name, err)
+		}
+		e.skip(lacks)
+		return
+	}
+	if !x.try("run", 0, func() error { return e.b.Run(ops...) }) {
+		return
+	}
+	program, err := backend.Record(e.b, bound)
+	if err != nil {
+		e.Fatalf("%s: Record: %v", e.name, err)
+	}
+	defer program.Close()
+	if !x.try("replay1", 1, program.Run) || !x.try("replay2", 0, program.Run) {
+		return
+	}
+	before := x.results()
+	e.must(program.Run(), "replay3")
+	for i, got := range x.results() {
+		if !bytes.Equal(before[i], got) {
+			e.Errorf("%s/replay3: the same program on the same data gave other bits than replay2: replays must be bit-stable", e.name)
+			return
+		}
+	}
+}
+
+// try fills the operands, runs the op and compares. It reports whether all was well.
+func (x *trial) try(mode string, run int, do func() error) bool {
+	x.data(run)
+	for _, b := range x.blocks {
+		if !b.constant || !x.filled {
+			x.must(x.b.Write(x.device[b], 0, b.data), mode+": Write")
+		}
+	}
+	x.filled = true
+	if x.expected[run] == nil {
+		s := sheet{}
+		if err := interpret(s, x.op); err != nil {
+			x.Fatalf("%s: %v", x.name, err)
+		}
+		x.expected[run] = map[string]values{}
+		for _, o := range x.list {
+			if o.access == backend.Write || o.access == backend.Update {
+				x.expected[run][o.name] = s.load(o.Tensor)
+			}
+		}
+	}
+	x.must(do(), mode)
+	for _, b := range x.blocks {
+		got := make([]byte, len(b.data))
+		x.must(x.b.Read(got, x.device[b], 0), mode+": Read")
+		if message := x.compare(b, got, x.expected[run]); message != "" {
+			x.Errorf("%s/%s: %s", x.name, mode, message)
+			return false
+		}
+	}
+	return true
+}
+
+// data fills the host's blocks: guards, destinations that nothing wrote yet,
+// sources seeded by the case's name.
+func (x *trial) data(run int) {
+	for _, b := range x.blocks {
+		if !b.constant || !x.filled {
+			b.guard()
+		}
+	}
+	for _, o := range x.list {
+		switch {
+		case o.access == backend.Write || o.access == backend.Scratch:
+			unset(o.Tensor)
+		case o.DType == backend.I32:
+			set(o.Tensor, 0)
+		case !o.block().constant || !x.filled:
+			normal(o.Tensor, seed(x.name+" "+o.name, run), 0, 1)
+		}
+	}
+	if x.fill != nil {
+		x.fill(seed(x.name, run), run)
+	}
+}
+
+// results reads what the op left in its destinations, element by element.
+func (x *trial) results() [][]byte {
+	var all [][]byte
+	for _, o := range x.list {
+		if o.access != backend.Write && o.access != backend.Update {
+			continue
+		}
+		got := make([]byte, o.Buf.Size())
+		x.must(x.b.Read(got, x.device[o.Buf], 0), "Read")
+		n := o.DType.Bytes(1)
+		elements := make([]byte, 0, o.Size())
+		eachRow(o.Tensor, func(_, at int) {
+			for j := range o.Dim(-1) {
+				p := n * (at + j*o.Stride(-1))
+				elements = append(elements, got[p:p+n]...)
+			}
+		})
+		all = append(all, elements)
+	}
+	return all
+}
+
+// compare holds a buffer's bytes against what they were and should be. It
+// says what is wrong, or nothing.
+func (x *trial) compare(b *block, got []byte, expected map[string]values) string {
+	if bytes.Equal(got, b.data) && !x.writes(b) {
+		return ""
+	}
+	size := b.dtype.Bytes(1)
+	mine := make([]bool, b.len()) // elements that the op may change
+	for _, o := range x.list {
+		if o.Buf != b || !o.access.Writes() {
+			continue
+		}
+		eachRow(o.Tensor, func(_, at int) {
+			for j := range o.Dim(-1) {
+				mine[at+j*o.Stride(-1)] = true
+			}
+		})
+		if want, ok := expected[o.name]; ok {
+			if message := o.differ(got, want); message != "" {
+				return message
+			}
+		}
+	}
+	for i := range mine {
+		if !mine[i] && !bytes.Equal(got[i*size:(i+1)*size], b.data[i*size:(i+1)*size]) {
+			return x.stray(b, i, decode(b.dtype, got, i))
+		}
+	}
+	return ""
+}
+
+func (x *trial) writes(b *block) bool {
+	for _, o := range x.list {
+		if o.Buf == b && o.access.Writes() {
+			return true
+		}
+	}
+	return false
+}
+
+// differ compares a destination with the oracle's values.
+func (o operand) differ(got []byte, want values) string {
+	bad, worst, excess := 0, -1, 0.0
+	width := o.Dim(-1)
+	element := func(i int) int { return o.Row(i/width) + i%width*o.Stride(-1) }
+	for i, w := range want.v {
+		g := decode(o.DType, got, element(i))
+		if g == w || want.e[i] > math.MaxFloat64 || math.IsNaN(g) && math.IsNaN(w) {
+			continue
+		}
+		delta := math.Abs(g - w)
+		if delta <= want.e[i] {
+			continue
+		}
+		bad++
+		far := delta / want.e[i] // +Inf where an exact value is missed
+		if math.IsNaN(delta) || math.IsInf(delta, 0) {
+			far = math.Inf(1)
+		}
+		if worst < 0 || far > excess {
+			worst, excess = i, far
+		}
+	}
+	if bad == 0 {
+		return ""
+	}
+	g := decode(o.DType, got, element(worst))
+	message := fmt.Sprintf("%d of %d differ; worst %s got %.8g want %.8g", bad, len(want.v), o.at(worst), g, want.v[worst])
+	if delta := math.Abs(g - want.v[worst]); !math.IsNaN(delta) {
+		message += fmt.Sprintf(", |Δ|=%.2g > %.2g", delta, want.e[worst])
+	}
+	b := newBlock(o.DType, 1)
+	b.setBits(0, unsetF32, unsetF16, unsetI32)
+	n := o.DType.Bytes(1)
+	if o.access == backend.Write && bytes.Equal(b.data, got[n*element(worst):n*element(worst)+n]) {
+		message += " (the op did not write it)"
+	}
+	return message
+}
+
+// at names element i of a tensor, "dst[6,64]".
+func (o operand) at(i int) string {
+	var index []string
+	for axis := 3; axis >= 0; axis-- {
+		if axis >= 2 || o.Dim(axis) > 1 {
+			index = append([]string{fmt.Sprint(i % o.Dim(axis))}, index...)
+		}
+		i /= o.Dim(axis)
+	}
+	return o.name + "[" + strings.Join(index, ",") + "]"
+}
+
+// stray describes a change outside of what the op writes.
+func (x *trial) stray(b *block, i int, got float64) string {
+	was := decode(b.dtype, b.data, i)
+	for _, o := range x.list {
+		if o.Buf != b {
+			continue
+		}
+		if !o.access.Writes() {
+			for e := range o.Len() {
+				if width := o.Dim(-1); o.Row(e/width)+e%width*o.Stride(-1) == i {
+					return fmt.Sprintf("%s changed from %.8g to %.8g: Operands says that the op only reads %s", o.at(e), was, got, o.name)
+				}
+			}
+		}
+	}
+	for _, o := range x.list {
+		if o.Buf == b && o.access.Writes() {
+			return fmt.Sprintf("wrote %.8g to element %d of the buffer of %s, outside of %s (%v at offset %d, strides %v)",
+				got, i, o.name, o.name, o.Tensor, o.Offset, o.Strides)
+		}
+	}
+	return fmt.Sprintf("wrote %.8g to element %d of the buffer of %s, which the op only reads", got, i, x.owner(b))
+}
+
+func (x *trial) owner(b *block) string {
+	for _, o := range x.list {
+		if o.Buf == b {
+			return o.name
+		}
+	}
+	return ""
+}

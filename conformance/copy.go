@@ -1,0 +1,111 @@
+package conformance
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"caldera/backend"
+)
+
+func init() {
+	register(kind{
+		op:     &backend.Copy{},
+		oracle: oracle(func(m memory, o *backend.Copy) { m.store(o.Dst, m.load(o.X)) }),
+		cases:  copyCases,
+		random: func(r *rand.Rand) Case { return randomCopy(r).copy() },
+	})
+}
+
+type copyShape struct {
+	dims     []int
+	dst, x   backend.DType
+	from, to layout
+	view     string // how x is looked at: "", "transposed", "columns", "broadcast"; dst too is transposed by "both"
+	what     string
+	values   []float64
+}
+
+func (s copyShape) String() string {
+	name := fmt.Sprintf("dst=%v,x=%v,x=", s.dst, s.x) + rowShape{dims: s.dims}.String()[len("x="):]
+	if s.view != "" {
+		name += "," + s.view
+	}
+	if s.what != "" {
+		name += "," + s.what
+	}
+	return name + s.from.String() + ",to" + s.to.String()
+}
+
+func (s copyShape) copy() Case {
+	return Case{Name: "copy/" + s.String(), Edge: s.what != "", Build: func() (backend.Op, Fill) {
+		x := s.from.tensor(s.x, s.dims...)
+		switch s.view {
+		case "transposed", "both":
+			x = x.Transpose()
+		case "columns": // every second one
+			wide := append(append([]int{}, s.dims...), 2)
+			x = s.from.tensor(s.x, wide...)
+			copy(x.Shape[1:], x.Shape[:3])
+			copy(x.Strides[1:], x.Strides[:3])
+			x.Shape[0] = 1
+		case "broadcast":
+			x = x.Slice(2, 0, 1)
+			x.Shape[2], x.Strides[2] = 5, 0
+		}
+		o := &backend.Copy{X: x}
+		if s.view == "both" {
+			d := x.Transpose()
+			o.Dst = s.to.tensor(s.dst, d.Shape[:]...).Transpose()
+		} else {
+			o.Dst = s.to.tensor(s.dst, x.Shape[:]...)
+		}
+		return o, func(r *rand.Rand, run int) {
+			if s.x == backend.I32 {
+				uniform(x, r, math.MinInt32, math.MaxInt32)
+			}
+			if s.values != nil {
+				set(x, s.values[run:]...)
+			}
+		}
+	}}
+}
+
+func copyCases() []Case {
+	var cases []Case
+	pairs := [][2]backend.DType{{backend.F32, backend.F32}, {backend.F16, backend.F32}, {backend.F32, backend.F16},
+		{backend.F16, backend.F16}, {backend.I32, backend.I32}}
+	add := func(s copyShape) {
+		for _, p := range pairs {
+			s.dst, s.x = p[0], p[1]
+			cases = append(cases, s.copy())
+		}
+	}
+	for i, dims := range [][]int{{1}, {2}, {3}, {1, 7}, {5, 9}, {33, 31}, {2, 63, 65}, {129, 127}, {3, 2, 5, 9}, {257, 255}, {65537}} {
+		add(copyShape{dims: dims, from: layouts[i%4], to: layouts[(i+i/4)%4]})
+		if len(dims) > 1 && len(dims) < 4 {
+			for j, view := range []string{"transposed", "both", "columns", "broadcast"} {
+				add(copyShape{dims: dims, view: view, from: layouts[(i+j)%4], to: layouts[(i+2*j+1)%4]})
+			}
+		}
+	}
+	for _, from := range layouts {
+		for _, to := range layouts {
+			add(copyShape{dims: []int{2, 3, 7}, from: from, to: to})
+		}
+	}
+	all := append([]float64{1e5, -1e5, 65520, -65520, 3e38, math.Inf(1), math.Inf(-1), math.NaN()}, halfEdges...)
+	for _, p := range pairs[:4] {
+		for _, l := range layouts {
+			cases = append(cases, copyShape{dims: []int{3, 21}, dst: p[0], x: p[1], from: l, to: l,
+				what: "values on the edge of f16", values: all}.copy())
+		}
+	}
+	return cases
+}
+
+func randomCopy(r *rand.Rand) copyShape {
+	d := []backend.DType{backend.F32, backend.F16}
+	return copyShape{dims: []int{1 + r.IntN(4), 1 + r.IntN(60), 1 + r.IntN(60)}, dst: d[r.IntN(2)], x: d[r.IntN(2)],
+		view: []string{"", "transposed", "both", "columns", "broadcast"}[r.IntN(5)], from: randomLayout(r), to: randomLayout(r)}
+}

@@ -1,0 +1,232 @@
+package conformance
+
+// Tensors on the host: memory of the cases and of the oracle. Every byte of it
+// that belongs to no tensor holds a guard, a NaN or a senseless integer, so
+// that an op which reads past its operands gives itself away, and one which
+// writes past them too.
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"strings"
+
+	"caldera/backend"
+
+	"github.com/x448/float16"
+)
+
+// block is host memory of one dtype. It serves as the Buffer of a case's
+// tensors until they are bound to a backend.
+type block struct {
+	dtype backend.DType
+	data  []byte
+	// constant marks data that is too large to make anew for each run: it is
+	// filled and uploaded once.
+	constant bool
+}
+
+func (b *block) Size() int { return len(b.data) }
+func (b *block) Free()     {}
+
+// Bit patterns of what no op has written. The payloads tell them apart from
+// the NaN that arithmetic gives.
+const (
+	guardF32  = 0x7fc0dead
+	guardF16  = 0x7ead
+	guardI32  = -0x21524111 // as an id or a position it is outside of every table
+	unsetF32  = 0x7fc0beef
+	unsetF16  = 0x7eef
+	unsetI32  = -0x11223344
+	guardTail = 16 // elements
+)
+
+func newBlock(d backend.DType, n int) *block {
+	b := &block{dtype: d, data: make([]byte, d.Bytes(n))}
+	b.guard()
+	return b
+}
+
+func (b *block) guard() {
+	for i := range b.len() {
+		b.setBits(i, guardF32, guardF16, guardI32)
+	}
+}
+
+func (b *block) len() int { return len(b.data) / b.dtype.Bytes(1) }
+
+func (b *block) setBits(i int, f32 uint32, f16 uint16, i32 int32) {
+	switch b.dtype {
+	case backend.F16:
+		binary.LittleEndian.PutUint16(b.data[2*i:], f16)
+	case backend.I32:
+		binary.LittleEndian.PutUint32(b.data[4*i:], uint32(i32))
+	default:
+		binary.LittleEndian.PutUint32(b.data[4*i:], f32)
+	}
+}
+
+// decode is element i of data.
+func decode(d backend.DType, data []byte, i int) float64 {
+	switch d {
+	case backend.F16:
+		return float64(float16.Frombits(binary.LittleEndian.Uint16(data[2*i:])).Float32())
+	case backend.I32:
+		return float64(int32(binary.LittleEndian.Uint32(data[4*i:])))
+	}
+	return float64(math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:])))
+}
+
+// decodeRow decodes elements at, at+stride, … of data.
+func decodeRow(out []float64, d backend.DType, data []byte, at, stride int) {
+	if d == backend.F32 { // most of the oracle's time goes here
+		for i := range out {
+			out[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(data[4*(at+i*stride):])))
+		}
+		return
+	}
+	for i := range out {
+		out[i] = decode(d, data, at+i*stride)
+	}
+}
+
+// encode sets element i of data to v, rounded to the dtype.
+func encode(d backend.DType, data []byte, i int, v float64) {
+	switch d {
+	case backend.F16:
+		binary.LittleEndian.PutUint16(data[2*i:], float16.Fromfloat32(float32(v)).Bits())
+	case backend.I32:
+		binary.LittleEndian.PutUint32(data[4*i:], uint32(int32(v)))
+	default:
+		binary.LittleEndian.PutUint32(data[4*i:], math.Float32bits(float32(v)))
+	}
+}
+
+// eachRow calls f for each vector along t's last axis: i counts elements in
+// row-major order, at is the offset of the first in the buffer, in elements.
+func eachRow(t backend.Tensor, f func(i, at int)) {
+	for r := range t.Rows() {
+		f(r*t.Dim(-1), t.Row(r))
+	}
+}
+
+// layout is how a tensor lies in its buffer.
+type layout struct {
+	offset int  // elements before it
+	gap    int  // elements between rows
+	exact  bool // the buffer ends with the tensor
+}
+
+var (
+	packed  = layout{}                  // begins with its buffer
+	exact   = layout{exact: true}       // fills its buffer, as backend.New makes it
+	shifted = layout{offset: 3}         // an f16 tensor is not aligned to 4 bytes then, nor f32 to 16
+	strided = layout{offset: 5, gap: 3} // also the outer axes do not line up
+
+	layouts = []layout{packed, exact, shifted, strided}
+)
+
+func (l layout) String() string {
+	switch {
+	case l.exact:
+		return ",exact"
+	case l.gap > 0:
+		return fmt.Sprintf(",offset=%d,strided", l.offset)
+	case l.offset > 0:
+		return fmt.Sprintf(",offset=%d", l.offset)
+	}
+	return ""
+}
+
+// tensor lays a tensor out in a block of its own.
+func (l layout) tensor(d backend.DType, dims ...int) backend.Tensor {
+	t := backend.Of(nil, d, l.offset, dims...)
+	stride := 1
+	for i := 3; i >= 0; i-- {
+		t.Strides[i] = stride
+		stride = stride*t.Shape[i] + l.gap
+	}
+	n := l.offset + 1
+	for i := range t.Shape {
+		n += (t.Shape[i] - 1) * t.Strides[i]
+	}
+	if !l.exact {
+		n += guardTail
+	}
+	t.Buf = newBlock(d, n)
+	return t
+}
+
+// ints lays out ids or positions, which may have gaps along the last axis too.
+func (l layout) ints(dims ...int) backend.Tensor {
+	if l.gap == 0 {
+		return l.tensor(backend.I32, dims...)
+	}
+	t := l.tensor(backend.I32, append(append([]int{}, dims...), 1)...) // an axis of 1, and a gap after it
+	copy(t.Shape[1:], t.Shape[:3])
+	copy(t.Strides[1:], t.Strides[:3])
+	t.Shape[0] = 1
+	return t
+}
+
+// dims writes a shape as names of cases have it, "7x33".
+func dims(t backend.Tensor) string {
+	i := 0
+	for i < 2 && t.Shape[i] == 1 {
+		i++
+	}
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(t.Shape[i:]), "[]"), " ", "x")
+}
+
+// seed makes the random numbers of a case those of its name.
+func seed(name string, set int) *rand.Rand {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return rand.New(rand.NewPCG(h.Sum64(), uint64(set)))
+}
+
+// fill sets the elements of a tensor on the host, in row-major order.
+func fill(t backend.Tensor, f func(i int) float64) {
+	b := t.Buf.(*block)
+	eachRow(t, func(i, at int) {
+		for j := range t.Dim(-1) {
+			encode(b.dtype, b.data, at+j*t.Stride(-1), f(i+j))
+		}
+	})
+}
+
+// set is fill with values at hand, repeated as often as needed.
+func set(t backend.Tensor, values ...float64) {
+	fill(t, func(i int) float64 { return values[i%len(values)] })
+}
+
+// normal fills t with normally distributed values.
+func normal(t backend.Tensor, r *rand.Rand, mean, deviation float64) {
+	fill(t, func(int) float64 { return mean + deviation*r.NormFloat64() })
+}
+
+// uniform fills t with integers from lo to hi-1.
+func uniform(t backend.Tensor, r *rand.Rand, lo, hi int) {
+	fill(t, func(int) float64 { return float64(lo + r.IntN(hi-lo)) })
+}
+
+// unset gives the elements of a destination values that no op computes.
+func unset(t backend.Tensor) {
+	b := t.Buf.(*block)
+	eachRow(t, func(_, at int) {
+		for j := range t.Dim(-1) {
+			b.setBits(at+j*t.Stride(-1), unsetF32, unsetF16, unsetI32)
+		}
+	})
+}
+
+// randomLayout is one for the property tests.
+func randomLayout(r *rand.Rand) layout {
+	l := layout{offset: r.IntN(9), gap: r.IntN(9)}
+	if r.IntN(2) == 0 {
+		l.gap = 0
+	}
+	return l
+}

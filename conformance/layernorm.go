@@ -1,0 +1,78 @@
+package conformance
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"caldera/backend"
+)
+
+func init() {
+	register(kind{
+		op:     &backend.LayerNorm{},
+		oracle: oracle(layerNorm),
+		cases: func() []Case {
+			cases := rowShapes(layerNormCase)
+			for _, s := range []rowShape{
+				{dims: []int{3, 65}, what: "constant rows", values: []float64{3}},
+				{dims: []int{3, 65}, what: "rows of zeros", values: []float64{0}},
+				{dims: []int{9, 129}, what: "mean 1000, deviation 1", mean: 1000},
+				{dims: []int{9, 768}, what: "mean -1e4, deviation 2", mean: -1e4, scale: 2},
+				{dims: []int{3, 33}, what: "values around 1e-3", values: []float64{1e-3, -2e-3, 3e-3, 0.5e-3, -1e-3, 1.5e-3, 2e-3}},
+				{dims: []int{3, 33}, what: "values around 1e8", values: []float64{1e8, -2e8, 3e8, 0.5e8, -1e8, 1.5e8, 2e8}},
+				{dims: []int{2, 1}, what: "rows of one", values: []float64{5, -3}},
+			} {
+				for _, s.layout = range layouts {
+					cases = append(cases, layerNormCase(s))
+				}
+			}
+			return cases
+		},
+		random: func(r *rand.Rand) Case { return layerNormCase(randomRows(r)) },
+	})
+}
+
+func layerNormCase(s rowShape) Case {
+	return s.build("layernorm", func() (backend.Op, backend.Tensor) {
+		width := s.dims[len(s.dims)-1]
+		x := s.tensor()
+		return &backend.LayerNorm{Dst: s.tensor(), X: x,
+			Gamma: s.layout.tensor(backend.F32, width), Beta: s.layout.tensor(backend.F32, width), Epsilon: 1e-5}, x
+	})
+}
+
+// layerNorm bounds errors for the mean and the variance in two passes or in
+// one that shifts (Welford's). The difference of two sums, E[x²] − E[x]², is
+// outside of it where the mean is large.
+func layerNorm(m memory, o *backend.LayerNorm) {
+	n := o.X.Dim(-1)
+	x, gamma, beta := m.load(o.X), m.load(o.Gamma), m.load(o.Beta)
+	dst := newValues(len(x.v))
+	for r := range o.X.Rows() {
+		row, out := x.row(r, n), dst.row(r, n)
+		mean, magnitude, inputErr := 0.0, 0.0, 0.0
+		for i, v := range row.v {
+			mean += v / float64(n)
+			magnitude += math.Abs(v) / float64(n)
+			inputErr = math.Max(inputErr, row.e[i])
+		}
+		meanErr := sumError(n, magnitude) + inputErr
+		variance := 0.0
+		for _, v := range row.v {
+			variance += (v - mean) * (v - mean) / float64(n)
+		}
+		varianceErr := sumError(n, variance+2*math.Sqrt(variance)*magnitude) + meanErr*meanErr + 2*math.Sqrt(variance)*inputErr
+		eps := float64(o.Epsilon)
+		scale := 1 / math.Sqrt(variance+eps)
+		scaleErr := math.Max(1/math.Sqrt(math.Max(0, variance-varianceErr)+eps)-scale, scale-1/math.Sqrt(variance+varianceErr+eps)) +
+			2*function*scale
+		for i, v := range row.v {
+			d := v - mean
+			y := d * scale
+			yErr := math.Abs(d)*scaleErr + (meanErr+row.e[i]+ulp*math.Abs(v))*(scale+scaleErr)
+			out.set(i, y*gamma.v[i]+beta.v[i], yErr*math.Abs(gamma.v[i])+math.Abs(y)*gamma.e[i]+beta.e[i]+
+				4*ulp*(math.Abs(y*gamma.v[i])+math.Abs(beta.v[i])))
+		}
+	}
+	m.store(o.Dst, dst)
+}

@@ -1,0 +1,135 @@
+package conformance
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"caldera/backend"
+)
+
+func init() {
+	register(kind{
+		op:     &backend.Linear{},
+		oracle: oracle(linear),
+		cases: func() []Case {
+			// GPT-2's token matrix in f32 is 147 MiB; bindings may end at 128.
+			large := linearShape{rows: []int{2}, in: 768, out: 50257, w: backend.F32, noBias: true, large: true}
+			return append(linearCases((linearShape).linear), large.linear())
+		},
+		random: func(r *rand.Rand) Case { return randomLinear(r).linear() },
+	})
+}
+
+func linear(m memory, o *backend.Linear) {
+	out, in, rows := o.W.Dim(-2), o.W.Dim(-1), o.X.Rows()
+	x := m.load(o.X)
+	bias := newValues(out)
+	if !o.Bias.Absent() {
+		bias = m.load(o.Bias)
+	}
+	dst := newValues(rows * out)
+	for i := range out {
+		w := m.load(o.W.Slice(-2, i, i+1))
+		for r := range rows {
+			sum, err := dot(x.row(r, in), w)
+			sum += bias.v[i]
+			err += bias.e[i] + ulp*(math.Abs(sum)+math.Abs(bias.v[i]))
+			dst.set(r*out+i, sum, err)
+		}
+	}
+	m.store(o.Dst, dst)
+}
+
+// linearShape describes a case of Linear or of an op that it is part of.
+type linearShape struct {
+	rows       []int // x but for its last axis
+	in, out    int
+	w          backend.DType
+	transposed bool // w lies in memory as [in, out]
+	noBias     bool
+	large      bool
+	layout     layout
+}
+
+func (s linearShape) String() string {
+	x := ""
+	for _, n := range append(append([]int{}, s.rows...), s.in) {
+		x += fmt.Sprintf("x%d", n)
+	}
+	name := fmt.Sprintf("w=%v,x=%s,w=%dx%d", s.w, x[1:], s.out, s.in)
+	if s.transposed {
+		name += "T"
+	}
+	if s.noBias {
+		name += ",nobias"
+	}
+	return name + s.layout.String()
+}
+
+func (s linearShape) tensors() *backend.Linear {
+	l := s.layout
+	o := &backend.Linear{
+		Dst: l.tensor(backend.F32, append(append([]int{}, s.rows...), s.out)...),
+		X:   l.tensor(backend.F32, append(append([]int{}, s.rows...), s.in)...),
+	}
+	if s.transposed {
+		o.W = l.tensor(s.w, s.in, s.out).Transpose()
+	} else {
+		o.W = l.tensor(s.w, s.out, s.in)
+	}
+	o.W.Buf.(*block).constant = s.large
+	if !s.noBias {
+		o.Bias = l.tensor(backend.F32, s.out)
+	}
+	return o
+}
+
+func (s linearShape) linear() Case {
+	return Case{Name: "linear/" + s.String(), Large: s.large, Build: func() (backend.Op, Fill) { return s.tensors(), nil }}
+}
+
+// linearCases makes a case of each shape, for one of the ops around Linear.
+func linearCases(of func(linearShape) Case) []Case {
+	var cases []Case
+	add := func(s linearShape) {
+		for _, s.w = range []backend.DType{backend.F32, backend.F16} {
+			for _, s.transposed = range []bool{false, true} {
+				cases = append(cases, of(s))
+			}
+		}
+	}
+	for i, n := range [][3]int{ // rows, in, out
+		{1, 1, 1}, {1, 2, 3}, {2, 3, 1}, {3, 5, 7}, {1, 7, 9}, {5, 8, 8}, {8, 31, 33}, {9, 64, 63},
+		{1, 127, 129}, {1, 255, 257}, {1, 768, 255}, {2, 257, 65}, {1, 1023, 31}, {31, 129, 127}, {33, 65, 63},
+		{63, 63, 65}, {64, 64, 64}, {65, 127, 31}, {127, 33, 9}, {129, 32, 130}, {255, 5, 3}, {257, 16, 31},
+		{17, 768, 96}, {1, 3072, 65}, {4, 64, 1025}, {1, 64, 2305},
+	} {
+		add(linearShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: layouts[i%len(layouts)]})
+	}
+	for _, l := range layouts {
+		for _, noBias := range []bool{false, true} {
+			add(linearShape{rows: []int{7}, in: 33, out: 65, noBias: noBias, layout: l})
+			add(linearShape{rows: []int{1}, in: 96, out: 67, noBias: noBias, layout: l})
+			add(linearShape{rows: []int{2, 3}, in: 20, out: 18, noBias: noBias, layout: l})
+			add(linearShape{rows: []int{2, 2, 3}, in: 9, out: 5, noBias: noBias, layout: l})
+		}
+	}
+	return cases
+}
+
+func randomLinear(r *rand.Rand) linearShape {
+	s := linearShape{
+		rows:       []int{[]int{1, 1 + r.IntN(8), 1 + r.IntN(80)}[r.IntN(3)]},
+		in:         1 + r.IntN(300),
+		out:        1 + r.IntN(300),
+		w:          []backend.DType{backend.F32, backend.F16}[r.IntN(2)],
+		transposed: r.IntN(2) == 0,
+		noBias:     r.IntN(3) == 0,
+		layout:     randomLayout(r),
+	}
+	if r.IntN(4) == 0 {
+		s.rows = append(s.rows[:1:1], 1+r.IntN(4))
+	}
+	return s
+}

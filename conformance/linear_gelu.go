@@ -1,0 +1,25 @@
+package conformance
+
+import (
+	"math/rand/v2"
+
+	"caldera/backend"
+)
+
+func init() {
+	register(kind{
+		op:     &backend.LinearGELU{}, // its oracle is its Lower
+		cases:  func() []Case { return linearCases((linearShape).linearGELU) },
+		random: func(r *rand.Rand) Case { return randomLinear(r).linearGELU() },
+	})
+}
+
+func (s linearShape) linearGELU() Case {
+	return Case{Name: "linear_gelu/" + s.String(), Build: func() (backend.Op, Fill) {
+		l := s.tensors()
+		return &backend.LinearGELU{Dst: l.Dst, X: l.X, W: l.W, Bias: l.Bias, Sum: like(s.layout, l.Dst)}, nil
+	}}
+}
+
+// like lays out another tensor of t's dtype and shape.
+func like(l layout, t backend.Tensor) backend.Tensor { return l.tensor(t.DType, t.Shape[:]...) }

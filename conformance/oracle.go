@@ -1,0 +1,141 @@
+package conformance
+
+// The oracle: what ops mean, said in naive float64 loops. Each op's file holds
+// its own; here is what they share.
+
+import (
+	"fmt"
+	"math"
+
+	"caldera/backend"
+
+	"github.com/x448/float16"
+)
+
+// values are numbers in row-major order, with bounds on how far a right result
+// in float32 may lie from them: 0 is exact, +Inf is anything at all.
+type values struct{ v, e []float64 }
+
+func newValues(n int) values { return values{make([]float64, n), make([]float64, n)} }
+
+// row is the i-th of vectors of n.
+func (x values) row(i, n int) values { return values{x.v[i*n : (i+1)*n], x.e[i*n : (i+1)*n]} }
+
+func (x values) set(i int, v, e float64) { x.v[i], x.e[i] = v, e }
+
+// memory is where an oracle finds its operands and leaves its results.
+type memory interface {
+	load(t backend.Tensor) values
+	store(t backend.Tensor, x values)
+}
+
+// interpret computes op, or what it lowers to where it has no oracle itself.
+func interpret(m memory, op backend.Op) error {
+	k, ok := kinds[op.Name()]
+	if ok && k.oracle != nil {
+		k.oracle(m, op)
+		return nil
+	}
+	l, ok := op.(backend.Lowerer)
+	if !ok {
+		return fmt.Errorf("conformance has no oracle for %s: add a file for it", op.Name())
+	}
+	for _, simpler := range l.Lower() {
+		if err := interpret(m, simpler); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oracle gives a typed function the type that the table of kinds holds.
+func oracle[T backend.Op](f func(memory, T)) func(memory, backend.Op) {
+	return func(m memory, op backend.Op) { f(m, op.(T)) }
+}
+
+// sheet is a memory for checking: operands come from blocks, whose bytes stay
+// as they are; results are kept beside them with all digits and bounds.
+type sheet map[*block]map[int][2]float64
+
+func (s sheet) load(t backend.Tensor) values {
+	b := t.Buf.(*block)
+	written := s[b]
+	x := newValues(t.Len())
+	eachRow(t, func(i, at int) {
+		if written == nil {
+			decodeRow(x.v[i:i+t.Dim(-1)], b.dtype, b.data, at, t.Stride(-1))
+			return
+		}
+		for j := range t.Dim(-1) {
+			p := at + j*t.Stride(-1)
+			if w, ok := written[p]; ok {
+				x.set(i+j, w[0], w[1])
+			} else {
+				x.v[i+j] = decode(b.dtype, b.data, p)
+			}
+		}
+	})
+	return x
+}
+
+func (s sheet) store(t backend.Tensor, x values) {
+	b := t.Buf.(*block)
+	if s[b] == nil {
+		s[b] = map[int][2]float64{}
+	}
+	eachRow(t, func(i, at int) {
+		for j := range t.Dim(-1) {
+			v, e := x.v[i+j], x.e[i+j]
+			if b.dtype == backend.F16 {
+				v = float64(float16.Fromfloat32(float32(v)).Float32())
+				if e > 0 { // it may round to the neighbour
+					e += math.Max(math.Abs(v)*0x1p-10, 0x1p-24)
+				}
+			}
+			s[b][at+j*t.Stride(-1)] = [2]float64{v, e}
+		}
+	})
+}
+
+// dot is Σ a·b as a sum of float32 products may give it.
+func dot(a, b values) (sum, err float64) {
+	magnitude := 0.0
+	for i, x := range a.v {
+		y := b.v[i]
+		sum += x * y
+		magnitude += math.Abs(x * y)
+		err += a.e[i]*math.Abs(y) + math.Abs(x)*b.e[i]
+	}
+	return sum, err + sumError(len(a.v), magnitude)
+}
+
+// softmax is exp(x − max) / Σ exp(x − max), for attention too.
+func softmax(x values) values {
+	n := len(x.v)
+	p := newValues(n)
+	largest, largestErr := math.Inf(-1), 0.0
+	for i, v := range x.v {
+		largest, largestErr = math.Max(largest, v), math.Max(largestErr, x.e[i])
+	}
+	sum := 0.0
+	for i, v := range x.v {
+		p.v[i] = math.Exp(v - largest)
+		sum += p.v[i]
+	}
+	relative := lambda*math.Sqrt(float64(n))*ulp + function // of the sum
+	for i, v := range x.v {
+		if p.v[i] > 0 {
+			p.e[i] = expError(v-largest) + x.e[i] + largestErr
+		}
+		p.v[i] /= sum
+		relative += p.v[i] * p.e[i]
+	}
+	for i, v := range p.v {
+		if v < tiny {
+			p.e[i] = tiny
+		} else {
+			p.e[i] = v*math.Expm1(p.e[i]+relative) + tiny
+		}
+	}
+	return p
+}

@@ -1,0 +1,131 @@
+package conformance
+
+import (
+	"fmt"
+
+	"caldera/backend"
+)
+
+// Reference returns a backend that computes with the oracle, on Go slices: as
+// slow and as plain as can be. It shows how little a backend must have, and
+// lets a test of other code run without one. It leaves fused ops to Prepare,
+// which lowers them.
+func Reference() backend.Backend { return &reference{} }
+
+var _ backend.Backend = (*reference)(nil)
+
+type reference struct{ closed bool }
+
+type referenceBuffer struct {
+	owner *reference
+	data  []byte // nil once freed
+	size  int
+}
+
+func (b *referenceBuffer) Size() int { return b.size }
+func (b *referenceBuffer) Free()     { b.data = nil }
+
+const referenceMemory = 1 << 36 // bytes in one buffer; make panics far above
+
+func (r *reference) Name() string { return "reference" }
+
+func (r *reference) Alloc(size int) (backend.Buffer, error) {
+	switch {
+	case r.closed:
+		return nil, backend.ErrClosed
+	case size <= 0:
+		return nil, fmt.Errorf("reference: a buffer of %d bytes: expected 1 or more", size)
+	case size > referenceMemory:
+		return nil, fmt.Errorf("reference: a buffer of %d bytes: %w", size, backend.ErrOutOfMemory)
+	}
+	return &referenceBuffer{r, make([]byte, size), size}, nil
+}
+
+// own is b's memory if it is alive and of this backend.
+func (r *reference) own(b backend.Buffer) ([]byte, error) {
+	own, ok := b.(*referenceBuffer)
+	switch {
+	case r.closed:
+		return nil, backend.ErrClosed
+	case !ok || own.owner != r:
+		return nil, fmt.Errorf("reference: a buffer of another backend (%T)", b)
+	case own.data == nil:
+		return nil, backend.ErrFreed
+	}
+	return own.data, nil
+}
+
+func (r *reference) window(b backend.Buffer, off, n int) ([]byte, error) {
+	data, err := r.own(b)
+	if err == nil && (off < 0 || off > len(data) || n > len(data)-off) {
+		err = fmt.Errorf("reference: %d bytes at %d of a buffer of %d", n, off, len(data))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return data[off : off+n], nil
+}
+
+func (r *reference) Write(dst backend.Buffer, off int, src []byte) error {
+	window, err := r.window(dst, off, len(src))
+	copy(window, src)
+	return err
+}
+
+func (r *reference) Read(dst []byte, src backend.Buffer, off int) error {
+	window, err := r.window(src, off, len(dst))
+	copy(dst, window)
+	return err
+}
+
+func (r *reference) Supports(op backend.Op) bool { return kinds[op.Name()].oracle != nil }
+
+func (r *reference) Run(ops ...backend.Op) error {
+	if r.closed {
+		return backend.ErrClosed
+	}
+	for i, op := range ops { // all of them first, so that nothing runs where one is wrong
+		var err error
+		op.Operands(func(_ string, t *backend.Tensor, _ backend.Access) {
+			if _, e := r.own(t.Buf); e != nil && err == nil {
+				err = e
+			}
+		})
+		if err != nil {
+			return &backend.OpError{Index: i, Op: op.Name(), Err: err}
+		}
+	}
+	for i, op := range ops {
+		if err := interpret(direct{}, op); err != nil {
+			return &backend.OpError{Index: i, Op: op.Name(), Err: err}
+		}
+	}
+	return nil
+}
+
+func (r *reference) Close() error {
+	r.closed = true
+	return nil
+}
+
+// direct is the memory of a reference backend's buffers: results are rounded
+// to their storage type at once.
+type direct struct{}
+
+func (direct) load(t backend.Tensor) values {
+	data := t.Buf.(*referenceBuffer).data
+	x := newValues(t.Len())
+	eachRow(t, func(i, at int) {
+		decodeRow(x.v[i:i+t.Dim(-1)], t.DType, data, at, t.Stride(-1))
+	})
+	return x
+}
+
+func (direct) store(t backend.Tensor, x values) {
+	data := t.Buf.(*referenceBuffer).data
+	eachRow(t, func(i, at int) {
+		for j := range t.Dim(-1) {
+			encode(t.DType, data, at+j*t.Stride(-1), x.v[i+j])
+		}
+	})
+}

@@ -1,0 +1,184 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+)
+
+// Test holds the backends that open gives to everything that package backend
+// promises of one. It opens one for nearly all checks and closes it; a few
+// need more of them. Open fails the test itself where it cannot.
+//
+// With -short it leaves out the largest cases and most of the middling ones.
+func Test(t *testing.T, open func(testing.TB) backend.Backend) {
+	run(t, open, checks(testing.Short()))
+}
+
+// Long runs cases of random shapes and layouts, n of each op. A failure names
+// its case, whose data follow from the name: the same n fails again.
+func Long(t *testing.T, open func(testing.TB) backend.Backend, n int) {
+	run(t, open, sweep(n))
+}
+
+// check is one thing to try. Its name begins with the group it belongs to: an
+// op, or memory, program, lifetime, model.
+type check struct {
+	name string
+	run  func(e *env)
+}
+
+func (c check) group() string {
+	group, _, _ := strings.Cut(c.name, "/")
+	return group
+}
+
+// names of all kinds of op, in order.
+func names() []string {
+	var all []string
+	for name := range kinds {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func checks(short bool) []check {
+	all := slices.Concat(memoryChecks, programChecks)
+	for _, name := range names() {
+		for i, c := range kinds[name].cases() {
+			if short && (c.Large || !c.Edge && i%4 != 0) {
+				continue
+			}
+			all = append(all, check{c.Name, c.run})
+		}
+	}
+	return slices.Concat(all, modelChecks, lifetimeChecks)
+}
+
+func sweep(n int) []check {
+	var all []check
+	for _, name := range names() {
+		for i := range n {
+			c := kinds[name].random(seed(name, i))
+			all = append(all, check{fmt.Sprintf("%s,seed=%d", c.Name, i), c.run})
+		}
+	}
+	return all
+}
+
+// reporter is what a check needs of a test. *testing.T is one; tests of the
+// suite itself have another, which only takes notes.
+type reporter interface {
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any) // does not return
+}
+
+// env is what a check works with.
+type env struct {
+	reporter
+	name  string
+	b     backend.Backend        // shared by checks that leave it usable
+	open  func() backend.Backend // one more, for the check to close
+	tally *tally
+}
+
+// tally counts what was run.
+type tally struct {
+	run     int
+	skipped map[string]int // by what the backend lacks
+	lost    error          // no use going on
+}
+
+func (e *env) skip(lacks string) {
+	e.tally.run--
+	if e.tally.skipped == nil {
+		e.tally.skipped = map[string]int{}
+	}
+	e.tally.skipped[lacks]++
+}
+
+// must ends the check if err is not nil.
+func (e *env) must(err error, doing string) {
+	if errors.Is(err, backend.ErrDeviceLost) {
+		e.tally.lost = err
+	}
+	if err != nil {
+		e.Fatalf("%s/%s: %v", e.name, doing, err)
+	}
+}
+
+func (e *env) alloc(size int) backend.Buffer {
+	buf, err := e.b.Alloc(size)
+	if err != nil {
+		e.must(err, fmt.Sprintf("Alloc(%d)", size))
+	}
+	return buf
+}
+
+// do runs one check and turns a panic into a failure: a backend never panics
+// over what Prepare let pass.
+func (c check) do(e *env) {
+	e.name = c.name
+	e.tally.run++
+	if e.tally.lost != nil {
+		e.Fatalf("%s: not tried: an earlier check ended with: %v", c.name, e.tally.lost)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			if _, ours := p.(stop); ours {
+				panic(p)
+			}
+			e.Errorf("%s: panic: %v; a backend must return an error instead\n%s", c.name, p, debug.Stack())
+		}
+	}()
+	c.run(e)
+}
+
+// stop is what a reporter other than testing's panics with to end a check.
+type stop struct{}
+
+func run(t *testing.T, open func(testing.TB) backend.Backend, list []check) {
+	b := open(t)
+	count := &tally{}
+	for len(list) > 0 {
+		group := list[0].group()
+		n := slices.IndexFunc(list, func(c check) bool { return c.group() != group })
+		if n < 0 {
+			n = len(list)
+		}
+		t.Run(group, func(t *testing.T) {
+			for _, c := range list[:n] {
+				t.Run(c.name[len(group)+1:], func(t *testing.T) {
+					c.do(&env{reporter: t, b: b, open: func() backend.Backend { return open(t) }, tally: count})
+				})
+			}
+		})
+		list = list[n:]
+	}
+	if err := b.Close(); err != nil && !errors.Is(err, backend.ErrClosed) {
+		t.Errorf("Close: %v", err)
+	}
+	if count.run <= 0 {
+		t.Errorf("conformance: no case ran: the backend supports none of them, or -run names none")
+	}
+	t.Log(count)
+}
+
+func (c *tally) String() string {
+	skipped, why := 0, []string{}
+	for lacks, n := range c.skipped {
+		skipped += n
+		why = append(why, fmt.Sprintf("%s: %d", lacks, n))
+	}
+	slices.Sort(why)
+	if skipped > 0 {
+		return fmt.Sprintf("conformance: %d cases run, %d skipped (%s)", c.run, skipped, strings.Join(why, ", "))
+	}
+	return fmt.Sprintf("conformance: %d cases run, none skipped", c.run)
+}
