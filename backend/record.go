@@ -1,5 +1,7 @@
 package backend
 
+import "reflect"
+
 // Program is a list of ops, made ready once and run many times. Between runs
 // the contents of tensors may change and nothing else: buffers, shapes and
 // every Go value are those of the moment it was recorded.
@@ -27,7 +29,19 @@ func Record(b Backend, ops ...Op) (Program, error) {
 	if r, ok := As[Recorder](b); ok {
 		return r.Record(ops...)
 	}
-	return &list{b, ops}, nil
+	return &list{b, frozen(ops)}, nil
+}
+
+// frozen copies the structs, so that a caller who changes one later does not
+// change the program.
+func frozen(ops []Op) []Op {
+	out := make([]Op, len(ops))
+	for i, op := range ops {
+		v := reflect.New(reflect.TypeOf(op).Elem())
+		v.Elem().Set(reflect.ValueOf(op).Elem())
+		out[i] = v.Interface().(Op)
+	}
+	return out
 }
 
 type list struct {
