@@ -2,6 +2,7 @@ package gpt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -18,7 +19,7 @@ type Options struct {
 // Token is one token that was generated.
 type Token struct {
 	ID      int
-	LogProb float64 // natural logarithm of the probability that the model gave it
+	LogProb float64 // natural logarithm of the probability that the model gave it; with IgnoreEOS, among tokens that end nothing
 	Slid    bool    // the context was full: the older half of the tokens has left it
 }
 
@@ -42,9 +43,8 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if err := o.Sampling.Validate(); err != nil {
 		return err
 	}
-	if len(s.tokens)+len(prompt) > s.size {
-		return fmt.Errorf("the prompt has %d tokens and the context holds %d: shorten it%s",
-			len(s.tokens)+len(prompt), s.size, s.roomHint())
+	if err := s.Fits(prompt); err != nil {
+		return err
 	}
 	sampler := NewSampler(o.Sampling)
 	logits, err := s.Feed(ctx, prompt...)
@@ -55,7 +55,7 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	for n := 0; o.Predict < 0 || n < o.Predict; n++ {
 		if o.IgnoreEOS {
 			for _, id := range s.m.EOS {
-				logits[id] = float32(math.Inf(-1))
+				logits[id] = -math.MaxFloat32 // the sampler takes infinity for a fault
 			}
 		}
 		id, logProb, err := sampler.Next(logits, s.tokens)
@@ -88,6 +88,17 @@ func (s *Session) next(ctx context.Context, id int) (logits []float32, slid bool
 	}
 	logits, err = s.Feed(ctx, ids...)
 	return logits, slid, err
+}
+
+// Fits reports a prompt that has no tokens, or more than there is room for.
+func (s *Session) Fits(prompt []int) error {
+	switch n := len(s.tokens) + len(prompt); {
+	case len(prompt) == 0:
+		return errors.New("the prompt has no tokens: begin with at least one, such as that which begins a text")
+	case n > s.size:
+		return fmt.Errorf("the prompt has %d tokens and the context holds %d: shorten it%s", n, s.size, s.roomHint())
+	}
+	return nil
 }
 
 // roomHint tells what could be done about a context that is too small.
