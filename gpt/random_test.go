@@ -1,0 +1,109 @@
+package gpt_test
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"caldera/backend"
+	"caldera/gpt"
+)
+
+var randomConfig = gpt.Config{
+	Layers: 8, Heads: 4, Width: 64, Inner: 256, Context: 100, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: false,
+}
+
+func random(t *testing.T, b backend.Backend, o gpt.LoadOptions, seed uint64) *gpt.Model {
+	t.Helper()
+	m, err := gpt.Random(b, randomConfig, o, seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// TestRandomDistribution holds each kind of weight to the standard deviation
+// that it should have; an estimate from n numbers is off by 1/√(2n).
+func TestRandomDistribution(t *testing.T) {
+	b := openCPU(t)
+	m := random(t, b, gpt.LoadOptions{}, 1)
+	residual := 0.02 / math.Sqrt(2*8)
+	x := m.Blocks[3]
+	for _, c := range []struct {
+		name    string
+		weights gpt.Tensor
+		mean    float64
+		std     float64
+	}{
+		{"tokens", m.Tokens, 0, 0.02},
+		{"positions", m.Positions, 0, 0.02},
+		{"head", m.Head.W, 0, 0.02},
+		{"query, key and value", x.QKV.W, 0, 0.02},
+		{"attention's output", x.Out.W, 0, residual},
+		{"up", x.Up.W, 0, 0.02},
+		{"down", x.Down.W, 0, residual},
+		{"a bias", x.Down.Bias, 0, 0},
+		{"a norm's scale", x.Norm2.Gamma, 1, 0},
+		{"a norm's shift", x.Norm2.Beta, 0, 0},
+		{"the last norm's scale", m.Norm.Gamma, 1, 0},
+	} {
+		values := floats(t, b, compact(t, b, c.weights))
+		n := float64(len(values))
+		mean, std := 0.0, 0.0
+		for _, v := range values {
+			mean += float64(v) / n
+		}
+		for _, v := range values {
+			std += (float64(v) - mean) * (float64(v) - mean) / n
+		}
+		std = math.Sqrt(std)
+		if math.Abs(mean-c.mean) > 5*c.std/math.Sqrt(n) || math.Abs(std-c.std) > 5*c.std/math.Sqrt(2*n) {
+			t.Errorf("%s: mean %.5f, standard deviation %.5f; expected %v and %.5f", c.name, mean, std, c.mean, c.std)
+		}
+	}
+}
+
+func TestRandomSeeds(t *testing.T) {
+	b := openCPU(t)
+	values := func(b backend.Backend, o gpt.LoadOptions, seed uint64) (all []float32) {
+		for _, x := range weights(random(t, b, o, seed)) {
+			all = append(all, floats(t, b, compact(t, b, x))...)
+		}
+		return all
+	}
+	one := values(b, gpt.LoadOptions{}, 1)
+	if !slices.Equal(one, values(b, gpt.LoadOptions{}, 1)) {
+		t.Error("seed 1 gave other weights the second time")
+	}
+	if !slices.Equal(one, values(device{b}, gpt.LoadOptions{}, 1)) {
+		t.Error("seed 1 gives other weights on a device")
+	}
+	if slices.Equal(one, values(b, gpt.LoadOptions{}, 2)) {
+		t.Error("seeds 1 and 2 gave the same weights")
+	}
+	checkNear(t, "the same weights in f16", values(b, gpt.LoadOptions{DType: backend.F16}, 1), one, 1e-3)
+
+	// No two matrices of a model are alike.
+	m := random(t, b, gpt.LoadOptions{}, 1)
+	a := floats(t, b, compact(t, b, m.Blocks[0].Up.W))
+	if slices.Equal(a, floats(t, b, compact(t, b, m.Blocks[1].Up.W))) {
+		t.Error("two layers have the same weights")
+	}
+}
+
+func TestRandomErrors(t *testing.T) {
+	b := openCPU(t)
+	config := randomConfig
+	config.Heads = 5
+	_, err := gpt.Random(b, config, gpt.LoadOptions{}, 1)
+	wantError(t, err, "n_embd", "multiple of n_head")
+	if _, err := gpt.Random(device{&full{b, 3}}, randomConfig, gpt.LoadOptions{}, 1); err == nil {
+		t.Error("there was memory for three tensors, and no error")
+	} else {
+		wantError(t, err, "tensor h.0.ln_1.bias", "out of memory")
+	}
+	if n := b.inUse(); n != 0 {
+		t.Errorf("%d buffers were left behind", n)
+	}
+}

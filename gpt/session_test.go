@@ -1,0 +1,219 @@
+package gpt_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"caldera/backend"
+	"caldera/gpt"
+)
+
+// tiny is gpt2-tiny on the CPU: a context of 64, a vocabulary of 257.
+func tiny(t *testing.T) (*account, *gpt.Model) {
+	t.Helper()
+	b := openCPU(t)
+	return b, loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
+}
+
+func TestSessionSizes(t *testing.T) {
+	b, m := tiny(t)
+	before := b.inUse()
+	for _, c := range []struct{ size, want int }{{0, 64}, {1, 1}, {5, 5}, {64, 64}} {
+		s := session(t, m, c.size)
+		if s.Size() != c.want || s.Len() != 0 {
+			t.Errorf("NewSession(%d) has room for %d tokens and holds %d, expected %d and 0", c.size, s.Size(), s.Len(), c.want)
+		}
+		ids := make([]int, c.want)
+		if _, err := s.Feed(context.Background(), ids...); err != nil {
+			t.Errorf("filling a session of %d: %v", c.want, err)
+		}
+		_, err := s.Feed(context.Background(), 0)
+		wantError(t, err, "1 tokens after", "do not fit the context")
+		s.Close()
+		s.Close()
+		if n := b.inUse(); n != before {
+			t.Errorf("a closed session of %d left %d buffers", c.want, n-before)
+		}
+	}
+	for _, size := range []int{-1, 65, 1 << 40} {
+		_, err := m.NewSession(size)
+		wantError(t, err, "context size", "1 to 64 positions")
+	}
+}
+
+func TestFeedErrors(t *testing.T) {
+	_, m := tiny(t)
+	s := session(t, m, 10)
+	defer s.Close()
+	ctx := context.Background()
+	want := feed(t, m, 1, 2, 3)
+	if _, err := s.Feed(ctx, 1, 2); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		ids   []int
+		parts []string
+	}{
+		{nil, []string{"no tokens to feed"}},
+		{make([]int, 9), []string{"9 tokens after 2", "context of 10"}},
+		{[]int{5, -1}, []string{"token 1 of the input is -1", "0 to 256"}},
+		{[]int{257}, []string{"token 0 of the input is 257", "0 to 256"}},
+		{[]int{1 << 40}, []string{"0 to 256"}}, // 0, in 32 bits
+	} {
+		_, err := s.Feed(ctx, c.ids...)
+		wantError(t, err, c.parts...)
+		if s.Len() != 2 {
+			t.Fatalf("after %v the session holds %d tokens, expected the 2 from before", err, s.Len())
+		}
+	}
+	got, err := s.Feed(ctx, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkNear(t, "scores after errors", got, want, 5e-6)
+}
+
+func TestReset(t *testing.T) {
+	_, m := tiny(t)
+	s := session(t, m, 0)
+	defer s.Close()
+	want := feed(t, m, 9, 8, 7)
+	for _, ids := range [][]int{{1, 2, 3, 4, 5, 6}, {7}} {
+		if _, err := s.Feed(context.Background(), ids...); err != nil {
+			t.Fatal(err)
+		}
+		s.Reset()
+		if s.Len() != 0 {
+			t.Errorf("after Reset the session holds %d tokens", s.Len())
+		}
+		got, err := s.Feed(context.Background(), 9, 8, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("after %v and Reset the scores differ from those of a new session", ids)
+		}
+		s.Reset()
+	}
+}
+
+// countdown is a context that ends once it has been asked n times.
+type countdown struct {
+	context.Context
+	n int
+}
+
+func (c *countdown) Err() error {
+	if c.n--; c.n < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// long is a model with random weights and a context of several chunks.
+func long(t *testing.T, b backend.Backend) *gpt.Model {
+	t.Helper()
+	m, err := gpt.Random(b, gpt.Config{
+		Layers: 1, Heads: 2, Width: 8, Inner: 16, Context: 1200, Vocab: 50, Epsilon: 1e-5, TieEmbeddings: true,
+	}, gpt.LoadOptions{}, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+func sequence(n, vocab int) []int {
+	ids := make([]int, n)
+	for i := range ids {
+		ids[i] = (i*i + 3*i) % vocab
+	}
+	return ids
+}
+
+func TestFeedInChunks(t *testing.T) {
+	m := long(t, openCPU(t))
+	ids := sequence(1200, 50)
+	want := feed(t, m, ids...)
+	s := session(t, m, 0)
+	defer s.Close()
+	var got []float32
+	for len(ids) > 0 { // in pieces that the chunks of 512 do not line up with
+		n := min(len(ids), 90)
+		var err error
+		if got, err = s.Feed(context.Background(), ids[:n]...); err != nil {
+			t.Fatal(err)
+		}
+		ids = ids[n:]
+	}
+	checkNear(t, "scores", got, want, 5e-6)
+}
+
+// TestFeedCancelled stops between chunks, and goes on from there.
+func TestFeedCancelled(t *testing.T) {
+	m := long(t, openCPU(t))
+	ids := sequence(1100, 50)
+	for asked, read := range []int{0, 512, 1024} {
+		s := session(t, m, 0)
+		_, err := s.Feed(&countdown{context.Background(), asked}, ids...)
+		if !errors.Is(err, context.Canceled) || s.Len() != read {
+			t.Errorf("cancelled after %d chunks: %d tokens read, expected %d; error %v", asked, s.Len(), read, err)
+		}
+		got, err := s.Feed(context.Background(), ids[s.Len():]...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkNear(t, "scores", got, feed(t, m, ids...), 5e-6)
+		s.Close()
+	}
+}
+
+func TestSessionReportsTheDevice(t *testing.T) {
+	b, m := tiny(t)
+	s := session(t, m, 0)
+	defer s.Close()
+	b.err = backend.ErrDeviceLost
+	if _, err := s.Feed(context.Background(), 1, 2); !errors.Is(err, backend.ErrDeviceLost) || s.Len() != 0 {
+		t.Errorf("on a lost device: %v, %d tokens", err, s.Len())
+	}
+	for _, err := range s.Generate(context.Background(), []int{1}, greedy(3)) {
+		if !errors.Is(err, backend.ErrDeviceLost) {
+			t.Errorf("generating on a lost device: %v", err)
+		}
+	}
+}
+
+// full has no memory left after a number of allocations.
+type full struct {
+	*account
+	left int
+}
+
+func (f *full) Alloc(size int) (backend.Buffer, error) {
+	if f.left--; f.left < 0 {
+		return nil, backend.ErrOutOfMemory
+	}
+	return f.account.Alloc(size)
+}
+
+func TestSessionWithoutMemory(t *testing.T) {
+	b := &full{openCPU(t), 0}
+	m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32) // mapped
+	before := b.inUse()
+	for left := range 5 { // inputs, the caches of three blocks, results
+		b.left = left
+		s, err := m.NewSession(0)
+		if err == nil {
+			_, err = s.Feed(context.Background(), 1)
+			s.Close()
+		}
+		if !errors.Is(err, backend.ErrOutOfMemory) {
+			t.Errorf("with memory for %d buffers: %v", left, err)
+		}
+		if n := b.inUse(); n != before {
+			t.Errorf("with memory for %d buffers, %d are left behind", left, n-before)
+		}
+	}
+}
