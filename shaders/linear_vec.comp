@@ -81,7 +81,7 @@ void main() {
 		partial[i * gl_WorkGroupSize.x + lane] = sum(acc[i]);
 	}
 	barrier();
-	for (uint n = gl_WorkGroupSize.x / 2; n > 8; n /= 2) { // eight parts are left for the last step
+	for (uint n = gl_WorkGroupSize.x / 2; n > 8; n /= 2) { // what is left is for the last step
 		for (uint i = 0; i < SUMS; i++) {
 			if (lane < n) {
 				partial[i * gl_WorkGroupSize.x + lane] += partial[i * gl_WorkGroupSize.x + lane + n];
@@ -89,7 +89,7 @@ void main() {
 		}
 		barrier();
 	}
-	uint parts = gl_WorkGroupSize.x > 8 ? (gl_WorkGroupSize.x > 16 ? 16 : gl_WorkGroupSize.x) : gl_WorkGroupSize.x;
+	uint parts = min(gl_WorkGroupSize.x, 16);
 	for (uint i = lane; i < SUMS; i += gl_WorkGroupSize.x) {
 		float v = 0;
 		for (uint j = 0; j < parts; j++) {

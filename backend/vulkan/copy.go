@@ -1,0 +1,43 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+func init() {
+	register(kernel[*backend.Copy]{encode: encodeCopy})
+}
+
+func encodeCopy(e *encoder, op *backend.Copy) error {
+	defines := ""
+	switch toHalf, fromHalf := op.Dst.DType == backend.F16, op.X.DType == backend.F16; {
+	case toHalf && fromHalf:
+		defines = "X_F16 DST_F16"
+	case toHalf:
+		defines = "DST_F16"
+	case fromHalf:
+		defines = "X_F16"
+	}
+	variant := shaders.Find("copy", defines)
+	return e.windows(3, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
+		dst, x := ts[0], ts[1]
+		to, toBase := e.operand(dst, backend.Update) // words of f16 are shared with neighbours
+		from, fromBase := e.operand(x, backend.Read)
+		push := shaders.CopyPush{DstBase: toBase, XBase: fromBase, Rows: uint32(x.Rows()), Items: uint32(x.Dim(-1))}
+		if dst.DType == backend.F16 { // pairs, which may begin in the middle of one
+			push.Items = push.Items/2 + 1
+		}
+		for i := range 4 {
+			push.Shape[i] = uint32(x.Dim(i))
+			push.DstStrides[i], push.XStrides[i] = uint32(dst.Stride(i)), uint32(x.Stride(i))
+		}
+		const size = 64
+		return e.dispatch(
+			pipelineSpec{variant: variant, spec: []uint32{size}}, push,
+			[3]uint32{e.groups(0, int(push.Rows)*int(push.Items), size), 1, 1},
+			to, from)
+	})
+}

@@ -1,0 +1,91 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"strings"
+
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+func init() {
+	register(kernel[*backend.Embedding]{
+		supports: func(l *Limits, op *backend.Embedding) bool { return rowsFit(l, op.Dst, op.Tokens, op.Positions) },
+		encode:   encodeEmbedding,
+	})
+}
+
+// encodeEmbedding takes a dispatch for each pair of windows of the two tables,
+// which is one unless a table is too large to be bound. Each finds the ids and
+// positions that are its own.
+func encodeEmbedding(e *encoder, op *backend.Embedding) error {
+	var defines []string
+	if op.Tokens.DType == backend.F16 {
+		defines = append(defines, "TOKENS_F16")
+	}
+	if op.Positions.DType == backend.F16 {
+		defines = append(defines, "POSITIONS_F16")
+	}
+	variant := shaders.Find("embedding", strings.Join(defines, " "))
+	context := 0
+	if !op.Positions.Absent() {
+		context = op.Positions.Dim(-2)
+	}
+
+	sequences := min(e.maxAlong(op.Dst, 1), e.maxAlong(op.IDs, 2))
+	if context > 0 {
+		sequences = min(sequences, e.maxAlong(op.At, 3))
+	}
+	return each(op.Dst.Dim(1), sequences, func(b, bEnd int) error {
+		dst, ids, at := op.Dst.Slice(1, b, bEnd), op.IDs.Slice(2, b, bEnd), op.At
+		if context > 0 {
+			at = at.Slice(3, b, bEnd)
+		}
+		return each(dst.Dim(2), min(e.maxRows(dst), e.maxAlong(ids, 3)), func(t, tEnd int) error {
+			mark := uint32(1)
+			return each(op.Tokens.Dim(-2), e.maxRows(op.Tokens), func(i, iEnd int) error {
+				tokens := op.Tokens.Slice(-2, i, iEnd)
+				window := func(p, pEnd int) error {
+					positions := op.Positions
+					if context > 0 {
+						positions = positions.Slice(-2, p, pEnd)
+					}
+					push := shaders.EmbeddingPush{
+						FirstTime: uint32(t), FirstID: uint32(i), Vocab: uint32(op.Tokens.Dim(-2)),
+						FirstPosition: uint32(p), Context: uint32(context), MarkMissing: mark,
+					}
+					mark = 0
+					return encodeEmbeddingWindow(e, variant, push,
+						dst.Slice(2, t, tEnd), tokens, positions, ids.Slice(3, t, tEnd), at)
+				}
+				if context == 0 {
+					return window(0, 0)
+				}
+				return each(context, e.maxRows(op.Positions), window)
+			})
+		})
+	})
+}
+
+func encodeEmbeddingWindow(e *encoder, variant *shaders.Variant, push shaders.EmbeddingPush, dst, tokens, positions, ids, at backend.Tensor) error {
+	to, toBase := e.operand(dst, backend.Update)
+	push.Dst = view(dst, toBase, 1)
+	push.Batch, push.Time, push.Width = uint32(dst.Dim(1)), uint32(dst.Dim(2)), uint32(dst.Dim(3))
+
+	table, base := e.operand(tokens, backend.Read)
+	push.Tokens, push.TokensStride, push.WindowIDs = base, uint32(tokens.Stride(-2)), uint32(tokens.Dim(-2))
+	places, base := e.operand(positions, backend.Read)
+	push.Positions, push.PositionsStride, push.WindowPositions = base, uint32(positions.Stride(-2)), uint32(positions.Dim(-2))
+
+	which, base := e.operand(ids, backend.Read)
+	push.IDs, push.IDsStrideBatch, push.IDsStrideTime = base, uint32(ids.Stride(-2)), uint32(ids.Stride(-1))
+	begins, base := e.operand(at, backend.Read)
+	push.At, push.AtStride = base, uint32(at.Stride(-1))
+
+	const size = 64
+	return e.dispatch(
+		pipelineSpec{variant: variant, spec: []uint32{size}}, push,
+		[3]uint32{e.groups(0, dst.Dim(-1), size), e.groups(1, dst.Rows(), 1), 1},
+		to, table, places, which, begins)
+}

@@ -1,0 +1,289 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+func init() {
+	register(kernel[*backend.Linear]{encode: func(e *encoder, op *backend.Linear) error {
+		return encodeLinear(e, linearOp{dst: op.Dst, x: op.X, w: op.W, bias: op.Bias})
+	}})
+}
+
+// linearOp is a Linear with what may follow it. Its tensors are matrices: [rows, n].
+type linearOp struct {
+	dst, x, w, bias, residual backend.Tensor
+	epilogue                  uint32
+	accumulate                bool // dst holds the product of earlier columns of w
+}
+
+// The epilogues, as in linear.glsl.
+const (
+	epilogueNone = iota
+	epilogueGELU
+	epilogueAdd
+)
+
+// transposed reports whether w is stored as [in, out].
+func (o *linearOp) transposed() bool { return o.w.Dim(-1) > 1 && o.w.Stride(-1) != 1 }
+
+// encodeLinear brings the op down to products of matrices that can be bound,
+// of which linearKernel takes one.
+func encodeLinear(e *encoder, o linearOp) error {
+	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
+		if !matrices(o.dst, o.x, o.residual) && o.x.Dim(axis) > 1 {
+			return each(o.x.Dim(axis), 1, func(i, end int) error {
+				part := o
+				part.dst, part.x = o.dst.Slice(axis, i, end), o.x.Slice(axis, i, end)
+				if !o.residual.Absent() {
+					part.residual = o.residual.Slice(axis, i, end)
+				}
+				return encodeLinear(e, part)
+			})
+		}
+	}
+	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
+
+	k := chooseLinear(e, &o)
+	rows, ins, outs := linearWindow(e, &o, k.texel)
+	outs = min(outs, int(e.limits().Groups[0])*k.outs)
+	rows = min(rows, int(e.limits().Groups[1])*k.rows)
+	in := o.x.Dim(-1)
+	return each(o.x.Dim(2), rows, func(r, rEnd int) error {
+		return each(o.dst.Dim(3), outs, func(c, cEnd int) error {
+			return each(in, ins, func(i, iEnd int) error {
+				part := o
+				part.dst = o.dst.Slice(2, r, rEnd).Slice(3, c, cEnd)
+				part.x = o.x.Slice(2, r, rEnd).Slice(3, i, iEnd)
+				part.w = o.w.Slice(2, c, cEnd).Slice(3, i, iEnd)
+				part.accumulate = i > 0
+				if iEnd < in { // the bias and what follows come with the last part
+					part.bias, part.residual, part.epilogue = backend.Tensor{}, backend.Tensor{}, epilogueNone
+				}
+				if !part.bias.Absent() {
+					part.bias = part.bias.Slice(3, c, cEnd)
+				}
+				if !part.residual.Absent() {
+					part.residual = part.residual.Slice(2, r, rEnd).Slice(3, c, cEnd)
+				}
+				return linearKernel(e, &part, k)
+			})
+		})
+	})
+}
+
+// matrices reports whether the rows of each tensor lie at a single distance.
+func matrices(ts ...backend.Tensor) bool {
+	for _, t := range ts {
+		if _, ok := t.RowStride(); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// matrix is t as [rows, n].
+func matrix(t backend.Tensor) backend.Tensor {
+	if t.Absent() {
+		return t
+	}
+	stride, _ := t.RowStride()
+	t.Shape = [4]int{1, 1, t.Rows(), t.Dim(-1)}
+	t.Strides = [4]int{0, 0, stride, 1}
+	return t
+}
+
+// linearWindow is how many rows, inputs and outputs a dispatch can take with
+// all operands bound. w is cut across its longer strides first: by outputs, or
+// stored as [in, out] by inputs, whose parts of the sum then add up in dst.
+func linearWindow(e *encoder, o *linearOp, texel bool) (rows, ins, outs int) {
+	ins, outs = o.w.Dim(3), o.w.Dim(2)
+	fours := func(n, all int) int { // so that a part begins where fours do
+		if n < all && n >= 4 {
+			return n &^ 3
+		}
+		return n
+	}
+	if !texel {
+		if o.transposed() {
+			outs = fours(e.maxAlong(o.w.Slice(3, 0, 1), 2), outs)
+			ins = e.maxAlong(o.w.Slice(2, 0, outs), 3)
+		} else {
+			ins = e.maxAlong(o.w.Slice(2, 0, 1), 3)
+		}
+		ins = fours(min(ins, e.maxAlong(o.x.Slice(2, 0, 1), 3)), o.w.Dim(3))
+		if !o.transposed() {
+			outs = e.maxAlong(o.w.Slice(3, 0, ins), 2)
+		}
+	}
+	rows = o.x.Dim(2)
+	if !texel {
+		rows = e.maxRows(o.x.Slice(3, 0, ins))
+	}
+	for _, t := range []backend.Tensor{o.dst, o.residual, o.bias} {
+		if !t.Absent() {
+			outs = fours(min(outs, e.maxAlong(t.Slice(2, 0, 1), 3)), o.w.Dim(2))
+		}
+	}
+	rows = min(rows, e.maxRows(o.dst.Slice(3, 0, outs)))
+	if !o.residual.Absent() {
+		rows = min(rows, e.maxRows(o.residual.Slice(3, 0, outs)))
+	}
+	return rows, ins, outs
+}
+
+// linearChoice is a kernel for a product: a shader, and how much a workgroup computes.
+type linearChoice struct {
+	source     string
+	texel      bool // x and w are read through the texture unit
+	subgroup   bool
+	size       [2]uint32 // of the workgroup
+	rows, outs int       // of dst that a workgroup computes
+	a, b       uint32    // specialization constants 4 and 5
+}
+
+// chooseLinear picks the kernel for a product from the limits of the device.
+//
+// Few rows are bound by reading w: each workgroup reads some of it once. Many
+// rows are bound by arithmetic: tiles that reuse what they have read.
+//
+// A software driver pays for each barrier and for each load of a lane on its
+// own, but loads a texel for all lanes at once, and has few lanes: registers
+// in place of shared memory, and a workgroup no larger than a subgroup. On
+// lavapipe that made the difference between 2.8 and 45 GFLOP/s with many rows,
+// and between 2.6 and 17 GB/s with one.
+func chooseLinear(e *encoder, o *linearOp) linearChoice {
+	l := e.limits()
+	rows, out, few := o.x.Dim(2), o.dst.Dim(3), 4
+	lanes := uint32(64)
+	if l.Software {
+		lanes = max(l.SubgroupSize, 4)
+	}
+	texel := l.Software && linearTexel(e, o)
+	if rows > 2*few && texel {
+		return linearChoice{source: "linear_texel", texel: true, size: [2]uint32{lanes, 1},
+			rows: 8, outs: int(lanes) * 8, a: boolean(o.transposed())}
+	}
+	if rows > 2*few && l.Invocations >= 256 {
+		c := linearChoice{source: "linear", rows: 64, outs: 64, a: boolean(o.transposed()), b: 1}
+		// Twice as long an edge halves what is read, if there is work for all of the device.
+		if rows >= 256 && rows*out >= 256*128*128 && l.SharedMemory >= 2*16*(128+4)*4 {
+			c.rows, c.outs, c.b = 128, 128, 2
+		}
+		return c
+	}
+	each := min(rows, few)
+	if o.transposed() {
+		c := linearChoice{source: "linear_vec_t", texel: texel, size: [2]uint32{32, min(8, l.Invocations/32)}, rows: each, a: uint32(each), b: 1}
+		if l.Software {
+			c.size, c.b = [2]uint32{lanes, 1}, 2
+		}
+		c.outs = int(c.size[0] * c.b) // in texels or fours as many more
+		return c
+	}
+	c := linearChoice{source: "linear_vec", texel: texel, subgroup: e.subgroups() && l.SubgroupSize >= 4,
+		size: [2]uint32{lanes, 1}, rows: each, outs: 4, a: uint32(each), b: 4}
+	if l.Software {
+		c.outs, c.b = 8, 8
+	}
+	return c
+}
+
+// linearTexel reports whether x and w can be read as texels of four elements.
+func linearTexel(e *encoder, o *linearOp) bool {
+	x, xBase, ok := e.texel(o.x, texelF32x4)
+	w, wBase, ok2 := e.texel(o.w, linearFormat(o.w))
+	return ok && ok2 && x.err == nil && w.err == nil && linearFours(o, xBase, wBase)
+}
+
+func linearFormat(w backend.Tensor) texelFormat {
+	if w.DType == backend.F16 {
+		return texelF16x4
+	}
+	return texelF32x4
+}
+
+// linearFours reports whether x and w can be read in fours: their rows begin at
+// multiples of four and are multiples of four long.
+func linearFours(o *linearOp, xBase, wBase uint32) bool {
+	w := o.w
+	if o.transposed() {
+		w = w.Transpose()
+	}
+	return inFours(o.x, xBase) && inFours(w, wBase)
+}
+
+// linearKernel encodes one dispatch.
+func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
+	var x, w binding
+	var xBase, wBase uint32
+	var defines string
+	if c.texel {
+		x, xBase, _ = e.texel(o.x, texelF32x4)
+		w, wBase, _ = e.texel(o.w, linearFormat(o.w))
+		defines = "TEXEL"
+	} else {
+		x, xBase = e.operand(o.x, backend.Read)
+		w, wBase = e.operand(o.w, backend.Read)
+		fours := linearFours(o, xBase, wBase)
+		switch half := o.w.DType == backend.F16; {
+		case half && fours:
+			defines = "F16 X4"
+		case half:
+			defines = "F16"
+		case fours:
+			defines = "X4"
+		}
+	}
+	if c.subgroup {
+		if defines != "" {
+			defines += " "
+		}
+		defines += "SUBGROUP"
+	}
+	outs := c.outs
+	if c.source == "linear_vec_t" && (c.texel || len(defines) >= 2 && defines[len(defines)-2:] == "X4") {
+		outs *= 4
+	}
+	access := backend.Write
+	if o.accumulate {
+		access = backend.Update
+	}
+	dst, dstBase := e.operand(o.dst, access)
+	bias, biasBase := e.operand(o.bias, backend.Read)
+	residual, residualBase := e.operand(o.residual, backend.Read)
+	wStride := o.w.Stride(-2)
+	if o.transposed() {
+		wStride = o.w.Stride(-1)
+	}
+	rows, out := o.x.Dim(2), o.dst.Dim(3)
+	across, along := uint32((out+outs-1)/outs), uint32((rows+c.rows-1)/c.rows)
+	if c.source == "linear_texel" {
+		across, along = along, across
+	}
+	return e.dispatch(
+		pipelineSpec{
+			variant: shaders.Find(c.source, defines),
+			spec:    []uint32{c.size[0], o.epilogue, boolean(!o.bias.Absent()), boolean(o.accumulate), c.a, c.b, c.size[1]},
+		},
+		shaders.LinearPush{
+			Dst: dstBase, DstStride: uint32(o.dst.Stride(2)),
+			X: xBase, XStride: uint32(o.x.Stride(2)),
+			W: wBase, WStride: uint32(wStride),
+			Bias:     biasBase,
+			Residual: residualBase, ResidualStride: uint32(o.residual.Stride(2)),
+			Rows: uint32(rows), In: uint32(o.x.Dim(3)), Out: uint32(out),
+		},
+		[3]uint32{across, along, 1},
+		dst, x, w, bias, residual)
+}
+
+func boolean(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}

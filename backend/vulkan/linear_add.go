@@ -1,0 +1,11 @@
+//go:build cgo
+
+package vulkan
+
+import "caldera/backend"
+
+func init() {
+	register(kernel[*backend.LinearAdd]{encode: func(e *encoder, op *backend.LinearAdd) error {
+		return encodeLinear(e, linearOp{dst: op.Dst, x: op.X, w: op.W, bias: op.Bias, residual: op.Residual, epilogue: epilogueAdd})
+	}})
+}
