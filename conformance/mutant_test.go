@@ -1,0 +1,550 @@
+package conformance
+
+// A suite that passes whatever it is given proves nothing. Here are backends
+// with one fault each, around the reference, and each must fail the group of
+// checks that is there to catch it. To add one: a line in a table, with the
+// fault as a function.
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"caldera/backend"
+)
+
+// notes is a reporter that remembers.
+type notes []string
+
+func (n *notes) Errorf(format string, args ...any) { *n = append(*n, fmt.Sprintf(format, args...)) }
+func (n *notes) Fatalf(format string, args ...any) { n.Errorf(format, args...); panic(stop{}) }
+
+// examine runs the checks of a group until one fails and returns what it said.
+func examine(open func() backend.Backend, group string) []string {
+	var n notes
+	b := open()
+	defer b.Close()
+	count := &tally{}
+	for _, c := range checks(false) {
+		if c.group() != group || c.name == "memory/returned" { // slow, and tried by itself
+			continue
+		}
+		func() {
+			defer func() {
+				if p := recover(); p != nil && p != (any)(stop{}) {
+					panic(p)
+				}
+			}()
+			c.do(&env{reporter: &n, b: b, open: open, tally: count})
+		}()
+		if len(n) > 0 {
+			break
+		}
+	}
+	return n
+}
+
+// faulty is a reference with some methods replaced.
+type faulty struct {
+	*reference
+	alloc func(size int) (backend.Buffer, error)
+	write func(dst backend.Buffer, off int, src []byte) error
+	read  func(dst []byte, src backend.Buffer, off int) error
+	run   func(ops ...backend.Op) error
+	close func() error
+	fused bool // takes ops that lower to others
+}
+
+func (f *faulty) Alloc(size int) (backend.Buffer, error) {
+	if f.alloc != nil {
+		return f.alloc(size)
+	}
+	return f.reference.Alloc(size)
+}
+
+func (f *faulty) Write(dst backend.Buffer, off int, src []byte) error {
+	if f.write != nil {
+		return f.write(dst, off, src)
+	}
+	return f.reference.Write(dst, off, src)
+}
+
+func (f *faulty) Read(dst []byte, src backend.Buffer, off int) error {
+	if f.read != nil {
+		return f.read(dst, src, off)
+	}
+	return f.reference.Read(dst, src, off)
+}
+
+func (f *faulty) Run(ops ...backend.Op) error {
+	if f.run != nil {
+		return f.run(ops...)
+	}
+	return f.reference.Run(ops...)
+}
+
+func (f *faulty) Close() error {
+	if f.close != nil {
+		return f.close()
+	}
+	return f.reference.Close()
+}
+
+func (f *faulty) Supports(op backend.Op) bool {
+	_, lowers := op.(backend.Lowerer)
+	return f.fused && lowers || f.reference.Supports(op)
+}
+
+// recorder is a faulty that records in its own way.
+type recorder struct {
+	*faulty
+	record func(ops ...backend.Op) (backend.Program, error)
+}
+
+func (r *recorder) Record(ops ...backend.Op) (backend.Program, error) { return r.record(ops...) }
+
+// wrong makes a backend that runs ops of type T by f, after the usual checks
+// of buffers. f works on a copy of the op.
+func wrong[T backend.Op](f func(o T)) func() backend.Backend {
+	return func() backend.Backend {
+		b := &faulty{reference: &reference{}, fused: true}
+		b.run = func(ops ...backend.Op) error {
+			for _, op := range ops {
+				o, ok := op.(T)
+				if !ok {
+					if err := b.reference.Run(op); err != nil {
+						return err
+					}
+					continue
+				}
+				same := map[backend.Buffer]backend.Buffer{}
+				o.Operands(func(_ string, t *backend.Tensor, _ backend.Access) { same[t.Buf] = t.Buf })
+				f(rebind(o, same).(T))
+			}
+			return nil
+		}
+		return b
+	}
+}
+
+// right computes an op as it should be, for a fault to start or end with.
+func right(op backend.Op) {
+	if err := interpret(direct{}, op); err != nil {
+		panic(err)
+	}
+}
+
+// copied is t's values in a buffer of its own, each changed by f.
+func copied(t backend.Tensor, f func(float64) float64) backend.Tensor {
+	x := direct{}.load(t)
+	for i := range x.v {
+		x.v[i] = f(x.v[i])
+	}
+	c := backend.Of(&referenceBuffer{data: make([]byte, t.Size())}, t.DType, 0, t.Shape[:]...)
+	direct{}.store(c, x)
+	return c
+}
+
+// each makes a fault of a function from a row of x to a row of dst.
+func eachVector(dst, x backend.Tensor, f func(x, dst []float64)) {
+	in := direct{}.load(x)
+	out := newValues(dst.Len())
+	for r := range x.Rows() {
+		f(in.row(r, x.Dim(-1)).v, out.row(r, dst.Dim(-1)).v)
+	}
+	direct{}.store(dst, out)
+}
+
+// truncated cuts a number to the given bits of mantissa, towards zero.
+func truncated(bits int) func(float64) float64 {
+	return func(v float64) float64 {
+		fraction, exponent := math.Frexp(v)
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return v
+		}
+		return math.Ldexp(math.Trunc(math.Ldexp(fraction, bits+1)), exponent-bits-1)
+	}
+}
+
+func poke(t backend.Tensor, element int, v float64) {
+	data := t.Buf.(*referenceBuffer).data
+	if n := t.DType.Bytes(1); element >= 0 && (element+1)*n <= len(data) {
+		encode(t.DType, data, element, v)
+	}
+}
+
+var opMutants = []struct {
+	name, group string
+	open        func() backend.Backend
+}{
+	{"drops the bias", "linear", wrong(func(o *backend.Linear) { o.Bias = backend.Tensor{}; right(o) })},
+	{"skips the last row", "linear", wrong(func(o *backend.Linear) {
+		if n := o.X.Dim(-2); n > 1 {
+			o.X, o.Dst = o.X.Slice(-2, 0, n-1), o.Dst.Slice(-2, 0, n-1)
+		}
+		right(o)
+	})},
+	{"skips the last output", "linear", wrong(func(o *backend.Linear) {
+		if n := o.W.Dim(-2); n > 1 {
+			o.W, o.Dst = o.W.Slice(-2, 0, n-1), o.Dst.Slice(-1, 0, n-1)
+			if !o.Bias.Absent() {
+				o.Bias = o.Bias.Slice(-1, 0, n-1)
+			}
+		}
+		right(o)
+	})},
+	{"leaves the last term out of each sum", "linear", wrong(func(o *backend.Linear) {
+		if n := o.W.Dim(-1); n > 500 {
+			o.W, o.X = o.W.Slice(-1, 0, n-1), o.X.Slice(-1, 0, n-1)
+		}
+		right(o)
+	})},
+	{"ignores w's orientation", "linear", wrong(func(o *backend.Linear) {
+		if o.W.Stride(-1) != 1 {
+			o.W.Strides[2], o.W.Strides[3] = o.W.Dim(-1), 1
+		}
+		right(o)
+	})},
+	{"ignores gaps between rows", "linear", wrong(func(o *backend.Linear) { o.X.Strides[2] = o.X.Dim(-1); right(o) })},
+	{"takes the outer axes to line up", "linear", wrong(func(o *backend.Linear) {
+		o.X.Strides[1] = o.X.Dim(2) * o.X.Strides[2]
+		right(o)
+	})},
+	{"ignores an offset", "linear", wrong(func(o *backend.Linear) { o.W.Offset = 0; right(o) })},
+	{"rounds an offset to whole words", "linear", wrong(func(o *backend.Linear) {
+		if o.W.DType == backend.F16 {
+			o.W.Offset &^= 1
+		}
+		right(o)
+	})},
+	{"writes one element beyond", "linear", wrong(func(o *backend.Linear) {
+		right(o)
+		poke(o.Dst, o.Dst.Row(o.Dst.Rows()-1)+o.Dst.Dim(-1), 0)
+	})},
+	{"writes one element before", "linear", wrong(func(o *backend.Linear) { right(o); poke(o.Dst, o.Dst.Offset-1, 0) })},
+	{"writes to a source", "linear", wrong(func(o *backend.Linear) { right(o); poke(o.X, o.X.Offset, 0) })},
+	{"keeps f16 weights as bf16", "linear", wrong(func(o *backend.Linear) {
+		if o.W.DType == backend.F16 {
+			o.W = copied(o.W, truncated(7))
+		}
+		right(o)
+	})},
+	{"multiplies in f16", "linear", wrong(func(o *backend.Linear) { o.X = copied(o.X, truncated(10)); right(o) })},
+	{"multiplies in tf32", "linear", wrong(func(o *backend.Linear) { o.W = copied(o.W, truncated(10)); right(o) })},
+	{"adds the bias after the activation", "linear_gelu", wrong(func(o *backend.LinearGELU) {
+		bias := o.Bias
+		o.Bias = backend.Tensor{}
+		right(o)
+		if !bias.Absent() {
+			b := direct{}.load(bias)
+			eachVector(o.Dst, o.Dst, func(x, dst []float64) {
+				for i := range dst {
+					dst[i] = x[i] + b.v[i]
+				}
+			})
+		}
+	})},
+	{"forgets the activation", "linear_gelu", wrong(func(o *backend.LinearGELU) { right(&backend.Linear{Dst: o.Dst, X: o.X, W: o.W, Bias: o.Bias}) })},
+	{"forgets the residual", "linear_add", wrong(func(o *backend.LinearAdd) { right(&backend.Linear{Dst: o.Dst, X: o.X, W: o.W, Bias: o.Bias}) })},
+	{"adds what scratch memory holds", "linear_add", wrong(func(o *backend.LinearAdd) {
+		old := copied(o.Sum, func(v float64) float64 { return v })
+		right(o)
+		right(&backend.Add{Dst: o.Sum, A: o.Dst, B: old})
+		right(&backend.Copy{Dst: o.Dst, X: o.Sum})
+	})},
+	{"computes erf's GELU", "gelu", wrong(func(o *backend.GELU) {
+		eachVector(o.Dst, o.X, func(x, dst []float64) {
+			for i, v := range x {
+				dst[i] = v / 2 * (1 + math.Erf(v/math.Sqrt2))
+			}
+		})
+	})},
+	{"computes the sigmoid's GELU", "gelu", wrong(func(o *backend.GELU) {
+		eachVector(o.Dst, o.X, func(x, dst []float64) {
+			for i, v := range x {
+				dst[i] = v / (1 + math.Exp(-1.702*v))
+			}
+		})
+	})},
+	{"overflows in tanh made from exp", "gelu", wrong(func(o *backend.GELU) {
+		eachVector(o.Dst, o.X, func(x, dst []float64) {
+			for i, v := range x {
+				z := math.Sqrt(2/math.Pi) * (v + 0.044715*v*v*v)
+				e := float64(float32(math.Exp(2 * z)))
+				dst[i] = v / 2 * (1 + (e-1)/(e+1))
+			}
+		})
+	})},
+	{"divides the variance by n-1", "layernorm", wrong(func(o *backend.LayerNorm) { wrongNorm(o, 1, float64(o.Epsilon), false) })},
+	{"leaves epsilon out", "layernorm", wrong(func(o *backend.LayerNorm) { wrongNorm(o, 0, 0, false) })},
+	{"has another epsilon", "layernorm", wrong(func(o *backend.LayerNorm) { o.Epsilon = 1e-6; right(o) })},
+	{"takes the variance as E[x²] - E[x]²", "layernorm", wrong(func(o *backend.LayerNorm) { wrongNorm(o, 0, float64(o.Epsilon), true) })},
+	{"sees the next token", "attention", wrong(func(o *backend.Attention) { shift(o, 1) })},
+	{"does not see the token itself", "attention", wrong(func(o *backend.Attention) { shift(o, -1) })},
+	{"swaps keys and values", "attention", wrong(func(o *backend.Attention) { o.K, o.V = o.V, o.K; right(o) })},
+	{"groups heads the other way", "attention", wrong(func(o *backend.Attention) {
+		if size, groups := o.HeadSize(), o.Groups(); groups > 1 && groups < o.Heads {
+			for h := range o.Heads {
+				one := *o
+				cut := func(t backend.Tensor, i int) backend.Tensor { return t.Slice(-1, i*size, (i+1)*size) }
+				one.Dst, one.Q, one.K, one.V, one.Heads = cut(o.Dst, h), cut(o.Q, h), cut(o.K, h%groups), cut(o.V, h%groups), 1
+				if !o.Probs.Absent() {
+					one.Probs = o.Probs.Slice(1, h, h+1)
+				}
+				right(&one)
+			}
+			return
+		}
+		right(o)
+	})},
+	{"does not scale the scores", "attention", wrong(func(o *backend.Attention) {
+		root := math.Sqrt(float64(o.HeadSize()))
+		o.Q = copied(o.Q, func(v float64) float64 { return v * root })
+		right(o)
+	})},
+	{"leaves probabilities after the position as they were", "attention", wrong(func(o *backend.Attention) {
+		if o.Probs.Absent() {
+			right(o)
+			return
+		}
+		probs := o.Probs
+		o.Probs = copied(probs, func(v float64) float64 { return v })
+		right(o)
+		eachVector(probs, o.Probs, func(x, dst []float64) {
+			for i, v := range x {
+				if dst[i] = v; v == 0 {
+					dst[i] = math.NaN()
+				}
+			}
+		})
+	})},
+	{"clamps positions to the cache", "attention", wrong(func(o *backend.Attention) {
+		last := float64(o.K.Dim(-2) - o.Q.Dim(-2))
+		o.At = copied(o.At, func(v float64) float64 { return max(0, min(v, last)) })
+		right(o)
+	})},
+	{"multiplies rows after the position by zero", "attention", wrong(func(o *backend.Attention) {
+		right(o)
+		v := direct{}.load(o.V)
+		if slices.ContainsFunc(v.v, math.IsNaN) {
+			direct{}.store(o.Dst, direct{}.load(copied(o.Dst, func(float64) float64 { return math.NaN() })))
+		}
+	})},
+	{"has one position for all sequences", "attention", wrong(func(o *backend.Attention) {
+		at := direct{}.load(o.At)
+		o.At = copied(o.At, func(float64) float64 { return at.v[0] })
+		right(o)
+	})},
+	{"overflows in exp", "softmax", wrong(func(o *backend.Softmax) {
+		eachVector(o.Dst, o.X, func(x, dst []float64) {
+			sum := float32(0)
+			for _, v := range x {
+				sum += float32(math.Exp(v))
+			}
+			for i, v := range x {
+				dst[i] = float64(float32(math.Exp(v)) / sum)
+			}
+		})
+	})},
+	{"has the maximum begin at 0", "softmax", wrong(func(o *backend.Softmax) {
+		eachVector(o.Dst, o.X, func(x, dst []float64) {
+			largest, sum := max(0, slices.Max(x)), float32(0)
+			for _, v := range x {
+				sum += float32(math.Exp(v - largest))
+			}
+			for i, v := range x {
+				dst[i] = float64(float32(math.Exp(v-largest)) / sum)
+			}
+		})
+	})},
+	{"takes the highest of equals", "argmax", wrong(func(o *backend.Argmax) {
+		eachVector(o.Dst, o.X, func(x, dst []float64) {
+			largest := math.Inf(-1)
+			for i, v := range x {
+				if v >= largest && v > math.Inf(-1) {
+					largest, dst[0] = v, float64(i)
+				}
+			}
+		})
+	})},
+	{"takes NaN for the largest", "argmax", wrong(func(o *backend.Argmax) {
+		eachVector(o.Dst, o.X, func(x, dst []float64) {
+			largest := math.Inf(-1)
+			for i, v := range x {
+				if v > largest || math.IsNaN(v) {
+					largest, dst[0] = v, float64(i)
+				}
+			}
+		})
+	})},
+	{"has the maximum begin at -1e30", "argmax", wrong(func(o *backend.Argmax) {
+		o.X = copied(o.X, func(v float64) float64 { return max(v, -1e30) })
+		right(o)
+	})},
+	{"clamps ids to the vocabulary", "embedding", wrong(func(o *backend.Embedding) {
+		last := float64(o.Tokens.Dim(-2) - 1)
+		o.IDs = copied(o.IDs, func(v float64) float64 { return max(0, min(v, last)) })
+		right(o)
+	})},
+	{"counts positions from 0", "embedding", wrong(func(o *backend.Embedding) {
+		if !o.At.Absent() {
+			o.At = copied(o.At, func(float64) float64 { return 0 })
+		}
+		right(o)
+	})},
+	{"forgets the positions", "embedding", wrong(func(o *backend.Embedding) { o.Positions, o.At = backend.Tensor{}, backend.Tensor{}; right(o) })},
+	{"wraps positions at 2³²", "embedding", wrong(func(o *backend.Embedding) {
+		right(o)
+		if o.At.Absent() {
+			return
+		}
+		for b := range o.Dst.Dim(-3) {
+			at := int32(direct{}.load(o.At).v[b])
+			for t := range o.Dst.Dim(-2) {
+				if p := int(at + int32(t)); at > 0 && p < 0 {
+					direct{}.store(o.Dst.Slice(1, b, b+1).Slice(2, t, t+1), newValues(o.Dst.Dim(-1)))
+				}
+			}
+		}
+	})},
+	{"clamps rows to the cache", "store", wrong(func(o *backend.Store) {
+		last := float64(max(0, o.Dst.Dim(-2)-o.X.Dim(-2)))
+		o.At = copied(o.At, func(v float64) float64 { return max(0, min(v, last)) })
+		right(o)
+	})},
+	{"clears the rows before", "store", wrong(func(o *backend.Store) {
+		if at := int(direct{}.load(o.At).v[0]); at > 0 && at < o.Dst.Dim(-2) {
+			poke(o.Dst, o.Dst.Row(at-1), 0)
+		}
+		right(o)
+	})},
+	{"rounds to f16 towards zero", "store", wrong(func(o *backend.Store) {
+		if o.Dst.DType == backend.F16 {
+			o.X = copied(o.X, truncated(10))
+		}
+		right(o)
+	})},
+	{"flushes denormals of f16", "copy", wrong(func(o *backend.Copy) {
+		if o.Dst.DType == backend.F16 && o.X.DType == backend.F32 {
+			o.X = copied(o.X, func(v float64) float64 {
+				if math.Abs(v) < 0x1p-14 {
+					return 0
+				}
+				return v
+			})
+		}
+		right(o)
+	})},
+	{"saturates instead of overflowing to infinity", "copy", wrong(func(o *backend.Copy) {
+		if o.Dst.DType == backend.F16 && o.X.DType == backend.F32 {
+			o.X = copied(o.X, func(v float64) float64 { return max(-65504, min(v, 65504)) })
+		}
+		right(o)
+	})},
+	{"passes integers through float32", "copy", wrong(func(o *backend.Copy) {
+		if o.X.DType == backend.I32 {
+			o.X = copied(o.X, func(v float64) float64 { return float64(float32(v)) })
+		}
+		right(o)
+	})},
+	{"ignores a stride of 0", "add", wrong(func(o *backend.Add) {
+		if o.B.Strides[2] == 0 && o.B.Dim(2) > 1 {
+			o.B = copied(o.B.Slice(2, 0, 1), func(v float64) float64 { return v })
+			b := direct{}.load(o.B)
+			right(&backend.Add{Dst: o.Dst.Slice(2, 0, 1), A: o.A.Slice(2, 0, 1), B: o.B})
+			for r := 1; r < o.A.Dim(2); r++ { // what lies behind the vector
+				right(&backend.Add{Dst: o.Dst.Slice(2, r, r+1), A: o.A.Slice(2, r, r+1),
+					B: copied(o.B, func(v float64) float64 { return v + b.v[0] })})
+			}
+			return
+		}
+		right(o)
+	})},
+	{"gives other bits each time", "add", func() func() backend.Backend {
+		n := 0
+		return wrong(func(o *backend.Add) {
+			right(o)
+			n++
+			o.Dst = o.Dst.Slice(-1, 0, 1).Slice(-2, 0, 1)
+			v := direct{}.load(o.Dst)
+			v.v[0] *= 1 + float64(n%2)*0x1p-24
+			direct{}.store(o.Dst, v)
+		})
+	}()},
+	{"computes erf's GELU", "model", wrong(func(o *backend.GELU) {
+		eachVector(o.Dst, o.X, func(x, dst []float64) {
+			for i, v := range x {
+				dst[i] = v / 2 * (1 + math.Erf(v/math.Sqrt2))
+			}
+		})
+	})},
+	{"has another epsilon", "model", wrong(func(o *backend.LayerNorm) { o.Epsilon = 1e-3; right(o) })},
+	{"counts positions from 0", "model", wrong(func(o *backend.Embedding) {
+		o.At = copied(o.At, func(float64) float64 { return 0 })
+		right(o)
+	})},
+	{"sees only what this pass stored", "model", wrong(func(o *backend.Attention) {
+		if o.Q.Dim(-2) == 1 {
+			at := direct{}.load(o.At)
+			for b := range at.v {
+				if p := int(at.v[b]); p > 0 {
+					c := o.K.Slice(1, b, b+1).Slice(2, 0, p)
+					direct{}.store(c, newValues(c.Len()))
+				}
+			}
+		}
+		right(o)
+	})},
+}
+
+// wrongNorm is a layer norm of float32 sums with a choice of mistakes.
+func wrongNorm(o *backend.LayerNorm, less int, eps float64, onePass bool) {
+	gamma, beta := direct{}.load(o.Gamma), direct{}.load(o.Beta)
+	eachVector(o.Dst, o.X, func(x, dst []float64) {
+		var sum, squares float32
+		for _, v := range x {
+			sum += float32(v)
+			squares += float32(v) * float32(v)
+		}
+		mean := float64(sum) / float64(len(x))
+		variance := float64(squares)/float64(len(x)) - float64(float32(mean)*float32(mean))
+		if !onePass {
+			variance = 0
+			for _, v := range x {
+				variance += (v - mean) * (v - mean)
+			}
+			variance /= float64(max(1, len(x)-less))
+		}
+		for i, v := range x {
+			dst[i] = (v-mean)/math.Sqrt(variance+eps)*gamma.v[i] + beta.v[i]
+		}
+	})
+}
+
+// shift moves the causal mask by one.
+func shift(o *backend.Attention, by float64) {
+	last := float64(o.K.Dim(-2) - o.Q.Dim(-2))
+	o.At = copied(o.At, func(v float64) float64 {
+		if v < 0 || v > last { // outside, which is another matter
+			return v
+		}
+		return max(0, min(v+by, last))
+	})
+	right(o)
+}
+
+func TestOpMutants(t *testing.T) {
+	for _, m := range opMutants {
+		t.Run(m.group+"/"+m.name, func(t *testing.T) {
+			caught := examine(m.open, m.group)
+			if len(caught) == 0 {
+				t.Fatal("no check failed")
+			}
+			t.Log(caught[0])
+		})
+	}
+}
+
+var errFault = errors.New("fault")
