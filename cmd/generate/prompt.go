@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -17,54 +18,49 @@ const maxPrompt = 64 << 20
 
 type promptFlags struct {
 	Words   []string `arg:"" optional:"" name:"prompt" help:"The text to continue."`
-	Prompt  string   `short:"p" xor:"prompt" placeholder:"TEXT" help:"The text to continue; without any, standard input if it is not a terminal."`
-	File    string   `short:"f" xor:"prompt" placeholder:"FILE" help:"A file with the text to continue; - for standard input."`
-	Tokens  string   `xor:"prompt" placeholder:"IDS" help:"Token ids to continue, such as 5,17,3, in place of text."`
+	Prompt  *string  `short:"p" xor:"prompt" placeholder:"TEXT" help:"The text to continue; without any, standard input if it is not a terminal."`
+	File    *string  `short:"f" xor:"prompt" placeholder:"FILE" help:"A file with the text to continue; - for standard input."`
+	Tokens  *string  `xor:"prompt" placeholder:"IDS" help:"Token ids to continue, such as 5,17,3, in place of text."`
 	Special bool     `help:"Read <|endoftext|> in the text as the token that ends one, not as its letters."`
 	Hide    bool     `name:"no-display-prompt" help:"Print what is generated, without the prompt before it."`
 }
 
-// text is the prompt as the user gave it; given is false where there is none.
-func (f promptFlags) text() (text string, given bool, err error) {
-	if len(f.Words) > 0 && (f.Prompt != "" || f.File != "" || f.Tokens != "") {
-		return "", false, cli.Usagef("two prompts: %q and another by a flag", strings.Join(f.Words, " "))
+// text is the prompt as the user gave it, empty where there is none.
+func (f promptFlags) text(ctx context.Context) (text string, err error) {
+	if len(f.Words) > 0 && (f.Prompt != nil || f.File != nil || f.Tokens != nil) {
+		return "", cli.Usagef("two prompts: %q and another by a flag", strings.Join(f.Words, " "))
 	}
 	source := "the prompt"
 	switch {
+	case f.Tokens != nil:
+		return "", nil
 	case len(f.Words) > 0:
 		text = strings.Join(f.Words, " ")
-	case f.Prompt != "":
-		text = f.Prompt
-	case f.File != "":
-		source = f.File
-		text, err = cli.ReadInput(f.File, maxPrompt)
+	case f.Prompt != nil:
+		text = *f.Prompt
+	case f.File != nil:
+		source = *f.File
+		text, err = cli.ReadInput(ctx, *f.File, maxPrompt)
 	case !isTerminal(os.Stdin):
 		source = "standard input"
-		text, err = cli.ReadInput("-", maxPrompt)
+		text, err = cli.ReadInput(ctx, "-", maxPrompt)
 	}
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
 	if at := invalidUTF8(text); at >= 0 {
-		return "", false, cli.Usagef("%s is not valid UTF-8: byte %d is 0x%02x; convert it to UTF-8", source, at, text[at])
+		return "", cli.Usagef("%s is not valid UTF-8: byte %d is 0x%02x; convert it to UTF-8", source, at, text[at])
 	}
-	return text, text != "", nil
+	return text, nil
 }
 
-// ids are the tokens to continue. A model that is asked for nothing starts a
-// text of its own.
-func (f promptFlags) ids(m *gpt.Model, t *tokenizer.Tokenizer) ([]int, error) {
-	if f.Tokens != "" {
-		if len(f.Words) > 0 {
-			return nil, cli.Usagef("two prompts: %q and --tokens", strings.Join(f.Words, " "))
-		}
-		return parseIDs(f.Tokens, m.Vocab)
+// ids are the tokens to continue, those of text or of --tokens. A model that is
+// asked for nothing starts a text of its own.
+func (f promptFlags) ids(text string, m *gpt.Model, t *tokenizer.Tokenizer) ([]int, error) {
+	if f.Tokens != nil {
+		return parseIDs(*f.Tokens, m.Vocab)
 	}
-	text, given, err := f.text()
-	if err != nil {
-		return nil, err
-	}
-	if !given {
+	if text == "" {
 		if len(m.BOS) == 0 {
 			return nil, cli.Usagef("no prompt: this model has no token that begins a text, so give it one with -p, -f or --tokens")
 		}

@@ -47,8 +47,16 @@ type timings struct {
 	PredictedPerSecond float64 `json:"predicted_per_second"`
 }
 
-func describe(d backend.Device) device {
-	return device{d.Backend, d.Index, d.Name, d.Kind.String(), d.Driver}
+func newReport(model string, d backend.Device, o gpt.Options, prompt []int, load time.Duration) *report {
+	return &report{
+		Model:     model,
+		Device:    device{d.Backend, d.Index, d.Name, d.Kind.String(), d.Driver},
+		Seed:      o.Seed,
+		PromptIDs: prompt,
+		IDs:       []int{}, // not null, where there are none
+		LogProbs:  []float64{},
+		load:      load,
+	}
 }
 
 func (r *report) add(t gpt.Token, at time.Duration) {

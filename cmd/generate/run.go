@@ -21,6 +21,10 @@ func run(ctx context.Context, f *flags) (err error) {
 	if err != nil {
 		return err
 	}
+	text, err := f.Prompt.text(ctx)
+	if err != nil {
+		return err
+	}
 	b, device, err := f.Hardware.Open(os.Stderr)
 	if err != nil {
 		return err
@@ -37,17 +41,23 @@ func run(ctx context.Context, f *flags) (err error) {
 		return fmt.Errorf("the tokenizer has %d tokens and the model %d: they are not of one checkpoint", t.VocabSize(), m.Vocab)
 	}
 	loaded := time.Since(start)
-	ids, err := f.Prompt.ids(m, t)
+	ids, err := f.Prompt.ids(text, m, t)
 	if err != nil {
 		return err
 	}
+	if f.CtxSize > m.Context {
+		return cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, m.Context)
+	}
 	s, err := m.NewSession(f.CtxSize)
 	if err != nil {
-		return cli.UsageError{Err: err}
+		return err
 	}
 	defer s.Close()
+	if err := s.Fits(ids); err != nil {
+		return err
+	}
 
-	r := &report{Model: f.ModelFlags.Name(), Device: describe(device), Seed: options.Seed, PromptIDs: ids, load: loaded}
+	r := newReport(f.ModelFlags.Name(), device, options, ids, loaded)
 	w := newWriter(t, f.JSON)
 	if !f.Prompt.Hide {
 		if err := w.prompt(ids, m); err != nil {

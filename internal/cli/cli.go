@@ -39,7 +39,8 @@ const (
 // code. Ctrl-C and SIGTERM end ctx; a second one ends the process at once.
 func Main(flags any, description string, run func(ctx context.Context) error, options ...kong.Option) int {
 	name := filepath.Base(os.Args[0])
-	parser, err := kong.New(flags, append(options, kong.Name(name), kong.Description(description))...)
+	parser, err := kong.New(flags, append(options, kong.Name(name), kong.Description(description),
+		kong.WithHyphenPrefixedParameters(true))...) // -n -1
 	if err != nil {
 		return report(name, fmt.Errorf("its flags are wrong: %w", err))
 	}
@@ -74,8 +75,27 @@ func report(name string, err error) int {
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// ReadInput reads a file, or standard input for "-", of at most limit bytes.
-func ReadInput(path string, limit int64) (string, error) {
+// ReadInput reads a file, or standard input for "-", of at most limit bytes. It
+// stops waiting for them when ctx ends, for the other end of a pipe may never write.
+func ReadInput(ctx context.Context, path string, limit int64) (string, error) {
+	type input struct {
+		text string
+		err  error
+	}
+	done := make(chan input, 1)
+	go func() {
+		text, err := readInput(path, limit)
+		done <- input{text, err}
+	}()
+	select {
+	case in := <-done:
+		return in.text, in.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+func readInput(path string, limit int64) (string, error) {
 	f := os.Stdin
 	if path != "-" {
 		var err error
@@ -86,7 +106,7 @@ func ReadInput(path string, limit int64) (string, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", path, err)
+		return "", err
 	}
 	if int64(len(text)) > limit {
 		return "", fmt.Errorf("%s is longer than %d bytes", path, limit)
