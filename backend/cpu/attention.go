@@ -71,30 +71,35 @@ func (h *head) attend(w *worker, t0, t1 int) {
 	h.many(w, first, last)
 }
 
-// one computes a single query, with two products of a matrix and a vector.
+// one computes a single query, straight from the cache.
 func (h *head) one(w *worker, t int) {
 	n := h.at + t + 1 // keys that it sees
 	scores := w.floats(0, n)
 	q, dst := h.q(t), h.dst(t)
-	scale := float32(1 / math.Sqrt(float64(h.size)))
-	clear(dst)
-	if k, ok := h.cacheHalf(&h.o.K, n); ok {
-		v, _ := h.cacheHalf(&h.o.V, n)
-		clear(scores)
-		k.multiply(scores, q)
-		vec.Scale(scores, scale)
+	k, v := &h.o.K, &h.o.V
+	if k.DType == backend.F16 {
+		keys, values := elements[uint16](k)[h.offset(k):], elements[uint16](v)[h.offset(v):]
+		for j := range scores {
+			scores[j] = vec.DotF16(keys[j*k.Strides[2]:], q)
+		}
 		h.softmax(scores, t)
-		v.multiply(dst, scores)
+		clear(dst)
+		for j := 0; j < n; j += 4 {
+			axpyF16(dst, values[j*v.Strides[2]:], v.Strides[2], scores[j:min(j+4, n)])
+		}
 		return
 	}
-	k, v := h.cache(w, &h.o.K, 1, n), h.cache(w, &h.o.V, 2, n)
-	blas32.Gemv(blas.NoTrans, scale, k, vector(q), 0, vector(scores))
+	keys := elements[float32](k)[h.offset(k):]
+	for j := range scores { // BLAS takes several times as long for vectors this short
+		scores[j] = vec.Dot(keys[j*k.Strides[2]:], q)
+	}
 	h.softmax(scores, t)
-	blas32.Gemv(blas.Trans, 1, v, vector(scores), 0, vector(dst))
+	blas32.Gemv(blas.Trans, 1, h.cache(w, v, 2, n), vector(scores), 0, vector(dst))
 }
 
-// softmax turns the scores of query t into probabilities, and tells them.
+// softmax turns the products of query t into probabilities, and tells them.
 func (h *head) softmax(scores []float32, t int) {
+	vec.Scale(scores, float32(1/math.Sqrt(float64(h.size))))
 	softmax(scores, scores)
 	if p := h.probs(t); p != nil {
 		clear(p[copy(p, scores):])
@@ -105,7 +110,6 @@ func (h *head) softmax(scores []float32, t int) {
 func (h *head) many(w *worker, t0, t1 int) {
 	n, rows := h.at+t1, t1-t0
 	scores := blas32.General{Rows: rows, Cols: n, Stride: n, Data: w.floats(0, rows*n)}
-	scale := float32(1 / math.Sqrt(float64(h.size)))
 	q, dst := h.rows(&h.o.Q, t0, t1), h.rows(&h.o.Dst, t0, t1)
 	if q.Stride < h.size || dst.Stride < h.size { // rows that overlap
 		for t := t0; t < t1; t++ {
@@ -113,7 +117,7 @@ func (h *head) many(w *worker, t0, t1 int) {
 		}
 		return
 	}
-	blas32.Gemm(blas.NoTrans, blas.Trans, scale, q, h.cache(w, &h.o.K, 1, n), 0, scores)
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, q, h.cache(w, &h.o.K, 1, n), 0, scores)
 	for t := t0; t < t1; t++ {
 		s, seen := scores.Data[(t-t0)*n:][:n], h.at+t+1
 		h.softmax(s[:seen], t)
@@ -153,20 +157,13 @@ func (h *head) probs(t int) []float32 {
 	return row[float32](p, (h.b*p.Shape[1]+h.h)*p.Shape[2]+t)
 }
 
-// cacheHalf is the first n rows of the head's group in K or V, if f16.
-func (h *head) cacheHalf(kv *backend.Tensor, n int) (half, bool) {
-	if kv.DType != backend.F16 {
-		return half{}, false
-	}
-	from := h.b*kv.Strides[1] + h.group*h.size
-	// For k the vectors are columns of the scores, for v they are summed.
-	return half{elements[uint16](kv)[from:], kv.Strides[2], kv == &h.o.V}, true
-}
+// offset is where the head's group begins in K or V, from its first element.
+func (h *head) offset(kv *backend.Tensor) int { return h.b*kv.Strides[1] + h.group*h.size }
 
 // cache is the first n rows of the head's group in K or V: where they lie, or
 // copied into a room of the worker if they are f16 or overlap.
 func (h *head) cache(w *worker, kv *backend.Tensor, room, n int) blas32.General {
-	from, stride := h.b*kv.Strides[1]+h.group*h.size, kv.Strides[2]
+	from, stride := h.offset(kv), kv.Strides[2]
 	if kv.DType == backend.F32 && (stride >= h.size || n == 1) {
 		return blas32.General{Rows: n, Cols: h.size, Stride: max(stride, h.size), Data: elements[float32](kv)[from:]}
 	}

@@ -74,7 +74,7 @@ func run(b *testing.B, be backend.Backend, flop, bytes float64, ops ...backend.O
 
 func BenchmarkLinear(b *testing.B) {
 	be := open(b)
-	for _, rows := range []int{1, 4, 8, 32, 512} {
+	for _, rows := range []int{1, 2, 4, 8, 32, 512} {
 		for _, n := range [][2]int{{768, 768}, {768, 2304}, {768, 3072}, {3072, 768}, {768, benchVocab}} {
 			in, out := n[0], n[1]
 			if out == benchVocab && rows > 1 {

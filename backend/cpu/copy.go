@@ -18,6 +18,10 @@ func copyRows(_ *worker, op backend.Op, from, to int) {
 	contiguous := o.X.Shape[3] == 1 || o.X.Strides[3] == 1 && o.Dst.Strides[3] == 1
 	for r := from; r < to; r++ {
 		switch x, dst := &o.X, &o.Dst; {
+		case contiguous && x.DType == dst.DType && x.DType == backend.F16:
+			copy(row[uint16](dst, r), row[uint16](x, r))
+		case contiguous && x.DType == dst.DType: // 32 bits of either kind
+			copy(row[int32](dst, r), row[int32](x, r))
 		case x.DType == backend.I32:
 			copyRow(dst, x, r, func(v int32) int32 { return v })
 		case x.DType == dst.DType && x.DType == backend.F16:

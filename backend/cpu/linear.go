@@ -91,28 +91,25 @@ func (l *linear) begin(dst []float32, r, c0, c1 int) {
 // panelled reports whether columns of w are taken a few at a time: where they
 // have to be converted, or are read once for each of several rows.
 func (l *linear) panelled(rows int) bool {
-	if l.w.DType == backend.F16 {
-		return rows > 1
+	_, transposed, ok := layout(l.w)
+	switch {
+	case !ok:
+		return true
+	case l.w.DType == backend.F16:
+		return rows > fewRows
 	}
-	return rows > 1 && rows <= fewRows
+	return rows > 1 && rows <= fewRows && !transposed
 }
 
 // panel adds the products for columns [c0, c1), and finishes them.
 func (l *linear) panel(w *worker, r0, r1, c0, c1 int) {
-	var m matrix
-	direct := false
-	if l.w.DType == backend.F32 {
-		m, direct = viewMatrix(l.w, c0, c1)
-	} else if r1-r0 <= 2 {
-		if h, ok := viewHalf(l.w, c0, c1); ok {
-			for r := r0; r < r1; r++ {
-				h.multiply(row[float32](l.dst, r)[c0:c1], row[float32](l.x, r))
-			}
-			l.finish(r0, r1, c0, c1)
-			return
-		}
+	if h, ok := viewHalf(l.w, c0, c1); ok && r1-r0 <= fewRows {
+		h.multiply(l, r0, r1, c0, c1)
+		l.finish(r0, r1, c0, c1)
+		return
 	}
-	if !direct {
+	m, ok := viewMatrix(l.w, c0, c1)
+	if !ok {
 		m = expand(w, l.w, c0, c1)
 	}
 	for r, next := r0, r0; r < r1; r = next {
@@ -166,7 +163,7 @@ type matrix struct {
 // multiply is dst += x · mᵀ.
 func (m matrix) multiply(dst, x blas32.General) {
 	switch {
-	case x.Rows > fewRows && m.transposed:
+	case m.transposed && x.Rows > 2: // a product with a vector is no faster than with three
 		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, x, m.General, 1, dst)
 	case x.Rows > fewRows:
 		blas32.Gemm(blas.NoTrans, blas.Trans, 1, x, m.General, 1, dst)
@@ -199,7 +196,7 @@ func layout(w *backend.Tensor) (stride int, transposed, ok bool) {
 // viewMatrix is columns [c0, c1) of an f32 matrix where it lies.
 func viewMatrix(w *backend.Tensor, c0, c1 int) (matrix, bool) {
 	stride, transposed, ok := layout(w)
-	if !ok {
+	if !ok || w.DType != backend.F32 {
 		return matrix{}, false
 	}
 	data := elements[float32](w)

@@ -100,6 +100,19 @@ func Normalize(dst, x, gamma, beta []float32, mean float64, scale float32) {
 	}
 }
 
+// Dot is Σ w·x.
+func Dot(w, x []float32) (sum float32) {
+	i := 0
+	if fast && len(x) >= lanes {
+		i = len(x) &^ (lanes - 1)
+		sum = dotAVX2(&w[:len(x)][0], &x[0], i)
+	}
+	for ; i < len(x); i++ {
+		sum += w[i] * x[i]
+	}
+	return sum
+}
+
 // Exp is dst = exp(x − shift); it returns Σ dst, in float64.
 func Exp(dst, x []float32, shift float32) (sum float64) {
 	i := 0

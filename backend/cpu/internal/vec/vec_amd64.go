@@ -27,6 +27,9 @@ func sumSquaresAVX2(x *float32, n int, mean float64) float64
 func normalizeAVX2(dst, x, gamma, beta *float32, n int, hi, lo, scale float32)
 
 //go:noescape
+func dotAVX2(w, x *float32, n int) float32
+
+//go:noescape
 func expAVX2(dst, x *float32, n int, shift float32) float64
 
 //go:noescape

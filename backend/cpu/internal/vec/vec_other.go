@@ -11,6 +11,7 @@ func maxAVX2(x *float32, n int) float32                                        {
 func sumAVX2(x *float32, n int) float64                                        { return 0 }
 func sumSquaresAVX2(x *float32, n int, mean float64) float64                   { return 0 }
 func normalizeAVX2(dst, x, gamma, beta *float32, n int, hi, lo, scale float32) {}
+func dotAVX2(w, x *float32, n int) float32                                     { return 0 }
 func expAVX2(dst, x *float32, n int, shift float32) float64                    { return 0 }
 func geluAVX2(dst, x *float32, n int)                                          {}
 func fromF16AVX2(dst *float32, src *uint16, n int)                             {}

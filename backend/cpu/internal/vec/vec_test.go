@@ -127,6 +127,11 @@ func TestReductions(t *testing.T) {
 			near(t, "sum", Sum(x), sum, sum*1e-14)
 			near(t, "squares", SumSquares(x, mean), squares, squares*1e-12)
 			near(t, "max", float64(Max(x)), largest, 0)
+			dot, w := 0.0, random(n, 3)
+			for i := range w {
+				dot += float64(w[i]) * float64(x[i])
+			}
+			near(t, "dot", float64(Dot(w, x)), dot, 1e-3*float64(n))
 			x[n/2] = float32(math.NaN())
 			if n > 1 {
 				if got := Max(x); got != got {
