@@ -168,17 +168,22 @@ func (x *trial) try(mode string, run int, do func() error) bool {
 // sources seeded by the case's name.
 func (x *trial) data(run int) {
 	for _, b := range x.blocks {
-		if !b.constant || !x.filled {
+		if !b.constant {
 			b.guard()
 		}
 	}
 	for _, o := range x.list {
 		switch {
-		case o.access == backend.Write || o.access == backend.Scratch:
+		case o.access == backend.Scratch: // stays as guarded
+		case o.access == backend.Write:
 			unset(o.Tensor)
 		case o.DType == backend.I32:
 			set(o.Tensor, 0)
-		case !o.block().constant || !x.filled:
+		case o.block().constant:
+			if !x.filled {
+				tile(o.Tensor, seed(x.name+" "+o.name, run))
+			}
+		default:
 			normal(o.Tensor, seed(x.name+" "+o.name, run), 0, 1)
 		}
 	}

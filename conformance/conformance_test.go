@@ -1,14 +1,21 @@
-package conformance_test
+package conformance
 
 import (
 	"testing"
 
 	"caldera/backend"
-	"caldera/conformance"
 )
 
-func reference(testing.TB) backend.Backend { return conformance.Reference() }
+func newReference(testing.TB) backend.Backend { return Reference() }
 
-func TestReference(t *testing.T) { conformance.Test(t, reference) }
+func TestReference(t *testing.T) { Test(t, newReference) }
 
-func TestReferenceLong(t *testing.T) { conformance.Long(t, reference, 20) }
+// A few of Long's cases: on the oracle itself more of them show nothing new.
+func TestReferenceSweep(t *testing.T) { run(t, newReference, sweep(8)) }
+
+func BenchmarkReference(b *testing.B) {
+	if testing.Short() {
+		b.Skip("the reference is slow")
+	}
+	Bench(b, newReference)
+}

@@ -11,7 +11,6 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
-	"strings"
 
 	"caldera/backend"
 
@@ -24,7 +23,7 @@ type block struct {
 	dtype backend.DType
 	data  []byte
 	// constant marks data that is too large to make anew for each run: it is
-	// filled and uploaded once.
+	// filled and uploaded once. It is one contiguous tensor.
 	constant bool
 }
 
@@ -171,15 +170,6 @@ func (l layout) ints(dims ...int) backend.Tensor {
 	return t
 }
 
-// dims writes a shape as names of cases have it, "7x33".
-func dims(t backend.Tensor) string {
-	i := 0
-	for i < 2 && t.Shape[i] == 1 {
-		i++
-	}
-	return strings.ReplaceAll(strings.Trim(fmt.Sprint(t.Shape[i:]), "[]"), " ", "x")
-}
-
 // seed makes the random numbers of a case those of its name.
 func seed(name string, set int) *rand.Rand {
 	h := fnv.New64a()
@@ -205,6 +195,19 @@ func set(t backend.Tensor, values ...float64) {
 // normal fills t with normally distributed values.
 func normal(t backend.Tensor, r *rand.Rand, mean, deviation float64) {
 	fill(t, func(int) float64 { return mean + deviation*r.NormFloat64() })
+}
+
+// tile fills a large contiguous tensor with normally distributed values that
+// repeat after a prime number of elements, so that rows differ but take little
+// time to make.
+func tile(t backend.Tensor, r *rand.Rand) {
+	period := exact.tensor(t.DType, 65521)
+	normal(period, r, 0, 1)
+	from, to := t.Span()
+	pattern, data := period.Buf.(*block).data, t.Buf.(*block).data[from:to]
+	for len(data) > 0 {
+		data = data[copy(data, pattern):]
+	}
 }
 
 // uniform fills t with integers from lo to hi-1.

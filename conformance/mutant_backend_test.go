@@ -362,22 +362,37 @@ func TestBackendMutants(t *testing.T) {
 	}
 }
 
-// Nothing runs on a backend that supports no op, and that is no pass.
-func TestCoreOpsAreMandatory(t *testing.T) {
+// A backend without an op must not pass, one without f16 must, and be told
+// what it was not tried with.
+func TestWhatIsMandatory(t *testing.T) {
+	short := checks(true)
 	for name, k := range kinds {
 		if k.oracle == nil {
 			continue // lowers to others
 		}
 		open := func() backend.Backend { return &lacking{reference: &reference{}, op: name} }
-		if len(examine(open, name)) == 0 {
+		if caught, _ := examineAll(open, name, short); len(caught) == 0 {
 			t.Errorf("a backend without %s passed", name)
 		}
 	}
-	halves := func() backend.Backend { return &lacking{reference: &reference{}} }
+	skipped := 0
 	for name := range kinds {
-		if caught := examine(halves, name); len(caught) > 0 {
+		open := func() backend.Backend { return &lacking{reference: &reference{}} }
+		caught, count := examineAll(open, name, short)
+		if len(caught) > 0 {
 			t.Errorf("a backend without f16 failed: %s", caught[0])
 		}
+		skipped += count.skipped["f16"]
+	}
+	if skipped == 0 {
+		t.Error("no case was counted as skipped on a backend without f16")
+	}
+}
+
+func TestTally(t *testing.T) {
+	c := &tally{run: 7, skipped: map[string]int{"q8_0": 2, "f16": 3}}
+	if got, want := c.String(), "conformance: 7 cases run, 5 skipped (f16: 3, q8_0: 2)"; got != want {
+		t.Errorf("got %q want %q", got, want)
 	}
 }
 

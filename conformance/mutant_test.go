@@ -1,179 +1,17 @@
 package conformance
 
 // A suite that passes whatever it is given proves nothing. Here are backends
-// with one fault each, around the reference, and each must fail the group of
-// checks that is there to catch it. To add one: a line in a table, with the
-// fault as a function.
+// that compute one op wrongly, and each must fail the group of checks that is
+// there to catch it. To add one: an entry in the table, with the fault as a
+// function.
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"testing"
 
 	"caldera/backend"
 )
-
-// notes is a reporter that remembers.
-type notes []string
-
-func (n *notes) Errorf(format string, args ...any) { *n = append(*n, fmt.Sprintf(format, args...)) }
-func (n *notes) Fatalf(format string, args ...any) { n.Errorf(format, args...); panic(stop{}) }
-
-// examine runs the checks of a group until one fails and returns what it said.
-func examine(open func() backend.Backend, group string) []string {
-	var n notes
-	b := open()
-	defer b.Close()
-	count := &tally{}
-	for _, c := range checks(false) {
-		if c.group() != group || c.name == "memory/returned" { // slow, and tried by itself
-			continue
-		}
-		func() {
-			defer func() {
-				if p := recover(); p != nil && p != (any)(stop{}) {
-					panic(p)
-				}
-			}()
-			c.do(&env{reporter: &n, b: b, open: open, tally: count})
-		}()
-		if len(n) > 0 {
-			break
-		}
-	}
-	return n
-}
-
-// faulty is a reference with some methods replaced.
-type faulty struct {
-	*reference
-	alloc func(size int) (backend.Buffer, error)
-	write func(dst backend.Buffer, off int, src []byte) error
-	read  func(dst []byte, src backend.Buffer, off int) error
-	run   func(ops ...backend.Op) error
-	close func() error
-	fused bool // takes ops that lower to others
-}
-
-func (f *faulty) Alloc(size int) (backend.Buffer, error) {
-	if f.alloc != nil {
-		return f.alloc(size)
-	}
-	return f.reference.Alloc(size)
-}
-
-func (f *faulty) Write(dst backend.Buffer, off int, src []byte) error {
-	if f.write != nil {
-		return f.write(dst, off, src)
-	}
-	return f.reference.Write(dst, off, src)
-}
-
-func (f *faulty) Read(dst []byte, src backend.Buffer, off int) error {
-	if f.read != nil {
-		return f.read(dst, src, off)
-	}
-	return f.reference.Read(dst, src, off)
-}
-
-func (f *faulty) Run(ops ...backend.Op) error {
-	if f.run != nil {
-		return f.run(ops...)
-	}
-	return f.reference.Run(ops...)
-}
-
-func (f *faulty) Close() error {
-	if f.close != nil {
-		return f.close()
-	}
-	return f.reference.Close()
-}
-
-func (f *faulty) Supports(op backend.Op) bool {
-	_, lowers := op.(backend.Lowerer)
-	return f.fused && lowers || f.reference.Supports(op)
-}
-
-// recorder is a faulty that records in its own way.
-type recorder struct {
-	*faulty
-	record func(ops ...backend.Op) (backend.Program, error)
-}
-
-func (r *recorder) Record(ops ...backend.Op) (backend.Program, error) { return r.record(ops...) }
-
-// wrong makes a backend that runs ops of type T by f, after the usual checks
-// of buffers. f works on a copy of the op.
-func wrong[T backend.Op](f func(o T)) func() backend.Backend {
-	return func() backend.Backend {
-		b := &faulty{reference: &reference{}, fused: true}
-		b.run = func(ops ...backend.Op) error {
-			for _, op := range ops {
-				o, ok := op.(T)
-				if !ok {
-					if err := b.reference.Run(op); err != nil {
-						return err
-					}
-					continue
-				}
-				same := map[backend.Buffer]backend.Buffer{}
-				o.Operands(func(_ string, t *backend.Tensor, _ backend.Access) { same[t.Buf] = t.Buf })
-				f(rebind(o, same).(T))
-			}
-			return nil
-		}
-		return b
-	}
-}
-
-// right computes an op as it should be, for a fault to start or end with.
-func right(op backend.Op) {
-	if err := interpret(direct{}, op); err != nil {
-		panic(err)
-	}
-}
-
-// copied is t's values in a buffer of its own, each changed by f.
-func copied(t backend.Tensor, f func(float64) float64) backend.Tensor {
-	x := direct{}.load(t)
-	for i := range x.v {
-		x.v[i] = f(x.v[i])
-	}
-	c := backend.Of(&referenceBuffer{data: make([]byte, t.Size())}, t.DType, 0, t.Shape[:]...)
-	direct{}.store(c, x)
-	return c
-}
-
-// each makes a fault of a function from a row of x to a row of dst.
-func eachVector(dst, x backend.Tensor, f func(x, dst []float64)) {
-	in := direct{}.load(x)
-	out := newValues(dst.Len())
-	for r := range x.Rows() {
-		f(in.row(r, x.Dim(-1)).v, out.row(r, dst.Dim(-1)).v)
-	}
-	direct{}.store(dst, out)
-}
-
-// truncated cuts a number to the given bits of mantissa, towards zero.
-func truncated(bits int) func(float64) float64 {
-	return func(v float64) float64 {
-		fraction, exponent := math.Frexp(v)
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return v
-		}
-		return math.Ldexp(math.Trunc(math.Ldexp(fraction, bits+1)), exponent-bits-1)
-	}
-}
-
-func poke(t backend.Tensor, element int, v float64) {
-	data := t.Buf.(*referenceBuffer).data
-	if n := t.DType.Bytes(1); element >= 0 && (element+1)*n <= len(data) {
-		encode(t.DType, data, element, v)
-	}
-}
 
 var opMutants = []struct {
 	name, group string
@@ -546,5 +384,3 @@ func TestOpMutants(t *testing.T) {
 		})
 	}
 }
-
-var errFault = errors.New("fault")

@@ -20,10 +20,14 @@ func Test(t *testing.T, open func(testing.TB) backend.Backend) {
 	run(t, open, checks(testing.Short()))
 }
 
-// Long runs cases of random shapes and layouts, n of each op. A failure names
-// its case, whose data follow from the name: the same n fails again.
-func Long(t *testing.T, open func(testing.TB) backend.Backend, n int) {
-	run(t, open, sweep(n))
+// Long runs cases of random shapes and layouts, 150 of each op, or 15 with
+// -short. They are the same each time: a failure names its case.
+func Long(t *testing.T, open func(testing.TB) backend.Backend) {
+	if testing.Short() {
+		run(t, open, sweep(15))
+	} else {
+		run(t, open, sweep(150))
+	}
 }
 
 // check is one thing to try. Its name begins with the group it belongs to: an

@@ -1,0 +1,69 @@
+package conformance
+
+import (
+	"slices"
+	"testing"
+
+	"caldera/backend"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Fusing is the inverse of lowering: for every case of a fused op,
+// Fuse(Lower(op)) is op and Lower(Fuse(ops)) is ops.
+func TestFuseInvertsLower(t *testing.T) {
+	b := &faulty{reference: &reference{}, fused: true}
+	sameBuffer := cmp.Comparer(func(a, b backend.Buffer) bool { return a == b })
+	n := 0
+	for _, name := range names() {
+		if _, ok := kinds[name].op.(backend.Lowerer); !ok {
+			continue
+		}
+		for _, c := range kinds[name].cases() {
+			op, _ := c.Build()
+			ops := op.(backend.Lowerer).Lower()
+			fused := backend.Fuse(b, ops, func(backend.Tensor) bool { return false })
+			if diff := cmp.Diff([]backend.Op{op}, fused, sameBuffer); diff != "" {
+				t.Fatalf("%s: Fuse(Lower(op)) differs from op (-want +got):\n%s", c.Name, diff)
+			}
+			if diff := cmp.Diff(ops, fused[0].(backend.Lowerer).Lower(), sameBuffer); diff != "" {
+				t.Fatalf("%s: Lower(Fuse(ops)) differs from ops (-want +got):\n%s", c.Name, diff)
+			}
+			n++
+		}
+	}
+	if n == 0 {
+		t.Fatal("there is no op that lowers to others")
+	}
+}
+
+// Fuse must leave what others need: of the small GPT's ops it joins linear
+// with what follows, and keeps every tensor that is looked at.
+func TestFuseModel(t *testing.T) {
+	b := &faulty{reference: &reference{}, fused: true}
+	m := tinyGPT2()
+	p := m.forward(m.cache(1), 3)
+	ops := backend.Fuse(b, p.ops, p.keep)
+	count := func(name string) (n int) {
+		for _, op := range ops {
+			if op.Name() == name {
+				n++
+			}
+		}
+		return n
+	}
+	if g, a := count("linear_gelu"), count("linear_add"); g != m.layers || a != 2*m.layers {
+		t.Errorf("%d layers gave %d linear_gelu and %d linear_add, expected %d and %d", m.layers, g, a, m.layers, 2*m.layers)
+	}
+	var lowered []backend.Op
+	for _, op := range ops {
+		if l, ok := op.(backend.Lowerer); ok {
+			lowered = append(lowered, l.Lower()...)
+		} else {
+			lowered = append(lowered, op)
+		}
+	}
+	if !slices.EqualFunc(p.ops, lowered, func(a, b backend.Op) bool { return a.Name() == b.Name() }) {
+		t.Error("Lower(Fuse(ops)) is another list than ops")
+	}
+}
