@@ -2,20 +2,110 @@ package blaslib
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
+	"gonum.org/v1/gonum/blas/gonum"
 )
 
-func TestMain(m *testing.M) {
+// Whatever blas32 calls gives what gonum gives, also where rows are apart and
+// where there is nothing to sum.
+func TestLoad(t *testing.T) {
 	lib, err := Load()
-	fmt.Println(lib, err)
-	m.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(lib.Name)
+	r := rand.New(rand.NewPCG(1, 2))
+	random := func(rows, cols, gap int) blas32.General {
+		m := blas32.General{Rows: rows, Cols: cols, Stride: cols + gap, Data: make([]float32, rows*(cols+gap))}
+		for i := range m.Data {
+			m.Data[i] = r.Float32()
+		}
+		return m
+	}
+	flip := func(t blas.Transpose, m, n int) (int, int) {
+		if t == blas.Trans {
+			return n, m
+		}
+		return m, n
+	}
+	var want gonum.Implementation
+	for _, n := range [][3]int{{1, 1, 1}, {5, 3, 7}, {64, 33, 1}, {1, 100, 65}, {90, 70, 130}, {4, 5, 0}} {
+		for _, tA := range []blas.Transpose{blas.NoTrans, blas.Trans} {
+			for _, tB := range []blas.Transpose{blas.NoTrans, blas.Trans} {
+				rows, cols := flip(tA, n[0], n[2])
+				a := random(rows, cols, 3)
+				rowsB, colsB := flip(tB, n[2], n[1])
+				b := random(rowsB, colsB, 1)
+				c := random(n[0], n[1], 2)
+				d := slices.Clone(c.Data)
+				blas32.Implementation().Sgemm(tA, tB, n[0], n[1], n[2], 0.5, a.Data, a.Stride, b.Data, b.Stride, 2, c.Data, c.Stride)
+				want.Sgemm(tA, tB, n[0], n[1], n[2], 0.5, a.Data, a.Stride, b.Data, b.Stride, 2, d, c.Stride)
+				same(t, "gemm", c.Data, d)
+				if n[2] == 0 {
+					continue
+				}
+				x, y := random(1, n[2]*2, 0), random(1, n[0]*3, 0) // every second and third element
+				z := slices.Clone(y.Data)
+				blas32.Implementation().Sgemv(tA, rows, cols, 2, a.Data, a.Stride, x.Data, 2, 0.5, y.Data, 3)
+				want.Sgemv(tA, rows, cols, 2, a.Data, a.Stride, x.Data, 2, 0.5, z, 3)
+				same(t, "gemv", y.Data, z)
+			}
+		}
+	}
 }
 
+func same(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	for i := range got {
+		if d := math.Abs(float64(got[i] - want[i])); d > 1e-5*math.Abs(float64(want[i])) {
+			t.Fatalf("%s: element %d is %v, want %v", what, i, got[i], want[i])
+		}
+	}
+}
+
+func TestSliceTooShortPanics(t *testing.T) {
+	if _, err := Load(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a matrix that is shorter than its shape says was read")
+		}
+	}()
+	x := make([]float32, 11)
+	blas32.Implementation().Sgemm(blas.NoTrans, blas.NoTrans, 3, 4, 4, 1, x, 4, make([]float32, 16), 4, 0, make([]float32, 12), 4)
+}
+
+// What cannot be used is an error that says so, in a process of its own
+// because a library is loaded once.
+func TestAskedForLibraryIsMissing(t *testing.T) {
+	if os.Getenv("BLASLIB_CHILD") != "" {
+		_, err := Load()
+		fmt.Println("load:", err)
+		return
+	}
+	for value, want := range map[string]string{"gonum": "load: <nil>", "/nonexistent/libblas.so": Env + "=/nonexistent/libblas.so"} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestAskedForLibraryIsMissing$")
+		cmd.Env = append(os.Environ(), "BLASLIB_CHILD=1", Env+"="+value)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s=%s: got %s (%v), want %q", Env, value, out, err, want)
+		}
+	}
+}
+
+// BenchmarkTiny is what a call costs beyond its arithmetic.
 func BenchmarkTiny(b *testing.B) {
+	Load()
 	x := make([]float32, 64)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -24,6 +114,7 @@ func BenchmarkTiny(b *testing.B) {
 }
 
 func BenchmarkGemm(b *testing.B) {
+	Load()
 	for _, threads := range []int{1, 2} {
 		for _, n := range []int{768, 2304, 3072} {
 			for _, tr := range []blas.Transpose{blas.NoTrans, blas.Trans} {
@@ -58,6 +149,7 @@ func BenchmarkGemm(b *testing.B) {
 }
 
 func BenchmarkGemv(b *testing.B) {
+	Load()
 	for _, threads := range []int{1, 2} {
 		for _, tr := range []blas.Transpose{blas.NoTrans, blas.Trans} {
 			b.Run(fmt.Sprintf("threads=%d/%c", threads, tr), func(b *testing.B) {
