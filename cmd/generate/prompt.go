@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"caldera/gpt"
 	"caldera/gpt/tokenizer"
@@ -48,7 +47,7 @@ func (f promptFlags) text(ctx context.Context) (text string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if at := invalidUTF8(text); at >= 0 {
+	if at := cli.InvalidUTF8(text); at >= 0 {
 		return "", cli.Usagef("%s is not valid UTF-8: byte %d is 0x%02x; convert it to UTF-8", source, at, text[at])
 	}
 	return text, nil
@@ -86,16 +85,6 @@ func parseIDs(list string, vocab int) ([]int, error) {
 		ids = append(ids, id)
 	}
 	return ids, nil
-}
-
-// invalidUTF8 is the index of the first byte that is not valid UTF-8, or -1.
-func invalidUTF8(s string) int {
-	for i, r := range s {
-		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD") {
-			return i
-		}
-	}
-	return -1
 }
 
 func isTerminal(f *os.File) bool {

@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 )
@@ -39,12 +41,15 @@ const (
 // code. Ctrl-C and SIGTERM end ctx; a second one ends the process at once.
 func Main(flags any, description string, run func(ctx context.Context) error, options ...kong.Option) int {
 	name := filepath.Base(os.Args[0])
-	parser, err := kong.New(flags, append(options, kong.Name(name), kong.Description(description),
-		kong.WithHyphenPrefixedParameters(true))...) // -n -1
+	parser, err := kong.New(flags, append(options, kong.Name(name), kong.Description(description))...)
 	if err != nil {
 		return report(name, fmt.Errorf("its flags are wrong: %w", err))
 	}
-	if _, err := parser.Parse(os.Args[1:]); err != nil {
+	args, err := arguments(os.Args[1:])
+	if err != nil {
+		return report(name, err)
+	}
+	if _, err := parser.Parse(args); err != nil {
 		return report(name, Usagef("%w; see %s --help", err, name))
 	}
 	// A reader that has seen enough, such as head, ends the output, not the
@@ -54,6 +59,44 @@ func Main(flags any, description string, run func(ctx context.Context) error, op
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	return report(name, run(ctx))
+}
+
+// arguments makes of the command line what kong understands as meant. It takes
+// -1 for a flag, so a negative number is joined to the flag before it; and it
+// replaces bytes that are not UTF-8, so these are refused.
+func arguments(args []string) ([]string, error) {
+	var out []string
+	for i, arg := range args {
+		if at := InvalidUTF8(arg); at >= 0 {
+			return nil, Usagef("argument %d, %q, is not valid UTF-8: byte %d is 0x%02x; convert it to UTF-8", i+1, arg, at, arg[at])
+		}
+		if arg == "--" {
+			return append(out, args[i:]...), nil
+		}
+		_, err := strconv.ParseFloat(arg, 64)
+		negative := strings.HasPrefix(arg, "-") && !errors.Is(err, strconv.ErrSyntax)
+		switch last := len(out) - 1; {
+		case !negative || last < 0:
+			out = append(out, arg)
+		case strings.HasPrefix(out[last], "--") && !strings.Contains(out[last], "="):
+			out[last] += "=" + arg
+		case len(out[last]) == 2 && out[last][0] == '-':
+			out[last] += arg
+		default:
+			out = append(out, arg)
+		}
+	}
+	return out, nil
+}
+
+// InvalidUTF8 is the index of the first byte of s that is not valid UTF-8, or -1.
+func InvalidUTF8(s string) int {
+	for i, r := range s {
+		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD") {
+			return i
+		}
+	}
+	return -1
 }
 
 // report prints what went wrong, in one line, and returns the exit code.

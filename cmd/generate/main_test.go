@@ -1,0 +1,211 @@
+package main_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"caldera/internal/devicetest"
+)
+
+// binary is the command, built once for all tests, which run it as a user does.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "generate")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary = filepath.Join(dir, "generate")
+	if err := build(binary); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func build(path string, env ...string) error {
+	cmd := exec.Command("go", "build", "-o", path, ".")
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// command is one call of the command, with no input and no terminal.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(binary, args...)
+	cmd.WaitDelay = time.Second
+	return cmd
+}
+
+// result is what a call came to.
+type result struct {
+	code        int
+	out, stderr string
+}
+
+// run runs cmd to its end, which must come within a minute.
+func run(t *testing.T, cmd *exec.Cmd) result {
+	t.Helper()
+	var out, stderr bytes.Buffer
+	if cmd.Stdout == nil {
+		cmd.Stdout = &out
+	}
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	err := cmd.Wait()
+	if !timer.Stop() {
+		t.Fatalf("%v did not end in a minute", cmd.Args)
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	r := result{cmd.ProcessState.ExitCode(), out.String(), stderr.String()}
+	if strings.Contains(r.stderr, "goroutine ") || strings.Contains(r.stderr, "panic") {
+		t.Errorf("%v panicked:\n%s", cmd.Args, r.stderr)
+	}
+	return r
+}
+
+// generate runs the command on the CPU and expects it to succeed.
+func generate(t *testing.T, args ...string) result {
+	t.Helper()
+	r := run(t, command(t, append([]string{"--backend=cpu"}, args...)...))
+	if r.code != 0 {
+		t.Fatalf("%q: exit code %d: %s", args, r.code, r.stderr)
+	}
+	return r
+}
+
+// wantFailure expects an exit code, nothing on standard output, and one line on
+// standard error beside that which tells the device.
+func wantFailure(t *testing.T, r result, code int, parts ...string) {
+	t.Helper()
+	if r.code != code {
+		t.Errorf("exit code %d, expected %d", r.code, code)
+	}
+	if r.out != "" {
+		t.Errorf("standard output has %q, expected nothing", r.out)
+	}
+	lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
+	if len(lines) == 2 && deviceLine(lines[0]) {
+		lines = lines[1:]
+	}
+	if len(lines) != 1 || !strings.HasPrefix(lines[0], "generate: ") {
+		t.Errorf("standard error has %q, expected one line of generate", r.stderr)
+	}
+	for _, part := range parts {
+		if !strings.Contains(lines[0], part) {
+			t.Errorf("%q lacks %q", lines[0], part)
+		}
+	}
+}
+
+func deviceLine(s string) bool {
+	s = strings.TrimPrefix(s, "warning: ")
+	return strings.HasPrefix(s, "cpu:0: ") || strings.HasPrefix(s, "vulkan:")
+}
+
+const prompt = "It is a truth universally acknowledged"
+
+// austen is how the embedded model goes on, taking the likeliest token each time.
+const austen = prompt + ".  I have been a great deal of the world, and I have been a very good deal of the world"
+
+// TestText expects the same text of every device, and of every way to give the
+// prompt, with nothing else on standard output.
+func TestText(t *testing.T) {
+	devicetest.UseTestDrivers(t)
+	for _, c := range []struct {
+		device []string
+		tokens string
+		want   string
+	}{
+		{[]string{"--backend=cpu"}, "23", austen},
+		{[]string{"--backend=auto"}, "23", austen},
+		{[]string{"--backend=vulkan", "--device=llvmpipe"}, "23", austen},
+		// The best device, and a driver that takes its time.
+		{[]string{"--backend=vulkan"}, "3", prompt + ".  I"},
+		{[]string{"--backend=vulkan", "--device=SwiftShader"}, "8", prompt + ".  I have been a great deal"},
+	} {
+		device := c.device
+		t.Run(strings.Join(device, " "), func(t *testing.T) {
+			r := run(t, command(t, append(device, "--temp=0", "-n", c.tokens, prompt)...))
+			if r.code != 0 || r.out != c.want+"\n" {
+				t.Errorf("exit code %d, text %q; expected 0, %q\n%s", r.code, r.out, c.want+"\n", r.stderr)
+			}
+			if lines := strings.Count(r.stderr, "\n"); lines != 1 || !deviceLine(r.stderr) {
+				t.Errorf("standard error has %q, expected a line that tells the device", r.stderr)
+			}
+			if warned := strings.HasPrefix(r.stderr, "warning: "); warned != (device[0] == "--backend=vulkan") {
+				t.Errorf("standard error has %q: a software driver is worth a warning, the CPU is not", r.stderr)
+			}
+		})
+	}
+}
+
+func TestPromptSources(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "prompt.txt")
+	if err := os.WriteFile(file, []byte(prompt), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		args  []string
+		stdin string
+	}{
+		"-p":       {[]string{"-p", prompt}, "not this"},
+		"--prompt": {[]string{"--prompt=" + prompt}, ""},
+		"word":     {[]string{prompt}, ""},
+		"after --": {[]string{"--", prompt}, ""},
+		"words":    {strings.Fields(prompt), "nor this"},
+		"-f":       {[]string{"-f", file}, "nor this"},
+		"stdin":    {nil, prompt},
+		"-f -":     {[]string{"-f", "-"}, prompt},
+		"--tokens": {[]string{"--tokens", tokensOf(t, prompt)}, "nor this"},
+	} {
+		cmd := command(t, append([]string{"--backend=cpu", "--temp=0", "-n", "23"}, c.args...)...)
+		cmd.Stdin = strings.NewReader(c.stdin)
+		if r := run(t, cmd); r.code != 0 || r.out != austen+"\n" {
+			t.Errorf("%s: exit code %d, text %q, expected %q\n%s", name, r.code, r.out, austen, r.stderr)
+		}
+	}
+	if r := generate(t, "--temp=0", "-n", "23", "--no-display-prompt", prompt); r.out != strings.TrimPrefix(austen, prompt)+"\n" {
+		t.Errorf("without the prompt: %q", r.out)
+	}
+}
+
+// TestNoPrompt lets the model begin a text of its own.
+func TestNoPrompt(t *testing.T) {
+	want := generate(t, "--temp=0", "-n", "9", "--special", "<|endoftext|>").out
+	if got := generate(t, "--temp=0", "-n", "9").out; got != want || len(got) < 9 {
+		t.Errorf("without a prompt %q, after the token that begins a text %q", got, want)
+	}
+	cmd := command(t, "--backend=cpu", "--temp=0", "-n", "9", "-p", "")
+	cmd.Stdin = strings.NewReader("not this")
+	if r := run(t, cmd); r.out != want {
+		t.Errorf("with an empty prompt %q, expected %q", r.out, want)
+	}
+}
+
+// TestUnicode gives it text of other scripts than it was trained on.
+func TestUnicode(t *testing.T) {
+	const text = "naïve — 世界 👩‍🚀 \U0001F1E9\U0001F1EA\ttab"
+	if got := generate(t, "-n", "1", "--temp=0", text).out; !strings.HasPrefix(got, text) {
+		t.Errorf("the prompt %q came back as %q", text, got)
+	}
+}

@@ -1,0 +1,242 @@
+package main_test
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"caldera/internal/devicetest"
+	"caldera/models"
+)
+
+// answer is what --json prints, as somebody who reads its documentation would write it.
+type answer struct {
+	Model  string `json:"model"`
+	Device struct {
+		Backend, Name, Kind, Driver string
+		Index                       int
+	} `json:"device"`
+	Seed      uint64    `json:"seed"`
+	PromptIDs []int     `json:"prompt_ids"`
+	IDs       []int     `json:"generated_ids"`
+	Text      string    `json:"text"`
+	LogProbs  []float64 `json:"logprobs"`
+	Stop      string    `json:"stop"`
+	Timings   struct {
+		LoadMS             float64 `json:"load_ms"`
+		PromptN            int     `json:"prompt_n"`
+		PromptMS           float64 `json:"prompt_ms"`
+		PromptPerSecond    float64 `json:"prompt_per_second"`
+		PredictedN         int     `json:"predicted_n"`
+		PredictedMS        float64 `json:"predicted_ms"`
+		PredictedPerSecond float64 `json:"predicted_per_second"`
+	} `json:"timings"`
+}
+
+// jsonOf parses what the command prints with --json, which must be one object
+// with every field and no other.
+func jsonOf(t *testing.T, args ...string) answer {
+	t.Helper()
+	return parse(t, generate(t, append(args, "--json")...).out)
+}
+
+func parse(t *testing.T, out string) answer {
+	t.Helper()
+	var a answer
+	d := json.NewDecoder(strings.NewReader(out))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&a); err != nil {
+		t.Fatalf("%v in %q", err, out)
+	}
+	if d.More() {
+		t.Errorf("more than one value in %q", out)
+	}
+	if strings.Contains(out, "null") {
+		t.Errorf("a field is null in %q", out)
+	}
+	return a
+}
+
+// tokensOf is text as --tokens takes it.
+func tokensOf(t *testing.T, text string) string {
+	t.Helper()
+	var ids []string
+	for _, id := range jsonOf(t, "-n", "1", text).PromptIDs {
+		ids = append(ids, strconv.Itoa(id))
+	}
+	return strings.Join(ids, ",")
+}
+
+func TestJSON(t *testing.T) {
+	a := jsonOf(t, "--temp=0", "-n", "23", "--seed=7", prompt)
+	if a.Text != strings.TrimPrefix(austen, prompt) || a.Model != models.Name || a.Seed != 7 || a.Stop != "limit" {
+		t.Errorf("text %q of model %q, seed %d, stopped for %q", a.Text, a.Model, a.Seed, a.Stop)
+	}
+	if a.Device.Backend != "cpu" || a.Device.Kind != "CPU" || a.Device.Name == "" || a.Device.Driver == "" {
+		t.Errorf("device %+v, expected the CPU with its name and driver", a.Device)
+	}
+	if len(a.PromptIDs) == 0 || len(a.IDs) != 23 || len(a.LogProbs) != 23 {
+		t.Errorf("%d ids of the prompt, %d generated, with %d log-probabilities", len(a.PromptIDs), len(a.IDs), len(a.LogProbs))
+	}
+	sum := 0.0
+	for i, p := range a.LogProbs {
+		if !(p <= 0 && p > -10) { // the likeliest of 2048 has at least 1/2048, −7.6
+			t.Errorf("log-probability %d is %v", i, p)
+		}
+		sum += p
+	}
+	if perToken := sum / 23; perToken > -0.2 || perToken < -3 {
+		t.Errorf("%v nats a token, expected what is usual for text that a model likes best", perToken)
+	}
+	x := a.Timings
+	if x.PromptN != len(a.PromptIDs) || x.PredictedN != 23 || x.LoadMS <= 0 || x.PromptMS <= 0 || x.PredictedMS <= 0 {
+		t.Errorf("timings %+v", x)
+	}
+	for _, r := range []struct{ n, ms, rate float64 }{
+		{float64(x.PromptN), x.PromptMS, x.PromptPerSecond}, {float64(x.PredictedN - 1), x.PredictedMS, x.PredictedPerSecond},
+	} {
+		if want := r.n / r.ms * 1000; math.Abs(r.rate-want) > 0.01*want {
+			t.Errorf("%v tokens in %v ms are given as %v a second", r.n, r.ms, r.rate)
+		}
+	}
+}
+
+// TestJSONSameOnVulkan compares log-probabilities between backends.
+func TestJSONSameOnVulkan(t *testing.T) {
+	devicetest.UseTestDrivers(t)
+	want := jsonOf(t, "--temp=0", "-n", "12", prompt)
+	r := run(t, command(t, "--backend=vulkan", "--device=llvmpipe", "--temp=0", "-n", "12", "--json", prompt))
+	got := parse(t, r.out)
+	if got.Device.Backend != "vulkan" || got.Device.Kind != "software driver" || !slices.Equal(got.IDs, want.IDs) {
+		t.Errorf("device %+v gave %v, the CPU %v", got.Device, got.IDs, want.IDs)
+	}
+	for i, p := range got.LogProbs {
+		if math.Abs(p-want.LogProbs[i]) > 1e-3 {
+			t.Errorf("log-probability %d is %v, on the CPU %v", i, p, want.LogProbs[i])
+		}
+	}
+}
+
+func TestSeed(t *testing.T) {
+	one := jsonOf(t, "-n", "20", "--seed=1", prompt)
+	if again := jsonOf(t, "-n", "20", "--seed=1", prompt); again.Text != one.Text {
+		t.Errorf("seed 1 gave %q, then %q", one.Text, again.Text)
+	}
+	if two := jsonOf(t, "-n", "20", "--seed=2", prompt); two.Text == one.Text {
+		t.Errorf("seeds 1 and 2 both gave %q", two.Text)
+	}
+	// What --json reports of a random seed gives the same text again.
+	free := jsonOf(t, "-n", "20", prompt)
+	if again := jsonOf(t, "-n", "20", "--seed="+strconv.FormatUint(free.Seed, 10), prompt); again.Text != free.Text {
+		t.Errorf("seed %d gave %q, then %q", free.Seed, free.Text, again.Text)
+	}
+}
+
+// TestWithoutTokenizer takes and prints ids.
+func TestWithoutTokenizer(t *testing.T) {
+	const dir = "../../gpt/testdata/gpt2-tiny"
+	out := generate(t, "-m", dir, "--tokens", "5,17, 3", "--temp=0", "-n", "4").out
+	if !regexp.MustCompile(`^5,17,3(,\d+){4}\n$`).MatchString(out) {
+		t.Errorf("printed %q, expected 5,17,3 and four more ids", out)
+	}
+	a := jsonOf(t, "-m", dir, "--tokens", "5,17,3", "--temp=0", "-n", "4")
+	if len(a.IDs) != 4 || !slices.Equal(a.PromptIDs, []int{5, 17, 3}) || a.Model != dir {
+		t.Errorf("%v after %v of %s", a.IDs, a.PromptIDs, a.Model)
+	}
+	r := run(t, command(t, "--backend=cpu", "-m", dir, "some text"))
+	wantFailure(t, r, 1, "no tokenizer files", "--tokens=")
+}
+
+func TestVerbose(t *testing.T) {
+	r := generate(t, "--verbose", "-n", "8", "--temp=0", prompt)
+	for _, phase := range []string{`prompt +\d+\.\d ms +\d+ tokens +\d+\.\d tokens/s`, `decode +\d+\.\d ms +7 tokens +\d+\.\d tokens/s`} {
+		if !regexp.MustCompile(`(?m)^` + phase + `$`).MatchString(r.stderr) {
+			t.Errorf("standard error has no line %q:\n%s", phase, r.stderr)
+		}
+	}
+	if !strings.HasPrefix(r.out, prompt) || strings.Contains(r.out, "tokens/s") {
+		t.Errorf("standard output has %q, expected text alone", r.out)
+	}
+}
+
+func TestDType(t *testing.T) {
+	for _, d := range []string{"f32", "f16"} { // it is stored as f16
+		if got := generate(t, "--dtype="+d, "--temp=0", "-n", "23", prompt).out; got != austen+"\n" {
+			t.Errorf("%s: %q", d, got)
+		}
+	}
+	if got := generate(t, "-t", "1", "--temp=0", "-n", "23", prompt).out; got != austen+"\n" {
+		t.Errorf("one thread: %q", got)
+	}
+}
+
+func TestSlidingIsTold(t *testing.T) {
+	r := generate(t, "-c", "16", "-n", "60", "--ignore-eos", "--temp=0", prompt)
+	if n := strings.Count(r.stderr, "context of 16 tokens was full"); n != 1 {
+		t.Errorf("told %d times that the context was full, expected once:\n%s", n, r.stderr)
+	}
+	if len(r.out) < 150 || strings.Contains(r.out, "context of") {
+		t.Errorf("standard output has %q", r.out)
+	}
+	if r := generate(t, "-c", "16", "-n", "3", prompt); strings.Contains(r.stderr, "full") {
+		t.Errorf("it was not full: %s", r.stderr)
+	}
+}
+
+func TestListDevices(t *testing.T) {
+	devicetest.UseTestDrivers(t)
+	r := generate(t, "--list-devices")
+	for _, part := range []string{"DEVICE", "cpu:0", "CPU", "vulkan:0", "vulkan:1", "llvmpipe", "SwiftShader", "software driver"} {
+		if !strings.Contains(r.out, part) {
+			t.Errorf("the list lacks %q:\n%s", part, r.out)
+		}
+	}
+	t.Setenv("VK_DRIVER_FILES", "/nonexistent")
+	r = generate(t, "--list-devices")
+	if !strings.Contains(r.out, "cpu:0") || strings.Contains(r.out, "vulkan") || !strings.Contains(r.stderr, "backend vulkan: ") {
+		t.Errorf("without a driver: %q, %q", r.out, r.stderr)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	r := generate(t, "--help")
+	for _, flag := range []string{
+		"--backend", "--device", "--list-devices", "-m, --model", "-p, --prompt", "-f, --file", "-n, --predict", "-c, --ctx-size",
+		"--temp", "--top-k", "--top-p", "--min-p", "--repeat-penalty", "-s, --seed", "--dtype", "-t, --threads", "--ignore-eos",
+		"--json", "--tokens", "-v, --verbose", models.Name,
+	} {
+		if !strings.Contains(r.out, flag) {
+			t.Errorf("--help lacks %s", flag)
+		}
+	}
+	for _, line := range strings.Split(r.out, "\n") {
+		if len(line) > 120 || strings.Contains(line, "${") {
+			t.Errorf("line %q", line)
+		}
+	}
+}
+
+// TestNowhereToCache runs it where nothing can be kept between runs.
+func TestNowhereToCache(t *testing.T) {
+	devicetest.UseTestDrivers(t)
+	file := filepath.Join(t.TempDir(), "a file")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for name, env := range map[string][]string{
+		"no home":         {"HOME=", "XDG_CACHE_HOME="},
+		"not a directory": {"XDG_CACHE_HOME=" + file, "HOME=" + file},
+	} {
+		cmd := command(t, "--backend=vulkan", "--device=llvmpipe", "--temp=0", "-n", "3", prompt)
+		cmd.Env = append(os.Environ(), env...)
+		if r := run(t, cmd); r.code != 0 || r.out != prompt+".  I\n" {
+			t.Errorf("%s: exit code %d, text %q\n%s", name, r.code, r.out, r.stderr)
+		}
+	}
+}
