@@ -1,0 +1,36 @@
+//go:build !race
+
+package cpu
+
+import (
+	"testing"
+
+	"caldera/backend"
+)
+
+// The race detector has sync.Pool forget some of what it holds, hence the build tag.
+func TestDecodeMakesNoGarbage(t *testing.T) {
+	b := open(t)
+	x, y := tensor(t, b, backend.F32, 1, 256), tensor(t, b, backend.F32, 1, 256)
+	w, v := tensor(t, b, backend.F32, 256, 256), tensor(t, b, backend.F32, 256)
+	kv := tensor(t, b, backend.F32, 1, 64, 256)
+	where := tensor(t, b, backend.I32, 1)
+	setAt(t, b, where, 40)
+	ops, err := backend.Prepare(b,
+		&backend.LayerNorm{Dst: y, X: x, Gamma: v, Beta: v, Epsilon: 1e-5},
+		&backend.Linear{Dst: x, X: y, W: w, Bias: v},
+		&backend.LinearGELU{Dst: y, X: x, W: w.Transpose(), Bias: v, Sum: tensor(t, b, backend.F32, 1, 256)},
+		&backend.Store{Dst: kv, X: y, At: where},
+		&backend.Attention{Dst: x, Q: y, K: kv, V: kv, At: where, Heads: 4},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(200, func() {
+		if err := b.Run(ops...); err != nil {
+			t.Fatal(err)
+		}
+	}); n >= 1 {
+		t.Errorf("a run of %d ops allocates %v times", len(ops), n)
+	}
+}
