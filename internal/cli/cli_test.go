@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestArguments(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"-n -1 hello", "-n-1 hello"},
+		{"--predict -1 --temp -0.5e3 x", "--predict=-1 --temp=-0.5e3 x"},
+		{"--temp -Inf", "--temp=-Inf"},
+		{"--predict 5 -1", "--predict 5 -1"}, // 5 is the value
+		{"--predict=5 -1", "--predict=5 -1"},
+		{"-v -n 3", "-v -n 3"},
+		{"-n --verbose", "-n --verbose"},
+		{"word -x", "word -x"},
+		{"-1", "-1"},
+		{"-n 1 -- -2 --x -3", "-n 1 -- -2 --x -3"},
+		{"-", "-"},
+		{"-f - -n -1", "-f - -n-1"},
+		{"", ""},
+	} {
+		got, err := arguments(strings.Fields(c.args))
+		if err != nil || !slices.Equal(got, strings.Fields(c.want)) {
+			t.Errorf("%q became %q, %v; expected %q", c.args, got, err, c.want)
+		}
+	}
+	_, err := arguments([]string{"-p", "caf\xe9"})
+	var usage UsageError
+	if !errors.As(err, &usage) || !strings.Contains(err.Error(), "argument 2") || !strings.Contains(err.Error(), "byte 3 is 0xe9") {
+		t.Errorf("an argument that is not UTF-8 gave %v", err)
+	}
+}
+
+func TestInvalidUTF8(t *testing.T) {
+	for s, want := range map[string]int{
+		"": -1, "naïve 世界": -1, "\uFFFD": -1, "a\uFFFDb": -1, "\xff": 0, "ab\xc3": 2, "\uFFFD\xe9": 3, "\xed\xa0\x80": 0,
+	} {
+		if got := InvalidUTF8(s); got != want {
+			t.Errorf("%q: byte %d, expected %d", s, got, want)
+		}
+	}
+}
+
+func TestReadInput(t *testing.T) {
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "input")
+	if err := os.WriteFile(path, []byte("12345"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadInput(ctx, path, 5); got != "12345" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if _, err := ReadInput(ctx, path, 4); err == nil || !strings.Contains(err.Error(), "longer than 4 bytes") {
+		t.Errorf("a file that is too long gave %v", err)
+	}
+	if _, err := ReadInput(ctx, path+"x", 4); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file gave %v", err)
+	}
+}
