@@ -12,6 +12,9 @@
 //	   element (or four) of the values for all queries
 //
 // with three to five barriers a chunk. Keys past the last query's position cost nothing.
+//
+// A cache too large to be bound comes in windows, a dispatch for each
+// (WINDOWS): what is known after one waits in dst and state for the next.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "load.glsl"
@@ -22,6 +25,8 @@ layout(constant_id = 1) const uint QUERIES = 1; // divides the workgroup's size
 layout(constant_id = 2) const uint CHUNK = 64;  // a multiple of the workgroup's size
 layout(constant_id = 3) const uint SIZE = 64;   // of a head
 layout(constant_id = 4) const bool PROBS = false;
+layout(constant_id = 5) const bool WINDOWS = false;
+layout(constant_id = 6) const uint KEYS = 1; // that an invocation takes at once in step 1
 
 layout(push_constant) uniform Push {
 	uint dst, dst_batch, dst_time;
@@ -34,8 +39,10 @@ layout(push_constant) uniform Push {
 	uint time, context, heads, groups;
 	uint first_head; // the one at which dst, q and probs begin
 	float scale;
+	uint first_key, window_keys, last_window; // where k and v begin in the cache, and how many they are
+	uint state;
 } p;
-layout(binding = 0) restrict writeonly buffer Dst { float dst[]; };
+layout(binding = 0) restrict buffer Dst { float dst[]; };
 #ifdef TEXEL
 layout(binding = 1) uniform textureBuffer q;
 layout(binding = 2) uniform textureBuffer k;
@@ -47,6 +54,7 @@ layout(binding = 3) restrict readonly buffer V { ELEMENT v[]; };
 #endif
 layout(binding = 4) restrict readonly buffer At { uint at[]; };
 layout(binding = 5) restrict buffer Probs { float probs[]; };
+layout(binding = 6) restrict buffer State { float state[]; }; // maximum and total of each head and query
 
 const uint LANES = gl_WorkGroupSize.x;
 const uint LANES_A_QUERY = LANES / QUERIES;
@@ -57,6 +65,12 @@ shared float score[QUERIES * CHUNK];  // then weights
 shared float part[LANES];             // of a query's maximum or total
 shared float factor[QUERIES];         // what the weights so far must be scaled by
 shared VEC gathered[PARTS * QUERIES * ITEMS];
+
+#if defined(LOAD4)
+void set(uint i, uint element, float x) { gathered[i][element] = x; }
+#else
+void set(uint i, uint element, float x) { gathered[i] = x; }
+#endif
 
 uint position0; // of the first query
 
@@ -83,32 +97,63 @@ float over_query(float x, bool largest) {
 }
 
 void scores(uint lane, uint chunk, uint end, uint at_q, uint at_k) {
-	for (uint j = lane; j < CHUNK && chunk + j < end; j += LANES) {
-		VEC sums[QUERIES];
-		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+	for (uint j = lane; j < CHUNK && chunk + j < end; j += KEYS * LANES) {
+		VEC sums[KEYS * QUERIES];
+		[[unroll]] for (uint i = 0; i < KEYS * QUERIES; i++) {
 			sums[i] = VEC(0);
 		}
-		uint from = at_k + (chunk + j) * p.k_row;
+		uint from[KEYS]; // keys past the end are computed like the last one
+		[[unroll]] for (uint n = 0; n < KEYS; n++) {
+			from[n] = at_k + min(chunk + j + n * LANES, end - 1) * p.k_row;
+		}
 		for (uint d = 0; d < SIZE; d += WIDTH) {
-			VEC key = READ(k, from + d);
+			VEC query[QUERIES];
 			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
-				uint t = min(gl_WorkGroupID.x * QUERIES + i, p.time - 1);
-				sums[i] += READ_X(q, at_q + t * p.q_time + d) * key;
+				query[i] = READ_X(q, at_q + min(gl_WorkGroupID.x * QUERIES + i, p.time - 1) * p.q_time + d);
+			}
+			[[unroll]] for (uint n = 0; n < KEYS; n++) {
+				VEC key = READ(k, from[n] + d);
+				[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+					sums[n * QUERIES + i] += query[i] * key;
+				}
 			}
 		}
-		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
-			score[i * CHUNK + j] = sum(sums[i]) * p.scale;
+		[[unroll]] for (uint n = 0; n < KEYS; n++) {
+			if (j + n * LANES < CHUNK) {
+				[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+					score[i * CHUNK + j + n * LANES] = sum(sums[n * QUERIES + i]) * p.scale;
+				}
+			}
 		}
 	}
 }
 
-// gather adds the values of keys [from, to) of the chunk, where the queries see them.
-void gather(inout VEC acc[QUERIES], uint chunk, uint from, uint to, uint at_v, bool all) {
-	for (uint j = from; j < to; j += PARTS) {
-		VEC value = READ(v, at_v + (chunk + j) * p.v_row);
+// gather adds the values of keys from, from+PARTS … before to, which every query sees.
+void gather(inout VEC acc[QUERIES], uint chunk, uint from, uint to, uint at_v) {
+	uint j = from;
+	for (; j + 3 * PARTS < to; j += 4 * PARTS) {
+		VEC a = READ(v, at_v + (chunk + j) * p.v_row), b = READ(v, at_v + (chunk + j + PARTS) * p.v_row);
+		VEC c = READ(v, at_v + (chunk + j + 2 * PARTS) * p.v_row), d = READ(v, at_v + (chunk + j + 3 * PARTS) * p.v_row);
 		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
-			if (all || chunk + j < reach(i)) { // what a query must not see may be NaN
-				acc[i] += score[i * CHUNK + j] * value;
+			uint at = i * CHUNK + j;
+			acc[i] += (score[at] * a + score[at + PARTS] * b) + (score[at + 2 * PARTS] * c + score[at + 3 * PARTS] * d);
+		}
+	}
+	for (; j < to; j += PARTS) {
+		VEC a = READ(v, at_v + (chunk + j) * p.v_row);
+		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+			acc[i] += score[i * CHUNK + j] * a;
+		}
+	}
+}
+
+// gather_seen does so where not every query sees every key: the others' values may be NaN.
+void gather_seen(inout VEC acc[QUERIES], uint chunk, uint from, uint to, uint at_v) {
+	for (uint j = from; j < to; j += PARTS) {
+		VEC a = READ(v, at_v + (chunk + j) * p.v_row);
+		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+			if (chunk + j < reach(i)) {
+				acc[i] += score[i * CHUNK + j] * a;
 			}
 		}
 	}
@@ -118,7 +163,9 @@ void main() {
 	uint lane = gl_LocalInvocationID.x, t0 = gl_WorkGroupID.x * QUERIES, b = gl_WorkGroupID.z;
 	uint head = gl_WorkGroupID.y, group = (p.first_head + head) * p.groups / p.heads;
 	uint at_q = p.q + b * p.q_batch + head * SIZE;
-	uint at_k = p.k + b * p.k_batch + group * SIZE, at_v = p.v + b * p.v_batch + group * SIZE;
+	// Of key 0, which may lie before the window: modulo 2³² that is all right.
+	uint at_k = p.k + b * p.k_batch + group * SIZE - p.first_key * p.k_row;
+	uint at_v = p.v + b * p.v_batch + group * SIZE - p.first_key * p.v_row;
 	uint at_probs = p.probs + b * p.probs_batch + head * p.probs_head + t0 * p.probs_time;
 	position0 = at[p.at + b * p.at_stride] + p.first_time + t0; // modulo 2³²: negative ones are outside
 
@@ -127,17 +174,32 @@ void main() {
 		end = max(end, reach(i));
 		every = min(every, reach(i));
 	}
+	end = min(end, p.first_key + p.window_keys);
 	for (uint i = lane; i < PARTS * QUERIES * ITEMS; i += LANES) {
 		gathered[i] = VEC(0);
 	}
 	uint mine = lane / LANES_A_QUERY, first = lane % LANES_A_QUERY; // in step 2
 	float largest = uintBitsToFloat(0xff800000u), total = 0;        // of this invocation's query; total: of its keys
+	uint at_state = p.state + 2 * ((b * gl_NumWorkGroups.y + head) * p.time + t0 + mine);
+	if (WINDOWS && p.first_key > 0) {
+		barrier();
+	}
+	if (WINDOWS && p.first_key > 0 && t0 + mine < p.time) { // go on from what the last window left
+		largest = state[at_state];
+		total = first == 0 ? state[at_state + 1] : 0;
+		for (uint d = first; d < ITEMS; d += LANES_A_QUERY) {
+			uint from = p.dst + b * p.dst_batch + (t0 + mine) * p.dst_time + head * SIZE + d * WIDTH;
+			for (uint i = 0; i < WIDTH; i++) {
+				set(mine * ITEMS + d, i, dst[from + i]);
+			}
+		}
+	}
 
-	for (uint chunk = 0; chunk < end; chunk += CHUNK) {
+	for (uint chunk = p.first_key; chunk < end; chunk += CHUNK) {
 		scores(lane, chunk, end, at_q, at_k);
 		barrier();
 
-		uint seen = min(reach(mine), chunk + CHUNK), stop = seen > chunk ? seen - chunk : 0;
+		uint seen = min(reach(mine), min(chunk + CHUNK, end)), stop = seen > chunk ? seen - chunk : 0;
 		float before = largest;
 		for (uint j = first; j < stop; j += LANES_A_QUERY) {
 			largest = max(largest, score[mine * CHUNK + j]);
@@ -158,16 +220,16 @@ void main() {
 		}
 		barrier();
 
-		uint chunk_end = min(end - chunk, CHUNK), known = every > chunk ? min(every - chunk, CHUNK) : 0;
+		uint chunk_end = min(end - chunk, CHUNK), known = every > chunk ? min(every - chunk, chunk_end) : 0;
 		for (uint item = lane; item < PARTS * ITEMS; item += LANES) {
 			uint of = item / ITEMS, d = item % ITEMS;
 			VEC acc[QUERIES];
 			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 				acc[i] = gathered[(of * QUERIES + i) * ITEMS + d] * factor[i];
 			}
-			gather(acc, chunk, of, known, at_v + d * WIDTH, true);
+			gather(acc, chunk, of, known, at_v + d * WIDTH);
 			uint rest = of >= known ? of : of + (known - of + PARTS - 1) / PARTS * PARTS;
-			gather(acc, chunk, rest, chunk_end, at_v + d * WIDTH, false);
+			gather_seen(acc, chunk, rest, chunk_end, at_v + d * WIDTH);
 			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 				gathered[(of * QUERIES + i) * ITEMS + d] = acc[i];
 			}
@@ -176,7 +238,14 @@ void main() {
 	}
 	total = over_query(total, false);
 	if (first == 0) {
-		factor[mine] = reach(mine) > 0 ? 1 / total : nan();
+		factor[mine] = 1 / total;
+		if (WINDOWS && p.last_window == 0) {
+			factor[mine] = 1;
+			if (t0 + mine < p.time) {
+				state[at_state] = largest;
+				state[at_state + 1] = total;
+			}
+		}
 	}
 	barrier();
 
@@ -200,7 +269,7 @@ void main() {
 		dst[to] = value;
 #endif
 	}
-	if (PROBS && t0 + mine < p.time) {
+	if (PROBS && t0 + mine < p.time && (!WINDOWS || p.last_window != 0)) {
 		uint row = at_probs + mine * p.probs_time;
 		for (uint j = first; j < p.context; j += LANES_A_QUERY) { // the scores there are this invocation's own
 			float weight = j < reach(mine) ? exp_(probs[row + j] - largest) * factor[mine] : 0;

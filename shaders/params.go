@@ -88,4 +88,6 @@ type AttentionPush struct {
 	Time, Context, Heads, Groups            uint32
 	FirstHead                               uint32 // the one at which dst, q and probs begin
 	Scale                                   float32
+	FirstKey, WindowKeys, LastWindow        uint32 // where k and v begin in the cache, and how many they are
+	State                                   uint32
 }

@@ -76,8 +76,8 @@ func Find(source, defines string) *Variant {
 
 // Bindings that variants share.
 var (
-	attention      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs")}
-	attentionTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs")}
+	attention      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state")}
+	attentionTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state")}
 	embedding      = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
 	linear         = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
 	linearTexel    = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}

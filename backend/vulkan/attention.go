@@ -13,20 +13,19 @@ func init() {
 	register(kernel[*backend.Attention]{supports: supportsAttention, encode: encodeAttention})
 }
 
-// supportsAttention: a sequence's keys and values are bound as a whole, and a
-// head's vector must find room in shared memory.
+// supportsAttention: a row of each operand is bound as a whole, and a head's
+// vector must find room in shared memory.
 func supportsAttention(l *Limits, op *backend.Attention) bool {
-	return maxAlong(l, op.K, 1) > 0 && maxAlong(l, op.V, 1) > 0 &&
-		rowsFit(l, op.Dst, op.Q, op.Probs) &&
+	return rowsFit(l, op.Dst, op.Q, op.K, op.V, op.Probs) &&
 		attentionShared(1, attentionLanes(l, 1), attentionLanes(l, 1), op.HeadSize()) <= l.SharedMemory
 }
 
 // encodeAttention takes one dispatch, or where operands are too large to be
-// bound one for each window of sequences, heads or queries.
+// bound one for each window of sequences, heads, queries and keys.
 func encodeAttention(e *encoder, op *backend.Attention) error {
 	l := e.limits()
 	sequences := min(e.maxAlong(op.Q, 1), e.maxAlong(op.Dst, 1), e.maxAlong(op.K, 1), e.maxAlong(op.V, 1),
-		e.maxAlong(op.At, 3), int(l.Groups[2]))
+		e.maxAlong(op.At, 3), int(l.Groups[2])) // 0: not even one fits as a whole
 	heads := min(op.Heads, int(l.Groups[1]))
 	if !op.Probs.Absent() {
 		sequences = min(sequences, e.maxAlong(op.Probs, 0))
@@ -104,59 +103,91 @@ func encodeAttentionWindow(e *encoder, part, op *backend.Attention, firstHead, f
 		}
 	}
 
-	defines, q, k, v, qBase, kBase, vBase := attentionOperands(e, part, size)
-	dst, dstBase := e.operand(part.Dst, backend.Write)
-	at, atBase := e.operand(part.At, backend.Read)
-	access := backend.Read
-	if !part.Probs.Absent() {
-		access = backend.Update // holds the scores on the way
+	spec := []uint32{uint32(lanes), uint32(queries), uint32(chunk), uint32(size), boolean(!part.Probs.Absent()), 0, 1}
+	if queries == 1 && chunk >= 4*lanes {
+		spec[6] = 4 // keys at once, which share what is read of the query
 	}
-	probs, probsBase := e.operand(part.Probs, access)
-	return e.dispatch(
-		pipelineSpec{
-			variant: shaders.Find("attention", defines),
-			spec:    []uint32{uint32(lanes), uint32(queries), uint32(chunk), uint32(size), boolean(!part.Probs.Absent())},
-		},
-		shaders.AttentionPush{
-			Dst: dstBase, DstBatch: uint32(part.Dst.Stride(1)), DstTime: uint32(part.Dst.Stride(2)),
-			Q: qBase, QBatch: uint32(part.Q.Stride(1)), QTime: uint32(part.Q.Stride(2)),
-			K: kBase, KBatch: uint32(part.K.Stride(1)), KRow: uint32(part.K.Stride(2)),
-			V: vBase, VBatch: uint32(part.V.Stride(1)), VRow: uint32(part.V.Stride(2)),
-			Probs: probsBase, ProbsBatch: uint32(part.Probs.Stride(0)), ProbsHead: uint32(part.Probs.Stride(1)), ProbsTime: uint32(part.Probs.Stride(2)),
-			At: atBase, AtStride: uint32(part.At.Stride(-1)),
-			FirstTime: uint32(firstTime), Time: uint32(time), Context: uint32(part.K.Dim(2)),
-			Heads: uint32(op.Heads), Groups: uint32(op.Groups()), FirstHead: uint32(firstHead),
-			Scale: float32(1 / math.Sqrt(float64(size))),
-		},
-		[3]uint32{uint32((time + queries - 1) / queries), uint32(part.Dst.Dim(3) / size), uint32(part.Q.Dim(1))},
-		dst, q, k, v, at, probs)
+	push := shaders.AttentionPush{
+		FirstTime: uint32(firstTime), Time: uint32(time), Context: uint32(part.K.Dim(2)),
+		Heads: uint32(op.Heads), Groups: uint32(op.Groups()), FirstHead: uint32(firstHead),
+		Scale: float32(1 / math.Sqrt(float64(size))),
+	}
+	groups := [3]uint32{uint32((time + queries - 1) / queries), uint32(part.Dst.Dim(3) / size), uint32(part.Q.Dim(1))}
+
+	context := part.K.Dim(2)
+	window := min(e.maxRows(part.K), e.maxRows(part.V))
+	if e.maxAlong(part.K, 1) == part.K.Dim(1) && e.maxAlong(part.V, 1) == part.V.Dim(1) {
+		window = context
+	}
+	if window == context {
+		return attentionDispatch(e, part, spec, push, groups, backend.Tensor{}, 0, context)
+	}
+	spec[5] = 1
+	state, err := e.scratch(backend.F32, int(groups[2]), int(groups[1]), time, 2)
+	if err != nil {
+		return err
+	}
+	return each(context, window, func(j, end int) error {
+		return attentionDispatch(e, part, spec, push, groups, state, j, end)
+	})
+}
+
+// attentionDispatch encodes the dispatch for rows [from, to) of the cache.
+func attentionDispatch(e *encoder, op *backend.Attention, spec []uint32, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor, from, to int) error {
+	part := *op
+	part.K, part.V = op.K.Slice(2, from, to), op.V.Slice(2, from, to)
+	push.FirstKey, push.WindowKeys, push.LastWindow = uint32(from), uint32(to-from), boolean(to == op.K.Dim(2))
+	defines, q, k, v := attentionOperands(e, &part, int(spec[3]), &push)
+
+	// Between windows dst and probs hold sums and scores.
+	written := func(t backend.Tensor) backend.Access {
+		if t.Absent() {
+			return backend.Read
+		}
+		return backend.Update
+	}
+	dst, base := e.operand(part.Dst, backend.Update)
+	push.Dst, push.DstBatch, push.DstTime = base, uint32(part.Dst.Stride(1)), uint32(part.Dst.Stride(2))
+	at, base := e.operand(part.At, backend.Read)
+	push.At, push.AtStride = base, uint32(part.At.Stride(-1))
+	probs, base := e.operand(part.Probs, written(part.Probs))
+	push.Probs, push.ProbsBatch, push.ProbsHead, push.ProbsTime = base,
+		uint32(part.Probs.Stride(0)), uint32(part.Probs.Stride(1)), uint32(part.Probs.Stride(2))
+	kept, base := e.operand(state, written(state))
+	push.State = base
+	return e.dispatch(pipelineSpec{variant: shaders.Find("attention", defines), spec: spec}, push, groups,
+		dst, q, k, v, at, probs, kept)
 }
 
 // attentionOperands binds queries, keys and values: through the texture unit on
 // a software driver (see chooseLinear), in fours where vectors allow it.
-func attentionOperands(e *encoder, part *backend.Attention, size int) (defines string, q, k, v binding, qBase, kBase, vBase uint32) {
-	half := part.K.DType == backend.F16
+func attentionOperands(e *encoder, part *backend.Attention, size int, push *shaders.AttentionPush) (defines string, q, k, v binding) {
+	push.QBatch, push.QTime = uint32(part.Q.Stride(1)), uint32(part.Q.Stride(2))
+	push.KBatch, push.KRow = uint32(part.K.Stride(1)), uint32(part.K.Stride(2))
+	push.VBatch, push.VRow = uint32(part.V.Stride(1)), uint32(part.V.Stride(2))
+	fours := func() bool {
+		return size%4 == 0 && inFours(part.Q, push.Q) && inFours(part.K, push.K) && inFours(part.V, push.V)
+	}
 	if e.limits().Software {
 		format := linearFormat(part.K)
-		var ok, okK, okV bool
-		q, qBase, ok = e.texel(part.Q, texelF32x4)
-		k, kBase, okK = e.texel(part.K, format)
-		v, vBase, okV = e.texel(part.V, format)
-		if ok && okK && okV && size%4 == 0 && inFours(part.Q, qBase) && inFours(part.K, kBase) && inFours(part.V, vBase) {
-			return "TEXEL", q, k, v, qBase, kBase, vBase
+		var okQ, okK, okV bool
+		q, push.Q, okQ = e.texel(part.Q, texelF32x4)
+		k, push.K, okK = e.texel(part.K, format)
+		v, push.V, okV = e.texel(part.V, format)
+		if okQ && okK && okV && fours() {
+			return "TEXEL", q, k, v
 		}
 	}
-	q, qBase = e.operand(part.Q, backend.Read)
-	k, kBase = e.operand(part.K, backend.Read)
-	v, vBase = e.operand(part.V, backend.Read)
-	fours := size%4 == 0 && inFours(part.Q, qBase) && inFours(part.K, kBase) && inFours(part.V, vBase)
-	switch {
-	case half && fours:
+	q, push.Q = e.operand(part.Q, backend.Read)
+	k, push.K = e.operand(part.K, backend.Read)
+	v, push.V = e.operand(part.V, backend.Read)
+	switch half := part.K.DType == backend.F16; {
+	case half && fours():
 		defines = "F16 X4"
 	case half:
 		defines = "F16"
-	case fours:
+	case fours():
 		defines = "X4"
 	}
-	return defines, q, k, v, qBase, kBase, vBase
+	return defines, q, k, v
 }

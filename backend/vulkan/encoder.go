@@ -97,6 +97,9 @@ func (e *encoder) operand(t backend.Tensor, a backend.Access) (b binding, base u
 		b.err = fmt.Errorf("%v spans %d bytes, and a binding of this device at most %d: the kernel must split it",
 			t, n, e.b.limits.BindingRange)
 	}
+	if t.Absent() {
+		return b, 0
+	}
 	return b, uint32((from - b.from) / uint64(t.DType.BlockBytes()) * uint64(t.DType.BlockLen()))
 }
 
@@ -119,6 +122,20 @@ func (e *encoder) texel(t backend.Tensor, f texelFormat) (b binding, base uint32
 	}
 	b.view, b.err = e.rec.view(b.handle, format.vk, b.from, b.to-b.from)
 	return b, uint32((from - b.from) / uint64(t.DType.BlockBytes()) * uint64(t.DType.BlockLen())), true
+}
+
+// scratch is memory for what one dispatch leaves to a later one. Its contents
+// are undefined at first. It lives as long as what is being recorded.
+func (e *encoder) scratch(d backend.DType, dims ...int) (backend.Tensor, error) {
+	t := backend.Of(nil, d, 0, dims...)
+	buf, err := e.b.alloc(uint64(t.Size()))
+	if err != nil {
+		return backend.Tensor{}, fmt.Errorf("scratch memory: %w", err)
+	}
+	buf.zeroFrom = buf.size
+	e.rec.room.scratch = append(e.rec.room.scratch, buf)
+	t.Buf = buf
+	return t, nil
 }
 
 // place tells in which bytes of which block t lies.

@@ -29,12 +29,13 @@ type recording struct {
 	touches []touch // of the command at hand
 }
 
-// resources are the descriptor sets and texel buffer views that command
-// buffers refer to.
+// resources are the descriptor sets, texel buffer views and scratch memory
+// that command buffers refer to.
 type resources struct {
-	b     *Backend
-	pools []*setPool // the last one has room
-	views map[viewKey]vk.BufferView
+	b       *Backend
+	pools   []*setPool // the last one has room
+	views   map[viewKey]vk.BufferView
+	scratch []*buffer
 
 	descriptors []vk.Descriptor // of the set at hand
 }
@@ -230,5 +231,8 @@ func (r *resources) release() {
 	for _, p := range r.pools {
 		r.b.queue.recyclePool(p)
 	}
-	r.views, r.pools = nil, nil
+	for _, buf := range r.scratch {
+		buf.Free()
+	}
+	r.views, r.pools, r.scratch = nil, nil, nil
 }

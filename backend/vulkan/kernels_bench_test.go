@@ -1,0 +1,161 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"caldera/backend"
+)
+
+// BenchmarkKernels measures the ops that a token of GPT-2 124M spends its time
+// in: decoding one token, and a prompt of 512. Weights of torch's Linear are
+// [out, in]; GPT-2's files have [in, out].
+func BenchmarkKernels(b *testing.B) {
+	dev, err := Open(Options{Device: index(b, lavapipe)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer dev.Close()
+	for _, rows := range []int{1, 4, 512} {
+		for _, shape := range [][2]int{{768, 2304}, {768, 768}, {768, 3072}, {3072, 768}, {768, 50257}} {
+			in, out := shape[0], shape[1]
+			if out == 50257 && rows > 4 {
+				continue
+			}
+			for _, d := range []backend.DType{backend.F32, backend.F16} {
+				for _, layout := range []string{"out-in", "in-out"} {
+					if out == 50257 && layout == "in-out" {
+						continue
+					}
+					b.Run(fmt.Sprintf("linear/%v/%s/rows=%d/%dx%d", d, layout, rows, in, out), func(b *testing.B) {
+						x, dst := random(b, dev, backend.F32, rows, in), random(b, dev, backend.F32, rows, out)
+						w := random(b, dev, d, out, in)
+						if layout == "in-out" {
+							w = w.Reshape(in, out).Transpose()
+						}
+						bias := random(b, dev, backend.F32, out)
+						measure(b, dev, &backend.Linear{Dst: dst, X: x, W: w, Bias: bias}, 2*rows*in*out, w.Size())
+						for _, t := range []backend.Tensor{x, dst, w, bias} {
+							t.Buf.Free()
+						}
+					})
+				}
+			}
+		}
+	}
+	for _, s := range [][2]int{{1, 128}, {1, 1024}, {512, 512}} {
+		queries, context := s[0], s[1]
+		b.Run(fmt.Sprintf("attention/time=%d/context=%d", queries, context), func(b *testing.B) {
+			qkv := random(b, dev, backend.F32, 1, queries, 3*768)
+			op := &backend.Attention{
+				Q: qkv.Slice(-1, 0, 768), Dst: random(b, dev, backend.F32, 1, queries, 768),
+				K: random(b, dev, backend.F32, 1, context, 768), V: random(b, dev, backend.F32, 1, context, 768),
+				At: backend.Tensor{}, Heads: 12,
+			}
+			op.At = random(b, dev, backend.I32, 1)
+			if err := backend.SetI32(dev, op.At, []int32{int32(context - queries)}); err != nil {
+				b.Fatal(err)
+			}
+			keys := 0 // that all queries see together
+			for t := range queries {
+				keys += context - queries + t + 1
+			}
+			measure(b, dev, op, 4*768*keys, 2*op.K.Size())
+		})
+	}
+	x, dst := random(b, dev, backend.F32, 512, 768), random(b, dev, backend.F32, 512, 768)
+	gamma := random(b, dev, backend.F32, 768)
+	scores, ids := random(b, dev, backend.F32, 1, 50257), random(b, dev, backend.I32, 1, 1)
+	probs := random(b, dev, backend.F32, 1, 50257)
+	for _, op := range []backend.Op{
+		&backend.LayerNorm{Dst: dst, X: x, Gamma: gamma, Beta: gamma, Epsilon: 1e-5},
+		&backend.GELU{Dst: dst, X: x},
+		&backend.Add{Dst: dst, A: x, B: x},
+		&backend.Copy{Dst: dst, X: x},
+		&backend.Softmax{Dst: probs, X: scores},
+		&backend.Argmax{Dst: ids, X: scores},
+	} {
+		b.Run(op.Name(), func(b *testing.B) {
+			bytes := 0
+			op.Operands(func(_ string, t *backend.Tensor, _ backend.Access) { bytes += t.Size() })
+			measure(b, dev, op, 0, bytes)
+		})
+	}
+}
+
+// measure runs op and reports what it computes and reads a second.
+func measure(b *testing.B, dev *Backend, op backend.Op, flop, bytes int) {
+	program, err := backend.Record(dev, op)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer program.Close()
+	wait := func() {
+		if err := dev.Read(make([]byte, 4), operandBuffer(op), 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := program.Run(); err != nil { // compiles
+		b.Fatal(err)
+	}
+	wait()
+	b.ResetTimer()
+	before := processorTime(b)
+	for range b.N {
+		if err := program.Run(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	wait()
+	seconds := b.Elapsed().Seconds() / float64(b.N)
+	b.ReportMetric((processorTime(b)-before).Seconds()*1e3/float64(b.N), "cpu-ms/op") // steadier on a shared machine
+	if flop > 0 {
+		b.ReportMetric(float64(flop)/seconds/1e9, "GFLOP/s")
+	}
+	b.ReportMetric(float64(bytes)/seconds/1e9, "GB/s")
+}
+
+// processorTime is what all threads have used so far.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// operandBuffer is that of op's first operand, its destination.
+func operandBuffer(op backend.Op) (buf backend.Buffer) {
+	op.Operands(func(name string, t *backend.Tensor, _ backend.Access) {
+		if strings.HasPrefix(name, "dst") {
+			buf = t.Buf
+		}
+	})
+	return buf
+}
+
+// random is a tensor of numbers around 0: real values, for denormals are slow.
+func random(b *testing.B, dev *Backend, d backend.DType, dims ...int) backend.Tensor {
+	t, err := backend.New(dev, d, dims...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if d == backend.I32 {
+		return t
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	values := make([]float32, t.Len())
+	for i := range values {
+		values[i] = float32(r.NormFloat64())
+	}
+	if err := backend.SetF32(dev, t, values); err != nil {
+		b.Fatal(err)
+	}
+	return t
+}
