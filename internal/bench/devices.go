@@ -1,0 +1,83 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"caldera/backend"
+)
+
+// Devices finds what to measure on. Without any names it is every device that
+// is real hardware. backends takes those of the backends named, a software
+// driver only where a backend has nothing else; devices takes single ones,
+// as "vulkan:1", or "1" or part of a name where one backend is named. skipped
+// tells which backends have none, where none was asked for by name.
+func Devices(backends, devices []string) (found []backend.Device, skipped []error, err error) {
+	if len(devices) > 0 {
+		found, err = single(backends, devices)
+		return unique(found), nil, err
+	}
+	named := len(backends) > 0
+	if !named {
+		backends = backend.Names()
+	}
+	for _, name := range backends {
+		all, err := backend.Devices(name)
+		if err != nil && named {
+			return nil, nil, err
+		}
+		if err != nil {
+			skipped = append(skipped, err)
+			continue
+		}
+		hardware := slices.DeleteFunc(slices.Clone(all), func(d backend.Device) bool { return d.Kind == backend.Software })
+		if len(hardware) == 0 && named {
+			hardware = all[:1]
+		}
+		if len(hardware) == 0 {
+			skipped = append(skipped, fmt.Errorf("backend %s: it has software drivers only, which --backend=%[1]s measures", name))
+		}
+		found = append(found, hardware...)
+	}
+	if len(found) == 0 {
+		return nil, skipped, fmt.Errorf("no device found")
+	}
+	return unique(found), skipped, nil
+}
+
+// single finds devices by name.
+func single(backends, devices []string) ([]backend.Device, error) {
+	var found []backend.Device
+	for _, spec := range devices {
+		name, _, _ := strings.Cut(spec, ":")
+		switch {
+		case !slices.Contains(backend.Names(), name) && len(backends) == 1:
+			name, spec = backends[0], backends[0]+":"+spec
+		case !slices.Contains(backend.Names(), name):
+			return nil, fmt.Errorf("--device=%s: name its backend, as in --device=vulkan:%[1]s", spec)
+		}
+		if len(backends) > 0 && !slices.Contains(backends, name) {
+			return nil, fmt.Errorf("--device=%s: it is not of --backend=%s", spec, strings.Join(backends, ","))
+		}
+		d, _, err := backend.Find(spec)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, d)
+	}
+	return found, nil
+}
+
+// unique leaves each device once, where it stands first.
+func unique(devices []backend.Device) []backend.Device {
+	var out []backend.Device
+	seen := map[string]bool{}
+	for _, d := range devices {
+		if !seen[d.Spec()] {
+			seen[d.Spec()] = true
+			out = append(out, d)
+		}
+	}
+	return out
+}

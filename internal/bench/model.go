@@ -1,0 +1,73 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"caldera/backend"
+	"caldera/gpt"
+	"caldera/models"
+)
+
+// Model is a model to measure: its shape, and how to load it.
+type Model struct {
+	Name   string
+	File   string // the directory it comes from; empty where there is none
+	Config gpt.Config
+	Load   func(backend.Backend, gpt.LoadOptions) (*gpt.Model, error)
+}
+
+// Embedded is the model that is built into the commands.
+func Embedded() (Model, error) {
+	fsys := models.Default()
+	c, err := gpt.ReadConfig(fsys)
+	return Model{Name: models.Name, Config: c, Load: func(b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+		return gpt.LoadFS(b, fsys, o)
+	}}, err
+}
+
+// Shape is a model of a published shape ("gpt2", "gpt2-medium", …) with random weights.
+func Shape(name string) (Model, error) {
+	c, err := gpt.Shape(name)
+	return Random(name, c), err
+}
+
+// Random is a model of any shape with random weights: the same at each load.
+func Random(name string, c gpt.Config) Model {
+	return Model{Name: name, Config: c, Load: func(b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+		return gpt.Random(b, c, o, 1)
+	}}
+}
+
+// Checkpoint is a model in a directory, as Hugging Face lays it out.
+func Checkpoint(dir string) (Model, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return Model{}, err
+	}
+	c, err := gpt.ReadConfig(os.DirFS(dir))
+	if err != nil {
+		return Model{}, fmt.Errorf("model %s: %w", dir, err)
+	}
+	return Model{Name: filepath.Base(path), File: path, Config: c, Load: func(b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+		return gpt.Load(b, dir, o)
+	}}, nil
+}
+
+// bytesOf is the memory that a model's tensors take.
+func bytesOf(m *gpt.Model) int64 {
+	n := m.Tokens.Size() + m.Positions.Size() + m.Norm.Gamma.Size() + m.Norm.Beta.Size()
+	if !m.TieEmbeddings {
+		n += m.Head.W.Size()
+	}
+	for _, b := range m.Blocks {
+		for _, t := range []gpt.Tensor{
+			b.Norm1.Gamma, b.Norm1.Beta, b.Norm2.Gamma, b.Norm2.Beta,
+			b.QKV.W, b.QKV.Bias, b.Out.W, b.Out.Bias, b.Up.W, b.Up.Bias, b.Down.W, b.Down.Bias,
+		} {
+			n += t.Size()
+		}
+	}
+	return int64(n)
+}

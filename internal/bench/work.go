@@ -1,0 +1,56 @@
+package bench
+
+import (
+	"caldera/backend"
+	"caldera/gpt"
+)
+
+// Work is what one repetition of a test has to do at least, whatever does it.
+// Layer norms, biases, activations and the looking up of embeddings are left
+// out: together they are less than 1 % of either sum.
+type Work struct {
+	// Arithmetic, in FLOP; a multiplication and an addition are two.
+	Products  float64 // blocks: 2 for each weight of a matrix and token
+	Head      float64 // unembedding: likewise, of the tokens whose scores are asked for
+	Attention float64 // queries · keys and scores · values
+
+	// Memory, in bytes.
+	Weights float64 // matrices: each once a pass, that of the head included
+	Cache   float64 // keys and values, each once a pass that sees it
+}
+
+// Count is the work of a test on a model whose matrices are stored as weights
+// and whose keys and values as cache.
+//
+// A prompt of n tokens is one pass over the matrices, and asks for the scores
+// after its last token alone. Its attention is counted as n² pairs, as kernels
+// compute it and llama.cpp counts it, though each token sees only those before
+// it. Generation is n passes of one token; the i-th sees i keys.
+func Count(c gpt.Config, t Test, weights, cache backend.DType) Work {
+	width, layers := float64(c.Width), float64(c.Layers)
+	blocks := layers * width * (3*width + width + 2*float64(c.Inner)) // query, key, value; output; up and down
+	head := float64(c.Vocab) * width
+	position := 2 * layers * width // numbers in the cache: a key and a value a layer
+
+	n, passes, keys := float64(t.Tokens()), 1.0, float64(t.Prompt)
+	pairs := n * n
+	if t.Gen > 0 {
+		passes, keys, pairs = n, n*(n+1)/2, n*(n+1)/2
+	}
+	bytes := func(numbers float64, d backend.DType) float64 {
+		return numbers * float64(d.BlockBytes()) / float64(d.BlockLen())
+	}
+	return Work{
+		Products:  2 * blocks * n,
+		Head:      2 * head * passes,
+		Attention: 2 * position * pairs,
+		Weights:   passes * bytes(blocks+head, weights),
+		Cache:     bytes(position*keys, cache),
+	}
+}
+
+// FLOP is all arithmetic of the test.
+func (w Work) FLOP() float64 { return w.Products + w.Head + w.Attention }
+
+// Bytes is all memory that the test reads.
+func (w Work) Bytes() float64 { return w.Weights + w.Cache }

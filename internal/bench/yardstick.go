@@ -1,0 +1,165 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+
+	"caldera/backend"
+	"caldera/gpt"
+)
+
+// yardstick is work of a simple kind that a device is timed at, between the
+// repetitions of a test, to learn what it can do at that moment.
+type yardstick struct {
+	name    string
+	unit    string  // of work a second
+	work    float64 // of one run: FLOP or bytes
+	runs    int     // a measurement
+	program backend.Program
+	wait    func() error // until the device has finished
+	free    []backend.Buffer
+}
+
+// measure times the yardstick: seconds of one run.
+func (y *yardstick) measure() (float64, error) {
+	start := time.Now()
+	for range y.runs {
+		if err := y.program.Run(); err != nil {
+			return 0, fmt.Errorf("yardstick %s: %w", y.name, err)
+		}
+	}
+	if err := y.wait(); err != nil {
+		return 0, fmt.Errorf("yardstick %s: %w", y.name, err)
+	}
+	return time.Since(start).Seconds() / float64(y.runs), nil
+}
+
+// warm runs the yardstick once and chooses how often a measurement runs it:
+// long enough that starting and waiting do not count.
+func (y *yardstick) warm() error {
+	const long, most = 0.1, 256 // seconds, runs
+	y.runs = 1
+	for range 2 { // the first pays for what is made at first use
+		s, err := y.measure()
+		if err != nil {
+			return err
+		}
+		y.runs = max(1, min(most, int(long/s)))
+	}
+	return nil
+}
+
+func (y *yardstick) close() {
+	if y.program != nil {
+		y.program.Close()
+	}
+	for _, b := range y.free {
+		b.Free()
+	}
+}
+
+// Units of yardsticks.
+const (
+	UnitFLOPs = "FLOP/s"
+	UnitBytes = "B/s"
+)
+
+// The matrix of the bandwidth yardstick: 512 MiB, more than any cache, with
+// rows short enough that the vector stays in the nearest one.
+const (
+	bandwidthRows = 65536
+	bandwidthCols = 2048
+)
+
+// newBandwidth measures how fast the device reads memory: one Linear of one
+// vector and an f32 matrix of rows × cols, which reads each element once, on
+// all threads. The multiplications cost nothing beside it where the backend's
+// product of matrix and vector is good; where it is not, figure and yardstick
+// are slow together, which the printed GB/s shows.
+func newBandwidth(b backend.Backend, rows, cols int) (*yardstick, error) {
+	y := &yardstick{name: "read bandwidth", unit: UnitBytes, work: 4 * float64(rows) * float64(cols)}
+	w, err := y.tensor(b, rows, cols)
+	if err == nil {
+		err = y.record(b, []product{{w, 1}})
+	}
+	return y.made(err)
+}
+
+// newProducts measures the products of a prompt's matrices and nothing else:
+// each Linear of each block at n rows and the head for one row, with the
+// model's own weights, through the backend's Linear, but without biases.
+func newProducts(m *gpt.Model, n int) (*yardstick, error) {
+	w := Count(m.Config, Test{Prompt: n}, m.Tokens.DType, backend.F32)
+	y := &yardstick{name: "matrix products", unit: UnitFLOPs, work: w.Products + w.Head}
+	var products []product
+	for _, b := range m.Blocks {
+		products = append(products, product{b.QKV.W, n}, product{b.Out.W, n}, product{b.Up.W, n}, product{b.Down.W, n})
+	}
+	return y.made(y.record(m.Backend(), append(products, product{m.Head.W, 1})))
+}
+
+// made closes a yardstick that could not be made.
+func (y *yardstick) made(err error) (*yardstick, error) {
+	if err != nil {
+		y.close()
+		return nil, fmt.Errorf("yardstick %s: %w", y.name, err)
+	}
+	return y, nil
+}
+
+// product is a matrix, [out, in], and how many vectors it is multiplied with.
+type product struct {
+	w    backend.Tensor
+	rows int
+}
+
+// record makes the program. All products share their operands: what they
+// compute does not matter.
+func (y *yardstick) record(b backend.Backend, products []product) error {
+	in, out := 0, 0
+	for _, p := range products {
+		in, out = max(in, p.rows*p.w.Dim(-1)), max(out, p.rows*p.w.Dim(-2))
+	}
+	x, err := y.tensor(b, in)
+	if err != nil {
+		return err
+	}
+	dst, err := y.tensor(b, out)
+	if err != nil {
+		return err
+	}
+	var ops []backend.Op
+	for _, p := range products {
+		ops = append(ops, &backend.Linear{
+			Dst: backend.Of(dst.Buf, backend.F32, 0, p.rows, p.w.Dim(-2)),
+			X:   backend.Of(x.Buf, backend.F32, 0, p.rows, p.w.Dim(-1)),
+			W:   p.w,
+		})
+	}
+	last := make([]float32, 1)
+	y.wait = func() error { return backend.GetF32(b, dst.Slice(-1, 0, 1), last) }
+	y.program, err = backend.Record(b, ops...)
+	return err
+}
+
+// tensor allocates an f32 tensor of small numbers. They are written, for
+// memory that never was may all be one page.
+func (y *yardstick) tensor(b backend.Backend, dims ...int) (backend.Tensor, error) {
+	t, err := backend.New(b, backend.F32, dims...)
+	if err != nil {
+		return t, err
+	}
+	y.free = append(y.free, t.Buf)
+	flat := t.Reshape(t.Len())
+	values := make([]float32, min(t.Len(), 1<<20))
+	for i := range values {
+		values[i] = float32(i%7-3) / 64
+	}
+	for from := 0; from < t.Len(); from += len(values) {
+		to := min(t.Len(), from+len(values))
+		if err := backend.SetF32(b, flat.Slice(-1, from, to), values[:to-from]); err != nil {
+			return t, err
+		}
+	}
+	return t, nil
+}
