@@ -52,8 +52,8 @@ func attention(m memory, o *backend.Attention) {
 				column := newValues(p + 1)
 				for i := range size {
 					for j := range p + 1 {
-						from := v.row(b*context+j, groups*size).row(g, size)
-						column.set(j, from.v[i], from.e[i])
+						from := (b*context+j)*groups*size + g*size + i
+						column.v[j], column.e[j] = v.v[from], v.e[from]
 					}
 					s, e := dot(score, column)
 					out.set(h*size+i, s, e)

@@ -8,11 +8,13 @@ import (
 	"caldera/conformance"
 )
 
-// In the package of a backend this is all that its test needs. Here the
-// reference takes the backend's place.
+// In the package of a backend this is all that its test needs; the reference
+// takes the backend's place here.
 func ExampleTest() {
-	open := func(testing.TB) backend.Backend { return conformance.Reference() }
-	_ = func(t *testing.T) { conformance.Test(t, open) } // func TestConformance(t *testing.T)
+	var t *testing.T // of func TestConformance(t *testing.T)
+	conformance.Test(t, func(tb testing.TB) backend.Backend {
+		return conformance.Reference()
+	})
 }
 
 // The reference serves code that is written against package backend and wants

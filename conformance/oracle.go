@@ -55,23 +55,24 @@ func oracle[T backend.Op](f func(memory, T)) func(memory, backend.Op) {
 
 // sheet is a memory for checking: operands come from blocks, whose bytes stay
 // as they are; results are kept beside them with all digits and bounds.
-type sheet map[*block]map[int][2]float64
+type sheet map[*block]*results
+
+// results are the elements of a block that an oracle has set.
+type results struct {
+	values
+	set []bool
+}
 
 func (s sheet) load(t backend.Tensor) values {
-	b := t.Buf.(*block)
-	written := s[b]
+	b, width, stride := t.Buf.(*block), t.Dim(-1), t.Stride(-1)
 	x := newValues(t.Len())
 	eachRow(t, func(i, at int) {
-		if written == nil {
-			decodeRow(x.v[i:i+t.Dim(-1)], b.dtype, b.data, at, t.Stride(-1))
-			return
-		}
-		for j := range t.Dim(-1) {
-			p := at + j*t.Stride(-1)
-			if w, ok := written[p]; ok {
-				x.set(i+j, w[0], w[1])
-			} else {
-				x.v[i+j] = decode(b.dtype, b.data, p)
+		decodeRow(x.v[i:i+width], b.dtype, b.data, at, stride)
+		if w := s[b]; w != nil {
+			for j := range width {
+				if p := at + j*stride; w.set[p] {
+					x.set(i+j, w.v[p], w.e[p])
+				}
 			}
 		}
 	})
@@ -80,8 +81,10 @@ func (s sheet) load(t backend.Tensor) values {
 
 func (s sheet) store(t backend.Tensor, x values) {
 	b := t.Buf.(*block)
-	if s[b] == nil {
-		s[b] = map[int][2]float64{}
+	w := s[b]
+	if w == nil {
+		w = &results{newValues(b.len()), make([]bool, b.len())}
+		s[b] = w
 	}
 	eachRow(t, func(i, at int) {
 		for j := range t.Dim(-1) {
@@ -92,7 +95,9 @@ func (s sheet) store(t backend.Tensor, x values) {
 					e += math.Max(math.Abs(v)*0x1p-10, 0x1p-24)
 				}
 			}
-			s[b][at+j*t.Stride(-1)] = [2]float64{v, e}
+			p := at + j*t.Stride(-1)
+			w.values.set(p, v, e)
+			w.set[p] = true
 		}
 	})
 }

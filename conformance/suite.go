@@ -138,7 +138,8 @@ func (c check) do(e *env) {
 			if _, ours := p.(stop); ours {
 				panic(p)
 			}
-			e.Errorf("%s: panic: %v; a backend must return an error instead\n%s", c.name, p, debug.Stack())
+			stack := debug.Stack()
+			e.Errorf("%s: panic: %v; a backend must return an error instead\n%s", c.name, p, stack[:min(len(stack), 3000)])
 		}
 	}()
 	c.run(e)
