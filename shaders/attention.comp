@@ -98,9 +98,9 @@ float over_query(float x, bool largest) {
 
 void scores(uint lane, uint chunk, uint end, uint at_q, uint at_k) {
 	for (uint j = lane; j < CHUNK && chunk + j < end; j += KEYS * LANES) {
-		VEC sums[KEYS * QUERIES];
+		float sums[KEYS * QUERIES];
 		[[unroll]] for (uint i = 0; i < KEYS * QUERIES; i++) {
-			sums[i] = VEC(0);
+			sums[i] = 0;
 		}
 		uint from[KEYS]; // keys past the end are computed like the last one
 		[[unroll]] for (uint n = 0; n < KEYS; n++) {
@@ -114,14 +114,14 @@ void scores(uint lane, uint chunk, uint end, uint at_q, uint at_k) {
 			[[unroll]] for (uint n = 0; n < KEYS; n++) {
 				VEC key = READ(k, from[n] + d);
 				[[unroll]] for (uint i = 0; i < QUERIES; i++) {
-					sums[n * QUERIES + i] += query[i] * key;
+					sums[n * QUERIES + i] += sum(query[i] * key);
 				}
 			}
 		}
 		[[unroll]] for (uint n = 0; n < KEYS; n++) {
 			if (j + n * LANES < CHUNK) {
 				[[unroll]] for (uint i = 0; i < QUERIES; i++) {
-					score[i * CHUNK + j + n * LANES] = sum(sums[n * QUERIES + i]) * p.scale;
+					score[i * CHUNK + j + n * LANES] = sums[n * QUERIES + i] * p.scale;
 				}
 			}
 		}

@@ -104,7 +104,7 @@ func encodeAttentionWindow(e *encoder, part, op *backend.Attention, firstHead, f
 	}
 
 	spec := []uint32{uint32(lanes), uint32(queries), uint32(chunk), uint32(size), boolean(!part.Probs.Absent()), 0, 1}
-	if queries == 1 && chunk >= 4*lanes {
+	if chunk >= 4*lanes && (queries == 1 || l.Software) {
 		spec[6] = 4 // keys at once, which share what is read of the query
 	}
 	push := shaders.AttentionPush{
