@@ -100,7 +100,15 @@ func (e *encoder) operand(t backend.Tensor, a backend.Access) (b binding, base u
 	if t.Absent() {
 		return b, 0
 	}
-	return b, uint32((from - b.from) / uint64(t.DType.BlockBytes()) * uint64(t.DType.BlockLen()))
+	return b, elements(t, from-b.from)
+}
+
+// elements is how many elements of t's dtype n bytes are.
+func elements(t backend.Tensor, n uint64) uint32 {
+	if t.Absent() {
+		return 0
+	}
+	return uint32(n / uint64(t.DType.BlockBytes()) * uint64(t.DType.BlockLen()))
 }
 
 // texel binds the bytes of t, which is only read, as a uniform texel buffer.
@@ -121,7 +129,7 @@ func (e *encoder) texel(t backend.Tensor, f texelFormat) (b binding, base uint32
 		return binding{}, 0, false
 	}
 	b.view, b.err = e.rec.view(b.handle, format.vk, b.from, b.to-b.from)
-	return b, uint32((from - b.from) / uint64(t.DType.BlockBytes()) * uint64(t.DType.BlockLen())), true
+	return b, elements(t, from-b.from), true
 }
 
 // scratch is memory for what one dispatch leaves to a later one. Its contents
