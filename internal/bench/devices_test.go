@@ -1,0 +1,71 @@
+package bench
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+)
+
+func init() {
+	kinds := func(name string, kinds ...backend.Kind) func() ([]backend.Device, error) {
+		return func() ([]backend.Device, error) {
+			var list []backend.Device
+			for i, k := range kinds {
+				list = append(list, backend.Device{Backend: name, Index: i, Name: name + " " + k.String(), Kind: k})
+			}
+			return list, nil
+		}
+	}
+	backend.Register("mixed", kinds("mixed", backend.Discrete, backend.Integrated, backend.Software))
+	backend.Register("soft", kinds("soft", backend.Software, backend.Software))
+	backend.Register("none", func() ([]backend.Device, error) { return nil, errors.New("no loader") })
+}
+
+func TestDevices(t *testing.T) {
+	for _, test := range []struct{ name, backends, devices, want, skipped string }{
+		{"all real ones", "", "", "cpu:0 mixed:0 mixed:1", "backend none: no loader; backend soft: it has software drivers only, which --backend=soft measures"},
+		{"a backend that has nothing else", "soft", "", "soft:0", ""},
+		{"those of a backend that are real", "mixed,cpu,mixed", "", "mixed:0 mixed:1 cpu:0", ""},
+		{"a backend without devices", "none", "", "error: backend none: no loader", ""},
+		{"an unknown backend", "cuda", "", `error: unknown backend "cuda"`, ""},
+		{"by backend and index", "", "mixed:2,cpu", "mixed:2 cpu:0", ""},
+		{"by part of the name", "mixed", "discrete,2", "mixed:0 mixed:2", ""},
+		{"without a backend", "", "discrete", "error: --device=discrete: name its backend", ""},
+		{"of another backend", "cpu", "mixed:0", "error: --device=mixed:0: it is not of --backend=cpu", ""},
+		{"not there", "", "mixed:7", "error: backend mixed has no device", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			found, skipped, err := Devices(list(test.backends), list(test.devices))
+			var specs []string
+			for _, d := range found {
+				specs = append(specs, d.Spec())
+			}
+			got := strings.Join(specs, " ")
+			if err != nil {
+				got = "error: " + err.Error()
+			}
+			if got != test.want && (err == nil || !strings.HasPrefix(got, test.want)) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if got := strings.ReplaceAll(join(skipped), "\n", "; "); got != test.skipped {
+				t.Errorf("skipped: got %q, want %q", got, test.skipped)
+			}
+		})
+	}
+}
+
+func list(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+func join(errs []error) string {
+	if len(errs) == 0 {
+		return ""
+	}
+	return errors.Join(errs...).Error()
+}

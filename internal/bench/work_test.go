@@ -1,0 +1,102 @@
+package bench
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"caldera/backend"
+	"caldera/gpt"
+)
+
+func shape(t *testing.T, name string) gpt.Config {
+	t.Helper()
+	c, err := gpt.Shape(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// The figures are worked out by hand. The blocks of GPT-2 124M have
+// 12 · 768 · (2304 + 768 + 3072 + 3072) = 84,934,656 weights in matrices, the
+// head 50,257 · 768 = 38,597,376; a position's keys and values are
+// 12 · 2 · 768 = 18,432 numbers.
+func TestCount(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		test  Test
+		dtype backend.DType
+		want  Work
+	}{
+		{"prompt", Test{Prompt: 512}, backend.F32, Work{
+			Products: 86_973_087_744, Head: 77_194_752, Attention: 9_663_676_416,
+			Weights: 494_128_128, Cache: 37_748_736,
+		}},
+		{"one token", Test{Gen: 1}, backend.F32, Work{
+			Products: 169_869_312, Head: 77_194_752, Attention: 36_864,
+			Weights: 494_128_128, Cache: 73_728,
+		}},
+		// The keys seen are 1 + 2 + 3 + 4 = 10.
+		{"four tokens of f16", Test{Gen: 4}, backend.F16, Work{
+			Products: 679_477_248, Head: 308_779_008, Attention: 368_640,
+			Weights: 988_256_256, Cache: 737_280,
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := Count(shape(t, "gpt2"), test.test, test.dtype, backend.F32)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("want -, got +\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCountTotals(t *testing.T) {
+	w := Count(shape(t, "gpt2"), Test{Prompt: 512}, backend.F32, backend.F32)
+	if got := w.FLOP() - w.Head; math.Abs(got-96.6e9) > 0.1e9 {
+		t.Errorf("pp512 of GPT-2 124M without the head: got %.1f GFLOP, want 96.6", got/1e9)
+	}
+	w = Count(shape(t, "gpt2"), Test{Gen: 128}, backend.F32, backend.F32)
+	if got := w.Weights / 128; got != 494_128_128 {
+		t.Errorf("matrices read a token: got %.0f bytes, want 494,128,128", got)
+	}
+	if got, want := w.Bytes(), w.Weights+128*129/2*73_728; got != want {
+		t.Errorf("bytes of tg128: got %.0f, want %.0f", got, want)
+	}
+}
+
+func TestTests(t *testing.T) {
+	small := gpt.Config{Context: 256}
+	for _, test := range []struct {
+		name        string
+		prompt, gen []int
+		want        string // names, or part of the error
+	}{
+		{"the default is what the context holds", nil, nil, "pp256 tg128"},
+		{"lists", []int{128, 256}, []int{1, 2}, "pp128 pp256 tg1 tg2"},
+		{"once each", []int{8, 8}, []int{0}, "pp8"},
+		{"no prompt", []int{0}, nil, "tg128"},
+		{"nothing", []int{0}, []int{0}, "nothing to measure"},
+		{"a prompt that was asked for and does not fit", []int{512}, nil, "-p 512: expected 0 to 256"},
+		{"a generation that does not fit", nil, []int{257}, "-n 257: expected 0 to 256"},
+		{"negative", []int{-1}, nil, "-p -1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tests, err := Tests(small, test.prompt, test.gen)
+			var names []string
+			for _, x := range tests {
+				names = append(names, x.String())
+			}
+			got := strings.Join(names, " ")
+			if err != nil {
+				got = err.Error()
+			}
+			if got != test.want && (err == nil || !strings.Contains(got, test.want)) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
