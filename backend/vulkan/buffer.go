@@ -43,15 +43,22 @@ func (b *Backend) Alloc(size int) (backend.Buffer, error) {
 	return buf, nil
 }
 
+// alloc waits for memory that is still in use, where that helps.
 func (b *Backend) alloc(size uint64) (*buffer, error) {
-	blk, offset, err := b.mem.alloc(size)
+	buf, err := b.allocNow(size)
 	if errors.Is(err, backend.ErrOutOfMemory) && len(b.queue.later) > 0 {
 		// What was freed may still wait for its last use to finish.
 		if err := b.finish(); err != nil {
 			return nil, err
 		}
-		blk, offset, err = b.mem.alloc(size)
+		return b.allocNow(size)
 	}
+	return buf, err
+}
+
+// allocNow neither submits nor waits.
+func (b *Backend) allocNow(size uint64) (*buffer, error) {
+	blk, offset, err := b.mem.alloc(size)
 	if err != nil {
 		return nil, err
 	}

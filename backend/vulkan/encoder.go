@@ -36,6 +36,8 @@ type encoder struct {
 	index int    // of the op at hand,
 	name  string // and its name
 	push  []byte // room for push constants
+
+	temporary []*buffer // scratch memory of a Run
 }
 
 // pipelineSpec is what a compute pipeline is made of.
@@ -66,9 +68,9 @@ var texelFormats = [...]struct {
 type binding struct {
 	buf      *buffer // nil: the backend's dummy, which stands for an absent tensor
 	handle   vk.Buffer
-	view     vk.BufferView // of a texel buffer
 	texel    bool
-	from, to uint64 // bytes of handle
+	format   texelFormat // of a texel buffer
+	from, to uint64      // bytes of handle
 	access   backend.Access
 	err      error // why it cannot be bound; dispatch returns it
 }
@@ -122,26 +124,29 @@ func (e *encoder) texel(t backend.Tensor, f texelFormat) (b binding, base uint32
 	if err != nil {
 		return binding{err: err}, 0, true
 	}
-	b = binding{buf: buf, handle: buf.block.Buffer, texel: true, access: backend.Read}
+	b = binding{buf: buf, handle: buf.block.Buffer, texel: true, format: f, access: backend.Read}
 	b.from = from &^ (l.TexelAlign - 1)
 	b.to = roundUp(to, format.bytes)
 	if (b.to-b.from)/format.bytes > l.TexelElements {
 		return binding{}, 0, false
 	}
-	b.view, b.err = e.rec.view(b.handle, format.vk, b.from, b.to-b.from)
 	return b, elements(t, from-b.from), true
 }
 
-// scratch is memory for what one dispatch leaves to a later one. Its contents
-// are undefined at first. It lives as long as what is being recorded.
+// scratch is memory for what one dispatch leaves to a later one of the same
+// op. Its contents are undefined at first.
 func (e *encoder) scratch(d backend.DType, dims ...int) (backend.Tensor, error) {
 	t := backend.Of(nil, d, 0, dims...)
-	buf, err := e.b.alloc(uint64(t.Size()))
+	buf, err := e.b.allocNow(uint64(t.Size()))
 	if err != nil {
 		return backend.Tensor{}, fmt.Errorf("scratch memory: %w", err)
 	}
 	buf.zeroFrom = buf.size
-	e.rec.room.scratch = append(e.rec.room.scratch, buf)
+	if e.rec.used != nil { // a Program's: it lives as long
+		e.rec.room.scratch = append(e.rec.room.scratch, buf)
+	} else {
+		e.temporary = append(e.temporary, buf)
+	}
 	t.Buf = buf
 	return t, nil
 }

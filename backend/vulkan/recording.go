@@ -42,7 +42,7 @@ type resources struct {
 
 type viewKey struct {
 	buffer   vk.Buffer
-	format   vk.Format
+	format   texelFormat
 	from, to uint64
 }
 
@@ -162,20 +162,20 @@ func (r *recording) zero(dst vk.Buffer, offset, size uint64) {
 	r.b.dev.CmdFillBuffer(r.cmd, dst, offset, size, 0)
 }
 
-// view makes a texel buffer view, once.
-func (r *recording) view(buffer vk.Buffer, format vk.Format, from, size uint64) (vk.BufferView, error) {
-	key := viewKey{buffer, format, from, from + size}
-	if v, ok := r.room.views[key]; ok {
+// view makes the texel buffer view of a binding, once.
+func (r *resources) view(b binding) (vk.BufferView, error) {
+	key := viewKey{b.handle, b.format, b.from, b.to}
+	if v, ok := r.views[key]; ok {
 		return v, nil
 	}
-	v, err := r.b.dev.CreateBufferView(buffer, format, from, size)
+	v, err := r.b.dev.CreateBufferView(b.handle, texelFormats[b.format].vk, b.from, b.to-b.from)
 	if err != nil {
-		return 0, fmt.Errorf("texel buffer view of %d bytes: %w", size, err)
+		return 0, err
 	}
-	if r.room.views == nil {
-		r.room.views = map[viewKey]vk.BufferView{}
+	if r.views == nil {
+		r.views = map[viewKey]vk.BufferView{}
 	}
-	r.room.views[key] = v
+	r.views[key] = v
 	return v, nil
 }
 
@@ -212,11 +212,15 @@ func (r *resources) set(l *layout, bindings []binding) (vk.DescriptorSet, error)
 	p.sets, p.storage, p.texels = p.sets-1, p.storage-l.storage, p.texels-l.texels
 	r.descriptors = r.descriptors[:0]
 	for _, b := range bindings {
-		if b.texel {
-			r.descriptors = append(r.descriptors, vk.BindTexels(b.view))
-		} else {
+		if !b.texel {
 			r.descriptors = append(r.descriptors, vk.Bind(b.handle, b.from, b.to-b.from))
+			continue
 		}
+		view, err := r.view(b)
+		if err != nil {
+			return 0, err
+		}
+		r.descriptors = append(r.descriptors, vk.BindTexels(view))
 	}
 	r.b.dev.UpdateDescriptorSet(set, r.descriptors)
 	return set, nil

@@ -45,7 +45,7 @@ func (b *Backend) subgroupSelfTest() error {
 	err = b.run(func(e *encoder) error {
 		e.name = "subgroup self-test"
 		to, _ := e.operand(dst, backend.Write)
-		spec := pipelineSpec{variant: shaders.Find("selftest", ""), spec: []uint32{size}}
+		spec := pipelineSpec{variant: selftestVariant(), spec: []uint32{size}}
 		return e.dispatch(spec, nil, [3]uint32{groups, 1, 1}, to)
 	})
 	if err != nil {
@@ -77,3 +77,5 @@ func checkSubgroups(got []byte, subgroup, size uint32) error {
 	}
 	return nil
 }
+
+func selftestVariant() *shaders.Variant { return shaders.Find("selftest", "") }

@@ -187,10 +187,13 @@ func (b *Backend) run(encode func(*encoder) error) error {
 		}
 		return err
 	}}
-	if err := encode(&e); err != nil {
-		return err
+	if err = encode(&e); err == nil {
+		err = b.flush()
 	}
-	return b.flush()
+	for _, buf := range e.temporary {
+		buf.Free()
+	}
+	return err
 }
 
 // all encodes ops, once it is known that their buffers can be used.

@@ -1,0 +1,138 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"caldera/backend"
+)
+
+func testKey() cacheKey {
+	return cacheKey{vendor: 0x10005, device: 7, uuid: [16]byte{1, 2, 3}}
+}
+
+// cacheData is what a driver gives for key.
+func cacheData(key cacheKey, n int) []byte {
+	var p []byte
+	for _, v := range []uint32{32, 1, key.vendor, key.device} {
+		p = binary.LittleEndian.AppendUint32(p, v)
+	}
+	return append(append(p, key.uuid[:]...), bytes.Repeat([]byte{0xab}, n)...)
+}
+
+func TestCacheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "cache")
+	if readCache(path, testKey()) != nil {
+		t.Error("a file that is not there has contents")
+	}
+	data := cacheData(testKey(), 100)
+	if err := writeCache(path, data); err != nil {
+		t.Fatal(err)
+	}
+	if got := readCache(path, testKey()); !bytes.Equal(got, data) {
+		t.Fatal("the cache does not come back")
+	}
+	other := testKey()
+	other.uuid[0]++
+	if readCache(path, other) != nil {
+		t.Error("another driver's pipelines are taken")
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range file {
+		damaged := slices.Clone(file)
+		damaged[n] ^= 0x10
+		for what, p := range map[string][]byte{"cut off": file[:n], "damaged": damaged} {
+			if err := os.WriteFile(path, p, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if readCache(path, testKey()) != nil {
+				t.Fatalf("a file %s at byte %d is taken", what, n)
+			}
+		}
+	}
+	// The checksum is right, the header is another's.
+	for _, p := range [][]byte{nil, data[:31], cacheData(other, 10), append([]byte{255, 255, 255, 255}, data[4:]...)} {
+		if err := writeCache(path, p); err != nil {
+			t.Fatal(err)
+		}
+		if readCache(path, testKey()) != nil {
+			t.Errorf("%d bytes with a wrong header are taken", len(p))
+		}
+	}
+}
+
+// TestCacheFileOfManyWriters: a reader sees one of the files, whole.
+func TestCacheFileOfManyWriters(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "cache")
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 20 {
+				if err := writeCache(path, cacheData(testKey(), 1000*i)); err != nil {
+					t.Error(err)
+				}
+				if readCache(path, testKey()) == nil {
+					t.Error("a file half written is seen")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 {
+		t.Errorf("%d files are left, want 1 (%v)", len(left), err)
+	}
+}
+
+// TestCacheOnDisk opens a device again and again with what the last one left.
+func TestCacheOnDisk(t *testing.T) {
+	for _, driver := range []string{lavapipe, swiftshader} {
+		t.Run(driver, func(t *testing.T) {
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			work := func() string {
+				b := openTest(t, driver, nil)
+				x, y := vector(t, b, 1, 2), vector(t, b, 0, 0)
+				if err := backend.Run(b, &backend.Add{Dst: y, A: x, B: x}); err != nil {
+					t.Fatal(err)
+				}
+				if got := values(t, b, y); got[1] != 4 {
+					t.Fatalf("got %v", got)
+				}
+				if s := b.Stats(); s.Pipelines == 0 || s.CompileTime <= 0 {
+					t.Errorf("Stats() = %+v after an op has run", s)
+				}
+				path := b.pipes.path
+				if !strings.HasPrefix(path, os.Getenv("XDG_CACHE_HOME")) {
+					t.Fatalf("the cache is at %s, not in the user's cache directory", path)
+				}
+				if err := b.Close(); err != nil {
+					t.Fatal(err)
+				}
+				return path
+			}
+			path := work()
+			work()
+			for _, p := range [][]byte{nil, []byte("x"), bytes.Repeat([]byte{0xff}, 100_000)} {
+				if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, p, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				work()
+			}
+		})
+	}
+}
