@@ -43,7 +43,7 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 	}
 	if err != nil {
 		if e.rec != nil {
-			p.keep(e.rec)
+			_ = p.end(&e) // a command buffer can begin again only once it has ended
 		}
 		p.release()
 		return nil, fmt.Errorf("vulkan: recording %w", err)
@@ -99,8 +99,8 @@ func (p *program) Run() error {
 		if err := b.submit(s.what, s.cmd); err != nil {
 			return fmt.Errorf("vulkan: %w", err)
 		}
+		p.last = b.queue.last
 	}
-	p.last = b.queue.last
 	for buf := range p.used {
 		buf.lastUse = p.last
 	}

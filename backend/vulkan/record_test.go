@@ -164,6 +164,9 @@ func TestProgramOfFreedBuffers(t *testing.T) {
 		if _, err := b.Record(ops...); !errors.Is(err, backend.ErrFreed) {
 			t.Errorf("Record of an op whose operand is freed: %v", err)
 		}
+		if err := b.Run(&backend.Copy{Dst: vector(t, b, 0, 0), X: y}); err != nil {
+			t.Errorf("what failed stands in the way of what comes after: %v", err)
+		}
 		if got := values(t, b, y); got[1] != 4 {
 			t.Errorf("the first run gave %v", got)
 		}

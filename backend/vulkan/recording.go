@@ -67,6 +67,7 @@ func (b *Backend) newRecording(flags vk.BeginFlags) (*recording, error) {
 		return nil, err
 	}
 	if err := b.dev.Begin(cmd, flags); err != nil {
+		b.queue.recycle(cmd)
 		return nil, err
 	}
 	b.dev.CmdBarrier(cmd, allStages, allWrites, allStages, allAccess)
