@@ -77,7 +77,7 @@ func (b *Backend) Name() string { return "cpu" }
 
 // Describe tells the processor, the number of threads and the BLAS library.
 func (b *Backend) Describe() string {
-	return fmt.Sprintf("cpu: %s, %d threads, %s", hostName(), b.pool.threads(), b.library.Name)
+	return fmt.Sprintf("%s, %d threads, %s", hostName(), b.pool.threads(), b.library.Name)
 }
 
 // kernel runs one op. It is given only ops that Check accepts, on live buffers.

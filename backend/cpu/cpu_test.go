@@ -250,7 +250,7 @@ func TestPoolDoesEachItemOnce(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	b := open(t)
-	for _, want := range []string{"cpu: ", " threads, ", b.library.Name} {
+	for _, want := range []string{hostName(), " threads, ", b.library.Name} {
 		if got := backend.Describe(b); !strings.Contains(got, want) {
 			t.Errorf("%q does not contain %q", got, want)
 		}

@@ -23,17 +23,17 @@ import (
 )
 
 type flags struct {
-	Backend     []string `group:"Hardware" placeholder:"NAME,…" help:"Backends to measure: cpu, vulkan (default: every device that is real hardware; a software driver only if its backend is named and has nothing else)."`
-	Device      []string `group:"Hardware" placeholder:"WHICH,…" help:"Devices to measure: vulkan:1, vulkan:radeon; with one --backend its index, UUID or part of its name."`
+	Backend     []string `group:"Hardware" placeholder:"NAME" help:"Backends to measure: cpu, vulkan (default: every device that is real hardware; a software driver only if its backend is named and has nothing else)."`
+	Device      []string `group:"Hardware" placeholder:"WHICH" help:"Devices to measure: vulkan:1, vulkan:radeon; with one --backend its index, UUID or part of its name."`
 	ListDevices bool     `group:"Hardware" help:"List the devices of every backend, and stop."`
 	Threads     int      `group:"Hardware" short:"t" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`
 
-	Model []string `group:"Model" short:"m" placeholder:"DIR,…" help:"Checkpoints in Hugging Face's layout (default: the embedded model, ${embedded})."`
-	Shape []string `group:"Model" placeholder:"NAME,…" help:"Models of these shapes with random weights: gpt2, gpt2-medium, gpt2-large, gpt2-xl."`
-	DType []string `group:"Model" name:"dtype" default:"auto" placeholder:"TYPE,…" help:"Keep matrices as f32 or f16; both for one after the other (auto: as the checkpoint stores them, shapes as f32)."`
+	Model []string `group:"Model" short:"m" placeholder:"DIR" help:"Checkpoints in Hugging Face's layout (default: the embedded model, ${embedded})."`
+	Shape []string `group:"Model" placeholder:"NAME" help:"Models of these shapes with random weights: gpt2, gpt2-medium, gpt2-large, gpt2-xl."`
+	DType []string `group:"Model" name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32 or f16; both for one after the other (auto: as the checkpoint stores them, shapes as f32)."`
 
-	Prompt      []int `group:"Test" short:"p" placeholder:"N,…" help:"Measure reading prompts of N tokens; 0: none (default: ${prompt}, or what the context holds)."`
-	Gen         []int `group:"Test" name:"n-gen" short:"n" placeholder:"N,…" help:"Measure generating N tokens; 0: none (default: ${gen}, or what the context holds)."`
+	Prompt      []int `group:"Test" short:"p" placeholder:"N" help:"Measure reading prompts of N tokens; 0: none (default: ${prompt}, or what the context holds)."`
+	Gen         []int `group:"Test" name:"n-gen" short:"n" placeholder:"N" help:"Measure generating N tokens; 0: none (default: ${gen}, or what the context holds)."`
 	Repetitions int   `group:"Test" short:"r" default:"5" placeholder:"N" help:"How often each test is repeated, after a warm-up (${default})."`
 
 	Format string `group:"Output" name:"output-format" short:"o" enum:"md,json" default:"md" placeholder:"FORMAT" help:"md: Markdown tables. json: an array with llama-bench's field names (${default})."`
