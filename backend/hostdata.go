@@ -3,45 +3,39 @@ package backend
 import (
 	"fmt"
 	"unsafe"
-
-	"github.com/x448/float16"
 )
 
-// SetF32 writes values into a contiguous tensor of dtype f32 or f16, rounding
-// to the nearest f16 for the latter. len(values) is t.Len().
+// SetF32 writes values into a contiguous tensor of dtype f32, f16 or a
+// quantised one, rounding as [Encode] does. len(values) is t.Len().
 func SetF32(b Backend, t Tensor, values []float32) error {
-	if err := hostData(t, len(values), F32, F16); err != nil {
+	if err := hostData(t, len(values), F32, F16, Q8_0, Q4_0); err != nil {
 		return err
 	}
-	at := t.DType.Bytes(t.Offset)
-	if t.DType == F32 {
-		return b.Write(t.Buf, at, bytesOf(values))
+	p := bytesOf(values)
+	if t.DType != F32 {
+		var err error
+		if p, err = Encode(make([]byte, 0, t.Size()), t.DType, values); err != nil {
+			return err
+		}
 	}
-	halves := make([]uint16, len(values))
-	for i, v := range values {
-		halves[i] = float16.Fromfloat32(v).Bits()
-	}
-	return b.Write(t.Buf, at, bytesOf(halves))
+	return b.Write(t.Buf, t.DType.Bytes(t.Offset), p)
 }
 
-// GetF32 reads a contiguous tensor of dtype f32 or f16 into values, whose
-// length is t.Len(). It waits for earlier work.
+// GetF32 reads a contiguous tensor of dtype f32, f16 or a quantised one into
+// values, whose length is t.Len(). It waits for earlier work.
 func GetF32(b Backend, t Tensor, values []float32) error {
-	if err := hostData(t, len(values), F32, F16); err != nil {
+	if err := hostData(t, len(values), F32, F16, Q8_0, Q4_0); err != nil {
 		return err
 	}
 	at := t.DType.Bytes(t.Offset)
 	if t.DType == F32 {
 		return b.Read(bytesOf(values), t.Buf, at)
 	}
-	halves := make([]uint16, len(values))
-	if err := b.Read(bytesOf(halves), t.Buf, at); err != nil {
+	p := make([]byte, t.Size())
+	if err := b.Read(p, t.Buf, at); err != nil {
 		return err
 	}
-	for i, h := range halves {
-		values[i] = float16.Frombits(h).Float32()
-	}
-	return nil
+	return Decode(values, t.DType, p)
 }
 
 // SetI32 writes values into a contiguous tensor of dtype i32 and of that length.
@@ -63,7 +57,7 @@ func GetI32(b Backend, t Tensor, values []int32) error {
 
 // bytesOf is the memory of s. Numbers lie in it as in a Buffer: backends and
 // checkpoints are little-endian, as is every host that Caldera supports.
-func bytesOf[T float32 | uint16 | int32](s []T) []byte {
+func bytesOf[T float32 | int32](s []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(*new(T))))
 }
 

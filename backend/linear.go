@@ -7,11 +7,12 @@ import "fmt"
 //	dst = x · wᵀ + bias
 //
 // The matrix may lie in memory in either orientation: row by row as [out, in],
-// or as the Transpose of a tensor that is stored as [in, out].
+// or as the Transpose of a tensor that is stored as [in, out]. A quantised one
+// has its blocks along the inputs, so it lies row by row.
 type Linear struct {
 	Dst  Tensor // [..., out] f32
 	X    Tensor // [..., in] f32
-	W    Tensor // [out, in] f32 or f16
+	W    Tensor // [out, in] f32, f16 or quantised
 	Bias Tensor // [out] f32; may be absent
 }
 
@@ -33,7 +34,7 @@ func (o *Linear) Check() error {
 	err := first(
 		wantDType("dst", o.Dst, F32),
 		wantDType("x", o.X, F32),
-		wantDType("w", o.W, F32, F16),
+		wantDType("w", o.W, F32, F16, Q8_0, Q4_0),
 		wantShape("w", o.W, out, in),
 		wantShape("x", o.X, o.X.Dim(0), o.X.Dim(1), o.X.Dim(2), in),
 		wantShape("dst", o.Dst, dst[:]...),

@@ -189,9 +189,29 @@ func (t Tensor) check() error {
 			return fmt.Errorf("%v: offset %d and strides %v must not be negative nor reach past memory", t, t.Offset, t.Strides)
 		}
 	}
+	if err := t.checkBlocks(); err != nil {
+		return err
+	}
 	if _, to := t.Span(); to > t.Buf.Size() {
 		return fmt.Errorf("%v at offset %d with strides %v ends at byte %d of a buffer of %d",
 			t, t.Offset, t.Strides, to, t.Buf.Size())
+	}
+	return nil
+}
+
+// checkBlocks reports a tensor of a quantised type whose rows are not whole
+// blocks of neighbours.
+func (t Tensor) checkBlocks() error {
+	n := t.DType.BlockLen()
+	if n == 1 {
+		return nil
+	}
+	ok := t.Offset%n == 0 && t.Strides[3] == 1
+	for i := range 3 {
+		ok = ok && (t.Shape[i] == 1 || t.Strides[i]%n == 0)
+	}
+	if !ok {
+		return fmt.Errorf("%v: offset %d and strides %v must be multiples of %d, the last stride 1", t, t.Offset, t.Strides, n)
 	}
 	return nil
 }

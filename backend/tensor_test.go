@@ -14,18 +14,18 @@ func TestDType(t *testing.T) {
 	for _, c := range []struct {
 		d     backend.DType
 		name  string
-		bytes int // of 6 elements
-	}{{backend.F32, "f32", 24}, {backend.F16, "f16", 12}, {backend.I32, "i32", 24}} {
-		if c.d.String() != c.name || c.d.Bytes(6) != c.bytes || !c.d.Valid() {
-			t.Errorf("%v: %d bytes for 6 elements, valid %v; expected %s, %d, true", c.d, c.d.Bytes(6), c.d.Valid(), c.name, c.bytes)
+		bytes int // of 96 elements
+	}{{backend.F32, "f32", 384}, {backend.F16, "f16", 192}, {backend.I32, "i32", 384}, {backend.Q8_0, "q8_0", 102}, {backend.Q4_0, "q4_0", 54}} {
+		if c.d.String() != c.name || c.d.Bytes(96) != c.bytes || !c.d.Valid() {
+			t.Errorf("%v: %d bytes for 96 elements, valid %v; expected %s, %d, true", c.d, c.d.Bytes(96), c.d.Valid(), c.name, c.bytes)
 		}
 		if got, err := backend.ParseDType(c.name); got != c.d || err != nil {
 			t.Errorf("ParseDType(%q) = %v, %v", c.name, got, err)
 		}
 	}
-	for _, s := range []string{"", "none", "F32", "q8_0", "f32 "} {
+	for _, s := range []string{"", "none", "F32", "q8_1", "f32 "} {
 		_, err := backend.ParseDType(s)
-		wantError(t, err, "unknown dtype", "expected f32, f16 or i32")
+		wantError(t, err, "unknown dtype", "expected one of f32, f16, i32, q8_0, q4_0")
 	}
 	if backend.None.Valid() || backend.DType(200).Valid() {
 		t.Error("None and unknown dtypes must not be valid")
