@@ -95,6 +95,10 @@ var (
 //	SUBGROUP  sums are formed with subgroup arithmetic, else in shared memory
 //
 // Those of a single shader are told in its file.
+//
+// Arrays have the length that their largest use takes, as a number: Metal
+// takes no specialization constant there, and MoltenVK before 1.3 (2025) put
+// the constant's default in its place.
 var Variants = []Variant{
 	row("add", "", twoOperands, AddPush{}),
 	row("add", "X4", twoOperands, AddPush{}),

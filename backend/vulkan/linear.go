@@ -52,6 +52,9 @@ func encodeLinear(e *encoder, o linearOp) error {
 	outs = min(outs, int(e.limits().Groups[0])*k.outs)
 	rows = min(rows, int(e.limits().Groups[1])*k.rows)
 	in := o.x.Dim(-1)
+	if most := maxWork / (min(ins, in) * outs); rows > most { // so that no watchdog fires
+		rows = max(most-most%k.rows, k.rows)
+	}
 	return each(o.x.Dim(2), rows, func(r, rEnd int) error {
 		return each(o.dst.Dim(3), outs, func(c, cEnd int) error {
 			return each(in, ins, func(i, iEnd int) error {
@@ -135,6 +138,9 @@ func linearWindow(e *encoder, o *linearOp, texel bool) (rows, ins, outs int) {
 	return rows, ins, outs
 }
 
+// linearShared is how many bytes of shared memory linear.comp takes.
+const linearShared = 2 * 16 * (128 + 4) * 4
+
 // linearChoice is a kernel for a product: a shader, and how much a workgroup computes.
 type linearChoice struct {
 	source     string
@@ -167,10 +173,10 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		return linearChoice{source: "linear_texel", texel: true, size: [2]uint32{lanes, 1},
 			rows: 8, outs: int(lanes) * 8, a: boolean(o.transposed())}
 	}
-	if rows > 2*few && l.Invocations >= 256 {
+	if rows > 2*few && min(l.Invocations, l.WorkgroupSize[0]) >= 256 && l.SharedMemory >= linearShared {
 		c := linearChoice{source: "linear", rows: 64, outs: 64, a: boolean(o.transposed()), b: 1}
 		// Twice as long an edge halves what is read, if there is work for all of the device.
-		if rows >= 256 && rows*out >= 256*128*128 && l.SharedMemory >= 2*16*(128+4)*4 {
+		if rows >= 256 && rows*out >= 256*128*128 {
 			c.rows, c.outs, c.b = 128, 128, 2
 		}
 		return c
@@ -267,6 +273,7 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	return e.dispatch(
 		pipelineSpec{
 			variant: shaders.Find(c.source, defines),
+			work:    uint64(rows) * uint64(o.x.Dim(3)) * uint64(out),
 			spec:    []uint32{c.size[0], o.epilogue, boolean(!o.bias.Absent()), boolean(o.accumulate), c.a, c.b, c.size[1]},
 		},
 		shaders.LinearPush{

@@ -62,7 +62,8 @@ func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 		want = max(need, min(blockSize, there&^(rangeUnit-1)))
 	}
 	mem, err := m.create(want)
-	if errors.Is(err, vk.ErrOutOfMemory) && want > need { // a smaller block may still fit
+	if errors.Is(err, vk.ErrOutOfMemory) { // without the spare block, a smaller one may still fit
+		m.trim()
 		want = need
 		mem, err = m.create(want)
 	}

@@ -87,7 +87,7 @@ func Open(o Options) (*Backend, error) {
 	}
 	if err := b.open(o); err != nil {
 		b.destroy()
-		return nil, fmt.Errorf("vulkan: %w", err)
+		return nil, told("%w", err)
 	}
 	return b, nil
 }
@@ -169,7 +169,7 @@ func (b *Backend) Run(ops ...backend.Op) error {
 		return nil
 	}
 	if err := b.run(func(e *encoder) error { return e.all(ops) }); err != nil {
-		return fmt.Errorf("vulkan: %w", err)
+		return told("%w", err)
 	}
 	return b.complaints()
 }
@@ -289,10 +289,10 @@ func (b *Backend) finish() error {
 // ready tells why nothing more can be done.
 func (b *Backend) ready() error {
 	if b.closed {
-		return fmt.Errorf("vulkan: %w", backend.ErrClosed)
+		return told("%w", backend.ErrClosed)
 	}
 	if b.queue.lost != nil {
-		return fmt.Errorf("vulkan: %w", b.queue.lost)
+		return told("%w", b.queue.lost)
 	}
 	return nil
 }
@@ -328,7 +328,7 @@ func (b *Backend) Close() error {
 		err = b.complaints()
 	}
 	if err != nil {
-		return fmt.Errorf("vulkan: Close: %w", err)
+		return told("Close: %w", err)
 	}
 	return nil
 }
