@@ -12,7 +12,7 @@ import (
 func Bench(b *testing.B, open func(testing.TB) backend.Backend) {
 	be := open(b)
 	defer be.Close()
-	for _, d := range []backend.DType{backend.F32, backend.F16} {
+	for _, d := range []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0} {
 		for _, rows := range []int{1, 128} {
 			for _, n := range [][2]int{{768, 2304}, {768, 3072}, {3072, 768}, {768, 50257}} {
 				if rows > 1 && n[1] == 50257 { // only the last token's logits are needed
@@ -28,6 +28,9 @@ func Bench(b *testing.B, open func(testing.TB) backend.Backend) {
 					measure(b, be, s.linearAdd(), flops)
 				}
 			}
+		}
+		if d.Quantized() { // a type of weights alone
+			continue
 		}
 		for _, n := range [][2]int{{1, 128}, {1, 1024}, {128, 128}, {128, 1024}} { // time, context
 			s := attentionShape{batch: 1, time: n[0], context: n[1], heads: 12, groups: 12, size: 64, kv: d,

@@ -66,7 +66,7 @@ shared float part[256];             // of a query's maximum or total
 shared float factor[8];             // what the weights so far must be scaled by
 shared VEC gathered[3072 / WIDTH];  // [part][query][item]
 
-#if defined(LOAD4)
+#if defined(FOURS)
 void set(uint i, uint element, float x) { gathered[i][element] = x; }
 #else
 void set(uint i, uint element, float x) { gathered[i] = x; }
@@ -260,7 +260,7 @@ void main() {
 		}
 		value = reach(query) > 0 ? value * factor[query] : VEC(nan());
 		uint to = p.dst + b * p.dst_batch + (t0 + query) * p.dst_time + head * SIZE + d * WIDTH;
-#if defined(LOAD4)
+#if defined(FOURS)
 		dst[to] = value.x;
 		dst[to + 1] = value.y;
 		dst[to + 2] = value.z;

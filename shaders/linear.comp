@@ -24,7 +24,7 @@ shared vec4 ws[DEPTH * (128 + 4) / 4];
 void set_x(uint k, uint r, float v) { xs[(k * PITCH + r) >> 2][r & 3] = v; }
 void set_w(uint k, uint o, float v) { ws[(k * PITCH + o) >> 2][o & 3] = v; }
 
-#if defined(X4)
+#if defined(FOURS)
 void set_x4(uint k, uint r, vec4 v) {
 	set_x(k, r, v.x);
 	set_x(k + 1, r, v.y);
@@ -56,20 +56,23 @@ void fill(uint row0, uint out0, uint k0) {
 	}
 	for (uint i = gl_LocalInvocationID.x; i < items; i += 256) {
 		VEC v = VEC(0);
+#if defined(READ)
 		if (TRANSPOSED) { // neighbours are outputs
 			uint k = i / along, o = i % along * WIDTH;
 			if (out0 + o < p.out_ && k0 + k < p.in_) {
 				v = READ(w, p.w + (k0 + k) * p.w_stride + out0 + o);
 			}
-#if defined(X4)
+#if defined(FOURS)
 			ws[(k * PITCH + o) >> 2] = v;
 #else
 			set_w(k, o, v);
 #endif
-		} else { // neighbours are inputs
+		} else
+#endif
+		{ // neighbours are inputs
 			uint o = i / across, k = i % across * WIDTH;
 			if (out0 + o < p.out_ && k0 + k < p.in_) {
-				v = READ(w, p.w + (out0 + o) * p.w_stride + k0 + k);
+				v = READ_AT(w, p.w + (out0 + o) * p.w_stride, k0 + k);
 			}
 			set_w4(k, o, v);
 		}

@@ -45,7 +45,7 @@ void main() {
 			a[r] = READ_X(x, at_x[r] + k);
 		}
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
-			VEC b = READ(w, at_w[o] + k);
+			VEC b = READ_AT(w, at_w[o], k);
 			[[unroll]] for (uint r = 0; r < ROWS; r++) {
 				acc[r * OUTS + o] += a[r] * b;
 			}

@@ -39,7 +39,7 @@ void main() {
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			a[r] = READ_X(x, at_x[r] + k);
 		}
-#if defined(LOAD4)
+#if defined(FOURS)
 		[[unroll]] for (uint q = 0; q < 4; q++) {
 			[[unroll]] for (uint o = 0; o < OUTS; o++) {
 				vec4 b = READ(w, at_w[o] + (k + q) * p.w_stride);

@@ -3,6 +3,9 @@
 package vulkan
 
 import (
+	"slices"
+	"strings"
+
 	"caldera/backend"
 	"caldera/shaders"
 )
@@ -104,9 +107,10 @@ func matrix(t backend.Tensor) backend.Tensor {
 // stored as [in, out] by inputs, whose parts of the sum then add up in dst.
 func linearWindow(e *encoder, o *linearOp, texel bool) (rows, ins, outs int) {
 	ins, outs = o.w.Dim(3), o.w.Dim(2)
-	fours := func(n, all int) int { // so that a part begins where fours do
-		if n < all && n >= 4 {
-			return n &^ 3
+	whole := max(4, o.w.DType.BlockLen())
+	fours := func(n, all int) int { // so that a part begins where fours, or blocks, do
+		if n < all && n >= whole {
+			return n - n%whole
 		}
 		return n
 	}
@@ -200,6 +204,9 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 
 // linearTexel reports whether x and w can be read as texels of four elements.
 func linearTexel(e *encoder, o *linearOp) bool {
+	if o.w.DType.Quantized() {
+		return false
+	}
 	x, xBase, ok := e.texel(o.x, texelF32x4)
 	w, wBase, ok2 := e.texel(o.w, linearFormat(o.w))
 	return ok && ok2 && x.err == nil && w.err == nil && linearFours(o, xBase, wBase)
@@ -212,6 +219,14 @@ func linearFormat(w backend.Tensor) texelFormat {
 	return texelF32x4
 }
 
+// storage is the macro of a shader whose large operand is of that type.
+func storage(d backend.DType) []string {
+	if d == backend.F32 {
+		return nil
+	}
+	return []string{strings.ToUpper(d.String())}
+}
+
 // linearFours reports whether x and w can be read in fours: their rows begin at
 // multiples of four and are multiples of four long.
 func linearFours(o *linearOp, xBase, wBase uint32) bool {
@@ -219,40 +234,33 @@ func linearFours(o *linearOp, xBase, wBase uint32) bool {
 	if o.transposed() {
 		w = w.Transpose()
 	}
-	return inFours(o.x, xBase) && inFours(w, wBase)
+	return inFours(o.x, xBase) && (w.DType.Quantized() || inFours(w, wBase))
 }
 
 // linearKernel encodes one dispatch.
 func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	var x, w binding
 	var xBase, wBase uint32
-	var defines string
+	var defines []string
 	if c.texel {
 		x, xBase, _ = e.texel(o.x, texelF32x4)
 		w, wBase, _ = e.texel(o.w, linearFormat(o.w))
-		defines = "TEXEL"
+		defines = []string{"TEXEL"}
 	} else {
 		x, xBase = e.operand(o.x, backend.Read)
 		w, wBase = e.operand(o.w, backend.Read)
 		fours := linearFours(o, xBase, wBase)
-		switch half := o.w.DType == backend.F16; {
-		case half && fours:
-			defines = "F16 X4"
-		case half:
-			defines = "F16"
-		case fours:
-			defines = "X4"
+		defines = append(defines, storage(o.w.DType)...)
+		if fours {
+			defines = append(defines, "X4")
 		}
-	}
-	if c.subgroup {
-		if defines != "" {
-			defines += " "
-		}
-		defines += "SUBGROUP"
 	}
 	outs := c.outs
-	if c.source == "linear_vec_t" && (c.texel || len(defines) >= 2 && defines[len(defines)-2:] == "X4") {
+	if c.source == "linear_vec_t" && (c.texel || slices.Contains(defines, "X4")) {
 		outs *= 4
+	}
+	if c.subgroup {
+		defines = append(defines, "SUBGROUP")
 	}
 	access := backend.Write
 	if o.accumulate {
@@ -261,9 +269,9 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	dst, dstBase := e.operand(o.dst, access)
 	bias, biasBase := e.operand(o.bias, backend.Read)
 	residual, residualBase := e.operand(o.residual, backend.Read)
-	wStride := o.w.Stride(-2)
+	wStride := rowStride(o.w)
 	if o.transposed() {
-		wStride = o.w.Stride(-1)
+		wStride = rowStride(o.w.Transpose())
 	}
 	rows, out := o.x.Dim(2), o.dst.Dim(3)
 	across, along := uint32((out+outs-1)/outs), uint32((rows+c.rows-1)/c.rows)
@@ -272,14 +280,14 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	}
 	return e.dispatch(
 		pipelineSpec{
-			variant: shaders.Find(c.source, defines),
+			variant: shaders.Find(c.source, strings.Join(defines, " ")),
 			work:    uint64(rows) * uint64(o.x.Dim(3)) * uint64(out),
 			spec:    []uint32{c.size[0], o.epilogue, boolean(!o.bias.Absent()), boolean(o.accumulate), c.a, c.b, c.size[1]},
 		},
 		shaders.LinearPush{
 			Dst: dstBase, DstStride: uint32(o.dst.Stride(2)),
 			X: xBase, XStride: uint32(o.x.Stride(2)),
-			W: wBase, WStride: uint32(wStride),
+			W: wBase, WStride: wStride,
 			Bias:     biasBase,
 			Residual: residualBase, ResidualStride: uint32(o.residual.Stride(2)),
 			Rows: uint32(rows), In: uint32(o.x.Dim(3)), Out: uint32(out),
