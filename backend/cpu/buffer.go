@@ -80,6 +80,14 @@ func (b *Backend) MapHost(p []byte) (backend.Buffer, error) {
 	return buf, nil
 }
 
+// Memory implements [backend.MemoryReporter].
+func (b *Backend) Memory() (used, free, total int64) {
+	if there, ok := freeMemory(b.bytes); ok {
+		free = int64(there)
+	}
+	return int64(b.bytes), free, hostMemory()
+}
+
 func (buf *buffer) Size() int { return len(buf.data) }
 
 // Free gives the memory back at once: no work is ever under way.

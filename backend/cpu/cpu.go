@@ -17,9 +17,10 @@ import (
 )
 
 var (
-	_ backend.Backend    = (*Backend)(nil)
-	_ backend.HostMapper = (*Backend)(nil)
-	_ backend.Describer  = (*Backend)(nil)
+	_ backend.Backend        = (*Backend)(nil)
+	_ backend.HostMapper     = (*Backend)(nil)
+	_ backend.Describer      = (*Backend)(nil)
+	_ backend.MemoryReporter = (*Backend)(nil)
 )
 
 func init() {

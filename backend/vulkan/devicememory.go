@@ -101,10 +101,7 @@ func (b *Backend) destroyMemory(m deviceMemory) {
 // where that is the host's memory, no more than the host has.
 func (b *Backend) available() uint64 {
 	heap := b.phys.MemoryTypes[b.types.device].Heap
-	allocated := uint64(0)
-	for _, blk := range b.mem.blocks {
-		allocated += blk.size
-	}
+	allocated := b.mem.size()
 	budget, used := b.phys.Heaps[heap].Size, allocated
 	if heaps, ok := b.phys.MemoryBudget(); ok && heaps[heap].Budget > 0 {
 		budget, used = heaps[heap].Budget, max(used, heaps[heap].Usage)
@@ -116,4 +113,14 @@ func (b *Backend) available() uint64 {
 		}
 	}
 	return there
+}
+
+// Memory implements [backend.MemoryReporter]. Used are whole blocks, those of
+// buffers that were freed while the device may still read them included.
+func (b *Backend) Memory() (used, free, total int64) {
+	if b.closed {
+		return 0, 0, 0
+	}
+	heap := b.phys.MemoryTypes[b.types.device].Heap
+	return int64(b.mem.size()), int64(b.available()), int64(b.phys.Heaps[heap].Size)
 }

@@ -97,6 +97,15 @@ func (m *memory) release(b *block, offset, size uint64) {
 	}
 }
 
+// size is the number of bytes that all blocks have.
+func (m *memory) size() uint64 {
+	size := uint64(0)
+	for _, b := range m.blocks {
+		size += b.size
+	}
+	return size
+}
+
 // trim gives the spare block back, to make room.
 func (m *memory) trim() {
 	for _, b := range slices.Clone(m.blocks) {

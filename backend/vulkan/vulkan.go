@@ -73,9 +73,10 @@ type Backend struct {
 }
 
 var (
-	_ backend.Backend   = (*Backend)(nil)
-	_ backend.Recorder  = (*Backend)(nil)
-	_ backend.Describer = (*Backend)(nil)
+	_ backend.Backend        = (*Backend)(nil)
+	_ backend.Recorder       = (*Backend)(nil)
+	_ backend.Describer      = (*Backend)(nil)
+	_ backend.MemoryReporter = (*Backend)(nil)
 )
 
 // Open opens a device. Where there is none the error says what is missing and
