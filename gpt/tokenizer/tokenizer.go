@@ -12,8 +12,8 @@
 //
 // Files are read by load.go (which file, how large), vocab.go (vocab.json and
 // merges.txt) and tokenizerjson.go (tokenizer.json); everything they read is
-// untrusted. A further file format is one more file that ends in a call of
-// build.
+// untrusted. Formats that other packages read come in, and go out, by way of
+// vocabulary.go.
 //
 // Sources: Sennrich et al., "Neural Machine Translation of Rare Words with
 // Subword Units" (2016), for the merges; Radford et al., "Language Models are
@@ -29,11 +29,12 @@ import (
 // A Tokenizer maps text to token ids and back. It does not change after it is
 // loaded, so any number of goroutines may use it at once.
 type Tokenizer struct {
-	tokens []string    // by id: the bytes that the token stands for
-	bytes  [256]int32  // by byte: the id of its token, or noToken
-	merges mergeTable  // the merge of two neighbours
-	merged []int32     // by rank: the id of the merge's result
-	added  addedTokens // tokens found in text as a whole, before any splitting
+	tokens  []string     // by id: the bytes that the token stands for
+	literal map[int]bool // ids of tokens whose name is what they stand for
+	bytes   [256]int32   // by byte: the id of its token, or noToken
+	merges  mergeTable   // the merge of two neighbours
+	merged  []int32      // by rank: the id of the merge's result
+	added   addedTokens  // tokens found in text as a whole, before any splitting
 }
 
 // noToken stands in Tokenizer.bytes for a byte that no token represents.

@@ -29,19 +29,19 @@ var byteOf = func() map[rune]byte {
 	return m
 }()
 
-// tokenBytes returns the bytes that a token of this name stands for. A name
-// with any other character than byteOf's stands for itself, as in Hugging
-// Face's tokenizers: no merge makes it.
-func tokenBytes(name string) string {
+// tokenBytes returns the bytes that a token of this name stands for. It reports
+// false for a name with any other character than byteOf's, which stands for
+// itself, as in Hugging Face's tokenizers: no merge makes it.
+func tokenBytes(name string) (string, bool) {
 	b := make([]byte, 0, len(name))
 	for _, r := range name {
 		c, ok := byteOf[r]
 		if !ok {
-			return name
+			return "", false
 		}
 		b = append(b, c)
 	}
-	return string(b)
+	return string(b), true
 }
 
 // A vocab is the content of vocab.json: ids by name.
@@ -188,12 +188,16 @@ func splitMerge(s string) ([2]string, error) {
 // merges. Its errors are about the merges.
 func build(v *vocab, m mergeList) (*Tokenizer, error) {
 	t := &Tokenizer{
-		tokens: make([]string, len(v.names)),
-		merges: newMergeTable(len(m.pairs)),
-		merged: make([]int32, len(m.pairs)),
+		tokens:  make([]string, len(v.names)),
+		literal: map[int]bool{},
+		merges:  newMergeTable(len(m.pairs)),
+		merged:  make([]int32, len(m.pairs)),
 	}
 	for name, id := range v.ids {
-		t.tokens[id] = tokenBytes(name)
+		var ok bool
+		if t.tokens[id], ok = tokenBytes(name); !ok {
+			t.tokens[id], t.literal[id] = name, true
+		}
 	}
 	for b := range t.bytes {
 		t.bytes[b] = noToken
@@ -228,6 +232,6 @@ func build(v *vocab, m mergeList) (*Tokenizer, error) {
 
 // addToken makes the token id an added one, whose text stands for itself.
 func (t *Tokenizer) addToken(text string, id int, special bool) {
-	t.tokens[id] = text
+	t.tokens[id], t.literal[id] = text, true
 	t.added.add(text, id, special)
 }
