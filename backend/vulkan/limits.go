@@ -38,6 +38,10 @@ type Limits struct {
 	Float16    bool // arithmetic in f16
 	Int8       bool // arithmetic in int8
 	IntegerDot bool // dot products of packed int8 are accelerated
+
+	// Timestamps, for Profile.
+	TimestampBits   uint32  // that are valid, 36 to 64; 0: the queue has no timestamps
+	TimestampPeriod float64 // nanoseconds of a tick
 }
 
 // wanted are the optional features that shaders may use.
@@ -75,6 +79,9 @@ func limitsOf(d *vk.Device) Limits {
 		Float16:    d.Features.ShaderFloat16,
 		Int8:       d.Features.ShaderInt8,
 		IntegerDot: d.Features.IntegerDotProduct,
+
+		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
+		TimestampPeriod: p.TimestampPeriod,
 	}
 	for i := range l.WorkgroupSize {
 		l.WorkgroupSize[i] = uint32(p.MaxWorkGroupSize[i])

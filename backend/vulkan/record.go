@@ -11,6 +11,7 @@ import (
 // again, also while an earlier run is still in flight.
 type program struct {
 	b        *Backend
+	ops      []backend.Op // for Profile, which runs them anew
 	segments []segment
 	room     resources
 	used     map[*buffer]struct{}
@@ -30,7 +31,7 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 		return nil, err
 	}
 	b.testSubgroups()
-	p := &program{b: b, used: map[*buffer]struct{}{}, room: resources{b: b}}
+	p := &program{b: b, ops: backend.Freeze(ops), used: map[*buffer]struct{}{}, room: resources{b: b}}
 	e := encoder{b: b, full: p.next}
 	err := p.next(&e)
 	if err == nil {
@@ -92,6 +93,9 @@ func (p *program) Run() error {
 		if buf.freed {
 			return told("a program cannot run: %w (it had %d bytes)", backend.ErrFreed, buf.size)
 		}
+	}
+	if b.profile != nil {
+		return b.Run(p.ops...) // the same dispatches, with timestamps between
 	}
 	defer func() { // also where a later segment failed: the earlier ones run
 		for buf := range p.used {

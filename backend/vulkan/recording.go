@@ -27,6 +27,8 @@ type recording struct {
 	work        uint64 // multiply-adds, about
 
 	touches []touch // of the command at hand
+
+	times *times // of ops in it, for Profile; nil: none are timed
 }
 
 // resources are the descriptor sets, texel buffer views and scratch memory
@@ -104,6 +106,7 @@ func (r *recording) what() string {
 
 // end finishes the command buffer.
 func (r *recording) end() error {
+	r.endTime()
 	r.b.dev.CmdBarrier(r.cmd, allStages, allWrites, vk.Host, vk.HostRead|vk.HostWrite)
 	return r.b.dev.End(r.cmd)
 }
