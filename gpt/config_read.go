@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"strconv"
 
+	"caldera/internal/regular"
 	"caldera/internal/strictjson"
 )
 
@@ -55,7 +56,7 @@ func ReadConfig(fsys fs.FS) (Config, error) {
 
 // readConfigFile reads a small file. It takes no more of a large one than shows that it is.
 func readConfigFile(fsys fs.FS, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
+	f, err := regular.Open(fsys, name)
 	if err != nil {
 		return nil, err
 	}

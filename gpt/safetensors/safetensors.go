@@ -27,6 +27,8 @@ import (
 	"unsafe"
 
 	"github.com/edsrzf/mmap-go"
+
+	"caldera/internal/regular"
 )
 
 // Tensor is one tensor of a file, or one to be written.
@@ -150,20 +152,13 @@ func openFS(fsys fs.FS, name, path string) (*File, error) {
 
 // contents returns the bytes of a file, and the mapping that holds them, if any.
 func contents(fsys fs.FS, name, path string) ([]byte, []mmap.MMap, error) {
-	// Before it is opened, for opening a named pipe waits for a writer.
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, nil, openError(path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s: found a %s, expected a regular file", path, modeName(info.Mode()))
-	}
-	file, err := fsys.Open(name)
+	file, err := regular.Open(fsys, name)
 	if err != nil {
 		return nil, nil, openError(path, err)
 	}
 	defer file.Close()
-	if info, err = file.Stat(); err != nil {
+	info, err := file.Stat()
+	if err != nil {
 		return nil, nil, openError(path, err)
 	}
 	switch {
@@ -194,18 +189,6 @@ func openError(path string, err error) error {
 		err = pathError.Err
 	}
 	return fmt.Errorf("%s: opening it: %w", path, err)
-}
-
-func modeName(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return "directory"
-	case m&fs.ModeDevice != 0:
-		return "device"
-	case m&fs.ModeNamedPipe != 0:
-		return "named pipe"
-	}
-	return "special file"
 }
 
 // Tensors returns the names of the tensors, sorted.

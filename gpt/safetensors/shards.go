@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"caldera/internal/regular"
 	"caldera/internal/strictjson"
 )
 
@@ -49,7 +50,7 @@ func openCheckpoint(fsys fs.FS, dir string) (*File, error) {
 }
 
 func readIndex(fsys fs.FS, index string) ([]byte, error) {
-	file, err := fsys.Open(IndexName)
+	file, err := regular.Open(fsys, IndexName)
 	if err != nil {
 		return nil, openError(index, err)
 	}

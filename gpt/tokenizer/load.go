@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"unicode/utf8"
+
+	"caldera/internal/regular"
 )
 
 // ErrNone is the error of Load when a directory has no tokenizer files. A
@@ -118,25 +120,15 @@ func reason(err error) error {
 
 // readFile is fs.ReadFile for UTF-8 text of at most maxFileSize.
 func readFile(fsys fs.FS, name string) ([]byte, error) {
-	// Before opening, which would wait for the writer of a named pipe.
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("is not a regular file (%v), expected text", info.Mode())
-	}
-	f, err := fsys.Open(name)
+	f, err := regular.Open(fsys, name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	// The size is only a hint for the buffer: a file may grow, or lie.
-	b := bytes.NewBuffer(make([]byte, 0, min(max(info.Size(), 0), maxFileSize)+bytes.MinRead))
-	if _, err := b.ReadFrom(io.LimitReader(f, maxFileSize+1)); err != nil {
+	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
 		return nil, err
 	}
-	data := b.Bytes()
 	if len(data) > maxFileSize {
 		return nil, fmt.Errorf("has more than %d MiB, the most that is read", maxFileSize>>20)
 	}

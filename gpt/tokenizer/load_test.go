@@ -205,7 +205,7 @@ func TestLoadFromDirectory(t *testing.T) {
 		{"a file", filepath.Join(empty, "config.json"), "not a directory"},
 		{"no merges", write("vocab.json", goodVocab), "has vocab.json but no merges.txt"},
 		{"no vocab", write("merges.txt", goodMerges), "has merges.txt but no vocab.json"},
-		{"vocab is a directory", directory, "vocab.json: is not a regular file"},
+		{"vocab is a directory", directory, "vocab.json: found a directory, expected a regular file"},
 		{"vocab is huge", huge, "vocab.json: has more than 64 MiB"},
 	} {
 		_, err := Load(c.dir)
