@@ -197,7 +197,7 @@ func encode(d safetensors.DType, values []float32) []byte {
 // logitsOf loads a checkpoint and returns the scores after a few tokens.
 func logitsOf(t *testing.T, b backend.Backend, dir string, o gpt.LoadOptions) []float32 {
 	t.Helper()
-	m, err := gpt.Load(b, dir, o)
+	m, err := gpt.Load(t.Context(), b, dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}

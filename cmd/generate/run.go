@@ -32,7 +32,7 @@ func run(ctx context.Context, f *flags) (err error) {
 	defer func() { err = errors.Join(err, b.Close()) }()
 
 	start := time.Now()
-	m, t, err := f.ModelFlags.Load(b)
+	m, t, err := f.ModelFlags.Load(ctx, b)
 	if err != nil {
 		return err
 	}
