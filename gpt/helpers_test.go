@@ -36,6 +36,7 @@ type account struct {
 	live      map[backend.Buffer]bool
 	allocated int      // bytes that Alloc gave, freed ones included
 	mapped    [][]byte // what MapHost was given
+	recorded  int      // programs
 	err       error    // what Run reports
 }
 
@@ -69,7 +70,10 @@ func (a *account) Run(ops ...backend.Op) error {
 }
 
 // Record keeps programs in the account, where As would find a recorder below it.
-func (a *account) Record(ops ...backend.Op) (backend.Program, error) { return &replay{a, ops}, nil }
+func (a *account) Record(ops ...backend.Op) (backend.Program, error) {
+	a.recorded++
+	return &replay{a, ops}, nil
+}
 
 type replay struct {
 	a   *account
