@@ -1,9 +1,6 @@
 package backend
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Prepare checks every op and replaces those that b does not support by what
 // they lower to. A backend's Run and Record take nothing else.
@@ -30,7 +27,7 @@ func lower(b Backend, op Op, out []Op) ([]Op, error) {
 	}
 	l, ok := op.(Lowerer)
 	if !ok {
-		return nil, fmt.Errorf("%s does not support %s for %s", b.Name(), op.Name(), signature(op))
+		return nil, fmt.Errorf("%s does not support %s for %s", b.Name(), op.Name(), NewSpan(op).Signature())
 	}
 	for _, simpler := range l.Lower() {
 		if err := Check(simpler); err != nil {
@@ -42,13 +39,6 @@ func lower(b Backend, op Op, out []Op) ([]Op, error) {
 		}
 	}
 	return out, nil
-}
-
-// signature lists an op's operands: "dst f32[2 3], x f32[2 5], …".
-func signature(op Op) string {
-	var s []string
-	op.Operands(func(name string, t *Tensor, _ Access) { s = append(s, name+" "+t.String()) })
-	return strings.Join(s, ", ")
 }
 
 // Run prepares ops and runs them once.

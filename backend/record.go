@@ -29,12 +29,12 @@ func Record(b Backend, ops ...Op) (Program, error) {
 	if r, ok := As[Recorder](b); ok {
 		return r.Record(ops...)
 	}
-	return &list{b, frozen(ops)}, nil
+	return &list{b, Freeze(ops)}, nil
 }
 
-// frozen copies the structs, so that a caller who changes one later does not
-// change the program.
-func frozen(ops []Op) []Op {
+// Freeze copies the structs, so that a caller who changes one later does not
+// change a program.
+func Freeze(ops []Op) []Op {
 	out := make([]Op, len(ops))
 	for i, op := range ops {
 		v := reflect.New(reflect.TypeOf(op).Elem())

@@ -17,9 +17,11 @@ import (
 )
 
 var (
-	_ backend.Backend    = (*Backend)(nil)
-	_ backend.HostMapper = (*Backend)(nil)
-	_ backend.Describer  = (*Backend)(nil)
+	_ backend.Backend        = (*Backend)(nil)
+	_ backend.HostMapper     = (*Backend)(nil)
+	_ backend.Describer      = (*Backend)(nil)
+	_ backend.MemoryReporter = (*Backend)(nil)
+	_ backend.Profiler       = (*Backend)(nil)
 )
 
 func init() {
@@ -46,6 +48,7 @@ type Backend struct {
 	live    map[*buffer]struct{}
 	bytes   int // of buffers from Alloc that are live
 	closed  bool
+	profile *profile // being made; else nil
 
 	// What Run checks operands with, kept so that it allocates nothing.
 	visit    func(name string, t *backend.Tensor, a backend.Access)
@@ -111,6 +114,10 @@ func (b *Backend) Run(ops ...backend.Op) error {
 		}
 	}
 	for _, op := range ops {
+		if b.profile != nil {
+			b.profile.run(b, op)
+			continue
+		}
 		kernels[reflect.TypeOf(op)](b, op)
 	}
 	return nil

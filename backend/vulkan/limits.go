@@ -23,7 +23,6 @@ type Limits struct {
 	Invocations   uint32    // invocations of a workgroup
 	Groups        [3]uint32 // workgroups of a dispatch along each axis
 	PushConstants uint32    // bytes
-	Bindings      uint32    // of one shader: storage buffers, and as many texel buffers
 
 	// Subgroups, as the driver advertises them. A kernel asks
 	// encoder.subgroups before it takes a variant that uses them.
@@ -39,6 +38,10 @@ type Limits struct {
 	Float16    bool // arithmetic in f16
 	Int8       bool // arithmetic in int8
 	IntegerDot bool // dot products of packed int8 are accelerated
+
+	// Timestamps, for Profile.
+	TimestampBits   uint32  // that are valid, 36 to 64; 0: the queue has no timestamps
+	TimestampPeriod float64 // nanoseconds of a tick
 }
 
 // wanted are the optional features that shaders may use.
@@ -66,7 +69,6 @@ func limitsOf(d *vk.Device) Limits {
 		Invocations:   uint32(p.MaxWorkGroupInvocations),
 		Groups:        p.MaxWorkGroupCount,
 		PushConstants: uint32(p.MaxPushConstants),
-		Bindings:      uint32(min(p.MaxStorageBuffers, p.MaxTexelBuffers)),
 
 		SubgroupSize:       uint32(s.Size),
 		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,
@@ -77,6 +79,9 @@ func limitsOf(d *vk.Device) Limits {
 		Float16:    d.Features.ShaderFloat16,
 		Int8:       d.Features.ShaderInt8,
 		IntegerDot: d.Features.IntegerDotProduct,
+
+		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
+		TimestampPeriod: p.TimestampPeriod,
 	}
 	for i := range l.WorkgroupSize {
 		l.WorkgroupSize[i] = uint32(p.MaxWorkGroupSize[i])

@@ -27,6 +27,8 @@ type recording struct {
 	work        uint64 // multiply-adds, about
 
 	touches []touch // of the command at hand
+
+	times *times // of ops in it, for Profile; nil: none are timed
 }
 
 // resources are the descriptor sets, texel buffer views and scratch memory
@@ -50,8 +52,8 @@ type viewKey struct {
 // shortest fire after about 2 s) and the device starts while the rest is still
 // being recorded.
 const (
-	maxCommands = 256
-	maxWork     = 20e9 // multiply-adds: 0.1 s at 200 GFLOP/s
+	maxCommands = 1024
+	maxWork     = 20_000_000_000 // multiply-adds: 0.2 s at 200 GFLOP/s
 )
 
 // Accesses and stages of barriers: there are only shaders and copies.
@@ -104,6 +106,7 @@ func (r *recording) what() string {
 
 // end finishes the command buffer.
 func (r *recording) end() error {
+	r.endTime()
 	r.b.dev.CmdBarrier(r.cmd, allStages, allWrites, vk.Host, vk.HostRead|vk.HostWrite)
 	return r.b.dev.End(r.cmd)
 }

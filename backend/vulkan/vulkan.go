@@ -8,6 +8,7 @@
 // add one), which see the device through an encoder (encoder.go). Commands
 // gather in a recording (recording.go), where barrier.go finds out which of
 // them must wait for which; Run submits it, Record (record.go) keeps it.
+// profile.go puts timestamps between ops while somebody wants to know.
 package vulkan
 
 import (
@@ -61,6 +62,9 @@ type Backend struct {
 
 	programs map[*program]struct{}
 
+	profile *profile       // being made; else nil
+	queries []vk.QueryPool // for use again
+
 	subgroupTest struct {
 		done, passed bool
 		err          error // why it has not passed
@@ -73,9 +77,11 @@ type Backend struct {
 }
 
 var (
-	_ backend.Backend   = (*Backend)(nil)
-	_ backend.Recorder  = (*Backend)(nil)
-	_ backend.Describer = (*Backend)(nil)
+	_ backend.Backend        = (*Backend)(nil)
+	_ backend.Recorder       = (*Backend)(nil)
+	_ backend.Describer      = (*Backend)(nil)
+	_ backend.MemoryReporter = (*Backend)(nil)
+	_ backend.Profiler       = (*Backend)(nil)
 )
 
 // Open opens a device. Where there is none the error says what is missing and
@@ -87,7 +93,7 @@ func Open(o Options) (*Backend, error) {
 	}
 	if err := b.open(o); err != nil {
 		b.destroy()
-		return nil, fmt.Errorf("vulkan: %w", err)
+		return nil, told("%w", err)
 	}
 	return b, nil
 }
@@ -169,7 +175,7 @@ func (b *Backend) Run(ops ...backend.Op) error {
 		return nil
 	}
 	if err := b.run(func(e *encoder) error { return e.all(ops) }); err != nil {
-		return fmt.Errorf("vulkan: %w", err)
+		return told("%w", err)
 	}
 	return b.complaints()
 }
@@ -181,7 +187,7 @@ func (b *Backend) run(encode func(*encoder) error) error {
 	if err != nil {
 		return err
 	}
-	e := encoder{b: b, rec: rec, full: func(e *encoder) (err error) {
+	e := encoder{b: b, rec: rec, profile: b.profile, full: func(e *encoder) (err error) {
 		if err = b.flush(); err == nil {
 			e.rec, err = b.commands()
 		}
@@ -211,7 +217,7 @@ func (e *encoder) all(ops []backend.Op) error {
 	}
 	for i, op := range ops {
 		e.index, e.name = i, op.Name()
-		if err := encodeOp(e, op); err != nil {
+		if err := e.timed(op); err != nil {
 			return &backend.OpError{Index: i, Op: op.Name(), Err: err}
 		}
 	}
@@ -257,7 +263,10 @@ func (b *Backend) submit(what string, cmds ...vk.CommandBuffer) error {
 		return err
 	}
 	if rec != nil {
-		b.queue.after(b.queue.last, func() { b.release(rec) })
+		b.queue.after(b.queue.last, func() {
+			rec.readTimes()
+			b.release(rec)
+		})
 	}
 	return nil
 }
@@ -266,6 +275,9 @@ func (b *Backend) submit(what string, cmds ...vk.CommandBuffer) error {
 func (b *Backend) release(r *recording) {
 	r.room.release()
 	b.queue.recycle(r.cmd)
+	if r.times != nil {
+		b.queries = append(b.queries, r.times.queries)
+	}
 }
 
 // until waits for the submit with that serial, which may still be pending.
@@ -289,10 +301,10 @@ func (b *Backend) finish() error {
 // ready tells why nothing more can be done.
 func (b *Backend) ready() error {
 	if b.closed {
-		return fmt.Errorf("vulkan: %w", backend.ErrClosed)
+		return told("%w", backend.ErrClosed)
 	}
 	if b.queue.lost != nil {
-		return fmt.Errorf("vulkan: %w", b.queue.lost)
+		return told("%w", b.queue.lost)
 	}
 	return nil
 }
@@ -328,7 +340,7 @@ func (b *Backend) Close() error {
 		err = b.complaints()
 	}
 	if err != nil {
-		return fmt.Errorf("vulkan: Close: %w", err)
+		return told("Close: %w", err)
 	}
 	return nil
 }
@@ -345,6 +357,9 @@ func (b *Backend) destroy() (err error) {
 			if e := b.queue.close(); err == nil {
 				err = e
 			}
+		}
+		for _, q := range b.queries {
+			b.dev.DestroyQueryPool(q)
 		}
 		if b.pipes != nil {
 			if e := b.pipes.close(); err == nil {

@@ -1,0 +1,45 @@
+package cpu
+
+import (
+	"errors"
+	"reflect"
+	"time"
+
+	"caldera/backend"
+)
+
+// profile is what Profile has seen so far.
+type profile struct {
+	begin time.Time // of the first op
+	spans []backend.Span
+}
+
+// Profile implements [backend.Profiler] with the clock around each kernel.
+func (b *Backend) Profile(run func() error) ([]backend.Span, error) {
+	switch {
+	case b.closed:
+		return nil, backend.ErrClosed
+	case b.profile != nil:
+		return nil, errors.New("backend cpu: Profile within Profile")
+	}
+	p := &profile{}
+	b.profile = p
+	defer func() { b.profile = nil }()
+	if err := run(); err != nil {
+		return nil, err
+	}
+	return p.spans, nil
+}
+
+// run runs the kernel of op.
+func (p *profile) run(b *Backend, op backend.Op) {
+	s := backend.NewSpan(op)
+	start := time.Now()
+	kernels[reflect.TypeOf(op)](b, op)
+	s.Duration = time.Since(start)
+	if len(p.spans) == 0 {
+		p.begin = start
+	}
+	s.Begin, s.Dispatches = start.Sub(p.begin), 1
+	p.spans = append(p.spans, s)
+}
