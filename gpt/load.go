@@ -2,69 +2,39 @@ package gpt
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
 	"caldera/backend"
-	"caldera/gpt/safetensors"
 	"caldera/nn"
 )
 
 // LoadOptions say how weights are kept in memory. The zero value keeps
-// matrices as the checkpoint stores them (bf16 as f32) and vectors as f32.
+// matrices as the checkpoint stores them (bf16 and blocks as f32) and vectors as
+// f32.
 type LoadOptions struct {
 	DType backend.DType // of matrices: F32, F16, or None for as stored
 }
 
-// Load reads a GPT-2 checkpoint in Hugging Face's layout from a directory into
-// the memory of b. Where b can compute on memory of the host, weights are not
-// copied but used from the mapped file, which must then stay as it is. It
-// stops, with the error of ctx, when ctx ends.
-func Load(ctx context.Context, b backend.Backend, dir string, o LoadOptions) (*Model, error) {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return nil, fmt.Errorf("model directory: %w", err)
-	}
-	if !info.IsDir() {
-		return nil, fmt.Errorf("model %s: found a file, expected a directory with config.json and model.safetensors", dir)
-	}
-	config, err := ReadConfig(os.DirFS(dir))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	file, err := safetensors.OpenDir(dir)
+// Load reads the checkpoint at path into the memory of b, as
+// [Checkpoint.Load] does: a directory in Hugging Face's layout, or a GGUF file.
+func Load(ctx context.Context, b backend.Backend, path string, o LoadOptions) (*Model, error) {
+	c, err := OpenCheckpoint(path)
 	if err != nil {
 		return nil, err
 	}
-	return load(ctx, b, config, file, o)
+	return c.Load(ctx, b, o)
 }
 
 // LoadFS is Load for a file system, such as that of the embedded model.
 func LoadFS(ctx context.Context, b backend.Backend, fsys fs.FS, o LoadOptions) (*Model, error) {
-	config, err := ReadConfig(fsys)
+	c, err := OpenCheckpointFS(fsys, "")
 	if err != nil {
 		return nil, err
 	}
-	file, err := safetensors.OpenFS(fsys)
-	if err != nil {
-		return nil, err
-	}
-	return load(ctx, b, config, file, o)
-}
-
-// load takes file over: it is closed with the model, or at once if that fails.
-func load(ctx context.Context, b backend.Backend, config Config, file *safetensors.File, o LoadOptions) (*Model, error) {
-	m := newModel(b, config)
-	m.close = file.Close
-	err := m.load(ctx, file, o)
-	if err == nil {
-		return m, nil
-	}
-	return nil, errors.Join(err, m.Close())
+	return c.Load(ctx, b, o)
 }
 
 func newModel(b backend.Backend, config Config) *Model {
@@ -75,12 +45,12 @@ func newModel(b backend.Backend, config Config) *Model {
 	return m
 }
 
-func (m *Model) load(ctx context.Context, file *safetensors.File, o LoadOptions) error {
-	found, err := m.match(file)
+func (m *Model) load(ctx context.Context, c *Checkpoint, o LoadOptions) error {
+	found, err := m.match(c)
 	if err != nil {
 		return err
 	}
-	for _, w := range m.tensors() {
+	for _, w := range c.layout.weights(m) {
 		if err := m.place(ctx, w, found[w.name], o); err != nil {
 			return fmt.Errorf("%s: tensor %s: %w", found[w.name].File, w.name, err)
 		}
@@ -98,28 +68,29 @@ func (m *Model) tie() {
 
 // match finds the model's tensors in a checkpoint and checks, before any is
 // copied, that they are all there, with the right shapes, and no others.
-func (m *Model) match(file *safetensors.File) (map[string]safetensors.Tensor, error) {
-	found := map[string]safetensors.Tensor{}
-	for _, name := range file.Tensors() {
+func (m *Model) match(c *Checkpoint) (map[string]rawTensor, error) {
+	found := map[string]rawTensor{}
+	for _, name := range c.file.Tensors() {
 		short := strings.TrimPrefix(name, "transformer.")
-		t, _ := file.Tensor(name)
+		t := c.file.tensor(name)
 		if other, twice := found[short]; twice {
 			return nil, fmt.Errorf("%s: both %s and %s are there, expected one of them", t.File, other.Name, name)
 		}
 		found[short] = t
 	}
-	if _, ok := found["lm_head.weight"]; !ok {
+	head := c.layout.nameOf("lm_head.weight")
+	if _, ok := found[head]; !ok {
 		m.TieEmbeddings = true
 	}
-	known := map[string]bool{"lm_head.weight": true} // a copy of wte where embeddings are tied
-	for _, w := range m.tensors() {
+	known := map[string]bool{head: true} // a copy of wte where embeddings are tied
+	for _, w := range c.layout.weights(m) {
 		t, ok := found[w.name]
 		if !ok {
-			return nil, fmt.Errorf("tensor %s is missing from the checkpoint, which has %d others; config.json asks for %d layers",
-				w.name, len(found), m.Layers)
+			return nil, fmt.Errorf("tensor %s is missing from the checkpoint, which has %d others; %s asks for %d layers",
+				w.name, len(found), c.layout.config, m.Layers)
 		}
 		if !slices.Equal(t.Shape, w.shape) {
-			return nil, fmt.Errorf("%s: tensor %s has shape %v, expected %v by config.json", t.File, t.Name, t.Shape, w.shape)
+			return nil, fmt.Errorf("%s: tensor %s has shape %v, expected %v by %s", t.File, t.Name, t.Shape, w.shape, c.layout.config)
 		}
 		if storage(t.DType) == nil {
 			return nil, fmt.Errorf("%s: tensor %s has dtype %s, expected F32, F16 or BF16", t.File, t.Name, t.DType)
@@ -146,7 +117,7 @@ func blockPrefix(i int) string { return fmt.Sprintf("h.%d.", i) }
 // place puts one tensor of a checkpoint into the memory of the backend. A
 // matrix stored [in, out] becomes [out, in]: as a view where the backend reads
 // the host's memory, else transposed on the way, so that devices see one layout.
-func (m *Model) place(ctx context.Context, w weight, t safetensors.Tensor, o LoadOptions) error {
+func (m *Model) place(ctx context.Context, w weight, t rawTensor, o LoadOptions) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -166,7 +137,7 @@ func (m *Model) place(ctx context.Context, w weight, t safetensors.Tensor, o Loa
 		m.buffers = append(m.buffers, buf)
 		*w.dst = backend.Of(buf, dtype, 0, w.shape...)
 	} else {
-		c := converter{b: m.b, stored: stored, data: t.Data, dtype: dtype}
+		c := converter{stored: stored, data: t.Data, dtype: dtype}
 		shape := w.shape
 		if c.transpose = w.conv1D && !mapped; c.transpose {
 			shape = []int{w.shape[1], w.shape[0]}
@@ -176,7 +147,7 @@ func (m *Model) place(ctx context.Context, w weight, t safetensors.Tensor, o Loa
 			return err
 		}
 		m.buffers = append(m.buffers, dst.Buf)
-		if err := c.write(ctx, dst); err != nil {
+		if err := c.write(ctx, m.b, dst); err != nil {
 			return err
 		}
 		*w.dst = dst

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"caldera/backend"
-	"caldera/gpt/safetensors"
 )
 
 // Random returns a model whose weights begin as GPT-2's did before training
@@ -34,7 +33,7 @@ func Random(ctx context.Context, b backend.Backend, config Config, o LoadOptions
 
 // initial makes the first contents of one tensor, as a checkpoint would hold
 // them: matrices already in dtype d, so that they need no conversion.
-func initial(w weight, layers int, r *rand.Rand, d backend.DType) safetensors.Tensor {
+func initial(w weight, layers int, r *rand.Rand, d backend.DType) rawTensor {
 	n := 1
 	for _, s := range w.shape {
 		n *= s
@@ -54,12 +53,12 @@ func initial(w weight, layers int, r *rand.Rand, d backend.DType) safetensors.Te
 			values[i] = 1
 		}
 	}
-	t := safetensors.Tensor{Name: w.name, Shape: w.shape, DType: safetensors.F32}
+	t := rawTensor{Name: w.name, Shape: w.shape, DType: "F32", aligned: true}
 	if d == backend.F16 && len(w.shape) > 1 {
-		t.DType = safetensors.F16
+		t.DType = "F16"
 	} else {
 		d = backend.F32
 	}
-	t.Data, _ = encode(make([]byte, 0, d.Bytes(n)), d, values) // 0.02 fits any dtype
+	t.Data, _ = backend.Encode(make([]byte, 0, d.Bytes(n)), d, values) // 0.02 fits any dtype
 	return t
 }

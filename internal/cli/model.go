@@ -12,7 +12,7 @@ import (
 
 // ModelFlags choose a checkpoint and how its weights are kept.
 type ModelFlags struct {
-	Model string `short:"m" placeholder:"DIR" help:"Checkpoint in Hugging Face's layout: config.json, model.safetensors, tokenizer files (default: the embedded model, ${embedded})."`
+	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files) or a GGUF file (default: the embedded model, ${embedded})."`
 	DType string `name:"dtype" enum:"auto,f32,f16" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32 or f16 (auto: as the checkpoint stores them)."`
 }
 
@@ -34,30 +34,28 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend) (*gpt.Model, *t
 			return nil, nil, UsageError{err}
 		}
 	}
-	m, err := f.load(ctx, b, o)
+	c, err := f.Open()
 	if err != nil {
 		return nil, nil, err
 	}
-	t, err := f.tokenizer()
-	if errors.Is(err, tokenizer.ErrNone) {
+	t, tokenizerErr := c.Tokenizer()
+	m, err := c.Load(ctx, b, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	if errors.Is(tokenizerErr, tokenizer.ErrNone) {
 		return m, nil, nil
 	}
-	if err != nil {
-		return nil, nil, errors.Join(err, m.Close())
+	if tokenizerErr != nil {
+		return nil, nil, errors.Join(tokenizerErr, m.Close())
 	}
 	return m, t, nil
 }
 
-func (f ModelFlags) load(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+// Open opens the chosen checkpoint.
+func (f ModelFlags) Open() (*gpt.Checkpoint, error) {
 	if f.Model == "" {
-		return gpt.LoadFS(ctx, b, models.Default(), o)
+		return gpt.OpenCheckpointFS(models.Default(), models.Name)
 	}
-	return gpt.Load(ctx, b, f.Model, o)
-}
-
-func (f ModelFlags) tokenizer() (*tokenizer.Tokenizer, error) {
-	if f.Model == "" {
-		return tokenizer.LoadFS(models.Default(), ".")
-	}
-	return tokenizer.Load(f.Model)
+	return gpt.OpenCheckpoint(f.Model)
 }

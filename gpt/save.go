@@ -1,0 +1,214 @@
+package gpt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"caldera/backend"
+	"caldera/gpt/safetensors"
+	"caldera/gpt/tokenizer"
+	"caldera/internal/atomicfile"
+)
+
+// SaveOptions say how a checkpoint is written.
+type SaveOptions struct {
+	DType    backend.DType         // of matrices: F32, F16, in GGUF also Q8_0 or Q4_0, or None for as stored
+	Progress func(done, total int) // is called with the number of tensors written, where it is not nil
+}
+
+// conversion is one tensor on its way from a checkpoint to a file.
+type conversion struct {
+	converter
+	from  rawTensor
+	name  string // in the file, as shape
+	shape []int
+}
+
+// conversions plans how the tensors of a checkpoint become those of layout to.
+// dtype picks that of each.
+func (c *Checkpoint) conversions(m *Model, to layout, dtype func(weight, *stored) backend.DType) ([]conversion, error) {
+	found, err := m.match(c)
+	if err != nil {
+		return nil, err
+	}
+	var all []conversion
+	sources := c.layout.weights(m)
+	plain := m.tensors()
+	for i, w := range to.weights(m) {
+		from := found[sources[i].name]
+		s := storage(from.DType)
+		all = append(all, conversion{
+			converter{stored: s, data: from.Data, dtype: dtype(plain[i], s), transpose: sources[i].conv1D != w.conv1D},
+			from, w.name, w.shape,
+		})
+	}
+	return all, nil
+}
+
+// copy writes the tensor to w.
+func (c *conversion) copy(ctx context.Context, w io.Writer) error {
+	rows, cols := 1, c.shape[0]
+	if len(c.shape) > 1 {
+		rows, cols = c.shape[0], c.shape[1]
+	}
+	err := c.pieces(rows, cols, func(p []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, err := w.Write(p)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: tensor %s: %w", c.from.File, c.from.Name, err)
+	}
+	return nil
+}
+
+// writer returns what writes each of the tensors when it is asked for by name.
+func writer(ctx context.Context, all []conversion, progress func(done, total int)) func(w io.Writer, name string) error {
+	byName := map[string]*conversion{}
+	for i := range all {
+		byName[all[i].name] = &all[i]
+	}
+	done := 0
+	return func(w io.Writer, name string) error {
+		err := byName[name].copy(ctx, w)
+		if done++; err == nil && progress != nil {
+			progress(done, len(all))
+		}
+		return err
+	}
+}
+
+// Files of a model directory. A directory that is written to loses those that
+// would be read beside, or in place of, what is written.
+const (
+	vocabName         = "vocab.json"
+	mergesName        = "merges.txt"
+	tokenizerJSONName = "tokenizer.json"
+)
+
+var directoryFiles = []string{safetensors.SingleName, safetensors.IndexName, configName, generationName, vocabName, mergesName, tokenizerJSONName}
+
+// SaveDir writes the checkpoint as a model directory in Hugging Face's layout:
+// model.safetensors, config.json and the files of the tokenizer, if it has one.
+// It makes the directory where there is none. Each file takes its name when it is
+// whole.
+func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (err error) {
+	if o.DType.Quantized() {
+		return fmt.Errorf("safetensors holds no %v: expected f32 or f16", o.DType)
+	}
+	m := newModel(nil, c.Config)
+	all, err := c.conversions(m, layout{}, func(_ weight, s *stored) backend.DType {
+		switch {
+		case o.DType != backend.None:
+			return o.DType
+		case s.dtype == backend.F16:
+			return backend.F16
+		}
+		return backend.F32
+	})
+	if err != nil {
+		return err
+	}
+	files, err := c.tokenizerFiles()
+	if err != nil {
+		return err
+	}
+	if files[configName], err = configJSON(m.Config); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o777); err == nil {
+		defer func() {
+			if err != nil {
+				os.Remove(dir) // which removes it only if it is empty
+			}
+		}()
+	} else if !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	tensors := make([]safetensors.Tensor, len(all))
+	for i, x := range all {
+		tensors[i] = safetensors.Tensor{Name: x.name, DType: safetensors.F32, Shape: x.shape}
+		if x.dtype == backend.F16 {
+			tensors[i].DType = safetensors.F16
+		}
+	}
+	write := writer(ctx, all, o.Progress)
+	// "pt" tells Hugging Face's library whose order of dimensions this is.
+	err = safetensors.WriteFrom(filepath.Join(dir, safetensors.SingleName), tensors, map[string]string{"format": "pt"},
+		func(w io.Writer, t safetensors.Tensor) error { return write(w, t.Name) })
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		err := atomicfile.Write(filepath.Join(dir, name), func(w io.Writer) error {
+			_, err := w.Write(files[name])
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, name := range directoryFiles {
+		if _, ok := files[name]; ok || name == safetensors.SingleName {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// tokenizerFiles are the files of the tokenizer, none where the checkpoint has none.
+func (c *Checkpoint) tokenizerFiles() (map[string][]byte, error) {
+	t, err := c.Tokenizer()
+	if errors.Is(err, tokenizer.ErrNone) {
+		return map[string][]byte{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.Vocabulary().Files()
+}
+
+// configJSON is the text of config.json for a model of shape c.
+func configJSON(c Config) ([]byte, error) {
+	token := func(ids []int) any { // as Hugging Face has it: null, an id, or several
+		switch len(ids) {
+		case 0:
+			return nil
+		case 1:
+			return ids[0]
+		}
+		return ids
+	}
+	text, err := json.MarshalIndent(struct {
+		Architectures []string `json:"architectures"`
+		ModelType     string   `json:"model_type"`
+		Activation    string   `json:"activation_function"`
+		Layers        int      `json:"n_layer"`
+		Heads         int      `json:"n_head"`
+		Width         int      `json:"n_embd"`
+		Inner         int      `json:"n_inner"`
+		Positions     int      `json:"n_positions"`
+		Context       int      `json:"n_ctx"`
+		Vocab         int      `json:"vocab_size"`
+		Epsilon       float64  `json:"layer_norm_epsilon"`
+		Tied          bool     `json:"tie_word_embeddings"`
+		BOS           any      `json:"bos_token_id"`
+		EOS           any      `json:"eos_token_id"`
+	}{
+		[]string{"GPT2LMHeadModel"}, "gpt2", "gelu_new",
+		c.Layers, c.Heads, c.Width, c.Inner, c.Context, c.Context, c.Vocab, c.Epsilon, c.TieEmbeddings, token(c.BOS), token(c.EOS),
+	}, "", "  ")
+	return append(text, '\n'), err
+}
