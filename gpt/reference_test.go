@@ -103,7 +103,7 @@ func TestGreedy(t *testing.T) {
 				// The reference drops one token at a time from a full
 				// context, so compare what comes before it is full.
 				greedy = greedy[:min(len(greedy), m.Context+1)]
-				s, err := m.NewSession(0)
+				s, err := m.NewSession(gpt.SessionOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -135,7 +135,7 @@ func TestDecodeEqualsPrefill(t *testing.T) {
 			ids = append(ids, int(id))
 		}
 		feed := func(pieces ...int) []float32 {
-			s, err := m.NewSession(0)
+			s, err := m.NewSession(gpt.SessionOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

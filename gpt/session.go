@@ -32,9 +32,15 @@ type step struct {
 	logits Tensor // [1, 1, vocab], after the last token
 }
 
-// NewSession returns an empty session of up to size positions, 1 to m.Context;
-// 0 stands for m.Context.
-func (m *Model) NewSession(size int) (*Session, error) {
+// SessionOptions say how a session keeps its tokens.
+type SessionOptions struct {
+	Context int           // positions, 1 to the model's; 0: as many as the model has
+	Cache   backend.DType // of keys and values: F32, F16; None: F32
+}
+
+// NewSession returns an empty session.
+func (m *Model) NewSession(o SessionOptions) (*Session, error) {
+	size := o.Context
 	if size == 0 {
 		size = m.Context
 	}
@@ -46,7 +52,10 @@ func (m *Model) NewSession(size int) (*Session, error) {
 	if s.inputs, err = backend.New(m.b, backend.I32, 2+min(maxChunk, ceilPow2(size))); err != nil {
 		return nil, err
 	}
-	if s.cache, err = m.NewCache(1, size, backend.F32); err != nil {
+	if o.Cache == backend.None {
+		o.Cache = backend.F32
+	}
+	if s.cache, err = m.NewCache(1, size, o.Cache); err != nil {
 		s.Close()
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func run(ctx context.Context, f *flags) (err error) {
 	if f.CtxSize > m.Context {
 		return cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, m.Context)
 	}
-	s, err := m.NewSession(f.CtxSize)
+	s, err := m.NewSession(gpt.SessionOptions{Context: f.CtxSize, Cache: cacheTypes[f.CacheType]})
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	loaded := time.Since(start)
-	s, err := m.NewSession(0)
+	s, err := m.NewSession(gpt.SessionOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 // ModelFlags choose a checkpoint and how its weights are kept.
 type ModelFlags struct {
 	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files) or a GGUF file (default: the embedded model, ${embedded})."`
-	DType string `name:"dtype" enum:"auto,f32,f16" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32 or f16 (auto: as the checkpoint stores them)."`
+	DType string `name:"dtype" enum:"auto,f32,f16,q8_0,q4_0" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32, f16, q8_0 or q4_0 (auto: as the checkpoint stores them)."`
 }
 
 // Name is the model's name for people.
