@@ -142,15 +142,28 @@ func embeddingCases() []Case {
 		add(embeddingShape{batch: 1, time: 6, vocab: 5, width: 6, layout: l, what: "only picks, ids outside",
 			ids: []float64{4, 5, -1, 0, math.MinInt32, 2, 3}})
 	}
+	for i, l := range layouts {
+		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
+			s := embeddingShape{batch: 2, time: 5, vocab: 13, context: 8, width: 32 * (i + 1), tokens: d, layout: l}
+			for _, s.positions = range both {
+				cases = append(cases, s.embedding())
+			}
+			s.context, s.what, s.ids = 0, "only picks, ids outside", []float64{4, 13, -1, 0, math.MinInt32, 2, 3, 12, 11, 7}
+			cases = append(cases, s.embedding())
+		}
+	}
 	return append(cases, embeddingShape{batch: 1, time: 5, vocab: 50257, context: 16, width: 768, tokens: backend.F32,
 		positions: backend.F32, large: true, what: "large",
 		ids: []float64{50256, 0, 43690, 43691, 21845, 49999, 12345}}.embedding())
 }
 
 func randomEmbedding(r *rand.Rand) embeddingShape {
-	d := []backend.DType{backend.F32, backend.F16}
+	d := []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}
 	s := embeddingShape{batch: 1 + r.IntN(4), time: 1 + r.IntN(20), vocab: 1 + r.IntN(300), width: 1 + r.IntN(300),
-		tokens: d[r.IntN(2)], positions: d[r.IntN(2)], layout: randomLayout(r)}
+		tokens: d[r.IntN(4)], positions: d[r.IntN(2)], layout: randomLayout(r)}
+	if s.tokens.Quantized() {
+		s.width = 32 * (1 + s.width/32)
+	}
 	if r.IntN(2) == 0 {
 		s.context = s.time + r.IntN(40)
 	}

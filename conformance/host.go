@@ -49,12 +49,18 @@ func newBlock(d backend.DType, n int) *block {
 }
 
 func (b *block) guard() {
+	if b.dtype.Quantized() { // a scale that is NaN makes all of its block so
+		for at := 0; at < len(b.data); at += b.dtype.BlockBytes() {
+			binary.LittleEndian.PutUint16(b.data[at:], guardF16)
+		}
+		return
+	}
 	for i := range b.len() {
 		b.setBits(i, guardF32, guardF16, guardI32)
 	}
 }
 
-func (b *block) len() int { return len(b.data) / b.dtype.Bytes(1) }
+func (b *block) len() int { return len(b.data) / b.dtype.BlockBytes() * b.dtype.BlockLen() }
 
 func (b *block) setBits(i int, f32 uint32, f16 uint16, i32 int32) {
 	switch b.dtype {
@@ -74,6 +80,12 @@ func decode(d backend.DType, data []byte, i int) float64 {
 		return float64(float16.Frombits(binary.LittleEndian.Uint16(data[2*i:])).Float32())
 	case backend.I32:
 		return float64(int32(binary.LittleEndian.Uint32(data[4*i:])))
+	case backend.Q8_0: // a scale, then 32 numbers
+		at, j := i/32*34, i%32
+		return decode(backend.F16, data[at:], 0) * float64(int8(data[at+2+j]))
+	case backend.Q4_0: // a scale, then the first 16 numbers in low halves and the others in high ones
+		at, j := i/32*18, i%32
+		return decode(backend.F16, data[at:], 0) * float64(int(data[at+2+j%16]>>(j/16*4)&15)-8)
 	}
 	return float64(math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:])))
 }
@@ -141,18 +153,19 @@ func (l layout) String() string {
 
 // tensor lays a tensor out in a block of its own.
 func (l layout) tensor(d backend.DType, dims ...int) backend.Tensor {
-	t := backend.Of(nil, d, l.offset, dims...)
+	unit := d.BlockLen()
+	t := backend.Of(nil, d, l.offset*unit, dims...)
 	stride := 1
 	for i := 3; i >= 0; i-- {
 		t.Strides[i] = stride
-		stride = stride*t.Shape[i] + l.gap
+		stride = stride*t.Shape[i] + l.gap*unit
 	}
-	n := l.offset + 1
+	n := t.Offset + 1
 	for i := range t.Shape {
 		n += (t.Shape[i] - 1) * t.Strides[i]
 	}
 	if !l.exact {
-		n += guardTail
+		n += guardTail * unit
 	}
 	t.Buf = newBlock(d, n)
 	return t
@@ -192,8 +205,23 @@ func set(t backend.Tensor, values ...float64) {
 	fill(t, func(i int) float64 { return values[i%len(values)] })
 }
 
-// normal fills t with normally distributed values.
+// normal fills t with normally distributed values; one of a quantised type
+// with evenly distributed numbers of about that deviation, whose scales have
+// either sign.
 func normal(t backend.Tensor, r *rand.Rand, mean, deviation float64) {
+	if d := t.DType; d.Quantized() {
+		widest := map[backend.DType]float64{backend.Q8_0: 128, backend.Q4_0: 8}[d]
+		data := t.Buf.(*block).data
+		eachRow(t, func(_, from int) {
+			for at := d.Bytes(from); at < d.Bytes(from+t.Dim(-1)); at += d.BlockBytes() {
+				encode(backend.F16, data[at:], 0, deviation/widest*(0.5+r.Float64())*float64(1-2*r.IntN(2)))
+				for j := 2; j < d.BlockBytes(); j++ {
+					data[at+j] = byte(r.Uint32())
+				}
+			}
+		})
+		return
+	}
 	fill(t, func(int) float64 { return mean + deviation*r.NormFloat64() })
 }
 

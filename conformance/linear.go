@@ -115,6 +115,23 @@ func linearCases(of func(linearShape) Case) []Case {
 			add(linearShape{rows: []int{2, 2, 3}, in: 9, out: 5, noBias: noBias, layout: l})
 		}
 	}
+	for i, n := range [][3]int{ // rows, in, out
+		{1, 32, 1}, {1, 64, 3}, {2, 96, 33}, {3, 32, 129}, {1, 768, 65}, {1, 3072, 31}, {4, 320, 17}, {7, 64, 66},
+		{9, 96, 63}, {33, 128, 65}, {64, 64, 64}, {129, 32, 130}, {17, 768, 96}, {1, 64, 2305},
+	} {
+		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
+			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: i%3 == 2}
+			for _, s.layout = range []layout{layouts[i%len(layouts)], layouts[(i+1)%len(layouts)]} {
+				cases = append(cases, of(s))
+			}
+		}
+	}
+	for _, l := range layouts {
+		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
+			cases = append(cases, of(linearShape{rows: []int{2, 2, 3}, in: 96, out: 5, w: d, layout: l}),
+				of(linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, layout: l}))
+		}
+	}
 	return cases
 }
 
@@ -123,10 +140,13 @@ func randomLinear(r *rand.Rand) linearShape {
 		rows:       []int{[]int{1, 1 + r.IntN(8), 1 + r.IntN(80)}[r.IntN(3)]},
 		in:         1 + r.IntN(300),
 		out:        1 + r.IntN(300),
-		w:          []backend.DType{backend.F32, backend.F16}[r.IntN(2)],
+		w:          []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}[r.IntN(4)],
 		transposed: r.IntN(2) == 0,
 		noBias:     r.IntN(3) == 0,
 		layout:     randomLayout(r),
+	}
+	if s.w.Quantized() {
+		s.in, s.transposed = 32*(1+s.in/32), false
 	}
 	if r.IntN(4) == 0 {
 		s.rows = append(s.rows[:1:1], 1+r.IntN(4))

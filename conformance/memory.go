@@ -30,6 +30,7 @@ var memoryChecks = []check{
 	{"memory/returned", returned},
 	{"memory/freed while in use", freedInUse},
 	{"memory/mapped", mapped},
+	{"memory/reported", reported},
 }
 
 func (e *env) write(dst backend.Buffer, off int, src []byte) {
@@ -421,5 +422,24 @@ func mapped(e *env) {
 		buf.Free()
 		free(on, dst)
 		e.same("memory of the caller after Free", host.data, before)
+	}
+}
+
+// reported holds what a backend.MemoryReporter tells to a buffer that comes and goes.
+func reported(e *env) {
+	if _, ok := backend.As[backend.MemoryReporter](e.b); !ok {
+		return
+	}
+	const size = 80 << 20
+	before, _, _ := backend.Memory(e.b)
+	buf := e.alloc(size)
+	e.write(buf, size-1, []byte{1})
+	with, free, total := backend.Memory(e.b)
+	e.read(buf, size-1, 1)
+	buf.Free()
+	after, _, _ := backend.Memory(e.b)
+	if with < before+size || after > with-size || free < 0 || total > 0 && free > total {
+		e.Errorf("%s: a buffer of %d bytes took the bytes used from %d to %d, and Free to %d, with %d of %d free: expected them to follow",
+			e.name, size, before, with, after, free, total)
 	}
 }

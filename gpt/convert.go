@@ -1,6 +1,7 @@
 package gpt
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -53,13 +54,17 @@ type converter struct {
 // pieceLen is the number of elements converted at a time.
 const pieceLen = 1 << 20
 
-// write fills dst, which is contiguous and has the shape of the result.
-func (c *converter) write(dst Tensor) error {
+// write fills dst, which is contiguous and has the shape of the result. It stops
+// between pieces when ctx ends.
+func (c *converter) write(ctx context.Context, dst Tensor) error {
 	rows, cols := dst.Dim(-2), dst.Dim(-1)
 	step := max(1, pieceLen/cols)
 	floats := make([]float32, step*cols)
 	out := make([]byte, 0, c.dtype.Bytes(len(floats)))
 	for r := 0; r < rows; r += step {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		n := min(step, rows-r)
 		piece := floats[:n*cols]
 		if c.transpose {

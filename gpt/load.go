@@ -1,6 +1,7 @@
 package gpt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,8 +22,9 @@ type LoadOptions struct {
 
 // Load reads a GPT-2 checkpoint in Hugging Face's layout from a directory into
 // the memory of b. Where b can compute on memory of the host, weights are not
-// copied but used from the mapped file, which must then stay as it is.
-func Load(b backend.Backend, dir string, o LoadOptions) (*Model, error) {
+// copied but used from the mapped file, which must then stay as it is. It
+// stops, with the error of ctx, when ctx ends.
+func Load(ctx context.Context, b backend.Backend, dir string, o LoadOptions) (*Model, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return nil, fmt.Errorf("model directory: %w", err)
@@ -38,11 +40,11 @@ func Load(b backend.Backend, dir string, o LoadOptions) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return load(b, config, file, o)
+	return load(ctx, b, config, file, o)
 }
 
 // LoadFS is Load for a file system, such as that of the embedded model.
-func LoadFS(b backend.Backend, fsys fs.FS, o LoadOptions) (*Model, error) {
+func LoadFS(ctx context.Context, b backend.Backend, fsys fs.FS, o LoadOptions) (*Model, error) {
 	config, err := ReadConfig(fsys)
 	if err != nil {
 		return nil, err
@@ -51,14 +53,14 @@ func LoadFS(b backend.Backend, fsys fs.FS, o LoadOptions) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return load(b, config, file, o)
+	return load(ctx, b, config, file, o)
 }
 
 // load takes file over: it is closed with the model, or at once if that fails.
-func load(b backend.Backend, config Config, file *safetensors.File, o LoadOptions) (*Model, error) {
+func load(ctx context.Context, b backend.Backend, config Config, file *safetensors.File, o LoadOptions) (*Model, error) {
 	m := newModel(b, config)
 	m.close = file.Close
-	err := m.load(file, o)
+	err := m.load(ctx, file, o)
 	if err == nil {
 		return m, nil
 	}
@@ -73,13 +75,13 @@ func newModel(b backend.Backend, config Config) *Model {
 	return m
 }
 
-func (m *Model) load(file *safetensors.File, o LoadOptions) error {
+func (m *Model) load(ctx context.Context, file *safetensors.File, o LoadOptions) error {
 	found, err := m.match(file)
 	if err != nil {
 		return err
 	}
 	for _, w := range m.tensors() {
-		if err := m.place(w, found[w.name], o); err != nil {
+		if err := m.place(ctx, w, found[w.name], o); err != nil {
 			return fmt.Errorf("%s: tensor %s: %w", found[w.name].File, w.name, err)
 		}
 	}
@@ -144,7 +146,10 @@ func blockPrefix(i int) string { return fmt.Sprintf("h.%d.", i) }
 // place puts one tensor of a checkpoint into the memory of the backend. A
 // matrix stored [in, out] becomes [out, in]: as a view where the backend reads
 // the host's memory, else transposed on the way, so that devices see one layout.
-func (m *Model) place(w weight, t safetensors.Tensor, o LoadOptions) error {
+func (m *Model) place(ctx context.Context, w weight, t safetensors.Tensor, o LoadOptions) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	stored := storage(t.DType)
 	dtype := backend.F32
 	if len(w.shape) > 1 {
@@ -171,7 +176,7 @@ func (m *Model) place(w weight, t safetensors.Tensor, o LoadOptions) error {
 			return err
 		}
 		m.buffers = append(m.buffers, dst.Buf)
-		if err := c.write(dst); err != nil {
+		if err := c.write(ctx, dst); err != nil {
 			return err
 		}
 		*w.dst = dst

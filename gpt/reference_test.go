@@ -163,7 +163,7 @@ func TestDecodeEqualsPrefill(t *testing.T) {
 
 func loadModel(t *testing.T, b backend.Backend, dir string, d backend.DType) *gpt.Model {
 	t.Helper()
-	m, err := gpt.Load(b, dir, gpt.LoadOptions{DType: d})
+	m, err := gpt.Load(t.Context(), b, dir, gpt.LoadOptions{DType: d})
 	if err != nil {
 		t.Fatal(err)
 	}

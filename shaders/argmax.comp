@@ -13,7 +13,7 @@ layout(push_constant) uniform Push {
 layout(binding = 0) restrict writeonly buffer Dst { int dst[]; };
 layout(binding = 1) restrict readonly buffer X { uint x[]; };
 
-shared uvec2 best[gl_WorkGroupSize.x]; // key, index
+shared uvec2 best[256]; // key, index
 
 const uint infinity = 0x7f800000u;
 

@@ -21,12 +21,12 @@
 #include "math.glsl"
 
 layout(local_size_x = 64, local_size_x_id = 0) in;
-layout(constant_id = 1) const uint QUERIES = 1; // divides the workgroup's size
-layout(constant_id = 2) const uint CHUNK = 64;  // a multiple of the workgroup's size
+layout(constant_id = 1) const uint QUERIES = 1; // divides the workgroup's size, at most 8
+layout(constant_id = 2) const uint CHUNK = 64;  // a multiple of the workgroup's size, at most 512/QUERIES
 layout(constant_id = 3) const uint SIZE = 64;   // of a head
 layout(constant_id = 4) const bool PROBS = false;
 layout(constant_id = 5) const bool WINDOWS = false;
-layout(constant_id = 6) const uint KEYS = 1; // that an invocation takes at once in step 1
+layout(constant_id = 6) const uint KEYS = 1; // at most 4, that an invocation takes at once in step 1
 
 layout(push_constant) uniform Push {
 	uint dst, dst_batch, dst_time;
@@ -61,12 +61,12 @@ const uint LANES_A_QUERY = LANES / QUERIES;
 const uint ITEMS = SIZE / WIDTH; // of a head's vector
 const uint PARTS = LANES > ITEMS ? LANES / ITEMS : 1;
 
-shared float score[QUERIES * CHUNK];  // then weights
-shared float part[LANES];             // of a query's maximum or total
-shared float factor[QUERIES];         // what the weights so far must be scaled by
-shared VEC gathered[PARTS * QUERIES * ITEMS];
+shared float score[512];            // [query][key], then weights
+shared float part[256];             // of a query's maximum or total
+shared float factor[8];             // what the weights so far must be scaled by
+shared VEC gathered[3072 / WIDTH];  // [part][query][item]
 
-#if defined(LOAD4)
+#if defined(FOURS)
 void set(uint i, uint element, float x) { gathered[i][element] = x; }
 #else
 void set(uint i, uint element, float x) { gathered[i] = x; }
@@ -98,16 +98,16 @@ float over_query(float x, bool largest) {
 
 void scores(uint lane, uint chunk, uint end, uint at_q, uint at_k) {
 	for (uint j = lane; j < CHUNK && chunk + j < end; j += KEYS * LANES) {
-		float sums[KEYS * QUERIES];
+		float sums[32];
 		[[unroll]] for (uint i = 0; i < KEYS * QUERIES; i++) {
 			sums[i] = 0;
 		}
-		uint from[KEYS]; // keys past the end are computed like the last one
+		uint from[4]; // keys past the end are computed like the last one
 		[[unroll]] for (uint n = 0; n < KEYS; n++) {
 			from[n] = at_k + min(chunk + j + n * LANES, end - 1) * p.k_row;
 		}
 		for (uint d = 0; d < SIZE; d += WIDTH) {
-			VEC query[QUERIES];
+			VEC query[8];
 			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 				query[i] = READ_X(q, at_q + min(gl_WorkGroupID.x * QUERIES + i, p.time - 1) * p.q_time + d);
 			}
@@ -129,7 +129,7 @@ void scores(uint lane, uint chunk, uint end, uint at_q, uint at_k) {
 }
 
 // gather adds the values of keys from, from+PARTS … before to, which every query sees.
-void gather(inout VEC acc[QUERIES], uint chunk, uint from, uint to, uint at_v) {
+void gather(inout VEC acc[8], uint chunk, uint from, uint to, uint at_v) {
 	uint j = from;
 	for (; j + 3 * PARTS < to; j += 4 * PARTS) {
 		VEC a = READ(v, at_v + (chunk + j) * p.v_row), b = READ(v, at_v + (chunk + j + PARTS) * p.v_row);
@@ -148,7 +148,7 @@ void gather(inout VEC acc[QUERIES], uint chunk, uint from, uint to, uint at_v) {
 }
 
 // gather_seen does so where not every query sees every key: the others' values may be NaN.
-void gather_seen(inout VEC acc[QUERIES], uint chunk, uint from, uint to, uint at_v) {
+void gather_seen(inout VEC acc[8], uint chunk, uint from, uint to, uint at_v) {
 	for (uint j = from; j < to; j += PARTS) {
 		VEC a = READ(v, at_v + (chunk + j) * p.v_row);
 		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
@@ -223,7 +223,7 @@ void main() {
 		uint chunk_end = min(end - chunk, CHUNK), known = every > chunk ? min(every - chunk, chunk_end) : 0;
 		for (uint item = lane; item < PARTS * ITEMS; item += LANES) {
 			uint of = item / ITEMS, d = item % ITEMS;
-			VEC acc[QUERIES];
+			VEC acc[8];
 			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 				acc[i] = gathered[(of * QUERIES + i) * ITEMS + d] * factor[i];
 			}
@@ -260,7 +260,7 @@ void main() {
 		}
 		value = reach(query) > 0 ? value * factor[query] : VEC(nan());
 		uint to = p.dst + b * p.dst_batch + (t0 + query) * p.dst_time + head * SIZE + d * WIDTH;
-#if defined(LOAD4)
+#if defined(FOURS)
 		dst[to] = value.x;
 		dst[to + 1] = value.y;
 		dst[to + 2] = value.z;

@@ -4,6 +4,7 @@
 // writes NaN where an id or a position lies in neither table.
 //
 //	TOKENS_F16, POSITIONS_F16  that table holds f16, else f32
+//	TOKENS_Q8_0, TOKENS_Q4_0   tokens are quantised: their base and stride are in half words
 //
 // Workgroups along y step through the rows, invocations along x through a row.
 #extension GL_GOOGLE_include_directive : require
@@ -23,12 +24,19 @@ layout(push_constant) uniform Push {
 	uint mark_missing;
 } p;
 layout(binding = 0) restrict writeonly buffer Dst { float dst[]; };
-#ifdef TOKENS_F16
+#if defined(TOKENS_Q8_0) || defined(TOKENS_Q4_0)
+#ifdef TOKENS_Q8_0
+#define Q8_0
+#endif
+#include "quantized.glsl"
 layout(binding = 1) restrict readonly buffer Tokens { uint tokens[]; };
-float token(uint i) { return half_to_float(tokens[i >> 1] >> ((i & 1u) << 4) & 0xffffu); }
+float token(uint at, uint i) { return READ_AT(tokens, at, i & ~3u)[i & 3u]; }
+#elif defined(TOKENS_F16)
+layout(binding = 1) restrict readonly buffer Tokens { uint tokens[]; };
+float token(uint at, uint i) { return half_to_float(tokens[(at + i) >> 1] >> (((at + i) & 1u) << 4) & 0xffffu); }
 #else
 layout(binding = 1) restrict readonly buffer Tokens { float tokens[]; };
-float token(uint i) { return tokens[i]; }
+float token(uint at, uint i) { return tokens[at + i]; }
 #endif
 #ifdef POSITIONS_F16
 layout(binding = 2) restrict readonly buffer Positions { uint positions[]; };
@@ -64,12 +72,12 @@ void main() {
 		uint from = p.tokens + token_row * p.tokens_stride;
 		if (p.context == 0) {
 			for (uint i = gl_GlobalInvocationID.x; i < p.width; i += step) {
-				dst[to + i] = token(from + i);
+				dst[to + i] = token(from, i);
 			}
 		} else {
 			uint offset = p.positions + position_row * p.positions_stride;
 			for (uint i = gl_GlobalInvocationID.x; i < p.width; i += step) {
-				dst[to + i] = token(from + i) + position(offset + i);
+				dst[to + i] = token(from, i) + position(offset + i);
 			}
 		}
 	}

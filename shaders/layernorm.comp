@@ -35,7 +35,7 @@ void main() {
 
 		sums = vec2(0);
 		for (uint i = lane; i < p.n; i += lanes) {
-			float d = x[from + i] - mean;
+			precise float d = x[from + i] - mean;
 			sums += vec2(d, d * d);
 		}
 		sums = workgroup_sum(sums) / float(p.n);
@@ -43,7 +43,8 @@ void main() {
 		float scale = 1.0 / sqrt(variance + p.epsilon);
 
 		for (uint i = lane; i < p.n; i += lanes) {
-			dst[to + i] = ((x[from + i] - mean) - sums.x) * scale * gamma[p.gamma + i] + beta[p.beta + i];
+			precise float centred = (x[from + i] - mean) - sums.x;
+			dst[to + i] = centred * scale * gamma[p.gamma + i] + beta[p.beta + i];
 		}
 	}
 }

@@ -11,20 +11,20 @@
 
 layout(local_size_x = 256) in;
 layout(constant_id = 4) const bool TRANSPOSED = false;
-layout(constant_id = 5) const uint SIZE = 1;
+layout(constant_id = 5) const uint SIZE = 1; // or 2
 
 const uint DEPTH = 16;
 const uint TILE = 64 * SIZE;
 const uint PITCH = TILE + 4; // off the power of two, so that writes meet fewer bank conflicts
 
-// Indexed [input][row or output], four neighbours together.
-shared vec4 xs[DEPTH * PITCH / 4];
-shared vec4 ws[DEPTH * PITCH / 4];
+// Indexed [input][row or output], four neighbours together; room for SIZE 2.
+shared vec4 xs[DEPTH * (128 + 4) / 4];
+shared vec4 ws[DEPTH * (128 + 4) / 4];
 
 void set_x(uint k, uint r, float v) { xs[(k * PITCH + r) >> 2][r & 3] = v; }
 void set_w(uint k, uint o, float v) { ws[(k * PITCH + o) >> 2][o & 3] = v; }
 
-#if defined(X4)
+#if defined(FOURS)
 void set_x4(uint k, uint r, vec4 v) {
 	set_x(k, r, v.x);
 	set_x(k + 1, r, v.y);
@@ -56,20 +56,23 @@ void fill(uint row0, uint out0, uint k0) {
 	}
 	for (uint i = gl_LocalInvocationID.x; i < items; i += 256) {
 		VEC v = VEC(0);
+#if defined(READ)
 		if (TRANSPOSED) { // neighbours are outputs
 			uint k = i / along, o = i % along * WIDTH;
 			if (out0 + o < p.out_ && k0 + k < p.in_) {
 				v = READ(w, p.w + (k0 + k) * p.w_stride + out0 + o);
 			}
-#if defined(X4)
+#if defined(FOURS)
 			ws[(k * PITCH + o) >> 2] = v;
 #else
 			set_w(k, o, v);
 #endif
-		} else { // neighbours are inputs
+		} else
+#endif
+		{ // neighbours are inputs
 			uint o = i / across, k = i % across * WIDTH;
 			if (out0 + o < p.out_ && k0 + k < p.in_) {
-				v = READ(w, p.w + (out0 + o) * p.w_stride + k0 + k);
+				v = READ_AT(w, p.w + (out0 + o) * p.w_stride, k0 + k);
 			}
 			set_w4(k, o, v);
 		}
@@ -81,7 +84,7 @@ void main() {
 	// Of the tile, this invocation has rows 4·ly + 64·i and outputs 4·lx + 64·j.
 	uint lx = gl_LocalInvocationID.x % 16, ly = gl_LocalInvocationID.x / 16;
 
-	vec4 acc[4 * SIZE * SIZE]; // [row][fours of outputs]
+	vec4 acc[16]; // [row][fours of outputs]
 	[[unroll]] for (uint i = 0; i < 4 * SIZE * SIZE; i++) {
 		acc[i] = vec4(0);
 	}
@@ -89,7 +92,7 @@ void main() {
 		fill(row0, out0, k0);
 		barrier();
 		[[unroll]] for (uint k = 0; k < DEPTH; k++) {
-			vec4 b[SIZE];
+			vec4 b[2];
 			[[unroll]] for (uint j = 0; j < SIZE; j++) {
 				b[j] = ws[k * (PITCH / 4) + lx + 16 * j];
 			}

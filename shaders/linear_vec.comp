@@ -13,39 +13,39 @@
 #include "linear.glsl"
 
 layout(local_size_x = 64, local_size_x_id = 0) in;
-layout(constant_id = 4) const uint ROWS = 1;
-layout(constant_id = 5) const uint OUTS = 4;
+layout(constant_id = 4) const uint ROWS = 1; // at most 4
+layout(constant_id = 5) const uint OUTS = 4; // at most 8
 
 const uint SUMS = ROWS * OUTS;
 
 #ifdef SUBGROUP
-shared float partial[SUMS * gl_WorkGroupSize.x / 4]; // no device has subgroups of less than four
+shared float partial[256]; // of SUMS for each subgroup, and no device has subgroups of less than four
 #else
-shared float partial[SUMS * gl_WorkGroupSize.x];
+shared float partial[1024]; // of SUMS for each invocation
 #endif
 
 void main() {
 	uint lane = gl_LocalInvocationID.x, out0 = gl_WorkGroupID.x * OUTS, row0 = gl_WorkGroupID.y * ROWS;
 
 	// Outputs and rows past the end are computed like the last one, and not written.
-	uint at_w[OUTS], at_x[ROWS];
+	uint at_w[8], at_x[4];
 	[[unroll]] for (uint o = 0; o < OUTS; o++) {
 		at_w[o] = p.w + min(out0 + o, p.out_ - 1) * p.w_stride;
 	}
 	[[unroll]] for (uint r = 0; r < ROWS; r++) {
 		at_x[r] = p.x + min(row0 + r, p.rows - 1) * p.x_stride;
 	}
-	VEC acc[SUMS];
+	VEC acc[32];
 	[[unroll]] for (uint i = 0; i < SUMS; i++) {
 		acc[i] = VEC(0);
 	}
 	for (uint k = lane * WIDTH; k < p.in_; k += gl_WorkGroupSize.x * WIDTH) {
-		VEC a[ROWS];
+		VEC a[4];
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			a[r] = READ_X(x, at_x[r] + k);
 		}
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
-			VEC b = READ(w, at_w[o] + k);
+			VEC b = READ_AT(w, at_w[o], k);
 			[[unroll]] for (uint r = 0; r < ROWS; r++) {
 				acc[r * OUTS + o] += a[r] * b;
 			}
@@ -53,7 +53,7 @@ void main() {
 	}
 
 #ifdef SUBGROUP
-	float sums[SUMS];
+	float sums[32];
 	[[unroll]] for (uint i = 0; i < SUMS; i++) {
 		sums[i] = subgroupAdd(sum(acc[i]));
 	}

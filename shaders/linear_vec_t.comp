@@ -10,12 +10,12 @@
 #include "linear.glsl"
 
 layout(local_size_x = 32, local_size_y = 1, local_size_x_id = 0, local_size_y_id = 6) in;
-layout(constant_id = 4) const uint ROWS = 1;
-layout(constant_id = 5) const uint OUTS = 1;
+layout(constant_id = 4) const uint ROWS = 1; // at most 4
+layout(constant_id = 5) const uint OUTS = 1; // at most 2
 
 const uint SUMS = ROWS * OUTS;
 
-shared VEC partial[SUMS * gl_WorkGroupSize.x * gl_WorkGroupSize.y];
+shared VEC partial[1024]; // of SUMS for each invocation
 
 void main() {
 	uint lane = gl_LocalInvocationID.x, slice = gl_LocalInvocationID.y, slices = gl_WorkGroupSize.y;
@@ -23,23 +23,23 @@ void main() {
 	uint row0 = gl_WorkGroupID.y * ROWS;
 
 	// Outputs and rows past the end are computed like the last one, and not written.
-	uint at_w[OUTS], at_x[ROWS];
+	uint at_w[2], at_x[4];
 	[[unroll]] for (uint o = 0; o < OUTS; o++) {
 		at_w[o] = p.w + min(out0 + o * across, p.out_ - WIDTH);
 	}
 	[[unroll]] for (uint r = 0; r < ROWS; r++) {
 		at_x[r] = p.x + min(row0 + r, p.rows - 1) * p.x_stride;
 	}
-	VEC acc[SUMS];
+	VEC acc[8];
 	[[unroll]] for (uint i = 0; i < SUMS; i++) {
 		acc[i] = VEC(0);
 	}
 	for (uint k = slice * WIDTH; k < p.in_; k += slices * WIDTH) {
-		VEC a[ROWS];
+		VEC a[4];
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			a[r] = READ_X(x, at_x[r] + k);
 		}
-#if defined(LOAD4)
+#if defined(FOURS)
 		[[unroll]] for (uint q = 0; q < 4; q++) {
 			[[unroll]] for (uint o = 0; o < OUTS; o++) {
 				vec4 b = READ(w, at_w[o] + (k + q) * p.w_stride);

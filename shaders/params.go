@@ -2,7 +2,8 @@ package shaders
 
 // Push constants, as the shaders declare them under the same names: at most
 // 128 bytes, which is what every device takes, of 32-bit fields alone. Bases,
-// strides and lengths are in elements, in add and gelu X4 in fours of them.
+// strides and lengths are in elements, in add and gelu X4 in fours of them,
+// those of quantised operands in half words.
 
 // View is where the rows of a tensor lie: a uvec4 in the shaders. Of a tensor
 // whose axes 1 and 2 are N1 and N2 long, row r begins at

@@ -2,8 +2,10 @@ package shaders
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
 	"os"
 	"os/exec"
@@ -308,6 +310,42 @@ func TestExp(t *testing.T) {
 		have, want := math.Ldexp(float64(p), int(n)), math.Exp(float64(x))
 		if math.Abs(have-want) > 2.5e-7*want {
 			t.Fatalf("exp(%v) = %v, want %v", x, have, want)
+		}
+	}
+}
+
+// TestArrayLengths finds arrays whose length a specialization constant decides.
+func TestArrayLengths(t *testing.T) {
+	for i := range Variants {
+		v := &Variants[i]
+		special := map[uint32]bool{} // ids of specialization constants and what is computed from them
+		for op, words := range instructions(v.SPIRV()) {
+			switch op {
+			case 48, 49, 50, 51, 52: // OpSpecConstantTrue, …False, OpSpecConstant, …Composite, …Op: type, id, …
+				special[words[1]] = true
+			case 28: // OpTypeArray: id, type, length
+				if special[words[2]] {
+					t.Errorf("%s: an array's length is a specialization constant: give it the largest length, as a number", v.Name())
+				}
+			}
+		}
+		if len(special) == 0 {
+			t.Errorf("%s has no specialization constant, not even its workgroup's size: this test looks at the wrong instructions", v.Name())
+		}
+	}
+}
+
+// instructions are those of a module: opcode and operands.
+func instructions(code []byte) iter.Seq2[uint32, []uint32] {
+	return func(yield func(uint32, []uint32) bool) {
+		words := make([]uint32, len(code)/4)
+		for i := range words {
+			words[i] = binary.LittleEndian.Uint32(code[4*i:])
+		}
+		for words = words[5:]; len(words) > 0; words = words[words[0]>>16:] {
+			if !yield(words[0]&0xffff, words[1:words[0]>>16]) {
+				return
+			}
 		}
 	}
 }

@@ -15,11 +15,10 @@ layout(binding = 1) restrict readonly buffer X { float x[]; };
 
 void main() {
 	uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
-	float infinity = uintBitsToFloat(0x7f800000u);
 	for (uint r = gl_WorkGroupID.x; r < p.rows; r += gl_NumWorkGroups.x) {
 		uint from = row(p.x, r, p.n1, p.n2), to = row(p.dst, r, p.n1, p.n2);
 
-		float largest = -infinity;
+		float largest = uintBitsToFloat(0xff800000u);
 		for (uint i = lane; i < p.n; i += lanes) {
 			largest = max(largest, x[from + i]);
 		}
@@ -32,7 +31,7 @@ void main() {
 		total = workgroup_sum(total);
 
 		// A row that holds infinity, or nothing above −∞, has no distribution: the formula gives ∞ − ∞.
-		bool none = is_nan(total.x) || largest == infinity || largest == -infinity;
+		bool none = is_nan(total.x) || is_infinite(largest);
 		for (uint i = lane; i < p.n; i += lanes) {
 			dst[to + i] = none ? nan() : exp_(x[from + i] - largest) / total.x;
 		}

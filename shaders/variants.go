@@ -90,11 +90,17 @@ var (
 // Variants is the table of all shaders. The macros, in the order of a row's list:
 //
 //	F16       the large operand (weights, keys and values) holds f16, two a word, else f32
+//	Q8_0      … blocks of ggml's q8_0
+//	Q4_0      … blocks of ggml's q4_0
 //	X4        elements are read in fours: offsets and strides are multiples of four
 //	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
 //	SUBGROUP  sums are formed with subgroup arithmetic, else in shared memory
 //
 // Those of a single shader are told in its file.
+//
+// Arrays have the length that their largest use takes, as a number: Metal
+// takes no specialization constant there, and MoltenVK before 1.3 (2025) put
+// the constant's default in its place.
 var Variants = []Variant{
 	row("add", "", twoOperands, AddPush{}),
 	row("add", "X4", twoOperands, AddPush{}),
@@ -116,6 +122,10 @@ var Variants = []Variant{
 	row("embedding", "TOKENS_F16", embedding, EmbeddingPush{}),
 	row("embedding", "POSITIONS_F16", embedding, EmbeddingPush{}),
 	row("embedding", "TOKENS_F16 POSITIONS_F16", embedding, EmbeddingPush{}),
+	row("embedding", "TOKENS_Q8_0", embedding, EmbeddingPush{}),
+	row("embedding", "TOKENS_Q8_0 POSITIONS_F16", embedding, EmbeddingPush{}),
+	row("embedding", "TOKENS_Q4_0", embedding, EmbeddingPush{}),
+	row("embedding", "TOKENS_Q4_0 POSITIONS_F16", embedding, EmbeddingPush{}),
 
 	row("gelu", "", oneOperand, RowsPush{}),
 	row("gelu", "X4", oneOperand, RowsPush{}),
@@ -127,6 +137,10 @@ var Variants = []Variant{
 	row("linear", "X4", linear, LinearPush{}),
 	row("linear", "F16", linear, LinearPush{}),
 	row("linear", "F16 X4", linear, LinearPush{}),
+	row("linear", "Q8_0", linear, LinearPush{}),
+	row("linear", "Q8_0 X4", linear, LinearPush{}),
+	row("linear", "Q4_0", linear, LinearPush{}),
+	row("linear", "Q4_0 X4", linear, LinearPush{}),
 	row("linear_texel", "TEXEL", linearTexel, LinearPush{}),
 
 	// Few rows of x: w is read once, row by row …
@@ -134,11 +148,19 @@ var Variants = []Variant{
 	row("linear_vec", "X4", linear, LinearPush{}),
 	row("linear_vec", "F16", linear, LinearPush{}),
 	row("linear_vec", "F16 X4", linear, LinearPush{}),
+	row("linear_vec", "Q8_0", linear, LinearPush{}),
+	row("linear_vec", "Q8_0 X4", linear, LinearPush{}),
+	row("linear_vec", "Q4_0", linear, LinearPush{}),
+	row("linear_vec", "Q4_0 X4", linear, LinearPush{}),
 	row("linear_vec", "TEXEL", linearTexel, LinearPush{}),
 	row("linear_vec", "SUBGROUP", linear, LinearPush{}),
 	row("linear_vec", "X4 SUBGROUP", linear, LinearPush{}),
 	row("linear_vec", "F16 SUBGROUP", linear, LinearPush{}),
 	row("linear_vec", "F16 X4 SUBGROUP", linear, LinearPush{}),
+	row("linear_vec", "Q8_0 SUBGROUP", linear, LinearPush{}),
+	row("linear_vec", "Q8_0 X4 SUBGROUP", linear, LinearPush{}),
+	row("linear_vec", "Q4_0 SUBGROUP", linear, LinearPush{}),
+	row("linear_vec", "Q4_0 X4 SUBGROUP", linear, LinearPush{}),
 	row("linear_vec", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
 
 	// … or, stored as [in, out], column by column.

@@ -80,6 +80,14 @@ func (b *Backend) MapHost(p []byte) (backend.Buffer, error) {
 	return buf, nil
 }
 
+// Memory implements [backend.MemoryReporter].
+func (b *Backend) Memory() (used, free, total int64) {
+	if there, ok := freeMemory(b.bytes); ok {
+		free = int64(there)
+	}
+	return int64(b.bytes), free, hostMemory()
+}
+
 func (buf *buffer) Size() int { return len(buf.data) }
 
 // Free gives the memory back at once: no work is ever under way.
@@ -160,7 +168,11 @@ func (b *Backend) checkOperand(t *backend.Tensor, a backend.Access) error {
 	if _, to := t.Span(); to > len(own.data) {
 		return fmt.Errorf("%v ends at byte %d of a buffer of %d", t, to, len(own.data))
 	}
-	if size := t.DType.BlockBytes(); uintptr(unsafe.Pointer(&own.data[0]))%uintptr(size) != 0 {
+	size := t.DType.BlockBytes()
+	if t.DType.Quantized() {
+		size = 1 // read byte by byte
+	}
+	if uintptr(unsafe.Pointer(&own.data[0]))%uintptr(size) != 0 {
 		return fmt.Errorf("the memory that the buffer maps is not aligned to %d bytes, as %v needs", size, t.DType)
 	}
 	return nil

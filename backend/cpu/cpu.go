@@ -17,10 +17,11 @@ import (
 )
 
 var (
-	_ backend.Backend    = (*Backend)(nil)
-	_ backend.HostMapper = (*Backend)(nil)
-	_ backend.Describer  = (*Backend)(nil)
-	_ backend.Profiler   = (*Backend)(nil)
+	_ backend.Backend        = (*Backend)(nil)
+	_ backend.HostMapper     = (*Backend)(nil)
+	_ backend.Describer      = (*Backend)(nil)
+	_ backend.MemoryReporter = (*Backend)(nil)
+	_ backend.Profiler       = (*Backend)(nil)
 )
 
 func init() {

@@ -55,7 +55,11 @@ func lookUp(w *worker, table *backend.Tensor, i int) []float32 {
 		return row[float32](table, i)
 	}
 	v := w.floats(0, table.Shape[3])
-	vec.FromF16(v, row[uint16](table, i))
+	if q, ok := viewQuantized(table, i); ok {
+		q.from(v, q.data)
+	} else {
+		vec.FromF16(v, row[uint16](table, i))
+	}
 	return v
 }
 

@@ -3,12 +3,15 @@ package cpu
 import (
 	"bufio"
 	"bytes"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"caldera/internal/hostmemory"
 )
 
 // hostName is the processor's model.
@@ -28,12 +31,8 @@ func hostMemory() int64 {
 // freeMemory is the number of bytes that may still be allocated; promised of
 // them have been before, and may or may not have been touched since.
 func freeMemory(promised int) (int, bool) {
-	available, ok := procBytes("/proc/meminfo", "MemAvailable")
-	if !ok {
-		return 0, false
-	}
-	touched, _ := procBytes("/proc/self/status", "RssAnon")
-	return max(0, min(available, available+touched-promised)), true
+	free, ok := hostmemory.Free(int64(promised))
+	return int(min(free, math.MaxInt)), ok
 }
 
 // procField is the first value of a "name : value" line.

@@ -49,7 +49,7 @@ const (
 // too few of them: then each thread reads only its part of w.
 func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part) {
 	m, n, k := x.Rows(), w.Shape[2], w.Shape[3]
-	nanos := max(2*float64(m)*float64(n)*float64(k)/gflops, float64(w.DType.BlockBytes())*float64(n)*float64(k)/gbs)
+	nanos := max(2*float64(m)*float64(n)*float64(k)/gflops, float64(w.DType.Bytes(n*k))/gbs)
 	switch {
 	case m > n && n < 64*b.pool.threads():
 		b.pool.do(op, m, nanos/float64(m), 1, rows)
@@ -95,7 +95,7 @@ func (l *linear) panelled(rows int) bool {
 	switch {
 	case !ok:
 		return true
-	case l.w.DType == backend.F16:
+	case l.w.DType != backend.F32:
 		return rows > fewRows
 	}
 	return rows > 1 && rows <= fewRows && !transposed
@@ -105,6 +105,11 @@ func (l *linear) panelled(rows int) bool {
 func (l *linear) panel(w *worker, r0, r1, c0, c1 int) {
 	if h, ok := viewHalf(l.w, c0, c1); ok && r1-r0 <= fewRows {
 		h.multiply(l, r0, r1, c0, c1)
+		l.finish(r0, r1, c0, c1)
+		return
+	}
+	if q, ok := viewQuantized(l.w, c0); ok && r1-r0 <= fewRows {
+		q.multiply(l, r0, r1, c0, c1)
 		l.finish(r0, r1, c0, c1)
 		return
 	}
@@ -210,8 +215,11 @@ func viewMatrix(w *backend.Tensor, c0, c1 int) (matrix, bool) {
 func expand(wk *worker, w *backend.Tensor, c0, c1 int) matrix {
 	in, columns := w.Shape[3], c1-c0
 	room := wk.floats(0, in*columns)
+	q, blocks := viewQuantized(w, c0)
 	h, ok := viewHalf(w, c0, c1)
 	switch {
+	case blocks:
+		q.expand(room, columns, in)
 	case ok && h.transposed:
 		for i := range in {
 			vec.FromF16(room[i*columns:][:columns], h.data[i*h.stride:])

@@ -13,11 +13,16 @@ func init() {
 	register(kernel[*backend.Attention]{supports: supportsAttention, encode: encodeAttention})
 }
 
+// The arrays of attention.comp in shared memory: floats, and keys of all queries in a chunk.
+const (
+	attentionGathered = 3072
+	attentionScores   = 512
+)
+
 // supportsAttention: a row of each operand is bound as a whole, and a head's
 // vector must find room in shared memory.
 func supportsAttention(l *Limits, op *backend.Attention) bool {
-	return rowsFit(l, op.Dst, op.Q, op.K, op.V, op.Probs) &&
-		attentionShared(1, attentionLanes(l, 1), attentionLanes(l, 1), op.HeadSize()) <= l.SharedMemory
+	return rowsFit(l, op.Dst, op.Q, op.K, op.V, op.Probs) && op.HeadSize() <= attentionGathered
 }
 
 // encodeAttention takes one dispatch, or where operands are too large to be
@@ -44,6 +49,9 @@ func encodeAttention(e *encoder, op *backend.Attention) error {
 			part := part
 			part.Dst, part.Q = part.Dst.Slice(3, h*size, hEnd*size), part.Q.Slice(3, h*size, hEnd*size)
 			queries := min(e.maxRows(part.Q), e.maxRows(part.Dst))
+			if one := attentionWork(&part, 1); uint64(queries) > maxWork/one { // so that no watchdog fires
+				queries = int(max(maxWork/one&^7, 1))
+			}
 			if !op.Probs.Absent() {
 				part.Probs = part.Probs.Slice(1, h, hEnd)
 				queries = min(queries, e.maxRows(part.Probs))
@@ -77,13 +85,6 @@ func attentionLanes(l *Limits, queries int) int {
 	return lanes
 }
 
-// attentionShared is how many bytes of shared memory attention.comp takes.
-func attentionShared(queries, lanes, chunk, size int) uint32 {
-	// With elements in fours there are as many more parts of so much shorter vectors.
-	gathered := max(size, lanes*4) * queries
-	return uint32(4 * (queries*chunk + lanes + queries + gathered))
-}
-
 // encodeAttentionWindow encodes the dispatch for a part of op that begins at a
 // head and a query.
 func encodeAttentionWindow(e *encoder, part, op *backend.Attention, firstHead, firstTime int) error {
@@ -94,14 +95,11 @@ func encodeAttentionWindow(e *encoder, part, op *backend.Attention, firstHead, f
 	}
 	lanes := attentionLanes(l, queries)
 	queries = min(queries, lanes)
-	chunk := max(lanes, 512/queries)
-	for attentionShared(queries, lanes, chunk, size) > l.SharedMemory && (queries > 1 || chunk > lanes) {
-		if chunk > lanes {
-			chunk /= 2
-		} else {
-			queries /= 2
-		}
+	// With elements in fours there are as many more parts of so much shorter vectors.
+	for max(size, lanes*4)*queries > attentionGathered {
+		queries /= 2
 	}
+	chunk := max(lanes, attentionScores/queries)
 
 	spec := []uint32{uint32(lanes), uint32(queries), uint32(chunk), uint32(size), boolean(!part.Probs.Absent()), 0, 1}
 	if chunk >= 4*lanes && (queries == 1 || l.Software) {
@@ -123,6 +121,9 @@ func encodeAttentionWindow(e *encoder, part, op *backend.Attention, firstHead, f
 		return attentionDispatch(e, part, spec, push, groups, backend.Tensor{}, 0, context)
 	}
 	spec[5] = 1
+	if window > lanes { // so that each window finds the scores of the one before with the same invocations
+		window -= window % lanes
+	}
 	state, err := e.scratch(backend.F32, int(groups[2]), int(groups[1]), time, 2)
 	if err != nil {
 		return err
@@ -130,6 +131,11 @@ func encodeAttentionWindow(e *encoder, part, op *backend.Attention, firstHead, f
 	return each(context, window, func(j, end int) error {
 		return attentionDispatch(e, part, spec, push, groups, state, j, end)
 	})
+}
+
+// attentionWork is how many multiply-adds so many queries take at most.
+func attentionWork(op *backend.Attention, queries int) uint64 {
+	return 2 * uint64(op.Q.Dim(1)) * uint64(queries) * uint64(op.K.Dim(2)) * uint64(op.Q.Dim(3))
 }
 
 // attentionDispatch encodes the dispatch for rows [from, to) of the cache.
@@ -155,7 +161,8 @@ func attentionDispatch(e *encoder, op *backend.Attention, spec []uint32, push sh
 		uint32(part.Probs.Stride(0)), uint32(part.Probs.Stride(1)), uint32(part.Probs.Stride(2))
 	kept, base := e.operand(state, written(state))
 	push.State = base
-	return e.dispatch(pipelineSpec{variant: shaders.Find("attention", defines), spec: spec}, push, groups,
+	work := attentionWork(&part, part.Q.Dim(2))
+	return e.dispatch(pipelineSpec{variant: shaders.Find("attention", defines), spec: spec, work: work}, push, groups,
 		dst, q, k, v, at, probs, kept)
 }
 

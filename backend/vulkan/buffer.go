@@ -34,11 +34,11 @@ func (b *Backend) Alloc(size int) (backend.Buffer, error) {
 		return nil, err
 	}
 	if size <= 0 {
-		return nil, fmt.Errorf("vulkan: Alloc of %d bytes: the size must be above 0", size)
+		return nil, told("Alloc of %d bytes: the size must be above 0", size)
 	}
 	buf, err := b.alloc(uint64(size))
 	if err != nil {
-		return nil, fmt.Errorf("vulkan: %w", err)
+		return nil, told("%w", err)
 	}
 	return buf, nil
 }
@@ -110,31 +110,29 @@ func (buf *buffer) settle() error {
 	if from >= buf.size {
 		return nil
 	}
-	buf.zeroFrom = buf.size
 	if buf.hostIdle() {
 		clear(buf.mapped()[from:])
-		return buf.b.flushMapped(&buf.block.deviceMemory, buf.offset+from, buf.size-from)
+		if err := buf.b.flushMapped(&buf.block.deviceMemory, buf.offset+from, buf.size-from); err != nil {
+			return err
+		}
+	} else {
+		rec, err := buf.b.commands()
+		if err != nil {
+			return err
+		}
+		rec.zero(buf.block.Buffer, buf.offset+from, roundUp(buf.size-from, 4))
+		rec.use(buf)
 	}
-	rec, err := buf.b.commands()
-	if err != nil {
-		return err
-	}
-	rec.zero(buf.block.Buffer, buf.offset+from, roundUp(buf.size-from, 4))
-	rec.use(buf)
+	buf.zeroFrom = buf.size
 	return nil
 }
 
-// filled tells that the n bytes from off on are about to be written by the host,
-// and clears what that leaves behind.
-func (buf *buffer) filled(off, n uint64) error {
+// makeWay clears what the host leaves behind when it writes the n bytes from off on.
+func (buf *buffer) makeWay(off, n uint64) error {
 	end := off + n
-	if buf.zeroFrom >= buf.size {
-		return nil
-	}
-	if off > buf.zeroFrom || (end%4 != 0 && end != buf.size) {
+	if buf.zeroFrom < buf.size && (off > buf.zeroFrom || (end%4 != 0 && end != buf.size)) {
 		return buf.settle()
 	}
-	buf.zeroFrom = max(buf.zeroFrom, end)
 	return nil
 }
 

@@ -43,6 +43,10 @@ func Devices() ([]backend.Device, error) {
 	return list, nil
 }
 
+// minBindings is how many storage buffers the shader with most of them has.
+// Vulkan promises 4; every GPU of the last decade has 16 and more.
+const minBindings = 7
+
 // physicalDevices are the devices that can be opened, best first. It is the
 // order of every index.
 func physicalDevices(inst *vk.Instance) ([]*vk.PhysicalDevice, error) {
@@ -52,15 +56,16 @@ func physicalDevices(inst *vk.Instance) ([]*vk.PhysicalDevice, error) {
 	}
 	computes := func(q vk.QueueFamily) bool { return q.Compute && q.Count > 0 }
 	usable := slices.DeleteFunc(slices.Clone(all), func(p *vk.PhysicalDevice) bool {
-		return p.APIVersion < vk.MakeVersion(1, 1, 0) || !slices.ContainsFunc(p.Queues, computes)
+		return p.APIVersion < vk.MakeVersion(1, 1, 0) || !slices.ContainsFunc(p.Queues, computes) ||
+			p.Limits.MaxStorageBuffers < minBindings
 	})
 	if len(usable) == 0 {
 		var have []string
 		for _, p := range all {
 			have = append(have, p.String())
 		}
-		return nil, fmt.Errorf("%w: Vulkan 1.1 and a queue for compute are needed, and there is only %s",
-			vk.ErrNoDevice, strings.Join(have, "; "))
+		return nil, fmt.Errorf("%w: Vulkan 1.1, a queue for compute and %d storage buffers a shader are needed, and there is only %s",
+			vk.ErrNoDevice, minBindings, strings.Join(have, "; "))
 	}
 	slices.SortStableFunc(usable, func(a, b *vk.PhysicalDevice) int { return int(kindOf(a)) - int(kindOf(b)) })
 	return usable, nil

@@ -3,13 +3,10 @@
 package vulkan
 
 import (
-	"bufio"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 
 	"caldera/backend/vulkan/internal/vk"
+	"caldera/internal/hostmemory"
 )
 
 // deviceMemory is memory of the driver's with a buffer over all of it.
@@ -104,35 +101,26 @@ func (b *Backend) destroyMemory(m deviceMemory) {
 // where that is the host's memory, no more than the host has.
 func (b *Backend) available() uint64 {
 	heap := b.phys.MemoryTypes[b.types.device].Heap
-	budget, used := b.phys.Heaps[heap].Size, uint64(0)
-	for _, blk := range b.mem.blocks {
-		used += blk.size
-	}
+	allocated := b.mem.size()
+	budget, used := b.phys.Heaps[heap].Size, allocated
 	if heaps, ok := b.phys.MemoryBudget(); ok && heaps[heap].Budget > 0 {
 		budget, used = heaps[heap].Budget, max(used, heaps[heap].Usage)
 	}
 	there := budget - min(used, budget)
 	if b.limits.Unified || b.limits.Software {
-		if host, ok := hostMemory(); ok {
-			there = min(there, host)
+		if host, ok := hostmemory.Free(int64(allocated)); ok {
+			there = min(there, uint64(host))
 		}
 	}
 	return there
 }
 
-// hostMemory is how many bytes the host can give without swapping, where that
-// is known: on Linux.
-func hostMemory() (bytes uint64, ok bool) {
-	f, err := os.Open("/proc/meminfo")
-	if err != nil {
-		return 0, false
+// Memory implements [backend.MemoryReporter]. Used are whole blocks, those of
+// buffers that were freed while the device may still read them included.
+func (b *Backend) Memory() (used, free, total int64) {
+	if b.closed {
+		return 0, 0, 0
 	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if rest, ok := strings.CutPrefix(s.Text(), "MemAvailable:"); ok {
-			kib, err := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(rest, "kB")), 10, 54)
-			return kib << 10, err == nil
-		}
-	}
-	return 0, false
+	heap := b.phys.MemoryTypes[b.types.device].Heap
+	return int64(b.mem.size()), int64(b.available()), int64(b.phys.Heaps[heap].Size)
 }

@@ -21,8 +21,8 @@ func init() {
 // positions that are its own.
 func encodeEmbedding(e *encoder, op *backend.Embedding) error {
 	var defines []string
-	if op.Tokens.DType == backend.F16 {
-		defines = append(defines, "TOKENS_F16")
+	for _, name := range storage(op.Tokens.DType) {
+		defines = append(defines, "TOKENS_"+name)
 	}
 	if op.Positions.DType == backend.F16 {
 		defines = append(defines, "POSITIONS_F16")
@@ -74,7 +74,7 @@ func encodeEmbeddingWindow(e *encoder, variant *shaders.Variant, push shaders.Em
 	push.Batch, push.Time, push.Width = uint32(dst.Dim(1)), uint32(dst.Dim(2)), uint32(dst.Dim(3))
 
 	table, base := e.operand(tokens, backend.Read)
-	push.Tokens, push.TokensStride, push.WindowIDs = base, uint32(tokens.Stride(-2)), uint32(tokens.Dim(-2))
+	push.Tokens, push.TokensStride, push.WindowIDs = base, rowStride(tokens), uint32(tokens.Dim(-2))
 	places, base := e.operand(positions, backend.Read)
 	push.Positions, push.PositionsStride, push.WindowPositions = base, uint32(positions.Stride(-2)), uint32(positions.Dim(-2))
 

@@ -87,8 +87,8 @@ func (e *encoder) subgroups() bool { return e.b.subgroupTest.passed }
 
 // operand binds the bytes of t as a storage buffer. base is the index of t's
 // first element, counted from the start of the binding in elements of t's
-// dtype. Up to 15 bytes after t's last element are part of the binding, so
-// that whole words and vectors can be read.
+// dtype, of a quantised one in half words. Up to 15 bytes after t's last
+// element are part of the binding, so that whole words and vectors can be read.
 //
 // An absent tensor binds 256 bytes of zeros, which must not be written.
 func (e *encoder) operand(t backend.Tensor, a backend.Access) (b binding, base uint32) {
@@ -108,13 +108,20 @@ func (e *encoder) operand(t backend.Tensor, a backend.Access) (b binding, base u
 	return b, elements(t, from-b.from)
 }
 
-// elements is how many elements of t's dtype n bytes are.
+// elements is how many elements of t's dtype n bytes are; of a quantised one,
+// half words, for a binding may begin in the middle of a block.
 func elements(t backend.Tensor, n uint64) uint32 {
-	if t.Absent() {
+	switch {
+	case t.Absent():
 		return 0
+	case t.DType.Quantized():
+		return uint32(n / 2)
 	}
-	return uint32(n / uint64(t.DType.BlockBytes()) * uint64(t.DType.BlockLen()))
+	return uint32(n / uint64(t.DType.BlockBytes()))
 }
+
+// rowStride is the distance of t's rows in the units of elements.
+func rowStride(t backend.Tensor) uint32 { return elements(t, uint64(t.DType.Bytes(t.Stride(-2)))) }
 
 // texel binds the bytes of t, which is only read, as a uniform texel buffer.
 // base is the index of t's first element, counted from texel 0 in elements of
@@ -189,14 +196,18 @@ func maxAlong(l *Limits, t backend.Tensor, axis int) int {
 	room := int(min(l.BindingRange, 1<<62)) - int(l.BindingAlign) // an offset may be rounded down by almost that
 	one := t.Slice(axis, 0, 1)
 	from, to := one.Span()
-	step := t.DType.BlockBytes() * t.Stride(axis) / t.DType.BlockLen()
+	unit := 1 // that axis is cut into
+	if (axis+4)%4 == 3 {
+		unit = t.DType.BlockLen()
+	}
+	step := t.DType.Bytes(unit * t.Stride(axis))
 	switch {
 	case to-from > room:
 		return 0
 	case step == 0:
 		return t.Dim(axis)
 	}
-	return min(t.Dim(axis), 1+(room-(to-from))/step)
+	return min(t.Dim(axis), unit*(1+(room-(to-from))/step))
 }
 
 // dispatch runs a pipeline over groups workgroups. push is a struct of package

@@ -3,9 +3,11 @@
 package vulkan
 
 import (
+	"errors"
 	"fmt"
 
 	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
 )
 
 // OutOfMemoryError tells that a device has no room for an allocation. It wraps
@@ -31,6 +33,22 @@ func (e *OutOfMemoryError) Unwrap() []error {
 	}
 	return []error{backend.ErrOutOfMemory, e.Err}
 }
+
+// told is an error as it leaves this package. Whatever it is that the driver
+// has no room for, a block or a descriptor pool, the error wraps
+// [backend.ErrOutOfMemory].
+func told(format string, args ...any) error {
+	err := fmt.Errorf("vulkan: "+format, args...)
+	if errors.Is(err, vk.ErrOutOfMemory) && !errors.Is(err, backend.ErrOutOfMemory) {
+		return outOfMemory{err}
+	}
+	return err
+}
+
+type outOfMemory struct{ error }
+
+func (e outOfMemory) Unwrap() error        { return e.error }
+func (e outOfMemory) Is(target error) bool { return target == backend.ErrOutOfMemory }
 
 // bytesString is for people: "147.2 MiB".
 func bytesString(n uint64) string {

@@ -23,7 +23,6 @@ type Limits struct {
 	Invocations   uint32    // invocations of a workgroup
 	Groups        [3]uint32 // workgroups of a dispatch along each axis
 	PushConstants uint32    // bytes
-	Bindings      uint32    // of one shader: storage buffers, and as many texel buffers
 
 	// Subgroups, as the driver advertises them. A kernel asks
 	// encoder.subgroups before it takes a variant that uses them.
@@ -70,7 +69,6 @@ func limitsOf(d *vk.Device) Limits {
 		Invocations:   uint32(p.MaxWorkGroupInvocations),
 		Groups:        p.MaxWorkGroupCount,
 		PushConstants: uint32(p.MaxPushConstants),
-		Bindings:      uint32(min(p.MaxStorageBuffers, p.MaxTexelBuffers)),
 
 		SubgroupSize:       uint32(s.Size),
 		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,

@@ -3,6 +3,9 @@
 package vulkan
 
 import (
+	"slices"
+	"strings"
+
 	"caldera/backend"
 	"caldera/shaders"
 )
@@ -52,6 +55,9 @@ func encodeLinear(e *encoder, o linearOp) error {
 	outs = min(outs, int(e.limits().Groups[0])*k.outs)
 	rows = min(rows, int(e.limits().Groups[1])*k.rows)
 	in := o.x.Dim(-1)
+	if most := maxWork / (min(ins, in) * outs); rows > most { // so that no watchdog fires
+		rows = max(most-most%k.rows, k.rows)
+	}
 	return each(o.x.Dim(2), rows, func(r, rEnd int) error {
 		return each(o.dst.Dim(3), outs, func(c, cEnd int) error {
 			return each(in, ins, func(i, iEnd int) error {
@@ -101,9 +107,10 @@ func matrix(t backend.Tensor) backend.Tensor {
 // stored as [in, out] by inputs, whose parts of the sum then add up in dst.
 func linearWindow(e *encoder, o *linearOp, texel bool) (rows, ins, outs int) {
 	ins, outs = o.w.Dim(3), o.w.Dim(2)
-	fours := func(n, all int) int { // so that a part begins where fours do
-		if n < all && n >= 4 {
-			return n &^ 3
+	whole := max(4, o.w.DType.BlockLen())
+	fours := func(n, all int) int { // so that a part begins where fours, or blocks, do
+		if n < all && n >= whole {
+			return n - n%whole
 		}
 		return n
 	}
@@ -134,6 +141,9 @@ func linearWindow(e *encoder, o *linearOp, texel bool) (rows, ins, outs int) {
 	}
 	return rows, ins, outs
 }
+
+// linearShared is how many bytes of shared memory linear.comp takes.
+const linearShared = 2 * 16 * (128 + 4) * 4
 
 // linearChoice is a kernel for a product: a shader, and how much a workgroup computes.
 type linearChoice struct {
@@ -167,10 +177,10 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		return linearChoice{source: "linear_texel", texel: true, size: [2]uint32{lanes, 1},
 			rows: 8, outs: int(lanes) * 8, a: boolean(o.transposed())}
 	}
-	if rows > 2*few && l.Invocations >= 256 {
+	if rows > 2*few && min(l.Invocations, l.WorkgroupSize[0]) >= 256 && l.SharedMemory >= linearShared {
 		c := linearChoice{source: "linear", rows: 64, outs: 64, a: boolean(o.transposed()), b: 1}
 		// Twice as long an edge halves what is read, if there is work for all of the device.
-		if rows >= 256 && rows*out >= 256*128*128 && l.SharedMemory >= 2*16*(128+4)*4 {
+		if rows >= 256 && rows*out >= 256*128*128 {
 			c.rows, c.outs, c.b = 128, 128, 2
 		}
 		return c
@@ -194,6 +204,9 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 
 // linearTexel reports whether x and w can be read as texels of four elements.
 func linearTexel(e *encoder, o *linearOp) bool {
+	if o.w.DType.Quantized() {
+		return false
+	}
 	x, xBase, ok := e.texel(o.x, texelF32x4)
 	w, wBase, ok2 := e.texel(o.w, linearFormat(o.w))
 	return ok && ok2 && x.err == nil && w.err == nil && linearFours(o, xBase, wBase)
@@ -206,6 +219,14 @@ func linearFormat(w backend.Tensor) texelFormat {
 	return texelF32x4
 }
 
+// storage is the macro of a shader whose large operand is of that type.
+func storage(d backend.DType) []string {
+	if d == backend.F32 {
+		return nil
+	}
+	return []string{strings.ToUpper(d.String())}
+}
+
 // linearFours reports whether x and w can be read in fours: their rows begin at
 // multiples of four and are multiples of four long.
 func linearFours(o *linearOp, xBase, wBase uint32) bool {
@@ -213,40 +234,33 @@ func linearFours(o *linearOp, xBase, wBase uint32) bool {
 	if o.transposed() {
 		w = w.Transpose()
 	}
-	return inFours(o.x, xBase) && inFours(w, wBase)
+	return inFours(o.x, xBase) && (w.DType.Quantized() || inFours(w, wBase))
 }
 
 // linearKernel encodes one dispatch.
 func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	var x, w binding
 	var xBase, wBase uint32
-	var defines string
+	var defines []string
 	if c.texel {
 		x, xBase, _ = e.texel(o.x, texelF32x4)
 		w, wBase, _ = e.texel(o.w, linearFormat(o.w))
-		defines = "TEXEL"
+		defines = []string{"TEXEL"}
 	} else {
 		x, xBase = e.operand(o.x, backend.Read)
 		w, wBase = e.operand(o.w, backend.Read)
 		fours := linearFours(o, xBase, wBase)
-		switch half := o.w.DType == backend.F16; {
-		case half && fours:
-			defines = "F16 X4"
-		case half:
-			defines = "F16"
-		case fours:
-			defines = "X4"
+		defines = append(defines, storage(o.w.DType)...)
+		if fours {
+			defines = append(defines, "X4")
 		}
-	}
-	if c.subgroup {
-		if defines != "" {
-			defines += " "
-		}
-		defines += "SUBGROUP"
 	}
 	outs := c.outs
-	if c.source == "linear_vec_t" && (c.texel || len(defines) >= 2 && defines[len(defines)-2:] == "X4") {
+	if c.source == "linear_vec_t" && (c.texel || slices.Contains(defines, "X4")) {
 		outs *= 4
+	}
+	if c.subgroup {
+		defines = append(defines, "SUBGROUP")
 	}
 	access := backend.Write
 	if o.accumulate {
@@ -255,9 +269,9 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	dst, dstBase := e.operand(o.dst, access)
 	bias, biasBase := e.operand(o.bias, backend.Read)
 	residual, residualBase := e.operand(o.residual, backend.Read)
-	wStride := o.w.Stride(-2)
+	wStride := rowStride(o.w)
 	if o.transposed() {
-		wStride = o.w.Stride(-1)
+		wStride = rowStride(o.w.Transpose())
 	}
 	rows, out := o.x.Dim(2), o.dst.Dim(3)
 	across, along := uint32((out+outs-1)/outs), uint32((rows+c.rows-1)/c.rows)
@@ -266,13 +280,14 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	}
 	return e.dispatch(
 		pipelineSpec{
-			variant: shaders.Find(c.source, defines),
+			variant: shaders.Find(c.source, strings.Join(defines, " ")),
+			work:    uint64(rows) * uint64(o.x.Dim(3)) * uint64(out),
 			spec:    []uint32{c.size[0], o.epilogue, boolean(!o.bias.Absent()), boolean(o.accumulate), c.a, c.b, c.size[1]},
 		},
 		shaders.LinearPush{
 			Dst: dstBase, DstStride: uint32(o.dst.Stride(2)),
 			X: xBase, XStride: uint32(o.x.Stride(2)),
-			W: wBase, WStride: uint32(wStride),
+			W: wBase, WStride: wStride,
 			Bias:     biasBase,
 			Residual: residualBase, ResidualStride: uint32(o.residual.Stride(2)),
 			Rows: uint32(rows), In: uint32(o.x.Dim(3)), Out: uint32(out),

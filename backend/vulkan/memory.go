@@ -62,7 +62,8 @@ func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 		want = max(need, min(blockSize, there&^(rangeUnit-1)))
 	}
 	mem, err := m.create(want)
-	if errors.Is(err, vk.ErrOutOfMemory) && want > need { // a smaller block may still fit
+	if errors.Is(err, vk.ErrOutOfMemory) { // without the spare block, a smaller one may still fit
+		m.trim()
 		want = need
 		mem, err = m.create(want)
 	}
@@ -94,6 +95,15 @@ func (m *memory) release(b *block, offset, size uint64) {
 	if !spare {
 		m.drop(b)
 	}
+}
+
+// size is the number of bytes that all blocks have.
+func (m *memory) size() uint64 {
+	size := uint64(0)
+	for _, b := range m.blocks {
+		size += b.size
+	}
+	return size
 }
 
 // trim gives the spare block back, to make room.

@@ -61,7 +61,7 @@ func (q *queue) submit(what string, cmds ...vk.CommandBuffer) error {
 	}
 	if err := q.dev.Submit(cmds, fence); err != nil {
 		q.fences = append(q.fences, fence)
-		return q.failed(err)
+		return q.failed(err, what)
 	}
 	q.last++
 	q.flight = append(q.flight, submission{q.last, fence, what})
@@ -151,11 +151,12 @@ func (q *queue) collect() {
 }
 
 // failed makes an error of what the driver said, and remembers a lost device.
-func (q *queue) failed(err error) error {
+// submitted is what it was just given, if anything.
+func (q *queue) failed(err error, submitted ...string) error {
 	if !errors.Is(err, vk.ErrDeviceLost) {
 		return err
 	}
-	var what []string
+	what := submitted
 	for _, s := range q.flight {
 		what = append(what, s.what)
 	}

@@ -3,8 +3,6 @@
 package vulkan
 
 import (
-	"fmt"
-
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
 )
@@ -47,7 +45,7 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 			_ = p.end(&e) // a command buffer can begin again only once it has ended
 		}
 		p.release()
-		return nil, fmt.Errorf("vulkan: recording %w", err)
+		return nil, told("recording %w", err)
 	}
 	b.programs[p] = struct{}{}
 	return p, nil
@@ -89,24 +87,26 @@ func (p *program) Run() error {
 		return err
 	}
 	if p.closed {
-		return fmt.Errorf("vulkan: the program is closed: %w", backend.ErrClosed)
+		return told("the program is closed: %w", backend.ErrClosed)
 	}
 	for buf := range p.used {
 		if buf.freed {
-			return fmt.Errorf("vulkan: a program cannot run: %w (it had %d bytes)", backend.ErrFreed, buf.size)
+			return told("a program cannot run: %w (it had %d bytes)", backend.ErrFreed, buf.size)
 		}
 	}
 	if b.profile != nil {
 		return b.Run(p.ops...) // the same dispatches, with timestamps between
 	}
+	defer func() { // also where a later segment failed: the earlier ones run
+		for buf := range p.used {
+			buf.lastUse = max(buf.lastUse, p.last)
+		}
+	}()
 	for _, s := range p.segments {
 		if err := b.submit(s.what, s.cmd); err != nil {
-			return fmt.Errorf("vulkan: %w", err)
+			return told("%w", err)
 		}
 		p.last = b.queue.last
-	}
-	for buf := range p.used {
-		buf.lastUse = p.last
 	}
 	return b.complaints()
 }

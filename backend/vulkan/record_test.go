@@ -10,6 +10,7 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
+	"caldera/shaders"
 )
 
 func vector(tb testing.TB, b *Backend, values ...float32) backend.Tensor {
@@ -284,5 +285,55 @@ func TestDispatchChecks(t *testing.T) {
 	}
 	if n := maxAlong(&b.limits, x, -1); n < 200 || n > 256 {
 		t.Errorf("%d floats of %d fit into a binding of 1 KiB", n, x.Len())
+	}
+}
+
+// TestSubmitsAreBounded holds what one submit has to compute within reach of
+// what a slow GPU does before its watchdog fires: many ops, and one large op.
+func TestSubmitsAreBounded(t *testing.T) {
+	b := openTest(t, lavapipe, nil)
+	tensor := func(dims ...int) backend.Tensor {
+		x, err := backend.New(b, backend.F32, dims...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	segments := func(ops ...backend.Op) int {
+		p, err := backend.Record(b, ops...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		return len(p.(*program).segments)
+	}
+	w := tensor(6400, 1600)
+	linear := &backend.Linear{Dst: tensor(512, 6400), X: tensor(512, 1600), W: w} // 5.2e9 multiply-adds
+	if n := segments(linear, linear, linear, linear, linear, linear, linear, linear); n < 2 || n > 4 {
+		t.Errorf("8 products of 5.2e9 multiply-adds each go in %d submits", n)
+	}
+	large := &backend.Linear{Dst: tensor(6000, 6400), X: tensor(6000, 1600), W: w} // 61e9
+	if n := segments(large); n < 3 || n > 5 {
+		t.Errorf("a product of 61e9 multiply-adds goes in %d submits", n)
+	}
+	wide := tensor(1, 8192, 1600)
+	at, err := backend.New(b, backend.I32, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attention := &backend.Attention{Dst: tensor(1, 8192, 1600), Q: wide, K: wide, V: wide, At: at, Heads: 25} // 215e9
+	if n := segments(attention); n < 5 || n > 11 {
+		t.Errorf("attention of 215e9 multiply-adds goes in %d submits", n)
+	}
+}
+
+// TestMinBindings counts the storage buffers that shaders have.
+func TestMinBindings(t *testing.T) {
+	most := 0
+	for _, v := range shaders.Variants {
+		most = max(most, len(v.Bindings))
+	}
+	if most != minBindings {
+		t.Errorf("shaders have up to %d buffers, minBindings is %d", most, minBindings)
 	}
 }

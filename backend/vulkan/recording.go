@@ -52,8 +52,8 @@ type viewKey struct {
 // shortest fire after about 2 s) and the device starts while the rest is still
 // being recorded.
 const (
-	maxCommands = 256
-	maxWork     = 20e9 // multiply-adds: 0.1 s at 200 GFLOP/s
+	maxCommands = 1024
+	maxWork     = 20_000_000_000 // multiply-adds: 0.2 s at 200 GFLOP/s
 )
 
 // Accesses and stages of barriers: there are only shaders and copies.

@@ -40,16 +40,25 @@ func (b *Backend) Write(dst backend.Buffer, off int, src []byte) error {
 		err = b.write(buf, uint64(off), src)
 	}
 	if err != nil {
-		return fmt.Errorf("vulkan: Write of %d bytes at %d: %w", len(src), off, err)
+		return told("Write of %d bytes at %d: %w", len(src), off, err)
 	}
 	return nil
 }
 
 func (b *Backend) write(buf *buffer, off uint64, src []byte) error {
-	n := uint64(len(src))
-	if err := buf.filled(off, n); err != nil {
+	if err := buf.makeWay(off, uint64(len(src))); err != nil {
 		return err
 	}
+	if err := b.put(buf, off, src); err != nil {
+		return err
+	}
+	buf.zeroFrom = max(buf.zeroFrom, off+uint64(len(src)))
+	return nil
+}
+
+// put writes in the way that is fastest at the moment.
+func (b *Backend) put(buf *buffer, off uint64, src []byte) error {
+	n := uint64(len(src))
 	switch {
 	case !buf.hostIdle() && n <= vk.MaxUpdate && off%4 == 0 && n%4 == 0:
 		rec, err := b.commands()
@@ -79,7 +88,7 @@ func (b *Backend) upload(buf *buffer, off uint64, src []byte) error {
 		if err != nil {
 			return err
 		}
-		n := uint64(copy(s.mapped[s.used:], src))
+		n := uint64(copy(s.mapped[s.used:stagingSize], src)) // the driver may have mapped more than was asked for
 		if err := b.flushMapped(&s.deviceMemory, s.used, n); err != nil {
 			return err
 		}
@@ -99,7 +108,7 @@ func (b *Backend) upload(buf *buffer, off uint64, src []byte) error {
 // uploadRoom is a piece of staging memory that is not full.
 func (b *Backend) uploadRoom() (*staging, error) {
 	s := &b.up.pieces[b.up.current]
-	if s.used == stagingSize {
+	if s.used >= stagingSize {
 		// Full: the device empties it while the host fills the other.
 		if err := b.flush(); err != nil {
 			return nil, err
@@ -135,7 +144,7 @@ func (b *Backend) Read(dst []byte, src backend.Buffer, off int) error {
 		err = b.complaints()
 	}
 	if err != nil {
-		return fmt.Errorf("vulkan: Read of %d bytes at %d: %w", len(dst), off, err)
+		return told("Read of %d bytes at %d: %w", len(dst), off, err)
 	}
 	return nil
 }

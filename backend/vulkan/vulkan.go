@@ -77,10 +77,11 @@ type Backend struct {
 }
 
 var (
-	_ backend.Backend   = (*Backend)(nil)
-	_ backend.Recorder  = (*Backend)(nil)
-	_ backend.Describer = (*Backend)(nil)
-	_ backend.Profiler  = (*Backend)(nil)
+	_ backend.Backend        = (*Backend)(nil)
+	_ backend.Recorder       = (*Backend)(nil)
+	_ backend.Describer      = (*Backend)(nil)
+	_ backend.MemoryReporter = (*Backend)(nil)
+	_ backend.Profiler       = (*Backend)(nil)
 )
 
 // Open opens a device. Where there is none the error says what is missing and
@@ -92,7 +93,7 @@ func Open(o Options) (*Backend, error) {
 	}
 	if err := b.open(o); err != nil {
 		b.destroy()
-		return nil, fmt.Errorf("vulkan: %w", err)
+		return nil, told("%w", err)
 	}
 	return b, nil
 }
@@ -174,7 +175,7 @@ func (b *Backend) Run(ops ...backend.Op) error {
 		return nil
 	}
 	if err := b.run(func(e *encoder) error { return e.all(ops) }); err != nil {
-		return fmt.Errorf("vulkan: %w", err)
+		return told("%w", err)
 	}
 	return b.complaints()
 }
@@ -300,10 +301,10 @@ func (b *Backend) finish() error {
 // ready tells why nothing more can be done.
 func (b *Backend) ready() error {
 	if b.closed {
-		return fmt.Errorf("vulkan: %w", backend.ErrClosed)
+		return told("%w", backend.ErrClosed)
 	}
 	if b.queue.lost != nil {
-		return fmt.Errorf("vulkan: %w", b.queue.lost)
+		return told("%w", b.queue.lost)
 	}
 	return nil
 }
@@ -339,7 +340,7 @@ func (b *Backend) Close() error {
 		err = b.complaints()
 	}
 	if err != nil {
-		return fmt.Errorf("vulkan: Close: %w", err)
+		return told("Close: %w", err)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ type flags struct {
 	IgnoreEOS bool `name:"ignore-eos" help:"Never let the model end the text."`
 
 	JSON    bool `name:"json" help:"Print one JSON object in place of the text: ids, log-probabilities, timings, device."`
-	Verbose bool `short:"v" help:"End with timings on standard error."`
+	Verbose bool `short:"v" help:"End with the seed and timings on standard error."`
 }
 
 type samplingFlags struct {
@@ -49,7 +49,7 @@ func (f samplingFlags) sampling() (gpt.Sampling, error) {
 	}
 	seed := uint64(f.Seed)
 	if f.Seed == -1 {
-		seed = uint64(rand.Int64())
+		seed = uint64(rand.Uint32()) // which JSON readers that know doubles alone keep
 	}
 	s := gpt.Sampling{
 		Temperature: f.Temp, TopK: f.TopK, TopP: f.TopP, MinP: f.MinP,

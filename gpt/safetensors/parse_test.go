@@ -207,7 +207,7 @@ func FuzzParse(f *testing.F) {
 			tensors = append(tensors, x)
 		}
 		var b bytes.Buffer
-		if err := encode(&b, "fuzz", tensors, got.Metadata()); err != nil {
+		if err := encode(&b, "fuzz", tensors, got.Metadata(), writeData); err != nil {
 			t.Fatalf("cannot write what was read: %v", err)
 		}
 		again, err := Parse(b.Bytes(), "again")

@@ -17,9 +17,7 @@ package safetensors
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +25,8 @@ import (
 	"unsafe"
 
 	"github.com/edsrzf/mmap-go"
+
+	"caldera/internal/mapfile"
 )
 
 // Tensor is one tensor of a file, or one to be written.
@@ -136,76 +136,16 @@ func Parse(data []byte, name string) (*File, error) {
 
 // openFS opens one file of fsys; path stands for it in errors.
 func openFS(fsys fs.FS, name, path string) (*File, error) {
-	data, mapping, err := contents(fsys, name, path)
+	data, mapping, err := mapfile.Open(fsys, name, path)
 	if err != nil {
 		return nil, err
 	}
 	f, err := Parse(data, path)
 	if err != nil {
-		return nil, errors.Join(err, unmap(mapping))
+		return nil, errors.Join(err, mapfile.Unmap(mapping))
 	}
 	f.mappings = mapping
 	return f, nil
-}
-
-// contents returns the bytes of a file, and the mapping that holds them, if any.
-func contents(fsys fs.FS, name, path string) ([]byte, []mmap.MMap, error) {
-	// Before it is opened, for opening a named pipe waits for a writer.
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, nil, openError(path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s: found a %s, expected a regular file", path, modeName(info.Mode()))
-	}
-	file, err := fsys.Open(name)
-	if err != nil {
-		return nil, nil, openError(path, err)
-	}
-	defer file.Close()
-	if info, err = file.Stat(); err != nil {
-		return nil, nil, openError(path, err)
-	}
-	switch {
-	case info.Size() > math.MaxInt:
-		return nil, nil, fmt.Errorf("%s: %d bytes are more than this machine can address", path, info.Size())
-	case info.Size() == 0:
-		return nil, nil, nil // which cannot be mapped; Parse says what is wrong with it
-	}
-	osFile, ok := file.(*os.File)
-	if !ok {
-		data := make([]byte, info.Size())
-		if _, err := io.ReadFull(file, data); err != nil {
-			return nil, nil, fmt.Errorf("%s: reading it: %w", path, err)
-		}
-		return data, nil, nil
-	}
-	mapping, err := mmap.Map(osFile, mmap.RDONLY, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: mapping it into memory: %w", path, err)
-	}
-	return mapping, []mmap.MMap{mapping}, nil
-}
-
-// openError names the whole path, where the error of a DirFS has the last part only.
-func openError(path string, err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		err = pathError.Err
-	}
-	return fmt.Errorf("%s: opening it: %w", path, err)
-}
-
-func modeName(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return "directory"
-	case m&fs.ModeDevice != 0:
-		return "device"
-	case m&fs.ModeNamedPipe != 0:
-		return "named pipe"
-	}
-	return "special file"
 }
 
 // Tensors returns the names of the tensors, sorted.
@@ -226,13 +166,5 @@ func (f *File) Metadata() map[string]string { return f.metadata }
 func (f *File) Close() error {
 	mappings := f.mappings
 	*f = File{}
-	return unmap(mappings)
-}
-
-func unmap(mappings []mmap.MMap) error {
-	var errs []error
-	for i := range mappings {
-		errs = append(errs, mappings[i].Unmap())
-	}
-	return errors.Join(errs...)
+	return mapfile.Unmap(mappings)
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"caldera/internal/mapfile"
+	"caldera/internal/regular"
 	"caldera/internal/strictjson"
 )
 
@@ -49,14 +51,14 @@ func openCheckpoint(fsys fs.FS, dir string) (*File, error) {
 }
 
 func readIndex(fsys fs.FS, index string) ([]byte, error) {
-	file, err := fsys.Open(IndexName)
+	file, err := regular.Open(fsys, IndexName)
 	if err != nil {
-		return nil, openError(index, err)
+		return nil, mapfile.Error(index, err)
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxHeader+1))
 	if err != nil {
-		return nil, openError(index, err)
+		return nil, mapfile.Error(index, err)
 	}
 	if len(text) > maxHeader {
 		return nil, &FormatError{File: index, Problem: "index too long", Found: fmt.Sprintf("more than %d bytes", maxHeader)}

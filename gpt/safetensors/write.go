@@ -5,53 +5,36 @@ import (
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
+
+	"caldera/internal/atomicfile"
 )
 
 // Write writes tensors and metadata (which may be nil) to a safetensors file at
-// path. A reader of path sees the old file or the whole new one: the data go to
-// a temporary file beside it, are synced, and take the name at the end.
+// path. A reader of path sees the old file or the whole new one, as
+// [atomicfile.Write] makes sure.
 //
 // The largest elements come first and the header is padded to 8 bytes, so that
 // every tensor of the file is aligned; among equals the order is that of names.
-func Write(path string, tensors []Tensor, metadata map[string]string) (err error) {
-	temporary := fmt.Sprintf("%s.%016x.tmp", path, rand.Uint64())
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(temporary))
-		}
-	}()
-	err = encode(file, path, tensors, metadata)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	// The new name survives a power failure once its directory is synced, where
-	// the system can do that; the file is whole either way.
-	if dir, err := os.Open(filepath.Dir(path)); err == nil {
-		dir.Sync()
-		dir.Close()
-	}
-	return nil
+func Write(path string, tensors []Tensor, metadata map[string]string) error {
+	return WriteFrom(path, tensors, metadata, writeData)
+}
+
+func writeData(w io.Writer, t Tensor) error {
+	_, err := w.Write(t.Data)
+	return err
+}
+
+// WriteFrom is Write for tensors whose data is made as it is written: data
+// writes that of each tensor, in place of its field Data.
+func WriteFrom(path string, tensors []Tensor, metadata map[string]string, data func(w io.Writer, t Tensor) error) error {
+	return atomicfile.Write(path, func(w io.Writer) error { return encode(w, path, tensors, metadata, data) })
 }
 
 // encode writes a safetensors file to w; path stands for it in errors.
-func encode(w io.Writer, path string, tensors []Tensor, metadata map[string]string) error {
+func encode(w io.Writer, path string, tensors []Tensor, metadata map[string]string, data func(w io.Writer, t Tensor) error) error {
 	tensors = slices.Clone(tensors)
 	slices.SortFunc(tensors, func(a, b Tensor) int {
 		return cmp.Or(cmp.Compare(b.DType.Bits(), a.DType.Bits()), cmp.Compare(a.Name, b.Name))
@@ -64,11 +47,31 @@ func encode(w io.Writer, path string, tensors []Tensor, metadata map[string]stri
 		return err
 	}
 	for _, t := range tensors {
-		if _, err := w.Write(t.Data); err != nil {
+		size, err := byteSize(t.DType, t.Shape)
+		if err != nil {
 			return err
+		}
+		counted := &counter{w: w}
+		if err := data(counted, t); err != nil {
+			return err
+		}
+		if counted.n != size {
+			return &FormatError{File: path, Tensor: t.Name, Problem: fmt.Sprintf("found %d bytes, expected %d for %s %v", counted.n, size, t.DType, t.Shape)}
 		}
 	}
 	return nil
+}
+
+// counter counts what is written through it.
+type counter struct {
+	w io.Writer
+	n int
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += n
+	return n, err
 }
 
 // headerFor makes the length and the header of a file that holds tensors in that
@@ -106,9 +109,6 @@ func headerFor(path string, tensors []Tensor, metadata map[string]string) ([]byt
 		size, err := byteSize(t.DType, t.Shape)
 		if err != nil {
 			return nil, bad("bad shape: found " + err.Error())
-		}
-		if size != len(t.Data) {
-			return nil, bad(fmt.Sprintf("found %d bytes, expected %d for %s %v", len(t.Data), size, t.DType, t.Shape))
 		}
 		// append, so that a scalar's shape is written [] and not null
 		header[t.Name] = entry{t.DType, append([]int{}, t.Shape...), [2]int{end, end + size}}

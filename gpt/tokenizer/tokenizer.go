@@ -10,10 +10,10 @@
 //	cache.go    unless the word was there before in a long text
 //	decode.go   the way back, also for a stream of ids
 //
-// Files are read by load.go (which file, how large), vocab.go (vocab.json and
-// merges.txt) and tokenizerjson.go (tokenizer.json); everything they read is
-// untrusted. A further file format is one more file that ends in a call of
-// build.
+// Files are read by load.go (which file, how large), vocab.go (vocab.json,
+// merges.txt and added_tokens.json) and tokenizerjson.go (tokenizer.json);
+// everything they read is untrusted. Formats that other packages read come in,
+// and go out, by way of vocabulary.go.
 //
 // Sources: Sennrich et al., "Neural Machine Translation of Rare Words with
 // Subword Units" (2016), for the merges; Radford et al., "Language Models are
@@ -29,11 +29,12 @@ import (
 // A Tokenizer maps text to token ids and back. It does not change after it is
 // loaded, so any number of goroutines may use it at once.
 type Tokenizer struct {
-	tokens []string    // by id: the bytes that the token stands for
-	bytes  [256]int32  // by byte: the id of its token, or noToken
-	merges mergeTable  // the merge of two neighbours
-	merged []int32     // by rank: the id of the merge's result
-	added  addedTokens // tokens found in text as a whole, before any splitting
+	tokens  []string     // by id: the bytes that the token stands for
+	literal map[int]bool // ids of tokens whose name is what they stand for
+	bytes   [256]int32   // by byte: the id of its token, or noToken
+	merges  mergeTable   // the merge of two neighbours
+	merged  []int32      // by rank: the id of the merge's result
+	added   addedTokens  // tokens found in text as a whole, before any splitting
 }
 
 // noToken stands in Tokenizer.bytes for a byte that no token represents.
@@ -103,6 +104,16 @@ func (e *encoder) encode(allowSpecial bool) error {
 // VocabSize returns the number of tokens, special ones included. Ids run from
 // 0 to VocabSize()-1.
 func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
+
+// Longest returns the length in bytes of the longest token. No text has fewer
+// tokens than its length divided by this.
+func (t *Tokenizer) Longest() int {
+	n := 0
+	for _, s := range t.tokens {
+		n = max(n, len(s))
+	}
+	return n
+}
 
 // Token returns the bytes that id stands for, which need not be valid UTF-8,
 // and false when there is no such id.

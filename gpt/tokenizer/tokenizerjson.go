@@ -11,6 +11,7 @@ import (
 )
 
 type tokenizerJSON struct {
+	Version       string          `json:"version"`
 	Model         json.RawMessage `json:"model"`
 	AddedTokens   []addedJSON     `json:"added_tokens"`
 	Normalizer    *stepJSON       `json:"normalizer"`
@@ -26,23 +27,25 @@ type addedJSON struct {
 	SingleWord bool   `json:"single_word"`
 	LeftStrip  bool   `json:"lstrip"`
 	RightStrip bool   `json:"rstrip"`
+	Normalized bool   `json:"normalized"` // tells nothing where there is no normalizer
 }
 
 type stepJSON struct {
 	Type           string `json:"type"`
 	AddPrefixSpace bool   `json:"add_prefix_space"`
-	UseRegex       *bool  `json:"use_regex"` // true when absent
+	TrimOffsets    bool   `json:"trim_offsets"`        // no matter for ids
+	UseRegex       *bool  `json:"use_regex,omitempty"` // true when absent
 }
 
 type modelJSON struct {
 	Type                    string          `json:"type"`
 	Vocab                   json.RawMessage `json:"vocab"`
 	Merges                  json.RawMessage `json:"merges"`
-	Dropout                 float64         `json:"dropout"`
-	ContinuingSubwordPrefix string          `json:"continuing_subword_prefix"`
-	EndOfWordSuffix         string          `json:"end_of_word_suffix"`
-	ByteFallback            bool            `json:"byte_fallback"`
-	IgnoreMerges            bool            `json:"ignore_merges"`
+	Dropout                 float64         `json:"dropout,omitempty"`
+	ContinuingSubwordPrefix string          `json:"continuing_subword_prefix,omitempty"`
+	EndOfWordSuffix         string          `json:"end_of_word_suffix,omitempty"`
+	ByteFallback            bool            `json:"byte_fallback,omitempty"`
+	IgnoreMerges            bool            `json:"ignore_merges,omitempty"`
 }
 
 func parseTokenizerJSON(data []byte) (*Tokenizer, error) {

@@ -2,7 +2,8 @@ package tokenizer
 
 // This file reads vocab.json (token to id) and merges.txt (pairs of tokens, in
 // order of rank), and builds a Tokenizer of the two. Both write a byte of a
-// token as a printable character: see byteOf.
+// token as a printable character: see byteOf. added_tokens.json is like
+// vocab.json, but its tokens stand for themselves.
 
 import (
 	"bytes"
@@ -29,22 +30,22 @@ var byteOf = func() map[rune]byte {
 	return m
 }()
 
-// tokenBytes returns the bytes that a token of this name stands for. A name
-// with any other character than byteOf's stands for itself, as in Hugging
-// Face's tokenizers: no merge makes it.
-func tokenBytes(name string) string {
+// tokenBytes returns the bytes that a token of this name stands for. It reports
+// false for a name with any other character than byteOf's, which stands for
+// itself, as in Hugging Face's tokenizers: no merge makes it.
+func tokenBytes(name string) (string, bool) {
 	b := make([]byte, 0, len(name))
 	for _, r := range name {
 		c, ok := byteOf[r]
 		if !ok {
-			return name
+			return "", false
 		}
 		b = append(b, c)
 	}
-	return string(b)
+	return string(b), true
 }
 
-// A vocab is the content of vocab.json: ids by name.
+// A vocab is the content of vocab.json or added_tokens.json: ids by name.
 type vocab struct {
 	ids   map[string]int
 	names []string // in the order of the file
@@ -98,9 +99,6 @@ func parseVocab(data []byte) (*vocab, error) {
 	if rest := bytes.TrimSpace(data[d.InputOffset():]); len(rest) > 0 {
 		return nil, fail(fmt.Errorf("found %s after the object, expected the end of the file", quote(string(rest))))
 	}
-	if len(v.names) == 0 {
-		return nil, fmt.Errorf("there are no tokens, expected at least one")
-	}
 	return v, nil
 }
 
@@ -126,6 +124,9 @@ func describe(tok json.Token) string {
 // its token matrix for each.
 func (v *vocab) checkIDs() error {
 	n := len(v.names)
+	if n == 0 {
+		return fmt.Errorf("there are no tokens, expected at least one")
+	}
 	byID := make([]string, n)
 	for _, name := range v.names {
 		id := v.ids[name]
@@ -188,12 +189,16 @@ func splitMerge(s string) ([2]string, error) {
 // merges. Its errors are about the merges.
 func build(v *vocab, m mergeList) (*Tokenizer, error) {
 	t := &Tokenizer{
-		tokens: make([]string, len(v.names)),
-		merges: newMergeTable(len(m.pairs)),
-		merged: make([]int32, len(m.pairs)),
+		tokens:  make([]string, len(v.names)),
+		literal: map[int]bool{},
+		merges:  newMergeTable(len(m.pairs)),
+		merged:  make([]int32, len(m.pairs)),
 	}
 	for name, id := range v.ids {
-		t.tokens[id] = tokenBytes(name)
+		var ok bool
+		if t.tokens[id], ok = tokenBytes(name); !ok {
+			t.tokens[id], t.literal[id] = name, true
+		}
 	}
 	for b := range t.bytes {
 		t.bytes[b] = noToken
@@ -228,6 +233,6 @@ func build(v *vocab, m mergeList) (*Tokenizer, error) {
 
 // addToken makes the token id an added one, whose text stands for itself.
 func (t *Tokenizer) addToken(text string, id int, special bool) {
-	t.tokens[id] = text
+	t.tokens[id], t.literal[id] = text, true
 	t.added.add(text, id, special)
 }

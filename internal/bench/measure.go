@@ -79,7 +79,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 		return nil, err
 	}
 	start := time.Now()
-	m, err := model.Load(d.b, gpt.LoadOptions{DType: o.DType})
+	m, err := model.Load(ctx, d.b, gpt.LoadOptions{DType: o.DType})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,15 +16,15 @@ type Model struct {
 	Name   string
 	File   string // the directory it comes from; empty where there is none
 	Config gpt.Config
-	Load   func(backend.Backend, gpt.LoadOptions) (*gpt.Model, error)
+	Load   func(context.Context, backend.Backend, gpt.LoadOptions) (*gpt.Model, error)
 }
 
 // Embedded is the model that is built into the commands.
 func Embedded() (Model, error) {
 	fsys := models.Default()
 	c, err := gpt.ReadConfig(fsys)
-	return Model{Name: models.Name, Config: c, Load: func(b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
-		return gpt.LoadFS(b, fsys, o)
+	return Model{Name: models.Name, Config: c, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+		return gpt.LoadFS(ctx, b, fsys, o)
 	}}, err
 }
 
@@ -35,8 +36,8 @@ func Shape(name string) (Model, error) {
 
 // Random is a model of any shape with random weights: the same at each load.
 func Random(name string, c gpt.Config) Model {
-	return Model{Name: name, Config: c, Load: func(b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
-		return gpt.Random(b, c, o, 1)
+	return Model{Name: name, Config: c, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+		return gpt.Random(ctx, b, c, o, 1)
 	}}
 }
 
@@ -50,8 +51,8 @@ func Checkpoint(dir string) (Model, error) {
 	if err != nil {
 		return Model{}, fmt.Errorf("model %s: %w", dir, err)
 	}
-	return Model{Name: filepath.Base(path), File: path, Config: c, Load: func(b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
-		return gpt.Load(b, dir, o)
+	return Model{Name: filepath.Base(path), File: path, Config: c, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+		return gpt.Load(ctx, b, dir, o)
 	}}, nil
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 
 	"caldera/backend"
@@ -24,8 +25,8 @@ func (f ModelFlags) Name() string {
 }
 
 // Load reads the chosen model into b's memory, and its tokenizer, which is nil
-// for a checkpoint that has none.
-func (f ModelFlags) Load(b backend.Backend) (*gpt.Model, *tokenizer.Tokenizer, error) {
+// for a checkpoint that has none. It stops when ctx ends.
+func (f ModelFlags) Load(ctx context.Context, b backend.Backend) (*gpt.Model, *tokenizer.Tokenizer, error) {
 	var o gpt.LoadOptions
 	if f.DType != "auto" {
 		var err error
@@ -33,7 +34,7 @@ func (f ModelFlags) Load(b backend.Backend) (*gpt.Model, *tokenizer.Tokenizer, e
 			return nil, nil, UsageError{err}
 		}
 	}
-	m, err := f.load(b, o)
+	m, err := f.load(ctx, b, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,11 +48,11 @@ func (f ModelFlags) Load(b backend.Backend) (*gpt.Model, *tokenizer.Tokenizer, e
 	return m, t, nil
 }
 
-func (f ModelFlags) load(b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+func (f ModelFlags) load(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
 	if f.Model == "" {
-		return gpt.LoadFS(b, models.Default(), o)
+		return gpt.LoadFS(ctx, b, models.Default(), o)
 	}
-	return gpt.Load(b, f.Model, o)
+	return gpt.Load(ctx, b, f.Model, o)
 }
 
 func (f ModelFlags) tokenizer() (*tokenizer.Tokenizer, error) {

@@ -6,12 +6,14 @@ float nan() { return uintBitsToFloat(0x7fc00000u); }
 
 bool is_nan(float x) { return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u; }
 
+bool is_infinite(float x) { return (floatBitsToUint(x) & 0x7fffffffu) == 0x7f800000u; }
+
 // e^x within 2 units in the last place: x = n·ln 2 + r, then a polynomial in r
 // (Moshier's Cephes, expf) times 2ⁿ in two steps, so that neither overflows early.
 float exp_(float x) {
 	float c = clamp(x, -104.0, 89.0);
 	float n = floor(c * 1.44269504 + 0.5);
-	float r = (c - n * 0.693359375) - n * -2.12194440e-4;
+	precise float r = (c - n * 0.693359375) - n * -2.12194440e-4;
 	float p = 1.9875691500e-4;
 	p = p * r + 1.3981999507e-3;
 	p = p * r + 8.3334519073e-3;

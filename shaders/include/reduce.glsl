@@ -4,7 +4,7 @@
 // A small workgroup takes one barrier and adds up all parts in each invocation:
 // software drivers have few lanes, and pay dearly for barriers.
 
-shared vec2 partial[gl_WorkGroupSize.x];
+shared vec2 partial[256]; // the largest workgroup: see the note on arrays in variants.go
 
 vec2 workgroup_sum(vec2 v) {
 	uint lane = gl_LocalInvocationID.x;

@@ -49,3 +49,17 @@ func axpyF16AVX2(y *float32, w *uint16, a float32, n int)
 
 //go:noescape
 func axpy4F16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
+
+// Of blocks > 0.
+
+//go:noescape
+func fromQ8AVX2(dst *float32, src *byte, blocks int)
+
+//go:noescape
+func fromQ4AVX2(dst *float32, src *byte, blocks int)
+
+//go:noescape
+func dotQ8AVX2(w *byte, x *float32, blocks int) float32
+
+//go:noescape
+func dotQ4AVX2(w *byte, x *float32, blocks int) float32

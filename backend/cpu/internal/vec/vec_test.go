@@ -1,6 +1,7 @@
 package vec
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -229,9 +230,60 @@ func TestF16Products(t *testing.T) {
 	})
 }
 
+// quantized are blocks of random bytes, with scales that float16 holds.
+func quantized(blocks, size int) []byte {
+	r := rand.New(rand.NewPCG(uint64(blocks), uint64(size)))
+	p := make([]byte, blocks*size)
+	for b := range blocks {
+		block := p[b*size:]
+		binary.LittleEndian.PutUint16(block, float16.Fromfloat32(float32(r.NormFloat64())/16).Bits())
+		for j := 2; j < size; j++ {
+			block[j] = byte(r.Uint32())
+		}
+	}
+	return p
+}
+
+// TestQuantized holds blocks to their formulas: every byte occurs.
+func TestQuantized(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		for _, blocks := range []int{1, 2, 3, 24, 100} {
+			n := 32 * blocks
+			x := random(n, 1)
+			for _, c := range []struct {
+				name string
+				size int
+				at   func(block []byte, j int) int // the number of element j
+				from func([]float32, []byte)
+				dot  func([]byte, []float32) float32
+			}{
+				{"q8_0", 34, func(block []byte, j int) int { return int(int8(block[2+j])) }, FromQ8, DotQ8},
+				{"q4_0", 18, func(block []byte, j int) int { return int(block[2+j%16]>>(j/16*4)&15) - 8 }, FromQ4, DotQ4},
+			} {
+				w := quantized(blocks, c.size)
+				got := append(make([]float32, n), 77)
+				c.from(got[:n], w)
+				dot, magnitude := 0.0, 0.0
+				for i := range n {
+					block := w[i/32*c.size:]
+					want := float64(float16.Frombits(binary.LittleEndian.Uint16(block)).Float32()) * float64(c.at(block, i%32))
+					near(t, fmt.Sprintf("%s: element %d", c.name, i), float64(got[i]), want, 0)
+					dot += want * float64(x[i])
+					magnitude += math.Abs(want * float64(x[i]))
+				}
+				near(t, c.name+": dot", float64(c.dot(w, x)), dot, 1e-6*magnitude)
+				if got[n] != 77 {
+					t.Errorf("%s, %d blocks: an element past the end was written", c.name, blocks)
+				}
+			}
+		}
+	})
+}
+
 func BenchmarkVec(b *testing.B) {
 	const n = 4096
 	x, y, w := random(n, 1), make([]float32, n), make([]uint16, 4*n)
+	q8, q4 := quantized(n/32, 34), quantized(n/32, 18)
 	a := [4]float32{1, 2, 3, 4}
 	was := fast
 	defer func() { fast = was }()
@@ -249,6 +301,11 @@ func BenchmarkVec(b *testing.B) {
 			{"FromF16", func() { FromF16(y, w) }},
 			{"ToF16", func() { ToF16(w[:n], x) }},
 			{"DotF16", func() { DotF16(w, x) }},
+			{"FromQ8", func() { FromQ8(y, q8) }},
+			{"FromQ4", func() { FromQ4(y, q4) }},
+			{"Dot", func() { Dot(y, x) }},
+			{"DotQ8", func() { DotQ8(q8, x) }},
+			{"DotQ4", func() { DotQ4(q4, x) }},
 			{"Axpy4F16", func() { Axpy4F16(y, w, n, &a) }},
 		} {
 			b.Run(fmt.Sprintf("%s/fast=%v", c.name, fast), func(b *testing.B) {

@@ -1,0 +1,81 @@
+package vec
+
+import "encoding/binary"
+
+// Blocks of 32 elements that share a scale: ggml's q8_0 (a float16, then 32
+// int8) and q4_0 (a float16, then 16 bytes of two numbers each, the low half of
+// byte j for element j, the high half for element j+16; 8 is taken off each).
+const (
+	blockLen = 32
+	q8Bytes  = 2 + 32
+	q4Bytes  = 2 + 16
+)
+
+func scaleOf(block []byte) float32 { return fromF16(binary.LittleEndian.Uint16(block)) }
+
+// FromQ8 is dst = src, from blocks of q8_0; len(dst) is a multiple of 32.
+func FromQ8(dst []float32, src []byte) {
+	n := len(dst) / blockLen
+	src = src[:n*q8Bytes]
+	if fast && n > 0 {
+		fromQ8AVX2(&dst[0], &src[0], n)
+		return
+	}
+	for b := range n {
+		block, d := src[b*q8Bytes:], scaleOf(src[b*q8Bytes:])
+		for j, q := range block[2:q8Bytes] {
+			dst[b*blockLen+j] = d * float32(int8(q))
+		}
+	}
+}
+
+// FromQ4 is dst = src, from blocks of q4_0; len(dst) is a multiple of 32.
+func FromQ4(dst []float32, src []byte) {
+	n := len(dst) / blockLen
+	src = src[:n*q4Bytes]
+	if fast && n > 0 {
+		fromQ4AVX2(&dst[0], &src[0], n)
+		return
+	}
+	for b := range n {
+		block, d := src[b*q4Bytes:], scaleOf(src[b*q4Bytes:])
+		for j, q := range block[2:q4Bytes] {
+			dst[b*blockLen+j] = d * float32(int(q&15)-8)
+			dst[b*blockLen+j+16] = d * float32(int(q>>4)-8)
+		}
+	}
+}
+
+// DotQ8 is Σ w·x, w in blocks of q8_0; len(x) is a multiple of 32.
+func DotQ8(w []byte, x []float32) (sum float32) {
+	n := len(x) / blockLen
+	w = w[:n*q8Bytes]
+	if fast && n > 0 {
+		return dotQ8AVX2(&w[0], &x[0], n)
+	}
+	for b := range n {
+		part := float32(0)
+		for j, q := range w[b*q8Bytes+2 : (b+1)*q8Bytes] {
+			part += float32(int8(q)) * x[b*blockLen+j]
+		}
+		sum += scaleOf(w[b*q8Bytes:]) * part
+	}
+	return sum
+}
+
+// DotQ4 is Σ w·x, w in blocks of q4_0; len(x) is a multiple of 32.
+func DotQ4(w []byte, x []float32) (sum float32) {
+	n := len(x) / blockLen
+	w = w[:n*q4Bytes]
+	if fast && n > 0 {
+		return dotQ4AVX2(&w[0], &x[0], n)
+	}
+	for b := range n {
+		part := float32(0)
+		for j, q := range w[b*q4Bytes+2 : (b+1)*q4Bytes] {
+			part += float32(int(q&15)-8)*x[b*blockLen+j] + float32(int(q>>4)-8)*x[b*blockLen+j+16]
+		}
+		sum += scaleOf(w[b*q4Bytes:]) * part
+	}
+	return sum
+}

@@ -1,0 +1,151 @@
+// Conversions of and products with blocks of q8_0 and q4_0, as quantized.go has
+// them: a block at a time, 8 elements in a register.
+
+#include "textflag.h"
+
+DATA nibbles<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
+DATA nibbles<>+8(SB)/8, $0x0f0f0f0f0f0f0f0f
+GLOBL nibbles<>(SB), RODATA|NOPTR, $16
+DATA eights<>+0(SB)/8, $0x0808080808080808
+DATA eights<>+8(SB)/8, $0x0808080808080808
+GLOBL eights<>(SB), RODATA|NOPTR, $16
+
+// SCALE broadcasts the block's scale into Y15.
+#define SCALE \
+	MOVWLZX (SI), AX; \
+	VMOVD AX, X15; \
+	VCVTPH2PS X15, X15; \
+	VBROADCASTSS X15, Y15
+
+// Q8 unpacks the block's numbers into Y4 … Y7.
+#define Q8 \
+	VPMOVSXBD 2(SI), Y4; \
+	VPMOVSXBD 10(SI), Y5; \
+	VPMOVSXBD 18(SI), Y6; \
+	VPMOVSXBD 26(SI), Y7; \
+	VCVTDQ2PS Y4, Y4; \
+	VCVTDQ2PS Y5, Y5; \
+	VCVTDQ2PS Y6, Y6; \
+	VCVTDQ2PS Y7, Y7
+
+// Q4 does so too; X13 holds nibbles, X14 eights.
+#define Q4 \
+	VMOVDQU 2(SI), X5; \
+	VPSRLW $4, X5, X7; \
+	VPAND X13, X5, X5; \
+	VPAND X13, X7, X7; \
+	VPSUBB X14, X5, X5; \
+	VPSUBB X14, X7, X7; \
+	VPMOVSXBD X5, Y4; \
+	VPSRLDQ $8, X5, X5; \
+	VPMOVSXBD X7, Y6; \
+	VPSRLDQ $8, X7, X7; \
+	VPMOVSXBD X5, Y5; \
+	VPMOVSXBD X7, Y7; \
+	VCVTDQ2PS Y4, Y4; \
+	VCVTDQ2PS Y5, Y5; \
+	VCVTDQ2PS Y6, Y6; \
+	VCVTDQ2PS Y7, Y7
+
+#define STORE \
+	VMULPS Y15, Y4, Y4; \
+	VMULPS Y15, Y5, Y5; \
+	VMULPS Y15, Y6, Y6; \
+	VMULPS Y15, Y7, Y7; \
+	VMOVUPS Y4, (DI); \
+	VMOVUPS Y5, 32(DI); \
+	VMOVUPS Y6, 64(DI); \
+	VMOVUPS Y7, 96(DI); \
+	ADDQ $128, DI
+
+// PRODUCT adds the block's products with x to two sums, Y0 and Y1.
+#define PRODUCT \
+	VMULPS (DX), Y4, Y4; \
+	VMULPS 32(DX), Y5, Y5; \
+	VFMADD231PS 64(DX), Y6, Y4; \
+	VFMADD231PS 96(DX), Y7, Y5; \
+	VFMADD231PS Y4, Y15, Y0; \
+	VFMADD231PS Y5, Y15, Y1; \
+	ADDQ $128, DX
+
+// TOTAL adds the lanes of Y0 and Y1 up, into X0.
+#define TOTAL \
+	VADDPS Y1, Y0, Y0; \
+	VEXTRACTF128 $1, Y0, X1; \
+	VADDPS X1, X0, X0; \
+	VPERMILPS $0x4e, X0, X1; \
+	VADDPS X1, X0, X0; \
+	VPERMILPS $0xb1, X0, X1; \
+	VADDPS X1, X0, X0
+
+// func fromQ8AVX2(dst *float32, src *byte, blocks int)
+TEXT ·fromQ8AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ blocks+16(FP), CX
+from8:
+	SCALE
+	Q8
+	STORE
+	ADDQ $34, SI
+	DECQ CX
+	JNZ from8
+	VZEROUPPER
+	RET
+
+// func fromQ4AVX2(dst *float32, src *byte, blocks int)
+TEXT ·fromQ4AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ blocks+16(FP), CX
+	VMOVDQU nibbles<>(SB), X13
+	VMOVDQU eights<>(SB), X14
+from4:
+	SCALE
+	Q4
+	STORE
+	ADDQ $18, SI
+	DECQ CX
+	JNZ from4
+	VZEROUPPER
+	RET
+
+// func dotQ8AVX2(w *byte, x *float32, blocks int) float32
+TEXT ·dotQ8AVX2(SB), NOSPLIT, $0-28
+	MOVQ w+0(FP), SI
+	MOVQ x+8(FP), DX
+	MOVQ blocks+16(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+dot8:
+	SCALE
+	Q8
+	PRODUCT
+	ADDQ $34, SI
+	DECQ CX
+	JNZ dot8
+	TOTAL
+	VMOVSS X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func dotQ4AVX2(w *byte, x *float32, blocks int) float32
+TEXT ·dotQ4AVX2(SB), NOSPLIT, $0-28
+	MOVQ w+0(FP), SI
+	MOVQ x+8(FP), DX
+	MOVQ blocks+16(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VMOVDQU nibbles<>(SB), X13
+	VMOVDQU eights<>(SB), X14
+dot4:
+	SCALE
+	Q4
+	PRODUCT
+	ADDQ $18, SI
+	DECQ CX
+	JNZ dot4
+	TOTAL
+	VMOVSS X0, ret+24(FP)
+	VZEROUPPER
+	RET

@@ -1,0 +1,275 @@
+// Package opcases lists ops at the shapes that a GPT gives them, to be timed.
+// The benchmarks of package conformance and `bench ops` run the same ones.
+//
+// To add an op: a case in Cases, and in traffic if it touches only a part of
+// an operand.
+package opcases
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"caldera/backend"
+)
+
+// Shape is that of a GPT-2.
+type Shape struct{ Width, Inner, Heads, Vocab, Context int }
+
+// GPT2 is the shape of GPT-2 (124M).
+var GPT2 = Shape{Width: 768, Inner: 3072, Heads: 12, Vocab: 50257, Context: 1024}
+
+// Case is one op to time.
+type Case struct {
+	Op    string        // its name
+	Shape string        // what tells it from others of its name: "128x768x3072" is rows, in, out
+	DType backend.DType // of matrices, tables or caches; f32 where there are none
+	FLOP  float64       // additions and multiplications of matrix products; else 0
+
+	build func(*memory) backend.Op
+}
+
+// Name is op, shape and dtype in a word.
+func (c Case) Name() string { return fmt.Sprintf("%s/%s/%v", c.Op, c.Shape, c.DType) }
+
+// rows are how many vectors ops work on: a token, and part of a prompt.
+const rows = 128
+
+// Cases lists the ops of a GPT of shape s: one token at a time and many at
+// once, with matrices of each dtype. Those whose rows are not whole blocks of
+// a dtype are left out.
+func Cases(s Shape, dtypes []backend.DType) (list []Case) {
+	add := func(op, shape string, d backend.DType, flop int, build func(*memory) backend.Op) {
+		list = append(list, Case{op, shape, d, float64(flop), build})
+	}
+	many := min(rows, s.Context)
+	for _, d := range dtypes {
+		whole := func(n int) bool { return n%d.BlockLen() == 0 }
+		for _, n := range slices.Compact([]int{1, many}) {
+			if whole(s.Width) {
+				s.matrices(add, n, d)
+			}
+			if whole(s.Inner) {
+				linear(add, n, s.Inner, s.Width, d, "linear", "linear_add")
+			}
+		}
+		if whole(s.Width) {
+			vocab := min(s.Vocab, 5000)
+			add("embedding", fmt.Sprintf("%dx%d", many, s.Width), d, 0, func(m *memory) backend.Op {
+				positions := backend.F32
+				if d == backend.F16 {
+					positions = d
+				}
+				return &backend.Embedding{
+					Dst: m.tensor(backend.F32, 1, many, s.Width), Tokens: m.tensor(d, vocab, s.Width),
+					Positions: m.tensor(positions, s.Context, s.Width), IDs: m.ids(vocab, 1, many), At: m.at(0),
+				}
+			})
+		}
+		if d.Quantized() {
+			continue // caches and copies are of plain types
+		}
+		s.caches(add, many, d)
+	}
+	s.vectors(add, many)
+	return list
+}
+
+type adder = func(op, shape string, d backend.DType, flop int, build func(*memory) backend.Op)
+
+// matrices are the products with vectors of the model's width.
+func (s Shape) matrices(add adder, n int, d backend.DType) {
+	linear(add, n, s.Width, 3*s.Width, d, "linear")
+	linear(add, n, s.Width, s.Width, d, "linear", "linear_add")
+	linear(add, n, s.Width, s.Inner, d, "linear", "linear_gelu")
+	if n == 1 { // only the last token's scores are needed
+		linear(add, n, s.Width, s.Vocab, d, "linear")
+	}
+}
+
+func linear(add adder, n, in, out int, d backend.DType, ops ...string) {
+	for _, op := range ops {
+		add(op, fmt.Sprintf("%dx%dx%d", n, in, out), d, 2*n*in*out, func(m *memory) backend.Op {
+			dst, x := m.tensor(backend.F32, n, out), m.tensor(backend.F32, n, in)
+			w, bias := m.tensor(d, out, in), m.tensor(backend.F32, out)
+			switch op {
+			case "linear_gelu":
+				return &backend.LinearGELU{Dst: dst, X: x, W: w, Bias: bias, Sum: m.tensor(backend.F32, n, out)}
+			case "linear_add":
+				return &backend.LinearAdd{Dst: dst, X: x, W: w, Bias: bias, Residual: m.tensor(backend.F32, n, out), Sum: m.tensor(backend.F32, n, out)}
+			}
+			return &backend.Linear{Dst: dst, X: x, W: w, Bias: bias}
+		})
+	}
+}
+
+// caches are the ops on keys and values.
+func (s Shape) caches(add adder, many int, d backend.DType) {
+	var seen [][2]int
+	for _, n := range [][2]int{{1, many}, {1, s.Context}, {many, many}, {many, s.Context}} {
+		if slices.Contains(seen, n) {
+			continue
+		}
+		seen = append(seen, n)
+		time, context := n[0], n[1]
+		pairs := time*(context-time) + time*(time+1)/2 // of a query and a row that it looks at
+		add("attention", fmt.Sprintf("%dx%dx%d", time, context, s.Width), d, 4*pairs*s.Width, func(m *memory) backend.Op {
+			cache := m.tensor(d, 1, context, 2*s.Width) // a position's key, then its value
+			return &backend.Attention{
+				Dst: m.tensor(backend.F32, 1, time, s.Width), Q: m.tensor(backend.F32, 1, time, s.Width),
+				K: cache.Slice(-1, 0, s.Width), V: cache.Slice(-1, s.Width, 2*s.Width), At: m.at(context - time), Heads: s.Heads,
+			}
+		})
+	}
+	add("store", fmt.Sprintf("%dx%d", many, 2*s.Width), d, 0, func(m *memory) backend.Op {
+		return &backend.Store{Dst: m.tensor(d, 1, s.Context, 2*s.Width), X: m.tensor(backend.F32, 1, many, 2*s.Width), At: m.at(0)}
+	})
+	add("copy", fmt.Sprintf("%dx%d", s.Context, s.Width), d, 0, func(m *memory) backend.Op {
+		return &backend.Copy{Dst: m.tensor(d, s.Context, s.Width), X: m.tensor(backend.F32, s.Context, s.Width)}
+	})
+}
+
+// vectors are the ops that know f32 alone.
+func (s Shape) vectors(add adder, many int) {
+	f32 := func(op string, n, width int, build func(m *memory, dst, x backend.Tensor) backend.Op) {
+		add(op, fmt.Sprintf("%dx%d", n, width), backend.F32, 0, func(m *memory) backend.Op {
+			return build(m, m.tensor(backend.F32, n, width), m.tensor(backend.F32, n, width))
+		})
+	}
+	for _, n := range slices.Compact([]int{1, many}) {
+		f32("layernorm", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
+			return &backend.LayerNorm{Dst: dst, X: x, Gamma: m.tensor(backend.F32, s.Width), Beta: m.tensor(backend.F32, s.Width), Epsilon: 1e-5}
+		})
+		f32("add", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
+			return &backend.Add{Dst: dst, A: x, B: m.tensor(backend.F32, n, s.Width)}
+		})
+		f32("gelu", n, s.Inner, func(_ *memory, dst, x backend.Tensor) backend.Op { return &backend.GELU{Dst: dst, X: x} })
+	}
+	f32("softmax", 1, s.Vocab, func(_ *memory, dst, x backend.Tensor) backend.Op { return &backend.Softmax{Dst: dst, X: x} })
+	add("argmax", fmt.Sprintf("1x%d", s.Vocab), backend.F32, 0, func(m *memory) backend.Op {
+		return &backend.Argmax{Dst: m.zeros(backend.I32, 1), X: m.tensor(backend.F32, 1, s.Vocab)}
+	})
+}
+
+// Op is a case's op on memory of a backend.
+type Op struct {
+	backend.Op
+	Bytes  float64 // that it must move: each operand once, of a table or cache the part that it touches
+	memory memory
+}
+
+// Build allocates and fills the case's operands. The op may be one that the
+// backend lacks: backend.Record tells.
+func (c Case) Build(b backend.Backend) (*Op, error) {
+	op := &Op{memory: memory{b: b}}
+	op.Op = c.build(&op.memory)
+	if op.memory.err != nil {
+		op.Free()
+		return nil, fmt.Errorf("operands of %s: %w", c.Name(), op.memory.err)
+	}
+	op.Bytes = float64(traffic(op.Op))
+	return op, nil
+}
+
+// Wait waits until the op has run.
+func (o *Op) Wait() error { return o.memory.b.Read(make([]byte, 1), o.memory.buffers[0], 0) }
+
+// Free releases the operands.
+func (o *Op) Free() {
+	for _, buf := range o.memory.buffers {
+		buf.Free()
+	}
+}
+
+func traffic(op backend.Op) int {
+	n := 0
+	op.Operands(func(name string, t *backend.Tensor, a backend.Access) {
+		of := t.Len()
+		switch o := op.(type) {
+		case *backend.Embedding:
+			if name == "tokens" || name == "positions" {
+				of = o.Dst.Len()
+			}
+		case *backend.Store:
+			if name == "dst" {
+				of = o.X.Len()
+			}
+		}
+		if a != backend.Scratch {
+			n += t.DType.Bytes(of)
+		}
+	})
+	return n
+}
+
+// memory allocates operands and keeps the first error, so that a case reads
+// like its op. The destination comes first.
+type memory struct {
+	b       backend.Backend
+	buffers []backend.Buffer
+	err     error
+}
+
+func (m *memory) zeros(d backend.DType, dims ...int) backend.Tensor {
+	if m.err != nil {
+		return backend.Tensor{}
+	}
+	t, err := backend.New(m.b, d, dims...)
+	if err != nil {
+		m.err = err
+		return backend.Tensor{}
+	}
+	m.buffers = append(m.buffers, t.Buf)
+	return t
+}
+
+// tensor holds small numbers.
+func (m *memory) tensor(d backend.DType, dims ...int) backend.Tensor {
+	t := m.zeros(d, dims...)
+	if m.err == nil {
+		m.err = Fill(m.b, t)
+	}
+	return t
+}
+
+// ids are below vocab, in no order.
+func (m *memory) ids(vocab int, dims ...int) backend.Tensor {
+	t := m.zeros(backend.I32, dims...)
+	values := make([]int32, t.Len())
+	for i := range values {
+		values[i] = int32(i * 7919 % vocab)
+	}
+	return m.ints(t, values)
+}
+
+// at is the position of one sequence.
+func (m *memory) at(position int) backend.Tensor {
+	return m.ints(m.zeros(backend.I32, 1), []int32{int32(position)})
+}
+
+func (m *memory) ints(t backend.Tensor, values []int32) backend.Tensor {
+	if m.err == nil {
+		m.err = backend.SetI32(m.b, t, values)
+	}
+	return t
+}
+
+// Fill writes small numbers to a contiguous tensor, piece by piece. Memory that
+// was never written may all be one page, and denormals take longer than others.
+func Fill(b backend.Backend, t backend.Tensor) error {
+	if !t.Contiguous() {
+		return errors.New("only contiguous tensors are filled")
+	}
+	flat := t.Reshape(t.Len())
+	values := make([]float32, min(t.Len(), 1<<20))
+	for i := range values {
+		values[i] = float32(i%7-3) / 64
+	}
+	for from := 0; from < t.Len(); from += len(values) {
+		to := min(t.Len(), from+len(values))
+		if err := backend.SetF32(b, flat.Slice(-1, from, to), values[:to-from]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package opcases
+
+import (
+	"testing"
+
+	"caldera/backend"
+	_ "caldera/backend/cpu"
+)
+
+var all = []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}
+
+// TestCases builds every case at a small shape and runs those that the CPU
+// backend takes. The figures are worked out by hand.
+func TestCases(t *testing.T) {
+	b, err := backend.Open("cpu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	want := map[string][2]float64{ // FLOP, bytes
+		"linear/1x32x96/f32":       {2 * 32 * 96, 4 * (96 + 32 + 32*96 + 96)},
+		"linear/16x32x96/f16":      {2 * 16 * 32 * 96, 4*(16*96+16*32+96) + 2*32*96},
+		"linear/1x32x50/q8_0":      {2 * 32 * 50, 4*(50+32+50) + 34*50},
+		"linear_gelu/1x32x128/f32": {2 * 32 * 128, 4 * (128 + 32 + 32*128 + 128)},
+		"linear_add/16x128x32/f32": {2 * 16 * 128 * 32, 4 * (16*32 + 16*128 + 128*32 + 32 + 16*32)},
+		// Queries 0 to 15 of 16 look at 1 to 16 rows: 136 pairs, of 32 products and as many sums, twice.
+		"attention/16x16x32/f32": {4 * 136 * 32, 4 * (4*16*32 + 1)},
+		"attention/1x16x32/f16":  {4 * 16 * 32, 4*(2*32+1) + 2*2*16*32},
+		"embedding/16x32/q4_0":   {0, 4*16*32 + 18*16 + 4*16*32 + 4*16 + 4},
+		"store/16x64/f16":        {0, 2*16*64 + 4*16*64 + 4},
+		"copy/16x32/f16":         {0, 16 * 32 * (2 + 4)},
+		"layernorm/1x32/f32":     {0, 4 * 4 * 32},
+		"argmax/1x50/f32":        {0, 4 * 51},
+	}
+	seen := map[string]bool{}
+	for _, c := range Cases(Shape{Width: 32, Inner: 128, Heads: 2, Vocab: 50, Context: 16}, all) {
+		if seen[c.Name()] {
+			t.Errorf("%s is there twice", c.Name())
+		}
+		seen[c.Name()] = true
+		op, err := c.Build(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := backend.Check(op.Op); err != nil || op.Name() != c.Op {
+			t.Errorf("%s builds a %s: %v", c.Name(), op.Name(), err)
+		}
+		if w, ok := want[c.Name()]; ok && w != [2]float64{c.FLOP, op.Bytes} {
+			t.Errorf("%s: %v FLOP and %v bytes, expected %v", c.Name(), c.FLOP, op.Bytes, w)
+		}
+		if !c.DType.Quantized() {
+			if err := backend.Run(b, op.Op); err != nil {
+				t.Errorf("%s: %v", c.Name(), err)
+			}
+			if err := op.Wait(); err != nil {
+				t.Error(err)
+			}
+		}
+		op.Free()
+	}
+	for name := range want {
+		if !seen[name] {
+			t.Errorf("%s is not there", name)
+		}
+	}
+	if used, _, _ := backend.Memory(b); used != 0 {
+		t.Errorf("%d bytes are still allocated", used)
+	}
+}
+
+// TestBlocks leaves out what cannot be stored.
+func TestBlocks(t *testing.T) {
+	for _, c := range Cases(Shape{Width: 40, Inner: 64, Heads: 2, Vocab: 50, Context: 16}, all) {
+		if c.DType.Quantized() && c.Shape != "1x64x40" && c.Shape != "16x64x40" {
+			t.Errorf("%s has rows that are no blocks of 32", c.Name())
+		}
+	}
+}
