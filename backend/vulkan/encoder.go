@@ -37,9 +37,6 @@ type encoder struct {
 	name  string // and its name
 	push  []byte // room for push constants
 
-	profile *profile // that times the ops of a Run; nil: none
-	span    *span    // of the op at hand; nil: it is not timed
-
 	temporary []*buffer // scratch memory of a Run
 }
 
@@ -256,10 +253,8 @@ func (e *encoder) encode(p pipelineSpec, push any, groups [3]uint32, bindings []
 		return err
 	}
 	e.rec.note(e.index, e.name)
-	if e.span != nil {
-		if err := e.time(p.variant); err != nil {
-			return err
-		}
+	if e.b.profile != nil {
+		e.b.profile.shader(p.variant)
 	}
 	return e.rec.dispatch(pipe, e.push, groups, bindings, p.work)
 }

@@ -36,8 +36,9 @@ type flags struct {
 	Gen         []int `group:"Test" name:"n-gen" short:"n" placeholder:"N" help:"Measure generating N tokens; 0: none (default: ${gen}, or what the context holds)."`
 	Repetitions int   `group:"Test" short:"r" default:"5" placeholder:"N" help:"How often each test is repeated, after a warm-up (${default})."`
 
-	Format string `group:"Output" name:"output-format" short:"o" enum:"md,json" default:"md" placeholder:"FORMAT" help:"md: Markdown tables. json: an array with llama-bench's field names (${default})."`
-	Output string `group:"Output" placeholder:"FILE" help:"Write to a file in place of standard output. It appears when all is written."`
+	Format      string `group:"Output" name:"output-format" short:"o" enum:"md,json" default:"md" placeholder:"FORMAT" help:"md: Markdown tables. json: an array with llama-bench's field names (${default})."`
+	Output      string `group:"Output" placeholder:"FILE" help:"Write to a file in place of standard output. It appears when all is written."`
+	profileFlag `group:"Output"`
 }
 
 // job is what the flags ask for.

@@ -31,13 +31,21 @@ func run(ctx context.Context, f *flags) (err error) {
 		defer file.discard()
 		out = file
 	}
+	profile, err := f.profile()
+	if err != nil {
+		return err
+	}
+	defer profile.discard()
 	results, err := measure(ctx, j, f.Repetitions)
 	if err != nil && len(results) == 0 {
 		return err
 	}
 	// What was measured before an error or Ctrl-C is reported all the same.
 	host.Mark(results)
-	return errors.Join(err, write(out, f.Format, host, results))
+	if err := errors.Join(err, write(out, f.Format, host, results)); err != nil {
+		return err
+	}
+	return profile.run(ctx, j)
 }
 
 func write(w io.Writer, format string, h bench.Host, results []bench.Result) error {
