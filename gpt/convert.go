@@ -18,10 +18,10 @@ type stored struct {
 
 // storages are the dtypes by the name that both formats give them.
 var storages = map[string]*stored{
-	"F32":  sameAs(backend.F32, backend.F32),
-	"F16":  sameAs(backend.F16, backend.F16),
-	"Q8_0": sameAs(backend.Q8_0, backend.F32), // in GGUF only, as the next
-	"Q4_0": sameAs(backend.Q4_0, backend.F32),
+	"F32":  sameAs(backend.F32),
+	"F16":  sameAs(backend.F16),
+	"Q8_0": sameAs(backend.Q8_0), // in GGUF only, as the next
+	"Q4_0": sameAs(backend.Q4_0),
 	"BF16": {backend.None, backend.F32, 1, 2, func(dst []float32, src []byte) {
 		for i := range dst {
 			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
@@ -29,8 +29,8 @@ var storages = map[string]*stored{
 	}},
 }
 
-func sameAs(d, natural backend.DType) *stored {
-	return &stored{d, natural, d.BlockLen(), d.BlockBytes(), func(dst []float32, src []byte) {
+func sameAs(d backend.DType) *stored {
+	return &stored{d, d, d.BlockLen(), d.BlockBytes(), func(dst []float32, src []byte) {
 		if err := backend.Decode(dst, d, src); err != nil {
 			panic(err) // shapes and sizes were checked when the file was opened
 		}

@@ -11,8 +11,7 @@ import (
 )
 
 // LoadOptions say how weights are kept in memory. The zero value keeps
-// matrices as the checkpoint stores them (bf16 and blocks as f32) and vectors as
-// f32.
+// matrices as the checkpoint stores them (bf16 as f32) and vectors as f32.
 type LoadOptions struct {
 	DType backend.DType // of matrices: F32, F16, or None for as stored
 }
@@ -122,6 +121,9 @@ func (m *Model) place(w weight, t rawTensor, o LoadOptions) error {
 	if len(w.shape) > 1 {
 		if dtype = o.DType; dtype == backend.None {
 			dtype = stored.natural
+		}
+		if w.dst == &m.Positions && dtype.Quantized() { // which are added, not multiplied by
+			dtype = backend.F32
 		}
 	}
 	_, mapped := backend.As[backend.HostMapper](m.b)
