@@ -36,6 +36,10 @@ test-long: setup-test ## the tests twice in random order, then each fuzz target 
 	$(ENV) go test -count=2 -shuffle=on -timeout 60m $(PKG)
 	$(ENV) scripts/fuzz.sh $(FUZZ) $(PKG)
 
+.PHONY: test-peers
+test-peers: setup-run ## models that we convert, in llama.cpp: the same tokens (npm installs it outside of here)
+	peers=$$(scripts/peers.sh) && CALDERA_LLAMA=$$peers go test -count=1 -timeout 10m -run TestPeers -v ./cmd/convert
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, and the build with and without cgo
 	@files=$$(gofmt -l .) && if [ -n "$$files" ]; then echo "run gofmt -w on:" $$files; exit 1; fi
@@ -47,6 +51,10 @@ lint: ## gofmt, go vet, staticcheck, and the build with and without cgo
 .PHONY: bench
 bench: setup-run bin/bench ## speed of this machine, CPU and Vulkan (ARGS=…)
 	bin/bench $(ARGS)
+
+.PHONY: convert
+convert: setup-run bin/convert ## a checkpoint as GGUF, for llama.cpp and ollama, or as safetensors (ARGS="-m … -o …")
+	bin/convert $(ARGS)
 
 .PHONY: generate-code
 generate-code: setup-code ## recompile the shaders, and whatever else is generated
@@ -62,8 +70,8 @@ setup-run setup-code setup-test: setup-%:
 	@scripts/setup.sh $*
 
 # go build knows what is up to date.
-.PHONY: bin/generate bin/bench
-bin/generate: bin/%:
+.PHONY: bin/generate bin/convert bin/bench
+bin/generate bin/convert: bin/%:
 	go build -o $@ ./cmd/$*
 # What bench reports names the commit, also where GOFLAGS turns off Go's own stamp.
 bin/bench: bin/%:

@@ -38,7 +38,7 @@ func (d *Device) Profile(ctx context.Context, model Model, dtype backend.DType, 
 		return p, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s, err := m.NewSession(0)
+	s, err := m.NewSession(gpt.SessionOptions{})
 	if err != nil {
 		return p, err
 	}

@@ -1,0 +1,89 @@
+package main_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// binary is the command, and generateBinary that which reads what it writes.
+// They are built once for all tests, which run them as a user does.
+var binary, generateBinary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "convert")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary, generateBinary = filepath.Join(dir, "convert"), filepath.Join(dir, "generate")
+	for path, pkg := range map[string]string{binary: ".", generateBinary: "../generate"} {
+		if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "go build %s: %v\n%s", pkg, err, out)
+			os.Exit(1)
+		}
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// result is what a call came to.
+type result struct {
+	code        int
+	out, stderr string
+}
+
+// run runs cmd to its end, which must come within a minute.
+func run(t *testing.T, cmd *exec.Cmd) result {
+	t.Helper()
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &stderr, time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	err := cmd.Wait()
+	if !timer.Stop() {
+		t.Fatalf("%v did not end in a minute", cmd.Args)
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	r := result{cmd.ProcessState.ExitCode(), out.String(), stderr.String()}
+	if strings.Contains(r.stderr, "goroutine ") || strings.Contains(r.stderr, "panic") {
+		t.Errorf("%v panicked:\n%s", cmd.Args, r.stderr)
+	}
+	return r
+}
+
+// convert runs the command and expects it to succeed, and to have nothing to say.
+func convert(t *testing.T, args ...string) {
+	t.Helper()
+	r := run(t, exec.Command(binary, args...))
+	if r.code != 0 || r.out != "" || r.stderr != "" {
+		t.Fatalf("%q: exit code %d, output %q, standard error %q, expected 0 and nothing", args, r.code, r.out, r.stderr)
+	}
+}
+
+const prompt = "It is a truth universally acknowledged"
+
+// austen is how the embedded model goes on, taking the likeliest token each time.
+const austen = prompt + ".  I have been a great deal of the world, and I have been a very good deal of the world"
+
+// text is what generate makes of a model.
+func text(t *testing.T, path string, args ...string) string {
+	t.Helper()
+	r := run(t, exec.Command(generateBinary, append([]string{"--backend=cpu", "-m", path, "--temp=0", "-n", "23"}, append(args, prompt)...)...))
+	if r.code != 0 {
+		t.Fatalf("generate -m %s: exit code %d: %s", path, r.code, r.stderr)
+	}
+	return strings.TrimSuffix(r.out, "\n")
+}
