@@ -259,6 +259,28 @@ func (e *encoder) encode(p pipelineSpec, push any, groups [3]uint32, bindings []
 	return e.rec.dispatch(pipe, e.push, groups, bindings, p.work)
 }
 
+// copy copies the bytes of a contiguous tensor to another of the same type,
+// without a shader.
+func (e *encoder) copy(dst, x backend.Tensor) error {
+	to, toStart, _, err := e.place(dst)
+	if err != nil {
+		return err
+	}
+	from, fromStart, fromEnd, err := e.place(x)
+	if err != nil {
+		return err
+	}
+	size := fromEnd - fromStart
+	e.rec.note(e.index, e.name)
+	e.rec.copy(to.block.Buffer, toStart, from.block.Buffer, fromStart, size)
+	e.rec.use(to)
+	e.rec.use(from)
+	if e.rec.work += size / 4; e.rec.full() {
+		return e.full(e)
+	}
+	return nil
+}
+
 // appendPush lays push constants out as shaders see them.
 func appendPush(to []byte, push any) ([]byte, error) {
 	if push == nil {

@@ -15,6 +15,7 @@ import (
 type Model struct {
 	Name   string
 	File   string // the directory it comes from; empty where there is none
+	Shape  string // the published shape whose weights are random; empty where they are not
 	Config gpt.Config
 	Load   func(context.Context, backend.Backend, gpt.LoadOptions) (*gpt.Model, error)
 }
@@ -31,7 +32,9 @@ func Embedded() (Model, error) {
 // Shape is a model of a published shape ("gpt2", "gpt2-medium", …) with random weights.
 func Shape(name string) (Model, error) {
 	c, err := gpt.Shape(name)
-	return Random(name, c), err
+	m := Random(name, c)
+	m.Shape = name
+	return m, err
 }
 
 // Random is a model of any shape with random weights: the same at each load.
