@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"caldera/gpt/tokenizer"
 )
 
 // binary is the command, and generateBinary that which reads what it writes.
@@ -86,4 +88,50 @@ func text(t *testing.T, path string, args ...string) string {
 		t.Fatalf("generate -m %s: exit code %d: %s", path, r.code, r.stderr)
 	}
 	return strings.TrimSuffix(r.out, "\n")
+}
+
+// withTokenizer copies a model directory and adds a tokenizer of n tokens: one a
+// byte, and some that no text has.
+func withTokenizer(t *testing.T, dir string, n int) string {
+	t.Helper()
+	v := tokenizer.Vocabulary{}
+	for _, r := range byteNames() {
+		v.Tokens = append(v.Tokens, string(r))
+	}
+	for len(v.Tokens) < n-1 {
+		v.Tokens = append(v.Tokens, fmt.Sprintf("t%d", len(v.Tokens)))
+	}
+	v.Tokens = append(v.Tokens, "<|endoftext|>")
+	v.Merges = [][2]string{}
+	v.Added = map[int]bool{n - 1: true}
+	files, err := v.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"config.json", "model.safetensors"} {
+		if files[name], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := t.TempDir()
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(out, name), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// byteNames are the characters by which GPT-2's vocabulary names the 256 bytes.
+func byteNames() (names []rune) {
+	next := rune(256)
+	for b := range rune(256) {
+		if b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae {
+			names = append(names, b)
+		} else {
+			names = append(names, next)
+			next++
+		}
+	}
+	return names
 }
