@@ -58,17 +58,17 @@ func (c *conversion) copy(ctx context.Context, w io.Writer) error {
 	if len(c.shape) > 1 {
 		rows, cols = c.shape[0], c.shape[1]
 	}
+	var stopped error // by ctx or w, which is no fault of the tensor
 	err := c.pieces(rows, cols, func(p []byte) error {
-		if err := ctx.Err(); err != nil {
-			return err
+		if stopped = ctx.Err(); stopped == nil {
+			_, stopped = w.Write(p)
 		}
-		_, err := w.Write(p)
-		return err
+		return stopped
 	})
-	if err != nil {
+	if err != nil && stopped == nil {
 		return fmt.Errorf("%s: tensor %s: %w", c.from.File, c.from.Name, err)
 	}
-	return nil
+	return err
 }
 
 // writer returns what writes each of the tensors when it is asked for by name.
@@ -101,7 +101,7 @@ var directoryFiles = []string{safetensors.SingleName, safetensors.IndexName, con
 // model.safetensors, config.json and the files of the tokenizer, if it has one.
 // It makes the directory where there is none. Each file takes its name when it is
 // whole.
-func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (err error) {
+func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (failed error) {
 	if o.DType.Quantized() {
 		return fmt.Errorf("safetensors holds no %v: expected f32 or f16", o.DType)
 	}
@@ -125,13 +125,14 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (er
 	if files[configName], err = configJSON(m.Config); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o777); err == nil {
+	switch err := os.Mkdir(dir, 0o777); {
+	case err == nil:
 		defer func() {
-			if err != nil {
+			if failed != nil {
 				os.Remove(dir) // which removes it only if it is empty
 			}
 		}()
-	} else if !errors.Is(err, os.ErrExist) {
+	case !errors.Is(err, os.ErrExist):
 		return err
 	}
 	tensors := make([]safetensors.Tensor, len(all))

@@ -50,6 +50,16 @@ type answer struct {
 	} `json:"runs"`
 }
 
+// llama is where node-llama-cpp is.
+func llama(t *testing.T) string {
+	t.Helper()
+	library := os.Getenv(llamaEnv)
+	if library == "" {
+		t.Skipf("%s is not set: make test-peers installs llama.cpp and runs this", llamaEnv)
+	}
+	return library
+}
+
 // judge asks llama.cpp. It takes seconds; what hangs is ended with all that it started.
 func judge(t *testing.T, r request) answer {
 	t.Helper()
@@ -118,10 +128,7 @@ var peerTexts = []string{
 // TestPeers holds the files that convert writes, and the tokens that generate
 // makes of them, to llama.cpp.
 func TestPeers(t *testing.T) {
-	library := os.Getenv(llamaEnv)
-	if library == "" {
-		t.Skipf("%s is not set: make test-peers installs llama.cpp and runs this", llamaEnv)
-	}
+	library := llama(t)
 	tok, err := tokenizer.LoadFS(models.Default(), ".")
 	if err != nil {
 		t.Fatal(err)
@@ -177,6 +184,28 @@ func TestPeers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPeersOdd has llama.cpp run a model in which no row is a whole number of
+// blocks, and whose vocabulary is padded: its tokenizer lacks the last of 1,003 tokens.
+func TestPeersOdd(t *testing.T) {
+	library := llama(t)
+	dir := withTokenizer(t, "../../gpt/testdata/gpt2-odd", 1002)
+	for _, dtype := range []string{"f32", "q8_0"} {
+		path := filepath.Join(t.TempDir(), dtype+".gguf")
+		convert(t, "-m", dir, "--dtype="+dtype, "-o", path)
+		ids := []int{72, 101, 108, 108, 111}
+		cmd := exec.Command(generateBinary, "--backend=cpu", "-m", path, "--json", "--temp=0", "--ignore-eos", "-n", "30", "--tokens=72,101,108,108,111")
+		r := run(t, cmd)
+		var ours generated
+		if err := json.Unmarshal([]byte(r.out), &ours); err != nil {
+			t.Fatalf("%v: %s", err, r.stderr)
+		}
+		theirs := judge(t, request{Library: library, Model: path, Prompts: [][]int{ids}, N: 30, Never: []int{1002}, Texts: []string{}})
+		if !slices.Equal(ours.IDs, theirs.Runs[0].IDs) {
+			t.Errorf("%s: %v, in llama.cpp %v", dtype, ours.IDs, theirs.Runs[0].IDs)
+		}
 	}
 }
 
