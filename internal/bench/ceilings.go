@@ -54,16 +54,22 @@ func (c *Ceilings) shares(seconds Spread, bytes, flop float64) (s Shares) {
 // ceilingSteps is how often Ceilings tells its progress.
 const ceilingSteps = 2
 
-// ceilingSizes are the sizes of what is measured.
-type ceilingSizes struct {
-	copy    int // bytes; half of it, and so on, where there is too little memory
-	leastOf int // bytes of that
-	squares []int
+// sizes are those of what ceilings and yardsticks run.
+type sizes struct {
+	read      [2]int // rows and columns of the f32 matrix of the bandwidth yardstick
+	copy      int    // bytes; half of it, and so on, where there is too little memory
+	leastCopy int    // bytes of that
+	squares   []int  // sides of the matrices of the peak
 }
 
-// Copying 256 MiB goes past every cache. Products of larger matrices are
-// faster until a device is full; 4096³ fills those of today.
-var usualCeilings = ceilingSizes{copy: 256 << 20, leastOf: 4 << 20, squares: []int{1024, 2048, 4096}}
+// Reading 512 MiB and copying 256 MiB go past every cache; rows are short
+// enough that a vector as long stays in the nearest one. Products of larger
+// matrices are faster until a device is full; 4096³ fills those of today.
+var usualSizes = sizes{
+	read: [2]int{65536, 2048},
+	copy: 256 << 20, leastCopy: 4 << 20,
+	squares: []int{1024, 2048, 4096},
+}
 
 // longestPeak bounds the time of one product, in seconds: a slow device is full
 // at a small size.
@@ -130,7 +136,7 @@ func (d *Device) newCopy() (*yardstick, error) {
 		if err == nil {
 			err = y.warm(long)
 		}
-		if errors.Is(err, backend.ErrOutOfMemory) && size/2 >= d.sizes.leastOf {
+		if errors.Is(err, backend.ErrOutOfMemory) && size/2 >= d.sizes.leastCopy {
 			y.close()
 			continue
 		}

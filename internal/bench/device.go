@@ -14,7 +14,7 @@ type Device struct {
 	backend.Device
 	b        *watcher
 	now      func() time.Time
-	sizes    ceilingSizes
+	sizes    sizes
 	ceilings *Ceilings // nil until they are measured
 }
 
@@ -29,7 +29,7 @@ func Open(d backend.Device) (*Device, error) {
 
 // newDevice takes the time from now: what runs on a played device takes played time.
 func newDevice(d backend.Device, b backend.Backend, now func() time.Time) *Device {
-	return &Device{Device: d, b: &watcher{Backend: b, now: now}, now: now, sizes: usualCeilings}
+	return &Device{Device: d, b: &watcher{Backend: b, now: now}, now: now, sizes: usualSizes}
 }
 
 // Describe tells in a line what serves the device.

@@ -128,7 +128,7 @@ func (d *Device) room(model Model, dtype backend.DType) error {
 	}
 	c := model.Config
 	cache := backend.F32.Bytes(2 * c.Layers * c.Context * c.Width)
-	buf, err := d.b.Alloc(dtype.Bytes(c.Parameters()) + cache + 4*bandwidthRows*bandwidthCols)
+	buf, err := d.b.Alloc(dtype.Bytes(c.Parameters()) + cache + 4*d.sizes.read[0]*d.sizes.read[1])
 	if err != nil {
 		return fmt.Errorf("%d weights as %v and a context of %d: %w; take a smaller shape or --dtype=f16", c.Parameters(), dtype, c.Context, err)
 	}

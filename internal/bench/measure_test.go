@@ -25,7 +25,7 @@ func openCPU(t *testing.T) *Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.sizes = ceilingSizes{copy: 1 << 20, leastOf: 1 << 20, squares: []int{64, 128}}
+	d.sizes = sizes{read: [2]int{1024, 1024}, copy: 1 << 20, leastCopy: 1 << 20, squares: []int{64, 128}}
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Error(err)

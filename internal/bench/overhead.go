@@ -209,15 +209,15 @@ func (r *OverheadResult) figure() figure {
 func (r *OverheadResult) work() []quantity { return nil }
 
 func (r *OverheadResult) check() error {
-	if err := notNegative(r, "avg_ns", "samples_ns"); err != nil {
+	if err := plausible(r, "avg_ns", "samples_ns"); err != nil {
 		return err
 	}
 	if r.Overhead == "" || len(r.SamplesNS) == 0 {
 		return fmt.Errorf("overhead is %q with %d samples_ns: expected a name and at least one sample", r.Overhead, len(r.SamplesNS))
 	}
 	for i, ns := range r.SamplesNS {
-		if ns > maxSamples || ns < -maxSamples {
-			return fmt.Errorf("samples_ns[%d] is %v, expected less than %g", i, ns, float64(maxSamples))
+		if ns > maxSample || ns < -maxSample {
+			return fmt.Errorf("samples_ns[%d] is %v, expected less than %g", i, ns, maxSample)
 		}
 	}
 	mean, sd := meanStdDev(r.SamplesNS)

@@ -35,7 +35,7 @@ type played struct {
 func playedDevice(p *played) *Device {
 	d := newDevice(backend.Device{Backend: "played", Name: "Played", Kind: backend.Discrete, Driver: "none"}, p,
 		func() time.Time { return time.Unix(0, int64(p.now)) })
-	d.sizes = ceilingSizes{copy: 1 << 20, leastOf: 1 << 16, squares: []int{64, 128, 256}}
+	d.sizes = sizes{read: [2]int{1024, 1024}, copy: 1 << 20, leastCopy: 1 << 16, squares: []int{64, 128, 256}}
 	return d
 }
 
@@ -71,18 +71,26 @@ func (p *played) Supports(op backend.Op) bool { return p.lacks == nil || !p.lack
 
 func (p *played) Run(ops ...backend.Op) error {
 	p.now += p.hostOp * time.Duration(len(ops))
-	p.work(ops)
+	p.begin(p.cost(ops))
 	return nil
 }
 
-// work lets the device begin with ops as soon as it is idle.
-func (p *played) work(ops []backend.Op) {
+// begin lets the device work for a while as soon as it is idle.
+func (p *played) begin(took time.Duration) {
+	if p.noise != nil {
+		took = time.Duration(float64(took) * p.noise())
+	}
+	p.busy = max(p.now, p.busy) + took
+}
+
+// cost is how long a submit of ops takes.
+func (p *played) cost(ops []backend.Op) time.Duration {
 	took := p.submit
 	written := map[backend.Tensor]bool{}
 	for _, op := range ops {
 		took += p.dispatch
 		waits := false
-		op.Operands(func(_ string, t *backend.Tensor, a backend.Access) { waits = waits || written[*t] })
+		op.Operands(func(_ string, t *backend.Tensor, _ backend.Access) { waits = waits || written[*t] })
 		if waits {
 			took += p.barrier
 			clear(written)
@@ -95,10 +103,7 @@ func (p *played) work(ops []backend.Op) {
 			took += rateTime(2*float64(o.X.Size()), p.bandwidth)
 		}
 	}
-	if p.noise != nil {
-		took = time.Duration(float64(took) * p.noise())
-	}
-	p.busy = max(p.now, p.busy) + took
+	return took
 }
 
 func rateTime(work, rate float64) time.Duration {
@@ -110,17 +115,17 @@ func rateTime(work, rate float64) time.Duration {
 
 func (p *played) Record(ops ...backend.Op) (backend.Program, error) {
 	p.now += p.hostRecord * time.Duration(len(ops))
-	return &playedProgram{p, ops}, nil
+	return &playedProgram{p, p.cost(ops)}, nil
 }
 
 type playedProgram struct {
-	p   *played
-	ops []backend.Op
+	p    *played
+	cost time.Duration
 }
 
 func (x *playedProgram) Run() error {
 	x.p.now += x.p.hostRun
-	x.p.work(x.ops)
+	x.p.begin(x.cost)
 	return nil
 }
 

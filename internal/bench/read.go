@@ -18,7 +18,9 @@ const (
 	maxFileSize = 64 << 20
 	maxRecords  = 10000
 	maxDepth    = 4    // of JSON: a record is 1, its lists 2
-	maxSamples  = 1e18 // ns: 31 years
+	minSample   = 1e-6 // ns: no clock tells it
+	maxSample   = 1e18 // ns: 31 years
+	maxNumber   = 1e24 // what is larger counts nothing of this world
 )
 
 // ReadFile reads the records that [WriteJSON] wrote. Nothing in the file is
@@ -149,12 +151,12 @@ func kindNames() []string {
 	return names
 }
 
-// notNegative reports a number below 0 in a record: of the fields none can be
-// but those excepted.
-func notNegative(r Record, except ...string) error {
+// plausible reports a number in a record that is huge or below 0, but for
+// fields that are excepted.
+func plausible(r Record, except ...string) error {
 	for f := range fields(r) {
 		if slices.Contains(except, f.name) {
-			continue
+			continue // checked by the record
 		}
 		values := f.value
 		if values.Kind() != reflect.Slice {
@@ -162,8 +164,8 @@ func notNegative(r Record, except ...string) error {
 		}
 		for i := range values.Len() {
 			v := values.Index(i)
-			if v.CanInt() && v.Int() < 0 || v.CanFloat() && v.Float() < 0 {
-				return fmt.Errorf("%s is %v, expected 0 or more", f.name, v)
+			if v.CanInt() && v.Int() < 0 || v.CanFloat() && !(v.Float() >= 0 && v.Float() < maxNumber) {
+				return fmt.Errorf("%s is %v, expected 0 or more and less than %g", f.name, v, maxNumber)
 			}
 		}
 	}
@@ -176,8 +178,8 @@ func positive[T int64 | float64](name string, values []T) error {
 		return fmt.Errorf("%s is empty: expected at least one", name)
 	}
 	for i, v := range values {
-		if !(v > 0 && float64(v) < maxSamples) {
-			return fmt.Errorf("%s[%d] is %v, expected more than 0 and less than %g", name, i, v, float64(maxSamples))
+		if !(float64(v) > minSample && float64(v) < maxSample) {
+			return fmt.Errorf("%s[%d] is %v, expected more than 0 and less than %g", name, i, v, maxSample)
 		}
 	}
 	return nil

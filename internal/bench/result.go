@@ -101,7 +101,7 @@ func (r *Result) check() error {
 	if t.Prompt < 0 || t.Gen < 0 || t.Depth < 0 || (t.Prompt > 0) == (t.Gen > 0) {
 		return fmt.Errorf("n_prompt %d, n_gen %d, n_depth %d: expected one of the first two above 0, and none below", t.Prompt, t.Gen, t.Depth)
 	}
-	if err := cmp.Or(notNegative(r), positive("samples_ns", r.SamplesNS)); err != nil {
+	if err := cmp.Or(plausible(r), positive("samples_ns", r.SamplesNS)); err != nil {
 		return err
 	}
 	again := *r

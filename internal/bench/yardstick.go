@@ -61,7 +61,7 @@ func (d *Device) newYardstick(m *gpt.Model, t Test) (*yardstick, error) {
 	if t.Prompt > 0 {
 		return d.newProducts(m, t.Prompt)
 	}
-	return d.newBandwidth(bandwidthRows, bandwidthCols)
+	return d.newBandwidth(d.sizes.read[0], d.sizes.read[1])
 }
 
 func (y *yardstick) close() {
@@ -77,13 +77,6 @@ func (y *yardstick) close() {
 const (
 	UnitFLOPs = "FLOP/s"
 	UnitBytes = "B/s"
-)
-
-// The matrix of the bandwidth yardstick: 512 MiB, more than any cache, with
-// rows short enough that the vector stays in the nearest one.
-const (
-	bandwidthRows = 65536
-	bandwidthCols = 2048
 )
 
 // newBandwidth measures how fast the device reads memory: one Linear of one
