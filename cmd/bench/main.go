@@ -24,11 +24,12 @@ import (
 )
 
 type commands struct {
-	Run      runCommand      `cmd:"" default:"withargs" help:"Measure prompt processing and text generation, in tokens a second."`
-	Ops      opsCommand      `cmd:"" help:"Measure single ops, in GB/s and GFLOP/s."`
-	Overhead overheadCommand `cmd:"" help:"Measure what a device costs beside the work: dispatches, barriers, submits, the host's part."`
-	Startup  startupCommand  `cmd:"" help:"Measure the time from the start of a process to its first token, with cold and warm caches of compiled pipelines."`
-	Compare  compareCommand  `cmd:"" help:"Lay results of several machines or devices side by side, in a table and a plot."`
+	Run        runCommand        `cmd:"" default:"withargs" help:"Measure prompt processing and text generation, in tokens a second."`
+	Ops        opsCommand        `cmd:"" help:"Measure single ops, in GB/s and GFLOP/s."`
+	Overhead   overheadCommand   `cmd:"" help:"Measure what a device costs beside the work: dispatches, barriers, submits, the host's part."`
+	Startup    startupCommand    `cmd:"" help:"Measure the time from the start of a process to its first token, with cold and warm caches of compiled pipelines."`
+	Perplexity perplexityCommand `cmd:"" help:"Measure how well a model foretells a text, by dtype and device, and how far it is from a saved run."`
+	Compare    compareCommand    `cmd:"" help:"Lay results of several machines or devices side by side, in a table and a plot."`
 }
 
 // commit is set by the linker where the go command does not stamp builds:

@@ -13,7 +13,7 @@ import (
 const Format = 1
 
 // Record is one result of any kind: a [Result] of a test on a model, an
-// [OpResult], an [OverheadResult] or a [StartupResult].
+// [OpResult], an [OverheadResult], a [StartupResult] or a [PerplexityResult].
 type Record interface {
 	common() *Common
 
@@ -41,10 +41,11 @@ type kind struct {
 }
 
 var kinds = map[string]kind{
-	"test":     {func() Record { return &Result{} }, testTables},
-	"op":       {func() Record { return &OpResult{} }, opTables},
-	"overhead": {func() Record { return &OverheadResult{} }, overheadTables},
-	"startup":  {func() Record { return &StartupResult{} }, startupTables},
+	"test":       {func() Record { return &Result{} }, testTables},
+	"op":         {func() Record { return &OpResult{} }, opTables},
+	"overhead":   {func() Record { return &OverheadResult{} }, overheadTables},
+	"perplexity": {func() Record { return &PerplexityResult{} }, perplexityTables},
+	"startup":    {func() Record { return &StartupResult{} }, startupTables},
 }
 
 // figure is the one number of a record that says most.

@@ -1,0 +1,138 @@
+package gpt
+
+import (
+	"context"
+	"fmt"
+
+	"caldera/backend"
+	"caldera/nn"
+)
+
+// headRows is the number of positions whose scores are computed at once.
+const headRows = 64
+
+// Evaluator scores every position of a text, where a Session scores only the
+// last one: what training does with a text, and what perplexity is made of.
+type Evaluator struct {
+	m      *Model
+	cache  Cache
+	size   int // positions of a window
+	inputs Tensor
+	chunk  *nn.Program // reads tokens
+	head   *nn.Program // scores rows of what chunk made
+	time   int         // tokens that chunk reads
+	logits Tensor      // [1, headRows, vocab]
+	values []float32
+}
+
+// NewEvaluator returns one for texts of up to window tokens, 1 to m.Context.
+func (m *Model) NewEvaluator(window int) (e *Evaluator, err error) {
+	if window < 1 || window > m.Context {
+		return nil, fmt.Errorf("a window of %d tokens: this model can have 1 to %d", window, m.Context)
+	}
+	e = &Evaluator{m: m, size: window, time: min(window, maxChunk), values: make([]float32, headRows*m.Vocab)}
+	defer func() {
+		if err != nil {
+			e.Close()
+		}
+	}()
+	if e.inputs, err = backend.New(m.b, backend.I32, 1+headRows+e.time); err != nil {
+		return nil, err
+	}
+	if e.cache, err = m.NewCache(1, window, backend.F32); err != nil {
+		return nil, err
+	}
+	at, rows, ids := e.inputs.Slice(-1, 0, 1), e.inputs.Slice(-1, 1, 1+headRows), e.inputs.Slice(-1, 1+headRows, 1+headRows+e.time)
+	t := nn.NewTape(m.b)
+	x := t.Keep(m.Forward(t, ids, at, e.cache)) // [1, time, width]
+	if e.chunk, err = t.Record(); err != nil {
+		return nil, err
+	}
+	t = nn.NewTape(m.b)
+	logits := t.Keep(m.Unembed(t, t.Pick(e.chunk.Tensor(x), rows))) // [1, headRows, vocab]
+	if e.head, err = t.Record(); err != nil {
+		return nil, err
+	}
+	e.logits = e.head.Tensor(logits)
+	return e, nil
+}
+
+// Scores reads ids as a text of its own and calls visit with the scores of the
+// token that follows each position, from position from on. The scores, [vocab],
+// are valid until visit returns.
+func (e *Evaluator) Scores(ctx context.Context, ids []int, from int, visit func(position int, scores []float32) error) error {
+	if len(ids) > e.size {
+		return fmt.Errorf("%d tokens do not fit a window of %d", len(ids), e.size)
+	}
+	for i, id := range ids {
+		if id < 0 || id >= e.m.Vocab {
+			return fmt.Errorf("token %d of the text is %d: this model knows ids 0 to %d", i, id, e.m.Vocab-1)
+		}
+	}
+	for start := 0; start < len(ids); start += e.time {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		end := min(start+e.time, len(ids))
+		values := make([]int32, 1, 1+end-start)
+		values[0] = int32(start)
+		for _, id := range ids[start:end] {
+			values = append(values, int32(id))
+		}
+		if err := e.write(0, values[:1]); err != nil {
+			return err
+		}
+		if err := e.write(1+headRows, values[1:]); err != nil {
+			return err
+		}
+		if err := e.chunk.Run(); err != nil {
+			return err
+		}
+		for i := max(start, from); i < end; i += headRows {
+			if err := e.score(i, min(i+headRows, end), start, visit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// score visits positions [i, end), which lie in the chunk that begins at start.
+func (e *Evaluator) score(i, end, start int, visit func(int, []float32) error) error {
+	rows := make([]int32, headRows) // those past the end repeat the first one of the chunk
+	for j := range end - i {
+		rows[j] = int32(i + j - start)
+	}
+	if err := e.write(1, rows); err != nil {
+		return err
+	}
+	if err := e.head.Run(); err != nil {
+		return err
+	}
+	if err := backend.GetF32(e.m.b, e.logits, e.values); err != nil {
+		return err
+	}
+	for j := range end - i {
+		if err := visit(i+j, e.values[j*e.m.Vocab:(j+1)*e.m.Vocab]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Evaluator) write(at int, values []int32) error {
+	return backend.SetI32(e.m.b, e.inputs.Slice(-1, at, at+len(values)), values)
+}
+
+// Close frees the evaluator's memory.
+func (e *Evaluator) Close() {
+	for _, p := range []*nn.Program{e.head, e.chunk} {
+		if p != nil {
+			p.Close()
+		}
+	}
+	e.cache.Free()
+	if e.inputs.Buf != nil {
+		e.inputs.Buf.Free()
+	}
+}

@@ -1,0 +1,78 @@
+package gpt_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"caldera/backend"
+	"caldera/internal/devicetest"
+)
+
+// TestEvaluator holds the scores of every position to PyTorch's logits.
+func TestEvaluator(t *testing.T) {
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		for _, name := range references {
+			dir := "testdata/" + name
+			m := loadModel(t, b, dir, backend.F32)
+			want := expected(t, dir)
+			ids, logits := want.ints(t, "input_ids"), want.floats(t, "logits")
+			time := want.shape(t, "input_ids")[1]
+			e, err := m.NewEvaluator(m.Context)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for batch := range want.shape(t, "input_ids")[0] {
+				text := make([]int, time)
+				for i := range text {
+					text[i] = int(ids[batch*time+i])
+				}
+				from := batch * time / 3 // a part of the second text
+				next := from
+				err := e.Scores(t.Context(), text, from, func(i int, scores []float32) error {
+					if i != next {
+						t.Errorf("position %d, expected %d", i, next)
+					}
+					next++
+					at := (batch*time + i) * m.Vocab
+					checkNear(t, name, scores, logits[at:at+m.Vocab], 1e-5)
+					return nil
+				})
+				if err != nil || next != time {
+					t.Errorf("%s: visited positions up to %d of %d, %v", name, next, time, err)
+				}
+			}
+			e.Close()
+		}
+	})
+}
+
+func TestEvaluatorErrors(t *testing.T) {
+	b := openCPU(t)
+	m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
+	before := b.inUse()
+	for _, window := range []int{0, -1, m.Context + 1} {
+		_, err := m.NewEvaluator(window)
+		wantError(t, err, "1 to 64")
+	}
+	e, err := m.NewEvaluator(8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := func(int, []float32) error { return nil }
+	wantError(t, e.Scores(t.Context(), make([]int, 9), 0, none), "9 tokens do not fit a window of 8")
+	wantError(t, e.Scores(t.Context(), []int{1, m.Vocab}, 0, none), "token 1 of the text is 257")
+	stop := errors.New("enough")
+	if err := e.Scores(t.Context(), []int{1, 2}, 0, func(int, []float32) error { return stop }); err != stop {
+		t.Errorf("the visitor's error came back as %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := e.Scores(ctx, []int{1, 2}, 0, none); !errors.Is(err, context.Canceled) {
+		t.Errorf("after cancelling: %v", err)
+	}
+	e.Close()
+	if n := b.inUse(); n != before {
+		t.Errorf("%d buffers are left behind", n-before)
+	}
+}
