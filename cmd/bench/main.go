@@ -28,7 +28,7 @@ type flags struct {
 	ListDevices bool     `group:"Hardware" help:"List the devices of every backend, and stop."`
 	Threads     int      `group:"Hardware" short:"t" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`
 
-	Model []string `group:"Model" short:"m" placeholder:"DIR" help:"Checkpoints in Hugging Face's layout (default: the embedded model, ${embedded})."`
+	Model []string `group:"Model" short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, or GGUF files (default: the embedded model, ${embedded})."`
 	Shape []string `group:"Model" placeholder:"NAME" help:"Models of these shapes with random weights: gpt2, gpt2-medium, gpt2-large, gpt2-xl."`
 	DType []string `group:"Model" name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32 or f16; both for one after the other (auto: as the checkpoint stores them, shapes as f32)."`
 

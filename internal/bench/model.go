@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"fmt"
-	"os"
 	"path/filepath"
 
 	"caldera/backend"
@@ -40,18 +38,19 @@ func Random(name string, c gpt.Config) Model {
 	}}
 }
 
-// Checkpoint is a model in a directory, as Hugging Face lays it out.
-func Checkpoint(dir string) (Model, error) {
-	path, err := filepath.Abs(dir)
+// Checkpoint is a model in a directory, as Hugging Face lays it out, or in a GGUF file.
+func Checkpoint(name string) (Model, error) {
+	path, err := filepath.Abs(name)
 	if err != nil {
 		return Model{}, err
 	}
-	c, err := gpt.ReadConfig(os.DirFS(dir))
+	c, err := gpt.OpenCheckpoint(path)
 	if err != nil {
-		return Model{}, fmt.Errorf("model %s: %w", dir, err)
+		return Model{}, err
 	}
-	return Model{Name: filepath.Base(path), File: path, Config: c, Load: func(b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
-		return gpt.Load(b, dir, o)
+	defer c.Close()
+	return Model{Name: filepath.Base(path), File: path, Config: c.Config, Load: func(b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+		return gpt.Load(b, path, o)
 	}}, nil
 }
 
