@@ -29,7 +29,7 @@ type Span struct {
 	Begin    time.Duration // since the first op began
 	Duration time.Duration // from the begin of its first kernel to the end of its last
 
-	Dispatches int      // of shaders, or calls of kernels
+	Dispatches int      // of shaders and copies, or calls of kernels
 	Variants   []string // of the shaders, each once, as far as the backend names them
 }
 

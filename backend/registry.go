@@ -88,8 +88,8 @@ func Devices(name string) ([]Device, error) {
 
 // Find looks a device up and tells in a few words why it is the one. A spec is
 // a backend ("vulkan": its best device), a backend with an index, a UUID or
-// part of a device's name ("vulkan:1", "vulkan:radeon"), or "auto": the best
-// GPU that is real hardware, else the CPU.
+// part of a device's name ("vulkan:1", "vulkan:radeon", "vulkan:4090"), or
+// "auto": the best GPU that is real hardware, else the CPU.
 func Find(spec string) (d Device, why string, err error) {
 	name, which, narrowed := strings.Cut(spec, ":")
 	if name == "auto" {
@@ -140,21 +140,18 @@ func findNamed(backend, which string, devices []Device) (Device, string, error) 
 	wrong := func(what string) (Device, string, error) {
 		return Device{}, "", fmt.Errorf("backend %s has %s %q: it has %s", backend, what, which, strings.Join(have, ", "))
 	}
-	if i, err := strconv.Atoi(which); err == nil {
-		for _, d := range devices {
-			if d.Index == i {
-				return d, "asked for by index", nil
-			}
-		}
-		return wrong("no device")
-	}
-	var found, exact []Device
+	index, err := strconv.Atoi(which)
+	number := err == nil
 	want := strings.ToLower(which)
+	var found, exact []Device
 	for _, d := range devices {
+		if number && d.Index == index {
+			return d, "asked for by index", nil
+		}
 		if d.UUID != "" && strings.ReplaceAll(want, "-", "") == d.UUID {
 			return d, "asked for by UUID", nil
 		}
-		if want != "" && strings.Contains(strings.ToLower(d.Name), want) {
+		if want != "" && mentions(strings.ToLower(d.Name), want, number) {
 			found = append(found, d)
 		}
 		if strings.ToLower(d.Name) == want {
@@ -171,6 +168,22 @@ func findNamed(backend, which string, devices []Device) (Device, string, error) 
 		return found[0], "asked for by name", nil
 	}
 	return wrong("several devices named like")
+}
+
+// mentions reports whether part of a device's name is want. A number, such as
+// 4090, must not be digits of a longer one or of a version.
+func mentions(name, want string, number bool) bool {
+	const digits = "0123456789."
+	for {
+		before, after, ok := strings.Cut(name, want)
+		if !ok {
+			return false
+		}
+		if !number || strings.TrimRight(before, digits) == before && strings.TrimLeft(after, digits) == after {
+			return true
+		}
+		name = strings.TrimLeft(after, digits)
+	}
 }
 
 // Open opens the device that [Find] finds for spec.

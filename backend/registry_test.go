@@ -32,6 +32,7 @@ var (
 	integrated  = Device{Backend: "vulkan", Index: 2, Name: "Intel Iris", Kind: Integrated, UUID: "20112233445566778899aabbccddeeff"}
 	virtual     = Device{Backend: "vulkan", Index: 3, Name: "Virtio Venus", Kind: Virtual}
 	software    = Device{Backend: "vulkan", Index: 4, Name: "llvmpipe (LLVM 15.0.6, 256 bits)", Kind: Software}
+	numbered    = Device{Backend: "vulkan", Index: 5, Name: "GeForce RTX 4090 Ti 3", Kind: Discrete, UUID: "12345678901234567890123456789012"}
 	errNoDriver = errors.New("no Vulkan driver is installed: install mesa-vulkan-drivers")
 )
 
@@ -61,6 +62,9 @@ func TestFind(t *testing.T) {
 		{"vulkan:Radeon RX 7900", vulkan, discrete, "name"}, // the whole name of one, part of another
 		{"vulkan:7900 xt", vulkan, discrete2, "name"},
 		{"vulkan:20112233445566778899aabbccddeeff", vulkan, integrated, "UUID"},
+		{"vulkan:12345678901234567890123456789012", append(vulkan, numbered), numbered, "UUID"}, // of digits alone
+		{"vulkan:4090", append(vulkan, numbered), numbered, "name"},                             // no index, but part of a name
+		{"vulkan:3", append(vulkan, numbered), virtual, "index"},                                // before a name with a 3 in it
 		{"vulkan:10112233-4455-6677-8899-AABBCCDDEEFF", vulkan, discrete2, "UUID"},
 	} {
 		withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": some(c.vulkan...)})
@@ -82,6 +86,9 @@ func TestFindErrors(t *testing.T) {
 		{"", vulkan, []string{`unknown backend ""`}},
 		{"auto:0", vulkan, []string{`"auto:0"`, "vulkan:0"}},
 		{"vulkan:7", vulkan, []string{`no device "7"`, "0 (Radeon RX 7900)", "2 (Intel Iris)"}},
+		{"vulkan:7900", some(discrete2, discrete, integrated), []string{`several devices named like "7900"`}},
+		{"vulkan:6", some(software), []string{`no device "6"`}},                                  // LLVM 15.0.6
+		{"vulkan:44", some(Device{Backend: "vulkan", Name: "X444"}), []string{`no device "44"`}}, // X444
 		{"vulkan:-1", vulkan, []string{`no device "-1"`}},
 		{"vulkan:", vulkan, []string{`no device ""`}},
 		{"vulkan:geforce", vulkan, []string{`no device "geforce"`, "2 (Intel Iris)"}},

@@ -22,6 +22,7 @@ var programChecks = []check{
 	{"program/Go values are frozen", frozen},
 	{"program/fresh operands", freshOperands},
 	{"program/Prepare names the op", prepareNames},
+	{"program/profiled", profiled},
 }
 
 func noOps(e *env) {

@@ -7,6 +7,7 @@ package gpt
 // Checkpoint.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -143,11 +144,12 @@ func (c *Checkpoint) Close() error { return c.file.Close() }
 
 // Load reads the weights into the memory of b. Where b can compute on memory of
 // the host, they are not copied but used from the mapped file. It takes the
-// checkpoint over: that is closed with the model, or at once if Load fails.
-func (c *Checkpoint) Load(b backend.Backend, o LoadOptions) (*Model, error) {
+// checkpoint over: that is closed with the model, or at once if Load fails, with
+// the error of ctx where that ends.
+func (c *Checkpoint) Load(ctx context.Context, b backend.Backend, o LoadOptions) (*Model, error) {
 	m := newModel(b, c.Config)
 	m.close = c.Close
-	err := m.load(c, o)
+	err := m.load(ctx, c, o)
 	if err == nil {
 		return m, nil
 	}

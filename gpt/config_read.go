@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"strconv"
 
+	"caldera/internal/regular"
 	"caldera/internal/strictjson"
 )
 
@@ -26,8 +27,9 @@ const (
 
 // ReadConfig reads a model's shape from config.json in fsys (an os.DirFS or an
 // embed.FS). Where there is a generation_config.json too, its bos_token_id and
-// eos_token_id count. Ids beyond the vocabulary are left out: Hugging Face's
-// library writes GPT-2's 50256 into models whose vocabulary is smaller.
+// eos_token_id count. Ids beyond the vocabulary are left out, and count for
+// nothing where all are: Hugging Face's library writes GPT-2's 50256 into models
+// whose vocabulary is smaller.
 //
 // The error names the file, the key, what was found and what was expected.
 func ReadConfig(fsys fs.FS) (Config, error) {
@@ -54,7 +56,7 @@ func ReadConfig(fsys fs.FS) (Config, error) {
 
 // readConfigFile reads a small file. It takes no more of a large one than shows that it is.
 func readConfigFile(fsys fs.FS, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
+	f, err := regular.Open(fsys, name)
 	if err != nil {
 		return nil, err
 	}
@@ -246,15 +248,18 @@ func (s settings) tokens(c *Config) error {
 				return fmt.Errorf("%s: %w", f.key, err)
 			}
 		}
-		*f.to = nil
+		var known []int
 		for _, text := range ids {
 			id, err := strconv.Atoi(string(text))
 			if err != nil || id < 0 {
 				return fmt.Errorf("%s: found %s, expected a token id, an array of them, or null", f.key, strictjson.Shorten(string(text)))
 			}
 			if id < c.Vocab {
-				*f.to = append(*f.to, id)
+				known = append(known, id)
 			}
+		}
+		if len(known) > 0 {
+			*f.to = known
 		}
 	}
 	return nil

@@ -134,6 +134,9 @@ func TestReadConfig(t *testing.T) {
 		{"generation_config.json", `{"model_type": "gpt2", "bos_token_id": 1, "eos_token_id": 2, ` + small + `}`,
 			`{"eos_token_id": [4, 5], "bos_token_id": null, "temperature": 0.7}`,
 			with(func(c *Config) { c.BOS, c.EOS = []int{1}, []int{4, 5} })},
+		{"generation_config.json of another vocabulary", `{"model_type": "gpt2", "bos_token_id": 1, "eos_token_id": 2, ` + small + `}`,
+			`{"bos_token_id": 50256, "eos_token_id": [50256, 50257]}`,
+			with(func(c *Config) { c.BOS, c.EOS = []int{1}, []int{2} })},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			fsys := fstest.MapFS{"config.json": {Data: []byte(test.config)}}

@@ -1,6 +1,7 @@
 package gpt
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
 
@@ -55,10 +56,14 @@ type converter struct {
 // pieceLen is the number of elements converted at a time.
 const pieceLen = 1 << 20
 
-// write fills dst, a tensor of b that is contiguous and has the shape of the result.
-func (c *converter) write(b backend.Backend, dst Tensor) error {
+// write fills dst, a tensor of b that is contiguous and has the shape of the
+// result. It stops between pieces when ctx ends.
+func (c *converter) write(ctx context.Context, b backend.Backend, dst Tensor) error {
 	at := c.dtype.Bytes(dst.Offset)
 	return c.pieces(dst.Dim(-2), dst.Dim(-1), func(p []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		err := b.Write(dst.Buf, at, p)
 		at += len(p)
 		return err

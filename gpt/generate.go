@@ -14,12 +14,17 @@ type Options struct {
 	Sampling
 	Predict   int  // how many tokens to generate; below 0: until the model ends the text
 	IgnoreEOS bool // never let the model end the text
+
+	// Vocab is how many tokens the tokenizer has, whose ids alone are drawn; 0
+	// stands for as many as the model has. Models are often padded with rows that
+	// stand for no token.
+	Vocab int
 }
 
 // Token is one token that was generated.
 type Token struct {
 	ID      int
-	LogProb float64 // natural logarithm of the probability that the model gave it; with IgnoreEOS, among tokens that end nothing
+	LogProb float64 // natural logarithm of the probability that the model gave it, among tokens that may be drawn
 	Slid    bool    // the context was full: the older half of the tokens has left it
 }
 
@@ -46,6 +51,10 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if err := s.Fits(prompt); err != nil {
 		return err
 	}
+	barred, err := s.m.barred(o)
+	if err != nil {
+		return err
+	}
 	sampler := NewSampler(o.Sampling)
 	logits, err := s.Feed(ctx, prompt...)
 	if err != nil {
@@ -53,12 +62,10 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	}
 	slid := false
 	for n := 0; o.Predict < 0 || n < o.Predict; n++ {
-		if o.IgnoreEOS {
-			for _, id := range s.m.EOS {
-				logits[id] = -math.MaxFloat32 // the sampler takes infinity for a fault
-			}
+		for _, id := range barred {
+			logits[id] = float32(math.Inf(-1))
 		}
-		id, logProb, err := sampler.Next(logits, s.tokens)
+		id, logProb, err := sampler.Next(logits, s.history)
 		if err != nil {
 			return err
 		}
@@ -78,13 +85,35 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	return nil
 }
 
+// barred lists the ids that are never drawn. What ends a text is no part of it,
+// so the tokenizer need not know it.
+func (m *Model) barred(o Options) ([]int, error) {
+	if o.Vocab < 0 || o.Vocab > m.Vocab {
+		return nil, fmt.Errorf("a vocabulary of %d tokens: this model has %d, expected at most as many, or 0 for all", o.Vocab, m.Vocab)
+	}
+	known := o.Vocab
+	if known == 0 {
+		known = m.Vocab
+	}
+	var ids []int
+	for id := range m.Vocab {
+		if end := m.Ends(id); end && o.IgnoreEOS || !end && id >= known {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == m.Vocab {
+		return nil, fmt.Errorf("ignoring the end of a text leaves no token to draw: all %d tokens of the vocabulary end it", known)
+	}
+	return ids, nil
+}
+
 // next feeds one token, making room for it first where there is none.
 func (s *Session) next(ctx context.Context, id int) (logits []float32, slid bool, err error) {
 	ids := []int{id}
-	if slid = len(s.tokens) == s.size; slid {
-		keep := s.size / 2
-		ids = append(slices.Clone(s.tokens[len(s.tokens)-keep:]), id)
-		s.Reset()
+	if slid = s.cached == s.size; slid {
+		rest := len(s.history) - s.size/2
+		ids = append(slices.Clone(s.history[rest:]), id)
+		s.history, s.cached = s.history[:rest], 0 // what stays is read again
 	}
 	logits, err = s.Feed(ctx, ids...)
 	return logits, slid, err
@@ -92,11 +121,20 @@ func (s *Session) next(ctx context.Context, id int) (logits []float32, slid bool
 
 // Fits reports a prompt that has no tokens, or more than there is room for.
 func (s *Session) Fits(prompt []int) error {
-	switch n := len(s.tokens) + len(prompt); {
+	switch n := s.cached + len(prompt); {
 	case len(prompt) == 0:
 		return errors.New("the prompt has no tokens: begin with at least one, such as that which begins a text")
 	case n > s.size:
 		return fmt.Errorf("the prompt has %d tokens and the context holds %d: shorten it%s", n, s.size, s.roomHint())
+	}
+	return nil
+}
+
+// FitsText reports a prompt that is too long, however it is cut into tokens of
+// at most longest bytes each, so that it need not be.
+func (s *Session) FitsText(bytes, longest int) error {
+	if least := (bytes + longest - 1) / longest; s.cached+least > s.size {
+		return fmt.Errorf("the prompt has %d bytes, which are at least %d tokens, and the context holds %d: shorten it%s", bytes, least, s.size, s.roomHint())
 	}
 	return nil
 }

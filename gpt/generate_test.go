@@ -109,11 +109,69 @@ func TestEOS(t *testing.T) {
 	if len(got) != 12 || !slices.Equal(got[:at], free[:at]) || slices.Contains(got, end) {
 		t.Errorf("ignoring the end: %v, expected 12 tokens that begin with %v, and no %d", got, free[:at], end)
 	}
-	// At any temperature, and where a penalty makes likely what is unlikely.
-	o := greedy(50)
-	o.Temperature, o.RepeatPenalty, o.RepeatLastN = 5, 0.5, -1
-	if got := idsOf(generate(t, m, 0, append(prompt, end), o)); slices.Contains(got, end) {
-		t.Errorf("ignoring the end at temperature 5: %v has %d", got, end)
+	// At any temperature, and where a penalty makes likely what is unlikely. Of a
+	// vocabulary where all tokens but one end a text, it is the one.
+	const only = 9
+	m.EOS = slices.DeleteFunc(sequenceTo(m.Vocab), func(id int) bool { return id == only })
+	for _, temperature := range []float64{5, 1e300} {
+		o := greedy(20)
+		o.Temperature, o.RepeatPenalty, o.RepeatLastN = temperature, 0.5, -1
+		if got := idsOf(generate(t, m, 0, prompt, o)); !slices.Equal(got, slices.Repeat([]int{only}, 20)) {
+			t.Errorf("ignoring the end at temperature %v: %v, expected %d alone", temperature, got, only)
+		}
+	}
+	m.EOS = sequenceTo(m.Vocab)
+	s := session(t, m, 0)
+	defer s.Close()
+	_, err := collect(s.Generate(t.Context(), prompt, greedy(3)))
+	wantError(t, err, "no token to draw", "all 257 tokens of the vocabulary end it")
+}
+
+func sequenceTo(n int) []int {
+	ids := make([]int, n)
+	for i := range ids {
+		ids[i] = i
+	}
+	return ids
+}
+
+// TestVocab draws from the tokens that a tokenizer has, where the model has more.
+func TestVocab(t *testing.T) {
+	_, m := tiny(t)
+	prompt := []int{5, 6, 7}
+	known := slices.Max(idsOf(generate(t, m, 0, prompt, greedy(12))))
+	for _, temperature := range []float64{0, 1, 1e300} {
+		o := greedy(50)
+		o.Vocab, o.Temperature = known, temperature
+		for _, token := range generate(t, m, 0, prompt, o) {
+			if token.ID >= known || !(token.LogProb <= 0 && token.LogProb > -100) {
+				t.Fatalf("temperature %v: token %d with log-probability %v, expected ids below %d", temperature, token.ID, token.LogProb, known)
+			}
+		}
+	}
+	// A text may end with what no tokenizer knows, for it is no part of it.
+	m.EOS = []int{known}
+	o := greedy(12)
+	o.Vocab, o.IgnoreEOS = known, false
+	if got := generate(t, m, 0, prompt, o); len(got) == 12 {
+		t.Errorf("it went on where %d, the likeliest token, ends it", known)
+	}
+}
+
+// TestRepeatWindow looks back further than the context does.
+func TestRepeatWindow(t *testing.T) {
+	_, m := tiny(t)
+	const window = 40
+	for _, size := range []int{1, 8, 0} {
+		prompt := []int{5}
+		o := greedy(100)
+		o.RepeatPenalty, o.RepeatLastN = 1e30, window
+		ids := append(prompt, idsOf(generate(t, m, size, prompt, o))...)
+		for i, id := range ids {
+			if at := slices.Index(ids[max(0, i-window):i], id); at >= 0 {
+				t.Fatalf("context %d: token %d, %d, stands among the %d before it: %v", size, i, id, window, ids)
+			}
+		}
 	}
 }
 
@@ -197,6 +255,7 @@ func TestGenerateErrors(t *testing.T) {
 		{"small context", 10, make([]int, 11), greedy(3), []string{"11 tokens", "holds 10", "or enlarge the context: this model can hold 64"}},
 		{"bad id", 0, []int{1, 999}, greedy(3), []string{"token 1 of the input is 999"}},
 		{"bad sampling", 0, []int{1}, hot, []string{"temperature", "NaN"}},
+		{"large vocabulary", 0, []int{1}, gpt.Options{Sampling: greedy(1).Sampling, Vocab: 258}, []string{"a vocabulary of 258 tokens", "this model has 257"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := session(t, m, c.size)

@@ -197,7 +197,7 @@ func TestLoadGGUFErrors(t *testing.T) {
 			m := oneGGUF(t)
 			c.change(m)
 			path := m.write(t)
-			_, err := gpt.Load(b, path, gpt.LoadOptions{})
+			_, err := gpt.Load(t.Context(), b, path, gpt.LoadOptions{})
 			wantError(t, err, append(c.parts, "")...)
 			if n := b.inUse(); n != 0 {
 				t.Errorf("%d buffers were left behind", n)
@@ -221,7 +221,7 @@ func TestLoadGGUFErrors(t *testing.T) {
 		if err := c.change(path); err != nil {
 			t.Fatal(err)
 		}
-		_, err := gpt.Load(b, path, gpt.LoadOptions{})
+		_, err := gpt.Load(t.Context(), b, path, gpt.LoadOptions{})
 		wantError(t, err, path, c.part)
 		if t.Failed() {
 			t.Log(name)
@@ -309,7 +309,7 @@ func TestLoadGGUFWithoutCopy(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := openCPU(t)
-		m, err := gpt.Load(b, path, gpt.LoadOptions{})
+		m, err := gpt.Load(t.Context(), b, path, gpt.LoadOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,6 +36,7 @@ type account struct {
 	live      map[backend.Buffer]bool
 	allocated int      // bytes that Alloc gave, freed ones included
 	mapped    [][]byte // what MapHost was given
+	recorded  int      // programs
 	err       error    // what Run reports
 }
 
@@ -69,7 +70,10 @@ func (a *account) Run(ops ...backend.Op) error {
 }
 
 // Record keeps programs in the account, where As would find a recorder below it.
-func (a *account) Record(ops ...backend.Op) (backend.Program, error) { return &replay{a, ops}, nil }
+func (a *account) Record(ops ...backend.Op) (backend.Program, error) {
+	a.recorded++
+	return &replay{a, ops}, nil
+}
 
 type replay struct {
 	a   *account
@@ -197,7 +201,7 @@ func encode(d safetensors.DType, values []float32) []byte {
 // logitsOf loads a checkpoint and returns the scores after a few tokens.
 func logitsOf(t *testing.T, b backend.Backend, dir string, o gpt.LoadOptions) []float32 {
 	t.Helper()
-	m, err := gpt.Load(b, dir, o)
+	m, err := gpt.Load(t.Context(), b, dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +223,7 @@ func feed(t *testing.T, m *gpt.Model, ids ...int) []float32 {
 
 func session(t *testing.T, m *gpt.Model, size int) *gpt.Session {
 	t.Helper()
-	s, err := m.NewSession(size)
+	s, err := m.NewSession(gpt.SessionOptions{Context: size})
 	if err != nil {
 		t.Fatal(err)
 	}

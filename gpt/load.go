@@ -1,6 +1,7 @@
 package gpt
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -13,26 +14,49 @@ import (
 // LoadOptions say how weights are kept in memory. The zero value keeps
 // matrices as the checkpoint stores them (bf16 as f32) and vectors as f32.
 type LoadOptions struct {
-	DType backend.DType // of matrices: F32, F16, or None for as stored
+	// DType is that of matrices: F32, F16, Q8_0, Q4_0, or None for as stored.
+	// Of the quantised types a matrix is kept as f16 where its inputs are not
+	// whole blocks, and positions, which are added and not multiplied, as f32.
+	DType backend.DType
+}
+
+// kept is the dtype in which w, stored as s, is kept in memory.
+func (o LoadOptions) kept(m *Model, w weight, s *stored) backend.DType {
+	if len(w.shape) == 1 {
+		return backend.F32
+	}
+	d := o.DType
+	if d == backend.None {
+		d = s.natural
+	}
+	switch {
+	case !d.Quantized():
+		return d
+	case w.dst == &m.Positions:
+		return backend.F32
+	case w.inputs()%d.BlockLen() != 0:
+		return backend.F16
+	}
+	return d
 }
 
 // Load reads the checkpoint at path into the memory of b, as
 // [Checkpoint.Load] does: a directory in Hugging Face's layout, or a GGUF file.
-func Load(b backend.Backend, path string, o LoadOptions) (*Model, error) {
+func Load(ctx context.Context, b backend.Backend, path string, o LoadOptions) (*Model, error) {
 	c, err := OpenCheckpoint(path)
 	if err != nil {
 		return nil, err
 	}
-	return c.Load(b, o)
+	return c.Load(ctx, b, o)
 }
 
 // LoadFS is Load for a file system, such as that of the embedded model.
-func LoadFS(b backend.Backend, fsys fs.FS, o LoadOptions) (*Model, error) {
+func LoadFS(ctx context.Context, b backend.Backend, fsys fs.FS, o LoadOptions) (*Model, error) {
 	c, err := OpenCheckpointFS(fsys, "")
 	if err != nil {
 		return nil, err
 	}
-	return c.Load(b, o)
+	return c.Load(ctx, b, o)
 }
 
 func newModel(b backend.Backend, config Config) *Model {
@@ -43,13 +67,16 @@ func newModel(b backend.Backend, config Config) *Model {
 	return m
 }
 
-func (m *Model) load(c *Checkpoint, o LoadOptions) error {
+func (m *Model) load(ctx context.Context, c *Checkpoint, o LoadOptions) error {
 	found, err := m.match(c)
 	if err != nil {
 		return err
 	}
+	if err := m.fits(c, found, o); err != nil {
+		return err
+	}
 	for _, w := range c.layout.weights(m) {
-		if err := m.place(w, found[w.name], o); err != nil {
+		if err := m.place(ctx, w, found[w.name], o); err != nil {
 			return fmt.Errorf("%s: tensor %s: %w", found[w.name].File, w.name, err)
 		}
 	}
@@ -104,6 +131,36 @@ func (m *Model) match(c *Checkpoint) (map[string]rawTensor, error) {
 	return found, nil
 }
 
+// maps reports whether b computes on a tensor of a checkpoint where it lies.
+func (m *Model) maps(dtype backend.DType, t rawTensor) bool {
+	_, mapped := backend.As[backend.HostMapper](m.b)
+	return mapped && dtype == storage(t.DType).dtype && t.Aligned()
+}
+
+// fits reports, before anything is copied, weights that are more than b has
+// memory for, where it tells how much that is.
+func (m *Model) fits(c *Checkpoint, found map[string]rawTensor, o LoadOptions) error {
+	need := int64(0)
+	for _, w := range c.layout.weights(m) {
+		t := found[w.name]
+		dtype := o.kept(m, w, storage(t.DType))
+		if m.maps(dtype, t) && !(w.conv1D && dtype.Quantized()) {
+			continue
+		}
+		n := 1
+		for _, d := range w.shape {
+			n *= d
+		}
+		need += int64(dtype.Bytes(n))
+	}
+	_, free, total := backend.Memory(m.b)
+	if total == 0 || need <= free {
+		return nil
+	}
+	return fmt.Errorf("%w: the weights need %.1f MiB on %s, and %.1f MiB of %.1f are free: keep them as a smaller type (f16, q8_0, q4_0), or choose another device",
+		backend.ErrOutOfMemory, float64(need)/(1<<20), m.b.Name(), float64(free)/(1<<20), float64(total)/(1<<20))
+}
+
 // isMask reports whether name is a causal mask, which old checkpoints carry
 // along: h.0.attn.bias, h.0.attn.masked_bias.
 func isMask(name string) bool {
@@ -115,19 +172,16 @@ func blockPrefix(i int) string { return fmt.Sprintf("h.%d.", i) }
 // place puts one tensor of a checkpoint into the memory of the backend. A
 // matrix stored [in, out] becomes [out, in]: as a view where the backend reads
 // the host's memory, else transposed on the way, so that devices see one layout.
-func (m *Model) place(w weight, t rawTensor, o LoadOptions) error {
-	stored := storage(t.DType)
-	dtype := backend.F32
-	if len(w.shape) > 1 {
-		if dtype = o.DType; dtype == backend.None {
-			dtype = stored.natural
-		}
-		if w.dst == &m.Positions && dtype.Quantized() { // which are added, not multiplied by
-			dtype = backend.F32
-		}
+func (m *Model) place(ctx context.Context, w weight, t rawTensor, o LoadOptions) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
+	stored := storage(t.DType)
+	dtype := o.kept(m, w, stored)
+	// Blocks run along the inputs, so a matrix that is quantised here is transposed in any case.
 	_, mapped := backend.As[backend.HostMapper](m.b)
-	if mapped && dtype == stored.dtype && t.Aligned() {
+	transpose := w.conv1D && (!mapped || dtype.Quantized())
+	if m.maps(dtype, t) && !transpose {
 		buf, err := backend.MapHost(m.b, t.Data)
 		if err != nil {
 			return err
@@ -135,9 +189,9 @@ func (m *Model) place(w weight, t rawTensor, o LoadOptions) error {
 		m.buffers = append(m.buffers, buf)
 		*w.dst = backend.Of(buf, dtype, 0, w.shape...)
 	} else {
-		c := converter{stored: stored, data: t.Data, dtype: dtype}
+		c := converter{stored: stored, data: t.Data, dtype: dtype, transpose: transpose}
 		shape := w.shape
-		if c.transpose = w.conv1D && !mapped; c.transpose {
+		if transpose {
 			shape = []int{w.shape[1], w.shape[0]}
 		}
 		dst, err := backend.New(m.b, dtype, shape...)
@@ -145,12 +199,12 @@ func (m *Model) place(w weight, t rawTensor, o LoadOptions) error {
 			return err
 		}
 		m.buffers = append(m.buffers, dst.Buf)
-		if err := c.write(m.b, dst); err != nil {
+		if err := c.write(ctx, m.b, dst); err != nil {
 			return err
 		}
 		*w.dst = dst
 	}
-	if w.conv1D && mapped {
+	if w.conv1D && !transpose {
 		*w.dst = w.dst.Transpose()
 	}
 	return nil

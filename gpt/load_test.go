@@ -66,12 +66,12 @@ func TestLoadErrors(t *testing.T) {
 			x := base(t)
 			c.change(x)
 			dir := x.write(t)
-			_, err := gpt.Load(b, dir, c.o)
+			_, err := gpt.Load(t.Context(), b, dir, c.o)
 			wantError(t, err, append(c.parts, "")...)
 			if n := b.inUse(); n != 0 {
 				t.Errorf("%d buffers were left behind", n)
 			}
-			_, err = gpt.LoadFS(b, os.DirFS(dir), c.o)
+			_, err = gpt.LoadFS(t.Context(), b, os.DirFS(dir), c.o)
 			wantError(t, err, c.parts...)
 		})
 	}
@@ -116,7 +116,7 @@ func TestLoadBadDirectory(t *testing.T) {
 			if err := c.change(dir); err != nil {
 				t.Fatal(err)
 			}
-			_, err := gpt.Load(b, dir, gpt.LoadOptions{})
+			_, err := gpt.Load(t.Context(), b, dir, gpt.LoadOptions{})
 			wantError(t, err, append(c.parts, dir)...)
 		})
 	}
@@ -213,7 +213,7 @@ func TestLoadShards(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "model-00002-of-00003.safetensors")); err != nil {
 		t.Fatal(err)
 	}
-	_, err = gpt.Load(b, dir, gpt.LoadOptions{})
+	_, err = gpt.Load(t.Context(), b, dir, gpt.LoadOptions{})
 	wantError(t, err, "model-00002-of-00003.safetensors", "shard is missing")
 }
 
@@ -290,7 +290,7 @@ func TestLoadKeepsDType(t *testing.T) {
 	} {
 		c := base(t)
 		c.store(d)
-		m, err := gpt.Load(b, c.write(t), gpt.LoadOptions{})
+		m, err := gpt.Load(t.Context(), b, c.write(t), gpt.LoadOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -313,11 +313,11 @@ func TestLoadOnDevice(t *testing.T) {
 	b := openCPU(t)
 	config := gpt.Config{Layers: 1, Heads: 2, Width: 600, Inner: 2401, Context: 5, Vocab: 1801, Epsilon: 1e-5, TieEmbeddings: true}
 	for _, d := range []backend.DType{backend.F32, backend.F16} {
-		host, err := gpt.Random(b, config, gpt.LoadOptions{DType: d}, 1)
+		host, err := gpt.Random(t.Context(), b, config, gpt.LoadOptions{DType: d}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		own, err := gpt.Random(device{b}, config, gpt.LoadOptions{DType: d}, 1)
+		own, err := gpt.Random(t.Context(), device{b}, config, gpt.LoadOptions{DType: d}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -355,7 +355,7 @@ func TestLoadWithoutCopy(t *testing.T) {
 	}
 	dir := sparse(t, config)
 	heap, resident := memoryUse(t)
-	m, err := gpt.Load(b, dir, gpt.LoadOptions{})
+	m, err := gpt.Load(t.Context(), b, dir, gpt.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -459,7 +459,7 @@ func TestLoadFS(t *testing.T) {
 	b := openCPU(t)
 	dir := base(t).write(t)
 	want := logitsOf(t, b, dir, gpt.LoadOptions{})
-	m, err := gpt.LoadFS(b, os.DirFS(dir), gpt.LoadOptions{})
+	m, err := gpt.LoadFS(t.Context(), b, os.DirFS(dir), gpt.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -471,7 +471,7 @@ func TestLoadFS(t *testing.T) {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
-		_, err = gpt.LoadFS(b, os.DirFS(dir), gpt.LoadOptions{})
+		_, err = gpt.LoadFS(t.Context(), b, os.DirFS(dir), gpt.LoadOptions{})
 		wantError(t, err, name)
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%v is not fs.ErrNotExist", err)

@@ -114,6 +114,14 @@ func (m *Model) tensors() []weight {
 	return all
 }
 
+// inputs is how many numbers a matrix multiplies with each row of its result.
+func (w weight) inputs() int {
+	if w.conv1D {
+		return w.shape[0]
+	}
+	return w.shape[len(w.shape)-1]
+}
+
 // weight is one tensor of a checkpoint and where it belongs.
 type weight struct {
 	name   string

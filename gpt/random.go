@@ -1,6 +1,7 @@
 package gpt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -13,15 +14,16 @@ import (
 // Random returns a model whose weights begin as GPT-2's did before training
 // (Radford et al. 2019, section 2.3): normal with standard deviation 0.02,
 // matrices that write into the residual stream scaled by 1/√(2·layers), norms
-// 1 and biases 0. The seed decides all of them, on any backend.
-func Random(b backend.Backend, config Config, o LoadOptions, seed uint64) (*Model, error) {
+// 1 and biases 0. The seed decides all of them, on any backend. It stops when ctx
+// ends.
+func Random(ctx context.Context, b backend.Backend, config Config, o LoadOptions, seed uint64) (*Model, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
 	m := newModel(b, config)
 	for i, w := range m.tensors() {
 		t := initial(w, config.Layers, rand.New(rand.NewPCG(seed, uint64(i))), o.DType)
-		if err := m.place(w, t, o); err != nil {
+		if err := m.place(ctx, w, t, o); err != nil {
 			return nil, errors.Join(fmt.Errorf("tensor %s: %w", w.name, err), m.Close())
 		}
 	}

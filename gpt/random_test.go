@@ -15,7 +15,7 @@ var randomConfig = gpt.Config{
 
 func random(t *testing.T, b backend.Backend, o gpt.LoadOptions, seed uint64) *gpt.Model {
 	t.Helper()
-	m, err := gpt.Random(b, randomConfig, o, seed)
+	m, err := gpt.Random(t.Context(), b, randomConfig, o, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,9 +96,9 @@ func TestRandomErrors(t *testing.T) {
 	b := openCPU(t)
 	config := randomConfig
 	config.Heads = 5
-	_, err := gpt.Random(b, config, gpt.LoadOptions{}, 1)
+	_, err := gpt.Random(t.Context(), b, config, gpt.LoadOptions{}, 1)
 	wantError(t, err, "n_embd", "multiple of n_head")
-	if _, err := gpt.Random(device{&full{b, 3}}, randomConfig, gpt.LoadOptions{}, 1); err == nil {
+	if _, err := gpt.Random(t.Context(), device{&full{b, 3}}, randomConfig, gpt.LoadOptions{}, 1); err == nil {
 		t.Error("there was memory for three tensors, and no error")
 	} else {
 		wantError(t, err, "tensor h.0.ln_1.bias", "out of memory")

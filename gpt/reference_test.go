@@ -103,7 +103,7 @@ func TestGreedy(t *testing.T) {
 				// The reference drops one token at a time from a full
 				// context, so compare what comes before it is full.
 				greedy = greedy[:min(len(greedy), m.Context+1)]
-				s, err := m.NewSession(0)
+				s, err := m.NewSession(gpt.SessionOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -135,7 +135,7 @@ func TestDecodeEqualsPrefill(t *testing.T) {
 			ids = append(ids, int(id))
 		}
 		feed := func(pieces ...int) []float32 {
-			s, err := m.NewSession(0)
+			s, err := m.NewSession(gpt.SessionOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,7 +163,7 @@ func TestDecodeEqualsPrefill(t *testing.T) {
 
 func loadModel(t *testing.T, b backend.Backend, dir string, d backend.DType) *gpt.Model {
 	t.Helper()
-	m, err := gpt.Load(b, dir, gpt.LoadOptions{DType: d})
+	m, err := gpt.Load(t.Context(), b, dir, gpt.LoadOptions{DType: d})
 	if err != nil {
 		t.Fatal(err)
 	}

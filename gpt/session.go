@@ -15,10 +15,11 @@ const maxChunk = 512
 // Session is one sequence of tokens that grows, and the keys and values of all
 // its positions. It is not for several goroutines at once.
 type Session struct {
-	m      *Model
-	cache  Cache
-	tokens []int // those in the cache
-	size   int   // positions that the cache holds
+	m       *Model
+	cache   Cache
+	history []int // all tokens since the start or Reset, also those that left the context
+	cached  int   // how many of them, the latest, are in the cache
+	size    int   // positions that the cache holds
 
 	inputs Tensor        // i32: position, index of the last token, then the ids of a chunk
 	steps  map[int]*step // by number of tokens read
@@ -31,9 +32,15 @@ type step struct {
 	logits Tensor // [1, 1, vocab], after the last token
 }
 
-// NewSession returns an empty session of up to size positions, 1 to m.Context;
-// 0 stands for m.Context.
-func (m *Model) NewSession(size int) (*Session, error) {
+// SessionOptions say how a session keeps its tokens.
+type SessionOptions struct {
+	Context int           // positions, 1 to the model's; 0: as many as the model has
+	Cache   backend.DType // of keys and values: F32, F16; None: F32
+}
+
+// NewSession returns an empty session.
+func (m *Model) NewSession(o SessionOptions) (*Session, error) {
+	size := o.Context
 	if size == 0 {
 		size = m.Context
 	}
@@ -45,19 +52,22 @@ func (m *Model) NewSession(size int) (*Session, error) {
 	if s.inputs, err = backend.New(m.b, backend.I32, 2+min(maxChunk, ceilPow2(size))); err != nil {
 		return nil, err
 	}
-	if s.cache, err = m.NewCache(1, size, backend.F32); err != nil {
+	if o.Cache == backend.None {
+		o.Cache = backend.F32
+	}
+	if s.cache, err = m.NewCache(1, size, o.Cache); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// Len is the number of tokens fed so far, Size how many there is room for.
-func (s *Session) Len() int  { return len(s.tokens) }
+// Len is the number of tokens in the context, Size how many there is room for.
+func (s *Session) Len() int  { return s.cached }
 func (s *Session) Size() int { return s.size }
 
 // Reset forgets all tokens.
-func (s *Session) Reset() { s.tokens = s.tokens[:0] }
+func (s *Session) Reset() { s.history, s.cached = s.history[:0], 0 }
 
 // Feed appends tokens to the sequence and returns the score of every token
 // that could come next, [vocab], valid until the next call. It stops between
@@ -66,8 +76,8 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("no tokens to feed")
 	}
-	if len(s.tokens)+len(ids) > s.size {
-		return nil, fmt.Errorf("%d tokens after %d do not fit the context of %d", len(ids), len(s.tokens), s.size)
+	if s.cached+len(ids) > s.size {
+		return nil, fmt.Errorf("%d tokens after %d do not fit the context of %d", len(ids), s.cached, s.size)
 	}
 	for i, id := range ids {
 		if id < 0 || id >= s.m.Vocab {
@@ -100,7 +110,7 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 // influence earlier ones, and their keys are overwritten when their turn comes.
 func (s *Session) read(p *step, ids []int) error {
 	values := make([]int32, 2+len(ids))
-	values[0], values[1] = int32(len(s.tokens)), int32(len(ids)-1)
+	values[0], values[1] = int32(s.cached), int32(len(ids)-1)
 	for i, id := range ids {
 		values[2+i] = int32(id)
 	}
@@ -110,7 +120,8 @@ func (s *Session) read(p *step, ids []int) error {
 	if err := p.Run(); err != nil {
 		return err
 	}
-	s.tokens = append(s.tokens, ids...)
+	s.history = append(s.history, ids...)
+	s.cached += len(ids)
 	return nil
 }
 

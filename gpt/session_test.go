@@ -38,7 +38,7 @@ func TestSessionSizes(t *testing.T) {
 		}
 	}
 	for _, size := range []int{-1, 65, 1 << 40} {
-		_, err := m.NewSession(size)
+		_, err := m.NewSession(gpt.SessionOptions{Context: size})
 		wantError(t, err, "context size", "1 to 64 positions")
 	}
 }
@@ -115,7 +115,7 @@ func (c *countdown) Err() error {
 // long is a model with random weights and a context of several chunks.
 func long(t *testing.T, b backend.Backend) *gpt.Model {
 	t.Helper()
-	m, err := gpt.Random(b, gpt.Config{
+	m, err := gpt.Random(t.Context(), b, gpt.Config{
 		Layers: 1, Heads: 2, Width: 8, Inner: 16, Context: 1200, Vocab: 50, Epsilon: 1e-5, TieEmbeddings: true,
 	}, gpt.LoadOptions{}, 7)
 	if err != nil {
@@ -149,6 +149,41 @@ func TestFeedInChunks(t *testing.T) {
 		ids = ids[n:]
 	}
 	checkNear(t, "scores", got, want, 5e-6)
+}
+
+// TestProgramsAreKept counts programs: one serves every step of decoding, also
+// after the context has slid, and one each size of chunk.
+func TestProgramsAreKept(t *testing.T) {
+	b, m := tiny(t)
+	s := session(t, m, 20)
+	defer s.Close()
+	for _, c := range []struct{ predict, want int }{
+		{1, 1},  // 5 tokens in a chunk of 8
+		{15, 2}, // and a token at a time
+		{99, 3}, // and 11 in a chunk of 16, whenever the context slides
+	} {
+		s.Reset()
+		tokens, err := collect(s.Generate(t.Context(), sequence(5, 257), greedy(c.predict)))
+		if err != nil || len(tokens) != c.predict {
+			t.Fatalf("%d tokens of %d, %v", len(tokens), c.predict, err)
+		}
+		if b.recorded != c.want {
+			t.Errorf("%d programs recorded for %d tokens, expected %d", b.recorded, c.predict, c.want)
+		}
+	}
+}
+
+func TestFitsText(t *testing.T) {
+	_, m := tiny(t)
+	s := session(t, m, 10)
+	defer s.Close()
+	if _, err := s.Feed(t.Context(), 1, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.FitsText(40, 5); err != nil { // 8 tokens after 2
+		t.Error(err)
+	}
+	wantError(t, s.FitsText(41, 5), "the prompt has 41 bytes, which are at least 9 tokens", "the context holds 10", "this model can hold 64")
 }
 
 // TestFeedCancelled stops between chunks, and goes on from there.
@@ -204,7 +239,7 @@ func TestSessionWithoutMemory(t *testing.T) {
 	before := b.inUse()
 	for left := range 5 { // inputs, the caches of three blocks, results
 		b.left = left
-		s, err := m.NewSession(0)
+		s, err := m.NewSession(gpt.SessionOptions{})
 		if err == nil {
 			_, err = s.Feed(context.Background(), 1)
 			s.Close()

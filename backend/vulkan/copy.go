@@ -12,6 +12,9 @@ func init() {
 }
 
 func encodeCopy(e *encoder, op *backend.Copy) error {
+	if op.Dst.DType == op.X.DType && op.Dst.Contiguous() && op.X.Contiguous() {
+		return e.copy(op.Dst, op.X) // at the speed of memory
+	}
 	defines := ""
 	switch toHalf, fromHalf := op.Dst.DType == backend.F16, op.X.DType == backend.F16; {
 	case toHalf && fromHalf:

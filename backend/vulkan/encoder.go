@@ -37,9 +37,6 @@ type encoder struct {
 	name  string // and its name
 	push  []byte // room for push constants
 
-	profile *profile // that times the ops of a Run; nil: none
-	span    *span    // of the op at hand; nil: it is not timed
-
 	temporary []*buffer // scratch memory of a Run
 }
 
@@ -256,12 +253,32 @@ func (e *encoder) encode(p pipelineSpec, push any, groups [3]uint32, bindings []
 		return err
 	}
 	e.rec.note(e.index, e.name)
-	if e.span != nil {
-		if err := e.time(p.variant); err != nil {
-			return err
-		}
+	if e.b.profile != nil {
+		e.b.profile.shader(p.variant)
 	}
 	return e.rec.dispatch(pipe, e.push, groups, bindings, p.work)
+}
+
+// copy copies the bytes of a contiguous tensor to another of the same type,
+// without a shader.
+func (e *encoder) copy(dst, x backend.Tensor) error {
+	to, toStart, _, err := e.place(dst)
+	if err != nil {
+		return err
+	}
+	from, fromStart, fromEnd, err := e.place(x)
+	if err != nil {
+		return err
+	}
+	size := fromEnd - fromStart
+	e.rec.note(e.index, e.name)
+	e.rec.copy(to.block.Buffer, toStart, from.block.Buffer, fromStart, size)
+	e.rec.use(to)
+	e.rec.use(from)
+	if e.rec.work += size / 4; e.rec.full() {
+		return e.full(e)
+	}
+	return nil
 }
 
 // appendPush lays push constants out as shaders see them.

@@ -29,6 +29,7 @@ import (
 // profile is one that is being made.
 type profile struct {
 	spans []*span
+	op    *span // that is being encoded
 	clock ticks
 	err   error // why times are missing
 }
@@ -48,7 +49,8 @@ type times struct {
 	open    bool // the last part has not ended
 }
 
-// maxQueries is enough for a recording: each part holds a command at least.
+// maxQueries is enough for a recording: each part holds a command, and one that
+// has maxCommands of them is submitted before another op begins.
 const maxQueries = 2 * maxCommands
 
 // Profile implements [backend.Profiler].
@@ -91,45 +93,51 @@ func (b *Backend) Profile(run func() error) ([]backend.Span, error) {
 
 // timed encodes op, and takes its time where a profile is being made.
 func (e *encoder) timed(op backend.Op) error {
-	if e.profile == nil {
+	p := e.b.profile
+	if p == nil || e.rec.used != nil { // a Program's commands run later
 		return encodeOp(e, op)
 	}
-	e.span = &span{Span: backend.NewSpan(op)}
-	e.profile.spans = append(e.profile.spans, e.span)
+	p.op = &span{Span: backend.NewSpan(op)}
+	p.spans = append(p.spans, p.op)
 	err := encodeOp(e, op)
 	if e.rec != nil { // else a submit has failed
 		e.rec.endTime()
 	}
-	e.span = nil
+	p.op = nil
 	return err
 }
 
-// time makes the next dispatch part of the op's time.
-func (e *encoder) time(v *shaders.Variant) error {
-	r := e.rec
+// shader notes what the op at hand uses.
+func (p *profile) shader(v *shaders.Variant) {
+	if name := v.Name(); p.op != nil && !slices.Contains(p.op.Variants, name) {
+		p.op.Variants = append(p.op.Variants, name)
+	}
+}
+
+// beginTime makes the next command part of the time of the op at hand, if
+// that is taken.
+func (r *recording) beginTime() {
+	p := r.b.profile
+	if p == nil || p.op == nil {
+		return
+	}
+	p.op.Dispatches++
 	if r.times == nil {
 		q, err := r.b.queryPool()
 		if err != nil {
-			return fmt.Errorf("timestamps: %w", err)
+			p.err = err
+			return
 		}
 		r.b.dev.CmdResetQueryPool(r.cmd, q, 0, maxQueries)
-		r.times = &times{profile: e.profile, queries: q}
+		r.times = &times{profile: p, queries: q}
 	}
 	if t := r.times; !t.open {
-		if len(t.parts) == maxCommands { // only dispatches that fail leave parts without a command
-			return errors.New("timestamps: too many dispatches have failed")
-		}
 		r.b.dev.CmdBarrier(r.cmd, allStages, allWrites, allStages, allAccess)
 		r.hazards.reset()
 		r.b.dev.CmdWriteTimestamp(r.cmd, vk.BottomOfPipe, t.queries, 2*len(t.parts))
-		t.parts = append(t.parts, e.span)
+		t.parts = append(t.parts, p.op)
 		t.open = true
 	}
-	e.span.Dispatches++
-	if name := v.Name(); !slices.Contains(e.span.Variants, name) {
-		e.span.Variants = append(e.span.Variants, name)
-	}
-	return nil
 }
 
 // endTime ends the part of an op that is being timed, if there is one.

@@ -3,6 +3,7 @@
 package vulkan
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"slices"
@@ -48,7 +49,9 @@ func checkSpans(t *testing.T, spans []backend.Span, ops []backend.Op, wall time.
 		if s.Begin < end || s.Duration < 0 {
 			t.Errorf("span %d (%s) begins at %v and takes %v; the one before ends at %v", i, s.Op, s.Begin, s.Duration, end)
 		}
-		if s.Dispatches < 1 || len(s.Variants) == 0 || !strings.HasPrefix(s.Variants[0], strings.Split(s.Op, "_")[0]) {
+		shader := strings.Split(s.Op, "_")[0] // linear's serves linear_gelu
+		named := slices.ContainsFunc(s.Variants, func(v string) bool { return strings.HasPrefix(v, shader) })
+		if s.Dispatches < 1 || !named && s.Op != "copy" { // which can do without a shader
 			t.Errorf("span %d (%s) has %d dispatches of %q", i, s.Op, s.Dispatches, s.Variants)
 		}
 		end = s.Begin + s.Duration
@@ -105,10 +108,11 @@ func TestProfile(t *testing.T) {
 			return nil
 		})
 		checkSpans(t, spans, slices.Concat(ops, ops, ops), wall)
-		for _, i := range []int{1, 6, 11} {
-			if spans[i].Duration <= spans[0].Duration || spans[i].Duration < 10*time.Microsecond {
-				t.Errorf("span %d: a product of %s takes %v, a copy of 4 numbers %v", i, spans[i].Signature(), spans[i].Duration, spans[0].Duration)
-			}
+		least := func(op int) time.Duration { // of three, for others use this machine
+			return min(spans[op].Duration, spans[op+len(ops)].Duration, spans[op+2*len(ops)].Duration)
+		}
+		if product, tiny := least(1), least(0); product <= tiny || product < 10*time.Microsecond {
+			t.Errorf("a product of %s takes %v, a copy of 4 numbers %v", spans[1].Signature(), product, tiny)
 		}
 		if got := values(t, b, sum); !slices.Equal(got, want) {
 			t.Error("under a profile the ops give another result")
@@ -137,29 +141,32 @@ func TestProfileOfWindows(t *testing.T) {
 		t.Fatalf("%d dispatches went in %d submits", 8*len(ops), n)
 	}
 
-	// An op of which a submit holds the first 3 dispatches only.
-	one := vector(t, b, 1, 2)
+	// An op of which a submit holds all dispatches but one.
+	one, whole := vector(t, b, 1, 2), 4
 	ops = nil
-	for range maxCommands - 3 {
+	for range maxCommands - 7 {
 		ops = append(ops, &backend.GELU{Dst: vector(t, b, 0, 0), X: one})
 	}
-	ops = append(ops, op, op)
+	cut := len(ops)
+	for range 1 + whole {
+		ops = append(ops, op)
+	}
 	if err := b.finish(); err != nil {
 		t.Fatal(err)
 	}
 	spans, wall = profileOf(t, b, func() error {
 		return b.run(func(e *encoder) error {
 			err := e.all(ops)
-			if parts := e.rec.times.parts; err == nil && (len(parts) != 2 || parts[0].Dispatches != 8 || parts[0] == parts[1]) {
-				t.Errorf("the second submit has %d parts of ops, want the rest of one and another", len(parts))
+			if parts := e.rec.times.parts; err == nil && (len(parts) != 1+whole || parts[0].Dispatches != 8 || parts[0] == parts[1]) {
+				t.Errorf("the second submit has %d parts of ops, want the rest of one and %d", len(parts), whole)
 			}
 			return err
 		})
 	})
 	checkSpans(t, spans, ops, wall)
-	first, second := spans[len(ops)-2], spans[len(ops)-1]
-	if first.Dispatches != 8 || second.Begin < first.Begin+first.Duration {
-		t.Errorf("an op in two submits: %d dispatches, %v from %v on, the next from %v on", first.Dispatches, first.Duration, first.Begin, second.Begin)
+	least := slices.MinFunc(spans[cut+1:], func(a, b backend.Span) int { return cmp.Compare(a.Duration, b.Duration) })
+	if spans[cut].Duration < least.Duration/2 {
+		t.Errorf("an op in two submits takes %v, the same in one %v: not all of it is counted", spans[cut].Duration, least.Duration)
 	}
 }
 
@@ -211,7 +218,7 @@ func TestProfileOff(t *testing.T) {
 			if err := e.all([]backend.Op{op}); err != nil {
 				return err
 			}
-			if e.rec.times != nil || e.span != nil {
+			if e.rec.times != nil {
 				t.Errorf("%s: timestamps without a profile", when)
 			}
 			return nil

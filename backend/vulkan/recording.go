@@ -143,6 +143,7 @@ func (r *recording) dispatch(p *pipeline, push []byte, groups [3]uint32, binding
 		r.use(b.buf)
 	}
 	r.work += work
+	r.beginTime()
 	r.wait(compute, r.touches...)
 	r.b.dev.CmdRun(r.cmd, p.handle, p.layout.pipeline, set, push, groups[0], groups[1], groups[2])
 	return nil
@@ -150,6 +151,7 @@ func (r *recording) dispatch(p *pipeline, push []byte, groups [3]uint32, binding
 
 // copy copies size bytes between device buffers.
 func (r *recording) copy(dst vk.Buffer, to uint64, src vk.Buffer, from, size uint64) {
+	r.beginTime()
 	r.wait(transfer, touch{uint64(src), from, from + size, false}, touch{uint64(dst), to, to + size, true})
 	r.b.dev.CmdCopyBuffer(r.cmd, src, dst, from, to, size)
 }

@@ -187,7 +187,7 @@ func (b *Backend) run(encode func(*encoder) error) error {
 	if err != nil {
 		return err
 	}
-	e := encoder{b: b, rec: rec, profile: b.profile, full: func(e *encoder) (err error) {
+	e := encoder{b: b, rec: rec, full: func(e *encoder) (err error) {
 		if err = b.flush(); err == nil {
 			e.rec, err = b.commands()
 		}

@@ -50,7 +50,7 @@ func TestBadFlags(t *testing.T) {
 		{"--prompt=8,-1", 2, "-p -1"},
 		{"--shape=gpt5", 2, `found "gpt5", expected one of gpt2, gpt2-medium`},
 		{"--shape=gpt2 -p 2000", 2, "expected 0 to 1024 tokens"},
-		{"--dtype=q9", 2, "expected f32, f16 or auto"},
+		{"--dtype=q9", 2, "expected one of f32, f16, q8_0, q4_0, or auto"},
 		{"--backend=cuda", 2, `unknown backend "cuda"`},
 		{"--device=0", 2, "name its backend"},
 		{"-t -1", 2, "-t"},

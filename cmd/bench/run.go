@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"caldera/backend"
@@ -12,7 +11,52 @@ import (
 	"caldera/internal/cli"
 )
 
-func run(ctx context.Context, f *flags) (err error) {
+type runCommand struct {
+	hardwareFlags `group:"Hardware"`
+	modelFlags    `group:"Model"`
+
+	Prompt      []int `group:"Test" short:"p" placeholder:"N" help:"Measure reading prompts of N tokens; 0: none (default: ${prompt}, or what the context holds)."`
+	Gen         []int `group:"Test" name:"n-gen" short:"n" placeholder:"N" help:"Measure generating N tokens; 0: none (default: ${gen}, or what the context holds)."`
+	Depth       []int `group:"Test" name:"n-depth" short:"d" placeholder:"N" help:"Tokens in the context before each test; several for one after the other (default: 0)."`
+	repetitions `group:"Test"`
+	Ceilings    bool `group:"Test" default:"true" negatable:"" help:"Measure the device's copy bandwidth and arithmetic peak, too, and each test's share of them; slow on software drivers."`
+
+	outputFlags `group:"Output"`
+	profileFlag `group:"Output"`
+}
+
+// job is what the flags ask for.
+type job struct {
+	devices []backend.Device
+	dtypes  []backend.DType
+	models  []bench.Model
+	tests   [][]bench.Test // of each model
+}
+
+// job checks all that can be checked before anything is measured.
+func (f *runCommand) job() (j job, err error) {
+	if err := f.repetitions.check(); err != nil {
+		return j, err
+	}
+	if j.dtypes, err = f.dtypes(); err != nil {
+		return j, err
+	}
+	if j.models, err = f.models(); err != nil {
+		return j, err
+	}
+	for _, m := range j.models {
+		tests, err := bench.Tests(m.Config, f.Prompt, f.Gen, f.Depth)
+		if err != nil {
+			return j, cli.Usagef("model %s: %w", m.Name, err)
+		}
+		j.tests = append(j.tests, tests)
+	}
+	j.devices, err = f.find()
+	return j, err
+}
+
+// Run measures all tests of all models on one device after the other.
+func (f *runCommand) Run(ctx context.Context) error {
 	if f.ListDevices {
 		return cli.List(os.Stdout)
 	}
@@ -20,72 +64,39 @@ func run(ctx context.Context, f *flags) (err error) {
 	if err != nil {
 		return err
 	}
-	host := bench.NewHost(revision())
-	out := io.Writer(os.Stdout)
-	if f.Output != "" {
-		// Made now, so that a wrong path is told before the work is done.
-		file, err := create(f.Output)
-		if err != nil {
-			return cli.Usagef("--output: %w", err)
-		}
-		defer file.discard()
-		out = file
-	}
-	results, err := measure(ctx, j, f.Repetitions)
-	if err != nil && len(results) == 0 {
+	profile, err := f.profile()
+	if err != nil {
 		return err
 	}
-	// What was measured before an error or Ctrl-C is reported all the same.
-	host.Mark(results)
-	return errors.Join(err, write(out, f.Format, host, results))
-}
-
-func write(w io.Writer, format string, h bench.Host, results []bench.Result) error {
-	var err error
-	if format == "json" {
-		err = bench.WriteJSON(w, results)
-	} else {
-		err = bench.WriteMarkdown(w, h, results)
-	}
-	if file, ok := w.(*file); ok && err == nil {
-		err = file.commit()
-	}
-	return err
-}
-
-// measure runs all tests of all models on one device after the other.
-func measure(ctx context.Context, j job, repetitions int) (results []bench.Result, err error) {
-	for _, d := range j.devices {
-		r, err := j.on(ctx, d, repetitions)
-		results = append(results, r...)
-		if err != nil {
-			return results, err
-		}
-	}
-	return results, nil
-}
-
-func (j job) on(ctx context.Context, d backend.Device, repetitions int) (results []bench.Result, err error) {
-	device, err := bench.Open(d)
+	defer profile.discard()
+	err = f.report(func() ([]bench.Record, error) {
+		return open(ctx, j.devices, func(d *bench.Device) ([]bench.Record, error) {
+			return j.on(ctx, d, bench.Options{Repetitions: f.Repetitions, Ceilings: f.Ceilings})
+		})
+	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, device.Close()) }()
-	warning := ""
-	if d.Kind == backend.Software {
-		warning = "warning: "
-	}
-	fmt.Fprintf(os.Stderr, "%s%s: %s\n", warning, d.Spec(), device.Describe())
+	return profile.run(ctx, j)
+}
+
+func (j job) on(ctx context.Context, d *bench.Device, o bench.Options) (all []bench.Record, failed error) {
 	for i, m := range j.models {
 		for _, dtype := range j.dtypes {
 			p := newProgress(fmt.Sprintf("%s %s", d.Spec(), m.Name), dtype)
-			r, err := device.Measure(ctx, m, j.tests[i], bench.Options{Repetitions: repetitions, DType: dtype, Progress: p.step})
+			o.DType, o.Progress = dtype, p.step
+			results, err := d.Measure(ctx, m, j.tests[i], o)
 			p.end()
-			results = append(results, r...)
-			if err != nil {
-				return results, err
+			all = append(all, bench.Records(results)...)
+			if errors.Is(err, bench.ErrUnsupported) {
+				notMeasured(err)
+				continue
+			}
+			failed = errors.Join(failed, err)
+			if ctx.Err() != nil || errors.Is(err, backend.ErrDeviceLost) {
+				return all, failed
 			}
 		}
 	}
-	return results, nil
+	return all, failed
 }

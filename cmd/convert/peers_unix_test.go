@@ -245,12 +245,12 @@ func gap(t *testing.T, path string, ids []int, a, b int) float64 {
 		t.Fatal(err)
 	}
 	defer cpu.Close()
-	m, err := gpt.Load(cpu, path, gpt.LoadOptions{})
+	m, err := gpt.Load(t.Context(), cpu, path, gpt.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	s, err := m.NewSession(0)
+	s, err := m.NewSession(gpt.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,13 +2,14 @@ package main_test
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
 	"time"
 )
@@ -88,6 +89,10 @@ func TestFailures(t *testing.T) {
 	if err := os.WriteFile(long, []byte(strings.Repeat("word ", 300)), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	huge := filepath.Join(empty, "endless.txt")
+	if err := os.WriteFile(huge, bytes.Repeat([]byte("a"), 2<<20), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	broken := t.TempDir()
 	for name, text := range map[string]string{"config.json": "{", "model.safetensors": ""} {
 		if err := os.WriteFile(filepath.Join(broken, name), []byte(text), 0o666); err != nil {
@@ -106,8 +111,9 @@ func TestFailures(t *testing.T) {
 		{[]string{"-f", empty}, []string{empty, "is a directory"}},
 		{[]string{"-f", ""}, []string{"no such file"}},
 		{[]string{"-f", long}, []string{"the prompt has", "the context holds 256", "shorten it"}},
+		{[]string{"-f", huge}, []string{"the prompt has 2097152 bytes, which are at least ", "the context holds 256", "shorten it"}},
 		{[]string{"-c", "4", prompt}, []string{"the context holds 4", "can hold 256"}},
-		{[]string{"--device=7", "hi"}, []string{`no device "7"`, "0 ("}},
+		{[]string{"--device=777777", "hi"}, []string{`no device "777777"`, "0 ("}},
 		{[]string{"--device=geforce", "hi"}, []string{`no device "geforce"`}},
 		{[]string{"-f", "/dev/zero"}, []string{"/dev/zero is longer than 67108864 bytes"}},
 	} {
@@ -173,7 +179,7 @@ func TestReaderLeaves(t *testing.T) {
 		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("%q: it went on for %v after its reader had left", args, took)
 		}
-		stderr := regexp.MustCompile(`(?m)^(cpu:0|generate: the context of|load|prompt|decode) .*\n`).ReplaceAllString(got.stderr, "")
+		stderr := regexp.MustCompile(`(?m)^(cpu:0|generate: the context of|seed|load|prompt|decode) .*\n`).ReplaceAllString(got.stderr, "")
 		if stderr = strings.TrimPrefix(stderr, strings.SplitAfter(stderr, "\n")[0]); got.code != 0 || stderr != "" {
 			t.Errorf("%q: exit code %d, standard error %q, expected it to end quietly", args, got.code, got.stderr)
 		}
@@ -240,20 +246,54 @@ func TestInterruptWhileWaiting(t *testing.T) {
 	cmd := command(t, "--backend=cpu")
 	cmd.Stdin = in
 	go func() {
-		io.WriteString(w, prompt)
-		time.Sleep(300 * time.Millisecond) // until it waits for more
-		cmd.Process.Signal(syscall.SIGINT)
+		// More than a pipe holds: once it is written, reading has begun.
+		io.WriteString(w, strings.Repeat(prompt, 10_000))
+		cmd.Process.Signal(os.Interrupt)
 	}()
 	wantFailure(t, run(t, cmd), 130, "interrupted")
 }
 
+// TestInterruptWhileLoading sends Ctrl-C while it converts 2 GB of weights, of
+// which the last one would be an error.
+func TestInterruptWhileLoading(t *testing.T) {
+	cmd := command(t, "--backend=cpu", "-m", sparse(t, 300, 1<<12, 1<<16), "--dtype=f16", "--tokens=1")
+	var stderr bytes.Buffer
+	cmd.Stderr = io.MultiWriter(&stderr, &firstLine{do: func() { cmd.Process.Signal(os.Interrupt) }})
+	r := run(t, cmd)
+	r.stderr = stderr.String()
+	wantFailure(t, r, 130, "interrupted")
+}
+
+// firstLine does something once a line has been written. The line that tells
+// the device comes before the model is loaded.
+type firstLine struct {
+	once sync.Once
+	do   func()
+}
+
+func (f *firstLine) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("\n")) {
+		f.once.Do(f.do)
+	}
+	return len(p), nil
+}
+
 // TestInterruptJSON reports what there was.
 func TestInterruptJSON(t *testing.T) {
-	cmd := command(t, endless(prompt, "--json")...)
-	time.AfterFunc(2*time.Second, func() { cmd.Process.Signal(os.Interrupt) })
-	r := run(t, cmd)
-	a := parse(t, r.out)
-	if r.code != 130 || a.Stop != "interrupted" || !strings.HasPrefix(prompt+a.Text, austen) || len(a.IDs) != len(a.LogProbs) {
-		t.Errorf("exit code %d, stopped for %q, %d ids, text %.200q", r.code, a.Stop, len(a.IDs), a.Text)
+	// How long the first tokens take depends on what else the machine does.
+	for wait := 500 * time.Millisecond; ; wait *= 2 {
+		cmd := command(t, endless(prompt, "--json")...)
+		cmd.Stderr = &firstLine{do: func() {
+			time.AfterFunc(wait, func() { cmd.Process.Signal(os.Interrupt) })
+		}}
+		r := run(t, cmd)
+		a := parse(t, r.out)
+		if len(a.IDs) < 23 && wait < 20*time.Second {
+			continue
+		}
+		if r.code != 130 || a.Stop != "interrupted" || !strings.HasPrefix(prompt+a.Text, austen) || len(a.IDs) != len(a.LogProbs) {
+			t.Errorf("exit code %d, stopped for %q, %d ids, text %.200q", r.code, a.Stop, len(a.IDs), a.Text)
+		}
+		return
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 
+	"caldera/backend"
 	"caldera/gpt"
 	"caldera/internal/cli"
 	"caldera/models"
@@ -25,13 +26,16 @@ type flags struct {
 	Prompt         promptFlags   `embed:"" group:"Prompt"`
 	Sampling       samplingFlags `embed:"" group:"Sampling"`
 
-	Predict   int  `short:"n" default:"128" placeholder:"N" help:"How many tokens to generate; -1: until the model ends the text (${default})."`
-	CtxSize   int  `short:"c" placeholder:"N" help:"Positions that the context holds (default: as many as the model can). When it is full the older half leaves it."`
-	IgnoreEOS bool `name:"ignore-eos" help:"Never let the model end the text."`
+	Predict   int    `short:"n" default:"128" placeholder:"N" help:"How many tokens to generate; -1: until the model ends the text (${default})."`
+	CtxSize   int    `short:"c" placeholder:"N" help:"Positions that the context holds (default: as many as the model can). When it is full the older half leaves it."`
+	CacheType string `enum:"f32,f16" default:"f32" placeholder:"TYPE" help:"Keep keys and values as f32 or f16 (${default})."`
+	IgnoreEOS bool   `name:"ignore-eos" help:"Never let the model end the text."`
 
 	JSON    bool `name:"json" help:"Print one JSON object in place of the text: ids, log-probabilities, timings, device."`
-	Verbose bool `short:"v" help:"End with timings on standard error."`
+	Verbose bool `short:"v" help:"End with the seed and timings on standard error."`
 }
+
+var cacheTypes = map[string]backend.DType{"f32": backend.F32, "f16": backend.F16}
 
 type samplingFlags struct {
 	Temp          float64 `default:"0.8" placeholder:"T" help:"Temperature: 0 takes the likeliest token, higher is bolder (${default})."`
@@ -49,7 +53,7 @@ func (f samplingFlags) sampling() (gpt.Sampling, error) {
 	}
 	seed := uint64(f.Seed)
 	if f.Seed == -1 {
-		seed = uint64(rand.Int64())
+		seed = uint64(rand.Uint32()) // which JSON readers that know doubles alone keep
 	}
 	s := gpt.Sampling{
 		Temperature: f.Temp, TopK: f.TopK, TopP: f.TopP, MinP: f.MinP,

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +15,8 @@ import (
 	"caldera/internal/devicetest"
 )
 
-// binary is the command, built once for all tests, which run it as a user does.
-var binary string
+// program is the command, built once for all tests, which run it as a user does.
+var program string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "generate")
@@ -23,8 +24,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	binary = filepath.Join(dir, "generate")
-	if err := build(binary); err != nil {
+	program = filepath.Join(dir, "generate")
+	if err := build(program); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -45,7 +46,7 @@ func build(path string, env ...string) error {
 // command is one call of the command, with no input and no terminal.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(program, args...)
 	cmd.WaitDelay = time.Second
 	return cmd
 }
@@ -63,7 +64,9 @@ func run(t *testing.T, cmd *exec.Cmd) result {
 	if cmd.Stdout == nil {
 		cmd.Stdout = &out
 	}
-	cmd.Stderr = &stderr
+	if cmd.Stderr == nil {
+		cmd.Stderr = &stderr
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +148,7 @@ func TestText(t *testing.T) {
 	} {
 		device := c.device
 		t.Run(strings.Join(device, " "), func(t *testing.T) {
+			t.Parallel()
 			r := run(t, command(t, append(device, "--temp=0", "-n", c.tokens, prompt)...))
 			if r.code != 0 || r.out != c.want+"\n" {
 				t.Errorf("exit code %d, text %q; expected 0, %q\n%s", r.code, r.out, c.want+"\n", r.stderr)
@@ -161,7 +165,7 @@ func TestText(t *testing.T) {
 
 func TestPromptSources(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "prompt.txt")
-	if err := os.WriteFile(file, []byte(prompt), 0o666); err != nil {
+	if err := os.WriteFile(file, []byte(prompt+"\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -174,7 +178,7 @@ func TestPromptSources(t *testing.T) {
 		"after --": {[]string{"--", prompt}, ""},
 		"words":    {strings.Fields(prompt), "nor this"},
 		"-f":       {[]string{"-f", file}, "nor this"},
-		"stdin":    {nil, prompt},
+		"stdin":    {nil, prompt + "\n"}, // as echo writes it
 		"-f -":     {[]string{"-f", "-"}, prompt},
 		"--tokens": {[]string{"--tokens", tokensOf(t, prompt)}, "nor this"},
 	} {
@@ -183,6 +187,12 @@ func TestPromptSources(t *testing.T) {
 		if r := run(t, cmd); r.code != 0 || r.out != austen+"\n" {
 			t.Errorf("%s: exit code %d, text %q, expected %q\n%s", name, r.code, r.out, austen, r.stderr)
 		}
+	}
+	// One newline is not the prompt's, a second one is.
+	cmd := command(t, "--backend=cpu", "-n", "1", "--json")
+	cmd.Stdin = strings.NewReader(prompt + "\n\n")
+	if got, want := parse(t, run(t, cmd).out).PromptIDs, jsonOf(t, "-n", "1", prompt+"\n").PromptIDs; !slices.Equal(got, want) {
+		t.Errorf("a prompt and two newlines are read as %v, expected %v", got, want)
 	}
 	if r := generate(t, "--temp=0", "-n", "23", "--no-display-prompt", prompt); r.out != strings.TrimPrefix(austen, prompt)+"\n" {
 		t.Errorf("without the prompt: %q", r.out)

@@ -66,11 +66,7 @@ func parse(t *testing.T, out string) answer {
 // tokensOf is text as --tokens takes it.
 func tokensOf(t *testing.T, text string) string {
 	t.Helper()
-	var ids []string
-	for _, id := range jsonOf(t, "-n", "1", text).PromptIDs {
-		ids = append(ids, strconv.Itoa(id))
-	}
-	return strings.Join(ids, ",")
+	return idList(jsonOf(t, "-n", "1", text).PromptIDs)
 }
 
 func TestJSON(t *testing.T) {
@@ -133,6 +129,9 @@ func TestSeed(t *testing.T) {
 	}
 	// What --json reports of a random seed gives the same text again.
 	free := jsonOf(t, "-n", "20", prompt)
+	if free.Seed > math.MaxUint32 {
+		t.Errorf("seed %d has more than 32 bits, which not every reader of JSON keeps", free.Seed)
+	}
 	if again := jsonOf(t, "-n", "20", "--seed="+strconv.FormatUint(free.Seed, 10), prompt); again.Text != free.Text {
 		t.Errorf("seed %d gave %q, then %q", free.Seed, free.Text, again.Text)
 	}
@@ -146,16 +145,19 @@ func TestWithoutTokenizer(t *testing.T) {
 		t.Errorf("printed %q, expected 5,17,3 and four more ids", out)
 	}
 	a := jsonOf(t, "-m", dir, "--tokens", "5,17,3", "--temp=0", "-n", "4")
-	if len(a.IDs) != 4 || !slices.Equal(a.PromptIDs, []int{5, 17, 3}) || a.Model != dir {
-		t.Errorf("%v after %v of %s", a.IDs, a.PromptIDs, a.Model)
+	if len(a.IDs) != 4 || a.Text != "" || !slices.Equal(a.PromptIDs, []int{5, 17, 3}) || a.Model != dir {
+		t.Errorf("%v, text %q, after %v of %s", a.IDs, a.Text, a.PromptIDs, a.Model)
+	}
+	if out := generate(t, "-m", dir, "--tokens=256,5", "--temp=0", "-n", "1").out; !strings.HasPrefix(out, "256,5,") {
+		t.Errorf("printed %q, expected all ids of the prompt, also that which begins a text", out)
 	}
 	r := run(t, command(t, "--backend=cpu", "-m", dir, "some text"))
 	wantFailure(t, r, 1, "no tokenizer files", "--tokens=")
 }
 
 func TestVerbose(t *testing.T) {
-	r := generate(t, "--verbose", "-n", "8", "--temp=0", prompt)
-	for _, phase := range []string{`prompt +\d+\.\d ms +\d+ tokens +\d+\.\d tokens/s`, `decode +\d+\.\d ms +7 tokens +\d+\.\d tokens/s`} {
+	r := generate(t, "--verbose", "-n", "8", "--temp=0", "--seed=77", prompt)
+	for _, phase := range []string{`seed +77`, `prompt +\d+\.\d ms +\d+ tokens +\d+\.\d tokens/s`, `decode +\d+\.\d ms +7 tokens +\d+\.\d tokens/s`} {
 		if !regexp.MustCompile(`(?m)^` + phase + `$`).MatchString(r.stderr) {
 			t.Errorf("standard error has no line %q:\n%s", phase, r.stderr)
 		}
@@ -177,12 +179,21 @@ func TestDType(t *testing.T) {
 }
 
 func TestSlidingIsTold(t *testing.T) {
-	r := generate(t, "-c", "16", "-n", "60", "--ignore-eos", "--temp=0", prompt)
-	if n := strings.Count(r.stderr, "context of 16 tokens was full"); n != 1 {
-		t.Errorf("told %d times that the context was full, expected once:\n%s", n, r.stderr)
+	// Both outputs go to one file, as on a terminal.
+	both, err := os.Create(filepath.Join(t.TempDir(), "terminal"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(r.out) < 150 || strings.Contains(r.out, "context of") {
-		t.Errorf("standard output has %q", r.out)
+	defer both.Close()
+	cmd := command(t, "--backend=cpu", "-c", "16", "-n", "60", "--ignore-eos", "--temp=0", prompt)
+	cmd.Stdout, cmd.Stderr = both, both
+	run(t, cmd)
+	all, err := os.ReadFile(both.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`(?s)^cpu:0: [^\n]*\n` + prompt + `.{100,}\ngenerate: the context of 16 tokens was full: its older half was forgotten \(\d times\)\n$`).Match(all) {
+		t.Errorf("it wrote %q, expected the notice once, on a line after the text", all)
 	}
 	if r := generate(t, "-c", "16", "-n", "3", prompt); strings.Contains(r.stderr, "full") {
 		t.Errorf("it was not full: %s", r.stderr)
@@ -233,10 +244,13 @@ func TestNowhereToCache(t *testing.T) {
 		"no home":         {"HOME=", "XDG_CACHE_HOME="},
 		"not a directory": {"XDG_CACHE_HOME=" + file, "HOME=" + file},
 	} {
-		cmd := command(t, "--backend=vulkan", "--device=llvmpipe", "--temp=0", "-n", "3", prompt)
-		cmd.Env = append(os.Environ(), env...)
-		if r := run(t, cmd); r.code != 0 || r.out != prompt+".  I\n" {
-			t.Errorf("%s: exit code %d, text %q\n%s", name, r.code, r.out, r.stderr)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := command(t, "--backend=vulkan", "--device=llvmpipe", "--temp=0", "-n", "3", prompt)
+			cmd.Env = append(os.Environ(), env...)
+			if r := run(t, cmd); r.code != 0 || r.out != prompt+".  I\n" {
+				t.Errorf("exit code %d, text %q\n%s", r.code, r.out, r.stderr)
+			}
+		})
 	}
 }

@@ -18,9 +18,9 @@ const maxPrompt = 64 << 20
 type promptFlags struct {
 	Words   []string `arg:"" optional:"" name:"prompt" help:"The text to continue."`
 	Prompt  *string  `short:"p" xor:"prompt" placeholder:"TEXT" help:"The text to continue; without any, standard input if it is not a terminal."`
-	File    *string  `short:"f" xor:"prompt" placeholder:"FILE" help:"A file with the text to continue; - for standard input."`
+	File    *string  `short:"f" xor:"prompt" placeholder:"FILE" help:"A file with the text to continue, - for standard input; a newline at its end is left out."`
 	Tokens  *string  `xor:"prompt" placeholder:"IDS" help:"Token ids to continue, such as 5,17,3, in place of text."`
-	Special bool     `help:"Read <|endoftext|> in the text as the token that ends one, not as its letters."`
+	Special bool     `help:"Read <|endoftext|> and other special tokens in the text as such, not as letters."`
 	Hide    bool     `name:"no-display-prompt" help:"Print what is generated, without the prompt before it."`
 }
 
@@ -39,10 +39,10 @@ func (f promptFlags) text(ctx context.Context) (text string, err error) {
 		text = *f.Prompt
 	case f.File != nil:
 		source = *f.File
-		text, err = cli.ReadInput(ctx, *f.File, maxPrompt)
+		text, err = readPrompt(ctx, *f.File)
 	case !isTerminal(os.Stdin):
 		source = "standard input"
-		text, err = cli.ReadInput(ctx, "-", maxPrompt)
+		text, err = readPrompt(ctx, "-")
 	}
 	if err != nil {
 		return "", err
@@ -53,11 +53,22 @@ func (f promptFlags) text(ctx context.Context) (text string, err error) {
 	return text, nil
 }
 
+// readPrompt reads a file, or standard input for "-". The newline with which
+// editors and echo end a text is no part of the prompt, as in llama.cpp.
+func readPrompt(ctx context.Context, path string) (string, error) {
+	text, err := cli.ReadInput(ctx, path, maxPrompt)
+	return strings.TrimSuffix(text, "\n"), err
+}
+
 // ids are the tokens to continue, those of text or of --tokens. A model that is
 // asked for nothing starts a text of its own.
-func (f promptFlags) ids(text string, m *gpt.Model, t *tokenizer.Tokenizer) ([]int, error) {
+func (f promptFlags) ids(ctx context.Context, text string, m *gpt.Model, t *tokenizer.Tokenizer, s *gpt.Session) ([]int, error) {
 	if f.Tokens != nil {
-		return parseIDs(*f.Tokens, m.Vocab)
+		known := m.Vocab
+		if t != nil {
+			known = t.VocabSize()
+		}
+		return parseIDs(*f.Tokens, known)
 	}
 	if text == "" {
 		if len(m.BOS) == 0 {
@@ -68,11 +79,18 @@ func (f promptFlags) ids(text string, m *gpt.Model, t *tokenizer.Tokenizer) ([]i
 	if t == nil {
 		return nil, fmt.Errorf("the checkpoint has no tokenizer files (tokenizer.json, or vocab.json and merges.txt): give ids with --tokens=5,17,…")
 	}
+	if err := s.FitsText(len(text), t.Longest()); err != nil {
+		return nil, err
+	}
 	var options []tokenizer.Option
 	if f.Special {
 		options = append(options, tokenizer.AllowSpecial)
 	}
-	return t.Encode(text, options...)
+	ids, err := t.Encode(text, options...)
+	if err != nil {
+		return nil, err
+	}
+	return ids, ctx.Err()
 }
 
 func parseIDs(list string, vocab int) ([]int, error) {

@@ -10,6 +10,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/tokenizer"
 )
 
 // report is what --json prints. Timings have llama.cpp's names.
@@ -19,14 +20,15 @@ type report struct {
 	Seed      uint64    `json:"seed"`
 	PromptIDs []int     `json:"prompt_ids"`
 	IDs       []int     `json:"generated_ids"`
-	Text      string    `json:"text"`
+	Text      string    `json:"text"` // of the generated ids; empty without a tokenizer
 	LogProbs  []float64 `json:"logprobs"`
 	Stop      string    `json:"stop"` // limit, eos, interrupted or error
 	Timings   timings   `json:"timings"`
 
-	load  time.Duration
-	first time.Duration // from the start of reading the prompt to the first token
-	total time.Duration // … to the last one
+	load   time.Duration
+	first  time.Duration // from the start of reading the prompt to the first token
+	total  time.Duration // … to the last one
+	slides int
 }
 
 type device struct {
@@ -63,14 +65,23 @@ func (r *report) add(t gpt.Token, at time.Duration) {
 	if len(r.IDs) == 0 {
 		r.first = at
 	}
+	if t.Slid {
+		r.slides++
+	}
 	r.total = at
 	r.IDs = append(r.IDs, t.ID)
 	r.LogProbs = append(r.LogProbs, t.LogProb)
 }
 
+// ended tells when generation ended of its own accord, perhaps at the first token.
+func (r *report) ended(at time.Duration) {
+	if len(r.IDs) == 0 {
+		r.first, r.total = at, at
+	}
+}
+
 // finish fills in what is known once generation has ended, with err or without.
-func (r *report) finish(w *writer, limit int, err error) {
-	r.Text = w.text.String()
+func (r *report) finish(t *tokenizer.Tokenizer, limit int, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		r.Stop = "interrupted"
@@ -89,6 +100,11 @@ func (r *report) finish(w *writer, limit int, err error) {
 		PredictedN:      n, PredictedMS: milliseconds(r.total - r.first),
 		PredictedPerSecond: rate(n-1, r.total-r.first),
 	}
+	if t == nil {
+		return nil
+	}
+	r.Text, err = t.Decode(r.IDs)
+	return err
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -108,6 +124,7 @@ func (r *report) writeJSON(w io.Writer) error {
 
 func (r *report) writeTimings(w io.Writer) {
 	t := r.Timings
+	fmt.Fprintf(w, "seed    %9d\n", r.Seed)
 	fmt.Fprintf(w, "load    %9.1f ms\n", t.LoadMS)
 	fmt.Fprintf(w, "prompt  %9.1f ms  %5d tokens  %9.1f tokens/s\n", t.PromptMS, t.PromptN, t.PromptPerSecond)
 	fmt.Fprintf(w, "decode  %9.1f ms  %5d tokens  %9.1f tokens/s\n", t.PredictedMS, max(0, t.PredictedN-1), t.PredictedPerSecond)

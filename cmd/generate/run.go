@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"caldera/gpt"
@@ -32,27 +31,30 @@ func run(ctx context.Context, f *flags) (err error) {
 	defer func() { err = errors.Join(err, b.Close()) }()
 
 	start := time.Now()
-	m, t, err := f.ModelFlags.Load(b)
+	m, t, err := f.ModelFlags.Load(ctx, b)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	if t != nil && t.VocabSize() > m.Vocab {
-		return fmt.Errorf("the tokenizer has %d tokens and the model %d: they are not of one checkpoint", t.VocabSize(), m.Vocab)
+	if t != nil {
+		if t.VocabSize() > m.Vocab {
+			return fmt.Errorf("the tokenizer has %d tokens and the model %d: they are not of one checkpoint", t.VocabSize(), m.Vocab)
+		}
+		options.Vocab = t.VocabSize()
 	}
 	loaded := time.Since(start)
-	ids, err := f.Prompt.ids(text, m, t)
-	if err != nil {
-		return err
-	}
 	if f.CtxSize > m.Context {
 		return cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, m.Context)
 	}
-	s, err := m.NewSession(f.CtxSize)
+	s, err := m.NewSession(gpt.SessionOptions{Context: f.CtxSize, Cache: cacheTypes[f.CacheType]})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
+	ids, err := f.Prompt.ids(ctx, text, m, t, s)
+	if err != nil {
+		return err
+	}
 	if err := s.Fits(ids); err != nil {
 		return err
 	}
@@ -65,15 +67,19 @@ func run(ctx context.Context, f *flags) (err error) {
 		}
 	}
 	err = generate(ctx, s, ids, options, w, r)
-	if e := w.end(); err == nil {
-		err = e
-	}
-	// What was generated before an error or Ctrl-C is reported all the same.
-	r.finish(w, options.Predict, err)
-	if f.JSON {
-		if e := r.writeJSON(os.Stdout); err == nil {
+	also := func(e error) {
+		if err == nil {
 			err = e
 		}
+	}
+	also(w.end())
+	// What was generated before an error or Ctrl-C is reported all the same.
+	if r.slides > 0 { // at the end, for on a terminal it would come amid the text
+		fmt.Fprintf(os.Stderr, "generate: the context of %d tokens was full: its older half was forgotten (%d times)\n", s.Size(), r.slides)
+	}
+	also(r.finish(t, options.Predict, err))
+	if f.JSON {
+		also(r.writeJSON(os.Stdout))
 	}
 	if f.Verbose {
 		r.writeTimings(os.Stderr)
@@ -83,28 +89,23 @@ func run(ctx context.Context, f *flags) (err error) {
 
 func generate(ctx context.Context, s *gpt.Session, ids []int, o gpt.Options, w *writer, r *report) error {
 	start := time.Now()
-	told := false
 	for token, err := range s.Generate(ctx, ids, o) {
 		if err != nil {
 			return err
 		}
 		r.add(token, time.Since(start))
-		if token.Slid && !told {
-			told = true
-			fmt.Fprintf(os.Stderr, "generate: the context of %d tokens was full: its older half is forgotten, now and whenever it fills again\n", s.Size())
-		}
 		if err := w.token(token.ID); err != nil {
 			return err
 		}
 	}
+	r.ended(time.Since(start))
 	return nil
 }
 
 // writer prints text as it comes, never half a character.
 type writer struct {
 	decoder *tokenizer.Decoder // nil for a model without a tokenizer, whose ids are printed
-	quiet   bool               // collect only
-	text    strings.Builder    // what was generated
+	quiet   bool               // print nothing
 	printed bool
 }
 
@@ -116,9 +117,9 @@ func newWriter(t *tokenizer.Tokenizer, quiet bool) *writer {
 	return w
 }
 
-// prompt prints what is continued. A token that begins a text is not shown.
+// prompt prints what is continued. In a text the token that begins it is not shown.
 func (w *writer) prompt(ids []int, m *gpt.Model) error {
-	if len(m.BOS) > 0 && ids[0] == m.BOS[0] {
+	if w.decoder != nil && len(m.BOS) > 0 && ids[0] == m.BOS[0] {
 		ids = ids[1:]
 	}
 	for _, id := range ids {
@@ -126,7 +127,6 @@ func (w *writer) prompt(ids []int, m *gpt.Model) error {
 			return err
 		}
 	}
-	w.text.Reset()
 	return nil
 }
 
@@ -146,7 +146,6 @@ func (w *writer) token(id int) error {
 }
 
 func (w *writer) print(s string) error {
-	w.text.WriteString(s)
 	if s == "" || w.quiet {
 		return nil
 	}

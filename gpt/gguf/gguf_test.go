@@ -153,7 +153,7 @@ func TestWriteRejects(t *testing.T) {
 
 func TestOpenRejects(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), dir+": found a directory, expected a regular file") {
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), dir+": opening it: found a directory, expected a regular file") {
 		t.Errorf("directory: %v", err)
 	}
 	missing := filepath.Join(dir, "missing.gguf")

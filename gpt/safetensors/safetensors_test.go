@@ -223,7 +223,7 @@ func TestOpenRejects(t *testing.T) {
 	if _, err := Open(empty); err == nil || !strings.Contains(err.Error(), "file too short") {
 		t.Errorf("empty file: %v", err)
 	}
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), dir+": found a directory, expected a regular file") {
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), dir+": opening it: found a directory, expected a regular file") {
 		t.Errorf("directory: %v", err)
 	}
 	missing := filepath.Join(dir, "missing.safetensors")

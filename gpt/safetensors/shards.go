@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"caldera/internal/mapfile"
+	"caldera/internal/regular"
 	"caldera/internal/strictjson"
 )
 
@@ -50,7 +51,7 @@ func openCheckpoint(fsys fs.FS, dir string) (*File, error) {
 }
 
 func readIndex(fsys fs.FS, index string) ([]byte, error) {
-	file, err := fsys.Open(IndexName)
+	file, err := regular.Open(fsys, IndexName)
 	if err != nil {
 		return nil, mapfile.Error(index, err)
 	}

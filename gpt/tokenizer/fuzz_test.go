@@ -125,6 +125,19 @@ func FuzzVocab(f *testing.F) {
 	})
 }
 
+func FuzzAddedTokens(f *testing.F) {
+	for _, c := range badFiles {
+		if c.added != "" {
+			f.Add([]byte(c.added))
+		}
+	}
+	f.Add([]byte(`{"<|endoftext|>": 5, "<b ä>": 7, "[ab]": 6}`))
+	f.Fuzz(func(t *testing.T, added []byte) {
+		tok, err := LoadFS(files("vocab.json", goodVocab, "merges.txt", goodMerges, "added_tokens.json", string(added)), ".")
+		checkLoaded(t, tok, err)
+	})
+}
+
 func FuzzMergesFile(f *testing.F) {
 	for _, c := range badFiles {
 		if c.merges != "" {

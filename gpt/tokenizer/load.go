@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"unicode/utf8"
+
+	"caldera/internal/regular"
 )
 
 // ErrNone is the error of Load when a directory has no tokenizer files. A
@@ -25,11 +27,13 @@ const (
 )
 
 // Load reads the tokenizer of a model directory in Hugging Face's layout:
-// tokenizer.json or, without it, vocab.json and merges.txt. The error wraps
-// ErrNone when the directory has none of the three.
+// tokenizer.json or, without it, vocab.json and merges.txt, with
+// added_tokens.json where there is one. The error wraps ErrNone when the
+// directory has none of the first three.
 //
-// "<|endoftext|>" is a special token if vocab.json lists it; tokenizer.json
-// says itself which tokens are special. A tokenizer.json that asks for other
+// "<|endoftext|>" is a special token if vocab.json lists it, and so is every
+// token of added_tokens.json, which does not say; tokenizer.json says itself
+// which tokens are special. A tokenizer.json that asks for other
 // steps than GPT-2's is refused, since its ids would be wrong; its padding and
 // truncation are left to the caller.
 func Load(dir string) (*Tokenizer, error) {
@@ -86,25 +90,58 @@ func load(fsys fs.FS, dir, shown string) (*Tokenizer, error) {
 	case !haveVocab:
 		return nil, fmt.Errorf("tokenizer: %s has merges.txt but no vocab.json, expected both", shown)
 	}
+	added, haveAdded, err := read("added_tokens.json")
+	if err != nil {
+		return nil, err
+	}
+	if !haveAdded {
+		added = []byte("{}")
+	}
+	t, file, err := parseFiles(vocab, merges, added)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer: %s: %w", filepath.Join(shown, file), err)
+	}
+	return t, nil
+}
+
+// parseFiles reads the three files of the older layout. With an error it names
+// the file at fault.
+func parseFiles(vocab, merges, added []byte) (t *Tokenizer, file string, err error) {
 	v, err := parseVocab(vocab)
 	if err != nil {
-		return nil, fmt.Errorf("tokenizer: %s: %w", filepath.Join(shown, "vocab.json"), err)
+		return nil, "vocab.json", err
+	}
+	a, err := parseVocab(added)
+	if err != nil {
+		return nil, "added_tokens.json", err
+	}
+	for _, name := range a.names {
+		id := a.ids[name]
+		if err := (&addedJSON{ID: &id, Content: name}).addTo(v); err != nil {
+			return nil, "added_tokens.json", err
+		}
 	}
 	if err := v.checkIDs(); err != nil {
-		return nil, fmt.Errorf("tokenizer: %s: %w", filepath.Join(shown, "vocab.json"), err)
+		file := "vocab.json"
+		if len(a.names) > 0 {
+			file += " and added_tokens.json"
+		}
+		return nil, file, err
 	}
 	m, err := parseMerges(merges)
 	if err != nil {
-		return nil, fmt.Errorf("tokenizer: %s: %w", filepath.Join(shown, "merges.txt"), err)
+		return nil, "merges.txt", err
 	}
-	t, err := build(v, m)
-	if err != nil {
-		return nil, fmt.Errorf("tokenizer: %s: %w", filepath.Join(shown, "merges.txt"), err)
+	if t, err = build(v, m); err != nil {
+		return nil, "merges.txt", err
+	}
+	for _, name := range a.names {
+		t.addToken(name, a.ids[name], true)
 	}
 	if id, ok := v.ids[endOfText]; ok {
 		t.addToken(endOfText, id, true)
 	}
-	return t, nil
+	return t, "", nil
 }
 
 // reason strips the path that fs errors name, for callers that name a better one.
@@ -118,25 +155,15 @@ func reason(err error) error {
 
 // readFile is fs.ReadFile for UTF-8 text of at most maxFileSize.
 func readFile(fsys fs.FS, name string) ([]byte, error) {
-	// Before opening, which would wait for the writer of a named pipe.
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("is not a regular file (%v), expected text", info.Mode())
-	}
-	f, err := fsys.Open(name)
+	f, err := regular.Open(fsys, name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	// The size is only a hint for the buffer: a file may grow, or lie.
-	b := bytes.NewBuffer(make([]byte, 0, min(max(info.Size(), 0), maxFileSize)+bytes.MinRead))
-	if _, err := b.ReadFrom(io.LimitReader(f, maxFileSize+1)); err != nil {
+	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
 		return nil, err
 	}
-	data := b.Bytes()
 	if len(data) > maxFileSize {
 		return nil, fmt.Errorf("has more than %d MiB, the most that is read", maxFileSize>>20)
 	}

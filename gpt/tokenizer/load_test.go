@@ -24,9 +24,9 @@ const (
 
 // badFiles are files with one fault each; a file not given is a good one.
 var badFiles = []struct {
-	name                     string
-	vocab, merges, tokenizer string
-	want                     []string // parts of the error
+	name                            string
+	vocab, merges, tokenizer, added string
+	want                            []string // parts of the error
 }{
 	{name: "vocab empty", vocab: " ", want: []string{"vocab.json", "truncated"}},
 	{name: "vocab truncated", vocab: `{"a": 0, "b"`, want: []string{"vocab.json: line 1, byte 13", "truncated"}},
@@ -106,6 +106,18 @@ var badFiles = []struct {
 	{name: "added id differs", tokenizer: head + `"added_tokens": [{"content": "a", "id": 1}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`token "a" has id 1, expected 0`}},
 	{name: "added twice", tokenizer: head + `"added_tokens": [{"content": "x", "id": 1}, {"content": "x", "id": 1}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`added_tokens[1]: token "x" is listed twice`}},
 	{name: "added lstrip", tokenizer: head + `"added_tokens": [{"content": "x", "id": 1, "lstrip": true}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`token "x" has single_word, lstrip or rstrip`}},
+	{name: "added_tokens truncated", added: `{"x": 6`, want: []string{"added_tokens.json: line 1, byte 8", "truncated"}},
+	{name: "added_tokens array", added: `[{"x": 6}]`, want: []string{"added_tokens.json", "found an array, expected an object"}},
+	{name: "added_tokens id object", added: `{"x": {"id": 6}}`, want: []string{"added_tokens.json", `token "x" is an object, expected an integer`}},
+	{name: "added_tokens id huge", added: `{"x": 1048576}`, want: []string{"added_tokens.json", `token "x" is 1048576, expected an integer from 0 to 1048575`}},
+	{name: "added_tokens id sparse", added: `{"x": 9}`, want: []string{"vocab.json and added_tokens.json", `token "x" is 9, expected 0 to 6`}},
+	{name: "added_tokens id taken", added: `{"x": 4}`, want: []string{"vocab.json and added_tokens.json", `tokens "abc" and "x" have the same id 4`}},
+	{name: "added_tokens id differs", added: `{"a": 6}`, want: []string{"added_tokens.json", `token "a" has id 6, expected 0`}},
+	{name: "added_tokens twice", added: `{"x": 6, "x": 6}`, want: []string{"added_tokens.json", `token "x" is listed twice`}},
+	{name: "added_tokens empty", added: `{"": 6}`, want: []string{"added_tokens.json", "token of id 6 is empty"}},
+	{name: "added_tokens long", added: `{"` + strings.Repeat("x", 513) + `": 6}`, want: []string{"added_tokens.json", "(513 bytes), expected at most 512"}},
+	{name: "added_tokens not UTF-8", added: "{\"\xff\": 6}", want: []string{"added_tokens.json: line 1, byte 3: found byte 0xff"}},
+
 	{name: "tokenizer not UTF-8", tokenizer: "{\"\x80\": 0}", want: []string{"tokenizer.json: line 1, byte 3: found byte 0x80"}},
 }
 
@@ -113,7 +125,7 @@ func TestBadFiles(t *testing.T) {
 	for _, c := range badFiles {
 		t.Run(c.name, func(t *testing.T) {
 			fsys := files("vocab.json", goodVocab, "merges.txt", goodMerges)
-			for name, text := range map[string]string{"vocab.json": c.vocab, "merges.txt": c.merges, "tokenizer.json": c.tokenizer} {
+			for name, text := range map[string]string{"vocab.json": c.vocab, "merges.txt": c.merges, "tokenizer.json": c.tokenizer, "added_tokens.json": c.added} {
 				if text != "" {
 					fsys[name] = &fstest.MapFile{Data: []byte(text)}
 				}
@@ -132,6 +144,44 @@ func TestBadFiles(t *testing.T) {
 			}
 			checkLoaded(t, nil, err)
 		})
+	}
+}
+
+// TestAddedTokensFile reads added_tokens.json, whose tokens count where asked.
+func TestAddedTokensFile(t *testing.T) {
+	with := func(added string) *Tokenizer {
+		tok, err := LoadFS(files("vocab.json", goodVocab, "merges.txt", goodMerges, "added_tokens.json", added), ".")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tok
+	}
+	tok := with(`{"<|endoftext|>": 5, "<b ä>": 7, "[ab]": 6}`)
+	if tok.VocabSize() != 8 || tok.Longest() != len(endOfText) {
+		t.Errorf("%d tokens of at most %d bytes, want 8 of at most %d", tok.VocabSize(), tok.Longest(), len(endOfText))
+	}
+	for id, want := range []string{5: endOfText, 6: "[ab]", 7: "<b ä>"} {
+		if got, _ := tok.Token(id); want != "" && got != want {
+			t.Errorf("token %d is %q, want %q", id, got, want)
+		}
+	}
+	const text = "ab[ab]<b ä>abc<|endoftext|>"
+	if diff := cmp.Diff([]int{3, 6, 7, 4, 5}, mustEncode(t, tok, text, AllowSpecial)); diff != "" {
+		t.Errorf("%q, -want +got:\n%s", text, diff)
+	}
+	if ids, err := tok.Encode(text); err == nil {
+		t.Errorf("%q became %v where special tokens are letters, which this vocabulary lacks", text, ids)
+	}
+	if n := with(`{}`).VocabSize(); n != 6 {
+		t.Errorf("with no tokens added there are %d, want 6", n)
+	}
+	// The longest token may come from any file.
+	if n := with(`{"` + strings.Repeat("x", 100) + `": 6}`).Longest(); n != 100 {
+		t.Errorf("the longest token has %d bytes, want 100", n)
+	}
+	// tokenizer.json has its own.
+	if tok, err := LoadFS(files("tokenizer.json", goodTokenizer, "added_tokens.json", `{"x": 6}`), "."); err != nil || tok.VocabSize() != 6 {
+		t.Errorf("beside tokenizer.json: %v", err)
 	}
 }
 
@@ -205,7 +255,7 @@ func TestLoadFromDirectory(t *testing.T) {
 		{"a file", filepath.Join(empty, "config.json"), "not a directory"},
 		{"no merges", write("vocab.json", goodVocab), "has vocab.json but no merges.txt"},
 		{"no vocab", write("merges.txt", goodMerges), "has merges.txt but no vocab.json"},
-		{"vocab is a directory", directory, "vocab.json: is not a regular file"},
+		{"vocab is a directory", directory, "vocab.json: found a directory, expected a regular file"},
 		{"vocab is huge", huge, "vocab.json: has more than 64 MiB"},
 	} {
 		_, err := Load(c.dir)

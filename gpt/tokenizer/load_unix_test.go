@@ -15,7 +15,7 @@ func TestLoadNamedPipe(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, "vocab.json"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	const want = "vocab.json: is not a regular file"
+	const want = "vocab.json: found a named pipe, expected a regular file"
 	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error is %v, want one with %q", err, want)
 	}

@@ -10,10 +10,10 @@
 //	cache.go    unless the word was there before in a long text
 //	decode.go   the way back, also for a stream of ids
 //
-// Files are read by load.go (which file, how large), vocab.go (vocab.json and
-// merges.txt) and tokenizerjson.go (tokenizer.json); everything they read is
-// untrusted. Formats that other packages read come in, and go out, by way of
-// vocabulary.go.
+// Files are read by load.go (which file, how large), vocab.go (vocab.json,
+// merges.txt and added_tokens.json) and tokenizerjson.go (tokenizer.json);
+// everything they read is untrusted. Formats that other packages read come in,
+// and go out, by way of vocabulary.go.
 //
 // Sources: Sennrich et al., "Neural Machine Translation of Rare Words with
 // Subword Units" (2016), for the merges; Radford et al., "Language Models are
@@ -104,6 +104,16 @@ func (e *encoder) encode(allowSpecial bool) error {
 // VocabSize returns the number of tokens, special ones included. Ids run from
 // 0 to VocabSize()-1.
 func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
+
+// Longest returns the length in bytes of the longest token. No text has fewer
+// tokens than its length divided by this.
+func (t *Tokenizer) Longest() int {
+	n := 0
+	for _, s := range t.tokens {
+		n = max(n, len(s))
+	}
+	return n
+}
 
 // Token returns the bytes that id stands for, which need not be valid UTF-8,
 // and false when there is no such id.

@@ -2,7 +2,8 @@ package tokenizer
 
 // This file reads vocab.json (token to id) and merges.txt (pairs of tokens, in
 // order of rank), and builds a Tokenizer of the two. Both write a byte of a
-// token as a printable character: see byteOf.
+// token as a printable character: see byteOf. added_tokens.json is like
+// vocab.json, but its tokens stand for themselves.
 
 import (
 	"bytes"
@@ -44,7 +45,7 @@ func tokenBytes(name string) (string, bool) {
 	return string(b), true
 }
 
-// A vocab is the content of vocab.json: ids by name.
+// A vocab is the content of vocab.json or added_tokens.json: ids by name.
 type vocab struct {
 	ids   map[string]int
 	names []string // in the order of the file
@@ -98,9 +99,6 @@ func parseVocab(data []byte) (*vocab, error) {
 	if rest := bytes.TrimSpace(data[d.InputOffset():]); len(rest) > 0 {
 		return nil, fail(fmt.Errorf("found %s after the object, expected the end of the file", quote(string(rest))))
 	}
-	if len(v.names) == 0 {
-		return nil, fmt.Errorf("there are no tokens, expected at least one")
-	}
 	return v, nil
 }
 
@@ -126,6 +124,9 @@ func describe(tok json.Token) string {
 // its token matrix for each.
 func (v *vocab) checkIDs() error {
 	n := len(v.names)
+	if n == 0 {
+		return fmt.Errorf("there are no tokens, expected at least one")
+	}
 	byID := make([]string, n)
 	for _, name := range v.names {
 		id := v.ids[name]

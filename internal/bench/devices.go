@@ -11,10 +11,13 @@ import (
 // Devices finds what to measure on. Without any names it is every device that
 // is real hardware. backends takes those of the backends named, a software
 // driver only where a backend has nothing else; devices takes single ones,
-// as "vulkan:1", or "1" or part of a name where one backend is named. skipped
-// tells which backends have none, where none was asked for by name.
+// as "vulkan:1", or "1" or part of a name where one backend is named, or as
+// "all" every one of all backends, or of those named, software drivers
+// included. skipped tells which backends have none, where none was asked for
+// by name.
 func Devices(backends, devices []string) (found []backend.Device, skipped []error, err error) {
-	if len(devices) > 0 {
+	everything := len(devices) == 1 && devices[0] == "all"
+	if len(devices) > 0 && !everything {
 		found, err = single(backends, devices)
 		return unique(found), nil, err
 	}
@@ -31,7 +34,7 @@ func Devices(backends, devices []string) (found []backend.Device, skipped []erro
 			skipped = append(skipped, err)
 			continue
 		}
-		hardware := slices.DeleteFunc(slices.Clone(all), func(d backend.Device) bool { return d.Kind == backend.Software })
+		hardware := slices.DeleteFunc(slices.Clone(all), func(d backend.Device) bool { return d.Kind == backend.Software && !everything })
 		if len(hardware) == 0 && named {
 			hardware = all[:1]
 		}
@@ -50,6 +53,9 @@ func Devices(backends, devices []string) (found []backend.Device, skipped []erro
 func single(backends, devices []string) ([]backend.Device, error) {
 	var found []backend.Device
 	for _, spec := range devices {
+		if spec == "all" {
+			return nil, fmt.Errorf("--device=all goes without other devices: found %s", strings.Join(devices, ","))
+		}
 		name, _, _ := strings.Cut(spec, ":")
 		switch {
 		case !slices.Contains(backend.Names(), name) && len(backends) == 1:

@@ -34,6 +34,10 @@ func TestDevices(t *testing.T) {
 		{"by part of the name", "mixed", "discrete,2", "mixed:0 mixed:2", ""},
 		{"without a backend", "", "discrete", "error: --device=discrete: name its backend", ""},
 		{"of another backend", "cpu", "mixed:0", "error: --device=mixed:0: it is not of --backend=cpu", ""},
+		{"all", "", "all", "cpu:0 mixed:0 mixed:1 mixed:2 soft:0 soft:1", "backend none: no loader"},
+		{"all of a backend", "mixed", "all", "mixed:0 mixed:1 mixed:2", ""},
+		{"all of a backend without devices", "none", "all", "error: backend none: no loader", ""},
+		{"all and another", "", "all,cpu", "error: --device=all goes without other devices: found all,cpu", ""},
 		{"not there", "", "mixed:7", "error: backend mixed has no device", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

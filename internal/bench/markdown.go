@@ -9,9 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// WriteMarkdown writes what ran where, a table of speeds in llama-bench's
-// form, and a table of what comes before a test can run.
-func WriteMarkdown(w io.Writer, h Host, results []Result) error {
+// writeMarkdown writes what ran where, and the tables of the records' kind.
+func writeMarkdown(w io.Writer, h Host, records []Record) error {
 	var s strings.Builder
 	commit := h.Commit
 	if commit == "" {
@@ -20,65 +19,127 @@ func WriteMarkdown(w io.Writer, h Host, results []Result) error {
 	fmt.Fprintf(&s, "- caldera %s, %s, %s, %s\n", commit, runtime.Version(), platform(), h.Time.Format(time.DateOnly))
 	fmt.Fprintf(&s, "- host: %s, %d threads\n", h.CPU, h.Threads)
 	seen := map[string]bool{}
-	for _, r := range results {
-		if !seen[r.Device] {
-			seen[r.Device] = true
-			fmt.Fprintf(&s, "- %s: %s (%s), %s\n", r.Device, r.DeviceName, r.DeviceKind, r.Driver)
+	for _, r := range records {
+		if c := r.common(); !seen[c.Device] {
+			seen[c.Device] = true
+			fmt.Fprintf(&s, "- %s: %s (%s), %s\n", c.Device, c.DeviceName, c.DeviceKind, c.Driver)
+			writeCeilings(&s, r)
 		}
 	}
-	s.WriteByte('\n')
-
-	speed := table{{"model", "size", "params", "device", "dtype", "test", "t/s", "share", "of"}}
-	before := table{{"model", "device", "dtype", "test", "load", "compile + record", "first run", "peak RSS"}}
-	for _, r := range results {
-		speed = append(speed, []string{
-			r.ModelType, mebibytes(r.ModelSize), fmt.Sprintf("%.2f M", float64(r.ModelNParams)/1e6), r.Device, r.DType, r.Test().String(),
-			fmt.Sprintf("%.2f ± %.2f", r.AvgTS, r.StddevTS),
-			fmt.Sprintf("%.1f ± %.1f %%", 100*r.AvgShare, 100*r.StddevShare),
-			fmt.Sprintf("%s, %.1f ± %.1f G%s", r.Yardstick, r.AvgYardstick/1e9, r.StddevYardstick/1e9, r.YardstickUnit),
-		})
-		rss := "unknown"
-		if r.PeakRSS > 0 {
-			rss = mebibytes(r.PeakRSS)
-		}
-		before = append(before, []string{
-			r.ModelType, r.Device, r.DType, r.Test().String(),
-			milliseconds(r.LoadNS), milliseconds(r.RecordNS), milliseconds(r.FirstNS - r.RecordNS), rss,
-		})
+	if len(records) > 0 {
+		s.WriteByte('\n')
+		kinds[records[0].common().Kind].markdown(&s, records)
 	}
-	speed.write(&s)
-	s.WriteByte('\n')
-	before.write(&s)
-	s.WriteString(explanation)
 	_, err := io.WriteString(w, s.String())
 	return err
 }
 
-const explanation = `
+// writeCeilings tells what a device can do at most, where it was measured.
+func writeCeilings(s *strings.Builder, r Record) {
+	c, ok := r.(interface{ ceilings() *Ceilings })
+	if !ok || c.ceilings().Copy == "" {
+		return
+	}
+	m := c.ceilings()
+	fmt.Fprintf(s, "  - copies %s GB/s, both ways counted (%s)\n", m.copyBandwidth().times(1e-9).significant(), m.Copy)
+	fmt.Fprintf(s, "  - computes %s GFLOP/s at most (%s)\n", m.peak().times(1e-9).significant(), m.Peak)
+}
+
+// testTables are one of speeds in llama-bench's form, one of what they are of
+// what the device can do, and one of what comes before a test can run.
+func testTables(s *strings.Builder, records []Record) {
+	speed := table{{"model", "size", "params", "device", "dtype", "test", "t/s", "share", "of"}}
+	parts := table{{"model", "device", "dtype", "test", "GB/s", "of copy", "GFLOP/s", "of peak"}}
+	before := table{{"model", "device", "dtype", "test", "load", "compile + record", "first run", "peak RSS", "device memory"}}
+	var lowered lines
+	for _, x := range records {
+		r := x.(*Result)
+		n := len(r.SamplesNS)
+		speed = append(speed, []string{
+			r.ModelType, mebibytes(r.ModelSize), fmt.Sprintf("%.2f M", float64(r.ModelNParams)/1e6), r.Device, r.DType, r.Test().String(),
+			r.speed().String(),
+			Spread{r.AvgShare, r.StddevShare, n}.percent(),
+			fmt.Sprintf("%s, %s G%s", r.Yardstick, Spread{r.AvgYardstick, r.StddevYardstick, n}.times(1e-9).format(1), r.YardstickUnit),
+		})
+		work := func(w float64) string { return Spread{w, 0, n}.over(r.seconds()).times(1e-9).significant() }
+		parts = append(parts, []string{
+			r.ModelType, r.Device, r.DType, r.Test().String(),
+			work(r.Bytes), r.copyShare(n).percent(), work(r.FLOP), r.peakShare(n).percent(),
+		})
+		before = append(before, []string{
+			r.ModelType, r.Device, r.DType, r.Test().String(),
+			milliseconds(r.LoadNS), milliseconds(r.RecordNS), milliseconds(r.FirstNS - r.RecordNS), known(r.PeakRSS), known(r.DeviceMemory),
+		})
+		for _, op := range r.Lowered {
+			lowered.add("lowered: %s on %s with %s: the backend lacks it, so simpler ops ran", op, r.Device, r.DType)
+		}
+	}
+	speed.write(s)
+	lowered.write(s)
+	if records[0].(*Result).Copy != "" {
+		s.WriteByte('\n')
+		parts.write(s)
+	}
+	s.WriteByte('\n')
+	before.write(s)
+	s.WriteString(testsExplained)
+}
+
+const testsExplained = `
 Shares are of what the device did between the repetitions. Matrix products: the prompt's matrices alone, at the same
 rows, through the same kernels. Read bandwidth: one vector times an f32 matrix of 512 MiB; generation is taken to read
-every matrix, the head included, and the keys and values so far once a token. Peak RSS is of the
-process up to the end of the first run: models before it count, as do those 512 MiB once generation was measured.
+every matrix, the head included, and the keys and values so far once a token. Peak RSS is of the process from the
+loading of the model to the end of the first run (where Linux tells; elsewhere all that ran before counts), device
+memory what the backend held then.
 `
 
+// lines are said once each.
+type lines []string
+
+func (l *lines) add(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	for _, said := range *l {
+		if said == line {
+			return
+		}
+	}
+	*l = append(*l, line)
+}
+
+func (l lines) write(s *strings.Builder) {
+	if len(l) > 0 {
+		s.WriteString("\n- " + strings.Join(l, "\n- ") + "\n")
+	}
+}
+
 func mebibytes(n int64) string { return fmt.Sprintf("%.2f MiB", float64(n)/(1<<20)) }
+
+// known is a number of bytes of which 0 is none.
+func known(n int64) string {
+	if n == 0 {
+		return "unknown"
+	}
+	return mebibytes(n)
+}
 
 func milliseconds(ns int64) string { return fmt.Sprintf("%.1f ms", float64(ns)/1e6) }
 
 // table is rows of cells, the first of them the heads.
 type table [][]string
 
-// write pads the cells, so that the table is as readable unrendered.
+// write pads the cells, so that the table is as readable unrendered. What
+// would end a cell, or steer a terminal, is taken out.
 func (t table) write(s *strings.Builder) {
 	widths := make([]int, len(t[0]))
 	for _, row := range t {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		for i := range row {
+			row[i] = strings.ReplaceAll(printable(row[i]), "|", "/")
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
 	for n, row := range t {
 		for i, cell := range row {
-			fmt.Fprintf(s, "| %-*s ", widths[i], strings.ReplaceAll(cell, "|", "/"))
+			fmt.Fprintf(s, "| %-*s ", widths[i], cell)
 		}
 		s.WriteString("|\n")
 		if n == 0 {

@@ -6,104 +6,115 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"caldera/backend"
 	"caldera/gpt"
 )
 
-// Device is an open device and the yardstick that all models on it share.
-type Device struct {
-	backend.Device
-	b         *recordTimer
-	bandwidth *yardstick
-}
-
-// Open opens a device for measuring.
-func Open(d backend.Device) (*Device, error) {
-	b, err := d.Open()
-	if err != nil {
-		return nil, fmt.Errorf("opening %s (%s): %w", d.Spec(), d.Name, err)
-	}
-	return &Device{Device: d, b: &recordTimer{Backend: b}}, nil
-}
-
-// Describe tells in a line what serves the device.
-func (d *Device) Describe() string { return backend.Describe(d.b) }
-
-// Close closes the device.
-func (d *Device) Close() error {
-	if d.bandwidth != nil {
-		d.bandwidth.close()
-	}
-	return d.b.Close()
-}
-
-// recordTimer passes everything to a backend, and adds up how long programs
-// take to make: on a GPU the compiling of shaders and recording of commands.
-type recordTimer struct {
-	backend.Backend
-	spent time.Duration
-}
-
-func (t *recordTimer) Unwrap() backend.Backend { return t.Backend }
-
-// Record implements backend.Recorder, for backends that do and those that don't.
-func (t *recordTimer) Record(ops ...backend.Op) (backend.Program, error) {
-	start := time.Now()
-	defer func() { t.spent += time.Since(start) }()
-	return backend.Record(t.Backend, ops...)
-}
-
 // Options are how to measure.
 type Options struct {
 	Repetitions int           // 1 or more
 	DType       backend.DType // of matrices; None keeps what the model has
+	Ceilings    bool          // measure what the device can do at most, too
 
 	// Progress is told what begins, and how much has been done in all.
 	Progress func(what string, done, total int)
 }
 
-// Measure loads a model and runs the tests on it. Results that were complete
-// before an error, or before ctx ended, come with it.
-func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Options) (results []Result, err error) {
-	r := &runner{d: d, o: o, total: 1 + len(tests)*(1+o.Repetitions)}
+// progress counts steps.
+type progress struct {
+	tell        func(what string, done, total int)
+	done, total int
+}
+
+func (p *progress) step(what string) {
+	p.tell(what, p.done, p.total)
+	p.done++
+}
+
+// Measure loads a model and runs the tests on it. Tests that were repeated at
+// least once before an error, or before ctx ended, come with it. The error
+// wraps [ErrUnsupported] where the device cannot run such a model at all.
+//
+// Repetitions go round all tests rather than finish one after the other: what
+// slows a machine down for a while, such as its other users or its heat, then
+// shows in the deviations of all of them and not in the mean of one.
+func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Options) (results []*Result, err error) {
+	r := &runner{d: d, o: o, p: progress{o.Progress, 0, 1 + len(tests)*(1+o.Repetitions)}}
 	defer func() {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			err = fmt.Errorf("%s on %s: %w", model.Name, d.Spec(), err)
 		}
 	}()
+	if err := d.lacks(model.Config, o.DType); err != nil {
+		return nil, err
+	}
+	if o.Ceilings && d.ceilings == nil {
+		r.p.total += ceilingSteps
+	}
 	debug.FreeOSMemory() // what the model before this one leaves behind
-	r.step("loading")
+	forgetPeakRSS()
+	r.p.step("loading")
 	if err := d.room(model, o.DType); err != nil {
 		return nil, err
 	}
-	start := time.Now()
-	m, err := model.Load(d.b, gpt.LoadOptions{DType: o.DType})
+	start := d.now()
+	m, err := model.Load(ctx, d.b, gpt.LoadOptions{DType: o.DType})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	loaded := time.Since(start)
-	s, err := m.NewSession(0)
+	loaded := d.now().Sub(start)
+	if kept := m.Blocks[0].Up.W.DType; o.DType != backend.None && kept != o.DType {
+		return nil, fmt.Errorf("%w: matrices were asked for as %v and kept as %v", ErrUnsupported, o.DType, kept)
+	}
+	s, err := m.NewSession(gpt.SessionOptions{})
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
 	debug.FreeOSMemory() // so that no collection of garbage falls into a test
 	r.m, r.s = m, s
-	for _, t := range tests {
-		result, err := r.test(ctx, t)
-		if err != nil {
-			return results, fmt.Errorf("%v: %w", t, err)
+	defer r.close()
+	err = r.all(ctx, tests)
+	for _, t := range r.running {
+		if len(t.SamplesNS) == 0 {
+			continue
 		}
-		result.model(model, m)
-		result.device(d)
-		result.LoadNS = loaded.Nanoseconds()
-		results = append(results, result)
+		t.model(model, m)
+		t.LoadNS = loaded.Nanoseconds()
+		t.summarise(r.ceilings)
+		results = append(results, &t.Result)
 	}
-	return results, nil
+	return results, err
 }
+
+// lacks tells early that a device has no product with matrices of a type.
+func (d *Device) lacks(c gpt.Config, dtype backend.DType) error {
+	if dtype == backend.None {
+		return nil
+	}
+	if n := dtype.BlockLen(); c.Width%n != 0 || c.Inner%n != 0 {
+		return fmt.Errorf("%w: rows of %d and %d numbers are not whole blocks of %v, which have %d", ErrUnsupported, c.Width, c.Inner, dtype, n)
+	}
+	op := &backend.Linear{
+		Dst: backend.Of(paper{}, backend.F32, 0, 1, c.Inner),
+		X:   backend.Of(paper{1}, backend.F32, 0, 1, c.Width),
+		W:   backend.Of(paper{2}, dtype, 0, c.Inner, c.Width),
+	}
+	if _, err := backend.Prepare(d.b.Backend, op); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	return nil
+}
+
+// paper is a buffer that is only asked about, and of any size.
+type paper struct{ id int }
+
+func (paper) Size() int { return 1 << 62 }
+func (paper) Free()     {}
 
 // room tells early where a model cannot fit. Backends that compute on the
 // host's memory are given weights that lie there already, so they would not
@@ -117,7 +128,7 @@ func (d *Device) room(model Model, dtype backend.DType) error {
 	}
 	c := model.Config
 	cache := backend.F32.Bytes(2 * c.Layers * c.Context * c.Width)
-	buf, err := d.b.Alloc(dtype.Bytes(c.Parameters()) + cache + 4*bandwidthRows*bandwidthCols)
+	buf, err := d.b.Alloc(dtype.Bytes(c.Parameters()) + cache + 4*d.sizes.read[0]*d.sizes.read[1])
 	if err != nil {
 		return fmt.Errorf("%d weights as %v and a context of %d: %w; take a smaller shape or --dtype=f16", c.Parameters(), dtype, c.Context, err)
 	}
@@ -127,99 +138,167 @@ func (d *Device) room(model Model, dtype backend.DType) error {
 
 // runner runs the tests of one model on one device.
 type runner struct {
-	d           *Device
-	o           Options
-	m           *gpt.Model
-	s           *gpt.Session
-	done, total int
+	d        *Device
+	o        Options
+	p        progress
+	m        *gpt.Model
+	s        *gpt.Session
+	running  []*running
+	ceilings Ceilings
+	ys       []*yardstick
+
+	// The last measurement of a yardstick, if nothing has run since.
+	last    *yardstick
+	seconds float64
 }
 
-func (r *runner) step(what string) {
-	r.o.Progress(what, r.done, r.total)
-	r.done++
+// running is a test under way.
+type running struct {
+	Result
+	test  Test
+	ids   []int      // Depth of them, then those that are timed
+	y     *yardstick // held against
+	need  float64    // work of the yardstick's kind in a repetition
+	rates []float64  // FLOP or bytes a second of the yardstick, beside each sample
 }
 
-// test measures one test. The yardstick is measured before and after each
-// repetition, so that both see the same machine.
-func (r *runner) test(ctx context.Context, t Test) (Result, error) {
-	r.step(t.String() + " warm-up")
-	work := Count(r.m.Config, t, r.m.Tokens.DType, backend.F32)
-	result := Result{NPrompt: t.Prompt, NGen: t.Gen, TestTime: time.Now().UTC().Truncate(time.Second), FLOP: work.FLOP(), Bytes: work.Bytes()}
-	ids := randomIDs(t, r.m.Vocab)
-	before := r.d.b.spent
-	first, err := r.once(ctx, t, ids)
-	if err != nil {
-		return Result{}, err
+func (r *runner) close() {
+	for _, y := range r.ys {
+		y.close()
 	}
-	result.FirstNS, result.RecordNS = first.Nanoseconds(), (r.d.b.spent - before).Nanoseconds()
-	result.PeakRSS = peakRSS() // before the yardstick takes any
+}
 
-	y, need := r.d.bandwidth, work.Bytes()
-	if t.Prompt > 0 {
-		if y, err = newProducts(r.m, t.Prompt); err != nil {
-			return Result{}, err
+// all warms every test up, then makes what they are held against, which takes
+// memory that is none of theirs, then takes the samples.
+func (r *runner) all(ctx context.Context, tests []Test) error {
+	for _, t := range tests {
+		r.p.step(t.String() + " warm-up")
+		if err := r.warm(ctx, t); err != nil {
+			return fmt.Errorf("%v: %w", t, err)
 		}
-		defer y.close()
-		need = y.work
-	} else if y == nil {
-		if y, err = newBandwidth(r.d.b, bandwidthRows, bandwidthCols); err != nil {
-			return Result{}, err
+	}
+	for _, t := range r.running {
+		if err := r.yardstick(t); err != nil {
+			return fmt.Errorf("%v: %w", t.test, err)
 		}
-		r.d.bandwidth = y
 	}
-	if err := y.warm(); err != nil {
-		return Result{}, err
+	if r.o.Ceilings {
+		var err error
+		if r.ceilings, err = r.d.Ceilings(ctx, r.o.Repetitions, r.p.step); err != nil {
+			return err
+		}
 	}
-	last, err := y.measure()
-	if err != nil {
-		return Result{}, err
-	}
-	var rates []float64
 	for i := range r.o.Repetitions {
-		r.step(fmt.Sprintf("%v %d/%d", t, i+1, r.o.Repetitions))
-		took, err := r.once(ctx, t, ids)
-		if err != nil {
-			return Result{}, err
+		for _, t := range r.running {
+			r.p.step(fmt.Sprintf("%v %d/%d", t.test, i+1, r.o.Repetitions))
+			if err := r.repeat(ctx, t); err != nil {
+				return fmt.Errorf("%v: %w", t.test, err)
+			}
 		}
-		next, err := y.measure()
-		if err != nil {
-			return Result{}, err
-		}
-		rate := y.work / ((last + next) / 2) // FLOP or bytes a second
-		last = next
-		rates = append(rates, rate)
-		result.SamplesNS = append(result.SamplesNS, took.Nanoseconds())
-		result.SamplesShare = append(result.SamplesShare, need/rate/took.Seconds())
 	}
-	result.Yardstick, result.YardstickUnit = y.name, y.unit
-	result.AvgYardstick, result.StddevYardstick = meanStdDev(rates)
-	result.summarise(t.Tokens())
-	return result, nil
+	return nil
 }
 
-// once times one repetition. Feed ends when the scores are with the host.
-func (r *runner) once(ctx context.Context, t Test, ids []int) (time.Duration, error) {
+// warm runs a test once, which makes its programs.
+func (r *runner) warm(ctx context.Context, test Test) error {
+	work := Count(r.m.Config, test, r.m.Tokens.DType, backend.F32)
+	t := &running{test: test, ids: randomIDs(test, r.m.Vocab), need: work.Bytes()}
+	t.Common = newCommon("test", r.d.Device)
+	t.NPrompt, t.NGen, t.NDepth, t.FLOP, t.Bytes = test.Prompt, test.Gen, test.Depth, work.FLOP(), work.Bytes()
+	before := r.d.b.spent
+	r.d.b.lowered = nil
+	first, err := r.once(ctx, t)
+	if err != nil {
+		return err
+	}
+	t.FirstNS, t.RecordNS = first.Nanoseconds(), (r.d.b.spent - before).Nanoseconds()
+	t.PeakRSS = peakRSS()
+	t.DeviceMemory, _, _ = backend.Memory(r.d.b)
+	t.Lowered = append([]string{}, r.d.b.lowered...)
+	r.running = append(r.running, t)
+	return nil
+}
+
+// yardstick finds what a test is held against; tests of the same kind and
+// number of tokens share it.
+func (r *runner) yardstick(t *running) error {
+	for _, o := range r.running {
+		if o.y != nil && o.test.Prompt == t.test.Prompt {
+			t.y = o.y
+		}
+	}
+	if t.y == nil {
+		y, err := r.d.newYardstick(r.m, t.test)
+		if err != nil {
+			return err
+		}
+		r.ys = append(r.ys, y)
+		if err := y.warm(long); err != nil {
+			return err
+		}
+		t.y = y
+	}
+	if t.test.Prompt > 0 {
+		t.need = t.y.work
+	}
+	t.Yardstick, t.YardstickUnit = t.y.name, t.y.unit
+	return nil
+}
+
+// repeat takes one sample. The yardstick is measured before and after it, so
+// that both see the same machine.
+func (r *runner) repeat(ctx context.Context, t *running) (err error) {
+	before := r.seconds
+	if r.last != t.y {
+		if before, err = t.y.measure(); err != nil {
+			return err
+		}
+	}
+	took, err := r.once(ctx, t)
+	if err != nil {
+		return err
+	}
+	after, err := t.y.measure()
+	if err != nil {
+		return err
+	}
+	r.last, r.seconds = t.y, after
+	rate := t.y.work / ((before + after) / 2)
+	t.rates = append(t.rates, rate)
+	t.SamplesNS = append(t.SamplesNS, took.Nanoseconds())
+	t.SamplesShare = append(t.SamplesShare, t.need/rate/took.Seconds())
+	t.AvgYardstick, t.StddevYardstick = meanStdDev(t.rates)
+	return nil
+}
+
+// once times one repetition, after filling the context to its depth. Feed ends
+// when the scores are with the host.
+func (r *runner) once(ctx context.Context, t *running) (time.Duration, error) {
 	r.s.Reset()
-	start := time.Now()
-	if t.Prompt > 0 {
+	context, ids := t.ids[:t.test.Depth], t.ids[t.test.Depth:]
+	if len(context) > 0 {
+		if _, err := r.s.Feed(ctx, context...); err != nil {
+			return 0, err
+		}
+	}
+	chunk := 1
+	if t.test.Prompt > 0 {
+		chunk = len(ids)
+	}
+	start := r.d.now()
+	for ids := range slices.Chunk(ids, chunk) {
 		if _, err := r.s.Feed(ctx, ids...); err != nil {
 			return 0, err
 		}
-		return time.Since(start), nil
 	}
-	for i := range ids {
-		if _, err := r.s.Feed(ctx, ids[i]); err != nil {
-			return 0, err
-		}
-	}
-	return time.Since(start), nil
+	return r.d.now().Sub(start), nil
 }
 
 // randomIDs are tokens for a test, the same each time: what they are does not
 // change how long they take, beyond which rows of the embedding are read.
 func randomIDs(t Test, vocab int) []int {
 	random := rand.New(rand.NewPCG(uint64(t.Prompt), uint64(t.Gen)))
-	ids := make([]int, t.Tokens())
+	ids := make([]int, t.Depth+t.Tokens())
 	for i := range ids {
 		ids[i] = random.IntN(vocab)
 	}

@@ -1,12 +1,9 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +25,7 @@ func openCPU(t *testing.T) *Device {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.sizes = sizes{read: [2]int{1024, 1024}, copy: 1 << 20, leastCopy: 1 << 20, squares: []int{64, 128}}
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Error(err)
@@ -38,19 +36,21 @@ func openCPU(t *testing.T) *Device {
 
 func TestMeasure(t *testing.T) {
 	d := openCPU(t)
-	steps := 0
-	o := Options{Repetitions: 3, DType: backend.F16, Progress: func(_ string, done, total int) {
-		if done != steps || total != 9 {
-			t.Errorf("progress: %d of %d, expected %d of 9", done, total, steps)
+	var steps []string
+	o := Options{Repetitions: 3, DType: backend.F16, Ceilings: true, Progress: func(what string, done, total int) {
+		if done != len(steps) || total != 11 {
+			t.Errorf("progress: %d of %d, expected %d of 11", done, total, len(steps))
 		}
-		steps++
+		steps = append(steps, what)
 	}}
-	results, err := d.Measure(t.Context(), Random("tiny", tiny), []Test{{Prompt: 20}, {Gen: 5}}, o)
+	results, err := d.Measure(t.Context(), Random("tiny", tiny), []Test{{Prompt: 20}, {Gen: 5, Depth: 7}}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if steps != 9 || len(results) != 2 {
-		t.Fatalf("%d steps and %d results, expected 9 and 2", steps, len(results))
+	want := "loading|pp20 warm-up|tg5 @ d7 warm-up|copy bandwidth|arithmetic peak|" +
+		"pp20 1/3|tg5 @ d7 1/3|pp20 2/3|tg5 @ d7 2/3|pp20 3/3|tg5 @ d7 3/3" // in turns
+	if got := strings.Join(steps, "|"); got != want || len(results) != 2 {
+		t.Fatalf("%d results of\n%s, expected 2 of\n%s", len(results), got, want)
 	}
 	if results[0].YardstickUnit != UnitFLOPs || results[1].YardstickUnit != UnitBytes {
 		t.Errorf("yardsticks in %s and %s", results[0].YardstickUnit, results[1].YardstickUnit)
@@ -68,8 +68,14 @@ func TestMeasure(t *testing.T) {
 		if r.RecordNS <= 0 || r.FirstNS < r.RecordNS || r.LoadNS <= 0 || r.PeakRSS < 1<<20 {
 			t.Errorf("%s: record %d ns, first run %d ns, load %d ns, peak RSS %d", name, r.RecordNS, r.FirstNS, r.LoadNS, r.PeakRSS)
 		}
-		if r.AvgShare <= 0 || r.AvgYardstick <= 0 {
-			t.Errorf("%s: share %v of %v", name, r.AvgShare, r.AvgYardstick)
+		if r.AvgShare <= 0 || r.AvgYardstick <= 0 || r.AvgCopyShare <= 0 || r.AvgPeakShare <= 0 {
+			t.Errorf("%s: share %v of %v, %v of the copy bandwidth, %v of the peak", name, r.AvgShare, r.AvgYardstick, r.AvgCopyShare, r.AvgPeakShare)
+		}
+		if len(r.Lowered) > 0 || r.DeviceMemory <= 0 {
+			t.Errorf("%s: lowered %v, %d bytes of device memory", name, r.Lowered, r.DeviceMemory)
+		}
+		if err := r.check(); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 		// Matrices as f16; vectors, which are 2·(4·16 + 3·16+16+64+16) + 2·16 = 448 numbers, as f32.
 		matrices := tiny.Parameters() - 448
@@ -103,7 +109,7 @@ func TestShare(t *testing.T) {
 	d := openCPU(t)
 	d.b.Backend = slow{d.b.Backend}
 	results, err := d.Measure(t.Context(), Random("tiny", tiny), []Test{{Prompt: 32}},
-		Options{Repetitions: 3, Progress: func(string, int, int) {}})
+		quiet(3))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,24 +120,26 @@ func TestShare(t *testing.T) {
 
 func TestMeasureErrors(t *testing.T) {
 	d := openCPU(t)
-	quiet := Options{Repetitions: 1, Progress: func(string, int, int) {}}
 	t.Run("interrupted", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		o := quiet
+		o := quiet(3)
 		o.Progress = func(what string, _, _ int) {
-			if strings.HasPrefix(what, "tg") {
+			if what == "tg4 2/3" {
 				cancel()
 			}
 		}
 		results, err := d.Measure(ctx, Random("tiny", tiny), []Test{{Prompt: 4}, {Gen: 4}}, o)
-		if !errors.Is(err, context.Canceled) || len(results) != 1 {
-			t.Errorf("got %d results and %v, expected the one before and context.Canceled", len(results), err)
+		if !errors.Is(err, context.Canceled) || len(results) != 2 {
+			t.Fatalf("got %d results and %v, expected those of before and context.Canceled", len(results), err)
+		}
+		if a, b := len(results[0].SamplesTS), len(results[1].SamplesTS); a != 2 || b != 1 {
+			t.Errorf("%d and %d samples, expected 2 and 1", a, b)
 		}
 	})
 	t.Run("too little memory", func(t *testing.T) {
 		huge := tiny
 		huge.Width, huge.Inner, huge.Layers = 1<<14, 1<<16, 256 // 3.3 TB of weights
-		_, err := d.Measure(t.Context(), Random("huge", huge), []Test{{Prompt: 4}}, quiet)
+		_, err := d.Measure(t.Context(), Random("huge", huge), []Test{{Prompt: 4}}, quiet(1))
 		if !errors.Is(err, backend.ErrOutOfMemory) || !strings.Contains(err.Error(), "smaller shape") {
 			t.Errorf("got %v, expected too little memory and what to do", err)
 		}
@@ -139,8 +147,8 @@ func TestMeasureErrors(t *testing.T) {
 }
 
 func TestSummarise(t *testing.T) {
-	r := Result{SamplesNS: []int64{1e9, 2e9, 4e9}, SamplesShare: []float64{0.5, 0.5, 0.5}}
-	r.summarise(8)
+	r := Result{NGen: 8, SamplesNS: []int64{1e9, 2e9, 4e9}, SamplesShare: []float64{0.5, 0.5, 0.5}}
+	r.summarise(Ceilings{})
 	// Tokens a second are 8, 4 and 2: mean 14/3, variance (8²+4²+2² − 3·(14/3)²)/2 = 28/3.
 	if math.Abs(r.AvgTS-14.0/3) > 1e-12 || math.Abs(r.StddevTS-math.Sqrt(28.0/3)) > 1e-12 {
 		t.Errorf("got %v ± %v tokens a second, want %v ± %v", r.AvgTS, r.StddevTS, 14.0/3, math.Sqrt(28.0/3))
@@ -148,70 +156,9 @@ func TestSummarise(t *testing.T) {
 	if r.AvgNS != 2333333333 || r.AvgShare != 0.5 || r.StddevShare != 0 {
 		t.Errorf("got %d ns, share %v ± %v", r.AvgNS, r.AvgShare, r.StddevShare)
 	}
-	one := Result{SamplesNS: []int64{5}, SamplesShare: []float64{1}}
-	one.summarise(1)
+	one := Result{NGen: 1, SamplesNS: []int64{5}, SamplesShare: []float64{1}}
+	one.summarise(Ceilings{})
 	if one.StddevNS != 0 || one.StddevTS != 0 || one.StddevShare != 0 {
 		t.Errorf("one sample has deviations %v, %v, %v, expected 0", one.StddevNS, one.StddevTS, one.StddevShare)
-	}
-}
-
-func example() (Host, []Result) {
-	h := Host{Commit: "abc123", CPU: "A | CPU", Threads: 2, Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	r := []Result{{
-		ModelType: "gpt2", ModelSize: 497_759_232, ModelNParams: 124_439_808, Backends: "vulkan",
-		Device: "vulkan:1", DeviceName: "Some GPU", DeviceKind: "discrete GPU", Driver: "Mesa 25", GPUInfo: "Some GPU",
-		DType: "f32", NPrompt: 512, SamplesNS: []int64{1e9, 1e9}, SamplesShare: []float64{0.58, 0.6},
-		Yardstick: "matrix products", YardstickUnit: UnitFLOPs, AvgYardstick: 207e9, StddevYardstick: 1e9,
-		LoadNS: 1_500_000, RecordNS: 2_000_000, FirstNS: 5_000_000, PeakRSS: 3 << 20,
-	}}
-	r[0].summarise(512)
-	h.Mark(r)
-	return h, r
-}
-
-func TestWriteMarkdown(t *testing.T) {
-	h, results := example()
-	var out bytes.Buffer
-	if err := WriteMarkdown(&out, h, results); err != nil {
-		t.Fatal(err)
-	}
-	spaces := regexp.MustCompile(` +`)
-	text := spaces.ReplaceAllString(out.String(), " ")
-	for _, want := range []string{
-		"- caldera abc123, go", ", 2026-01-02\n",
-		"- host: A | CPU, 2 threads\n",
-		"- vulkan:1: Some GPU (discrete GPU), Mesa 25\n",
-		"| model | size | params | device | dtype | test | t/s | share | of |\n|-------|",
-		"| gpt2 | 474.70 MiB | 124.44 M | vulkan:1 | f32 | pp512 | 512.00 ± 0.00 | 59.0 ± 1.4 % | matrix products, 207.0 ± 1.0 GFLOP/s |\n",
-		"| gpt2 | vulkan:1 | f32 | pp512 | 1.5 ms | 2.0 ms | 3.0 ms | 3.00 MiB |\n",
-	} {
-		if !strings.Contains(text, want) {
-			t.Errorf("missing: %q in\n%s", want, text)
-		}
-	}
-}
-
-func TestWriteJSON(t *testing.T) {
-	h, results := example()
-	var out bytes.Buffer
-	if err := WriteJSON(&out, results); err != nil {
-		t.Fatal(err)
-	}
-	var list []map[string]any
-	if err := json.Unmarshal(out.Bytes(), &list); err != nil || len(list) != 1 {
-		t.Fatalf("%d objects, %v", len(list), err)
-	}
-	for name, want := range map[string]any{
-		"build_commit": h.Commit, "cpu_info": h.CPU, "gpu_info": "Some GPU", "backends": "vulkan", "model_type": "gpt2",
-		"model_size": 497759232.0, "model_n_params": 124439808.0, "n_threads": 2.0, "n_prompt": 512.0, "n_gen": 0.0,
-		"n_depth": 0.0, "test_time": "0001-01-01T00:00:00Z", "avg_ns": 1e9, "stddev_ns": 0.0, "avg_ts": 512.0, "stddev_ts": 0.0,
-		"dtype": "f32", "device": "vulkan:1", "driver": "Mesa 25", "blas": "", "avg_yardstick": 207e9,
-	} {
-		if got, ok := list[0][name]; !ok || got != want {
-			t.Errorf("%s: got %v, want %v", name, got, want)
-		}
-	}
-	if got := list[0]["samples_ts"].([]any); len(got) != 2 || got[0] != 512.0 {
-		t.Errorf("samples_ts: %v", got)
 	}
 }

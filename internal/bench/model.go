@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"path/filepath"
 
 	"caldera/backend"
@@ -12,29 +13,32 @@ import (
 type Model struct {
 	Name   string
 	File   string // the directory it comes from; empty where there is none
+	Shape  string // the published shape whose weights are random; empty where they are not
 	Config gpt.Config
-	Load   func(backend.Backend, gpt.LoadOptions) (*gpt.Model, error)
+	Load   func(context.Context, backend.Backend, gpt.LoadOptions) (*gpt.Model, error)
 }
 
 // Embedded is the model that is built into the commands.
 func Embedded() (Model, error) {
 	fsys := models.Default()
 	c, err := gpt.ReadConfig(fsys)
-	return Model{Name: models.Name, Config: c, Load: func(b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
-		return gpt.LoadFS(b, fsys, o)
+	return Model{Name: models.Name, Config: c, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+		return gpt.LoadFS(ctx, b, fsys, o)
 	}}, err
 }
 
 // Shape is a model of a published shape ("gpt2", "gpt2-medium", …) with random weights.
 func Shape(name string) (Model, error) {
 	c, err := gpt.Shape(name)
-	return Random(name, c), err
+	m := Random(name, c)
+	m.Shape = name
+	return m, err
 }
 
 // Random is a model of any shape with random weights: the same at each load.
 func Random(name string, c gpt.Config) Model {
-	return Model{Name: name, Config: c, Load: func(b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
-		return gpt.Random(b, c, o, 1)
+	return Model{Name: name, Config: c, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+		return gpt.Random(ctx, b, c, o, 1)
 	}}
 }
 
@@ -49,8 +53,8 @@ func Checkpoint(name string) (Model, error) {
 		return Model{}, err
 	}
 	defer c.Close()
-	return Model{Name: filepath.Base(path), File: path, Config: c.Config, Load: func(b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
-		return gpt.Load(b, path, o)
+	return Model{Name: filepath.Base(path), File: path, Config: c.Config, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+		return gpt.Load(ctx, b, path, o)
 	}}, nil
 }
 

@@ -25,17 +25,19 @@ type Work struct {
 // A prompt of n tokens is one pass over the matrices, and asks for the scores
 // after its last token alone. Its attention is counted as n² pairs, as kernels
 // compute it and llama.cpp counts it, though each token sees only those before
-// it. Generation is n passes of one token; the i-th sees i keys.
+// it. Generation is n passes of one token; the i-th sees i keys. At a depth,
+// each token sees as many keys more.
 func Count(c gpt.Config, t Test, weights, cache backend.DType) Work {
 	width, layers := float64(c.Width), float64(c.Layers)
 	blocks := layers * width * (3*width + width + 2*float64(c.Inner)) // query, key, value; output; up and down
 	head := float64(c.Vocab) * width
 	position := 2 * layers * width // numbers in the cache: a key and a value a layer
 
-	n, passes, keys := float64(t.Tokens()), 1.0, float64(t.Prompt)
-	pairs := n * n
+	n, depth := float64(t.Tokens()), float64(t.Depth)
+	passes, keys, pairs := 1.0, depth+n, n*(depth+n)
 	if t.Gen > 0 {
-		passes, keys, pairs = n, n*(n+1)/2, n*(n+1)/2
+		passes, keys = n, n*depth+n*(n+1)/2
+		pairs = keys
 	}
 	bytes := func(numbers float64, d backend.DType) float64 {
 		return numbers * float64(d.BlockBytes()) / float64(d.BlockLen())

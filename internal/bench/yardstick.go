@@ -6,6 +6,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/opcases"
 )
 
 // yardstick is work of a simple kind that a device is timed at, between the
@@ -15,6 +16,7 @@ type yardstick struct {
 	unit    string  // of work a second
 	work    float64 // of one run: FLOP or bytes
 	runs    int     // a measurement
+	now     func() time.Time
 	program backend.Program
 	wait    func() error // until the device has finished
 	free    []backend.Buffer
@@ -22,7 +24,7 @@ type yardstick struct {
 
 // measure times the yardstick: seconds of one run.
 func (y *yardstick) measure() (float64, error) {
-	start := time.Now()
+	start := y.now()
 	for range y.runs {
 		if err := y.program.Run(); err != nil {
 			return 0, fmt.Errorf("yardstick %s: %w", y.name, err)
@@ -31,22 +33,35 @@ func (y *yardstick) measure() (float64, error) {
 	if err := y.wait(); err != nil {
 		return 0, fmt.Errorf("yardstick %s: %w", y.name, err)
 	}
-	return time.Since(start).Seconds() / float64(y.runs), nil
+	return y.now().Sub(start).Seconds() / float64(y.runs), nil
 }
 
-// warm runs the yardstick once and chooses how often a measurement runs it:
-// long enough that starting and waiting do not count.
-func (y *yardstick) warm() error {
-	const long, most = 0.1, 256 // seconds, runs
+// long is how many seconds a measurement lasts where a run is shorter: long
+// enough that starting and waiting do not count.
+const long = 0.1
+
+// warm runs the yardstick and chooses how often a measurement runs it, to last
+// so many seconds.
+func (y *yardstick) warm(long float64) error {
+	const most = 10000
 	y.runs = 1
 	for range 2 { // the first pays for what is made at first use
 		s, err := y.measure()
 		if err != nil {
 			return err
 		}
-		y.runs = max(1, min(most, int(long/s)))
+		y.runs = int(max(1, min(most, long/s)))
 	}
 	return nil
+}
+
+// newYardstick is what a test is held against: for a prompt the arithmetic of
+// its matrices, for generation the reading of memory.
+func (d *Device) newYardstick(m *gpt.Model, t Test) (*yardstick, error) {
+	if t.Prompt > 0 {
+		return d.newProducts(m, t.Prompt)
+	}
+	return d.newBandwidth(d.sizes.read[0], d.sizes.read[1])
 }
 
 func (y *yardstick) close() {
@@ -64,23 +79,16 @@ const (
 	UnitBytes = "B/s"
 )
 
-// The matrix of the bandwidth yardstick: 512 MiB, more than any cache, with
-// rows short enough that the vector stays in the nearest one.
-const (
-	bandwidthRows = 65536
-	bandwidthCols = 2048
-)
-
 // newBandwidth measures how fast the device reads memory: one Linear of one
 // vector and an f32 matrix of rows × cols, which reads each element once, on
 // all threads. The multiplications cost nothing beside it where the backend's
 // product of matrix and vector is good; where it is not, figure and yardstick
 // are slow together, which the printed GB/s shows.
-func newBandwidth(b backend.Backend, rows, cols int) (*yardstick, error) {
-	y := &yardstick{name: "read bandwidth", unit: UnitBytes, work: 4 * float64(rows) * float64(cols)}
-	w, err := y.tensor(b, rows, cols)
+func (d *Device) newBandwidth(rows, cols int) (*yardstick, error) {
+	y := &yardstick{name: "read bandwidth", unit: UnitBytes, work: 4 * float64(rows) * float64(cols), now: d.now}
+	w, err := y.tensor(d.b, backend.F32, rows, cols)
 	if err == nil {
-		err = y.record(b, []product{{w, 1}})
+		err = y.record(d.b, []product{{w, 1}})
 	}
 	return y.made(err)
 }
@@ -88,14 +96,14 @@ func newBandwidth(b backend.Backend, rows, cols int) (*yardstick, error) {
 // newProducts measures the products of a prompt's matrices and nothing else:
 // each Linear of each block at n rows and the head for one row, with the
 // model's own weights, through the backend's Linear, but without biases.
-func newProducts(m *gpt.Model, n int) (*yardstick, error) {
+func (d *Device) newProducts(m *gpt.Model, n int) (*yardstick, error) {
 	w := Count(m.Config, Test{Prompt: n}, m.Tokens.DType, backend.F32)
-	y := &yardstick{name: "matrix products", unit: UnitFLOPs, work: w.Products + w.Head}
+	y := &yardstick{name: "matrix products", unit: UnitFLOPs, work: w.Products + w.Head, now: d.now}
 	var products []product
 	for _, b := range m.Blocks {
 		products = append(products, product{b.QKV.W, n}, product{b.Out.W, n}, product{b.Up.W, n}, product{b.Down.W, n})
 	}
-	return y.made(y.record(m.Backend(), append(products, product{m.Head.W, 1})))
+	return y.made(y.record(d.b, append(products, product{m.Head.W, 1})))
 }
 
 // made closes a yardstick that could not be made.
@@ -120,11 +128,11 @@ func (y *yardstick) record(b backend.Backend, products []product) error {
 	for _, p := range products {
 		in, out = max(in, p.rows*p.w.Dim(-1)), max(out, p.rows*p.w.Dim(-2))
 	}
-	x, err := y.tensor(b, in)
+	x, err := y.tensor(b, backend.F32, in)
 	if err != nil {
 		return err
 	}
-	dst, err := y.tensor(b, out)
+	dst, err := y.tensor(b, backend.F32, out)
 	if err != nil {
 		return err
 	}
@@ -136,30 +144,23 @@ func (y *yardstick) record(b backend.Backend, products []product) error {
 			W:   p.w,
 		})
 	}
-	last := make([]float32, 1)
-	y.wait = func() error { return backend.GetF32(b, dst.Slice(-1, 0, 1), last) }
+	return y.run(b, dst.Buf, ops...)
+}
+
+// run makes ops, the last of which writes to dst, the yardstick's program.
+func (y *yardstick) run(b backend.Backend, dst backend.Buffer, ops ...backend.Op) (err error) {
+	last := make([]byte, 1)
+	y.wait = func() error { return b.Read(last, dst, 0) }
 	y.program, err = backend.Record(b, ops...)
 	return err
 }
 
-// tensor allocates an f32 tensor of small numbers. They are written, for
-// memory that never was may all be one page.
-func (y *yardstick) tensor(b backend.Backend, dims ...int) (backend.Tensor, error) {
-	t, err := backend.New(b, backend.F32, dims...)
+// tensor allocates a tensor of small numbers.
+func (y *yardstick) tensor(b backend.Backend, d backend.DType, dims ...int) (backend.Tensor, error) {
+	t, err := backend.New(b, d, dims...)
 	if err != nil {
 		return t, err
 	}
 	y.free = append(y.free, t.Buf)
-	flat := t.Reshape(t.Len())
-	values := make([]float32, min(t.Len(), 1<<20))
-	for i := range values {
-		values[i] = float32(i%7-3) / 64
-	}
-	for from := 0; from < t.Len(); from += len(values) {
-		to := min(t.Len(), from+len(values))
-		if err := backend.SetF32(b, flat.Slice(-1, from, to), values[:to-from]); err != nil {
-			return t, err
-		}
-	}
-	return t, nil
+	return t, opcases.Fill(b, t)
 }

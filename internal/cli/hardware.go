@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,7 +15,7 @@ import (
 
 // Hardware are the flags that choose what computes.
 type Hardware struct {
-	Backend     string `enum:"auto,cpu,vulkan" default:"auto" placeholder:"NAME" help:"What computes: cpu, vulkan, or auto for the best GPU that is real hardware, else the CPU (${default})."`
+	Backend     string `enum:"auto,cpu,vulkan" default:"auto" placeholder:"NAME" help:"What computes: cpu, vulkan, or auto for the best GPU that is real hardware and opens, else the CPU (${default})."`
 	Device      string `placeholder:"WHICH" help:"Which device of the backend: its index, UUID or part of its name."`
 	ListDevices bool   `help:"List the devices of every backend, and stop."`
 	Threads     int    `short:"t" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`
@@ -39,14 +40,27 @@ func (h Hardware) Find() (backend.Device, string, error) {
 }
 
 // Open opens the chosen device and tells log in one line which it is and why.
+// Where nobody asked for it by name and it fails, the CPU computes, after a
+// line that warns of it.
 func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 	d, why, err := h.Find()
 	if err != nil {
 		return nil, d, err
 	}
-	b, err := d.Open()
+	b, err := open(d)
+	if err != nil && h.Backend == "auto" && d.Kind != backend.Host {
+		fmt.Fprintf(log, "warning: the CPU computes instead: %s\n", oneLine(err))
+		failed := err
+		if d, _, err = backend.Find("cpu"); err == nil {
+			why = "the best GPU failed"
+			b, err = open(d)
+		}
+		if err != nil {
+			err = errors.Join(failed, err)
+		}
+	}
 	if err != nil {
-		return nil, d, fmt.Errorf("opening %s (%s): %w", d.Spec(), d.Name, err)
+		return nil, d, err
 	}
 	warning := ""
 	if d.Kind == backend.Software {
@@ -54,6 +68,14 @@ func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 	}
 	fmt.Fprintf(log, "%s%s: %s (%s)\n", warning, d.Spec(), backend.Describe(b), why)
 	return b, d, nil
+}
+
+func open(d backend.Device) (backend.Backend, error) {
+	b, err := d.Open()
+	if err != nil {
+		return nil, fmt.Errorf("opening %s (%s): %w", d.Spec(), d.Name, err)
+	}
+	return b, nil
 }
 
 // List prints the devices of every backend, and why a backend has none.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 
 	"caldera/backend"
@@ -12,7 +13,7 @@ import (
 // ModelFlags choose a checkpoint and how its weights are kept.
 type ModelFlags struct {
 	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files) or a GGUF file (default: the embedded model, ${embedded})."`
-	DType string `name:"dtype" enum:"auto,f32,f16" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32 or f16 (auto: as the checkpoint stores them)."`
+	DType string `name:"dtype" enum:"auto,f32,f16,q8_0,q4_0" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32, f16, q8_0 or q4_0 (auto: as the checkpoint stores them)."`
 }
 
 // Name is the model's name for people.
@@ -24,8 +25,8 @@ func (f ModelFlags) Name() string {
 }
 
 // Load reads the chosen model into b's memory, and its tokenizer, which is nil
-// for a checkpoint that has none.
-func (f ModelFlags) Load(b backend.Backend) (*gpt.Model, *tokenizer.Tokenizer, error) {
+// for a checkpoint that has none. It stops when ctx ends.
+func (f ModelFlags) Load(ctx context.Context, b backend.Backend) (*gpt.Model, *tokenizer.Tokenizer, error) {
 	var o gpt.LoadOptions
 	if f.DType != "auto" {
 		var err error
@@ -38,7 +39,7 @@ func (f ModelFlags) Load(b backend.Backend) (*gpt.Model, *tokenizer.Tokenizer, e
 		return nil, nil, err
 	}
 	t, tokenizerErr := c.Tokenizer()
-	m, err := c.Load(b, o)
+	m, err := c.Load(ctx, b, o)
 	if err != nil {
 		return nil, nil, err
 	}

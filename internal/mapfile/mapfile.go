@@ -11,6 +11,8 @@ import (
 	"os"
 
 	"github.com/edsrzf/mmap-go"
+
+	"caldera/internal/regular"
 )
 
 // Open returns the bytes of a file of fsys, read-only, and the mapping that
@@ -21,20 +23,13 @@ import (
 // truncates it, reading beyond the new end is a fault that Go cannot turn into
 // an error. Replacing the file by renaming another over it is safe.
 func Open(fsys fs.FS, name, path string) ([]byte, []mmap.MMap, error) {
-	// Before it is opened, for opening a named pipe waits for a writer.
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, nil, Error(path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s: found a %s, expected a regular file", path, modeName(info.Mode()))
-	}
-	file, err := fsys.Open(name)
+	file, err := regular.Open(fsys, name)
 	if err != nil {
 		return nil, nil, Error(path, err)
 	}
 	defer file.Close()
-	if info, err = file.Stat(); err != nil {
+	info, err := file.Stat()
+	if err != nil {
 		return nil, nil, Error(path, err)
 	}
 	switch {
@@ -65,18 +60,6 @@ func Error(path string, err error) error {
 		err = pathError.Err
 	}
 	return fmt.Errorf("%s: opening it: %w", path, err)
-}
-
-func modeName(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return "directory"
-	case m&fs.ModeDevice != 0:
-		return "device"
-	case m&fs.ModeNamedPipe != 0:
-		return "named pipe"
-	}
-	return "special file"
 }
 
 // Unmap ends mappings. The bytes they held must not be touched afterwards.

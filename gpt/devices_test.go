@@ -1,0 +1,59 @@
+package gpt_test
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"caldera/backend"
+	"caldera/gpt"
+	"caldera/internal/devicetest"
+)
+
+// TestGenerateOnDevices expects of every device the tokens that the CPU draws:
+// the likeliest ones through a context that slides, and those of a seed.
+func TestGenerateOnDevices(t *testing.T) {
+	_, reference := tiny(t)
+	seeded := func(seed uint64) gpt.Options {
+		o := greedy(12)
+		o.Temperature, o.RepeatPenalty, o.RepeatLastN, o.Seed = 1, 1.1, -1, seed
+		return o
+	}
+	prompt := sequence(5, reference.Vocab)
+	cases := []struct {
+		name string
+		size int
+		o    gpt.Options
+	}{{"sliding", 8, greedy(20)}, {"seed 1", 0, seeded(1)}, {"seed 2", 0, seeded(2)}}
+	var want [][]gpt.Token
+	for _, c := range cases {
+		want = append(want, generate(t, reference, c.size, prompt, c.o))
+	}
+	if slices.Equal(idsOf(want[1]), idsOf(want[2])) {
+		t.Errorf("seeds 1 and 2 both gave %v", idsOf(want[1]))
+	}
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
+		for i, c := range cases {
+			got := generate(t, m, c.size, prompt, c.o)
+			if !slices.Equal(idsOf(got), idsOf(want[i])) {
+				t.Errorf("%s: %v, on the CPU %v", c.name, idsOf(got), idsOf(want[i]))
+				continue
+			}
+			for j, x := range got {
+				if w := want[i][j]; math.Abs(x.LogProb-w.LogProb) > 1e-4 || x.Slid != w.Slid {
+					t.Errorf("%s: token %d is %+v, on the CPU %+v", c.name, j, x, w)
+				}
+			}
+		}
+	})
+}
+
+// TestLongPromptOnDevices reads a prompt of two chunks, the last one padded.
+func TestLongPromptOnDevices(t *testing.T) {
+	ids := sequence(519, 50)
+	want := feed(t, long(t, openCPU(t)), ids...)
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		checkNear(t, "scores", feed(t, long(t, b), ids...), want, 1e-5)
+	})
+}

@@ -1,0 +1,216 @@
+package gpt_test
+
+import (
+	"errors"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	"caldera/gpt"
+	"caldera/gpt/safetensors"
+	"caldera/internal/devicetest"
+)
+
+// tinyCheckpoint is the checkpoint gpt2-tiny, to be changed.
+func tinyCheckpoint(t *testing.T) *checkpoint {
+	t.Helper()
+	c := base(t)
+	f, err := safetensors.OpenDir("testdata/gpt2-tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c.tensors = nil
+	for _, name := range f.Tensors() {
+		x, _ := f.Tensor(name)
+		x.Data = append([]byte{}, x.Data...)
+		c.tensors = append(c.tensors, x)
+	}
+	return c
+}
+
+// rounded rounds the matrices of a checkpoint to d and back, each row of
+// weights that are multiplied with one vector by itself.
+func rounded(t *testing.T, c *checkpoint, d backend.DType) {
+	t.Helper()
+	for i := range c.tensors {
+		x := &c.tensors[i]
+		if len(x.Shape) < 2 || strings.HasPrefix(x.Name, "wpe") {
+			continue
+		}
+		values := decode(x.Data)
+		rows, cols := x.Shape[0], x.Shape[1]
+		row, column, between := cols, 1, cols // of [out, in]: its length, step from one to the next, and to the next row
+		count := rows
+		if strings.HasPrefix(x.Name, "h.") { // [in, out]
+			row, column, between, count = rows, cols, 1, cols
+		}
+		line := make([]float32, row)
+		for r := range count {
+			for j := range line {
+				line[j] = values[r*between+j*column]
+			}
+			p, err := backend.Encode(nil, d, line)
+			if err == nil {
+				err = backend.Decode(line, d, p)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for j := range line {
+				values[r*between+j*column] = line[j]
+			}
+		}
+		x.Data = encode(safetensors.F32, values)
+	}
+}
+
+func manyIDs(n, vocab int) []int {
+	ids := make([]int, n)
+	for i := range ids {
+		ids[i] = (i*i*7 + 3) % vocab
+	}
+	return ids
+}
+
+// TestQuantized expects of weights that are quantised while they are loaded what
+// the rounded numbers give as f32, for one token and for many.
+func TestQuantized(t *testing.T) {
+	config, err := os.ReadFile("testdata/gpt2-tiny/config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := t.TempDir()
+	c := tinyCheckpoint(t)
+	if err := errors.Join(safetensors.Write(plain+"/model.safetensors", c.tensors, nil), os.WriteFile(plain+"/config.json", config, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	cpu := openCPU(t)
+	for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
+		dir := t.TempDir()
+		c := tinyCheckpoint(t)
+		rounded(t, c, d)
+		if err := errors.Join(safetensors.Write(dir+"/model.safetensors", c.tensors, nil), os.WriteFile(dir+"/config.json", config, 0o666)); err != nil {
+			t.Fatal(err)
+		}
+		load := func(b backend.Backend, dir string, d backend.DType) *gpt.Model {
+			m, err := gpt.Load(t.Context(), b, dir, gpt.LoadOptions{DType: d})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { m.Close() })
+			return m
+		}
+		exact := load(cpu, dir, backend.F32)
+		unrounded := load(cpu, plain, backend.F32)
+		for _, n := range []int{1, 5, 40} {
+			ids := manyIDs(n, exact.Vocab)
+			want := feed(t, exact, ids...)
+			if far := distance(want, feed(t, unrounded, ids...)); far < 1e-4 {
+				t.Errorf("%v, %d tokens: rounding changed the scores by %.1g only: this test tells nothing", d, n, far)
+			}
+			devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+				m, err := gpt.Load(t.Context(), b, plain, gpt.LoadOptions{DType: d})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer m.Close()
+				if m.Tokens.DType != d || m.Blocks[0].QKV.W.DType != d || m.Blocks[2].Down.W.DType != d || m.Positions.DType != backend.F32 {
+					t.Errorf("%v: kept as %v, %v, %v and positions %v", d, m.Tokens, m.Blocks[0].QKV.W, m.Blocks[2].Down.W, m.Positions)
+				}
+				checkNear(t, d.String(), feed(t, m, ids...), want, 1e-5)
+			})
+		}
+	}
+}
+
+func distance(a, b []float32) float64 {
+	var diff, norm float64
+	for i := range a {
+		diff += math.Pow(float64(a[i])-float64(b[i]), 2)
+		norm += math.Pow(float64(b[i]), 2)
+	}
+	return math.Sqrt(diff / norm)
+}
+
+// TestQuantizedOddShapes keeps as f16 what has no whole blocks.
+func TestQuantizedOddShapes(t *testing.T) {
+	m, err := gpt.Load(t.Context(), openCPU(t), "testdata/gpt2-odd", gpt.LoadOptions{DType: backend.Q8_0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if m.Blocks[0].QKV.W.DType != backend.F16 || m.Tokens.DType != backend.F16 {
+		t.Errorf("matrices of 60 inputs are %v, tokens %v; expected f16", m.Blocks[0].QKV.W, m.Tokens)
+	}
+}
+
+// TestCacheType keeps keys and values as f16: nearly the same scores in half
+// the memory.
+func TestCacheType(t *testing.T) {
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
+		ids := manyIDs(40, m.Vocab)
+		want := feed(t, m, ids...)
+		s, err := m.NewSession(gpt.SessionOptions{Cache: backend.F16})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		var got []float32
+		for _, id := range ids {
+			if got, err = s.Feed(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if far := distance(got, want); far == 0 || far > 2e-3 {
+			t.Errorf("with f16 keys and values the scores differ by %.2g, expected a little, up to 2e-3", far)
+		}
+	})
+	b := openCPU(t)
+	m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
+	sizes := map[backend.DType]int{}
+	for _, d := range []backend.DType{backend.F32, backend.F16} {
+		before := b.allocated
+		s, err := m.NewSession(gpt.SessionOptions{Cache: d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		sizes[d] = b.allocated - before
+	}
+	if cache := 2 * m.Layers * m.Context * m.Width * 2; sizes[backend.F32]-sizes[backend.F16] != cache {
+		t.Errorf("sessions take %v bytes, expected f16 to spare %d", sizes, cache)
+	}
+}
+
+// crowded is a backend that has no memory left.
+type crowded struct {
+	*account
+	free, total int64
+}
+
+func (f *crowded) Memory() (used, free, total int64) { return 0, f.free, f.total }
+
+// TestLoadTooLarge refuses a checkpoint before anything of it is copied.
+func TestLoadTooLarge(t *testing.T) {
+	b := &crowded{openCPU(t), 100 << 10, 1 << 20}
+	// As f16 nothing but the vectors can be used where it lies.
+	_, err := gpt.Load(t.Context(), device{b}, "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.F16})
+	if err != nil {
+		t.Errorf("a backend that does not tell its memory: %v", err)
+	}
+	before := b.allocated
+	_, err = gpt.Load(t.Context(), b, "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.F16})
+	wantError(t, err, "the weights need 0.3 MiB", "0.1 MiB of 1.0 are free", "smaller type")
+	if !errors.Is(err, backend.ErrOutOfMemory) || b.allocated != before {
+		t.Errorf("%d bytes were allocated (%v)", b.allocated-before, err)
+	}
+	if m, err := gpt.Load(t.Context(), b, "testdata/gpt2-tiny", gpt.LoadOptions{}); err != nil {
+		t.Errorf("weights that are used where they lie need no memory: %v", err)
+	} else {
+		m.Close()
+	}
+}

@@ -1,0 +1,204 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"caldera/backend"
+)
+
+// Ceilings are what a device can do at most, measured in the same run through
+// the same ops as everything else. Names are empty where they were not asked for.
+type Ceilings struct {
+	Copy       string  `json:"copy"`               // what was copied
+	AvgCopy    float64 `json:"avg_copy_bandwidth"` // bytes a second, read and written
+	StddevCopy float64 `json:"stddev_copy_bandwidth"`
+	Peak       string  `json:"peak"`     // the fastest product of matrices
+	AvgPeak    float64 `json:"avg_peak"` // FLOP/s
+	StddevPeak float64 `json:"stddev_peak"`
+
+	CeilingSamples int `json:"ceiling_samples"`
+}
+
+func (c *Ceilings) ceilings() *Ceilings   { return c }
+func (c *Ceilings) copyBandwidth() Spread { return Spread{c.AvgCopy, c.StddevCopy, c.CeilingSamples} }
+func (c *Ceilings) peak() Spread          { return Spread{c.AvgPeak, c.StddevPeak, c.CeilingSamples} }
+
+// Shares are a figure's parts of the ceilings; 0 where there are none.
+type Shares struct {
+	AvgCopyShare    float64 `json:"avg_copy_share"` // bytes a second, of the copy bandwidth
+	StddevCopyShare float64 `json:"stddev_copy_share"`
+	AvgPeakShare    float64 `json:"avg_peak_share"` // FLOP/s, of the peak
+	StddevPeakShare float64 `json:"stddev_peak_share"`
+}
+
+func (s *Shares) copyShare(n int) Spread { return Spread{s.AvgCopyShare, s.StddevCopyShare, n} }
+func (s *Shares) peakShare(n int) Spread { return Spread{s.AvgPeakShare, s.StddevPeakShare, n} }
+
+// shares of work that took some seconds.
+func (c *Ceilings) shares(seconds Spread, bytes, flop float64) (s Shares) {
+	part := func(work float64, ceiling Spread) (avg, sd float64) {
+		if ceiling.Mean == 0 || work == 0 {
+			return 0, 0
+		}
+		// Of work / seconds / ceiling the relative deviation is that of seconds · ceiling.
+		p := Spread{work, 0, seconds.N}.over(seconds).over(ceiling)
+		return p.Mean, p.SD
+	}
+	s.AvgCopyShare, s.StddevCopyShare = part(bytes, c.copyBandwidth())
+	s.AvgPeakShare, s.StddevPeakShare = part(flop, c.peak())
+	return s
+}
+
+// ceilingSteps is how often Ceilings tells its progress.
+const ceilingSteps = 2
+
+// sizes are those of what ceilings and yardsticks run.
+type sizes struct {
+	read      [2]int // rows and columns of the f32 matrix of the bandwidth yardstick
+	copy      int    // bytes; half of it, and so on, where there is too little memory
+	leastCopy int    // bytes of that
+	squares   []int  // sides of the matrices of the peak
+}
+
+// Reading 512 MiB and copying 256 MiB go past every cache; rows are short
+// enough that a vector as long stays in the nearest one. Products of larger
+// matrices are faster until a device is full; 4096³ fills those of today.
+var usualSizes = sizes{
+	read: [2]int{65536, 2048},
+	copy: 256 << 20, leastCopy: 4 << 20,
+	squares: []int{1024, 2048, 4096},
+}
+
+// longestPeak bounds the time of one product, in seconds: a slow device is full
+// at a small size.
+const longestPeak = 0.5
+
+// Ceilings measures the device's ceilings; once, they are kept.
+func (d *Device) Ceilings(ctx context.Context, repetitions int, progress func(what string)) (Ceilings, error) {
+	if d.ceilings != nil {
+		return *d.ceilings, nil
+	}
+	c := Ceilings{CeilingSamples: repetitions}
+	measure := func(y *yardstick) (rate Spread, err error) {
+		var samples []float64
+		for range repetitions {
+			if err := ctx.Err(); err != nil {
+				return rate, err
+			}
+			s, err := y.measure()
+			if err != nil {
+				return rate, err
+			}
+			samples = append(samples, y.work/s)
+		}
+		return spreadOf(samples), nil
+	}
+	progress("copy bandwidth")
+	y, err := d.newCopy()
+	if err != nil {
+		return c, err
+	}
+	copied, err := measure(y)
+	y.close()
+	if err != nil {
+		return c, err
+	}
+	c.Copy, c.AvgCopy, c.StddevCopy = y.name, copied.Mean, copied.SD
+
+	progress("arithmetic peak")
+	if y, err = d.fastestProduct(ctx); err != nil {
+		return c, err
+	}
+	peak, err := measure(y)
+	y.close()
+	if err != nil {
+		return c, err
+	}
+	c.Peak, c.AvgPeak, c.StddevPeak = y.name, peak.Mean, peak.SD
+	d.ceilings = &c
+	return c, nil
+}
+
+// newCopy copies as much f32 as there is memory for, up to what is usual.
+func (d *Device) newCopy() (*yardstick, error) {
+	for size := d.sizes.copy; ; size /= 2 {
+		const columns = 4096
+		y := &yardstick{name: fmt.Sprintf("copy of %s f32", mebibytes(int64(size))), unit: UnitBytes, work: 2 * float64(size), now: d.now}
+		from, err := y.tensor(d.b, backend.F32, size/4/columns, columns)
+		if err == nil {
+			var to backend.Tensor
+			if to, err = y.tensor(d.b, backend.F32, size/4/columns, columns); err == nil {
+				err = y.run(d.b, to.Buf, &backend.Copy{Dst: to, X: from})
+			}
+		}
+		if err == nil {
+			err = y.warm(long)
+		}
+		if errors.Is(err, backend.ErrOutOfMemory) && size/2 >= d.sizes.leastCopy {
+			y.close()
+			continue
+		}
+		return y.made(err)
+	}
+}
+
+// fastestProduct finds the size and the type at which square matrices are
+// multiplied fastest. It must run at one of them at least.
+func (d *Device) fastestProduct(ctx context.Context) (best *yardstick, err error) {
+	bestRate, why := 0.0, []error(nil)
+	for _, dtype := range []backend.DType{backend.F32, backend.F16} {
+		took := 0.0
+		for i, n := range d.sizes.squares {
+			grown := 1.0
+			if i > 0 {
+				grown = float64(n) / float64(d.sizes.squares[i-1])
+			}
+			if took*grown*grown*grown > longestPeak {
+				break
+			}
+			if err := ctx.Err(); err != nil {
+				if best != nil {
+					best.close()
+				}
+				return nil, err
+			}
+			y, s, err := d.square(n, dtype)
+			if err != nil {
+				why = append(why, err)
+				break
+			}
+			took = s
+			if rate := y.work / s; rate > bestRate {
+				best, y, bestRate = y, best, rate
+			}
+			if y != nil {
+				y.close()
+			}
+		}
+	}
+	if best == nil {
+		return nil, errors.Join(why...)
+	}
+	return best, nil
+}
+
+// square is the product of two matrices of n × n, and the seconds that it takes.
+func (d *Device) square(n int, dtype backend.DType) (*yardstick, float64, error) {
+	f := float64(n)
+	y := &yardstick{name: fmt.Sprintf("linear %d×%[1]d×%[1]d %v", n, dtype), unit: UnitFLOPs, work: 2 * f * f * f, now: d.now}
+	w, err := y.tensor(d.b, dtype, n, n)
+	if err == nil {
+		err = y.record(d.b, []product{{w, n}})
+	}
+	seconds := 0.0
+	if err == nil {
+		err = y.warm(long)
+	}
+	if err == nil {
+		seconds, err = y.measure()
+	}
+	y, err = y.made(err)
+	return y, seconds, err
+}

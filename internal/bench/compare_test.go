@@ -1,0 +1,149 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"math"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// measured is a result of pp512 of gpt2 with the samples given, in tokens a second.
+func measured(device, dtype string, speeds ...float64) *Result {
+	r := &Result{
+		Common:    Common{Format: Format, Kind: "test", Device: device, DeviceName: "The " + device, DeviceKind: "CPU", Driver: "none"},
+		ModelType: "gpt2", ModelNParams: 124_439_808, NPrompt: 512, DType: dtype, FLOP: 97e9,
+	}
+	for _, s := range speeds {
+		r.SamplesNS = append(r.SamplesNS, int64(512/s*1e9))
+	}
+	r.summarise(Ceilings{})
+	return r
+}
+
+func TestCompare(t *testing.T) {
+	barrier := func(ns ...float64) *OverheadResult {
+		r := &OverheadResult{Common: Common{Kind: "overhead", Device: "cpu:0"}, Overhead: "barrier", SamplesNS: ns}
+		r.AvgNS, r.StddevNS = meanStdDev(ns)
+		return r
+	}
+	c, err := Compare([]File{
+		{"runs/here.json", []Record{measured("cpu:0", "f32", 90, 110), measured("vulkan:0", "f32", 400, 400), barrier(2000, 2000)}},
+		{"runs/there.json", []Record{measured("cpu:0", "f32", 95, 125), measured("cpu:0", "f16", 500), barrier(1000, 1000)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 400/100 ± 4·√(0.1414²): the deviation of 90 and 110 is 14.14. And 110/100 ± 1.1·√(0.1414² + (21.21/110)²).
+	if r, ok := c.Rows[0].Ratio(1); !ok || math.Abs(r.Mean-4) > 1e-6 || math.Abs(r.SD-4*0.1414213) > 1e-6 {
+		t.Errorf("ratio %v %v, expected 4 ± 0.57", r, ok)
+	}
+	var out bytes.Buffer
+	if err := c.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	text := regexp.MustCompile(` +`).ReplaceAllString(out.String(), " ")
+	for _, want := range []string{
+		"- here vulkan:0: The vulkan:0 (CPU), none, caldera of an unknown commit\n",
+		"| | | here cpu:0 | here vulkan:0 | × | there cpu:0 | × |\n",
+		"| gpt2 pp512 f32 | t/s | 100 ± 14 | 400 ± 0 | 4.00 ± 0.57 | 110 ± 21 | (1.10 ± 0.26) |\n",
+		"| barrier | µs | 2.00 ± 0.00 | | | 1.00 ± 0.00 | 2.00 ± 0.00 |\n", // half the time is twice as fast
+		"| gpt2 pp512 f16 | t/s | | | | 500 (once) | |\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("missing: %q in\n%s", want, text)
+		}
+	}
+}
+
+func TestCompareErrors(t *testing.T) {
+	other := measured("cpu:0", "f32", 100)
+	other.ModelNParams = 5
+	deeper := measured("cpu:0", "f32", 100)
+	deeper.FLOP = 1
+	medium := measured("cpu:0", "f32", 100)
+	medium.ModelType = "gpt2-medium"
+	one := func(r ...Record) []Record { return r }
+	good := measured("cpu:0", "f32", 100)
+	for _, test := range []struct {
+		name string
+		a, b []Record
+		want string
+	}{
+		{"models of different shapes under one name", one(good), one(other), "gpt2 pp512 f32 has 124439808 parameters in a.json and 5 in b.json: they are of different shapes"},
+		{"work of different shapes", one(good), one(deeper), "FLOP a repetition in a.json and 1 in b.json"},
+		{"nothing in common", one(good), one(medium), "nothing to compare: a.json has gpt2 pp512 f32, b.json has gpt2-medium pp512 f32"},
+		{"one device", one(good), nil, "there is one device in all"},
+		{"a result twice", one(good, good), one(good), "a.json: gpt2 pp512 f32 on cpu:0 stands there twice"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Compare([]File{{"a.json", test.a}, {"b.json", test.b}})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, expected %s", err, test.want)
+			}
+		})
+	}
+}
+
+// TestColumns keeps the paths of files that have one name.
+func TestColumns(t *testing.T) {
+	c, err := Compare([]File{{"a/x.json", []Record{measured("cpu:0", "f32", 1)}}, {"b/x.json", []Record{measured("cpu:0", "f32", 1)}}})
+	if err != nil || c.Columns[0].Name != "a/x.json cpu:0" || c.Columns[1].Name != "b/x.json cpu:0" {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestPlot(t *testing.T) {
+	evil := measured("cpu:<0>&\x1b[31m", "f32", 200, 220)
+	c, err := Compare([]File{
+		{"a.json", []Record{measured("cpu:0", "f32", 100, 120), measured("cpu:0", "f16", 7)}}, {"b.json", []Record{evil}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := c.WriteSVG(&out); err != nil {
+		t.Fatal(err)
+	}
+	bars, texts := 0, ""
+	for d := xml.NewDecoder(&out); ; {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("it is no XML: %v", err)
+		}
+		switch x := token.(type) {
+		case xml.StartElement:
+			for _, a := range x.Attr {
+				if strings.Contains(a.Value, "#56B4E9") || strings.Contains(a.Value, "#56b4e9") {
+					bars++
+				}
+			}
+		case xml.CharData:
+			texts += string(x) + "\n"
+		}
+	}
+	if bars != 4 { // one of them of no length
+		t.Errorf("%d bars, expected 4", bars)
+	}
+	for _, want := range []string{"gpt2 pp512 f32, t/s", "gpt2 pp512 f16, t/s", "a cpu:0", "b cpu:<0>&?[31m"} {
+		if !strings.Contains(texts, want) {
+			t.Errorf("%q is not among its texts: %q", want, texts)
+		}
+	}
+	for _, values := range [][]Spread{{{0, 0, 2}, {0, 0, 2}}, {{-1, 5, 2}, {1e30, 1e30, 2}}, {{1e-30, 0, 1}, {}}} {
+		c.Rows = []Row{{Key: "extreme", Values: values}}
+		if err := c.WriteSVG(io.Discard); err != nil {
+			t.Errorf("%v: %v", values, err)
+		}
+	}
+	c.Rows = make([]Row, plotRows+1)
+	if err := c.WriteSVG(&out); err == nil {
+		t.Error("a plot of too many rows was drawn")
+	}
+}

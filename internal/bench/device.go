@@ -1,0 +1,96 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"caldera/backend"
+)
+
+// Device is an open device and what all measurements on it share.
+type Device struct {
+	backend.Device
+	b        *watcher
+	now      func() time.Time
+	sizes    sizes
+	ceilings *Ceilings // nil until they are measured
+}
+
+// Open opens a device for measuring.
+func Open(d backend.Device) (*Device, error) {
+	b, err := d.Open()
+	if err != nil {
+		return nil, fmt.Errorf("opening %s (%s): %w", d.Spec(), d.Name, err)
+	}
+	return newDevice(d, b, time.Now), nil
+}
+
+// newDevice takes the time from now: what runs on a played device takes played time.
+func newDevice(d backend.Device, b backend.Backend, now func() time.Time) *Device {
+	return &Device{Device: d, b: &watcher{Backend: b, now: now}, now: now, sizes: usualSizes}
+}
+
+// Describe tells in a line what serves the device.
+func (d *Device) Describe() string { return backend.Describe(d.b) }
+
+// Close closes the device.
+func (d *Device) Close() error { return d.b.Close() }
+
+// ErrUnsupported is wrapped by errors that say that a device cannot do what
+// was to be measured. The rest of a job is not in vain then.
+var ErrUnsupported = errors.New("not supported")
+
+// watcher passes everything to a backend. It adds up how long programs take to
+// make: on a GPU the compiling of shaders and recording of commands. And it
+// notes which fused ops the backend lacks, so that simpler ones ran instead.
+type watcher struct {
+	backend.Backend
+	now     func() time.Time
+	spent   time.Duration
+	lacked  []string // asked for since the last program
+	lowered []string // that programs which have run would have had; sorted
+}
+
+func (w *watcher) Unwrap() backend.Backend { return w.Backend }
+
+// Supports is asked about a fused op before it takes the place of simpler ones
+// (backend.Fuse) or gives it to them (backend.Prepare).
+func (w *watcher) Supports(op backend.Op) bool {
+	if w.Backend.Supports(op) {
+		return true
+	}
+	if _, ok := op.(backend.Lowerer); ok && !slices.Contains(w.lacked, op.Name()) {
+		w.lacked = append(w.lacked, op.Name())
+	}
+	return false
+}
+
+// Record implements backend.Recorder, for backends that do and those that don't.
+func (w *watcher) Record(ops ...backend.Op) (backend.Program, error) {
+	start := w.now()
+	defer func() { w.spent += w.now().Sub(start) }()
+	p, err := backend.Record(w.Backend, ops...)
+	if err != nil {
+		return nil, err
+	}
+	watched := &watchedProgram{p, w, w.lacked}
+	w.lacked = nil
+	return watched, nil
+}
+
+type watchedProgram struct {
+	backend.Program
+	w      *watcher
+	lacked []string
+}
+
+func (p *watchedProgram) Run() error {
+	for _, name := range p.lacked {
+		if i, found := slices.BinarySearch(p.w.lowered, name); !found {
+			p.w.lowered = slices.Insert(p.w.lowered, i, name)
+		}
+	}
+	return p.Program.Run()
+}

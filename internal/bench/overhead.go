@@ -1,0 +1,249 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"caldera/backend"
+)
+
+// OverheadResult is what something costs beside the work of ops, measured on
+// ops that are too small to matter.
+type OverheadResult struct {
+	Common
+	Overhead  string    `json:"overhead"` // one of overheads
+	AvgNS     float64   `json:"avg_ns"`
+	StddevNS  float64   `json:"stddev_ns"`
+	SamplesNS []float64 `json:"samples_ns"` // a difference of noisy times may be below 0
+}
+
+// overheads are what is measured, in the order of the output. With T(o, n, k)
+// the time until a program of n ops has run k times, o for ops that depend each
+// on the one before and i for ops that do not:
+var overheads = []struct{ name, meaning string }{
+	{"dispatch", "an op more in a program: (T(i,144,k) − T(i,16,k)) / 128k"},
+	{"barrier", "an op that waits for the one before: (T(o,144,k) − T(o,16,k)) / 128k − dispatch"},
+	{"submit", "a run more of a program: (T(i,1,144) − T(i,1,16)) / 128 − dispatch"},
+	{"round-trip", "a program of one op, run, waited for, and a byte read"},
+	{"host-run", "the host's part of running a recorded program of 144 ops, before it may go on"},
+	{"host-op", "the host's part of an op more that is not recorded"},
+	{"record", "the host's part of recording an op more"},
+}
+
+// Sizes of programs, their difference, and the length of vectors.
+const (
+	manyOps, fewOps, moreOps = 144, 16, manyOps - fewOps
+	opLength                 = 64
+)
+
+// Overhead measures what a device costs beside the work. Each repetition
+// measures all figures, so that what they are differences of saw the same machine.
+func (d *Device) Overhead(ctx context.Context, o Options) ([]*OverheadResult, error) {
+	results := make([]*OverheadResult, len(overheads))
+	for i, x := range overheads {
+		results[i] = &OverheadResult{Common: newCommon("overhead", d.Device), Overhead: x.name}
+	}
+	p := progress{o.Progress, 0, 1 + o.Repetitions}
+	p.step("overhead warm-up")
+	r, err := d.newOverheads()
+	defer r.close()
+	if err != nil {
+		return nil, fmt.Errorf("overhead of %s: %w", d.Spec(), err)
+	}
+	for i := range o.Repetitions {
+		p.step(fmt.Sprintf("overhead %d/%d", i+1, o.Repetitions))
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		sample, err := r.sample()
+		if err != nil {
+			return nil, fmt.Errorf("overhead of %s: %w", d.Spec(), err)
+		}
+		for i, x := range overheads {
+			results[i].SamplesNS = append(results[i].SamplesNS, sample[x.name]*1e9)
+		}
+	}
+	for _, x := range results {
+		x.AvgNS, x.StddevNS = meanStdDev(x.SamplesNS)
+	}
+	return results, nil
+}
+
+// overheadRun are the programs that are timed.
+type overheadRun struct {
+	now                func() time.Time
+	b                  backend.Backend
+	buf                backend.Buffer
+	free, chain        []backend.Op      // many ops that depend on nothing, and on the one before
+	i1, i16, i144      backend.Program   // of free
+	o16, o144          backend.Program   // of chain
+	programs           []backend.Program // all of these
+	runs, trips, calls int               // in a timing
+}
+
+func (d *Device) newOverheads() (*overheadRun, error) {
+	// Below the watcher, whose own cost is none of the backend's.
+	r := &overheadRun{now: d.now, b: d.b.Backend, calls: 8}
+	rows, err := backend.New(r.b, backend.F32, manyOps+1, opLength)
+	if err != nil {
+		return r, err
+	}
+	r.buf = rows.Buf
+	row := func(i int) backend.Tensor { return rows.Slice(-2, i, i+1) }
+	for i := range manyOps {
+		r.free = append(r.free, &backend.Add{Dst: row(i + 1), A: row(0), B: row(0)})
+		r.chain = append(r.chain, &backend.Add{Dst: row(i + 1), A: row(i), B: row(0)})
+	}
+	for _, x := range []struct {
+		p   *backend.Program
+		ops []backend.Op
+	}{{&r.i1, r.free[:1]}, {&r.i16, r.free[:fewOps]}, {&r.i144, r.free}, {&r.o16, r.chain[:fewOps]}, {&r.o144, r.chain}} {
+		if *x.p, err = backend.Record(r.b, x.ops...); err != nil {
+			return r, err
+		}
+		r.programs = append(r.programs, *x.p)
+	}
+	// As many runs as last some ms, or one where one does.
+	const long, most = 5e-3, 64
+	for range 2 { // the first pays for what is made at first use
+		took, err := r.time(r.o144, 1)
+		if err != nil {
+			return r, err
+		}
+		r.runs = int(max(1, min(most, long/took)))
+		if took, err = r.time(r.i1, 1); err != nil {
+			return r, err
+		}
+		r.trips = int(max(1, min(most, long/took)))
+	}
+	return r, nil
+}
+
+func (r *overheadRun) close() {
+	for _, p := range r.programs {
+		p.Close()
+	}
+	if r.buf != nil {
+		r.buf.Free()
+	}
+}
+
+func (r *overheadRun) wait() error { return r.b.Read(make([]byte, 1), r.buf, 0) }
+
+// time is the seconds until a program has run k times.
+func (r *overheadRun) time(p backend.Program, k int) (float64, error) {
+	start := r.now()
+	for range k {
+		if err := p.Run(); err != nil {
+			return 0, err
+		}
+	}
+	if err := r.wait(); err != nil {
+		return 0, err
+	}
+	return r.now().Sub(start).Seconds(), nil
+}
+
+// host is the seconds that a call takes to return, the device idle before it.
+func (r *overheadRun) host(call func() error) (float64, error) {
+	total := 0.0
+	for range r.calls {
+		start := r.now()
+		if err := call(); err != nil {
+			return 0, err
+		}
+		total += r.now().Sub(start).Seconds()
+		if err := r.wait(); err != nil {
+			return 0, err
+		}
+	}
+	return total / float64(r.calls), nil
+}
+
+// sample measures everything once, in seconds.
+func (r *overheadRun) sample() (map[string]float64, error) {
+	var failed error
+	must := func(seconds float64, err error) float64 {
+		if failed == nil {
+			failed = err
+		}
+		return seconds
+	}
+	run := func(p backend.Program, k int) float64 { return must(r.time(p, k)) }
+	step := moreOps * float64(r.runs)
+	s := map[string]float64{}
+	s["dispatch"] = (run(r.i144, r.runs) - run(r.i16, r.runs)) / step
+	s["barrier"] = (run(r.o144, r.runs)-run(r.o16, r.runs))/step - s["dispatch"]
+	s["submit"] = (run(r.i1, manyOps)-run(r.i1, fewOps))/moreOps - s["dispatch"]
+	for range r.trips {
+		s["round-trip"] += run(r.i1, 1) / float64(r.trips)
+	}
+	s["host-run"] = must(r.host(r.i144.Run))
+	ops := func(n int) float64 {
+		return must(r.host(func() error { return r.b.Run(r.free[:n]...) }))
+	}
+	s["host-op"] = (ops(manyOps) - ops(fewOps)) / moreOps
+	record := func(n int) float64 {
+		return must(r.host(func() error {
+			p, err := backend.Record(r.b, r.free[:n]...)
+			if err == nil {
+				err = p.Close()
+			}
+			return err
+		}))
+	}
+	s["record"] = (record(manyOps) - record(fewOps)) / moreOps
+	return s, failed
+}
+
+func (r *OverheadResult) time() Spread { return Spread{r.AvgNS, r.StddevNS, len(r.SamplesNS)} }
+
+func (r *OverheadResult) key() string { return r.Overhead }
+
+func (r *OverheadResult) figure() figure {
+	return figure{Spread: r.time().times(1e-3), unit: "µs", lower: true}
+}
+
+func (r *OverheadResult) work() []quantity { return nil }
+
+func (r *OverheadResult) check() error {
+	if err := plausible(r, "avg_ns", "samples_ns"); err != nil {
+		return err
+	}
+	if r.Overhead == "" || len(r.SamplesNS) == 0 {
+		return fmt.Errorf("overhead is %q with %d samples_ns: expected a name and at least one sample", r.Overhead, len(r.SamplesNS))
+	}
+	for i, ns := range r.SamplesNS {
+		if ns > maxSample || ns < -maxSample {
+			return fmt.Errorf("samples_ns[%d] is %v, expected less than %g", i, ns, maxSample)
+		}
+	}
+	mean, sd := meanStdDev(r.SamplesNS)
+	return near("avg_ns", r.AvgNS, mean, "stddev_ns", r.StddevNS, sd)
+}
+
+func (r *OverheadResult) goBench() goBench {
+	return goBench{name: "Overhead", labels: append([][2]string{{"of", r.Overhead}}, r.deviceLabels()...), ns: r.SamplesNS}
+}
+
+func overheadTables(s *strings.Builder, records []Record) {
+	t := table{{"device", "overhead", "µs", "what it is"}}
+	for _, x := range records {
+		r := x.(*OverheadResult)
+		meaning := ""
+		for _, o := range overheads {
+			if o.name == r.Overhead {
+				meaning = o.meaning
+			}
+		}
+		t = append(t, []string{r.Device, r.Overhead, r.time().times(1e-3).significant(), meaning})
+	}
+	t.write(s)
+	s.WriteString(`
+T(o,n,k) is the time until a program of n additions of 64 numbers has run k times, each depending on the one before;
+T(i,n,k) that of independent ones. Where a backend computes on the host as it is called, as cpu does, its host's parts
+are the work itself.
+`)
+}

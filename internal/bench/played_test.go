@@ -1,0 +1,136 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"caldera/backend"
+)
+
+func TestMain(m *testing.M) {
+	if IsStartupChild() {
+		os.Exit(StartupChild())
+	}
+	os.Exit(m.Run())
+}
+
+// played is a device whose speed is known to the nanosecond: it computes
+// nothing, and time passes only as it says. It works while the host goes on.
+type played struct {
+	now, busy time.Duration // by the clock, and when the device will be idle
+
+	hostRun, hostOp, hostRecord time.Duration // a run of a program, an op of Run and of Record
+	submit, dispatch, barrier   time.Duration // of the device
+	read                        time.Duration
+	flops, bandwidth            float64 // of Linear and Copy; 0: no time
+
+	noise func() float64           // a factor for the work of a submit; nil: 1
+	lacks func(op backend.Op) bool // nil: nothing
+	room  int                      // bytes; 0: any number
+	used  int
+}
+
+func playedDevice(p *played) *Device {
+	d := newDevice(backend.Device{Backend: "played", Name: "Played", Kind: backend.Discrete, Driver: "none"}, p,
+		func() time.Time { return time.Unix(0, int64(p.now)) })
+	d.sizes = sizes{read: [2]int{1024, 1024}, copy: 1 << 20, leastCopy: 1 << 16, squares: []int{64, 128, 256}}
+	return d
+}
+
+type playedBuffer struct {
+	p    *played
+	size int
+}
+
+func (b *playedBuffer) Size() int { return b.size }
+func (b *playedBuffer) Free()     { b.p.used -= b.size }
+
+func (p *played) Name() string { return "played" }
+func (p *played) Close() error { return nil }
+
+func (p *played) Alloc(size int) (backend.Buffer, error) {
+	if p.room > 0 && p.used+size > p.room {
+		return nil, fmt.Errorf("%w: %d bytes wanted", backend.ErrOutOfMemory, size)
+	}
+	p.used += size
+	return &playedBuffer{p, size}, nil
+}
+
+func (p *played) Memory() (used, free, total int64) { return int64(p.used), 0, 0 }
+
+func (p *played) Write(backend.Buffer, int, []byte) error { return nil }
+
+func (p *played) Read([]byte, backend.Buffer, int) error {
+	p.now = max(p.now, p.busy) + p.read
+	return nil
+}
+
+func (p *played) Supports(op backend.Op) bool { return p.lacks == nil || !p.lacks(op) }
+
+func (p *played) Run(ops ...backend.Op) error {
+	p.now += p.hostOp * time.Duration(len(ops))
+	p.begin(p.cost(ops))
+	return nil
+}
+
+// begin lets the device work for a while as soon as it is idle.
+func (p *played) begin(took time.Duration) {
+	if p.noise != nil {
+		took = time.Duration(float64(took) * p.noise())
+	}
+	p.busy = max(p.now, p.busy) + took
+}
+
+// cost is how long a submit of ops takes.
+func (p *played) cost(ops []backend.Op) time.Duration {
+	took := p.submit
+	written := map[backend.Tensor]bool{}
+	for _, op := range ops {
+		took += p.dispatch
+		waits := false
+		op.Operands(func(_ string, t *backend.Tensor, _ backend.Access) { waits = waits || written[*t] })
+		if waits {
+			took += p.barrier
+			clear(written)
+		}
+		op.Operands(func(_ string, t *backend.Tensor, a backend.Access) { written[*t] = written[*t] || a.Writes() })
+		switch o := op.(type) {
+		case *backend.Linear:
+			took += rateTime(2*float64(o.X.Rows()*o.W.Len()), p.flops)
+		case *backend.Copy:
+			took += rateTime(2*float64(o.X.Size()), p.bandwidth)
+		}
+	}
+	return took
+}
+
+func rateTime(work, rate float64) time.Duration {
+	if rate == 0 {
+		return 0
+	}
+	return time.Duration(work / rate * 1e9)
+}
+
+func (p *played) Record(ops ...backend.Op) (backend.Program, error) {
+	p.now += p.hostRecord * time.Duration(len(ops))
+	return &playedProgram{p, p.cost(ops)}, nil
+}
+
+type playedProgram struct {
+	p    *played
+	cost time.Duration
+}
+
+func (x *playedProgram) Run() error {
+	x.p.now += x.p.hostRun
+	x.p.begin(x.cost)
+	return nil
+}
+
+func (x *playedProgram) Close() error { return nil }
+
+func quiet(repetitions int) Options {
+	return Options{Repetitions: repetitions, Progress: func(string, int, int) {}}
+}

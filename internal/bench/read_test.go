@@ -1,0 +1,148 @@
+package bench
+
+import (
+	"bytes"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// written is a file of one record of each kind.
+func written(t testing.TB) ([]byte, []Record) {
+	t.Helper()
+	_, records := example()
+	c := *records[0].common()
+	kind := func(name string) Common { c := c; c.Kind = name; return c }
+	records = append(records,
+		&OpResult{
+			Common: kind("op"), ModelType: "gpt2", Op: "linear", Shape: "1x2x3", DType: "f32", FLOP: 12, Bytes: 100, Runs: 7, Lowered: []string{},
+			AvgNS: 15, StddevNS: 7.0710678118654755, SamplesNS: []float64{10, 20},
+		},
+		&OverheadResult{Common: kind("overhead"), Overhead: "barrier", AvgNS: -1, StddevNS: 0, SamplesNS: []float64{-1}},
+		&StartupResult{
+			Common: kind("startup"), ModelType: "gpt2", DType: "f32", Caches: "cold", NPrompt: 16,
+			AvgNS: 7, SamplesNS: []int64{7}, AvgCompileNS: -1, SamplesCompileNS: []int64{-1},
+		},
+	)
+	var out bytes.Buffer
+	if err := WriteJSON(&out, records); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes(), records
+}
+
+func TestRead(t *testing.T) {
+	data, want := written(t)
+	got, err := Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("wrote -, read +\n%s", diff)
+	}
+}
+
+func TestReadBadFiles(t *testing.T) {
+	data, _ := written(t)
+	good := string(data)
+	instead := func(old, new string) string {
+		if !strings.Contains(good, old) {
+			t.Fatalf("%q does not stand in\n%s", old, good)
+		}
+		return strings.Replace(good, old, new, 1)
+	}
+	for _, test := range []struct{ name, text, want string }{
+		{"empty", "", "it is empty"},
+		{"truncated within a result", good[:len(good)/3], "truncated: it ends within result 0"},
+		{"truncated between results", good[:strings.LastIndex(good, "]")], "truncated: it ends within result 4"},
+		{"an object", `{"a": 1}`, "expected a JSON array"},
+		{"text", "# Results\n", "expected a JSON array"},
+		{"an array of numbers", "[1, 2]", "result 0: found a JSON number, expected an object"},
+		{"no results", "[]", "it holds no results"},
+		{"two arrays", good + good, "after the results"},
+		{"results of llama-bench", `[{"build_commit": "abc", "avg_ts": 1.5}]`, "it has no caldera_format"},
+		{"a newer format", instead(`"caldera_format": 1`, `"caldera_format": 2`), "caldera_format is 2 and this program reads 1: take a newer bench"},
+		{"a newer format with fields of its own", `[{"caldera_format": 3, "speed": {}}]`, "take a newer bench"},
+		{"a format that is no number", instead(`"caldera_format": 1`, `"caldera_format": "one"`), "it has no caldera_format"},
+		{"another kind", instead(`"kind": "test"`, `"kind": "song"`), `kind is "song", expected one of [op overhead startup test]`},
+		{"a missing field", instead(`"n_gen": 0,`, ``), "n_gen is missing"},
+		{"a field too many", instead(`"n_gen": 0,`, `"n_gen": 0, "n_others": 1,`), `it has a "n_others"`},
+		{"a field twice", instead(`"n_gen": 0,`, `"n_gen": 0, "n_gen": 1,`), "twice"},
+		{"null", instead(`"n_gen": 0`, `"n_gen": null`), "n_gen is null"},
+		{"text in place of a number", instead(`"n_gen": 0`, `"n_gen": "0"`), "n_gen: "},
+		{"NaN", instead(`"avg_ts": 512`, `"avg_ts": NaN`), "invalid character 'N'"},
+		{"a huge number", instead(`"avg_peak": 200000000000`, `"avg_peak": 1e30`), "avg_peak is 1e+30"},
+		{"a number that no float holds", instead(`"avg_ts": 512`, `"avg_ts": 1e999`), "avg_ts: "},
+		{"no device", instead(`"device": "vulkan:1"`, `"device": ""`), "device is empty"},
+		{"a negative number", instead(`"model_size": 497759232`, `"model_size": -1`), "model_size is -1, expected 0 or more"},
+		{"a negative bandwidth", instead(`"avg_copy_bandwidth": 100000000000`, `"avg_copy_bandwidth": -1`), "avg_copy_bandwidth is -1"},
+		{"a sample of 0", instead(`"samples_ns": [
+      1000000000`, `"samples_ns": [
+      0`), "samples_ns[0] is 0, expected more than 0"},
+		{"no samples", instead(`"samples_ns": [
+      1000000000,
+      1000000000
+    ]`, `"samples_ns": []`), "samples_ns is empty"},
+		{"a mean that is not of its samples", instead(`"avg_ts": 512`, `"avg_ts": 5120`), "avg_ts 5120 and stddev_ts 0 are not of its samples, which give 512 and 0"},
+		{"a deviation that is not", instead(`"stddev_ts": 0`, `"stddev_ts": 1`), "stddev_ts 1"},
+		{"a mean of an op that is not", instead(`"avg_ns": 15`, `"avg_ns": 16`), "result 1: avg_ns 16"},
+		{"a prompt and generation at once", instead(`"n_gen": 0`, `"n_gen": 1`), "n_prompt 512, n_gen 1"},
+		{"deep", "[" + strings.Repeat(`{"a":`, 9) + "1" + strings.Repeat("}", 9) + "]", "nested deeper"},
+		{"very deep", strings.Repeat("[", 100000), "result 0"},
+		{"too large", strings.Repeat(" ", maxFileSize+1), "it is larger than"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Read([]byte(test.text))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, expected %s", err, test.want)
+			}
+		})
+	}
+	t.Run("a directory", func(t *testing.T) {
+		if _, err := ReadFile(t.TempDir()); err == nil || !strings.Contains(err.Error(), "no regular file") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("an error names the file", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "bad.json")
+		if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadFile(path); err == nil || !strings.HasPrefix(err.Error(), path+": ") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// FuzzRead sees that what is read can be compared, whatever it is.
+func FuzzRead(f *testing.F) {
+	data, _ := written(f)
+	f.Add(data)
+	f.Add(data[:len(data)/2])
+	f.Add([]byte("[]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		records, err := Read(data)
+		if err != nil {
+			return
+		}
+		c, err := Compare([]File{{"a.json", records}, {"b.json", records}})
+		if err != nil {
+			return
+		}
+		if err := c.Write(io.Discard); err != nil {
+			t.Error(err)
+		}
+		for _, r := range c.Rows {
+			for _, v := range r.Values { // or it could not be drawn
+				if math.IsNaN(v.Mean+v.SD) || math.IsInf(v.Mean+v.SD, 0) {
+					t.Errorf("%s is %v", r.Key, v)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,135 @@
+package bench
+
+import (
+	"runtime"
+	"strings"
+	"time"
+
+	"caldera/backend"
+)
+
+// Format is the version of the files that [WriteJSON] writes. Raise it when a
+// field is added, removed or changes its meaning: [Read] knows this one alone.
+const Format = 1
+
+// Record is one result of any kind: a [Result] of a test on a model, an
+// [OpResult], an [OverheadResult] or a [StartupResult].
+type Record interface {
+	common() *Common
+
+	// key says what was measured, whatever it was measured on: two records
+	// with the same key can be compared.
+	key() string
+
+	// figure is what compare shows.
+	figure() figure
+
+	// work is what must agree between records of the same key, lest they
+	// were of different shapes: a name and a number for each.
+	work() []quantity
+
+	// check reports contradictions in a record that was read from a file.
+	check() error
+
+	goBench() goBench
+}
+
+// kind is what is needed of one beside its methods.
+type kind struct {
+	empty    func() Record
+	markdown func(s *strings.Builder, records []Record) // its tables, and what they mean
+}
+
+var kinds = map[string]kind{
+	"test":     {func() Record { return &Result{} }, testTables},
+	"op":       {func() Record { return &OpResult{} }, opTables},
+	"overhead": {func() Record { return &OverheadResult{} }, overheadTables},
+	"startup":  {func() Record { return &StartupResult{} }, startupTables},
+}
+
+// figure is the one number of a record that says most.
+type figure struct {
+	Spread
+	unit  string
+	lower bool // less is better
+}
+
+type quantity struct {
+	name  string
+	value float64
+}
+
+// Common is what every record has. Fields have the names of llama-bench's
+// JSON where it has them.
+type Common struct {
+	Format      int    `json:"caldera_format"`
+	Kind        string `json:"kind"`
+	BuildCommit string `json:"build_commit"`
+	CPUInfo     string `json:"cpu_info"`
+	GPUInfo     string `json:"gpu_info"` // empty on the CPU backend
+	Backends    string `json:"backends"`
+	NThreads    int    `json:"n_threads"`
+	GoVersion   string `json:"go_version"`
+	OS          string `json:"os"`
+
+	Device     string    `json:"device"` // as --device takes it: "vulkan:0"
+	DeviceName string    `json:"device_name"`
+	DeviceKind string    `json:"device_kind"`
+	Driver     string    `json:"driver"` // or library, with its version
+	BLAS       string    `json:"blas"`   // empty where none is used
+	TestTime   time.Time `json:"test_time"`
+}
+
+func (c *Common) common() *Common { return c }
+
+// newCommon begins a record of something that is measured on d.
+func newCommon(kind string, d backend.Device) Common {
+	c := Common{
+		Format: Format, Kind: kind, Backends: d.Backend, Device: d.Spec(), DeviceName: d.Name,
+		DeviceKind: d.Kind.String(), Driver: d.Driver, TestTime: time.Now().UTC().Truncate(time.Second),
+	}
+	if d.Kind == backend.Host {
+		c.BLAS = d.Driver
+	} else {
+		c.GPUInfo = d.Name
+	}
+	return c
+}
+
+// Records is a list of records of one kind as one of any kind.
+func Records[T Record](list []T) []Record {
+	out := make([]Record, len(list))
+	for i, r := range list {
+		out[i] = r
+	}
+	return out
+}
+
+// Host is what the records of one run of a command have in common.
+type Host struct {
+	Commit  string // of Caldera; empty if unknown
+	CPU     string
+	Threads int
+	Time    time.Time
+}
+
+// NewHost describes this process. The processor's name is that which the CPU
+// backend tells.
+func NewHost(commit string) Host {
+	h := Host{Commit: commit, CPU: runtime.GOARCH, Threads: runtime.GOMAXPROCS(0), Time: time.Now().UTC()}
+	if devices, err := backend.Devices("cpu"); err == nil {
+		h.CPU = strings.Join(strings.Fields(devices[0].Name), " ")
+	}
+	return h
+}
+
+// Mark adds what the host is to records.
+func (h Host) Mark(records []Record) {
+	for _, r := range records {
+		c := r.common()
+		c.BuildCommit, c.CPUInfo, c.NThreads = h.Commit, h.CPU, h.Threads
+		c.GoVersion, c.OS = runtime.Version(), platform()
+	}
+}
+
+func platform() string { return runtime.GOOS + "/" + runtime.GOARCH }

@@ -1,0 +1,107 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+
+	"caldera/backend"
+	"caldera/gpt"
+)
+
+// IsStartupChild reports whether [Startup] started this process, which must
+// then be [StartupChild] and nothing else.
+func IsStartupChild() bool {
+	return os.Getenv(startupEnv) == strconv.Itoa(os.Getppid())
+}
+
+// StartupChild does what [Startup] wants of a new process, and returns its
+// exit code.
+func StartupChild() int {
+	if err := startupChild(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func startupChild(in io.Reader, out io.Writer) (err error) {
+	var job startupJob
+	if err := json.NewDecoder(in).Decode(&job); err != nil {
+		return fmt.Errorf("reading what to do: %w", err)
+	}
+	if job.Threads > 0 {
+		runtime.GOMAXPROCS(job.Threads)
+	}
+	var report startupReport
+	start := time.Now()
+	lap := func() int64 {
+		now := time.Now()
+		defer func() { start = now }()
+		return now.Sub(start).Nanoseconds()
+	}
+	b, err := backend.Open(job.Device)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := b.Close(); err == nil { // which writes compiled pipelines to disk
+			err = e
+		}
+	}()
+	report.OpenNS = lap()
+	model, err := job.model()
+	if err != nil {
+		return err
+	}
+	m, err := model.Load(context.Background(), b, gpt.LoadOptions{DType: job.DType})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	report.LoadNS = lap()
+	report.Parameters, report.DType = int64(m.Parameters()), m.Tokens.DType.String()
+	if err := feed(m, job.Prompt); err != nil {
+		return err
+	}
+	report.FirstNS = lap()
+	if _, err := io.WriteString(out, firstToken); err != nil {
+		return err
+	}
+	lap()
+	if err := feed(m, job.Prompt); err != nil {
+		return err
+	}
+	report.SecondNS = lap()
+	return json.NewEncoder(out).Encode(report)
+}
+
+func (j startupJob) model() (Model, error) {
+	switch {
+	case j.Dir != "":
+		return Checkpoint(j.Dir)
+	case j.Shape != "":
+		return Shape(j.Shape)
+	}
+	return Embedded()
+}
+
+// feed reads a prompt in a session of its own and picks the token after it.
+func feed(m *gpt.Model, n int) error {
+	s, err := m.NewSession(gpt.SessionOptions{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	scores, err := s.Feed(context.Background(), randomIDs(Test{Prompt: n}, m.Vocab)...)
+	if err != nil {
+		return err
+	}
+	_, _, err = gpt.NewSampler(gpt.Sampling{TopP: 1, RepeatPenalty: 1}).Next(scores, nil) // greedily
+	return err
+}

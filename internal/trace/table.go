@@ -1,0 +1,158 @@
+package trace
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"caldera/backend"
+)
+
+// Table adds up spans that are alike.
+type Table struct {
+	Rows  []Row // the longest first
+	Total Row
+}
+
+// Row is the sum of some spans.
+type Row struct {
+	Op      string
+	Shape   string // "dst[256 384] x[256 128] w[384 128]"
+	DType   string // of all operands but positions and ids: "f32 f16"
+	Count   int
+	Time    time.Duration
+	Shaders []string
+
+	FLOP  float64 // 0: nothing is countable
+	Bytes float64 // likewise
+}
+
+// Summarise adds up all spans of the passes.
+func Summarise(passes ...Pass) Table {
+	type key struct{ op, shape, dtype string }
+	rows := map[key]*Row{}
+	t := Table{Total: Row{Op: "total"}}
+	for _, p := range passes {
+		for _, s := range p.Spans {
+			k := key{s.Op, shape(s), dtypes(s)}
+			r := rows[k]
+			if r == nil {
+				r = &Row{Op: k.op, Shape: k.shape, DType: k.dtype}
+				rows[k] = r
+			}
+			c := costOf(s, p.Keys)
+			for _, r := range []*Row{r, &t.Total} {
+				r.Count++
+				r.Time += s.Duration
+				r.FLOP += c.flop
+				r.Bytes += c.bytes
+			}
+			for _, v := range s.Variants {
+				if !slices.Contains(r.Shaders, v) {
+					r.Shaders = append(r.Shaders, v)
+				}
+			}
+		}
+	}
+	for _, r := range rows {
+		t.Rows = append(t.Rows, *r)
+	}
+	slices.SortFunc(t.Rows, func(a, b Row) int {
+		return cmp.Or(cmp.Compare(b.Time, a.Time), cmp.Compare(a.Op, b.Op), cmp.Compare(a.Shape, b.Shape), cmp.Compare(a.DType, b.DType))
+	})
+	return t
+}
+
+// shape names the shapes that tell an op from others of its kind: the first
+// operand's, and of the rest those of several rows that were not named yet.
+func shape(s backend.Span) string {
+	var parts []string
+	seen := map[[4]int]bool{}
+	for i, o := range s.Operands {
+		if i > 0 && (o.Access == backend.Scratch || o.Rows() == 1 || seen[o.Shape]) {
+			continue
+		}
+		seen[o.Shape] = true
+		_, dims, _ := strings.Cut(o.String(), "[")
+		parts = append(parts, o.Name+"["+dims)
+	}
+	return strings.Join(parts, " ")
+}
+
+// dtypes are those of the operands, each once. Numbers of tokens and positions
+// are i32 everywhere and tell nothing.
+func dtypes(s backend.Span) string {
+	var names []string
+	for _, o := range s.Operands {
+		if name := o.DType.String(); o.DType != backend.I32 && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// WriteMarkdown writes the table. Rates are of what an op has to do at least:
+// bytes of its operands, and FLOP where it is a product of matrices.
+func (t Table) WriteMarkdown(w io.Writer) error {
+	cells := [][]string{{"op", "shape", "dtype", "count", "ms", "share", "GB/s", "GFLOP/s", "shaders"}}
+	for _, r := range append(slices.Clip(t.Rows), t.Total) {
+		share := 0.0
+		if t.Total.Time > 0 {
+			share = 100 * float64(r.Time) / float64(t.Total.Time)
+		}
+		cells = append(cells, []string{
+			r.Op, r.Shape, r.DType, fmt.Sprint(r.Count), fmt.Sprintf("%.3f", float64(r.Time)/1e6), fmt.Sprintf("%.1f %%", share),
+			rate(r.Bytes, r.Time), rate(r.FLOP, r.Time), strings.Join(r.Shaders, " "),
+		})
+	}
+	_, err := io.WriteString(w, markdown(cells))
+	return err
+}
+
+// rate is n in a time, in thousands of millions a second.
+func rate(n float64, d time.Duration) string {
+	if n == 0 || d <= 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f", n/float64(d)) // of 1e9 in seconds of 1e9 ns
+}
+
+// markdown pads the cells, so that the table is as readable unrendered.
+// Columns of numbers, from the fourth to the last but one, end on the right.
+func markdown(rows [][]string) string {
+	last := len(rows[0]) - 1
+	numbers := func(i int) bool { return i >= 3 && i < last }
+	widths := make([]int, last+1)
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var s strings.Builder
+	for n, row := range rows {
+		for i, cell := range row {
+			width := widths[i]
+			if !numbers(i) {
+				width = -width // to the left
+			}
+			fmt.Fprintf(&s, "| %*s ", width, cell)
+		}
+		s.WriteString("|\n")
+		if n > 0 {
+			continue
+		}
+		for i, width := range widths {
+			if numbers(i) {
+				fmt.Fprintf(&s, "|%s:", strings.Repeat("-", width+1))
+			} else {
+				fmt.Fprintf(&s, "|%s", strings.Repeat("-", width+2))
+			}
+		}
+		s.WriteString("|\n")
+	}
+	return s.String()
+}

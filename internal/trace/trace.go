@@ -1,0 +1,27 @@
+// Package trace shows where the time of a model goes: what [backend.Profile]
+// found out about each op, added up in a table, or on a time line for
+// chrome://tracing and Perfetto.
+//
+// cost.go counts what an op has to do at least, table.go adds up, chrome.go
+// writes the time line. A new op needs a line in cost.go only where not all of
+// its operands are read or written as a whole.
+package trace
+
+import "caldera/backend"
+
+// Pass is what was profiled together: a prompt, a step of decoding.
+type Pass struct {
+	Name  string
+	Spans []backend.Span
+
+	// Keys is the number of positions that are in the cache at the end of the
+	// pass, which the operands of an attention do not tell. 0: all are taken
+	// to be in use.
+	Keys int
+}
+
+// Track is passes of one model on one device, in order.
+type Track struct {
+	Name   string // "vulkan:0 llvmpipe, gpt2 f16"
+	Passes []Pass
+}
