@@ -59,11 +59,7 @@ func ggufDType(w weight, s *stored, d backend.DType) backend.DType {
 			d = s.natural
 		}
 	}
-	in := w.shape[1]
-	if w.conv1D {
-		in = w.shape[0]
-	}
-	if in%d.BlockLen() != 0 {
+	if w.inputs()%d.BlockLen() != 0 {
 		return backend.F16
 	}
 	return d

@@ -2,8 +2,6 @@ package bench
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"path/filepath"
 
 	"caldera/backend"
@@ -44,18 +42,19 @@ func Random(name string, c gpt.Config) Model {
 	}}
 }
 
-// Checkpoint is a model in a directory, as Hugging Face lays it out.
-func Checkpoint(dir string) (Model, error) {
-	path, err := filepath.Abs(dir)
+// Checkpoint is a model in a directory, as Hugging Face lays it out, or in a GGUF file.
+func Checkpoint(name string) (Model, error) {
+	path, err := filepath.Abs(name)
 	if err != nil {
 		return Model{}, err
 	}
-	c, err := gpt.ReadConfig(os.DirFS(dir))
+	c, err := gpt.OpenCheckpoint(path)
 	if err != nil {
-		return Model{}, fmt.Errorf("model %s: %w", dir, err)
+		return Model{}, err
 	}
-	return Model{Name: filepath.Base(path), File: path, Config: c, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
-		return gpt.Load(ctx, b, dir, o)
+	defer c.Close()
+	return Model{Name: filepath.Base(path), File: path, Config: c.Config, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+		return gpt.Load(ctx, b, path, o)
 	}}, nil
 }
 
