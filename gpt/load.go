@@ -140,7 +140,7 @@ func (m *Model) maps(dtype backend.DType, t rawTensor) bool {
 // fits reports, before anything is copied, weights that are more than b has
 // memory for, where it tells how much that is.
 func (m *Model) fits(c *Checkpoint, found map[string]rawTensor, o LoadOptions) error {
-	need := int64(0)
+	need, file := int64(0), ""
 	for _, w := range c.layout.weights(m) {
 		t := found[w.name]
 		dtype := o.kept(m, w, storage(t.DType))
@@ -152,13 +152,22 @@ func (m *Model) fits(c *Checkpoint, found map[string]rawTensor, o LoadOptions) e
 			n *= d
 		}
 		need += int64(dtype.Bytes(n))
+		file = t.File
 	}
 	_, free, total := backend.Memory(m.b)
 	if total == 0 || need <= free {
 		return nil
 	}
-	return fmt.Errorf("%w: the weights need %.1f MiB on %s, and %.1f MiB of %.1f are free: keep them as a smaller type (f16, q8_0, q4_0), or choose another device",
-		backend.ErrOutOfMemory, float64(need)/(1<<20), m.b.Name(), float64(free)/(1<<20), float64(total)/(1<<20))
+	return fmt.Errorf("%s: %w: the weights need %s on %s, where %s of %s are free: keep them as a smaller type (f16, q8_0, q4_0), or choose another device",
+		file, backend.ErrOutOfMemory, byteCount(need), m.b.Name(), byteCount(free), byteCount(total))
+}
+
+// byteCount is for people.
+func byteCount(n int64) string {
+	if n < 1<<30 {
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
 }
 
 // isMask reports whether name is a causal mask, which old checkpoints carry

@@ -2,10 +2,12 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/tokenizer"
 	"caldera/models"
 )
 
@@ -16,6 +18,9 @@ type Model struct {
 	Shape  string // the published shape whose weights are random; empty where they are not
 	Config gpt.Config
 	Load   func(context.Context, backend.Backend, gpt.LoadOptions) (*gpt.Model, error)
+
+	// Tokenizer reads the tokenizer; nil where there is none to read.
+	Tokenizer func() (*tokenizer.Tokenizer, error)
 }
 
 // Embedded is the model that is built into the commands.
@@ -24,7 +29,7 @@ func Embedded() (Model, error) {
 	c, err := gpt.ReadConfig(fsys)
 	return Model{Name: models.Name, Config: c, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
 		return gpt.LoadFS(ctx, b, fsys, o)
-	}}, err
+	}, Tokenizer: func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, ".") }}, err
 }
 
 // Shape is a model of a published shape ("gpt2", "gpt2-medium", …) with random weights.
@@ -55,6 +60,13 @@ func Checkpoint(name string) (Model, error) {
 	defer c.Close()
 	return Model{Name: filepath.Base(path), File: path, Config: c.Config, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
 		return gpt.Load(ctx, b, path, o)
+	}, Tokenizer: func() (*tokenizer.Tokenizer, error) {
+		c, err := gpt.OpenCheckpoint(path)
+		if err != nil {
+			return nil, err
+		}
+		t, err := c.Tokenizer()
+		return t, errors.Join(err, c.Close())
 	}}, nil
 }
 
