@@ -116,7 +116,7 @@ func (d *Device) op(c opcases.Case, repetitions int) (*OpResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &OpResult{Common: newCommon("op", d.Device), Op: c.Op, Shape: c.Shape, DType: c.DType.String(), FLOP: c.FLOP, Bytes: op.Bytes}
+	r := &OpResult{Common: d.newCommon("op"), Op: c.Op, Shape: c.Shape, DType: c.DType.String(), FLOP: c.FLOP, Bytes: op.Bytes}
 	y := &yardstick{name: c.Name(), now: d.now, program: program, wait: op.Wait}
 	defer y.close()
 	if err := y.warm(long / 2); err != nil {
@@ -145,11 +145,11 @@ func (r *OpResult) key() string {
 }
 
 // figure is arithmetic where there is some, else bytes: both grow as time shrinks.
-func (r *OpResult) figure() figure {
+func (r *OpResult) figures() []figure {
 	if r.FLOP > 0 {
-		return figure{Spread: r.rate(r.FLOP), unit: "GFLOP/s"}
+		return []figure{{Spread: r.rate(r.FLOP), unit: "GFLOP/s"}}
 	}
-	return figure{Spread: r.rate(r.Bytes), unit: "GB/s"}
+	return []figure{{Spread: r.rate(r.Bytes), unit: "GB/s"}}
 }
 
 func (r *OpResult) work() []quantity { return []quantity{{"bytes", r.Bytes}, {"FLOP", r.FLOP}} }
