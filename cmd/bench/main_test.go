@@ -149,7 +149,7 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	stdout, stderr, code := command(t, "compare", file("a.json"), file("b.json"), "--plot", file("plot.svg"))
-	if code != 0 || !strings.Contains(stdout, "| austen pp8 f16 | t/s |") || !strings.Contains(stdout, "b cpu:0") {
+	if code != 0 || !strings.Contains(stdout, "| austen pp8 f16 | t/s ") || !strings.Contains(stdout, "b cpu:0") {
 		t.Errorf("exit %d, standard output:\n%s\nstandard error:\n%s", code, stdout, stderr)
 	}
 	if svg, err := os.ReadFile(file("plot.svg")); err != nil || !bytes.Contains(svg, []byte("<svg")) || !bytes.Contains(svg, []byte("austen tg2 f16")) {
