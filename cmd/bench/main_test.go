@@ -53,6 +53,18 @@ func TestBadFlags(t *testing.T) {
 		{"--dtype=q9", 2, "expected one of f32, f16, q8_0, q4_0, or auto"},
 		{"--backend=cuda", 2, `unknown backend "cuda"`},
 		{"--device=0", 2, "name its backend"},
+		{"-d 256", 2, "-d 256: expected 0 to 255 tokens"},
+		{"--device=all,cpu", 2, "--device=all goes without other devices"},
+		{"ops -r 0", 2, "-r 0: expected 1"},
+		{"ops --op=sing", 2, "--op=sing: expected one of linear,"},
+		{"ops --dtype=auto", 2, "expected one of f32, f16, q8_0, q4_0"},
+		{"ops --shape=gpt5", 2, `found "gpt5"`},
+		{"overhead -r 0", 2, "-r 0: expected 1"},
+		{"startup -r 0", 2, "-r 0: expected 1"},
+		{"startup --dtype=i32", 2, "--dtype=i32"},
+		{"compare", 2, "<files>"},
+		{"compare " + filepath.Join(dir, "none.json"), 1, "none.json"},
+		{"compare " + dir, 1, "no regular file"},
 		{"-t -1", 2, "-t"},
 		{"-o yaml", 2, "yaml"},
 		{"--backend=cpu --output=" + filepath.Join(dir, "no", "such"), 2, "--output"},
@@ -76,7 +88,7 @@ func TestRun(t *testing.T) {
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	stdout, stderr, code := command(t, "--backend=cpu", "--dtype=f32,f16", "-r", "1", "-n", "2", "-o", "json", "--output", path)
+	stdout, stderr, code := command(t, "--backend=cpu", "--dtype=f32,f16", "-r", "1", "-n", "2", "--no-ceilings", "-o", "json", "--output", path)
 	if code != 0 || stdout != "" {
 		t.Fatalf("exit %d, standard output %q, standard error:\n%s", code, stdout, stderr)
 	}
@@ -114,11 +126,67 @@ func TestRun(t *testing.T) {
 }
 
 func TestMarkdownOnStandardOutput(t *testing.T) {
-	stdout, stderr, code := command(t, "--backend=cpu", "-r", "1", "-p", "8", "-n", "0")
-	if code != 0 || !strings.HasPrefix(stdout, "- caldera ") || !strings.Contains(stdout, "| pp8 ") || strings.Contains(stdout, "tg") {
+	stdout, stderr, code := command(t, "--backend=cpu", "-r", "1", "-p", "8", "-d", "4", "-n", "0", "--no-ceilings")
+	if code != 0 || !strings.HasPrefix(stdout, "- caldera ") || !strings.Contains(stdout, "| pp8 @ d4 ") || strings.Contains(stdout, "tg") {
 		t.Errorf("exit %d, standard output:\n%s\nstandard error:\n%s", code, stdout, stderr)
 	}
-	if !strings.Contains(stderr, "pp8 1/1") {
+	if !strings.Contains(stderr, "pp8 @ d4 1/1") {
 		t.Errorf("no progress on standard error:\n%s", stderr)
+	}
+}
+
+// TestCompare goes from measuring to a table and a plot.
+func TestCompare(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	for _, args := range [][]string{
+		{"--dtype=f16", "-p", "8", "-n", "0", "--no-ceilings", "--output", file("a.json")},
+		{"--dtype=f16", "-p", "8", "-n", "2", "--no-ceilings", "--output", file("b.json")},
+		{"--dtype=f16", "-p", "16", "-n", "0", "--no-ceilings", "--output", file("c.json")},
+	} {
+		if _, stderr, code := command(t, append(args, "--backend=cpu", "-r", "2", "-o", "json")...); code != 0 {
+			t.Fatalf("exit %d: %s", code, stderr)
+		}
+	}
+	stdout, stderr, code := command(t, "compare", file("a.json"), file("b.json"), "--plot", file("plot.svg"))
+	if code != 0 || !strings.Contains(stdout, "| austen pp8 f16 | t/s ") || !strings.Contains(stdout, "b cpu:0") {
+		t.Errorf("exit %d, standard output:\n%s\nstandard error:\n%s", code, stdout, stderr)
+	}
+	if svg, err := os.ReadFile(file("plot.svg")); err != nil || !bytes.Contains(svg, []byte("<svg")) || !bytes.Contains(svg, []byte("austen tg2 f16")) {
+		t.Errorf("the plot: %v, %.200s", err, svg)
+	}
+	for _, test := range []struct {
+		files []string
+		code  int
+		want  string
+	}{
+		{[]string{file("a.json"), file("c.json")}, 1, "nothing to compare"},
+		{[]string{file("a.json"), file("a.json"), "--plot", dir}, 2, "--plot: "},
+		{[]string{file("a.json"), file("plot.svg")}, 1, "expected a JSON array"},
+	} {
+		stdout, stderr, code := command(t, append([]string{"compare"}, test.files...)...)
+		if lines := strings.Count(stderr, "\n"); code != test.code || stdout != "" || lines != 1 || !strings.Contains(stderr, test.want) {
+			t.Errorf("compare %v: exit %d, %q, expected exit %d and %q in one line", test.files, code, stderr, test.code, test.want)
+		}
+	}
+	if left, _ := filepath.Glob(file("*.tmp")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestCommands runs each of the others once.
+func TestCommands(t *testing.T) {
+	for _, test := range []struct{ args, want string }{
+		{"ops --backend=cpu --dtype=f32 --op=add,gelu -r 1 --no-ceilings -o csv", "gpt2,gelu,128x3072,f32,"},
+		{"overhead --backend=cpu -r 1 -o bench", "BenchmarkOverhead/of=dispatch/device=cpu:0-"},
+		{"startup --backend=cpu -r 1", "| austen | cpu:0 "},
+		{"run --backend=cpu -p 4 -n 0 -r 1 --no-ceilings -o bench", "BenchmarkPP4/model=austen/device=cpu:0/dtype=f16-"},
+		{"ops --list-devices", "cpu:0"},
+		{"--help", "--prompt=N"}, // of the command that is meant where none is named
+	} {
+		stdout, stderr, code := command(t, strings.Fields(test.args)...)
+		if code != 0 || !strings.Contains(stdout, test.want) {
+			t.Errorf("%s: exit %d, expected %q in standard output:\n%s\nstandard error:\n%s", test.args, code, test.want, stdout, stderr)
+		}
 	}
 }

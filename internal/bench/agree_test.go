@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -142,9 +143,9 @@ func TestOps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(skipped) != 1 || skipped[0].Error() != "store/32x32/f32 on played:0: not supported: op 0 (store): played does not support store for dst f32[1 32 32], x f32[1 32 32], at i32[1]" &&
-		skipped[0].Error() != "store/32x32/f32 on played:0: not supported: op 0 (store): played does not support store for dst f32[32 32], x f32[32 32], at i32[1]" {
-		t.Errorf("skipped %v", skipped)
+	want := "store/32x32/f32 on played:0: not supported: op 0 (store): played does not support store for dst f32[32 32], x f32[32 32], at i32[1]"
+	if len(skipped) != 1 || skipped[0].Error() != want {
+		t.Errorf("skipped %v, expected %s", skipped, want)
 	}
 	seen := map[string]bool{}
 	for _, r := range results {
@@ -161,6 +162,17 @@ func TestOps(t *testing.T) {
 	}
 	if len(seen) != 2 || p.used != 0 {
 		t.Errorf("ops %v, %d bytes still allocated; expected linear and gelu, and none", seen, p.used)
+	}
+}
+
+// TestOpsFail measures the others where some ops fail.
+func TestOpsFail(t *testing.T) {
+	p := &played{dispatch: 1000, fails: errors.New("too hot")}
+	results, _, err := playedDevice(p).MeasureOps(t.Context(), tiny, OpOptions{
+		Options: quiet(1), Model: "tiny", DTypes: []backend.DType{backend.F32}, Names: []string{"argmax", "softmax"},
+	})
+	if want := "1 of 2 ops failed, the first of them argmax/1x50/f32 on played:0: too hot"; err == nil || err.Error() != want || len(results) != 1 {
+		t.Errorf("%d results and %v, expected 1 and %s", len(results), err, want)
 	}
 }
 

@@ -32,7 +32,7 @@ func newColumn(path string, c *Common) Column {
 	if commit == "" {
 		commit = "of an unknown commit"
 	}
-	about := fmt.Sprintf("%s (%s), %s, caldera %s", c.DeviceName, c.DeviceKind, c.Driver, commit)
+	about := fmt.Sprintf("%s (%s), %s, caldera %s%s", c.DeviceName, c.DeviceKind, c.Driver, commit, othersNote(c.OthersShare))
 	return Column{path + " " + c.Device, about, path}
 }
 
@@ -71,12 +71,12 @@ func (r *Row) base() int {
 // or have nothing in common.
 func Compare(files []File) (*Comparison, error) {
 	c := &Comparison{}
-	rows := map[string]int{}
 	type origin struct {
 		path string
 		r    Record
+		row  int // of its first figure
 	}
-	first := map[string]origin{}
+	first := map[string]origin{} // by key
 	for _, f := range files {
 		columns := map[string]int{} // by device
 		for _, r := range f.Records {
@@ -90,18 +90,20 @@ func Compare(files []File) (*Comparison, error) {
 			}
 			key := r.key()
 			if o, ok := first[key]; !ok {
-				first[key] = origin{f.Path, r}
-				rows[key] = len(c.Rows)
-				fig := r.figure()
-				c.Rows = append(c.Rows, Row{Key: key, Unit: fig.unit, Lower: fig.lower, Values: make([]Spread, len(c.Columns))})
+				first[key] = origin{f.Path, r, len(c.Rows)}
+				for _, fig := range r.figures() {
+					c.Rows = append(c.Rows, Row{Key: key, Unit: fig.unit, Lower: fig.lower, Values: make([]Spread, len(c.Columns))})
+				}
 			} else if err := sameWork(key, o.path, o.r, f.Path, r); err != nil {
 				return nil, err
 			}
-			cell := &c.Rows[rows[key]].Values[columns[device]]
-			if cell.N > 0 {
-				return nil, fmt.Errorf("%s: %s on %s stands there twice", f.Path, key, device)
+			for i, fig := range r.figures() {
+				cell := &c.Rows[first[key].row+i].Values[columns[device]]
+				if cell.N > 0 {
+					return nil, fmt.Errorf("%s: %s on %s stands there twice", f.Path, key, device)
+				}
+				*cell = fig.Spread
 			}
-			*cell = r.figure().Spread
 		}
 	}
 	if len(c.Columns) < 2 {

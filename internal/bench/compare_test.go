@@ -15,10 +15,11 @@ import (
 func measured(device, dtype string, speeds ...float64) *Result {
 	r := &Result{
 		Common:    Common{Format: Format, Kind: "test", Device: device, DeviceName: "The " + device, DeviceKind: "CPU", Driver: "none"},
-		ModelType: "gpt2", ModelNParams: 124_439_808, NPrompt: 512, DType: dtype, FLOP: 97e9,
+		ModelType: "gpt2", ModelNParams: 124_439_808, NPrompt: 512, DType: dtype, FLOP: 97e9, Yardstick: "matrix products",
 	}
 	for _, s := range speeds {
 		r.SamplesNS = append(r.SamplesNS, int64(512/s*1e9))
+		r.SamplesShare = append(r.SamplesShare, 0.5)
 	}
 	r.summarise(Ceilings{})
 	return r
@@ -50,6 +51,7 @@ func TestCompare(t *testing.T) {
 		"- here vulkan:0: The vulkan:0 (CPU), none, caldera of an unknown commit\n",
 		"| | | here cpu:0 | here vulkan:0 | × | there cpu:0 | × |\n",
 		"| gpt2 pp512 f32 | t/s | 100 ± 14 | 400 ± 0 | 4.00 ± 0.57 | 110 ± 21 | (1.10 ± 0.26) |\n",
+		"| gpt2 pp512 f32 | % of matrix products | 50.0 ± 0.0 | 50.0 ± 0.0 | (1.00 ± 0.00) | 50.0 ± 0.0 | (1.00 ± 0.00) |\n",
 		"| barrier | µs | 2.00 ± 0.00 | | | 1.00 ± 0.00 | 2.00 ± 0.00 |\n", // half the time is twice as fast
 		"| gpt2 pp512 f16 | t/s | | | | 500 (once) | |\n",
 	} {
@@ -128,8 +130,8 @@ func TestPlot(t *testing.T) {
 			texts += string(x) + "\n"
 		}
 	}
-	if bars != 4 { // one of them of no length
-		t.Errorf("%d bars, expected 4", bars)
+	if bars != 8 { // two of them of no length
+		t.Errorf("%d bars, expected 8", bars)
 	}
 	for _, want := range []string{"gpt2 pp512 f32, t/s", "gpt2 pp512 f16, t/s", "a cpu:0", "b cpu:<0>&?[31m"} {
 		if !strings.Contains(texts, want) {

@@ -17,12 +17,20 @@ func writeMarkdown(w io.Writer, h Host, records []Record) error {
 		commit = "of an unknown commit"
 	}
 	fmt.Fprintf(&s, "- caldera %s, %s, %s, %s\n", commit, runtime.Version(), platform(), h.Time.Format(time.DateOnly))
-	fmt.Fprintf(&s, "- host: %s, %d threads\n", h.CPU, h.Threads)
+	others := 0.0
+	if len(records) > 0 {
+		others = records[0].common().OthersShare
+	}
+	fmt.Fprintf(&s, "- host: %s, %d threads%s\n", h.CPU, h.Threads, othersNote(others))
 	seen := map[string]bool{}
 	for _, r := range records {
 		if c := r.common(); !seen[c.Device] {
 			seen[c.Device] = true
-			fmt.Fprintf(&s, "- %s: %s (%s), %s\n", c.Device, c.DeviceName, c.DeviceKind, c.Driver)
+			about := c.DeviceInfo
+			if about == "" {
+				about = fmt.Sprintf("%s (%s), %s", c.DeviceName, c.DeviceKind, c.Driver)
+			}
+			fmt.Fprintf(&s, "- %s: %s\n", c.Device, about)
 			writeCeilings(&s, r)
 		}
 	}

@@ -203,7 +203,7 @@ func (r *runner) all(ctx context.Context, tests []Test) error {
 func (r *runner) warm(ctx context.Context, test Test) error {
 	work := Count(r.m.Config, test, r.m.Tokens.DType, backend.F32)
 	t := &running{test: test, ids: randomIDs(test, r.m.Vocab), need: work.Bytes()}
-	t.Common = newCommon("test", r.d.Device)
+	t.Common = r.d.newCommon("test")
 	t.NPrompt, t.NGen, t.NDepth, t.FLOP, t.Bytes = test.Prompt, test.Gen, test.Depth, work.FLOP(), work.Bytes()
 	before := r.d.b.spent
 	r.d.b.lowered = nil

@@ -76,6 +76,7 @@ func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) 
 			return nil, nil, err
 		}
 	}
+	var failed []error
 	for _, c := range cases {
 		p.step(c.Name())
 		if err := ctx.Err(); err != nil {
@@ -88,15 +89,18 @@ func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) 
 			case errors.Is(opErr, ErrUnsupported):
 				skipped = append(skipped, opErr)
 			case errors.Is(opErr, backend.ErrDeviceLost):
-				return results, skipped, errors.Join(err, opErr)
+				return results, skipped, opErr
 			default:
-				err = errors.Join(err, opErr)
+				failed = append(failed, opErr)
 			}
 			continue
 		}
 		r.ModelType = o.Model
 		r.Ceilings, r.Shares = ceilings, ceilings.shares(r.time().times(1e-9), r.Bytes, r.FLOP)
 		results = append(results, r)
+	}
+	if len(failed) > 0 {
+		err = fmt.Errorf("%d of %d ops failed, the first of them %w", len(failed), len(cases), failed[0])
 	}
 	return results, skipped, err
 }
@@ -116,8 +120,8 @@ func (d *Device) op(c opcases.Case, repetitions int) (*OpResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &OpResult{Common: newCommon("op", d.Device), Op: c.Op, Shape: c.Shape, DType: c.DType.String(), FLOP: c.FLOP, Bytes: op.Bytes}
-	y := &yardstick{name: c.Name(), now: d.now, program: program, wait: op.Wait}
+	r := &OpResult{Common: d.newCommon("op"), Op: c.Op, Shape: c.Shape, DType: c.DType.String(), FLOP: c.FLOP, Bytes: op.Bytes}
+	y := &yardstick{now: d.now, program: program, wait: op.Wait}
 	defer y.close()
 	if err := y.warm(long / 2); err != nil {
 		return nil, err
@@ -145,11 +149,11 @@ func (r *OpResult) key() string {
 }
 
 // figure is arithmetic where there is some, else bytes: both grow as time shrinks.
-func (r *OpResult) figure() figure {
+func (r *OpResult) figures() []figure {
 	if r.FLOP > 0 {
-		return figure{Spread: r.rate(r.FLOP), unit: "GFLOP/s"}
+		return []figure{{Spread: r.rate(r.FLOP), unit: "GFLOP/s"}}
 	}
-	return figure{Spread: r.rate(r.Bytes), unit: "GB/s"}
+	return []figure{{Spread: r.rate(r.Bytes), unit: "GB/s"}}
 }
 
 func (r *OpResult) work() []quantity { return []quantity{{"bytes", r.Bytes}, {"FLOP", r.FLOP}} }

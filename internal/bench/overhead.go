@@ -43,7 +43,7 @@ const (
 func (d *Device) Overhead(ctx context.Context, o Options) ([]*OverheadResult, error) {
 	results := make([]*OverheadResult, len(overheads))
 	for i, x := range overheads {
-		results[i] = &OverheadResult{Common: newCommon("overhead", d.Device), Overhead: x.name}
+		results[i] = &OverheadResult{Common: d.newCommon("overhead"), Overhead: x.name}
 	}
 	p := progress{o.Progress, 0, 1 + o.Repetitions}
 	p.step("overhead warm-up")
@@ -202,8 +202,8 @@ func (r *OverheadResult) time() Spread { return Spread{r.AvgNS, r.StddevNS, len(
 
 func (r *OverheadResult) key() string { return r.Overhead }
 
-func (r *OverheadResult) figure() figure {
-	return figure{Spread: r.time().times(1e-3), unit: "µs", lower: true}
+func (r *OverheadResult) figures() []figure {
+	return []figure{{Spread: r.time().times(1e-3), unit: "µs", lower: true}}
 }
 
 func (r *OverheadResult) work() []quantity { return nil }

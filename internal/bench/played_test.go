@@ -28,6 +28,7 @@ type played struct {
 
 	noise func() float64           // a factor for the work of a submit; nil: 1
 	lacks func(op backend.Op) bool // nil: nothing
+	fails error                    // of programs of Argmax; nil: they run
 	room  int                      // bytes; 0: any number
 	used  int
 }
@@ -115,18 +116,23 @@ func rateTime(work, rate float64) time.Duration {
 
 func (p *played) Record(ops ...backend.Op) (backend.Program, error) {
 	p.now += p.hostRecord * time.Duration(len(ops))
-	return &playedProgram{p, p.cost(ops)}, nil
+	x := &playedProgram{p, p.cost(ops), nil}
+	if _, ok := ops[0].(*backend.Argmax); ok {
+		x.err = p.fails
+	}
+	return x, nil
 }
 
 type playedProgram struct {
 	p    *played
 	cost time.Duration
+	err  error
 }
 
 func (x *playedProgram) Run() error {
 	x.p.now += x.p.hostRun
 	x.p.begin(x.cost)
-	return nil
+	return x.err
 }
 
 func (x *playedProgram) Close() error { return nil }

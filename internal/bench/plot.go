@@ -18,7 +18,7 @@ import (
 const (
 	plotWidth  = 8 * vg.Inch
 	plotBar    = 18 // points, of a bar with the room around it
-	plotMargin = 54 // points, of a panel beside its bars: title and axis
+	plotMargin = 64 // points, of a panel beside its bars: title and axis
 	plotRows   = 200
 )
 
@@ -41,7 +41,7 @@ func (c *Comparison) WriteSVG(w io.Writer) error {
 		}
 		panels = append(panels, []*plot.Plot{p})
 	}
-	tiles := draw.Tiles{Rows: len(panels), Cols: 1, PadX: vg.Points(4), PadY: vg.Points(4)}
+	tiles := draw.Tiles{Rows: len(panels), Cols: 1, PadTop: 6, PadBottom: 6, PadLeft: 6, PadRight: 10, PadY: 12}
 	area := draw.New(canvas)
 	for i, row := range plot.Align(panels, tiles, area) {
 		panels[i][0].Draw(row[0])

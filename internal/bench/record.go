@@ -21,8 +21,8 @@ type Record interface {
 	// with the same key can be compared.
 	key() string
 
-	// figure is what compare shows.
-	figure() figure
+	// figures are what compare shows, each in a row.
+	figures() []figure
 
 	// work is what must agree between records of the same key, lest they
 	// were of different shapes: a name and a number for each.
@@ -48,7 +48,7 @@ var kinds = map[string]kind{
 	"startup":    {func() Record { return &StartupResult{} }, startupTables},
 }
 
-// figure is the one number of a record that says most.
+// figure is a number that says much of a record.
 type figure struct {
 	Spread
 	unit  string
@@ -73,11 +73,16 @@ type Common struct {
 	GoVersion   string `json:"go_version"`
 	OS          string `json:"os"`
 
+	// Of the time of all processors, from the start of the command to its end,
+	// by programs other than it; 0 if unknown.
+	OthersShare float64 `json:"others_cpu_share"`
+
 	Device     string    `json:"device"` // as --device takes it: "vulkan:0"
 	DeviceName string    `json:"device_name"`
 	DeviceKind string    `json:"device_kind"`
-	Driver     string    `json:"driver"` // or library, with its version
-	BLAS       string    `json:"blas"`   // empty where none is used
+	DeviceInfo string    `json:"device_info"` // what the open backend tells of it, limits too; else empty
+	Driver     string    `json:"driver"`      // or library, with its version
+	BLAS       string    `json:"blas"`        // empty where none is used
 	TestTime   time.Time `json:"test_time"`
 }
 
@@ -97,6 +102,13 @@ func newCommon(kind string, d backend.Device) Common {
 	return c
 }
 
+// newCommon is that of something measured on an open device.
+func (d *Device) newCommon(kind string) Common {
+	c := newCommon(kind, d.Device)
+	c.DeviceInfo = d.Describe()
+	return c
+}
+
 // Records is a list of records of one kind as one of any kind.
 func Records[T Record](list []T) []Record {
 	out := make([]Record, len(list))
@@ -112,24 +124,27 @@ type Host struct {
 	CPU     string
 	Threads int
 	Time    time.Time
+
+	processors processors // at Time
 }
 
 // NewHost describes this process. The processor's name is that which the CPU
 // backend tells.
 func NewHost(commit string) Host {
-	h := Host{Commit: commit, CPU: runtime.GOARCH, Threads: runtime.GOMAXPROCS(0), Time: time.Now().UTC()}
+	h := Host{Commit: commit, CPU: runtime.GOARCH, Threads: runtime.GOMAXPROCS(0), Time: time.Now().UTC(), processors: readProcessors()}
 	if devices, err := backend.Devices("cpu"); err == nil {
 		h.CPU = strings.Join(strings.Fields(devices[0].Name), " ")
 	}
 	return h
 }
 
-// Mark adds what the host is to records.
+// Mark adds to records what the host is and what it did meanwhile.
 func (h Host) Mark(records []Record) {
+	others := readProcessors().othersSince(h.processors)
 	for _, r := range records {
 		c := r.common()
 		c.BuildCommit, c.CPUInfo, c.NThreads = h.Commit, h.CPU, h.Threads
-		c.GoVersion, c.OS = runtime.Version(), platform()
+		c.GoVersion, c.OS, c.OthersShare = runtime.Version(), platform(), others
 	}
 }
 

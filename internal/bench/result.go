@@ -90,7 +90,12 @@ func (r *Result) summarise(c Ceilings) {
 
 func (r *Result) key() string { return fmt.Sprintf("%s %v %s", r.ModelType, r.Test(), r.DType) }
 
-func (r *Result) figure() figure { return figure{Spread: r.speed(), unit: "t/s"} }
+// figures are the speed, and the share of the yardstick, in which a machine
+// that is slower at everything, or busy, is no worse.
+func (r *Result) figures() []figure {
+	share := Spread{r.AvgShare, r.StddevShare, len(r.SamplesShare)}
+	return []figure{{Spread: r.speed(), unit: "t/s"}, {Spread: share.times(100), unit: "% of " + r.Yardstick}}
+}
 
 func (r *Result) work() []quantity {
 	return []quantity{{"parameters", float64(r.ModelNParams)}, {"FLOP a repetition", r.FLOP}}
@@ -104,9 +109,15 @@ func (r *Result) check() error {
 	if err := cmp.Or(plausible(r), positive("samples_ns", r.SamplesNS)); err != nil {
 		return err
 	}
+	if len(r.SamplesShare) != len(r.SamplesNS) {
+		return fmt.Errorf("samples_share has %d samples, expected %d as samples_ns", len(r.SamplesShare), len(r.SamplesNS))
+	}
 	again := *r
 	again.summarise(r.Ceilings)
-	return near("avg_ts", r.AvgTS, again.AvgTS, "stddev_ts", r.StddevTS, again.StddevTS)
+	return cmp.Or(
+		near("avg_ts", r.AvgTS, again.AvgTS, "stddev_ts", r.StddevTS, again.StddevTS),
+		near("avg_share", r.AvgShare, again.AvgShare, "stddev_share", r.StddevShare, again.StddevShare),
+	)
 }
 
 // near reports a mean and a deviation that are not those of their samples.

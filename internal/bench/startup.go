@@ -190,8 +190,8 @@ func (r *StartupResult) key() string {
 	return fmt.Sprintf("%s first token of %d, %s, %s", r.ModelType, r.NPrompt, r.Caches, r.DType)
 }
 
-func (r *StartupResult) figure() figure {
-	return figure{Spread: r.time().times(1e-6), unit: "ms", lower: true}
+func (r *StartupResult) figures() []figure {
+	return []figure{{Spread: r.time().times(1e-6), unit: "ms", lower: true}}
 }
 
 func (r *StartupResult) work() []quantity {

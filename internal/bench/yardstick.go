@@ -27,11 +27,11 @@ func (y *yardstick) measure() (float64, error) {
 	start := y.now()
 	for range y.runs {
 		if err := y.program.Run(); err != nil {
-			return 0, fmt.Errorf("yardstick %s: %w", y.name, err)
+			return 0, y.failed(err)
 		}
 	}
 	if err := y.wait(); err != nil {
-		return 0, fmt.Errorf("yardstick %s: %w", y.name, err)
+		return 0, y.failed(err)
 	}
 	return y.now().Sub(start).Seconds() / float64(y.runs), nil
 }
@@ -53,6 +53,15 @@ func (y *yardstick) warm(long float64) error {
 		y.runs = int(max(1, min(most, long/s)))
 	}
 	return nil
+}
+
+// failed names the yardstick; one that is an op which is measured for its own
+// sake has no name.
+func (y *yardstick) failed(err error) error {
+	if y.name == "" {
+		return err
+	}
+	return fmt.Errorf("yardstick %s: %w", y.name, err)
 }
 
 // newYardstick is what a test is held against: for a prompt the arithmetic of
@@ -110,7 +119,7 @@ func (d *Device) newProducts(m *gpt.Model, n int) (*yardstick, error) {
 func (y *yardstick) made(err error) (*yardstick, error) {
 	if err != nil {
 		y.close()
-		return nil, fmt.Errorf("yardstick %s: %w", y.name, err)
+		return nil, y.failed(err)
 	}
 	return y, nil
 }
