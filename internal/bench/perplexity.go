@@ -224,8 +224,8 @@ func (r *PerplexityResult) key() string {
 	return fmt.Sprintf("%s %s perplexity of %s", r.ModelType, r.DType, r.File)
 }
 
-func (r *PerplexityResult) figure() figure {
-	return figure{Spread: Spread{r.Nats, r.NatsStdErr, r.Tokens}, unit: "nats/token", lower: true}
+func (r *PerplexityResult) figures() []figure {
+	return []figure{{Spread: Spread{r.Nats, r.NatsStdErr, r.Tokens}, unit: "nats/token", lower: true}}
 }
 
 func (r *PerplexityResult) work() []quantity {

@@ -1,0 +1,289 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	_ "caldera/backend/cpu"
+	"caldera/gpt/safetensors"
+)
+
+func cpuDevice(t *testing.T) *Device {
+	t.Helper()
+	all, err := backend.Devices("cpu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(all[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+const tinyModel = "../../gpt/testdata/gpt2-tiny"
+
+func tinyText(t *testing.T) (Model, []int, []float64) {
+	t.Helper()
+	m, err := Checkpoint(tinyModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := safetensors.Open(tinyModel + "/expected.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	x, _ := f.Tensor("input_ids") // [2, 17], i64
+	var ids []int
+	for i := range 17 {
+		ids = append(ids, int(binary.LittleEndian.Uint64(x.Data[8*i:])))
+	}
+	y, _ := f.Tensor("logits") // [2, 17, 257], f32
+	var logits []float64
+	for i := range 17 * 257 {
+		logits = append(logits, float64(math.Float32frombits(binary.LittleEndian.Uint32(y.Data[4*i:]))))
+	}
+	return m, ids, logits
+}
+
+func noProgress(string, int, int) {}
+
+// TestPerplexityOfPyTorch holds the figure to the logits that PyTorch computed
+// in float64.
+func TestPerplexityOfPyTorch(t *testing.T) {
+	m, ids, logits := tinyText(t)
+	r, err := cpuDevice(t).Perplexity(t.Context(), m, ids, PerplexityOptions{Window: 16, Progress: noProgress})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nats []float64
+	for at := 8; at < 15; at++ { // the second half of the one window of 16, of which the last has nothing to foretell
+		row := logits[at*257 : (at+1)*257]
+		sum := 0.0
+		for _, v := range row {
+			sum += math.Exp(v)
+		}
+		nats = append(nats, math.Log(sum)-row[ids[at+1]])
+	}
+	mean, squares := 0.0, 0.0
+	for _, v := range nats {
+		mean += v / 7
+	}
+	for _, v := range nats {
+		squares += (v - mean) * (v - mean)
+	}
+	stdErr := math.Sqrt(squares / 6 / 7)
+	if math.Abs(r.Nats-mean) > 1e-5*mean || math.Abs(r.NatsStdErr-stdErr) > 1e-4*stdErr || r.Tokens != 7 || r.Windows != 1 {
+		t.Errorf("%v ± %v nats over %d tokens of %d windows, PyTorch has %v ± %v over 7 of 1", r.Nats, r.NatsStdErr, r.Tokens, r.Windows, mean, stdErr)
+	}
+	if math.Abs(r.Perplexity-math.Exp(mean)) > 1e-4*r.Perplexity {
+		t.Errorf("perplexity %v, want %v", r.Perplexity, math.Exp(mean))
+	}
+}
+
+// saved runs a model and returns its result and where the run was saved.
+func saved(t *testing.T, d *Device, m Model, ids []int, o PerplexityOptions) (*PerplexityResult, string) {
+	t.Helper()
+	var b bytes.Buffer
+	o.Save, o.Progress = NewLogitWriter(&b), noProgress
+	r, err := d.Perplexity(t.Context(), m, ids, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Save.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "run")
+	if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return r, path
+}
+
+// TestPerplexityAgainstBase works divergence and equal tokens out from two
+// saved runs.
+func TestPerplexityAgainstBase(t *testing.T) {
+	m, ids, _ := tinyText(t)
+	d := cpuDevice(t)
+	plain, path := saved(t, d, m, ids, PerplexityOptions{Window: 8, DType: backend.F32})
+	base, err := OpenLogits(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer base.Close()
+	same, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Window: 8, DType: backend.F32, Base: base, Progress: noProgress})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if same.Nats != plain.Nats || math.Abs(same.MeanKL) > 1e-6 || same.SameTop != 1 || same.Base != "gpt2-tiny f32 on cpu:0" {
+		t.Errorf("against itself: %+v", same)
+	}
+	far, farPath := saved(t, d, m, ids, PerplexityOptions{Window: 8, DType: backend.Q4_0, Base: base})
+	rows := func(path string) [][]float64 {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = data[bytes.IndexByte(data, '\n')+1:]
+		var rows [][]float64
+		for ; len(data) > 0; data = data[4*257:] {
+			row := make([]float64, 257)
+			for i := range row {
+				row[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:])))
+			}
+			rows = append(rows, row)
+		}
+		return rows
+	}
+	p, q := rows(path), rows(farPath)
+	if len(p) != 6 || len(q) != 6 { // three tokens of each of two windows
+		t.Fatalf("%d and %d rows were saved, expected 6", len(p), len(q))
+	}
+	kl, top := 0.0, 0.0
+	for i := range p {
+		largestP, largestQ := 0, 0
+		for j := range p[i] {
+			kl += math.Exp(p[i][j]) * (p[i][j] - q[i][j]) / 6
+			if p[i][j] > p[i][largestP] {
+				largestP = j
+			}
+			if q[i][j] > q[i][largestQ] {
+				largestQ = j
+			}
+		}
+		if largestP == largestQ {
+			top += 1.0 / 6
+		}
+	}
+	if math.Abs(far.MeanKL-kl) > 1e-4*kl || kl < 1e-5 || math.Abs(far.SameTop-top) > 1e-9 || math.Abs(far.BaseNats-plain.Nats) > 1e-6 {
+		t.Errorf("divergence %v, equal %v, base %v nats; worked out %v, %v, %v", far.MeanKL, far.SameTop, far.BaseNats, kl, top, plain.Nats)
+	}
+}
+
+// TestQuantizedPerplexity bounds what quantising the embedded model costs on a
+// chapter that it was not trained on.
+func TestQuantizedPerplexity(t *testing.T) {
+	text, err := os.ReadFile("testdata/sense.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokenizer, err := m.Tokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := tokenizer.Encode(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := cpuDevice(t)
+	plain, path := saved(t, d, m, ids, PerplexityOptions{DType: backend.F32})
+	if plain.Perplexity < 30 || plain.Perplexity > 60 {
+		t.Errorf("perplexity %v, expected that of a text of its author", plain.Perplexity)
+	}
+	for dtype, bound := range map[backend.DType]float64{backend.F16: 1e-5, backend.Q8_0: 1e-3, backend.Q4_0: 2e-2} {
+		base, err := OpenLogits(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{DType: dtype, Base: base, Progress: noProgress})
+		base.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if worse := math.Expm1(r.Nats - plain.Nats); math.Abs(worse) > bound || r.DType != dtype.String() {
+			t.Errorf("%v (kept as %s): the perplexity is %.3f %% larger, at most %.3f %% expected", dtype, r.DType, 100*worse, 100*bound)
+		}
+		if dtype != backend.F16 && (r.MeanKL < 1e-6 || r.MeanKL > bound) {
+			t.Errorf("%v: mean divergence %v, expected some, and less than %v", dtype, r.MeanKL, bound)
+		}
+	}
+}
+
+func TestPerplexityErrors(t *testing.T) {
+	m, ids, _ := tinyText(t)
+	d := cpuDevice(t)
+	_, path := saved(t, d, m, ids, PerplexityOptions{Window: 8})
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		o    PerplexityOptions
+		ids  []int
+		want string
+	}{
+		{"a text shorter than a window", PerplexityOptions{}, ids, "the text has 17 tokens, fewer than one window of 64: give a longer text, or smaller windows with -c"},
+		{"no text", PerplexityOptions{Window: 4}, nil, "the text has 0 tokens"},
+		{"windows larger than the context", PerplexityOptions{Window: 65}, ids, "expected 4 to 64"},
+		{"tiny windows", PerplexityOptions{Window: 3}, ids, "expected 4 to 64"},
+		{"other windows than the base", PerplexityOptions{Window: 16}, ids, "the saved run has windows of 8 and this one 16: they cannot be compared"},
+		{"fewer windows than the base", PerplexityOptions{Window: 8, Windows: 1}, ids, "a number of windows of 2 and this one 1"},
+		{"another text than the base", PerplexityOptions{Window: 8}, append([]int{9}, ids...), "another text"},
+	} {
+		base, err := OpenLogits(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.o.Base, c.o.Progress = base, noProgress
+		if _, err := d.Perplexity(t.Context(), m, c.ids, c.o); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+		base.Close()
+	}
+	at := bytes.IndexByte(whole, '\n') + 1
+	broken := bytes.Clone(whole)
+	binary.LittleEndian.PutUint32(broken[at+40:], math.Float32bits(float32(math.NaN())))
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"empty":        {nil, "it is no saved run"},
+		"foreign":      {[]byte("PK\x03\x04 something else\n"), "it is no saved run"},
+		"other JSON":   {[]byte("{\"a\":1}\n"), "its first line has no caldera_logits"},
+		"newer":        {bytes.Replace(whole, []byte(`"caldera_logits":1`), []byte(`"caldera_logits":2`), 1), "found format 2, this program reads 1"},
+		"truncated":    {whole[:len(whole)-1], "it is truncated or damaged"},
+		"longer":       {append(bytes.Clone(whole), 0), "it is truncated or damaged"},
+		"half a line":  {whole[:at-2], "it is no saved run"},
+		"large counts": {bytes.Replace(whole, []byte(`"n_windows":2`), []byte(`"n_windows":999999999999`), 1), "damaged"},
+		"a twin key":   {bytes.Replace(whole, []byte(`{"caldera_logits":1`), []byte(`{"caldera_logits":1,"vocab":9`), 1), "damaged"},
+	} {
+		path := filepath.Join(t.TempDir(), "bad")
+		if err := os.WriteFile(path, c.data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenLogits(path); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	bad := filepath.Join(t.TempDir(), "nan")
+	if err := os.WriteFile(bad, broken, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	base, err := OpenLogits(bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer base.Close()
+	if _, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Window: 8, Base: base, Progress: noProgress}); err == nil || !strings.Contains(err.Error(), "it is damaged") {
+		t.Errorf("a log-probability that is NaN: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := d.Perplexity(ctx, m, ids, PerplexityOptions{Window: 8, Progress: noProgress}); err == nil {
+		t.Error("it went on after it was cancelled")
+	}
+}
