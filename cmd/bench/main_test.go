@@ -70,6 +70,13 @@ func TestBadFlags(t *testing.T) {
 		{"--backend=cpu --output=" + filepath.Join(dir, "no", "such"), 2, "--output"},
 		{"--backend=cpu --output=" + dir, 2, "not a regular file"},
 		{"-m " + filepath.Join(dir, "none"), 1, "none"},
+		{"perplexity", 2, "--file"},
+		{"perplexity -f " + filepath.Join(dir, "none"), 1, "no such file"},
+		{"perplexity -f main.go -c -5", 2, "-c -5"},
+		{"perplexity -f main.go --dtype=q9", 2, "q9"},
+		{"perplexity -f main.go --backend=cpu --dtype=f32,f16 --save=" + filepath.Join(dir, "run"), 2, "expected one model, dtype and device, found 2"},
+		{"perplexity -f /dev/null --backend=cpu", 1, "the text has 0 tokens, fewer than one window of 256"},
+		{"perplexity -f main.go --backend=cpu --base=main.go", 1, "main.go: it is no saved run"},
 		{"stray", 2, "stray"},
 	} {
 		t.Run(test.args, func(t *testing.T) {
@@ -188,5 +195,41 @@ func TestCommands(t *testing.T) {
 		if code != 0 || !strings.Contains(stdout, test.want) {
 			t.Errorf("%s: exit %d, expected %q in standard output:\n%s\nstandard error:\n%s", test.args, code, test.want, stdout, stderr)
 		}
+	}
+}
+
+// TestPerplexity saves a run and compares others with it.
+func TestPerplexity(t *testing.T) {
+	dir := t.TempDir()
+	text, run, out := "../../internal/bench/testdata/sense.txt", filepath.Join(dir, "run"), filepath.Join(dir, "out.json")
+	args := []string{"perplexity", "--backend=cpu", "-f", text, "--windows=2"}
+	if _, stderr, code := command(t, append(args, "--dtype=f32", "--save="+run)...); code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	if _, stderr, code := command(t, append(args, "--dtype=f32,q4_0", "--base="+run, "-o", "json", "--output="+out)...); code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	data, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []struct {
+		DType   string  `json:"dtype"`
+		Tokens  int     `json:"n_tokens"`
+		Nats    float64 `json:"nats"`
+		MeanKL  float64 `json:"mean_kl"`
+		SameTop float64 `json:"same_top"`
+		Base    string  `json:"base"`
+	}
+	if err := json.Unmarshal(data, &results); err != nil || len(results) != 2 {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	for i, r := range results {
+		if r.Tokens != 2*127 || r.Nats < 3 || r.Nats > 5 || r.Base != "austen f32 on cpu:0" || (r.MeanKL > 1e-6) != (i == 1) || (r.SameTop == 1) != (i == 0) {
+			t.Errorf("%+v", r)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*.tmp")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }

@@ -50,7 +50,10 @@ func FromQ4(dst []float32, src []byte) {
 func DotQ8(w []byte, x []float32) (sum float32) {
 	n := len(x) / blockLen
 	w = w[:n*q8Bytes]
-	if fast && n > 0 {
+	switch {
+	case wide && n > 0:
+		return dotQ8AVX512(&w[0], &x[0], n)
+	case fast && n > 0:
 		return dotQ8AVX2(&w[0], &x[0], n)
 	}
 	for b := range n {
@@ -67,7 +70,10 @@ func DotQ8(w []byte, x []float32) (sum float32) {
 func DotQ4(w []byte, x []float32) (sum float32) {
 	n := len(x) / blockLen
 	w = w[:n*q4Bytes]
-	if fast && n > 0 {
+	switch {
+	case wide && n > 0:
+		return dotQ4AVX512(&w[0], &x[0], n)
+	case fast && n > 0:
 		return dotQ4AVX2(&w[0], &x[0], n)
 	}
 	for b := range n {

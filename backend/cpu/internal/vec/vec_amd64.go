@@ -6,6 +6,9 @@ import "golang.org/x/sys/cpu"
 // needs. F16C has no flag in package cpu; every CPU with AVX2 has it.
 var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
 
+// wide tells whether it has AVX-512 too, which pays for products with blocks.
+var wide = fast && cpu.X86.HasAVX512F
+
 // The assembly: n > 0 is a multiple of lanes.
 
 //go:noescape
@@ -63,3 +66,9 @@ func dotQ8AVX2(w *byte, x *float32, blocks int) float32
 
 //go:noescape
 func dotQ4AVX2(w *byte, x *float32, blocks int) float32
+
+//go:noescape
+func dotQ8AVX512(w *byte, x *float32, blocks int) float32
+
+//go:noescape
+func dotQ4AVX512(w *byte, x *float32, blocks int) float32

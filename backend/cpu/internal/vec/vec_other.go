@@ -3,7 +3,7 @@
 package vec
 
 // There is no assembly for this CPU: the Go versions do all the work.
-var fast = false
+var fast, wide = false, false
 
 func addAVX2(dst, a, b *float32, n int)                                        {}
 func scaleAVX2(x *float32, n int, s float32)                                   {}
@@ -23,3 +23,5 @@ func fromQ8AVX2(dst *float32, src *byte, blocks int)                           {
 func fromQ4AVX2(dst *float32, src *byte, blocks int)                           {}
 func dotQ8AVX2(w *byte, x *float32, blocks int) float32                        { return 0 }
 func dotQ4AVX2(w *byte, x *float32, blocks int) float32                        { return 0 }
+func dotQ8AVX512(w *byte, x *float32, blocks int) float32                      { return 0 }
+func dotQ4AVX512(w *byte, x *float32, blocks int) float32                      { return 0 }

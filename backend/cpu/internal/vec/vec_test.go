@@ -12,10 +12,11 @@ import (
 
 // eachPath runs a test with the assembly, where there is one, and without.
 func eachPath(t *testing.T, f func(t *testing.T)) {
-	was := fast
-	defer func() { fast = was }()
-	for _, fast = range []bool{was, false} {
-		t.Run(fmt.Sprintf("fast=%v", fast), f)
+	wasFast, wasWide := fast, wide
+	defer func() { fast, wide = wasFast, wasWide }()
+	for _, p := range [][2]bool{{wasFast, wasWide}, {wasFast, false}, {false, false}} {
+		fast, wide = p[0], p[1]
+		t.Run(fmt.Sprintf("fast=%v,wide=%v", fast, wide), f)
 	}
 }
 
@@ -285,9 +286,10 @@ func BenchmarkVec(b *testing.B) {
 	x, y, w := random(n, 1), make([]float32, n), make([]uint16, 4*n)
 	q8, q4 := quantized(n/32, 34), quantized(n/32, 18)
 	a := [4]float32{1, 2, 3, 4}
-	was := fast
-	defer func() { fast = was }()
-	for _, fast = range []bool{was, false} {
+	wasFast, wasWide := fast, wide
+	defer func() { fast, wide = wasFast, wasWide }()
+	for _, p := range [][2]bool{{wasFast, wasWide}, {wasFast, false}, {false, false}} {
+		fast, wide = p[0], p[1]
 		for _, c := range []struct {
 			name string
 			f    func()
@@ -308,7 +310,7 @@ func BenchmarkVec(b *testing.B) {
 			{"DotQ4", func() { DotQ4(q4, x) }},
 			{"Axpy4F16", func() { Axpy4F16(y, w, n, &a) }},
 		} {
-			b.Run(fmt.Sprintf("%s/fast=%v", c.name, fast), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/fast=%v,wide=%v", c.name, fast, wide), func(b *testing.B) {
 				for b.Loop() {
 					c.f()
 				}

@@ -1,0 +1,141 @@
+// Products with blocks of q8_0 and q4_0 with AVX-512, two registers a block.
+// The 16 values that 4 bits can have lie in one register, where a permutation
+// finds them: it looks at the low 4 bits of each index.
+
+#include "textflag.h"
+
+DATA values<>+0(SB)/4, $-8.0
+DATA values<>+4(SB)/4, $-7.0
+DATA values<>+8(SB)/4, $-6.0
+DATA values<>+12(SB)/4, $-5.0
+DATA values<>+16(SB)/4, $-4.0
+DATA values<>+20(SB)/4, $-3.0
+DATA values<>+24(SB)/4, $-2.0
+DATA values<>+28(SB)/4, $-1.0
+DATA values<>+32(SB)/4, $0.0
+DATA values<>+36(SB)/4, $1.0
+DATA values<>+40(SB)/4, $2.0
+DATA values<>+44(SB)/4, $3.0
+DATA values<>+48(SB)/4, $4.0
+DATA values<>+52(SB)/4, $5.0
+DATA values<>+56(SB)/4, $6.0
+DATA values<>+60(SB)/4, $7.0
+GLOBL values<>(SB), RODATA|NOPTR, $64
+
+// SCALE broadcasts the scale of the block at an offset into a register.
+#define SCALE(offset, x, z) \
+	MOVWLZX offset(SI), AX; \
+	VMOVD AX, x; \
+	VCVTPH2PS x, x; \
+	VBROADCASTSS x, z
+
+// TOTAL adds the lanes of Z0 and Z1 up, into X0.
+#define TOTAL \
+	VADDPS Z1, Z0, Z0; \
+	VEXTRACTF64X4 $1, Z0, Y1; \
+	VADDPS Y1, Y0, Y0; \
+	VEXTRACTF128 $1, Y0, X1; \
+	VADDPS X1, X0, X0; \
+	VPERMILPS $0x4e, X0, X1; \
+	VADDPS X1, X0, X0; \
+	VPERMILPS $0xb1, X0, X1; \
+	VADDPS X1, X0, X0
+
+// func dotQ8AVX512(w *byte, x *float32, blocks int) float32
+TEXT ·dotQ8AVX512(SB), NOSPLIT, $0-28
+	MOVQ w+0(FP), SI
+	MOVQ x+8(FP), DX
+	MOVQ blocks+16(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	TESTQ $1, CX
+	JZ pairs8
+	SCALE(0, X4, Z4)
+	VPMOVSXBD 2(SI), Z5
+	VPMOVSXBD 18(SI), Z6
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS (DX), Z5, Z5
+	VFMADD231PS 64(DX), Z6, Z5
+	VFMADD231PS Z5, Z4, Z0
+	ADDQ $34, SI
+	ADDQ $128, DX
+pairs8:
+	SHRQ $1, CX
+	JZ done8
+loop8:
+	SCALE(0, X4, Z4)
+	SCALE(34, X7, Z7)
+	VPMOVSXBD 2(SI), Z5
+	VPMOVSXBD 18(SI), Z6
+	VPMOVSXBD 36(SI), Z8
+	VPMOVSXBD 52(SI), Z9
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS (DX), Z5, Z5
+	VMULPS 128(DX), Z8, Z8
+	VFMADD231PS 64(DX), Z6, Z5
+	VFMADD231PS 192(DX), Z9, Z8
+	VFMADD231PS Z5, Z4, Z0
+	VFMADD231PS Z8, Z7, Z1
+	ADDQ $68, SI
+	ADDQ $256, DX
+	DECQ CX
+	JNZ loop8
+done8:
+	TOTAL
+	VMOVSS X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func dotQ4AVX512(w *byte, x *float32, blocks int) float32
+TEXT ·dotQ4AVX512(SB), NOSPLIT, $0-28
+	MOVQ w+0(FP), SI
+	MOVQ x+8(FP), DX
+	MOVQ blocks+16(FP), CX
+	VMOVUPS values<>(SB), Z15
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	TESTQ $1, CX
+	JZ pairs4
+	SCALE(0, X4, Z4)
+	VPMOVZXBD 2(SI), Z5
+	VPSRLD $4, Z5, Z6
+	VPERMPS Z15, Z5, Z5
+	VPERMPS Z15, Z6, Z6
+	VMULPS (DX), Z5, Z5
+	VFMADD231PS 64(DX), Z6, Z5
+	VFMADD231PS Z5, Z4, Z0
+	ADDQ $18, SI
+	ADDQ $128, DX
+pairs4:
+	SHRQ $1, CX
+	JZ done4
+loop4:
+	SCALE(0, X4, Z4)
+	SCALE(18, X7, Z7)
+	VPMOVZXBD 2(SI), Z5
+	VPMOVZXBD 20(SI), Z8
+	VPSRLD $4, Z5, Z6
+	VPSRLD $4, Z8, Z9
+	VPERMPS Z15, Z5, Z5
+	VPERMPS Z15, Z6, Z6
+	VPERMPS Z15, Z8, Z8
+	VPERMPS Z15, Z9, Z9
+	VMULPS (DX), Z5, Z5
+	VMULPS 128(DX), Z8, Z8
+	VFMADD231PS 64(DX), Z6, Z5
+	VFMADD231PS 192(DX), Z9, Z8
+	VFMADD231PS Z5, Z4, Z0
+	VFMADD231PS Z8, Z7, Z1
+	ADDQ $36, SI
+	ADDQ $256, DX
+	DECQ CX
+	JNZ loop4
+done4:
+	TOTAL
+	VMOVSS X0, ret+24(FP)
+	VZEROUPPER
+	RET
