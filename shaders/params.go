@@ -67,6 +67,13 @@ type EmbeddingPush struct {
 	MarkMissing                                                uint32 // 1: write NaN where an id or a position is in no table
 }
 
+// DequantizePush is for dequantize.comp.
+type DequantizePush struct {
+	Dst        uint32
+	W, WStride uint32
+	Rows, In   uint32
+}
+
 // LinearPush is for linear*.comp.
 type LinearPush struct {
 	Dst, DstStride           uint32

@@ -118,6 +118,9 @@ var Variants = []Variant{
 	row("copy", "X_F16", oneOperand, CopyPush{}),
 	row("copy", "X_F16 DST_F16", oneOperand, CopyPush{}),
 
+	row("dequantize", "Q8_0", []Binding{out("dst"), in("w")}, DequantizePush{}), // not an op: see its file
+	row("dequantize", "Q4_0", []Binding{out("dst"), in("w")}, DequantizePush{}),
+
 	row("embedding", "", embedding, EmbeddingPush{}),
 	row("embedding", "TOKENS_F16", embedding, EmbeddingPush{}),
 	row("embedding", "POSITIONS_F16", embedding, EmbeddingPush{}),

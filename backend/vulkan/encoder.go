@@ -38,6 +38,8 @@ type encoder struct {
 	push  []byte // room for push constants
 
 	temporary []*buffer // scratch memory of a Run
+
+	expanded backend.Tensor // scratch memory for matrices of a quantised type, of one op after the other
 }
 
 // pipelineSpec is what a compute pipeline is made of.

@@ -50,6 +50,9 @@ func encodeLinear(e *encoder, o linearOp) error {
 	}
 	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
 
+	if o.expands(e.limits()) {
+		return encodeExpanded(e, o)
+	}
 	k := chooseLinear(e, &o)
 	rows, ins, outs := linearWindow(e, &o, k.texel)
 	outs = min(outs, int(e.limits().Groups[0])*k.outs)
