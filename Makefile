@@ -20,8 +20,9 @@ help: ## list these tasks
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 .PHONY: run
+run: export PROMPT := $(PROMPT)
 run: setup-run bin/generate ## write text with the embedded model (PROMPT=… N=… ARGS=…)
-	bin/generate -p "$(PROMPT)" -n $(N) $(ARGS)
+	bin/generate -p "$$PROMPT" -n $(N) $(ARGS)
 
 .PHONY: test
 test: setup-test lint ## everything that must hold before a change goes in

@@ -72,7 +72,7 @@ func (m *Model) load(ctx context.Context, c *Checkpoint, o LoadOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := m.fits(c, found, o); err != nil {
+	if err := m.fits(c.layout.weights(m), found, o); err != nil {
 		return err
 	}
 	for _, w := range c.layout.weights(m) {
@@ -139,9 +139,9 @@ func (m *Model) maps(dtype backend.DType, t rawTensor) bool {
 
 // fits reports, before anything is copied, weights that are more than b has
 // memory for, where it tells how much that is.
-func (m *Model) fits(c *Checkpoint, found map[string]rawTensor, o LoadOptions) error {
+func (m *Model) fits(weights []weight, found map[string]rawTensor, o LoadOptions) error {
 	need, file := int64(0), ""
-	for _, w := range c.layout.weights(m) {
+	for _, w := range weights {
 		t := found[w.name]
 		dtype := o.kept(m, w, storage(t.DType))
 		if m.maps(dtype, t) && !(w.conv1D && dtype.Quantized()) {

@@ -21,6 +21,13 @@ func Random(ctx context.Context, b backend.Backend, config Config, o LoadOptions
 		return nil, err
 	}
 	m := newModel(b, config)
+	found := map[string]rawTensor{} // without data: what there is going to be
+	for _, w := range m.tensors() {
+		found[w.name] = rawTensor{DType: initialDType(w, o.DType), aligned: true, File: "random weights"}
+	}
+	if err := m.fits(m.tensors(), found, o); err != nil {
+		return nil, err
+	}
 	for i, w := range m.tensors() {
 		t := initial(w, config.Layers, rand.New(rand.NewPCG(seed, uint64(i))), o.DType)
 		if err := m.place(ctx, w, t, o); err != nil {
@@ -53,12 +60,16 @@ func initial(w weight, layers int, r *rand.Rand, d backend.DType) rawTensor {
 			values[i] = 1
 		}
 	}
-	t := rawTensor{Name: w.name, Shape: w.shape, DType: "F32", aligned: true}
-	if d == backend.F16 && len(w.shape) > 1 {
-		t.DType = "F16"
-	} else {
-		d = backend.F32
-	}
+	t := rawTensor{Name: w.name, Shape: w.shape, DType: initialDType(w, d), aligned: true}
+	d = storage(t.DType).dtype
 	t.Data, _ = backend.Encode(make([]byte, 0, d.Bytes(n)), d, values) // 0.02 fits any dtype
 	return t
+}
+
+// initialDType is how a tensor is made where matrices are kept as d.
+func initialDType(w weight, d backend.DType) string {
+	if d == backend.F16 && len(w.shape) > 1 {
+		return "F16"
+	}
+	return "F32"
 }

@@ -16,6 +16,9 @@ import (
 // are synced, and take the name at the end. After an error, such as that of a
 // full disk, the old file stands and nothing else is left behind.
 func Write(path string, content func(io.Writer) error) (err error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: it is not a regular file", path) // and must not be replaced by one
+	}
 	temporary := fmt.Sprintf("%s.%016x.tmp", path, rand.Uint64())
 	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {

@@ -75,3 +75,23 @@ func TestNameTaken(t *testing.T) {
 		t.Errorf("error %v, and the directory holds %v", err, entries)
 	}
 }
+
+// TestWriteDevice leaves alone what is no file.
+func TestWriteDevice(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, os.DevNull} {
+		before, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := write(path, "text"); err == nil || !strings.Contains(err.Error(), path+": it is not a regular file") {
+			t.Errorf("%s: %v", path, err)
+		}
+		if after, err := os.Stat(path); err != nil || after.Mode() != before.Mode() {
+			t.Fatalf("%s was replaced: %v, %v", path, after, err)
+		}
+	}
+}

@@ -172,12 +172,17 @@ func (r *LogitReader) read(dst []float64) error {
 	if _, err := io.ReadFull(r.r, r.row); err != nil {
 		return fmt.Errorf("%s: %w", r.path, err)
 	}
+	sum := 0.0
 	for i := range dst {
-		v := math.Float32frombits(binary.LittleEndian.Uint32(r.row[4*i:]))
-		if !(v <= 1e-3) { // NaN, or no logarithm of a probability
-			return fmt.Errorf("%s: found the log-probability %v, expected at most 0: it is damaged", r.path, v)
+		v := float64(math.Float32frombits(binary.LittleEndian.Uint32(r.row[4*i:])))
+		if !(v <= 1e-3 && v > -1e30) { // NaN, or no logarithm of a probability that a softmax gives
+			return fmt.Errorf("%s: found the log-probability %v, expected a number of at most 0: it is damaged", r.path, v)
 		}
-		dst[i] = float64(v)
+		dst[i] = v
+		sum += math.Exp(v)
+	}
+	if math.Abs(sum-1) > 1e-3 {
+		return fmt.Errorf("%s: found probabilities that sum to %v, expected 1: it is damaged", r.path, sum)
 	}
 	return nil
 }

@@ -233,8 +233,11 @@ func (r *PerplexityResult) work() []quantity {
 }
 
 func (r *PerplexityResult) check() error {
-	if err := cmp.Or(plausible(r), positive("nats", []float64{r.Nats}), positive("n_tokens", []float64{float64(r.Tokens)})); err != nil {
+	if err := cmp.Or(plausible(r, "mean_kl"), positive("nats", []float64{r.Nats}), positive("n_tokens", []float64{float64(r.Tokens)})); err != nil {
 		return err
+	}
+	if !(r.MeanKL > -1e-6 && r.MeanKL < maxNumber) { // the base is rounded to float32
+		return fmt.Errorf("mean_kl is %v, expected 0 or more", r.MeanKL)
 	}
 	return near("perplexity", r.Perplexity, math.Exp(r.Nats), "nats", r.Nats, math.Log(r.Perplexity))
 }

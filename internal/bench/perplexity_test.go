@@ -246,7 +246,6 @@ func TestPerplexityErrors(t *testing.T) {
 	}
 	at := bytes.IndexByte(whole, '\n') + 1
 	broken := bytes.Clone(whole)
-	binary.LittleEndian.PutUint32(broken[at+40:], math.Float32bits(float32(math.NaN())))
 	for name, c := range map[string]struct {
 		data []byte
 		want string
@@ -269,17 +268,20 @@ func TestPerplexityErrors(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
-	bad := filepath.Join(t.TempDir(), "nan")
-	if err := os.WriteFile(bad, broken, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	base, err := OpenLogits(bad)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer base.Close()
-	if _, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Window: 8, Base: base, Progress: noProgress}); err == nil || !strings.Contains(err.Error(), "it is damaged") {
-		t.Errorf("a log-probability that is NaN: %v", err)
+	for _, v := range []float64{math.NaN(), math.Inf(-1), math.Inf(1), 5, -1e-9} {
+		binary.LittleEndian.PutUint32(broken[at+40:], math.Float32bits(float32(v)))
+		bad := filepath.Join(t.TempDir(), "bad")
+		if err := os.WriteFile(bad, broken, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		base, err := OpenLogits(bad)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Window: 8, Base: base, Progress: noProgress}); err == nil || !strings.Contains(err.Error(), "it is damaged") {
+			t.Errorf("a log-probability that is %v: %v", v, err)
+		}
+		base.Close()
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
