@@ -122,3 +122,24 @@ func BenchmarkLoad(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTrain counts words and learns merges of prose, one after the other.
+func BenchmarkTrain(b *testing.B) {
+	text := strings.Repeat(prose(), 8)
+	b.Run("read", func(b *testing.B) {
+		b.SetBytes(int64(len(text)))
+		for b.Loop() {
+			corpusOf(b, []string{endOfText}, text)
+		}
+	})
+	for _, size := range []int{2048, 32768} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			c := corpusOf(b, []string{endOfText}, text)
+			for b.Loop() {
+				if _, err := c.TrainBPE(b.Context(), BPEOptions{VocabSize: size, MinFrequency: 2}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -11,7 +11,6 @@ import (
 	"path"
 	"path/filepath"
 	"reflect"
-	"unicode/utf8"
 
 	"caldera/internal/regular"
 )
@@ -167,14 +166,8 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 	if len(data) > maxFileSize {
 		return nil, fmt.Errorf("has more than %d MiB, the most that is read", maxFileSize>>20)
 	}
-	if !utf8.Valid(data) {
-		for i := 0; ; {
-			r, n := utf8.DecodeRune(data[i:])
-			if r == utf8.RuneError && n == 1 {
-				return nil, fmt.Errorf("%s: found byte 0x%02x, expected UTF-8", position(data, int64(i)), data[i])
-			}
-			i += n
-		}
+	if i := invalidUTF8(data); i >= 0 {
+		return nil, fmt.Errorf("%s: found byte 0x%02x, expected UTF-8", position(data, int64(i)), data[i])
 	}
 	return data, nil
 }

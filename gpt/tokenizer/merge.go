@@ -73,7 +73,7 @@ func (e *encoder) word(start, end int) error {
 	}
 	for i := range len(w) {
 		if e.t.bytes[w[i]] == noToken {
-			return fmt.Errorf("tokenizer: byte 0x%02x at offset %d of the text: the vocabulary has no token for it, expected one for each of the 256 bytes", w[i], start+i)
+			return fmt.Errorf("tokenizer: byte 0x%02x at offset %d of the text, in %s: the vocabulary has no token for it, expected a text of the characters that it was made of", w[i], start+i, quote(w))
 		}
 	}
 	from := len(e.ids)

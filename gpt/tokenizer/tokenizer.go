@@ -10,6 +10,9 @@
 //	cache.go    unless the word was there before in a long text
 //	decode.go   the way back, also for a stream of ids
 //
+// The other way about, corpus.go counts the words of texts, and train.go learns
+// merges of them; characters.go has a token for each character in their place
+//
 // Files are read by load.go (which file, how large), vocab.go (vocab.json,
 // merges.txt and added_tokens.json) and tokenizerjson.go (tokenizer.json);
 // everything they read is untrusted. Formats that other packages read come in,

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -114,17 +115,33 @@ func (v Vocabulary) Files() (map[string][]byte, error) {
 	if id := slices.Index(v.Tokens, endOfText); id >= 0 && len(v.Added) == 0 { // which Load takes for special
 		return v.tokenizerJSON()
 	}
+	for _, m := range v.Merges {
+		if strings.ContainsAny(m[0]+m[1], " \r\n") {
+			return v.tokenizerJSON() // a line of merges.txt cannot hold it
+		}
+	}
+	return v.vocabAndMerges()
+}
+
+// BothFiles returns the tokenizer of a trained vocabulary as tokenizer.json, and
+// as vocab.json and merges.txt beside it for tools that read only these.
+func (v Vocabulary) BothFiles() (map[string][]byte, error) {
+	files, err := v.vocabAndMerges()
+	if err != nil {
+		return nil, err
+	}
+	whole, err := v.tokenizerJSON()
+	maps.Copy(files, whole)
+	return files, err
+}
+
+func (v Vocabulary) vocabAndMerges() (map[string][]byte, error) {
 	vocab, err := v.vocabJSON()
 	if err != nil {
 		return nil, err
 	}
 	merges := bytes.NewBufferString("#version: 0.2\n")
 	for _, m := range v.Merges {
-		for _, name := range m {
-			if strings.ContainsAny(name, " \r\n") {
-				return v.tokenizerJSON() // a line of merges.txt cannot hold it
-			}
-		}
 		merges.WriteString(m[0] + " " + m[1] + "\n")
 	}
 	return map[string][]byte{"vocab.json": vocab, "merges.txt": merges.Bytes()}, nil

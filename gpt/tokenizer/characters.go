@@ -1,0 +1,64 @@
+package tokenizer
+
+import (
+	"maps"
+	"slices"
+)
+
+// Characters makes a vocabulary in which every character of the texts is one
+// token, and the text of it, encoded, has as many tokens as characters.
+//
+// Ids follow the order of code points from 0 on, as in nanoGPT's recipe for
+// characters. It is byte-level BPE all the same, so that whatever reads GPT-2's
+// files reads this one's: merges spell the characters that have several bytes,
+// and nothing else. Their bytes, and the starts that they are merged from, are
+// tokens as well, after the characters; then come special tokens.
+//
+// A character that no text had is an error of Encode if a byte of it is no
+// token, and else becomes those bytes.
+func (c *Corpus) Characters() (Vocabulary, error) {
+	seen := map[rune]bool{}
+	for _, word := range c.words().words {
+		for _, r := range word {
+			seen[r] = true
+		}
+	}
+	if len(seen) == 0 {
+		return Vocabulary{}, ErrNoText
+	}
+	var tokens []string
+	pieces := map[string]bool{}
+	merges := map[string]int{} // what it makes: the length of its left part
+	for _, r := range slices.Sorted(maps.Keys(seen)) {
+		s := string(r)
+		tokens = append(tokens, s)
+		for i := range len(s) {
+			if len(s) > 1 {
+				pieces[s[i:i+1]] = true
+			}
+			if i > 0 {
+				merges[s[:i+1]] = i
+			}
+			if i > 1 {
+				pieces[s[:i]] = true
+			}
+		}
+	}
+	tokens = append(tokens, slices.SortedFunc(maps.Keys(pieces), shorterFirst)...)
+	v := Vocabulary{Merges: [][2]string{}}
+	for _, text := range tokens {
+		v.Tokens = append(v.Tokens, tokenName(text))
+	}
+	for _, text := range slices.SortedFunc(maps.Keys(merges), shorterFirst) {
+		left := merges[text]
+		v.Merges = append(v.Merges, [2]string{tokenName(text[:left]), tokenName(text[left:])})
+	}
+	return c.withSpecial(v)
+}
+
+func shorterFirst(a, b string) int {
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return slices.Compare([]byte(a), []byte(b))
+}

@@ -1,0 +1,257 @@
+package tokenizer
+
+// This file learns merges from words and their counts: again and again the
+// pair of neighbours that is there most often becomes a token (Sennrich et
+// al. 2016, algorithm 1). What it learns is what Hugging Face's BpeTrainer
+// does: of pairs equally frequent the one with the lower ids goes first.
+//
+// Counts of pairs are kept up to date, and a heap has the most frequent one on
+// top, so that a merge costs no more than the words that have its pair.
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"slices"
+)
+
+// BPEOptions say how large a vocabulary is.
+type BPEOptions struct {
+	VocabSize    int // the most tokens: 256 bytes, those that merges make, special ones
+	MinFrequency int // how often a pair must be there to be merged; 0 is 1
+
+	// Progress is called, where it is not nil, with how many of the tokens there are.
+	Progress func(done, total int)
+}
+
+// TrainBPE makes a vocabulary of byte-level BPE. It has fewer tokens than were
+// asked for where the words have no more pairs. As in GPT-2, the bytes come
+// first, then what merges make, then special tokens. Equal counts of words make
+// equal vocabularies, in whatever order they were read.
+func (c *Corpus) TrainBPE(ctx context.Context, o BPEOptions) (Vocabulary, error) {
+	if least := 256 + len(c.special); o.VocabSize < least || o.VocabSize > maxTokens {
+		return Vocabulary{}, fmt.Errorf("tokenizer: a vocabulary of %d tokens: expected %d, for the 256 bytes and the special tokens, to %d", o.VocabSize, least, maxTokens)
+	}
+	words := c.words()
+	if len(words.words) == 0 {
+		return Vocabulary{}, ErrNoText
+	}
+	l := newLearner(words)
+	if err := l.learn(ctx, o, o.VocabSize-len(c.special)); err != nil {
+		return Vocabulary{}, err
+	}
+	v := Vocabulary{Merges: make([][2]string, len(l.merges))}
+	for _, text := range l.tokens {
+		v.Tokens = append(v.Tokens, tokenName(text))
+	}
+	for i, p := range l.merges {
+		left, right := p.parts()
+		v.Merges[i] = [2]string{v.Tokens[left], v.Tokens[right]}
+	}
+	return c.withSpecial(v)
+}
+
+// withSpecial appends the special tokens, and makes sure that v can be loaded.
+func (c *Corpus) withSpecial(v Vocabulary) (Vocabulary, error) {
+	v.Added = map[int]bool{}
+	for _, s := range c.special {
+		v.Added[len(v.Tokens)] = true
+		v.Tokens = append(v.Tokens, s)
+	}
+	_, err := New(v)
+	return v, err
+}
+
+// A pair is two neighbours, left<<32 | right: lower ones go first.
+type pair uint64
+
+func pairOf(left, right int32) pair { return pair(left)<<32 | pair(right) }
+
+func (p pair) parts() (left, right int32) { return int32(p >> 32), int32(uint32(p)) }
+
+// pairCount is how often a pair is there, and in which words: all that have it
+// and perhaps some that had it once.
+type pairCount struct {
+	count int64
+	words []int32
+}
+
+// A learner is the state of TrainBPE.
+type learner struct {
+	tokens []string // by id: the bytes that it stands for
+	merges []pair   // by rank; that of rank i makes token 256+i
+
+	words []learnerWord
+	pairs map[pair]*pairCount
+	fresh []pair // in no queue yet
+	queue pairQueue
+}
+
+// A learnerWord is a word as the merges so far make it.
+type learnerWord struct {
+	tokens []int32
+	count  int64
+}
+
+func newLearner(from *wordCounts) *learner {
+	l := &learner{pairs: map[pair]*pairCount{}}
+	for b := range 256 {
+		l.tokens = append(l.tokens, string([]byte{byte(b)}))
+	}
+	slices.SortFunc(l.tokens, func(a, b string) int { return int(runeOf[a[0]] - runeOf[b[0]]) })
+	var byteIDs [256]int32
+	for id, text := range l.tokens {
+		byteIDs[text[0]] = int32(id)
+	}
+	size := 0
+	for _, text := range from.words {
+		size += len(text)
+	}
+	room := make([]int32, 0, size)
+	for i, text := range from.words {
+		if len(text) == 1 {
+			continue // it has no pair
+		}
+		start := len(room)
+		for j := range len(text) {
+			room = append(room, byteIDs[text[j]])
+		}
+		l.words = append(l.words, learnerWord{room[start:], from.counts[i]})
+	}
+	for i, w := range l.words {
+		for j := 1; j < len(w.tokens); j++ {
+			l.count(pairOf(w.tokens[j-1], w.tokens[j]), int32(i), w.count)
+		}
+	}
+	return l
+}
+
+// count adds n to how often p is there, in a word.
+func (l *learner) count(p pair, word int32, n int64) {
+	c := l.pairs[p]
+	if c == nil {
+		if n < 0 {
+			return // too rare to be counted
+		}
+		c = &pairCount{}
+		l.pairs[p] = c
+		l.fresh = append(l.fresh, p)
+	}
+	c.count += n
+	if last := len(c.words) - 1; n > 0 && (last < 0 || c.words[last] != word) {
+		c.words = append(c.words, word)
+	}
+}
+
+// learn merges pairs until there are size tokens.
+func (l *learner) learn(ctx context.Context, o BPEOptions, size int) error {
+	least := int64(max(o.MinFrequency, 1))
+	for len(l.tokens) < size {
+		// Only pairs with the newest token are fresh, so that no pair becomes
+		// more frequent once it is in the queue, or too rare for that.
+		for _, p := range l.fresh {
+			if n := l.pairs[p].count; n >= least {
+				heap.Push(&l.queue, queued{n, p})
+			} else {
+				delete(l.pairs, p)
+			}
+		}
+		l.fresh = l.fresh[:0]
+		p, ok := l.next(least)
+		if !ok {
+			return nil
+		}
+		l.merge(p)
+		if len(l.merges)%64 == 0 {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if o.Progress != nil {
+				o.Progress(len(l.tokens), size)
+			}
+		}
+	}
+	return nil
+}
+
+// next takes the most frequent pair off the queue.
+func (l *learner) next(least int64) (pair, bool) {
+	for len(l.queue) > 0 {
+		top := &l.queue[0]
+		switch n := l.pairs[top.pair].count; {
+		case n < least:
+			delete(l.pairs, top.pair)
+			heap.Pop(&l.queue)
+		case n < top.count:
+			top.count = n
+			heap.Fix(&l.queue, 0)
+		default:
+			return heap.Pop(&l.queue).(queued).pair, true
+		}
+	}
+	return 0, false
+}
+
+// merge makes p one token wherever it is.
+//
+// No other pair has made the same token before: what happens to a piece of a
+// word that nothing was merged into from outside does not depend on what is
+// around it, so that it would be that token here, too.
+func (l *learner) merge(p pair) {
+	left, right := p.parts()
+	id := int32(len(l.tokens))
+	l.tokens = append(l.tokens, l.tokens[left]+l.tokens[right])
+	l.merges = append(l.merges, p)
+	for _, word := range l.pairs[p].words {
+		l.mergeWord(word, left, right, id)
+	}
+	delete(l.pairs, p)
+}
+
+// mergeWord makes left and right one token in a word, from its start on.
+func (l *learner) mergeWord(word, left, right, id int32) {
+	w := &l.words[word]
+	t := w.tokens
+	n := 0
+	for i := 0; i < len(t); i, n = i+1, n+1 {
+		if t[i] != left || i+1 == len(t) || t[i+1] != right {
+			t[n] = t[i]
+			continue
+		}
+		if n > 0 {
+			l.count(pairOf(t[n-1], left), word, -w.count)
+			l.count(pairOf(t[n-1], id), word, w.count)
+		}
+		i++
+		if i+1 < len(t) {
+			l.count(pairOf(right, t[i+1]), word, -w.count)
+			l.count(pairOf(id, t[i+1]), word, w.count)
+		}
+		t[n] = id
+	}
+	w.tokens = t[:n]
+}
+
+// queued is a pair in the queue, with how often it was there when it was last
+// looked at. It may be there less often now.
+type queued struct {
+	count int64
+	pair  pair
+}
+
+type pairQueue []queued
+
+func (q pairQueue) Len() int      { return len(q) }
+func (q pairQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q pairQueue) Less(i, j int) bool {
+	if q[i].count != q[j].count {
+		return q[i].count > q[j].count
+	}
+	return q[i].pair < q[j].pair
+}
+func (q *pairQueue) Push(x any) { *q = append(*q, x.(queued)) }
+func (q *pairQueue) Pop() any {
+	last := (*q)[len(*q)-1]
+	*q = (*q)[:len(*q)-1]
+	return last
+}
