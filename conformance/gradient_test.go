@@ -1,0 +1,104 @@
+package conformance
+
+// The oracles of backward ops are formulas, which may be wrong. Here each is
+// held to finite differences of the forward op's oracle.
+
+import (
+	"math"
+	"testing"
+
+	"caldera/backend"
+)
+
+// grid fills t with numbers that stay exact in float32 when a step of
+// differentiate is added.
+func grid(t backend.Tensor, name string) backend.Tensor {
+	normal(t, seed(name, 0), 0, 1)
+	b := t.Buf.(*block)
+	fill(t, func(i int) float64 { return math.Round(decode(b.dtype, b.data, i)*256) / 256 })
+	return t
+}
+
+func f32(name string, dims ...int) backend.Tensor {
+	return grid(exact.tensor(backend.F32, dims...), name)
+}
+
+func zeros(dims ...int) backend.Tensor {
+	x := exact.tensor(backend.F32, dims...)
+	set(x, 0)
+	return x
+}
+
+func integers(hi int, dims ...int) backend.Tensor {
+	x := exact.tensor(backend.I32, dims...)
+	uniform(x, seed("integers", hi), 0, hi)
+	return x
+}
+
+// result is what an oracle leaves in dst.
+func result(t *testing.T, op backend.Op, dst backend.Tensor) []float64 {
+	t.Helper()
+	if err := backend.Check(op); err != nil {
+		t.Fatalf("%s: %v", op.Name(), err)
+	}
+	s := sheet{}
+	if err := interpret(s, op); err != nil {
+		t.Fatal(err)
+	}
+	return s.load(dst).v
+}
+
+// against is a loss: the product of an op's result with dy, whose gradient dy is.
+func against(t *testing.T, op backend.Op, dst, dy backend.Tensor) func() float64 {
+	up := sheet{}.load(dy).v
+	return func() (loss float64) {
+		for i, v := range result(t, op, dst) {
+			loss += v * up[i]
+		}
+		return loss
+	}
+}
+
+// differentiate moves each element of x, which is contiguous, and expects the
+// loss to follow as the gradient says. Two central differences make one of
+// fourth order (Richardson's extrapolation).
+func differentiate(t *testing.T, name string, x backend.Tensor, loss func() float64, gradient []float64) {
+	t.Helper()
+	b := x.Buf.(*block)
+	difference := func(i int, h float64) float64 {
+		v := decode(b.dtype, b.data, i)
+		encode(b.dtype, b.data, i, v+h)
+		up := loss()
+		encode(b.dtype, b.data, i, v-h)
+		down := loss()
+		encode(b.dtype, b.data, i, v)
+		return (up - down) / (2 * h)
+	}
+	largest := 0.0
+	for i, got := range gradient {
+		want := (4*difference(i, 1./128) - difference(i, 1./64)) / 3
+		largest = math.Max(largest, math.Abs(want))
+		if !(math.Abs(got-want) <= 1e-5*(1+math.Abs(want))) {
+			t.Errorf("%s: the gradient of element %d is %.8g, finite differences give %.8g", name, i, got, want)
+		}
+	}
+	if largest < 1e-3 {
+		t.Errorf("%s: no element has a gradient above %.2g: that shows nothing", name, largest)
+	}
+}
+
+func TestGradientGELU(t *testing.T) {
+	x, y, dy, dx := f32("x", 4, 9), zeros(4, 9), f32("dy", 4, 9), zeros(4, 9)
+	got := result(t, &backend.GELUBackward{DX: dx, X: x, DY: dy}, dx)
+	differentiate(t, "x", x, against(t, &backend.GELU{Dst: y, X: x}, y, dy), got)
+}
+
+func TestGradientLayerNorm(t *testing.T) {
+	x, y, dy, dx := f32("x", 4, 9), zeros(4, 9), f32("dy", 4, 9), zeros(4, 9)
+	gamma, beta, dgamma, dbeta := f32("gamma", 9), f32("beta", 9), zeros(9), zeros(9)
+	loss := against(t, &backend.LayerNorm{Dst: y, X: x, Gamma: gamma, Beta: beta, Epsilon: 0.1}, y, dy)
+	op := &backend.LayerNormBackward{DX: dx, DGamma: dgamma, DBeta: dbeta, X: x, DY: dy, Gamma: gamma, Stats: zeros(4, 2), Epsilon: 0.1}
+	differentiate(t, "x", x, loss, result(t, op, dx))
+	differentiate(t, "gamma", gamma, loss, result(t, op, dgamma))
+	differentiate(t, "beta", beta, loss, result(t, op, dbeta))
+}
