@@ -37,7 +37,7 @@ func eachOperand(t *testing.T, test func(t *testing.T, op backend.Op, name strin
 }
 
 // optional operands may be absent, some of them together alone.
-var optional = map[string]bool{"bias": true, "probs": true}
+var optional = map[string]bool{"bias": true, "dbias": true, "probs": true}
 
 func TestCheckAbsent(t *testing.T) {
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
@@ -50,6 +50,8 @@ func TestCheckAbsent(t *testing.T) {
 			}
 		case op.Name() == "embedding" && (name == "positions" || name == "at"):
 			wantError(t, err, "positions", "at", "go together", "absent")
+		case op.Name() == "embedding_backward" && (name == "dpositions" || name == "at"):
+			wantError(t, err, "dpositions", "at", "go together", "absent")
 		default:
 			wantError(t, err, name, "absent")
 		}
@@ -95,7 +97,8 @@ func TestCheckDType(t *testing.T) {
 
 func TestCheckShape(t *testing.T) {
 	// Lengths that no other operand shares: of tables, caches and what goes into them.
-	free := map[string]int{"argmax/x": 3, "embedding/tokens": 2, "embedding/positions": 2, "store/dst": 2, "store/x": 2}
+	free := map[string]int{"argmax/x": 3, "embedding/tokens": 2, "embedding/positions": 2, "store/dst": 2, "store/x": 2,
+		"embedding_backward/dtokens": 2, "embedding_backward/dpositions": 2}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x
 		for i := range 4 {
@@ -117,6 +120,7 @@ func TestCheckShape(t *testing.T) {
 func TestCheckStride(t *testing.T) {
 	anyStride := []string{
 		"argmax/dst", "attention/at", "copy/dst", "copy/x", "embedding/ids", "embedding/at", "store/at",
+		"embedding_backward/ids", "embedding_backward/at",
 	}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x
@@ -129,8 +133,8 @@ func TestCheckStride(t *testing.T) {
 			if err != nil {
 				t.Errorf("stride 2: %v", err)
 			}
-		case name == "w":
-			wantError(t, err, "w has strides [10 2]", "expected 1")
+		case name == "w" || name == "dw":
+			wantError(t, err, name+" has strides [10 2]", "expected 1")
 			*x = right.Reshape(1, 1, right.Shape[3], right.Shape[2]).Transpose()
 			if err := backend.Check(op); err != nil {
 				t.Errorf("transposed: %v", err)

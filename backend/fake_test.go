@@ -92,6 +92,7 @@ func samples() []backend.Op {
 		},
 		&backend.Copy{Dst: f32(2, 3, 5), X: f32(2, 3, 5)},
 		&backend.Embedding{Dst: f32(2, 3, 5), Tokens: f32(11, 5), Positions: f32(7, 5), IDs: i32(2, 3), At: i32(2)},
+		&backend.EmbeddingBackward{DTokens: f32(11, 5), DPositions: f32(7, 5), DY: f32(2, 3, 5), IDs: i32(2, 3), At: i32(2)},
 		&backend.GELU{Dst: f32(3, 5), X: f32(3, 5)},
 		&backend.GELUBackward{DX: f32(3, 5), X: f32(3, 5), DY: f32(3, 5)},
 		&backend.LayerNorm{Dst: f32(3, 5), X: f32(3, 5), Gamma: f32(5), Beta: f32(5), Epsilon: 1e-5},
@@ -102,6 +103,7 @@ func samples() []backend.Op {
 		&backend.LinearAdd{
 			Dst: f32(2, 3, 4), X: f32(2, 3, 5), W: f32(4, 5), Bias: f32(4), Residual: f32(2, 3, 4), Sum: f32(2, 3, 4),
 		},
+		&backend.LinearBackward{DW: f32(4, 5), DBias: f32(4), DY: f32(2, 3, 4), X: f32(2, 3, 5)},
 		&backend.LinearGELU{Dst: f32(2, 3, 4), X: f32(2, 3, 5), W: f32(4, 5), Bias: f32(4), Sum: f32(2, 3, 4)},
 		&backend.Softmax{Dst: f32(3, 5), X: f32(3, 5)},
 		&backend.Store{Dst: f32(2, 7, 5), X: f32(2, 3, 5), At: i32(2)},

@@ -102,3 +102,35 @@ func TestGradientLayerNorm(t *testing.T) {
 	differentiate(t, "gamma", gamma, loss, result(t, op, dgamma))
 	differentiate(t, "beta", beta, loss, result(t, op, dbeta))
 }
+
+func TestGradientLinear(t *testing.T) {
+	for _, transposed := range []bool{false, true} {
+		x, y, dy := f32("x", 5, 7), zeros(5, 4), f32("dy", 5, 4)
+		w, dw, bias, dbias := f32("w", 4, 7), zeros(4, 7), f32("bias", 4), zeros(4)
+		if transposed {
+			w, dw = f32("w", 7, 4).Transpose(), zeros(7, 4).Transpose()
+		}
+		loss := against(t, &backend.Linear{Dst: y, X: x, W: w, Bias: bias}, y, dy)
+		op := &backend.LinearBackward{DW: dw, DBias: dbias, DY: dy, X: x}
+		got := dw
+		if transposed { // elements in the order of memory
+			w, got = w.Transpose(), dw.Transpose()
+		}
+		differentiate(t, "w", w, loss, result(t, op, got))
+		differentiate(t, "bias", bias, loss, result(t, op, dbias))
+		dx := zeros(5, 7)
+		if transposed {
+			w = w.Transpose()
+		}
+		differentiate(t, "x", x, loss, result(t, &backend.Linear{Dst: dx, X: dy, W: w.Transpose()}, dx))
+	}
+}
+
+func TestGradientEmbedding(t *testing.T) {
+	tokens, positions, ids, at := f32("tokens", 4, 3), f32("positions", 9, 3), integers(4, 2, 6), integers(3, 2)
+	y, dy, dtokens, dpositions := zeros(2, 6, 3), f32("dy", 2, 6, 3), zeros(4, 3), zeros(9, 3)
+	loss := against(t, &backend.Embedding{Dst: y, Tokens: tokens, Positions: positions, IDs: ids, At: at}, y, dy)
+	op := &backend.EmbeddingBackward{DTokens: dtokens, DPositions: dpositions, DY: dy, IDs: ids, At: at}
+	differentiate(t, "tokens", tokens, loss, result(t, op, dtokens))
+	differentiate(t, "positions", positions, loss, result(t, op, dpositions))
+}

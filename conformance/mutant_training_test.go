@@ -68,6 +68,44 @@ var trainingMutants = []struct {
 			right(o)
 		}
 	})},
+	{"sets the matrix's gradient instead of adding to it", "linear_backward", wrong(func(o *backend.LinearBackward) {
+		overwrites(o.DW)
+		right(o)
+	})},
+	{"ignores dw's orientation", "linear_backward", wrong(func(o *backend.LinearBackward) {
+		if o.DW.Stride(-1) != 1 {
+			o.DW.Strides[2], o.DW.Strides[3] = o.DW.Dim(-1), 1
+		}
+		right(o)
+	})},
+	{"forgets the bias's gradient", "linear_backward", wrong(func(o *backend.LinearBackward) { o.DBias = backend.Tensor{}; right(o) })},
+	{"sums the first of the outer axes only", "linear_backward", wrong(func(o *backend.LinearBackward) {
+		o.X, o.DY = o.X.Slice(1, 0, 1), o.DY.Slice(1, 0, 1)
+		right(o)
+	})},
+	{"multiplies in f16", "linear_backward", wrong(func(o *backend.LinearBackward) { o.X = copied(o.X, truncated(10)); right(o) })},
+	{"loses all but one of equal ids", "embedding_backward", wrong(func(o *backend.EmbeddingBackward) {
+		seen := map[float64]bool{}
+		o.IDs = copied(o.IDs, func(id float64) float64 {
+			if seen[id] {
+				return -1
+			}
+			seen[id] = true
+			return id
+		})
+		right(o)
+	})},
+	{"clamps ids to the vocabulary", "embedding_backward", wrong(func(o *backend.EmbeddingBackward) {
+		last := float64(o.DTokens.Dim(-2) - 1)
+		o.IDs = copied(o.IDs, func(v float64) float64 { return max(0, min(v, last)) })
+		right(o)
+	})},
+	{"counts positions from 0", "embedding_backward", wrong(func(o *backend.EmbeddingBackward) {
+		if !o.At.Absent() {
+			o.At = copied(o.At, func(float64) float64 { return 0 })
+		}
+		right(o)
+	})},
 }
 
 func TestTrainingMutants(t *testing.T) {
