@@ -98,7 +98,7 @@ func TestCheckDType(t *testing.T) {
 func TestCheckShape(t *testing.T) {
 	// Lengths that no other operand shares: of tables, caches and what goes into them.
 	free := map[string]int{"argmax/x": 3, "embedding/tokens": 2, "embedding/positions": 2, "store/dst": 2, "store/x": 2,
-		"embedding_backward/dtokens": 2, "embedding_backward/dpositions": 2}
+		"embedding_backward/dtokens": 2, "embedding_backward/dpositions": 2, "cross_entropy/x": 3}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x
 		for i := range 4 {
@@ -120,7 +120,7 @@ func TestCheckShape(t *testing.T) {
 func TestCheckStride(t *testing.T) {
 	anyStride := []string{
 		"argmax/dst", "attention/at", "copy/dst", "copy/x", "embedding/ids", "embedding/at", "store/at",
-		"embedding_backward/ids", "embedding_backward/at",
+		"embedding_backward/ids", "embedding_backward/at", "cross_entropy/targets",
 	}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x
@@ -228,6 +228,23 @@ func TestCheckValues(t *testing.T) {
 			t.Errorf("4 heads of 2 over keys of %d: %v", kv, err)
 		}
 	}
+	backward := func(heads, width, qkv int) error {
+		return backend.Check(&backend.AttentionBackward{
+			DQKV: f32(1, 3, qkv), QKV: f32(1, 3, qkv), DY: f32(1, 3, width), Stats: f32(1, max(1, heads), 3, 2), Heads: heads,
+		})
+	}
+	for _, heads := range []int{0, -1, 5, 9, 16, math.MinInt} {
+		wantError(t, backward(heads, 8, 24), "dy is 8 wide", "heads")
+	}
+	for _, qkv := range []int{8, 9, 10, 11, 13, 20, 40} { // heads of 2, and 3 does not divide 4
+		wantError(t, backward(4, 8, qkv), "qkv is", "expected 8 and two times heads of 2 whose number divides 4")
+	}
+	for _, qkv := range []int{12, 16, 24} {
+		if err := backward(4, 8, qkv); err != nil {
+			t.Errorf("4 heads of 2 in %d: %v", qkv, err)
+		}
+	}
+	wantError(t, backend.Check(&backend.CrossEntropy{Loss: f32(3), X: f32(3, 5), Targets: i32(3), Scale: float32(math.NaN())}), "scale is NaN")
 	op := &backend.Attention{Q: f32(1, 3, 8), K: f32(1, 7, 4), Heads: 4}
 	if op.HeadSize() != 2 || op.Groups() != 2 {
 		t.Errorf("heads of %d in %d groups, expected 2 and 2", op.HeadSize(), op.Groups())

@@ -134,3 +134,26 @@ func TestGradientEmbedding(t *testing.T) {
 	differentiate(t, "tokens", tokens, loss, result(t, op, dtokens))
 	differentiate(t, "positions", positions, loss, result(t, op, dpositions))
 }
+
+func TestGradientAttention(t *testing.T) {
+	for _, groups := range []int{1, 2, 4} {
+		const batch, time, heads, size = 2, 5, 4, 3
+		width, kv := heads*size, groups*size
+		qkv, dqkv, dy := f32("qkv", batch, time, width+2*kv), zeros(batch, time, width+2*kv), f32("dy", batch, time, width)
+		y, at := zeros(batch, time, width), integers(1, batch)
+		loss := against(t, &backend.Attention{
+			Dst: y, Q: qkv.Slice(-1, 0, width), K: qkv.Slice(-1, width, width+kv), V: qkv.Slice(-1, width+kv, width+2*kv), At: at, Heads: heads,
+		}, y, dy)
+		op := &backend.AttentionBackward{DQKV: dqkv, QKV: qkv, DY: dy, Stats: zeros(batch, heads, time, 2), Heads: heads}
+		differentiate(t, "qkv", qkv, loss, result(t, op, dqkv))
+	}
+}
+
+func TestGradientCrossEntropy(t *testing.T) {
+	x, targets, losses := f32("x", 4, 7), integers(7, 4), zeros(4)
+	set(targets.Slice(-1, 2, 3), -100)
+	op := &backend.CrossEntropy{Loss: losses, X: x, Targets: targets, Scale: 0.25}
+	dy := zeros(4)
+	set(dy, 0.25)
+	differentiate(t, "x", x, against(t, op, losses, dy), result(t, op, x))
+}

@@ -106,6 +106,68 @@ var trainingMutants = []struct {
 		}
 		right(o)
 	})},
+	{"sees the next token", "attention_backward", wrong(func(o *backend.AttentionBackward) {
+		if n := o.DY.Dim(-2); n > 1 { // as if each query stood one position further on
+			q, dq := o.QKV.Slice(-1, 0, o.DY.Dim(-1)), o.DQKV.Slice(-1, 0, o.DY.Dim(-1))
+			right(&backend.Copy{Dst: q.Slice(2, 1, n), X: copied(q.Slice(2, 0, n-1), func(v float64) float64 { return v })})
+			right(o)
+			right(&backend.Copy{Dst: dq.Slice(2, 0, n-1), X: copied(dq.Slice(2, 1, n), func(v float64) float64 { return v })})
+			return
+		}
+		right(o)
+	})},
+	{"does not scale the scores", "attention_backward", wrong(func(o *backend.AttentionBackward) {
+		root := math.Sqrt(float64(o.HeadSize()))
+		q := o.QKV.Slice(-1, 0, o.DY.Dim(-1))
+		before := copied(q, func(v float64) float64 { return v })
+		direct{}.store(q, direct{}.load(copied(q, func(v float64) float64 { return v * root })))
+		right(o)
+		direct{}.store(q, direct{}.load(before))
+	})},
+	{"keeps the last of the heads that share a key", "attention_backward", wrong(func(o *backend.AttentionBackward) {
+		if size, groups := o.HeadSize(), o.Groups(); groups < o.Heads {
+			shared := o.Heads / groups
+			o.DY = copied(o.DY, func(v float64) float64 { return v })
+			for h := range o.Heads {
+				if h%shared != shared-1 {
+					overwrites(o.DY.Slice(-1, h*size, (h+1)*size))
+				}
+			}
+		}
+		right(o)
+	})},
+	{"mixes sequences", "attention_backward", wrong(func(o *backend.AttentionBackward) {
+		if n := o.DY.Dim(1); n > 1 {
+			o.DY = copied(o.DY, func(v float64) float64 { return v })
+			right(&backend.Copy{Dst: o.DY.Slice(1, 1, 2), X: copied(o.DY.Slice(1, 0, 1), func(v float64) float64 { return v })})
+		}
+		right(o)
+	})},
+	{"overflows in exp", "cross_entropy", wrong(func(o *backend.CrossEntropy) {
+		x := direct{}.load(o.X)
+		right(o)
+		loss := direct{}.load(o.Loss)
+		for r := range loss.v {
+			for _, v := range x.row(r, o.X.Dim(-1)).v {
+				if math.IsInf(float64(float32(math.Exp(v))), 0) {
+					loss.v[r] = math.Inf(1)
+				}
+			}
+		}
+		direct{}.store(o.Loss, loss)
+	})},
+	{"counts targets outside", "cross_entropy", wrong(func(o *backend.CrossEntropy) {
+		last := float64(o.X.Dim(-1) - 1)
+		o.Targets = copied(o.Targets, func(v float64) float64 { return max(0, min(v, last)) })
+		right(o)
+	})},
+	{"forgets the target in the gradient", "cross_entropy", wrong(func(o *backend.CrossEntropy) {
+		x := copied(o.X, func(v float64) float64 { return v })
+		right(o)
+		right(&backend.Softmax{Dst: o.X, X: x})
+		direct{}.store(o.X, direct{}.load(copied(o.X, func(v float64) float64 { return v * float64(o.Scale) })))
+	})},
+	{"has a mean of its own", "cross_entropy", wrong(func(o *backend.CrossEntropy) { o.Scale = 1 / float32(o.X.Dim(-2)); right(o) })},
 }
 
 func TestTrainingMutants(t *testing.T) {
