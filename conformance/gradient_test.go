@@ -157,3 +157,47 @@ func TestGradientCrossEntropy(t *testing.T) {
 	set(dy, 0.25)
 	differentiate(t, "x", x, against(t, op, losses, dy), result(t, op, x))
 }
+
+// The clip factor times the gradient has the norm that is asked for.
+func TestClip(t *testing.T) {
+	x, y := f32("x", 5, 7), f32("y", 9)
+	sums, norm := zeros(6), zeros(2)
+	s := sheet{}
+	for _, op := range []backend.Op{
+		&backend.SumSquares{Dst: sums.Slice(-1, 0, 5).Reshape(5, 1), X: x},
+		&backend.SumSquares{Dst: sums.Slice(-1, 5, 6).Reshape(1, 1), X: y},
+		&backend.GlobalNorm{Dst: norm, X: sums, Max: 2},
+	} {
+		if err := interpret(s, op); err != nil {
+			t.Fatal(err)
+		}
+	}
+	total := 0.0
+	for _, v := range append(s.load(x).v, s.load(y).v...) {
+		total += v * v
+	}
+	got := s.load(norm).v
+	if math.Abs(got[0]-math.Sqrt(total)) > 1e-12 || math.Abs(got[0]*got[1]-2) > 1e-5 {
+		t.Errorf("norm %v, clipped to %v; expected %v and 2", got[0], got[0]*got[1], math.Sqrt(total))
+	}
+}
+
+// As many elements are dropped as the rate says, and the mean stays.
+func TestDropoutKeepsTheMean(t *testing.T) {
+	const n = 100000
+	x, dst, seeds := zeros(n), zeros(n), integers(1<<30, 4)
+	set(x, 1)
+	dropped, mean := 0, 0.0
+	for _, v := range result(t, &backend.Dropout{Dst: dst, X: x, Seed: seeds, Rate: 0.2}, dst) {
+		if v == 0 {
+			dropped++
+		}
+		mean += v / n
+	}
+	if deviation := math.Sqrt(n * 0.2 * 0.8); math.Abs(float64(dropped)-0.2*n) > 5*deviation {
+		t.Errorf("%d of %d are dropped, expected %d give or take %.0f", dropped, n, n/5, deviation)
+	}
+	if math.Abs(mean-1) > 0.01 {
+		t.Errorf("the mean went from 1 to %v", mean)
+	}
+}

@@ -168,6 +168,63 @@ var trainingMutants = []struct {
 		direct{}.store(o.X, direct{}.load(copied(o.X, func(v float64) float64 { return v * float64(o.Scale) })))
 	})},
 	{"has a mean of its own", "cross_entropy", wrong(func(o *backend.CrossEntropy) { o.Scale = 1 / float32(o.X.Dim(-2)); right(o) })},
+	{"forgets to square", "sum_squares", wrong(func(o *backend.SumSquares) {
+		eachVector(o.Dst, o.X, func(x, dst []float64) {
+			for _, v := range x {
+				dst[0] += math.Abs(v)
+			}
+		})
+	})},
+	{"clips every gradient", "global_norm", wrong(func(o *backend.GlobalNorm) {
+		right(o)
+		norm := direct{}.load(o.Dst)
+		if !math.IsInf(float64(o.Max), 1) {
+			norm.v[1] = float64(o.Max) / (norm.v[0] + 1e-6)
+		}
+		direct{}.store(o.Dst, norm)
+	})},
+	{"takes no root", "global_norm", wrong(func(o *backend.GlobalNorm) {
+		right(o)
+		norm := direct{}.load(o.Dst)
+		norm.v[0] *= norm.v[0]
+		direct{}.store(o.Dst, norm)
+	})},
+	{"adds the decay to the gradient", "adamw", wrong(func(o *backend.AdamW) { // Adam with L2 regularisation
+		w := direct{}.load(o.W)
+		i := -1
+		o.G = copied(o.G, func(g float64) float64 { i++; return g + float64(o.Decay)*w.v[i] })
+		o.Decay = 0
+		right(o)
+	})},
+	{"does not correct the means", "adamw", wrong(func(o *backend.AdamW) {
+		o.Step = copied(o.Step, func(v float64) float64 { return v })
+		direct{}.store(o.Step.Slice(-1, 1, 3), values{[]float64{1, 1}, nil})
+		right(o)
+	})},
+	{"adds epsilon under the root", "adamw", wrong(func(o *backend.AdamW) {
+		o.Epsilon = float32(math.Sqrt(float64(o.Epsilon)))
+		right(o)
+	})},
+	{"forgets to clip", "adamw", wrong(func(o *backend.AdamW) { o.Scale = backend.Tensor{}; right(o) })},
+	{"does not make up for what it drops", "dropout", wrong(func(o *backend.Dropout) {
+		rate := float64(o.Rate)
+		right(o)
+		direct{}.store(o.Dst, direct{}.load(copied(o.Dst, func(v float64) float64 { return v * (1 - rate) })))
+	})},
+	{"counts elements by their place in memory", "dropout", wrong(func(o *backend.Dropout) {
+		for r := range o.X.Dim(2) {
+			x, dst := o.X.Slice(2, r, r+1), o.Dst.Slice(2, r, r+1)
+			right(&backend.Dropout{Dst: dst, X: x, Seed: o.Seed, Rate: o.Rate, Stream: o.Stream})
+		}
+	})},
+	{"has one mask for all steps", "dropout", wrong(func(o *backend.Dropout) {
+		seed := direct{}.load(o.Seed)
+		seed.v[2], seed.v[3] = 0, 0
+		o.Seed = copied(o.Seed, func(v float64) float64 { return v })
+		direct{}.store(o.Seed, seed)
+		right(o)
+	})},
+	{"has one mask for all streams", "dropout", wrong(func(o *backend.Dropout) { o.Stream = 0; right(o) })},
 }
 
 func TestTrainingMutants(t *testing.T) {

@@ -80,7 +80,8 @@ var exceptions = map[string]string{
 
 // training are ops that the Vulkan backend has no kernel for yet: it writes text, and the CPU trains.
 var training = []string{
-	"attention_backward", "cross_entropy", "embedding_backward", "gelu_backward", "layernorm_backward", "linear_backward",
+	"adamw", "attention_backward", "cross_entropy", "dropout", "embedding_backward", "gelu_backward", "global_norm",
+	"layernorm_backward", "linear_backward", "sum_squares",
 }
 
 func init() {
