@@ -20,7 +20,11 @@ func Random(ctx context.Context, b backend.Backend, config Config, o LoadOptions
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	m := newModel(b, config)
+	m.train = o.Train
 	for i, w := range m.tensors() {
 		t := initial(w, config.Layers, rand.New(rand.NewPCG(seed, uint64(i))), o.DType)
 		if err := m.place(ctx, w, t, o); err != nil {
