@@ -37,7 +37,7 @@ func eachOperand(t *testing.T, test func(t *testing.T, op backend.Op, name strin
 }
 
 // optional operands may be absent, some of them together alone.
-var optional = map[string]bool{"bias": true, "probs": true}
+var optional = map[string]bool{"bias": true, "dbias": true, "probs": true, "scale": true}
 
 func TestCheckAbsent(t *testing.T) {
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
@@ -50,6 +50,8 @@ func TestCheckAbsent(t *testing.T) {
 			}
 		case op.Name() == "embedding" && (name == "positions" || name == "at"):
 			wantError(t, err, "positions", "at", "go together", "absent")
+		case op.Name() == "embedding_backward" && (name == "dpositions" || name == "at"):
+			wantError(t, err, "dpositions", "at", "go together", "absent")
 		default:
 			wantError(t, err, name, "absent")
 		}
@@ -95,7 +97,9 @@ func TestCheckDType(t *testing.T) {
 
 func TestCheckShape(t *testing.T) {
 	// Lengths that no other operand shares: of tables, caches and what goes into them.
-	free := map[string]int{"argmax/x": 3, "embedding/tokens": 2, "embedding/positions": 2, "store/dst": 2, "store/x": 2}
+	free := map[string]int{"argmax/x": 3, "embedding/tokens": 2, "embedding/positions": 2, "store/dst": 2, "store/x": 2,
+		"embedding_backward/dtokens": 2, "embedding_backward/dpositions": 2, "cross_entropy/x": 3,
+		"global_norm/x": 3, "sum_squares/x": 3}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x
 		for i := range 4 {
@@ -117,6 +121,8 @@ func TestCheckShape(t *testing.T) {
 func TestCheckStride(t *testing.T) {
 	anyStride := []string{
 		"argmax/dst", "attention/at", "copy/dst", "copy/x", "embedding/ids", "embedding/at", "store/at",
+		"embedding_backward/ids", "embedding_backward/at", "cross_entropy/targets",
+		"adamw/scale", "dropout/seed", "sum_squares/dst",
 	}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x
@@ -129,8 +135,8 @@ func TestCheckStride(t *testing.T) {
 			if err != nil {
 				t.Errorf("stride 2: %v", err)
 			}
-		case name == "w":
-			wantError(t, err, "w has strides [10 2]", "expected 1")
+		case name == "w" && op.Name() != "adamw" || name == "dw":
+			wantError(t, err, name+" has strides [10 2]", "expected 1")
 			*x = right.Reshape(1, 1, right.Shape[3], right.Shape[2]).Transpose()
 			if err := backend.Check(op); err != nil {
 				t.Errorf("transposed: %v", err)
@@ -224,6 +230,39 @@ func TestCheckValues(t *testing.T) {
 			t.Errorf("4 heads of 2 over keys of %d: %v", kv, err)
 		}
 	}
+	backward := func(heads, width, qkv int) error {
+		return backend.Check(&backend.AttentionBackward{
+			DQKV: f32(1, 3, qkv), QKV: f32(1, 3, qkv), DY: f32(1, 3, width), Stats: f32(1, max(1, heads), 3, 2), Heads: heads,
+		})
+	}
+	for _, heads := range []int{0, -1, 5, 9, 16, math.MinInt} {
+		wantError(t, backward(heads, 8, 24), "dy is 8 wide", "heads")
+	}
+	for _, qkv := range []int{8, 9, 10, 11, 13, 20, 40} { // heads of 2, and 3 does not divide 4
+		wantError(t, backward(4, 8, qkv), "qkv is", "expected 8 and two times heads of 2 whose number divides 4")
+	}
+	for _, qkv := range []int{12, 16, 24} {
+		if err := backward(4, 8, qkv); err != nil {
+			t.Errorf("4 heads of 2 in %d: %v", qkv, err)
+		}
+	}
+	wantError(t, backend.Check(&backend.CrossEntropy{Loss: f32(3), X: f32(3, 5), Targets: i32(3), Scale: float32(math.NaN())}), "scale is NaN")
+	for _, rate := range []float64{-0.1, 1, math.NaN()} {
+		op := &backend.Dropout{Dst: f32(5), X: f32(5), Seed: i32(4), Rate: float32(rate)}
+		wantError(t, backend.Check(op), "rate is", "expected a number from 0 to below 1")
+	}
+	for _, limit := range []float64{-1, 0, math.NaN()} {
+		op := &backend.GlobalNorm{Dst: f32(2), X: f32(5), Max: float32(limit)}
+		wantError(t, backend.Check(op), "norm is", "expected a number above 0")
+	}
+	adamW := func(beta float64, epsilon, decay float64) error {
+		return backend.Check(&backend.AdamW{W: f32(5), M: f32(5), V: f32(5), G: f32(5), Step: f32(3),
+			Beta1: beta, Beta2: beta, Epsilon: float32(epsilon), Decay: float32(decay)})
+	}
+	wantError(t, adamW(1, 1e-8, 0), "betas are 1 and 1")
+	wantError(t, adamW(math.NaN(), 1e-8, 0), "betas are NaN and NaN")
+	wantError(t, adamW(0.9, 0, 0), "epsilon is 0")
+	wantError(t, adamW(0.9, 1e-8, -1), "decay is -1")
 	op := &backend.Attention{Q: f32(1, 3, 8), K: f32(1, 7, 4), Heads: 4}
 	if op.HeadSize() != 2 || op.Groups() != 2 {
 		t.Errorf("heads of %d in %d groups, expected 2 and 2", op.HeadSize(), op.Groups())

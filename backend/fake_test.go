@@ -85,22 +85,38 @@ func i32(dims ...int) backend.Tensor { return tensor(backend.I32, dims...) }
 func samples() []backend.Op {
 	return []backend.Op{
 		&backend.Add{Dst: f32(2, 3, 5), A: f32(2, 3, 5), B: f32(2, 3, 5)},
+		&backend.AdamW{
+			W: f32(3, 5), M: f32(3, 5), V: f32(3, 5), G: f32(3, 5), Step: f32(3), Scale: f32(1), Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8,
+		},
 		&backend.Argmax{Dst: i32(2, 3, 1), X: f32(2, 3, 5)},
 		&backend.Attention{
 			Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: f32(2, 7, 4), V: f32(2, 7, 4),
 			At: i32(2), Probs: f32(2, 4, 3, 7), Heads: 4,
 		},
+		&backend.AttentionBackward{
+			DQKV: f32(2, 3, 16), QKV: f32(2, 3, 16), DY: f32(2, 3, 8), Stats: f32(2, 4, 3, 2), Heads: 4,
+		},
 		&backend.Copy{Dst: f32(2, 3, 5), X: f32(2, 3, 5)},
+		&backend.CrossEntropy{Loss: f32(3), X: f32(3, 5), Targets: i32(3), Scale: 1},
+		&backend.Dropout{Dst: f32(3, 5), X: f32(3, 5), Seed: i32(4), Rate: 0.5},
 		&backend.Embedding{Dst: f32(2, 3, 5), Tokens: f32(11, 5), Positions: f32(7, 5), IDs: i32(2, 3), At: i32(2)},
+		&backend.EmbeddingBackward{DTokens: f32(11, 5), DPositions: f32(7, 5), DY: f32(2, 3, 5), IDs: i32(2, 3), At: i32(2)},
 		&backend.GELU{Dst: f32(3, 5), X: f32(3, 5)},
+		&backend.GELUBackward{DX: f32(3, 5), X: f32(3, 5), DY: f32(3, 5)},
+		&backend.GlobalNorm{Dst: f32(2), X: f32(5), Max: 1},
 		&backend.LayerNorm{Dst: f32(3, 5), X: f32(3, 5), Gamma: f32(5), Beta: f32(5), Epsilon: 1e-5},
+		&backend.LayerNormBackward{
+			DX: f32(3, 5), DGamma: f32(5), DBeta: f32(5), X: f32(3, 5), DY: f32(3, 5), Gamma: f32(5), Stats: f32(3, 2), Epsilon: 1e-5,
+		},
 		&backend.Linear{Dst: f32(2, 3, 4), X: f32(2, 3, 5), W: f32(4, 5), Bias: f32(4)},
 		&backend.LinearAdd{
 			Dst: f32(2, 3, 4), X: f32(2, 3, 5), W: f32(4, 5), Bias: f32(4), Residual: f32(2, 3, 4), Sum: f32(2, 3, 4),
 		},
+		&backend.LinearBackward{DW: f32(4, 5), DBias: f32(4), DY: f32(2, 3, 4), X: f32(2, 3, 5)},
 		&backend.LinearGELU{Dst: f32(2, 3, 4), X: f32(2, 3, 5), W: f32(4, 5), Bias: f32(4), Sum: f32(2, 3, 4)},
 		&backend.Softmax{Dst: f32(3, 5), X: f32(3, 5)},
 		&backend.Store{Dst: f32(2, 7, 5), X: f32(2, 3, 5), At: i32(2)},
+		&backend.SumSquares{Dst: f32(2, 3, 1), X: f32(2, 3, 5)},
 	}
 }
 

@@ -21,6 +21,10 @@ type kind struct {
 	oracle func(memory, backend.Op) // nil: what it lowers to
 	cases  func() []Case            // chosen ones
 	random func(r *rand.Rand) Case  // one of any shape, for Long
+
+	// training marks an op that only training needs. A backend may lack it:
+	// it writes text all the same.
+	training bool
 }
 
 var kinds = map[string]kind{}
@@ -104,6 +108,9 @@ func (c Case) run(e *env) {
 	ops, err := backend.Prepare(e.b, bound)
 	if err != nil {
 		lacks := storage(x.list)
+		if kinds[op.Name()].training {
+			lacks = "training"
+		}
 		if lacks == "" || e.b.Supports(bound) {
 			e.Fatalf("%s: %v: every backend must run it: Supports has to be true for it, or for each op of its Lower", e.name, err)
 		}
@@ -122,6 +129,7 @@ func (c Case) run(e *env) {
 		return
 	}
 	before := x.results()
+	x.upload("replay3", 0) // again, for what the op updates
 	e.must(program.Run(), "replay3")
 	for i, got := range x.results() {
 		if !bytes.Equal(before[i], got) {
@@ -133,13 +141,7 @@ func (c Case) run(e *env) {
 
 // try fills the operands, runs the op and compares. It reports whether all was well.
 func (x *trial) try(mode string, run int, do func() error) bool {
-	x.data(run)
-	for _, b := range x.blocks {
-		if !b.constant || !x.filled {
-			x.must(x.b.Write(x.device[b], 0, b.data), mode+": Write")
-		}
-	}
-	x.filled = true
+	x.upload(mode, run)
 	if x.expected[run] == nil {
 		s := sheet{}
 		if err := interpret(s, x.op); err != nil {
@@ -162,6 +164,17 @@ func (x *trial) try(mode string, run int, do func() error) bool {
 		}
 	}
 	return true
+}
+
+// upload fills the operands, on the host and on the backend.
+func (x *trial) upload(mode string, run int) {
+	x.data(run)
+	for _, b := range x.blocks {
+		if !b.constant || !x.filled {
+			x.must(x.b.Write(x.device[b], 0, b.data), mode+": Write")
+		}
+	}
+	x.filled = true
 }
 
 // data fills the host's blocks: guards, destinations that nothing wrote yet,

@@ -41,35 +41,41 @@ func layerNormCase(s rowShape) Case {
 	})
 }
 
-// layerNorm bounds errors for the mean and the variance in two passes or in
-// one that shifts (Welford's). The difference of two sums, E[x²] − E[x]², is
-// outside of it where the mean is large.
+// moments are the mean of a vector and 1/√(variance + eps). Errors are bounded
+// for the mean and the variance in two passes or in one that shifts
+// (Welford's). The difference of two sums, E[x²] − E[x]², is outside of that
+// where the mean is large.
+func moments(row values, eps float64) (mean, scale number) {
+	n := len(row.v)
+	magnitude, inputErr := 0.0, 0.0
+	for i, v := range row.v {
+		mean.v += v / float64(n)
+		magnitude += math.Abs(v) / float64(n)
+		inputErr = math.Max(inputErr, row.e[i])
+	}
+	mean.e = sumError(n, magnitude) + inputErr
+	variance := 0.0
+	for _, v := range row.v {
+		variance += (v - mean.v) * (v - mean.v) / float64(n)
+	}
+	varianceErr := sumError(n, variance+2*math.Sqrt(variance)*magnitude) + mean.e*mean.e + 2*math.Sqrt(variance)*inputErr
+	scale.v = 1 / math.Sqrt(variance+eps)
+	scale.e = math.Max(1/math.Sqrt(math.Max(0, variance-varianceErr)+eps)-scale.v, scale.v-1/math.Sqrt(variance+varianceErr+eps)) +
+		2*function*scale.v
+	return mean, scale
+}
+
 func layerNorm(m memory, o *backend.LayerNorm) {
 	n := o.X.Dim(-1)
 	x, gamma, beta := m.load(o.X), m.load(o.Gamma), m.load(o.Beta)
 	dst := newValues(len(x.v))
 	for r := range o.X.Rows() {
 		row, out := x.row(r, n), dst.row(r, n)
-		mean, magnitude, inputErr := 0.0, 0.0, 0.0
+		mean, scale := moments(row, float64(o.Epsilon))
 		for i, v := range row.v {
-			mean += v / float64(n)
-			magnitude += math.Abs(v) / float64(n)
-			inputErr = math.Max(inputErr, row.e[i])
-		}
-		meanErr := sumError(n, magnitude) + inputErr
-		variance := 0.0
-		for _, v := range row.v {
-			variance += (v - mean) * (v - mean) / float64(n)
-		}
-		varianceErr := sumError(n, variance+2*math.Sqrt(variance)*magnitude) + meanErr*meanErr + 2*math.Sqrt(variance)*inputErr
-		eps := float64(o.Epsilon)
-		scale := 1 / math.Sqrt(variance+eps)
-		scaleErr := math.Max(1/math.Sqrt(math.Max(0, variance-varianceErr)+eps)-scale, scale-1/math.Sqrt(variance+varianceErr+eps)) +
-			2*function*scale
-		for i, v := range row.v {
-			d := v - mean
-			y := d * scale
-			yErr := math.Abs(d)*scaleErr + (meanErr+row.e[i]+ulp*math.Abs(v))*(scale+scaleErr)
+			d := v - mean.v
+			y := d * scale.v
+			yErr := math.Abs(d)*scale.e + (mean.e+row.e[i]+ulp*math.Abs(v))*(scale.v+scale.e)
 			out.set(i, y*gamma.v[i]+beta.v[i], yErr*math.Abs(gamma.v[i])+math.Abs(y)*gamma.e[i]+beta.e[i]+
 				4*ulp*(math.Abs(y*gamma.v[i])+math.Abs(beta.v[i])))
 		}

@@ -148,6 +148,7 @@ func (c *Checkpoint) Close() error { return c.file.Close() }
 // the error of ctx where that ends.
 func (c *Checkpoint) Load(ctx context.Context, b backend.Backend, o LoadOptions) (*Model, error) {
 	m := newModel(b, c.Config)
+	m.train = o.Train
 	m.close = c.Close
 	err := m.load(ctx, c, o)
 	if err == nil {

@@ -16,12 +16,13 @@ import "caldera/nn"
 // Forward turns token ids into vectors that know what precedes them.
 // ids is [batch, time]; at, [batch], is the position of each first id. Keys and
 // values of earlier positions are read from the cache, and new ones stored.
+// Without a cache nothing precedes ids, and at is 0: so a model is trained.
 func (m *Model) Forward(t *nn.Tape, ids, at Tensor, cache Cache) Tensor {
 	x := t.Embed(m.Tokens, m.Positions, ids, at) // [batch, time, width]
 	for i, b := range m.Blocks {
 		t.Name(x, "hidden.%d", i)
-		x = t.Add(x, b.Attend(t, i, t.LayerNorm(b.Norm1, x), at, cache[i])) // vectors exchange meaning
-		x = t.Add(x, b.Think(t, t.LayerNorm(b.Norm2, x)))                   // each asks its questions
+		x = t.Add(x, b.Attend(t, i, t.LayerNorm(b.Norm1, x), at, cache.block(i))) // vectors exchange meaning
+		x = t.Add(x, b.Think(t, t.LayerNorm(b.Norm2, x)))                         // each asks its questions
 	}
 	t.Name(x, "hidden.%d", len(m.Blocks))
 	return x
@@ -34,8 +35,8 @@ func (b *Block) Attend(t *nn.Tape, i int, x, at, cache Tensor) Tensor {
 	width := x.Dim(-1)
 	qkv := t.Linear(b.QKV, x)                                       // [batch, time, 3·width]
 	q, kv := qkv.Slice(-1, 0, width), qkv.Slice(-1, width, 3*width) // [batch, time, width], [batch, time, 2·width]
-	t.Store(cache, kv, at)                                          // rows at … at+time of [batch, context, 2·width]
-	k, v := cache.Slice(-1, 0, width), cache.Slice(-1, width, 2*width)
+	kv = t.Store(cache, kv, at)                                     // rows at … at+time of [batch, context, 2·width]
+	k, v := kv.Slice(-1, 0, width), kv.Slice(-1, width, 2*width)
 	y := t.Attention(b.Heads, q, k, v, at, "attn.%d", i) // [batch, time, width]
 	return t.Linear(b.Out, y)
 }

@@ -18,11 +18,23 @@ type LoadOptions struct {
 	// Of the quantised types a matrix is kept as f16 where its inputs are not
 	// whole blocks, and positions, which are added and not multiplied, as f32.
 	DType backend.DType
+
+	// Train keeps all weights as f32, in memory that may be written to: they
+	// are copied where they would else be mapped. DType is then F32 or None.
+	Train bool
+}
+
+// check reports options that contradict each other.
+func (o LoadOptions) check() error {
+	if o.Train && o.DType != backend.None && o.DType != backend.F32 {
+		return fmt.Errorf("weights that train are kept as f32, not as %v", o.DType)
+	}
+	return nil
 }
 
 // kept is the dtype in which w, stored as s, is kept in memory.
 func (o LoadOptions) kept(m *Model, w weight, s *stored) backend.DType {
-	if len(w.shape) == 1 {
+	if len(w.shape) == 1 || o.Train {
 		return backend.F32
 	}
 	d := o.DType
@@ -68,6 +80,9 @@ func newModel(b backend.Backend, config Config) *Model {
 }
 
 func (m *Model) load(ctx context.Context, c *Checkpoint, o LoadOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
 	found, err := m.match(c)
 	if err != nil {
 		return err
@@ -134,7 +149,7 @@ func (m *Model) match(c *Checkpoint) (map[string]rawTensor, error) {
 // maps reports whether b computes on a tensor of a checkpoint where it lies.
 func (m *Model) maps(dtype backend.DType, t rawTensor) bool {
 	_, mapped := backend.As[backend.HostMapper](m.b)
-	return mapped && dtype == storage(t.DType).dtype && t.Aligned()
+	return mapped && !m.train && dtype == storage(t.DType).dtype && t.Aligned()
 }
 
 // fits reports, before anything is copied, weights that are more than b has

@@ -24,6 +24,7 @@ type Model struct {
 	Head      nn.Linear // [vocab, width], Tokens itself where embeddings are tied
 
 	b       backend.Backend
+	train   bool // weights may be written to
 	buffers []backend.Buffer
 	close   func() error // what the weights are mapped from
 }
@@ -41,6 +42,14 @@ type Block struct {
 // Cache holds, for each block, the keys and values of all positions so far:
 // [batch, context, 2·width], a position's key followed by its value.
 type Cache []Tensor
+
+// block is the cache of block i; it is absent if there is none at all.
+func (c Cache) block(i int) Tensor {
+	if c == nil {
+		return Tensor{}
+	}
+	return c[i]
+}
 
 // Backend is where the model's weights are.
 func (m *Model) Backend() backend.Backend { return m.b }

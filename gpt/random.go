@@ -20,7 +20,11 @@ func Random(ctx context.Context, b backend.Backend, config Config, o LoadOptions
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	m := newModel(b, config)
+	m.train = o.Train
 	found := map[string]rawTensor{} // without data: what there is going to be
 	for _, w := range m.tensors() {
 		found[w.name] = rawTensor{DType: initialDType(w, o.DType), aligned: true, File: "random weights"}

@@ -35,6 +35,12 @@ type Tape struct {
 	ops   []backend.Op
 	wants func(name string) bool
 	named map[string]Tensor
+
+	params *Parameters // whose gradients are wanted, or nil
+	losses []loss
+	err    error // the first, for Record to report
+
+	dropouts uint32
 }
 
 // NewTape returns an empty tape for models on b.
@@ -120,10 +126,25 @@ func (t *Tape) Argmax(x Tensor) Tensor {
 	return dst
 }
 
+// Dropout sets elements of x to 0 at random, each with probability rate, and
+// makes up for it in the others. seed is [4] i32: two words that differ from
+// run to run, and two that count the steps. Dropouts of a tape differ.
+func (t *Tape) Dropout(x Tensor, rate float32, seed Tensor) Tensor {
+	dst := t.tensor(backend.F32, x.Shape[:]...)
+	t.add(&backend.Dropout{Dst: dst, X: x, Seed: seed, Rate: rate, Stream: t.dropouts})
+	t.dropouts++
+	return dst
+}
+
 // Store writes the vectors of x, [batch, time, width], into cache,
-// [batch, context, width], from row at[batch] on.
-func (t *Tape) Store(cache, x, at Tensor) {
+// [batch, context, width], from row at[batch] on, and returns the cache. Where
+// it is absent nothing precedes x, which is returned as it is.
+func (t *Tape) Store(cache, x, at Tensor) Tensor {
+	if cache.Absent() {
+		return x
+	}
 	t.add(&backend.Store{Dst: cache, X: x, At: at})
+	return cache
 }
 
 // Attention lets each query gather from the keys and values up to its own
@@ -155,6 +176,9 @@ func (t *Tape) tensor(d backend.DType, dims ...int) Tensor {
 // Record fuses and prepares the operations, plans memory for their results and
 // records them. A tape is recorded once.
 func (t *Tape) Record() (*Program, error) {
+	if t.err != nil {
+		return nil, t.err
+	}
 	ops := backend.Fuse(t.b, t.ops, func(x Tensor) bool {
 		r, ok := x.Buf.(*room)
 		return !ok || r.kept

@@ -16,11 +16,11 @@ type part func(w *worker, op backend.Op, from, to int)
 
 // worker is what one thread keeps for itself.
 type worker struct {
-	scratch [3][]float32
+	scratch [6][]float32
 }
 
 // floats returns n floats of room to work in, contents undefined. A part that
-// needs two such rooms at once gives them different numbers.
+// needs several such rooms at once gives them different numbers.
 func (w *worker) floats(room, n int) []float32 {
 	if cap(w.scratch[room]) < n {
 		w.scratch[room] = make([]float32, n)

@@ -142,6 +142,23 @@ func GELU(dst, x []float32) {
 	}
 }
 
+// GELUBackward is dx = dy·(s + x·s·(1 − s)·2u'), the gradient of GELU with
+// s = 1 / (1 + exp(−2u)). room has as many elements.
+func GELUBackward(dx, x, dy, room []float32) {
+	for i, v := range x {
+		room[i] = v * (v*v*gelu3 + gelu1)
+	}
+	Exp(room, room, 0)
+	for i, v := range x {
+		s := 1 / (1 + room[i])
+		slope := s
+		if t := s * (1 - s); t > 0 { // else u' may be infinite
+			slope -= v * t * (3*v*v*gelu3 + gelu1)
+		}
+		dx[i] = dy[i] * slope
+	}
+}
+
 // The coefficients of −2u, of x and x³.
 const (
 	gelu1 = -2 * 0.797884560802865355879892119868763737

@@ -1,0 +1,33 @@
+package cpu
+
+import (
+	"caldera/backend"
+	"caldera/backend/cpu/internal/vec"
+)
+
+func init() {
+	register(func(b *Backend, op *backend.EmbeddingBackward) {
+		// By columns, so that rows of the same id or position never race.
+		b.parallel(op, op.DY.Shape[3], 0.5*float64(op.DY.Rows()), embeddingBackwardColumns)
+	})
+}
+
+func embeddingBackwardColumns(_ *worker, op backend.Op, from, to int) {
+	o := op.(*backend.EmbeddingBackward)
+	time := o.DY.Shape[2]
+	for r := range o.DY.Rows() {
+		b, t := r/time, r%time
+		dy := row[float32](&o.DY, r)[from:to]
+		if id := int(at[int32](&o.IDs, b, t)); id >= 0 && id < o.DTokens.Shape[2] {
+			sum := row[float32](&o.DTokens, id)[from:to]
+			vec.Add(sum, sum, dy)
+		}
+		if o.DPositions.Absent() {
+			continue
+		}
+		if p := int(at[int32](&o.At, 0, b)) + t; p >= 0 && p < o.DPositions.Shape[2] {
+			sum := row[float32](&o.DPositions, p)[from:to]
+			vec.Add(sum, sum, dy)
+		}
+	}
+}

@@ -1,0 +1,20 @@
+package cpu
+
+import (
+	"caldera/backend"
+	"caldera/backend/cpu/internal/vec"
+)
+
+func init() {
+	register(func(b *Backend, op *backend.GELUBackward) {
+		b.parallel(op, op.X.Rows(), 3*float64(op.X.Shape[3]), geluBackwardRows)
+	})
+}
+
+func geluBackwardRows(w *worker, op backend.Op, from, to int) {
+	o := op.(*backend.GELUBackward)
+	room := w.floats(0, o.X.Shape[3])
+	for r := from; r < to; r++ {
+		vec.GELUBackward(row[float32](&o.DX, r), row[float32](&o.X, r), row[float32](&o.DY, r), room)
+	}
+}

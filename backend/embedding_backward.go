@@ -1,0 +1,60 @@
+package backend
+
+import "fmt"
+
+// EmbeddingBackward adds the gradient of what [Embedding] looked up to that of
+// the rows it came from, in the order of the vectors, so that the sums are the
+// same each time:
+//
+//	dtokens[ids[b,t]]    += dy[b,t]
+//	dpositions[at[b]+t] += dy[b,t]
+//
+// Where an id or a position is outside of its table, nothing is added there.
+type EmbeddingBackward struct {
+	DTokens    Tensor // [vocab, width] f32
+	DPositions Tensor // [context, width] f32; may be absent
+	DY         Tensor // [batch, time, width] f32
+	IDs        Tensor // [batch, time] i32
+	At         Tensor // [batch] i32: the position of ids[b,0]; absent with DPositions
+}
+
+func (*EmbeddingBackward) Name() string { return "embedding_backward" }
+
+func (o *EmbeddingBackward) Operands(yield func(string, *Tensor, Access)) {
+	yield("dtokens", &o.DTokens, Update)
+	if !o.DPositions.Absent() {
+		yield("dpositions", &o.DPositions, Update)
+	}
+	yield("dy", &o.DY, Read)
+	yield("ids", &o.IDs, Read)
+	if !o.At.Absent() {
+		yield("at", &o.At, Read)
+	}
+}
+
+func (o *EmbeddingBackward) Check() error {
+	batch, time, width := o.DY.Dim(-3), o.DY.Dim(-2), o.DY.Dim(-1)
+	err := first(
+		wantDType("dtokens", o.DTokens, F32),
+		wantDType("dy", o.DY, F32),
+		wantDType("ids", o.IDs, I32),
+		wantShape("dy", o.DY, batch, time, width),
+		wantShape("dtokens", o.DTokens, o.DTokens.Dim(-2), width),
+		wantShape("ids", o.IDs, batch, time),
+		wantRows("dtokens", o.DTokens),
+		wantRows("dy", o.DY),
+	)
+	if err != nil || (o.DPositions.Absent() && o.At.Absent()) {
+		return err
+	}
+	if o.DPositions.Absent() != o.At.Absent() {
+		return fmt.Errorf("dpositions and at go together: dpositions is %v, at is %v", o.DPositions, o.At)
+	}
+	return first(
+		wantDType("dpositions", o.DPositions, F32),
+		wantDType("at", o.At, I32),
+		wantShape("dpositions", o.DPositions, o.DPositions.Dim(-2), width),
+		wantShape("at", o.At, batch),
+		wantRows("dpositions", o.DPositions),
+	)
+}

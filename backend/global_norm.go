@@ -1,0 +1,38 @@
+package backend
+
+import "fmt"
+
+// GlobalNorm is the norm of many vectors taken as one, and the factor that
+// keeps it within Max: what gradients are clipped by (Pascanu et al. 2013,
+// arXiv:1211.5063, algorithm 1). [SumSquares] gives x.
+//
+//	dst[0] = √Σ x
+//	dst[1] = min(1, Max / (dst[0] + 10⁻⁶))
+//
+// The 10⁻⁶ is that of PyTorch's clip_grad_norm_.
+type GlobalNorm struct {
+	Dst Tensor  // [2] f32
+	X   Tensor  // [n] f32, none below 0
+	Max float32 // > 0; +Inf never clips
+}
+
+func (*GlobalNorm) Name() string { return "global_norm" }
+
+func (o *GlobalNorm) Operands(yield func(string, *Tensor, Access)) {
+	yield("dst", &o.Dst, Write)
+	yield("x", &o.X, Read)
+}
+
+func (o *GlobalNorm) Check() error {
+	if !(o.Max > 0) {
+		return fmt.Errorf("the largest norm is %v, expected a number above 0", o.Max)
+	}
+	return first(
+		wantDType("dst", o.Dst, F32),
+		wantDType("x", o.X, F32),
+		wantShape("dst", o.Dst, 2),
+		wantShape("x", o.X, o.X.Dim(-1)),
+		wantRows("dst", o.Dst),
+		wantRows("x", o.X),
+	)
+}

@@ -1,0 +1,62 @@
+package conformance
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"caldera/backend"
+)
+
+func init() {
+	register(kind{
+		op:       &backend.GlobalNorm{},
+		training: true,
+		oracle:   oracle(globalNorm),
+		cases: func() []Case {
+			var cases []Case
+			for i, n := range []int{1, 2, 3, 7, 8, 31, 33, 63, 65, 127, 129, 255, 257, 1023, 1025, 4097, 131071} {
+				for j, limit := range []float64{1e-3, 1, 1e6, math.Inf(1)} { // some clip and others do not
+					cases = append(cases, globalNormCase(n, limit, layouts[(i+j)%len(layouts)], ""))
+				}
+			}
+			for _, l := range layouts {
+				cases = append(cases, globalNormCase(65, 1, l, "zeros"), globalNormCase(65, 1, l, "large"))
+			}
+			return cases
+		},
+		random: func(r *rand.Rand) Case {
+			return globalNormCase(1+r.IntN(3000), math.Exp(3*r.NormFloat64()), randomLayout(r), "")
+		},
+	})
+}
+
+func globalNormCase(n int, limit float64, l layout, what string) Case {
+	name := fmt.Sprintf("global_norm/x=%d,max=%.3g", n, limit)
+	if what != "" {
+		name += "," + what
+	}
+	return Case{Name: name + l.String(), Edge: what != "", Build: func() (backend.Op, Fill) {
+		o := &backend.GlobalNorm{Dst: l.tensor(backend.F32, 2), X: l.tensor(backend.F32, n), Max: float32(limit)}
+		return o, func(r *rand.Rand, _ int) {
+			scale := map[string]float64{"": 1, "zeros": 0, "large": 1e30}[what]
+			fill(o.X, func(int) float64 { return scale * r.ExpFloat64() })
+		}
+	}}
+}
+
+func globalNorm(m memory, o *backend.GlobalNorm) {
+	x := m.load(o.X)
+	norm := sum(len(x.v), x.at).root()
+	factor := number{float64(o.Max), 0}.over(norm.plus(exactly(1e-6)))
+	if !(factor.v <= 1) { // an error that makes it less than 1 counts where it is near
+		factor = number{1, math.Max(0, factor.e-(factor.v-1))}
+	}
+	if math.IsInf(float64(o.Max), 1) {
+		factor = number{1, 0}
+	}
+	dst := newValues(2)
+	dst.put(0, norm)
+	dst.put(1, factor)
+	m.store(o.Dst, dst)
+}

@@ -1,0 +1,203 @@
+package conformance
+
+// The oracles of backward ops are formulas, which may be wrong. Here each is
+// held to finite differences of the forward op's oracle.
+
+import (
+	"math"
+	"testing"
+
+	"caldera/backend"
+)
+
+// grid fills t with numbers that stay exact in float32 when a step of
+// differentiate is added.
+func grid(t backend.Tensor, name string) backend.Tensor {
+	normal(t, seed(name, 0), 0, 1)
+	b := t.Buf.(*block)
+	fill(t, func(i int) float64 { return math.Round(decode(b.dtype, b.data, i)*256) / 256 })
+	return t
+}
+
+func f32(name string, dims ...int) backend.Tensor {
+	return grid(exact.tensor(backend.F32, dims...), name)
+}
+
+func zeros(dims ...int) backend.Tensor {
+	x := exact.tensor(backend.F32, dims...)
+	set(x, 0)
+	return x
+}
+
+func integers(hi int, dims ...int) backend.Tensor {
+	x := exact.tensor(backend.I32, dims...)
+	uniform(x, seed("integers", hi), 0, hi)
+	return x
+}
+
+// result is what an oracle leaves in dst.
+func result(t *testing.T, op backend.Op, dst backend.Tensor) []float64 {
+	t.Helper()
+	if err := backend.Check(op); err != nil {
+		t.Fatalf("%s: %v", op.Name(), err)
+	}
+	s := sheet{}
+	if err := interpret(s, op); err != nil {
+		t.Fatal(err)
+	}
+	return s.load(dst).v
+}
+
+// against is a loss: the product of an op's result with dy, whose gradient dy is.
+func against(t *testing.T, op backend.Op, dst, dy backend.Tensor) func() float64 {
+	up := sheet{}.load(dy).v
+	return func() (loss float64) {
+		for i, v := range result(t, op, dst) {
+			loss += v * up[i]
+		}
+		return loss
+	}
+}
+
+// differentiate moves each element of x, which is contiguous, and expects the
+// loss to follow as the gradient says. Two central differences make one of
+// fourth order (Richardson's extrapolation).
+func differentiate(t *testing.T, name string, x backend.Tensor, loss func() float64, gradient []float64) {
+	t.Helper()
+	b := x.Buf.(*block)
+	difference := func(i int, h float64) float64 {
+		v := decode(b.dtype, b.data, i)
+		encode(b.dtype, b.data, i, v+h)
+		up := loss()
+		encode(b.dtype, b.data, i, v-h)
+		down := loss()
+		encode(b.dtype, b.data, i, v)
+		return (up - down) / (2 * h)
+	}
+	largest := 0.0
+	for i, got := range gradient {
+		want := (4*difference(i, 1./128) - difference(i, 1./64)) / 3
+		largest = math.Max(largest, math.Abs(want))
+		if !(math.Abs(got-want) <= 1e-5*(1+math.Abs(want))) {
+			t.Errorf("%s: the gradient of element %d is %.8g, finite differences give %.8g", name, i, got, want)
+		}
+	}
+	if largest < 1e-3 {
+		t.Errorf("%s: no element has a gradient above %.2g: that shows nothing", name, largest)
+	}
+}
+
+func TestGradientGELU(t *testing.T) {
+	x, y, dy, dx := f32("x", 4, 9), zeros(4, 9), f32("dy", 4, 9), zeros(4, 9)
+	got := result(t, &backend.GELUBackward{DX: dx, X: x, DY: dy}, dx)
+	differentiate(t, "x", x, against(t, &backend.GELU{Dst: y, X: x}, y, dy), got)
+}
+
+func TestGradientLayerNorm(t *testing.T) {
+	x, y, dy, dx := f32("x", 4, 9), zeros(4, 9), f32("dy", 4, 9), zeros(4, 9)
+	gamma, beta, dgamma, dbeta := f32("gamma", 9), f32("beta", 9), zeros(9), zeros(9)
+	loss := against(t, &backend.LayerNorm{Dst: y, X: x, Gamma: gamma, Beta: beta, Epsilon: 0.1}, y, dy)
+	op := &backend.LayerNormBackward{DX: dx, DGamma: dgamma, DBeta: dbeta, X: x, DY: dy, Gamma: gamma, Stats: zeros(4, 2), Epsilon: 0.1}
+	differentiate(t, "x", x, loss, result(t, op, dx))
+	differentiate(t, "gamma", gamma, loss, result(t, op, dgamma))
+	differentiate(t, "beta", beta, loss, result(t, op, dbeta))
+}
+
+func TestGradientLinear(t *testing.T) {
+	for _, transposed := range []bool{false, true} {
+		x, y, dy := f32("x", 5, 7), zeros(5, 4), f32("dy", 5, 4)
+		w, dw, bias, dbias := f32("w", 4, 7), zeros(4, 7), f32("bias", 4), zeros(4)
+		if transposed {
+			w, dw = f32("w", 7, 4).Transpose(), zeros(7, 4).Transpose()
+		}
+		loss := against(t, &backend.Linear{Dst: y, X: x, W: w, Bias: bias}, y, dy)
+		op := &backend.LinearBackward{DW: dw, DBias: dbias, DY: dy, X: x}
+		got := dw
+		if transposed { // elements in the order of memory
+			w, got = w.Transpose(), dw.Transpose()
+		}
+		differentiate(t, "w", w, loss, result(t, op, got))
+		differentiate(t, "bias", bias, loss, result(t, op, dbias))
+		dx := zeros(5, 7)
+		if transposed {
+			w = w.Transpose()
+		}
+		differentiate(t, "x", x, loss, result(t, &backend.Linear{Dst: dx, X: dy, W: w.Transpose()}, dx))
+	}
+}
+
+func TestGradientEmbedding(t *testing.T) {
+	tokens, positions, ids, at := f32("tokens", 4, 3), f32("positions", 9, 3), integers(4, 2, 6), integers(3, 2)
+	y, dy, dtokens, dpositions := zeros(2, 6, 3), f32("dy", 2, 6, 3), zeros(4, 3), zeros(9, 3)
+	loss := against(t, &backend.Embedding{Dst: y, Tokens: tokens, Positions: positions, IDs: ids, At: at}, y, dy)
+	op := &backend.EmbeddingBackward{DTokens: dtokens, DPositions: dpositions, DY: dy, IDs: ids, At: at}
+	differentiate(t, "tokens", tokens, loss, result(t, op, dtokens))
+	differentiate(t, "positions", positions, loss, result(t, op, dpositions))
+}
+
+func TestGradientAttention(t *testing.T) {
+	for _, groups := range []int{1, 2, 4} {
+		const batch, time, heads, size = 2, 5, 4, 3
+		width, kv := heads*size, groups*size
+		qkv, dqkv, dy := f32("qkv", batch, time, width+2*kv), zeros(batch, time, width+2*kv), f32("dy", batch, time, width)
+		y, at := zeros(batch, time, width), integers(1, batch)
+		loss := against(t, &backend.Attention{
+			Dst: y, Q: qkv.Slice(-1, 0, width), K: qkv.Slice(-1, width, width+kv), V: qkv.Slice(-1, width+kv, width+2*kv), At: at, Heads: heads,
+		}, y, dy)
+		op := &backend.AttentionBackward{DQKV: dqkv, QKV: qkv, DY: dy, Stats: zeros(batch, heads, time, 2), Heads: heads}
+		differentiate(t, "qkv", qkv, loss, result(t, op, dqkv))
+	}
+}
+
+func TestGradientCrossEntropy(t *testing.T) {
+	x, targets, losses := f32("x", 4, 7), integers(7, 4), zeros(4)
+	set(targets.Slice(-1, 2, 3), -100)
+	op := &backend.CrossEntropy{Loss: losses, X: x, Targets: targets, Scale: 0.25}
+	dy := zeros(4)
+	set(dy, 0.25)
+	differentiate(t, "x", x, against(t, op, losses, dy), result(t, op, x))
+}
+
+// The clip factor times the gradient has the norm that is asked for.
+func TestClip(t *testing.T) {
+	x, y := f32("x", 5, 7), f32("y", 9)
+	sums, norm := zeros(6), zeros(2)
+	s := sheet{}
+	for _, op := range []backend.Op{
+		&backend.SumSquares{Dst: sums.Slice(-1, 0, 5).Reshape(5, 1), X: x},
+		&backend.SumSquares{Dst: sums.Slice(-1, 5, 6).Reshape(1, 1), X: y},
+		&backend.GlobalNorm{Dst: norm, X: sums, Max: 2},
+	} {
+		if err := interpret(s, op); err != nil {
+			t.Fatal(err)
+		}
+	}
+	total := 0.0
+	for _, v := range append(s.load(x).v, s.load(y).v...) {
+		total += v * v
+	}
+	got := s.load(norm).v
+	if math.Abs(got[0]-math.Sqrt(total)) > 1e-12 || math.Abs(got[0]*got[1]-2) > 1e-5 {
+		t.Errorf("norm %v, clipped to %v; expected %v and 2", got[0], got[0]*got[1], math.Sqrt(total))
+	}
+}
+
+// As many elements are dropped as the rate says, and the mean stays.
+func TestDropoutKeepsTheMean(t *testing.T) {
+	const n = 100000
+	x, dst, seeds := zeros(n), zeros(n), integers(1<<30, 4)
+	set(x, 1)
+	dropped, mean := 0, 0.0
+	for _, v := range result(t, &backend.Dropout{Dst: dst, X: x, Seed: seeds, Rate: 0.2}, dst) {
+		if v == 0 {
+			dropped++
+		}
+		mean += v / n
+	}
+	if deviation := math.Sqrt(n * 0.2 * 0.8); math.Abs(float64(dropped)-0.2*n) > 5*deviation {
+		t.Errorf("%d of %d are dropped, expected %d give or take %.0f", dropped, n, n/5, deviation)
+	}
+	if math.Abs(mean-1) > 0.01 {
+		t.Errorf("the mean went from 1 to %v", mean)
+	}
+}

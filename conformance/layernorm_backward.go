@@ -1,0 +1,70 @@
+package conformance
+
+import (
+	"math/rand/v2"
+
+	"caldera/backend"
+)
+
+func init() {
+	register(kind{
+		op:       &backend.LayerNormBackward{},
+		training: true,
+		oracle:   oracle(layerNormBackward),
+		cases: func() []Case {
+			cases := rowShapes(layerNormBackwardCase)
+			for _, s := range []rowShape{
+				{dims: []int{3, 65}, what: "constant rows", values: []float64{3}},
+				{dims: []int{9, 129}, what: "mean 1000, deviation 1", mean: 1000},
+				{dims: []int{3, 33}, what: "values around 1e-3", values: []float64{1e-3, -2e-3, 3e-3, 0.5e-3, -1e-3, 1.5e-3, 2e-3}},
+				{dims: []int{2, 1}, what: "rows of one", values: []float64{5, -3}},
+			} {
+				for _, s.layout = range layouts {
+					cases = append(cases, layerNormBackwardCase(s))
+				}
+			}
+			return cases
+		},
+		random: func(r *rand.Rand) Case { return layerNormBackwardCase(randomRows(r)) },
+	})
+}
+
+func layerNormBackwardCase(s rowShape) Case {
+	return s.build("layernorm_backward", func() (backend.Op, backend.Tensor) {
+		last := len(s.dims) - 1
+		vector := func() backend.Tensor { return s.layout.tensor(backend.F32, s.dims[last]) }
+		x := s.tensor()
+		return &backend.LayerNormBackward{
+			DX: s.tensor(), DGamma: vector(), DBeta: vector(), X: x, DY: s.tensor(), Gamma: vector(),
+			Stats: s.layout.tensor(backend.F32, append(append([]int{}, s.dims[:last]...), 2)...), Epsilon: 1e-5,
+		}, x
+	})
+}
+
+func layerNormBackward(m memory, o *backend.LayerNormBackward) {
+	n, rows := o.X.Dim(-1), o.X.Rows()
+	x, dy, gamma := m.load(o.X), m.load(o.DY), m.load(o.Gamma)
+	dx, normed := newValues(len(x.v)), newValues(len(x.v))
+	for r := range rows {
+		row, up, norm, out := x.row(r, n), dy.row(r, n), normed.row(r, n), dx.row(r, n)
+		mean, scale := moments(row, float64(o.Epsilon))
+		for i := range n {
+			norm.put(i, row.at(i).minus(mean).times(scale))
+		}
+		g := func(i int) number { return up.at(i).times(gamma.at(i)) }
+		count := exactly(float64(n))
+		meanG := sum(n, g).over(count)
+		meanGN := sum(n, func(i int) number { return g(i).times(norm.at(i)) }).over(count)
+		for i := range n {
+			out.put(i, g(i).minus(meanG).minus(norm.at(i).times(meanGN)).times(scale))
+		}
+	}
+	m.store(o.DX, dx)
+	dgamma, dbeta := m.load(o.DGamma), m.load(o.DBeta)
+	for i := range n {
+		dgamma.put(i, dgamma.at(i).plus(sum(rows, func(r int) number { return dy.at(r*n + i).times(normed.at(r*n + i)) })))
+		dbeta.put(i, dbeta.at(i).plus(sum(rows, func(r int) number { return dy.at(r*n + i) })))
+	}
+	m.store(o.DGamma, dgamma)
+	m.store(o.DBeta, dbeta)
+}

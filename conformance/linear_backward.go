@@ -1,0 +1,107 @@
+package conformance
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"caldera/backend"
+)
+
+func init() {
+	register(kind{
+		op:       &backend.LinearBackward{},
+		training: true,
+		oracle:   oracle(linearBackward),
+		cases:    linearBackwardCases,
+		random: func(r *rand.Rand) Case {
+			s := linearBackwardShape{rows: []int{1 + r.IntN(90)}, in: 1 + r.IntN(90), out: 1 + r.IntN(90),
+				transposed: r.IntN(2) == 0, noBias: r.IntN(3) == 0, layout: randomLayout(r)}
+			if r.IntN(3) == 0 {
+				s.rows = append(s.rows, 1+r.IntN(4))
+			}
+			return s.linearBackward()
+		},
+	})
+}
+
+func linearBackward(m memory, o *backend.LinearBackward) {
+	out, in, rows := o.DY.Dim(-1), o.X.Dim(-1), o.X.Rows()
+	x, dy, dw := m.load(o.X), m.load(o.DY), m.load(o.DW)
+	for i := range out {
+		for j := range in {
+			s := sum(rows, func(r int) number {
+				a, b := r*out+i, r*in+j
+				return number{dy.v[a] * x.v[b], 0}
+			})
+			dw.put(i*in+j, dw.at(i*in+j).plus(s))
+		}
+	}
+	m.store(o.DW, dw)
+	if o.DBias.Absent() {
+		return
+	}
+	dbias := m.load(o.DBias)
+	for i := range out {
+		dbias.put(i, dbias.at(i).plus(sum(rows, func(r int) number { return dy.at(r*out + i) })))
+	}
+	m.store(o.DBias, dbias)
+}
+
+type linearBackwardShape struct {
+	rows       []int // x but for its last axis
+	in, out    int
+	transposed bool // dw lies in memory as [in, out]
+	noBias     bool
+	layout     layout
+}
+
+func (s linearBackwardShape) linearBackward() Case {
+	x := ""
+	for _, n := range append(append([]int{}, s.rows...), s.in) {
+		x += fmt.Sprintf("x%d", n)
+	}
+	name := fmt.Sprintf("x=%s,dw=%dx%d", x[1:], s.out, s.in)
+	if s.transposed {
+		name += "T"
+	}
+	if s.noBias {
+		name += ",nobias"
+	}
+	return Case{Name: "linear_backward/" + name + s.layout.String(), Build: func() (backend.Op, Fill) {
+		l := s.layout
+		rows := func(n int) backend.Tensor { return l.tensor(backend.F32, append(append([]int{}, s.rows...), n)...) }
+		o := &backend.LinearBackward{DY: rows(s.out), X: rows(s.in)}
+		if s.transposed {
+			o.DW = l.tensor(backend.F32, s.in, s.out).Transpose()
+		} else {
+			o.DW = l.tensor(backend.F32, s.out, s.in)
+		}
+		if !s.noBias {
+			o.DBias = l.tensor(backend.F32, s.out)
+		}
+		return o, nil
+	}}
+}
+
+func linearBackwardCases() []Case {
+	var cases []Case
+	add := func(s linearBackwardShape) {
+		for _, s.transposed = range []bool{false, true} {
+			cases = append(cases, s.linearBackward())
+		}
+	}
+	for i, n := range [][3]int{ // rows, in, out
+		{1, 1, 1}, {1, 2, 3}, {2, 3, 1}, {3, 5, 7}, {7, 1, 9}, {5, 8, 8}, {8, 31, 33}, {9, 64, 63}, {127, 9, 5}, {31, 129, 127},
+		{33, 65, 63}, {63, 63, 65}, {64, 64, 64}, {129, 32, 130}, {257, 16, 31}, {1025, 7, 3}, {17, 768, 33}, {5, 12, 1025},
+	} {
+		add(linearBackwardShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: layouts[i%len(layouts)]})
+	}
+	for _, l := range layouts {
+		for _, noBias := range []bool{false, true} {
+			add(linearBackwardShape{rows: []int{7}, in: 33, out: 65, noBias: noBias, layout: l})
+			add(linearBackwardShape{rows: []int{2, 3}, in: 20, out: 18, noBias: noBias, layout: l})
+			add(linearBackwardShape{rows: []int{2, 2, 3}, in: 9, out: 5, noBias: noBias, layout: l})
+		}
+	}
+	return cases
+}

@@ -1,0 +1,240 @@
+package conformance
+
+import (
+	"math"
+	"testing"
+
+	"caldera/backend"
+)
+
+// overwrites makes a fault of an op that forgets what x held before.
+func overwrites(x backend.Tensor) { direct{}.store(x, newValues(x.Len())) }
+
+// trainingMutants compute one op of training wrongly.
+var trainingMutants = []struct {
+	name, group string
+	open        func() backend.Backend
+}{
+	{"is the gradient of the sigmoid's GELU", "gelu_backward", wrong(func(o *backend.GELUBackward) {
+		dy := direct{}.load(o.DY)
+		i := 0
+		eachVector(o.DX, o.X, func(x, dst []float64) {
+			for j, v := range x {
+				s := 1 / (1 + math.Exp(-1.702*v))
+				dst[j] = dy.v[i] * (s + 1.702*v*s*(1-s))
+				i++
+			}
+		})
+	})},
+	{"forgets the upstream gradient", "gelu_backward", wrong(func(o *backend.GELUBackward) {
+		o.DY = copied(o.DY, func(float64) float64 { return 1 })
+		right(o)
+	})},
+	{"multiplies infinity by 0", "gelu_backward", wrong(func(o *backend.GELUBackward) {
+		x := direct{}.load(o.X)
+		right(o)
+		dx := direct{}.load(o.DX)
+		for i, v := range x.v {
+			if math.IsInf(float64(float32(v)*float32(v)), 0) {
+				dx.v[i] = math.NaN()
+			}
+		}
+		direct{}.store(o.DX, dx)
+	})},
+	{"sets gamma's gradient instead of adding to it", "layernorm_backward", wrong(func(o *backend.LayerNormBackward) {
+		overwrites(o.DGamma)
+		right(o)
+	})},
+	{"takes the mean for a constant", "layernorm_backward", wrong(func(o *backend.LayerNormBackward) {
+		right(o) // and then without the terms of mean and variance
+		gamma, stats := direct{}.load(o.Gamma), 0
+		x := direct{}.load(o.X)
+		n := len(gamma.v)
+		eachVector(o.DX, o.DY, func(dy, dst []float64) {
+			_, scale := moments(x.row(stats, n), float64(o.Epsilon))
+			stats++
+			for i, v := range dy {
+				dst[i] = v * gamma.v[i] * scale.v
+			}
+		})
+	})},
+	{"leaves the last row out of the sums", "layernorm_backward", wrong(func(o *backend.LayerNormBackward) {
+		dgamma, dbeta := direct{}.load(o.DGamma), direct{}.load(o.DBeta)
+		right(o)
+		if n := o.X.Dim(2); n > 1 {
+			direct{}.store(o.DGamma, dgamma)
+			direct{}.store(o.DBeta, dbeta)
+			o.X, o.DY, o.DX, o.Stats = o.X.Slice(2, 0, n-1), o.DY.Slice(2, 0, n-1), o.DX.Slice(2, 0, n-1), o.Stats.Slice(2, 0, n-1)
+			right(o)
+		}
+	})},
+	{"sets the matrix's gradient instead of adding to it", "linear_backward", wrong(func(o *backend.LinearBackward) {
+		overwrites(o.DW)
+		right(o)
+	})},
+	{"ignores dw's orientation", "linear_backward", wrong(func(o *backend.LinearBackward) {
+		if o.DW.Stride(-1) != 1 {
+			o.DW.Strides[2], o.DW.Strides[3] = o.DW.Dim(-1), 1
+		}
+		right(o)
+	})},
+	{"forgets the bias's gradient", "linear_backward", wrong(func(o *backend.LinearBackward) { o.DBias = backend.Tensor{}; right(o) })},
+	{"sums the first of the outer axes only", "linear_backward", wrong(func(o *backend.LinearBackward) {
+		o.X, o.DY = o.X.Slice(1, 0, 1), o.DY.Slice(1, 0, 1)
+		right(o)
+	})},
+	{"multiplies in f16", "linear_backward", wrong(func(o *backend.LinearBackward) { o.X = copied(o.X, truncated(10)); right(o) })},
+	{"loses all but one of equal ids", "embedding_backward", wrong(func(o *backend.EmbeddingBackward) {
+		seen := map[float64]bool{}
+		o.IDs = copied(o.IDs, func(id float64) float64 {
+			if seen[id] {
+				return -1
+			}
+			seen[id] = true
+			return id
+		})
+		right(o)
+	})},
+	{"clamps ids to the vocabulary", "embedding_backward", wrong(func(o *backend.EmbeddingBackward) {
+		last := float64(o.DTokens.Dim(-2) - 1)
+		o.IDs = copied(o.IDs, func(v float64) float64 { return max(0, min(v, last)) })
+		right(o)
+	})},
+	{"counts positions from 0", "embedding_backward", wrong(func(o *backend.EmbeddingBackward) {
+		if !o.At.Absent() {
+			o.At = copied(o.At, func(float64) float64 { return 0 })
+		}
+		right(o)
+	})},
+	{"sees the next token", "attention_backward", wrong(func(o *backend.AttentionBackward) {
+		if n := o.DY.Dim(-2); n > 1 { // as if each query stood one position further on
+			q, dq := o.QKV.Slice(-1, 0, o.DY.Dim(-1)), o.DQKV.Slice(-1, 0, o.DY.Dim(-1))
+			right(&backend.Copy{Dst: q.Slice(2, 1, n), X: copied(q.Slice(2, 0, n-1), func(v float64) float64 { return v })})
+			right(o)
+			right(&backend.Copy{Dst: dq.Slice(2, 0, n-1), X: copied(dq.Slice(2, 1, n), func(v float64) float64 { return v })})
+			return
+		}
+		right(o)
+	})},
+	{"does not scale the scores", "attention_backward", wrong(func(o *backend.AttentionBackward) {
+		root := math.Sqrt(float64(o.HeadSize()))
+		q := o.QKV.Slice(-1, 0, o.DY.Dim(-1))
+		before := copied(q, func(v float64) float64 { return v })
+		direct{}.store(q, direct{}.load(copied(q, func(v float64) float64 { return v * root })))
+		right(o)
+		direct{}.store(q, direct{}.load(before))
+	})},
+	{"keeps the last of the heads that share a key", "attention_backward", wrong(func(o *backend.AttentionBackward) {
+		if size, groups := o.HeadSize(), o.Groups(); groups < o.Heads {
+			shared := o.Heads / groups
+			o.DY = copied(o.DY, func(v float64) float64 { return v })
+			for h := range o.Heads {
+				if h%shared != shared-1 {
+					overwrites(o.DY.Slice(-1, h*size, (h+1)*size))
+				}
+			}
+		}
+		right(o)
+	})},
+	{"mixes sequences", "attention_backward", wrong(func(o *backend.AttentionBackward) {
+		if n := o.DY.Dim(1); n > 1 {
+			o.DY = copied(o.DY, func(v float64) float64 { return v })
+			right(&backend.Copy{Dst: o.DY.Slice(1, 1, 2), X: copied(o.DY.Slice(1, 0, 1), func(v float64) float64 { return v })})
+		}
+		right(o)
+	})},
+	{"overflows in exp", "cross_entropy", wrong(func(o *backend.CrossEntropy) {
+		x := direct{}.load(o.X)
+		right(o)
+		loss := direct{}.load(o.Loss)
+		for r := range loss.v {
+			for _, v := range x.row(r, o.X.Dim(-1)).v {
+				if math.IsInf(float64(float32(math.Exp(v))), 0) {
+					loss.v[r] = math.Inf(1)
+				}
+			}
+		}
+		direct{}.store(o.Loss, loss)
+	})},
+	{"counts targets outside", "cross_entropy", wrong(func(o *backend.CrossEntropy) {
+		last := float64(o.X.Dim(-1) - 1)
+		o.Targets = copied(o.Targets, func(v float64) float64 { return max(0, min(v, last)) })
+		right(o)
+	})},
+	{"forgets the target in the gradient", "cross_entropy", wrong(func(o *backend.CrossEntropy) {
+		x := copied(o.X, func(v float64) float64 { return v })
+		right(o)
+		right(&backend.Softmax{Dst: o.X, X: x})
+		direct{}.store(o.X, direct{}.load(copied(o.X, func(v float64) float64 { return v * float64(o.Scale) })))
+	})},
+	{"has a mean of its own", "cross_entropy", wrong(func(o *backend.CrossEntropy) { o.Scale = 1 / float32(o.X.Dim(-2)); right(o) })},
+	{"forgets to square", "sum_squares", wrong(func(o *backend.SumSquares) {
+		eachVector(o.Dst, o.X, func(x, dst []float64) {
+			for _, v := range x {
+				dst[0] += math.Abs(v)
+			}
+		})
+	})},
+	{"clips every gradient", "global_norm", wrong(func(o *backend.GlobalNorm) {
+		right(o)
+		norm := direct{}.load(o.Dst)
+		if !math.IsInf(float64(o.Max), 1) {
+			norm.v[1] = float64(o.Max) / (norm.v[0] + 1e-6)
+		}
+		direct{}.store(o.Dst, norm)
+	})},
+	{"takes no root", "global_norm", wrong(func(o *backend.GlobalNorm) {
+		right(o)
+		norm := direct{}.load(o.Dst)
+		norm.v[0] *= norm.v[0]
+		direct{}.store(o.Dst, norm)
+	})},
+	{"adds the decay to the gradient", "adamw", wrong(func(o *backend.AdamW) { // Adam with L2 regularisation
+		w := direct{}.load(o.W)
+		i := -1
+		o.G = copied(o.G, func(g float64) float64 { i++; return g + float64(o.Decay)*w.v[i] })
+		o.Decay = 0
+		right(o)
+	})},
+	{"does not correct the means", "adamw", wrong(func(o *backend.AdamW) {
+		o.Step = copied(o.Step, func(v float64) float64 { return v })
+		direct{}.store(o.Step.Slice(-1, 1, 3), values{[]float64{1, 1}, nil})
+		right(o)
+	})},
+	{"adds epsilon under the root", "adamw", wrong(func(o *backend.AdamW) {
+		o.Epsilon = float32(math.Sqrt(float64(o.Epsilon)))
+		right(o)
+	})},
+	{"forgets to clip", "adamw", wrong(func(o *backend.AdamW) { o.Scale = backend.Tensor{}; right(o) })},
+	{"does not make up for what it drops", "dropout", wrong(func(o *backend.Dropout) {
+		rate := float64(o.Rate)
+		right(o)
+		direct{}.store(o.Dst, direct{}.load(copied(o.Dst, func(v float64) float64 { return v * (1 - rate) })))
+	})},
+	{"counts elements by their place in memory", "dropout", wrong(func(o *backend.Dropout) {
+		for r := range o.X.Dim(2) {
+			x, dst := o.X.Slice(2, r, r+1), o.Dst.Slice(2, r, r+1)
+			right(&backend.Dropout{Dst: dst, X: x, Seed: o.Seed, Rate: o.Rate, Stream: o.Stream})
+		}
+	})},
+	{"has one mask for all steps", "dropout", wrong(func(o *backend.Dropout) {
+		seed := direct{}.load(o.Seed)
+		seed.v[2], seed.v[3] = 0, 0
+		o.Seed = copied(o.Seed, func(v float64) float64 { return v })
+		direct{}.store(o.Seed, seed)
+		right(o)
+	})},
+	{"has one mask for all streams", "dropout", wrong(func(o *backend.Dropout) { o.Stream = 0; right(o) })},
+}
+
+func TestTrainingMutants(t *testing.T) {
+	for _, m := range trainingMutants {
+		t.Run(m.group+"/"+m.name, func(t *testing.T) {
+			caught := examine(m.open, m.group)
+			if len(caught) == 0 {
+				t.Fatal("no check failed")
+			}
+			t.Log(caught[0])
+		})
+	}
+}

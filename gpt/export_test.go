@@ -1,0 +1,22 @@
+package gpt
+
+import "caldera/nn"
+
+// Weight is a tensor of a model under its name in a checkpoint.
+type Weight struct {
+	Name      string
+	Value     Tensor
+	Transpose bool // in a checkpoint
+}
+
+// Weights are those of m, in the order of a trainer's Parameters.
+func (m *Model) Weights() []Weight {
+	var all []Weight
+	for _, w := range m.tensors() {
+		all = append(all, Weight{w.name, *w.dst, w.conv1D})
+	}
+	return all
+}
+
+// Parameters are what the trainer changes.
+func (tr *Trainer) Parameters() []nn.Parameter { return tr.params.List }

@@ -1,0 +1,335 @@
+package nn_test
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	"caldera/conformance"
+	"caldera/nn"
+)
+
+// network is a little model in which every rule takes part, tensors are used
+// several times, and the embedding is the head too.
+type network struct {
+	b                 backend.Backend
+	params            *nn.Parameters
+	ids, targets, at  nn.Tensor
+	seed              nn.Tensor
+	tokens, positions nn.Tensor
+	norm              nn.Norm
+	qkv, up, down     nn.Linear
+}
+
+const (
+	netBatch, netTime, netWidth, netVocab = 2, 3, 4, 5
+	netHeads                              = 2
+)
+
+func newNetwork(t *testing.T) *network {
+	b := conformance.Reference()
+	r := rand.New(rand.NewPCG(1, 2))
+	n := &network{b: b}
+	random := func(dims ...int) nn.Tensor {
+		x := f32(t, b, dims...)
+		values := make([]float32, x.Len())
+		for i := range values {
+			values[i] = float32(r.NormFloat64() / 2)
+		}
+		if err := backend.SetF32(b, x, values); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	ints := func(limit int32, dims ...int) nn.Tensor {
+		x := tensor(t, b, backend.I32, dims...)
+		values := make([]int32, x.Len())
+		for i := range values {
+			values[i] = r.Int32N(limit)
+		}
+		if err := backend.SetI32(b, x, values); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	n.ids, n.targets, n.at = ints(netVocab, netBatch, netTime), ints(netVocab, netBatch, netTime), ints(1, netBatch)
+	n.seed = ints(math.MaxInt32, 4)
+	n.tokens, n.positions = random(netVocab, netWidth), random(7, netWidth)
+	n.norm = nn.Norm{Gamma: random(netWidth), Beta: random(netWidth), Epsilon: 1e-2}
+	n.qkv = nn.Linear{W: random(3*netWidth, netWidth), Bias: random(3 * netWidth)}
+	n.up = nn.Linear{W: random(netWidth, 6).Transpose(), Bias: random(6)} // [out, in] stored as [in, out]
+	n.down = nn.Linear{W: random(netWidth, 6)}
+	var err error
+	n.params, err = nn.NewParameters(b,
+		nn.Parameter{Value: n.tokens}, nn.Parameter{Value: n.positions}, nn.Parameter{Value: n.norm.Gamma}, nn.Parameter{Value: n.norm.Beta},
+		nn.Parameter{Value: n.qkv.W}, nn.Parameter{Value: n.qkv.Bias}, nn.Parameter{Value: n.up.W}, nn.Parameter{Value: n.up.Bias},
+		nn.Parameter{Value: n.down.W})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// losses writes the network on a tape.
+func (n *network) losses(tape *nn.Tape, chunk int) nn.Tensor {
+	x := tape.Embed(n.tokens, n.positions, n.ids, n.at)
+	y := tape.LayerNorm(n.norm, x)
+	qkv := tape.Linear(n.qkv, y)
+	part := func(i int) nn.Tensor { return qkv.Slice(-1, i*netWidth, (i+1)*netWidth) }
+	x = tape.Add(x, tape.Attention(netHeads, part(0), part(1), part(2), n.at, ""))
+	z := tape.LayerNorm(n.norm, x) // the same norm again
+	h := tape.Linear(n.down, tape.GELU(tape.Linear(n.up, tape.Dropout(z, 0.2, n.seed))))
+	x = tape.Add(tape.Add(x, h), tape.Add(h, z))
+	return tape.Keep(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, chunk))
+}
+
+func record(t *testing.T, tape *nn.Tape) *nn.Program {
+	t.Helper()
+	p, err := tape.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func run(t *testing.T, p *nn.Program) {
+	t.Helper()
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get(t *testing.T, b backend.Backend, x nn.Tensor) []float32 {
+	t.Helper()
+	if !x.Contiguous() {
+		x = x.Transpose()
+	}
+	values := make([]float32, x.Len())
+	if err := backend.GetF32(b, x, values); err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+func set(t *testing.T, b backend.Backend, x nn.Tensor, values []float32) {
+	t.Helper()
+	if !x.Contiguous() {
+		x = x.Transpose()
+	}
+	if err := backend.SetF32(b, x, values); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBackward holds the gradient of every parameter to finite differences of
+// the forward pass, which a tape without training computes.
+func TestBackward(t *testing.T) {
+	for _, chunk := range []int{100, 4, 1} {
+		n := newNetwork(t)
+		tape := nn.NewTape(n.b)
+		tape.Train(n.params)
+		tape.ClearGradients(n.params)
+		tape.Backward(n.losses(tape, chunk))
+		run(t, record(t, tape))
+
+		tape = nn.NewTape(n.b)
+		losses := n.losses(tape, 100)
+		forward := record(t, tape)
+		mean := func() (sum float64) {
+			run(t, forward)
+			values := get(t, n.b, forward.Tensor(losses))
+			for _, v := range values {
+				sum += float64(v) / float64(len(values))
+			}
+			return sum
+		}
+		for i, p := range n.params.List {
+			values, grad := get(t, n.b, p.Value), get(t, n.b, p.Grad)
+			largest := 0.0
+			for j, v := range values {
+				const h = 1. / 64
+				values[j] = v + h
+				set(t, n.b, p.Value, values)
+				up := mean()
+				values[j] = v - h
+				set(t, n.b, p.Value, values)
+				down := mean()
+				values[j] = v
+				set(t, n.b, p.Value, values)
+				want := (up - down) / (2 * h)
+				largest = max(largest, math.Abs(want))
+				if got := float64(grad[j]); !(math.Abs(got-want) <= 5e-4+1e-2*math.Abs(want)) {
+					t.Errorf("chunks of %d: parameter %d, %v: the gradient of element %d is %v, finite differences give %v",
+						chunk, i, p.Value, j, got, want)
+				}
+			}
+			if largest < 1e-2 {
+				t.Errorf("parameter %d, %v: no gradient above %v: that shows nothing", i, p.Value, largest)
+			}
+		}
+	}
+}
+
+// TestBackwardAdds runs a program that does not clear gradients twice.
+func TestBackwardAdds(t *testing.T) {
+	n := newNetwork(t)
+	tape := nn.NewTape(n.b)
+	tape.Train(n.params)
+	tape.Backward(n.losses(tape, 4))
+	p := record(t, tape)
+	run(t, p)
+	once := get(t, n.b, n.params.List[0].Grad)
+	run(t, p)
+	for i, v := range get(t, n.b, n.params.List[0].Grad) {
+		if math.Abs(float64(v-2*once[i])) > 1e-6 {
+			t.Errorf("element %d of the gradient is %v after one run and %v after two", i, once[i], v)
+		}
+	}
+}
+
+// TestBackwardMemory expects scores to take the room of one chunk, however many
+// there are.
+func TestBackwardMemory(t *testing.T) {
+	used := func(chunk int) (bytes int) {
+		b := newCounting()
+		head := nn.Linear{W: f32(t, b, 1000, 8)}
+		params, err := nn.NewParameters(b, nn.Parameter{Value: head.W})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, targets := f32(t, b, 1, 64, 8), tensor(t, b, backend.I32, 1, 64)
+		before := 0
+		for m := range b.live {
+			before += m.Size()
+		}
+		tape := nn.NewTape(b)
+		tape.Train(params)
+		tape.Keep(tape.CrossEntropy(head, tape.GELU(x), targets, chunk))
+		if _, err := tape.Record(); err != nil {
+			t.Fatal(err)
+		}
+		for m := range b.live {
+			bytes += m.Size()
+		}
+		return bytes - before
+	}
+	all, few := used(64), used(8)
+	if scores := 4 * 1000; all < 64*scores || few > 8*scores+8192 {
+		t.Errorf("scores of 64 positions of %d bytes: %d bytes are planned at once, %d in chunks of 8", scores, all, few)
+	}
+}
+
+func TestTrainOps(t *testing.T) {
+	b := newCounting()
+	w, bias := f32(t, b, 3, 5), f32(t, b, 3)
+	params, err := nn.NewParameters(b, nn.Parameter{Value: w.Transpose(), Decay: true}, nn.Parameter{Value: bias})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tape := nn.NewTape(b)
+	tape.ClearGradients(params)
+	norm := tape.ClipGradients(params, 1)
+	tape.AdamW(params, nn.AdamW{Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, Decay: 0.1}, f32(t, b, 3), norm.Slice(-1, 1, 2))
+	run(t, record(t, tape))
+	if got, want := strings.Join(b.ran, " "), "copy copy sum_squares sum_squares global_norm adamw adamw"; got != want {
+		t.Errorf("ran %s, expected %s", got, want)
+	}
+	if grad := params.List[0].Grad; grad.Shape != w.Transpose().Shape || grad.Strides != w.Transpose().Strides {
+		t.Errorf("the gradient of %v with strides %v is %v with %v", w.Transpose(), w.Transpose().Strides, grad, grad.Strides)
+	}
+	live := len(b.live)
+	params.Free()
+	if len(b.live) != live-7 { // three for each of two, and a row of zeros
+		t.Errorf("freeing 2 parameters freed %d buffers, expected 7", live-len(b.live))
+	}
+}
+
+func TestAdamWStep(t *testing.T) {
+	got := nn.AdamW{Beta1: 0.9, Beta2: 0.999}.Step(2, 0.5)
+	for i, want := range []float32{0.5, 0.19, 0.001999} {
+		if math.Abs(float64(got[i]-want)) > 1e-8 {
+			t.Errorf("number %d of step 2 is %v, expected %v", i, got[i], want)
+		}
+	}
+}
+
+func TestParameterErrors(t *testing.T) {
+	b := newCounting()
+	w := f32(t, b, 3, 5)
+	for _, c := range []struct {
+		list  []nn.Parameter
+		limit int
+		part  string
+	}{
+		{[]nn.Parameter{{Value: w}, {Value: w}}, math.MaxInt, "there twice"},
+		{[]nn.Parameter{{Value: w.Slice(-1, 0, 4)}}, math.MaxInt, "contiguous or transposed"},
+		{[]nn.Parameter{{Value: tensor(t, b, backend.F16, 3)}}, math.MaxInt, "expected f32"},
+		{[]nn.Parameter{{Value: f32(t, b, 2)}, {Value: w}}, 59, "out of memory"},
+	} {
+		live := len(b.live)
+		b.limit = c.limit
+		if _, err := nn.NewParameters(b, c.list...); err == nil || !strings.Contains(err.Error(), c.part) {
+			t.Errorf("error %v lacks %q", err, c.part)
+		}
+		b.limit = math.MaxInt
+		if len(b.live) != live {
+			t.Errorf("%s: %d buffers were left behind", c.part, len(b.live)-live)
+		}
+	}
+}
+
+func TestBackwardErrors(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		write func(n *network, tape *nn.Tape)
+		parts []string
+	}{
+		{"not trained", func(n *network, tape *nn.Tape) { tape.Backward(n.losses(tape, 4)) }, []string{"no loss of CrossEntropy"}},
+		{"not a loss", func(n *network, tape *nn.Tape) {
+			tape.Train(n.params)
+			n.losses(tape, 4)
+			tape.Backward(tape.GELU(n.tokens))
+		}, []string{"no loss of CrossEntropy", "[5 4]"}},
+		{"no rule", func(n *network, tape *nn.Tape) {
+			tape.Train(n.params)
+			x := tape.Softmax(tape.Embed(n.tokens, n.positions, n.ids, n.at))
+			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
+		}, []string{"op 1 (softmax)", "no rule"}},
+		{"through a cache", func(n *network, tape *nn.Tape) {
+			tape.Train(n.params)
+			x := tape.Embed(n.tokens, n.positions, n.ids, n.at)
+			cache := tape.Store(f32(t, n.b, netBatch, 7, netWidth), x, n.at)
+			x = tape.Attention(netHeads, x, cache, cache, n.at, "")
+			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
+		}, []string{"op 2 (attention)", "no gradient through a cache"}},
+		{"part of a result", func(n *network, tape *nn.Tape) {
+			tape.Train(n.params)
+			x := tape.Embed(n.tokens, n.positions, n.ids, n.at)
+			x = tape.GELU(x.Slice(-2, 0, 2))
+			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets.Reshape(netTime, netBatch).Slice(-2, 0, 2), 4))
+		}, []string{"part of a larger result"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := newNetwork(t)
+			tape := nn.NewTape(n.b)
+			c.write(n, tape)
+			_, err := tape.Record()
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, part := range c.parts {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q lacks %q", err, part)
+				}
+			}
+			var op *backend.OpError
+			if strings.HasPrefix(c.parts[0], "op ") && !errors.As(err, &op) {
+				t.Errorf("%v is no OpError", err)
+			}
+		})
+	}
+}
