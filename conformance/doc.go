@@ -54,5 +54,7 @@
 // # Adding an op
 //
 // Add a file of the op's name with a naive oracle, which may be left out for an
-// op that lowers to others, and a list of cases, and register both in init.
+// op that lowers to others, and a list of cases, and register both in init. Mark
+// one that only training needs. A gradient's oracle is to be held to finite
+// differences, in gradient_test.go.
 package conformance

@@ -2,8 +2,9 @@
 // its checkpoints, its forward pass, and text generation, on any backend.
 //
 // Start with forward.go, which is what a GPT computes, then generate.go, which
-// makes text of it. model.go names the weights, load.go reads them from a
-// checkpoint as Hugging Face lays it out, session.go runs the model step by step.
+// makes text of it, and train.go, which learns. model.go names the weights,
+// load.go reads them from a checkpoint as Hugging Face lays it out, session.go
+// runs the model step by step.
 package gpt
 
 import (
