@@ -26,11 +26,11 @@ type Evaluator struct {
 }
 
 // NewEvaluator returns one for texts of up to window tokens, 1 to m.Context.
-func (m *Model) NewEvaluator(window int) (e *Evaluator, err error) {
+func (m *Model) NewEvaluator(window int) (_ *Evaluator, err error) {
 	if window < 1 || window > m.Context {
 		return nil, fmt.Errorf("a window of %d tokens: this model can have 1 to %d", window, m.Context)
 	}
-	e = &Evaluator{m: m, size: window, time: min(window, maxChunk), values: make([]float32, headRows*m.Vocab)}
+	e := &Evaluator{m: m, size: window, time: min(window, maxChunk), values: make([]float32, headRows*m.Vocab)}
 	defer func() {
 		if err != nil {
 			e.Close()

@@ -76,3 +76,18 @@ func TestEvaluatorErrors(t *testing.T) {
 		t.Errorf("%d buffers are left behind", n-before)
 	}
 }
+
+func TestEvaluatorWithoutMemory(t *testing.T) {
+	b := &full{openCPU(t), 0}
+	m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32) // mapped
+	before := b.inUse()
+	for left := range 6 { // inputs, the caches of three blocks, results of two programs
+		b.left = left
+		if _, err := m.NewEvaluator(8); !errors.Is(err, backend.ErrOutOfMemory) {
+			t.Errorf("with memory for %d buffers: %v", left, err)
+		}
+		if n := b.inUse(); n != before {
+			t.Errorf("with memory for %d buffers, %d are left behind", left, n-before)
+		}
+	}
+}
