@@ -38,8 +38,9 @@ test-long: setup-test ## the tests twice in random order, then each fuzz target 
 	$(ENV) scripts/fuzz.sh $(FUZZ) $(PKG)
 
 .PHONY: test-peers
-test-peers: setup-run ## models that we convert, in llama.cpp: the same tokens (npm installs it outside of here)
-	peers=$$(scripts/peers.sh) && CALDERA_LLAMA=$$peers go test -count=1 -timeout 10m -run TestPeers -v ./cmd/convert
+test-peers: setup-run ## models that we convert, in llama.cpp, and tokenizers that we train, in Hugging Face's library (npm installs both outside of here)
+	llama=$$(scripts/peers.sh llama) && tokenizers=$$(scripts/peers.sh tokenizers) && \
+	CALDERA_LLAMA=$$llama CALDERA_TOKENIZERS=$$tokenizers go test -count=1 -timeout 10m -run TestPeers -v ./cmd/convert ./cmd/train
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, and the build with and without cgo
@@ -57,6 +58,10 @@ bench: setup-run bin/bench ## speed of this machine, CPU and Vulkan (ARGS=…)
 convert: setup-run bin/convert ## a checkpoint as GGUF, for llama.cpp and ollama, or as safetensors (ARGS="-m … -o …")
 	bin/convert $(ARGS)
 
+.PHONY: train
+train: bin/train ## a tokenizer of your own texts (ARGS="tokenizer -o … texts…")
+	bin/train $(ARGS)
+
 .PHONY: generate-code
 generate-code: setup-code ## recompile the shaders, and whatever else is generated
 	go generate ./...
@@ -71,8 +76,8 @@ setup-run setup-code setup-test: setup-%:
 	@scripts/setup.sh $*
 
 # go build knows what is up to date.
-.PHONY: bin/generate bin/convert bin/bench
-bin/generate bin/convert: bin/%:
+.PHONY: bin/generate bin/convert bin/train bin/bench
+bin/generate bin/convert bin/train: bin/%:
 	go build -o $@ ./cmd/$*
 # What bench reports names the commit, also where GOFLAGS turns off Go's own stamp.
 bin/bench: bin/%:

@@ -1,36 +1,51 @@
 #!/usr/bin/env bash
-# peers.sh installs node-llama-cpp, llama.cpp as npm has it, into the user's cache and prints where it is. Its build for
-# the CPU alone is 85 MB; all of its builds are 725.
+# peers.sh llama|tokenizers installs what we are held to, as npm has it, into the user's cache and prints where it is:
+# llama.cpp (node-llama-cpp, whose build for the CPU alone is 85 MB; all of its builds are 725), or Hugging Face's
+# tokenizers (64 MB).
 set -euo pipefail
-version=3.22.1
+peer=${1:?usage: peers.sh llama|tokenizers}
 
 say() { echo "peers: $*" >&2; }
 die() { say "$*"; exit 1; }
 
 command -v npm >/dev/null && command -v node >/dev/null ||
-  die "npm or node is missing, with which llama.cpp is installed and run: install Node.js 20 or newer (nodejs.org, or apt-get install npm)"
+  die "npm or node is missing, with which $peer is installed and run: install Node.js 20 or newer (nodejs.org, or apt-get install npm)"
 major=$(node --version | sed 's/^v\([0-9]*\).*/\1/')
-[ "$major" -ge 20 ] || die "node $(node --version) is too old, node-llama-cpp needs 20 or newer: nodejs.org has it"
+[ "$major" -ge 20 ] || die "node $(node --version) is too old, 20 or newer is needed: nodejs.org has it"
 
-case $(uname -sm) in
-  'Linux x86_64') build=linux-x64 ;;
-  'Linux aarch64') build=linux-arm64 ;;
-  'Darwin arm64') build=mac-arm64-metal ;;
-  'Darwin x86_64') build=mac-x64 ;;
-  *) die "node-llama-cpp has no build for $(uname -sm) that is known here" ;;
+case $peer in
+  llama)
+    version=3.22.1
+    case $(uname -sm) in
+      'Linux x86_64') build=linux-x64 ;;
+      'Linux aarch64') build=linux-arm64 ;;
+      'Darwin arm64') build=mac-arm64-metal ;;
+      'Darwin x86_64') build=mac-x64 ;;
+      *) die "node-llama-cpp has no build for $(uname -sm) that is known here" ;;
+    esac
+    name=node-llama-cpp
+    id=$name-$version-$build
+    packages=("$name@$version" "@node-llama-cpp/$build@$version")
+    ;;
+  tokenizers)
+    version=0.23.2
+    name=tokenizers
+    id=$name-$version
+    packages=("$name@$version")
+    ;;
+  *) die "unknown peer $peer: expected llama or tokenizers" ;;
 esac
 
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set: where is the cache?}/.cache}/caldera
-dir=$cache/node-llama-cpp-$version-$build
+dir=$cache/$id
 if [ ! -d "$dir" ]; then
   mkdir -p "$cache"
   new=$(mktemp -d "$dir.XXXXXX") # which takes its name when all is there
   trap 'rm -rf "$new"' EXIT
-  say "installing node-llama-cpp $version for $build into $dir"
+  say "installing ${packages[*]} into $dir"
   # The scripts would fetch or compile what the packages have already.
-  npm install --prefix "$new" --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error \
-    "node-llama-cpp@$version" "@node-llama-cpp/$build@$version" >&2 ||
+  npm install --prefix "$new" --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error "${packages[@]}" >&2 ||
     die "npm install failed: is the machine on the network? (messages above)"
   mv "$new" "$dir"
 fi
-echo "$dir/node_modules/node-llama-cpp"
+echo "$dir/node_modules/$name"

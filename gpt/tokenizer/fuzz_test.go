@@ -87,7 +87,7 @@ func checkLoaded(t *testing.T, tok *Tokenizer, err error) {
 		}
 		return
 	}
-	if tok.VocabSize() < 1 || tok.VocabSize() > maxTokens {
+	if tok.VocabSize() < 1 || tok.VocabSize() > MaxTokens {
 		t.Errorf("VocabSize is %d", tok.VocabSize())
 	}
 	var all strings.Builder

@@ -20,10 +20,10 @@ import (
 var ErrNone = errors.New("no tokenizer files")
 
 // Files are untrusted. GPT-2's largest is 2 MB, of 50,257 tokens.
-const (
-	maxFileSize = 64 << 20
-	maxTokens   = 1 << 20
-)
+const maxFileSize = 64 << 20
+
+// MaxTokens is how many tokens a vocabulary may have.
+const MaxTokens = 1 << 20
 
 // Load reads the tokenizer of a model directory in Hugging Face's layout:
 // tokenizer.json or, without it, vocab.json and merges.txt, with

@@ -11,7 +11,7 @@
 //	decode.go   the way back, also for a stream of ids
 //
 // The other way about, corpus.go counts the words of texts, and train.go learns
-// merges of them; characters.go has a token for each character in their place
+// merges of them; characters.go makes every character a token instead.
 //
 // Files are read by load.go (which file, how large), vocab.go (vocab.json,
 // merges.txt and added_tokens.json) and tokenizerjson.go (tokenizer.json);

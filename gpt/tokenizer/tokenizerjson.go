@@ -152,8 +152,8 @@ func (a *addedJSON) addTo(v *vocab) error {
 		return fmt.Errorf("content: found %s, expected at most %d bytes", quote(a.Content), maxAddedLen)
 	case a.ID == nil:
 		return fmt.Errorf("id: missing for token %s, expected an integer", quote(a.Content))
-	case *a.ID < 0 || *a.ID >= maxTokens:
-		return fmt.Errorf("id: found %d for token %s, expected 0 to %d", *a.ID, quote(a.Content), maxTokens-1)
+	case *a.ID < 0 || *a.ID >= MaxTokens:
+		return fmt.Errorf("id: found %d for token %s, expected 0 to %d", *a.ID, quote(a.Content), MaxTokens-1)
 	case a.SingleWord, a.LeftStrip, a.RightStrip:
 		return fmt.Errorf("token %s has single_word, lstrip or rstrip, expected none of them as in GPT-2", quote(a.Content))
 	}
@@ -163,8 +163,8 @@ func (a *addedJSON) addTo(v *vocab) error {
 		}
 		return nil
 	}
-	if len(v.names) == maxTokens {
-		return fmt.Errorf("there are more tokens than the %d that are read", maxTokens)
+	if len(v.names) == MaxTokens {
+		return fmt.Errorf("there are more tokens than the %d that are read", MaxTokens)
 	}
 	v.ids[a.Content] = *a.ID
 	v.names = append(v.names, a.Content)
@@ -182,8 +182,8 @@ func parseMergesJSON(data []byte) (mergeList, error) {
 	}
 	for d.More() {
 		at := m.where(len(m.pairs))
-		if len(m.pairs) == maxTokens {
-			return m, fmt.Errorf("%s: there are more merges than the %d that are read", at, maxTokens)
+		if len(m.pairs) == MaxTokens {
+			return m, fmt.Errorf("%s: there are more merges than the %d that are read", at, MaxTokens)
 		}
 		p, err := mergeJSON(d)
 		if err != nil {

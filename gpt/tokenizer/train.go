@@ -29,8 +29,8 @@ type BPEOptions struct {
 // first, then what merges make, then special tokens. Equal counts of words make
 // equal vocabularies, in whatever order they were read.
 func (c *Corpus) TrainBPE(ctx context.Context, o BPEOptions) (Vocabulary, error) {
-	if least := 256 + len(c.special); o.VocabSize < least || o.VocabSize > maxTokens {
-		return Vocabulary{}, fmt.Errorf("tokenizer: a vocabulary of %d tokens: expected %d, for the 256 bytes and the special tokens, to %d", o.VocabSize, least, maxTokens)
+	if least := 256 + len(c.special); o.VocabSize < least || o.VocabSize > MaxTokens {
+		return Vocabulary{}, fmt.Errorf("tokenizer: a vocabulary of %d tokens: expected %d, for the 256 bytes and the special tokens, to %d", o.VocabSize, least, MaxTokens)
 	}
 	words := c.words()
 	if len(words.words) == 0 {

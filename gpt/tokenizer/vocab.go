@@ -78,8 +78,8 @@ func parseVocab(data []byte) (*vocab, error) {
 			return nil, fail(fmt.Errorf("the id of token %s is %s, expected an integer", quote(name), describe(tok)))
 		}
 		id, err := number.Int64()
-		if err != nil || id < 0 || id >= maxTokens {
-			return nil, fail(fmt.Errorf("the id of token %s is %.40s, expected an integer from 0 to %d", quote(name), number, maxTokens-1))
+		if err != nil || id < 0 || id >= MaxTokens {
+			return nil, fail(fmt.Errorf("the id of token %s is %.40s, expected an integer from 0 to %d", quote(name), number, MaxTokens-1))
 		}
 		if first, ok := v.ids[name]; ok {
 			return nil, fail(fmt.Errorf("token %s is listed twice, with ids %d and %d, expected once", quote(name), first, id))
@@ -87,8 +87,8 @@ func parseVocab(data []byte) (*vocab, error) {
 		if name == "" {
 			return nil, fail(fmt.Errorf("the token of id %d is empty, expected at least one byte", id))
 		}
-		if len(v.names) == maxTokens {
-			return nil, fail(fmt.Errorf("there are more tokens than the %d that are read", maxTokens))
+		if len(v.names) == MaxTokens {
+			return nil, fail(fmt.Errorf("there are more tokens than the %d that are read", MaxTokens))
 		}
 		v.ids[name] = int(id)
 		v.names = append(v.names, name)
@@ -164,8 +164,8 @@ func parseMerges(data []byte) (mergeList, error) {
 	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.TrimSuffix(line, "\r")
 		at := m.where(len(m.pairs))
-		if len(m.pairs) == maxTokens {
-			return m, fmt.Errorf("%s: there are more merges than the %d that are read", at, maxTokens)
+		if len(m.pairs) == MaxTokens {
+			return m, fmt.Errorf("%s: there are more merges than the %d that are read", at, MaxTokens)
 		}
 		p, err := splitMerge(line)
 		if err != nil {

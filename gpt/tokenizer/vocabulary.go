@@ -30,11 +30,11 @@ func New(v Vocabulary) (*Tokenizer, error) {
 }
 
 func (v Vocabulary) build() (*Tokenizer, error) {
-	if n := len(v.Tokens); n == 0 || n > maxTokens {
-		return nil, fmt.Errorf("found %d tokens, expected 1 to %d", n, maxTokens)
+	if n := len(v.Tokens); n == 0 || n > MaxTokens {
+		return nil, fmt.Errorf("found %d tokens, expected 1 to %d", n, MaxTokens)
 	}
-	if n := len(v.Merges); n > maxTokens {
-		return nil, fmt.Errorf("found %d merges, expected at most %d", n, maxTokens)
+	if n := len(v.Merges); n > MaxTokens {
+		return nil, fmt.Errorf("found %d merges, expected at most %d", n, MaxTokens)
 	}
 	ids := make(map[string]int, len(v.Tokens))
 	for id, name := range v.Tokens {
