@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"io"
 	"os"
 	"os/exec"
@@ -231,7 +232,10 @@ func TestInterrupt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
-			cmd := command("", "-o", out)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, trainBinary, "tokenizer", "-o", out)
+			cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 			r, w, err := os.Pipe()
 			if err != nil {
 				t.Fatal(err)
@@ -239,10 +243,6 @@ func TestInterrupt(t *testing.T) {
 			defer w.Close()
 			cmd.Stdin = r
 			go feed(w)
-			go func() {
-				time.Sleep(500 * time.Millisecond)
-				cmd.Process.Signal(os.Interrupt)
-			}()
 			wantFailure(t, run(t, cmd), 130, "interrupted")
 			r.Close()
 			if _, err := os.Stat(out); err == nil {
