@@ -106,7 +106,7 @@ func openDir(dir string) (*Checkpoint, error) {
 	if absolute, err := filepath.Abs(dir); err == nil {
 		name = filepath.Base(absolute) // "." has one too
 	}
-	return huggingFace(config, name, file, func() (*tokenizer.Tokenizer, error) { return tokenizer.Load(dir) }), nil
+	return huggingFace(config, name, safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.Load(dir) }), nil
 }
 
 // OpenCheckpointFS is OpenCheckpoint for a file system that is a model directory,
@@ -120,11 +120,11 @@ func OpenCheckpointFS(fsys fs.FS, name string) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return huggingFace(config, name, file, func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, ".") }), nil
+	return huggingFace(config, name, safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, ".") }), nil
 }
 
-func huggingFace(c Config, name string, f *safetensors.File, t func() (*tokenizer.Tokenizer, error)) *Checkpoint {
-	return &Checkpoint{Config: c, Name: name, file: safetensorsFile{f}, layout: layout{config: configName}, tokenizer: t}
+func huggingFace(c Config, name string, f source, t func() (*tokenizer.Tokenizer, error)) *Checkpoint {
+	return &Checkpoint{Config: c, Name: name, file: f, layout: layout{config: configName}, tokenizer: t}
 }
 
 // safetensorsFile is a source.
@@ -138,6 +138,11 @@ func (f safetensorsFile) tensor(name string) rawTensor {
 // Tokenizer reads the tokenizer. The error wraps [tokenizer.ErrNone] where the
 // checkpoint has none.
 func (c *Checkpoint) Tokenizer() (*tokenizer.Tokenizer, error) { return c.tokenizer() }
+
+// SetTokenizer makes t the checkpoint's tokenizer, which is saved with it.
+func (c *Checkpoint) SetTokenizer(t *tokenizer.Tokenizer) {
+	c.tokenizer = func() (*tokenizer.Tokenizer, error) { return t, nil }
+}
 
 // Close closes the files. It is not for a checkpoint that Load took over.
 func (c *Checkpoint) Close() error { return c.file.Close() }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"caldera/backend"
+	"caldera/gpt/tokenizer"
 )
 
 // Random returns a model whose weights begin as GPT-2's did before training
@@ -41,6 +43,39 @@ func Random(ctx context.Context, b backend.Backend, config Config, o LoadOptions
 	m.tie()
 	return m, nil
 }
+
+// RandomCheckpoint is a checkpoint of what [Random] makes with the seed, to be
+// saved for other programs. It has no tokenizer: SetTokenizer gives it one.
+func RandomCheckpoint(config Config, seed uint64) (*Checkpoint, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	s := randomSource{config.Layers, seed, newModel(nil, config).tensors()}
+	return huggingFace(config, "random", s, func() (*tokenizer.Tokenizer, error) {
+		return nil, fmt.Errorf("%w: weights are random", tokenizer.ErrNone)
+	}), nil
+}
+
+// randomSource makes tensors when they are asked for.
+type randomSource struct {
+	layers  int
+	seed    uint64
+	weights []weight
+}
+
+func (s randomSource) Tensors() (names []string) {
+	for _, w := range s.weights {
+		names = append(names, w.name)
+	}
+	return names
+}
+
+func (s randomSource) tensor(name string) rawTensor {
+	i := slices.IndexFunc(s.weights, func(w weight) bool { return w.name == name })
+	return initial(s.weights[i], s.layers, rand.New(rand.NewPCG(s.seed, uint64(i))), backend.F32)
+}
+
+func (s randomSource) Close() error { return nil }
 
 // initial makes the first contents of one tensor, as a checkpoint would hold
 // them: matrices already in dtype d, so that they need no conversion.

@@ -1,12 +1,15 @@
 package gpt_test
 
 import (
+	"errors"
 	"math"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/tokenizer"
 )
 
 var randomConfig = gpt.Config{
@@ -105,5 +108,50 @@ func TestRandomErrors(t *testing.T) {
 	}
 	if n := b.inUse(); n != 0 {
 		t.Errorf("%d buffers were left behind", n)
+	}
+}
+
+// TestRandomCheckpoint sees that what is saved is what Random makes.
+func TestRandomCheckpoint(t *testing.T) {
+	b := openCPU(t)
+	c, err := gpt.RandomCheckpoint(randomConfig, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Tokenizer(); !errors.Is(err, tokenizer.ErrNone) {
+		t.Errorf("its tokenizer: %v, expected that there is none", err)
+	}
+	tok, err := tokenizer.New(tokenizer.Vocabulary{Tokens: []string{"a", "b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetTokenizer(tok)
+	path := filepath.Join(t.TempDir(), "random.gguf")
+	if err := c.SaveGGUF(t.Context(), path, gpt.SaveOptions{DType: backend.F32}); err != nil {
+		t.Fatal(err)
+	}
+	saved, err := gpt.OpenCheckpoint(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tok, err := saved.Tokenizer(); err != nil || tok.VocabSize() != 2 {
+		t.Errorf("the tokenizer that was set is not in the file: %v", err)
+	}
+	m, err := saved.Load(t.Context(), b, gpt.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	want, got := weights(random(t, b, gpt.LoadOptions{}, 1)), weights(m)
+	for i := range want {
+		if !slices.Equal(floats(t, b, compact(t, b, want[i])), floats(t, b, compact(t, b, got[i]))) {
+			t.Errorf("weights %d are not those of Random", i)
+		}
+	}
+	bad := randomConfig
+	bad.Heads = 5
+	if _, err := gpt.RandomCheckpoint(bad, 1); err == nil {
+		t.Error("a shape that no model can have made no error")
 	}
 }

@@ -19,6 +19,9 @@ type Model struct {
 	Config gpt.Config
 	Load   func(context.Context, backend.Backend, gpt.LoadOptions) (*gpt.Model, error)
 
+	// Open opens what it is loaded from, to be saved as other programs read it.
+	Open func() (*gpt.Checkpoint, error)
+
 	// Tokenizer reads the tokenizer; nil where there is none to read.
 	Tokenizer func() (*tokenizer.Tokenizer, error)
 }
@@ -29,6 +32,8 @@ func Embedded() (Model, error) {
 	c, err := gpt.ReadConfig(fsys)
 	return Model{Name: models.Name, Config: c, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
 		return gpt.LoadFS(ctx, b, fsys, o)
+	}, Open: func() (*gpt.Checkpoint, error) {
+		return gpt.OpenCheckpointFS(fsys, models.Name)
 	}, Tokenizer: func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, ".") }}, err
 }
 
@@ -44,6 +49,8 @@ func Shape(name string) (Model, error) {
 func Random(name string, c gpt.Config) Model {
 	return Model{Name: name, Config: c, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
 		return gpt.Random(ctx, b, c, o, 1)
+	}, Open: func() (*gpt.Checkpoint, error) {
+		return gpt.RandomCheckpoint(c, 1)
 	}}
 }
 
@@ -60,6 +67,8 @@ func Checkpoint(name string) (Model, error) {
 	defer c.Close()
 	return Model{Name: filepath.Base(path), File: path, Config: c.Config, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
 		return gpt.Load(ctx, b, path, o)
+	}, Open: func() (*gpt.Checkpoint, error) {
+		return gpt.OpenCheckpoint(path)
 	}, Tokenizer: func() (*tokenizer.Tokenizer, error) {
 		c, err := gpt.OpenCheckpoint(path)
 		if err != nil {

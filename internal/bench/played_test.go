@@ -13,6 +13,9 @@ func TestMain(m *testing.M) {
 	if IsStartupChild() {
 		os.Exit(StartupChild())
 	}
+	if mode := os.Getenv(asPeer); mode != "" {
+		fakePeer(mode)
+	}
 	os.Exit(m.Run())
 }
 

@@ -13,7 +13,7 @@ import (
 const Format = 1
 
 // Record is one result of any kind: a [Result] of a test on a model, an
-// [OpResult], an [OverheadResult], a [StartupResult] or a [PerplexityResult].
+// [OpResult], an [OverheadResult], a [PeerResult], a [PerplexityResult] or a [StartupResult].
 type Record interface {
 	common() *Common
 
@@ -44,6 +44,7 @@ var kinds = map[string]kind{
 	"test":       {func() Record { return &Result{} }, testTables},
 	"op":         {func() Record { return &OpResult{} }, opTables},
 	"overhead":   {func() Record { return &OverheadResult{} }, overheadTables},
+	"peer":       {func() Record { return &PeerResult{} }, peerTables},
 	"perplexity": {func() Record { return &PerplexityResult{} }, perplexityTables},
 	"startup":    {func() Record { return &StartupResult{} }, startupTables},
 }

@@ -1,0 +1,118 @@
+package bench
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"caldera/backend"
+)
+
+// Peer is another program that runs GPTs, to be measured beside ours: how to
+// find it, and what it is given. To add one is to add a function to peers and a
+// program that speaks the protocol of peer_process.go.
+type Peer struct {
+	Name     string
+	programs func(gpu string) ([]peerProgram, error)                 // to try, the best first; see find
+	dtypes   func(gpu string) []backend.DType                        // of matrices, that it computes on
+	threads  func(n int) []int                                       // to measure it with where we have n
+	file     func(f modelFiles, ctx context.Context) (string, error) // writes the model as it reads it
+}
+
+// peerProgram is a process to start, and the first request to it.
+type peerProgram struct {
+	path  string
+	args  []string // files of peerFiles by their name there
+	env   []string // on top of ours
+	start peerRequest
+}
+
+// PeerPlaces are where peers may be; empty: where they usually are.
+type PeerPlaces struct {
+	Llama  string // directory of node-llama-cpp
+	Python string // interpreter that has PyTorch
+}
+
+// peers makes each of them.
+var peers = []func(PeerPlaces) Peer{llamaPeer, torchPeer}
+
+// peerFiles are the programs that run peers' libraries.
+//
+//go:embed peer_llama.mjs peer_torch.py
+var peerFiles embed.FS
+
+// PeerNames are what FindPeers takes.
+func PeerNames() (names []string) {
+	for _, p := range peers {
+		names = append(names, p(PeerPlaces{}).Name)
+	}
+	return names
+}
+
+// FindPeers returns the peers of these names, all of them where there are none.
+// Whether the machine has them shows when they are started.
+func FindPeers(names []string, at PeerPlaces) (found []Peer, err error) {
+	for _, name := range names {
+		if !slices.Contains(PeerNames(), name) {
+			return nil, fmt.Errorf("unknown peer %q: expected %s", name, strings.Join(PeerNames(), " or "))
+		}
+	}
+	for _, p := range peers {
+		if p := p(at); len(names) == 0 || slices.Contains(names, p.Name) {
+			found = append(found, p)
+		}
+	}
+	return found, nil
+}
+
+// errAbsent is wrapped by errors that say that the machine lacks a peer, which
+// is no failure.
+var errAbsent = errors.New("not here")
+
+// lacks tells a type that the peer does not compute on.
+func (p Peer) lacks(d backend.DType, gpu string) error {
+	all := p.dtypes(gpu)
+	if slices.Contains(all, d) {
+		return nil
+	}
+	on := "CPUs"
+	if gpu != "" {
+		on = "GPUs"
+	}
+	return fmt.Errorf("%w: on %s it is measured with matrices of %s", errAbsent, on, strings.Trim(fmt.Sprint(all), "[]"))
+}
+
+// find starts the first of the peer's programs that can do what is asked for.
+// The machine lacks the peer where each says that it cannot.
+func (p Peer) find(ctx context.Context, gpu string, o PeerOptions, dir string) (*peerProcess, peerReply, error) {
+	programs, err := p.programs(gpu)
+	if err != nil {
+		return nil, peerReply{}, err
+	}
+	var why []string
+	for _, program := range programs {
+		process, err := startPeer(program, dir)
+		if err != nil {
+			return nil, peerReply{}, err
+		}
+		program.start.Command, program.start.GPU = "start", gpu
+		about, err := process.ask(ctx, o.Timeout, program.start)
+		if err == nil && about.Absent == "" {
+			return process, about, nil
+		}
+		process.close()
+		if err != nil {
+			return nil, peerReply{}, err
+		}
+		if !slices.Contains(why, about.Absent) {
+			why = append(why, about.Absent)
+		}
+	}
+	return nil, peerReply{}, fmt.Errorf("%w: %s", errAbsent, strings.Join(why, "; "))
+}
+
+// only is for peers that are measured with as many threads as ours alone.
+func only(n int) []int { return []int{n} }

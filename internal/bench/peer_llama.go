@@ -1,0 +1,77 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"caldera/backend"
+)
+
+// llamaPeer is llama.cpp as npm has it.
+func llamaPeer(at PeerPlaces) Peer {
+	return Peer{
+		Name:     "node-llama-cpp",
+		programs: func(gpu string) ([]peerProgram, error) { return llamaPrograms(at.Llama, gpu) },
+		dtypes: func(string) []backend.DType {
+			return []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}
+		},
+		// Its threads wait for one another by spinning. Where others use the
+		// machine, if only a little, it may be faster with a core to spare.
+		threads: func(n int) []int {
+			if n == 1 {
+				return []int{1}
+			}
+			return []int{n, n - 1}
+		},
+		file: modelFiles.gguf,
+	}
+}
+
+// vulkanIndices are how many of the machine's Vulkan devices are looked at for
+// the one that ours runs on: llama.cpp counts them in another order.
+const vulkanIndices = 4
+
+func llamaPrograms(library, gpu string) ([]peerProgram, error) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return nil, fmt.Errorf("%w: node is not on the PATH: install Node.js 20 or newer (nodejs.org, or apt-get install npm)", errAbsent)
+	}
+	if library == "" {
+		if library, err = installedLlama(); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := os.Stat(filepath.Join(library, "dist", "index.js")); err != nil {
+		return nil, fmt.Errorf("%w: %s holds no node-llama-cpp (%w): expected node_modules/node-llama-cpp, as scripts/peers.sh prints it", errAbsent, library, err)
+	}
+	p := peerProgram{path: node, args: []string{"peer_llama.mjs"}, start: peerRequest{Library: library}}
+	if gpu == "" {
+		return []peerProgram{p}, nil
+	}
+	modules := filepath.Dir(library)
+	if builds, _ := filepath.Glob(filepath.Join(modules, "@node-llama-cpp", "*-vulkan")); len(builds) == 0 {
+		return nil, fmt.Errorf("%w: its Vulkan build is not installed: npm install --prefix %s --ignore-scripts @node-llama-cpp/linux-x64-vulkan, of node-llama-cpp's version",
+			errAbsent, filepath.Dir(modules))
+	}
+	var all []peerProgram
+	for i := range vulkanIndices {
+		p.env = []string{fmt.Sprintf("GGML_VK_VISIBLE_DEVICES=%d", i)}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// installedLlama is where scripts/peers.sh puts it.
+func installedLlama() (string, error) {
+	cache := os.Getenv("XDG_CACHE_HOME")
+	if cache == "" {
+		cache = filepath.Join(os.Getenv("HOME"), ".cache")
+	}
+	found, _ := filepath.Glob(filepath.Join(cache, "caldera", "node-llama-cpp-*", "node_modules", "node-llama-cpp"))
+	if len(found) == 0 {
+		return "", fmt.Errorf("%w: it is not in %s: scripts/peers.sh installs it there", errAbsent, filepath.Join(cache, "caldera"))
+	}
+	return found[len(found)-1], nil
+}

@@ -1,0 +1,289 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"caldera/internal/strictjson"
+)
+
+// peerRequest is a line of JSON to a peer. The commands, in order:
+//
+//	start   Library, GPU                     says what it is, or that it is absent
+//	load    Model, DType, GPU, Threads,      loads a model, for as many tokens
+//	        Context                          as Context
+//	run     IDs, Chunk                       feeds ids, so many at a time, to an empty
+//	                                         context, and times that
+type peerRequest struct {
+	Command string `json:"command"`
+	Library string `json:"library"` // where it is
+	GPU     string `json:"gpu"`     // name of the device; empty for the CPU
+	Model   string `json:"model"`
+	DType   string `json:"dtype"`
+	Threads int    `json:"threads"`
+	Context int    `json:"context"`
+	IDs     []int  `json:"ids"`
+	Chunk   int    `json:"chunk"`
+}
+
+// peerReply is what it answers: one line.
+type peerReply struct {
+	Name    string `json:"name"` // start
+	Version string `json:"version"`
+	Device  string `json:"device"`
+	Info    string `json:"info"`
+	Absent  string `json:"absent"`  // start: what is missing
+	Threads int    `json:"threads"` // load: how many it has
+	NS      int64  `json:"ns"`      // run: from the first id until the token is known
+	Token   int    `json:"token"`   // run: the likeliest after the last id
+	Error   string `json:"error"`   // of anything that fails
+}
+
+// Bounds on what a peer writes.
+const (
+	maxReply  = 64 << 10
+	maxStderr = 4 << 10 // the end of it, which is kept for messages
+)
+
+// peerGrace is how long the system may take to end a process, and to hand over
+// what it had written.
+const peerGrace = 3 * time.Second
+
+// peerProcess is a peer's process, the leader of a group that is ended with it.
+type peerProcess struct {
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	lines  chan peerLine
+	stderr tail
+	said   chan struct{} // closed when stderr has ended
+	done   chan struct{} // closed when the process has
+	closed chan struct{}
+	once   sync.Once
+}
+
+type peerLine struct {
+	text []byte
+	err  error
+}
+
+// startPeer starts a program, whose files are in dir.
+func startPeer(program peerProgram, dir string) (*peerProcess, error) {
+	p := &peerProcess{lines: make(chan peerLine), said: make(chan struct{}), done: make(chan struct{}), closed: make(chan struct{})}
+	p.cmd = exec.Command(program.path)
+	for _, a := range program.args {
+		if _, err := peerFiles.Open(a); err == nil {
+			a = filepath.Join(dir, a)
+		}
+		p.cmd.Args = append(p.cmd.Args, a)
+	}
+	// OpenMP's threads and those of other pools wait by spinning, and take the
+	// processors from one another, unless they are told not to.
+	p.cmd.Env = append(append(os.Environ(), "OMP_WAIT_POLICY=PASSIVE"), program.env...)
+	p.cmd.SysProcAttr = ownGroup()
+	var err error
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	// Pipes of our own: those of exec would keep Wait from returning while a
+	// process that the peer started holds them open.
+	stdout, stdoutEnd, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	stderr, stderrEnd, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, stdout.Close(), stdoutEnd.Close())
+	}
+	p.cmd.Stdout, p.cmd.Stderr = stdoutEnd, stderrEnd
+	started := make(chan error)
+	go func() {
+		// Linux ends the process with the thread that started it.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait() // ProcessState tells
+			endGroup(p.cmd.Process)
+			close(p.done)
+		}
+	}()
+	err = <-started
+	stdoutEnd.Close()
+	stderrEnd.Close()
+	if err != nil {
+		return nil, errors.Join(err, stdout.Close(), stderr.Close())
+	}
+	go p.read(stdout)
+	go func() {
+		defer close(p.said)
+		defer stderr.Close()
+		_, _ = io.Copy(&p.stderr, stderr)
+	}()
+	return p, nil
+}
+
+// read passes lines on until there are no more or nobody wants them.
+func (p *peerProcess) read(stdout *os.File) {
+	defer close(p.lines)
+	defer stdout.Close()
+	r := bufio.NewReaderSize(stdout, maxReply)
+	for {
+		text, err := r.ReadSlice('\n')
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+		if err != nil {
+			err = fmt.Errorf("it wrote a line of more than %d bytes", maxReply)
+		}
+		select {
+		case p.lines <- peerLine{bytes.Clone(text), err}:
+		case <-p.closed:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// ask sends a request and waits for the reply. After an error the process is of
+// no more use.
+func (p *peerProcess) ask(ctx context.Context, timeout time.Duration, q peerRequest) (peerReply, error) {
+	var a peerReply
+	text, err := json.Marshal(q)
+	if err != nil {
+		return a, err
+	}
+	start := time.Now()
+	// A pipe that nobody reads is full at some time. Whether it was read shows in
+	// the reply.
+	go func() { _, _ = p.stdin.Write(append(text, '\n')) }()
+	line, ok, err := p.line(ctx, timeout)
+	elapsed := time.Since(start)
+	switch {
+	case err != nil:
+		return a, err
+	case !ok:
+		return a, p.ended()
+	case line.err != nil:
+		return a, line.err
+	}
+	if err := json.Unmarshal(line.text, &a); err != nil {
+		return a, fmt.Errorf("it wrote %q, expected a line of JSON (%w)", strictjson.Shorten(string(bytes.TrimSpace(line.text))), err)
+	}
+	if a.Error != "" {
+		return a, errors.New(oneLine(a.Error))
+	}
+	if q.Command == "run" && (a.NS <= 0 || a.NS > elapsed.Nanoseconds()) {
+		return a, fmt.Errorf("it says that it took %d ns, expected more than 0 and at most %d, after which it said so", a.NS, elapsed.Nanoseconds())
+	}
+	return a, nil
+}
+
+// line waits for the next line; ok is false where there is none to come.
+func (p *peerProcess) line(ctx context.Context, timeout time.Duration) (line peerLine, ok bool, err error) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case line, ok = <-p.lines:
+		return line, ok, nil
+	case <-p.done:
+	case <-ctx.Done():
+		return line, false, ctx.Err()
+	case <-timer.C:
+		return line, false, fmt.Errorf("it did not answer within %v and was ended: raise --timeout, or run it on an idle machine", timeout)
+	}
+	// It may have answered before it ended, and a process that left its group
+	// may hold the pipe open.
+	timer.Reset(peerGrace)
+	select {
+	case line, ok = <-p.lines:
+	case <-timer.C:
+	}
+	return line, ok, nil
+}
+
+// ended tells how, and what it said last.
+func (p *peerProcess) ended() error {
+	select {
+	case <-p.done:
+	case <-time.After(peerGrace): // it lives, and only its output has ended
+	}
+	p.close()
+	for _, c := range []chan struct{}{p.done, p.said} {
+		select {
+		case <-c:
+		case <-time.After(peerGrace):
+			return errors.New("it wrote nothing more and could not be ended")
+		}
+	}
+	last := ""
+	for line := range strings.Lines(p.stderr.String()) {
+		// The last line that is neither part of a stack nor node's farewell.
+		if len(line) > 3 && line[0] != ' ' && line[0] != '\t' && !strings.HasPrefix(line, "Node.js v") {
+			last = ": " + oneLine(line)
+		}
+	}
+	return fmt.Errorf("it ended (%v)%s", p.cmd.ProcessState, last)
+}
+
+// close ends the process and those that it started.
+func (p *peerProcess) close() {
+	p.once.Do(func() {
+		close(p.closed)
+		select {
+		case <-p.done: // and its group with it
+		default:
+			endGroup(p.cmd.Process)
+		}
+		select {
+		case <-p.done:
+		case <-time.After(peerGrace): // the system has it, in a driver perhaps
+		}
+	})
+}
+
+// oneLine is text of a peer's for people, of bounded length.
+func oneLine(s string) string {
+	const most = 240
+	r := []rune(strings.Join(strings.Fields(s), " "))
+	if len(r) > most {
+		r = append(r[:most], '…')
+	}
+	return printable(string(r))
+}
+
+// tail keeps the end of what is written.
+type tail struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, b...)
+	if n := len(t.text) - maxStderr; n > 0 {
+		t.text = append(t.text[:0], t.text[n:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.text)
+}

@@ -1,0 +1,133 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"caldera/backend"
+	"caldera/gpt"
+)
+
+// tinyPeers measures a tiny model beside peers.
+func tinyPeers(t *testing.T, ctx context.Context, timeout time.Duration, peers ...Peer) (map[string][]*PeerResult, error) {
+	t.Helper()
+	c := gpt.Config{Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
+	o := PeerOptions{Options: quiet(3), Threads: 1, Timeout: timeout}
+	o.DType = backend.F32
+	before, _ := filepath.Glob(filepath.Join(os.TempDir(), "caldera-peers-*"))
+	results, err := cpuDevice(t).Peers(ctx, Random("tiny", c), []Test{{Prompt: 8}, {Gen: 4}}, peers, o)
+	if after, _ := filepath.Glob(filepath.Join(os.TempDir(), "caldera-peers-*")); len(after) > len(before) {
+		t.Errorf("left behind: %v", after)
+	}
+	byPeer := map[string][]*PeerResult{}
+	for _, r := range results {
+		byPeer[r.Peer] = append(byPeer[r.Peer], r)
+		if err := r.check(); err != nil {
+			t.Errorf("%s: %v", r.key(), err)
+		}
+	}
+	return byPeer, err
+}
+
+// TestPeers runs a good peer beside ones that fail in every way: each is named
+// with what it did, and the good one is measured to the end.
+func TestPeers(t *testing.T) {
+	t.Parallel()
+	bad := []struct {
+		mode, want string
+	}{
+		{"crashes", "it ended (exit status 3): no library"},
+		{"hangs at start", "it did not answer within 2s and was ended: raise --timeout"},
+		{"hangs", "tg4 warm-up: it did not answer within 2s"},
+		{"garbage", `it wrote "\x1b[31mhello", expected a line of JSON`},
+		{"a long line", "it wrote a line of more than 65536 bytes"},
+		{"lies", "it says that it took 3600000000000 ns, expected more than 0 and at most"},
+		{"refuses", "loading: no room"},
+	}
+	peers := []Peer{fake("good", "good")}
+	for _, x := range bad {
+		peers = append(peers, fake(x.mode, x.mode))
+	}
+	quantised := fake("choosy", "good")
+	quantised.dtypes = func(string) []backend.DType { return []backend.DType{backend.F16, backend.Q8_0} }
+	nowhere := fake("nowhere", "good")
+	nowhere.programs = func(string) ([]peerProgram, error) { return []peerProgram{{path: "/no/such/program"}}, nil }
+	peers = append(peers, fake("absent", "absent"), quantised, nowhere)
+
+	results, err := tinyPeers(t, t.Context(), 2*time.Second, peers...)
+	good := results["good"]
+	if len(good) != 2 {
+		t.Fatalf("%d results of the good peer, expected 2: %v", len(good), err)
+	}
+	for i, want := range []Test{{Prompt: 8}, {Gen: 4}} {
+		r := good[i]
+		if r.Test() != want || len(r.SamplesRatio) != 3 || r.AvgRatio <= 0 || r.PeerVersion != "7" || r.PeerThreads != 1 || r.Failure != "" {
+			t.Errorf("the good peer: %+v", r)
+		}
+		if r.PeerAvgTS > float64(want.Tokens())/1e-3 {
+			t.Errorf("%v: the peer made %v tokens a second, but slept 1 ms", want, r.PeerAvgTS)
+		}
+	}
+	for _, x := range bad {
+		r := results[x.mode]
+		if len(r) != 1 || !strings.Contains(r[0].Failure, x.want) || len(r[0].SamplesNS) > 0 {
+			t.Errorf("%s: %+v, expected one failure: %s", x.mode, r, x.want)
+		}
+		if !strings.Contains(fmt.Sprint(err), x.mode+" with 1 threads beside tiny f32 on cpu:0: ") {
+			t.Errorf("%s is not in the error", x.mode)
+		}
+	}
+	for name, want := range map[string]string{
+		"absent": "not here: it has no parrot", "choosy": "not here: on CPUs it is measured with matrices of f16 q8_0", "nowhere": "/no/such/program",
+	} {
+		if r := results[name]; len(r) != 1 || !strings.Contains(r[0].Failure, want) {
+			t.Errorf("%s: %+v, expected %s", name, r, want)
+		}
+	}
+	if strings.Contains(err.Error(), "parrot") || strings.Contains(err.Error(), "choosy") {
+		t.Errorf("a peer that is absent is an error: %v", err)
+	}
+}
+
+// TestPeersKeepsSamples sees that what a peer did before it failed counts: one
+// that crashes at its fourth run has been through both warm-ups and one prompt.
+func TestPeersKeepsSamples(t *testing.T) {
+	t.Parallel()
+	results, err := tinyPeers(t, t.Context(), time.Minute, fake("late", "crashes later"), fake("good", "good"))
+	late := results["late"]
+	if err == nil || len(late) != 2 || late[0].Test() != (Test{Prompt: 8}) || len(late[0].SamplesRatio) != 1 ||
+		!strings.Contains(late[1].Failure, "tg4 1/3: it ended (exit status 2): ") {
+		t.Errorf("%+v, %v", late, err)
+	}
+	if good := results["good"]; len(good) != 2 || len(good[1].SamplesRatio) != 3 {
+		t.Errorf("the other peer: %+v", good)
+	}
+}
+
+func TestFindPeers(t *testing.T) {
+	if all, err := FindPeers(nil, PeerPlaces{}); err != nil || len(all) != 2 {
+		t.Errorf("%d peers, %v", len(all), err)
+	}
+	if _, err := FindPeers([]string{"pytorch", "tensorflow"}, PeerPlaces{}); err == nil || !strings.Contains(err.Error(), `"tensorflow": expected node-llama-cpp or pytorch`) {
+		t.Errorf("got %v", err)
+	}
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for _, test := range []struct {
+		find func() ([]peerProgram, error)
+		want string
+	}{
+		{func() ([]peerProgram, error) { return torchPrograms("/no/python") }, "there is no /no/python"},
+		{func() ([]peerProgram, error) { return llamaPrograms("", "") }, "scripts/peers.sh installs it"},
+		{func() ([]peerProgram, error) { return llamaPrograms(t.TempDir(), "") }, "holds no node-llama-cpp"},
+	} {
+		if _, err := test.find(); !errors.Is(err, errAbsent) || !strings.Contains(err.Error(), test.want) && !strings.Contains(err.Error(), "node is not on the PATH") {
+			t.Errorf("got %v, expected %s", err, test.want)
+		}
+	}
+}
