@@ -69,7 +69,7 @@ func TestReadBadFiles(t *testing.T) {
 		{"a newer format", instead(`"caldera_format": 1`, `"caldera_format": 2`), "caldera_format is 2 and this program reads 1: take a newer bench"},
 		{"a newer format with fields of its own", `[{"caldera_format": 3, "speed": {}}]`, "take a newer bench"},
 		{"a format that is no number", instead(`"caldera_format": 1`, `"caldera_format": "one"`), "it has no caldera_format"},
-		{"another kind", instead(`"kind": "test"`, `"kind": "song"`), `kind is "song", expected one of [op overhead perplexity startup test]`},
+		{"another kind", instead(`"kind": "test"`, `"kind": "song"`), `kind is "song", expected one of [op overhead peer perplexity startup test]`},
 		{"a missing field", instead(`"n_gen": 0,`, ``), "n_gen is missing"},
 		{"a field too many", instead(`"n_gen": 0,`, `"n_gen": 0, "n_others": 1,`), `it has a "n_others"`},
 		{"a field twice", instead(`"n_gen": 0,`, `"n_gen": 0, "n_gen": 1,`), "twice"},
