@@ -62,6 +62,11 @@ func TestBadFlags(t *testing.T) {
 		{"overhead -r 0", 2, "-r 0: expected 1"},
 		{"startup -r 0", 2, "-r 0: expected 1"},
 		{"startup --dtype=i32", 2, "--dtype=i32"},
+		{"peers -r 0", 2, "-r 0: expected 1"},
+		{"peers --timeout=0s", 2, "--timeout=0s: expected more than 0"},
+		{"peers --peer=tensorflow", 2, `--peer: unknown peer "tensorflow": expected node-llama-cpp or pytorch`},
+		{"peers --dtype=auto", 2, "expected one of f32, f16, q8_0, q4_0"},
+		{"peers -p 0 -n 0", 2, "nothing to measure"},
 		{"compare", 2, "<files>"},
 		{"compare " + filepath.Join(dir, "none.json"), 1, "none.json"},
 		{"compare " + dir, 1, "no regular file"},
@@ -231,5 +236,30 @@ func TestPerplexity(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*.tmp")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestPeersAbsent names each peer that is not there, in what is written too.
+func TestPeersAbsent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "peers.json")
+	stdout, stderr, code := command(t, "peers", "--backend=cpu", "--dtype=f32,f16", "--node-llama-cpp="+t.TempDir(), "--python=/no/python", "-r", "1", "-o", "json", "--output", path)
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	if last := lines[len(lines)-1]; code != 1 || stdout != "" || !strings.Contains(last, "no peer was measured") {
+		t.Errorf("exit %d, standard output %q, last line %q", code, stdout, last)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []struct{ Peer, DType, Failure string }
+	if err := json.Unmarshal(data, &results); err != nil || len(results) != 4 {
+		t.Fatalf("%v, %d results: %s", err, len(results), data)
+	}
+	for i, name := range []string{"node-llama-cpp", "pytorch"} {
+		for _, r := range []struct{ Peer, DType, Failure string }{results[i], results[2+i]} {
+			if r.Peer != name || !strings.HasPrefix(r.Failure, "absent: ") || !strings.Contains(stderr, "not measured: "+name+" beside gpt2 "+r.DType) {
+				t.Errorf("%+v, standard error:\n%s", r, stderr)
+			}
+		}
 	}
 }

@@ -70,7 +70,7 @@ func FindPeers(names []string, at PeerPlaces) (found []Peer, err error) {
 
 // errAbsent is wrapped by errors that say that the machine lacks a peer, which
 // is no failure.
-var errAbsent = errors.New("not here")
+var errAbsent = errors.New("absent")
 
 // lacks tells a type that the peer does not compute on.
 func (p Peer) lacks(d backend.DType, gpu string) error {
@@ -112,6 +112,14 @@ func (p Peer) find(ctx context.Context, gpu string, o PeerOptions, dir string) (
 		}
 	}
 	return nil, peerReply{}, fmt.Errorf("%w: %s", errAbsent, strings.Join(why, "; "))
+}
+
+// threads is a number of them for people.
+func threads(n int) string {
+	if n == 1 {
+		return "1 thread"
+	}
+	return fmt.Sprintf("%d threads", n)
 }
 
 // only is for peers that are measured with as many threads as ours alone.

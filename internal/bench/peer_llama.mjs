@@ -9,6 +9,9 @@ import {createInterface} from "node:readline";
 import {readFileSync} from "node:fs";
 import {pathToFileURL} from "node:url";
 
+// "CPU : AVX = 1 | AVX2 = 1 | REPACK = 0 | " as what is there.
+const features = (text) => [...text.matchAll(/(\w+) = 1/g)].map(([, name]) => name).join(" ");
+
 let llama, model, context, sequence;
 
 const commands = {
@@ -25,7 +28,7 @@ const commands = {
             if (device !== gpu)
                 return {absent: `it finds ${device ?? "nothing"} where ${gpu} was expected`};
         }
-        return {name: "node-llama-cpp", version, device, info: llama.systemInfo};
+        return {name: "node-llama-cpp", version, device, info: features(llama.systemInfo)};
     },
 
     async load({model: modelPath, threads, context: size, gpu}) {

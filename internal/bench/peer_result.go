@@ -74,7 +74,7 @@ func (r *PeerResult) key() string {
 	if r.Failure != "" {
 		what = "failure"
 	}
-	return fmt.Sprintf("%s %s %s beside %s with %d threads", r.ModelType, what, r.DType, r.Peer, r.PeerThreads)
+	return fmt.Sprintf("%s %s %s beside %s", r.ModelType, what, r.DType, r.peer())
 }
 
 func (r *PeerResult) figures() []figure {
@@ -173,5 +173,5 @@ func (r *PeerResult) peer() string {
 	if r.PeerThreads == 0 {
 		return r.Peer
 	}
-	return fmt.Sprintf("%s with %d threads", r.Peer, r.PeerThreads)
+	return r.Peer + " with " + threads(r.PeerThreads)
 }

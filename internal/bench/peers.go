@@ -138,12 +138,12 @@ func (r *race) gpu() string {
 }
 
 // fail notes why a peer is not measured, or not to the end.
-func (r *race) fail(name string, threads int, err error) {
+func (r *race) fail(name string, n int, err error) {
 	x := r.result(Test{})
-	x.Peer, x.PeerThreads, x.Failure = name, threads, oneLine(err.Error())
+	x.Peer, x.PeerThreads, x.Failure = name, n, oneLine(err.Error())
 	r.failures = append(r.failures, x)
 	if !errors.Is(err, errAbsent) {
-		r.failed = append(r.failed, fmt.Errorf("%s with %d threads beside %s %v on %s: %w", name, threads, r.model.Name, r.o.DType, r.d.Spec(), err))
+		r.failed = append(r.failed, fmt.Errorf("%s with %s beside %s %v on %s: %w", name, threads(n), r.model.Name, r.o.DType, r.d.Spec(), err))
 	}
 }
 

@@ -32,7 +32,6 @@ func gone(pid int) bool {
 // TestPeersEndsChildren: a peer whose child holds its pipes open ends, and its
 // child with it; so does one that is still at work when the context ends.
 func TestPeersEndsChildren(t *testing.T) {
-	t.Parallel()
 	for _, stop := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "pid")
 		x := fake("parent", "has a child:"+path)

@@ -28,6 +28,8 @@ func written(t testing.TB) ([]byte, []Record) {
 			Common: kind("startup"), ModelType: "gpt2", DType: "f32", Caches: "cold", NPrompt: 16,
 			AvgNS: 7, SamplesNS: []int64{7}, AvgCompileNS: -1, SamplesCompileNS: []int64{-1},
 		},
+		beside(c),
+		&PeerResult{Common: kind("peer"), ModelType: "gpt2", DType: "q8_0", Peer: "pytorch", Failure: "absent"},
 	)
 	var out bytes.Buffer
 	if err := WriteJSON(&out, records); err != nil {
@@ -58,8 +60,8 @@ func TestReadBadFiles(t *testing.T) {
 	}
 	for _, test := range []struct{ name, text, want string }{
 		{"empty", "", "it is empty"},
-		{"truncated within a result", good[:len(good)/3], "truncated: it ends within result 0"},
-		{"truncated between results", good[:strings.LastIndex(good, "]")], "truncated: it ends within result 4"},
+		{"truncated within a result", good[:len(good)/9], "truncated: it ends within result 0"},
+		{"truncated between results", good[:strings.LastIndex(good, "]")], "truncated: it ends within result 6"},
 		{"an object", `{"a": 1}`, "expected a JSON array"},
 		{"text", "# Results\n", "expected a JSON array"},
 		{"an array of numbers", "[1, 2]", "result 0: found a JSON number, expected an object"},
@@ -91,6 +93,13 @@ func TestReadBadFiles(t *testing.T) {
 		{"a mean that is not of its samples", instead(`"avg_ts": 512`, `"avg_ts": 5120`), "avg_ts 5120 and stddev_ts 0 are not of its samples, which give 512 and 0"},
 		{"a deviation that is not", instead(`"stddev_ts": 0`, `"stddev_ts": 1`), "stddev_ts 1"},
 		{"a mean of an op that is not", instead(`"avg_ns": 15`, `"avg_ns": 16`), "result 1: avg_ns 16"},
+		{"a ratio that is not of its samples", instead(`"avg_ratio": 1.75`, `"avg_ratio": 2`), "result 4: avg_ratio 2"},
+		{"more samples on one side", instead(`"peer_samples_ns": [
+      12000000,`, `"peer_samples_ns": [
+      1,
+      12000000,`), "result 4: peer_samples_ns has 3 samples, expected 2 as samples_ns"},
+		{"no peer", instead(`"peer": "pytorch"`, `"peer": ""`), "result 4: peer is empty"},
+		{"samples of a peer that is absent", instead(`"failure": ""`, `"failure": "absent"`), "result 4: it has a failure and samples"},
 		{"a prompt and generation at once", instead(`"n_gen": 0`, `"n_gen": 1`), "n_prompt 512, n_gen 1"},
 		{"deep", "[" + strings.Repeat(`{"a":`, 9) + "1" + strings.Repeat("}", 9) + "]", "nested deeper"},
 		{"very deep", strings.Repeat("[", 100000), "result 0"},

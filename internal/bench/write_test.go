@@ -118,6 +118,7 @@ func TestGoBench(t *testing.T) {
 		&OpResult{Common: r.Common, ModelType: "gpt2", Op: "linear_gelu", Shape: "1x2x3", DType: "f16", SamplesNS: []float64{1500.5}, FLOP: 12, Bytes: 3001},
 		&OverheadResult{Common: r.Common, Overhead: "barrier", SamplesNS: []float64{-2.5}},
 		&StartupResult{Common: r.Common, ModelType: "gpt2", DType: "f32", Caches: "cold", SamplesNS: []int64{7e6}, SamplesCompileNS: []int64{2e6}},
+		beside(r.Common),
 	)
 	var out bytes.Buffer
 	if err := Write(&out, "bench", h, results); err != nil {
@@ -156,6 +157,8 @@ func TestGoBench(t *testing.T) {
 		{"LinearGelu/model=gpt2/shape=1x2x3/device=vulkan:1/dtype=f16-2", map[string]float64{"ns/op": 1500.5, "GB/s": 2, "GFLOP/s": 12 / 1500.5}},
 		{"Overhead/of=barrier/device=vulkan:1-2", map[string]float64{"ns/op": -2.5}},
 		{"FirstToken/model=gpt2/device=vulkan:1/dtype=f32/caches=cold-2", map[string]float64{"ns/op": 7e6, "compile-ns": 2e6}},
+		{"PeerTG4/model=gpt2/device=vulkan:1/dtype=f32/peer=pytorch/threads=2-2", map[string]float64{"ns/op": 12e6, "t/s": 4 / 12e-3, "ratio": 1.75}},
+		{"PeerTG4/model=gpt2/device=vulkan:1/dtype=f32/peer=pytorch/threads=2-2", map[string]float64{"ns/op": 20e6, "t/s": 200, "ratio": 1.75}},
 	}
 	if len(got) != len(want) || units != 3 {
 		t.Fatalf("%d lines and %d units, expected %d and 3:\n%s", len(got), units, len(want), out.String())
