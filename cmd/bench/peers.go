@@ -24,7 +24,7 @@ type peersCommand struct {
 	DType []string `group:"Model" name:"dtype" default:"f32,f16,q8_0,q4_0" placeholder:"TYPE" help:"Types of matrices, on both sides: f32, f16, q8_0, q4_0 (${default})."`
 
 	Peer    []string      `group:"Peers" placeholder:"NAME" help:"Peers to measure beside: ${peers} (default: all)."`
-	Llama   string        `group:"Peers" name:"node-llama-cpp" env:"CALDERA_LLAMA" placeholder:"DIR" help:"Where node-llama-cpp is, as scripts/peers.sh prints it (default: where that script puts it)."`
+	Llama   string        `group:"Peers" name:"node-llama-cpp" env:"CALDERA_LLAMA" placeholder:"DIR" help:"Where node-llama-cpp is, as scripts/peers.sh llama prints it (default: where that script puts it)."`
 	Python  string        `group:"Peers" placeholder:"PATH" help:"Python that has PyTorch (default: python3, or /usr/bin/python3)."`
 	Timeout time.Duration `group:"Peers" default:"2m" placeholder:"TIME" help:"End a peer that needs longer for a reply: starting, loading, one repetition (${default})."`
 

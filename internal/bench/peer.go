@@ -18,7 +18,7 @@ type Peer struct {
 	Name     string
 	programs func(gpu string) ([]peerProgram, error)                 // to try, the best first; see find
 	dtypes   func(gpu string) []backend.DType                        // of matrices, that it computes on
-	threads  func(n int) []int                                       // to measure it with where we have n
+	threads  func(gpu string, n int) []int                           // to measure it with where we have n
 	file     func(f modelFiles, ctx context.Context) (string, error) // writes the model as it reads it
 }
 
@@ -123,4 +123,4 @@ func threads(n int) string {
 }
 
 // only is for peers that are measured with as many threads as ours alone.
-func only(n int) []int { return []int{n} }
+func only(_ string, n int) []int { return []int{n} }

@@ -19,9 +19,9 @@ func llamaPeer(at PeerPlaces) Peer {
 		},
 		// Its threads wait for one another by spinning. Where others use the
 		// machine, if only a little, it may be faster with a core to spare.
-		threads: func(n int) []int {
-			if n == 1 {
-				return []int{1}
+		threads: func(gpu string, n int) []int {
+			if n == 1 || gpu != "" {
+				return []int{n}
 			}
 			return []int{n, n - 1}
 		},
@@ -44,7 +44,7 @@ func llamaPrograms(library, gpu string) ([]peerProgram, error) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(library, "dist", "index.js")); err != nil {
-		return nil, fmt.Errorf("%w: %s holds no node-llama-cpp (%w): expected node_modules/node-llama-cpp, as scripts/peers.sh prints it", errAbsent, library, err)
+		return nil, fmt.Errorf("%w: %s holds no node-llama-cpp (%w): expected node_modules/node-llama-cpp, as scripts/peers.sh llama prints it", errAbsent, library, err)
 	}
 	p := peerProgram{path: node, args: []string{"peer_llama.mjs"}, start: peerRequest{Library: library}}
 	if gpu == "" {
@@ -71,7 +71,7 @@ func installedLlama() (string, error) {
 	}
 	found, _ := filepath.Glob(filepath.Join(cache, "caldera", "node-llama-cpp-*", "node_modules", "node-llama-cpp"))
 	if len(found) == 0 {
-		return "", fmt.Errorf("%w: it is not in %s: scripts/peers.sh installs it there", errAbsent, filepath.Join(cache, "caldera"))
+		return "", fmt.Errorf("%w: it is not in %s: scripts/peers.sh llama installs it there", errAbsent, filepath.Join(cache, "caldera"))
 	}
 	return found[len(found)-1], nil
 }

@@ -96,13 +96,13 @@ func (r *race) find(ctx context.Context, peers []Peer) error {
 			r.fail(p.Name, 0, err)
 			continue
 		}
-		for _, n := range p.threads(r.o.Threads) {
+		for _, n := range p.threads(r.gpu(), r.o.Threads) {
 			process, about, err := p.find(ctx, r.gpu(), r.o, r.files.dir)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			if err != nil {
-				r.fail(p.Name, n, err)
+				r.fail(p.Name, 0, err)
 				break // it would fail with other threads too
 			}
 			r.rivals = append(r.rivals, &rival{Peer: p, process: process, threads: n, about: about})
@@ -143,7 +143,7 @@ func (r *race) fail(name string, n int, err error) {
 	x.Peer, x.PeerThreads, x.Failure = name, n, oneLine(err.Error())
 	r.failures = append(r.failures, x)
 	if !errors.Is(err, errAbsent) {
-		r.failed = append(r.failed, fmt.Errorf("%s with %s beside %s %v on %s: %w", name, threads(n), r.model.Name, r.o.DType, r.d.Spec(), err))
+		r.failed = append(r.failed, fmt.Errorf("%s beside %s %v on %s: %w", x.peer(), r.model.Name, r.o.DType, r.d.Spec(), err))
 	}
 }
 
