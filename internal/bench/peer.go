@@ -82,7 +82,7 @@ func (p Peer) lacks(d backend.DType, gpu string) error {
 	if gpu != "" {
 		on = "GPUs"
 	}
-	return fmt.Errorf("%w: on %s it is measured with matrices of %s", errAbsent, on, strings.Trim(fmt.Sprint(all), "[]"))
+	return fmt.Errorf("%w: on %s it is measured with matrices of %s", ErrUnsupported, on, strings.Trim(fmt.Sprint(all), "[]"))
 }
 
 // find starts the first of the peer's programs that can do what is asked for.

@@ -163,8 +163,8 @@ func peerTables(s *strings.Builder, records []Record) {
 	s.WriteString(`
 Ratio: how many times as fast as the peer Caldera was, of repetitions that followed one another. Both sides had the same
 weights and were given the same tokens, and found the likeliest next one after the prompt, or after each of the tokens
-that stand for generation. Caldera's keys and values
-were f32, node-llama-cpp's f16, its default, and PyTorch's of the type of the matrices.
+that stand for generation. Keys and values: f32 in Caldera, f16 in node-llama-cpp, whose default that is, and in PyTorch
+the type of the matrices.
 `)
 }
 

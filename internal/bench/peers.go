@@ -26,7 +26,7 @@ const settle = 50 * time.Millisecond
 // Peers measures the tests on this device and in each of the peers by turns:
 // ours, the first peer, the second, ours again. A peer that is absent, or fails,
 // has a result that says so, and the rest goes on. The error joins what failed,
-// without peers that are absent.
+// without peers that are absent or lack the type of matrices.
 func (d *Device) Peers(ctx context.Context, model Model, tests []Test, peers []Peer, o PeerOptions) (results []*PeerResult, err error) {
 	dir, err := os.MkdirTemp("", "caldera-peers-*")
 	if err != nil {
@@ -142,7 +142,7 @@ func (r *race) fail(name string, n int, err error) {
 	x := r.result(Test{})
 	x.Peer, x.PeerThreads, x.Failure = name, n, oneLine(err.Error())
 	r.failures = append(r.failures, x)
-	if !errors.Is(err, errAbsent) {
+	if !errors.Is(err, errAbsent) && !errors.Is(err, ErrUnsupported) {
 		r.failed = append(r.failed, fmt.Errorf("%s beside %s %v on %s: %w", x.peer(), r.model.Name, r.o.DType, r.d.Spec(), err))
 	}
 }

@@ -82,7 +82,7 @@ func TestPeers(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"absent": "absent: it has no parrot", "choosy": "absent: on CPUs it is measured with matrices of f16 q8_0", "nowhere": "/no/such/program",
+		"absent": "absent: it has no parrot", "choosy": "not supported: on CPUs it is measured with matrices of f16 q8_0", "nowhere": "/no/such/program",
 	} {
 		if r := results[name]; len(r) != 1 || !strings.Contains(r[0].Failure, want) {
 			t.Errorf("%s: %+v, expected %s", name, r, want)
