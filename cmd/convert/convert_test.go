@@ -63,10 +63,10 @@ func TestWithoutTokenizer(t *testing.T) {
 	for _, model := range []string{source, path, back} {
 		r := run(t, exec.Command(generateBinary, "--backend=cpu", "-m", model, "--tokens=5,17,3", "--temp=0", "-n", "8"))
 		if want == "" {
-			want = r.out
+			want = r.Out
 		}
-		if r.code != 0 || r.out != want || len(want) < 16 {
-			t.Errorf("%s: exit code %d, ids %q, expected %q\n%s", model, r.code, r.out, want, r.stderr)
+		if r.Code != 0 || r.Out != want || len(want) < 16 {
+			t.Errorf("%s: exit code %d, ids %q, expected %q\n%s", model, r.Code, r.Out, want, r.Stderr)
 		}
 	}
 	if entries, _ := os.ReadDir(back); len(entries) != 2 {
@@ -77,13 +77,13 @@ func TestWithoutTokenizer(t *testing.T) {
 // wantFailure expects an exit code, and one line on standard error.
 func wantFailure(t *testing.T, r result, code int, parts ...string) {
 	t.Helper()
-	lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
-	if r.code != code || r.out != "" || len(lines) != 1 || !strings.HasPrefix(lines[0], "convert: ") {
-		t.Errorf("exit code %d, output %q, standard error %q, expected %d and one line", r.code, r.out, r.stderr, code)
+	lines := strings.Split(strings.TrimSuffix(r.Stderr, "\n"), "\n")
+	if r.Code != code || r.Out != "" || len(lines) != 1 || !strings.HasPrefix(lines[0], "convert: ") {
+		t.Errorf("exit code %d, output %q, standard error %q, expected %d and one line", r.Code, r.Out, r.Stderr, code)
 	}
 	for _, part := range parts {
-		if !strings.Contains(r.stderr, part) {
-			t.Errorf("%q lacks %q", r.stderr, part)
+		if !strings.Contains(r.Stderr, part) {
+			t.Errorf("%q lacks %q", r.Stderr, part)
 		}
 	}
 }
@@ -212,10 +212,10 @@ func TestDiskFull(t *testing.T) {
 	script := `mount -t tmpfs -o size=2m tmpfs "$2" && echo old >"$2/old.gguf" &&
 		{ "$1" --force -o "$2/old.gguf"; "$1" --to safetensors -o "$2/new"; ls -A "$2"; cat "$2/old.gguf"; }`
 	r := run(t, exec.Command("unshare", "-rm", "sh", "-c", script, "sh", convertBinary, dir))
-	if r.out != "old.gguf\nold\n" {
-		t.Errorf("what is there then: %q, expected the old file alone", r.out)
+	if r.Out != "old.gguf\nold\n" {
+		t.Errorf("what is there then: %q, expected the old file alone", r.Out)
 	}
-	lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(r.Stderr, "\n"), "\n")
 	for _, line := range lines {
 		if !strings.HasPrefix(line, "convert: ") || !strings.HasSuffix(line, "no space left on device") {
 			t.Errorf("standard error has %q", line)
@@ -250,11 +250,11 @@ func TestInterrupt(t *testing.T) {
 func TestHelp(t *testing.T) {
 	r := run(t, exec.Command(convertBinary, "--help"))
 	for _, part := range []string{"-m, --model", "--to", "--dtype", "-o, --output", "--force", "gguf", "safetensors", "q8_0", "q4_0", models.Name} {
-		if !strings.Contains(r.out, part) {
+		if !strings.Contains(r.Out, part) {
 			t.Errorf("--help lacks %s", part)
 		}
 	}
-	for _, line := range strings.Split(r.out, "\n") {
+	for _, line := range strings.Split(r.Out, "\n") {
 		if len(line) > 120 || strings.Contains(line, "${") {
 			t.Errorf("line %q", line)
 		}

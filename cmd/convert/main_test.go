@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -11,9 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"caldera/gpt/tokenizer"
+	"caldera/internal/commandtest"
 )
 
 // convertBinary is the command, and generateBinary that which reads what it writes.
@@ -21,59 +20,25 @@ import (
 var convertBinary, generateBinary string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "convert")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	convertBinary, generateBinary = filepath.Join(dir, "convert"), filepath.Join(dir, "generate")
-	for path, pkg := range map[string]string{convertBinary: ".", generateBinary: "../generate"} {
-		if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "go build %s: %v\n%s", pkg, err, out)
-			os.Exit(1)
-		}
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(commandtest.Main(m, func(folder string) error {
+		convertBinary, generateBinary = filepath.Join(folder, "convert"), filepath.Join(folder, "generate")
+		return errors.Join(commandtest.Build(convertBinary, "."), commandtest.Build(generateBinary, "../generate"))
+	}))
 }
 
-// result is what a call came to.
-type result struct {
-	code        int
-	out, stderr string
-}
+type result = commandtest.Result
 
-// run runs cmd to its end, which must come within a minute.
 func run(t *testing.T, cmd *exec.Cmd) result {
 	t.Helper()
-	var out, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &stderr, time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
-	err := cmd.Wait()
-	if !timer.Stop() {
-		t.Fatalf("%v did not end in a minute", cmd.Args)
-	}
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	r := result{cmd.ProcessState.ExitCode(), out.String(), stderr.String()}
-	if strings.Contains(r.stderr, "goroutine ") || strings.Contains(r.stderr, "panic") {
-		t.Errorf("%v panicked:\n%s", cmd.Args, r.stderr)
-	}
-	return r
+	return commandtest.Run(t, cmd)
 }
 
 // convert runs the command and expects it to succeed, and to have nothing to say.
 func convert(t *testing.T, args ...string) {
 	t.Helper()
 	r := run(t, exec.Command(convertBinary, args...))
-	if r.code != 0 || r.out != "" || r.stderr != "" {
-		t.Fatalf("%q: exit code %d, output %q, standard error %q, expected 0 and nothing", args, r.code, r.out, r.stderr)
+	if r.Code != 0 || r.Out != "" || r.Stderr != "" {
+		t.Fatalf("%q: exit code %d, output %q, standard error %q, expected 0 and nothing", args, r.Code, r.Out, r.Stderr)
 	}
 }
 
@@ -86,10 +51,10 @@ const austen = prompt + ".  I have been a great deal of the world, and I have be
 func text(t *testing.T, path string, args ...string) string {
 	t.Helper()
 	r := run(t, exec.Command(generateBinary, append([]string{"--backend=cpu", "-m", path, "--temp=0", "-n", "23"}, append(args, prompt)...)...))
-	if r.code != 0 {
-		t.Fatalf("generate -m %s: exit code %d: %s", path, r.code, r.stderr)
+	if r.Code != 0 {
+		t.Fatalf("generate -m %s: exit code %d: %s", path, r.Code, r.Stderr)
 	}
-	return strings.TrimSuffix(r.out, "\n")
+	return strings.TrimSuffix(r.Out, "\n")
 }
 
 // withTokenizer copies a model directory and adds a tokenizer of n tokens: one a

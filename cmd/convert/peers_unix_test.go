@@ -205,8 +205,8 @@ func TestPeersOdd(t *testing.T) {
 		cmd := exec.Command(generateBinary, "--backend=cpu", "-m", path, "--json", "--temp=0", "--ignore-eos", "-n", "30", "--tokens=72,101,108,108,111")
 		r := run(t, cmd)
 		var ours generated
-		if err := json.Unmarshal([]byte(r.out), &ours); err != nil {
-			t.Fatalf("%v: %s", err, r.stderr)
+		if err := json.Unmarshal([]byte(r.Out), &ours); err != nil {
+			t.Fatalf("%v: %s", err, r.Stderr)
 		}
 		theirs := judge(t, request{Library: library, Model: path, Prompts: [][]int{ids}, N: 30, Never: []int{1002}, Texts: []string{}})
 		if !slices.Equal(ours.IDs, theirs.Runs[0].IDs) {
@@ -227,11 +227,11 @@ func continueText(t *testing.T, path, text string) generated {
 	t.Helper()
 	cmd := exec.Command(generateBinary, "--backend=cpu", "--model="+path, "--json", "--temp=0", "--ignore-eos", "-n", "100", text)
 	r := run(t, cmd)
-	if r.code != 0 {
-		t.Fatalf("generate: exit code %d: %s", r.code, r.stderr)
+	if r.Code != 0 {
+		t.Fatalf("generate: exit code %d: %s", r.Code, r.Stderr)
 	}
 	var g generated
-	if err := json.NewDecoder(strings.NewReader(r.out)).Decode(&g); err != nil {
+	if err := json.NewDecoder(strings.NewReader(r.Out)).Decode(&g); err != nil {
 		t.Fatal(err)
 	}
 	return g

@@ -87,7 +87,7 @@ func padded(t *testing.T, n int) string {
 // TestPaddedVocabulary never draws a row that is no token of the tokenizer.
 func TestPaddedVocabulary(t *testing.T) {
 	dir := padded(t, 4)
-	if got := generate(t, "-m", dir, "--temp=0", "-n", "23", prompt).out; got != austen+"\n" {
+	if got := generate(t, "-m", dir, "--temp=0", "-n", "23", prompt).Out; got != austen+"\n" {
 		t.Errorf("with padding %q, expected %q", got, austen)
 	}
 	a := jsonOf(t, "-m", dir, "--temp=1e300", "--top-k=0", "--top-p=1", "--min-p=0", "-n", "200", "--ignore-eos", prompt)
@@ -98,7 +98,7 @@ func TestPaddedVocabulary(t *testing.T) {
 
 	// The same rows are tokens where added_tokens.json lists them.
 	writeJSON(t, dir, "added_tokens.json", map[string]int{"<|a|>": 2048, "<|b|>": 2049, "<|c|>": 2050, "<|d|>": 2051})
-	if got := generate(t, "-m", dir, "--temp=0", "-n", "1", prompt).out; got != prompt+"<|a|>\n" {
+	if got := generate(t, "-m", dir, "--temp=0", "-n", "1", prompt).Out; got != prompt+"<|a|>\n" {
 		t.Errorf("with tokens added %q, expected the first of them", got)
 	}
 	if got := jsonOf(t, "-m", dir, "-n", "1", "--special", "<|b|><|d|>").PromptIDs; !slices.Equal(got, []int{2049, 2051}) {
@@ -132,10 +132,10 @@ func TestHeldBack(t *testing.T) {
 		t.Errorf("the text is %q, expected that of the generated ids alone, %q; %v", a.Text, text, err)
 	}
 	all, err := tok.Decode(append(ids[:2:2], a.IDs...))
-	if got := generate(t, args...).out; err != nil || got != all+"\n" {
+	if got := generate(t, args...).Out; err != nil || got != all+"\n" {
 		t.Errorf("printed %q, expected %q; %v", got, all, err)
 	}
-	if got := generate(t, append(args, "--no-display-prompt")...).out; got != text+"\n" {
+	if got := generate(t, append(args, "--no-display-prompt")...).Out; got != text+"\n" {
 		t.Errorf("printed %q without the prompt, expected %q", got, text)
 	}
 }

@@ -129,8 +129,8 @@ func TestNoDriver(t *testing.T) {
 	wantFailure(t, run(t, command(t, "--backend=vulkan", prompt)), 1, "backend vulkan: ", "driver")
 	wantFailure(t, run(t, command(t, "--backend=vulkan", "--device=0", prompt)), 1, "backend vulkan: ")
 	r := run(t, command(t, "--backend=auto", "--temp=0", "-n", "23", prompt))
-	if r.code != 0 || r.out != austen+"\n" || !strings.HasPrefix(r.stderr, "cpu:0: ") {
-		t.Errorf("--backend=auto: exit code %d, text %q\n%s", r.code, r.out, r.stderr)
+	if r.Code != 0 || r.Out != austen+"\n" || !strings.HasPrefix(r.Stderr, "cpu:0: ") {
+		t.Errorf("--backend=auto: exit code %d, text %q\n%s", r.Code, r.Out, r.Stderr)
 	}
 }
 
@@ -142,8 +142,8 @@ func TestWithoutCgo(t *testing.T) {
 	}
 	cmd := command(t, "--backend=cpu", "--temp=0", "-n", "23", prompt)
 	cmd.Path = path
-	if r := run(t, cmd); r.code != 0 || r.out != austen+"\n" {
-		t.Errorf("exit code %d, text %q\n%s", r.code, r.out, r.stderr)
+	if r := run(t, cmd); r.Code != 0 || r.Out != austen+"\n" {
+		t.Errorf("exit code %d, text %q\n%s", r.Code, r.Out, r.Stderr)
 	}
 	cmd = command(t, "--backend=vulkan", prompt)
 	cmd.Path = path
@@ -179,9 +179,9 @@ func TestReaderLeaves(t *testing.T) {
 		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("%q: it went on for %v after its reader had left", args, took)
 		}
-		stderr := regexp.MustCompile(`(?m)^(cpu:0|generate: the context of|seed|load|prompt|decode) .*\n`).ReplaceAllString(got.stderr, "")
-		if stderr = strings.TrimPrefix(stderr, strings.SplitAfter(stderr, "\n")[0]); got.code != 0 || stderr != "" {
-			t.Errorf("%q: exit code %d, standard error %q, expected it to end quietly", args, got.code, got.stderr)
+		stderr := regexp.MustCompile(`(?m)^(cpu:0|generate: the context of|seed|load|prompt|decode) .*\n`).ReplaceAllString(got.Stderr, "")
+		if stderr = strings.TrimPrefix(stderr, strings.SplitAfter(stderr, "\n")[0]); got.Code != 0 || stderr != "" {
+			t.Errorf("%q: exit code %d, standard error %q, expected it to end quietly", args, got.Code, got.Stderr)
 		}
 	}
 }
@@ -200,7 +200,7 @@ func TestDiskFull(t *testing.T) {
 		r := run(t, cmd)
 		full.Close()
 		if args[0] == "--list-devices" { // a backend without devices tells why
-			r.stderr = r.stderr[max(0, strings.Index(r.stderr, "generate: ")):]
+			r.Stderr = r.Stderr[max(0, strings.Index(r.Stderr, "generate: ")):]
 		}
 		wantFailure(t, r, 1, "no space left on device")
 	}
@@ -228,8 +228,8 @@ func TestInterrupt(t *testing.T) {
 	r := run(t, cmd)
 	w.Close()
 	<-done
-	if r.code != 130 || !strings.HasSuffix(r.stderr, "generate: interrupted\n") {
-		t.Errorf("exit code %d, standard error %q", r.code, r.stderr)
+	if r.Code != 130 || !strings.HasSuffix(r.Stderr, "generate: interrupted\n") {
+		t.Errorf("exit code %d, standard error %q", r.Code, r.Stderr)
 	}
 	if !strings.HasPrefix(text.String(), austen) || !strings.HasSuffix(text.String(), "\n") {
 		t.Errorf("what was written is %q, expected a line that begins with %q", text.String(), austen)
@@ -260,7 +260,7 @@ func TestInterruptWhileLoading(t *testing.T) {
 	var stderr bytes.Buffer
 	cmd.Stderr = io.MultiWriter(&stderr, &firstLine{do: func() { cmd.Process.Signal(os.Interrupt) }})
 	r := run(t, cmd)
-	r.stderr = stderr.String()
+	r.Stderr = stderr.String()
 	wantFailure(t, r, 130, "interrupted")
 }
 
@@ -287,12 +287,12 @@ func TestInterruptJSON(t *testing.T) {
 			time.AfterFunc(wait, func() { cmd.Process.Signal(os.Interrupt) })
 		}}
 		r := run(t, cmd)
-		a := parse(t, r.out)
+		a := parse(t, r.Out)
 		if len(a.IDs) < 23 && wait < 20*time.Second {
 			continue
 		}
-		if r.code != 130 || a.Stop != "interrupted" || !strings.HasPrefix(prompt+a.Text, austen) || len(a.IDs) != len(a.LogProbs) {
-			t.Errorf("exit code %d, stopped for %q, %d ids, text %.200q", r.code, a.Stop, len(a.IDs), a.Text)
+		if r.Code != 130 || a.Stop != "interrupted" || !strings.HasPrefix(prompt+a.Text, austen) || len(a.IDs) != len(a.LogProbs) {
+			t.Errorf("exit code %d, stopped for %q, %d ids, text %.200q", r.Code, a.Stop, len(a.IDs), a.Text)
 		}
 		return
 	}

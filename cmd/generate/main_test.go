@@ -1,9 +1,6 @@
 package main_test
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"caldera/internal/commandtest"
 	"caldera/internal/devicetest"
 )
 
@@ -19,29 +17,13 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "generate")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	program = filepath.Join(dir, "generate")
-	if err := build(program); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(commandtest.Main(m, func(folder string) error {
+		program = filepath.Join(folder, "generate")
+		return build(program)
+	}))
 }
 
-func build(path string, env ...string) error {
-	cmd := exec.Command("go", "build", "-o", path, ".")
-	cmd.Env = append(os.Environ(), env...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return nil
-}
+func build(path string, env ...string) error { return commandtest.Build(path, ".", env...) }
 
 // command is one call of the command, with no input and no terminal.
 func command(t *testing.T, args ...string) *exec.Cmd {
@@ -51,47 +33,19 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// result is what a call came to.
-type result struct {
-	code        int
-	out, stderr string
-}
+type result = commandtest.Result
 
-// run runs cmd to its end, which must come within a minute.
 func run(t *testing.T, cmd *exec.Cmd) result {
 	t.Helper()
-	var out, stderr bytes.Buffer
-	if cmd.Stdout == nil {
-		cmd.Stdout = &out
-	}
-	if cmd.Stderr == nil {
-		cmd.Stderr = &stderr
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
-	err := cmd.Wait()
-	if !timer.Stop() {
-		t.Fatalf("%v did not end in a minute", cmd.Args)
-	}
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	r := result{cmd.ProcessState.ExitCode(), out.String(), stderr.String()}
-	if strings.Contains(r.stderr, "goroutine ") || strings.Contains(r.stderr, "panic") {
-		t.Errorf("%v panicked:\n%s", cmd.Args, r.stderr)
-	}
-	return r
+	return commandtest.Run(t, cmd)
 }
 
 // generate runs the command on the CPU and expects it to succeed.
 func generate(t *testing.T, args ...string) result {
 	t.Helper()
 	r := run(t, command(t, append([]string{"--backend=cpu"}, args...)...))
-	if r.code != 0 {
-		t.Fatalf("%q: exit code %d: %s", args, r.code, r.stderr)
+	if r.Code != 0 {
+		t.Fatalf("%q: exit code %d: %s", args, r.Code, r.Stderr)
 	}
 	return r
 }
@@ -100,18 +54,18 @@ func generate(t *testing.T, args ...string) result {
 // standard error beside that which tells the device.
 func wantFailure(t *testing.T, r result, code int, parts ...string) {
 	t.Helper()
-	if r.code != code {
-		t.Errorf("exit code %d, expected %d", r.code, code)
+	if r.Code != code {
+		t.Errorf("exit code %d, expected %d", r.Code, code)
 	}
-	if r.out != "" {
-		t.Errorf("standard output has %q, expected nothing", r.out)
+	if r.Out != "" {
+		t.Errorf("standard output has %q, expected nothing", r.Out)
 	}
-	lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(r.Stderr, "\n"), "\n")
 	if len(lines) == 2 && deviceLine(lines[0]) {
 		lines = lines[1:]
 	}
 	if len(lines) != 1 || !strings.HasPrefix(lines[0], "generate: ") {
-		t.Errorf("standard error has %q, expected one line of generate", r.stderr)
+		t.Errorf("standard error has %q, expected one line of generate", r.Stderr)
 	}
 	for _, part := range parts {
 		if !strings.Contains(lines[0], part) {
@@ -150,14 +104,14 @@ func TestText(t *testing.T) {
 		t.Run(strings.Join(device, " "), func(t *testing.T) {
 			t.Parallel()
 			r := run(t, command(t, append(device, "--temp=0", "-n", c.tokens, prompt)...))
-			if r.code != 0 || r.out != c.want+"\n" {
-				t.Errorf("exit code %d, text %q; expected 0, %q\n%s", r.code, r.out, c.want+"\n", r.stderr)
+			if r.Code != 0 || r.Out != c.want+"\n" {
+				t.Errorf("exit code %d, text %q; expected 0, %q\n%s", r.Code, r.Out, c.want+"\n", r.Stderr)
 			}
-			if lines := strings.Count(r.stderr, "\n"); lines != 1 || !deviceLine(r.stderr) {
-				t.Errorf("standard error has %q, expected a line that tells the device", r.stderr)
+			if lines := strings.Count(r.Stderr, "\n"); lines != 1 || !deviceLine(r.Stderr) {
+				t.Errorf("standard error has %q, expected a line that tells the device", r.Stderr)
 			}
-			if warned := strings.HasPrefix(r.stderr, "warning: "); warned != (device[0] == "--backend=vulkan") {
-				t.Errorf("standard error has %q: a software driver is worth a warning, the CPU is not", r.stderr)
+			if warned := strings.HasPrefix(r.Stderr, "warning: "); warned != (device[0] == "--backend=vulkan") {
+				t.Errorf("standard error has %q: a software driver is worth a warning, the CPU is not", r.Stderr)
 			}
 		})
 	}
@@ -184,38 +138,38 @@ func TestPromptSources(t *testing.T) {
 	} {
 		cmd := command(t, append([]string{"--backend=cpu", "--temp=0", "-n", "23"}, c.args...)...)
 		cmd.Stdin = strings.NewReader(c.stdin)
-		if r := run(t, cmd); r.code != 0 || r.out != austen+"\n" {
-			t.Errorf("%s: exit code %d, text %q, expected %q\n%s", name, r.code, r.out, austen, r.stderr)
+		if r := run(t, cmd); r.Code != 0 || r.Out != austen+"\n" {
+			t.Errorf("%s: exit code %d, text %q, expected %q\n%s", name, r.Code, r.Out, austen, r.Stderr)
 		}
 	}
 	// One newline is not the prompt's, a second one is.
 	cmd := command(t, "--backend=cpu", "-n", "1", "--json")
 	cmd.Stdin = strings.NewReader(prompt + "\n\n")
-	if got, want := parse(t, run(t, cmd).out).PromptIDs, jsonOf(t, "-n", "1", prompt+"\n").PromptIDs; !slices.Equal(got, want) {
+	if got, want := parse(t, run(t, cmd).Out).PromptIDs, jsonOf(t, "-n", "1", prompt+"\n").PromptIDs; !slices.Equal(got, want) {
 		t.Errorf("a prompt and two newlines are read as %v, expected %v", got, want)
 	}
-	if r := generate(t, "--temp=0", "-n", "23", "--no-display-prompt", prompt); r.out != strings.TrimPrefix(austen, prompt)+"\n" {
-		t.Errorf("without the prompt: %q", r.out)
+	if r := generate(t, "--temp=0", "-n", "23", "--no-display-prompt", prompt); r.Out != strings.TrimPrefix(austen, prompt)+"\n" {
+		t.Errorf("without the prompt: %q", r.Out)
 	}
 }
 
 // TestNoPrompt lets the model begin a text of its own.
 func TestNoPrompt(t *testing.T) {
-	want := generate(t, "--temp=0", "-n", "9", "--special", "<|endoftext|>").out
-	if got := generate(t, "--temp=0", "-n", "9").out; got != want || len(got) < 9 {
+	want := generate(t, "--temp=0", "-n", "9", "--special", "<|endoftext|>").Out
+	if got := generate(t, "--temp=0", "-n", "9").Out; got != want || len(got) < 9 {
 		t.Errorf("without a prompt %q, after the token that begins a text %q", got, want)
 	}
 	cmd := command(t, "--backend=cpu", "--temp=0", "-n", "9", "-p", "")
 	cmd.Stdin = strings.NewReader("not this")
-	if r := run(t, cmd); r.out != want {
-		t.Errorf("with an empty prompt %q, expected %q", r.out, want)
+	if r := run(t, cmd); r.Out != want {
+		t.Errorf("with an empty prompt %q, expected %q", r.Out, want)
 	}
 }
 
 // TestUnicode gives it text of other scripts than it was trained on.
 func TestUnicode(t *testing.T) {
 	const text = "naïve — 世界 👩‍🚀 \U0001F1E9\U0001F1EA\ttab"
-	if got := generate(t, "-n", "1", "--temp=0", text).out; !strings.HasPrefix(got, text) {
+	if got := generate(t, "-n", "1", "--temp=0", text).Out; !strings.HasPrefix(got, text) {
 		t.Errorf("the prompt %q came back as %q", text, got)
 	}
 }

@@ -44,7 +44,7 @@ type answer struct {
 // with every field and no other.
 func jsonOf(t *testing.T, args ...string) answer {
 	t.Helper()
-	return parse(t, generate(t, append(args, "--json")...).out)
+	return parse(t, generate(t, append(args, "--json")...).Out)
 }
 
 func parse(t *testing.T, out string) answer {
@@ -110,7 +110,7 @@ func TestJSONSameOnVulkan(t *testing.T) {
 	devicetest.UseTestDrivers(t)
 	want := jsonOf(t, "--temp=0", "-n", "12", prompt)
 	r := run(t, command(t, "--backend=vulkan", "--device=llvmpipe", "--temp=0", "-n", "12", "--json", prompt))
-	got := parse(t, r.out)
+	got := parse(t, r.Out)
 	if got.Device.Backend != "vulkan" || got.Device.Kind != "software driver" || !slices.Equal(got.IDs, want.IDs) {
 		t.Errorf("device %+v gave %v, the CPU %v", got.Device, got.IDs, want.IDs)
 	}
@@ -142,7 +142,7 @@ func TestSeed(t *testing.T) {
 // TestWithoutTokenizer takes and prints ids.
 func TestWithoutTokenizer(t *testing.T) {
 	const dir = "../../gpt/testdata/gpt2-tiny"
-	out := generate(t, "-m", dir, "--tokens", "5,17, 3", "--temp=0", "-n", "4").out
+	out := generate(t, "-m", dir, "--tokens", "5,17, 3", "--temp=0", "-n", "4").Out
 	if !regexp.MustCompile(`^5,17,3(,\d+){4}\n$`).MatchString(out) {
 		t.Errorf("printed %q, expected 5,17,3 and four more ids", out)
 	}
@@ -150,7 +150,7 @@ func TestWithoutTokenizer(t *testing.T) {
 	if len(a.IDs) != 4 || a.Text != "" || !slices.Equal(a.PromptIDs, []int{5, 17, 3}) || a.Model != dir {
 		t.Errorf("%v, text %q, after %v of %s", a.IDs, a.Text, a.PromptIDs, a.Model)
 	}
-	if out := generate(t, "-m", dir, "--tokens=256,5", "--temp=0", "-n", "1").out; !strings.HasPrefix(out, "256,5,") {
+	if out := generate(t, "-m", dir, "--tokens=256,5", "--temp=0", "-n", "1").Out; !strings.HasPrefix(out, "256,5,") {
 		t.Errorf("printed %q, expected all ids of the prompt, also that which begins a text", out)
 	}
 	r := run(t, command(t, "--backend=cpu", "-m", dir, "some text"))
@@ -160,22 +160,22 @@ func TestWithoutTokenizer(t *testing.T) {
 func TestVerbose(t *testing.T) {
 	r := generate(t, "--verbose", "-n", "8", "--temp=0", "--seed=77", prompt)
 	for _, phase := range []string{`seed +77`, `prompt +\d+\.\d ms +\d+ tokens +\d+\.\d tokens/s`, `decode +\d+\.\d ms +7 tokens +\d+\.\d tokens/s`} {
-		if !regexp.MustCompile(`(?m)^` + phase + `$`).MatchString(r.stderr) {
-			t.Errorf("standard error has no line %q:\n%s", phase, r.stderr)
+		if !regexp.MustCompile(`(?m)^` + phase + `$`).MatchString(r.Stderr) {
+			t.Errorf("standard error has no line %q:\n%s", phase, r.Stderr)
 		}
 	}
-	if !strings.HasPrefix(r.out, prompt) || strings.Contains(r.out, "tokens/s") {
-		t.Errorf("standard output has %q, expected text alone", r.out)
+	if !strings.HasPrefix(r.Out, prompt) || strings.Contains(r.Out, "tokens/s") {
+		t.Errorf("standard output has %q, expected text alone", r.Out)
 	}
 }
 
 func TestDType(t *testing.T) {
 	for _, d := range []string{"f32", "f16"} { // it is stored as f16
-		if got := generate(t, "--dtype="+d, "--temp=0", "-n", "23", prompt).out; got != austen+"\n" {
+		if got := generate(t, "--dtype="+d, "--temp=0", "-n", "23", prompt).Out; got != austen+"\n" {
 			t.Errorf("%s: %q", d, got)
 		}
 	}
-	if got := generate(t, "-t", "1", "--temp=0", "-n", "23", prompt).out; got != austen+"\n" {
+	if got := generate(t, "-t", "1", "--temp=0", "-n", "23", prompt).Out; got != austen+"\n" {
 		t.Errorf("one thread: %q", got)
 	}
 }
@@ -197,8 +197,8 @@ func TestSlidingIsTold(t *testing.T) {
 	if !regexp.MustCompile(`(?s)^cpu:0: [^\n]*\n` + prompt + `.{100,}\ngenerate: the context of 16 tokens was full: its older half was forgotten \(\d times\)\n$`).Match(all) {
 		t.Errorf("it wrote %q, expected the notice once, on a line after the text", all)
 	}
-	if r := generate(t, "-c", "16", "-n", "3", prompt); strings.Contains(r.stderr, "full") {
-		t.Errorf("it was not full: %s", r.stderr)
+	if r := generate(t, "-c", "16", "-n", "3", prompt); strings.Contains(r.Stderr, "full") {
+		t.Errorf("it was not full: %s", r.Stderr)
 	}
 }
 
@@ -206,14 +206,14 @@ func TestListDevices(t *testing.T) {
 	devicetest.UseTestDrivers(t)
 	r := generate(t, "--list-devices")
 	for _, part := range []string{"DEVICE", "cpu:0", "CPU", "vulkan:0", "vulkan:1", "llvmpipe", "SwiftShader", "software driver"} {
-		if !strings.Contains(r.out, part) {
-			t.Errorf("the list lacks %q:\n%s", part, r.out)
+		if !strings.Contains(r.Out, part) {
+			t.Errorf("the list lacks %q:\n%s", part, r.Out)
 		}
 	}
 	t.Setenv("VK_DRIVER_FILES", "/nonexistent")
 	r = generate(t, "--list-devices")
-	if !strings.Contains(r.out, "cpu:0") || strings.Contains(r.out, "vulkan") || !strings.Contains(r.stderr, "backend vulkan: ") {
-		t.Errorf("without a driver: %q, %q", r.out, r.stderr)
+	if !strings.Contains(r.Out, "cpu:0") || strings.Contains(r.Out, "vulkan") || !strings.Contains(r.Stderr, "backend vulkan: ") {
+		t.Errorf("without a driver: %q, %q", r.Out, r.Stderr)
 	}
 }
 
@@ -224,11 +224,11 @@ func TestHelp(t *testing.T) {
 		"--temp", "--top-k", "--top-p", "--min-p", "--repeat-penalty", "-s, --seed", "--dtype", "-t, --threads", "--ignore-eos",
 		"--json", "--tokens", "-v, --verbose", models.Name,
 	} {
-		if !strings.Contains(r.out, flag) {
+		if !strings.Contains(r.Out, flag) {
 			t.Errorf("--help lacks %s", flag)
 		}
 	}
-	for _, line := range strings.Split(r.out, "\n") {
+	for _, line := range strings.Split(r.Out, "\n") {
 		if len(line) > 120 || strings.Contains(line, "${") {
 			t.Errorf("line %q", line)
 		}
@@ -250,8 +250,8 @@ func TestNowhereToCache(t *testing.T) {
 			t.Parallel()
 			cmd := command(t, "--backend=vulkan", "--device=llvmpipe", "--temp=0", "-n", "3", prompt)
 			cmd.Env = append(os.Environ(), env...)
-			if r := run(t, cmd); r.code != 0 || r.out != prompt+".  I\n" {
-				t.Errorf("exit code %d, text %q\n%s", r.code, r.out, r.stderr)
+			if r := run(t, cmd); r.Code != 0 || r.Out != prompt+".  I\n" {
+				t.Errorf("exit code %d, text %q\n%s", r.Code, r.Out, r.Stderr)
 			}
 		})
 	}

@@ -24,18 +24,18 @@ func TestDeviceLost(t *testing.T) {
 		t.Setenv("LOST_AT", at)
 		r := run(t, command(t, append([]string{"--backend=vulkan", "--device=llvmpipe", "--temp=0", "-n", "23", prompt}, args...)...))
 		told := r
-		told.out = "" // which may have something
+		told.Out = "" // which may have something
 		wantFailure(t, told, 1, "vulkan: device lost", "VK_ERROR_DEVICE_LOST", "opening the device again")
 		return r
 	}
-	if r := lose("1"); r.out != "" && r.out != prompt+"\n" {
-		t.Errorf("lost at once, it printed %q", r.out)
+	if r := lose("1"); r.Out != "" && r.Out != prompt+"\n" {
+		t.Errorf("lost at once, it printed %q", r.Out)
 	}
 	r := lose("9")
-	if text := strings.TrimSuffix(r.out, "\n"); text == r.out || len(text) <= len(prompt) || len(text) >= len(austen) || !strings.HasPrefix(austen, text) {
-		t.Errorf("it printed %q, expected a line, the beginning of %q", r.out, austen)
+	if text := strings.TrimSuffix(r.Out, "\n"); text == r.Out || len(text) <= len(prompt) || len(text) >= len(austen) || !strings.HasPrefix(austen, text) {
+		t.Errorf("it printed %q, expected a line, the beginning of %q", r.Out, austen)
 	}
-	a := parse(t, lose("9", "--json").out)
+	a := parse(t, lose("9", "--json").Out)
 	if a.Stop != "error" || len(a.IDs) == 0 || len(a.IDs) >= 23 || !strings.HasPrefix(austen, prompt+a.Text) || len(a.LogProbs) != len(a.IDs) {
 		t.Errorf("stopped for %q after %d tokens, text %q", a.Stop, len(a.IDs), a.Text)
 	}

@@ -1,17 +1,15 @@
 package main_test
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"caldera/gpt/tokenizer"
+	"caldera/internal/commandtest"
 )
 
 // trainBinary is the command, built once for all tests, which run it as a user
@@ -22,49 +20,17 @@ var trainBinary string
 const sample = "../../gpt/tokenizer/testdata/train/text.txt"
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "train")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	trainBinary = filepath.Join(dir, "train")
-	if out, err := exec.Command("go", "build", "-o", trainBinary, ".").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-		os.Exit(1)
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(commandtest.Main(m, func(folder string) error {
+		trainBinary = filepath.Join(folder, "train")
+		return commandtest.Build(trainBinary, ".")
+	}))
 }
 
-// result is what a call came to.
-type result struct {
-	code        int
-	out, stderr string
-}
+type result = commandtest.Result
 
-// run runs cmd to its end, which must come within a minute.
 func run(t *testing.T, cmd *exec.Cmd) result {
 	t.Helper()
-	var out, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &stderr, time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
-	err := cmd.Wait()
-	if !timer.Stop() {
-		t.Fatalf("%v did not end in a minute", cmd.Args)
-	}
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	r := result{cmd.ProcessState.ExitCode(), out.String(), stderr.String()}
-	if strings.Contains(r.stderr, "goroutine ") || strings.Contains(r.stderr, "panic") {
-		t.Errorf("%v panicked:\n%s", cmd.Args, r.stderr)
-	}
-	return r
+	return commandtest.Run(t, cmd)
 }
 
 // command is train tokenizer with text on standard input.
@@ -79,22 +45,22 @@ func command(text string, args ...string) *exec.Cmd {
 func train(t *testing.T, text string, args ...string) string {
 	t.Helper()
 	r := run(t, command(text, args...))
-	if r.code != 0 || r.out != "" || strings.Count(r.stderr, "\n") != 1 {
-		t.Fatalf("%q: exit code %d, output %q, standard error %q, expected 0, nothing, and a line", args, r.code, r.out, r.stderr)
+	if r.Code != 0 || r.Out != "" || strings.Count(r.Stderr, "\n") != 1 {
+		t.Fatalf("%q: exit code %d, output %q, standard error %q, expected 0, nothing, and a line", args, r.Code, r.Out, r.Stderr)
 	}
-	return r.stderr
+	return r.Stderr
 }
 
 // wantFailure expects an exit code, and one line on standard error.
 func wantFailure(t *testing.T, r result, code int, parts ...string) {
 	t.Helper()
-	lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
-	if r.code != code || r.out != "" || len(lines) != 1 || !strings.HasPrefix(lines[0], "train: ") {
-		t.Errorf("exit code %d, output %q, standard error %q, expected %d and one line", r.code, r.out, r.stderr, code)
+	lines := strings.Split(strings.TrimSuffix(r.Stderr, "\n"), "\n")
+	if r.Code != code || r.Out != "" || len(lines) != 1 || !strings.HasPrefix(lines[0], "train: ") {
+		t.Errorf("exit code %d, output %q, standard error %q, expected %d and one line", r.Code, r.Out, r.Stderr, code)
 	}
 	for _, part := range parts {
-		if !strings.Contains(r.stderr, part) {
-			t.Errorf("%q lacks %q", r.stderr, part)
+		if !strings.Contains(r.Stderr, part) {
+			t.Errorf("%q lacks %q", r.Stderr, part)
 		}
 	}
 }

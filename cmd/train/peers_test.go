@@ -49,11 +49,11 @@ func judge(t *testing.T, r request) (a answer) {
 	cmd := exec.CommandContext(ctx, "node", "testdata/judge.mjs")
 	cmd.Stdin, cmd.WaitDelay = bytes.NewReader(in), time.Second
 	got := run(t, cmd)
-	if got.code != 0 {
-		t.Fatalf("node: exit code %d: %s", got.code, got.stderr)
+	if got.Code != 0 {
+		t.Fatalf("node: exit code %d: %s", got.Code, got.Stderr)
 	}
-	if err := json.Unmarshal([]byte(got.out), &a); err != nil {
-		t.Fatalf("%v in %.200q", err, got.out)
+	if err := json.Unmarshal([]byte(got.Out), &a); err != nil {
+		t.Fatalf("%v in %.200q", err, got.Out)
 	}
 	return a
 }

@@ -203,10 +203,10 @@ func TestDiskFull(t *testing.T) {
 		{ "$1" tokenizer --force -o "$2/old" <"$3"; "$1" tokenizer -o "$2/new" <"$3"; ls -A "$2" "$2/old"; cat "$2/old/vocab.json"; }`
 	dir := t.TempDir()
 	r := run(t, exec.Command("unshare", "-rm", "sh", "-c", script, "sh", trainBinary, dir, sample))
-	if want := dir + ":\nold\n\n" + dir + "/old:\nvocab.json\nold\n"; r.out != want {
-		t.Errorf("what is there then: %q, expected %q", r.out, want)
+	if want := dir + ":\nold\n\n" + dir + "/old:\nvocab.json\nold\n"; r.Out != want {
+		t.Errorf("what is there then: %q, expected %q", r.Out, want)
 	}
-	lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(r.Stderr, "\n"), "\n")
 	for _, line := range lines {
 		if !strings.HasPrefix(line, "train: ") || !strings.HasSuffix(line, "no space left on device") {
 			t.Errorf("standard error has %q", line)
@@ -255,11 +255,11 @@ func TestInterrupt(t *testing.T) {
 func TestHelp(t *testing.T) {
 	r := run(t, exec.Command(trainBinary, "tokenizer", "--help"))
 	for _, part := range []string{"--vocab-size", "(8192)", "--min-frequency", "(2)", "--char", "--special", "<|endoftext|>", "-o, --output", "--force", "standard input", "*.txt"} {
-		if !strings.Contains(r.out, part) {
+		if !strings.Contains(r.Out, part) {
 			t.Errorf("--help lacks %s", part)
 		}
 	}
-	for _, line := range strings.Split(r.out, "\n") {
+	for _, line := range strings.Split(r.Out, "\n") {
 		if len(line) > 120 || strings.Contains(line, "${") {
 			t.Errorf("line %q", line)
 		}

@@ -1,0 +1,78 @@
+// Package commandtest builds the commands and runs them as a user does, for
+// their tests.
+package commandtest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Build builds the package in dir, "." or "../generate", as a program at path,
+// with variables added to the environment.
+func Build(path, dir string, env ...string) error {
+	cmd := exec.Command("go", "build", "-o", path, dir)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", dir, err, out)
+	}
+	return nil
+}
+
+// Main runs the tests of a package with a folder for programs, in which build
+// makes them, and returns the exit code.
+func Main(m *testing.M, build func(folder string) error) int {
+	folder, err := os.MkdirTemp("", "commandtest")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(folder)
+	if err := build(filepath.Clean(folder)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// Result is what a call came to.
+type Result struct {
+	Code        int
+	Out, Stderr string // empty where the caller has them go elsewhere
+}
+
+// Run runs cmd to its end, which must come within a minute. A panic fails the test.
+func Run(t *testing.T, cmd *exec.Cmd) Result {
+	t.Helper()
+	var out, stderr bytes.Buffer
+	if cmd.Stdout == nil {
+		cmd.Stdout = &out
+	}
+	if cmd.Stderr == nil {
+		cmd.Stderr = &stderr
+	}
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	err := cmd.Wait()
+	if !timer.Stop() {
+		t.Fatalf("%v did not end in a minute", cmd.Args)
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	r := Result{cmd.ProcessState.ExitCode(), out.String(), stderr.String()}
+	if strings.Contains(r.Stderr, "goroutine ") || strings.Contains(r.Stderr, "panic") {
+		t.Errorf("%v panicked:\n%s", cmd.Args, r.Stderr)
+	}
+	return r
+}
