@@ -2,8 +2,9 @@ package shaders
 
 // Push constants, as the shaders declare them under the same names: at most
 // 128 bytes, which is what every device takes, of 32-bit fields alone. Bases,
-// strides and lengths are in elements, in add and gelu X4 in fours of them,
-// those of quantised operands in half words.
+// strides and lengths are in elements, those of quantised operands in half
+// words. Where an op from element to element, or sum_squares, is X4 they are in
+// fours of elements.
 
 // View is where the rows of a tensor lie: a uvec4 in the shaders. Of a tensor
 // whose axes 1 and 2 are N1 and N2 long, row r begins at
@@ -14,7 +15,7 @@ type View struct {
 	Strides [3]uint32
 }
 
-// RowsPush is for argmax.comp, gelu.comp and softmax.comp.
+// RowsPush is for argmax.comp, gelu.comp, softmax.comp and sum_squares.comp.
 type RowsPush struct {
 	Dst, X       View
 	Rows, N1, N2 uint32
@@ -98,4 +99,31 @@ type AttentionPush struct {
 	Scale                                   float32
 	FirstKey, WindowKeys, LastWindow        uint32 // where k and v begin in the cache, and how many they are
 	State                                   uint32
+}
+
+// GELUBackwardPush is for gelu_backward.comp.
+type GELUBackwardPush struct {
+	Dx, X, Dy    View
+	Rows, N1, N2 uint32
+	N            uint32 // length of a row
+}
+
+// GlobalNormPush is for global_norm.comp.
+type GlobalNormPush struct {
+	Dst, X, N uint32 // N: elements of the window that x is
+	First     uint32 // 1: it is the first window
+	Last      uint32 // 1: it is the last
+	Limit     float32
+}
+
+// AdamWPush is for adamw.comp.
+type AdamWPush struct {
+	W, M, V, G   View
+	Rows, N1, N2 uint32
+	N            uint32 // length of a row
+	Step, Scale  uint32 // bases
+	Beta1, Rest1 float32
+	Beta2, Rest2 float32 // Rest is 1 − Beta
+	Epsilon      float32
+	Decay        float32
 }

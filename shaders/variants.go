@@ -76,11 +76,13 @@ func Find(source, defines string) *Variant {
 
 // Bindings that variants share.
 var (
+	adamW          = []Binding{out("w"), out("m"), out("v"), in("g"), in("step"), in("scale")}
 	attention      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state")}
 	attentionTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state")}
 	embedding      = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
 	linear         = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
 	linearTexel    = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
+	geluBackward   = []Binding{out("dx"), in("x"), in("dy")}
 	oneOperand     = []Binding{out("dst"), in("x")}
 	twoOperands    = []Binding{out("dst"), in("a"), in("b")}
 	layernorm      = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
@@ -102,6 +104,9 @@ var (
 // takes no specialization constant there, and MoltenVK before 1.3 (2025) put
 // the constant's default in its place.
 var Variants = []Variant{
+	row("adamw", "", adamW, AdamWPush{}),
+	row("adamw", "X4", adamW, AdamWPush{}),
+
 	row("add", "", twoOperands, AddPush{}),
 	row("add", "X4", twoOperands, AddPush{}),
 
@@ -132,6 +137,11 @@ var Variants = []Variant{
 
 	row("gelu", "", oneOperand, RowsPush{}),
 	row("gelu", "X4", oneOperand, RowsPush{}),
+
+	row("gelu_backward", "", geluBackward, GELUBackwardPush{}),
+	row("gelu_backward", "X4", geluBackward, GELUBackwardPush{}),
+
+	row("global_norm", "", oneOperand, GlobalNormPush{}),
 
 	row("layernorm", "", layernorm, LayerNormPush{}),
 
@@ -179,6 +189,9 @@ var Variants = []Variant{
 
 	row("store", "", store, StorePush{}),
 	row("store", "F16", store, StorePush{}),
+
+	row("sum_squares", "", oneOperand, RowsPush{}),
+	row("sum_squares", "X4", oneOperand, RowsPush{}),
 }
 
 func row(source, defines string, bindings []Binding, push any) Variant {

@@ -80,8 +80,7 @@ var exceptions = map[string]string{
 
 // training are ops that the Vulkan backend has no kernel for yet: it writes text, and the CPU trains.
 var training = []string{
-	"adamw", "attention_backward", "cross_entropy", "dropout", "embedding_backward", "gelu_backward", "global_norm",
-	"layernorm_backward", "linear_backward", "sum_squares",
+	"attention_backward", "cross_entropy", "dropout", "embedding_backward", "layernorm_backward", "linear_backward",
 }
 
 func init() {
