@@ -127,3 +127,25 @@ type AdamWPush struct {
 	Epsilon      float32
 	Decay        float32
 }
+
+// LayerNormBackwardPush is for layernorm_backward.comp.
+type LayerNormBackwardPush struct {
+	Dx, DxStride       uint32
+	X, XStride         uint32
+	Dy, DyStride       uint32
+	Stats, StatsStride uint32
+	Gamma              uint32
+	Rows, N            uint32
+	Epsilon            float32
+}
+
+// LayerNormBackwardColumnsPush is for layernorm_backward_columns.comp.
+type LayerNormBackwardColumnsPush struct {
+	Dgamma, Dbeta      uint32
+	X, XStride         uint32
+	Dy, DyStride       uint32
+	Stats, StatsStride uint32
+	Partial            uint32
+	Rows, N            uint32
+	Slice              uint32 // rows of a workgroup
+}

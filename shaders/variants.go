@@ -86,6 +86,8 @@ var (
 	oneOperand     = []Binding{out("dst"), in("x")}
 	twoOperands    = []Binding{out("dst"), in("a"), in("b")}
 	layernorm      = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
+	columns        = []Binding{out("dgamma"), out("dbeta"), in("x"), in("dy"), in("stats"), out("partial")}
+	normBackward   = []Binding{out("dx"), in("x"), in("dy"), in("gamma"), out("stats")}
 	store          = []Binding{out("dst"), in("x"), in("at")}
 )
 
@@ -144,6 +146,11 @@ var Variants = []Variant{
 	row("global_norm", "", oneOperand, GlobalNormPush{}),
 
 	row("layernorm", "", layernorm, LayerNormPush{}),
+
+	row("layernorm_backward", "", normBackward, LayerNormBackwardPush{}),
+	row("layernorm_backward", "X4", normBackward, LayerNormBackwardPush{}),
+	row("layernorm_backward_columns", "", columns, LayerNormBackwardColumnsPush{}),
+	row("layernorm_backward_columns", "X4", columns, LayerNormBackwardColumnsPush{}),
 
 	// Many rows of x: tiles of the product.
 	row("linear", "", linear, LinearPush{}),
