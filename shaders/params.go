@@ -149,3 +149,17 @@ type LayerNormBackwardColumnsPush struct {
 	Rows, N            uint32
 	Slice              uint32 // rows of a workgroup
 }
+
+// AttentionBackwardPush is for attention_backward.comp.
+type AttentionBackwardPush struct {
+	Dst, DstBatch, DstRow                  uint32 // dq, or dk
+	Dv                                     uint32 // from dk
+	Q, K, V, Batch, Row                    uint32
+	Dy, DyBatch, DyRow                     uint32
+	Stats, StatsBatch, StatsHead, StatsRow uint32
+	FirstQuery, Queries                    uint32 // where q, dy, dq and stats begin in the sequence, and how many they are
+	FirstKey, Keys                         uint32
+	SharedBy                               uint32 // heads of a group
+	Add                                    uint32 // 1: dst, or stats, holds what earlier windows gave
+	Scale                                  float32
+}

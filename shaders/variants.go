@@ -79,6 +79,8 @@ var (
 	adamW          = []Binding{out("w"), out("m"), out("v"), in("g"), in("step"), in("scale")}
 	attention      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state")}
 	attentionTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state")}
+	attnBackward   = []Binding{out("dst"), in("q"), in("k"), in("v"), in("dy"), out("stats")}
+	attnBackwardTx = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), texel("dy"), out("stats")}
 	embedding      = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
 	linear         = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
 	linearTexel    = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
@@ -119,6 +121,10 @@ var Variants = []Variant{
 	row("attention", "F16", attention, AttentionPush{}),
 	row("attention", "F16 X4", attention, AttentionPush{}),
 	row("attention", "TEXEL", attentionTexel, AttentionPush{}),
+
+	row("attention_backward", "", attnBackward, AttentionBackwardPush{}),
+	row("attention_backward", "X4", attnBackward, AttentionBackwardPush{}),
+	row("attention_backward", "TEXEL", attnBackwardTx, AttentionBackwardPush{}),
 
 	row("copy", "", oneOperand, CopyPush{}),
 	row("copy", "DST_F16", oneOperand, CopyPush{}),

@@ -5,7 +5,6 @@ package vulkan
 import (
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -67,6 +66,20 @@ func BenchmarkKernels(b *testing.B) {
 				keys += context - queries + t + 1
 			}
 			measure(b, dev, op, 4*768*keys, 2*op.K.Size())
+		})
+	}
+	for _, time := range []int{64, 256} {
+		shape := fmt.Sprintf("batch=4/time=%d", time)
+		qkv, dqkv := random(b, dev, backend.F32, 4, time, 3*768), random(b, dev, backend.F32, 4, time, 3*768)
+		y, dy := random(b, dev, backend.F32, 4, time, 768), random(b, dev, backend.F32, 4, time, 768)
+		stats, at := random(b, dev, backend.F32, 4, 12, time, 2), random(b, dev, backend.I32, 4)
+		pairs := 4 * time * (time + 1) / 2 // of queries and keys
+		b.Run("attention/"+shape, func(b *testing.B) {
+			q, k, v := qkv.Slice(-1, 0, 768), qkv.Slice(-1, 768, 2*768), qkv.Slice(-1, 2*768, 3*768)
+			measure(b, dev, &backend.Attention{Dst: y, Q: q, K: k, V: v, At: at, Heads: 12}, 4*768*pairs, qkv.Size())
+		})
+		b.Run("attention_backward/"+shape, func(b *testing.B) {
+			measure(b, dev, &backend.AttentionBackward{DQKV: dqkv, QKV: qkv, DY: dy, Stats: stats, Heads: 12}, 10*768*pairs, qkv.Size())
 		})
 	}
 	x, dst := random(b, dev, backend.F32, 512, 768), random(b, dev, backend.F32, 512, 768)
@@ -132,8 +145,8 @@ func processorTime(b *testing.B) time.Duration {
 
 // operandBuffer is that of op's first operand, its destination.
 func operandBuffer(op backend.Op) (buf backend.Buffer) {
-	op.Operands(func(name string, t *backend.Tensor, _ backend.Access) {
-		if strings.HasPrefix(name, "dst") {
+	op.Operands(func(_ string, t *backend.Tensor, _ backend.Access) {
+		if buf == nil {
 			buf = t.Buf
 		}
 	})

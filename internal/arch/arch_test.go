@@ -80,7 +80,7 @@ var exceptions = map[string]string{
 
 // training are ops that the Vulkan backend has no kernel for yet: it writes text, and the CPU trains.
 var training = []string{
-	"attention_backward", "cross_entropy", "dropout", "embedding_backward", "linear_backward",
+	"cross_entropy", "dropout", "embedding_backward", "linear_backward",
 }
 
 func init() {
