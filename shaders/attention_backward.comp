@@ -15,10 +15,10 @@
 // invocations take in turn
 //
 //	1. others: one each (or AT_ONCE), its p and ds with all that are owned
-//	2. elements: PARTS groups share the others; each invocation gathers one
+//	2. elements: parts share the others; each invocation gathers one
 //	   element (or four) of the sums for all that are owned
 //
-// Each sum belongs to one invocation, and PARTS of them are added in order.
+// Each sum belongs to one invocation, and those of the parts are added in order.
 //
 // Sequences too large to be bound come in windows of queries and keys, a
 // dispatch for each pair: sums go on from what the last one left.
@@ -32,8 +32,7 @@ layout(local_size_x = 64, local_size_x_id = 0) in;
 layout(constant_id = 1) const uint PASS = STATS;
 layout(constant_id = 2) const uint OWN = 8;     // divides the workgroup's size, at most 8 and 512 by that
 layout(constant_id = 3) const uint CHUNK = 64;  // a multiple of the workgroup's size, at most 512/OWN
-layout(constant_id = 4) const uint SIZE = 64;   // of a head
-layout(constant_id = 5) const uint AT_ONCE = 1; // at most 4
+layout(constant_id = 4) const uint AT_ONCE = 1; // at most 4
 
 layout(push_constant) uniform Push {
 	uint dst, dst_batch, dst_row; // dq, or dk
@@ -44,6 +43,8 @@ layout(push_constant) uniform Push {
 	uint first_query, queries; // where q, dy, dq and stats begin in the sequence, and how many they are
 	uint first_key, keys;
 	uint shared_by; // heads of a group
+	uint size;      // of a head
+	uint parts;     // times what is owned times SUMS heads: at most 2560
 	uint add;       // whether dst, or stats, holds what earlier windows gave
 	float scale;
 } p;
@@ -62,9 +63,7 @@ layout(binding = 4) restrict readonly buffer DY { ELEMENT dy[]; };
 layout(binding = 5) restrict buffer Stats { float stats[]; };
 
 const uint LANES = gl_WorkGroupSize.x;
-const uint ITEMS = SIZE / WIDTH; // of a head's vector
 const uint SUMS = PASS == KEYS ? 2 : 1;
-const uint PARTS = LANES > SUMS * ITEMS ? LANES / (SUMS * ITEMS) : 1;
 
 shared float weight[1536];         // ds of [own][other], at 512 p; in STATS largest, total and Σ exp · dp of [own][lane]
 shared VEC gathered[2560 / WIDTH]; // [sum][part][own][item]
@@ -72,6 +71,7 @@ shared VEC gathered[2560 / WIDTH]; // [sum][part][own][item]
 // Where the vectors of the head at hand begin, in q, k, v and dy.
 uint at_q, at_k, at_v, at_dy;
 uint own0; // the first that is owned
+uint items; // of a head's vector
 
 uint owned(uint i) { return min(own0 + i, (PASS == KEYS ? p.keys : p.queries) - 1); }
 
@@ -88,7 +88,7 @@ void dots(bool up, uint other[4], out float sums[32]) {
 	uint dy_row = up ? p.dy_row : p.row, query = up ? at_dy : at_q, key = up ? at_v : at_k;
 	uint own_row = PASS == KEYS ? p.row : dy_row, other_row = PASS == KEYS ? dy_row : p.row;
 	uint at_own = PASS == KEYS ? key : query, at_other = PASS == KEYS ? query : key;
-	for (uint d = 0; d < SIZE; d += WIDTH) {
+	for (uint d = 0; d < p.size; d += WIDTH) {
 		VEC mine[8];
 		[[unroll]] for (uint i = 0; i < OWN; i++) {
 			uint at = at_own + owned(i) * own_row + d;
@@ -101,97 +101,6 @@ void dots(bool up, uint other[4], out float sums[32]) {
 				sums[n * OWN + i] += sum(mine[i] * x);
 			}
 		}
-	}
-}
-
-// weights computes ds and p of the others chunk … end-1.
-void weights(uint lane, uint chunk, uint end, uint at_stats) {
-	float norm[8], mean[8]; // of the queries that are owned
-	[[unroll]] for (uint i = 0; i < OWN; i++) {
-		if (PASS == QUERIES) {
-			norm[i] = stats[at_stats + owned(i) * p.stats_row];
-			mean[i] = stats[at_stats + owned(i) * p.stats_row + 1];
-		}
-	}
-	for (uint j = lane; j < CHUNK && chunk + j < end; j += AT_ONCE * LANES) {
-		uint other[4]; // those past the end are computed like the last one
-		[[unroll]] for (uint n = 0; n < AT_ONCE; n++) {
-			other[n] = min(chunk + j + n * LANES, end - 1);
-		}
-		float score[32], dp[32];
-		dots(false, other, score);
-		dots(true, other, dp);
-		[[unroll]] for (uint n = 0; n < AT_ONCE; n++) {
-			if (j + n * LANES < CHUNK) {
-				if (PASS == KEYS) {
-					norm[0] = stats[at_stats + other[n] * p.stats_row];
-					mean[0] = stats[at_stats + other[n] * p.stats_row + 1];
-				}
-				[[unroll]] for (uint i = 0; i < OWN; i++) {
-					uint of = PASS == KEYS ? 0 : i, at = i * CHUNK + j + n * LANES;
-					float prob = seen(i, other[n]) ? exp_(score[n * OWN + i] * p.scale - norm[of]) : 0;
-					weight[at] = prob * (dp[n * OWN + i] - mean[of]) * p.scale;
-					if (PASS == KEYS) {
-						weight[512 + at] = prob;
-					}
-				}
-			}
-		}
-	}
-}
-
-// gather adds weighted vectors from, from+PARTS … before to of k, or q, or
-// (VALUES) dy. some: not all that is owned goes with all of them, and what does
-// not may be NaN.
-#define GATHER(NAME, BUFFER) \
-void NAME(inout VEC acc[8], uint chunk, uint from, uint to, uint at, uint row, uint weights, bool some) { \
-	uint j = from; \
-	for (; !some && j + 3 * PARTS < to; j += 4 * PARTS) { \
-		VEC a = READ(BUFFER, at + (chunk + j) * row), b = READ(BUFFER, at + (chunk + j + PARTS) * row); \
-		VEC c = READ(BUFFER, at + (chunk + j + 2 * PARTS) * row), d = READ(BUFFER, at + (chunk + j + 3 * PARTS) * row); \
-		[[unroll]] for (uint i = 0; i < OWN; i++) { \
-			uint w = weights + i * CHUNK + j; \
-			acc[i] += (weight[w] * a + weight[w + PARTS] * b) + (weight[w + 2 * PARTS] * c + weight[w + 3 * PARTS] * d); \
-		} \
-	} \
-	for (; j < to; j += PARTS) { \
-		VEC a = READ(BUFFER, at + (chunk + j) * row); \
-		[[unroll]] for (uint i = 0; i < OWN; i++) { \
-			if (!some || seen(i, chunk + j)) { \
-				acc[i] += weight[weights + i * CHUNK + j] * a; \
-			} \
-		} \
-	} \
-}
-GATHER(gather_k, k)
-GATHER(gather_q, q)
-GATHER(gather_dy, dy)
-
-// The first of from, from+1 … that part number of takes.
-uint turn(uint from, uint of) { return from + (of + PARTS - from % PARTS) % PARTS; }
-
-// gather_chunk adds the others chunk … chunk+count-1 to one sum of a group of
-// parts. Those from all_from to all_to go with all that is owned.
-void gather_chunk(uint which, uint of, uint d, uint chunk, uint count, uint all_from, uint all_to) {
-	VEC acc[8];
-	uint at = ((which * PARTS + of) * OWN) * ITEMS + d;
-	[[unroll]] for (uint i = 0; i < OWN; i++) {
-		acc[i] = gathered[at + i * ITEMS];
-	}
-	uint from = PASS == KEYS ? 0 : turn(all_to, of), to = PASS == KEYS ? all_from : count; // of those that do not
-	uint all = turn(all_from, of), element = d * WIDTH;
-	if (PASS == QUERIES) {
-		gather_k(acc, chunk, all, all_to, at_k + element, p.row, 0, false);
-		gather_k(acc, chunk, from, to, at_k + element, p.row, 0, true);
-	} else if (which == 0) {
-		gather_q(acc, chunk, turn(from, of), to, at_q + element, p.row, 0, true);
-		gather_q(acc, chunk, all, all_to, at_q + element, p.row, 0, false);
-	} else {
-		gather_dy(acc, chunk, turn(from, of), to, at_dy + element, p.dy_row, 512, true);
-		gather_dy(acc, chunk, all, all_to, at_dy + element, p.dy_row, 512, false);
-	}
-	[[unroll]] for (uint i = 0; i < OWN; i++) {
-		gathered[at + i * ITEMS] = acc[i];
 	}
 }
 
@@ -211,13 +120,18 @@ void keep(uint i, vec3 state) {
 
 const vec3 nothing = vec3(-3e38, 0, 0);
 
-void find_stats(uint lane, uint end, uint at_stats) {
-	vec3 state[8];
+// look goes through the others chunk … end-1: it tells state of them, or (not
+// STATS) computes their weights.
+void look(uint lane, uint chunk, uint end, uint at_stats, inout vec3 state[8]) {
+	float norm[8], mean[8]; // of the queries that are owned
 	[[unroll]] for (uint i = 0; i < OWN; i++) {
-		state[i] = nothing;
+		if (PASS == QUERIES) {
+			norm[i] = stats[at_stats + owned(i) * p.stats_row];
+			mean[i] = stats[at_stats + owned(i) * p.stats_row + 1];
+		}
 	}
-	for (uint j = lane; j < end; j += AT_ONCE * LANES) {
-		uint other[4];
+	for (uint j = chunk + lane; j < end; j += AT_ONCE * LANES) {
+		uint other[4]; // those past the end are computed like the last one
 		[[unroll]] for (uint n = 0; n < AT_ONCE; n++) {
 			other[n] = min(j + n * LANES, end - 1);
 		}
@@ -225,15 +139,34 @@ void find_stats(uint lane, uint end, uint at_stats) {
 		dots(false, other, score);
 		dots(true, other, dp);
 		[[unroll]] for (uint n = 0; n < AT_ONCE; n++) {
+			if (j + n * LANES >= end) {
+				break;
+			}
+			if (PASS == KEYS) {
+				norm[0] = stats[at_stats + other[n] * p.stats_row];
+				mean[0] = stats[at_stats + other[n] * p.stats_row + 1];
+			}
 			[[unroll]] for (uint i = 0; i < OWN; i++) {
-				if (j + n * LANES < end && seen(i, other[n])) {
-					float x = score[n * OWN + i] * p.scale, up = dp[n * OWN + i];
+				bool counts = seen(i, other[n]);
+				float x = score[n * OWN + i] * p.scale, up = dp[n * OWN + i];
+				if (PASS != STATS) {
+					uint of = PASS == KEYS ? 0 : i, at = i * CHUNK + other[n] - chunk;
+					float prob = counts ? exp_(x - norm[of]) : 0;
+					weight[at] = prob * (up - mean[of]) * p.scale;
+					if (PASS == KEYS) {
+						weight[512 + at] = prob;
+					}
+				} else if (counts) {
 					float less = exp_(-abs(x - state[i].x)); // one of the two is scaled by it
 					state[i] = x > state[i].x ? vec3(x, state[i].yz * less + vec2(1, up)) : state[i] + vec3(0, less, less * up);
 				}
 			}
 		}
 	}
+}
+
+// finish_stats joins what the invocations know and writes it.
+void finish_stats(uint lane, uint at_stats, vec3 state[8]) {
 	[[unroll]] for (uint i = 0; i < OWN; i++) {
 		keep(i * LANES + lane, state[i]);
 	}
@@ -263,15 +196,70 @@ void find_stats(uint lane, uint end, uint at_stats) {
 	stats[at + 1] = all.z / all.y;
 }
 
+// The sums of an element over the others from, from+parts … before count of a
+// chunk. Those from all_from to all_to go with all that is owned; what goes
+// with nothing may be NaN.
+#define ONE(BUFFER) { \
+		VEC a = READ(BUFFER, at + (chunk + j) * row); \
+		[[unroll]] for (uint i = 0; i < OWN; i++) { \
+			if (seen(i, chunk + j)) { \
+				acc[i] += weight[weights + i * CHUNK + j] * a; \
+			} \
+		} \
+	}
+#define GATHER(NAME, BUFFER) \
+void NAME(inout VEC acc[8], uint chunk, uint from, uint count, uint all_from, uint all_to, uint at, uint row, uint weights) { \
+	uint j = from; \
+	for (; j < all_from; j += p.parts) ONE(BUFFER) \
+	for (; j + 3 * p.parts < all_to; j += 4 * p.parts) { \
+		VEC a = READ(BUFFER, at + (chunk + j) * row), b = READ(BUFFER, at + (chunk + j + p.parts) * row); \
+		VEC c = READ(BUFFER, at + (chunk + j + 2 * p.parts) * row), d = READ(BUFFER, at + (chunk + j + 3 * p.parts) * row); \
+		[[unroll]] for (uint i = 0; i < OWN; i++) { \
+			uint w = weights + i * CHUNK + j; \
+			acc[i] += (weight[w] * a + weight[w + p.parts] * b) + (weight[w + 2 * p.parts] * c + weight[w + 3 * p.parts] * d); \
+		} \
+	} \
+	for (; j < count; j += p.parts) ONE(BUFFER) \
+}
+GATHER(gather_k, k)
+GATHER(gather_q, q)
+GATHER(gather_dy, dy)
+
+// gather adds the others chunk … chunk+count-1 to the sums.
+void gather(uint lane, uint chunk, uint count, uint all_from, uint all_to) {
+	for (uint item = lane; item < SUMS * p.parts * items; item += LANES) {
+		uint part = item / items, of = part % p.parts, d = item % items, first = part * OWN * items + d;
+		VEC acc[8];
+		[[unroll]] for (uint i = 0; i < OWN; i++) {
+			acc[i] = gathered[first + i * items];
+		}
+		if (PASS == QUERIES) {
+			gather_k(acc, chunk, of, count, 0, all_to, at_k + d * WIDTH, p.row, 0);
+		} else if (part < p.parts) {
+			gather_q(acc, chunk, of, count, all_from, count, at_q + d * WIDTH, p.row, 0);
+		} else {
+			gather_dy(acc, chunk, of, count, all_from, count, at_dy + d * WIDTH, p.dy_row, 512);
+		}
+		[[unroll]] for (uint i = 0; i < OWN; i++) {
+			gathered[first + i * items] = acc[i];
+		}
+	}
+}
+
 void main() {
 	uint lane = gl_LocalInvocationID.x, b = gl_WorkGroupID.z;
 	uint group = PASS == KEYS ? gl_WorkGroupID.y : gl_WorkGroupID.y / p.shared_by;
 	uint first_head = PASS == KEYS ? group * p.shared_by : gl_WorkGroupID.y, heads = PASS == KEYS ? p.shared_by : 1;
 	own0 = gl_WorkGroupID.x * OWN;
-	at_k = p.k + b * p.batch + group * SIZE;
-	at_v = p.v + b * p.batch + group * SIZE;
+	items = p.size / WIDTH;
+	vec3 state[8];
+	[[unroll]] for (uint i = 0; i < OWN; i++) {
+		state[i] = nothing;
+	}
+	at_k = p.k + b * p.batch + group * p.size;
+	at_v = p.v + b * p.batch + group * p.size;
 	if (PASS != STATS) {
-		for (uint i = lane; i < SUMS * PARTS * OWN * ITEMS; i += LANES) {
+		for (uint i = lane; i < SUMS * p.parts * OWN * items; i += LANES) {
 			gathered[i] = VEC(0);
 		}
 	}
@@ -287,37 +275,36 @@ void main() {
 	}
 
 	for (uint head = first_head; head < first_head + heads; head++) {
-		at_q = p.q + b * p.batch + head * SIZE;
-		at_dy = p.dy + b * p.dy_batch + head * SIZE;
+		at_q = p.q + b * p.batch + head * p.size;
+		at_dy = p.dy + b * p.dy_batch + head * p.size;
 		uint at_stats = p.stats + b * p.stats_batch + head * p.stats_head;
-		if (PASS == STATS) {
-			find_stats(lane, end, at_stats);
-			return;
-		}
-		for (uint chunk = begin; chunk < end; chunk += CHUNK) {
-			weights(lane, chunk, end, at_stats);
-			barrier();
-			uint count = min(end - chunk, CHUNK);
-			uint from = min(max(all_from, chunk) - chunk, count), to = min(max(all_to, chunk) - chunk, count);
-			for (uint item = lane; item < SUMS * PARTS * ITEMS; item += LANES) {
-				uint part = item / ITEMS;
-				gather_chunk(part / PARTS, part % PARTS, item % ITEMS, chunk, count, from, to);
+		uint step = PASS == STATS ? end : CHUNK; // others at a time
+		for (uint chunk = begin; chunk < end; chunk += step) {
+			uint count = min(end - chunk, step);
+			look(lane, chunk, chunk + count, at_stats, state);
+			if (PASS != STATS) {
+				barrier();
+				gather(lane, chunk, count, min(max(all_from, chunk) - chunk, count), min(max(all_to, chunk) - chunk, count));
+				barrier();
 			}
-			barrier();
+		}
+		if (PASS == STATS) {
+			finish_stats(lane, at_stats, state);
+			return;
 		}
 	}
 	barrier();
 
-	for (uint item = lane; item < SUMS * OWN * ITEMS; item += LANES) {
-		uint which = item / (OWN * ITEMS), i = item / ITEMS % OWN, d = item % ITEMS;
+	for (uint item = lane; item < SUMS * OWN * items; item += LANES) {
+		uint which = item / (OWN * items), i = item / items % OWN, d = item % items;
 		if (own0 + i > last) {
 			continue;
 		}
 		VEC value = VEC(0);
-		for (uint of = 0; of < PARTS; of++) {
-			value += gathered[((which * PARTS + of) * OWN + i) * ITEMS + d];
+		for (uint of = 0; of < p.parts; of++) {
+			value += gathered[((which * p.parts + of) * OWN + i) * items + d];
 		}
-		uint to = p.dst + b * p.dst_batch + (own0 + i) * p.dst_row + gl_WorkGroupID.y * SIZE + which * p.dv + d * WIDTH;
+		uint to = p.dst + b * p.dst_batch + (own0 + i) * p.dst_row + gl_WorkGroupID.y * p.size + which * p.dv + d * WIDTH;
 #if defined(FOURS)
 		if (p.add != 0) {
 			value += vec4(dst[to], dst[to + 1], dst[to + 2], dst[to + 3]);

@@ -160,6 +160,7 @@ type AttentionBackwardPush struct {
 	FirstQuery, Queries                    uint32 // where q, dy, dq and stats begin in the sequence, and how many they are
 	FirstKey, Keys                         uint32
 	SharedBy                               uint32 // heads of a group
+	Size, Parts                            uint32 // of a head; parts, times what is owned times one head (keys: two): at most 2560
 	Add                                    uint32 // 1: dst, or stats, holds what earlier windows gave
 	Scale                                  float32
 }

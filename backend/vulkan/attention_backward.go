@@ -106,18 +106,19 @@ func attentionBackwardPass(e *encoder, o attentionBackwardPart, pass uint32, t, 
 		DstBatch: uint32(o.DQKV.Stride(1)), DstRow: uint32(o.DQKV.Stride(2)),
 		StatsBatch: uint32(o.Stats.Stride(0)), StatsHead: uint32(o.Stats.Stride(1)), StatsRow: uint32(o.Stats.Stride(2)),
 		FirstQuery: uint32(t), Queries: uint32(queries), FirstKey: uint32(j), Keys: uint32(keys),
-		SharedBy: uint32(o.shared), Add: boolean(add), Scale: float32(1 / math.Sqrt(float64(size))),
+		SharedBy: uint32(o.shared), Size: uint32(size), Add: boolean(add), Scale: float32(1 / math.Sqrt(float64(size))),
 	}
-	dst, own, side, products := backend.Tensor{}, queries, heads, 2
+	dst, rows, side, sums, products := backend.Tensor{}, queries, heads, 1, 2
 	switch pass {
 	case attentionQueries:
 		dst, products = vectors(o.DQKV, o.g*o.shared, heads, t, tEnd), 3
 	case attentionKeys: // from the first key to the last value
 		dst = vectors(o.DQKV, o.Heads+o.g, o.Groups()+o.gEnd-o.g, j, jEnd)
-		own, side, products = keys, o.gEnd-o.g, 4
+		rows, side, sums, products = keys, o.gEnd-o.g, 2, 4
 	}
-	spec := attentionBackwardShape(l, pass, own, size)
-	groups := [3]uint32{uint32((own-1)/int(spec[2]) + 1), uint32(side), uint32(o.DY.Dim(1))}
+	spec := attentionBackwardShape(l, pass, sums, size)
+	lanes, own := int(spec[0]), int(spec[2])
+	groups := [3]uint32{uint32((rows + own - 1) / own), uint32(side), uint32(o.DY.Dim(1))}
 
 	statsAccess, dstAccess := backend.Read, backend.Update
 	if pass == attentionStats {
@@ -133,33 +134,31 @@ func attentionBackwardPass(e *encoder, o attentionBackwardPart, pass uint32, t, 
 		vectors(o.QKV, all+o.g, o.gEnd-o.g, j, jEnd),
 		vectors(o.DY, o.g*o.shared, heads, t, tEnd),
 	})
+	most := lanes // parts, of one element an invocation
+	if defines != "" {
+		most = 4 * lanes
+	}
+	push.Parts = uint32(max(min(most/(sums*size), attentionBackwardGathered/(own*sums*size)), 1))
 	work := uint64(products*o.DY.Dim(1)*heads*size) * uint64(queries*keys)
 	return e.dispatch(pipelineSpec{variant: shaders.Find("attention_backward", defines), spec: spec, work: work}, push, groups,
 		to, read[0], read[1], read[2], read[3], stats)
 }
 
-// attentionBackwardShape gives the specialization constants of a dispatch for
-// so many queries, or keys, of its own.
-func attentionBackwardShape(l *Limits, pass uint32, own, size int) []uint32 {
-	owned := 1
-	for owned < min(own, 8) {
-		owned *= 2
+// attentionBackwardShape gives the specialization constants of a dispatch. They
+// hardly depend on the op: compiling takes long.
+func attentionBackwardShape(l *Limits, pass uint32, sums, size int) []uint32 {
+	own := 8
+	lanes := attentionLanes(l, own)
+	own = min(own, lanes)
+	for sums*size*own > attentionBackwardGathered {
+		own /= 2
 	}
-	lanes := attentionLanes(l, owned)
-	owned = min(owned, lanes)
-	room := max(size, lanes*4) // as in attention.comp
-	if pass == attentionKeys {
-		room = max(2*size, lanes*4)
-	}
-	for room*owned > attentionBackwardGathered {
-		owned /= 2
-	}
-	chunk := max(lanes, attentionBackwardWeights/owned)
-	atOnce := 1
-	if chunk >= 4*lanes && (owned == 1 || l.Software) {
+	chunk := max(lanes, attentionBackwardWeights/own)
+	atOnce := uint32(1)
+	if l.Software && chunk >= 4*lanes {
 		atOnce = 4
 	}
-	return []uint32{uint32(lanes), pass, uint32(owned), uint32(chunk), uint32(size), uint32(atOnce)}
+	return []uint32{uint32(lanes), pass, uint32(own), uint32(chunk), atOnce}
 }
 
 // attentionBackwardOperands binds queries, keys, values and what comes from
