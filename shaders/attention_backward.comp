@@ -70,7 +70,7 @@ shared VEC gathered[2560 / WIDTH]; // [sum][part][own][item]
 
 // Where the vectors of the head at hand begin, in q, k, v and dy.
 uint at_q, at_k, at_v, at_dy;
-uint own0; // the first that is owned
+uint own0;  // the first that is owned
 uint items; // of a head's vector
 
 uint owned(uint i) { return min(own0 + i, (PASS == KEYS ? p.keys : p.queries) - 1); }
@@ -197,8 +197,8 @@ void finish_stats(uint lane, uint at_stats, vec3 state[8]) {
 }
 
 // The sums of an element over the others from, from+parts … before count of a
-// chunk. Those from all_from to all_to go with all that is owned; what goes
-// with nothing may be NaN.
+// chunk. Those from all_from to all_to go with all that is owned. Of the rest
+// only what is seen is added: the others' vectors may be NaN.
 #define ONE(BUFFER) { \
 		VEC a = READ(BUFFER, at + (chunk + j) * row); \
 		[[unroll]] for (uint i = 0; i < OWN; i++) { \
@@ -263,7 +263,7 @@ void main() {
 			gathered[i] = VEC(0);
 		}
 	}
-	// The others that some of what is owned goes with, and those that all of it does. Modulo 2³² negative numbers are large.
+	// The others that some of what is owned goes with, and those that all of it does.
 	uint begin = 0, end = PASS == KEYS ? p.queries : p.keys, all_from = 0, all_to = end;
 	uint last = min(own0 + OWN, PASS == KEYS ? p.keys : p.queries) - 1;
 	if (PASS == KEYS) {
