@@ -120,14 +120,14 @@ func attentionBackwardPass(e *encoder, o attentionBackwardPart, pass uint32, t, 
 	lanes, own := int(spec[0]), int(spec[2])
 	groups := [3]uint32{uint32((rows + own - 1) / own), uint32(side), uint32(o.DY.Dim(1))}
 
-	statsAccess, dstAccess := backend.Read, backend.Update
-	if pass == attentionStats {
-		statsAccess, dstAccess = backend.Update, backend.Read // it has no dst
-	}
-	to, base := e.operand(dst, dstAccess)
-	push.Dst = base
-	stats, base := e.operand(o.Stats.Slice(1, o.g*o.shared, o.gEnd*o.shared).Slice(2, t, tEnd), statsAccess)
+	// The shader may write stats in each pass, so that they count as written; in
+	// the first they stand for dst too, for what is absent must not seem to be.
+	stats, base := e.operand(o.Stats.Slice(1, o.g*o.shared, o.gEnd*o.shared).Slice(2, t, tEnd), backend.Update)
 	push.Stats = base
+	to := stats
+	if pass != attentionStats {
+		to, push.Dst = e.operand(dst, backend.Update)
+	}
 	defines, read := attentionBackwardOperands(e, size, &push, [4]backend.Tensor{
 		vectors(o.QKV, o.g*o.shared, heads, t, tEnd),
 		vectors(o.QKV, o.Heads+o.g, o.gEnd-o.g, j, jEnd),

@@ -90,6 +90,8 @@ func layerNormBackwardColumns(e *encoder, op *backend.LayerNormBackward) error {
 	}
 	columns, lanes := columnLanes(e.limits())
 	blocks := e.groups(0, int(push.N), int(columns))
+	// Where a stage does not use what the shader may write, another such stands
+	// for it: absent memory must not seem to be written.
 	dispatch := func(stage, slices uint32, bindings ...binding) error {
 		p := pipelineSpec{variant: shaders.Find("layernorm_backward_columns", defines), spec: []uint32{columns, lanes, stage}}
 		return e.dispatch(p, push, [3]uint32{blocks, slices, 1}, bindings...)
@@ -99,7 +101,7 @@ func layerNormBackwardColumns(e *encoder, op *backend.LayerNormBackward) error {
 		slices = max(min(128/int(blocks), rows/64), 1) // workgroups to fill a GPU, of at least so many rows
 	}
 	if slices == 1 {
-		return dispatch(0, 1, dgamma, dbeta, x, dy, stats, none)
+		return dispatch(0, 1, dgamma, dbeta, x, dy, stats, dbeta)
 	}
 	slice := (rows + slices - 1) / slices
 	slices = (rows + slice - 1) / slice
@@ -107,12 +109,11 @@ func layerNormBackwardColumns(e *encoder, op *backend.LayerNormBackward) error {
 	if err != nil {
 		return err
 	}
-	partial, base := e.operand(sums, backend.Write)
+	partial, base := e.operand(sums, backend.Update)
 	push.Slice, push.Partial = uint32(slice), base/uint32(unit)
-	if err := dispatch(1, uint32(slices), none, none, x, dy, stats, partial); err != nil {
+	if err := dispatch(1, uint32(slices), partial, partial, x, dy, stats, partial); err != nil {
 		return err
 	}
-	partial.access = backend.Read
 	push.Rows, push.Slice = uint32(slices), uint32(slices)
 	return dispatch(2, 1, dgamma, dbeta, none, none, none, partial)
 }
