@@ -155,7 +155,7 @@ type linearChoice struct {
 	subgroup   bool
 	size       [2]uint32 // of the workgroup
 	rows, outs int       // of dst that a workgroup computes
-	a, b       uint32    // specialization constants 4 and 5
+	a, b       uint32    // specialization constants 4 and 5; 6 is size[1], of linear.comp whether x is transposed
 }
 
 // chooseLinear picks the kernel for a product from the limits of the device.
@@ -180,12 +180,9 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		return linearChoice{source: "linear_texel", texel: true, size: [2]uint32{lanes, 1},
 			rows: 8, outs: int(lanes) * 8, a: boolean(o.transposed())}
 	}
-	if rows > 2*few && min(l.Invocations, l.WorkgroupSize[0]) >= 256 && l.SharedMemory >= linearShared {
-		c := linearChoice{source: "linear", rows: 64, outs: 64, a: boolean(o.transposed()), b: 1}
-		// Twice as long an edge halves what is read, if there is work for all of the device.
-		if rows >= 256 && rows*out >= 256*128*128 {
-			c.rows, c.outs, c.b = 128, 128, 2
-		}
+	if rows > 2*few && l.tiles() {
+		c := tiles(rows, out)
+		c.a = boolean(o.transposed())
 		return c
 	}
 	each := min(rows, few)
@@ -203,6 +200,20 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		c.outs, c.b = 8, 8
 	}
 	return c
+}
+
+// tiles reports whether linear.comp fits the device.
+func (l *Limits) tiles() bool {
+	return min(l.Invocations, l.WorkgroupSize[0]) >= 256 && l.SharedMemory >= linearShared
+}
+
+// tiles is linear.comp, with the size of tile that suits the product.
+func tiles(rows, out int) linearChoice {
+	// Twice as long an edge halves what is read, if there is work for all of the device.
+	if min(rows, out) >= 256 && rows*out >= 256*128*128 {
+		return linearChoice{source: "linear", rows: 128, outs: 128, b: 2}
+	}
+	return linearChoice{source: "linear", rows: 64, outs: 64, b: 1}
 }
 
 // linearTexel reports whether x and w can be read as texels of four elements.
@@ -293,7 +304,7 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 			W: wBase, WStride: wStride,
 			Bias:     biasBase,
 			Residual: residualBase, ResidualStride: uint32(o.residual.Stride(2)),
-			Rows: uint32(rows), In: uint32(o.x.Dim(3)), Out: uint32(out),
+			Rows: uint32(rows), In: uint32(o.x.Dim(3)), Out: uint32(out), Part: uint32(o.x.Dim(3)),
 		},
 		[3]uint32{across, along, 1},
 		dst, x, w, bias, residual)
