@@ -13,6 +13,31 @@ layout(local_size_x = 8, local_size_x_id = 0) in;
 
 const uint READS = 8 / WIDTH; // of each operand
 
+VEC acc[8 * READS]; // [row][output]
+
+// The products of N inputs from k on. Sums stay in registers for several, so
+// that a CPU, which has too few for all of them, moves less.
+#if defined(FOURS)
+#define ROW(j, r) a[j * READS + r / 4][r % 4]
+#else
+#define ROW(j, r) a[j * READS + r]
+#endif
+#define PRODUCTS(N) \
+	VEC a[N * READS], b[N * READS]; \
+	[[unroll]] for (uint j = 0; j < N; j++) { \
+		[[unroll]] for (uint i = 0; i < READS; i++) { \
+			a[j * READS + i] = READ_X(x, at_x[i] + (k + j) * p.x_stride); \
+			b[j * READS + i] = READ(w, at_w[i] + (k + j) * p.w_stride); \
+		} \
+	} \
+	[[unroll]] for (uint r = 0; r < 8; r++) { \
+		[[unroll]] for (uint o = 0; o < READS; o++) { \
+			[[unroll]] for (uint j = 0; j < N; j++) { \
+				acc[r * READS + o] += ROW(j, r) * b[j * READS + o]; \
+			} \
+		} \
+	}
+
 // Workgroups along x are neighbours in the rows, so that those that run one
 // after another find their part of w in the cache.
 void main() {
@@ -28,25 +53,15 @@ void main() {
 		at_x[i] = p.x + min(row0 + i * WIDTH, (p.rows - 1) / WIDTH * WIDTH);
 		at_w[i] = p.w + min(out0 + i * across, (p.out_ - 1) / WIDTH * WIDTH);
 	}
-	VEC acc[8 * READS]; // [row][output]
 	[[unroll]] for (uint i = 0; i < 8 * READS; i++) {
 		acc[i] = VEC(0);
 	}
-	for (uint k = 0; k < p.in_; k++) {
-		VEC a[READS], b[READS];
-		[[unroll]] for (uint i = 0; i < READS; i++) {
-			a[i] = READ_X(x, at_x[i] + k * p.x_stride);
-			b[i] = READ(w, at_w[i] + k * p.w_stride);
-		}
-		[[unroll]] for (uint r = 0; r < 8; r++) {
-			[[unroll]] for (uint o = 0; o < READS; o++) {
-#if defined(FOURS)
-				acc[r * READS + o] += a[r / 4][r % 4] * b[o];
-#else
-				acc[r * READS + o] += a[r] * b[o];
-#endif
-			}
-		}
+	uint k = 0;
+	for (; k + 4 <= p.in_; k += 4) {
+		PRODUCTS(4)
+	}
+	for (; k < p.in_; k++) {
+		PRODUCTS(1)
 	}
 	[[unroll]] for (uint r = 0; r < 8; r++) {
 		[[unroll]] for (uint o = 0; o < READS; o++) {

@@ -20,7 +20,7 @@ func init() {
 type linearOp struct {
 	dst, x, w, bias, residual backend.Tensor
 	epilogue                  uint32
-	accumulate                bool // dst holds the product of earlier columns of w
+	accumulate                bool // dst holds the product of earlier columns of w, to be added to
 }
 
 // The epilogues, as in linear.glsl.
@@ -53,6 +53,12 @@ func encodeLinear(e *encoder, o linearOp) error {
 	if o.expands(e.limits()) {
 		return encodeExpanded(e, o)
 	}
+	if first, rest, ok := o.split(e); ok {
+		if err := encodeLinear(e, first); err != nil {
+			return err
+		}
+		return encodeLinear(e, rest)
+	}
 	k := chooseLinear(e, &o)
 	rows, ins, outs := linearWindow(e, &o, k.texel)
 	outs = min(outs, int(e.limits().Groups[0])*k.outs)
@@ -68,7 +74,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 				part.dst = o.dst.Slice(2, r, rEnd).Slice(3, c, cEnd)
 				part.x = o.x.Slice(2, r, rEnd).Slice(3, i, iEnd)
 				part.w = o.w.Slice(2, c, cEnd).Slice(3, i, iEnd)
-				part.accumulate = i > 0
+				part.accumulate = o.accumulate || i > 0
 				if iEnd < in { // the bias and what follows come with the last part
 					part.bias, part.residual, part.epilogue = backend.Tensor{}, backend.Tensor{}, epilogueNone
 				}
@@ -82,6 +88,21 @@ func encodeLinear(e *encoder, o linearOp) error {
 			})
 		})
 	})
+}
+
+// split cuts off up to three last inputs where the others can be read as
+// texels: those of the gradient of scores are as many as the vocabulary.
+func (o *linearOp) split(e *encoder) (first, rest linearOp, ok bool) {
+	in := o.x.Dim(3)
+	most := in &^ 3
+	if !e.limits().Software || most == in || most == 0 || !o.transposed() {
+		return first, rest, false
+	}
+	first, rest = *o, *o
+	first.x, first.w = o.x.Slice(3, 0, most), o.w.Slice(3, 0, most)
+	first.bias, first.residual, first.epilogue = backend.Tensor{}, backend.Tensor{}, epilogueNone
+	rest.x, rest.w, rest.accumulate = o.x.Slice(3, most, in), o.w.Slice(3, most, in), true
+	return first, rest, linearTexel(e, &first)
 }
 
 // matrices reports whether the rows of each tensor lie at a single distance.
