@@ -42,7 +42,7 @@ func encodeExpanded(e *encoder, o linearOp) error {
 // dequantize unpacks w, [rows, in], into scratch memory.
 func dequantize(e *encoder, w backend.Tensor) (backend.Tensor, error) {
 	rows, in := w.Dim(2), w.Dim(3)
-	dst, err := e.room(backend.F32, rows, in)
+	dst, err := e.sharedScratch(backend.F32, rows, in)
 	if err != nil {
 		return backend.Tensor{}, err
 	}

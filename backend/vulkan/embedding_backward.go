@@ -32,7 +32,7 @@ func encodeEmbeddingBackward(e *encoder, op *backend.EmbeddingBackward) error {
 			sequences = min(sequences, e.maxAlong(op.At, 3))
 		}
 	}
-	chain, err := e.room(backend.I32, 2*max(sequences, 1)*times)
+	chain, err := e.sharedScratch(backend.I32, 2*max(sequences, 1)*times)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ type encoder struct {
 
 	temporary []*buffer // scratch memory of a Run
 
-	shared backend.Tensor // what room gives
+	shared backend.Tensor // what sharedScratch gives
 }
 
 // pipelineSpec is what a compute pipeline is made of.
@@ -160,9 +160,9 @@ func (e *encoder) scratch(d backend.DType, dims ...int) (backend.Tensor, error) 
 	return t, nil
 }
 
-// room is scratch memory of elements of four bytes, which all that call it
+// sharedScratch is scratch memory of elements of four bytes, which all that call it
 // share: it is a caller's until the next call.
-func (e *encoder) room(d backend.DType, dims ...int) (backend.Tensor, error) {
+func (e *encoder) sharedScratch(d backend.DType, dims ...int) (backend.Tensor, error) {
 	t := backend.Of(nil, d, 0, dims...)
 	if e.shared.Absent() || e.shared.Len() < t.Len() {
 		var err error

@@ -135,7 +135,7 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 	if parts > 1 {
 		push.Part, push.PartStride = uint32((in+parts-1)/parts), uint32(rows*out)
 		var err error
-		if target, err = e.room(backend.F32, parts, rows, out); err != nil {
+		if target, err = e.sharedScratch(backend.F32, parts, rows, out); err != nil {
 			return err
 		}
 		access = backend.Write
