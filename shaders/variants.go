@@ -76,21 +76,23 @@ func Find(source, defines string) *Variant {
 
 // Bindings that variants share.
 var (
-	adamW          = []Binding{out("w"), out("m"), out("v"), in("g"), in("step"), in("scale")}
-	attention      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state")}
-	attentionTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state")}
-	attnBackward   = []Binding{out("dst"), in("q"), in("k"), in("v"), in("dy"), out("stats")}
-	attnBackwardTx = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), texel("dy"), out("stats")}
-	embedding      = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
-	linear         = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
-	linearTexel    = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
-	geluBackward   = []Binding{out("dx"), in("x"), in("dy")}
-	oneOperand     = []Binding{out("dst"), in("x")}
-	twoOperands    = []Binding{out("dst"), in("a"), in("b")}
-	layernorm      = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
-	columns        = []Binding{out("dgamma"), out("dbeta"), in("x"), in("dy"), in("stats"), out("partial")}
-	normBackward   = []Binding{out("dx"), in("x"), in("dy"), in("gamma"), out("stats")}
-	store          = []Binding{out("dst"), in("x"), in("at")}
+	adamW                  = []Binding{out("w"), out("m"), out("v"), in("g"), in("step"), in("scale")}
+	attention              = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state")}
+	attentionBackward      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("dy"), out("stats")}
+	attentionBackwardTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), texel("dy"), out("stats")}
+	attentionTexel         = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state")}
+	dropout                = []Binding{out("dst"), in("x"), in("seed")}
+	embedding              = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
+	embeddingBackward      = []Binding{out("table"), in("dy"), in("chain")}
+	geluBackward           = []Binding{out("dx"), in("x"), in("dy")}
+	layernorm              = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
+	layernormBackward      = []Binding{out("dx"), in("x"), in("dy"), in("gamma"), out("stats")}
+	layernormColumns       = []Binding{out("dgamma"), out("dbeta"), in("x"), in("dy"), in("stats"), out("partial")}
+	linear                 = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
+	linearTexel            = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
+	oneOperand             = []Binding{out("dst"), in("x")}
+	store                  = []Binding{out("dst"), in("x"), in("at")}
+	twoOperands            = []Binding{out("dst"), in("a"), in("b")}
 )
 
 // Variants is the table of all shaders. The macros, in the order of a row's list:
@@ -122,17 +124,22 @@ var Variants = []Variant{
 	row("attention", "F16 X4", attention, AttentionPush{}),
 	row("attention", "TEXEL", attentionTexel, AttentionPush{}),
 
-	row("attention_backward", "", attnBackward, AttentionBackwardPush{}),
-	row("attention_backward", "X4", attnBackward, AttentionBackwardPush{}),
-	row("attention_backward", "TEXEL", attnBackwardTx, AttentionBackwardPush{}),
+	row("attention_backward", "", attentionBackward, AttentionBackwardPush{}),
+	row("attention_backward", "X4", attentionBackward, AttentionBackwardPush{}),
+	row("attention_backward", "TEXEL", attentionBackwardTexel, AttentionBackwardPush{}),
 
 	row("copy", "", oneOperand, CopyPush{}),
 	row("copy", "DST_F16", oneOperand, CopyPush{}),
 	row("copy", "X_F16", oneOperand, CopyPush{}),
 	row("copy", "X_F16 DST_F16", oneOperand, CopyPush{}),
 
+	row("cross_entropy", "", []Binding{out("loss"), out("x"), in("targets")}, CrossEntropyPush{}),
+
 	row("dequantize", "Q8_0", []Binding{out("dst"), in("w")}, DequantizePush{}), // not an op: see its file
 	row("dequantize", "Q4_0", []Binding{out("dst"), in("w")}, DequantizePush{}),
+
+	row("dropout", "", dropout, DropoutPush{}),
+	row("dropout", "X4", dropout, DropoutPush{}),
 
 	row("embedding", "", embedding, EmbeddingPush{}),
 	row("embedding", "TOKENS_F16", embedding, EmbeddingPush{}),
@@ -142,6 +149,10 @@ var Variants = []Variant{
 	row("embedding", "TOKENS_Q8_0 POSITIONS_F16", embedding, EmbeddingPush{}),
 	row("embedding", "TOKENS_Q4_0", embedding, EmbeddingPush{}),
 	row("embedding", "TOKENS_Q4_0 POSITIONS_F16", embedding, EmbeddingPush{}),
+
+	row("embedding_backward", "", embeddingBackward, EmbeddingBackwardPush{}),
+	row("embedding_backward", "X4", embeddingBackward, EmbeddingBackwardPush{}),
+	row("embedding_chain", "", []Binding{out("chain"), in("index")}, EmbeddingChainPush{}), // not an op: see its file
 
 	row("gelu", "", oneOperand, RowsPush{}),
 	row("gelu", "X4", oneOperand, RowsPush{}),
@@ -153,10 +164,10 @@ var Variants = []Variant{
 
 	row("layernorm", "", layernorm, LayerNormPush{}),
 
-	row("layernorm_backward", "", normBackward, LayerNormBackwardPush{}),
-	row("layernorm_backward", "X4", normBackward, LayerNormBackwardPush{}),
-	row("layernorm_backward_columns", "", columns, LayerNormBackwardColumnsPush{}),
-	row("layernorm_backward_columns", "X4", columns, LayerNormBackwardColumnsPush{}),
+	row("layernorm_backward", "", layernormBackward, LayerNormBackwardPush{}),
+	row("layernorm_backward", "X4", layernormBackward, LayerNormBackwardPush{}),
+	row("layernorm_backward_columns", "", layernormColumns, LayerNormBackwardColumnsPush{}),
+	row("layernorm_backward_columns", "X4", layernormColumns, LayerNormBackwardColumnsPush{}),
 
 	// Many rows of x: tiles of the product.
 	row("linear", "", linear, LinearPush{}),
@@ -196,12 +207,20 @@ var Variants = []Variant{
 	row("linear_vec_t", "F16 X4", linear, LinearPush{}),
 	row("linear_vec_t", "TEXEL", linearTexel, LinearPush{}),
 
+	// The gradient of w, where linear.comp does not serve.
+	row("linear_backward", "", linear, LinearPush{}),
+	row("linear_backward", "X4", linear, LinearPush{}),
+	row("linear_backward", "TEXEL", linearTexel, LinearPush{}),
+
 	row("selftest", "", []Binding{out("dst")}, nil), // not an op: see its file
 
 	row("softmax", "", oneOperand, RowsPush{}),
 
 	row("store", "", store, StorePush{}),
 	row("store", "F16", store, StorePush{}),
+
+	row("sum_rows", "", oneOperand, SumRowsPush{}), // not an op: see its file
+	row("sum_rows", "X4", oneOperand, SumRowsPush{}),
 
 	row("sum_squares", "", oneOperand, RowsPush{}),
 	row("sum_squares", "X4", oneOperand, RowsPush{}),
