@@ -91,14 +91,14 @@ func (d *Data) Scan(ctx context.Context, vocab int, progress func(done, total in
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				block := part{p.name, p.data[from:min(from+scanBlock, len(p.data))], p.width, 0}
+				block := part{data: p.data[from:min(from+scanBlock, len(p.data))], width: p.width}
 				sum.Write(block.data)
 				for i := range block.len() {
 					id := block.at(i)
 					d.Largest = max(d.Largest, id)
 					if vocab > 0 && id >= vocab {
 						return fmt.Errorf("%s: token %d is %d, and the vocabulary has ids 0 to %d: the data is of another tokenizer",
-							p.name, from/p.width+i, id, vocab-1)
+							p.name, p.first+from/p.width+i, id, vocab-1)
 					}
 				}
 				done += int64(len(block.data))

@@ -185,7 +185,7 @@ func TestOpenBins(t *testing.T) {
 		t.Errorf("largest %d, %v", d.Largest, err)
 	}
 	err = d.Scan(t.Context(), 9, nothing)
-	if err == nil || !strings.Contains(err.Error(), "b.bin: token") || !strings.Contains(err.Error(), "is 9, and the vocabulary has ids 0 to 8") {
+	if err == nil || !strings.Contains(err.Error(), "b.bin: token 5 is 9, and the vocabulary has ids 0 to 8") {
 		t.Errorf("an id outside the vocabulary: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -16,6 +16,7 @@ type part struct {
 	name  string // for people
 	data  []byte
 	width int // bytes of an id, 2 or 4
+	first int // how many ids of the file come before
 	end   int // how many ids there are up to its end, those of the parts before included
 }
 
@@ -62,7 +63,7 @@ func (t Tokens) split(n int) (first, rest Tokens) {
 			first.add(part{name: p.name, data: p.data[:cut], width: p.width})
 		}
 		if cut < len(p.data) {
-			rest.add(part{name: p.name, data: p.data[cut:], width: p.width})
+			rest.add(part{name: p.name, data: p.data[cut:], width: p.width, first: cut / p.width})
 		}
 	}
 	return first, rest
