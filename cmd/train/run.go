@@ -221,9 +221,6 @@ func (j *job) load(ctx context.Context, b backend.Backend) (m *gpt.Model, err er
 		}
 		m, err = gpt.Random(ctx, b, c, o, j.options.Seed)
 	}
-	if errors.Is(err, backend.ErrOutOfMemory) {
-		return nil, fmt.Errorf("%w; training keeps weights, gradients and two means as f32: choose a smaller model, or another device", err)
-	}
 	return m, err
 }
 

@@ -33,7 +33,7 @@ func TestRunUsage(t *testing.T) {
 		{[]string{"--out_dir="}, "--out_dir is empty"},
 		{[]string{"--prompt="}, "--prompt is empty"},
 		{[]string{"--prompt=\x01"}, "--prompt: "},
-		{[]string{"--prompt=a text that has more characters than the context holds"}, "--prompt: the prompt has 55 tokens and the context holds 16"},
+		{[]string{"--prompt=a text that has more characters than the context holds"}, "--prompt: the prompt has 54 tokens and the context holds 16"},
 		{[]string{"--char", "--tokenizer=x"}, "--char"},
 		{[]string{"--tokenizer=" + sample}, "expected a directory, or the tokenizer.json"},
 		{[]string{"--n_head=3"}, "n_embd: found 16, expected a multiple of n_head, which is 3"},
