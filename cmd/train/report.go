@@ -63,6 +63,7 @@ func (r *report) prepare() (err error) {
 func (r *report) close() {
 	if r.session != nil {
 		r.session.Close()
+		r.session = nil
 	}
 }
 
@@ -94,8 +95,8 @@ func (r *report) Step(e train.Entry, left time.Duration) {
 	if r.steps == 3 && left > 0 { // the first that can tell
 		r.line("about %s for the steps that are left", rough(left))
 	}
-	if r.progress.bar != nil {
-		r.progress.step(fmt.Sprintf("step %d: loss %.3f, %s tokens/s", e.Step, *e.Loss, count(int(e.Speed))), int64(e.Step), int64(r.job.options.MaxIters))
+	if r.progress.terminal {
+		r.progress.step(fmt.Sprintf("step %d: loss %.3f, %s tokens/s%s", e.Step, *e.Loss, count(int(e.Speed)), remaining(left)), int64(e.Step), int64(r.job.options.MaxIters))
 		return
 	}
 	if e.Step%r.job.options.LogInterval == 0 || e.Step == r.job.options.MaxIters {
@@ -133,18 +134,29 @@ func (r *report) Saved(step int, best bool) {
 	r.line("step %d: saved as %s", step, r.job.dir.Path(link))
 }
 
-// Sample prints a text that the model makes up, on standard output.
+// Sample prints a text that the model makes up, on standard output. Where that
+// fails, training goes on without samples.
 func (r *report) Sample(ctx context.Context, step int) error {
 	if r.session == nil {
 		return nil
 	}
 	r.progress.end()
-	s := sampling
-	s.Seed = r.job.options.Seed + uint64(step)
-	t := r.gpt.Tokenizer
-	r.session.Reset()
+	err := r.sample(ctx, step)
+	if _, failed := os.Stdout.WriteString("\n"); err == nil {
+		err = failed
+	}
+	if err != nil && ctx.Err() == nil {
+		r.line("warning: no more samples: %v", err)
+		r.close()
+		return nil
+	}
+	return err
+}
+
+func (r *report) sample(ctx context.Context, step int) error {
+	t, o := r.gpt.Tokenizer, r.job.options
 	d := t.NewDecoder()
-	print := func(id int) error {
+	show := func(id int) error {
 		text, err := d.Next(id)
 		if err == nil {
 			_, err = os.Stdout.WriteString(text)
@@ -152,19 +164,22 @@ func (r *report) Sample(ctx context.Context, step int) error {
 		return err
 	}
 	for _, id := range r.prompt {
-		if err := print(id); err != nil {
+		if err := show(id); err != nil {
 			return err
 		}
 	}
-	for token, err := range r.session.Generate(ctx, r.prompt, gpt.Options{Sampling: s, Predict: r.job.options.SampleTokens, Vocab: t.VocabSize()}) {
+	s := sampling
+	s.Seed = o.Seed + uint64(step)
+	r.session.Reset()
+	for token, err := range r.session.Generate(ctx, r.prompt, gpt.Options{Sampling: s, Predict: o.SampleTokens, Vocab: t.VocabSize()}) {
+		if err == nil {
+			err = show(token.ID)
+		}
 		if err != nil {
 			return err
 		}
-		if err := print(token.ID); err != nil {
-			return err
-		}
 	}
-	_, err := os.Stdout.WriteString(d.Flush() + "\n")
+	_, err := os.Stdout.WriteString(d.Flush())
 	return err
 }
 

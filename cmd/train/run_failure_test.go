@@ -122,16 +122,35 @@ func TestDiverges(t *testing.T) {
 	}
 }
 
+// TestNobodyReads closes standard output, as head does: that ends samples, not
+// the training.
+func TestNobodyReads(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	cmd := smallRun(out, "--sample_interval=1")
+	cmd.Stdout = w
+	got := succeeds(t, cmd)
+	w.Close()
+	if log := entries(t, out); log[len(log)-1].Step != 6 || strings.Count(got.Stderr, "warning: no more samples: ") != 1 {
+		t.Errorf("the log ends with %+v, standard error is\n%s", log[len(log)-1], got.Stderr)
+	}
+}
+
 // TestRunOutOfMemory asks for more than any machine has, and follows the advice.
 func TestRunOutOfMemory(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
-	r := fails(t, smallRun(out, "--batch_size=1048576", "--n_layer=30", "--n_embd=256"), 1,
+	r := fails(t, smallRun(out, "--batch_size=65536", "--n_layer=30", "--n_embd=256"), 1,
 		"out of memory", "what fits, and learns the same, is --batch_size=", "--gradient_accumulation_steps=")
 	_, advice, _ := strings.Cut(strings.TrimSpace(r.Stderr), "what fits, and learns the same, is ")
 	var batch, steps int
-	if _, err := fmt.Sscanf(advice, "--batch_size=%d --gradient_accumulation_steps=%d", &batch, &steps); err != nil || batch*steps != 1<<20 || batch < 2 {
+	if _, err := fmt.Sscanf(advice, "--batch_size=%d --gradient_accumulation_steps=%d", &batch, &steps); err != nil || batch*steps != 1<<16 || batch < 2 {
 		t.Errorf("the advice is %q, %v", advice, err)
 	}
+	fails(t, smallRun(out, "--n_layer=1000", "--n_embd=8192"), 1, "out of memory", "the weights need", "choose a smaller model, or another device")
 }
 
 // TestRunDiskFull trains on a disk that has room for one checkpoint, not for two.
