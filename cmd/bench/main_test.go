@@ -83,6 +83,26 @@ func TestBadFlags(t *testing.T) {
 		{"perplexity -f /dev/null --backend=cpu", 1, "the text has 0 tokens, fewer than one window of 256"},
 		{"perplexity -f main.go --backend=cpu --base=main.go", 1, "main.go: it is no saved run"},
 		{"stray", 2, "stray"},
+		{"--dtype=f32,f32", 2, "--dtype=f32,f32: f32 is there twice"},
+		{"--dtype=auto,f32", 2, "--dtype=auto,f32: auto, which is one of the others, goes alone"},
+		{"ops --dtype=f16,f32,f16", 2, "f16 is there twice"},
+		{"peers --dtype=f16,f16", 2, "f16 is there twice"},
+		{"startup --dtype=q8_0,q8_0", 2, "q8_0 is there twice"},
+		{"perplexity -f main.go --dtype=f32,f32", 2, "f32 is there twice"},
+		{"--shape=gpt2,gpt2", 2, "two models are called gpt2"},
+		{"--cache-type=q8_0", 2, "--cache-type must be one of"},
+		{"perplexity -f main.go --cache-type=i32", 2, "--cache-type must be one of"},
+		{"perplexity -f main.go --backend=cpu --save=" + filepath.Join(dir, "no", "run"), 2, "--save: "},
+		{"perplexity -f main.go --backend=cpu --save=" + dir, 2, "not a regular file"},
+		{"perplexity -f main.go --save=x.run --output=./x.run", 2, "--output and --save both name x.run"},
+		{"--profile=x --output=x", 2, "--output and --profile both name x"},
+		{"compare a.json --plot=x --output=x", 2, "--output and --plot both name x"},
+		{"compare a.json --agree", 2, "--agree: expected two files and no --plot"},
+		{"show", 2, "<files>"},
+		{"show main.go", 1, "expected a JSON array"},
+		{"show a.json b.json", 2, "2 files: expected one, or several with -o summary"},
+		{"show -o yaml a.json", 2, "yaml"},
+		{"-o summary", 2, "summary"}, // of results that are there
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			stdout, stderr, code := command(t, strings.Fields(test.args)...)
