@@ -121,6 +121,24 @@ func TestCacheType(t *testing.T) {
 			}
 		}
 	}
+	// A text is known by what it says.
+	same, other := filepath.Join(dir, "other.txt"), filepath.Join(dir, "sense.txt")
+	for path, end := range map[string]string{same: "", other: "The end."} {
+		data, err := os.ReadFile(text)
+		if err == nil {
+			err = os.WriteFile(path, append(data, end...), 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, stderr, code := command(t, "perplexity", "-f", path, "--windows=2", "--backend=cpu", "-o", "json", "--output", path+".json"); code != 0 {
+			t.Fatalf("exit %d: %s", code, stderr)
+		}
+		want := map[string]int{same: 0, other: 1}[path]
+		if _, stderr, code := command(t, "compare", filepath.Join(dir, "perplexity-f32.json"), path+".json"); code != want {
+			t.Errorf("%s: exit %d, expected %d: %s", path, code, want, stderr)
+		}
+	}
 	if d := math.Abs(nats["f16"] - nats["f32"]); d == 0 || d > 1e-3 {
 		t.Errorf("%v nats a token: expected rounded keys and values to make a little difference", nats)
 	}

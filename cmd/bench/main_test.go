@@ -78,6 +78,8 @@ func TestBadFlags(t *testing.T) {
 		{"perplexity", 2, "--file"},
 		{"perplexity -f " + filepath.Join(dir, "none"), 1, "no such file"},
 		{"perplexity -f main.go -c -5", 2, "-c -5"},
+		{"perplexity -f main.go -c 3", 2, "-c 3: expected 4 to 256 tokens"},
+		{"perplexity -f main.go -c 257", 2, "-c 257: expected 4 to 256 tokens"},
 		{"perplexity -f main.go --dtype=q9", 2, "q9"},
 		{"perplexity -f main.go --backend=cpu --dtype=f32,f16 --save=" + filepath.Join(dir, "run"), 2, "expected one model, dtype and device, found 2"},
 		{"perplexity -f /dev/null --backend=cpu", 1, "the text has 0 tokens, fewer than one window of 256"},

@@ -14,7 +14,7 @@ import (
 
 // outputFlags say what becomes of results.
 type outputFlags struct {
-	Format string `name:"output-format" short:"o" enum:"${formats}" default:"md" placeholder:"FORMAT" help:"md: Markdown tables. json: an array with llama-bench's field names, which bench compare reads. csv: the same without lists. bench: Go benchmark lines for benchstat (${default})."`
+	Format string `name:"output-format" short:"o" enum:"${formats}" default:"md" placeholder:"FORMAT" help:"md: Markdown tables. json: an array with llama-bench's field names, which bench show and compare read. csv: the same without lists. bench: Go benchmark lines for benchstat (${default})."`
 	Output string `placeholder:"FILE" help:"Write to a file in place of standard output. It appears when all is written."`
 }
 

@@ -45,6 +45,11 @@ func (f *perplexityCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	for _, m := range models {
+		if c := m.Config.Context; f.CtxSize != 0 && (f.CtxSize < bench.LeastWindow || f.CtxSize > c) {
+			return cli.Usagef("-c %d: expected %d to %d tokens, the context of model %s", f.CtxSize, bench.LeastWindow, c, m.Name)
+		}
+	}
 	dtypes, err := flags.dtypes()
 	if err != nil {
 		return err

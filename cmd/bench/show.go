@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"strings"
 
 	"caldera/internal/bench"
 	"caldera/internal/cli"
@@ -32,5 +34,9 @@ func (f *showCommand) Run(context.Context) error {
 		}
 		records = append(records, more...)
 	}
-	return write(output, func(w io.Writer) error { return bench.Write(w, f.Format, records) })
+	err = write(output, func(w io.Writer) error { return bench.Write(w, f.Format, records) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(f.Files, ", "), err)
+	}
+	return nil
 }

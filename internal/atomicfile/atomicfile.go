@@ -33,6 +33,10 @@ func Create(path string) (*File, error) {
 	}
 	file, err := os.OpenFile(fmt.Sprintf("%s.%016x.tmp", path, rand.Uint64()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
+		var named *fs.PathError
+		if errors.As(err, &named) {
+			err = &fs.PathError{Op: "create", Path: path, Err: named.Err} // people know nothing of the other
+		}
 		return nil, err
 	}
 	return &File{bufio.NewWriterSize(file, 1<<20), file, path}, nil

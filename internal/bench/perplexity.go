@@ -65,6 +65,9 @@ type PerplexityOptions struct {
 	Progress func(what string, done, total int)
 }
 
+// LeastWindow is the smallest window, in tokens: it has one that counts.
+const LeastWindow = 4
+
 // Perplexity measures it on a text that was cut into tokens. The windows before
 // an error, or before ctx ended, come with it; what Save has got is then a part.
 func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o PerplexityOptions) (r *PerplexityResult, err error) {
@@ -74,8 +77,8 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 		}
 	}()
 	window := cmp.Or(o.Window, model.Config.Context)
-	if window < 4 || window > model.Config.Context {
-		return nil, fmt.Errorf("windows of %d tokens: expected 4 to %d, the context of this model", window, model.Config.Context)
+	if window < LeastWindow || window > model.Config.Context {
+		return nil, fmt.Errorf("windows of %d tokens: expected %d to %d, the context of this model", window, LeastWindow, model.Config.Context)
 	}
 	windows := len(ids) / window
 	if windows == 0 {
@@ -87,6 +90,12 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 	cache := cmp.Or(o.Cache, backend.F32)
 	if err := d.lacks(model.Config, o.DType, cache); err != nil {
 		return nil, err
+	}
+	head := LogitHeader{Model: model.Name, Cache: cache.String(), Device: d.Spec(), Vocab: model.Config.Vocab, Window: window, Windows: windows}.of(ids[:windows*window])
+	if o.Base != nil {
+		if err := o.Base.begin(head); err != nil {
+			return nil, err
+		}
 	}
 	o.Progress("loading", 0, windows)
 	m, err := d.load(ctx, d.b, model, o.DType, gpt.Use{Context: window, Cache: cache, Evaluate: true})
@@ -102,14 +111,11 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 
 	r = &PerplexityResult{Common: newCommon("perplexity", d.Device), ModelFilename: model.File, ModelType: model.Name,
 		DType: keptDType(m), TypeK: cache.String(), TypeV: cache.String(), File: o.File, TextSHA256: hex.EncodeToString(o.Text[:]), Window: window, Windows: windows}
-	head := LogitHeader{Model: model.Name, DType: r.DType, Cache: cache.String(), Device: d.Spec(), Vocab: m.Vocab, Window: window, Windows: windows}.of(ids[:windows*window])
 	if o.Base != nil {
-		if err := o.Base.begin(head); err != nil {
-			return nil, err
-		}
 		r.Base = o.Base.Header.String()
 	}
 	if o.Save != nil {
+		head.DType = r.DType
 		if err := o.Save.begin(head); err != nil {
 			return nil, err
 		}

@@ -117,6 +117,7 @@ func TestReadBadFiles(t *testing.T) {
       512,`), "result 0: samples_ts has 3 samples, expected 2"},
 		{"a share that is not of its parts", instead(`"avg_peak_share": 0.25`, `"avg_peak_share": 0.5`), "result 0: avg_peak_share 0.5"},
 		{"an op without a name", instead(`"op": "linear"`, `"op": ""`), "result 1: op is empty"},
+		{"no type of keys", instead(`"type_k": "f32"`, `"type_k": ""`), "result 0: type_k is \"\""},
 		{"no hash", instead(`"text_sha256": ""`, `"text_sha256": "zz"`), "text_sha256 is \"zz\""},
 		{"a field of a later format", instead(`"caldera_format": 2`, `"caldera_format": 1`), "result 0: it has a \"incomplete\", which no test of format 1 has"},
 		{"deep", "[" + strings.Repeat(`{"a":`, 9) + "1" + strings.Repeat("}", 9) + "]", "nested deeper"},

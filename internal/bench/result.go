@@ -129,6 +129,9 @@ func (r *Result) check() error {
 	if err := cmp.Or(plausible(r), positive("samples_ns", r.SamplesNS)); err != nil {
 		return err
 	}
+	if r.TypeK == "" || r.TypeV == "" {
+		return fmt.Errorf("type_k is %q and type_v %q: expected types such as f32", r.TypeK, r.TypeV)
+	}
 	if len(r.SamplesShare) != len(r.SamplesNS) {
 		return fmt.Errorf("samples_share has %d samples, expected %d as samples_ns", len(r.SamplesShare), len(r.SamplesNS))
 	}
