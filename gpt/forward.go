@@ -18,11 +18,12 @@ import "caldera/nn"
 // values of earlier positions are read from the cache, and new ones stored.
 // Without a cache nothing precedes ids, and at is 0: so a model is trained.
 func (m *Model) Forward(t *nn.Tape, ids, at Tensor, cache Cache) Tensor {
-	x := t.Embed(m.Tokens, m.Positions, ids, at) // [batch, time, width]
+	x := t.Dropout(t.Embed(m.Tokens, m.Positions, ids, at)) // [batch, time, width]
 	for i, b := range m.Blocks {
 		t.Name(x, "hidden.%d", i)
 		x = t.Add(x, b.Attend(t, i, t.LayerNorm(b.Norm1, x), at, cache.block(i))) // vectors exchange meaning
 		x = t.Add(x, b.Think(t, t.LayerNorm(b.Norm2, x)))                         // each asks its questions
+		t.Segment()
 	}
 	t.Name(x, "hidden.%d", len(m.Blocks))
 	return x
@@ -38,13 +39,13 @@ func (b *Block) Attend(t *nn.Tape, i int, x, at, cache Tensor) Tensor {
 	kv = t.Store(cache, kv, at)                                     // rows at … at+time of [batch, context, 2·width]
 	k, v := kv.Slice(-1, 0, width), kv.Slice(-1, width, 2*width)
 	y := t.Attention(b.Heads, q, k, v, at, "attn.%d", i) // [batch, time, width]
-	return t.Linear(b.Out, y)
+	return t.Dropout(t.Linear(b.Out, y))
 }
 
 // Think lets each vector ask many questions of itself, and adds up the answers.
 func (b *Block) Think(t *nn.Tape, x Tensor) Tensor {
-	questions := t.GELU(t.Linear(b.Up, x)) // [batch, time, 4·width]
-	return t.Linear(b.Down, questions)     // [batch, time, width]
+	questions := t.GELU(t.Linear(b.Up, x))        // [batch, time, 4·width]
+	return t.Dropout(t.Linear(b.Down, questions)) // [batch, time, width]
 }
 
 // Unembed maps vectors to scores (logits): for each token of the vocabulary,

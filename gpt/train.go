@@ -2,6 +2,7 @@ package gpt
 
 import (
 	"fmt"
+	"math"
 
 	"caldera/backend"
 	"caldera/nn"
@@ -9,57 +10,86 @@ import (
 
 // TrainOptions say what a training step is.
 type TrainOptions struct {
-	Batch, Time int      // sequences in a step, and tokens of each
+	Batch, Time int      // sequences that are read at once, and tokens of each
+	Accumulate  int      // batches whose gradients add up to those of a step; 0: 1
 	AdamW       nn.AdamW // how weights follow their gradients
 	Clip        float32  // the largest norm of all gradients as one vector; +Inf does not clip
-	Chunk       int      // positions scored at once; 0: as many as take 64 MiB
+
+	// Dropout is the probability with which an element of what embedding,
+	// attention and MLP give to the residual stream is dropped. The seed and the
+	// count of steps decide which ones, on any backend.
+	Dropout float32
+	Seed    uint64
+
+	Chunk     int  // positions scored at once; 0: as many as take 64 MiB
+	Recompute bool // keep what passes from block to block, and compute the insides of blocks again backward
 }
 
 // scoresAtOnce is the number of scores that are held at a time: their positions
 // make a matrix product that uses a GPU well, and take a part of its memory.
 const scoresAtOnce = 1 << 24
 
-// Trainer makes a model better at a text, one recorded program a step: forward,
-// backward, clipping and AdamW.
+// Trainer makes a model better at a text. A step is one recorded program:
+// forward, backward, clipping and AdamW. Where several batches make a step, it
+// is one that clears the gradients, one for each batch, and one that ends it.
 type Trainer struct {
 	m       *Model
-	batch   int
-	time    int
-	adamW   nn.AdamW
-	params  *nn.Parameters
+	o       TrainOptions
+	params  *nn.Parameters // as m.tensors
 	buffers []backend.Buffer
-	program *nn.Program
 	count   int // steps so far
 
+	clear  *nn.Program // of gradients; nil if batch does so
+	batch  *nn.Program // forward and backward
+	update *nn.Program // of weights; nil if batch does so
+	losses Tensor      // [batch, time] f32
+	norm   Tensor      // [2] f32: of the gradients, and what they are multiplied with
+
+	loss       *nn.Program // forward only, made when Loss is first called
+	lossLosses Tensor      // [batch, time] f32
+
 	ids, targets Tensor // [batch, time] i32
+	at           Tensor // [batch] i32: each sequence begins at position 0
 	step         Tensor // [3] f32, see nn.AdamW.Step
-	losses       Tensor // [batch, time] f32
-	norm         Tensor // [2] f32: of the gradients, and what they are multiplied with
+	seed         Tensor // [4] i32, see nn.Training.Seed
 }
 
 // NewTrainer records a training step of m, whose weights were loaded with
-// [LoadOptions].Train.
+// [LoadOptions].Train. The error is a [TrainMemoryError] where the backend tells
+// that it has not the memory for it.
 func (m *Model) NewTrainer(o TrainOptions) (*Trainer, error) {
-	switch {
-	case !m.train:
-		return nil, fmt.Errorf("the weights cannot change: load them with LoadOptions.Train")
-	case o.Batch < 1 || o.Time < 1 || o.Time > m.Context:
-		return nil, fmt.Errorf("%d sequences of %d tokens: expected at least one of 1 to %d", o.Batch, o.Time, m.Context)
+	if o.Accumulate == 0 {
+		o.Accumulate = 1
 	}
 	if o.Chunk == 0 {
 		o.Chunk = max(1, scoresAtOnce/m.Vocab)
 	}
-	tr := &Trainer{m: m, batch: o.Batch, time: o.Time, adamW: o.AdamW}
-	if err := tr.record(o); err != nil {
+	switch {
+	case !m.train:
+		return nil, fmt.Errorf("the weights cannot change: load them with LoadOptions.Train")
+	case o.Batch < 1 || o.Time < 1 || o.Time > m.Context || o.Batch > math.MaxInt32/o.Time:
+		return nil, fmt.Errorf("%d sequences of %d tokens: expected at least one of 1 to %d", o.Batch, o.Time, m.Context)
+	case o.Accumulate < 1:
+		return nil, fmt.Errorf("%d batches make a step: expected at least 1", o.Accumulate)
+	}
+	if err := m.trains(o); err != nil {
+		return nil, err
+	}
+	return m.newTrainer(o)
+}
+
+func (m *Model) newTrainer(o TrainOptions) (*Trainer, error) {
+	tr := &Trainer{m: m, o: o}
+	if err := tr.record(); err != nil {
 		tr.Close()
 		return nil, err
 	}
 	return tr, nil
 }
 
-// record allocates what a step needs and writes it on a tape.
-func (tr *Trainer) record(o TrainOptions) (err error) {
-	m := tr.m
+// record allocates what a step needs and writes it on tapes.
+func (tr *Trainer) record() (err error) {
+	m, o := tr.m, tr.o
 	var list []nn.Parameter
 	for _, w := range m.tensors() {
 		list = append(list, nn.Parameter{Value: *w.dst, Decay: len(w.shape) > 1})
@@ -67,84 +97,190 @@ func (tr *Trainer) record(o TrainOptions) (err error) {
 	if tr.params, err = nn.NewParameters(m.b, list...); err != nil {
 		return err
 	}
-	var at Tensor // [batch]: each sequence begins at position 0
 	for _, x := range []struct {
 		dst  *Tensor
 		d    backend.DType
 		dims []int
 	}{
 		{&tr.ids, backend.I32, []int{o.Batch, o.Time}}, {&tr.targets, backend.I32, []int{o.Batch, o.Time}},
-		{&at, backend.I32, []int{o.Batch}}, {&tr.step, backend.F32, []int{3}},
+		{&tr.at, backend.I32, []int{o.Batch}}, {&tr.step, backend.F32, []int{3}}, {&tr.seed, backend.I32, []int{4}},
 	} {
 		if *x.dst, err = backend.New(m.b, x.d, x.dims...); err != nil {
 			return err
 		}
 		tr.buffers = append(tr.buffers, x.dst.Buf)
 	}
+	training := nn.Training{Share: float32(1 / float64(o.Accumulate)), Dropout: o.Dropout, Seed: tr.seed, Recompute: o.Recompute}
+	whole := o.Accumulate == 1
+	if !whole {
+		t := nn.NewTape(m.b)
+		t.ClearGradients(tr.params)
+		if tr.clear, err = t.Record(); err != nil {
+			return err
+		}
+	}
 	t := nn.NewTape(m.b)
-	t.Train(tr.params)
-	t.ClearGradients(tr.params)
-	x := t.LayerNorm(m.Norm, m.Forward(t, tr.ids, at, nil))          // [batch, time, width]
-	losses := t.Keep(t.CrossEntropy(m.Head, x, tr.targets, o.Chunk)) // [batch, time]
+	t.Train(tr.params, training)
+	if whole {
+		t.ClearGradients(tr.params)
+	}
+	losses := tr.forward(t)
 	t.Backward(losses)
-	norm := t.Keep(t.ClipGradients(tr.params, o.Clip)) // [2]
-	t.AdamW(tr.params, o.AdamW, tr.step, norm.Slice(-1, 1, 2))
-	if tr.program, err = t.Record(); err != nil {
+	var norm Tensor
+	if whole {
+		norm = tr.end(t)
+	}
+	if tr.batch, err = t.Record(); err != nil {
 		return err
 	}
-	tr.losses, tr.norm = tr.program.Tensor(losses), tr.program.Tensor(norm)
+	tr.losses = tr.batch.Tensor(losses)
+	if whole {
+		tr.norm = tr.batch.Tensor(norm)
+		return nil
+	}
+	t = nn.NewTape(m.b)
+	norm = tr.end(t)
+	if tr.update, err = t.Record(); err != nil {
+		return err
+	}
+	tr.norm = tr.update.Tensor(norm)
 	return nil
 }
 
-// Step learns that each of ids, [batch · time], is followed by its target; a
-// target below 0 does not count. The learning rate is about how far each weight
-// moves. It returns the mean loss before the step, in nats, and the norm of the
-// gradients before they were clipped.
+// forward writes how surprising each target is, [batch, time].
+func (tr *Trainer) forward(t *nn.Tape) Tensor {
+	x := t.LayerNorm(tr.m.Norm, tr.m.Forward(t, tr.ids, tr.at, nil)) // [batch, time, width]
+	return t.Keep(t.CrossEntropy(tr.m.Head, x, tr.targets, tr.o.Chunk))
+}
+
+// end writes how weights follow the gradients, and returns the norm of those.
+func (tr *Trainer) end(t *nn.Tape) Tensor {
+	norm := t.Keep(t.ClipGradients(tr.params, tr.o.Clip)) // [2]
+	t.AdamW(tr.params, tr.o.AdamW, tr.step, norm.Slice(-1, 1, 2))
+	return norm
+}
+
+// Count is the number of steps that the weights have behind them.
+func (tr *Trainer) Count() int { return tr.count }
+
+// Step learns that each of ids, [accumulate · batch · time], is followed by its
+// target; a target below 0 does not count. The learning rate is about how far
+// each weight moves. It returns the mean loss before the step, in nats, and the
+// norm of the gradients before they were clipped. Where one of them is NaN or
+// infinite, the weights are no longer of use.
 func (tr *Trainer) Step(ids, targets []int, rate float64) (loss, norm float64, err error) {
-	for _, x := range []struct {
-		dst    Tensor
-		what   string
-		values []int
-		least  int
-	}{{tr.ids, "token", ids, 0}, {tr.targets, "target", targets, -1}} {
-		if len(x.values) != tr.batch*tr.time {
-			return 0, 0, fmt.Errorf("%d %ss, expected %d sequences of %d", len(x.values), x.what, tr.batch, tr.time)
-		}
-		words := make([]int32, len(x.values))
-		for i, v := range x.values {
-			if v < x.least || v >= tr.m.Vocab {
-				return 0, 0, fmt.Errorf("%s %d is %d: this model knows ids 0 to %d", x.what, i, v, tr.m.Vocab-1)
-			}
-			words[i] = int32(v)
-		}
-		if err := backend.SetI32(tr.m.b, x.dst, words); err != nil {
+	if err := tr.check(ids, targets, tr.o.Accumulate); err != nil {
+		return 0, 0, err
+	}
+	if err := backend.SetF32(tr.m.b, tr.step, tr.o.AdamW.Step(tr.count+1, rate)); err != nil {
+		return 0, 0, err
+	}
+	if tr.clear != nil {
+		if err := tr.clear.Run(); err != nil {
 			return 0, 0, err
 		}
 	}
-	if err := backend.SetF32(tr.m.b, tr.step, tr.adamW.Step(tr.count+1, rate)); err != nil {
-		return 0, 0, err
+	n := tr.o.Batch * tr.o.Time
+	for i := range tr.o.Accumulate {
+		count := uint64(tr.count)*uint64(tr.o.Accumulate) + uint64(i)
+		seed := []int32{int32(tr.o.Seed), int32(tr.o.Seed >> 32), int32(count), int32(count >> 32)}
+		if err := backend.SetI32(tr.m.b, tr.seed, seed); err != nil {
+			return 0, 0, err
+		}
+		l, err := tr.run(tr.batch, tr.losses, ids[i*n:(i+1)*n], targets[i*n:(i+1)*n])
+		if err != nil {
+			return 0, 0, err
+		}
+		loss += l / float64(tr.o.Accumulate)
 	}
-	if err := tr.program.Run(); err != nil {
-		return 0, 0, err
+	if tr.update != nil {
+		if err := tr.update.Run(); err != nil {
+			return 0, 0, err
+		}
 	}
-	losses, norms := make([]float32, len(ids)), make([]float32, 2)
-	if err := backend.GetF32(tr.m.b, tr.losses, losses); err != nil {
-		return 0, 0, err
-	}
+	norms := make([]float32, 2)
 	if err := backend.GetF32(tr.m.b, tr.norm, norms); err != nil {
 		return 0, 0, err
 	}
 	tr.count++
-	for _, v := range losses {
-		loss += float64(v) / float64(len(losses))
-	}
 	return loss, float64(norms[0]), nil
+}
+
+// Loss is the mean loss of ids, [batch · time], without dropout. Nothing is
+// learned.
+func (tr *Trainer) Loss(ids, targets []int) (float64, error) {
+	if err := tr.check(ids, targets, 1); err != nil {
+		return 0, err
+	}
+	if err := tr.recordLoss(); err != nil {
+		return 0, err
+	}
+	return tr.run(tr.loss, tr.lossLosses, ids, targets)
+}
+
+func (tr *Trainer) recordLoss() (err error) {
+	if tr.loss != nil {
+		return nil
+	}
+	t := nn.NewTape(tr.m.b)
+	losses := tr.forward(t)
+	if tr.loss, err = t.Record(); err == nil {
+		tr.lossLosses = tr.loss.Tensor(losses)
+	}
+	return err
+}
+
+func (tr *Trainer) check(ids, targets []int, batches int) error {
+	for _, x := range []struct {
+		what   string
+		values []int
+		least  int
+	}{{"token", ids, 0}, {"target", targets, -1}} {
+		if want := batches * tr.o.Batch * tr.o.Time; len(x.values) != want {
+			return fmt.Errorf("%d %ss, expected %d: %d sequences of %d", len(x.values), x.what, want, batches*tr.o.Batch, tr.o.Time)
+		}
+		for i, v := range x.values {
+			if v < x.least || v >= tr.m.Vocab {
+				return fmt.Errorf("%s %d is %d: this model knows ids 0 to %d", x.what, i, v, tr.m.Vocab-1)
+			}
+		}
+	}
+	return nil
+}
+
+// run runs p over a batch and returns the mean of its losses.
+func (tr *Trainer) run(p *nn.Program, losses Tensor, ids, targets []int) (mean float64, err error) {
+	words := make([]int32, len(ids))
+	for _, x := range []struct {
+		dst    Tensor
+		values []int
+	}{{tr.ids, ids}, {tr.targets, targets}} {
+		for i, v := range x.values {
+			words[i] = int32(v)
+		}
+		if err := backend.SetI32(tr.m.b, x.dst, words); err != nil {
+			return 0, err
+		}
+	}
+	if err := p.Run(); err != nil {
+		return 0, err
+	}
+	values := make([]float32, len(ids))
+	if err := backend.GetF32(tr.m.b, losses, values); err != nil {
+		return 0, err
+	}
+	for _, v := range values {
+		mean += float64(v) / float64(len(values))
+	}
+	return mean, nil
 }
 
 // Close frees the trainer's memory; the model keeps what it has learned.
 func (tr *Trainer) Close() {
-	if tr.program != nil {
-		tr.program.Close()
+	for _, p := range []*nn.Program{tr.clear, tr.batch, tr.update, tr.loss} {
+		if p != nil {
+			p.Close()
+		}
 	}
 	if tr.params != nil {
 		tr.params.Free()

@@ -10,6 +10,7 @@ package nn
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"caldera/backend"
 )
@@ -19,20 +20,29 @@ type loss struct {
 	losses, x, dx Tensor // dx: the gradient of x
 }
 
+// Training says how a tape that trains differs from one that computes.
+type Training struct {
+	Share     float32 // gradients are scaled by it: one nth where n batches make a step
+	Dropout   float32 // the probability with which [Tape.Dropout] drops an element
+	Seed      Tensor  // [4] i32, of dropout: two words that differ from run to run, and two that count the steps
+	Recompute bool    // keep only what crosses the ends of segments, and compute the rest again for Backward
+}
+
 // Train makes the tape one that trains p: CrossEntropy computes gradients too,
 // and Backward adds to those of p. It comes before the operations.
-func (t *Tape) Train(p *Parameters) { t.params = p }
+func (t *Tape) Train(p *Parameters, o Training) { t.params, t.training = p, o }
 
 // CrossEntropy is how much the head's scores for each vector of x, [batch,
 // time, width], were surprised by what came: targets, [batch, time], contiguous.
 // The result has the shape of targets, in nats. Vectors are scored chunk at a
 // time: where gradients are wanted, scores turn into theirs in place and are
 // used at once, so that memory for all of them is never needed. Gradients are
-// those of the mean over all targets.
+// those of the mean over all targets, times the share of the tape's Training.
 func (t *Tape) CrossEntropy(head Linear, x, targets Tensor, chunk int) Tensor {
 	rows, width := x.Rows(), x.Dim(-1)
 	l := loss{losses: t.tensor(backend.F32, targets.Shape[:]...), x: x}
 	from, came, losses := x.Reshape(rows, width), targets.Reshape(rows), l.losses.Reshape(rows)
+	scale := float32(float64(t.training.Share) / float64(rows))
 	if t.params != nil {
 		l.dx = t.tensor(backend.F32, x.Shape[:]...)
 	}
@@ -41,7 +51,7 @@ func (t *Tape) CrossEntropy(head Linear, x, targets Tensor, chunk int) Tensor {
 		part := from.Slice(-2, r, end)
 		scores := t.Linear(head, part)
 		t.add(&backend.CrossEntropy{
-			Loss: losses.Slice(-1, r, end), X: scores, Targets: came.Slice(-1, r, end), Scale: float32(1 / float64(rows)),
+			Loss: losses.Slice(-1, r, end), X: scores, Targets: came.Slice(-1, r, end), Scale: scale,
 		})
 		if t.params == nil {
 			continue
@@ -65,9 +75,26 @@ func (t *Tape) Backward(losses Tensor) {
 	if len(b.grads) == 0 {
 		t.fail(fmt.Errorf("backward: %v is no loss of CrossEntropy on a tape that trains", losses))
 	}
-	ops := t.ops
-	for i := len(ops) - 1; i >= 0; i-- {
-		b.visit(i, ops[i])
+	ops, end := t.ops, len(t.ops)
+	crossing := map[*room]bool{} // read after end
+	for _, from := range slices.Backward(append([]int{0}, t.segments...)) {
+		part := ops[from:end]
+		if end == len(ops) {
+			b.walk(from, part)
+		} else {
+			b.again(from, part, crossing)
+		}
+		for _, op := range part {
+			reads(op, crossing)
+		}
+		end = from
+	}
+}
+
+// walk visits ops, which lie from index from on, from last to first.
+func (b *backward) walk(from int, ops []backend.Op) {
+	for i, op := range slices.Backward(ops) {
+		b.visit(from+i, op)
 	}
 }
 

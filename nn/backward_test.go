@@ -18,7 +18,7 @@ type network struct {
 	b                 backend.Backend
 	params            *nn.Parameters
 	ids, targets, at  nn.Tensor
-	seed              nn.Tensor
+	training          nn.Training
 	tokens, positions nn.Tensor
 	norm              nn.Norm
 	qkv, up, down     nn.Linear
@@ -56,7 +56,7 @@ func newNetwork(t *testing.T) *network {
 		return x
 	}
 	n.ids, n.targets, n.at = ints(netVocab, netBatch, netTime), ints(netVocab, netBatch, netTime), ints(1, netBatch)
-	n.seed = ints(math.MaxInt32, 4)
+	n.training = nn.Training{Share: 1, Dropout: 0.2, Seed: ints(math.MaxInt32, 4)}
 	n.tokens, n.positions = random(netVocab, netWidth), random(7, netWidth)
 	n.norm = nn.Norm{Gamma: random(netWidth), Beta: random(netWidth), Epsilon: 1e-2}
 	n.qkv = nn.Linear{W: random(3*netWidth, netWidth), Bias: random(3 * netWidth)}
@@ -80,8 +80,10 @@ func (n *network) losses(tape *nn.Tape, chunk int) nn.Tensor {
 	qkv := tape.Linear(n.qkv, y)
 	part := func(i int) nn.Tensor { return qkv.Slice(-1, i*netWidth, (i+1)*netWidth) }
 	x = tape.Add(x, tape.Attention(netHeads, part(0), part(1), part(2), n.at, ""))
+	tape.Segment()
 	z := tape.LayerNorm(n.norm, x) // the same norm again
-	h := tape.Linear(n.down, tape.GELU(tape.Linear(n.up, tape.Dropout(z, 0.2, n.seed))))
+	h := tape.Linear(n.down, tape.GELU(tape.Linear(n.up, tape.Dropout(z))))
+	tape.Segment()
 	x = tape.Add(tape.Add(x, h), tape.Add(h, z))
 	return tape.Keep(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, chunk))
 }
@@ -129,47 +131,54 @@ func set(t *testing.T, b backend.Backend, x nn.Tensor, values []float32) {
 // the forward pass, which a tape without training computes.
 func TestBackward(t *testing.T) {
 	for _, chunk := range []int{100, 4, 1} {
-		n := newNetwork(t)
-		tape := nn.NewTape(n.b)
-		tape.Train(n.params)
-		tape.ClearGradients(n.params)
-		tape.Backward(n.losses(tape, chunk))
-		run(t, record(t, tape))
+		testBackward(t, chunk, false)
+		testBackward(t, chunk, true)
+	}
+}
 
-		tape = nn.NewTape(n.b)
-		losses := n.losses(tape, 100)
-		forward := record(t, tape)
-		mean := func() (sum float64) {
-			run(t, forward)
-			values := get(t, n.b, forward.Tensor(losses))
-			for _, v := range values {
-				sum += float64(v) / float64(len(values))
-			}
-			return sum
+func testBackward(t *testing.T, chunk int, recompute bool) {
+	n := newNetwork(t)
+	n.training.Recompute = recompute
+	tape := nn.NewTape(n.b)
+	tape.Train(n.params, n.training)
+	tape.ClearGradients(n.params)
+	tape.Backward(n.losses(tape, chunk))
+	run(t, record(t, tape))
+
+	tape = nn.NewTape(n.b)
+	tape.Train(nil, n.training) // drops the same
+	losses := n.losses(tape, 100)
+	forward := record(t, tape)
+	mean := func() (sum float64) {
+		run(t, forward)
+		values := get(t, n.b, forward.Tensor(losses))
+		for _, v := range values {
+			sum += float64(v) / float64(len(values))
 		}
-		for i, p := range n.params.List {
-			values, grad := get(t, n.b, p.Value), get(t, n.b, p.Grad)
-			largest := 0.0
-			for j, v := range values {
-				const h = 1. / 64
-				values[j] = v + h
-				set(t, n.b, p.Value, values)
-				up := mean()
-				values[j] = v - h
-				set(t, n.b, p.Value, values)
-				down := mean()
-				values[j] = v
-				set(t, n.b, p.Value, values)
-				want := (up - down) / (2 * h)
-				largest = max(largest, math.Abs(want))
-				if got := float64(grad[j]); !(math.Abs(got-want) <= 5e-4+1e-2*math.Abs(want)) {
-					t.Errorf("chunks of %d: parameter %d, %v: the gradient of element %d is %v, finite differences give %v",
-						chunk, i, p.Value, j, got, want)
-				}
+		return sum
+	}
+	for i, p := range n.params.List {
+		values, grad := get(t, n.b, p.Value), get(t, n.b, p.Grad)
+		largest := 0.0
+		for j, v := range values {
+			const h = 1. / 64
+			values[j] = v + h
+			set(t, n.b, p.Value, values)
+			up := mean()
+			values[j] = v - h
+			set(t, n.b, p.Value, values)
+			down := mean()
+			values[j] = v
+			set(t, n.b, p.Value, values)
+			want := (up - down) / (2 * h)
+			largest = max(largest, math.Abs(want))
+			if got := float64(grad[j]); !(math.Abs(got-want) <= 5e-4+1e-2*math.Abs(want)) {
+				t.Errorf("chunks of %d: parameter %d, %v: the gradient of element %d is %v, finite differences give %v",
+					chunk, i, p.Value, j, got, want)
 			}
-			if largest < 1e-2 {
-				t.Errorf("parameter %d, %v: no gradient above %v: that shows nothing", i, p.Value, largest)
-			}
+		}
+		if largest < 1e-2 {
+			t.Errorf("parameter %d, %v: no gradient above %v: that shows nothing", i, p.Value, largest)
 		}
 	}
 }
@@ -178,7 +187,7 @@ func TestBackward(t *testing.T) {
 func TestBackwardAdds(t *testing.T) {
 	n := newNetwork(t)
 	tape := nn.NewTape(n.b)
-	tape.Train(n.params)
+	tape.Train(n.params, n.training)
 	tape.Backward(n.losses(tape, 4))
 	p := record(t, tape)
 	run(t, p)
@@ -187,6 +196,26 @@ func TestBackwardAdds(t *testing.T) {
 	for i, v := range get(t, n.b, n.params.List[0].Grad) {
 		if math.Abs(float64(v-2*once[i])) > 1e-6 {
 			t.Errorf("element %d of the gradient is %v after one run and %v after two", i, once[i], v)
+		}
+	}
+}
+
+// TestBackwardShare gives each of two batches half of the say.
+func TestBackwardShare(t *testing.T) {
+	n := newNetwork(t)
+	var grads [2][]float32
+	for i, share := range []float32{1, 0.5} {
+		tape := nn.NewTape(n.b)
+		n.training.Share = share
+		tape.Train(n.params, n.training)
+		tape.ClearGradients(n.params)
+		tape.Backward(n.losses(tape, 4))
+		run(t, record(t, tape))
+		grads[i] = get(t, n.b, n.params.List[0].Grad)
+	}
+	for i, v := range grads[0] {
+		if math.Abs(float64(v-2*grads[1][i])) > 1e-6 {
+			t.Errorf("element %d of the gradient is %v, and %v of half a share", i, v, grads[1][i])
 		}
 	}
 }
@@ -207,7 +236,7 @@ func TestBackwardMemory(t *testing.T) {
 			before += m.Size()
 		}
 		tape := nn.NewTape(b)
-		tape.Train(params)
+		tape.Train(params, nn.Training{Share: 1})
 		tape.Keep(tape.CrossEntropy(head, tape.GELU(x), targets, chunk))
 		if _, err := tape.Record(); err != nil {
 			t.Fatal(err)
@@ -290,24 +319,24 @@ func TestBackwardErrors(t *testing.T) {
 	}{
 		{"not trained", func(n *network, tape *nn.Tape) { tape.Backward(n.losses(tape, 4)) }, []string{"no loss of CrossEntropy"}},
 		{"not a loss", func(n *network, tape *nn.Tape) {
-			tape.Train(n.params)
+			tape.Train(n.params, n.training)
 			n.losses(tape, 4)
 			tape.Backward(tape.GELU(n.tokens))
 		}, []string{"no loss of CrossEntropy", "[5 4]"}},
 		{"no rule", func(n *network, tape *nn.Tape) {
-			tape.Train(n.params)
+			tape.Train(n.params, n.training)
 			x := tape.Softmax(tape.Embed(n.tokens, n.positions, n.ids, n.at))
 			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
 		}, []string{"op 1 (softmax)", "no rule"}},
 		{"through a cache", func(n *network, tape *nn.Tape) {
-			tape.Train(n.params)
+			tape.Train(n.params, n.training)
 			x := tape.Embed(n.tokens, n.positions, n.ids, n.at)
 			cache := tape.Store(f32(t, n.b, netBatch, 7, netWidth), x, n.at)
 			x = tape.Attention(netHeads, x, cache, cache, n.at, "")
 			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
 		}, []string{"op 2 (attention)", "no gradient through a cache"}},
 		{"part of a result", func(n *network, tape *nn.Tape) {
-			tape.Train(n.params)
+			tape.Train(n.params, n.training)
 			x := tape.Embed(n.tokens, n.positions, n.ids, n.at)
 			x = tape.GELU(x.Slice(-2, 0, 2))
 			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets.Reshape(netTime, netBatch).Slice(-2, 0, 2), 4))

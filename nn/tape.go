@@ -36,11 +36,12 @@ type Tape struct {
 	wants func(name string) bool
 	named map[string]Tensor
 
-	params *Parameters // whose gradients are wanted, or nil
-	losses []loss
-	err    error // the first, for Record to report
-
+	params   *Parameters // whose gradients are wanted, or nil
+	training Training
+	segments []int // indices of ops, where Recompute was asked for
+	losses   []loss
 	dropouts uint32
+	err      error // the first, for Record to report
 }
 
 // NewTape returns an empty tape for models on b.
@@ -126,12 +127,15 @@ func (t *Tape) Argmax(x Tensor) Tensor {
 	return dst
 }
 
-// Dropout sets elements of x to 0 at random, each with probability rate, and
-// makes up for it in the others. seed is [4] i32: two words that differ from
-// run to run, and two that count the steps. Dropouts of a tape differ.
-func (t *Tape) Dropout(x Tensor, rate float32, seed Tensor) Tensor {
+// Dropout sets elements of x to 0 at random, and makes up for it in the others,
+// on a tape that was told so by Train; on others it is x. Dropouts of a tape
+// differ from each other.
+func (t *Tape) Dropout(x Tensor) Tensor {
+	if t.training.Dropout == 0 {
+		return x
+	}
 	dst := t.tensor(backend.F32, x.Shape[:]...)
-	t.add(&backend.Dropout{Dst: dst, X: x, Seed: seed, Rate: rate, Stream: t.dropouts})
+	t.add(&backend.Dropout{Dst: dst, X: x, Seed: t.training.Seed, Rate: t.training.Dropout, Stream: t.dropouts})
 	t.dropouts++
 	return dst
 }

@@ -1,0 +1,93 @@
+package gpt
+
+import (
+	"fmt"
+
+	"caldera/backend"
+)
+
+// TrainMemoryError reports a training step for which a backend has too little
+// memory, before any of it was taken, and what would fit.
+type TrainMemoryError struct {
+	Backend           string
+	Need, Free, Total int64 // bytes: beside the weights, which are there
+
+	Batch     int // the most sequences at once that fit; 0: not one
+	Recompute int // the most with TrainOptions.Recompute
+}
+
+func (e *TrainMemoryError) Error() string {
+	return fmt.Sprintf("%v: a training step needs %s on %s, where %s of %s are free",
+		e.Unwrap(), byteCount(e.Need), e.Backend, byteCount(e.Free), byteCount(e.Total))
+}
+
+func (e *TrainMemoryError) Unwrap() error { return backend.ErrOutOfMemory }
+
+// trains reports a step that has no place in the memory of the backend, where
+// that tells how much it has.
+func (m *Model) trains(o TrainOptions) error {
+	_, free, total := backend.Memory(m.b)
+	if total == 0 {
+		return nil
+	}
+	need, err := m.trainMemory(o)
+	if err != nil || need <= free {
+		return err
+	}
+	e := &TrainMemoryError{Backend: m.b.Name(), Need: need, Free: free, Total: total}
+	for _, x := range []struct {
+		recompute bool
+		most      *int
+	}{{o.Recompute, &e.Batch}, {true, &e.Recompute}} {
+		o := o
+		o.Recompute = x.recompute
+		for low, high := 1, o.Batch; low <= high; { // low-1 fit
+			o.Batch = (low + high) / 2
+			if need, err := m.trainMemory(o); err == nil && need <= free {
+				*x.most, low = o.Batch, o.Batch+1
+			} else {
+				high = o.Batch - 1
+			}
+		}
+	}
+	return e
+}
+
+// trainMemory is the number of bytes that a trainer allocates.
+func (m *Model) trainMemory(o TrainOptions) (int64, error) {
+	dry := *m
+	s := &sizing{Backend: m.b}
+	dry.b = s
+	tr, err := dry.newTrainer(o)
+	if err == nil {
+		err = tr.recordLoss()
+	}
+	return s.bytes, err
+}
+
+// sizing is a backend that counts what is allocated and does no more. Programs
+// and buffers are left to the garbage collector.
+type sizing struct {
+	backend.Backend
+	bytes int64
+}
+
+func (s *sizing) Alloc(size int) (backend.Buffer, error) {
+	s.bytes += int64(size)
+	return &sized{size}, nil
+}
+
+func (s *sizing) Run(...backend.Op) error { return nil }
+
+func (s *sizing) Record(...backend.Op) (backend.Program, error) { return nothing{}, nil }
+
+// sized is a buffer without memory; a pointer, for buffers are told apart by what they are.
+type sized struct{ size int }
+
+func (s *sized) Size() int { return s.size }
+func (s *sized) Free()     {}
+
+type nothing struct{}
+
+func (nothing) Run() error   { return nil }
+func (nothing) Close() error { return nil }

@@ -1,0 +1,181 @@
+package gpt
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+
+	"caldera/backend"
+	"caldera/gpt/safetensors"
+	"caldera/gpt/tokenizer"
+	"caldera/nn"
+)
+
+// What training has made of a model is a checkpoint like any other, and beside
+// it what AdamW remembers: a file of two tensors for each weight, named as
+// PyTorch names them, in the order in which the checkpoint stores the weight.
+// So one backend goes on where another stopped.
+
+// Checkpoint is a snapshot of the weights of a model that was loaded with
+// [LoadOptions].Train, to be saved with the tokenizer, which may be nil.
+func (m *Model) Checkpoint(t *tokenizer.Tokenizer) (*Checkpoint, error) {
+	if !m.train {
+		return nil, fmt.Errorf("the weights never changed: load them with LoadOptions.Train, or save the checkpoint they are from")
+	}
+	s := snapshot{}
+	for _, w := range m.tensors() {
+		data, err := m.read(w, *w.dst)
+		if err != nil {
+			return nil, fmt.Errorf("tensor %s: %w", w.name, err)
+		}
+		s.names = append(s.names, w.name)
+		s.tensors = append(s.tensors, rawTensor{Name: w.name, DType: "F32", Shape: w.shape, Data: data, File: "memory", aligned: true})
+	}
+	return huggingFace(m.Config, "trained", s, func() (*tokenizer.Tokenizer, error) {
+		if t == nil {
+			return nil, fmt.Errorf("%w: the model was trained without", tokenizer.ErrNone)
+		}
+		return t, nil
+	}), nil
+}
+
+// snapshot is a source.
+type snapshot struct {
+	names   []string
+	tensors []rawTensor
+}
+
+func (s snapshot) Tensors() []string { return s.names }
+
+func (s snapshot) tensor(name string) rawTensor {
+	for _, t := range s.tensors {
+		if t.Name == name {
+			return t
+		}
+	}
+	return rawTensor{}
+}
+
+func (s snapshot) Close() error { return nil }
+
+// read returns x, which is w or has its shape and strides, as a checkpoint
+// stores it.
+func (m *Model) read(w weight, x Tensor) ([]byte, error) {
+	x, turned := asStored(w, x)
+	data := make([]byte, x.Size())
+	if err := m.b.Read(data, x.Buf, 4*x.Offset); err != nil || !turned {
+		return data, err
+	}
+	c := converter{stored: storages["F32"], data: data, dtype: backend.F32, transpose: true}
+	out := make([]byte, 0, len(data))
+	err := c.pieces(w.shape[0], w.shape[1], func(p []byte) error {
+		out = append(out, p...)
+		return nil
+	})
+	return out, err
+}
+
+// write is the reverse of read.
+func (m *Model) write(w weight, x Tensor, data []byte) error {
+	x, turned := asStored(w, x)
+	c := converter{stored: storages["F32"], data: data, dtype: backend.F32, transpose: turned}
+	at := 4 * x.Offset
+	return c.pieces(x.Rows(), x.Dim(-1), func(p []byte) error {
+		err := m.b.Write(x.Buf, at, p)
+		at += len(p)
+		return err
+	})
+}
+
+// asStored is x as it lies in memory, and whether a checkpoint stores its
+// transpose.
+func asStored(w weight, x Tensor) (_ Tensor, turned bool) {
+	if !x.Contiguous() {
+		return x.Transpose(), !w.conv1D
+	}
+	return x, w.conv1D
+}
+
+// What AdamW keeps of each weight.
+var states = []struct {
+	prefix string
+	of     func(p *nn.Parameter) Tensor
+}{
+	{"exp_avg.", func(p *nn.Parameter) Tensor { return p.Mean }},
+	{"exp_avg_sq.", func(p *nn.Parameter) Tensor { return p.Square }},
+}
+
+// stateStep is the name under which the number of steps is in the metadata.
+const stateStep = "step"
+
+// SaveState writes what the optimiser remembers, and the number of steps, to a
+// safetensors file, which takes its name when it is whole.
+func (tr *Trainer) SaveState(path string) error {
+	var tensors []safetensors.Tensor
+	type part struct {
+		w weight
+		x Tensor
+	}
+	parts := map[string]part{}
+	for i, w := range tr.m.tensors() {
+		for _, s := range states {
+			tensors = append(tensors, safetensors.Tensor{Name: s.prefix + w.name, DType: safetensors.F32, Shape: w.shape})
+			parts[s.prefix+w.name] = part{w, s.of(&tr.params.List[i])}
+		}
+	}
+	metadata := map[string]string{stateStep: strconv.Itoa(tr.count)}
+	return safetensors.WriteFrom(path, tensors, metadata, func(w io.Writer, t safetensors.Tensor) error {
+		p := parts[t.Name]
+		data, err := tr.m.read(p.w, p.x)
+		if err != nil {
+			return fmt.Errorf("tensor %s: %w", t.Name, err)
+		}
+		_, err = w.Write(data)
+		return err
+	})
+}
+
+// LoadState reads what SaveState wrote, on this backend or another. A file that
+// does not fit the model changes nothing.
+func (tr *Trainer) LoadState(path string) error {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text := f.Metadata()[stateStep]
+	count, err := strconv.Atoi(text)
+	if err != nil || count < 0 {
+		return fmt.Errorf("%s: found %q as the number of steps, expected a whole number from 0 on: the file is no state of an optimiser", path, text)
+	}
+	known := map[string]bool{}
+	for _, w := range tr.m.tensors() {
+		for _, s := range states {
+			name := s.prefix + w.name
+			t, ok := f.Tensor(name)
+			if !ok {
+				return fmt.Errorf("%s: tensor %s is missing: the state is of another model", path, name)
+			}
+			if t.DType != safetensors.F32 || !slices.Equal(t.Shape, w.shape) {
+				return fmt.Errorf("%s: tensor %s is %s %v, expected F32 %v: the state is of another model", path, name, t.DType, t.Shape, w.shape)
+			}
+			known[name] = true
+		}
+	}
+	for _, name := range f.Tensors() {
+		if !known[name] {
+			return fmt.Errorf("%s: tensor %s is of no weight here: the state is of another model", path, name)
+		}
+	}
+	for i, w := range tr.m.tensors() {
+		for _, s := range states {
+			t, _ := f.Tensor(s.prefix + w.name)
+			if err := tr.m.write(w, s.of(&tr.params.List[i]), t.Data); err != nil {
+				return fmt.Errorf("tensor %s: %w", t.Name, err)
+			}
+		}
+	}
+	tr.count = count
+	return nil
+}
