@@ -39,38 +39,25 @@ func (m *Model) NewEvaluator(window int, cache backend.DType) (_ *Evaluator, err
 			e.Close()
 		}
 	}()
-	if e.inputs, err = backend.New(m.b, backend.I32, e.inputLength()); err != nil {
+	if e.inputs, err = backend.New(m.b, backend.I32, 1+headRows+e.time); err != nil {
 		return nil, err
 	}
 	if e.cache, err = m.NewCache(1, window, cmp.Or(cache, backend.F32)); err != nil {
 		return nil, err
 	}
+	at, rows, ids := e.inputs.Slice(-1, 0, 1), e.inputs.Slice(-1, 1, 1+headRows), e.inputs.Slice(-1, 1+headRows, 1+headRows+e.time)
 	t := nn.NewTape(m.b)
-	x := e.read(t)
+	x := t.Keep(m.Forward(t, ids, at, e.cache)) // [1, time, width]
 	if e.chunk, err = t.Record(); err != nil {
 		return nil, err
 	}
 	t = nn.NewTape(m.b)
-	logits := e.unembed(t, e.chunk.Tensor(x))
+	logits := t.Keep(m.Unembed(t, t.Pick(e.chunk.Tensor(x), rows))) // [1, headRows, vocab]
 	if e.head, err = t.Record(); err != nil {
 		return nil, err
 	}
 	e.logits = e.head.Tensor(logits)
 	return e, nil
-}
-
-// inputLength is that of inputs: the position, the rows to score, the ids.
-func (e *Evaluator) inputLength() int { return 1 + headRows + e.time }
-
-// read writes the reading of a chunk on a tape, [1, time, width].
-func (e *Evaluator) read(t *nn.Tape) Tensor {
-	at, ids := e.inputs.Slice(-1, 0, 1), e.inputs.Slice(-1, 1+headRows, 1+headRows+e.time)
-	return t.Keep(e.m.Forward(t, ids, at, e.cache))
-}
-
-// unembed writes the scoring of some rows of x, [1, headRows, vocab].
-func (e *Evaluator) unembed(t *nn.Tape, x Tensor) Tensor {
-	return t.Keep(e.m.Unembed(t, t.Pick(x, e.inputs.Slice(-1, 1, 1+headRows))))
 }
 
 // Scores reads ids as a text of its own and calls visit with the scores of the

@@ -2,18 +2,16 @@ package gpt
 
 // How much memory a model takes on a device, known before anything of it is
 // there: weights from their shapes, keys and values from the context, and the
-// workspace by planning the programs that are going to run, on tensors that
-// have no memory.
+// workspace by making the programs that are going to run on a backend that
+// counts what is allocated and does no more (trainmemory.go).
 
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
 	"caldera/backend"
-	"caldera/nn"
 )
 
 // Use is what a model is loaded for: what has to fit beside its weights.
@@ -170,55 +168,41 @@ func (m *Model) demand(weights func(*Model) []weight, found map[string]rawTensor
 	return d
 }
 
-// use is the memory, beside the weights, of a session or an evaluator.
+// use is the memory, beside the weights, of a session or an evaluator: what they
+// allocate where nothing is.
 func (m *Model) use(u Use) (cache, workspace int64) {
+	dry, s := *m, &sizing{Backend: m.b}
+	dry.b = s
 	size := min(cmp.Or(u.Context, m.Context), m.Context)
-	var keys Cache
-	for range m.Layers {
-		keys = append(keys, onPaper(cmp.Or(u.Cache, backend.F32), 1, size, 2*m.Width))
-		cache += int64(keys[0].Size())
+	// What cannot be made needs nothing: whoever makes it is told why.
+	if _, err := dry.NewCache(1, size, cmp.Or(u.Cache, backend.F32)); err != nil {
+		return 0, 0
 	}
+	cache = s.bytes
+	s.bytes = -cache // which is going to be made again
 	if u.Evaluate {
-		e := &Evaluator{m: m, cache: keys, size: size, time: min(size, maxChunk)}
-		e.inputs = onPaper(backend.I32, e.inputLength())
-		chunk := nn.NewTape(m.b)
-		x := e.read(chunk)
-		head := nn.NewTape(m.b)
-		e.unembed(head, onPaper(x.DType, x.Shape[:]...))
-		return cache, int64(e.inputs.Size()) + planned(chunk) + planned(head)
+		if _, err := dry.NewEvaluator(size, u.Cache); err != nil {
+			return cache, 0
+		}
+		return cache, s.bytes
 	}
-	s := &Session{m: m, cache: keys, size: size, inputs: onPaper(backend.I32, inputLength(size))}
-	workspace = int64(s.inputs.Size())
-	steps := map[int]bool{}
+	session, err := dry.NewSession(SessionOptions{Context: size, Cache: u.Cache})
+	if err != nil {
+		return cache, 0
+	}
 	for _, n := range u.Feeds {
 		for n = min(n, size); n > 0; n -= maxChunk {
-			steps[ceilPow2(min(n, maxChunk))] = true
+			if _, err := session.step(ceilPow2(min(n, maxChunk))); err != nil {
+				return cache, 0
+			}
 		}
 	}
-	for time := range steps {
-		t := nn.NewTape(m.b)
-		s.pass(t, time)
-		workspace += planned(t)
-	}
-	return cache, workspace
+	return cache, s.bytes
 }
 
-// planned is what a tape's results take. A tape that cannot be recorded needs
-// nothing: whoever records it is told.
-func planned(t *nn.Tape) int64 {
-	size, err := t.Size()
-	if err != nil {
-		return 0
-	}
-	return int64(size)
-}
-
-// paper is a buffer that is only planned with.
-type paper struct{ size int }
-
-func (p *paper) Size() int { return p.size }
-func (p *paper) Free()     {}
-
+// onPaper is a tensor that has no memory.
 func onPaper(d backend.DType, dims ...int) Tensor {
-	return backend.Of(&paper{math.MaxInt}, d, 0, dims...)
+	x := backend.Of(nil, d, 0, dims...)
+	x.Buf = &sized{x.Size()}
+	return x
 }

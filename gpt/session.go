@@ -49,7 +49,7 @@ func (m *Model) NewSession(o SessionOptions) (*Session, error) {
 	}
 	s := &Session{m: m, size: size, steps: map[int]*step{}, logits: make([]float32, m.Vocab)}
 	var err error
-	if s.inputs, err = backend.New(m.b, backend.I32, inputLength(size)); err != nil {
+	if s.inputs, err = backend.New(m.b, backend.I32, 2+min(maxChunk, ceilPow2(size))); err != nil {
 		return nil, err
 	}
 	if o.Cache == backend.None {
@@ -131,22 +131,6 @@ func (s *Session) step(time int) (*step, error) {
 		return p, nil
 	}
 	t := nn.NewTape(s.m.b)
-	logits := s.pass(t, time)
-	program, err := t.Record()
-	if err != nil {
-		return nil, err
-	}
-	p := &step{program, program.Tensor(logits)}
-	s.steps[time] = p
-	return p, nil
-}
-
-// inputLength is the length of a session's inputs: the position, the index of
-// the last token, and the ids of the longest chunk.
-func inputLength(size int) int { return 2 + min(maxChunk, ceilPow2(size)) }
-
-// pass writes the reading of time tokens on a tape, and returns the scores.
-func (s *Session) pass(t *nn.Tape, time int) (logits Tensor) {
 	at := s.inputs.Slice(-1, 0, 1)   // [batch], a batch of one
 	last := s.inputs.Slice(-1, 1, 2) // [batch, 1]
 	ids := s.inputs.Slice(-1, 2, 2+time)
@@ -154,7 +138,14 @@ func (s *Session) pass(t *nn.Tape, time int) (logits Tensor) {
 	if time > 1 {
 		x = t.Pick(x, last) // [1, 1, width]: only what follows the last token is asked for
 	}
-	return t.Keep(s.m.Unembed(t, x))
+	logits := t.Keep(s.m.Unembed(t, x))
+	program, err := t.Record()
+	if err != nil {
+		return nil, err
+	}
+	p := &step{program, program.Tensor(logits)}
+	s.steps[time] = p
+	return p, nil
 }
 
 // Close frees the session's memory.

@@ -180,7 +180,14 @@ func (t *Tape) tensor(d backend.DType, dims ...int) Tensor {
 // Record fuses and prepares the operations, plans memory for their results and
 // records them. A tape is recorded once.
 func (t *Tape) Record() (*Program, error) {
-	ops, err := t.prepare()
+	if t.err != nil {
+		return nil, t.err
+	}
+	ops := backend.Fuse(t.b, t.ops, func(x Tensor) bool {
+		r, ok := x.Buf.(*room)
+		return !ok || r.kept
+	})
+	ops, err := backend.Prepare(t.b, ops...)
 	if err != nil {
 		return nil, err
 	}
@@ -198,25 +205,6 @@ func (t *Tape) Record() (*Program, error) {
 		return nil, err
 	}
 	return p, nil
-}
-
-// Size is how many bytes Record would take for the operations' results. Nothing
-// is allocated or recorded, so tensors may lie in buffers that have no memory.
-func (t *Tape) Size() (int, error) {
-	ops, err := t.prepare()
-	return plan(ops), err
-}
-
-// prepare fuses, checks and lowers the operations.
-func (t *Tape) prepare() ([]backend.Op, error) {
-	if t.err != nil {
-		return nil, t.err
-	}
-	ops := backend.Fuse(t.b, t.ops, func(x Tensor) bool {
-		r, ok := x.Buf.(*room)
-		return !ok || r.kept
-	})
-	return backend.Prepare(t.b, ops...)
 }
 
 // Program is a recorded tape together with the memory of its results.
