@@ -273,14 +273,26 @@ func TestPeersAbsent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var results []struct{ Peer, DType, Failure string }
+	type result struct {
+		Peer, DType, Failure string
+		Kind                 string `json:"failure_kind"`
+	}
+	var results []result
 	if err := json.Unmarshal(data, &results); err != nil || len(results) != 4 {
 		t.Fatalf("%v, %d results: %s", err, len(results), data)
 	}
 	for i, name := range []string{"node-llama-cpp", "pytorch"} {
-		for _, r := range []struct{ Peer, DType, Failure string }{results[i], results[2+i]} {
+		for _, r := range []result{results[i], results[2+i]} {
 			if r.Peer != name || r.Failure == "" || !strings.Contains(stderr, "not measured: "+name+" beside gpt2 "+r.DType) {
 				t.Errorf("%+v, standard error:\n%s", r, stderr)
+			}
+			// PyTorch has no such type on a CPU, whether it is there or not.
+			want := "absent"
+			if r.Peer == "pytorch" && r.DType == "f16" {
+				want = "unsupported"
+			}
+			if r.Kind != want {
+				t.Errorf("%s %s: a failure of kind %q, expected %q", r.Peer, r.DType, r.Kind, want)
 			}
 		}
 	}

@@ -18,6 +18,7 @@ func writeSummary(w io.Writer, records []Record) error {
 		cells  []map[string]cell
 		tests  []string
 		shares = map[string]string{} // of what, by test
+		busy   lines
 	)
 	for _, x := range records {
 		r, ok := x.(*Result)
@@ -32,6 +33,9 @@ func writeSummary(w io.Writer, records []Record) error {
 		if i < 0 {
 			i = len(rows)
 			rows, cells = append(rows, row), append(cells, map[string]cell{})
+		}
+		if note := othersNote(r.OthersShare); note != "" {
+			busy.add("%s on %s%s", r.ModelType, r.DeviceName, note)
 		}
 		test := r.Test().String()
 		if _, twice := cells[i][test]; twice {
@@ -58,6 +62,7 @@ func writeSummary(w io.Writer, records []Record) error {
 	}
 	var s strings.Builder
 	t.write(&s)
+	busy.write(&s)
 	incomplete(records).write(&s)
 	_, err := io.WriteString(w, s.String())
 	return err
