@@ -59,7 +59,7 @@ convert: setup-run bin/convert ## a checkpoint as GGUF, for llama.cpp and ollama
 	bin/convert $(ARGS)
 
 .PHONY: train
-train: bin/train ## a tokenizer of your own texts (ARGS="tokenizer -o … texts…")
+train: setup-run bin/train ## a model, or a tokenizer, of your own texts (ARGS="--data=… --out_dir=…", ARGS="tokenizer -o … texts…")
 	bin/train $(ARGS)
 
 .PHONY: generate-code

@@ -56,6 +56,7 @@ type MemoryError struct {
 	Backend     string
 	Need        Demand
 	Free, Total int64 // bytes, as the backend tells them
+	Train       bool  // it was to be trained
 
 	Context int           // the most positions that would fit
 	Cache   backend.DType // F16 for keys and values
@@ -80,6 +81,9 @@ func (e *MemoryError) Error() string {
 		remedies = append(remedies, fmt.Sprintf("weights as %v", e.DType))
 	}
 	advice := "take a smaller model or a smaller type of weights (f16, q8_0, q4_0), or choose another device"
+	if e.Train {
+		advice = "training keeps them, their gradients and two means of those as f32: choose a smaller model, or another device"
+	}
 	if len(remedies) > 0 {
 		advice = "it would fit with " + strings.Join(remedies, ", or with ")
 	}
@@ -111,7 +115,7 @@ func (m *Model) fits(weights func(*Model) []weight, found map[string]rawTensor, 
 	if need.Total() <= free {
 		return nil
 	}
-	e := &MemoryError{Model: found[all[0].name].File, Backend: m.b.Name(), Need: need, Free: free, Total: total}
+	e := &MemoryError{Model: found[all[0].name].File, Backend: m.b.Name(), Need: need, Free: free, Total: total, Train: o.Train}
 	fit := func(change func(*LoadOptions, *Use)) bool {
 		o := o
 		if o.For != nil {

@@ -99,8 +99,16 @@ func (h *head) one(w *worker, t int) {
 
 // softmax turns the products of query t into probabilities, and tells them.
 func (h *head) softmax(scores []float32, t int) {
-	vec.Scale(scores, float32(1/math.Sqrt(float64(h.size))))
+	vec.Scale(scores, h.scale())
 	softmax(scores, scores)
+	h.tell(scores, t)
+}
+
+// scale is what products of queries and keys are multiplied with.
+func (h *head) scale() float32 { return float32(1 / math.Sqrt(float64(h.size))) }
+
+// tell puts the probabilities of query t where they are wanted.
+func (h *head) tell(scores []float32, t int) {
 	if p := h.probs(t); p != nil {
 		clear(p[copy(p, scores):])
 	}
@@ -117,11 +125,11 @@ func (h *head) many(w *worker, t0, t1 int) {
 		}
 		return
 	}
-	blas32.Gemm(blas.NoTrans, blas.Trans, 1, q, h.cache(w, &h.o.K, 1, n), 0, scores)
+	blas32.Gemm(blas.NoTrans, blas.Trans, h.scale(), q, h.cache(w, &h.o.K, 1, n), 0, scores)
 	for t := t0; t < t1; t++ {
 		s, seen := scores.Data[(t-t0)*n:][:n], h.at+t+1
-		h.softmax(s[:seen], t)
-		clear(s[seen:])
+		softmaxSeen(s, seen)
+		h.tell(s[:seen], t)
 	}
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, scores, h.cache(w, &h.o.V, 1, n), 0, dst)
 	for t := t0; t < t1; t++ {

@@ -63,22 +63,19 @@ func headBackward(w *worker, o *backend.AttentionBackward, b, h, t0, t1 int) {
 	rows, n := t1-t0, t1
 	p := blas32.General{Rows: rows, Cols: n, Stride: n, Data: w.floats(0, rows*n)}
 	ds := blas32.General{Rows: rows, Cols: n, Stride: n, Data: w.floats(1, rows*n)}
-	blas32.Gemm(blas.NoTrans, blas.Trans, 1, q, k, 0, p)
-	blas32.Gemm(blas.NoTrans, blas.Trans, 1, dy, v, 0, ds)
 	scale := float32(1 / math.Sqrt(float64(size)))
+	blas32.Gemm(blas.NoTrans, blas.Trans, scale, q, k, 0, p)
+	blas32.Gemm(blas.NoTrans, blas.Trans, 1, dy, v, 0, ds)
 	for r := range rows {
 		seen := t0 + r + 1
 		pr, dsr := p.Data[r*n:][:n], ds.Data[r*n:][:n]
-		vec.Scale(pr[:seen], scale)
-		softmax(pr[:seen], pr[:seen])
-		clear(pr[seen:])
+		softmaxSeen(pr, seen)
 		clear(dsr[seen:])
-		mean := vec.Dot(pr[:seen], dsr[:seen])
-		for j, x := range pr[:seen] {
-			dsr[j] = x * (dsr[j] - mean) * scale
-		}
+		end := wholeVectors(seen, n)
+		vec.SoftmaxBackward(dsr[:end], pr[:end], vec.Dot(pr[:end], dsr[:end]))
+		clear(dsr[seen:end]) // 0 times a mean that is no number
 	}
-	blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, ds, k, 0, dq)
-	blas32.Gemm(blas.Trans, blas.NoTrans, 1, ds, q, 1, dk)
+	blas32.Gemm(blas.NoTrans, blas.NoTrans, scale, ds, k, 0, dq)
+	blas32.Gemm(blas.Trans, blas.NoTrans, scale, ds, q, 1, dk)
 	blas32.Gemm(blas.Trans, blas.NoTrans, 1, p, dy, 1, dv)
 }

@@ -226,7 +226,7 @@ func TestPoolDoesEachItemOnce(t *testing.T) {
 		runs := int32(0)
 		for n := 1; n <= len(seen); n += 37 {
 			for range 20 {
-				p.do(nil, n, 1e6, chunksPerThread, count)
+				p.do(nil, n, 1, 1e6, chunksPerThread, count)
 				runs++
 				if got := seen[0].Load(); got != runs {
 					t.Fatalf("threads=%d n=%d: item 0 was done %d times in %d runs", threads, n, got, runs)

@@ -8,7 +8,7 @@ import (
 func init() {
 	register(func(b *Backend, op *backend.EmbeddingBackward) {
 		// By columns, so that rows of the same id or position never race.
-		b.parallel(op, op.DY.Shape[3], 0.5*float64(op.DY.Rows()), embeddingBackwardColumns)
+		b.columns(op, op.DY.Shape[3], 0.3*float64(op.DY.Rows()), embeddingBackwardColumns)
 	})
 }
 

@@ -7,14 +7,13 @@ import (
 
 func init() {
 	register(func(b *Backend, op *backend.GELUBackward) {
-		b.parallel(op, op.X.Rows(), 3*float64(op.X.Shape[3]), geluBackwardRows)
+		b.parallel(op, op.X.Rows(), 1.5*float64(op.X.Shape[3]), geluBackwardRows)
 	})
 }
 
-func geluBackwardRows(w *worker, op backend.Op, from, to int) {
+func geluBackwardRows(_ *worker, op backend.Op, from, to int) {
 	o := op.(*backend.GELUBackward)
-	room := w.floats(0, o.X.Shape[3])
 	for r := from; r < to; r++ {
-		vec.GELUBackward(row[float32](&o.DX, r), row[float32](&o.X, r), row[float32](&o.DY, r), room)
+		vec.GELUBackward(row[float32](&o.DX, r), row[float32](&o.X, r), row[float32](&o.DY, r))
 	}
 }

@@ -46,13 +46,16 @@ const (
 )
 
 // linear spreads a product over the threads, by columns of dst unless it has
-// too few of them: then each thread reads only its part of w.
+// few of them: then each thread reads only its part of w. BLAS rearranges what
+// it reads, so by rows is cheaper where those are more, and w is no work to read.
 func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part) {
 	m, n, k := x.Rows(), w.Shape[2], w.Shape[3]
 	nanos := max(2*float64(m)*float64(n)*float64(k)/gflops, float64(w.DType.Bytes(n*k))/gbs)
 	switch {
 	case m > n && n < 64*b.pool.threads():
-		b.pool.do(op, m, nanos/float64(m), 1, rows)
+		b.pool.do(op, m, 1, nanos/float64(m), 1, rows)
+	case m > n && w.DType == backend.F32:
+		b.pool.do(op, m, 1, nanos/float64(m), 2, rows)
 	case m <= fewRows:
 		// Columns of a transposed matrix are strips of its rows: the wider, the
 		// better memory is read ahead. Four strips a thread took twice as long in f16.
@@ -60,16 +63,18 @@ func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part
 		if _, transposed, _ := layout(w); transposed {
 			pieces = 1
 		}
-		b.pool.do(op, n, nanos/float64(n), pieces, columns)
+		b.pool.do(op, n, 1, nanos/float64(n), pieces, columns)
 	default: // each chunk has BLAS rearrange all of x
-		b.pool.do(op, n, nanos/float64(n), 2, columns)
+		b.pool.do(op, n, cacheLine, nanos/float64(n), 2, columns)
 	}
 }
 
 // run computes the rows [r0, r1) and columns [c0, c1) of dst.
 func (l *linear) run(w *worker, r0, r1, c0, c1 int) {
-	for r := r0; r < r1; r++ {
-		l.begin(row[float32](l.dst, r)[c0:c1], r, c0, c1)
+	if l.adds(r1 - r0) {
+		for r := r0; r < r1; r++ {
+			l.begin(row[float32](l.dst, r)[c0:c1], r, c0, c1)
+		}
 	}
 	width := c1 - c0
 	if l.panelled(r1 - r0) {
@@ -78,6 +83,12 @@ func (l *linear) run(w *worker, r0, r1, c0, c1 int) {
 	for c := c0; c < c1; c += width {
 		l.panel(w, r0, r1, c, min(c+width, c1))
 	}
+}
+
+// adds reports whether products are added to what dst holds. Where that would be
+// 0, BLAS is told so; the products of package vec always add.
+func (l *linear) adds(rows int) bool {
+	return l.residual != nil || !l.bias.Absent() || l.w.DType != backend.F32 && rows <= fewRows
 }
 
 // begin puts bias and residual into columns [c0, c1) of row r of dst.
@@ -123,9 +134,13 @@ func (l *linear) panel(w *worker, r0, r1, c0, c1 int) {
 	if !ok {
 		m = expand(w, l.w, c0, c1)
 	}
+	beta := float32(0)
+	if l.adds(r1 - r0) {
+		beta = 1
+	}
 	for r, next := r0, r0; r < r1; r = next {
 		next = l.group(r, r1)
-		m.multiply(l.matrix(l.dst, r, next, c0, c1), l.matrix(l.x, r, next, 0, l.x.Shape[3]))
+		m.multiply(l.matrix(l.x, r, next, 0, l.x.Shape[3]), beta, l.matrix(l.dst, r, next, c0, c1))
 	}
 	l.finish(r0, r1, c0, c1)
 }
@@ -171,13 +186,13 @@ type matrix struct {
 	transposed bool // [in, columns]
 }
 
-// multiply is dst += x · mᵀ.
-func (m matrix) multiply(dst, x blas32.General) {
+// multiply is dst = x · mᵀ + beta · dst.
+func (m matrix) multiply(x blas32.General, beta float32, dst blas32.General) {
 	switch {
 	case m.transposed && x.Rows > 2: // a product with a vector is no faster than with three
-		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, x, m.General, 1, dst)
+		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, x, m.General, beta, dst)
 	case x.Rows > fewRows:
-		blas32.Gemm(blas.NoTrans, blas.Trans, 1, x, m.General, 1, dst)
+		blas32.Gemm(blas.NoTrans, blas.Trans, 1, x, m.General, beta, dst)
 	default:
 		t := blas.NoTrans
 		if m.transposed {
@@ -185,7 +200,7 @@ func (m matrix) multiply(dst, x blas32.General) {
 		}
 		for r := range x.Rows {
 			blas32.Gemv(t, 1, m.General,
-				blas32.Vector{N: x.Cols, Inc: 1, Data: x.Data[r*x.Stride:]}, 1,
+				blas32.Vector{N: x.Cols, Inc: 1, Data: x.Data[r*x.Stride:]}, beta,
 				blas32.Vector{N: dst.Cols, Inc: 1, Data: dst.Data[r*dst.Stride:]})
 		}
 	}

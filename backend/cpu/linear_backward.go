@@ -10,12 +10,22 @@ import (
 
 func init() {
 	register(func(b *Backend, op *backend.LinearBackward) {
-		// By rows of dw as it lies, so that each sum is one thread's.
+		// By the longer side of dw as it lies: each sum is one thread's, and the
+		// less BLAS rearranges the other side of.
 		dw := weightRows(&op.DW)
-		nanos := 2 * float64(op.X.Rows()) * float64(dw.Shape[3]) / gflops
-		b.pool.do(op, dw.Shape[2], nanos, 2, linearBackwardPart)
+		rows, columns := dw.Shape[2], dw.Shape[3]
+		long, run := rows, linearBackwardRows
+		if columns > rows {
+			long, run = columns, linearBackwardColumns
+		}
+		pieces := 2
+		if long < 256*b.pool.threads() {
+			pieces = 1
+		}
+		nanos := 2 * float64(op.X.Rows()) * float64(rows*columns) / gflops
+		b.pool.do(op, long, cacheLine, nanos/float64(long), pieces, run)
 		if !op.DBias.Absent() {
-			b.parallel(op, op.DBias.Shape[3], float64(op.X.Rows()), linearBackwardBias)
+			b.columns(op, op.DBias.Shape[3], 0.1*float64(op.X.Rows()), linearBackwardBias)
 		}
 	})
 }
@@ -28,22 +38,32 @@ func weightRows(w *backend.Tensor) backend.Tensor {
 	return *w
 }
 
-func linearBackwardPart(_ *worker, op backend.Op, from, to int) {
+func linearBackwardRows(_ *worker, op backend.Op, from, to int) {
 	o := op.(*backend.LinearBackward)
+	linearBackward(o, from, to, 0, weightRows(&o.DW).Shape[3])
+}
+
+func linearBackwardColumns(_ *worker, op backend.Op, from, to int) {
+	o := op.(*backend.LinearBackward)
+	linearBackward(o, 0, weightRows(&o.DW).Shape[2], from, to)
+}
+
+// linearBackward does the rows [r0, r1) and columns [c0, c1) of dw as it lies.
+func linearBackward(o *backend.LinearBackward, r0, r1, c0, c1 int) {
 	dw := weightRows(&o.DW)
 	a, b := &o.DY, &o.X // dw = aᵀ · b
 	if dw.Strides != o.DW.Strides {
 		a, b = b, a
 	}
 	dst := blas32.General{
-		Rows: to - from, Cols: dw.Shape[3], Stride: max(dw.Strides[2], dw.Shape[3]),
-		Data: elements[float32](&dw)[from*dw.Strides[2]:],
+		Rows: r1 - r0, Cols: c1 - c0, Stride: max(dw.Strides[2], dw.Shape[3]),
+		Data: elements[float32](&dw)[r0*dw.Strides[2]+c0:],
 	}
 	l := linear{x: a, dst: b}
 	rows := a.Rows()
 	for r, next := 0, 0; r < rows; r = next {
 		next = l.group(r, rows)
-		blas32.Gemm(blas.Trans, blas.NoTrans, 1, l.matrix(a, r, next, from, to), l.matrix(b, r, next, 0, b.Shape[3]), 1, dst)
+		blas32.Gemm(blas.Trans, blas.NoTrans, 1, l.matrix(a, r, next, r0, r1), l.matrix(b, r, next, c0, c1), 1, dst)
 	}
 }
 

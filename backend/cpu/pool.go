@@ -52,6 +52,8 @@ const (
 	inlineNanos = 8_000
 	// chunksPerThread leaves small pieces for the end, when threads differ in speed.
 	chunksPerThread = 4
+	// cacheLine is the number of float32 in one, which no two threads should write.
+	cacheLine = 16
 	// spin is how long a helper looks for the next op before it sleeps: longer
 	// than the pause between the ops of one pass, for waking takes 10 to 50 µs.
 	spin = 100 * time.Microsecond
@@ -70,18 +72,26 @@ func (p *pool) threads() int { return p.helpers + 1 }
 
 // parallel runs n items that take about nanos each.
 func (b *Backend) parallel(op backend.Op, n int, nanos float64, run part) {
-	b.pool.do(op, n, nanos, chunksPerThread, run)
+	b.pool.do(op, n, 1, nanos, chunksPerThread, run)
 }
 
-// do runs n items that take about nanos each, in at most pieces chunks a thread.
-func (p *pool) do(op backend.Op, n int, nanos float64, pieces int, run part) {
+// columns runs n columns that take about nanos each, all their rows. A chunk is
+// wide, because it goes down the rows anew, and is whole cache lines.
+func (b *Backend) columns(op backend.Op, n int, nanos float64, run part) {
+	b.pool.do(op, n, 4*cacheLine, nanos, 1, run)
+}
+
+// do runs n items that take about nanos each, in at most pieces chunks a
+// thread, each but the last a multiple of unit.
+func (p *pool) do(op backend.Op, n, unit int, nanos float64, pieces int, run part) {
 	work := float64(n) * nanos
-	if p.helpers == 0 || n == 1 || work < inlineNanos {
+	if p.helpers == 0 || n <= unit || work < inlineNanos {
 		run(&p.caller, op, 0, n)
 		return
 	}
 	chunks := min(n, pieces*p.threads(), max(2, int(work/inlineNanos)))
 	chunk := (n + chunks - 1) / chunks
+	chunk = (chunk + unit - 1) / unit * unit
 	p.mu.Lock()
 	p.run, p.op, p.n, p.chunk, p.next = run, op, n, chunk, 0
 	p.pending.Store(int64((n + chunk - 1) / chunk))

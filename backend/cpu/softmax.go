@@ -23,3 +23,16 @@ func softmax(dst, x []float32) {
 	sum := vec.Exp(dst, x, vec.Max(x))
 	vec.Scale(dst, float32(1/sum))
 }
+
+// softmaxSeen is the softmax of the first elements of x, in place, and 0 for
+// the others, which nothing is read of.
+func softmaxSeen(x []float32, seen int) {
+	end := wholeVectors(seen, len(x))
+	fill(x[seen:end], negInf)
+	softmax(x[:end], x[:end])
+	clear(x[seen:])
+}
+
+// wholeVectors is n, or a little more, up to most: package vec is slower at the
+// last few elements of a vector than at what fills the processor's.
+func wholeVectors(n, most int) int { return min((n+vec.Lanes-1)&^(vec.Lanes-1), most) }

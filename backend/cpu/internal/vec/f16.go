@@ -9,8 +9,8 @@ import (
 // FromF16 is dst = src, from the bits of float16.
 func FromF16(dst []float32, src []uint16) {
 	i := 0
-	if fast && len(dst) >= lanes {
-		i = len(dst) &^ (lanes - 1)
+	if fast && len(dst) >= Lanes {
+		i = len(dst) &^ (Lanes - 1)
 		fromF16AVX2(&dst[0], &src[:len(dst)][0], i)
 	}
 	for ; i < len(dst); i++ {
@@ -22,8 +22,8 @@ func FromF16(dst []float32, src []uint16) {
 // that are as near.
 func ToF16(dst []uint16, src []float32) {
 	i := 0
-	if fast && len(dst) >= lanes {
-		i = len(dst) &^ (lanes - 1)
+	if fast && len(dst) >= Lanes {
+		i = len(dst) &^ (Lanes - 1)
 		toF16AVX2(&dst[0], &src[:len(dst)][0], i)
 	}
 	for ; i < len(dst); i++ {
@@ -34,8 +34,8 @@ func ToF16(dst []uint16, src []float32) {
 // DotF16 is Σ w·x.
 func DotF16(w []uint16, x []float32) (sum float32) {
 	i := 0
-	if fast && len(x) >= lanes {
-		i = len(x) &^ (lanes - 1)
+	if fast && len(x) >= Lanes {
+		i = len(x) &^ (Lanes - 1)
 		sum = dotF16AVX2(&w[:len(x)][0], &x[0], i)
 	}
 	for ; i < len(x); i++ {
@@ -49,8 +49,8 @@ func DotF16(w []uint16, x []float32) (sum float32) {
 func Axpy4F16(y []float32, w []uint16, stride int, a *[4]float32) {
 	w0, w1, w2, w3 := w[:len(y)], w[stride:][:len(y)], w[2*stride:][:len(y)], w[3*stride:][:len(y)]
 	i := 0
-	if fast && len(y) >= lanes {
-		i = len(y) &^ (lanes - 1)
+	if fast && len(y) >= Lanes {
+		i = len(y) &^ (Lanes - 1)
 		axpy4F16AVX2(&y[0], &w0[0], &w1[0], &w2[0], &w3[0], a, i)
 	}
 	for ; i < len(y); i++ {
@@ -61,8 +61,8 @@ func Axpy4F16(y []float32, w []uint16, stride int, a *[4]float32) {
 // AxpyF16 is y += a·w.
 func AxpyF16(y []float32, w []uint16, a float32) {
 	i := 0
-	if fast && len(y) >= lanes {
-		i = len(y) &^ (lanes - 1)
+	if fast && len(y) >= Lanes {
+		i = len(y) &^ (Lanes - 1)
 		axpyF16AVX2(&y[0], &w[:len(y)][0], a, i)
 	}
 	for ; i < len(y); i++ {

@@ -13,14 +13,15 @@ package vec
 
 import "math"
 
-// lanes is the number of elements that assembly handles at once.
-const lanes = 8
+// Lanes is the number of elements that assembly handles at once; only what is
+// left at the end of a vector is done one by one.
+const Lanes = 8
 
 // Add is dst = a + b.
 func Add(dst, a, b []float32) {
 	i := 0
-	if fast && len(dst) >= lanes {
-		i = len(dst) &^ (lanes - 1)
+	if fast && len(dst) >= Lanes {
+		i = len(dst) &^ (Lanes - 1)
 		addAVX2(&dst[0], &a[:len(dst)][0], &b[:len(dst)][0], i)
 	}
 	for ; i < len(dst); i++ {
@@ -31,8 +32,8 @@ func Add(dst, a, b []float32) {
 // Scale is x = s·x.
 func Scale(x []float32, s float32) {
 	i := 0
-	if fast && len(x) >= lanes {
-		i = len(x) &^ (lanes - 1)
+	if fast && len(x) >= Lanes {
+		i = len(x) &^ (Lanes - 1)
 		scaleAVX2(&x[0], i, s)
 	}
 	for ; i < len(x); i++ {
@@ -44,8 +45,8 @@ func Scale(x []float32, s float32) {
 func Max(x []float32) float32 {
 	largest := float32(math.Inf(-1))
 	i := 0
-	if fast && len(x) >= lanes {
-		i = len(x) &^ (lanes - 1)
+	if fast && len(x) >= Lanes {
+		i = len(x) &^ (Lanes - 1)
 		largest = maxAVX2(&x[0], i)
 	}
 	for ; i < len(x); i++ {
@@ -60,8 +61,8 @@ func Max(x []float32) float32 {
 func Sum(x []float32) float64 {
 	sum := 0.0
 	i := 0
-	if fast && len(x) >= lanes {
-		i = len(x) &^ (lanes - 1)
+	if fast && len(x) >= Lanes {
+		i = len(x) &^ (Lanes - 1)
 		sum = sumAVX2(&x[0], i)
 	}
 	for ; i < len(x); i++ {
@@ -74,8 +75,8 @@ func Sum(x []float32) float64 {
 func SumSquares(x []float32, mean float64) float64 {
 	sum := 0.0
 	i := 0
-	if fast && len(x) >= lanes {
-		i = len(x) &^ (lanes - 1)
+	if fast && len(x) >= Lanes {
+		i = len(x) &^ (Lanes - 1)
 		sum = sumSquaresAVX2(&x[0], i, mean)
 	}
 	for ; i < len(x); i++ {
@@ -91,8 +92,8 @@ func Normalize(dst, x, gamma, beta []float32, mean float64, scale float32) {
 	hi := float32(mean)
 	lo := float32(mean - float64(hi))
 	i := 0
-	if fast && len(dst) >= lanes {
-		i = len(dst) &^ (lanes - 1)
+	if fast && len(dst) >= Lanes {
+		i = len(dst) &^ (Lanes - 1)
 		normalizeAVX2(&dst[0], &x[:len(dst)][0], &gamma[:len(dst)][0], &beta[:len(dst)][0], i, hi, lo, scale)
 	}
 	for ; i < len(dst); i++ {
@@ -103,8 +104,8 @@ func Normalize(dst, x, gamma, beta []float32, mean float64, scale float32) {
 // Dot is Σ w·x.
 func Dot(w, x []float32) (sum float32) {
 	i := 0
-	if fast && len(x) >= lanes {
-		i = len(x) &^ (lanes - 1)
+	if fast && len(x) >= Lanes {
+		i = len(x) &^ (Lanes - 1)
 		sum = dotAVX2(&w[:len(x)][0], &x[0], i)
 	}
 	for ; i < len(x); i++ {
@@ -116,8 +117,8 @@ func Dot(w, x []float32) (sum float32) {
 // Exp is dst = exp(x − shift); it returns Σ dst, in float64.
 func Exp(dst, x []float32, shift float32) (sum float64) {
 	i := 0
-	if fast && len(dst) >= lanes {
-		i = len(dst) &^ (lanes - 1)
+	if fast && len(dst) >= Lanes {
+		i = len(dst) &^ (Lanes - 1)
 		sum = expAVX2(&dst[0], &x[:len(dst)][0], i, shift)
 	}
 	for ; i < len(dst); i++ {
@@ -132,8 +133,8 @@ func Exp(dst, x []float32, shift float32) (sum float64) {
 // near −1.
 func GELU(dst, x []float32) {
 	i := 0
-	if fast && len(dst) >= lanes {
-		i = len(dst) &^ (lanes - 1)
+	if fast && len(dst) >= Lanes {
+		i = len(dst) &^ (Lanes - 1)
 		geluAVX2(&dst[0], &x[:len(dst)][0], i)
 	}
 	for ; i < len(dst); i++ {
@@ -143,16 +144,19 @@ func GELU(dst, x []float32) {
 }
 
 // GELUBackward is dx = dy·(s + x·s·(1 − s)·2u'), the gradient of GELU with
-// s = 1 / (1 + exp(−2u)). room has as many elements.
-func GELUBackward(dx, x, dy, room []float32) {
-	for i, v := range x {
-		room[i] = v * (v*v*gelu3 + gelu1)
+// s = 1 / (1 + e), e = exp(−2u), and 1 − s = s·e, which loses no digits.
+func GELUBackward(dx, x, dy []float32) {
+	i := 0
+	if fast && len(dx) >= Lanes {
+		i = len(dx) &^ (Lanes - 1)
+		geluBackwardAVX2(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i)
 	}
-	Exp(room, room, 0)
-	for i, v := range x {
-		s := 1 / (1 + room[i])
+	for ; i < len(dx); i++ {
+		v := x[i]
+		e := exp(v * (v*v*gelu3 + gelu1))
+		s := 1 / (1 + e)
 		slope := s
-		if t := s * (1 - s); t > 0 { // else u' may be infinite
+		if t := s * e * s; t > 0 { // else u' may be infinite
 			slope -= v * t * (3*v*v*gelu3 + gelu1)
 		}
 		dx[i] = dy[i] * slope

@@ -9,7 +9,7 @@ var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
 // wide tells whether it has AVX-512 too, which pays for products with blocks.
 var wide = fast && cpu.X86.HasAVX512F
 
-// The assembly: n > 0 is a multiple of lanes.
+// The assembly: n > 0 is a multiple of Lanes.
 
 //go:noescape
 func addAVX2(dst, a, b *float32, n int)
@@ -37,6 +37,24 @@ func expAVX2(dst, x *float32, n int, shift float32) float64
 
 //go:noescape
 func geluAVX2(dst, x *float32, n int)
+
+//go:noescape
+func geluBackwardAVX2(dx, x, dy *float32, n int)
+
+//go:noescape
+func normalizeSumsAVX2(x, dy, gamma *float32, n int, mean float64) (squares, grad, product float64)
+
+//go:noescape
+func normalizeBackwardAVX2(dx, x, dy, gamma *float32, n int, hi, lo, scale, grad, product float32)
+
+//go:noescape
+func addNormalizedAVX2(dgamma, dbeta, x, dy *float32, n int, mean, scale float32)
+
+//go:noescape
+func softmaxBackwardAVX2(d, p *float32, n int, mean float32)
+
+//go:noescape
+func adamWAVX2(w, m, v, grad *float32, n int, o *AdamW)
 
 //go:noescape
 func fromF16AVX2(dst *float32, src *uint16, n int)

@@ -31,6 +31,7 @@ CONST8(one, 0x3f800000)      // 1
 CONST8(bias, 0x0000007f)     // 127, an integer
 CONST8(gelu1, 0xbfcc422a)    // -2·√(2/π)
 CONST8(gelu3, 0xbd922279)    // -2·√(2/π)·0.044715
+CONST8(gelu9, 0xbe5b33b6)    // 3 times that
 CONST8(minusinf, 0xff800000) // -∞
 
 // EXP replaces Y0 by its exponential, as exp in vec.go does; Y1 to Y4 are lost.
@@ -124,6 +125,44 @@ geluloop:
 	ADDQ $32, DI
 	SUBQ $8, CX
 	JNZ geluloop
+	VZEROUPPER
+	RET
+
+// func geluBackwardAVX2(dx, x, dy *float32, n int)
+TEXT ·geluBackwardAVX2(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ dy+16(FP), DX
+	MOVQ n+24(FP), CX
+	EXPCONSTANTS
+	VMOVUPS gelu1<>(SB), Y9
+	VMOVUPS gelu3<>(SB), Y8
+	VMOVUPS one<>(SB), Y7
+	VXORPS Y10, Y10, Y10
+gelubackwardloop:
+	VMOVUPS (SI), Y5
+	VMULPS Y5, Y5, Y6
+	VMOVAPS Y6, Y0
+	VFMADD213PS Y9, Y8, Y0
+	VMULPS Y5, Y0, Y0
+	EXP
+	VADDPS Y7, Y0, Y1
+	VDIVPS Y1, Y7, Y1 // s
+	VMULPS Y1, Y0, Y0
+	VMULPS Y1, Y0, Y3 // t
+	VCMPPS $30, Y10, Y3, Y2 // t > 0, false where it is no number
+	VFMADD132PS gelu9<>(SB), Y9, Y6
+	VMULPS Y5, Y3, Y3
+	VMULPS Y6, Y3, Y3
+	VANDPS Y2, Y3, Y3
+	VSUBPS Y3, Y1, Y0
+	VMULPS (DX), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DX
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ gelubackwardloop
 	VZEROUPPER
 	RET
 

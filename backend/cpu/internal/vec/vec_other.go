@@ -14,14 +14,22 @@ func normalizeAVX2(dst, x, gamma, beta *float32, n int, hi, lo, scale float32) {
 func dotAVX2(w, x *float32, n int) float32                                     { return 0 }
 func expAVX2(dst, x *float32, n int, shift float32) float64                    { return 0 }
 func geluAVX2(dst, x *float32, n int)                                          {}
-func fromF16AVX2(dst *float32, src *uint16, n int)                             {}
-func toF16AVX2(dst *uint16, src *float32, n int)                               {}
-func dotF16AVX2(w *uint16, x *float32, n int) float32                          { return 0 }
-func axpyF16AVX2(y *float32, w *uint16, a float32, n int)                      {}
-func axpy4F16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)    {}
-func fromQ8AVX2(dst *float32, src *byte, blocks int)                           {}
-func fromQ4AVX2(dst *float32, src *byte, blocks int)                           {}
-func dotQ8AVX2(w *byte, x *float32, blocks int) float32                        { return 0 }
-func dotQ4AVX2(w *byte, x *float32, blocks int) float32                        { return 0 }
-func dotQ8AVX512(w *byte, x *float32, blocks int) float32                      { return 0 }
-func dotQ4AVX512(w *byte, x *float32, blocks int) float32                      { return 0 }
+func geluBackwardAVX2(dx, x, dy *float32, n int)                               {}
+func normalizeSumsAVX2(x, dy, gamma *float32, n int, mean float64) (squares, grad, product float64) {
+	return 0, 0, 0
+}
+func normalizeBackwardAVX2(dx, x, dy, gamma *float32, n int, hi, lo, scale, grad, product float32) {}
+func addNormalizedAVX2(dgamma, dbeta, x, dy *float32, n int, mean, scale float32)                  {}
+func softmaxBackwardAVX2(d, p *float32, n int, mean float32)                                       {}
+func adamWAVX2(w, m, v, grad *float32, n int, o *AdamW)                                            {}
+func fromF16AVX2(dst *float32, src *uint16, n int)                                                 {}
+func toF16AVX2(dst *uint16, src *float32, n int)                                                   {}
+func dotF16AVX2(w *uint16, x *float32, n int) float32                                              { return 0 }
+func axpyF16AVX2(y *float32, w *uint16, a float32, n int)                                          {}
+func axpy4F16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)                        {}
+func fromQ8AVX2(dst *float32, src *byte, blocks int)                                               {}
+func fromQ4AVX2(dst *float32, src *byte, blocks int)                                               {}
+func dotQ8AVX2(w *byte, x *float32, blocks int) float32                                            { return 0 }
+func dotQ4AVX2(w *byte, x *float32, blocks int) float32                                            { return 0 }
+func dotQ8AVX512(w *byte, x *float32, blocks int) float32                                          { return 0 }
+func dotQ4AVX512(w *byte, x *float32, blocks int) float32                                          { return 0 }

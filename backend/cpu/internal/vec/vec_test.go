@@ -49,7 +49,7 @@ func everyKind() []float32 {
 	}
 	inf := float32(math.Inf(1))
 	x = append(x, 0, inf, -inf, float32(math.NaN()), 88.72283, 88.72284, -87.33655, -103.97208, math.MaxFloat32, math.SmallestNonzeroFloat32)
-	for len(x)%lanes != 0 {
+	for len(x)%Lanes != 0 {
 		x = append(x, 1)
 	}
 	return x
@@ -284,6 +284,7 @@ func TestQuantized(t *testing.T) {
 func BenchmarkVec(b *testing.B) {
 	const n = 4096
 	x, y, w := random(n, 1), make([]float32, n), make([]uint16, 4*n)
+	m, v, move := random(n, 1), make([]float32, n), AdamW{1, 0.9, 0.1, 0.99, 0.01, 1, 1, 1e-8, 0.1, 1e-3}
 	q8, q4 := quantized(n/32, 34), quantized(n/32, 18)
 	a := [4]float32{1, 2, 3, 4}
 	wasFast, wasWide := fast, wide
@@ -296,7 +297,13 @@ func BenchmarkVec(b *testing.B) {
 		}{
 			{"Exp", func() { Exp(y, x, 1) }},
 			{"GELU", func() { GELU(y, x) }},
+			{"GELUBackward", func() { GELUBackward(y, x, x) }},
 			{"Normalize", func() { Normalize(y, x, x, x, 1, 1) }},
+			{"NormalizeSums", func() { NormalizeSums(x, x, x, 1) }},
+			{"NormalizeBackward", func() { NormalizeBackward(y, x, x, x, 1, 1, 1, 1) }},
+			{"AddNormalized", func() { AddNormalized(y, m, x, x, 1, 1) }},
+			{"SoftmaxBackward", func() { SoftmaxBackward(y, x, 1) }},
+			{"AdamW", func() { move.Move(y, m, v, x) }},
 			{"SumSquares", func() { SumSquares(x, 1) }},
 			{"Max", func() { Max(x) }},
 			{"Add", func() { Add(y, x, x) }},
