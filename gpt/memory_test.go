@@ -32,6 +32,8 @@ func TestLoadTooLarge(t *testing.T) {
 	if !errors.Is(err, backend.ErrOutOfMemory) || b.allocated != before {
 		t.Errorf("%d bytes were allocated (%v)", b.allocated-before, err)
 	}
+	_, err = gpt.Load(t.Context(), b, "testdata/gpt2-tiny", gpt.LoadOptions{Train: true})
+	wantError(t, err, "out of memory", "training keeps them, their gradients and two means of those as f32: choose a smaller model")
 	if m, err := gpt.Load(t.Context(), b, "testdata/gpt2-tiny", gpt.LoadOptions{}); err != nil {
 		t.Errorf("weights that are used where they lie need no memory: %v", err)
 	} else {
