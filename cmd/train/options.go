@@ -18,8 +18,8 @@ type trainFlags struct {
 	LRDecayIters *int     `name:"lr-decay-iters" placeholder:"N" help:"Step at which the learning rate has fallen to the least (that of --max_iters)."`
 	DecayLR      *bool    `name:"decay-lr" negatable:"" help:"Have the learning rate fall on a cosine (yes)."`
 	WeightDecay  *float64 `placeholder:"X" help:"How much matrices shrink, times the learning rate (0.1)."`
-	Beta1        *float64 `placeholder:"X" help:"AdamW's share of the old mean of gradients (0.9)."`
-	Beta2        *float64 `placeholder:"X" help:"AdamW's share of the old mean of their squares (0.99)."`
+	Beta1        *float64 `name:"beta1" placeholder:"X" help:"AdamW's share of the old mean of gradients (0.9)."`
+	Beta2        *float64 `name:"beta2" placeholder:"X" help:"AdamW's share of the old mean of their squares (0.99)."`
 	GradClip     *float64 `placeholder:"X" help:"Largest norm of the gradients; 0: no limit (1)."`
 	Dropout      *float64 `placeholder:"X" help:"Share of numbers that a step drops (0)."`
 	Recompute    *bool    `negatable:"" help:"Compute activations again where gradients need them: less memory, a third more time (no)."`

@@ -260,3 +260,21 @@ func TestFineTune(t *testing.T) {
 		t.Error("a directory was made for nothing")
 	}
 }
+
+// TestNanoGPTNames takes every option by the name that nanoGPT has for it.
+func TestNanoGPTNames(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "out")
+	succeeds(t, smallRun(dir,
+		"--out_dir="+dir, "--eval_interval=3", "--log_interval=1", "--eval_iters=2", "--always_save_checkpoint", "--init_from=scratch",
+		"--gradient_accumulation_steps=2", "--batch_size=2", "--block_size=8", "--n_layer=1", "--n_head=2", "--n_embd=8", "--dropout=0.1",
+		"--learning_rate=1e-3", "--max_iters=4", "--weight_decay=0.1", "--beta1=0.9", "--beta2=0.95", "--grad_clip=1", "--decay_lr",
+		"--warmup_iters=1", "--lr_decay_iters=4", "--min_lr=1e-4", "--device=0"))
+	var s struct {
+		Options struct {
+			Beta2 float64 `json:"beta2"`
+		} `json:"options"`
+	}
+	if err := json.Unmarshal([]byte(read(t, filepath.Join(dir, "newest", "train.json"))), &s); err != nil || s.Options.Beta2 != 0.95 {
+		t.Errorf("--beta2=0.95 was taken as %v, %v", s.Options.Beta2, err)
+	}
+}
