@@ -113,6 +113,7 @@ func linearBackwardCases() []Case {
 	// Few numbers from many vectors, of which a backend may make several sums.
 	add(linearBackwardShape{rows: []int{2051}, in: 20, out: 36})
 	add(linearBackwardShape{rows: []int{1537}, in: 65, out: 67})
+	add(linearBackwardShape{rows: []int{70_003}, in: 5, out: 3}) // more than some drivers take rounds of a loop
 	for _, l := range layouts {
 		for _, noBias := range []bool{false, true} {
 			add(linearBackwardShape{rows: []int{7}, in: 33, out: 65, noBias: noBias, layout: l})

@@ -24,10 +24,10 @@ func init() {
 // comparisons, which each of as many invocations shares.
 func encodeEmbeddingBackward(e *encoder, op *backend.EmbeddingBackward) error {
 	batch, time := op.DY.Dim(1), op.DY.Dim(2)
-	times := min(e.maxRows(op.DY.Slice(1, 0, 1)), e.maxAlong(op.IDs.Slice(2, 0, 1), 3))
+	times := min(e.maxRows(op.DY.Slice(1, 0, 1)), e.maxAlong(op.IDs.Slice(2, 0, 1), 3), e.maxRounds())
 	sequences := 1
 	if times == time { // else windows of a sequence follow one another, so that sums keep their order
-		sequences = min(e.maxAlong(op.DY, 1), e.maxAlong(op.IDs, 2))
+		sequences = min(e.maxAlong(op.DY, 1), e.maxAlong(op.IDs, 2), max(e.maxRounds()/time, 1))
 		if !op.At.Absent() {
 			sequences = min(sequences, e.maxAlong(op.At, 3))
 		}

@@ -29,7 +29,7 @@ func encodeLayerNormBackward(e *encoder, op *backend.LayerNormBackward) error {
 	}
 	m := *op
 	m.DX, m.X, m.DY, m.Stats = matrix(op.DX), matrix(op.X), matrix(op.DY), matrix(op.Stats)
-	window := min(e.maxRows(m.DX), e.maxRows(m.X), e.maxRows(m.DY), e.maxRows(m.Stats))
+	window := min(e.maxRows(m.DX), e.maxRows(m.X), e.maxRows(m.DY), e.maxRows(m.Stats), e.maxRounds())
 	return each(m.X.Dim(2), window, func(r, end int) error {
 		part := m
 		part.DX, part.X = m.DX.Slice(2, r, end), m.X.Slice(2, r, end)

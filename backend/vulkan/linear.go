@@ -61,6 +61,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 	}
 	k := chooseLinear(e, &o)
 	rows, ins, outs := linearWindow(e, &o, k.texel)
+	ins = min(ins, e.maxRounds())
 	outs = min(outs, int(e.limits().Groups[0])*k.outs)
 	rows = min(rows, int(e.limits().Groups[1])*k.rows)
 	in := o.x.Dim(-1)

@@ -50,7 +50,7 @@ func encodeGradient(e *encoder, o linearOp) error {
 	rows, outs, in := o.dst.Dim(2), o.dst.Dim(3), o.x.Dim(3)
 	groups := int(min(e.limits().Groups[0], e.limits().Groups[1]))
 	c := min(e.maxAlong(o.dst.Slice(2, 0, 1), 3), groups*k.outs)
-	r, i := groups*k.rows, in
+	r, i := groups*k.rows, min(in, e.maxRounds())
 	if !k.texel {
 		c = min(c, e.maxAlong(o.w.Slice(3, 0, 1), 2))
 		r = min(r, e.maxAlong(o.x.Slice(3, 0, 1), 2))
@@ -182,7 +182,7 @@ func sumRows(e *encoder, dst, x backend.Tensor) error {
 	columns := inWhole(min(e.maxAlong(dst, 3), e.maxAlong(x.Slice(2, 0, 1), 3)), 4, n)
 	return each(n, columns, func(c, cEnd int) error {
 		dst, x := dst.Slice(3, c, cEnd), x.Slice(3, c, cEnd)
-		return each(x.Dim(2), e.maxRows(x), func(r, rEnd int) error {
+		return each(x.Dim(2), min(e.maxRows(x), e.maxRounds()), func(r, rEnd int) error {
 			x := x.Slice(2, r, rEnd)
 			to, toBase := e.operand(dst, backend.Update)
 			from, fromBase := e.operand(x, backend.Read)

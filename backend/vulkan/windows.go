@@ -4,6 +4,7 @@ package vulkan
 
 import (
 	"fmt"
+	"math"
 
 	"caldera/backend"
 	"caldera/shaders"
@@ -107,7 +108,22 @@ func (e *encoder) rowLanes(n int) uint32 {
 	for lanes*2 <= most && int(lanes)*8 <= n { // each with four elements at least
 		lanes *= 2
 	}
+	const passes = 6 // over a row, at most
+	for int(lanes)*e.maxRounds()/passes < n && lanes*2 <= min(256, l.Invocations, l.WorkgroupSize[0]) {
+		lanes *= 2
+	}
 	return lanes
+}
+
+// maxRounds is how many rounds the loops of an invocation may take in all.
+// Lavapipe, of Mesa 22.3 at least, leaves them after 65,535, without a word
+// (LP_MAX_TGSI_LOOP_ITERATIONS in its lp_bld_limits.h); some are left over for
+// short loops. It is a multiple of what vectors and blocks are long.
+func (e *encoder) maxRounds() int {
+	if e.limits().Software {
+		return 60_000
+	}
+	return math.MaxInt32
 }
 
 // elementwise runs a shader from includes/elementwise.glsl on tensors of one
