@@ -278,3 +278,16 @@ func TestNanoGPTNames(t *testing.T) {
 		t.Errorf("--beta2=0.95 was taken as %v, %v", s.Options.Beta2, err)
 	}
 }
+
+// TestNothingBetter has a run whose loss never falls: there is no best
+// checkpoint, and what it says to go on with is there.
+func TestNothingBetter(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	r := succeeds(t, smallRun(out, "--learning_rate=100", "--warmup_iters=0"))
+	_, said, ok := strings.Cut(r.Stderr, "write text with: generate -m ")
+	said = strings.TrimSpace(said)
+	if !ok || said != filepath.Join(out, "newest") {
+		t.Fatalf("it says %s", r.Stderr)
+	}
+	succeeds(t, exec.Command(generateBinary, "--backend=cpu", "-m", said, "-n", "1", "The"))
+}

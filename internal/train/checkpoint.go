@@ -150,6 +150,28 @@ func (d Dir) Mark(s State, best bool) error {
 	return d.point(stepDir(s.Step), best)
 }
 
+// Repair makes the newest checkpoint, of which s tells, the best one, if it is
+// that and was cut off before the link was made.
+func (d Dir) Repair(s State) error {
+	name := stepDir(s.Step)
+	if s.Step == 0 || s.Best == nil || s.Best.Step != s.Step {
+		return nil
+	}
+	if target, err := d.target(Best); err != nil || target == name {
+		return err
+	}
+	return d.point(name, true)
+}
+
+// Finished is the link to the best checkpoint, or where no loss was below that
+// before the first step, to the newest.
+func (d Dir) Finished() string {
+	if target, err := d.target(Best); err != nil || target == "" {
+		return Newest
+	}
+	return Best
+}
+
 // point makes the links and deletes checkpoints that no link leads to.
 func (d Dir) point(name string, best bool) error {
 	links := []string{Newest}

@@ -84,6 +84,9 @@ func (r *Run) Evaluate(ctx context.Context) (float64, error) {
 // Train does the steps that are left. When ctx ends it finishes the one that it
 // is at, saves, and returns the error of ctx.
 func (r *Run) Train(ctx context.Context) error {
+	if err := r.Dir.Repair(r.State); err != nil {
+		return err
+	}
 	r.began = time.Now()
 	r.logStep = r.State.Step
 	size := r.StepTokens()

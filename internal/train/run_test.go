@@ -245,6 +245,37 @@ func TestBest(t *testing.T) {
 	}
 }
 
+// TestBestCutOff kills a run between the links to its newest checkpoint and to
+// its best, which are the same: the run that goes on makes up for it before
+// another save deletes what has no link.
+func TestBestCutOff(t *testing.T) {
+	dir := t.TempDir()
+	o := options()
+	o.MaxIters, o.EvalInterval = 2, 1
+	l := &fake{}
+	r, _ := begin(t, dir, o, l)
+	if err := r.Train(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r.State.Best.Step != 2 {
+		t.Fatalf("the best is %+v", r.State.Best)
+	}
+	if err := os.Remove(r.Dir.Path(Best)); err != nil { // which led to a step before
+		t.Fatal(err)
+	}
+	o.MaxIters = 3
+	r, _ = begin(t, dir, o, &fake{val: func(float64) float64 { return 100 }})
+	if err := r.Train(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if target, err := os.Readlink(r.Dir.Path(Best)); target != "step-000002" || err != nil {
+		t.Errorf("the best is %s, %v", target, err)
+	}
+	if _, err := os.Stat(filepath.Join(r.Dir.Path(Best), "content")); err != nil || r.Dir.Finished() != Best {
+		t.Errorf("%v", err)
+	}
+}
+
 func without(lines []string, prefix string) (out []string) {
 	for _, l := range lines {
 		if !strings.HasPrefix(l, prefix) {
