@@ -13,6 +13,7 @@ import (
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/gpt/safetensors"
+	"caldera/internal/devicetest"
 )
 
 // lesson is a batch for gpt2-one, which knows 11 tokens: 4 sequences of 4.
@@ -108,6 +109,24 @@ func TestTrainRecomputes(t *testing.T) {
 	if !slices.Equal(all[0], all[1]) {
 		t.Error("weights differ when activations are computed again")
 	}
+}
+
+// TestTrainRecomputesOnDevices expects nearly the same weights: ops fuse
+// elsewhere, and a fused kernel may round otherwise.
+func TestTrainRecomputesOnDevices(t *testing.T) {
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		var all [2][]float32
+		for i, recompute := range []bool{false, true} {
+			m := trainable(t, b, "testdata/gpt2-tiny")
+			tr := trainer(t, m, gpt.TrainOptions{Batch: 2, Time: 8, AdamW: reference.adamW, Clip: 1, Dropout: 0.1, Recompute: recompute})
+			steps(t, tr, 1)
+			all[i] = nil
+			for j, w := range m.Weights() {
+				all[i] = append(all[i], asStored(t, b, tr.Parameters()[j].Grad, w)...)
+			}
+		}
+		checkNear(t, "gradients", all[1], all[0], 1e-6)
+	})
 }
 
 // TestTrainDropout expects dropout to follow the seed and the count of steps,

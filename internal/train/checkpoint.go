@@ -32,7 +32,7 @@ const (
 
 var (
 	stepName      = regexp.MustCompile(`^step-(\d{6,10})$`)
-	temporaryName = regexp.MustCompile(`^\.(step-\d{6,10}|newest|best)\.tmp$`)
+	temporaryName = regexp.MustCompile(`^(\.(step-\d{6,10}|newest|best)|(log\.jsonl|loss\.svg)\.[0-9a-f]{16})\.tmp$`)
 )
 
 func stepDir(step int) string { return fmt.Sprintf("step-%06d", step) }

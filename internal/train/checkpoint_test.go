@@ -86,6 +86,7 @@ func TestCutOff(t *testing.T) {
 			return nil
 		},
 		"while it writes": func(d Dir) error { return os.Mkdir(d.Path(".step-000010.tmp"), 0o777) },
+		"a plot":          func(d Dir) error { return os.WriteFile(d.Path(plotName+".0123456789abcdef.tmp"), nil, 0o666) },
 		"before the link": func(d Dir) error { return os.Mkdir(d.Path("step-000010"), 0o777) },
 		"half a link":     func(d Dir) error { return os.Symlink("step-000010", d.Path(".newest.tmp")) },
 		"before the links": func(d Dir) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/edsrzf/mmap-go"
 
+	"caldera/gpt/tokenizer"
 	"caldera/internal/mapfile"
 )
 
@@ -96,6 +97,10 @@ func (d *Data) Scan(ctx context.Context, vocab int, progress func(done, total in
 				for i := range block.len() {
 					id := block.at(i)
 					d.Largest = max(d.Largest, id)
+					if id >= tokenizer.MaxTokens {
+						return fmt.Errorf("%s: token %d is %d, expected ids below %d: the file holds something else, or is damaged",
+							p.name, p.first+from/p.width+i, id, tokenizer.MaxTokens)
+					}
 					if vocab > 0 && id >= vocab {
 						return fmt.Errorf("%s: token %d is %d, and the vocabulary has ids 0 to %d: the data is of another tokenizer",
 							p.name, p.first+from/p.width+i, id, vocab-1)

@@ -188,6 +188,15 @@ func TestOpenBins(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "b.bin: token 5 is 9, and the vocabulary has ids 0 to 8") {
 		t.Errorf("an id outside the vocabulary: %v", err)
 	}
+	// Without a vocabulary the largest id would make one, of any size.
+	huge, err := OpenBins([]string{write(t, filepath.Join(dir, "c.bin"), llmc([]byte{1, 0, 0, 0, 0, 0, 16, 0}, llmcLlama, llmcLlamaIs, 2))}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer huge.Close()
+	if err := huge.Scan(t.Context(), 0, nothing); err == nil || !strings.Contains(err.Error(), "c.bin: token 1 is 1048576, expected ids below 1048576") {
+		t.Errorf("a huge id: %v", err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := d.Scan(ctx, 11, nothing); err != context.Canceled {
