@@ -19,6 +19,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"caldera/gpt"
 	"caldera/internal/bench"
 	"caldera/internal/cli"
 	"caldera/models"
@@ -65,6 +66,6 @@ func main() {
 	os.Exit(cli.Commands(&commands{}, "Measure how fast GPTs run on the devices of this machine.", kong.Vars{
 		"embedded": models.Name, "prompt": fmt.Sprint(bench.DefaultPrompt), "gen": fmt.Sprint(bench.DefaultGen),
 		"formats": strings.Join(bench.Formats, ","), "summary": bench.Summary, "ops": strings.Join(bench.OpNames(), ", "),
-		"peers": strings.Join(bench.PeerNames(), ", "),
+		"peers": strings.Join(bench.PeerNames(), ", "), "shapes": strings.Join(gpt.ShapeNames(), ", "),
 	}))
 }

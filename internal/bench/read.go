@@ -145,7 +145,7 @@ func record(text []byte) (Record, error) {
 		return nil, errors.New("device is empty: expected one such as cpu:0")
 	}
 	if version < Format {
-		r.upgrade()
+		r.upgrade(version)
 		r.common().Format = Format
 	}
 	return r, r.check()

@@ -29,7 +29,7 @@ func written(t testing.TB) ([]byte, []Record) {
 			AvgNS: 7, SamplesNS: []int64{7}, AvgCompileNS: -1, SamplesCompileNS: []int64{-1},
 		},
 		beside(c),
-		&PeerResult{Common: kind("peer"), ModelType: "gpt2", DType: "q8_0", Peer: "pytorch", Failure: "absent: no", FailureKind: PeerAbsent},
+		&PeerResult{Common: kind("peer"), ModelType: "gpt2", DType: "q8_0", PeerAbout: PeerAbout{Peer: "pytorch", Failure: "absent: no", FailureKind: PeerAbsent}},
 		&PerplexityResult{
 			Common: kind("perplexity"), ModelType: "gpt2", DType: "f32", TypeK: "f32", TypeV: "f32", File: "a.txt", Window: 8, Windows: 2, Tokens: 6,
 			Nats: 1, Perplexity: math.E, TotalNS: 5,

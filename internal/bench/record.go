@@ -36,7 +36,7 @@ type Record interface {
 	size() string
 
 	// upgrade fills in what a file of an older format does not tell.
-	upgrade()
+	upgrade(from int)
 
 	// check reports contradictions in a record that was read from a file.
 	check() error
@@ -103,7 +103,7 @@ type Common struct {
 func (c *Common) common() *Common { return c }
 
 // upgrade completes a record of an older format.
-func (c *Common) upgrade() {}
+func (c *Common) upgrade(int) {}
 
 // newCommon begins a record of something that is measured on d.
 func newCommon(kind string, d backend.Device) Common {
