@@ -194,6 +194,27 @@ func TestTrainPeersFail(t *testing.T) {
 	}
 }
 
+// TestTrainCanceled writes what both sides did before the second repetition.
+func TestTrainCanceled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o := PeerOptions{Options: quiet(3), Threads: 1, Timeout: time.Minute}
+	o.Progress = func(what string, _, _ int) {
+		if what == "2/3" {
+			cancel()
+		}
+	}
+	results, err := cpuDevice(t).Train(ctx, Random("tiny", tiny), Training{Batch: 1, Time: 4, Accumulate: 1}, []Peer{fake("good", "good")}, o)
+	if !errors.Is(err, context.Canceled) || len(results) != 2 {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	for _, r := range results {
+		if err := r.check(); err != nil || len(r.SamplesNS) != 1 || !r.Incomplete {
+			t.Errorf("%v, %+v", err, r)
+		}
+	}
+}
+
 // TestTrainPlayed trains on a device of known speed, and on ones that cannot.
 func TestTrainPlayed(t *testing.T) {
 	o := PeerOptions{Options: quiet(2)}
