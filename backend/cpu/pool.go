@@ -104,6 +104,7 @@ func (p *pool) do(op backend.Op, n, unit int, nanos float64, pieces int, run par
 	for i := 1; p.pending.Load() != 0; i++ {
 		if i%64 == 0 {
 			runtime.Gosched()
+			yield()
 		}
 	}
 }
@@ -137,6 +138,7 @@ func (p *pool) help() {
 				continue
 			}
 			runtime.Gosched()
+			yield()
 			if time.Since(since) < spin {
 				continue
 			}
