@@ -59,8 +59,12 @@ convert: setup-run bin/convert ## a checkpoint as GGUF, for llama.cpp and ollama
 	bin/convert $(ARGS)
 
 .PHONY: train
-train: bin/train ## a tokenizer of your own texts (ARGS="tokenizer -o … texts…")
+train: setup-run bin/train ## a model, or a tokenizer, of your own texts (ARGS="--data=… --out_dir=…", ARGS="tokenizer -o … texts…")
 	bin/train $(ARGS)
+
+.PHONY: model
+model: setup-run bin/train bin/convert ## train the embedded model anew, on the CPU in about an hour (ARGS=--backend=vulkan)
+	scripts/model.sh $(ARGS)
 
 .PHONY: generate-code
 generate-code: setup-code ## recompile the shaders, and whatever else is generated

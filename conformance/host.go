@@ -171,6 +171,13 @@ func (l layout) tensor(d backend.DType, dims ...int) backend.Tensor {
 	return t
 }
 
+// fours lays out an f32 tensor whose rows begin at multiples of four numbers, though
+// they may be of any length, if l's offset and gap are such too.
+func (l layout) fours(dims ...int) backend.Tensor {
+	n := len(dims) - 1
+	return l.tensor(backend.F32, append(append([]int{}, dims[:n]...), (dims[n]+3)/4*4)...).Slice(-1, 0, dims[n])
+}
+
 // ints lays out ids or positions, which may have gaps along the last axis too.
 func (l layout) ints(dims ...int) backend.Tensor {
 	if l.gap == 0 {

@@ -49,6 +49,7 @@ type linearShape struct {
 	transposed bool // w lies in memory as [in, out]
 	noBias     bool
 	large      bool
+	fours      bool // rows of x begin at multiples of four numbers
 	layout     layout
 }
 
@@ -64,6 +65,9 @@ func (s linearShape) String() string {
 	if s.noBias {
 		name += ",nobias"
 	}
+	if s.fours {
+		name += ",fours"
+	}
 	return name + s.layout.String()
 }
 
@@ -72,6 +76,9 @@ func (s linearShape) tensors() *backend.Linear {
 	o := &backend.Linear{
 		Dst: l.tensor(backend.F32, append(append([]int{}, s.rows...), s.out)...),
 		X:   l.tensor(backend.F32, append(append([]int{}, s.rows...), s.in)...),
+	}
+	if s.fours {
+		o.X = l.fours(append(append([]int{}, s.rows...), s.in)...)
 	}
 	if s.transposed {
 		o.W = l.tensor(s.w, s.in, s.out).Transpose()
@@ -114,6 +121,11 @@ func linearCases(of func(linearShape) Case) []Case {
 			add(linearShape{rows: []int{2, 3}, in: 20, out: 18, noBias: noBias, layout: l})
 			add(linearShape{rows: []int{2, 2, 3}, in: 9, out: 5, noBias: noBias, layout: l})
 		}
+	}
+	for _, in := range []int{3, 33, 63, 130} { // such rows, so that the gradient of scores is multiplied fast
+		add(linearShape{rows: []int{9}, in: in, out: 68, fours: true})
+		add(linearShape{rows: []int{2, 17}, in: in, out: 20, noBias: true, fours: true})
+		add(linearShape{rows: []int{1}, in: in, out: 12, fours: true})
 	}
 	for i, n := range [][3]int{ // rows, in, out
 		{1, 32, 1}, {1, 64, 3}, {2, 96, 33}, {3, 32, 129}, {1, 768, 65}, {1, 3072, 31}, {4, 320, 17}, {7, 64, 66},

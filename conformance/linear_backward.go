@@ -52,6 +52,7 @@ type linearBackwardShape struct {
 	in, out    int
 	transposed bool // dw lies in memory as [in, out]
 	noBias     bool
+	fours      bool // rows of x and dy begin at multiples of four numbers
 	layout     layout
 }
 
@@ -67,9 +68,18 @@ func (s linearBackwardShape) linearBackward() Case {
 	if s.noBias {
 		name += ",nobias"
 	}
+	if s.fours {
+		name += ",fours"
+	}
 	return Case{Name: "linear_backward/" + name + s.layout.String(), Build: func() (backend.Op, Fill) {
 		l := s.layout
-		rows := func(n int) backend.Tensor { return l.tensor(backend.F32, append(append([]int{}, s.rows...), n)...) }
+		rows := func(n int) backend.Tensor {
+			dims := append(append([]int{}, s.rows...), n)
+			if s.fours {
+				return l.fours(dims...)
+			}
+			return l.tensor(backend.F32, dims...)
+		}
 		o := &backend.LinearBackward{DY: rows(s.out), X: rows(s.in)}
 		if s.transposed {
 			o.DW = l.tensor(backend.F32, s.in, s.out).Transpose()
@@ -96,6 +106,13 @@ func linearBackwardCases() []Case {
 	} {
 		add(linearBackwardShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: layouts[i%len(layouts)]})
 	}
+	for _, n := range [][2]int{{1, 1}, {33, 65}, {62, 127}, {64, 131}} { // in, out
+		add(linearBackwardShape{rows: []int{9}, in: n[0], out: n[1], fours: true})
+		add(linearBackwardShape{rows: []int{2, 17}, in: n[0], out: n[1], fours: true, noBias: true})
+	}
+	// Few numbers from many vectors, of which a backend may make several sums.
+	add(linearBackwardShape{rows: []int{2051}, in: 20, out: 36})
+	add(linearBackwardShape{rows: []int{1537}, in: 65, out: 67})
 	for _, l := range layouts {
 		for _, noBias := range []bool{false, true} {
 			add(linearBackwardShape{rows: []int{7}, in: 33, out: 65, noBias: noBias, layout: l})

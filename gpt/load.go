@@ -173,8 +173,12 @@ func (m *Model) fits(weights []weight, found map[string]rawTensor, o LoadOptions
 	if total == 0 || need <= free {
 		return nil
 	}
-	return fmt.Errorf("%s: %w: the weights need %s on %s, where %s of %s are free: keep them as a smaller type (f16, q8_0, q4_0), or choose another device",
-		file, backend.ErrOutOfMemory, byteCount(need), m.b.Name(), byteCount(free), byteCount(total))
+	remedy := "keep them as a smaller type (f16, q8_0, q4_0), or choose another device"
+	if o.Train {
+		remedy = "training keeps them, their gradients and two means of those as f32: choose a smaller model, or another device"
+	}
+	return fmt.Errorf("%s: %w: the weights need %s on %s, where %s of %s are free: %s",
+		file, backend.ErrOutOfMemory, byteCount(need), m.b.Name(), byteCount(free), byteCount(total), remedy)
 }
 
 // byteCount is for people.

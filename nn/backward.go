@@ -49,7 +49,7 @@ func (t *Tape) CrossEntropy(head Linear, x, targets Tensor, chunk int) Tensor {
 	for r := 0; r < rows; r += chunk {
 		end := min(r+chunk, rows)
 		part := from.Slice(-2, r, end)
-		scores := t.Linear(head, part)
+		scores := t.scores(head, part)
 		t.add(&backend.CrossEntropy{
 			Loss: losses.Slice(-1, r, end), X: scores, Targets: came.Slice(-1, r, end), Scale: scale,
 		})
@@ -61,6 +61,15 @@ func (t *Tape) CrossEntropy(head Linear, x, targets Tensor, chunk int) Tensor {
 	}
 	t.losses = append(t.losses, l)
 	return l.losses
+}
+
+// scores is Linear with rows that begin at multiples of four numbers, which
+// backends read faster: vocabularies have any length.
+func (t *Tape) scores(head Linear, x Tensor) Tensor {
+	vocab := head.W.Dim(-2)
+	dst := t.tensor(backend.F32, x.Dim(0), x.Dim(1), x.Dim(2), (vocab+3)/4*4).Slice(-1, 0, vocab)
+	t.add(&backend.Linear{Dst: dst, X: x, W: head.W, Bias: head.Bias})
+	return dst
 }
 
 // Backward adds the gradient of the mean of losses, which CrossEntropy gave, to

@@ -61,12 +61,15 @@ func (c *counting) Run(ops ...backend.Op) error {
 		c.ran = append(c.ran, op.Name())
 		op.Operands(func(_ string, t *backend.Tensor, a backend.Access) {
 			if a.Writes() && t.DType == backend.F32 {
-				values := make([]float32, t.Len())
+				values := make([]float32, t.Dim(-1))
 				for i := range values {
 					values[i] = float32(len(c.ran))
 				}
-				if err := backend.SetF32(c, *t, values); err != nil && c.err == nil {
-					c.err = err
+				for r := range t.Rows() {
+					row := backend.Of(t.Buf, t.DType, t.Row(r), len(values))
+					if err := backend.SetF32(c, row, values); err != nil && c.err == nil {
+						c.err = err
+					}
 				}
 			}
 		})

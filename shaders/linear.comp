@@ -1,5 +1,6 @@
 #version 450
-// dst = x · wᵀ + bias for many rows of x: the product in tiles, for GPUs.
+// dst = x · wᵀ + bias for many rows of x: the product in tiles, for GPUs. The
+// gradient of w is such a product too, of operands that lie the other way round.
 //
 // A workgroup of 256 computes 64·SIZE rows by 64·SIZE outputs. It brings a
 // slice of x and of w, DEPTH inputs long, into shared memory, from where each
@@ -12,6 +13,7 @@
 layout(local_size_x = 256) in;
 layout(constant_id = 4) const bool TRANSPOSED = false;
 layout(constant_id = 5) const uint SIZE = 1; // or 2
+layout(constant_id = 6) const bool X_TRANSPOSED = false; // x is stored as [in, rows], and x_stride is that of its columns
 
 const uint DEPTH = 16;
 const uint TILE = 64 * SIZE;
@@ -42,24 +44,36 @@ void set_w4(uint k, uint o, vec4 v) {
 #define set_w4 set_w
 #endif
 
-// fill brings the slice from input k0 on. What lies outside counts as 0.
-void fill(uint row0, uint out0, uint k0) {
+// fill brings the slice from input k0 on, of inputs before end. What lies
+// outside counts as 0.
+void fill(uint row0, uint out0, uint k0, uint end) {
 	const uint items = TILE * DEPTH / WIDTH, across = DEPTH / WIDTH, along = TILE / WIDTH;
 	for (uint i = gl_LocalInvocationID.x; i < items; i += 256) {
-		uint r = i / across, k = i % across * WIDTH;
-		bool inside = row0 + r < p.rows && k0 + k < p.in_;
 		VEC v = VEC(0);
-		if (inside) {
-			v = READ_X(x, p.x + (row0 + r) * p.x_stride + k0 + k);
+		if (X_TRANSPOSED) { // neighbours are rows
+			uint k = i / along, r = i % along * WIDTH;
+			if (row0 + r < p.rows && k0 + k < end) {
+				v = READ_X(x, p.x + (k0 + k) * p.x_stride + row0 + r);
+			}
+#if defined(FOURS)
+			xs[(k * PITCH + r) >> 2] = v;
+#else
+			set_x(k, r, v);
+#endif
+		} else { // neighbours are inputs
+			uint r = i / across, k = i % across * WIDTH;
+			if (row0 + r < p.rows && k0 + k < end) {
+				v = READ_X(x, p.x + (row0 + r) * p.x_stride + k0 + k);
+			}
+			set_x4(k, r, v);
 		}
-		set_x4(k, r, v);
 	}
 	for (uint i = gl_LocalInvocationID.x; i < items; i += 256) {
 		VEC v = VEC(0);
 #if defined(READ)
 		if (TRANSPOSED) { // neighbours are outputs
 			uint k = i / along, o = i % along * WIDTH;
-			if (out0 + o < p.out_ && k0 + k < p.in_) {
+			if (out0 + o < p.out_ && k0 + k < end) {
 				v = READ(w, p.w + (k0 + k) * p.w_stride + out0 + o);
 			}
 #if defined(FOURS)
@@ -71,7 +85,7 @@ void fill(uint row0, uint out0, uint k0) {
 #endif
 		{ // neighbours are inputs
 			uint o = i / across, k = i % across * WIDTH;
-			if (out0 + o < p.out_ && k0 + k < p.in_) {
+			if (out0 + o < p.out_ && k0 + k < end) {
 				v = READ_AT(w, p.w + (out0 + o) * p.w_stride, k0 + k);
 			}
 			set_w4(k, o, v);
@@ -88,8 +102,9 @@ void main() {
 	[[unroll]] for (uint i = 0; i < 4 * SIZE * SIZE; i++) {
 		acc[i] = vec4(0);
 	}
-	for (uint k0 = 0; k0 < p.in_; k0 += DEPTH) {
-		fill(row0, out0, k0);
+	uint first = gl_WorkGroupID.z * p.part, end = min(first + p.part, p.in_);
+	for (uint k0 = first; k0 < end; k0 += DEPTH) {
+		fill(row0, out0, k0, end);
 		barrier();
 		[[unroll]] for (uint k = 0; k < DEPTH; k++) {
 			vec4 b[2];

@@ -2,8 +2,9 @@ package shaders
 
 // Push constants, as the shaders declare them under the same names: at most
 // 128 bytes, which is what every device takes, of 32-bit fields alone. Bases,
-// strides and lengths are in elements, in add and gelu X4 in fours of them,
-// those of quantised operands in half words.
+// strides and lengths are in elements, those of ops from element to element
+// and of sums of rows with X4 in fours of them, those of quantised operands in
+// half words.
 
 // View is where the rows of a tensor lie: a uvec4 in the shaders. Of a tensor
 // whose axes 1 and 2 are N1 and N2 long, row r begins at
@@ -82,6 +83,54 @@ type LinearPush struct {
 	Bias                     uint32
 	Residual, ResidualStride uint32
 	Rows, In, Out            uint32
+	Part, PartStride         uint32 // inputs of a workgroup along z, and the distance of their results
+}
+
+// SumRowsPush is for sum_rows.comp.
+type SumRowsPush struct {
+	Dst        uint32
+	X, XStride uint32
+	Rows, N    uint32
+}
+
+// CrossEntropyPush is for cross_entropy.comp.
+type CrossEntropyPush struct {
+	Loss                   uint32
+	X, XStride             uint32
+	Targets, TargetsStride uint32
+	Rows, N                uint32
+	Scale                  float32
+}
+
+// EmbeddingChainPush is for embedding_chain.comp.
+type EmbeddingChainPush struct {
+	Chain                        uint32
+	Index, IndexBatch, IndexTime uint32
+	Step, First                  uint32
+	Batch, Time                  uint32
+}
+
+// EmbeddingBackwardPush is for embedding_backward.comp.
+type EmbeddingBackwardPush struct {
+	Table, TableStride   uint32
+	FirstRow, WindowRows uint32 // where the window of the table begins, and how long it is
+	Dy, DyBatch, DyTime  uint32
+	Chain                uint32
+	Batch, Time          uint32
+	Width                uint32
+}
+
+// DropoutPush is for dropout.comp.
+type DropoutPush struct {
+	Dst, X       View
+	Fours, Rest  View // of the index of a row's first element: that is 4·fours + rest
+	Rows, N1, N2 uint32
+	N            uint32 // length of a row
+	Seed         uint32
+	SeedStride   uint32
+	Stream       uint32
+	Threshold    uint32
+	Scale        float32
 }
 
 // AttentionPush is for attention.comp.

@@ -76,15 +76,17 @@ func Find(source, defines string) *Variant {
 
 // Bindings that variants share.
 var (
-	attention      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state")}
-	attentionTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state")}
-	embedding      = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
-	linear         = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
-	linearTexel    = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
-	oneOperand     = []Binding{out("dst"), in("x")}
-	twoOperands    = []Binding{out("dst"), in("a"), in("b")}
-	layernorm      = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
-	store          = []Binding{out("dst"), in("x"), in("at")}
+	attention         = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state")}
+	attentionTexel    = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state")}
+	dropout           = []Binding{out("dst"), in("x"), in("seed")}
+	embeddingBackward = []Binding{out("table"), in("dy"), in("chain")}
+	embedding         = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
+	linear            = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
+	linearTexel       = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
+	oneOperand        = []Binding{out("dst"), in("x")}
+	twoOperands       = []Binding{out("dst"), in("a"), in("b")}
+	layernorm         = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
+	store             = []Binding{out("dst"), in("x"), in("at")}
 )
 
 // Variants is the table of all shaders. The macros, in the order of a row's list:
@@ -118,8 +120,13 @@ var Variants = []Variant{
 	row("copy", "X_F16", oneOperand, CopyPush{}),
 	row("copy", "X_F16 DST_F16", oneOperand, CopyPush{}),
 
+	row("cross_entropy", "", []Binding{out("loss"), out("x"), in("targets")}, CrossEntropyPush{}),
+
 	row("dequantize", "Q8_0", []Binding{out("dst"), in("w")}, DequantizePush{}), // not an op: see its file
 	row("dequantize", "Q4_0", []Binding{out("dst"), in("w")}, DequantizePush{}),
+
+	row("dropout", "", dropout, DropoutPush{}),
+	row("dropout", "X4", dropout, DropoutPush{}),
 
 	row("embedding", "", embedding, EmbeddingPush{}),
 	row("embedding", "TOKENS_F16", embedding, EmbeddingPush{}),
@@ -129,6 +136,10 @@ var Variants = []Variant{
 	row("embedding", "TOKENS_Q8_0 POSITIONS_F16", embedding, EmbeddingPush{}),
 	row("embedding", "TOKENS_Q4_0", embedding, EmbeddingPush{}),
 	row("embedding", "TOKENS_Q4_0 POSITIONS_F16", embedding, EmbeddingPush{}),
+
+	row("embedding_backward", "", embeddingBackward, EmbeddingBackwardPush{}),
+	row("embedding_backward", "X4", embeddingBackward, EmbeddingBackwardPush{}),
+	row("embedding_chain", "", []Binding{out("chain"), in("index")}, EmbeddingChainPush{}), // not an op: see its file
 
 	row("gelu", "", oneOperand, RowsPush{}),
 	row("gelu", "X4", oneOperand, RowsPush{}),
@@ -173,12 +184,20 @@ var Variants = []Variant{
 	row("linear_vec_t", "F16 X4", linear, LinearPush{}),
 	row("linear_vec_t", "TEXEL", linearTexel, LinearPush{}),
 
+	// The gradient of w, where linear.comp does not serve.
+	row("linear_backward", "", linear, LinearPush{}),
+	row("linear_backward", "X4", linear, LinearPush{}),
+	row("linear_backward", "TEXEL", linearTexel, LinearPush{}),
+
 	row("selftest", "", []Binding{out("dst")}, nil), // not an op: see its file
 
 	row("softmax", "", oneOperand, RowsPush{}),
 
 	row("store", "", store, StorePush{}),
 	row("store", "F16", store, StorePush{}),
+
+	row("sum_rows", "", oneOperand, SumRowsPush{}), // not an op: see its file
+	row("sum_rows", "X4", oneOperand, SumRowsPush{}),
 }
 
 func row(source, defines string, bindings []Binding, push any) Variant {

@@ -42,13 +42,10 @@ func encodeExpanded(e *encoder, o linearOp) error {
 // dequantize unpacks w, [rows, in], into scratch memory.
 func dequantize(e *encoder, w backend.Tensor) (backend.Tensor, error) {
 	rows, in := w.Dim(2), w.Dim(3)
-	if e.expanded.Absent() || e.expanded.Len() < rows*in {
-		var err error
-		if e.expanded, err = e.scratch(backend.F32, rows*in); err != nil {
-			return backend.Tensor{}, err
-		}
+	dst, err := e.sharedScratch(backend.F32, rows, in)
+	if err != nil {
+		return backend.Tensor{}, err
 	}
-	dst := e.expanded.Slice(-1, 0, rows*in).Reshape(rows, in)
 	variant := shaders.Find("dequantize", storage(w.DType)[0])
 	return dst, each(rows, min(e.maxRows(w), e.maxRows(dst)), func(r, rEnd int) error {
 		from, to := w.Slice(2, r, rEnd), dst.Slice(2, r, rEnd)

@@ -39,7 +39,7 @@ type encoder struct {
 
 	temporary []*buffer // scratch memory of a Run
 
-	expanded backend.Tensor // scratch memory for matrices of a quantised type, of one op after the other
+	shared backend.Tensor // what sharedScratch gives
 }
 
 // pipelineSpec is what a compute pipeline is made of.
@@ -157,6 +157,20 @@ func (e *encoder) scratch(d backend.DType, dims ...int) (backend.Tensor, error) 
 		e.temporary = append(e.temporary, buf)
 	}
 	t.Buf = buf
+	return t, nil
+}
+
+// sharedScratch is scratch memory of elements of four bytes, which all that call it
+// share: it is a caller's until the next call.
+func (e *encoder) sharedScratch(d backend.DType, dims ...int) (backend.Tensor, error) {
+	t := backend.Of(nil, d, 0, dims...)
+	if e.shared.Absent() || e.shared.Len() < t.Len() {
+		var err error
+		if e.shared, err = e.scratch(backend.F32, t.Len()); err != nil {
+			return backend.Tensor{}, err
+		}
+	}
+	t.Buf = e.shared.Buf
 	return t, nil
 }
 

@@ -5,7 +5,6 @@ package vulkan
 import (
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -69,6 +68,7 @@ func BenchmarkKernels(b *testing.B) {
 			measure(b, dev, op, 4*768*keys, 2*op.K.Size())
 		})
 	}
+	benchTraining(b, dev)
 	x, dst := random(b, dev, backend.F32, 512, 768), random(b, dev, backend.F32, 512, 768)
 	gamma := random(b, dev, backend.F32, 768)
 	scores, ids := random(b, dev, backend.F32, 1, 50257), random(b, dev, backend.I32, 1, 1)
@@ -86,6 +86,52 @@ func BenchmarkKernels(b *testing.B) {
 			op.Operands(func(_ string, t *backend.Tensor, _ backend.Access) { bytes += t.Size() })
 			measure(b, dev, op, 0, bytes)
 		})
+	}
+}
+
+// benchTraining measures what training spends its time in: a linear layer
+// forward and back, and the ops about tokens.
+func benchTraining(b *testing.B, dev *Backend) {
+	f32 := func(dims ...int) backend.Tensor { return random(b, dev, backend.F32, dims...) }
+	type sized struct {
+		name        string
+		op          backend.Op
+		flop, bytes int
+	}
+	for _, shape := range [][3]int{{256, 768, 3072}, {768, 128, 512}, {1024, 768, 768}, {128, 768, 50257}} {
+		rows, in, out := shape[0], shape[1], shape[2]
+		flop := 2 * rows * in * out
+		x, w, bias, dy := f32(rows, in), f32(out, in), f32(out), f32(rows, (out+3)/4*4).Slice(-1, 0, out) // as nn has scores
+		dx, dw := f32(rows, in), f32(out, in)
+		for _, c := range []sized{
+			{"forward", &backend.Linear{Dst: dy, X: x, W: w, Bias: bias}, flop, w.Size()},
+			{"dx", &backend.Linear{Dst: dx, X: dy, W: w.Transpose()}, flop, w.Size()},
+			{"dw", &backend.LinearBackward{DW: dw, DBias: bias, DY: dy, X: x}, flop, w.Size()},
+			{"dw-in-out", &backend.LinearBackward{DW: dw.Reshape(in, out).Transpose(), DBias: bias, DY: dy, X: x}, flop, w.Size()},
+		} {
+			b.Run(fmt.Sprintf("training/linear/%dx%dx%d/%s", rows, in, out, c.name), func(b *testing.B) { measure(b, dev, c.op, c.flop, c.bytes) })
+		}
+		for _, t := range []backend.Tensor{x, w, bias, dy, dx, dw} {
+			t.Buf.Free()
+		}
+	}
+	ids := random(b, dev, backend.I32, 8, 256)
+	words := make([]int32, ids.Len())
+	for i := range words {
+		words[i] = int32(i * i % 1009)
+	}
+	if err := backend.SetI32(dev, ids, words); err != nil {
+		b.Fatal(err)
+	}
+	scores, loss, dy := f32(128, 50257), f32(128), f32(8, 256, 768)
+	for _, op := range []backend.Op{
+		&backend.CrossEntropy{Loss: loss, X: scores, Targets: ids.Reshape(2048).Slice(-1, 0, 128), Scale: 1},
+		&backend.EmbeddingBackward{
+			DTokens: f32(50257, 768), DPositions: f32(256, 768), DY: dy, IDs: ids, At: random(b, dev, backend.I32, 8),
+		},
+		&backend.Dropout{Dst: f32(8, 256, 768), X: dy, Seed: ids.Reshape(2048).Slice(-1, 0, 4), Rate: 0.1},
+	} {
+		b.Run("training/"+op.Name(), func(b *testing.B) { measure(b, dev, op, 0, scores.Size()) })
 	}
 }
 
@@ -132,8 +178,8 @@ func processorTime(b *testing.B) time.Duration {
 
 // operandBuffer is that of op's first operand, its destination.
 func operandBuffer(op backend.Op) (buf backend.Buffer) {
-	op.Operands(func(name string, t *backend.Tensor, _ backend.Access) {
-		if strings.HasPrefix(name, "dst") {
+	op.Operands(func(_ string, t *backend.Tensor, _ backend.Access) {
+		if buf == nil {
 			buf = t.Buf
 		}
 	})

@@ -20,7 +20,7 @@ func init() {
 type linearOp struct {
 	dst, x, w, bias, residual backend.Tensor
 	epilogue                  uint32
-	accumulate                bool // dst holds the product of earlier columns of w
+	accumulate                bool // dst holds the product of earlier columns of w, to be added to
 }
 
 // The epilogues, as in linear.glsl.
@@ -53,6 +53,12 @@ func encodeLinear(e *encoder, o linearOp) error {
 	if o.expands(e.limits()) {
 		return encodeExpanded(e, o)
 	}
+	if first, rest, ok := o.split(e); ok {
+		if err := encodeLinear(e, first); err != nil {
+			return err
+		}
+		return encodeLinear(e, rest)
+	}
 	k := chooseLinear(e, &o)
 	rows, ins, outs := linearWindow(e, &o, k.texel)
 	outs = min(outs, int(e.limits().Groups[0])*k.outs)
@@ -68,7 +74,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 				part.dst = o.dst.Slice(2, r, rEnd).Slice(3, c, cEnd)
 				part.x = o.x.Slice(2, r, rEnd).Slice(3, i, iEnd)
 				part.w = o.w.Slice(2, c, cEnd).Slice(3, i, iEnd)
-				part.accumulate = i > 0
+				part.accumulate = o.accumulate || i > 0
 				if iEnd < in { // the bias and what follows come with the last part
 					part.bias, part.residual, part.epilogue = backend.Tensor{}, backend.Tensor{}, epilogueNone
 				}
@@ -82,6 +88,21 @@ func encodeLinear(e *encoder, o linearOp) error {
 			})
 		})
 	})
+}
+
+// split cuts off up to three last inputs where the others can be read as
+// texels: those of the gradient of scores are as many as the vocabulary.
+func (o *linearOp) split(e *encoder) (first, rest linearOp, ok bool) {
+	in := o.x.Dim(3)
+	most := in &^ 3
+	if !e.limits().Software || most == in || most == 0 || !o.transposed() {
+		return first, rest, false
+	}
+	first, rest = *o, *o
+	first.x, first.w = o.x.Slice(3, 0, most), o.w.Slice(3, 0, most)
+	first.bias, first.residual, first.epilogue = backend.Tensor{}, backend.Tensor{}, epilogueNone
+	rest.x, rest.w, rest.accumulate = o.x.Slice(3, most, in), o.w.Slice(3, most, in), true
+	return first, rest, linearTexel(e, &first)
 }
 
 // matrices reports whether the rows of each tensor lie at a single distance.
@@ -155,7 +176,7 @@ type linearChoice struct {
 	subgroup   bool
 	size       [2]uint32 // of the workgroup
 	rows, outs int       // of dst that a workgroup computes
-	a, b       uint32    // specialization constants 4 and 5
+	a, b       uint32    // specialization constants 4 and 5; 6 is size[1], of linear.comp whether x is transposed
 }
 
 // chooseLinear picks the kernel for a product from the limits of the device.
@@ -180,12 +201,9 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		return linearChoice{source: "linear_texel", texel: true, size: [2]uint32{lanes, 1},
 			rows: 8, outs: int(lanes) * 8, a: boolean(o.transposed())}
 	}
-	if rows > 2*few && min(l.Invocations, l.WorkgroupSize[0]) >= 256 && l.SharedMemory >= linearShared {
-		c := linearChoice{source: "linear", rows: 64, outs: 64, a: boolean(o.transposed()), b: 1}
-		// Twice as long an edge halves what is read, if there is work for all of the device.
-		if rows >= 256 && rows*out >= 256*128*128 {
-			c.rows, c.outs, c.b = 128, 128, 2
-		}
+	if rows > 2*few && l.tiles() {
+		c := tiles(rows, out)
+		c.a = boolean(o.transposed())
 		return c
 	}
 	each := min(rows, few)
@@ -203,6 +221,20 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		c.outs, c.b = 8, 8
 	}
 	return c
+}
+
+// tiles reports whether linear.comp fits the device.
+func (l *Limits) tiles() bool {
+	return min(l.Invocations, l.WorkgroupSize[0]) >= 256 && l.SharedMemory >= linearShared
+}
+
+// tiles is linear.comp, with the size of tile that suits the product.
+func tiles(rows, out int) linearChoice {
+	// Twice as long an edge halves what is read, if there is work for all of the device.
+	if min(rows, out) >= 256 && rows*out >= 256*128*128 {
+		return linearChoice{source: "linear", rows: 128, outs: 128, b: 2}
+	}
+	return linearChoice{source: "linear", rows: 64, outs: 64, b: 1}
 }
 
 // linearTexel reports whether x and w can be read as texels of four elements.
@@ -293,7 +325,7 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 			W: wBase, WStride: wStride,
 			Bias:     biasBase,
 			Residual: residualBase, ResidualStride: uint32(o.residual.Stride(2)),
-			Rows: uint32(rows), In: uint32(o.x.Dim(3)), Out: uint32(out),
+			Rows: uint32(rows), In: uint32(o.x.Dim(3)), Out: uint32(out), Part: uint32(o.x.Dim(3)),
 		},
 		[3]uint32{across, along, 1},
 		dst, x, w, bias, residual)

@@ -12,17 +12,17 @@ import (
 	"caldera/internal/commandtest"
 )
 
-// trainBinary is the command, built once for all tests, which run it as a user
-// does.
-var trainBinary string
+// The command, built once for all tests, which run it as a user does, and those
+// that read and write what it does.
+var trainBinary, generateBinary, convertBinary string
 
 // sample is a text of English prose, other languages and code.
 const sample = "../../gpt/tokenizer/testdata/train/text.txt"
 
 func TestMain(m *testing.M) {
 	os.Exit(commandtest.Main(m, func(folder string) error {
-		trainBinary = filepath.Join(folder, "train")
-		return commandtest.Build(trainBinary, ".")
+		trainBinary, generateBinary, convertBinary = filepath.Join(folder, "train"), filepath.Join(folder, "generate"), filepath.Join(folder, "convert")
+		return errors.Join(commandtest.Build(trainBinary, "."), commandtest.Build(generateBinary, "../generate"), commandtest.Build(convertBinary, "../convert"))
 	}))
 }
 

@@ -80,8 +80,7 @@ var exceptions = map[string]string{
 
 // training are ops that the Vulkan backend has no kernel for yet: it writes text, and the CPU trains.
 var training = []string{
-	"adamw", "attention_backward", "cross_entropy", "dropout", "embedding_backward", "gelu_backward", "global_norm",
-	"layernorm_backward", "linear_backward", "sum_squares",
+	"adamw", "attention_backward", "gelu_backward", "global_norm", "layernorm_backward", "sum_squares",
 }
 
 func init() {

@@ -99,6 +99,13 @@ func arguments(args []string) ([]string, error) {
 		if arg == "--" {
 			return append(out, args[i:]...), nil
 		}
+		if strings.HasPrefix(arg, "--") { // --batch_size, as Python's programs have it, is --batch-size
+			name, value, given := strings.Cut(arg, "=")
+			arg = strings.ReplaceAll(name, "_", "-")
+			if given {
+				arg += "=" + value
+			}
+		}
 		_, err := strconv.ParseFloat(arg, 64)
 		negative := strings.HasPrefix(arg, "-") && !errors.Is(err, strconv.ErrSyntax)
 		switch last := len(out) - 1; {

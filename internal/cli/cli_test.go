@@ -25,6 +25,7 @@ func TestArguments(t *testing.T) {
 		{"-n 1 -- -2 --x -3", "-n 1 -- -2 --x -3"},
 		{"-", "-"},
 		{"-f - -n -1", "-f - -n-1"},
+		{"--batch_size=a_b --min_lr -1 c_d -- --e_f", "--batch-size=a_b --min-lr=-1 c_d -- --e_f"}, // as Python's programs have it
 		{"", ""},
 	} {
 		got, err := arguments(strings.Fields(c.args))

@@ -72,6 +72,7 @@ func Cases(s Shape, dtypes []backend.DType) (list []Case) {
 		s.caches(add, many, d)
 	}
 	s.vectors(add, many)
+	s.training(add, many)
 	return list
 }
 
@@ -189,6 +190,10 @@ func traffic(op backend.Op) int {
 		case *backend.Embedding:
 			if name == "tokens" || name == "positions" {
 				of = o.Dst.Len()
+			}
+		case *backend.EmbeddingBackward:
+			if name == "dtokens" || name == "dpositions" {
+				of = o.DY.Len()
 			}
 		case *backend.Store:
 			if name == "dst" {

@@ -31,6 +31,11 @@ func TestCases(t *testing.T) {
 		"copy/16x32/f16":         {0, 16 * 32 * (2 + 4)},
 		"layernorm/1x32/f32":     {0, 4 * 4 * 32},
 		"argmax/1x50/f32":        {0, 4 * 51},
+
+		"linear_backward/16x32x128/f32": {2 * 16 * 32 * 128, 4 * (128*32 + 128 + 16*128 + 16*32)},
+		"cross_entropy/16x50/f32":       {0, 4 * (16 + 16*50 + 16)},
+		"embedding_backward/16x32/f32":  {0, 4 * (3*16*32 + 16 + 1)},
+		"dropout/16x32/f32":             {0, 4 * (2*16*32 + 4)},
 	}
 	seen := map[string]bool{}
 	for _, c := range Cases(Shape{Width: 32, Inner: 128, Heads: 2, Vocab: 50, Context: 16}, all) {

@@ -3,6 +3,9 @@
 //
 // w is stored as [out, in], or (TRANSPOSED) as [in, out]; w_stride is the
 // distance of its rows, respectively of its columns.
+//
+// Workgroups along z share the inputs: each takes a part of them, and has a
+// result of its own, part_stride after that of the one before.
 
 #include "load.glsl"
 #include "math.glsl"
@@ -14,6 +17,7 @@ layout(push_constant) uniform Push {
 	uint bias;
 	uint residual, residual_stride;
 	uint rows, in_, out_;
+	uint part, part_stride;
 } p;
 
 // Values of EPILOGUE. ACCUMULATE goes with any: dst already holds what an
@@ -39,7 +43,7 @@ void finish(uint r, uint o, float v) {
 	if (r >= p.rows || o >= p.out_) {
 		return;
 	}
-	uint to = p.dst + r * p.dst_stride + o;
+	uint to = p.dst + gl_WorkGroupID.z * p.part_stride + r * p.dst_stride + o;
 	if (ACCUMULATE) {
 		v += dst[to];
 	}

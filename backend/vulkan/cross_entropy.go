@@ -1,0 +1,35 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+func init() {
+	register(kernel[*backend.CrossEntropy]{
+		supports: func(l *Limits, op *backend.CrossEntropy) bool { return rowsFit(l, op.X) },
+		encode:   encodeCrossEntropy,
+	})
+}
+
+func encodeCrossEntropy(e *encoder, op *backend.CrossEntropy) error {
+	most := min(e.maxRows(op.X), e.maxAlong(op.Loss, 3), e.maxAlong(op.Targets, 3))
+	return each(op.X.Dim(-2), most, func(r, rEnd int) error {
+		x, targets := op.X.Slice(-2, r, rEnd), op.Targets.Slice(-1, r, rEnd)
+		loss, lossBase := e.operand(op.Loss.Slice(-1, r, rEnd), backend.Write)
+		scores, scoresBase := e.operand(x, backend.Update)
+		came, cameBase := e.operand(targets, backend.Read)
+		return e.dispatch(
+			pipelineSpec{variant: shaders.Find("cross_entropy", ""), spec: []uint32{e.rowLanes(x.Dim(-1))}},
+			shaders.CrossEntropyPush{
+				Loss: lossBase,
+				X:    scoresBase, XStride: uint32(x.Stride(-2)),
+				Targets: cameBase, TargetsStride: uint32(targets.Stride(-1)),
+				Rows: uint32(rEnd - r), N: uint32(x.Dim(-1)), Scale: op.Scale,
+			},
+			[3]uint32{e.groups(0, rEnd-r, 1), 1, 1},
+			loss, scores, came)
+	})
+}

@@ -1,0 +1,217 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"strings"
+
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+func init() {
+	register(kernel[*backend.LinearBackward]{encode: encodeLinearBackward})
+}
+
+// encodeLinearBackward is a product of the same kind as linear's, dst = x · wᵀ,
+// where dst is dw, x is dyᵀ and w is xᵀ, both as they lie: columns are vectors.
+// The inputs, over which it sums, are the vectors that linear saw.
+func encodeLinearBackward(e *encoder, op *backend.LinearBackward) error {
+	return alongRows(op.DY, op.X, func(dy, x backend.Tensor) error {
+		if !op.DBias.Absent() {
+			if err := sumRows(e, op.DBias, dy); err != nil {
+				return err
+			}
+		}
+		o := linearOp{dst: op.DW, x: dy.Transpose(), w: x.Transpose(), accumulate: true}
+		if dw := op.DW; dw.Dim(-1) > 1 && dw.Stride(-1) != 1 { // it lies as [in, out]
+			o.dst, o.x, o.w = dw.Transpose(), o.w, o.x
+		}
+		return encodeGradient(e, o)
+	})
+}
+
+// alongRows calls f with parts of a and b that are matrices, one after the other.
+func alongRows(a, b backend.Tensor, f func(a, b backend.Tensor) error) error {
+	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
+		if !matrices(a, b) && a.Dim(axis) > 1 {
+			return each(a.Dim(axis), 1, func(i, end int) error {
+				return alongRows(a.Slice(axis, i, end), b.Slice(axis, i, end), f)
+			})
+		}
+	}
+	return f(matrix(a), matrix(b))
+}
+
+// encodeGradient brings a product of transposed matrices, dst += x · wᵀ, down
+// to such that can be bound.
+func encodeGradient(e *encoder, o linearOp) error {
+	k := chooseGradient(e, &o)
+	rows, outs, in := o.dst.Dim(2), o.dst.Dim(3), o.x.Dim(3)
+	groups := int(min(e.limits().Groups[0], e.limits().Groups[1]))
+	c := min(e.maxAlong(o.dst.Slice(2, 0, 1), 3), groups*k.outs)
+	r, i := groups*k.rows, in
+	if !k.texel {
+		c = min(c, e.maxAlong(o.w.Slice(3, 0, 1), 2))
+		r = min(r, e.maxAlong(o.x.Slice(3, 0, 1), 2))
+	}
+	c = inWhole(c, 4, outs)
+	r = inWhole(min(r, e.maxRows(o.dst.Slice(3, 0, c))), 4, rows)
+	if !k.texel {
+		i = min(i, e.maxAlong(o.x.Slice(2, 0, r), 3), e.maxAlong(o.w.Slice(2, 0, c), 3))
+	}
+	if most := maxWork / (i * c); r > most { // so that no watchdog fires
+		r = max(most-most%k.rows, k.rows)
+	}
+	return each(rows, r, func(r, rEnd int) error {
+		return each(outs, c, func(c, cEnd int) error {
+			return each(in, i, func(i, iEnd int) error {
+				part := o
+				part.dst = o.dst.Slice(2, r, rEnd).Slice(3, c, cEnd)
+				part.x = o.x.Slice(2, r, rEnd).Slice(3, i, iEnd)
+				part.w = o.w.Slice(2, c, cEnd).Slice(3, i, iEnd)
+				return gradientKernel(e, &part, k)
+			})
+		})
+	})
+}
+
+// inWhole makes n, of all, a multiple of unit, so that a part begins where
+// fours do.
+func inWhole(n, unit, all int) int {
+	if n < all && n >= unit {
+		return n - n%unit
+	}
+	return n
+}
+
+// chooseGradient picks the kernel as chooseLinear does with many rows.
+func chooseGradient(e *encoder, o *linearOp) linearChoice {
+	l := e.limits()
+	if !l.Software && l.tiles() {
+		c := tiles(o.dst.Dim(2), o.dst.Dim(3))
+		c.a, c.size[1] = 1, 1
+		return c
+	}
+	lanes := uint32(64)
+	if l.Software {
+		lanes = max(l.SubgroupSize, 4)
+	}
+	c := linearChoice{source: "linear_backward", size: [2]uint32{lanes, 1}, rows: 8, outs: int(lanes) * 8}
+	if l.Software {
+		x, xBase, ok := e.texel(o.x, texelF32x4)
+		w, wBase, ok2 := e.texel(o.w, texelF32x4)
+		c.texel = ok && ok2 && x.err == nil && w.err == nil && columnsInFours(o.x, xBase) && columnsInFours(o.w, wBase)
+	}
+	return c
+}
+
+// columnsInFours reports whether the columns of a matrix can be read in fours
+// along their neighbours, up to three more than there are.
+func columnsInFours(t backend.Tensor, base uint32) bool {
+	return base%4 == 0 && (t.Dim(3) == 1 || t.Stride(3)%4 == 0)
+}
+
+// minPart is how many vectors a part of a sum has at least: with fewer, adding
+// up the parts costs as much as it gains.
+const minPart = 256
+
+// fullDevice is how many workgroups keep a large GPU busy.
+const fullDevice = 256
+
+// gradientKernel encodes the dispatches of dst += x · wᵀ.
+func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
+	rows, out, in := o.dst.Dim(2), o.dst.Dim(3), o.x.Dim(3)
+	across, along := (out+c.outs-1)/c.outs, (rows+c.rows-1)/c.rows
+	push := shaders.LinearPush{Rows: uint32(rows), In: uint32(in), Out: uint32(out), Part: uint32(in)}
+
+	// Small matrices are few tiles: their sums are split, and workgroups
+	// share the vectors. The parts are added up in order.
+	parts := 1
+	if c.source == "linear" && o.dst.Contiguous() {
+		parts = max(min(in/minPart, (fullDevice+across*along-1)/(across*along)), 1)
+	}
+	target, access := o.dst, backend.Update
+	if parts > 1 {
+		push.Part, push.PartStride = uint32((in+parts-1)/parts), uint32(rows*out)
+		var err error
+		if target, err = e.sharedScratch(backend.F32, parts, rows, out); err != nil {
+			return err
+		}
+		access = backend.Write
+	}
+
+	var x, w binding
+	var defines []string
+	if c.texel {
+		x, push.X, _ = e.texel(o.x, texelF32x4)
+		w, push.W, _ = e.texel(o.w, texelF32x4)
+		defines = []string{"TEXEL"}
+	} else {
+		x, push.X = e.operand(o.x, backend.Read)
+		w, push.W = e.operand(o.w, backend.Read)
+		if columnsInFours(o.x, push.X) && columnsInFours(o.w, push.W) {
+			defines = []string{"X4"}
+		}
+	}
+	dst, base := e.operand(target, access)
+	push.Dst, push.DstStride = base, uint32(target.Stride(2))
+	push.XStride, push.WStride = uint32(o.x.Stride(3)), uint32(o.w.Stride(3))
+	none, _ := e.operand(backend.Tensor{}, backend.Read)
+
+	groups := [3]uint32{uint32(across), uint32(along), uint32(parts)}
+	if c.source != "linear" {
+		groups = [3]uint32{uint32(along), uint32(across), 1}
+	}
+	err := e.dispatch(
+		pipelineSpec{
+			variant: shaders.Find(c.source, strings.Join(defines, " ")),
+			work:    uint64(rows) * uint64(in) * uint64(out),
+			spec:    []uint32{c.size[0], epilogueNone, 0, boolean(parts == 1), c.a, c.b, c.size[1]},
+		},
+		push, groups, dst, x, w, none, none)
+	if err != nil || parts == 1 {
+		return err
+	}
+	return sumRows(e, o.dst.Reshape(rows*out), target.Reshape(parts, rows*out))
+}
+
+// sumRows adds the rows of a matrix to a vector.
+func sumRows(e *encoder, dst, x backend.Tensor) error {
+	n := dst.Dim(3)
+	columns := inWhole(min(e.maxAlong(dst, 3), e.maxAlong(x.Slice(2, 0, 1), 3)), 4, n)
+	return each(n, columns, func(c, cEnd int) error {
+		dst, x := dst.Slice(3, c, cEnd), x.Slice(3, c, cEnd)
+		return each(x.Dim(2), e.maxRows(x), func(r, rEnd int) error {
+			x := x.Slice(2, r, rEnd)
+			to, toBase := e.operand(dst, backend.Update)
+			from, fromBase := e.operand(x, backend.Read)
+			unit, defines := uint32(1), ""
+			if inFours(dst, toBase) && inFours(x, fromBase) {
+				unit, defines = 4, "X4"
+			}
+			n := uint32(cEnd-c) / unit
+			size := e.sumLanes(x.Dim(2))
+			return e.dispatch(
+				pipelineSpec{variant: shaders.Find("sum_rows", defines), spec: size[:]},
+				shaders.SumRowsPush{
+					Dst: toBase / unit, X: fromBase / unit, XStride: rowStride(x) / unit, Rows: uint32(x.Dim(2)), N: n,
+				},
+				[3]uint32{e.groups(0, int(n), int(size[0])), 1, 1},
+				to, from)
+		})
+	})
+}
+
+// sumLanes is the workgroup that adds up columns of so many rows: neighbours,
+// and how many share a column.
+func (e *encoder) sumLanes(rows int) [2]uint32 {
+	l := e.limits()
+	if l.Software {
+		return [2]uint32{max(l.SubgroupSize, 4), 1}
+	}
+	if rows < 64 {
+		return [2]uint32{64, 1}
+	}
+	return [2]uint32{8, min(32, l.Invocations/8, l.WorkgroupSize[1])}
+}

@@ -1,0 +1,140 @@
+package train
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/edsrzf/mmap-go"
+
+	"caldera/internal/mapfile"
+)
+
+// What llm.c writes before the ids: 256 numbers of 32 bits, of which three count.
+// https://github.com/karpathy/llm.c/blob/master/dev/data/data_common.py
+const (
+	llmcHeader   = 256 * 4
+	llmcGPT2     = 20240520 // magic of ids of 16 bits
+	llmcGPT2Is   = 1        // its version
+	llmcLlama    = 20240801 // magic of ids of 32 bits
+	llmcLlamaIs  = 7
+	shortestFile = 2
+)
+
+// IsBin reports whether the name is that of a file of token ids.
+func IsBin(name string) bool { return strings.EqualFold(filepath.Ext(name), ".bin") }
+
+// openBin maps a file of token ids: 16 bits each, as nanoGPT writes them, or
+// behind the header of llm.c. No byte of it is believed.
+func openBin(path string) (part, []mmap.MMap, error) {
+	data, maps, err := mapfile.Open(os.DirFS(filepath.Dir(path)), filepath.Base(path), path)
+	if err != nil {
+		return part{}, nil, err
+	}
+	p, err := parseBin(path, data)
+	if err != nil {
+		return part{}, nil, errors.Join(err, mapfile.Unmap(maps))
+	}
+	return p, maps, nil
+}
+
+func parseBin(path string, data []byte) (part, error) {
+	word := func(i int) int {
+		if len(data) < 4*i+4 {
+			return -1
+		}
+		return int(int32(binary.LittleEndian.Uint32(data[4*i:])))
+	}
+	p := part{name: path, data: data, width: 2}
+	magic := word(0)
+	// As ids of 16 bits, either magic number begins with one that GPT-2 lacks.
+	switch magic {
+	case llmcGPT2, llmcLlama:
+		version := llmcGPT2Is
+		if magic == llmcLlama {
+			p.width, version = 4, llmcLlamaIs
+		}
+		if len(data) < llmcHeader {
+			return p, fmt.Errorf("%s: found %d bytes, expected a header of %d as llm.c's %d at its start says", path, len(data), llmcHeader, magic)
+		}
+		if found := word(1); found != version {
+			return p, fmt.Errorf("%s: header of llm.c has version %d, expected %d", path, found, version)
+		}
+		p.data = data[llmcHeader:]
+		if found, n := word(2), len(p.data)/p.width; found != n || len(p.data)%p.width != 0 {
+			return p, fmt.Errorf("%s: header of llm.c tells of %d tokens, found %d bytes, expected %d: the file is cut short or is no file of tokens",
+				path, found, len(p.data), int64(found)*int64(p.width))
+		}
+	default:
+		if len(data)%2 != 0 {
+			return p, fmt.Errorf("%s: found %d bytes, expected an even number: token ids of 16 bits, as nanoGPT writes them, or llm.c's format", path, len(data))
+		}
+	}
+	if len(p.data) < shortestFile {
+		return p, fmt.Errorf("%s: it has no tokens", path)
+	}
+	return p, nil
+}
+
+// binDirectory finds the files of ids in a directory: nanoGPT's train.bin and
+// val.bin, or llm.c's whose names have _train and _val in them. Both lists are
+// empty where there is no file of ids.
+func binDirectory(dir string) (train, val []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range entries { // in the order of names, which is that of shards
+		name := strings.ToLower(e.Name())
+		if e.IsDir() || !IsBin(name) {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		switch {
+		case name == "train.bin" || strings.Contains(name, "_train"):
+			train = append(train, path)
+		case name == "val.bin" || strings.Contains(name, "_val"):
+			val = append(val, path)
+		}
+	}
+	if len(train) == 0 && len(val) > 0 {
+		return nil, nil, fmt.Errorf("%s has %s and no train.bin beside it", dir, filepath.Base(val[0]))
+	}
+	return train, val, nil
+}
+
+// FindBins sorts out what of paths is token ids: files *.bin, and directories
+// of such files. rest is what must be text.
+func FindBins(paths []string) (train, val, rest []string, err error) {
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		switch {
+		case IsBin(path) && (err != nil || !info.IsDir()):
+			train = append(train, path) // whose error is that of opening it
+		case err == nil && info.IsDir():
+			t, v, err := binDirectory(path)
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			if len(t) == 0 {
+				rest = append(rest, path)
+			}
+			train, val = slices.Concat(train, t), slices.Concat(val, v)
+		case err == nil || path == "-":
+			rest = append(rest, path)
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, nil, nil, fmt.Errorf("data %s: no such file or directory", path)
+		default:
+			return nil, nil, nil, err
+		}
+	}
+	if len(train) > 0 && len(rest) > 0 {
+		return nil, nil, nil, fmt.Errorf("%s is token ids and %s is text: expected one kind", train[0], rest[0])
+	}
+	return train, val, rest, nil
+}

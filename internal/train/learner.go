@@ -1,0 +1,116 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"caldera/backend"
+	"caldera/gpt"
+	"caldera/gpt/tokenizer"
+	"caldera/internal/atomicfile"
+	"caldera/nn"
+)
+
+// optimizerName is the file of AdamW's means.
+const optimizerName = "optimizer.safetensors"
+
+// GPT is a model that learns.
+type GPT struct {
+	*gpt.Trainer
+	Model     *gpt.Model
+	Tokenizer *tokenizer.Tokenizer // nil where there are ids only
+}
+
+// NewGPT makes m, whose weights were loaded to be trained, learn as o says. It
+// keeps t for checkpoints. Where memory does not suffice, the error tells what
+// would fit.
+func NewGPT(m *gpt.Model, t *tokenizer.Tokenizer, o Options) (*GPT, error) {
+	tr, err := m.NewTrainer(o.trainer())
+	if errors.Is(err, backend.ErrOutOfMemory) {
+		return nil, outOfMemory(m, o, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &GPT{tr, m, t}, nil
+}
+
+func (o Options) trainer() gpt.TrainOptions {
+	return gpt.TrainOptions{
+		Batch: o.BatchSize, Time: o.BlockSize, Accumulate: o.Accumulation,
+		AdamW:   nn.AdamW{Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: 1e-8, Decay: float32(o.WeightDecay)},
+		Clip:    o.clip(),
+		Dropout: float32(o.Dropout), Seed: o.Seed, Recompute: o.Recompute,
+	}
+}
+
+// Save writes the model as Hugging Face's libraries and generate read it, and
+// what AdamW has gathered.
+func (g *GPT) Save(dir string) error {
+	c, err := g.Model.Checkpoint(g.Tokenizer)
+	if err != nil {
+		return err
+	}
+	// Whoever ends a run waits for it to be saved.
+	if err := c.SaveDir(context.Background(), dir, gpt.SaveOptions{DType: backend.F32}); err != nil {
+		return err
+	}
+	if err := writeGeneration(dir, g.Model.Config); err != nil {
+		return err
+	}
+	return g.SaveState(filepath.Join(dir, optimizerName))
+}
+
+// writeGeneration writes generation_config.json, from which Hugging Face's
+// libraries learn what begins and ends a text.
+func writeGeneration(dir string, c gpt.Config) error {
+	if len(c.BOS) == 0 || len(c.EOS) == 0 {
+		return nil
+	}
+	text, err := json.MarshalIndent(struct {
+		FromConfig bool  `json:"_from_model_config"`
+		BOS        int   `json:"bos_token_id"`
+		EOS        []int `json:"eos_token_id"`
+	}{true, c.BOS[0], c.EOS}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, "generation_config.json"), func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
+}
+
+// Shape is that of a model that begins with random weights.
+type Shape struct{ Layers, Heads, Width int }
+
+// Config is the shape of a new model that reads block tokens at once, for a
+// vocabulary of so many tokens and, where there is one, its tokenizer.
+func (s Shape) Config(block, vocab int, t *tokenizer.Tokenizer) (gpt.Config, error) {
+	c := gpt.Config{
+		Layers: s.Layers, Heads: s.Heads, Width: s.Width, Inner: 4 * s.Width, Context: block,
+		Vocab: vocab, Epsilon: 1e-5, TieEmbeddings: true,
+	}
+	if t != nil {
+		if end, ok := t.SpecialID(EndOfText); ok {
+			c.BOS, c.EOS = []int{end}, []int{end}
+		}
+	}
+	return c, c.Validate()
+}
+
+// Resume puts what the checkpoint in dir has beside the weights into the
+// trainer.
+func (g *GPT) Resume(dir string, s State) error {
+	if err := g.LoadState(filepath.Join(dir, optimizerName)); err != nil {
+		return err
+	}
+	if n := g.Count(); n != s.Step {
+		return fmt.Errorf("%s: %s is of step %d and %s of step %d: they are not of one checkpoint", dir, optimizerName, n, stateName, s.Step)
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"caldera/internal/atomicfile"
+	"caldera/internal/regular"
+)
+
+// Files beside the checkpoints.
+const (
+	logName  = "log.jsonl"
+	plotName = "loss.svg"
+)
+
+// Entry is a line of log.jsonl: of a step, or of an evaluation, which has a
+// validation loss and nothing but step and time beside it.
+type Entry struct {
+	Step    int      `json:"step"`               // steps so far
+	Loss    *float64 `json:"loss,omitempty"`     // of the step, before it, in nats a token
+	LR      *float64 `json:"lr,omitempty"`       // learning rate
+	Norm    *float64 `json:"norm,omitempty"`     // of the gradients, before they were clipped
+	Tokens  int64    `json:"tokens,omitempty"`   // learned from so far
+	Speed   float64  `json:"tokens/s,omitempty"` // since the line before
+	ValLoss *float64 `json:"val_loss,omitempty"` // in nats a token
+	Time    float64  `json:"time"`               // seconds of training so far
+}
+
+// Log is log.jsonl, and what it holds so far.
+type Log struct {
+	Entries []Entry
+	file    *os.File
+}
+
+// maxLog is the most that a log may have to be read again.
+const maxLog = 1 << 30
+
+// OpenLog opens the log in dir and drops what it tells of steps after step: a
+// run that went on beyond its newest checkpoint does these steps again.
+func OpenLog(dir string, step int) (_ *Log, err error) {
+	path := filepath.Join(dir, logName)
+	l := &Log{}
+	kept, err := l.read(path, step)
+	if err != nil {
+		return nil, fmt.Errorf("%w: move it away to begin another", err)
+	}
+	err = atomicfile.Write(path, func(w io.Writer) error {
+		_, err := w.Write(kept)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	return l, err
+}
+
+// read returns the lines of steps up to step, and enters them.
+func (l *Log) read(path string, step int) (kept []byte, err error) {
+	f, err := regular.Open(os.DirFS(filepath.Dir(path)), filepath.Base(path))
+	if errors.Is(err, fs.ErrNotExist) || step == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxLog+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(text) > maxLog {
+		return nil, fmt.Errorf("%s: more than %d bytes", path, maxLog)
+	}
+	for n := 1; len(text) > 0; n++ {
+		line, rest, whole := bytes.Cut(text, []byte("\n"))
+		text = rest
+		var e Entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			if !whole { // it was cut off, and so belongs to a step after the checkpoint
+				break
+			}
+			return nil, fmt.Errorf("%s: line %d: %w", path, n, err)
+		}
+		if e.Step <= step {
+			l.Entries = append(l.Entries, e)
+			kept = append(append(kept, line...), '\n')
+		}
+	}
+	return kept, nil
+}
+
+// Add writes a line.
+func (l *Log) Add(e Entry) error {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	if _, err := l.file.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	l.Entries = append(l.Entries, e)
+	return nil
+}
+
+// Sync brings the lines to the disk, before the checkpoint of their step.
+func (l *Log) Sync() error { return l.file.Sync() }
+
+// Close closes the file.
+func (l *Log) Close() error { return l.file.Close() }

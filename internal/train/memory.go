@@ -1,0 +1,60 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+
+	"caldera/gpt"
+)
+
+// outOfMemory tells what to do about a step that does not fit: it tries what
+// costs the least time first, and names the first that fits.
+func outOfMemory(m *gpt.Model, o Options, err error) error {
+	known := (*gpt.TrainMemoryError)(nil)
+	errors.As(err, &known)
+	for _, smaller := range o.smaller() {
+		if known != nil && smaller.BatchSize > known.Batch && (!smaller.Recompute || smaller.BatchSize > known.Recompute) {
+			continue
+		}
+		tr, err2 := m.NewTrainer(smaller.trainer())
+		if err2 != nil {
+			continue
+		}
+		tr.Close()
+		return fmt.Errorf("%w: what fits, and learns the same, is %s", err, smaller.memoryFlags(o))
+	}
+	return fmt.Errorf("%w: not even one sequence of %d tokens fits, computed again backward: choose a smaller model, a smaller --block_size, or another device", err, o.BlockSize)
+}
+
+// smaller lists options with steps of as many sequences that take less memory.
+func (o Options) smaller() (all []Options) {
+	for _, recompute := range []bool{o.Recompute, true} {
+		for batch := o.BatchSize; batch > 0; batch-- {
+			if o.BatchSize%batch != 0 || batch == o.BatchSize && recompute == o.Recompute {
+				continue
+			}
+			s := o
+			s.BatchSize, s.Accumulation, s.Recompute = batch, o.Accumulation*(o.BatchSize/batch), recompute
+			all = append(all, s)
+		}
+		if o.Recompute {
+			break
+		}
+	}
+	return all
+}
+
+// memoryFlags spells what differs from other options.
+func (o Options) memoryFlags(from Options) string {
+	text := ""
+	if o.BatchSize != from.BatchSize {
+		text = fmt.Sprintf("--batch_size=%d --gradient_accumulation_steps=%d", o.BatchSize, o.Accumulation)
+	}
+	if o.Recompute && !from.Recompute {
+		if text != "" {
+			text += " "
+		}
+		text += "--recompute"
+	}
+	return text
+}

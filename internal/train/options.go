@@ -1,0 +1,146 @@
+// Package train is a training run from its data to its checkpoints: all of
+// command train that is not flags and output.
+//
+//	options.go     what a run is told, and how the learning rate moves
+//	tokens.go      token ids as they lie in memory or in a mapped file
+//	bin.go         files of ids, as nanoGPT and llm.c write them
+//	text.go        texts, encoded
+//	data.go        what is learned from, and what is held out
+//	batch.go       which windows of the ids a step reads
+//	run.go         the loop: steps, evaluations, checkpoints
+//	log.go         log.jsonl, plot.go its picture
+//	checkpoint.go  directories that are replaced whole, state.go what a run needs to go on
+//	learner.go     the model that learns, memory.go what to do where it does not fit
+package train
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+)
+
+// Options say how a run trains. Names and meaning are nanoGPT's (its train.py)
+// where it has them; train.json keeps them under these names.
+type Options struct {
+	BatchSize    int `json:"batch_size"`                  // sequences that are computed at once
+	BlockSize    int `json:"block_size"`                  // tokens of each
+	Accumulation int `json:"gradient_accumulation_steps"` // batches of a step
+
+	MaxIters     int      `json:"max_iters"` // steps
+	LearningRate float64  `json:"learning_rate"`
+	DecayLR      bool     `json:"decay_lr"`
+	MinLR        *float64 `json:"min_lr"`         // nil: a tenth of LearningRate
+	WarmupIters  *int     `json:"warmup_iters"`   // nil: 100, at most a tenth of the steps
+	LRDecayIters *int     `json:"lr_decay_iters"` // nil: MaxIters
+
+	WeightDecay float64 `json:"weight_decay"`
+	Beta1       float64 `json:"beta1"`
+	Beta2       float64 `json:"beta2"`
+	GradClip    float64 `json:"grad_clip"` // 0: none
+	Dropout     float64 `json:"dropout"`
+	Seed        uint64  `json:"seed"`
+	Recompute   bool    `json:"recompute"`
+
+	EvalInterval int  `json:"eval_interval"`
+	EvalIters    *int `json:"eval_iters"` // random batches; nil: the whole split, unless it is large
+	LogInterval  int  `json:"log_interval"`
+	AlwaysSave   bool `json:"always_save_checkpoint"` // also where the validation loss has not fallen
+
+	Prompt         *string `json:"prompt"`          // of samples; nil: a line break
+	SampleInterval *int    `json:"sample_interval"` // nil: EvalInterval; 0: never
+	SampleTokens   int     `json:"sample_tokens"`
+}
+
+// Validate reports the first option that no run can have.
+func (o Options) Validate() error {
+	for _, x := range []struct {
+		name               string
+		value, least, most int
+	}{
+		{"batch_size", o.BatchSize, 1, 1 << 20},
+		{"block_size", o.BlockSize, 1, 1 << 20},
+		{"gradient_accumulation_steps", o.Accumulation, 1, 1 << 20},
+		{"max_iters", o.MaxIters, 1, math.MaxInt32},
+		{"warmup_iters", o.Warmup(), 0, math.MaxInt32},
+		{"lr_decay_iters", o.DecayEnd(), 1, math.MaxInt32},
+		{"eval_interval", o.EvalInterval, 1, math.MaxInt32},
+		{"eval_iters", deref(o.EvalIters, 1), 1, 1 << 20},
+		{"log_interval", o.LogInterval, 1, math.MaxInt32},
+		{"sample_interval", o.SampleEvery(), 0, math.MaxInt32},
+		{"sample_tokens", o.SampleTokens, 1, 1 << 20},
+	} {
+		if x.value < x.least || x.value > x.most {
+			return fmt.Errorf("--%s=%d: expected %d to %d", x.name, x.value, x.least, x.most)
+		}
+	}
+	for _, x := range []struct {
+		name        string
+		value       float64
+		least, most float64
+		open        bool // most itself is too much
+	}{
+		{"learning_rate", o.LearningRate, 0, math.MaxFloat32, false},
+		{"min_lr", o.LeastRate(), 0, math.MaxFloat32, false},
+		{"weight_decay", o.WeightDecay, 0, math.MaxFloat32, false},
+		{"beta1", o.Beta1, 0, 1, true},
+		{"beta2", o.Beta2, 0, 1, true},
+		{"grad_clip", o.GradClip, 0, math.MaxFloat32, false},
+		{"dropout", o.Dropout, 0, 1, true},
+	} {
+		if !(x.value >= x.least && x.value <= x.most) || x.open && x.value == x.most {
+			below := ""
+			if x.open {
+				below = " below"
+			}
+			return fmt.Errorf("--%s=%v: expected %v to%s %v", x.name, x.value, x.least, below, x.most)
+		}
+	}
+	if o.DecayLR && o.Warmup() >= o.DecayEnd() {
+		return fmt.Errorf("--warmup_iters=%d: expected less than lr_decay_iters, %d", o.Warmup(), o.DecayEnd())
+	}
+	return nil
+}
+
+// Warmup is the number of steps in which the learning rate rises.
+func (o Options) Warmup() int { return deref(o.WarmupIters, min(100, o.MaxIters/10)) }
+
+// DecayEnd is the step from which the learning rate is the least.
+func (o Options) DecayEnd() int { return deref(o.LRDecayIters, o.MaxIters) }
+
+// LeastRate is the learning rate at the end.
+func (o Options) LeastRate() float64 { return deref(o.MinLR, o.LearningRate/10) }
+
+// SampleEvery is the number of steps from one sample to the next, 0 for none.
+func (o Options) SampleEvery() int { return deref(o.SampleInterval, o.EvalInterval) }
+
+// StepTokens is the number of tokens that a step learns from.
+func (o Options) StepTokens() int { return o.Accumulation * o.BatchSize * o.BlockSize }
+
+// Rate is the learning rate of the step that follows step others: nanoGPT's
+// get_lr, a line up and half a cosine down.
+func (o Options) Rate(step int) float64 {
+	warmup, end := o.Warmup(), o.DecayEnd()
+	switch {
+	case !o.DecayLR:
+		return o.LearningRate
+	case step < warmup:
+		return o.LearningRate * float64(step+1) / float64(warmup+1)
+	case step > end:
+		return o.LeastRate()
+	}
+	ratio := float64(step-warmup) / float64(end-warmup)
+	least := o.LeastRate()
+	return least + 0.5*(1+math.Cos(math.Pi*ratio))*(o.LearningRate-least)
+}
+
+// clip is the largest norm of the gradients.
+func (o Options) clip() float32 {
+	return float32(cmp.Or(o.GradClip, math.Inf(1)))
+}
+
+func deref[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}

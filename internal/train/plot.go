@@ -1,0 +1,90 @@
+package train
+
+import (
+	"image/color"
+	"io"
+	"path/filepath"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"caldera/internal/atomicfile"
+)
+
+// Okabe and Ito's colours, which everybody can tell apart.
+var (
+	trainColor = color.RGBA{86, 180, 233, 255}
+	valColor   = color.RGBA{213, 94, 0, 255}
+)
+
+// plotPoints is the most points of a line: more cannot be seen, and make a file
+// that no browser likes.
+const plotPoints = 1000
+
+// WritePlot draws the losses of the log in loss.svg of dir.
+func (l *Log) WritePlot(dir string) error {
+	p := plot.New()
+	p.X.Label.Text, p.Y.Label.Text = "step", "loss, nats a token"
+	p.Legend.Top = true
+	p.Add(plotter.NewGrid())
+	train, val := l.curves()
+	if len(train) > 0 {
+		line, err := plotter.NewLine(train)
+		if err != nil {
+			return err
+		}
+		line.Color = trainColor
+		p.Add(line)
+		p.Legend.Add("training", line)
+	}
+	if len(val) > 0 {
+		line, points, err := plotter.NewLinePoints(val)
+		if err != nil {
+			return err
+		}
+		line.Color, points.Color, points.Shape, points.Radius = valColor, valColor, draw.CircleGlyph{}, vg.Points(2)
+		p.Add(line, points)
+		p.Legend.Add("validation", line, points)
+	}
+	svg, err := p.WriterTo(8*vg.Inch, 5*vg.Inch, "svg")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, plotName), func(w io.Writer) error {
+		_, err := svg.WriteTo(w)
+		return err
+	})
+}
+
+// curves are the losses by step, of training as means of neighbours where they
+// are too many.
+func (l *Log) curves() (train, val plotter.XYs) {
+	for _, e := range l.Entries {
+		if e.Loss != nil && finite(*e.Loss) {
+			train = append(train, plotter.XY{X: float64(e.Step), Y: *e.Loss})
+		}
+		if e.ValLoss != nil && finite(*e.ValLoss) {
+			val = append(val, plotter.XY{X: float64(e.Step), Y: *e.ValLoss})
+		}
+	}
+	return thin(train), thin(val)
+}
+
+func thin(all plotter.XYs) plotter.XYs {
+	size := (len(all) + plotPoints - 1) / plotPoints
+	if size <= 1 {
+		return all
+	}
+	var out plotter.XYs
+	for from := 0; from < len(all); from += size {
+		group := all[from:min(from+size, len(all))]
+		mean := plotter.XY{X: group[len(group)-1].X}
+		for _, p := range group {
+			mean.Y += p.Y / float64(len(group))
+		}
+		out = append(out, mean)
+	}
+	return out
+}

@@ -1,0 +1,62 @@
+#version 450
+// loss = −log softmax(x)[target], and in place of x its gradient,
+// (softmax(x) − onehot(target)) · scale: a workgroup for a row. A target
+// outside of the row gives zeros.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x = 64, local_size_x_id = 0) in;
+#include "math.glsl"
+#include "reduce.glsl"
+
+layout(push_constant) uniform Push {
+	uint loss;
+	uint x, x_stride;
+	uint targets, targets_stride;
+	uint rows, n;
+	float scale;
+} p;
+layout(binding = 0) restrict writeonly buffer Loss { float loss[]; };
+layout(binding = 1) restrict buffer X { float x[]; };
+layout(binding = 2) restrict readonly buffer Targets { uint targets[]; };
+
+void main() {
+	uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
+	for (uint r = gl_WorkGroupID.x; r < p.rows; r += gl_NumWorkGroups.x) {
+		uint from = p.x + r * p.x_stride;
+		uint target = targets[p.targets + r * p.targets_stride]; // a negative one is large
+		if (target >= p.n) {
+			for (uint i = lane; i < p.n; i += lanes) {
+				x[from + i] = 0;
+			}
+			if (lane == 0) {
+				loss[p.loss + r] = 0;
+			}
+			continue; // all invocations: r is theirs together
+		}
+		float score = x[from + target];
+
+		float largest = uintBitsToFloat(0xff800000u);
+		for (uint i = lane; i < p.n; i += lanes) {
+			largest = max(largest, x[from + i]);
+		}
+		largest = workgroup_max(largest);
+
+		vec2 total = vec2(0);
+		for (uint i = lane; i < p.n; i += lanes) {
+			total.x += exp_(x[from + i] - largest);
+		}
+		total = workgroup_sum(total); // from here on all have read score, and x may change
+
+		// As in softmax.comp.
+		bool none = is_nan(total.x) || is_infinite(largest);
+		for (uint i = lane; i < p.n; i += lanes) {
+			float q = exp_(x[from + i] - largest) / total.x;
+			if (i == target) {
+				q -= 1.0;
+			}
+			x[from + i] = none ? nan() : q * p.scale;
+		}
+		if (lane == 0) {
+			loss[p.loss + r] = none ? nan() : log(total.x) + (largest - score);
+		}
+	}
+}

@@ -1,0 +1,44 @@
+#version 450
+// Which vectors go to the same row of a table: not an op, but what
+// embedding_backward does first. Of vector r of [batch, time] it writes
+//
+//	chain[2r]      index[b,t] + t·step + first, the row of the table
+//	chain[2r + 1]  the next vector of the same row, or batch·time; with FOLLOWS
+//	               set where there is one before
+//
+// An invocation looks for those of its vector in both directions, and stops at
+// the first: few steps where rows come often, batch·time where they never do.
+#extension GL_GOOGLE_include_directive : require
+#include "chain.glsl"
+
+layout(local_size_x = 64, local_size_x_id = 0) in;
+
+layout(push_constant) uniform Push {
+	uint chain;
+	uint index, index_batch, index_time;
+	uint step, first;
+	uint batch, time;
+} p;
+layout(binding = 0) restrict writeonly buffer Chain { uint chain[]; };
+layout(binding = 1) restrict readonly buffer Index { uint index[]; };
+
+// Modulo 2³²: what is negative or overflows is large, and in no table.
+uint row(uint r) {
+	uint b = r / p.time, t = r % p.time;
+	return index[p.index + b * p.index_batch + t * p.index_time] + t * p.step + p.first;
+}
+
+void main() {
+	uint n = p.batch * p.time;
+	for (uint r = gl_GlobalInvocationID.x; r < n; r += gl_NumWorkGroups.x * gl_WorkGroupSize.x) {
+		uint own = row(r), before = r, next = r + 1;
+		while (before > 0 && row(before - 1) != own) {
+			before--;
+		}
+		while (next < n && row(next) != own) {
+			next++;
+		}
+		chain[p.chain + 2 * r] = own;
+		chain[p.chain + 2 * r + 1] = next | (before > 0 ? FOLLOWS : 0u);
+	}
+}
