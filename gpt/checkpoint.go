@@ -45,6 +45,7 @@ type rawTensor struct {
 	Data    []byte // row-major
 	File    string // for messages
 	aligned bool
+	made    bool // Data is made for the model, and takes memory where it is not copied too
 }
 
 // Aligned reports whether Data may be read as numbers in place.
@@ -132,7 +133,7 @@ type safetensorsFile struct{ *safetensors.File }
 
 func (f safetensorsFile) tensor(name string) rawTensor {
 	t, _ := f.Tensor(name)
-	return rawTensor{t.Name, string(t.DType), t.Shape, t.Data, t.File, t.Aligned()}
+	return rawTensor{Name: t.Name, DType: string(t.DType), Shape: t.Shape, Data: t.Data, File: t.File, aligned: t.Aligned()}
 }
 
 // Tokenizer reads the tokenizer. The error wraps [tokenizer.ErrNone] where the

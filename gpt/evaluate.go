@@ -1,6 +1,7 @@
 package gpt
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -25,8 +26,10 @@ type Evaluator struct {
 	values []float32
 }
 
-// NewEvaluator returns one for texts of up to window tokens, 1 to m.Context.
-func (m *Model) NewEvaluator(window int) (_ *Evaluator, err error) {
+// NewEvaluator returns one for texts of up to window tokens, 1 to m.Context. A
+// text is read through a cache of keys and values, as a Session reads it, stored
+// as cache says: F32, F16, or None for F32.
+func (m *Model) NewEvaluator(window int, cache backend.DType) (_ *Evaluator, err error) {
 	if window < 1 || window > m.Context {
 		return nil, fmt.Errorf("a window of %d tokens: this model can have 1 to %d", window, m.Context)
 	}
@@ -39,7 +42,7 @@ func (m *Model) NewEvaluator(window int) (_ *Evaluator, err error) {
 	if e.inputs, err = backend.New(m.b, backend.I32, 1+headRows+e.time); err != nil {
 		return nil, err
 	}
-	if e.cache, err = m.NewCache(1, window, backend.F32); err != nil {
+	if e.cache, err = m.NewCache(1, window, cmp.Or(cache, backend.F32)); err != nil {
 		return nil, err
 	}
 	at, rows, ids := e.inputs.Slice(-1, 0, 1), e.inputs.Slice(-1, 1, 1+headRows), e.inputs.Slice(-1, 1+headRows, 1+headRows+e.time)

@@ -18,7 +18,7 @@ func TestEvaluator(t *testing.T) {
 			want := expected(t, dir)
 			ids, logits := want.ints(t, "input_ids"), want.floats(t, "logits")
 			time := want.shape(t, "input_ids")[1]
-			e, err := m.NewEvaluator(m.Context)
+			e, err := m.NewEvaluator(m.Context, backend.None)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,10 +52,10 @@ func TestEvaluatorErrors(t *testing.T) {
 	m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
 	before := b.inUse()
 	for _, window := range []int{0, -1, m.Context + 1} {
-		_, err := m.NewEvaluator(window)
+		_, err := m.NewEvaluator(window, backend.None)
 		wantError(t, err, "1 to 64")
 	}
-	e, err := m.NewEvaluator(8)
+	e, err := m.NewEvaluator(8, backend.None)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestEvaluatorWithoutMemory(t *testing.T) {
 	before := b.inUse()
 	for left := range 6 { // inputs, the caches of three blocks, results of two programs
 		b.left = left
-		if _, err := m.NewEvaluator(8); !errors.Is(err, backend.ErrOutOfMemory) {
+		if _, err := m.NewEvaluator(8, backend.None); !errors.Is(err, backend.ErrOutOfMemory) {
 			t.Errorf("with memory for %d buffers: %v", left, err)
 		}
 		if n := b.inUse(); n != before {

@@ -67,7 +67,7 @@ type ggufFile struct{ *gguf.File }
 
 func (f ggufFile) tensor(name string) rawTensor {
 	t, _ := f.Tensor(name)
-	return rawTensor{t.Name, t.Type.String(), t.Shape, t.Data, t.File, t.Aligned()}
+	return rawTensor{Name: t.Name, DType: t.Type.String(), Shape: t.Shape, Data: t.Data, File: t.File, aligned: t.Aligned()}
 }
 
 func openGGUF(path string) (*Checkpoint, error) {

@@ -22,6 +22,11 @@ type LoadOptions struct {
 	// Train keeps all weights as f32, in memory that may be written to: they
 	// are copied where they would else be mapped. DType is then F32 or None.
 	Train bool
+
+	// For is what the model is loaded for. Where the backend tells how much
+	// memory is free, and that has no room for all of it, nothing is loaded and
+	// the error is a [MemoryError]. Nil: only the weights must fit.
+	For *Use
 }
 
 // check reports options that contradict each other.
@@ -87,7 +92,7 @@ func (m *Model) load(ctx context.Context, c *Checkpoint, o LoadOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := m.fits(c.layout.weights(m), found, o); err != nil {
+	if err := m.fits(c.layout.weights, found, o); err != nil {
 		return err
 	}
 	for _, w := range c.layout.weights(m) {
@@ -146,47 +151,34 @@ func (m *Model) match(c *Checkpoint) (map[string]rawTensor, error) {
 	return found, nil
 }
 
-// maps reports whether b computes on a tensor of a checkpoint where it lies.
-func (m *Model) maps(dtype backend.DType, t rawTensor) bool {
-	_, mapped := backend.As[backend.HostMapper](m.b)
-	return mapped && !m.train && dtype == storage(t.DType).dtype && t.Aligned()
+// kept is how a tensor of a checkpoint is kept in the backend's memory.
+type kept struct {
+	dtype     backend.DType
+	transpose bool // on the way
+	mapped    bool // it is used where it lies
+	view      bool // the other way round than it lies
 }
 
-// fits reports, before anything is copied, weights that are more than b has
-// memory for, where it tells how much that is.
-func (m *Model) fits(weights []weight, found map[string]rawTensor, o LoadOptions) error {
-	need, file := int64(0), ""
-	for _, w := range weights {
-		t := found[w.name]
-		dtype := o.kept(m, w, storage(t.DType))
-		if m.maps(dtype, t) && !(w.conv1D && dtype.Quantized()) {
-			continue
-		}
-		n := 1
-		for _, d := range w.shape {
-			n *= d
-		}
-		need += int64(dtype.Bytes(n))
-		file = t.File
-	}
-	_, free, total := backend.Memory(m.b)
-	if total == 0 || need <= free {
-		return nil
-	}
-	remedy := "keep them as a smaller type (f16, q8_0, q4_0), or choose another device"
-	if o.Train {
-		remedy = "training keeps them, their gradients and two means of those as f32: choose a smaller model, or another device"
-	}
-	return fmt.Errorf("%s: %w: the weights need %s on %s, where %s of %s are free: %s",
-		file, backend.ErrOutOfMemory, byteCount(need), m.b.Name(), byteCount(free), byteCount(total), remedy)
+// kept says how w, which lies as t, is kept. A matrix stored [in, out] becomes
+// [out, in]: as a view where the backend reads the host's memory, else
+// transposed on the way, so that devices see one layout. Blocks run along the
+// inputs, so a matrix that is quantised here is transposed in any case.
+func (m *Model) kept(w weight, t rawTensor, o LoadOptions) kept {
+	stored := storage(t.DType)
+	k := kept{dtype: o.kept(m, w, stored)}
+	_, host := backend.As[backend.HostMapper](m.b)
+	k.transpose = w.conv1D && (!host || k.dtype.Quantized())
+	k.view = w.conv1D && !k.transpose
+	k.mapped = host && !m.train && !k.transpose && k.dtype == stored.dtype && t.Aligned()
+	return k
 }
 
-// byteCount is for people.
-func byteCount(n int64) string {
-	if n < 1<<30 {
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+// shape is that of w as it is kept.
+func (k kept) shape(w weight) []int {
+	if k.transpose {
+		return []int{w.shape[1], w.shape[0]}
 	}
-	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	return w.shape
 }
 
 // isMask reports whether name is a causal mask, which old checkpoints carry
@@ -197,32 +189,22 @@ func isMask(name string) bool {
 
 func blockPrefix(i int) string { return fmt.Sprintf("h.%d.", i) }
 
-// place puts one tensor of a checkpoint into the memory of the backend. A
-// matrix stored [in, out] becomes [out, in]: as a view where the backend reads
-// the host's memory, else transposed on the way, so that devices see one layout.
+// place puts one tensor of a checkpoint into the memory of the backend.
 func (m *Model) place(ctx context.Context, w weight, t rawTensor, o LoadOptions) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	stored := storage(t.DType)
-	dtype := o.kept(m, w, stored)
-	// Blocks run along the inputs, so a matrix that is quantised here is transposed in any case.
-	_, mapped := backend.As[backend.HostMapper](m.b)
-	transpose := w.conv1D && (!mapped || dtype.Quantized())
-	if m.maps(dtype, t) && !transpose {
+	k := m.kept(w, t, o)
+	if k.mapped {
 		buf, err := backend.MapHost(m.b, t.Data)
 		if err != nil {
 			return err
 		}
 		m.buffers = append(m.buffers, buf)
-		*w.dst = backend.Of(buf, dtype, 0, w.shape...)
+		*w.dst = backend.Of(buf, k.dtype, 0, w.shape...)
 	} else {
-		c := converter{stored: stored, data: t.Data, dtype: dtype, transpose: transpose}
-		shape := w.shape
-		if transpose {
-			shape = []int{w.shape[1], w.shape[0]}
-		}
-		dst, err := backend.New(m.b, dtype, shape...)
+		c := converter{stored: storage(t.DType), data: t.Data, dtype: k.dtype, transpose: k.transpose}
+		dst, err := backend.New(m.b, k.dtype, k.shape(w)...)
 		if err != nil {
 			return err
 		}
@@ -232,7 +214,7 @@ func (m *Model) place(ctx context.Context, w weight, t rawTensor, o LoadOptions)
 		}
 		*w.dst = dst
 	}
-	if w.conv1D && !transpose {
+	if k.view {
 		*w.dst = w.dst.Transpose()
 	}
 	return nil

@@ -185,32 +185,3 @@ func TestCacheType(t *testing.T) {
 		t.Errorf("sessions take %v bytes, expected f16 to spare %d", sizes, cache)
 	}
 }
-
-// crowded is a backend that has no memory left.
-type crowded struct {
-	*account
-	free, total int64
-}
-
-func (f *crowded) Memory() (used, free, total int64) { return 0, f.free, f.total }
-
-// TestLoadTooLarge refuses a checkpoint before anything of it is copied.
-func TestLoadTooLarge(t *testing.T) {
-	b := &crowded{openCPU(t), 100 << 10, 2 << 30}
-	// As f16 nothing but the vectors can be used where it lies.
-	_, err := gpt.Load(t.Context(), device{b}, "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.F16})
-	if err != nil {
-		t.Errorf("a backend that does not tell its memory: %v", err)
-	}
-	before := b.allocated
-	_, err = gpt.Load(t.Context(), b, "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.F16})
-	wantError(t, err, "model.safetensors: out of memory: the weights need 0.3 MiB on cpu, where 0.1 MiB of 2.0 GiB are free", "smaller type")
-	if !errors.Is(err, backend.ErrOutOfMemory) || b.allocated != before {
-		t.Errorf("%d bytes were allocated (%v)", b.allocated-before, err)
-	}
-	if m, err := gpt.Load(t.Context(), b, "testdata/gpt2-tiny", gpt.LoadOptions{}); err != nil {
-		t.Errorf("weights that are used where they lie need no memory: %v", err)
-	} else {
-		m.Close()
-	}
-}

@@ -29,9 +29,9 @@ func Random(ctx context.Context, b backend.Backend, config Config, o LoadOptions
 	m.train = o.Train
 	found := map[string]rawTensor{} // without data: what there is going to be
 	for _, w := range m.tensors() {
-		found[w.name] = rawTensor{DType: initialDType(w, o.DType), aligned: true, File: "random weights"}
+		found[w.name] = rawTensor{DType: initialDType(w, o.DType), aligned: true, made: true, File: "random weights"}
 	}
-	if err := m.fits(m.tensors(), found, o); err != nil {
+	if err := m.fits((*Model).tensors, found, o); err != nil {
 		return nil, err
 	}
 	for i, w := range m.tensors() {

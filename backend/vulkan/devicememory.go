@@ -116,11 +116,13 @@ func (b *Backend) available() uint64 {
 }
 
 // Memory implements [backend.MemoryReporter]. Used are whole blocks, those of
-// buffers that were freed while the device may still read them included.
+// buffers that were freed while the device may still read them included; what
+// of them is handed out to nobody is free.
 func (b *Backend) Memory() (used, free, total int64) {
 	if b.closed {
 		return 0, 0, 0
 	}
 	heap := b.phys.MemoryTypes[b.types.device].Heap
-	return int64(b.mem.size()), int64(b.available()), int64(b.phys.Heaps[heap].Size)
+	size := b.phys.Heaps[heap].Size
+	return int64(b.mem.size()), int64(min(b.available()+b.mem.idle(), size)), int64(size)
 }

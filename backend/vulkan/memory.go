@@ -106,6 +106,17 @@ func (m *memory) size() uint64 {
 	return size
 }
 
+// idle is the number of their bytes that are handed out to nobody.
+func (m *memory) idle() uint64 {
+	idle := uint64(0)
+	for _, b := range m.blocks {
+		for _, s := range b.ranges.free {
+			idle += s.to - s.from
+		}
+	}
+	return idle
+}
+
 // trim gives the spare block back, to make room.
 func (m *memory) trim() {
 	for _, b := range slices.Clone(m.blocks) {

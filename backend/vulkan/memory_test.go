@@ -125,3 +125,19 @@ func TestMemoryTakesASmallerBlock(t *testing.T) {
 		t.Errorf("%+v, %v; want a block of 1024", b, err)
 	}
 }
+
+// TestMemoryIdle counts what blocks have to give as free.
+func TestMemoryIdle(t *testing.T) {
+	m := (&fakeHeap{room: 1 << 30}).memory()
+	b, offset, err := m.alloc(1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.idle(); got != blockSize-1024 {
+		t.Errorf("%d bytes are idle in a block of %d with 1000 in use, expected all but 1024", got, blockSize)
+	}
+	m.release(b, offset, 1000)
+	if got := m.idle(); got != blockSize {
+		t.Errorf("%d bytes are idle in an empty block of %d", got, blockSize)
+	}
+}

@@ -2,6 +2,7 @@
 //
 //	bench --shape=gpt2 --backend=cpu,vulkan --dtype=f32,f16
 //	bench ops --shape=gpt2
+//	bench show here.json
 //	bench compare here.json there.json
 //
 // Each command below bench has a file of its name: its flags and its wiring.
@@ -30,6 +31,7 @@ type commands struct {
 	Startup    startupCommand    `cmd:"" help:"Measure the time from the start of a process to its first token, with cold and warm caches of compiled pipelines."`
 	Perplexity perplexityCommand `cmd:"" help:"Measure how well a model foretells a text, by dtype and device, and how far it is from a saved run."`
 	Peers      peersCommand      `cmd:"" help:"Measure beside other programs that run GPTs, by turns: node-llama-cpp, PyTorch."`
+	Show       showCommand       `cmd:"" help:"Write results that were saved as JSON as tables, or in another format."`
 	Compare    compareCommand    `cmd:"" help:"Lay results of several machines or devices side by side, in a table and a plot."`
 }
 
@@ -62,7 +64,7 @@ func main() {
 	}
 	os.Exit(cli.Commands(&commands{}, "Measure how fast GPTs run on the devices of this machine.", kong.Vars{
 		"embedded": models.Name, "prompt": fmt.Sprint(bench.DefaultPrompt), "gen": fmt.Sprint(bench.DefaultGen),
-		"formats": strings.Join(bench.Formats, ","), "ops": strings.Join(bench.OpNames(), ", "),
+		"formats": strings.Join(bench.Formats, ","), "summary": bench.Summary, "ops": strings.Join(bench.OpNames(), ", "),
 		"peers": strings.Join(bench.PeerNames(), ", "),
 	}))
 }

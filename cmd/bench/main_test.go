@@ -78,11 +78,33 @@ func TestBadFlags(t *testing.T) {
 		{"perplexity", 2, "--file"},
 		{"perplexity -f " + filepath.Join(dir, "none"), 1, "no such file"},
 		{"perplexity -f main.go -c -5", 2, "-c -5"},
+		{"perplexity -f main.go -c 3", 2, "-c 3: expected 4 to 256 tokens"},
+		{"perplexity -f main.go -c 257", 2, "-c 257: expected 4 to 256 tokens"},
 		{"perplexity -f main.go --dtype=q9", 2, "q9"},
 		{"perplexity -f main.go --backend=cpu --dtype=f32,f16 --save=" + filepath.Join(dir, "run"), 2, "expected one model, dtype and device, found 2"},
 		{"perplexity -f /dev/null --backend=cpu", 1, "the text has 0 tokens, fewer than one window of 256"},
 		{"perplexity -f main.go --backend=cpu --base=main.go", 1, "main.go: it is no saved run"},
 		{"stray", 2, "stray"},
+		{"--dtype=f32,f32", 2, "--dtype=f32,f32: f32 is there twice"},
+		{"--dtype=auto,f32", 2, "--dtype=auto,f32: auto, which is one of the others, goes alone"},
+		{"ops --dtype=f16,f32,f16", 2, "f16 is there twice"},
+		{"peers --dtype=f16,f16", 2, "f16 is there twice"},
+		{"startup --dtype=q8_0,q8_0", 2, "q8_0 is there twice"},
+		{"perplexity -f main.go --dtype=f32,f32", 2, "f32 is there twice"},
+		{"--shape=gpt2,gpt2", 2, "two models are called gpt2"},
+		{"--cache-type=q8_0", 2, "--cache-type must be one of"},
+		{"perplexity -f main.go --cache-type=i32", 2, "--cache-type must be one of"},
+		{"perplexity -f main.go --backend=cpu --save=" + filepath.Join(dir, "no", "run"), 2, "--save: "},
+		{"perplexity -f main.go --backend=cpu --save=" + dir, 2, "not a regular file"},
+		{"perplexity -f main.go --save=x.run --output=./x.run", 2, "--output and --save both name x.run"},
+		{"--profile=x --output=x", 2, "--output and --profile both name x"},
+		{"compare a.json --plot=x --output=x", 2, "--output and --plot both name x"},
+		{"compare a.json --agree", 2, "--agree: expected two files and no --plot"},
+		{"show", 2, "<files>"},
+		{"show main.go", 1, "expected a JSON array"},
+		{"show a.json b.json", 2, "2 files: expected one, or several with -o summary"},
+		{"show -o yaml a.json", 2, "yaml"},
+		{"-o summary", 2, "summary"}, // of results that are there
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			stdout, stderr, code := command(t, strings.Fields(test.args)...)
@@ -251,14 +273,26 @@ func TestPeersAbsent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var results []struct{ Peer, DType, Failure string }
+	type result struct {
+		Peer, DType, Failure string
+		Kind                 string `json:"failure_kind"`
+	}
+	var results []result
 	if err := json.Unmarshal(data, &results); err != nil || len(results) != 4 {
 		t.Fatalf("%v, %d results: %s", err, len(results), data)
 	}
 	for i, name := range []string{"node-llama-cpp", "pytorch"} {
-		for _, r := range []struct{ Peer, DType, Failure string }{results[i], results[2+i]} {
+		for _, r := range []result{results[i], results[2+i]} {
 			if r.Peer != name || r.Failure == "" || !strings.Contains(stderr, "not measured: "+name+" beside gpt2 "+r.DType) {
 				t.Errorf("%+v, standard error:\n%s", r, stderr)
+			}
+			// PyTorch has no such type on a CPU, whether it is there or not.
+			want := "absent"
+			if r.Peer == "pytorch" && r.DType == "f16" {
+				want = "unsupported"
+			}
+			if r.Kind != want {
+				t.Errorf("%s %s: a failure of kind %q, expected %q", r.Peer, r.DType, r.Kind, want)
 			}
 		}
 	}

@@ -36,13 +36,9 @@ func (f *opsCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return cli.Usagef("--shape=%s: %w", f.Shape, err)
 	}
-	var dtypes []backend.DType
-	for _, name := range f.DType {
-		d, err := bench.ParseDType(name)
-		if err != nil {
-			return cli.Usagef("--dtype=%s: %w", name, err)
-		}
-		dtypes = append(dtypes, d)
+	dtypes, err := parseDTypes(f.DType, "")
+	if err != nil {
+		return err
 	}
 	for _, name := range f.Op {
 		if known := bench.OpNames(); !slices.Contains(known, name) {

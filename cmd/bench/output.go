@@ -2,18 +2,19 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"slices"
 
+	"caldera/internal/atomicfile"
 	"caldera/internal/bench"
 	"caldera/internal/cli"
 )
 
 // outputFlags say what becomes of results.
 type outputFlags struct {
-	Format string `name:"output-format" short:"o" enum:"${formats}" default:"md" placeholder:"FORMAT" help:"md: Markdown tables. json: an array with llama-bench's field names, which bench compare reads. csv: the same without lists. bench: Go benchmark lines for benchstat (${default})."`
+	Format string `name:"output-format" short:"o" enum:"${formats}" default:"md" placeholder:"FORMAT" help:"md: Markdown tables. json: an array with llama-bench's field names, which bench show and compare read. csv: the same without lists. bench: Go benchmark lines for benchstat (${default})."`
 	Output string `placeholder:"FILE" help:"Write to a file in place of standard output. It appears when all is written."`
 }
 
@@ -21,16 +22,12 @@ type outputFlags struct {
 // Ctrl-C is written all the same.
 func (f *outputFlags) report(measure func() ([]bench.Record, error)) (err error) {
 	host := bench.NewHost(revision())
-	out := io.Writer(os.Stdout)
-	if f.Output != "" {
-		// Made now, so that a wrong path is told before the work is done.
-		file, err := create(f.Output)
-		if err != nil {
-			return cli.Usagef("--output: %w", err)
-		}
-		defer file.discard()
-		out = file
+	// Made now, so that a wrong path is told before the work is done.
+	file, err := create("--output", f.Output)
+	if err != nil {
+		return err
 	}
+	defer discard(file)
 	records, err := measure()
 	if err == nil && len(records) == 0 {
 		err = errors.New("nothing was measured: no device can do what was asked for")
@@ -39,41 +36,51 @@ func (f *outputFlags) report(measure func() ([]bench.Record, error)) (err error)
 		return err
 	}
 	host.Mark(records)
-	wrote := bench.Write(out, f.Format, host, records)
-	if file, ok := out.(*file); ok && wrote == nil {
-		wrote = file.commit()
-	}
-	return errors.Join(err, wrote)
+	return errors.Join(err, write(file, func(w io.Writer) error { return bench.Write(w, f.Format, records) }))
 }
 
-// file is one that takes its name only when it is whole: until commit there
-// is the old one, or none.
-type file struct {
-	*os.File
-	path string
+// distinct reports flags that name one file: the last to be written would
+// replace the others.
+func distinct(flagsAndPaths ...string) error {
+	flags := map[string]string{}
+	for pair := range slices.Chunk(flagsAndPaths, 2) {
+		flag, path := pair[0], filepath.Clean(pair[1])
+		if pair[1] == "" {
+			continue
+		}
+		if other, ok := flags[path]; ok {
+			return cli.Usagef("%s and %s both name %s: expected a file for each", other, flag, path)
+		}
+		flags[path] = flag
+	}
+	return nil
 }
 
-func create(path string) (*file, error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: it is not a regular file", path)
+// create begins the file that a flag names; nil where it names none.
+func create(flag, path string) (*atomicfile.File, error) {
+	if path == "" {
+		return nil, nil
 	}
-	f, err := os.OpenFile(fmt.Sprintf("%s.%016x.tmp", path, rand.Uint64()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	file, err := atomicfile.Create(path)
 	if err != nil {
-		return nil, err
+		return nil, cli.Usagef("%s: %w", flag, err)
 	}
-	return &file{f, path}, nil
+	return file, nil
 }
 
-// commit gives the file its name.
-func (f *file) commit() error {
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+func discard(file *atomicfile.File) {
+	if file != nil {
+		file.Discard()
+	}
+}
+
+// write writes to a file of create, or to standard output, and ends it.
+func write(file *atomicfile.File, content func(io.Writer) error) error {
+	if file == nil {
+		return content(os.Stdout)
+	}
+	if err := content(file); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), f.path)
-}
-
-// discard removes the file, unless it has been committed.
-func (f *file) discard() {
-	f.Close()
-	os.Remove(f.Name())
+	return file.Commit()
 }

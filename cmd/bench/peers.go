@@ -71,12 +71,8 @@ func (f *peersCommand) job() (j job, err error) {
 	if len(f.Model)+len(f.Shape) == 0 {
 		flags.Shape = []string{"gpt2"}
 	}
-	for _, name := range f.DType {
-		d, err := bench.ParseDType(name)
-		if err != nil {
-			return j, cli.Usagef("--dtype=%s: %w", name, err)
-		}
-		j.dtypes = append(j.dtypes, d)
+	if j.dtypes, err = parseDTypes(f.DType, ""); err != nil {
+		return j, err
 	}
 	if j.models, err = flags.models(); err != nil {
 		return j, err

@@ -19,6 +19,7 @@ type runCommand struct {
 	Gen         []int `group:"Test" name:"n-gen" short:"n" placeholder:"N" help:"Measure generating N tokens; 0: none (default: ${gen}, or what the context holds)."`
 	Depth       []int `group:"Test" name:"n-depth" short:"d" placeholder:"N" help:"Tokens in the context before each test; several for one after the other (default: 0)."`
 	repetitions `group:"Test"`
+	cacheFlag   `group:"Test"`
 	Ceilings    bool `group:"Test" default:"true" negatable:"" help:"Measure the device's copy bandwidth and arithmetic peak, too, and each test's share of them; slow on software drivers."`
 
 	outputFlags `group:"Output"`
@@ -31,6 +32,15 @@ type job struct {
 	dtypes  []backend.DType
 	models  []bench.Model
 	tests   [][]bench.Test // of each model
+	cache   backend.DType
+
+	measured map[work]bool // what gave results
+}
+
+// work is a model on a device.
+type work struct {
+	device, model string
+	dtype         backend.DType
 }
 
 // job checks all that can be checked before anything is measured.
@@ -51,6 +61,7 @@ func (f *runCommand) job() (j job, err error) {
 		}
 		j.tests = append(j.tests, tests)
 	}
+	j.cache, j.measured = f.cache(), map[work]bool{}
 	j.devices, err = f.find()
 	return j, err
 }
@@ -64,20 +75,20 @@ func (f *runCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	profile, err := f.profile()
+	if err := distinct("--output", f.Output, "--profile", f.Profile); err != nil {
+		return err
+	}
+	profile, err := f.profiling(j)
 	if err != nil {
 		return err
 	}
-	defer profile.discard()
+	defer discard(profile.file)
 	err = f.report(func() ([]bench.Record, error) {
 		return open(ctx, j.devices, func(d *bench.Device) ([]bench.Record, error) {
-			return j.on(ctx, d, bench.Options{Repetitions: f.Repetitions, Ceilings: f.Ceilings})
+			return j.on(ctx, d, bench.Options{Repetitions: f.Repetitions, Cache: j.cache, Ceilings: f.Ceilings})
 		})
 	})
-	if err != nil {
-		return err
-	}
-	return profile.run(ctx, j)
+	return errors.Join(err, profile.run(ctx))
 }
 
 func (j job) on(ctx context.Context, d *bench.Device, o bench.Options) (all []bench.Record, failed error) {
@@ -88,6 +99,8 @@ func (j job) on(ctx context.Context, d *bench.Device, o bench.Options) (all []be
 			results, err := d.Measure(ctx, m, j.tests[i], o)
 			p.end()
 			all = append(all, bench.Records(results)...)
+			j.measured[work{d.Spec(), m.Name, dtype}] = len(results) > 0
+			err = cli.WithFlags(err)
 			if errors.Is(err, bench.ErrUnsupported) {
 				notMeasured(err)
 				continue

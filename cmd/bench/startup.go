@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -36,7 +37,7 @@ func (f *startupCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return f.report(func() (all []bench.Record, err error) {
+	return f.report(func() (all []bench.Record, failed error) {
 		for _, d := range devices {
 			for _, m := range models {
 				for _, dtype := range dtypes {
@@ -47,12 +48,13 @@ func (f *startupCommand) Run(ctx context.Context) error {
 					})
 					p.end()
 					all = append(all, bench.Records(results)...)
-					if err != nil {
-						return all, err
+					failed = errors.Join(failed, err)
+					if ctx.Err() != nil {
+						return all, failed
 					}
 				}
 			}
 		}
-		return all, nil
+		return all, failed
 	})
 }

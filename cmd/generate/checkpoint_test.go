@@ -142,11 +142,11 @@ func TestHeldBack(t *testing.T) {
 
 // sparse is a checkpoint of zeros, in f32, that takes no room on the disk. It has
 // one layer, and an unembedding that no f16 can hold.
-func sparse(t *testing.T, vocab, width, inner int) string {
+func sparse(t *testing.T, context, vocab, width, inner int) string {
 	t.Helper()
 	dir := t.TempDir()
 	writeJSON(t, dir, "config.json", map[string]any{
-		"model_type": "gpt2", "n_layer": 1, "n_head": 1, "n_embd": width, "n_inner": inner, "n_positions": 8,
+		"model_type": "gpt2", "n_layer": 1, "n_head": 1, "n_embd": width, "n_inner": inner, "n_positions": context,
 		"vocab_size": vocab, "tie_word_embeddings": false,
 	})
 	header, end := map[string]any{}, 0
@@ -161,7 +161,7 @@ func sparse(t *testing.T, vocab, width, inner int) string {
 		return start
 	}
 	add("wte.weight", vocab, width)
-	add("wpe.weight", 8, width)
+	add("wpe.weight", context, width)
 	for _, norm := range []string{"h.0.ln_1", "h.0.ln_2", "ln_f"} {
 		add(norm+".weight", width)
 		add(norm+".bias", width)
@@ -178,6 +178,7 @@ func sparse(t *testing.T, vocab, width, inner int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	text = append(text, strings.Repeat(" ", -len(text)&7)...) // so that the weights are aligned
 	f, err := os.Create(filepath.Join(dir, "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
@@ -204,4 +205,11 @@ func idList(ids []int) string {
 		list = append(list, strconv.Itoa(id))
 	}
 	return strings.Join(list, ",")
+}
+
+// TestContextTooLarge asks for a cache of 256 GiB, and is told before anything is computed.
+func TestContextTooLarge(t *testing.T) {
+	dir := sparse(t, 1<<20, 4, 1<<15, 1)
+	r := run(t, command(t, "--backend=cpu", "-m", dir, "--tokens=1"))
+	wantFailure(t, r, 1, dir, "out of memory", "keys and values 256.0 GiB", "are free", "it would fit with a context of", "(-c ")
 }

@@ -256,7 +256,7 @@ func TestInterruptWhileWaiting(t *testing.T) {
 // TestInterruptWhileLoading sends Ctrl-C while it converts 2 GB of weights, of
 // which the last one would be an error.
 func TestInterruptWhileLoading(t *testing.T) {
-	cmd := command(t, "--backend=cpu", "-m", sparse(t, 300, 1<<12, 1<<16), "--dtype=f16", "--tokens=1")
+	cmd := command(t, "--backend=cpu", "-m", sparse(t, 8, 300, 1<<12, 1<<16), "--dtype=f16", "--tokens=1")
 	var stderr bytes.Buffer
 	cmd.Stderr = io.MultiWriter(&stderr, &firstLine{do: func() { cmd.Process.Signal(os.Interrupt) }})
 	r := run(t, cmd)

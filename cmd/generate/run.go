@@ -31,7 +31,7 @@ func run(ctx context.Context, f *flags) (err error) {
 	defer func() { err = errors.Join(err, b.Close()) }()
 
 	start := time.Now()
-	m, t, err := f.ModelFlags.Load(ctx, b)
+	m, t, err := f.ModelFlags.Load(ctx, b, func(c gpt.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) { return f.use(text, c, t) })
 	if err != nil {
 		return err
 	}
@@ -43,9 +43,6 @@ func run(ctx context.Context, f *flags) (err error) {
 		options.Vocab = t.VocabSize()
 	}
 	loaded := time.Since(start)
-	if f.CtxSize > m.Context {
-		return cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, m.Context)
-	}
 	s, err := m.NewSession(gpt.SessionOptions{Context: f.CtxSize, Cache: cacheTypes[f.CacheType]})
 	if err != nil {
 		return err
@@ -85,6 +82,23 @@ func run(ctx context.Context, f *flags) (err error) {
 		r.writeTimings(os.Stderr)
 	}
 	return err
+}
+
+// use is what the model is loaded for. How many tokens the prompt has is not
+// known yet, but that each of them has some bytes.
+func (f *flags) use(text string, c gpt.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
+	if f.CtxSize > c.Context {
+		return nil, cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, c.Context)
+	}
+	prompt := 1
+	if t != nil && text != "" {
+		prompt = (len(text) + t.Longest() - 1) / t.Longest()
+	}
+	use := &gpt.Use{Context: f.CtxSize, Cache: cacheTypes[f.CacheType], Feeds: []int{prompt}}
+	if f.Predict != 1 {
+		use.Feeds = append(use.Feeds, 1)
+	}
+	return use, nil
 }
 
 func generate(ctx context.Context, s *gpt.Session, ids []int, o gpt.Options, w *writer, r *report) error {

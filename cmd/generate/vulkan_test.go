@@ -44,9 +44,9 @@ func TestDeviceLost(t *testing.T) {
 // TestDeviceFull loads a terabyte of weights, more than the device has.
 func TestDeviceFull(t *testing.T) {
 	devicetest.UseTestDrivers(t)
-	dir := sparse(t, 1<<22, 1<<15, 1)
+	dir := sparse(t, 8, 1<<22, 1<<15, 1)
 	for _, device := range []string{"llvmpipe", "SwiftShader"} {
 		r := run(t, command(t, "--backend=vulkan", "--device="+device, "-m", dir, "--tokens=1"))
-		wantFailure(t, r, 1, dir, "out of memory", "the weights need 1040.0 GiB on vulkan:", "are free", "choose another device")
+		wantFailure(t, r, 1, dir, "out of memory", "it needs 1040.0 GiB (weights 1040.0 GiB, ", ") on vulkan:", "are free", "choose another device")
 	}
 }

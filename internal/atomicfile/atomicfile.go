@@ -6,48 +6,112 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 )
 
-// Write makes the file at path of what content writes. A reader of path sees
-// the old file or the whole new one: the bytes go to a temporary file beside it,
-// are synced, and take the name at the end. After an error, such as that of a
-// full disk, the old file stands and nothing else is left behind.
-func Write(path string, content func(io.Writer) error) (err error) {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: it is not a regular file", path) // and must not be replaced by one
-	}
-	temporary := fmt.Sprintf("%s.%016x.tmp", path, rand.Uint64())
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+// File is one that is being written. A reader of its path sees the old file, or
+// none, until Commit, and then the whole new one.
+type File struct {
+	*bufio.Writer
+	file *os.File // beside path
+	path string
+}
+
+// Create begins the file at path, so that a path that cannot be written is told
+// before there is anything to write. Where path is a symbolic link, it is the
+// file that it leads to which is written, and the link stays.
+func Create(path string) (*File, error) {
+	path, err := follow(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: it is not a regular file", path) // and must not be replaced by one
+	}
+	file, err := os.OpenFile(fmt.Sprintf("%s.%016x.tmp", path, rand.Uint64()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		var named *fs.PathError
+		if errors.As(err, &named) {
+			err = &fs.PathError{Op: "create", Path: path, Err: named.Err} // people know nothing of the other
+		}
+		return nil, err
+	}
+	return &File{bufio.NewWriterSize(file, 1<<20), file, path}, nil
+}
+
+// maxLinks is how many links may lead from one to the next, as on Linux.
+const maxLinks = 40
+
+// follow is where path leads to, which need not be there yet.
+func follow(path string) (string, error) {
+	at := path
+	for range maxLinks {
+		info, err := os.Lstat(at)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&fs.ModeSymlink == 0 {
+			return at, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		to, err := os.Readlink(at)
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(to) {
+			dir, _ := filepath.Split(at) // not cleaned: dir/../x is elsewhere if dir is a link
+			to = dir + to
+		}
+		at = to
+	}
+	return "", fmt.Errorf("%s: too many levels of symbolic links", path)
+}
+
+// Commit makes sure that all of the file is on the disk, and gives it its name.
+// After an error, such as that of a full disk, the old file stands.
+func (f *File) Commit() (err error) {
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(temporary))
+			f.Discard()
 		}
 	}()
-	buffer := bufio.NewWriterSize(file, 1<<20)
-	err = content(buffer)
-	if err == nil {
-		err = buffer.Flush()
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
+	if err := f.Flush(); err != nil {
 		return err
 	}
-	if err := os.Rename(temporary, path); err != nil {
+	if err := errors.Join(f.file.Sync(), f.file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.file.Name(), f.path); err != nil {
 		return err
 	}
 	// The new name survives a power failure once its directory is synced, where
 	// the system can do that; the file is whole either way.
-	if dir, err := os.Open(filepath.Dir(path)); err == nil {
+	if dir, err := os.Open(filepath.Dir(f.path)); err == nil {
 		dir.Sync()
 		dir.Close()
 	}
 	return nil
+}
+
+// Discard gives the file up. After Commit it does nothing.
+func (f *File) Discard() {
+	f.file.Close()
+	os.Remove(f.file.Name())
+}
+
+// Write makes the file at path of what content writes, as [Create] and
+// [File.Commit] do. After an error the old file stands and nothing else is left
+// behind.
+func Write(path string, content func(io.Writer) error) error {
+	f, err := Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	if err := content(f); err != nil {
+		return err
+	}
+	return f.Commit()
 }

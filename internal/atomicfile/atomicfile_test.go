@@ -95,3 +95,60 @@ func TestWriteDevice(t *testing.T) {
 		}
 	}
 }
+
+// TestLink writes the file that a link leads to, there already or not.
+func TestLink(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := errors.Join(
+		os.MkdirAll(at("a/b"), 0o777), os.Symlink("a/b", at("short")),
+		os.Symlink("../old", at("a/b/up")), // a/old, not old
+		os.Symlink("short/up", at("link")), os.Symlink(at("new"), at("dangling")), os.Symlink("loop", at("loop")),
+	); err != nil {
+		t.Skip(err) // links are not for everybody on Windows
+	}
+	for link, file := range map[string]string{"link": "a/old", "dangling": "new", "short/up": "a/old"} {
+		if err := write(at(link), link); err != nil {
+			t.Error(err)
+		}
+		if got, err := os.ReadFile(at(file)); err != nil || string(got) != link {
+			t.Errorf("%s: %s holds %q, %v", link, file, got, err)
+		}
+		if info, err := os.Lstat(at(filepath.Dir(link)) + "/" + filepath.Base(link)); err != nil || info.Mode()&os.ModeSymlink == 0 {
+			t.Errorf("%s is no link any more: %v, %v", link, info, err)
+		}
+	}
+	if err := write(at("loop"), ""); err == nil || !strings.Contains(err.Error(), "too many levels of symbolic links") {
+		t.Errorf("a loop: %v", err)
+	}
+}
+
+// TestCreate makes nothing of its name until it is committed, and leaves
+// nothing behind where it is not.
+func TestCreate(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	for _, commit := range []bool{false, true} {
+		f, err := atomicfile.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(f, "text")
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the file is there before it is whole: %v", err)
+		}
+		if commit {
+			if err := f.Commit(); err != nil {
+				t.Error(err)
+			}
+		}
+		f.Discard()
+		entries, _ := os.ReadDir(dir)
+		if len(entries) > 0 != commit || commit && entries[0].Name() != "file" {
+			t.Errorf("committed: %v, the directory holds %v", commit, entries)
+		}
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "text" {
+		t.Errorf("the file holds %q, %v", got, err)
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"caldera/backend"
 )
 
 // File is the records of one file.
@@ -18,6 +20,7 @@ type File struct {
 type Comparison struct {
 	Columns []Column
 	Rows    []Row
+	notes   lines // on single results
 }
 
 // Column is a device in a file.
@@ -25,6 +28,8 @@ type Column struct {
 	Name  string // the file's, short where that tells it from others, and the device
 	About string // the hardware and what serves it
 	path  string
+
+	threads int // of the CPU backend; 0 for other devices
 }
 
 func newColumn(path string, c *Common) Column {
@@ -32,8 +37,14 @@ func newColumn(path string, c *Common) Column {
 	if commit == "" {
 		commit = "of an unknown commit"
 	}
-	about := fmt.Sprintf("%s (%s), %s, caldera %s%s", c.DeviceName, c.DeviceKind, c.Driver, commit, othersNote(c.OthersShare))
-	return Column{path + " " + c.Device, about, path}
+	column := Column{Name: path + " " + c.Device, path: path}
+	note := ""
+	if c.DeviceKind == backend.Host.String() {
+		column.threads = c.NThreads
+		note = ", " + threads(c.NThreads)
+	}
+	column.About = fmt.Sprintf("%s (%s), %s%s, caldera %s%s", c.DeviceName, c.DeviceKind, c.Driver, note, commit, othersNote(c.OthersShare))
+	return column
 }
 
 // Row is one thing that was measured.
@@ -89,18 +100,21 @@ func Compare(files []File) (*Comparison, error) {
 				}
 			}
 			key := r.key()
+			if r.common().Incomplete {
+				c.notes.add("incomplete: %s on %s of %s: measuring ended after %s", name(r), device, f.Path, r.size())
+			}
 			if o, ok := first[key]; !ok {
 				first[key] = origin{f.Path, r, len(c.Rows)}
 				for _, fig := range r.figures() {
-					c.Rows = append(c.Rows, Row{Key: key, Unit: fig.unit, Lower: fig.lower, Values: make([]Spread, len(c.Columns))})
+					c.Rows = append(c.Rows, Row{Key: name(r), Unit: fig.unit, Lower: fig.lower, Values: make([]Spread, len(c.Columns))})
 				}
-			} else if err := sameWork(key, o.path, o.r, f.Path, r); err != nil {
+			} else if err := sameWork(name(r), o.path, o.r, f.Path, r); err != nil {
 				return nil, err
 			}
 			for i, fig := range r.figures() {
 				cell := &c.Rows[first[key].row+i].Values[columns[device]]
 				if cell.N > 0 {
-					return nil, fmt.Errorf("%s: %s on %s stands there twice", f.Path, key, device)
+					return nil, fmt.Errorf("%s: %s on %s stands there twice", f.Path, name(r), device)
 				}
 				*cell = fig.Spread
 			}
@@ -113,6 +127,7 @@ func Compare(files []File) (*Comparison, error) {
 		return nil, err
 	}
 	c.shorten()
+	c.tellThreads()
 	return c, nil
 }
 
@@ -144,7 +159,7 @@ func (c *Comparison) common(files []File) error {
 	}
 	var have []string
 	for _, f := range files {
-		have = append(have, fmt.Sprintf("%s has %s", f.Path, f.Records[0].key()))
+		have = append(have, fmt.Sprintf("%s has %s", f.Path, name(f.Records[0])))
 	}
 	return fmt.Errorf("nothing was measured twice, so there is nothing to compare: %s; measure the same model, shape, test and dtype on each",
 		strings.Join(have, ", "))
@@ -164,6 +179,20 @@ func (c *Comparison) shorten() {
 	}
 	for i := range c.Columns {
 		c.Columns[i].Name = names[i]
+	}
+}
+
+// tellThreads adds the number of threads to columns' names where it differs.
+func (c *Comparison) tellThreads() {
+	numbers := map[int]bool{}
+	for _, column := range c.Columns {
+		numbers[column.threads] = true
+	}
+	delete(numbers, 0)
+	for i, column := range c.Columns {
+		if len(numbers) > 1 && column.threads > 0 {
+			c.Columns[i].Name += ", " + threads(column.threads)
+		}
 	}
 }
 
@@ -196,6 +225,7 @@ func (c *Comparison) Write(w io.Writer) error {
 	}
 	s.WriteByte('\n')
 	t.write(&s)
+	c.notes.write(&s)
 	s.WriteString(`
 ×: how many times as fast as the first column with a figure, with the deviations of both; in brackets where the two
 figures differ by no more than their deviations together, so that they may well be the same.

@@ -15,7 +15,7 @@ import (
 func measured(device, dtype string, speeds ...float64) *Result {
 	r := &Result{
 		Common:    Common{Format: Format, Kind: "test", Device: device, DeviceName: "The " + device, DeviceKind: "CPU", Driver: "none"},
-		ModelType: "gpt2", ModelNParams: 124_439_808, NPrompt: 512, DType: dtype, FLOP: 97e9, Yardstick: "matrix products",
+		ModelType: "gpt2", ModelNParams: 124_439_808, NPrompt: 512, DType: dtype, TypeK: "f32", TypeV: "f32", FLOP: 97e9, Yardstick: "matrix products",
 	}
 	for _, s := range speeds {
 		r.SamplesNS = append(r.SamplesNS, int64(512/s*1e9))
@@ -48,7 +48,7 @@ func TestCompare(t *testing.T) {
 	}
 	text := regexp.MustCompile(` +`).ReplaceAllString(out.String(), " ")
 	for _, want := range []string{
-		"- here vulkan:0: The vulkan:0 (CPU), none, caldera of an unknown commit\n",
+		"- here vulkan:0: The vulkan:0 (CPU), none, 0 threads, caldera of an unknown commit\n",
 		"| | | here cpu:0 | here vulkan:0 | × | there cpu:0 | × |\n",
 		"| gpt2 pp512 f32 | t/s | 100 ± 14 | 400 ± 0 | 4.00 ± 0.57 | 110 ± 21 | (1.10 ± 0.26) |\n",
 		"| gpt2 pp512 f32 | % of matrix products | 50.0 ± 0.0 | 50.0 ± 0.0 | (1.00 ± 0.00) | 50.0 ± 0.0 | (1.00 ± 0.00) |\n",
@@ -87,6 +87,93 @@ func TestCompareErrors(t *testing.T) {
 				t.Errorf("got %v, expected %s", err, test.want)
 			}
 		})
+	}
+}
+
+// TestCompareCaches keeps results with other types of keys and values apart.
+func TestCompareCaches(t *testing.T) {
+	half := measured("cpu:0", "f32", 200, 220)
+	half.TypeK, half.TypeV = "f16", "f16"
+	plain := measured("cpu:0", "f32", 100, 120)
+	c, err := Compare([]File{{"a.json", []Record{plain, half}}, {"b.json", []Record{half}}})
+	if err != nil || len(c.Rows) != 4 || c.Rows[0].Key != "gpt2 pp512 f32" || c.Rows[2].Key != "gpt2 pp512 f32, cache f16" {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	if c.Rows[0].Values[1].N != 0 || math.Abs(c.Rows[2].Values[1].Mean-210) > 1e-3 {
+		t.Errorf("%+v", c.Rows)
+	}
+	if _, err := Compare([]File{{"a.json", []Record{plain}}, {"b.json", []Record{half}}}); err == nil || !strings.Contains(err.Error(), "nothing to compare") {
+		t.Errorf("two types of keys and values: %v", err)
+	}
+}
+
+// TestCompareThreads tells columns apart that differ in threads alone.
+func TestCompareThreads(t *testing.T) {
+	with := func(n int, device, kind string) *Result {
+		r := measured(device, "f32", 100, 120)
+		r.NThreads, r.DeviceKind = n, kind
+		return r
+	}
+	c, err := Compare([]File{
+		{"x/run.json", []Record{with(1, "cpu:0", "CPU")}}, {"y/run.json", []Record{with(2, "cpu:0", "CPU"), with(2, "vulkan:0", "discrete GPU")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := c.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| x/run.json cpu:0, 1 thread | y/run.json cpu:0, 2 threads | ", "| y/run.json vulkan:0 |",
+		"- x/run.json cpu:0, 1 thread: The cpu:0 (CPU), none, 1 thread, caldera", "- y/run.json vulkan:0: The vulkan:0 (discrete GPU), none, caldera",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	c, err = Compare([]File{{"a.json", []Record{with(2, "cpu:0", "CPU")}}, {"b.json", []Record{with(2, "cpu:0", "CPU")}}})
+	if err != nil || c.Columns[0].Name != "a cpu:0" {
+		t.Errorf("the same threads: %+v, %v", c, err)
+	}
+}
+
+// TestCompareTexts goes by what a text says, not by what it is called.
+func TestCompareTexts(t *testing.T) {
+	of := func(file, text string, nats float64) *PerplexityResult {
+		return &PerplexityResult{
+			Common: Common{Format: Format, Kind: "perplexity", Device: "cpu:0"}, ModelType: "m", DType: "f32", TypeK: "f32", TypeV: "f32", File: file,
+			TextSHA256: strings.Repeat(text, 64), Window: 8, Windows: 2, Tokens: 6, Nats: nats, Perplexity: math.Exp(nats),
+		}
+	}
+	c, err := Compare([]File{{"a.json", []Record{of("./text.txt", "a", 2)}}, {"b.json", []Record{of("text.txt", "a", 1)}}})
+	if err != nil || len(c.Rows) != 1 || c.Rows[0].Key != "m f32 perplexity of text.txt (aaaaaaaa)" || c.Rows[0].Values[1].Mean != 1 {
+		t.Errorf("one text under two names: %+v, %v", c, err)
+	}
+	if _, err := Compare([]File{{"a.json", []Record{of("text.txt", "a", 2)}}, {"b.json", []Record{of("text.txt", "b", 1)}}}); err == nil || !strings.Contains(err.Error(), "nothing to compare") {
+		t.Errorf("two texts of one name: %v", err)
+	}
+}
+
+// TestIncomplete names results that are, in tables and comparisons.
+func TestIncomplete(t *testing.T) {
+	r := measured("cpu:0", "f32", 100, 120)
+	r.Incomplete = true
+	const want = "\n- incomplete: gpt2 pp512 f32 on cpu:0"
+	var out strings.Builder
+	for _, format := range []string{"md", Summary} {
+		out.Reset()
+		if err := Write(&out, format, []Record{r}); err != nil || !strings.Contains(out.String(), want+": measuring ended after 2 repetitions\n") {
+			t.Errorf("%s, %v:\n%s", format, err, out.String())
+		}
+	}
+	c, err := Compare([]File{{"a.json", []Record{measured("cpu:0", "f32", 1)}}, {"b.json", []Record{r}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if err := c.Write(&out); err != nil || !strings.Contains(out.String(), want+" of b.json: measuring ended after 2 repetitions\n") {
+		t.Errorf("%v:\n%s", err, out.String())
 	}
 }
 

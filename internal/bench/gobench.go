@@ -3,7 +3,6 @@ package bench
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"strconv"
 	"strings"
 )
@@ -31,11 +30,13 @@ type metric struct {
 
 // writeGoBench writes the format that golang.org/design/14313-benchmark-format
 // describes.
-func writeGoBench(w io.Writer, h Host, records []Record) error {
+func writeGoBench(w io.Writer, records []Record) error {
 	var s strings.Builder
-	fmt.Fprintf(&s, "goos: %s\ngoarch: %s\npkg: caldera\ncpu: %s\n", runtime.GOOS, runtime.GOARCH, h.CPU)
-	if h.Commit != "" {
-		fmt.Fprintf(&s, "commit: %s\n", h.Commit)
+	c := records[0].common()
+	goos, goarch, _ := strings.Cut(c.OS, "/")
+	fmt.Fprintf(&s, "goos: %s\ngoarch: %s\npkg: caldera\ncpu: %s\n", goos, goarch, oneLine(c.CPUInfo))
+	if c.BuildCommit != "" {
+		fmt.Fprintf(&s, "commit: %s\n", oneLine(c.BuildCommit))
 	}
 	known := map[string]bool{}
 	for _, r := range records {
@@ -48,12 +49,12 @@ func writeGoBench(w io.Writer, h Host, records []Record) error {
 	}
 	for _, r := range records {
 		b := r.goBench()
-		name := "Benchmark" + b.name
+		name := "Benchmark" + label(b.name)
 		for _, l := range b.labels {
 			name += "/" + l[0] + "=" + label(l[1])
 		}
 		for _, ns := range b.ns {
-			fmt.Fprintf(&s, "%s-%d\t1\t%s ns/op", name, h.Threads, number(ns))
+			fmt.Fprintf(&s, "%s-%d\t1\t%s ns/op", name, r.common().NThreads, number(ns))
 			for _, x := range b.rates {
 				fmt.Fprintf(&s, "\t%s %s", number(x.work/(ns*1e-9)), x.unit)
 			}
@@ -86,12 +87,21 @@ func (c *Common) deviceLabels(more ...[2]string) [][2]string {
 	return append([][2]string{{"device", c.Device}}, more...)
 }
 
+// cacheLabel is there where keys and values are not f32, as they usually are.
+func cacheLabel(k, v string) [][2]string {
+	if c := cacheTypes(k, v); c != "f32" {
+		return [][2]string{{"cache", c}}
+	}
+	return nil
+}
+
 func (r *Result) goBench() goBench {
 	b := goBench{name: "PP" + strconv.Itoa(r.NPrompt), rates: []rate{{"t/s", float64(r.Test().Tokens())}}}
 	if r.NGen > 0 {
 		b.name = "TG" + strconv.Itoa(r.NGen)
 	}
 	b.labels = append([][2]string{{"model", r.ModelType}}, r.deviceLabels([2]string{"dtype", r.DType})...)
+	b.labels = append(b.labels, cacheLabel(r.TypeK, r.TypeV)...)
 	if r.NDepth > 0 {
 		b.labels = append(b.labels, [2]string{"depth", strconv.Itoa(r.NDepth)})
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -30,6 +31,7 @@ type LogitHeader struct {
 	Format  int    `json:"caldera_logits"`
 	Model   string `json:"model"`
 	DType   string `json:"dtype"`
+	Cache   string `json:"type_k,omitempty"` // empty in older files: f32
 	Device  string `json:"device"`
 	Vocab   int    `json:"vocab"`
 	Window  int    `json:"n_ctx"`
@@ -47,7 +49,10 @@ func (h LogitHeader) of(ids []int) LogitHeader {
 	return h
 }
 
-func (h LogitHeader) String() string { return fmt.Sprintf("%s %s on %s", h.Model, h.DType, h.Device) }
+func (h LogitHeader) String() string {
+	cache := cmp.Or(h.Cache, "f32")
+	return fmt.Sprintf("%s %s%s on %s", h.Model, h.DType, cacheNote(cache, cache), h.Device)
+}
 
 // tokens is how many count.
 func (h LogitHeader) tokens() int64 { return int64(h.Windows) * int64(h.Window-1-h.Window/2) }

@@ -3,25 +3,23 @@ package bench
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 	"time"
 	"unicode/utf8"
 )
 
 // writeMarkdown writes what ran where, and the tables of the records' kind.
-func writeMarkdown(w io.Writer, h Host, records []Record) error {
+// What ran is told by the records alone, so that they look the same whenever
+// they are written.
+func writeMarkdown(w io.Writer, records []Record) error {
 	var s strings.Builder
-	commit := h.Commit
+	first := records[0].common()
+	commit := printable(first.BuildCommit)
 	if commit == "" {
 		commit = "of an unknown commit"
 	}
-	fmt.Fprintf(&s, "- caldera %s, %s, %s, %s\n", commit, runtime.Version(), platform(), h.Time.Format(time.DateOnly))
-	others := 0.0
-	if len(records) > 0 {
-		others = records[0].common().OthersShare
-	}
-	fmt.Fprintf(&s, "- host: %s, %d threads%s\n", h.CPU, h.Threads, othersNote(others))
+	fmt.Fprintf(&s, "- caldera %s, %s, %s, %s\n", commit, printable(first.GoVersion), printable(first.OS), first.TestTime.Format(time.DateOnly))
+	fmt.Fprintf(&s, "- host: %s, %s%s\n", printable(first.CPUInfo), threads(first.NThreads), othersNote(first.OthersShare))
 	seen := map[string]bool{}
 	for _, r := range records {
 		if c := r.common(); !seen[c.Device] {
@@ -30,16 +28,25 @@ func writeMarkdown(w io.Writer, h Host, records []Record) error {
 			if about == "" {
 				about = fmt.Sprintf("%s (%s), %s", c.DeviceName, c.DeviceKind, c.Driver)
 			}
-			fmt.Fprintf(&s, "- %s: %s\n", c.Device, about)
+			fmt.Fprintf(&s, "- %s: %s\n", printable(c.Device), printable(about))
 			writeCeilings(&s, r)
 		}
 	}
-	if len(records) > 0 {
-		s.WriteByte('\n')
-		kinds[records[0].common().Kind].markdown(&s, records)
-	}
+	s.WriteByte('\n')
+	kinds[first.Kind].markdown(&s, records)
+	incomplete(records).write(&s)
 	_, err := io.WriteString(w, s.String())
 	return err
+}
+
+// incomplete names the records that are.
+func incomplete(records []Record) (l lines) {
+	for _, r := range records {
+		if c := r.common(); c.Incomplete {
+			l.add("incomplete: %s on %s: measuring ended after %s", name(r), c.Device, r.size())
+		}
+	}
+	return l
 }
 
 // writeCeilings tells what a device can do at most, where it was measured.
@@ -49,8 +56,8 @@ func writeCeilings(s *strings.Builder, r Record) {
 		return
 	}
 	m := c.ceilings()
-	fmt.Fprintf(s, "  - copies %s GB/s, both ways counted (%s)\n", m.copyBandwidth().times(1e-9).significant(), m.Copy)
-	fmt.Fprintf(s, "  - computes %s GFLOP/s at most (%s)\n", m.peak().times(1e-9).significant(), m.Peak)
+	fmt.Fprintf(s, "  - copies %s GB/s, both ways counted (%s)\n", m.copyBandwidth().times(1e-9).significant(), printable(m.Copy))
+	fmt.Fprintf(s, "  - computes %s GFLOP/s at most (%s)\n", m.peak().times(1e-9).significant(), printable(m.Peak))
 }
 
 // testTables are one of speeds in llama-bench's form, one of what they are of
@@ -105,7 +112,7 @@ memory what the backend held then.
 type lines []string
 
 func (l *lines) add(format string, args ...any) {
-	line := fmt.Sprintf(format, args...)
+	line := printable(fmt.Sprintf(format, args...))
 	for _, said := range *l {
 		if said == line {
 			return

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 type Options struct {
 	Repetitions int           // 1 or more
 	DType       backend.DType // of matrices; None keeps what the model has
+	Cache       backend.DType // of keys and values: F32, F16; None: F32
 	Ceilings    bool          // measure what the device can do at most, too
 
 	// Progress is told what begins, and how much has been done in all.
@@ -42,13 +44,14 @@ func (p *progress) step(what string) {
 // slows a machine down for a while, such as its other users or its heat, then
 // shows in the deviations of all of them and not in the mean of one.
 func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Options) (results []*Result, err error) {
-	r := &runner{d: d, o: o, p: progress{o.Progress, 0, 1 + len(tests)*(1+o.Repetitions)}}
 	defer func() {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			err = fmt.Errorf("%s on %s: %w", model.Name, d.Spec(), err)
 		}
 	}()
-	if err := d.lacks(model.Config, o.DType); err != nil {
+	o.Cache = cmp.Or(o.Cache, backend.F32)
+	r := &runner{d: d, o: o, p: progress{o.Progress, 0, 1 + len(tests)*(1+o.Repetitions)}}
+	if err := d.lacks(model.Config, o.DType, o.Cache); err != nil {
 		return nil, err
 	}
 	if o.Ceilings && d.ceilings == nil {
@@ -57,20 +60,18 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 	debug.FreeOSMemory() // what the model before this one leaves behind
 	forgetPeakRSS()
 	r.p.step("loading")
-	if err := d.room(model, o.DType); err != nil {
-		return nil, err
-	}
 	start := d.now()
-	m, err := model.Load(ctx, d.b, gpt.LoadOptions{DType: o.DType})
+	use := use(tests, o.Cache)
+	if slices.ContainsFunc(tests, func(t Test) bool { return t.Gen > 0 }) {
+		use.Beside = int64(backend.F32.Bytes(d.sizes.read[0] * d.sizes.read[1])) // the yardstick's
+	}
+	m, err := d.load(ctx, d.b, model, o.DType, use)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	loaded := d.now().Sub(start)
-	if kept := m.Blocks[0].Up.W.DType; o.DType != backend.None && kept != o.DType {
-		return nil, fmt.Errorf("%w: matrices were asked for as %v and kept as %v", ErrUnsupported, o.DType, kept)
-	}
-	s, err := m.NewSession(gpt.SessionOptions{})
+	s, err := m.NewSession(gpt.SessionOptions{Cache: o.Cache})
 	if err != nil {
 		return nil, err
 	}
@@ -83,57 +84,13 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 		if len(t.SamplesNS) == 0 {
 			continue
 		}
-		t.model(model, m)
+		t.model(model, m, o.Cache)
+		t.Incomplete = len(t.SamplesNS) < o.Repetitions
 		t.LoadNS = loaded.Nanoseconds()
 		t.summarise(r.ceilings)
 		results = append(results, &t.Result)
 	}
 	return results, err
-}
-
-// lacks tells early that a device has no product with matrices of a type.
-func (d *Device) lacks(c gpt.Config, dtype backend.DType) error {
-	if dtype == backend.None {
-		return nil
-	}
-	if n := dtype.BlockLen(); c.Width%n != 0 || c.Inner%n != 0 {
-		return fmt.Errorf("%w: rows of %d and %d numbers are not whole blocks of %v, which have %d", ErrUnsupported, c.Width, c.Inner, dtype, n)
-	}
-	op := &backend.Linear{
-		Dst: backend.Of(paper{}, backend.F32, 0, 1, c.Inner),
-		X:   backend.Of(paper{1}, backend.F32, 0, 1, c.Width),
-		W:   backend.Of(paper{2}, dtype, 0, c.Inner, c.Width),
-	}
-	if _, err := backend.Prepare(d.b.Backend, op); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsupported, err)
-	}
-	return nil
-}
-
-// paper is a buffer that is only asked about, and of any size.
-type paper struct{ id int }
-
-func (paper) Size() int { return 1 << 62 }
-func (paper) Free()     {}
-
-// room tells early where a model cannot fit. Backends that compute on the
-// host's memory are given weights that lie there already, so they would not
-// notice; they know, however, how much is left. Others tell while loading.
-func (d *Device) room(model Model, dtype backend.DType) error {
-	if _, ok := backend.As[backend.HostMapper](d.b); !ok || model.File != "" {
-		return nil
-	}
-	if dtype == backend.None {
-		dtype = backend.F32
-	}
-	c := model.Config
-	cache := backend.F32.Bytes(2 * c.Layers * c.Context * c.Width)
-	buf, err := d.b.Alloc(dtype.Bytes(c.Parameters()) + cache + 4*d.sizes.read[0]*d.sizes.read[1])
-	if err != nil {
-		return fmt.Errorf("%d weights as %v and a context of %d: %w; take a smaller shape or --dtype=f16", c.Parameters(), dtype, c.Context, err)
-	}
-	buf.Free()
-	return nil
 }
 
 // runner runs the tests of one model on one device.
@@ -201,7 +158,7 @@ func (r *runner) all(ctx context.Context, tests []Test) error {
 
 // warm runs a test once, which makes its programs.
 func (r *runner) warm(ctx context.Context, test Test) error {
-	work := Count(r.m.Config, test, r.m.Tokens.DType, backend.F32)
+	work := Count(r.m.Config, test, r.m.Tokens.DType, r.o.Cache)
 	t := &running{test: test, ids: randomIDs(test, r.m.Vocab), need: work.Bytes()}
 	t.Common = r.d.newCommon("test")
 	t.NPrompt, t.NGen, t.NDepth, t.FLOP, t.Bytes = test.Prompt, test.Gen, test.Depth, work.FLOP(), work.Bytes()

@@ -37,7 +37,7 @@ func openCPU(t *testing.T) *Device {
 func TestMeasure(t *testing.T) {
 	d := openCPU(t)
 	var steps []string
-	o := Options{Repetitions: 3, DType: backend.F16, Ceilings: true, Progress: func(what string, done, total int) {
+	o := Options{Repetitions: 3, DType: backend.F16, Cache: backend.F16, Ceilings: true, Progress: func(what string, done, total int) {
 		if done != len(steps) || total != 11 {
 			t.Errorf("progress: %d of %d, expected %d of 11", done, total, len(steps))
 		}
@@ -79,8 +79,8 @@ func TestMeasure(t *testing.T) {
 		}
 		// Matrices as f16; vectors, which are 2·(4·16 + 3·16+16+64+16) + 2·16 = 448 numbers, as f32.
 		matrices := tiny.Parameters() - 448
-		if want := int64(2*matrices + 4*448); r.ModelSize != want || r.DType != "f16" || r.TypeK != "f32" {
-			t.Errorf("%s: %d bytes of %s, keys %s; expected %d of f16, f32", name, r.ModelSize, r.DType, r.TypeK, want)
+		if want := int64(2*matrices + 4*448); r.ModelSize != want || r.DType != "f16" || r.TypeK != "f16" || r.TypeV != "f16" || r.Incomplete {
+			t.Errorf("%s: %d bytes of %s, keys %s; expected %d of f16, f16", name, r.ModelSize, r.DType, r.TypeK, want)
 		}
 		if r.Device != "cpu:0" || r.BLAS == "" || r.GPUInfo != "" {
 			t.Errorf("%s: device %q, BLAS %q, GPU %q", name, r.Device, r.BLAS, r.GPUInfo)
@@ -132,6 +132,9 @@ func TestMeasureErrors(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || len(results) != 2 {
 			t.Fatalf("got %d results and %v, expected those of before and context.Canceled", len(results), err)
 		}
+		if !results[0].Incomplete || !results[1].Incomplete {
+			t.Error("results of fewer repetitions than were asked for are not marked as incomplete")
+		}
 		if a, b := len(results[0].SamplesTS), len(results[1].SamplesTS); a != 2 || b != 1 {
 			t.Errorf("%d and %d samples, expected 2 and 1", a, b)
 		}
@@ -140,7 +143,7 @@ func TestMeasureErrors(t *testing.T) {
 		huge := tiny
 		huge.Width, huge.Inner, huge.Layers = 1<<14, 1<<16, 256 // 3.3 TB of weights
 		_, err := d.Measure(t.Context(), Random("huge", huge), []Test{{Prompt: 4}}, quiet(1))
-		if !errors.Is(err, backend.ErrOutOfMemory) || !strings.Contains(err.Error(), "smaller shape") {
+		if !errors.Is(err, backend.ErrOutOfMemory) || !strings.Contains(err.Error(), "smaller model") {
 			t.Errorf("got %v, expected too little memory and what to do", err)
 		}
 	})

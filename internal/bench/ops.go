@@ -156,11 +156,16 @@ func (r *OpResult) figures() []figure {
 	return []figure{{Spread: r.rate(r.Bytes), unit: "GB/s"}}
 }
 
+func (r *OpResult) size() string { return repetitions(len(r.SamplesNS)) }
+
 func (r *OpResult) work() []quantity { return []quantity{{"bytes", r.Bytes}, {"FLOP", r.FLOP}} }
 
 func (r *OpResult) check() error {
 	if err := cmp.Or(plausible(r), positive("samples_ns", r.SamplesNS), positive("bytes", []float64{r.Bytes})); err != nil {
 		return err
+	}
+	if r.Op == "" {
+		return errors.New("op is empty: expected a name")
 	}
 	mean, sd := meanStdDev(r.SamplesNS)
 	return near("avg_ns", r.AvgNS, mean, "stddev_ns", r.StddevNS, sd)
@@ -168,8 +173,9 @@ func (r *OpResult) check() error {
 
 func (r *OpResult) goBench() goBench {
 	b := goBench{ns: r.SamplesNS, rates: []rate{{"GB/s", r.Bytes / 1e9}}}
-	for _, word := range strings.Split(r.Op, "_") {
-		b.name += strings.ToUpper(word[:1]) + word[1:]
+	for word := range strings.SplitSeq(r.Op, "_") {
+		first, rest := word[:min(1, len(word))], word[min(1, len(word)):]
+		b.name += strings.ToUpper(first) + rest
 	}
 	if r.FLOP > 0 {
 		b.rates = append(b.rates, rate{"GFLOP/s", r.FLOP / 1e9})

@@ -40,8 +40,9 @@ const (
 
 // Overhead measures what a device costs beside the work. Each repetition
 // measures all figures, so that what they are differences of saw the same machine.
-func (d *Device) Overhead(ctx context.Context, o Options) ([]*OverheadResult, error) {
-	results := make([]*OverheadResult, len(overheads))
+// Those of the repetitions before an error, or before ctx ended, come with it.
+func (d *Device) Overhead(ctx context.Context, o Options) (results []*OverheadResult, err error) {
+	results = make([]*OverheadResult, len(overheads))
 	for i, x := range overheads {
 		results[i] = &OverheadResult{Common: d.newCommon("overhead"), Overhead: x.name}
 	}
@@ -52,21 +53,27 @@ func (d *Device) Overhead(ctx context.Context, o Options) ([]*OverheadResult, er
 	if err != nil {
 		return nil, fmt.Errorf("overhead of %s: %w", d.Spec(), err)
 	}
+	defer func() {
+		if len(results[0].SamplesNS) == 0 {
+			results = nil
+		}
+		for _, x := range results {
+			x.AvgNS, x.StddevNS = meanStdDev(x.SamplesNS)
+			x.Incomplete = err != nil
+		}
+	}()
 	for i := range o.Repetitions {
 		p.step(fmt.Sprintf("overhead %d/%d", i+1, o.Repetitions))
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return results, err
 		}
 		sample, err := r.sample()
 		if err != nil {
-			return nil, fmt.Errorf("overhead of %s: %w", d.Spec(), err)
+			return results, fmt.Errorf("overhead of %s: %w", d.Spec(), err)
 		}
 		for i, x := range overheads {
 			results[i].SamplesNS = append(results[i].SamplesNS, sample[x.name]*1e9)
 		}
-	}
-	for _, x := range results {
-		x.AvgNS, x.StddevNS = meanStdDev(x.SamplesNS)
 	}
 	return results, nil
 }
@@ -205,6 +212,8 @@ func (r *OverheadResult) key() string { return r.Overhead }
 func (r *OverheadResult) figures() []figure {
 	return []figure{{Spread: r.time().times(1e-3), unit: "µs", lower: true}}
 }
+
+func (r *OverheadResult) size() string { return repetitions(len(r.SamplesNS)) }
 
 func (r *OverheadResult) work() []quantity { return nil }
 

@@ -27,7 +27,8 @@ type PeerResult struct {
 
 	// Why the peer is not measured, or not to the end. Then there is no test and
 	// there are no samples: those before it failed have results of their own.
-	Failure string `json:"failure"`
+	Failure     string `json:"failure"`
+	FailureKind string `json:"failure_kind" since:"2"` // one of those below; empty where there is none
 
 	SameToken bool `json:"same_token"` // both hold the same token for the likeliest after the test's
 
@@ -45,6 +46,13 @@ type PeerResult struct {
 	StddevRatio  float64   `json:"stddev_ratio"`
 	SamplesRatio []float64 `json:"samples_ratio"`
 }
+
+// Kinds of failure.
+const (
+	PeerAbsent      = "absent"      // the machine lacks it
+	PeerUnsupported = "unsupported" // it has no such type of matrices there
+	PeerFailed      = "failed"      // it crashed, answered nonsense, or did not answer
+)
 
 // Test is what was measured.
 func (r *PeerResult) Test() Test { return Test{Prompt: r.NPrompt, Gen: r.NGen} }
@@ -84,6 +92,21 @@ func (r *PeerResult) figures() []figure {
 	return []figure{{Spread: r.ratio(), unit: "× the peer"}, {Spread: r.speed(), unit: "t/s"}, {Spread: r.peerSpeed(), unit: "t/s of the peer"}}
 }
 
+func (r *PeerResult) size() string { return repetitions(len(r.SamplesNS)) }
+
+// upgrade takes the kind of failure from the text, in which format 1 told it.
+func (r *PeerResult) upgrade() {
+	switch {
+	case r.Failure == "":
+	case strings.HasPrefix(r.Failure, errAbsent.Error()+": "):
+		r.FailureKind = PeerAbsent
+	case strings.HasPrefix(r.Failure, ErrUnsupported.Error()+": "):
+		r.FailureKind = PeerUnsupported
+	default:
+		r.FailureKind = PeerFailed
+	}
+}
+
 func (r *PeerResult) work() []quantity {
 	return []quantity{{"parameters", float64(r.ModelNParams)}}
 }
@@ -94,6 +117,14 @@ func (r *PeerResult) check() error {
 	}
 	if r.Peer == "" {
 		return errors.New("peer is empty: expected the name of a program")
+	}
+	switch r.FailureKind {
+	case "", PeerAbsent, PeerUnsupported, PeerFailed:
+	default:
+		return fmt.Errorf("failure_kind is %q, expected %s, %s, %s or nothing", r.FailureKind, PeerAbsent, PeerUnsupported, PeerFailed)
+	}
+	if (r.Failure == "") != (r.FailureKind == "") {
+		return fmt.Errorf("failure is %q and failure_kind %q: expected both or none", r.Failure, r.FailureKind)
 	}
 	n := len(r.SamplesNS)
 	if r.Failure != "" {
@@ -117,6 +148,9 @@ func (r *PeerResult) check() error {
 		near("avg_ts", r.AvgTS, again.AvgTS, "stddev_ts", r.StddevTS, again.StddevTS),
 		near("peer_avg_ts", r.PeerAvgTS, again.PeerAvgTS, "peer_stddev_ts", r.PeerStddevTS, again.PeerStddevTS),
 		near("avg_ratio", r.AvgRatio, again.AvgRatio, "stddev_ratio", r.StddevRatio, again.StddevRatio),
+		samples("samples_ts", r.SamplesTS, again.SamplesTS),
+		samples("peer_samples_ts", r.PeerSamplesTS, again.PeerSamplesTS),
+		samples("samples_ratio", r.SamplesRatio, again.SamplesRatio),
 	)
 }
 

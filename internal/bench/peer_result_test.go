@@ -20,13 +20,13 @@ func beside(c Common) *PeerResult {
 }
 
 func TestPeerTables(t *testing.T) {
-	h, records := example()
+	_, records := example()
 	c := *records[0].common()
 	other := beside(c)
 	other.DType, other.SameToken = "q4_0", false
-	records = []Record{beside(c), other, &PeerResult{Common: other.Common, ModelType: "gpt2", DType: "f32", Peer: "node-llama-cpp", Failure: "absent: it is not there"}}
+	records = []Record{beside(c), other, &PeerResult{Common: other.Common, ModelType: "gpt2", DType: "f32", Peer: "node-llama-cpp", Failure: "absent: it is not there", FailureKind: PeerAbsent}}
 	var out bytes.Buffer
-	if err := Write(&out, "md", h, records); err != nil {
+	if err := Write(&out, "md", records); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -43,7 +43,7 @@ func TestPeerTables(t *testing.T) {
 		t.Errorf("the same token is called another:\n%s", out.String())
 	}
 	out.Reset()
-	if err := Write(&out, "md", h, records[2:]); err != nil || strings.Contains(out.String(), "| model") {
+	if err := Write(&out, "md", records[2:]); err != nil || strings.Contains(out.String(), "| model") {
 		t.Errorf("%v, a table of nothing:\n%s", err, out.String())
 	}
 }
@@ -52,7 +52,7 @@ func TestPeerTables(t *testing.T) {
 func TestComparePeers(t *testing.T) {
 	_, records := example()
 	c := *records[0].common()
-	absent := &PeerResult{Common: c, ModelType: "gpt2", DType: "f32", Peer: "pytorch", Failure: "absent"}
+	absent := &PeerResult{Common: c, ModelType: "gpt2", DType: "f32", Peer: "pytorch", Failure: "absent", FailureKind: PeerAbsent}
 	absent.Kind = "peer"
 	slow := beside(c)
 	slow.PeerSamplesNS = slow.SamplesNS

@@ -39,7 +39,7 @@ func (d *Device) Peers(ctx context.Context, model Model, tests []Test, peers []P
 		}
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
-	if err := d.lacks(model.Config, o.DType); err != nil {
+	if err := d.lacks(model.Config, o.DType, backend.F32); err != nil {
 		return nil, fmt.Errorf("%s on %s: %w", model.Name, d.Spec(), err)
 	}
 	if err := r.find(ctx, peers); err != nil {
@@ -52,6 +52,7 @@ func (d *Device) Peers(ctx context.Context, model Model, tests []Test, peers []P
 		for _, t := range x.results {
 			if len(t.SamplesNS) > 0 {
 				t.summarise()
+				t.Incomplete = len(t.SamplesNS) < o.Repetitions
 				results = append(results, t)
 			}
 		}
@@ -142,7 +143,13 @@ func (r *race) fail(name string, n int, err error) {
 	x := r.result(Test{})
 	x.Peer, x.PeerThreads, x.Failure = name, n, oneLine(err.Error())
 	r.failures = append(r.failures, x)
-	if !errors.Is(err, errAbsent) && !errors.Is(err, ErrUnsupported) {
+	switch {
+	case errors.Is(err, errAbsent):
+		x.FailureKind = PeerAbsent
+	case errors.Is(err, ErrUnsupported):
+		x.FailureKind = PeerUnsupported
+	default:
+		x.FailureKind = PeerFailed
 		r.failed = append(r.failed, fmt.Errorf("%s beside %s %v on %s: %w", x.peer(), r.model.Name, r.o.DType, r.d.Spec(), err))
 	}
 }
@@ -177,9 +184,10 @@ func (r *race) run(ctx context.Context) (err error) {
 		return err
 	}
 	r.p.step("loading")
-	m, err := gpt.Load(ctx, r.d.b, path, gpt.LoadOptions{})
+	use := use(r.tests, backend.F32)
+	m, err := gpt.Load(ctx, r.d.b, path, gpt.LoadOptions{For: &use})
 	if err != nil {
-		return err
+		return advice(err, false, false)
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	s, err := m.NewSession(gpt.SessionOptions{})

@@ -3,13 +3,17 @@ package bench
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/strictjson"
 )
 
 // PerplexityResult is how well a model on a device foretells a text: the mean
@@ -22,8 +26,11 @@ type PerplexityResult struct {
 	Common
 	ModelFilename string `json:"model_filename"`
 	ModelType     string `json:"model_type"`
-	DType         string `json:"dtype"` // of matrices
-	File          string `json:"file"`  // the text
+	DType         string `json:"dtype"`            // of matrices
+	TypeK         string `json:"type_k" since:"2"` // of keys and values
+	TypeV         string `json:"type_v" since:"2"`
+	File          string `json:"file"`                  // the text's
+	TextSHA256    string `json:"text_sha256" since:"2"` // of its bytes; empty where a file of format 1 does not tell
 	Window        int    `json:"n_ctx"`
 	Windows       int    `json:"n_windows"`
 	Tokens        int    `json:"n_tokens"` // that count
@@ -46,9 +53,11 @@ type PerplexityResult struct {
 // PerplexityOptions say what is read, and what it is held against.
 type PerplexityOptions struct {
 	DType   backend.DType // of matrices; None keeps what the model has
+	Cache   backend.DType // of keys and values: F32, F16; None: F32
 	Window  int           // tokens; 0: the model's context
 	Windows int           // at most; 0: as many as the text has
 	File    string        // name of the text
+	Text    [sha256.Size]byte
 
 	Save *LogitWriter // gets the log-probabilities of this run; nil: they are not kept
 	Base *LogitReader // the run to compare with; nil: none
@@ -56,7 +65,11 @@ type PerplexityOptions struct {
 	Progress func(what string, done, total int)
 }
 
-// Perplexity measures it on a text that was cut into tokens.
+// LeastWindow is the smallest window, in tokens: it has one that counts.
+const LeastWindow = 4
+
+// Perplexity measures it on a text that was cut into tokens. The windows before
+// an error, or before ctx ended, come with it; what Save has got is then a part.
 func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o PerplexityOptions) (r *PerplexityResult, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, context.Canceled) {
@@ -64,8 +77,8 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 		}
 	}()
 	window := cmp.Or(o.Window, model.Config.Context)
-	if window < 4 || window > model.Config.Context {
-		return nil, fmt.Errorf("windows of %d tokens: expected 4 to %d, the context of this model", window, model.Config.Context)
+	if window < LeastWindow || window > model.Config.Context {
+		return nil, fmt.Errorf("windows of %d tokens: expected %d to %d, the context of this model", window, LeastWindow, model.Config.Context)
 	}
 	windows := len(ids) / window
 	if windows == 0 {
@@ -74,44 +87,59 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 	if o.Windows > 0 {
 		windows = min(windows, o.Windows)
 	}
+	cache := cmp.Or(o.Cache, backend.F32)
+	if err := d.lacks(model.Config, o.DType, cache); err != nil {
+		return nil, err
+	}
+	head := LogitHeader{Model: model.Name, Cache: cache.String(), Device: d.Spec(), Vocab: model.Config.Vocab, Window: window, Windows: windows}.of(ids[:windows*window])
+	if o.Base != nil {
+		if err := o.Base.begin(head); err != nil {
+			return nil, err
+		}
+	}
 	o.Progress("loading", 0, windows)
-	m, err := model.Load(ctx, d.b, gpt.LoadOptions{DType: o.DType})
+	m, err := d.load(ctx, d.b, model, o.DType, gpt.Use{Context: window, Cache: cache, Evaluate: true})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	e, err := m.NewEvaluator(window)
+	e, err := m.NewEvaluator(window, cache)
 	if err != nil {
 		return nil, err
 	}
 	defer e.Close()
 
 	r = &PerplexityResult{Common: newCommon("perplexity", d.Device), ModelFilename: model.File, ModelType: model.Name,
-		DType: keptDType(m), File: o.File, Window: window, Windows: windows}
-	head := LogitHeader{Model: model.Name, DType: r.DType, Device: d.Spec(), Vocab: m.Vocab, Window: window, Windows: windows}.of(ids[:windows*window])
+		DType: keptDType(m), TypeK: cache.String(), TypeV: cache.String(), File: o.File, TextSHA256: hex.EncodeToString(o.Text[:]), Window: window, Windows: windows}
 	if o.Base != nil {
-		if err := o.Base.begin(head); err != nil {
-			return nil, err
-		}
 		r.Base = o.Base.Header.String()
 	}
 	if o.Save != nil {
+		head.DType = r.DType
 		if err := o.Save.begin(head); err != nil {
 			return nil, err
 		}
 	}
 	s := newScorer(m.Vocab, o)
 	start := d.now()
+	// done is what windows gave that were read to their ends.
+	done := func(windows int) {
+		r.Windows, r.TotalNS = windows, d.now().Sub(start).Nanoseconds()
+		s.summarise(r)
+	}
 	for i := range windows {
 		o.Progress(fmt.Sprintf("window %d/%d", i+1, windows), i, windows)
 		text := ids[i*window : (i+1)*window]
 		err := e.Scores(ctx, text[:window-1], window/2, func(at int, scores []float32) error { return s.add(scores, text[at+1]) })
-		if err != nil {
+		if err != nil && i == 0 {
 			return nil, err
 		}
+		if err != nil {
+			r.Incomplete = true
+			return r, err
+		}
+		done(i + 1)
 	}
-	r.TotalNS = d.now().Sub(start).Nanoseconds()
-	s.summarise(r)
 	return r, nil
 }
 
@@ -220,9 +248,32 @@ func (x *moments) stdErr() float64 {
 	return math.Sqrt(x.m2 / float64(x.n-1) / float64(x.n))
 }
 
-func (r *PerplexityResult) key() string {
-	return fmt.Sprintf("%s %s perplexity of %s", r.ModelType, r.DType, r.File)
+// key tells texts apart by what they say, whatever they are called.
+func (r *PerplexityResult) key() string { return r.of(cmp.Or(r.TextSHA256, r.File)) }
+
+func (r *PerplexityResult) of(text string) string {
+	return fmt.Sprintf("%s %s%s perplexity of %s", r.ModelType, r.DType, cacheNote(r.TypeK, r.TypeV), text)
 }
+
+// name has the text's name, which means more to people.
+func (r *PerplexityResult) name() string {
+	if r.TextSHA256 == "" {
+		return r.of(r.File)
+	}
+	return r.of(filepath.Base(r.File) + " (" + r.TextSHA256[:shortHash] + ")")
+}
+
+const shortHash = 8
+
+func (r *PerplexityResult) size() string {
+	if r.Windows == 1 {
+		return "1 window"
+	}
+	return fmt.Sprintf("%d windows", r.Windows)
+}
+
+// upgrade knows that keys and values were f32.
+func (r *PerplexityResult) upgrade() { r.TypeK, r.TypeV = backend.F32.String(), backend.F32.String() }
 
 func (r *PerplexityResult) figures() []figure {
 	return []figure{{Spread: Spread{r.Nats, r.NatsStdErr, r.Tokens}, unit: "nats/token", lower: true}}
@@ -236,6 +287,9 @@ func (r *PerplexityResult) check() error {
 	if err := cmp.Or(plausible(r, "mean_kl"), positive("nats", []float64{r.Nats}), positive("n_tokens", []float64{float64(r.Tokens)})); err != nil {
 		return err
 	}
+	if h := r.TextSHA256; h != "" && (len(h) != 2*sha256.Size || strings.Trim(h, "0123456789abcdef") != "") {
+		return fmt.Errorf("text_sha256 is %q, expected %d hexadecimal digits", strictjson.Shorten(h), 2*sha256.Size)
+	}
 	if !(r.MeanKL > -1e-6 && r.MeanKL < maxNumber) { // the base is rounded to float32
 		return fmt.Errorf("mean_kl is %v, expected 0 or more", r.MeanKL)
 	}
@@ -245,7 +299,7 @@ func (r *PerplexityResult) check() error {
 func (r *PerplexityResult) goBench() goBench {
 	return goBench{
 		name:    "Perplexity",
-		labels:  append([][2]string{{"model", r.ModelType}}, r.deviceLabels([2]string{"dtype", r.DType})...),
+		labels:  append([][2]string{{"model", r.ModelType}}, append(r.deviceLabels([2]string{"dtype", r.DType}), cacheLabel(r.TypeK, r.TypeV)...)...),
 		ns:      []float64{float64(r.TotalNS)},
 		rates:   []rate{{"t/s", float64(r.Windows * r.Window)}},
 		special: []metric{{"nats/token", r.Nats}, {"ppl", r.Perplexity}},

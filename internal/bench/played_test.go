@@ -34,6 +34,9 @@ type played struct {
 	fails error                    // of programs of Argmax; nil: they run
 	room  int                      // bytes; 0: any number
 	used  int
+	most  int // that was used at once
+
+	free, total int64 // bytes, as it tells them
 }
 
 func playedDevice(p *played) *Device {
@@ -59,10 +62,11 @@ func (p *played) Alloc(size int) (backend.Buffer, error) {
 		return nil, fmt.Errorf("%w: %d bytes wanted", backend.ErrOutOfMemory, size)
 	}
 	p.used += size
+	p.most = max(p.most, p.used)
 	return &playedBuffer{p, size}, nil
 }
 
-func (p *played) Memory() (used, free, total int64) { return int64(p.used), 0, 0 }
+func (p *played) Memory() (used, free, total int64) { return int64(p.used), p.free, p.total }
 
 func (p *played) Write(backend.Buffer, int, []byte) error { return nil }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,77 +12,95 @@ import (
 	"caldera/internal/trace"
 )
 
-// profileSteps is the number of tokens that a profile generates.
+// profileSteps is how many tokens of a test are generated at most: one is as
+// the other, but for the keys that it sees, and each has all of the model's ops.
 const profileSteps = 8
 
-// Profile is the time of each op of a prompt and of some steps of generation.
+// Profile is the time of each op of some tests.
 type Profile struct {
-	Name   string // of device and model
-	Prompt trace.Pass
-	Steps  []trace.Pass
+	Name  string // of device and model
+	Parts []ProfilePart
 }
 
-// Profile loads a model and profiles a prompt as long as the default test's,
-// then steps of generation behind it, or behind as much of it as leaves them
-// room in the context. All of it runs once before, so that no shader is
-// compiled meanwhile. progress is told what begins.
-func (d *Device) Profile(ctx context.Context, model Model, dtype backend.DType, progress func(what string)) (p Profile, err error) {
+// ProfilePart is that of one test.
+type ProfilePart struct {
+	Name   string
+	Passes []trace.Pass // the prompt, or the steps of generation
+}
+
+// Profile loads a model and profiles the tests: prompts whole, of generation
+// the first steps. Each runs once before, so that no shader is compiled
+// meanwhile. What was profiled before an error, or before ctx ended, comes with
+// it. The error wraps [ErrUnsupported] where the device cannot run such a model.
+func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Options) (p Profile, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			err = fmt.Errorf("profile of %s on %s: %w", model.Name, d.Spec(), err)
 		}
 	}()
+	cache := cmp.Or(o.Cache, backend.F32)
+	if err := d.lacks(model.Config, o.DType, cache); err != nil {
+		return p, err
+	}
 	b := backend.WithProfiler(d.b)
-	progress("loading")
-	m, err := model.Load(ctx, b, gpt.LoadOptions{DType: dtype})
+	bar := progress{o.Progress, 0, 1 + 2*len(tests)}
+	bar.step("loading")
+	m, err := d.load(ctx, b, model, o.DType, use(tests, cache))
 	if err != nil {
 		return p, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s, err := m.NewSession(gpt.SessionOptions{})
+	s, err := m.NewSession(gpt.SessionOptions{Cache: cache})
 	if err != nil {
 		return p, err
 	}
 	defer s.Close()
-
-	n := min(DefaultPrompt, m.Context)
-	steps := min(profileSteps, m.Context)
-	behind := min(n, m.Context-steps)
-	ids := randomIDs(Test{Prompt: n}, m.Vocab)
-	p.Name = fmt.Sprintf("%s %s, %s %v", d.Spec(), d.Name, model.Name, m.Tokens.DType)
-	for _, warm := range []bool{true, false} {
-		what := "profile"
-		if warm {
-			what += " warm-up"
-		}
-		feed := func(name string, ids ...int) (pass trace.Pass, err error) {
-			run := func() error { _, err := s.Feed(ctx, ids...); return err }
-			if warm {
-				return pass, run()
-			}
-			spans, err := backend.Profile(b, func(backend.Backend) error { return run() })
-			return trace.Pass{Name: name, Spans: spans, Keys: s.Len()}, err
-		}
-		progress(what)
-		s.Reset()
-		if p.Prompt, err = feed(Test{Prompt: n}.String(), ids...); err != nil {
+	p.Name = fmt.Sprintf("%s %s, %s %v%s", d.Spec(), d.Name, model.Name, m.Tokens.DType, cacheNote(cache.String(), cache.String()))
+	for _, t := range tests {
+		bar.step(fmt.Sprintf("profile of %v, warm-up", t))
+		if _, err := profile(ctx, s, m.Vocab, t, func(run func() error) ([]backend.Span, error) { return nil, run() }); err != nil {
 			return p, err
 		}
-		if behind < n {
-			s.Reset()
-			if behind > 0 {
-				if _, err := s.Feed(ctx, ids[:behind]...); err != nil {
-					return p, err
-				}
-			}
+		bar.step(fmt.Sprintf("profile of %v", t))
+		part, err := profile(ctx, s, m.Vocab, t, func(run func() error) ([]backend.Span, error) {
+			return backend.Profile(b, func(backend.Backend) error { return run() })
+		})
+		if len(part.Passes) > 0 {
+			p.Parts = append(p.Parts, part)
 		}
-		p.Steps = nil
-		for i := range steps {
-			step, err := feed(fmt.Sprintf("tg1 at %d", s.Len()), ids[i])
-			if err != nil {
-				return p, err
-			}
-			p.Steps = append(p.Steps, step)
+		if err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// profile runs a test in an empty session, each pass through spans.
+func profile(ctx context.Context, s *gpt.Session, vocab int, t Test, spans func(func() error) ([]backend.Span, error)) (p ProfilePart, err error) {
+	s.Reset()
+	ids := randomIDs(t, vocab)
+	before, ids := ids[:t.Depth], ids[t.Depth:]
+	if len(before) > 0 {
+		if _, err := s.Feed(ctx, before...); err != nil {
+			return p, err
+		}
+	}
+	pass := func(name string, ids ...int) error {
+		took, err := spans(func() error { _, err := s.Feed(ctx, ids...); return err })
+		if err == nil {
+			p.Passes = append(p.Passes, trace.Pass{Name: name, Spans: took, Keys: s.Len()})
+		}
+		return err
+	}
+	if t.Prompt > 0 {
+		p.Name = t.String()
+		return p, pass(p.Name, ids...)
+	}
+	steps := min(profileSteps, t.Gen)
+	p.Name = fmt.Sprintf("the first %d steps of %v", steps, t)
+	for i := range steps {
+		if err := pass(fmt.Sprintf("tg1 at %d", s.Len()), ids[i]); err != nil {
+			return p, err
 		}
 	}
 	return p, nil
@@ -89,19 +108,20 @@ func (d *Device) Profile(ctx context.Context, model Model, dtype backend.DType, 
 
 // Track is the profile on a time line.
 func (p Profile) Track() trace.Track {
-	return trace.Track{Name: p.Name, Passes: append([]trace.Pass{p.Prompt}, p.Steps...)}
+	t := trace.Track{Name: p.Name}
+	for _, part := range p.Parts {
+		t.Passes = append(t.Passes, part.Passes...)
+	}
+	return t
 }
 
-// WriteMarkdown writes a table for the prompt and one for all of the steps.
+// WriteMarkdown writes a table for each test.
 func (p Profile) WriteMarkdown(w io.Writer) error {
-	for _, part := range []struct {
-		name   string
-		passes []trace.Pass
-	}{{p.Prompt.Name, []trace.Pass{p.Prompt}}, {fmt.Sprintf("%d × %s and on", len(p.Steps), p.Steps[0].Name), p.Steps}} {
-		if _, err := fmt.Fprintf(w, "\n%s: %s\n\n", p.Name, part.name); err != nil {
+	for _, part := range p.Parts {
+		if _, err := fmt.Fprintf(w, "\n%s: %s\n\n", p.Name, part.Name); err != nil {
 			return err
 		}
-		if err := trace.Summarise(part.passes...).WriteMarkdown(w); err != nil {
+		if err := trace.Summarise(part.Passes...).WriteMarkdown(w); err != nil {
 			return err
 		}
 	}

@@ -24,8 +24,8 @@ const (
 )
 
 // ReadFile reads the records that [WriteJSON] wrote. Nothing in the file is
-// believed that can be checked: whether it is such a file, of this format,
-// whole, and whether its means are those of its samples.
+// believed that can be checked: whether it is such a file, of this format or an
+// older one, whole, and whether its means are those of its samples.
 func ReadFile(path string) ([]Record, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -122,8 +122,13 @@ func record(text []byte) (Record, error) {
 	r := kinds[kind].empty()
 	for f := range fields(r) {
 		value, ok := members[f.name]
-		if !ok {
-			return nil, fmt.Errorf("%s is missing: expected a %s of format %d", f.name, kind, Format)
+		switch {
+		case f.since > version && ok:
+			return nil, fmt.Errorf("it has a %q, which no %s of format %d has", f.name, kind, version)
+		case f.since > version:
+			continue
+		case !ok:
+			return nil, fmt.Errorf("%s is missing: expected a %s of format %d", f.name, kind, version)
 		}
 		delete(members, f.name)
 		if string(value) == "null" && f.value.Kind() != reflect.Slice {
@@ -134,10 +139,14 @@ func record(text []byte) (Record, error) {
 		}
 	}
 	for name := range members {
-		return nil, fmt.Errorf("it has a %q, which no %s of format %d has", strictjson.Shorten(name), kind, Format)
+		return nil, fmt.Errorf("it has a %q, which no %s of format %d has", strictjson.Shorten(name), kind, version)
 	}
 	if c := r.common(); c.Device == "" {
 		return nil, errors.New("device is empty: expected one such as cpu:0")
+	}
+	if version < Format {
+		r.upgrade()
+		r.common().Format = Format
 	}
 	return r, r.check()
 }

@@ -29,7 +29,11 @@ func written(t testing.TB) ([]byte, []Record) {
 			AvgNS: 7, SamplesNS: []int64{7}, AvgCompileNS: -1, SamplesCompileNS: []int64{-1},
 		},
 		beside(c),
-		&PeerResult{Common: kind("peer"), ModelType: "gpt2", DType: "q8_0", Peer: "pytorch", Failure: "absent"},
+		&PeerResult{Common: kind("peer"), ModelType: "gpt2", DType: "q8_0", Peer: "pytorch", Failure: "absent: no", FailureKind: PeerAbsent},
+		&PerplexityResult{
+			Common: kind("perplexity"), ModelType: "gpt2", DType: "f32", TypeK: "f32", TypeV: "f32", File: "a.txt", Window: 8, Windows: 2, Tokens: 6,
+			Nats: 1, Perplexity: math.E, TotalNS: 5,
+		},
 	)
 	var out bytes.Buffer
 	if err := WriteJSON(&out, records); err != nil {
@@ -61,16 +65,16 @@ func TestReadBadFiles(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"empty", "", "it is empty"},
 		{"truncated within a result", good[:len(good)/9], "truncated: it ends within result 0"},
-		{"truncated between results", good[:strings.LastIndex(good, "]")], "truncated: it ends within result 6"},
+		{"truncated between results", good[:strings.LastIndex(good, "]")], "truncated: it ends within result 7"},
 		{"an object", `{"a": 1}`, "expected a JSON array"},
 		{"text", "# Results\n", "expected a JSON array"},
 		{"an array of numbers", "[1, 2]", "result 0: found a JSON number, expected an object"},
 		{"no results", "[]", "it holds no results"},
 		{"two arrays", good + good, "after the results"},
 		{"results of llama-bench", `[{"build_commit": "abc", "avg_ts": 1.5}]`, "it has no caldera_format"},
-		{"a newer format", instead(`"caldera_format": 1`, `"caldera_format": 2`), "caldera_format is 2 and this program reads 1: take a newer bench"},
+		{"a newer format", instead(`"caldera_format": 2`, `"caldera_format": 3`), "caldera_format is 3 and this program reads 2: take a newer bench"},
 		{"a newer format with fields of its own", `[{"caldera_format": 3, "speed": {}}]`, "take a newer bench"},
-		{"a format that is no number", instead(`"caldera_format": 1`, `"caldera_format": "one"`), "it has no caldera_format"},
+		{"a format that is no number", instead(`"caldera_format": 2`, `"caldera_format": "one"`), "it has no caldera_format"},
 		{"another kind", instead(`"kind": "test"`, `"kind": "song"`), `kind is "song", expected one of [op overhead peer perplexity startup test]`},
 		{"a missing field", instead(`"n_gen": 0,`, ``), "n_gen is missing"},
 		{"a field too many", instead(`"n_gen": 0,`, `"n_gen": 0, "n_others": 1,`), `it has a "n_others"`},
@@ -99,8 +103,23 @@ func TestReadBadFiles(t *testing.T) {
       1,
       12000000,`), "result 4: peer_samples_ns has 3 samples, expected 2 as samples_ns"},
 		{"no peer", instead(`"peer": "pytorch"`, `"peer": ""`), "result 4: peer is empty"},
-		{"samples of a peer that is absent", instead(`"failure": ""`, `"failure": "absent"`), "result 4: it has a failure and samples"},
+		{"samples of a peer that is absent", strings.Replace(instead(`"failure": ""`, `"failure": "absent"`), `"failure_kind": ""`, `"failure_kind": "absent"`, 1), "result 4: it has a failure and samples"},
 		{"a prompt and generation at once", instead(`"n_gen": 0`, `"n_gen": 1`), "n_prompt 512, n_gen 1"},
+		{"a failure of no kind", instead(`"failure": ""`, `"failure": "absent"`), "result 4: failure is \"absent\" and failure_kind \"\""},
+		{"a kind of failure that there is not", instead(`"failure_kind": "absent"`, `"failure_kind": "lost"`), "result 5: failure_kind is \"lost\""},
+		{"a mean time that is not of its samples", instead(`"avg_ns": 1000000000`, `"avg_ns": 1`), "result 0: avg_ns 1 and stddev_ns 0 are not of its samples, which give 1e+09 and 0"},
+		{"a deviation of times that is not", instead(`"stddev_ns": 0`, `"stddev_ns": 5000`), "result 0: avg_ns 1e+09 and stddev_ns 5000"},
+		{"a time to compile that is not", instead(`"avg_compile_ns": -1`, `"avg_compile_ns": 1`), "result 3: avg_compile_ns 1"},
+		{"speeds that are not of the times", instead(`"samples_ts": [
+      512`, `"samples_ts": [
+      5`), "result 0: samples_ts[0] is 5, expected 512"},
+		{"more speeds than times", instead(`"samples_ts": [`, `"samples_ts": [
+      512,`), "result 0: samples_ts has 3 samples, expected 2"},
+		{"a share that is not of its parts", instead(`"avg_peak_share": 0.25`, `"avg_peak_share": 0.5`), "result 0: avg_peak_share 0.5"},
+		{"an op without a name", instead(`"op": "linear"`, `"op": ""`), "result 1: op is empty"},
+		{"no type of keys", instead(`"type_k": "f32"`, `"type_k": ""`), "result 0: type_k is \"\""},
+		{"no hash", instead(`"text_sha256": ""`, `"text_sha256": "zz"`), "text_sha256 is \"zz\""},
+		{"a field of a later format", instead(`"caldera_format": 2`, `"caldera_format": 1`), "result 0: it has a \"incomplete\", which no test of format 1 has"},
 		{"deep", "[" + strings.Repeat(`{"a":`, 9) + "1" + strings.Repeat("}", 9) + "]", "nested deeper"},
 		{"very deep", strings.Repeat("[", 100000), "result 0"},
 		{"too large", strings.Repeat(" ", maxFileSize+1), "it is larger than"},
@@ -128,6 +147,32 @@ func TestReadBadFiles(t *testing.T) {
 	})
 }
 
+// TestReadOldFormat reads a file of format 1, which lacks what 2 has.
+func TestReadOldFormat(t *testing.T) {
+	data, want := written(t)
+	text := strings.ReplaceAll(string(data), `"caldera_format": 2`, `"caldera_format": 1`)
+	kind := ""
+	var old []string
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		if name == `"kind"` {
+			kind = strings.Trim(value, `",`)
+		}
+		new := name == `"incomplete"` || name == `"failure_kind"` || name == `"text_sha256"`
+		if new || kind == "perplexity" && (name == `"type_k"` || name == `"type_v"`) {
+			continue
+		}
+		old = append(old, line)
+	}
+	got, err := Read([]byte(strings.Join(old, "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("as it is written today -, read from format 1 +\n%s", diff)
+	}
+}
+
 // FuzzRead sees that what is read can be compared, whatever it is.
 func FuzzRead(f *testing.F) {
 	data, _ := written(f)
@@ -139,6 +184,10 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
+		for _, format := range append(Formats, Summary) {
+			Write(io.Discard, format, records) // panics on none
+		}
+		Agree(File{"a.json", records}, File{"b.json", records})
 		c, err := Compare([]File{{"a.json", records}, {"b.json", records}})
 		if err != nil {
 			return

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"runtime"
 	"strings"
 	"time"
@@ -9,8 +10,11 @@ import (
 )
 
 // Format is the version of the files that [WriteJSON] writes. Raise it when a
-// field is added, removed or changes its meaning: [Read] knows this one alone.
-const Format = 1
+// field is added, removed or changes its meaning. [Read] knows this one and
+// those before it, which lack the fields whose tag "since" names a later one.
+//
+//	2  incomplete; of perplexity text_sha256, type_k and type_v; of peers failure_kind
+const Format = 2
 
 // Record is one result of any kind: a [Result] of a test on a model, an
 // [OpResult], an [OverheadResult], a [PeerResult], a [PerplexityResult] or a [StartupResult].
@@ -27,6 +31,12 @@ type Record interface {
 	// work is what must agree between records of the same key, lest they
 	// were of different shapes: a name and a number for each.
 	work() []quantity
+
+	// size is how much was measured, for people: "5 repetitions".
+	size() string
+
+	// upgrade fills in what a file of an older format does not tell.
+	upgrade()
 
 	// check reports contradictions in a record that was read from a file.
 	check() error
@@ -85,9 +95,15 @@ type Common struct {
 	Driver     string    `json:"driver"`      // or library, with its version
 	BLAS       string    `json:"blas"`        // empty where none is used
 	TestTime   time.Time `json:"test_time"`
+
+	// Measuring ended, by Ctrl-C or an error, before all was done that was asked for.
+	Incomplete bool `json:"incomplete" since:"2"`
 }
 
 func (c *Common) common() *Common { return c }
+
+// upgrade completes a record of an older format.
+func (c *Common) upgrade() {}
 
 // newCommon begins a record of something that is measured on d.
 func newCommon(kind string, d backend.Device) Common {
@@ -108,6 +124,22 @@ func (d *Device) newCommon(kind string) Common {
 	c := newCommon(kind, d.Device)
 	c.DeviceInfo = d.Describe()
 	return c
+}
+
+// name is the record's key for people.
+func name(r Record) string {
+	if n, ok := r.(interface{ name() string }); ok {
+		return n.name()
+	}
+	return r.key()
+}
+
+// repetitions is the size of most records.
+func repetitions(n int) string {
+	if n == 1 {
+		return "1 repetition"
+	}
+	return fmt.Sprintf("%d repetitions", n)
 }
 
 // Records is a list of records of one kind as one of any kind.

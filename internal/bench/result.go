@@ -68,11 +68,11 @@ func spreadOfNS(ns []int64) Spread {
 	return spreadOf(samples)
 }
 
-func (r *Result) model(from Model, m *gpt.Model) {
+func (r *Result) model(from Model, m *gpt.Model, cache backend.DType) {
 	r.ModelType, r.ModelFilename = from.Name, from.File
 	r.ModelSize, r.ModelNParams = bytesOf(m), int64(m.Parameters())
 	r.DType = m.Tokens.DType.String()
-	r.TypeK, r.TypeV = backend.F32.String(), backend.F32.String()
+	r.TypeK, r.TypeV = cache.String(), cache.String()
 }
 
 // summarise fills in what follows from the samples.
@@ -88,7 +88,27 @@ func (r *Result) summarise(c Ceilings) {
 	r.Ceilings, r.Shares = c, c.shares(r.seconds(), r.Bytes, r.FLOP)
 }
 
-func (r *Result) key() string { return fmt.Sprintf("%s %v %s", r.ModelType, r.Test(), r.DType) }
+func (r *Result) key() string {
+	return fmt.Sprintf("%s %v %s%s", r.ModelType, r.Test(), r.DType, cacheNote(r.TypeK, r.TypeV))
+}
+
+func (r *Result) size() string { return repetitions(len(r.SamplesNS)) }
+
+// cacheTypes is the type of keys and values, or both.
+func cacheTypes(k, v string) string {
+	if k == v {
+		return k
+	}
+	return k + "/" + v
+}
+
+// cacheNote is there where they are not f32, as they usually are.
+func cacheNote(k, v string) string {
+	if c := cacheTypes(k, v); c != "f32" {
+		return ", cache " + c
+	}
+	return ""
+}
 
 // figures are the speed, and the share of the yardstick, in which a machine
 // that is slower at everything, or busy, is no worse.
@@ -109,14 +129,21 @@ func (r *Result) check() error {
 	if err := cmp.Or(plausible(r), positive("samples_ns", r.SamplesNS)); err != nil {
 		return err
 	}
+	if r.TypeK == "" || r.TypeV == "" {
+		return fmt.Errorf("type_k is %q and type_v %q: expected types such as f32", r.TypeK, r.TypeV)
+	}
 	if len(r.SamplesShare) != len(r.SamplesNS) {
 		return fmt.Errorf("samples_share has %d samples, expected %d as samples_ns", len(r.SamplesShare), len(r.SamplesNS))
 	}
 	again := *r
 	again.summarise(r.Ceilings)
 	return cmp.Or(
+		near("avg_ns", float64(r.AvgNS), float64(again.AvgNS), "stddev_ns", float64(r.StddevNS), float64(again.StddevNS)),
 		near("avg_ts", r.AvgTS, again.AvgTS, "stddev_ts", r.StddevTS, again.StddevTS),
 		near("avg_share", r.AvgShare, again.AvgShare, "stddev_share", r.StddevShare, again.StddevShare),
+		near("avg_copy_share", r.AvgCopyShare, again.AvgCopyShare, "stddev_copy_share", r.StddevCopyShare, again.StddevCopyShare),
+		near("avg_peak_share", r.AvgPeakShare, again.AvgPeakShare, "stddev_peak_share", r.StddevPeakShare, again.StddevPeakShare),
+		samples("samples_ts", r.SamplesTS, again.SamplesTS),
 	)
 }
 
@@ -125,6 +152,19 @@ func near(name string, got, want float64, nameSD string, gotSD, wantSD float64) 
 	slack := 1e-6 * math.Abs(want)
 	if math.Abs(got-want) > slack || math.Abs(gotSD-wantSD) > slack {
 		return fmt.Errorf("%s %v and %s %v are not of its samples, which give %v and %v", name, got, nameSD, gotSD, want, wantSD)
+	}
+	return nil
+}
+
+// samples reports a list that does not follow from the times.
+func samples(name string, got, want []float64) error {
+	if len(got) != len(want) {
+		return fmt.Errorf("%s has %d samples, expected %d as samples_ns", name, len(got), len(want))
+	}
+	for i := range got {
+		if math.Abs(got[i]-want[i]) > 1e-6*math.Abs(want[i]) {
+			return fmt.Errorf("%s[%d] is %v, expected %v by samples_ns", name, i, got[i], want[i])
+		}
 	}
 	return nil
 }

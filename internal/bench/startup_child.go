@@ -59,9 +59,9 @@ func startupChild(in io.Reader, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := model.Load(context.Background(), b, gpt.LoadOptions{DType: job.DType})
+	m, err := model.Load(context.Background(), b, gpt.LoadOptions{DType: job.DType, For: &gpt.Use{Feeds: []int{job.Prompt}}})
 	if err != nil {
-		return err
+		return advice(err, false, false)
 	}
 	defer m.Close()
 	report.LoadNS = lap()

@@ -3,15 +3,20 @@ package bench
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// Formats are the names of what [Write] can write.
+// Formats are the names of what [Write] writes of results of any kind.
 var Formats = []string{"md", "json", "csv", "bench"}
+
+// Summary is a format of results of tests alone.
+const Summary = "summary"
 
 // Write writes records, all of one kind, in one of the formats:
 //
@@ -19,16 +24,29 @@ var Formats = []string{"md", "json", "csv", "bench"}
 //	json   an array of objects with llama-bench's field names, which Read reads
 //	csv    the same fields but for lists of samples
 //	bench  Go benchmark lines, a sample each, which benchstat reads
-func Write(w io.Writer, format string, h Host, records []Record) error {
+//	summary  a row for each model, device and type: speeds and shares of tests
+func Write(w io.Writer, format string, records []Record) error {
+	if len(records) == 0 {
+		return errors.New("there are no results to write")
+	}
+	if kind := records[0].common().Kind; format != "json" && format != "bench" {
+		for _, r := range records {
+			if k := r.common().Kind; k != kind {
+				return fmt.Errorf("found results of kinds %s and %s: expected one kind for a table", kind, k)
+			}
+		}
+	}
 	switch format {
 	case "json":
 		return WriteJSON(w, records)
 	case "csv":
 		return writeCSV(w, records)
+	case Summary:
+		return writeSummary(w, records)
 	case "bench":
-		return writeGoBench(w, h, records)
+		return writeGoBench(w, records)
 	}
-	return writeMarkdown(w, h, records)
+	return writeMarkdown(w, records)
 }
 
 // WriteJSON writes records as llama-bench does: an array of one object each.
@@ -36,9 +54,6 @@ func WriteJSON(w io.Writer, records []Record) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	if records == nil {
-		records = []Record{}
-	}
 	return e.Encode(records)
 }
 
@@ -73,6 +88,7 @@ func writeCSV(w io.Writer, records []Record) error {
 // field is a field of a record and its name in files.
 type field struct {
 	name  string
+	since int // the first format that has it
 	value reflect.Value
 }
 
@@ -90,9 +106,17 @@ func structFields(v reflect.Value, yield func(field) bool) bool {
 			if !structFields(v.Field(i), yield) {
 				return false
 			}
-		} else if !yield(field{t.Tag.Get("json"), v.Field(i)}) {
+		} else if !yield(field{t.Tag.Get("json"), since(t.Tag), v.Field(i)}) {
 			return false
 		}
 	}
 	return true
+}
+
+func since(tag reflect.StructTag) int {
+	n, err := strconv.Atoi(tag.Get("since"))
+	if err != nil {
+		return 1
+	}
+	return n
 }

@@ -17,10 +17,10 @@ func example() (Host, []Record) {
 	r := &Result{
 		Common: Common{
 			Format: Format, Kind: "test", Backends: "vulkan",
-			Device: "vulkan:1", DeviceName: "Some GPU", DeviceKind: "discrete GPU", Driver: "Mesa 25", GPUInfo: "Some GPU",
+			Device: "vulkan:1", TestTime: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), DeviceName: "Some GPU", DeviceKind: "discrete GPU", Driver: "Mesa 25", GPUInfo: "Some GPU",
 		},
 		ModelType: "gpt2", ModelSize: 497_759_232, ModelNParams: 124_439_808,
-		DType: "f32", NPrompt: 512, NDepth: 256, Lowered: []string{"linear_gelu"}, FLOP: 50e9, Bytes: 25e9, SamplesNS: []int64{1e9, 1e9}, SamplesShare: []float64{0.58, 0.6},
+		DType: "f32", TypeK: "f32", TypeV: "f32", NPrompt: 512, NDepth: 256, Lowered: []string{"linear_gelu"}, FLOP: 50e9, Bytes: 25e9, SamplesNS: []int64{1e9, 1e9}, SamplesShare: []float64{0.58, 0.6},
 		Yardstick: "matrix products", YardstickUnit: UnitFLOPs, AvgYardstick: 207e9, StddevYardstick: 1e9,
 		LoadNS: 1_500_000, RecordNS: 2_000_000, FirstNS: 5_000_000, PeakRSS: 3 << 20, DeviceMemory: 7 << 20,
 	}
@@ -31,9 +31,9 @@ func example() (Host, []Record) {
 }
 
 func TestWriteMarkdown(t *testing.T) {
-	h, results := example()
+	_, results := example()
 	var out bytes.Buffer
-	if err := Write(&out, "md", h, results); err != nil {
+	if err := Write(&out, "md", results); err != nil {
 		t.Fatal(err)
 	}
 	spaces := regexp.MustCompile(` +`)
@@ -58,7 +58,7 @@ func TestWriteMarkdown(t *testing.T) {
 func TestWriteJSON(t *testing.T) {
 	h, results := example()
 	var out bytes.Buffer
-	if err := Write(&out, "json", h, results); err != nil {
+	if err := Write(&out, "json", results); err != nil {
 		t.Fatal(err)
 	}
 	var list []map[string]any
@@ -68,7 +68,7 @@ func TestWriteJSON(t *testing.T) {
 	for name, want := range map[string]any{
 		"build_commit": h.Commit, "cpu_info": h.CPU, "gpu_info": "Some GPU", "backends": "vulkan", "model_type": "gpt2",
 		"model_size": 497759232.0, "model_n_params": 124439808.0, "n_threads": 2.0, "n_prompt": 512.0, "n_gen": 0.0,
-		"n_depth": 256.0, "caldera_format": 1.0, "kind": "test", "test_time": "0001-01-01T00:00:00Z", "avg_ns": 1e9, "stddev_ns": 0.0, "avg_ts": 512.0, "stddev_ts": 0.0,
+		"n_depth": 256.0, "caldera_format": 2.0, "kind": "test", "incomplete": false, "test_time": "2026-01-02T03:04:05Z", "avg_ns": 1e9, "stddev_ns": 0.0, "avg_ts": 512.0, "stddev_ts": 0.0,
 		"dtype": "f32", "device": "vulkan:1", "driver": "Mesa 25", "blas": "", "avg_yardstick": 207e9,
 	} {
 		if got, ok := list[0][name]; !ok || got != want {
@@ -81,11 +81,11 @@ func TestWriteJSON(t *testing.T) {
 }
 
 func TestWriteCSV(t *testing.T) {
-	h, results := example()
+	_, results := example()
 	results[0].(*Result).Lowered = []string{"linear_add", "linear_gelu"}
 	results[0].(*Result).ModelType = `gpt, "two"`
 	var out bytes.Buffer
-	if err := Write(&out, "csv", h, results); err != nil {
+	if err := Write(&out, "csv", results); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := csv.NewReader(&out).ReadAll()
@@ -98,7 +98,7 @@ func TestWriteCSV(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"build_commit": "abc123", "cpu_info": "A | CPU", "model_type": `gpt, "two"`, "n_prompt": "512", "n_depth": "256",
-		"avg_ns": "1000000000", "avg_ts": "512", "test_time": "0001-01-01T00:00:00Z", "lowered": "linear_add linear_gelu",
+		"avg_ns": "1000000000", "avg_ts": "512", "test_time": "2026-01-02T03:04:05Z", "lowered": "linear_add linear_gelu",
 	} {
 		if cells[name] != want {
 			t.Errorf("%s: got %q, want %q", name, cells[name], want)
@@ -111,7 +111,7 @@ func TestWriteCSV(t *testing.T) {
 
 // TestGoBench reads the lines as benchstat does.
 func TestGoBench(t *testing.T) {
-	h, results := example()
+	_, results := example()
 	r := results[0].(*Result)
 	r.ModelType, r.SamplesNS = "my model/v2", []int64{1e9, 2e9}
 	results = append(results,
@@ -121,7 +121,7 @@ func TestGoBench(t *testing.T) {
 		beside(r.Common),
 	)
 	var out bytes.Buffer
-	if err := Write(&out, "bench", h, results); err != nil {
+	if err := Write(&out, "bench", results); err != nil {
 		t.Fatal(err)
 	}
 	type line struct {

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"caldera/backend"
 	"caldera/gpt"
@@ -25,8 +27,9 @@ func (f ModelFlags) Name() string {
 }
 
 // Load reads the chosen model into b's memory, and its tokenizer, which is nil
-// for a checkpoint that has none. It stops when ctx ends.
-func (f ModelFlags) Load(ctx context.Context, b backend.Backend) (*gpt.Model, *tokenizer.Tokenizer, error) {
+// for a checkpoint that has none. use is asked, before anything is loaded, what
+// the model is loaded for. It stops when ctx ends.
+func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Config, *tokenizer.Tokenizer) (*gpt.Use, error)) (*gpt.Model, *tokenizer.Tokenizer, error) {
 	var o gpt.LoadOptions
 	if f.DType != "auto" {
 		var err error
@@ -39,14 +42,17 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend) (*gpt.Model, *t
 		return nil, nil, err
 	}
 	t, tokenizerErr := c.Tokenizer()
+	if tokenizerErr != nil {
+		t = nil
+	}
+	if o.For, err = use(c.Config, t); err != nil {
+		return nil, nil, errors.Join(err, c.Close())
+	}
 	m, err := c.Load(ctx, b, o)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, WithFlags(err)
 	}
-	if errors.Is(tokenizerErr, tokenizer.ErrNone) {
-		return m, nil, nil
-	}
-	if tokenizerErr != nil {
+	if tokenizerErr != nil && !errors.Is(tokenizerErr, tokenizer.ErrNone) {
 		return nil, nil, errors.Join(tokenizerErr, m.Close())
 	}
 	return m, t, nil
@@ -58,4 +64,27 @@ func (f ModelFlags) Open() (*gpt.Checkpoint, error) {
 		return gpt.OpenCheckpointFS(models.Default(), models.Name)
 	}
 	return gpt.OpenCheckpoint(f.Model)
+}
+
+// WithFlags adds to the error of a model that does not fit the flags that would
+// make it fit.
+func WithFlags(err error) error {
+	var e *gpt.MemoryError
+	if !errors.As(err, &e) {
+		return err
+	}
+	var flags []string
+	if e.Context > 0 {
+		flags = append(flags, fmt.Sprintf("-c %d", e.Context))
+	}
+	if e.Cache != backend.None {
+		flags = append(flags, fmt.Sprintf("--cache-type=%v", e.Cache))
+	}
+	if e.DType != backend.None {
+		flags = append(flags, fmt.Sprintf("--dtype=%v", e.DType))
+	}
+	if len(flags) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, strings.Join(flags, ", or "))
 }

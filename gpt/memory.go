@@ -1,0 +1,212 @@
+package gpt
+
+// How much memory a model takes on a device, known before anything of it is
+// there: weights from their shapes, keys and values from the context, and the
+// workspace by making the programs that are going to run on a backend that
+// counts what is allocated and does no more (trainmemory.go).
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"caldera/backend"
+)
+
+// Use is what a model is loaded for: what has to fit beside its weights.
+type Use struct {
+	Context  int           // positions of the cache; 0: as many as the model has
+	Cache    backend.DType // of keys and values, as in SessionOptions
+	Feeds    []int         // numbers of tokens that the session is going to be given at once, as far as they are known
+	Evaluate bool          // an Evaluator of Context tokens, in place of a Session
+	Beside   int64         // bytes that the caller is going to take for other things
+}
+
+// Demand is the memory that a model takes on a backend, in bytes. Ranges that a
+// backend leaves between buffers are not counted: it takes no less.
+type Demand struct {
+	Weights   int64 // those that are not used where they lie
+	Cache     int64 // keys and values
+	Workspace int64 // inputs and intermediate results of programs
+	Beside    int64 // for other things, as in Use
+}
+
+// Total is all of it.
+func (d Demand) Total() int64 { return d.Weights + d.Cache + d.Workspace + d.Beside }
+
+func (d Demand) String() string {
+	var parts []string
+	for _, p := range []struct {
+		name  string
+		bytes int64
+	}{{"weights", d.Weights}, {"keys and values", d.Cache}, {"workspace", d.Workspace}, {"the rest", d.Beside}} {
+		if p.bytes > 0 {
+			parts = append(parts, p.name+" "+byteCount(p.bytes))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// MemoryError reports, before anything is loaded, a model that does not fit. It
+// wraps [backend.ErrOutOfMemory]. Of the three changes that might help, each by
+// itself, those are set that would.
+type MemoryError struct {
+	Model       string // what it was to be loaded from
+	Backend     string
+	Need        Demand
+	Free, Total int64 // bytes, as the backend tells them
+	Train       bool  // it was to be trained
+
+	Context int           // the most positions that would fit
+	Cache   backend.DType // F16 for keys and values
+	DType   backend.DType // the largest type of matrices that is smaller than that asked for
+}
+
+func (e *MemoryError) Unwrap() error { return backend.ErrOutOfMemory }
+
+func (e *MemoryError) Error() string {
+	need := fmt.Sprintf("it needs %s (%v)", byteCount(e.Need.Total()), e.Need)
+	if e.Need.Total() == e.Need.Weights {
+		need = "the weights need " + byteCount(e.Need.Weights)
+	}
+	var remedies []string
+	if e.Context > 0 {
+		remedies = append(remedies, fmt.Sprintf("a context of %d", e.Context))
+	}
+	if e.Cache != backend.None {
+		remedies = append(remedies, fmt.Sprintf("keys and values as %v", e.Cache))
+	}
+	if e.DType != backend.None {
+		remedies = append(remedies, fmt.Sprintf("weights as %v", e.DType))
+	}
+	advice := "take a smaller model or a smaller type of weights (f16, q8_0, q4_0), or choose another device"
+	if e.Train {
+		advice = "training keeps them, their gradients and two means of those as f32: choose a smaller model, or another device"
+	}
+	if len(remedies) > 0 {
+		advice = "it would fit with " + strings.Join(remedies, ", or with ")
+	}
+	return fmt.Sprintf("%s: %v: %s on %s, where %s of %s are free: %s", e.Model, backend.ErrOutOfMemory,
+		need, e.Backend, byteCount(e.Free), byteCount(e.Total), advice)
+}
+
+// byteCount is for people.
+func byteCount(n int64) string {
+	if n < 1<<30 {
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+}
+
+// leastContext is the smallest context that is worth advising.
+const leastContext = 16
+
+// fits reports, before anything is copied, a model that needs more memory than
+// b has, where b tells how much that is. weights lists those of a model, as
+// found holds them.
+func (m *Model) fits(weights func(*Model) []weight, found map[string]rawTensor, o LoadOptions) error {
+	_, free, total := backend.Memory(m.b)
+	if free == 0 || total == 0 { // not known
+		return nil
+	}
+	all := weights(m)
+	need := m.demand(weights, found, o)
+	if need.Total() <= free {
+		return nil
+	}
+	e := &MemoryError{Model: found[all[0].name].File, Backend: m.b.Name(), Need: need, Free: free, Total: total, Train: o.Train}
+	fit := func(change func(*LoadOptions, *Use)) bool {
+		o := o
+		if o.For != nil {
+			use := *o.For
+			o.For = &use
+		}
+		change(&o, o.For)
+		return m.demand(weights, found, o).Total() <= free
+	}
+	if use := o.For; use != nil {
+		size := cmp.Or(use.Context, m.Context)
+		most := int((free - (need.Total() - need.Cache)) / max(1, need.Cache/int64(size)))
+		if most >= max(leastContext, slices.Max(append(use.Feeds, 0))) && most < size {
+			e.Context = most
+		}
+		if use.Cache != backend.F16 && fit(func(_ *LoadOptions, u *Use) { u.Cache = backend.F16 }) {
+			e.Cache = backend.F16
+		}
+	}
+	if now := o.kept(m, all[0], storage(found[all[0].name].DType)); !o.Train {
+		for _, d := range []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0} {
+			if bits(d) < bits(now) && fit(func(o *LoadOptions, _ *Use) { o.DType = d }) {
+				e.DType = d
+				break
+			}
+		}
+	}
+	return e
+}
+
+// bits of a number, times 32 to be whole.
+func bits(d backend.DType) int { return 8 * 32 * d.BlockBytes() / d.BlockLen() }
+
+// demand is what loading m, and using it as o says, takes.
+func (m *Model) demand(weights func(*Model) []weight, found map[string]rawTensor, o LoadOptions) (d Demand) {
+	paper := newModel(m.b, m.Config)
+	paper.train = m.train
+	for _, w := range weights(paper) {
+		t := found[w.name]
+		kept := paper.kept(w, t, o)
+		*w.dst = onPaper(kept.dtype, kept.shape(w)...)
+		if !kept.mapped || t.made {
+			d.Weights += int64(w.dst.Size())
+		}
+		if kept.view {
+			*w.dst = w.dst.Transpose()
+		}
+	}
+	paper.tie()
+	if o.For != nil {
+		d.Cache, d.Workspace = paper.use(*o.For)
+		d.Beside = o.For.Beside
+	}
+	return d
+}
+
+// use is the memory, beside the weights, of a session or an evaluator: what they
+// allocate where nothing is.
+func (m *Model) use(u Use) (cache, workspace int64) {
+	dry, s := *m, &sizing{Backend: m.b}
+	dry.b = s
+	size := min(cmp.Or(u.Context, m.Context), m.Context)
+	// What cannot be made needs nothing: whoever makes it is told why.
+	if _, err := dry.NewCache(1, size, cmp.Or(u.Cache, backend.F32)); err != nil {
+		return 0, 0
+	}
+	cache = s.bytes
+	s.bytes = -cache // which is going to be made again
+	if u.Evaluate {
+		if _, err := dry.NewEvaluator(size, u.Cache); err != nil {
+			return cache, 0
+		}
+		return cache, s.bytes
+	}
+	session, err := dry.NewSession(SessionOptions{Context: size, Cache: u.Cache})
+	if err != nil {
+		return cache, 0
+	}
+	for _, n := range u.Feeds {
+		for n = min(n, size); n > 0; n -= maxChunk {
+			if _, err := session.step(ceilPow2(min(n, maxChunk))); err != nil {
+				return cache, 0
+			}
+		}
+	}
+	return cache, s.bytes
+}
+
+// onPaper is a tensor that has no memory.
+func onPaper(d backend.DType, dims ...int) Tensor {
+	x := backend.Of(nil, d, 0, dims...)
+	x.Buf = &sized{x.Size()}
+	return x
+}

@@ -1,0 +1,193 @@
+package gpt_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	"caldera/gpt"
+	"caldera/internal/devicetest"
+)
+
+// crowded is a backend that has little memory left.
+type crowded struct {
+	*account
+	free, total int64
+}
+
+func (f *crowded) Memory() (used, free, total int64) { return 0, f.free, f.total }
+
+// TestLoadTooLarge refuses a checkpoint before anything of it is copied.
+func TestLoadTooLarge(t *testing.T) {
+	b := &crowded{openCPU(t), 100 << 10, 2 << 30}
+	// As f16 nothing but the vectors can be used where it lies.
+	_, err := gpt.Load(t.Context(), device{b}, "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.F16})
+	if err != nil {
+		t.Errorf("a backend that does not tell its memory: %v", err)
+	}
+	before := b.allocated
+	_, err = gpt.Load(t.Context(), b, "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.F16})
+	wantError(t, err, "model.safetensors: out of memory: the weights need 0.3 MiB on cpu, where 0.1 MiB of 2.0 GiB are free: it would fit with weights as q4_0")
+	if !errors.Is(err, backend.ErrOutOfMemory) || b.allocated != before {
+		t.Errorf("%d bytes were allocated (%v)", b.allocated-before, err)
+	}
+	_, err = gpt.Load(t.Context(), b, "testdata/gpt2-tiny", gpt.LoadOptions{Train: true})
+	wantError(t, err, "out of memory", "training keeps them, their gradients and two means of those as f32: choose a smaller model")
+	if m, err := gpt.Load(t.Context(), b, "testdata/gpt2-tiny", gpt.LoadOptions{}); err != nil {
+		t.Errorf("weights that are used where they lie need no memory: %v", err)
+	} else {
+		m.Close()
+	}
+}
+
+// TestDemand holds what is worked out to what is then taken, to the byte: the
+// figures are those of a backend that is told to have no memory, and of the same
+// one as it loads the model and reads a text.
+func TestDemand(t *testing.T) {
+	config := gpt.Config{Layers: 3, Heads: 2, Width: 64, Inner: 256, Context: 700, Vocab: 500, Epsilon: 1e-5, TieEmbeddings: true}
+	session := func(m *gpt.Model, u gpt.Use) {
+		s, err := m.NewSession(gpt.SessionOptions{Context: u.Context, Cache: u.Cache})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		for _, n := range u.Feeds {
+			s.Reset()
+			if _, err := s.Feed(t.Context(), make([]int, n)...); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	evaluator := func(m *gpt.Model, u gpt.Use) {
+		e, err := m.NewEvaluator(u.Context, u.Cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Close()
+	}
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		for _, c := range []struct {
+			dtype backend.DType
+			use   gpt.Use
+			run   func(*gpt.Model, gpt.Use)
+		}{
+			{backend.F32, gpt.Use{Feeds: []int{1}}, session},
+			{backend.F16, gpt.Use{Context: 100, Cache: backend.F16, Feeds: []int{7, 1, 8, 100}}, session},
+			{backend.Q8_0, gpt.Use{Feeds: []int{650}}, session}, // 512 of them, then 128 that are padded
+			{backend.Q4_0, gpt.Use{Context: 600, Evaluate: true}, evaluator},
+			{backend.F32, gpt.Use{Context: 10, Cache: backend.F16, Evaluate: true}, evaluator},
+		} {
+			a := &account{Backend: b, live: map[backend.Buffer]bool{}}
+			o := gpt.LoadOptions{DType: c.dtype, For: &c.use}
+			_, err := gpt.Random(t.Context(), &crowded{a, 1, 1 << 40}, config, o, 1)
+			var e *gpt.MemoryError
+			if !errors.As(err, &e) || a.allocated != 0 || len(a.mapped) != 0 {
+				t.Fatalf("%d bytes were taken: %v", a.allocated, err)
+			}
+			m, err := gpt.Random(t.Context(), a, config, o, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			weights := a.allocated
+			for _, p := range a.mapped { // made for the model
+				weights += len(p)
+			}
+			before := a.allocated
+			c.run(m, c.use)
+			if used := a.allocated - before; e.Need.Weights != int64(weights) || e.Need.Cache+e.Need.Workspace != int64(used) {
+				t.Errorf("%v, %+v: %+v was worked out, %d bytes of weights and %d beside them were taken", c.dtype, c.use, e.Need, weights, used)
+			}
+			perPosition := 2 * int64(config.Layers*config.Width*c.use.Cache.Bytes(1))
+			if c.use.Cache == backend.None {
+				perPosition = 2 * 4 * int64(config.Layers*config.Width)
+			}
+			size := c.use.Context
+			if size == 0 {
+				size = config.Context
+			}
+			if e.Need.Cache != perPosition*int64(size) {
+				t.Errorf("a cache of %d bytes, expected %d a position of %d", e.Need.Cache, perPosition, size)
+			}
+			m.Close()
+		}
+	})
+}
+
+// TestAdvice takes each piece of advice: the model then fits, and nothing less
+// would have done.
+func TestAdvice(t *testing.T) {
+	config := gpt.Config{Layers: 2, Heads: 2, Width: 64, Inner: 256, Context: 1024, Vocab: 8000, Epsilon: 1e-5, TieEmbeddings: true}
+	load := func(free int64, d backend.DType, u gpt.Use) *gpt.MemoryError {
+		t.Helper()
+		b := &crowded{openCPU(t), free, 1 << 40}
+		m, err := gpt.Random(t.Context(), reporting{device{b}, b}, config, gpt.LoadOptions{DType: d, For: &u}, 1)
+		if err == nil {
+			m.Close()
+			return nil
+		}
+		var e *gpt.MemoryError
+		if !errors.As(err, &e) || !errors.Is(err, backend.ErrOutOfMemory) || b.allocated != 0 {
+			t.Fatalf("%v, %d bytes taken", err, b.allocated)
+		}
+		return e
+	}
+	use := gpt.Use{Feeds: []int{30, 1}, Beside: 5000}
+	need := load(1, backend.F32, use).Need
+	if got := load(need.Total(), backend.F32, use); got != nil {
+		t.Fatalf("what just fits is refused: %v", got)
+	}
+
+	e := load(need.Total()-1, backend.F32, use)
+	if e.Context != 1023 || e.Cache != backend.F16 || e.DType != backend.F16 {
+		t.Errorf("a byte too little: %+v", e)
+	}
+	wantError(t, e, "random weights: out of memory: it needs 3.7 MiB (weights 2.6 MiB, ", "keys and values 1.0 MiB, workspace ", ", the rest 0.0 MiB) on cpu, where 3.7 MiB of 1024.0 GiB are free",
+		"it would fit with a context of 1023, or with keys and values as f16, or with weights as f16")
+
+	// With room for a part of the cache: as many positions as it says, and no more.
+	free := need.Total() - need.Cache + need.Cache/3
+	e = load(free, backend.F32, use)
+	if e.Context != 341 || e.Cache != backend.None {
+		t.Errorf("room for a third of the cache: %+v", e)
+	}
+	for n, fits := range map[int]bool{e.Context: true, e.Context + 1: false} {
+		u := use
+		u.Context = n
+		if got := load(free, backend.F32, u); (got == nil) != fits {
+			t.Errorf("a context of %d: %v", n, got)
+		}
+	}
+	if e = load(need.Total()-need.Weights/2, backend.F32, use); e.DType != backend.Q8_0 {
+		t.Errorf("room for half of the weights, of which the vectors stay f32: %+v", e)
+	}
+	for d, fits := range map[backend.DType]bool{backend.F16: false, backend.Q8_0: true} {
+		if got := load(need.Total()-need.Weights/2, d, use); (got == nil) != fits {
+			t.Errorf("as %v: %v", d, got)
+		}
+	}
+
+	// Of nothing that helps by itself nothing is said, nor of what is so already.
+	small := gpt.Use{Cache: backend.F16, Feeds: []int{30, 1}}
+	e = load(need.Weights/8, backend.Q4_0, small)
+	if e == nil || e.Context != 0 || e.Cache != backend.None || e.DType != backend.None || !strings.Contains(e.Error(), "choose another device") {
+		t.Errorf("nothing helps: %+v", e)
+	}
+	for _, unknown := range [][2]int64{{0, 0}, {0, 1 << 30}, {1, 0}} {
+		b := &crowded{openCPU(t), unknown[0], unknown[1]}
+		m, err := gpt.Random(t.Context(), b, config, gpt.LoadOptions{For: &use}, 1)
+		if err != nil {
+			t.Errorf("%d of %d bytes free, which is not known: %v", unknown[0], unknown[1], err)
+			continue
+		}
+		m.Close()
+	}
+}
+
+// reporting is a device that tells of its memory.
+type reporting struct {
+	device
+	b *crowded
+}
+
+func (r reporting) Memory() (used, free, total int64) { return r.b.Memory() }

@@ -1,0 +1,68 @@
+package bench
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	"caldera/gpt"
+)
+
+// TestTooLittleMemory refuses, before anything is loaded, what would not fit
+// together with what the command does with it, and advises what it can be told.
+func TestTooLittleMemory(t *testing.T) {
+	config := tiny
+	config.Context = 1024
+	model := Random("tiny", config)
+	p := &played{hostOp: 10, total: 1 << 40}
+	d := playedDevice(p)
+	tests := []Test{{Prompt: 16}, {Gen: 4}}
+	o := quiet(1)
+	ids := randomIDs(Test{Prompt: 1024}, config.Vocab)
+	refused := func(free int64, measure func() error) *gpt.MemoryError {
+		t.Helper()
+		p.free = free
+		err := measure()
+		var e *gpt.MemoryError
+		if !errors.As(err, &e) || !errors.Is(err, backend.ErrOutOfMemory) || p.most > 0 {
+			t.Fatalf("with %d bytes free: %d were taken, %v", free, p.most, err)
+		}
+		return e
+	}
+	measure := func() error { _, err := d.Measure(t.Context(), model, tests, o); return err }
+	profile := func() error { _, err := d.Profile(t.Context(), model, tests, o); return err }
+	perplexity := func() error {
+		_, err := d.Perplexity(t.Context(), model, ids, PerplexityOptions{Progress: noProgress})
+		return err
+	}
+
+	need := refused(1, measure).Need
+	if want := int64(4 * d.sizes.read[0] * d.sizes.read[1]); need.Beside != want || need.Cache != 4*2*1024*2*16 {
+		t.Errorf("%+v: expected a yardstick of %d bytes, and keys and values of 1024 positions", need, want)
+	}
+	e := refused(need.Total()-1, measure)
+	if e.Context != 0 || e.Cache != backend.F16 || e.DType != backend.F16 {
+		t.Errorf("a byte too little, where no context can be asked for: %+v", e)
+	}
+	p.free = need.Total()
+	if err := measure(); err != nil {
+		t.Errorf("what just fits: %v", err)
+	}
+	p.most = 0
+	o.Cache = backend.F16
+	if half := refused(1, measure).Need; half.Cache != need.Cache/2 {
+		t.Errorf("keys and values of f16 need %d bytes, those of f32 %d", half.Cache, need.Cache)
+	}
+	if n := refused(1, profile).Need; n.Beside != 0 || n.Cache != need.Cache/2 {
+		t.Errorf("a profile needs %+v", n)
+	}
+	e = refused(refused(1, perplexity).Need.Total()-need.Cache/2, perplexity)
+	if e.Need.Cache != need.Cache || e.Context != 512 || !strings.Contains(e.Error(), "it would fit with a context of ") {
+		t.Errorf("perplexity, which can be told: %+v", e)
+	}
+	p.free = 0 // unknown
+	if err := measure(); err != nil {
+		t.Errorf("memory that is not known: %v", err)
+	}
+}
