@@ -15,6 +15,7 @@ func init() {
 		oracle:   oracle(adamW),
 		cases: func() []Case {
 			cases := rowShapes(func(s rowShape) Case { return adamWCase(s, 0.1, true, 7) })
+			cases = append(cases, adamWCase(rowShape{dims: []int{131, 516}, what: "larger than a binding of 256 KiB"}, 0.1, true, 7))
 			for _, l := range layouts {
 				s := rowShape{dims: []int{5, 33}, layout: l}
 				cases = append(cases, adamWCase(s, 0, true, 1), adamWCase(s, 0.1, false, 1), adamWCase(s, 0, false, 100000))

@@ -99,6 +99,7 @@ func attentionBackwardCases() []Case {
 		{1, 1, 1, 1, 1}, {1, 2, 1, 1, 2}, {1, 3, 2, 2, 3}, {2, 9, 3, 3, 5}, {1, 31, 4, 4, 8}, {1, 33, 2, 2, 16}, {2, 17, 4, 2, 20},
 		{1, 63, 3, 3, 12}, {1, 64, 2, 1, 32}, {1, 65, 1, 1, 65}, {1, 127, 2, 2, 7}, {1, 129, 2, 2, 20}, {3, 7, 6, 3, 9},
 		{1, 16, 2, 2, 64}, {1, 9, 1, 1, 128}, {1, 257, 1, 1, 4}, {4, 5, 8, 1, 3},
+		{6, 33, 4, 4, 32}, {1, 140, 3, 1, 128}, // all sequences, and one, larger than a binding of 256 KiB
 	} {
 		add(attentionBackwardShape{batch: n[0], time: n[1], heads: n[2], groups: n[3], size: n[4], layout: layouts[i%len(layouts)]})
 	}

@@ -18,6 +18,7 @@ func init() {
 				{dims: []int{9, 129}, what: "mean 1000, deviation 1", mean: 1000},
 				{dims: []int{3, 33}, what: "values around 1e-3", values: []float64{1e-3, -2e-3, 3e-3, 0.5e-3, -1e-3, 1.5e-3, 2e-3}},
 				{dims: []int{2, 1}, what: "rows of one", values: []float64{5, -3}},
+				{dims: []int{131, 516}, what: "larger than a binding of 256 KiB"},
 			} {
 				for _, s.layout = range layouts {
 					cases = append(cases, layerNormBackwardCase(s))

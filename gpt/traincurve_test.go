@@ -28,7 +28,7 @@ func curve(t *testing.T, b backend.Backend) (losses []float64) {
 	o := gpt.TrainOptions{Batch: 4, Time: config.Context, Accumulate: 2, AdamW: reference.adamW, Clip: 1, Dropout: 0.05, Seed: 3}
 	tr, err := m.NewTrainer(o)
 	if err != nil {
-		skipUntrained(t, b, err)
+		t.Fatal(err)
 	}
 	defer tr.Close()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -40,7 +40,9 @@ func curve(t *testing.T, b backend.Backend) (losses []float64) {
 				ids, targets = append(ids, int(text[at+i])), append(targets, int(text[at+i+1]))
 			}
 		}
-		loss, _, err := tr.Step(ids, targets, 3e-3*min(1, float64(step+1)/20))
+		// At a rate of 3e-3 the curve is chaotic: on the CPU alone a change of the rate by
+		// 2 parts in 10⁷ moves losses by 8e-3. At this one 3 parts move them by 3e-5.
+		loss, _, err := tr.Step(ids, targets, 1e-3*min(1, float64(step+1)/20))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +60,7 @@ func TestTrainCurves(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
 		worst := 0.0
 		for i, v := range curve(t, b) {
-			if d := math.Abs(v - want[i]); !(d <= 1e-3) {
+			if d := math.Abs(v - want[i]); !(d <= 2e-4) {
 				t.Fatalf("step %d: the loss is %v, on the CPU %v", i, v, want[i])
 			} else {
 				worst = max(worst, d)

@@ -15,7 +15,7 @@ type View struct {
 	Strides [3]uint32
 }
 
-// RowsPush is for argmax.comp, gelu.comp and softmax.comp.
+// RowsPush is for argmax.comp, gelu.comp, softmax.comp and sum_squares.comp.
 type RowsPush struct {
 	Dst, X       View
 	Rows, N1, N2 uint32
@@ -147,4 +147,68 @@ type AttentionPush struct {
 	Scale                                   float32
 	FirstKey, WindowKeys, LastWindow        uint32 // where k and v begin in the cache, and how many they are
 	State                                   uint32
+}
+
+// GELUBackwardPush is for gelu_backward.comp.
+type GELUBackwardPush struct {
+	Dx, X, Dy    View
+	Rows, N1, N2 uint32
+	N            uint32 // length of a row
+}
+
+// GlobalNormPush is for global_norm.comp.
+type GlobalNormPush struct {
+	Dst, X, N uint32 // N: elements of the window that x is
+	First     uint32 // 1: it is the first window
+	Last      uint32 // 1: it is the last
+	Limit     float32
+}
+
+// AdamWPush is for adamw.comp.
+type AdamWPush struct {
+	W, M, V, G   View
+	Rows, N1, N2 uint32
+	N            uint32 // length of a row
+	Step, Scale  uint32 // bases
+	Beta1, Rest1 float32
+	Beta2, Rest2 float32 // Rest is 1 − Beta
+	Epsilon      float32
+	Decay        float32
+}
+
+// LayerNormBackwardPush is for layernorm_backward.comp.
+type LayerNormBackwardPush struct {
+	Dx, DxStride       uint32
+	X, XStride         uint32
+	Dy, DyStride       uint32
+	Stats, StatsStride uint32
+	Gamma              uint32
+	Rows, N            uint32
+	Epsilon            float32
+}
+
+// LayerNormBackwardColumnsPush is for layernorm_backward_columns.comp.
+type LayerNormBackwardColumnsPush struct {
+	Dgamma, Dbeta      uint32
+	X, XStride         uint32
+	Dy, DyStride       uint32
+	Stats, StatsStride uint32
+	Partial            uint32
+	Rows, N            uint32
+	Slice              uint32 // rows of a workgroup
+}
+
+// AttentionBackwardPush is for attention_backward.comp.
+type AttentionBackwardPush struct {
+	Dst, DstBatch, DstRow                  uint32 // dq, or dk
+	Dv                                     uint32 // from dk
+	Q, K, V, Batch, Row                    uint32
+	Dy, DyBatch, DyRow                     uint32
+	Stats, StatsBatch, StatsHead, StatsRow uint32
+	FirstQuery, Queries                    uint32 // where q, dy, dq and stats begin in the sequence, and how many they are
+	FirstKey, Keys                         uint32
+	SharedBy                               uint32 // heads of a group
+	Size, Parts                            uint32 // of a head; parts, times what is owned times one head (keys: two): at most 2560
+	Add                                    uint32 // 1: dst, or stats, holds what earlier windows gave
+	Scale                                  float32
 }

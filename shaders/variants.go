@@ -76,17 +76,23 @@ func Find(source, defines string) *Variant {
 
 // Bindings that variants share.
 var (
-	attention         = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state")}
-	attentionTexel    = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state")}
-	dropout           = []Binding{out("dst"), in("x"), in("seed")}
-	embeddingBackward = []Binding{out("table"), in("dy"), in("chain")}
-	embedding         = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
-	linear            = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
-	linearTexel       = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
-	oneOperand        = []Binding{out("dst"), in("x")}
-	twoOperands       = []Binding{out("dst"), in("a"), in("b")}
-	layernorm         = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
-	store             = []Binding{out("dst"), in("x"), in("at")}
+	adamW                  = []Binding{out("w"), out("m"), out("v"), in("g"), in("step"), in("scale")}
+	attention              = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state")}
+	attentionBackward      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("dy"), out("stats")}
+	attentionBackwardTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), texel("dy"), out("stats")}
+	attentionTexel         = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state")}
+	dropout                = []Binding{out("dst"), in("x"), in("seed")}
+	embedding              = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
+	embeddingBackward      = []Binding{out("table"), in("dy"), in("chain")}
+	geluBackward           = []Binding{out("dx"), in("x"), in("dy")}
+	layernorm              = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
+	layernormBackward      = []Binding{out("dx"), in("x"), in("dy"), in("gamma"), out("stats")}
+	layernormColumns       = []Binding{out("dgamma"), out("dbeta"), in("x"), in("dy"), in("stats"), out("partial")}
+	linear                 = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
+	linearTexel            = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
+	oneOperand             = []Binding{out("dst"), in("x")}
+	store                  = []Binding{out("dst"), in("x"), in("at")}
+	twoOperands            = []Binding{out("dst"), in("a"), in("b")}
 )
 
 // Variants is the table of all shaders. The macros, in the order of a row's list:
@@ -104,6 +110,9 @@ var (
 // takes no specialization constant there, and MoltenVK before 1.3 (2025) put
 // the constant's default in its place.
 var Variants = []Variant{
+	row("adamw", "", adamW, AdamWPush{}),
+	row("adamw", "X4", adamW, AdamWPush{}),
+
 	row("add", "", twoOperands, AddPush{}),
 	row("add", "X4", twoOperands, AddPush{}),
 
@@ -114,6 +123,10 @@ var Variants = []Variant{
 	row("attention", "F16", attention, AttentionPush{}),
 	row("attention", "F16 X4", attention, AttentionPush{}),
 	row("attention", "TEXEL", attentionTexel, AttentionPush{}),
+
+	row("attention_backward", "", attentionBackward, AttentionBackwardPush{}),
+	row("attention_backward", "X4", attentionBackward, AttentionBackwardPush{}),
+	row("attention_backward", "TEXEL", attentionBackwardTexel, AttentionBackwardPush{}),
 
 	row("copy", "", oneOperand, CopyPush{}),
 	row("copy", "DST_F16", oneOperand, CopyPush{}),
@@ -144,7 +157,17 @@ var Variants = []Variant{
 	row("gelu", "", oneOperand, RowsPush{}),
 	row("gelu", "X4", oneOperand, RowsPush{}),
 
+	row("gelu_backward", "", geluBackward, GELUBackwardPush{}),
+	row("gelu_backward", "X4", geluBackward, GELUBackwardPush{}),
+
+	row("global_norm", "", oneOperand, GlobalNormPush{}),
+
 	row("layernorm", "", layernorm, LayerNormPush{}),
+
+	row("layernorm_backward", "", layernormBackward, LayerNormBackwardPush{}),
+	row("layernorm_backward", "X4", layernormBackward, LayerNormBackwardPush{}),
+	row("layernorm_backward_columns", "", layernormColumns, LayerNormBackwardColumnsPush{}),
+	row("layernorm_backward_columns", "X4", layernormColumns, LayerNormBackwardColumnsPush{}),
 
 	// Many rows of x: tiles of the product.
 	row("linear", "", linear, LinearPush{}),
@@ -198,6 +221,9 @@ var Variants = []Variant{
 
 	row("sum_rows", "", oneOperand, SumRowsPush{}), // not an op: see its file
 	row("sum_rows", "X4", oneOperand, SumRowsPush{}),
+
+	row("sum_squares", "", oneOperand, RowsPush{}),
+	row("sum_squares", "X4", oneOperand, RowsPush{}),
 }
 
 func row(source, defines string, bindings []Binding, push any) Variant {

@@ -3,6 +3,7 @@
 package vulkan
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"syscall"
@@ -69,6 +70,8 @@ func BenchmarkKernels(b *testing.B) {
 		})
 	}
 	benchTraining(b, dev)
+	benchAttentionBackward(b, dev)
+	benchWeights(b, dev)
 	x, dst := random(b, dev, backend.F32, 512, 768), random(b, dev, backend.F32, 512, 768)
 	gamma := random(b, dev, backend.F32, 768)
 	scores, ids := random(b, dev, backend.F32, 1, 50257), random(b, dev, backend.I32, 1, 1)
@@ -132,6 +135,53 @@ func benchTraining(b *testing.B, dev *Backend) {
 		&backend.Dropout{Dst: f32(8, 256, 768), X: dy, Seed: ids.Reshape(2048).Slice(-1, 0, 4), Rate: 0.1},
 	} {
 		b.Run("training/"+op.Name(), func(b *testing.B) { measure(b, dev, op, 0, scores.Size()) })
+	}
+}
+
+// benchAttentionBackward measures a gradient beside what it is the gradient of.
+func benchAttentionBackward(b *testing.B, dev *Backend) {
+	for _, time := range []int{64, 256} {
+		shape := fmt.Sprintf("batch=4/time=%d", time)
+		qkv, dqkv := random(b, dev, backend.F32, 4, time, 3*768), random(b, dev, backend.F32, 4, time, 3*768)
+		y, dy := random(b, dev, backend.F32, 4, time, 768), random(b, dev, backend.F32, 4, time, 768)
+		stats, at := random(b, dev, backend.F32, 4, 12, time, 2), random(b, dev, backend.I32, 4)
+		pairs := 4 * time * (time + 1) / 2 // of queries and keys
+		b.Run("attention/"+shape, func(b *testing.B) {
+			q, k, v := qkv.Slice(-1, 0, 768), qkv.Slice(-1, 768, 2*768), qkv.Slice(-1, 2*768, 3*768)
+			measure(b, dev, &backend.Attention{Dst: y, Q: q, K: k, V: v, At: at, Heads: 12}, 4*768*pairs, qkv.Size())
+		})
+		b.Run("attention_backward/"+shape, func(b *testing.B) {
+			measure(b, dev, &backend.AttentionBackward{DQKV: dqkv, QKV: qkv, DY: dy, Stats: stats, Heads: 12}, 10*768*pairs, qkv.Size())
+		})
+	}
+}
+
+// benchWeights measures what depends on no product.
+func benchWeights(b *testing.B, dev *Backend) {
+	f32 := func(dims ...int) backend.Tensor { return random(b, dev, backend.F32, dims...) }
+	vector := func() backend.Tensor { return f32(768) }
+	x, dx, dy, squares := f32(3072, 768), f32(3072, 768), f32(3072, 768), f32(3072, 768)
+	step, scale := f32(3), f32(1)
+	if err := errors.Join(
+		backend.SetF32(dev, squares, make([]float32, squares.Len())),
+		backend.SetF32(dev, step, []float32{1e-3, 0.1, 0.05}), backend.SetF32(dev, scale, []float32{1}),
+	); err != nil {
+		b.Fatal(err)
+	}
+	for _, op := range []backend.Op{
+		&backend.GELUBackward{DX: dx, X: x, DY: dy},
+		&backend.LayerNormBackward{
+			DX: dx, DGamma: vector(), DBeta: vector(), X: x, DY: dy, Gamma: vector(), Stats: f32(3072, 2), Epsilon: 1e-5,
+		},
+		&backend.SumSquares{Dst: f32(3072, 1), X: x},
+		&backend.AdamW{W: dx, M: dy, V: squares, G: x, Step: step, Scale: scale, Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, Decay: 0.1},
+		&backend.Add{Dst: dx, A: x, B: dy}, // to compare with
+	} {
+		b.Run("training/"+op.Name(), func(b *testing.B) {
+			bytes := 0
+			op.Operands(func(_ string, t *backend.Tensor, _ backend.Access) { bytes += t.Size() })
+			measure(b, dev, op, 0, bytes)
+		})
 	}
 }
 

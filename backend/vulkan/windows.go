@@ -113,6 +113,15 @@ func (e *encoder) rowLanes(n int) uint32 {
 // elementwise runs a shader from includes/elementwise.glsl on tensors of one
 // shape, the destination first, and in fours where all of them allow it.
 func (e *encoder) elementwise(shader string, push func(views []shaders.View, rows, n1, n2, n uint32) any, ts ...backend.Tensor) error {
+	access := make([]backend.Access, len(ts)) // Read
+	access[0] = backend.Write
+	return e.overElements(shader, access, nil, nil, push, ts...)
+}
+
+// overElements is elementwise with any access to the tensors. spec are the
+// constants after the workgroup's size, more the bindings after the tensors'.
+func (e *encoder) overElements(shader string, access []backend.Access, spec []uint32, more []binding,
+	push func(views []shaders.View, rows, n1, n2, n uint32) any, ts ...backend.Tensor) error {
 	return e.windows(3, ts, func(ts []backend.Tensor) error {
 		whole := true
 		for _, t := range ts {
@@ -123,11 +132,7 @@ func (e *encoder) elementwise(shader string, push func(views []shaders.View, row
 			if whole { // one long row
 				ts[i] = t.Reshape(t.Len())
 			}
-			access := backend.Read
-			if i == 0 {
-				access = backend.Write
-			}
-			bindings[i], bases[i] = e.operand(ts[i], access)
+			bindings[i], bases[i] = e.operand(ts[i], access[i])
 			fours = fours && inFours(ts[i], bases[i])
 		}
 		unit, defines := 1, ""
@@ -141,10 +146,10 @@ func (e *encoder) elementwise(shader string, push func(views []shaders.View, row
 		dst, n := ts[0], ts[0].Dim(-1)/unit
 		const size = 64
 		return e.dispatch(
-			pipelineSpec{variant: shaders.Find(shader, defines), spec: []uint32{size}},
+			pipelineSpec{variant: shaders.Find(shader, defines), spec: append([]uint32{size}, spec...)},
 			push(views, uint32(dst.Rows()), uint32(dst.Dim(1)), uint32(dst.Dim(2)), uint32(n)),
 			[3]uint32{e.groups(0, n, size), e.groups(1, dst.Rows(), 1), 1},
-			bindings...)
+			append(bindings, more...)...)
 	})
 }
 

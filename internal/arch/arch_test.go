@@ -78,18 +78,6 @@ var exceptions = map[string]string{
 	"shaders/linear_gelu.comp": "linear.comp and its kin apply GELU as an epilogue, a specialization constant (include/linear.glsl)",
 }
 
-// training are ops that the Vulkan backend has no kernel for yet: it writes text, and the CPU trains.
-var training = []string{
-	"adamw", "attention_backward", "gelu_backward", "global_norm", "layernorm_backward", "sum_squares",
-}
-
-func init() {
-	for _, op := range training {
-		exceptions["backend/vulkan/"+op+".go"] = "only training needs it, which the CPU backend does so far"
-		exceptions["shaders/"+op+".comp"] = "only training needs it, which the CPU backend does so far"
-	}
-}
-
 // TestRooms lets a reader who knows an op's name find every part of it.
 func TestRooms(t *testing.T) {
 	wrong, err := arch.Rooms(module, rooms, exceptions)

@@ -36,6 +36,12 @@ func TestCases(t *testing.T) {
 		"cross_entropy/16x50/f32":       {0, 4 * (16 + 16*50 + 16)},
 		"embedding_backward/16x32/f32":  {0, 4 * (3*16*32 + 16 + 1)},
 		"dropout/16x32/f32":             {0, 4 * (2*16*32 + 4)},
+		"gelu_backward/16x128/f32":      {0, 4 * 3 * 16 * 128},
+		"layernorm_backward/16x32/f32":  {0, 4 * (3*16*32 + 3*32)},
+		"attention_backward/16x32/f32":  {10 * 136 * 32, 4 * 7 * 16 * 32},
+		"sum_squares/128x32/f32":        {0, 4 * (128*32 + 128)},
+		"global_norm/128/f32":           {0, 4 * (2 + 128)},
+		"adamw/128x32/f32":              {0, 4 * (4*128*32 + 4)},
 	}
 	seen := map[string]bool{}
 	for _, c := range Cases(Shape{Width: 32, Inner: 128, Heads: 2, Vocab: 50, Context: 16}, all) {

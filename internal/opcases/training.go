@@ -2,12 +2,12 @@ package opcases
 
 import (
 	"fmt"
+	"slices"
 
 	"caldera/backend"
 )
 
-// training are ops that only training needs, which know f32 alone: the
-// gradients of linear layers, and what begins and ends at tokens.
+// training are ops that only training needs, which know f32 alone.
 func (s Shape) training(add adder, many int) {
 	for _, n := range [][2]int{{s.Width, s.Inner}, {s.Inner, s.Width}} {
 		in, out := n[0], n[1]
@@ -36,4 +36,48 @@ func (s Shape) training(add adder, many int) {
 			Dst: m.tensor(backend.F32, many, s.Width), X: m.tensor(backend.F32, many, s.Width), Seed: m.ids(1<<30, 4), Rate: 0.1,
 		}
 	})
+	rows := func(m *memory, n int) backend.Tensor { return m.tensor(backend.F32, many, n) }
+	add("gelu_backward", fmt.Sprintf("%dx%d", many, s.Inner), backend.F32, 0, func(m *memory) backend.Op {
+		return &backend.GELUBackward{DX: rows(m, s.Inner), X: rows(m, s.Inner), DY: rows(m, s.Inner)}
+	})
+	add("layernorm_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, 0, func(m *memory) backend.Op {
+		vector := func() backend.Tensor { return m.tensor(backend.F32, s.Width) }
+		return &backend.LayerNormBackward{
+			DX: rows(m, s.Width), DGamma: vector(), DBeta: vector(), X: rows(m, s.Width), DY: rows(m, s.Width), Gamma: vector(),
+			Stats: m.zeros(backend.F32, many, 2), Epsilon: 1e-5,
+		}
+	})
+	pairs := many * (many + 1) / 2 // of queries and keys; five products of each pair's vectors
+	add("attention_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, 10*pairs*s.Width, func(m *memory) backend.Op {
+		vectors := func(n int) backend.Tensor { return m.tensor(backend.F32, 1, many, n) }
+		return &backend.AttentionBackward{
+			DQKV: vectors(3 * s.Width), QKV: vectors(3 * s.Width), DY: vectors(s.Width),
+			Stats: m.zeros(backend.F32, 1, s.Heads, many, 2), Heads: s.Heads,
+		}
+	})
+
+	// What each weight goes through in a step, of one matrix.
+	matrix := fmt.Sprintf("%dx%d", s.Inner, s.Width)
+	weights := func(m *memory) backend.Tensor { return m.tensor(backend.F32, s.Inner, s.Width) }
+	add("sum_squares", matrix, backend.F32, 0, func(m *memory) backend.Op {
+		return &backend.SumSquares{Dst: m.zeros(backend.F32, s.Inner, 1), X: weights(m)}
+	})
+	add("global_norm", fmt.Sprint(s.Inner), backend.F32, 0, func(m *memory) backend.Op {
+		return &backend.GlobalNorm{Dst: m.zeros(backend.F32, 2), X: m.ones(s.Inner), Max: 1}
+	})
+	add("adamw", matrix, backend.F32, 0, func(m *memory) backend.Op {
+		return &backend.AdamW{
+			W: weights(m), M: weights(m), V: m.zeros(backend.F32, s.Inner, s.Width), G: weights(m),
+			Step: m.ones(3), Scale: m.ones(1), Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, Decay: 0.1,
+		}
+	})
+}
+
+// ones are what must not be negative.
+func (m *memory) ones(n int) backend.Tensor {
+	t := m.zeros(backend.F32, n)
+	if m.err == nil {
+		m.err = backend.SetF32(m.b, t, slices.Repeat([]float32{1}, n))
+	}
+	return t
 }
