@@ -38,7 +38,7 @@ test-long: setup-test ## the tests twice in random order, then each fuzz target 
 	$(ENV) scripts/fuzz.sh $(FUZZ) $(PKG)
 
 .PHONY: test-peers
-test-peers: setup-run ## what convert, train and bench peers compute, in llama.cpp and Hugging Face's tokenizers (npm installs them outside of here)
+test-peers: setup-run ## what convert, train and bench compute, in llama.cpp, Hugging Face's tokenizers and PyTorch if there (npm installs them outside of here)
 	llama=$$(scripts/peers.sh llama) && tokenizers=$$(scripts/peers.sh tokenizers) && \
 	CALDERA_LLAMA=$$llama CALDERA_TOKENIZERS=$$tokenizers go test -count=1 -timeout 10m -run TestPeers -v ./cmd/convert ./cmd/train ./internal/bench
 

@@ -26,33 +26,50 @@ type Config struct {
 	EOS           []int   // eos_token_id: what ends a text; empty for none
 }
 
-// shapes are the four sizes in which GPT-2 was published.
+// shapes are the sizes in which GPT-2 was published, and the one that nanoGPT
+// trains where there is only a CPU.
 // https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf, table 2
+// https://github.com/karpathy/nanoGPT#quick-start
 var shapes = []struct {
-	name                 string
-	layers, heads, width int
+	name   string
+	config Config
 }{
-	{"gpt2", 12, 12, 768},
-	{"gpt2-medium", 24, 16, 1024},
-	{"gpt2-large", 36, 20, 1280},
-	{"gpt2-xl", 48, 25, 1600},
+	{"gpt2", published(12, 12, 768)},
+	{"gpt2-medium", published(24, 16, 1024)},
+	{"gpt2-large", published(36, 20, 1280)},
+	{"gpt2-xl", published(48, 25, 1600)},
+	{"nanogpt", Config{Layers: 4, Heads: 4, Width: 128, Inner: 512, Context: 64, Vocab: 65, Epsilon: 1e-5, TieEmbeddings: true}},
 }
 
-// Shape returns the shape of a published model: "gpt2" (124 million weights),
-// "gpt2-medium", "gpt2-large" or "gpt2-xl" (1.6 billion).
+// published has what all of GPT-2's sizes have.
+func published(layers, heads, width int) Config {
+	return Config{
+		Layers: layers, Heads: heads, Width: width, Inner: 4 * width,
+		Context: 1024, Vocab: 50257, Epsilon: 1e-5, TieEmbeddings: true,
+		BOS: []int{50256}, EOS: []int{50256},
+	}
+}
+
+// Shape returns the shape of a known model: "gpt2" (124 million weights),
+// "gpt2-medium", "gpt2-large" or "gpt2-xl" (1.6 billion) as published, or
+// "nanogpt" (0.8 million), a model of 65 characters.
 func Shape(name string) (Config, error) {
-	var names []string
 	for _, s := range shapes {
 		if s.name == name {
-			return Config{
-				Layers: s.layers, Heads: s.heads, Width: s.width, Inner: 4 * s.width,
-				Context: 1024, Vocab: 50257, Epsilon: 1e-5, TieEmbeddings: true,
-				BOS: []int{50256}, EOS: []int{50256},
-			}, nil
+			c := s.config
+			c.BOS, c.EOS = slices.Clone(c.BOS), slices.Clone(c.EOS)
+			return c, nil
 		}
+	}
+	return Config{}, fmt.Errorf("unknown shape: found %q, expected one of %s", name, strings.Join(ShapeNames(), ", "))
+}
+
+// ShapeNames are what [Shape] knows.
+func ShapeNames() (names []string) {
+	for _, s := range shapes {
 		names = append(names, s.name)
 	}
-	return Config{}, fmt.Errorf("unknown shape: found %q, expected one of %s", name, strings.Join(names, ", "))
+	return names
 }
 
 // The most that Validate lets pass. GPT-3, at 175 billion weights, is far below;

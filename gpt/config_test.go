@@ -21,6 +21,7 @@ func TestParameters(t *testing.T) {
 		"gpt2-medium": 354_823_168,
 		"gpt2-large":  774_030_080,
 		"gpt2-xl":     1_557_611_200,
+		"nanogpt":     809_856,
 	} {
 		c, err := Shape(name)
 		if err != nil {
@@ -37,7 +38,7 @@ func TestParameters(t *testing.T) {
 			t.Errorf("%s with an unembedding of its own has %d weights, want %d", name, got, want)
 		}
 	}
-	if _, err := Shape("gpt3"); err == nil || err.Error() != `unknown shape: found "gpt3", expected one of gpt2, gpt2-medium, gpt2-large, gpt2-xl` {
+	if _, err := Shape("gpt3"); err == nil || err.Error() != `unknown shape: found "gpt3", expected one of gpt2, gpt2-medium, gpt2-large, gpt2-xl, nanogpt` {
 		t.Errorf("Shape of an unknown model: %v", err)
 	}
 }

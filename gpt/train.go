@@ -29,6 +29,9 @@ type TrainOptions struct {
 // make a matrix product that uses a GPU well, and take a part of its memory.
 const scoresAtOnce = 1 << 24
 
+// TrainChunk is TrainOptions.Chunk where that is 0.
+func TrainChunk(vocab int) int { return max(1, scoresAtOnce/vocab) }
+
 // Trainer makes a model better at a text. A step is one recorded program:
 // forward, backward, clipping and AdamW. Where several batches make a step, it
 // is one that clears the gradients, one for each batch, and one that ends it.
@@ -62,7 +65,7 @@ func (m *Model) NewTrainer(o TrainOptions) (*Trainer, error) {
 		o.Accumulate = 1
 	}
 	if o.Chunk == 0 {
-		o.Chunk = max(1, scoresAtOnce/m.Vocab)
+		o.Chunk = TrainChunk(m.Vocab)
 	}
 	switch {
 	case !m.train:

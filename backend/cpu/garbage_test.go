@@ -34,3 +34,29 @@ func TestDecodeMakesNoGarbage(t *testing.T) {
 		t.Errorf("a run of %d ops allocates %v times", len(ops), n)
 	}
 }
+
+func TestTrainingMakesNoGarbage(t *testing.T) {
+	b := open(t)
+	const batch, time, width = 2, 64, 128
+	f := func(dims ...int) backend.Tensor { return tensor(t, b, backend.F32, dims...) }
+	x, y, dy, wide := f(batch, time, width), f(batch, time, width), f(batch, time, width), f(batch, time, 3*width)
+	w, v, matrix := f(width), f(width), f(width, width)
+	ops, err := backend.Prepare(b,
+		&backend.Linear{Dst: y, X: x, W: matrix.Transpose()},
+		&backend.LinearBackward{DW: matrix, DBias: v, DY: dy, X: x},
+		&backend.GELUBackward{DX: y, X: x, DY: dy},
+		&backend.LayerNormBackward{DX: y, DGamma: v, DBeta: f(width), X: x, DY: dy, Gamma: w, Stats: f(batch, time, 2), Epsilon: 1e-5},
+		&backend.AttentionBackward{DQKV: f(batch, time, 3*width), QKV: wide, DY: dy, Stats: f(batch, 4, time, 2), Heads: 4},
+		&backend.AdamW{W: f(width, width), M: f(width, width), V: f(width, width), G: matrix, Step: f(3), Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		if err := b.Run(ops...); err != nil {
+			t.Fatal(err)
+		}
+	}); n >= 1 {
+		t.Errorf("a run of %d ops allocates %v times", len(ops), n)
+	}
+}

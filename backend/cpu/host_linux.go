@@ -59,3 +59,7 @@ func procBytes(path, name string) (int, bool) {
 // wantHugePages asks for pages of 2 MiB, which spare reads of large matrices
 // most misses of the translation buffer. It is only a wish.
 func wantHugePages(p []byte) { unix.Madvise(p, unix.MADV_HUGEPAGE) }
+
+// yield lets the kernel run another thread that waits for this processor. On a
+// busy machine that may be the very one whose work is waited for.
+func yield() { unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }

@@ -57,6 +57,9 @@ const (
 	// spin is how long a helper looks for the next op before it sleeps: longer
 	// than the pause between the ops of one pass, for waking takes 10 to 50 µs.
 	spin = 100 * time.Microsecond
+	// patience is how long a thread waits before it yields to the kernel: longer
+	// than threads that all run wait for each other.
+	patience = 20 * time.Microsecond
 )
 
 func newPool(threads int) *pool {
@@ -101,9 +104,12 @@ func (p *pool) do(op backend.Op, n, unit int, nanos float64, pieces int, run par
 	}
 	p.mu.Unlock()
 	p.work(&p.caller)
-	for i := 1; p.pending.Load() != 0; i++ {
+	for since, i := time.Now(), 1; p.pending.Load() != 0; i++ {
 		if i%64 == 0 {
 			runtime.Gosched()
+			if time.Since(since) > patience {
+				yield()
+			}
 		}
 	}
 }
@@ -137,7 +143,10 @@ func (p *pool) help() {
 				continue
 			}
 			runtime.Gosched()
-			if time.Since(since) < spin {
+			if waited := time.Since(since); waited < spin {
+				if waited > patience {
+					yield()
+				}
 				continue
 			}
 			p.mu.Lock()

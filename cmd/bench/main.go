@@ -19,6 +19,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"caldera/gpt"
 	"caldera/internal/bench"
 	"caldera/internal/cli"
 	"caldera/models"
@@ -30,6 +31,7 @@ type commands struct {
 	Overhead   overheadCommand   `cmd:"" help:"Measure what a device costs beside the work: dispatches, barriers, submits, the host's part."`
 	Startup    startupCommand    `cmd:"" help:"Measure the time from the start of a process to its first token, with cold and warm caches of compiled pipelines."`
 	Perplexity perplexityCommand `cmd:"" help:"Measure how well a model foretells a text, by dtype and device, and how far it is from a saved run."`
+	Train      trainCommand      `cmd:"" help:"Measure training, in tokens a second, beside PyTorch by turns."`
 	Peers      peersCommand      `cmd:"" help:"Measure beside other programs that run GPTs, by turns: node-llama-cpp, PyTorch."`
 	Show       showCommand       `cmd:"" help:"Write results that were saved as JSON as tables, or in another format."`
 	Compare    compareCommand    `cmd:"" help:"Lay results of several machines or devices side by side, in a table and a plot."`
@@ -65,6 +67,6 @@ func main() {
 	os.Exit(cli.Commands(&commands{}, "Measure how fast GPTs run on the devices of this machine.", kong.Vars{
 		"embedded": models.Name, "prompt": fmt.Sprint(bench.DefaultPrompt), "gen": fmt.Sprint(bench.DefaultGen),
 		"formats": strings.Join(bench.Formats, ","), "summary": bench.Summary, "ops": strings.Join(bench.OpNames(), ", "),
-		"peers": strings.Join(bench.PeerNames(), ", "),
+		"peers": strings.Join(bench.PeerNames(), ", "), "trainers": strings.Join(bench.TrainPeerNames(), ", "), "shapes": strings.Join(gpt.ShapeNames(), ", "),
 	}))
 }

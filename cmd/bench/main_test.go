@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		main()
 	}
+	if mode := os.Getenv(asPython); mode != "" {
+		fakePython(mode)
+	}
 	os.Exit(m.Run())
 }
 
@@ -62,6 +65,16 @@ func TestBadFlags(t *testing.T) {
 		{"overhead -r 0", 2, "-r 0: expected 1"},
 		{"startup -r 0", 2, "-r 0: expected 1"},
 		{"startup --dtype=i32", 2, "--dtype=i32"},
+		{"train -r 0", 2, "-r 0: expected 1"},
+		{"train --batch=0", 2, "model nanogpt: --batch=0: expected 1 to 16384"},
+		{"train --time=65", 2, "model nanogpt: --time=65: expected 1 to 64"},
+		{"train --shape=gpt2 --time=1024 --batch=4 --accumulate=2000", 2, "a step of 8192000 tokens: expected at most 4194304"},
+		{"train --accumulate=0", 2, "--accumulate=0: expected 1"},
+		{"train --timeout=0s", 2, "--timeout=0s: expected more than 0"},
+		{"train --peer=jax", 2, `--peer: unknown peer "jax": expected pytorch or none`},
+		{"train --peer=none,pytorch", 2, "none goes without other peers"},
+		{"train --shape=gpt5", 2, `found "gpt5"`},
+		{"train -m " + filepath.Join(dir, "none"), 1, "none"},
 		{"peers -r 0", 2, "-r 0: expected 1"},
 		{"peers --timeout=0s", 2, "--timeout=0s: expected more than 0"},
 		{"peers --peer=tensorflow", 2, `--peer: unknown peer "tensorflow": expected node-llama-cpp or pytorch`},
@@ -214,6 +227,7 @@ func TestCommands(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"ops --backend=cpu --dtype=f32 --op=add,gelu -r 1 --no-ceilings -o csv", "gpt2,gelu,128x3072,f32,"},
 		{"overhead --backend=cpu -r 1 -o bench", "BenchmarkOverhead/of=dispatch/device=cpu:0-"},
+		{"train --backend=cpu --shape=nanogpt --batch=1 --time=8 --peer=none -r 1 -o bench", "BenchmarkTrain/model=nanogpt/device=cpu:0/step=1x8-"},
 		{"startup --backend=cpu -r 1", "| austen | cpu:0 "},
 		{"run --backend=cpu -p 4 -n 0 -r 1 --no-ceilings -o bench", "BenchmarkPP4/model=austen/device=cpu:0/dtype=f16-"},
 		{"ops --list-devices", "cpu:0"},

@@ -12,7 +12,7 @@ import (
 // modelFlags choose what to measure.
 type modelFlags struct {
 	Model []string `short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, or GGUF files (default: the embedded model, ${embedded})."`
-	Shape []string `placeholder:"NAME" help:"Models of these shapes with random weights: gpt2, gpt2-medium, gpt2-large, gpt2-xl."`
+	Shape []string `placeholder:"NAME" help:"Models of these shapes with random weights: ${shapes}."`
 	DType []string `name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32, f16, q8_0 or q4_0; several for one after the other (auto: as the checkpoint stores them, shapes as f32)."`
 }
 

@@ -20,7 +20,7 @@ type peersCommand struct {
 	hardwareFlags `group:"Hardware"`
 
 	Model []string `group:"Model" short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, or GGUF files."`
-	Shape []string `group:"Model" placeholder:"NAME" help:"Models of these shapes with random weights: gpt2, gpt2-medium, gpt2-large, gpt2-xl (default: gpt2)."`
+	Shape []string `group:"Model" placeholder:"NAME" help:"Models of these shapes with random weights: ${shapes} (default: gpt2)."`
 	DType []string `group:"Model" name:"dtype" default:"f32,f16,q8_0,q4_0" placeholder:"TYPE" help:"Types of matrices, on both sides: f32, f16, q8_0, q4_0 (${default})."`
 
 	Peer    []string      `group:"Peers" placeholder:"NAME" help:"Peers to measure beside: ${peers} (default: all)."`

@@ -1,8 +1,9 @@
 // Package bench measures what a device does with GPTs: prompt processing and
 // text generation as llama-bench does (test.go, measure.go), single ops
 // (ops.go), what a backend costs beside the arithmetic (overhead.go), how long
-// a new process takes to its first token (startup.go), and all that beside other
-// programs that run GPTs (peers.go, and peer.go for what those are).
+// a new process takes to its first token (startup.go), training (train.go), and
+// some of it beside other programs that run GPTs (peers.go, peer_race.go, and
+// peer.go for what those are).
 //
 // Figures are held against what the same device was able to do in the same
 // run: ceilings, measured once (ceilings.go), and yardsticks, measured between

@@ -20,6 +20,7 @@ type Peer struct {
 	dtypes   func(gpu string) []backend.DType                        // of matrices, that it computes on
 	threads  func(gpu string, n int) []int                           // to measure it with where we have n
 	file     func(f modelFiles, ctx context.Context) (string, error) // writes the model as it reads it
+	trains   bool
 }
 
 // peerProgram is a process to start, and the first request to it.
@@ -41,13 +42,25 @@ var peers = []func(PeerPlaces) Peer{llamaPeer, torchPeer}
 
 // peerFiles are the programs that run peers' libraries.
 //
-//go:embed peer_llama.mjs peer_torch.py
+//go:embed peer_llama.mjs peer_torch.py peer_torch_train.py
 var peerFiles embed.FS
 
 // PeerNames are what FindPeers takes.
-func PeerNames() (names []string) {
+func PeerNames() []string { return peerNames(func(Peer) bool { return true }) }
+
+// TrainPeerNames are what FindTrainPeers takes.
+func TrainPeerNames() []string { return append(peerNames(trains), NoPeer) }
+
+// NoPeer is the name of none, for FindTrainPeers.
+const NoPeer = "none"
+
+func trains(p Peer) bool { return p.trains }
+
+func peerNames(which func(Peer) bool) (names []string) {
 	for _, p := range peers {
-		names = append(names, p(PeerPlaces{}).Name)
+		if p := p(PeerPlaces{}); which(p) {
+			names = append(names, p.Name)
+		}
 	}
 	return names
 }
@@ -55,10 +68,8 @@ func PeerNames() (names []string) {
 // FindPeers returns the peers of these names, all of them where there are none.
 // Whether the machine has them shows when they are started.
 func FindPeers(names []string, at PeerPlaces) (found []Peer, err error) {
-	for _, name := range names {
-		if !slices.Contains(PeerNames(), name) {
-			return nil, fmt.Errorf("unknown peer %q: expected %s", name, strings.Join(PeerNames(), " or "))
-		}
+	if err := checkNames(names, PeerNames()); err != nil {
+		return nil, err
 	}
 	for _, p := range peers {
 		if p := p(at); len(names) == 0 || slices.Contains(names, p.Name) {
@@ -66,6 +77,30 @@ func FindPeers(names []string, at PeerPlaces) (found []Peer, err error) {
 		}
 	}
 	return found, nil
+}
+
+// FindTrainPeers returns those that train; for [NoPeer] alone there is none.
+func FindTrainPeers(names []string, at PeerPlaces) ([]Peer, error) {
+	if slices.Equal(names, []string{NoPeer}) {
+		return nil, nil
+	}
+	if slices.Contains(names, NoPeer) {
+		return nil, fmt.Errorf("%s goes without other peers: found %s", NoPeer, strings.Join(names, ","))
+	}
+	if err := checkNames(names, TrainPeerNames()); err != nil {
+		return nil, err
+	}
+	found, err := FindPeers(names, at)
+	return slices.DeleteFunc(found, func(p Peer) bool { return !trains(p) }), err
+}
+
+func checkNames(names, all []string) error {
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return fmt.Errorf("unknown peer %q: expected %s", name, strings.Join(all, " or "))
+		}
+	}
+	return nil
 }
 
 // errAbsent is wrapped by errors that say that the machine lacks a peer, which

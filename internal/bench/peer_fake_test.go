@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/gpt"
 )
 
 // The test binary is a peer where this is set, of the kind that it names.
@@ -25,6 +27,7 @@ func fakePeer(mode string) {
 		os.Stdout.Write(append(text, '\n'))
 	}
 	runs := 0
+	var learner *fakeLearner
 	if mode == "crashes" {
 		fmt.Fprintln(os.Stderr, "no library\n    at somewhere")
 		os.Exit(3)
@@ -34,7 +37,7 @@ func fakePeer(mode string) {
 		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
 			panic(err)
 		}
-		if q.Command == "run" {
+		if q.Command == "run" || q.Command == "steps" {
 			runs++
 		}
 		switch {
@@ -64,6 +67,20 @@ func fakePeer(mode string) {
 				}
 			}
 			answer(peerReply{Name: "fake", Version: "7", Device: "CPU", Info: "of tests"})
+		case q.Command == "train" && mode != "has a child":
+			learner = newFakeLearner(q)
+			answer(peerReply{Threads: q.Threads, Info: "by heart"})
+		case q.Command == "steps" && mode != "has a child":
+			a := learner.steps(q)
+			switch mode {
+			case "another loss":
+				a.Losses[1] += 2 * sameLoss
+			case "few losses":
+				a.Losses = a.Losses[1:]
+			case "a loss below 0":
+				a.Losses[0] = -1
+			}
+			answer(a)
 		case q.Command == "load":
 			answer(peerReply{Threads: q.Threads})
 		case mode == "has a child":
@@ -88,4 +105,39 @@ func fake(name, mode string) Peer {
 		threads: only,
 		file:    modelFiles.gguf,
 	}
+}
+
+// fakeLearner trains with our own library, on the CPU, what it is given.
+type fakeLearner struct {
+	tr *gpt.Trainer
+	q  peerRequest
+}
+
+func newFakeLearner(q peerRequest) *fakeLearner {
+	b, err := backend.Open("cpu")
+	if err != nil {
+		panic(err)
+	}
+	m, err := gpt.Load(context.Background(), b, q.Model, gpt.LoadOptions{Train: true})
+	if err != nil {
+		panic(err)
+	}
+	tr, err := m.NewTrainer(q.Training.options())
+	if err != nil {
+		panic(err)
+	}
+	return &fakeLearner{tr, q}
+}
+
+func (l *fakeLearner) steps(q peerRequest) (a peerReply) {
+	start := time.Now()
+	for range q.Steps {
+		loss, _, err := l.tr.Step(q.IDs, q.Targets, l.q.Rate)
+		if err != nil {
+			panic(err)
+		}
+		a.Losses = append(a.Losses, loss)
+	}
+	a.NS, a.PeakRSS = time.Since(start).Nanoseconds(), 5<<20
+	return a
 }

@@ -26,6 +26,14 @@ import (
 //	        Context                          as Context
 //	run     IDs, Chunk                       feeds ids, so many at a time, to an empty
 //	                                         context, and times that
+//
+// A peer that trains knows these, in place of load and run:
+//
+//	train   Model, DType, GPU, Threads,      loads a model to be trained
+//	        Training
+//	steps   IDs, Targets, Steps              learns so many times that each of ids,
+//	                                         [accumulate, batch, time], is followed by
+//	                                         its target, and times that
 type peerRequest struct {
 	Command string `json:"command"`
 	Library string `json:"library"` // where it is
@@ -36,6 +44,25 @@ type peerRequest struct {
 	Context int    `json:"context"`
 	IDs     []int  `json:"ids"`
 	Chunk   int    `json:"chunk"`
+	Targets []int  `json:"targets"`
+	Steps   int    `json:"steps"`
+	Training
+}
+
+// Training is what a training step is, to a peer: forward and backward of
+// batches whose mean gradient is clipped to a norm, and AdamW, which makes what
+// has two axes or more decay.
+type Training struct {
+	Batch      int     `json:"batch"`      // sequences that are computed at once
+	Time       int     `json:"time"`       // tokens of each
+	Accumulate int     `json:"accumulate"` // batches of a step
+	Recompute  bool    `json:"recompute"`  // the insides of blocks, backward
+	Rate       float64 `json:"rate"`
+	Beta1      float64 `json:"beta1"`
+	Beta2      float64 `json:"beta2"`
+	Epsilon    float64 `json:"epsilon"`
+	Decay      float64 `json:"decay"`
+	Clip       float64 `json:"clip"`
 }
 
 // peerReply is what it answers: one line.
@@ -45,10 +72,14 @@ type peerReply struct {
 	Device  string `json:"device"`
 	Info    string `json:"info"`
 	Absent  string `json:"absent"`  // start: what is missing
-	Threads int    `json:"threads"` // load: how many it has
-	NS      int64  `json:"ns"`      // run: from the first id until the token is known
+	Threads int    `json:"threads"` // load, train: how many it has; and Info, how it computes
+	NS      int64  `json:"ns"`      // run, steps: from the first id until the token, or all losses, are known
 	Token   int    `json:"token"`   // run: the likeliest after the last id
 	Error   string `json:"error"`   // of anything that fails
+
+	Losses     []float64 `json:"losses"`      // steps: before each, in nats
+	PeakRSS    int64     `json:"peak_rss"`    // steps: the most memory of the process so far, in bytes; 0 if unknown
+	PeakDevice int64     `json:"peak_device"` // steps: and of a GPU
 }
 
 // Bounds on what a peer writes.
@@ -187,10 +218,28 @@ func (p *peerProcess) ask(ctx context.Context, timeout time.Duration, q peerRequ
 	if a.Error != "" {
 		return a, errors.New(oneLine(a.Error))
 	}
-	if q.Command == "run" && (a.NS <= 0 || a.NS > elapsed.Nanoseconds()) {
+	if timed := q.Command == "run" || q.Command == "steps"; timed && (a.NS <= 0 || a.NS > elapsed.Nanoseconds()) {
 		return a, fmt.Errorf("it says that it took %d ns, expected more than 0 and at most %d, after which it said so", a.NS, elapsed.Nanoseconds())
 	}
+	if q.Command == "steps" {
+		return a, a.checkSteps(q.Steps)
+	}
 	return a, nil
+}
+
+func (a peerReply) checkSteps(n int) error {
+	if len(a.Losses) != n {
+		return fmt.Errorf("it tells %d losses, expected %d, of as many steps", len(a.Losses), n)
+	}
+	for _, x := range a.Losses {
+		if !(x >= 0 && x < maxNumber) {
+			return fmt.Errorf("it tells a loss of %v, expected 0 or more", x)
+		}
+	}
+	if a.PeakRSS < 0 || a.PeakDevice < 0 {
+		return fmt.Errorf("it tells that it has used %d and %d bytes of memory", a.PeakRSS, a.PeakDevice)
+	}
+	return nil
 }
 
 // line waits for the next line; ok is false where there is none to come.

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -19,63 +18,18 @@ type PeerResult struct {
 	NPrompt       int    `json:"n_prompt"`
 	NGen          int    `json:"n_gen"`
 
-	Peer        string `json:"peer"`
-	PeerVersion string `json:"peer_version"`
-	PeerDevice  string `json:"peer_device"`
-	PeerInfo    string `json:"peer_info"` // what it says of how it computes
-	PeerThreads int    `json:"peer_n_threads"`
-
-	// Why the peer is not measured, or not to the end. Then there is no test and
-	// there are no samples: those before it failed have results of their own.
-	Failure     string `json:"failure"`
-	FailureKind string `json:"failure_kind" since:"2"` // one of those below; empty where there is none
+	PeerAbout
 
 	SameToken bool `json:"same_token"` // both hold the same token for the likeliest after the test's
 
-	AvgTS     float64   `json:"avg_ts"` // tokens a second
-	StddevTS  float64   `json:"stddev_ts"`
-	SamplesNS []int64   `json:"samples_ns"`
-	SamplesTS []float64 `json:"samples_ts"`
-
-	PeerAvgTS     float64   `json:"peer_avg_ts"`
-	PeerStddevTS  float64   `json:"peer_stddev_ts"`
-	PeerSamplesNS []int64   `json:"peer_samples_ns"`
-	PeerSamplesTS []float64 `json:"peer_samples_ts"`
-
-	AvgRatio     float64   `json:"avg_ratio"` // of repetitions: how many times as fast as the peer
-	StddevRatio  float64   `json:"stddev_ratio"`
-	SamplesRatio []float64 `json:"samples_ratio"`
+	PeerTimes
 }
-
-// Kinds of failure.
-const (
-	PeerAbsent      = "absent"      // the machine lacks it
-	PeerUnsupported = "unsupported" // it has no such type of matrices there
-	PeerFailed      = "failed"      // it crashed, answered nonsense, or did not answer
-)
 
 // Test is what was measured.
 func (r *PeerResult) Test() Test { return Test{Prompt: r.NPrompt, Gen: r.NGen} }
 
 // summarise fills in what follows from the times.
-func (r *PeerResult) summarise() {
-	r.SamplesTS, r.PeerSamplesTS, r.SamplesRatio = nil, nil, nil
-	for i, ns := range r.SamplesNS {
-		tokens, theirs := float64(r.Test().Tokens()), r.PeerSamplesNS[i]
-		r.SamplesTS = append(r.SamplesTS, tokens/(float64(ns)*1e-9))
-		r.PeerSamplesTS = append(r.PeerSamplesTS, tokens/(float64(theirs)*1e-9))
-		r.SamplesRatio = append(r.SamplesRatio, float64(theirs)/float64(ns))
-	}
-	r.AvgTS, r.StddevTS = meanStdDev(r.SamplesTS)
-	r.PeerAvgTS, r.PeerStddevTS = meanStdDev(r.PeerSamplesTS)
-	r.AvgRatio, r.StddevRatio = meanStdDev(r.SamplesRatio)
-}
-
-func (r *PeerResult) speed() Spread { return Spread{r.AvgTS, r.StddevTS, len(r.SamplesTS)} }
-func (r *PeerResult) peerSpeed() Spread {
-	return Spread{r.PeerAvgTS, r.PeerStddevTS, len(r.PeerSamplesTS)}
-}
-func (r *PeerResult) ratio() Spread { return Spread{r.AvgRatio, r.StddevRatio, len(r.SamplesRatio)} }
+func (r *PeerResult) summarise() { r.PeerTimes.summarise(r.Test().Tokens()) }
 
 func (r *PeerResult) key() string {
 	what := r.Test().String()
@@ -95,9 +49,9 @@ func (r *PeerResult) figures() []figure {
 func (r *PeerResult) size() string { return repetitions(len(r.SamplesNS)) }
 
 // upgrade takes the kind of failure from the text, in which format 1 told it.
-func (r *PeerResult) upgrade() {
+func (r *PeerResult) upgrade(from int) {
 	switch {
-	case r.Failure == "":
+	case from > 1 || r.Failure == "":
 	case strings.HasPrefix(r.Failure, errAbsent.Error()+": "):
 		r.FailureKind = PeerAbsent
 	case strings.HasPrefix(r.Failure, ErrUnsupported.Error()+": "):
@@ -112,46 +66,16 @@ func (r *PeerResult) work() []quantity {
 }
 
 func (r *PeerResult) check() error {
-	if err := plausible(r); err != nil {
+	if err := cmp.Or(plausible(r), r.PeerAbout.check()); err != nil {
 		return err
 	}
-	if r.Peer == "" {
-		return errors.New("peer is empty: expected the name of a program")
-	}
-	switch r.FailureKind {
-	case "", PeerAbsent, PeerUnsupported, PeerFailed:
-	default:
-		return fmt.Errorf("failure_kind is %q, expected %s, %s, %s or nothing", r.FailureKind, PeerAbsent, PeerUnsupported, PeerFailed)
-	}
-	if (r.Failure == "") != (r.FailureKind == "") {
-		return fmt.Errorf("failure is %q and failure_kind %q: expected both or none", r.Failure, r.FailureKind)
-	}
-	n := len(r.SamplesNS)
 	if r.Failure != "" {
-		if n+len(r.PeerSamplesNS)+len(r.SamplesTS)+len(r.PeerSamplesTS)+len(r.SamplesRatio) > 0 {
-			return errors.New("it has a failure and samples: expected one of them")
-		}
-		return nil
+		return r.PeerTimes.none()
 	}
 	if (r.NPrompt > 0) == (r.NGen > 0) {
 		return fmt.Errorf("n_prompt %d, n_gen %d: expected one of them above 0", r.NPrompt, r.NGen)
 	}
-	if len(r.PeerSamplesNS) != n {
-		return fmt.Errorf("peer_samples_ns has %d samples, expected %d as samples_ns", len(r.PeerSamplesNS), n)
-	}
-	if err := cmp.Or(positive("samples_ns", r.SamplesNS), positive("peer_samples_ns", r.PeerSamplesNS)); err != nil {
-		return err
-	}
-	again := *r
-	again.summarise()
-	return cmp.Or(
-		near("avg_ts", r.AvgTS, again.AvgTS, "stddev_ts", r.StddevTS, again.StddevTS),
-		near("peer_avg_ts", r.PeerAvgTS, again.PeerAvgTS, "peer_stddev_ts", r.PeerStddevTS, again.PeerStddevTS),
-		near("avg_ratio", r.AvgRatio, again.AvgRatio, "stddev_ratio", r.StddevRatio, again.StddevRatio),
-		samples("samples_ts", r.SamplesTS, again.SamplesTS),
-		samples("peer_samples_ts", r.PeerSamplesTS, again.PeerSamplesTS),
-		samples("samples_ratio", r.SamplesRatio, again.SamplesRatio),
-	)
+	return r.PeerTimes.check(r.Test().Tokens())
 }
 
 // goBench has the peer's times: ours come from bench run.
@@ -203,10 +127,3 @@ the type of the matrices.
 }
 
 func (r *PeerResult) dtyped() string { return r.ModelType + " " + r.DType }
-
-func (r *PeerResult) peer() string {
-	if r.PeerThreads == 0 {
-		return r.Peer
-	}
-	return r.Peer + " with " + threads(r.PeerThreads)
-}

@@ -12,8 +12,8 @@ func beside(c Common) *PeerResult {
 	c.Kind = "peer"
 	r := &PeerResult{
 		Common: c, ModelType: "gpt2", ModelNParams: 124_439_808, DType: "f32", NGen: 4, SameToken: true,
-		Peer: "pytorch", PeerVersion: "2.0", PeerDevice: "CPU", PeerInfo: "AVX2", PeerThreads: 2,
-		SamplesNS: []int64{8e6, 10e6}, PeerSamplesNS: []int64{12e6, 20e6},
+		PeerAbout: PeerAbout{Peer: "pytorch", PeerVersion: "2.0", PeerDevice: "CPU", PeerInfo: "AVX2", PeerThreads: 2},
+		PeerTimes: PeerTimes{SamplesNS: []int64{8e6, 10e6}, PeerSamplesNS: []int64{12e6, 20e6}},
 	}
 	r.summarise()
 	return r
@@ -24,7 +24,7 @@ func TestPeerTables(t *testing.T) {
 	c := *records[0].common()
 	other := beside(c)
 	other.DType, other.SameToken = "q4_0", false
-	records = []Record{beside(c), other, &PeerResult{Common: other.Common, ModelType: "gpt2", DType: "f32", Peer: "node-llama-cpp", Failure: "absent: it is not there", FailureKind: PeerAbsent}}
+	records = []Record{beside(c), other, &PeerResult{Common: other.Common, ModelType: "gpt2", DType: "f32", PeerAbout: PeerAbout{Peer: "node-llama-cpp", Failure: "absent: it is not there", FailureKind: PeerAbsent}}}
 	var out bytes.Buffer
 	if err := Write(&out, "md", records); err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestPeerTables(t *testing.T) {
 func TestComparePeers(t *testing.T) {
 	_, records := example()
 	c := *records[0].common()
-	absent := &PeerResult{Common: c, ModelType: "gpt2", DType: "f32", Peer: "pytorch", Failure: "absent", FailureKind: PeerAbsent}
+	absent := &PeerResult{Common: c, ModelType: "gpt2", DType: "f32", PeerAbout: PeerAbout{Peer: "pytorch", Failure: "absent", FailureKind: PeerAbsent}}
 	absent.Kind = "peer"
 	slow := beside(c)
 	slow.PeerSamplesNS = slow.SamplesNS

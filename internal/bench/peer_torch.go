@@ -21,6 +21,7 @@ func torchPeer(at PeerPlaces) Peer {
 		},
 		threads: only,
 		file:    modelFiles.safetensors,
+		trains:  true,
 	}
 }
 

@@ -2,7 +2,8 @@
 
 Requests are lines of JSON on standard input, replies on standard output:
 peer_process.go tells which. Keys and values lie in a static cache. On a GPU a
-pass is a CUDA graph, which spares the launching of each kernel.
+pass is a CUDA graph, which spares the launching of each kernel. Training is in
+peer_torch_train.py.
 """
 import json
 import math
@@ -146,17 +147,22 @@ class Peer:
                 return {"absent": "PyTorch finds %s, expected %s" % (", ".join(names) or "no CUDA device", name)}
             self.device = torch.device("cuda", names.index(name))
             torch.cuda.set_device(self.device)
-            info = "CUDA %s, static cache, CUDA graphs" % torch.version.cuda
+            info = "CUDA %s" % torch.version.cuda
         return {"name": "PyTorch", "version": torch.__version__, "device": name, "info": info}
 
     def load(self, request):
         torch.set_num_threads(request["threads"])
         dtype = {"f32": torch.float32, "f16": torch.float16}[request["dtype"]]
-        self.model, self.passes = GPT(request["model"], dtype, self.device), {}
-        return {"threads": torch.get_num_threads()}
+        with torch.inference_mode():
+            self.model, self.passes = GPT(request["model"], dtype, self.device), {}
+        info = "static cache, CUDA graphs" if self.device.type == "cuda" else "static cache"
+        return {"threads": torch.get_num_threads(), "info": info}
 
     def run(self, request):
-        ids, chunk = request["ids"], request["chunk"]
+        with torch.inference_mode():
+            return self.timed(request["ids"], request["chunk"])
+
+    def timed(self, ids, chunk):
         size = (chunk, len(ids))
         if size not in self.passes:
             self.passes[size] = (Graphs if self.device.type == "cuda" else Passes)(self.model, *size)
@@ -165,6 +171,23 @@ class Peer:
         for at in range(0, len(ids), chunk):
             token = passes.next(ids[at : at + chunk], at)
         return {"ns": time.perf_counter_ns() - start, "token": token}
+
+    def train(self, request):
+        from peer_torch_train import Trainer
+
+        torch.set_num_threads(request["threads"])
+        path = request["model"]
+        with open(path + "/config.json") as f:
+            config = json.load(f)
+        self.trainer = Trainer(config, read(path, torch.float32, self.device), self.device, request)
+        return {"threads": torch.get_num_threads(), "info": self.trainer.info}
+
+    def steps(self, request):
+        start = time.perf_counter_ns()
+        losses = self.trainer.steps(request["ids"], request["targets"], request["steps"])
+        ns = time.perf_counter_ns() - start
+        host, device = self.trainer.peak()
+        return {"ns": ns, "losses": losses, "peak_rss": host, "peak_device": device}
 
 
 def main():
@@ -178,8 +201,4 @@ def main():
         print(json.dumps(reply), flush=True)
 
 
-if torch is None:
-    main()
-else:
-    with torch.inference_mode():
-        main()
+main()

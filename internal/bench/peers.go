@@ -5,23 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"caldera/backend"
 	"caldera/gpt"
 )
-
-// PeerOptions are how to measure beside peers.
-type PeerOptions struct {
-	Options
-	Threads int           // of ours
-	Timeout time.Duration // for each reply of a peer
-}
-
-// settle is how long a side may take to come to rest before the other begins:
-// threads of BLAS libraries wait for more work for some time before they sleep.
-const settle = 50 * time.Millisecond
 
 // Peers measures the tests on this device and in each of the peers by turns:
 // ours, the first peer, the second, ours again. A peer that is absent, or fails,
@@ -32,13 +20,12 @@ func (d *Device) Peers(ctx context.Context, model Model, tests []Test, peers []P
 	if err != nil {
 		return nil, err
 	}
-	r := &race{d: d, model: model, tests: tests, o: o, files: modelFiles{model, o.DType, dir}}
-	defer func() {
-		for _, x := range r.rivals {
-			x.process.close()
-		}
-		err = errors.Join(err, os.RemoveAll(dir))
-	}()
+	r := &peerTests{race: race{d: d, model: model, o: o, files: modelFiles{model, o.DType, dir}}, tests: tests, results: map[*rival][]*PeerResult{}}
+	r.failure = func(about PeerAbout) {
+		x := r.result(Test{}, about)
+		r.failures = append(r.failures, x)
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
 	if err := d.lacks(model.Config, o.DType, backend.F32); err != nil {
 		return nil, fmt.Errorf("%s on %s: %w", model.Name, d.Spec(), err)
 	}
@@ -49,7 +36,7 @@ func (d *Device) Peers(ctx context.Context, model Model, tests []Test, peers []P
 		err = r.run(ctx)
 	}
 	for _, x := range r.rivals {
-		for _, t := range x.results {
+		for _, t := range r.results[x] {
 			if len(t.SamplesNS) > 0 {
 				t.summarise()
 				t.Incomplete = len(t.SamplesNS) < o.Repetitions
@@ -63,120 +50,23 @@ func (d *Device) Peers(ctx context.Context, model Model, tests []Test, peers []P
 	return append(results, r.failures...), errors.Join(append(r.failed, err)...)
 }
 
-// race is a model on a device and the peers beside it.
-type race struct {
-	d     *Device
-	model Model
-	tests []Test
-	o     PeerOptions
-	files modelFiles
-	p     progress
-
-	rivals   []*rival
-	failures []*PeerResult // of peers that are absent or failed
-	failed   []error       // of those that failed
+// peerTests is the tests of a model on a device and on the peers beside it.
+type peerTests struct {
+	race
+	tests    []Test
+	results  map[*rival][]*PeerResult // of each test
+	failures []*PeerResult            // of peers that are absent or failed
 }
 
-// rival is a peer that runs.
-type rival struct {
-	Peer
-	process *peerProcess
-	threads int
-	about   peerReply
-	out     bool          // it failed
-	results []*PeerResult // of each test
-}
-
-// find starts the processes of all peers.
-func (r *race) find(ctx context.Context, peers []Peer) error {
-	if err := writePeerFiles(r.files.dir); err != nil {
-		return err
-	}
-	for _, p := range peers {
-		if err := p.lacks(r.o.DType, r.gpu()); err != nil {
-			r.fail(p.Name, 0, err)
-			continue
-		}
-		for _, n := range p.threads(r.gpu(), r.o.Threads) {
-			process, about, err := p.find(ctx, r.gpu(), r.o, r.files.dir)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if err != nil {
-				r.fail(p.Name, 0, err)
-				break // it would fail with other threads too
-			}
-			r.rivals = append(r.rivals, &rival{Peer: p, process: process, threads: n, about: about})
-		}
-	}
-	return nil
-}
-
-// writePeerFiles writes the peers' programs to a folder, where they find each other.
-func writePeerFiles(dir string) error {
-	files, err := peerFiles.ReadDir(".")
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		text, err := peerFiles.ReadFile(f.Name())
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, f.Name()), text, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// gpu is the device's name for peers; empty for the CPU.
-func (r *race) gpu() string {
-	if r.d.Kind == backend.Host {
-		return ""
-	}
-	return r.d.Name
-}
-
-// fail notes why a peer is not measured, or not to the end.
-func (r *race) fail(name string, n int, err error) {
-	x := r.result(Test{})
-	x.Peer, x.PeerThreads, x.Failure = name, n, oneLine(err.Error())
-	r.failures = append(r.failures, x)
-	switch {
-	case errors.Is(err, errAbsent):
-		x.FailureKind = PeerAbsent
-	case errors.Is(err, ErrUnsupported):
-		x.FailureKind = PeerUnsupported
-	default:
-		x.FailureKind = PeerFailed
-		r.failed = append(r.failed, fmt.Errorf("%s beside %s %v on %s: %w", x.peer(), r.model.Name, r.o.DType, r.d.Spec(), err))
-	}
-}
-
-func (r *race) result(t Test) *PeerResult {
+func (r *peerTests) result(t Test, about PeerAbout) *PeerResult {
 	return &PeerResult{
 		Common: r.d.newCommon("peer"), ModelFilename: r.model.File, ModelType: r.model.Name, DType: r.o.DType.String(),
-		ModelNParams: int64(r.model.Config.Parameters()), NPrompt: t.Prompt, NGen: t.Gen,
+		ModelNParams: int64(r.model.Config.Parameters()), NPrompt: t.Prompt, NGen: t.Gen, PeerAbout: about,
 	}
-}
-
-// ask has a rival do something. Where it fails it is out.
-func (r *race) ask(ctx context.Context, x *rival, what string, q peerRequest) (peerReply, bool) {
-	a, err := x.process.ask(ctx, r.o.Timeout, q)
-	if err == nil {
-		return a, true
-	}
-	x.process.close()
-	x.out = true
-	if ctx.Err() == nil {
-		r.fail(x.Name, x.threads, fmt.Errorf("%s: %w", what, err))
-	}
-	return a, false
 }
 
 // run loads the model on all sides and runs the tests by turns.
-func (r *race) run(ctx context.Context) (err error) {
+func (r *peerTests) run(ctx context.Context) (err error) {
 	r.p = progress{r.o.Progress, 0, 2 + len(r.tests)*(1+r.o.Repetitions)}
 	r.p.step("writing the model for its peers")
 	path, err := r.files.gguf(ctx)
@@ -216,7 +106,7 @@ func (r *race) run(ctx context.Context) (err error) {
 }
 
 // load gives a rival the model.
-func (r *race) load(ctx context.Context, x *rival) error {
+func (r *peerTests) load(ctx context.Context, x *rival) error {
 	path, err := x.file(r.files, ctx)
 	if err != nil {
 		return err
@@ -232,16 +122,13 @@ func (r *race) load(ctx context.Context, x *rival) error {
 		return ctx.Err()
 	}
 	for _, t := range r.tests {
-		result := r.result(t)
-		result.Peer, result.PeerVersion, result.PeerDevice = x.Name, oneLine(x.about.Version), oneLine(x.about.Device)
-		result.PeerInfo, result.PeerThreads = oneLine(x.about.Info), a.Threads
-		x.results = append(x.results, result)
+		r.results[x] = append(r.results[x], r.result(t, x.told(a)))
 	}
 	return nil
 }
 
 // turn has each side run a test once.
-func (r *race) turn(ctx context.Context, s *gpt.Session, n int, what string, warm bool) error {
+func (r *peerTests) turn(ctx context.Context, s *gpt.Session, n int, what string, warm bool) error {
 	t := r.tests[n]
 	ids, chunk := randomIDs(t, r.model.Config.Vocab), 1
 	if t.Prompt > 0 {
@@ -262,7 +149,7 @@ func (r *race) turn(ctx context.Context, s *gpt.Session, n int, what string, war
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		switch result := x.results; {
+		switch result := r.results[x]; {
 		case ok && warm:
 			result[n].SameToken = a.Token == token
 		case ok:
@@ -273,18 +160,9 @@ func (r *race) turn(ctx context.Context, s *gpt.Session, n int, what string, war
 	return rest(ctx)
 }
 
-func rest(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(settle):
-		return nil
-	}
-}
-
 // ours does what a peer does for a run: feeds the ids and finds, after each
 // chunk of them, the token that is likeliest to come next.
-func (r *race) ours(ctx context.Context, s *gpt.Session, ids []int, chunk int) (took time.Duration, token int, err error) {
+func (r *peerTests) ours(ctx context.Context, s *gpt.Session, ids []int, chunk int) (took time.Duration, token int, err error) {
 	s.Reset()
 	greedy := gpt.NewSampler(gpt.Sampling{TopP: 1, RepeatPenalty: 1})
 	start := r.d.now()

@@ -273,7 +273,11 @@ func (r *PerplexityResult) size() string {
 }
 
 // upgrade knows that keys and values were f32.
-func (r *PerplexityResult) upgrade() { r.TypeK, r.TypeV = backend.F32.String(), backend.F32.String() }
+func (r *PerplexityResult) upgrade(from int) {
+	if from < 2 {
+		r.TypeK, r.TypeV = backend.F32.String(), backend.F32.String()
+	}
+}
 
 func (r *PerplexityResult) figures() []figure {
 	return []figure{{Spread: Spread{r.Nats, r.NatsStdErr, r.Tokens}, unit: "nats/token", lower: true}}

@@ -119,6 +119,9 @@ func record(text []byte) (Record, error) {
 	if json.Unmarshal(members["kind"], &kind) != nil || kinds[kind].empty == nil {
 		return nil, fmt.Errorf("kind is %s, expected one of %v", strictjson.Shorten(string(members["kind"])), kindNames())
 	}
+	if since := kinds[kind].since; since > version {
+		return nil, fmt.Errorf("it is of kind %s, which format %d has and %d has not", kind, since, version)
+	}
 	r := kinds[kind].empty()
 	for f := range fields(r) {
 		value, ok := members[f.name]
@@ -145,7 +148,7 @@ func record(text []byte) (Record, error) {
 		return nil, errors.New("device is empty: expected one such as cpu:0")
 	}
 	if version < Format {
-		r.upgrade()
+		r.upgrade(version)
 		r.common().Format = Format
 	}
 	return r, r.check()

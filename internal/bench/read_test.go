@@ -2,10 +2,12 @@ package bench
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,12 +31,13 @@ func written(t testing.TB) ([]byte, []Record) {
 			AvgNS: 7, SamplesNS: []int64{7}, AvgCompileNS: -1, SamplesCompileNS: []int64{-1},
 		},
 		beside(c),
-		&PeerResult{Common: kind("peer"), ModelType: "gpt2", DType: "q8_0", Peer: "pytorch", Failure: "absent: no", FailureKind: PeerAbsent},
+		&PeerResult{Common: kind("peer"), ModelType: "gpt2", DType: "q8_0", PeerAbout: PeerAbout{Peer: "pytorch", Failure: "absent: no", FailureKind: PeerAbsent}},
 		&PerplexityResult{
 			Common: kind("perplexity"), ModelType: "gpt2", DType: "f32", TypeK: "f32", TypeV: "f32", File: "a.txt", Window: 8, Windows: 2, Tokens: 6,
 			Nats: 1, Perplexity: math.E, TotalNS: 5,
 		},
 	)
+	records = append(records, trained(c)...)
 	var out bytes.Buffer
 	if err := WriteJSON(&out, records); err != nil {
 		t.Fatal(err)
@@ -65,17 +68,17 @@ func TestReadBadFiles(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"empty", "", "it is empty"},
 		{"truncated within a result", good[:len(good)/9], "truncated: it ends within result 0"},
-		{"truncated between results", good[:strings.LastIndex(good, "]")], "truncated: it ends within result 7"},
+		{"truncated between results", good[:strings.LastIndex(good, "]")], "truncated: it ends within result 10"},
 		{"an object", `{"a": 1}`, "expected a JSON array"},
 		{"text", "# Results\n", "expected a JSON array"},
 		{"an array of numbers", "[1, 2]", "result 0: found a JSON number, expected an object"},
 		{"no results", "[]", "it holds no results"},
 		{"two arrays", good + good, "after the results"},
 		{"results of llama-bench", `[{"build_commit": "abc", "avg_ts": 1.5}]`, "it has no caldera_format"},
-		{"a newer format", instead(`"caldera_format": 2`, `"caldera_format": 3`), "caldera_format is 3 and this program reads 2: take a newer bench"},
-		{"a newer format with fields of its own", `[{"caldera_format": 3, "speed": {}}]`, "take a newer bench"},
-		{"a format that is no number", instead(`"caldera_format": 2`, `"caldera_format": "one"`), "it has no caldera_format"},
-		{"another kind", instead(`"kind": "test"`, `"kind": "song"`), `kind is "song", expected one of [op overhead peer perplexity startup test]`},
+		{"a newer format", instead(`"caldera_format": 3`, `"caldera_format": 4`), "caldera_format is 4 and this program reads 3: take a newer bench"},
+		{"a newer format with fields of its own", `[{"caldera_format": 4, "speed": {}}]`, "take a newer bench"},
+		{"a format that is no number", instead(`"caldera_format": 3`, `"caldera_format": "one"`), "it has no caldera_format"},
+		{"another kind", instead(`"kind": "test"`, `"kind": "song"`), `kind is "song", expected one of [op overhead peer perplexity startup test train]`},
 		{"a missing field", instead(`"n_gen": 0,`, ``), "n_gen is missing"},
 		{"a field too many", instead(`"n_gen": 0,`, `"n_gen": 0, "n_others": 1,`), `it has a "n_others"`},
 		{"a field twice", instead(`"n_gen": 0,`, `"n_gen": 0, "n_gen": 1,`), "twice"},
@@ -119,7 +122,13 @@ func TestReadBadFiles(t *testing.T) {
 		{"an op without a name", instead(`"op": "linear"`, `"op": ""`), "result 1: op is empty"},
 		{"no type of keys", instead(`"type_k": "f32"`, `"type_k": ""`), "result 0: type_k is \"\""},
 		{"no hash", instead(`"text_sha256": ""`, `"text_sha256": "zz"`), "text_sha256 is \"zz\""},
-		{"a field of a later format", instead(`"caldera_format": 2`, `"caldera_format": 1`), "result 0: it has a \"incomplete\", which no test of format 1 has"},
+		{"a field of a later format", instead(`"caldera_format": 3`, `"caldera_format": 1`), "result 0: it has a \"incomplete\", which no test of format 1 has"},
+		{"a kind of a later format", `[{"caldera_format": 2, "kind": "train"}]`, "it is of kind train, which format 3 has and 2 has not"},
+		{"losses that contradict", instead(`"same_loss": true`, `"same_loss": false`), "result 8: same_loss is false, which the losses contradict"},
+		{"a share of training that is not of its samples", instead(`"avg_share": 0.75`, `"avg_share": 0.5`), "result 7: avg_share 0.5"},
+		{"a step that is not of its samples", instead(`"avg_step_ns": 100000000`, `"avg_step_ns": 5`), "result 7: avg_step_ns 5"},
+		{"no steps", instead(`"steps": 3`, `"steps": 0`), "result 7: steps is 0, expected 1 to 1000"},
+		{"a batch that is too large", instead(`"batch": 4`, `"batch": 16385`), "result 7: batch is 16385, expected 1 to 16384"},
 		{"deep", "[" + strings.Repeat(`{"a":`, 9) + "1" + strings.Repeat("}", 9) + "]", "nested deeper"},
 		{"very deep", strings.Repeat("[", 100000), "result 0"},
 		{"too large", strings.Repeat(" ", maxFileSize+1), "it is larger than"},
@@ -147,29 +156,54 @@ func TestReadBadFiles(t *testing.T) {
 	})
 }
 
-// TestReadOldFormat reads a file of format 1, which lacks what 2 has.
+// TestReadOldFormat reads files of older formats, which lack what this one has.
 func TestReadOldFormat(t *testing.T) {
 	data, want := written(t)
-	text := strings.ReplaceAll(string(data), `"caldera_format": 2`, `"caldera_format": 1`)
-	kind := ""
-	var old []string
-	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		if name == `"kind"` {
-			kind = strings.Trim(value, `",`)
-		}
-		new := name == `"incomplete"` || name == `"failure_kind"` || name == `"text_sha256"`
-		if new || kind == "perplexity" && (name == `"type_k"` || name == `"type_v"`) {
-			continue
-		}
-		old = append(old, line)
+	want = slices.DeleteFunc(want, func(r Record) bool { return r.common().Kind == "train" })
+	var all []map[string]any
+	if err := json.Unmarshal(data, &all); err != nil {
+		t.Fatal(err)
 	}
-	got, err := Read([]byte(strings.Join(old, "")))
+	all = all[:len(want)] // kind train comes last
+	for _, version := range []int{2, 1} {
+		for _, r := range all {
+			r["caldera_format"] = version
+			if version == 1 {
+				for _, name := range []string{"incomplete", "failure_kind", "text_sha256"} {
+					delete(r, name)
+				}
+			}
+			if version == 1 && r["kind"] == "perplexity" {
+				delete(r, "type_k")
+				delete(r, "type_v")
+			}
+		}
+		text, err := json.Marshal(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Read(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("as it is written today -, read from format %d +\n%s", version, diff)
+		}
+	}
+}
+
+// TestReadKeepsCacheType: only format 1 had no cache types.
+func TestReadKeepsCacheType(t *testing.T) {
+	data, _ := written(t)
+	at := strings.LastIndex(string(data), `"type_k": "f32"`)
+	text := string(data[:at]) + strings.Replace(string(data[at:]), `"type_k": "f32"`, `"type_k": "f16"`, 1)
+	text = strings.ReplaceAll(text[:strings.Index(text, `"kind": "train"`)], `"caldera_format": 3`, `"caldera_format": 2`)
+	records, err := Read([]byte(text[:strings.LastIndex(text, ",\n  {")] + "]"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("as it is written today -, read from format 1 +\n%s", diff)
+	if r := records[len(records)-1].(*PerplexityResult); r.TypeK != "f16" {
+		t.Errorf("type_k f16 of format 2 is read as %s", r.TypeK)
 	}
 }
 

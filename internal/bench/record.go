@@ -14,10 +14,12 @@ import (
 // those before it, which lack the fields whose tag "since" names a later one.
 //
 //	2  incomplete; of perplexity text_sha256, type_k and type_v; of peers failure_kind
-const Format = 2
+//	3  results of kind train
+const Format = 3
 
 // Record is one result of any kind: a [Result] of a test on a model, an
-// [OpResult], an [OverheadResult], a [PeerResult], a [PerplexityResult] or a [StartupResult].
+// [OpResult], an [OverheadResult], a [PeerResult], a [PerplexityResult], a
+// [StartupResult] or a [TrainResult].
 type Record interface {
 	common() *Common
 
@@ -36,7 +38,7 @@ type Record interface {
 	size() string
 
 	// upgrade fills in what a file of an older format does not tell.
-	upgrade()
+	upgrade(from int)
 
 	// check reports contradictions in a record that was read from a file.
 	check() error
@@ -48,15 +50,17 @@ type Record interface {
 type kind struct {
 	empty    func() Record
 	markdown func(s *strings.Builder, records []Record) // its tables, and what they mean
+	since    int                                        // the first format that has it
 }
 
 var kinds = map[string]kind{
-	"test":       {func() Record { return &Result{} }, testTables},
-	"op":         {func() Record { return &OpResult{} }, opTables},
-	"overhead":   {func() Record { return &OverheadResult{} }, overheadTables},
-	"peer":       {func() Record { return &PeerResult{} }, peerTables},
-	"perplexity": {func() Record { return &PerplexityResult{} }, perplexityTables},
-	"startup":    {func() Record { return &StartupResult{} }, startupTables},
+	"test":       {func() Record { return &Result{} }, testTables, 1},
+	"op":         {func() Record { return &OpResult{} }, opTables, 1},
+	"overhead":   {func() Record { return &OverheadResult{} }, overheadTables, 1},
+	"peer":       {func() Record { return &PeerResult{} }, peerTables, 1},
+	"perplexity": {func() Record { return &PerplexityResult{} }, perplexityTables, 1},
+	"startup":    {func() Record { return &StartupResult{} }, startupTables, 1},
+	"train":      {func() Record { return &TrainResult{} }, trainTables, 3},
 }
 
 // figure is a number that says much of a record.
@@ -103,7 +107,7 @@ type Common struct {
 func (c *Common) common() *Common { return c }
 
 // upgrade completes a record of an older format.
-func (c *Common) upgrade() {}
+func (c *Common) upgrade(int) {}
 
 // newCommon begins a record of something that is measured on d.
 func newCommon(kind string, d backend.Device) Common {

@@ -115,6 +115,23 @@ func (d *Device) newProducts(m *gpt.Model, n int) (*yardstick, error) {
 	return y.made(y.record(d.b, append(products, product{m.Head.W, 1})))
 }
 
+// newTrainProducts measures the matrix products of a batch's forward pass and
+// nothing else, as newProducts does: each Linear of each block for all tokens,
+// and the head, whose scores are computed for some of them at a time.
+func (d *Device) newTrainProducts(m *gpt.Model, t Training) (*yardstick, error) {
+	y := &yardstick{name: "matrix products", unit: UnitFLOPs, now: d.now}
+	y.work, _ = trainWork(m.Config, t.Batch, t.Time)
+	rows := t.Batch * t.Time
+	var products []product
+	for _, b := range m.Blocks {
+		products = append(products, product{b.QKV.W, rows}, product{b.Out.W, rows}, product{b.Up.W, rows}, product{b.Down.W, rows})
+	}
+	for chunk := gpt.TrainChunk(m.Vocab); rows > 0; rows -= chunk {
+		products = append(products, product{m.Head.W, min(rows, chunk)})
+	}
+	return y.made(y.record(d.b, products))
+}
+
 // made closes a yardstick that could not be made.
 func (y *yardstick) made(err error) (*yardstick, error) {
 	if err != nil {

@@ -1,0 +1,307 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"caldera/backend"
+	"caldera/gpt"
+	"caldera/nn"
+)
+
+// TrainStep is the shape of a training step: nanoGPT's batch for its own shape,
+// and one for all others that takes some seconds of a CPU.
+func TrainStep(model Model) Training {
+	t := Training{Batch: 4, Time: 64, Accumulate: 1}
+	if model.Shape == "nanogpt" {
+		t.Batch = 12
+	}
+	t.Time = min(t.Time, model.Config.Context)
+	return t
+}
+
+// Bounds on training steps, beside that of a model's context.
+const (
+	maxBatch      = 1 << 14
+	maxStepTokens = 1 << 22
+	maxSteps      = 1000 // of a repetition; a peer tells all their losses in a line
+)
+
+// Check reports a step that cannot be measured.
+func (t Training) Check(c gpt.Config) error {
+	for _, x := range []struct {
+		name        string
+		value, most int
+	}{{"batch", t.Batch, maxBatch}, {"time", t.Time, min(c.Context, maxBatch)}, {"accumulate", t.Accumulate, maxBatch}} {
+		if x.value < 1 || x.value > x.most {
+			return fmt.Errorf("--%s=%d: expected 1 to %d", x.name, x.value, x.most)
+		}
+	}
+	if n := int64(t.Batch) * int64(t.Time) * int64(t.Accumulate); n > maxStepTokens {
+		return fmt.Errorf("a step of %d tokens: expected at most %d", n, maxStepTokens)
+	}
+	return nil
+}
+
+// recipe adds what all steps have: nanoGPT's clipping and AdamW, and a learning
+// rate at which losses of some thousand steps are numbers.
+func (t Training) recipe() Training {
+	t.Rate, t.Beta1, t.Beta2, t.Epsilon, t.Decay, t.Clip = 1e-4, 0.9, 0.95, 1e-8, 0.1, 1
+	return t
+}
+
+func (t Training) options() gpt.TrainOptions {
+	return gpt.TrainOptions{
+		Batch: t.Batch, Time: t.Time, Accumulate: t.Accumulate, Clip: float32(t.Clip), Recompute: t.Recompute,
+		AdamW: nn.AdamW{Beta1: t.Beta1, Beta2: t.Beta2, Epsilon: float32(t.Epsilon), Decay: float32(t.Decay)},
+	}
+}
+
+// repetition is how many seconds one lasts at least, of as many steps as that takes.
+const repetition = 0.25
+
+// Train measures steps of training, on this device and in each of the peers by
+// turns. What was repeated at least once before an error, or before ctx ended,
+// comes with it. A peer that is absent, or fails, has a result that says so, and
+// the rest goes on. The error wraps [ErrUnsupported] where the device cannot
+// train, and joins what failed, without peers that are absent.
+func (d *Device) Train(ctx context.Context, model Model, t Training, peers []Peer, o PeerOptions) (results []*TrainResult, err error) {
+	defer func() {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			err = fmt.Errorf("training %s on %s: %w", model.Name, d.Spec(), err)
+		}
+	}()
+	if err := t.Check(model.Config); err != nil {
+		return nil, err
+	}
+	o.DType = backend.F32
+	dir, err := os.MkdirTemp("", "caldera-peers-*")
+	if err != nil {
+		return nil, err
+	}
+	r := &trainRace{race: race{d: d, model: model, o: o, files: modelFiles{model, o.DType, dir}}, step: t.recipe(), beside: map[*rival]*TrainResult{}}
+	r.p = progress{o.Progress, 0, 3 + o.Repetitions}
+	r.failure = func(about PeerAbout) { r.failures = append(r.failures, r.result(about)) }
+	defer func() { err = errors.Join(err, r.close()) }()
+	err = r.run(ctx, peers)
+	for _, x := range append([]*TrainResult{r.ours}, r.theirs()...) {
+		if x != nil && len(x.SamplesNS) > 0 {
+			x.summarise()
+			x.Incomplete = len(x.SamplesNS) < o.Repetitions
+			results = append(results, x)
+		}
+	}
+	if ctx.Err() != nil {
+		return results, err
+	}
+	return append(results, r.failures...), errors.Join(append(r.failed, err)...)
+}
+
+// trainRace is the training of a model on a device and in the peers beside it.
+type trainRace struct {
+	race
+	step     Training
+	trainer  *gpt.Trainer
+	y        *yardstick // held against
+	rates    []float64  // FLOP a second of the yardstick, beside each sample
+	ours     *TrainResult
+	beside   map[*rival]*TrainResult
+	failures []*TrainResult // of peers that are absent or failed
+
+	ids, targets []int // of a step: the same each time
+}
+
+func (r *trainRace) theirs() (all []*TrainResult) {
+	for _, x := range r.rivals {
+		all = append(all, r.beside[x])
+	}
+	return all
+}
+
+// result begins one; about is empty for ours.
+func (r *trainRace) result(about PeerAbout) *TrainResult {
+	return &TrainResult{
+		Common: r.d.newCommon("train"), ModelFilename: r.model.File, ModelType: r.model.Name, DType: r.o.DType.String(),
+		ModelNParams: int64(r.model.Config.Parameters()), Training: r.step, FLOP: trainFLOP(r.model.Config, r.step),
+		PeerAbout: about, Lowered: []string{},
+	}
+}
+
+func (r *trainRace) run(ctx context.Context, peers []Peer) (err error) {
+	debug.FreeOSMemory() // what the model before this one leaves behind
+	forgetPeakRSS()
+	r.p.step("loading")
+	start := r.d.now()
+	m, err := r.model.Load(ctx, r.d.b, gpt.LoadOptions{Train: true})
+	if err != nil {
+		return advice(err, false, false)
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	x := r.result(PeerAbout{})
+	x.LoadNS = r.d.now().Sub(start).Nanoseconds()
+	before := r.d.b.spent
+	if r.trainer, err = m.NewTrainer(r.step.options()); err != nil {
+		if lacks := (*backend.OpError)(nil); errors.As(err, &lacks) {
+			return fmt.Errorf("%w: %w", ErrUnsupported, err)
+		}
+		return err
+	}
+	defer r.trainer.Close()
+	x.RecordNS = (r.d.b.spent - before).Nanoseconds()
+	r.p.step("warm-up")
+	if err := r.warm(ctx, x); err != nil {
+		return err
+	}
+	if err := r.prepare(ctx, peers); err != nil {
+		return err
+	}
+	if r.y, err = r.d.newTrainProducts(m, r.step); err != nil {
+		return err
+	}
+	defer r.y.close()
+	if err := r.y.warm(long); err != nil {
+		return err
+	}
+	x.Yardstick, x.YardstickUnit = r.y.name, r.y.unit
+	debug.FreeOSMemory() // so that no collection of garbage falls into a repetition
+	for i := range r.o.Repetitions {
+		what := fmt.Sprintf("%d/%d", i+1, r.o.Repetitions)
+		r.p.step(what)
+		if err := r.turn(ctx, what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warm takes ours through two steps, whose losses are to be those of the peers,
+// and chooses how many make a repetition.
+func (r *trainRace) warm(ctx context.Context, x *TrainResult) error {
+	random := rand.New(rand.NewPCG(uint64(r.step.Batch), uint64(r.step.Time)))
+	for range r.step.Accumulate * r.step.Batch * r.step.Time {
+		r.ids = append(r.ids, random.IntN(r.model.Config.Vocab))
+		r.targets = append(r.targets, random.IntN(r.model.Config.Vocab))
+	}
+	r.d.b.lowered = nil
+	first, loss, err := r.steps(ctx, 1)
+	if err != nil {
+		return err
+	}
+	x.FirstNS, x.FirstLoss = first.Nanoseconds(), loss
+	second, loss, err := r.steps(ctx, 1)
+	if err != nil {
+		return err
+	}
+	x.SecondLoss = loss
+	x.PeakRSS = peakRSS()
+	x.DeviceMemory, _, _ = backend.Memory(r.d.b)
+	x.Lowered = append(x.Lowered, r.d.b.lowered...)
+	x.Steps = int(max(1, min(maxSteps, math.Ceil(repetition/second.Seconds()))))
+	r.ours = x
+	return nil
+}
+
+// steps takes ours through so many. The loss is that of the last.
+func (r *trainRace) steps(ctx context.Context, n int) (took time.Duration, loss float64, err error) {
+	start := r.d.now()
+	for range n {
+		if err := ctx.Err(); err != nil {
+			return 0, 0, err
+		}
+		norm := 0.0
+		if loss, norm, err = r.trainer.Step(r.ids, r.targets, r.step.Rate); err != nil {
+			return 0, 0, err
+		}
+		if sum := loss + norm; math.IsNaN(sum) || math.IsInf(sum, 0) {
+			return 0, 0, fmt.Errorf("step %d has a loss of %v and gradients of norm %v: the weights are of no use to learn from", r.trainer.Count(), loss, norm)
+		}
+	}
+	return r.d.now().Sub(start), loss, nil
+}
+
+// prepare starts the peers and takes each through two steps.
+func (r *trainRace) prepare(ctx context.Context, peers []Peer) error {
+	r.p.step("loading and warm-up of peers")
+	if err := r.find(ctx, peers); err != nil {
+		return err
+	}
+	for _, x := range r.rivals {
+		if err := r.load(ctx, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *trainRace) load(ctx context.Context, x *rival) error {
+	path, err := x.file(r.files, ctx)
+	if err != nil {
+		return err
+	}
+	loaded, ok := r.ask(ctx, x, "loading", peerRequest{
+		Command: "train", GPU: r.gpu(), Model: path, DType: r.o.DType.String(), Threads: x.threads, Training: r.step,
+	})
+	if !ok {
+		return ctx.Err()
+	}
+	a, ok := r.ask(ctx, x, "warm-up", r.request(2))
+	if !ok {
+		return ctx.Err()
+	}
+	b := r.result(x.told(loaded))
+	b.Steps, b.FirstLoss, b.SecondLoss = r.ours.Steps, r.ours.FirstLoss, r.ours.SecondLoss
+	b.PeerFirstLoss, b.PeerSecondLoss = a.Losses[0], a.Losses[1]
+	r.beside[x] = b
+	return nil
+}
+
+func (r *trainRace) request(steps int) peerRequest {
+	return peerRequest{Command: "steps", IDs: r.ids, Targets: r.targets, Steps: steps}
+}
+
+// turn has each side do a repetition, ours between two measurements of the
+// yardstick.
+func (r *trainRace) turn(ctx context.Context, what string) error {
+	before, err := r.y.measure()
+	if err != nil {
+		return err
+	}
+	took, _, err := r.steps(ctx, r.ours.Steps)
+	if err != nil {
+		return err
+	}
+	after, err := r.y.measure()
+	if err != nil {
+		return err
+	}
+	x := r.ours
+	rate := r.y.work / ((before + after) / 2)
+	r.rates = append(r.rates, rate)
+	x.AvgYardstick, x.StddevYardstick = meanStdDev(r.rates)
+	x.SamplesNS = append(x.SamplesNS, took.Nanoseconds())
+	need := trainPasses * float64(r.step.Accumulate*x.Steps) * r.y.work
+	x.SamplesShare = append(x.SamplesShare, need/rate/took.Seconds())
+	for _, p := range r.rivals {
+		if p.out {
+			continue
+		}
+		if err := rest(ctx); err != nil {
+			return err
+		}
+		a, ok := r.ask(ctx, p, what, r.request(x.Steps))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if b := r.beside[p]; ok {
+			b.SamplesNS, b.PeerSamplesNS = append(b.SamplesNS, took.Nanoseconds()), append(b.PeerSamplesNS, a.NS)
+			b.PeerPeakRSS, b.PeerDeviceMemory = a.PeakRSS, a.PeakDevice
+		}
+	}
+	return rest(ctx)
+}
