@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# peers.sh llama|tokenizers installs what we are held to, as npm has it, into the user's cache and prints where it is:
-# llama.cpp (node-llama-cpp, whose build for the CPU alone is 85 MB; all of its builds are 725), or Hugging Face's
-# tokenizers (64 MB).
+# peers.sh llama|llama-vulkan|tokenizers installs what we are held to, as npm has it, into the user's cache and prints
+# where it is: llama.cpp (node-llama-cpp, whose build for the CPU alone is 85 MB; all of its builds are 725), the same with
+# its build for Vulkan, or Hugging Face's tokenizers (64 MB).
 set -euo pipefail
-peer=${1:?usage: peers.sh llama|tokenizers}
+peer=${1:?usage: peers.sh llama|llama-vulkan|tokenizers}
 
 say() { echo "peers: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -14,7 +14,7 @@ major=$(node --version | sed 's/^v\([0-9]*\).*/\1/')
 [ "$major" -ge 20 ] || die "node $(node --version) is too old, 20 or newer is needed: nodejs.org has it"
 
 case $peer in
-  llama)
+  llama | llama-vulkan)
     version=3.22.1
     case $(uname -sm) in
       'Linux x86_64') build=linux-x64 ;;
@@ -26,6 +26,11 @@ case $peer in
     name=node-llama-cpp
     id=$name-$version-$build
     packages=("$name@$version" "@node-llama-cpp/$build@$version")
+    if [ "$peer" = llama-vulkan ]; then
+      [ "$build" = linux-x64 ] || die "node-llama-cpp has a build for Vulkan on Linux x86_64 alone, not for $(uname -sm)"
+      id=$id-vulkan
+      packages+=("@node-llama-cpp/$build-vulkan@$version")
+    fi
     ;;
   tokenizers)
     version=0.23.2
@@ -33,7 +38,7 @@ case $peer in
     id=$name-$version
     packages=("$name@$version")
     ;;
-  *) die "unknown peer $peer: expected llama or tokenizers" ;;
+  *) die "unknown peer $peer: expected llama, llama-vulkan or tokenizers" ;;
 esac
 
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set: where is the cache?}/.cache}/caldera

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"caldera/internal/atomicfile"
 	"caldera/internal/bench"
@@ -23,6 +25,9 @@ func (f *compareCommand) Run(context.Context) error {
 	}
 	if f.Agree && (len(f.Files) != 2 || f.Plot != "") {
 		return cli.Usagef("--agree: expected two files and no --plot, found %d", len(f.Files))
+	}
+	if ext := filepath.Ext(f.Plot); ext != "" && !strings.EqualFold(ext, ".svg") {
+		return cli.Usagef("--plot=%s: expected a name that ends in .svg, as that is what is drawn", f.Plot)
 	}
 	plot, err := create("--plot", f.Plot)
 	if err != nil {

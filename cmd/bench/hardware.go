@@ -14,7 +14,7 @@ import (
 
 // hardwareFlags choose what to measure on.
 type hardwareFlags struct {
-	Backend     []string `placeholder:"NAME" help:"Backends to measure: cpu, vulkan (default: every device that is real hardware; a software driver only if its backend is named and has nothing else)."`
+	Backend     []string `placeholder:"NAME" help:"Backends to measure: cpu, vulkan, or auto for the best device (default: every device that is real hardware; a software driver only if its backend is named and has nothing else)."`
 	Device      []string `placeholder:"WHICH" help:"Devices to measure: vulkan:1, vulkan:radeon; with one --backend its index, UUID or part of its name; all: every one, software drivers too."`
 	ListDevices bool     `help:"List the devices of every backend, and stop."`
 	Threads     int      `short:"t" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`

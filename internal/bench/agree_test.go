@@ -97,6 +97,22 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// TestWarmUp has programs take a second to make, which a test at a depth needs
+// for filling its context more than for what it times.
+func TestWarmUp(t *testing.T) {
+	p := &played{hostRecord: time.Second, dispatch: 1000}
+	results, err := playedDevice(p).Measure(t.Context(), Random("tiny", tiny), []Test{{Gen: 1, Depth: 16}, {Gen: 1, Depth: 8}, {Gen: 2}}, quiet(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, made := range []bool{true, true, false} {
+		r := results[i]
+		if r.FirstNS < r.RecordNS || (r.RecordNS > 0) != made || r.SamplesNS[0] > 1e9 {
+			t.Errorf("%v: the warm-up took %d ns, %d of them to make programs, and a repetition %d", r.Test(), r.FirstNS, r.RecordNS, r.SamplesNS[0])
+		}
+	}
+}
+
 // TestLowered names ops that the backend lacks where simpler ones ran.
 func TestLowered(t *testing.T) {
 	p := &played{dispatch: 1000}

@@ -10,7 +10,8 @@ import (
 
 // Devices finds what to measure on. Without any names it is every device that
 // is real hardware. backends takes those of the backends named, a software
-// driver only where a backend has nothing else; devices takes single ones,
+// driver only where a backend has nothing else, and "auto" the device that
+// backend.Find gives that name; devices takes single ones,
 // as "vulkan:1", or "1" or part of a name where one backend is named, or as
 // "all" every one of all backends, or of those named, software drivers
 // included. skipped tells which backends have none, where none was asked for
@@ -21,11 +22,19 @@ func Devices(backends, devices []string) (found []backend.Device, skipped []erro
 		found, err = single(backends, devices)
 		return unique(found), nil, err
 	}
-	named := len(backends) > 0
+	named := len(backends) > 0 && !(everything && slices.Contains(backends, "auto"))
 	if !named {
 		backends = backend.Names()
 	}
 	for _, name := range backends {
+		if name == "auto" && !everything {
+			best, _, err := backend.Find(name)
+			if err != nil {
+				return nil, nil, err
+			}
+			found = append(found, best)
+			continue
+		}
 		all, err := backend.Devices(name)
 		if err != nil && named {
 			return nil, nil, err

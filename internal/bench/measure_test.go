@@ -165,3 +165,16 @@ func TestSummarise(t *testing.T) {
 		t.Errorf("one sample has deviations %v, %v, %v, expected 0", one.StddevNS, one.StddevTS, one.StddevShare)
 	}
 }
+
+// TestCheckpoint names models for people: what is published does not tell where
+// a machine keeps its files, unless it was asked so.
+func TestCheckpoint(t *testing.T) {
+	m, err := Checkpoint(tinyModel)
+	if err != nil || m.Name != "gpt2-tiny" || m.File != tinyModel {
+		t.Errorf("%q of %q, %v; expected gpt2-tiny of %q", m.Name, m.File, err, tinyModel)
+	}
+	t.Chdir(tinyModel)
+	if m, err = Checkpoint("."); err != nil || m.Name != "gpt2-tiny" || m.File != "." {
+		t.Errorf("%q of %q, %v; expected gpt2-tiny of .", m.Name, m.File, err)
+	}
+}

@@ -14,7 +14,7 @@ import (
 // Model is a model to measure: its shape, and how to load it.
 type Model struct {
 	Name   string
-	File   string // the directory it comes from; empty where there is none
+	File   string // the directory or file it comes from, as it was given; empty where there is none
 	Shape  string // the published shape whose weights are random; empty where they are not
 	Config gpt.Config
 	Load   func(context.Context, backend.Backend, gpt.LoadOptions) (*gpt.Model, error)
@@ -56,21 +56,21 @@ func Random(name string, c gpt.Config) Model {
 
 // Checkpoint is a model in a directory, as Hugging Face lays it out, or in a GGUF file.
 func Checkpoint(name string) (Model, error) {
-	path, err := filepath.Abs(name)
+	path, err := filepath.Abs(name) // a name for ".", too
 	if err != nil {
 		return Model{}, err
 	}
-	c, err := gpt.OpenCheckpoint(path)
+	c, err := gpt.OpenCheckpoint(name)
 	if err != nil {
 		return Model{}, err
 	}
 	defer c.Close()
-	return Model{Name: filepath.Base(path), File: path, Config: c.Config, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
-		return gpt.Load(ctx, b, path, o)
+	return Model{Name: filepath.Base(path), File: name, Config: c.Config, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+		return gpt.Load(ctx, b, name, o)
 	}, Open: func() (*gpt.Checkpoint, error) {
-		return gpt.OpenCheckpoint(path)
+		return gpt.OpenCheckpoint(name)
 	}, Tokenizer: func() (*tokenizer.Tokenizer, error) {
-		c, err := gpt.OpenCheckpoint(path)
+		c, err := gpt.OpenCheckpoint(name)
 		if err != nil {
 			return nil, err
 		}

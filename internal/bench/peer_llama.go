@@ -52,8 +52,7 @@ func llamaPrograms(library, gpu string) ([]peerProgram, error) {
 	}
 	modules := filepath.Dir(library)
 	if builds, _ := filepath.Glob(filepath.Join(modules, "@node-llama-cpp", "*-vulkan")); len(builds) == 0 {
-		return nil, fmt.Errorf("%w: its Vulkan build is not installed: npm install --prefix %s --ignore-scripts @node-llama-cpp/linux-x64-vulkan, of node-llama-cpp's version",
-			errAbsent, filepath.Dir(modules))
+		return nil, fmt.Errorf("%w: %s holds no build for Vulkan: scripts/peers.sh llama-vulkan installs one and prints where", errAbsent, modules)
 	}
 	var all []peerProgram
 	for i := range vulkanIndices {
@@ -63,7 +62,8 @@ func llamaPrograms(library, gpu string) ([]peerProgram, error) {
 	return all, nil
 }
 
-// installedLlama is where scripts/peers.sh puts it.
+// installedLlama is where scripts/peers.sh puts it; with the build for Vulkan,
+// whose name comes last, where there are both.
 func installedLlama() (string, error) {
 	cache := os.Getenv("XDG_CACHE_HOME")
 	if cache == "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,10 @@ func TestFindPeers(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	installed := filepath.Join(t.TempDir(), "node_modules", "node-llama-cpp")
+	if err := errors.Join(os.MkdirAll(filepath.Join(installed, "dist"), 0o700), os.WriteFile(filepath.Join(installed, "dist", "index.js"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		find func() ([]peerProgram, error)
 		want string
@@ -122,6 +127,7 @@ func TestFindPeers(t *testing.T) {
 		{func() ([]peerProgram, error) { return torchPrograms("/no/python") }, "there is no /no/python"},
 		{func() ([]peerProgram, error) { return llamaPrograms("", "") }, "scripts/peers.sh llama installs it"},
 		{func() ([]peerProgram, error) { return llamaPrograms(t.TempDir(), "") }, "holds no node-llama-cpp"},
+		{func() ([]peerProgram, error) { return llamaPrograms(installed, "Radeon") }, "scripts/peers.sh llama-vulkan installs one"},
 	} {
 		if _, err := test.find(); !errors.Is(err, errAbsent) || !strings.Contains(err.Error(), test.want) && !strings.Contains(err.Error(), "node is not on the PATH") {
 			t.Errorf("got %v, expected %s", err, test.want)

@@ -34,7 +34,7 @@ type Result struct {
 
 	LoadNS       int64 `json:"load_ns"`             // until weights are on the device
 	RecordNS     int64 `json:"record_ns"`           // making programs: compiling shaders, recording commands
-	FirstNS      int64 `json:"first_ns"`            // the warm-up, RecordNS included
+	FirstNS      int64 `json:"first_ns"`            // the warm-up, RecordNS and filling the context included
 	PeakRSS      int64 `json:"peak_rss_bytes"`      // of the process from loading to then; 0 if unknown
 	DeviceMemory int64 `json:"device_memory_bytes"` // that the backend held then; 0 if unknown
 
