@@ -17,20 +17,19 @@ var writePublished = flag.Bool("write", false, "write what TestPublished expects
 const root = "../.."
 
 // block is a part of a page that a command made: its arguments, then the output.
-var block = regexp.MustCompile(`(?s)(<!-- bench (show [^\n]*) -->\n)(.*?)(<!-- end -->)`)
+var block = regexp.MustCompile(`(?s)(<!-- bench ((?:show|compare) [^\n]*) -->\n)(.*?)(<!-- end -->)`)
 
 // shown is what bench writes of results, run from the module as a user does.
 func shown(t *testing.T, args ...string) string {
 	t.Helper()
-	for i, arg := range args {
+	for _, arg := range args {
 		if strings.HasPrefix(arg, "docs/") {
-			args[i] = filepath.Join(root, arg)
-			if _, err := os.ReadFile(args[i]); err != nil { // here too, so that Go's cache knows
+			if _, err := os.ReadFile(filepath.Join(root, arg)); err != nil { // here too, so that Go's cache knows
 				t.Fatal(err)
 			}
 		}
 	}
-	stdout, stderr, code := command(t, args...)
+	stdout, stderr, code := commandIn(t, root, args...)
 	if code != 0 {
 		t.Fatalf("bench %s: exit %d: %s", strings.Join(args, " "), code, stderr)
 	}
@@ -39,7 +38,7 @@ func shown(t *testing.T, args ...string) string {
 
 // TestPublished sees that published tables are what the results' JSON says:
 // docs/results/X.md is bench show docs/results/X.json, and pages hold tables
-// between <!-- bench show … --> and <!-- end -->. go generate writes them.
+// between <!-- bench show … --> or compare, and <!-- end -->. go generate writes them.
 func TestPublished(t *testing.T) {
 	want := map[string]string{}
 	results, err := filepath.Glob(root + "/docs/results/*.json")
