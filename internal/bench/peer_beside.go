@@ -62,7 +62,7 @@ type PeerTimes struct {
 	PeerSamplesNS []int64   `json:"peer_samples_ns"`
 	PeerSamplesTS []float64 `json:"peer_samples_ts"`
 
-	AvgRatio     float64   `json:"avg_ratio"` // of repetitions: how many times as fast as the peer
+	AvgRatio     float64   `json:"avg_ratio"` // of repetitions, geometric mean: how many times as fast as the peer
 	StddevRatio  float64   `json:"stddev_ratio"`
 	SamplesRatio []float64 `json:"samples_ratio"`
 }
@@ -78,7 +78,7 @@ func (t *PeerTimes) summarise(tokens int) {
 	}
 	t.AvgTS, t.StddevTS = meanStdDev(t.SamplesTS)
 	t.PeerAvgTS, t.PeerStddevTS = meanStdDev(t.PeerSamplesTS)
-	t.AvgRatio, t.StddevRatio = meanStdDev(t.SamplesRatio)
+	t.AvgRatio, t.StddevRatio = geometricMean(t.SamplesRatio)
 }
 
 func (t *PeerTimes) speed() Spread { return Spread{t.AvgTS, t.StddevTS, len(t.SamplesTS)} }

@@ -48,8 +48,12 @@ func (r *PeerResult) figures() []figure {
 
 func (r *PeerResult) size() string { return repetitions(len(r.SamplesNS)) }
 
-// upgrade takes the kind of failure from the text, in which format 1 told it.
+// upgrade takes the kind of failure from the text, in which format 1 told it,
+// and the mean that ratios have now.
 func (r *PeerResult) upgrade(from int) {
+	if from < 3 && len(r.SamplesRatio) > 0 {
+		r.AvgRatio, r.StddevRatio = geometricMean(r.SamplesRatio)
+	}
 	switch {
 	case from > 1 || r.Failure == "":
 	case strings.HasPrefix(r.Failure, errAbsent.Error()+": "):
@@ -119,10 +123,10 @@ func peerTables(s *strings.Builder, records []Record) {
 	notes.write(s)
 	missing.write(s)
 	s.WriteString(`
-Ratio: how many times as fast as the peer Caldera was, of repetitions that followed one another. Both sides had the same
-weights and were given the same tokens, and found the likeliest next one after the prompt, or after each of the tokens
-that stand for generation. Keys and values: f32 in Caldera, f16 in node-llama-cpp, whose default that is, and in PyTorch
-the type of the matrices.
+Ratio: how many times as fast as the peer Caldera was, of repetitions that followed one another, their geometric mean.
+Both sides had the same weights and were given the same tokens, and found the likeliest next one after the prompt, or
+after each of the tokens that stand for generation. Keys and values: f32 in Caldera, f16 in node-llama-cpp, whose default
+that is, and in PyTorch the type of the matrices.
 `)
 }
 

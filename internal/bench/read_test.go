@@ -100,7 +100,7 @@ func TestReadBadFiles(t *testing.T) {
 		{"a mean that is not of its samples", instead(`"avg_ts": 512`, `"avg_ts": 5120`), "avg_ts 5120 and stddev_ts 0 are not of its samples, which give 512 and 0"},
 		{"a deviation that is not", instead(`"stddev_ts": 0`, `"stddev_ts": 1`), "stddev_ts 1"},
 		{"a mean of an op that is not", instead(`"avg_ns": 15`, `"avg_ns": 16`), "result 1: avg_ns 16"},
-		{"a ratio that is not of its samples", instead(`"avg_ratio": 1.75`, `"avg_ratio": 2`), "result 4: avg_ratio 2"},
+		{"a ratio that is not of its samples", instead(`"avg_ratio": 1.7320508075688772`, `"avg_ratio": 2`), "result 4: avg_ratio 2"},
 		{"more samples on one side", instead(`"peer_samples_ns": [
       12000000,`, `"peer_samples_ns": [
       1,

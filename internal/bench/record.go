@@ -14,7 +14,7 @@ import (
 // those before it, which lack the fields whose tag "since" names a later one.
 //
 //	2  incomplete; of perplexity text_sha256, type_k and type_v; of peers failure_kind
-//	3  results of kind train
+//	3  results of kind train; ratios to peers are geometric means, which were arithmetic ones
 const Format = 3
 
 // Record is one result of any kind: a [Result] of a test on a model, an

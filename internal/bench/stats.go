@@ -28,6 +28,20 @@ func meanStdDev(x []float64) (mean, sd float64) {
 	return stat.MeanStdDev(x, nil)
 }
 
+// geometricMean is that of x, and as the deviation around it that of the
+// logarithms times the mean, to first order. It is the mean for ratios: that of
+// the reciprocals is its reciprocal, where the arithmetic mean of either leans
+// to the side that scatters less.
+func geometricMean(x []float64) (mean, sd float64) {
+	logs := make([]float64, len(x))
+	for i, v := range x {
+		logs[i] = math.Log(v)
+	}
+	log, sd := meanStdDev(logs)
+	mean = math.Exp(log)
+	return mean, mean * sd
+}
+
 // over is s / o. Deviations add up as those of independent figures do, to
 // first order: relative ones by their squares.
 func (s Spread) over(o Spread) Spread {

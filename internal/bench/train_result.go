@@ -277,7 +277,7 @@ const trainExplained = `
 A step is forward, backward, clipping of the gradients and AdamW, in f32, on batches of sequences × tokens (× batches
 whose gradients add up). Share: how fast the step's matrix products were, of the forward ones alone at the same rows,
 between the repetitions; a step has three times as many. GFLOP/s count attention too, and nothing twice that is computed
-again backward. Ratio: how many times as fast as the peer Caldera was, of repetitions that followed one another. Losses:
-of the first step, from the same weights and on the same batch, and of the second, in nats. Peak RSS is of the process
-until the second step (of a peer, until the last), device memory what was held then.
+again backward. Ratio: how many times as fast as the peer Caldera was, of repetitions that followed one another, their
+geometric mean. Losses: of the first step, from the same weights and on the same batch, and of the second, in nats. Peak
+RSS is of the process until the second step (of a peer, until the last), device memory what was held then.
 `

@@ -50,7 +50,7 @@ func TestTrainTables(t *testing.T) {
 	text := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
 		"| gpt2 | 124.44 M | vulkan:1 | 4×64 | 100 ± 0 | 2560.00 ± 0.00 | 2000 ± 0 | 75.0 ± 7.1 % | matrix products, 4000.0 ± 0.0 GFLOP/s |",
-		"| gpt2 | vulkan:1 | 4×64 | 2560.00 ± 0.00 | pytorch | 2 | 1493.33 ± 301.70 | 1.75 ± 0.35 | 10.9000, 10.5000 | 10.9001, 10.5009 |",
+		"| gpt2 | vulkan:1 | 4×64 | 2560.00 ± 0.00 | pytorch | 2 | 1493.33 ± 301.70 | 1.73 ± 0.35 | 10.9000, 10.5000 | 10.9001, 10.5009 |",
 		"| caldera | gpt2 | vulkan:1 | 4×64 | 1.0 ms | 2.0 ms | 3.0 ms | 3.00 MiB | 7.00 MiB |",
 		"| pytorch | gpt2 | vulkan:1 | 4×64 | | | | 9.00 MiB | |",
 		"- pytorch 2.0 on CPU: AVX2", "- lowered: linear_gelu on vulkan:1", "- not measured beside gpt2 4×64 on vulkan:1: other: it ended",

@@ -63,7 +63,7 @@ func (e *DivergedError) Error() string {
 	if e.Saved > 0 {
 		kept = fmt.Sprintf("the checkpoint of step %d is kept", e.Saved)
 	}
-	return fmt.Sprintf("step %d: %s: training has diverged; %s; try a lower --learning_rate, a longer --warmup_iters or a smaller --grad_clip", e.Step, e.What, kept)
+	return fmt.Sprintf("step %d: %s: training has diverged; %s; try a lower --learning_rate, a longer --warmup_iters, or --grad_clip=0.5", e.Step, e.What, kept)
 }
 
 // Prepare plans evaluations and returns what they measure, for people.
