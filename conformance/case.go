@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 
 	"caldera/backend"
@@ -70,7 +71,7 @@ func rebind(op backend.Op, to map[backend.Buffer]backend.Buffer) backend.Op {
 }
 
 // storage lists the dtypes of weights and caches that are not f32: what a
-// backend may lack. Everything else is mandatory.
+// backend may lack. Everything else is mandatory, but for longRows.
 func storage(list []operand) string {
 	var found []string
 	for _, o := range list {
@@ -79,6 +80,14 @@ func storage(list []operand) string {
 		}
 	}
 	return strings.Join(found, " ")
+}
+
+// usualRow is the length of a vector that every backend must take. One that is
+// longer may be more than a small device can bind at once.
+const usualRow = 1 << 16
+
+func longRows(list []operand) bool {
+	return slices.ContainsFunc(list, func(o operand) bool { return o.Dim(-1) > usualRow })
 }
 
 // trial is a case on its way: host data, memory of the backend, expectations.
@@ -108,8 +117,11 @@ func (c Case) run(e *env) {
 	ops, err := backend.Prepare(e.b, bound)
 	if err != nil {
 		lacks := storage(x.list)
-		if kinds[op.Name()].training {
+		switch {
+		case kinds[op.Name()].training:
 			lacks = "training"
+		case lacks == "" && longRows(x.list):
+			lacks = "long rows"
 		}
 		if lacks == "" || e.b.Supports(bound) {
 			e.Fatalf("%s: %v: every backend must run it: Supports has to be true for it, or for each op of its Lower", e.name, err)

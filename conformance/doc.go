@@ -35,8 +35,8 @@
 // buffers of another backend), and a small GPT-2 against figures of PyTorch.
 //
 // Ops on f32 are mandatory: Supports, or each op of Lower, has to take them.
-// Cases in other storage types, and ops that only training needs, are skipped
-// where Prepare refuses them. The last line, which go test -v shows, counts both:
+// Cases in other storage types, ops that only training needs, and vectors of
+// more than 65,536 elements are skipped where Prepare refuses them. The last line, which go test -v shows, counts both:
 //
 //	conformance: 1700 cases run, 322 skipped (f16: 22, training: 300)
 //

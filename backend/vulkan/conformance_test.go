@@ -17,3 +17,25 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// TestLongRows expects drivers as they are to take the vectors that a played
+// small device, which cannot bind them, may refuse.
+func TestLongRows(t *testing.T) {
+	for _, p := range players {
+		if p.clamp != nil {
+			continue
+		}
+		b := openTest(t, p.driver, nil)
+		x := backend.Of(nil, backend.F32, 0, 2, 262147)
+		row, losses, ids := backend.Of(nil, backend.F32, 0, 262147), backend.Of(nil, backend.F32, 0, 2), backend.Of(nil, backend.I32, 0, 2)
+		for _, op := range []backend.Op{
+			&backend.Softmax{Dst: x, X: x}, &backend.Argmax{Dst: backend.Of(nil, backend.I32, 0, 2, 1), X: x},
+			&backend.LayerNorm{Dst: x, X: x, Gamma: row, Beta: row, Epsilon: 1e-5},
+			&backend.CrossEntropy{Loss: losses, X: x, Targets: ids, Scale: 1},
+		} {
+			if !b.Supports(op) {
+				t.Errorf("%s does not take %s of 262147", p.name, op.Name())
+			}
+		}
+	}
+}
