@@ -15,8 +15,8 @@ else
     --learning_rate=2e-3 --min_lr=1e-4 --warmup_iters=200 --beta2=0.99 --dropout=0.1 \
     --eval_interval=250 --prompt="It is a truth universally acknowledged" "$@"
 fi
-bin/convert -m "$out/run/best" --dtype=f16 -o "$out/austen"
+bin/convert -m "$out/run/best" --to=safetensors --dtype=f16 --force -o "$out/austen"
 for file in config.json model.safetensors vocab.json merges.txt; do
   cp "$out/austen/$file" models/austen/
 done
-cp "$out/run/loss.svg" models/austen-loss.svg
+cp "$out/run/loss.svg" models/austen.svg
