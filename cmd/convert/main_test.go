@@ -45,7 +45,7 @@ func convert(t *testing.T, args ...string) {
 const prompt = "It is a truth universally acknowledged"
 
 // austen is how the embedded model goes on, taking the likeliest token each time.
-const austen = prompt + ".  I have been a great deal of the world, and I have been a very good deal of the world"
+const austen = prompt + ". I am sure you will be very much obliged to you, and I am sure you will be very much obliged"
 
 // text is what generate makes of a model.
 func text(t *testing.T, path string, args ...string) string {

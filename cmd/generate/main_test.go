@@ -82,7 +82,7 @@ func deviceLine(s string) bool {
 const prompt = "It is a truth universally acknowledged"
 
 // austen is how the embedded model goes on, taking the likeliest token each time.
-const austen = prompt + ".  I have been a great deal of the world, and I have been a very good deal of the world"
+const austen = prompt + ". I am sure you will be very much obliged to you, and I am sure you will be very much obliged"
 
 // TestText expects the same text of every device, and of every way to give the
 // prompt, with nothing else on standard output.
@@ -97,8 +97,8 @@ func TestText(t *testing.T) {
 		{[]string{"--backend=auto"}, "23", austen},
 		{[]string{"--backend=vulkan", "--device=llvmpipe"}, "23", austen},
 		// The best device, and a driver that takes its time.
-		{[]string{"--backend=vulkan"}, "3", prompt + ".  I"},
-		{[]string{"--backend=vulkan", "--device=SwiftShader"}, "8", prompt + ".  I have been a great deal"},
+		{[]string{"--backend=vulkan"}, "3", prompt + ". I am"},
+		{[]string{"--backend=vulkan", "--device=SwiftShader"}, "8", prompt + ". I am sure you will be very"},
 	} {
 		device := c.device
 		t.Run(strings.Join(device, " "), func(t *testing.T) {

@@ -250,7 +250,7 @@ func TestNowhereToCache(t *testing.T) {
 			t.Parallel()
 			cmd := command(t, "--backend=vulkan", "--device=llvmpipe", "--temp=0", "-n", "3", prompt)
 			cmd.Env = append(os.Environ(), env...)
-			if r := run(t, cmd); r.Code != 0 || r.Out != prompt+".  I\n" {
+			if r := run(t, cmd); r.Code != 0 || r.Out != prompt+". I am\n" {
 				t.Errorf("exit code %d, text %q\n%s", r.Code, r.Out, r.Stderr)
 			}
 		})
