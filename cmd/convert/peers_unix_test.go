@@ -108,14 +108,14 @@ var peerCases = []struct {
 		[]string{prompt, "Elizabeth was", "Mr. Darcy looked at her", "The family of Dashwood", "She had been", emma, "My dear Jane"},
 		[]string{"Captain Wentworth"}},
 	{"f16", 0.003,
-		[]string{prompt},
-		[]string{"Elizabeth was", "Captain Wentworth", emma}},
+		[]string{"Elizabeth was"},
+		[]string{prompt, "Captain Wentworth", emma}},
 	{"q8_0", 0.08,
 		[]string{emma},
 		[]string{prompt, "Elizabeth was", "Mr. Darcy looked at her", "She had been", "My dear Jane"}},
 	{"q4_0", 0.08,
-		[]string{prompt},
-		[]string{"Elizabeth was", "Captain Wentworth", emma}},
+		[]string{emma},
+		[]string{prompt, "Elizabeth was", "Captain Wentworth"}},
 }
 
 const emma = "Emma Woodhouse, handsome, clever, and rich"
