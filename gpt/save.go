@@ -125,16 +125,15 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	if files[configName], err = configJSON(m.Config); err != nil {
 		return err
 	}
-	switch err := os.Mkdir(dir, 0o777); {
-	case err == nil:
-		defer func() {
-			if failed != nil {
-				os.Remove(dir) // which removes it only if it is empty
-			}
-		}()
-	case !errors.Is(err, os.ErrExist):
+	undo, err := atomicfile.Mkdir(dir)
+	if err != nil {
 		return err
 	}
+	defer func() {
+		if failed != nil {
+			undo()
+		}
+	}()
 	tensors := make([]safetensors.Tensor, len(all))
 	for i, x := range all {
 		tensors[i] = safetensors.Tensor{Name: x.name, DType: safetensors.F32, Shape: x.shape}

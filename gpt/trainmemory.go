@@ -27,7 +27,7 @@ func (e *TrainMemoryError) Unwrap() error { return backend.ErrOutOfMemory }
 // that tells how much it has.
 func (m *Model) trains(o TrainOptions) error {
 	_, free, total := backend.Memory(m.b)
-	if total == 0 {
+	if free == 0 || total == 0 { // not known
 		return nil
 	}
 	need, err := m.trainMemory(o)

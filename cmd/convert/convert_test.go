@@ -4,11 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"caldera/internal/commandtest"
 	"caldera/models"
 )
 
@@ -205,13 +205,10 @@ func TestForce(t *testing.T) {
 
 // TestDiskFull writes to a disk that is smaller than the model.
 func TestDiskFull(t *testing.T) {
-	if runtime.GOOS != "linux" || exec.Command("unshare", "-rm", "true").Run() != nil {
-		t.Skip("a small disk can be mounted only on a Linux that allows user namespaces")
-	}
 	dir := t.TempDir()
 	script := `mount -t tmpfs -o size=2m tmpfs "$2" && echo old >"$2/old.gguf" &&
 		{ "$1" --force -o "$2/old.gguf"; "$1" --to safetensors -o "$2/new"; ls -A "$2"; cat "$2/old.gguf"; }`
-	r := run(t, exec.Command("unshare", "-rm", "sh", "-c", script, "sh", convertBinary, dir))
+	r := run(t, commandtest.SmallDisk(t, script, convertBinary, dir))
 	if r.Out != "old.gguf\nold\n" {
 		t.Errorf("what is there then: %q, expected the old file alone", r.Out)
 	}

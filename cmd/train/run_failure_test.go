@@ -5,9 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
+
+	"caldera/internal/commandtest"
 )
 
 func TestRunUsage(t *testing.T) {
@@ -155,14 +156,11 @@ func TestRunOutOfMemory(t *testing.T) {
 
 // TestRunDiskFull trains on a disk that has room for one checkpoint, not for two.
 func TestRunDiskFull(t *testing.T) {
-	if runtime.GOOS != "linux" || exec.Command("unshare", "-rm", "true").Run() != nil {
-		t.Skip("a small disk can be mounted only on a Linux that allows user namespaces")
-	}
 	script := `out=$1/out train=$2; shift 2; mount -t tmpfs -o size=200k tmpfs "${out%/out}" && { "$train" "$@" "--out_dir=$out"; echo "exit $?"; ls -A "$out"; readlink "$out/newest";
 		"$train" --backend=cpu --eval_only --init=resume "--out_dir=$out"; }`
-	args := append([]string{"-rm", "sh", "-c", script, "sh", t.TempDir(), trainBinary}, smallRun("x").Args[1:]...)
+	args := append([]string{t.TempDir(), trainBinary}, smallRun("x").Args[1:]...)
 	args = args[:len(args)-1] // --out_dir=x
-	r := run(t, exec.Command("unshare", append(args, "--sample_interval=0")...))
+	r := run(t, commandtest.SmallDisk(t, script, append(args, "--sample_interval=0")...))
 	lines := strings.Split(strings.TrimSpace(r.Out), "\n")
 	if len(lines) != 8 || strings.Join(lines[:7], " ") != "exit 1 best log.jsonl loss.svg newest step-000003 step-000003" || !strings.HasPrefix(lines[7], "5.") {
 		t.Errorf("standard output %q", r.Out)

@@ -134,16 +134,15 @@ func save(dir string, v tokenizer.Vocabulary) (failed error) {
 	if err != nil {
 		return err
 	}
-	switch err := os.Mkdir(dir, 0o777); {
-	case err == nil:
-		defer func() {
-			if failed != nil {
-				os.Remove(dir) // which removes it only if it is empty
-			}
-		}()
-	case !errors.Is(err, fs.ErrExist):
+	undo, err := atomicfile.Mkdir(dir)
+	if err != nil {
 		return err
 	}
+	defer func() {
+		if failed != nil {
+			undo()
+		}
+	}()
 	new, err := os.MkdirTemp(dir, ".train-*")
 	if err != nil {
 		return err

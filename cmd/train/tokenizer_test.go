@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"caldera/gpt/tokenizer"
+	"caldera/internal/commandtest"
 )
 
 const allFiles = "merges.txt tokenizer.json vocab.json"
@@ -196,13 +197,10 @@ func TestFailures(t *testing.T) {
 
 // TestDiskFull writes to a disk that is smaller than the files.
 func TestDiskFull(t *testing.T) {
-	if runtime.GOOS != "linux" || exec.Command("unshare", "-rm", "true").Run() != nil {
-		t.Skip("a small disk can be mounted only on a Linux that allows user namespaces")
-	}
 	script := `mount -t tmpfs -o size=48k tmpfs "$2" && mkdir "$2/old" && echo old >"$2/old/vocab.json" &&
 		{ "$1" tokenizer --force -o "$2/old" <"$3"; "$1" tokenizer -o "$2/new" <"$3"; ls -A "$2" "$2/old"; cat "$2/old/vocab.json"; }`
 	dir := t.TempDir()
-	r := run(t, exec.Command("unshare", "-rm", "sh", "-c", script, "sh", trainBinary, dir, sample))
+	r := run(t, commandtest.SmallDisk(t, script, trainBinary, dir, sample))
 	if want := dir + ":\nold\n\n" + dir + "/old:\nvocab.json\nold\n"; r.Out != want {
 		t.Errorf("what is there then: %q, expected %q", r.Out, want)
 	}

@@ -115,3 +115,16 @@ func Write(path string, content func(io.Writer) error) error {
 	}
 	return f.Commit()
 }
+
+// Mkdir makes the directory at path, unless it is there, for files to be written
+// to. undo takes it away again if it was made here and nothing is in it.
+func Mkdir(path string) (undo func(), err error) {
+	switch err := os.Mkdir(path, 0o777); {
+	case err == nil:
+		return func() { os.Remove(path) }, nil // which removes it only if it is empty
+	case errors.Is(err, os.ErrExist):
+		return func() {}, nil
+	default:
+		return nil, err
+	}
+}

@@ -152,3 +152,33 @@ func TestCreate(t *testing.T) {
 		t.Errorf("the file holds %q, %v", got, err)
 	}
 }
+
+func TestMkdir(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	for _, full := range []bool{false, true} {
+		undo, err := atomicfile.Mkdir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := atomicfile.Mkdir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again() // which did not make it
+		if _, err := os.Stat(dir); err != nil {
+			t.Errorf("undone by who found it there: %v", err)
+		}
+		if full {
+			if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		undo()
+		if _, err := os.Stat(dir); (err == nil) != full {
+			t.Errorf("undone with something in it %t: %v", full, err)
+		}
+	}
+	if _, err := atomicfile.Mkdir(filepath.Join(dir, "file", "x")); err == nil {
+		t.Error("a directory below a file was made")
+	}
+}

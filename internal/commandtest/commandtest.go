@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -75,4 +76,15 @@ func Run(t *testing.T, cmd *exec.Cmd) Result {
 		t.Errorf("%v panicked:\n%s", cmd.Args, r.Stderr)
 	}
 	return r
+}
+
+// SmallDisk returns a shell script with arguments that may mount a disk that is
+// soon full: mount -t tmpfs -o size=48k tmpfs DIR. Nobody else sees it. Where the
+// system lets nobody but its administrator do so, the test is skipped.
+func SmallDisk(t *testing.T, script string, args ...string) *exec.Cmd {
+	t.Helper()
+	if runtime.GOOS != "linux" || exec.Command("unshare", "-rm", "true").Run() != nil {
+		t.Skip("a small disk can be mounted only on a Linux that allows user namespaces")
+	}
+	return exec.Command("unshare", append([]string{"-rm", "sh", "-c", script, "sh"}, args...)...)
 }
