@@ -64,12 +64,6 @@ func testTrain(t *testing.T, b backend.Backend, dir string, chunk int) {
 			t.Errorf("the norm of the gradients is %v, expected %v", norm, want)
 		}
 	}
-	if _, ok := want.Tensor("step3.wte.weight"); !ok {
-		if !strings.HasSuffix(dir, "gpt2-odd") {
-			t.Errorf("%s has no weights after three steps", dir)
-		}
-		return
-	}
 	for _, w := range m.Weights() {
 		tolerance := 1e-5
 		if strings.HasSuffix(w.Name, "c_attn.bias") {
