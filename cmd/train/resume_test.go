@@ -166,7 +166,7 @@ func TestInterruptRun(t *testing.T) {
 	}
 }
 
-// endAfter runs cmd until a checkpoint is there and some time has passed, and
+// endAfter runs cmd until it has saved a checkpoint and some time has passed, and
 // sends it a signal.
 func endAfter(t *testing.T, cmd *exec.Cmd, out string, s os.Signal) result {
 	t.Helper()
@@ -174,9 +174,11 @@ func endAfter(t *testing.T, cmd *exec.Cmd, out string, s os.Signal) result {
 	defer cancel()
 	again := exec.CommandContext(ctx, cmd.Path, cmd.Args[1:]...)
 	again.Cancel = func() error { return again.Process.Signal(s) }
+	newest := filepath.Join(out, "newest") // a link
+	before, _ := os.Readlink(newest)
 	go func() {
 		for range 6000 { // a minute, after which the run is ended in any case
-			if _, err := os.Stat(filepath.Join(out, "newest")); err == nil {
+			if now, err := os.Readlink(newest); err == nil && now != before {
 				break
 			}
 			time.Sleep(10 * time.Millisecond)

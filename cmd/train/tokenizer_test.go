@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"context"
 	"io"
 	"os"
 	"os/exec"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"caldera/gpt/tokenizer"
 	"caldera/internal/commandtest"
@@ -218,29 +216,34 @@ func TestDiskFull(t *testing.T) {
 // TestInterrupt sends Ctrl-C while it waits for text, and while text comes
 // without end.
 func TestInterrupt(t *testing.T) {
-	for name, feed := range map[string]func(io.Writer){
-		"waiting": func(w io.Writer) { io.WriteString(w, "some text") },
-		"endless": func(w io.Writer) {
-			for {
-				if _, err := io.WriteString(w, strings.Repeat("a word ", 1<<10)); err != nil {
+	// More than a pipe holds: once it is written, reading has begun.
+	text := strings.Repeat("a word ", 1<<16)
+	for name, feed := range map[string]func(w io.Writer, interrupt func()){
+		"waiting": func(w io.Writer, interrupt func()) {
+			io.WriteString(w, text)
+			interrupt()
+		},
+		"endless": func(w io.Writer, interrupt func()) {
+			for i := 0; ; i++ {
+				if _, err := io.WriteString(w, text); err != nil {
 					return
+				}
+				if i == 10 {
+					interrupt()
 				}
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, trainBinary, "tokenizer", "-o", out)
-			cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+			cmd := exec.Command(trainBinary, "tokenizer", "-o", out)
 			r, w, err := os.Pipe()
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer w.Close()
 			cmd.Stdin = r
-			go feed(w)
+			go feed(w, func() { cmd.Process.Signal(os.Interrupt) })
 			wantFailure(t, run(t, cmd), 130, "interrupted")
 			r.Close()
 			if _, err := os.Stat(out); err == nil {
