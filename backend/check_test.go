@@ -37,7 +37,7 @@ func eachOperand(t *testing.T, test func(t *testing.T, op backend.Op, name strin
 }
 
 // optional operands may be absent, some of them together alone.
-var optional = map[string]bool{"bias": true, "dbias": true, "probs": true, "scale": true}
+var optional = map[string]bool{"bias": true, "dbias": true, "probs": true, "scale": true, "loss_scale": true}
 
 func TestCheckAbsent(t *testing.T) {
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
@@ -67,6 +67,9 @@ func TestCheckDType(t *testing.T) {
 		"attention/k": true, "attention/v": true, "copy/dst": true, "copy/x": true, "embedding/tokens": true,
 		"embedding/positions": true, "linear/w": true, "linear_add/w": true, "linear_gelu/w": true, "store/dst": true,
 	}
+	pairs := map[string]string{ // f16 if the other is: the complaint is of that
+		"attention/k": "v has dtype f32", "linear_backward/dy": "x has dtype f32", "linear_backward/x": "x has dtype f16",
+	}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := x.DType
 		for _, d := range []backend.DType{backend.F32, backend.F16, backend.I32} {
@@ -74,12 +77,12 @@ func TestCheckDType(t *testing.T) {
 			err := backend.Check(op)
 			id := op.Name() + "/" + name
 			switch {
+			case d == backend.F16 && pairs[id] != "":
+				wantError(t, err, pairs[id], "expected one of [")
 			case d == right || d == backend.F16 && f16Too[id] && op.Name() != "attention":
 				if err != nil {
 					t.Errorf("%v: %v", d, err)
 				}
-			case op.Name() == "attention" && d == backend.F16 && name == "k": // v must be as k
-				wantError(t, err, "v has dtype f32", "expected one of [f16]")
 			case op.Name() == "copy":
 				wantError(t, err, "cannot convert", "i32", "f32")
 			default:
@@ -87,6 +90,14 @@ func TestCheckDType(t *testing.T) {
 			}
 		}
 	})
+	for _, op := range []backend.Op{
+		&backend.Linear{Dst: f32(2, 3), X: tensor(backend.F16, 2, 5), W: tensor(backend.F16, 3, 5)},
+		&backend.LinearBackward{DW: f32(3, 5), DY: tensor(backend.F16, 2, 3), X: tensor(backend.F16, 2, 5)},
+	} {
+		if err := backend.Check(op); err != nil {
+			t.Errorf("%s of two f16: %v", op.Name(), err)
+		}
+	}
 	half := &backend.Attention{
 		Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: tensor(backend.F16, 2, 7, 8), V: tensor(backend.F16, 2, 7, 8), At: i32(2), Heads: 2,
 	}
@@ -121,7 +132,7 @@ func TestCheckShape(t *testing.T) {
 func TestCheckStride(t *testing.T) {
 	anyStride := []string{
 		"argmax/dst", "attention/at", "copy/dst", "copy/x", "embedding/ids", "embedding/at", "store/at",
-		"embedding_backward/ids", "embedding_backward/at", "cross_entropy/targets",
+		"embedding_backward/ids", "embedding_backward/at", "cross_entropy/targets", "cross_entropy/loss_scale",
 		"adamw/scale", "dropout/seed", "sum_squares/dst",
 	}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {

@@ -97,7 +97,7 @@ func samples() []backend.Op {
 			DQKV: f32(2, 3, 16), QKV: f32(2, 3, 16), DY: f32(2, 3, 8), Stats: f32(2, 4, 3, 2), Heads: 4,
 		},
 		&backend.Copy{Dst: f32(2, 3, 5), X: f32(2, 3, 5)},
-		&backend.CrossEntropy{Loss: f32(3), X: f32(3, 5), Targets: i32(3), Scale: 1},
+		&backend.CrossEntropy{Loss: f32(3), X: f32(3, 5), Targets: i32(3), LossScale: f32(1), Scale: 1},
 		&backend.Dropout{Dst: f32(3, 5), X: f32(3, 5), Seed: i32(4), Rate: 0.5},
 		&backend.Embedding{Dst: f32(2, 3, 5), Tokens: f32(11, 5), Positions: f32(7, 5), IDs: i32(2, 3), At: i32(2)},
 		&backend.EmbeddingBackward{DTokens: f32(11, 5), DPositions: f32(7, 5), DY: f32(2, 3, 5), IDs: i32(2, 3), At: i32(2)},

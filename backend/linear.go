@@ -9,9 +9,12 @@ import "fmt"
 // The matrix may lie in memory in either orientation: row by row as [out, in],
 // or as the Transpose of a tensor that is stored as [in, out]. A quantised one
 // has its blocks along the inputs, so it lies row by row.
+//
+// Products of two f16 numbers are exact in f32, in which they are added up: what
+// training in mixed precision multiplies, and units for matrices of GPUs do.
 type Linear struct {
 	Dst  Tensor // [..., out] f32
-	X    Tensor // [..., in] f32
+	X    Tensor // [..., in] f32, or f16 where w is
 	W    Tensor // [out, in] f32, f16 or quantised
 	Bias Tensor // [out] f32; may be absent
 }
@@ -31,10 +34,14 @@ func (o *Linear) Check() error {
 	out, in := o.W.Dim(-2), o.W.Dim(-1)
 	dst := o.X.Shape
 	dst[3] = out
+	xs := []DType{F32}
+	if o.W.DType == F16 {
+		xs = append(xs, F16)
+	}
 	err := first(
 		wantDType("dst", o.Dst, F32),
-		wantDType("x", o.X, F32),
 		wantDType("w", o.W, F32, F16, Q8_0, Q4_0),
+		wantDType("x", o.X, xs...),
 		wantShape("w", o.W, out, in),
 		wantShape("x", o.X, o.X.Dim(0), o.X.Dim(1), o.X.Dim(2), in),
 		wantShape("dst", o.Dst, dst[:]...),

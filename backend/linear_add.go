@@ -5,7 +5,7 @@ package backend
 //	dst = residual + x · wᵀ + bias
 type LinearAdd struct {
 	Dst      Tensor // [..., out] f32
-	X        Tensor // [..., in] f32
+	X        Tensor // [..., in] f32, or f16 where w is
 	W        Tensor // [out, in] f32, f16 or quantised
 	Bias     Tensor // [out] f32; may be absent
 	Residual Tensor // [..., out] f32

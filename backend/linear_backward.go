@@ -13,8 +13,8 @@ import "fmt"
 type LinearBackward struct {
 	DW    Tensor // [out, in] f32
 	DBias Tensor // [out] f32; may be absent
-	DY    Tensor // [..., out] f32
-	X     Tensor // [..., in] f32
+	DY    Tensor // [..., out] f32 or f16
+	X     Tensor // [..., in] of dy's dtype
 }
 
 func (*LinearBackward) Name() string { return "linear_backward" }
@@ -34,8 +34,8 @@ func (o *LinearBackward) Check() error {
 	dy[3] = out
 	err := first(
 		wantDType("dw", o.DW, F32),
-		wantDType("dy", o.DY, F32),
-		wantDType("x", o.X, F32),
+		wantDType("dy", o.DY, F32, F16),
+		wantDType("x", o.X, o.DY.DType),
 		wantShape("dw", o.DW, out, in),
 		wantShape("dy", o.DY, dy[:]...),
 		wantRows("dy", o.DY),

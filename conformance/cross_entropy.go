@@ -24,6 +24,10 @@ func init() {
 func crossEntropy(m memory, o *backend.CrossEntropy) {
 	rows, n := o.X.Dim(-2), o.X.Dim(-1)
 	x, targets := m.load(o.X), m.load(o.Targets)
+	scale := exactly(float64(o.Scale))
+	if !o.LossScale.Absent() {
+		scale = scale.times(m.load(o.LossScale).at(0))
+	}
 	loss := newValues(rows)
 	for r := range rows {
 		row, target := x.row(r, n), int(targets.v[r])
@@ -51,7 +55,7 @@ func crossEntropy(m memory, o *backend.CrossEntropy) {
 			if i == target {
 				q = q.minus(number{1, 0})
 			}
-			row.put(i, q.times(exactly(float64(o.Scale))))
+			row.put(i, q.times(scale))
 		}
 	}
 	m.store(o.Loss, loss)
@@ -59,16 +63,27 @@ func crossEntropy(m memory, o *backend.CrossEntropy) {
 }
 
 func crossEntropyCase(s rowShape) Case {
-	return crossEntropyAt(s, nil)
+	return crossEntropyAt(s, nil, false)
 }
 
-// crossEntropyAt is a case with the given targets, or random ones.
-func crossEntropyAt(s rowShape, targets []float64) Case {
+// crossEntropyAt is a case with the given targets, or random ones, and with a
+// loss scale that differs from run to run, or none.
+func crossEntropyAt(s rowShape, targets []float64, scaled bool) Case {
 	rows, vocab := s.dims[0], s.dims[1]
-	return Case{Name: "cross_entropy/" + s.String(), Edge: s.what != "", Build: func() (backend.Op, Fill) {
+	name := "cross_entropy/" + s.String()
+	if scaled {
+		name += ",scaled"
+	}
+	return Case{Name: name, Edge: s.what != "", Build: func() (backend.Op, Fill) {
 		o := &backend.CrossEntropy{Loss: s.layout.tensor(backend.F32, rows), X: s.tensor(), Targets: s.layout.ints(rows),
 			Scale: float32(1 / float64(3*rows))}
+		if scaled {
+			o.LossScale = s.layout.tensor(backend.F32, 1)
+		}
 		return o, func(r *rand.Rand, run int) {
+			if scaled {
+				set(o.LossScale, math.Ldexp(1, 4*run-3))
+			}
 			uniform(o.Targets, r, 0, vocab)
 			if targets != nil {
 				set(o.Targets, targets[run:]...)
@@ -91,6 +106,7 @@ func crossEntropyCases() []Case {
 		cases = append(cases, crossEntropyCase(rowShape{dims: n[:], layout: layouts[i%len(layouts)]}))
 	}
 	for _, l := range layouts {
+		cases = append(cases, crossEntropyAt(rowShape{dims: []int{5, 39}, layout: l}, nil, true))
 		for _, c := range []struct {
 			rowShape
 			targets []float64
@@ -102,7 +118,7 @@ func crossEntropyCases() []Case {
 			{rowShape{what: "targets outside"}, []float64{3, -1, 67, 66, -100, math.MinInt32, math.MaxInt32, 0, 5}},
 		} {
 			c.dims, c.layout = []int{7, 67}, l
-			cases = append(cases, crossEntropyAt(c.rowShape, c.targets))
+			cases = append(cases, crossEntropyAt(c.rowShape, c.targets, false))
 		}
 	}
 	return cases

@@ -171,11 +171,11 @@ func (l layout) tensor(d backend.DType, dims ...int) backend.Tensor {
 	return t
 }
 
-// fours lays out an f32 tensor whose rows begin at multiples of four numbers, though
+// fours lays out a tensor whose rows begin at multiples of four numbers, though
 // they may be of any length, if l's offset and gap are such too.
-func (l layout) fours(dims ...int) backend.Tensor {
+func (l layout) fours(d backend.DType, dims ...int) backend.Tensor {
 	n := len(dims) - 1
-	return l.tensor(backend.F32, append(append([]int{}, dims[:n]...), (dims[n]+3)/4*4)...).Slice(-1, 0, dims[n])
+	return l.tensor(d, append(append([]int{}, dims[:n]...), (dims[n]+3)/4*4)...).Slice(-1, 0, dims[n])
 }
 
 // ints lays out ids or positions, which may have gaps along the last axis too.

@@ -49,6 +49,7 @@ type linearShape struct {
 	rows       []int // x but for its last axis
 	in, out    int
 	w          backend.DType
+	half       bool // x is f16, as w is
 	transposed bool // w lies in memory as [in, out]
 	noBias     bool
 	large      bool
@@ -62,6 +63,9 @@ func (s linearShape) String() string {
 		x += fmt.Sprintf("x%d", n)
 	}
 	name := fmt.Sprintf("w=%v,x=%s,w=%dx%d", s.w, x[1:], s.out, s.in)
+	if s.half {
+		name = "x=f16," + name
+	}
 	if s.transposed {
 		name += "T"
 	}
@@ -76,12 +80,16 @@ func (s linearShape) String() string {
 
 func (s linearShape) tensors() *backend.Linear {
 	l := s.layout
+	x := backend.F32
+	if s.half {
+		x = backend.F16
+	}
 	o := &backend.Linear{
 		Dst: l.tensor(backend.F32, append(append([]int{}, s.rows...), s.out)...),
-		X:   l.tensor(backend.F32, append(append([]int{}, s.rows...), s.in)...),
+		X:   l.tensor(x, append(append([]int{}, s.rows...), s.in)...),
 	}
 	if s.fours {
-		o.X = l.fours(append(append([]int{}, s.rows...), s.in)...)
+		o.X = l.fours(x, append(append([]int{}, s.rows...), s.in)...)
 	}
 	if s.transposed {
 		o.W = l.tensor(s.w, s.in, s.out).Transpose()
@@ -106,6 +114,11 @@ func linearCases(of func(linearShape) Case) []Case {
 		for _, s.w = range []backend.DType{backend.F32, backend.F16} {
 			for _, s.transposed = range []bool{false, true} {
 				cases = append(cases, of(s))
+				if s.w == backend.F16 {
+					s.half = true
+					cases = append(cases, of(s))
+					s.half = false
+				}
 			}
 		}
 	}
@@ -160,6 +173,7 @@ func randomLinear(r *rand.Rand) linearShape {
 		noBias:     r.IntN(3) == 0,
 		layout:     randomLayout(r),
 	}
+	s.half = s.w == backend.F16 && r.IntN(2) == 0
 	if s.w.Quantized() {
 		s.in, s.transposed = 32*(1+s.in/32), false
 	}

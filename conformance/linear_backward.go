@@ -15,7 +15,7 @@ func init() {
 		cases:    linearBackwardCases,
 		random: func(r *rand.Rand) Case {
 			s := linearBackwardShape{rows: []int{1 + r.IntN(90)}, in: 1 + r.IntN(90), out: 1 + r.IntN(90),
-				transposed: r.IntN(2) == 0, noBias: r.IntN(3) == 0, layout: randomLayout(r)}
+				half: r.IntN(2) == 0, transposed: r.IntN(2) == 0, noBias: r.IntN(3) == 0, layout: randomLayout(r)}
 			if r.IntN(3) == 0 {
 				s.rows = append(s.rows, 1+r.IntN(4))
 			}
@@ -50,6 +50,7 @@ func linearBackward(m memory, o *backend.LinearBackward) {
 type linearBackwardShape struct {
 	rows       []int // x but for its last axis
 	in, out    int
+	half       bool // x and dy are f16
 	transposed bool // dw lies in memory as [in, out]
 	noBias     bool
 	fours      bool // rows of x and dy begin at multiples of four numbers
@@ -61,7 +62,10 @@ func (s linearBackwardShape) linearBackward() Case {
 	for _, n := range append(append([]int{}, s.rows...), s.in) {
 		x += fmt.Sprintf("x%d", n)
 	}
-	name := fmt.Sprintf("x=%s,dw=%dx%d", x[1:], s.out, s.in)
+	name, d := fmt.Sprintf("x=%s,dw=%dx%d", x[1:], s.out, s.in), backend.F32
+	if s.half {
+		name, d = "x=f16,"+name, backend.F16
+	}
 	if s.transposed {
 		name += "T"
 	}
@@ -76,9 +80,9 @@ func (s linearBackwardShape) linearBackward() Case {
 		rows := func(n int) backend.Tensor {
 			dims := append(append([]int{}, s.rows...), n)
 			if s.fours {
-				return l.fours(dims...)
+				return l.fours(d, dims...)
 			}
-			return l.tensor(backend.F32, dims...)
+			return l.tensor(d, dims...)
 		}
 		o := &backend.LinearBackward{DY: rows(s.out), X: rows(s.in)}
 		if s.transposed {
@@ -96,8 +100,10 @@ func (s linearBackwardShape) linearBackward() Case {
 func linearBackwardCases() []Case {
 	var cases []Case
 	add := func(s linearBackwardShape) {
-		for _, s.transposed = range []bool{false, true} {
-			cases = append(cases, s.linearBackward())
+		for _, s.half = range []bool{false, true} {
+			for _, s.transposed = range []bool{false, true} {
+				cases = append(cases, s.linearBackward())
+			}
 		}
 	}
 	for i, n := range [][3]int{ // rows, in, out

@@ -70,6 +70,12 @@ var opMutants = []struct {
 		right(o)
 	})},
 	{"multiplies in f16", "linear", wrong(func(o *backend.Linear) { o.X = copied(o.X, truncated(10)); right(o) })},
+	{"adds up products of f16 in f16", "linear", wrong(func(o *backend.Linear) {
+		right(o)
+		if o.X.DType == backend.F16 {
+			direct{}.store(o.Dst, direct{}.load(copied(o.Dst, truncated(10))))
+		}
+	})},
 	{"multiplies in tf32", "linear", wrong(func(o *backend.Linear) { o.W = copied(o.W, truncated(10)); right(o) })},
 	{"adds the bias after the activation", "linear_gelu", wrong(func(o *backend.LinearGELU) {
 		bias := o.Bias

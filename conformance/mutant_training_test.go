@@ -84,6 +84,12 @@ var trainingMutants = []struct {
 		right(o)
 	})},
 	{"multiplies in f16", "linear_backward", wrong(func(o *backend.LinearBackward) { o.X = copied(o.X, truncated(10)); right(o) })},
+	{"adds up products of f16 in f16", "linear_backward", wrong(func(o *backend.LinearBackward) {
+		right(o)
+		if o.X.DType == backend.F16 {
+			direct{}.store(o.DW, direct{}.load(copied(o.DW, truncated(10))))
+		}
+	})},
 	{"loses all but one of equal ids", "embedding_backward", wrong(func(o *backend.EmbeddingBackward) {
 		seen := map[float64]bool{}
 		o.IDs = copied(o.IDs, func(id float64) float64 {
@@ -167,6 +173,7 @@ var trainingMutants = []struct {
 		right(&backend.Softmax{Dst: o.X, X: x})
 		direct{}.store(o.X, direct{}.load(copied(o.X, func(v float64) float64 { return v * float64(o.Scale) })))
 	})},
+	{"forgets what gradients are multiplied by", "cross_entropy", wrong(func(o *backend.CrossEntropy) { o.LossScale = backend.Tensor{}; right(o) })},
 	{"has a mean of its own", "cross_entropy", wrong(func(o *backend.CrossEntropy) { o.Scale = 1 / float32(o.X.Dim(-2)); right(o) })},
 	{"forgets to square", "sum_squares", wrong(func(o *backend.SumSquares) {
 		eachVector(o.Dst, o.X, func(x, dst []float64) {

@@ -1,11 +1,13 @@
 #version 450
 // loss = −log softmax(x)[target], and in place of x its gradient,
-// (softmax(x) − onehot(target)) · scale: a workgroup for a row. A target
+// (softmax(x) − onehot(target)) · scale · loss_scale: a workgroup for a row. A target
 // outside of the row gives zeros.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 64, local_size_x_id = 0) in;
 #include "math.glsl"
 #include "reduce.glsl"
+
+layout(constant_id = 1) const bool LOSS_SCALE = false;
 
 layout(push_constant) uniform Push {
 	uint loss;
@@ -13,13 +15,16 @@ layout(push_constant) uniform Push {
 	uint targets, targets_stride;
 	uint rows, n;
 	float scale;
+	uint loss_scale;
 } p;
 layout(binding = 0) restrict writeonly buffer Loss { float loss[]; };
 layout(binding = 1) restrict buffer X { float x[]; };
 layout(binding = 2) restrict readonly buffer Targets { uint targets[]; };
+layout(binding = 3) restrict readonly buffer LossScale { float loss_scale[]; };
 
 void main() {
 	uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
+	float scale = LOSS_SCALE ? p.scale * loss_scale[p.loss_scale] : p.scale;
 	for (uint r = gl_WorkGroupID.x; r < p.rows; r += gl_NumWorkGroups.x) {
 		uint from = p.x + r * p.x_stride;
 		uint target = targets[p.targets + r * p.targets_stride]; // a negative one is large
@@ -53,7 +58,7 @@ void main() {
 			if (i == target) {
 				q -= 1.0;
 			}
-			x[from + i] = none ? nan() : q * p.scale;
+			x[from + i] = none ? nan() : q * scale;
 		}
 		if (lane == 0) {
 			loss[p.loss + r] = none ? nan() : log(total.x) + (largest - score);

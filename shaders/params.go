@@ -100,6 +100,7 @@ type CrossEntropyPush struct {
 	Targets, TargetsStride uint32
 	Rows, N                uint32
 	Scale                  float32
+	LossScale              uint32
 }
 
 // EmbeddingChainPush is for embedding_chain.comp.

@@ -15,7 +15,7 @@ layout(push_constant) uniform Push {
 	uint rows, n; // n and all others are in fours with X4
 } p;
 layout(binding = 0) restrict buffer Dst { VEC dst[]; };
-layout(binding = 1) restrict readonly buffer X { VEC x[]; };
+layout(binding = 1) restrict readonly buffer X { ELEMENT x[]; };
 
 shared VEC partial[256];
 
@@ -26,7 +26,7 @@ void main() {
 		uint i = min(i0 + lane, p.n - 1);
 		VEC total = VEC(0);
 		for (uint r = slice; r < p.rows; r += slices) {
-			total += x[p.x + r * p.x_stride + i];
+			total += READ(x, WIDTH * (p.x + r * p.x_stride + i));
 		}
 		if (slices > 1) {
 			partial[slice * lanes + lane] = total;

@@ -100,6 +100,7 @@ var (
 //	F16       the large operand (weights, keys and values) holds f16, two a word, else f32
 //	Q8_0      … blocks of ggml's q8_0
 //	Q4_0      … blocks of ggml's q4_0
+//	X_F16     activations hold f16 too, else f32
 //	X4        elements are read in fours: offsets and strides are multiples of four
 //	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
 //	SUBGROUP  sums are formed with subgroup arithmetic, else in shared memory
@@ -133,7 +134,7 @@ var Variants = []Variant{
 	row("copy", "X_F16", oneOperand, CopyPush{}),
 	row("copy", "X_F16 DST_F16", oneOperand, CopyPush{}),
 
-	row("cross_entropy", "", []Binding{out("loss"), out("x"), in("targets")}, CrossEntropyPush{}),
+	row("cross_entropy", "", []Binding{out("loss"), out("x"), in("targets"), in("loss_scale")}, CrossEntropyPush{}),
 
 	row("dequantize", "Q8_0", []Binding{out("dst"), in("w")}, DequantizePush{}), // not an op: see its file
 	row("dequantize", "Q4_0", []Binding{out("dst"), in("w")}, DequantizePush{}),
@@ -174,6 +175,8 @@ var Variants = []Variant{
 	row("linear", "X4", linear, LinearPush{}),
 	row("linear", "F16", linear, LinearPush{}),
 	row("linear", "F16 X4", linear, LinearPush{}),
+	row("linear", "F16 X_F16", linear, LinearPush{}),
+	row("linear", "F16 X_F16 X4", linear, LinearPush{}),
 	row("linear", "Q8_0", linear, LinearPush{}),
 	row("linear", "Q8_0 X4", linear, LinearPush{}),
 	row("linear", "Q4_0", linear, LinearPush{}),
@@ -185,6 +188,8 @@ var Variants = []Variant{
 	row("linear_vec", "X4", linear, LinearPush{}),
 	row("linear_vec", "F16", linear, LinearPush{}),
 	row("linear_vec", "F16 X4", linear, LinearPush{}),
+	row("linear_vec", "F16 X_F16", linear, LinearPush{}),
+	row("linear_vec", "F16 X_F16 X4", linear, LinearPush{}),
 	row("linear_vec", "Q8_0", linear, LinearPush{}),
 	row("linear_vec", "Q8_0 X4", linear, LinearPush{}),
 	row("linear_vec", "Q4_0", linear, LinearPush{}),
@@ -205,11 +210,15 @@ var Variants = []Variant{
 	row("linear_vec_t", "X4", linear, LinearPush{}),
 	row("linear_vec_t", "F16", linear, LinearPush{}),
 	row("linear_vec_t", "F16 X4", linear, LinearPush{}),
+	row("linear_vec_t", "F16 X_F16", linear, LinearPush{}),
+	row("linear_vec_t", "F16 X_F16 X4", linear, LinearPush{}),
 	row("linear_vec_t", "TEXEL", linearTexel, LinearPush{}),
 
 	// The gradient of w, where linear.comp does not serve.
 	row("linear_backward", "", linear, LinearPush{}),
 	row("linear_backward", "X4", linear, LinearPush{}),
+	row("linear_backward", "F16 X_F16", linear, LinearPush{}),
+	row("linear_backward", "F16 X_F16 X4", linear, LinearPush{}),
 	row("linear_backward", "TEXEL", linearTexel, LinearPush{}),
 
 	row("selftest", "", []Binding{out("dst")}, nil), // not an op: see its file
@@ -221,6 +230,8 @@ var Variants = []Variant{
 
 	row("sum_rows", "", oneOperand, SumRowsPush{}), // not an op: see its file
 	row("sum_rows", "X4", oneOperand, SumRowsPush{}),
+	row("sum_rows", "F16", oneOperand, SumRowsPush{}),
+	row("sum_rows", "F16 X4", oneOperand, SumRowsPush{}),
 
 	row("sum_squares", "", oneOperand, RowsPush{}),
 	row("sum_squares", "X4", oneOperand, RowsPush{}),

@@ -8,9 +8,11 @@ import (
 )
 
 func init() {
-	register(func(b *Backend, op *backend.Copy) {
-		b.parallel(op, op.X.Rows(), float64(op.X.Shape[3]), copyRows)
-	})
+	register((*Backend).copy)
+}
+
+func (b *Backend) copy(op *backend.Copy) {
+	b.parallel(op, op.X.Rows(), float64(op.X.Shape[3]), copyRows)
 }
 
 func copyRows(_ *worker, op backend.Op, from, to int) {

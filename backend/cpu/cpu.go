@@ -48,7 +48,8 @@ type Backend struct {
 	live    map[*buffer]struct{}
 	bytes   int // of buffers from Alloc that are live
 	closed  bool
-	profile *profile // being made; else nil
+	profile *profile     // being made; else nil
+	wide    [2][]float32 // see widen
 
 	// What Run checks operands with, kept so that it allocates nothing.
 	visit    func(name string, t *backend.Tensor, a backend.Access)

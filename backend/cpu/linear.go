@@ -10,6 +10,11 @@ import (
 
 func init() {
 	register(func(b *Backend, op *backend.Linear) {
+		if op.X.DType == backend.F16 {
+			wide := *op
+			wide.X = b.widen(0, op.X)
+			op = &wide
+		}
 		b.linear(op, &op.X, &op.W, linearPart, linearRowsPart)
 	})
 }

@@ -10,6 +10,11 @@ import (
 
 func init() {
 	register(func(b *Backend, op *backend.LinearBackward) {
+		if op.X.DType == backend.F16 {
+			wide := *op
+			wide.DY, wide.X = b.widen(0, op.DY), b.widen(1, op.X)
+			op = &wide
+		}
 		// By the longer side of dw as it lies: each sum is one thread's, and the
 		// less BLAS rearranges the other side of.
 		dw := weightRows(&op.DW)

@@ -4,6 +4,11 @@ import "caldera/backend"
 
 func init() {
 	register(func(b *Backend, op *backend.LinearGELU) {
+		if op.X.DType == backend.F16 {
+			wide := *op
+			wide.X = b.widen(0, op.X)
+			op = &wide
+		}
 		b.linear(op, &op.X, &op.W, linearGELUPart, linearGELURowsPart)
 	})
 }

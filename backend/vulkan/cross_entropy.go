@@ -21,15 +21,16 @@ func encodeCrossEntropy(e *encoder, op *backend.CrossEntropy) error {
 		loss, lossBase := e.operand(op.Loss.Slice(-1, r, rEnd), backend.Write)
 		scores, scoresBase := e.operand(x, backend.Update)
 		came, cameBase := e.operand(targets, backend.Read)
+		lossScale, lossScaleBase := e.operand(op.LossScale, backend.Read)
 		return e.dispatch(
-			pipelineSpec{variant: shaders.Find("cross_entropy", ""), spec: []uint32{e.rowLanes(x.Dim(-1))}},
+			pipelineSpec{variant: shaders.Find("cross_entropy", ""), spec: []uint32{e.rowLanes(x.Dim(-1)), boolean(!op.LossScale.Absent())}},
 			shaders.CrossEntropyPush{
 				Loss: lossBase,
 				X:    scoresBase, XStride: uint32(x.Stride(-2)),
 				Targets: cameBase, TargetsStride: uint32(targets.Stride(-1)),
-				Rows: uint32(rEnd - r), N: uint32(x.Dim(-1)), Scale: op.Scale,
+				Rows: uint32(rEnd - r), N: uint32(x.Dim(-1)), Scale: op.Scale, LossScale: lossScaleBase,
 			},
 			[3]uint32{e.groups(0, rEnd-r, 1), 1, 1},
-			loss, scores, came)
+			loss, scores, came, lossScale)
 	})
 }

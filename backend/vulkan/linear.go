@@ -216,7 +216,7 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		c.outs = int(c.size[0] * c.b) // in texels or fours as many more
 		return c
 	}
-	c := linearChoice{source: "linear_vec", texel: texel, subgroup: e.subgroups() && l.SubgroupSize >= 4,
+	c := linearChoice{source: "linear_vec", texel: texel, subgroup: e.subgroups() && l.SubgroupSize >= 4 && o.x.DType == backend.F32,
 		size: [2]uint32{lanes, 1}, rows: each, outs: 4, a: uint32(each), b: 4}
 	if l.Software {
 		c.outs, c.b = 8, 8
@@ -243,13 +243,13 @@ func linearTexel(e *encoder, o *linearOp) bool {
 	if o.w.DType.Quantized() {
 		return false
 	}
-	x, xBase, ok := e.texel(o.x, texelF32x4)
+	x, xBase, ok := e.texel(o.x, linearFormat(o.x))
 	w, wBase, ok2 := e.texel(o.w, linearFormat(o.w))
 	return ok && ok2 && x.err == nil && w.err == nil && linearFours(o, xBase, wBase)
 }
 
-func linearFormat(w backend.Tensor) texelFormat {
-	if w.DType == backend.F16 {
+func linearFormat(t backend.Tensor) texelFormat {
+	if t.DType == backend.F16 {
 		return texelF16x4
 	}
 	return texelF32x4
@@ -261,6 +261,18 @@ func storage(d backend.DType) []string {
 		return nil
 	}
 	return []string{strings.ToUpper(d.String())}
+}
+
+// linearStorage is the macros for x and w where they lie, read in fours or not.
+func linearStorage(o *linearOp, fours bool) []string {
+	defines := storage(o.w.DType)
+	if o.x.DType == backend.F16 {
+		defines = append(defines, "X_F16")
+	}
+	if fours {
+		defines = append(defines, "X4")
+	}
+	return defines
 }
 
 // linearFours reports whether x and w can be read in fours: their rows begin at
@@ -279,17 +291,13 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	var xBase, wBase uint32
 	var defines []string
 	if c.texel {
-		x, xBase, _ = e.texel(o.x, texelF32x4)
+		x, xBase, _ = e.texel(o.x, linearFormat(o.x))
 		w, wBase, _ = e.texel(o.w, linearFormat(o.w))
 		defines = []string{"TEXEL"}
 	} else {
 		x, xBase = e.operand(o.x, backend.Read)
 		w, wBase = e.operand(o.w, backend.Read)
-		fours := linearFours(o, xBase, wBase)
-		defines = append(defines, storage(o.w.DType)...)
-		if fours {
-			defines = append(defines, "X4")
-		}
+		defines = linearStorage(o, linearFours(o, xBase, wBase))
 	}
 	outs := c.outs
 	if c.source == "linear_vec_t" && (c.texel || slices.Contains(defines, "X4")) {

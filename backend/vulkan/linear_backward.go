@@ -99,8 +99,8 @@ func chooseGradient(e *encoder, o *linearOp) linearChoice {
 	}
 	c := linearChoice{source: "linear_backward", size: [2]uint32{lanes, 1}, rows: 8, outs: int(lanes) * 8}
 	if l.Software {
-		x, xBase, ok := e.texel(o.x, texelF32x4)
-		w, wBase, ok2 := e.texel(o.w, texelF32x4)
+		x, xBase, ok := e.texel(o.x, linearFormat(o.x))
+		w, wBase, ok2 := e.texel(o.w, linearFormat(o.w))
 		c.texel = ok && ok2 && x.err == nil && w.err == nil && columnsInFours(o.x, xBase) && columnsInFours(o.w, wBase)
 	}
 	return c
@@ -144,15 +144,13 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 	var x, w binding
 	var defines []string
 	if c.texel {
-		x, push.X, _ = e.texel(o.x, texelF32x4)
-		w, push.W, _ = e.texel(o.w, texelF32x4)
+		x, push.X, _ = e.texel(o.x, linearFormat(o.x))
+		w, push.W, _ = e.texel(o.w, linearFormat(o.w))
 		defines = []string{"TEXEL"}
 	} else {
 		x, push.X = e.operand(o.x, backend.Read)
 		w, push.W = e.operand(o.w, backend.Read)
-		if columnsInFours(o.x, push.X) && columnsInFours(o.w, push.W) {
-			defines = []string{"X4"}
-		}
+		defines = linearStorage(o, columnsInFours(o.x, push.X) && columnsInFours(o.w, push.W))
 	}
 	dst, base := e.operand(target, access)
 	push.Dst, push.DstStride = base, uint32(target.Stride(2))
@@ -186,14 +184,14 @@ func sumRows(e *encoder, dst, x backend.Tensor) error {
 			x := x.Slice(2, r, rEnd)
 			to, toBase := e.operand(dst, backend.Update)
 			from, fromBase := e.operand(x, backend.Read)
-			unit, defines := uint32(1), ""
+			unit, defines := uint32(1), storage(x.DType)
 			if inFours(dst, toBase) && inFours(x, fromBase) {
-				unit, defines = 4, "X4"
+				unit, defines = 4, append(defines, "X4")
 			}
 			n := uint32(cEnd-c) / unit
 			size := e.sumLanes(x.Dim(2))
 			return e.dispatch(
-				pipelineSpec{variant: shaders.Find("sum_rows", defines), spec: size[:]},
+				pipelineSpec{variant: shaders.Find("sum_rows", strings.Join(defines, " ")), spec: size[:]},
 				shaders.SumRowsPush{
 					Dst: toBase / unit, X: fromBase / unit, XStride: rowStride(x) / unit, Rows: uint32(x.Dim(2)), N: n,
 				},

@@ -54,9 +54,13 @@ float sum(vec4 v) { return (v.x + v.y) + (v.z + v.w); }
 float sum(float v) { return v; }
 #endif
 
-// Activations beside it are f32: single, in fours, or through the texture unit.
+// Activations beside it are f32, or with X_F16 as it is: single, in fours, or
+// through the texture unit.
 #if defined(TEXEL)
 #define READ_X(b, i) texelFetch(b, int((i) >> 2))
+#elif defined(X_F16)
+#define X_ELEMENT ELEMENT
+#define READ_X READ
 #elif defined(X4)
 #define X_ELEMENT vec4
 #define READ_X(b, i) (b[(i) >> 2])
