@@ -15,6 +15,10 @@ type TrainOptions struct {
 	AdamW       nn.AdamW // how weights follow their gradients
 	Clip        float32  // the largest norm of all gradients as one vector; +Inf does not clip
 
+	// DType is what matrix products read: F32, or F16 for mixed precision. Weights
+	// are f32 in either case. 0: F32.
+	DType backend.DType
+
 	// Dropout is the probability with which an element of what embedding,
 	// attention and MLP give to the residual stream is dropped. The seed and the
 	// count of steps decide which ones, on any backend.
@@ -44,9 +48,12 @@ type Trainer struct {
 
 	clear  *nn.Program // of gradients; nil if batch does so
 	batch  *nn.Program // forward and backward
-	update *nn.Program // of weights; nil if batch does so
+	end    *nn.Program // the norm of the gradients, and in f32 the weights; nil if batch does so
+	update *nn.Program // of weights in mixed precision, where the host has a say; else nil
 	losses Tensor      // [batch, time] f32
 	norm   Tensor      // [2] f32: of the gradients, and what they are multiplied with
+
+	scale *lossScale // in mixed precision; else nil
 
 	loss       *nn.Program // forward only, made when Loss is first called
 	lossLosses Tensor      // [batch, time] f32
@@ -55,6 +62,8 @@ type Trainer struct {
 	at           Tensor // [batch] i32: each sequence begins at position 0
 	step         Tensor // [3] f32, see nn.AdamW.Step
 	seed         Tensor // [4] i32, see nn.Training.Seed
+	lossScale    Tensor // [1] f32, see nn.Training.LossScale
+	clip         Tensor // [1] f32, what gradients are multiplied with in mixed precision
 }
 
 // NewTrainer records a training step of m, whose weights were loaded with
@@ -67,11 +76,16 @@ func (m *Model) NewTrainer(o TrainOptions) (*Trainer, error) {
 	if o.Chunk == 0 {
 		o.Chunk = TrainChunk(m.Vocab)
 	}
+	if o.DType == backend.None {
+		o.DType = backend.F32
+	}
 	switch {
 	case !m.train:
 		return nil, fmt.Errorf("the weights cannot change: load them with LoadOptions.Train")
 	case o.Batch < 1 || o.Time < 1 || o.Time > m.Context || o.Batch > math.MaxInt32/o.Time:
 		return nil, fmt.Errorf("%d sequences of %d tokens: expected at least one of 1 to %d", o.Batch, o.Time, m.Context)
+	case o.DType != backend.F32 && o.DType != backend.F16:
+		return nil, fmt.Errorf("products of %v: a model is trained in f32 or f16", o.DType)
 	case o.Accumulate < 1:
 		return nil, fmt.Errorf("%d batches make a step: expected at least 1", o.Accumulate)
 	}
@@ -83,6 +97,9 @@ func (m *Model) NewTrainer(o TrainOptions) (*Trainer, error) {
 
 func (m *Model) newTrainer(o TrainOptions) (*Trainer, error) {
 	tr := &Trainer{m: m, o: o}
+	if o.DType == backend.F16 {
+		tr.scale = &lossScale{value: min(firstLossScale, o.largestLossScale())}
+	}
 	if err := tr.record(); err != nil {
 		tr.Close()
 		return nil, err
@@ -95,7 +112,9 @@ func (tr *Trainer) record() (err error) {
 	m, o := tr.m, tr.o
 	var list []nn.Parameter
 	for _, w := range m.tensors() {
-		list = append(list, nn.Parameter{Value: *w.dst, Decay: len(w.shape) > 1})
+		matrix := len(w.shape) > 1
+		multiplies := w.conv1D || *w.dst == m.Head.W // not an embedding alone
+		list = append(list, nn.Parameter{Value: *w.dst, Decay: matrix, Half: multiplies && tr.scale != nil})
 	}
 	if tr.params, err = nn.NewParameters(m.b, list...); err != nil {
 		return err
@@ -107,6 +126,7 @@ func (tr *Trainer) record() (err error) {
 	}{
 		{&tr.ids, backend.I32, []int{o.Batch, o.Time}}, {&tr.targets, backend.I32, []int{o.Batch, o.Time}},
 		{&tr.at, backend.I32, []int{o.Batch}}, {&tr.step, backend.F32, []int{3}}, {&tr.seed, backend.I32, []int{4}},
+		{&tr.lossScale, backend.F32, []int{1}}, {&tr.clip, backend.F32, []int{1}},
 	} {
 		if *x.dst, err = backend.New(m.b, x.d, x.dims...); err != nil {
 			return err
@@ -114,9 +134,13 @@ func (tr *Trainer) record() (err error) {
 		tr.buffers = append(tr.buffers, x.dst.Buf)
 	}
 	training := nn.Training{Share: float32(1 / float64(o.Accumulate)), Dropout: o.Dropout, Seed: tr.seed, Recompute: o.Recompute}
-	whole := o.Accumulate == 1
+	if tr.scale != nil {
+		training.LossScale = tr.lossScale
+	}
+	whole := o.Accumulate == 1 && tr.scale == nil
 	if !whole {
 		t := nn.NewTape(m.b)
+		t.Round(tr.params)
 		t.ClearGradients(tr.params)
 		if tr.clear, err = t.Record(); err != nil {
 			return err
@@ -131,7 +155,7 @@ func (tr *Trainer) record() (err error) {
 	t.Backward(losses)
 	var norm Tensor
 	if whole {
-		norm = tr.end(t)
+		norm = tr.finish(t)
 	}
 	if tr.batch, err = t.Record(); err != nil {
 		return err
@@ -142,12 +166,17 @@ func (tr *Trainer) record() (err error) {
 		return nil
 	}
 	t = nn.NewTape(m.b)
-	norm = tr.end(t)
-	if tr.update, err = t.Record(); err != nil {
+	norm = tr.finish(t)
+	if tr.end, err = t.Record(); err != nil {
 		return err
 	}
-	tr.norm = tr.update.Tensor(norm)
-	return nil
+	tr.norm = tr.end.Tensor(norm)
+	if tr.scale != nil {
+		t = nn.NewTape(m.b)
+		t.AdamW(tr.params, tr.o.AdamW, tr.step, tr.clip)
+		tr.update, err = t.Record()
+	}
+	return err
 }
 
 // forward writes how surprising each target is, [batch, time].
@@ -156,10 +185,13 @@ func (tr *Trainer) forward(t *nn.Tape) Tensor {
 	return t.Keep(t.CrossEntropy(tr.m.Head, x, tr.targets, tr.o.Chunk))
 }
 
-// end writes how weights follow the gradients, and returns the norm of those.
-func (tr *Trainer) end(t *nn.Tape) Tensor {
-	norm := t.Keep(t.ClipGradients(tr.params, tr.o.Clip)) // [2]
-	t.AdamW(tr.params, tr.o.AdamW, tr.step, norm.Slice(-1, 1, 2))
+// finish writes the norm of the gradients, [2], and how weights follow them; in
+// mixed precision that is for the host to allow.
+func (tr *Trainer) finish(t *nn.Tape) Tensor {
+	norm := t.Keep(t.ClipGradients(tr.params, tr.o.Clip))
+	if tr.scale == nil {
+		t.AdamW(tr.params, tr.o.AdamW, tr.step, norm.Slice(-1, 1, 2))
+	}
 	return norm
 }
 
@@ -178,6 +210,20 @@ func (tr *Trainer) Step(ids, targets []int, rate float64) (loss, norm float64, e
 	if err := backend.SetF32(tr.m.b, tr.step, tr.o.AdamW.Step(tr.count+1, rate)); err != nil {
 		return 0, 0, err
 	}
+	step := tr.gradients // and in f32 the weights
+	if tr.scale != nil {
+		step = tr.scaledStep
+	}
+	if loss, norm, err = step(ids, targets); err != nil {
+		return 0, 0, err
+	}
+	tr.count++
+	return loss, norm, nil
+}
+
+// gradients runs the programs but update, and returns the loss and the norm of
+// the gradients as they are.
+func (tr *Trainer) gradients(ids, targets []int) (loss, norm float64, err error) {
 	if tr.clear != nil {
 		if err := tr.clear.Run(); err != nil {
 			return 0, 0, err
@@ -196,8 +242,8 @@ func (tr *Trainer) Step(ids, targets []int, rate float64) (loss, norm float64, e
 		}
 		loss += l / float64(tr.o.Accumulate)
 	}
-	if tr.update != nil {
-		if err := tr.update.Run(); err != nil {
+	if tr.end != nil {
+		if err := tr.end.Run(); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -205,12 +251,11 @@ func (tr *Trainer) Step(ids, targets []int, rate float64) (loss, norm float64, e
 	if err := backend.GetF32(tr.m.b, tr.norm, norms); err != nil {
 		return 0, 0, err
 	}
-	tr.count++
 	return loss, float64(norms[0]), nil
 }
 
-// Loss is the mean loss of ids, [batch · time], without dropout. Nothing is
-// learned.
+// Loss is the mean loss of ids, [batch · time], without dropout and in f32.
+// Nothing is learned.
 func (tr *Trainer) Loss(ids, targets []int) (float64, error) {
 	if err := tr.check(ids, targets, 1); err != nil {
 		return 0, err
@@ -280,7 +325,7 @@ func (tr *Trainer) run(p *nn.Program, losses Tensor, ids, targets []int) (mean f
 
 // Close frees the trainer's memory; the model keeps what it has learned.
 func (tr *Trainer) Close() {
-	for _, p := range []*nn.Program{tr.clear, tr.batch, tr.update, tr.loss} {
+	for _, p := range []*nn.Program{tr.clear, tr.batch, tr.end, tr.update, tr.loss} {
 		if p != nil {
 			p.Close()
 		}

@@ -106,8 +106,13 @@ var states = []struct {
 	{"exp_avg_sq.", func(p *nn.Parameter) Tensor { return p.Square }},
 }
 
-// stateStep is the name under which the number of steps is in the metadata.
-const stateStep = "step"
+// The names under which numbers are in the metadata: steps, and in mixed
+// precision the loss scale and the steps since it changed.
+const (
+	stateStep       = "step"
+	stateScale      = "loss_scale"
+	stateScaleSteps = "loss_scale_steps"
+)
 
 // SaveState writes what the optimiser remembers, and the number of steps, to a
 // safetensors file, which takes its name when it is whole.
@@ -125,6 +130,9 @@ func (tr *Trainer) SaveState(path string) error {
 		}
 	}
 	metadata := map[string]string{stateStep: strconv.Itoa(tr.count)}
+	if s := tr.scale; s != nil {
+		metadata[stateScale], metadata[stateScaleSteps] = strconv.FormatFloat(s.value, 'g', -1, 64), strconv.Itoa(s.steps)
+	}
 	return safetensors.WriteFrom(path, tensors, metadata, func(w io.Writer, t safetensors.Tensor) error {
 		p := parts[t.Name]
 		data, err := tr.m.read(p.w, p.x)
@@ -148,6 +156,10 @@ func (tr *Trainer) LoadState(path string) error {
 	count, err := strconv.Atoi(text)
 	if err != nil || count < 0 {
 		return fmt.Errorf("%s: found %q as the number of steps, expected a whole number from 0 on: the file is no state of an optimiser", path, text)
+	}
+	scale, err := readLossScale(f.Metadata())
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	known := map[string]bool{}
 	for _, w := range tr.m.tensors() {
@@ -177,5 +189,26 @@ func (tr *Trainer) LoadState(path string) error {
 		}
 	}
 	tr.count = count
+	if tr.scale != nil && scale != nil {
+		tr.scale = scale
+	}
 	return nil
+}
+
+// readLossScale is nil where the state is of training in f32.
+func readLossScale(metadata map[string]string) (*lossScale, error) {
+	value, ok := metadata[stateScale]
+	if !ok {
+		return nil, nil
+	}
+	var s lossScale
+	var err error
+	if s.value, err = strconv.ParseFloat(value, 64); err != nil || !(s.value > 0 && s.value <= 1<<60) {
+		return nil, fmt.Errorf("found %q as %s, expected a number above 0, at most 2⁶⁰", value, stateScale)
+	}
+	steps := metadata[stateScaleSteps]
+	if s.steps, err = strconv.Atoi(steps); err != nil || s.steps < 0 || s.steps >= lossScaleGrows {
+		return nil, fmt.Errorf("found %q as %s, expected a whole number from 0 to %d", steps, stateScaleSteps, lossScaleGrows-1)
+	}
+	return &s, nil
 }

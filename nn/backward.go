@@ -26,6 +26,7 @@ type Training struct {
 	Dropout   float32 // the probability with which [Tape.Dropout] drops an element
 	Seed      Tensor  // [4] i32, of dropout: two words that differ from run to run, and two that count the steps
 	Recompute bool    // keep only what crosses the ends of segments, and compute the rest again for Backward
+	LossScale Tensor  // [1] f32: gradients are multiplied by it too; absent: 1
 }
 
 // Train makes the tape one that trains p: CrossEntropy computes gradients too,
@@ -48,26 +49,30 @@ func (t *Tape) CrossEntropy(head Linear, x, targets Tensor, chunk int) Tensor {
 	}
 	for r := 0; r < rows; r += chunk {
 		end := min(r+chunk, rows)
-		part := from.Slice(-2, r, end)
-		scores := t.scores(head, part)
+		w, part := t.round(head.W, from.Slice(-2, r, end))
+		scores := t.scores(Linear{w, head.Bias}, part)
 		t.add(&backend.CrossEntropy{
-			Loss: losses.Slice(-1, r, end), X: scores, Targets: came.Slice(-1, r, end), Scale: scale,
+			Loss: losses.Slice(-1, r, end), X: scores, Targets: came.Slice(-1, r, end), LossScale: t.training.LossScale, Scale: scale,
 		})
-		if t.params == nil {
-			continue
+		if t.params != nil {
+			t.linearBackward(Linear{w, head.Bias}, l.dx.Reshape(rows, width).Slice(-2, r, end), scores, part)
 		}
-		t.add(&backend.Linear{Dst: l.dx.Reshape(rows, width).Slice(-2, r, end), X: scores, W: head.W.Transpose()})
-		t.linearBackward(head, scores, part)
 	}
 	t.losses = append(t.losses, l)
 	return l.losses
 }
 
-// scores is Linear with rows that begin at multiples of four numbers, which
+// fours is a result whose rows begin at multiples of four numbers, which
 // backends read faster: vocabularies have any length.
+func (t *Tape) fours(d backend.DType, shape [4]int) Tensor {
+	n := shape[3]
+	shape[3] = (n + 3) / 4 * 4
+	return t.tensor(d, shape[:]...).Slice(-1, 0, n)
+}
+
+// scores is Linear with such rows.
 func (t *Tape) scores(head Linear, x Tensor) Tensor {
-	vocab := head.W.Dim(-2)
-	dst := t.tensor(backend.F32, x.Dim(0), x.Dim(1), x.Dim(2), (vocab+3)/4*4).Slice(-1, 0, vocab)
+	dst := t.fours(backend.F32, [4]int{x.Dim(0), x.Dim(1), x.Dim(2), head.W.Dim(-2)})
 	t.add(&backend.Linear{Dst: dst, X: x, W: head.W, Bias: head.Bias})
 	return dst
 }
@@ -158,11 +163,18 @@ func (b *backward) pass(x, dx Tensor) {
 // like is a new tensor of x's shape.
 func (t *Tape) like(x Tensor) Tensor { return t.tensor(backend.F32, x.Shape[:]...) }
 
-// linearBackward adds to the gradients of l, if they are wanted.
-func (t *Tape) linearBackward(l Linear, dy, x Tensor) {
+// linearBackward sets the gradient of x, and adds to those of l if they are
+// wanted. Where the product read f16, so do these.
+func (t *Tape) linearBackward(l Linear, dx, dy, x Tensor) {
+	if x.DType == backend.F16 {
+		half := t.fours(backend.F16, dy.Shape)
+		t.add(&backend.Copy{Dst: half, X: dy})
+		dy = half
+	}
 	if dw, ok := t.params.grads[l.W]; ok {
 		t.add(&backend.LinearBackward{DW: dw, DBias: t.params.grads[l.Bias], DY: dy, X: x})
 	}
+	t.add(&backend.Linear{Dst: dx, X: dy, W: l.W.Transpose()})
 }
 
 // rules tell, by type of op, how the gradient dy of its result goes on.
@@ -191,10 +203,13 @@ func init() {
 		return nil
 	})
 	rule(func(b *backward, o *backend.Linear, dy Tensor) error {
-		b.linearBackward(Linear{o.W, o.Bias}, dy, o.X)
 		dx := b.like(o.X)
-		b.add(&backend.Linear{Dst: dx, X: dy, W: o.W.Transpose()})
+		b.linearBackward(Linear{o.W, o.Bias}, dx, dy, o.X)
 		b.pass(o.X, dx)
+		return nil
+	})
+	rule(func(b *backward, o *backend.Copy, dy Tensor) error { // rounding is taken for the identity
+		b.pass(o.X, dy)
 		return nil
 	})
 	rule(func(b *backward, o *backend.LayerNorm, dy Tensor) error {

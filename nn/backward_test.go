@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,7 +30,10 @@ const (
 	netHeads                              = 2
 )
 
-func newNetwork(t *testing.T) *network {
+func newNetwork(t *testing.T) *network { return networkOf(t, false) }
+
+// networkOf has its matrices read in f16, or not.
+func networkOf(t *testing.T, half bool) *network {
 	b := conformance.Reference()
 	r := rand.New(rand.NewPCG(1, 2))
 	n := &network{b: b}
@@ -64,9 +68,9 @@ func newNetwork(t *testing.T) *network {
 	n.down = nn.Linear{W: random(netWidth, 6)}
 	var err error
 	n.params, err = nn.NewParameters(b,
-		nn.Parameter{Value: n.tokens}, nn.Parameter{Value: n.positions}, nn.Parameter{Value: n.norm.Gamma}, nn.Parameter{Value: n.norm.Beta},
-		nn.Parameter{Value: n.qkv.W}, nn.Parameter{Value: n.qkv.Bias}, nn.Parameter{Value: n.up.W}, nn.Parameter{Value: n.up.Bias},
-		nn.Parameter{Value: n.down.W})
+		nn.Parameter{Value: n.tokens, Half: half}, nn.Parameter{Value: n.positions}, nn.Parameter{Value: n.norm.Gamma},
+		nn.Parameter{Value: n.norm.Beta}, nn.Parameter{Value: n.qkv.W, Half: half}, nn.Parameter{Value: n.qkv.Bias},
+		nn.Parameter{Value: n.up.W, Half: half}, nn.Parameter{Value: n.up.Bias}, nn.Parameter{Value: n.down.W, Half: half})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,6 +183,54 @@ func testBackward(t *testing.T, chunk int, recompute bool) {
 		}
 		if largest < 1e-2 {
 			t.Errorf("parameter %d, %v: no gradient above %v: that shows nothing", i, p.Value, largest)
+		}
+	}
+}
+
+// TestBackwardMixed rounds matrices and what they are multiplied with to f16:
+// gradients are those of f32 but for that, and the loss scale multiplies them.
+func TestBackwardMixed(t *testing.T) {
+	grads := func(half bool, scale float32, recompute bool) (grads [][]float32) {
+		n := networkOf(t, half)
+		n.training.Recompute = recompute
+		if scale != 0 {
+			n.training.LossScale = f32(t, n.b, 1)
+			set(t, n.b, n.training.LossScale, []float32{scale})
+		}
+		tape := nn.NewTape(n.b)
+		tape.Train(n.params, n.training)
+		tape.Round(n.params)
+		tape.ClearGradients(n.params)
+		tape.Backward(n.losses(tape, 4))
+		run(t, record(t, tape))
+		for _, p := range n.params.List {
+			grads = append(grads, get(t, n.b, p.Grad))
+		}
+		return grads
+	}
+	want, got := grads(false, 0, false), grads(true, 1024, false)
+	for i, g := range got {
+		apart, norm := 0.0, 0.0
+		for j, v := range g {
+			d := float64(v)/1024 - float64(want[i][j])
+			apart += d * d
+			norm += float64(want[i][j]) * float64(want[i][j])
+		}
+		if apart = math.Sqrt(apart / norm); !(apart < 3e-3) || apart == 0 {
+			t.Errorf("parameter %d: the gradient is %v off that of f32, relative to its norm", i, apart)
+		}
+	}
+	for i, g := range grads(true, 1024, true) {
+		if !slices.Equal(g, got[i]) {
+			t.Errorf("parameter %d: the gradient is another where blocks are computed again", i)
+		}
+	}
+	// Too small for f16: 2⁻²⁴ is its smallest number.
+	for i, g := range grads(true, 1e-9, false)[4:] {
+		for _, v := range g {
+			if v != 0 {
+				t.Errorf("parameter %d: %v came through f16", i+4, v)
+			}
 		}
 	}
 }

@@ -11,18 +11,21 @@ import (
 type Parameter struct {
 	Value Tensor // f32, contiguous, or the transpose of what is
 	Decay bool   // AdamW shrinks it a little at each step: matrices, not biases and norms
+	Half  bool   // products read a copy rounded to f16, and round what they multiply it with: mixed precision
 
 	// Made by NewParameters, with the shape and strides of Value.
-	Grad   Tensor
-	Mean   Tensor // of the gradients: AdamW's m
-	Square Tensor // mean of their squares: AdamW's v
+	Grad    Tensor
+	Mean    Tensor // of the gradients: AdamW's m
+	Square  Tensor // mean of their squares: AdamW's v
+	Rounded Tensor // f16, where Half asks for it; see Tape.Round
 }
 
 // Parameters are all that a training run changes, in memory of a backend.
 type Parameters struct {
 	List    []Parameter
 	zeros   Tensor            // [widest row] f32, for clearing gradients
-	grads   map[Tensor]Tensor // by Value
+	grads   map[Tensor]Tensor // by Value, and by Rounded
+	rounded map[Tensor]Tensor // by Value
 	buffers []backend.Buffer
 }
 
@@ -30,7 +33,7 @@ type Parameters struct {
 // may be the same tensor: one that serves twice, such as tied embeddings, is
 // one parameter, in whose gradient both uses add up.
 func NewParameters(b backend.Backend, list ...Parameter) (*Parameters, error) {
-	p := &Parameters{List: list, grads: map[Tensor]Tensor{}}
+	p := &Parameters{List: list, grads: map[Tensor]Tensor{}, rounded: map[Tensor]Tensor{}}
 	if err := p.alloc(b); err != nil {
 		p.Free()
 		return nil, err
@@ -39,8 +42,8 @@ func NewParameters(b backend.Backend, list ...Parameter) (*Parameters, error) {
 }
 
 func (p *Parameters) alloc(b backend.Backend) (err error) {
-	alloc := func(dims ...int) (Tensor, error) {
-		x, err := backend.New(b, backend.F32, dims...)
+	alloc := func(d backend.DType, dims ...int) (Tensor, error) {
+		x, err := backend.New(b, d, dims...)
 		if err == nil {
 			p.buffers = append(p.buffers, x.Buf)
 		}
@@ -56,18 +59,27 @@ func (p *Parameters) alloc(b backend.Backend) (err error) {
 		if _, twice := p.grads[x.Value]; twice {
 			return fmt.Errorf("parameter %d, %v, is there twice", i, x.Value)
 		}
-		for _, dst := range []*Tensor{&x.Grad, &x.Mean, &x.Square} {
-			if *dst, err = alloc(rows.Shape[:]...); err != nil {
+		for _, s := range []struct {
+			dst *Tensor
+			d   backend.DType
+		}{{&x.Grad, backend.F32}, {&x.Mean, backend.F32}, {&x.Square, backend.F32}, {&x.Rounded, backend.F16}} {
+			if s.d == backend.F16 && !x.Half {
+				continue
+			}
+			if *s.dst, err = alloc(s.d, rows.Shape[:]...); err != nil {
 				return fmt.Errorf("training state of %v: %w", x.Value, err)
 			}
 			if rows != x.Value {
-				*dst = dst.Transpose()
+				*s.dst = s.dst.Transpose()
 			}
 		}
 		p.grads[x.Value] = x.Grad
+		if x.Half {
+			p.grads[x.Rounded], p.rounded[x.Value] = x.Grad, x.Rounded
+		}
 		widest = max(widest, rows.Dim(-1))
 	}
-	p.zeros, err = alloc(widest)
+	p.zeros, err = alloc(backend.F32, widest)
 	return err
 }
 
@@ -94,6 +106,30 @@ func (t *Tape) ClearGradients(p *Parameters) {
 		zeros.Shape, zeros.Strides = grad.Shape, [4]int{0, 0, 0, 1}
 		t.add(&backend.Copy{Dst: grad, X: zeros})
 	}
+}
+
+// Round copies what products are to read in f16, as each step begins with.
+func (t *Tape) Round(p *Parameters) {
+	for _, x := range p.List {
+		if x.Half {
+			t.add(&backend.Copy{Dst: inRows(x.Rounded), X: inRows(x.Value)})
+		}
+	}
+}
+
+// round is w and x as a product reads them: both in f16, where w is a parameter
+// for which that was asked.
+func (t *Tape) round(w, x Tensor) (_, _ Tensor) {
+	if t.params == nil {
+		return w, x
+	}
+	rounded, ok := t.params.rounded[w]
+	if !ok {
+		return w, x
+	}
+	half := t.tensor(backend.F16, x.Shape[:]...)
+	t.add(&backend.Copy{Dst: half, X: x})
+	return rounded, half
 }
 
 // ClipGradients measures all gradients as one vector. The result is [2]: their

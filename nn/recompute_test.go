@@ -105,7 +105,7 @@ func TestRecomputeOps(t *testing.T) {
 	run(t, program)
 	const (
 		forward  = "linear_gelu linear dropout add" // nothing else reads between the first two, so they fuse
-		head     = "linear cross_entropy linear linear_backward"
+		head     = "linear cross_entropy linear_backward linear"
 		again    = "linear gelu"
 		backward = "dropout linear_backward linear gelu_backward linear_backward linear"
 	)

@@ -95,7 +95,8 @@ func (t *Tape) LayerNorm(n Norm, x Tensor) Tensor {
 // Linear maps each vector of x from in to out numbers.
 func (t *Tape) Linear(l Linear, x Tensor) Tensor {
 	dst := t.tensor(backend.F32, x.Dim(0), x.Dim(1), x.Dim(2), l.W.Dim(-2))
-	t.add(&backend.Linear{Dst: dst, X: x, W: l.W, Bias: l.Bias})
+	w, x := t.round(l.W, x)
+	t.add(&backend.Linear{Dst: dst, X: x, W: w, Bias: l.Bias})
 	return dst
 }
 
