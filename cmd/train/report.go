@@ -85,6 +85,9 @@ func (r *report) begin(evaluation string) {
 	if n := j.state.Step; n > 0 {
 		fmt.Fprintf(os.Stderr, ", from step %s on", count(n))
 	}
+	if o.Mixed() {
+		fmt.Fprint(os.Stderr, ", in mixed precision (f16)")
+	}
 	passes := float64(o.MaxIters) * float64(o.StepTokens()) / float64(j.data.Train.Len())
 	fmt.Fprintf(os.Stderr, ": %.1f times the data\n", passes)
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +24,13 @@ var halves = []string{"--lr_decay_iters=6", "--dropout=0.1", "--gradient_accumul
 // TestResume does six steps at once, and three and three: weights and means are
 // the same to the last bit, whatever lies between.
 func TestResume(t *testing.T) {
+	t.Run("f32", func(t *testing.T) { testResume(t, halves, ":") })
+	t.Run("f16", func(t *testing.T) {
+		testResume(t, append(slices.Clone(halves), "--dtype=float16"), ", in mixed precision (f16):")
+	})
+}
+
+func testResume(t *testing.T, halves []string, says string) {
 	dir := t.TempDir()
 	whole, parts := filepath.Join(dir, "whole"), filepath.Join(dir, "parts")
 	succeeds(t, smallRun(whole, halves...))
@@ -35,7 +43,7 @@ func TestResume(t *testing.T) {
 	if !bytes.Equal(weights(t, whole), weights(t, parts)) {
 		t.Error("six steps at once make other weights than three and three")
 	}
-	if !strings.Contains(r.Stderr, "training: 6 steps of 128 tokens, from step 3 on") {
+	if !strings.Contains(r.Stderr, "training: 6 steps of 128 tokens, from step 3 on"+says) {
 		t.Errorf("it says %s", r.Stderr)
 	}
 	a, b := entries(t, whole), entries(t, parts)

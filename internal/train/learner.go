@@ -40,11 +40,12 @@ func NewGPT(m *gpt.Model, t *tokenizer.Tokenizer, o Options) (*GPT, error) {
 }
 
 func (o Options) trainer() gpt.TrainOptions {
+	d, _ := o.dtype() // which Validate has checked
 	return gpt.TrainOptions{
 		Batch: o.BatchSize, Time: o.BlockSize, Accumulate: o.Accumulation,
 		AdamW:   nn.AdamW{Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: 1e-8, Decay: float32(o.WeightDecay)},
 		Clip:    o.clip(),
-		Dropout: float32(o.Dropout), Seed: o.Seed, Recompute: o.Recompute,
+		Dropout: float32(o.Dropout), Seed: o.Seed, Recompute: o.Recompute, DType: d,
 	}
 }
 

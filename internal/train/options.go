@@ -17,6 +17,8 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+
+	"caldera/backend"
 )
 
 // Options say how a run trains. Names and meaning are nanoGPT's (its train.py)
@@ -40,6 +42,7 @@ type Options struct {
 	Dropout     float64 `json:"dropout"`
 	Seed        uint64  `json:"seed"`
 	Recompute   bool    `json:"recompute"`
+	DType       string  `json:"dtype"` // that matrix products read: f32, or f16 for mixed precision; "": f32
 
 	EvalInterval int  `json:"eval_interval"`
 	EvalIters    *int `json:"eval_iters"` // random batches; nil: the whole split, unless it is large
@@ -95,6 +98,9 @@ func (o Options) Validate() error {
 			return fmt.Errorf("--%s=%v: expected %v to%s %v", x.name, x.value, x.least, below, x.most)
 		}
 	}
+	if _, err := o.dtype(); err != nil {
+		return err
+	}
 	if o.DecayLR && o.Warmup() >= o.DecayEnd() {
 		return fmt.Errorf("--warmup_iters=%d: expected less than lr_decay_iters, %d", o.Warmup(), o.DecayEnd())
 	}
@@ -131,6 +137,23 @@ func (o Options) Rate(step int) float64 {
 	ratio := float64(step-warmup) / float64(end-warmup)
 	least := o.LeastRate()
 	return least + 0.5*(1+math.Cos(math.Pi*ratio))*(o.LearningRate-least)
+}
+
+// Mixed reports whether matrix products read f16.
+func (o Options) Mixed() bool {
+	d, _ := o.dtype()
+	return d == backend.F16
+}
+
+// dtype reads DType, also by the names that nanoGPT has for them.
+func (o Options) dtype() (backend.DType, error) {
+	switch o.DType {
+	case "", "f32", "float32":
+		return backend.F32, nil
+	case "f16", "float16":
+		return backend.F16, nil
+	}
+	return backend.None, fmt.Errorf("--dtype=%s: expected f32, or f16 for mixed precision", o.DType)
 }
 
 // clip is the largest norm of the gradients.

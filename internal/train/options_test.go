@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"caldera/backend"
 )
 
 func options() Options {
@@ -73,12 +75,19 @@ func TestValidate(t *testing.T) {
 		"--beta2=1.5":                                     func(o *Options) { o.Beta2 = 1.5 },
 		"--dropout=1":                                     func(o *Options) { o.Dropout = 1 },
 		"--grad_clip=-1":                                  func(o *Options) { o.GradClip = -1 },
+		"--dtype=bfloat16: expected f32, or f16":          func(o *Options) { o.DType = "bfloat16" },
 		"--weight_decay=-0.1":                             func(o *Options) { o.WeightDecay = -0.1 },
 	} {
 		o := options()
 		change(&o)
 		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, expected %s", err, want)
+		}
+	}
+	for name, mixed := range map[string]bool{"": false, "f32": false, "float32": false, "f16": true, "float16": true} {
+		o := options()
+		if o.DType = name; o.Validate() != nil || o.Mixed() != mixed || (o.trainer().DType == backend.F16) != mixed {
+			t.Errorf("--dtype=%s: %v, mixed %v, products of %v", name, o.Validate(), o.Mixed(), o.trainer().DType)
 		}
 	}
 	if c := options().clip(); c != 1 {
