@@ -23,7 +23,7 @@ func TestInterrupt(t *testing.T) {
 	}{
 		{"pp8 3/10000", []string{"run", "-p", "8", "-n", "0", "--no-ceilings", "-r", "10000"}},
 		{"overhead 3/10000", []string{"overhead", "-r", "10000"}},
-		{"training of nanogpt: 3/10000", []string{"train", "--shape=nanogpt", "--batch=1", "--peer=none", "-r", "10000"}},
+		{"training of nanogpt f32: 3/10000", []string{"train", "--shape=nanogpt", "--batch=1", "--peer=none", "--no-ceilings", "-r", "10000"}},
 		{"cold start 2/10000", []string{"startup", "-r", "10000"}},
 		{"warm start 2/10000", []string{"startup", "-r", "10000"}},
 		{"window 3/", []string{"perplexity", "-f", longText(t)}},

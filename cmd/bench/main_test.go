@@ -83,6 +83,7 @@ func TestBadFlags(t *testing.T) {
 		{"train --accumulate=0", 2, "--accumulate=0: expected 1"},
 		{"train --timeout=0s", 2, "--timeout=0s: expected more than 0"},
 		{"train --peer=jax", 2, `--peer: unknown peer "jax": expected pytorch or none`},
+		{"train --dtype=q8_0", 2, "--dtype=q8_0: models are trained in f32 or f16"},
 		{"train --peer=none,pytorch", 2, "none goes without other peers"},
 		{"train --shape=gpt5", 2, `found "gpt5"`},
 		{"train -m " + filepath.Join(dir, "none"), 1, "none"},
@@ -238,7 +239,7 @@ func TestCommands(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"ops --backend=cpu --dtype=f32 --op=add,gelu -r 1 --no-ceilings -o csv", "gpt2,gelu,128x3072,f32,"},
 		{"overhead --backend=cpu -r 1 -o bench", "BenchmarkOverhead/of=dispatch/device=cpu:0-"},
-		{"train --backend=cpu --shape=nanogpt --batch=1 --time=8 --peer=none -r 1 -o bench", "BenchmarkTrain/model=nanogpt/device=cpu:0/step=1x8-"},
+		{"train --backend=cpu --shape=nanogpt --batch=1 --time=8 --peer=none -r 1 --no-ceilings -o bench", "BenchmarkTrain/model=nanogpt/device=cpu:0/dtype=f32/step=1x8-"},
 		{"startup --backend=cpu -r 1", "| austen | cpu:0 "},
 		{"run --backend=cpu -p 4 -n 0 -r 1 --no-ceilings -o bench", "BenchmarkPP4/model=austen/device=cpu:0/dtype=f16-"},
 		{"ops --list-devices", "cpu:0"},

@@ -21,10 +21,12 @@ type trainCommand struct {
 	Model []string `group:"Model" short:"m" placeholder:"PATH" help:"Checkpoints to train: directories in Hugging Face's layout, or GGUF files."`
 	Shape []string `group:"Model" placeholder:"NAME" help:"Models of these shapes with random weights: ${shapes} (default: nanogpt,gpt2)."`
 
-	Batch       int  `group:"Step" default:"-1" placeholder:"N" help:"Sequences that are computed at once (default: nanoGPT's 12 for nanogpt, 4 for others)."`
-	Time        int  `group:"Step" default:"-1" placeholder:"N" help:"Tokens of each (default: 64, or what the context holds)."`
-	Accumulate  int  `group:"Step" default:"1" placeholder:"N" help:"Batches whose gradients add up to those of a step (${default})."`
-	Recompute   bool `group:"Step" help:"Keep what passes from block to block alone, and compute the insides of blocks again backward."`
+	Batch       int      `group:"Step" default:"-1" placeholder:"N" help:"Sequences that are computed at once (default: nanoGPT's 12 for nanogpt, 4 for others)."`
+	Time        int      `group:"Step" default:"-1" placeholder:"N" help:"Tokens of each (default: 64, or what the context holds)."`
+	Accumulate  int      `group:"Step" default:"1" placeholder:"N" help:"Batches whose gradients add up to those of a step (${default})."`
+	Recompute   bool     `group:"Step" help:"Keep what passes from block to block alone, and compute the insides of blocks again backward."`
+	DType       []string `group:"Step" name:"dtype" default:"f32" placeholder:"TYPE" help:"Products of f32, or of f16 with all else in f32 (mixed precision), on both sides; or f32,f16 for one after the other (${default})."`
+	Ceilings    bool     `group:"Step" default:"true" negatable:"" help:"Measure the device's copy bandwidth and arithmetic peak, too, and the step's share of it; slow on software drivers."`
 	repetitions `group:"Step"`
 
 	Peer    []string      `group:"Peers" placeholder:"NAME" help:"Peers to measure beside: ${trainers} (default: all)."`
@@ -38,6 +40,7 @@ type trainCommand struct {
 type workload struct {
 	model bench.Model
 	step  bench.Training
+	dtype backend.DType
 }
 
 // Run measures all models on one device after the other.
@@ -78,6 +81,15 @@ func (f *trainCommand) work() (all []workload, err error) {
 	if err != nil {
 		return nil, err
 	}
+	dtypes, err := parseDTypes(f.DType, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range dtypes {
+		if d != backend.F32 && d != backend.F16 {
+			return nil, cli.Usagef("--dtype=%v: models are trained in f32 or f16", d)
+		}
+	}
 	for _, m := range models {
 		step := bench.TrainStep(m)
 		if f.Batch != -1 {
@@ -90,23 +102,25 @@ func (f *trainCommand) work() (all []workload, err error) {
 		if err := step.Check(m.Config); err != nil {
 			return nil, cli.Usagef("model %s: %w", m.Name, err)
 		}
-		all = append(all, workload{m, step})
+		for _, d := range dtypes {
+			all = append(all, workload{m, step, d})
+		}
 	}
 	return all, nil
 }
 
 func (f *trainCommand) on(ctx context.Context, d *bench.Device, work []workload, peers []bench.Peer) (all []bench.Record, failed error) {
 	for _, w := range work {
-		p := newProgress(fmt.Sprintf("%s training of %s", d.Spec(), w.model.Name), backend.None)
+		p := newProgress(fmt.Sprintf("%s training of %s", d.Spec(), w.model.Name), w.dtype)
 		results, err := d.Train(ctx, w.model, w.step, peers, bench.PeerOptions{
-			Options: bench.Options{Repetitions: f.Repetitions, Progress: p.step},
+			Options: bench.Options{Repetitions: f.Repetitions, DType: w.dtype, Ceilings: f.Ceilings, Progress: p.step},
 			Threads: runtime.GOMAXPROCS(0), Timeout: f.Timeout,
 		})
 		p.end()
 		all = append(all, bench.Records(results)...)
 		for _, r := range results {
 			if r.Failure != "" {
-				notMeasured(fmt.Errorf("%s beside %s on %s: %s", r.Peer, r.ModelType, r.Device, r.Failure))
+				notMeasured(fmt.Errorf("%s beside %s %s on %s: %s", r.Peer, r.ModelType, r.DType, r.Device, r.Failure))
 			}
 		}
 		if errors.Is(err, bench.ErrUnsupported) {

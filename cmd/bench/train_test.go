@@ -11,6 +11,7 @@ import (
 // trainResult is what a result of bench train is asked for here.
 type trainResult struct {
 	Model    string `json:"model_type"`
+	DType    string
 	Batch    int
 	Time     int
 	Peer     string
@@ -36,24 +37,27 @@ func trainResults(t *testing.T, path string) (all []trainResult) {
 }
 
 // TestTrainAlone trains the smallest model of tests and nanoGPT's where there is no PyTorch:
-// that is told, and ours is measured.
+// that is told, and ours is measured, in f32 and in mixed precision.
 func TestTrainAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "train.json")
 	_, stderr, code := command(t, "train", "--backend=cpu", "-m", "../../gpt/testdata/gpt2-tiny", "--shape=nanogpt", "--time=8", "--python=/no/python",
-		"-r", "2", "-o", "json", "--output", path)
-	if code != 0 || !strings.Contains(stderr, "bench: not measured: pytorch beside nanogpt on cpu:0: absent: there is no /no/python") {
+		"--dtype=f32,f16", "--no-ceilings", "-r", "2", "-o", "json", "--output", path)
+	if code != 0 || !strings.Contains(stderr, "bench: not measured: pytorch beside nanogpt f32 on cpu:0: absent: there is no /no/python") {
 		t.Errorf("exit %d, standard error:\n%s", code, stderr)
 	}
 	results := trainResults(t, path)
-	if len(results) != 4 {
+	if len(results) != 8 {
 		t.Fatalf("%d results: %+v", len(results), results)
 	}
-	for i, want := range []trainResult{{Model: "gpt2-tiny", Batch: 4}, {Model: "nanogpt", Batch: 12}} {
+	for i, want := range []trainResult{
+		{Model: "gpt2-tiny", DType: "f32", Batch: 4, Kind: "absent"}, {Model: "gpt2-tiny", DType: "f16", Batch: 4, Kind: "unsupported"},
+		{Model: "nanogpt", DType: "f32", Batch: 12, Kind: "absent"}, {Model: "nanogpt", DType: "f16", Batch: 12, Kind: "unsupported"},
+	} {
 		ours, theirs := results[2*i], results[2*i+1]
-		if ours.Model != want.Model || ours.Batch != want.Batch || ours.Time != 8 || ours.Peer != "" || len(ours.Samples) != 2 || ours.Speed <= 0 || ours.Loss <= 0 {
+		if ours.Model != want.Model || ours.DType != want.DType || ours.Batch != want.Batch || ours.Time != 8 || ours.Peer != "" || len(ours.Samples) != 2 || ours.Speed <= 0 || ours.Loss <= 0 {
 			t.Errorf("ours: %+v", ours)
 		}
-		if theirs.Peer != "pytorch" || theirs.Kind != "absent" || len(theirs.Samples) > 0 {
+		if theirs.Peer != "pytorch" || theirs.Kind != want.Kind || len(theirs.Samples) > 0 {
 			t.Errorf("PyTorch: %+v", theirs)
 		}
 	}

@@ -148,7 +148,7 @@ func (d *Device) newCopy() (*yardstick, error) {
 // multiplied fastest. It must run at one of them at least.
 func (d *Device) fastestProduct(ctx context.Context) (best *yardstick, err error) {
 	bestRate, why := 0.0, []error(nil)
-	for _, dtype := range []backend.DType{backend.F32, backend.F16} {
+	for _, x := range []square{{backend.F32, backend.F32}, {backend.F32, backend.F16}, {backend.F16, backend.F16}} {
 		took := 0.0
 		for i, n := range d.sizes.squares {
 			grown := 1.0
@@ -164,7 +164,7 @@ func (d *Device) fastestProduct(ctx context.Context) (best *yardstick, err error
 				}
 				return nil, err
 			}
-			y, s, err := d.square(n, dtype)
+			y, s, err := d.square(n, x)
 			if err != nil {
 				why = append(why, err)
 				break
@@ -184,13 +184,23 @@ func (d *Device) fastestProduct(ctx context.Context) (best *yardstick, err error
 	return best, nil
 }
 
+// square is what a product of square matrices reads.
+type square struct{ x, w backend.DType }
+
+func (s square) String() string {
+	if s.x == backend.F16 {
+		return "f16 × f16"
+	}
+	return s.w.String()
+}
+
 // square is the product of two matrices of n × n, and the seconds that it takes.
-func (d *Device) square(n int, dtype backend.DType) (*yardstick, float64, error) {
+func (d *Device) square(n int, of square) (*yardstick, float64, error) {
 	f := float64(n)
-	y := &yardstick{name: fmt.Sprintf("linear %d×%[1]d×%[1]d %v", n, dtype), unit: UnitFLOPs, work: 2 * f * f * f, now: d.now}
-	w, err := y.tensor(d.b, dtype, n, n)
+	y := &yardstick{name: fmt.Sprintf("linear %d×%[1]d×%[1]d %v", n, of), unit: UnitFLOPs, work: 2 * f * f * f, now: d.now}
+	w, err := y.tensor(d.b, of.w, n, n)
 	if err == nil {
-		err = y.record(d.b, []product{{w, n}})
+		err = y.record(d.b, of.x, []product{{w, n}})
 	}
 	seconds := 0.0
 	if err == nil {

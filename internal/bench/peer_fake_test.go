@@ -101,7 +101,7 @@ func fake(name, mode string) Peer {
 		programs: func(string) ([]peerProgram, error) {
 			return []peerProgram{{path: os.Args[0], env: []string{asPeer + "=" + mode}}}, nil
 		},
-		dtypes:  func(string) []backend.DType { return []backend.DType{backend.F32} },
+		dtypes:  func(string) []backend.DType { return []backend.DType{backend.F32, backend.F16} },
 		threads: only,
 		file:    modelFiles.gguf,
 	}
@@ -122,7 +122,11 @@ func newFakeLearner(q peerRequest) *fakeLearner {
 	if err != nil {
 		panic(err)
 	}
-	tr, err := m.NewTrainer(q.Training.options())
+	dtype, err := backend.ParseDType(q.DType)
+	if err != nil {
+		panic(err)
+	}
+	tr, err := m.NewTrainer(q.Training.options(dtype))
 	if err != nil {
 		panic(err)
 	}

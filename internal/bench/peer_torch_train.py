@@ -90,9 +90,13 @@ class Trainer:
             groups, device, lr=request["rate"], betas=(request["beta1"], request["beta2"]), eps=request["epsilon"]
         )
         torch.backends.cuda.matmul.allow_tf32 = False  # as ours: f32, and products of f32
+        self.mixed = request["dtype"] == "f16"
+        scaler = torch.amp.GradScaler if hasattr(torch.amp, "GradScaler") else torch.cuda.amp.GradScaler
+        self.scaler = scaler(enabled=self.mixed)
         attention = "scaled_dot_product_attention" if hasattr(F, "scaled_dot_product_attention") else "explicit attention"
-        self.info = "f32 without TF32 or AMP, %s, %s" % (name, attention)
-        self.loss = self.model
+        precision = "autocast to f16, GradScaler" if self.mixed else "f32 without TF32 or AMP"
+        self.info = "%s, %s, %s" % (precision, name, attention)
+        self.compiled = self.model
         if device.type == "cuda":
             self.compile()
 
@@ -101,14 +105,18 @@ class Trainer:
             self.info += ", not compiled: this PyTorch has no torch.compile"
             return
         try:
-            self.loss = torch.compile(self.model)
+            self.compiled = torch.compile(self.model)
             ids = torch.zeros(self.shape[1:], dtype=torch.long, device=self.device)
             self.loss(ids, ids).backward()
             self.info += ", torch.compile"
         except Exception as e:  # it needs a compiler, and Triton
-            self.loss = self.model
+            self.compiled = self.model
             self.info += ", not compiled: torch.compile failed with %s" % type(e).__name__
         self.optimizer.zero_grad(set_to_none=True)
+
+    def loss(self, ids, targets):
+        with torch.autocast(self.device.type, torch.float16, enabled=self.mixed):
+            return self.compiled(ids, targets)
 
     def steps(self, ids, targets, n):
         """Learns the same batches n times; the loss before each of the steps."""
@@ -119,10 +127,13 @@ class Trainer:
             total = 0
             for x, y in zip(ids, targets):
                 loss = self.loss(x, y) / len(ids)
-                loss.backward()
+                self.scaler.scale(loss).backward()
                 total = total + loss.detach()
+            if self.mixed:
+                self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
-            self.optimizer.step()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
             self.optimizer.zero_grad(set_to_none=True)
             losses.append(total)
         return torch.stack(losses).tolist()  # waits for the device

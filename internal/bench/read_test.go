@@ -75,9 +75,9 @@ func TestReadBadFiles(t *testing.T) {
 		{"no results", "[]", "it holds no results"},
 		{"two arrays", good + good, "after the results"},
 		{"results of llama-bench", `[{"build_commit": "abc", "avg_ts": 1.5}]`, "it has no caldera_format"},
-		{"a newer format", instead(`"caldera_format": 3`, `"caldera_format": 4`), "caldera_format is 4 and this program reads 3: take a newer bench"},
-		{"a newer format with fields of its own", `[{"caldera_format": 4, "speed": {}}]`, "take a newer bench"},
-		{"a format that is no number", instead(`"caldera_format": 3`, `"caldera_format": "one"`), "it has no caldera_format"},
+		{"a newer format", instead(`"caldera_format": 4`, `"caldera_format": 5`), "caldera_format is 5 and this program reads 4: take a newer bench"},
+		{"a newer format with fields of its own", `[{"caldera_format": 5, "speed": {}}]`, "take a newer bench"},
+		{"a format that is no number", instead(`"caldera_format": 4`, `"caldera_format": "one"`), "it has no caldera_format"},
 		{"another kind", instead(`"kind": "test"`, `"kind": "song"`), `kind is "song", expected one of [op overhead peer perplexity startup test train]`},
 		{"a missing field", instead(`"n_gen": 0,`, ``), "n_gen is missing"},
 		{"a field too many", instead(`"n_gen": 0,`, `"n_gen": 0, "n_others": 1,`), `it has a "n_others"`},
@@ -122,7 +122,7 @@ func TestReadBadFiles(t *testing.T) {
 		{"an op without a name", instead(`"op": "linear"`, `"op": ""`), "result 1: op is empty"},
 		{"no type of keys", instead(`"type_k": "f32"`, `"type_k": ""`), "result 0: type_k is \"\""},
 		{"no hash", instead(`"text_sha256": ""`, `"text_sha256": "zz"`), "text_sha256 is \"zz\""},
-		{"a field of a later format", instead(`"caldera_format": 3`, `"caldera_format": 1`), "result 0: it has a \"incomplete\", which no test of format 1 has"},
+		{"a field of a later format", instead(`"caldera_format": 4`, `"caldera_format": 1`), "result 0: it has a \"incomplete\", which no test of format 1 has"},
 		{"a kind of a later format", `[{"caldera_format": 2, "kind": "train"}]`, "it is of kind train, which format 3 has and 2 has not"},
 		{"losses that contradict", instead(`"same_loss": true`, `"same_loss": false`), "result 8: same_loss is false, which the losses contradict"},
 		{"a share of training that is not of its samples", instead(`"avg_share": 0.75`, `"avg_share": 0.5`), "result 7: avg_share 0.5"},
@@ -165,7 +165,7 @@ func TestReadOldFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	all = all[:len(want)] // kind train comes last
-	for _, version := range []int{2, 1} {
+	for _, version := range []int{3, 2, 1} {
 		for _, r := range all {
 			r["caldera_format"] = version
 			if version == 1 {
@@ -192,12 +192,28 @@ func TestReadOldFormat(t *testing.T) {
 	}
 }
 
+// TestReadOldTraining reads training of format 3, which knew no ceilings.
+func TestReadOldTraining(t *testing.T) {
+	text, err := os.ReadFile("testdata/train-3.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Read(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := got[0].(*TrainResult)
+	if r.AvgTS == 0 || r.Copy != "" || r.AvgPeak != 0 || r.AvgPeakShare != 0 || r.ofPeak() != "" {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestReadKeepsCacheType: only format 1 had no cache types.
 func TestReadKeepsCacheType(t *testing.T) {
 	data, _ := written(t)
 	at := strings.LastIndex(string(data), `"type_k": "f32"`)
 	text := string(data[:at]) + strings.Replace(string(data[at:]), `"type_k": "f32"`, `"type_k": "f16"`, 1)
-	text = strings.ReplaceAll(text[:strings.Index(text, `"kind": "train"`)], `"caldera_format": 3`, `"caldera_format": 2`)
+	text = strings.ReplaceAll(text[:strings.Index(text, `"kind": "train"`)], `"caldera_format": 4`, `"caldera_format": 2`)
 	records, err := Read([]byte(text[:strings.LastIndex(text, ",\n  {")] + "]"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,9 +57,9 @@ func (t Training) recipe() Training {
 	return t
 }
 
-func (t Training) options() gpt.TrainOptions {
+func (t Training) options(d backend.DType) gpt.TrainOptions {
 	return gpt.TrainOptions{
-		Batch: t.Batch, Time: t.Time, Accumulate: t.Accumulate, Clip: float32(t.Clip), Recompute: t.Recompute,
+		Batch: t.Batch, Time: t.Time, Accumulate: t.Accumulate, Clip: float32(t.Clip), Recompute: t.Recompute, DType: d,
 		AdamW: nn.AdamW{Beta1: t.Beta1, Beta2: t.Beta2, Epsilon: float32(t.Epsilon), Decay: float32(t.Decay)},
 	}
 }
@@ -66,8 +67,8 @@ func (t Training) options() gpt.TrainOptions {
 // repetition is how many seconds one lasts at least, of as many steps as that takes.
 const repetition = 0.25
 
-// Train measures steps of training, on this device and in each of the peers by
-// turns. What was repeated at least once before an error, or before ctx ended,
+// Train measures steps of training, in f32 or, for a DType of f16, in mixed
+// precision, on this device and in each of the peers by turns. What was repeated at least once before an error, or before ctx ended,
 // comes with it. A peer that is absent, or fails, has a result that says so, and
 // the rest goes on. The error wraps [ErrUnsupported] where the device cannot
 // train, and joins what failed, without peers that are absent.
@@ -80,13 +81,16 @@ func (d *Device) Train(ctx context.Context, model Model, t Training, peers []Pee
 	if err := t.Check(model.Config); err != nil {
 		return nil, err
 	}
-	o.DType = backend.F32
+	o.DType = cmp.Or(o.DType, backend.F32)
 	dir, err := os.MkdirTemp("", "caldera-peers-*")
 	if err != nil {
 		return nil, err
 	}
-	r := &trainRace{race: race{d: d, model: model, o: o, files: modelFiles{model, o.DType, dir}}, step: t.recipe(), beside: map[*rival]*TrainResult{}}
+	r := &trainRace{race: race{d: d, model: model, o: o, files: modelFiles{model, backend.F32, dir}}, step: t.recipe(), beside: map[*rival]*TrainResult{}}
 	r.p = progress{o.Progress, 0, 3 + o.Repetitions}
+	if o.Ceilings && d.ceilings == nil {
+		r.p.total += ceilingSteps
+	}
 	r.failure = func(about PeerAbout) { r.failures = append(r.failures, r.result(about)) }
 	defer func() { err = errors.Join(err, r.close()) }()
 	err = r.run(ctx, peers)
@@ -137,6 +141,12 @@ func (r *trainRace) run(ctx context.Context, peers []Peer) (err error) {
 	debug.FreeOSMemory() // what the model before this one leaves behind
 	forgetPeakRSS()
 	r.p.step("loading")
+	var ceilings Ceilings
+	if r.o.Ceilings {
+		if ceilings, err = r.d.Ceilings(ctx, r.o.Repetitions, r.p.step); err != nil {
+			return err
+		}
+	}
 	start := r.d.now()
 	m, err := r.model.Load(ctx, r.d.b, gpt.LoadOptions{Train: true})
 	if err != nil {
@@ -144,9 +154,10 @@ func (r *trainRace) run(ctx context.Context, peers []Peer) (err error) {
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	x := r.result(PeerAbout{})
+	x.Ceilings = ceilings
 	x.LoadNS = r.d.now().Sub(start).Nanoseconds()
 	before := r.d.b.spent
-	if r.trainer, err = m.NewTrainer(r.step.options()); err != nil {
+	if r.trainer, err = m.NewTrainer(r.step.options(r.o.DType)); err != nil {
 		if lacks := (*backend.OpError)(nil); errors.As(err, &lacks) {
 			return fmt.Errorf("%w: %w", ErrUnsupported, err)
 		}
@@ -161,7 +172,7 @@ func (r *trainRace) run(ctx context.Context, peers []Peer) (err error) {
 	if err := r.prepare(ctx, peers); err != nil {
 		return err
 	}
-	if r.y, err = r.d.newTrainProducts(m, r.step); err != nil {
+	if r.y, err = r.d.newTrainProducts(m, r.step, r.o.DType); err != nil {
 		return err
 	}
 	defer r.y.close()

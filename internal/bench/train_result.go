@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"caldera/backend"
 	"caldera/gpt"
 )
 
@@ -19,7 +20,7 @@ type TrainResult struct {
 	ModelFilename string `json:"model_filename"`
 	ModelType     string `json:"model_type"`
 	ModelNParams  int64  `json:"model_n_params"`
-	DType         string `json:"dtype"` // of weights, on both sides
+	DType         string `json:"dtype"` // that products read, on both sides: f16 is mixed precision
 	Training
 	Steps int     `json:"steps"` // of a repetition
 	FLOP  float64 `json:"flop"`  // arithmetic of a step, see trainFLOP
@@ -55,11 +56,24 @@ type TrainResult struct {
 	AvgShare        float64   `json:"avg_share"` // 1 where a step takes as long as its matrix products alone
 	StddevShare     float64   `json:"stddev_share"`
 	SamplesShare    []float64 `json:"samples_share"`
+
+	Ceilings `since:"4"` // of the device
+	Shares   `since:"4"` // of the arithmetic of a step
 }
 
-// sameLoss is how far, in nats, losses of two programs may be apart that
-// compute the same in float32.
-const sameLoss = 1e-3
+// How far, in nats, losses of two programs may be apart that compute the same
+// in float32, or in mixed precision.
+const (
+	sameLoss      = 1e-3
+	sameLossMixed = 1e-2
+)
+
+func (r *TrainResult) sameLoss() float64 {
+	if r.DType == backend.F16.String() {
+		return sameLossMixed
+	}
+	return sameLoss
+}
 
 // Products of a step for each of its forward pass: that, and backward for the
 // gradients of what goes in and of the weights.
@@ -93,15 +107,14 @@ func (r *TrainResult) summarise() {
 		}
 		r.AvgTS, r.StddevTS = meanStdDev(r.SamplesTS)
 		r.AvgShare, r.StddevShare = meanStdDev(r.SamplesShare)
+		r.Shares = r.shares(spreadOfNS(r.SamplesNS).times(1e-9/float64(r.Steps)), 0, r.FLOP)
 	} else {
 		r.PeerTimes.summarise(r.tokens())
 	}
 	step := spreadOfNS(r.SamplesNS).times(1 / float64(r.Steps))
 	r.AvgStepNS, r.StddevStepNS = step.Mean, step.SD
-	r.SameLoss = r.Peer != "" && closeLosses(r.FirstLoss, r.PeerFirstLoss) && closeLosses(r.SecondLoss, r.PeerSecondLoss)
+	r.SameLoss = r.Peer != "" && math.Abs(r.FirstLoss-r.PeerFirstLoss) <= r.sameLoss() && math.Abs(r.SecondLoss-r.PeerSecondLoss) <= r.sameLoss()
 }
-
-func closeLosses(a, b float64) bool { return math.Abs(a-b) <= sameLoss }
 
 func (r *TrainResult) step() Spread  { return Spread{r.AvgStepNS, r.StddevStepNS, len(r.SamplesNS)} }
 func (r *TrainResult) share() Spread { return Spread{r.AvgShare, r.StddevShare, len(r.SamplesShare)} }
@@ -189,6 +202,7 @@ func (r *TrainResult) check() error {
 		near("avg_step_ns", r.AvgStepNS, again.AvgStepNS, "stddev_step_ns", r.StddevStepNS, again.StddevStepNS),
 		near("avg_ts", r.AvgTS, again.AvgTS, "stddev_ts", r.StddevTS, again.StddevTS),
 		near("avg_share", r.AvgShare, again.AvgShare, "stddev_share", r.StddevShare, again.StddevShare),
+		near("avg_peak_share", r.AvgPeakShare, again.AvgPeakShare, "stddev_peak_share", r.StddevPeakShare, again.StddevPeakShare),
 		samples("samples_ts", r.SamplesTS, again.SamplesTS),
 	)
 }
@@ -197,7 +211,7 @@ func (r *TrainResult) check() error {
 func (r *TrainResult) goBench() goBench {
 	tokens := float64(r.Accumulate * r.Batch * r.Time)
 	b := goBench{name: "Train", rates: []rate{{"t/s", tokens}}}
-	b.labels = append([][2]string{{"model", r.ModelType}}, r.deviceLabels([2]string{"step", strings.ReplaceAll(r.shape(), "×", "x")})...)
+	b.labels = append([][2]string{{"model", r.ModelType}}, r.deviceLabels([2]string{"dtype", r.DType}, [2]string{"step", strings.ReplaceAll(r.shape(), "×", "x")})...)
 	times := r.SamplesNS
 	if r.Peer != "" {
 		b.name, times = "PeerTrain", r.PeerSamplesNS
@@ -215,8 +229,8 @@ func (r *TrainResult) goBench() goBench {
 // trainTables are one of speeds, one of ratios, and one of memory and what
 // comes before the steps.
 func trainTables(s *strings.Builder, records []Record) {
-	speed := table{{"model", "params", "device", "step", "ms a step", "t/s", "GFLOP/s", "share", "of"}}
-	beside := table{{"model", "device", "step", "t/s", "peer", "threads", "its t/s", "ratio", "losses", "its losses"}}
+	speed := table{{"model", "params", "device", "step", "dtype", "ms a step", "t/s", "GFLOP/s", "share", "of", "of peak"}}
+	beside := table{{"model", "device", "step", "dtype", "t/s", "peer", "threads", "its t/s", "ratio", "losses", "its losses"}}
 	before := table{{"of", "model", "device", "step", "load", "record", "first step", "peak RSS", "device memory"}}
 	var about, notes, missing lines
 	for _, x := range records {
@@ -229,18 +243,18 @@ func trainTables(s *strings.Builder, records []Record) {
 		case r.Peer != "":
 			about.add("%s %s on %s: %s", r.Peer, r.PeerVersion, r.PeerDevice, r.PeerInfo)
 			beside = append(beside, []string{
-				r.ModelType, r.Device, r.shape(), r.speed().String(), r.Peer, strconv.Itoa(r.PeerThreads), r.peerSpeed().String(), r.ratio().String(),
+				r.ModelType, r.Device, r.shape(), r.DType, r.speed().String(), r.Peer, strconv.Itoa(r.PeerThreads), r.peerSpeed().String(), r.ratio().String(),
 				losses(r.FirstLoss, r.SecondLoss), losses(r.PeerFirstLoss, r.PeerSecondLoss),
 			})
 			if !r.SameLoss {
-				notes.add("%s %s: the losses of %s differ from ours by more than %g nats: it computes something else", r.ModelType, r.shape(), r.peer(), sameLoss)
+				notes.add("%s %s: the losses of %s differ from ours by more than %g nats: it computes something else", r.ModelType, r.shape(), r.peer(), r.sameLoss())
 			}
 			before = append(before, []string{r.Peer, r.ModelType, r.Device, r.shape(), "", "", "", known(r.PeerPeakRSS), peersDevice(r)})
 		default:
 			speed = append(speed, []string{
-				r.ModelType, fmt.Sprintf("%.2f M", float64(r.ModelNParams)/1e6), r.Device, r.shape(),
+				r.ModelType, fmt.Sprintf("%.2f M", float64(r.ModelNParams)/1e6), r.Device, r.shape(), r.DType,
 				step.times(1e-6).significant(), r.speed().String(), Spread{r.FLOP * 1e-9, 0, n}.over(step.times(1e-9)).significant(), r.share().percent(),
-				fmt.Sprintf("%s, %s G%s", r.Yardstick, Spread{r.AvgYardstick, r.StddevYardstick, n}.times(1e-9).format(1), r.YardstickUnit),
+				fmt.Sprintf("%s, %s G%s", r.Yardstick, Spread{r.AvgYardstick, r.StddevYardstick, n}.times(1e-9).format(1), r.YardstickUnit), r.ofPeak(),
 			})
 			before = append(before, []string{
 				"caldera", r.ModelType, r.Device, r.shape(), milliseconds(r.LoadNS), milliseconds(r.RecordNS), milliseconds(r.FirstNS), known(r.PeakRSS), known(r.DeviceMemory),
@@ -263,6 +277,15 @@ func trainTables(s *strings.Builder, records []Record) {
 	s.WriteString(trainExplained)
 }
 
+// ofPeak is the part of the device's arithmetic peak that a step's arithmetic
+// comes to; empty where the peak was not measured.
+func (r *TrainResult) ofPeak() string {
+	if r.AvgPeak == 0 {
+		return ""
+	}
+	return r.peakShare(len(r.SamplesNS)).percent()
+}
+
 func losses(first, second float64) string { return fmt.Sprintf("%.4f, %.4f", first, second) }
 
 // peersDevice is a peer's memory on the GPU, where it has one.
@@ -274,10 +297,12 @@ func peersDevice(r *TrainResult) string {
 }
 
 const trainExplained = `
-A step is forward, backward, clipping of the gradients and AdamW, in f32, on batches of sequences × tokens (× batches
-whose gradients add up). Share: how fast the step's matrix products were, of the forward ones alone at the same rows,
-between the repetitions; a step has three times as many. GFLOP/s count attention too, and nothing twice that is computed
-again backward. Ratio: how many times as fast as the peer Caldera was, of repetitions that followed one another, their
-geometric mean. Losses: of the first step, from the same weights and on the same batch, and of the second, in nats. Peak
-RSS is of the process until the second step (of a peer, until the last), device memory what was held then.
+A step is forward, backward, clipping of the gradients and AdamW, on batches of sequences × tokens (× batches whose
+gradients add up), in f32; or, where the dtype is f16, in mixed precision: products read f16, all else is f32. Share: how
+fast the step's matrix products were, of the forward ones alone at the same rows, between the repetitions; a step has
+three times as many. GFLOP/s count attention too, and nothing twice that is computed again backward; of peak: as a part
+of the device's fastest product of square matrices, of any dtype. Ratio: how many times as fast as the peer Caldera was,
+of repetitions that followed one another, their geometric mean. Losses: of the first step, from the same weights and on
+the same batch, and of the second, in nats. Peak RSS is of the process until the second step (of a peer, until the last),
+device memory what was held then.
 `

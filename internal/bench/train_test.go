@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -24,6 +25,7 @@ func trained(c Common) []Record {
 		FirstLoss: 10.9, SecondLoss: 10.5, PeerTimes: PeerTimes{SamplesNS: []int64{3e8, 3e8}}, Lowered: []string{"linear_gelu"},
 		LoadNS: 1e6, RecordNS: 2e6, FirstNS: 3e6, PeakRSS: 3 << 20, DeviceMemory: 7 << 20,
 		Yardstick: "matrix products", YardstickUnit: UnitFLOPs, AvgYardstick: 4e12, SamplesShare: []float64{0.7, 0.8},
+		Ceilings: Ceilings{Copy: "copy of 256 MiB f32", AvgCopy: 1e11, Peak: "linear 4096×4096×4096 f16 × f16", AvgPeak: 5e12, CeilingSamples: 2},
 	}
 	beside := &TrainResult{
 		Common: c, ModelType: "gpt2", ModelNParams: 124_439_808, DType: "f32", Training: step, Steps: 3, FLOP: 2e11, Lowered: []string{},
@@ -49,8 +51,8 @@ func TestTrainTables(t *testing.T) {
 	}
 	text := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
-		"| gpt2 | 124.44 M | vulkan:1 | 4×64 | 100 ± 0 | 2560.00 ± 0.00 | 2000 ± 0 | 75.0 ± 7.1 % | matrix products, 4000.0 ± 0.0 GFLOP/s |",
-		"| gpt2 | vulkan:1 | 4×64 | 2560.00 ± 0.00 | pytorch | 2 | 1493.33 ± 301.70 | 1.73 ± 0.35 | 10.9000, 10.5000 | 10.9001, 10.5009 |",
+		"| gpt2 | 124.44 M | vulkan:1 | 4×64 | f32 | 100 ± 0 | 2560.00 ± 0.00 | 2000 ± 0 | 75.0 ± 7.1 % | matrix products, 4000.0 ± 0.0 GFLOP/s | 40.0 ± 0.0 % |",
+		"| gpt2 | vulkan:1 | 4×64 | f32 | 2560.00 ± 0.00 | pytorch | 2 | 1493.33 ± 301.70 | 1.73 ± 0.35 | 10.9000, 10.5000 | 10.9001, 10.5009 |",
 		"| caldera | gpt2 | vulkan:1 | 4×64 | 1.0 ms | 2.0 ms | 3.0 ms | 3.00 MiB | 7.00 MiB |",
 		"| pytorch | gpt2 | vulkan:1 | 4×64 | | | | 9.00 MiB | |",
 		"- pytorch 2.0 on CPU: AVX2", "- lowered: linear_gelu on vulkan:1", "- not measured beside gpt2 4×64 on vulkan:1: other: it ended",
@@ -71,8 +73,8 @@ func TestTrainTables(t *testing.T) {
 	}
 	out.Reset()
 	if err := Write(&out, "bench", records[:2]); err != nil ||
-		strings.Count(out.String(), "BenchmarkTrain/model=gpt2/device=vulkan:1/step=4x64-2\t1\t100000000 ns/op\t2560 t/s\t2e+12 FLOP/s\n") != 2 ||
-		!strings.Contains(out.String(), "BenchmarkPeerTrain/model=gpt2/device=vulkan:1/step=4x64/peer=pytorch/threads=2-2\t1\t150000000 ns/op") {
+		strings.Count(out.String(), "BenchmarkTrain/model=gpt2/device=vulkan:1/dtype=f32/step=4x64-2\t1\t100000000 ns/op\t2560 t/s\t2e+12 FLOP/s\n") != 2 ||
+		!strings.Contains(out.String(), "BenchmarkPeerTrain/model=gpt2/device=vulkan:1/dtype=f32/step=4x64/peer=pytorch/threads=2-2\t1\t150000000 ns/op") {
 		t.Errorf("%v in\n%s", err, out.String())
 	}
 }
@@ -105,11 +107,13 @@ func TestCompareTrain(t *testing.T) {
 }
 
 // tinyTrain trains a tiny model beside peers.
-func tinyTrain(t *testing.T, ctx context.Context, step Training, timeout time.Duration, peers ...Peer) (map[string][]*TrainResult, error) {
+func tinyTrain(t *testing.T, ctx context.Context, step Training, d backend.DType, timeout time.Duration, peers ...Peer) (map[string][]*TrainResult, error) {
 	t.Helper()
 	c := gpt.Config{Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
 	t.Setenv("TMPDIR", t.TempDir())
-	results, err := cpuDevice(t).Train(ctx, Random("tiny", c), step, peers, PeerOptions{Options: quiet(3), Threads: 1, Timeout: timeout})
+	o := PeerOptions{Options: quiet(3), Threads: 1, Timeout: timeout}
+	o.DType = d
+	results, err := cpuDevice(t).Train(ctx, Random("tiny", c), step, peers, o)
 	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
@@ -125,15 +129,23 @@ func tinyTrain(t *testing.T, ctx context.Context, step Training, timeout time.Du
 
 // TestTrain measures ours alone, and beside a process that does the same.
 func TestTrain(t *testing.T) {
-	for _, step := range []Training{
-		{Batch: 2, Time: 8, Accumulate: 1},
-		{Batch: 1, Time: 32, Accumulate: 3, Recompute: true},
+	for _, c := range []struct {
+		step Training
+		d    backend.DType
+	}{
+		{Training{Batch: 2, Time: 8, Accumulate: 1}, backend.None},
+		{Training{Batch: 1, Time: 32, Accumulate: 3, Recompute: true}, backend.F32},
+		{Training{Batch: 2, Time: 8, Accumulate: 1}, backend.F16},
 	} {
-		results, err := tinyTrain(t, t.Context(), step, time.Minute, fake("good", "good"))
+		step := c.step
+		results, err := tinyTrain(t, t.Context(), step, c.d, time.Minute, fake("good", "good"))
 		if err != nil || len(results[""]) != 1 || len(results["good"]) != 1 {
 			t.Fatalf("%v, %v", results, err)
 		}
 		ours, r := results[""][0], results["good"][0]
+		if want := cmp.Or(c.d, backend.F32).String(); ours.DType != want || r.DType != want {
+			t.Errorf("results are of %s and %s, expected %s", ours.DType, r.DType, want)
+		}
 		// 6 for each weight of a matrix and token, and attention's 12 for each
 		// pair of tokens and number of a vector (PaLM, appendix B).
 		tokens := float64(step.Batch * step.Time * step.Accumulate)
@@ -171,7 +183,7 @@ func TestTrainPeersFail(t *testing.T) {
 	for _, x := range bad {
 		peers = append(peers, fake(x.mode, x.mode))
 	}
-	results, err := tinyTrain(t, t.Context(), Training{Batch: 1, Time: 4, Accumulate: 1}, 5*time.Second, peers...)
+	results, err := tinyTrain(t, t.Context(), Training{Batch: 1, Time: 4, Accumulate: 1}, backend.F32, 5*time.Second, peers...)
 	if ours := results[""]; len(ours) != 1 || len(ours[0].SamplesNS) != 3 {
 		t.Fatalf("ours: %+v, %v", ours, err)
 	}
@@ -218,6 +230,7 @@ func TestTrainCanceled(t *testing.T) {
 // TestTrainPlayed trains on a device of known speed, and on ones that cannot.
 func TestTrainPlayed(t *testing.T) {
 	o := PeerOptions{Options: quiet(2)}
+	o.Ceilings = true
 	train := func(p *played) ([]*TrainResult, error) {
 		results, err := playedDevice(p).Train(t.Context(), Random("tiny", tiny), Training{Batch: 2, Time: 8, Accumulate: 1}, nil, o)
 		if p.used != 0 {
@@ -236,6 +249,9 @@ func TestTrainPlayed(t *testing.T) {
 	}
 	if want := 3 * forward / 1e7 / (r.AvgStepNS * 1e-9); math.Abs(r.AvgShare/want-1) > 1e-3 {
 		t.Errorf("a share of %v, expected %v", r.AvgShare, want)
+	}
+	if want := r.FLOP / (r.AvgStepNS * 1e-9) / r.AvgPeak; math.Abs(r.AvgPeak-1e7) > 1e3 || math.Abs(r.AvgPeakShare/want-1) > 1e-3 || r.Peak == "" {
+		t.Errorf("%v of a peak of %v, %s, expected %v", r.AvgPeakShare, r.AvgPeak, r.Peak, want)
 	}
 	if want := int(math.Ceil(repetition / (r.AvgStepNS * 1e-9))); r.Steps != want {
 		t.Errorf("%d steps of %v ns in a repetition, expected %d", r.Steps, r.AvgStepNS, want)

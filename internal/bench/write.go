@@ -95,18 +95,20 @@ type field struct {
 // fields yields those of a record, embedded structs' in the place of the struct.
 func fields(r Record) func(yield func(field) bool) {
 	return func(yield func(field) bool) {
-		structFields(reflect.ValueOf(r).Elem(), yield)
+		structFields(reflect.ValueOf(r).Elem(), 1, yield)
 	}
 }
 
-func structFields(v reflect.Value, yield func(field) bool) bool {
+// structFields yields fields of a struct that has been there since a format.
+func structFields(v reflect.Value, first int, yield func(field) bool) bool {
 	for i := range v.NumField() {
 		t := v.Type().Field(i)
+		first := max(first, since(t.Tag))
 		if t.Anonymous {
-			if !structFields(v.Field(i), yield) {
+			if !structFields(v.Field(i), first, yield) {
 				return false
 			}
-		} else if !yield(field{t.Tag.Get("json"), since(t.Tag), v.Field(i)}) {
+		} else if !yield(field{t.Tag.Get("json"), first, v.Field(i)}) {
 			return false
 		}
 	}

@@ -97,7 +97,7 @@ func (d *Device) newBandwidth(rows, cols int) (*yardstick, error) {
 	y := &yardstick{name: "read bandwidth", unit: UnitBytes, work: 4 * float64(rows) * float64(cols), now: d.now}
 	w, err := y.tensor(d.b, backend.F32, rows, cols)
 	if err == nil {
-		err = y.record(d.b, []product{{w, 1}})
+		err = y.record(d.b, backend.F32, []product{{w, 1}})
 	}
 	return y.made(err)
 }
@@ -112,13 +112,14 @@ func (d *Device) newProducts(m *gpt.Model, n int) (*yardstick, error) {
 	for _, b := range m.Blocks {
 		products = append(products, product{b.QKV.W, n}, product{b.Out.W, n}, product{b.Up.W, n}, product{b.Down.W, n})
 	}
-	return y.made(y.record(d.b, append(products, product{m.Head.W, 1})))
+	return y.made(y.record(d.b, backend.F32, append(products, product{m.Head.W, 1})))
 }
 
 // newTrainProducts measures the matrix products of a batch's forward pass and
 // nothing else, as newProducts does: each Linear of each block for all tokens,
-// and the head, whose scores are computed for some of them at a time.
-func (d *Device) newTrainProducts(m *gpt.Model, t Training) (*yardstick, error) {
+// and the head, whose scores are computed for some of them at a time. In mixed
+// precision both operands are f16.
+func (d *Device) newTrainProducts(m *gpt.Model, t Training, dtype backend.DType) (*yardstick, error) {
 	y := &yardstick{name: "matrix products", unit: UnitFLOPs, now: d.now}
 	y.work, _ = trainWork(m.Config, t.Batch, t.Time)
 	rows := t.Batch * t.Time
@@ -129,7 +130,25 @@ func (d *Device) newTrainProducts(m *gpt.Model, t Training) (*yardstick, error) 
 	for chunk := gpt.TrainChunk(m.Vocab); rows > 0; rows -= chunk {
 		products = append(products, product{m.Head.W, min(rows, chunk)})
 	}
-	return y.made(y.record(d.b, products))
+	if dtype == backend.F16 {
+		for i := range products {
+			half, err := y.half(d.b, products[i].w)
+			if err != nil {
+				return y.made(err)
+			}
+			products[i].w = half
+		}
+	}
+	return y.made(y.record(d.b, dtype, products))
+}
+
+// half is a matrix of f16 that lies as w does.
+func (y *yardstick) half(b backend.Backend, w backend.Tensor) (backend.Tensor, error) {
+	if !w.Contiguous() {
+		x, err := y.half(b, w.Transpose())
+		return x.Transpose(), err
+	}
+	return y.tensor(b, backend.F16, w.Shape[:]...)
 }
 
 // made closes a yardstick that could not be made.
@@ -147,14 +166,14 @@ type product struct {
 	rows int
 }
 
-// record makes the program. All products share their operands: what they
-// compute does not matter.
-func (y *yardstick) record(b backend.Backend, products []product) error {
+// record makes the program. All products share their vectors, of that dtype, and
+// results: what they compute does not matter.
+func (y *yardstick) record(b backend.Backend, dtype backend.DType, products []product) error {
 	in, out := 0, 0
 	for _, p := range products {
 		in, out = max(in, p.rows*p.w.Dim(-1)), max(out, p.rows*p.w.Dim(-2))
 	}
-	x, err := y.tensor(b, backend.F32, in)
+	x, err := y.tensor(b, dtype, in)
 	if err != nil {
 		return err
 	}
@@ -166,7 +185,7 @@ func (y *yardstick) record(b backend.Backend, products []product) error {
 	for _, p := range products {
 		ops = append(ops, &backend.Linear{
 			Dst: backend.Of(dst.Buf, backend.F32, 0, p.rows, p.w.Dim(-2)),
-			X:   backend.Of(x.Buf, backend.F32, 0, p.rows, p.w.Dim(-1)),
+			X:   backend.Of(x.Buf, dtype, 0, p.rows, p.w.Dim(-1)),
 			W:   p.w,
 		})
 	}
