@@ -115,7 +115,9 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
 
     def loss(self, ids, targets):
-        with torch.autocast(self.device.type, torch.float16, enabled=self.mixed):
+        if not self.mixed:
+            return self.compiled(ids, targets)
+        with torch.autocast(self.device.type, torch.float16):
             return self.compiled(ids, targets)
 
     def steps(self, ids, targets, n):

@@ -231,7 +231,7 @@ func (r *TrainResult) goBench() goBench {
 func trainTables(s *strings.Builder, records []Record) {
 	speed := table{{"model", "params", "device", "step", "dtype", "ms a step", "t/s", "GFLOP/s", "share", "of", "of peak"}}
 	beside := table{{"model", "device", "step", "dtype", "t/s", "peer", "threads", "its t/s", "ratio", "losses", "its losses"}}
-	before := table{{"of", "model", "device", "step", "load", "record", "first step", "peak RSS", "device memory"}}
+	before := table{{"of", "model", "device", "step", "dtype", "load", "record", "first step", "peak RSS", "device memory"}}
 	var about, notes, missing lines
 	for _, x := range records {
 		r := x.(*TrainResult)
@@ -239,7 +239,7 @@ func trainTables(s *strings.Builder, records []Record) {
 		step := r.step()
 		switch {
 		case r.Failure != "":
-			missing.add("not measured beside %s %s on %s: %s: %s", r.ModelType, r.shape(), r.Device, r.peer(), r.Failure)
+			missing.add("not measured beside %s %s %s on %s: %s: %s", r.ModelType, r.shape(), r.DType, r.Device, r.peer(), r.Failure)
 		case r.Peer != "":
 			about.add("%s %s on %s: %s", r.Peer, r.PeerVersion, r.PeerDevice, r.PeerInfo)
 			beside = append(beside, []string{
@@ -247,9 +247,9 @@ func trainTables(s *strings.Builder, records []Record) {
 				losses(r.FirstLoss, r.SecondLoss), losses(r.PeerFirstLoss, r.PeerSecondLoss),
 			})
 			if !r.SameLoss {
-				notes.add("%s %s: the losses of %s differ from ours by more than %g nats: it computes something else", r.ModelType, r.shape(), r.peer(), r.sameLoss())
+				notes.add("%s %s %s: the losses of %s differ from ours by more than %g nats: it computes something else", r.ModelType, r.shape(), r.DType, r.peer(), r.sameLoss())
 			}
-			before = append(before, []string{r.Peer, r.ModelType, r.Device, r.shape(), "", "", "", known(r.PeerPeakRSS), peersDevice(r)})
+			before = append(before, []string{r.Peer, r.ModelType, r.Device, r.shape(), r.DType, "", "", "", known(r.PeerPeakRSS), peersDevice(r)})
 		default:
 			speed = append(speed, []string{
 				r.ModelType, fmt.Sprintf("%.2f M", float64(r.ModelNParams)/1e6), r.Device, r.shape(), r.DType,
@@ -257,7 +257,7 @@ func trainTables(s *strings.Builder, records []Record) {
 				fmt.Sprintf("%s, %s G%s", r.Yardstick, Spread{r.AvgYardstick, r.StddevYardstick, n}.times(1e-9).format(1), r.YardstickUnit), r.ofPeak(),
 			})
 			before = append(before, []string{
-				"caldera", r.ModelType, r.Device, r.shape(), milliseconds(r.LoadNS), milliseconds(r.RecordNS), milliseconds(r.FirstNS), known(r.PeakRSS), known(r.DeviceMemory),
+				"caldera", r.ModelType, r.Device, r.shape(), r.DType, milliseconds(r.LoadNS), milliseconds(r.RecordNS), milliseconds(r.FirstNS), known(r.PeakRSS), known(r.DeviceMemory),
 			})
 			for _, op := range r.Lowered {
 				notes.add("lowered: %s on %s: the backend lacks it, so simpler ops ran", op, r.Device)

@@ -53,9 +53,9 @@ func TestTrainTables(t *testing.T) {
 	for _, want := range []string{
 		"| gpt2 | 124.44 M | vulkan:1 | 4×64 | f32 | 100 ± 0 | 2560.00 ± 0.00 | 2000 ± 0 | 75.0 ± 7.1 % | matrix products, 4000.0 ± 0.0 GFLOP/s | 40.0 ± 0.0 % |",
 		"| gpt2 | vulkan:1 | 4×64 | f32 | 2560.00 ± 0.00 | pytorch | 2 | 1493.33 ± 301.70 | 1.73 ± 0.35 | 10.9000, 10.5000 | 10.9001, 10.5009 |",
-		"| caldera | gpt2 | vulkan:1 | 4×64 | 1.0 ms | 2.0 ms | 3.0 ms | 3.00 MiB | 7.00 MiB |",
-		"| pytorch | gpt2 | vulkan:1 | 4×64 | | | | 9.00 MiB | |",
-		"- pytorch 2.0 on CPU: AVX2", "- lowered: linear_gelu on vulkan:1", "- not measured beside gpt2 4×64 on vulkan:1: other: it ended",
+		"| caldera | gpt2 | vulkan:1 | 4×64 | f32 | 1.0 ms | 2.0 ms | 3.0 ms | 3.00 MiB | 7.00 MiB |",
+		"| pytorch | gpt2 | vulkan:1 | 4×64 | f32 | | | | 9.00 MiB | |",
+		"- pytorch 2.0 on CPU: AVX2", "- lowered: linear_gelu on vulkan:1", "- not measured beside gpt2 4×64 f32 on vulkan:1: other: it ended",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("missing: %q in\n%s", want, out.String())
