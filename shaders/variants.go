@@ -133,6 +133,7 @@ var Variants = []Variant{
 	row("copy", "DST_F16", oneOperand, CopyPush{}),
 	row("copy", "X_F16", oneOperand, CopyPush{}),
 	row("copy", "X_F16 DST_F16", oneOperand, CopyPush{}),
+	row("copy_half", "X4", oneOperand, RowsPush{}), // not an op: see its file
 
 	row("cross_entropy", "", []Binding{out("loss"), out("x"), in("targets"), in("loss_scale")}, CrossEntropyPush{}),
 

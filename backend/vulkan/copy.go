@@ -29,6 +29,10 @@ func encodeCopy(e *encoder, op *backend.Copy) error {
 		dst, x := ts[0], ts[1]
 		to, toBase := e.operand(dst, backend.Update) // words of f16 are shared with neighbours
 		from, fromBase := e.operand(x, backend.Read)
+		rows := x.Dim(-1) == 1 || x.Stride(-1) == 1 && dst.Stride(-1) == 1
+		if defines == "DST_F16" && rows && inFours(dst, toBase) && inFours(x, fromBase) {
+			return copyHalf(e, dst, x)
+		}
 		push := shaders.CopyPush{DstBase: toBase, XBase: fromBase, Rows: uint32(x.Rows()), Items: uint32(x.Dim(-1))}
 		if dst.DType == backend.F16 { // pairs, which may begin in the middle of one
 			push.Items = push.Items/2 + 1
@@ -43,4 +47,20 @@ func encodeCopy(e *encoder, op *backend.Copy) error {
 			[3]uint32{e.groups(0, int(push.Rows)*int(push.Items), size), 1, 1},
 			to, from)
 	})
+}
+
+// copyHalf rounds x, whose rows can be read in fours as dst's, to f16.
+func copyHalf(e *encoder, dst, x backend.Tensor) error {
+	if dst.Contiguous() && x.Contiguous() { // one long row
+		dst, x = dst.Reshape(dst.Len()), x.Reshape(x.Len())
+	}
+	to, toBase := e.operand(dst, backend.Write)
+	from, fromBase := e.operand(x, backend.Read)
+	n, rows := x.Dim(-1)/4, x.Rows()
+	const size = 64
+	return e.dispatch(
+		pipelineSpec{variant: shaders.Find("copy_half", "X4"), spec: []uint32{size}},
+		shaders.RowsPush{Dst: view(dst, toBase, 4), X: view(x, fromBase, 4), Rows: uint32(rows), N1: uint32(x.Dim(1)), N2: uint32(x.Dim(2)), N: uint32(n)},
+		[3]uint32{e.groups(0, n, size), e.groups(1, rows, 1), 1},
+		to, from)
 }

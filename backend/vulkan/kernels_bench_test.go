@@ -81,10 +81,15 @@ func BenchmarkKernels(b *testing.B) {
 		&backend.GELU{Dst: dst, X: x},
 		&backend.Add{Dst: dst, A: x, B: x},
 		&backend.Copy{Dst: dst, X: x},
+		&backend.Copy{Dst: random(b, dev, backend.F16, 512, 768), X: x},
 		&backend.Softmax{Dst: probs, X: scores},
 		&backend.Argmax{Dst: ids, X: scores},
 	} {
-		b.Run(op.Name(), func(b *testing.B) {
+		name := op.Name()
+		if c, ok := op.(*backend.Copy); ok {
+			name += "/" + c.Dst.DType.String()
+		}
+		b.Run(name, func(b *testing.B) {
 			bytes := 0
 			op.Operands(func(_ string, t *backend.Tensor, _ backend.Access) { bytes += t.Size() })
 			measure(b, dev, op, 0, bytes)
