@@ -108,6 +108,7 @@ func small(l *Limits) {
 	l.SubgroupArithmetic, l.SubgroupShuffle = false, false
 	l.SubgroupMin, l.SubgroupMax = 0, 0
 	l.Storage16, l.Storage8, l.Float16, l.Int8, l.IntegerDot = false, false, false, false, false
+	l.Matrix = [3]uint32{}
 }
 
 // everywhere runs a test on all players.
