@@ -40,6 +40,9 @@ const uint ROWS = TILE / (SUBGROUPS / ACROSS) / M, OUTS = TILE / ACROSS / N; // 
 // in eights, to which loads of matrices must be aligned; a row has one more
 // than it needs, so that rows begin in different banks.
 const uint PITCH = DEPTH / 8 + 1, PITCH_T = TILE / 8 + 1;
+const uint X_PITCH = X_TRANSPOSED ? PITCH_T : PITCH, W_PITCH = TRANSPOSED ? PITCH_T : PITCH;
+const int X_LAYOUT = X_TRANSPOSED ? gl_CooperativeMatrixLayoutColumnMajor : gl_CooperativeMatrixLayoutRowMajor;
+const int W_LAYOUT = TRANSPOSED ? gl_CooperativeMatrixLayoutRowMajor : gl_CooperativeMatrixLayoutColumnMajor; // of wᵀ
 const uint W_TILE = TILE * PITCH; // where w begins, also if x is transposed and takes less
 
 shared uvec4 tiles[2 * TILE * PITCH];
@@ -111,21 +114,11 @@ void main() {
 		[[unroll]] for (uint k = 0; k < DEPTH; k += K) {
 			coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA> a[ROWS];
 			[[unroll]] for (uint i = 0; i < ROWS; i++) {
-				uint at = slot(X_TRANSPOSED, uvec2(my_row + i * M, k));
-				if (X_TRANSPOSED) {
-					coopMatLoad(a[i], tiles, at, PITCH_T, gl_CooperativeMatrixLayoutColumnMajor);
-				} else {
-					coopMatLoad(a[i], tiles, at, PITCH, gl_CooperativeMatrixLayoutRowMajor);
-				}
+				coopMatLoad(a[i], tiles, slot(X_TRANSPOSED, uvec2(my_row + i * M, k)), X_PITCH, X_LAYOUT);
 			}
 			[[unroll]] for (uint j = 0; j < OUTS; j++) {
-				coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB> b; // of wᵀ
-				uint at = W_TILE + slot(TRANSPOSED, uvec2(my_out + j * N, k));
-				if (TRANSPOSED) {
-					coopMatLoad(b, tiles, at, PITCH_T, gl_CooperativeMatrixLayoutRowMajor);
-				} else {
-					coopMatLoad(b, tiles, at, PITCH, gl_CooperativeMatrixLayoutColumnMajor);
-				}
+				coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB> b;
+				coopMatLoad(b, tiles, W_TILE + slot(TRANSPOSED, uvec2(my_out + j * N, k)), W_PITCH, W_LAYOUT);
 				[[unroll]] for (uint i = 0; i < ROWS; i++) {
 					acc[i * OUTS + j] = coopMatMulAdd(a[i], b, acc[i * OUTS + j]);
 				}
