@@ -26,15 +26,16 @@ func matrixVariant() (v, replaces *shaders.Variant) {
 
 // onMatrices is p, or the same product on cooperative matrices where that can be.
 func (e *encoder) onMatrices(p pipelineSpec) pipelineSpec {
+	if !e.b.matrixTest.passed {
+		return p
+	}
 	v, replaces := matrixVariant()
-	if !e.b.matrixTest.passed || p.variant != replaces {
+	if p.variant != replaces {
 		return p
 	}
-	spec, ok := e.limits().matrixSpec(p.spec)
-	if !ok {
-		return p
+	if spec, ok := e.limits().matrixSpec(p.spec); ok {
+		p.variant, p.spec = v, spec
 	}
-	p.variant, p.spec = v, spec
 	return p
 }
 
