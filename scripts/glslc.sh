@@ -49,7 +49,7 @@ while read -r sum file; do
   for pool in http://deb.debian.org/debian/pool/main https://snapshot.debian.org/archive/debian/20261127T000000Z/pool/main none; do
     [ $pool != none ] || die "$file cannot be downloaded, or is not what it was: is the machine on the network? (messages above)"
     rm -f "$deb"
-    if $helper -q=2 -o APT::Sandbox::User=root download-file "$pool/$file" "$deb" "SHA256:$sum" >&2; then break; fi
+    if $helper -q=2 -o APT::Sandbox::User=root -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15 download-file "$pool/$file" "$deb" "SHA256:$sum" >&2; then break; fi
   done
   echo "$sum  $deb" | sha256sum --quiet --check - >&2 || die "$file is not what it was"
   dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$tmp/debian" --wildcards --exclude './usr/share/*' --exclude '*/gconv' --exclude './usr/bin/spirv-[!v]*' './usr/*'
