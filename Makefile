@@ -42,6 +42,15 @@ test-peers: setup-run ## what convert, train and bench compute, in llama.cpp, Hu
 	llama=$$(scripts/peers.sh llama) && tokenizers=$$(scripts/peers.sh tokenizers) && \
 	CALDERA_LLAMA=$$llama CALDERA_TOKENIZERS=$$tokenizers go test -count=1 -timeout 10m -run TestPeers -v ./cmd/convert ./cmd/train ./internal/bench
 
+# Not part of make test: its driver is that of Debian's unstable release, which moves, and on which a test may fail
+# tomorrow for no change of ours.
+.PHONY: test-matrix
+test-matrix: setup-test ## products of f16 on cooperative matrices, as GPUs have them, on a lavapipe of Mesa 26 (fetches 100 MB into the cache)
+	$(ENV) scripts/glslc.sh >/dev/null && run=$$(scripts/newmesa.sh) && \
+	go test -count=1 -run '/linear_matrix' ./shaders && \
+	CALDERA_REQUIRE_MATRICES=1 go test -count=1 -timeout 20m -exec "$$run" -run 'Devices|Features|Subgroup' ./backend/vulkan/internal/vk && \
+	CALDERA_REQUIRE_MATRICES=1 go test -count=1 -timeout 20m -exec "$$run" -run 'Matri|CheckProducts|Subgroups' ./backend/vulkan
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, and the build with and without cgo
 	@files=$$(gofmt -l .) && if [ -n "$$files" ]; then echo "run gofmt -w on:" $$files; exit 1; fi

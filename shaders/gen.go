@@ -7,7 +7,10 @@ package main
 import (
 	"log"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"caldera/shaders"
 	"caldera/shaders/internal/glsl"
@@ -16,14 +19,24 @@ import (
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("shaders: ")
-	version, err := glsl.Version()
-	if err != nil {
-		log.Fatal(err)
+	m := glsl.Manifest{Compiler: version(glsl.Usual)}
+	newer := fetched()
+	if newer == "" {
+		m.Newer = committed().Newer
+	} else {
+		m.Newer = version(newer)
 	}
-	m := glsl.Manifest{Compiler: version}
 	files := map[string][]byte{}
 	for _, v := range shaders.Variants {
-		code, err := glsl.Compile(".", v.Source+".comp", v.Defines)
+		if v.Matrix && newer == "" {
+			files[v.Name()+".spv"] = keep(&m, &v)
+			continue
+		}
+		compiler := glsl.Usual
+		if v.Matrix {
+			compiler = newer
+		}
+		code, err := compiler.Compile(".", v.Source+".comp", v.Defines)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -53,4 +66,49 @@ func main() {
 			log.Fatal(err)
 		}
 	}
+}
+
+// fetched is the newer compiler, or empty where it cannot be had, as on a Mac.
+func fetched() glsl.Compiler {
+	cmd := exec.Command("../scripts/glslc.sh")
+	cmd.Stderr = os.Stderr
+	path, err := cmd.Output()
+	if err != nil {
+		return ""
+	}
+	return glsl.Compiler(strings.TrimSpace(string(path)))
+}
+
+// keep leaves committed code as it is, if its source is what it was.
+func keep(m *glsl.Manifest, v *shaders.Variant) []byte {
+	e, err := glsl.NewEntry(".", v.Name(), v.Source+".comp", v.Defines, v.SPIRV())
+	if err != nil {
+		log.Fatal(err)
+	}
+	if !slices.Contains(committed().Entries, e) {
+		log.Fatalf("%s has changed, and its compiler is not there (messages above)", v.Name())
+	}
+	log.Printf("%s stays as it is: its source has not changed", v.Name())
+	m.Entries = append(m.Entries, e)
+	return v.SPIRV()
+}
+
+func committed() glsl.Manifest {
+	text, err := os.ReadFile("spv/MANIFEST")
+	if err != nil {
+		log.Fatal(err)
+	}
+	m, err := glsl.ParseManifest(string(text))
+	if err != nil {
+		log.Fatal(err)
+	}
+	return m
+}
+
+func version(c glsl.Compiler) string {
+	v, err := c.Version()
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
 }

@@ -25,6 +25,7 @@ type Variant struct {
 	Defines  []string  // "F16", "X4"
 	Bindings []Binding // all of descriptor set 0: Bindings[i] has binding number i
 	Push     any       // zero value of the push constants' struct in params.go, nil if there are none
+	Matrix   bool      // it multiplies cooperative matrices: see matrixRow
 }
 
 // Name tells a variant from all others, and is that of its file in spv/: "linear_vec.f16.x4".
@@ -183,6 +184,7 @@ var Variants = []Variant{
 	row("linear", "Q4_0", linear, LinearPush{}),
 	row("linear", "Q4_0 X4", linear, LinearPush{}),
 	row("linear_texel", "TEXEL", linearTexel, LinearPush{}),
+	matrixRow("linear_matrix", "F16 X_F16 X4", linear, LinearPush{}),
 
 	// Few rows of x: w is read once, row by row …
 	row("linear_vec", "", linear, LinearPush{}),
@@ -239,5 +241,15 @@ var Variants = []Variant{
 }
 
 func row(source, defines string, bindings []Binding, push any) Variant {
-	return Variant{source, strings.Fields(defines), bindings, push}
+	return Variant{Source: source, Defines: strings.Fields(defines), Bindings: bindings, Push: push}
+}
+
+// matrixRow is a row of a shader that multiplies cooperative matrices. A newer
+// compiler makes it (scripts/glslc.sh), for the one that makes the others does
+// not know them, and nothing makes Metal of it, for MoltenVK does not have
+// them. It runs in subgroups without idle lanes.
+func matrixRow(source, defines string, bindings []Binding, push any) Variant {
+	v := row(source, defines, bindings, push)
+	v.Matrix = true
+	return v
 }

@@ -25,12 +25,17 @@ type kernel[O backend.Op] struct {
 	// encode records the dispatches that compute op. Order between them
 	// comes from the access that each binding names.
 	encode func(e *encoder, op O) error
+
+	// matrices tells whether cooperative matrices may serve for op, so that
+	// they are tested before it is encoded. nil: for none.
+	matrices func(op O) bool
 }
 
 // anyKernel is a kernel whose type of op is known at run time alone.
 type anyKernel struct {
 	supports func(l *Limits, op backend.Op) bool
 	encode   func(e *encoder, op backend.Op) error
+	matrices func(op backend.Op) bool
 }
 
 var kernels = map[reflect.Type]anyKernel{}
@@ -43,6 +48,7 @@ func register[O backend.Op](k kernel[O]) {
 	kernels[t] = anyKernel{
 		supports: func(l *Limits, op backend.Op) bool { return k.supports == nil || k.supports(l, op.(O)) },
 		encode:   func(e *encoder, op backend.Op) error { return k.encode(e, op.(O)) },
+		matrices: func(op backend.Op) bool { return k.matrices != nil && k.matrices(op.(O)) },
 	}
 }
 
@@ -50,6 +56,15 @@ func register[O backend.Op](k kernel[O]) {
 func supports(l *Limits, op backend.Op) bool {
 	k, ok := kernels[reflect.TypeOf(op)]
 	return ok && k.supports(l, op)
+}
+
+// testFor runs the self-test that ops ask for, before they are encoded.
+func (b *Backend) testFor(ops []backend.Op) {
+	for _, op := range ops {
+		if k, ok := kernels[reflect.TypeOf(op)]; ok && k.matrices(op) {
+			b.testMatrices()
+		}
+	}
 }
 
 // encodeOp records the dispatches of one op.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -13,11 +14,24 @@ import (
 	"caldera/backend"
 )
 
+// benchDevice names a variable with a part of the name of the device that
+// benchmarks run on, in place of lavapipe: on a machine with a GPU,
+//
+//	CALDERA_BENCH_DEVICE=NVIDIA go test -run '^$' -bench Halves ./backend/vulkan
+const benchDevice = "CALDERA_BENCH_DEVICE"
+
+func benchIndex(b *testing.B) int {
+	if name := os.Getenv(benchDevice); name != "" {
+		return index(b, name)
+	}
+	return index(b, lavapipe)
+}
+
 // BenchmarkKernels measures the ops that a token of GPT-2 124M spends its time
 // in: decoding one token, and a prompt of 512. Weights of torch's Linear are
 // [out, in]; GPT-2's files have [in, out].
 func BenchmarkKernels(b *testing.B) {
-	dev, err := Open(Options{Device: index(b, lavapipe)})
+	dev, err := Open(Options{Device: benchIndex(b)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -140,6 +154,61 @@ func benchTraining(b *testing.B, dev *Backend) {
 		&backend.Dropout{Dst: f32(8, 256, 768), X: dy, Seed: ids.Reshape(2048).Slice(-1, 0, 4), Rate: 0.1},
 	} {
 		b.Run("training/"+op.Name(), func(b *testing.B) { measure(b, dev, op, 0, scores.Size()) })
+	}
+}
+
+// BenchmarkHalves compares the three ways in which a GPU multiplies, tiles of
+// f32, tiles of f16 and cooperative matrices of f16, in a linear layer forward
+// and back. A software driver plays a GPU, for it has ways of its own.
+func BenchmarkHalves(b *testing.B) {
+	for _, way := range []struct {
+		name  string
+		dtype backend.DType
+		clamp func(*Limits)
+	}{
+		{"f32-tiles", backend.F32, func(*Limits) {}},
+		{"f16-tiles", backend.F16, func(l *Limits) { l.Matrix = [3]uint32{} }},
+		{"f16-matrices", backend.F16, func(*Limits) {}},
+	} {
+		software := false
+		dev, err := Open(Options{Device: benchIndex(b), Limits: func(l *Limits) {
+			software, l.Software = l.Software, false
+			way.clamp(l)
+		}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer dev.Close()
+		if way.name == "f16-matrices" {
+			if dev.testMatrices(); !dev.matrixTest.passed {
+				b.Logf("no cooperative matrices: %v", dev.matrixTest.err)
+				continue
+			}
+			b.Logf("cooperative matrices of %v, subgroups of %d", dev.limits.Matrix, dev.limits.SubgroupSize)
+		}
+		for _, shape := range [][3]int{{1024, 768, 768}, {1024, 768, 3072}, {8192, 1024, 4096}, {8192, 4096, 4096}} {
+			rows, in, out := shape[0], shape[1], shape[2]
+			if software && rows > 1024 {
+				continue
+			}
+			x, w, dy := random(b, dev, way.dtype, rows, in), random(b, dev, way.dtype, out, in), random(b, dev, way.dtype, rows, out)
+			y, dx, dw := random(b, dev, backend.F32, rows, out), random(b, dev, backend.F32, rows, in), random(b, dev, backend.F32, out, in)
+			for _, c := range []struct {
+				name string
+				op   backend.Op
+			}{
+				{"forward", &backend.Linear{Dst: y, X: x, W: w}},
+				{"dx", &backend.Linear{Dst: dx, X: dy, W: w.Transpose()}},
+				{"dw", &backend.LinearBackward{DW: dw, DY: dy, X: x}},
+			} {
+				b.Run(fmt.Sprintf("%dx%dx%d/%s/%s", rows, in, out, c.name, way.name), func(b *testing.B) {
+					measure(b, dev, c.op, 2*rows*in*out, w.Size())
+				})
+			}
+			for _, t := range []backend.Tensor{x, w, dy, y, dx, dw} {
+				t.Buf.Free()
+			}
+		}
 	}
 }
 

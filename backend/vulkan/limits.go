@@ -39,6 +39,11 @@ type Limits struct {
 	Int8       bool // arithmetic in int8
 	IntegerDot bool // dot products of packed int8 are accelerated
 
+	// Matrix is M, N and K of the cooperative matrices of f16, with sums of
+	// f32, that suit linear_matrix.comp best, as the driver advertises them;
+	// all 0 where there are none. Kernels go by encoder.onMatrices.
+	Matrix [3]uint32
+
 	// Timestamps, for Profile.
 	TimestampBits   uint32  // that are valid, 36 to 64; 0: the queue has no timestamps
 	TimestampPeriod float64 // nanoseconds of a tick
@@ -52,6 +57,26 @@ var wanted = vk.Features{
 	StorageBuffer8:      true,
 	SubgroupSizeControl: true,
 	IntegerDotProduct:   true,
+}
+
+// matrixWanted are the features that linear_matrix.comp takes, asked for where
+// a device has all of them. Once the memory model is on, the atomics of other
+// shaders need its device scope.
+var matrixWanted = vk.Features{
+	CooperativeMatrix:   true,
+	MemoryModel:         true,
+	MemoryModelDevice:   true,
+	ShaderFloat16:       true,
+	SubgroupSizeControl: true,
+	FullSubgroups:       true,
+}
+
+// features are those that a device is opened with.
+func features(p *vk.PhysicalDevice) vk.Features {
+	if len(p.Matrices) > 0 && p.Features.And(matrixWanted) == matrixWanted {
+		return wanted.Or(matrixWanted)
+	}
+	return wanted
 }
 
 // limitsOf are the limits of an open device, but for Unified.
@@ -91,6 +116,9 @@ func limitsOf(d *vk.Device) Limits {
 	}
 	if s.Selectable && d.Features.SubgroupSizeControl {
 		l.SubgroupMin, l.SubgroupMax = uint32(s.Min), uint32(s.Max)
+	}
+	if d.Features.And(matrixWanted) == matrixWanted {
+		l.Matrix = l.bestMatrix(d.Physical.Matrices)
 	}
 	for _, f := range texelFormats {
 		if !d.Physical.SupportsTexel(f.vk) {

@@ -11,9 +11,12 @@ import (
 )
 
 func init() {
-	register(kernel[*backend.Linear]{encode: func(e *encoder, op *backend.Linear) error {
-		return encodeLinear(e, linearOp{dst: op.Dst, x: op.X, w: op.W, bias: op.Bias})
-	}})
+	register(kernel[*backend.Linear]{
+		matrices: func(op *backend.Linear) bool { return halves(op.X, op.W) },
+		encode: func(e *encoder, op *backend.Linear) error {
+			return encodeLinear(e, linearOp{dst: op.Dst, x: op.X, w: op.W, bias: op.Bias})
+		},
+	})
 }
 
 // linearOp is a Linear with what may follow it. Its tensors are matrices: [rows, n].
@@ -323,11 +326,11 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 		across, along = along, across
 	}
 	return e.dispatch(
-		pipelineSpec{
+		e.onMatrices(pipelineSpec{
 			variant: shaders.Find(c.source, strings.Join(defines, " ")),
 			work:    uint64(rows) * uint64(o.x.Dim(3)) * uint64(out),
 			spec:    []uint32{c.size[0], o.epilogue, boolean(!o.bias.Absent()), boolean(o.accumulate), c.a, c.b, c.size[1]},
-		},
+		}),
 		shaders.LinearPush{
 			Dst: dstBase, DstStride: uint32(o.dst.Stride(2)),
 			X: xBase, XStride: uint32(o.x.Stride(2)),

@@ -10,7 +10,10 @@ import (
 )
 
 func init() {
-	register(kernel[*backend.LinearBackward]{encode: encodeLinearBackward})
+	register(kernel[*backend.LinearBackward]{
+		matrices: func(op *backend.LinearBackward) bool { return halves(op.DY, op.X) },
+		encode:   encodeLinearBackward,
+	})
 }
 
 // encodeLinearBackward is a product of the same kind as linear's, dst = x · wᵀ,
@@ -162,11 +165,11 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 		groups = [3]uint32{uint32(along), uint32(across), 1}
 	}
 	err := e.dispatch(
-		pipelineSpec{
+		e.onMatrices(pipelineSpec{
 			variant: shaders.Find(c.source, strings.Join(defines, " ")),
 			work:    uint64(rows) * uint64(in) * uint64(out),
 			spec:    []uint32{c.size[0], epilogueNone, 0, boolean(parts == 1), c.a, c.b, c.size[1]},
-		},
+		}),
 		push, groups, dst, x, w, none, none)
 	if err != nil || parts == 1 {
 		return err

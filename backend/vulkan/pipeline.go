@@ -92,6 +92,7 @@ func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
 	defer p.dev.DestroyShaderModule(module)
 	handle, err := p.dev.CreateComputePipeline(vk.PipelineInfo{
 		Module: module, Layout: l.pipeline, Cache: p.cache, Spec: s.spec, SubgroupSize: int(s.subgroup),
+		FullSubgroups: s.variant.Matrix,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compiling it with constants %v: %w", s.spec, err)

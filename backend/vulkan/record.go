@@ -31,6 +31,7 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 		return nil, err
 	}
 	b.testSubgroups()
+	b.testFor(ops)
 	p := &program{b: b, ops: backend.Freeze(ops), used: map[*buffer]struct{}{}, room: resources{b: b}}
 	e := encoder{b: b, full: p.next}
 	err := p.next(&e)

@@ -69,6 +69,10 @@ type Backend struct {
 		done, passed bool
 		err          error // why it has not passed
 	}
+	matrixTest struct {
+		done, passed bool
+		err          error // why it has not passed
+	}
 
 	messages struct {
 		sync.Mutex
@@ -115,7 +119,7 @@ func (b *Backend) open(o Options) error {
 		return fmt.Errorf("%w: there is no device %d, their number is %d", vk.ErrNoDevice, o.Device, len(devices))
 	}
 	b.phys = devices[o.Device]
-	if b.dev, err = b.phys.Open(wanted); err != nil {
+	if b.dev, err = b.phys.Open(features(b.phys)); err != nil {
 		return err
 	}
 	b.limits = limitsOf(b.dev)
@@ -174,6 +178,7 @@ func (b *Backend) Run(ops ...backend.Op) error {
 	if len(ops) == 0 {
 		return nil
 	}
+	b.testFor(ops)
 	if err := b.run(func(e *encoder) error { return e.all(ops) }); err != nil {
 		return told("%w", err)
 	}

@@ -19,9 +19,35 @@ import (
 // backend asks of a device; -g would put paths into the output.
 var Flags = []string{"--target-env=vulkan1.1", "-O", "-Iinclude"}
 
-// Version is that of the compiler on PATH, in one line.
-func Version() (string, error) {
-	out, err := exec.Command("glslc", "--version").Output()
+// Compiler is the path of a glslc.
+type Compiler string
+
+// Usual is the compiler on PATH, that of Debian 12.
+const Usual = Compiler("glslc")
+
+// Newer is the one that cooperative matrices need. scripts/glslc.sh fetches
+// it; the error is where it has not.
+func Newer() (Compiler, error) {
+	path := os.Getenv("CALDERA_GLSLC")
+	if path == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(cache, "caldera", "glslc-2025.2", "glslc")
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("the newer glslc is not there, scripts/glslc.sh fetches it: %w", err)
+	}
+	return Compiler(path), nil
+}
+
+// Validator is the spirv-val that comes with a compiler.
+func (c Compiler) Validator() string { return filepath.Join(filepath.Dir(string(c)), "spirv-val") }
+
+// Version is that of the compiler, in one line.
+func (c Compiler) Version() (string, error) {
+	out, err := exec.Command(string(c), "--version").Output()
 	if err != nil {
 		return "", fmt.Errorf("glslc cannot be run (Debian package glslc): %w", err)
 	}
@@ -30,12 +56,12 @@ func Version() (string, error) {
 }
 
 // Compile compiles a file of dir with macros and further flags.
-func Compile(dir, file string, defines []string, flags ...string) ([]byte, error) {
+func (c Compiler) Compile(dir, file string, defines []string, flags ...string) ([]byte, error) {
 	args := slices.Concat(Flags, flags)
 	for _, d := range defines {
 		args = append(args, "-D"+d)
 	}
-	cmd := exec.Command("glslc", append(args, file, "-o", "-")...)
+	cmd := exec.Command(string(c), append(args, file, "-o", "-")...)
 	cmd.Dir = dir
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
@@ -93,6 +119,7 @@ func includes(dir, file string, seen []string) ([]string, error) {
 // Manifest is the record of all compiled files.
 type Manifest struct {
 	Compiler string
+	Newer    string // the compiler of those with cooperative matrices
 	Entries  []Entry
 }
 
@@ -101,6 +128,7 @@ func (m Manifest) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# SPIR-V compiled by go generate: name, SHA-256 of source, includes and flags, SHA-256 of the code.\n")
 	fmt.Fprintf(&b, "compiler %s\n", m.Compiler)
+	fmt.Fprintf(&b, "compiler-of-matrices %s\n", m.Newer)
 	for _, e := range m.Entries {
 		fmt.Fprintf(&b, "%s %s %s\n", e.Name, e.Source, e.Code)
 	}
@@ -113,6 +141,10 @@ func ParseManifest(text string) (m Manifest, err error) {
 		line = strings.TrimSpace(line)
 		if compiler, ok := strings.CutPrefix(line, "compiler "); ok {
 			m.Compiler = compiler
+			continue
+		}
+		if compiler, ok := strings.CutPrefix(line, "compiler-of-matrices "); ok {
+			m.Newer = compiler
 			continue
 		}
 		if line == "" || line[0] == '#' {

@@ -34,6 +34,10 @@ typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
 	X(int32_t, CreateDevice, (cvk_handle, const void *, const void *, cvk_handle *))           \
 	X(cvk_any, GetDeviceProcAddr, (cvk_handle, const char *))
 
+// Loaders, or drivers, that are older than these lack them: a table may hold NULL.
+#define CVK_INSTANCE_OPTIONAL(X)                                                                   \
+	X(int32_t, GetPhysicalDeviceCooperativeMatrixPropertiesKHR, (cvk_handle, uint32_t *, void *))
+
 #define CVK_DEVICE_FUNCTIONS(X)                                                                    \
 	X(int32_t, QueueSubmit, (cvk_handle, uint32_t, const void *, uint64_t))                    \
 	X(int32_t, WaitForFences,                                                                  \
@@ -70,7 +74,7 @@ typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
 	X(void, CmdWriteTimestamp, (cvk_handle, uint32_t, uint64_t, uint32_t))
 
 #define CVK_FIELD(ret, name, args) ret(CVK_API *name) args;
-typedef struct { CVK_INSTANCE_FUNCTIONS(CVK_FIELD) } cvk_instance;
+typedef struct { CVK_INSTANCE_FUNCTIONS(CVK_FIELD) CVK_INSTANCE_OPTIONAL(CVK_FIELD) } cvk_instance;
 typedef struct {
 	cvk_handle device, queue;
 	CVK_DEVICE_FUNCTIONS(CVK_FIELD)
@@ -144,6 +148,7 @@ typedef struct {
 	uint32_t subgroup_size, subgroup_stages, subgroup_operations;
 	uint32_t min_subgroup_size, max_subgroup_size, required_size_stages;
 	uint64_t max_memory_allocation_size, max_buffer_size;
+	uint32_t cooperative_matrix_stages;
 	uint32_t features;
 } cvk_info;
 
@@ -153,9 +158,15 @@ typedef struct {
 	uint32_t flags, count, timestamp_bits;
 } cvk_queue_family;
 
-// Both give the number there is, and write at most the number of places.
+// They give the number there is, and write at most the number of places.
 uint32_t cvk_queue_families(uintptr_t instance_table, uintptr_t physical, cvk_queue_family *out,
                             uint32_t places);
+typedef struct {
+	uint32_t m, n, k, a, b, c, result, saturating, scope;
+} cvk_matrix;
+
+uint32_t cvk_matrices(uintptr_t instance_table, uintptr_t physical, cvk_matrix *out,
+                      uint32_t places);
 int32_t cvk_device_extensions(uintptr_t instance_table, uintptr_t physical, char (*names)[256],
                               uint32_t *places);
 

@@ -51,6 +51,9 @@ func featuresFromBits(bits uint32) (f Features) {
 // And gives the features in both.
 func (f Features) And(g Features) Features { return featuresFromBits(f.bits() & g.bits()) }
 
+// Or gives the features in either.
+func (f Features) Or(g Features) Features { return featuresFromBits(f.bits() | g.bits()) }
+
 // Without gives the features of f that g lacks.
 func (f Features) Without(g Features) Features { return featuresFromBits(f.bits() &^ g.bits()) }
 

@@ -184,6 +184,9 @@ uintptr_t cvk_load_instance(uintptr_t get_proc, uintptr_t instance, const char *
 	if (t->name == NULL) goto fail;
 	CVK_INSTANCE_FUNCTIONS(LOAD)
 #undef LOAD
+#define LOAD(ret, name, args) t->name = (ret(CVK_API *) args)proc(get_proc, instance, "vk" #name);
+	CVK_INSTANCE_OPTIONAL(LOAD)
+#undef LOAD
 	*missing = NULL;
 	return (uintptr_t)t;
 fail:

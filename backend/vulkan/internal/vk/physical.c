@@ -100,6 +100,10 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	} size_control = {0};
 	struct {
 		head h;
+		uint32_t stages;
+	} matrix = {0};
+	struct {
+		head h;
 		uint64_t core[103]; // VkPhysicalDeviceProperties: 824 bytes, read through the binding
 	} top = {0};
 
@@ -110,6 +114,7 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	if (has & CVK_HAS_DRIVER_PROPERTIES) next = link_struct(&driver.h, 1000196000, next);
 	if (has & CVK_HAS_SUBGROUP_SIZE_CONTROL)
 		next = link_struct(&size_control.h, 1000225000, next);
+	if (has & CVK_HAS_COOPERATIVE_MATRIX) next = link_struct(&matrix.h, 1000506002, next);
 	link_struct(&top.h, 1000059001, next);
 	T->GetPhysicalDeviceProperties2(P, &top);
 
@@ -127,6 +132,7 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	out->required_size_stages = size_control.stages;
 	out->max_memory_allocation_size = maintenance3.max_allocation;
 	out->max_buffer_size = maintenance4.max_buffer;
+	out->cooperative_matrix_stages = matrix.stages;
 
 	features2 f;
 	features_struct all[KINDS];
@@ -155,6 +161,23 @@ uint32_t cvk_queue_families(uintptr_t instance_table, uintptr_t physical, cvk_qu
 		out[i].count = all[i].count;
 		out[i].timestamp_bits = all[i].timestamp_bits;
 	}
+	return n;
+}
+
+uint32_t cvk_matrices(uintptr_t instance_table, uintptr_t physical, cvk_matrix *out,
+                      uint32_t places) {
+	struct {
+		head h;
+		cvk_matrix properties;
+	} all[128];
+	uint32_t n = sizeof all / sizeof *all;
+	memset(all, 0, sizeof all);
+	for (uint32_t i = 0; i < n; i++) all[i].h.s_type = 1000506001;
+	if (T->GetPhysicalDeviceCooperativeMatrixPropertiesKHR == NULL ||
+	    T->GetPhysicalDeviceCooperativeMatrixPropertiesKHR(P, &n, all) < 0)
+		return 0;
+	if (n > places) n = places;
+	for (uint32_t i = 0; i < n; i++) out[i] = all[i].properties;
 	return n;
 }
 

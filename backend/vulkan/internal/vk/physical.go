@@ -37,6 +37,7 @@ type PhysicalDevice struct {
 	PipelineCacheUUID UUID // pipeline caches with another one are useless
 
 	Subgroup    Subgroup
+	Matrices    []MatrixShape // of cooperative matrices; none without the feature
 	Limits      Limits
 	MemoryTypes []MemoryType
 	Heaps       []MemoryHeap
@@ -56,6 +57,11 @@ type Subgroup struct {
 	Compute    bool        // compute shaders may use Operations
 	Operations SubgroupOps // kinds of operation
 }
+
+// MatrixShape is what a subgroup can multiply, in a compute shader: a matrix of
+// M rows and K columns with one of K rows and N columns, both of f16, into sums
+// of f32.
+type MatrixShape struct{ M, N, K int }
 
 // Limits of a device. Sizes are in bytes.
 type Limits struct {
@@ -229,7 +235,23 @@ func (i *Instance) describe(index int, h binding.PhysicalDevice) (*PhysicalDevic
 		p.Subgroup.Min, p.Subgroup.Max = int(info.min_subgroup_size), int(info.max_subgroup_size)
 		p.Subgroup.Selectable = info.required_size_stages&compute != 0
 	}
+	if p.Features.CooperativeMatrix && info.cooperative_matrix_stages&compute != 0 {
+		p.Matrices = i.matrices(ph)
+	}
 	return p, nil
+}
+
+// matrices lists the cooperative matrices of f16 with sums of f32. There are
+// dozens of other types.
+func (i *Instance) matrices(ph C.uintptr_t) (shapes []MatrixShape) {
+	all := make([]C.cvk_matrix, 128)
+	const f16, f32, subgroup = 0, 1, 3 // VkComponentTypeKHR, VkScopeKHR
+	for _, m := range all[:C.cvk_matrices(i.table, ph, &all[0], C.uint32_t(len(all)))] {
+		if m.a == f16 && m.b == f16 && m.c == f32 && m.result == f32 && m.saturating == 0 && m.scope == subgroup {
+			shapes = append(shapes, MatrixShape{int(m.m), int(m.n), int(m.k)})
+		}
+	}
+	return shapes
 }
 
 func limits(l *binding.PhysicalDeviceLimits) Limits {

@@ -265,8 +265,12 @@ func TestDevices(t *testing.T) {
 			"timestamp period":  l.TimestampPeriod > 0 && l.TimestampPeriod < 1e6,
 			"subgroup size":     s.Size >= 1 && s.Size <= 128 && s.Size&(s.Size-1) == 0,
 			"subgroup range":    s.Min <= s.Size && s.Size <= s.Max && s.Max <= 128,
-			"subgroup basic":    s.Compute && s.Operations&vk.SubgroupBasic != 0,
-			"memory types":      len(p.MemoryTypes) >= 1 && len(p.MemoryTypes) <= 32,
+			"matrices":          p.Features.CooperativeMatrix || len(p.Matrices) == 0,
+			"matrix shapes": !slices.ContainsFunc(p.Matrices, func(m vk.MatrixShape) bool {
+				return m.M < 1 || m.M > 1024 || m.N < 1 || m.N > 1024 || m.K < 1 || m.K > 1024
+			}),
+			"subgroup basic": s.Compute && s.Operations&vk.SubgroupBasic != 0,
+			"memory types":   len(p.MemoryTypes) >= 1 && len(p.MemoryTypes) <= 32,
 			"host memory": slices.ContainsFunc(p.MemoryTypes, func(m vk.MemoryType) bool {
 				return m.Flags&hostMemory == hostMemory && m.Heap < len(p.Heaps)
 			}),

@@ -1,0 +1,91 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"math/bits"
+
+	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
+	"caldera/shaders"
+)
+
+// Products of two matrices of f16 are what GPUs have matrix units for. Vulkan
+// reaches them through cooperative matrices, with linear_matrix.comp: it has
+// linear.comp's operands, push constants and tiles, so that it takes its place
+// in one dispatch and not in another, as operands lie. Before that it computes,
+// at the first such product of an open device, some whose results are known.
+
+// halves reports whether both operands of a product are f16.
+func halves(x, w backend.Tensor) bool { return x.DType == backend.F16 && w.DType == backend.F16 }
+
+// matrixVariant is linear_matrix.comp, and replaces is what it stands in for.
+func matrixVariant() (v, replaces *shaders.Variant) {
+	return shaders.Find("linear_matrix", "F16 X_F16 X4"), shaders.Find("linear", "F16 X_F16 X4")
+}
+
+// onMatrices is p, or the same product on cooperative matrices where that can be.
+func (e *encoder) onMatrices(p pipelineSpec) pipelineSpec {
+	if !e.b.matrixTest.passed {
+		return p
+	}
+	v, replaces := matrixVariant()
+	if p.variant != replaces {
+		return p
+	}
+	if spec, ok := e.limits().matrixSpec(p.spec); ok {
+		p.variant, p.spec = v, spec
+	}
+	return p
+}
+
+// matrixSpec makes the specialization constants of linear_matrix.comp from
+// those of linear.comp. ok is false where the device cannot compute such tiles.
+func (l *Limits) matrixSpec(spec []uint32) (_ []uint32, ok bool) {
+	size := spec[5]
+	across, ok := l.matrixAcross(size)
+	if !ok {
+		return nil, false
+	}
+	return []uint32{128 * size, spec[1], spec[2], spec[3], spec[4], size, spec[6],
+		l.Matrix[0], l.Matrix[1], l.Matrix[2], l.SubgroupSize, across}, true
+}
+
+// matrixAcross is how many subgroups lie side by side in a tile of
+// linear_matrix.comp, so that each has about a square.
+func (l *Limits) matrixAcross(size uint32) (across uint32, ok bool) {
+	if l.SubgroupSize == 0 || 128*size%l.SubgroupSize != 0 {
+		return 0, false
+	}
+	subgroups := 128 * size / l.SubgroupSize
+	across = 1 << (bits.Len32(subgroups) / 2)
+	return across, l.matrixFits(size, across)
+}
+
+// matrixFits reports whether the device can compute tiles of linear_matrix.comp
+// with so many subgroups side by side.
+func (l *Limits) matrixFits(size, across uint32) bool {
+	const depth = 32
+	m, n, k := l.Matrix[0], l.Matrix[1], l.Matrix[2]
+	if m*n*k == 0 || (m|n|k)%8 != 0 || depth%k != 0 { // eights: see the shader
+		return false
+	}
+	tile, subgroups := 64*size, 128*size/l.SubgroupSize
+	along := subgroups / across
+	shared := 2*tile*(depth+8)*2 + subgroups*m*n*4
+	return along > 0 && along*across == subgroups && m*n%l.SubgroupSize == 0 &&
+		tile/along%m == 0 && tile/along >= m && tile/across%n == 0 && tile/across >= n &&
+		min(l.Invocations, l.WorkgroupSize[0]) >= 128*size && l.SharedMemory >= shared
+}
+
+// bestMatrix is the largest of the shapes that a device lists with which it can
+// compute tiles.
+func (l Limits) bestMatrix(shapes []vk.MatrixShape) (best [3]uint32) {
+	for _, s := range shapes {
+		l.Matrix = [3]uint32{uint32(s.M), uint32(s.N), uint32(s.K)}
+		if _, ok := l.matrixAcross(1); ok && s.M*s.N*s.K > int(best[0]*best[1]*best[2]) {
+			best = l.Matrix
+		}
+	}
+	return best
+}

@@ -1,0 +1,260 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"encoding/binary"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
+	"caldera/conformance"
+)
+
+// The drivers of make test have no cooperative matrices. That of make
+// test-matrix has: it says so with a variable, and runs the tests below.
+
+// gpu plays a GPU, which takes cooperative matrices where it has them.
+func gpu(l *Limits) { l.Software = false }
+
+// openMatrices opens a played GPU that has cooperative matrices.
+func openMatrices(tb testing.TB, clamp func(*Limits)) *Backend {
+	tb.Helper()
+	b := openTest(tb, lavapipe, func(l *Limits) {
+		gpu(l)
+		if l.Matrix != [3]uint32{} {
+			clamp(l)
+		}
+	})
+	if b.limits.Matrix == [3]uint32{} {
+		if os.Getenv("CALDERA_REQUIRE_MATRICES") != "" {
+			tb.Fatal("this driver has no cooperative matrices")
+		}
+		tb.Skip("this driver has no cooperative matrices: run make test-matrix")
+	}
+	return b
+}
+
+// taken are the sources of the shaders that have multiplied so far.
+func (b *Backend) taken() (sources []string) {
+	for key := range b.pipes.made {
+		if s := key.variant.Source; strings.HasPrefix(s, "linear") && !slices.Contains(sources, s) {
+			sources = append(sources, s)
+		}
+	}
+	slices.Sort(sources)
+	return sources
+}
+
+func newTensor(t *testing.T, b *Backend, d backend.DType, dims ...int) backend.Tensor {
+	t.Helper()
+	x, err := backend.New(b, d, dims...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// TestMatricesTaken tells which kernels a product of two f16 gets, and that
+// nothing is compiled for them before there is one.
+func TestMatricesTaken(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *Backend) {
+		b.limits.Software = false
+		run := func(d backend.DType, rows, in int) {
+			t.Helper()
+			op := &backend.Linear{
+				Dst: newTensor(t, b, backend.F32, rows, 8), X: newTensor(t, b, d, rows, in), W: newTensor(t, b, d, 8, in),
+			}
+			if err := b.Run(op); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run(backend.F32, 9, 8)
+		if b.matrixTest.done || slices.Contains(b.taken(), "linear_matrix") {
+			t.Error("a product of f32 has cooperative matrices tested")
+		}
+		run(backend.F16, 9, 7) // not in fours
+		has := b.limits.Matrix != [3]uint32{}
+		if !b.matrixTest.done || b.matrixTest.passed != has || slices.Contains(b.taken(), "linear_matrix") != has {
+			t.Errorf("matrices of %v: passed is %v, %v, having taken %v", b.limits.Matrix, b.matrixTest.passed, b.matrixTest.err, b.taken())
+		}
+		before := b.pipes.stats.Pipelines
+		run(backend.F16, 9, 8)
+		if made := b.pipes.stats.Pipelines > before; has && made { // else it is one of the self-test's
+			t.Errorf("matrices of %v: a pipeline was made for 9 rows of 8", b.limits.Matrix)
+		}
+	})
+	b := openTest(t, lavapipe, nil)
+	b.testMatrices()
+	if b.matrixTest.done {
+		t.Error("a software driver has its cooperative matrices tested, and would use them")
+	}
+}
+
+// TestMatrixKernels holds cooperative matrices to the conformance suite, where
+// all operands can be bound and in windows.
+func TestMatrixKernels(t *testing.T) {
+	for name, clamp := range map[string]func(*Limits){
+		"whole":   func(*Limits) {},
+		"windows": func(l *Limits) { l.Unified, l.BindingRange, l.BindingAlign = false, 256<<10, 256 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			conformance.Test(t, func(tb testing.TB) backend.Backend { return openMatrices(tb, clamp) })
+		})
+	}
+}
+
+// TestMatrixTiles runs the self-test with tiles that are divided among
+// subgroups in every way that is possible.
+func TestMatrixTiles(t *testing.T) {
+	b := openMatrices(t, func(*Limits) {})
+	tried := 0
+	for size := uint32(1); size <= 2; size++ {
+		for across := uint32(1); across <= 256; across *= 2 {
+			if !b.limits.matrixFits(size, across) {
+				continue
+			}
+			tried++
+			if err := b.testProducts(size, across); err != nil {
+				t.Errorf("tiles of %d, %d subgroups side by side: %v", 64*size, across, err)
+			}
+		}
+	}
+	if tried < 5 {
+		t.Errorf("%d ways: expected some for each size", tried)
+	}
+}
+
+// TestMatrixLarge compares the tiles that large products take, too large for
+// the conformance suite, with linear.comp. The numbers are such that no sum is rounded.
+func TestMatrixLarge(t *testing.T) {
+	const rows, in, out = 2060, 68, 2052
+	results := func(b *Backend) (all [][]float32) {
+		values := func(dims ...int) backend.Tensor {
+			x := newTensor(t, b, backend.F16, dims...)
+			numbers := make([]float32, x.Len())
+			for i := range numbers {
+				numbers[i] = float32(i*i%31 - 15)
+			}
+			if err := backend.SetF32(b, x, numbers); err != nil {
+				t.Fatal(err)
+			}
+			return x
+		}
+		x, w, wt, dy := values(rows, in), values(out, in), values(in, out).Transpose(), values(in, rows)
+		dst := newTensor(t, b, backend.F32, rows, out)
+		for _, op := range []backend.Op{
+			&backend.Linear{Dst: dst, X: x, W: w}, &backend.Linear{Dst: dst, X: x, W: wt},
+			&backend.LinearBackward{DW: dst, DY: dy, X: wt.Transpose()},
+		} {
+			if err := b.Run(op); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]float32, rows*out)
+			if err := backend.GetF32(b, dst, got); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, got)
+		}
+		return all
+	}
+	b, plain := openMatrices(t, func(*Limits) {}), openTest(t, lavapipe, func(l *Limits) { gpu(l); l.Matrix = [3]uint32{} })
+	have, want := results(b), results(plain)
+	for i := range want {
+		if !slices.Equal(have[i], want[i]) {
+			t.Errorf("product %d differs", i)
+		}
+	}
+	if slices.Contains(b.taken(), "linear") || !slices.Contains(plain.taken(), "linear") {
+		t.Errorf("taken were %v and %v", b.taken(), plain.taken())
+	}
+}
+
+// TestMatricesLie plays devices that tell another size of subgroups than they have.
+func TestMatricesLie(t *testing.T) {
+	for name, clamp := range map[string]func(*Limits){
+		"twice": func(l *Limits) { l.SubgroupSize *= 2 },
+		"half":  func(l *Limits) { l.SubgroupSize /= 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := openMatrices(t, clamp)
+			b.testMatrices()
+			if b.matrixTest.passed || !strings.Contains(b.matrixTest.err.Error(), "the sum is") {
+				t.Errorf("passed is %v, %v", b.matrixTest.passed, b.matrixTest.err)
+			}
+		})
+	}
+}
+
+func TestMatrixFits(t *testing.T) {
+	usual := Limits{SubgroupSize: 32, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, SharedMemory: 48 << 10}
+	for _, c := range []struct {
+		matrix   [3]uint32
+		subgroup uint32
+		across   [2]uint32 // for tiles of 64 and 128; 0: none
+	}{
+		{[3]uint32{16, 16, 16}, 32, [2]uint32{2, 4}}, // NVIDIA
+		{[3]uint32{16, 16, 16}, 64, [2]uint32{2, 2}}, // AMD
+		{[3]uint32{8, 16, 16}, 32, [2]uint32{2, 4}},  // Intel
+		{[3]uint32{8, 8, 16}, 8, [2]uint32{4, 8}},
+		{[3]uint32{8, 8, 8}, 8, [2]uint32{4, 8}}, // lavapipe
+		{[3]uint32{}, 32, [2]uint32{}},
+		{[3]uint32{16, 16, 64}, 32, [2]uint32{}}, // longer than a slice
+		{[3]uint32{4, 16, 16}, 32, [2]uint32{}},  // less than eights
+		{[3]uint32{16, 16, 16}, 0, [2]uint32{}},
+		{[3]uint32{64, 64, 16}, 32, [2]uint32{}}, // larger than a subgroup's part
+	} {
+		l := usual
+		l.Matrix, l.SubgroupSize = c.matrix, c.subgroup
+		for i, want := range c.across {
+			if across, ok := l.matrixAcross(uint32(i + 1)); ok != (want > 0) || ok && across != want {
+				t.Errorf("matrices of %v, subgroups of %d, tiles of %d: %d across, %v, expected %d", c.matrix, c.subgroup, 64*(i+1), across, ok, want)
+			}
+		}
+	}
+	usual.Matrix = [3]uint32{16, 16, 16}
+	for what, clamp := range map[string]func(*Limits){
+		"shared memory": func(l *Limits) { l.SharedMemory = 28<<10 - 1 },
+		"invocations":   func(l *Limits) { l.Invocations = 128 },
+	} {
+		l := usual
+		clamp(&l)
+		_, small := l.matrixAcross(1)
+		if _, large := l.matrixAcross(2); !small || large {
+			t.Errorf("with less %s: tiles of 64 %v, of 128 %v", what, small, large)
+		}
+	}
+	best := usual.bestMatrix([]vk.MatrixShape{{M: 16, N: 8, K: 8}, {M: 16, N: 16, K: 16}, {M: 16, N: 8, K: 16}, {M: 64, N: 64, K: 16}})
+	if best != [3]uint32{16, 16, 16} {
+		t.Errorf("the best shape is %v", best)
+	}
+}
+
+func TestCheckProducts(t *testing.T) {
+	var right []byte
+	for part := range testParts {
+		for r := range testRows {
+			for o := range testOuts {
+				sum := 0
+				for i := part * testPart; i < min((part+1)*testPart, testIns); i++ {
+					sum += int(testX(r, i)) * int(testW(o, i))
+				}
+				right = binary.LittleEndian.AppendUint32(right, math.Float32bits(float32(sum)))
+			}
+		}
+	}
+	if err := checkProducts(right); err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < len(right); at += 4 * 97 {
+		right[at]++
+		if checkProducts(right) == nil {
+			t.Errorf("a wrong sum %d goes unnoticed", at/4)
+		}
+		right[at]--
+	}
+}
