@@ -10,8 +10,8 @@ import "fmt"
 // or as the Transpose of a tensor that is stored as [in, out]. A quantised one
 // has its blocks along the inputs, so it lies row by row.
 //
-// Products of two f16 numbers are exact in f32, in which they are added up: what
-// training in mixed precision multiplies, and units for matrices of GPUs do.
+// Products of two f16 numbers are exact in f32, in which they are added up. So
+// mixed precision multiplies, and so do the matrix units of GPUs.
 type Linear struct {
 	Dst  Tensor // [..., out] f32
 	X    Tensor // [..., in] f32, or f16 where w is

@@ -10,9 +10,9 @@ import (
 // backward, and add up in f32; weights, what AdamW remembers, and all other
 // operations are f32: Micikevicius et al. 2018, Mixed Precision Training,
 // arXiv:1710.03740. The gradients of a mean over thousands of tokens are often
-// below 2⁻²⁴, the smallest number of f16, so the loss counts for a multiple.
+// below 2⁻²⁴, the smallest number of f16, so all are multiplied by a loss scale.
 
-// lossScale is that multiple. As PyTorch's GradScaler has it, it halves when a
+// lossScale is that, and adapts (dynamic loss scaling). As PyTorch's GradScaler has it, it halves when a
 // gradient was too large for f16, and doubles after many steps of which none was.
 type lossScale struct {
 	value float64 // a power of two

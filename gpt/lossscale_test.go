@@ -1,6 +1,7 @@
 package gpt_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -191,6 +192,33 @@ func TestMixedDiverges(t *testing.T) {
 	}
 }
 
+// TestMixedGradientsDiverge has gradients overflow whatever the scale, but not
+// the loss: the weights stay as they were.
+func TestMixedGradientsDiverge(t *testing.T) {
+	m, tr := mixed(t, 1)
+	tokens, gamma := floats(t, m.Backend(), m.Tokens), floats(t, m.Backend(), m.Norm.Gamma)
+	for i := range m.Width { // of a token that is in no text
+		tokens[10*m.Width+i] = 6e4 * float32(1-i%2*2)
+	}
+	for i := range gamma {
+		gamma[i] = 100
+	}
+	if err := errors.Join(backend.SetF32(m.Backend(), m.Tokens, tokens), backend.SetF32(m.Backend(), m.Norm.Gamma, gamma)); err != nil {
+		t.Fatal(err)
+	}
+	before := learned(t, m)
+	loss, norm, err := tr.Step(lesson.ids, lesson.targets, 1e-3)
+	if err != nil || math.IsNaN(loss) || math.IsInf(loss, 0) || !math.IsNaN(norm) && !math.IsInf(norm, 0) {
+		t.Errorf("loss %v, norm %v, %v: expected gradients alone to be no numbers", loss, norm, err)
+	}
+	if scale, _ := scaleOf(t, tr); scale != 1 {
+		t.Errorf("the scale fell to %v, expected 1", scale)
+	}
+	if !slices.Equal(learned(t, m), before) {
+		t.Error("the weights followed")
+	}
+}
+
 func TestMixedErrors(t *testing.T) {
 	m, tr := mixed(t, 1)
 	for _, c := range []struct {
@@ -199,7 +227,7 @@ func TestMixedErrors(t *testing.T) {
 		part  string
 	}{
 		{0, 0, `found "0" as loss_scale`}, {-1, 0, `found "-1"`}, {math.NaN(), 0, `found "NaN"`}, {math.Inf(1), 0, `found "+Inf"`},
-		{1 << 61, 0, "at most 2⁶⁰"}, {1, -1, `found "-1" as loss_scale_steps`}, {1, 2000, "from 0 to 1999"},
+		{1 << 61, 0, "from 2⁻⁶⁰ to 2⁶⁰"}, {1e-300, 0, "a power of two"}, {3, 0, "a power of two"}, {1, -1, `found "-1" as loss_scale_steps`}, {1, 2000, "from 0 to 1999"},
 	} {
 		wantError(t, setScale(t, tr, c.scale, c.steps), c.part)
 	}

@@ -3,6 +3,7 @@ package gpt
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 
@@ -203,8 +204,9 @@ func readLossScale(metadata map[string]string) (*lossScale, error) {
 	}
 	var s lossScale
 	var err error
-	if s.value, err = strconv.ParseFloat(value, 64); err != nil || !(s.value > 0 && s.value <= 1<<60) {
-		return nil, fmt.Errorf("found %q as %s, expected a number above 0, at most 2⁶⁰", value, stateScale)
+	s.value, err = strconv.ParseFloat(value, 64)
+	if half, _ := math.Frexp(s.value); err != nil || half != 0.5 || s.value < 0x1p-60 || s.value > 0x1p60 {
+		return nil, fmt.Errorf("found %q as %s, expected a power of two from 2⁻⁶⁰ to 2⁶⁰", value, stateScale)
 	}
 	steps := metadata[stateScaleSteps]
 	if s.steps, err = strconv.Atoi(steps); err != nil || s.steps < 0 || s.steps >= lossScaleGrows {

@@ -369,6 +369,12 @@ func (s *small) Memory() (used, free, total int64) { return 0, s.free, 1 << 40 }
 // TestTrainMemory expects a step that does not fit to be refused before memory
 // is taken, and what is said to fit to fit.
 func TestTrainMemory(t *testing.T) {
+	for _, d := range []backend.DType{backend.F32, backend.F16} {
+		t.Run(d.String(), func(t *testing.T) { testTrainMemory(t, d) })
+	}
+}
+
+func testTrainMemory(t *testing.T, d backend.DType) {
 	s := &small{openCPU(t), 1 << 39}
 	m := trainable(t, s, "testdata/gpt2-tiny")
 	need := func(o gpt.TrainOptions) int64 {
@@ -384,7 +390,7 @@ func TestTrainMemory(t *testing.T) {
 		}
 		return int64(s.allocated - before)
 	}
-	o := gpt.TrainOptions{Batch: 64, Time: 16, AdamW: reference.adamW, Clip: 1, Chunk: 64}
+	o := gpt.TrainOptions{Batch: 64, Time: 16, AdamW: reference.adamW, Clip: 1, Chunk: 64, DType: d}
 	of := func(batch int, recompute bool) gpt.TrainOptions {
 		o := o
 		o.Batch, o.Recompute = batch, recompute

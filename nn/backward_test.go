@@ -235,6 +235,49 @@ func TestBackwardMixed(t *testing.T) {
 	}
 }
 
+// seen is a backend that tells of the ops that it is given.
+type seen struct {
+	backend.Backend
+	ops func(op backend.Op)
+}
+
+func (s seen) Run(ops ...backend.Op) error {
+	for _, op := range ops {
+		s.ops(op)
+	}
+	return s.Backend.Run(ops...)
+}
+
+// TestMixedOperands expects every product of a matrix, forward and backward, to
+// read two f16: those are what GPUs multiply faster.
+func TestMixedOperands(t *testing.T) {
+	for _, recompute := range []bool{false, true} {
+		n := networkOf(t, true)
+		n.training.Recompute = recompute
+		products := map[string]int{}
+		n.b = seen{n.b, func(op backend.Op) {
+			op.Operands(func(name string, x *nn.Tensor, _ backend.Access) {
+				if !strings.HasPrefix(op.Name(), "linear") || name != "x" && name != "w" && name != "dy" {
+					return
+				}
+				if products[op.Name()]++; x.DType != backend.F16 {
+					t.Errorf("%s reads %s as %v", op.Name(), name, x.DType)
+				}
+			})
+		}}
+		tape := nn.NewTape(n.b)
+		tape.Train(n.params, n.training)
+		tape.Round(n.params)
+		tape.ClearGradients(n.params)
+		tape.Backward(n.losses(tape, 100))
+		run(t, record(t, tape))
+		// Of four matrices: forward and for what goes in, and for themselves.
+		if got := products["linear"] + products["linear_add"] + products["linear_gelu"]; got < 2*8 || products["linear_backward"] != 2*4 {
+			t.Errorf("operands of products: %v", products)
+		}
+	}
+}
+
 // TestBackwardAdds runs a program that does not clear gradients twice.
 func TestBackwardAdds(t *testing.T) {
 	n := newNetwork(t)

@@ -18,7 +18,7 @@ if [ -n "${CALDERA_GLSLC:-}" ]; then
   exit
 fi
 
-# internal/glsl looks here too.
+# shaders/internal/glsl looks here too.
 cache=${XDG_CACHE_HOME:-${HOME:?glslc.sh: set HOME or XDG_CACHE_HOME, the compiler is kept there}/.cache}/caldera/glslc-2025.2
 if [ -x "$cache/glslc" ]; then
   echo "$cache/glslc"

@@ -11,9 +11,12 @@ import (
 func init() {
 	register(func(b *Backend, op *backend.Linear) {
 		if op.X.DType == backend.F16 {
-			wide := *op
-			wide.X = b.widen(0, op.X)
-			op = &wide
+			b.widened([]backend.Tensor{op.X, op.Dst}, func(ts []backend.Tensor) {
+				wide := *op
+				wide.X, wide.Dst = ts[0], ts[1]
+				b.linear(&wide, &wide.X, &wide.W, linearPart, linearRowsPart)
+			})
+			return
 		}
 		b.linear(op, &op.X, &op.W, linearPart, linearRowsPart)
 	})

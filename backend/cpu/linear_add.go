@@ -5,9 +5,13 @@ import "caldera/backend"
 func init() {
 	register(func(b *Backend, op *backend.LinearAdd) {
 		if op.X.DType == backend.F16 {
-			wide := *op
-			wide.X = b.widen(0, op.X)
-			op = &wide
+			b.widened([]backend.Tensor{op.X, op.Dst, op.Residual}, func(ts []backend.Tensor) {
+				wide := *op
+				wide.X, wide.Dst = ts[0], ts[1]
+				wide.Residual = ts[2]
+				b.linear(&wide, &wide.X, &wide.W, linearAddPart, linearAddRowsPart)
+			})
+			return
 		}
 		b.linear(op, &op.X, &op.W, linearAddPart, linearAddRowsPart)
 	})

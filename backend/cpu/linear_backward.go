@@ -11,28 +11,35 @@ import (
 func init() {
 	register(func(b *Backend, op *backend.LinearBackward) {
 		if op.X.DType == backend.F16 {
-			wide := *op
-			wide.DY, wide.X = b.widen(0, op.DY), b.widen(1, op.X)
-			op = &wide
+			b.widened([]backend.Tensor{op.DY, op.X}, func(ts []backend.Tensor) {
+				wide := *op
+				wide.DY, wide.X = ts[0], ts[1]
+				b.linearBackward(&wide)
+			})
+			return
 		}
-		// By the longer side of dw as it lies: each sum is one thread's, and the
-		// less BLAS rearranges the other side of.
-		dw := weightRows(&op.DW)
-		rows, columns := dw.Shape[2], dw.Shape[3]
-		long, run := rows, linearBackwardRows
-		if columns > rows {
-			long, run = columns, linearBackwardColumns
-		}
-		pieces := 2
-		if long < 256*b.pool.threads() {
-			pieces = 1
-		}
-		nanos := 2 * float64(op.X.Rows()) * float64(rows*columns) / gflops
-		b.pool.do(op, long, cacheLine, nanos/float64(long), pieces, run)
-		if !op.DBias.Absent() {
-			b.columns(op, op.DBias.Shape[3], 0.1*float64(op.X.Rows()), linearBackwardBias)
-		}
+		b.linearBackward(op)
 	})
+}
+
+func (b *Backend) linearBackward(op *backend.LinearBackward) {
+	// By the longer side of dw as it lies: each sum is one thread's, and the
+	// less BLAS rearranges the other side of.
+	dw := weightRows(&op.DW)
+	rows, columns := dw.Shape[2], dw.Shape[3]
+	long, run := rows, linearBackwardRows
+	if columns > rows {
+		long, run = columns, linearBackwardColumns
+	}
+	pieces := 2
+	if long < 256*b.pool.threads() {
+		pieces = 1
+	}
+	nanos := 2 * float64(op.X.Rows()) * float64(rows*columns) / gflops
+	b.pool.do(op, long, cacheLine, nanos/float64(long), pieces, run)
+	if !op.DBias.Absent() {
+		b.columns(op, op.DBias.Shape[3], 0.1*float64(op.X.Rows()), linearBackwardBias)
+	}
 }
 
 // weightRows is a matrix in the orientation in which its rows lie in memory.

@@ -5,9 +5,12 @@ import "caldera/backend"
 func init() {
 	register(func(b *Backend, op *backend.LinearGELU) {
 		if op.X.DType == backend.F16 {
-			wide := *op
-			wide.X = b.widen(0, op.X)
-			op = &wide
+			b.widened([]backend.Tensor{op.X, op.Dst}, func(ts []backend.Tensor) {
+				wide := *op
+				wide.X, wide.Dst = ts[0], ts[1]
+				b.linear(&wide, &wide.X, &wide.W, linearGELUPart, linearGELURowsPart)
+			})
+			return
 		}
 		b.linear(op, &op.X, &op.W, linearGELUPart, linearGELURowsPart)
 	})

@@ -6,12 +6,70 @@ import (
 	"caldera/backend"
 )
 
-// widen is x, or a copy in f32 of one in f16: BLAS takes no f16. Operands of one
-// op that are widened are given different rooms.
-func (b *Backend) widen(room int, x backend.Tensor) backend.Tensor {
-	if x.DType != backend.F16 {
-		return x
+// BLAS takes no f16. An op whose vectors are f16 is done a few rows at a time,
+// each widened to f32 first.
+
+// maxWide is how many numbers of an operand are widened at once: 16 MiB of f32,
+// beside which it costs little that w, if it is f16 too, is widened anew.
+var maxWide = 1 << 22
+
+// widened calls f with parts of ts, which are of the same rows, one after the
+// other. In the parts, those of f16 are f32.
+func (b *Backend) widened(ts []backend.Tensor, f func(ts []backend.Tensor)) {
+	ts = matrices(ts)
+	part := make([]backend.Tensor, len(ts))
+	slice := func(axis, from, to int) []backend.Tensor {
+		for i, t := range ts {
+			if part[i] = t; !t.Absent() {
+				part[i] = t.Slice(axis, from, to)
+			}
+		}
+		return part
 	}
+	first := ts[0]
+	for axis := range 2 {
+		if n := first.Dim(axis); n > 1 {
+			for i := range n {
+				b.widened(append([]backend.Tensor{}, slice(axis, i, i+1)...), f)
+			}
+			return
+		}
+	}
+	widest := 1
+	for _, t := range ts {
+		if t.DType == backend.F16 {
+			widest = max(widest, t.Dim(-1))
+		}
+	}
+	rows := first.Dim(-2)
+	for r, step := 0, max(1, maxWide/widest); r < rows; r += step {
+		slice(-2, r, min(r+step, rows))
+		for i, t := range part {
+			if t.DType == backend.F16 {
+				part[i] = b.widen(i, t)
+			}
+		}
+		f(part)
+	}
+}
+
+// matrices are ts as [rows, n], if the rows of each lie at a single distance.
+func matrices(ts []backend.Tensor) []backend.Tensor {
+	out := make([]backend.Tensor, len(ts))
+	for i, t := range ts {
+		stride, ok := t.RowStride()
+		if !ok {
+			return ts
+		}
+		if out[i] = t; !t.Absent() {
+			out[i].Shape, out[i].Strides = [4]int{1, 1, t.Rows(), t.Dim(-1)}, [4]int{0, 0, stride, t.Stride(-1)}
+		}
+	}
+	return out
+}
+
+// widen is x in f32. Operands of one op have rooms of different numbers.
+func (b *Backend) widen(room int, x backend.Tensor) backend.Tensor {
 	n := x.Len()
 	if cap(b.wide[room]) < n {
 		b.wide[room] = make([]float32, n)

@@ -29,7 +29,7 @@ func encodeCopy(e *encoder, op *backend.Copy) error {
 		dst, x := ts[0], ts[1]
 		to, toBase := e.operand(dst, backend.Update) // words of f16 are shared with neighbours
 		from, fromBase := e.operand(x, backend.Read)
-		rows := x.Dim(-1) == 1 || x.Stride(-1) == 1 && dst.Stride(-1) == 1
+		rows := x.Stride(-1) == 1 && dst.Stride(-1) == 1
 		if defines == "DST_F16" && rows && inFours(dst, toBase) && inFours(x, fromBase) {
 			return copyHalf(e, dst, x)
 		}

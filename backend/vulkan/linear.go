@@ -94,19 +94,24 @@ func encodeLinear(e *encoder, o linearOp) error {
 	})
 }
 
-// split cuts off up to three last inputs where the others can be read as
-// texels: those of the gradient of scores are as many as the vocabulary.
+// split cuts off up to three last inputs where the others can be read in fours,
+// or as texels: those of the gradient of scores are as many as the vocabulary.
 func (o *linearOp) split(e *encoder) (first, rest linearOp, ok bool) {
-	in := o.x.Dim(3)
+	in, l := o.x.Dim(3), e.limits()
 	most := in &^ 3
-	if !e.limits().Software || most == in || most == 0 || !o.transposed() {
+	if most == in || most == 0 || !o.transposed() || !l.Software && (o.x.Dim(2) <= manyRows || !l.tiles()) {
 		return first, rest, false
 	}
 	first, rest = *o, *o
 	first.x, first.w = o.x.Slice(3, 0, most), o.w.Slice(3, 0, most)
 	first.bias, first.residual, first.epilogue = backend.Tensor{}, backend.Tensor{}, epilogueNone
 	rest.x, rest.w, rest.accumulate = o.x.Slice(3, most, in), o.w.Slice(3, most, in), true
-	return first, rest, linearTexel(e, &first)
+	if l.Software {
+		return first, rest, linearTexel(e, &first)
+	}
+	_, xBase := e.operand(first.x, backend.Read)
+	_, wBase := e.operand(first.w, backend.Read)
+	return first, rest, linearFours(&first, xBase, wBase)
 }
 
 // matrices reports whether the rows of each tensor lie at a single distance.
@@ -183,6 +188,9 @@ type linearChoice struct {
 	a, b       uint32    // specialization constants 4 and 5; 6 is size[1], of linear.comp whether x is transposed
 }
 
+// manyRows are those up to which w is read for a few rows at a time.
+const manyRows = 8
+
 // chooseLinear picks the kernel for a product from the limits of the device.
 //
 // Few rows are bound by reading w: each workgroup reads some of it once. Many
@@ -195,22 +203,22 @@ type linearChoice struct {
 // and between 2.6 and 17 GB/s with one.
 func chooseLinear(e *encoder, o *linearOp) linearChoice {
 	l := e.limits()
-	rows, out, few := o.x.Dim(2), o.dst.Dim(3), 4
+	rows := o.x.Dim(2)
 	lanes := uint32(64)
 	if l.Software {
 		lanes = max(l.SubgroupSize, 4)
 	}
 	texel := l.Software && linearTexel(e, o)
-	if rows > 2*few && texel {
+	if rows > manyRows && texel {
 		return linearChoice{source: "linear_texel", texel: true, size: [2]uint32{lanes, 1},
 			rows: 8, outs: int(lanes) * 8, a: boolean(o.transposed())}
 	}
-	if rows > 2*few && l.tiles() {
-		c := tiles(rows, out)
+	if rows > manyRows && l.tiles() {
+		c := e.tiles(o)
 		c.a = boolean(o.transposed())
 		return c
 	}
-	each := min(rows, few)
+	each := min(rows, manyRows/2)
 	if o.transposed() {
 		c := linearChoice{source: "linear_vec_t", texel: texel, size: [2]uint32{32, min(8, l.Invocations/32)}, rows: each, a: uint32(each), b: 1}
 		if l.Software {
@@ -233,9 +241,10 @@ func (l *Limits) tiles() bool {
 }
 
 // tiles is linear.comp, with the size of tile that suits the product.
-func tiles(rows, out int) linearChoice {
+func (e *encoder) tiles(o *linearOp) linearChoice {
+	rows, out := o.dst.Dim(2), o.dst.Dim(3)
 	// Twice as long an edge halves what is read, if there is work for all of the device.
-	if min(rows, out) >= 256 && rows*out >= 256*128*128 {
+	if min(rows, out) >= 256 && rows*out >= 256*128*128 && !e.smallMatrices(o) {
 		return linearChoice{source: "linear", rows: 128, outs: 128, b: 2}
 	}
 	return linearChoice{source: "linear", rows: 64, outs: 64, b: 1}

@@ -92,7 +92,7 @@ func inWhole(n, unit, all int) int {
 func chooseGradient(e *encoder, o *linearOp) linearChoice {
 	l := e.limits()
 	if !l.Software && l.tiles() {
-		c := tiles(o.dst.Dim(2), o.dst.Dim(3))
+		c := e.tiles(o)
 		c.a, c.size[1] = 1, 1
 		return c
 	}

@@ -39,6 +39,15 @@ func (e *encoder) onMatrices(p pipelineSpec) pipelineSpec {
 	return p
 }
 
+// smallMatrices reports whether cooperative matrices can be had in small tiles alone.
+func (e *encoder) smallMatrices(o *linearOp) bool {
+	if !e.b.matrixTest.passed || !halves(o.x, o.w) {
+		return false
+	}
+	_, large := e.limits().matrixAcross(2)
+	return !large
+}
+
 // matrixSpec makes the specialization constants of linear_matrix.comp from
 // those of linear.comp. ok is false where the device cannot compute such tiles.
 func (l *Limits) matrixSpec(spec []uint32) (_ []uint32, ok bool) {

@@ -95,6 +95,21 @@ func TestMatricesTaken(t *testing.T) {
 	}
 }
 
+// TestMatricesOfVocabulary multiplies gradients of scores, which are as many as a
+// vocabulary has tokens: of an odd number all but the last is for matrices.
+func TestMatricesOfVocabulary(t *testing.T) {
+	b := openMatrices(t, func(*Limits) {})
+	const rows, vocab, width = 20, 41, 16
+	dy := newTensor(t, b, backend.F16, rows, 44).Slice(-1, 0, vocab) // as nn lays it out
+	w := newTensor(t, b, backend.F16, vocab, width)
+	if err := b.Run(&backend.Linear{Dst: newTensor(t, b, backend.F32, rows, width), X: dy, W: w.Transpose()}); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.taken(); !slices.Contains(got, "linear_matrix") {
+		t.Errorf("%v multiplied", got)
+	}
+}
+
 // TestMatrixKernels holds cooperative matrices to the conformance suite, where
 // all operands can be bound and in windows.
 func TestMatrixKernels(t *testing.T) {

@@ -25,10 +25,20 @@ func (b *Backend) testMatrices() {
 	if t.done || b.limits.Software { // on a CPU they cost more than they gain
 		return
 	}
-	t.done = true
-	if t.err = b.matrixSelfTest(); t.err == nil {
-		t.passed = true
+	t.err = b.matrixSelfTest()
+	t.done = !errors.Is(t.err, backend.ErrOutOfMemory) // of which there may be more next time
+	t.passed = t.err == nil
+}
+
+// describeMatrices tells what came of it; nothing before there was a need.
+func (b *Backend) describeMatrices() string {
+	switch t, m := &b.matrixTest, b.limits.Matrix; {
+	case t.passed:
+		return fmt.Sprintf(", f16 on cooperative matrices of %d×%d×%d", m[0], m[1], m[2])
+	case t.err != nil && m != [3]uint32{}:
+		return fmt.Sprintf(", no cooperative matrices: %v", t.err)
 	}
+	return ""
 }
 
 func (b *Backend) matrixSelfTest() error {

@@ -162,9 +162,9 @@ func (b *Backend) Stats() Stats { return b.pipes.stats }
 
 // Describe implements [backend.Describer].
 func (b *Backend) Describe() string {
-	return fmt.Sprintf("%s (%s), %s, Vulkan %v, subgroups of %d, %s",
+	return fmt.Sprintf("%s (%s), %s, Vulkan %v, subgroups of %d, %s%s",
 		b.phys.Name, kindOf(b.phys), driverOf(b.phys), b.phys.APIVersion, b.limits.SubgroupSize,
-		bytesString(b.phys.Heaps[b.phys.MemoryTypes[b.types.device].Heap].Size))
+		bytesString(b.phys.Heaps[b.phys.MemoryTypes[b.types.device].Heap].Size), b.describeMatrices())
 }
 
 // Supports implements [backend.Backend].

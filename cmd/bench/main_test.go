@@ -83,6 +83,7 @@ func TestBadFlags(t *testing.T) {
 		{"train --accumulate=0", 2, "--accumulate=0: expected 1"},
 		{"train --timeout=0s", 2, "--timeout=0s: expected more than 0"},
 		{"train --peer=jax", 2, `--peer: unknown peer "jax": expected pytorch or none`},
+		{"train --dtype=", 2, "--dtype is empty: expected f32, f16, or both"},
 		{"train --dtype=q8_0", 2, "--dtype=q8_0: models are trained in f32 or f16"},
 		{"train --peer=none,pytorch", 2, "none goes without other peers"},
 		{"train --shape=gpt5", 2, `found "gpt5"`},

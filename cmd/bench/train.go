@@ -25,7 +25,7 @@ type trainCommand struct {
 	Time        int      `group:"Step" default:"-1" placeholder:"N" help:"Tokens of each (default: 64, or what the context holds)."`
 	Accumulate  int      `group:"Step" default:"1" placeholder:"N" help:"Batches whose gradients add up to those of a step (${default})."`
 	Recompute   bool     `group:"Step" help:"Keep what passes from block to block alone, and compute the insides of blocks again backward."`
-	DType       []string `group:"Step" name:"dtype" default:"f32" placeholder:"TYPE" help:"Products of f32, or of f16 with all else in f32 (mixed precision), on both sides; or f32,f16 for one after the other (${default})."`
+	DType       []string `group:"Step" name:"dtype" default:"f32" placeholder:"TYPE" help:"Products of f32, or of f16 (mixed precision, of PyTorch autocast), on both sides; or f32,f16 for one after the other (${default})."`
 	Ceilings    bool     `group:"Step" default:"true" negatable:"" help:"Measure the device's copy bandwidth and arithmetic peak, too, and the step's share of it; slow on software drivers."`
 	repetitions `group:"Step"`
 
@@ -84,6 +84,9 @@ func (f *trainCommand) work() (all []workload, err error) {
 	dtypes, err := parseDTypes(f.DType, "")
 	if err != nil {
 		return nil, err
+	}
+	if len(dtypes) == 0 {
+		return nil, cli.Usagef("--dtype is empty: expected f32, f16, or both")
 	}
 	for _, d := range dtypes {
 		if d != backend.F32 && d != backend.F16 {

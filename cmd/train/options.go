@@ -75,6 +75,9 @@ func (f *trainFlags) apply(o *train.Options) error {
 	keep(&o.EvalIters, f.EvalIters)
 	keep(&o.SampleInterval, f.SampleInterval)
 	keep(&o.Prompt, f.Prompt)
+	if f.DType != nil && *f.DType == "" {
+		return cli.Usagef("--dtype is empty: expected f32, or f16 for mixed precision")
+	}
 	if f.Prompt != nil && *f.Prompt == "" {
 		return cli.Usagef("--prompt is empty: expected text for samples to begin with, or --sample_interval=0")
 	}

@@ -68,10 +68,11 @@ func (t Training) options(d backend.DType) gpt.TrainOptions {
 const repetition = 0.25
 
 // Train measures steps of training, in f32 or, for a DType of f16, in mixed
-// precision, on this device and in each of the peers by turns. What was repeated at least once before an error, or before ctx ended,
-// comes with it. A peer that is absent, or fails, has a result that says so, and
-// the rest goes on. The error wraps [ErrUnsupported] where the device cannot
-// train, and joins what failed, without peers that are absent.
+// precision, on this device and in each of the peers by turns. What was repeated
+// at least once before an error, or before ctx ended, comes with it. A peer that
+// is absent, or fails, has a result that says so, and the rest goes on. The error
+// wraps [ErrUnsupported] where the device cannot train, and joins what failed,
+// without peers that are absent.
 func (d *Device) Train(ctx context.Context, model Model, t Training, peers []Peer, o PeerOptions) (results []*TrainResult, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, context.Canceled) {
@@ -138,15 +139,15 @@ func (r *trainRace) result(about PeerAbout) *TrainResult {
 }
 
 func (r *trainRace) run(ctx context.Context, peers []Peer) (err error) {
-	debug.FreeOSMemory() // what the model before this one leaves behind
-	forgetPeakRSS()
-	r.p.step("loading")
 	var ceilings Ceilings
 	if r.o.Ceilings {
 		if ceilings, err = r.d.Ceilings(ctx, r.o.Repetitions, r.p.step); err != nil {
 			return err
 		}
 	}
+	debug.FreeOSMemory() // what the model before this one leaves behind
+	forgetPeakRSS()
+	r.p.step("loading")
 	start := r.d.now()
 	m, err := r.model.Load(ctx, r.d.b, gpt.LoadOptions{Train: true})
 	if err != nil {
@@ -210,6 +211,7 @@ func (r *trainRace) warm(ctx context.Context, x *TrainResult) error {
 		return err
 	}
 	x.SecondLoss = loss
+	x.DeviceInfo = r.d.Describe() // which may tell what products run on, once they have
 	x.PeakRSS = peakRSS()
 	x.DeviceMemory, _, _ = backend.Memory(r.d.b)
 	x.Lowered = append(x.Lowered, r.d.b.lowered...)

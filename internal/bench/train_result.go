@@ -298,9 +298,9 @@ func peersDevice(r *TrainResult) string {
 
 const trainExplained = `
 A step is forward, backward, clipping of the gradients and AdamW, on batches of sequences × tokens (× batches whose
-gradients add up), in f32; or, where the dtype is f16, in mixed precision: products read f16, all else is f32. Share: how
-fast the step's matrix products were, of the forward ones alone at the same rows, between the repetitions; a step has
-three times as many. GFLOP/s count attention too, and nothing twice that is computed again backward; of peak: as a part
+gradients add up), in f32; or, where the dtype is f16, in mixed precision: products read f16, all else is f32, of
+PyTorch what its autocast leaves in f32. Share: how fast the step's matrix products were, of the forward ones alone at
+the same rows, between the repetitions; a step has three times as many. GFLOP/s count attention too, and nothing twice that is computed again backward; of peak: as a part
 of the device's fastest product of square matrices, of any dtype. Ratio: how many times as fast as the peer Caldera was,
 of repetitions that followed one another, their geometric mean. Losses: of the first step, from the same weights and on
 the same batch, and of the second, in nats. Peak RSS is of the process until the second step (of a peer, until the last),

@@ -131,12 +131,16 @@ func (d *Device) newTrainProducts(m *gpt.Model, t Training, dtype backend.DType)
 		products = append(products, product{m.Head.W, min(rows, chunk)})
 	}
 	if dtype == backend.F16 {
-		for i := range products {
-			half, err := y.half(d.b, products[i].w)
-			if err != nil {
-				return y.made(err)
+		halves := map[[2][4]int]backend.Tensor{} // one of each shape: a trainer's memory is full of copies already
+		for i, p := range products {
+			key := [2][4]int{p.w.Shape, p.w.Strides}
+			if _, ok := halves[key]; !ok {
+				var err error
+				if halves[key], err = y.half(d.b, p.w); err != nil {
+					return y.made(err)
+				}
 			}
-			products[i].w = half
+			products[i].w = halves[key]
 		}
 	}
 	return y.made(y.record(d.b, dtype, products))
