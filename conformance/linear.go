@@ -18,7 +18,8 @@ func init() {
 			// The gradient of scores has as many inputs as the vocabulary has
 			// tokens: more than some drivers take rounds of a loop.
 			tall := linearShape{rows: []int{1}, in: 70_003, out: 5, w: backend.F32, transposed: true}
-			return append(linearCases((linearShape).linear), large.linear(), tall.linear())
+			cases := append(linearCases((linearShape).linear), halfCases((linearShape).linear, false)...)
+			return append(cases, large.linear(), tall.linear())
 		},
 		random: func(r *rand.Rand) Case { return randomLinear(r).linear() },
 	})
@@ -114,11 +115,6 @@ func linearCases(of func(linearShape) Case) []Case {
 		for _, s.w = range []backend.DType{backend.F32, backend.F16} {
 			for _, s.transposed = range []bool{false, true} {
 				cases = append(cases, of(s))
-				if s.w == backend.F16 {
-					s.half = true
-					cases = append(cases, of(s))
-					s.half = false
-				}
 			}
 		}
 	}
@@ -159,6 +155,37 @@ func linearCases(of func(linearShape) Case) []Case {
 			cases = append(cases, of(linearShape{rows: []int{2, 2, 3}, in: 96, out: 5, w: d, layout: l}),
 				of(linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, layout: l}))
 		}
+	}
+	return cases
+}
+
+// halfCases makes cases of two f16. Ops around Linear differ in what follows the
+// products, which few of them show.
+func halfCases(of func(linearShape) Case, few bool) []Case {
+	var cases []Case
+	add := func(s linearShape) {
+		s.w, s.half = backend.F16, true
+		for _, s.transposed = range []bool{false, true} {
+			cases = append(cases, of(s))
+		}
+	}
+	for _, l := range layouts {
+		add(linearShape{rows: []int{7}, in: 33, out: 65, layout: l})
+		add(linearShape{rows: []int{2, 9}, in: 20, out: 18, noBias: true, layout: l})
+	}
+	add(linearShape{rows: []int{17}, in: 64, out: 68})
+	if few {
+		return cases
+	}
+	for i, n := range [][3]int{ // rows, in, out
+		{1, 1, 1}, {1, 2, 3}, {2, 3, 1}, {3, 5, 7}, {1, 127, 129}, {8, 31, 33}, {9, 64, 63}, {31, 129, 127}, {33, 65, 63}, {64, 64, 64},
+		{129, 32, 130}, {255, 5, 3}, {17, 768, 96}, {1, 3072, 65}, {4, 64, 1025},
+	} {
+		add(linearShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: layouts[i%len(layouts)]})
+	}
+	for _, in := range []int{3, 33, 63, 130} { // as linearCases has them
+		add(linearShape{rows: []int{9}, in: in, out: 68, fours: true})
+		add(linearShape{rows: []int{2, 17}, in: in, out: 20, noBias: true, fours: true})
 	}
 	return cases
 }

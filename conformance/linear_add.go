@@ -8,8 +8,10 @@ import (
 
 func init() {
 	register(kind{
-		op:     &backend.LinearAdd{}, // its oracle is its Lower
-		cases:  func() []Case { return linearCases((linearShape).linearAdd) },
+		op: &backend.LinearAdd{}, // its oracle is its Lower
+		cases: func() []Case {
+			return append(linearCases((linearShape).linearAdd), halfCases((linearShape).linearAdd, true)...)
+		},
 		random: func(r *rand.Rand) Case { return randomLinear(r).linearAdd() },
 	})
 }

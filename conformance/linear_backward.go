@@ -100,12 +100,17 @@ func (s linearBackwardShape) linearBackward() Case {
 func linearBackwardCases() []Case {
 	var cases []Case
 	add := func(s linearBackwardShape) {
-		for _, s.half = range []bool{false, true} {
-			for _, s.transposed = range []bool{false, true} {
-				cases = append(cases, s.linearBackward())
-			}
+		for _, s.transposed = range []bool{false, true} {
+			cases = append(cases, s.linearBackward())
 		}
 	}
+	half := func(s linearBackwardShape) {
+		add(s)
+		s.half = true
+		add(s)
+	}
+	half(linearBackwardShape{rows: []int{64}, in: 64, out: 68})
+	half(linearBackwardShape{rows: []int{3}, in: 1, out: 1})
 	for i, n := range [][3]int{ // rows, in, out
 		{1, 1, 1}, {1, 2, 3}, {2, 3, 1}, {3, 5, 7}, {7, 1, 9}, {5, 8, 8}, {8, 31, 33}, {9, 64, 63}, {127, 9, 5}, {31, 129, 127},
 		{33, 65, 63}, {63, 63, 65}, {64, 64, 64}, {129, 32, 130}, {257, 16, 31}, {1025, 7, 3}, {17, 768, 33}, {5, 12, 1025},
@@ -113,16 +118,16 @@ func linearBackwardCases() []Case {
 		add(linearBackwardShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: layouts[i%len(layouts)]})
 	}
 	for _, n := range [][2]int{{1, 1}, {33, 65}, {62, 127}, {64, 131}} { // in, out
-		add(linearBackwardShape{rows: []int{9}, in: n[0], out: n[1], fours: true})
+		half(linearBackwardShape{rows: []int{9}, in: n[0], out: n[1], fours: true})
 		add(linearBackwardShape{rows: []int{2, 17}, in: n[0], out: n[1], fours: true, noBias: true})
 	}
 	// Few numbers from many vectors, of which a backend may make several sums.
-	add(linearBackwardShape{rows: []int{2051}, in: 20, out: 36})
-	add(linearBackwardShape{rows: []int{1537}, in: 65, out: 67})
+	half(linearBackwardShape{rows: []int{2051}, in: 20, out: 36})
+	half(linearBackwardShape{rows: []int{1537}, in: 65, out: 67})
 	add(linearBackwardShape{rows: []int{70_003}, in: 5, out: 3}) // more than some drivers take rounds of a loop
 	for _, l := range layouts {
 		for _, noBias := range []bool{false, true} {
-			add(linearBackwardShape{rows: []int{7}, in: 33, out: 65, noBias: noBias, layout: l})
+			half(linearBackwardShape{rows: []int{7}, in: 33, out: 65, noBias: noBias, layout: l})
 			add(linearBackwardShape{rows: []int{2, 3}, in: 20, out: 18, noBias: noBias, layout: l})
 			add(linearBackwardShape{rows: []int{2, 2, 3}, in: 9, out: 5, noBias: noBias, layout: l})
 		}

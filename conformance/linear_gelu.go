@@ -8,8 +8,10 @@ import (
 
 func init() {
 	register(kind{
-		op:     &backend.LinearGELU{}, // its oracle is its Lower
-		cases:  func() []Case { return linearCases((linearShape).linearGELU) },
+		op: &backend.LinearGELU{}, // its oracle is its Lower
+		cases: func() []Case {
+			return append(linearCases((linearShape).linearGELU), halfCases((linearShape).linearGELU, true)...)
+		},
 		random: func(r *rand.Rand) Case { return randomLinear(r).linearGELU() },
 	})
 }

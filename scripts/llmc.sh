@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# llmc.sh DIR [TURNS]: training steps of GPT-2 124M, 4 × 64 tokens, by llm.c's CPU trainer and by ours, by turns, and how
+# many times as fast ours is. DIR is a checkout of github.com/karpathy/llm.c, which is compiled outside of it, as its
+# Makefile does for this processor. Weights and tokens are random: they take as long as others.
+set -euo pipefail
+
+llmc=${1:?usage: llmc.sh DIR [TURNS], DIR a checkout of github.com/karpathy/llm.c}
+turns=${2:-5}
+[ -r "$llmc/train_gpt2.c" ] || { echo "llmc.sh: $llmc has no train_gpt2.c: expected a checkout of github.com/karpathy/llm.c" >&2; exit 1; }
+llmc=$(cd "$llmc" && pwd)
+cd "$(dirname "$0")/.."
+dir=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$dir"' EXIT
+go build -o "$dir/bench" ./cmd/bench
+gcc -Ofast -march=native -Wno-unused-result -fopenmp -DOMP -I"$llmc" "$llmc/train_gpt2.c" -lm -o "$dir/train_gpt2"
+
+cd "$dir"
+python3 - <<'PYTHON'
+import array, os, random
+random.seed(1)
+V, P, L, H, C, T = 50257, 50304, 12, 12, 768, 1024
+block = array.array("f", (random.gauss(0, 0.02) for _ in range(1 << 20)))
+def write(f, n, value=None):
+    while n > 0:
+        part = min(n, len(block))
+        (block[:part] if value is None else array.array("f", [value]) * part).tofile(f)
+        n -= part
+with open("gpt2_124M.bin", "wb") as f:
+    array.array("i", [20240326, 3, T, V, L, H, C, P] + [0] * 248).tofile(f)
+    for n, value in [(P * C, None), (T * C, None), (L * C, 1), (L * C, 0), (L * 3 * C * C, None), (L * 3 * C, 0), (L * C * C, None),
+                     (L * C, 0), (L * C, 1), (L * C, 0), (L * 4 * C * C, None), (L * 4 * C, 0), (L * 4 * C * C, None), (L * C, 0), (C, 1), (C, 0)]:
+        write(f, n, value)
+os.makedirs("dev/data/tinyshakespeare")
+for name in "train", "val":
+    with open("dev/data/tinyshakespeare/tiny_shakespeare_%s.bin" % name, "wb") as f:
+        n = 64 << 10
+        array.array("i", [20240520, 1, n] + [0] * 253).tofile(f)
+        array.array("H", (random.randrange(V) for _ in range(n))).tofile(f)
+PYTHON
+
+# Its program goes on for 40 steps; it is stopped while ours runs.
+stdbuf -oL ./train_gpt2 >theirs.txt &
+peer=$!
+theirs() { grep -c '^step' theirs.txt || true; }
+waits() { # until it has done so many steps
+  while [ "$(theirs)" -lt "$1" ]; do
+    kill -0 $peer 2>/dev/null || { echo "llmc.sh: llm.c ended:" >&2; tail -3 theirs.txt >&2; exit 1; }
+    sleep 0.05
+  done
+}
+waits 1
+for turn in $(seq "$turns"); do
+  kill -STOP $peer
+  ./bench train --backend=cpu --shape=gpt2 --peer=none --no-ceilings -r 1 -o csv 2>/dev/null >ours.csv
+  kill -CONT $peer
+  n=$(theirs)
+  waits $((n + 2)) # the first was interrupted
+  awk -v turn="$turn" -v step="$(grep '^step' theirs.txt | tail -1)" -F, '
+    NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i }
+    NR == 2 { ms = $column["avg_step_ns"] / 1e6; sub(/.*took /, "", step); sub(/ ms.*/, "", step)
+              printf "turn %d: ours %.0f ms, llm.c %.0f ms: %.2f times as fast\n", turn, ms, step, step / ms }' ours.csv
+done
