@@ -39,6 +39,7 @@ for name in "train", "val":
 PYTHON
 
 # Its program goes on for 40 steps; it is stopped while ours runs.
+: >theirs.txt
 stdbuf -oL ./train_gpt2 >theirs.txt &
 peer=$!
 theirs() { grep -c '^step' theirs.txt || true; }
@@ -51,12 +52,13 @@ waits() { # until it has done so many steps
 waits 1
 for turn in $(seq "$turns"); do
   kill -STOP $peer
-  ./bench train --backend=cpu --shape=gpt2 --peer=none --no-ceilings -r 1 -o csv 2>/dev/null >ours.csv
+  ./bench train --backend=cpu --shape=gpt2 --peer=none --no-ceilings -r 1 -o bench 2>/dev/null >ours.txt
   kill -CONT $peer
   n=$(theirs)
   waits $((n + 2)) # the first was interrupted
-  awk -v turn="$turn" -v step="$(grep '^step' theirs.txt | tail -1)" -F, '
-    NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i }
-    NR == 2 { ms = $column["avg_step_ns"] / 1e6; sub(/.*took /, "", step); sub(/ ms.*/, "", step)
-              printf "turn %d: ours %.0f ms, llm.c %.0f ms: %.2f times as fast\n", turn, ms, step, step / ms }' ours.csv
+  awk -v turn="$turn" -v step="$(grep '^step' theirs.txt | tail -1)" '
+    /^BenchmarkTrain/ { for (i = 2; i <= NF; i++) if ($i == "ns/op") ms = $(i - 1) / 1e6 }
+    END { sub(/.*took /, "", step); sub(/ ms.*/, "", step)
+          if (!ms) { print "llmc.sh: bench printed no time" >"/dev/stderr"; exit 1 }
+          printf "turn %d: ours %.0f ms, llm.c %.0f ms: %.2f times as fast\n", turn, ms, step, step / ms }' ours.txt
 done
