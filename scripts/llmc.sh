@@ -1,24 +1,32 @@
 #!/usr/bin/env bash
-# llmc.sh DIR [TURNS]: training steps of GPT-2 124M, 4 × 64 tokens, by llm.c's CPU trainer and by ours, by turns, and how
-# many times as fast ours is. DIR is a checkout of github.com/karpathy/llm.c, which is compiled outside of it, as its
-# Makefile does for this processor. Weights and tokens are random: they take as long as others.
+# llmc.sh DIR [TURNS [SHAPE]]: training steps by llm.c's CPU trainer and by ours, by turns, and how many times as fast ours
+# is: of GPT-2 124M, 4 × 64 tokens, or with nanogpt as SHAPE of nanoGPT's model for a CPU, 12 × 64. DIR is a checkout of
+# github.com/karpathy/llm.c, which is compiled outside of it, as its Makefile does for this processor, to go on without
+# end and sample no text. Weights and tokens are random: they take as long as others.
 set -euo pipefail
 
-llmc=${1:?usage: llmc.sh DIR [TURNS], DIR a checkout of github.com/karpathy/llm.c}
+llmc=${1:?usage: llmc.sh DIR [TURNS [SHAPE]], DIR a checkout of github.com/karpathy/llm.c}
 turns=${2:-5}
+shape=${3:-gpt2}
+case $shape in # batch, steps a turn, vocabulary, the same padded, layers, heads, width, context
+  gpt2) numbers=(4 1 50257 50304 12 12 768 1024) ;;
+  nanogpt) numbers=(12 40 65 128 4 4 128 64) ;;
+  *) echo "llmc.sh: found shape $shape, expected gpt2 or nanogpt" >&2; exit 2 ;;
+esac
 [ -r "$llmc/train_gpt2.c" ] || { echo "llmc.sh: $llmc has no train_gpt2.c: expected a checkout of github.com/karpathy/llm.c" >&2; exit 1; }
 llmc=$(cd "$llmc" && pwd)
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$dir"' EXIT
 go build -o "$dir/bench" ./cmd/bench
-gcc -Ofast -march=native -Wno-unused-result -fopenmp -DOMP -I"$llmc" "$llmc/train_gpt2.c" -lm -o "$dir/train_gpt2"
+sed "s/int B = 4;/int B = ${numbers[0]};/; s/step <= 40;/1;/; s/step > 0 && step % 20 == 0/0/" "$llmc/train_gpt2.c" >"$dir/train_gpt2.c"
+gcc -Ofast -march=native -Wno-unused-result -fopenmp -DOMP -I"$llmc" "$dir/train_gpt2.c" -lm -o "$dir/train_gpt2"
 
 cd "$dir"
-python3 - <<'PYTHON'
-import array, os, random
+python3 - "${numbers[@]:2}" <<'PYTHON'
+import array, os, random, sys
 random.seed(1)
-V, P, L, H, C, T = 50257, 50304, 12, 12, 768, 1024
+V, P, L, H, C, T = map(int, sys.argv[1:])
 block = array.array("f", (random.gauss(0, 0.02) for _ in range(1 << 20)))
 def write(f, n, value=None):
     while n > 0:
@@ -38,7 +46,7 @@ for name in "train", "val":
         array.array("H", (random.randrange(V) for _ in range(n))).tofile(f)
 PYTHON
 
-# Its program goes on for 40 steps; it is stopped while ours runs.
+# It is stopped while ours runs.
 : >theirs.txt
 stdbuf -oL ./train_gpt2 >theirs.txt &
 peer=$!
@@ -52,13 +60,13 @@ waits() { # until it has done so many steps
 waits 1
 for turn in $(seq "$turns"); do
   kill -STOP $peer
-  ./bench train --backend=cpu --shape=gpt2 --peer=none --no-ceilings -r 1 -o bench 2>/dev/null >ours.txt
+  ./bench train --backend=cpu --shape="$shape" --peer=none --no-ceilings -r 1 -o bench 2>/dev/null >ours.txt
   kill -CONT $peer
   n=$(theirs)
-  waits $((n + 2)) # the first was interrupted
-  awk -v turn="$turn" -v step="$(grep '^step' theirs.txt | tail -1)" '
+  waits $((n + 1 + numbers[1])) # the first was interrupted
+  step=$(grep '^step' theirs.txt | tail -n +$((n + 2)) | awk '{ sub(/.*took /, ""); sum += $1 } END { print sum / NR }')
+  awk -v turn="$turn" -v step="$step" '
     /^BenchmarkTrain/ { for (i = 2; i <= NF; i++) if ($i == "ns/op") ms = $(i - 1) / 1e6 }
-    END { sub(/.*took /, "", step); sub(/ ms.*/, "", step)
-          if (!ms) { print "llmc.sh: bench printed no time" >"/dev/stderr"; exit 1 }
-          printf "turn %d: ours %.0f ms, llm.c %.0f ms: %.2f times as fast\n", turn, ms, step, step / ms }' ours.txt
+    END { if (!ms) { print "llmc.sh: bench printed no time" >"/dev/stderr"; exit 1 }
+          printf "turn %d: ours %.1f ms, llm.c %.1f ms: %.2f times as fast\n", turn, ms, step, step / ms }' ours.txt
 done
