@@ -15,6 +15,7 @@ import (
 
 type runCommand struct {
 	cli.Hardware `group:"Hardware"`
+	cli.ListJSON `group:"Hardware"`
 	sourceFlags  `group:"Data"`
 	modelFlags   `group:"Model"`
 	trainFlags   `group:"Training"`
@@ -58,7 +59,10 @@ type job struct {
 // Run trains a model.
 func (f *runCommand) Run(ctx context.Context) (failed error) {
 	if f.ListDevices {
-		return cli.List(os.Stdout)
+		return cli.List(os.Stdout, f.JSON)
+	}
+	if err := f.ListJSON.Check(); err != nil {
+		return err
 	}
 	if len(f.Data) == 0 && f.Init != resume {
 		return cli.Usagef("there is no data: expected --data with texts or token ids to learn from, or a command, such as %[1]s tokenizer; see %[1]s --help", cli.Self())
