@@ -88,10 +88,7 @@ clean: ## remove what was built and measured here
 setup-run setup-code setup-test: setup-%:
 	@scripts/setup.sh $*
 
-# go build knows what is up to date.
-.PHONY: bin/generate bin/convert bin/train bin/bench
-bin/generate bin/convert bin/train: bin/%:
-	go build -o $@ ./cmd/$*
-# What bench reports names the commit, also where GOFLAGS turns off Go's own stamp.
-bin/bench: bin/%:
+# go build knows what is up to date. --version and bench's results name the commit, also where GOFLAGS turns off Go's own stamp.
+.PHONY: bin/caldera bin/generate bin/convert bin/train bin/bench
+bin/caldera bin/generate bin/convert bin/train bin/bench: bin/%:
 	go build -ldflags "-X caldera/internal/version.commit=$$(git describe --always --dirty --abbrev=12 2>/dev/null)" -o $@ ./cmd/$*
