@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync"
 	"text/tabwriter"
 
 	"caldera/backend"
@@ -67,7 +68,21 @@ func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 		warning = "warning: "
 	}
 	fmt.Fprintf(log, "%s%s: %s (%s)\n", warning, d.Spec(), backend.Describe(b), why)
+	Advise(log, d)
 	return b, d, nil
+}
+
+var advised sync.Map // the advice that was given
+
+// Advise tells log in a line what would make the device faster, where its
+// backend knows something: once a process, however often it is opened.
+func Advise(log io.Writer, d backend.Device) {
+	if d.Advice == "" {
+		return
+	}
+	if _, told := advised.LoadOrStore(d.Advice, true); !told {
+		fmt.Fprintf(log, "%s: %s\n", d.Spec(), d.Advice)
+	}
 }
 
 func open(d backend.Device) (backend.Backend, error) {
