@@ -6,12 +6,13 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
-	"text/tabwriter"
 
 	"caldera/backend"
 	_ "caldera/backend/cpu" // a backend is known once it is imported
 	_ "caldera/backend/vulkan"
+	"caldera/internal/table"
 )
 
 // Hardware are the flags that choose what computes.
@@ -19,6 +20,7 @@ type Hardware struct {
 	Backend     string `enum:"auto,cpu,vulkan" default:"auto" placeholder:"NAME" help:"What computes: cpu, vulkan, or auto for the best GPU that is real hardware and opens, else the CPU (${default})."`
 	Device      string `placeholder:"WHICH" help:"Which device of the backend: its index, UUID or part of its name."`
 	ListDevices bool   `help:"List the devices of every backend, and stop."`
+	Wide        Wide   `help:"Write tables whole, however wide."`
 	Threads     int    `short:"t" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`
 }
 
@@ -95,8 +97,7 @@ func open(d backend.Device) (backend.Backend, error) {
 
 // List prints the devices of every backend, and why a backend has none.
 func List(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "DEVICE\tKIND\tNAME\tDRIVER\tMEMORY\tUUID")
+	rows := [][]string{{"DEVICE", "KIND", "NAME", "DRIVER", "MEMORY", "UUID"}}
 	for _, name := range backend.Names() {
 		devices, err := backend.Devices(name)
 		if err != nil {
@@ -104,10 +105,24 @@ func List(w io.Writer) error {
 			continue
 		}
 		for _, d := range devices {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Spec(), d.Kind, d.Name, d.Driver, gibibytes(d.Memory), d.UUID)
+			rows = append(rows, []string{d.Spec(), d.Kind.String(), d.Name, d.Driver, gibibytes(d.Memory), d.UUID})
 		}
 	}
-	return table.Flush()
+	const gap = 2
+	parts := []table.Part{{Rows: rows}}
+	changed := false
+	if columns := Columns(w); columns > 0 {
+		parts, changed = table.Parts(rows, gap, columns)
+	}
+	var texts []string
+	for _, part := range parts {
+		texts = append(texts, table.Plain(part.Rows, gap))
+	}
+	if changed {
+		texts = append(texts, table.Note+"\n")
+	}
+	_, err := io.WriteString(w, strings.Join(texts, "\n"))
+	return err
 }
 
 func gibibytes(n int64) string {
