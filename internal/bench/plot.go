@@ -3,6 +3,8 @@ package bench
 import (
 	"fmt"
 	"io"
+	"strings"
+	"unicode"
 
 	gonum "gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -92,4 +94,12 @@ type errorBars struct {
 
 func (e errorBars) XError(i int) (low, high float64) { return e.sd[i], e.sd[i] }
 
-func printable(s string) string { return plot.Printable(s) }
+// printable is text that may stand in XML, and steers no terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}

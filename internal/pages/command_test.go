@@ -92,7 +92,7 @@ func typed(p page) (lines []string) {
 
 var (
 	help   sync.Map // texts by command line
-	listed = regexp.MustCompile(`(?m)^  ([a-z][a-z-]*)\b.*$`)
+	listed = regexp.MustCompile(`(?m)^  [a-z].*$`)
 )
 
 // helpOf is what a program prints with --help: its own or that of a command
@@ -110,15 +110,17 @@ func helpOf(args ...string) string {
 	return string(out)
 }
 
-// below are the commands that a program has below it.
-func below(args ...string) (names []string) {
-	_, commands, ok := strings.Cut(helpOf(args...), "\nCommands:\n")
-	if !ok {
-		return nil
-	}
+// below are the commands that a program, or a command of it, has below it.
+func below(command ...string) []string { return listedIn(helpOf(command...), command[1:]) }
+
+// listedIn are the commands that a help text lists, each with the path to it.
+func listedIn(help string, path []string) (names []string) {
+	_, commands, _ := strings.Cut(help, "\nCommands:\n")
 	commands, _, _ = strings.Cut(commands, "\nRun \"")
-	for _, m := range listed.FindAllStringSubmatch(commands, -1) {
-		names = append(names, m[1])
+	for _, m := range listed.FindAllString(commands, -1) {
+		if words := strings.Fields(m); len(words) > len(path) && slices.Equal(words[:len(path)], path) && !slices.Contains(names, words[len(path)]) {
+			names = append(names, words[len(path)])
+		}
 	}
 	return names
 }
@@ -201,8 +203,8 @@ func call(line, name string, args []string) (wrong []string) {
 		command, args = append(command, args[0]), args[1:]
 	}
 	text := helpOf(command...)
-	if len(command) == 1 && len(args) > 0 && !strings.HasPrefix(args[0], "-") && len(below(name)) > 0 && !strings.Contains(text, "arguments]") {
-		return []string{fmt.Sprintf("`%s`: %s has no command %s", line, name, args[0])}
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") && len(below(command...)) > 0 {
+		return []string{fmt.Sprintf("`%s`: %s has no command %s", line, strings.Join(command, " "), args[0])}
 	}
 	for _, arg := range args {
 		flag := flagName.FindString(arg)
@@ -238,6 +240,21 @@ func TestCommandsAreFound(t *testing.T) {
 	}
 }
 
+// TestListedCommands reads help as it is for one program that has all commands.
+func TestListedCommands(t *testing.T) {
+	const whole = "Usage: all <command>\n\nCommands:\n  bench run [flags]\n    Measure.\n\n  bench show <files> ...\n    Write.\n\n  generate [flags]\n\nRun \"all <command> --help\""
+	const part = "Usage: all bench <command>\n\nCommands:\n  bench run [flags]\n    Measure.\n\n  bench show <files> ...\n\nRun \"all bench\""
+	if got := listedIn(whole, nil); !slices.Equal(got, []string{"bench", "generate"}) {
+		t.Errorf("of all: %q", got)
+	}
+	if got := listedIn(part, []string{"bench"}); !slices.Equal(got, []string{"run", "show"}) {
+		t.Errorf("of bench: %q", got)
+	}
+	if got := listedIn("Usage: generate\n  -h\n", nil); len(got) > 0 {
+		t.Errorf("of none: %q", got)
+	}
+}
+
 // transcripts are calls in a page's blocks whose output is the same each time,
 // with the output: words taken greedily.
 func transcripts(p page) (all [][2]string) {
@@ -247,7 +264,7 @@ func transcripts(p page) (all [][2]string) {
 		}
 		for _, part := range strings.Split("\n"+b.code, "\n$ ")[1:] {
 			line, out, _ := strings.Cut(part, "\n")
-			if args := words(line); args[0] == "generate" && slices.Contains(args, "--temp=0") {
+			if args := words(line); len(args) > 0 && args[0] == "generate" && slices.Contains(args, "--temp=0") {
 				all = append(all, [2]string{line, out})
 			}
 		}
