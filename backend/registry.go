@@ -18,6 +18,7 @@ type Device struct {
 	UUID    string // 32 hexadecimal digits where the driver tells one, else empty
 	Driver  string // name and version of the driver or library that serves it
 	Memory  int64  // bytes on the device, 0 if unknown
+	Advice  string // in a sentence, what to install to make it faster; empty if nothing is known
 	Open    func() (Backend, error)
 }
 

@@ -8,11 +8,13 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"text/tabwriter"
+	"strings"
+	"sync"
 
 	"caldera/backend"
 	_ "caldera/backend/cpu" // a backend is known once it is imported
 	_ "caldera/backend/vulkan"
+	"caldera/internal/table"
 )
 
 // Hardware are the flags that choose what computes.
@@ -20,6 +22,7 @@ type Hardware struct {
 	Backend     string `enum:"auto,cpu,vulkan" default:"auto" placeholder:"NAME" help:"What computes: cpu, vulkan, or auto for the best GPU that is real hardware and opens, else the CPU (${default})."`
 	Device      string `placeholder:"WHICH" aliases:"dev" help:"Which device, as --list-devices prints it (vulkan:0), by its UUID or part of its name, or by its index where --backend is given."`
 	ListDevices bool   `help:"List the devices of every backend, and stop; with --json as JSON."`
+	Wide        Wide   `help:"Write tables whole, however wide."`
 	Threads     int    `short:"t" aliases:"n-threads,num-threads" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`
 }
 
@@ -85,7 +88,21 @@ func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 		warning = "warning: "
 	}
 	fmt.Fprintf(log, "%s%s: %s (%s)\n", warning, d.Spec(), backend.Describe(b), why)
+	Advise(log, d)
 	return b, d, nil
+}
+
+var advised sync.Map // the advice that was given
+
+// Advise tells log in a line what would make the device faster, where its
+// backend knows something: once a process, however often it is opened.
+func Advise(log io.Writer, d backend.Device) {
+	if d.Advice == "" {
+		return
+	}
+	if _, told := advised.LoadOrStore(d.Advice, true); !told {
+		fmt.Fprintf(log, "%s: %s\n", d.Spec(), d.Advice)
+	}
 }
 
 func open(d backend.Device) (backend.Backend, error) {
@@ -126,12 +143,25 @@ func List(w io.Writer, asJSON bool) error {
 		e.SetIndent("", "  ")
 		return e.Encode(list)
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "DEVICE\tKIND\tNAME\tDRIVER\tMEMORY\tUUID")
+	rows := [][]string{{"DEVICE", "KIND", "NAME", "DRIVER", "MEMORY", "UUID"}}
 	for _, d := range list {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Device, d.Kind, d.Name, d.Driver, gibibytes(d.Memory), d.UUID)
+		rows = append(rows, []string{d.Device, d.Kind, d.Name, d.Driver, gibibytes(d.Memory), d.UUID})
 	}
-	return table.Flush()
+	const gap = 2
+	parts := []table.Part{{Rows: rows}}
+	changed := false
+	if columns := Columns(w); columns > 0 {
+		parts, changed = table.Parts(rows, gap, columns)
+	}
+	var texts []string
+	for _, part := range parts {
+		texts = append(texts, table.Plain(part.Rows, gap))
+	}
+	if changed {
+		texts = append(texts, table.Note+"\n")
+	}
+	_, err := io.WriteString(w, strings.Join(texts, "\n"))
+	return err
 }
 
 func gibibytes(n int64) string {

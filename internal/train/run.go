@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,8 @@ type Run struct {
 	Learner  Learner
 	Dir      Dir
 	Log      *Log
-	State    State // Step 0 for a new run
+	State    State  // Step 0 for a new run
+	Plot     string // file for the picture of the log, SVG or PNG by its ending; empty: loss.svg in Dir
 	Reporter Reporter
 
 	eval  *evaluation
@@ -156,7 +158,7 @@ func (r *Run) evaluate(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.Log.WritePlot(string(r.Dir))
+	return r.Log.WritePlot(cmp.Or(r.Plot, r.Dir.Path(plotName)))
 }
 
 // save makes a checkpoint, unless there is one of this step, which may have to

@@ -25,6 +25,8 @@ import (
 )
 
 type commands struct {
+	Wide cli.Wide `help:"Write tables whole, however wide. Those of --output always are."`
+
 	Run        runCommand        `cmd:"" default:"withargs" help:"Measure prompt processing and text generation, in tokens a second."`
 	Ops        opsCommand        `cmd:"" help:"Measure single ops, in GB/s and GFLOP/s."`
 	Overhead   overheadCommand   `cmd:"" help:"Measure what a device costs beside the work: dispatches, barriers, submits, the host's part."`

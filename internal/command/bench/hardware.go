@@ -83,6 +83,7 @@ func openOne(ctx context.Context, d backend.Device, measure func(*bench.Device) 
 		warning = "warning: "
 	}
 	fmt.Fprintf(os.Stderr, "%s%s: %s\n", warning, d.Spec(), device.Describe())
+	cli.Advise(os.Stderr, d)
 	return measure(device)
 }
 
