@@ -56,6 +56,8 @@ type layout struct {
 	config string                   // what tells the shape of the model, for messages
 	name   func(name string) string // of a tensor that Hugging Face names so; nil for the same
 	outIn  bool                     // matrices of the blocks are stored [out, in], not [in, out]
+
+	foreign func(name string) bool // whether a tensor is another model's and left out; nil: none is
 }
 
 func (l layout) nameOf(name string) string {
@@ -125,7 +127,7 @@ func OpenCheckpointFS(fsys fs.FS, name string) (*Checkpoint, error) {
 }
 
 func huggingFace(c Config, name string, f source, t func() (*tokenizer.Tokenizer, error)) *Checkpoint {
-	return &Checkpoint{Config: c, Name: name, file: f, layout: layout{config: configName}, tokenizer: t}
+	return &Checkpoint{Config: c, Name: name, file: f, layout: layout{config: configName, foreign: foreignDirectory}, tokenizer: t}
 }
 
 // safetensorsFile is a source.

@@ -66,7 +66,7 @@ func (c *conversion) copy(ctx context.Context, w io.Writer) error {
 		return stopped
 	})
 	if err != nil && stopped == nil {
-		return fmt.Errorf("%s: tensor %s: %w", c.from.File, c.from.Name, err)
+		return fmt.Errorf("%s: tensor %q: %w", c.from.File, c.from.Name, err)
 	}
 	return err
 }
