@@ -95,6 +95,9 @@ func fromGGUF(f *gguf.File, path string) (*Checkpoint, error) {
 	}
 	if name == "" {
 		name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+		if model, _, _, split := gguf.SplitName(path); split {
+			name = model
+		}
 	}
 	return &Checkpoint{
 		Config: config, Name: name, file: ggufFile{f}, layout: ggufLayout,
