@@ -2,18 +2,14 @@ package gpt
 
 // A checkpoint is a model on disk. There are two layouts: a directory as Hugging
 // Face has it, and a GGUF file (gguf.go). What differs between them is in this
-// file; load.go reads either into a backend's memory, save.go and save_gguf.go
-// write one as the other. A third layout is one more function that makes a
-// Checkpoint.
+// file; find.go finds out which of them a path names, load.go reads either into a
+// backend's memory, save.go and save_gguf.go write one as the other. A third
+// layout is one more function that makes a Checkpoint.
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"caldera/backend"
 	"caldera/gpt/safetensors"
@@ -24,6 +20,7 @@ import (
 type Checkpoint struct {
 	Config Config
 	Name   string // for people
+	Path   string // of the directory or the file that was opened; empty for a file system's
 
 	file      source
 	layout    layout
@@ -77,39 +74,6 @@ func (l layout) weights(m *Model) []weight {
 		}
 	}
 	return all
-}
-
-// OpenCheckpoint opens a model directory in Hugging Face's layout, or a file
-// whose name ends in .gguf. The weights are mapped, not read, and must stay as
-// they are while the checkpoint or a model loaded from it is open.
-func OpenCheckpoint(path string) (*Checkpoint, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("model directory: %w", err)
-	}
-	if info.IsDir() {
-		return openDir(path)
-	}
-	if !strings.EqualFold(filepath.Ext(path), ".gguf") {
-		return nil, fmt.Errorf("model %s: found a file, expected a directory with config.json and model.safetensors, or a file whose name ends in .gguf", path)
-	}
-	return openGGUF(path)
-}
-
-func openDir(dir string) (*Checkpoint, error) {
-	config, err := ReadConfig(os.DirFS(dir))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	file, err := safetensors.OpenDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	name := filepath.Base(dir)
-	if absolute, err := filepath.Abs(dir); err == nil {
-		name = filepath.Base(absolute) // "." has one too
-	}
-	return huggingFace(config, name, safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.Load(dir) }), nil
 }
 
 // OpenCheckpointFS is OpenCheckpoint for a file system that is a model directory,

@@ -100,7 +100,7 @@ func fromGGUF(f *gguf.File, path string) (*Checkpoint, error) {
 		}
 	}
 	return &Checkpoint{
-		Config: config, Name: name, file: ggufFile{f}, layout: ggufLayout,
+		Config: config, Name: name, Path: path, file: ggufFile{f}, layout: ggufLayout,
 		tokenizer: func() (*tokenizer.Tokenizer, error) {
 			t, err := m.tokenizer(config.Vocab)
 			if err != nil {

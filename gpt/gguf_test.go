@@ -209,11 +209,11 @@ func TestLoadGGUFErrors(t *testing.T) {
 		part   string
 	}{
 		"truncated": {func(path string) error { return os.Truncate(path, 5000) }, "the file may be truncated"},
-		"foreign":   {func(path string) error { return os.WriteFile(path, []byte("PK\x03\x04, a zip"), 0o666) }, "this is no GGUF file"},
+		"foreign":   {func(path string) error { return os.WriteFile(path, []byte("PK\x03\x04, a zip"), 0o666) }, "this is an archive"},
 		"newer": {func(path string) error {
 			return os.WriteFile(path, []byte("GGUF\x04\x00\x00\x00"+strings.Repeat("\x00", 16)), 0o666)
 		}, "newer format than this program reads"},
-		"empty":       {func(path string) error { return os.Truncate(path, 0) }, "file too short"},
+		"empty":       {func(path string) error { return os.Truncate(path, 0) }, "the file is empty"},
 		"a directory": {func(path string) error { return firstError(os.Remove(path), os.Mkdir(path, 0o777)) }, "config.json"},
 		"gone":        {os.Remove, "no such file"},
 	} {

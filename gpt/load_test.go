@@ -91,13 +91,13 @@ func TestLoadBadDirectory(t *testing.T) {
 		change func(dir string) error // of a directory that is right
 		parts  []string
 	}{
-		{"missing", os.RemoveAll, []string{"model directory", "no such file"}},
+		{"missing", os.RemoveAll, []string{"no such file", "expected a directory with config.json"}},
 		{"a file", func(dir string) error {
 			return firstError(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o666))
-		}, []string{"found a file, expected a directory with config.json"}},
+		}, []string{"the file is empty"}},
 		{"empty", func(dir string) error {
 			return firstError(os.RemoveAll(dir), os.Mkdir(dir, 0o777))
-		}, []string{"config.json"}},
+		}, []string{"the directory is empty", "config.json"}},
 		{"no weights", func(dir string) error { return os.Remove(dir + "/model.safetensors") },
 			[]string{"no weights", "model.safetensors"}},
 		// Permissions do not bind root, who may run this; a loop of links does.

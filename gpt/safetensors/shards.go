@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -32,14 +33,29 @@ func openCheckpoint(fsys fs.FS, dir string) (*File, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	index := filepath.Join(dir, IndexName)
-	text, err := readIndex(fsys, index)
-	if errors.Is(err, fs.ErrNotExist) {
+	f, err = openIndex(fsys, dir, IndexName)
+	if errors.Is(err, errNoIndex) {
 		if dir == "" {
 			dir = "the file system"
 		}
 		return nil, fmt.Errorf("%s: no weights: expected %s, or %s and its shards: %w", dir, SingleName, IndexName, fs.ErrNotExist)
 	}
+	return f, err
+}
+
+// OpenIndex opens the shards that the index at path names, which lie beside it.
+func OpenIndex(path string) (*File, error) {
+	dir, name := filepath.Dir(path), filepath.Base(path)
+	return openIndex(os.DirFS(dir), dir, name)
+}
+
+// errNoIndex says that an index is missing, where a missing shard is another error.
+var errNoIndex = fmt.Errorf("no index: %w", fs.ErrNotExist)
+
+// openIndex opens the shards of the index of that name in fsys; dir stands for fsys in errors.
+func openIndex(fsys fs.FS, dir, name string) (*File, error) {
+	index := filepath.Join(dir, name)
+	text, err := readIndex(fsys, name, index)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +66,11 @@ func openCheckpoint(fsys fs.FS, dir string) (*File, error) {
 	return openShards(fsys, dir, index, weightMap)
 }
 
-func readIndex(fsys fs.FS, index string) ([]byte, error) {
-	file, err := regular.Open(fsys, IndexName)
+func readIndex(fsys fs.FS, name, index string) ([]byte, error) {
+	file, err := regular.Open(fsys, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", index, errNoIndex)
+	}
 	if err != nil {
 		return nil, mapfile.Error(index, err)
 	}
