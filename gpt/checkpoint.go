@@ -9,6 +9,7 @@ package gpt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"caldera/backend"
@@ -22,6 +23,7 @@ type Checkpoint struct {
 	Name   string // for people
 	Path   string // of the directory or the file that was opened; empty for a file system's
 
+	chosen    string // tells that the path stood for another, and why; empty where it did not
 	file      source
 	layout    layout
 	tokenizer func() (*tokenizer.Tokenizer, error)
@@ -109,6 +111,19 @@ func (c *Checkpoint) Tokenizer() (*tokenizer.Tokenizer, error) { return c.tokeni
 // SetTokenizer makes t the checkpoint's tokenizer, which is saved with it.
 func (c *Checkpoint) SetTokenizer(t *tokenizer.Tokenizer) {
 	c.tokenizer = func() (*tokenizer.Tokenizer, error) { return t, nil }
+}
+
+// Notes are what a user should be told about the checkpoint that was opened, each
+// in one line: that the path stood for another one, and which tensors are left
+// out ([Checkpoint.Ignored]). A warning begins with that word.
+func (c *Checkpoint) Notes() (notes []string) {
+	if c.chosen != "" {
+		notes = append(notes, c.chosen)
+	}
+	if names := c.Ignored(); len(names) > 0 {
+		notes = append(notes, fmt.Sprintf("warning: the checkpoint has more than a GPT-2 language model; tensors left out: %s", quoted(names)))
+	}
+	return notes
 }
 
 // Close closes the files. It is not for a checkpoint that Load took over.

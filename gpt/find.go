@@ -142,6 +142,15 @@ func there(path string) bool {
 // openDirectory opens the model that a directory holds.
 func openDirectory(dir string) (*Checkpoint, error) {
 	has := func(name string) bool { return there(filepath.Join(dir, name)) }
+	if info, err := os.Lstat(filepath.Join(dir, pendingName)); err == nil && info.IsDir() {
+		pending := filepath.Join(dir, pendingName)
+		c, err := openDir(pending, func() (*safetensors.File, error) { return safetensors.OpenDir(pending) }, pending)
+		if err == nil {
+			c.Name = baseName(dir)
+			c.chosen = fmt.Sprintf("%s: writing a model to it was cut off: taking the new one, from %s; convert into it again with --force, to finish", dir, c.Path)
+		}
+		return c, err
+	}
 	if has(configName) && (has(safetensors.SingleName) || has(safetensors.IndexName)) {
 		return openDir(dir, func() (*safetensors.File, error) { return safetensors.OpenDir(dir) }, dir)
 	}
@@ -157,6 +166,7 @@ func openDirectory(dir string) (*Checkpoint, error) {
 		c, err := openDir(run, func() (*safetensors.File, error) { return safetensors.OpenDir(run) }, dir)
 		if err == nil {
 			c.Name = baseName(dir)
+			c.chosen = fmt.Sprintf("%s is the folder of a training run: taking %s", dir, named(run))
 		}
 		return c, err
 	}
@@ -164,7 +174,11 @@ func openDirectory(dir string) (*Checkpoint, error) {
 	case 0:
 		return nil, fmt.Errorf("model %s: %s", dir, lacking(dir, names))
 	case 1:
-		return openGGUF(filepath.Join(dir, files[0]))
+		c, err := openGGUF(filepath.Join(dir, files[0]))
+		if err == nil {
+			c.chosen = fmt.Sprintf("%s is a directory: taking %s, the one GGUF file in it", dir, c.Path)
+		}
+		return c, err
 	default:
 		return nil, fmt.Errorf("model %s: found several GGUF files, expected one: choose with -m one of %s", dir, quotedPaths(dir, files))
 	}
@@ -194,6 +208,18 @@ func runCheckpoint(dir string, names []string) string {
 		return ""
 	}
 	return filepath.Join(dir, last)
+}
+
+// named is the path of a run's checkpoint, with the step that a link leads to.
+func named(run string) string {
+	switch target, err := os.Readlink(run); {
+	case err != nil:
+		return run + ", its last checkpoint"
+	case filepath.Base(run) == runLinks[0]:
+		return fmt.Sprintf("%s, its best checkpoint (%s)", run, target)
+	default:
+		return fmt.Sprintf("%s, its newest checkpoint (%s)", run, target)
+	}
 }
 
 // ggufFiles are the models among names: of a split one, its first part that is there.

@@ -52,7 +52,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	if err := f.free(); err != nil {
 		return err
 	}
-	c, err := cli.ModelFlags{Model: f.Model}.Open()
+	c, err := cli.ModelFlags{Model: f.Model}.Open(os.Stderr)
 	if err != nil {
 		return err
 	}
