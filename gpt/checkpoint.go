@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"caldera/backend"
 	"caldera/gpt/safetensors"
@@ -111,6 +112,22 @@ func (c *Checkpoint) Tokenizer() (*tokenizer.Tokenizer, error) { return c.tokeni
 // SetTokenizer makes t the checkpoint's tokenizer, which is saved with it.
 func (c *Checkpoint) SetTokenizer(t *tokenizer.Tokenizer) {
 	c.tokenizer = func() (*tokenizer.Tokenizer, error) { return t, nil }
+}
+
+// DType is the type in which most of the weights are stored, such as f16.
+func (c *Checkpoint) DType() string {
+	numbers, most := map[string]int{}, ""
+	for _, name := range c.file.Tensors() {
+		t := c.file.tensor(name)
+		n := 1
+		for _, d := range t.Shape {
+			n *= d
+		}
+		if numbers[t.DType] += n; most == "" || numbers[t.DType] > numbers[most] {
+			most = t.DType
+		}
+	}
+	return strings.ToLower(most)
 }
 
 // Notes are what a user should be told about the checkpoint that was opened, each

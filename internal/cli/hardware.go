@@ -11,6 +11,7 @@ import (
 	"caldera/backend"
 	_ "caldera/backend/cpu" // a backend is known once it is imported
 	_ "caldera/backend/vulkan"
+	"caldera/internal/printable"
 )
 
 // Hardware are the flags that choose what computes.
@@ -49,7 +50,7 @@ func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 	}
 	b, err := open(d)
 	if err != nil && h.Backend == "auto" && d.Kind != backend.Host {
-		fmt.Fprintf(log, "warning: the CPU computes instead: %s\n", oneLine(err))
+		fmt.Fprintf(log, "warning: the CPU computes instead: %s\n", message(err))
 		failed := err
 		if d, _, err = backend.Find("cpu"); err == nil {
 			why = "the best GPU failed"
@@ -66,7 +67,7 @@ func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 	if d.Kind == backend.Software {
 		warning = "warning: "
 	}
-	fmt.Fprintf(log, "%s%s: %s (%s)\n", warning, d.Spec(), backend.Describe(b), why)
+	fmt.Fprintln(log, printable.Text(fmt.Sprintf("%s%s: %s (%s)", warning, d.Spec(), backend.Describe(b), why)))
 	return b, d, nil
 }
 
@@ -85,11 +86,11 @@ func List(w io.Writer) error {
 	for _, name := range backend.Names() {
 		devices, err := backend.Devices(name)
 		if err != nil {
-			fmt.Fprintf(os.Stderr, "%v\n", err)
+			fmt.Fprintln(os.Stderr, message(err))
 			continue
 		}
 		for _, d := range devices {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Spec(), d.Kind, d.Name, d.Driver, gibibytes(d.Memory), d.UUID)
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Spec(), d.Kind, printable.Text(d.Name), printable.Text(d.Driver), gibibytes(d.Memory), d.UUID)
 		}
 	}
 	return table.Flush()
