@@ -59,7 +59,7 @@ func openFile(path string) (*Checkpoint, error) {
 		return openWeights(path)
 	case k == jsonFile && strings.HasSuffix(name, ".safetensors.index.json"):
 		return openDir(dir, func() (*safetensors.File, error) { return safetensors.OpenIndex(path) }, path)
-	case k == jsonFile, strings.HasSuffix(name, ".json"), strings.HasSuffix(name, ".txt"):
+	case k == jsonFile, strings.HasSuffix(name, ".json"), name == "merges.txt":
 		return nil, fmt.Errorf("model %s: this is no file of weights: give the directory of the model, such as %s", path, dir)
 	}
 	problem := otherWeights(path)

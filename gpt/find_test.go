@@ -159,7 +159,7 @@ func TestOpenExplains(t *testing.T) {
 		"cut off in the magic":     {file("x.gguf", "GG"), []string{"x.gguf", "file too short; it may be truncated"}},
 		"a file before GGUF":       {file("ggml-model.bin", "lmgg\x00\x00"), []string{"had before GGUF"}},
 		"compressed":               {file("x.gguf.gz", "\x1f\x8b\x08"), []string{"compressed"}},
-		"text":                     {file("notes.txt", "GPT-2 is"), []string{"give the directory"}},
+		"text":                     {file("notes.txt", "GPT-2 is"), []string{`begins with "GPT-"`, "expected a directory"}},
 		"something else":           {file("x.dat", "\x1b[31m..."), []string{`begins with "\x1b[31"`, "or a GGUF file"}},
 		"config.json itself":       {in(config, "config.json"), []string{"this is no file of weights: give the directory"}},
 		"no config":                {file("model.safetensors", "\x02\x00\x00\x00\x00\x00\x00\x00{}"), []string{"config.json is missing", "download it"}},
