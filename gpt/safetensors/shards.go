@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"caldera/internal/mapfile"
+	"caldera/internal/printable"
 	"caldera/internal/regular"
 	"caldera/internal/strictjson"
 )
@@ -101,7 +102,7 @@ func parseIndex(text []byte, index string) (map[string]string, error) {
 			var shard string
 			if json.Unmarshal(value, &shard) != nil || !plainName(shard) {
 				return &FormatError{File: index, Tensor: tensor, Problem: "bad name of a shard",
-					Found: strictjson.Shorten(string(value)), Expected: "the name of a file beside the index, without a path"}
+					Found: strictjson.Text(value), Expected: "the name of a file beside the index, without a path"}
 			}
 			if len(weightMap) == maxTensors {
 				return &FormatError{File: index, Problem: "too many tensors", Found: fmt.Sprintf("more than %d", maxTensors)}
@@ -120,10 +121,11 @@ func parseIndex(text []byte, index string) (map[string]string, error) {
 }
 
 // plainName reports whether name is that of a file in the same directory on any
-// operating system, so that an index cannot make us read elsewhere.
+// operating system, so that an index cannot make us read elsewhere, and one that
+// can be printed.
 func plainName(name string) bool {
 	return fs.ValidPath(name) && path.Base(name) == name && name != "." && len(name) <= 255 &&
-		!strings.ContainsAny(name, "\\:\x00")
+		!strings.ContainsAny(name, "\\:\x00") && printable.Text(name) == name
 }
 
 // openShards opens the shards that an index names and joins them.

@@ -87,10 +87,10 @@ func report(name string, err error) int {
 		fmt.Fprintf(os.Stderr, "%s: interrupted\n", name)
 		return ExitInterrupted
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "%s: %s\n", name, message(err))
+		fmt.Fprintf(os.Stderr, "%s: %s\n", name, Message(err))
 		return ExitUsage
 	}
-	fmt.Fprintf(os.Stderr, "%s: %s\n", name, message(err))
+	fmt.Fprintf(os.Stderr, "%s: %s\n", name, Message(err))
 	return ExitFailed
 }
 

@@ -50,7 +50,7 @@ func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 	}
 	b, err := open(d)
 	if err != nil && h.Backend == "auto" && d.Kind != backend.Host {
-		fmt.Fprintf(log, "warning: the CPU computes instead: %s\n", message(err))
+		fmt.Fprintf(log, "warning: the CPU computes instead: %s\n", Message(err))
 		failed := err
 		if d, _, err = backend.Find("cpu"); err == nil {
 			why = "the best GPU failed"
@@ -86,7 +86,7 @@ func List(w io.Writer) error {
 	for _, name := range backend.Names() {
 		devices, err := backend.Devices(name)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, message(err))
+			fmt.Fprintln(os.Stderr, Message(err))
 			continue
 		}
 		for _, d := range devices {

@@ -11,9 +11,9 @@ import (
 	"caldera/internal/printable"
 )
 
-// message is what an error says, in one line that a terminal can print. An error
+// Message is what an error says, in one line that a terminal can print. An error
 // of the operating system names a call, such as lstat; it is put in words.
-func message(err error) string {
+func Message(err error) string {
 	text := err.Error()
 	for _, e := range systemErrors(err) {
 		said, path := words(e)

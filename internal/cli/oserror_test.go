@@ -48,12 +48,12 @@ func TestMessage(t *testing.T) {
 		{fmt.Errorf("device %s", "\u009b2J\u202e"), `device \u009b2J\u202e`},
 		{errors.New("naïve 世界 … “quoted”"), "naïve 世界 … “quoted”"},
 	} {
-		if got := message(c.err); got != c.want {
+		if got := Message(c.err); got != c.want {
 			t.Errorf("%q is told as\n%s, expected\n%s", c.err, got, c.want)
 		}
 	}
 	_, dir := atomicfile.Create(filepath.Join(".", "file", "x"))
-	if got := message(dir); got != "cannot read file/x: not a directory" && got != "cannot write file/x: not a directory" {
+	if got := Message(dir); got != "cannot read file/x: not a directory" && got != "cannot write file/x: not a directory" {
 		t.Errorf("a file for a directory: %s", got)
 	}
 }
