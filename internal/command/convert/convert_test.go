@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"caldera/gpt"
 	"caldera/gpt/safetensors"
 	"caldera/internal/commandtest"
 	"caldera/models"
@@ -171,6 +172,7 @@ func TestFailures(t *testing.T) {
 		{"damaged", []string{"-m", file("damaged.gguf", damaged)}, []string{"damaged.gguf", "18446744073709551615"}},
 		{"no directory", []string{"-o", filepath.Join(dir, "none", "out.gguf")}, []string{"cannot write " + dir, "no such file or directory", "make the directory " + dir}},
 		{"no directory to make one in", []string{"--to=safetensors", "-o", filepath.Join(dir, "none", "out")}, []string{"no such file or directory"}},
+		{"a file for a directory", []string{"-o", good + "/x"}, []string{"cannot write " + good + "/x: not a directory"}},
 		{"file there", []string{"-o", good}, []string{good, "is there already", "--force"}},
 		{"directory there", []string{"--to=gguf", "-o", dir}, []string{dir, "is no regular file"}},
 		{"directory there, forced", []string{"--to=gguf", "-o", dir, "--force"}, []string{dir, "is no regular file"}},
@@ -240,6 +242,45 @@ func TestForceStale(t *testing.T) {
 	got, _ := os.ReadDir(dir)
 	want, _ := os.ReadDir(fresh)
 	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the directory holds %v, expected %v", got, want)
+	}
+}
+
+// TestForceKilled kills it at any moment of replacing a model: there is a whole
+// one, the old or the new, and the next conversion leaves nothing of the other.
+func TestForceKilled(t *testing.T) {
+	const tiny = "../../../gpt/testdata/gpt2-tiny" // without a tokenizer
+	fresh := filepath.Join(t.TempDir(), "fresh")
+	convert(t, "-o", fresh)
+	want, _ := os.ReadDir(fresh)
+	dir := filepath.Join(t.TempDir(), "model")
+	convert(t, "-m", tiny, "-o", dir)
+	for i := range 24 {
+		cmd := exec.Command(convertBinary, "--dtype=f32", "-o", dir, "--force")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(5*i) * time.Millisecond)
+		cmd.Process.Kill()
+		killed := cmd.Wait() != nil
+		c, err := gpt.OpenCheckpoint(dir)
+		if err != nil {
+			t.Fatalf("killed after %d ms: %v", 5*i, err)
+		}
+		_, tokenizerErr := c.Tokenizer()
+		if small := c.Config.Layers == 3; small && !killed || (tokenizerErr != nil) != small {
+			t.Errorf("after %d ms (killed: %v) it has %d layers, and of the tokenizer: %v", 5*i, killed, c.Config.Layers, tokenizerErr)
+		}
+		if err := c.SaveDir(t.Context(), filepath.Join(t.TempDir(), "copy"), gpt.SaveOptions{}); err != nil { // reads all
+			t.Error(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		convert(t, "-m", tiny, "-o", dir, "--force")
+	}
+	convert(t, "-o", dir, "--force")
+	if got, _ := os.ReadDir(dir); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the directory holds %v, expected %v", got, want)
 	}
 }

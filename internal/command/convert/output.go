@@ -49,7 +49,7 @@ func (f *flags) free() error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot write %s: %w", f.Output, errors.Unwrap(err)) // the call that failed is of no interest
 	}
 	switch f.To {
 	case "gguf":
