@@ -59,20 +59,25 @@ func openFile(path string) (*Checkpoint, error) {
 		return openWeights(path)
 	case k == jsonFile && strings.HasSuffix(name, ".safetensors.index.json"):
 		return openDir(dir, func() (*safetensors.File, error) { return safetensors.OpenIndex(path) }, path)
-	case k == jsonFile, strings.HasSuffix(name, ".json"), name == "merges.txt":
-		return nil, fmt.Errorf("model %s: this is no file of weights: give the directory of the model, such as %s", path, dir)
 	}
 	problem := otherWeights(path)
 	if problem == "" {
 		problem = k.problem(path)
 	}
+	if problem == "" && (strings.HasSuffix(name, ".json") || name == "merges.txt") {
+		problem = fmt.Sprintf("this is no file of weights: give the directory of the model, such as %s", dir)
+	}
 	if problem != "" {
 		return nil, fmt.Errorf("model %s: %s", path, problem)
 	}
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".gguf":
+	text := k == textFile || k == jsonFile
+	switch ext := strings.ToLower(filepath.Ext(name)); {
+	case text && (ext == ".gguf" || ext == ".safetensors"):
+		return nil, fmt.Errorf("model %s: found a text, %q, in place of weights, as where a server has answered a download with an error: download it again",
+			path, beginning(head))
+	case ext == ".gguf":
 		return openGGUF(path) // whose error says more
-	case ".safetensors":
+	case ext == ".safetensors":
 		f, err := safetensors.Open(path)
 		if err == nil {
 			err = f.Close()
@@ -81,8 +86,11 @@ func openFile(path string) (*Checkpoint, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("model %s: found a file that begins with %q, %s", path, head[:min(len(head), 4)], expectedModel)
+	return nil, fmt.Errorf("model %s: found a file that begins with %q, %s", path, beginning(head), expectedModel)
 }
+
+// beginning is as much of a file as an error shows.
+func beginning(head []byte) []byte { return head[:min(len(head), 32)] }
 
 var shardName = regexp.MustCompile(`^(.+)-[0-9]{5}-of-[0-9]{5}\.safetensors$`)
 

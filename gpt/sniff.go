@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"caldera/internal/regular"
 )
@@ -26,6 +28,7 @@ const (
 	ggufKind
 	safetensorsKind
 	jsonFile
+	textFile
 	lfsPointer
 	webPage
 	pytorchFile
@@ -79,6 +82,8 @@ func identify(head []byte) kind {
 		return jsonFile
 	case len(bytes.Trim(head, "\x00")) == 0:
 		return zerosFile
+	case len(head) > 4 && len(head) < maxSniff && utf8.Valid(head) && !bytes.ContainsFunc(bytes.TrimSpace(head), unicode.IsControl):
+		return textFile // a short one: a line
 	}
 	return unknownFile
 }
