@@ -184,7 +184,7 @@ func openDirectory(dir string) (*Checkpoint, error) {
 	case 1:
 		c, err := openGGUF(filepath.Join(dir, files[0]))
 		if err == nil {
-			c.chosen = fmt.Sprintf("%s is a directory: taking %s, the one GGUF file in it", dir, c.Path)
+			c.chosen = fmt.Sprintf("%s is a directory: taking %s, the one model in it", dir, c.Path)
 		}
 		return c, err
 	default:
