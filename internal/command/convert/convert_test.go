@@ -347,6 +347,7 @@ func TestInterrupt(t *testing.T) {
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
+		time.Sleep(50 * time.Millisecond) // it may write before cmd has its process
 		cmd.Process.Signal(os.Interrupt)
 	}()
 	wantFailure(t, run(t, cmd), 130, "interrupted")
