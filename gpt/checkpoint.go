@@ -2,17 +2,15 @@ package gpt
 
 // A checkpoint is a model on disk. There are two layouts: a directory as Hugging
 // Face has it, and a GGUF file (gguf.go). What differs between them is in this
-// file; load.go reads either into a backend's memory, save.go and save_gguf.go
-// write one as the other. A third layout is one more function that makes a
-// Checkpoint.
+// file; find.go finds out which of them a path names, load.go reads either into a
+// backend's memory, save.go and save_gguf.go write one as the other. A third
+// layout is one more function that makes a Checkpoint.
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"caldera/backend"
@@ -24,7 +22,9 @@ import (
 type Checkpoint struct {
 	Config Config
 	Name   string // for people
+	Path   string // of the directory or the file that was opened; empty for a file system's
 
+	chosen    string // tells that the path stood for another, and why; empty where it did not
 	file      source
 	layout    layout
 	tokenizer func() (*tokenizer.Tokenizer, error)
@@ -56,6 +56,8 @@ type layout struct {
 	config string                   // what tells the shape of the model, for messages
 	name   func(name string) string // of a tensor that Hugging Face names so; nil for the same
 	outIn  bool                     // matrices of the blocks are stored [out, in], not [in, out]
+
+	foreign func(name string) bool // whether a tensor is another model's and left out; nil: none is
 }
 
 func (l layout) nameOf(name string) string {
@@ -77,39 +79,6 @@ func (l layout) weights(m *Model) []weight {
 	return all
 }
 
-// OpenCheckpoint opens a model directory in Hugging Face's layout, or a file
-// whose name ends in .gguf. The weights are mapped, not read, and must stay as
-// they are while the checkpoint or a model loaded from it is open.
-func OpenCheckpoint(path string) (*Checkpoint, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("model directory: %w", err)
-	}
-	if info.IsDir() {
-		return openDir(path)
-	}
-	if !strings.EqualFold(filepath.Ext(path), ".gguf") {
-		return nil, fmt.Errorf("model %s: found a file, expected a directory with config.json and model.safetensors, or a file whose name ends in .gguf", path)
-	}
-	return openGGUF(path)
-}
-
-func openDir(dir string) (*Checkpoint, error) {
-	config, err := ReadConfig(os.DirFS(dir))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	file, err := safetensors.OpenDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	name := filepath.Base(dir)
-	if absolute, err := filepath.Abs(dir); err == nil {
-		name = filepath.Base(absolute) // "." has one too
-	}
-	return huggingFace(config, name, safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.Load(dir) }), nil
-}
-
 // OpenCheckpointFS is OpenCheckpoint for a file system that is a model directory,
 // such as that of the embedded model.
 func OpenCheckpointFS(fsys fs.FS, name string) (*Checkpoint, error) {
@@ -125,7 +94,7 @@ func OpenCheckpointFS(fsys fs.FS, name string) (*Checkpoint, error) {
 }
 
 func huggingFace(c Config, name string, f source, t func() (*tokenizer.Tokenizer, error)) *Checkpoint {
-	return &Checkpoint{Config: c, Name: name, file: f, layout: layout{config: configName}, tokenizer: t}
+	return &Checkpoint{Config: c, Name: name, file: f, layout: layout{config: configName, foreign: foreignDirectory}, tokenizer: t}
 }
 
 // safetensorsFile is a source.
@@ -143,6 +112,35 @@ func (c *Checkpoint) Tokenizer() (*tokenizer.Tokenizer, error) { return c.tokeni
 // SetTokenizer makes t the checkpoint's tokenizer, which is saved with it.
 func (c *Checkpoint) SetTokenizer(t *tokenizer.Tokenizer) {
 	c.tokenizer = func() (*tokenizer.Tokenizer, error) { return t, nil }
+}
+
+// DType is the type in which most of the weights are stored, such as f16.
+func (c *Checkpoint) DType() string {
+	numbers, most := map[string]int{}, ""
+	for _, name := range c.file.Tensors() {
+		t := c.file.tensor(name)
+		n := 1
+		for _, d := range t.Shape {
+			n *= d
+		}
+		if numbers[t.DType] += n; most == "" || numbers[t.DType] > numbers[most] {
+			most = t.DType
+		}
+	}
+	return strings.ToLower(most)
+}
+
+// Notes are what a user should be told about the checkpoint that was opened, each
+// in one line: that the path stood for another one, and which tensors are left
+// out ([Checkpoint.Ignored]). A warning begins with that word.
+func (c *Checkpoint) Notes() (notes []string) {
+	if c.chosen != "" {
+		notes = append(notes, c.chosen)
+	}
+	if names := c.Ignored(); len(names) > 0 {
+		notes = append(notes, fmt.Sprintf("warning: the checkpoint has more than a GPT-2 language model; tensors left out: %s", quoted(names)))
+	}
+	return notes
 }
 
 // Close closes the files. It is not for a checkpoint that Load took over.

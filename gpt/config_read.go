@@ -11,7 +11,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strconv"
+	"strings"
 
 	"caldera/internal/regular"
 	"caldera/internal/strictjson"
@@ -84,39 +86,25 @@ func parseConfig(text []byte) (Config, error) {
 		return Config{}, err
 	}
 	c := Config{Epsilon: 1e-5, TieEmbeddings: true} // what Hugging Face takes where the file is silent
-	contexts := [2]int{}
 	for _, f := range []struct {
-		key      string
+		keys     []string // the first that is there counts
 		to       *int
 		optional bool
 	}{
-		{"n_layer", &c.Layers, false},
-		{"n_head", &c.Heads, false},
-		{"n_embd", &c.Width, false},
-		{"vocab_size", &c.Vocab, false},
-		{"n_inner", &c.Inner, true},
-		{"n_positions", &contexts[0], true},
-		{"n_ctx", &contexts[1], true},
+		// Transformers reads the general names in place of GPT-2's own, and before them.
+		{[]string{"num_hidden_layers", "n_layer"}, &c.Layers, false},
+		{[]string{"num_attention_heads", "n_head"}, &c.Heads, false},
+		{[]string{"hidden_size", "n_embd"}, &c.Width, false},
+		// n_ctx was the size of the mask. Transformers ignores it, so files are
+		// published in which it differs from n_positions.
+		{[]string{"max_position_embeddings", "n_positions", "n_ctx"}, &c.Context, false},
+		{[]string{"vocab_size"}, &c.Vocab, false},
+		{[]string{"n_inner"}, &c.Inner, true},
 	} {
-		found, err := o.decode(f.key, f.to, "a whole number")
-		if err != nil {
+		if err := o.size(f.keys, f.to, f.optional); err != nil {
 			return Config{}, err
 		}
-		if !found && !f.optional {
-			return Config{}, fmt.Errorf("%s: missing, expected a whole number", f.key)
-		}
-		if found && *f.to < 1 {
-			return Config{}, fmt.Errorf("%s: found %d, expected 1 or more", f.key, *f.to)
-		}
 	}
-	// n_positions is the size of the table of positions, n_ctx that of the mask.
-	switch {
-	case contexts[0] == 0 && contexts[1] == 0:
-		return Config{}, errors.New("n_positions: missing, expected it or n_ctx, a whole number")
-	case contexts[0] != 0 && contexts[1] != 0 && contexts[0] != contexts[1]:
-		return Config{}, fmt.Errorf("n_ctx: found %d, expected n_positions, which is %d", contexts[1], contexts[0])
-	}
-	c.Context = max(contexts[0], contexts[1])
 	if c.Inner == 0 && c.Width <= maxWidth {
 		c.Inner = 4 * c.Width
 	}
@@ -163,14 +151,35 @@ func (s settings) decode(key string, to any, expected string) (bool, error) {
 		return false, nil
 	}
 	if err := json.Unmarshal(value, to); err != nil {
-		return false, fmt.Errorf("%s: found %s, expected %s", key, strictjson.Shorten(string(value)), expected)
+		return false, fmt.Errorf("%s: found %s, expected %s", key, strictjson.Text(value), expected)
 	}
 	return true, nil
 }
 
+// size reads a number of 1 or more: that of the first of keys that is there.
+func (s settings) size(keys []string, to *int, optional bool) error {
+	for _, key := range keys {
+		found, err := s.decode(key, to, "a whole number")
+		if err != nil {
+			return err
+		}
+		if found && *to < 1 {
+			return fmt.Errorf("%s: found %d, expected 1 or more", key, *to)
+		}
+		if found {
+			return nil
+		}
+	}
+	if optional {
+		return nil
+	}
+	own := keys[min(1, len(keys)-1)] // the name that GPT-2's files have
+	return fmt.Errorf("%s: missing, expected a whole number", own)
+}
+
 // architecture refuses models that are no GPT-2.
 func (s settings) architecture() error {
-	const supported = `expected model_type "gpt2", or GPT2LMHeadModel or GPT2Model among architectures`
+	const supported = `expected model_type "gpt2", or one of GPT-2's classes among architectures, such as GPT2LMHeadModel`
 	var model string
 	var classes []string
 	named, err := s.decode("model_type", &model, "a string")
@@ -187,44 +196,41 @@ func (s settings) architecture() error {
 		return nil
 	}
 	for _, class := range classes {
-		if class == "GPT2LMHeadModel" || class == "GPT2Model" {
+		if slices.Contains(classesGPT2, strings.TrimPrefix(strings.TrimPrefix(class, "TF"), "Flax")) {
 			return nil
 		}
 	}
 	if len(classes) == 0 {
 		return fmt.Errorf("unknown architecture: found neither model_type nor architectures, %s", supported)
 	}
-	return fmt.Errorf("unknown architecture: found architectures %s, %s", strictjson.Shorten(string(s["architectures"])), supported)
+	return fmt.Errorf("unknown architecture: found architectures %s, %s", strictjson.Text(s["architectures"]), supported)
 }
 
-// unsupported refuses settings under which GPT-2 computes something else than we do.
+// classesGPT2 are the classes of Transformers whose body is a GPT-2; they differ
+// in the head, of which only that of a language model is computed.
+var classesGPT2 = []string{
+	"GPT2LMHeadModel", "GPT2Model", "GPT2DoubleHeadsModel", "GPT2ForSequenceClassification", "GPT2ForTokenClassification", "GPT2ForQuestionAnswering",
+}
+
+// unsupported refuses settings under which GPT-2 computes something else than we
+// do. Others do not bind: dropout and summary_* count in training or for other
+// heads, and reorder_and_upcast_attn asks for attention in f32, which ours is.
 func (s settings) unsupported() error {
 	for _, f := range []struct {
 		key       string
 		supported []string // as JSON; the first is what an absent key means
 	}{
-		// Both are 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
-		{"activation_function", []string{`"gelu_new"`, `"gelu_pytorch_tanh"`}},
+		// All are 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+		{"activation_function", []string{`"gelu_new"`, `"gelu_pytorch_tanh"`, `"gelu_python_tanh"`, `"gelu_fast"`, `"gelu_accurate"`}},
 		{"scale_attn_weights", []string{"true"}},
-		{"scale_attn_by_inverse_layer_idx", []string{"false"}},
-		{"reorder_and_upcast_attn", []string{"false"}},
-		{"add_cross_attention", []string{"false"}},
+		{"scale_attn_by_inverse_layer_idx", []string{"false", "null"}},
+		{"add_cross_attention", []string{"false", "null"}},
 	} {
 		value, ok := s[f.key]
-		if !ok {
+		if !ok || slices.Contains(f.supported, string(value)) {
 			continue
 		}
-		expected, match := "", false
-		for i, supported := range f.supported {
-			if i > 0 {
-				expected += " or "
-			}
-			expected += supported
-			match = match || string(value) == supported
-		}
-		if !match {
-			return fmt.Errorf("%s: found %s, which is not supported, expected %s", f.key, strictjson.Shorten(string(value)), expected)
-		}
+		return fmt.Errorf("%s: found %s, which is not supported, expected %s", f.key, strictjson.Text(value), strings.Join(f.supported, " or "))
 	}
 	return nil
 }
@@ -252,7 +258,7 @@ func (s settings) tokens(c *Config) error {
 		for _, text := range ids {
 			id, err := strconv.Atoi(string(text))
 			if err != nil || id < 0 {
-				return fmt.Errorf("%s: found %s, expected a token id, an array of them, or null", f.key, strictjson.Shorten(string(text)))
+				return fmt.Errorf("%s: found %s, expected a token id, an array of them, or null", f.key, strictjson.Text(text))
 			}
 			if id < c.Vocab {
 				known = append(known, id)

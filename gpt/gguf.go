@@ -95,9 +95,12 @@ func fromGGUF(f *gguf.File, path string) (*Checkpoint, error) {
 	}
 	if name == "" {
 		name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+		if model, _, _, split := gguf.SplitName(path); split {
+			name = model
+		}
 	}
 	return &Checkpoint{
-		Config: config, Name: name, file: ggufFile{f}, layout: ggufLayout,
+		Config: config, Name: name, Path: path, file: ggufFile{f}, layout: ggufLayout,
 		tokenizer: func() (*tokenizer.Tokenizer, error) {
 			t, err := m.tokenizer(config.Vocab)
 			if err != nil {

@@ -181,15 +181,15 @@ func TestLoadGGUFErrors(t *testing.T) {
 		{"epsilon NaN", func(m *ggufModel) { m.set("gpt2.attention.layer_norm_epsilon", gguf.OfFloat32(float32(math.NaN()))) },
 			[]string{"layer_norm_epsilon: found NaN"}},
 		{"context", func(m *ggufModel) { m.set("gpt2.context_length", gguf.OfUint32(9)) },
-			[]string{"position_embd.weight has shape [8 12], expected [9 12] by its metadata"}},
+			[]string{"position_embd.weight\" has shape [8 12], expected [9 12] by its metadata"}},
 		{"no tokens", func(m *ggufModel) { m.remove("token_embd.weight") }, []string{"tensor token_embd.weight: missing or no matrix"}},
 		{"tokens are a vector", func(m *ggufModel) { m.tensor("token_embd.weight").Shape = []int{132} }, []string{"token_embd.weight: missing or no matrix"}},
 		{"missing tensor", func(m *ggufModel) { m.remove("blk.0.ffn_up.weight") }, []string{"blk.0.ffn_up.weight is missing", "15 others"}},
 		{"stored the other way", func(m *ggufModel) { m.tensor("blk.0.attn_qkv.weight").Shape = []int{12, 36} },
-			[]string{"blk.0.attn_qkv.weight has shape [12 36], expected [36 12]"}},
+			[]string{"blk.0.attn_qkv.weight\" has shape [12 36], expected [36 12]"}},
 		{"extra tensor", func(m *ggufModel) {
 			m.tensors = append(m.tensors, gguf.Tensor{Name: "rope_freqs.weight", Type: gguf.F32, Shape: []int{1}, Data: make([]byte, 4)})
-		}, []string{"rope_freqs.weight is not part of a GPT-2"}},
+		}, []string{"rope_freqs.weight\" is not part of a GPT-2"}},
 		{"eos", func(m *ggufModel) { m.set("tokenizer.ggml.eos_token_id", gguf.OfText("x")) },
 			[]string{"tokenizer.ggml.eos_token_id: found a string"}},
 	} {
@@ -209,11 +209,11 @@ func TestLoadGGUFErrors(t *testing.T) {
 		part   string
 	}{
 		"truncated": {func(path string) error { return os.Truncate(path, 5000) }, "the file may be truncated"},
-		"foreign":   {func(path string) error { return os.WriteFile(path, []byte("PK\x03\x04, a zip"), 0o666) }, "this is no GGUF file"},
+		"foreign":   {func(path string) error { return os.WriteFile(path, []byte("PK\x03\x04, a zip"), 0o666) }, "this is an archive"},
 		"newer": {func(path string) error {
 			return os.WriteFile(path, []byte("GGUF\x04\x00\x00\x00"+strings.Repeat("\x00", 16)), 0o666)
 		}, "newer format than this program reads"},
-		"empty":       {func(path string) error { return os.Truncate(path, 0) }, "file too short"},
+		"empty":       {func(path string) error { return os.Truncate(path, 0) }, "the file is empty"},
 		"a directory": {func(path string) error { return firstError(os.Remove(path), os.Mkdir(path, 0o777)) }, "config.json"},
 		"gone":        {os.Remove, "no such file"},
 	} {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"slices"
-	"strings"
 
 	"caldera/backend"
 	"caldera/nn"
@@ -97,7 +95,7 @@ func (m *Model) load(ctx context.Context, c *Checkpoint, o LoadOptions) error {
 	}
 	for _, w := range c.layout.weights(m) {
 		if err := m.place(ctx, w, found[w.name], o); err != nil {
-			return fmt.Errorf("%s: tensor %s: %w", found[w.name].File, w.name, err)
+			return fmt.Errorf("%s: tensor %q: %w", found[w.name].File, found[w.name].Name, err)
 		}
 	}
 	m.tie()
@@ -109,46 +107,6 @@ func (m *Model) tie() {
 	if m.TieEmbeddings {
 		m.Head = nn.Linear{W: m.Tokens}
 	}
-}
-
-// match finds the model's tensors in a checkpoint and checks, before any is
-// copied, that they are all there, with the right shapes, and no others.
-func (m *Model) match(c *Checkpoint) (map[string]rawTensor, error) {
-	found := map[string]rawTensor{}
-	for _, name := range c.file.Tensors() {
-		short := strings.TrimPrefix(name, "transformer.")
-		t := c.file.tensor(name)
-		if other, twice := found[short]; twice {
-			return nil, fmt.Errorf("%s: both %s and %s are there, expected one of them", t.File, other.Name, name)
-		}
-		found[short] = t
-	}
-	head := c.layout.nameOf("lm_head.weight")
-	if _, ok := found[head]; !ok {
-		m.TieEmbeddings = true
-	}
-	known := map[string]bool{head: true} // a copy of wte where embeddings are tied
-	for _, w := range c.layout.weights(m) {
-		t, ok := found[w.name]
-		if !ok {
-			return nil, fmt.Errorf("tensor %s is missing from the checkpoint, which has %d others; %s asks for %d layers",
-				w.name, len(found), c.layout.config, m.Layers)
-		}
-		if !slices.Equal(t.Shape, w.shape) {
-			return nil, fmt.Errorf("%s: tensor %s has shape %v, expected %v by %s", t.File, t.Name, t.Shape, w.shape, c.layout.config)
-		}
-		if storage(t.DType) == nil {
-			return nil, fmt.Errorf("%s: tensor %s has dtype %s, expected F32, F16 or BF16", t.File, t.Name, t.DType)
-		}
-		known[w.name] = true
-	}
-	for name, t := range found {
-		if !known[name] && !isMask(name) {
-			return nil, fmt.Errorf("%s: tensor %s is not part of a GPT-2 with %d layers: the checkpoint is of another architecture or size",
-				t.File, t.Name, m.Layers)
-		}
-	}
-	return found, nil
 }
 
 // kept is how a tensor of a checkpoint is kept in the backend's memory.
@@ -179,12 +137,6 @@ func (k kept) shape(w weight) []int {
 		return []int{w.shape[1], w.shape[0]}
 	}
 	return w.shape
-}
-
-// isMask reports whether name is a causal mask, which old checkpoints carry
-// along: h.0.attn.bias, h.0.attn.masked_bias.
-func isMask(name string) bool {
-	return strings.HasPrefix(name, "h.") && (strings.HasSuffix(name, ".attn.bias") || strings.HasSuffix(name, ".attn.masked_bias"))
 }
 
 func blockPrefix(i int) string { return fmt.Sprintf("h.%d.", i) }

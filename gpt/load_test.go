@@ -34,29 +34,33 @@ func TestLoadErrors(t *testing.T) {
 			[]string{"h.1.ln_1.weight is missing", "asks for 2 layers"}},
 		{"no tensors", func(c *checkpoint) { c.tensors = nil }, gpt.LoadOptions{}, []string{"wte.weight is missing", "0 others"}},
 		{"wrong shape", func(c *checkpoint) { c.tensor("h.0.attn.c_attn.weight").Shape = []int{36, 12} }, gpt.LoadOptions{},
-			[]string{"model.safetensors", "h.0.attn.c_attn.weight has shape [36 12], expected [12 36]"}},
+			[]string{"model.safetensors", "h.0.attn.c_attn.weight\" has shape [36 12], expected [12 36]"}},
 		{"wrong rank", func(c *checkpoint) { c.tensor("ln_f.bias").Shape = []int{1, 12} }, gpt.LoadOptions{},
-			[]string{"ln_f.bias has shape [1 12], expected [12]"}},
+			[]string{"ln_f.bias\" has shape [1 12], expected [12]"}},
 		{"wrong context", func(c *checkpoint) { c.config["n_positions"] = 9; c.config["n_ctx"] = 9 }, gpt.LoadOptions{},
-			[]string{"wpe.weight has shape [8 12], expected [9 12]"}},
+			[]string{"wpe.weight\" has shape [8 12], expected [9 12]"}},
 		{"extra layer", func(c *checkpoint) { c.add("h.1.ln_1.weight", safetensors.F32, 12) }, gpt.LoadOptions{},
-			[]string{"h.1.ln_1.weight is not part of a GPT-2 with 1 layers"}},
-		{"extra tensor", func(c *checkpoint) { c.add("model.embed_tokens.weight", safetensors.F32, 2) }, gpt.LoadOptions{},
-			[]string{"model.embed_tokens.weight is not part of a GPT-2", "another architecture"}},
-		{"not quite a mask", func(c *checkpoint) { c.add("attn.bias", safetensors.F32, 2) }, gpt.LoadOptions{},
-			[]string{"attn.bias is not part"}},
+			[]string{"h.1.ln_1.weight\" is not part of a GPT-2 with 1 layers"}},
+		{"extra tensor", func(c *checkpoint) { c.add("h.0.extra", safetensors.F32, 2) }, gpt.LoadOptions{},
+			[]string{`tensor "h.0.extra" is not part of a GPT-2`, "another architecture"}},
+		{"extra tensor of the body", func(c *checkpoint) { c.add("transformer.extra.weight", safetensors.F32, 2) }, gpt.LoadOptions{},
+			[]string{`tensor "transformer.extra.weight" is not part of a GPT-2`}},
+		{"not quite a mask", func(c *checkpoint) { c.add("transformer.attn.bias", safetensors.F32, 2) }, gpt.LoadOptions{},
+			[]string{`attn.bias" is not part`}},
+		{"name with control characters", func(c *checkpoint) { c.add("h.0.\x1b[31m EVIL", safetensors.F32, 2) }, gpt.LoadOptions{},
+			[]string{`tensor "h.0.\x1b[31m EVIL" is not part`}},
 		{"integers", func(c *checkpoint) { c.tensor("ln_f.weight").DType = safetensors.I32 }, gpt.LoadOptions{},
-			[]string{"ln_f.weight has dtype I32, expected F32, F16 or BF16"}},
+			[]string{"ln_f.weight\" has dtype I32, expected F32, F16 or BF16"}},
 		{"doubles", func(c *checkpoint) {
 			x := c.tensor("ln_f.weight")
 			x.DType, x.Data = safetensors.F64, make([]byte, 96)
-		}, gpt.LoadOptions{}, []string{"ln_f.weight has dtype F64"}},
+		}, gpt.LoadOptions{}, []string{"ln_f.weight\" has dtype F64"}},
 		{"twice", func(c *checkpoint) { c.add("transformer.wpe.weight", safetensors.F32, 8, 12) }, gpt.LoadOptions{},
-			[]string{"both transformer.wpe.weight and wpe.weight are there"}},
+			[]string{"both \"transformer.wpe.weight\" and \"wpe.weight\" are there"}},
 		{"head of another shape", func(c *checkpoint) {
 			c.config["tie_word_embeddings"] = false
 			c.add("lm_head.weight", safetensors.F32, 12, 11)
-		}, gpt.LoadOptions{}, []string{"lm_head.weight has shape [12 11], expected [11 12]"}},
+		}, gpt.LoadOptions{}, []string{"lm_head.weight\" has shape [12 11], expected [11 12]"}},
 		{"too large for f16", func(c *checkpoint) {
 			binary.LittleEndian.PutUint32(c.tensor("h.0.mlp.c_proj.weight").Data[40:], math.Float32bits(-70000))
 		}, gpt.LoadOptions{DType: backend.F16}, []string{"h.0.mlp.c_proj.weight", "-70000 does not fit f16", "65504", "use f32"}},
@@ -87,13 +91,13 @@ func TestLoadBadDirectory(t *testing.T) {
 		change func(dir string) error // of a directory that is right
 		parts  []string
 	}{
-		{"missing", os.RemoveAll, []string{"model directory", "no such file"}},
+		{"missing", os.RemoveAll, []string{"no such file", "expected a directory with config.json"}},
 		{"a file", func(dir string) error {
 			return firstError(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o666))
-		}, []string{"found a file, expected a directory with config.json"}},
+		}, []string{"the file is empty"}},
 		{"empty", func(dir string) error {
 			return firstError(os.RemoveAll(dir), os.Mkdir(dir, 0o777))
-		}, []string{"config.json"}},
+		}, []string{"the directory is empty", "config.json"}},
 		{"no weights", func(dir string) error { return os.Remove(dir + "/model.safetensors") },
 			[]string{"no weights", "model.safetensors"}},
 		// Permissions do not bind root, who may run this; a loop of links does.

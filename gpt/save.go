@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -66,7 +65,7 @@ func (c *conversion) copy(ctx context.Context, w io.Writer) error {
 		return stopped
 	})
 	if err != nil && stopped == nil {
-		return fmt.Errorf("%s: tensor %s: %w", c.from.File, c.from.Name, err)
+		return fmt.Errorf("%s: tensor %q: %w", c.from.File, c.from.Name, err)
 	}
 	return err
 }
@@ -87,20 +86,11 @@ func writer(ctx context.Context, all []conversion, progress func(done, total int
 	}
 }
 
-// Files of a model directory. A directory that is written to loses those that
-// would be read beside, or in place of, what is written.
-const (
-	vocabName         = "vocab.json"
-	mergesName        = "merges.txt"
-	tokenizerJSONName = "tokenizer.json"
-)
-
-var directoryFiles = []string{safetensors.SingleName, safetensors.IndexName, configName, generationName, vocabName, mergesName, tokenizerJSONName}
-
 // SaveDir writes the checkpoint as a model directory in Hugging Face's layout:
 // model.safetensors, config.json and the files of the tokenizer, if it has one.
-// It makes the directory where there is none. Each file takes its name when it is
-// whole.
+// It makes the directory where there is none. Where another model is in it, the
+// files of that are replaced or deleted, and other files stay. Until all is
+// written the old model stands, and whenever it is cut off, one of the two loads.
 func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (failed error) {
 	if o.DType.Quantized() {
 		return fmt.Errorf("safetensors holds no %v: expected f32 or f16", o.DType)
@@ -125,13 +115,13 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	if files[configName], err = configJSON(m.Config); err != nil {
 		return err
 	}
-	undo, err := atomicfile.Mkdir(dir)
+	r, err := replaceDir(dir)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if failed != nil {
-			undo()
+			failed = errors.Join(failed, r.discard())
 		}
 	}()
 	tensors := make([]safetensors.Tensor, len(all))
@@ -143,13 +133,13 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	}
 	write := writer(ctx, all, o.Progress)
 	// "pt" tells Hugging Face's library whose order of dimensions this is.
-	err = safetensors.WriteFrom(filepath.Join(dir, safetensors.SingleName), tensors, map[string]string{"format": "pt"},
+	err = safetensors.WriteFrom(filepath.Join(r.staging, safetensors.SingleName), tensors, map[string]string{"format": "pt"},
 		func(w io.Writer, t safetensors.Tensor) error { return write(w, t.Name) })
 	if err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		err := atomicfile.Write(filepath.Join(dir, name), func(w io.Writer) error {
+		err := atomicfile.Write(filepath.Join(r.staging, name), func(w io.Writer) error {
 			_, err := w.Write(files[name])
 			return err
 		})
@@ -157,15 +147,7 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 			return err
 		}
 	}
-	for _, name := range directoryFiles {
-		if _, ok := files[name]; ok || name == safetensors.SingleName {
-			continue
-		}
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
+	return r.commit()
 }
 
 // tokenizerFiles are the files of the tokenizer, none where the checkpoint has none.

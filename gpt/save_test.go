@@ -333,7 +333,7 @@ func TestSaveFails(t *testing.T) {
 		part  string
 		alone bool // safetensors only
 	}{
-		"too large for f16": {large, context.Background(), gpt.SaveOptions{DType: backend.F16}, "tensor h.0.mlp.c_proj.weight: the number -70000 does not fit f16", false},
+		"too large for f16": {large, context.Background(), gpt.SaveOptions{DType: backend.F16}, "tensor \"h.0.mlp.c_proj.weight\": the number -70000 does not fit f16", false},
 		"not a model":       {missing, context.Background(), gpt.SaveOptions{}, "tensor ln_f.bias is missing", false},
 		"stopped":           {base(t), stopped, gpt.SaveOptions{}, "context canceled", false},
 		"blocks":            {base(t), context.Background(), gpt.SaveOptions{DType: backend.Q8_0}, "safetensors holds no q8_0", true},

@@ -11,7 +11,7 @@
 // or allocate more than a small multiple of the number of its tensors and keys.
 // What is wrong with a file is a *FormatError.
 //
-// gguf.go opens files, parse.go reads their head, value.go is the metadata,
+// gguf.go opens files, split.go those of a model in several parts, parse.go reads their head, value.go is the metadata,
 // type.go lists the types of tensors (a new one goes there), write.go writes.
 package gguf
 
@@ -82,7 +82,23 @@ func (e *FormatError) Error() string {
 
 // Open maps the GGUF file at path, read-only. Close unmaps it. The file must
 // keep its length while it is open: see [mapfile.Open].
+//
+// Where the file is the first part of a model that was split into several, the
+// others, which lie beside it, are opened too: the File has the metadata of the
+// first and the tensors of all. Another part than the first is an error.
 func Open(path string) (*File, error) {
+	f, err := openOne(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.join(path); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// openOne maps the file at path, which may be one part of a model.
+func openOne(path string) (*File, error) {
 	data, mappings, err := mapfile.Open(os.DirFS(filepath.Dir(path)), filepath.Base(path), path)
 	if err != nil {
 		return nil, err

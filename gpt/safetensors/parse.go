@@ -92,7 +92,7 @@ func parseMetadata(value []byte, file string, metadata map[string]string) error 
 	err := strictjson.Object(value, headerDepth-1, func(key string, value json.RawMessage) error {
 		var s *string // a pointer, so that null is found out
 		if json.Unmarshal(value, &s) != nil || s == nil {
-			problem = fmt.Sprintf("%q: %s", strictjson.Shorten(key), strictjson.Shorten(string(value)))
+			problem = fmt.Sprintf("%q: %s", strictjson.Shorten(key), strictjson.Text(value))
 			return fmt.Errorf("value of %q is no string", strictjson.Shorten(key))
 		}
 		metadata[key] = *s
@@ -133,7 +133,7 @@ func parseTensor(name string, entry []byte, file string, body []byte) (Tensor, e
 	}
 
 	if json.Unmarshal(fields["dtype"], &t.DType) != nil || t.DType.Bits() == 0 {
-		return t, bad("unknown dtype", strictjson.Shorten(string(fields["dtype"])), known())
+		return t, bad("unknown dtype", strictjson.Text(fields["dtype"]), known())
 	}
 	t.Shape, err = integers(fields["shape"], maxRank)
 	if err != nil {
@@ -187,7 +187,7 @@ func integers(array []byte, limit int) ([]int, error) {
 	// RawMessage, for a number would be rounded on its way through float64.
 	var items []json.RawMessage
 	if array[0] != '[' {
-		return nil, fmt.Errorf("%s, expected an array of integers", strictjson.Shorten(string(array)))
+		return nil, fmt.Errorf("%s, expected an array of integers", strictjson.Text(array))
 	}
 	// Each comma parts two items, so a long array is known before it takes memory.
 	if n := bytes.Count(array, []byte{','}) + 1; n > limit {
@@ -200,7 +200,7 @@ func integers(array []byte, limit int) ([]int, error) {
 	for i, item := range items {
 		n, err := strconv.ParseUint(string(item), 10, strconv.IntSize-1)
 		if err != nil {
-			return nil, fmt.Errorf("%s, expected integers from 0 to %d", strictjson.Shorten(string(item)), math.MaxInt)
+			return nil, fmt.Errorf("%s, expected integers from 0 to %d", strictjson.Text(item), math.MaxInt)
 		}
 		ints[i] = int(n)
 	}

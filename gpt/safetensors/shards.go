@@ -7,12 +7,14 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"caldera/internal/mapfile"
+	"caldera/internal/printable"
 	"caldera/internal/regular"
 	"caldera/internal/strictjson"
 )
@@ -32,14 +34,29 @@ func openCheckpoint(fsys fs.FS, dir string) (*File, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	index := filepath.Join(dir, IndexName)
-	text, err := readIndex(fsys, index)
-	if errors.Is(err, fs.ErrNotExist) {
+	f, err = openIndex(fsys, dir, IndexName)
+	if errors.Is(err, errNoIndex) {
 		if dir == "" {
 			dir = "the file system"
 		}
 		return nil, fmt.Errorf("%s: no weights: expected %s, or %s and its shards: %w", dir, SingleName, IndexName, fs.ErrNotExist)
 	}
+	return f, err
+}
+
+// OpenIndex opens the shards that the index at path names, which lie beside it.
+func OpenIndex(path string) (*File, error) {
+	dir, name := filepath.Dir(path), filepath.Base(path)
+	return openIndex(os.DirFS(dir), dir, name)
+}
+
+// errNoIndex says that an index is missing, where a missing shard is another error.
+var errNoIndex = fmt.Errorf("no index: %w", fs.ErrNotExist)
+
+// openIndex opens the shards of the index of that name in fsys; dir stands for fsys in errors.
+func openIndex(fsys fs.FS, dir, name string) (*File, error) {
+	index := filepath.Join(dir, name)
+	text, err := readIndex(fsys, name, index)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +67,11 @@ func openCheckpoint(fsys fs.FS, dir string) (*File, error) {
 	return openShards(fsys, dir, index, weightMap)
 }
 
-func readIndex(fsys fs.FS, index string) ([]byte, error) {
-	file, err := regular.Open(fsys, IndexName)
+func readIndex(fsys fs.FS, name, index string) ([]byte, error) {
+	file, err := regular.Open(fsys, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", index, errNoIndex)
+	}
 	if err != nil {
 		return nil, mapfile.Error(index, err)
 	}
@@ -82,7 +102,7 @@ func parseIndex(text []byte, index string) (map[string]string, error) {
 			var shard string
 			if json.Unmarshal(value, &shard) != nil || !plainName(shard) {
 				return &FormatError{File: index, Tensor: tensor, Problem: "bad name of a shard",
-					Found: strictjson.Shorten(string(value)), Expected: "the name of a file beside the index, without a path"}
+					Found: strictjson.Text(value), Expected: "the name of a file beside the index, without a path"}
 			}
 			if len(weightMap) == maxTensors {
 				return &FormatError{File: index, Problem: "too many tensors", Found: fmt.Sprintf("more than %d", maxTensors)}
@@ -101,10 +121,11 @@ func parseIndex(text []byte, index string) (map[string]string, error) {
 }
 
 // plainName reports whether name is that of a file in the same directory on any
-// operating system, so that an index cannot make us read elsewhere.
+// operating system, so that an index cannot make us read elsewhere, and one that
+// can be printed.
 func plainName(name string) bool {
 	return fs.ValidPath(name) && path.Base(name) == name && name != "." && len(name) <= 255 &&
-		!strings.ContainsAny(name, "\\:\x00")
+		!strings.ContainsAny(name, "\\:\x00") && printable.Text(name) == name
 }
 
 // openShards opens the shards that an index names and joins them.

@@ -106,6 +106,8 @@ func TestShardsRejects(t *testing.T) {
 		{"Windows path", map[string]string{IndexName: weightMap(`..\\s-1.safetensors`)}, "bad name of a shard"},
 		{"Windows drive", map[string]string{IndexName: weightMap(`C:s-1.safetensors`)}, "bad name of a shard"},
 		{"zero byte", map[string]string{IndexName: weightMap(`s\u0000`)}, "bad name of a shard"},
+		{"control characters", map[string]string{IndexName: weightMap(`s\u001b[31m`)}, `bad name of a shard: found "s\u001b[31m"`},
+		{"C1 control characters", map[string]string{IndexName: weightMap("s\u009b31m")}, `bad name of a shard: found "s\u009b31m"`},
 		{"dot", map[string]string{IndexName: weightMap(`.`)}, "bad name of a shard"},
 		{"dots", map[string]string{IndexName: weightMap(`..`)}, "bad name of a shard"},
 		{"no name", map[string]string{IndexName: weightMap(``)}, "bad name of a shard"},

@@ -26,26 +26,31 @@ type File struct {
 func Create(path string) (*File, error) {
 	path, err := follow(path)
 	if err != nil {
-		return nil, err
+		return nil, creating(path, err)
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: it is not a regular file", path) // and must not be replaced by one
 	}
 	file, err := os.OpenFile(fmt.Sprintf("%s.%016x.tmp", path, rand.Uint64()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		var named *fs.PathError
-		if errors.As(err, &named) {
-			err = &fs.PathError{Op: "create", Path: path, Err: named.Err} // people know nothing of the other
-		}
-		return nil, err
+		return nil, creating(path, err) // people know nothing of the other name
 	}
 	return &File{bufio.NewWriterSize(file, 1<<20), file, path}, nil
+}
+
+// creating is err as an error of creating the file at path.
+func creating(path string, err error) error {
+	var named *fs.PathError
+	if errors.As(err, &named) {
+		return &fs.PathError{Op: "create", Path: path, Err: named.Err}
+	}
+	return err
 }
 
 // maxLinks is how many links may lead from one to the next, as on Linux.
 const maxLinks = 40
 
-// follow is where path leads to, which need not be there yet.
+// follow is where path leads to, which need not be there yet; path itself with an error.
 func follow(path string) (string, error) {
 	at := path
 	for range maxLinks {
@@ -54,11 +59,11 @@ func follow(path string) (string, error) {
 			return at, nil
 		}
 		if err != nil {
-			return "", err
+			return path, err
 		}
 		to, err := os.Readlink(at)
 		if err != nil {
-			return "", err
+			return path, err
 		}
 		if !filepath.IsAbs(to) {
 			dir, _ := filepath.Split(at) // not cleaned: dir/../x is elsewhere if dir is a link
@@ -66,7 +71,7 @@ func follow(path string) (string, error) {
 		}
 		at = to
 	}
-	return "", fmt.Errorf("%s: too many levels of symbolic links", path)
+	return path, fmt.Errorf("%s: too many levels of symbolic links", path)
 }
 
 // Commit makes sure that all of the file is on the disk, and gives it its name.

@@ -17,6 +17,7 @@ type Model struct {
 	File   string // the directory or file it comes from, as it was given; empty where there is none
 	Shape  string // the published shape whose weights are random; empty where they are not
 	Config gpt.Config
+	Notes  []string // what a user should be told of it
 	Load   func(context.Context, backend.Backend, gpt.LoadOptions) (*gpt.Model, error)
 
 	// Open opens what it is loaded from, to be saved as other programs read it.
@@ -65,7 +66,7 @@ func Checkpoint(name string) (Model, error) {
 		return Model{}, err
 	}
 	defer c.Close()
-	return Model{Name: filepath.Base(path), File: name, Config: c.Config, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+	return Model{Name: filepath.Base(path), File: name, Config: c.Config, Notes: c.Notes(), Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
 		return gpt.Load(ctx, b, name, o)
 	}, Open: func() (*gpt.Checkpoint, error) {
 		return gpt.OpenCheckpoint(name)

@@ -87,14 +87,12 @@ func report(name string, err error) int {
 		fmt.Fprintf(os.Stderr, "%s: interrupted\n", name)
 		return ExitInterrupted
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "%s: %s\n", name, oneLine(err))
+		fmt.Fprintf(os.Stderr, "%s: %s\n", name, Message(err))
 		return ExitUsage
 	}
-	fmt.Fprintf(os.Stderr, "%s: %s\n", name, oneLine(err))
+	fmt.Fprintf(os.Stderr, "%s: %s\n", name, Message(err))
 	return ExitFailed
 }
-
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // ReadInput reads a file, or standard input for "-", of at most limit bytes. It
 // stops waiting for them when ctx ends, for the other end of a pipe may never write.

@@ -14,6 +14,7 @@ import (
 	"caldera/backend"
 	_ "caldera/backend/cpu" // a backend is known once it is imported
 	_ "caldera/backend/vulkan"
+	"caldera/internal/printable"
 	"caldera/internal/table"
 )
 
@@ -70,7 +71,7 @@ func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 	}
 	b, err := open(d)
 	if err != nil && h.Backend == "auto" && d.Kind != backend.Host {
-		fmt.Fprintf(log, "warning: the CPU computes instead: %s\n", oneLine(err))
+		fmt.Fprintf(log, "warning: the CPU computes instead: %s\n", Message(err))
 		failed := err
 		if d, _, err = backend.Find("cpu"); err == nil {
 			why = "the best GPU failed"
@@ -87,7 +88,7 @@ func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 	if d.Kind == backend.Software {
 		warning = "warning: "
 	}
-	fmt.Fprintf(log, "%s%s: %s (%s)\n", warning, d.Spec(), backend.Describe(b), why)
+	fmt.Fprintln(log, printable.Text(fmt.Sprintf("%s%s: %s (%s)", warning, d.Spec(), backend.Describe(b), why)))
 	Advise(log, d)
 	return b, d, nil
 }
@@ -130,7 +131,7 @@ func List(w io.Writer, asJSON bool) error {
 	for _, name := range backend.Names() {
 		devices, err := backend.Devices(name)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, oneLine(err))
+			fmt.Fprintln(os.Stderr, Message(err))
 			continue
 		}
 		for _, d := range devices {
@@ -145,7 +146,7 @@ func List(w io.Writer, asJSON bool) error {
 	}
 	rows := [][]string{{"DEVICE", "KIND", "NAME", "DRIVER", "MEMORY", "UUID"}}
 	for _, d := range list {
-		rows = append(rows, []string{d.Device, d.Kind, d.Name, d.Driver, gibibytes(d.Memory), d.UUID})
+		rows = append(rows, []string{d.Device, d.Kind, printable.Text(d.Name), printable.Text(d.Driver), gibibytes(d.Memory), d.UUID})
 	}
 	const gap = 2
 	parts := []table.Part{{Rows: rows}}

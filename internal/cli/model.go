@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/gpt/tokenizer"
+	"caldera/internal/printable"
 	"caldera/models"
 )
 
 // ModelFlags choose a checkpoint and how its weights are kept.
 type ModelFlags struct {
-	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files) or a GGUF file (default: the embedded model, ${embedded})."`
+	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files) a GGUF file, or the folder of a training run (default: the embedded model, ${embedded})."`
 	DType string `name:"dtype" enum:"auto,f32,f16,q8_0,q4_0" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32, f16, q8_0 or q4_0 (auto: as the checkpoint stores them)."`
 }
 
@@ -37,7 +40,7 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 			return nil, nil, UsageError{err}
 		}
 	}
-	c, err := f.Open()
+	c, err := f.Open(os.Stderr)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,12 +61,23 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 	return m, t, nil
 }
 
-// Open opens the chosen checkpoint.
-func (f ModelFlags) Open() (*gpt.Checkpoint, error) {
+// Open opens the chosen checkpoint, and tells log what its user should know of it.
+func (f ModelFlags) Open(log io.Writer) (*gpt.Checkpoint, error) {
 	if f.Model == "" {
 		return gpt.OpenCheckpointFS(models.Default(), models.Name)
 	}
-	return gpt.OpenCheckpoint(f.Model)
+	c, err := gpt.OpenCheckpoint(f.Model)
+	if err == nil {
+		Tell(log, c.Notes())
+	}
+	return c, err
+}
+
+// Tell prints notes, a line each.
+func Tell(log io.Writer, notes []string) {
+	for _, note := range notes {
+		fmt.Fprintln(log, printable.Text(note))
+	}
 }
 
 // WithFlags adds to the error of a model that does not fit the flags that would

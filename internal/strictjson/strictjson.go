@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"caldera/internal/printable"
 )
 
 // Object calls field for each member of the one JSON object that data holds, in
@@ -78,6 +80,10 @@ func Shorten(s string) string {
 	}
 	return s[:cut] + "…"
 }
+
+// Text is the JSON text of a value as an error message shows it: short, and with
+// characters that a terminal would not print, or would obey, escaped.
+func Text(value []byte) string { return printable.Text(Shorten(string(value))) }
 
 // invalid names the place of a syntax error, and what a truncated file looks like.
 func invalid(dec *json.Decoder, err error) error {

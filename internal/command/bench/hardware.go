@@ -11,6 +11,7 @@ import (
 	"caldera/backend"
 	"caldera/internal/bench"
 	"caldera/internal/cli"
+	"caldera/internal/printable"
 )
 
 // hardwareFlags choose what to measure on.
@@ -53,7 +54,9 @@ func (f *hardwareFlags) names() (list []string) {
 	return list
 }
 
-func notMeasured(why error) { fmt.Fprintf(os.Stderr, "%s: not measured: %v\n", cli.Self(), why) }
+func notMeasured(why error) {
+	fmt.Fprintf(os.Stderr, "%s: not measured: %s\n", cli.Self(), cli.Message(why))
+}
 
 // open opens each device in turn, tells what it is, and has it measured. Where
 // one fails the others have their turn all the same.
@@ -82,7 +85,7 @@ func openOne(ctx context.Context, d backend.Device, measure func(*bench.Device) 
 	if d.Kind == backend.Software {
 		warning = "warning: "
 	}
-	fmt.Fprintf(os.Stderr, "%s%s: %s\n", warning, d.Spec(), device.Describe())
+	fmt.Fprintf(os.Stderr, "%s%s: %s\n", warning, d.Spec(), printable.Text(device.Describe()))
 	cli.Advise(os.Stderr, d)
 	return measure(device)
 }

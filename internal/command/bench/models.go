@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"os"
 	"slices"
 	"strings"
 
@@ -45,6 +46,7 @@ func (f *modelFlags) models() (list []bench.Model, err error) {
 		if err != nil {
 			return nil, err
 		}
+		cli.Tell(os.Stderr, m.Notes)
 		list = append(list, m)
 	}
 	for _, name := range f.Shape {

@@ -3,15 +3,13 @@
 //
 //	convert -m gpt2 --dtype=q8_0 -o gpt2-q8_0.gguf
 //
-// convert.go has the flags and what they mean together, progress.go tells on a
-// terminal how far it is. What is written, and how, is in package gpt.
+// convert.go has the flags and what they mean together, output.go the file or
+// directory that is written, progress.go tells on a terminal how far it is. What is written, and how, is in package gpt.
 package convert
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/alecthomas/kong"
@@ -23,8 +21,8 @@ import (
 )
 
 type flags struct {
-	Model  string `short:"m" placeholder:"PATH" help:"Checkpoint to convert: a directory in Hugging Face's layout or a GGUF file (default: the embedded model, ${embedded})."`
-	To     string `enum:"gguf,safetensors" default:"gguf" placeholder:"FORMAT" help:"gguf: one file, for llama.cpp and ollama. safetensors: a directory in Hugging Face's layout (${default})."`
+	Model  string `short:"m" placeholder:"PATH" help:"Checkpoint to convert: a directory in Hugging Face's layout, a GGUF file, or the folder of a training run (default: the embedded model, ${embedded})."`
+	To     string `enum:"auto,gguf,safetensors" default:"auto" placeholder:"FORMAT" help:"gguf: one file, for llama.cpp and ollama. safetensors: a directory in Hugging Face's layout. auto: gguf where the output's name ends in .gguf, else safetensors (${default})."`
 	DType  string `name:"dtype" aliases:"outtype" enum:"auto,f32,f16,q8_0,q4_0" default:"auto" placeholder:"TYPE" help:"Store matrices as f32, f16 or, in GGUF, as q8_0 or q4_0: blocks of 8 or 4 bits a weight (auto: as they are)."`
 	Output string `short:"o" aliases:"outfile" required:"" placeholder:"PATH" help:"The file, or the directory, to write."`
 	Force  bool   `help:"Replace the output if it is there."`
@@ -46,13 +44,16 @@ func (f *flags) Run(ctx context.Context) (err error) {
 			return cli.UsageError{Err: err}
 		}
 	}
+	if f.To, err = format(f.Output, f.To); err != nil {
+		return err
+	}
 	if f.To == "safetensors" && o.DType.Quantized() {
-		return cli.Usagef("--dtype=%s --to=safetensors: safetensors holds no blocks; expected f32, f16 or auto, or --to=gguf", f.DType)
+		return cli.Usagef("--dtype=%s: safetensors holds no blocks; expected f32, f16 or auto, or --to=gguf, or an output whose name ends in .gguf", f.DType)
 	}
 	if err := f.free(); err != nil {
 		return err
 	}
-	c, err := cli.ModelFlags{Model: f.Model}.Open()
+	c, err := cli.ModelFlags{Model: f.Model}.Open(os.Stderr)
 	if err != nil {
 		return err
 	}
@@ -65,37 +66,8 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		err = c.SaveDir(ctx, f.Output, o)
 	}
 	p.end()
-	return err
-}
-
-// free reports an output that cannot be written, or must not.
-func (f *flags) free() error {
-	if f.Output == "" {
-		return cli.Usagef("--output is empty: expected the name of what to write")
-	}
-	info, err := os.Stat(f.Output)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
-	switch f.To {
-	case "gguf":
-		if !info.Mode().IsRegular() {
-			return fmt.Errorf("%s is there and is no regular file: expected the name of a file to write", f.Output)
-		}
-	default:
-		if !info.IsDir() {
-			return fmt.Errorf("%s is there and is no directory: expected the name of a directory to write", f.Output)
-		}
-		entries, err := os.ReadDir(f.Output)
-		if err != nil || len(entries) == 0 {
-			return err
-		}
-	}
-	if !f.Force {
-		return fmt.Errorf("%s is there already: choose another --output, or replace it with --force", f.Output)
-	}
-	return nil
+	return tell(os.Stderr, f.Output, f.To)
 }

@@ -1,6 +1,8 @@
 package convert_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"caldera/gpt"
+	"caldera/gpt/safetensors"
 	"caldera/internal/commandtest"
 	"caldera/models"
 )
@@ -21,7 +25,8 @@ func TestFormats(t *testing.T) {
 		args []string
 	}{
 		{"f32.gguf", []string{"--dtype=f32"}}, {"f16.gguf", []string{"--dtype=f16", "--to=gguf"}}, {"stored.gguf", nil},
-		{"q8_0.gguf", []string{"--dtype", "q8_0"}}, {"f32", []string{"--to=safetensors", "--dtype=f32"}}, {"stored", []string{"--to=safetensors"}},
+		{"q8_0.gguf", []string{"--dtype", "q8_0"}}, {"f32", []string{"--to=safetensors", "--dtype=f32"}}, {"stored", nil}, {"named.GGUF", nil},
+		{"ggml-model.bin", []string{"--to=gguf"}}, {"v1.0", []string{"--to=auto"}},
 		{"again.gguf", []string{"-m", filepath.Join(dir, "stored"), "--dtype=q8_0"}},
 		{"back", []string{"-m", filepath.Join(dir, "f16.gguf"), "--to=safetensors"}},
 	} {
@@ -102,6 +107,11 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"-o", out, "--dtype=q5_0"}, []string{"--dtype", `"q5_0"`, `"q8_0"`}},
 		{[]string{"-o", out, "--dtype=q8_0", "--to=safetensors"}, []string{"--dtype=q8_0", "safetensors holds no blocks", "--to=gguf"}},
 		{[]string{"-o", out, "--dtype=q4_0", "--to=safetensors"}, []string{"--dtype=q4_0"}},
+		{[]string{"-o", out, "--dtype=q4_0"}, []string{"--dtype=q4_0", "safetensors holds no blocks", ".gguf"}},
+		{[]string{"-o", out + ".gguf", "--to=safetensors"}, []string{"--to=safetensors", "the name is that of a GGUF file"}},
+		{[]string{"-o", out + ".safetensors"}, []string{"a directory is written", "such as " + out}},
+		{[]string{"-o", out + ".safetensors", "--to=gguf"}, []string{"a directory is written"}},
+		{[]string{"-o", "pytorch_model.bin"}, []string{"no .bin files are written", ".gguf", "--to"}},
 		{[]string{"-o", "caf\xe9"}, []string{"is not valid UTF-8"}},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
@@ -148,23 +158,27 @@ func TestFailures(t *testing.T) {
 		{"missing", []string{"-m", "/nonexistent"}, []string{"/nonexistent", "no such file"}},
 		{"missing file", []string{"-m", "/nonexistent.gguf"}, []string{"/nonexistent.gguf", "no such file"}},
 		{"empty directory", []string{"-m", t.TempDir()}, []string{"config.json"}},
-		{"another file", []string{"-m", file("weights.bin", whole)}, []string{"weights.bin", "expected a directory", ".gguf"}},
-		{"empty", []string{"-m", file("empty.gguf", nil)}, []string{"empty.gguf", "file too short"}},
+		{"another file", []string{"-m", file("weights.txt", []byte("text"))}, []string{"weights.txt", `begins with "text"`, "or a GGUF file"}},
+		{"a name of Hugging Face's", []string{"-m", "openai-community/gpt2"}, []string{"no such file or directory", "hf download openai-community/gpt2"}},
+		{"pickle", []string{"-m", file("pytorch_model.bin", []byte("\x80\x02"))}, []string{"PyTorch", "save_pretrained"}},
+		{"empty", []string{"-m", file("empty.gguf", nil)}, []string{"empty.gguf", "the file is empty"}},
 		{"truncated in the head", []string{"-m", file("head.gguf", whole[:1000])}, []string{"head.gguf", "truncated"}},
 		{"truncated in the data", []string{"-m", file("data.gguf", whole[:len(whole)-1000])}, []string{"data.gguf", "truncated"}},
-		{"foreign", []string{"-m", file("foreign.gguf", weights)}, []string{"foreign.gguf", "this is no GGUF file", `expected "GGUF"`}},
+		{"foreign", []string{"-m", file("foreign.gguf", weights)}, []string{"foreign.gguf", "config.json is missing"}},
+		{"control characters", []string{"-m", dir + "/\x1b[31m"}, []string{`/\x1b[31m: no such file`}},
 		{"Git LFS", []string{"-m", file("lfs.gguf", []byte("version https://git-lfs.github.com/spec/v1\n"))}, []string{"git lfs pull"}},
 		{"newer", []string{"-m", file("newer.gguf", newer)}, []string{"newer.gguf", "newer format", "found version 4, expected 2 or 3"}},
 		{"big-endian", []string{"-m", file("reversed.gguf", reversed)}, []string{"reversed.gguf", "big-endian"}},
 		{"damaged", []string{"-m", file("damaged.gguf", damaged)}, []string{"damaged.gguf", "18446744073709551615"}},
-		{"no directory", []string{"-o", filepath.Join(dir, "none", "out.gguf")}, []string{"none", "no such file or directory"}},
+		{"no directory", []string{"-o", filepath.Join(dir, "none", "out.gguf")}, []string{"cannot write " + dir, "no such file or directory", "make the directory " + dir}},
 		{"no directory to make one in", []string{"--to=safetensors", "-o", filepath.Join(dir, "none", "out")}, []string{"no such file or directory"}},
+		{"a file for a directory", []string{"-o", good + "/x"}, []string{"cannot write " + good + "/x: not a directory"}},
 		{"file there", []string{"-o", good}, []string{good, "is there already", "--force"}},
-		{"directory there", []string{"-o", dir}, []string{dir, "is no regular file"}},
-		{"directory there, forced", []string{"-o", dir, "--force"}, []string{dir, "is no regular file"}},
-		{"device there, forced", []string{"-o", "/dev/null", "--force"}, []string{"/dev/null", "is no regular file"}},
+		{"directory there", []string{"--to=gguf", "-o", dir}, []string{dir, "is no regular file"}},
+		{"directory there, forced", []string{"--to=gguf", "-o", dir, "--force"}, []string{dir, "is no regular file"}},
+		{"device there, forced", []string{"--to=gguf", "-o", "/dev/null", "--force"}, []string{"/dev/null", "is no regular file"}},
 		{"directory full", []string{"--to=safetensors", "-o", dir}, []string{dir, "is there already", "--force"}},
-		{"file where a directory goes", []string{"--to=safetensors", "-o", good, "--force"}, []string{good, "is no directory"}},
+		{"file where a directory goes", []string{"-o", file("plain", nil), "--force"}, []string{"plain", "is no directory"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args := c.args
@@ -203,6 +217,103 @@ func TestForce(t *testing.T) {
 	}
 }
 
+// TestForceStale replaces a model with a tokenizer of other files, which must not
+// be read with the new one's.
+func TestForceStale(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "model")
+	for name, text := range map[string]string{
+		"config.json": "{}", "added_tokens.json": `{"[SEP]": 260}`, "tokenizer.json": "{}", "special_tokens_map.json": "{}", "generation_config.json": "{}",
+		"tokenizer_config.json":        `{"added_tokens_decoder": {"260": {"content": "[SEP]"}}, "tokenizer_class": "GPT2Tokenizer"}`,
+		"model.safetensors.index.json": "{}", "model-00001-of-00002.safetensors": "x", "pytorch_model.bin": "x", "README.md": "mine",
+	} {
+		if err := errors.Join(os.MkdirAll(dir, 0o777), os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	convert(t, "-o", dir, "--force")
+	if got := text(t, dir); got != austen {
+		t.Errorf("generate says %q, expected %q", got, austen)
+	}
+	fresh := filepath.Join(t.TempDir(), "model")
+	convert(t, "-o", fresh)
+	if err := os.WriteFile(filepath.Join(fresh, "README.md"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := os.ReadDir(dir)
+	want, _ := os.ReadDir(fresh)
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the directory holds %v, expected %v", got, want)
+	}
+}
+
+// TestForceKilled kills it at any moment of replacing a model: there is a whole
+// one, the old or the new, and the next conversion leaves nothing of the other.
+func TestForceKilled(t *testing.T) {
+	const tiny = "../../../gpt/testdata/gpt2-tiny" // without a tokenizer
+	fresh := filepath.Join(t.TempDir(), "fresh")
+	convert(t, "-o", fresh)
+	want, _ := os.ReadDir(fresh)
+	dir := filepath.Join(t.TempDir(), "model")
+	convert(t, "-m", tiny, "-o", dir)
+	for i := range 24 {
+		cmd := exec.Command(convertBinary, "--dtype=f32", "-o", dir, "--force")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(5*i) * time.Millisecond)
+		cmd.Process.Kill()
+		killed := cmd.Wait() != nil
+		c, err := gpt.OpenCheckpoint(dir)
+		if err != nil {
+			t.Fatalf("killed after %d ms: %v", 5*i, err)
+		}
+		_, tokenizerErr := c.Tokenizer()
+		if small := c.Config.Layers == 3; small && !killed || (tokenizerErr != nil) != small {
+			t.Errorf("after %d ms (killed: %v) it has %d layers, and of the tokenizer: %v", 5*i, killed, c.Config.Layers, tokenizerErr)
+		}
+		if err := c.SaveDir(t.Context(), filepath.Join(t.TempDir(), "copy"), gpt.SaveOptions{}); err != nil { // reads all
+			t.Error(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		convert(t, "-m", tiny, "-o", dir, "--force")
+	}
+	convert(t, "-o", dir, "--force")
+	if got, _ := os.ReadDir(dir); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the directory holds %v, expected %v", got, want)
+	}
+}
+
+// TestNotes expects standard error to tell, once, what is left out.
+func TestNotes(t *testing.T) {
+	const source = "../../../models/austen"
+	f, err := safetensors.OpenDir(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	tensors := []safetensors.Tensor{{Name: "v_head.\x1b[31m", DType: safetensors.F32, Shape: []int{1}, Data: make([]byte, 4)}}
+	for _, name := range f.Tensors() {
+		x, _ := f.Tensor(name)
+		tensors = append(tensors, x)
+	}
+	dir := t.TempDir()
+	if err := errors.Join(os.CopyFS(dir, os.DirFS(source)), os.Remove(filepath.Join(dir, "model.safetensors")),
+		safetensors.Write(filepath.Join(dir, "model.safetensors"), tensors, nil)); err != nil {
+		t.Fatal(err)
+	}
+	const warning = `warning: the checkpoint has more than a GPT-2 language model; tensors left out: "v_head.\x1b[31m"` + "\n"
+	r := run(t, exec.Command(convertBinary, "-m", dir, "-o", filepath.Join(t.TempDir(), "x.gguf")))
+	if line, ok := strings.CutPrefix(r.Stderr, warning); r.Code != 0 || !ok || !wrote.MatchString(line) {
+		t.Errorf("convert: exit code %d, standard error %q", r.Code, r.Stderr)
+	}
+	r = run(t, exec.Command(generateBinary, "--backend=cpu", "-m", dir, "--temp=0", "-n", "23", prompt))
+	if r.Code != 0 || strings.TrimSuffix(r.Out, "\n") != austen || strings.Count(r.Stderr, warning) != 1 {
+		t.Errorf("generate: exit code %d, output %q, standard error %q", r.Code, r.Out, r.Stderr)
+	}
+}
+
 // TestDiskFull writes to a disk that is smaller than the model.
 func TestDiskFull(t *testing.T) {
 	dir := t.TempDir()
@@ -236,6 +347,7 @@ func TestInterrupt(t *testing.T) {
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
+		time.Sleep(50 * time.Millisecond) // it may write before cmd has its process
 		cmd.Process.Signal(os.Interrupt)
 	}()
 	wantFailure(t, run(t, cmd), 130, "interrupted")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,12 +34,15 @@ func run(t *testing.T, cmd *exec.Cmd) result {
 	return commandtest.Run(t, cmd)
 }
 
-// convert runs the command and expects it to succeed, and to have nothing to say.
+// wrote is the one line that tells of a success.
+var wrote = regexp.MustCompile(`^wrote [^\n]+: (GGUF|safetensors), (f32|f16|q8_0|q4_0), [0-9.]+ MiB\n$`)
+
+// convert runs the command and expects it to succeed, and to say what it wrote.
 func convert(t *testing.T, args ...string) {
 	t.Helper()
 	r := run(t, exec.Command(convertBinary, args...))
-	if r.Code != 0 || r.Out != "" || r.Stderr != "" {
-		t.Fatalf("%q: exit code %d, output %q, standard error %q, expected 0 and nothing", args, r.Code, r.Out, r.Stderr)
+	if r.Code != 0 || r.Out != "" || !wrote.MatchString(r.Stderr) {
+		t.Fatalf("%q: exit code %d, output %q, standard error %q, expected 0 and what was written", args, r.Code, r.Out, r.Stderr)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"caldera/internal/printable"
 )
 
 // progress is a bar on standard error, where that is a terminal.
@@ -14,7 +16,7 @@ func newProgress(title string) *progress {
 	p := &progress{}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		p.bar = progressbar.NewOptions(1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionFullWidth(),
-			progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription(title))
+			progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription(printable.Text(title)))
 	}
 	return p
 }

@@ -153,7 +153,7 @@ func (j *job) begin() (err error) {
 		j.init, err = gpt.OpenCheckpoint(j.from)
 	default:
 		j.options = tuneOptions
-		j.init, err = gpt.OpenCheckpoint(j.Init)
+		j.init, err = cli.ModelFlags{Model: j.Init}.Open(os.Stderr)
 	}
 	if err != nil {
 		return err

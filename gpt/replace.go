@@ -1,0 +1,235 @@
+package gpt
+
+// How a model directory is written where there may be another model: whenever it
+// is cut off, by a crash or a full disk, the directory loads, as the old model or
+// as the new one.
+//
+// All files are first written to a directory within it and synced. That directory
+// then takes the name pendingName, and from here on it is the model. Its files are
+// put in their places, files of the old model are deleted, and it goes away. Where
+// it is cut off in between, pendingName is found and used (openDirectory), and the
+// next save finishes what was begun.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+
+	"caldera/gpt/safetensors"
+	"caldera/internal/atomicfile"
+)
+
+// pendingName is the directory of a whole model that is to replace the one around it.
+const pendingName = ".caldera-new"
+
+var stagingName = regexp.MustCompile(`^\.caldera-[0-9a-f]{16}\.tmp$`)
+
+func newStagingName() string { return fmt.Sprintf(".caldera-%016x.tmp", rand.Uint64()) }
+
+// directoryFiles are the files of a model directory, those that other programs
+// read included. What is none of them, such as notes, stays when another model is
+// written.
+var directoryFiles = []string{
+	configName, generationName, safetensors.SingleName, safetensors.IndexName,
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+	"chat_template.jinja", "chat_template.json",
+	"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "tf_model.h5.index.json", "flax_model.msgpack", "flax_model.msgpack.index.json",
+}
+
+var shardFiles = regexp.MustCompile(`^(model|pytorch_model|tf_model|flax_model)-[0-9]{5}-of-[0-9]{5}\.(safetensors|bin|h5|msgpack)$`)
+
+// isDirectoryFile reports whether a file of that name is a model's.
+func isDirectoryFile(name string) bool {
+	return slices.Contains(directoryFiles, name) || shardFiles.MatchString(name)
+}
+
+// replacement is a model directory that is being written.
+type replacement struct {
+	dir     string
+	staging string // within dir
+	undo    func() // of making dir
+}
+
+// replaceDir begins to write the model directory dir, which it makes where there
+// is none. Files go to staging until commit.
+func replaceDir(dir string) (*replacement, error) {
+	undo, err := atomicfile.Mkdir(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &replacement{dir, filepath.Join(dir, newStagingName()), undo}
+	if err := os.Mkdir(r.staging, 0o777); err != nil {
+		undo()
+		return nil, err
+	}
+	return r, nil
+}
+
+// discard leaves the directory as it was before. After commit it does nothing.
+func (r *replacement) discard() error {
+	err := os.RemoveAll(r.staging)
+	r.undo()
+	return err
+}
+
+// commit makes what was written the model of the directory.
+func (r *replacement) commit() error {
+	if err := finishReplacement(r.dir); err != nil { // which an earlier one began
+		return err
+	}
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return err
+	}
+	replaces := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isDirectoryFile(e.Name()) })
+	if !replaces {
+		if err := r.move(); err != nil {
+			return err
+		}
+	} else {
+		if err := syncDir(r.staging); err != nil {
+			return err
+		}
+		if err := os.Rename(r.staging, filepath.Join(r.dir, pendingName)); err != nil {
+			return err
+		}
+		if err := syncDir(r.dir); err != nil {
+			return err
+		}
+		if err := finishReplacement(r.dir); err != nil {
+			return err
+		}
+	}
+	for _, e := range entries { // what others left that were cut off
+		if stagingName.MatchString(e.Name()) {
+			if err := os.RemoveAll(filepath.Join(r.dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// move puts the files in their places, where there is no model: config.json at
+// last, without which there is none.
+func (r *replacement) move() error {
+	names, err := filesOf(r.staging)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := os.Rename(filepath.Join(r.staging, name), filepath.Join(r.dir, name)); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(r.staging); err != nil {
+		return err
+	}
+	return syncDir(r.dir)
+}
+
+// finishReplacement puts the files of a pending model in their places and deletes
+// those of the model before, if there is a pending one.
+func finishReplacement(dir string) error {
+	pending := filepath.Join(dir, pendingName)
+	info, err := os.Lstat(pending)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is there and is no directory: move it away", pending)
+	}
+	names, err := filesOf(pending)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := place(filepath.Join(pending, name), filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if isDirectoryFile(e.Name()) && !slices.Contains(names, e.Name()) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	if err := syncDir(dir); err != nil {
+		return err
+	}
+	done := filepath.Join(dir, newStagingName()) // at once, for half of it would be taken for the model
+	if err := os.Rename(pending, done); err != nil {
+		return err
+	}
+	return os.RemoveAll(done)
+}
+
+// place makes to the same file as from, which stays, at once.
+func place(from, to string) error {
+	temporary := fmt.Sprintf("%s.%016x.tmp", to, rand.Uint64())
+	if err := os.Link(from, temporary); err != nil {
+		return copyFile(from, to) // not all file systems have links
+	}
+	if err := os.Rename(temporary, to); err != nil {
+		return errors.Join(err, os.Remove(temporary))
+	}
+	// Where both are one file already, rename does nothing.
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return atomicfile.Write(to, func(w io.Writer) error {
+		_, err := io.Copy(w, in)
+		return err
+	})
+}
+
+// filesOf are the names of the files in a directory, config.json at last.
+func filesOf(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.Name() != configName {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) < len(entries) {
+		names = append(names, configName)
+	}
+	return names, err
+}
+
+// syncDir makes the names in a directory survive a power failure. Windows has no
+// such call, and needs none.
+func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
