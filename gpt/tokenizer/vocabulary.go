@@ -131,6 +131,28 @@ func (t *Tokenizer) Vocabulary() Vocabulary {
 	return v
 }
 
+// Within returns t without the special tokens that have ids of rows or more, which a
+// model with so many rows cannot read. It returns t itself where other tokens, or
+// what stands around a text, have such ids.
+func (t *Tokenizer) Within(rows int) *Tokenizer {
+	if len(t.tokens) <= rows {
+		return t
+	}
+	v := t.Vocabulary()
+	for id := rows; id < len(v.Tokens); id++ {
+		if special := v.Added[id]; !special && v.Tokens[id] != "" {
+			return t
+		}
+		delete(v.Added, id)
+		delete(v.Matches, id)
+	}
+	v.Tokens = v.Tokens[:rows]
+	if less, err := New(v); err == nil {
+		return less
+	}
+	return t
+}
+
 // runeOf is the inverse of byteOf.
 var runeOf = func() (runes [256]rune) {
 	for r, b := range byteOf {
