@@ -57,6 +57,7 @@ func run(ctx context.Context, f *flags) (err error) {
 	defer func() { err = errors.Join(err, c.Close()) }()
 	p := newProgress(f.Output)
 	o.Progress = p.step
+	o.Warn = func(what string) { fmt.Fprintf(os.Stderr, "convert: warning: %s\n", what) }
 	if f.To == "gguf" {
 		err = c.SaveGGUF(ctx, f.Output, o)
 	} else {

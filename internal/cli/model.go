@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"caldera/backend"
@@ -14,7 +15,9 @@ import (
 
 // ModelFlags choose a checkpoint and how its weights are kept.
 type ModelFlags struct {
-	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files) or a GGUF file (default: the embedded model, ${embedded})."`
+	Model  string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files) or a GGUF file (default: the embedded model, ${embedded})."`
+	NoText bool   `kong:"-"` // a tokenizer that cannot be read is not needed: Load tells of it and goes on
+
 	DType string `name:"dtype" enum:"auto,f32,f16,q8_0,q4_0" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32, f16, q8_0 or q4_0 (auto: as the checkpoint stores them)."`
 }
 
@@ -44,6 +47,13 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 	t, tokenizerErr := c.Tokenizer()
 	if tokenizerErr != nil {
 		t = nil
+		switch {
+		case errors.Is(tokenizerErr, tokenizer.ErrNone):
+		case f.NoText:
+			fmt.Fprintf(os.Stderr, "warning: %v: going on with token ids\n", tokenizerErr)
+		default:
+			return nil, nil, errors.Join(tokenizerErr, c.Close())
+		}
 	}
 	if o.For, err = use(c.Config, t); err != nil {
 		return nil, nil, errors.Join(err, c.Close())
@@ -51,9 +61,6 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 	m, err := c.Load(ctx, b, o)
 	if err != nil {
 		return nil, nil, WithFlags(err)
-	}
-	if tokenizerErr != nil && !errors.Is(tokenizerErr, tokenizer.ErrNone) {
-		return nil, nil, errors.Join(tokenizerErr, m.Close())
 	}
 	return m, t, nil
 }
