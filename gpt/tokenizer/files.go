@@ -136,13 +136,34 @@ func (v Vocabulary) tokenizerJSON() (map[string][]byte, error) {
 	files := map[string][]byte{jsonName: text}
 	if v.steps() {
 		// GPT-2's own class of Transformers would put GPT-2's steps in their place.
-		config, err := json.MarshalIndent(object{"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": v.PrefixSpace}, "", "  ")
+		settings := object{"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": v.PrefixSpace}
+		v.nameEnds(settings)
+		config, err := json.MarshalIndent(settings, "", "  ")
 		if err != nil {
 			return nil, err
 		}
 		files[configName] = append(config, '\n')
 	}
 	return files, nil
+}
+
+// nameEnds adds to a tokenizer_config.json which tokens stand around a text, for
+// programs that read no template. It cannot tell of several, nor of ordinary ones.
+func (v Vocabulary) nameEnds(settings object) {
+	for _, ids := range [][]int{v.Prefix, v.Suffix} {
+		if len(ids) > 1 || len(ids) == 1 && !v.Added[ids[0]] {
+			return
+		}
+	}
+	for _, f := range []struct {
+		add, name string
+		ids       []int
+	}{{"add_bos_token", "bos_token", v.Prefix}, {"add_eos_token", "eos_token", v.Suffix}} {
+		settings[f.add] = len(f.ids) > 0
+		if len(f.ids) > 0 {
+			settings[f.name] = v.Tokens[f.ids[0]]
+		}
+	}
 }
 
 func (v Vocabulary) normalizerJSON() any {
