@@ -40,7 +40,7 @@ test-long: setup-test ## the tests twice in random order, then each fuzz target 
 .PHONY: test-peers
 test-peers: setup-run ## what convert, train and bench compute, in llama.cpp, Hugging Face's tokenizers and PyTorch if there (npm installs them outside of here)
 	llama=$$(scripts/peers.sh llama) && tokenizers=$$(scripts/peers.sh tokenizers) && \
-	CALDERA_LLAMA=$$llama CALDERA_TOKENIZERS=$$tokenizers go test -count=1 -timeout 10m -run TestPeers -v ./cmd/convert ./cmd/train ./internal/bench
+	CALDERA_LLAMA=$$llama CALDERA_TOKENIZERS=$$tokenizers go test -count=1 -timeout 10m -run TestPeers -v ./internal/command/convert ./internal/command/train ./internal/bench
 
 # Not part of make test: its driver is that of Debian's unstable release, which moves, and on which a test may fail
 # tomorrow for no change of ours.
@@ -88,10 +88,7 @@ clean: ## remove what was built and measured here
 setup-run setup-code setup-test: setup-%:
 	@scripts/setup.sh $*
 
-# go build knows what is up to date.
-.PHONY: bin/generate bin/convert bin/train bin/bench
-bin/generate bin/convert bin/train: bin/%:
-	go build -o $@ ./cmd/$*
-# What bench reports names the commit, also where GOFLAGS turns off Go's own stamp.
-bin/bench: bin/%:
-	go build -ldflags "-X main.commit=$$(git describe --always --dirty --abbrev=12 2>/dev/null)" -o $@ ./cmd/$*
+# go build knows what is up to date. --version and bench's results name the commit, also where GOFLAGS turns off Go's own stamp.
+.PHONY: bin/caldera bin/generate bin/convert bin/train bin/bench
+bin/caldera bin/generate bin/convert bin/train bin/bench: bin/%:
+	go build -ldflags "-X caldera/internal/version.commit=$$(git describe --always --dirty --abbrev=12 2>/dev/null)" -o $@ ./cmd/$*

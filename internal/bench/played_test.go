@@ -10,8 +10,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if IsStartupChild() {
-		os.Exit(StartupChild())
+	if code, child := Child(); child {
+		os.Exit(code)
 	}
 	if mode := os.Getenv(asPeer); mode != "" {
 		fakePeer(mode)

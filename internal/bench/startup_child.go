@@ -14,20 +14,22 @@ import (
 	"caldera/gpt"
 )
 
-// IsStartupChild reports whether [Startup] started this process, which must
-// then be [StartupChild] and nothing else.
-func IsStartupChild() bool {
+// isStartupChild reports whether [Startup] started this process.
+func isStartupChild() bool {
 	return os.Getenv(startupEnv) == strconv.Itoa(os.Getppid())
 }
 
-// StartupChild does what [Startup] wants of a new process, and returns its
-// exit code.
-func StartupChild() int {
+// Child does what [Startup] wants of a process that it started, and returns its
+// exit code. In any other process it does nothing.
+func Child() (code int, child bool) {
+	if !isStartupChild() {
+		return 0, false
+	}
 	if err := startupChild(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return 1, true
 	}
-	return 0
+	return 0, true
 }
 
 func startupChild(in io.Reader, out io.Writer) (err error) {

@@ -73,7 +73,7 @@ func TestCachesIn(t *testing.T) {
 func TestStartupHidden(t *testing.T) {
 	for value, want := range map[string]bool{"": false, "1": os.Getppid() == 1, "yes": false, strconv.Itoa(os.Getppid()): true} {
 		t.Setenv(startupEnv, value)
-		if got := IsStartupChild(); got != want {
+		if got := isStartupChild(); got != want {
 			t.Errorf("%s=%q: %v, expected %v", startupEnv, value, got, want)
 		}
 	}

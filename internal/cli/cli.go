@@ -8,14 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"unicode/utf8"
-
-	"github.com/alecthomas/kong"
 )
 
 // UsageError is a mistake in how a command was called, rather than a failure
@@ -35,57 +31,6 @@ const (
 	ExitUsage       = 2
 	ExitInterrupted = 130 // as shells report a program that Ctrl-C ended
 )
-
-// Main parses the command line into flags, a pointer to a struct for kong, and
-// runs the command. It prints one line where that fails and returns the exit
-// code. Ctrl-C and SIGTERM end ctx; a second one ends the process at once.
-func Main(flags any, description string, run func(ctx context.Context) error, options ...kong.Option) int {
-	return start(flags, description, func(ctx context.Context, _ *kong.Context) error { return run(ctx) }, options)
-}
-
-// Commands is Main for a command that has others below it: it runs the method
-// Run(context.Context) error of the one that was chosen.
-func Commands(flags any, description string, options ...kong.Option) int {
-	return start(flags, description, func(ctx context.Context, chosen *kong.Context) error {
-		chosen.BindTo(ctx, (*context.Context)(nil))
-		return chosen.Run()
-	}, append(options, kong.Help(helpWithDefault)))
-}
-
-// helpWithDefault shows the flags of the command that is meant where none is
-// named, too.
-func helpWithDefault(o kong.HelpOptions, ctx *kong.Context) error {
-	err := kong.DefaultHelpPrinter(o, ctx)
-	if usual := ctx.Model.DefaultCmd; err == nil && ctx.Selected() == nil && usual != nil {
-		fmt.Fprintf(ctx.Stdout, "\nWithout a command, %s is meant:\n\n", usual.Name)
-		ctx.Path = append(ctx.Path, &kong.Path{Command: usual})
-		err = kong.DefaultHelpPrinter(o, ctx)
-	}
-	return err
-}
-
-func start(flags any, description string, run func(context.Context, *kong.Context) error, options []kong.Option) int {
-	name := filepath.Base(os.Args[0])
-	parser, err := kong.New(flags, append(options, kong.Name(name), kong.Description(description))...)
-	if err != nil {
-		return report(name, fmt.Errorf("its flags are wrong: %w", err))
-	}
-	args, err := arguments(os.Args[1:])
-	if err != nil {
-		return report(name, err)
-	}
-	chosen, err := parser.Parse(args)
-	if err != nil {
-		return report(name, Usagef("%w; see %s --help", err, name))
-	}
-	// A reader that has seen enough, such as head, ends the output, not the
-	// process: writes then fail with EPIPE.
-	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
-	return report(name, run(ctx, chosen))
-}
 
 // arguments makes of the command line what kong understands as meant. It takes
 // -1 for a flag, so a negative number is joined to the flag before it; and it

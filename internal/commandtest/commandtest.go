@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// Build builds the package in dir, "." or "../generate", as a program at path,
-// with variables added to the environment.
-func Build(path, dir string, env ...string) error {
-	cmd := exec.Command("go", "build", "-o", path, dir)
+// Build builds a command, named as an import path ("caldera/cmd/generate"), as a
+// program at path, with variables added to the environment.
+func Build(path, command string, env ...string) error {
+	cmd := exec.Command("go", "build", "-o", path, command)
 	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", dir, err, out)
+		return fmt.Errorf("go build %s: %w\n%s", command, err, out)
 	}
 	return nil
 }

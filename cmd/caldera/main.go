@@ -1,0 +1,20 @@
+// Command caldera is all that Caldera does, as subcommands of one program:
+//
+//	caldera generate "It is a truth universally acknowledged"
+//	caldera help bench
+package main
+
+import (
+	"os"
+
+	"caldera/internal/cli"
+	"caldera/internal/command/bench"
+	"caldera/internal/command/convert"
+	"caldera/internal/command/generate"
+	"caldera/internal/command/train"
+)
+
+func main() {
+	os.Exit(cli.Program("GPTs on any GPU, from Go, without CUDA.",
+		generate.Command(), train.Command(), convert.Command(), bench.Command()))
+}

@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"caldera/internal/version"
+)
+
+// Command is one of the things that Caldera does: a program of its own, and a
+// subcommand of caldera.
+type Command struct {
+	Name string
+	Help string    // one sentence
+	Vars kong.Vars // what ${…} in the tags of Flags stands for
+
+	// Flags is a pointer to a struct with kong's tags. It has a method
+	// Run(context.Context) error, or has commands below it that do.
+	Flags any
+
+	// Foreign are flags of other programs that users try: the flag of ours to
+	// take, which begins with --, or a sentence that tells what to do.
+	Foreign map[string]string
+
+	// Child, if not nil, is asked at the start of the process whether it is one
+	// that the command started for a part of its own work. If so it does that
+	// work and returns the exit code.
+	Child func() (code int, child bool)
+}
+
+// Main is the main function of a program that has one command. It parses the
+// command line, runs the command, prints one line where that fails, and returns
+// the exit code. Ctrl-C, SIGTERM and SIGHUP end the command's context; a second
+// one ends the process at once.
+func Main(c Command) int {
+	return start(filepath.Base(os.Args[0]), c.Help, []Command{c}, os.Args[1:], c.Flags, c.Vars)
+}
+
+// Program is the main function of a program that has several commands.
+func Program(help string, commands ...Command) int {
+	name := filepath.Base(os.Args[0])
+	vars := kong.Vars{}
+	var options []kong.Option
+	for _, c := range commands {
+		maps.Copy(vars, c.Vars)
+		options = append(options, kong.DynamicCommand(c.Name, c.Help, "", c.Flags))
+	}
+	args, err := programArguments(commands, os.Args[1:])
+	if err != nil {
+		return report(name, err)
+	}
+	return start(name, help, commands, args, &struct{}{}, append(options,
+		kong.DynamicCommand("completion", "Print what sets up completion of flags and commands in a shell.", "", &completion{}),
+		kong.DynamicCommand("help", "Show the flags of a command.", "", &helpCommand{}), vars)...)
+}
+
+// self is how the program was called: "generate", or "caldera generate".
+var self = filepath.Base(os.Args[0])
+
+// Self is how the user called what runs: "generate", or "caldera generate".
+// Messages that name the program, or tell what to call, begin with it.
+func Self() string { return self }
+
+// helpCommand is there to be listed: programArguments replaces it by --help.
+type helpCommand struct {
+	Command []string `arg:"" optional:"" help:"The command."`
+}
+
+// programArguments are the arguments of a program with several commands in the
+// form that kong reads. A word that is no command is an error that tells so: it
+// may well be meant as a prompt.
+func programArguments(commands []Command, args []string) ([]string, error) {
+	if len(args) == 0 {
+		return []string{"--help"}, nil
+	}
+	switch first := args[0]; {
+	case first == "help" && len(args) == 1:
+		return []string{"--help"}, nil
+	case first == "help":
+		return programArguments(commands, append(args[1:len(args):len(args)], "--help"))
+	case first == "version" && len(args) == 1:
+		return []string{"--version"}, nil
+	case strings.HasPrefix(first, "-"), first == "completion":
+		return args, nil
+	}
+	var names []string
+	for _, c := range commands {
+		if c.Name == args[0] {
+			return args, nil
+		}
+		names = append(names, c.Name)
+	}
+	name := filepath.Base(os.Args[0])
+	return nil, Usagef("%q is not a command: expected one of %s; to continue a text: %s generate %q; see %s help",
+		args[0], strings.Join(names, ", "), name, args[0], name)
+}
+
+// globals are flags that every program has.
+type globals struct {
+	Version versionFlag `short:"V" help:"Print the version, the commit, Go's version and the backends, and stop."`
+}
+
+type versionFlag bool
+
+// BeforeReset is called by kong as soon as it reads the flag.
+func (versionFlag) BeforeReset(app *kong.Kong) error {
+	fmt.Fprint(app.Stdout, version.Text())
+	app.Exit(ExitOK)
+	return nil
+}
+
+func start(name, help string, commands []Command, args []string, flags any, options ...kong.Option) int {
+	for _, c := range commands {
+		if c.Child != nil {
+			if code, child := c.Child(); child {
+				return code
+			}
+		}
+	}
+	options = append(options, kong.Name(name), kong.Description(help), kong.Help(helpWithDefault), kong.Embed(&globals{}))
+	parser, err := kong.New(flags, options...)
+	if err != nil {
+		return report(name, fmt.Errorf("its flags are wrong: %w", err))
+	}
+	if answered, err := answerShell(parser); answered || err != nil {
+		return report(name, err)
+	}
+	chosen, err := parse(parser, commands, args)
+	if err != nil {
+		return report(name, err)
+	}
+	self = name
+	if node := chosen.Selected(); node != nil && len(commands) > 1 {
+		for node.Parent != nil && node.Parent.Parent != nil { // of caldera bench run, caldera bench
+			node = node.Parent
+		}
+		self = name + " " + node.Name
+	}
+	// A reader that has seen enough, such as head, ends the output, not the
+	// process: writes then fail with EPIPE.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	chosen.BindTo(ctx, (*context.Context)(nil))
+	return report(self, chosen.Run())
+}
+
+// parse reads the command line.
+func parse(parser *kong.Kong, commands []Command, args []string) (*kong.Context, error) {
+	args, err := arguments(args)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range commands {
+		if len(commands) == 1 || len(args) > 0 && args[0] == c.Name {
+			if args, err = respell(args, c.Foreign); err != nil {
+				return nil, err
+			}
+		}
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		return nil, Usagef("%w; see %s --help", err, parser.Model.Name)
+	}
+	return ctx, empties(ctx)
+}
+
+// helpWithDefault shows the flags of the command that is meant where none is
+// named, too.
+func helpWithDefault(o kong.HelpOptions, ctx *kong.Context) error {
+	err := kong.DefaultHelpPrinter(o, ctx)
+	node := ctx.Selected()
+	if node == nil {
+		node = ctx.Model.Node
+	}
+	if usual := node.DefaultCmd; err == nil && usual != nil {
+		fmt.Fprintf(ctx.Stdout, "\nWithout a command, %s is meant:\n\n", usual.Name)
+		ctx.Path = append(ctx.Path, &kong.Path{Command: usual})
+		err = kong.DefaultHelpPrinter(o, ctx)
+	}
+	return err
+}

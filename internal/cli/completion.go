@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/posener/complete"
+	"github.com/willabides/kongplete"
+)
+
+// completion is the command that prints what a shell must be told.
+type completion struct {
+	Shell string `arg:"" optional:"" enum:",bash,zsh,fish" default:"" help:"bash, zsh or fish (default: that of $$SHELL)."`
+}
+
+// Help is what kong prints below the command's flags.
+func (c *completion) Help() string {
+	return `Add this line to the file that your shell reads when it starts (~/.bashrc, ~/.zshrc):
+
+  eval "$(caldera completion bash)"
+
+fish reads it from a file: caldera completion fish > ~/.config/fish/completions/caldera.fish`
+}
+
+// completionScripts have the program's name and path. The shell then runs the
+// program with COMP_LINE set, and completes what it prints.
+var completionScripts = map[string]string{
+	"bash": "complete -C %[2]s %[1]s\n",
+	"zsh":  "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\ncomplete -o nospace -C %[2]s %[1]s\n",
+	"fish": "function __complete_%[1]s\n    set -lx COMP_LINE (commandline -cp)\n    test -z (commandline -ct)\n    and set COMP_LINE \"$COMP_LINE \"\n    %[2]s\nend\ncomplete -f -c %[1]s -a \"(__complete_%[1]s)\"\n",
+}
+
+// Run prints the script for a shell.
+func (c *completion) Run(ctx *kong.Context) error {
+	shell := c.Shell
+	if shell == "" {
+		shell = filepath.Base(os.Getenv("SHELL"))
+	}
+	script, known := completionScripts[shell]
+	if !known {
+		return Usagef("SHELL=%q: no completion for it: expected %s completion bash, zsh or fish", os.Getenv("SHELL"), ctx.Model.Name)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program's own path: %w", err)
+	}
+	_, err = fmt.Fprintf(ctx.Stdout, script, ctx.Model.Name, "'"+strings.ReplaceAll(program, "'", `'\''`)+"'")
+	return err
+}
+
+// answerShell prints the words that may come next on the line in COMP_LINE, if
+// a shell started the process to ask for them.
+func answerShell(parser *kong.Kong) (answered bool, err error) {
+	if os.Getenv("COMP_LINE") == "" {
+		return false, nil
+	}
+	root, err := kongplete.Command(parser)
+	if err != nil {
+		return false, err
+	}
+	refine(&root, parser.Model.Node)
+	c := complete.New(parser.Model.Name, root)
+	c.Out = parser.Stdout
+	return c.Complete(), nil
+}
+
+// refine adds what kongplete does not know: the flags of a command that is meant
+// where none is named, and that some flags take paths.
+func refine(c *complete.Command, node *kong.Node) {
+	for _, child := range node.Children {
+		if sub, listed := c.Sub[child.Name]; listed {
+			refine(&sub, child)
+			c.Sub[child.Name] = sub
+		}
+	}
+	for _, flag := range node.Flags {
+		switch flag.PlaceHolder {
+		case "PATH", "FILE", "DIR", "FROM":
+			c.GlobalFlags["--"+flag.Name] = complete.PredictFiles("*")
+			if flag.Short != 0 {
+				c.GlobalFlags["-"+string(flag.Short)] = complete.PredictFiles("*")
+			}
+		}
+	}
+	if node.DefaultCmd != nil {
+		c.Flags = complete.Flags{} // not GlobalFlags, which are offered behind other commands too
+		for flag, values := range c.Sub[node.DefaultCmd.Name].GlobalFlags {
+			c.Flags[flag] = values
+		}
+	}
+}

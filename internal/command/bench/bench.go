@@ -1,0 +1,58 @@
+// Package bench is the command that measures how fast GPTs run on this machine's
+// devices:
+//
+//	bench --shape=gpt2 --backend=cpu,vulkan --dtype=f32,f16
+//	bench ops --shape=gpt2
+//	bench show here.json
+//	bench compare here.json there.json
+//
+// Each command below bench has a file of its name: its flags and its wiring.
+// hardware.go and models.go are flags that several share, output.go is where
+// results go, progress.go tells on standard error how far it is. What is
+// measured, and how, is in package bench.
+package bench
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"caldera/gpt"
+	"caldera/internal/bench"
+	"caldera/internal/cli"
+	"caldera/models"
+)
+
+type commands struct {
+	Run        runCommand        `cmd:"" default:"withargs" help:"Measure prompt processing and text generation, in tokens a second."`
+	Ops        opsCommand        `cmd:"" help:"Measure single ops, in GB/s and GFLOP/s."`
+	Overhead   overheadCommand   `cmd:"" help:"Measure what a device costs beside the work: dispatches, barriers, submits, the host's part."`
+	Startup    startupCommand    `cmd:"" help:"Measure the time from the start of a process to its first token, with cold and warm caches of compiled pipelines."`
+	Perplexity perplexityCommand `cmd:"" help:"Measure how well a model foretells a text, by dtype and device, and how far it is from a saved run."`
+	Train      trainCommand      `cmd:"" help:"Measure training, in tokens a second, beside PyTorch by turns."`
+	Peers      peersCommand      `cmd:"" help:"Measure beside other programs that run GPTs, by turns: node-llama-cpp, PyTorch."`
+	Show       showCommand       `cmd:"" help:"Write results that were saved as JSON as tables, or in another format."`
+	Compare    compareCommand    `cmd:"" help:"Lay results of several machines or devices side by side, in a table and a plot."`
+}
+
+// Command returns the command, with flags of its own.
+func Command() cli.Command {
+	return cli.Command{
+		Name: "bench", Help: "Measure how fast GPTs run on the devices of this machine.", Flags: &commands{}, Child: bench.Child, Foreign: foreign,
+		Vars: kong.Vars{
+			"embedded": models.Name, "prompt": fmt.Sprint(bench.DefaultPrompt), "gen": fmt.Sprint(bench.DefaultGen),
+			"formats": strings.Join(bench.Formats, ","), "summary": bench.Summary, "ops": strings.Join(bench.OpNames(), ", "),
+			"peers": strings.Join(bench.PeerNames(), ", "), "trainers": strings.Join(bench.TrainPeerNames(), ", "), "shapes": strings.Join(gpt.ShapeNames(), ", "),
+		},
+	}
+}
+
+// foreign are flags of llama-bench that have another name here, or none.
+var foreign = func() map[string]string {
+	m := map[string]string{"-dev": "--device", "-ctk": "--cache-type", "-ctv": "--cache-type", "-oe": "results go to standard output, and all else to standard error: leave it out"}
+	for flag := range strings.FieldsSeq("-ngl --n-gpu-layers -fa --flash-attn -ub --ubatch-size -b --batch-size -sm --split-mode -mg --main-gpu -ts --tensor-split -nkvo -mmp --mmap") {
+		m[flag] = "the whole model is on one device, and how it runs there is chosen by itself: leave it out"
+	}
+	return m
+}()

@@ -1,0 +1,85 @@
+package bench
+
+import (
+	"slices"
+	"strings"
+
+	"caldera/backend"
+	"caldera/internal/bench"
+	"caldera/internal/cli"
+)
+
+// modelFlags choose what to measure.
+type modelFlags struct {
+	Model []string `short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, or GGUF files (default: the embedded model, ${embedded})."`
+	Shape []string `placeholder:"NAME" help:"Models of these shapes with random weights: ${shapes}."`
+	DType []string `name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32, f16, q8_0 or q4_0; several for one after the other (auto: as the checkpoint stores them, shapes as f32)."`
+}
+
+// cacheFlag is for commands that read and generate text.
+type cacheFlag struct {
+	CacheType string `enum:"f32,f16" default:"f32" placeholder:"TYPE" help:"Keep keys and values as f32 or f16 (${default})."`
+}
+
+func (f cacheFlag) cache() backend.DType {
+	if f.CacheType == "f16" {
+		return backend.F16
+	}
+	return backend.F32
+}
+
+func (f *modelFlags) models() (list []bench.Model, err error) {
+	defer func() {
+		for i, m := range list {
+			if err == nil && slices.ContainsFunc(list[:i], func(o bench.Model) bool { return o.Name == m.Name }) {
+				err = cli.Usagef("two models are called %s: results would not tell them apart; measure one at a time", m.Name)
+			}
+		}
+	}()
+	if len(f.Model)+len(f.Shape) == 0 {
+		m, err := bench.Embedded()
+		return []bench.Model{m}, err
+	}
+	for _, dir := range f.Model {
+		m, err := bench.Checkpoint(dir)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, m)
+	}
+	for _, name := range f.Shape {
+		m, err := bench.Shape(name)
+		if err != nil {
+			return nil, cli.Usagef("--shape=%s: %w", name, err)
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// dtypes has None for auto.
+func (f *modelFlags) dtypes() (list []backend.DType, err error) {
+	if slices.Equal(f.DType, []string{"auto"}) {
+		return []backend.DType{backend.None}, nil
+	}
+	if slices.Contains(f.DType, "auto") {
+		return nil, cli.Usagef("--dtype=%s: auto, which is one of the others, goes alone", strings.Join(f.DType, ","))
+	}
+	return parseDTypes(f.DType, ", or auto")
+}
+
+// parseDTypes reads types of matrices, each of which may be there once: two
+// results of one type could not be told apart. more is what else there might be.
+func parseDTypes(names []string, more string) (list []backend.DType, err error) {
+	for _, name := range names {
+		d, err := bench.ParseDType(name)
+		if err != nil {
+			return nil, cli.Usagef("--dtype=%s: %w%s", name, err, more)
+		}
+		if slices.Contains(list, d) {
+			return nil, cli.Usagef("--dtype=%s: %s is there twice", strings.Join(names, ","), name)
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}

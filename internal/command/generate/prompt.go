@@ -1,0 +1,111 @@
+package generate
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/term"
+
+	"caldera/gpt"
+	"caldera/gpt/tokenizer"
+	"caldera/internal/cli"
+)
+
+// maxPrompt bounds what is read from a file: far more than any context holds.
+const maxPrompt = 64 << 20
+
+type promptFlags struct {
+	Words   []string `arg:"" optional:"" empty:"" name:"prompt" help:"The text to continue."`
+	Prompt  *string  `short:"p" empty:"" xor:"prompt" placeholder:"TEXT" help:"The text to continue; without any, standard input if it is not a terminal."`
+	File    *string  `short:"f" xor:"prompt" placeholder:"FILE" help:"A file with the text to continue, - for standard input; a newline at its end is left out."`
+	Tokens  *string  `xor:"prompt" placeholder:"IDS" help:"Token ids to continue, such as 5,17,3, in place of text."`
+	Special bool     `help:"Read <|endoftext|> and other special tokens in the text as such, not as letters."`
+	Hide    bool     `name:"no-display-prompt" help:"Print what is generated, without the prompt before it."`
+}
+
+// text is the prompt as the user gave it, empty where there is none.
+func (f promptFlags) text(ctx context.Context) (text string, err error) {
+	if len(f.Words) > 0 && (f.Prompt != nil || f.File != nil || f.Tokens != nil) {
+		return "", cli.Usagef("two prompts: %q and another by a flag", strings.Join(f.Words, " "))
+	}
+	source := "the prompt"
+	switch {
+	case f.Tokens != nil:
+		return "", nil
+	case len(f.Words) > 0:
+		text = strings.Join(f.Words, " ")
+	case f.Prompt != nil:
+		text = *f.Prompt
+	case f.File != nil:
+		source = *f.File
+		text, err = readPrompt(ctx, *f.File)
+	case !term.IsTerminal(int(os.Stdin.Fd())):
+		source = "standard input"
+		text, err = readPrompt(ctx, "-")
+	}
+	if err != nil {
+		return "", err
+	}
+	if at := cli.InvalidUTF8(text); at >= 0 {
+		return "", cli.Usagef("%s is not valid UTF-8: byte %d is 0x%02x; convert it to UTF-8", source, at, text[at])
+	}
+	return text, nil
+}
+
+// readPrompt reads a file, or standard input for "-". The newline with which
+// editors and echo end a text is no part of the prompt, as in llama.cpp.
+func readPrompt(ctx context.Context, path string) (string, error) {
+	text, err := cli.ReadInput(ctx, path, maxPrompt)
+	return strings.TrimSuffix(text, "\n"), err
+}
+
+// ids are the tokens to continue, those of text or of --tokens. A model that is
+// asked for nothing starts a text of its own.
+func (f promptFlags) ids(ctx context.Context, text string, m *gpt.Model, t *tokenizer.Tokenizer, s *gpt.Session) ([]int, error) {
+	if f.Tokens != nil {
+		known := m.Vocab
+		if t != nil {
+			known = t.VocabSize()
+		}
+		return parseIDs(*f.Tokens, known)
+	}
+	if text == "" {
+		if t != nil && len(t.Prefix()) > 0 {
+			return t.Prefix(), nil
+		}
+		if len(m.BOS) == 0 {
+			return nil, cli.Usagef("no prompt: this model has no token that begins a text, so give it one with -p, -f or --tokens")
+		}
+		return m.BOS[:1], nil
+	}
+	if t == nil {
+		return nil, fmt.Errorf("the checkpoint has no tokenizer files (tokenizer.json, or vocab.json and merges.txt): give ids with --tokens=5,17,…")
+	}
+	if err := s.FitsText(len(text), t.Longest()); err != nil {
+		return nil, err
+	}
+	var options []tokenizer.Option
+	if f.Special {
+		options = append(options, tokenizer.AllowSpecial)
+	}
+	ids, err := t.EncodePrompt(text, options...)
+	if err != nil {
+		return nil, err
+	}
+	return ids, ctx.Err()
+}
+
+func parseIDs(list string, vocab int) ([]int, error) {
+	var ids []int
+	for _, s := range strings.Split(list, ",") {
+		id, err := strconv.Atoi(strings.TrimSpace(s))
+		if err != nil || id < 0 || id >= vocab {
+			return nil, cli.Usagef("--tokens: %q is not the id of a token: expected numbers from 0 to %d with commas between", s, vocab-1)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}

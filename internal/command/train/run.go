@@ -1,0 +1,278 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"caldera/backend"
+	"caldera/gpt"
+	"caldera/gpt/tokenizer"
+	"caldera/internal/cli"
+	"caldera/internal/train"
+)
+
+type runCommand struct {
+	cli.Hardware `group:"Hardware"`
+	cli.ListJSON `group:"Hardware"`
+	sourceFlags  `group:"Data"`
+	modelFlags   `group:"Model"`
+	trainFlags   `group:"Training"`
+	outputFlags  `group:"Output"`
+}
+
+type modelFlags struct {
+	Init   string `aliases:"init-from" default:"scratch" placeholder:"FROM" help:"Begin with random weights (scratch), go on with the newest checkpoint of --out_dir (resume), or fine-tune a checkpoint: a directory or GGUF file (${default})."`
+	NLayer *int   `name:"n-layer" placeholder:"N" help:"Blocks of a new model (4)."`
+	NHead  *int   `name:"n-head" placeholder:"N" help:"Attention heads of a block (4)."`
+	NEmbd  *int   `name:"n-embd" placeholder:"N" help:"Width: numbers that stand for a token (128)."`
+}
+
+type outputFlags struct {
+	OutDir   string `short:"o" default:"out" placeholder:"DIR" help:"Write checkpoints, log.jsonl and loss.svg to a directory (${default})."`
+	EvalOnly bool   `help:"Print the validation loss of what --init names, and stop."`
+	Force    bool   `help:"Begin anew in a directory that has checkpoints, which are deleted."`
+}
+
+// How a run begins, beside a checkpoint's path.
+const (
+	scratch = "scratch"
+	resume  = "resume"
+)
+
+// job is a run on its way: what flags and a checkpoint came to.
+type job struct {
+	*runCommand
+	dir     train.Dir
+	options train.Options
+	state   train.State     // of the run that goes on; Step 0 for a new one
+	from    string          // directory of the checkpoint that it goes on with
+	init    *gpt.Checkpoint // whose weights it begins with; nil for random ones
+
+	data      *train.Data
+	record    train.DataRecord
+	tokenizer *tokenizer.Tokenizer // nil where there are ids only
+	progress  *progress
+}
+
+// Run trains a model.
+func (f *runCommand) Run(ctx context.Context) (failed error) {
+	if f.ListDevices {
+		return cli.List(os.Stdout, f.JSON)
+	}
+	if err := f.ListJSON.Check(); err != nil {
+		return err
+	}
+	if len(f.Data) == 0 && f.Init != resume {
+		return cli.Usagef("there is no data: expected --data with texts or token ids to learn from, or a command, such as %[1]s tokenizer; see %[1]s --help", cli.Self())
+	}
+	j := &job{runCommand: f, dir: train.Dir(f.OutDir), progress: newProgress()}
+	defer func() { failed = errors.Join(failed, j.close()) }()
+	if !f.EvalOnly {
+		lock, err := j.openDir()
+		if err != nil {
+			return err
+		}
+		defer func() {
+			lock.Close()
+			if failed != nil {
+				os.Remove(f.OutDir) // which removes it only if it is empty
+			}
+		}()
+	}
+	if err := j.begin(); err != nil {
+		return err
+	}
+	b, _, err := f.Hardware.Open(os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { failed = errors.Join(failed, b.Close()) }()
+	if err := j.open(ctx); err != nil {
+		return err
+	}
+	m, err := j.load(ctx, b)
+	if err != nil {
+		return err
+	}
+	defer func() { failed = errors.Join(failed, m.Close()) }()
+	g, err := train.NewGPT(m, j.tokenizer, j.options)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	return j.run(ctx, g)
+}
+
+// openDir makes the output directory, locks it, and reports what must not be
+// replaced.
+func (j *job) openDir() (*os.File, error) {
+	if j.OutDir == "" {
+		return nil, cli.Usagef("--out_dir is empty: expected the name of a directory to write")
+	}
+	if j.Init != resume {
+		if err := os.MkdirAll(j.OutDir, 0o777); err != nil {
+			return nil, err
+		}
+	}
+	lock, err := j.dir.Lock()
+	if err != nil {
+		return nil, err
+	}
+	there, err := j.dir.Open()
+	if err == nil && there != "" && j.Init != resume && !j.Force {
+		err = fmt.Errorf("%s is there already: continue it with --init=resume, choose another --out_dir, or replace it with --force", there)
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+// begin opens what the run begins with, and settles the options.
+func (j *job) begin() (err error) {
+	switch j.Init {
+	case "":
+		return cli.Usagef("--init is empty: expected scratch, resume, or a checkpoint")
+	case scratch:
+		j.options = scratchOptions
+	case resume:
+		if j.from, j.state, err = j.dir.OpenState(); err != nil {
+			return err
+		}
+		if j.from == "" {
+			return fmt.Errorf("%s has no checkpoint to resume from: begin with --init=scratch, or name another --out_dir", j.OutDir)
+		}
+		j.options = j.state.Options
+		j.init, err = gpt.OpenCheckpoint(j.from)
+	default:
+		j.options = tuneOptions
+		j.init, err = gpt.OpenCheckpoint(j.Init)
+	}
+	if err != nil {
+		return err
+	}
+	if j.init != nil && j.Init != resume {
+		j.options.BlockSize = min(j.options.BlockSize, j.init.Config.Context)
+	}
+	if err := j.trainFlags.apply(&j.options); err != nil {
+		return err
+	}
+	if err := j.options.Validate(); err != nil {
+		return cli.UsageError{Err: err}
+	}
+	if j.init != nil {
+		return j.checkFixed(j.init.Config)
+	}
+	return nil
+}
+
+// checkFixed reports flags that ask for another model than there is, or that a
+// run cannot change on its way.
+func (j *job) checkFixed(c gpt.Config) error {
+	for _, x := range []struct {
+		name  string
+		asked *int
+		is    int
+	}{
+		{"n_layer", j.NLayer, c.Layers}, {"n_head", j.NHead, c.Heads}, {"n_embd", j.NEmbd, c.Width}, {"vocab_size", j.VocabSize, c.Vocab},
+	} {
+		if x.asked != nil && *x.asked != x.is {
+			return cli.Usagef("--%s=%d: the checkpoint has %d, which cannot change: leave the flag out, or begin with --init=scratch", x.name, *x.asked, x.is)
+		}
+	}
+	if j.Char {
+		return cli.Usagef("--char is for --init=scratch: the tokenizer is the checkpoint's")
+	}
+	if n := j.options.BlockSize; n > c.Context {
+		return cli.Usagef("--block_size=%d: the checkpoint has a context of %d: expected at most as much", n, c.Context)
+	}
+	if j.Init != resume {
+		return nil
+	}
+	s := j.state
+	if n := s.Options.BlockSize; j.options.BlockSize != n {
+		return cli.Usagef("--block_size=%d: the run began with %d, which cannot change on resume", j.options.BlockSize, n)
+	}
+	if n := s.Options.Seed; j.options.Seed != n {
+		return cli.Usagef("--seed=%d: the run began with %d, which cannot change on resume", j.options.Seed, n)
+	}
+	if v := j.ValFraction; v != nil && *v != s.Data.ValFraction {
+		return cli.Usagef("--val_fraction=%v: the run began with %v, which cannot change on resume: it would learn what was held out", *v, s.Data.ValFraction)
+	}
+	if !j.EvalOnly && j.options.MaxIters <= s.Step {
+		return cli.Usagef("--max_iters=%d: the newest checkpoint, %s, has done %d steps: expected more to resume", j.options.MaxIters, j.from, s.Step)
+	}
+	return nil
+}
+
+// load puts the weights into the memory of b.
+func (j *job) load(ctx context.Context, b backend.Backend) (m *gpt.Model, err error) {
+	o := gpt.LoadOptions{Train: true}
+	if j.init != nil {
+		c := j.init
+		j.init = nil // which Load takes over
+		m, err = c.Load(ctx, b, o)
+	} else {
+		s := train.Shape{Layers: 4, Heads: 4, Width: 128}
+		set(&s.Layers, j.NLayer)
+		set(&s.Heads, j.NHead)
+		set(&s.Width, j.NEmbd)
+		c, bad := s.Config(j.options.BlockSize, j.vocab(), j.tokenizer)
+		if bad != nil {
+			return nil, cli.UsageError{Err: bad}
+		}
+		m, err = gpt.Random(ctx, b, c, o, j.options.Seed)
+	}
+	return m, err
+}
+
+// run trains, or measures.
+func (j *job) run(ctx context.Context, g *train.GPT) (failed error) {
+	out := newReport(j, g)
+	r := &train.Run{Options: j.options, Data: j.data, Learner: g, Dir: j.dir, State: j.state, Reporter: out}
+	r.State.Data = j.record
+	what, err := r.Prepare()
+	if err != nil {
+		return cli.UsageError{Err: err}
+	}
+	if err := out.prepare(); err != nil {
+		return err
+	}
+	defer out.close()
+	out.begin(what)
+	if j.EvalOnly {
+		loss, err := r.Evaluate(ctx)
+		out.progress.end()
+		if err == nil {
+			fmt.Printf("%.4f\n", loss)
+		}
+		return err
+	}
+	if j.Init == resume {
+		if err := g.Resume(j.from, j.state); err != nil {
+			return err
+		}
+	} else if err := j.dir.Clear(); err != nil { // of what --force replaces
+		return err
+	}
+	if r.Log, err = train.OpenLog(j.OutDir, j.state.Step); err != nil {
+		return err
+	}
+	defer func() { failed = errors.Join(failed, r.Log.Close()) }()
+	err = r.Train(ctx)
+	out.end(r, err)
+	return err
+}
+
+func (j *job) close() (err error) {
+	j.progress.end()
+	if j.init != nil {
+		err = j.init.Close()
+	}
+	if j.data != nil {
+		err = errors.Join(err, j.data.Close())
+	}
+	return err
+}
