@@ -50,7 +50,7 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 		switch {
 		case errors.Is(tokenizerErr, tokenizer.ErrNone):
 		case f.NoText:
-			fmt.Fprintf(os.Stderr, "warning: %v: going on with token ids\n", tokenizerErr)
+			fmt.Fprintf(os.Stderr, "%s: warning: %v: going on with token ids\n", Self(), tokenizerErr)
 		default:
 			return nil, nil, errors.Join(tokenizerErr, c.Close())
 		}

@@ -199,7 +199,7 @@ func (j *job) findTokenizer() error {
 	}
 	j.tokenizer, err = j.init.Tokenizer()
 	if err != nil && !errors.Is(err, tokenizer.ErrNone) && (named != nil || j.data != nil) {
-		fmt.Fprintf(os.Stderr, "train: warning: the checkpoint's tokenizer cannot be read and is left out: %v\n", err)
+		fmt.Fprintf(os.Stderr, "%s: warning: the checkpoint's tokenizer cannot be read and is left out: %v\n", cli.Self(), err)
 		j.tokenizer, err = nil, nil
 	}
 	if errors.Is(err, tokenizer.ErrNone) {
