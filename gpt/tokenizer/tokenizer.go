@@ -11,13 +11,17 @@
 //	cache.go      unless the word was there before in a long text
 //	decode.go     the way back, also for a stream of ids
 //
+// cut.go finds where a long text may be cut, to be encoded in parts.
+//
 // The other way about, corpus.go counts the words of texts, and train.go learns
 // merges of them; characters.go makes every character a token instead.
 //
 // Files are read by load.go (which file, how large), vocab.go (vocab.json,
-// merges.txt and added_tokens.json) and tokenizerjson.go (tokenizer.json);
-// everything they read is untrusted. Formats that other packages read come in,
-// and go out, by way of vocabulary.go.
+// merges.txt and added_tokens.json), tokenizerjson.go and steps.go
+// (tokenizer.json) and settings.go (tokenizer_config.json and
+// special_tokens_map.json); draft.go puts together what they say, and files.go
+// writes them. Everything they read is untrusted. Formats that other packages read
+// come in, and go out, by way of vocabulary.go.
 //
 // Sources: Sennrich et al., "Neural Machine Translation of Rare Words with
 // Subword Units" (2016), for the merges; Radford et al., "Language Models are

@@ -1,8 +1,8 @@
 package tokenizer
 
 // This file reads tokenizer.json, the one-file layout of Hugging Face's
-// tokenizers library: a vocabulary and merges, added tokens, and the steps
-// before and after, of which only GPT-2's are known here.
+// tokenizers library: a vocabulary and merges, added tokens, and the steps before
+// and after, for which see steps.go.
 
 import (
 	"bytes"
