@@ -59,7 +59,6 @@ var badFiles = []struct {
 	{name: "merge left unknown", merges: "x b\n", want: []string{`merges.txt: line 1: merges "x", which is not in the vocabulary`}},
 	{name: "merge right unknown", merges: "#version: 0.2\na b\na x\n", want: []string{`merges.txt: line 3: merges "x", which is not in the vocabulary`}},
 	{name: "merge result unknown", merges: "b c\n", want: []string{`merges.txt: line 1: merges "b" and "c" into "bc", which is not in the vocabulary`}},
-	{name: "merge twice", merges: "a b\nab c\na b\n", want: []string{`merges.txt: line 3: repeats the merge of "a" and "b" from line 1`}},
 	{name: "merges not UTF-8", merges: "a b\nab \xc3", want: []string{"merges.txt: line 2, byte 4: found byte 0xc3"}},
 	{name: "merges are JSON", merges: `{"a": 0}`, want: []string{`merges.txt: line 1: merges "{\"a\":", which is not`}},
 

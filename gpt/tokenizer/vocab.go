@@ -229,11 +229,8 @@ func build(v *vocab, m mergeList) (*Tokenizer, error) {
 			}
 			ids[i] = int32(id)
 		}
-		slot := t.merges.slot(ids[0], ids[1])
-		if slot.rank != noMerge {
-			return nil, fmt.Errorf("%s: repeats the merge of %s and %s from %s, expected it once", m.where(rank), quote(p[0]), quote(p[1]), m.where(int(slot.rank)))
-		}
-		*slot = merge{ids[0], ids[1], int32(rank)}
+		// Of a merge that is listed twice the last counts, as in Hugging Face's tokenizers.
+		*t.merges.slot(ids[0], ids[1]) = merge{ids[0], ids[1], int32(rank)}
 		t.merged[rank] = ids[2]
 		left, right := t.tokens[ids[0]], t.tokens[ids[1]]
 		t.joins.add(left[len(left)-1], right[0])

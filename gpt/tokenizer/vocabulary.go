@@ -100,7 +100,7 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 // Vocabulary returns what t is made of. New makes an equal tokenizer of it.
 func (t *Tokenizer) Vocabulary() Vocabulary {
 	v := Vocabulary{
-		Tokens: make([]string, len(t.tokens)), Merges: make([][2]string, len(t.merged)),
+		Tokens: make([]string, len(t.tokens)), Merges: [][2]string{},
 		Added:      map[int]bool{},
 		Normalizer: slices.Clone(t.normalizer), PrefixSpace: t.prefixSpace, IgnoreMerges: t.whole != nil,
 		Prefix: t.Prefix(), Suffix: t.Suffix(),
@@ -114,10 +114,10 @@ func (t *Tokenizer) Vocabulary() Vocabulary {
 	if t.unknown != noToken {
 		v.Unknown, v.FuseUnknown = v.Tokens[t.unknown], t.fuseUnknown
 	}
-	for _, m := range t.merges.slots {
-		if m.rank != noMerge {
-			v.Merges[m.rank] = [2]string{v.Tokens[m.left], v.Tokens[m.right]}
-		}
+	merges := slices.DeleteFunc(slices.Clone(t.merges.slots), func(m merge) bool { return m.rank == noMerge })
+	slices.SortFunc(merges, func(a, b merge) int { return int(a.rank - b.rank) })
+	for _, m := range merges {
+		v.Merges = append(v.Merges, [2]string{v.Tokens[m.left], v.Tokens[m.right]})
 	}
 	for _, a := range t.added.byText {
 		v.Added[a.id] = a.special

@@ -145,7 +145,6 @@ func TestNewRejects(t *testing.T) {
 		"twice":             {Vocabulary{Tokens: []string{"a", "b", "a"}}, `token "a" is listed twice, with ids 0 and 2`},
 		"merge of nothing":  {Vocabulary{Tokens: []string{"a"}, Merges: [][2]string{{"a", "b"}}}, `merge 0: merges "b", which is not in the vocabulary`},
 		"merge to nothing":  {Vocabulary{Tokens: []string{"a", "b"}, Merges: [][2]string{{"a", "b"}}}, `merge 0: merges "a" and "b" into "ab"`},
-		"merge twice":       {Vocabulary{Tokens: []string{"a", "aa"}, Merges: [][2]string{{"a", "a"}, {"a", "a"}}}, "merge 1: repeats the merge"},
 		"added beyond":      {Vocabulary{Tokens: []string{"a"}, Added: map[int]bool{1: true}}, "the id of an added token is 1, expected 0 to 0"},
 		"added, negative":   {Vocabulary{Tokens: []string{"a"}, Added: map[int]bool{-1: true}}, "the id of an added token is -1"},
 		"added and so long": {Vocabulary{Tokens: []string{strings.Repeat("x", 513)}, Added: map[int]bool{0: true}}, "too long, expected at most 512 bytes"},

@@ -82,6 +82,7 @@ const cases = {
   "post-processors of nothing": { post_processor: { type: "Sequence", processors: [] } },
   "ByteLevel after": { post_processor: { ...bytes, add_prefix_space: true, trim_offsets: false } },
   "merges as strings": { model: { merges: merges.map((m) => m.join(" ")) } },
+  "merges listed twice": { model: { merges: [["t", "h"], ...merges.slice(1), ["t", "h"], ["Ġ", "t"]] } },
   "prefixes null": { model: { continuing_subword_prefix: null, end_of_word_suffix: null } },
   "dropout 0": { model: { dropout: 0 } },
   "ignore merges": { model: { ignore_merges: true, vocab: { ...vocab, Ġend: next, thx: next + 1 } } },
