@@ -47,6 +47,9 @@ func TestTokenizerSettings(t *testing.T) {
 	if got := jsonOf(t, "-m", dir, "-n", "1", "-p", "").PromptIDs; !slices.Equal(got, []int{2047}) {
 		t.Errorf("%v stands for no prompt", got)
 	}
+	if got := generate(t, "-m", dir, "--temp=0", "-n", "1", prompt).Out; !strings.HasPrefix(got, prompt) {
+		t.Errorf("%q, expected the prompt without the token before it", got)
+	}
 }
 
 // TestHoles never draws ids that are of no token, though others above them are.
