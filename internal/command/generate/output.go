@@ -3,8 +3,8 @@ package generate
 import (
 	"encoding/json"
 	"os"
-	"strconv"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/term"
