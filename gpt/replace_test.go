@@ -34,7 +34,7 @@ func layers(t *testing.T, dir string) int {
 	if _, err := newModel(nil, c.Config).match(c); err != nil {
 		t.Error(err)
 	}
-	if _, err := c.tokenizerFiles(); err != nil {
+	if _, err := c.tokenizerFiles(SaveOptions{}); err != nil {
 		t.Error(err)
 	}
 	return c.Config.Layers

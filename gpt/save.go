@@ -12,7 +12,6 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt/safetensors"
-	"caldera/gpt/tokenizer"
 	"caldera/internal/atomicfile"
 )
 
@@ -20,6 +19,11 @@ import (
 type SaveOptions struct {
 	DType    backend.DType         // of matrices: F32, F16, in GGUF also Q8_0 or Q4_0, or None for as stored
 	Progress func(done, total int) // is called with the number of tensors written, where it is not nil
+
+	// Warn is called with what the format cannot say of the checkpoint, and with the
+	// error of a tokenizer that cannot be read, without which the rest is written.
+	// Where it is nil each of these is an error.
+	Warn func(what string)
 }
 
 // conversion is one tensor on its way from a checkpoint to a file.
@@ -108,7 +112,7 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	if err != nil {
 		return err
 	}
-	files, err := c.tokenizerFiles()
+	files, err := c.tokenizerFiles(o)
 	if err != nil {
 		return err
 	}
@@ -151,13 +155,10 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 }
 
 // tokenizerFiles are the files of the tokenizer, none where the checkpoint has none.
-func (c *Checkpoint) tokenizerFiles() (map[string][]byte, error) {
-	t, err := c.Tokenizer()
-	if errors.Is(err, tokenizer.ErrNone) {
-		return map[string][]byte{}, nil
-	}
-	if err != nil {
-		return nil, err
+func (c *Checkpoint) tokenizerFiles(o SaveOptions) (map[string][]byte, error) {
+	t, err := c.savedTokenizer(o)
+	if err != nil || t == nil {
+		return map[string][]byte{}, err
 	}
 	return t.Vocabulary().Files()
 }

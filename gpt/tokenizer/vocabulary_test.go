@@ -91,7 +91,7 @@ func TestVocabularyFiles(t *testing.T) {
 		"ordinary and other": {map[int]bool{5: false, 6: true}, "tokenizer.json"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tok, err := New(Vocabulary{tokens, merges, c.added})
+			tok, err := New(Vocabulary{Tokens: tokens, Merges: merges, Added: c.added})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestVocabularyFiles(t *testing.T) {
 		})
 	}
 	// A name with a space cannot stand in a line of merges.txt.
-	tok, err := New(Vocabulary{[]string{"a", "x y", "ax y", "<|endoftext|>"}, [][2]string{{"a", "x y"}}, map[int]bool{3: true}})
+	tok, err := New(Vocabulary{Tokens: []string{"a", "x y", "ax y", "<|endoftext|>"}, Merges: [][2]string{{"a", "x y"}}, Added: map[int]bool{3: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,12 +137,14 @@ func TestNewRejects(t *testing.T) {
 		"no tokens":         {Vocabulary{}, "found 0 tokens, expected 1 to 1048576"},
 		"too many tokens":   {Vocabulary{Tokens: make([]string, 1<<20+1)}, "found 1048577 tokens"},
 		"too many merges":   {Vocabulary{Tokens: []string{"a"}, Merges: make([][2]string, 1<<20+1)}, "found 1048577 merges"},
-		"empty token":       {Vocabulary{Tokens: []string{"a", ""}}, "the token of id 1 is empty"},
+		"only holes":        {Vocabulary{Tokens: []string{"", ""}}, "there are no tokens"},
+		"added hole":        {Vocabulary{Tokens: []string{"", "a"}, Added: map[int]bool{0: true}}, "the id of an added token is 0, which has no token"},
+		"unknown step":      {Vocabulary{Tokens: []string{"a"}, Normalizer: []string{"Strip"}}, `normalizer: found "Strip"`},
+		"prefix of nothing": {Vocabulary{Tokens: []string{"a"}, Prefix: []int{3}}, "has id 3, which is of no token"},
 		"not UTF-8":         {Vocabulary{Tokens: []string{"\xff"}}, `the token of id 0 is "\xff", expected UTF-8`},
 		"twice":             {Vocabulary{Tokens: []string{"a", "b", "a"}}, `token "a" is listed twice, with ids 0 and 2`},
 		"merge of nothing":  {Vocabulary{Tokens: []string{"a"}, Merges: [][2]string{{"a", "b"}}}, `merge 0: merges "b", which is not in the vocabulary`},
 		"merge to nothing":  {Vocabulary{Tokens: []string{"a", "b"}, Merges: [][2]string{{"a", "b"}}}, `merge 0: merges "a" and "b" into "ab"`},
-		"merge twice":       {Vocabulary{Tokens: []string{"a", "aa"}, Merges: [][2]string{{"a", "a"}, {"a", "a"}}}, "merge 1: repeats the merge"},
 		"added beyond":      {Vocabulary{Tokens: []string{"a"}, Added: map[int]bool{1: true}}, "the id of an added token is 1, expected 0 to 0"},
 		"added, negative":   {Vocabulary{Tokens: []string{"a"}, Added: map[int]bool{-1: true}}, "the id of an added token is -1"},
 		"added and so long": {Vocabulary{Tokens: []string{strings.Repeat("x", 513)}, Added: map[int]bool{0: true}}, "too long, expected at most 512 bytes"},

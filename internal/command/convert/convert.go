@@ -10,6 +10,7 @@ package convert
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/alecthomas/kong"
@@ -60,6 +61,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, c.Close()) }()
 	p := newProgress(f.Output)
 	o.Progress = p.step
+	o.Warn = func(what string) { fmt.Fprintf(os.Stderr, "%s: warning: %s\n", cli.Self(), what) }
 	if f.To == "gguf" {
 		err = c.SaveGGUF(ctx, f.Output, o)
 	} else {

@@ -44,7 +44,7 @@ func (r *report) prepare() (err error) {
 		}
 		return nil
 	}
-	if r.prompt, err = t.Encode(deref(o.Prompt, "\n")); err != nil {
+	if r.prompt, err = t.EncodePrompt(deref(o.Prompt, "\n")); err != nil {
 		if o.Prompt != nil {
 			return cli.Usagef("--prompt: %w", err)
 		}
@@ -174,7 +174,7 @@ func (r *report) sample(ctx context.Context, step int) error {
 	s := sampling
 	s.Seed = o.Seed + uint64(step)
 	r.session.Reset()
-	for token, err := range r.session.Generate(ctx, r.prompt, gpt.Options{Sampling: s, Predict: o.SampleTokens, Vocab: t.VocabSize()}) {
+	for token, err := range r.session.Generate(ctx, r.prompt, gpt.Options{Sampling: s, Predict: o.SampleTokens, Vocab: t.VocabSize(), Barred: t.Holes()}) {
 		if err == nil {
 			err = show(token.ID)
 		}
