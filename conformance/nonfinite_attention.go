@@ -75,30 +75,30 @@ func attentionKinds(kv backend.DType, time int, probs bool, l layout) []Case {
 func attentionBackwardNonFinite() []Case {
 	var cases []Case
 	for _, c := range []struct {
-		l                                    layout
-		sequences, time, heads, groups, size int
-		first, step                          int // sequence b is cut at position first + b·step
+		l                         layout
+		time, heads, groups, size int
+		cuts                      []int // the position at which each sequence is cut
 	}{
-		{exact, 21, 23, 2, 1, 4, 1, 1},
-		{strided, 21, 23, 2, 2, 5, 1, 1},
-		{exact, 5, 141, 1, 1, 4, 63, 17},
+		{exact, 36, 2, 1, 4, positions(1, 34)},
+		{strided, 23, 2, 2, 5, positions(1, 22)},
+		{exact, 141, 1, 1, 4, []int{63, 64, 65, 89, 128}}, // where chunks may end
 	} {
+		sequences, all := len(c.cuts), (c.heads+2*c.groups)*c.size
 		build := func(l layout) (*backend.AttentionBackward, Fill) {
-			all := (c.heads + 2*c.groups) * c.size
-			return &backend.AttentionBackward{DQKV: l.tensor(backend.F32, c.sequences, c.time, all), QKV: l.tensor(backend.F32, c.sequences, c.time, all),
-				DY: l.tensor(backend.F32, c.sequences, c.time, c.heads*c.size), Stats: l.tensor(backend.F32, c.sequences, c.heads, c.time, 2), Heads: c.heads}, nil
+			return &backend.AttentionBackward{DQKV: l.tensor(backend.F32, sequences, c.time, all), QKV: l.tensor(backend.F32, sequences, c.time, all),
+				DY: l.tensor(backend.F32, sequences, c.time, c.heads*c.size), Stats: l.tensor(backend.F32, sequences, c.heads, c.time, 2), Heads: c.heads}, nil
 		}
 		queries := c.heads * c.size
-		name := fmt.Sprintf("dy=%dx%dx%dx%d,groups=%d", c.sequences, c.time, c.heads, c.size, c.groups)
+		name := fmt.Sprintf("dy=%dx%dx%dx%d,groups=%d", sequences, c.time, c.heads, c.size, c.groups)
 		cases = append(cases, poisoned(SameValue, name+",keys and values from a position on are NaN", []layout{c.l}, build, func(o *backend.AttentionBackward) {
-			for b := range c.sequences { // dq before it is finite
-				set(o.QKV.Slice(1, b, b+1).Slice(2, c.first+b*c.step, c.time).Slice(-1, queries, o.QKV.Dim(-1)), nan, inf, -inf)
+			for b, cut := range c.cuts { // dq before it is finite
+				set(o.QKV.Slice(1, b, b+1).Slice(2, cut, c.time).Slice(-1, queries, all), nan, inf, -inf)
 			}
 		})...)
 		cases = append(cases, poisoned(SameValue, name+",queries and dy before a position are NaN", []layout{c.l}, build, func(o *backend.AttentionBackward) {
-			for b := range c.sequences { // dk and dv from it on are finite
-				set(o.QKV.Slice(1, b, b+1).Slice(2, 0, c.first+b*c.step).Slice(-1, 0, queries), nan, inf, -inf)
-				set(o.DY.Slice(1, b, b+1).Slice(2, 0, c.first+b*c.step), nan, inf, -inf)
+			for b, cut := range c.cuts { // dk and dv from it on are finite
+				set(o.QKV.Slice(1, b, b+1).Slice(2, 0, cut).Slice(-1, 0, queries), nan, inf, -inf)
+				set(o.DY.Slice(1, b, b+1).Slice(2, 0, cut), nan, inf, -inf)
 			}
 		})...)
 	}
@@ -121,4 +121,13 @@ func attentionBackwardNonFinite() []Case {
 		})...)
 	}
 	return cases
+}
+
+// positions are those from first to end, excluded.
+func positions(first, end int) []int {
+	var list []int
+	for i := first; i < end; i++ {
+		list = append(list, i)
+	}
+	return list
 }
