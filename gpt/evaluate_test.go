@@ -83,6 +83,36 @@ func TestEvaluatorInChunks(t *testing.T) {
 	}
 }
 
+// TestEvaluatorLong scores a text that is longer than a chunk, and than the
+// positions whose scores are computed at once, and holds those on either side
+// of each end to a Session's.
+func TestEvaluatorLong(t *testing.T) {
+	m := long(t, openCPU(t))
+	text := sequence(600, m.Vocab)
+	e, err := m.NewEvaluator(m.Context, backend.None)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, from := range []int{0, 60, 130, 520} {
+		next := from
+		err := e.Scores(t.Context(), text, from, func(i int, scores []float32) error {
+			if i != next {
+				t.Fatalf("from %d: position %d, expected %d", from, i, next)
+			}
+			next++
+			switch i - from {
+			case 0, 1, 62, 63, 64, 65, 127, 128, 510 - from, 511 - from, 512 - from, 513 - from, 575 - from, 576 - from, 599 - from:
+				checkNear(t, fmt.Sprintf("from %d, position %d", from, i), scores, feed(t, m, text[:i+1]...), 5e-6)
+			}
+			return nil
+		})
+		if err != nil || next != len(text) {
+			t.Errorf("from %d: visited positions up to %d of %d, %v", from, next, len(text), err)
+		}
+	}
+}
+
 func TestEvaluatorErrors(t *testing.T) {
 	b := openCPU(t)
 	m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
