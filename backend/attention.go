@@ -12,6 +12,10 @@ import "fmt"
 // Heads lie side by side along the last axis, each of size = q's width / Heads.
 // Where k and v are narrower than q, consecutive heads h share a group
 // g = h · groups / Heads. A position outside of the cache makes its row NaN.
+//
+// Rows after p have no influence, whatever they hold. A score of −∞ gives a
+// probability of 0. One that is NaN or +∞, or none above −∞, makes the head's
+// part of the row NaN, and its probabilities up to p.
 type Attention struct {
 	Dst   Tensor // [batch, time, Heads·size] f32
 	Q     Tensor // [batch, time, Heads·size] f32

@@ -15,6 +15,11 @@ import "fmt"
 //	dv[j] = Σₜ p[t,j] · dy[t]
 //
 // Heads that share a group of keys and values add up there.
+//
+// What a query does not see has no influence: keys and values after a position
+// that are NaN leave dq finite up to it, and queries before it that are NaN leave
+// dk and dv finite from it on. Scores that are not finite count as in
+// [Attention].
 type AttentionBackward struct {
 	DQKV  Tensor // [batch, time, (Heads + 2·groups)·size] f32
 	QKV   Tensor // [batch, time, (Heads + 2·groups)·size] f32

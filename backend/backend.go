@@ -8,6 +8,21 @@
 // functions: [Prepare] checks ops and lowers those a backend lacks, [Run] and
 // [Record] run them once or many times, [Open] finds a device by name.
 //
+// # NaN and infinities
+//
+// Ops follow IEEE 754: a result is NaN or infinite where its formula gives that,
+// so that a fault in a model shows and is not taken for an answer. In
+// particular NaN comes from an operand that is NaN, from ∞ − ∞, from 0 · ∞ and
+// from ∞ / ∞. A maximum of NaN and numbers is NaN too, except in [Argmax].
+// What a formula does not read has no influence: other rows of the same tensor
+// keep every bit, but for attention, which may compute what it does not reach in
+// another way. Each op that needs more words says what it does.
+//
+// Two things are open. A term of a sum of products may be left out where one
+// factor is exactly 0, whatever the other is, as BLAS does. And the sign and
+// payload of a NaN mean nothing, but for Copy between tensors of one type, which
+// moves bits.
+//
 // To add an operation: a file here with its struct, Name, Check and Operands
 // (and Lower, if simpler ops can say it), a file of the same name in each
 // backend, and its cases and float64 oracle in package conformance.

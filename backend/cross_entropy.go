@@ -13,6 +13,10 @@ import "fmt"
 // vector not count: loss and gradient are 0. The loss scale is what training in
 // mixed precision multiplies gradients by, so that few are too small for f16; it
 // changes between steps.
+//
+// A vector that holds NaN or +∞, or nothing above −∞, has a loss and a gradient
+// of NaN, unless its target is outside. Where only the target's score is −∞ the
+// loss is +∞, and the gradient is finite.
 type CrossEntropy struct {
 	Loss      Tensor // [rows] f32
 	X         Tensor // [rows, vocab] f32

@@ -10,7 +10,8 @@ import "fmt"
 // i counts the elements in row-major order, whatever the strides. r[i] is word
 // i mod 4 of [Philox] with key seed[0], seed[1] and counter i/4, Stream,
 // seed[2], seed[3], so that every backend drops the same ones, and so does the
-// gradient, which is this op on dy. The host changes the seed between steps.
+// gradient, which is this op on dy. The host changes the seed between steps. What
+// is dropped becomes 0 whatever it was, NaN too.
 type Dropout struct {
 	Dst    Tensor // any shape of up to 2³⁴ elements, f32
 	X      Tensor // as dst

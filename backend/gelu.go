@@ -4,6 +4,8 @@ package backend
 // gelu_new (Hendrycks and Gimpel 2016, arXiv:1606.08415):
 //
 //	dst = ½ · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))
+//
+// +∞ stays what it is; −∞ becomes NaN, as ∞ · 0 does.
 type GELU struct {
 	Dst Tensor // [..., n] f32
 	X   Tensor // [..., n] f32

@@ -4,6 +4,9 @@ package backend
 // and s = ½ · (1 + tanh u):
 //
 //	dx = dy · (s + x · s · (1 − s) · 2 · √(2/π) · (1 + 3 · 0.044715 · x²))
+//
+// Where x is large or infinite the slope in brackets is its limit: 1 above 0,
+// and 0 below.
 type GELUBackward struct {
 	DX Tensor // [..., n] f32
 	X  Tensor // [..., n] f32

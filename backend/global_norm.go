@@ -9,7 +9,8 @@ import "fmt"
 //	dst[0] = √Σ x
 //	dst[1] = min(1, Max / (dst[0] + 10⁻⁶))
 //
-// The 10⁻⁶ is that of PyTorch's clip_grad_norm_.
+// The 10⁻⁶ is that of PyTorch's clip_grad_norm_. Where the norm is NaN, so is the
+// factor; where it is infinite, the factor is 0, or 1 if Max is infinite too.
 type GlobalNorm struct {
 	Dst Tensor  // [2] f32
 	X   Tensor  // [n] f32, none below 0

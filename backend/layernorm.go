@@ -7,7 +7,8 @@ import "fmt"
 //
 //	dst = (x − mean(x)) / √(var(x) + ε) · gamma + beta
 //
-// The variance is the biased one, over the last axis.
+// The variance is the biased one, over the last axis. A vector with an element
+// that is NaN or infinite becomes NaN as a whole.
 type LayerNorm struct {
 	Dst     Tensor  // [..., width] f32
 	X       Tensor  // [..., width] f32

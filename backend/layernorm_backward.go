@@ -10,7 +10,9 @@ import "fmt"
 //	dgamma += Σ dy · n
 //	dbeta  += Σ dy
 //
-// Means are over the last axis, sums over all others.
+// Means are over the last axis, sums over all others. A vector of x with an
+// element that is NaN or infinite, or one of dy · gamma with NaN, makes its whole
+// vector of dx NaN.
 type LayerNormBackward struct {
 	DX      Tensor  // [..., width] f32
 	DGamma  Tensor  // [width] f32

@@ -75,7 +75,7 @@ func Devices(name string) ([]Device, error) {
 	list := registry.list[name]
 	registry.Unlock()
 	if list == nil {
-		return nil, fmt.Errorf("unknown backend %q: expected one of %s, auto", name, strings.Join(Names(), ", "))
+		return nil, notRegistered(name)
 	}
 	devices, err := list()
 	if err != nil {
@@ -85,6 +85,33 @@ func Devices(name string) ([]Device, error) {
 		return nil, fmt.Errorf("backend %s: it has no device", name)
 	}
 	return devices, nil
+}
+
+// packages are those of the backends that come with Caldera. Importing one
+// registers it.
+var packages = []struct{ name, path string }{{"cpu", "caldera/backend/cpu"}, {"vulkan", "caldera/backend/vulkan"}}
+
+// notRegistered is the error for a backend that no package of the program has
+// registered; "auto" is for one that has none at all.
+func notRegistered(name string) error {
+	have := Names()
+	var missing []string
+	for _, p := range packages {
+		line := fmt.Sprintf("import _ %q", p.path)
+		if p.name == name {
+			return fmt.Errorf("backend %s is not part of this program: add %s", name, line)
+		}
+		if !slices.Contains(have, p.name) {
+			missing = append(missing, line)
+		}
+	}
+	switch {
+	case len(have) == 0:
+		return fmt.Errorf("backend %q: this program has no backend: add %s", name, strings.Join(missing, " or "))
+	case len(missing) > 0:
+		return fmt.Errorf("unknown backend %q: expected one of %s, auto; for others add %s", name, strings.Join(have, ", "), strings.Join(missing, " or "))
+	}
+	return fmt.Errorf("unknown backend %q: expected one of %s, auto", name, strings.Join(have, ", "))
 }
 
 // Find looks a device up and tells in a few words why it is the one. A spec is
@@ -156,6 +183,9 @@ func findAnywhere(which string) (Device, string, error) {
 func findAuto() (Device, string, error) {
 	var all []Device
 	var errs []error
+	if len(Names()) == 0 {
+		return Device{}, "", notRegistered("auto")
+	}
 	for _, name := range Names() {
 		devices, err := Devices(name)
 		if err != nil {

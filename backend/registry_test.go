@@ -176,3 +176,34 @@ func TestKinds(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenWithoutImport names the import of a backend that the program lacks.
+func TestOpenWithoutImport(t *testing.T) {
+	one, two := `import _ "caldera/backend/cpu"`, `import _ "caldera/backend/vulkan"`
+	check := func(spec string, parts ...string) {
+		t.Helper()
+		_, err := Open(spec)
+		if err == nil {
+			t.Fatalf("%q was opened", spec)
+		}
+		for _, part := range parts {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%q: %v, expected it to say %s", spec, err, part)
+			}
+		}
+		if strings.Contains(err.Error(), "%!") {
+			t.Errorf("%q: %v", spec, err)
+		}
+	}
+	withDevices(t, nil)
+	for _, spec := range []string{"auto", "metal"} {
+		check(spec, "this program has no backend", one+" or "+two)
+	}
+	check("cpu", "backend cpu is not part of this program: add "+one)
+	check("vulkan:1", "backend vulkan is not part of this program: add "+two)
+	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu)})
+	check("vulkan", "backend vulkan is not part of this program: add "+two)
+	check("metal", `unknown backend "metal": expected one of cpu, auto`, "for others add "+two)
+	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": some(discrete)})
+	check("metal", `unknown backend "metal": expected one of cpu, vulkan, auto`)
+}

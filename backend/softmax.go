@@ -3,6 +3,9 @@ package backend
 // Softmax turns each vector of scores into a probability distribution:
 //
 //	dst = exp(x − max(x)) / Σ exp(x − max(x))
+//
+// An element of −∞ becomes 0. A vector that holds NaN or +∞, or nothing above
+// −∞, has no distribution: all of it becomes NaN.
 type Softmax struct {
 	Dst Tensor // [..., n] f32
 	X   Tensor // [..., n] f32

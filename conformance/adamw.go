@@ -10,9 +10,10 @@ import (
 
 func init() {
 	register(kind{
-		op:       &backend.AdamW{},
-		training: true,
-		oracle:   oracle(adamW),
+		op:        &backend.AdamW{},
+		training:  true,
+		oracle:    oracle(adamW),
+		nonfinite: adamWNonFinite,
 		cases: func() []Case {
 			cases := rowShapes(func(s rowShape) Case { return adamWCase(s, 0.1, true, 7) })
 			cases = append(cases, adamWCase(rowShape{dims: []int{131, 516}, what: "larger than a binding of 256 KiB"}, 0.1, true, 7))

@@ -9,8 +9,9 @@ import (
 
 func init() {
 	register(kind{
-		op:     &backend.Add{},
-		oracle: oracle(add),
+		op:        &backend.Add{},
+		oracle:    oracle(add),
+		nonfinite: addNonFinite,
 		cases: func() []Case {
 			cases := rowShapes(addCase)
 			for _, l := range layouts { // operands that lie differently, one of them the same vector for each row

@@ -9,8 +9,9 @@ import (
 
 func init() {
 	register(kind{
-		op:     &backend.Argmax{},
-		oracle: oracle(argmax),
+		op:        &backend.Argmax{},
+		oracle:    oracle(argmax),
+		nonfinite: argmaxNonFinite,
 		cases: func() []Case {
 			nan, inf := math.NaN(), math.Inf(1)
 			cases := rowShapes(argmaxCase)

@@ -10,10 +10,11 @@ import (
 
 func init() {
 	register(kind{
-		op:     &backend.Attention{},
-		oracle: oracle(attention),
-		cases:  attentionCases,
-		random: func(r *rand.Rand) Case { return randomAttention(r).attention() },
+		op:        &backend.Attention{},
+		oracle:    oracle(attention),
+		nonfinite: attentionNonFinite,
+		cases:     attentionCases,
+		random:    func(r *rand.Rand) Case { return randomAttention(r).attention() },
 	})
 }
 
@@ -47,8 +48,9 @@ func attention(m memory, o *backend.Attention) {
 					score.set(j, s*scale, e*scale+4*ulp*math.Abs(s*scale))
 				}
 				score = softmax(score)
-				copy(prob.v, score.v)
-				copy(prob.e, score.e)
+				for j := range p + 1 {
+					prob.put(j, score.at(j))
+				}
 				column := newValues(p + 1)
 				for i := range size {
 					for j := range p + 1 {

@@ -10,10 +10,11 @@ import (
 
 func init() {
 	register(kind{
-		op:       &backend.AttentionBackward{},
-		training: true,
-		oracle:   oracle(attentionBackward),
-		cases:    attentionBackwardCases,
+		op:        &backend.AttentionBackward{},
+		training:  true,
+		oracle:    oracle(attentionBackward),
+		nonfinite: attentionBackwardNonFinite,
+		cases:     attentionBackwardCases,
 		random: func(r *rand.Rand) Case {
 			s := attentionBackwardShape{batch: 1 + r.IntN(3), time: 1 + r.IntN(90), groups: 1 + r.IntN(3), size: 1 + r.IntN(40), layout: randomLayout(r)}
 			s.heads = s.groups * (1 + r.IntN(3))
@@ -40,7 +41,8 @@ func attentionBackward(m memory, o *backend.AttentionBackward) {
 				for j := range t + 1 {
 					s, e := dot(part(qkv, b, t, h), part(qkv, b, j, key))
 					score.set(j, s*scale, e*scale+4*ulp*math.Abs(s*scale))
-					dp.v[j], dp.e[j] = dot(part(dy, b, t, h), part(qkv, b, j, value))
+					up, e := dot(part(dy, b, t, h), part(qkv, b, j, value))
+					dp.set(j, up, e)
 				}
 				p[t] = softmax(score)
 				mean := sum(t+1, func(j int) number { return p[t].at(j).times(dp.at(j)) })

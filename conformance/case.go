@@ -23,9 +23,20 @@ type kind struct {
 	cases  func() []Case            // chosen ones
 	random func(r *rand.Rand) Case  // one of any shape, for Long
 
+	// nonfinite are cases with NaN and infinities. Every op has some.
+	nonfinite func() []Case
+
 	// training marks an op that only training needs. A backend may lack it:
 	// it writes text all the same.
 	training bool
+}
+
+// all are the chosen cases.
+func (k kind) all() []Case {
+	if k.nonfinite == nil {
+		return k.cases()
+	}
+	return append(k.cases(), k.nonfinite()...)
 }
 
 var kinds = map[string]kind{}
@@ -38,6 +49,10 @@ type Case struct {
 	Large bool   // needs more than 100 MiB
 	Edge  bool   // tries something particular: never left out
 	Build func() (backend.Op, Fill)
+
+	// Poison marks a case whose second run has the first one's data with NaN
+	// and infinities put in by its Fill: see nonfinite.go.
+	Poison Poison
 }
 
 // Fill sets what must not be normally distributed: ids, positions, extremes.
@@ -99,12 +114,13 @@ type trial struct {
 	blocks   []*block
 	device   map[backend.Buffer]backend.Buffer
 	filled   bool
+	poison   Poison
 	expected [2]map[string]values
 }
 
 func (c Case) run(e *env) {
 	op, fill := c.Build()
-	x := &trial{env: e, op: op, list: operands(op), fill: fill, device: map[backend.Buffer]backend.Buffer{}}
+	x := &trial{env: e, op: op, list: operands(op), fill: fill, poison: c.Poison, device: map[backend.Buffer]backend.Buffer{}}
 	for _, o := range x.list {
 		if x.device[o.Buf] == nil {
 			buf := e.alloc(o.Buf.Size())
@@ -137,10 +153,20 @@ func (c Case) run(e *env) {
 		e.Fatalf("%s: Record: %v", e.name, err)
 	}
 	defer program.Close()
-	if !x.try("replay1", 1, program.Run) || !x.try("replay2", 0, program.Run) {
+	if !x.try("replay1", 1, program.Run) {
+		return
+	}
+	poisoned := x.results()
+	if !x.try("replay2", 0, program.Run) {
 		return
 	}
 	before := x.results()
+	if c.Poison == SameBits {
+		if message := x.reached(before, poisoned); message != "" {
+			e.Errorf("%s/replay1: %s", e.name, message)
+			return
+		}
+	}
 	x.upload("replay3", 0) // again, for what the op updates
 	e.must(program.Run(), "replay3")
 	for i, got := range x.results() {
@@ -160,10 +186,8 @@ func (x *trial) try(mode string, run int, do func() error) bool {
 			x.Fatalf("%s: %v", x.name, err)
 		}
 		x.expected[run] = map[string]values{}
-		for _, o := range x.list {
-			if o.access == backend.Write || o.access == backend.Update {
-				x.expected[run][o.name] = s.load(o.Tensor)
-			}
+		for _, o := range x.destinations() {
+			x.expected[run][o.name] = s.load(o.Tensor)
 		}
 	}
 	x.must(do(), mode)
@@ -192,6 +216,10 @@ func (x *trial) upload(mode string, run int) {
 // data fills the host's blocks: guards, destinations that nothing wrote yet,
 // sources seeded by the case's name.
 func (x *trial) data(run int) {
+	draw := run // which random numbers
+	if x.poison != Clean {
+		draw = 0
+	}
 	for _, b := range x.blocks {
 		if !b.constant {
 			b.guard()
@@ -206,24 +234,28 @@ func (x *trial) data(run int) {
 			set(o.Tensor, 0)
 		case o.block().constant:
 			if !x.filled {
-				tile(o.Tensor, seed(x.name+" "+o.name, run))
+				tile(o.Tensor, seed(x.name+" "+o.name, draw))
 			}
 		default:
-			normal(o.Tensor, seed(x.name+" "+o.name, run), 0, 1)
+			normal(o.Tensor, seed(x.name+" "+o.name, draw), 0, 1)
 		}
 	}
 	if x.fill != nil {
-		x.fill(seed(x.name, run), run)
+		x.fill(seed(x.name, draw), run)
 	}
+}
+
+// destinations are the operands that hold results.
+func (x *trial) destinations() []operand {
+	return slices.DeleteFunc(slices.Clone(x.list), func(o operand) bool {
+		return o.access != backend.Write && o.access != backend.Update
+	})
 }
 
 // results reads what the op left in its destinations, element by element.
 func (x *trial) results() [][]byte {
 	var all [][]byte
-	for _, o := range x.list {
-		if o.access != backend.Write && o.access != backend.Update {
-			continue
-		}
+	for _, o := range x.destinations() {
 		got := make([]byte, o.Buf.Size())
 		x.must(x.b.Read(got, x.device[o.Buf], 0), "Read")
 		n := o.DType.Bytes(1)
@@ -289,11 +321,11 @@ func (o operand) differ(got []byte, want values) string {
 	element := func(i int) int { return o.Row(i/width) + i%width*o.Stride(-1) }
 	for i, w := range want.v {
 		g := decode(o.DType, got, element(i))
-		if g == w || want.e[i] > math.MaxFloat64 || math.IsNaN(g) && math.IsNaN(w) {
+		if g == w || want.e[i] > math.MaxFloat64 && finite(w) || math.IsNaN(g) && math.IsNaN(w) {
 			continue
 		}
 		delta := math.Abs(g - w)
-		if delta <= want.e[i] {
+		if delta <= want.e[i] && finite(w) {
 			continue
 		}
 		bad++

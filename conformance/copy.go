@@ -10,10 +10,11 @@ import (
 
 func init() {
 	register(kind{
-		op:     &backend.Copy{},
-		oracle: oracle(func(m memory, o *backend.Copy) { m.store(o.Dst, m.load(o.X)) }),
-		cases:  copyCases,
-		random: func(r *rand.Rand) Case { return randomCopy(r).copy() },
+		op:        &backend.Copy{},
+		oracle:    oracle(func(m memory, o *backend.Copy) { m.store(o.Dst, m.load(o.X)) }),
+		nonfinite: copyNonFinite,
+		cases:     copyCases,
+		random:    func(r *rand.Rand) Case { return randomCopy(r).copy() },
 	})
 }
 

@@ -9,10 +9,11 @@ import (
 
 func init() {
 	register(kind{
-		op:       &backend.CrossEntropy{},
-		training: true,
-		oracle:   oracle(crossEntropy),
-		cases:    crossEntropyCases,
+		op:        &backend.CrossEntropy{},
+		training:  true,
+		oracle:    oracle(crossEntropy),
+		nonfinite: crossEntropyNonFinite,
+		cases:     crossEntropyCases,
 		random: func(r *rand.Rand) Case {
 			s := randomRows(r)
 			s.dims = s.dims[len(s.dims)-2:]
@@ -45,7 +46,9 @@ func crossEntropy(m memory, o *backend.CrossEntropy) {
 			total += math.Exp(v - largest)
 		}
 		for _, v := range row.v {
-			totalErr += math.Exp(v-largest) / total * expError(v-largest)
+			if p := math.Exp(v - largest); p > 0 {
+				totalErr += p / total * expError(v-largest)
+			}
 		}
 		spread := largest - row.v[target]
 		loss.set(r, math.Log(total)+spread, totalErr+4*ulp*(math.Log(total)+math.Abs(largest)+math.Abs(row.v[target]))+tiny)

@@ -30,6 +30,10 @@
 // bytes around tensors: whatever the op does not write, or should not read,
 // shows. No byte outside of a destination may change.
 //
+// Each op also runs on data of which a few numbers are NaN or infinite. Results
+// that depend on them must be NaN or infinite where the oracle's are, and the
+// others must keep the bits that finite data gave (attention: their values).
+//
 // Beyond ops: memory (offsets, order among Runs, exhaustion, reuse), programs
 // (hazards between ops, long lists, interleaving), lifetime (Free, Close,
 // buffers of another backend), and a small GPT-2 against figures of PyTorch.
@@ -54,7 +58,8 @@
 // # Adding an op
 //
 // Add a file of the op's name with a naive oracle, which may be left out for an
-// op that lowers to others, and a list of cases, and register both in init. Mark
-// one that only training needs. A gradient's oracle is to be held to finite
+// op that lowers to others, and a list of cases, and register both in init, and
+// cases of numbers that are not finite, as in nonfinite_rows.go. Mark one that
+// only training needs. A gradient's oracle is to be held to finite
 // differences, in gradient_test.go.
 package conformance

@@ -9,9 +9,10 @@ import (
 
 func init() {
 	register(kind{
-		op:       &backend.Dropout{},
-		training: true,
-		oracle:   oracle(dropout),
+		op:        &backend.Dropout{},
+		training:  true,
+		oracle:    oracle(dropout),
+		nonfinite: dropoutNonFinite,
 		cases: func() []Case {
 			var cases []Case
 			for i, rate := range []float64{0.1, 0, 0.5, 0.999} {

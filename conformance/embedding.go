@@ -10,10 +10,11 @@ import (
 
 func init() {
 	register(kind{
-		op:     &backend.Embedding{},
-		oracle: oracle(embedding),
-		cases:  embeddingCases,
-		random: func(r *rand.Rand) Case { return randomEmbedding(r).embedding() },
+		op:        &backend.Embedding{},
+		oracle:    oracle(embedding),
+		nonfinite: embeddingNonFinite,
+		cases:     embeddingCases,
+		random:    func(r *rand.Rand) Case { return randomEmbedding(r).embedding() },
 	})
 }
 

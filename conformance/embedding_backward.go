@@ -10,10 +10,11 @@ import (
 
 func init() {
 	register(kind{
-		op:       &backend.EmbeddingBackward{},
-		training: true,
-		oracle:   oracle(embeddingBackward),
-		cases:    embeddingBackwardCases,
+		op:        &backend.EmbeddingBackward{},
+		training:  true,
+		oracle:    oracle(embeddingBackward),
+		nonfinite: embeddingBackwardNonFinite,
+		cases:     embeddingBackwardCases,
 		random: func(r *rand.Rand) Case {
 			s := embeddingShape{batch: 1 + r.IntN(4), time: 1 + r.IntN(40), vocab: 1 + r.IntN(60), width: 1 + r.IntN(200), layout: randomLayout(r)}
 			if r.IntN(2) == 0 {

@@ -9,8 +9,9 @@ import (
 
 func init() {
 	register(kind{
-		op:     &backend.GELU{},
-		oracle: oracle(gelu),
+		op:        &backend.GELU{},
+		oracle:    oracle(gelu),
+		nonfinite: geluNonFinite,
 		cases: func() []Case {
 			cases := rowShapes(geluCase)
 			for _, s := range []rowShape{

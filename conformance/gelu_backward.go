@@ -9,9 +9,10 @@ import (
 
 func init() {
 	register(kind{
-		op:       &backend.GELUBackward{},
-		training: true,
-		oracle:   oracle(geluBackward),
+		op:        &backend.GELUBackward{},
+		training:  true,
+		oracle:    oracle(geluBackward),
+		nonfinite: geluBackwardNonFinite,
 		cases: func() []Case {
 			cases := rowShapes(geluBackwardCase)
 			for _, s := range []rowShape{

@@ -10,9 +10,10 @@ import (
 
 func init() {
 	register(kind{
-		op:       &backend.GlobalNorm{},
-		training: true,
-		oracle:   oracle(globalNorm),
+		op:        &backend.GlobalNorm{},
+		training:  true,
+		oracle:    oracle(globalNorm),
+		nonfinite: globalNormNonFinite,
 		cases: func() []Case {
 			var cases []Case
 			for i, n := range []int{1, 2, 3, 7, 8, 31, 33, 63, 65, 127, 129, 255, 257, 1023, 1025, 4097, 131071} {
@@ -49,10 +50,13 @@ func globalNorm(m memory, o *backend.GlobalNorm) {
 	x := m.load(o.X)
 	norm := sum(len(x.v), x.at).root()
 	factor := number{float64(o.Max), 0}.over(norm.plus(exactly(1e-6)))
-	if !(factor.v <= 1) { // an error that makes it less than 1 counts where it is near
+	if factor.v > 1 { // an error that makes it less than 1 counts where it is near
 		factor = number{1, math.Max(0, factor.e-(factor.v-1))}
 	}
-	if math.IsInf(float64(o.Max), 1) {
+	switch {
+	case math.IsNaN(norm.v):
+		factor = norm
+	case math.IsInf(float64(o.Max), 1):
 		factor = number{1, 0}
 	}
 	dst := newValues(2)

@@ -9,8 +9,9 @@ import (
 
 func init() {
 	register(kind{
-		op:     &backend.LayerNorm{},
-		oracle: oracle(layerNorm),
+		op:        &backend.LayerNorm{},
+		oracle:    oracle(layerNorm),
+		nonfinite: layerNormNonFinite,
 		cases: func() []Case {
 			cases := rowShapes(layerNormCase)
 			for _, s := range []rowShape{

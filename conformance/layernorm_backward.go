@@ -8,9 +8,10 @@ import (
 
 func init() {
 	register(kind{
-		op:       &backend.LayerNormBackward{},
-		training: true,
-		oracle:   oracle(layerNormBackward),
+		op:        &backend.LayerNormBackward{},
+		training:  true,
+		oracle:    oracle(layerNormBackward),
+		nonfinite: layerNormBackwardNonFinite,
 		cases: func() []Case {
 			cases := rowShapes(layerNormBackwardCase)
 			for _, s := range []rowShape{

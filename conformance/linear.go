@@ -10,8 +10,9 @@ import (
 
 func init() {
 	register(kind{
-		op:     &backend.Linear{},
-		oracle: oracle(linear),
+		op:        &backend.Linear{},
+		oracle:    oracle(linear),
+		nonfinite: linearNonFinite,
 		cases: func() []Case {
 			// GPT-2's token matrix in f32 is 147 MiB; bindings may end at 128.
 			large := linearShape{rows: []int{2}, in: 768, out: 50257, w: backend.F32, noBias: true, large: true}

@@ -8,7 +8,8 @@ import (
 
 func init() {
 	register(kind{
-		op: &backend.LinearAdd{}, // its oracle is its Lower
+		op:        &backend.LinearAdd{}, // its oracle is its Lower
+		nonfinite: linearAddNonFinite,
 		cases: func() []Case {
 			return append(linearCases((linearShape).linearAdd), halfCases((linearShape).linearAdd, true)...)
 		},

@@ -9,10 +9,11 @@ import (
 
 func init() {
 	register(kind{
-		op:       &backend.LinearBackward{},
-		training: true,
-		oracle:   oracle(linearBackward),
-		cases:    linearBackwardCases,
+		op:        &backend.LinearBackward{},
+		training:  true,
+		oracle:    oracle(linearBackward),
+		nonfinite: linearBackwardNonFinite,
+		cases:     linearBackwardCases,
 		random: func(r *rand.Rand) Case {
 			s := linearBackwardShape{rows: []int{1 + r.IntN(90)}, in: 1 + r.IntN(90), out: 1 + r.IntN(90),
 				half: r.IntN(2) == 0, transposed: r.IntN(2) == 0, noBias: r.IntN(3) == 0, layout: randomLayout(r)}

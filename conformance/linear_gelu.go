@@ -8,7 +8,8 @@ import (
 
 func init() {
 	register(kind{
-		op: &backend.LinearGELU{}, // its oracle is its Lower
+		op:        &backend.LinearGELU{}, // its oracle is its Lower
+		nonfinite: linearGELUNonFinite,
 		cases: func() []Case {
 			return append(linearCases((linearShape).linearGELU), halfCases((linearShape).linearGELU, true)...)
 		},

@@ -21,7 +21,16 @@ func newValues(n int) values { return values{make([]float64, n), make([]float64,
 // row is the i-th of vectors of n.
 func (x values) row(i, n int) values { return values{x.v[i*n : (i+1)*n], x.e[i*n : (i+1)*n]} }
 
-func (x values) set(i int, v, e float64) { x.v[i], x.e[i] = v, e }
+// set sets element i. One that is not finite is exact: rounding does not make
+// another of it.
+func (x values) set(i int, v, e float64) {
+	if !finite(v) {
+		e = 0
+	}
+	x.v[i], x.e[i] = v, e
+}
+
+func finite(v float64) bool { return v-v == 0 }
 
 // memory is where an oracle finds its operands and leaves its results.
 type memory interface {
@@ -110,6 +119,9 @@ func dot(a, b values) (sum, err float64) {
 		sum += x * y
 		magnitude += math.Abs(x * y)
 		err += a.e[i]*math.Abs(y) + math.Abs(x)*b.e[i]
+	}
+	if !finite(sum) {
+		return sum, 0
 	}
 	return sum, err + sumError(len(a.v), magnitude)
 }

@@ -9,8 +9,9 @@ import (
 
 func init() {
 	register(kind{
-		op:     &backend.Softmax{},
-		oracle: oracle(softmaxRows),
+		op:        &backend.Softmax{},
+		oracle:    oracle(softmaxRows),
+		nonfinite: softmaxNonFinite,
 		cases: func() []Case {
 			inf := math.Inf(-1)
 			cases := rowShapes(softmaxCase)
@@ -46,8 +47,9 @@ func softmaxRows(m memory, o *backend.Softmax) {
 	dst := newValues(len(x.v))
 	for r := range o.X.Rows() {
 		p := softmax(x.row(r, n))
-		copy(dst.v[r*n:], p.v)
-		copy(dst.e[r*n:], p.e)
+		for i := range n {
+			dst.put(r*n+i, p.at(i))
+		}
 	}
 	m.store(o.Dst, dst)
 }

@@ -10,10 +10,11 @@ import (
 
 func init() {
 	register(kind{
-		op:     &backend.Store{},
-		oracle: oracle(store),
-		cases:  storeCases,
-		random: func(r *rand.Rand) Case { return randomStore(r).store() },
+		op:        &backend.Store{},
+		oracle:    oracle(store),
+		nonfinite: storeNonFinite,
+		cases:     storeCases,
+		random:    func(r *rand.Rand) Case { return randomStore(r).store() },
 	})
 }
 

@@ -55,7 +55,7 @@ func names() []string {
 func checks(short bool) []check {
 	all := slices.Concat(memoryChecks, programChecks)
 	for _, name := range names() {
-		for i, c := range kinds[name].cases() {
+		for i, c := range kinds[name].all() {
 			if short && (c.Large || !c.Edge && i%4 != 0) {
 				continue
 			}

@@ -8,9 +8,10 @@ import (
 
 func init() {
 	register(kind{
-		op:       &backend.SumSquares{},
-		training: true,
-		oracle:   oracle(sumSquares),
+		op:        &backend.SumSquares{},
+		training:  true,
+		oracle:    oracle(sumSquares),
+		nonfinite: sumSquaresNonFinite,
 		cases: func() []Case {
 			cases := rowShapes(sumSquaresCase)
 			for _, l := range layouts {
@@ -38,8 +39,8 @@ func sumSquares(m memory, o *backend.SumSquares) {
 	dst := newValues(o.X.Rows())
 	for r := range o.X.Rows() {
 		row := x.row(r, n)
-		dst.v[r], dst.e[r] = dot(row, row)
-		dst.e[r] += float64(n) * tiny
+		s, e := dot(row, row)
+		dst.set(r, s, e+float64(n)*tiny)
 	}
 	m.store(o.Dst, dst)
 }

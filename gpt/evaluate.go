@@ -29,11 +29,16 @@ type Evaluator struct {
 // NewEvaluator returns one for texts of up to window tokens, 1 to m.Context. A
 // text is read through a cache of keys and values, as a Session reads it, stored
 // as cache says: F32, F16, or None for F32.
-func (m *Model) NewEvaluator(window int, cache backend.DType) (_ *Evaluator, err error) {
+func (m *Model) NewEvaluator(window int, cache backend.DType) (*Evaluator, error) {
+	return m.newEvaluator(window, maxChunk, cache)
+}
+
+// newEvaluator returns one that reads up to chunk tokens at once.
+func (m *Model) newEvaluator(window, chunk int, cache backend.DType) (_ *Evaluator, err error) {
 	if window < 1 || window > m.Context {
 		return nil, fmt.Errorf("a window of %d tokens: this model can have 1 to %d", window, m.Context)
 	}
-	e := &Evaluator{m: m, size: window, time: min(window, maxChunk), values: make([]float32, headRows*m.Vocab)}
+	e := &Evaluator{m: m, size: window, time: min(window, chunk), values: make([]float32, headRows*m.Vocab)}
 	defer func() {
 		if err != nil {
 			e.Close()

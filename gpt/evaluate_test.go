@@ -3,6 +3,8 @@ package gpt_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 
 	"caldera/backend"
@@ -45,6 +47,70 @@ func TestEvaluator(t *testing.T) {
 			e.Close()
 		}
 	})
+}
+
+// TestEvaluatorInChunks holds scores of texts that are read in several chunks to
+// those of one. Chunks may end anywhere, and the first position asked for may
+// lie in any of them.
+func TestEvaluatorInChunks(t *testing.T) {
+	_, m := tiny(t)
+	text := sequence(13, m.Vocab)
+	scores := func(chunk, from int) (all [][]float32) {
+		e, err := m.NewEvaluatorInChunks(m.Context, chunk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		if err := e.Scores(t.Context(), text, from, func(_ int, scores []float32) error {
+			all = append(all, slices.Clone(scores))
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	want := scores(512, 0)
+	for _, chunk := range []int{1, 4, 5, 12, 13} {
+		for _, from := range []int{0, 3, 4, 9, 12, 13} {
+			got := scores(chunk, from)
+			if len(got) != len(text)-from {
+				t.Fatalf("chunks of %d from %d: %d positions, expected %d", chunk, from, len(got), len(text)-from)
+			}
+			for i, s := range got {
+				checkNear(t, fmt.Sprintf("chunks of %d, position %d", chunk, from+i), s, want[from+i], 5e-6)
+			}
+		}
+	}
+}
+
+// TestEvaluatorLong scores a text that is longer than a chunk, and than the
+// positions whose scores are computed at once, and holds those on either side
+// of each end to a Session's.
+func TestEvaluatorLong(t *testing.T) {
+	m := long(t, openCPU(t))
+	text := sequence(600, m.Vocab)
+	e, err := m.NewEvaluator(m.Context, backend.None)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, from := range []int{0, 60, 130, 520} {
+		next := from
+		err := e.Scores(t.Context(), text, from, func(i int, scores []float32) error {
+			if i != next {
+				t.Fatalf("from %d: position %d, expected %d", from, i, next)
+			}
+			next++
+			switch i - from {
+			case 0, 1, 62, 63, 64, 65, 127, 128, 510 - from, 511 - from, 512 - from, 513 - from, 575 - from, 576 - from, 599 - from:
+				checkNear(t, fmt.Sprintf("from %d, position %d", from, i), scores, feed(t, m, text[:i+1]...), 5e-6)
+			}
+			return nil
+		})
+		if err != nil || next != len(text) {
+			t.Errorf("from %d: visited positions up to %d of %d, %v", from, next, len(text), err)
+		}
+	}
 }
 
 func TestEvaluatorErrors(t *testing.T) {

@@ -1,6 +1,14 @@
 package gpt
 
-import "caldera/nn"
+import (
+	"caldera/backend"
+	"caldera/nn"
+)
+
+// NewEvaluatorInChunks returns one that reads up to chunk tokens at once.
+func (m *Model) NewEvaluatorInChunks(window, chunk int) (*Evaluator, error) {
+	return m.newEvaluator(window, chunk, backend.None)
+}
 
 // Weight is a tensor of a model under its name in a checkpoint.
 type Weight struct {

@@ -9,10 +9,16 @@ import (
 	"slices"
 )
 
-// Options say how text is generated.
+// Options say how text is generated. The zero value takes the likeliest token
+// each time, until the model ends the text or the context is full.
 type Options struct {
 	Sampling
-	Predict   int  // how many tokens to generate; below 0: until the model ends the text
+
+	// Predict is how many tokens to generate at most. 0: as many as the context
+	// has room for after the prompt, and one more, which need not be read. Below
+	// 0: until the model ends the text, in however many contexts.
+	Predict int
+
 	IgnoreEOS bool // never let the model end the text
 
 	// LogProbs is how many of the likeliest tokens each Token lists in Top.
@@ -47,7 +53,7 @@ type TokenProb struct {
 
 // Generate continues a prompt token by token: the scores of the tokens that
 // could come next become probabilities, one token is drawn, appended, and read
-// in turn. It ends after o.Predict tokens, when the model ends the text, or
+// in turn. It ends after the tokens that o.Predict asks for, when the model ends the text, or
 // with an error, such as that of ctx.
 //
 // When the context is full the older half of the tokens leaves it. GPT-2's
@@ -79,6 +85,9 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	logits, err := s.Feed(ctx, prompt...)
 	if err != nil {
 		return err
+	}
+	if o.Predict == 0 {
+		o.Predict = s.size - s.cached + 1
 	}
 	slid := false
 	for n := 0; o.Predict < 0 || n < o.Predict; n++ {

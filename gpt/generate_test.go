@@ -13,7 +13,7 @@ import (
 
 // greedy takes the likeliest of all tokens, n times, and never ends a text.
 func greedy(n int) gpt.Options {
-	return gpt.Options{Sampling: gpt.Sampling{TopP: 1, RepeatPenalty: 1}, Predict: n, IgnoreEOS: true}
+	return gpt.Options{Predict: n, IgnoreEOS: true}
 }
 
 // collect is all tokens that are generated, and the error that ended it.
@@ -158,6 +158,37 @@ func TestVocab(t *testing.T) {
 	}
 }
 
+// TestZeroOptions generates with options that nobody set: the likeliest tokens,
+// until the context is full or the model ends the text.
+func TestZeroOptions(t *testing.T) {
+	_, m := tiny(t)
+	m.EOS = nil
+	for _, c := range []struct{ size, prompt, want int }{{10, 4, 7}, {10, 10, 1}, {0, 3, 62}} {
+		prompt := sequence(c.prompt, 257)
+		got := generate(t, m, c.size, prompt, gpt.Options{})
+		if len(got) != c.want || got[len(got)-1].Slid {
+			t.Errorf("a prompt of %d in a context of %d: %d tokens, expected %d, and the context not slid", c.prompt, c.size, len(got), c.want)
+		}
+		if want := generate(t, m, c.size, prompt, greedy(c.want)); !slices.Equal(idsOf(got), idsOf(want)) {
+			t.Errorf("the tokens are %v, expected the likeliest, %v", idsOf(got), idsOf(want))
+		}
+	}
+	// What was read before takes room too.
+	s := session(t, m, 10)
+	defer s.Close()
+	if _, err := s.Feed(t.Context(), 1, 2); err != nil {
+		t.Fatal(err)
+	}
+	if tokens, err := collect(s.Generate(t.Context(), []int{3}, gpt.Options{})); err != nil || len(tokens) != 8 {
+		t.Errorf("after 3 tokens in a context of 10: %d tokens, %v, expected 8", len(tokens), err)
+	}
+	first := idsOf(generate(t, m, 0, sequence(3, 257), gpt.Options{}))
+	m.EOS = first[5:6]
+	if got := idsOf(generate(t, m, 0, sequence(3, 257), gpt.Options{})); !slices.Equal(got, first[:slices.Index(first, first[5])]) {
+		t.Errorf("%v, expected the end of the text at %d in %v", got, first[5], first)
+	}
+}
+
 // TestRepeatWindow looks back further than the context does.
 func TestRepeatWindow(t *testing.T) {
 	_, m := tiny(t)
@@ -177,7 +208,7 @@ func TestRepeatWindow(t *testing.T) {
 
 func TestPredict(t *testing.T) {
 	_, m := tiny(t)
-	for _, n := range []int{0, 1, 3} {
+	for _, n := range []int{1, 3} {
 		if got := generate(t, m, 0, []int{1, 2}, greedy(n)); len(got) != n {
 			t.Errorf("asked for %d tokens, got %d", n, len(got))
 		}

@@ -14,8 +14,9 @@ import (
 )
 
 // Sampling says how to choose a token. Its fields are llama.cpp's options of the
-// same names; DefaultSampling has llama.cpp's defaults, and
-// Sampling{TopP: 1, RepeatPenalty: 1} is greedy.
+// same names, and DefaultSampling has llama.cpp's defaults. In the zero value all
+// filters are off and the choice is greedy; Sampling{Temperature: 1} draws each
+// token with the probability that the model gives it.
 type Sampling struct {
 	// Temperature divides the logits: below 1 likely tokens become likelier,
 	// above 1 unlikely ones do. 0 is greedy: the token with the largest logit.
@@ -25,7 +26,8 @@ type Sampling struct {
 	TopK int
 
 	// TopP keeps the fewest tokens, the most probable first, whose probabilities
-	// add up to p or more. 1 keeps all, 0 the most probable one.
+	// add up to p or more, and at least one. 1 is off and keeps all, and so is 0;
+	// llama.cpp's 0, which keeps the most probable one, is TopK 1 here.
 	// Holtzman et al., https://arxiv.org/abs/1904.09751.
 	TopP float64
 
@@ -35,8 +37,8 @@ type Sampling struct {
 	MinP float64
 
 	// RepeatPenalty makes tokens less likely that stand among the last RepeatLastN:
-	// a positive logit is divided by it, another is multiplied. 1 is off, below 1
-	// repetition is favoured. Keskar et al., https://arxiv.org/abs/1909.05858.
+	// a positive logit is divided by it, another is multiplied. 1 is off, and so is
+	// 0; between them repetition is favoured. Keskar et al., https://arxiv.org/abs/1909.05858.
 	RepeatPenalty float64
 
 	// RepeatLastN is how many of the latest tokens RepeatPenalty looks at.
@@ -62,11 +64,11 @@ func (s Sampling) Validate() error {
 	case s.TopK < 0:
 		return fmt.Errorf("top-k: found %d, expected 0 (off) or more", s.TopK)
 	case !(s.TopP >= 0 && s.TopP <= 1):
-		return fmt.Errorf("top-p: found %v, expected 0 to 1 (off)", s.TopP)
+		return fmt.Errorf("top-p: found %v, expected a number up to 1 (off, as 0 is)", s.TopP)
 	case !(s.MinP >= 0 && s.MinP <= 1):
 		return fmt.Errorf("min-p: found %v, expected 0 (off) to 1", s.MinP)
-	case !(s.RepeatPenalty > 0) || math.IsInf(s.RepeatPenalty, 1):
-		return fmt.Errorf("repeat penalty: found %v, expected a finite number above 0; 1 is off", s.RepeatPenalty)
+	case !(s.RepeatPenalty >= 0) || math.IsInf(s.RepeatPenalty, 1):
+		return fmt.Errorf("repeat penalty: found %v, expected a finite number above 0; 1 is off, and so is 0", s.RepeatPenalty)
 	case s.RepeatLastN < -1:
 		return fmt.Errorf("repeat last n: found %d, expected -1 (all tokens), 0 (off) or more", s.RepeatLastN)
 	}
@@ -97,8 +99,15 @@ type candidate struct {
 // NewSampler returns a Sampler for s. If s is not valid, each Next returns the
 // error of s.Validate.
 func NewSampler(s Sampling) *Sampler {
+	err := s.Validate()
+	if s.TopP == 0 {
+		s.TopP = 1
+	}
+	if s.RepeatPenalty == 0 {
+		s.RepeatPenalty = 1
+	}
 	// The second word of the state only has to be fixed.
-	return &Sampler{settings: s, err: s.Validate(), rng: rand.New(rand.NewPCG(s.Seed, 0x9e3779b97f4a7c15))}
+	return &Sampler{settings: s, err: err, rng: rand.New(rand.NewPCG(s.Seed, 0x9e3779b97f4a7c15))}
 }
 
 // Next chooses a token. logits has one number for each token of the vocabulary

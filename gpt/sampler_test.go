@@ -19,18 +19,18 @@ func TestSamplingValidate(t *testing.T) {
 		want   string // empty: valid
 	}{
 		{func(s *Sampling) {}, ""},
-		{func(s *Sampling) { *s = Sampling{TopP: 1, RepeatPenalty: 1} }, ""},
+		{func(s *Sampling) { *s = Sampling{} }, ""},
 		{func(s *Sampling) { s.Temperature, s.TopP, s.MinP, s.RepeatLastN = 1e9, 0, 1, -1 }, ""},
 		{func(s *Sampling) { s.Temperature = -1 }, "temperature: found -1, expected a finite number, 0 (greedy) or more"},
 		{func(s *Sampling) { s.Temperature = nan }, "temperature: found NaN"},
 		{func(s *Sampling) { s.Temperature = inf }, "temperature: found +Inf"},
 		{func(s *Sampling) { s.TopK = -1 }, "top-k: found -1, expected 0 (off) or more"},
-		{func(s *Sampling) { s.TopP = 7 }, "top-p: found 7, expected 0 to 1 (off)"},
+		{func(s *Sampling) { s.TopP = 7 }, "top-p: found 7, expected a number up to 1 (off, as 0 is)"},
 		{func(s *Sampling) { s.TopP = -0.1 }, "top-p: found -0.1"},
 		{func(s *Sampling) { s.TopP = nan }, "top-p: found NaN"},
 		{func(s *Sampling) { s.MinP = 1.1 }, "min-p: found 1.1, expected 0 (off) to 1"},
 		{func(s *Sampling) { s.MinP = nan }, "min-p: found NaN"},
-		{func(s *Sampling) { s.RepeatPenalty = 0 }, "repeat penalty: found 0, expected a finite number above 0; 1 is off"},
+		{func(s *Sampling) { s.RepeatPenalty = -1 }, "repeat penalty: found -1, expected a finite number above 0; 1 is off, and so is 0"},
 		{func(s *Sampling) { s.RepeatPenalty = nan }, "repeat penalty: found NaN"},
 		{func(s *Sampling) { s.RepeatPenalty = inf }, "repeat penalty: found +Inf"},
 		{func(s *Sampling) { s.RepeatLastN = -2 }, "repeat last n: found -2"},
@@ -86,7 +86,7 @@ func TestFilters(t *testing.T) {
 		recent []int
 		want   []int // the tokens that are kept
 	}{
-		{"none", Sampling{TopP: 1}, logits, nil, []int{0, 1, 2, 3, 4}},
+		{"none", Sampling{}, logits, []int{1, 3}, []int{0, 1, 2, 3, 4}},
 		{"top-k 1", Sampling{TopP: 1, TopK: 1}, logits, nil, []int{1}},
 		{"top-k 3", Sampling{TopP: 1, TopK: 3}, logits, nil, []int{1, 3, 4}},
 		{"top-k is the vocabulary", Sampling{TopP: 1, TopK: 5}, logits, nil, []int{0, 1, 2, 3, 4}},
@@ -97,8 +97,8 @@ func TestFilters(t *testing.T) {
 		{"top-p of three", Sampling{TopP: 0.7}, logits, nil, []int{1, 3, 4}},
 		{"top-p of all but one", Sampling{TopP: 0.9}, logits, nil, []int{0, 1, 3, 4}},
 		{"top-p of nearly all", Sampling{TopP: 0.999}, logits, nil, []int{0, 1, 2, 3, 4}},
-		{"top-p 0", Sampling{TopP: 0}, logits, nil, []int{1}},
-		{"top-p 0 of equals", Sampling{TopP: 0}, []float32{1, 1, 1}, nil, []int{0}},
+		{"top-p above 0", Sampling{TopP: math.SmallestNonzeroFloat64}, logits, nil, []int{1}},
+		{"top-p above 0 of equals", Sampling{TopP: math.SmallestNonzeroFloat64}, []float32{1, 1, 1}, nil, []int{0}},
 		{"top-p of equals", Sampling{TopP: 0.65}, ties, nil, []int{0, 1, 2}},
 		{"top-p after top-k", Sampling{TopP: 0.7, TopK: 2}, logits, nil, []int{1, 3}},       // 0.40/0.65 is below 0.7
 		{"top-p after top-k, less", Sampling{TopP: 0.6, TopK: 2}, logits, nil, []int{1}},    // and above 0.6
@@ -120,9 +120,6 @@ func TestFilters(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			if test.s.Temperature == 0 {
 				test.s.Temperature = 1
-			}
-			if test.s.RepeatPenalty == 0 {
-				test.s.RepeatPenalty = 1
 			}
 			test.s.Seed = 3
 			before := slices.Clone(test.logits)

@@ -99,6 +99,28 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// TestResetForgetsHistory generates after Reset with a penalty on all tokens
+// before: none of the first text must count.
+func TestResetForgetsHistory(t *testing.T) {
+	_, m := tiny(t)
+	s := session(t, m, 16)
+	defer s.Close()
+	o := greedy(30) // more than the context holds
+	o.RepeatPenalty, o.RepeatLastN = 1e30, -1
+	prompt := []int{5, 6, 7}
+	want := idsOf(generate(t, m, 16, prompt, o))
+	for range 2 {
+		tokens, err := collect(s.Generate(t.Context(), prompt, o))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := idsOf(tokens); !slices.Equal(got, want) {
+			t.Fatalf("after Reset the tokens are %v, expected those of a new session, %v", got, want)
+		}
+		s.Reset()
+	}
+}
+
 // countdown is a context that ends once it has been asked n times.
 type countdown struct {
 	context.Context

@@ -179,7 +179,9 @@ void main() {
 		gathered[i] = VEC(0);
 	}
 	uint mine = lane / LANES_A_QUERY, first = lane % LANES_A_QUERY; // in step 2
-	float largest = uintBitsToFloat(0xff800000u), total = 0;        // of this invocation's query; total: of its keys
+	// Of this invocation's query; total: of its keys. The maximum begins at the least finite number: a difference of
+	// two −∞ would be NaN, and stay in the total when larger scores come.
+	float largest = uintBitsToFloat(0xff7fffffu), total = 0;
 	uint at_state = p.state + 2 * ((b * gl_NumWorkGroups.y + head) * p.time + t0 + mine);
 	if (WINDOWS && p.first_key > 0) {
 		barrier();
@@ -238,7 +240,7 @@ void main() {
 	}
 	total = over_query(total, false);
 	if (first == 0) {
-		factor[mine] = 1 / total;
+		factor[mine] = total > 0 ? 1 / total : nan(); // NaN too where no score is above −∞
 		if (WINDOWS && p.last_window == 0) {
 			factor[mine] = 1;
 			if (t0 + mine < p.time) {

@@ -187,12 +187,16 @@ void finish_stats(uint lane, uint at_stats, vec3 state[8]) {
 		merge(all, known(lane + i));
 	}
 	uint at = at_stats + (own0 + mine) * p.stats_row;
-	if (p.add != 0) {
+	if (p.add != 0 && stats[at] != nothing.x) {
 		merge(all, vec3(stats[at], 1, stats[at + 1]));
+	}
+	if (all.y == 0 && p.first_key + p.keys <= p.first_query + own0 + mine) { // all −∞ so far, and windows are to come
+		stats[at] = nothing.x;
+		return;
 	}
 	float l = log(all.y);
 	l += all.y * exp_(-l) - 1; // a step of Newton's method, to the digits of exp_
-	stats[at] = all.x + l;
+	stats[at] = all.y > 0 ? all.x + l : nan(); // NaN too where no score is above −∞
 	stats[at + 1] = all.z / all.y;
 }
 

@@ -75,7 +75,41 @@ func headBackward(w *worker, o *backend.AttentionBackward, b, h, t0, t1 int) {
 		vec.SoftmaxBackward(dsr[:end], pr[:end], vec.Dot(pr[:end], dsr[:end]))
 		clear(dsr[seen:end]) // 0 times a mean that is no number
 	}
+	if t0+1 < t1 && !(finite(q) && finite(dy) && finite(rowsFrom(k, t0))) {
+		seenBackward(t0, scale, p, ds, q, k, dy, dq, dk, dv)
+		return
+	}
 	blas32.Gemm(blas.NoTrans, blas.NoTrans, scale, ds, k, 0, dq)
 	blas32.Gemm(blas.Trans, blas.NoTrans, scale, ds, q, 1, dk)
 	blas32.Gemm(blas.Trans, blas.NoTrans, 1, p, dy, 1, dv)
+}
+
+// seenBackward adds the products up query by query, over the keys that each
+// sees: where a query or a key is not finite, 0 times it is NaN. Keys before t0
+// are seen by all.
+func seenBackward(t0 int, scale float32, p, ds, q, k, dy, dq, dk, dv blas32.General) {
+	for r := range q.Rows {
+		seen := func(m blas32.General) blas32.General { m.Rows = t0 + r + 1; return m }
+		at := func(m blas32.General) blas32.Vector { return vector(m.Data[r*m.Stride:][:m.Cols]) }
+		dsr, pr := vector(ds.Data[r*ds.Stride:][:t0+r+1]), vector(p.Data[r*p.Stride:][:t0+r+1])
+		blas32.Gemv(blas.Trans, scale, seen(k), dsr, 0, at(dq))
+		blas32.Ger(scale, dsr, at(q), seen(dk))
+		blas32.Ger(1, pr, at(dy), seen(dv))
+	}
+}
+
+// rowsFrom is m without the rows before r.
+func rowsFrom(m blas32.General, r int) blas32.General {
+	m.Rows, m.Data = m.Rows-r, m.Data[r*m.Stride:]
+	return m
+}
+
+// finite reports whether all elements are.
+func finite(m blas32.General) bool {
+	for r := range m.Rows {
+		if sum := vec.Sum(m.Data[r*m.Stride:][:m.Cols]); sum-sum != 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -10,7 +10,11 @@ import (
 func init() {
 	register(func(_ *Backend, op *backend.GlobalNorm) {
 		norm := math.Sqrt(vec.Sum(row[float32](&op.X, 0)))
+		factor, padded := 1.0, norm+1e-6
+		if !(padded <= float64(op.Max)) { // NaN too, but not infinity within infinity
+			factor = float64(op.Max) / padded
+		}
 		dst := row[float32](&op.Dst, 0)
-		dst[0], dst[1] = float32(norm), float32(min(1, float64(op.Max)/(norm+1e-6)))
+		dst[0], dst[1] = float32(norm), float32(factor)
 	})
 }

@@ -42,6 +42,43 @@ func trained(c Common) []Record {
 	}}
 }
 
+// TestTrainRates holds the speeds of a step of several batches to their
+// definition: samples of the time of a repetition, which is several steps.
+func TestTrainRates(t *testing.T) {
+	r := &TrainResult{
+		Training: Training{Batch: 4, Time: 64, Accumulate: 5}, Steps: 3, FLOP: 6e9,
+		PeerTimes: PeerTimes{SamplesNS: []int64{2e9, 4e9}}, SamplesShare: []float64{1, 1},
+		Ceilings: Ceilings{AvgPeak: 3e10, CeilingSamples: 2},
+	}
+	const tokens = 4 * 64 * 5 * 3
+	r.summarise()
+	for i, ns := range r.SamplesNS {
+		if got := r.SamplesTS[i] * float64(ns) * 1e-9; math.Abs(got-tokens) > 1e-9 {
+			t.Errorf("tokens a second times seconds are %v, expected batch × time × accumulate × steps = %d", got, tokens)
+		}
+	}
+	for _, c := range []struct {
+		what      string
+		got, want float64
+	}{
+		{"tokens a second", r.AvgTS, (tokens/2. + tokens/4.) / 2},
+		{"nanoseconds a step", r.AvgStepNS, 1e9},
+		{"share of the peak", r.AvgPeakShare, 6e9 / 3e10},
+		{"tokens of an op in Go's format", r.goBench().rates[0].work, tokens / 3},
+	} {
+		if math.Abs(c.got-c.want) > 1e-9*c.want {
+			t.Errorf("%s: %v, expected %v", c.what, c.got, c.want)
+		}
+	}
+	r.Peer, r.PeerSamplesNS = "other", []int64{1e9, 8e9}
+	r.summarise()
+	for i, ns := range r.PeerSamplesNS {
+		if got := r.PeerSamplesTS[i] * float64(ns) * 1e-9; math.Abs(got-tokens) > 1e-9 {
+			t.Errorf("the peer's tokens a second times seconds are %v, expected %d", got, tokens)
+		}
+	}
+}
+
 func TestTrainTables(t *testing.T) {
 	_, records := example()
 	records = trained(*records[0].common())

@@ -71,6 +71,12 @@ func (f samplingFlags) sampling() (gpt.Sampling, error) {
 	if err := s.Validate(); err != nil {
 		return s, cli.UsageError{Err: err}
 	}
+	if s.RepeatPenalty == 0 {
+		return s, cli.Usagef("repeat penalty: found 0, expected a number above 0; 1 is off")
+	}
+	if s.TopP == 0 { // which is off in package gpt; the most probable token alone, as llama.cpp has it
+		s.TopP = math.SmallestNonzeroFloat64
+	}
 	return s, nil
 }
 

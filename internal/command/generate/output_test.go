@@ -257,3 +257,12 @@ func TestNowhereToCache(t *testing.T) {
 		})
 	}
 }
+
+// TestTopPZero: as in llama.cpp --top-p=0 takes the most probable token alone.
+func TestTopPZero(t *testing.T) {
+	greedy := jsonOf(t, "--temp=0", "-n", "12", "It is a truth")
+	hot := jsonOf(t, "--temp=5", "--top-k=0", "--min-p=0", "--top-p=0", "-n", "12", "It is a truth")
+	if greedy.Text == "" || hot.Text != greedy.Text {
+		t.Errorf("--top-p=0 gives %q, expected the likeliest tokens, %q", hot.Text, greedy.Text)
+	}
+}

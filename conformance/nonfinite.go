@@ -1,0 +1,125 @@
+package conformance
+
+// Numbers that are not finite. Package backend says what an op makes of them;
+// here is how a backend is held to it.
+//
+// A poisoned case runs on finite data, and then on the same data with NaN and
+// infinities in a few places. The oracle computes in float64 by the same
+// formulas, so its results are NaN or infinite where they must be. A backend
+// has to give NaN where the oracle does, the same infinity where it does, and
+// elsewhere, where nothing came through, the bits that finite data gave.
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"caldera/backend"
+)
+
+// Poison says whether a case has numbers that are not finite, and what is
+// expected of results that they do not reach.
+type Poison uint8
+
+const (
+	Clean     Poison = iota // all numbers are finite, or the case is not about others
+	SameBits                // results that are not reached keep their bits
+	SameValue               // they are held to the oracle alone: a backend may compute them in another way
+)
+
+var (
+	nan         = math.NaN()
+	negativeNaN = math.Copysign(nan, -1) // what x86 makes of 0/0
+	inf         = math.Inf(1)
+)
+
+// reached compares the results on finite data with those on poisoned data. It
+// says which element changed though no formula leads there, or nothing.
+func (x *trial) reached(clean, poisoned [][]byte) string {
+	for d, o := range x.destinations() {
+		want, again, n := x.expected[0][o.name], x.expected[1][o.name], o.DType.Bytes(1)
+		for i, v := range want.v {
+			if v != again.v[i] {
+				continue
+			}
+			was, is := clean[d][i*n:(i+1)*n], poisoned[d][i*n:(i+1)*n]
+			if !bytes.Equal(was, is) {
+				return fmt.Sprintf("%s changed from %.9g to %.9g when numbers that it does not depend on became NaN or infinite",
+					o.at(i), decode(o.DType, was, 0), decode(o.DType, is, 0))
+			}
+		}
+	}
+	return ""
+}
+
+// poisoned makes a case for each layout. build makes the op and says what is
+// filled in both runs; put adds what is not finite in the second.
+func poisoned[O backend.Op](p Poison, what string, ls []layout, build func(l layout) (O, Fill), put func(o O)) []Case {
+	var cases []Case
+	for _, l := range ls {
+		op, _ := build(l)
+		cases = append(cases, Case{Name: op.Name() + "/" + what + l.String(), Edge: true, Poison: p, Build: func() (backend.Op, Fill) {
+			op, fill := build(l)
+			return op, func(r *rand.Rand, run int) {
+				if fill != nil {
+					fill(r, run)
+				}
+				if run == 1 {
+					put(op)
+				}
+			}
+		}})
+	}
+	return cases
+}
+
+// put sets element i of a row; negative ones count from the end.
+func put(t backend.Tensor, row, i int, v float64) {
+	if i < 0 {
+		i += t.Dim(-1)
+	}
+	if t.DType.Quantized() { // the scale of its block
+		block := t.Buf.(*block).data[t.DType.Bytes(t.Row(row)+i/t.DType.BlockLen()*t.DType.BlockLen()):]
+		encode(backend.F16, block, 0, v)
+		return
+	}
+	encode(t.DType, t.Buf.(*block).data, t.Row(row)+i*t.Stride(-1), v)
+}
+
+// putRow sets all elements of a row.
+func putRow(t backend.Tensor, row int, v float64) {
+	for i := range t.Dim(-1) {
+		put(t, row, i, v)
+	}
+}
+
+// poisonedRows is how many rows putRows needs.
+const poisonedRows = 11
+
+// putRows makes each row of x one that is not finite in another way. Rows 1, 6
+// and 10 stay as they are.
+func putRows(x backend.Tensor) {
+	put(x, 0, 0, nan)
+	put(x, 2, -1, negativeNaN)
+	put(x, 3, x.Dim(-1)/2, inf)
+	put(x, 4, x.Dim(-1)/2, -inf)
+	putRow(x, 5, -inf)
+	put(x, 7, 1, inf)
+	put(x, 7, -2, -inf)
+	putRow(x, 8, negativeNaN)
+	putRow(x, 9, inf)
+}
+
+// rowLayouts are those of cases that putRows makes: a backend reads the first
+// in fours, and the other not.
+var rowLayouts = []layout{exact, strided}
+
+// rowsOf makes a tensor for putRows. Rows of the second layout end in the
+// middle of a vector of any processor.
+func rowsOf(l layout) backend.Tensor {
+	if l == exact {
+		return l.tensor(backend.F32, poisonedRows, 64)
+	}
+	return l.tensor(backend.F32, poisonedRows, 37)
+}

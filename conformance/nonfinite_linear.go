@@ -1,0 +1,184 @@
+package conformance
+
+// Cases with NaN and infinities of matrix products and of tables.
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"caldera/backend"
+)
+
+// poisonLinear puts what is not finite into a product of 68 outputs. What is
+// infinite meets no 0: that product would be NaN, which BLAS may leave out.
+func poisonLinear(o *backend.Linear) {
+	put(o.X, 0, 0, nan)
+	if rows := o.X.Rows(); rows > 4 {
+		put(o.X, rows-1, -1, negativeNaN)
+		if !o.W.DType.Quantized() {
+			put(o.X, 2, 7, inf)
+			put(o.X, 3, 9, -inf)
+		}
+	}
+	put(o.W, 1, 0, nan)
+	put(o.W, 67, -1, negativeNaN)
+	if !o.W.DType.Quantized() {
+		put(o.W, 30, 7, -inf)
+	}
+	if !o.Bias.Absent() {
+		put(o.Bias, 0, 3, nan)
+		put(o.Bias, 0, 40, inf)
+	}
+}
+
+// linearPoison are the shapes of such products, all or a few.
+func linearPoison(few bool) []linearShape {
+	shapes := []linearShape{
+		{rows: []int{12}, in: 64, out: 68, w: backend.F32, layout: exact},
+		{rows: []int{3}, in: 33, out: 68, w: backend.F32, transposed: true, layout: strided},
+		{rows: []int{12}, in: 64, out: 68, w: backend.F16, layout: exact},
+		{rows: []int{3}, in: 64, out: 68, w: backend.Q8_0, layout: exact},
+		{rows: []int{12}, in: 64, out: 68, w: backend.F16, half: true, layout: exact},
+	}
+	if few {
+		return shapes
+	}
+	for _, w := range []backend.DType{backend.F32, backend.F16} {
+		for _, transposed := range []bool{false, true} {
+			shapes = append(shapes, linearShape{rows: []int{2}, in: 64, out: 68, w: w, transposed: transposed, layout: exact},
+				linearShape{rows: []int{70}, in: 33, out: 68, w: w, transposed: transposed, layout: strided})
+		}
+	}
+	return append(shapes,
+		linearShape{rows: []int{12}, in: 96, out: 68, w: backend.Q8_0, layout: exact},
+		linearShape{rows: []int{2}, in: 96, out: 68, w: backend.Q4_0, layout: exact},
+		linearShape{rows: []int{12}, in: 96, out: 68, w: backend.Q4_0, layout: strided},
+		linearShape{rows: []int{12}, in: 64, out: 68, w: backend.F16, half: true, transposed: true, layout: exact},
+		linearShape{rows: []int{2, 9}, in: 33, out: 68, w: backend.F16, half: true, layout: strided})
+}
+
+func (s linearShape) poisoned(name string, op func(o *backend.Linear) backend.Op, also func(op backend.Op)) Case {
+	return Case{Name: name + "/" + s.String() + ",not finite", Edge: true, Poison: SameBits, Build: func() (backend.Op, Fill) {
+		linear := s.tensors()
+		o := op(linear)
+		return o, func(_ *rand.Rand, run int) {
+			if run == 0 {
+				return
+			}
+			poisonLinear(linear)
+			if also != nil {
+				also(o)
+			}
+		}
+	}}
+}
+
+func linearNonFinite() []Case {
+	var cases []Case
+	for _, s := range linearPoison(false) {
+		cases = append(cases, s.poisoned("linear", func(o *backend.Linear) backend.Op { return o }, nil))
+	}
+	return cases
+}
+
+func linearAddNonFinite() []Case {
+	var cases []Case
+	for _, s := range linearPoison(true) {
+		cases = append(cases, s.poisoned("linear_add", func(o *backend.Linear) backend.Op {
+			return &backend.LinearAdd{Dst: o.Dst, X: o.X, W: o.W, Bias: o.Bias, Residual: like(s.layout, o.Dst), Sum: like(s.layout, o.Dst)}
+		}, func(op backend.Op) {
+			residual := op.(*backend.LinearAdd).Residual
+			put(residual, 1, 5, nan)
+			put(residual, 1, 6, -inf)
+			put(residual, 1, 40, -inf) // where the bias is ∞
+		}))
+	}
+	return cases
+}
+
+func linearGELUNonFinite() []Case {
+	var cases []Case
+	for _, s := range linearPoison(true) {
+		cases = append(cases, s.poisoned("linear_gelu", func(o *backend.Linear) backend.Op {
+			return &backend.LinearGELU{Dst: o.Dst, X: o.X, W: o.W, Bias: o.Bias, Sum: like(s.layout, o.Dst)}
+		}, nil))
+	}
+	return cases
+}
+
+func linearBackwardNonFinite() []Case {
+	var cases []Case
+	for _, s := range []linearBackwardShape{
+		{rows: []int{20}, in: 36, out: 68, layout: exact},
+		{rows: []int{20}, in: 36, out: 68, transposed: true, layout: exact},
+		{rows: []int{9}, in: 33, out: 31, layout: strided},
+		{rows: []int{2051}, in: 20, out: 36, layout: exact}, // of which a backend may make several sums
+		{rows: []int{20}, in: 36, out: 68, half: true, layout: exact},
+		{rows: []int{20}, in: 36, out: 68, half: true, transposed: true, layout: exact},
+		{rows: []int{9}, in: 33, out: 31, half: true, layout: strided},
+	} {
+		c := s.linearBackward()
+		cases = append(cases, Case{Name: c.Name + ",not finite", Edge: true, Poison: SameBits, Build: func() (backend.Op, Fill) {
+			op, _ := c.Build()
+			o := op.(*backend.LinearBackward)
+			return o, func(_ *rand.Rand, run int) {
+				if run == 0 {
+					return
+				}
+				put(o.X, 0, 0, nan)
+				put(o.X, 5, 7, inf)
+				put(o.DY, o.DY.Rows()-1, -1, negativeNaN)
+				put(o.DY, 6, 9, -inf)
+				put(o.DW, 3, 4, nan)
+				put(o.DW, 9, 5, inf) // −∞ comes to it, or ∞
+			}
+		}})
+	}
+	return cases
+}
+
+func embeddingNonFinite() []Case {
+	var cases []Case
+	for _, d := range []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0} {
+		ls, positions := rowLayouts, d
+		if d.Quantized() {
+			ls, positions = rowLayouts[:1], backend.F16
+		}
+		cases = append(cases, poisoned(SameBits, fmt.Sprintf("tokens=%v,not finite", d), ls, func(l layout) (*backend.Embedding, Fill) {
+			o := &backend.Embedding{Dst: l.tensor(backend.F32, 2, 5, 64), Tokens: l.tensor(d, 7, 64), Positions: l.tensor(positions, 6, 64),
+				IDs: l.ints(2, 5), At: l.ints(2)}
+			return o, func(*rand.Rand, int) {
+				set(o.IDs, 0, 1, 2, 3, 4, 5, 6, 2)
+				set(o.At, 0, 1)
+			}
+		}, func(o *backend.Embedding) {
+			put(o.Tokens, 2, 0, nan)
+			put(o.Tokens, 5, -1, negativeNaN)
+			put(o.Positions, 1, 3, nan)
+			put(o.Positions, 4, 5, inf)
+			if !d.Quantized() {
+				put(o.Tokens, 4, 5, -inf)
+				put(o.Tokens, 0, 9, inf)
+			}
+		})...)
+	}
+	return cases
+}
+
+func embeddingBackwardNonFinite() []Case {
+	return poisoned(SameBits, "not finite", rowLayouts, func(l layout) (*backend.EmbeddingBackward, Fill) {
+		o := &backend.EmbeddingBackward{DTokens: l.tensor(backend.F32, 7, 20), DPositions: l.tensor(backend.F32, 6, 20),
+			DY: l.tensor(backend.F32, 2, 5, 20), IDs: l.ints(2, 5), At: l.ints(2)}
+		return o, func(*rand.Rand, int) {
+			set(o.IDs, 0, 1, 2, 1, 4, 5, -1, 2, 4, 3)
+			set(o.At, 0, 1)
+		}
+	}, func(o *backend.EmbeddingBackward) {
+		put(o.DY, 0, 0, nan)
+		put(o.DY, 4, 3, inf) // rows 4 and 8 come together
+		put(o.DY, 8, 3, -inf)
+		put(o.DY, 6, 7, negativeNaN) // of no token
+		put(o.DTokens, 2, -1, nan)
+		put(o.DTokens, 6, 2, inf) // of which nothing is added to
+	})
+}
