@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 )
 
@@ -39,6 +40,7 @@ type Run struct {
 	Log      *Log
 	State    State // Step 0 for a new run
 	Reporter Reporter
+	Replaces bool // another run in Dir, which is kept until the first checkpoint
 
 	eval  *evaluation
 	saved int // step of the newest checkpoint
@@ -53,15 +55,19 @@ type Run struct {
 
 // DivergedError says that a loss or its gradients are no numbers any more.
 type DivergedError struct {
-	Step  int // the step that was computed
-	What  string
-	Saved int // step of the newest checkpoint; 0: none
+	Step     int // the step that was computed
+	What     string
+	Saved    int  // step of the newest checkpoint; 0: none
+	Replaces bool // another run, which is kept where nothing was saved
 }
 
 func (e *DivergedError) Error() string {
 	kept := "nothing was saved before"
-	if e.Saved > 0 {
+	switch {
+	case e.Saved > 0:
 		kept = fmt.Sprintf("the checkpoint of step %d is kept", e.Saved)
+	case e.Replaces:
+		kept += ", and the run that was there is kept"
 	}
 	return fmt.Sprintf("step %d: %s: training has diverged; %s; try a lower --learning_rate, a longer --warmup_iters, or --grad_clip=0.5", e.Step, e.What, kept)
 }
@@ -138,7 +144,7 @@ func (r *Run) evaluate(ctx context.Context) error {
 		return err
 	}
 	if !finite(loss) {
-		return &DivergedError{r.State.Step, fmt.Sprintf("the validation loss is %v", loss), r.saved}
+		return r.diverged("the validation loss is %v", loss)
 	}
 	r.clock()
 	m := Measured{r.State.Step, loss}
@@ -156,7 +162,14 @@ func (r *Run) evaluate(ctx context.Context) error {
 			return err
 		}
 	}
+	if r.Replaces {
+		return nil // the plot is the old run's
+	}
 	return r.Log.WritePlot(string(r.Dir))
+}
+
+func (r *Run) diverged(format string, value float64) error {
+	return &DivergedError{r.State.Step, fmt.Sprintf(format, value), r.saved, r.Replaces}
 }
 
 // save makes a checkpoint, unless there is one of this step, which may have to
@@ -171,8 +184,10 @@ func (r *Run) save(best, report bool) error {
 		return nil
 	case step == r.saved:
 		err = r.Dir.Mark(r.State, best)
+	case r.Replaces:
+		err = r.replace(best)
 	default:
-		err = r.write(best)
+		err = r.write(r.Dir.Save, best)
 	}
 	if err != nil {
 		return r.notSaved(err)
@@ -181,26 +196,49 @@ func (r *Run) save(best, report bool) error {
 	if report {
 		r.Reporter.Saved(step, best)
 	}
+	if r.Replaces {
+		r.Replaces = false
+		return r.Log.WritePlot(string(r.Dir))
+	}
 	return nil
 }
 
-func (r *Run) write(best bool) error {
+// write makes a checkpoint with save.
+func (r *Run) write(save func(int, bool, func(string) error) error, best bool) error {
 	if err := r.Log.Sync(); err != nil {
 		return err
 	}
-	return r.Dir.Save(r.State.Step, best, func(dir string) error {
+	return save(r.State.Step, best, func(dir string) error {
 		if err := r.Learner.Save(dir); err != nil {
 			return err
+		}
+		if r.Replaces {
+			if err := r.Log.move(filepath.Join(dir, logName)); err != nil {
+				return err
+			}
 		}
 		return writeState(dir, r.State)
 	})
 }
 
+// replace makes the first checkpoint of a run that replaces another.
+func (r *Run) replace(best bool) error {
+	if err := r.write(r.Dir.Replace, best); err != nil {
+		return err
+	}
+	// The checkpoint had another name when the log was moved into it.
+	r.Log.path = filepath.Join(r.Dir.Path(stepDir(r.State.Step)), logName)
+	return r.Log.move(r.Dir.Path(logName))
+}
+
 // notSaved tells what is left where saving failed.
 func (r *Run) notSaved(err error) error {
 	kept := "there is no other"
-	if r.saved > 0 {
+	switch {
+	case r.saved > 0:
 		kept = fmt.Sprintf("that of step %d is kept", r.saved)
+	case r.Replaces:
+		kept = "the run that was there is kept"
 	}
 	return fmt.Errorf("saving the checkpoint of step %d: %w; %s", r.State.Step, err, kept)
 }
@@ -220,9 +258,9 @@ func (r *Run) step(ids, targets []int) error {
 	r.State.Step++
 	switch {
 	case !finite(loss):
-		return &DivergedError{r.State.Step, fmt.Sprintf("the loss is %v", loss), r.saved}
+		return r.diverged("the loss is %v", loss)
 	case !finite(norm):
-		return &DivergedError{r.State.Step, fmt.Sprintf("the norm of the gradients is %v", norm), r.saved}
+		return r.diverged("the norm of the gradients is %v", norm)
 	}
 	r.State.Tokens += int64(len(ids))
 	r.steps++

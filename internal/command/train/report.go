@@ -192,9 +192,15 @@ func (r *report) end(run *train.Run, err error) {
 	saved, dir := run.SavedStep(), r.job.OutDir
 	switch {
 	case err == nil:
-		r.line("%s: done in %s; write text with: generate -m %s", dir, rough(time.Duration(run.State.Seconds*float64(time.Second))), r.job.dir.Path(r.job.dir.Finished()))
+		generate := "generate"
+		if program, ok := strings.CutSuffix(cli.Self(), " train"); ok {
+			generate = program + " generate"
+		}
+		r.line("%s: done in %s; write text with: %s -m %s", dir, rough(time.Duration(run.State.Seconds*float64(time.Second))), generate, r.job.dir.Path(r.job.dir.Finished()))
+	case errors.Is(err, context.Canceled) && run.Replaces:
+		r.line("nothing was saved, and the run that was in %s is kept", dir)
 	case errors.Is(err, context.Canceled) && saved > 0:
-		r.line("step %d: saved as %s; continue with: train --init=resume --out_dir=%s", saved, r.job.dir.Path(train.Newest), shellWord(dir))
+		r.line("step %d: saved as %s; continue with: %s --init=resume --out_dir=%s", saved, r.job.dir.Path(train.Newest), cli.Self(), shellWord(dir))
 	}
 }
 
