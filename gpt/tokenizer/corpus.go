@@ -20,8 +20,8 @@ import (
 // vocabularies. It is for one goroutine; Read uses all cores by itself.
 type Corpus struct {
 	special []string
-	cut     addedTokens // special, to be found
-	longest int         // bytes of the longest of special
+	cut     matcher // special, to be found
+	longest int     // bytes of the longest of special
 	shards  []wordCounts
 	buffer  []byte // of Read
 }
@@ -66,7 +66,7 @@ func NewCorpus(special ...string) (*Corpus, error) {
 			// Files name a token of bytes so, and a name is of one token.
 			return nil, fmt.Errorf("tokenizer: special token %s could be the name of an ordinary token, expected one such as %s", quote(s), endOfText)
 		}
-		c.cut.add(s, 0, true)
+		c.cut.add(s, addedToken{})
 		c.longest = max(c.longest, len(s))
 	}
 	return c, nil
@@ -168,13 +168,6 @@ func (c *Corpus) lastCut(text []byte) int {
 		}
 	}
 	return 0
-}
-
-// endsWord reports whether a word always ends between two characters, and does
-// so whether or not anything follows. A run of white space must see what does,
-// and letters may belong to the apostrophe before them.
-func endsWord(before, after class) bool {
-	return before != after && before != space && (before != symbol || after != letter)
 }
 
 // withinSpecial reports whether a special token lies across text[:i] and text[i:].

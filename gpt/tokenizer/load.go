@@ -135,10 +135,14 @@ func parseFiles(vocab, merges, added []byte) (t *Tokenizer, file string, err err
 		return nil, "merges.txt", err
 	}
 	for _, name := range a.names {
-		t.addToken(name, a.ids[name], true)
+		if err := t.addToken(name, addedToken{id: a.ids[name], special: true}); err != nil {
+			return nil, "added_tokens.json", err
+		}
 	}
 	if id, ok := v.ids[endOfText]; ok {
-		t.addToken(endOfText, id, true)
+		if err := t.addToken(endOfText, addedToken{id: id, special: true}); err != nil {
+			return nil, "vocab.json", err
+		}
 	}
 	return t, "", nil
 }

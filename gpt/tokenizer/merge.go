@@ -61,9 +61,8 @@ func (m *mergeTable) rank(left, right int32) int32 { return m.slot(left, right).
 // (BenchmarkWord).
 const shortWord = 48
 
-// word appends the tokens of the word text[start:end].
-func (e *encoder) word(start, end int) error {
-	w := e.text[start:end]
+// word appends the tokens of w, a word at offset of the text.
+func (e *encoder) word(w string, offset int) error {
 	slot, key := e.cache.slot(w)
 	if slot != nil && slot.key == key {
 		for _, id := range slot.ids[:slot.n] {
@@ -71,16 +70,20 @@ func (e *encoder) word(start, end int) error {
 		}
 		return nil
 	}
+	if id, ok := e.t.whole[w]; ok {
+		e.ids = append(e.ids, int(id))
+		return nil
+	}
 	for i := range len(w) {
 		if e.t.bytes[w[i]] == noToken {
-			return fmt.Errorf("tokenizer: byte 0x%02x at offset %d of the text, in %s: the vocabulary has no token for it, expected a text of the characters that it was made of", w[i], start+i, quote(w))
+			return fmt.Errorf("tokenizer: byte 0x%02x at offset %d of the text, in %s: the vocabulary has no token for it, expected a text of the characters that it was made of", w[i], offset+i, quote(w))
 		}
 	}
 	from := len(e.ids)
 	if len(w) <= shortWord {
 		e.mergeShort(w)
-	} else {
-		e.mergeLong(w)
+	} else if err := e.mergeLong(w); err != nil {
+		return err
 	}
 	if ids := e.ids[from:]; slot != nil && len(ids) <= len(slot.ids) {
 		slot.key, slot.n = key, int32(len(ids))
@@ -147,7 +150,7 @@ type node struct {
 type candidate uint64
 
 // mergeLong appends the tokens of w, of any length, in O(n log n).
-func (e *encoder) mergeLong(w string) {
+func (e *encoder) mergeLong(w string) error {
 	t, end := e.t, int32(len(w))
 	nodes, heap := slices.Grow(e.heap.nodes[:0], len(w)), slices.Grow(e.heap.heap[:0], len(w))
 	for i := range end {
@@ -170,7 +173,10 @@ func (e *encoder) mergeLong(w string) {
 	for i := len(heap)/2 - 1; i >= 0; i-- {
 		siftDown(heap, i)
 	}
-	for len(heap) > 0 {
+	for steps := 1; len(heap) > 0; steps++ {
+		if steps%(1<<16) == 0 && e.ctx.Err() != nil {
+			return e.ctx.Err()
+		}
 		top := heap[0]
 		last := len(heap) - 1
 		heap[0] = heap[last]
@@ -202,6 +208,7 @@ func (e *encoder) mergeLong(w string) {
 		e.ids = append(e.ids, int(nodes[i].token))
 	}
 	e.heap = merger{nodes, heap}
+	return nil
 }
 
 // push and siftDown keep a binary heap of plain numbers. container/heap would

@@ -3,12 +3,13 @@
 //
 // A text takes these steps, each in a file of its own:
 //
-//	special.go  added tokens such as <|endoftext|> are cut out, where asked
-//	split.go    the rest is cut into words: " Hello", ",", " world", "'s"
-//	merge.go    the bytes of a word become tokens, and pairs of neighbours
-//	            are merged, lowest rank first, until no pair has a merge
-//	cache.go    unless the word was there before in a long text
-//	decode.go   the way back, also for a stream of ids
+//	special.go    added tokens such as <|endoftext|> are cut out, where asked
+//	normalize.go  the rest is normalized, for tokenizers other than GPT-2's
+//	split.go      it is cut into words: " Hello", ",", " world", "'s"
+//	merge.go      the bytes of a word become tokens, and pairs of neighbours
+//	              are merged, lowest rank first, until no pair has a merge
+//	cache.go      unless the word was there before in a long text
+//	decode.go     the way back, also for a stream of ids
 //
 // The other way about, corpus.go counts the words of texts, and train.go learns
 // merges of them; characters.go makes every character a token instead.
@@ -24,6 +25,7 @@
 package tokenizer
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -37,7 +39,14 @@ type Tokenizer struct {
 	bytes   [256]int32   // by byte: the id of its token, or noToken
 	merges  mergeTable   // the merge of two neighbours
 	merged  []int32      // by rank: the id of the merge's result
+	joins   bytePairs    // the last byte of the left and the first of the right, of each merge
 	added   addedTokens  // tokens found in text as a whole, before any splitting
+
+	normalizer  normalizer       // of text between added tokens; nil for GPT-2
+	prefixSpace bool             // text between added tokens begins with a space
+	whole       map[string]int32 // words that become one token, whatever merges make of them; nil for GPT-2
+	prefix      []int            // what stands before a prompt or document
+	suffix      []int            // what stands behind a document
 }
 
 // noToken stands in Tokenizer.bytes for a byte that no token represents.
@@ -46,10 +55,16 @@ const noToken = -1
 // An Option changes how Encode reads a text.
 type Option int
 
-// AllowSpecial makes Encode turn the text of a special token, such as
-// "<|endoftext|>", into that token's id. Without it that text is encoded like
-// any other, so that a prompt from a stranger cannot end a document.
-const AllowSpecial Option = 1
+const (
+	// AllowSpecial makes Encode turn the text of a special token, such as
+	// "<|endoftext|>", into that token's id. Without it that text is encoded like
+	// any other, so that a prompt from a stranger cannot end a document.
+	AllowSpecial Option = 1 + iota
+
+	// Continued says that the text is what Cut left of a longer one: it gets no
+	// space put before it, where the tokenizer does that.
+	Continued
+)
 
 // Encode returns the token ids of text.
 //
@@ -57,49 +72,105 @@ const AllowSpecial Option = 1
 // symbols (neither letters, digits nor space), one by one and unchanged, so
 // DecodeBytes gives back exactly the bytes of text. (tiktoken-go has U+FFFD in
 // their place; tiktoken and Hugging Face's tokenizers take valid text only.)
+// It gives back another text where the tokenizer has a normalizer, puts a space
+// before a text, or has added tokens that take white space with them.
 // It is an error when the vocabulary lacks a token for a byte of text, which
 // GPT-2's does not.
 //
 // The time is O(n log n) in the length of the longest word, and linear in the
 // number of words.
 func (t *Tokenizer) Encode(text string, opts ...Option) ([]int, error) {
+	return t.EncodeContext(context.Background(), text, opts...)
+}
+
+// EncodeContext is Encode. It stops with the error of ctx when that ends.
+func (t *Tokenizer) EncodeContext(ctx context.Context, text string, opts ...Option) ([]int, error) {
 	if len(text) > math.MaxInt32 {
 		return nil, fmt.Errorf("tokenizer: text has %d bytes, more than the %d that Encode takes at once: encode it in parts", len(text), math.MaxInt32)
 	}
-	e := encoder{t: t, text: text, ids: make([]int, 0, len(text)/3+1)}
+	e := encoder{t: t, ctx: ctx, ids: make([]int, 0, len(text)/3+1)}
 	if len(text) >= cacheFrom {
 		e.cache = new(wordCache)
 	}
-	if err := e.encode(slices.Contains(opts, AllowSpecial)); err != nil {
+	if err := e.encode(text, slices.Contains(opts, AllowSpecial), slices.Contains(opts, Continued)); err != nil {
 		return nil, err
 	}
 	return e.ids, nil
 }
 
+// Prefix returns the ids that the model expects before a prompt, and before each
+// document that it learns from: none for GPT-2, in other models a token that
+// begins a text. Encode does not put them there.
+func (t *Tokenizer) Prefix() []int { return slices.Clone(t.prefix) }
+
+// Suffix returns the ids that the model expects behind each document that it
+// learns from, but not behind a prompt: none for GPT-2.
+func (t *Tokenizer) Suffix() []int { return slices.Clone(t.suffix) }
+
+// EncodePrompt returns Prefix and the ids of text.
+func (t *Tokenizer) EncodePrompt(text string, opts ...Option) ([]int, error) {
+	ids, err := t.Encode(text, opts...)
+	if err != nil || len(t.prefix) == 0 {
+		return ids, err
+	}
+	return append(t.Prefix(), ids...), nil
+}
+
+// EncodeDocument returns Prefix, the ids of text, and Suffix.
+func (t *Tokenizer) EncodeDocument(text string, opts ...Option) ([]int, error) {
+	ids, err := t.EncodePrompt(text, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return append(ids, t.suffix...), nil
+}
+
 // An encoder is the state of one call of Encode.
 type encoder struct {
 	t     *Tokenizer
-	text  string
+	ctx   context.Context
 	ids   []int // what Encode returns
 	heap  merger
 	cache *wordCache // nil for a short text
+	words int        // how many there were, to look at ctx now and then
 }
 
-func (e *encoder) encode(allowSpecial bool) error {
-	at := 0
-	for at < len(e.text) {
-		start, end, id := e.t.added.next(e.text, at, allowSpecial)
-		for at < start {
-			n := wordLen(e.text[at:start])
-			if err := e.word(at, at+n); err != nil {
-				return err
-			}
-			at += n
-		}
-		if start < end {
+func (e *encoder) encode(text string, special, continued bool) error {
+	t := e.t
+	return t.added.split(text, 0, special, func(start, end, id int) error {
+		if id != none {
 			e.ids = append(e.ids, id)
-			at = end
+			return nil
 		}
+		part, err := t.normalizer.apply(text[start:end])
+		if err != nil {
+			return fmt.Errorf("tokenizer: %w", err)
+		}
+		return t.added.split(part, 1, special, func(from, to, id int) error {
+			if id != none {
+				e.ids = append(e.ids, id)
+				return nil
+			}
+			if t.prefixSpace && part[from] != ' ' && !(continued && start == 0 && from == 0) {
+				return e.encodeWords(" "+part[from:to], start+from-1)
+			}
+			return e.encodeWords(part[from:to], start+from)
+		})
+	})
+}
+
+// encodeWords appends the tokens of s, which has no added tokens and begins at
+// offset of the text.
+func (e *encoder) encodeWords(s string, offset int) error {
+	for at := 0; at < len(s); {
+		if e.words++; e.words%4096 == 0 && e.ctx.Err() != nil {
+			return e.ctx.Err()
+		}
+		n := wordLen(s[at:])
+		if err := e.word(s[at:at+n], offset+at); err != nil {
+			return err
+		}
+		at += n
 	}
 	return nil
 }

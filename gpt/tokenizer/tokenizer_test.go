@@ -127,12 +127,12 @@ func TestLongTexts(t *testing.T) {
 // checkCache compares the ids of text with and without a cache.
 func checkCache(t *testing.T, tok *Tokenizer, text string) {
 	t.Helper()
-	without := encoder{t: tok, text: text}
-	if err := without.encode(false); err != nil {
+	without := encoder{t: tok, ctx: t.Context()}
+	if err := without.encode(text, false, false); err != nil {
 		t.Fatal(err)
 	}
-	with := encoder{t: tok, text: text, cache: new(wordCache)}
-	if err := with.encode(false); err != nil {
+	with := encoder{t: tok, ctx: t.Context(), cache: new(wordCache)}
+	if err := with.encode(text, false, false); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(without.ids, with.ids, equateEmpty); diff != "" {

@@ -90,7 +90,9 @@ func parseTokenizerJSON(data []byte) (*Tokenizer, error) {
 		if _, ok := t.added.byText[a.Content]; ok {
 			return nil, fmt.Errorf("added_tokens[%d]: token %s is listed twice, expected once", i, quote(a.Content))
 		}
-		t.addToken(a.Content, *a.ID, a.Special)
+		if err := t.addToken(a.Content, addedToken{id: *a.ID, special: a.Special}); err != nil {
+			return nil, fmt.Errorf("added_tokens[%d]: %w", i, err)
+		}
 	}
 	return t, nil
 }

@@ -193,6 +193,7 @@ func build(v *vocab, m mergeList) (*Tokenizer, error) {
 		literal: map[int]bool{},
 		merges:  newMergeTable(len(m.pairs)),
 		merged:  make([]int32, len(m.pairs)),
+		added:   addedTokens{plain: true},
 	}
 	for name, id := range v.ids {
 		var ok bool
@@ -227,12 +228,32 @@ func build(v *vocab, m mergeList) (*Tokenizer, error) {
 		}
 		*slot = merge{ids[0], ids[1], int32(rank)}
 		t.merged[rank] = ids[2]
+		left, right := t.tokens[ids[0]], t.tokens[ids[1]]
+		t.joins.add(left[len(left)-1], right[0])
 	}
 	return t, nil
 }
 
-// addToken makes the token id an added one, whose text stands for itself.
-func (t *Tokenizer) addToken(text string, id int, special bool) {
-	t.tokens[id], t.literal[id] = text, true
-	t.added.add(text, id, special)
+// ignoreMerges makes each word that is the name of a token that token.
+func (t *Tokenizer) ignoreMerges(ids map[string]int) {
+	t.whole = make(map[string]int32, len(ids))
+	for name, id := range ids {
+		if text, ok := tokenBytes(name); ok {
+			t.whole[text] = int32(id)
+		}
+	}
+}
+
+// addToken makes the token a.id an added one, whose text stands for itself.
+func (t *Tokenizer) addToken(text string, a addedToken) error {
+	normalized := text
+	if a.Normalized {
+		var err error
+		if normalized, err = t.normalizer.apply(text); err != nil {
+			return err
+		}
+	}
+	t.tokens[a.id], t.literal[a.id] = text, true
+	t.added.add(text, normalized, a)
+	return nil
 }

@@ -18,6 +18,13 @@ type Vocabulary struct {
 	Tokens []string     // by id: the name, in which each byte is a printable character, a space "Ġ"
 	Merges [][2]string  // names of neighbours that become one token, in order of rank
 	Added  map[int]bool // ids of tokens found in text as a whole, whose name is that text; true for special ones
+
+	Matches      map[int]Match // how added tokens are found, for those with a Match other than zero
+	Normalizer   []string      // steps that change text first: NFC, NFD, NFKC, NFKD, Lowercase
+	PrefixSpace  bool          // text between added tokens begins with a space, which is put there where it has none
+	IgnoreMerges bool          // a word that is a token becomes that token, whatever merges would make of it
+	Prefix       []int         // ids that stand before a prompt or a document
+	Suffix       []int         // ids that stand behind a document
 }
 
 // New makes a tokenizer of v, of which nothing is believed.
@@ -53,6 +60,15 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, step := range v.Normalizer {
+		if !knownStep(step) {
+			return nil, fmt.Errorf("normalizer: found %s, expected NFC, NFD, NFKC, NFKD or Lowercase", quote(step))
+		}
+	}
+	t.normalizer, t.prefixSpace = v.Normalizer, v.PrefixSpace
+	if v.IgnoreMerges {
+		t.ignoreMerges(ids)
+	}
 	for id, special := range v.Added {
 		if id < 0 || id >= len(v.Tokens) {
 			return nil, fmt.Errorf("the id of an added token is %d, expected 0 to %d", id, len(v.Tokens)-1)
@@ -61,14 +77,27 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 		if len(text) > maxAddedLen {
 			return nil, fmt.Errorf("the added token %s is too long, expected at most %d bytes", quote(text), maxAddedLen)
 		}
-		t.addToken(text, id, special)
+		if err := t.addToken(text, addedToken{id, special, v.Matches[id]}); err != nil {
+			return nil, err
+		}
 	}
+	for _, id := range slices.Concat(v.Prefix, v.Suffix) {
+		if id < 0 || id >= len(v.Tokens) {
+			return nil, fmt.Errorf("the id of a token that begins or ends a text is %d, expected 0 to %d", id, len(v.Tokens)-1)
+		}
+	}
+	t.prefix, t.suffix = v.Prefix, v.Suffix
 	return t, nil
 }
 
 // Vocabulary returns what t is made of. New makes an equal tokenizer of it.
 func (t *Tokenizer) Vocabulary() Vocabulary {
-	v := Vocabulary{Tokens: make([]string, len(t.tokens)), Merges: make([][2]string, len(t.merged)), Added: map[int]bool{}}
+	v := Vocabulary{
+		Tokens: make([]string, len(t.tokens)), Merges: make([][2]string, len(t.merged)),
+		Added:      map[int]bool{},
+		Normalizer: slices.Clone(t.normalizer), PrefixSpace: t.prefixSpace, IgnoreMerges: t.whole != nil,
+		Prefix: t.Prefix(), Suffix: t.Suffix(),
+	}
 	for id, text := range t.tokens {
 		v.Tokens[id] = text
 		if !t.literal[id] {
@@ -82,6 +111,12 @@ func (t *Tokenizer) Vocabulary() Vocabulary {
 	}
 	for _, a := range t.added.byText {
 		v.Added[a.id] = a.special
+		if a.Match != (Match{}) {
+			if v.Matches == nil {
+				v.Matches = map[int]Match{}
+			}
+			v.Matches[a.id] = a.Match
+		}
 	}
 	return v
 }

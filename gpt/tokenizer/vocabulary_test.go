@@ -91,7 +91,7 @@ func TestVocabularyFiles(t *testing.T) {
 		"ordinary and other": {map[int]bool{5: false, 6: true}, "tokenizer.json"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tok, err := New(Vocabulary{tokens, merges, c.added})
+			tok, err := New(Vocabulary{Tokens: tokens, Merges: merges, Added: c.added})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestVocabularyFiles(t *testing.T) {
 		})
 	}
 	// A name with a space cannot stand in a line of merges.txt.
-	tok, err := New(Vocabulary{[]string{"a", "x y", "ax y", "<|endoftext|>"}, [][2]string{{"a", "x y"}}, map[int]bool{3: true}})
+	tok, err := New(Vocabulary{Tokens: []string{"a", "x y", "ax y", "<|endoftext|>"}, Merges: [][2]string{{"a", "x y"}}, Added: map[int]bool{3: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
