@@ -24,6 +24,7 @@ type report struct {
 	progress *progress
 	session  *gpt.Session // nil where there are no samples
 	prompt   []int
+	hidden   int // tokens at the start of prompt that the tokenizer puts there
 	steps    int // told so far
 }
 
@@ -44,12 +45,15 @@ func (r *report) prepare() (err error) {
 		}
 		return nil
 	}
-	if r.prompt, err = t.Encode(deref(o.Prompt, "\n")); err != nil {
+	if r.prompt, err = t.EncodePrompt(deref(o.Prompt, "\n")); err != nil {
 		if o.Prompt != nil {
 			return cli.Usagef("--prompt: %w", err)
 		}
 		r.prompt = make([]int, 1) // the texts have no line break
 		r.job.data.Val.Read(r.prompt, 0)
+	}
+	if err == nil {
+		r.hidden = len(t.Prefix())
 	}
 	if r.session, err = r.gpt.Model.NewSession(gpt.SessionOptions{}); err != nil {
 		return err
@@ -166,7 +170,7 @@ func (r *report) sample(ctx context.Context, step int) error {
 		}
 		return err
 	}
-	for _, id := range r.prompt {
+	for _, id := range r.prompt[r.hidden:] {
 		if err := show(id); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"caldera/gpt/tokenizer"
 	"caldera/internal/atomicfile"
 	"caldera/internal/cli"
+	"caldera/internal/train"
 )
 
 type tokenizerCommand struct {
@@ -77,6 +78,7 @@ func (f *tokenizerCommand) Run(ctx context.Context) error {
 		return err
 	}
 	p.end()
+	fmt.Fprint(os.Stderr, train.Warnings(texts.left))
 	// How large the vocabulary is, a model must be told.
 	fmt.Fprintf(os.Stderr, "%s: %d tokens", f.Output, len(v.Tokens))
 	if n := len(v.Tokens); !f.Char && n < o.VocabSize {
