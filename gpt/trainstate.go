@@ -173,6 +173,10 @@ func (tr *Trainer) LoadState(path string) error {
 			if t.DType != safetensors.F32 || !slices.Equal(t.Shape, w.shape) {
 				return fmt.Errorf("%s: tensor %s is %s %v, expected F32 %v: the state is of another model", path, name, t.DType, t.Shape, w.shape)
 			}
+			found := NotFiniteError{Tensor: name, Of: len(t.Data) / 4}
+			if found.look(t.Data); found.Count > 0 {
+				return fmt.Errorf("%s: %w: the file is damaged", path, &found)
+			}
 			known[name] = true
 		}
 	}

@@ -74,7 +74,9 @@ var (
 
 // FindTexts finds the texts that paths name: files, the *.txt files of
 // directories at any depth, standard input. What a run or train tokenizer wrote
-// is left out. out is the directory that the run writes to, "" for none.
+// is left out: files of a tokenizer, and directories below those that are named
+// which are checkpoints or have some. out is the directory that the run writes
+// to, "" for none.
 func FindTexts(paths []string, out string) (files []File, left []LeftOut, err error) {
 	f := finder{out: out, kinds: map[string]kind{}}
 	for _, path := range paths {
@@ -141,11 +143,6 @@ func (f *finder) add(path string, info fs.FileInfo, named bool) {
 
 // directory adds the texts below root.
 func (f *finder) directory(root string) error {
-	if real, err := filepath.EvalSymlinks(root); err != nil {
-		return err
-	} else if f.within(real) {
-		return fmt.Errorf("%s: %w: name the directory of the texts", Shown(root), errCheckpoint)
-	}
 	found, left := len(f.files), len(f.left)
 	// With a separator at its end the name of a link to a directory is that directory's.
 	err := filepath.WalkDir(root+string(filepath.Separator), func(path string, entry fs.DirEntry, err error) error {
@@ -212,20 +209,6 @@ const (
 	outputDir // of a run
 )
 
-// within reports whether a directory is a checkpoint, or in one.
-func (f *finder) within(dir string) bool {
-	absolute, err := filepath.Abs(dir)
-	for ; err == nil; absolute = filepath.Dir(absolute) {
-		if f.kind(absolute) == checkpointDir {
-			return true
-		}
-		if filepath.Dir(absolute) == absolute {
-			break
-		}
-	}
-	return false
-}
-
 // kind looks at a directory. One that cannot be read is a plain one.
 func (f *finder) kind(dir string) kind {
 	k, known := f.kinds[dir]
@@ -265,6 +248,9 @@ func kindOf(dir string) kind {
 	return plainDir
 }
 
+// tokenizerNames are files of a tokenizer that somebody might take for text.
+var tokenizerNames = []string{"merges.txt", "vocab.txt", "vocab.json", "tokenizer.json", "added_tokens.json", "tokenizer_config.json"}
+
 // written tells why a file is no data: a command has written it. It is nil for
 // other files.
 func (f *finder) written(path string, info fs.FileInfo) error {
@@ -278,15 +264,13 @@ func (f *finder) written(path string, info fs.FileInfo) error {
 	}
 	name := filepath.Base(path)
 	switch f.kind(filepath.Dir(path)) {
-	case checkpointDir:
-		return errCheckpoint
+	case checkpointDir, tokenizerDir:
+		if slices.Contains(tokenizerNames, name) {
+			return errTokenizer
+		}
 	case outputDir:
 		if name == logName || name == plotName {
 			return errOutput
-		}
-	case tokenizerDir:
-		if slices.Contains([]string{"merges.txt", "vocab.txt", "vocab.json", "tokenizer.json", "added_tokens.json", "tokenizer_config.json"}, name) {
-			return errTokenizer
 		}
 	}
 	if name == "merges.txt" && info.Mode().IsRegular() && beginsWith(path, "#version:") {

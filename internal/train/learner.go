@@ -51,7 +51,12 @@ func (o Options) trainer() gpt.TrainOptions {
 
 // Save writes the model as Hugging Face's libraries and generate read it, and
 // what AdamW has gathered.
+//
+// Weights that are no numbers any more are not saved.
 func (g *GPT) Save(dir string) error {
+	if err := g.Model.CheckFinite(context.Background()); err != nil {
+		return fmt.Errorf("%w: training has diverged; try a lower --learning_rate", err)
+	}
 	c, err := g.Model.Checkpoint(g.Tokenizer)
 	if err != nil {
 		return err
