@@ -2,66 +2,51 @@ package gpt
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"math"
+	"slices"
 )
 
-// A NotFiniteError says that a tensor has a NaN or an infinity: nothing can be
-// computed with it.
-type NotFiniteError struct {
-	Tensor string  // as Hugging Face names it
-	Value  float32 // the first such number that was found: NaN, +Inf or -Inf
-	Count  int     // of such numbers in the tensor
-	Of     int     // numbers in the tensor
+// NonFiniteError tells of a weight that is NaN or infinite, in a checkpoint that
+// was loaded with [LoadOptions].Train. Nothing can be learned from it: every
+// loss would be NaN.
+type NonFiniteError struct {
+	Tensor string  // its name in the checkpoint
+	Index  []int   // of the first such element
+	Value  float32 // what it is
 }
 
-func (e *NotFiniteError) Error() string {
-	return fmt.Sprintf("tensor %s: %d of %d numbers are NaN or infinite, among them %v", e.Tensor, e.Count, e.Of, e.Value)
+func (e *NonFiniteError) Error() string {
+	return fmt.Sprintf("element %v is %v, expected a finite number: a model with such a weight cannot be trained; take another checkpoint, such as an earlier one", e.Index, e.Value)
 }
 
-// finitePiece is how many bytes of a tensor are read at once.
-const finitePiece = 16 << 20
-
-// CheckFinite reads the weights of a model that was loaded with
-// [LoadOptions].Train. It returns a [NotFiniteError] for the first tensor that has
-// a NaN or an infinity.
-func (m *Model) CheckFinite(ctx context.Context) error {
-	if !m.train {
-		return fmt.Errorf("the weights may have any dtype: load them with LoadOptions.Train to check them")
+// checkFinite returns a [NonFiniteError] for the first element of t that is NaN
+// or infinite. It stops between pieces when ctx ends.
+func checkFinite(ctx context.Context, t rawTensor) error {
+	s := storage(t.DType)
+	n := 1
+	for _, dim := range t.Shape {
+		n *= dim
 	}
-	for _, w := range m.tensors() {
-		x, _ := asStored(w, *w.dst)
-		found := NotFiniteError{Tensor: w.name, Of: x.Size() / 4}
-		data := make([]byte, min(x.Size(), finitePiece))
-		for at := 0; at < x.Size(); at += len(data) {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			data = data[:min(len(data), x.Size()-at)]
-			if err := m.b.Read(data, x.Buf, 4*x.Offset+at); err != nil {
-				return fmt.Errorf("tensor %s: %w", w.name, err)
-			}
-			found.look(data)
+	piece := make([]float32, min(n, pieceLen/s.block*s.block))
+	for from := 0; from < n; from += len(piece) {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if found.Count > 0 {
-			return &found
+		piece = piece[:min(len(piece), n-from)]
+		s.decode(piece, t.Data[s.at(from):s.at(from+len(piece))])
+		if i := slices.IndexFunc(piece, func(v float32) bool { return v-v != 0 }); i >= 0 {
+			return &NonFiniteError{t.Name, indexOf(from+i, t.Shape), piece[i]}
 		}
 	}
 	return nil
 }
 
-// look counts what is not finite in data, f32.
-func (e *NotFiniteError) look(data []byte) {
-	const exponent = 0x7f800000 // all its bits are set in NaN and infinities
-	for i := 0; i < len(data); i += 4 {
-		bits := binary.LittleEndian.Uint32(data[i:])
-		if bits&exponent != exponent {
-			continue
-		}
-		if e.Count == 0 {
-			e.Value = math.Float32frombits(bits)
-		}
-		e.Count++
+// indexOf is where element i of a tensor of a shape stands along each axis.
+func indexOf(i int, shape []int) []int {
+	index := make([]int, len(shape))
+	for axis, dim := range slices.Backward(shape) {
+		index[axis] = i % dim
+		i /= dim
 	}
+	return index
 }

@@ -1,12 +1,10 @@
 package gpt_test
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"math"
-	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
 
 	"caldera/backend"
@@ -14,58 +12,54 @@ import (
 	"caldera/gpt/safetensors"
 )
 
-// TestCheckFinite finds the one number that is none in any tensor of a
-// checkpoint, whatever backend holds it.
-func TestCheckFinite(t *testing.T) {
-	const from = "testdata/gpt2-one"
-	m := trainable(t, openCPU(t), from)
-	if err := m.CheckFinite(t.Context()); err != nil {
-		t.Errorf("a good model: %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := m.CheckFinite(ctx); err != context.Canceled {
-		t.Errorf("after Ctrl-C: %v", err)
-	}
-	if err := loadModel(t, openCPU(t), from, backend.F32).CheckFinite(t.Context()); err == nil {
-		t.Error("a model that is not for training was checked")
-	}
-	good := t.TempDir()
-	save(t, m, good)
-	file, err := safetensors.OpenDir(good)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	names := file.Tensors()
-	for i, name := range names {
-		value := []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat32}[i%4]
-		dir := t.TempDir()
-		save(t, m, dir)
-		var tensors []safetensors.Tensor
-		for _, other := range names {
-			x, _ := file.Tensor(other)
-			if other == name {
-				x.Data = append([]byte(nil), x.Data...)
-				at := len(x.Data) / 4 * (i % 3) / 2 // the first, one between, the last
-				binary.LittleEndian.PutUint32(x.Data[4*min(at, len(x.Data)/4-1):], math.Float32bits(float32(value)))
-			}
-			tensors = append(tensors, x)
+// TestLoadNonFinite loads checkpoints with a weight that is NaN or infinite: to
+// be trained they are refused, with the tensor and the element named, and to
+// compute with they are not.
+func TestLoadNonFinite(t *testing.T) {
+	for _, c := range []struct {
+		tensor string
+		dtype  safetensors.DType
+		at     int // element
+		bits   uint32
+		index  []int
+		parts  []string
+	}{
+		{"wte.weight", safetensors.F32, 3, 0x7fc00000, []int{0, 3}, []string{"wte.weight", "element [0 3] is NaN", "cannot be trained"}},
+		{"h.0.mlp.c_fc.weight", safetensors.F32, -1, 0xff800000, nil, []string{"h.0.mlp.c_fc.weight", "is -Inf"}},
+		{"ln_f.bias", safetensors.F32, 5, 0x7f800001, []int{5}, []string{"ln_f.bias", "element [5] is NaN"}},
+		{"h.0.attn.c_attn.weight", safetensors.F16, 7, 0x7c00, []int{0, 7}, []string{"h.0.attn.c_attn.weight", "is +Inf"}},
+		{"h.0.attn.c_attn.weight", safetensors.BF16, 7, 0xffc0, []int{0, 7}, []string{"h.0.attn.c_attn.weight", "is NaN"}},
+	} {
+		file := base(t)
+		file.store(c.dtype)
+		x := file.tensor(c.tensor)
+		at, index := c.at, c.index
+		if at < 0 {
+			at += x.Elements()
+			index = []int{x.Shape[0] - 1, x.Shape[1] - 1}
 		}
-		if err := safetensors.Write(filepath.Join(dir, "model.safetensors"), tensors, nil); err != nil {
-			t.Fatal(err)
+		if c.dtype == safetensors.F32 {
+			binary.LittleEndian.PutUint32(x.Data[4*at:], c.bits)
+		} else {
+			binary.LittleEndian.PutUint16(x.Data[2*at:], uint16(c.bits))
 		}
-		for _, b := range []backend.Backend{openCPU(t), &device{openCPU(t)}} {
-			err := trainable(t, b, dir).CheckFinite(t.Context())
-			var bad *gpt.NotFiniteError
-			switch {
-			case value == math.MaxFloat32:
-				if err != nil {
-					t.Errorf("%s with %v: %v", name, value, err)
-				}
-			case !errors.As(err, &bad) || bad.Tensor != strings.TrimPrefix(name, "transformer.") || bad.Count != 1:
-				t.Errorf("%s with %v: %v", name, value, err)
+		dir := file.write(t)
+		b := openCPU(t)
+		m, err := gpt.Load(t.Context(), b, dir, gpt.LoadOptions{})
+		if err != nil {
+			t.Fatalf("to compute with: %v", err)
+		}
+		m.Close()
+		for _, b := range []backend.Backend{b, device{b}} {
+			_, err = gpt.Load(t.Context(), b, dir, gpt.LoadOptions{Train: true})
+			wantError(t, err, append(c.parts, "model.safetensors")...)
+			var bad *gpt.NonFiniteError
+			if !errors.As(err, &bad) || bad.Tensor != c.tensor || !slices.Equal(bad.Index, index) || !math.IsNaN(float64(bad.Value-bad.Value)) {
+				t.Errorf("%v: found %+v, expected element %v of %s", err, bad, index, c.tensor)
 			}
+		}
+		if n := b.inUse(); n != 0 {
+			t.Errorf("%d buffers are left behind", n)
 		}
 	}
 }

@@ -20,7 +20,8 @@ type LoadOptions struct {
 	DType backend.DType
 
 	// Train keeps all weights as f32, in memory that may be written to: they
-	// are copied where they would else be mapped. DType is then F32 or None.
+	// are copied where they would else be mapped. DType is then F32 or None. A
+	// weight that is NaN or infinite is a [NonFiniteError].
 	Train bool
 
 	// For is what the model is loaded for. Where the backend tells how much
@@ -193,6 +194,11 @@ func blockPrefix(i int) string { return fmt.Sprintf("h.%d.", i) }
 func (m *Model) place(ctx context.Context, w weight, t rawTensor, o LoadOptions) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if o.Train {
+		if err := checkFinite(ctx, t); err != nil {
+			return err
+		}
 	}
 	k := m.kept(w, t, o)
 	if k.mapped {

@@ -104,8 +104,8 @@ func (d *Data) Scan(ctx context.Context, vocab int, progress func(done, total in
 							p.name, p.first+from/p.width+i, id, tokenizer.MaxTokens)
 					}
 					if vocab > 0 && id >= vocab {
-						return fmt.Errorf("%s: token %d is %d, and the vocabulary has ids 0 to %d: %s",
-							p.name, p.first+from/p.width+i, id, vocab-1, p.unknown(vocab))
+						return fmt.Errorf("%s: token %d is %d, and the vocabulary has ids 0 to %d: the data is of another tokenizer",
+							p.name, p.first+from/p.width+i, id, vocab-1)
 					}
 				}
 				done += int64(len(block.data))
@@ -115,21 +115,6 @@ func (d *Data) Scan(ctx context.Context, vocab int, progress func(done, total in
 	}
 	d.Fingerprint = hex.EncodeToString(sum.Sum(nil))
 	return nil
-}
-
-// unknown says what ids may be that a vocabulary lacks.
-func (p part) unknown(vocab int) string {
-	if n := len(p.data); p.width == 2 && n%4 == 0 {
-		wide := part{data: p.data[:min(n, scanBlock)], width: 4}
-		fits := true
-		for i := range wide.len() {
-			fits = fits && wide.at(i) < vocab
-		}
-		if fits {
-			return "they would fit as ids of 32 bits: " + convertIDs(p.data, 32)
-		}
-	}
-	return "the data is of another tokenizer"
 }
 
 // Close unmaps the files.

@@ -38,9 +38,9 @@ type Texts struct {
 
 // OpenTexts looks at files whether they are texts, and reads standard input and
 // pipes. A file that was found in a directory and is no text is left out, unless
-// nothing else is left.
-func OpenTexts(ctx context.Context, files []File) (_ *Texts, err error) {
-	t := &Texts{}
+// nothing else is left. left has those that were left out before.
+func OpenTexts(ctx context.Context, files []File, left ...LeftOut) (_ *Texts, err error) {
+	t := &Texts{Left: left}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())

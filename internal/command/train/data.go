@@ -178,11 +178,11 @@ func (j *job) openTexts(ctx context.Context, paths, valPaths []string) (failed e
 		if err != nil {
 			return err
 		}
-		if opened[i], err = train.OpenTexts(ctx, files); err != nil {
+		if opened[i], err = train.OpenTexts(ctx, files, found...); err != nil {
 			return err
 		}
 		defer func() { failed = errors.Join(failed, opened[i].Close()) }()
-		left = slices.Concat(left, found, opened[i].Left)
+		left = append(left, opened[i].Left...)
 	}
 	fmt.Fprint(os.Stderr, train.Warnings(left))
 	if j.tokenizer == nil {

@@ -229,9 +229,7 @@ func (j *job) load(ctx context.Context, b backend.Backend) (m *gpt.Model, err er
 	if j.init != nil {
 		c := j.init
 		j.init = nil // which Load takes over
-		if m, err = c.Load(ctx, b, o); err == nil {
-			err = j.checkWeights(ctx, m)
-		}
+		m, err = c.Load(ctx, b, o)
 	} else {
 		s := train.Shape{Layers: 4, Heads: 4, Width: 128}
 		set(&s.Layers, j.NLayer)
@@ -244,23 +242,6 @@ func (j *job) load(ctx context.Context, b backend.Backend) (m *gpt.Model, err er
 		m, err = gpt.Random(ctx, b, c, o, j.options.Seed)
 	}
 	return m, err
-}
-
-// checkWeights reports weights of which no run could learn anything, lest its
-// loss be blamed on the learning rate. It closes m then.
-func (j *job) checkWeights(ctx context.Context, m *gpt.Model) error {
-	err := m.CheckFinite(ctx)
-	if err == nil {
-		return nil
-	}
-	from := j.Init
-	if j.Init == resume {
-		from = j.from
-	}
-	if bad := (*gpt.NotFiniteError)(nil); errors.As(err, &bad) {
-		err = fmt.Errorf("%s: %w: the checkpoint is damaged, or its own training diverged: begin with another one", from, err)
-	}
-	return errors.Join(err, m.Close())
 }
 
 // run trains, or measures.
