@@ -52,8 +52,9 @@ test-matrix: setup-test ## products of f16 on cooperative matrices, as GPUs have
 	CALDERA_REQUIRE_MATRICES=1 go test -count=1 -timeout 20m -exec "$$run" -run 'Matri|CheckProducts|Subgroups' ./backend/vulkan
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck, and the build with and without cgo
+lint: ## gofmt, go.mod, go vet, staticcheck, and the build with and without cgo
 	@files=$$(gofmt -l .) && if [ -n "$$files" ]; then echo "run gofmt -w on:" $$files; exit 1; fi
+	@go mod tidy -diff || { echo "run go mod tidy: go.mod and go.sum do not say what the code imports (above), or could not be checked"; exit 1; }
 	go build ./...
 	CGO_ENABLED=0 go build ./...
 	go vet ./...
@@ -88,10 +89,7 @@ clean: ## remove what was built and measured here
 setup-run setup-code setup-test: setup-%:
 	@scripts/setup.sh $*
 
-# go build knows what is up to date.
-.PHONY: bin/generate bin/convert bin/train bin/bench
-bin/generate bin/convert bin/train: bin/%:
-	go build -o $@ ./cmd/$*
-# What bench reports names the commit, also where GOFLAGS turns off Go's own stamp.
-bin/bench: bin/%:
+# go build knows what is up to date. --version and bench's results name the commit, also where GOFLAGS turns off Go's own stamp.
+.PHONY: bin/caldera bin/generate bin/convert bin/train bin/bench
+bin/caldera bin/generate bin/convert bin/train bin/bench: bin/%:
 	go build -ldflags "-X caldera/internal/version.commit=$$(git describe --always --dirty --abbrev=12 2>/dev/null)" -o $@ ./cmd/$*

@@ -18,6 +18,7 @@ type Device struct {
 	UUID    string // 32 hexadecimal digits where the driver tells one, else empty
 	Driver  string // name and version of the driver or library that serves it
 	Memory  int64  // bytes on the device, 0 if unknown
+	Advice  string // in a sentence, what to install to make it faster; empty if nothing is known
 	Open    func() (Backend, error)
 }
 
@@ -89,12 +90,13 @@ func Devices(name string) ([]Device, error) {
 // Find looks a device up and tells in a few words why it is the one. A spec is
 // a backend ("vulkan": its best device), a backend with an index, a UUID or
 // part of a device's name ("vulkan:1", "vulkan:radeon", "vulkan:4090"), or
-// "auto": the best GPU that is real hardware, else the CPU.
+// "auto": the best GPU that is real hardware, else the CPU. "auto:" with a UUID
+// or part of a name looks among the devices of all backends.
 func Find(spec string) (d Device, why string, err error) {
 	name, which, narrowed := strings.Cut(spec, ":")
 	if name == "auto" {
 		if narrowed {
-			return Device{}, "", fmt.Errorf("%q: a device goes with a named backend, such as vulkan:%s", spec, which)
+			return findAnywhere(which)
 		}
 		return findAuto()
 	}
@@ -108,7 +110,47 @@ func Find(spec string) (d Device, why string, err error) {
 		}
 		return devices[0], fmt.Sprintf("the best of %d", len(devices)), nil
 	}
-	return findNamed(name, which, devices)
+	return findNamed("backend "+name+" has", which, devices, true)
+}
+
+// FindDevice looks up one device of the backends named; of any backend where
+// none is named, or "auto" is. which is a device as Find takes it after the name
+// of a backend, or with that name, as [Device.Spec] prints it: "1", "radeon",
+// "vulkan:1".
+func FindDevice(backends []string, which string) (Device, string, error) {
+	anywhere := len(backends) == 0 || slices.Contains(backends, "auto")
+	spec := "auto:" + which
+	if name, _, _ := strings.Cut(which, ":"); slices.Contains(Names(), name) {
+		spec = which
+	} else if !anywhere && len(backends) == 1 {
+		spec = backends[0] + ":" + which
+	}
+	d, why, err := Find(spec)
+	if err == nil && !anywhere && !slices.Contains(backends, d.Backend) {
+		err = fmt.Errorf("device %q is %s, which is not of backend %s", which, d.Spec(), strings.Join(backends, " or "))
+	}
+	return d, why, err
+}
+
+// findAnywhere finds a device by UUID or name, whichever backend has it.
+func findAnywhere(which string) (Device, string, error) {
+	var all []Device
+	var errs []error
+	for _, name := range Names() {
+		devices, err := Devices(name)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		all = append(all, devices...)
+	}
+	d, why, err := findNamed("there is", which, all, false)
+	if _, notNumber := strconv.Atoi(which); err != nil && notNumber == nil {
+		err = fmt.Errorf("%w; an index goes with a backend, such as vulkan:%s", err, which)
+	}
+	if err != nil {
+		err = errors.Join(append([]error{err}, errs...)...)
+	}
+	return d, why, err
 }
 
 func findAuto() (Device, string, error) {
@@ -132,20 +174,22 @@ func findAuto() (Device, string, error) {
 	return all[0], "the best GPU", nil
 }
 
-func findNamed(backend, which string, devices []Device) (Device, string, error) {
+// findNamed finds the one of devices that which tells: a UUID, part of a name or,
+// if those are allowed, an index. Messages begin with has: "backend vulkan has".
+func findNamed(has, which string, devices []Device, indices bool) (Device, string, error) {
 	var have []string
 	for _, d := range devices {
-		have = append(have, fmt.Sprintf("%d (%s)", d.Index, d.Name))
+		have = append(have, fmt.Sprintf("%s (%s)", d.Spec(), d.Name))
 	}
 	wrong := func(what string) (Device, string, error) {
-		return Device{}, "", fmt.Errorf("backend %s has %s %q: it has %s", backend, what, which, strings.Join(have, ", "))
+		return Device{}, "", fmt.Errorf("%s %s %q: found %s", has, what, which, strings.Join(have, ", "))
 	}
 	index, err := strconv.Atoi(which)
 	number := err == nil
 	want := strings.ToLower(which)
 	var found, exact []Device
 	for _, d := range devices {
-		if number && d.Index == index {
+		if indices && number && d.Index == index {
 			return d, "asked for by index", nil
 		}
 		if d.UUID != "" && strings.ReplaceAll(want, "-", "") == d.UUID {

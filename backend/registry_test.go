@@ -65,6 +65,11 @@ func TestFind(t *testing.T) {
 		{"vulkan:12345678901234567890123456789012", append(vulkan, numbered), numbered, "UUID"}, // of digits alone
 		{"vulkan:4090", append(vulkan, numbered), numbered, "name"},                             // no index, but part of a name
 		{"vulkan:3", append(vulkan, numbered), virtual, "index"},                                // before a name with a 3 in it
+		{"auto:iris", vulkan, integrated, "name"},
+		{"auto:processor", vulkan, cpu, "name"},
+		{"auto:llvmpipe (LLVM 15.0.6, 256 bits)", vulkan, software, "name"},
+		{"auto:10112233445566778899aabbccddeeff", vulkan, discrete2, "UUID"},
+		{"auto:4090", append(vulkan, numbered), numbered, "name"},
 		{"vulkan:10112233-4455-6677-8899-AABBCCDDEEFF", vulkan, discrete2, "UUID"},
 	} {
 		withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": some(c.vulkan...)})
@@ -84,15 +89,19 @@ func TestFindErrors(t *testing.T) {
 	}{
 		{"metal", vulkan, []string{`unknown backend "metal"`, "cpu, vulkan, auto"}},
 		{"", vulkan, []string{`unknown backend ""`}},
-		{"auto:0", vulkan, []string{`"auto:0"`, "vulkan:0"}},
-		{"vulkan:7", vulkan, []string{`no device "7"`, "0 (Radeon RX 7900)", "2 (Intel Iris)"}},
+		{"auto:0", vulkan, []string{`no device "0"`, "an index goes with a backend, such as vulkan:0"}},
+		{"auto:", vulkan, []string{`no device ""`}},
+		{"auto:geforce", vulkan, []string{`no device "geforce"`, "cpu:0 (Some Processor)", "vulkan:2 (Intel Iris)"}},
+		{"auto:geforce", none(errNoDriver), []string{`no device "geforce"`, "install mesa-vulkan-drivers"}},
+		{"auto:radeon", vulkan, []string{`several devices named like "radeon"`}},
+		{"vulkan:7", vulkan, []string{`no device "7"`, "vulkan:0 (Radeon RX 7900)", "vulkan:2 (Intel Iris)"}},
 		{"vulkan:7900", some(discrete2, discrete, integrated), []string{`several devices named like "7900"`}},
 		{"vulkan:6", some(software), []string{`no device "6"`}},                                  // LLVM 15.0.6
 		{"vulkan:44", some(Device{Backend: "vulkan", Name: "X444"}), []string{`no device "44"`}}, // X444
 		{"vulkan:-1", vulkan, []string{`no device "-1"`}},
 		{"vulkan:", vulkan, []string{`no device ""`}},
-		{"vulkan:geforce", vulkan, []string{`no device "geforce"`, "2 (Intel Iris)"}},
-		{"vulkan:radeon", vulkan, []string{`several devices named like "radeon"`, "0 (Radeon RX 7900)", "1 (Radeon RX 7900 XT)"}},
+		{"vulkan:geforce", vulkan, []string{`no device "geforce"`, "vulkan:2 (Intel Iris)"}},
+		{"vulkan:radeon", vulkan, []string{`several devices named like "radeon"`, "vulkan:0 (Radeon RX 7900)", "vulkan:1 (Radeon RX 7900 XT)"}},
 		{"vulkan:99112233445566778899aabbccddeeff", vulkan, []string{"no device"}},
 		{"vulkan", none(errNoDriver), []string{"backend vulkan", "install mesa-vulkan-drivers"}},
 		{"vulkan:0", none(errNoDriver), []string{"backend vulkan", "install mesa-vulkan-drivers"}},

@@ -15,6 +15,9 @@ type Options struct {
 	Predict   int  // how many tokens to generate; below 0: until the model ends the text
 	IgnoreEOS bool // never let the model end the text
 
+	// LogProbs is how many of the likeliest tokens each Token lists in Top.
+	LogProbs int
+
 	// Vocab is how many tokens the tokenizer has, whose ids alone are drawn; 0
 	// stands for as many as the model has. Models are often padded with rows that
 	// stand for no token.
@@ -26,6 +29,16 @@ type Token struct {
 	ID      int
 	LogProb float64 // natural logarithm of the probability that the model gave it, among tokens that may be drawn
 	Slid    bool    // the context was full: the older half of the tokens has left it
+
+	// Top are the likeliest tokens in its place, the likeliest first: as many as
+	// Options.LogProbs asks for, or as may be drawn.
+	Top []TokenProb
+}
+
+// TokenProb is a token that could have come.
+type TokenProb struct {
+	ID      int
+	LogProb float64 // as in Token
 }
 
 // Generate continues a prompt token by token: the scores of the tokens that
@@ -55,6 +68,9 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if err != nil {
 		return err
 	}
+	if o.LogProbs < 0 {
+		return fmt.Errorf("log-probabilities of the %d likeliest tokens: expected 0 or more", o.LogProbs)
+	}
 	sampler := NewSampler(o.Sampling)
 	logits, err := s.Feed(ctx, prompt...)
 	if err != nil {
@@ -72,7 +88,7 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 		if s.m.Ends(id) {
 			return nil
 		}
-		if !yield(Token{id, logProb, slid}) {
+		if !yield(Token{id, logProb, slid, likeliest(logits, o.LogProbs, float64(logits[id])-logProb)}) {
 			return nil
 		}
 		if n+1 == o.Predict {
@@ -83,6 +99,31 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 		}
 	}
 	return nil
+}
+
+// likeliest are the n tokens with the largest logits, of equal ones those with
+// the lowest ids first. Those of -Inf, which are never drawn, are left out.
+// logTotal is the logarithm of the sum of the exponentials of all logits.
+func likeliest(logits []float32, n int, logTotal float64) []TokenProb {
+	if n == 0 {
+		return nil
+	}
+	top := make([]TokenProb, 0, min(n, len(logits))+1)
+	for id, logit := range logits {
+		logProb := float64(logit) - logTotal
+		if math.IsInf(logProb, -1) || len(top) == n && logProb <= top[n-1].LogProb {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(top, logProb, func(x TokenProb, p float64) int {
+			if x.LogProb >= p {
+				return -1
+			}
+			return 1
+		})
+		top = slices.Insert(top, at, TokenProb{id, logProb})
+		top = top[:min(n, len(top))]
+	}
+	return top
 }
 
 // barred lists the ids that are never drawn. What ends a text is no part of it,

@@ -8,8 +8,12 @@ case $out in /*) ;; *) out=$PWD/$out ;; esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$(dirname "$0")/.."
-(cd "$work" && apt-get -qq -o APT::Sandbox::User=root download r-cran-janeaustenr) || {
-  echo "austen.sh: apt-get has not the package r-cran-janeaustenr: run apt-get update first" >&2
+root=
+if [ "$(id -u)" != 0 ] && command -v sudo >/dev/null; then root=sudo; fi
+download() { (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download r-cran-janeaustenr >&2); }
+# A failure mostly means that the package lists are missing or old.
+download || { $root apt-get -qq update >&2 && download; } || {
+  echo "austen.sh: apt-get cannot download the package r-cran-janeaustenr of Debian and Ubuntu (messages above): is the machine on the network?" >&2
   exit 1
 }
 dpkg-deb -x "$work"/r-cran-janeaustenr_*.deb "$work/package"

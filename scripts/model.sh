@@ -8,15 +8,15 @@ out=${OUT:-bin/model}
 mkdir -p "$out"
 [ -s "$out/austen.txt" ] || scripts/austen.sh "$out/austen.txt"
 if [ -e "$out/run/newest" ]; then
-  bin/train --init=resume --out_dir="$out/run" "$@"
+  bin/train --init=resume --out_dir="$out/run" --plot="$out/loss.png" "$@"
 else
   bin/train --data="$out/austen.txt" --out_dir="$out/run" --vocab_size=2048 --val_fraction=0.05 \
     --n_layer=6 --n_head=6 --n_embd=192 --block_size=256 --batch_size=8 --max_iters=5000 \
     --learning_rate=2e-3 --min_lr=1e-4 --warmup_iters=200 --beta2=0.99 --dropout=0.1 \
-    --eval_interval=250 --prompt="It is a truth universally acknowledged" "$@"
+    --eval_interval=250 --plot="$out/loss.png" --prompt="It is a truth universally acknowledged" "$@"
 fi
 bin/convert -m "$out/run/best" --to=safetensors --dtype=f16 --force -o "$out/austen"
 for file in config.json model.safetensors vocab.json merges.txt; do
   cp "$out/austen/$file" models/austen/
 done
-cp "$out/run/loss.svg" models/austen.svg
+cp "$out/loss.png" models/austen.png

@@ -3,9 +3,8 @@
 # go test -exec, and fetches that driver first where the machine has none. make test-matrix uses it.
 #
 # Lavapipe of Mesa 26 has what GPUs have and Debian 12's drivers have not: cooperative matrices. Packages, with all the
-# libraries that they need (100 MB), are unpacked into the cache, and run there by their own loader; apt has lists of
-# its own for them, so that nothing of the system is touched. The unstable release moves: what is fetched is what it
-# has that day, and stays until the cache is removed.
+# libraries that they need (100 MB), are unpacked into the cache (scripts/debian.sh), and run there by their own loader.
+# The unstable release moves: what is fetched is what it has that day, and stays until the cache is removed.
 set -euo pipefail
 
 die() { echo "newmesa.sh: $*" >&2; exit 1; }
@@ -16,30 +15,14 @@ if [ -x "$cache/run" ]; then
   exit
 fi
 
-keys=/usr/share/keyrings/debian-archive-keyring.gpg
-[ "$(uname -m)" = x86_64 ] && command -v apt-get >/dev/null && [ -r $keys ] ||
-  die "Debian on x86-64 is needed, or its archive's keys in $keys (package debian-archive-keyring)"
+[ "$(uname -m)" = x86_64 ] || die "the driver is fetched for x86-64 alone, this is $(uname -m)"
 
+echo "newmesa.sh: downloading lavapipe of Debian's unstable release (100 MB) into $cache; nothing is installed" >&2
 mkdir -p "$(dirname "$cache")"
 tmp=$(mktemp -d "$cache.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
-mkdir -p "$tmp"/apt/{state/lists/partial,cache/archives/partial,etc} "$tmp"/debian/usr/{bin,sbin,lib,lib64}
-for d in bin sbin lib lib64; do ln -s usr/$d "$tmp/debian/$d"; done
-: >"$tmp/apt/status" # nothing is installed: all that is needed is downloaded
-echo "deb [signed-by=$keys] http://deb.debian.org/debian sid main" >"$tmp/apt/etc/sources.list"
-cat >"$tmp/apt/conf" <<CONF
-Dir::State "$tmp/apt/state"; Dir::State::status "$tmp/apt/status"; Dir::Cache "$tmp/apt/cache";
-Dir::Etc::sourcelist "$tmp/apt/etc/sources.list"; Dir::Etc::sourceparts "/dev/null"; Dir::Etc::preferencesparts "/dev/null";
-APT::Install-Recommends "0"; APT::Sandbox::User "root"; Acquire::Languages "none";
-CONF
-echo "newmesa.sh: downloading lavapipe of Debian's unstable release (100 MB) into $cache; nothing is installed" >&2
-export APT_CONFIG=$tmp/apt/conf
-apt-get update -qq >&2 && apt-get install -y -qq --download-only mesa-vulkan-drivers libvulkan1 vulkan-validationlayers >&2 ||
-  die "apt-get failed: is the machine on the network? (messages above)"
-for deb in "$tmp"/apt/cache/archives/*.deb; do
-  dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink -C "$tmp/debian" --exclude './usr/share/doc' --exclude './usr/share/locale'
-done
-rm -rf "$tmp/apt"
+"$(dirname "$0")/debian.sh" sid "$tmp/debian" mesa-vulkan-drivers libvulkan1 vulkan-validationlayers ||
+  die "there is no newer lavapipe (above)"
 
 cat >"$tmp/run" <<'RUN'
 #!/bin/sh

@@ -6,7 +6,8 @@
 #   test   code, and the drivers, layers and libraries that the tests hold Caldera against
 #
 # A thing counts as there when it works, not when a package of its name is installed; where all is there, nothing is
-# asked of the network. To add one: a line `need` in its group below.
+# asked of the network. To add one: a line `need` in its group below, or `want` where it only makes things faster: without
+# such a one all goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,14 +26,30 @@ manifest() { # manifest FOLDER PATTERN: does the Vulkan loader find such a file?
 }
 compiles() { printf '#include <stdlib.h>\n' | gcc -E - >/dev/null 2>&1; }
 
-missing=() # packages
+missing=() # packages that are needed
+wanted=()  # packages that make things faster
+again=     # set when what was installed is looked for
 # need PACKAGE WHY TEST…
 need() {
-  local package=$1 why=$2
-  shift 2
-  if "$@"; then return; fi
-  say "$package is missing: $why"
-  missing+=("$package")
+  if "${@:3}"; then return; fi
+  [ "$again" ] || say "$1 is missing: $2"
+  missing+=("$1")
+}
+# want PACKAGE WHY TEST…
+want() {
+  if "${@:3}"; then return; fi
+  [ "$again" ] || say "$1 is missing: $2"
+  wanted+=("$1")
+}
+
+# A library that package blaslib of the CPU backend can use; on other machines it uses none.
+blas() {
+  local name
+  case $(uname -m) in x86_64 | aarch64) ;; *) return 0 ;; esac
+  for name in libopenblas.so.0 libopenblas.so libmkl_rt.so.2 libmkl_rt.so libblis.so.4 libblis.so; do
+    if library "$name"; then return; fi
+  done
+  return 1
 }
 
 needs_run() {
@@ -41,6 +58,7 @@ needs_run() {
   need libvulkan1 "the Vulkan loader, opened at run time" library libvulkan.so.1
   # A driver of the graphics card's maker will do; Mesa's package has those for AMD and Intel, and one for the CPU.
   need mesa-vulkan-drivers "Vulkan drivers" manifest icd.d '*.json'
+  want libopenblas0-pthread "matrix products on the CPU; without it they are slower" blas
 }
 needs_code() {
   needs_run
@@ -54,6 +72,7 @@ needs_test() {
   fi
   need vulkan-validationlayers "reports wrong use of Vulkan; a message fails the tests" manifest explicit_layer.d 'VkLayer_khronos_validation.json'
   need spirv-cross "translates the shaders to Metal, as on a Mac" program spirv-cross
+  wanted=() # of which the tests need
   need libopenblas0-pthread "the BLAS that the CPU backend finds at run time" library libopenblas.so.0
 }
 
@@ -68,21 +87,23 @@ check_go() {
     die "Go $have is too old, Go $want or newer is needed: install it from go.dev/dl and put its bin directory on PATH"
 }
 
-install() {
+updated=
+install() { # install PACKAGE…
   local root=() package absent=()
   if ! program apt-get; then
-    die "this system has no apt: install what Debian calls ${missing[*]}, and run this again"
+    die "this system has no apt: install what Debian calls $*, and run this again"
   fi
   if [ "$(id -u)" != 0 ]; then
-    program sudo || die "not root, and there is no sudo; as root: apt-get install ${missing[*]}"
+    program sudo || die "not root, and there is no sudo; as root: apt-get install $*"
     root=(sudo)
     [ -t 0 ] || root=(sudo -n) # nobody there to type a password
   fi
   local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=2)
 
-  say "installing with apt: ${missing[*]}"
-  "${apt[@]}" update >&2 || die "apt-get update failed: is the machine on the network, and may this user install packages? (messages above)"
-  for package in "${missing[@]}"; do
+  say "installing with apt: $*"
+  [ "$updated" ] || "${apt[@]}" update >&2 || die "apt-get update failed: is the machine on the network, and may this user install packages? (messages above)"
+  updated=yes
+  for package; do
     [ -n "$(apt-cache show --no-all-versions "$package" 2>/dev/null)" ] || absent+=("$package")
   done
   if [ ${#absent[@]} -gt 0 ]; then
@@ -91,7 +112,7 @@ install() {
     die "apt offers no ${absent[*]} here (on Ubuntu: is the component universe on?)"
   fi
   # What dpkg unpacks is no news; what goes wrong comes on standard error.
-  "${apt[@]}" -o Dpkg::Use-Pty=0 install -y --no-install-recommends "${missing[@]}" >/dev/null || die "apt-get install ${missing[*]} failed (messages above)"
+  "${apt[@]}" -o Dpkg::Use-Pty=0 install -y --no-install-recommends "$@" >/dev/null || die "apt-get install $* failed (messages above)"
 }
 
 group=${1-}
@@ -104,12 +125,14 @@ check_go
 case $(uname -s) in
   Linux)
     "needs_$group"
-    if [ ${#missing[@]} -gt 0 ]; then
-      install
-      missing=()
+    if [ $((${#missing[@]} + ${#wanted[@]})) -gt 0 ]; then
+      [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
+      # In a shell of its own, which may fail and does not end this one.
+      [ ${#wanted[@]} -eq 0 ] || (install "${wanted[@]}") || true
+      again=yes missing=() wanted=()
       "needs_$group"
       [ ${#missing[@]} -eq 0 ] || die "apt installed everything, and still this is not found: ${missing[*]}"
-      say "all there"
+      if [ ${#wanted[@]} -gt 0 ]; then say "going on without ${wanted[*]}"; else say "all there"; fi
     fi
     ;;
   Darwin)

@@ -36,6 +36,7 @@ func init() {
 			Kind:    backend.Host,
 			Driver:  lib.Name,
 			Memory:  hostMemory(),
+			Advice:  lib.Advice,
 			Open:    func() (backend.Backend, error) { return Open() },
 		}}, nil
 	})

@@ -39,6 +39,10 @@ var rules = []arch.Rule{{
 	Never: []string{"gpt/...", "models"},
 	Why:   "layers serve every architecture, so they know none",
 }, {
+	From:  []string{"gpt/...", "internal/bench", "internal/train", "internal/trace"},
+	Never: []string{"internal/cli/...", "internal/command/..."},
+	Why:   "what commands do can be used, and tested, without a command line: flags and messages about them are the commands'",
+}, {
 	From:   []string{"..."},
 	Except: []string{"backend/vulkan/internal/vk"},
 	Never:  []string{"github.com/vulkan-go/vulkan"},

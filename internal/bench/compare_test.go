@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"image/png"
 	"io"
 	"math"
 	"regexp"
 	"strings"
 	"testing"
+
+	"caldera/internal/plot"
 )
 
 // measured is a result of pp512 of gpt2 with the samples given, in tokens a second.
@@ -194,7 +197,7 @@ func TestPlot(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := c.WriteSVG(&out); err != nil {
+	if err := c.WritePlot(&out, plot.SVG); err != nil {
 		t.Fatal(err)
 	}
 	bars, texts := 0, ""
@@ -225,14 +228,21 @@ func TestPlot(t *testing.T) {
 			t.Errorf("%q is not among its texts: %q", want, texts)
 		}
 	}
+	out.Reset()
+	if err := c.WritePlot(&out, plot.PNG); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := png.Decode(&out); err != nil {
+		t.Errorf("as PNG: %v", err)
+	}
 	for _, values := range [][]Spread{{{0, 0, 2}, {0, 0, 2}}, {{-1, 5, 2}, {1e30, 1e30, 2}}, {{1e-30, 0, 1}, {}}} {
 		c.Rows = []Row{{Key: "extreme", Values: values}}
-		if err := c.WriteSVG(io.Discard); err != nil {
+		if err := c.WritePlot(io.Discard, plot.SVG); err != nil {
 			t.Errorf("%v: %v", values, err)
 		}
 	}
 	c.Rows = make([]Row, plotRows+1)
-	if err := c.WriteSVG(&out); err == nil {
+	if err := c.WritePlot(&out, plot.SVG); err == nil {
 		t.Error("a plot of too many rows was drawn")
 	}
 }

@@ -65,19 +65,9 @@ func single(backends, devices []string) ([]backend.Device, error) {
 		if spec == "all" {
 			return nil, fmt.Errorf("--device=all goes without other devices: found %s", strings.Join(devices, ","))
 		}
-		name, _, _ := strings.Cut(spec, ":")
-		switch {
-		case !slices.Contains(backend.Names(), name) && len(backends) == 1:
-			name, spec = backends[0], backends[0]+":"+spec
-		case !slices.Contains(backend.Names(), name):
-			return nil, fmt.Errorf("--device=%s: name its backend, as in --device=vulkan:%[1]s", spec)
-		}
-		if len(backends) > 0 && !slices.Contains(backends, name) {
-			return nil, fmt.Errorf("--device=%s: it is not of --backend=%s", spec, strings.Join(backends, ","))
-		}
-		d, _, err := backend.Find(spec)
+		d, _, err := backend.FindDevice(backends, spec)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--device=%s: %w", spec, err)
 		}
 		found = append(found, d)
 	}

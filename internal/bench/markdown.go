@@ -5,7 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	markdown "caldera/internal/table"
 )
 
 // writeMarkdown writes what ran where, and the tables of the records' kind.
@@ -142,26 +143,12 @@ func milliseconds(ns int64) string { return fmt.Sprintf("%.1f ms", float64(ns)/1
 // table is rows of cells, the first of them the heads.
 type table [][]string
 
-// write pads the cells, so that the table is as readable unrendered. What
-// would end a cell, or steer a terminal, is taken out.
+// write writes the table. What would end a cell, or steer a terminal, is taken out.
 func (t table) write(s *strings.Builder) {
-	widths := make([]int, len(t[0]))
 	for _, row := range t {
 		for i := range row {
 			row[i] = strings.ReplaceAll(printable(row[i]), "|", "/")
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
-	for n, row := range t {
-		for i, cell := range row {
-			fmt.Fprintf(s, "| %-*s ", widths[i], cell)
-		}
-		s.WriteString("|\n")
-		if n == 0 {
-			for _, width := range widths {
-				fmt.Fprintf(s, "|%s", strings.Repeat("-", width+2))
-			}
-			s.WriteString("|\n")
-		}
-	}
+	s.WriteString(markdown.Markdown(t, nil))
 }

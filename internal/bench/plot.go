@@ -2,16 +2,16 @@ package bench
 
 import (
 	"fmt"
-	"image/color"
 	"io"
 	"strings"
 	"unicode"
 
-	"gonum.org/v1/plot"
+	gonum "gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+
+	"caldera/internal/plot"
 )
 
 // Sizes of the plot.
@@ -22,37 +22,32 @@ const (
 	plotRows   = 200
 )
 
-// barColor is Okabe and Ito's sky blue, on which error bars can be seen.
-var barColor = color.RGBA{86, 180, 233, 255}
-
-// WriteSVG draws a panel for each row, whose figures differ too much to share
+// WritePlot draws a panel for each row, whose figures differ too much to share
 // an axis, with a bar for each column and its deviation.
-func (c *Comparison) WriteSVG(w io.Writer) error {
+func (c *Comparison) WritePlot(w io.Writer, format plot.Format) error {
 	if len(c.Rows) > plotRows {
 		return fmt.Errorf("a plot of %d rows: expected at most %d; compare fewer results", len(c.Rows), plotRows)
 	}
 	height := vg.Points(float64(len(c.Columns)*plotBar + plotMargin))
-	canvas := vgsvg.New(plotWidth, height*vg.Length(len(c.Rows)))
-	var panels [][]*plot.Plot
+	var panels [][]*gonum.Plot
 	for _, r := range c.Rows {
 		p, err := r.panel(c.Columns)
 		if err != nil {
 			return fmt.Errorf("plot of %s: %w", r.Key, err)
 		}
-		panels = append(panels, []*plot.Plot{p})
+		panels = append(panels, []*gonum.Plot{p})
 	}
 	tiles := draw.Tiles{Rows: len(panels), Cols: 1, PadTop: 6, PadBottom: 6, PadLeft: 6, PadRight: 10, PadY: 12}
-	area := draw.New(canvas)
-	for i, row := range plot.Align(panels, tiles, area) {
-		panels[i][0].Draw(row[0])
-	}
-	_, err := canvas.WriteTo(w)
-	return err
+	return plot.Write(w, format, plotWidth, height*vg.Length(len(c.Rows)), func(area draw.Canvas) {
+		for i, row := range gonum.Align(panels, tiles, area) {
+			panels[i][0].Draw(row[0])
+		}
+	})
 }
 
 // panel draws one row. Bars lie, first column on top, so that names are read
 // as they are written.
-func (r *Row) panel(columns []Column) (*plot.Plot, error) {
+func (r *Row) panel(columns []Column) (*gonum.Plot, error) {
 	p := plot.New()
 	p.Title.Text = printable(r.Key) + ", " + r.Unit
 	if r.Lower {
@@ -74,7 +69,7 @@ func (r *Row) panel(columns []Column) (*plot.Plot, error) {
 		return nil, err
 	}
 	chart.Horizontal = true
-	chart.Color = barColor
+	chart.Color = plot.SkyBlue // on which error bars can be seen
 	chart.LineStyle.Width = 0
 	p.Add(chart)
 	if len(bars.XYs) > 0 {

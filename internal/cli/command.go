@@ -26,6 +26,10 @@ type Command struct {
 	// Run(context.Context) error, or has commands below it that do.
 	Flags any
 
+	// Foreign are flags of other programs that users try: the flag of ours to
+	// take, which begins with --, or a sentence that tells what to do.
+	Foreign map[string]string
+
 	// Child, if not nil, is asked at the start of the process whether it is one
 	// that the command started for a part of its own work. If so it does that
 	// work and returns the exit code.
@@ -78,8 +82,10 @@ func programArguments(commands []Command, args []string) ([]string, error) {
 		return []string{"--help"}, nil
 	}
 	switch first := args[0]; {
+	case first == "help" && len(args) == 1:
+		return []string{"--help"}, nil
 	case first == "help":
-		return append(args[1:len(args):len(args)], "--help"), nil
+		return programArguments(commands, append(args[1:len(args):len(args)], "--help"))
 	case first == "version" && len(args) == 1:
 		return []string{"--version"}, nil
 	case strings.HasPrefix(first, "-"), first == "completion":
@@ -127,12 +133,9 @@ func start(name, help string, commands []Command, args []string, flags any, opti
 	if answered, err := answerShell(parser); answered || err != nil {
 		return report(name, err)
 	}
-	if args, err = arguments(args); err != nil {
-		return report(name, err)
-	}
-	chosen, err := parser.Parse(args)
+	chosen, err := parse(parser, commands, args)
 	if err != nil {
-		return report(name, Usagef("%w; see %s --help", err, name))
+		return report(name, err)
 	}
 	self = name
 	if node := chosen.Selected(); node != nil && len(commands) > 1 {
@@ -148,6 +151,26 @@ func start(name, help string, commands []Command, args []string, flags any, opti
 	defer stop()
 	chosen.BindTo(ctx, (*context.Context)(nil))
 	return report(self, chosen.Run())
+}
+
+// parse reads the command line.
+func parse(parser *kong.Kong, commands []Command, args []string) (*kong.Context, error) {
+	args, err := arguments(args)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range commands {
+		if len(commands) == 1 || len(args) > 0 && args[0] == c.Name {
+			if args, err = respell(args, c.Foreign); err != nil {
+				return nil, err
+			}
+		}
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		return nil, Usagef("%w; see %s --help", err, parser.Model.Name)
+	}
+	return ctx, empties(ctx)
 }
 
 // helpWithDefault shows the flags of the command that is meant where none is

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,6 +86,9 @@ func refine(c *complete.Command, node *kong.Node) {
 		}
 	}
 	if node.DefaultCmd != nil {
-		maps.Copy(c.GlobalFlags, c.Sub[node.DefaultCmd.Name].GlobalFlags)
+		c.Flags = complete.Flags{} // not GlobalFlags, which are offered behind other commands too
+		for flag, values := range c.Sub[node.DefaultCmd.Name].GlobalFlags {
+			c.Flags[flag] = values
+		}
 	}
 }

@@ -1,24 +1,29 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
-	"text/tabwriter"
+	"strconv"
+	"strings"
+	"sync"
 
 	"caldera/backend"
 	_ "caldera/backend/cpu" // a backend is known once it is imported
 	_ "caldera/backend/vulkan"
+	"caldera/internal/table"
 )
 
 // Hardware are the flags that choose what computes.
 type Hardware struct {
 	Backend     string `enum:"auto,cpu,vulkan" default:"auto" placeholder:"NAME" help:"What computes: cpu, vulkan, or auto for the best GPU that is real hardware and opens, else the CPU (${default})."`
-	Device      string `placeholder:"WHICH" help:"Which device of the backend: its index, UUID or part of its name."`
-	ListDevices bool   `help:"List the devices of every backend, and stop."`
-	Threads     int    `short:"t" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`
+	Device      string `placeholder:"WHICH" aliases:"dev" help:"Which device, as --list-devices prints it (vulkan:0), by its UUID or part of its name, or by its index where --backend is given."`
+	ListDevices bool   `help:"List the devices of every backend, and stop; with --json as JSON."`
+	Wide        Wide   `help:"Write tables whole, however wide."`
+	Threads     int    `short:"t" aliases:"n-threads,num-threads" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`
 }
 
 // Find looks the chosen device up and tells why it is the one.
@@ -29,14 +34,30 @@ func (h Hardware) Find() (backend.Device, string, error) {
 	if h.Threads > 0 {
 		runtime.GOMAXPROCS(h.Threads)
 	}
-	spec := h.Backend
-	if h.Device != "" {
-		if spec == "auto" {
-			return backend.Device{}, "", Usagef("--device=%s goes with a backend: add --backend=vulkan or --backend=cpu", h.Device)
-		}
-		spec += ":" + h.Device
+	if h.Device == "" {
+		return backend.Find(h.Backend)
 	}
-	return backend.Find(spec)
+	d, why, err := backend.FindDevice([]string{h.Backend}, h.Device)
+	if err != nil {
+		err = fmt.Errorf("--device=%s: %w", h.Device, err)
+		if _, notNumber := strconv.Atoi(h.Device); h.Backend == "auto" && notNumber == nil {
+			err = UsageError{err} // an index of which backend?
+		}
+	}
+	return d, why, err
+}
+
+// ListJSON is for commands whose output is not JSON otherwise.
+type ListJSON struct {
+	JSON bool `name:"json" help:"With --list-devices: list them as JSON."`
+}
+
+// Check reports the flag where it has no meaning.
+func (f ListJSON) Check() error {
+	if f.JSON {
+		return Usagef("--json goes with --list-devices")
+	}
+	return nil
 }
 
 // Open opens the chosen device and tells log in one line which it is and why.
@@ -67,7 +88,21 @@ func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 		warning = "warning: "
 	}
 	fmt.Fprintf(log, "%s%s: %s (%s)\n", warning, d.Spec(), backend.Describe(b), why)
+	Advise(log, d)
 	return b, d, nil
+}
+
+var advised sync.Map // the advice that was given
+
+// Advise tells log in a line what would make the device faster, where its
+// backend knows something: once a process, however often it is opened.
+func Advise(log io.Writer, d backend.Device) {
+	if d.Advice == "" {
+		return
+	}
+	if _, told := advised.LoadOrStore(d.Advice, true); !told {
+		fmt.Fprintf(log, "%s: %s\n", d.Spec(), d.Advice)
+	}
 }
 
 func open(d backend.Device) (backend.Backend, error) {
@@ -78,21 +113,55 @@ func open(d backend.Device) (backend.Backend, error) {
 	return b, nil
 }
 
-// List prints the devices of every backend, and why a backend has none.
-func List(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "DEVICE\tKIND\tNAME\tDRIVER\tMEMORY\tUUID")
+// List prints the devices of every backend as a table, or as JSON, and why a
+// backend has none. What it prints as a device's name, --device takes.
+func List(w io.Writer, asJSON bool) error {
+	type device struct {
+		Device  string `json:"device"` // as --device takes it: vulkan:0
+		Backend string `json:"backend"`
+		Index   int    `json:"index"`
+		Name    string `json:"name"`
+		Kind    string `json:"kind"`
+		Driver  string `json:"driver"`
+		Memory  int64  `json:"memory_bytes"` // 0 if unknown
+		UUID    string `json:"uuid"`         // empty if unknown
+	}
+	list := []device{} // not null, where there are none
 	for _, name := range backend.Names() {
 		devices, err := backend.Devices(name)
 		if err != nil {
-			fmt.Fprintf(os.Stderr, "%v\n", err)
+			fmt.Fprintln(os.Stderr, oneLine(err))
 			continue
 		}
 		for _, d := range devices {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Spec(), d.Kind, d.Name, d.Driver, gibibytes(d.Memory), d.UUID)
+			list = append(list, device{d.Spec(), d.Backend, d.Index, d.Name, d.Kind.String(), d.Driver, d.Memory, d.UUID})
 		}
 	}
-	return table.Flush()
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		return e.Encode(list)
+	}
+	rows := [][]string{{"DEVICE", "KIND", "NAME", "DRIVER", "MEMORY", "UUID"}}
+	for _, d := range list {
+		rows = append(rows, []string{d.Device, d.Kind, d.Name, d.Driver, gibibytes(d.Memory), d.UUID})
+	}
+	const gap = 2
+	parts := []table.Part{{Rows: rows}}
+	changed := false
+	if columns := Columns(w); columns > 0 {
+		parts, changed = table.Parts(rows, gap, columns)
+	}
+	var texts []string
+	for _, part := range parts {
+		texts = append(texts, table.Plain(part.Rows, gap))
+	}
+	if changed {
+		texts = append(texts, table.Note+"\n")
+	}
+	_, err := io.WriteString(w, strings.Join(texts, "\n"))
+	return err
 }
 
 func gibibytes(n int64) string {

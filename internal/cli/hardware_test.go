@@ -35,3 +35,14 @@ func TestAutoFallsBack(t *testing.T) {
 		t.Errorf("by name: %v, told %q", err, log.String())
 	}
 }
+
+// TestAdvise tells each device's advice once.
+func TestAdvise(t *testing.T) {
+	var log strings.Builder
+	for _, advice := range []string{"", "install this", "install this", "install that", "install this"} {
+		Advise(&log, backend.Device{Backend: "vulkan", Index: 1, Advice: advice})
+	}
+	if got, want := log.String(), "vulkan:1: install this\nvulkan:1: install that\n"; got != want {
+		t.Errorf("told %q, expected %q", got, want)
+	}
+}

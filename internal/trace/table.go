@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"caldera/backend"
+	"caldera/internal/table"
 )
 
 // Table adds up spans that are alike.
@@ -109,7 +109,8 @@ func (t Table) WriteMarkdown(w io.Writer) error {
 			rate(r.Bytes, r.Time), rate(r.FLOP, r.Time), strings.Join(r.Shaders, " "),
 		})
 	}
-	_, err := io.WriteString(w, markdown(cells))
+	// Columns of numbers, from the fourth to the last but one, end on the right.
+	_, err := io.WriteString(w, table.Markdown(cells, []bool{3: true, 4: true, 5: true, 6: true, 7: true}))
 	return err
 }
 
@@ -119,40 +120,4 @@ func rate(n float64, d time.Duration) string {
 		return "–"
 	}
 	return fmt.Sprintf("%.2f", n/float64(d)) // of 1e9 in seconds of 1e9 ns
-}
-
-// markdown pads the cells, so that the table is as readable unrendered.
-// Columns of numbers, from the fourth to the last but one, end on the right.
-func markdown(rows [][]string) string {
-	last := len(rows[0]) - 1
-	numbers := func(i int) bool { return i >= 3 && i < last }
-	widths := make([]int, last+1)
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	var s strings.Builder
-	for n, row := range rows {
-		for i, cell := range row {
-			width := widths[i]
-			if !numbers(i) {
-				width = -width // to the left
-			}
-			fmt.Fprintf(&s, "| %*s ", width, cell)
-		}
-		s.WriteString("|\n")
-		if n > 0 {
-			continue
-		}
-		for i, width := range widths {
-			if numbers(i) {
-				fmt.Fprintf(&s, "|%s:", strings.Repeat("-", width+1))
-			} else {
-				fmt.Fprintf(&s, "|%s", strings.Repeat("-", width+2))
-			}
-		}
-		s.WriteString("|\n")
-	}
-	return s.String()
 }

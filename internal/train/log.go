@@ -108,7 +108,7 @@ func OpenLog(dir string, step int) (_ *Log, err error) {
 		return nil, err
 	}
 	if moved {
-		err = l.WritePlot(dir)
+		err = l.WritePlot(filepath.Join(dir, plotName))
 	}
 	return l, err
 }

@@ -1,30 +1,26 @@
 package train
 
 import (
-	"image/color"
 	"io"
-	"path/filepath"
 
-	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
 	"caldera/internal/atomicfile"
-)
-
-// Okabe and Ito's colours, which everybody can tell apart.
-var (
-	trainColor = color.RGBA{86, 180, 233, 255}
-	valColor   = color.RGBA{213, 94, 0, 255}
+	"caldera/internal/plot"
 )
 
 // plotPoints is the most points of a line: more cannot be seen, and make a file
 // that no browser likes.
 const plotPoints = 1000
 
-// WritePlot draws the losses of the log in loss.svg of dir.
-func (l *Log) WritePlot(dir string) error {
+// WritePlot draws the losses of the log to a file, as SVG or PNG by its ending.
+func (l *Log) WritePlot(path string) error {
+	format, err := plot.FormatOf(path)
+	if err != nil {
+		return err
+	}
 	p := plot.New()
 	p.X.Label.Text, p.Y.Label.Text = "step", "loss, nats a token"
 	p.Legend.Top = true
@@ -35,7 +31,7 @@ func (l *Log) WritePlot(dir string) error {
 		if err != nil {
 			return err
 		}
-		line.Color = trainColor
+		line.Color = plot.SkyBlue
 		p.Add(line)
 		p.Legend.Add("training", line)
 	}
@@ -44,17 +40,13 @@ func (l *Log) WritePlot(dir string) error {
 		if err != nil {
 			return err
 		}
-		line.Color, points.Color, points.Shape, points.Radius = valColor, valColor, draw.CircleGlyph{}, vg.Points(2)
+		line.Color, points.Color, points.Shape, points.Radius = plot.Vermillion, plot.Vermillion, draw.CircleGlyph{}, vg.Points(2)
 		p.Add(line, points)
 		p.Legend.Add("validation", line, points)
 	}
-	svg, err := p.WriterTo(8*vg.Inch, 5*vg.Inch, "svg")
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(filepath.Join(dir, plotName), func(w io.Writer) error {
-		_, err := svg.WriteTo(w)
-		return err
+	plot.WholeX(p)
+	return atomicfile.Write(path, func(w io.Writer) error {
+		return plot.Write(w, format, 8*vg.Inch, 5*vg.Inch, p.Draw)
 	})
 }
 

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,8 @@ type Run struct {
 	Learner  Learner
 	Dir      Dir
 	Log      *Log
-	State    State // Step 0 for a new run
+	State    State  // Step 0 for a new run
+	Plot     string // file for the picture of the log, SVG or PNG by its ending; empty: loss.svg in Dir
 	Reporter Reporter
 	Replaces bool // another run in Dir, which is kept until the first checkpoint
 
@@ -162,10 +164,15 @@ func (r *Run) evaluate(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.Replaces {
-		return nil // the plot is the old run's
+	return r.draw()
+}
+
+// draw draws the losses.
+func (r *Run) draw() error {
+	if r.Replaces && r.Plot == "" {
+		return nil // the plot in Dir is the old run's
 	}
-	return r.Log.WritePlot(string(r.Dir))
+	return r.Log.WritePlot(cmp.Or(r.Plot, r.Dir.Path(plotName)))
 }
 
 func (r *Run) diverged(format string, value float64) error {
@@ -198,7 +205,7 @@ func (r *Run) save(best, report bool) error {
 	}
 	if r.Replaces {
 		r.Replaces = false
-		return r.Log.WritePlot(string(r.Dir))
+		return r.draw()
 	}
 	return nil
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"image/png"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -196,6 +198,30 @@ func checkPlot(t *testing.T, dir string, words ...string) {
 		if !strings.Contains(string(text), ">"+w+"<") {
 			t.Errorf("%s lacks %s", plotName, w)
 		}
+	}
+}
+
+// TestPlotElsewhere has the picture in a file that is named, as PNG.
+func TestPlotElsewhere(t *testing.T) {
+	dir, path := t.TempDir(), filepath.Join(t.TempDir(), "loss.png")
+	r, _ := begin(t, dir, options(), &fake{})
+	r.Plot = path
+	if err := r.Train(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := png.Decode(f); err != nil {
+		t.Errorf("%s: %v", path, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, plotName)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is there too: %v", plotName, err)
+	}
+	if err := r.Log.WritePlot(path + ".gif"); err == nil {
+		t.Error("a GIF was drawn")
 	}
 }
 
@@ -408,7 +434,7 @@ func TestLog(t *testing.T) {
 	if len(train) != (2*plotPoints+1+2)/3 || len(val) != 0 {
 		t.Errorf("%d and %d points", len(train), len(val))
 	}
-	if err := l.WritePlot(dir); err != nil {
+	if err := l.WritePlot(filepath.Join(dir, plotName)); err != nil {
 		t.Fatal(err)
 	}
 	checkPlot(t, dir, "training")

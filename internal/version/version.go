@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"caldera/backend"
@@ -43,5 +44,15 @@ func Text() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		c += " (" + info.Main.Version + ")"
 	}
-	return fmt.Sprintf("caldera, commit %s\n%s %s/%s\nbackends: %s\n", c, runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(backend.Names(), ", "))
+	return fmt.Sprintf("caldera, commit %s\n%s %s/%s\nbackends: %s\n", c, runtime.Version(), runtime.GOOS, runtime.GOARCH, backends())
+}
+
+// backends lists the backends of this program, and one that it would have if it
+// had been built in another way.
+func backends() string {
+	list := strings.Join(backend.Names(), ", ")
+	if !cgo {
+		list = strings.Join(slices.DeleteFunc(backend.Names(), func(name string) bool { return name == "vulkan" }), ", ") + " (without vulkan: built without cgo)"
+	}
+	return list
 }

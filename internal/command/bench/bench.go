@@ -25,6 +25,8 @@ import (
 )
 
 type commands struct {
+	Wide cli.Wide `help:"Write tables whole, however wide. Those of --output always are."`
+
 	Run        runCommand        `cmd:"" default:"withargs" help:"Measure prompt processing and text generation, in tokens a second."`
 	Ops        opsCommand        `cmd:"" help:"Measure single ops, in GB/s and GFLOP/s."`
 	Overhead   overheadCommand   `cmd:"" help:"Measure what a device costs beside the work: dispatches, barriers, submits, the host's part."`
@@ -39,7 +41,7 @@ type commands struct {
 // Command returns the command, with flags of its own.
 func Command() cli.Command {
 	return cli.Command{
-		Name: "bench", Help: "Measure how fast GPTs run on the devices of this machine.", Flags: &commands{}, Child: bench.Child,
+		Name: "bench", Help: "Measure how fast GPTs run on the devices of this machine.", Flags: &commands{}, Child: bench.Child, Foreign: foreign,
 		Vars: kong.Vars{
 			"embedded": models.Name, "prompt": fmt.Sprint(bench.DefaultPrompt), "gen": fmt.Sprint(bench.DefaultGen),
 			"formats": strings.Join(bench.Formats, ","), "summary": bench.Summary, "ops": strings.Join(bench.OpNames(), ", "),
@@ -47,3 +49,12 @@ func Command() cli.Command {
 		},
 	}
 }
+
+// foreign are flags of llama-bench that have another name here, or none.
+var foreign = func() map[string]string {
+	m := map[string]string{"-dev": "--device", "-ctk": "--cache-type", "-ctv": "--cache-type", "-oe": "results go to standard output, and all else to standard error: leave it out"}
+	for flag := range strings.FieldsSeq("-ngl --n-gpu-layers -fa --flash-attn -ub --ubatch-size -b --batch-size -sm --split-mode -mg --main-gpu -ts --tensor-split -nkvo -mmp --mmap") {
+		m[flag] = "the whole model is on one device, and how it runs there is chosen by itself: leave it out"
+	}
+	return m
+}()

@@ -3,17 +3,17 @@ package bench
 import (
 	"context"
 	"fmt"
-	"path/filepath"
-	"strings"
+	"io"
 
 	"caldera/internal/atomicfile"
 	"caldera/internal/bench"
 	"caldera/internal/cli"
+	"caldera/internal/plot"
 )
 
 type compareCommand struct {
 	Files  []string `arg:"" placeholder:"FILE" help:"Results that bench -o json wrote. One will do if it has several devices."`
-	Plot   string   `placeholder:"FILE" help:"Draw the figures and their deviations to a file, as SVG. It appears when all is written."`
+	Plot   string   `placeholder:"FILE" help:"Draw the figures and their deviations to a file whose name ends in .svg or .png. It appears when all is written."`
 	Agree  bool     `help:"Tell whether two runs on the same device agree, given how their repetitions scatter (Welch's t test); exit code 1 where they do not."`
 	Output string   `placeholder:"FILE" help:"Write the table to a file in place of standard output."`
 }
@@ -26,14 +26,15 @@ func (f *compareCommand) Run(context.Context) error {
 	if f.Agree && (len(f.Files) != 2 || f.Plot != "") {
 		return cli.Usagef("--agree: expected two files and no --plot, found %d", len(f.Files))
 	}
-	if ext := filepath.Ext(f.Plot); ext != "" && !strings.EqualFold(ext, ".svg") {
-		return cli.Usagef("--plot=%s: expected a name that ends in .svg, as that is what is drawn", f.Plot)
+	format, err := plot.FormatOf(f.Plot)
+	if err != nil {
+		return cli.Usagef("--plot=%w", err)
 	}
-	plot, err := create("--plot", f.Plot)
+	picture, err := create("--plot", f.Plot)
 	if err != nil {
 		return err
 	}
-	defer discard(plot)
+	defer discard(picture)
 	output, err := create("--output", f.Output)
 	if err != nil {
 		return err
@@ -54,8 +55,8 @@ func (f *compareCommand) Run(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if plot != nil {
-		if err := write(plot, c.WriteSVG); err != nil {
+	if picture != nil {
+		if err := write(picture, func(w io.Writer) error { return c.WritePlot(w, format) }); err != nil {
 			return err
 		}
 	}

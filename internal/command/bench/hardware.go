@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 
 	"caldera/backend"
 	"caldera/internal/bench"
@@ -15,9 +16,10 @@ import (
 // hardwareFlags choose what to measure on.
 type hardwareFlags struct {
 	Backend     []string `placeholder:"NAME" help:"Backends to measure: cpu, vulkan, or auto for the best device (default: every device that is real hardware; a software driver only if its backend is named and has nothing else)."`
-	Device      []string `placeholder:"WHICH" help:"Devices to measure: vulkan:1, vulkan:radeon; with one --backend its index, UUID or part of its name; all: every one, software drivers too."`
+	Device      []string `sep:"none" placeholder:"WHICH" help:"Devices to measure, as --list-devices prints them (vulkan:1), by UUID or part of a name, or by index where one --backend is given; all: every one, software drivers too."`
 	ListDevices bool     `help:"List the devices of every backend, and stop."`
-	Threads     int      `short:"t" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`
+	cli.ListJSON
+	Threads int `short:"t" aliases:"n-threads,num-threads" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`
 }
 
 // find looks the devices up. What is left out is told on standard error.
@@ -28,7 +30,7 @@ func (f *hardwareFlags) find() ([]backend.Device, error) {
 	if f.Threads > 0 {
 		runtime.GOMAXPROCS(f.Threads)
 	}
-	devices, skipped, err := bench.Devices(f.Backend, f.Device)
+	devices, skipped, err := bench.Devices(f.Backend, f.names())
 	for _, why := range skipped {
 		notMeasured(why)
 	}
@@ -36,6 +38,19 @@ func (f *hardwareFlags) find() ([]backend.Device, error) {
 		return nil, cli.UsageError{Err: err}
 	}
 	return devices, nil
+}
+
+// names are the devices of --device. Commas part them, but a driver's name for a
+// device may have commas of its own: what is a device as it stands is one.
+func (f *hardwareFlags) names() (list []string) {
+	for _, value := range f.Device {
+		if _, _, err := backend.FindDevice(f.Backend, value); err == nil {
+			list = append(list, value)
+		} else {
+			list = append(list, strings.Split(value, ",")...)
+		}
+	}
+	return list
 }
 
 func notMeasured(why error) { fmt.Fprintf(os.Stderr, "%s: not measured: %v\n", cli.Self(), why) }
@@ -68,6 +83,7 @@ func openOne(ctx context.Context, d backend.Device, measure func(*bench.Device) 
 		warning = "warning: "
 	}
 	fmt.Fprintf(os.Stderr, "%s%s: %s\n", warning, d.Spec(), device.Describe())
+	cli.Advise(os.Stderr, d)
 	return measure(device)
 }
 

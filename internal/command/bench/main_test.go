@@ -128,7 +128,7 @@ func TestBadFlags(t *testing.T) {
 		{"--profile=x --output=x", 2, "--output and --profile both name x"},
 		{"compare a.json --plot=x --output=x", 2, "--output and --plot both name x"},
 		{"compare a.json --agree", 2, "--agree: expected two files and no --plot"},
-		{"compare a.json --plot=plot.png", 2, "--plot=plot.png: expected a name that ends in .svg"},
+		{"compare a.json --plot=plot.pdf", 2, "--plot=\"plot.pdf\" ends in \".pdf\": expected a name that ends in .svg or .png"},
 		{"show", 2, "<files>"},
 		{"show main.go", 1, "expected a JSON array"},
 		{"show a.json b.json", 2, "2 files: expected one, or several with -o summary"},

@@ -27,7 +27,10 @@ type opsCommand struct {
 // Run measures ops on one device after the other.
 func (f *opsCommand) Run(ctx context.Context) error {
 	if f.ListDevices {
-		return cli.List(os.Stdout)
+		return cli.List(os.Stdout, f.JSON)
+	}
+	if err := f.ListJSON.Check(); err != nil {
+		return err
 	}
 	if err := f.repetitions.check(); err != nil {
 		return err

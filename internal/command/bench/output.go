@@ -78,7 +78,7 @@ func discard(file *atomicfile.File) {
 // write writes to a file of create, or to standard output, and ends it.
 func write(file *atomicfile.File, content func(io.Writer) error) error {
 	if file == nil {
-		return content(os.Stdout)
+		return cli.WriteTables(os.Stdout, content)
 	}
 	if err := content(file); err != nil {
 		return err

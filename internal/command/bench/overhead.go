@@ -18,7 +18,10 @@ type overheadCommand struct {
 // Run measures the overhead of one device after the other.
 func (f *overheadCommand) Run(ctx context.Context) error {
 	if f.ListDevices {
-		return cli.List(os.Stdout)
+		return cli.List(os.Stdout, f.JSON)
+	}
+	if err := f.ListJSON.Check(); err != nil {
+		return err
 	}
 	if err := f.repetitions.check(); err != nil {
 		return err

@@ -38,7 +38,10 @@ type peersCommand struct {
 // Run measures all models and dtypes on one device after the other.
 func (f *peersCommand) Run(ctx context.Context) error {
 	if f.ListDevices {
-		return cli.List(os.Stdout)
+		return cli.List(os.Stdout, f.JSON)
+	}
+	if err := f.ListJSON.Check(); err != nil {
+		return err
 	}
 	if err := f.repetitions.check(); err != nil {
 		return err

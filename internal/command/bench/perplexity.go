@@ -35,7 +35,10 @@ type perplexityCommand struct {
 // Run measures all models and dtypes on one device after the other.
 func (f *perplexityCommand) Run(ctx context.Context) (err error) {
 	if f.ListDevices {
-		return cli.List(os.Stdout)
+		return cli.List(os.Stdout, f.JSON)
+	}
+	if err := f.ListJSON.Check(); err != nil {
+		return err
 	}
 	if f.CtxSize < 0 || f.Windows < 0 {
 		return cli.Usagef("-c %d --windows=%d: expected numbers above 0", f.CtxSize, f.Windows)

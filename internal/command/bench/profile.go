@@ -71,7 +71,7 @@ func (j job) profile(ctx context.Context, d backend.Device) (tracks []trace.Trac
 			bar.end()
 			if len(profile.Parts) > 0 {
 				tracks = append(tracks, profile.Track())
-				err = errors.Join(err, profile.WriteMarkdown(os.Stderr))
+				err = errors.Join(err, cli.WriteTables(os.Stderr, profile.WriteMarkdown))
 			}
 			failed = errors.Join(failed, cli.WithFlags(err))
 			if ctx.Err() != nil || errors.Is(err, backend.ErrDeviceLost) {

@@ -37,7 +37,7 @@ func shown(t *testing.T, args ...string) string {
 }
 
 // TestPublished sees that published tables are what the results' JSON says:
-// docs/results/X.md is bench show docs/results/X.json, and pages hold tables
+// docs/results/X.md is bench show --wide docs/results/X.json, and pages hold tables
 // between <!-- bench show … --> or compare, and <!-- end -->. go generate writes them.
 func TestPublished(t *testing.T) {
 	want := map[string]string{}
@@ -47,7 +47,7 @@ func TestPublished(t *testing.T) {
 	}
 	for _, path := range results {
 		name := "docs/results/" + filepath.Base(path)
-		want[strings.TrimSuffix(name, ".json")+".md"] = shown(t, "show", name)
+		want[strings.TrimSuffix(name, ".json")+".md"] = shown(t, "show", "--wide", name)
 	}
 	blocks := 0
 	for _, page := range []string{"README.md", "docs/bench.md", "docs/results/README.md"} {

@@ -15,7 +15,7 @@ type runCommand struct {
 	hardwareFlags `group:"Hardware"`
 	modelFlags    `group:"Model"`
 
-	Prompt      []int `group:"Test" short:"p" placeholder:"N" help:"Measure reading prompts of N tokens; 0: none (default: ${prompt}, or what the context holds)."`
+	Prompt      []int `group:"Test" short:"p" aliases:"n-prompt" placeholder:"N" help:"Measure reading prompts of N tokens; 0: none (default: ${prompt}, or what the context holds)."`
 	Gen         []int `group:"Test" name:"n-gen" short:"n" placeholder:"N" help:"Measure generating N tokens; 0: none (default: ${gen}, or what the context holds)."`
 	Depth       []int `group:"Test" name:"n-depth" short:"d" placeholder:"N" help:"Tokens in the context before each test; several for one after the other (default: 0)."`
 	repetitions `group:"Test"`
@@ -69,7 +69,10 @@ func (f *runCommand) job() (j job, err error) {
 // Run measures all tests of all models on one device after the other.
 func (f *runCommand) Run(ctx context.Context) error {
 	if f.ListDevices {
-		return cli.List(os.Stdout)
+		return cli.List(os.Stdout, f.JSON)
+	}
+	if err := f.ListJSON.Check(); err != nil {
+		return err
 	}
 	j, err := f.job()
 	if err != nil {

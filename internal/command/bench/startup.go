@@ -20,7 +20,10 @@ type startupCommand struct {
 // Run starts processes that use one device after the other.
 func (f *startupCommand) Run(ctx context.Context) error {
 	if f.ListDevices {
-		return cli.List(os.Stdout)
+		return cli.List(os.Stdout, f.JSON)
+	}
+	if err := f.ListJSON.Check(); err != nil {
+		return err
 	}
 	if err := f.repetitions.check(); err != nil {
 		return err

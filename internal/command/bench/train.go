@@ -46,7 +46,10 @@ type workload struct {
 // Run measures all models on one device after the other.
 func (f *trainCommand) Run(ctx context.Context) error {
 	if f.ListDevices {
-		return cli.List(os.Stdout)
+		return cli.List(os.Stdout, f.JSON)
+	}
+	if err := f.ListJSON.Check(); err != nil {
+		return err
 	}
 	if err := f.repetitions.check(); err != nil {
 		return err

@@ -25,8 +25,8 @@ import (
 type flags struct {
 	Model  string `short:"m" placeholder:"PATH" help:"Checkpoint to convert: a directory in Hugging Face's layout or a GGUF file (default: the embedded model, ${embedded})."`
 	To     string `enum:"gguf,safetensors" default:"gguf" placeholder:"FORMAT" help:"gguf: one file, for llama.cpp and ollama. safetensors: a directory in Hugging Face's layout (${default})."`
-	DType  string `name:"dtype" enum:"auto,f32,f16,q8_0,q4_0" default:"auto" placeholder:"TYPE" help:"Store matrices as f32, f16 or, in GGUF, as q8_0 or q4_0: blocks of 8 or 4 bits a weight (auto: as they are)."`
-	Output string `short:"o" required:"" placeholder:"PATH" help:"The file, or the directory, to write."`
+	DType  string `name:"dtype" aliases:"outtype" enum:"auto,f32,f16,q8_0,q4_0" default:"auto" placeholder:"TYPE" help:"Store matrices as f32, f16 or, in GGUF, as q8_0 or q4_0: blocks of 8 or 4 bits a weight (auto: as they are)."`
+	Output string `short:"o" aliases:"outfile" required:"" placeholder:"PATH" help:"The file, or the directory, to write."`
 	Force  bool   `help:"Replace the output if it is there."`
 }
 

@@ -26,7 +26,7 @@ func TestUsageErrors(t *testing.T) {
 	}{
 		{[]string{"--nope"}, []string{"unknown flag --nope", "--help"}},
 		{[]string{"--backend=metal"}, []string{"--backend", `"metal"`, `"cpu"`, `"vulkan"`}},
-		{[]string{"--device=1"}, []string{"--device=1", "--backend=vulkan"}},
+		{[]string{"--device=1"}, []string{"--device=1", "an index goes with a backend"}},
 		{[]string{"--dtype=q3"}, []string{"--dtype", `"q3"`, `"f16"`}},
 		{[]string{"-p", "a", "-f", "b"}, []string{"--prompt", "--file"}},
 		{[]string{"-p", "a", "--tokens", "1"}, []string{"--prompt", "--tokens"}},
@@ -46,7 +46,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"--repeat-last-n=-2"}, []string{"repeat last n", "-2"}},
 		{[]string{"-p"}, []string{"--prompt"}},
 		{[]string{"--tokens", "1,,2"}, []string{"--tokens", `""`}},
-		{[]string{"--tokens", ""}, []string{"--tokens", `""`}},
+		{[]string{"--tokens", ""}, []string{"--tokens is empty"}},
 		{[]string{"--tokens", "5,x"}, []string{`"x"`, "0 to 2047"}},
 		{[]string{"--tokens", "-1"}, []string{`"-1"`, "0 to 2047"}},
 		{[]string{"--tokens", "2048"}, []string{`"2048"`, "0 to 2047"}},
@@ -109,7 +109,6 @@ func TestFailures(t *testing.T) {
 		{[]string{"-m", broken}, []string{broken, "config.json"}},
 		{[]string{"-f", "/nonexistent"}, []string{"/nonexistent", "no such file"}},
 		{[]string{"-f", empty}, []string{empty, "is a directory"}},
-		{[]string{"-f", ""}, []string{"no such file"}},
 		{[]string{"-f", long}, []string{"the prompt has", "the context holds 256", "shorten it"}},
 		{[]string{"-f", huge}, []string{"the prompt has 2097152 bytes, which are at least ", "the context holds 256", "shorten it"}},
 		{[]string{"-c", "4", prompt}, []string{"the context holds 4", "can hold 256"}},
@@ -179,7 +178,7 @@ func TestReaderLeaves(t *testing.T) {
 		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("%q: it went on for %v after its reader had left", args, took)
 		}
-		stderr := regexp.MustCompile(`(?m)^(cpu:0|generate: the context of|seed|load|prompt|decode) .*\n`).ReplaceAllString(got.Stderr, "")
+		stderr := regexp.MustCompile(`(?m)^(cpu:0|generate: the context of|seed:|load|prompt|decode) .*\n`).ReplaceAllString(got.Stderr, "")
 		if stderr = strings.TrimPrefix(stderr, strings.SplitAfter(stderr, "\n")[0]); got.Code != 0 || stderr != "" {
 			t.Errorf("%q: exit code %d, standard error %q, expected it to end quietly", args, got.Code, got.Stderr)
 		}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -63,7 +64,7 @@ func wantFailure(t *testing.T, r result, code int, parts ...string) {
 		t.Errorf("standard output has %q, expected nothing", r.Out)
 	}
 	lines := strings.Split(strings.TrimSuffix(r.Stderr, "\n"), "\n")
-	if len(lines) == 2 && deviceLine(lines[0]) {
+	for len(lines) > 1 && (deviceLine(lines[0]) || strings.HasPrefix(lines[0], "seed: ")) {
 		lines = lines[1:]
 	}
 	if len(lines) != 1 || !strings.HasPrefix(lines[0], "generate: ") {
@@ -109,8 +110,8 @@ func TestText(t *testing.T) {
 			if r.Code != 0 || r.Out != c.want+"\n" {
 				t.Errorf("exit code %d, text %q; expected 0, %q\n%s", r.Code, r.Out, c.want+"\n", r.Stderr)
 			}
-			if lines := strings.Count(r.Stderr, "\n"); lines != 1 || !deviceLine(r.Stderr) {
-				t.Errorf("standard error has %q, expected a line that tells the device", r.Stderr)
+			if device, seed, _ := strings.Cut(r.Stderr, "\n"); !deviceLine(device) || !regexp.MustCompile(`^seed: \d+\n$`).MatchString(seed) {
+				t.Errorf("standard error has %q, expected a line that tells the device and one with the seed", r.Stderr)
 			}
 			if warned := strings.HasPrefix(r.Stderr, "warning: "); warned != (device[0] == "--backend=vulkan") {
 				t.Errorf("standard error has %q: a software driver is worth a warning, the CPU is not", r.Stderr)

@@ -28,6 +28,7 @@ type answer struct {
 	IDs       []int     `json:"generated_ids"`
 	Text      string    `json:"text"`
 	LogProbs  []float64 `json:"logprobs"`
+	Top       [][]place `json:"top_logprobs"`
 	Stop      string    `json:"stop"`
 	Timings   struct {
 		LoadMS             float64 `json:"load_ms"`
@@ -159,7 +160,7 @@ func TestWithoutTokenizer(t *testing.T) {
 
 func TestVerbose(t *testing.T) {
 	r := generate(t, "--verbose", "-n", "8", "--temp=0", "--seed=77", prompt)
-	for _, phase := range []string{`seed +77`, `prompt +\d+\.\d ms +\d+ tokens +\d+\.\d tokens/s`, `decode +\d+\.\d ms +7 tokens +\d+\.\d tokens/s`} {
+	for _, phase := range []string{`seed: 77`, `prompt +\d+\.\d ms +\d+ tokens +\d+\.\d tokens/s`, `decode +\d+\.\d ms +7 tokens +\d+\.\d tokens/s`} {
 		if !regexp.MustCompile(`(?m)^` + phase + `$`).MatchString(r.Stderr) {
 			t.Errorf("standard error has no line %q:\n%s", phase, r.Stderr)
 		}
@@ -194,7 +195,7 @@ func TestSlidingIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !regexp.MustCompile(`(?s)^cpu:0: [^\n]*\n` + prompt + `.{100,}\ngenerate: the context of 16 tokens was full: its older half was forgotten \(\d times\)\n$`).Match(all) {
+	if !regexp.MustCompile(`(?s)^cpu:0: [^\n]*\nseed: \d+\n` + prompt + `.{100,}\ngenerate: the context of 16 tokens was full: its older half was forgotten \(\d times\)\n$`).Match(all) {
 		t.Errorf("it wrote %q, expected the notice once, on a line after the text", all)
 	}
 	if r := generate(t, "-c", "16", "-n", "3", prompt); strings.Contains(r.Stderr, "full") {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/term"
+
 	"caldera/gpt"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
@@ -16,8 +18,8 @@ import (
 const maxPrompt = 64 << 20
 
 type promptFlags struct {
-	Words   []string `arg:"" optional:"" name:"prompt" help:"The text to continue."`
-	Prompt  *string  `short:"p" xor:"prompt" placeholder:"TEXT" help:"The text to continue; without any, standard input if it is not a terminal."`
+	Words   []string `arg:"" optional:"" empty:"" name:"prompt" help:"The text to continue."`
+	Prompt  *string  `short:"p" empty:"" xor:"prompt" placeholder:"TEXT" help:"The text to continue; without any, standard input if it is not a terminal."`
 	File    *string  `short:"f" xor:"prompt" placeholder:"FILE" help:"A file with the text to continue, - for standard input; a newline at its end is left out."`
 	Tokens  *string  `xor:"prompt" placeholder:"IDS" help:"Token ids to continue, such as 5,17,3, in place of text."`
 	Special bool     `help:"Read <|endoftext|> and other special tokens in the text as such, not as letters."`
@@ -40,7 +42,7 @@ func (f promptFlags) text(ctx context.Context) (text string, err error) {
 	case f.File != nil:
 		source = *f.File
 		text, err = readPrompt(ctx, *f.File)
-	case !isTerminal(os.Stdin):
+	case !term.IsTerminal(int(os.Stdin.Fd())):
 		source = "standard input"
 		text, err = readPrompt(ctx, "-")
 	}
@@ -107,9 +109,4 @@ func parseIDs(list string, vocab int) ([]int, error) {
 		ids = append(ids, id)
 	}
 	return ids, nil
-}
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

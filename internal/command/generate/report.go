@@ -2,10 +2,10 @@ package generate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"text/tabwriter"
 	"time"
 
 	"caldera/backend"
@@ -20,10 +20,13 @@ type report struct {
 	Seed      uint64    `json:"seed"`
 	PromptIDs []int     `json:"prompt_ids"`
 	IDs       []int     `json:"generated_ids"`
-	Text      string    `json:"text"` // of the generated ids; empty without a tokenizer
+	Text      string    `json:"text"` // of the generated ids, up to a stop text; empty without a tokenizer
 	LogProbs  []float64 `json:"logprobs"`
-	Stop      string    `json:"stop"` // limit, eos, interrupted or error
+	Top       [][]place `json:"top_logprobs,omitempty"` // of --logprobs
+	Stop      string    `json:"stop"`                   // limit, eos, stop (a stop text), interrupted or error
 	Timings   timings   `json:"timings"`
+
+	tokenizer *tokenizer.Tokenizer // nil for none
 
 	load   time.Duration
 	first  time.Duration // from the start of reading the prompt to the first token
@@ -39,6 +42,14 @@ type device struct {
 	Driver  string `json:"driver"`
 }
 
+// place is a token that came, or could have come.
+type place struct {
+	ID      int     `json:"id"`
+	Text    *string `json:"text,omitempty"` // none without a tokenizer
+	LogProb float64 `json:"logprob"`
+	Top     []place `json:"top_logprobs,omitempty"`
+}
+
 type timings struct {
 	LoadMS             float64 `json:"load_ms"`
 	PromptN            int     `json:"prompt_n"`
@@ -49,7 +60,7 @@ type timings struct {
 	PredictedPerSecond float64 `json:"predicted_per_second"`
 }
 
-func newReport(model string, d backend.Device, o gpt.Options, prompt []int, load time.Duration) *report {
+func newReport(model string, d backend.Device, o gpt.Options, prompt []int, load time.Duration, t *tokenizer.Tokenizer) *report {
 	return &report{
 		Model:     model,
 		Device:    device{d.Backend, d.Index, d.Name, d.Kind.String(), d.Driver},
@@ -58,6 +69,7 @@ func newReport(model string, d backend.Device, o gpt.Options, prompt []int, load
 		IDs:       []int{}, // not null, where there are none
 		LogProbs:  []float64{},
 		load:      load,
+		tokenizer: t,
 	}
 }
 
@@ -71,6 +83,32 @@ func (r *report) add(t gpt.Token, at time.Duration) {
 	r.total = at
 	r.IDs = append(r.IDs, t.ID)
 	r.LogProbs = append(r.LogProbs, t.LogProb)
+	if t.Top != nil {
+		r.Top = append(r.Top, r.place(t).Top)
+	}
+}
+
+// place is a token as JSON tells it, without its own text.
+func (r *report) place(t gpt.Token) place {
+	p := place{ID: t.ID, LogProb: t.LogProb}
+	for _, x := range t.Top {
+		top := place{ID: x.ID, LogProb: x.LogProb}
+		if text, ok := r.piece(x.ID); ok {
+			top.Text = &text
+		}
+		p.Top = append(p.Top, top)
+	}
+	return p
+}
+
+// piece is a token's own text, if there is a tokenizer that knows it. Bytes that
+// are no whole character are replaced by U+FFFD.
+func (r *report) piece(id int) (string, bool) {
+	if r.tokenizer == nil || id >= r.tokenizer.VocabSize() {
+		return "", false
+	}
+	text, err := r.tokenizer.Decode([]int{id})
+	return text, err == nil
 }
 
 // ended tells when generation ended of its own accord, perhaps at the first token.
@@ -81,12 +119,15 @@ func (r *report) ended(at time.Duration) {
 }
 
 // finish fills in what is known once generation has ended, with err or without.
-func (r *report) finish(t *tokenizer.Tokenizer, limit int, err error) error {
+func (r *report) finish(w *writer, limit int, err error) {
+	r.Text = w.text.String()
 	switch {
 	case errors.Is(err, context.Canceled):
 		r.Stop = "interrupted"
 	case err != nil:
 		r.Stop = "error"
+	case w.stopped:
+		r.Stop = "stop"
 	case len(r.IDs) == limit:
 		r.Stop = "limit"
 	default:
@@ -100,11 +141,6 @@ func (r *report) finish(t *tokenizer.Tokenizer, limit int, err error) error {
 		PredictedN:      n, PredictedMS: milliseconds(r.total - r.first),
 		PredictedPerSecond: rate(n-1, r.total-r.first),
 	}
-	if t == nil {
-		return nil
-	}
-	r.Text, err = t.Decode(r.IDs)
-	return err
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -116,15 +152,28 @@ func rate(n int, d time.Duration) float64 {
 	return float64(n) / d.Seconds()
 }
 
-func (r *report) writeJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(r)
+// writeLogProbs writes the log-probabilities of what came and could have come.
+func (r *report) writeLogProbs(w io.Writer) {
+	name := func(id int, logProb float64) string {
+		text, ok := r.piece(id)
+		if !ok {
+			return fmt.Sprintf("%d %.3f", id, logProb)
+		}
+		return fmt.Sprintf("%q %.3f", text, logProb)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for i, id := range r.IDs {
+		fmt.Fprintf(table, "%s\t", name(id, r.LogProbs[i]))
+		for _, x := range r.Top[i] {
+			fmt.Fprintf(table, "\t%s", name(x.ID, x.LogProb))
+		}
+		fmt.Fprintln(table)
+	}
+	table.Flush()
 }
 
 func (r *report) writeTimings(w io.Writer) {
 	t := r.Timings
-	fmt.Fprintf(w, "seed    %9d\n", r.Seed)
 	fmt.Fprintf(w, "load    %9.1f ms\n", t.LoadMS)
 	fmt.Fprintf(w, "prompt  %9.1f ms  %5d tokens  %9.1f tokens/s\n", t.PromptMS, t.PromptN, t.PromptPerSecond)
 	fmt.Fprintf(w, "decode  %9.1f ms  %5d tokens  %9.1f tokens/s\n", t.PredictedMS, max(0, t.PredictedN-1), t.PredictedPerSecond)

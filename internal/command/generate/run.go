@@ -15,11 +15,14 @@ import (
 // Run generates text.
 func (f *flags) Run(ctx context.Context) (err error) {
 	if f.ListDevices {
-		return cli.List(os.Stdout)
+		return cli.List(os.Stdout, f.JSON || f.JSONStream)
 	}
 	options, err := f.options()
 	if err != nil {
 		return err
+	}
+	if _, err := gpt.NewStopper(f.Stop...); err != nil {
+		return cli.Usagef("--stop: %w", err)
 	}
 	text, err := f.Prompt.text(ctx)
 	if err != nil {
@@ -57,8 +60,12 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		return err
 	}
 
-	r := newReport(f.ModelFlags.Name(), device, options, ids, loaded)
-	w := newWriter(t, f.JSON)
+	fmt.Fprintf(os.Stderr, "seed: %d\n", options.Seed)
+	r := newReport(f.ModelFlags.Name(), device, options, ids, loaded, t)
+	w, err := f.newWriter(t, r)
+	if err != nil {
+		return err
+	}
 	if !f.Prompt.Hide {
 		if err := w.prompt(ids, m); err != nil {
 			return err
@@ -75,9 +82,14 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	if r.slides > 0 { // at the end, for on a terminal it would come amid the text
 		fmt.Fprintf(os.Stderr, "%s: the context of %d tokens was full: its older half was forgotten (%d times)\n", cli.Self(), s.Size(), r.slides)
 	}
-	also(r.finish(t, options.Predict, err))
-	if f.JSON {
-		also(r.writeJSON(os.Stdout))
+	r.finish(w, options.Predict, err)
+	switch {
+	case f.JSON:
+		also(writeJSON(r))
+	case f.JSONStream:
+		also(writeJSON(map[string]*report{"done": r}))
+	case f.LogProbs > 0:
+		r.writeLogProbs(os.Stderr)
 	}
 	if f.Verbose {
 		r.writeTimings(os.Stderr)
@@ -109,76 +121,10 @@ func generate(ctx context.Context, s *gpt.Session, ids []int, o gpt.Options, w *
 			return err
 		}
 		r.add(token, time.Since(start))
-		if err := w.token(token.ID); err != nil {
+		if err := w.token(token); err != nil || w.stopped {
 			return err
 		}
 	}
 	r.ended(time.Since(start))
 	return nil
-}
-
-// writer prints text as it comes, never half a character.
-type writer struct {
-	decoder *tokenizer.Decoder // nil for a model without a tokenizer, whose ids are printed
-	quiet   bool               // print nothing
-	printed bool
-}
-
-func newWriter(t *tokenizer.Tokenizer, quiet bool) *writer {
-	w := &writer{quiet: quiet}
-	if t != nil {
-		w.decoder = t.NewDecoder()
-	}
-	return w
-}
-
-// prompt prints what is continued. In a text the token that begins it is not shown.
-func (w *writer) prompt(ids []int, m *gpt.Model) error {
-	if w.decoder != nil && len(m.BOS) > 0 && ids[0] == m.BOS[0] {
-		ids = ids[1:]
-	}
-	for _, id := range ids {
-		if err := w.token(id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (w *writer) token(id int) error {
-	if w.decoder == nil {
-		separator := ""
-		if w.printed {
-			separator = ","
-		}
-		return w.print(fmt.Sprintf("%s%d", separator, id))
-	}
-	s, err := w.decoder.Next(id)
-	if err != nil {
-		return err
-	}
-	return w.print(s)
-}
-
-func (w *writer) print(s string) error {
-	if s == "" || w.quiet {
-		return nil
-	}
-	w.printed = true
-	_, err := os.Stdout.WriteString(s)
-	return err
-}
-
-// end prints what is held back and ends the last line.
-func (w *writer) end() error {
-	if w.decoder != nil {
-		if err := w.print(w.decoder.Flush()); err != nil {
-			return err
-		}
-	}
-	if w.quiet || !w.printed {
-		return nil
-	}
-	_, err := os.Stdout.WriteString("\n")
-	return err
 }

@@ -9,10 +9,10 @@ import (
 // the run has: a default, or what it began with.
 type trainFlags struct {
 	BatchSize    *int     `placeholder:"N" help:"Sequences that are computed at once (12; 4 when fine-tuning)."`
-	BlockSize    *int     `placeholder:"N" help:"Tokens of a sequence, and the context of a new model (64; when fine-tuning 256, or the model's context if that is less)."`
+	BlockSize    *int     `aliases:"context-length" placeholder:"N" help:"Tokens of a sequence, and the context of a new model (64; when fine-tuning 256, or the model's context if that is less)."`
 	Accumulation *int     `name:"gradient-accumulation-steps" placeholder:"N" help:"Batches that one step learns from (1)."`
-	MaxIters     *int     `placeholder:"N" help:"Steps in all (2000; 500 when fine-tuning)."`
-	LearningRate *float64 `placeholder:"X" help:"Highest learning rate (1e-3; 1e-4 when fine-tuning)."`
+	MaxIters     *int     `aliases:"max-steps,steps" placeholder:"N" help:"Steps in all (2000; 500 when fine-tuning)."`
+	LearningRate *float64 `aliases:"lr" placeholder:"X" help:"Highest learning rate (1e-3; 1e-4 when fine-tuning)."`
 	MinLR        *float64 `name:"min-lr" placeholder:"X" help:"Learning rate at the end (a tenth of the highest)."`
 	WarmupIters  *int     `placeholder:"N" help:"Steps in which the learning rate rises (100, at most a tenth of all)."`
 	LRDecayIters *int     `name:"lr-decay-iters" placeholder:"N" help:"Step at which the learning rate has fallen to the least (that of --max_iters)."`

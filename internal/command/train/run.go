@@ -11,11 +11,13 @@ import (
 	"caldera/gpt"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
+	"caldera/internal/plot"
 	"caldera/internal/train"
 )
 
 type runCommand struct {
 	cli.Hardware `group:"Hardware"`
+	cli.ListJSON `group:"Hardware"`
 	sourceFlags  `group:"Data"`
 	modelFlags   `group:"Model"`
 	trainFlags   `group:"Training"`
@@ -31,6 +33,7 @@ type modelFlags struct {
 
 type outputFlags struct {
 	OutDir   string `short:"o" default:"out" placeholder:"DIR" help:"Write checkpoints, log.jsonl and loss.svg to a directory (${default})."`
+	Plot     string `placeholder:"FILE" help:"Draw the losses to a file whose name ends in .svg or .png (default: loss.svg in --out_dir)."`
 	EvalOnly bool   `help:"Print the validation loss of what --init names, and stop."`
 	Force    bool   `help:"Begin anew in a directory that has a run, which is deleted when the new one has saved its first checkpoint."`
 }
@@ -60,10 +63,16 @@ type job struct {
 // Run trains a model.
 func (f *runCommand) Run(ctx context.Context) (failed error) {
 	if f.ListDevices {
-		return cli.List(os.Stdout)
+		return cli.List(os.Stdout, f.JSON)
+	}
+	if err := f.ListJSON.Check(); err != nil {
+		return err
 	}
 	if len(f.Data) == 0 && f.Init != resume {
 		return cli.Usagef("there is no data: expected --data with texts or token ids to learn from, or a command, such as %[1]s tokenizer; see %[1]s --help", cli.Self())
+	}
+	if _, err := plot.FormatOf(f.Plot); err != nil {
+		return cli.Usagef("--plot=%w", err)
 	}
 	j := &job{runCommand: f, dir: train.Dir(f.OutDir), progress: newProgress()}
 	defer func() { failed = errors.Join(failed, j.close()) }()
@@ -247,7 +256,7 @@ func (j *job) load(ctx context.Context, b backend.Backend) (m *gpt.Model, err er
 // run trains, or measures.
 func (j *job) run(ctx context.Context, g *train.GPT) (failed error) {
 	out := newReport(j, g)
-	r := &train.Run{Options: j.options, Data: j.data, Learner: g, Dir: j.dir, State: j.state, Reporter: out, Replaces: j.replaces}
+	r := &train.Run{Options: j.options, Data: j.data, Learner: g, Dir: j.dir, State: j.state, Plot: j.Plot, Reporter: out, Replaces: j.replaces}
 	r.State.Data = j.record
 	what, err := r.Prepare()
 	if err != nil {

@@ -44,6 +44,7 @@ func TestRunUsage(t *testing.T) {
 		fails(t, smallRun(out, c.args...), 2, c.part)
 	}
 	fails(t, exec.Command(trainBinary, "--out_dir="+out), 2, "there is no data: expected --data")
+	fails(t, exec.Command(trainBinary, "--data=x", "--plot=loss.gif"), 2, "--plot=\"loss.gif\" ends in \".gif\": expected a name that ends in .svg or .png")
 	if _, err := os.Stat(out); err == nil {
 		t.Error("a directory was made for nothing")
 	}

@@ -26,7 +26,24 @@ type commands struct {
 // Command returns the command, with flags of its own.
 func Command() cli.Command {
 	return cli.Command{
-		Name: "train", Help: "Train a model, or a tokenizer.", Flags: &commands{},
+		Foreign: foreign,
+		Name:    "train", Help: "Train a model, or a tokenizer.", Flags: &commands{},
 		Vars: kong.Vars{"size": fmt.Sprint(defaultVocabSize), "frequency": fmt.Sprint(defaultMinFrequency)},
 	}
+}
+
+// foreign are flags of nanoGPT, llm.c and Hugging Face's trainer that have
+// another name here, or none.
+var foreign = map[string]string{
+	"--dataset":          "--data",
+	"--output-dir":       "--out-dir",
+	"--resume":           "say --init=resume",
+	"--bf16":             "say --dtype=f16 for mixed precision, or leave it out",
+	"--fp16":             "--dtype=f16",
+	"--compile":          "operations are recorded once and then run: leave it out",
+	"--wandb-log":        "steps are logged to log.jsonl and drawn as loss.svg in --out_dir: leave it out",
+	"--wandb-project":    "steps are logged to log.jsonl and drawn as loss.svg in --out_dir: leave it out",
+	"--num-train-epochs": "say how many steps with --max_iters",
+	"-ngl":               "the whole model is on one device: choose it with --backend and --device, and leave this out",
+	"--n-gpu-layers":     "the whole model is on one device: choose it with --backend and --device, and leave this out",
 }

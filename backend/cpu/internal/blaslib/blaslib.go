@@ -23,6 +23,7 @@ const Env = "CALDERA_BLAS"
 type Library struct {
 	Name   string // for people: "OpenBLAS 0.3.21 (SkylakeX)" or "gonum"
 	Native bool   // machine code of the system rather than gonum
+	Advice string // what to install where no library was found that could be; else empty
 }
 
 // Load finds a library, once a process, and has blas32 use it. The library
@@ -53,5 +54,6 @@ var load = sync.OnceValues(func() (Library, error) {
 	if asked != "" {
 		return Library{}, last
 	}
+	gonum.Advice = advice
 	return gonum, nil
 })

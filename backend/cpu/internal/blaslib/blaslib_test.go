@@ -103,6 +103,26 @@ func TestAskedForLibraryIsMissing(t *testing.T) {
 	}
 }
 
+// Where no library is there gonum serves, and says what to install; not where
+// it was asked for. In processes of their own, of which the names are of
+// libraries that are not there.
+func TestNoLibrary(t *testing.T) {
+	if os.Getenv("BLASLIB_CHILD") != "" {
+		names = []string{"libnone.so.0", "/nonexistent/libnone.so"}
+		lib, err := Load()
+		fmt.Printf("load: %+v %v\n", lib, err)
+		return
+	}
+	for asked, want := range map[string]string{"": advice, "gonum": ""} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestNoLibrary$")
+		cmd.Env = append(os.Environ(), "BLASLIB_CHILD=1", Env+"="+asked)
+		out, err := cmd.CombinedOutput()
+		if want = fmt.Sprintf("load: {Name:gonum Native:false Advice:%s} <nil>\n", want); err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s=%s: got %s (%v), want %q", Env, asked, out, err, want)
+		}
+	}
+}
+
 // BenchmarkTiny is what a call costs beyond its arithmetic.
 func BenchmarkTiny(b *testing.B) {
 	Load()

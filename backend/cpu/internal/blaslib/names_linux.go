@@ -11,3 +11,7 @@ var names = []string{
 	"libblis.so.4", "libblis.so",
 	"libblas.so.3",
 }
+
+// advice is for people who have none of them.
+const advice = "no BLAS library was found, so matrix products run on gonum, which is slower: install OpenBLAS " +
+	"(apt install libopenblas0-pthread on Debian and Ubuntu, openblas-serial on Fedora, openblas on others)"

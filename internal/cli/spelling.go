@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// respell replaces flags of other programs, by what table says of them: a flag
+// of ours, which begins with --, or else a message, which becomes an error. Flags
+// that follow -- are text.
+func respell(args []string, table map[string]string) ([]string, error) {
+	out := append([]string{}, args...)
+	for i, arg := range out {
+		if arg == "--" {
+			break
+		}
+		name, value, joined := strings.Cut(arg, "=")
+		switch to := table[name]; {
+		case to == "":
+		case !strings.HasPrefix(to, "--"):
+			return nil, Usagef("%s: %s", name, to)
+		case joined:
+			out[i] = to + "=" + value
+		default:
+			out[i] = to
+		}
+	}
+	return out, nil
+}
+
+// empties reports flags and arguments that were given as an empty text, which
+// most often is a variable of the shell that is not set. A flag for which that
+// has a meaning has the tag empty:"".
+func empties(ctx *kong.Context) error {
+	flags := map[string]*kong.Flag{}
+	for _, f := range ctx.Flags() {
+		for _, name := range append([]string{f.Name}, f.Aliases...) {
+			flags["--"+name] = f
+		}
+		if f.Short != 0 {
+			flags["-"+string(f.Short)] = f
+		}
+	}
+	// kong makes no element of a list of an empty text, so the arguments are read.
+	for i, arg := range ctx.Args {
+		if arg == "--" {
+			break
+		}
+		name, value, joined := strings.Cut(arg, "=")
+		f := flags[name]
+		if f == nil || f.IsBool() || f.Tag.Has("empty") {
+			continue
+		}
+		if joined && value == "" || !joined && i+1 < len(ctx.Args) && ctx.Args[i+1] == "" {
+			return Usagef("--%s is empty: expected %s (is a variable not set?)", f.Name, what(f.Value))
+		}
+	}
+	for _, element := range ctx.Path {
+		if p := element.Positional; p != nil && !p.Tag.Has("empty") && hasEmpty(ctx.Value(element)) {
+			return Usagef("argument %s is empty: expected %s (is a variable not set?)", p.Name, what(p))
+		}
+	}
+	return nil
+}
+
+func hasEmpty(v reflect.Value) bool {
+	if v.Kind() == reflect.String {
+		return v.String() == ""
+	}
+	if v.Kind() == reflect.Slice {
+		for i := range v.Len() {
+			if hasEmpty(v.Index(i)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func what(v *kong.Value) string {
+	switch v.Tag.PlaceHolder {
+	case "PATH", "FILE":
+		return "the path of a file"
+	case "DIR":
+		return "the path of a directory"
+	case "":
+		return "a value"
+	}
+	return fmt.Sprintf("a value (%s)", v.Tag.PlaceHolder)
+}

@@ -1,0 +1,142 @@
+package generate
+
+import (
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/term"
+
+	"caldera/gpt"
+	"caldera/gpt/tokenizer"
+	"caldera/internal/cli"
+)
+
+// writer writes text as it comes, never half a character, and ends it at a stop
+// text. Without a tokenizer it writes ids.
+type writer struct {
+	decoder *tokenizer.Decoder // nil without a tokenizer
+	stopper *gpt.Stopper
+	stream  bool // a JSON object a token
+	quiet   bool // print no text
+	faint   bool // the prompt
+
+	text    strings.Builder // what was generated, to be reported
+	stopped bool            // at a stop text
+	printed bool            // anything, on a line that is to be ended
+	report  *report
+}
+
+// Escape sequences of terminals (ECMA-48, select graphic rendition).
+const faint, normal = "\x1b[2m", "\x1b[22m"
+
+func (f *flags) newWriter(t *tokenizer.Tokenizer, r *report) (*writer, error) {
+	w := &writer{stream: f.JSONStream, quiet: f.JSON || f.JSONStream, faint: f.colored(), report: r}
+	if t != nil {
+		w.decoder = t.NewDecoder()
+	} else if len(f.Stop) > 0 {
+		return nil, cli.Usagef("--stop=%s: the checkpoint has no tokenizer, so there is no text to stop at", f.Stop[0])
+	}
+	var err error
+	w.stopper, err = gpt.NewStopper(f.Stop...)
+	return w, err
+}
+
+// colored follows no-color.org.
+func (f *flags) colored() bool {
+	if f.Color != "auto" {
+		return f.Color == "always"
+	}
+	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(os.Stdout.Fd()))
+}
+
+// prompt prints what is continued. In a text the token that begins it is not shown.
+func (w *writer) prompt(ids []int, m *gpt.Model) error {
+	if w.quiet {
+		return nil
+	}
+	if w.decoder != nil && len(m.BOS) > 0 && ids[0] == m.BOS[0] {
+		ids = ids[1:]
+	}
+	var text strings.Builder
+	for i, id := range ids {
+		piece, err := w.piece(id, i == 0)
+		if err != nil {
+			return err
+		}
+		text.WriteString(piece)
+	}
+	if w.faint && text.Len() > 0 {
+		return w.print(faint + text.String() + normal)
+	}
+	return w.print(text.String())
+}
+
+// piece is what a token adds to the output.
+func (w *writer) piece(id int, first bool) (string, error) {
+	if w.decoder != nil {
+		return w.decoder.Next(id)
+	}
+	if first {
+		return strconv.Itoa(id), nil
+	}
+	return "," + strconv.Itoa(id), nil
+}
+
+// token writes a token that was generated.
+func (w *writer) token(t gpt.Token) error {
+	piece, err := w.piece(t.ID, !w.printed)
+	if err != nil {
+		return err
+	}
+	if w.decoder != nil {
+		piece, w.stopped = w.stopper.Next(piece)
+		w.text.WriteString(piece)
+	}
+	if !w.stream {
+		return w.print(piece)
+	}
+	p := w.report.place(t)
+	if w.decoder != nil {
+		p.Text = &piece
+	}
+	return writeJSON(p)
+}
+
+// end writes what is held back and ends the last line.
+func (w *writer) end() error {
+	rest := ""
+	if w.decoder != nil && !w.stopped {
+		rest, w.stopped = w.stopper.Next(w.decoder.Flush())
+		rest += w.stopper.Flush()
+		w.text.WriteString(rest)
+	}
+	if w.stream && rest != "" {
+		return writeJSON(map[string]string{"text": rest})
+	}
+	if err := w.print(rest); err != nil {
+		return err
+	}
+	if w.quiet || !w.printed {
+		return nil
+	}
+	_, err := os.Stdout.WriteString("\n")
+	return err
+}
+
+func (w *writer) print(s string) error {
+	if s == "" || w.quiet {
+		return nil
+	}
+	w.printed = true
+	_, err := os.Stdout.WriteString(s)
+	return err
+}
+
+// writeJSON writes a value on a line of its own.
+func writeJSON(v any) error {
+	e := json.NewEncoder(os.Stdout)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}

@@ -1,0 +1,99 @@
+// Package plot is what the project's plots share: their font, whole numbers on an axis of steps, and that they are
+// written as SVG or as PNG by the ending of the file's name.
+package plot
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"image/png"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// Okabe and Ito's colours, which everybody can tell apart.
+var (
+	SkyBlue    = color.RGBA{86, 180, 233, 255}
+	Vermillion = color.RGBA{213, 94, 0, 255}
+)
+
+// Format is what a file is written as.
+type Format string
+
+// The formats that [FormatOf] knows.
+const (
+	SVG Format = "svg"
+	PNG Format = "png"
+)
+
+// FormatOf is the format that the ending of a file's name says; SVG for a name without one.
+func FormatOf(path string) (Format, error) {
+	switch ext := strings.ToLower(filepath.Ext(path)); ext {
+	case "", ".svg":
+		return SVG, nil
+	case ".png":
+		return PNG, nil
+	default:
+		return "", fmt.Errorf("%q ends in %q: expected a name that ends in .svg or .png", path, ext)
+	}
+}
+
+// family is the font of all text. Its data is in the program.
+var family = font.Font{Typeface: "Liberation", Variant: "Sans"}
+
+// New is an empty plot with the font of all plots.
+func New() *plot.Plot {
+	p := plot.New()
+	for _, f := range []*font.Font{
+		&p.Title.TextStyle.Font, &p.Legend.TextStyle.Font,
+		&p.X.Label.TextStyle.Font, &p.X.Tick.Label.Font, &p.Y.Label.TextStyle.Font, &p.Y.Tick.Label.Font,
+	} {
+		size := f.Size
+		*f = family
+		f.Size = size
+	}
+	p.Title.Padding = vg.Points(4)
+	return p
+}
+
+const (
+	margin    = vg.Length(10) // points, white, around all that is drawn
+	dpi       = 144
+	maxPixels = 64 << 20 // of a PNG, 4 bytes each in memory
+)
+
+// Write writes a picture of a size, white where paint draws nothing.
+func Write(w io.Writer, format Format, width, height vg.Length, paint func(draw.Canvas)) error {
+	if format == PNG {
+		if pixels := width.Dots(dpi) * height.Dots(dpi); pixels > maxPixels {
+			return fmt.Errorf("a PNG of %.0f million pixels: expected at most %d million; write it as SVG", pixels/1e6, maxPixels/1000000)
+		}
+		canvas := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi))
+		paint(inside(draw.New(canvas)))
+		return png.Encode(w, canvas.Image())
+	}
+	// The font is in the file, so that the picture looks the same where nobody has it.
+	canvas := vgsvg.NewWith(vgsvg.UseWH(width, height), vgsvg.EmbedFonts(true))
+	area := draw.New(canvas)
+	area.SetColor(color.White)
+	area.Fill(area.Rectangle.Path())
+	paint(inside(area))
+	var svg bytes.Buffer
+	if _, err := canvas.WriteTo(&svg); err != nil {
+		return err
+	}
+	// Some viewers do not read fonts from the file: these take one whose letters are as wide.
+	const named = "font-family:Liberation Sans;"
+	_, err := w.Write(bytes.ReplaceAll(svg.Bytes(), []byte(named), []byte("font-family:'Liberation Sans',Arimo,Arial,Helvetica,sans-serif;")))
+	return err
+}
+
+func inside(c draw.Canvas) draw.Canvas { return draw.Crop(c, margin, -margin, margin, -margin) }

@@ -1,0 +1,48 @@
+package plot
+
+import (
+	"math"
+	"strconv"
+
+	"gonum.org/v1/plot"
+)
+
+// Steps are ticks at whole numbers, for an axis that counts.
+type Steps struct{}
+
+const (
+	maxLabels = 8       // of an axis
+	maxStep   = 1 << 53 // up to which a float64 counts
+)
+
+// Ticks are at multiples of 1, 2 or 5 times a power of ten. Between two with labels are those of the next smaller
+// kind, where that is whole too.
+func (Steps) Ticks(lowest, highest float64) (ticks []plot.Tick) {
+	if !(-maxStep <= lowest && lowest <= highest && highest <= maxStep) {
+		return nil
+	}
+	major, minor := 1.0, 1.0
+	for i := 0; (highest-lowest)/major > maxLabels-1; i++ {
+		minor = major
+		major *= []float64{2, 2.5, 2}[i%3]
+	}
+	if math.Mod(major, minor) != 0 { // 5 is no multiple of 2
+		minor /= 2
+	}
+	for n := math.Ceil(lowest / minor); n*minor <= highest; n++ {
+		tick := plot.Tick{Value: n * minor}
+		if math.Mod(tick.Value, major) == 0 {
+			tick.Label = strconv.FormatInt(int64(tick.Value), 10)
+		}
+		ticks = append(ticks, tick)
+	}
+	return ticks
+}
+
+// WholeX has the x axis of p count steps: it has whole numbers only, and at least two of them.
+func WholeX(p *plot.Plot) {
+	p.X.Tick.Marker = Steps{}
+	if !(p.X.Max-p.X.Min >= 1) {
+		p.X.Max = p.X.Min + 1
+	}
+}

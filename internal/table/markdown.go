@@ -1,0 +1,108 @@
+package table
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Markdown is a table in Markdown, its cells padded, so that it is as readable unrendered. Columns for which right is
+// true end on the right; right may be nil. The cells must have neither a line break nor a bar.
+func Markdown(rows [][]string, right []bool) string {
+	widths := measure(rows)
+	ends := func(i int) bool { return i < len(right) && right[i] }
+	var s strings.Builder
+	for n, row := range rows {
+		for i, cell := range row {
+			width := widths[i]
+			if !ends(i) {
+				width = -width // to the left
+			}
+			fmt.Fprintf(&s, "| %*s ", width, cell)
+		}
+		s.WriteString("|\n")
+		if n > 0 {
+			continue
+		}
+		for i, width := range widths {
+			if ends(i) {
+				fmt.Fprintf(&s, "|%s:", strings.Repeat("-", width+1))
+			} else {
+				fmt.Fprintf(&s, "|%s", strings.Repeat("-", width+2))
+			}
+		}
+		s.WriteString("|\n")
+	}
+	return s.String()
+}
+
+// Fit has the tables that Markdown wrote in a text fit into width, and ends the text with a note where one did not.
+// A width of 0 leaves all as it is.
+func Fit(text string, width int) string {
+	if width <= 0 {
+		return text
+	}
+	var s strings.Builder
+	var block []string
+	changed := false
+	end := func() {
+		fitted, other := fitBlock(block, width)
+		s.WriteString(fitted)
+		changed = changed || other
+		block = nil
+	}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "|") {
+			block = append(block, line)
+			continue
+		}
+		end()
+		s.WriteString(line)
+	}
+	end()
+	if changed {
+		s.WriteString("\n" + Note + "\n")
+	}
+	return s.String()
+}
+
+// fitBlock fits lines that begin with a bar, where they are a table.
+func fitBlock(lines []string, width int) (text string, changed bool) {
+	text = strings.Join(lines, "")
+	if len(lines) < 2 || strings.Trim(lines[1], "|-:\n") != "" {
+		return text, false
+	}
+	var rows [][]string
+	for i, line := range lines {
+		if i == 1 {
+			continue
+		}
+		cells := strings.Split(strings.Trim(strings.TrimSuffix(line, "\n"), "|"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		if len(rows) > 0 && len(cells) != len(rows[0]) {
+			return text, false
+		}
+		rows = append(rows, cells)
+	}
+	var right []bool
+	for _, rule := range strings.Split(strings.Trim(strings.TrimSuffix(lines[1], "\n"), "|"), "|") {
+		right = append(right, strings.HasSuffix(rule, ":"))
+	}
+	if len(right) != len(rows[0]) {
+		return text, false
+	}
+	parts, changed := Parts(rows, 3, width-4)
+	if !changed {
+		return text, false
+	}
+	var out []string
+	for _, part := range parts {
+		var ends []bool
+		for _, c := range part.Columns {
+			ends = append(ends, right[c])
+		}
+		out = append(out, Markdown(part.Rows, ends))
+	}
+	return strings.Join(out, "\n"), true
+}
