@@ -126,9 +126,6 @@ func (j *job) checkSources() error {
 		}
 		*x.to = nil
 		for _, path := range x.given {
-			if path == "" {
-				return cli.Usagef("--%s is empty: expected the name of a file or directory", x.flag)
-			}
 			if path != train.Stdin {
 				absolute, err := filepath.Abs(path)
 				if err != nil {

@@ -234,9 +234,11 @@ func TestBadWeights(t *testing.T) {
 // empty, as a variable that is not set does.
 func TestEmptyPaths(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
-	for _, args := range [][]string{{"--data="}, {"--data=" + sample, "--data="}, {"--val="}, {"--val=" + sample, "--val="}} {
-		fails(t, smallRun(out, args...), 2, args[len(args)-1][:len(args[len(args)-1])-1]+" is empty: expected the name of a file or directory")
+	for _, args := range [][]string{{"--data="}, {"--data=" + sample, "--data="}, {"--val="}, {"--val=" + sample, "--val="}, {"--out_dir="}, {"--init="}, {"--tokenizer="}} {
+		fails(t, smallRun(out, args...), 2, strings.ReplaceAll(strings.TrimSuffix(args[len(args)-1], "="), "_", "-")+" is empty: expected ")
 	}
+	wantFailure(t, run(t, command("", "-o", out, sample, "")), 2, " is empty: expected ")
+	wantFailure(t, run(t, command("", "-o", "", sample)), 2, " is empty: expected ")
 	if _, err := os.Stat(out); err == nil {
 		t.Error("a directory was made for nothing")
 	}

@@ -22,7 +22,7 @@ type tokenizerCommand struct {
 	VocabSize    *int     `placeholder:"N" xor:"size" help:"Tokens in all: 256 bytes, what merges make of them, and special ones (${size})."`
 	MinFrequency *int     `placeholder:"N" xor:"frequency" help:"Merge a pair of tokens only if it is there N times (${frequency})."`
 	Char         bool     `xor:"size,frequency" help:"Make every character of the texts a token, and nothing else."`
-	Special      []string `placeholder:"TOKEN" sep:"none" default:"<|endoftext|>" help:"Special token, found in text as a whole; may be given several times, and --special= is for none (${default})."`
+	Special      []string `placeholder:"TOKEN" sep:"none" empty:"" default:"<|endoftext|>" help:"Special token, found in text as a whole; may be given several times, and --special= is for none (${default})."`
 	Output       string   `short:"o" required:"" placeholder:"DIR" help:"Write vocab.json, merges.txt and tokenizer.json to a directory, which is made if it is not there."`
 	Force        bool     `help:"Replace the tokenizer that is there."`
 }

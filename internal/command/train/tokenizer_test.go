@@ -169,7 +169,6 @@ func TestFailures(t *testing.T) {
 	}{
 		{"missing", "", []string{filepath.Join(dir, "none.txt")}, []string{"none.txt", "no such file"}},
 		{"one missing", "", []string{good, filepath.Join(dir, "none.txt")}, []string{"none.txt", "no such file"}},
-		{"empty name", "", []string{""}, []string{"no such file"}},
 		{"empty file", "", []string{file("empty.txt", "")}, []string{"empty.txt", "there is no text"}},
 		{"empty files", "", []string{file("empty1.txt", ""), file("empty2.txt", "<|endoftext|>")}, []string{"empty1.txt and 1 more: there is no text"}},
 		{"empty input", "", []string{"--char"}, []string{"standard input: there is no text"}},
