@@ -40,7 +40,7 @@ test-long: setup-test ## the tests twice in random order, then each fuzz target 
 .PHONY: test-peers
 test-peers: setup-run ## what convert, train and bench compute, in llama.cpp, Hugging Face's tokenizers and PyTorch if there (npm installs them outside of here)
 	llama=$$(scripts/peers.sh llama) && tokenizers=$$(scripts/peers.sh tokenizers) && \
-	CALDERA_LLAMA=$$llama CALDERA_TOKENIZERS=$$tokenizers go test -count=1 -timeout 10m -run TestPeers -v ./internal/command/convert ./internal/command/train ./internal/bench
+	CALDERA_LLAMA=$$llama CALDERA_TOKENIZERS=$$tokenizers go test -count=1 -timeout 10m -run TestPeers -v ./gpt/tokenizer ./internal/command/convert ./internal/command/train ./internal/bench
 
 # Not part of make test: its driver is that of Debian's unstable release, which moves, and on which a test may fail
 # tomorrow for no change of ours.

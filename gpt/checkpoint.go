@@ -137,8 +137,15 @@ func (f safetensorsFile) tensor(name string) rawTensor {
 }
 
 // Tokenizer reads the tokenizer. The error wraps [tokenizer.ErrNone] where the
-// checkpoint has none.
-func (c *Checkpoint) Tokenizer() (*tokenizer.Tokenizer, error) { return c.tokenizer() }
+// checkpoint has none. Special tokens that the model has no rows for are left out,
+// as one for padding often is.
+func (c *Checkpoint) Tokenizer() (*tokenizer.Tokenizer, error) {
+	t, err := c.tokenizer()
+	if err != nil {
+		return nil, err
+	}
+	return t.Within(c.Config.Vocab), nil
+}
 
 // SetTokenizer makes t the checkpoint's tokenizer, which is saved with it.
 func (c *Checkpoint) SetTokenizer(t *tokenizer.Tokenizer) {

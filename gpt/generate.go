@@ -22,6 +22,10 @@ type Options struct {
 	// stands for as many as the model has. Models are often padded with rows that
 	// stand for no token.
 	Vocab int
+
+	// Barred are ids below Vocab that are never drawn either, such as the holes of
+	// the tokenizer.
+	Barred []int
 }
 
 // Token is one token that was generated.
@@ -136,9 +140,13 @@ func (m *Model) barred(o Options) ([]int, error) {
 	if known == 0 {
 		known = m.Vocab
 	}
+	hole := map[int]bool{}
+	for _, id := range o.Barred {
+		hole[id] = true
+	}
 	var ids []int
 	for id := range m.Vocab {
-		if end := m.Ends(id); end && o.IgnoreEOS || !end && id >= known {
+		if end := m.Ends(id); end && o.IgnoreEOS || !end && (id >= known || hole[id]) {
 			ids = append(ids, id)
 		}
 	}

@@ -43,14 +43,8 @@ const (
 	keyEOS       = "tokenizer.ggml.eos_token_id"
 	keyEOT       = "tokenizer.ggml.eot_token_id" // ends a text as well
 	keyAddBOS    = "tokenizer.ggml.add_bos_token"
-)
-
-// Values of token_type.
-const (
-	tokenNormal  = 1
-	tokenControl = 3 // special
-	tokenAdded   = 4 // found in text as a whole
-	tokenUnused  = 5
+	keyAddEOS    = "tokenizer.ggml.add_eos_token"
+	keyAddSpace  = "tokenizer.ggml.add_space_prefix" // llama.cpp has no use for it where tokenizers are of GPT-2's kind
 )
 
 // ggufNames are the parts of Hugging Face's names and what llama.cpp has there.
@@ -192,6 +186,19 @@ func (m metadata) integer(key string, least int64) (int, bool, error) {
 	return int(n), true, nil
 }
 
+// flag reads a boolean, which is false where it is absent.
+func (m metadata) flag(key string) (bool, error) {
+	v, found := m.Value(key)
+	if !found {
+		return false, nil
+	}
+	b, ok := v.Bool()
+	if !ok {
+		return false, fmt.Errorf("%s: found a %v, expected true or false", key, v.Type)
+	}
+	return b, nil
+}
+
 func (m metadata) text(key string) (string, bool, error) {
 	v, found := m.Value(key)
 	if !found {
@@ -202,89 +209,4 @@ func (m metadata) text(key string) (string, bool, error) {
 		return "", false, fmt.Errorf("%s: found a %v, expected a string", key, v.Type)
 	}
 	return s, true, nil
-}
-
-// tokenizer reads the tokenizer of a model with that many tokens.
-func (m metadata) tokenizer(vocab int) (*tokenizer.Tokenizer, error) {
-	kind, found, err := m.text(keyTokenizer)
-	switch {
-	case err != nil:
-		return nil, err
-	case !found || kind == "none" || kind == "no_vocab":
-		return nil, fmt.Errorf("%w: found %s %q, expected \"gpt2\"", tokenizer.ErrNone, keyTokenizer, kind)
-	case kind != "gpt2":
-		return nil, fmt.Errorf("%s: found %q, expected \"gpt2\"", keyTokenizer, strictjson.Shorten(kind))
-	}
-	// Early files do not tell how text is cut; theirs is GPT-2's way.
-	if split, found, err := m.text(keySplit); err != nil {
-		return nil, err
-	} else if found && split != "gpt-2" {
-		return nil, fmt.Errorf("%s: found %q, expected \"gpt-2\": ids would be wrong", keySplit, strictjson.Shorten(split))
-	}
-	v := tokenizer.Vocabulary{}
-	if v.Tokens, err = m.texts(keyTokens, vocab); err != nil {
-		return nil, err
-	}
-	if err := m.types(&v); err != nil {
-		return nil, err
-	}
-	merges, err := m.texts(keyMerges, maxVocab)
-	if err != nil {
-		return nil, err
-	}
-	for i, s := range merges {
-		left, right, ok := strings.Cut(s, " ")
-		if !ok {
-			return nil, fmt.Errorf("%s[%d]: found %q, expected two tokens with a space between", keyMerges, i, strictjson.Shorten(s))
-		}
-		v.Merges = append(v.Merges, [2]string{left, right})
-	}
-	return tokenizer.New(v)
-}
-
-// types reads which tokens are added ones, and drops those at the end that only
-// fill the vocabulary up.
-func (m metadata) types(v *tokenizer.Vocabulary) error {
-	v.Added = map[int]bool{}
-	value, found := m.Value(keyTypes)
-	if !found {
-		for id, name := range v.Tokens {
-			if name == "<|endoftext|>" {
-				v.Added[id] = true
-			}
-		}
-		return nil
-	}
-	if _, n, ok := value.Elements(); !ok || n != len(v.Tokens) {
-		return fmt.Errorf("%s: found %d entries, expected %d, one a token", keyTypes, n, len(v.Tokens))
-	}
-	types, ok := value.Ints()
-	if !ok {
-		return fmt.Errorf("%s: expected whole numbers", keyTypes)
-	}
-	for id, t := range types {
-		if t == tokenControl || t == tokenAdded {
-			v.Added[id] = t == tokenControl
-		}
-	}
-	for n := len(types); n > 0 && types[n-1] == tokenUnused; n-- {
-		v.Tokens = v.Tokens[:n-1]
-	}
-	return nil
-}
-
-// texts reads an array of at most limit strings.
-func (m metadata) texts(key string, limit int) ([]string, error) {
-	value, found := m.Value(key)
-	if !found {
-		return nil, fmt.Errorf("%s: missing, expected an array of strings", key)
-	}
-	if _, n, _ := value.Elements(); n > limit {
-		return nil, fmt.Errorf("%s: found %d strings, expected at most %d", key, n, limit)
-	}
-	texts, ok := value.Texts()
-	if !ok {
-		return nil, fmt.Errorf("%s: expected an array of strings", key)
-	}
-	return texts, nil
 }

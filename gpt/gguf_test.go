@@ -256,9 +256,25 @@ func TestGGUFTokenizer(t *testing.T) {
 		"tokens of numbers": {func(m *ggufModel) { m.set("tokenizer.ggml.tokens", gguf.OfInt32s([]int32{1})) }, nil, "expected an array of strings"},
 		"too many tokens": {func(m *ggufModel) { m.set("tokenizer.ggml.tokens", gguf.OfTexts(make([]string, 12))) }, nil,
 			"tokenizer.ggml.tokens: found 12 strings, expected at most 11"},
-		"an empty token": {func(m *ggufModel) {
+		"empty tokens": {func(m *ggufModel) {
 			m.set("tokenizer.ggml.tokens", gguf.OfTexts(make([]string, 11)))
-		}, nil, "the token of id 0 is empty"},
+		}, nil, "there are no tokens, expected at least one"},
+		"bos that is no flag": {func(m *ggufModel) { m.set("tokenizer.ggml.add_bos_token", gguf.OfUint32(1)) }, nil,
+			"tokenizer.ggml.add_bos_token: found a uint32, expected true or false"},
+		"bos of nothing": {func(m *ggufModel) { m.set("tokenizer.ggml.add_bos_token", gguf.OfBool(true)) }, nil,
+			"tokenizer.ggml.add_bos_token is true, but tokenizer.ggml.bos_token_id is missing or no token"},
+		"eos beyond": {func(m *ggufModel) {
+			m.set("tokenizer.ggml.add_eos_token", gguf.OfBool(true))
+			m.set("tokenizer.ggml.eos_token_id", gguf.OfUint32(9))
+		}, nil, "tokenizer.ggml.eos_token_id is missing or no token: found 9, expected 0 to 8"},
+		"a space before": {func(m *ggufModel) { m.set("tokenizer.ggml.add_space_prefix", gguf.OfBool(true)) }, []int{4, 4, 7, 6}, ""},
+		"unknown": {func(m *ggufModel) {
+			m.set("tokenizer.ggml.token_type", gguf.OfInt32s([]int32{1, 1, 1, 1, 1, 1, 3, 2, 1, 5, 5}))
+		}, []int{3, 4, 7, 6}, ""},
+		"not drawn": {func(m *ggufModel) {
+			m.set("tokenizer.ggml.tokens", gguf.OfTexts([]string{"a", "b", "Ġ", "ab", "Ġab", "[PAD5]", "<|endoftext|>", "<x>", "d", "[PAD9]", "[PAD10]"}))
+			m.set("tokenizer.ggml.token_type", gguf.OfInt32s([]int32{1, 1, 1, 1, 1, 5, 3, 4, 1, 5, 5}))
+		}, []int{3, 4, 7, 6}, ""},
 		"fewer types": {func(m *ggufModel) { m.set("tokenizer.ggml.token_type", gguf.OfInt32s(make([]int32, 10))) }, nil,
 			"tokenizer.ggml.token_type: found 10 entries, expected 11"},
 		"types are text": {func(m *ggufModel) { m.set("tokenizer.ggml.token_type", gguf.OfTexts(make([]string, 11))) }, nil, "expected whole numbers"},

@@ -13,7 +13,6 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt/safetensors"
-	"caldera/gpt/tokenizer"
 	"caldera/internal/atomicfile"
 )
 
@@ -21,6 +20,11 @@ import (
 type SaveOptions struct {
 	DType    backend.DType         // of matrices: F32, F16, in GGUF also Q8_0 or Q4_0, or None for as stored
 	Progress func(done, total int) // is called with the number of tensors written, where it is not nil
+
+	// Warn is called with what the format cannot say of the checkpoint, and with the
+	// error of a tokenizer that cannot be read, without which the rest is written.
+	// Where it is nil each of these is an error.
+	Warn func(what string)
 }
 
 // conversion is one tensor on its way from a checkpoint to a file.
@@ -95,7 +99,8 @@ const (
 	tokenizerJSONName = "tokenizer.json"
 )
 
-var directoryFiles = []string{safetensors.SingleName, safetensors.IndexName, configName, generationName, vocabName, mergesName, tokenizerJSONName}
+var directoryFiles = []string{safetensors.SingleName, safetensors.IndexName, configName, generationName, vocabName, mergesName, tokenizerJSONName,
+	"added_tokens.json", "tokenizer_config.json", "special_tokens_map.json"}
 
 // SaveDir writes the checkpoint as a model directory in Hugging Face's layout:
 // model.safetensors, config.json and the files of the tokenizer, if it has one.
@@ -118,7 +123,7 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	if err != nil {
 		return err
 	}
-	files, err := c.tokenizerFiles()
+	files, err := c.tokenizerFiles(o)
 	if err != nil {
 		return err
 	}
@@ -169,13 +174,10 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 }
 
 // tokenizerFiles are the files of the tokenizer, none where the checkpoint has none.
-func (c *Checkpoint) tokenizerFiles() (map[string][]byte, error) {
-	t, err := c.Tokenizer()
-	if errors.Is(err, tokenizer.ErrNone) {
-		return map[string][]byte{}, nil
-	}
-	if err != nil {
-		return nil, err
+func (c *Checkpoint) tokenizerFiles(o SaveOptions) (map[string][]byte, error) {
+	t, err := c.savedTokenizer(o)
+	if err != nil || t == nil {
+		return map[string][]byte{}, err
 	}
 	return t.Vocabulary().Files()
 }

@@ -2,10 +2,7 @@ package gpt
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"strings"
 
 	"caldera/backend"
 	"caldera/gpt/gguf"
@@ -37,7 +34,7 @@ func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) e
 	if err != nil {
 		return err
 	}
-	metadata, err := c.metadata(m.Config, all[0].dtype)
+	metadata, err := c.metadata(m.Config, all[0].dtype, o)
 	if err != nil {
 		return err
 	}
@@ -67,7 +64,7 @@ func ggufDType(w weight, s *stored, d backend.DType) backend.DType {
 
 // metadata are the entries of a GGUF file for a model of shape config, whose
 // largest matrices are of dtype d.
-func (c *Checkpoint) metadata(config Config, d backend.DType) ([]gguf.KeyValue, error) {
+func (c *Checkpoint) metadata(config Config, d backend.DType, o SaveOptions) ([]gguf.KeyValue, error) {
 	count := func(n int) gguf.Value { return gguf.OfUint32(uint32(n)) }
 	all := []gguf.KeyValue{
 		{Key: keyArchitecture, Value: gguf.OfText(ggufArchitecture)},
@@ -86,55 +83,25 @@ func (c *Checkpoint) metadata(config Config, d backend.DType) ([]gguf.KeyValue, 
 			all = append(all, gguf.KeyValue{Key: key, Value: count(ids[0])})
 		}
 	}
+	t, err := c.savedTokenizer(o)
+	if err != nil {
+		return nil, err
+	}
+	v := tokenizer.Vocabulary{}
+	if t != nil {
+		v = t.Vocabulary()
+	}
+	if config, err = o.ends(config, v); err != nil {
+		return nil, err
+	}
 	token(keyBOS, config.BOS)
 	token(keyEOS, config.EOS)
 	token(keyEOT, config.EOS[min(1, len(config.EOS)):])
-	t, err := c.Tokenizer()
-	if errors.Is(err, tokenizer.ErrNone) {
+	if t == nil {
 		return append(all,
 			gguf.KeyValue{Key: keyTokenizer, Value: gguf.OfText("none")},
 			gguf.KeyValue{Key: keyVocab, Value: count(config.Vocab)}), nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	vocabulary, err := tokenizerMetadata(t.Vocabulary(), config.Vocab)
+	vocabulary, err := tokenizerMetadata(v, config.Vocab)
 	return append(all, vocabulary...), err
-}
-
-// tokenizerMetadata are the entries for a tokenizer. llama.cpp wants a token for
-// each of the model's ids: those beyond the tokenizer's are marked as unused.
-func tokenizerMetadata(v tokenizer.Vocabulary, vocab int) ([]gguf.KeyValue, error) {
-	if len(v.Tokens) > vocab {
-		return nil, fmt.Errorf("the tokenizer has %d tokens and the model %d: they are not of one checkpoint", len(v.Tokens), vocab)
-	}
-	types := make([]int32, vocab)
-	for id := range types {
-		switch special, added := v.Added[id]; {
-		case id >= len(v.Tokens):
-			v.Tokens = append(v.Tokens, fmt.Sprintf("[PAD%d]", id))
-			types[id] = tokenUnused
-		case special:
-			types[id] = tokenControl
-		case added:
-			types[id] = tokenAdded
-		default:
-			types[id] = tokenNormal
-		}
-	}
-	merges := make([]string, len(v.Merges))
-	for i, m := range v.Merges {
-		if strings.Contains(m[0]+m[1], " ") {
-			return nil, fmt.Errorf("merge %d is of %q and %q: GGUF has merges as two tokens with a space between, so it cannot hold a token with one", i, m[0], m[1])
-		}
-		merges[i] = m[0] + " " + m[1]
-	}
-	return []gguf.KeyValue{
-		{Key: keyTokenizer, Value: gguf.OfText("gpt2")},
-		{Key: keySplit, Value: gguf.OfText("gpt-2")},
-		{Key: keyTokens, Value: gguf.OfTexts(v.Tokens)},
-		{Key: keyTypes, Value: gguf.OfInt32s(types)},
-		{Key: keyMerges, Value: gguf.OfTexts(merges)},
-		{Key: keyAddBOS, Value: gguf.OfBool(false)},
-	}, nil
 }

@@ -11,13 +11,22 @@ import (
 func (t *Tokenizer) DecodeBytes(ids []int) ([]byte, error) {
 	var text []byte
 	for i, id := range ids {
-		s, ok := t.Token(id)
+		s, ok := t.text(id)
 		if !ok {
 			return nil, fmt.Errorf("tokenizer: ids[%d] is %d, expected 0 to %d", i, id, len(t.tokens)-1)
 		}
 		text = append(text, s...)
 	}
 	return text, nil
+}
+
+// text returns the bytes that id stands for, none for a hole, and false when there
+// is no such id.
+func (t *Tokenizer) text(id int) (string, bool) {
+	if id < 0 || id >= len(t.tokens) {
+		return "", false
+	}
+	return t.tokens[id], true
 }
 
 // Decode returns the text that ids stand for, in which U+FFFD replaces what is
@@ -50,7 +59,7 @@ func (t *Tokenizer) NewDecoder() *Decoder { return &Decoder{t: t} }
 // further id can make valid. An id that does not exist is an error, and
 // changes nothing.
 func (d *Decoder) Next(id int) (string, error) {
-	s, ok := d.t.Token(id)
+	s, ok := d.t.text(id)
 	if !ok {
 		return "", fmt.Errorf("tokenizer: id is %d, expected 0 to %d", id, d.t.VocabSize()-1)
 	}

@@ -22,19 +22,26 @@ var ErrNone = errors.New("no tokenizer files")
 // Files are untrusted. GPT-2's largest is 2 MB, of 50,257 tokens.
 const maxFileSize = 64 << 20
 
+// Names of the files.
+const (
+	jsonName   = "tokenizer.json"
+	vocabName  = "vocab.json"
+	mergesName = "merges.txt"
+	addedName  = "added_tokens.json"
+)
+
 // MaxTokens is how many tokens a vocabulary may have.
 const MaxTokens = 1 << 20
 
 // Load reads the tokenizer of a model directory in Hugging Face's layout:
-// tokenizer.json or, without it, vocab.json and merges.txt, with
-// added_tokens.json where there is one. The error wraps ErrNone when the
-// directory has none of the first three.
+// tokenizer.json or, without it, vocab.json and merges.txt; and beside either
+// added_tokens.json, tokenizer_config.json and special_tokens_map.json where they
+// are. The error wraps ErrNone when the directory has none of the first three.
 //
-// "<|endoftext|>" is a special token if vocab.json lists it, and so is every
-// token of added_tokens.json, which does not say; tokenizer.json says itself
-// which tokens are special. A tokenizer.json that asks for other
-// steps than GPT-2's is refused, since its ids would be wrong; its padding and
-// truncation are left to the caller.
+// An added token is a special one if a file says so, or names it, as eos_token
+// for example; "<|endoftext|>" is one too where vocab.json lists it. A tokenizer.json
+// that asks for steps that are not known here is refused, since its ids would be
+// wrong; its padding and truncation are left to the caller.
 func Load(dir string) (*Tokenizer, error) {
 	return load(os.DirFS(dir), ".", dir)
 }
@@ -62,23 +69,75 @@ func load(fsys fs.FS, dir, shown string) (*Tokenizer, error) {
 		return data, true, nil
 	}
 
-	data, found, err := read("tokenizer.json")
+	d, err := readDraft(shown, read)
+	var t *Tokenizer
+	if err == nil {
+		t, err = d.make()
+		err = within(d.file, err)
+	}
+	var in *fileError
+	if errors.As(err, &in) {
+		return nil, fmt.Errorf("tokenizer: %s: %w", filepath.Join(shown, in.file), in.err)
+	}
+	return t, err
+}
+
+// readDraft reads all files of a directory. An error in one of them is a fileError.
+func readDraft(shown string, read func(name string) ([]byte, bool, error)) (*draft, error) {
+	d, err := readVocabulary(shown, read)
+	if err != nil {
+		return nil, err
+	}
+	data, found, err := read(addedName)
 	if err != nil {
 		return nil, err
 	}
 	if found {
-		t, err := parseTokenizerJSON(data)
-		if err != nil {
-			return nil, fmt.Errorf("tokenizer: %s: %w", filepath.Join(shown, "tokenizer.json"), err)
+		if err := d.addFile(data); err != nil {
+			return nil, within(addedName, err)
 		}
-		return t, nil
 	}
+	// Where tokenizer_config.json lists added tokens it is younger than the map.
+	s := &settings{}
+	for _, name := range []string{configName, specialMapName} {
+		data, found, err := read(name)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			if err := s.read(data, s.added == nil); err != nil {
+				return nil, within(name, err)
+			}
+		}
+	}
+	if err := s.applyTo(d); err != nil {
+		return nil, within(configName, err)
+	}
+	if err := d.vocab.checkIDs(); err != nil {
+		return nil, within(d.file+" and the files of added tokens", err)
+	}
+	return d, nil
+}
 
-	vocab, haveVocab, err := read("vocab.json")
+// readVocabulary reads tokenizer.json, or vocab.json and merges.txt.
+func readVocabulary(shown string, read func(name string) ([]byte, bool, error)) (*draft, error) {
+	data, found, err := read(jsonName)
 	if err != nil {
 		return nil, err
 	}
-	merges, haveMerges, err := read("merges.txt")
+	if found {
+		d, err := parseTokenizerJSON(data)
+		if err != nil {
+			return nil, within(jsonName, err)
+		}
+		d.file = jsonName
+		return d, nil
+	}
+	vocab, haveVocab, err := read(vocabName)
+	if err != nil {
+		return nil, err
+	}
+	merges, haveMerges, err := read(mergesName)
 	switch {
 	case err != nil:
 		return nil, err
@@ -89,62 +148,40 @@ func load(fsys fs.FS, dir, shown string) (*Tokenizer, error) {
 	case !haveVocab:
 		return nil, fmt.Errorf("tokenizer: %s has merges.txt but no vocab.json, expected both", shown)
 	}
-	added, haveAdded, err := read("added_tokens.json")
-	if err != nil {
-		return nil, err
+	d := &draft{file: mergesName}
+	if d.vocab, err = parseVocab(vocab); err != nil {
+		return nil, within(vocabName, err)
 	}
-	if !haveAdded {
-		added = []byte("{}")
+	if err := d.vocab.checkIDs(); err != nil {
+		return nil, within(vocabName, err)
 	}
-	t, file, err := parseFiles(vocab, merges, added)
-	if err != nil {
-		return nil, fmt.Errorf("tokenizer: %s: %w", filepath.Join(shown, file), err)
+	if d.merges, err = parseMerges(merges); err != nil {
+		return nil, within(mergesName, err)
 	}
-	return t, nil
+	if id, ok := d.vocab.ids[endOfText]; ok {
+		if err := d.list(addedJSON{ID: &id, Content: endOfText, Special: true}); err != nil {
+			return nil, within(vocabName, err)
+		}
+	}
+	return d, nil
 }
 
-// parseFiles reads the three files of the older layout. With an error it names
-// the file at fault.
-func parseFiles(vocab, merges, added []byte) (t *Tokenizer, file string, err error) {
-	v, err := parseVocab(vocab)
+// addFile reads an added_tokens.json: texts and ids of tokens that are not
+// special unless another file says so.
+func (d *draft) addFile(data []byte) error {
+	v, err := parseVocab(data)
 	if err != nil {
-		return nil, "vocab.json", err
+		return err
 	}
-	a, err := parseVocab(added)
-	if err != nil {
-		return nil, "added_tokens.json", err
-	}
-	for _, name := range a.names {
-		id := a.ids[name]
-		if err := (&addedJSON{ID: &id, Content: name}).addTo(v); err != nil {
-			return nil, "added_tokens.json", err
+	for _, name := range v.names {
+		id := v.ids[name]
+		if _, listed := d.index[name]; !listed {
+			if err := d.list(addedJSON{ID: &id, Content: name, Normalized: true}); err != nil {
+				return err
+			}
 		}
 	}
-	if err := v.checkIDs(); err != nil {
-		file := "vocab.json"
-		if len(a.names) > 0 {
-			file += " and added_tokens.json"
-		}
-		return nil, file, err
-	}
-	m, err := parseMerges(merges)
-	if err != nil {
-		return nil, "merges.txt", err
-	}
-	if t, err = build(v, m); err != nil {
-		return nil, "merges.txt", err
-	}
-	for _, name := range a.names {
-		if err := t.addToken(name, addedToken{id: a.ids[name], special: true}); err != nil {
-			return nil, "added_tokens.json", err
-		}
-	}
-	if id, ok := v.ids[endOfText]; ok {
-		if err := t.addToken(endOfText, addedToken{id: id, special: true}); err != nil {
-			return nil, "vocab.json", err
-		}
-	}
-	return t, "", nil
+	return nil
 }
 
 // reason strips the path that fs errors name, for callers that name a better one.

@@ -44,7 +44,6 @@ var badFiles = []struct {
 	{name: "vocab id negative", vocab: `{"a": 0, "b": -1}`, want: []string{`token "b" is -1`, "expected an integer from 0"}},
 	{name: "vocab id huge", vocab: `{"a": 0, "b": 99999999999999999999}`, want: []string{`token "b" is 99999999999999999999`}},
 	{name: "vocab id large", vocab: `{"a": 0, "b": 2000000000}`, want: []string{`token "b" is 2000000000`}},
-	{name: "vocab id sparse", vocab: `{"a": 0, "b": 2}`, want: []string{`token "b" is 2, expected 0 to 1 for the 2 tokens`}},
 	{name: "vocab id twice", vocab: `{"a": 0, "b": 0}`, want: []string{`tokens "a" and "b" have the same id 0`}},
 	{name: "vocab token twice", vocab: `{"a": 0, "b": 1, "a": 2}`, want: []string{`token "a" is listed twice, with ids 0 and 2`}},
 	{name: "vocab token empty", vocab: `{"": 0}`, want: []string{"token of id 0 is empty"}},
@@ -60,7 +59,6 @@ var badFiles = []struct {
 	{name: "merge left unknown", merges: "x b\n", want: []string{`merges.txt: line 1: merges "x", which is not in the vocabulary`}},
 	{name: "merge right unknown", merges: "#version: 0.2\na b\na x\n", want: []string{`merges.txt: line 3: merges "x", which is not in the vocabulary`}},
 	{name: "merge result unknown", merges: "b c\n", want: []string{`merges.txt: line 1: merges "b" and "c" into "bc", which is not in the vocabulary`}},
-	{name: "merge twice", merges: "a b\nab c\na b\n", want: []string{`merges.txt: line 3: repeats the merge of "a" and "b" from line 1`}},
 	{name: "merges not UTF-8", merges: "a b\nab \xc3", want: []string{"merges.txt: line 2, byte 4: found byte 0xc3"}},
 	{name: "merges are JSON", merges: `{"a": 0}`, want: []string{`merges.txt: line 1: merges "{\"a\":", which is not`}},
 
@@ -70,11 +68,25 @@ var badFiles = []struct {
 	{name: "tokenizer deep", tokenizer: `{"model": ` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, want: []string{"exceeded max depth"}},
 	{name: "no pre_tokenizer", tokenizer: `{"model": {}}`, want: []string{`pre_tokenizer: missing, expected "ByteLevel"`}},
 	{name: "pre_tokenizer type", tokenizer: `{"pre_tokenizer": {"type": "Metaspace"}}`, want: []string{`pre_tokenizer: found "Metaspace"`}},
-	{name: "pre_tokenizer space", tokenizer: `{"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": true}}`, want: []string{"add_prefix_space is true"}},
-	{name: "pre_tokenizer no regex", tokenizer: `{"pre_tokenizer": {"type": "ByteLevel", "use_regex": false}}`, want: []string{"use_regex is false"}},
+	{name: "pre_tokenizer Split", tokenizer: `{"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "\\w+"}, "behavior": "Isolated"}, {"type": "ByteLevel"}]}}`, want: []string{"another pattern than GPT-2's"}},
+	{name: "pre_tokenizer Split removes", tokenizer: `{"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "` + strings.ReplaceAll(patterns[0], `\`, `\\`) + `"}, "behavior": "Removed"}}`, want: []string{`another behavior than "Isolated"`}},
+	{name: "pre_tokenizer spaces", tokenizer: `{"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "` + strings.ReplaceAll(patterns[0], `\`, `\\`) + `"}, "behavior": "Isolated"}, {"type": "ByteLevel", "add_prefix_space": true}]}}`, want: []string{"a space before each word"}},
+	{name: "pre_tokenizer after", tokenizer: `{"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "Digits"}]}}`, want: []string{`found "Digits" after "ByteLevel"`}},
+	{name: "pre_tokenizer of nothing", tokenizer: `{"pre_tokenizer": {"type": "Sequence", "pretokenizers": []}}`, want: []string{`pre_tokenizer: missing, expected "ByteLevel"`}},
+	{name: "pre_tokenizer no regex", tokenizer: `{"pre_tokenizer": {"type": "ByteLevel", "use_regex": false}}`, want: []string{"use_regex is false and no \"Split\" is before"}},
 	{name: "pre_tokenizer wrong", tokenizer: `{"pre_tokenizer": 5}`, want: []string{"pre_tokenizer is number, expected object"}},
-	{name: "normalizer", tokenizer: head + `"normalizer": {"type": "NFC"}}`, want: []string{`normalizer: found "NFC", expected null`}},
-	{name: "post_processor", tokenizer: head + `"post_processor": {"type": "TemplateProcessing"}}`, want: []string{`post_processor: found "TemplateProcessing"`}},
+	{name: "normalizer", tokenizer: head + `"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "StripAccents"}]}}`, want: []string{`normalizer: found "StripAccents", which is not known`}},
+	{name: "normalizer Strip", tokenizer: head + `"normalizer": {"type": "Strip", "strip_left": true}}`, want: []string{`normalizer: found "Strip"`}},
+	{name: "normalizer Replace", tokenizer: head + `"normalizer": {"type": "Replace", "pattern": {"String": "a"}, "content": "b"}}`, want: []string{`normalizer: found "Replace"`}},
+	{name: "normalizer Replace by pattern", tokenizer: head + `"normalizer": {"type": "Replace", "pattern": {"Regex": "a"}, "content": "a"}}`, want: []string{`normalizer: found "Replace"`}},
+	{name: "normalizer Prepend", tokenizer: head + `"normalizer": {"type": "Prepend", "prepend": "_"}}`, want: []string{`normalizer: found "Prepend"`}},
+	{name: "post_processor", tokenizer: head + `"post_processor": {"type": "Other"}}`, want: []string{`post_processor: found "Other"`}},
+	{name: "template without text", tokenizer: head + `"post_processor": {"type": "TemplateProcessing"}}`, want: []string{`post_processor: the template`, "leaves the text A out"}},
+	{name: "template of two texts", tokenizer: head + `"post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]}}`, want: []string{"more than the text A, once"}},
+	{name: "template without its token", tokenizer: head + `"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x"}}, {"Sequence": {"id": "A"}}]}}`, want: []string{`token "x", which special_tokens does not list`}},
+	{name: "template with many tokens", tokenizer: head + `"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x"}}, {"Sequence": {"id": "A"}}], "special_tokens": {"x": {"ids": [0` + strings.Repeat(",0", 70) + `]}}}}`, want: []string{"more than 64 tokens around a text"}},
+	{name: "template with no such token", tokenizer: head + `"post_processor": {"type": "RobertaProcessing", "cls": ["a", 0], "sep": ["b", 7]}, "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{"has id 7, which is of no token"}},
+	{name: "Roberta without ids", tokenizer: head + `"post_processor": {"type": "RobertaProcessing"}}`, want: []string{`cls or sep of "RobertaProcessing"`}},
 	{name: "decoder", tokenizer: head + `"decoder": {"type": "WordPiece"}}`, want: []string{`decoder: found "WordPiece"`}},
 	{name: "no model", tokenizer: head + `"x": 1}`, want: []string{"model: missing"}},
 	{name: "model null", tokenizer: head + `"model": null}`, want: []string{"model.vocab: missing"}},
@@ -94,24 +106,19 @@ var badFiles = []struct {
 	{name: "dropout wrong", tokenizer: head + `"model": {"dropout": "x"}}`, want: []string{"dropout is string, expected number"}},
 	{name: "prefix", tokenizer: head + `"model": {"continuing_subword_prefix": "##", "vocab": {"a": 0}, "merges": []}}`, want: []string{`continuing_subword_prefix: found "##"`}},
 	{name: "suffix", tokenizer: head + `"model": {"end_of_word_suffix": "</w>", "vocab": {"a": 0}, "merges": []}}`, want: []string{`end_of_word_suffix: found "</w>"`}},
-	{name: "byte_fallback", tokenizer: head + `"model": {"byte_fallback": true, "vocab": {"a": 0}, "merges": []}}`, want: []string{"byte_fallback: found true"}},
-	{name: "ignore_merges", tokenizer: head + `"model": {"ignore_merges": true, "vocab": {"a": 0}, "merges": []}}`, want: []string{"ignore_merges: found true"}},
+	{name: "byte_fallback", tokenizer: head + `"model": {"byte_fallback": true, "vocab": {"a": 0}, "merges": []}}`, want: []string{"byte_fallback is true and the vocabulary has no token for byte 0x00"}},
 	{name: "added empty", tokenizer: head + `"added_tokens": [{"id": 1}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{"added_tokens[0]: content"}},
 	{name: "added long", tokenizer: head + `"added_tokens": [{"id": 1, "content": "` + strings.Repeat("x", 513) + `"}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{"added_tokens[0]: content", "(513 bytes), expected at most 512"}},
 	{name: "added without id", tokenizer: head + `"added_tokens": [{"content": "x"}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`added_tokens[0]: id: missing for token "x"`}},
 	{name: "added negative", tokenizer: head + `"added_tokens": [{"content": "x", "id": -1}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`added_tokens[0]: id: found -1`}},
 	{name: "added id string", tokenizer: head + `"added_tokens": [{"content": "x", "id": "1"}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{"added_tokens.id is string, expected integer"}},
-	{name: "added id sparse", tokenizer: head + `"added_tokens": [{"content": "x", "id": 7}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`token "x" is 7, expected 0 to 1`}},
 	{name: "added id taken", tokenizer: head + `"added_tokens": [{"content": "x", "id": 0}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`tokens "a" and "x" have the same id 0`}},
 	{name: "added id differs", tokenizer: head + `"added_tokens": [{"content": "a", "id": 1}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`token "a" has id 1, expected 0`}},
-	{name: "added twice", tokenizer: head + `"added_tokens": [{"content": "x", "id": 1}, {"content": "x", "id": 1}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`added_tokens[1]: token "x" is listed twice`}},
-	{name: "added lstrip", tokenizer: head + `"added_tokens": [{"content": "x", "id": 1, "lstrip": true}], "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`token "x" has single_word, lstrip or rstrip`}},
 	{name: "added_tokens truncated", added: `{"x": 6`, want: []string{"added_tokens.json: line 1, byte 8", "truncated"}},
 	{name: "added_tokens array", added: `[{"x": 6}]`, want: []string{"added_tokens.json", "found an array, expected an object"}},
 	{name: "added_tokens id object", added: `{"x": {"id": 6}}`, want: []string{"added_tokens.json", `token "x" is an object, expected an integer`}},
 	{name: "added_tokens id huge", added: `{"x": 1048576}`, want: []string{"added_tokens.json", `token "x" is 1048576, expected an integer from 0 to 1048575`}},
-	{name: "added_tokens id sparse", added: `{"x": 9}`, want: []string{"vocab.json and added_tokens.json", `token "x" is 9, expected 0 to 6`}},
-	{name: "added_tokens id taken", added: `{"x": 4}`, want: []string{"vocab.json and added_tokens.json", `tokens "abc" and "x" have the same id 4`}},
+	{name: "added_tokens id taken", added: `{"x": 4}`, want: []string{"merges.txt and the files of added tokens", `tokens "abc" and "x" have the same id 4`}},
 	{name: "added_tokens id differs", added: `{"a": 6}`, want: []string{"added_tokens.json", `token "a" has id 6, expected 0`}},
 	{name: "added_tokens twice", added: `{"x": 6, "x": 6}`, want: []string{"added_tokens.json", `token "x" is listed twice`}},
 	{name: "added_tokens empty", added: `{"": 6}`, want: []string{"added_tokens.json", "token of id 6 is empty"}},
@@ -147,7 +154,7 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-// TestAddedTokensFile reads added_tokens.json, whose tokens count where asked.
+// TestAddedTokensFile reads added_tokens.json, whose tokens are ordinary ones.
 func TestAddedTokensFile(t *testing.T) {
 	with := func(added string) *Tokenizer {
 		tok, err := LoadFS(files("vocab.json", goodVocab, "merges.txt", goodMerges, "added_tokens.json", added), ".")
@@ -172,6 +179,9 @@ func TestAddedTokensFile(t *testing.T) {
 	if ids, err := tok.Encode(text); err == nil {
 		t.Errorf("%q became %v where special tokens are letters, which this vocabulary lacks", text, ids)
 	}
+	if diff := cmp.Diff([]int{3, 6, 7, 4}, mustEncode(t, tok, "ab[ab]<b ä>abc")); diff != "" {
+		t.Errorf("without AllowSpecial, -want +got:\n%s", diff)
+	}
 	if n := with(`{}`).VocabSize(); n != 6 {
 		t.Errorf("with no tokens added there are %d, want 6", n)
 	}
@@ -179,9 +189,13 @@ func TestAddedTokensFile(t *testing.T) {
 	if n := with(`{"` + strings.Repeat("x", 100) + `": 6}`).Longest(); n != 100 {
 		t.Errorf("the longest token has %d bytes, want 100", n)
 	}
-	// tokenizer.json has its own.
-	if tok, err := LoadFS(files("tokenizer.json", goodTokenizer, "added_tokens.json", `{"x": 6}`), "."); err != nil || tok.VocabSize() != 6 {
-		t.Errorf("beside tokenizer.json: %v", err)
+	// tokenizer.json has its own, which say more.
+	tok, err := LoadFS(files("tokenizer.json", goodTokenizer, "added_tokens.json", `{"x": 8, "<|endoftext|>": 5}`), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, special := tok.SpecialID(endOfText); !special || tok.VocabSize() != 9 || !cmp.Equal(tok.Holes(), []int{6, 7}) {
+		t.Errorf("beside tokenizer.json: %d tokens, holes %v, %s special: %v", tok.VocabSize(), tok.Holes(), endOfText, special)
 	}
 }
 

@@ -76,13 +76,14 @@ func (e *encoder) word(w string, offset int) error {
 	}
 	for i := range len(w) {
 		if e.t.bytes[w[i]] == noToken {
+			if e.t.unknown != noToken {
+				return e.partlyUnknown(w)
+			}
 			return fmt.Errorf("tokenizer: byte 0x%02x at offset %d of the text, in %s: the vocabulary has no token for it, expected a text of the characters that it was made of", w[i], offset+i, quote(w))
 		}
 	}
 	from := len(e.ids)
-	if len(w) <= shortWord {
-		e.mergeShort(w)
-	} else if err := e.mergeLong(w); err != nil {
+	if err := e.merge(w); err != nil {
 		return err
 	}
 	if ids := e.ids[from:]; slot != nil && len(ids) <= len(slot.ids) {
@@ -90,6 +91,39 @@ func (e *encoder) word(w string, offset int) error {
 		for i, id := range ids {
 			slot.ids[i] = int32(id)
 		}
+	}
+	return nil
+}
+
+// merge appends the tokens of w, whose bytes are all tokens.
+func (e *encoder) merge(w string) error {
+	if len(w) <= shortWord {
+		e.mergeShort(w)
+		return nil
+	}
+	return e.mergeLong(w)
+}
+
+// partlyUnknown appends the tokens of a word some of whose bytes are no tokens.
+func (e *encoder) partlyUnknown(w string) error {
+	for at, unknown := 0, false; at < len(w); {
+		n := 0
+		for at+n < len(w) && e.t.bytes[w[at+n]] != noToken {
+			n++
+		}
+		if n > 0 {
+			if err := e.merge(w[at : at+n]); err != nil {
+				return err
+			}
+			unknown = false
+		} else {
+			n = 1
+			if !unknown || !e.t.fuseUnknown {
+				e.ids = append(e.ids, int(e.t.unknown))
+			}
+			unknown = true
+		}
+		at += n
 	}
 	return nil
 }

@@ -11,13 +11,17 @@
 //	cache.go      unless the word was there before in a long text
 //	decode.go     the way back, also for a stream of ids
 //
+// cut.go finds where a long text may be cut, to be encoded in parts.
+//
 // The other way about, corpus.go counts the words of texts, and train.go learns
 // merges of them; characters.go makes every character a token instead.
 //
 // Files are read by load.go (which file, how large), vocab.go (vocab.json,
-// merges.txt and added_tokens.json) and tokenizerjson.go (tokenizer.json);
-// everything they read is untrusted. Formats that other packages read come in,
-// and go out, by way of vocabulary.go.
+// merges.txt and added_tokens.json), tokenizerjson.go and steps.go
+// (tokenizer.json) and settings.go (tokenizer_config.json and
+// special_tokens_map.json); draft.go puts together what they say, and files.go
+// writes them. Everything they read is untrusted. Formats that other packages read
+// come in, and go out, by way of vocabulary.go.
 //
 // Sources: Sennrich et al., "Neural Machine Translation of Rare Words with
 // Subword Units" (2016), for the merges; Radford et al., "Language Models are
@@ -45,6 +49,8 @@ type Tokenizer struct {
 	normalizer  normalizer       // of text between added tokens; nil for GPT-2
 	prefixSpace bool             // text between added tokens begins with a space
 	whole       map[string]int32 // words that become one token, whatever merges make of them; nil for GPT-2
+	unknown     int32            // the token of a byte that has none; noToken for GPT-2
+	fuseUnknown bool             // one unknown token stands for several such bytes of a word
 	prefix      []int            // what stands before a prompt or document
 	suffix      []int            // what stands behind a document
 }
@@ -74,8 +80,8 @@ const (
 // their place; tiktoken and Hugging Face's tokenizers take valid text only.)
 // It gives back another text where the tokenizer has a normalizer, puts a space
 // before a text, or has added tokens that take white space with them.
-// It is an error when the vocabulary lacks a token for a byte of text, which
-// GPT-2's does not.
+// It is an error when the vocabulary lacks a token for a byte of text, and names
+// none for the unknown; GPT-2's lacks none.
 //
 // The time is O(n log n) in the length of the longest word, and linear in the
 // number of words.
@@ -175,13 +181,17 @@ func (e *encoder) encodeWords(s string, offset int) error {
 	return nil
 }
 
-// VocabSize returns the number of tokens, special ones included. Ids run from
-// 0 to VocabSize()-1.
+// VocabSize returns the number of tokens, special ones and holes included. Ids run
+// from 0 to VocabSize()-1.
 func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
 
 // Longest returns the length in bytes of the longest token. No text has fewer
-// tokens than its length divided by this.
+// tokens than its length divided by this. It is math.MaxInt32 where a token may
+// stand for text of any length, such as white space around it.
 func (t *Tokenizer) Longest() int {
+	if t.normalizer != nil || t.fuseUnknown || !t.added.plain {
+		return math.MaxInt32
+	}
 	n := 0
 	for _, s := range t.tokens {
 		n = max(n, len(s))
@@ -190,12 +200,24 @@ func (t *Tokenizer) Longest() int {
 }
 
 // Token returns the bytes that id stands for, which need not be valid UTF-8,
-// and false when there is no such id.
+// and false when there is no such token.
 func (t *Tokenizer) Token(id int) (string, bool) {
 	if id < 0 || id >= len(t.tokens) {
 		return "", false
 	}
-	return t.tokens[id], true
+	return t.tokens[id], t.tokens[id] != ""
+}
+
+// Holes lists the ids below VocabSize that stand for no token, and for no text
+// when they are decoded: rows of the model that nothing was learned for.
+func (t *Tokenizer) Holes() []int {
+	var ids []int
+	for id, text := range t.tokens {
+		if text == "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // SpecialID returns the id of a special token, such as "<|endoftext|>", and

@@ -1,8 +1,8 @@
 package tokenizer
 
 // This file reads tokenizer.json, the one-file layout of Hugging Face's
-// tokenizers library: a vocabulary and merges, added tokens, and the steps
-// before and after, of which only GPT-2's are known here.
+// tokenizers library: a vocabulary and merges, added tokens, and the steps before
+// and after, for which see steps.go.
 
 import (
 	"bytes"
@@ -27,14 +27,13 @@ type addedJSON struct {
 	SingleWord bool   `json:"single_word"`
 	LeftStrip  bool   `json:"lstrip"`
 	RightStrip bool   `json:"rstrip"`
-	Normalized bool   `json:"normalized"` // tells nothing where there is no normalizer
+	Normalized bool   `json:"normalized"`
+
+	textOnly bool // no more than Content is known
 }
 
-type stepJSON struct {
-	Type           string `json:"type"`
-	AddPrefixSpace bool   `json:"add_prefix_space"`
-	TrimOffsets    bool   `json:"trim_offsets"`        // no matter for ids
-	UseRegex       *bool  `json:"use_regex,omitempty"` // true when absent
+func (a *addedJSON) match() Match {
+	return Match{LeftStrip: a.LeftStrip, RightStrip: a.RightStrip, SingleWord: a.SingleWord, Normalized: a.Normalized}
 }
 
 type modelJSON struct {
@@ -44,16 +43,19 @@ type modelJSON struct {
 	Dropout                 float64         `json:"dropout,omitempty"`
 	ContinuingSubwordPrefix string          `json:"continuing_subword_prefix,omitempty"`
 	EndOfWordSuffix         string          `json:"end_of_word_suffix,omitempty"`
+	Unknown                 string          `json:"unk_token,omitempty"`
+	FuseUnknown             bool            `json:"fuse_unk,omitempty"`
 	ByteFallback            bool            `json:"byte_fallback,omitempty"`
 	IgnoreMerges            bool            `json:"ignore_merges,omitempty"`
 }
 
-func parseTokenizerJSON(data []byte) (*Tokenizer, error) {
+func parseTokenizerJSON(data []byte) (*draft, error) {
 	var file tokenizerJSON
 	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, jsonError(data, 0, err)
 	}
-	if err := file.checkSteps(); err != nil {
+	d := &draft{}
+	if err := file.readSteps(d); err != nil {
 		return nil, err
 	}
 	if len(file.Model) == 0 {
@@ -66,61 +68,37 @@ func parseTokenizerJSON(data []byte) (*Tokenizer, error) {
 	if err := model.check(); err != nil {
 		return nil, err
 	}
-	v, err := parseVocab(model.Vocab)
-	if err != nil {
+	d.ignoreMerges, d.byteFallback = model.IgnoreMerges, model.ByteFallback
+	d.unknown, d.fuseUnknown = model.Unknown, model.FuseUnknown
+	var err error
+	if d.vocab, err = parseVocab(model.Vocab); err != nil {
 		return nil, fmt.Errorf("model.vocab: %w", err)
 	}
 	for i, a := range file.AddedTokens {
-		if err := a.addTo(v); err != nil {
+		if err := d.list(a); err != nil {
 			return nil, fmt.Errorf("added_tokens[%d]: %w", i, err)
 		}
 	}
-	if err := v.checkIDs(); err != nil {
+	if err := d.vocab.checkIDs(); err != nil {
 		return nil, fmt.Errorf("model.vocab and added_tokens: %w", err)
 	}
-	m, err := parseMergesJSON(model.Merges)
-	if err != nil {
-		return nil, err
-	}
-	t, err := build(v, m)
-	if err != nil {
-		return nil, err
-	}
-	for i, a := range file.AddedTokens {
-		if _, ok := t.added.byText[a.Content]; ok {
-			return nil, fmt.Errorf("added_tokens[%d]: token %s is listed twice, expected once", i, quote(a.Content))
-		}
-		if err := t.addToken(a.Content, addedToken{id: *a.ID, special: a.Special}); err != nil {
-			return nil, fmt.Errorf("added_tokens[%d]: %w", i, err)
-		}
-	}
-	return t, nil
+	d.merges, err = parseMergesJSON(model.Merges)
+	return d, err
 }
 
-// checkSteps refuses steps whose ids would differ from those of this package.
-func (f *tokenizerJSON) checkSteps() error {
-	if s := f.Normalizer; s != nil {
-		return fmt.Errorf("normalizer: found %s, expected null: GPT-2 takes text as it is", quote(s.Type))
+// readSteps reads the steps before and after the model, and refuses those whose
+// ids would differ from those of this package.
+func (f *tokenizerJSON) readSteps(d *draft) (err error) {
+	if d.normalizer, err = normalizerSteps(f.Normalizer); err != nil {
+		return err
 	}
-	s := f.PreTokenizer
-	switch {
-	case s == nil:
-		return fmt.Errorf("pre_tokenizer: missing, expected \"ByteLevel\"")
-	case s.Type != "ByteLevel":
-		return fmt.Errorf("pre_tokenizer: found %s, expected \"ByteLevel\"", quote(s.Type))
-	case s.AddPrefixSpace:
-		return fmt.Errorf("pre_tokenizer: add_prefix_space is true, expected false as in GPT-2")
-	case s.UseRegex != nil && !*s.UseRegex:
-		return fmt.Errorf("pre_tokenizer: use_regex is false, expected true as in GPT-2")
+	if d.prefixSpace, err = preTokenizer(f.PreTokenizer); err != nil {
+		return err
 	}
-	// ByteLevel after the model changes offsets only.
-	if s := f.PostProcessor; s != nil && s.Type != "ByteLevel" {
-		return fmt.Errorf("post_processor: found %s, expected \"ByteLevel\" or null, which add no tokens", quote(s.Type))
+	if d.prefix, d.suffix, err = postProcessor(f.PostProcessor); err != nil {
+		return err
 	}
-	if s := f.Decoder; s != nil && s.Type != "ByteLevel" {
-		return fmt.Errorf("decoder: found %s, expected \"ByteLevel\"", quote(s.Type))
-	}
-	return nil
+	return checkDecoder(f.Decoder)
 }
 
 func (m *modelJSON) check() error {
@@ -137,16 +115,12 @@ func (m *modelJSON) check() error {
 		return fmt.Errorf("model.continuing_subword_prefix: found %s, expected none", quote(m.ContinuingSubwordPrefix))
 	case m.EndOfWordSuffix != "":
 		return fmt.Errorf("model.end_of_word_suffix: found %s, expected none", quote(m.EndOfWordSuffix))
-	case m.ByteFallback:
-		return fmt.Errorf("model.byte_fallback: found true, expected false: every byte is a token in byte-level BPE")
-	case m.IgnoreMerges:
-		return fmt.Errorf("model.ignore_merges: found true, expected false as in GPT-2")
 	}
 	return nil
 }
 
-// addTo checks a and lists it in v, where it may already be.
-func (a *addedJSON) addTo(v *vocab) error {
+// check checks what a says by itself.
+func (a *addedJSON) check() error {
 	switch {
 	case a.Content == "":
 		return fmt.Errorf("content: found \"\", expected the text of a token")
@@ -156,21 +130,19 @@ func (a *addedJSON) addTo(v *vocab) error {
 		return fmt.Errorf("id: missing for token %s, expected an integer", quote(a.Content))
 	case *a.ID < 0 || *a.ID >= MaxTokens:
 		return fmt.Errorf("id: found %d for token %s, expected 0 to %d", *a.ID, quote(a.Content), MaxTokens-1)
-	case a.SingleWord, a.LeftStrip, a.RightStrip:
-		return fmt.Errorf("token %s has single_word, lstrip or rstrip, expected none of them as in GPT-2", quote(a.Content))
 	}
+	return nil
+}
+
+// addTo lists a, which was checked, in v, where it may already be.
+func (a *addedJSON) addTo(v *vocab) error {
 	if id, ok := v.ids[a.Content]; ok {
 		if id != *a.ID {
 			return fmt.Errorf("token %s has id %d, expected %d as listed before", quote(a.Content), *a.ID, id)
 		}
 		return nil
 	}
-	if len(v.names) == MaxTokens {
-		return fmt.Errorf("there are more tokens than the %d that are read", MaxTokens)
-	}
-	v.ids[a.Content] = *a.ID
-	v.names = append(v.names, a.Content)
-	return nil
+	return v.add(a.Content, *a.ID)
 }
 
 // parseMergesJSON reads an array of merges, each "left right" or, in newer

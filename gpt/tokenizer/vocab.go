@@ -49,6 +49,18 @@ func tokenBytes(name string) (string, bool) {
 type vocab struct {
 	ids   map[string]int
 	names []string // in the order of the file
+	size  int      // how many rows a model has for them: more than there are names where ids have holes
+}
+
+// add lists a name that is not listed yet.
+func (v *vocab) add(name string, id int) error {
+	if len(v.names) == MaxTokens {
+		return fmt.Errorf("there are more tokens than the %d that are read", MaxTokens)
+	}
+	v.ids[name] = id
+	v.names = append(v.names, name)
+	v.size = max(v.size, id+1)
+	return nil
 }
 
 // parseVocab reads an object of token names and ids. It checks that names are
@@ -87,11 +99,9 @@ func parseVocab(data []byte) (*vocab, error) {
 		if name == "" {
 			return nil, fail(fmt.Errorf("the token of id %d is empty, expected at least one byte", id))
 		}
-		if len(v.names) == MaxTokens {
-			return nil, fail(fmt.Errorf("there are more tokens than the %d that are read", MaxTokens))
+		if err := v.add(name, int(id)); err != nil {
+			return nil, fail(err)
 		}
-		v.ids[name] = int(id)
-		v.names = append(v.names, name)
 	}
 	if _, err := d.Token(); err != nil {
 		return nil, fail(err)
@@ -120,19 +130,15 @@ func describe(tok json.Token) string {
 	return fmt.Sprint(tok)
 }
 
-// checkIDs checks that the ids are 0 to n-1, each once: a model has one row of
-// its token matrix for each.
+// checkIDs checks that there are tokens, and that each has an id of its own. Ids
+// may have holes: rows of the model that stand for no token.
 func (v *vocab) checkIDs() error {
-	n := len(v.names)
-	if n == 0 {
+	if len(v.names) == 0 {
 		return fmt.Errorf("there are no tokens, expected at least one")
 	}
-	byID := make([]string, n)
+	byID := make([]string, v.size)
 	for _, name := range v.names {
 		id := v.ids[name]
-		if id >= n {
-			return fmt.Errorf("the id of token %s is %d, expected 0 to %d for the %d tokens there are", quote(name), id, n-1, n)
-		}
 		if byID[id] != "" {
 			return fmt.Errorf("tokens %s and %s have the same id %d, expected one token an id", quote(byID[id]), quote(name), id)
 		}
@@ -189,7 +195,8 @@ func splitMerge(s string) ([2]string, error) {
 // merges. Its errors are about the merges.
 func build(v *vocab, m mergeList) (*Tokenizer, error) {
 	t := &Tokenizer{
-		tokens:  make([]string, len(v.names)),
+		tokens:  make([]string, v.size),
+		unknown: noToken,
 		literal: map[int]bool{},
 		merges:  newMergeTable(len(m.pairs)),
 		merged:  make([]int32, len(m.pairs)),
@@ -222,16 +229,23 @@ func build(v *vocab, m mergeList) (*Tokenizer, error) {
 			}
 			ids[i] = int32(id)
 		}
-		slot := t.merges.slot(ids[0], ids[1])
-		if slot.rank != noMerge {
-			return nil, fmt.Errorf("%s: repeats the merge of %s and %s from %s, expected it once", m.where(rank), quote(p[0]), quote(p[1]), m.where(int(slot.rank)))
-		}
-		*slot = merge{ids[0], ids[1], int32(rank)}
+		// Of a merge that is listed twice the last counts, as in Hugging Face's tokenizers.
+		*t.merges.slot(ids[0], ids[1]) = merge{ids[0], ids[1], int32(rank)}
 		t.merged[rank] = ids[2]
 		left, right := t.tokens[ids[0]], t.tokens[ids[1]]
 		t.joins.add(left[len(left)-1], right[0])
 	}
 	return t, nil
+}
+
+// setUnknown makes the token id stand for bytes that have none.
+func (t *Tokenizer) setUnknown(id int, fuse bool) {
+	for _, known := range t.bytes {
+		if known == noToken {
+			t.unknown, t.fuseUnknown = int32(id), fuse
+			return
+		}
+	}
 }
 
 // ignoreMerges makes each word that is the name of a token that token.

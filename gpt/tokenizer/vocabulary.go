@@ -4,10 +4,7 @@ package tokenizer
 // together from it: the way to and from formats that this package does not read.
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,7 +12,7 @@ import (
 
 // A Vocabulary is what a tokenizer is made of, as files spell it.
 type Vocabulary struct {
-	Tokens []string     // by id: the name, in which each byte is a printable character, a space "Ġ"
+	Tokens []string     // by id: the name, in which each byte is a printable character, a space "Ġ"; "" where there is no token
 	Merges [][2]string  // names of neighbours that become one token, in order of rank
 	Added  map[int]bool // ids of tokens found in text as a whole, whose name is that text; true for special ones
 
@@ -23,6 +20,8 @@ type Vocabulary struct {
 	Normalizer   []string      // steps that change text first: NFC, NFD, NFKC, NFKD, Lowercase
 	PrefixSpace  bool          // text between added tokens begins with a space, which is put there where it has none
 	IgnoreMerges bool          // a word that is a token becomes that token, whatever merges would make of it
+	Unknown      string        // name of the token for bytes that have none; "" for none
+	FuseUnknown  bool          // one unknown token stands for several such bytes of a word
 	Prefix       []int         // ids that stand before a prompt or a document
 	Suffix       []int         // ids that stand behind a document
 }
@@ -43,20 +42,28 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 	if n := len(v.Merges); n > MaxTokens {
 		return nil, fmt.Errorf("found %d merges, expected at most %d", n, MaxTokens)
 	}
-	ids := make(map[string]int, len(v.Tokens))
+	for len(v.Tokens) > 0 && v.Tokens[len(v.Tokens)-1] == "" {
+		v.Tokens = v.Tokens[:len(v.Tokens)-1]
+	}
+	names := &vocab{ids: make(map[string]int, len(v.Tokens)), size: len(v.Tokens)}
 	for id, name := range v.Tokens {
 		if name == "" {
-			return nil, fmt.Errorf("the token of id %d is empty, expected at least one byte", id)
+			continue
 		}
 		if !utf8.ValidString(name) {
 			return nil, fmt.Errorf("the token of id %d is %s, expected UTF-8", id, quote(name))
 		}
-		if first, ok := ids[name]; ok {
+		if first, ok := names.ids[name]; ok {
 			return nil, fmt.Errorf("token %s is listed twice, with ids %d and %d, expected once", quote(name), first, id)
 		}
-		ids[name] = id
+		if err := names.add(name, id); err != nil {
+			return nil, err
+		}
 	}
-	t, err := build(&vocab{ids, v.Tokens}, mergeList{v.Merges, func(i int) string { return fmt.Sprintf("merge %d", i) }})
+	if err := names.checkIDs(); err != nil {
+		return nil, err
+	}
+	t, err := build(names, mergeList{v.Merges, func(i int) string { return fmt.Sprintf("merge %d", i) }})
 	if err != nil {
 		return nil, err
 	}
@@ -67,13 +74,19 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 	}
 	t.normalizer, t.prefixSpace = v.Normalizer, v.PrefixSpace
 	if v.IgnoreMerges {
-		t.ignoreMerges(ids)
+		t.ignoreMerges(names.ids)
+	}
+	if id, ok := names.ids[v.Unknown]; ok {
+		t.setUnknown(id, v.FuseUnknown)
 	}
 	for id, special := range v.Added {
 		if id < 0 || id >= len(v.Tokens) {
 			return nil, fmt.Errorf("the id of an added token is %d, expected 0 to %d", id, len(v.Tokens)-1)
 		}
 		text := v.Tokens[id]
+		if text == "" {
+			return nil, fmt.Errorf("the id of an added token is %d, which has no token", id)
+		}
 		if len(text) > maxAddedLen {
 			return nil, fmt.Errorf("the added token %s is too long, expected at most %d bytes", quote(text), maxAddedLen)
 		}
@@ -81,19 +94,13 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 			return nil, err
 		}
 	}
-	for _, id := range slices.Concat(v.Prefix, v.Suffix) {
-		if id < 0 || id >= len(v.Tokens) {
-			return nil, fmt.Errorf("the id of a token that begins or ends a text is %d, expected 0 to %d", id, len(v.Tokens)-1)
-		}
-	}
-	t.prefix, t.suffix = v.Prefix, v.Suffix
-	return t, nil
+	return t, t.surround(v.Prefix, v.Suffix)
 }
 
 // Vocabulary returns what t is made of. New makes an equal tokenizer of it.
 func (t *Tokenizer) Vocabulary() Vocabulary {
 	v := Vocabulary{
-		Tokens: make([]string, len(t.tokens)), Merges: make([][2]string, len(t.merged)),
+		Tokens: make([]string, len(t.tokens)), Merges: [][2]string{},
 		Added:      map[int]bool{},
 		Normalizer: slices.Clone(t.normalizer), PrefixSpace: t.prefixSpace, IgnoreMerges: t.whole != nil,
 		Prefix: t.Prefix(), Suffix: t.Suffix(),
@@ -104,10 +111,13 @@ func (t *Tokenizer) Vocabulary() Vocabulary {
 			v.Tokens[id] = tokenName(text)
 		}
 	}
-	for _, m := range t.merges.slots {
-		if m.rank != noMerge {
-			v.Merges[m.rank] = [2]string{v.Tokens[m.left], v.Tokens[m.right]}
-		}
+	if t.unknown != noToken {
+		v.Unknown, v.FuseUnknown = v.Tokens[t.unknown], t.fuseUnknown
+	}
+	merges := slices.DeleteFunc(slices.Clone(t.merges.slots), func(m merge) bool { return m.rank == noMerge })
+	slices.SortFunc(merges, func(a, b merge) int { return int(a.rank - b.rank) })
+	for _, m := range merges {
+		v.Merges = append(v.Merges, [2]string{v.Tokens[m.left], v.Tokens[m.right]})
 	}
 	for _, a := range t.added.byText {
 		v.Added[a.id] = a.special
@@ -119,6 +129,28 @@ func (t *Tokenizer) Vocabulary() Vocabulary {
 		}
 	}
 	return v
+}
+
+// Within returns t without the special tokens that have ids of rows or more, which a
+// model with so many rows cannot read. It returns t itself where other tokens, or
+// what stands around a text, have such ids.
+func (t *Tokenizer) Within(rows int) *Tokenizer {
+	if len(t.tokens) <= rows {
+		return t
+	}
+	v := t.Vocabulary()
+	for id := rows; id < len(v.Tokens); id++ {
+		if special := v.Added[id]; !special && v.Tokens[id] != "" {
+			return t
+		}
+		delete(v.Added, id)
+		delete(v.Matches, id)
+	}
+	v.Tokens = v.Tokens[:rows]
+	if less, err := New(v); err == nil {
+		return less
+	}
+	return t
 }
 
 // runeOf is the inverse of byteOf.
@@ -136,91 +168,4 @@ func tokenName(text string) string {
 		name.WriteRune(runeOf[text[i]])
 	}
 	return name.String()
-}
-
-// Files returns the tokenizer as a model directory has it, by name of the file:
-// vocab.json and merges.txt or, where these cannot tell which tokens are added,
-// tokenizer.json. Load reads either.
-func (v Vocabulary) Files() (map[string][]byte, error) {
-	for id := range v.Added {
-		if v.Tokens[id] != endOfText || !v.Added[id] {
-			return v.tokenizerJSON()
-		}
-	}
-	if id := slices.Index(v.Tokens, endOfText); id >= 0 && len(v.Added) == 0 { // which Load takes for special
-		return v.tokenizerJSON()
-	}
-	for _, m := range v.Merges {
-		if strings.ContainsAny(m[0]+m[1], " \r\n") {
-			return v.tokenizerJSON() // a line of merges.txt cannot hold it
-		}
-	}
-	return v.vocabAndMerges()
-}
-
-// BothFiles returns the tokenizer of a trained vocabulary as tokenizer.json, and
-// as vocab.json and merges.txt beside it for tools that read only these.
-func (v Vocabulary) BothFiles() (map[string][]byte, error) {
-	files, err := v.vocabAndMerges()
-	if err != nil {
-		return nil, err
-	}
-	whole, err := v.tokenizerJSON()
-	maps.Copy(files, whole)
-	return files, err
-}
-
-func (v Vocabulary) vocabAndMerges() (map[string][]byte, error) {
-	vocab, err := v.vocabJSON()
-	if err != nil {
-		return nil, err
-	}
-	merges := bytes.NewBufferString("#version: 0.2\n")
-	for _, m := range v.Merges {
-		merges.WriteString(m[0] + " " + m[1] + "\n")
-	}
-	return map[string][]byte{"vocab.json": vocab, "merges.txt": merges.Bytes()}, nil
-}
-
-// vocabJSON is the object of names and ids, in the order of ids.
-func (v Vocabulary) vocabJSON() ([]byte, error) {
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	separator := "{"
-	for id, name := range v.Tokens {
-		out.WriteString(separator)
-		if err := e.Encode(name); err != nil {
-			return nil, err
-		}
-		out.Truncate(out.Len() - 1) // the newline that Encode adds
-		fmt.Fprintf(&out, ": %d", id)
-		separator = ", "
-	}
-	out.WriteString("}\n")
-	return out.Bytes(), nil
-}
-
-func (v Vocabulary) tokenizerJSON() (map[string][]byte, error) {
-	vocab, err := v.vocabJSON()
-	if err != nil {
-		return nil, err
-	}
-	added := []addedJSON{}
-	for id, name := range v.Tokens {
-		if special, ok := v.Added[id]; ok {
-			added = append(added, addedJSON{ID: &id, Content: name, Special: special})
-		}
-	}
-	step := &stepJSON{Type: "ByteLevel", TrimOffsets: true}
-	merges, err := json.Marshal(v.Merges)
-	if err != nil {
-		return nil, err
-	}
-	model, err := json.Marshal(modelJSON{Type: "BPE", Vocab: vocab, Merges: merges})
-	if err != nil {
-		return nil, err
-	}
-	text, err := json.Marshal(tokenizerJSON{Version: "1.0", Model: model, AddedTokens: added, PreTokenizer: step, Decoder: step})
-	return map[string][]byte{"tokenizer.json": text}, err
 }

@@ -46,7 +46,7 @@ func (f modelFiles) save(path string, write func(*gpt.Checkpoint) error) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	if _, err := c.Tokenizer(); errors.Is(err, tokenizer.ErrNone) {
+	if _, err := c.Tokenizer(); err != nil { // there is none, or it cannot be read
 		t, err := placeholder(c.Config.Vocab)
 		if err != nil {
 			return err
@@ -59,7 +59,7 @@ func (f modelFiles) save(path string, write func(*gpt.Checkpoint) error) (err er
 	return nil
 }
 
-// placeholder is a tokenizer for a model without: node-llama-cpp aborts where
+// placeholder is a tokenizer for a model without one that can be read: node-llama-cpp aborts where
 // there is none. Peers are given ids, so what its tokens are does not matter.
 func placeholder(vocab int) (*tokenizer.Tokenizer, error) {
 	v := tokenizer.Vocabulary{Added: map[int]bool{}}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"caldera/backend"
@@ -16,6 +17,10 @@ import (
 type ModelFlags struct {
 	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files) or a GGUF file (default: the embedded model, ${embedded})."`
 	DType string `name:"dtype" enum:"auto,f32,f16,q8_0,q4_0" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32, f16, q8_0 or q4_0 (auto: as the checkpoint stores them)."`
+
+	// NoText tells that the command takes token ids: a tokenizer that cannot be
+	// read is warned about and left out.
+	NoText bool `kong:"-"`
 }
 
 // Name is the model's name for people.
@@ -44,6 +49,13 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 	t, tokenizerErr := c.Tokenizer()
 	if tokenizerErr != nil {
 		t = nil
+		switch {
+		case errors.Is(tokenizerErr, tokenizer.ErrNone):
+		case f.NoText:
+			fmt.Fprintf(os.Stderr, "%s: warning: %v: going on with token ids\n", Self(), tokenizerErr)
+		default:
+			return nil, nil, errors.Join(tokenizerErr, c.Close())
+		}
 	}
 	if o.For, err = use(c.Config, t); err != nil {
 		return nil, nil, errors.Join(err, c.Close())
@@ -51,9 +63,6 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 	m, err := c.Load(ctx, b, o)
 	if err != nil {
 		return nil, nil, WithFlags(err)
-	}
-	if tokenizerErr != nil && !errors.Is(tokenizerErr, tokenizer.ErrNone) {
-		return nil, nil, errors.Join(tokenizerErr, m.Close())
 	}
 	return m, t, nil
 }

@@ -82,7 +82,7 @@ func (f *perplexityCommand) Run(ctx context.Context) (err error) {
 		if err != nil {
 			return fmt.Errorf("model %s: %w", m.Name, err)
 		}
-		if ids[i], err = t.Encode(text); err != nil {
+		if ids[i], err = t.EncodePrompt(text); err != nil {
 			return fmt.Errorf("%s: %w", f.File, err)
 		}
 		if err := ctx.Err(); err != nil {

@@ -59,6 +59,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, c.Close()) }()
 	p := newProgress(f.Output)
 	o.Progress = p.step
+	o.Warn = func(what string) { fmt.Fprintf(os.Stderr, "%s: warning: %s\n", cli.Self(), what) }
 	if f.To == "gguf" {
 		err = c.SaveGGUF(ctx, f.Output, o)
 	} else {

@@ -43,7 +43,9 @@ type answer struct {
 	Version  int            `json:"version"`
 	Metadata map[string]any `json:"metadata"`
 	BOS      int            `json:"bos"`
+	AddsBOS  bool           `json:"addsBOS"`
 	Encoded  [][]int        `json:"encoded"`
+	Special  [][]int        `json:"special"`
 	Runs     []struct {
 		IDs           []int     `json:"ids"`
 		Probabilities []float64 `json:"probabilities"`

@@ -3,6 +3,7 @@ package generate
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,7 @@ type writer struct {
 	stopped bool            // at a stop text
 	printed bool            // anything, on a line that is to be ended
 	report  *report
+	prefix  []int // what the tokenizer puts before a prompt
 }
 
 // Escape sequences of terminals (ECMA-48, select graphic rendition).
@@ -34,7 +36,7 @@ const faint, normal = "\x1b[2m", "\x1b[22m"
 func (f *flags) newWriter(t *tokenizer.Tokenizer, r *report) (*writer, error) {
 	w := &writer{stream: f.JSONStream, quiet: f.JSON || f.JSONStream, faint: f.colored(), report: r}
 	if t != nil {
-		w.decoder = t.NewDecoder()
+		w.decoder, w.prefix = t.NewDecoder(), t.Prefix()
 	} else if len(f.Stop) > 0 {
 		return nil, cli.Usagef("--stop=%s: the checkpoint has no tokenizer, so there is no text to stop at", f.Stop[0])
 	}
@@ -51,12 +53,14 @@ func (f *flags) colored() bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(os.Stdout.Fd()))
 }
 
-// prompt prints what is continued. In a text the token that begins it is not shown.
+// prompt prints what is continued. In a text the tokens that begin it are not shown.
 func (w *writer) prompt(ids []int, m *gpt.Model) error {
 	if w.quiet {
 		return nil
 	}
-	if w.decoder != nil && len(m.BOS) > 0 && ids[0] == m.BOS[0] {
+	if n := len(w.prefix); n > 0 && n <= len(ids) && slices.Equal(ids[:n], w.prefix) {
+		ids = ids[n:]
+	} else if w.decoder != nil && len(m.BOS) > 0 && ids[0] == m.BOS[0] {
 		ids = ids[1:]
 	}
 	var text strings.Builder

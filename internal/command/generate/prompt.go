@@ -77,6 +77,9 @@ func (f promptFlags) ids(ctx context.Context, text string, m *gpt.Model, t *toke
 		return parseIDs(*f.Tokens, known)
 	}
 	if text == "" {
+		if t != nil && len(t.Prefix()) > 0 {
+			return t.Prefix(), nil
+		}
 		if len(m.BOS) == 0 {
 			return nil, cli.Usagef("no prompt: this model has no token that begins a text, so give it one with -p, -f or --tokens")
 		}
@@ -92,7 +95,7 @@ func (f promptFlags) ids(ctx context.Context, text string, m *gpt.Model, t *toke
 	if f.Special {
 		options = append(options, tokenizer.AllowSpecial)
 	}
-	ids, err := t.Encode(text, options...)
+	ids, err := t.EncodePrompt(text, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, b.Close()) }()
 
 	start := time.Now()
+	f.ModelFlags.NoText = f.Prompt.Tokens != nil
 	m, t, err := f.ModelFlags.Load(ctx, b, func(c gpt.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) { return f.use(text, c, t) })
 	if err != nil {
 		return err
@@ -44,7 +45,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		if t.VocabSize() > m.Vocab {
 			return fmt.Errorf("the tokenizer has %d tokens and the model %d: they are not of one checkpoint", t.VocabSize(), m.Vocab)
 		}
-		options.Vocab = t.VocabSize()
+		options.Vocab, options.Barred = t.VocabSize(), t.Holes()
 	}
 	loaded := time.Since(start)
 	s, err := m.NewSession(gpt.SessionOptions{Context: f.CtxSize, Cache: cacheTypes[f.CacheType]})

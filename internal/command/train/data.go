@@ -221,6 +221,10 @@ func (j *job) findTokenizer(text bool) error {
 		return nil
 	}
 	j.tokenizer, err = j.init.Tokenizer()
+	if err != nil && !errors.Is(err, tokenizer.ErrNone) && (named != nil || !text) {
+		fmt.Fprintf(os.Stderr, "%s: warning: the checkpoint's tokenizer cannot be read and is left out: %v\n", cli.Self(), err)
+		j.tokenizer, err = nil, nil
+	}
 	if errors.Is(err, tokenizer.ErrNone) {
 		j.tokenizer, err = nil, nil
 	}

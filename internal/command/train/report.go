@@ -178,7 +178,7 @@ func (r *report) sample(ctx context.Context, step int) error {
 	s := sampling
 	s.Seed = o.Seed + uint64(step)
 	r.session.Reset()
-	for token, err := range r.session.Generate(ctx, r.prompt, gpt.Options{Sampling: s, Predict: o.SampleTokens, Vocab: t.VocabSize()}) {
+	for token, err := range r.session.Generate(ctx, r.prompt, gpt.Options{Sampling: s, Predict: o.SampleTokens, Vocab: t.VocabSize(), Barred: t.Holes()}) {
 		if err == nil {
 			err = show(token.ID)
 		}

@@ -2,9 +2,9 @@
 // file. The request is JSON on standard input, the answer JSON on standard output:
 //
 //   {library, model, texts, prompts, n, never}   library: node_modules/node-llama-cpp
-//   {version, metadata, bos, encoded, runs: [{ids, probabilities}, …]}
+//   {version, metadata, bos, addsBOS, encoded, special, runs: [{ids, probabilities}, …]}
 //
-// It tokenizes each of texts, and continues each of prompts, which are ids, by n
+// It tokenizes each of texts, in special with special tokens as such, and continues each of prompts, which are ids, by n
 // tokens: each the likeliest, but for those of never. Nothing is penalised, no
 // token is put before a prompt, and keys and values are kept in f32.
 import {readFileSync} from "node:fs";
@@ -40,6 +40,7 @@ for (const prompt of request.prompts) {
 }
 process.stdout.write(JSON.stringify({
     version: info.version, metadata: {...info.metadata, tokenizer: undefined}, bos: model.tokens.bos,
-    encoded: request.texts.map((text) => model.tokenize(text)), runs
+    addsBOS: model.tokens.shouldPrependBosToken,
+    encoded: request.texts.map((text) => model.tokenize(text)), special: request.texts.map((text) => model.tokenize(text, true)), runs
 }));
 await llama.dispose();

@@ -1,0 +1,232 @@
+package tokenizer
+
+// This file reads tokenizer_config.json and special_tokens_map.json: settings
+// beside a vocabulary, of which those count that change ids.
+//
+// They are followed as Transformers follows them (TokenizersBackend in its
+// tokenization_utils_tokenizers.py): what is set here holds against
+// tokenizer.json. If add_bos_token or add_eos_token is there, both replace what
+// its post-processor adds, and an absent one counts as false. A token that is
+// named, such as eos_token, is a special one.
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"caldera/internal/strictjson"
+)
+
+const (
+	configName     = "tokenizer_config.json"
+	specialMapName = "special_tokens_map.json"
+	maxDepth       = 64 // of their JSON
+)
+
+// settings are those of both files.
+type settings struct {
+	addBOS, addEOS, prefixSpace *bool
+
+	named map[string]*addedJSON // by key, such as bos_token; nil for null
+	extra []addedJSON           // more special tokens
+	added []addedJSON           // added_tokens_decoder, in order of ids
+}
+
+// namedKeys are the keys that name one special token.
+var namedKeys = []string{"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"}
+
+// extraKeys are the keys that name several.
+var extraKeys = []string{"additional_special_tokens", "extra_special_tokens"}
+
+// read reads one of the files. The other one's settings stay, unless override is
+// set and this one has them too.
+func (s *settings) read(data []byte, override bool) error {
+	if s.named == nil {
+		s.named = map[string]*addedJSON{}
+	}
+	return strictjson.Object(data, maxDepth, func(key string, value json.RawMessage) error {
+		var err error
+		switch {
+		case key == "add_bos_token":
+			s.addBOS, err = flag(value)
+		case key == "add_eos_token":
+			s.addEOS, err = flag(value)
+		case key == "add_prefix_space":
+			s.prefixSpace, err = flag(value)
+		case key == "added_tokens_decoder":
+			s.added, err = decoderTokens(value)
+		case slices.Contains(namedKeys, key):
+			var t *addedJSON
+			if t, err = namedToken(value); err == nil {
+				if _, ok := s.named[key]; !ok || override {
+					s.named[key] = t
+				}
+			}
+		case slices.Contains(extraKeys, key):
+			err = s.readExtra(value)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		return nil
+	})
+}
+
+// flag reads true, false or null.
+func flag(value json.RawMessage) (*bool, error) {
+	var b *bool
+	if err := json.Unmarshal(value, &b); err != nil {
+		return nil, fmt.Errorf("found %s, expected true or false", strictjson.Shorten(string(value)))
+	}
+	return b, nil
+}
+
+// namedToken reads the text of a token, or an object that says more of it. It is
+// special in any case.
+func namedToken(value json.RawMessage) (*addedJSON, error) {
+	var t *addedJSON
+	switch value[0] {
+	case '"':
+		t = &addedJSON{}
+		if err := json.Unmarshal(value, &t.Content); err != nil {
+			return nil, err
+		}
+		t.textOnly = true
+	case '{', 'n':
+		if err := json.Unmarshal(value, &t); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("found %s, expected a token, as text or as an object with its content", strictjson.Shorten(string(value)))
+	}
+	if t != nil {
+		t.Special, t.ID = true, nil
+	}
+	return t, nil
+}
+
+// readExtra reads more special tokens: an array, or an object of names for them.
+func (s *settings) readExtra(value json.RawMessage) error {
+	var list []json.RawMessage
+	switch value[0] {
+	case 'n':
+		return nil
+	case '{':
+		err := strictjson.Object(value, maxDepth, func(_ string, value json.RawMessage) error {
+			list = append(list, value)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	default:
+		if err := json.Unmarshal(value, &list); err != nil {
+			return fmt.Errorf("found %s, expected an array of tokens", strictjson.Shorten(string(value)))
+		}
+	}
+	for _, value := range list {
+		t, err := namedToken(value)
+		if err != nil {
+			return err
+		}
+		if t != nil {
+			s.extra = append(s.extra, *t)
+		}
+	}
+	return nil
+}
+
+// decoderTokens reads the object of added tokens by id.
+func decoderTokens(value json.RawMessage) ([]addedJSON, error) {
+	if string(value) == "null" {
+		return nil, nil
+	}
+	all := []addedJSON{} // not nil: the file has them, if none
+	err := strictjson.Object(value, maxDepth, func(key string, value json.RawMessage) error {
+		id, err := strconv.Atoi(key)
+		if err != nil {
+			return fmt.Errorf("found key %s, expected the id of a token", quote(key))
+		}
+		var t addedJSON
+		if err := json.Unmarshal(value, &t); err != nil {
+			return fmt.Errorf("token %d: found %s, expected an object with its content", id, strictjson.Shorten(string(value)))
+		}
+		t.ID = &id
+		all = append(all, t)
+		return nil
+	})
+	slices.SortStableFunc(all, func(a, b addedJSON) int { return *a.ID - *b.ID })
+	return all, err
+}
+
+// applyTo changes d as the settings say.
+func (s *settings) applyTo(d *draft) error {
+	for _, a := range s.added {
+		if err := d.list(a); err != nil {
+			return fmt.Errorf("added_tokens_decoder: %w", err)
+		}
+	}
+	for _, key := range namedKeys {
+		if t := s.named[key]; t != nil {
+			if err := d.special(*t); err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+		}
+	}
+	for _, t := range s.extra {
+		if err := d.special(t); err != nil {
+			return fmt.Errorf("%s: %w", extraKeys[0], err)
+		}
+	}
+	if s.prefixSpace != nil {
+		d.prefixSpace = *s.prefixSpace
+	}
+	if s.addBOS == nil && s.addEOS == nil {
+		return nil
+	}
+	var err error
+	if d.prefix, err = s.around(d, "add_bos_token", s.addBOS, "bos_token"); err != nil {
+		return err
+	}
+	d.suffix, err = s.around(d, "add_eos_token", s.addEOS, "eos_token")
+	return err
+}
+
+// around is the id that stands before a text, or behind it, where add asks for it.
+// GPT-2's tokenizer has "<|endoftext|>" where none is named; null stands for none.
+func (s *settings) around(d *draft, addKey string, add *bool, key string) ([]int, error) {
+	if add == nil || !*add {
+		return nil, nil
+	}
+	t, found := s.named[key]
+	if found && t == nil {
+		return nil, nil
+	}
+	text := endOfText
+	if found {
+		text = t.Content
+	}
+	id, ok := d.vocab.ids[text]
+	if !ok {
+		return nil, fmt.Errorf("%s is true, but %s, %s, is not in the vocabulary", addKey, key, quote(text))
+	}
+	return []int{id}, nil
+}
+
+// special makes the token of that text a special one. Named tokens that are not in
+// the vocabulary have no row in the model either: they are left out.
+func (d *draft) special(t addedJSON) error {
+	id, ok := d.vocab.ids[t.Content]
+	if !ok {
+		return nil
+	}
+	t.ID = &id
+	if t.textOnly {
+		if i, ok := d.index[t.Content]; ok {
+			d.added[i].Special = true
+			return nil
+		}
+	}
+	return d.list(t)
+}

@@ -1,0 +1,101 @@
+//go:build unix
+
+package convert_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"caldera/gpt"
+	"caldera/gpt/tokenizer"
+)
+
+// oddWith is a model of 1,003 tokens in a directory, with a tokenizer of v.
+func oddWith(t *testing.T, v tokenizer.Vocabulary) string {
+	t.Helper()
+	c, err := gpt.OpenCheckpoint("../../../gpt/testdata/gpt2-odd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	tok, err := tokenizer.New(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetTokenizer(tok)
+	c.Config.BOS, c.Config.EOS = v.Prefix, v.Suffix
+	dir := filepath.Join(t.TempDir(), "odd")
+	if err := c.SaveDir(t.Context(), dir, gpt.SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// withAdded has the 256 bytes, few merges, a hole, and added tokens of both kinds.
+func withAdded() tokenizer.Vocabulary {
+	v := tokenizer.Vocabulary{Merges: [][2]string{{"t", "h"}, {"th", "e"}, {"Ġ", "the"}, {"e", "n"}}, Added: map[int]bool{}}
+	for _, r := range byteNames() {
+		v.Tokens = append(v.Tokens, string(r))
+	}
+	v.Tokens = append(v.Tokens, "th", "the", "Ġthe", "en", "", "<|endoftext|>", "[SEP]", "end\n", "<|x|>")
+	for id, name := range v.Tokens[261:] {
+		v.Added[261+id] = strings.HasPrefix(name, "<|")
+	}
+	v.Prefix, v.Suffix = []int{261}, []int{264}
+	return v
+}
+
+// TestPeersTokens holds added tokens, holes, and what begins a text to llama.cpp,
+// in the files that convert writes.
+func TestPeersTokens(t *testing.T) {
+	library := llama(t)
+	v := withAdded()
+	path := filepath.Join(t.TempDir(), "model.gguf")
+	convert(t, "-m", oddWith(t, v), "-o", path)
+	texts := []string{"the [SEP] the[SEP]", "the end\nend\n\n the", "<|endoftext|>the<|x|> the", "[PAD260] the", "[SEP[SEP]]"}
+	a := judge(t, request{Library: library, Model: path, Texts: texts, Prompts: [][]int{}, N: 1, Never: []int{}})
+	if !a.AddsBOS || a.BOS != 261 {
+		t.Errorf("llama.cpp puts %d before a prompt: %v", a.BOS, a.AddsBOS)
+	}
+	tok, err := tokenizer.New(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, text := range texts {
+		for _, c := range []struct {
+			theirs []int
+			opts   []tokenizer.Option
+		}{{a.Encoded[i], nil}, {a.Special[i], []tokenizer.Option{tokenizer.AllowSpecial}}} {
+			if ids, err := tok.Encode(text, c.opts...); err != nil || !slices.Equal(ids, c.theirs) {
+				t.Errorf("%q with %v: %v, %v, llama.cpp %v", text, c.opts, ids, err, c.theirs)
+			}
+		}
+	}
+}
+
+// TestWarnings tells what GGUF cannot say, and goes on.
+func TestWarnings(t *testing.T) {
+	v := withAdded()
+	v.PrefixSpace = true
+	dir := oddWith(t, v)
+	warned := func(want string) {
+		t.Helper()
+		out := filepath.Join(t.TempDir(), "model.gguf")
+		r := run(t, exec.Command(convertBinary, "-m", dir, "-o", out))
+		if r.Code != 0 || r.Out != "" || strings.Count(r.Stderr, "\n") != 1 || !strings.Contains(r.Stderr, "convert: warning: "+want) {
+			t.Errorf("exit code %d, output %q, standard error %q, want a warning with %q", r.Code, r.Out, r.Stderr, want)
+		}
+		if _, err := os.Stat(out); err != nil {
+			t.Error(err)
+		}
+	}
+	warned("GGUF: the tokenizer puts a space before a text")
+	if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte(`{"pre_tokenizer": {"type": "Metaspace"}}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	warned("the tokenizer cannot be read, and none is written: ")
+}
