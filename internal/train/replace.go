@@ -58,6 +58,14 @@ func (d Dir) Replace(step int, best bool, write func(dir string) error) error {
 // to: that one gets a name with more zeros. It must be whole at any time, and
 // links must lead to it, so it is there under both names for a moment.
 func (d Dir) moveAside(name string) error {
+	// A run that was cut off before its first link gets that first.
+	if newest, err := d.newest(); err != nil {
+		return err
+	} else if target, _ := d.target(Newest); newest != "" && target == "" {
+		if err := d.link(Newest, newest); err != nil {
+			return err
+		}
+	}
 	var moved []string // links
 	aside := "step-0" + name[len("step-"):]
 	there := false // aside, from a time when this was cut off

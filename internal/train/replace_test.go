@@ -175,6 +175,15 @@ func TestReplacingRun(t *testing.T) {
 	}
 	kept("after a full disk")
 
+	// Of a run that was cut off before its first link, the checkpoint is moved aside too.
+	d := Dir(t.TempDir())
+	if err := errors.Join(os.Mkdir(d.Path("step-000010"), 0o777), content("old")(d.Path("step-000010")), d.moveAside("step-000010")); err != nil {
+		t.Fatal(err)
+	}
+	if got := there(t, d); got != "newest=old best=- newest step-000010 step-0000010" {
+		t.Errorf("moved aside without a link: %s", got)
+	}
+
 	// It ends right after the first checkpoint has become the newest.
 	r = fresh(t, dir, options(), &fake{Weights: 3})
 	r.State.Step, r.State.Best, r.State.Options = 5, &Measured{5, 1}, options()

@@ -243,3 +243,23 @@ func TestEmptyPaths(t *testing.T) {
 		t.Error("a directory was made for nothing")
 	}
 }
+
+// TestEndOfDocuments learns what the tokenizer puts behind a text, also when the
+// run goes on with the tokenizer that it has saved.
+func TestEndOfDocuments(t *testing.T) {
+	dir := t.TempDir()
+	tok, out := filepath.Join(dir, "tokenizer"), filepath.Join(dir, "out")
+	train(t, read(t, sample), "-o", tok, "--vocab-size=300")
+	plain := dataLine(t, succeeds(t, smallRun(out, "--tokenizer="+tok)))
+	write(t, filepath.Join(tok, "tokenizer_config.json"), `{"tokenizer_class": "GPT2Tokenizer", "add_eos_token": true, "eos_token": "<|endoftext|>"}`)
+	const told = "tokenizer: each text begins with no token of its own and ends with \"<|endoftext|>\"\n"
+	r := succeeds(t, smallRun(out, "--tokenizer="+tok, "--force", "--max_iters=3"))
+	ended := dataLine(t, r)
+	if strings.Count(r.Stderr, told) != 1 || ended == plain {
+		t.Errorf("it says %s", r.Stderr)
+	}
+	r = succeeds(t, smallRun(out, "--init=resume"))
+	if got := dataLine(t, r); strings.Count(r.Stderr, told) != 1 || got != ended {
+		t.Errorf("on resume it says %s", r.Stderr)
+	}
+}
