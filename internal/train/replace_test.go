@@ -180,7 +180,7 @@ func TestReplacingRun(t *testing.T) {
 	if err := errors.Join(os.Mkdir(d.Path("step-000010"), 0o777), content("old")(d.Path("step-000010")), d.moveAside("step-000010")); err != nil {
 		t.Fatal(err)
 	}
-	if got := there(t, d); got != "newest=old best=- newest step-000010 step-0000010" {
+	if got := there(t, d); got != "newest=old best=- newest step-0000010 step-000010" {
 		t.Errorf("moved aside without a link: %s", got)
 	}
 
