@@ -1,6 +1,7 @@
 package gpt
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math"
@@ -39,6 +40,17 @@ func (m *Model) Checkpoint(t *tokenizer.Tokenizer) (*Checkpoint, error) {
 		}
 		return t, nil
 	}), nil
+}
+
+// CheckFinite returns a [NonFiniteError] for the first tensor that has a NaN or
+// an infinity. It stops when ctx ends.
+func (c *Checkpoint) CheckFinite(ctx context.Context) error {
+	for _, name := range c.file.Tensors() {
+		if err := checkFinite(ctx, c.file.tensor(name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // snapshot is a source.
@@ -172,6 +184,10 @@ func (tr *Trainer) LoadState(path string) error {
 			}
 			if t.DType != safetensors.F32 || !slices.Equal(t.Shape, w.shape) {
 				return fmt.Errorf("%s: tensor %s is %s %v, expected F32 %v: the state is of another model", path, name, t.DType, t.Shape, w.shape)
+			}
+			err := checkFinite(context.Background(), rawTensor{Name: name, DType: string(t.DType), Shape: t.Shape, Data: t.Data})
+			if err != nil {
+				return fmt.Errorf("%s: tensor %s: %w", path, name, err)
 			}
 			known[name] = true
 		}

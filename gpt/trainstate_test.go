@@ -324,6 +324,10 @@ func TestLoadStateErrors(t *testing.T) {
 			x[0].DType, x[0].Data = safetensors.F16, x[0].Data[:len(x[0].Data)/2]
 			return x
 		}, []string{"F16", "expected F32"}},
+		{func(x []safetensors.Tensor, m map[string]string) []safetensors.Tensor {
+			x[3].Data = append([]byte{0, 0, 0x80, 0xff}, x[3].Data[4:]...)
+			return x
+		}, []string{"tensor exp_avg", "is -Inf", "expected a finite number"}},
 	} {
 		var tensors []safetensors.Tensor
 		for _, name := range good.Tensors() {

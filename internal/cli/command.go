@@ -39,7 +39,7 @@ type Command struct {
 // Main is the main function of a program that has one command. It parses the
 // command line, runs the command, prints one line where that fails, and returns
 // the exit code. Ctrl-C, SIGTERM and SIGHUP end the command's context; a second
-// one ends the process at once.
+// Ctrl-C or SIGTERM ends the process at once.
 func Main(c Command) int {
 	return start(filepath.Base(os.Args[0]), c.Help, []Command{c}, os.Args[1:], c.Flags, c.Vars)
 }
@@ -147,9 +147,8 @@ func start(name, help string, commands []Command, args []string, flags any, opti
 	// A reader that has seen enough, such as head, ends the output, not the
 	// process: writes then fail with EPIPE.
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := untilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop)
 	chosen.BindTo(ctx, (*context.Context)(nil))
 	return report(self, chosen.Run())
 }

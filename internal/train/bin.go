@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/edsrzf/mmap-go"
 
 	"caldera/internal/mapfile"
 )
@@ -30,28 +29,32 @@ const (
 func IsBin(name string) bool { return strings.EqualFold(filepath.Ext(name), ".bin") }
 
 // openBin maps a file of token ids: 16 bits each, as nanoGPT writes them, or
-// behind the header of llm.c. No byte of it is believed.
-func openBin(path string) (part, []mmap.MMap, error) {
-	data, maps, err := mapfile.Open(os.DirFS(filepath.Dir(path)), filepath.Base(path), path)
-	if err != nil {
-		return part{}, nil, err
+// behind the header of llm.c. One that comes through a pipe is kept first. No byte
+// of it is believed.
+func openBin(ctx context.Context, path string) (part, *spool, error) {
+	s := &spool{}
+	var err error
+	if (File{Path: path}).Stream() {
+		s, err = openSpool(ctx, path)
+	} else {
+		s.data, s.maps, err = mapfile.Open(os.DirFS(filepath.Dir(path)), filepath.Base(path), path)
 	}
-	p, err := parseBin(path, data)
 	if err != nil {
-		return part{}, nil, errors.Join(err, mapfile.Unmap(maps))
+		return part{}, nil, File{Path: path}.wrap(err)
 	}
-	return p, maps, nil
+	p, err := parseBin(path, s.data)
+	if err != nil {
+		return part{}, nil, errors.Join(err, s.close())
+	}
+	return p, s, nil
 }
 
 func parseBin(path string, data []byte) (part, error) {
-	word := func(i int) int {
-		if len(data) < 4*i+4 {
-			return -1
-		}
-		return int(int32(binary.LittleEndian.Uint32(data[4*i:])))
-	}
 	p := part{name: path, data: data, width: 2}
-	magic := word(0)
+	if found := otherFormat(data); found != "" {
+		return p, fmt.Errorf("%s: found %s; expected token ids: of 16 bits without a header, as nanoGPT writes them, or llm.c's format", path, found)
+	}
+	magic := word(data, 0)
 	// As ids of 16 bits, either magic number begins with one that GPT-2 lacks.
 	switch magic {
 	case llmcGPT2, llmcLlama:
@@ -62,11 +65,11 @@ func parseBin(path string, data []byte) (part, error) {
 		if len(data) < llmcHeader {
 			return p, fmt.Errorf("%s: found %d bytes, expected a header of %d as llm.c's %d at its start says", path, len(data), llmcHeader, magic)
 		}
-		if found := word(1); found != version {
+		if found := word(data, 1); found != version {
 			return p, fmt.Errorf("%s: header of llm.c has version %d, expected %d", path, found, version)
 		}
 		p.data = data[llmcHeader:]
-		if found, n := word(2), len(p.data)/p.width; found != n || len(p.data)%p.width != 0 {
+		if found, n := word(data, 2), len(p.data)/p.width; found != n || len(p.data)%p.width != 0 {
 			return p, fmt.Errorf("%s: header of llm.c tells of %d tokens, found %d bytes, expected %d: the file is cut short or is no file of tokens",
 				path, found, len(p.data), int64(found)*int64(p.width))
 		}
@@ -74,11 +77,24 @@ func parseBin(path string, data []byte) (part, error) {
 		if len(data)%2 != 0 {
 			return p, fmt.Errorf("%s: found %d bytes, expected an even number: token ids of 16 bits, as nanoGPT writes them, or llm.c's format", path, len(data))
 		}
+		bits, doubtful := widerIDs(data)
+		if bits > 0 {
+			return p, fmt.Errorf("%s: found what looks like token ids of %d bits without a header, expected ids of 16 bits, or llm.c's format: %s", path, bits, convertIDs(data, bits))
+		}
+		p.doubtful = doubtful
 	}
 	if len(p.data) < shortestFile {
 		return p, fmt.Errorf("%s: it has no tokens", path)
 	}
 	return p, nil
+}
+
+// word is number i of 32 bits, -1 behind the end.
+func word(data []byte, i int) int {
+	if len(data) < 4*i+4 {
+		return -1
+	}
+	return int(int32(binary.LittleEndian.Uint32(data[4*i:])))
 }
 
 // binDirectory finds the files of ids in a directory: nanoGPT's train.bin and

@@ -22,6 +22,9 @@ import (
 // A directory takes the name step-… when it is whole and on the disk, and a link
 // is replaced by renaming another over it. So whenever a run is cut off, each
 // link leads to a whole checkpoint: the old one or the new one.
+//
+// Where a run replaces another (replace.go), the old one's checkpoints and log
+// stay until the new one has saved its first checkpoint.
 type Dir string
 
 // Links of a Dir.
@@ -30,9 +33,11 @@ const (
 	Best   = "best"
 )
 
+var links = []string{Newest, Best}
+
 var (
 	stepName      = regexp.MustCompile(`^step-(\d{6,10})$`)
-	temporaryName = regexp.MustCompile(`^(\.(step-\d{6,10}|newest|best)|(log\.jsonl|loss\.svg)\.[0-9a-f]{16})\.tmp$`)
+	temporaryName = regexp.MustCompile(`^(\.(step-\d{6,10}|newest|best|log\.jsonl)\.tmp|(log\.jsonl|loss\.svg|train\.json)\.[0-9a-f]{16}\.tmp|\.unsaved)$`)
 )
 
 func stepDir(step int) string { return fmt.Sprintf("step-%06d", step) }
@@ -42,19 +47,24 @@ func (d Dir) Path(name string) string { return filepath.Join(string(d), name) }
 
 // Open returns the directory of the newest checkpoint, or "" where there is none.
 func (d Dir) Open() (string, error) {
-	target, err := d.target(Newest)
-	if err != nil {
+	name, err := d.newest()
+	if err != nil || name == "" {
 		return "", err
 	}
-	if target == "" {
-		// The first one was cut off before its link was made: it is whole.
-		steps, err := d.steps()
-		if err != nil || len(steps) == 0 {
-			return "", err
-		}
-		target = steps[len(steps)-1]
+	return d.Path(name), nil
+}
+
+// newest is the name of the newest checkpoint, "" where there is none.
+func (d Dir) newest() (string, error) {
+	if target, err := d.target(Newest); err != nil || target != "" {
+		return target, err
 	}
-	return d.Path(target), nil
+	// The first one was cut off before its link was made: it is whole.
+	steps, err := d.steps()
+	if err != nil || len(steps) == 0 {
+		return "", err
+	}
+	return steps[len(steps)-1], nil
 }
 
 // target is what a link leads to, the name of a checkpoint; "" where there is no link.
@@ -103,8 +113,21 @@ func (d Dir) steps() ([]string, error) {
 // Save makes a checkpoint of what write writes to a directory, the newest one
 // and, if best, the best one. After an error, such as that of a full disk, both
 // are those of before.
-func (d Dir) Save(step int, best bool, write func(dir string) error) (err error) {
+func (d Dir) Save(step int, best bool, write func(dir string) error) error {
 	name := stepDir(step)
+	return d.save(name, write, func() error {
+		for _, link := range links {
+			if target, err := d.target(link); err != nil || target == name {
+				return cmp.Or(err, fmt.Errorf("%s is step %d already", d.Path(link), step))
+			}
+		}
+		return nil
+	}, func() error { return d.point(name, best) })
+}
+
+// save writes a checkpoint and gives it its name, which free has made sure that
+// no link leads to. Then done makes the links.
+func (d Dir) save(name string, write func(dir string) error, free, done func() error) (err error) {
 	temporary := d.Path("." + name + ".tmp")
 	if err := os.RemoveAll(temporary); err != nil {
 		return err
@@ -123,10 +146,8 @@ func (d Dir) Save(step int, best bool, write func(dir string) error) (err error)
 	if err := syncDir(temporary); err != nil {
 		return err
 	}
-	for _, link := range []string{Newest, Best} {
-		if target, err := d.target(link); err != nil || target == name {
-			return cmp.Or(err, fmt.Errorf("%s is step %d already", d.Path(link), step))
-		}
+	if err := free(); err != nil {
+		return err
 	}
 	// A checkpoint of that name was cut off before a link was made to it.
 	if err := os.RemoveAll(d.Path(name)); err != nil {
@@ -138,29 +159,50 @@ func (d Dir) Save(step int, best bool, write func(dir string) error) (err error)
 	if err := syncDir(string(d)); err != nil {
 		return err
 	}
+	return done()
+}
+
+// Mark makes the newest checkpoint, of which s tells, the best one too if best,
+// with another train.json.
+func (d Dir) Mark(s State, best bool) error {
+	name, err := d.newest()
+	if err != nil {
+		return err
+	}
+	if err := writeState(d.Path(name), s); err != nil {
+		return err
+	}
 	return d.point(name, best)
 }
 
-// Mark makes the checkpoint of step, which is the newest, the best one too if
-// best, with another train.json.
-func (d Dir) Mark(s State, best bool) error {
-	if err := writeState(d.Path(stepDir(s.Step)), s); err != nil {
-		return err
-	}
-	return d.point(stepDir(s.Step), best)
-}
-
-// Repair makes the newest checkpoint, of which s tells, the best one, if it is
-// that and was cut off before the link was made.
+// Repair makes the links those of the newest checkpoint's run, of which s tells,
+// if it was cut off before it made them.
 func (d Dir) Repair(s State) error {
-	name := stepDir(s.Step)
-	if s.Step == 0 || s.Best == nil || s.Best.Step != s.Step {
+	if s.Step == 0 {
 		return nil
 	}
-	if target, err := d.target(Best); err != nil || target == name {
+	name, err := d.newest()
+	if err != nil {
 		return err
 	}
-	return d.point(name, true)
+	newest, err := d.target(Newest)
+	if err != nil {
+		return err
+	}
+	best, err := d.target(Best)
+	if err != nil {
+		return err
+	}
+	switch {
+	case s.Best != nil && s.Best.Step == s.Step && best != name:
+		return d.point(name, true)
+	case best != "" && (s.Best == nil || s.Best.Step == 0): // it is of the run before
+		err = os.Remove(d.Path(Best))
+	}
+	if err != nil || newest == name {
+		return err
+	}
+	return d.link(Newest, name)
 }
 
 // Finished is the link to the best checkpoint, or where no loss was below that
@@ -174,20 +216,12 @@ func (d Dir) Finished() string {
 
 // point makes the links and deletes checkpoints that no link leads to.
 func (d Dir) point(name string, best bool) error {
-	links := []string{Newest}
-	if best {
-		links = append(links, Best)
+	if err := d.link(Newest, name); err != nil {
+		return err
 	}
-	for _, link := range links {
-		temporary := d.Path("." + link + ".tmp")
-		if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if best {
+		if err := d.link(Best, name); err != nil {
 			return err
-		}
-		if err := os.Symlink(name, temporary); err != nil {
-			return fmt.Errorf("%w: checkpoints need a file system with symbolic links", err)
-		}
-		if err := os.Rename(temporary, d.Path(link)); err != nil {
-			return errors.Join(err, os.Remove(temporary))
 		}
 	}
 	if err := syncDir(string(d)); err != nil {
@@ -196,10 +230,25 @@ func (d Dir) point(name string, best bool) error {
 	return d.clean()
 }
 
+// link has a link lead to a checkpoint. There is no moment without the link.
+func (d Dir) link(link, name string) error {
+	temporary := d.Path("." + link + ".tmp")
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(name, temporary); err != nil {
+		return fmt.Errorf("%w: checkpoints need a file system with symbolic links", err)
+	}
+	if err := os.Rename(temporary, d.Path(link)); err != nil {
+		return errors.Join(err, os.Remove(temporary))
+	}
+	return nil
+}
+
 // clean deletes what no link leads to and what was cut off.
 func (d Dir) clean() error {
 	keep := map[string]bool{}
-	for _, link := range []string{Newest, Best} {
+	for _, link := range links {
 		target, err := d.target(link)
 		if err != nil {
 			return err
@@ -211,18 +260,22 @@ func (d Dir) clean() error {
 	})
 }
 
-// Clear deletes all checkpoints, the links first.
-func (d Dir) Clear() error {
-	for _, link := range []string{Newest, Best} {
-		if target, err := d.target(link); err != nil {
+// Sweep deletes what a run that was killed left half written, at the start of
+// the next one.
+func (d Dir) Sweep() error {
+	if err := d.remove(temporaryName.MatchString); err != nil {
+		return err
+	}
+	for _, link := range links {
+		target, err := d.target(link)
+		if err == nil && target != "" {
+			err = Dir(d.Path(target)).remove(temporaryName.MatchString)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
-		} else if target != "" {
-			if err := os.Remove(d.Path(link)); err != nil {
-				return err
-			}
 		}
 	}
-	return d.remove(func(name string) bool { return stepName.MatchString(name) || temporaryName.MatchString(name) })
+	return nil
 }
 
 func (d Dir) remove(doomed func(name string) bool) error {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -64,10 +65,50 @@ func TestSave(t *testing.T) {
 	if err := d.Save(1234567, false, content("again")); err == nil || there(t, d) != "newest=1234567 best=1234567 best newest step-1234567" {
 		t.Errorf("one that is there was saved over: %v, %s", err, there(t, d))
 	}
-	write(t, d.Path("mine"), nil)
-	if err := d.Clear(); err != nil || there(t, d) != "newest=- best=- mine" {
-		t.Errorf("after Clear: %v, %s", err, there(t, d))
+}
+
+// TestLinksStay reads the links all the time while checkpoints are saved: there
+// is no moment without them.
+func TestLinksStay(t *testing.T) {
+	d := Dir(t.TempDir())
+	if err := d.Save(1, true, content("1")); err != nil {
+		t.Fatal(err)
 	}
+	done := make(chan struct{})
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for {
+			for _, link := range links {
+				if target, err := os.Readlink(d.Path(link)); err != nil || !stepName.MatchString(target) {
+					t.Errorf("%s leads to %q, %v", link, target, err)
+					return
+				}
+			}
+			select {
+			case <-done:
+				return
+			default:
+			}
+		}
+	})
+	for step := range 50 {
+		save := d.Save
+		if step%5 == 4 {
+			save, step = d.Replace, step-1 // of the same name
+		}
+		if err := save(step+2, true, content("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2000 { // which is what a save does with links, without waiting for the disk
+		for _, link := range links {
+			if err := d.link(link, "step-000050"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	close(done)
+	reader.Wait()
 }
 
 // TestCutOff leaves behind what a run leaves that is killed, or finds no room,
@@ -134,7 +175,7 @@ func TestForeign(t *testing.T) {
 		if err := errors.Join(os.Mkdir(string(d), 0o777), os.Mkdir(filepath.Join(parent, "victim"), 0o777), make(d)); err != nil {
 			t.Fatal(err)
 		}
-		for what, err := range map[string]error{"Save": d.Save(5, false, content("5")), "Clear": d.Clear()} {
+		for what, err := range map[string]error{"Save": d.Save(5, false, content("5")), "Replace": d.Replace(5, true, content("5")), "Sweep": d.Sweep()} {
 			if err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s: %v, expected %q", what, err, name)
 			}

@@ -8,10 +8,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/edsrzf/mmap-go"
-
 	"caldera/gpt/tokenizer"
-	"caldera/internal/mapfile"
 )
 
 // Data are the token ids that a run learns from, and those that are held out.
@@ -22,13 +19,15 @@ type Data struct {
 	Fingerprint string // SHA-256 of all ids
 	Largest     int    // the largest id
 
+	Warnings []string // of files that may be something else
+
 	whole bool // Val is of files of its own
-	maps  []mmap.MMap
+	files []*spool
 }
 
 // OpenBins maps files of token ids. Without a file of val, Split holds some of
 // the others out.
-func OpenBins(train, val []string) (_ *Data, err error) {
+func OpenBins(ctx context.Context, train, val []string) (_ *Data, err error) {
 	d := &Data{whole: len(val) > 0}
 	defer func() {
 		if err != nil {
@@ -40,11 +39,14 @@ func OpenBins(train, val []string) (_ *Data, err error) {
 		to    *Tokens
 	}{{train, &d.Train}, {val, &d.Val}} {
 		for _, name := range list.files {
-			p, maps, err := openBin(name)
+			p, file, err := openBin(ctx, name)
 			if err != nil {
 				return nil, err
 			}
-			d.maps = append(d.maps, maps...)
+			d.files = append(d.files, file)
+			if p.doubtful {
+				d.Warnings = append(d.Warnings, fmt.Sprintf("%s: every second token id is 0: if the ids are of 32 bits, convert them to 16", name))
+			}
 			list.to.add(p)
 		}
 	}
@@ -116,4 +118,10 @@ func (d *Data) Scan(ctx context.Context, vocab int, progress func(done, total in
 }
 
 // Close unmaps the files.
-func (d *Data) Close() error { return mapfile.Unmap(d.maps) }
+func (d *Data) Close() error {
+	var errs []error
+	for _, file := range d.files {
+		errs = append(errs, file.close())
+	}
+	return errors.Join(errs...)
+}

@@ -133,6 +133,14 @@ func write(t *testing.T, path string, data []byte) string {
 	return path
 }
 
+// named are files that the user named.
+func named(paths ...string) (files []File) {
+	for _, path := range paths {
+		files = append(files, File{Path: path, Named: true})
+	}
+	return files
+}
+
 func TestFindBins(t *testing.T) {
 	dir := t.TempDir()
 	nano, shards, texts, odd := filepath.Join(dir, "nano"), filepath.Join(dir, "shards"), filepath.Join(dir, "texts"), filepath.Join(dir, "odd")
@@ -169,7 +177,7 @@ func TestOpenBins(t *testing.T) {
 	dir := t.TempDir()
 	a := write(t, filepath.Join(dir, "a.bin"), ids16(1, 2, 3))
 	b := write(t, filepath.Join(dir, "b.bin"), llmc(ids16(4, 5, 6, 7, 8, 9, 10), llmcGPT2, 1, 7))
-	d, err := OpenBins([]string{a, b}, nil)
+	d, err := OpenBins(t.Context(), []string{a, b}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +197,7 @@ func TestOpenBins(t *testing.T) {
 		t.Errorf("an id outside the vocabulary: %v", err)
 	}
 	// Without a vocabulary the largest id would make one, of any size.
-	huge, err := OpenBins([]string{write(t, filepath.Join(dir, "c.bin"), llmc([]byte{1, 0, 0, 0, 0, 0, 16, 0}, llmcLlama, llmcLlamaIs, 2))}, nil)
+	huge, err := OpenBins(t.Context(), []string{write(t, filepath.Join(dir, "c.bin"), llmc([]byte{1, 0, 0, 0, 0, 0, 16, 0}, llmcLlama, llmcLlamaIs, 2))}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +211,7 @@ func TestOpenBins(t *testing.T) {
 		t.Errorf("after Ctrl-C: %v", err)
 	}
 
-	whole, err := OpenBins([]string{b}, []string{a})
+	whole, err := OpenBins(t.Context(), []string{b}, []string{a})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +222,7 @@ func TestOpenBins(t *testing.T) {
 	if err := whole.Split(0.5, 7); err == nil || !strings.Contains(err.Error(), "has 7 tokens: expected more than block_size, 7") {
 		t.Errorf("too little: %v", err)
 	}
-	if _, err := OpenBins([]string{a, filepath.Join(dir, "none.bin")}, nil); err == nil || !strings.Contains(err.Error(), "none.bin") {
+	if _, err := OpenBins(t.Context(), []string{a, filepath.Join(dir, "none.bin")}, nil); err == nil || !strings.Contains(err.Error(), "none.bin") {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }
@@ -239,7 +247,7 @@ func TestEncode(t *testing.T) {
 	dir := t.TempDir()
 	long := bytes.Repeat(sample, 3*blockSize/len(sample)+1)
 	a, b := write(t, filepath.Join(dir, "a"), long), write(t, filepath.Join(dir, "b"), []byte("un<|endoftext|>deux"))
-	texts, err := OpenTexts(t.Context(), []string{a, b})
+	texts, err := OpenTexts(t.Context(), named(a, b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +285,7 @@ func TestEncode(t *testing.T) {
 		"Latin-1": {"un caf\xe9", "byte 6 is 0xe9, expected UTF-8"},
 		"empty":   {"", "it is empty"},
 	} {
-		texts, err := OpenTexts(t.Context(), []string{write(t, filepath.Join(dir, name), []byte(c.text))})
+		texts, err := OpenTexts(t.Context(), named(write(t, filepath.Join(dir, name), []byte(c.text))))
 		if err == nil {
 			_, err = texts.Encode(t.Context(), tok, func(int64) {})
 			texts.Close()

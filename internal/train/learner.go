@@ -51,9 +51,17 @@ func (o Options) trainer() gpt.TrainOptions {
 
 // Save writes the model as Hugging Face's libraries and generate read it, and
 // what AdamW has gathered.
+//
+// Weights that are no numbers any more are not saved.
 func (g *GPT) Save(dir string) error {
 	c, err := g.Model.Checkpoint(g.Tokenizer)
 	if err != nil {
+		return err
+	}
+	if err := c.CheckFinite(context.Background()); err != nil {
+		if bad := (*gpt.NonFiniteError)(nil); errors.As(err, &bad) {
+			err = fmt.Errorf("tensor %s has come to have %v: training has diverged; try a lower --learning_rate", bad.Tensor, bad.Value)
+		}
 		return err
 	}
 	// Whoever ends a run waits for it to be saved.

@@ -37,6 +37,55 @@ type Entry struct {
 type Log struct {
 	Entries []Entry
 	file    *os.File
+	path    string // of file
+}
+
+// pendingLog is the log of a run that replaces another, until its first
+// checkpoint. That moves it: first into the checkpoint, so that it comes to be
+// there with it, and then to the place of the old log.
+const pendingLog = "." + logName + ".tmp"
+
+// NewLog begins the log of a new run in dir. If pending, a log that is there stays
+// until the first checkpoint.
+func NewLog(dir string, pending bool) (*Log, error) {
+	path := filepath.Join(dir, logName)
+	if pending {
+		path = filepath.Join(dir, pendingLog)
+	} else if err := os.WriteFile(filepath.Join(dir, unsavedName), nil, 0o666); err != nil {
+		return nil, err
+	}
+	l := &Log{}
+	return l, l.create(path, nil)
+}
+
+// create makes the file of what the log has so far.
+func (l *Log) create(path string, text []byte) error {
+	err := atomicfile.Write(path, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return l.open(path)
+}
+
+// open opens the file to add lines to it.
+func (l *Log) open(path string) (err error) {
+	l.path = path
+	l.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	return err
+}
+
+// move gives the file another path.
+func (l *Log) move(to string) error {
+	if err := l.file.Close(); err != nil { // Windows moves no open file
+		return err
+	}
+	if err := os.Rename(l.path, to); err != nil {
+		return errors.Join(err, l.open(l.path))
+	}
+	return l.open(to)
 }
 
 // maxLog is the most that a log may have to be read again.
@@ -46,20 +95,38 @@ const maxLog = 1 << 30
 // run that went on beyond its newest checkpoint does these steps again.
 func OpenLog(dir string, step int) (_ *Log, err error) {
 	path := filepath.Join(dir, logName)
+	moved, err := Dir(dir).takeLog(path)
+	if err != nil {
+		return nil, err
+	}
 	l := &Log{}
 	kept, err := l.read(path, step)
 	if err != nil {
 		return nil, fmt.Errorf("%w: move it away to begin another", err)
 	}
-	err = atomicfile.Write(path, func(w io.Writer) error {
-		_, err := w.Write(kept)
-		return err
-	})
-	if err != nil {
+	if err := l.create(path, kept); err != nil {
 		return nil, err
 	}
-	l.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if moved {
+		err = l.WritePlot(filepath.Join(dir, plotName))
+	}
 	return l, err
+}
+
+// takeLog moves the log of the newest checkpoint to path, if the run was cut off
+// before it did so.
+func (d Dir) takeLog(path string) (moved bool, err error) {
+	newest, err := d.Open()
+	if err != nil || newest == "" {
+		return false, err
+	}
+	switch err := os.Rename(filepath.Join(newest, logName), path); {
+	case err == nil:
+		return true, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return false, err
+	}
+	return false, nil
 }
 
 // read returns the lines of steps up to step, and enters them.

@@ -3,13 +3,15 @@
 //
 //	options.go     what a run is told, and how the learning rate moves
 //	tokens.go      token ids as they lie in memory or in a mapped file
-//	bin.go         files of ids, as nanoGPT and llm.c write them
+//	bin.go         files of ids, as nanoGPT and llm.c write them; binformat.go what is none
+//	find.go        which files are texts, check.go whether they are, spool.go what comes through pipes
 //	text.go        texts, encoded
 //	data.go        what is learned from, and what is held out
 //	batch.go       which windows of the ids a step reads
 //	run.go         the loop: steps, evaluations, checkpoints
 //	log.go         log.jsonl, plot.go its picture
 //	checkpoint.go  directories that are replaced whole, state.go what a run needs to go on
+//	replace.go     a run that takes the place of another
 //	learner.go     the model that learns, memory.go what to do where it does not fit
 package train
 

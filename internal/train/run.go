@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 )
 
@@ -41,6 +42,7 @@ type Run struct {
 	State    State  // Step 0 for a new run
 	Plot     string // file for the picture of the log, SVG or PNG by its ending; empty: loss.svg in Dir
 	Reporter Reporter
+	Replaces bool // another run in Dir, which is kept until the first checkpoint
 
 	eval  *evaluation
 	saved int // step of the newest checkpoint
@@ -55,15 +57,19 @@ type Run struct {
 
 // DivergedError says that a loss or its gradients are no numbers any more.
 type DivergedError struct {
-	Step  int // the step that was computed
-	What  string
-	Saved int // step of the newest checkpoint; 0: none
+	Step     int // the step that was computed
+	What     string
+	Saved    int  // step of the newest checkpoint; 0: none
+	Replaces bool // another run, which is kept where nothing was saved
 }
 
 func (e *DivergedError) Error() string {
 	kept := "nothing was saved before"
-	if e.Saved > 0 {
+	switch {
+	case e.Saved > 0:
 		kept = fmt.Sprintf("the checkpoint of step %d is kept", e.Saved)
+	case e.Replaces:
+		kept += ", and the run that was there is kept"
 	}
 	return fmt.Sprintf("step %d: %s: training has diverged; %s; try a lower --learning_rate, a longer --warmup_iters, or --grad_clip=0.5", e.Step, e.What, kept)
 }
@@ -140,7 +146,7 @@ func (r *Run) evaluate(ctx context.Context) error {
 		return err
 	}
 	if !finite(loss) {
-		return &DivergedError{r.State.Step, fmt.Sprintf("the validation loss is %v", loss), r.saved}
+		return r.diverged("the validation loss is %v", loss)
 	}
 	r.clock()
 	m := Measured{r.State.Step, loss}
@@ -158,7 +164,19 @@ func (r *Run) evaluate(ctx context.Context) error {
 			return err
 		}
 	}
+	return r.draw()
+}
+
+// draw draws the losses.
+func (r *Run) draw() error {
+	if r.Replaces && r.Plot == "" {
+		return nil // the plot in Dir is the old run's
+	}
 	return r.Log.WritePlot(cmp.Or(r.Plot, r.Dir.Path(plotName)))
+}
+
+func (r *Run) diverged(format string, value float64) error {
+	return &DivergedError{r.State.Step, fmt.Sprintf(format, value), r.saved, r.Replaces}
 }
 
 // save makes a checkpoint, unless there is one of this step, which may have to
@@ -173,8 +191,10 @@ func (r *Run) save(best, report bool) error {
 		return nil
 	case step == r.saved:
 		err = r.Dir.Mark(r.State, best)
+	case r.Replaces:
+		err = r.replace(best)
 	default:
-		err = r.write(best)
+		err = r.write(r.Dir.Save, best)
 	}
 	if err != nil {
 		return r.notSaved(err)
@@ -183,26 +203,49 @@ func (r *Run) save(best, report bool) error {
 	if report {
 		r.Reporter.Saved(step, best)
 	}
+	if r.Replaces {
+		r.Replaces = false
+		return r.draw()
+	}
 	return nil
 }
 
-func (r *Run) write(best bool) error {
+// write makes a checkpoint with save.
+func (r *Run) write(save func(int, bool, func(string) error) error, best bool) error {
 	if err := r.Log.Sync(); err != nil {
 		return err
 	}
-	return r.Dir.Save(r.State.Step, best, func(dir string) error {
+	return save(r.State.Step, best, func(dir string) error {
 		if err := r.Learner.Save(dir); err != nil {
 			return err
+		}
+		if r.Replaces {
+			if err := r.Log.move(filepath.Join(dir, logName)); err != nil {
+				return err
+			}
 		}
 		return writeState(dir, r.State)
 	})
 }
 
+// replace makes the first checkpoint of a run that replaces another.
+func (r *Run) replace(best bool) error {
+	if err := r.write(r.Dir.Replace, best); err != nil {
+		return err
+	}
+	// The checkpoint had another name when the log was moved into it.
+	r.Log.path = filepath.Join(r.Dir.Path(stepDir(r.State.Step)), logName)
+	return r.Log.move(r.Dir.Path(logName))
+}
+
 // notSaved tells what is left where saving failed.
 func (r *Run) notSaved(err error) error {
 	kept := "there is no other"
-	if r.saved > 0 {
+	switch {
+	case r.saved > 0:
 		kept = fmt.Sprintf("that of step %d is kept", r.saved)
+	case r.Replaces:
+		kept = "the run that was there is kept"
 	}
 	return fmt.Errorf("saving the checkpoint of step %d: %w; %s", r.State.Step, err, kept)
 }
@@ -222,9 +265,9 @@ func (r *Run) step(ids, targets []int) error {
 	r.State.Step++
 	switch {
 	case !finite(loss):
-		return &DivergedError{r.State.Step, fmt.Sprintf("the loss is %v", loss), r.saved}
+		return r.diverged("the loss is %v", loss)
 	case !finite(norm):
-		return &DivergedError{r.State.Step, fmt.Sprintf("the norm of the gradients is %v", norm), r.saved}
+		return r.diverged("the norm of the gradients is %v", norm)
 	}
 	r.State.Tokens += int64(len(ids))
 	r.steps++

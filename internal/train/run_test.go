@@ -12,6 +12,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,35 @@ func logged(t *testing.T, dir string) (out []string) {
 		out = append(out, string(short))
 	}
 	return out
+}
+
+// TestStepsDiffer learns from other windows at each step, and from the same ones
+// in another run with the same seed.
+func TestStepsDiffer(t *testing.T) {
+	learn := func(seed uint64) (rises []float64) {
+		o, l := options(), &fake{}
+		o.Seed, o.DecayLR = seed, false
+		r, told := begin(t, t.TempDir(), o, l)
+		before := 0.0
+		told.step = func(int) {
+			rises = append(rises, math.Round(1e6*(l.Weights-before)))
+			before = l.Weights
+		}
+		if err := r.Train(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return rises
+	}
+	first := learn(1)
+	if unique := slices.Compact(slices.Sorted(slices.Values(first))); len(unique) != 10 {
+		t.Errorf("ten steps learn %v", first)
+	}
+	if again := learn(1); !slices.Equal(again, first) {
+		t.Errorf("with the same seed they learn %v, they learned %v", again, first)
+	}
+	if other := learn(2); slices.Equal(other, first) {
+		t.Errorf("with another seed they learn %v too", other)
+	}
 }
 
 func TestRun(t *testing.T) {

@@ -2,95 +2,94 @@ package train
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"runtime"
-	"unicode/utf8"
-
-	"github.com/edsrzf/mmap-go"
 
 	"caldera/gpt/tokenizer"
-	"caldera/internal/mapfile"
 )
 
 // EndOfText is what parts documents, for GPT-2 and in texts.
 const EndOfText = "<|endoftext|>"
 
-// Text is one text: a document, or several that EndOfText parts.
+// Text is one text: a document, or several that EndOfText parts. A file is
+// mapped only while it is read, so that there may be any number.
 type Text struct {
-	name string
-	data []byte
+	file   File
+	stream *spool // nil for a file
 }
 
-// Texts are all texts of a run, mapped or in memory.
+// read has use read the text.
+func (t Text) read(use func(data []byte) error) error {
+	if t.stream != nil {
+		return use(t.stream.data)
+	}
+	return withFile(t.file.Path, use)
+}
+
+// Texts are all texts of a run.
 type Texts struct {
 	All  []Text
-	Size int64 // bytes of all
-	maps []mmap.MMap
+	Size int64     // bytes of all
+	Left []LeftOut // files that are no texts, and were found where others are
 }
 
-// maxInput is the most that standard input may have: it is kept in memory.
-const maxInput = 4 << 30
-
-// OpenTexts maps files, and reads standard input, "-". Nothing has been checked yet.
-func OpenTexts(ctx context.Context, files []string) (_ *Texts, err error) {
-	t := &Texts{}
+// OpenTexts looks at files whether they are texts, and reads standard input and
+// pipes. A file that was found in a directory and is no text is left out, unless
+// nothing else is left. left has those that were left out before.
+func OpenTexts(ctx context.Context, files []File, left ...LeftOut) (_ *Texts, err error) {
+	t := &Texts{Left: left}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())
 		}
 	}()
-	for _, name := range files {
-		var data []byte
-		if name == "-" {
-			if data, err = readInput(ctx); err != nil {
-				return nil, fmt.Errorf("standard input: %w", err)
+	for _, file := range files {
+		text := Text{file: file}
+		if file.Stream() {
+			if text.stream, err = openSpool(ctx, file.Path); err != nil {
+				return nil, fmt.Errorf("%v: %w", file, err)
 			}
-			name = "standard input"
-		} else {
-			var maps []mmap.MMap
-			if data, maps, err = mapfile.Open(os.DirFS(filepath.Dir(name)), filepath.Base(name), name); err != nil {
-				return nil, err
-			}
-			t.maps = append(t.maps, maps...)
 		}
-		if len(data) == 0 {
-			return nil, fmt.Errorf("%s: it is empty, expected text", name)
+		size := 0
+		err := text.read(func(data []byte) error {
+			size = len(data)
+			return checkText(ctx, data, file.Named)
+		})
+		if err == nil {
+			t.All = append(t.All, text)
+			t.Size += int64(size)
+			continue
 		}
-		t.All = append(t.All, Text{name, data})
-		t.Size += int64(len(data))
+		if text.stream != nil {
+			text.stream.close()
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case file.Named && !(errors.Is(err, errEmpty) && len(files) > 1):
+			return nil, file.wrap(err)
+		}
+		t.Left = append(t.Left, LeftOut{file, err})
+	}
+	if len(t.All) == 0 {
+		return nil, NoTexts(t.Left)
 	}
 	return t, nil
 }
 
-// readInput reads standard input; it does not wait for more when ctx ends.
-func readInput(ctx context.Context) ([]byte, error) {
-	type input struct {
-		data []byte
-		err  error
-	}
-	done := make(chan input, 1)
-	go func() {
-		data, err := io.ReadAll(io.LimitReader(os.Stdin, maxInput+1))
-		if err == nil && len(data) > maxInput {
-			err = fmt.Errorf("more than %d GiB: put it in a file", maxInput>>30)
+// Close gives back what was read.
+func (t *Texts) Close() error {
+	var errs []error
+	for _, text := range t.All {
+		if text.stream != nil {
+			errs = append(errs, text.stream.close())
 		}
-		done <- input{data, err}
-	}()
-	select {
-	case in := <-done:
-		return in.data, in.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
+	return errors.Join(errs...)
 }
-
-// Close unmaps the files.
-func (t *Texts) Close() error { return mapfile.Unmap(t.maps) }
 
 // Corpus counts the words of the texts, to make a tokenizer of them.
 func (t *Texts) Corpus(ctx context.Context) (*tokenizer.Corpus, error) {
@@ -99,8 +98,8 @@ func (t *Texts) Corpus(ctx context.Context) (*tokenizer.Corpus, error) {
 		return nil, err
 	}
 	for _, text := range t.All {
-		if err := c.Read(ctx, bytes.NewReader(text.data)); err != nil {
-			return nil, fmt.Errorf("%s: %w", text.name, err)
+		if err := text.read(func(data []byte) error { return c.Read(ctx, bytes.NewReader(data)) }); err != nil {
+			return nil, fmt.Errorf("%v: %w", text.file, err)
 		}
 	}
 	return c, nil
@@ -109,41 +108,47 @@ func (t *Texts) Corpus(ctx context.Context) (*tokenizer.Corpus, error) {
 // blockSize is the least of a text that is encoded at once, in bytes.
 const blockSize = 1 << 20
 
-// Encode makes ids of the texts. Where there are several, EndOfText stands
-// behind each, if the tokenizer has it. progress is called with the number of
-// bytes that were read.
+// Encode makes ids of the texts. Each is a document, and has around it what the
+// tokenizer puts there. Where there are several, EndOfText stands behind each, if
+// the tokenizer has it. progress is called with the number of bytes that were
+// read.
 func (t *Texts) Encode(ctx context.Context, tok *tokenizer.Tokenizer, progress func(bytes int64)) (Tokens, error) {
 	var all Tokens
-	end, ends := tok.SpecialID(EndOfText)
+	before, after := tok.Prefix(), tok.Suffix()
+	if end, ok := tok.SpecialID(EndOfText); ok && len(t.All) > 1 && (len(after) == 0 || after[len(after)-1] != end) {
+		after = append(after, end)
+	}
 	done := int64(0)
 	for _, text := range t.All {
-		if err := checkUTF8(text); err != nil {
-			return all, err
-		}
 		packed := newPacker(tok.VocabSize())
-		for rest := text.data; len(rest) > 0; {
-			if err := ctx.Err(); err != nil {
-				return all, err
+		packed.add(before...)
+		err := text.read(func(data []byte) error {
+			for at := 0; at < len(data); {
+				n, err := encodeBlocks(ctx, tok, data, at, packed)
+				if err != nil {
+					return err
+				}
+				at += n
+				done += int64(n)
+				progress(done)
 			}
-			n, err := encodeBlocks(tok, text.data, len(text.data)-len(rest), packed)
-			if err != nil {
-				return all, fmt.Errorf("%s: %w", text.name, err)
-			}
-			rest = rest[n:]
-			done += int64(n)
-			progress(done)
+			return nil
+		})
+		if ctx.Err() != nil {
+			return all, ctx.Err()
 		}
-		if ends && len(t.All) > 1 {
-			packed.add(end)
+		if err != nil {
+			return all, fmt.Errorf("%v: %w", text.file, err)
 		}
-		all.add(part{name: text.name, data: packed.data, width: packed.width})
+		packed.add(after...)
+		all.add(part{name: text.file.String(), data: packed.data, width: packed.width})
 	}
 	return all, nil
 }
 
 // encodeBlocks encodes as many blocks of text, from a byte on, as there are
 // cores, and returns how many bytes these have.
-func encodeBlocks(tok *tokenizer.Tokenizer, text []byte, from int, packed *packer) (n int, failed error) {
+func encodeBlocks(ctx context.Context, tok *tokenizer.Tokenizer, text []byte, from int, packed *packer) (n int, failed error) {
 	type result struct {
 		ids []int
 		err error
@@ -151,13 +156,17 @@ func encodeBlocks(tok *tokenizer.Tokenizer, text []byte, from int, packed *packe
 	var results []chan result
 	for range runtime.GOMAXPROCS(0) {
 		at := from + n
-		size := blockLen(text[at:])
-		if size == 0 {
+		if at == len(text) || ctx.Err() != nil {
 			break
+		}
+		size := tok.Cut(text[at:], blockSize, tokenizer.AllowSpecial)
+		options := []tokenizer.Option{tokenizer.AllowSpecial}
+		if at > 0 {
+			options = append(options, tokenizer.Continued)
 		}
 		block, done := string(text[at:at+size]), make(chan result, 1)
 		go func() {
-			ids, err := tok.Encode(block, tokenizer.AllowSpecial)
+			ids, err := tok.EncodeContext(ctx, block, options...)
 			if err != nil {
 				err = fmt.Errorf("from byte %d on: %w", at, err)
 			}
@@ -173,33 +182,5 @@ func encodeBlocks(tok *tokenizer.Tokenizer, text []byte, from int, packed *packe
 		}
 		packed.add(r.ids...)
 	}
-	return n, failed
-}
-
-// blockLen is where a block at the start of text ends: before a line break that
-// follows something visible in ASCII, where a word ends whatever else is there.
-func blockLen(text []byte) int {
-	for at := blockSize; at < len(text); at++ {
-		next := bytes.IndexByte(text[at:], '\n')
-		if next < 0 {
-			break
-		}
-		if at += next; text[at-1] > ' ' && text[at-1] < utf8.RuneSelf {
-			return at
-		}
-	}
-	return len(text)
-}
-
-func checkUTF8(t Text) error {
-	if utf8.Valid(t.data) {
-		return nil
-	}
-	for i := 0; ; {
-		r, n := utf8.DecodeRune(t.data[i:])
-		if r == utf8.RuneError && n == 1 {
-			return fmt.Errorf("%s: byte %d is 0x%02x, expected UTF-8: convert the text first, as iconv does", t.name, i, t.data[i])
-		}
-		i += n
-	}
+	return n, cmp.Or(failed, ctx.Err())
 }

@@ -16,8 +16,10 @@ type part struct {
 	name  string // for people
 	data  []byte
 	width int // bytes of an id, 2 or 4
-	first int // how many ids of the file come before
-	end   int // how many ids there are up to its end, those of the parts before included
+
+	doubtful bool // every second id is 0, as if they were of 32 bits
+	first    int  // how many ids of the file come before
+	end      int  // how many ids there are up to its end, those of the parts before included
 }
 
 func (p part) len() int { return len(p.data) / p.width }

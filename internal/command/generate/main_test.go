@@ -135,7 +135,8 @@ func TestPromptSources(t *testing.T) {
 		"after --": {[]string{"--", prompt}, ""},
 		"words":    {strings.Fields(prompt), "nor this"},
 		"-f":       {[]string{"-f", file}, "nor this"},
-		"stdin":    {nil, prompt + "\n"}, // as echo writes it
+		"stdin":    {nil, prompt + "\n"},                   // as echo writes it
+		"CRLF":     {[]string{"-f", "-"}, prompt + "\r\n"}, // as editors on Windows write it
 		"-f -":     {[]string{"-f", "-"}, prompt},
 		"--tokens": {[]string{"--tokens", tokensOf(t, prompt)}, "nor this"},
 	} {
@@ -145,11 +146,13 @@ func TestPromptSources(t *testing.T) {
 			t.Errorf("%s: exit code %d, text %q, expected %q\n%s", name, r.Code, r.Out, austen, r.Stderr)
 		}
 	}
-	// One newline is not the prompt's, a second one is.
-	cmd := command(t, "--backend=cpu", "-n", "1", "--json")
-	cmd.Stdin = strings.NewReader(prompt + "\n\n")
-	if got, want := parse(t, run(t, cmd).Out).PromptIDs, jsonOf(t, "-n", "1", prompt+"\n").PromptIDs; !slices.Equal(got, want) {
-		t.Errorf("a prompt and two newlines are read as %v, expected %v", got, want)
+	// One newline is not the prompt's; a second one is, and so is any other \r.
+	for given, meant := range map[string]string{"\n\n": "\n", "\r\n\r\n": "\r\n", "\n\r\n": "\n", "\r": "\r", "\r\r\n": "\r"} {
+		cmd := command(t, "--backend=cpu", "-n", "1", "--json")
+		cmd.Stdin = strings.NewReader(prompt + given)
+		if got, want := parse(t, run(t, cmd).Out).PromptIDs, jsonOf(t, "-n", "1", prompt+meant).PromptIDs; !slices.Equal(got, want) {
+			t.Errorf("a prompt and %q are read as %v, expected %v", given, got, want)
+		}
 	}
 	if r := generate(t, "--temp=0", "-n", "23", "--no-display-prompt", prompt); r.Out != strings.TrimPrefix(austen, prompt)+"\n" {
 		t.Errorf("without the prompt: %q", r.Out)

@@ -56,9 +56,13 @@ func (f promptFlags) text(ctx context.Context) (text string, err error) {
 }
 
 // readPrompt reads a file, or standard input for "-". The newline with which
-// editors and echo end a text is no part of the prompt, as in llama.cpp.
+// editors and echo end a text is no part of the prompt, as in llama.cpp; on
+// Windows it is two characters.
 func readPrompt(ctx context.Context, path string) (string, error) {
 	text, err := cli.ReadInput(ctx, path, maxPrompt)
+	if end, found := strings.CutSuffix(text, "\r\n"); found {
+		return end, err
+	}
 	return strings.TrimSuffix(text, "\n"), err
 }
 

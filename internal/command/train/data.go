@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
@@ -48,7 +50,7 @@ func (j *job) open(ctx context.Context) error {
 	case len(bins) > 0 && len(valTexts) > 0 || len(texts) > 0 && len(valBins) > 0:
 		return cli.Usagef("one of --data and --val is text and the other token ids: expected one kind")
 	case len(bins) > 0:
-		err = j.openBins(bins, valBins)
+		err = j.openBins(ctx, bins, valBins)
 	default:
 		err = j.openTexts(ctx, texts, valTexts)
 	}
@@ -80,6 +82,13 @@ func (j *job) open(ctx context.Context) error {
 		}
 	}
 	j.record.Train, j.record.Val, j.record.Fingerprint = j.data.Train.Len(), j.data.Val.Len(), j.data.Fingerprint
+	for _, paths := range [][]string{j.record.Paths, j.record.ValPaths} {
+		for i, path := range paths {
+			if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+				paths[i] = train.Stdin // a pipe, whose name will mean nothing to those who resume
+			}
+		}
+	}
 	return nil
 }
 
@@ -105,15 +114,19 @@ func (j *job) checkSources() error {
 		return cli.Usagef("--val_fraction=%v: expected a share between 0 and 1", r.ValFraction)
 	}
 	for _, x := range []struct {
+		flag  string
 		given []string
 		to    *[]string
-	}{{j.Data, &r.Paths}, {j.Val, &r.ValPaths}} {
+	}{{"data", j.Data, &r.Paths}, {"val", j.Val, &r.ValPaths}} {
 		if len(x.given) == 0 {
+			if slices.Contains(*x.to, train.Stdin) {
+				return cli.Usagef("the run began with a text from standard input or a pipe: give it again with --%s=- or the name of a pipe", x.flag)
+			}
 			continue
 		}
 		*x.to = nil
 		for _, path := range x.given {
-			if path != stdin {
+			if path != train.Stdin {
 				absolute, err := filepath.Abs(path)
 				if err != nil {
 					return err
@@ -123,9 +136,6 @@ func (j *job) checkSources() error {
 			*x.to = append(*x.to, path)
 		}
 	}
-	if slices.Contains(r.Paths, stdin) && len(j.Data) == 0 {
-		return cli.Usagef("the run began with a text from standard input: give it again with --data=-")
-	}
 	if len(r.Paths) == 0 {
 		return cli.Usagef("%s does not tell what the run learned from: name it with --data", j.from)
 	}
@@ -133,36 +143,45 @@ func (j *job) checkSources() error {
 }
 
 // openBins opens token ids. They may come without a tokenizer.
-func (j *job) openBins(bins, val []string) (err error) {
+func (j *job) openBins(ctx context.Context, bins, val []string) (err error) {
 	if j.Char {
 		return cli.Usagef("--char makes a tokenizer of texts, and %s has token ids", bins[0])
 	}
-	if j.data, err = train.OpenBins(bins, val); err != nil {
+	if err := j.findTokenizer(false); err != nil {
 		return err
 	}
-	return j.findTokenizer()
+	if j.data, err = train.OpenBins(ctx, bins, val); err != nil {
+		return err
+	}
+	for _, warning := range j.data.Warnings {
+		fmt.Fprintf(os.Stderr, "warning: %s\n", warning)
+	}
+	return nil
 }
 
 // openTexts encodes texts, with a tokenizer that is made of them where there is
 // no other.
 func (j *job) openTexts(ctx context.Context, paths, valPaths []string) (failed error) {
-	if err := j.findTokenizer(); err != nil {
+	if err := j.findTokenizer(true); err != nil {
 		return err
 	}
+	var left []train.LeftOut
 	var opened [2]*train.Texts
 	for i, paths := range [][]string{paths, valPaths} {
 		if len(paths) == 0 {
 			continue
 		}
-		found, err := findTexts(paths)
+		files, found, err := train.FindTexts(paths, j.OutDir)
 		if err != nil {
 			return err
 		}
-		if opened[i], err = train.OpenTexts(ctx, found.files); err != nil {
+		if opened[i], err = train.OpenTexts(ctx, files, found...); err != nil {
 			return err
 		}
 		defer func() { failed = errors.Join(failed, opened[i].Close()) }()
+		left = append(left, opened[i].Left...)
 	}
+	fmt.Fprint(os.Stderr, train.Warnings(left))
 	if j.tokenizer == nil {
 		if err := j.makeTokenizer(ctx, opened[0]); err != nil {
 			return err
@@ -180,12 +199,16 @@ func (j *job) openTexts(ctx context.Context, paths, valPaths []string) (failed e
 		}
 	}
 	j.progress.end()
+	if before, after := j.tokenizer.Prefix(), j.tokenizer.Suffix(); len(before)+len(after) > 0 {
+		fmt.Fprintf(os.Stderr, "tokenizer: each text begins with %s and ends with %s\n", j.names(before), j.names(after))
+	}
 	j.data = train.NewData(tokens[0], tokens[1])
 	return nil
 }
 
 // findTokenizer loads the checkpoint's or the one that is named, if any.
-func (j *job) findTokenizer() error {
+// Without one there must be token ids.
+func (j *job) findTokenizer(text bool) error {
 	var named *tokenizer.Tokenizer
 	var err error
 	if j.Tokenizer != "" {
@@ -198,7 +221,7 @@ func (j *job) findTokenizer() error {
 		return nil
 	}
 	j.tokenizer, err = j.init.Tokenizer()
-	if err != nil && !errors.Is(err, tokenizer.ErrNone) && (named != nil || j.data != nil) {
+	if err != nil && !errors.Is(err, tokenizer.ErrNone) && (named != nil || !text) {
 		fmt.Fprintf(os.Stderr, "%s: warning: the checkpoint's tokenizer cannot be read and is left out: %v\n", cli.Self(), err)
 		j.tokenizer, err = nil, nil
 	}
@@ -209,7 +232,7 @@ func (j *job) findTokenizer() error {
 		return err
 	}
 	switch {
-	case named == nil && j.tokenizer == nil && j.data == nil:
+	case named == nil && j.tokenizer == nil && text:
 		return cli.Usagef("the checkpoint has no tokenizer and the data is text: name one with --tokenizer, or use token ids")
 	case named != nil && j.tokenizer == nil:
 		j.tokenizer = named
@@ -217,6 +240,19 @@ func (j *job) findTokenizer() error {
 		return cli.Usagef("--tokenizer=%s, of %d tokens, is not the checkpoint's, of %d, which cannot change: leave the flag out", j.Tokenizer, named.VocabSize(), j.tokenizer.VocabSize())
 	}
 	return nil
+}
+
+// names are tokens for people.
+func (j *job) names(ids []int) string {
+	if len(ids) == 0 {
+		return "no token of its own"
+	}
+	var names []string
+	for _, id := range ids {
+		text, _ := j.tokenizer.Token(id)
+		names = append(names, strconv.Quote(text))
+	}
+	return strings.Join(names, " ")
 }
 
 // loadTokenizer loads that of a directory, or of a file of a directory.

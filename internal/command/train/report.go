@@ -24,6 +24,7 @@ type report struct {
 	progress *progress
 	session  *gpt.Session // nil where there are no samples
 	prompt   []int
+	hidden   int // tokens at the start of prompt that the tokenizer puts there
 	steps    int // told so far
 }
 
@@ -50,6 +51,9 @@ func (r *report) prepare() (err error) {
 		}
 		r.prompt = make([]int, 1) // the texts have no line break
 		r.job.data.Val.Read(r.prompt, 0)
+	}
+	if err == nil {
+		r.hidden = len(t.Prefix())
 	}
 	if r.session, err = r.gpt.Model.NewSession(gpt.SessionOptions{}); err != nil {
 		return err
@@ -166,7 +170,7 @@ func (r *report) sample(ctx context.Context, step int) error {
 		}
 		return err
 	}
-	for _, id := range r.prompt {
+	for _, id := range r.prompt[r.hidden:] {
 		if err := show(id); err != nil {
 			return err
 		}
@@ -192,9 +196,15 @@ func (r *report) end(run *train.Run, err error) {
 	saved, dir := run.SavedStep(), r.job.OutDir
 	switch {
 	case err == nil:
-		r.line("%s: done in %s; write text with: generate -m %s", dir, rough(time.Duration(run.State.Seconds*float64(time.Second))), r.job.dir.Path(r.job.dir.Finished()))
+		generate := "generate"
+		if program, ok := strings.CutSuffix(cli.Self(), " train"); ok {
+			generate = program + " generate"
+		}
+		r.line("%s: done in %s; write text with: %s -m %s", dir, rough(time.Duration(run.State.Seconds*float64(time.Second))), generate, r.job.dir.Path(r.job.dir.Finished()))
+	case errors.Is(err, context.Canceled) && run.Replaces:
+		r.line("nothing was saved, and the run that was in %s is kept", dir)
 	case errors.Is(err, context.Canceled) && saved > 0:
-		r.line("step %d: saved as %s; continue with: train --init=resume --out_dir=%s", saved, r.job.dir.Path(train.Newest), shellWord(dir))
+		r.line("step %d: saved as %s; continue with: %s --init=resume --out_dir=%s", saved, r.job.dir.Path(train.Newest), cli.Self(), shellWord(dir))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"caldera/backend"
@@ -34,7 +35,7 @@ type outputFlags struct {
 	OutDir   string `short:"o" default:"out" placeholder:"DIR" help:"Write checkpoints, log.jsonl and loss.svg to a directory (${default})."`
 	Plot     string `placeholder:"FILE" help:"Draw the losses to a file whose name ends in .svg or .png (default: loss.svg in --out_dir)."`
 	EvalOnly bool   `help:"Print the validation loss of what --init names, and stop."`
-	Force    bool   `help:"Begin anew in a directory that has checkpoints, which are deleted."`
+	Force    bool   `help:"Begin anew in a directory that has a run, which is deleted when the new one has saved its first checkpoint."`
 }
 
 // How a run begins, beside a checkpoint's path.
@@ -46,11 +47,12 @@ const (
 // job is a run on its way: what flags and a checkpoint came to.
 type job struct {
 	*runCommand
-	dir     train.Dir
-	options train.Options
-	state   train.State     // of the run that goes on; Step 0 for a new one
-	from    string          // directory of the checkpoint that it goes on with
-	init    *gpt.Checkpoint // whose weights it begins with; nil for random ones
+	dir      train.Dir
+	replaces bool // a run that is there
+	options  train.Options
+	state    train.State     // of the run that goes on; Step 0 for a new one
+	from     string          // directory of the checkpoint that it goes on with
+	init     *gpt.Checkpoint // whose weights it begins with; nil for random ones
 
 	data      *train.Data
 	record    train.DataRecord
@@ -75,14 +77,14 @@ func (f *runCommand) Run(ctx context.Context) (failed error) {
 	j := &job{runCommand: f, dir: train.Dir(f.OutDir), progress: newProgress()}
 	defer func() { failed = errors.Join(failed, j.close()) }()
 	if !f.EvalOnly {
-		lock, err := j.openDir()
+		lock, undo, err := j.openDir()
 		if err != nil {
 			return err
 		}
 		defer func() {
 			lock.Close()
 			if failed != nil {
-				os.Remove(f.OutDir) // which removes it only if it is empty
+				undo()
 			}
 		}()
 	}
@@ -111,28 +113,46 @@ func (f *runCommand) Run(ctx context.Context) (failed error) {
 }
 
 // openDir makes the output directory, locks it, and reports what must not be
-// replaced.
-func (j *job) openDir() (*os.File, error) {
+// replaced. undo takes the directory away again if it was made here and is empty.
+func (j *job) openDir() (lock *os.File, undo func(), err error) {
 	if j.OutDir == "" {
-		return nil, cli.Usagef("--out_dir is empty: expected the name of a directory to write")
+		return nil, nil, cli.Usagef("--out_dir is empty: expected the name of a directory to write")
+	}
+	undo = func() {}
+	if _, err := os.Stat(j.OutDir); errors.Is(err, fs.ErrNotExist) && j.Init != resume {
+		if err := os.MkdirAll(j.OutDir, 0o777); err != nil {
+			return nil, nil, err
+		}
+		undo = func() { os.Remove(j.OutDir) } // which removes it only if it is empty
+	}
+	if lock, err = j.dir.Lock(); err != nil {
+		return nil, nil, err
 	}
 	if j.Init != resume {
-		if err := os.MkdirAll(j.OutDir, 0o777); err != nil {
-			return nil, err
-		}
+		err = j.checkFree()
 	}
-	lock, err := j.dir.Lock()
-	if err != nil {
-		return nil, err
-	}
-	there, err := j.dir.Open()
-	if err == nil && there != "" && j.Init != resume && !j.Force {
-		err = fmt.Errorf("%s is there already: continue it with --init=resume, choose another --out_dir, or replace it with --force", there)
+	if err == nil {
+		err = j.dir.Sweep()
 	}
 	if err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, nil, errors.Join(err, lock.Close())
 	}
-	return lock, nil
+	return lock, undo, nil
+}
+
+// checkFree reports what a new run would write over, unless that is wanted.
+func (j *job) checkFree() error {
+	there, checkpoint, err := j.dir.Occupied()
+	switch {
+	case err != nil || there == "":
+		return err
+	case j.Force:
+		j.replaces = true
+		return nil
+	case checkpoint:
+		return fmt.Errorf("%s is there already: continue it with --init=resume, choose another --out_dir, or replace it with --force", there)
+	}
+	return fmt.Errorf("%s is there already, without a checkpoint that it belongs to: move it away, choose another --out_dir, or replace it with --force", there)
 }
 
 // begin opens what the run begins with, and settles the options.
@@ -236,7 +256,7 @@ func (j *job) load(ctx context.Context, b backend.Backend) (m *gpt.Model, err er
 // run trains, or measures.
 func (j *job) run(ctx context.Context, g *train.GPT) (failed error) {
 	out := newReport(j, g)
-	r := &train.Run{Options: j.options, Data: j.data, Learner: g, Dir: j.dir, State: j.state, Plot: j.Plot, Reporter: out}
+	r := &train.Run{Options: j.options, Data: j.data, Learner: g, Dir: j.dir, State: j.state, Plot: j.Plot, Reporter: out, Replaces: j.replaces}
 	r.State.Data = j.record
 	what, err := r.Prepare()
 	if err != nil {
@@ -259,10 +279,11 @@ func (j *job) run(ctx context.Context, g *train.GPT) (failed error) {
 		if err := g.Resume(j.from, j.state); err != nil {
 			return err
 		}
-	} else if err := j.dir.Clear(); err != nil { // of what --force replaces
-		return err
+		r.Log, err = train.OpenLog(j.OutDir, j.state.Step)
+	} else {
+		r.Log, err = train.NewLog(j.OutDir, j.replaces)
 	}
-	if r.Log, err = train.OpenLog(j.OutDir, j.state.Step); err != nil {
+	if err != nil {
 		return err
 	}
 	defer func() { failed = errors.Join(failed, r.Log.Close()) }()

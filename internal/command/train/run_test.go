@@ -291,3 +291,30 @@ func TestNothingBetter(t *testing.T) {
 	}
 	succeeds(t, exec.Command(generateBinary, "--backend=cpu", "-m", said, "-n", "1", "The"))
 }
+
+// TestSamples draws other text at each step, although nothing is learned, and
+// the same again in a run with the same seed.
+func TestSamples(t *testing.T) {
+	dir := t.TempDir()
+	samples := func(out string, args ...string) []string {
+		r := succeeds(t, smallRun(filepath.Join(dir, out), append(args, "--learning_rate=0", "--min_lr=0", "--sample_interval=2", "--sample_tokens=12", "--prompt=\x0aThe\x0a")...))
+		all := strings.Split(r.Out, "\nThe\n")[1:]
+		if len(all) != 3 {
+			t.Fatalf("samples %q", r.Out)
+		}
+		return all
+	}
+	first := samples("first")
+	if first[0] == first[1] || first[1] == first[2] || first[0] == first[2] {
+		t.Errorf("two samples are the same: %q", first)
+	}
+	if again := samples("again"); !slices.Equal(again, first) {
+		t.Errorf("with the same seed samples are %q, they were %q", again, first)
+	}
+	// Of one model, another seed draws other text.
+	out := filepath.Join(dir, "first")
+	of := func(seed string) []string { return samples("tuned"+seed, "--init="+out+"/newest", "--seed="+seed) }
+	if a, b := of("1"), of("2"); a[0] == b[0] {
+		t.Errorf("with another seed samples are the same: %q", a)
+	}
+}

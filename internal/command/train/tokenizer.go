@@ -8,11 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 
 	"caldera/gpt/tokenizer"
 	"caldera/internal/atomicfile"
 	"caldera/internal/cli"
+	"caldera/internal/train"
 )
 
 type tokenizerCommand struct {
@@ -20,7 +22,7 @@ type tokenizerCommand struct {
 	VocabSize    *int     `placeholder:"N" xor:"size" help:"Tokens in all: 256 bytes, what merges make of them, and special ones (${size})."`
 	MinFrequency *int     `placeholder:"N" xor:"frequency" help:"Merge a pair of tokens only if it is there N times (${frequency})."`
 	Char         bool     `xor:"size,frequency" help:"Make every character of the texts a token, and nothing else."`
-	Special      []string `placeholder:"TOKEN" sep:"none" default:"<|endoftext|>" help:"Special token, found in text as a whole; may be given several times, and --special= is for none (${default})."`
+	Special      []string `placeholder:"TOKEN" sep:"none" empty:"" default:"<|endoftext|>" help:"Special token, found in text as a whole; may be given several times, and --special= is for none (${default})."`
 	Output       string   `short:"o" required:"" placeholder:"DIR" help:"Write vocab.json, merges.txt and tokenizer.json to a directory, which is made if it is not there."`
 	Force        bool     `help:"Replace the tokenizer that is there."`
 }
@@ -34,6 +36,10 @@ const (
 
 // tokenizerFiles are what is written.
 var tokenizerFiles = []string{"vocab.json", "merges.txt", "tokenizer.json"}
+
+// staleFiles tell of the tokenizer of a directory too. They are of the one that
+// was there before, and would change what the new one does.
+var staleFiles = []string{"added_tokens.json", "special_tokens_map.json", "tokenizer_config.json"}
 
 // Run reads the texts, makes a vocabulary and writes it.
 func (f *tokenizerCommand) Run(ctx context.Context) error {
@@ -77,6 +83,7 @@ func (f *tokenizerCommand) Run(ctx context.Context) error {
 		return err
 	}
 	p.end()
+	fmt.Fprint(os.Stderr, train.Warnings(texts.left))
 	// How large the vocabulary is, a model must be told.
 	fmt.Fprintf(os.Stderr, "%s: %d tokens", f.Output, len(v.Tokens))
 	if n := len(v.Tokens); !f.Char && n < o.VocabSize {
@@ -119,13 +126,16 @@ func (f *tokenizerCommand) free() error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is there and is no directory: expected the name of a directory to write", f.Output)
 	}
-	for _, name := range tokenizerFiles {
+	for _, name := range slices.Concat(tokenizerFiles, staleFiles) {
 		if _, err := os.Lstat(filepath.Join(f.Output, name)); err == nil && !f.Force {
 			return fmt.Errorf("%s is there already: choose another --output, or replace the tokenizer with --force", filepath.Join(f.Output, name))
 		}
 	}
 	return nil
 }
+
+// leftOver is what save leaves in a directory if it is killed.
+var leftOver = regexp.MustCompile(`^\.train-\d+$`)
 
 // save writes the files of v to dir. They are written beside their names first,
 // and take them when all are whole.
@@ -143,6 +153,22 @@ func save(dir string, v tokenizer.Vocabulary) (failed error) {
 			undo()
 		}
 	}()
+	lock, err := train.Dir(dir).Lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if leftOver.MatchString(e.Name()) {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
 	new, err := os.MkdirTemp(dir, ".train-*")
 	if err != nil {
 		return err
@@ -159,6 +185,11 @@ func save(dir string, v tokenizer.Vocabulary) (failed error) {
 	}
 	for _, name := range tokenizerFiles {
 		if err := os.Rename(filepath.Join(new, name), filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range staleFiles {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -83,6 +83,19 @@ func TestTokenizerOptions(t *testing.T) {
 	if v := load(t, out).Vocabulary(); len(v.Tokens) != 256 || len(v.Added) != 0 {
 		t.Errorf("%d tokens, added %v", len(v.Tokens), v.Added)
 	}
+	// What the old tokenizer had beside it goes, and what a killed command left.
+	for _, name := range []string{"added_tokens.json", "special_tokens_map.json", "tokenizer_config.json"} {
+		path := write(t, filepath.Join(dir, "stale", name), `{"add_eos_token": true}`)
+		wantFailure(t, run(t, command("ab", "-o", filepath.Dir(path))), 1, name+" is there already")
+		write(t, filepath.Join(dir, "stale", ".train-123", "merges.txt"), "")
+		train(t, "ab", "-o", filepath.Dir(path), "--force")
+		if got := names(t, filepath.Dir(path)); got != allFiles {
+			t.Errorf("of %s and a new tokenizer there are %q", name, got)
+		}
+		if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	// A file of its own beside others.
 	write(t, filepath.Join(dir, "model", "config.json"), "{}")
 	train(t, "ab", "-o", filepath.Join(dir, "model"))
@@ -156,7 +169,6 @@ func TestFailures(t *testing.T) {
 	}{
 		{"missing", "", []string{filepath.Join(dir, "none.txt")}, []string{"none.txt", "no such file"}},
 		{"one missing", "", []string{good, filepath.Join(dir, "none.txt")}, []string{"none.txt", "no such file"}},
-		{"empty name", "", []string{""}, []string{"no such file"}},
 		{"empty file", "", []string{file("empty.txt", "")}, []string{"empty.txt", "there is no text"}},
 		{"empty files", "", []string{file("empty1.txt", ""), file("empty2.txt", "<|endoftext|>")}, []string{"empty1.txt and 1 more: there is no text"}},
 		{"empty input", "", []string{"--char"}, []string{"standard input: there is no text"}},

@@ -1,0 +1,28 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// untilSignal returns a context that ends with the first Ctrl-C, SIGTERM or
+// SIGHUP. After that a second Ctrl-C or SIGTERM ends the process at once.
+//
+// A SIGHUP that is ignored when the process starts stays ignored: that is how
+// nohup keeps a command alive when its terminal is closed. A second SIGHUP does
+// nothing: a terminal that is closed sends one, and the shell another, while the
+// command still saves what it has.
+func untilSignal() (context.Context, context.CancelFunc) {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	context.AfterFunc(ctx, func() {
+		signal.Ignore(syscall.SIGHUP)
+		stop()
+	})
+	return ctx, stop
+}
