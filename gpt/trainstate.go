@@ -194,7 +194,7 @@ func (tr *Trainer) LoadState(path string) error {
 	}
 	for _, name := range f.Tensors() {
 		if !known[name] {
-			return fmt.Errorf("%s: tensor %s is of no weight here: the state is of another model", path, name)
+			return fmt.Errorf("%s: tensor %q is of no weight here: the state is of another model", path, name)
 		}
 	}
 	for i, w := range tr.m.tensors() {

@@ -218,13 +218,13 @@ func TestBadWeights(t *testing.T) {
 	change(filepath.Join(newest, "optimizer.safetensors"), "exp_avg.h.0.mlp.c_fc.weight", math.Float32bits(float32(math.Inf(-1))))
 	fails(t, smallRun(from, resume...), 1, "optimizer.safetensors: tensor exp_avg.h.0.mlp.c_fc.weight: element [0 1] is -Inf")
 	change(filepath.Join(newest, "model.safetensors"), "h.0.attn.c_attn.weight", math.Float32bits(float32(math.NaN())))
-	const why = "model.safetensors: tensor h.0.attn.c_attn.weight: element [0 1] is NaN"
+	const why = "model.safetensors: tensor \"h.0.attn.c_attn.weight\": element [0 1] is NaN"
 	fails(t, smallRun(from, resume...), 1, why)
 	fails(t, smallRun(filepath.Join(dir, "out"), "--init="+newest), 1, why)
 	fails(t, smallRun(filepath.Join(dir, "out"), "--init="+newest, "--eval_only"), 1, why)
 	half := filepath.Join(dir, "half.gguf")
 	succeeds(t, exec.Command(convertBinary, "-m", newest, "--dtype=f16", "-o", half))
-	fails(t, smallRun(filepath.Join(dir, "out"), "--init="+half), 1, "half.gguf: tensor blk.0.attn_qkv.weight: element ", " is NaN")
+	fails(t, smallRun(filepath.Join(dir, "out"), "--init="+half), 1, "half.gguf: tensor \"blk.0.attn_qkv.weight\": element ", " is NaN")
 	if _, err := os.Stat(filepath.Join(dir, "out")); err == nil {
 		t.Error("a directory was made for nothing")
 	}
