@@ -91,45 +91,61 @@ func Devices(name string) ([]Device, error) {
 // part of a device's name ("vulkan:1", "vulkan:radeon", "vulkan:4090"), or
 // "auto": the best GPU that is real hardware, else the CPU.
 func Find(spec string) (d Device, why string, err error) {
+	all, why, err := FindAll(spec)
+	if err != nil {
+		return Device{}, "", err
+	}
+	return all[0], why, nil
+}
+
+// FindAll is Find with what is to be tried, in that order, where the device
+// cannot be opened: for "auto" the other GPUs and then the CPU, else nothing.
+func FindAll(spec string) (all []Device, why string, err error) {
 	name, which, narrowed := strings.Cut(spec, ":")
 	if name == "auto" {
 		if narrowed {
-			return Device{}, "", fmt.Errorf("%q: a device goes with a named backend, such as vulkan:%s", spec, which)
+			return nil, "", fmt.Errorf("%q: a device goes with a named backend, such as vulkan:%s", spec, which)
 		}
 		return findAuto()
 	}
 	devices, err := Devices(name)
 	if err != nil {
-		return Device{}, "", err
+		return nil, "", err
 	}
 	if !narrowed {
 		if devices[0].Kind == Software {
-			return devices[0], "the only kind there is: no GPU was found, so this will be slow", nil
+			return devices[:1], "the only kind there is: no GPU was found, so this will be slow", nil
 		}
-		return devices[0], fmt.Sprintf("the best of %d", len(devices)), nil
+		return devices[:1], fmt.Sprintf("the best of %d", len(devices)), nil
 	}
-	return findNamed(name, which, devices)
+	d, why, err := findNamed(name, which, devices)
+	return []Device{d}, why, err
 }
 
-func findAuto() (Device, string, error) {
-	var all []Device
+func findAuto() (all []Device, why string, err error) {
 	var errs []error
+	var empty string // a backend without devices
 	for _, name := range Names() {
 		devices, err := Devices(name)
 		if err != nil {
-			errs = append(errs, err)
+			errs, empty = append(errs, err), name
 		}
 		all = append(all, devices...)
 	}
 	all = slices.DeleteFunc(all, func(d Device) bool { return d.Kind == Software })
 	if len(all) == 0 {
-		return Device{}, "", fmt.Errorf("no device found: %w", errors.Join(errs...))
+		return nil, "", fmt.Errorf("no device found: %w", errors.Join(errs...))
 	}
 	slices.SortStableFunc(all, func(a, b Device) int { return int(a.Kind) - int(b.Kind) })
-	if all[0].Kind == Host {
-		return all[0], "no GPU was found", nil
+	switch {
+	case all[0].Kind != Host:
+		why = "the best GPU"
+	case empty != "":
+		why = fmt.Sprintf("no GPU was found; --backend=%s tells why", empty)
+	default:
+		why = "no GPU was found"
 	}
-	return all[0], "the best GPU", nil
+	return all, why, nil
 }
 
 func findNamed(backend, which string, devices []Device) (Device, string, error) {
@@ -186,11 +202,23 @@ func mentions(name, want string, number bool) bool {
 	}
 }
 
-// Open opens the device that [Find] finds for spec.
+// Open opens the device that [Find] finds for spec, for "auto" the best that
+// can be opened.
 func Open(spec string) (Backend, error) {
-	d, _, err := Find(spec)
+	all, _, err := FindAll(spec)
 	if err != nil {
 		return nil, err
 	}
-	return d.Open()
+	if len(all) == 1 {
+		return all[0].Open()
+	}
+	var failed []error
+	for _, d := range all {
+		b, err := d.Open()
+		if err == nil {
+			return b, nil
+		}
+		failed = append(failed, fmt.Errorf("opening %s (%s): %w", d.Spec(), d.Name, err))
+	}
+	return nil, errors.Join(failed...)
 }

@@ -124,7 +124,7 @@ func TestAutoWithoutDevices(t *testing.T) {
 		t.Errorf("auto gave %v", err)
 	}
 	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": none(errNoDriver)})
-	if d, why, err := Find("auto"); err != nil || d.Spec() != "cpu:0" || why != "no GPU was found" {
+	if d, why, err := Find("auto"); err != nil || d.Spec() != "cpu:0" || why != "no GPU was found; --backend=vulkan tells why" {
 		t.Errorf("auto without a driver: %s (%s), %v", d.Spec(), why, err)
 	}
 	withDevices(t, map[string]func() ([]Device, error){"vulkan": some(software)})
@@ -145,8 +145,25 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s: what opening gave became %v", spec, err)
 		}
 	}
-	if got := strings.Join(opened, " "); got != "cpu:0 vulkan:1 vulkan:0" {
-		t.Errorf("opened %s", got)
+	if got := strings.Join(opened, " "); got != "cpu:0 vulkan:1 vulkan:0 vulkan:1 cpu:0" {
+		t.Errorf("opened %s: auto goes on to the next GPU, then to the CPU", got)
+	}
+}
+
+// TestFindAll: what comes after the best device, and only for auto.
+func TestFindAll(t *testing.T) {
+	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": some(discrete, software, integrated, virtual)})
+	for spec, want := range map[string]string{
+		"auto": "vulkan:0 vulkan:2 vulkan:3 cpu:0", "vulkan": "vulkan:0", "vulkan:2": "vulkan:2", "vulkan:iris": "vulkan:2", "cpu": "cpu:0",
+	} {
+		all, why, err := FindAll(spec)
+		var got []string
+		for _, d := range all {
+			got = append(got, d.Spec())
+		}
+		if err != nil || why == "" || strings.Join(got, " ") != want {
+			t.Errorf("%s: %v (%q), %v; expected %s", spec, got, why, err, want)
+		}
 	}
 }
 
