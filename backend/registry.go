@@ -18,6 +18,7 @@ type Device struct {
 	UUID    string // 32 hexadecimal digits where the driver tells one, else empty
 	Driver  string // name and version of the driver or library that serves it
 	Memory  int64  // bytes on the device, 0 if unknown
+	Note    string // of a software driver: why there may be no other, such as a driver that does not load; else empty
 	Open    func() (Backend, error)
 }
 
@@ -114,7 +115,7 @@ func FindAll(spec string) (all []Device, why string, err error) {
 	}
 	if !narrowed {
 		if devices[0].Kind == Software {
-			return devices[:1], "the only kind there is: no GPU was found, so this will be slow", nil
+			return devices[:1], noted("the only kind there is: no GPU was found, so this will be slow", devices[0].Note), nil
 		}
 		return devices[:1], fmt.Sprintf("the best of %d", len(devices)), nil
 	}
@@ -124,15 +125,20 @@ func FindAll(spec string) (all []Device, why string, err error) {
 
 func findAuto() (all []Device, why string, err error) {
 	var errs []error
-	var empty string // a backend without devices
+	var empty, note string // a backend without devices, a note of one with software drivers only
 	for _, name := range Names() {
 		devices, err := Devices(name)
 		if err != nil {
 			errs, empty = append(errs, err), name
 		}
-		all = append(all, devices...)
+		for _, d := range devices {
+			if d.Kind != Software {
+				all = append(all, d)
+			} else if note == "" {
+				note = d.Note
+			}
+		}
 	}
-	all = slices.DeleteFunc(all, func(d Device) bool { return d.Kind == Software })
 	if len(all) == 0 {
 		return nil, "", fmt.Errorf("no device found: %w", errors.Join(errs...))
 	}
@@ -143,9 +149,16 @@ func findAuto() (all []Device, why string, err error) {
 	case empty != "":
 		why = fmt.Sprintf("no GPU was found; --backend=%s tells why", empty)
 	default:
-		why = "no GPU was found"
+		why = noted("no GPU was found", note)
 	}
 	return all, why, nil
+}
+
+func noted(why, note string) string {
+	if note == "" {
+		return why
+	}
+	return why + "; " + note
 }
 
 func findNamed(backend, which string, devices []Device) (Device, string, error) {

@@ -150,6 +150,25 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestNote: what keeps a GPU from being found is told where it matters.
+func TestNote(t *testing.T) {
+	noted := software
+	noted.Note = "VK_DRIVER_FILES names a file that does not exist"
+	for _, c := range []struct {
+		spec    string
+		devices []Device
+		told    bool
+	}{
+		{"auto", []Device{noted}, true}, {"vulkan", []Device{noted}, true}, {"vulkan", []Device{discrete, noted}, false},
+		{"auto", []Device{discrete, noted}, false}, {"auto", []Device{software}, false},
+	} {
+		withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": some(c.devices...)})
+		if _, why, err := Find(c.spec); err != nil || strings.Contains(why, noted.Note) != c.told {
+			t.Errorf("%s among %d devices: %q, %v; told: expected %v", c.spec, len(c.devices), why, err, c.told)
+		}
+	}
+}
+
 // TestFindAll: what comes after the best device, and only for auto.
 func TestFindAll(t *testing.T) {
 	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": some(discrete, software, integrated, virtual)})
