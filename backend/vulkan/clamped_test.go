@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
 	"caldera/conformance"
 )
 
@@ -17,16 +18,23 @@ func fewGroups(l *Limits) { l.Groups = [3]uint32{3, 8, 3} }
 // largeTiles takes large tiles for all products with many rows.
 func largeTiles(l *Limits) { l.LargeTileEdge, l.LargeTileSize = 1, 1 }
 
-// TestClamped holds what no usual size of op reaches to the conformance suite:
-// the rounds of shaders over more than a device takes at once, and large tiles.
-func TestClamped(t *testing.T) {
+// TestPlayed holds to the conformance suite what neither the drivers at hand
+// nor the usual sizes of ops reach: shaders that go several rounds, large tiles, and memory
+// that is not coherent, which the host maps and of which it copies to staging memory.
+func TestPlayed(t *testing.T) {
 	for name, clamp := range map[string]func(*Limits){
 		"gpu":   func(l *Limits) { gpu(l); fewGroups(l); largeTiles(l) },
-		"texel": fewGroups,
+		"texel": func(l *Limits) { staged(l); fewGroups(l) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conformance.Test(t, func(tb testing.TB) backend.Backend { return openTest(tb, lavapipe, clamp) })
+			conformance.Test(t, func(tb testing.TB) backend.Backend {
+				b, err := openPlayed(tb, lavapipe, func(l *Limits) { clamp(l); l.Coherent = false }, &vk.Play{Incoherent: true})
+				if err != nil {
+					tb.Fatal(err)
+				}
+				return b
+			})
 		})
 	}
 }

@@ -22,7 +22,7 @@ func openPlayed(tb testing.TB, driver string, clamp func(*Limits), play *vk.Play
 		OnMessage:  func(text string) { tb.Errorf("validation: %s", text) },
 		Limits:     clamp,
 		play:       play,
-		patience:   time.Second,
+		patience:   20 * time.Second,
 	})
 	if err == nil {
 		tb.Cleanup(func() {
