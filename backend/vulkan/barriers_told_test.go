@@ -3,10 +3,12 @@
 package vulkan
 
 import (
+	"strings"
 	"testing"
 
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
+	"caldera/shaders"
 )
 
 // recorder keeps the commands of each recording, which ends with the barrier to
@@ -125,5 +127,21 @@ func TestBarriersTold(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAbsentIsNotWritten: an absent tensor where the shader may write would
+// make dispatches that share nothing seem to write the same memory.
+func TestAbsentIsNotWritten(t *testing.T) {
+	b := openTest(t, lavapipe, nil)
+	x := vector(t, b, 1, 2, 3, 4)
+	err := b.encode(func(e *encoder) error {
+		from, _ := e.operand(x, backend.Read)
+		none, _ := e.operand(backend.Tensor{}, backend.Read)
+		return e.dispatch(pipelineSpec{variant: shaders.Find("gelu", "X4"), spec: []uint32{64}}, shaders.RowsPush{},
+			[3]uint32{1, 1, 1}, none, from)
+	})
+	if err == nil || !strings.Contains(err.Error(), "binding 0 (dst): an absent tensor") {
+		t.Errorf("an absent tensor bound where a shader writes: %v", err)
 	}
 }
