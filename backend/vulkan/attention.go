@@ -50,7 +50,7 @@ func encodeAttention(e *encoder, op *backend.Attention) error {
 			part.Dst, part.Q = part.Dst.Slice(3, h*size, hEnd*size), part.Q.Slice(3, h*size, hEnd*size)
 			// A workgroup takes one query at least.
 			queries := min(e.maxRows(part.Q), e.maxRows(part.Dst), int(l.Groups[0]))
-			if one := attentionWork(&part, 1); uint64(queries) > maxWork/one {       // so that no watchdog fires
+			if one := attentionWork(&part, 1); uint64(queries) > maxWork/one { // so that no watchdog fires
 				queries = int(max(maxWork/one&^7, 1))
 			}
 			if !op.Probs.Absent() {

@@ -89,9 +89,9 @@ func installed() (files []string) {
 	return files
 }
 
-// malformed is wrapped by the error of a manifest that is JSON of another shape.
+// errMalformed is wrapped by the error of a manifest that is JSON of another shape.
 // Loaders crash on some such.
-var malformed = errors.New("expected a driver's manifest")
+var errMalformed = errors.New("expected a driver's manifest")
 
 // readManifest returns the library that a manifest names, a path or a name
 // that the system searches for.
@@ -124,15 +124,15 @@ func readManifest(path string) (library string, err error) {
 	}
 	var top, icd map[string]json.RawMessage // keys to the letter, unlike those of structs
 	if json.Unmarshal(data, &top) != nil {
-		return "", fmt.Errorf("which holds no JSON object, %w", malformed)
+		return "", fmt.Errorf("which holds no JSON object, %w", errMalformed)
 	}
 	text := func(object map[string]json.RawMessage, key string) (s string, err error) {
 		value, ok := object[key]
 		if !ok {
-			return "", fmt.Errorf("which has no %q, %w", key, malformed)
+			return "", fmt.Errorf("which has no %q, %w", key, errMalformed)
 		}
 		if json.Unmarshal(value, &s) != nil || s == "" {
-			return "", fmt.Errorf("whose %q is %.40s, expected a string: %w", key, value, malformed)
+			return "", fmt.Errorf("whose %q is %.40s, expected a string: %w", key, value, errMalformed)
 		}
 		return s, nil
 	}
@@ -140,7 +140,7 @@ func readManifest(path string) (library string, err error) {
 		return "", err
 	}
 	if json.Unmarshal(top["ICD"], &icd) != nil || icd == nil {
-		return "", fmt.Errorf("which has no object %q, %w", "ICD", malformed)
+		return "", fmt.Errorf("which has no object %q, %w", "ICD", errMalformed)
 	}
 	if _, err := text(icd, "api_version"); err != nil {
 		return "", err
@@ -180,7 +180,7 @@ func checkManifest(path string) error {
 func crashes() error {
 	variable, files := named()
 	for _, path := range files {
-		if _, err := readManifest(path); errors.Is(err, malformed) {
+		if _, err := readManifest(path); errors.Is(err, errMalformed) {
 			return fmt.Errorf("%w: %s names %q, %w; %s", ErrNoDriver, variable, path, err, mend(variable))
 		}
 	}
