@@ -3,6 +3,8 @@
 package vulkan
 
 import (
+	"os"
+	"os/exec"
 	"testing"
 
 	"caldera/backend"
@@ -22,6 +24,14 @@ func largeTiles(l *Limits) { l.LargeTileEdge, l.LargeTileSize = 1, 1 }
 // nor the usual sizes of ops reach: shaders that go several rounds, large tiles, and memory
 // that is not coherent, which the host maps and of which it copies to staging memory.
 func TestPlayed(t *testing.T) {
+	if !testing.Short() { // the suite's short form finds the same in an eighth of the time, and is a flag of the process
+		t.Parallel()
+		cmd := exec.Command(os.Args[0], "-test.short", "-test.run=^TestPlayed$", "-test.timeout=15m")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
 	for name, clamp := range map[string]func(*Limits){
 		"gpu":   func(l *Limits) { gpu(l); fewGroups(l); largeTiles(l) },
 		"texel": func(l *Limits) { staged(l); fewGroups(l) },
