@@ -51,6 +51,11 @@ test-matrix: setup-test ## products of f16 on cooperative matrices, as GPUs have
 	CALDERA_REQUIRE_MATRICES=1 go test -count=1 -timeout 20m -exec "$$run" -run 'Devices|Features|Subgroup' ./backend/vulkan/internal/vk && \
 	CALDERA_REQUIRE_MATRICES=1 go test -count=1 -timeout 20m -exec "$$run" -run 'Matri|CheckProducts|Subgroups' ./backend/vulkan
 
+# Not part of make test either: no GPU is needed, but drivers that move.
+.PHONY: test-gpulab
+test-gpulab: setup-test ## shaders in the compilers of AMD's and NVIDIA's drivers, and that a GPU which computes nothing is refused (fetches 100 MB into the cache)
+	$(ENV) lab=$$(scripts/gpulab.sh) && CALDERA_GPULAB=$$lab go test -count=1 -timeout 20m -v -run TestGPULab ./backend/vulkan
+
 .PHONY: lint
 lint: ## gofmt, go.mod, go vet, staticcheck, and the build with and without cgo
 	@files=$$(gofmt -l .) && if [ -n "$$files" ]; then echo "run gofmt -w on:" $$files; exit 1; fi

@@ -19,6 +19,7 @@ type Device struct {
 	Driver  string // name and version of the driver or library that serves it
 	Memory  int64  // bytes on the device, 0 if unknown
 	Advice  string // in a sentence, what to install to make it faster; empty if nothing is known
+	Note    string // of a software driver: why there may be no other, such as a driver that does not load; else empty
 	Open    func() (Backend, error)
 }
 
@@ -120,24 +121,36 @@ func notRegistered(name string) error {
 // "auto": the best GPU that is real hardware, else the CPU. "auto:" with a UUID
 // or part of a name looks among the devices of all backends.
 func Find(spec string) (d Device, why string, err error) {
+	all, why, err := FindAll(spec)
+	if err != nil {
+		return Device{}, "", err
+	}
+	return all[0], why, nil
+}
+
+// FindAll is Find with what is to be tried, in that order, where the device
+// cannot be opened: for "auto" the other GPUs and then the CPU, else nothing.
+func FindAll(spec string) (all []Device, why string, err error) {
 	name, which, narrowed := strings.Cut(spec, ":")
 	if name == "auto" {
 		if narrowed {
-			return findAnywhere(which)
+			d, why, err := findAnywhere(which)
+			return []Device{d}, why, err
 		}
 		return findAuto()
 	}
 	devices, err := Devices(name)
 	if err != nil {
-		return Device{}, "", err
+		return nil, "", err
 	}
 	if !narrowed {
 		if devices[0].Kind == Software {
-			return devices[0], "the only kind there is: no GPU was found, so this will be slow", nil
+			return devices[:1], noted("the only kind there is: no GPU was found, so this will be slow", devices[0].Note), nil
 		}
-		return devices[0], fmt.Sprintf("the best of %d", len(devices)), nil
+		return devices[:1], fmt.Sprintf("the best of %d", len(devices)), nil
 	}
-	return findNamed("backend "+name+" has", which, devices, true)
+	d, why, err := findNamed("backend "+name+" has", which, devices, true)
+	return []Device{d}, why, err
 }
 
 // FindDevice looks up one device of the backends named; of any backend where
@@ -180,28 +193,45 @@ func findAnywhere(which string) (Device, string, error) {
 	return d, why, err
 }
 
-func findAuto() (Device, string, error) {
-	var all []Device
+func findAuto() (all []Device, why string, err error) {
 	var errs []error
 	if len(Names()) == 0 {
-		return Device{}, "", notRegistered("auto")
+		return nil, "", notRegistered("auto")
 	}
+	var empty, note string // a backend without devices, a note of one with software drivers only
 	for _, name := range Names() {
 		devices, err := Devices(name)
 		if err != nil {
-			errs = append(errs, err)
+			errs, empty = append(errs, err), name
 		}
-		all = append(all, devices...)
+		for _, d := range devices {
+			if d.Kind != Software {
+				all = append(all, d)
+			} else if note == "" {
+				note = d.Note
+			}
+		}
 	}
-	all = slices.DeleteFunc(all, func(d Device) bool { return d.Kind == Software })
 	if len(all) == 0 {
-		return Device{}, "", fmt.Errorf("no device found: %w", errors.Join(errs...))
+		return nil, "", fmt.Errorf("no device found: %w", errors.Join(errs...))
 	}
 	slices.SortStableFunc(all, func(a, b Device) int { return int(a.Kind) - int(b.Kind) })
-	if all[0].Kind == Host {
-		return all[0], "no GPU was found", nil
+	switch {
+	case all[0].Kind != Host:
+		why = "the best GPU"
+	case empty != "":
+		why = fmt.Sprintf("no GPU was found; --backend=%s tells why", empty)
+	default:
+		why = noted("no GPU was found", note)
 	}
-	return all[0], "the best GPU", nil
+	return all, why, nil
+}
+
+func noted(why, note string) string {
+	if note == "" {
+		return why
+	}
+	return why + "; " + note
 }
 
 // findNamed finds the one of devices that which tells: a UUID, part of a name or,
@@ -260,11 +290,23 @@ func mentions(name, want string, number bool) bool {
 	}
 }
 
-// Open opens the device that [Find] finds for spec.
+// Open opens the device that [Find] finds for spec, for "auto" the best that
+// can be opened.
 func Open(spec string) (Backend, error) {
-	d, _, err := Find(spec)
+	all, _, err := FindAll(spec)
 	if err != nil {
 		return nil, err
 	}
-	return d.Open()
+	if len(all) == 1 {
+		return all[0].Open()
+	}
+	var failed []error
+	for _, d := range all {
+		b, err := d.Open()
+		if err == nil {
+			return b, nil
+		}
+		failed = append(failed, fmt.Errorf("opening %s (%s): %w", d.Spec(), d.Name, err))
+	}
+	return nil, errors.Join(failed...)
 }

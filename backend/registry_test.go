@@ -133,7 +133,7 @@ func TestAutoWithoutDevices(t *testing.T) {
 		t.Errorf("auto gave %v", err)
 	}
 	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": none(errNoDriver)})
-	if d, why, err := Find("auto"); err != nil || d.Spec() != "cpu:0" || why != "no GPU was found" {
+	if d, why, err := Find("auto"); err != nil || d.Spec() != "cpu:0" || why != "no GPU was found; --backend=vulkan tells why" {
 		t.Errorf("auto without a driver: %s (%s), %v", d.Spec(), why, err)
 	}
 	withDevices(t, map[string]func() ([]Device, error){"vulkan": some(software)})
@@ -154,8 +154,44 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s: what opening gave became %v", spec, err)
 		}
 	}
-	if got := strings.Join(opened, " "); got != "cpu:0 vulkan:1 vulkan:0" {
-		t.Errorf("opened %s", got)
+	if got := strings.Join(opened, " "); got != "cpu:0 vulkan:1 vulkan:0 vulkan:1 cpu:0" {
+		t.Errorf("opened %s: auto goes on to the next GPU, then to the CPU", got)
+	}
+}
+
+// TestNote: what keeps a GPU from being found is told where it matters.
+func TestNote(t *testing.T) {
+	noted := software
+	noted.Note = "VK_DRIVER_FILES names a file that does not exist"
+	for _, c := range []struct {
+		spec    string
+		devices []Device
+		told    bool
+	}{
+		{"auto", []Device{noted}, true}, {"vulkan", []Device{noted}, true}, {"vulkan", []Device{discrete, noted}, false},
+		{"auto", []Device{discrete, noted}, false}, {"auto", []Device{software}, false},
+	} {
+		withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": some(c.devices...)})
+		if _, why, err := Find(c.spec); err != nil || strings.Contains(why, noted.Note) != c.told {
+			t.Errorf("%s among %d devices: %q, %v; told: expected %v", c.spec, len(c.devices), why, err, c.told)
+		}
+	}
+}
+
+// TestFindAll: what comes after the best device, and only for auto.
+func TestFindAll(t *testing.T) {
+	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": some(discrete, software, integrated, virtual)})
+	for spec, want := range map[string]string{
+		"auto": "vulkan:0 vulkan:2 vulkan:3 cpu:0", "vulkan": "vulkan:0", "vulkan:2": "vulkan:2", "vulkan:iris": "vulkan:2", "cpu": "cpu:0",
+	} {
+		all, why, err := FindAll(spec)
+		var got []string
+		for _, d := range all {
+			got = append(got, d.Spec())
+		}
+		if err != nil || why == "" || strings.Join(got, " ") != want {
+			t.Errorf("%s: %v (%q), %v; expected %s", spec, got, why, err, want)
+		}
 	}
 }
 

@@ -48,7 +48,8 @@ func encodeAttention(e *encoder, op *backend.Attention) error {
 		return each(op.Heads, heads, func(h, hEnd int) error {
 			part := part
 			part.Dst, part.Q = part.Dst.Slice(3, h*size, hEnd*size), part.Q.Slice(3, h*size, hEnd*size)
-			queries := min(e.maxRows(part.Q), e.maxRows(part.Dst))
+			// A workgroup takes one query at least.
+			queries := min(e.maxRows(part.Q), e.maxRows(part.Dst), int(l.Groups[0]))
 			if one := attentionWork(&part, 1); uint64(queries) > maxWork/one { // so that no watchdog fires
 				queries = int(max(maxWork/one&^7, 1))
 			}
@@ -145,21 +146,22 @@ func attentionDispatch(e *encoder, op *backend.Attention, spec []uint32, push sh
 	push.FirstKey, push.WindowKeys, push.LastWindow = uint32(from), uint32(to-from), boolean(to == op.K.Dim(2))
 	defines, q, k, v := attentionOperands(e, &part, int(spec[3]), &push)
 
-	// Between windows dst and probs hold sums and scores.
-	written := func(t backend.Tensor) backend.Access {
-		if t.Absent() {
-			return backend.Read
-		}
-		return backend.Update
-	}
+	// Between windows dst and probs hold sums and scores. The shader may write
+	// probs and state: where they are absent dst stands for them.
 	dst, base := e.operand(part.Dst, backend.Update)
+	written := func(t backend.Tensor) (binding, uint32) {
+		if t.Absent() {
+			return dst, 0
+		}
+		return e.operand(t, backend.Update)
+	}
 	push.Dst, push.DstBatch, push.DstTime = base, uint32(part.Dst.Stride(1)), uint32(part.Dst.Stride(2))
 	at, base := e.operand(part.At, backend.Read)
 	push.At, push.AtStride = base, uint32(part.At.Stride(-1))
-	probs, base := e.operand(part.Probs, written(part.Probs))
+	probs, base := written(part.Probs)
 	push.Probs, push.ProbsBatch, push.ProbsHead, push.ProbsTime = base,
 		uint32(part.Probs.Stride(0)), uint32(part.Probs.Stride(1)), uint32(part.Probs.Stride(2))
-	kept, base := e.operand(state, written(state))
+	kept, base := written(state)
 	push.State = base
 	work := attentionWork(&part, part.Q.Dim(2))
 	return e.dispatch(pipelineSpec{variant: shaders.Find("attention", defines), spec: spec, work: work}, push, groups,

@@ -48,9 +48,9 @@ func encodeAttentionBackward(e *encoder, op *backend.AttentionBackward) error {
 	sequences = max(min(sequences, e.maxAlong(op.Stats, 0)), 1)
 	groups := min(op.Groups(), max(int(e.limits().Groups[1])/shared, 1), max(e.maxAlong(op.Stats.Slice(0, 0, sequences), 1)/shared, 1))
 
-	// So that no watchdog fires.
+	// So that no watchdog fires. A workgroup takes one row at least.
 	pair := 4 * shared * op.HeadSize() // multiply-adds of a query and a key, at most
-	window = min(window, max(int(math.Sqrt(float64(maxWork/pair)))&^7, 8))
+	window = min(window, max(int(math.Sqrt(float64(maxWork/pair)))&^7, 8), int(e.limits().Groups[0]))
 	groups = min(groups, max(maxWork/(pair*window*window), 1))
 	sequences = min(sequences, max(maxWork/(pair*window*window*groups), 1))
 

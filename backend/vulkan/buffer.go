@@ -111,6 +111,9 @@ func (buf *buffer) settle() error {
 		return nil
 	}
 	if buf.hostIdle() {
+		if err := buf.b.fetchEdges(&buf.block.deviceMemory, buf.offset+from, buf.size-from); err != nil {
+			return err
+		}
 		clear(buf.mapped()[from:])
 		if err := buf.b.flushMapped(&buf.block.deviceMemory, buf.offset+from, buf.size-from); err != nil {
 			return err

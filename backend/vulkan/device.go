@@ -27,6 +27,10 @@ func Devices() ([]backend.Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	note := ""
+	if !slices.ContainsFunc(found, func(p *vk.PhysicalDevice) bool { return kindOf(p) != backend.Software }) {
+		note = vk.NamedFaults()
+	}
 	list := make([]backend.Device, len(found))
 	for i, p := range found {
 		list[i] = backend.Device{
@@ -37,6 +41,7 @@ func Devices() ([]backend.Device, error) {
 			UUID:    uuidOf(p),
 			Driver:  driverOf(p),
 			Memory:  memoryOf(p),
+			Note:    note,
 			Open:    func() (backend.Backend, error) { return Open(Options{Device: i}) },
 		}
 	}

@@ -80,7 +80,7 @@ func (b *Backend) createMemory(size uint64, memoryType int, mapped bool) (m devi
 	if err = b.dev.BindBuffer(m.Buffer, m.memory, 0); err != nil {
 		return m, err
 	}
-	m.coherent = b.phys.MemoryTypes[memoryType].Flags&vk.HostCoherent != 0
+	m.coherent = b.limits.Coherent && b.phys.MemoryTypes[memoryType].Flags&vk.HostCoherent != 0
 	if mapped {
 		m.mapped, err = b.dev.Map(m.memory, need.Size)
 	}

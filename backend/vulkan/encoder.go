@@ -89,7 +89,7 @@ func (e *encoder) subgroups() bool { return e.b.subgroupTest.passed }
 // dtype, of a quantised one in half words. Up to 15 bytes after t's last
 // element are part of the binding, so that whole words and vectors can be read.
 //
-// An absent tensor binds 256 bytes of zeros, which must not be written.
+// An absent tensor binds 256 bytes of zeros, for shaders that can only read them.
 func (e *encoder) operand(t backend.Tensor, a backend.Access) (b binding, base uint32) {
 	buf, from, to, err := e.place(t)
 	if err != nil {
@@ -252,8 +252,11 @@ func (e *encoder) encode(p pipelineSpec, push any, groups [3]uint32, bindings []
 			return fmt.Errorf("binding %d (%s): %w", i, table[i].Name, b.err)
 		case b.texel != table[i].Texel:
 			return fmt.Errorf("binding %d (%s): texel buffer is %v, its table says %v", i, table[i].Name, b.texel, table[i].Texel)
-		case b.access.Writes() && (table[i].ReadOnly || b.buf == e.b.dummy):
+		case b.access.Writes() && table[i].ReadOnly:
 			return fmt.Errorf("binding %d (%s) must only be read", i, table[i].Name)
+		case b.buf == e.b.dummy && !table[i].ReadOnly:
+			return fmt.Errorf("binding %d (%s): an absent tensor must not be bound where the shader may write, "+
+				"or dispatches seem to write the same memory: bind what it writes in any case", i, table[i].Name)
 		}
 	}
 	var err error

@@ -98,7 +98,7 @@ func layerNormBackwardColumns(e *encoder, op *backend.LayerNormBackward) error {
 	}
 	slices := 1
 	if !e.limits().Software {
-		slices = max(min(128/int(blocks), rows/64), 1) // workgroups to fill a GPU, of at least so many rows
+		slices = max(min(128/int(blocks), rows/64, int(e.limits().Groups[1])), 1) // workgroups to fill a GPU, of at least so many rows
 	}
 	if slices == 1 {
 		return dispatch(0, 1, dgamma, dbeta, x, dy, stats, dbeta)

@@ -15,6 +15,7 @@ type Limits struct {
 	TexelAlign     uint64 // of a texel buffer view's offset in bytes: a power of two, at least 16
 	AllocationSize uint64 // bytes of the largest allocation and of the largest buffer
 	Unified        bool   // the host maps device memory: no copies through staging memory
+	Coherent       bool   // memory that is coherent by its type needs no Flush and Invalidate
 	Software       bool   // a driver that computes on the CPU
 
 	// Dispatches.
@@ -23,6 +24,11 @@ type Limits struct {
 	Invocations   uint32    // invocations of a workgroup
 	Groups        [3]uint32 // workgroups of a dispatch along each axis
 	PushConstants uint32    // bytes
+
+	// Products of so many rows and outputs at least, and of so many numbers,
+	// have work for all of the device in large tiles.
+	LargeTileEdge int
+	LargeTileSize int
 
 	// Subgroups, as the driver advertises them. A kernel asks
 	// encoder.subgroups before it takes a variant that uses them.
@@ -88,12 +94,16 @@ func limitsOf(d *vk.Device) Limits {
 		TexelElements:  p.MaxTexelBufferElements,
 		TexelAlign:     max(p.TexelBufferAlignment, 16),
 		AllocationSize: p.MaxMemoryAllocationSize,
+		Coherent:       true,
 		Software:       d.Physical.Type == vk.CPU,
 
 		SharedMemory:  uint32(p.MaxSharedMemory),
 		Invocations:   uint32(p.MaxWorkGroupInvocations),
 		Groups:        p.MaxWorkGroupCount,
 		PushConstants: uint32(p.MaxPushConstants),
+
+		LargeTileEdge: 256,
+		LargeTileSize: 256 * 128 * 128,
 
 		SubgroupSize:       uint32(s.Size),
 		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,

@@ -65,8 +65,8 @@ func encodeLinear(e *encoder, o linearOp) error {
 	k := chooseLinear(e, &o)
 	rows, ins, outs := linearWindow(e, &o, k.texel)
 	ins = min(ins, e.maxRounds())
-	outs = min(outs, int(e.limits().Groups[0])*k.outs)
-	rows = min(rows, int(e.limits().Groups[1])*k.rows)
+	groups := int(min(e.limits().Groups[0], e.limits().Groups[1])) // linear_texel.comp has the axes the other way round
+	outs, rows = min(outs, groups*k.outs), min(rows, groups*k.rows)
 	in := o.x.Dim(-1)
 	if most := maxWork / (min(ins, in) * outs); rows > most { // so that no watchdog fires
 		rows = max(most-most%k.rows, k.rows)
@@ -244,7 +244,7 @@ func (l *Limits) tiles() bool {
 func (e *encoder) tiles(o *linearOp) linearChoice {
 	rows, out := o.dst.Dim(2), o.dst.Dim(3)
 	// Twice as long an edge halves what is read, if there is work for all of the device.
-	if min(rows, out) >= 256 && rows*out >= 256*128*128 && !e.smallMatrices(o) {
+	if l := e.limits(); min(rows, out) >= l.LargeTileEdge && rows*out >= l.LargeTileSize && !e.smallMatrices(o) {
 		return linearChoice{source: "linear", rows: 128, outs: 128, b: 2}
 	}
 	return linearChoice{source: "linear", rows: 64, outs: 64, b: 1}

@@ -132,7 +132,7 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 	// share the vectors. The parts are added up in order.
 	parts := 1
 	if c.source == "linear" && o.dst.Contiguous() {
-		parts = max(min(in/minPart, (fullDevice+across*along-1)/(across*along)), 1)
+		parts = max(min(in/minPart, (fullDevice+across*along-1)/(across*along), int(e.limits().Groups[2])), 1)
 	}
 	target, access := o.dst, backend.Update
 	if parts > 1 {

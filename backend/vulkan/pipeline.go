@@ -21,6 +21,7 @@ type pipelines struct {
 	made    map[pipelineKey]*pipeline
 	layouts map[layoutKey]*layout
 	stats   Stats
+	proof   int // of them for prove alone, which make no cache
 }
 
 // Stats tells what a backend has compiled.
@@ -137,7 +138,7 @@ func (p *pipelines) layout(v *shaders.Variant) (*layout, error) {
 // process compiles again.
 func (p *pipelines) close() error {
 	var err error
-	if p.path != "" && p.stats.Pipelines > 0 {
+	if p.path != "" && p.stats.Pipelines > p.proof {
 		var data []byte
 		data, err = p.dev.PipelineCacheData(p.cache)
 		if err == nil && len(data) > 32 { // more than a header

@@ -5,6 +5,7 @@ package vulkan
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -31,7 +32,10 @@ type profile struct {
 	spans []*span
 	op    *span // that is being encoded
 	clock ticks
-	err   error // why times are missing
+	start time.Time // by the host's clock
+	read  int       // timestamps
+	zeros int       // of them are 0
+	err   error     // why times are missing
 }
 
 // span is the time of an op.
@@ -62,10 +66,11 @@ func (b *Backend) Profile(run func() error) ([]backend.Span, error) {
 	case b.profile != nil:
 		return nil, errors.New("vulkan: Profile within Profile")
 	case b.limits.TimestampBits == 0:
-		return nil, fmt.Errorf("vulkan: times of ops cannot be told: the queue for compute of %s has no timestamps (timestampValidBits is 0): %w",
-			b.phys.Name, errors.ErrUnsupported)
+		return nil, b.noTimes("its queue for compute has no timestamps (timestampValidBits is 0)")
+	case !(b.limits.TimestampPeriod > 0): // or no number
+		return nil, b.noTimes("a tick of its timestamps takes %v ns (timestampPeriod)", b.limits.TimestampPeriod)
 	}
-	p := &profile{clock: ticks{bits: b.limits.TimestampBits, period: b.limits.TimestampPeriod}}
+	p := &profile{clock: ticks{bits: b.limits.TimestampBits, period: b.limits.TimestampPeriod}, start: time.Now()}
 	b.profile = p
 	defer func() { b.profile = nil }()
 	if err := run(); err != nil {
@@ -76,19 +81,45 @@ func (b *Backend) Profile(run func() error) ([]backend.Span, error) {
 		return nil, err
 	}
 	if err = b.finish(); err == nil {
-		err = p.err
-	}
-	if err == nil {
 		err = b.complaints()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("vulkan: Profile: %w", err)
+	}
+	if err = p.err; err == nil {
+		err = p.check()
+	}
+	if err != nil {
+		return nil, b.noTimes("%w", err)
 	}
 	spans := make([]backend.Span, len(p.spans))
 	for i, s := range p.spans {
 		spans[i] = s.Span
 	}
 	return spans, nil
+}
+
+// noTimes is the error of a device that does not tell how long ops take.
+func (b *Backend) noTimes(format string, args ...any) error {
+	return fmt.Errorf("vulkan: %s (driver %s) cannot tell how long ops take: %w; update the driver, or measure without a profile (%w)",
+		b.phys.Name, driverOf(b.phys), fmt.Errorf(format, args...), errors.ErrUnsupported)
+}
+
+// stillClock is how many timestamps may be the same before the clock is taken
+// to stand still. Each op is two, and has a full barrier between them.
+const stillClock = 8
+
+// check tells what is wrong with the timestamps as a whole.
+func (p *profile) check() error {
+	switch {
+	case p.read == 0:
+		return nil
+	case p.zeros == p.read:
+		return fmt.Errorf("the driver has not written timestamps: all %d are 0", p.read)
+	case p.clock.sum == 0 && p.read >= stillClock:
+		return fmt.Errorf("its clock stands still: all %d timestamps are %d", p.read, p.clock.last)
+	}
+	return nil
 }
 
 // timed encodes op, and takes its time where a profile is being made.
@@ -165,12 +196,44 @@ func (r *recording) readTimes() {
 		return
 	}
 	for i, s := range t.parts {
-		begin, end := p.clock.at(read[2*i]), p.clock.at(read[2*i+1])
+		begin, err := p.at(read[2*i])
+		if err != nil {
+			p.err = err
+			return
+		}
+		end, err := p.at(read[2*i+1])
+		if err != nil {
+			p.err = err
+			return
+		}
 		if !s.begun {
 			s.begun, s.Begin = true, begin
 		}
 		s.Duration += end - begin
 	}
+}
+
+// Clocks of device and host may differ so much: by a part of what has passed, and by a time.
+const (
+	clocksFactor = 2
+	clocksApart  = time.Second
+)
+
+// at is the time of the next timestamp since the first one.
+func (p *profile) at(tick uint64) (time.Duration, error) {
+	p.read++
+	if tick == 0 {
+		p.zeros++
+	}
+	at, err := p.clock.at(tick)
+	if err != nil {
+		return 0, err
+	}
+	if host := time.Since(p.start); at > clocksFactor*host+clocksApart {
+		return 0, fmt.Errorf("its timestamps are wrong: by the last, %d, %v have passed since the first, and by the host's clock %v",
+			tick, at, host.Round(time.Microsecond))
+	}
+	return at, nil
 }
 
 // queryPool is a pool of maxQueries timestamps.
@@ -193,14 +256,29 @@ type ticks struct {
 	sum    uint64 // since the first one
 }
 
-// at is the time since the first timestamp. One that lies before the last,
-// by a driver's rounding, counts as the same.
-func (c *ticks) at(tick uint64) time.Duration {
+// maxBackwards is how far a timestamp may lie before the last, by a driver's rounding.
+const maxBackwards = time.Millisecond
+
+// at is the time since the first timestamp, at most what a Duration holds. One
+// that lies a little before the last counts as the same; more is an error.
+func (c *ticks) at(tick uint64) (time.Duration, error) {
 	if unused := 64 - c.bits; c.begun {
-		if passed := int64((tick-c.last)<<unused) >> unused; passed > 0 {
-			c.sum += uint64(passed)
+		passed := int64((tick-c.last)<<unused) >> unused
+		if back := -float64(passed) * c.period; back > float64(maxBackwards) {
+			return 0, fmt.Errorf("its timestamps run backwards, from %d to %d (%v)", c.last, tick, saturated(back))
+		}
+		if passed > 0 {
+			c.sum += min(uint64(passed), math.MaxUint64-c.sum)
 		}
 	}
 	c.begun, c.last = true, tick
-	return time.Duration(float64(c.sum) * c.period)
+	return saturated(float64(c.sum) * c.period), nil
+}
+
+// saturated is a time in nanoseconds, at most the longest Duration.
+func saturated(ns float64) time.Duration {
+	if ns >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return time.Duration(ns)
 }

@@ -266,13 +266,20 @@ func TestProfileOff(t *testing.T) {
 }
 
 func TestProfileErrors(t *testing.T) {
-	b := openTest(t, lavapipe, func(l *Limits) { l.TimestampBits = 0 })
-	_, err := backend.Profile(b, func(backend.Backend) error { t.Error("it runs all the same"); return nil })
-	if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "llvmpipe") || !strings.Contains(err.Error(), "no timestamps") {
-		t.Errorf("a device without timestamps: %v", err)
+	for want, clamp := range map[string]func(*Limits){
+		"no timestamps": func(l *Limits) { l.TimestampBits = 0 },
+		"takes 0 ns":    func(l *Limits) { l.TimestampPeriod = 0 },
+		"takes -1 ns":   func(l *Limits) { l.TimestampPeriod = -1 },
+		"takes NaN ns":  func(l *Limits) { l.TimestampPeriod = math.NaN() },
+	} {
+		b := openTest(t, lavapipe, clamp)
+		_, err := backend.Profile(b, func(backend.Backend) error { t.Error("it runs all the same"); return nil })
+		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "llvmpipe") || !strings.Contains(err.Error(), want) {
+			t.Errorf("a device of which %s: %v", want, err)
+		}
 	}
 
-	b = openTest(t, lavapipe, nil)
+	b := openTest(t, lavapipe, nil)
 	x, y := vector(t, b, 1, 2), vector(t, b, 0, 0)
 	op := &backend.GELU{Dst: y, X: x}
 	program, err := backend.Record(b, op)
@@ -331,7 +338,11 @@ func TestProfileTicks(t *testing.T) {
 		k := ticks{bits: c.bits, period: c.period}
 		var got []time.Duration
 		for _, tick := range c.ticks {
-			got = append(got, k.at(tick))
+			at, err := k.at(tick)
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			got = append(got, at)
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: timestamps %d are %v, want %v", c.name, c.ticks, got, c.want)

@@ -68,9 +68,15 @@ func (q *queue) submit(what string, cmds ...vk.CommandBuffer) error {
 	return nil
 }
 
+// errUnfinished: the device had not finished when the time was over.
+var errUnfinished = errors.New("the device has not finished in time")
+
 // wait waits until the submit with that serial, and all before it, have
 // finished.
-func (q *queue) wait(serial uint64) error {
+func (q *queue) wait(serial uint64) error { return q.within(serial, vk.Forever) }
+
+// within is wait for so many nanoseconds at most: the error is then errUnfinished.
+func (q *queue) within(serial, most uint64) error {
 	if serial <= q.done {
 		return nil
 	}
@@ -85,8 +91,12 @@ func (q *queue) wait(serial uint64) error {
 	if len(q.flight) == 0 {
 		return fmt.Errorf("waiting for submit %d of %d", serial, q.last)
 	}
-	if _, err := q.dev.WaitFence(q.flight[i].fence, vk.Forever); err != nil {
+	finished, err := q.dev.WaitFence(q.flight[i].fence, most)
+	if err != nil {
 		return q.failed(err)
+	}
+	if !finished {
+		return errUnfinished
 	}
 	return q.retire(i + 1)
 }

@@ -75,6 +75,9 @@ func (b *Backend) put(buf *buffer, off uint64, src []byte) error {
 		if err := b.until(buf.lastUse); err != nil {
 			return err
 		}
+		if err := b.fetchEdges(&buf.block.deviceMemory, buf.offset+off, n); err != nil {
+			return err
+		}
 		copy(buf.mapped()[off:], src)
 		return b.flushMapped(&buf.block.deviceMemory, buf.offset+off, n)
 	}
@@ -186,6 +189,22 @@ func (b *Backend) read(dst []byte, buf *buffer, off uint64) error {
 		}
 		copy(dst, s.mapped[:n])
 		dst, off = dst[n:], off+n
+	}
+	return nil
+}
+
+// fetchEdges makes ready for a write of the host, and then flushMapped, what
+// else lies in the first and last unit of the range: flushing writes whole
+// units, and the device may have written there since the host read them.
+func (b *Backend) fetchEdges(m *deviceMemory, offset, size uint64) error {
+	end := offset + size
+	if offset%rangeUnit != 0 {
+		if err := b.invalidateMapped(m, offset, 1); err != nil {
+			return err
+		}
+	}
+	if end%rangeUnit != 0 {
+		return b.invalidateMapped(m, end, 1)
 	}
 	return nil
 }

@@ -12,12 +12,14 @@
 package vulkan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
@@ -41,6 +43,11 @@ type Options struct {
 	// Limits may lower what the device can do, to play a smaller one. It
 	// must not raise anything.
 	Limits func(*Limits)
+
+	// In tests.
+	play     *vk.Play      // stands between the device and its driver
+	patience time.Duration // with a device that never finishes; 0: the usual
+	unproved bool          // a driver that is known to do nothing is opened all the same
 }
 
 // Backend is an open device.
@@ -89,14 +96,17 @@ var (
 )
 
 // Open opens a device. Where there is none the error says what is missing and
-// what to install.
+// what to install. A device that does not compute what it is told is refused:
+// the error is a [RefusedError].
 func Open(o Options) (*Backend, error) {
 	b := &Backend{
 		name:     fmt.Sprintf("vulkan:%d", o.Device),
 		programs: map[*program]struct{}{},
 	}
 	if err := b.open(o); err != nil {
-		b.destroy()
+		if !errors.Is(err, errUnfinished) { // what still runs must not be destroyed
+			b.destroy()
+		}
 		return nil, told("%w", err)
 	}
 	return b, nil
@@ -122,6 +132,7 @@ func (b *Backend) open(o Options) error {
 	if b.dev, err = b.phys.Open(features(b.phys)); err != nil {
 		return err
 	}
+	b.dev.Play = o.play
 	b.limits = limitsOf(b.dev)
 	if err := b.chooseMemory(); err != nil {
 		return err
@@ -148,7 +159,15 @@ func (b *Backend) open(o Options) error {
 	if b.dummy, err = b.alloc(rangeUnit); err != nil {
 		return err
 	}
-	return b.dummy.settle()
+	if err := b.dummy.settle(); err != nil {
+		return err
+	}
+	if o.unproved {
+		return nil
+	}
+	err = b.prove(cmp.Or(o.patience, proofWait))
+	b.pipes.proof = b.pipes.stats.Pipelines
+	return err
 }
 
 // Name implements [backend.Backend].
@@ -185,9 +204,15 @@ func (b *Backend) Run(ops ...backend.Op) error {
 	return b.complaints()
 }
 
-// run submits what encode records, in as many pieces as it takes.
+// run submits what encode records, in as many pieces as it takes. It may use
+// subgroups where the device passes their self-test.
 func (b *Backend) run(encode func(*encoder) error) error {
 	b.testSubgroups()
+	return b.encode(encode)
+}
+
+// encode is run for what needs no subgroups.
+func (b *Backend) encode(encode func(*encoder) error) error {
 	rec, err := b.commands()
 	if err != nil {
 		return err

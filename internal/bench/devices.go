@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,12 +11,12 @@ import (
 
 // Devices finds what to measure on. Without any names it is every device that
 // is real hardware. backends takes those of the backends named, a software
-// driver only where a backend has nothing else, and "auto" the device that
-// backend.Find gives that name; devices takes single ones,
+// driver only where a backend has nothing else, and "auto" the best device
+// that opens; devices takes single ones,
 // as "vulkan:1", or "1" or part of a name where one backend is named, or as
 // "all" every one of all backends, or of those named, software drivers
 // included. skipped tells which backends have none, where none was asked for
-// by name.
+// by name, and which devices "auto" passed over.
 func Devices(backends, devices []string) (found []backend.Device, skipped []error, err error) {
 	everything := len(devices) == 1 && devices[0] == "all"
 	if len(devices) > 0 && !everything {
@@ -28,11 +29,11 @@ func Devices(backends, devices []string) (found []backend.Device, skipped []erro
 	}
 	for _, name := range backends {
 		if name == "auto" && !everything {
-			best, _, err := backend.Find(name)
+			best, failed, err := bestThatOpens()
 			if err != nil {
 				return nil, nil, err
 			}
-			found = append(found, best)
+			found, skipped = append(found, best), append(skipped, failed...)
 			continue
 		}
 		all, err := backend.Devices(name)
@@ -56,6 +57,23 @@ func Devices(backends, devices []string) (found []backend.Device, skipped []erro
 		return nil, skipped, fmt.Errorf("no device found")
 	}
 	return unique(found), skipped, nil
+}
+
+// bestThatOpens is the device that "auto" stands for, and why better ones do not
+// open.
+func bestThatOpens() (best backend.Device, failed []error, err error) {
+	all, _, err := backend.FindAll("auto")
+	if err != nil {
+		return best, nil, err
+	}
+	for _, d := range all {
+		b, err := d.Open()
+		if err == nil {
+			return d, failed, b.Close()
+		}
+		failed = append(failed, fmt.Errorf("opening %s (%s): %w", d.Spec(), d.Name, err))
+	}
+	return best, nil, errors.Join(failed...)
 }
 
 // single finds devices by name.

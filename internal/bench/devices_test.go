@@ -13,7 +13,12 @@ func init() {
 		return func() ([]backend.Device, error) {
 			var list []backend.Device
 			for i, k := range kinds {
-				list = append(list, backend.Device{Backend: name, Index: i, Name: name + " " + k.String(), Kind: k})
+				list = append(list, backend.Device{Backend: name, Index: i, Name: name + " " + k.String(), Kind: k, Open: func() (backend.Backend, error) {
+					if k == refused {
+						return nil, errors.New("it does nothing")
+					}
+					return &played{}, nil
+				}})
 			}
 			return list, nil
 		}
@@ -21,6 +26,19 @@ func init() {
 	backend.Register("mixed", kinds("mixed", backend.Discrete, backend.Integrated, backend.Software))
 	backend.Register("soft", kinds("soft", backend.Software, backend.Software))
 	backend.Register("none", func() ([]backend.Device, error) { return nil, errors.New("no loader") })
+}
+
+// refused is a kind of device that does not open; Software stands for none.
+var refused = backend.Software
+
+// TestBestThatOpens passes over the best device, which does not open.
+func TestBestThatOpens(t *testing.T) {
+	refused = backend.Discrete
+	defer func() { refused = backend.Software }()
+	found, skipped, err := Devices([]string{"auto"}, nil)
+	if err != nil || len(found) != 1 || found[0].Spec() != "mixed:1" || join(skipped) != "opening mixed:0 (mixed discrete GPU): it does nothing" {
+		t.Errorf("found %v, skipped %v, %v", found, skipped, err)
+	}
 }
 
 func TestDevices(t *testing.T) {

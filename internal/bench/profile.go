@@ -87,10 +87,15 @@ func profile(ctx context.Context, s *gpt.Session, vocab int, t Test, spans func(
 	}
 	pass := func(name string, ids ...int) error {
 		took, err := spans(func() error { _, err := s.Feed(ctx, ids...); return err })
-		if err == nil {
-			p.Passes = append(p.Passes, trace.Pass{Name: name, Spans: took, Keys: s.Len()})
+		if err != nil {
+			return err
 		}
-		return err
+		done := trace.Pass{Name: name, Spans: took, Keys: s.Len()}
+		if err := done.Check(); err != nil {
+			return err
+		}
+		p.Passes = append(p.Passes, done)
+		return nil
 	}
 	if t.Prompt > 0 {
 		p.Name = t.String()

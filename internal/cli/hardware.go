@@ -27,16 +27,17 @@ type Hardware struct {
 	Threads     int    `short:"t" aliases:"n-threads,num-threads" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`
 }
 
-// Find looks the chosen device up and tells why it is the one.
-func (h Hardware) Find() (backend.Device, string, error) {
+// find looks the chosen device up, with what is to be tried where it cannot be
+// opened, and tells why it is the one.
+func (h Hardware) find() ([]backend.Device, string, error) {
 	if h.Threads < 0 || h.Threads > 4096 {
-		return backend.Device{}, "", Usagef("--threads=%d: expected 1 to 4096", h.Threads)
+		return nil, "", Usagef("--threads=%d: expected 1 to 4096", h.Threads)
 	}
 	if h.Threads > 0 {
 		runtime.GOMAXPROCS(h.Threads)
 	}
 	if h.Device == "" {
-		return backend.Find(h.Backend)
+		return backend.FindAll(h.Backend)
 	}
 	d, why, err := backend.FindDevice([]string{h.Backend}, h.Device)
 	if err != nil {
@@ -45,7 +46,7 @@ func (h Hardware) Find() (backend.Device, string, error) {
 			err = UsageError{err} // an index of which backend?
 		}
 	}
-	return d, why, err
+	return []backend.Device{d}, why, err
 }
 
 // ListJSON is for commands whose output is not JSON otherwise.
@@ -62,27 +63,31 @@ func (f ListJSON) Check() error {
 }
 
 // Open opens the chosen device and tells log in one line which it is and why.
-// Where nobody asked for it by name and it fails, the CPU computes, after a
-// line that warns of it.
+// Where nobody asked for it by name and it fails, the next best GPU is tried,
+// and at last the CPU, each after a line that warns of the one that failed.
 func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
-	d, why, err := h.Find()
+	all, why, err := h.find()
 	if err != nil {
-		return nil, d, err
+		return nil, backend.Device{}, err
 	}
+	d := all[0]
 	b, err := open(d)
-	if err != nil && h.Backend == "auto" && d.Kind != backend.Host {
-		fmt.Fprintf(log, "warning: the CPU computes instead: %s\n", Message(err))
-		failed := err
-		if d, _, err = backend.Find("cpu"); err == nil {
-			why = "the best GPU failed"
-			b, err = open(d)
+	failed := err
+	for _, next := range all[1:] {
+		if err == nil {
+			break
 		}
-		if err != nil {
-			err = errors.Join(failed, err)
+		instead := fmt.Sprintf("%s (%s) is tried", next.Spec(), printable.Text(next.Name))
+		if why = "the best GPU that opens"; next.Kind == backend.Host {
+			instead, why = "the CPU computes", "no GPU opens"
 		}
+		fmt.Fprintf(log, "warning: %s instead: %s\n", instead, Message(err))
+		d = next
+		b, err = open(d)
+		failed = errors.Join(failed, err)
 	}
 	if err != nil {
-		return nil, d, err
+		return nil, d, failed
 	}
 	warning := ""
 	if d.Kind == backend.Software {

@@ -8,31 +8,53 @@ import (
 	"caldera/backend"
 )
 
-// TestAutoFallsBack has a GPU that is the best there is and cannot be opened.
+// TestAutoFallsBack has GPUs that are the best there are and cannot be opened.
 func TestAutoFallsBack(t *testing.T) {
 	errBroken := errors.New("the driver is older than the kernel\nupdate it")
+	third := false
 	backend.Register("broken", func() ([]backend.Device, error) {
-		return []backend.Device{{Backend: "broken", Name: "Best GPU", Kind: backend.Discrete,
-			Open: func() (backend.Backend, error) { return nil, errBroken }}}, nil
+		fails := func() (backend.Backend, error) { return nil, errBroken }
+		opens := func() (backend.Backend, error) { return backend.Open("cpu") }
+		devices := []backend.Device{
+			{Backend: "broken", Index: 0, Name: "Best GPU", Kind: backend.Discrete, Open: fails},
+			{Backend: "broken", Index: 1, Name: "Next GPU", Kind: backend.Integrated, Open: fails},
+		}
+		if third {
+			devices = append(devices, backend.Device{Backend: "broken", Index: 2, Name: "Good GPU", Kind: backend.Virtual, Open: opens})
+		}
+		return devices, nil
 	})
-	var log strings.Builder
-	b, d, err := Hardware{Backend: "auto"}.Open(&log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	lines := strings.Split(strings.TrimSuffix(log.String(), "\n"), "\n")
-	if d.Spec() != "cpu:0" || len(lines) != 2 ||
-		lines[0] != "warning: the CPU computes instead: opening broken:0 (Best GPU): the driver is older than the kernel; update it" ||
-		!strings.HasPrefix(lines[1], "cpu:0: ") || !strings.Contains(lines[1], "the best GPU failed") {
-		t.Errorf("opened %s and told %q, expected the CPU after one line of warning", d.Spec(), lines)
+	const first = "warning: broken:1 (Next GPU) is tried instead: opening broken:0 (Best GPU): the driver is older than the kernel; update it"
+	for _, c := range []struct {
+		third bool
+		want  []string
+	}{
+		{false, []string{first, "warning: the CPU computes instead: opening broken:1 (Next GPU): the driver is older than the kernel; update it",
+			"cpu:0: ", "(no GPU opens)"}},
+		{true, []string{first, "warning: broken:2 (Good GPU) is tried instead: opening broken:1 (Next GPU): the driver is older than the kernel; update it",
+			"broken:2: ", "(the best GPU that opens)"}},
+	} {
+		third = c.third
+		var log strings.Builder
+		b, d, err := Hardware{Backend: "auto"}.Open(&log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+		lines := strings.Split(strings.TrimSuffix(log.String(), "\n"), "\n")
+		if len(lines) != 3 || lines[0] != c.want[0] || lines[1] != c.want[1] ||
+			!strings.HasPrefix(lines[2], c.want[2]) || !strings.HasSuffix(lines[2], c.want[3]) {
+			t.Errorf("opened %s and told %q, expected %q", d.Spec(), lines, c.want)
+		}
 	}
 
 	// What was asked for by name is opened or nothing.
-	log.Reset()
-	_, _, err = Hardware{Backend: "broken"}.Open(&log)
-	if !errors.Is(err, errBroken) || !strings.Contains(err.Error(), "opening broken:0 (Best GPU)") || log.Len() > 0 {
-		t.Errorf("by name: %v, told %q", err, log.String())
+	for _, h := range []Hardware{{Backend: "broken"}, {Backend: "broken", Device: "0"}} {
+		var log strings.Builder
+		_, _, err := h.Open(&log)
+		if !errors.Is(err, errBroken) || !strings.Contains(err.Error(), "opening broken:0 (Best GPU)") || log.Len() > 0 {
+			t.Errorf("by name: %v, told %q", err, log.String())
+		}
 	}
 }
 

@@ -7,7 +7,11 @@
 // its operands are read or written as a whole.
 package trace
 
-import "caldera/backend"
+import (
+	"fmt"
+
+	"caldera/backend"
+)
 
 // Pass is what was profiled together: a prompt, a step of decoding.
 type Pass struct {
@@ -18,6 +22,23 @@ type Pass struct {
 	// pass, which the operands of an attention do not tell. 0: all are taken
 	// to be in use.
 	Keys int
+}
+
+// Check tells what cannot be right in the times of a pass: one that is negative,
+// or ops of which none took any time. A table or a time line of them would mislead.
+func (p Pass) Check() error {
+	none := len(p.Spans) > 0
+	for i, s := range p.Spans {
+		if s.Begin < 0 || s.Duration < 0 || s.Begin+s.Duration < 0 {
+			return fmt.Errorf("%s: op %d (%s) begins at %v and takes %v, expected times from 0 on: the backend's clock is wrong",
+				p.Name, i, s.Op, s.Begin, s.Duration)
+		}
+		none = none && s.Duration == 0
+	}
+	if none {
+		return fmt.Errorf("%s: none of its %d ops took any time: the backend's clock stands still", p.Name, len(p.Spans))
+	}
+	return nil
 }
 
 // Track is passes of one model on one device, in order.

@@ -211,3 +211,27 @@ func TestChrome(t *testing.T) {
 		t.Errorf("no tracks: %v, %q", err, &out)
 	}
 }
+
+func TestCheck(t *testing.T) {
+	span := func(begin, took time.Duration) backend.Span {
+		return backend.Span{Op: "gelu", Begin: begin, Duration: took}
+	}
+	for _, c := range []struct {
+		spans []backend.Span
+		want  string // of the error; empty: there is none
+	}{
+		{nil, ""},
+		{[]backend.Span{span(0, 1)}, ""},
+		{[]backend.Span{span(0, 0), span(0, 5)}, ""}, // a coarse clock
+		{[]backend.Span{span(0, 0), span(0, 0)}, "none of its 2 ops took any time"},
+		{[]backend.Span{span(0, 1), span(-1, 5)}, "op 1 (gelu) begins at -1ns"},
+		{[]backend.Span{span(0, -1)}, "takes -1ns"},
+		{[]backend.Span{span(0, math.MinInt64)}, "takes -2562047h"},
+		{[]backend.Span{span(math.MaxInt64, 1)}, "begins at 2562047h"},
+	} {
+		err := Pass{Name: "pp6", Spans: c.spans}.Check()
+		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "pp6: ")) {
+			t.Errorf("%v: %v, expected %q", c.spans, err, c.want)
+		}
+	}
+}

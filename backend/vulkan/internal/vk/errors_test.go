@@ -91,10 +91,10 @@ func TestMissing(t *testing.T) {
 			t.Errorf("without %s: %v, %s\nwant %s", c.missing, err, out, c.want)
 		}
 		t.Logf("without %s: %s", c.missing, out)
-		install := map[string]string{"loader": "unset CALDERA_VULKAN_LOADER", "driver": "apt install mesa-vulkan-drivers",
+		remedy := map[string]string{"loader": "unset CALDERA_VULKAN_LOADER", "driver": "unset VK_DRIVER_FILES",
 			"layer": "apt install vulkan-validationlayers"}[c.missing]
-		if !strings.Contains(string(out), install) {
-			t.Errorf("without %s: the error does not say %q", c.missing, install)
+		if !strings.Contains(string(out), remedy) {
+			t.Errorf("without %s: the error does not say %q", c.missing, remedy)
 		}
 	}
 }

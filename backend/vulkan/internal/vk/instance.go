@@ -90,6 +90,9 @@ func New(o Options) (*Instance, error) {
 	if err := load(); err != nil {
 		return nil, err
 	}
+	if err := crashes(); err != nil {
+		return nil, err
+	}
 	i := &Instance{getProc: C.uintptr_t(global.getProc)}
 	i.Version = Version(C.cvk_instance_version(i.getProc))
 	if i.Version < MakeVersion(1, 1, 0) {
@@ -124,8 +127,9 @@ func New(o Options) (*Instance, error) {
 	r := Result(C.cvk_create_instance(i.getProc, C.uint32_t(api), flags, C.uintptr_t(i.user), &handle))
 	if r != success {
 		i.close()
-		if r == incompatibleDriver {
-			return nil, fmt.Errorf("%w: %w; %s", ErrNoDriver, check("vkCreateInstance", r), installDriver())
+		// A loader that cannot read a manifest may say that memory is used up.
+		if r == incompatibleDriver || r == outOfHostMemory && faults() != "" {
+			return nil, noDriver("vkCreateInstance: " + r.Name())
 		}
 		return nil, check("vkCreateInstance", r)
 	}
@@ -207,7 +211,7 @@ func (i *Instance) Devices() ([]*PhysicalDevice, error) {
 	r := binding.EnumeratePhysicalDevices(to[binding.Instance](i.handle), &n, nil)
 	// Drivers of absent hardware may answer INITIALIZATION_FAILED for none.
 	if n == 0 && (r == binding.Success || Result(r) == initializationFail) {
-		return nil, fmt.Errorf("%w: the loader found no device; %s", ErrNoDriver, installDriver())
+		return nil, noDriver("the loader found no device")
 	}
 	if r != binding.Success {
 		return nil, check("vkEnumeratePhysicalDevices", r)

@@ -77,6 +77,5 @@ func installDriver() string {
 		return "install the graphics card's current driver"
 	}
 	return "install the driver of the graphics card (apt install mesa-vulkan-drivers for AMD, Intel and " +
-		"the software driver lavapipe; NVIDIA's own brings its Vulkan part), and see that " +
-		"VK_DRIVER_FILES, if set, names a file that exists"
+		"the software driver lavapipe; NVIDIA's own brings its Vulkan part)"
 }

@@ -3,6 +3,7 @@
 package vk
 
 import (
+	"errors"
 	"runtime"
 
 	"github.com/ebitengine/purego"
@@ -27,4 +28,19 @@ func openLoader(name string) (uintptr, error) {
 		return 0, err
 	}
 	return purego.Dlsym(lib, "vkGetInstanceProcAddr")
+}
+
+// checkDriver tells why a library is no driver. It loads it, as the loader does.
+func checkDriver(name string) error {
+	lib, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	if err != nil {
+		return err
+	}
+	defer purego.Dlclose(lib)
+	for _, symbol := range driverSymbols {
+		if _, err := purego.Dlsym(lib, symbol); err == nil {
+			return nil
+		}
+	}
+	return errors.New(notDriver)
 }

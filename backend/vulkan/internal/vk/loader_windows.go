@@ -3,6 +3,7 @@
 package vk
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 )
@@ -21,4 +22,19 @@ func openLoader(name string) (uintptr, error) {
 		return 0, fmt.Errorf("%s: vkGetInstanceProcAddr: %w", name, err)
 	}
 	return addr, nil
+}
+
+// checkDriver tells why a library is no driver. It loads it, as the loader does.
+func checkDriver(name string) error {
+	lib, err := syscall.LoadLibrary(name)
+	if err != nil {
+		return err
+	}
+	defer syscall.FreeLibrary(lib)
+	for _, symbol := range driverSymbols {
+		if _, err := syscall.GetProcAddress(lib, symbol); err == nil {
+			return nil
+		}
+	}
+	return errors.New(notDriver)
 }

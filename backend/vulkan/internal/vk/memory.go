@@ -37,6 +37,7 @@ func (d *Device) AllocateMemory(size uint64, memoryType int) (Memory, error) {
 // FreeMemory frees memory, and unmaps it first if it is mapped. Buffers bound
 // to it must be gone.
 func (d *Device) FreeMemory(m Memory) {
+	d.Play.forget(m)
 	binding.FreeMemory(d.handle, to[binding.DeviceMemory](m), nil)
 }
 
@@ -49,11 +50,12 @@ func (d *Device) Map(m Memory, size uint64) ([]byte, error) {
 	if r != binding.Success {
 		return nil, &CallError{"vkMapMemory", fmt.Sprintf("%d bytes", size), Result(r)}
 	}
-	return unsafe.Slice((*byte)(p), size), nil
+	return d.Play.shade(m, unsafe.Slice((*byte)(p), size)), nil
 }
 
 // Unmap ends a mapping.
 func (d *Device) Unmap(m Memory) {
+	d.Play.forget(m)
 	binding.UnmapMemory(d.handle, to[binding.DeviceMemory](m))
 }
 
@@ -61,6 +63,7 @@ func (d *Device) Unmap(m Memory) {
 // Memory that is HostCoherent needs none. Offset and size must be multiples of
 // Limits.NonCoherentAtomSize, or the range must end where the memory ends.
 func (d *Device) Flush(m Memory, offset, size uint64) error {
+	d.Play.carry(m, offset, size, false)
 	return check("vkFlushMappedMemoryRanges",
 		C.cvk_flush(d.table, C.uint64_t(m), C.uint64_t(offset), C.uint64_t(size)))
 }
@@ -68,8 +71,10 @@ func (d *Device) Flush(m Memory, offset, size uint64) error {
 // Invalidate makes what the device wrote visible to the host's reads of a
 // mapped range, after a fence; see Flush.
 func (d *Device) Invalidate(m Memory, offset, size uint64) error {
-	return check("vkInvalidateMappedMemoryRanges",
+	err := check("vkInvalidateMappedMemoryRanges",
 		C.cvk_invalidate(d.table, C.uint64_t(m), C.uint64_t(offset), C.uint64_t(size)))
+	d.Play.carry(m, offset, size, true)
+	return err
 }
 
 // Requirements of a buffer on the memory it is bound to.

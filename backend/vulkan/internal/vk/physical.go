@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	binding "github.com/vulkan-go/vulkan"
 )
@@ -163,7 +164,7 @@ func (i *Instance) describe(index int, h binding.PhysicalDevice) (*PhysicalDevic
 	binding.GetPhysicalDeviceProperties(h, &props)
 	props.Deref()
 	props.Limits.Deref()
-	p.Name = cString(props.DeviceName[:])
+	p.Name = strings.TrimSpace(cString(props.DeviceName[:])) // NVK's may end in a space
 	p.Type = DeviceType(props.DeviceType)
 	p.VendorID, p.DeviceID = props.VendorID, props.DeviceID
 	p.APIVersion = Version(props.ApiVersion)

@@ -28,13 +28,16 @@ func (d *Device) CreateShaderModule(spirv []byte) (ShaderModule, error) {
 	for i := range words {
 		words[i] = binary.LittleEndian.Uint32(spirv[4*i:])
 	}
+	if d.Play != nil && d.Play.Shader != nil {
+		words = d.Play.Shader(words)
+	}
 	// The binding stores the slice's address in C memory: hold it there.
 	var pin runtime.Pinner
 	pin.Pin(&words[0])
 	defer pin.Unpin()
 	info := binding.ShaderModuleCreateInfo{
 		SType:    binding.StructureTypeShaderModuleCreateInfo,
-		CodeSize: uint(len(spirv)),
+		CodeSize: uint(4 * len(words)),
 		PCode:    words,
 	}
 	defer info.Free()

@@ -17,6 +17,15 @@ import (
 // signalled when they and everything submitted before have finished. It
 // allocates nothing.
 func (d *Device) Submit(buffers []CommandBuffer, fence Fence) error {
+	if d.Play != nil && d.Play.Submit != nil {
+		commands, signals := d.Play.Submit()
+		if !commands {
+			buffers = nil
+		}
+		if !signals {
+			fence = 0
+		}
+	}
 	for {
 		var s C.cvk_submits
 		n := min(len(buffers), len(s.at))
@@ -103,8 +112,12 @@ func (d *Device) QueryResults(q QueryPool, first int, ticks []uint64, wait bool)
 	}
 	r := binding.GetQueryPoolResults(d.handle, to[binding.QueryPool](q), uint32(first), uint32(len(ticks)),
 		uint(8*len(ticks)), unsafe.Pointer(&ticks[0]), 8, flags)
-	if Result(r) == notReady {
-		return false, nil
+	ok = r == binding.Success
+	if d.Play != nil && d.Play.Timestamps != nil {
+		ok = d.Play.Timestamps(ticks, ok)
 	}
-	return r == binding.Success, check("vkGetQueryPoolResults", r)
+	if Result(r) == notReady {
+		return ok, nil
+	}
+	return ok, check("vkGetQueryPoolResults", r)
 }
