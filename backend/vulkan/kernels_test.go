@@ -26,9 +26,9 @@ func noSubgroups(l *Limits) { l.SubgroupArithmetic, l.SubgroupShuffle = false, f
 
 // TestKernels holds every family of shaders to the conformance suite.
 func TestKernels(t *testing.T) {
+	t.Parallel()
 	for _, f := range families {
 		t.Run(f.name, func(t *testing.T) {
-			t.Parallel()
 			conformance.Test(t, func(tb testing.TB) backend.Backend { return openTest(tb, f.driver, f.clamp) })
 		})
 	}
