@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"caldera/internal/commandtest"
 	"caldera/internal/devicetest"
@@ -29,7 +28,6 @@ func build(path string, env ...string) error { return commandtest.Build(path, ".
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(program, args...)
-	cmd.WaitDelay = time.Second
 	return cmd
 }
 
