@@ -71,9 +71,16 @@ void main() {
 			}
 			finish(row0 + i / OUTS, out0 + i % OUTS, v);
 		}
-	} else if (lane == 0) {
-		[[unroll]] for (uint i = 0; i < SUMS; i++) {
-			finish(row0 + i / OUTS, out0 + i % OUTS, sums[i]);
+	} else {
+		// Each lane finishes sums of its own.
+		for (uint from = 0; from < SUMS; from += gl_WorkGroupSize.x) {
+			float v = 0;
+			[[unroll]] for (uint i = 0; i < SUMS; i++) {
+				v = i == from + lane ? sums[i] : v;
+			}
+			if (from + lane < SUMS) {
+				finish(row0 + (from + lane) / OUTS, out0 + (from + lane) % OUTS, v);
+			}
 		}
 	}
 #else
