@@ -78,7 +78,7 @@ install() {
     root=(sudo)
     [ -t 0 ] || root=(sudo -n) # nobody there to type a password
   fi
-  local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=2)
+  local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=3600 -o Acquire::Retries=2)
 
   say "installing with apt: ${missing[*]}"
   "${apt[@]}" update >&2 || die "apt-get update failed: is the machine on the network, and may this user install packages? (messages above)"
