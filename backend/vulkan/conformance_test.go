@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"caldera/backend"
-	"caldera/conformance"
 )
 
 // TestConformance runs beside TestKernels, and each of them one device after the
@@ -15,9 +14,7 @@ import (
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for _, p := range players {
-		t.Run(p.name, func(t *testing.T) {
-			conformance.Test(t, func(tb testing.TB) backend.Backend { return openTest(tb, p.driver, p.clamp) })
-		})
+		t.Run(p.name, func(t *testing.T) { conform(t, p.driver, p.clamp, p.groups) })
 	}
 }
 
