@@ -20,6 +20,19 @@ func Test(t *testing.T, open func(testing.TB) backend.Backend) {
 	run(t, open, checks(testing.Short()))
 }
 
+// TestGroups is Test of some groups alone: ops by their names, and memory,
+// program, model and lifetime. It is for a backend that differs from one that
+// Test holds in what these show.
+func TestGroups(t *testing.T, open func(testing.TB) backend.Backend, groups ...string) {
+	all := checks(testing.Short())
+	for _, g := range groups {
+		if !slices.ContainsFunc(all, func(c check) bool { return c.group() == g }) {
+			t.Errorf("conformance: there is no group %q", g)
+		}
+	}
+	run(t, open, slices.DeleteFunc(all, func(c check) bool { return !slices.Contains(groups, c.group()) }))
+}
+
 // Long runs cases of random shapes and layouts, 150 of each op, or 15 with
 // -short. They are the same each time: a failure names its case.
 func Long(t *testing.T, open func(testing.TB) backend.Backend) {

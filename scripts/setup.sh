@@ -98,7 +98,7 @@ install() { # install PACKAGE…
     root=(sudo)
     [ -t 0 ] || root=(sudo -n) # nobody there to type a password
   fi
-  local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=2)
+  local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=3600 -o Acquire::Retries=2)
 
   say "installing with apt: $*"
   [ "$updated" ] || "${apt[@]}" update >&2 || die "apt-get update failed: is the machine on the network, and may this user install packages? (messages above)"

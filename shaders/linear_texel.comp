@@ -8,7 +8,7 @@
 #include "linear.glsl"
 
 layout(local_size_x = 8, local_size_x_id = 0) in;
-layout(constant_id = 4) const bool TRANSPOSED = false;
+layout(constant_id = 3) const bool TRANSPOSED = false;
 
 // Workgroups along x are neighbours in the rows, so that those that run one
 // after another find their part of w in the cache.

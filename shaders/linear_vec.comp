@@ -13,8 +13,8 @@
 #include "linear.glsl"
 
 layout(local_size_x = 64, local_size_x_id = 0) in;
-layout(constant_id = 4) const uint ROWS = 1; // at most 4
-layout(constant_id = 5) const uint OUTS = 4; // at most 8
+layout(constant_id = 3) const uint ROWS = 1; // at most 4
+layout(constant_id = 4) const uint OUTS = 4; // at most 8
 
 const uint SUMS = ROWS * OUTS;
 
@@ -71,9 +71,16 @@ void main() {
 			}
 			finish(row0 + i / OUTS, out0 + i % OUTS, v);
 		}
-	} else if (lane == 0) {
-		[[unroll]] for (uint i = 0; i < SUMS; i++) {
-			finish(row0 + i / OUTS, out0 + i % OUTS, sums[i]);
+	} else {
+		// Each lane finishes sums of its own.
+		for (uint from = 0; from < SUMS; from += gl_WorkGroupSize.x) {
+			float v = 0;
+			[[unroll]] for (uint i = 0; i < SUMS; i++) {
+				v = i == from + lane ? sums[i] : v;
+			}
+			if (from + lane < SUMS) {
+				finish(row0 + (from + lane) / OUTS, out0 + (from + lane) % OUTS, v);
+			}
 		}
 	}
 #else

@@ -75,6 +75,9 @@ type DequantizePush struct {
 	Rows, In   uint32
 }
 
+// Absent is the offset of a bias that there is not, as in linear.glsl.
+const Absent = 1<<32 - 1
+
 // LinearPush is for linear*.comp.
 type LinearPush struct {
 	Dst, DstStride           uint32

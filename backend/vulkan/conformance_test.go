@@ -6,15 +6,15 @@ import (
 	"testing"
 
 	"caldera/backend"
-	"caldera/conformance"
 )
 
+// TestConformance runs beside TestKernels, and each of them one device after the
+// other: devices that take the same shaders at the same time would all compile
+// them, one that comes later finds them in Mesa's cache.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	for _, p := range players {
-		t.Run(p.name, func(t *testing.T) {
-			t.Parallel()
-			conformance.Test(t, func(tb testing.TB) backend.Backend { return openTest(tb, p.driver, p.clamp) })
-		})
+		t.Run(p.name, func(t *testing.T) { conform(t, p.driver, p.clamp, p.groups) })
 	}
 }
 

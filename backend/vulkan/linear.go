@@ -185,7 +185,7 @@ type linearChoice struct {
 	subgroup   bool
 	size       [2]uint32 // of the workgroup
 	rows, outs int       // of dst that a workgroup computes
-	a, b       uint32    // specialization constants 4 and 5; 6 is size[1], of linear.comp whether x is transposed
+	a, b       uint32    // specialization constants 3 and 4; 5 is size[1], of linear.comp whether x is transposed
 }
 
 // manyRows are those up to which w is read for a few rows at a time.
@@ -324,6 +324,9 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	}
 	dst, dstBase := e.operand(o.dst, access)
 	bias, biasBase := e.operand(o.bias, backend.Read)
+	if o.bias.Absent() {
+		biasBase = shaders.Absent
+	}
 	residual, residualBase := e.operand(o.residual, backend.Read)
 	wStride := rowStride(o.w)
 	if o.transposed() {
@@ -338,7 +341,7 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 		e.onMatrices(pipelineSpec{
 			variant: shaders.Find(c.source, strings.Join(defines, " ")),
 			work:    uint64(rows) * uint64(o.x.Dim(3)) * uint64(out),
-			spec:    []uint32{c.size[0], o.epilogue, boolean(!o.bias.Absent()), boolean(o.accumulate), c.a, c.b, c.size[1]},
+			spec:    []uint32{c.size[0], o.epilogue, boolean(o.accumulate), c.a, c.b, c.size[1]},
 		}),
 		shaders.LinearPush{
 			Dst: dstBase, DstStride: uint32(o.dst.Stride(2)),

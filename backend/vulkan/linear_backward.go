@@ -126,7 +126,7 @@ const fullDevice = 256
 func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 	rows, out, in := o.dst.Dim(2), o.dst.Dim(3), o.x.Dim(3)
 	across, along := (out+c.outs-1)/c.outs, (rows+c.rows-1)/c.rows
-	push := shaders.LinearPush{Rows: uint32(rows), In: uint32(in), Out: uint32(out), Part: uint32(in)}
+	push := shaders.LinearPush{Bias: shaders.Absent, Rows: uint32(rows), In: uint32(in), Out: uint32(out), Part: uint32(in)}
 
 	// Small matrices are few tiles: their sums are split, and workgroups
 	// share the vectors. The parts are added up in order.
@@ -168,7 +168,7 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 		e.onMatrices(pipelineSpec{
 			variant: shaders.Find(c.source, strings.Join(defines, " ")),
 			work:    uint64(rows) * uint64(in) * uint64(out),
-			spec:    []uint32{c.size[0], epilogueNone, 0, boolean(parts == 1), c.a, c.b, c.size[1]},
+			spec:    []uint32{c.size[0], epilogueNone, boolean(parts == 1), c.a, c.b, c.size[1]},
 		}),
 		push, groups, dst, x, w, none, none)
 	if err != nil || parts == 1 {

@@ -51,12 +51,12 @@ func (e *encoder) smallMatrices(o *linearOp) bool {
 // matrixSpec makes the specialization constants of linear_matrix.comp from
 // those of linear.comp. ok is false where the device cannot compute such tiles.
 func (l *Limits) matrixSpec(spec []uint32) (_ []uint32, ok bool) {
-	size := spec[5]
+	size := spec[4]
 	across, ok := l.matrixAcross(size)
 	if !ok {
 		return nil, false
 	}
-	return []uint32{128 * size, spec[1], spec[2], spec[3], spec[4], size, spec[6],
+	return []uint32{128 * size, spec[1], spec[2], spec[3], size, spec[5],
 		l.Matrix[0], l.Matrix[1], l.Matrix[2], l.SubgroupSize, across}, true
 }
 

@@ -93,26 +93,32 @@ func TestProfile(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := values(t, b, sum)
-		spans, wall := profileOf(t, b, func() error {
-			if err := backend.SetF32(b, sum, make([]float32, sum.Len())); err != nil {
-				return err
-			}
-			if err := backend.Run(b, ops...); err != nil {
-				return err
-			}
-			for range 2 {
-				if err := program.Run(); err != nil {
+		for try := 1; ; try++ { // others who use this machine may make a copy long
+			spans, wall := profileOf(t, b, func() error {
+				if err := backend.SetF32(b, sum, make([]float32, sum.Len())); err != nil {
 					return err
 				}
+				if err := backend.Run(b, ops...); err != nil {
+					return err
+				}
+				for range 2 {
+					if err := program.Run(); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			checkSpans(t, spans, slices.Concat(ops, ops, ops), wall)
+			least := func(op int) time.Duration {
+				return min(spans[op].Duration, spans[op+len(ops)].Duration, spans[op+2*len(ops)].Duration)
 			}
-			return nil
-		})
-		checkSpans(t, spans, slices.Concat(ops, ops, ops), wall)
-		least := func(op int) time.Duration { // of three, for others use this machine
-			return min(spans[op].Duration, spans[op+len(ops)].Duration, spans[op+2*len(ops)].Duration)
-		}
-		if product, tiny := least(1), least(0); product <= tiny || product < 10*time.Microsecond {
-			t.Errorf("a product of %s takes %v, a copy of 4 numbers %v", spans[1].Signature(), product, tiny)
+			product, tiny := least(1), least(0)
+			if product > tiny && product >= 10*time.Microsecond {
+				break
+			}
+			if try == 50 {
+				t.Fatalf("a product of %s takes %v, a copy of 4 numbers %v", spans[1].Signature(), product, tiny)
+			}
 		}
 		if got := values(t, b, sum); !slices.Equal(got, want) {
 			t.Error("under a profile the ops give another result")

@@ -3,6 +3,7 @@
 package vulkan
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -324,6 +325,27 @@ func TestSubmitsAreBounded(t *testing.T) {
 	attention := &backend.Attention{Dst: tensor(1, 8192, 1600), Q: wide, K: wide, V: wide, At: at, Heads: 25} // 215e9
 	if n := segments(attention); n < 5 || n > 11 {
 		t.Errorf("attention of 215e9 multiply-adds goes in %d submits", n)
+	}
+}
+
+// TestWritesAreBounded: many small writes that travel through staging memory do
+// not wait for a read to be submitted, all at once.
+func TestWritesAreBounded(t *testing.T) {
+	b := openTest(t, lavapipe, staged)
+	buf := mustAlloc(t, b, 8*maxCommands)
+	before := b.queue.last
+	want := make([]byte, buf.Size())
+	for at := 0; at < buf.Size(); at += 2 {
+		want[at] = byte(at/2 + at>>9)
+		if err := b.Write(buf, at, want[at:at+2]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := b.queue.last - before; n < 4 {
+		t.Errorf("%d writes went in %d submits", buf.Size()/2, n)
+	}
+	if got := mustRead(t, b, buf, 0, buf.Size()); !bytes.Equal(got, want) {
+		t.Error("what was written does not come back")
 	}
 }
 

@@ -85,11 +85,12 @@ func (b *Backend) testProducts(size, across uint32) error {
 			return err
 		}
 		defer w.Buf.Free()
-		spec, _ := b.limits.matrixSpec([]uint32{0, epilogueNone, 0, 0, boolean(way[1]), size, boolean(way[0])})
+		spec, _ := b.limits.matrixSpec([]uint32{0, epilogueNone, 0, boolean(way[1]), size, boolean(way[0])})
 		spec[len(spec)-1] = across
 		err = b.run(func(e *encoder) error {
 			e.name = "matrix self-test"
 			push := shaders.LinearPush{
+				Bias:      shaders.Absent,
 				DstStride: testOuts, XStride: testPitch, WStride: testPitch,
 				Rows: testRows, In: testIns, Out: testOuts, Part: testPart, PartStride: testRows * testOuts,
 			}

@@ -104,6 +104,11 @@ func (b *Backend) upload(buf *buffer, off uint64, src []byte) error {
 		// The next bytes begin at a multiple of the largest atom of incoherent memory.
 		s.used, s.lastUse = roundUp(s.used+n, rangeUnit), b.queue.last+1
 		src, off = src[n:], off+n
+		if rec.full() { // of many small writes, too
+			if err := b.flush(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

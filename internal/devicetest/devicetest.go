@@ -4,6 +4,7 @@
 package devicetest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,22 +63,80 @@ func UseTestDrivers(tb testing.TB) {
 	os.Setenv("VK_DRIVER_FILES", strings.Join(found, string(os.PathListSeparator)))
 }
 
+// open are the devices that Each has opened, by spec. A driver compiles its
+// shaders for each open device again, which takes longer than most tests.
+var open = map[string]backend.Backend{}
+
+// inMain tells that Main runs, which closes what is open.
+var inMain bool
+
+// Main runs the tests of a package that calls Each, closes the devices and
+// returns the exit code. It belongs in TestMain.
+func Main(m *testing.M) int {
+	inMain = true
+	code := m.Run()
+	for _, d := range devices {
+		if err := closeDevice(d.spec); err != nil {
+			fmt.Fprintf(os.Stderr, "closing %s after the tests: %v\n", d.spec, err)
+			code = max(code, 1)
+		}
+	}
+	return code
+}
+
 // Each runs a test on every device, with Vulkan's validation on: a message
-// from the validation layers is an error of the backend's next call.
+// from the validation layers fails the test. Tests of a package share the
+// open devices, one test after the other. After one that failed the device is
+// closed, and the next test gets a new one.
 func Each(t *testing.T, test func(t *testing.T, b backend.Backend)) {
 	t.Helper()
+	if !inMain {
+		t.Fatal("nobody closes the devices: TestMain must call devicetest.Main")
+	}
 	UseTestDrivers(t)
 	os.Setenv("CALDERA_VULKAN_VALIDATION", "1")
 	for _, d := range devices {
 		t.Run(d.name, func(t *testing.T) {
-			b, err := backend.Open(d.spec)
-			if err != nil {
-				t.Fatal(err)
+			b := open[d.spec]
+			if b == nil {
+				var err error
+				if b, err = backend.Open(d.spec); err != nil {
+					t.Fatal(err)
+				}
+				open[d.spec] = b
 			}
+			// The first cleanup runs last, after those that free what the test made.
+			t.Cleanup(func() {
+				if err := works(b); err != nil {
+					t.Errorf("%s after the test: %v", d.spec, err)
+				}
+				if t.Failed() {
+					if err := closeDevice(d.spec); err != nil {
+						t.Errorf("closing %s: %v", d.spec, err)
+					}
+				}
+			})
 			test(t, b)
-			if err := b.Close(); err != nil {
-				t.Errorf("closing %s: %v", b.Name(), err)
-			}
 		})
 	}
+}
+
+// works reports what the validation layers said of the test, or that the test
+// left the device unusable.
+func works(b backend.Backend) error {
+	buf, err := b.Alloc(4)
+	if err != nil {
+		return err
+	}
+	defer buf.Free()
+	return b.Read(make([]byte, 4), buf, 0)
+}
+
+func closeDevice(spec string) error {
+	b := open[spec]
+	if b == nil {
+		return nil
+	}
+	delete(open, spec)
+	return b.Close()
 }

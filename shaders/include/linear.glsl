@@ -23,9 +23,11 @@ layout(push_constant) uniform Push {
 // Values of EPILOGUE. ACCUMULATE goes with any: dst already holds what an
 // earlier part of w, too large for one binding, gave.
 const uint NONE = 0, GELU = 1, ADD = 2;
+// ABSENT stands in p.bias for no bias. Whether there is one is no constant: the
+// same pipeline serves both.
+const uint ABSENT = 0xffffffffu;
 layout(constant_id = 1) const uint EPILOGUE = NONE;
-layout(constant_id = 2) const bool BIAS = false;
-layout(constant_id = 3) const bool ACCUMULATE = false;
+layout(constant_id = 2) const bool ACCUMULATE = false;
 
 layout(binding = 0) restrict buffer Dst { float dst[]; };
 #ifdef TEXEL
@@ -47,7 +49,7 @@ void finish(uint r, uint o, float v) {
 	if (ACCUMULATE) {
 		v += dst[to];
 	}
-	if (BIAS) {
+	if (p.bias != ABSENT) {
 		v += bias[p.bias + o];
 	}
 	if (EPILOGUE == GELU) {

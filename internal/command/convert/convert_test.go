@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -339,18 +340,28 @@ func TestInterrupt(t *testing.T) {
 	dir := t.TempDir()
 	source := large(t)
 	out := filepath.Join(dir, "out.gguf")
-	cmd := exec.Command(convertBinary, "-m", source, "--dtype=q4_0", "-o", out)
-	go func() {
-		for range 1000 { // until it has begun to write
-			if entries, _ := os.ReadDir(dir); len(entries) > 0 {
-				break
+	for {
+		cmd := exec.Command(convertBinary, "-m", source, "--dtype=q4_0", "--force", "-o", out)
+		var ended atomic.Bool
+		go func() {
+			for !ended.Load() { // until it has begun to write
+				if entries, _ := os.ReadDir(dir); len(entries) > 0 {
+					time.Sleep(20 * time.Millisecond) // it may write before cmd has its process
+					cmd.Process.Signal(os.Interrupt)
+					return
+				}
+				time.Sleep(time.Millisecond)
 			}
-			time.Sleep(5 * time.Millisecond)
+		}()
+		r := run(t, cmd)
+		ended.Store(true)
+		if r.Code == 0 { // the signal came too late
+			os.Remove(out)
+			continue
 		}
-		time.Sleep(50 * time.Millisecond) // it may write before cmd has its process
-		cmd.Process.Signal(os.Interrupt)
-	}()
-	wantFailure(t, run(t, cmd), 130, "interrupted")
+		wantFailure(t, r, 130, "interrupted")
+		break
+	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
 		t.Errorf("%v was left behind", entries)
 	}

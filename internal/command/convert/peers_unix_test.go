@@ -69,7 +69,7 @@ func judge(t *testing.T, r request) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "testdata/judge.mjs")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"caldera/internal/commandtest"
 )
 
 func TestUsageErrors(t *testing.T) {
@@ -172,12 +174,8 @@ func TestReaderLeaves(t *testing.T) {
 			io.ReadFull(r, make([]byte, 2000)) // more than a context
 			r.Close()
 		}()
-		start := time.Now()
-		got := run(t, cmd)
+		got := run(t, cmd) // to an end that comes only because the reader has left
 		w.Close()
-		if took := time.Since(start); took > 20*time.Second {
-			t.Errorf("%q: it went on for %v after its reader had left", args, took)
-		}
 		stderr := regexp.MustCompile(`(?m)^(cpu:0|generate: the context of|seed:|load|prompt|decode) .*\n`).ReplaceAllString(got.Stderr, "")
 		if stderr = strings.TrimPrefix(stderr, strings.SplitAfter(stderr, "\n")[0]); got.Code != 0 || stderr != "" {
 			t.Errorf("%q: exit code %d, standard error %q, expected it to end quietly", args, got.Code, got.Stderr)
@@ -287,7 +285,7 @@ func TestInterruptJSON(t *testing.T) {
 		}}
 		r := run(t, cmd)
 		a := parse(t, r.Out)
-		if len(a.IDs) < 23 && wait < 20*time.Second {
+		if len(a.IDs) < 23 && wait < commandtest.Patience/4 {
 			continue
 		}
 		if r.Code != 130 || a.Stop != "interrupted" || !strings.HasPrefix(prompt+a.Text, austen) || len(a.IDs) != len(a.LogProbs) {

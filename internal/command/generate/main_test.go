@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"caldera/internal/commandtest"
 	"caldera/internal/devicetest"
@@ -32,7 +31,6 @@ func build(path string, env ...string) error {
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(program, args...)
-	cmd.WaitDelay = time.Second
 	return cmd
 }
 

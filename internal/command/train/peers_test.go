@@ -44,10 +44,10 @@ func judge(t *testing.T, r request) (a answer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "testdata/judge.mjs")
-	cmd.Stdin, cmd.WaitDelay = bytes.NewReader(in), time.Second
+	cmd.Stdin = bytes.NewReader(in)
 	got := run(t, cmd)
 	if got.Code != 0 {
 		t.Fatalf("node: exit code %d: %s", got.Code, got.Stderr)
