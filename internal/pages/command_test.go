@@ -264,7 +264,7 @@ func transcripts(p page) (all [][2]string) {
 		}
 		for _, part := range strings.Split("\n"+b.code, "\n$ ")[1:] {
 			line, out, _ := strings.Cut(part, "\n")
-			if args := words(line); len(args) > 0 && args[0] == "generate" && slices.Contains(args, "--temp=0") {
+			if args := words(line); len(args) > 1 && args[0] == "caldera" && args[1] == "generate" && slices.Contains(args, "--temp=0") {
 				all = append(all, [2]string{line, out})
 			}
 		}
@@ -272,7 +272,7 @@ func transcripts(p page) (all [][2]string) {
 	return all
 }
 
-var device = regexp.MustCompile(`^(warning: )?(cpu|vulkan):\d+: `)
+var device = regexp.MustCompile(`^(warning: )?(cpu|vulkan):\d+: |^seed: \d+$`)
 
 // text is the output without the lines that tell of the machine.
 func text(out string) string {
@@ -292,10 +292,10 @@ func TestTranscripts(t *testing.T) {
 		for _, call := range transcripts(p) {
 			calls++
 			for _, hardware := range [][]string{{"--backend=cpu"}, {"--backend=vulkan", "--device=llvmpipe"}} {
-				args := slices.DeleteFunc(words(call[0])[1:], func(arg string) bool {
+				args := slices.DeleteFunc(words(call[0])[2:], func(arg string) bool {
 					return strings.HasPrefix(arg, "--backend") || strings.HasPrefix(arg, "--device")
 				})
-				cmd := exec.Command(programs["generate"], append(hardware, args...)...)
+				cmd := exec.Command(programs["caldera"], slices.Concat([]string{"generate"}, hardware, args)...)
 				cmd.Dir = root
 				r := commandtest.Run(t, cmd)
 				if got, want := strings.Trim(r.Out, "\n"), text(call[1]); r.Code != 0 || got != want {
@@ -305,7 +305,7 @@ func TestTranscripts(t *testing.T) {
 		}
 	}
 	if calls == 0 {
-		t.Error("no page has a call of generate with --temp=0 whose output it shows")
+		t.Error("no page has a call of caldera generate with --temp=0 whose output it shows")
 	}
 }
 
