@@ -272,7 +272,7 @@ func transcripts(p page) (all [][2]string) {
 	return all
 }
 
-var device = regexp.MustCompile(`^(warning: )?(cpu|vulkan):\d+: |^seed: \d+$`)
+var device = regexp.MustCompile(`^(warning: )?(cpu|vulkan):\d+: |^seed: \d+\n`)
 
 // text is the output without the lines that tell of the machine.
 func text(out string) string {

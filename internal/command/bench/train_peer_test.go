@@ -119,7 +119,7 @@ func TestTrainBeside(t *testing.T) {
 func TestTrainPeerFails(t *testing.T) {
 	failed := func(mode string, timeout time.Duration) (string, func(want string)) {
 		path := filepath.Join(t.TempDir(), "train.json")
-		_, stderr, code := command(t, "train", "--backend=cpu", "-m", "../../gpt/testdata/gpt2-tiny", "--batch=1", "--time=4", "--timeout="+timeout.String(),
+		_, stderr, code := command(t, "train", "--backend=cpu", "-m", "../../../gpt/testdata/gpt2-tiny", "--batch=1", "--time=4", "--timeout="+timeout.String(),
 			"--python="+python(t, mode), "-r", "2", "-o", "json", "--output", path)
 		return stderr, func(want string) {
 			if code != 1 || !strings.Contains(stderr, want) {
