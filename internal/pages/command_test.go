@@ -198,6 +198,9 @@ func commands(p page) (wrong []string) {
 
 // call checks the flags of a line that calls one of our programs.
 func call(line, name string, args []string) (wrong []string) {
+	if len(args) > 1 && args[0] == "help" { // of a command
+		return call(line, name, append(args[1:], "--help"))
+	}
 	command := []string{name}
 	for len(args) > 0 && slices.Contains(below(command...), args[0]) {
 		command, args = append(command, args[0]), args[1:]
