@@ -33,7 +33,7 @@ func compileAll() int {
 		var spec []uint32 // else the shader's own constants
 		if v.Matrix {
 			var ok bool
-			if spec, ok = b.limits.matrixSpec([]uint32{0, epilogueNone, 0, 0, 0, 1, 0}); !ok {
+			if spec, ok = b.limits.matrixSpec([]uint32{0, epilogueNone, 0, 0, 1, 0}); !ok {
 				left++
 				continue
 			}
