@@ -19,7 +19,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 
 	"caldera/gpt/safetensors"
@@ -94,13 +93,13 @@ func (r *replacement) commit() error {
 			return err
 		}
 	} else {
-		if err := syncDir(r.staging); err != nil {
+		if err := atomicfile.SyncDir(r.staging); err != nil {
 			return err
 		}
 		if err := os.Rename(r.staging, filepath.Join(r.dir, pendingName)); err != nil {
 			return err
 		}
-		if err := syncDir(r.dir); err != nil {
+		if err := atomicfile.SyncDir(r.dir); err != nil {
 			return err
 		}
 		if err := finishReplacement(r.dir); err != nil {
@@ -132,7 +131,7 @@ func (r *replacement) move() error {
 	if err := os.Remove(r.staging); err != nil {
 		return err
 	}
-	return syncDir(r.dir)
+	return atomicfile.SyncDir(r.dir)
 }
 
 // finishReplacement puts the files of a pending model in their places and deletes
@@ -169,7 +168,7 @@ func finishReplacement(dir string) error {
 			}
 		}
 	}
-	if err := syncDir(dir); err != nil {
+	if err := atomicfile.SyncDir(dir); err != nil {
 		return err
 	}
 	done := filepath.Join(dir, newStagingName()) // at once, for half of it would be taken for the model
@@ -219,17 +218,4 @@ func filesOf(dir string) (names []string, err error) {
 		names = append(names, configName)
 	}
 	return names, err
-}
-
-// syncDir makes the names in a directory survive a power failure. Windows has no
-// such call, and needs none.
-func syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

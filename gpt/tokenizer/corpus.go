@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"caldera/internal/printable"
 )
 
 // A Corpus counts the words of texts, of which TrainBPE and Characters make
@@ -120,7 +122,7 @@ func (c *Corpus) blocks(r io.Reader, yield func(string) error) error {
 		if !end {
 			cut = c.lastCut(buf)
 		}
-		if i := invalidUTF8(buf[:cut]); i >= 0 {
+		if i := printable.InvalidUTF8(buf[:cut]); i >= 0 {
 			return fmt.Errorf("byte %d is 0x%02x, expected UTF-8: convert the text first, as iconv does", offset+int64(i), buf[i])
 		}
 		switch {
@@ -137,20 +139,6 @@ func (c *Corpus) blocks(r io.Reader, yield func(string) error) error {
 			return nil
 		}
 		size = min(max(blockSize, 2*len(buf)), maxRun)
-	}
-}
-
-// invalidUTF8 is the index of the first byte of data that is not UTF-8, or -1.
-func invalidUTF8(data []byte) int {
-	if utf8.Valid(data) {
-		return -1
-	}
-	for i := 0; ; {
-		r, n := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && n == 1 {
-			return i
-		}
-		i += n
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 
+	"caldera/internal/printable"
 	"caldera/internal/regular"
 )
 
@@ -207,7 +208,7 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 	if len(data) > maxFileSize {
 		return nil, fmt.Errorf("has more than %d MiB, the most that is read", maxFileSize>>20)
 	}
-	if i := invalidUTF8(data); i >= 0 {
+	if i := printable.InvalidUTF8(data); i >= 0 {
 		return nil, fmt.Errorf("%s: found byte 0x%02x, expected UTF-8", position(data, int64(i)), data[i])
 	}
 	return data, nil

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // File is one that is being written. A reader of its path sees the old file, or
@@ -132,4 +133,17 @@ func Mkdir(path string) (undo func(), err error) {
 	default:
 		return nil, err
 	}
+}
+
+// SyncDir makes the names of a directory survive a power failure. Windows has no
+// such call, and needs none.
+func SyncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }

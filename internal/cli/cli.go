@@ -11,7 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unicode/utf8"
+
+	"caldera/internal/printable"
 )
 
 // UsageError is a mistake in how a command was called, rather than a failure
@@ -38,7 +39,7 @@ const (
 func arguments(args []string) ([]string, error) {
 	var out []string
 	for i, arg := range args {
-		if at := InvalidUTF8(arg); at >= 0 {
+		if at := printable.InvalidUTF8([]byte(arg)); at >= 0 {
 			return nil, Usagef("argument %d, %q, is not valid UTF-8: byte %d is 0x%02x; convert it to UTF-8", i+1, arg, at, arg[at])
 		}
 		if arg == "--" {
@@ -65,16 +66,6 @@ func arguments(args []string) ([]string, error) {
 		}
 	}
 	return out, nil
-}
-
-// InvalidUTF8 is the index of the first byte of s that is not valid UTF-8, or -1.
-func InvalidUTF8(s string) int {
-	for i, r := range s {
-		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD") {
-			return i
-		}
-	}
-	return -1
 }
 
 // report prints what went wrong, in one line, and returns the exit code.

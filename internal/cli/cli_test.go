@@ -40,16 +40,6 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-func TestInvalidUTF8(t *testing.T) {
-	for s, want := range map[string]int{
-		"": -1, "naïve 世界": -1, "\uFFFD": -1, "a\uFFFDb": -1, "\xff": 0, "ab\xc3": 2, "\uFFFD\xe9": 3, "\xed\xa0\x80": 0,
-	} {
-		if got := InvalidUTF8(s); got != want {
-			t.Errorf("%q: byte %d, expected %d", s, got, want)
-		}
-	}
-}
-
 func TestReadInput(t *testing.T) {
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "input")

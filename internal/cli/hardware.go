@@ -54,12 +54,15 @@ type ListJSON struct {
 	JSON bool `name:"json" help:"With --list-devices: list them as JSON."`
 }
 
-// Check reports the flag where it has no meaning.
-func (f ListJSON) Check() error {
-	if f.JSON {
-		return Usagef("--json goes with --list-devices")
+// List lists the devices if asked, and reports --json where it has no meaning.
+func (f ListJSON) List(asked bool) (listed bool, err error) {
+	if asked {
+		return true, List(os.Stdout, f.JSON)
 	}
-	return nil
+	if f.JSON {
+		return false, Usagef("--json goes with --list-devices")
+	}
+	return false, nil
 }
 
 // Open opens the chosen device and tells log in one line which it is and why.

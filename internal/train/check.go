@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"caldera/internal/printable"
 )
 
 func validUTF8(s string) bool { return utf8.ValidString(s) }
@@ -36,26 +38,12 @@ func checkText(ctx context.Context, data []byte, named bool) error {
 		for end < len(data) && end > at && !utf8.RuneStart(data[end]) && end > at+checkBlock-utf8.UTFMax {
 			end--
 		}
-		if i := invalidUTF8(data[at:end]); i >= 0 {
+		if i := printable.InvalidUTF8(data[at:end]); i >= 0 {
 			return fmt.Errorf("byte %d is 0x%02x, expected UTF-8: convert the text first, as iconv does", at+i, data[at+i])
 		}
 		at = end
 	}
 	return nil
-}
-
-// invalidUTF8 is the index of the first byte that is not UTF-8, or -1.
-func invalidUTF8(data []byte) int {
-	if utf8.Valid(data) {
-		return -1
-	}
-	for i := 0; ; {
-		r, n := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && n == 1 {
-			return i
-		}
-		i += n
-	}
 }
 
 // CheckFile reports why a file is no text.

@@ -8,9 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
+
+	"caldera/internal/atomicfile"
 )
 
 // Dir is where a run keeps its checkpoints:
@@ -143,7 +144,7 @@ func (d Dir) save(name string, write func(dir string) error, free, done func() e
 	if err := write(temporary); err != nil {
 		return err
 	}
-	if err := syncDir(temporary); err != nil {
+	if err := atomicfile.SyncDir(temporary); err != nil {
 		return err
 	}
 	if err := free(); err != nil {
@@ -156,7 +157,7 @@ func (d Dir) save(name string, write func(dir string) error, free, done func() e
 	if err := os.Rename(temporary, d.Path(name)); err != nil {
 		return err
 	}
-	if err := syncDir(string(d)); err != nil {
+	if err := atomicfile.SyncDir(string(d)); err != nil {
 		return err
 	}
 	return done()
@@ -224,7 +225,7 @@ func (d Dir) point(name string, best bool) error {
 			return err
 		}
 	}
-	if err := syncDir(string(d)); err != nil {
+	if err := atomicfile.SyncDir(string(d)); err != nil {
 		return err
 	}
 	return d.clean()
@@ -291,17 +292,4 @@ func (d Dir) remove(doomed func(name string) bool) error {
 		}
 	}
 	return nil
-}
-
-// syncDir makes the names of a directory survive a power failure. Windows has
-// no such call, and needs none.
-func syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"caldera/internal/atomicfile"
 )
 
 // unsavedName is a file that says: log.jsonl and loss.svg beside it are of a run
@@ -92,7 +94,7 @@ func (d Dir) moveAside(name string) error {
 			return err
 		}
 	}
-	return syncDir(string(d))
+	return atomicfile.SyncDir(string(d))
 }
 
 // copy makes a second name for a checkpoint. Its files are linked, and copied
@@ -123,13 +125,13 @@ func (d Dir) copy(name, to string) (err error) {
 			return err
 		}
 	}
-	if err := syncDir(temporary); err != nil {
+	if err := atomicfile.SyncDir(temporary); err != nil {
 		return err
 	}
 	if err := os.Rename(temporary, d.Path(to)); err != nil {
 		return err
 	}
-	return syncDir(string(d))
+	return atomicfile.SyncDir(string(d))
 }
 
 func copyFile(from, to string) error {

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"os"
 	"slices"
 	"strings"
 
@@ -26,10 +25,7 @@ type opsCommand struct {
 
 // Run measures ops on one device after the other.
 func (f *opsCommand) Run(ctx context.Context) error {
-	if f.ListDevices {
-		return cli.List(os.Stdout, f.JSON)
-	}
-	if err := f.ListJSON.Check(); err != nil {
+	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
 		return err
 	}
 	if err := f.repetitions.check(); err != nil {

@@ -2,11 +2,9 @@ package bench
 
 import (
 	"context"
-	"os"
 
 	"caldera/backend"
 	"caldera/internal/bench"
-	"caldera/internal/cli"
 )
 
 type overheadCommand struct {
@@ -17,10 +15,7 @@ type overheadCommand struct {
 
 // Run measures the overhead of one device after the other.
 func (f *overheadCommand) Run(ctx context.Context) error {
-	if f.ListDevices {
-		return cli.List(os.Stdout, f.JSON)
-	}
-	if err := f.ListJSON.Check(); err != nil {
+	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
 		return err
 	}
 	if err := f.repetitions.check(); err != nil {

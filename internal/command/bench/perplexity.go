@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"os"
 
 	"caldera/backend"
 	"caldera/internal/atomicfile"
@@ -34,10 +33,7 @@ type perplexityCommand struct {
 
 // Run measures all models and dtypes on one device after the other.
 func (f *perplexityCommand) Run(ctx context.Context) (err error) {
-	if f.ListDevices {
-		return cli.List(os.Stdout, f.JSON)
-	}
-	if err := f.ListJSON.Check(); err != nil {
+	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
 		return err
 	}
 	if f.CtxSize < 0 || f.Windows < 0 {

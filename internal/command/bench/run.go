@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"caldera/backend"
 	"caldera/internal/bench"
@@ -68,10 +67,7 @@ func (f *runCommand) job() (j job, err error) {
 
 // Run measures all tests of all models on one device after the other.
 func (f *runCommand) Run(ctx context.Context) error {
-	if f.ListDevices {
-		return cli.List(os.Stdout, f.JSON)
-	}
-	if err := f.ListJSON.Check(); err != nil {
+	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
 		return err
 	}
 	j, err := f.job()

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"caldera/internal/bench"
-	"caldera/internal/cli"
 )
 
 type startupCommand struct {
@@ -19,10 +17,7 @@ type startupCommand struct {
 
 // Run starts processes that use one device after the other.
 func (f *startupCommand) Run(ctx context.Context) error {
-	if f.ListDevices {
-		return cli.List(os.Stdout, f.JSON)
-	}
-	if err := f.ListJSON.Check(); err != nil {
+	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
 		return err
 	}
 	if err := f.repetitions.check(); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -45,10 +44,7 @@ type workload struct {
 
 // Run measures all models on one device after the other.
 func (f *trainCommand) Run(ctx context.Context) error {
-	if f.ListDevices {
-		return cli.List(os.Stdout, f.JSON)
-	}
-	if err := f.ListJSON.Check(); err != nil {
+	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
 		return err
 	}
 	if err := f.repetitions.check(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"caldera/gpt"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
+	"caldera/internal/printable"
 )
 
 // maxPrompt bounds what is read from a file: far more than any context holds.
@@ -49,7 +50,7 @@ func (f promptFlags) text(ctx context.Context) (text string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if at := cli.InvalidUTF8(text); at >= 0 {
+	if at := printable.InvalidUTF8([]byte(text)); at >= 0 {
 		return "", cli.Usagef("%s is not valid UTF-8: byte %d is 0x%02x; convert it to UTF-8", source, at, text[at])
 	}
 	return text, nil

@@ -62,10 +62,7 @@ type job struct {
 
 // Run trains a model.
 func (f *runCommand) Run(ctx context.Context) (failed error) {
-	if f.ListDevices {
-		return cli.List(os.Stdout, f.JSON)
-	}
-	if err := f.ListJSON.Check(); err != nil {
+	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
 		return err
 	}
 	if len(f.Data) == 0 && f.Init != resume {
