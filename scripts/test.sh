@@ -3,9 +3,12 @@
 # the clock, and of the processors. Packages that answer from Go's cache count as nothing.
 set -uo pipefail
 
+told=$(mktemp)
+trap 'rm -f "$told"' EXIT
 TIMEFORMAT="all: %R s by the clock, %U s of the processors in programs and %S s in the system"
-time go test "$@" | awk '
-  { print; fflush() }
+time go test "$@" | tee "$told" # what a package says is shown when it says it: awk may wait for more
+status=$?
+awk '
   ($1 == "ok" || $1 == "FAIL") && $3 ~ /^[0-9.]+s$/ { took[$2] = $3 + 0 }
   END {
     for (n = 0; n < 5; n++) {
@@ -16,4 +19,5 @@ time go test "$@" | awk '
       delete took[longest]
     }
     if (n) print ""
-  }'
+  }' "$told"
+exit "$status"
