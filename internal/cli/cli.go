@@ -33,8 +33,9 @@ const (
 )
 
 // arguments makes of the command line what kong understands as meant. It takes
-// -1 for a flag, so a negative number is joined to the flag before it; and it
-// replaces bytes that are not UTF-8, so these are refused.
+// -1 for a flag, so a negative number is joined to the flag before it; the = of
+// -n=5 for a part of the value, so it is left out; and it replaces bytes that are
+// not UTF-8, so these are refused.
 func arguments(args []string) ([]string, error) {
 	var out []string
 	for i, arg := range args {
@@ -49,6 +50,12 @@ func arguments(args []string) ([]string, error) {
 			arg = strings.ReplaceAll(name, "_", "-")
 			if given {
 				arg += "=" + value
+			}
+		}
+		if len(arg) > 2 && arg[0] == '-' && arg[1] != '-' && arg[2] == '=' {
+			if arg = arg[:2] + arg[3:]; len(arg) == 2 {
+				out = append(out, arg, "")
+				continue
 			}
 		}
 		_, err := strconv.ParseFloat(arg, 64)
