@@ -362,6 +362,9 @@ func notFound(path string, err error) error {
 		name = name[strings.LastIndex(name, "/")+1:]
 		return fmt.Sprintf("download it, with hf download %s --local-dir %s, and give the directory", id, name)
 	}
+	if target, no := os.Readlink(path); no == nil {
+		return fmt.Errorf("model %s: %w: the link leads to %q, which is not there", path, cause(err), target)
+	}
 	const machine = "expected a directory or a file on this machine"
 	hint := expectedModel
 	if m := addressName.FindStringSubmatch(path); m != nil {

@@ -232,7 +232,12 @@ func TestOpenMissing(t *testing.T) {
 			t.Errorf("%v is not fs.ErrNotExist", err)
 		}
 	}
+	if err := os.Symlink("/none/there", "link"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := gpt.OpenCheckpoint("link")
+	wantError(t, err, `model link: no such file or directory: the link leads to "/none/there", which is not there`)
 	writeFile(t, "file", "x")
-	_, err := gpt.OpenCheckpoint("file/gpt2")
+	_, err = gpt.OpenCheckpoint("file/gpt2")
 	wantError(t, err, "model file/gpt2: cannot read it: not a directory")
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -82,6 +83,24 @@ func InvalidUTF8(s string) int {
 		}
 	}
 	return -1
+}
+
+// OutputDir reports whether path is there, which is to be written as a directory.
+// Anything else there is an error.
+func OutputDir(path string) (there bool, err error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Lstat(path); err == nil {
+			return false, fmt.Errorf("%s is a link that leads nowhere: expected the name of a directory to write", path)
+		}
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("cannot write %s: %w", path, errors.Unwrap(err)) // the call that failed is of no interest
+	case !info.IsDir():
+		return false, fmt.Errorf("%s is there and is no directory: expected the name of a directory to write", path)
+	}
+	return true, nil
 }
 
 // report prints what went wrong, in one line, and returns the exit code.

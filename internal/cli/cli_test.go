@@ -66,3 +66,24 @@ func TestReadInput(t *testing.T) {
 		t.Errorf("a missing file gave %v", err)
 	}
 }
+
+func TestOutputDir(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.Mkdir("dir", 0o777), os.WriteFile("file", nil, 0o666), os.Symlink("none", "link"), os.Symlink("dir", "way")); err != nil {
+		t.Fatal(err)
+	}
+	for path, c := range map[string]struct {
+		there bool
+		err   string
+	}{
+		"dir": {there: true}, "way": {there: true}, "none": {}, "none/none": {},
+		"file":   {err: "file is there and is no directory: expected the name of a directory to write"},
+		"link":   {err: "link is a link that leads nowhere: expected the name of a directory to write"},
+		"file/x": {err: "cannot write file/x: not a directory"},
+	} {
+		there, err := OutputDir(path)
+		if there != c.there || (err != nil) != (c.err != "") || err != nil && err.Error() != c.err {
+			t.Errorf("%s: %v, %v; expected %v, %q", path, there, err, c.there, c.err)
+		}
+	}
+}
