@@ -87,7 +87,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	case f.JSONStream:
 		also(writeJSON(map[string]*report{"done": r}))
 	case f.LogProbs > 0:
-		r.writeLogProbs(os.Stderr)
+		r.writeLogProbs(os.Stderr, cli.Columns(os.Stderr))
 	}
 	if f.Verbose {
 		r.writeTimings(os.Stderr)
