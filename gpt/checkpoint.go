@@ -107,13 +107,17 @@ func (f safetensorsFile) tensor(name string) rawTensor {
 
 // Tokenizer reads the tokenizer. The error wraps [tokenizer.ErrNone] where the
 // checkpoint has none. Special tokens that the model has no rows for are left out,
-// as one for padding often is.
+// as one for padding often is; other tokens without rows are an error.
 func (c *Checkpoint) Tokenizer() (*tokenizer.Tokenizer, error) {
 	t, err := c.tokenizer()
 	if err != nil {
 		return nil, err
 	}
-	return t.Within(c.Config.Vocab), nil
+	t = t.Within(c.Config.Vocab)
+	if n := t.VocabSize(); n > c.Config.Vocab {
+		return nil, fmt.Errorf("the tokenizer has %d tokens and the model %d: they are not of one checkpoint", n, c.Config.Vocab)
+	}
+	return t, nil
 }
 
 // SetTokenizer makes t the checkpoint's tokenizer, which is saved with it.

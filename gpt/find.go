@@ -344,10 +344,13 @@ func cause(err error) error {
 }
 
 var (
-	addressName = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9+.-]+://)?(?:huggingface\.co|hf\.co)/([\w.-]+(?:/[\w.-]+)?)|^[A-Za-z][A-Za-z0-9+.-]+://`)
+	addressName = regexp.MustCompile(`^(?:(?:[A-Za-z][A-Za-z0-9+.-]+://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://)([\w.-]+(?:/[\w.-]+)?)|^[A-Za-z][A-Za-z0-9+.-]+://`)
 	hubName     = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?$`)
 	ollamaName  = regexp.MustCompile(`^(?:[\w.-]+/)*[\w.-]{2,}:[\w.-]+$`)
 )
+
+// pagesBelow are pages of a model on Hugging Face.
+var pagesBelow = []string{"resolve", "blob", "raw", "tree", "blame", "commits", "discussions"}
 
 // notFound says what to do about a path that cannot be looked at.
 func notFound(path string, err error) error {
@@ -359,11 +362,19 @@ func notFound(path string, err error) error {
 		name = name[strings.LastIndex(name, "/")+1:]
 		return fmt.Sprintf("download it, with hf download %s --local-dir %s, and give the directory", id, name)
 	}
+	if target, no := os.Readlink(path); no == nil {
+		return fmt.Errorf("model %s: %w: the link leads to %q, which is not there", path, cause(err), target)
+	}
 	const machine = "expected a directory or a file on this machine"
 	hint := expectedModel
 	if m := addressName.FindStringSubmatch(path); m != nil {
 		hint = "this is an address, " + machine + ": download it first"
-		if m[1] != "" {
+		id, below, _ := strings.Cut(m[1], "/")
+		if local, ok := strings.CutPrefix(path, "file://"); ok {
+			hint = fmt.Sprintf("%s: give the path, %s", machine, local)
+		} else if slices.Contains(pagesBelow, below) { // of a model whose name has no owner
+			hint = "this is an address, " + machine + ": " + download(id)
+		} else if m[1] != "" {
 			hint = "this is an address, " + machine + ": " + download(m[1])
 		}
 	} else if ollamaName.MatchString(path) {

@@ -210,10 +210,13 @@ func TestOpenExplains(t *testing.T) {
 func TestOpenMissing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for path, part := range map[string]string{
-		"gpt2":                           "hf download gpt2 --local-dir gpt2, and give the directory",
-		"openai-community/gpt2":          "hf download openai-community/gpt2 --local-dir gpt2, and give",
-		"https://huggingface.co/a/b.c":   "this is an address, expected a directory or a file on this machine: download it, with hf download a/b.c --local-dir b.c",
-		"huggingface.co/a/b/tree/main":   "hf download a/b --local-dir b",
+		"gpt2":                         "hf download gpt2 --local-dir gpt2, and give the directory",
+		"openai-community/gpt2":        "hf download openai-community/gpt2 --local-dir gpt2, and give",
+		"https://huggingface.co/a/b.c": "this is an address, expected a directory or a file on this machine: download it, with hf download a/b.c --local-dir b.c",
+		"huggingface.co/a/b/tree/main": "hf download a/b --local-dir b",
+		"hf://a/b":                     "hf download a/b --local-dir b",
+		"https://huggingface.co/gpt2/resolve/main/model.safetensors": "hf download gpt2 --local-dir gpt2, and",
+		"file:///models/gpt2":            "expected a directory or a file on this machine: give the path, /models/gpt2",
 		"https://example.com/x.gguf":     "this is an address, expected a directory or a file on this machine",
 		"llama3:8b":                      "ollama show --modelfile llama3:8b",
 		"hf.co/a/b":                      "hf download a/b",
@@ -229,7 +232,12 @@ func TestOpenMissing(t *testing.T) {
 			t.Errorf("%v is not fs.ErrNotExist", err)
 		}
 	}
+	if err := os.Symlink("/none/there", "link"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := gpt.OpenCheckpoint("link")
+	wantError(t, err, `model link: no such file or directory: the link leads to "/none/there", which is not there`)
 	writeFile(t, "file", "x")
-	_, err := gpt.OpenCheckpoint("file/gpt2")
+	_, err = gpt.OpenCheckpoint("file/gpt2")
 	wantError(t, err, "model file/gpt2: cannot read it: not a directory")
 }

@@ -214,12 +214,9 @@ func (o SaveOptions) ends(config Config, v tokenizer.Vocabulary) (Config, error)
 	return config, errors.Join(lost...)
 }
 
-// tokenizerMetadata are the entries for a tokenizer. llama.cpp wants a token for
-// each of the model's ids: those that stand for none are marked as unused.
+// tokenizerMetadata are the entries for a tokenizer of at most vocab tokens. llama.cpp
+// wants a token for each of the model's ids: those that stand for none are marked as unused.
 func tokenizerMetadata(v tokenizer.Vocabulary, vocab int) ([]gguf.KeyValue, error) {
-	if len(v.Tokens) > vocab {
-		return nil, fmt.Errorf("the tokenizer has %d tokens and the model %d: they are not of one checkpoint", len(v.Tokens), vocab)
-	}
 	types := make([]int32, vocab)
 	v.Tokens = append(v.Tokens, make([]string, vocab-len(v.Tokens))...)
 	for id := range types {

@@ -132,32 +132,34 @@ func TestSaveWithoutTokenizer(t *testing.T) {
 	}
 }
 
-// TestTokenizerWithin leaves special tokens out that the model has no rows for.
+// TestTokenizerWithin leaves special tokens out that the model has no rows for, and
+// takes a tokenizer with other such tokens for none.
 func TestTokenizerWithin(t *testing.T) {
 	c := openCheckpoint(t, oneGGUF(t).write(t))
 	v := tokens11()
 	v.Tokens = append(v.Tokens, "e", "f", "<pad>", "<mask>")
 	v.Added[11], v.Added[12] = true, true
-	tok := func() *tokenizer.Tokenizer {
+	tok := func() (*tokenizer.Tokenizer, error) {
 		made, err := tokenizer.New(v)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.SetTokenizer(made)
-		got, err := c.Tokenizer()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return got
+		return c.Tokenizer()
 	}
-	if got := tok(); got.VocabSize() != 11 {
-		t.Errorf("%d tokens, want 11", got.VocabSize())
+	if got, err := tok(); err != nil || got.VocabSize() != 11 {
+		t.Errorf("%v, %v, want 11 tokens", got, err)
 	} else if _, ok := got.SpecialID("<pad>"); ok {
 		t.Error("<pad> is there")
 	}
 	v.Added[12] = false // text could have it
-	if got := tok(); got.VocabSize() != 13 {
-		t.Errorf("%d tokens, want all 13", got.VocabSize())
+	const problem = "the tokenizer has 13 tokens and the model 11: they are not of one checkpoint"
+	_, err := tok()
+	wantError(t, err, problem)
+	told := ""
+	path := filepath.Join(t.TempDir(), "saved.gguf")
+	if err := c.SaveGGUF(t.Context(), path, gpt.SaveOptions{Warn: func(s string) { told += s }}); err != nil || !strings.Contains(told, problem) {
+		t.Errorf("%v, told %q", err, told)
 	}
 }
 

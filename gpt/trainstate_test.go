@@ -315,7 +315,7 @@ func TestLoadStateErrors(t *testing.T) {
 		{func(x []safetensors.Tensor, m map[string]string) []safetensors.Tensor { return x[1:] }, []string{"is missing", "another model"}},
 		{func(x []safetensors.Tensor, m map[string]string) []safetensors.Tensor {
 			return append(x, safetensors.Tensor{Name: "more", DType: safetensors.F32, Shape: []int{1}, Data: make([]byte, 4)})
-		}, []string{"tensor more", "no weight"}},
+		}, []string{`tensor "more"`, "no weight"}},
 		{func(x []safetensors.Tensor, m map[string]string) []safetensors.Tensor {
 			x[0].Shape = []int{x[0].Elements(), 1}
 			return x

@@ -81,9 +81,18 @@ func TestUsage(t *testing.T) {
 		{"help train", 0, "Without a command, run is meant", ""},
 		{"generate --help", 0, "--temp=T", ""},
 		{"hello", 2, "", `caldera: "hello" is not a command: expected one of generate, train, convert, bench; to continue a text: caldera generate "hello"`},
-		{"help hello", 2, "", `"hello" is not a command`},
-		{"--nothing", 2, "", "unknown flag --nothing"},
-		{"generate --nothing", 2, "", "unknown flag --nothing"},
+		{"my dear -n 5", 2, "", `to continue a text: caldera generate "my dear"; see caldera help`},
+		{"help hello", 2, "", "caldera: \"hello\" is not a command: expected one of generate, train, convert, bench; see caldera help\n"},
+		{"help completion", 0, "completion [<shell>]", ""},
+		{"--nothing", 2, "", "caldera: --nothing: expected a command before its flags, one of generate, train, convert, bench; see caldera help\n"},
+		{"--list-devices", 2, "", "expected a command before its flags"},
+		{"generate --nothing", 2, "", "caldera generate: unknown flag --nothing; see caldera generate --help\n"},
+		{"generate -q", 2, "", "caldera generate: unknown flag -q; see caldera generate --help\n"},
+		{"generate --model=", 2, "", "caldera generate: --model is empty"},
+		{"bench ops --nothing", 2, "", "caldera bench: unknown flag --nothing; see caldera bench ops --help\n"},
+		{"bench oops", 2, "", `unexpected argument "oops": expected flags, or one of the commands run, ops,`},
+		{"train config/train_gpt2.py", 2, "", `caldera train: unexpected argument "config/train_gpt2.py": name texts with --data,`},
+		{"convert gpt2 -o gpt2.gguf", 2, "", `unexpected argument "gpt2": name the model with -m, what to write with -o`},
 		{"generate -ngl 99 hi", 2, "", "-ngl: "},
 		{"train", 2, "", "caldera train: there is no data: expected --data with texts or token ids to learn from, or a command, such as caldera train tokenizer"},
 		{"completion tcsh", 2, "", `"bash"`},
@@ -147,6 +156,9 @@ func TestCompletion(t *testing.T) {
 		"caldera bench --n-":            "--n-depth --n-gen",
 		"caldera bench sh":              "show",
 		"caldera completion f":          "fish",
+		"caldera help ":                 "generate train convert bench completion",
+		"caldera help tr":               "train",
+		"caldera help train tok":        "tokenizer",
 		"caldera generate -m main_test": "main_test.go",
 	} {
 		got := ask(line)
@@ -163,12 +175,23 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 
-	// The program is found where it is, not on PATH.
-	script := `eval "$("$1" completion bash)" && complete -p caldera && SHELL=/bin/zsh "$1" completion && "$1" completion fish`
-	r := commandtest.Run(t, exec.Command("bash", "-c", script, "bash", filepath.Join(programs, "caldera")))
-	for _, part := range []string{"complete -C '" + filepath.Join(programs, "caldera") + "' caldera", "bashcompinit", "complete -f -c caldera"} {
-		if r.Code != 0 || !strings.Contains(r.Out, part) {
-			t.Errorf("exit code %d, %q lacks %q: %s", r.Code, r.Out, part, r.Stderr)
+	// The program is found where it is, not on PATH. bash runs what follows -C as a
+	// command, behind which it puts the program's name, the word and the one before.
+	folder := filepath.Join(t.TempDir(), "a user's programs")
+	if err := errors.Join(os.Mkdir(folder, 0o777), os.Link(filepath.Join(programs, "caldera"), filepath.Join(folder, "caldera"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range []string{filepath.Join(programs, "caldera"), filepath.Join(folder, "caldera")} {
+		script := `eval "$("$1" completion bash)" && eval "set -- $(complete -p caldera)" && export COMP_LINE="caldera gen" COMP_POINT=11 && eval "$3 caldera gen caldera"`
+		if r := commandtest.Run(t, exec.Command("bash", "-c", script, "bash", program)); r.Code != 0 || r.Out != "generate\n" || r.Stderr != "" {
+			t.Errorf("bash, %s: exit code %d, %q, %q", program, r.Code, r.Out, r.Stderr)
+		}
+		for shell, part := range map[string]string{"zsh": "bashcompinit", "fish": "complete -f -c caldera"} {
+			cmd := exec.Command(program, "completion")
+			cmd.Env = append(os.Environ(), "SHELL=/bin/"+shell)
+			if r := commandtest.Run(t, cmd); r.Code != 0 || !strings.Contains(r.Out, part) {
+				t.Errorf("%s: exit code %d, %q lacks %q: %s", shell, r.Code, r.Out, part, r.Stderr)
+			}
 		}
 	}
 }
@@ -192,6 +215,10 @@ func sameWords(a, b []string) bool {
 // TestEmptyPaths gives an empty path to every flag and argument that takes one,
 // as a variable of the shell does that is not set.
 func TestEmptyPaths(t *testing.T) {
+	before, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, call := range []string{
 		"generate -m _ hi", "generate --model=_ hi", "generate -f _", "generate --device _ hi",
 		"convert -m _ -o x", "convert -o _", "convert --output=_",
@@ -210,8 +237,8 @@ func TestEmptyPaths(t *testing.T) {
 			t.Errorf("caldera %q: exit code %d, %q, %q", words, r.Code, r.Out, r.Stderr)
 		}
 	}
-	if entries, err := os.ReadDir("."); err != nil || len(entries) != 2 {
-		t.Errorf("it left %v, %v", entries, err)
+	if after, err := os.ReadDir("."); err != nil || len(after) != len(before) {
+		t.Errorf("it left %v, %v", after, err)
 	}
 }
 
@@ -226,6 +253,19 @@ func TestForeignFlags(t *testing.T) {
 		"train --data=/nonexistent --compile=0": "leave it out",
 		"train --max_steps=x":                   "--max-iters",
 		"convert --outfile=x --outtype=f99":     "--dtype",
+		"generate --max_length 5 hi":            "--predict",
+		"generate --model_name_or_path=/none":   "model /none",
+		"generate --no_cuda --stop_token=":      "--stop is empty",
+		"generate --fp16=true":                  "--fp16: say --dtype=f16",
+		"generate --lora x hi":                  "merge it",
+		"generate -hf user/model hi":            "download the model",
+		"generate -m=/none hi":                  "model /none",
+		"generate -n=x hi":                      `"x"`,
+		"train --epochs 3":                      "--max_iters",
+		"train --train_file=/nonexistent":       "/nonexistent",
+		"train --bias=False":                    "leave it out",
+		"convert --input /none --out x.gguf":    "model /none",
+		"bench -pg 512,128":                     "-p and -n",
 	} {
 		if r := run(t, "caldera", strings.Fields(call)...); r.Code == 0 || !strings.Contains(r.Stderr, part) {
 			t.Errorf("caldera %s: exit code %d, %q lacks %q", call, r.Code, r.Stderr, part)

@@ -55,6 +55,9 @@ func (f *File) join(path string) error {
 		if ok && namedParts == parts {
 			first = partPath(path, model, 1, parts)
 		}
+		if ok && namedPart == 1 {
+			return &FormatError{File: path, Problem: fmt.Sprintf("its name is that of part 1, and this is part %d of %d of a split model: give the parts their own names back", no+1, parts)}
+		}
 		return &FormatError{File: path, Problem: fmt.Sprintf("this is part %d of %d of a split model: give the first part, %s", no+1, parts, first)}
 	}
 	if !ok || namedPart != 1 || namedParts != parts {
@@ -93,7 +96,7 @@ func (f *File) partsMissing(path, model string, parts int) error {
 	if n := len(missing) - 3; n > 0 {
 		named += fmt.Sprintf(" and %d more", n)
 	}
-	return fmt.Errorf("%s: %d of the %d parts of the model are missing beside it: %s: %w", path, len(missing), parts, named, fs.ErrNotExist)
+	return fmt.Errorf("%s: parts of the model are missing beside it, %d of %d: %s: %w", path, len(missing), parts, named, fs.ErrNotExist)
 }
 
 // add maps the part at path, which must be that number of that many, and takes its tensors.

@@ -104,15 +104,15 @@ func TestOpenSplitRejects(t *testing.T) {
 			all[0], all[1] = part{"model-00001-of-00003.gguf", all[1].metadata, all[1].tensors}, all[0]
 			return all[:1]
 		},
-			first, []string{"this is part 2 of 3"}},
-		"one missing": {func(all []part) []part { return all[:2] }, first, []string{"1 of the 3 parts", "are missing", "model-00003-of-00003.gguf"}},
+			first, []string{"its name is that of part 1, and this is part 2 of 3", "names back"}},
+		"one missing": {func(all []part) []part { return all[:2] }, first, []string{"parts of the model are missing beside it, 1 of 3: model-00003-of-00003.gguf"}},
 		"both missing": {func(all []part) []part { return all[:1] }, first,
-			[]string{"2 of the 3 parts", "model-00002-of-00003.gguf, model-00003-of-00003.gguf"}},
+			[]string{"missing beside it, 2 of 3: model-00002-of-00003.gguf, model-00003-of-00003.gguf"}},
 		"many missing": {func(all []part) []part {
 			all[0].name = "model-00001-of-65535.gguf"
 			all[0].set(splitCount, uint16Value(65535))
 			return all[:1]
-		}, "model-00001-of-65535.gguf", []string{"65534 of the 65535 parts", "and 65531 more"}},
+		}, "model-00001-of-65535.gguf", []string{"65534 of 65535: ", "and 65531 more"}},
 		"a part of another model":   {func(all []part) []part { all[1].set(splitCount, uint16Value(4)); return all }, first, []string{"model-00002", "split.count", "found 4, expected 3"}},
 		"a part that is a whole":    {func(all []part) []part { all[1].set(splitCount, Value{}); return all }, first, []string{"model-00002", "split.count", "found none"}},
 		"parts that changed places": {func(all []part) []part { all[1].name, all[2].name = all[2].name, all[1].name; return all }, first, []string{"split.no", "found 2, expected 1"}},

@@ -68,6 +68,7 @@ var hfRefused = map[string]string{
 	"added token, other id than the vocabulary's": `token "end" has id 7, expected 262`,
 	"Split and prefix space":                      "a space before each word",
 	"no pre-tokenizing pattern":                   "use_regex is false",
+	"BertNormalizer, no accents":                  `found "BertNormalizer"`,
 	"two templates":                               "two steps that put tokens around a text", // theirs go to unexpected places
 }
 

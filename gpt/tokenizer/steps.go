@@ -24,6 +24,12 @@ type stepJSON struct {
 	AddPrefixSpace bool  `json:"add_prefix_space"`
 	UseRegex       *bool `json:"use_regex"` // true when absent
 
+	// BertNormalizer
+	CleanText    bool  `json:"clean_text"`
+	Chinese      bool  `json:"handle_chinese_chars"`
+	StripAccents *bool `json:"strip_accents"` // as lowercase when absent
+	Lowercase    bool  `json:"lowercase"`
+
 	// Replace, Prepend, Strip, Split
 	Pattern struct {
 		String *string `json:"String"`
@@ -70,8 +76,21 @@ func normalizerSteps(s *stepJSON) ([]string, error) {
 		s.Type == "Strip" && !s.StripLeft && !s.StripRight,
 		s.Type == "Replace" && s.Pattern.String != nil && *s.Pattern.String == s.Content:
 		return nil, nil // text stays as it is
+	case s.Type == "BertNormalizer" && !s.CleanText && !s.Chinese && !s.stripsAccents():
+		if s.Lowercase {
+			return []string{lowercase}, nil
+		}
+		return nil, nil
 	}
 	return nil, fmt.Errorf("normalizer: found %s, which is not known here and would change ids, expected null, NFC, NFD, NFKC, NFKD or Lowercase", quote(s.Type))
+}
+
+// stripsAccents reports whether a BertNormalizer takes accents off.
+func (s *stepJSON) stripsAccents() bool {
+	if s.StripAccents == nil {
+		return s.Lowercase
+	}
+	return *s.StripAccents
 }
 
 // patterns are spellings of the pattern that split.go follows.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -34,8 +35,9 @@ const (
 )
 
 // arguments makes of the command line what kong understands as meant. It takes
-// -1 for a flag, so a negative number is joined to the flag before it; and it
-// replaces bytes that are not UTF-8, so these are refused.
+// -1 for a flag, so a negative number is joined to the flag before it; the = of
+// -n=5 for a part of the value, so it is left out; and it replaces bytes that are
+// not UTF-8, so these are refused.
 func arguments(args []string) ([]string, error) {
 	var out []string
 	for i, arg := range args {
@@ -52,6 +54,12 @@ func arguments(args []string) ([]string, error) {
 				arg += "=" + value
 			}
 		}
+		if len(arg) > 2 && arg[0] == '-' && arg[1] != '-' && arg[2] == '=' {
+			if arg = arg[:2] + arg[3:]; len(arg) == 2 {
+				out = append(out, arg, "")
+				continue
+			}
+		}
 		_, err := strconv.ParseFloat(arg, 64)
 		negative := strings.HasPrefix(arg, "-") && !errors.Is(err, strconv.ErrSyntax)
 		switch last := len(out) - 1; {
@@ -66,6 +74,24 @@ func arguments(args []string) ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// OutputDir reports whether path is there, which is to be written as a directory.
+// Anything else there is an error.
+func OutputDir(path string) (there bool, err error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Lstat(path); err == nil {
+			return false, fmt.Errorf("%s is a link that leads nowhere: expected the name of a directory to write", path)
+		}
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("cannot write %s: %w", path, errors.Unwrap(err)) // the call that failed is of no interest
+	case !info.IsDir():
+		return false, fmt.Errorf("%s is there and is no directory: expected the name of a directory to write", path)
+	}
+	return true, nil
 }
 
 // report prints what went wrong, in one line, and returns the exit code.

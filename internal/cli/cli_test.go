@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -26,10 +25,11 @@ func TestArguments(t *testing.T) {
 		{"-", "-"},
 		{"-f - -n -1", "-f - -n-1"},
 		{"--batch_size=a_b --min_lr -1 c_d -- --e_f", "--batch-size=a_b --min-lr=-1 c_d -- --e_f"}, // as Python's programs have it
+		{"-n=5 -p=a=b -m= x -s=-1 --x=1 -dev=y", "-n5 -pa=b -m  x -s-1 --x=1 -dev=y"},
 		{"", ""},
 	} {
 		got, err := arguments(strings.Fields(c.args))
-		if err != nil || !slices.Equal(got, strings.Fields(c.want)) {
+		if err != nil || strings.Join(got, " ") != c.want {
 			t.Errorf("%q became %q, %v; expected %q", c.args, got, err, c.want)
 		}
 	}
@@ -54,5 +54,26 @@ func TestReadInput(t *testing.T) {
 	}
 	if _, err := ReadInput(ctx, path+"x", 4); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file gave %v", err)
+	}
+}
+
+func TestOutputDir(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.Mkdir("dir", 0o777), os.WriteFile("file", nil, 0o666), os.Symlink("none", "link"), os.Symlink("dir", "way")); err != nil {
+		t.Fatal(err)
+	}
+	for path, c := range map[string]struct {
+		there bool
+		err   string
+	}{
+		"dir": {there: true}, "way": {there: true}, "none": {}, "none/none": {},
+		"file":   {err: "file is there and is no directory: expected the name of a directory to write"},
+		"link":   {err: "link is a link that leads nowhere: expected the name of a directory to write"},
+		"file/x": {err: "cannot write file/x: not a directory"},
+	} {
+		there, err := OutputDir(path)
+		if there != c.there || (err != nil) != (c.err != "") || err != nil && err.Error() != c.err {
+			t.Errorf("%s: %v, %v; expected %v, %q", path, there, err, c.there, c.err)
+		}
 	}
 }

@@ -2,11 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -29,6 +32,10 @@ type Command struct {
 	// Foreign are flags of other programs that users try: the flag of ours to
 	// take, which begins with --, or a sentence that tells what to do.
 	Foreign map[string]string
+
+	// Arguments says what to do where an argument was given that the command does
+	// not take.
+	Arguments string
 
 	// Child, if not nil, is asked at the start of the process whether it is one
 	// that the command started for a part of its own work. If so it does that
@@ -53,9 +60,12 @@ func Program(help string, commands ...Command) int {
 		maps.Copy(vars, c.Vars)
 		options = append(options, kong.DynamicCommand(c.Name, c.Help, "", c.Flags))
 	}
-	args, err := programArguments(commands, os.Args[1:])
-	if err != nil {
-		return report(name, err)
+	args := os.Args[1:]
+	if !asked() { // a shell that asks gives other arguments
+		var err error
+		if args, err = programArguments(commands, args); err != nil {
+			return report(name, err)
+		}
 	}
 	return start(name, help, commands, args, &struct{}{}, append(options,
 		kong.DynamicCommand("completion", "Print what sets up completion of flags and commands in a shell.", "", &completion{}),
@@ -78,29 +88,42 @@ type helpCommand struct {
 // form that kong reads. A word that is no command is an error that tells so: it
 // may well be meant as a prompt.
 func programArguments(commands []Command, args []string) ([]string, error) {
-	if len(args) == 0 {
-		return []string{"--help"}, nil
-	}
-	switch first := args[0]; {
-	case first == "help" && len(args) == 1:
-		return []string{"--help"}, nil
-	case first == "help":
-		return programArguments(commands, append(args[1:len(args):len(args)], "--help"))
-	case first == "version" && len(args) == 1:
-		return []string{"--version"}, nil
-	case strings.HasPrefix(first, "-"), first == "completion":
-		return args, nil
-	}
 	var names []string
 	for _, c := range commands {
-		if c.Name == args[0] {
-			return args, nil
-		}
 		names = append(names, c.Name)
 	}
-	name := filepath.Base(os.Args[0])
+	name, known := filepath.Base(os.Args[0]), strings.Join(names, ", ")
+	words := commandWords(args)
+	switch {
+	case len(args) == 0, words == 1 && args[0] == "help":
+		return []string{"--help"}, nil
+	case words > 1 && args[0] == "help" && !slices.Contains(append(names, "completion", "help"), args[1]):
+		return nil, Usagef("%q is not a command: expected one of %s; see %s help", args[1], known, name)
+	case words > 1 && args[0] == "help":
+		return programArguments(commands, append(args[1:len(args):len(args)], "--help"))
+	case words == 1 && len(args) == 1 && args[0] == "version":
+		return []string{"--version"}, nil
+	case words > 0 && slices.Contains(append(names, "completion"), args[0]), words == 0 && global(args[0]):
+		return args, nil
+	case words == 0:
+		return nil, Usagef("%s: expected a command before its flags, one of %s; see %s help", args[0], known, name)
+	}
 	return nil, Usagef("%q is not a command: expected one of %s; to continue a text: %s generate %q; see %s help",
-		args[0], strings.Join(names, ", "), name, args[0], name)
+		args[0], known, name, strings.Join(args[:words], " "), name)
+}
+
+// commandWords is how many of args stand before the first flag.
+func commandWords(args []string) int {
+	n := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "-") })
+	if n < 0 {
+		return len(args)
+	}
+	return n
+}
+
+// global reports whether arg is a flag that needs no command.
+func global(arg string) bool {
+	return slices.Contains([]string{"-h", "--help", "-V", "--version"}, arg)
 }
 
 // globals are flags that every program has.
@@ -133,16 +156,13 @@ func start(name, help string, commands []Command, args []string, flags any, opti
 	if answered, err := answerShell(parser); answered || err != nil {
 		return report(name, err)
 	}
+	self = name
+	if len(commands) > 1 && commandWords(args) > 0 {
+		self = name + " " + args[0]
+	}
 	chosen, err := parse(parser, commands, args)
 	if err != nil {
-		return report(name, err)
-	}
-	self = name
-	if node := chosen.Selected(); node != nil && len(commands) > 1 {
-		for node.Parent != nil && node.Parent.Parent != nil { // of caldera bench run, caldera bench
-			node = node.Parent
-		}
-		self = name + " " + node.Name
+		return report(self, err)
 	}
 	// A reader that has seen enough, such as head, ends the output, not the
 	// process: writes then fail with EPIPE.
@@ -159,18 +179,46 @@ func parse(parser *kong.Kong, commands []Command, args []string) (*kong.Context,
 	if err != nil {
 		return nil, err
 	}
+	var chosen Command
 	for _, c := range commands {
 		if len(commands) == 1 || len(args) > 0 && args[0] == c.Name {
-			if args, err = respell(args, c.Foreign); err != nil {
-				return nil, err
-			}
+			chosen = c
 		}
+	}
+	if args, err = respell(args, chosen.Foreign); err != nil {
+		return nil, err
 	}
 	ctx, err := parser.Parse(args)
 	if err != nil {
-		return nil, Usagef("%w; see %s --help", err, parser.Model.Name)
+		return nil, misread(err, chosen.Arguments)
 	}
 	return ctx, empties(ctx)
+}
+
+// kongs are parts of messages of kong: the argument that a command does not take,
+// and flags of one letter that it offers for any other.
+var (
+	unexpected = regexp.MustCompile(`^unexpected argument (.*?)(, did you mean .*)?$`)
+	letters    = regexp.MustCompile(`, did you mean (one of )?"-.".*\?$`)
+)
+
+// misread says what kong could not read, and which help tells more. hint is what
+// to do about an argument that the command does not take.
+func misread(err error, hint string) error {
+	text, help := err.Error(), self
+	var e *kong.ParseError
+	if errors.As(err, &e) {
+		if node := e.Context.Selected(); node != nil {
+			help = node.FullPath()
+		}
+	}
+	if m := unexpected.FindStringSubmatch(text); m != nil {
+		text = fmt.Sprintf("unexpected argument %q%s", m[1], m[2])
+		if hint != "" {
+			text += ": " + hint
+		}
+	}
+	return Usagef("%s; see %s --help", letters.ReplaceAllString(text, ""), help)
 }
 
 // helpWithDefault shows the flags of the command that is meant where none is

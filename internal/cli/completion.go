@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -25,11 +26,12 @@ func (c *completion) Help() string {
 fish reads it from a file: caldera completion fish > ~/.config/fish/completions/caldera.fish`
 }
 
-// completionScripts have the program's name and path. The shell then runs the
-// program with COMP_LINE set, and completes what it prints.
+// completionScripts have the program's name and, quoted, its path. bash and zsh
+// read what follows -C as a command, so there the path is quoted once more. The
+// shell then runs the program with COMP_LINE set, and completes what it prints.
 var completionScripts = map[string]string{
-	"bash": "complete -C %[2]s %[1]s\n",
-	"zsh":  "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\ncomplete -o nospace -C %[2]s %[1]s\n",
+	"bash": "complete -C %[3]s %[1]s\n",
+	"zsh":  "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\ncomplete -o nospace -C %[3]s %[1]s\n",
 	"fish": "function __complete_%[1]s\n    set -lx COMP_LINE (commandline -cp)\n    test -z (commandline -ct)\n    and set COMP_LINE \"$COMP_LINE \"\n    %[2]s\nend\ncomplete -f -c %[1]s -a \"(__complete_%[1]s)\"\n",
 }
 
@@ -47,14 +49,29 @@ func (c *completion) Run(ctx *kong.Context) error {
 	if err != nil {
 		return fmt.Errorf("finding this program's own path: %w", err)
 	}
-	_, err = fmt.Fprintf(ctx.Stdout, script, ctx.Model.Name, "'"+strings.ReplaceAll(program, "'", `'\''`)+"'")
+	path := quote(program)
+	_, err = fmt.Fprintf(ctx.Stdout, script, ctx.Model.Name, path, quote(path))
 	return err
 }
+
+// plain is a text that is one word for any shell as it is.
+var plain = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
+
+// quote makes one word of text for a shell.
+func quote(text string) string {
+	if plain.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// asked reports whether a shell started the process to ask what may come next.
+func asked() bool { return os.Getenv("COMP_LINE") != "" }
 
 // answerShell prints the words that may come next on the line in COMP_LINE, if
 // a shell started the process to ask for them.
 func answerShell(parser *kong.Kong) (answered bool, err error) {
-	if os.Getenv("COMP_LINE") == "" {
+	if !asked() {
 		return false, nil
 	}
 	root, err := kongplete.Command(parser)
@@ -62,9 +79,27 @@ func answerShell(parser *kong.Kong) (answered bool, err error) {
 		return false, err
 	}
 	refine(&root, parser.Model.Node)
+	if help, ok := root.Sub["help"]; ok { // which takes the same commands
+		help.Sub = complete.Commands{}
+		for name, sub := range root.Sub {
+			if name != "help" {
+				help.Sub[name] = complete.Command{Sub: names(sub.Sub)}
+			}
+		}
+		root.Sub["help"] = help
+	}
 	c := complete.New(parser.Model.Name, root)
 	c.Out = parser.Stdout
 	return c.Complete(), nil
+}
+
+// names are commands without their flags.
+func names(all complete.Commands) complete.Commands {
+	bare := complete.Commands{}
+	for name := range all {
+		bare[name] = complete.Command{}
+	}
+	return bare
 }
 
 // refine adds what kongplete does not know: the flags of a command that is meant

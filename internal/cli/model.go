@@ -17,7 +17,7 @@ import (
 
 // ModelFlags choose a checkpoint and how its weights are kept.
 type ModelFlags struct {
-	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files) a GGUF file, or the folder of a training run (default: the embedded model, ${embedded})."`
+	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files), a GGUF file, or the folder of a training run (default: the embedded model, ${embedded})."`
 	DType string `name:"dtype" enum:"auto,f32,f16,q8_0,q4_0" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32, f16, q8_0 or q4_0 (auto: as the checkpoint stores them)."`
 
 	// NoText tells that the command takes token ids: a tokenizer that cannot be

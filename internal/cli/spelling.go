@@ -8,6 +8,25 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// Advice about flags of other programs, for every command that could have them.
+const (
+	OneDevice = "the whole model is on one device: choose it with --backend and --device, and leave this out"
+	Automatic = "this is chosen by itself: leave it out"
+	NoFetch   = "nothing is fetched from the network: download the model, and name its directory or GGUF file with -m"
+)
+
+// Foreign makes a table for [Command.Foreign] of lists of flags, with spaces
+// between, by what to take or do.
+func Foreign(lists map[string]string) map[string]string {
+	table := map[string]string{}
+	for to, flags := range lists {
+		for flag := range strings.FieldsSeq(flags) {
+			table[flag] = to
+		}
+	}
+	return table
+}
+
 // respell replaces flags of other programs, by what table says of them: a flag
 // of ours, which begins with --, or else a message, which becomes an error. Flags
 // that follow -- are text.
@@ -22,6 +41,8 @@ func respell(args []string, table map[string]string) ([]string, error) {
 		case to == "":
 		case !strings.HasPrefix(to, "--"):
 			return nil, Usagef("%s: %s", name, to)
+		case joined && strings.Contains(to, "="):
+			return nil, Usagef("%s: say %s", name, to)
 		case joined:
 			out[i] = to + "=" + value
 		default:

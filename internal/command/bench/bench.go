@@ -42,6 +42,7 @@ type commands struct {
 func Command() cli.Command {
 	return cli.Command{
 		Name: "bench", Help: "Measure how fast GPTs run on the devices of this machine.", Flags: &commands{}, Child: bench.Child, Foreign: foreign,
+		Arguments: "expected flags, or one of the commands run, ops, overhead, startup, perplexity, train, peers, show and compare",
 		Vars: kong.Vars{
 			"embedded": models.Name, "prompt": fmt.Sprint(bench.DefaultPrompt), "gen": fmt.Sprint(bench.DefaultGen),
 			"formats": strings.Join(bench.Formats, ","), "summary": bench.Summary, "ops": strings.Join(bench.OpNames(), ", "),
@@ -50,11 +51,18 @@ func Command() cli.Command {
 	}
 }
 
-// foreign are flags of llama-bench that have another name here, or none.
-var foreign = func() map[string]string {
-	m := map[string]string{"-dev": "--device", "-ctk": "--cache-type", "-ctv": "--cache-type", "-oe": "results go to standard output, and all else to standard error: leave it out"}
-	for flag := range strings.FieldsSeq("-ngl --n-gpu-layers -fa --flash-attn -ub --ubatch-size -b --batch-size -sm --split-mode -mg --main-gpu -ts --tensor-split -nkvo -mmp --mmap") {
-		m[flag] = "the whole model is on one device, and how it runs there is chosen by itself: leave it out"
-	}
-	return m
-}()
+// foreign are flags of llama-bench and others that have another name here, or none.
+var foreign = cli.Foreign(map[string]string{
+	"--device":      "-dev",
+	"--cache-type":  "-ctk -ctv --cache-type-k --cache-type-v",
+	"--model":       "--model-path --model-name-or-path",
+	"--repetitions": "--reps --iterations",
+	"--backend=cpu": "--cpu --no-cuda --use-cpu",
+	cli.NoFetch:     "-hf --hf-repo -hff --hf-file -hft --hf-token",
+	"the whole model is on one device, and how it runs there is chosen by itself: leave it out": "-ngl --n-gpu-layers --gpu-layers -fa --flash-attn -ub --ubatch-size" +
+		" -b --batch-size -sm --split-mode -mg --main-gpu -ts --tensor-split -nkvo --no-kv-offload -mmp --mmap -ot --override-tensor -embd --embeddings -rpc --rpc" +
+		" --numa --prio --poll --delay -C --cpu-mask --cpu-strict --no-op-offload -nopo -ncmoe --n-cpu-moe --compile",
+	"prompts and generation are measured each by itself, with -p and -n; for generation behind a prompt see -d": "-pg",
+	"results go to standard output, and all else to standard error: leave it out":                               "-oe --output-err",
+	"progress is shown on a terminal by itself: leave it out":                                                   "--progress",
+})

@@ -33,9 +33,24 @@ type flags struct {
 func Command() cli.Command {
 	return cli.Command{
 		Name: "convert", Help: "Convert a checkpoint to GGUF, for llama.cpp and ollama, or to safetensors. An output is there whole or not at all.",
-		Flags: &flags{}, Vars: kong.Vars{"embedded": models.Name},
+		Flags: &flags{}, Vars: kong.Vars{"embedded": models.Name}, Foreign: foreign,
+		Arguments: "name the model with -m, what to write with -o, and the type of weights with --dtype",
 	}
 }
+
+// foreign are flags of llama.cpp's and Hugging Face's converters that have another
+// name here, or none.
+var foreign = cli.Foreign(map[string]string{
+	"--model":     "--model-path --model-name-or-path --model-dir --input --input-dir --checkpoint --ckpt",
+	"--output":    "--output-file --output-dir --out --out-dir --save-directory",
+	"--to":        "--format --output-format",
+	"--dtype":     "--quantize --quantization --quant --ftype --type --torch-dtype -q",
+	"--dtype=f16": "--fp16 --half",
+	"--force":     "--overwrite --overwrite-output-dir -y --yes",
+	cli.Automatic: "--use-temp-file --no-lazy --pure --allow-requantize --leave-output-tensor --threads --verbose --safe-serialization",
+	cli.NoFetch:   "--remote --repo-id -hf --hf-repo",
+	"the whole model is written to one file: leave it out": "--split-max-size --split-max-tensors --max-shard-size --vocab-only --no-tensor-first-split --bigendian",
+})
 
 // Run converts.
 func (f *flags) Run(ctx context.Context) (err error) {

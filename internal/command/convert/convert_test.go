@@ -103,7 +103,7 @@ func TestUsageErrors(t *testing.T) {
 		{nil, []string{"--output", "--help"}},
 		{[]string{"-o", ""}, []string{"--output is empty"}},
 		{[]string{"-o", out, "--nope"}, []string{"unknown flag --nope"}},
-		{[]string{"-o", out, "more"}, []string{"unexpected argument more"}},
+		{[]string{"-o", out, "more"}, []string{`unexpected argument "more"`}},
 		{[]string{"-o", out, "--to=onnx"}, []string{"--to", `"onnx"`, `"gguf"`, `"safetensors"`}},
 		{[]string{"-o", out, "--dtype=q5_0"}, []string{"--dtype", `"q5_0"`, `"q8_0"`}},
 		{[]string{"-o", out, "--dtype=q8_0", "--to=safetensors"}, []string{"--dtype=q8_0", "safetensors holds no blocks", "--to=gguf"}},

@@ -44,28 +44,29 @@ func format(output, to string) (string, error) {
 
 // free reports an output that cannot be written, or must not.
 func (f *flags) free() error {
-	info, err := os.Stat(f.Output)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", f.Output, errors.Unwrap(err)) // the call that failed is of no interest
-	}
-	switch f.To {
-	case "gguf":
-		if !info.Mode().IsRegular() {
+	there := false
+	if f.To == "gguf" {
+		info, err := os.Stat(f.Output)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot write %s: %w", f.Output, errors.Unwrap(err)) // the call that failed is of no interest
+		}
+		if there = err == nil; there && !info.Mode().IsRegular() {
 			return fmt.Errorf("%s is there and is no regular file: expected the name of a file to write", f.Output)
 		}
-	default:
-		if !info.IsDir() {
-			return fmt.Errorf("%s is there and is no directory: expected the name of a directory to write", f.Output)
-		}
-		entries, err := os.ReadDir(f.Output)
-		if err != nil || len(entries) == 0 {
+	} else {
+		found, err := cli.OutputDir(f.Output)
+		if err != nil {
 			return err
 		}
+		if found {
+			entries, err := os.ReadDir(f.Output)
+			if err != nil {
+				return err
+			}
+			there = len(entries) > 0
+		}
 	}
-	if !f.Force {
+	if there && !f.Force {
 		return fmt.Errorf("%s is there already: choose another --output, or replace it with --force", f.Output)
 	}
 	return nil

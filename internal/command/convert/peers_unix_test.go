@@ -227,8 +227,11 @@ type generated struct {
 // continueText is what generate makes of the model in path, or the embedded one.
 func continueText(t *testing.T, path, text string) generated {
 	t.Helper()
-	cmd := exec.Command(generateBinary, "--backend=cpu", "--model="+path, "--json", "--temp=0", "--ignore-eos", "-n", "100", text)
-	r := run(t, cmd)
+	args := []string{"--backend=cpu", "--json", "--temp=0", "--ignore-eos", "-n", "100", text}
+	if path != "" {
+		args = append(args, "--model="+path)
+	}
+	r := run(t, exec.Command(generateBinary, args...))
 	if r.Code != 0 {
 		t.Fatalf("generate: exit code %d: %s", r.Code, r.Stderr)
 	}

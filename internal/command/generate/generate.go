@@ -11,7 +11,6 @@ package generate
 import (
 	"math"
 	"math/rand/v2"
-	"strings"
 
 	"caldera/backend"
 	"caldera/gpt"
@@ -105,32 +104,48 @@ func Command() cli.Command {
 	}
 }
 
-// foreign are flags of llama.cpp, ollama and Hugging Face's libraries that have
-// another name here, or none.
-var foreign = func() map[string]string {
-	const (
-		wholeModel = "the whole model is on one device: choose it with --backend and --device, and leave this out"
-		automatic  = "this is chosen by itself: leave it out"
-		noChat     = "a text is continued, there is no chat: give it with -p, -f or standard input"
-		noFetch    = "nothing is fetched from the network: download the model, and name its directory or GGUF file with -m"
-		noSampler  = "there is no such sampler: see --temp, --top-k, --top-p, --min-p and --repeat-penalty"
-	)
-	m := map[string]string{
-		"-dev": "--device", "-ctk": "--cache-type", "-ctv": "--cache-type", "-temp": "--temp",
-		"-e":          "text is taken as it is: write a line break as your shell does, in bash $'\\n'",
-		"--do-sample": "sampling is on unless --temp=0",
-		"--stream":    "text is always printed as it comes; see --json-stream",
-	}
-	for message, flags := range map[string]string{
-		wholeModel: "-ngl --n-gpu-layers --gpu-layers --num-gpu -sm --split-mode -ts --tensor-split -mg --main-gpu",
-		automatic:  "-fa --flash-attn -b --batch-size -ub --ubatch-size --mlock --no-mmap -tb --threads-batch --no-warmup --log-disable --simple-io",
-		noChat:     "-i --interactive -cnv --conversation -no-cnv --no-conversation -st --single-turn -sys --system-prompt --chat-template",
-		noFetch:    "-hf --hf-repo -hff --hf-file -mu --model-url",
-		noSampler:  "--mirostat --typical --dynatemp-range --xtc-probability --dry-multiplier --presence-penalty --frequency-penalty --num-beams --grammar --logit-bias",
-	} {
-		for flag := range strings.FieldsSeq(flags) {
-			m[flag] = message
-		}
-	}
-	return m
-}()
+// foreign are flags of llama.cpp, ollama, nanoGPT and Hugging Face's libraries that
+// have another name here, or none.
+var foreign = cli.Foreign(map[string]string{
+	"--device":      "-dev",
+	"--cache-type":  "-ctk -ctv",
+	"--temp":        "-temp",
+	"--temp=0":      "--greedy",
+	"--top-k":       "--k",
+	"--top-p":       "--p",
+	"--seed":        "--rng-seed",
+	"--predict":     "--length --max-completion-tokens --num-tokens --tokens-predict",
+	"--ctx-size":    "--context-length --context-size --max-context",
+	"--threads":     "--num-thread",
+	"--model":       "--model-path --model-name-or-path --model-dir --ckpt --checkpoint",
+	"--prompt":      "--start --input --text",
+	"--file":        "--prompt-file --input-file",
+	"--stop":        "--stop-sequence --stop-sequences --stop-token --stop-string --stop-strings",
+	"--color":       "--colour",
+	"--dtype=f16":   "--fp16 --half",
+	"--dtype":       "--torch-dtype --type",
+	"--backend=cpu": "--cpu --no-cuda --use-cpu",
+
+	cli.OneDevice: "-ngl --n-gpu-layers --gpu-layers --num-gpu -sm --split-mode -ts --tensor-split -mg --main-gpu --device-map --gpus",
+	cli.Automatic: "-fa --flash-attn -b --batch-size -ub --ubatch-size --mlock --mmap --no-mmap -tb --threads-batch --no-warmup --log-disable --simple-io" +
+		" -nkvo --no-kv-offload -kvu --numa --jinja -no-perf --no-perf --prio --poll --keepalive --nowordwrap --use-cache --num-batch --num-keep --compile",
+	cli.NoFetch: "-hf --hf-repo -hff --hf-file -hft --hf-token -mu --model-url",
+	"a text is continued, there is no chat: give it with -p, -f or standard input": "-i --interactive --interactive-first -cnv --conversation" +
+		" -no-cnv --no-conversation -st --single-turn -sys --system-prompt --system --chat-template --instruct --in-prefix --in-suffix",
+	"there is no such sampler: see --temp, --top-k, --top-p, --min-p and --repeat-penalty": "--mirostat --mirostat-lr --mirostat-ent --mirostat-eta" +
+		" --mirostat-tau --typical --typical-p --tfs-z --tfs --dynatemp-range --dynatemp-exp --xtc-probability --xtc-threshold --dry-multiplier --top-n-sigma" +
+		" --presence-penalty --frequency-penalty --num-beams --grammar --grammar-file --json-schema --logit-bias --samplers --sampling-seq --penalize-nl" +
+		" --no-repeat-ngram-size --length-penalty --penalty-alpha",
+	"positions are learned, they cannot be scaled: leave it out":                    "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx",
+	"adapters are not read: merge it into its base model first":                     "--lora --lora-scaled --adapter",
+	"one text is written: call again with another --seed":                           "--num-return-sequences --num-samples -np --parallel",
+	"say with --predict how many tokens follow the prompt":                          "--max-length --max-len --max-seq-len",
+	"text is printed on standard output: write > FILE behind it":                    "-o --out --output --output-file",
+	"say --json, or --json-stream for an object a token":                            "--format --output-format",
+	"see prompt_ids of --json":                                                      "--verbose-prompt",
+	"when the context is full its older half leaves it":                             "--keep --no-context-shift --context-shift",
+	"choose with --backend=vulkan, or --device":                                     "--gpu --cuda --use-gpu",
+	"sampling is on unless --temp=0":                                                "--do-sample",
+	"text is always printed as it comes; see --json-stream":                         "--stream",
+	"text is taken as it is: write a line break as your shell does, in bash $'\\n'": "-e --escape",
+})

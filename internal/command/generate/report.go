@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"caldera/backend"
 	"caldera/gpt"
@@ -152,8 +154,9 @@ func rate(n int, d time.Duration) float64 {
 	return float64(n) / d.Seconds()
 }
 
-// writeLogProbs writes the log-probabilities of what came and could have come.
-func (r *report) writeLogProbs(w io.Writer) {
+// writeLogProbs writes the log-probabilities of what came and could have come, in
+// lines of at most so many columns, 0 for any: a place that needs more has several.
+func (r *report) writeLogProbs(w io.Writer, columns int) {
 	name := func(id int, logProb float64) string {
 		text, ok := r.piece(id)
 		if !ok {
@@ -161,15 +164,33 @@ func (r *report) writeLogProbs(w io.Writer) {
 		}
 		return fmt.Sprintf("%q %.3f", text, logProb)
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	const gap = 2
+	var came []string
+	var could [][]string
+	left, cell := 0, 0 // widths
 	for i, id := range r.IDs {
-		fmt.Fprintf(table, "%s\t", name(id, r.LogProbs[i]))
+		came = append(came, name(id, r.LogProbs[i]))
+		left = max(left, utf8.RuneCountInString(came[i])+2*gap)
+		could = append(could, nil)
 		for _, x := range r.Top[i] {
-			fmt.Fprintf(table, "\t%s", name(x.ID, x.LogProb))
+			could[i] = append(could[i], name(x.ID, x.LogProb))
+			cell = max(cell, utf8.RuneCountInString(could[i][len(could[i])-1])+gap)
 		}
-		fmt.Fprintln(table)
 	}
-	table.Flush()
+	perLine := maxLogProbs
+	if columns > 0 && cell > 0 {
+		perLine = max(1, (columns-left+gap)/cell)
+	}
+	for i, begin := range came {
+		for cells := range slices.Chunk(could[i], perLine) {
+			line := fmt.Sprintf("%-*s", left, begin)
+			for _, c := range cells {
+				line += fmt.Sprintf("%-*s", cell, c)
+			}
+			fmt.Fprintln(w, strings.TrimRight(line, " "))
+			begin = ""
+		}
+	}
 }
 
 func (r *report) writeTimings(w io.Writer) {

@@ -42,9 +42,6 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	if t != nil {
-		if t.VocabSize() > m.Vocab {
-			return fmt.Errorf("the tokenizer has %d tokens and the model %d: they are not of one checkpoint", t.VocabSize(), m.Vocab)
-		}
 		options.Vocab, options.Barred = t.VocabSize(), t.Holes()
 	}
 	loaded := time.Since(start)
@@ -90,7 +87,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	case f.JSONStream:
 		also(writeJSON(map[string]*report{"done": r}))
 	case f.LogProbs > 0:
-		r.writeLogProbs(os.Stderr)
+		r.writeLogProbs(os.Stderr, cli.Columns(os.Stderr))
 	}
 	if f.Verbose {
 		r.writeTimings(os.Stderr)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/creack/pty"
 
@@ -165,6 +166,20 @@ func TestLogProbs(t *testing.T) {
 	if lines := strings.Split(strings.TrimSpace(r.Stderr), "\n"); r.Out != prompt+". I\n" || len(lines) != 4 ||
 		!strings.HasPrefix(lines[2], `"." -`) || !strings.HasPrefix(lines[3], `" I" -`) {
 		t.Errorf("printed %q, on standard error %q", r.Out, r.Stderr)
+	}
+	// Many go on in lines of their own, which fit 100 characters but for --wide.
+	for _, c := range []struct {
+		flag string
+		fit  bool
+	}{{"--color=never", true}, {"--wide", false}} {
+		r := generate(t, "--temp=0", "-n", "2", "--logprobs=30", c.flag, prompt)
+		longest := 0
+		for _, line := range strings.Split(r.Stderr, "\n")[2:] {
+			longest = max(longest, utf8.RuneCountInString(line))
+		}
+		if n := strings.Count(r.Stderr, " -"); longest <= 100 != c.fit || n < 62 {
+			t.Errorf("%s: the longest line has %d characters, and %d numbers are told:\n%s", c.flag, longest, n, r.Stderr)
+		}
 	}
 	wantFailure(t, run(t, command(t, "--backend=cpu", "--logprobs=-1", prompt)), 2, "--logprobs=-1", "0 to 1000")
 }

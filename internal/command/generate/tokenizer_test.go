@@ -79,4 +79,13 @@ func TestUnreadableTokenizer(t *testing.T) {
 		t.Errorf("exit code %d, %q, %q", r.Code, r.Out, r.Stderr)
 	}
 	wantFailure(t, run(t, command(t, "--backend=cpu", "-m", dir, "some text")), 1, `pre_tokenizer: found "Metaspace", expected "ByteLevel"`)
+
+	// So where it has more tokens than the model has rows.
+	dir = changed(t, nil)
+	writeJSON(t, dir, "added_tokens.json", map[string]int{"<|d|>": 99999})
+	r = run(t, command(t, "--backend=cpu", "-m", dir, "--tokens=5,17", "--temp=0", "-n", "1"))
+	if r.Code != 0 || !strings.HasPrefix(r.Out, "5,17,") || !strings.Contains(r.Stderr, "warning: the tokenizer has 100000 tokens and the model 2048: ") {
+		t.Errorf("exit code %d, %q, %q", r.Code, r.Out, r.Stderr)
+	}
+	wantFailure(t, run(t, command(t, "--backend=cpu", "-m", dir, "some text")), 1, "100000 tokens and the model 2048")
 }

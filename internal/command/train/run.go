@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"caldera/backend"
@@ -116,7 +115,11 @@ func (j *job) openDir() (lock *os.File, undo func(), err error) {
 		return nil, nil, cli.Usagef("--out_dir is empty: expected the name of a directory to write")
 	}
 	undo = func() {}
-	if _, err := os.Stat(j.OutDir); errors.Is(err, fs.ErrNotExist) && j.Init != resume {
+	there, err := cli.OutputDir(j.OutDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !there && j.Init != resume {
 		if err := os.MkdirAll(j.OutDir, 0o777); err != nil {
 			return nil, nil, err
 		}

@@ -90,7 +90,7 @@ func TestRunFailures(t *testing.T) {
 		{"no tokenizer", []string{file("good.txt", long), "--tokenizer=" + dir}, []string{"no tokenizer files"}},
 		{"no checkpoint", []string{file("good.txt", long), "--init=" + dir + "/none"}, []string{"none: no such file"}},
 		{"no run", []string{"--init=resume"}, []string{out}},
-		{"out is a file", []string{file("good.txt", long), "--out_dir=" + dir + "/good.txt"}, []string{"good.txt"}},
+		{"out is a file", []string{file("good.txt", long), "--out_dir=" + dir + "/good.txt"}, []string{"good.txt is there and is no directory"}},
 		{"device", []string{"--device=99"}, []string{"99"}},
 	} {
 		want := 1

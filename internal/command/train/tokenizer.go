@@ -116,15 +116,8 @@ func (f *tokenizerCommand) free() error {
 	if f.Output == "" {
 		return cli.Usagef("--output is empty: expected the name of a directory to write")
 	}
-	info, err := os.Stat(f.Output)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if there, err := cli.OutputDir(f.Output); err != nil || !there {
 		return err
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%s is there and is no directory: expected the name of a directory to write", f.Output)
 	}
 	for _, name := range slices.Concat(tokenizerFiles, staleFiles) {
 		if _, err := os.Lstat(filepath.Join(f.Output, name)); err == nil && !f.Force {
