@@ -75,6 +75,9 @@ func (r *race) find(ctx context.Context, peers []Peer) error {
 		for _, n := range p.threads(r.gpu(), r.o.Threads) {
 			process, about, err := p.find(ctx, r.gpu(), r.o, r.files.dir)
 			if ctx.Err() != nil {
+				if process != nil { // it started just before
+					process.close()
+				}
 				return ctx.Err()
 			}
 			if err != nil {

@@ -13,20 +13,28 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"caldera/backend"
 )
 
 // gone reports whether a process ends, within an hour.
 func gone(pid int) bool {
 	for begin := time.Now(); time.Since(begin) < time.Hour; {
-		if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
+		if dead(pid) {
 			return true
-		}
-		if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && strings.Contains(string(text), ") Z ") {
-			return true // nobody waited for it, but it is dead
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	return false
+}
+
+// dead reports whether a process has ended.
+func dead(pid int) bool {
+	if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
+		return true
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && strings.Contains(string(text), ") Z ") // nobody waited for it, but it is dead
 }
 
 // TestPeersEndsChildren: a peer whose child holds its pipes open ends, and its
@@ -70,4 +78,37 @@ func TestPeersEndsChildren(t *testing.T) {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
+}
+
+// endedLate is a context that ends just after a peer has started: too late for
+// whatever waits for it.
+type endedLate struct{ context.Context }
+
+func (endedLate) Done() <-chan struct{} { return nil }
+func (endedLate) Err() error            { return context.Canceled }
+
+// TestPeersEndLate: a peer that had started when the context ended is ended.
+func TestPeersEndLate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pid")
+	r := race{d: cpuDevice(t), o: PeerOptions{Options: quiet(1), Threads: 1, Timeout: time.Hour}, files: modelFiles{dir: t.TempDir()}}
+	r.o.DType = backend.F32
+	if err := r.find(endedLate{t.Context()}, []Peer{fake("parent", "has a child:"+path)}); !errors.Is(err, context.Canceled) || len(r.rivals) != 0 {
+		t.Fatalf("%d peers, %v", len(r.rivals), err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 500 { // it was ended before find returned
+		if dead(pid) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("the peer's child %d is still there", pid)
+	syscall.Kill(pid, syscall.SIGKILL)
 }
