@@ -20,6 +20,15 @@ func (d Dir) Occupied() (path string, checkpoint bool, err error) {
 	if there, err := d.Open(); err != nil || there != "" {
 		return there, true, err
 	}
+	entries, err := os.ReadDir(string(d))
+	if err != nil {
+		return "", false, err
+	}
+	for _, e := range entries {
+		if stepName.MatchString(e.Name()) {
+			return "", false, fmt.Errorf("%s is there and is no directory of a checkpoint: move it away, or choose another --out_dir", d.Path(e.Name()))
+		}
+	}
 	for _, name := range []string{logName, plotName} {
 		switch info, err := os.Lstat(d.Path(name)); {
 		case err == nil && info.IsDir():
