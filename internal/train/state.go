@@ -26,6 +26,7 @@ type State struct {
 	Best     *Measured  `json:"best"`       // the least loss so far
 	Options  Options    `json:"options"`
 	Data     DataRecord `json:"data"`
+	Plot     string     `json:"plot,omitempty"` // absolute path of the picture; empty: loss.svg beside the checkpoints
 }
 
 // Measured is a validation loss.
