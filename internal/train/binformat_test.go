@@ -137,7 +137,7 @@ func TestNoIDs(t *testing.T) {
 		"SQLite":             {append([]byte("SQLite format 3\x00"), make([]byte, 100)...), []string{"SQLite"}},
 		"UTF-16":             {[]byte("\xff\xfe" + strings.Join(strings.Split(prose, ""), "\x00") + "\x00"), []string{"text in UTF-16", "iconv"}},
 		"UTF-16, big end":    {[]byte("\xfe\xff\x00" + strings.Join(strings.Split(prose, ""), "\x00")), []string{"text in UTF-16"}},
-		"Latin-1":            {[]byte(strings.Repeat("caf\xe9 cr\xe8me, ", 20)), []string{"text that is not UTF-8", "iconv"}},
+		"Latin-1":            {[]byte(strings.Repeat("caf\xe9 cr\xe8me, ", 30)), []string{"text that is not UTF-8", "iconv"}},
 		"GBK":                {[]byte(strings.Repeat("\xd6\xd0\xce\xc4\xb2\xe2\xca\xd4\xa1\xa3", 30)), []string{"text that is not UTF-8"}},
 		"bzip2":              {[]byte("BZh91AY&SY\x00\x00"), []string{"bzip2"}},
 	} {
