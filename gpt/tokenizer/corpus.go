@@ -5,6 +5,7 @@ package tokenizer
 // are those of split.go, so that training sees what Encode will.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -120,6 +121,9 @@ func (c *Corpus) blocks(r io.Reader, yield func(string) error) error {
 		if !end {
 			cut = c.lastCut(buf)
 			if cut == 0 && size == maxRun {
+				if bytes.IndexByte(buf, 0) >= 0 { // a disk image, a device
+					return fmt.Errorf("more than %d MiB from byte %d on have no end of a word, and bytes of 0, expected text", maxRun>>20, offset)
+				}
 				cut = c.lastCharacter(buf)
 			}
 		}

@@ -8,8 +8,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"unicode/utf8"
 	"testing/iotest"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -166,6 +166,7 @@ func TestCorpusRejects(t *testing.T) {
 		"later":            {strings.NewReader(mb + mb + "\xff" + mb), "byte 2097250 is 0xff, expected UTF-8"},
 		"cut short":        {strings.NewReader("世\xe4\xb8"), "byte 3 is 0xe4, expected UTF-8"},
 		"UTF-16":           {strings.NewReader("\xff\xfea\x00"), "byte 0 is 0xff"},
+		"zeros":            {strings.NewReader("word " + strings.Repeat("\x00", 17<<20)), "more than 16 MiB from byte 4 on have no end of a word, and bytes of 0"},
 		"one word":         {strings.NewReader("word " + strings.Repeat("\x80", 17<<20)), "byte 5 is 0x80, expected UTF-8"},
 		"an error of disk": {io.MultiReader(strings.NewReader("good"), iotest.ErrReader(errors.New("bad sector"))), "bad sector"},
 	} {

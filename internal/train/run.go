@@ -137,7 +137,10 @@ func (r *Run) between(ctx context.Context) error {
 		}
 	}
 	if every := r.SampleEvery(); every > 0 && step > 0 && (step%every == 0 || end) {
-		return r.Reporter.Sample(ctx, step)
+		// A terminal that is closed ends ctx and has writes to it fail, in either order.
+		if err := r.Reporter.Sample(ctx, step); err != nil {
+			return cmp.Or(ctx.Err(), err)
+		}
 	}
 	return nil
 }
