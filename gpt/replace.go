@@ -39,6 +39,7 @@ var directoryFiles = []string{
 	configName, generationName, safetensors.SingleName, safetensors.IndexName,
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
 	"chat_template.jinja", "chat_template.json",
+	"optimizer.safetensors", "train.json", // of a training run that made the old model: it cannot go on with another
 	"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "tf_model.h5.index.json", "flax_model.msgpack", "flax_model.msgpack.index.json",
 }
 

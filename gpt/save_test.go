@@ -362,7 +362,7 @@ func TestSaveFails(t *testing.T) {
 // nothing may be read afterwards.
 func TestSaveDirReplaces(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"config.json", "generation_config.json", "tokenizer.json", "model.safetensors.index.json", "README.md"} {
+	for _, name := range []string{"config.json", "generation_config.json", "tokenizer.json", "model.safetensors.index.json", "optimizer.safetensors", "train.json", "README.md"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("of another model"), 0o666); err != nil {
 			t.Fatal(err)
 		}

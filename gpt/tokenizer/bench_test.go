@@ -75,14 +75,14 @@ func BenchmarkWord(b *testing.B) {
 	text := strings.Repeat("internationalizationofantidisestablishment", 2)
 	for _, n := range []int{4, 8, 16, 32, shortWord} {
 		b.Run(fmt.Sprintf("short/%d", n), func(b *testing.B) {
-			e := encoder{t: gpt2()}
+			e := encoder{t: gpt2(), ctx: b.Context()}
 			for b.Loop() {
 				e.ids = e.ids[:0]
 				e.mergeShort(text[:n])
 			}
 		})
 		b.Run(fmt.Sprintf("long/%d", n), func(b *testing.B) {
-			e := encoder{t: gpt2()}
+			e := encoder{t: gpt2(), ctx: b.Context()}
 			for b.Loop() {
 				e.ids = e.ids[:0]
 				e.mergeLong(text[:n])

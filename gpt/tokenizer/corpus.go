@@ -5,6 +5,7 @@ package tokenizer
 // are those of split.go, so that training sees what Encode will.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ func NewCorpus(special ...string) (*Corpus, error) {
 
 const (
 	blockSize = 1 << 20  // bytes of a text that are split at once
-	maxRun    = 16 << 20 // bytes of a text without a place to part it
+	maxRun    = 16 << 20 // bytes of a text without the end of a word, which are then taken for a word
 )
 
 // Read counts the words of one text, which must be UTF-8; words do not reach
@@ -121,19 +122,22 @@ func (c *Corpus) blocks(r io.Reader, yield func(string) error) error {
 		cut := len(buf)
 		if !end {
 			cut = c.lastCut(buf)
+			if cut == 0 && size == maxRun {
+				if bytes.IndexByte(buf, 0) >= 0 { // a disk image, a device
+					return fmt.Errorf("more than %d MiB from byte %d on have no end of a word, and bytes of 0, expected text", maxRun>>20, offset)
+				}
+				cut = c.lastCharacter(buf)
+			}
 		}
 		if i := printable.InvalidUTF8(buf[:cut]); i >= 0 {
 			return fmt.Errorf("byte %d is 0x%02x, expected UTF-8: convert the text first, as iconv does", offset+int64(i), buf[i])
 		}
-		switch {
-		case cut > 0:
+		if cut > 0 {
 			if err := yield(string(buf[:cut])); err != nil {
 				return err
 			}
 			offset += int64(cut)
 			buf = buf[:copy(buf, buf[cut:])]
-		case !end && size == maxRun:
-			return fmt.Errorf("more than %d MiB from byte %d on have no end of a word, expected text", maxRun>>20, offset)
 		}
 		if end {
 			return nil
@@ -156,6 +160,23 @@ func (c *Corpus) lastCut(text []byte) int {
 		}
 	}
 	return 0
+}
+
+// lastCharacter returns a place between two characters in the second half of a
+// text without the end of a word, where no special token lies across it if there
+// is such a place. Bytes that are no characters are found by the caller.
+func (c *Corpus) lastCharacter(text []byte) int {
+	half, place := len(text)/2, 0
+	for i := len(text) - max(c.longest, utf8.UTFMax); i > half; i-- {
+		if !utf8.RuneStart(text[i]) {
+			continue
+		}
+		if !c.withinSpecial(text, i) {
+			return i
+		}
+		place = max(place, i)
+	}
+	return max(place, half)
 }
 
 // withinSpecial reports whether a special token lies across text[:i] and text[i:].

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -123,6 +124,38 @@ func TestLastCut(t *testing.T) {
 	}
 }
 
+// TestLongWord reads texts without the end of a word, in parts between characters.
+func TestLongWord(t *testing.T) {
+	const special = "<|endoftext|>"
+	for name, c := range map[string]struct {
+		special []string
+		text    string
+	}{
+		"Chinese":        {[]string{special}, strings.Repeat("天地玄黄", 36<<20/12)},
+		"spaces":         {nil, strings.Repeat(" ", 17<<20)},
+		"special":        {[]string{special}, strings.Repeat("<|", 8<<20-6) + special + strings.Repeat("<|", 1<<20)},
+		"only special":   {[]string{"aa"}, strings.Repeat("a", 17<<20)},
+		"after 15 MiB":   {nil, strings.Repeat("a", 15<<20) + " word"},
+		"its bytes only": {nil, strings.Repeat("é", 16<<20)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			corpus, read := corpusOf(t, c.special), 0
+			words := 0
+			err := corpus.blocks(strings.NewReader(c.text), func(text string) error {
+				if !utf8.ValidString(text) || strings.Count(text, special) > 1 {
+					t.Errorf("a part of %d bytes is cut within a character or token", len(text))
+				}
+				words += strings.Count(text, special)
+				read += len(text)
+				return nil
+			})
+			if err != nil || read != len(c.text) || words != strings.Count(c.text, special) {
+				t.Errorf("%d of %d bytes, %d special tokens, %v", read, len(c.text), words, err)
+			}
+		})
+	}
+}
+
 func TestCorpusRejects(t *testing.T) {
 	mb := strings.Repeat("word ", 1<<20/5+10)
 	for name, c := range map[string]struct {
@@ -133,7 +166,8 @@ func TestCorpusRejects(t *testing.T) {
 		"later":            {strings.NewReader(mb + mb + "\xff" + mb), "byte 2097250 is 0xff, expected UTF-8"},
 		"cut short":        {strings.NewReader("世\xe4\xb8"), "byte 3 is 0xe4, expected UTF-8"},
 		"UTF-16":           {strings.NewReader("\xff\xfea\x00"), "byte 0 is 0xff"},
-		"one word":         {strings.NewReader("word " + strings.Repeat("a", 17<<20)), "more than 16 MiB from byte 4 on have no end of a word"},
+		"zeros":            {strings.NewReader("word " + strings.Repeat("\x00", 17<<20)), "more than 16 MiB from byte 4 on have no end of a word, and bytes of 0"},
+		"one word":         {strings.NewReader("word " + strings.Repeat("\x80", 17<<20)), "byte 5 is 0x80, expected UTF-8"},
 		"an error of disk": {io.MultiReader(strings.NewReader("good"), iotest.ErrReader(errors.New("bad sector"))), "bad sector"},
 	} {
 		if err := corpusOf(t, nil).Read(t.Context(), c.text); err == nil || !strings.Contains(err.Error(), c.want) {

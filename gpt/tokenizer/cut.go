@@ -154,7 +154,9 @@ func (t *Tokenizer) wordEnds(s string, i int) bool {
 	case symbol:
 		return s[i] != '\''
 	}
-	return false
+	// White space on either side: the last of it, which may go to the next word, is
+	// behind the place. But an added token may take all that is beside it.
+	return t.added.plain
 }
 
 // endsWord reports whether a word always ends between two characters, and does

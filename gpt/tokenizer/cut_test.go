@@ -164,6 +164,9 @@ func TestCutLengths(t *testing.T) {
 		"base64":       {gpt2(), "QUJD0xYz9+/Zq7Jk"},
 		"token lines":  {newline, "end\n"},
 		"CRLF, tokens": {newline, "end\r\n"},
+		"spaces":       {gpt2(), "    "},
+		"tabs":         {newline, "\t\t"},
+		"no-break":     {newline, "\u00a0\u3000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Repeat(c.text, 1<<17/len(c.text))
@@ -177,7 +180,7 @@ func TestCutLengths(t *testing.T) {
 		})
 	}
 	// There is no place in a run that might be one token.
-	for _, text := range []string{strings.Repeat(" ", 1<<17), strings.Repeat("\n", 1<<17), strings.Repeat("=", 1<<17)} {
+	for _, text := range []string{strings.Repeat("\n", 1<<17), strings.Repeat("=", 1<<17)} {
 		if n := gpt2().Cut([]byte(text), least); n != len(text) {
 			t.Errorf("%.4q... was cut at %d", text, n)
 		}
@@ -194,6 +197,68 @@ func TestEncodeContext(t *testing.T) {
 		if ids, err := gpt2().EncodeContext(ctx, text); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %d ids, %v, want that it was canceled", name, len(ids), err)
 		}
+	}
+}
+
+// looks is a context that counts how often it is looked at, and ends at a look.
+type looks struct {
+	context.Context
+	n, end int
+}
+
+func (l *looks) Err() error {
+	if l.n++; l.end > 0 && l.n >= l.end {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestLooks has Encode of one long word and the training of a tokenizer look at the
+// context all the time, not only now and then.
+func TestLooks(t *testing.T) {
+	const size, every = 1 << 20, 1 << 16
+	tok := mustNew(t, byteVocabulary([][2]string{{"a", "b"}}))
+	var distinct strings.Builder
+	for i := range size / 8 {
+		distinct.WriteString(" zy")
+		for n := i; n > 0; n /= 16 {
+			distinct.WriteByte(byte('a' + n%16))
+		}
+	}
+	words := distinct.String()
+	for name, c := range map[string]struct {
+		least int
+		do    func(ctx context.Context) error
+	}{
+		"nothing to merge": {2 * size / every, func(ctx context.Context) error {
+			_, err := tok.EncodeContext(ctx, strings.Repeat("z", size))
+			return err
+		}},
+		"merges": {5 * size / 2 / every, func(ctx context.Context) error {
+			_, err := tok.EncodeContext(ctx, strings.Repeat("ab", size/2))
+			return err
+		}},
+		"counting pairs": {size / 2 / every, func(ctx context.Context) error {
+			_, err := corpusOf(t, nil, strings.Repeat("z", size)).TrainBPE(ctx, BPEOptions{VocabSize: 256})
+			return err
+		}},
+		"one merge of many words": {size/every + len(words)/2/every, func(ctx context.Context) error {
+			_, err := corpusOf(t, nil, words).TrainBPE(ctx, BPEOptions{VocabSize: 257})
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := &looks{Context: t.Context()}
+			if err := c.do(all); err != nil || all.n < c.least {
+				t.Fatalf("%d looks, %v, expected %d or more", all.n, err, c.least)
+			}
+			for _, end := range []int{1, all.n / 2, all.n} {
+				l := &looks{Context: t.Context(), end: end}
+				if err := c.do(l); !errors.Is(err, context.Canceled) || l.n > end+3 { // which the error itself takes
+					t.Errorf("it ends at look %d: %v after %d looks", end, err, l.n)
+				}
+			}
+		})
 	}
 }
 

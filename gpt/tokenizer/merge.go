@@ -188,6 +188,9 @@ func (e *encoder) mergeLong(w string) error {
 	t, end := e.t, int32(len(w))
 	nodes, heap := slices.Grow(e.heap.nodes[:0], len(w)), slices.Grow(e.heap.heap[:0], len(w))
 	for i := range end {
+		if err := e.ended(int(i)); err != nil {
+			return err
+		}
 		nodes = append(nodes, node{token: t.bytes[w[i]], rank: noMerge, prev: i - 1, next: i + 1})
 	}
 	// update computes the rank of node i anew and reports whether it can merge.
@@ -200,16 +203,22 @@ func (e *encoder) mergeLong(w string) error {
 		return candidate(a.rank)<<32 | candidate(i), a.rank != noMerge
 	}
 	for i := range end {
+		if err := e.ended(int(i)); err != nil {
+			return err
+		}
 		if c, ok := update(i); ok {
 			heap = append(heap, c)
 		}
 	}
 	for i := len(heap)/2 - 1; i >= 0; i-- {
+		if err := e.ended(i); err != nil {
+			return err
+		}
 		siftDown(heap, i)
 	}
 	for steps := 1; len(heap) > 0; steps++ {
-		if steps%(1<<16) == 0 && e.ctx.Err() != nil {
-			return e.ctx.Err()
+		if err := e.ended(steps); err != nil {
+			return err
 		}
 		top := heap[0]
 		last := len(heap) - 1
@@ -242,6 +251,14 @@ func (e *encoder) mergeLong(w string) error {
 		e.ids = append(e.ids, int(nodes[i].token))
 	}
 	e.heap = merger{nodes, heap}
+	return nil
+}
+
+// ended is the error of the context, which is looked at every 65,536 steps.
+func (e *encoder) ended(step int) error {
+	if step%(1<<16) == 0 {
+		return e.ctx.Err()
+	}
 	return nil
 }
 

@@ -323,13 +323,13 @@ func TestMergesOfEitherAlgorithm(t *testing.T) {
 func checkMerges(t *testing.T, tok *Tokenizer, w string) {
 	t.Helper()
 	want := mergePlainly(tok, w)
-	long := encoder{t: tok}
+	long := encoder{t: tok, ctx: t.Context()}
 	long.mergeLong(w)
 	if diff := cmp.Diff(want, long.ids, equateEmpty); diff != "" {
 		t.Errorf("mergeLong(%.60q), -want +got:\n%s", w, diff)
 	}
 	if 0 < len(w) && len(w) <= shortWord {
-		short := encoder{t: tok}
+		short := encoder{t: tok, ctx: t.Context()}
 		short.mergeShort(w)
 		if diff := cmp.Diff(want, short.ids); diff != "" {
 			t.Errorf("mergeShort(%.60q), -want +got:\n%s", w, diff)

@@ -36,7 +36,10 @@ func (c *Corpus) TrainBPE(ctx context.Context, o BPEOptions) (Vocabulary, error)
 	if len(words.words) == 0 {
 		return Vocabulary{}, ErrNoText
 	}
-	l := newLearner(words)
+	l, err := newLearner(ctx, words)
+	if err != nil {
+		return Vocabulary{}, err
+	}
 	if err := l.learn(ctx, o, o.VocabSize-len(c.special)); err != nil {
 		return Vocabulary{}, err
 	}
@@ -85,6 +88,8 @@ type learner struct {
 	pairs map[pair]*pairCount
 	fresh []pair // in no queue yet
 	queue pairQueue
+
+	looked int // tokens since the last look at the context
 }
 
 // A learnerWord is a word as the merges so far make it.
@@ -93,7 +98,10 @@ type learnerWord struct {
 	count  int64
 }
 
-func newLearner(from *wordCounts) *learner {
+// pieceSize is how many tokens are looked at between looks at the context.
+const pieceSize = 1 << 16
+
+func newLearner(ctx context.Context, from *wordCounts) (*learner, error) {
 	l := &learner{pairs: map[pair]*pairCount{}}
 	for b := range 256 {
 		l.tokens = append(l.tokens, string([]byte{byte(b)}))
@@ -118,12 +126,16 @@ func newLearner(from *wordCounts) *learner {
 		}
 		l.words = append(l.words, learnerWord{room[start:], from.counts[i]})
 	}
+	counted := 0
 	for i, w := range l.words {
 		for j := 1; j < len(w.tokens); j++ {
+			if counted++; counted%pieceSize == 0 && ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
 			l.count(pairOf(w.tokens[j-1], w.tokens[j]), int32(i), w.count)
 		}
 	}
-	return l
+	return l, nil
 }
 
 // count adds n to how often p is there, in a word.
@@ -161,14 +173,11 @@ func (l *learner) learn(ctx context.Context, o BPEOptions, size int) error {
 		if !ok {
 			return nil
 		}
-		l.merge(p)
-		if len(l.merges)%64 == 0 {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if o.Progress != nil {
-				o.Progress(len(l.tokens), size)
-			}
+		if err := l.merge(ctx, p); err != nil {
+			return err
+		}
+		if len(l.merges)%64 == 0 && o.Progress != nil {
+			o.Progress(len(l.tokens), size)
 		}
 	}
 	return nil
@@ -197,15 +206,22 @@ func (l *learner) next(least int64) (pair, bool) {
 // No other pair has made the same token before: what happens to a piece of a
 // word that nothing was merged into from outside does not depend on what is
 // around it, so that it would be that token here, too.
-func (l *learner) merge(p pair) {
+func (l *learner) merge(ctx context.Context, p pair) error {
 	left, right := p.parts()
 	id := int32(len(l.tokens))
 	l.tokens = append(l.tokens, l.tokens[left]+l.tokens[right])
 	l.merges = append(l.merges, p)
 	for _, word := range l.pairs[p].words {
+		if l.looked += len(l.words[word].tokens); l.looked >= pieceSize {
+			l.looked = 0
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
 		l.mergeWord(word, left, right, id)
 	}
 	delete(l.pairs, p)
+	return nil
 }
 
 // mergeWord makes left and right one token in a word, from its start on.

@@ -61,6 +61,7 @@ func New() *plot.Plot {
 		f.Size = size
 	}
 	p.Title.Padding = vg.Points(4)
+	p.X.Tick.Marker, p.Y.Tick.Marker = numbers{}, numbers{}
 	return p
 }
 

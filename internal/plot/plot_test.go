@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -115,6 +116,26 @@ func TestPNG(t *testing.T) {
 	}
 	if err := Write(io.Discard, PNG, 100*vg.Inch, 100*vg.Inch, func(draw.Canvas) { t.Error("it was drawn") }); err == nil || !strings.Contains(err.Error(), "write it as SVG") {
 		t.Errorf("a PNG of 200 million dots: %v", err)
+	}
+}
+
+// TestNumbers has labels that differ, however near to each other.
+func TestNumbers(t *testing.T) {
+	for _, r := range [][2]float64{{3.684, 3.6852}, {3.67, 3.69}, {0, 4}, {0.1, 0.9}, {-2, 5}, {0, 1200}, {1.5, 1e6}, {2.00001, 2.00003}} {
+		seen, labels := map[string]bool{}, 0
+		for _, tick := range (numbers{}).Ticks(r[0], r[1]) {
+			if tick.IsMinor() {
+				continue
+			}
+			labels++
+			if x, err := strconv.ParseFloat(tick.Label, 64); err != nil || math.Abs(x-tick.Value) > (r[1]-r[0])/1e5 || seen[tick.Label] {
+				t.Errorf("%v: %q is the label of %v, err %v", r, tick.Label, tick.Value, err)
+			}
+			seen[tick.Label] = true
+		}
+		if labels < 2 {
+			t.Errorf("%v: %d labels", r, labels)
+		}
 	}
 }
 

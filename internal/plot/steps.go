@@ -13,6 +13,8 @@ type Steps struct{}
 const (
 	maxLabels = 8       // of an axis
 	maxStep   = 1 << 53 // up to which a float64 counts
+
+	maxDecimals = 9 // of a label
 )
 
 // Ticks are at multiples of 1, 2 or 5 times a power of ten. Between two with labels are those of the next smaller
@@ -35,6 +37,35 @@ func (Steps) Ticks(lowest, highest float64) (ticks []plot.Tick) {
 			tick.Label = strconv.FormatInt(int64(tick.Value), 10)
 		}
 		ticks = append(ticks, tick)
+	}
+	return ticks
+}
+
+// numbers are the usual ticks, with labels of as many decimals as tell one from the next.
+type numbers struct{}
+
+func (numbers) Ticks(lowest, highest float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(lowest, highest)
+	step, last := math.Inf(1), math.NaN()
+	for _, t := range ticks {
+		if !t.IsMinor() {
+			if d := t.Value - last; d > 0 {
+				step = min(step, d)
+			}
+			last = t.Value
+		}
+	}
+	decimals := 0
+	for scale := 1.0; decimals < maxDecimals && math.Abs(step*scale-math.Round(step*scale)) > 1e-6*step*scale; decimals++ {
+		scale *= 10
+	}
+	if math.IsInf(step, 1) || decimals == maxDecimals {
+		return ticks
+	}
+	for i, t := range ticks {
+		if !t.IsMinor() {
+			ticks[i].Label = strconv.FormatFloat(t.Value, 'f', decimals, 64)
+		}
 	}
 	return ticks
 }

@@ -5,8 +5,10 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -23,6 +25,7 @@ var otherFormats = []struct {
 	sure        func(data []byte) bool // whether the rest is like it too; nil where start is enough
 }{
 	{"\x93NUMPY", "an array that numpy.save wrote: numpy.load('OLD.bin').astype('uint16').tofile('NEW.bin') converts it", nil},
+	{"PK\x05\x06", "a zip file, and an empty one", nil},
 	{"PK\x03\x04", "a zip file, as PyTorch and numpy.savez write it: load it there, and " + numpyIDs, func(d []byte) bool { return len(d) > 30 && d[4] <= 63 && d[5] <= 3 }},
 	{"\x80", "a pickle of Python: load it there, and " + numpyIDs, isPickle},
 	{"GGUF", "a GGUF file, a model: name it with --init", func(d []byte) bool { return word(d, 1) > 0 && word(d, 1) < 16 }},
@@ -33,6 +36,16 @@ var otherFormats = []struct {
 	{"\x89HDF\r\n\x1a\n", "an HDF5 file: load it, and " + numpyIDs, nil},
 	{"PAR1", "a Parquet file: load it, and " + numpyIDs, func(d []byte) bool { return bytes.HasSuffix(d, []byte("PAR1")) }},
 	{"ARROW1\x00\x00", "an Arrow file: load it, and " + numpyIDs, nil},
+	{"7z\xbc\xaf\x27\x1c", "a file that 7-Zip compressed: unpack it", nil},
+	{"Rar!\x1a\x07", "a file that RAR compressed: unpack it", nil},
+	{"\x04\x22\x4d\x18", "a file that lz4 compressed: unpack it", nil},
+	{"%PDF-", "a PDF file: take its text, as pdftotext does", nil},
+	{"\x89PNG\r\n\x1a\n", "a picture", nil},
+	{"\x7fELF", "a program", func(d []byte) bool { return len(d) > 16 && d[4] <= 2 && d[5] <= 2 && d[6] == 1 }},
+	{"SQLite format 3\x00", "an SQLite database", nil},
+	{"", "a tar file: unpack it", func(d []byte) bool { return len(d) >= 512 && string(d[257:262]) == "ustar" }},
+	{"\xff\xfe", "text in UTF-16: convert it, as iconv does, and give it a name that ends in .txt", func(d []byte) bool { return isUTF16(d[2:], binary.LittleEndian) }},
+	{"\xfe\xff", "text in UTF-16: convert it, as iconv does, and give it a name that ends in .txt", func(d []byte) bool { return isUTF16(d[2:], binary.BigEndian) }},
 	{"MMIDIDX\x00\x00", "the index of a Megatron data set: the ids are in the file .bin beside it", nil},
 }
 
@@ -57,6 +70,9 @@ func otherFormat(data []byte) string {
 	}
 	if isText(data) {
 		return "text: give it a name that does not end in .bin, such as .txt"
+	}
+	if isBytesText(data) {
+		return "text that is not UTF-8: convert it, as iconv does, and give it a name that ends in .txt"
 	}
 	return ""
 }
@@ -118,6 +134,33 @@ func isText(data []byte) bool {
 	return true
 }
 
+// leastBytesText is how many bytes are taken for text in an older encoding, such as
+// Latin-1 or GBK, if none is a control character. Ids of 16 bits have such in one
+// of eight bytes, and a vocabulary's frequent tokens have more.
+const leastBytesText = 256
+
+func isBytesText(data []byte) bool {
+	if len(data) < leastBytesText {
+		return false
+	}
+	for _, b := range data[:min(len(data), mostText)] {
+		if b < ' ' && b != '\t' && b != '\n' && b != '\r' || b == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// isUTF16 reports whether data, which stood behind a byte order mark, is text.
+func isUTF16(data []byte, order binary.ByteOrder) bool {
+	var units []uint16
+	for ; len(data) > 1 && len(units) < mostText; data = data[2:] {
+		units = append(units, order.Uint16(data))
+	}
+	text := utf16.Decode(units)
+	return !slices.Contains(text, utf8.RuneError) && isText([]byte(string(text)))
+}
+
 // lastRune is where the last character of data begins.
 func lastRune(data []byte) int {
 	i := len(data) - 1
@@ -163,6 +206,8 @@ func widerIDs(data []byte) (bits int, doubtful bool) {
 	}
 	pairs := n / 2
 	switch {
+	case low == 0 && high > 255 && pairs-highZeros >= leastWide: // the high half first
+		return 32, false
 	case high == 0 && quarter == 0 && len(data)%8 == 0 && pairs-lowZeros >= leastWide:
 		return 64, false
 	case high == 0 && pairs-lowZeros >= leastWide:
@@ -179,9 +224,13 @@ func widerIDs(data []byte) (bits int, doubtful bool) {
 
 // convertIDs says how ids of so many bits become a file that can be read.
 func convertIDs(data []byte, bits int) string {
-	wide := false
-	for i := 2; i+1 < min(len(data), 2*widthSample); i += 4 {
-		wide = wide || data[i] != 0 || data[i+1] != 0
+	wide, swapped := false, true
+	for i := 0; i+3 < min(len(data), 2*widthSample); i += 4 {
+		wide = wide || data[i+2] != 0 || data[i+3] != 0
+		swapped = swapped && data[i] == 0 && data[i+1] == 0
+	}
+	if swapped {
+		return "convert it with numpy: numpy.fromfile('OLD.bin', '>u4').astype('uint16').tofile('NEW.bin')"
 	}
 	if wide {
 		return fmt.Sprintf("they do not fit into 16, so write llm.c's format for Llama with numpy: a = numpy.fromfile('OLD.bin', 'uint32'); h = numpy.zeros(256, 'int32'); h[:3] = %d, %d, len(a); open('NEW.bin', 'wb').write(h.tobytes() + a.tobytes())", llmcLlama, llmcLlamaIs)

@@ -48,6 +48,10 @@ func TestLegalIDs(t *testing.T) {
 		"digits with spaces between":          drawn(1000, func(i int) int { return (1 + r.IntN(10)) * (1 - i%2) }),
 		"spaces with digits between":          drawn(1000, func(i int) int { return (1 + r.IntN(10)) * (i % 2) }),
 		"kinds and values":                    drawn(1000, func(i int) int { return r.IntN(8)*(i%2) + (100+r.IntN(1000))*(1-i%2) }),
+		"every second of a few is 0":          drawn(1000, func(i int) int { return 200 * (i % 2) }),
+		"few like Latin-1":                    drawn(100, func(int) int { return 0xe9e8 }),
+		"like Latin-1, and one that is none":  append(drawn(1000, func(int) int { return 0xe9e8 }), 5),
+		"the first bytes of UTF-16":           append([]int{0xfeff, 0xd83d, 0xd83d}, drawn(100, func(int) int { return 300 + r.IntN(5000) })...),
 		"a few":                               {13, 0, 23, 0},
 		"the first bytes of a zip file":       append([]int{0x4b50, 0x0403, 700}, drawn(100, func(int) int { return r.IntN(5000) })...),
 		"the first bytes of a gzip file":      append([]int{0x8b1f, 0x1108, 700}, drawn(100, func(int) int { return r.IntN(5000) })...),
@@ -72,6 +76,14 @@ func TestLegalIDs(t *testing.T) {
 			t.Errorf("%s: doubtful %v, expected %v", name, p.doubtful, want)
 		}
 	}
+}
+
+// drawnBig spells ids of 32 bits with the high byte first.
+func drawnBig(r *rand.Rand, n int) (ids [][]byte) {
+	for range n {
+		ids = append(ids, binary.BigEndian.AppendUint32(nil, uint32(r.IntN(50257))))
+	}
+	return ids
 }
 
 // TestNoIDs refuses what is not ids of 16 bits, and says what it is.
@@ -113,6 +125,20 @@ func TestNoIDs(t *testing.T) {
 		"llm.c's tokenizer":  {llmc(nil, 20240328, 1, 50257), []string{"a file of llm.c with a tokenizer"}},
 		"zstd":               {[]byte("\x28\xb5\x2f\xfd\x24\x05"), []string{"zstd"}},
 		"xz":                 {[]byte("\xfd7zXZ\x00\x00\x04"), []string{"xz"}},
+		"uint32, big end":    {slices.Concat(drawnBig(r, 1000)...), []string{"token ids of 32 bits", "'>u4').astype('uint16')"}},
+		"zip, empty":         {append([]byte("PK\x05\x06"), make([]byte, 18)...), []string{"a zip file"}},
+		"tar":                {slices.Concat(make([]byte, 257), []byte("ustar\x0000"), make([]byte, 760)), []string{"a tar file"}},
+		"7z":                 {[]byte("7z\xbc\xaf\x27\x1c\x00\x04"), []string{"7-Zip"}},
+		"RAR":                {[]byte("Rar!\x1a\x07\x01\x00"), []string{"RAR"}},
+		"lz4":                {[]byte("\x04\x22\x4d\x18\x64\x40"), []string{"lz4"}},
+		"PDF":                {[]byte("%PDF-1.4\n%\xe2\xe3\xcf\xd3"), []string{"a PDF file", "pdftotext"}},
+		"PNG":                {[]byte("\x89PNG\r\n\x1a\n\x00\x00"), []string{"a picture"}},
+		"ELF":                {append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 57)...), []string{"a program"}},
+		"SQLite":             {append([]byte("SQLite format 3\x00"), make([]byte, 100)...), []string{"SQLite"}},
+		"UTF-16":             {[]byte("\xff\xfe" + strings.Join(strings.Split(prose, ""), "\x00") + "\x00"), []string{"text in UTF-16", "iconv"}},
+		"UTF-16, big end":    {[]byte("\xfe\xff\x00" + strings.Join(strings.Split(prose, ""), "\x00")), []string{"text in UTF-16"}},
+		"Latin-1":            {[]byte(strings.Repeat("caf\xe9 cr\xe8me, ", 30)), []string{"text that is not UTF-8", "iconv"}},
+		"GBK":                {[]byte(strings.Repeat("\xd6\xd0\xce\xc4\xb2\xe2\xca\xd4\xa1\xa3", 30)), []string{"text that is not UTF-8"}},
 		"bzip2":              {[]byte("BZh91AY&SY\x00\x00"), []string{"bzip2"}},
 	} {
 		p, err := parseBin("x.bin", c.data)

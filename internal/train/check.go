@@ -52,7 +52,7 @@ func CheckFile(ctx context.Context, f File) error {
 }
 
 // maxWarnings is how many files that are left out are told of one by one.
-const maxWarnings = 5
+const maxWarnings = 20
 
 // Warnings tell what was left out, in a few lines.
 func Warnings(left []LeftOut) string {

@@ -262,9 +262,17 @@ func (d Dir) clean() error {
 }
 
 // Sweep deletes what a run that was killed left half written, at the start of
-// the next one.
+// the next one. unsavedName stays until there is a checkpoint: the next run may
+// fail before it begins a log of its own.
 func (d Dir) Sweep() error {
-	if err := d.remove(temporaryName.MatchString); err != nil {
+	newest, err := d.newest()
+	if err != nil {
+		return err
+	}
+	err = d.remove(func(name string) bool {
+		return temporaryName.MatchString(name) && (name != unsavedName || newest != "")
+	})
+	if err != nil {
 		return err
 	}
 	for _, link := range links {

@@ -45,13 +45,13 @@ type Log struct {
 // there with it, and then to the place of the old log.
 const pendingLog = "." + logName + ".tmp"
 
-// NewLog begins the log of a new run in dir. If pending, a log that is there stays
-// until the first checkpoint.
-func NewLog(dir string, pending bool) (*Log, error) {
+// NewLog begins the log of a new run in dir, which draws its losses to plot. If
+// pending, a log that is there stays until the first checkpoint.
+func NewLog(dir, plot string, pending bool) (*Log, error) {
 	path := filepath.Join(dir, logName)
 	if pending {
 		path = filepath.Join(dir, pendingLog)
-	} else if err := os.WriteFile(filepath.Join(dir, unsavedName), nil, 0o666); err != nil {
+	} else if err := os.WriteFile(filepath.Join(dir, unsavedName), []byte(plot), 0o666); err != nil {
 		return nil, err
 	}
 	l := &Log{}

@@ -15,6 +15,9 @@ import (
 // that no browser likes.
 const plotPoints = 1000
 
+// legendRoom is the room above the lines for the legend, as a share of their height.
+const legendRoom = 0.12
+
 // WritePlot draws the losses of the log to a file, as SVG or PNG by its ending.
 func (l *Log) WritePlot(path string) error {
 	format, err := plot.FormatOf(path)
@@ -27,12 +30,15 @@ func (l *Log) WritePlot(path string) error {
 	p.Add(plotter.NewGrid())
 	train, val := l.curves()
 	if len(train) > 0 {
-		line, err := plotter.NewLine(train)
+		line, points, err := plotter.NewLinePoints(train)
 		if err != nil {
 			return err
 		}
-		line.Color = plot.SkyBlue
+		line.Color, points.Color, points.Shape, points.Radius = plot.SkyBlue, plot.SkyBlue, draw.CircleGlyph{}, vg.Points(2)
 		p.Add(line)
+		if len(train) == 1 { // which is no line
+			p.Add(points)
+		}
 		p.Legend.Add("training", line)
 	}
 	if len(val) > 0 {
@@ -45,6 +51,7 @@ func (l *Log) WritePlot(path string) error {
 		p.Legend.Add("validation", line, points)
 	}
 	plot.WholeX(p)
+	p.Y.Max += legendRoom * (p.Y.Max - p.Y.Min)
 	return atomicfile.Write(path, func(w io.Writer) error {
 		return plot.Write(w, format, 8*vg.Inch, 5*vg.Inch, p.Draw)
 	})

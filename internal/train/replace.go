@@ -11,8 +11,9 @@ import (
 	"caldera/internal/atomicfile"
 )
 
-// unsavedName is a file that says: log.jsonl and loss.svg beside it are of a run
-// that has no checkpoint yet. The next run may write over those.
+// unsavedName is a file that says: log.jsonl and loss.svg beside it, and the plot
+// whose path it has, are of a run that has no checkpoint yet. The next run may
+// write over those.
 const unsavedName = ".unsaved"
 
 // Occupied returns the path of what a new run would write over: a checkpoint, or
@@ -21,6 +22,15 @@ const unsavedName = ".unsaved"
 func (d Dir) Occupied() (path string, checkpoint bool, err error) {
 	if there, err := d.Open(); err != nil || there != "" {
 		return there, true, err
+	}
+	entries, err := os.ReadDir(string(d))
+	if err != nil {
+		return "", false, err
+	}
+	for _, e := range entries {
+		if stepName.MatchString(e.Name()) {
+			return "", false, fmt.Errorf("%s is there and is no directory of a checkpoint: move it away, or choose another --out_dir", d.Path(e.Name()))
+		}
 	}
 	for _, name := range []string{logName, plotName} {
 		switch info, err := os.Lstat(d.Path(name)); {
@@ -36,6 +46,22 @@ func (d Dir) Occupied() (path string, checkpoint bool, err error) {
 		return "", false, nil
 	}
 	return path, false, nil
+}
+
+// Drew reports whether the plot with an absolute path is that of a run in d, of
+// which s tells if it has a checkpoint.
+func (d Dir) Drew(s State, path string) bool {
+	if s.Step > 0 {
+		own, err := filepath.Abs(d.Path(plotName))
+		return path == s.Plot || err == nil && path == own
+	}
+	f, err := os.Open(d.Path(unsavedName))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	drawn, err := io.ReadAll(io.LimitReader(f, int64(len(path))+1))
+	return err == nil && string(drawn) == path
 }
 
 // Replace is Save for the first checkpoint of a run that replaces another. The

@@ -108,7 +108,7 @@ func TestRepair(t *testing.T) {
 // fresh begins a run that replaces what is in dir.
 func fresh(t *testing.T, dir string, o Options, l *fake) *Run {
 	t.Helper()
-	log, err := NewLog(dir, true)
+	log, err := NewLog(dir, "", true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,13 +164,13 @@ func TestReplacingRun(t *testing.T) {
 		return 0, 0, nil
 	}}
 	err := fresh(t, dir, options(), inf).Train(t.Context())
-	if diverged := (*DivergedError)(nil); !errors.As(err, &diverged) || !strings.Contains(err.Error(), "nothing was saved before, and the run that was there is kept") {
+	if diverged := (*DivergedError)(nil); !errors.As(err, &diverged) || !strings.Contains(err.Error(), "nothing was saved before, and what was there is kept") {
 		t.Errorf("diverged: %v", err)
 	}
 	kept("after it diverged")
 
 	full := &fake{full: errors.New("no space left on device")}
-	if err := fresh(t, dir, options(), full).Train(t.Context()); !errors.Is(err, full.full) || !strings.Contains(err.Error(), "the run that was there is kept") {
+	if err := fresh(t, dir, options(), full).Train(t.Context()); !errors.Is(err, full.full) || !strings.Contains(err.Error(), "what was there is kept") {
 		t.Errorf("full disk: %v", err)
 	}
 	kept("after a full disk")
@@ -238,7 +238,7 @@ func TestOccupied(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	log, err := NewLog(dir, false)
+	log, err := NewLog(dir, "", false)
 	if err != nil {
 		t.Fatal(err)
 	}

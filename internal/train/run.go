@@ -64,12 +64,15 @@ type DivergedError struct {
 }
 
 func (e *DivergedError) Error() string {
+	if e.Step == 0 {
+		return fmt.Sprintf("step 0: %s before any training: the weights to begin with are too large, or the device is at fault; take another checkpoint, or another --device", e.What)
+	}
 	kept := "nothing was saved before"
 	switch {
 	case e.Saved > 0:
 		kept = fmt.Sprintf("the checkpoint of step %d is kept", e.Saved)
 	case e.Replaces:
-		kept += ", and the run that was there is kept"
+		kept += ", and what was there is kept"
 	}
 	return fmt.Sprintf("step %d: %s: training has diverged; %s; try a lower --learning_rate, a longer --warmup_iters, or --grad_clip=0.5", e.Step, e.What, kept)
 }
@@ -134,7 +137,10 @@ func (r *Run) between(ctx context.Context) error {
 		}
 	}
 	if every := r.SampleEvery(); every > 0 && step > 0 && (step%every == 0 || end) {
-		return r.Reporter.Sample(ctx, step)
+		// A terminal that is closed ends ctx and has writes to it fail, in either order.
+		if err := r.Reporter.Sample(ctx, step); err != nil {
+			return cmp.Or(ctx.Err(), err)
+		}
 	}
 	return nil
 }
@@ -169,8 +175,8 @@ func (r *Run) evaluate(ctx context.Context) error {
 
 // draw draws the losses.
 func (r *Run) draw() error {
-	if r.Replaces && r.Plot == "" {
-		return nil // the plot in Dir is the old run's
+	if r.Replaces {
+		return nil // the plot is the old run's
 	}
 	return r.Log.WritePlot(cmp.Or(r.Plot, r.Dir.Path(plotName)))
 }
@@ -245,7 +251,7 @@ func (r *Run) notSaved(err error) error {
 	case r.saved > 0:
 		kept = fmt.Sprintf("that of step %d is kept", r.saved)
 	case r.Replaces:
-		kept = "the run that was there is kept"
+		kept = "what was there is kept"
 	}
 	return fmt.Errorf("saving the checkpoint of step %d: %w; %s", r.State.Step, err, kept)
 }

@@ -60,6 +60,8 @@ func (f *fake) Save(dir string) error {
 type told struct {
 	lines []string
 	step  func(step int)
+
+	sample func() error
 }
 
 func (n *told) note(format string, args ...any) {
@@ -76,6 +78,9 @@ func (n *told) Evaluated(m Measured, b bool) { n.note("val %d %v", m.Step, b) }
 func (n *told) Saved(step int, best bool)    { n.note("saved %d %v", step, best) }
 func (n *told) Sample(_ context.Context, s int) error {
 	n.note("sample %d", s)
+	if n.sample != nil {
+		return n.sample()
+	}
 	return nil
 }
 
@@ -377,7 +382,7 @@ func TestDiverged(t *testing.T) {
 	}
 	l := &fake{val: func(w float64) float64 { return math.Log(-w) }}
 	r, _ := begin(t, t.TempDir(), options(), l)
-	if err := r.Train(t.Context()); err == nil || !strings.Contains(err.Error(), "step 0: the validation loss is") {
+	if err := r.Train(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "step 0: the validation loss is -Inf before any training: the weights to begin with") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -405,6 +410,18 @@ func TestNotSaved(t *testing.T) {
 	told.step = func(int) { cancel() }
 	if err := r.Train(ctx); !errors.Is(err, full) || errors.Is(err, context.Canceled) || !strings.HasSuffix(err.Error(), "there is no other") {
 		t.Errorf("error %v", err)
+	}
+	// A terminal that is closed while a sample is printed.
+	o, every := options(), 1
+	o.SampleInterval = &every
+	r, told = begin(t, t.TempDir(), o, &fake{})
+	ctx, cancel = context.WithCancel(t.Context())
+	told.sample = func() error {
+		cancel()
+		return errors.New("write /dev/stdout: input/output error")
+	}
+	if err := r.Train(ctx); err != context.Canceled || r.SavedStep() != 1 {
+		t.Errorf("saved %d, error %v", r.SavedStep(), err)
 	}
 	// A device that fails.
 	lost := errors.New("device lost")

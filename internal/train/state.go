@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -26,6 +27,7 @@ type State struct {
 	Best     *Measured  `json:"best"`       // the least loss so far
 	Options  Options    `json:"options"`
 	Data     DataRecord `json:"data"`
+	Plot     string     `json:"plot,omitempty"` // absolute path of the picture; empty: loss.svg beside the checkpoints
 }
 
 // Measured is a validation loss.
@@ -67,6 +69,9 @@ func writeState(dir string, s State) error {
 func readState(dir string) (s State, err error) {
 	path := filepath.Join(dir, stateName)
 	f, err := regular.Open(os.DirFS(dir), stateName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, fmt.Errorf("%s has no %s, so no run can go on with it: begin a new one with --init=%s", dir, stateName, dir)
+	}
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", path, err)
 	}

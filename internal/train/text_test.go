@@ -196,7 +196,7 @@ func TestOpenTexts(t *testing.T) {
 	if got := Warnings(texts.Left); got != want {
 		t.Errorf("warnings\n%sexpected\n%s", got, want)
 	}
-	if got := Warnings(append(texts.Left, texts.Left[:2]...)); got != want+"warning: and 2 more were left out\n" {
+	if got := Warnings(slices.Repeat(texts.Left, 5)); got != strings.Repeat(want, 4)+"warning: and 5 more were left out\n" {
 		t.Errorf("more warnings\n%s", got)
 	}
 	for name, c := range map[string]struct {

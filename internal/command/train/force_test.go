@@ -37,7 +37,7 @@ func TestForce(t *testing.T) {
 			t.Errorf("%s: there is %s", when, got)
 		}
 	}
-	fails(t, smallRun(out, "--force", "--learning_rate=1e38", "--grad_clip=0"), 1, "training has diverged; nothing was saved before, and the run that was there is kept")
+	fails(t, smallRun(out, "--force", "--learning_rate=1e38", "--grad_clip=0"), 1, "training has diverged; nothing was saved before, and what was there is kept")
 	sweep := func() { // what is left half written goes at the next start
 		t.Helper()
 		fails(t, smallRun(out, "--force", "--data="+write(t, filepath.Join(dir, "bad.txt"), "caf\xe9")), 1, "bad.txt: byte 3")
@@ -57,7 +57,7 @@ func TestForce(t *testing.T) {
 			})
 			s.Process.Signal(signal)
 			<-s.ended
-			if signal == os.Interrupt && !strings.Contains(s.stderr.String(), "nothing was saved, and the run that was in "+out+" is kept\ntrain: interrupted\n") {
+			if signal == os.Interrupt && !strings.Contains(s.stderr.String(), "nothing was saved, and what was in "+out+" is kept\ntrain: interrupted\n") {
 				t.Errorf("it says %s", s.stderr.String())
 			}
 			sweep()
@@ -79,6 +79,44 @@ func TestForce(t *testing.T) {
 	succeeds(t, exec.Command(trainBinary, "--backend=cpu", "--init=resume", "--out_dir="+out, "--max_iters=8"))
 }
 
+// TestForeignPlot leaves a picture alone that the run did not draw.
+func TestForeignPlot(t *testing.T) {
+	dir := t.TempDir()
+	out, plot := filepath.Join(dir, "out"), filepath.Join(dir, "mine.svg")
+	drawn := func() bool { return strings.Contains(read(t, plot), "<svg") }
+	for _, name := range []string{plot, filepath.Join(dir, "novel")} {
+		write(t, name, "mine\n")
+		fails(t, smallRun(out, "--plot="+name), 1, name+" is there already, and this run did not draw it", "--force")
+		if got := read(t, name); got != "mine\n" || names(t, dir) != "mine.svg" && name == plot {
+			t.Errorf("%s is now %q, and there is %s", name, got, names(t, dir))
+		}
+	}
+	fails(t, smallRun(out, "--plot="+dir), 1, "is there and is no regular file")
+	fails(t, smallRun(out, "--plot="+plot, "--force", "--learning_rate=1e38", "--grad_clip=0"), 1, "diverged")
+	if drawn() {
+		t.Error("it is replaced before the run has saved")
+	}
+	succeeds(t, smallRun(out, "--plot="+plot, "--force"))
+	if !drawn() {
+		t.Error("it is not replaced with --force")
+	}
+	// A run goes on with its own, and with no other.
+	succeeds(t, smallRun(out, "--init=resume", "--max_iters=7", "--plot="+plot))
+	other := write(t, filepath.Join(dir, "other.png"), "mine\n")
+	fails(t, smallRun(out, "--init=resume", "--max_iters=8", "--plot="+other), 1, other+" is there already")
+	succeeds(t, smallRun(out, "--init=resume", "--max_iters=8"))
+	succeeds(t, smallRun(out, "--init=resume", "--max_iters=9", "--plot="+filepath.Join(out, "loss.svg")))
+	fails(t, smallRun(out, "--plot="+plot), 1, "step-000009 is there already")
+
+	// What a run without a checkpoint drew is the next one's.
+	out, plot = filepath.Join(dir, "out2"), filepath.Join(dir, "new.svg")
+	fails(t, smallRun(out, "--plot="+plot, "--learning_rate=1e38", "--grad_clip=0"), 1, "diverged")
+	if !drawn() {
+		t.Error("it is not drawn")
+	}
+	succeeds(t, smallRun(out, "--plot="+plot))
+}
+
 // TestForeignFiles leaves a log and a plot alone that no run wrote.
 func TestForeignFiles(t *testing.T) {
 	for _, name := range []string{"log.jsonl", "loss.svg"} {
@@ -94,6 +132,13 @@ func TestForeignFiles(t *testing.T) {
 			t.Errorf("then there is %s", got)
 		}
 	}
+	// A file that has the name of a checkpoint is none.
+	file := write(t, filepath.Join(t.TempDir(), "step-000006"), "mine\n")
+	fails(t, smallRun(filepath.Dir(file), "--force"), 1, file+" is there and is no directory of a checkpoint")
+	if got := read(t, file); got != "mine\n" {
+		t.Errorf("%s is now %q", file, got)
+	}
+
 	// What a run without checkpoints left is no hindrance, nor is an empty directory taken away.
 	out := t.TempDir()
 	fails(t, smallRun(out, "--data="+write(t, filepath.Join(t.TempDir(), "bad.txt"), "\xff")), 1, "bad.txt")
@@ -101,6 +146,7 @@ func TestForeignFiles(t *testing.T) {
 		t.Error(err)
 	}
 	fails(t, smallRun(out, "--learning_rate=1e38", "--grad_clip=0"), 1, "diverged")
+	fails(t, smallRun(out, "--data="+filepath.Join(t.TempDir(), "none.txt")), 1, "none.txt")
 	succeeds(t, smallRun(out))
 	if got := names(t, out); got != "best log.jsonl loss.svg newest step-000006" {
 		t.Errorf("then there is %s", got)

@@ -202,7 +202,7 @@ func (r *report) end(run *train.Run, err error) {
 		}
 		r.line("%s: done in %s; write text with: %s -m %s", dir, rough(time.Duration(run.State.Seconds*float64(time.Second))), generate, r.job.dir.Path(r.job.dir.Finished()))
 	case errors.Is(err, context.Canceled) && run.Replaces:
-		r.line("nothing was saved, and the run that was in %s is kept", dir)
+		r.line("nothing was saved, and what was in %s is kept", dir)
 	case errors.Is(err, context.Canceled) && saved > 0:
 		r.line("step %d: saved as %s; continue with: %s --init=resume --out_dir=%s", saved, r.job.dir.Path(train.Newest), cli.Self(), shellWord(dir))
 	}

@@ -145,6 +145,10 @@ func TestResumeRefused(t *testing.T) {
 		fails(t, smallRun(out, "--init=resume", "--max_iters=9"), 1, name)
 		write(t, path, old)
 	}
+	if err := os.Remove(filepath.Join(out, "newest", "train.json")); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, smallRun(out, "--init=resume", "--max_iters=9"), 1, "train: "+out+"/step-000006 has no train.json, so no run can go on with it: begin a new one with --init=")
 }
 
 // TestInterruptRun sends Ctrl-C to a run without end, which can go on then.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"caldera/backend"
 	"caldera/gpt"
@@ -34,7 +36,7 @@ type outputFlags struct {
 	OutDir   string `short:"o" default:"out" placeholder:"DIR" help:"Write checkpoints, log.jsonl and loss.svg to a directory (${default})."`
 	Plot     string `placeholder:"FILE" help:"Draw the losses to a file whose name ends in .svg or .png (default: loss.svg in --out_dir)."`
 	EvalOnly bool   `help:"Print the validation loss of what --init names, and stop."`
-	Force    bool   `help:"Begin anew in a directory that has a run, which is deleted when the new one has saved its first checkpoint."`
+	Force    bool   `help:"Begin anew in a directory that has a run, which is deleted when the new one has saved its first checkpoint; also replace the file of --plot."`
 }
 
 // How a run begins, beside a checkpoint's path.
@@ -47,7 +49,8 @@ const (
 type job struct {
 	*runCommand
 	dir      train.Dir
-	replaces bool // a run that is there
+	replaces bool   // a run, or a plot, that is there
+	plot     string // absolute path of the picture; empty: loss.svg in dir
 	options  train.Options
 	state    train.State     // of the run that goes on; Step 0 for a new one
 	from     string          // directory of the checkpoint that it goes on with
@@ -187,9 +190,38 @@ func (j *job) begin() (err error) {
 	if err := j.options.Validate(); err != nil {
 		return cli.UsageError{Err: err}
 	}
+	if err := j.checkPlot(); err != nil {
+		return err
+	}
 	if j.init != nil {
 		return j.checkFixed(j.init.Config)
 	}
+	return nil
+}
+
+// checkPlot reports a picture that the run did not draw, unless it is to be
+// replaced.
+func (j *job) checkPlot() (err error) {
+	if j.EvalOnly || j.Plot == "" {
+		return nil // loss.svg is looked at by checkFree
+	}
+	if j.plot, err = filepath.Abs(j.Plot); err != nil {
+		return err
+	}
+	info, err := os.Stat(j.plot)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is there and is no regular file: expected the name of a picture for --plot", j.Plot)
+	case j.dir.Drew(j.state, j.plot):
+		return nil
+	case !j.Force:
+		return fmt.Errorf("%s is there already, and this run did not draw it: move it away, choose another --plot, or replace it with --force", j.Plot)
+	}
+	j.replaces = j.replaces || j.Init != resume
 	return nil
 }
 
@@ -256,7 +288,8 @@ func (j *job) load(ctx context.Context, b backend.Backend) (m *gpt.Model, err er
 // run trains, or measures.
 func (j *job) run(ctx context.Context, g *train.GPT) (failed error) {
 	out := newReport(j, g)
-	r := &train.Run{Options: j.options, Data: j.data, Learner: g, Dir: j.dir, State: j.state, Plot: j.Plot, Reporter: out, Replaces: j.replaces}
+	r := &train.Run{Options: j.options, Data: j.data, Learner: g, Dir: j.dir, State: j.state, Plot: j.plot, Reporter: out, Replaces: j.replaces}
+	r.State.Plot = j.plot
 	r.State.Data = j.record
 	what, err := r.Prepare()
 	if err != nil {
@@ -281,7 +314,7 @@ func (j *job) run(ctx context.Context, g *train.GPT) (failed error) {
 		}
 		r.Log, err = train.OpenLog(j.OutDir, j.state.Step)
 	} else {
-		r.Log, err = train.NewLog(j.OutDir, j.replaces)
+		r.Log, err = train.NewLog(j.OutDir, j.plot, j.replaces)
 	}
 	if err != nil {
 		return err

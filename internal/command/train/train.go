@@ -38,7 +38,7 @@ func Command() cli.Command {
 var foreign = cli.Foreign(map[string]string{
 	"--data":            "--dataset --data-dir --train-file --train-data --dataset-path --input --file",
 	"--val":             "--validation-file --eval-data --val-data --eval-file",
-	"--init":            "--model --model-name-or-path --model-path",
+	"--init":            "-m --model --model-name-or-path --model-path",
 	"--out-dir":         "--output-dir --out",
 	"--tokenizer":       "--tokenizer-name --tokenizer-path",
 	"--batch-size":      "--per-device-train-batch-size --train-batch-size --micro-batch-size",
