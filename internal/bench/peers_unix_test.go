@@ -13,11 +13,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"caldera/internal/commandtest"
 )
 
-// gone reports whether a process ends, within an hour.
+// gone reports whether a process ends in good time.
 func gone(pid int) bool {
-	for begin := time.Now(); time.Since(begin) < time.Hour; {
+	for begin := time.Now(); time.Since(begin) < commandtest.Patience; {
 		if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
 			return true
 		}
@@ -48,11 +50,11 @@ func TestPeersEndsChildren(t *testing.T) {
 					time.Sleep(10 * time.Millisecond)
 				}
 			}()
-			if _, err := tinyPeers(t, ctx, time.Hour, x, hangs); !errors.Is(err, context.Canceled) {
+			if _, err := tinyPeers(t, ctx, commandtest.Patience, x, hangs); !errors.Is(err, context.Canceled) {
 				t.Errorf("stopped: %v", err)
 			}
 		} else {
-			results, _ := tinyPeers(t, ctx, time.Hour, x)
+			results, _ := tinyPeers(t, ctx, commandtest.Patience, x)
 			if r := results["parent"]; len(r) != 1 || !strings.Contains(r[0].Failure, "pp8 warm-up: it ended (exit status 5)") {
 				t.Errorf("%+v", r)
 			}
