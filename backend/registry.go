@@ -160,7 +160,7 @@ func FindAll(spec string) (all []Device, why string, err error) {
 func FindDevice(backends []string, which string) (Device, string, error) {
 	anywhere := len(backends) == 0 || slices.Contains(backends, "auto")
 	spec := "auto:" + which
-	if name, _, _ := strings.Cut(which, ":"); slices.Contains(Names(), name) {
+	if name, _, _ := strings.Cut(which, ":"); name == "auto" || slices.Contains(Names(), name) {
 		spec = which
 	} else if !anywhere && len(backends) == 1 {
 		spec = backends[0] + ":" + which
@@ -183,7 +183,7 @@ func findAnywhere(which string) (Device, string, error) {
 		}
 		all = append(all, devices...)
 	}
-	d, why, err := findNamed("there is", which, all, false)
+	d, why, err := findNamed("this machine has", which, all, false)
 	if _, notNumber := strconv.Atoi(which); err != nil && notNumber == nil {
 		err = fmt.Errorf("%w; an index goes with a backend, such as vulkan:%s", err, which)
 	}

@@ -22,7 +22,7 @@ type perplexityCommand struct {
 	Model []string `group:"Model" short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout or GGUF files (default: the embedded model, ${embedded})."`
 	DType []string `group:"Model" name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32, f16, q8_0 or q4_0; several for one after the other (auto: as the checkpoint stores them)."`
 
-	File      string `group:"Test" short:"f" required:"" placeholder:"FILE" help:"The text; - for standard input."`
+	File      string `group:"Test" short:"f" placeholder:"FILE" help:"The text, which is required; - for standard input."`
 	cacheFlag `group:"Test"`
 	CtxSize   int    `group:"Test" short:"c" placeholder:"N" help:"Cut the text into windows of N tokens, of which the second halves count (default: the model's context)."`
 	Windows   int    `group:"Test" placeholder:"N" help:"Read at most N windows (default: all)."`
@@ -39,6 +39,9 @@ func (f *perplexityCommand) Run(ctx context.Context) (err error) {
 	}
 	if err := f.ListJSON.Check(); err != nil {
 		return err
+	}
+	if f.File == "" {
+		return cli.Usagef("there is no text: expected --file=FILE")
 	}
 	if f.CtxSize < 0 || f.Windows < 0 {
 		return cli.Usagef("-c %d --windows=%d: expected numbers above 0", f.CtxSize, f.Windows)
