@@ -49,18 +49,27 @@ func TestHostKeepsOff(t *testing.T) {
 	if xs.hostIdle() || y.Buf.(*buffer).hostIdle() {
 		t.Error("buffers of work that has not finished are taken for idle")
 	}
+	waited := false
+	release := func(f vk.Fence) { // the device has finished
+		if !waited {
+			waited = true
+			if err := b.dev.Submit(nil, f); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	busy, waits = false, release
 	if err := b.Write(xs, 0, make([]byte, 8)); err != nil { // as a command
 		t.Fatal(err)
+	}
+	if waits = func(vk.Fence) {}; waited || b.pending == nil {
+		t.Fatal("the write is not put behind the work")
 	}
 	if !bytes.Equal(xs.mapped(), was) {
 		t.Error("the host wrote to memory that the device still reads")
 	}
-	if b.pending == nil {
-		t.Fatal("the write is not put behind the work")
-	}
 
 	// The fence of a later submit covers that of the work.
-	busy = false
 	if err := b.finish(); err != nil {
 		t.Fatal(err)
 	}
@@ -75,18 +84,11 @@ func TestHostKeepsOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	busy = false
-	waited := false
 	waits = func(f vk.Fence) {
-		if waited {
-			return
-		}
-		waited = true
-		if !bytes.Equal(xs.mapped(), was) {
+		if !waited && !bytes.Equal(xs.mapped(), was) {
 			t.Error("the host wrote bytes to memory that the device still reads")
 		}
-		if err := b.dev.Submit(nil, f); err != nil { // the device has finished
-			t.Error(err)
-		}
+		release(f)
 	}
 	if err := b.Write(xs, 9, []byte{1, 2, 3}); err != nil {
 		t.Fatal(err)
