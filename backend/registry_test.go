@@ -245,7 +245,7 @@ func TestOpenWithoutImport(t *testing.T) {
 		}
 	}
 	withDevices(t, nil)
-	for _, spec := range []string{"auto", "metal"} {
+	for _, spec := range []string{"auto", "metal", "auto:radeon"} {
 		check(spec, "this program has no backend", one+" or "+two)
 	}
 	check("cpu", "backend cpu is not part of this program: add "+one)
@@ -253,6 +253,9 @@ func TestOpenWithoutImport(t *testing.T) {
 	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu)})
 	check("vulkan", "backend vulkan is not part of this program: add "+two)
 	check("metal", `unknown backend "metal": expected one of cpu, auto`, "for others add "+two)
+	if _, _, err := FindDevice(nil, "vulkan:0"); err == nil || !strings.Contains(err.Error(), "is not part of this program: add "+two) {
+		t.Errorf("a device of a backend that is not part of the program: %v", err)
+	}
 	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": some(discrete)})
 	check("metal", `unknown backend "metal": expected one of cpu, vulkan, auto`)
 }
