@@ -15,7 +15,7 @@ ENV = env=$$(scripts/testenv.sh) && eval "$$env" &&
 # In CI every test runs; elsewhere one whose inputs are unchanged may answer from Go's cache.
 COUNT = $(if $(CI),-count=1)
 # Ends a package that hangs. How fast the machine is must not decide what passes: packages take minutes at most.
-LIMIT = -timeout 90m
+LIMIT = -timeout 2h
 
 .PHONY: help
 help: ## list these tasks

@@ -92,6 +92,13 @@ func Devices(name string) ([]Device, error) {
 // registers it.
 var packages = []struct{ name, path string }{{"cpu", "caldera/backend/cpu"}, {"vulkan", "caldera/backend/vulkan"}}
 
+// isBackend reports whether name stands for a backend, also one that is not part
+// of this program.
+func isBackend(name string) bool {
+	return name == "auto" || slices.Contains(Names(), name) ||
+		slices.ContainsFunc(packages, func(p struct{ name, path string }) bool { return p.name == name })
+}
+
 // notRegistered is the error for a backend that no package of the program has
 // registered; "auto" is for one that has none at all.
 func notRegistered(name string) error {
@@ -160,7 +167,7 @@ func FindAll(spec string) (all []Device, why string, err error) {
 func FindDevice(backends []string, which string) (Device, string, error) {
 	anywhere := len(backends) == 0 || slices.Contains(backends, "auto")
 	spec := "auto:" + which
-	if name, _, _ := strings.Cut(which, ":"); slices.Contains(Names(), name) {
+	if name, _, _ := strings.Cut(which, ":"); isBackend(name) {
 		spec = which
 	} else if !anywhere && len(backends) == 1 {
 		spec = backends[0] + ":" + which
@@ -176,14 +183,18 @@ func FindDevice(backends []string, which string) (Device, string, error) {
 func findAnywhere(which string) (Device, string, error) {
 	var all []Device
 	var errs []error
-	for _, name := range Names() {
+	names := Names()
+	if len(names) == 0 {
+		return Device{}, "", notRegistered("auto")
+	}
+	for _, name := range names {
 		devices, err := Devices(name)
 		if err != nil {
 			errs = append(errs, err)
 		}
 		all = append(all, devices...)
 	}
-	d, why, err := findNamed("there is", which, all, false)
+	d, why, err := findNamed("this machine has", which, all, false)
 	if _, notNumber := strconv.Atoi(which); err != nil && notNumber == nil {
 		err = fmt.Errorf("%w; an index goes with a backend, such as vulkan:%s", err, which)
 	}

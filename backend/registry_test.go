@@ -93,7 +93,7 @@ func TestFindErrors(t *testing.T) {
 		{"auto:", vulkan, []string{`no device ""`}},
 		{"auto:geforce", vulkan, []string{`no device "geforce"`, "cpu:0 (Some Processor)", "vulkan:2 (Intel Iris)"}},
 		{"auto:geforce", none(errNoDriver), []string{`no device "geforce"`, "install mesa-vulkan-drivers"}},
-		{"auto:radeon", vulkan, []string{`several devices named like "radeon"`}},
+		{"auto:radeon", vulkan, []string{`this machine has several devices named like "radeon"`}},
 		{"vulkan:7", vulkan, []string{`no device "7"`, "vulkan:0 (Radeon RX 7900)", "vulkan:2 (Intel Iris)"}},
 		{"vulkan:7900", some(discrete2, discrete, integrated), []string{`several devices named like "7900"`}},
 		{"vulkan:6", some(software), []string{`no device "6"`}},                                  // LLVM 15.0.6
@@ -121,6 +121,19 @@ func TestFindErrors(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestFindDeviceOfAuto takes after --device what --backend takes too.
+func TestFindDeviceOfAuto(t *testing.T) {
+	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": some(discrete, discrete2, integrated)})
+	for which, want := range map[string]string{"auto": "vulkan:0", "auto:iris": "vulkan:2", "cpu": "cpu:0", "vulkan": "vulkan:0"} {
+		if d, _, err := FindDevice(nil, which); err != nil || d.Spec() != want {
+			t.Errorf("%s is %s, %v, expected %s", which, d.Spec(), err, want)
+		}
+	}
+	if _, _, err := FindDevice([]string{"cpu"}, "auto"); err == nil || !strings.Contains(err.Error(), "is vulkan:0, which is not of backend cpu") {
+		t.Errorf("auto among backend cpu: %v", err)
 	}
 }
 
@@ -232,7 +245,7 @@ func TestOpenWithoutImport(t *testing.T) {
 		}
 	}
 	withDevices(t, nil)
-	for _, spec := range []string{"auto", "metal"} {
+	for _, spec := range []string{"auto", "metal", "auto:radeon"} {
 		check(spec, "this program has no backend", one+" or "+two)
 	}
 	check("cpu", "backend cpu is not part of this program: add "+one)
@@ -240,6 +253,9 @@ func TestOpenWithoutImport(t *testing.T) {
 	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu)})
 	check("vulkan", "backend vulkan is not part of this program: add "+two)
 	check("metal", `unknown backend "metal": expected one of cpu, auto`, "for others add "+two)
+	if _, _, err := FindDevice(nil, "vulkan:0"); err == nil || !strings.Contains(err.Error(), "is not part of this program: add "+two) {
+		t.Errorf("a device of a backend that is not part of the program: %v", err)
+	}
 	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": some(discrete)})
 	check("metal", `unknown backend "metal": expected one of cpu, vulkan, auto`)
 }

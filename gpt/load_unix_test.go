@@ -11,6 +11,7 @@ import (
 
 	"caldera/gpt"
 	"caldera/gpt/safetensors"
+	"caldera/internal/commandtest"
 )
 
 // TestLoadNamedPipe shows that loading does not wait for a pipe's writer.
@@ -35,7 +36,7 @@ func TestLoadNamedPipe(t *testing.T) {
 			select {
 			case err := <-loaded:
 				wantError(t, err, name, "found a named pipe, expected a regular file")
-			case <-time.After(time.Hour):
+			case <-time.After(commandtest.Patience):
 				t.Error("it waits for the pipe's writer")
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -176,6 +177,71 @@ func TestTrainDropout(t *testing.T) {
 	}
 	if halves := first(0.3, 1, 2); halves[0] == with[0] {
 		t.Error("both batches of a step drop the same")
+	}
+}
+
+// TestTrainDropoutBatches expects each batch to drop something else, also those of
+// one step, and all bits of the seed and of the count to matter.
+func TestTrainDropoutBatches(t *testing.T) {
+	ids, targets := lesson.ids[:8], lesson.targets[:8]
+	losses := func(seed uint64, step, accumulate, n int) (out []float64) {
+		o := lessonOptions(2)
+		o.Dropout, o.Seed, o.Accumulate = 0.3, seed, accumulate
+		tr := trainer(t, trainable(t, openCPU(t), "testdata/gpt2-one"), o)
+		path := filepath.Join(t.TempDir(), "state")
+		if err := tr.SaveState(path); err != nil {
+			t.Fatal(err)
+		}
+		setStep(t, path, step)
+		if err := tr.LoadState(path); err != nil {
+			t.Fatal(err)
+		}
+		for range n { // the model stays as it is
+			loss, _, err := tr.Step(slices.Repeat(ids, accumulate), slices.Repeat(targets, accumulate), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, loss)
+		}
+		return out
+	}
+	single := losses(1, 0, 1, 6)
+	for i, x := range single {
+		if slices.Contains(single[:i], x) {
+			t.Errorf("of the batches %v two drop the same", single)
+		}
+	}
+	for i, x := range losses(1, 0, 3, 2) {
+		if want := (single[3*i] + single[3*i+1] + single[3*i+2]) / 3; math.Abs(x-want) > 1e-6 {
+			t.Errorf("step %d of three batches costs %v, expected %v, the mean of batches %d to %d, %v", i, x, want, 3*i, 3*i+2, single)
+		}
+	}
+	for what, other := range map[string][]float64{
+		"seed 1 + 2⁴⁰": losses(1<<40+1, 0, 1, 1), "step 2³²": losses(1, 1<<32, 1, 1), "seed 0": losses(0, 0, 1, 1),
+	} {
+		if other[0] == single[0] {
+			t.Errorf("%s drops what seed 1 drops in step 0", what)
+		}
+	}
+}
+
+// setStep changes the count of steps in the state of an optimiser.
+func setStep(t *testing.T, path string, step int) {
+	t.Helper()
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var tensors []safetensors.Tensor
+	for _, name := range f.Tensors() {
+		x, _ := f.Tensor(name)
+		tensors = append(tensors, x)
+	}
+	metadata := f.Metadata()
+	metadata["step"] = strconv.Itoa(step)
+	if err := safetensors.Write(path, tensors, metadata); err != nil {
+		t.Fatal(err)
 	}
 }
 

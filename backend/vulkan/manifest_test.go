@@ -40,7 +40,8 @@ func TestBrokenManifests(t *testing.T) {
 		{named("no-path.json", `{"file_format_version": "1.0.0", "ICD": {"api_version": "1.3.0"}}`), `has no "library_path"`},
 		{named("number.json", manifest+`5}}`), `whose "library_path" is 5, expected a string`}, // crashes a loader
 		{named("no-version.json", `{"ICD": {"api_version": "1.3.0", "library_path": "x"}}`), `has no "file_format_version"`},
-		{named("large.json", manifest+`"x"}}`+string(bytes.Repeat([]byte{' '}, 2<<20))), "expected a manifest of at most"},
+		{named("large.json", manifest+`"x"}}`+string(bytes.Repeat([]byte{' '}, 2<<20))), "expected a driver's manifest of at most"},
+		{named("deep.json", strings.Repeat("[", 1<<19)), "has 524288 opening brackets"}, // crashes a loader
 		{dir + "/directory", "is not JSON"},
 		{named("new\nline.json", "x"), `new\nline.json", which is not JSON`},
 	}

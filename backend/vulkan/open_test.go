@@ -10,6 +10,7 @@ import (
 
 	"caldera/backend"
 	"caldera/conformance"
+	"caldera/internal/commandtest"
 )
 
 // The tests run on two software drivers that differ in most limits, and fail
@@ -77,6 +78,7 @@ func openTest(tb testing.TB, driver string, clamp func(*Limits)) *Backend {
 		Validation: true,
 		OnMessage:  func(text string) { tb.Errorf("validation: %s", text) },
 		Limits:     clamp,
+		patience:   commandtest.Patience,
 	})
 	if err != nil {
 		tb.Fatal(err)

@@ -26,7 +26,7 @@ func largeTiles(l *Limits) { l.LargeTileEdge, l.LargeTileSize = 1, 1 }
 func TestPlayed(t *testing.T) {
 	if !testing.Short() { // the suite's short form finds the same in an eighth of the time, and is a flag of the process
 		t.Parallel()
-		cmd := exec.Command(os.Args[0], "-test.short", "-test.run=^TestPlayed$", "-test.timeout=15m")
+		cmd := exec.Command(os.Args[0], "-test.short", "-test.run=^TestPlayed$", "-test.timeout=90m")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}

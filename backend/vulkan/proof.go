@@ -34,8 +34,8 @@ func (e *RefusedError) Error() string {
 }
 
 const (
-	proofNumbers = 256              // in each part of the proof
-	proofWait    = 30 * time.Second // for a device that never finishes; the proof takes milliseconds
+	proofNumbers = 256             // in each part of the proof
+	proofWait    = 2 * time.Minute // for a device that never finishes; the proof takes milliseconds, but others may use the device
 )
 
 // The parts of the proof's buffer, of proofNumbers each.

@@ -58,7 +58,7 @@ func TestDevices(t *testing.T) {
 		{"the best", "auto", "", "mixed:0", ""},
 		{"the best, and those of a backend", "cpu,auto", "", "cpu:0 mixed:0", ""},
 		{"any, by name", "auto", "mixed:1", "mixed:1", ""},
-		{"an index of the best", "auto", "1", "error: --device=1: there is no device \"1\"", ""},
+		{"an index of the best", "auto", "1", "error: --device=1: this machine has no device \"1\"", ""},
 		{"all, whichever is best", "auto", "all", "cpu:0 mixed:0 mixed:1 mixed:2 soft:0 soft:1", "backend none: no loader"},
 		{"all of a backend", "mixed", "all", "mixed:0 mixed:1 mixed:2", ""},
 		{"all of a backend without devices", "none", "all", "error: backend none: no loader", ""},

@@ -42,7 +42,7 @@ func fakePeer(mode string) {
 		}
 		switch {
 		case mode == "hangs at start", mode == "hangs" && runs == 2:
-			time.Sleep(time.Hour)
+			time.Sleep(24 * time.Hour)
 		case mode == "crashes later" && runs == 4:
 			panic("assertion failed")
 		case mode == "garbage":
@@ -57,7 +57,7 @@ func fakePeer(mode string) {
 			answer(peerReply{Absent: "it has no parrot"})
 		case q.Command == "start":
 			if mode == "has a child" {
-				child := exec.Command("sleep", "3600")
+				child := exec.Command("sleep", "86400")           // longer than the tests wait for its end
 				child.Stdout, child.Stderr = os.Stdout, os.Stderr // which it holds open
 				if err := child.Start(); err != nil {
 					panic(err)

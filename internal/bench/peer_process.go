@@ -90,7 +90,7 @@ const (
 
 // peerGrace is how long the system may take to end a process, and to hand over
 // what it had written.
-const peerGrace = 3 * time.Second
+var peerGrace = 3 * time.Second // a variable for tests
 
 // peerProcess is a peer's process, the leader of a group that is ended with it.
 type peerProcess struct {

@@ -12,6 +12,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/commandtest"
 )
 
 // tinyPeers measures a tiny model beside peers.
@@ -57,7 +58,7 @@ func TestPeers(t *testing.T) {
 	nowhere.programs = func(string) ([]peerProgram, error) { return []peerProgram{{path: "/no/such/program"}}, nil }
 	peers = append(peers, fake("absent", "absent"), quantised, nowhere)
 
-	results, err := tinyPeers(t, t.Context(), time.Hour, peers...)
+	results, err := tinyPeers(t, t.Context(), commandtest.Patience, peers...)
 	good := results["good"]
 	if len(good) != 2 {
 		t.Fatalf("%d results of the good peer, expected 2: %v", len(good), err)
@@ -108,7 +109,7 @@ func TestPeersHang(t *testing.T) {
 			}
 			if want := fmt.Sprintf(want, timeout); strings.Contains(r[0].Failure, want) {
 				break
-			} else if timeout > time.Minute {
+			} else if timeout > commandtest.Patience {
 				t.Fatalf("%s: %s, expected %s", mode, r[0].Failure, want)
 			}
 		}
@@ -118,7 +119,7 @@ func TestPeersHang(t *testing.T) {
 // TestPeersKeepsSamples sees that what a peer did before it failed counts: one
 // that crashes at its fourth run has been through both warm-ups and one prompt.
 func TestPeersKeepsSamples(t *testing.T) {
-	results, err := tinyPeers(t, t.Context(), time.Hour, fake("late", "crashes later"), fake("good", "good"))
+	results, err := tinyPeers(t, t.Context(), commandtest.Patience, fake("late", "crashes later"), fake("good", "good"))
 	late := results["late"]
 	if err == nil || len(late) != 2 || late[0].Test() != (Test{Prompt: 8}) || len(late[0].SamplesRatio) != 1 ||
 		!strings.Contains(late[1].Failure, "tg4 1/3: it ended (exit status 2): ") {
@@ -171,7 +172,7 @@ func TestPeersReal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := PeerOptions{Options: quiet(1), Threads: 1, Timeout: time.Hour}
+	o := PeerOptions{Options: quiet(1), Threads: 1, Timeout: commandtest.Patience}
 	o.DType = backend.F32
 	// A whole context, and single tokens.
 	results, err := cpuDevice(t).Peers(t.Context(), m, []Test{{Prompt: m.Config.Context}, {Gen: 20}}, all, o)

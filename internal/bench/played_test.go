@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/internal/commandtest"
 )
 
 func TestMain(m *testing.M) {
@@ -16,6 +17,7 @@ func TestMain(m *testing.M) {
 	if mode := os.Getenv(asPeer); mode != "" {
 		fakePeer(mode)
 	}
+	peerGrace = commandtest.Patience
 	os.Exit(m.Run())
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/commandtest"
 )
 
 // trained are results of training: ours, one beside a peer, and one beside a
@@ -176,7 +177,7 @@ func TestTrain(t *testing.T) {
 		{Training{Batch: 2, Time: 8, Accumulate: 1}, backend.F16},
 	} {
 		step := c.step
-		results, err := tinyTrain(t, t.Context(), step, c.d, time.Hour, fake("good", "good"))
+		results, err := tinyTrain(t, t.Context(), step, c.d, commandtest.Patience, fake("good", "good"))
 		if err != nil || len(results[""]) != 1 || len(results["good"]) != 1 {
 			t.Fatalf("%v, %v", results, err)
 		}
@@ -220,7 +221,7 @@ func TestTrainPeersFail(t *testing.T) {
 	for _, x := range bad {
 		peers = append(peers, fake(x.mode, x.mode))
 	}
-	results, err := tinyTrain(t, t.Context(), Training{Batch: 1, Time: 4, Accumulate: 1}, backend.F32, time.Hour, peers...)
+	results, err := tinyTrain(t, t.Context(), Training{Batch: 1, Time: 4, Accumulate: 1}, backend.F32, commandtest.Patience, peers...)
 	if ours := results[""]; len(ours) != 1 || len(ours[0].SamplesNS) != 3 {
 		t.Fatalf("ours: %+v, %v", ours, err)
 	}
@@ -258,7 +259,7 @@ func TestTrainPeerHangs(t *testing.T) {
 		if strings.Contains(r[0].Failure, "1/3: "+late) {
 			return
 		}
-		if timeout > time.Minute {
+		if timeout > commandtest.Patience {
 			t.Fatalf("%s, expected it to hang in 1/3", r[0].Failure)
 		}
 	}
@@ -268,7 +269,7 @@ func TestTrainPeerHangs(t *testing.T) {
 func TestTrainCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	o := PeerOptions{Options: quiet(3), Threads: 1, Timeout: time.Hour}
+	o := PeerOptions{Options: quiet(3), Threads: 1, Timeout: commandtest.Patience}
 	o.Progress = func(what string, _, _ int) {
 		if what == "2/3" {
 			cancel()
@@ -379,7 +380,7 @@ func TestPeersTrain(t *testing.T) {
 		{Batch: 3, Time: m.Config.Context, Accumulate: 1},
 		{Batch: 1, Time: 5, Accumulate: 2, Recompute: true},
 	} {
-		results, err := cpuDevice(t).Train(t.Context(), m, step, all, PeerOptions{Options: quiet(1), Threads: 1, Timeout: time.Hour})
+		results, err := cpuDevice(t).Train(t.Context(), m, step, all, PeerOptions{Options: quiet(1), Threads: 1, Timeout: commandtest.Patience})
 		if err != nil || len(results) != 2 {
 			t.Fatalf("%d results, %v", len(results), err)
 		}

@@ -36,7 +36,7 @@ func (h Hardware) find() ([]backend.Device, string, error) {
 	if h.Threads > 0 {
 		runtime.GOMAXPROCS(h.Threads)
 	}
-	if h.Device == "" {
+	if h.Device == "" || h.Device == "auto" {
 		return backend.FindAll(h.Backend)
 	}
 	d, why, err := backend.FindDevice([]string{h.Backend}, h.Device)

@@ -26,17 +26,18 @@ func TestAutoFallsBack(t *testing.T) {
 	})
 	const first = "warning: broken:1 (Next GPU) is tried instead: opening broken:0 (Best GPU): the driver is older than the kernel; update it"
 	for _, c := range []struct {
-		third bool
-		want  []string
+		third  bool
+		device string
+		want   []string
 	}{
-		{false, []string{first, "warning: the CPU computes instead: opening broken:1 (Next GPU): the driver is older than the kernel; update it",
+		{false, "", []string{first, "warning: the CPU computes instead: opening broken:1 (Next GPU): the driver is older than the kernel; update it",
 			"cpu:0: ", "(no GPU opens)"}},
-		{true, []string{first, "warning: broken:2 (Good GPU) is tried instead: opening broken:1 (Next GPU): the driver is older than the kernel; update it",
+		{true, "auto", []string{first, "warning: broken:2 (Good GPU) is tried instead: opening broken:1 (Next GPU): the driver is older than the kernel; update it",
 			"broken:2: ", "(the best GPU that opens)"}},
 	} {
 		third = c.third
 		var log strings.Builder
-		b, d, err := Hardware{Backend: "auto"}.Open(&log)
+		b, d, err := Hardware{Backend: "auto", Device: c.device}.Open(&log)
 		if err != nil {
 			t.Fatal(err)
 		}

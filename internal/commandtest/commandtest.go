@@ -50,7 +50,7 @@ type Result struct {
 
 // Patience ends what hangs: a test that waits for something gives it this long.
 // Nothing takes a minute on a machine that does little else.
-const Patience = time.Hour
+const Patience = 90 * time.Minute
 
 // Run runs cmd to its end, which must come within [Patience]. A panic fails the test.
 func Run(t *testing.T, cmd *exec.Cmd) Result {

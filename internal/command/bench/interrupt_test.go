@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"caldera/internal/commandtest"
 )
 
 // TestInterrupt sends Ctrl-C to every command that measures, once it tells that
@@ -39,7 +41,7 @@ func TestInterrupt(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			timer := time.AfterFunc(time.Hour, func() { cmd.Process.Kill() })
+			timer := time.AfterFunc(commandtest.Patience, func() { cmd.Process.Kill() })
 			defer timer.Stop()
 			lines, last := bufio.NewScanner(pipe), ""
 			for lines.Scan() {

@@ -247,8 +247,8 @@ func TestCommands(t *testing.T) {
 		{"startup --backend=cpu -r 1", "| austen | cpu:0 "},
 		{"run --backend=cpu -p 4 -n 0 -r 1 --no-ceilings -o bench", "BenchmarkPP4/model=austen/device=cpu:0/dtype=f16-"},
 		{"ops --list-devices", "cpu:0"},
-		{"perplexity --list-devices", "cpu:0"},
-		{"--help", "--prompt=N"}, // of the command that is meant where none is named
+		{"perplexity --list-devices", "cpu:0"}, // needs no text
+		{"--help", "--prompt=N"},               // of the command that is meant where none is named
 	} {
 		stdout, stderr, code := command(t, strings.Fields(test.args)...)
 		if code != 0 || !strings.Contains(stdout, test.want) {

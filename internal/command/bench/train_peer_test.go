@@ -15,6 +15,7 @@ import (
 	"caldera/backend"
 	_ "caldera/backend/cpu"
 	"caldera/gpt"
+	"caldera/internal/commandtest"
 	"caldera/nn"
 )
 
@@ -79,7 +80,7 @@ func fakePython(mode string) {
 				fmt.Fprintln(os.Stderr, "Segmentation fault")
 				os.Exit(139)
 			case "hangs":
-				time.Sleep(time.Hour)
+				time.Sleep(24 * time.Hour)
 			}
 			start := time.Now()
 			losses := []float64{}
@@ -130,13 +131,13 @@ func TestTrainPeerFails(t *testing.T) {
 			}
 		}
 	}
-	_, check := failed("crashes", time.Hour)
+	_, check := failed("crashes", commandtest.Patience)
 	check("warm-up: it ended (exit status 139): Segmentation fault")
 	// How long it takes to come to its first steps depends on what else the machine does.
 	for timeout := 2 * time.Second; ; timeout *= 2 {
 		late := fmt.Sprintf("it did not answer within %v and was ended: raise --timeout", timeout)
 		stderr, check := failed("hangs", timeout)
-		if strings.Contains(stderr, late) && !strings.Contains(stderr, "warm-up: "+late) && timeout < time.Minute {
+		if strings.Contains(stderr, late) && !strings.Contains(stderr, "warm-up: "+late) && timeout < commandtest.Patience {
 			continue
 		}
 		check("warm-up: " + late)

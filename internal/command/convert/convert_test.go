@@ -1,13 +1,13 @@
 package convert_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -341,20 +341,22 @@ func TestInterrupt(t *testing.T) {
 	source := large(t)
 	out := filepath.Join(dir, "out.gguf")
 	for {
-		cmd := exec.Command(convertBinary, "-m", source, "--dtype=q4_0", "--force", "-o", out)
-		var ended atomic.Bool
+		ctx, interrupt := context.WithCancel(t.Context())
+		cmd := exec.CommandContext(ctx, convertBinary, "-m", source, "--dtype=q4_0", "--force", "-o", out)
+		cmd.Cancel = func() error {
+			cmd.Process.Signal(os.Interrupt)
+			return os.ErrProcessDone // the signal may come too late
+		}
 		go func() {
-			for !ended.Load() { // until it has begun to write
+			for ctx.Err() == nil { // until it has begun to write
 				if entries, _ := os.ReadDir(dir); len(entries) > 0 {
-					time.Sleep(20 * time.Millisecond) // it may write before cmd has its process
-					cmd.Process.Signal(os.Interrupt)
-					return
+					interrupt()
 				}
 				time.Sleep(time.Millisecond)
 			}
 		}()
 		r := run(t, cmd)
-		ended.Store(true)
+		interrupt()
 		if r.Code == 0 { // the signal came too late
 			os.Remove(out)
 			continue

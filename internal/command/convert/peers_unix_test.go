@@ -14,12 +14,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"caldera/backend"
 	_ "caldera/backend/cpu"
 	"caldera/gpt"
 	"caldera/gpt/tokenizer"
+	"caldera/internal/commandtest"
 	"caldera/models"
 )
 
@@ -69,12 +69,12 @@ func judge(t *testing.T, r request) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	ctx, cancel := context.WithTimeout(context.Background(), commandtest.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "testdata/judge.mjs")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	group := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.Cancel, cmd.WaitDelay = group, 5*time.Second
+	cmd.Cancel, cmd.WaitDelay = group, commandtest.Patience
 	var out, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &stderr
 	if err := cmd.Start(); err != nil {

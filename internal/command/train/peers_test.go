@@ -10,11 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"caldera/gpt/tokenizer"
+	"caldera/internal/commandtest"
 )
 
 // request and answer are as testdata/judge.mjs has them.
@@ -44,7 +44,7 @@ func judge(t *testing.T, r request) (a answer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), commandtest.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "testdata/judge.mjs")
 	cmd.Stdin = bytes.NewReader(in)

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"caldera/internal/commandtest"
 )
 
 // started is a command that runs while a test looks on.
@@ -41,7 +43,7 @@ func start(t *testing.T, cmd *exec.Cmd) *started {
 // wait waits until there holds, or the command has ended.
 func (s *started) wait(t *testing.T, what string, there func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(4 * time.Minute); !there(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(commandtest.Patience); !there(); time.Sleep(5 * time.Millisecond) {
 		select {
 		case <-s.ended:
 			if !there() {
@@ -51,7 +53,7 @@ func (s *started) wait(t *testing.T, what string, there func() bool) {
 		default:
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("no %s in 4 minutes", what)
+			t.Fatalf("no %s in %v", what, commandtest.Patience)
 		}
 	}
 }

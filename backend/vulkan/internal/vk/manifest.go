@@ -7,6 +7,7 @@
 package vk
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +18,11 @@ import (
 	"strings"
 )
 
-// maxManifest is far more than a manifest has bytes.
-const maxManifest = 1 << 20
+// Far more than a manifest has.
+const (
+	maxManifest = 1 << 20 // bytes
+	maxBrackets = 1000    // of objects and lists
+)
 
 // The variables that name manifests, or directories of them. The first of them
 // that is set counts, also if it is empty; VK_ADD_DRIVER_FILES adds to what is installed.
@@ -89,8 +93,8 @@ func installed() (files []string) {
 	return files
 }
 
-// errMalformed is wrapped by the error of a manifest that is JSON of another shape.
-// Loaders crash on some such.
+// errMalformed is wrapped by the error of a file that is something else than a
+// manifest. Loaders crash on some such, or wait for a pipe's writer for ever.
 var errMalformed = errors.New("expected a driver's manifest")
 
 // readManifest returns the library that a manifest names, a path or a name
@@ -103,11 +107,11 @@ func readManifest(path string) (library string, err error) {
 	case err != nil:
 		return "", fmt.Errorf("which cannot be read (%w)", err)
 	case !info.Mode().IsRegular():
-		return "", errors.New("which is no file")
+		return "", fmt.Errorf("which is no regular file, %w", errMalformed)
 	case info.Size() == 0:
 		return "", errors.New("which is empty")
 	case info.Size() > maxManifest:
-		return "", fmt.Errorf("which has %d bytes, expected a manifest of at most %d", info.Size(), maxManifest)
+		return "", fmt.Errorf("which has %d bytes, %w of at most %d", info.Size(), errMalformed, maxManifest)
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -117,6 +121,9 @@ func readManifest(path string) (library string, err error) {
 	data, err := io.ReadAll(io.LimitReader(file, maxManifest))
 	if err != nil {
 		return "", fmt.Errorf("which cannot be read (%w)", err)
+	}
+	if n := bytes.Count(data, []byte("[")) + bytes.Count(data, []byte("{")); n > maxBrackets {
+		return "", fmt.Errorf("which has %d opening brackets, %w of at most %d", n, errMalformed, maxBrackets)
 	}
 	if !json.Valid(data) {
 		var any any

@@ -12,6 +12,10 @@ type Play struct {
 	// reach the driver.
 	Submit func() (commands, fence bool)
 
+	// Wait is called before the host waits for a fence, at most so many
+	// nanoseconds.
+	Wait func(f Fence, nanoseconds uint64)
+
 	// Command is called before each command is recorded; false leaves it out.
 	Command func(cb CommandBuffer, c Command) bool
 

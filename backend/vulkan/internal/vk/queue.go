@@ -64,6 +64,9 @@ func (d *Device) DestroyFence(f Fence) {
 // WaitFence waits for a fence, at most so many nanoseconds (0: it only looks;
 // Forever), and reports whether it is signalled.
 func (d *Device) WaitFence(f Fence, nanoseconds uint64) (bool, error) {
+	if d.Play != nil && d.Play.Wait != nil {
+		d.Play.Wait(f, nanoseconds)
+	}
 	switch r := C.cvk_wait_fence(d.table, C.uint64_t(f), C.uint64_t(nanoseconds)); Result(r) {
 	case success:
 		return true, nil
