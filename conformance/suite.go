@@ -20,6 +20,10 @@ func Test(t *testing.T, open func(testing.TB) backend.Backend) {
 	run(t, open, checks(testing.Short()))
 }
 
+// TestShort is Test as it is with -short. It is for a device that is played in
+// tests, beside others that go through all of Test.
+func TestShort(t *testing.T, open func(testing.TB) backend.Backend) { run(t, open, checks(true)) }
+
 // TestGroups is Test of some groups alone: ops by their names, and memory,
 // program, model and lifetime. It is for a backend that differs from one that
 // Test holds in what these show.

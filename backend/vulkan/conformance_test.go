@@ -16,6 +16,7 @@ func TestConformance(t *testing.T) {
 	for _, p := range players {
 		t.Run(p.name, func(t *testing.T) { conform(t, p.driver, p.clamp, p.groups) })
 	}
+	conformPlayed(t) // last: by then most of their shaders are in the cache
 }
 
 // TestLongRows expects drivers as they are to take the vectors that a played
