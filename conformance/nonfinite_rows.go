@@ -224,3 +224,37 @@ func gatedActivationNonFinite() []Case {
 	})
 	return cases
 }
+
+func gatedActivationBackwardNonFinite() []Case {
+	var cases []Case
+	poisonedGates(func(what string, ls []layout, s gateShape) {
+		cases = append(cases, poisoned(SameBits, what, ls, func(l layout) (*backend.GatedActivationBackward, Fill) {
+			return &backend.GatedActivationBackward{
+				DGate: rowsOf(l), DUp: rowsOf(l), Gate: rowsOf(l), Up: rowsOf(l), DY: rowsOf(l), Func: s.f, Limit: s.limit, Shift: s.shift,
+			}, nil
+		}, func(o *backend.GatedActivationBackward) {
+			putGates(o.Gate, o.Up)
+			put(o.DY, 1, 5, nan)
+			put(o.DY, 6, 3, inf)
+			put(o.DY, 10, 0, -inf)
+		})...)
+	})
+	return cases
+}
+
+func rmsNormBackwardNonFinite() []Case {
+	build := func(l layout) (*backend.RMSNormBackward, Fill) {
+		x := rowsOf(l)
+		vector := func() backend.Tensor { return l.tensor(backend.F32, x.Dim(-1)) }
+		return &backend.RMSNormBackward{DX: rowsOf(l), DGamma: vector(), X: x, DY: rowsOf(l), Gamma: vector(),
+			Stats: l.tensor(backend.F32, poisonedRows, 1), Epsilon: 1e-5}, nil
+	}
+	return append(append(
+		poisoned(SameBits, "x is not finite", rowLayouts, build, func(o *backend.RMSNormBackward) { putRows(o.X) }),
+		poisoned(SameBits, "dy is NaN", rowLayouts, build, func(o *backend.RMSNormBackward) {
+			put(o.DY, 0, 0, nan)
+			put(o.DY, 4, -1, negativeNaN)
+			put(o.DY, 7, 13, nan)
+		})...),
+		poisoned(SameBits, "gamma is NaN", rowLayouts[:1], build, func(o *backend.RMSNormBackward) { put(o.Gamma, 0, 3, nan) })...)
+}
