@@ -98,9 +98,9 @@ func (b *backward) window(g *gradient, x Tensor, cleared bool) Tensor {
 }
 
 // dst is where a rule has the gradient of x written, by the op that it appends
-// next. It has the shape of x and rows of neighbours.
+// next. It has the shape of x, and its strides where x is a result of the tape.
 func (b *backward) dst(x Tensor) Tensor {
-	if g := b.grad(x); g != nil && (x.Dim(-1) == 1 || x.Stride(-1) == 1) {
+	if g := b.grad(x); g != nil {
 		return b.window(g, x, false)
 	}
 	dx := b.like(x)

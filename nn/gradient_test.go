@@ -231,6 +231,11 @@ func TestGradientOps(t *testing.T) {
 		{"reshaped", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
 			return tape.GELU(x.Reshape(1, 6, width)).Slice(-2, 0, 3)
 		}, "copy copy gelu_backward"},
+		{"a residual stream", func(tape *nn.Tape, x nn.Tensor) nn.Tensor { // of which the sum joins the product
+			square := nn.Linear{W: f32(t, newCounting(), 2*width, 2*width)}
+			y := tape.GELU(x)
+			return tape.Add(tape.Add(x, tape.Linear(square, x)), y).Slice(-1, 0, width)
+		}, "copy copy linear_add gelu_backward add"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newCounting()
