@@ -53,7 +53,7 @@ func dequantize(e *encoder, w backend.Tensor) (backend.Tensor, error) {
 		blocks, base := e.operand(from, backend.Read)
 		const size = 64
 		return e.dispatch(
-			pipelineSpec{variant: variant, spec: []uint32{size}},
+			pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: size}},
 			shaders.DequantizePush{Dst: outBase, W: base, WStride: rowStride(from), Rows: uint32(rEnd - r), In: uint32(in)},
 			[3]uint32{e.groups(0, in/4, size), e.groups(1, rEnd-r, 1), 1},
 			out, blocks)
