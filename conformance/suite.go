@@ -86,7 +86,7 @@ func sweep(n int) []check {
 	var all []check
 	for _, name := range names() {
 		for i := range n {
-			c := kinds[name].random(seed(name, i))
+			c := kinds[name].Random(seed(name, i))
 			all = append(all, check{fmt.Sprintf("%s,seed=%d", c.Name, i), c.run})
 		}
 	}
