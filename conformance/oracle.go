@@ -40,14 +40,13 @@ type Memory interface {
 
 // interpret computes op, or what it lowers to where it has no oracle itself.
 func interpret(m Memory, op backend.Op) error {
-	k, ok := kinds[op.Name()]
-	if ok && k.Oracle != nil {
+	if k, ok := kindOf(op); ok && k.Oracle != nil {
 		k.Oracle(m, op)
 		return nil
 	}
 	l, ok := op.(backend.Lowerer)
 	if !ok {
-		return fmt.Errorf("conformance has no oracle for %s: add a file for it", op.Name())
+		return fmt.Errorf("conformance has no oracle for %s (%T): register its kind", op.Name(), op)
 	}
 	for _, simpler := range l.Lower() {
 		if err := interpret(m, simpler); err != nil {
@@ -57,7 +56,9 @@ func interpret(m Memory, op backend.Op) error {
 	return nil
 }
 
-// Oracle gives a typed function the type that the table of kinds holds.
+// Oracle makes the Oracle of a [Kind] of a function that takes the op's own type.
+// The function loads the operands that the op reads, computes in float64, and
+// stores those that it writes.
 func Oracle[T backend.Op](f func(Memory, T)) func(Memory, backend.Op) {
 	return func(m Memory, op backend.Op) { f(m, op.(T)) }
 }

@@ -78,7 +78,10 @@ func (r *reference) Read(dst []byte, src backend.Buffer, off int) error {
 	return err
 }
 
-func (r *reference) Supports(op backend.Op) bool { return kinds[op.Name()].Oracle != nil }
+func (r *reference) Supports(op backend.Op) bool {
+	k, known := kindOf(op)
+	return known && k.Oracle != nil
+}
 
 func (r *reference) Run(ops ...backend.Op) error {
 	if r.closed {
