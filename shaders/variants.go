@@ -2,9 +2,9 @@
 // the SPIR-V compiled from it, which is embedded, and the table of both.
 //
 // To add an op: its file NAME.comp, which includes what it shares with others
-// from include/; the struct of its push constants in params.go; a row for each
-// of its variants in the table below, or in dtypes.go where it has one for each
-// storage type; then go generate (make generate-code).
+// from include/; the structs of its push constants and specialization constants in
+// params.go; a row for each of its variants in the table below, or in dtypes.go where it
+// has one for each storage type; then go generate (make generate-code).
 // Nothing else lists shaders: the generator, the tests and the pipelines read
 // the table.
 package shaders
@@ -26,6 +26,7 @@ type Variant struct {
 	Defines  []string  // "F16", "X4"
 	Bindings []Binding // all of descriptor set 0: Bindings[i] has binding number i
 	Push     any       // zero value of the push constants' struct in params.go, nil if there are none
+	Spec     any       // zero value of the specialization constants' struct in params.go
 	Matrix   bool      // it multiplies cooperative matrices: see matrixRow
 }
 
@@ -180,7 +181,11 @@ var Variants = append([]Variant{
 }, dtypeRows()...)
 
 func row(source, defines string, bindings []Binding, push any) Variant {
-	return Variant{Source: source, Defines: strings.Fields(defines), Bindings: bindings, Push: push}
+	spec, ok := specs[source]
+	if !ok {
+		spec = Workgroup{}
+	}
+	return Variant{Source: source, Defines: strings.Fields(defines), Bindings: bindings, Push: push, Spec: spec}
 }
 
 // matrixRow is a row of a shader that multiplies cooperative matrices. A newer

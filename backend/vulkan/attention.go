@@ -104,9 +104,11 @@ func encodeAttentionWindow(e *encoder, part, op *backend.Attention, firstHead, f
 	}
 	chunk := max(lanes, attentionScores/queries)
 
-	spec := []uint32{uint32(lanes), uint32(queries), uint32(chunk), uint32(size), boolean(!part.Probs.Absent()), 0, 1}
+	spec := shaders.AttentionSpec{
+		Lanes: uint32(lanes), Queries: uint32(queries), Chunk: uint32(chunk), Size: uint32(size), Probs: !part.Probs.Absent(), Keys: 1,
+	}
 	if chunk >= 4*lanes && (queries == 1 || l.Software) {
-		spec[6] = 4 // keys at once, which share what is read of the query
+		spec.Keys = 4 // which share what is read of the query
 	}
 	push := shaders.AttentionPush{
 		FirstTime: uint32(firstTime), Time: uint32(time), Context: uint32(part.K.Dim(2)),
@@ -123,7 +125,7 @@ func encodeAttentionWindow(e *encoder, part, op *backend.Attention, firstHead, f
 	if window == context {
 		return attentionDispatch(e, part, spec, push, groups, backend.Tensor{}, 0, context)
 	}
-	spec[5] = 1
+	spec.Windows = true
 	if window > lanes { // so that each window finds the scores of the one before with the same invocations
 		window -= window % lanes
 	}
@@ -142,11 +144,11 @@ func attentionWork(op *backend.Attention, queries int) uint64 {
 }
 
 // attentionDispatch encodes the dispatch for rows [from, to) of the cache.
-func attentionDispatch(e *encoder, op *backend.Attention, spec []uint32, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor, from, to int) error {
+func attentionDispatch(e *encoder, op *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor, from, to int) error {
 	part := *op
 	part.K, part.V = op.K.Slice(2, from, to), op.V.Slice(2, from, to)
 	push.FirstKey, push.WindowKeys, push.LastWindow = uint32(from), uint32(to-from), boolean(to == op.K.Dim(2))
-	defines, q, k, v := attentionOperands(e, &part, int(spec[3]), &push)
+	defines, q, k, v := attentionOperands(e, &part, int(spec.Size), &push)
 
 	// Between windows dst and probs hold sums and scores. The shader may write
 	// probs and state: where they are absent dst stands for them.

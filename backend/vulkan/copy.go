@@ -46,7 +46,7 @@ func encodeCopy(e *encoder, op *backend.Copy) error {
 		}
 		const size = 64
 		return e.dispatch(
-			pipelineSpec{variant: variant, spec: []uint32{size}}, push,
+			pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: size}}, push,
 			[3]uint32{e.groups(0, int(push.Rows)*int(push.Items), size), 1, 1},
 			to, from)
 	})
@@ -62,7 +62,7 @@ func copyHalf(e *encoder, dst, x backend.Tensor) error {
 	n, rows := x.Dim(-1)/4, x.Rows()
 	const size = 64
 	return e.dispatch(
-		pipelineSpec{variant: shaders.Find("copy_half", "X4"), spec: []uint32{size}},
+		pipelineSpec{variant: shaders.Find("copy_half", "X4"), spec: shaders.Workgroup{Lanes: size}},
 		shaders.RowsPush{Dst: view(dst, toBase, 4), X: view(x, fromBase, 4), Rows: uint32(rows), N1: uint32(x.Dim(1)), N2: uint32(x.Dim(2)), N: uint32(n)},
 		[3]uint32{e.groups(0, n, size), e.groups(1, rows, 1), 1},
 		to, from)

@@ -58,7 +58,7 @@ func dequantize(e *encoder, op *backend.Copy) error {
 		from, fromBase := e.operand(x, backend.Read)
 		const size = 64
 		return e.dispatch(
-			pipelineSpec{variant: variant, spec: []uint32{size}}, blockRows(dst, toBase, x, fromBase, x.Dim(-1)/4),
+			pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: size}}, blockRows(dst, toBase, x, fromBase, x.Dim(-1)/4),
 			[3]uint32{e.groups(0, x.Dim(-1)/4, size), e.groups(1, x.Rows(), 1), 1},
 			to, from)
 	})

@@ -79,7 +79,7 @@ func encodeEmbeddingWindow(e *encoder, variant *shaders.Variant, push shaders.Em
 
 	const size = 64
 	return e.dispatch(
-		pipelineSpec{variant: variant, spec: []uint32{size}}, push,
+		pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: size}}, push,
 		[3]uint32{e.groups(0, dst.Dim(-1), size), e.groups(1, dst.Rows(), 1), 1},
 		to, table, places, which, begins)
 }

@@ -37,7 +37,7 @@ func encodeStoreWindow(e *encoder, variant *shaders.Variant, dst, x, at backend.
 	rows, width := x.Rows(), x.Dim(-1)
 	const size = 64
 	return e.dispatch(
-		pipelineSpec{variant: variant, spec: []uint32{size}},
+		pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: size}},
 		shaders.StorePush{
 			Dst: view(dst, toBase, 1), X: view(x, fromBase, 1),
 			Batch: uint32(x.Dim(1)), Time: uint32(x.Dim(2)), Width: uint32(width),
