@@ -7,12 +7,12 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.RMSNormBackward{},
-		training:  true,
-		oracle:    oracle(rmsNormBackward),
-		nonfinite: rmsNormBackwardNonFinite,
-		cases: func() []Case {
+	Register(Kind{
+		Op:        &backend.RMSNormBackward{},
+		Training:  true,
+		Oracle:    Oracle(rmsNormBackward),
+		NonFinite: rmsNormBackwardNonFinite,
+		Cases: func() []Case {
 			cases := rowShapes(rmsNormBackwardCase)
 			for _, s := range []rowShape{
 				{dims: []int{3, 65}, what: "constant rows", values: []float64{3}},
@@ -22,13 +22,13 @@ func init() {
 				{dims: []int{131, 516}, what: "larger than a binding of 256 KiB"},
 				{dims: []int{2, 5, 3, 32}, what: withoutGamma},
 			} {
-				for _, s.layout = range layouts {
+				for _, s.layout = range Layouts {
 					cases = append(cases, rmsNormBackwardCase(s))
 				}
 			}
 			return cases
 		},
-		random: func(r *rand.Rand) Case { return rmsNormBackwardCase(randomRows(r)) },
+		Random: func(r *rand.Rand) Case { return rmsNormBackwardCase(randomRows(r)) },
 	})
 }
 
@@ -37,11 +37,11 @@ const withoutGamma = "without gamma's gradient"
 func rmsNormBackwardCase(s rowShape) Case {
 	return s.build("rmsnorm_backward", func() (backend.Op, backend.Tensor) {
 		last := len(s.dims) - 1
-		vector := func() backend.Tensor { return s.layout.tensor(backend.F32, s.dims[last]) }
+		vector := func() backend.Tensor { return s.layout.Tensor(backend.F32, s.dims[last]) }
 		x := s.tensor()
 		o := &backend.RMSNormBackward{
 			DX: s.tensor(), DGamma: vector(), X: x, DY: s.tensor(), Gamma: vector(),
-			Stats: s.layout.tensor(backend.F32, append(append([]int{}, s.dims[:last]...), 1)...), Epsilon: 1e-5,
+			Stats: s.layout.Tensor(backend.F32, append(append([]int{}, s.dims[:last]...), 1)...), Epsilon: 1e-5,
 		}
 		if s.what == withoutGamma {
 			o.DGamma = backend.Tensor{}
@@ -50,29 +50,29 @@ func rmsNormBackwardCase(s rowShape) Case {
 	})
 }
 
-func rmsNormBackward(m memory, o *backend.RMSNormBackward) {
+func rmsNormBackward(m Memory, o *backend.RMSNormBackward) {
 	n, rows := o.X.Dim(-1), o.X.Rows()
-	x, dy, gamma := m.load(o.X), m.load(o.DY), m.load(o.Gamma)
-	dx, normed := newValues(len(x.v)), newValues(len(x.v))
+	x, dy, gamma := m.Load(o.X), m.Load(o.DY), m.Load(o.Gamma)
+	dx, normed := NewValues(len(x.v)), NewValues(len(x.v))
 	for r := range rows {
-		row, up, norm, out := x.row(r, n), dy.row(r, n), normed.row(r, n), dx.row(r, n)
+		row, up, norm, out := x.Row(r, n), dy.Row(r, n), normed.Row(r, n), dx.Row(r, n)
 		scale := rootMeanSquare(row, float64(o.Epsilon))
 		for i := range n {
-			norm.put(i, row.at(i).times(scale))
+			norm.Put(i, row.At(i).Times(scale))
 		}
-		g := func(i int) number { return up.at(i).times(gamma.at(i)) }
-		mean := sum(n, func(i int) number { return g(i).times(norm.at(i)) }).over(exactly(float64(n)))
+		g := func(i int) Number { return up.At(i).Times(gamma.At(i)) }
+		mean := Sum(n, func(i int) Number { return g(i).Times(norm.At(i)) }).Over(Exactly(float64(n)))
 		for i := range n {
-			out.put(i, g(i).minus(norm.at(i).times(mean)).times(scale))
+			out.Put(i, g(i).Minus(norm.At(i).Times(mean)).Times(scale))
 		}
 	}
-	m.store(o.DX, dx)
+	m.Store(o.DX, dx)
 	if o.DGamma.Absent() {
 		return
 	}
-	dgamma := m.load(o.DGamma)
+	dgamma := m.Load(o.DGamma)
 	for i := range n {
-		dgamma.put(i, dgamma.at(i).plus(sum(rows, func(r int) number { return dy.at(r*n + i).times(normed.at(r*n + i)) })))
+		dgamma.Put(i, dgamma.At(i).Plus(Sum(rows, func(r int) Number { return dy.At(r*n + i).Times(normed.At(r*n + i)) })))
 	}
-	m.store(o.DGamma, dgamma)
+	m.Store(o.DGamma, dgamma)
 }
