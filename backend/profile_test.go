@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/backend/null"
 )
 
 // plain is a backend that cannot tell times: an add takes a while, and each
 // call is noted.
 type plain struct {
-	fake
+	null.Backend
 	calls []string
 }
 
@@ -25,12 +26,12 @@ func (p *plain) Run(ops ...backend.Op) error {
 			time.Sleep(aWhile)
 		}
 	}
-	return p.fake.Run(ops...)
+	return p.Backend.Run(ops...)
 }
 
 func (p *plain) Read(dst []byte, src backend.Buffer, off int) error {
 	p.calls = append(p.calls, "read")
-	return p.fake.Read(dst, src, off)
+	return p.Backend.Read(dst, src, off)
 }
 
 func (p *plain) take() string {
@@ -53,7 +54,7 @@ func TestProfileFallsBack(t *testing.T) {
 	gelu := &backend.GELU{Dst: f32(3, 5), X: f32(3, 5)}
 	var program backend.Program
 	start := time.Now()
-	spans, err := backend.Profile(p, func(b backend.Backend) (err error) {
+	spans, err := backend.Profile(opaque{p}, func(b backend.Backend) (err error) {
 		if program, err = backend.Record(b, gelu, add); err != nil {
 			return err
 		}
@@ -105,7 +106,7 @@ func TestProfileFallsBack(t *testing.T) {
 func TestProgramIsFrozenForProfile(t *testing.T) {
 	p := &plain{}
 	op := &backend.GELU{Dst: f32(3, 5), X: f32(3, 5)}
-	b := backend.WithProfiler(p)
+	b := backend.WithProfiler(opaque{p})
 	program, err := backend.Record(b, op)
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +120,7 @@ func TestProgramIsFrozenForProfile(t *testing.T) {
 
 func TestProfileErrors(t *testing.T) {
 	p := &plain{}
-	b := backend.WithProfiler(p)
+	b := backend.WithProfiler(opaque{p})
 	if again := backend.WithProfiler(b); again != b {
 		t.Error("what can profile was wrapped again")
 	}
@@ -131,15 +132,15 @@ func TestProfileErrors(t *testing.T) {
 		_, err := backend.Profile(b, func(backend.Backend) error { return nil })
 		return err
 	})
-	wantError(t, err, "fake:0", "Profile within Profile")
-	p.err = errDevice
+	wantError(t, err, "null", "Profile within Profile")
+	p.Fault = errDevice
 	_, err = backend.Profile(b, func(b backend.Backend) error {
 		return b.Run(samples()[0])
 	})
 	if !errors.Is(err, errDevice) {
 		t.Errorf("a device that fails: %v", err)
 	}
-	p.err = nil
+	p.Fault = nil
 	p.take()
 	if spans, err := backend.Profile(b, func(backend.Backend) error { return b.Run() }); err != nil || len(spans) != 0 {
 		t.Errorf("no ops: %v, %v", spans, err)

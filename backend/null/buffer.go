@@ -53,8 +53,9 @@ func (b *buffer) read(dst []byte, off int) {
 	}
 }
 
-// Tensor returns a contiguous tensor over a buffer that belongs to no backend and
-// has no memory. It serves where only dtypes, shapes and sizes are looked at.
+// Tensor returns a contiguous tensor over a buffer that no backend has allocated.
+// It serves where only dtypes, shapes and sizes are looked at. Every null backend
+// takes it; none counts it.
 func Tensor(d backend.DType, dims ...int) backend.Tensor {
 	t := backend.Of(nil, d, 0, dims...)
 	t.Buf = &buffer{size: t.Size()}

@@ -156,7 +156,7 @@ func (b *Backend) own(x backend.Buffer) (*buffer, error) {
 	switch {
 	case b.closed:
 		return nil, backend.ErrClosed
-	case !ok || buf.b != b:
+	case !ok || buf.b != nil && buf.b != b:
 		return nil, fmt.Errorf("the buffer (%T) belongs to another backend", x)
 	case buf.freed:
 		return nil, backend.ErrFreed

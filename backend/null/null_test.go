@@ -213,7 +213,11 @@ func TestTensor(t *testing.T) {
 		t.Errorf("%v over %d bytes", x, x.Buf.Size())
 	}
 	b := &null.Backend{}
-	if err := backend.Run(b, &backend.Copy{Dst: x, X: null.Tensor(backend.F16, 3, 5)}); err == nil {
-		t.Error("a backend ran an op on tensors that are of none")
+	if err := backend.Run(b, &backend.Copy{Dst: x, X: null.Tensor(backend.F16, 3, 5)}); err != nil || b.Allocated() != 0 {
+		t.Errorf("an op on tensors of no backend: %v, %d bytes counted", err, b.Allocated())
+	}
+	x.Buf.Free()
+	if err := b.Run(&backend.Copy{Dst: x, X: x}); !errors.Is(err, backend.ErrFreed) {
+		t.Errorf("an op on a freed tensor of no backend: %v", err)
 	}
 }
