@@ -105,7 +105,7 @@ func TestRunReportsTheDevice(t *testing.T) {
 
 func TestRecordFallback(t *testing.T) {
 	b := &fake{lacks: []string{"linear_gelu"}}
-	p, err := backend.Record(opaque{b}, &backend.LinearGELU{Dst: f32(3, 4), X: f32(3, 5), W: f32(4, 5), Sum: f32(3, 4)})
+	p, err := backend.Record(b, &backend.LinearGELU{Dst: f32(3, 4), X: f32(3, 5), W: f32(4, 5), Sum: f32(3, 4)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func TestProfileFallsBack(t *testing.T) {
 	gelu := &backend.GELU{Dst: f32(3, 5), X: f32(3, 5)}
 	var program backend.Program
 	start := time.Now()
-	spans, err := backend.Profile(opaque{p}, func(b backend.Backend) (err error) {
+	spans, err := backend.Profile(p, func(b backend.Backend) (err error) {
 		if program, err = backend.Record(b, gelu, add); err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func TestProfileFallsBack(t *testing.T) {
 func TestProgramIsFrozenForProfile(t *testing.T) {
 	p := &plain{}
 	op := &backend.GELU{Dst: f32(3, 5), X: f32(3, 5)}
-	b := backend.WithProfiler(opaque{p})
+	b := backend.WithProfiler(p)
 	program, err := backend.Record(b, op)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestProgramIsFrozenForProfile(t *testing.T) {
 
 func TestProfileErrors(t *testing.T) {
 	p := &plain{}
-	b := backend.WithProfiler(opaque{p})
+	b := backend.WithProfiler(p)
 	if again := backend.WithProfiler(b); again != b {
 		t.Error("what can profile was wrapped again")
 	}

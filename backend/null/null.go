@@ -37,10 +37,7 @@ type Backend struct {
 	closed    bool
 }
 
-var (
-	_ backend.Recorder       = (*Backend)(nil)
-	_ backend.MemoryReporter = (*Backend)(nil)
-)
+var _ backend.MemoryReporter = (*Backend)(nil)
 
 // unlimited is less than any address space of 64 bits.
 const unlimited = 64 << 40
@@ -133,14 +130,6 @@ func (b *Backend) Run(ops ...backend.Op) error {
 	return b.Fault
 }
 
-// Record implements [backend.Recorder].
-func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
-	if err := b.check(ops); err != nil {
-		return nil, err
-	}
-	return &program{b, backend.Freeze(ops)}, nil
-}
-
 // Close frees all buffers.
 func (b *Backend) Close() error {
 	for buf := range b.live {
@@ -195,23 +184,5 @@ func (b *Backend) check(ops []backend.Op) error {
 			return &backend.OpError{Index: i, Op: op.Name(), Err: err}
 		}
 	}
-	return nil
-}
-
-// program is a list of ops that does nothing.
-type program struct {
-	b   *Backend // nil once closed
-	ops []backend.Op
-}
-
-func (p *program) Run() error {
-	if p.b == nil {
-		return backend.ErrClosed
-	}
-	return p.b.Run(p.ops...)
-}
-
-func (p *program) Close() error {
-	p.b, p.ops = nil, nil
 	return nil
 }

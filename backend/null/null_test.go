@@ -56,34 +56,12 @@ func copyTo(b, from backend.Backend, buf backend.Buffer) (backend.Buffer, error)
 	return backend.MapHost(b, p)
 }
 
-// Record makes programs whose ops are computed too.
-func (c *computing) Record(ops ...backend.Op) (backend.Program, error) {
-	p, err := c.Backend.Record(ops...)
-	if err != nil {
-		return nil, err
-	}
-	return &replay{p, c, backend.Freeze(ops)}, nil
-}
-
-type replay struct {
-	backend.Program
-	c   *computing
-	ops []backend.Op
-}
-
-func (r *replay) Run() error {
-	if err := r.Program.Run(); err != nil {
-		return err
-	}
-	return r.c.Run(r.ops...)
-}
-
 // TestConformance holds what a null backend has to the suite: all but the results
 // of ops, which are the reference's.
 func TestConformance(t *testing.T) {
 	conformance.TestGroups(t, func(testing.TB) backend.Backend {
 		return &computing{&null.Backend{}, conformance.Reference()}
-	}, "memory", "lifetime")
+	}, "memory", "program", "lifetime")
 }
 
 func alloc(t *testing.T, b *null.Backend, size int) backend.Buffer {
