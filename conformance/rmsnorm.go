@@ -37,7 +37,7 @@ func rmsNormCase(s rowShape) Case {
 	})
 }
 
-// headNormCase normalises the queries of a product of queries, keys and values,
+// headNormCase normalises the queries of a product of queries, keys and Values,
 // head by head.
 func headNormCase(batch, time, heads, size int) Case {
 	s := rowShape{dims: []int{batch, time, heads, size}, what: "heads of wider rows", layout: exact}
