@@ -26,7 +26,7 @@ func (c *computing) Run(ops ...backend.Op) error {
 	for _, op := range ops {
 		there := map[backend.Buffer]backend.Buffer{}
 		var err error
-		clone := backend.Freeze([]backend.Op{op})[0]
+		clone := backend.Clone(op)
 		clone.Operands(func(_ string, t *backend.Tensor, _ backend.Access) {
 			if there[t.Buf] == nil && err == nil {
 				there[t.Buf], err = copyTo(c.by, c, t.Buf)
