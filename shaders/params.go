@@ -17,7 +17,7 @@ type View struct {
 	Strides [3]uint32
 }
 
-// RowsPush is for argmax.comp, copy_half.comp, gelu.comp, softmax.comp and sum_squares.comp.
+// RowsPush is for argmax.comp, copy_half.comp, dequantize.comp, gelu.comp, softmax.comp and sum_squares.comp.
 type RowsPush struct {
 	Dst, X       View
 	Rows, N1, N2 uint32
@@ -68,13 +68,6 @@ type EmbeddingPush struct {
 	IDs, IDsStrideBatch, IDsStrideTime                         uint32
 	At, AtStride                                               uint32
 	MarkMissing                                                uint32 // 1: write NaN where an id or a position is in no table
-}
-
-// DequantizePush is for dequantize.comp.
-type DequantizePush struct {
-	Dst        uint32
-	W, WStride uint32
-	Rows, In   uint32
 }
 
 // Absent is the offset of a bias that there is not, as in linear.glsl.

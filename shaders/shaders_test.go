@@ -34,6 +34,9 @@ func manifest(t *testing.T) glsl.Manifest {
 // TestTable holds the table to the files: no shader without a row, no row
 // without a shader, and nothing stale among what is compiled.
 func TestTable(t *testing.T) {
+	if text, err := os.ReadFile("include/dtypes.glsl"); err != nil || string(text) != Include() {
+		t.Errorf("include/dtypes.glsl is not what its folders give: run go generate ./shaders (%v)", err)
+	}
 	sources, compiled := map[string]bool{}, map[string]bool{"spv/MANIFEST": true}
 	for _, v := range Variants {
 		if compiled["spv/"+v.Name()+".spv"] {

@@ -3,6 +3,8 @@
 package vulkan
 
 import (
+	"strings"
+
 	"math"
 
 	"caldera/backend"
@@ -180,11 +182,10 @@ func attentionOperands(e *encoder, part *backend.Attention, size int, push *shad
 		return size%4 == 0 && inFours(part.Q, push.Q) && inFours(part.K, push.K) && inFours(part.V, push.V)
 	}
 	if e.limits().Software {
-		format := linearFormat(part.K)
 		var okQ, okK, okV bool
 		q, push.Q, okQ = e.texel(part.Q, texelF32x4)
-		k, push.K, okK = e.texel(part.K, format)
-		v, push.V, okV = e.texel(part.V, format)
+		k, push.K, okK = e.texels(part.K)
+		v, push.V, okV = e.texels(part.V)
 		if okQ && okK && okV && fours() {
 			return "TEXEL", q, k, v
 		}
@@ -192,13 +193,9 @@ func attentionOperands(e *encoder, part *backend.Attention, size int, push *shad
 	q, push.Q = e.operand(part.Q, backend.Read)
 	k, push.K = e.operand(part.K, backend.Read)
 	v, push.V = e.operand(part.V, backend.Read)
-	switch half := part.K.DType == backend.F16; {
-	case half && fours():
-		defines = "F16 X4"
-	case half:
-		defines = "F16"
-	case fours():
-		defines = "X4"
+	macros := storage("", part.K.DType)
+	if fours() {
+		macros = append(macros, "X4")
 	}
-	return defines, q, k, v
+	return strings.Join(macros, " "), q, k, v
 }

@@ -272,32 +272,34 @@ func (e *encoder) tiles(o *linearOp) linearChoice {
 
 // linearTexel reports whether x and w can be read as texels of four elements.
 func linearTexel(e *encoder, o *linearOp) bool {
-	if o.w.DType.Quantized() {
-		return false
-	}
-	x, xBase, ok := e.texel(o.x, linearFormat(o.x))
-	w, wBase, ok2 := e.texel(o.w, linearFormat(o.w))
+	x, xBase, ok := e.texels(o.x)
+	w, wBase, ok2 := e.texels(o.w)
 	return ok && ok2 && x.err == nil && w.err == nil && linearFours(o, xBase, wBase)
 }
 
-func linearFormat(t backend.Tensor) texelFormat {
-	if t.DType == backend.F16 {
-		return texelF16x4
+// texels binds t as texels of four elements, if the texture unit knows its dtype.
+func (e *encoder) texels(t backend.Tensor) (b binding, base uint32, ok bool) {
+	f, ok := texelsOf[t.DType]
+	if !ok {
+		return binding{}, 0, false
 	}
-	return texelF32x4
+	return e.texel(t, f)
 }
 
-// storage is the macro of a shader whose large operand is of that type.
-func storage(d backend.DType) []string {
-	if d == backend.F32 {
+// texelsOf are the formats of the dtypes that texture units know.
+var texelsOf = map[backend.DType]texelFormat{backend.F32: texelF32x4, backend.F16: texelF16x4}
+
+// storage is the macro of a shader that chooses the type of an operand.
+func storage(operand string, d backend.DType) []string {
+	if d == backend.F32 || d == backend.None {
 		return nil
 	}
-	return []string{strings.ToUpper(d.String())}
+	return []string{operand + d.FileName()}
 }
 
 // linearStorage is the macros for x and w where they lie, read in fours or not.
 func linearStorage(o *linearOp, fours bool) []string {
-	defines := storage(o.w.DType)
+	defines := storage("", o.w.DType)
 	if o.x.DType == backend.F16 {
 		defines = append(defines, "X_F16")
 	}
@@ -323,8 +325,8 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	var xBase, wBase uint32
 	var defines []string
 	if c.texel {
-		x, xBase, _ = e.texel(o.x, linearFormat(o.x))
-		w, wBase, _ = e.texel(o.w, linearFormat(o.w))
+		x, xBase, _ = e.texels(o.x)
+		w, wBase, _ = e.texels(o.w)
 		defines = []string{"TEXEL"}
 	} else {
 		x, xBase = e.operand(o.x, backend.Read)

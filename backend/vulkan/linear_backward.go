@@ -102,8 +102,8 @@ func chooseGradient(e *encoder, o *linearOp) linearChoice {
 	}
 	c := linearChoice{source: "linear_backward", lanes: lanes, rows: 8, outs: int(lanes) * 8}
 	if l.Software {
-		x, xBase, ok := e.texel(o.x, linearFormat(o.x))
-		w, wBase, ok2 := e.texel(o.w, linearFormat(o.w))
+		x, xBase, ok := e.texels(o.x)
+		w, wBase, ok2 := e.texels(o.w)
 		c.texel = ok && ok2 && x.err == nil && w.err == nil && columnsInFours(o.x, xBase) && columnsInFours(o.w, wBase)
 	}
 	return c
@@ -147,8 +147,8 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 	var x, w binding
 	var defines []string
 	if c.texel {
-		x, push.X, _ = e.texel(o.x, linearFormat(o.x))
-		w, push.W, _ = e.texel(o.w, linearFormat(o.w))
+		x, push.X, _ = e.texels(o.x)
+		w, push.W, _ = e.texels(o.w)
 		defines = []string{"TEXEL"}
 	} else {
 		x, push.X = e.operand(o.x, backend.Read)
@@ -187,7 +187,7 @@ func sumRows(e *encoder, dst, x backend.Tensor) error {
 			x := x.Slice(2, r, rEnd)
 			to, toBase := e.operand(dst, backend.Update)
 			from, fromBase := e.operand(x, backend.Read)
-			unit, defines := uint32(1), storage(x.DType)
+			unit, defines := uint32(1), storage("", x.DType)
 			if inFours(dst, toBase) && inFours(x, fromBase) {
 				unit, defines = 4, append(defines, "X4")
 			}

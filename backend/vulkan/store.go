@@ -3,6 +3,8 @@
 package vulkan
 
 import (
+	"strings"
+
 	"caldera/backend"
 	"caldera/shaders"
 )
@@ -15,11 +17,7 @@ func init() {
 }
 
 func encodeStore(e *encoder, op *backend.Store) error {
-	defines := ""
-	if op.Dst.DType == backend.F16 {
-		defines = "F16"
-	}
-	variant := shaders.Find("store", defines)
+	variant := shaders.Find("store", strings.Join(storage("", op.Dst.DType), " "))
 	// Whole sequences at once if they fit, else windows of one sequence.
 	sequences := min(e.maxAlong(op.Dst, 1), e.maxAlong(op.X, 1), e.maxAlong(op.At, 3))
 	return each(op.X.Dim(1), sequences, func(b, bEnd int) error {

@@ -30,8 +30,14 @@ func (e *encoder) windows(last int, ts []backend.Tensor, f func(ts []backend.Ten
 		if axis < 0 {
 			return fmt.Errorf("a row of %v is larger than the %d bytes that this device binds at once", t, e.limits().BindingRange)
 		}
-		n := t.Dim(axis)
-		for _, half := range [][2]int{{0, n / 2}, {n / 2, n}} {
+		n, unit := t.Dim(axis), 1
+		if axis == 3 { // blocks are not cut
+			for _, t := range ts {
+				unit = max(unit, t.DType.BlockLen())
+			}
+		}
+		middle := inWhole(n/2, unit, n)
+		for _, half := range [][2]int{{0, middle}, {middle, n}} {
 			part := make([]backend.Tensor, len(ts))
 			for i, t := range ts {
 				part[i] = t.Slice(axis, half[0], half[1])
