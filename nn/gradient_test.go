@@ -22,6 +22,7 @@ type windows struct {
 	qkv                 nn.Linear
 	to                  [windowsWidth + 1]nn.Linear // to[n] makes vectors of four of vectors of n
 	gamma, beta         [windowsWidth + 1]nn.Tensor
+	angles              nn.Tensor
 	head                nn.Linear
 	seed                uint64
 	described           []string
