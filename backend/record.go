@@ -37,11 +37,16 @@ func Record(b Backend, ops ...Op) (Program, error) {
 func Freeze(ops []Op) []Op {
 	out := make([]Op, len(ops))
 	for i, op := range ops {
-		v := reflect.New(reflect.TypeOf(op).Elem())
-		v.Elem().Set(reflect.ValueOf(op).Elem())
-		out[i] = v.Interface().(Op)
+		out[i] = Clone(op)
 	}
 	return out
+}
+
+// Clone copies op's struct. The copy's tensors show the same memory.
+func Clone(op Op) Op {
+	v := reflect.New(reflect.TypeOf(op).Elem())
+	v.Elem().Set(reflect.ValueOf(op).Elem())
+	return v.Interface().(Op)
 }
 
 type list struct {

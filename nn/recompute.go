@@ -5,11 +5,7 @@ package nn
 // arXiv:1604.06174. Memory for them is then that of one segment, and of what
 // crosses the ends of segments; time is that of about a third of a step more.
 
-import (
-	"reflect"
-
-	"caldera/backend"
-)
+import "caldera/backend"
 
 // Segment ends a segment of the tape, such as a block of a model.
 func (t *Tape) Segment() {
@@ -25,9 +21,7 @@ func (b *backward) recompute(from int, ops []backend.Op, crossing map[*slot]bool
 	clones := make([]backend.Op, len(ops))
 	start := len(b.ops)
 	for i, op := range ops {
-		clone := reflect.New(reflect.TypeOf(op).Elem())
-		clone.Elem().Set(reflect.ValueOf(op).Elem())
-		clones[i] = clone.Interface().(backend.Op)
+		clones[i] = backend.Clone(op)
 		made := false
 		clones[i].Operands(func(_ string, x *Tensor, a backend.Access) {
 			s, ok := x.Buf.(*slot)
