@@ -39,7 +39,15 @@ var rules = []arch.Rule{{
 	Never: []string{"gpt/...", "models"},
 	Why:   "layers serve every architecture, so they know none",
 }, {
-	From:  []string{"gpt/...", "internal/bench", "internal/train", "internal/trace"},
+	From:  []string{"internal/bench/result"},
+	Never: []string{"internal/bench", "internal/bench/peer", "gpt/...", "nn/..."},
+	Why:   "results are read, compared and drawn where nothing is measured: a record knows neither models nor how it came about",
+}, {
+	From:  []string{"internal/bench/peer"},
+	Never: []string{"internal/bench"},
+	Why:   "a race with other programs is run by whoever measures our side: it knows no measurement",
+}, {
+	From:  []string{"gpt/...", "internal/bench/...", "internal/train", "internal/trace"},
 	Never: []string{"internal/cli/...", "internal/command/..."},
 	Why:   "what commands do can be used, and tested, without a command line: flags and messages about them are the commands'",
 }, {

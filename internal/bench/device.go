@@ -1,12 +1,12 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"caldera/backend"
+	"caldera/internal/bench/result"
 )
 
 // Device is an open device and what all measurements on it share.
@@ -15,7 +15,7 @@ type Device struct {
 	b        *watcher
 	now      func() time.Time
 	sizes    sizes
-	ceilings *Ceilings // nil until they are measured
+	ceilings *result.Ceilings // nil until they are measured
 }
 
 // Open opens a device for measuring.
@@ -35,12 +35,13 @@ func newDevice(d backend.Device, b backend.Backend, now func() time.Time) *Devic
 // Describe tells in a line what serves the device.
 func (d *Device) Describe() string { return backend.Describe(d.b) }
 
+// newCommon begins a record of something that is measured on the device.
+func (d *Device) newCommon(kind string) result.Common {
+	return result.NewCommon(kind, d.Device, d.Describe())
+}
+
 // Close closes the device.
 func (d *Device) Close() error { return d.b.Close() }
-
-// ErrUnsupported is wrapped by errors that say that a device cannot do what
-// was to be measured. The rest of a job is not in vain then.
-var ErrUnsupported = errors.New("not supported")
 
 // watcher passes everything to a backend. It adds up how long programs take to
 // make: on a GPU the compiling of shaders and recording of commands. And it

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"caldera/backend"
+	"caldera/internal/setting"
 )
 
 // Devices finds what to measure on. Without any names it is every device that
@@ -49,7 +50,7 @@ func Devices(backends, devices []string) (found []backend.Device, skipped []erro
 			hardware = all[:1]
 		}
 		if len(hardware) == 0 {
-			skipped = append(skipped, fmt.Errorf("backend %s: it has software drivers only, which --backend=%[1]s measures", name))
+			skipped = append(skipped, setting.Errorf("backend %s: it has software drivers only, which {backend=%[1]s} measures", name))
 		}
 		found = append(found, hardware...)
 	}
@@ -81,11 +82,11 @@ func single(backends, devices []string) ([]backend.Device, error) {
 	var found []backend.Device
 	for _, spec := range devices {
 		if spec == "all" {
-			return nil, fmt.Errorf("--device=all goes without other devices: found %s", strings.Join(devices, ","))
+			return nil, setting.Errorf("{device=all} goes without other devices: found %s", strings.Join(devices, ","))
 		}
 		d, _, err := backend.FindDevice(backends, spec)
 		if err != nil {
-			return nil, fmt.Errorf("--device=%s: %w", spec, err)
+			return nil, setting.Errorf("{device=%s}: %w", spec, err)
 		}
 		found = append(found, d)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/bench/result"
 )
 
 // use is what a model is loaded for that is to run the tests.
@@ -27,7 +28,7 @@ func (d *Device) load(ctx context.Context, b backend.Backend, model Model, dtype
 		return nil, advice(err, use.Evaluate, true)
 	}
 	if kept := m.Blocks[0].Up.W.DType; dtype != backend.None && kept != dtype {
-		return nil, errors.Join(fmt.Errorf("%w: matrices were asked for as %v and kept as %v", ErrUnsupported, dtype, kept), m.Close())
+		return nil, errors.Join(fmt.Errorf("%w: matrices were asked for as %v and kept as %v", result.ErrUnsupported, dtype, kept), m.Close())
 	}
 	return m, nil
 }
@@ -60,14 +61,14 @@ func (d *Device) lacks(c gpt.Config, dtype, cache backend.DType) error {
 	}
 	if dtype != backend.None {
 		if n := dtype.BlockLen(); c.Width%n != 0 || c.Inner%n != 0 {
-			return fmt.Errorf("%w: rows of %d and %d numbers are not whole blocks of %v, which have %d", ErrUnsupported, c.Width, c.Inner, dtype, n)
+			return fmt.Errorf("%w: rows of %d and %d numbers are not whole blocks of %v, which have %d", result.ErrUnsupported, c.Width, c.Inner, dtype, n)
 		}
 		ops = slices.Insert(ops, 0, backend.Op(&backend.Linear{
 			Dst: backend.Of(paper{5}, backend.F32, 0, 1, c.Inner), X: row, W: backend.Of(paper{6}, dtype, 0, c.Inner, c.Width),
 		}))
 	}
 	if _, err := backend.Prepare(d.b.Backend, ops...); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return fmt.Errorf("%w: %w", result.ErrUnsupported, err)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/bench/result"
 )
 
 // Options are how to measure.
@@ -38,12 +39,12 @@ func (p *progress) step(what string) {
 
 // Measure loads a model and runs the tests on it. Tests that were repeated at
 // least once before an error, or before ctx ended, come with it. The error
-// wraps [ErrUnsupported] where the device cannot run such a model at all.
+// wraps [result.ErrUnsupported] where the device cannot run such a model at all.
 //
 // Repetitions go round all tests rather than finish one after the other: what
 // slows a machine down for a while, such as its other users or its heat, then
 // shows in the deviations of all of them and not in the mean of one.
-func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Options) (results []*Result, err error) {
+func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Options) (results []*result.TestResult, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			err = fmt.Errorf("%s on %s: %w", model.Name, d.Spec(), err)
@@ -84,11 +85,13 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 		if len(t.SamplesNS) == 0 {
 			continue
 		}
-		t.model(model, m, o.Cache)
+		t.ModelType, t.ModelFilename = model.Name, model.File
+		t.ModelSize, t.ModelNParams = bytesOf(m), int64(m.Parameters())
+		t.DType, t.TypeK, t.TypeV = m.Tokens.DType.String(), o.Cache.String(), o.Cache.String()
 		t.Incomplete = len(t.SamplesNS) < o.Repetitions
 		t.LoadNS = loaded.Nanoseconds()
-		t.summarise(r.ceilings)
-		results = append(results, &t.Result)
+		t.Summarise(r.ceilings)
+		results = append(results, &t.TestResult)
 	}
 	return results, err
 }
@@ -101,7 +104,7 @@ type runner struct {
 	m        *gpt.Model
 	s        *gpt.Session
 	running  []*running
-	ceilings Ceilings
+	ceilings result.Ceilings
 	ys       []*yardstick
 
 	// The last measurement of a yardstick, if nothing has run since.
@@ -111,7 +114,7 @@ type runner struct {
 
 // running is a test under way.
 type running struct {
-	Result
+	result.TestResult
 	test  Test
 	ids   []int      // Depth of them, then those that are timed
 	y     *yardstick // held against
@@ -224,7 +227,8 @@ func (r *runner) repeat(ctx context.Context, t *running) (err error) {
 	t.rates = append(t.rates, rate)
 	t.SamplesNS = append(t.SamplesNS, took.Nanoseconds())
 	t.SamplesShare = append(t.SamplesShare, t.need/rate/took.Seconds())
-	t.AvgYardstick, t.StddevYardstick = meanStdDev(t.rates)
+	yardstick := result.SpreadOf(t.rates)
+	t.AvgYardstick, t.StddevYardstick = yardstick.Mean, yardstick.SD
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/bench/result"
 	"caldera/internal/trace"
 )
 
@@ -31,7 +32,7 @@ type ProfilePart struct {
 // Profile loads a model and profiles the tests: prompts whole, of generation
 // the first steps. Each runs once before, so that no shader is compiled
 // meanwhile. What was profiled before an error, or before ctx ended, comes with
-// it. The error wraps [ErrUnsupported] where the device cannot run such a model.
+// it. The error wraps [result.ErrUnsupported] where the device cannot run such a model.
 func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Options) (p Profile, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, context.Canceled) {
@@ -55,7 +56,7 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 		return p, err
 	}
 	defer s.Close()
-	p.Name = fmt.Sprintf("%s %s, %s %v%s", d.Spec(), d.Name, model.Name, m.Tokens.DType, cacheNote(cache.String(), cache.String()))
+	p.Name = fmt.Sprintf("%s %s, %s %v%s", d.Spec(), d.Name, model.Name, m.Tokens.DType, result.CacheNote(cache.String(), cache.String()))
 	for _, t := range tests {
 		bar.step(fmt.Sprintf("profile of %v, warm-up", t))
 		if _, err := profile(ctx, s, m.Vocab, t, func(run func() error) ([]backend.Span, error) { return nil, run() }); err != nil {

@@ -20,6 +20,8 @@ import (
 
 	"caldera/gpt"
 	"caldera/internal/bench"
+	"caldera/internal/bench/peer"
+	"caldera/internal/bench/result"
 	"caldera/internal/cli"
 	"caldera/models"
 )
@@ -45,8 +47,8 @@ func Command() cli.Command {
 		Arguments: "expected flags, or one of the commands run, ops, overhead, startup, perplexity, train, peers, show and compare",
 		Vars: kong.Vars{
 			"embedded": models.Name, "prompt": fmt.Sprint(bench.DefaultPrompt), "gen": fmt.Sprint(bench.DefaultGen),
-			"formats": strings.Join(bench.Formats, ","), "summary": bench.Summary, "ops": strings.Join(bench.OpNames(), ", "),
-			"peers": strings.Join(bench.PeerNames(), ", "), "trainers": strings.Join(bench.TrainPeerNames(), ", "), "shapes": strings.Join(gpt.ShapeNames(), ", "),
+			"formats": strings.Join(result.Formats, ","), "summary": result.Summary, "ops": strings.Join(bench.OpNames(), ", "),
+			"peers": strings.Join(peer.Names(), ", "), "trainers": strings.Join(peer.TrainNames(), ", "), "shapes": strings.Join(gpt.ShapeNames(), ", "),
 		},
 	}
 }
