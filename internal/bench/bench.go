@@ -13,25 +13,3 @@
 // What comes of a measurement is a record of package result, which reads,
 // writes, compares and draws them. Package peer runs the other programs.
 package bench
-
-import (
-	"fmt"
-	"strings"
-
-	"caldera/backend"
-)
-
-// ParseDType is backend.ParseDType for types that matrices may be stored as.
-func ParseDType(name string) (backend.DType, error) {
-	var names []string
-	for d := backend.F32; d.Valid(); d++ {
-		if d == backend.I32 {
-			continue
-		}
-		if d.String() == name {
-			return d, nil
-		}
-		names = append(names, d.String())
-	}
-	return backend.None, fmt.Errorf("%q is no type of matrices: expected one of %s", name, strings.Join(names, ", "))
-}

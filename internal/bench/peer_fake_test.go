@@ -123,7 +123,7 @@ func newFakeLearner(q peer.Request) *fakeLearner {
 	if err != nil {
 		panic(err)
 	}
-	dtype, err := backend.ParseDType(q.DType)
+	dtype, err := backend.ParseDType(q.DType, backend.Weights)
 	if err != nil {
 		panic(err)
 	}
