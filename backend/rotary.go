@@ -92,3 +92,8 @@ func (o *Rotary) Check() error {
 		wantRows("angles", o.Angles),
 	)
 }
+
+// Cost counts the rows of angles that are looked up.
+func (o *Rotary) Cost() (flops, bytes int64) {
+	return 0, moved(o, o.X.Dim(-3)*o.X.Dim(-2)*o.Angles.Dim(-1), "angles")
+}
