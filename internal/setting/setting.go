@@ -1,14 +1,13 @@
-// Package setting is for messages that name settings. A library does not know
-// how a program has its user give a setting: by which flag, if any. So it writes
-// the setting's name in braces, and the program spells it out:
+// Package setting is for errors that name settings. A library does not know how
+// a program has its user give a setting: by which flag, if any. So it writes the
+// setting's name in braces, and the program spells it:
 //
 //	err := setting.Errorf("{batch_size=%d}: expected 1 to %d", 0, 64)
-//	err.Error()                    // batch_size=0: expected 1 to 64
-//	setting.Spell(err, flag)       // --batch_size=0: expected 1 to 64
+//	err.Error()               // batch_size=0: expected 1 to 64
+//	setting.Spell(err, flag)  // --batch_size=0: expected 1 to 64
 package setting
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -24,21 +23,29 @@ type Error struct {
 // for one of a value.
 func Errorf(format string, args ...any) error { return &Error{format, args} }
 
+func (e *Error) Error() string { return e.Unwrap().Error() }
+
+// Unwrap returns the error as fmt.Errorf makes it.
+func (e *Error) Unwrap() error { return e.spell(func(name string) string { return name }) }
+
 var inBraces = regexp.MustCompile(`\{([\w-]+)([^}]*)\}`)
 
-// as returns the error with names spelled by spell.
-func (e *Error) as(spell func(name string) string) error {
+// spell returns the error with all names, those in its arguments too, as flag
+// spells them.
+func (e *Error) spell(flag func(name string) string) error {
 	format := inBraces.ReplaceAllStringFunc(e.format, func(s string) string {
 		part := inBraces.FindStringSubmatch(s)
-		return spell(part[1]) + part[2]
+		return flag(part[1]) + part[2]
 	})
-	return fmt.Errorf(format, e.args...)
+	args := make([]any, len(e.args))
+	for i, a := range e.args {
+		if err, ok := a.(error); ok {
+			a = Spell(err, flag)
+		}
+		args[i] = a
+	}
+	return fmt.Errorf(format, args...)
 }
-
-func (e *Error) Error() string { return e.as(func(name string) string { return name }).Error() }
-
-// Unwrap returns what the format wraps with %w.
-func (e *Error) Unwrap() error { return errors.Unwrap(e.as(func(name string) string { return name })) }
 
 // spelled is an error with another text.
 type spelled struct {
@@ -52,9 +59,30 @@ func (e *spelled) Unwrap() error { return e.error }
 // Spell returns err with the settings that it names spelled by flag. An err that
 // names none comes back as it is.
 func Spell(err error, flag func(name string) string) error {
-	var e *Error
-	if !errors.As(err, &e) {
+	found := errorsIn(err)
+	if len(found) == 0 {
 		return err
 	}
-	return &spelled{err, strings.Replace(err.Error(), e.Error(), e.as(flag).Error(), 1)}
+	text := err.Error()
+	for _, e := range found {
+		text = strings.Replace(text, e.Error(), e.spell(flag).Error(), 1)
+	}
+	return &spelled{err, text}
+}
+
+// errorsIn finds the errors of this package that err is made of, but for those in
+// others of them.
+func errorsIn(err error) (all []*Error) {
+	switch e := err.(type) {
+	case *Error:
+		return []*Error{e}
+	case *spelled: // already
+	case interface{ Unwrap() error }:
+		return errorsIn(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			all = append(all, errorsIn(one)...)
+		}
+	}
+	return all
 }

@@ -16,6 +16,8 @@ func TestSpell(t *testing.T) {
 		{Errorf("{batch_size=%d}: expected %d or more", 0, 1), "batch_size=0: expected 1 or more", "--batch_size=0: expected 1 or more"},
 		{Errorf("%s is in the way: choose another {out_dir}", "{data}"), "{data} is in the way: choose another out_dir", "{data} is in the way: choose another --out_dir"},
 		{fmt.Errorf("model x: %w", Errorf("{n-gen %d} or {lr}: %w", 3, io.EOF)), "model x: n-gen 3 or lr: EOF", "model x: --n-gen 3 or --lr: EOF"},
+		{errors.Join(Errorf("{a}"), io.EOF, Errorf("{b}: %v", Errorf("{c}"))), "a\nEOF\nb: c", "--a\nEOF\n--b: --c"},
+		{Spell(Errorf("{a}"), func(string) string { return "-A" }), "-A", "-A"},
 		{errors.New("{data} is away"), "{data} is away", "{data} is away"},
 	} {
 		if got := c.err.Error(); got != c.plain {
