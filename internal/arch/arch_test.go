@@ -100,3 +100,18 @@ func TestRooms(t *testing.T) {
 		t.Error(line)
 	}
 }
+
+// TestFlags keeps the names of flags in commands. Libraries are used without a command line.
+func TestFlags(t *testing.T) {
+	wrong, err := arch.Flags(module, []string{"cmd", "internal/cli", "internal/command", "internal/commandtest"}, map[string]string{
+		"gpt/find.go":                   "--local-dir --modelfile", // of hf and ollama
+		"internal/setting/setting.go":   "--batch_size",            // an example
+		"shaders/internal/glsl/glsl.go": "--target-env --version",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range wrong {
+		t.Error(line)
+	}
+}
