@@ -10,14 +10,17 @@ import (
 	"caldera/internal/setting"
 )
 
-// Devices finds what to measure on. Without any names it is every device that
-// is real hardware. backends takes those of the backends named, a software
-// driver only where a backend has nothing else, and "auto" the best device
-// that opens; devices takes single ones,
-// as "vulkan:1", or "1" or part of a name where one backend is named, or as
-// "all" every one of all backends, or of those named, software drivers
-// included. skipped tells which backends have none, where none was asked for
-// by name, and which devices "auto" passed over.
+// Devices finds the devices to measure on. Without any names it returns every
+// device that is real hardware.
+//
+// backends are names of backends: it returns their real hardware, or a software
+// driver where a backend has nothing else. "auto" stands for the best device that
+// opens. devices are single devices: "vulkan:1", or "1" or part of a name where
+// one backend is named. "all" stands for every device of all backends, or of
+// those that are named, software drivers too.
+//
+// skipped says why backends that were not asked for by name have no device, and
+// why "auto" did not take better devices.
 func Devices(backends, devices []string) (found []backend.Device, skipped []error, err error) {
 	everything := len(devices) == 1 && devices[0] == "all"
 	if len(devices) > 0 && !everything {
@@ -60,8 +63,8 @@ func Devices(backends, devices []string) (found []backend.Device, skipped []erro
 	return unique(found), skipped, nil
 }
 
-// bestThatOpens is the device that "auto" stands for, and why better ones do not
-// open.
+// bestThatOpens returns the device that "auto" stands for, and why better ones
+// do not open.
 func bestThatOpens() (best backend.Device, failed []error, err error) {
 	all, _, err := backend.FindAll("auto")
 	if err != nil {
@@ -93,7 +96,7 @@ func single(backends, devices []string) ([]backend.Device, error) {
 	return found, nil
 }
 
-// unique leaves each device once, where it stands first.
+// unique keeps the first of equal devices.
 func unique(devices []backend.Device) []backend.Device {
 	var out []backend.Device
 	seen := map[string]bool{}

@@ -20,9 +20,9 @@ type Options struct {
 	Repetitions int           // 1 or more
 	DType       backend.DType // of matrices; None keeps what the model has
 	Cache       backend.DType // of keys and values: F32, F16; None: F32
-	Ceilings    bool          // measure what the device can do at most, too
+	Ceilings    bool          // also measure what the device can do at most
 
-	// Progress is told what begins, and how much has been done in all.
+	// Progress is called when a step begins.
 	Progress func(what string, done, total int)
 }
 
@@ -41,9 +41,9 @@ func (p *progress) step(what string) {
 // least once before an error, or before ctx ended, come with it. The error
 // wraps [result.ErrUnsupported] where the device cannot run such a model at all.
 //
-// Repetitions go round all tests rather than finish one after the other: what
-// slows a machine down for a while, such as its other users or its heat, then
-// shows in the deviations of all of them and not in the mean of one.
+// Each repetition runs all tests, so that what slows a machine down for a while,
+// such as its other users or its heat, shows in the deviations of all tests and
+// not in the mean of one.
 func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Options) (results []*result.TestResult, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, context.Canceled) {
@@ -117,7 +117,7 @@ type running struct {
 	result.TestResult
 	test  Test
 	ids   []int      // Depth of them, then those that are timed
-	y     *yardstick // held against
+	y     *yardstick // that the test is compared with
 	need  float64    // work of the yardstick's kind in a repetition
 	rates []float64  // FLOP or bytes a second of the yardstick, beside each sample
 }
@@ -128,8 +128,8 @@ func (r *runner) close() {
 	}
 }
 
-// all warms every test up, then makes what they are held against, which takes
-// memory that is none of theirs, then takes the samples.
+// all warms up every test, then makes the yardsticks, whose memory must not count
+// as that of a test, then takes the samples.
 func (r *runner) all(ctx context.Context, tests []Test) error {
 	for _, t := range tests {
 		r.p.step(t.String() + " warm-up")
@@ -179,8 +179,8 @@ func (r *runner) warm(ctx context.Context, test Test) error {
 	return nil
 }
 
-// yardstick finds what a test is held against; tests of the same kind and
-// number of tokens share it.
+// yardstick finds or makes the yardstick of a test. Tests of the same kind and
+// number of tokens share one.
 func (r *runner) yardstick(t *running) error {
 	for _, o := range r.running {
 		if o.y != nil && o.test.Prompt == t.test.Prompt {

@@ -12,7 +12,7 @@ import (
 	"caldera/internal/opcases"
 )
 
-// OpOptions are which ops to measure, and how.
+// OpOptions say which ops to measure, and how.
 type OpOptions struct {
 	Options
 	Model  string          // of the shape, for the name
@@ -83,7 +83,7 @@ func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) 
 	return results, skipped, err
 }
 
-// op times one. The error wraps result.ErrUnsupported where the backend lacks it.
+// op times one case. The error wraps result.ErrUnsupported where the backend lacks it.
 func (d *Device) op(c opcases.Case, repetitions int) (*result.OpResult, error) {
 	op, err := c.Build(d.b)
 	if err != nil {

@@ -15,9 +15,9 @@ const (
 	opLength                 = 64
 )
 
-// Overhead measures what a device costs beside the work. Each repetition
-// measures all figures, so that what they are differences of saw the same machine.
-// Those of the repetitions before an error, or before ctx ended, come with it.
+// Overhead measures what a device costs beside the work. Figures are differences
+// of times, so each repetition measures all of them: the machine is then the same.
+// Repetitions before an error, or before ctx ended, come with it.
 func (d *Device) Overhead(ctx context.Context, o Options) (results []*result.OverheadResult, err error) {
 	results = make([]*result.OverheadResult, len(result.Overheads))
 	for i, x := range result.Overheads {
@@ -68,7 +68,7 @@ type overheadRun struct {
 }
 
 func (d *Device) newOverheads() (*overheadRun, error) {
-	// Below the watcher, whose own cost is none of the backend's.
+	// Without the watcher, whose own time must not count.
 	r := &overheadRun{now: d.now, b: d.b.Backend, calls: 8}
 	rows, err := backend.New(r.b, backend.F32, manyOps+1, opLength)
 	if err != nil {
@@ -89,7 +89,7 @@ func (d *Device) newOverheads() (*overheadRun, error) {
 		}
 		r.programs = append(r.programs, *x.p)
 	}
-	// As many runs as last some ms, or one where one does.
+	// As many runs as take some ms; at least one.
 	const long, most = 5e-3, 64
 	for range 2 { // the first pays for what is made at first use
 		took, err := r.time(r.o144, 1)

@@ -14,7 +14,7 @@ import (
 	"caldera/internal/bench/result"
 )
 
-// PerplexityOptions say what is read, and what it is held against. Of Options,
+// PerplexityOptions say what is read, and what it is compared with. Of Options,
 // repetitions and ceilings do not matter.
 type PerplexityOptions struct {
 	Options
@@ -23,8 +23,8 @@ type PerplexityOptions struct {
 	File    string // name of the text
 	Text    [sha256.Size]byte
 
-	Save *result.LogitWriter // gets the log-probabilities of this run; nil: they are not kept
-	Base *result.LogitReader // the run to compare with; nil: none
+	Save *result.LogitWriter // gets the log-probabilities of this run; may be nil
+	Base *result.LogitReader // the run to compare with; may be nil
 }
 
 // LeastWindow is the smallest window, in tokens: it has one that counts.
@@ -84,7 +84,7 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 	}
 	s := newScorer(m.Vocab, o)
 	start := d.now()
-	// done is what windows gave that were read to their ends.
+	// done puts the windows that are complete into the result.
 	done := func(windows int) {
 		r.Windows, r.TotalNS = windows, d.now().Sub(start).Nanoseconds()
 		s.summarise(r)
@@ -105,8 +105,8 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 	return r, nil
 }
 
-// keptDType is that of the matrices: where those of a quantised type have odd
-// shapes, the token matrix may be of another one.
+// keptDType is the type of the matrices in blocks. The matrix of tokens may have
+// another one, where its rows are not whole blocks of a quantised type.
 func keptDType(m *gpt.Model) string { return m.Blocks[0].Up.W.DType.String() }
 
 // scorer adds up what single tokens give.

@@ -13,8 +13,8 @@ import (
 	"caldera/internal/trace"
 )
 
-// profileSteps is how many tokens of a test are generated at most: one is as
-// the other, but for the keys that it sees, and each has all of the model's ops.
+// profileSteps is how many tokens of a test are generated at most. Steps differ
+// in the number of keys alone, and each has all ops of the model.
 const profileSteps = 8
 
 // Profile is the time of each op of some tests.
@@ -23,7 +23,7 @@ type Profile struct {
 	Parts []ProfilePart
 }
 
-// ProfilePart is that of one test.
+// ProfilePart is the profile of one test.
 type ProfilePart struct {
 	Name   string
 	Passes []trace.Pass // the prompt, or the steps of generation
@@ -76,7 +76,7 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 	return p, nil
 }
 
-// profile runs a test in an empty session, each pass through spans.
+// profile runs a test in an empty session, each pass within a call of spans.
 func profile(ctx context.Context, s *gpt.Session, vocab int, t Test, spans func(func() error) ([]backend.Span, error)) (p ProfilePart, err error) {
 	s.Reset()
 	ids := randomIDs(t, vocab)

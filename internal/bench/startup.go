@@ -96,8 +96,8 @@ type startupReport struct {
 	DType             string
 }
 
-// startupEnv makes a process such a one: it holds the id of the process that
-// started it, so that nobody gets there by a slip.
+// startupEnv is set for such a process. It holds the id of the process that started
+// it, so that nobody starts one by accident.
 const startupEnv = "CALDERA_BENCH_STARTUP_OF"
 
 // firstToken is the line that a process writes when it has one.
@@ -114,7 +114,7 @@ func (j startupJob) start(ctx context.Context, caches string) (took time.Duratio
 		return 0, report, err
 	}
 	cmd := exec.CommandContext(ctx, exe)
-	cmd.SysProcAttr = peer.OwnGroup() // so that Ctrl-C is ours to answer
+	cmd.SysProcAttr = peer.OwnGroup() // so that Ctrl-C does not end it before us
 	cmd.Env = append(cachesIn(os.Environ(), caches), startupEnv+"="+strconv.Itoa(os.Getpid()))
 	cmd.Stdin = bytes.NewReader(text)
 	var stderr bytes.Buffer
@@ -145,8 +145,8 @@ func (j startupJob) start(ctx context.Context, caches string) (took time.Duratio
 	return took, report, decodeErr
 }
 
-// cachesIn is an environment in which drivers, and backends, keep what they
-// compile in dir and know nothing of other places.
+// cachesIn is an environment in which drivers and backends keep what they compile
+// in dir, and find nothing that they compiled before.
 func cachesIn(env []string, dir string) []string {
 	places := map[string]string{
 		"XDG_CACHE_HOME":              dir,                          // os.UserCacheDir on Linux, and Mesa

@@ -100,7 +100,7 @@ type trainRace struct {
 	p       progress
 	step    Training
 	trainer *gpt.Trainer
-	y       *yardstick // held against
+	y       *yardstick // that a repetition is compared with
 	rates   []float64  // FLOP a second of the yardstick, beside each sample
 	ours    *result.TrainResult
 	beside  map[*peer.Rival]*result.TrainResult
@@ -172,8 +172,8 @@ func (r *trainRace) run(ctx context.Context) (err error) {
 	return nil
 }
 
-// warm takes ours through two steps, whose losses are to be those of the peers,
-// and chooses how many make a repetition.
+// warm runs two steps of ours, whose losses are compared with those of the peers,
+// and chooses how many steps make a repetition.
 func (r *trainRace) warm(ctx context.Context, x *result.TrainResult) error {
 	random := rand.New(rand.NewPCG(uint64(r.step.Batch), uint64(r.step.Time)))
 	for range r.step.Accumulate * r.step.Batch * r.step.Time {
@@ -191,7 +191,7 @@ func (r *trainRace) warm(ctx context.Context, x *result.TrainResult) error {
 		return err
 	}
 	x.SecondLoss = loss
-	x.DeviceInfo = r.d.Describe() // which may tell what products run on, once they have
+	x.DeviceInfo = r.d.Describe() // once products have run, it may say on what
 	x.PeakRSS = peakRSS()
 	x.DeviceMemory, _, _ = backend.Memory(r.d.b)
 	x.Lowered = append(x.Lowered, r.d.b.lowered...)
@@ -200,7 +200,7 @@ func (r *trainRace) warm(ctx context.Context, x *result.TrainResult) error {
 	return nil
 }
 
-// steps takes ours through so many. The loss is that of the last.
+// steps runs n steps of ours. The loss is that of the last.
 func (r *trainRace) steps(ctx context.Context, n int) (took time.Duration, loss float64, err error) {
 	start := r.d.now()
 	for range n {
@@ -218,7 +218,7 @@ func (r *trainRace) steps(ctx context.Context, n int) (took time.Duration, loss 
 	return r.d.now().Sub(start), loss, nil
 }
 
-// warmPeers starts the peers and takes each through two steps.
+// warmPeers starts the peers and has each run two steps.
 func (r *trainRace) warmPeers(ctx context.Context) error {
 	if err := r.Start(ctx, r.o.Peers); err != nil {
 		return err

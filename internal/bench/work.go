@@ -47,7 +47,7 @@ func Count(c gpt.Config, t Test, weights, cache backend.DType) (w Work) {
 		}
 	}
 	w.Head = product(1, 1, c.Width, c.Vocab)
-	// One query that meets as many keys as all of them do together.
+	// One query that sees as many keys as all queries do together.
 	query := numbers(backend.F32, 1, 1, c.Width)
 	all := backend.Attention{Q: query, Dst: query, K: numbers(cache, 1, pairs, c.Width), V: numbers(cache, 1, pairs, c.Width), Heads: c.Heads}
 	flops, _ := all.Cost()

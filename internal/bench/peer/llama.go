@@ -30,8 +30,8 @@ func llamaPeer(at Places) Peer {
 	}
 }
 
-// vulkanIndices are how many of the machine's Vulkan devices are looked at for
-// the one that ours runs on: llama.cpp counts them in another order.
+// vulkanIndices is how many Vulkan devices are tried to find the one that ours
+// runs on, because llama.cpp counts them in another order.
 const vulkanIndices = 4
 
 func llamaPrograms(library, gpu string) ([]Program, error) {

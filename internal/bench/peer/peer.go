@@ -44,7 +44,7 @@ type Places struct {
 	Python string // interpreter that has PyTorch
 }
 
-// peers makes each of them.
+// peers are functions that make each of them.
 var peers = []func(Places) Peer{llamaPeer, torchPeer}
 
 // scripts are the programs that run peers' libraries.
@@ -58,7 +58,7 @@ func Names() []string { return names(func(Peer) bool { return true }) }
 // TrainNames are what FindTrainers takes.
 func TrainNames() []string { return append(names(trains), None) }
 
-// None is the name of none, for FindTrainers.
+// None stands for no peer in FindTrainers.
 const None = "none"
 
 func trains(p Peer) bool { return p.Trains }
@@ -110,7 +110,7 @@ func checkNames(names, all []string) error {
 	return nil
 }
 
-// lacks tells a type that the peer does not compute on.
+// lacks reports a type that the peer does not compute with.
 func (p Peer) lacks(d backend.DType, gpu string) error {
 	all := p.DTypes(gpu)
 	if slices.Contains(all, d) {
@@ -152,5 +152,5 @@ func (p Peer) find(ctx context.Context, gpu string, timeout time.Duration, dir s
 	return nil, Reply{}, fmt.Errorf("%w: %s", result.ErrAbsent, strings.Join(why, "; "))
 }
 
-// same is for peers that are measured with as many threads as ours alone.
+// same is the Threads of peers that are measured with as many as ours.
 func same(_ string, n int) []int { return []int{n} }

@@ -127,7 +127,7 @@ func startProcess(program Program, dir string) (*process, error) {
 	p.cmd.Stdout, p.cmd.Stderr = stdoutEnd, stderrEnd
 	started := make(chan error)
 	go func() {
-		// Linux ends the process with the thread that started it.
+		// Linux ends the process when the thread that started it ends.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := p.cmd.Start()
@@ -153,7 +153,7 @@ func startProcess(program Program, dir string) (*process, error) {
 	return p, nil
 }
 
-// read passes lines on until there are no more or nobody wants them.
+// read passes lines on until the output ends or the process is closed.
 func (p *process) read(stdout *os.File) {
 	defer close(p.lines)
 	defer stdout.Close()
@@ -177,8 +177,8 @@ func (p *process) read(stdout *os.File) {
 	}
 }
 
-// ask sends a request and waits for the reply. After an error the process is of
-// no more use.
+// ask sends a request and waits for the reply. After an error the process must
+// not be used any more.
 func (p *process) ask(ctx context.Context, timeout time.Duration, q Request) (Reply, error) {
 	var a Reply
 	text, err := json.Marshal(q)
@@ -186,8 +186,8 @@ func (p *process) ask(ctx context.Context, timeout time.Duration, q Request) (Re
 		return a, err
 	}
 	start := time.Now()
-	// A pipe that nobody reads is full at some time. Whether it was read shows in
-	// the reply.
+	// In the background, because the pipe is full where the process does not read.
+	// Whether it has read shows in the reply.
 	go func() { _, _ = p.stdin.Write(append(text, '\n')) }()
 	line, ok, err := p.line(ctx, timeout)
 	elapsed := time.Since(start)
@@ -252,11 +252,11 @@ func (p *process) line(ctx context.Context, timeout time.Duration) (line line, o
 	return line, ok, nil
 }
 
-// ended tells how, and what it said last.
+// ended describes how the process ended, with the last line that it wrote.
 func (p *process) ended() error {
 	select {
 	case <-p.done:
-	case <-time.After(Grace): // it lives, and only its output has ended
+	case <-time.After(Grace): // only its output has ended
 	}
 	p.close()
 	for _, c := range []chan struct{}{p.done, p.said} {
@@ -268,7 +268,7 @@ func (p *process) ended() error {
 	}
 	last := ""
 	for line := range strings.Lines(p.stderr.String()) {
-		// The last line that is neither part of a stack nor node's farewell.
+		// The last line that is no part of a stack and not what node writes at its end.
 		if len(line) > 3 && line[0] != ' ' && line[0] != '\t' && !strings.HasPrefix(line, "Node.js v") {
 			last = ": " + result.OneLine(line)
 		}
@@ -287,7 +287,7 @@ func (p *process) close() {
 		}
 		select {
 		case <-p.done:
-		case <-time.After(Grace): // the system has it, in a driver perhaps
+		case <-time.After(Grace): // the system cannot end it yet, perhaps because of a driver
 		}
 	})
 }

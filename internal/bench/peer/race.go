@@ -15,8 +15,8 @@ import (
 // threads of BLAS libraries wait for more work for some time before they sleep.
 const settle = 50 * time.Millisecond
 
-// Race is the work of a model on a device and, by turns, in peers. What the
-// device does is the caller's part.
+// Race is the work of a model on a device and, by turns, in peers. It runs the
+// peers; the caller runs the device.
 type Race struct {
 	Device  backend.Device
 	Files   Files
@@ -38,7 +38,8 @@ type Rival struct {
 	out     bool // it failed
 }
 
-// About is what a rival said of itself when it started and when it loaded the model.
+// About describes a rival, by its replies when it started and when it loaded the
+// model.
 func (x *Rival) About(loaded Reply) result.PeerAbout {
 	info := strings.Trim(x.about.Info+", "+loaded.Info, ", ")
 	return result.PeerAbout{
@@ -95,7 +96,7 @@ func (r *Race) gpu() string {
 	return r.Device.Name
 }
 
-// miss notes why a peer is not measured, or not to the end.
+// miss records why a peer is not measured, or not to the end.
 func (r *Race) miss(name string, threads int, err error) {
 	x := result.Unmeasured(name, threads, err)
 	if x.FailureKind == result.PeerFailed {
@@ -119,8 +120,8 @@ func (r *Race) Load(ctx context.Context, q Request, loaded func(*Rival, Reply)) 
 	return nil
 }
 
-// Turn has each rival do q, one after the other, each on a machine at rest.
-// What it is called stands in messages.
+// Turn has each rival do q, one after the other, each on an idle machine. what
+// names the work in messages.
 func (r *Race) Turn(ctx context.Context, what string, q Request, done func(*Rival, Reply)) error {
 	for _, x := range r.Rivals {
 		if x.out {

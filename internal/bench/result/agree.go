@@ -13,12 +13,11 @@ import (
 // that have none, in any of their figures.
 const chance = 0.01
 
-// Agreement is what two runs of the same work on the same device say of each
-// other.
+// Agreement compares two runs of the same work on the same device.
 type Agreement struct {
 	rows    []agreement
 	judged  int
-	Differ  int // figures that chance does not explain
+	Differ  int // how many figures differ by more than chance explains
 	columns [2]string
 	notes   lines
 }
@@ -30,11 +29,11 @@ type agreement struct {
 	p                  float64 // that figures of one mean are so far apart; NaN where it is not judged
 }
 
-// Agree holds each figure of b to the same one of a, by Welch's t test
-// ("The generalization of Student's problem", 1947): it takes repetitions as
-// independent, and asks how likely means are to be so far apart, given how both
-// scatter, where the truth is one. What chance explains in one of so many
-// figures (Bonferroni) agrees. Figures without repetitions are not judged.
+// Agree compares each figure of b with the same one of a, by Welch's t test
+// ("The generalization of Student's problem", 1947). The test takes repetitions as
+// independent. It says how likely it is that means of equal things are so far
+// apart, given how the samples scatter. The threshold is divided by the number of
+// figures (Bonferroni). Figures without repetitions are not judged.
 func Agree(a, b File) (*Agreement, error) {
 	type place struct{ device, key string }
 	first := map[place]Record{}

@@ -6,7 +6,8 @@ import (
 	"fmt"
 )
 
-// PeerAbout is which peer something was measured beside, or not.
+// PeerAbout describes the peer that something was measured beside, or why it was
+// not.
 type PeerAbout struct {
 	Peer        string `json:"peer"`
 	PeerVersion string `json:"peer_version"`
@@ -24,7 +25,7 @@ type PeerAbout struct {
 const (
 	PeerAbsent      = "absent"      // the machine lacks it
 	PeerUnsupported = "unsupported" // it has no such type of matrices there
-	PeerFailed      = "failed"      // it crashed, answered nonsense, or did not answer
+	PeerFailed      = "failed"      // it crashed, did not answer, or its answer is wrong
 )
 
 // Errors that are no failure: the rest of a job goes on.
@@ -33,8 +34,8 @@ var (
 	ErrUnsupported = errors.New("not supported") // a device or a program cannot do what was to be measured
 )
 
-// Unmeasured tells why a peer, with so many threads if it came so far, is not
-// measured, or not to the end.
+// Unmeasured describes a peer that is not measured, or not to the end, because of
+// err. threads is 0 where it is not known.
 func Unmeasured(peer string, threads int, err error) PeerAbout {
 	a := PeerAbout{Peer: peer, PeerThreads: threads, Failure: OneLine(err.Error()), FailureKind: PeerFailed}
 	switch {
@@ -46,7 +47,7 @@ func Unmeasured(peer string, threads int, err error) PeerAbout {
 	return a
 }
 
-// Failure returns why a record is not of a measurement; nil for one that is.
+// Failure returns why a record holds no measurement, or nil if it holds one.
 func Failure(r Record) error {
 	var dtyped, device string
 	var about *PeerAbout

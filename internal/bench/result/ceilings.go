@@ -17,7 +17,8 @@ func (c *Ceilings) ceilings() *Ceilings   { return c }
 func (c *Ceilings) copyBandwidth() Spread { return Spread{c.AvgCopy, c.StddevCopy, c.CeilingSamples} }
 func (c *Ceilings) peak() Spread          { return Spread{c.AvgPeak, c.StddevPeak, c.CeilingSamples} }
 
-// Shares are a figure's parts of the ceilings; 0 where there are none.
+// Shares say how near a figure is to the ceilings, 1 being as fast; 0 where
+// ceilings were not measured.
 type Shares struct {
 	AvgCopyShare    float64 `json:"avg_copy_share"` // bytes a second, of the copy bandwidth
 	StddevCopyShare float64 `json:"stddev_copy_share"`

@@ -165,8 +165,8 @@ func (c *Comparison) common(files []File) error {
 		strings.Join(have, ", "))
 }
 
-// shorten names columns by no more than tells them apart: files of one name in
-// several folders keep their paths.
+// shorten shortens the names of columns as far as they stay different: files of
+// one name in several folders keep their paths.
 func (c *Comparison) shorten() {
 	var names []string
 	for _, column := range c.Columns {
@@ -197,7 +197,7 @@ func (c *Comparison) tellThreads() {
 }
 
 // Write writes the comparison as a table in Markdown. The first column with a
-// figure is what the others are held against.
+// figure is what the others are compared with.
 func (c *Comparison) Write(w io.Writer) error {
 	var s strings.Builder
 	head := []string{"", ""}

@@ -87,7 +87,7 @@ func (c *Common) deviceLabels(more ...[2]string) [][2]string {
 	return append([][2]string{{"device", c.Device}}, more...)
 }
 
-// cacheLabel is there where keys and values are not f32, as they usually are.
+// cacheLabel is empty for keys and values of f32, the default.
 func cacheLabel(k, v string) [][2]string {
 	if c := cacheTypes(k, v); c != "f32" {
 		return [][2]string{{"cache", c}}
@@ -111,7 +111,8 @@ func (r *TestResult) goBench() goBench {
 	return b
 }
 
-// OneLine is text of a peer's for people, of bounded length.
+// OneLine makes text of another program fit for a message: one line of bounded
+// length that a terminal can print.
 func OneLine(s string) string {
 	const most = 240
 	r := []rune(strings.Join(strings.Fields(s), " "))

@@ -54,7 +54,7 @@ func (h LogitHeader) String() string {
 	return fmt.Sprintf("%s %s%s on %s", h.Model, h.DType, CacheNote(cache, cache), h.Device)
 }
 
-// tokens is how many count.
+// tokens is the number of tokens that count.
 func (h LogitHeader) tokens() int64 { return int64(h.Windows) * int64(h.Window-1-h.Window/2) }
 
 // LogitWriter writes a saved run.
@@ -79,10 +79,10 @@ func (w *LogitWriter) Write(logs []float64) error {
 	return err
 }
 
-// Flush writes what is still held back.
+// Flush writes what is still in the buffer.
 func (w *LogitWriter) Flush() error { return w.w.Flush() }
 
-// LogitReader reads a saved run, which may come from anywhere.
+// LogitReader reads a saved run. Nothing in the file is trusted.
 type LogitReader struct {
 	Header LogitHeader
 

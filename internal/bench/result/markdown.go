@@ -9,9 +9,8 @@ import (
 	markdown "caldera/internal/table"
 )
 
-// writeMarkdown writes what ran where, and the tables of the records' kind.
-// What ran is told by the records alone, so that they look the same whenever
-// they are written.
+// writeMarkdown writes what ran where, and the tables of the records' kind. All of
+// it comes from the records, so that a saved file gives the same text.
 func writeMarkdown(w io.Writer, records []Record) error {
 	var s strings.Builder
 	first := records[0].common()
@@ -109,7 +108,7 @@ loading of the model to the end of the first run (where Linux tells; elsewhere a
 memory what the backend held then.
 `
 
-// lines are said once each.
+// lines are lines of text, each of them once.
 type lines []string
 
 func (l *lines) add(format string, args ...any) {
@@ -143,7 +142,8 @@ func milliseconds(ns int64) string { return fmt.Sprintf("%.1f ms", float64(ns)/1
 // table is rows of cells, the first of them the heads.
 type table [][]string
 
-// write writes the table. What would end a cell, or steer a terminal, is taken out.
+// write writes the table, without characters that would end a cell or control a
+// terminal.
 func (t table) write(s *strings.Builder) {
 	for _, row := range t {
 		for i := range row {

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// processors is what the machine's processors have done, as far as the system
-// tells: on Linux. It shows whether others used the machine meanwhile, which
-// no deviation of our own samples would if they did so all the time.
+// processors is the time that the machine's processors have worked, where the
+// system says so: on Linux. It shows whether other programs used the machine. The
+// deviation of our samples would not show one that did so all the time.
 type processors struct {
 	busy, all time.Duration // of all processors together; all is 0 where it is not known
 	ours      time.Duration // of busy, by this process and those that it has waited for
@@ -22,7 +22,7 @@ type processors struct {
 // busyOthers is a share of the processors below which others do not matter.
 const busyOthers = 0.05
 
-// readProcessors does not fail: it tells nothing where the system doesn't.
+// readProcessors returns zeros where the system does not say.
 func readProcessors() processors {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -71,7 +71,7 @@ func (p processors) othersSince(o processors) float64 {
 	return min(1, max(0, float64(others)/float64(all)))
 }
 
-// othersNote is what people are told of it, if it matters.
+// othersNote is a note for people; empty where it does not matter.
 func othersNote(share float64) string {
 	if share < busyOthers {
 		return ""

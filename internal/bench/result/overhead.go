@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// OverheadResult is what something costs beside the work of ops, measured on
-// ops that are too small to matter.
+// OverheadResult is a cost beside the work of ops, measured with ops whose work
+// takes hardly any time.
 type OverheadResult struct {
 	Common
 	Overhead  string    `json:"overhead"` // one of Overheads

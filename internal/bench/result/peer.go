@@ -48,8 +48,8 @@ func (r *PeerResult) figures() []figure {
 
 func (r *PeerResult) size() string { return repetitions(len(r.SamplesNS)) }
 
-// upgrade takes the kind of failure from the text, in which format 1 told it,
-// and the mean that ratios have now.
+// upgrade finds the kind of failure in its text, where format 1 had it, and
+// computes the mean of ratios anew.
 func (r *PeerResult) upgrade(from int) {
 	if from < 3 && len(r.SamplesRatio) > 0 {
 		r.AvgRatio, r.StddevRatio = geometricMean(r.SamplesRatio)

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// PerplexityResult is how well a model on a device foretells a text: the mean
-// over tokens of −log p, p the probability that it gave the token that came.
+// PerplexityResult is how well a model on a device predicts a text: the mean over
+// tokens of −log p, where p is the probability that it gave the next token.
 //
 // The text is cut into windows, as llama.cpp's perplexity does; of each the
 // first half is context only, so that every token that counts has at least half
@@ -45,14 +45,14 @@ type PerplexityResult struct {
 	TotalNS int64 `json:"total_ns"`
 }
 
-// key tells texts apart by what they say, whatever they are called.
+// key has the hash of the text, because texts of one name may differ.
 func (r *PerplexityResult) key() string { return r.of(cmp.Or(r.TextSHA256, r.File)) }
 
 func (r *PerplexityResult) of(text string) string {
 	return fmt.Sprintf("%s %s%s perplexity of %s", r.ModelType, r.DType, CacheNote(r.TypeK, r.TypeV), text)
 }
 
-// name has the text's name, which means more to people.
+// name has the name of the text, for people.
 func (r *PerplexityResult) name() string {
 	if r.TextSHA256 == "" {
 		return r.of(r.File)
@@ -69,7 +69,7 @@ func (r *PerplexityResult) size() string {
 	return fmt.Sprintf("%d windows", r.Windows)
 }
 
-// upgrade knows that keys and values were f32.
+// upgrade sets the type of keys and values, which was f32.
 func (r *PerplexityResult) upgrade(from int) {
 	if from < 2 {
 		r.TypeK, r.TypeV = backend.F32.String(), backend.F32.String()

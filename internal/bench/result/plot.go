@@ -94,7 +94,7 @@ type errorBars struct {
 
 func (e errorBars) XError(i int) (low, high float64) { return e.sd[i], e.sd[i] }
 
-// printable is text that may stand in XML, and steers no terminal.
+// printable is text without control characters, which XML and terminals can show.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

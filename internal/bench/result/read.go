@@ -13,19 +13,19 @@ import (
 	"caldera/internal/strictjson"
 )
 
-// Bounds on files of results, which may come from anywhere.
+// Bounds on files of results. They may come from anywhere.
 const (
 	maxFileSize = 64 << 20
 	maxRecords  = 10000
 	maxDepth    = 4    // of JSON: a record is 1, its lists 2
-	minSample   = 1e-6 // ns: no clock tells it
+	minSample   = 1e-6 // ns: less than any clock can measure
 	maxSample   = 1e18 // ns: 31 years
-	maxNumber   = 1e24 // what is larger counts nothing of this world
+	maxNumber   = 1e24 // more than anything that is counted here
 )
 
-// ReadFile reads the records that [WriteJSON] wrote. Nothing in the file is
-// believed that can be checked: whether it is such a file, of this format or an
-// older one, whole, and whether its means are those of its samples.
+// ReadFile reads the records that [WriteJSON] wrote, in this format or an older
+// one. It checks that the file is complete, and that means are those of their
+// samples.
 func ReadFile(path string) ([]Record, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -90,7 +90,7 @@ func Read(data []byte) ([]Record, error) {
 	return records, nil
 }
 
-// damaged tells a file that ends too early from one that is no JSON.
+// damaged describes an error in JSON: a file that ends too early, or another one.
 func damaged(n int, d *json.Decoder, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("it is truncated: it ends within result %d, at byte %d; write it again", n, d.InputOffset())
@@ -98,7 +98,8 @@ func damaged(n int, d *json.Decoder, err error) error {
 	return fmt.Errorf("result %d, near byte %d: %w", n, d.InputOffset(), err)
 }
 
-// record reads one. Its format comes first: that of a newer one may mean anything.
+// record reads one record. It checks the format first, since fields of a newer
+// format may have another meaning.
 func record(text []byte) (Record, error) {
 	members := map[string]json.RawMessage{}
 	err := strictjson.Object(text, maxDepth, func(key string, value json.RawMessage) error {

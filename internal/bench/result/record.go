@@ -32,21 +32,21 @@ const Format = 4
 type Record interface {
 	common() *Common
 
-	// key says what was measured, whatever it was measured on: two records
-	// with the same key can be compared.
+	// key names the work, without the device: two records with the same key
+	// can be compared.
 	key() string
 
 	// figures are what compare shows, each in a row.
 	figures() []figure
 
-	// work is what must agree between records of the same key, lest they
-	// were of different shapes: a name and a number for each.
+	// work is numbers that must be equal in records of the same key. They
+	// differ where models of one name have different shapes.
 	work() []quantity
 
 	// size is how much was measured, for people: "5 repetitions".
 	size() string
 
-	// upgrade fills in what a file of an older format does not tell.
+	// upgrade fills in what a file of an older format lacks.
 	upgrade(from int)
 
 	// check reports contradictions in a record that was read from a file.
@@ -55,7 +55,7 @@ type Record interface {
 	goBench() goBench
 }
 
-// kind is what is needed of one beside its methods.
+// kind is what a kind of record needs beside its methods.
 type kind struct {
 	empty    func() Record
 	markdown func(s *strings.Builder, records []Record) // its tables, and what they mean
@@ -72,7 +72,7 @@ var kinds = map[string]kind{
 	"train":      {func() Record { return &TrainResult{} }, trainTables, 3},
 }
 
-// figure is a number that says much of a record.
+// figure is a number that records are compared by.
 type figure struct {
 	Spread
 	unit  string
@@ -97,14 +97,14 @@ type Common struct {
 	GoVersion   string `json:"go_version"`
 	OS          string `json:"os"`
 
-	// Of the time of all processors, from the start of the command to its end,
-	// by programs other than it; 0 if unknown.
+	// Share of the time of all processors that other programs took, from the
+	// start of the command to its end; 0 if unknown.
 	OthersShare float64 `json:"others_cpu_share"`
 
 	Device     string    `json:"device"` // as backend.Device.Spec says it: "vulkan:0"
 	DeviceName string    `json:"device_name"`
 	DeviceKind string    `json:"device_kind"`
-	DeviceInfo string    `json:"device_info"` // what the open backend tells of it, limits too; else empty
+	DeviceInfo string    `json:"device_info"` // what the open backend says of it, limits too; else empty
 	Driver     string    `json:"driver"`      // or library, with its version
 	BLAS       string    `json:"blas"`        // empty where none is used
 	TestTime   time.Time `json:"test_time"`
@@ -119,7 +119,7 @@ func (c *Common) common() *Common { return c }
 func (c *Common) upgrade(int) {}
 
 // NewCommon begins a record of something that is measured on d. info is what
-// the open backend tells of it; empty where it is not open.
+// the open backend says of it; empty where it is not open.
 func NewCommon(kind string, d backend.Device, info string) Common {
 	c := Common{
 		Format: Format, Kind: kind, Backends: d.Backend, Device: d.Spec(), DeviceName: d.Name,
@@ -149,7 +149,7 @@ func repetitions(n int) string {
 	return fmt.Sprintf("%d repetitions", n)
 }
 
-// Records is a list of records of one kind as one of any kind.
+// Records converts a list of records of one kind.
 func Records[T Record](list []T) []Record {
 	out := make([]Record, len(list))
 	for i, r := range list {
@@ -168,8 +168,8 @@ type Host struct {
 	processors processors // at Time
 }
 
-// NewHost describes this process. The processor's name is that which the CPU
-// backend tells.
+// NewHost describes this process. The name of the processor is that of the
+// CPU backend.
 func NewHost(commit string) Host {
 	h := Host{Commit: commit, CPU: runtime.GOARCH, Threads: runtime.GOMAXPROCS(0), Time: time.Now().UTC(), processors: readProcessors()}
 	if devices, err := backend.Devices("cpu"); err == nil {
@@ -178,7 +178,7 @@ func NewHost(commit string) Host {
 	return h
 }
 
-// Mark adds to records what the host is and what it did meanwhile.
+// Mark adds to records what the host is, and how busy other programs kept it.
 func (h Host) Mark(records []Record) {
 	others := readProcessors().othersSince(h.processors)
 	for _, r := range records {

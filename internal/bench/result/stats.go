@@ -29,10 +29,9 @@ func meanStdDev(x []float64) (mean, sd float64) {
 	return stat.MeanStdDev(x, nil)
 }
 
-// geometricMean is that of x, and as the deviation around it that of the
-// logarithms times the mean, to first order. It is the mean for ratios: that of
-// the reciprocals is its reciprocal, where the arithmetic mean of either leans
-// to the side that scatters less.
+// geometricMean is the geometric mean of x. The deviation is that of the logarithms
+// times the mean, to first order. Ratios need this mean: the mean of a / b is then
+// the reciprocal of the mean of b / a, which is not so for arithmetic means.
 func geometricMean(x []float64) (mean, sd float64) {
 	logs := make([]float64, len(x))
 	for i, v := range x {
@@ -43,15 +42,15 @@ func geometricMean(x []float64) (mean, sd float64) {
 	return mean, mean * sd
 }
 
-// over is s / o. Deviations add up as those of independent figures do, to
-// first order: relative ones by their squares.
+// over is s / o. The two are taken as independent: squares of relative deviations
+// add up, to first order.
 func (s Spread) over(o Spread) Spread {
 	ratio := s.Mean / o.Mean
 	return Spread{ratio, math.Abs(ratio) * math.Hypot(s.SD/s.Mean, o.SD/o.Mean), min(s.N, o.N)}
 }
 
-// agrees reports whether two measurements of one thing tell the same: their
-// means differ by no more than their deviations together.
+// agrees reports whether two means differ by no more than the sum of their
+// deviations.
 func (s Spread) agrees(o Spread) bool { return math.Abs(s.Mean-o.Mean) <= s.SD+o.SD }
 
 // times is s in another unit.
@@ -60,7 +59,7 @@ func (s Spread) times(f float64) Spread { return Spread{s.Mean * f, s.SD * f, s.
 // String shows both with two decimals.
 func (s Spread) String() string { return s.format(2) }
 
-// format says "once" in place of a deviation that a single sample does not have.
+// format writes "once" where there is one sample, which has no deviation.
 func (s Spread) format(decimals int) string {
 	mean := strconv.FormatFloat(s.Mean, 'f', decimals, 64)
 	if s.N < 2 {
@@ -72,8 +71,8 @@ func (s Spread) format(decimals int) string {
 // percent shows a share.
 func (s Spread) percent() string { return s.times(100).format(1) + " %" }
 
-// significant shows a figure that may be of any size with three digits, of the
-// deviation where that is larger.
+// significant shows three digits of the mean, or of the deviation where that is
+// larger.
 func (s Spread) significant() string {
 	size := max(math.Abs(s.Mean), s.SD)
 	if !(size > 0) || math.IsInf(size, 0) {

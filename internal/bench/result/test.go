@@ -57,8 +57,8 @@ type TestResult struct {
 	PeakRSS      int64 `json:"peak_rss_bytes"`      // of the process from loading to then; 0 if unknown
 	DeviceMemory int64 `json:"device_memory_bytes"` // that the backend held then; 0 if unknown
 
-	FLOP  float64 `json:"flop"`  // arithmetic of a repetition, by Count
-	Bytes float64 `json:"bytes"` // read by a repetition, by Count
+	FLOP  float64 `json:"flop"`  // arithmetic of a repetition
+	Bytes float64 `json:"bytes"` // read by a repetition
 
 	Yardstick       string    `json:"yardstick"`      // what the share is of
 	YardstickUnit   string    `json:"yardstick_unit"` // "FLOP/s" or "B/s"
@@ -114,7 +114,7 @@ func cacheTypes(k, v string) string {
 	return k + "/" + v
 }
 
-// CacheNote is there where they are not f32, as they usually are.
+// CacheNote is a note on keys and values that are not f32; else empty.
 func CacheNote(k, v string) string {
 	if c := cacheTypes(k, v); c != "f32" {
 		return ", cache " + c
@@ -122,8 +122,8 @@ func CacheNote(k, v string) string {
 	return ""
 }
 
-// figures are the speed, and the share of the yardstick, in which a machine
-// that is slower at everything, or busy, is no worse.
+// figures are the speed, and the share of the yardstick. The share does not fall
+// where the whole machine is slower, or busy.
 func (r *TestResult) figures() []figure {
 	share := Spread{r.AvgShare, r.StddevShare, len(r.SamplesShare)}
 	return []figure{{Spread: r.speed(), unit: "t/s"}, {Spread: share.times(100), unit: "% of " + r.Yardstick}}
@@ -159,7 +159,7 @@ func (r *TestResult) check() error {
 	)
 }
 
-// near reports a mean and a deviation that are not those of their samples.
+// near returns an error where a mean or a deviation is not that of its samples.
 func near(name string, got, want float64, nameSD string, gotSD, wantSD float64) error {
 	slack := 1e-6 * math.Abs(want)
 	if math.Abs(got-want) > slack || math.Abs(gotSD-wantSD) > slack {
@@ -168,7 +168,7 @@ func near(name string, got, want float64, nameSD string, gotSD, wantSD float64) 
 	return nil
 }
 
-// samples reports a list that does not follow from the times.
+// samples returns an error where a list does not follow from the times.
 func samples(name string, got, want []float64) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("%s has %d samples, expected %d as samples_ns", name, len(got), len(want))

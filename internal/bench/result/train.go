@@ -12,14 +12,14 @@ import (
 	"caldera/internal/setting"
 )
 
-// Training is what a training step is, to a peer: forward and backward of
-// batches whose mean gradient is clipped to a norm, and AdamW, which makes what
-// has two axes or more decay.
+// Training describes a training step: forward and backward of batches, whose mean
+// gradient is clipped to a norm, and AdamW, with weight decay of tensors that have
+// two axes or more.
 type Training struct {
 	Batch      int     `json:"batch"`      // sequences that are computed at once
 	Time       int     `json:"time"`       // tokens of each
 	Accumulate int     `json:"accumulate"` // batches of a step
-	Recompute  bool    `json:"recompute"`  // the insides of blocks, backward
+	Recompute  bool    `json:"recompute"`  // compute activations in blocks again, backward
 	Rate       float64 `json:"rate"`
 	Beta1      float64 `json:"beta1"`
 	Beta2      float64 `json:"beta2"`
@@ -32,7 +32,7 @@ type Training struct {
 const (
 	MaxBatch      = 1 << 14
 	maxStepTokens = 1 << 22
-	MaxSteps      = 1000 // of a repetition; a peer tells all their losses in a line
+	MaxSteps      = 1000 // of a repetition; a peer's reply has all their losses in one line
 )
 
 // Check reports a step that no model of such a context can take.
@@ -62,7 +62,7 @@ type TrainResult struct {
 	DType         string `json:"dtype"` // that products read, on both sides: f16 is mixed precision
 	Training
 	Steps int     `json:"steps"` // of a repetition
-	FLOP  float64 `json:"flop"`  // arithmetic of a step, see trainFLOP
+	FLOP  float64 `json:"flop"`  // arithmetic of a step: three times the forward products
 
 	PeerAbout
 
@@ -138,7 +138,7 @@ func (r *TrainResult) Summarise() {
 func (r *TrainResult) step() Spread  { return Spread{r.AvgStepNS, r.StddevStepNS, len(r.SamplesNS)} }
 func (r *TrainResult) share() Spread { return Spread{r.AvgShare, r.StddevShare, len(r.SamplesShare)} }
 
-// shape is the step's: sequences × tokens, × batches of the step.
+// shape is sequences × tokens, × batches where a step has several.
 func (t Training) shape() string {
 	s := fmt.Sprintf("%d×%d", t.Batch, t.Time)
 	if t.Accumulate > 1 {

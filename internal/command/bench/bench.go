@@ -6,10 +6,10 @@
 //	bench show here.json
 //	bench compare here.json there.json
 //
-// Each command below bench has a file of its name: its flags and its wiring.
-// hardware.go and models.go are flags that several share, output.go is where
-// results go, progress.go tells on standard error how far it is. What is
-// measured, and how, is in package bench.
+// Each command below bench has a file of its name. job.go has what those that
+// measure do in common: the loop over devices, models and dtypes. hardware.go and
+// models.go have flags that several share, output.go writes results, progress.go
+// shows progress on standard error. The measuring itself is in package bench.
 package bench
 
 import (
