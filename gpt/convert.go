@@ -49,8 +49,10 @@ func (s *stored) at(i int) int { return i / s.block * s.bytes }
 type converter struct {
 	stored    *stored
 	data      []byte        // row-major
-	dtype     backend.DType // of the result
+	dtype     backend.DType // of the result, as shape
+	shape     []int
 	transpose bool
+	rows      func(r int) int // which row of the data is row r of the result, without transpose; nil: row r
 }
 
 // pieceLen is the number of elements converted at a time.
@@ -60,7 +62,7 @@ const pieceLen = 1 << 20
 // result. It stops between pieces when ctx ends.
 func (c *converter) write(ctx context.Context, b backend.Backend, dst Tensor) error {
 	at := c.dtype.Bytes(dst.Offset)
-	return c.pieces(dst.Dim(-2), dst.Dim(-1), func(p []byte) error {
+	return c.pieces(func(p []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -70,10 +72,16 @@ func (c *converter) write(ctx context.Context, b backend.Backend, dst Tensor) er
 	})
 }
 
-// pieces makes the result, [rows, cols], and calls yield with one part after the other.
-func (c *converter) pieces(rows, cols int, yield func(p []byte) error) error {
-	if c.dtype == c.stored.dtype && !c.transpose {
+// pieces makes the result and calls yield with one part after the other.
+func (c *converter) pieces(yield func(p []byte) error) error {
+	if c.dtype == c.stored.dtype && !c.transpose && c.rows == nil {
 		return yield(c.data)
+	}
+	rows, cols := 1, c.shape[0]
+	if len(c.shape) > 1 {
+		rows, cols = c.shape[0], c.shape[1]
+	} else if c.rows != nil { // the numbers of a bias are as the rows of its matrix
+		rows, cols = cols, 1
 	}
 	// Blocks of the stored matrix may run along its columns: they are not cut.
 	step := max(c.stored.block, pieceLen/cols/c.stored.block*c.stored.block)
@@ -82,13 +90,27 @@ func (c *converter) pieces(rows, cols int, yield func(p []byte) error) error {
 	for r := 0; r < rows; r += step {
 		n := min(step, rows-r)
 		piece := floats[:n*cols]
-		if c.transpose {
-			c.columns(piece, r, n, rows, cols)
-		} else {
-			c.stored.decode(piece, c.data[c.stored.at(r*cols):])
+		data := c.data[c.stored.at(r*cols):]
+		if c.rows != nil {
+			data = nil
+			for i := range n {
+				from := c.rows(r + i)
+				data = append(data, c.data[c.stored.at(from*cols):c.stored.at((from+1)*cols)]...)
+			}
 		}
 		var err error
-		if out, err = backend.Encode(out[:0], c.dtype, piece); err != nil {
+		switch {
+		case c.transpose:
+			c.columns(piece, r, n, rows, cols)
+		case c.dtype == c.stored.dtype:
+			out, piece = append(out[:0], data...), nil
+		default:
+			c.stored.decode(piece, data)
+		}
+		if piece != nil {
+			out, err = backend.Encode(out[:0], c.dtype, piece)
+		}
+		if err != nil {
 			return err
 		}
 		if err := yield(out); err != nil {

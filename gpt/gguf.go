@@ -1,10 +1,10 @@
 package gpt
 
-// GPT-2 as llama.cpp keeps it in a GGUF file, architecture "gpt2": what its
-// tensors are called there, and what of the metadata is the shape of the model
-// and what its tokenizer.
+// A model as llama.cpp keeps it in a GGUF file: what of the metadata is its shape,
+// by the rows of its family, and what its tokenizer.
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -17,8 +17,6 @@ import (
 	"caldera/internal/strictjson"
 )
 
-const ggufArchitecture = "gpt2"
-
 // Keys of the metadata.
 const (
 	keyArchitecture = "general.architecture"
@@ -26,14 +24,7 @@ const (
 	keyFileType     = "general.file_type"
 	keyQuantization = "general.quantization_version"
 
-	keyContext   = "gpt2.context_length"
-	keyWidth     = "gpt2.embedding_length"
-	keyInner     = "gpt2.feed_forward_length"
-	keyLayers    = "gpt2.block_count"
-	keyHeads     = "gpt2.attention.head_count"
-	keyHeadsKV   = "gpt2.attention.head_count_kv"
-	keyEpsilon   = "gpt2.attention.layer_norm_epsilon"
-	keyVocab     = "gpt2.vocab_size" // where there are no tokens to count
+	keyVocab     = ".vocab_size" // after the architecture, where there are no tokens to count
 	keyTokenizer = "tokenizer.ggml.model"
 	keySplit     = "tokenizer.ggml.pre" // how text is cut into words
 	keyTokens    = "tokenizer.ggml.tokens"
@@ -46,15 +37,6 @@ const (
 	keyAddEOS    = "tokenizer.ggml.add_eos_token"
 	keyAddSpace  = "tokenizer.ggml.add_space_prefix" // llama.cpp has no use for it where tokenizers are of GPT-2's kind
 )
-
-// ggufNames are the parts of Hugging Face's names and what llama.cpp has there.
-var ggufNames = strings.NewReplacer(
-	"wte.", "token_embd.", "wpe.", "position_embd.", "ln_f.", "output_norm.", "lm_head.", "output.",
-	"h.", "blk.", "ln_1.", "attn_norm.", "attn.c_attn.", "attn_qkv.", "attn.c_proj.", "attn_output.",
-	"ln_2.", "ffn_norm.", "mlp.c_fc.", "ffn_up.", "mlp.c_proj.", "ffn_down.",
-)
-
-var ggufLayout = layout{config: "its metadata", name: ggufNames.Replace, outIn: true}
 
 // ggufFile is a source.
 type ggufFile struct{ *gguf.File }
@@ -105,58 +87,36 @@ func fromGGUF(f *gguf.File, path string) (*Checkpoint, error) {
 	}, nil
 }
 
-// metadata reads a file's metadata as those of a GPT-2.
+// metadata reads a file's metadata.
 type metadata struct{ *gguf.File }
 
 func (m metadata) config() (Config, error) {
-	if a, _, err := m.text(keyArchitecture); err != nil {
+	a, _, err := m.text(keyArchitecture)
+	if err != nil {
 		return Config{}, err
-	} else if a != ggufArchitecture {
-		return Config{}, fmt.Errorf("unknown architecture: found %s %q, expected %q", keyArchitecture, strictjson.Shorten(a), ggufArchitecture)
 	}
-	c := Config{}
-	headsKV := 0
-	for _, f := range []struct {
-		key      string
-		to       *int
-		optional bool
-	}{
-		{keyLayers, &c.Layers, false},
-		{keyHeads, &c.Heads, false},
-		{keyWidth, &c.Width, false},
-		{keyContext, &c.Context, false},
-		{keyInner, &c.Inner, true},
-		{keyHeadsKV, &headsKV, true},
-	} {
-		n, found, err := m.integer(f.key, 1)
-		if err != nil {
-			return c, err
+	var known []string
+	for _, f := range families {
+		if f.GGUF == a {
+			return m.configOf(f)
 		}
-		if !found && !f.optional {
-			return c, fmt.Errorf("%s: missing, expected a whole number", f.key)
-		}
-		*f.to = n
+		known = append(known, strconv.Quote(f.GGUF))
 	}
-	if headsKV != 0 && headsKV != c.Heads {
-		return c, fmt.Errorf("%s: found %d, expected %s, which is %d", keyHeadsKV, headsKV, keyHeads, c.Heads)
-	}
-	if c.Inner == 0 && c.Width <= maxWidth {
-		c.Inner = 4 * c.Width
-	}
-	v, _ := m.Value(keyEpsilon)
-	epsilon, ok := v.Float()
-	if !ok {
-		return c, fmt.Errorf("%s: missing or no number, expected one such as 1e-5", keyEpsilon)
-	}
-	// The shortest decimal that is this float32, 1e-05, is what the model was made with.
-	c.Epsilon, _ = strconv.ParseFloat(strconv.FormatFloat(epsilon, 'g', -1, 32), 64)
+	return Config{}, fmt.Errorf("unknown architecture: found %s %q, expected %s", keyArchitecture, strictjson.Shorten(a), strings.Join(known, " or "))
+}
 
-	tokens, ok := m.Tensor(ggufLayout.nameOf("wte.weight"))
+// configOf reads the shape of a model of family f.
+func (m metadata) configOf(f *Family) (Config, error) {
+	tokens, ok := m.Tensor(f.row(Embedding).GGUF)
 	if !ok || len(tokens.Shape) != 2 {
-		return c, fmt.Errorf("tensor %s: missing or no matrix, expected one row a token", ggufLayout.nameOf("wte.weight"))
+		return Config{}, fmt.Errorf("tensor %s: missing or no matrix, expected one row a token", f.row(Embedding).GGUF)
+	}
+	c, err := f.parseMetadata(m.Value, m.Tensor)
+	if err != nil {
+		return c, err
 	}
 	c.Vocab = tokens.Shape[0]
-	_, untied := m.Tensor(ggufLayout.nameOf("lm_head.weight"))
+	_, untied := m.Tensor(f.row(Unembedding).GGUF)
 	c.TieEmbeddings = !untied
 	for _, f := range []struct {
 		key string
@@ -171,6 +131,73 @@ func (m metadata) config() (Config, error) {
 		}
 	}
 	return c, c.Validate()
+}
+
+// parseMetadata reads the settings of a model of family f.
+func (f *Family) parseMetadata(at func(key string) (gguf.Value, bool), tensor func(name string) (gguf.Tensor, bool)) (Config, error) {
+	c := f.Defaults()
+	for _, s := range f.Keys {
+		var first, value string
+		for _, name := range s.GGUF {
+			key := f.GGUF + "." + name
+			v, found := at(key)
+			if !found {
+				continue
+			}
+			value = asJSON(v)
+			if first == "" {
+				first = value
+			}
+			if value != first {
+				return c, fmt.Errorf("%s: found %s, expected %s as %s.%s has", key, strictjson.Text([]byte(value)), first, f.GGUF, s.GGUF[0])
+			}
+			if err := s.Set(&c, key, json.RawMessage(value)); err != nil {
+				return c, err
+			}
+		}
+		if first == "" && len(s.GGUF) > 0 && s.Needed != Nowhere {
+			return c, s.Missing(&c, f.GGUF+"."+s.GGUF[0])
+		}
+		if t, found := tensor(s.Tensor); found {
+			if err := setTensor(s.Field(&c), t); err != nil {
+				return c, err
+			}
+		}
+	}
+	return c.Complete(), nil
+}
+
+// setTensor sets what a tensor stands for.
+func setTensor(field any, t gguf.Tensor) error {
+	switch to := field.(type) {
+	case *bool:
+		*to = true
+	case *[]float32:
+		if t.Type != gguf.F32 || len(t.Shape) != 1 {
+			return fmt.Errorf("tensor %s: found %v %v, expected a vector of F32", t.Name, t.Type, t.Shape)
+		}
+		*to = make([]float32, t.Shape[0])
+		storage("F32").decode(*to, t.Data)
+	}
+	return nil
+}
+
+// asJSON is a value as config.json would have it.
+func asJSON(v gguf.Value) string {
+	if n, ok := v.Int(); ok {
+		return strconv.FormatInt(n, 10)
+	}
+	if x, ok := v.Float(); ok { // the shortest decimal that is this float32, 1e-05, is what the model was made with
+		return strconv.FormatFloat(x, 'g', -1, 32)
+	}
+	if b, ok := v.Bool(); ok {
+		return strconv.FormatBool(b)
+	}
+	if s, ok := v.Text(); ok {
+		text, _ := json.Marshal(s)
+		return string(text)
+	}
+	return fmt.Sprintf("an %v", v.Type)
 }
 
 // integer reads a whole number, and whether there is one of that key.

@@ -158,7 +158,7 @@ func (r *runner) all(ctx context.Context, tests []Test) error {
 
 // warm runs a test once, which makes its programs.
 func (r *runner) warm(ctx context.Context, test Test) error {
-	work := Count(r.m.Config, test, r.m.Tokens.DType, r.o.Cache)
+	work := Count(r.m.Config, test, r.m.DType(), r.o.Cache)
 	t := &running{test: test, ids: randomIDs(test, r.m.Vocab), need: work.Bytes()}
 	t.Common = r.d.newCommon("test")
 	t.NPrompt, t.NGen, t.NDepth, t.FLOP, t.Bytes = test.Prompt, test.Gen, test.Depth, work.FLOP(), work.Bytes()

@@ -145,7 +145,7 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 
 // keptDType is that of the matrices: where those of a quantised type have odd
 // shapes, the token matrix may be of another one.
-func keptDType(m *gpt.Model) string { return m.Blocks[0].Up.W.DType.String() }
+func keptDType(m *gpt.Model) string { return m.DType().String() }
 
 // scorer adds up what single tokens give.
 type scorer struct {

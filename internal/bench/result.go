@@ -71,7 +71,7 @@ func spreadOfNS(ns []int64) Spread {
 func (r *Result) model(from Model, m *gpt.Model, cache backend.DType) {
 	r.ModelType, r.ModelFilename = from.Name, from.File
 	r.ModelSize, r.ModelNParams = bytesOf(m), int64(m.Parameters())
-	r.DType = m.Tokens.DType.String()
+	r.DType = m.DType().String()
 	r.TypeK, r.TypeV = cache.String(), cache.String()
 }
 

@@ -28,10 +28,16 @@ type Work struct {
 // it. Generation is n passes of one token; the i-th sees i keys. At a depth,
 // each token sees as many keys more.
 func Count(c gpt.Config, t Test, weights, cache backend.DType) Work {
-	width, layers := float64(c.Width), float64(c.Layers)
-	blocks := layers * width * (3*width + width + 2*float64(c.Inner)) // query, key, value; output; up and down
-	head := float64(c.Vocab) * width
-	position := 2 * layers * width // numbers in the cache: a key and a value a layer
+	layers := float64(c.Layers)
+	head := float64(c.Vocab) * float64(c.Width)
+	blocks := 0.0 // query, key, value; output; gate, up and down
+	for _, m := range c.Matrices() {
+		if m.Kind != "Embedding" && m.Kind != "Unembedding" {
+			blocks += float64(m.Weights())
+		}
+	}
+	position := layers * float64(c.CacheWidth())                    // numbers in the cache: a key and a value a layer
+	compared := 2 * layers * float64(c.Heads) * float64(c.HeadSize) // numbers of keys and values that a query meets at a position
 
 	n, depth := float64(t.Tokens()), float64(t.Depth)
 	passes, keys, pairs := 1.0, depth+n, n*(depth+n)
@@ -45,7 +51,7 @@ func Count(c gpt.Config, t Test, weights, cache backend.DType) Work {
 	return Work{
 		Products:  2 * blocks * n,
 		Head:      2 * head * passes,
-		Attention: 2 * position * pairs,
+		Attention: 2 * compared * pairs,
 		Weights:   passes * bytes(blocks+head, weights),
 		Cache:     bytes(position*keys, cache),
 	}
