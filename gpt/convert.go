@@ -2,52 +2,25 @@ package gpt
 
 import (
 	"context"
-	"encoding/binary"
-	"math"
 
 	"caldera/backend"
 )
 
-// stored describes a dtype in which checkpoints store weights.
-type stored struct {
-	dtype   backend.DType // the same type here, or None
-	natural backend.DType // what it is kept as when nothing else is asked for
-	block   int           // elements that share a block
-	bytes   int           // of a block
-	decode  func(dst []float32, src []byte)
+// storage is the dtype that both formats call by that name, or None where it
+// holds no weights.
+func storage(name string) backend.DType { return backend.OfFileName(name) }
+
+// decode reads elements from src, whose size was checked when the file was opened.
+func decode(dst []float32, d backend.DType, src []byte) {
+	if err := backend.Decode(dst, d, src); err != nil {
+		panic(err)
+	}
 }
-
-// storages are the dtypes by the name that both formats give them.
-var storages = map[string]*stored{
-	"F32":  sameAs(backend.F32),
-	"F16":  sameAs(backend.F16),
-	"Q8_0": sameAs(backend.Q8_0), // in GGUF only, as the next
-	"Q4_0": sameAs(backend.Q4_0),
-	"BF16": {backend.None, backend.F32, 1, 2, func(dst []float32, src []byte) {
-		for i := range dst {
-			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
-		}
-	}},
-}
-
-func sameAs(d backend.DType) *stored {
-	return &stored{d, d, d.BlockLen(), d.BlockBytes(), func(dst []float32, src []byte) {
-		if err := backend.Decode(dst, d, src); err != nil {
-			panic(err) // shapes and sizes were checked when the file was opened
-		}
-	}}
-}
-
-// storage is how a checkpoint stores a dtype, or nil where it holds no weights.
-func storage(dtype string) *stored { return storages[dtype] }
-
-// at is where element i lies, which begins a block.
-func (s *stored) at(i int) int { return i / s.block * s.bytes }
 
 // converter turns a matrix or vector of a checkpoint into another dtype or
 // layout, in pieces so that memory stays bounded however large it is.
 type converter struct {
-	stored    *stored
+	stored    backend.DType
 	data      []byte        // row-major
 	dtype     backend.DType // of the result, as shape
 	shape     []int
@@ -74,7 +47,7 @@ func (c *converter) write(ctx context.Context, b backend.Backend, dst Tensor) er
 
 // pieces makes the result and calls yield with one part after the other.
 func (c *converter) pieces(yield func(p []byte) error) error {
-	if c.dtype == c.stored.dtype && !c.transpose && c.rows == nil {
+	if c.dtype == c.stored && !c.transpose && c.rows == nil {
 		return yield(c.data)
 	}
 	rows, cols := 1, c.shape[0]
@@ -84,28 +57,29 @@ func (c *converter) pieces(yield func(p []byte) error) error {
 		rows, cols = cols, 1
 	}
 	// Blocks of the stored matrix may run along its columns: they are not cut.
-	step := max(c.stored.block, pieceLen/cols/c.stored.block*c.stored.block)
+	block := c.stored.BlockLen()
+	step := max(block, pieceLen/cols/block*block)
 	floats := make([]float32, min(step, rows)*cols)
 	out := make([]byte, 0, c.dtype.Bytes(len(floats)))
 	for r := 0; r < rows; r += step {
 		n := min(step, rows-r)
 		piece := floats[:n*cols]
-		data := c.data[c.stored.at(r*cols):]
+		data := c.data[c.stored.Bytes(r*cols):]
 		if c.rows != nil {
 			data = nil
 			for i := range n {
 				from := c.rows(r + i)
-				data = append(data, c.data[c.stored.at(from*cols):c.stored.at((from+1)*cols)]...)
+				data = append(data, c.data[c.stored.Bytes(from*cols):c.stored.Bytes((from+1)*cols)]...)
 			}
 		}
 		var err error
 		switch {
 		case c.transpose:
 			c.columns(piece, r, n, rows, cols)
-		case c.dtype == c.stored.dtype:
+		case c.dtype == c.stored:
 			out, piece = append(out[:0], data...), nil
 		default:
-			c.stored.decode(piece, data)
+			decode(piece, c.stored, data)
 		}
 		if piece != nil {
 			out, err = backend.Encode(out[:0], c.dtype, piece)
@@ -125,7 +99,7 @@ func (c *converter) pieces(yield func(p []byte) error) error {
 func (c *converter) columns(piece []float32, r, n, rows, cols int) {
 	line := make([]float32, n)
 	for i := range cols {
-		c.stored.decode(line, c.data[c.stored.at(i*rows+r):])
+		decode(line, c.stored, c.data[c.stored.Bytes(i*rows+r):])
 		for j, v := range line {
 			piece[j*cols+i] = v
 		}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"caldera/backend"
 	"caldera/gpt/gguf"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/strictjson"
@@ -173,11 +174,11 @@ func setTensor(field any, t gguf.Tensor) error {
 	case *bool:
 		*to = true
 	case *[]float32:
-		if t.Type != gguf.F32 || len(t.Shape) != 1 {
+		if t.Type != gguf.TypeOf(backend.F32) || len(t.Shape) != 1 {
 			return fmt.Errorf("tensor %s: found %v %v, expected a vector of F32", t.Name, t.Type, t.Shape)
 		}
 		*to = make([]float32, t.Shape[0])
-		storage("F32").decode(*to, t.Data)
+		decode(*to, backend.F32, t.Data)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"caldera/backend"
 )
@@ -12,7 +11,7 @@ import (
 // LoadOptions say how weights are kept in memory. The zero value keeps
 // matrices as the checkpoint stores them (bf16 as f32) and vectors as f32.
 type LoadOptions struct {
-	// DType is that of matrices: F32, F16, Q8_0, Q4_0, or None for as stored.
+	// DType is that of matrices: one of weights, or None for as stored.
 	// Of the quantised types a matrix is kept as f16 where its inputs are not
 	// whole blocks, and positions, which are added and not multiplied, as f32.
 	DType backend.DType
@@ -36,16 +35,18 @@ func (o LoadOptions) check() error {
 	return nil
 }
 
-// kept is the dtype in which w, stored as s, is kept in memory.
-func (o LoadOptions) kept(w Weight, s *stored) backend.DType {
+// kept is the dtype in which w is kept in memory.
+func (o LoadOptions) kept(w Weight, stored backend.DType) backend.DType {
 	if !w.Matrix() || w.Make != nil || o.Train {
 		return backend.F32
 	}
 	d := o.DType
 	if d == backend.None {
-		d = s.natural
+		d = stored
 	}
 	switch {
+	case !d.Is(backend.Weights):
+		return backend.F32
 	case !d.Quantized():
 		return d
 	case w.Role == Positions:
@@ -101,7 +102,7 @@ func (m *Model) load(ctx context.Context, c *Checkpoint, o LoadOptions) error {
 // made is a tensor of numbers that were computed, in the order of Hugging Face's
 // layout. Without numbers it tells what there is going to be.
 func made(w Weight, values []float32, d backend.DType) rawTensor {
-	t := rawTensor{Name: w.Name(HuggingFace), DType: strings.ToUpper(d.String()), Shape: w.Stored(HuggingFace), File: "random weights", aligned: true, made: true}
+	t := rawTensor{Name: w.Name(HuggingFace), DType: d.FileName(), Shape: w.Stored(HuggingFace), File: "random weights", aligned: true, made: true}
 	if values != nil {
 		t.Data, _ = backend.Encode(make([]byte, 0, d.Bytes(len(values))), d, values) // which fit any dtype
 	}
@@ -127,7 +128,7 @@ func (m *Model) kept(w Weight, f Format, t rawTensor, o LoadOptions) kept {
 	_, host := backend.As[backend.HostMapper](m.b)
 	k.transpose = w.Transposed(f) && (!host || k.dtype.Quantized())
 	k.view = w.Transposed(f) && !k.transpose
-	k.mapped = host && !m.train && !k.transpose && k.rows == nil && k.dtype == stored.dtype && t.Aligned()
+	k.mapped = host && !m.train && !k.transpose && k.rows == nil && k.dtype == stored && t.Aligned()
 	return k
 }
 

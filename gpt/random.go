@@ -87,7 +87,7 @@ func initial(w Weight, layers int, seed uint64, i int, d backend.DType) rawTenso
 
 // initialDType is how a tensor is made where matrices are kept as d.
 func initialDType(w Weight, d backend.DType) backend.DType {
-	if d == backend.F16 && w.Matrix() && w.Make == nil {
+	if d != backend.None && !d.Quantized() && w.Matrix() && w.Make == nil {
 		return d
 	}
 	return backend.F32

@@ -11,18 +11,6 @@ import (
 	"caldera/gpt/tokenizer"
 )
 
-// ggufTypes are the dtypes in which a GGUF file is written, and the number that
-// general.file_type has where most tensors are of that.
-var ggufTypes = map[backend.DType]struct {
-	tensor gguf.Type
-	file   uint32
-}{
-	backend.F32:  {gguf.F32, 0},
-	backend.F16:  {gguf.F16, 1},
-	backend.Q4_0: {gguf.Q4_0, 2},
-	backend.Q8_0: {gguf.Q8_0, 7},
-}
-
 // quantizationVersion is ggml's GGML_QNT_VERSION: how it lays out blocks.
 const quantizationVersion = 2
 
@@ -32,7 +20,7 @@ const quantizationVersion = 2
 // llama.cpp has it. A head that is the token matrix itself is not written twice.
 func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) error {
 	m := newModel(nil, c.Config, HuggingFace)
-	all, err := c.conversions(m, GGUF, func(w Weight, s *stored) backend.DType { return ggufDType(w, s, o.DType) })
+	all, err := c.conversions(m, GGUF, func(w Weight, stored backend.DType) backend.DType { return ggufDType(w, stored, o.DType) })
 	if err != nil {
 		return err
 	}
@@ -43,20 +31,20 @@ func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) e
 	all = append(all, extra...)
 	tensors := make([]gguf.Tensor, len(all))
 	for i, x := range all {
-		tensors[i] = gguf.Tensor{Name: x.name, Type: ggufTypes[x.dtype].tensor, Shape: x.shape}
+		tensors[i] = gguf.Tensor{Name: x.name, Type: gguf.TypeOf(x.dtype), Shape: x.shape}
 	}
 	write := writer(ctx, all, o.Progress)
 	return gguf.Write(path, metadata, tensors, func(w io.Writer, t gguf.Tensor) error { return write(w, t.Name) })
 }
 
 // ggufDType is the dtype that w is written in where d is asked for.
-func ggufDType(w Weight, s *stored, d backend.DType) backend.DType {
+func ggufDType(w Weight, stored, d backend.DType) backend.DType {
 	if !w.Matrix() || w.Role == Positions {
 		return backend.F32
 	}
 	if d == backend.None {
-		if d = s.dtype; d == backend.None {
-			d = s.natural
+		if d = stored; !d.Is(backend.Weights) {
+			d = backend.F32
 		}
 	}
 	if w.Inputs()%d.BlockLen() != 0 {
@@ -73,11 +61,12 @@ func (c *Checkpoint) metadata(config Config, d backend.DType, o SaveOptions) ([]
 	if err != nil {
 		return nil, nil, err
 	}
+	_, file, _ := d.GGUF()
 	count := func(n int) gguf.Value { return gguf.OfUint32(uint32(n)) }
 	all := append([]gguf.KeyValue{
 		{Key: keyArchitecture, Value: gguf.OfText(f.GGUF)},
 		{Key: keyName, Value: gguf.OfText(c.Name)},
-		{Key: keyFileType, Value: gguf.OfUint32(ggufTypes[d].file)},
+		{Key: keyFileType, Value: gguf.OfUint32(file)},
 		{Key: keyQuantization, Value: gguf.OfUint32(quantizationVersion)},
 	}, settings...)
 	token := func(key string, ids []int) {
@@ -128,8 +117,8 @@ func (f *Family) metadata(c Config) (all []gguf.KeyValue, tensors []conversion, 
 			v = gguf.OfText(strings.Trim(string(x), `"`))
 		case []float32:
 			t := made(Weight{HF: s.Tensor, Shape: []int{len(x)}}, x, backend.F32)
-			there[s.Tensor] = gguf.Tensor{Name: s.Tensor, Type: gguf.F32, Shape: t.Shape, Data: t.Data}
-			tensors = append(tensors, conversion{converter{stored: storage("F32"), data: t.Data, dtype: backend.F32, shape: t.Shape}, t, s.Tensor})
+			there[s.Tensor] = gguf.Tensor{Name: s.Tensor, Type: gguf.TypeOf(backend.F32), Shape: t.Shape, Data: t.Data}
+			tensors = append(tensors, conversion{converter{stored: backend.F32, data: t.Data, dtype: backend.F32, shape: t.Shape}, t, s.Tensor})
 		}
 		if _, ok := value.(bool); ok && s.Tensor != "" {
 			there[s.Tensor] = gguf.Tensor{Name: s.Tensor} // which is a weight
