@@ -85,7 +85,7 @@ func parseConfig(text []byte) (Config, error) {
 	}
 	c := f.Defaults()
 	for _, s := range f.Keys {
-		name, value, err := o.find(slices.Concat(s.Others, s.JSON), s.Values != nil)
+		name, value, err := o.find(slices.Concat(s.Others, s.JSON), s.Null())
 		if err == nil && value != nil {
 			err = s.Set(&c, name, value)
 		} else if err == nil && s.Needed == Everywhere {
@@ -149,8 +149,8 @@ func (s settings) decode(key string, to any, expected string) (bool, error) {
 }
 
 // find returns the first of names that is there, and its value. A dot in a name
-// leads into an object. Null stands for what is absent, unless it is a value like
-// others.
+// leads into an object. Null stands for what is absent, unless null is true: then it
+// is a value like others.
 func (s settings) find(names []string, null bool) (string, json.RawMessage, error) {
 	for _, name := range names {
 		value, err := s.at(name)
