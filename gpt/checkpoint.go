@@ -133,17 +133,9 @@ func (c *Checkpoint) Notes() (notes []string) {
 		notes = append(notes, c.chosen)
 	}
 	if names := c.Ignored(); len(names) > 0 {
-		notes = append(notes, fmt.Sprintf("warning: the checkpoint has more than a %s language model; tensors left out: %s", c.family().Title, quoted(names)))
+		notes = append(notes, fmt.Sprintf("warning: the checkpoint has more than a %s language model; tensors left out: %s", c.Config.family().Title, quoted(names)))
 	}
 	return notes
-}
-
-func (c *Checkpoint) family() *Family {
-	f, err := FamilyOf(c.Config.Family)
-	if err != nil {
-		panic(err) // the Config was valid
-	}
-	return f
 }
 
 // Close closes the files. It is not for a checkpoint that Load took over.

@@ -39,8 +39,8 @@ type Config struct {
 // is usual in the family: KVHeads, HeadSize, Inner, Epsilon, Settings. Validate
 // tells of fields that are still missing.
 func (c Config) Complete() Config {
-	f, err := FamilyOf(c.Family)
-	if err != nil {
+	f := c.family()
+	if f == nil {
 		return c
 	}
 	usual := f.Defaults()
@@ -78,26 +78,25 @@ func (c Config) Validate() error {
 		return err
 	}
 	for _, x := range []struct {
-		field *int
-		max   int
+		field      string
+		value, max int
 	}{
-		{&c.Layers, maxLayers}, {&c.Heads, maxHeads}, {&c.Width, maxWidth}, {&c.Inner, maxInner}, {&c.Context, maxContext}, {&c.Vocab, maxVocab},
+		{"Layers", c.Layers, maxLayers}, {"Heads", c.Heads, maxHeads}, {"Width", c.Width, maxWidth}, {"Inner", c.Inner, maxInner},
+		{"Context", c.Context, maxContext}, {"Vocab", c.Vocab, maxVocab},
 	} {
-		if *x.field < 1 || *x.field > x.max {
-			return fmt.Errorf("%s: found %d, expected 1 to %d", f.nameOf(&c, x.field), *x.field, x.max)
+		if x.value < 1 || x.value > x.max {
+			return fmt.Errorf("%s: found %d, expected 1 to %d", f.nameOf(x.field), x.value, x.max)
 		}
 	}
-	if c.KVHeads < 1 || c.Heads%c.KVHeads != 0 {
-		return fmt.Errorf("%s: found %d, expected a number that divides %s, which is %d", f.nameOf(&c, &c.KVHeads), c.KVHeads, f.nameOf(&c, &c.Heads), c.Heads)
-	}
-	if c.HeadSize == 0 {
-		return fmt.Errorf("%s: found %d, expected a multiple of %s, which is %d", f.nameOf(&c, &c.Width), c.Width, f.nameOf(&c, &c.Heads), c.Heads)
-	}
-	if c.HeadSize < 1 || c.HeadSize > maxInner/c.Heads {
-		return fmt.Errorf("%s: found %d, expected 1 to %d", f.nameOf(&c, &c.HeadSize), c.HeadSize, maxInner/c.Heads)
-	}
-	if !(c.Epsilon > 0 && c.Epsilon <= 1) { // written so that NaN fails
-		return fmt.Errorf("%s: found %v, expected more than 0 and at most 1", f.nameOf(&c, &c.Epsilon), c.Epsilon)
+	switch heads, most := f.nameOf("Heads"), maxInner/c.Heads; {
+	case c.KVHeads < 1 || c.Heads%c.KVHeads != 0:
+		return fmt.Errorf("%s: found %d, expected a number that divides %s, which is %d", f.nameOf("KVHeads"), c.KVHeads, heads, c.Heads)
+	case c.HeadSize == 0:
+		return fmt.Errorf("%s: found %d, expected a multiple of %s, which is %d", f.nameOf("Width"), c.Width, heads, c.Heads)
+	case c.HeadSize < 1 || c.HeadSize > most:
+		return fmt.Errorf("%s: found %d, expected 1 to %d", f.nameOf("HeadSize"), c.HeadSize, most)
+	case !(c.Epsilon > 0 && c.Epsilon <= 1): // written so that NaN fails
+		return fmt.Errorf("%s: found %v, expected more than 0 and at most 1", f.nameOf("Epsilon"), c.Epsilon)
 	}
 	if want := f.Defaults().Settings; reflect.TypeOf(c.Settings) != reflect.TypeOf(want) {
 		return fmt.Errorf("settings: found %T, expected %T, as Config.Complete sets it", c.Settings, want)
@@ -151,12 +150,12 @@ func (c Config) weights() (n int64) {
 }
 
 // table lists the rows of the family's weight table for a model of shape c.
-func (c Config) table() []Weight {
-	f, err := FamilyOf(c.Family)
-	if err != nil {
-		return nil
-	}
-	return f.Network(c, HuggingFace).Weights()
+func (c Config) table() []Weight { return c.family().Network(c, HuggingFace).Weights() }
+
+// family is nil where there is none of that name.
+func (c Config) family() *Family {
+	f, _ := FamilyOf(c.Family)
+	return f
 }
 
 // Matrix is one kind of weight matrix of a transformer.

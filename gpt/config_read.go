@@ -95,7 +95,7 @@ func parseConfig(text []byte) (Config, error) {
 			return Config{}, err
 		}
 	}
-	vocab := Setting{JSON: []string{"vocab_size"}, Field: func(c *Config) any { return &c.Vocab }}
+	vocab := Setting{JSON: []string{"vocab_size"}, Field: "Vocab"}
 	if o["vocab_size"] == nil || string(o["vocab_size"]) == "null" {
 		return Config{}, vocab.Missing(&c, "vocab_size")
 	}

@@ -25,7 +25,7 @@ type converter struct {
 	dtype     backend.DType // of the result, as shape
 	shape     []int
 	transpose bool
-	rows      func(r int) int // which row of the data is row r of the result, without transpose; nil: row r
+	rows      func(r int) int // which row of the data is row r of the result, where it is not transposed; nil: row r
 }
 
 // pieceLen is the number of elements converted at a time.
@@ -47,14 +47,20 @@ func (c *converter) write(ctx context.Context, b backend.Backend, dst Tensor) er
 
 // pieces makes the result and calls yield with one part after the other.
 func (c *converter) pieces(yield func(p []byte) error) error {
-	if c.dtype == c.stored && !c.transpose && c.rows == nil {
-		return yield(c.data)
+	data := c.data
+	if c.rows != nil { // of a matrix, or of the bias that belongs to it
+		size := len(data) / c.shape[0]
+		data = make([]byte, 0, len(data))
+		for r := range c.shape[0] {
+			data = append(data, c.data[c.rows(r)*size:][:size]...)
+		}
+	}
+	if c.dtype == c.stored && !c.transpose {
+		return yield(data)
 	}
 	rows, cols := 1, c.shape[0]
 	if len(c.shape) > 1 {
 		rows, cols = c.shape[0], c.shape[1]
-	} else if c.rows != nil { // the numbers of a bias are as the rows of its matrix
-		rows, cols = cols, 1
 	}
 	// Blocks of the stored matrix may run along its columns: they are not cut.
 	block := c.stored.BlockLen()
@@ -64,27 +70,13 @@ func (c *converter) pieces(yield func(p []byte) error) error {
 	for r := 0; r < rows; r += step {
 		n := min(step, rows-r)
 		piece := floats[:n*cols]
-		data := c.data[c.stored.Bytes(r*cols):]
-		if c.rows != nil {
-			data = nil
-			for i := range n {
-				from := c.rows(r + i)
-				data = append(data, c.data[c.stored.Bytes(from*cols):c.stored.Bytes((from+1)*cols)]...)
-			}
+		if c.transpose {
+			c.columns(piece, r, n, rows, cols)
+		} else {
+			decode(piece, c.stored, data[c.stored.Bytes(r*cols):])
 		}
 		var err error
-		switch {
-		case c.transpose:
-			c.columns(piece, r, n, rows, cols)
-		case c.dtype == c.stored:
-			out, piece = append(out[:0], data...), nil
-		default:
-			decode(piece, c.stored, data)
-		}
-		if piece != nil {
-			out, err = backend.Encode(out[:0], c.dtype, piece)
-		}
-		if err != nil {
+		if out, err = backend.Encode(out[:0], c.dtype, piece); err != nil {
 			return err
 		}
 		if err := yield(out); err != nil {

@@ -73,20 +73,13 @@ func (f *Family) row(role Role) (w Weight) {
 	return rows[slices.IndexFunc(rows, func(w Weight) bool { return w.Role == role })]
 }
 
-// nameOf is what config.json, or else a GGUF file, calls a field of c, for messages.
-func (f *Family) nameOf(c *Config, field any) string {
-	for _, k := range f.Keys {
-		if k.Field != nil && k.Field(c) == field {
-			return k.Name()
-		}
+// nameOf is what config.json, or else a GGUF file, calls a field of Config.
+func (f *Family) nameOf(field string) string {
+	i := slices.IndexFunc(f.Keys, func(s Setting) bool { return s.Field == field })
+	if i < 0 {
+		return map[string]string{"Vocab": "vocab_size", "HeadSize": "head_dim"}[field]
 	}
-	switch field {
-	case any(&c.Vocab):
-		return "vocab_size"
-	case any(&c.HeadSize):
-		return "head_dim"
-	}
-	return "?"
+	return f.Keys[i].Name()
 }
 
 // Shape returns the shape of a known model, one of [ShapeNames]: "gpt2" (124

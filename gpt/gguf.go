@@ -160,7 +160,7 @@ func (f *Family) parseMetadata(at func(key string) (gguf.Value, bool), tensor fu
 			return c, s.Missing(&c, f.GGUF+"."+s.GGUF[0])
 		}
 		if t, found := tensor(s.Tensor); found {
-			if err := setTensor(s.Field(&c), t); err != nil {
+			if err := s.setTensor(&c, t); err != nil {
 				return c, err
 			}
 		}
@@ -169,8 +169,8 @@ func (f *Family) parseMetadata(at func(key string) (gguf.Value, bool), tensor fu
 }
 
 // setTensor sets what a tensor stands for.
-func setTensor(field any, t gguf.Tensor) error {
-	switch to := field.(type) {
+func (s *Setting) setTensor(c *Config, t gguf.Tensor) error {
+	switch to := s.field(c).Addr().Interface().(type) {
 	case *bool:
 		*to = true
 	case *[]float32:

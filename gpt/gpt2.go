@@ -21,16 +21,16 @@ func init() {
 		// heads, and reorder_and_upcast_attn asks for attention in f32, which ours is.
 		Keys: []Setting{
 			// Transformers reads the general names in place of GPT-2's own, and before them.
-			{JSON: []string{"n_layer"}, Others: []string{"num_hidden_layers"}, GGUF: []string{"block_count"}, Field: func(c *Config) any { return &c.Layers }},
-			{JSON: []string{"n_head"}, Others: []string{"num_attention_heads"}, GGUF: []string{"attention.head_count"}, Field: func(c *Config) any { return &c.Heads }},
-			{JSON: []string{"n_embd"}, Others: []string{"hidden_size"}, GGUF: []string{"embedding_length"}, Field: func(c *Config) any { return &c.Width }},
+			{Field: "Layers", JSON: []string{"n_layer"}, Others: []string{"num_hidden_layers"}, GGUF: []string{"block_count"}},
+			{Field: "Heads", JSON: []string{"n_head"}, Others: []string{"num_attention_heads"}, GGUF: []string{"attention.head_count"}},
+			{Field: "Width", JSON: []string{"n_embd"}, Others: []string{"hidden_size"}, GGUF: []string{"embedding_length"}},
 			// n_ctx was the size of the mask. Transformers ignores it, so files are
 			// published in which it differs from n_positions.
-			{JSON: []string{"n_positions", "n_ctx"}, Others: []string{"max_position_embeddings"}, GGUF: []string{"context_length"}, Field: func(c *Config) any { return &c.Context }},
-			{JSON: []string{"n_inner"}, GGUF: []string{"feed_forward_length"}, Field: func(c *Config) any { return &c.Inner }, Needed: Nowhere},
-			{GGUF: []string{"attention.head_count_kv"}, Field: func(c *Config) any { return &c.KVHeads }, Needed: Nowhere, ReadOnly: true},
-			{JSON: []string{"layer_norm_epsilon"}, GGUF: []string{"attention.layer_norm_epsilon"}, Field: func(c *Config) any { return &c.Epsilon }, Needed: InGGUF},
-			{JSON: []string{"activation_function"}, Field: func(c *Config) any { return &gpt2Settings(c).Activation }, Values: Activations[:5], Needed: Nowhere},
+			{Field: "Context", JSON: []string{"n_positions", "n_ctx"}, Others: []string{"max_position_embeddings"}, GGUF: []string{"context_length"}},
+			{Field: "Inner", JSON: []string{"n_inner"}, GGUF: []string{"feed_forward_length"}, Needed: Nowhere},
+			{Field: "KVHeads", GGUF: []string{"attention.head_count_kv"}, Needed: Nowhere, ReadOnly: true},
+			{Field: "Epsilon", JSON: []string{"layer_norm_epsilon"}, GGUF: []string{"attention.layer_norm_epsilon"}, Needed: InGGUF},
+			{Field: "Activation", JSON: []string{"activation_function"}, Values: Activations[:5], Needed: Nowhere},
 			{JSON: []string{"scale_attn_weights"}, Values: []Choice{{"true", nil}}, Needed: Nowhere},
 			{JSON: []string{"scale_attn_by_inverse_layer_idx"}, Values: []Choice{{"false", nil}, {"null", nil}}, Needed: Nowhere},
 			{JSON: []string{"add_cross_attention"}, Values: []Choice{{"false", nil}, {"null", nil}}, Needed: Nowhere},

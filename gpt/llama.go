@@ -5,6 +5,7 @@ package gpt
 // mean square, rotary positions, heads that share keys and values, a gated MLP.
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -21,36 +22,31 @@ func init() {
 		Classes: []string{"LlamaForCausalLM", "LlamaModel", "LlamaForSequenceClassification", "LlamaForTokenClassification", "LlamaForQuestionAnswering"},
 		Buffers: []string{".rotary_emb.inv_freq"},
 		Keys: []Setting{
-			{JSON: []string{"num_hidden_layers"}, GGUF: []string{"block_count"}, Field: func(c *Config) any { return &c.Layers }},
-			{JSON: []string{"num_attention_heads"}, GGUF: []string{"attention.head_count"}, Field: func(c *Config) any { return &c.Heads }},
-			{JSON: []string{"num_key_value_heads"}, GGUF: []string{"attention.head_count_kv"}, Field: func(c *Config) any { return &c.KVHeads }, Needed: Nowhere},
-			{JSON: []string{"head_dim"}, GGUF: []string{"attention.key_length", "attention.value_length", "rope.dimension_count"}, Field: func(c *Config) any { return &c.HeadSize }, Needed: Nowhere},
-			{JSON: []string{"hidden_size"}, GGUF: []string{"embedding_length"}, Field: func(c *Config) any { return &c.Width }},
-			{JSON: []string{"intermediate_size"}, GGUF: []string{"feed_forward_length"}, Field: func(c *Config) any { return &c.Inner }},
-			{JSON: []string{"max_position_embeddings"}, GGUF: []string{"context_length"}, Field: func(c *Config) any { return &c.Context }},
-			{JSON: []string{"rms_norm_eps"}, GGUF: []string{"attention.layer_norm_rms_epsilon"}, Field: func(c *Config) any { return &c.Epsilon }, Needed: InGGUF},
-			{JSON: []string{"hidden_act"}, Field: func(c *Config) any { return &llamaSettings(c).Activation }, Values: Activations, Needed: Nowhere},
-			{JSON: []string{"attention_bias"}, Tensor: "blk.0.attn_q.bias", Field: func(c *Config) any { return &llamaSettings(c).QKVBias }, Needed: Nowhere},
-			{JSON: []string{"attention_bias"}, Tensor: "blk.0.attn_output.bias", Field: func(c *Config) any { return &llamaSettings(c).OutBias }, Needed: Nowhere},
-			{JSON: []string{"mlp_bias"}, Tensor: "blk.0.ffn_up.bias", Field: func(c *Config) any { return &llamaSettings(c).MLPBias }, Needed: Nowhere},
-			{JSON: []string{"rope_theta"}, Others: []string{"rope_parameters.rope_theta"}, GGUF: []string{"rope.freq_base"}, Field: func(c *Config) any { return &llamaSettings(c).Theta }, Needed: Nowhere},
+			{Field: "Layers", JSON: []string{"num_hidden_layers"}, GGUF: []string{"block_count"}},
+			{Field: "Heads", JSON: []string{"num_attention_heads"}, GGUF: []string{"attention.head_count"}},
+			{Field: "KVHeads", JSON: []string{"num_key_value_heads"}, GGUF: []string{"attention.head_count_kv"}, Needed: Nowhere},
+			{Field: "HeadSize", JSON: []string{"head_dim"}, GGUF: []string{"attention.key_length", "attention.value_length", "rope.dimension_count"}, Needed: Nowhere},
+			{Field: "Width", JSON: []string{"hidden_size"}, GGUF: []string{"embedding_length"}},
+			{Field: "Inner", JSON: []string{"intermediate_size"}, GGUF: []string{"feed_forward_length"}},
+			{Field: "Context", JSON: []string{"max_position_embeddings"}, GGUF: []string{"context_length"}},
+			{Field: "Epsilon", JSON: []string{"rms_norm_eps"}, GGUF: []string{"attention.layer_norm_rms_epsilon"}, Needed: InGGUF},
+			{Field: "Activation", JSON: []string{"hidden_act"}, Values: Activations, Needed: Nowhere},
+			{Field: "QKVBias", JSON: []string{"attention_bias"}, Tensor: "blk.0.attn_q.bias", Needed: Nowhere},
+			{Field: "OutBias", JSON: []string{"attention_bias"}, Tensor: "blk.0.attn_output.bias", Needed: Nowhere},
+			{Field: "MLPBias", JSON: []string{"mlp_bias"}, Tensor: "blk.0.ffn_up.bias", Needed: Nowhere},
+			{Field: "Theta", JSON: []string{"rope_theta"}, Others: []string{"rope_parameters.rope_theta"}, GGUF: []string{"rope.freq_base"}, Needed: Nowhere},
 			{JSON: []string{"partial_rotary_factor"}, Others: []string{"rope_parameters.partial_rotary_factor"}, Values: []Choice{{"1", nil}, {"1.0", nil}, {"null", nil}}, Needed: Nowhere},
 			// How positions are scaled: GGUF has a type and a factor, or else the factors of
 			// all pairs, which stand for those of Llama 3.
-			{JSON: []string{"rope_scaling.rope_type"}, Others: []string{"rope_scaling.type", "rope_parameters.rope_type"}, Tensor: ropeFactors, Field: func(c *Config) any { return &llamaSettings(c).Scaling },
+			{Field: "Scaling", JSON: []string{"rope_scaling.rope_type"}, Others: []string{"rope_scaling.type", "rope_parameters.rope_type"}, Tensor: ropeFactors,
 				Values: []Choice{{`"default"`, "none"}, {`"linear"`, "linear"}, {`"llama3"`, "llama3"}}, Needed: Nowhere},
-			{JSON: ropeNames("factor"), Others: ropeOthers("factor"), Tensor: ropeFactors, Field: func(c *Config) any { return &llamaSettings(c).Factor }, Needed: Nowhere},
-			{JSON: ropeNames("low_freq_factor"), Others: ropeOthers("low_freq_factor"), Tensor: ropeFactors, Field: func(c *Config) any { return &llamaSettings(c).Low }, Needed: Nowhere},
-			{JSON: ropeNames("high_freq_factor"), Others: ropeOthers("high_freq_factor"), Tensor: ropeFactors, Field: func(c *Config) any { return &llamaSettings(c).High }, Needed: Nowhere},
-			{JSON: ropeNames("original_max_position_embeddings"), Others: ropeOthers("original_max_position_embeddings"), Tensor: ropeFactors, Field: func(c *Config) any { return &llamaSettings(c).Original }, Needed: Nowhere},
-			{GGUF: []string{"rope.scaling.type"}, Field: func(c *Config) any { return &llamaSettings(c).Scaling }, Values: []Choice{{`"none"`, "none"}, {`"linear"`, "linear"}}, Needed: Nowhere},
-			{GGUF: []string{"rope.scaling.factor"}, Field: func(c *Config) any {
-				if s := llamaSettings(c); s.Scaling != "llama3" {
-					return &s.Factor
-				}
-				return new(float64)
-			}, Needed: Nowhere},
-			{Tensor: ropeFactors, Field: func(c *Config) any { return &llamaSettings(c).Factors }, Needed: Nowhere},
+			{Field: "Factor", JSON: []string{"rope_scaling.factor"}, Others: []string{"rope_parameters.factor"}, Tensor: ropeFactors, Needed: Nowhere},
+			{Field: "Low", JSON: []string{"rope_scaling.low_freq_factor"}, Others: []string{"rope_parameters.low_freq_factor"}, Tensor: ropeFactors, Needed: Nowhere},
+			{Field: "High", JSON: []string{"rope_scaling.high_freq_factor"}, Others: []string{"rope_parameters.high_freq_factor"}, Tensor: ropeFactors, Needed: Nowhere},
+			{Field: "Original", JSON: []string{"rope_scaling.original_max_position_embeddings"}, Others: []string{"rope_parameters.original_max_position_embeddings"}, Tensor: ropeFactors, Needed: Nowhere},
+			{Field: "Scaling", GGUF: []string{"rope.scaling.type"}, Values: []Choice{{`"none"`, "none"}, {`"linear"`, "linear"}}, Needed: Nowhere},
+			{Field: "Linear", GGUF: []string{"rope.scaling.factor"}, Needed: Nowhere},
+			{Field: "Factors", Tensor: ropeFactors, Needed: Nowhere},
 		},
 		Defaults: func() Config {
 			return Config{Family: "llama", Epsilon: 1e-6, Settings: &LlamaSettings{Activation: backend.SiLU, Theta: 10000}}
@@ -61,6 +57,8 @@ func init() {
 			switch {
 			case c.HeadSize%2 != 0:
 				return fmt.Errorf("head_dim: found %d, expected an even number: rotary positions turn pairs", c.HeadSize)
+			case s.Scaling == "" && s.Factor != 0:
+				return fmt.Errorf("rope_scaling.rope_type: missing, expected one that tells what factor is for")
 			case s.Scaling == "linear" && s.Factor == 0:
 				return fmt.Errorf("rope_scaling.factor: missing, expected a number for linear scaling")
 			case s.Scaling == "llama3" && (s.Factor == 0 || s.Low == 0 || s.High <= s.Low || s.Original == 0):
@@ -89,9 +87,6 @@ func init() {
 	})
 }
 
-func ropeNames(name string) []string  { return []string{"rope_scaling." + name} }
-func ropeOthers(name string) []string { return []string{"rope_parameters." + name} }
-
 // LlamaSettings are what only Llama has.
 type LlamaSettings struct {
 	Activation                backend.Activation // hidden_act: of the MLP's gate
@@ -103,6 +98,7 @@ type LlamaSettings struct {
 	Scaling           string
 	Factor, Low, High float64
 	Original          int
+	Linear            float64 // Factor where that is of linear scaling: what angles are divided by; 0 for 1
 
 	// Factors are what the angles of each pair are divided by: of a GGUF file, or what
 	// llama3 comes to. Empty for 1.
@@ -117,13 +113,16 @@ func completeLlama(c *Config) {
 		c.Inner = (8*c.Width/3 + 31) / 32 * 32
 	}
 	s := *llamaSettings(c)
-	if s.Scaling == "" && s.Factor != 0 {
+	if s.Scaling == "" && s.Linear != 0 {
 		s.Scaling = "linear" // as llama.cpp takes a file that does not tell
 	}
 	switch {
-	case s.Scaling == "llama3" && len(s.Factors) == 0 && c.HeadSize <= maxWidth:
+	case s.Scaling == "linear":
+		s.Linear = cmp.Or(s.Linear, s.Factor)
+		s.Factor = s.Linear
+	case s.Scaling == "llama3" && s.Factors == nil && c.HeadSize <= maxWidth:
 		s.Factors = s.llama3(c.HeadSize)
-	case s.Scaling == "" && len(s.Factors) > 0 && len(s.Factors) == c.HeadSize/2:
+	case s.Scaling == "" && s.Factors != nil && len(s.Factors) == c.HeadSize/2:
 		s.recognise(c.HeadSize)
 	}
 	c.Settings = &s
@@ -166,7 +165,9 @@ func (s *LlamaSettings) recognise(size int) {
 	slope := (smooths[0] - smooths[last]) / (turns[0] - turns[last])
 	low := slope*turns[0] - smooths[0]
 	guess.High, guess.Original = math.Round(1000*(1+1/low))/1000, int(math.Round(slope/low))
-	if guess.High > 1 && guess.Original > 0 && slices.EqualFunc(guess.llama3(size), s.Factors, nearly) {
+	guess.Factors = guess.llama3(size)
+	nearly := func(a, b float32) bool { return math.Abs(float64(a/b)-1) <= 1e-6 } // but for rounding
+	if guess.High > 1 && guess.Original > 0 && slices.EqualFunc(guess.Factors, s.Factors, nearly) {
 		*s = guess
 	}
 }
@@ -176,11 +177,8 @@ func (s *LlamaSettings) angles(context, size int) []float32 {
 	pairs := size / 2
 	values := make([]float32, context*size)
 	for i := range pairs {
-		turn := 2 * math.Pi / s.wavelength(i, size)
-		if s.Scaling == "linear" {
-			turn /= s.Factor
-		}
-		if len(s.Factors) > 0 {
+		turn := 2 * math.Pi / s.wavelength(i, size) / cmp.Or(s.Linear, 1)
+		if s.Factors != nil {
 			turn /= float64(s.Factors[i])
 		}
 		for p := range context {

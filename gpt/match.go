@@ -43,7 +43,7 @@ func (f *Family) inBody(short string) bool {
 // foreign reports whether a tensor belongs to what may stand beside the model:
 // another head, or another model. Transformers leaves such tensors out.
 func (c *Checkpoint) foreign(name string) bool {
-	f := c.family()
+	f := c.Config.family()
 	short, body := f.unwrapped(name)
 	return c.layout.others && !body && short != f.row(Unembedding).Name(HuggingFace) && !f.inBody(short)
 }
@@ -65,7 +65,7 @@ func (c *Checkpoint) Ignored() (names []string) {
 // copied, that they are all there, with the right shapes, and that no other is
 // part of the transformer. The tensors that it returns have the names of m's rows.
 func (m *Model) match(c *Checkpoint) (map[string]rawTensor, error) {
-	f, format := c.family(), c.layout.format
+	f, format := c.Config.family(), c.layout.format
 	there := map[string]rawTensor{}
 	for _, name := range c.file.Tensors() {
 		if c.foreign(name) {

@@ -36,13 +36,7 @@ func newModel(b backend.Backend, config Config, order Format) *Model {
 }
 
 // rebuild makes the network anew, by the Config.
-func (m *Model) rebuild() {
-	f, err := FamilyOf(m.Family)
-	if err != nil {
-		panic(err) // the Config was valid
-	}
-	m.Network = f.Network(m.Config, m.order)
-}
+func (m *Model) rebuild() { m.Network = m.family().Network(m.Config, m.order) }
 
 // parameters are the weights that files have, and training changes.
 func (m *Model) parameters() (list []Weight) {

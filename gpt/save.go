@@ -157,10 +157,7 @@ func (c *Checkpoint) tokenizerFiles(o SaveOptions) (map[string][]byte, error) {
 
 // configJSON is the text of config.json for a model of shape c.
 func configJSON(c Config) ([]byte, error) {
-	f, err := FamilyOf(c.Family)
-	if err != nil {
-		return nil, err
-	}
+	f := c.family()
 	token := func(ids []int) any { // as Hugging Face has it: null, an id, or several
 		switch len(ids) {
 		case 0:

@@ -2,7 +2,6 @@ package gpt
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"strings"
 
@@ -56,7 +55,7 @@ func ggufDType(w Weight, stored, d backend.DType) backend.DType {
 // metadata are the entries of a GGUF file for a model of shape config, whose
 // largest matrices are of dtype d, and the tensors that stand for settings.
 func (c *Checkpoint) metadata(config Config, d backend.DType, o SaveOptions) ([]gguf.KeyValue, []conversion, error) {
-	f := c.family()
+	f := c.Config.family()
 	settings, tensors, err := f.metadata(config)
 	if err != nil {
 		return nil, nil, err
@@ -113,7 +112,7 @@ func (f *Family) metadata(c Config) (all []gguf.KeyValue, tensors []conversion, 
 			v = gguf.OfFloat32(float32(x))
 		case bool:
 			v = gguf.OfBool(x)
-		case json.RawMessage:
+		case literal:
 			v = gguf.OfText(strings.Trim(string(x), `"`))
 		case []float32:
 			t := made(Weight{HF: s.Tensor, Shape: []int{len(x)}}, x, backend.F32)

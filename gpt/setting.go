@@ -7,7 +7,6 @@ package gpt
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,6 +17,11 @@ import (
 
 // Setting is a row of a family's Keys.
 type Setting struct {
+	// Field is where it is kept: the name of a field of Config, or of the family's
+	// Settings. It is an int, which is 1 or more, a float64, which is more than 0, a
+	// bool, a []float32, or what Values have. Empty: it is only compared with Values.
+	Field string
+
 	// JSON are its names in config.json. The first that is there counts; all are
 	// written. A dot leads into an object: "rope_scaling.factor".
 	JSON []string
@@ -31,13 +35,9 @@ type Setting struct {
 	GGUF []string
 
 	// Tensor is the name of a tensor of a GGUF file that stands for the setting: that
-	// it is there for a *bool, its numbers for a *[]float32, and for others what
-	// follows from them.
+	// it is there for a bool, its numbers for a []float32, and for others what follows
+	// from them.
 	Tensor string
-
-	// Field is where it is kept: a *int, which is 1 or more, a *float64, which is more
-	// than 0, a *bool, a *[]float32, or a pointer to what Values have. Nil: it is only compared with Values.
-	Field func(*Config) any
 
 	// Values are all that are supported, where it is one of a few.
 	Values []Choice
@@ -57,9 +57,14 @@ const (
 
 // Choice is a value that a setting may have.
 type Choice struct {
-	Text  string // as JSON
-	Value any    // of the field
+	Text  literal
+	Value any // of the field
 }
+
+// literal is a value as JSON has it.
+type literal string
+
+func (l literal) MarshalJSON() ([]byte, error) { return []byte(l), nil }
 
 // Activations are Transformers' names of activation functions (ACT2FN).
 var Activations = []Choice{
@@ -71,31 +76,25 @@ var Activations = []Choice{
 }
 
 // Name is the setting's own name.
-func (s *Setting) Name() string {
-	for _, names := range [][]string{s.JSON, s.GGUF, {s.Tensor}} {
-		if len(names) > 0 {
-			return names[0]
-		}
+func (s *Setting) Name() string { return slices.Concat(s.JSON, s.GGUF, []string{s.Tensor})[0] }
+
+func (s *Setting) field(c *Config) reflect.Value {
+	if f := reflect.ValueOf(c).Elem().FieldByName(s.Field); f.IsValid() {
+		return f
 	}
-	return ""
+	return reflect.ValueOf(c.Settings).Elem().FieldByName(s.Field)
 }
 
 // expects says what a value must be.
 func (s *Setting) expects(c *Config) string {
-	if s.Values != nil {
-		texts := make([]string, len(s.Values))
-		for i, v := range s.Values {
-			texts[i] = v.Text
-		}
+	var texts []string
+	for _, v := range s.Values {
+		texts = append(texts, string(v.Text))
+	}
+	if texts != nil {
 		return strings.Join(texts, " or ")
 	}
-	switch s.Field(c).(type) {
-	case *int:
-		return "a whole number"
-	case *bool:
-		return "true or false"
-	}
-	return "a number"
+	return map[reflect.Kind]string{reflect.Int: "a whole number", reflect.Bool: "true or false", reflect.Float64: "a number"}[s.field(c).Kind()]
 }
 
 // Null reports whether null is a value, and does not stand for what is absent.
@@ -111,9 +110,9 @@ func (s *Setting) Missing(c *Config, name string) error {
 // Set puts a value into c that a file has under name.
 func (s *Setting) Set(c *Config, name string, value json.RawMessage) error {
 	for _, v := range s.Values {
-		if v.Text == string(value) {
-			if s.Field != nil {
-				reflect.ValueOf(s.Field(c)).Elem().Set(reflect.ValueOf(v.Value))
+		if string(v.Text) == string(value) {
+			if s.Field != "" {
+				s.field(c).Set(reflect.ValueOf(v.Value))
 			}
 			return nil
 		}
@@ -121,19 +120,15 @@ func (s *Setting) Set(c *Config, name string, value json.RawMessage) error {
 	if s.Values != nil {
 		return fmt.Errorf("%s: found %s, which is not supported, expected %s", name, strictjson.Text(value), s.expects(c))
 	}
-	field := s.Field(c)
-	if err := json.Unmarshal(value, field); err != nil {
+	field := s.field(c)
+	if err := json.Unmarshal(value, field.Addr().Interface()); err != nil {
 		return fmt.Errorf("%s: found %s, expected %s", name, strictjson.Text(value), s.expects(c))
 	}
-	switch x := field.(type) {
-	case *int:
-		if *x < 1 {
-			return fmt.Errorf("%s: found %d, expected 1 or more", name, *x)
-		}
-	case *float64:
-		if *x <= 0 {
-			return fmt.Errorf("%s: found %v, expected more than 0", name, *x)
-		}
+	switch {
+	case field.CanInt() && field.Int() < 1:
+		return fmt.Errorf("%s: found %d, expected 1 or more", name, field.Int())
+	case field.CanFloat() && field.Float() <= 0:
+		return fmt.Errorf("%s: found %v, expected more than 0", name, field.Float())
 	}
 	return nil
 }
@@ -141,54 +136,44 @@ func (s *Setting) Set(c *Config, name string, value json.RawMessage) error {
 // Value is what c has, as a file is to have it, or nil where nothing needs to be
 // written.
 func (s *Setting) Value(c *Config) any {
-	if s.Field == nil || s.ReadOnly {
+	if s.Field == "" || s.ReadOnly || s.field(c).IsZero() {
 		return nil
 	}
-	field := reflect.ValueOf(s.Field(c)).Elem()
-	if field.IsZero() {
-		return nil
-	}
+	value := s.field(c).Interface()
 	for _, v := range s.Values {
-		if v.Value == field.Interface() {
-			return json.RawMessage(v.Text)
+		if v.Value == value {
+			return v.Text
 		}
 	}
 	if s.Values != nil {
 		return nil
 	}
-	return field.Interface()
+	return value
 }
 
 // same reports the first setting that is another in back, which is what a file of
 // format in says of c.
 func (f *Family) same(c, back Config, in Format) error {
 	for _, s := range f.Keys {
-		is, read := s.Value(&c), s.Value(&back)
-		x, _ := is.([]float32)
-		y, _ := read.([]float32)
-		switch is.(type) {
-		case json.RawMessage, float64, int:
-			if in == GGUF && s.Tensor != "" {
-				continue // what follows from it is compared
+		var texts [2]string
+		for i, c := range []*Config{&c, &back} {
+			value := s.Value(c)
+			switch x := value.(type) {
+			case float64:
+				value = float32(x) // as GGUF has it
+			case nil:
+				value = "not set"
 			}
+			texts[i] = strictjson.Text(fmt.Append(nil, value))
 		}
-		if a, ok := is.(float64); ok && read != nil && nearly(float32(a), float32(read.(float64))) {
-			continue
+		kind := reflect.Slice
+		if s.Field != "" {
+			kind = s.field(&c).Kind()
 		}
-		if x != nil && slices.EqualFunc(x, y, nearly) || x == nil && reflect.DeepEqual(is, read) {
-			continue
+		// Of what a tensor stands for, that is compared.
+		if follows := in == GGUF && s.Tensor != "" && kind != reflect.Slice && kind != reflect.Bool; !follows && texts[0] != texts[1] {
+			return fmt.Errorf("%v cannot say that %s is %s: programs that read it would take %s, and compute something else", in, s.Name(), texts[0], texts[1])
 		}
-		text := func(v any) string { return strictjson.Text(fmt.Appendf(nil, "%v", v)) }
-		if raw, ok := is.(json.RawMessage); ok {
-			is = string(raw)
-		}
-		if raw, ok := read.(json.RawMessage); ok {
-			read = string(raw)
-		}
-		return fmt.Errorf("%v cannot say that %s is %s: programs that read it would take %s, and compute something else", in, s.Name(), text(is), text(read))
 	}
 	return nil
 }
-
-// nearly reports whether numbers are the same but for rounding.
-func nearly(a, b float32) bool { return math.Abs(float64(a)-float64(b)) <= 1e-6*math.Abs(float64(a)) }
