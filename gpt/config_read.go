@@ -84,22 +84,7 @@ func parseConfig(text []byte) (Config, error) {
 		return Config{}, err
 	}
 	c := f.Defaults()
-	for _, s := range f.Keys {
-		name, value, err := o.find(slices.Concat(s.Others, s.JSON), s.Null())
-		if err == nil && value != nil {
-			err = s.Set(&c, name, value)
-		} else if err == nil && s.Needed == Everywhere {
-			err = s.Missing(&c, s.JSON[0])
-		}
-		if err != nil {
-			return Config{}, err
-		}
-	}
-	vocab := Setting{JSON: []string{"vocab_size"}, Field: "Vocab"}
-	if o["vocab_size"] == nil || string(o["vocab_size"]) == "null" {
-		return Config{}, vocab.Missing(&c, "vocab_size")
-	}
-	if err := vocab.Set(&c, "vocab_size", o["vocab_size"]); err != nil {
+	if err := f.parse(&c, HuggingFace, o.at); err != nil {
 		return Config{}, err
 	}
 	if _, err := o.decode("tie_word_embeddings", &c.TieEmbeddings, "true or false"); err != nil {
@@ -148,22 +133,7 @@ func (s settings) decode(key string, to any, expected string) (bool, error) {
 	return true, nil
 }
 
-// find returns the first of names that is there, and its value. A dot in a name
-// leads into an object. Null stands for what is absent, unless null is true: then it
-// is a value like others.
-func (s settings) find(names []string, null bool) (string, json.RawMessage, error) {
-	for _, name := range names {
-		value, err := s.at(name)
-		if err != nil {
-			return "", nil, err
-		}
-		if value != nil && (null || string(value) != "null") {
-			return name, value, nil
-		}
-	}
-	return "", nil, nil
-}
-
+// at is the value of that name, if there is one. A dot leads into an object.
 func (s settings) at(name string) (json.RawMessage, error) {
 	outer, inner, nested := strings.Cut(name, ".")
 	if value := s[outer]; !nested || value == nil || string(value) == "null" {

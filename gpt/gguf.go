@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -91,29 +92,26 @@ func fromGGUF(f *gguf.File, path string) (*Checkpoint, error) {
 // metadata reads a file's metadata.
 type metadata struct{ *gguf.File }
 
-func (m metadata) config() (Config, error) {
+// config reads the shape of a model.
+func (m metadata) config() (c Config, err error) {
 	a, _, err := m.text(keyArchitecture)
 	if err != nil {
-		return Config{}, err
+		return c, err
 	}
 	var known []string
 	for _, f := range families {
-		if f.GGUF == a {
-			return m.configOf(f)
-		}
 		known = append(known, strconv.Quote(f.GGUF))
 	}
-	return Config{}, fmt.Errorf("unknown architecture: found %s %q, expected %s", keyArchitecture, strictjson.Shorten(a), strings.Join(known, " or "))
-}
-
-// configOf reads the shape of a model of family f.
-func (m metadata) configOf(f *Family) (Config, error) {
+	i := slices.Index(known, strconv.Quote(a))
+	if i < 0 {
+		return c, fmt.Errorf("unknown architecture: found %s %q, expected %s", keyArchitecture, strictjson.Shorten(a), strings.Join(known, " or "))
+	}
+	f := families[i]
 	tokens, ok := m.Tensor(f.row(Embedding).GGUF)
 	if !ok || len(tokens.Shape) != 2 {
-		return Config{}, fmt.Errorf("tensor %s: missing or no matrix, expected one row a token", f.row(Embedding).GGUF)
+		return c, fmt.Errorf("tensor %s: missing or no matrix, expected one row a token", f.row(Embedding).GGUF)
 	}
-	c, err := f.parseMetadata(m.Value, m.Tensor)
-	if err != nil {
+	if c, err = f.parseMetadata(m.Value, m.Tensor); err != nil {
 		return c, err
 	}
 	c.Vocab = tokens.Shape[0]
@@ -137,35 +135,18 @@ func (m metadata) configOf(f *Family) (Config, error) {
 // parseMetadata reads the settings of a model of family f.
 func (f *Family) parseMetadata(at func(key string) (gguf.Value, bool), tensor func(name string) (gguf.Tensor, bool)) (Config, error) {
 	c := f.Defaults()
+	err := f.parse(&c, GGUF, func(name string) (json.RawMessage, error) {
+		if v, found := at(name); found {
+			return json.RawMessage(asJSON(v)), nil
+		}
+		return nil, nil
+	})
 	for _, s := range f.Keys {
-		var first, value string
-		for _, name := range s.GGUF {
-			key := f.GGUF + "." + name
-			v, found := at(key)
-			if !found {
-				continue
-			}
-			value = asJSON(v)
-			if first == "" {
-				first = value
-			}
-			if value != first {
-				return c, fmt.Errorf("%s: found %s, expected %s as %s.%s has", key, strictjson.Text([]byte(value)), first, f.GGUF, s.GGUF[0])
-			}
-			if err := s.Set(&c, key, json.RawMessage(value)); err != nil {
-				return c, err
-			}
-		}
-		if first == "" && len(s.GGUF) > 0 && s.Needed != Nowhere {
-			return c, s.Missing(&c, f.GGUF+"."+s.GGUF[0])
-		}
-		if t, found := tensor(s.Tensor); found {
-			if err := s.setTensor(&c, t); err != nil {
-				return c, err
-			}
+		if t, found := tensor(s.Tensor); found && err == nil {
+			err = s.setTensor(&c, t)
 		}
 	}
-	return c.Complete(), nil
+	return c.Complete(), err
 }
 
 // setTensor sets what a tensor stands for.
@@ -201,43 +182,34 @@ func asJSON(v gguf.Value) string {
 	return fmt.Sprintf("an %v", v.Type)
 }
 
-// integer reads a whole number, and whether there is one of that key.
-func (m metadata) integer(key string, least int64) (int, bool, error) {
+// valueOf reads the value of a key as get has it, and whether there is one.
+func valueOf[T any](m metadata, key, expected string, get func(gguf.Value) (T, bool)) (x T, found bool, err error) {
 	v, found := m.Value(key)
 	if !found {
-		return 0, false, nil
+		return x, false, nil
 	}
-	n, ok := v.Int()
+	x, ok := get(v)
 	if !ok {
-		return 0, false, fmt.Errorf("%s: found a %v, expected a whole number", key, v.Type)
+		return x, false, fmt.Errorf("%s: found a %v, expected %s", key, v.Type, expected)
 	}
-	if n < least || n > math.MaxInt32 {
+	return x, true, nil
+}
+
+// integer reads a whole number, and whether there is one of that key.
+func (m metadata) integer(key string, least int64) (int, bool, error) {
+	n, found, err := valueOf(m, key, "a whole number", gguf.Value.Int)
+	if found && (n < least || n > math.MaxInt32) {
 		return 0, false, fmt.Errorf("%s: found %d, expected %d to %d", key, n, least, math.MaxInt32)
 	}
-	return int(n), true, nil
+	return int(n), found, err
 }
 
 // flag reads a boolean, which is false where it is absent.
 func (m metadata) flag(key string) (bool, error) {
-	v, found := m.Value(key)
-	if !found {
-		return false, nil
-	}
-	b, ok := v.Bool()
-	if !ok {
-		return false, fmt.Errorf("%s: found a %v, expected true or false", key, v.Type)
-	}
-	return b, nil
+	b, _, err := valueOf(m, key, "true or false", gguf.Value.Bool)
+	return b, err
 }
 
 func (m metadata) text(key string) (string, bool, error) {
-	v, found := m.Value(key)
-	if !found {
-		return "", false, nil
-	}
-	s, ok := v.Text()
-	if !ok {
-		return "", false, fmt.Errorf("%s: found a %v, expected a string", key, v.Type)
-	}
-	return s, true, nil
+	return valueOf(m, key, "a string", gguf.Value.Text)
 }

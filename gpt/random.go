@@ -49,32 +49,29 @@ func RandomCheckpoint(config Config, seed uint64) (*Checkpoint, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	s := randomSource{config.Layers, seed, newModel(nil, config, HuggingFace).parameters()}
+	all := newModel(nil, config, HuggingFace).parameters()
+	s := rows{all, func(i int) rawTensor { return initial(all[i], config.Layers, seed, i, backend.F32) }}
 	return huggingFace(config, "random", s, func() (*tokenizer.Tokenizer, error) {
 		return nil, fmt.Errorf("%w: weights are random", tokenizer.ErrNone)
 	}), nil
 }
 
-// randomSource makes tensors when they are asked for.
-type randomSource struct {
-	layers  int
-	seed    uint64
+// rows is a source of tensors that are made when they are asked for.
+type rows struct {
 	weights []Weight
+	make    func(i int) rawTensor
 }
 
-func (s randomSource) Tensors() (names []string) {
-	for _, w := range s.weights {
+func (r rows) Tensors() (names []string) {
+	for _, w := range r.weights {
 		names = append(names, w.Name(HuggingFace))
 	}
 	return names
 }
 
-func (s randomSource) tensor(name string) rawTensor {
-	i := slices.IndexFunc(s.weights, func(w Weight) bool { return w.Name(HuggingFace) == name })
-	return initial(s.weights[i], s.layers, s.seed, i, backend.F32)
-}
+func (r rows) tensor(name string) rawTensor { return r.make(slices.Index(r.Tensors(), name)) }
 
-func (s randomSource) Close() error { return nil }
+func (r rows) Close() error { return nil }
 
 // initial makes the first contents of row i of the weight table, as a checkpoint
 // would hold them: matrices already in dtype d, so that they need no conversion.

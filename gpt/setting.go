@@ -97,18 +97,44 @@ func (s *Setting) expects(c *Config) string {
 	return map[reflect.Kind]string{reflect.Int: "a whole number", reflect.Bool: "true or false", reflect.Float64: "a number"}[s.field(c).Kind()]
 }
 
-// Null reports whether null is a value, and does not stand for what is absent.
-func (s *Setting) Null() bool {
-	return slices.ContainsFunc(s.Values, func(c Choice) bool { return c.Text == "null" })
+// parse reads all settings that a file of format from has: at returns the value of
+// a name, or nil. Null stands for what is absent where it is no choice.
+func (f *Family) parse(c *Config, from Format, at func(name string) (json.RawMessage, error)) error {
+	vocab := Setting{Field: "Vocab", JSON: []string{"vocab_size"}}
+	for _, s := range append(f.Keys[:len(f.Keys):len(f.Keys)], vocab) {
+		names, own := slices.Concat(s.Others, s.JSON), len(s.Others)
+		if from == GGUF {
+			names, own = nil, 0
+			for _, name := range s.GGUF {
+				names = append(names, f.GGUF+"."+name)
+			}
+		}
+		null := slices.ContainsFunc(s.Values, func(c Choice) bool { return c.Text == "null" })
+		var first json.RawMessage
+		for _, name := range names {
+			value, err := at(name)
+			switch {
+			case err != nil:
+				return err
+			case value == nil || string(value) == "null" && !null, from == HuggingFace && first != nil:
+				continue
+			case first != nil && string(value) != string(first):
+				return fmt.Errorf("%s: found %s, expected %s as %s has", name, strictjson.Text(value), strictjson.Text(first), names[0])
+			}
+			if err := s.set(c, name, value); err != nil {
+				return err
+			}
+			first = value
+		}
+		if first == nil && len(names) > 0 && (s.Needed == Everywhere || s.Needed == InGGUF && from == GGUF) {
+			return fmt.Errorf("%s: missing, expected %s", names[own], s.expects(c))
+		}
+	}
+	return nil
 }
 
-// Missing is the error of a file that does not have the setting under its name.
-func (s *Setting) Missing(c *Config, name string) error {
-	return fmt.Errorf("%s: missing, expected %s", name, s.expects(c))
-}
-
-// Set puts a value into c that a file has under name.
-func (s *Setting) Set(c *Config, name string, value json.RawMessage) error {
+// set puts a value into c that a file has under name.
+func (s *Setting) set(c *Config, name string, value json.RawMessage) error {
 	for _, v := range s.Values {
 		if string(v.Text) == string(value) {
 			if s.Field != "" {

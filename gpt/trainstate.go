@@ -25,16 +25,16 @@ func (m *Model) Checkpoint(t *tokenizer.Tokenizer) (*Checkpoint, error) {
 	if !m.train {
 		return nil, fmt.Errorf("the weights never changed: load them with LoadOptions.Train, or save the checkpoint they are from")
 	}
-	s := snapshot{}
-	for _, w := range m.parameters() {
+	all := m.parameters()
+	var tensors []rawTensor
+	for _, w := range all {
 		data, err := m.read(w, *w.Tensor)
 		if err != nil {
 			return nil, fmt.Errorf("tensor %s: %w", w.Name(HuggingFace), err)
 		}
-		s.names = append(s.names, w.Name(HuggingFace))
-		s.tensors = append(s.tensors, rawTensor{Name: w.Name(HuggingFace), DType: "F32", Shape: w.Stored(HuggingFace), Data: data, File: "memory", aligned: true})
+		tensors = append(tensors, rawTensor{Name: w.Name(HuggingFace), DType: "F32", Shape: w.Stored(HuggingFace), Data: data, File: "memory", aligned: true})
 	}
-	return huggingFace(m.Config, "trained", s, func() (*tokenizer.Tokenizer, error) {
+	return huggingFace(m.Config, "trained", rows{all, func(i int) rawTensor { return tensors[i] }}, func() (*tokenizer.Tokenizer, error) {
 		if t == nil {
 			return nil, fmt.Errorf("%w: the model was trained without", tokenizer.ErrNone)
 		}
@@ -52,25 +52,6 @@ func (c *Checkpoint) CheckFinite(ctx context.Context) error {
 	}
 	return nil
 }
-
-// snapshot is a source.
-type snapshot struct {
-	names   []string
-	tensors []rawTensor
-}
-
-func (s snapshot) Tensors() []string { return s.names }
-
-func (s snapshot) tensor(name string) rawTensor {
-	for _, t := range s.tensors {
-		if t.Name == name {
-			return t
-		}
-	}
-	return rawTensor{}
-}
-
-func (s snapshot) Close() error { return nil }
 
 // read returns x, which is w or has its shape and strides, as a checkpoint
 // stores it.
