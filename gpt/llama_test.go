@@ -393,7 +393,7 @@ func TestLlamaDemand(t *testing.T) {
 			use   gpt.Use
 		}{{backend.F32, gpt.Use{Feeds: []int{1, 30}}}, {backend.Q8_0, gpt.Use{Context: 20, Cache: backend.F16, Feeds: []int{9}}}} {
 			config := llamas()["biases"]
-			a := &account{Backend: b, live: map[backend.Buffer]bool{}}
+			a := accountOf(b)
 			_, err := gpt.Random(t.Context(), &crowded{a, 1, 1 << 40}, config, gpt.LoadOptions{DType: c.dtype, For: &c.use}, 1)
 			need := memoryError(t, err).Need
 			m, err := gpt.Random(t.Context(), a, config, gpt.LoadOptions{DType: c.dtype, For: &c.use}, 1)
@@ -402,7 +402,7 @@ func TestLlamaDemand(t *testing.T) {
 			}
 			weights := a.allocated
 			for _, p := range a.mapped {
-				weights += len(p)
+				weights += p
 			}
 			before := a.allocated
 			s, err := m.NewSession(gpt.SessionOptions{Context: c.use.Context, Cache: c.use.Cache})
