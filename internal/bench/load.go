@@ -28,7 +28,7 @@ func (d *Device) load(ctx context.Context, b backend.Backend, model Model, dtype
 	if err != nil {
 		return nil, advice(err, use.Evaluate, true)
 	}
-	if kept := m.Blocks[0].Up.W.DType; dtype != backend.None && kept != dtype {
+	if kept := m.DType(); dtype != backend.None && kept != dtype {
 		return nil, errors.Join(fmt.Errorf("%w: matrices were asked for as %v and kept as %v", result.ErrUnsupported, dtype, kept), m.Close())
 	}
 	return m, nil
@@ -52,13 +52,14 @@ func advice(err error, context, cache bool) error {
 // lacks reports, before anything is loaded, that a device has no product with
 // matrices of a type, or no attention over keys and values of one.
 func (d *Device) lacks(c gpt.Config, dtype, cache backend.DType) error {
+	kv, heads := c.CacheWidth()/2, c.Heads*c.HeadSize
 	row := backend.Of(paper{1}, backend.F32, 0, 1, c.Width)
 	at := backend.Of(paper{2}, backend.I32, 0, 1)
-	keys := backend.Of(paper{3}, cache, 0, 1, c.Context, 2*c.Width)
+	keys := backend.Of(paper{3}, cache, 0, 1, c.Context, 2*kv)
 	ops := []backend.Op{
-		&backend.Store{Dst: keys, X: backend.Of(paper{4}, backend.F32, 0, 1, 2*c.Width), At: at},
-		&backend.Attention{Dst: backend.Of(paper{}, backend.F32, 0, 1, c.Width), Q: row, At: at, Heads: c.Heads,
-			K: keys.Slice(-1, 0, c.Width), V: keys.Slice(-1, c.Width, 2*c.Width)},
+		&backend.Store{Dst: keys, X: backend.Of(paper{4}, backend.F32, 0, 1, 2*kv), At: at},
+		&backend.Attention{Dst: backend.Of(paper{}, backend.F32, 0, 1, heads), Q: backend.Of(paper{7}, backend.F32, 0, 1, heads), At: at, Heads: c.Heads,
+			K: keys.Slice(-1, 0, kv), V: keys.Slice(-1, kv, 2*kv)},
 	}
 	if dtype != backend.None {
 		if n := dtype.BlockLen(); c.Width%n != 0 || c.Inner%n != 0 {

@@ -87,7 +87,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 		}
 		t.ModelType, t.ModelFilename = model.Name, model.File
 		t.ModelSize, t.ModelNParams = bytesOf(m), int64(m.Parameters())
-		t.DType, t.TypeK, t.TypeV = m.Tokens.DType.String(), o.Cache.String(), o.Cache.String()
+		t.DType, t.TypeK, t.TypeV = m.DType().String(), o.Cache.String(), o.Cache.String()
 		t.Incomplete = len(t.SamplesNS) < o.Repetitions
 		t.LoadNS = loaded.Nanoseconds()
 		t.Summarise(r.ceilings)
@@ -161,7 +161,7 @@ func (r *runner) all(ctx context.Context, tests []Test) error {
 
 // warm runs a test once, which makes its programs.
 func (r *runner) warm(ctx context.Context, test Test) error {
-	work := Count(r.m.Config, test, r.m.Tokens.DType, r.o.Cache)
+	work := Count(r.m.Config, test, r.m.DType(), r.o.Cache)
 	t := &running{test: test, ids: randomIDs(test, r.m.Vocab), need: work.Bytes()}
 	t.Common = r.d.newCommon("test")
 	t.NPrompt, t.NGen, t.NDepth, t.FLOP, t.Bytes = test.Prompt, test.Gen, test.Depth, work.FLOP(), work.Bytes()

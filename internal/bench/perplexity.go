@@ -107,7 +107,7 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 
 // keptDType is the type of the matrices in blocks. The matrix of tokens may have
 // another one, where its rows are not whole blocks of a quantised type.
-func keptDType(m *gpt.Model) string { return m.Blocks[0].Up.W.DType.String() }
+func keptDType(m *gpt.Model) string { return m.DType().String() }
 
 // scorer adds up what single tokens give.
 type scorer struct {

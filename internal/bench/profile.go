@@ -56,7 +56,7 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 		return p, err
 	}
 	defer s.Close()
-	p.Name = fmt.Sprintf("%s %s, %s %v%s", d.Spec(), d.Name, model.Name, m.Tokens.DType, result.CacheNote(cache.String(), cache.String()))
+	p.Name = fmt.Sprintf("%s %s, %s %v%s", d.Spec(), d.Name, model.Name, m.DType(), result.CacheNote(cache.String(), cache.String()))
 	for _, t := range tests {
 		bar.step(fmt.Sprintf("profile of %v, warm-up", t))
 		if _, err := profile(ctx, s, m.Vocab, t, func(run func() error) ([]backend.Span, error) { return nil, run() }); err != nil {

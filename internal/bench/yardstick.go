@@ -106,13 +106,19 @@ func (d *Device) newBandwidth(rows, cols int) (*yardstick, error) {
 // each Linear of each block at n rows and the head for one row, with the
 // model's own weights, through the backend's Linear, but without biases.
 func (d *Device) newProducts(m *gpt.Model, n int) (*yardstick, error) {
-	w := Count(m.Config, Test{Prompt: n}, m.Tokens.DType, backend.F32)
+	w := Count(m.Config, Test{Prompt: n}, m.DType(), backend.F32)
 	y := &yardstick{name: "matrix products", unit: UnitFLOPs, work: w.Products + w.Head, now: d.now}
-	var products []product
-	for _, b := range m.Blocks {
-		products = append(products, product{b.QKV.W, n}, product{b.Out.W, n}, product{b.Up.W, n}, product{b.Down.W, n})
+	return y.made(y.record(d.b, backend.F32, append(productsOf(m, n), product{m.Head().W, 1})))
+}
+
+// productsOf are those of the blocks' matrices with n vectors.
+func productsOf(m *gpt.Model, n int) (list []product) {
+	for _, w := range m.Weights() {
+		if w.Multiplies() {
+			list = append(list, product{*w.Tensor, n})
+		}
 	}
-	return y.made(y.record(d.b, backend.F32, append(products, product{m.Head.W, 1})))
+	return list
 }
 
 // newTrainProducts measures the matrix products of a batch's forward pass and
@@ -123,12 +129,9 @@ func (d *Device) newTrainProducts(m *gpt.Model, t Training, dtype backend.DType)
 	y := &yardstick{name: "matrix products", unit: UnitFLOPs, now: d.now}
 	y.work, _ = trainWork(m.Config, t.Batch, t.Time)
 	rows := t.Batch * t.Time
-	var products []product
-	for _, b := range m.Blocks {
-		products = append(products, product{b.QKV.W, rows}, product{b.Out.W, rows}, product{b.Up.W, rows}, product{b.Down.W, rows})
-	}
+	products := productsOf(m, rows)
 	for chunk := gpt.TrainChunk(m.Vocab); rows > 0; rows -= chunk {
-		products = append(products, product{m.Head.W, min(rows, chunk)})
+		products = append(products, product{m.Head().W, min(rows, chunk)})
 	}
 	if dtype == backend.F16 {
 		halves := map[[2][4]int]backend.Tensor{} // one of each shape: a trainer's memory is full of copies already

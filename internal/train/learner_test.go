@@ -20,7 +20,7 @@ func TestSaveDiverged(t *testing.T) {
 	}
 	defer b.Close()
 	o := options()
-	config, err := Shape{Layers: 1, Heads: 1, Width: 4}.Config(o.BlockSize, 9, nil)
+	config, err := Shape{Family: "gpt2", Layers: 1, Heads: 1, Width: 4}.Config(o.BlockSize, 9, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
