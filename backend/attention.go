@@ -79,3 +79,10 @@ func (o *Attention) Check() error {
 		wantRows("probs", o.Probs),
 	)
 }
+
+// Cost is of two products, of queries with keys and of probabilities with
+// values, for each key that a query sees where the cache is full.
+func (o *Attention) Cost() (flops, bytes int64) {
+	batch, time, width := o.Q.Dim(-3), o.Q.Dim(-2), o.Q.Dim(-1)
+	return 2 * product(batch, width, 1) * causalPairs(time, o.K.Dim(-2)), moved(o, 0)
+}
