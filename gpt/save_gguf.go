@@ -40,9 +40,7 @@ func ggufDType(w weight, stored, d backend.DType) backend.DType {
 		return backend.F32
 	}
 	if d == backend.None {
-		if d = stored; !d.Is(backend.Weights) {
-			d = backend.F32
-		}
+		d = stored
 	}
 	if w.inputs()%d.BlockLen() != 0 {
 		return backend.F16

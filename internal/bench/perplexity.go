@@ -53,7 +53,7 @@ type PerplexityResult struct {
 // PerplexityOptions say what is read, and what it is held against.
 type PerplexityOptions struct {
 	DType   backend.DType // of matrices; None keeps what the model has
-	Cache   backend.DType // of keys and values: F32, F16; None: F32
+	Cache   backend.DType // of keys and values: one of caches; None: F32
 	Window  int           // tokens; 0: the model's context
 	Windows int           // at most; 0: as many as the text has
 	File    string        // name of the text
