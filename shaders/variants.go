@@ -167,6 +167,8 @@ var Variants = append([]Variant{
 	row("linear_backward", "F16 X_F16 X4", linear, LinearPush{}),
 	row("linear_backward", "TEXEL", linearTexel, LinearPush{}),
 
+	row("quantize", "", oneOperand, RowsPush{}), // not an op: see its file
+
 	row("selftest", "", []Binding{out("dst")}, nil), // not an op: see its file
 
 	row("softmax", "", oneOperand, RowsPush{}),

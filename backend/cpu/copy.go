@@ -1,6 +1,9 @@
 package cpu
 
-import "caldera/backend"
+import (
+	"caldera/backend"
+	"caldera/backend/cpu/internal/vec"
+)
 
 func init() {
 	register((*Backend).copy)
@@ -17,6 +20,8 @@ func copyRows(w *worker, op backend.Op, from, to int) {
 	xPairs, dstPairs := pairs(x.DType), pairs(dst.DType)
 	for r := from; r < to; r++ {
 		switch {
+		case dst.DType.Quantized():
+			narrowBlocks(blockRow(dst, r), dst.DType, row[float32](x, r))
 		case x.DType == dst.DType && xPairs != nil:
 			copyRow[uint16](dst, x, r, contiguous)
 		case x.DType == dst.DType: // 32 bits of either kind
@@ -84,6 +89,15 @@ func narrowRow(dst *backend.Tensor, v []float32, r int) {
 		for i := range v {
 			p.To(to[i*stride:][:1], v[i:i+1])
 		}
+	}
+}
+
+// narrowBlocks is dst = v in blocks of activations.
+func narrowBlocks(dst []byte, d backend.DType, v []float32) {
+	if d == backend.Q8_A {
+		vec.ToQ8A(dst, v)
+	} else if _, err := backend.Encode(dst[:0], d, v); err != nil {
+		panic(err) // activations take any number
 	}
 }
 

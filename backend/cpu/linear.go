@@ -10,7 +10,7 @@ import (
 
 func init() {
 	register(func(b *Backend, op *backend.Linear) {
-		if op.X.DType == backend.F16 {
+		if op.X.DType != backend.F32 {
 			b.widened([]backend.Tensor{op.X, op.Dst}, func(ts []backend.Tensor) {
 				wide := *op
 				wide.X, wide.Dst = ts[0], ts[1]

@@ -16,6 +16,7 @@ type blockKernels struct {
 var fastBlocks = map[backend.DType]blockKernels{
 	backend.Q8_0: {vec.FromQ8, vec.DotQ8},
 	backend.Q4_0: {vec.FromQ4, vec.DotQ4},
+	backend.Q8_A: {vec.FromQ8A, nil}, // of activations alone
 }
 
 // kernelsOf are the kernels of a quantised dtype.
