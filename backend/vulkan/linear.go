@@ -300,10 +300,8 @@ func storage(operand string, d backend.DType) []string {
 // linearStorage is the macros for x and w where they lie, read in fours or not.
 func linearStorage(o *linearOp, fours bool) []string {
 	defines := storage("", o.w.DType)
-	if o.x.DType == backend.F16 {
-		defines = append(defines, "X_F16")
-	}
-	if fours {
+	defines = append(defines, storage("X_", o.x.DType)...)
+	if fours && !o.x.DType.Quantized() {
 		defines = append(defines, "X4")
 	}
 	return defines
@@ -370,7 +368,7 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 		}),
 		shaders.LinearPush{
 			Dst: dstBase, DstStride: uint32(o.dst.Stride(2)),
-			X: xBase, XStride: uint32(o.x.Stride(2)),
+			X: xBase, XStride: rowStride(o.x),
 			W: wBase, WStride: wStride,
 			Bias:     biasBase,
 			Residual: residualBase, ResidualStride: uint32(o.residual.Stride(2)),
