@@ -26,6 +26,9 @@ float exp_(float x) {
 	return is_nan(x) ? x : y;
 }
 
+// 1/√x, 0 for infinity: a driver may take √x for x · (1/√x).
+float inverse_root(float x) { return is_infinite(x) ? 0.0 : 1.0 / sqrt(x); }
+
 // ½·x·(1 + tanh(u)) = x / (1 + e^(−2u)): nothing cancels for large negative x.
 float gelu(float x) {
 	float u = 0.797884561 * (x + 0.044715 * x * x * x);
