@@ -8,8 +8,8 @@ import (
 
 // Reference returns a backend that computes with the oracle, on Go slices: as
 // slow and as plain as can be. It shows how little a backend must have, and
-// lets a test of other code run without one. It leaves fused ops to Prepare,
-// which lowers them.
+// lets a test of other code run without one. Ops that have no oracle of their own
+// are left to Prepare, which lowers them.
 func Reference() backend.Backend { return &reference{} }
 
 var _ backend.Backend = (*reference)(nil)
