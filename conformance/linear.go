@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 
 	"caldera/backend"
@@ -26,24 +25,27 @@ func init() {
 	})
 }
 
-func linear(m Memory, o *backend.Linear) {
-	out, in, rows := o.W.Dim(-2), o.W.Dim(-1), o.X.Rows()
-	x := m.Load(o.X)
-	bias := NewValues(out)
-	if !o.Bias.Absent() {
-		bias = m.Load(o.Bias)
+func linear(m Memory, o *backend.Linear) { products(m, o.Dst, o.X, o.W, o.Bias, backend.Tensor{}) }
+
+// products is dst = x · wᵀ + bias + residual, of which the last two may be absent.
+// A backend may begin a sum with them and add the products to it.
+func products(m Memory, dst, x, w, bias, residual backend.Tensor) {
+	out, in, rows := w.Dim(-2), w.Dim(-1), x.Rows()
+	xs, bs, rs, sums := m.Load(x), NewValues(out), NewValues(rows*out), NewValues(rows*out)
+	if !bias.Absent() {
+		bs = m.Load(bias)
 	}
-	dst := NewValues(rows * out)
+	if !residual.Absent() {
+		rs = m.Load(residual)
+	}
 	for i := range out {
-		w := m.Load(o.W.Slice(-2, i, i+1))
+		row := m.Load(w.Slice(-2, i, i+1))
 		for r := range rows {
-			sum, err := dot(x.Row(r, in), w)
-			sum += bias.v[i]
-			err += bias.e[i] + ulp*(math.Abs(sum)+math.Abs(bias.v[i]))
-			dst.set(r*out+i, sum, err)
+			sum, err := dot(xs.Row(r, in), row, bs.At(i), rs.At(r*out+i))
+			sums.set(r*out+i, sum, err)
 		}
 	}
-	m.Store(o.Dst, dst)
+	m.Store(dst, sums)
 }
 
 // linearShape describes a case of Linear or of an op that it is part of.

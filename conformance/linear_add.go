@@ -8,7 +8,10 @@ import (
 
 func init() {
 	Register(Kind{
-		Op:        &backend.LinearAdd{}, // its oracle is its Lower
+		Op: &backend.LinearAdd{},
+		Oracle: Oracle(func(m Memory, o *backend.LinearAdd) {
+			products(m, o.Dst, o.X, o.W, o.Bias, o.Residual)
+		}),
 		NonFinite: linearAddNonFinite,
 		Cases: func() []Case {
 			return append(linearCases((linearShape).linearAdd), halfCases((linearShape).linearAdd, true)...)
