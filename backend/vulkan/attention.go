@@ -65,7 +65,7 @@ func encodeAttention(e *encoder, op *backend.Attention) error {
 				if !op.Probs.Absent() {
 					part.Probs = part.Probs.Slice(2, t, tEnd)
 				}
-				return encodeAttentionWindow(e, &part, op, h, t)
+				return encodeAttentionPiece(e, &part, op, h, t)
 			})
 		})
 	})
@@ -88,9 +88,9 @@ func attentionLanes(l *Limits, queries int) int {
 	return lanes
 }
 
-// encodeAttentionWindow encodes the dispatch for a part of op that begins at a
+// encodeAttentionPiece encodes the dispatch for a part of op that begins at a
 // head and a query.
-func encodeAttentionWindow(e *encoder, part, op *backend.Attention, firstHead, firstTime int) error {
+func encodeAttentionPiece(e *encoder, part, op *backend.Attention, firstHead, firstTime int) error {
 	l, size, time := e.limits(), op.HeadSize(), part.Q.Dim(2)
 	queries := 1
 	for queries < min(time, 8) {

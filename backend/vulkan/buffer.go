@@ -34,11 +34,11 @@ func (b *Backend) Alloc(size int) (backend.Buffer, error) {
 		return nil, err
 	}
 	if err := backend.CheckSize(size); err != nil {
-		return nil, told("%w", err)
+		return nil, wrapError("%w", err)
 	}
 	buf, err := b.alloc(uint64(size))
 	if err != nil {
-		return nil, told("%w", err)
+		return nil, wrapError("%w", err)
 	}
 	return buf, nil
 }
@@ -46,9 +46,9 @@ func (b *Backend) Alloc(size int) (backend.Buffer, error) {
 // alloc waits for memory that is still in use, where that helps.
 func (b *Backend) alloc(size uint64) (*buffer, error) {
 	buf, err := b.allocNow(size)
-	if errors.Is(err, backend.ErrOutOfMemory) && len(b.queue.later) > 0 {
+	if errors.Is(err, backend.ErrOutOfMemory) && len(b.queue.deferred) > 0 {
 		// What was freed may still wait for its last use to finish.
-		if err := b.finish(); err != nil {
+		if err := b.waitAll(); err != nil {
 			return nil, err
 		}
 		return b.allocNow(size)
@@ -93,7 +93,7 @@ func (b *Backend) own(x backend.Buffer) (*buffer, error) {
 }
 
 // window is own, for n bytes from byte off on.
-func (b *Backend) window(x backend.Buffer, off, n int) (*buffer, error) {
+func (b *Backend) ownRange(x backend.Buffer, off, n int) (*buffer, error) {
 	buf, err := b.own(x)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (b *Backend) window(x backend.Buffer, off, n int) (*buffer, error) {
 }
 
 // settle clears what is still to be cleared.
-func (buf *buffer) settle() error {
+func (buf *buffer) zeroRest() error {
 	from := buf.zeroFrom
 	if from >= buf.size {
 		return nil
@@ -128,10 +128,10 @@ func (buf *buffer) settle() error {
 }
 
 // makeWay clears what the host leaves behind when it writes the n bytes from off on.
-func (buf *buffer) makeWay(off, n uint64) error {
+func (buf *buffer) zeroSkipped(off, n uint64) error {
 	end := off + n
 	if buf.zeroFrom < buf.size && (off > buf.zeroFrom || (end%4 != 0 && end != buf.size)) {
-		return buf.settle()
+		return buf.zeroRest()
 	}
 	return nil
 }

@@ -195,7 +195,7 @@ func TestOutOfMemory(t *testing.T) {
 			if !errors.Is(err, backend.ErrOutOfMemory) || !errors.As(err, &oom) {
 				t.Fatalf("Alloc(%d): %v", size, err)
 			}
-			if oom.Wanted != uint64(size) || oom.There == 0 || oom.There >= 1<<40 {
+			if oom.Wanted != uint64(size) || oom.Available == 0 || oom.Available >= 1<<40 {
 				t.Errorf("Alloc(%d): %+v", size, oom)
 			}
 		}
@@ -221,7 +221,7 @@ func TestFreeWaits(t *testing.T) {
 	if got := mustRead(t, b, keep, 0, 1<<20); !bytes.Equal(got, want) {
 		t.Error("a write to a freed buffer reached another")
 	}
-	if n := len(b.queue.later); n != 0 {
+	if n := len(b.queue.deferred); n != 0 {
 		t.Errorf("%d things still wait though all has finished", n)
 	}
 }

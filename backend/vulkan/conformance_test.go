@@ -14,7 +14,7 @@ import (
 // them, one that comes later finds them in Mesa's cache.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for _, p := range players {
+	for _, p := range testDevices {
 		t.Run(p.name, func(t *testing.T) { conform(t, p.driver, p.clamp, p.groups) })
 	}
 	conformPlayed(t) // last: by then most of their shaders are in the cache
@@ -22,7 +22,7 @@ func TestConformance(t *testing.T) {
 
 // TestLong tries random cases on the drivers as they are, for as long as CALDERA_LONG says, as `make test-long` does.
 func TestLong(t *testing.T) {
-	for _, p := range players {
+	for _, p := range testDevices {
 		if p.clamp == nil {
 			t.Run(p.name, func(t *testing.T) {
 				conformance.Long(t, func(tb testing.TB) backend.Backend { return openTest(tb, p.driver, nil) })
@@ -34,7 +34,7 @@ func TestLong(t *testing.T) {
 // TestLongRows expects drivers as they are to take the vectors that a played
 // small device, which cannot bind them, may refuse.
 func TestLongRows(t *testing.T) {
-	for _, p := range players {
+	for _, p := range testDevices {
 		if p.clamp != nil {
 			continue
 		}

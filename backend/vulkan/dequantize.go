@@ -68,7 +68,7 @@ func quantize(e *encoder, op *backend.Copy) error {
 
 // copyBlocks runs a shader of which each invocation takes so many elements.
 func copyBlocks(e *encoder, variant *shaders.Variant, elements int, op *backend.Copy) error {
-	return e.windows(3, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
+	return e.pieces(3, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
 		dst, x := ts[0], ts[1]
 		to, toBase := e.operand(dst, backend.Write)
 		from, fromBase := e.operand(x, backend.Read)

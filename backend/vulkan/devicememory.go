@@ -106,13 +106,13 @@ func (b *Backend) available() uint64 {
 	if heaps, ok := b.phys.MemoryBudget(); ok && heaps[heap].Budget > 0 {
 		budget, used = heaps[heap].Budget, max(used, heaps[heap].Usage)
 	}
-	there := budget - min(used, budget)
+	free := budget - min(used, budget)
 	if b.limits.Unified || b.limits.Software {
 		if host, ok := hostmemory.Free(int64(allocated)); ok {
-			there = min(there, uint64(host))
+			free = min(free, uint64(host))
 		}
 	}
-	return there
+	return free
 }
 
 // Memory implements [backend.MemoryReporter]. Used are whole blocks, those of

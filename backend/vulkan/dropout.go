@@ -15,7 +15,7 @@ func encodeDropout(e *encoder, op *backend.Dropout) error {
 	// index is cut like the others, so that its elements lie where those of
 	// a window have their number.
 	index := backend.Of(nil, backend.None, 0, op.Dst.Shape[:]...)
-	return e.windows(3, []backend.Tensor{op.Dst, op.X, index}, func(ts []backend.Tensor) error {
+	return e.pieces(3, []backend.Tensor{op.Dst, op.X, index}, func(ts []backend.Tensor) error {
 		dst, x, index := ts[0], ts[1], ts[2]
 		if dst.Contiguous() && x.Contiguous() && index.Contiguous() { // one long row
 			dst, x, index = dst.Reshape(dst.Len()), x.Reshape(x.Len()), index.Reshape(index.Len())

@@ -50,7 +50,7 @@ func encodeEmbedding(e *encoder, op *backend.Embedding) error {
 						FirstPosition: uint32(p), Context: uint32(context), MarkMissing: mark,
 					}
 					mark = 0
-					return encodeEmbeddingWindow(e, variant, push,
+					return encodeEmbeddingPiece(e, variant, push,
 						dst.Slice(2, t, tEnd), tokens, positions, ids.Slice(3, t, tEnd), at)
 				}
 				if context == 0 {
@@ -62,7 +62,7 @@ func encodeEmbedding(e *encoder, op *backend.Embedding) error {
 	})
 }
 
-func encodeEmbeddingWindow(e *encoder, variant *shaders.Variant, push shaders.EmbeddingPush, dst, tokens, positions, ids, at backend.Tensor) error {
+func encodeEmbeddingPiece(e *encoder, variant *shaders.Variant, push shaders.EmbeddingPush, dst, tokens, positions, ids, at backend.Tensor) error {
 	to, toBase := e.operand(dst, backend.Update)
 	push.Dst = view(dst, toBase, 1)
 	push.Batch, push.Time, push.Width = uint32(dst.Dim(1)), uint32(dst.Dim(2)), uint32(dst.Dim(3))

@@ -90,7 +90,7 @@ func (e *encoder) subgroups() bool { return e.b.subgroupTest.passed }
 //
 // An absent tensor binds 256 bytes of zeros, for shaders that can only read them.
 func (e *encoder) operand(t backend.Tensor, a backend.Access) (b binding, base uint32) {
-	buf, from, to, err := e.place(t)
+	buf, from, to, err := e.locate(t)
 	if err != nil {
 		return binding{err: err}, 0
 	}
@@ -128,7 +128,7 @@ func rowStride(t backend.Tensor) uint32 { return elements(t, uint64(t.DType.Byte
 func (e *encoder) texel(t backend.Tensor, f texelFormat) (b binding, base uint32, ok bool) {
 	format := texelFormats[f]
 	l := &e.b.limits
-	buf, from, to, err := e.place(t)
+	buf, from, to, err := e.locate(t)
 	if err != nil {
 		return binding{err: err}, 0, true
 	}
@@ -151,7 +151,7 @@ func (e *encoder) scratch(d backend.DType, dims ...int) (backend.Tensor, error) 
 	}
 	buf.zeroFrom = buf.size
 	if e.rec.used != nil { // a Program's: it lives as long
-		e.rec.room.scratch = append(e.rec.room.scratch, buf)
+		e.rec.resources.scratch = append(e.rec.resources.scratch, buf)
 	} else {
 		e.temporary = append(e.temporary, buf)
 	}
@@ -174,7 +174,7 @@ func (e *encoder) sharedScratch(d backend.DType, dims ...int) (backend.Tensor, e
 }
 
 // place tells in which bytes of which block t lies.
-func (e *encoder) place(t backend.Tensor) (buf *buffer, from, to uint64, err error) {
+func (e *encoder) locate(t backend.Tensor) (buf *buffer, from, to uint64, err error) {
 	if t.Absent() {
 		return e.b.dummy, e.b.dummy.offset, e.b.dummy.offset + e.b.dummy.size, nil
 	}
@@ -182,7 +182,7 @@ func (e *encoder) place(t backend.Tensor) (buf *buffer, from, to uint64, err err
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	if err := buf.settle(); err != nil {
+	if err := buf.zeroRest(); err != nil {
 		return nil, 0, 0, err
 	}
 	first, end := t.Span()
@@ -280,11 +280,11 @@ func (e *encoder) encode(p pipelineSpec, push any, groups [3]uint32, bindings []
 // copy copies the bytes of a contiguous tensor to another of the same type,
 // without a shader.
 func (e *encoder) copy(dst, x backend.Tensor) error {
-	to, toStart, _, err := e.place(dst)
+	to, toStart, _, err := e.locate(dst)
 	if err != nil {
 		return err
 	}
-	from, fromStart, fromEnd, err := e.place(x)
+	from, fromStart, fromEnd, err := e.locate(x)
 	if err != nil {
 		return err
 	}

@@ -13,14 +13,14 @@ import (
 // OutOfMemoryError tells that a device has no room for an allocation. It wraps
 // [backend.ErrOutOfMemory].
 type OutOfMemoryError struct {
-	Device string // its name
-	Wanted uint64 // bytes
-	There  uint64 // bytes that are still free on the device, or the most that it gives at once
-	Err    error  // what the driver said, if it was asked
+	Device    string // its name
+	Wanted    uint64 // bytes
+	Available uint64 // bytes that are still free on the device, or the most that it gives at once
+	Err       error  // what the driver said, if it was asked
 }
 
 func (e *OutOfMemoryError) Error() string {
-	s := fmt.Sprintf("%v on %s: wanted %s, %s are there", backend.ErrOutOfMemory, e.Device, bytesString(e.Wanted), bytesString(e.There))
+	s := fmt.Sprintf("%v on %s: wanted %s, %s are there", backend.ErrOutOfMemory, e.Device, bytesString(e.Wanted), bytesString(e.Available))
 	if e.Err != nil {
 		s += fmt.Sprintf(" (%v)", e.Err)
 	}
@@ -37,7 +37,7 @@ func (e *OutOfMemoryError) Unwrap() []error {
 // told is an error as it leaves this package. Whatever it is that the driver
 // has no room for, a block or a descriptor pool, the error wraps
 // [backend.ErrOutOfMemory].
-func told(format string, args ...any) error {
+func wrapError(format string, args ...any) error {
 	err := fmt.Errorf("vulkan: "+format, args...)
 	if errors.Is(err, vk.ErrOutOfMemory) && !errors.Is(err, backend.ErrOutOfMemory) {
 		return outOfMemory{err}

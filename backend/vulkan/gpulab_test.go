@@ -50,7 +50,7 @@ func compileAll() int {
 	return 0
 }
 
-// TestGPULab opens the drivers of GPUs that are played by a kernel interface which does
+// TestGPULab opens the drivers of GPUs that are simulated by a kernel interface which does
 // nothing: they are refused, and compile every shader. make test-gpulab runs it.
 func TestGPULab(t *testing.T) {
 	lab := os.Getenv("CALDERA_GPULAB")

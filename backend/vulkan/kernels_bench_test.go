@@ -162,7 +162,7 @@ func benchTraining(b *testing.B, dev *Backend) {
 
 // BenchmarkHalves compares the three ways in which a GPU multiplies, tiles of
 // f32, tiles of f16 and cooperative matrices of f16, in a linear layer forward
-// and back. A software driver plays a GPU, for it has ways of its own.
+// and back. A software driver simulates a GPU, for it has ways of its own.
 func BenchmarkHalves(b *testing.B) {
 	for _, way := range []struct {
 		name  string

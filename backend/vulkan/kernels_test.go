@@ -12,12 +12,12 @@ import (
 	"caldera/shaders"
 )
 
-// families are devices of which each takes other shaders than the players do.
-// Real GPUs are played by a software driver that does not say what it is.
+// families are devices of which each takes other shaders than the testDevices do.
+// Real GPUs are simulated by a software driver that does not say what it is.
 var families = []struct {
 	name, driver string
 	clamp        func(*Limits)
-	groups       []string // of the suite, as players have them
+	groups       []string // of the suite, as testDevices have them
 }{
 	// Shared memory, subgroups.
 	{"gpu", lavapipe, func(l *Limits) { l.Software = false }, nil},

@@ -5,7 +5,7 @@ package vulkan
 import "caldera/backend/vulkan/internal/vk"
 
 // Limits is what a device can do. Every limit that this package or a kernel
-// goes by passes through it, so that a test can clamp one and play a smaller
+// goes by passes through it, so that a test can clamp one and simulate a smaller
 // device (see Options).
 type Limits struct {
 	// Memory.

@@ -49,17 +49,17 @@ func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 		}
 	}
 	need := roundUp(size, rangeUnit)
-	there := min(m.available(), m.largest)
-	if need > there {
+	free := min(m.available(), m.largest)
+	if need > free {
 		m.trim()
-		there = min(m.available(), m.largest)
+		free = min(m.available(), m.largest)
 	}
-	if need > there || need < size { // the latter: the sum has overflowed
-		return nil, 0, &OutOfMemoryError{Device: m.device, Wanted: size, There: there}
+	if need > free || need < size { // the latter: the sum has overflowed
+		return nil, 0, &OutOfMemoryError{Device: m.device, Wanted: size, Available: free}
 	}
 	want := need
 	if size < dedicated {
-		want = max(need, min(blockSize, there&^(rangeUnit-1)))
+		want = max(need, min(blockSize, free&^(rangeUnit-1)))
 	}
 	mem, err := m.create(want)
 	if errors.Is(err, vk.ErrOutOfMemory) { // without the spare block, a smaller one may still fit
@@ -68,7 +68,7 @@ func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 		mem, err = m.create(want)
 	}
 	if errors.Is(err, vk.ErrOutOfMemory) {
-		return nil, 0, &OutOfMemoryError{Device: m.device, Wanted: size, There: there, Err: err}
+		return nil, 0, &OutOfMemoryError{Device: m.device, Wanted: size, Available: free, Err: err}
 	}
 	if err != nil {
 		return nil, 0, err

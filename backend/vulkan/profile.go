@@ -80,8 +80,8 @@ func (b *Backend) Profile(run func() error) ([]backend.Span, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = b.finish(); err == nil {
-		err = b.complaints()
+	if err = b.waitAll(); err == nil {
+		err = b.validationError()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("vulkan: Profile: %w", err)
@@ -123,7 +123,7 @@ func (p *profile) check() error {
 }
 
 // timed encodes op, and takes its time where a profile is being made.
-func (e *encoder) timed(op backend.Op) error {
+func (e *encoder) encodeTimed(op backend.Op) error {
 	p := e.b.profile
 	if p == nil || e.rec.used != nil { // a Program's commands run later
 		return encodeOp(e, op)
@@ -215,8 +215,8 @@ func (r *recording) readTimes() {
 
 // Clocks of device and host may differ so much: by a part of what has passed, and by a time.
 const (
-	clocksFactor = 2
-	clocksApart  = time.Second
+	clockFactor    = 2
+	clockTolerance = time.Second
 )
 
 // at is the time of the next timestamp since the first one.
@@ -229,7 +229,7 @@ func (p *profile) at(tick uint64) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if host := time.Since(p.start); at > clocksFactor*host+clocksApart {
+	if host := time.Since(p.start); at > clockFactor*host+clockTolerance {
 		return 0, fmt.Errorf("its timestamps are wrong: by the last, %d, %v have passed since the first, and by the host's clock %v",
 			tick, at, host.Round(time.Microsecond))
 	}

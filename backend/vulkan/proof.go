@@ -39,7 +39,7 @@ func (e *RefusedError) Unwrap() error {
 
 const (
 	proofNumbers = 256             // in each part of the proof
-	proofWait    = 2 * time.Minute // for a device that never finishes; the proof takes milliseconds, but others may use the device
+	proofTimeout = 2 * time.Minute // for a device that never finishes; the proof takes milliseconds, but others may use the device
 )
 
 // The parts of the proof's buffer, of proofNumbers each.
@@ -54,14 +54,14 @@ const (
 var proofNames = [proofParts]string{"numbers that the host wrote", "numbers from the command buffer", "sums of a shader", "numbers of a copy"}
 
 // prove returns a RefusedError where the device does not compute what it is told.
-func (b *Backend) prove(patience time.Duration) error {
+func (b *Backend) prove(timeout time.Duration) error {
 	refused := func(format string, args ...any) error {
 		return &RefusedError{Device: b.phys.Name, Driver: driverOf(b.phys), Found: fmt.Sprintf(format, args...)}
 	}
 	want := proofValues()
-	got, err := b.proofRun(want, patience)
+	got, err := b.proofRun(want, timeout)
 	if errors.Is(err, errUnfinished) {
-		return fmt.Errorf("%w: %w", refused("has not finished a test of %d additions after %v", proofNumbers, patience), err)
+		return fmt.Errorf("%w: %w", refused("has not finished a test of %d additions after %v", proofNumbers, timeout), err)
 	}
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func proofValues() []float32 {
 }
 
 // proofRun has the device compute sums and copies, and returns all of the proof's buffer.
-func (b *Backend) proofRun(want []float32, patience time.Duration) (got []float32, err error) {
+func (b *Backend) proofRun(want []float32, timeout time.Duration) (got []float32, err error) {
 	const size = 4 * proofNumbers
 	buf, err := b.alloc(proofParts * size)
 	if err != nil {
@@ -119,7 +119,7 @@ func (b *Backend) proofRun(want []float32, patience time.Duration) (got []float3
 		return e.copy(part(proofCopies), part(proofUploaded))
 	})
 	if err == nil {
-		err = b.queue.within(b.queue.last, uint64(patience))
+		err = b.queue.waitTimeout(b.queue.last, uint64(timeout))
 	}
 	if err != nil {
 		return nil, err

@@ -15,12 +15,12 @@ import (
 // and does what had to wait for that. Each submit has a serial number, from 1
 // on, and a fence.
 type queue struct {
-	dev    *vk.Device
-	pool   vk.CommandPool
-	last   uint64       // serial of the latest submit
-	done   uint64       // all up to this one have finished
-	flight []submission // submitted and not known to have finished, oldest first
-	later  []deferred   // by serial
+	dev      *vk.Device
+	pool     vk.CommandPool
+	last     uint64       // serial of the latest submit
+	done     uint64       // all up to this one have finished
+	inFlight []submission // submitted and not known to have finished, oldest first
+	deferred []deferred   // by serial
 
 	// For use again.
 	fences   []vk.Fence
@@ -42,16 +42,16 @@ type deferred struct {
 	do     func()
 }
 
-// maxFlight bounds what is submitted ahead of the device.
-const maxFlight = 32
+// maxInFlight bounds what is submitted ahead of the device.
+const maxInFlight = 32
 
 // submit hands command buffers to the device in one call.
 func (q *queue) submit(what string, cmds ...vk.CommandBuffer) error {
 	if q.lost != nil {
 		return q.lost
 	}
-	for len(q.flight) >= maxFlight {
-		if err := q.wait(q.flight[0].serial); err != nil {
+	for len(q.inFlight) >= maxInFlight {
+		if err := q.wait(q.inFlight[0].serial); err != nil {
 			return err
 		}
 	}
@@ -64,7 +64,7 @@ func (q *queue) submit(what string, cmds ...vk.CommandBuffer) error {
 		return q.failed(err, what)
 	}
 	q.last++
-	q.flight = append(q.flight, submission{q.last, fence, what})
+	q.inFlight = append(q.inFlight, submission{q.last, fence, what})
 	return nil
 }
 
@@ -73,10 +73,10 @@ var errUnfinished = errors.New("the device has not finished in time")
 
 // wait waits until the submit with that serial, and all before it, have
 // finished.
-func (q *queue) wait(serial uint64) error { return q.within(serial, vk.Forever) }
+func (q *queue) wait(serial uint64) error { return q.waitTimeout(serial, vk.Forever) }
 
 // within is wait for so many nanoseconds at most: the error is then errUnfinished.
-func (q *queue) within(serial, most uint64) error {
+func (q *queue) waitTimeout(serial, most uint64) error {
 	if serial <= q.done {
 		return nil
 	}
@@ -85,13 +85,13 @@ func (q *queue) within(serial, most uint64) error {
 	}
 	// The fence of a submit covers all earlier ones of its queue.
 	i := 0
-	for i < len(q.flight)-1 && q.flight[i].serial < serial {
+	for i < len(q.inFlight)-1 && q.inFlight[i].serial < serial {
 		i++
 	}
-	if len(q.flight) == 0 {
+	if len(q.inFlight) == 0 {
 		return fmt.Errorf("waiting for submit %d of %d", serial, q.last)
 	}
-	finished, err := q.dev.WaitFence(q.flight[i].fence, most)
+	finished, err := q.dev.WaitFence(q.inFlight[i].fence, most)
 	if err != nil {
 		return q.failed(err)
 	}
@@ -104,8 +104,8 @@ func (q *queue) within(serial, most uint64) error {
 // poll finds out what has finished, without waiting.
 func (q *queue) poll() error {
 	n := 0
-	for n < len(q.flight) {
-		ready, err := q.dev.WaitFence(q.flight[n].fence, 0)
+	for n < len(q.inFlight) {
+		ready, err := q.dev.WaitFence(q.inFlight[n].fence, 0)
 		if err != nil {
 			return q.failed(err)
 		}
@@ -122,15 +122,15 @@ func (q *queue) retire(n int) error {
 	if n == 0 {
 		return nil
 	}
-	for _, s := range q.flight[:n] {
+	for _, s := range q.inFlight[:n] {
 		if err := q.dev.ResetFence(s.fence); err != nil {
 			return q.failed(err)
 		}
 		q.fences = append(q.fences, s.fence)
 		q.done = s.serial
 	}
-	q.flight = append(q.flight[:0], q.flight[n:]...)
-	q.collect()
+	q.inFlight = append(q.inFlight[:0], q.inFlight[n:]...)
+	q.runDeferred()
 	return nil
 }
 
@@ -140,21 +140,21 @@ func (q *queue) after(serial uint64, do func()) {
 		do()
 		return
 	}
-	q.later = append(q.later, deferred{serial, do})
+	q.deferred = append(q.deferred, deferred{serial, do})
 }
 
-func (q *queue) collect() {
-	kept := q.later[:0]
+func (q *queue) runDeferred() {
+	kept := q.deferred[:0]
 	due := []func(){}
-	for _, d := range q.later {
+	for _, d := range q.deferred {
 		if d.serial <= q.done {
 			due = append(due, d.do)
 		} else {
 			kept = append(kept, d)
 		}
 	}
-	clear(q.later[len(kept):])
-	q.later = kept
+	clear(q.deferred[len(kept):])
+	q.deferred = kept
 	for _, do := range due {
 		do()
 	}
@@ -167,7 +167,7 @@ func (q *queue) failed(err error, submitted ...string) error {
 		return err
 	}
 	what := submitted
-	for _, s := range q.flight {
+	for _, s := range q.inFlight {
 		what = append(what, s.what)
 	}
 	if len(what) == 0 {
@@ -226,11 +226,11 @@ func (q *queue) recyclePool(p *setPool) {
 func (q *queue) close() error {
 	err := q.wait(q.last)
 	if q.lost != nil {
-		for _, s := range q.flight {
+		for _, s := range q.inFlight {
 			q.fences = append(q.fences, s.fence)
 		}
-		q.flight, q.done = nil, q.last
-		q.collect()
+		q.inFlight, q.done = nil, q.last
+		q.runDeferred()
 	}
 	for _, f := range q.fences {
 		q.dev.DestroyFence(f)

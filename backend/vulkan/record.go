@@ -10,13 +10,13 @@ import (
 // program is a list of ops as command buffers that can be submitted again and
 // again, also while an earlier run is still in flight.
 type program struct {
-	b        *Backend
-	ops      []backend.Op // for Profile, which runs them anew
-	segments []segment
-	room     resources
-	used     map[*buffer]struct{}
-	last     uint64 // serial of the last run
-	closed   bool
+	b         *Backend
+	ops       []backend.Op // for Profile, which runs them anew
+	segments  []segment
+	resources resources
+	used      map[*buffer]struct{}
+	last      uint64 // serial of the last run
+	closed    bool
 }
 
 // segment is as much as one submit may hold.
@@ -32,11 +32,11 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 	}
 	b.testSubgroups()
 	b.testFor(ops)
-	p := &program{b: b, ops: backend.Freeze(ops), used: map[*buffer]struct{}{}, room: resources{b: b}}
+	p := &program{b: b, ops: backend.Freeze(ops), used: map[*buffer]struct{}{}, resources: resources{b: b}}
 	e := encoder{b: b, full: p.next}
 	err := p.next(&e)
 	if err == nil {
-		err = e.all(ops)
+		err = e.encodeAll(ops)
 	}
 	if err == nil {
 		err = p.end(&e)
@@ -46,7 +46,7 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 			_ = p.end(&e) // a command buffer can begin again only once it has ended
 		}
 		p.release()
-		return nil, told("recording %w", err)
+		return nil, wrapError("recording %w", err)
 	}
 	b.programs[p] = struct{}{}
 	return p, nil
@@ -63,7 +63,7 @@ func (p *program) next(e *encoder) error {
 	if err != nil {
 		return err
 	}
-	rec.used, rec.room = p.used, p.room
+	rec.used, rec.resources = p.used, p.resources
 	e.rec = rec
 	return nil
 }
@@ -77,7 +77,7 @@ func (p *program) end(e *encoder) error {
 
 // keep makes a recording part of the program.
 func (p *program) keep(rec *recording) {
-	p.room = rec.room
+	p.resources = rec.resources
 	p.segments = append(p.segments, segment{rec.cmd, rec.what()})
 }
 
@@ -88,11 +88,11 @@ func (p *program) Run() error {
 		return err
 	}
 	if p.closed {
-		return told("the program is closed: %w", backend.ErrClosed)
+		return wrapError("the program is closed: %w", backend.ErrClosed)
 	}
 	for buf := range p.used {
 		if buf.freed {
-			return told("a program cannot run: %w (it had %d bytes)", backend.ErrFreed, buf.size)
+			return wrapError("a program cannot run: %w (it had %d bytes)", backend.ErrFreed, buf.size)
 		}
 	}
 	if b.profile != nil {
@@ -105,11 +105,11 @@ func (p *program) Run() error {
 	}()
 	for _, s := range p.segments {
 		if err := b.submit(s.what, s.cmd); err != nil {
-			return told("%w", err)
+			return wrapError("%w", err)
 		}
 		p.last = b.queue.last
 	}
-	return b.complaints()
+	return b.validationError()
 }
 
 // Close implements [backend.Program].
@@ -125,7 +125,7 @@ func (p *program) Close() error {
 
 // release gives everything back once nothing runs.
 func (p *program) release() {
-	p.room.release()
+	p.resources.release()
 	for _, s := range p.segments {
 		p.b.queue.recycle(s.cmd)
 	}

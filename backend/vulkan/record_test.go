@@ -220,7 +220,7 @@ func TestValidationSpeaksUp(t *testing.T) {
 }
 
 func TestDeviceLost(t *testing.T) {
-	q := queue{flight: []submission{{serial: 1, what: "op 3 (linear) to op 40 (add)"}}}
+	q := queue{inFlight: []submission{{serial: 1, what: "op 3 (linear) to op 40 (add)"}}}
 	err := q.failed(&vk.CallError{Call: "vkQueueSubmit", Result: -4})
 	if !errors.Is(err, backend.ErrDeviceLost) || !strings.Contains(err.Error(), "op 3 (linear) to op 40 (add)") {
 		t.Errorf("a lost device is told as: %v", err)

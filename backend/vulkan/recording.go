@@ -14,10 +14,10 @@ import (
 // arrive. It begins with a barrier against all earlier submits and ends with
 // one towards the host.
 type recording struct {
-	b       *Backend
-	cmd     vk.CommandBuffer
-	hazards hazards
-	room    resources // of the whole of a Run or Program
+	b         *Backend
+	cmd       vk.CommandBuffer
+	hazards   hazards
+	resources resources // of the whole of a Run or Program
 
 	// used holds the buffers of a Program. nil in the commands of the next
 	// submit, which mark their buffers with its serial.
@@ -74,7 +74,7 @@ func (b *Backend) newRecording(flags vk.BeginFlags) (*recording, error) {
 		return nil, err
 	}
 	b.dev.CmdBarrier(cmd, allStages, allWrites, allStages, allAccess)
-	return &recording{b: b, cmd: cmd, room: resources{b: b}}, nil
+	return &recording{b: b, cmd: cmd, resources: resources{b: b}}, nil
 }
 
 // multiplyAdds is the work of an op by which submits are bounded.
@@ -139,7 +139,7 @@ func (r *recording) wait(s stage, touches ...touch) {
 }
 
 func (r *recording) dispatch(p *pipeline, push []byte, groups [3]uint32, bindings []binding, work uint64) error {
-	set, err := r.room.set(p.layout, bindings)
+	set, err := r.resources.set(p.layout, bindings)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func encodeRotary(e *encoder, op *backend.Rotary) error {
 			part.Dst, part.X = seq.Dst.Slice(2, t, tEnd), seq.X.Slice(2, t, tEnd)
 			return each(op.Angles.Dim(2), e.maxRows(op.Angles), func(p, pEnd int) error {
 				part.Angles = op.Angles.Slice(2, p, pEnd)
-				return encodeRotaryWindow(e, &part, shaders.RotaryPush{
+				return encodeRotaryPiece(e, &part, shaders.RotaryPush{
 					FirstTime: uint32(t), FirstPosition: uint32(p), Context: uint32(op.Angles.Dim(2)), MarkMissing: boolean(p == 0),
 				})
 			})
@@ -34,7 +34,7 @@ func encodeRotary(e *encoder, op *backend.Rotary) error {
 	})
 }
 
-func encodeRotaryWindow(e *encoder, op *backend.Rotary, push shaders.RotaryPush) error {
+func encodeRotaryPiece(e *encoder, op *backend.Rotary, push shaders.RotaryPush) error {
 	dst, dstBase := e.operand(op.Dst, backend.Update)
 	x, xBase := e.operand(op.X, backend.Read)
 	angles, anglesBase := e.operand(op.Angles, backend.Read)

@@ -24,13 +24,13 @@ func encodeStore(e *encoder, op *backend.Store) error {
 		dst, x, at := op.Dst.Slice(1, b, bEnd), op.X.Slice(1, b, bEnd), op.At.Slice(3, b, bEnd)
 		return each(x.Dim(2), e.maxRows(x), func(t, tEnd int) error {
 			return each(dst.Dim(2), e.maxRows(dst), func(c, cEnd int) error {
-				return encodeStoreWindow(e, variant, dst.Slice(2, c, cEnd), x.Slice(2, t, tEnd), at, c, t)
+				return encodeStorePiece(e, variant, dst.Slice(2, c, cEnd), x.Slice(2, t, tEnd), at, c, t)
 			})
 		})
 	})
 }
 
-func encodeStoreWindow(e *encoder, variant *shaders.Variant, dst, x, at backend.Tensor, first, firstTime int) error {
+func encodeStorePiece(e *encoder, variant *shaders.Variant, dst, x, at backend.Tensor, first, firstTime int) error {
 	to, toBase := e.operand(dst, backend.Update)
 	from, fromBase := e.operand(x, backend.Read)
 	place, placeBase := e.operand(at, backend.Read)

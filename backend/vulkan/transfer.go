@@ -35,18 +35,18 @@ func (b *Backend) Write(dst backend.Buffer, off int, src []byte) error {
 	if err := b.ready(); err != nil {
 		return err
 	}
-	buf, err := b.window(dst, off, len(src))
+	buf, err := b.ownRange(dst, off, len(src))
 	if err == nil && len(src) > 0 {
 		err = b.write(buf, uint64(off), src)
 	}
 	if err != nil {
-		return told("Write of %d bytes at %d: %w", len(src), off, err)
+		return wrapError("Write of %d bytes at %d: %w", len(src), off, err)
 	}
 	return nil
 }
 
 func (b *Backend) write(buf *buffer, off uint64, src []byte) error {
-	if err := buf.makeWay(off, uint64(len(src))); err != nil {
+	if err := buf.zeroSkipped(off, uint64(len(src))); err != nil {
 		return err
 	}
 	if err := b.put(buf, off, src); err != nil {
@@ -72,7 +72,7 @@ func (b *Backend) put(buf *buffer, off uint64, src []byte) error {
 		}
 		return nil
 	case b.limits.Unified:
-		if err := b.until(buf.lastUse); err != nil {
+		if err := b.waitFor(buf.lastUse); err != nil {
 			return err
 		}
 		if err := b.fetchEdges(&buf.block.deviceMemory, buf.offset+off, n); err != nil {
@@ -87,7 +87,7 @@ func (b *Backend) put(buf *buffer, off uint64, src []byte) error {
 // upload copies through staging memory.
 func (b *Backend) upload(buf *buffer, off uint64, src []byte) error {
 	for len(src) > 0 {
-		s, err := b.uploadRoom()
+		s, err := b.stagingForUpload()
 		if err != nil {
 			return err
 		}
@@ -113,8 +113,8 @@ func (b *Backend) upload(buf *buffer, off uint64, src []byte) error {
 	return nil
 }
 
-// uploadRoom is a piece of staging memory that is not full.
-func (b *Backend) uploadRoom() (*staging, error) {
+// stagingForUpload is a piece of staging memory that is not full.
+func (b *Backend) stagingForUpload() (*staging, error) {
 	s := &b.up.pieces[b.up.current]
 	if s.used >= stagingSize {
 		// Full: the device empties it while the host fills the other.
@@ -123,7 +123,7 @@ func (b *Backend) uploadRoom() (*staging, error) {
 		}
 		b.up.current = 1 - b.up.current
 		s = &b.up.pieces[b.up.current]
-		if err := b.until(s.lastUse); err != nil {
+		if err := b.waitFor(s.lastUse); err != nil {
 			return nil, err
 		}
 	}
@@ -144,25 +144,25 @@ func (b *Backend) Read(dst []byte, src backend.Buffer, off int) error {
 	if err := b.ready(); err != nil {
 		return err
 	}
-	buf, err := b.window(src, off, len(dst))
+	buf, err := b.ownRange(src, off, len(dst))
 	if err == nil {
 		err = b.read(dst, buf, uint64(off))
 	}
 	if err == nil {
-		err = b.complaints()
+		err = b.validationError()
 	}
 	if err != nil {
-		return told("Read of %d bytes at %d: %w", len(dst), off, err)
+		return wrapError("Read of %d bytes at %d: %w", len(dst), off, err)
 	}
 	return nil
 }
 
 func (b *Backend) read(dst []byte, buf *buffer, off uint64) error {
-	if err := buf.settle(); err != nil {
+	if err := buf.zeroRest(); err != nil {
 		return err
 	}
 	if b.limits.Unified || len(dst) == 0 {
-		if err := b.finish(); err != nil || len(dst) == 0 {
+		if err := b.waitAll(); err != nil || len(dst) == 0 {
 			return err
 		}
 		if err := b.invalidateMapped(&buf.block.deviceMemory, buf.offset+off, uint64(len(dst))); err != nil {
@@ -186,7 +186,7 @@ func (b *Backend) read(dst []byte, buf *buffer, off uint64) error {
 		n := min(stagingSize, uint64(len(dst)))
 		rec.copy(s.Buffer, 0, buf.block.Buffer, buf.offset+off, n)
 		rec.use(buf)
-		if err := b.finish(); err != nil {
+		if err := b.waitAll(); err != nil {
 			return err
 		}
 		if err := b.invalidateMapped(&s.deviceMemory, 0, n); err != nil {

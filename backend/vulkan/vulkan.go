@@ -40,13 +40,13 @@ type Options struct {
 	// another goroutine. It must not call Vulkan.
 	OnMessage func(text string)
 
-	// Limits may lower what the device can do, to play a smaller one. It
+	// Limits may lower what the device can do, to simulate a smaller one. It
 	// must not raise anything.
 	Limits func(*Limits)
 
 	// In tests.
-	play     *vk.Play      // stands between the device and its driver
-	patience time.Duration // with a device that never finishes; 0: the usual
+	hooks    *vk.Hooks     // stands between the device and its driver
+	timeout  time.Duration // with a device that never finishes; 0: the usual
 	unproved bool          // a driver that is known to do nothing is opened all the same
 }
 
@@ -107,7 +107,7 @@ func Open(o Options) (*Backend, error) {
 		if !errors.Is(err, errUnfinished) { // what still runs must not be destroyed
 			b.destroy()
 		}
-		return nil, told("%w", err)
+		return nil, wrapError("%w", err)
 	}
 	return b, nil
 }
@@ -116,7 +116,7 @@ func (b *Backend) open(o Options) error {
 	var err error
 	b.inst, err = vk.New(vk.Options{
 		Validation: o.Validation || os.Getenv("CALDERA_VULKAN_VALIDATION") == "1",
-		Message:    func(s vk.Severity, id, text string) { b.heard(o.OnMessage, s, id, text) },
+		Message:    func(s vk.Severity, id, text string) { b.onMessage(o.OnMessage, s, id, text) },
 	})
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (b *Backend) open(o Options) error {
 	if b.dev, err = b.phys.Open(features(b.phys)); err != nil {
 		return err
 	}
-	b.dev.Play = o.play
+	b.dev.Hooks = o.hooks
 	b.limits = limitsOf(b.dev)
 	if err := b.chooseMemory(); err != nil {
 		return err
@@ -159,13 +159,13 @@ func (b *Backend) open(o Options) error {
 	if b.dummy, err = b.alloc(rangeUnit); err != nil {
 		return err
 	}
-	if err := b.dummy.settle(); err != nil {
+	if err := b.dummy.zeroRest(); err != nil {
 		return err
 	}
 	if o.unproved {
 		return nil
 	}
-	err = b.prove(cmp.Or(o.patience, proofWait))
+	err = b.prove(cmp.Or(o.timeout, proofTimeout))
 	b.pipes.proof = b.pipes.stats.Pipelines
 	return err
 }
@@ -198,10 +198,10 @@ func (b *Backend) Run(ops ...backend.Op) error {
 		return nil
 	}
 	b.testFor(ops)
-	if err := b.run(func(e *encoder) error { return e.all(ops) }); err != nil {
-		return told("%w", err)
+	if err := b.run(func(e *encoder) error { return e.encodeAll(ops) }); err != nil {
+		return wrapError("%w", err)
 	}
-	return b.complaints()
+	return b.validationError()
 }
 
 // run submits what encode records, in as many pieces as it takes. It may use
@@ -233,7 +233,7 @@ func (b *Backend) encode(encode func(*encoder) error) error {
 }
 
 // all encodes ops, once it is known that their buffers can be used.
-func (e *encoder) all(ops []backend.Op) error {
+func (e *encoder) encodeAll(ops []backend.Op) error {
 	for i, op := range ops {
 		var err error
 		op.Operands(func(name string, t *backend.Tensor, _ backend.Access) {
@@ -247,7 +247,7 @@ func (e *encoder) all(ops []backend.Op) error {
 	}
 	for i, op := range ops {
 		e.index, e.name = i, op.Name()
-		if err := e.timed(op); err != nil {
+		if err := e.encodeTimed(op); err != nil {
 			return &backend.OpError{Index: i, Op: op.Name(), Err: err}
 		}
 	}
@@ -303,7 +303,7 @@ func (b *Backend) submit(what string, cmds ...vk.CommandBuffer) error {
 
 // release gives back what a recording that no longer runs is made of.
 func (b *Backend) release(r *recording) {
-	r.room.release()
+	r.resources.release()
 	b.queue.recycle(r.cmd)
 	if r.times != nil {
 		b.queries = append(b.queries, r.times.queries)
@@ -311,7 +311,7 @@ func (b *Backend) release(r *recording) {
 }
 
 // until waits for the submit with that serial, which may still be pending.
-func (b *Backend) until(serial uint64) error {
+func (b *Backend) waitFor(serial uint64) error {
 	if serial > b.queue.last {
 		if err := b.flush(); err != nil {
 			return err
@@ -321,7 +321,7 @@ func (b *Backend) until(serial uint64) error {
 }
 
 // finish waits for everything.
-func (b *Backend) finish() error {
+func (b *Backend) waitAll() error {
 	if err := b.flush(); err != nil {
 		return err
 	}
@@ -331,16 +331,16 @@ func (b *Backend) finish() error {
 // ready tells why nothing more can be done.
 func (b *Backend) ready() error {
 	if b.closed {
-		return told("%w", backend.ErrClosed)
+		return wrapError("%w", backend.ErrClosed)
 	}
 	if b.queue.lost != nil {
-		return told("%w", b.queue.lost)
+		return wrapError("%w", b.queue.lost)
 	}
 	return nil
 }
 
 // heard keeps a message of the validation layer.
-func (b *Backend) heard(on func(string), s vk.Severity, id, text string) {
+func (b *Backend) onMessage(on func(string), s vk.Severity, id, text string) {
 	text = fmt.Sprintf("%v %s: %s", s, id, text)
 	b.messages.Lock()
 	b.messages.list = append(b.messages.list, text)
@@ -351,7 +351,7 @@ func (b *Backend) heard(on func(string), s vk.Severity, id, text string) {
 }
 
 // complaints are the messages of the validation layer, as an error.
-func (b *Backend) complaints() error {
+func (b *Backend) validationError() error {
 	b.messages.Lock()
 	defer b.messages.Unlock()
 	if len(b.messages.list) == 0 {
@@ -367,10 +367,10 @@ func (b *Backend) Close() error {
 	}
 	err := b.destroy()
 	if err == nil {
-		err = b.complaints()
+		err = b.validationError()
 	}
 	if err != nil {
-		return told("Close: %w", err)
+		return wrapError("Close: %w", err)
 	}
 	return nil
 }
@@ -380,7 +380,7 @@ func (b *Backend) destroy() (err error) {
 	b.closed = true
 	if b.dev != nil {
 		if b.queue.dev != nil {
-			err = b.finish()
+			err = b.waitAll()
 			for p := range b.programs {
 				p.release()
 			}

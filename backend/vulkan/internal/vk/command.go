@@ -114,7 +114,7 @@ func (d *Device) CmdPushConstants(cb CommandBuffer, l PipelineLayout, data []byt
 
 // CmdDispatch runs x × y × z workgroups of the bound pipeline.
 func (d *Device) CmdDispatch(cb CommandBuffer, x, y, z uint32) {
-	if d.plays(cb, Dispatch) {
+	if d.records(cb, Dispatch) {
 		C.cvk_dispatch(d.table, C.uintptr_t(cb), C.uint32_t(x), C.uint32_t(y), C.uint32_t(z))
 	}
 }
@@ -123,7 +123,7 @@ func (d *Device) CmdDispatch(cb CommandBuffer, x, y, z uint32) {
 // CmdPushConstants (unless data is empty) and CmdDispatch at the price of one
 // call.
 func (d *Device) CmdRun(cb CommandBuffer, p Pipeline, l PipelineLayout, s DescriptorSet, data []byte, x, y, z uint32) {
-	if d.plays(cb, Dispatch) {
+	if d.records(cb, Dispatch) {
 		C.cvk_run(d.table, C.uintptr_t(cb), C.uint64_t(p), C.uint64_t(l.handle), C.uint64_t(s),
 			push(l, data), C.uint32_t(len(data)), C.uint32_t(x), C.uint32_t(y), C.uint32_t(z))
 	}
@@ -132,7 +132,7 @@ func (d *Device) CmdRun(cb CommandBuffer, p Pipeline, l PipelineLayout, s Descri
 // CmdBarrier lets commands after it wait, in the stages dst, for those before
 // it, in the stages src, and makes their writes visible: a global memory barrier.
 func (d *Device) CmdBarrier(cb CommandBuffer, src Stage, srcAccess Access, dst Stage, dstAccess Access) {
-	if d.Play != nil && d.Play.Command != nil && !d.Play.Command(cb, Command{Barrier, src, dst, srcAccess, dstAccess}) {
+	if d.Hooks != nil && d.Hooks.Command != nil && !d.Hooks.Command(cb, Command{Barrier, src, dst, srcAccess, dstAccess}) {
 		return
 	}
 	C.cvk_barrier(d.table, C.uintptr_t(cb), C.uint32_t(src), C.uint32_t(srcAccess), C.uint32_t(dst), C.uint32_t(dstAccess))
@@ -140,7 +140,7 @@ func (d *Device) CmdBarrier(cb CommandBuffer, src Stage, srcAccess Access, dst S
 
 // CmdCopyBuffer copies size bytes. Source and destination must not overlap.
 func (d *Device) CmdCopyBuffer(cb CommandBuffer, src, dst Buffer, srcOffset, dstOffset, size uint64) {
-	if d.plays(cb, Copy) {
+	if d.records(cb, Copy) {
 		C.cvk_copy_buffer(d.table, C.uintptr_t(cb), C.uint64_t(src), C.uint64_t(dst),
 			C.uint64_t(srcOffset), C.uint64_t(dstOffset), C.uint64_t(size))
 	}
@@ -149,7 +149,7 @@ func (d *Device) CmdCopyBuffer(cb CommandBuffer, src, dst Buffer, srcOffset, dst
 // CmdFillBuffer fills size bytes with a repeated word; offset and size are
 // multiples of 4.
 func (d *Device) CmdFillBuffer(cb CommandBuffer, dst Buffer, offset, size uint64, word uint32) {
-	if d.plays(cb, Fill) {
+	if d.records(cb, Fill) {
 		C.cvk_fill_buffer(d.table, C.uintptr_t(cb), C.uint64_t(dst), C.uint64_t(offset), C.uint64_t(size), C.uint32_t(word))
 	}
 }
@@ -160,7 +160,7 @@ const MaxUpdate = 65536
 // CmdUpdateBuffer writes data, which are copied into the command buffer, into
 // a buffer. Offset and length are multiples of 4, the length at most MaxUpdate.
 func (d *Device) CmdUpdateBuffer(cb CommandBuffer, dst Buffer, offset uint64, data []byte) {
-	if len(data) == 0 || !d.plays(cb, Update) {
+	if len(data) == 0 || !d.records(cb, Update) {
 		return
 	}
 	C.cvk_update_buffer(d.table, C.uintptr_t(cb), C.uint64_t(dst), C.uint64_t(offset), C.uint64_t(len(data)), unsafe.Pointer(&data[0]))
@@ -174,7 +174,7 @@ func (d *Device) CmdResetQueryPool(cb CommandBuffer, q QueryPool, first, n int) 
 // CmdWriteTimestamp writes the time when the commands before it have finished
 // the stage.
 func (d *Device) CmdWriteTimestamp(cb CommandBuffer, s Stage, q QueryPool, query int) {
-	if d.plays(cb, WriteTimestamp) {
+	if d.records(cb, WriteTimestamp) {
 		C.cvk_write_timestamp(d.table, C.uintptr_t(cb), C.uint32_t(s), C.uint64_t(q), C.uint32_t(query))
 	}
 }

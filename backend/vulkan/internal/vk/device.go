@@ -21,7 +21,7 @@ type Device struct {
 	Physical *PhysicalDevice
 	Features Features // those that are on
 	Family   int      // index in Physical.Queues of the queue's family
-	Play     *Play    // of a test; nil: none
+	Hooks    *Hooks   // of a test; nil: none
 
 	handle binding.Device
 	table  C.uintptr_t // cvk_device

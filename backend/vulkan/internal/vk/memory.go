@@ -37,7 +37,7 @@ func (d *Device) AllocateMemory(size uint64, memoryType int) (Memory, error) {
 // FreeMemory frees memory, and unmaps it first if it is mapped. Buffers bound
 // to it must be gone.
 func (d *Device) FreeMemory(m Memory) {
-	d.Play.forget(m)
+	d.Hooks.unshadow(m)
 	binding.FreeMemory(d.handle, to[binding.DeviceMemory](m), nil)
 }
 
@@ -50,12 +50,12 @@ func (d *Device) Map(m Memory, size uint64) ([]byte, error) {
 	if r != binding.Success {
 		return nil, &CallError{"vkMapMemory", fmt.Sprintf("%d bytes", size), Result(r)}
 	}
-	return d.Play.shade(m, unsafe.Slice((*byte)(p), size)), nil
+	return d.Hooks.mapShadow(m, unsafe.Slice((*byte)(p), size)), nil
 }
 
 // Unmap ends a mapping.
 func (d *Device) Unmap(m Memory) {
-	d.Play.forget(m)
+	d.Hooks.unshadow(m)
 	binding.UnmapMemory(d.handle, to[binding.DeviceMemory](m))
 }
 
@@ -63,7 +63,7 @@ func (d *Device) Unmap(m Memory) {
 // Memory that is HostCoherent needs none. Offset and size must be multiples of
 // Limits.NonCoherentAtomSize, or the range must end where the memory ends.
 func (d *Device) Flush(m Memory, offset, size uint64) error {
-	d.Play.carry(m, offset, size, false)
+	d.Hooks.copyShadow(m, offset, size, false)
 	return check("vkFlushMappedMemoryRanges",
 		C.cvk_flush(d.table, C.uint64_t(m), C.uint64_t(offset), C.uint64_t(size)))
 }
@@ -73,7 +73,7 @@ func (d *Device) Flush(m Memory, offset, size uint64) error {
 func (d *Device) Invalidate(m Memory, offset, size uint64) error {
 	err := check("vkInvalidateMappedMemoryRanges",
 		C.cvk_invalidate(d.table, C.uint64_t(m), C.uint64_t(offset), C.uint64_t(size)))
-	d.Play.carry(m, offset, size, true)
+	d.Hooks.copyShadow(m, offset, size, true)
 	return err
 }
 

@@ -231,14 +231,14 @@ func (i *Instance) describe(index int, h binding.PhysicalDevice) (*PhysicalDevic
 		p.Subgroup.Selectable = info.required_size_stages&compute != 0
 	}
 	if p.Features.CooperativeMatrix && info.cooperative_matrix_stages&compute != 0 {
-		p.Matrices = i.matrices(ph)
+		p.Matrices = i.matrixShapes(ph)
 	}
 	return p, nil
 }
 
 // matrices lists the cooperative matrices of f16 with sums of f32. There are
 // dozens of other types.
-func (i *Instance) matrices(ph C.uintptr_t) (shapes []MatrixShape) {
+func (i *Instance) matrixShapes(ph C.uintptr_t) (shapes []MatrixShape) {
 	all := make([]C.cvk_matrix, 128)
 	const f16, f32, subgroup = 0, 1, 3 // VkComponentTypeKHR, VkScopeKHR
 	for _, m := range all[:C.cvk_matrices(i.table, ph, &all[0], C.uint32_t(len(all)))] {

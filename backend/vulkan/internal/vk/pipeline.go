@@ -28,8 +28,8 @@ func (d *Device) CreateShaderModule(spirv []byte) (ShaderModule, error) {
 	for i := range words {
 		words[i] = binary.LittleEndian.Uint32(spirv[4*i:])
 	}
-	if d.Play != nil && d.Play.Shader != nil {
-		words = d.Play.Shader(words)
+	if d.Hooks != nil && d.Hooks.Shader != nil {
+		words = d.Hooks.Shader(words)
 	}
 	// The binding stores the slice's address in C memory: hold it there.
 	var pin runtime.Pinner

@@ -17,8 +17,8 @@ import (
 // signalled when they and everything submitted before have finished. It
 // allocates nothing.
 func (d *Device) Submit(buffers []CommandBuffer, fence Fence) error {
-	if d.Play != nil && d.Play.Submit != nil {
-		commands, signals := d.Play.Submit()
+	if d.Hooks != nil && d.Hooks.Submit != nil {
+		commands, signals := d.Hooks.Submit()
 		if !commands {
 			buffers = nil
 		}
@@ -64,8 +64,8 @@ func (d *Device) DestroyFence(f Fence) {
 // WaitFence waits for a fence, at most so many nanoseconds (0: it only looks;
 // Forever), and reports whether it is signalled.
 func (d *Device) WaitFence(f Fence, nanoseconds uint64) (bool, error) {
-	if d.Play != nil && d.Play.Wait != nil {
-		d.Play.Wait(f, nanoseconds)
+	if d.Hooks != nil && d.Hooks.Wait != nil {
+		d.Hooks.Wait(f, nanoseconds)
 	}
 	switch r := C.cvk_wait_fence(d.table, C.uint64_t(f), C.uint64_t(nanoseconds)); Result(r) {
 	case success:
@@ -116,8 +116,8 @@ func (d *Device) QueryResults(q QueryPool, first int, ticks []uint64, wait bool)
 	r := binding.GetQueryPoolResults(d.handle, to[binding.QueryPool](q), uint32(first), uint32(len(ticks)),
 		uint(8*len(ticks)), unsafe.Pointer(&ticks[0]), 8, flags)
 	ok = r == binding.Success
-	if d.Play != nil && d.Play.Timestamps != nil {
-		ok = d.Play.Timestamps(ticks, ok)
+	if d.Hooks != nil && d.Hooks.Timestamps != nil {
+		ok = d.Hooks.Timestamps(ticks, ok)
 	}
 	if Result(r) == notReady {
 		return ok, nil

@@ -16,7 +16,7 @@ import (
 
 // windows calls f with slices of tensors of the same shape that can be bound,
 // which together are the whole. It cuts axes up to last: 2 leaves rows whole.
-func (e *encoder) windows(last int, ts []backend.Tensor, f func(ts []backend.Tensor) error) error {
+func (e *encoder) pieces(last int, ts []backend.Tensor, f func(ts []backend.Tensor) error) error {
 	for _, t := range ts {
 		if e.fits(t) {
 			continue
@@ -42,7 +42,7 @@ func (e *encoder) windows(last int, ts []backend.Tensor, f func(ts []backend.Ten
 			for i, t := range ts {
 				part[i] = t.Slice(axis, half[0], half[1])
 			}
-			if err := e.windows(last, part, f); err != nil {
+			if err := e.pieces(last, part, f); err != nil {
 				return err
 			}
 		}
@@ -147,7 +147,7 @@ const elementwiseLanes = 64
 // shader's constants, more the bindings after the tensors'.
 func (e *encoder) overElements(shader string, access []backend.Access, spec any, more []binding,
 	push func(views []shaders.View, rows, n1, n2, n uint32) any, ts ...backend.Tensor) error {
-	return e.windows(3, ts, func(ts []backend.Tensor) error {
+	return e.pieces(3, ts, func(ts []backend.Tensor) error {
 		whole := true
 		for _, t := range ts {
 			whole = whole && t.Contiguous()
@@ -180,7 +180,7 @@ func (e *encoder) overElements(shader string, access []backend.Access, spec any,
 // rowwise runs a shader that takes a row of x for a row of dst, a workgroup for each.
 func (e *encoder) rowwise(shader string, dst, x backend.Tensor) error {
 	variant := shaders.Find(shader, "")
-	return e.windows(2, []backend.Tensor{dst, x}, func(ts []backend.Tensor) error {
+	return e.pieces(2, []backend.Tensor{dst, x}, func(ts []backend.Tensor) error {
 		to, toBase := e.operand(ts[0], backend.Write)
 		from, fromBase := e.operand(ts[1], backend.Read)
 		x := ts[1]

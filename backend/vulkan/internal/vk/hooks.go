@@ -4,10 +4,10 @@
 
 package vk
 
-// Play stands between a Device and its driver, so that a test plays a driver
+// Hooks stands between a Device and its driver, so that a test plays a driver
 // that is broken, or sees what a driver is told. A nil field changes nothing.
 // A Device outside of tests has none.
-type Play struct {
+type Hooks struct {
 	// Submit says of each submit whether its command buffers, and its fence,
 	// reach the driver.
 	Submit func() (commands, fence bool)
@@ -57,15 +57,15 @@ const (
 )
 
 // plays reports whether a command is to be recorded.
-func (d *Device) plays(cb CommandBuffer, k CommandKind) bool {
-	return d.Play == nil || d.Play.Command == nil || d.Play.Command(cb, Command{Kind: k})
+func (d *Device) records(cb CommandBuffer, k CommandKind) bool {
+	return d.Hooks == nil || d.Hooks.Command == nil || d.Hooks.Command(cb, Command{Kind: k})
 }
 
 // shadow is what the host sees of incoherent memory, and the memory.
 type shadow struct{ host, device []byte }
 
 // shade gives the host's copy of memory that was just mapped.
-func (p *Play) shade(m Memory, device []byte) []byte {
+func (p *Hooks) mapShadow(m Memory, device []byte) []byte {
 	if p == nil || !p.Incoherent {
 		return device
 	}
@@ -81,7 +81,7 @@ func (p *Play) shade(m Memory, device []byte) []byte {
 }
 
 // carry copies a range of played incoherent memory in one direction.
-func (p *Play) carry(m Memory, offset, size uint64, toHost bool) {
+func (p *Hooks) copyShadow(m Memory, offset, size uint64, toHost bool) {
 	if p == nil || !p.Incoherent {
 		return
 	}
@@ -94,7 +94,7 @@ func (p *Play) carry(m Memory, offset, size uint64, toHost bool) {
 }
 
 // forget drops the copy of memory that is freed or unmapped.
-func (p *Play) forget(m Memory) {
+func (p *Hooks) unshadow(m Memory) {
 	if p != nil {
 		delete(p.shadows, m)
 	}
