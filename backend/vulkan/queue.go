@@ -42,10 +42,10 @@ type deferred struct {
 	do     func()
 }
 
-// maxInFlight bounds what is submitted ahead of the device.
+// maxInFlight is the largest number of submits in flight.
 const maxInFlight = 32
 
-// submit hands command buffers to the device in one call.
+// submit submits command buffers in one call. what names them in errors.
 func (q *queue) submit(what string, cmds ...vk.CommandBuffer) error {
 	if q.lost != nil {
 		return q.lost
@@ -68,14 +68,14 @@ func (q *queue) submit(what string, cmds ...vk.CommandBuffer) error {
 	return nil
 }
 
-// errUnfinished: the device had not finished when the time was over.
+// errUnfinished is the error of waitTimeout when the time is over.
 var errUnfinished = errors.New("the device has not finished in time")
 
-// wait waits until the submit with that serial, and all before it, have
-// finished.
+// wait waits until the submit with that serial and all before it have finished.
 func (q *queue) wait(serial uint64) error { return q.waitTimeout(serial, vk.Forever) }
 
-// within is wait for so many nanoseconds at most: the error is then errUnfinished.
+// waitTimeout is wait for at most most nanoseconds. After that it returns
+// errUnfinished.
 func (q *queue) waitTimeout(serial, most uint64) error {
 	if serial <= q.done {
 		return nil
@@ -101,7 +101,7 @@ func (q *queue) waitTimeout(serial, most uint64) error {
 	return q.retire(i + 1)
 }
 
-// poll finds out what has finished, without waiting.
+// poll updates done without waiting.
 func (q *queue) poll() error {
 	n := 0
 	for n < len(q.inFlight) {
@@ -117,7 +117,7 @@ func (q *queue) poll() error {
 	return q.retire(n)
 }
 
-// retire takes the n oldest submits for finished.
+// retire marks the n oldest submits in flight as finished.
 func (q *queue) retire(n int) error {
 	if n == 0 {
 		return nil
@@ -134,7 +134,8 @@ func (q *queue) retire(n int) error {
 	return nil
 }
 
-// after does something once the submit with that serial has finished.
+// after calls do once the submit with that serial has finished: now or in a later
+// call that finds out.
 func (q *queue) after(serial uint64, do func()) {
 	if serial <= q.done {
 		do()
@@ -143,25 +144,26 @@ func (q *queue) after(serial uint64, do func()) {
 	q.deferred = append(q.deferred, deferred{serial, do})
 }
 
+// runDeferred calls the deferred functions of submits that have finished.
 func (q *queue) runDeferred() {
-	kept := q.deferred[:0]
+	waiting := q.deferred[:0]
 	due := []func(){}
 	for _, d := range q.deferred {
 		if d.serial <= q.done {
 			due = append(due, d.do)
 		} else {
-			kept = append(kept, d)
+			waiting = append(waiting, d)
 		}
 	}
-	clear(q.deferred[len(kept):])
-	q.deferred = kept
+	clear(q.deferred[len(waiting):])
+	q.deferred = waiting
 	for _, do := range due {
 		do()
 	}
 }
 
-// failed makes an error of what the driver said, and remembers a lost device.
-// submitted is what it was just given, if anything.
+// failed returns the driver's error. If the device is lost it sets q.lost and
+// returns that. submitted says what was being submitted, if anything.
 func (q *queue) failed(err error, submitted ...string) error {
 	if !errors.Is(err, vk.ErrDeviceLost) {
 		return err
@@ -197,7 +199,7 @@ func (q *queue) commandBuffer() (vk.CommandBuffer, error) {
 	return q.dev.AllocateCommandBuffer(q.pool)
 }
 
-// recycle takes a command buffer back that no longer runs.
+// recycle makes a command buffer free that no longer runs.
 func (q *queue) recycle(c vk.CommandBuffer) { q.commands = append(q.commands, c) }
 
 func (q *queue) setPool() (*setPool, error) {
@@ -212,7 +214,7 @@ func (q *queue) setPool() (*setPool, error) {
 	return p, err
 }
 
-// recyclePool takes a pool back whose sets are no longer in use.
+// recyclePool makes a pool free whose sets are no longer in use.
 func (q *queue) recyclePool(p *setPool) {
 	if err := q.dev.ResetDescriptorPool(p.handle); err != nil {
 		q.dev.DestroyDescriptorPool(p.handle)
@@ -221,8 +223,8 @@ func (q *queue) recyclePool(p *setPool) {
 	q.pools = append(q.pools, p)
 }
 
-// close waits for the device and destroys what the queue owns. A lost device
-// finishes nothing more.
+// close waits for the device and destroys the queue's objects. If the device is
+// lost, all submits count as finished.
 func (q *queue) close() error {
 	err := q.wait(q.last)
 	if q.lost != nil {

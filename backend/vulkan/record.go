@@ -7,8 +7,8 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// program is a list of ops as command buffers that can be submitted again and
-// again, also while an earlier run is still in flight.
+// program is a list of ops, recorded as command buffers that can be submitted
+// many times, also while an earlier run is in flight.
 type program struct {
 	b         *Backend
 	ops       []backend.Op // for Profile, which runs them anew
@@ -19,7 +19,7 @@ type program struct {
 	closed    bool
 }
 
-// segment is as much as one submit may hold.
+// segment is a command buffer with at most as much work as one submit may have.
 type segment struct {
 	cmd  vk.CommandBuffer
 	what string
@@ -43,7 +43,7 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 	}
 	if err != nil {
 		if e.rec != nil {
-			_ = p.end(&e) // a command buffer can begin again only once it has ended
+			_ = p.end(&e) // a command buffer must be ended before it is reused
 		}
 		p.release()
 		return nil, wrapError("recording %w", err)
@@ -52,7 +52,7 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 	return p, nil
 }
 
-// next ends the segment at hand, if there is one, and begins another.
+// next ends the current segment, if there is one, and begins another.
 func (p *program) next(e *encoder) error {
 	if e.rec != nil {
 		if err := p.end(e); err != nil {
@@ -75,7 +75,7 @@ func (p *program) end(e *encoder) error {
 	return rec.end()
 }
 
-// keep makes a recording part of the program.
+// keep adds a recording to the program as a segment.
 func (p *program) keep(rec *recording) {
 	p.resources = rec.resources
 	p.segments = append(p.segments, segment{rec.cmd, rec.what()})
@@ -96,9 +96,9 @@ func (p *program) Run() error {
 		}
 	}
 	if b.profile != nil {
-		return b.Run(p.ops...) // the same dispatches, with timestamps between
+		return b.Run(p.ops...) // the same dispatches, with timestamps
 	}
-	defer func() { // also where a later segment failed: the earlier ones run
+	defer func() { // also if a later segment failed: the earlier ones run
 		for buf := range p.used {
 			buf.lastUse = max(buf.lastUse, p.last)
 		}
@@ -123,7 +123,7 @@ func (p *program) Close() error {
 	return nil
 }
 
-// release gives everything back once nothing runs.
+// release frees everything that the program owns. It must not be running.
 func (p *program) release() {
 	p.resources.release()
 	for _, s := range p.segments {

@@ -14,8 +14,9 @@ func init() {
 	})
 }
 
-// encodeRotary takes a dispatch for each window of the table, which is one
-// unless it is too large to be bound. Each finds the positions that are its own.
+// encodeRotary encodes one dispatch for each piece of the table. That is a single
+// dispatch, unless the table is too large for one binding. Each dispatch handles
+// the positions whose rows lie in its piece.
 func encodeRotary(e *encoder, op *backend.Rotary) error {
 	sequences := min(e.maxAlong(op.Dst, 1), e.maxAlong(op.X, 1), e.maxAlong(op.At, 3))
 	return each(op.X.Dim(1), sequences, func(b, bEnd int) error {

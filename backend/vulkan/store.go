@@ -18,7 +18,7 @@ func init() {
 
 func encodeStore(e *encoder, op *backend.Store) error {
 	variant := shaders.Find("store", strings.Join(storage("", op.Dst.DType), " "))
-	// Whole sequences at once if they fit, else windows of one sequence.
+	// Whole sequences at once if they fit, else pieces of one sequence.
 	sequences := min(e.maxAlong(op.Dst, 1), e.maxAlong(op.X, 1), e.maxAlong(op.At, 3))
 	return each(op.X.Dim(1), sequences, func(b, bEnd int) error {
 		dst, x, at := op.Dst.Slice(1, b, bEnd), op.X.Slice(1, b, bEnd), op.At.Slice(3, b, bEnd)
