@@ -39,8 +39,8 @@ func (e *RefusedError) Unwrap() error {
 }
 
 const (
-	proofNumbers = 256             // in each part of the proof
-	proofTimeout = 2 * time.Minute // for a device that never finishes; the proof takes milliseconds, but others may use the device
+	proofNumbers = 256             // in each part of the buffer
+	proofTimeout = 2 * time.Minute // the test takes milliseconds, but the device may be busy with other work
 )
 
 // The parts of the proof's buffer, of proofNumbers each.

@@ -11,32 +11,32 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// queue submits command buffers in order, knows how far the device has come,
-// and does what had to wait for that. Each submit has a serial number, from 1
-// on, and a fence.
+// queue submits command buffers in order, keeps track of which submits have
+// finished, and calls functions that wait for a submit. Each submit has a fence
+// and a serial number, counted from 1.
 type queue struct {
 	dev      *vk.Device
 	pool     vk.CommandPool
 	last     uint64       // serial of the latest submit
-	done     uint64       // all up to this one have finished
-	inFlight []submission // submitted and not known to have finished, oldest first
+	done     uint64       // serial of the latest submit that is known to have finished
+	inFlight []submission // submits that are not known to have finished, oldest first
 	deferred []deferred   // by serial
 
-	// For use again.
+	// Free objects, to be reused.
 	fences   []vk.Fence
 	commands []vk.CommandBuffer
 	pools    []*setPool
 
-	lost error // once the device is lost: why, and what it was doing
+	lost error // nil, or the error of a lost device: why, and what was in flight
 }
 
 type submission struct {
 	serial uint64
 	fence  vk.Fence
-	what   string // for the error that tells of a lost device
+	what   string // what was submitted, for the error of a lost device
 }
 
-// deferred is something to do once the submit with that serial has finished.
+// deferred is a function to call once the submit with that serial has finished.
 type deferred struct {
 	serial uint64
 	do     func()

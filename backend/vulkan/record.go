@@ -11,7 +11,7 @@ import (
 // many times, also while an earlier run is in flight.
 type program struct {
 	b         *Backend
-	ops       []backend.Op // for Profile, which runs them anew
+	ops       []backend.Op // for Profile, which records them anew
 	segments  []segment
 	resources resources
 	used      map[*buffer]struct{}

@@ -9,10 +9,10 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// A recording is a command buffer that is being filled, and all that must
-// live until it has run for the last time. Barriers are put in as commands
-// arrive. It begins with a barrier against all earlier submits and ends with
-// one towards the host.
+// A recording is a command buffer that is being recorded, with the resources that
+// it refers to. Barriers are added where commands need them. It begins with a
+// barrier that waits for all earlier submits, and ends with one that makes all
+// writes visible to the host.
 type recording struct {
 	b         *Backend
 	cmd       vk.CommandBuffer
