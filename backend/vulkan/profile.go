@@ -190,7 +190,7 @@ func (r *recording) readTimes() {
 		return
 	}
 	p, read := t.profile, make([]uint64, 2*len(t.parts))
-	written, err := r.b.dev.QueryResults(t.queries, 0, read, false)
+	written, err := r.b.dev.QueryResults(t.queries, 0, read)
 	if err == nil && !written {
 		err = errors.New("the driver has not written the timestamps of a submit that has finished")
 	}

@@ -187,7 +187,7 @@ func (q *queue) fence() (vk.Fence, error) {
 		q.fences = q.fences[:n-1]
 		return f, nil
 	}
-	return q.dev.CreateFence(false)
+	return q.dev.CreateFence()
 }
 
 func (q *queue) commandBuffer() (vk.CommandBuffer, error) {

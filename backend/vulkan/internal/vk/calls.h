@@ -56,7 +56,6 @@ typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
 	  (cvk_handle, uint32_t, const void *, uint32_t, const void *))                            \
 	X(int32_t, BeginCommandBuffer, (cvk_handle, const void *))                                 \
 	X(int32_t, EndCommandBuffer, (cvk_handle))                                                 \
-	X(int32_t, ResetCommandBuffer, (cvk_handle, uint32_t))                                     \
 	X(void, CmdBindPipeline, (cvk_handle, uint32_t, uint64_t))                                 \
 	X(void, CmdBindDescriptorSets,                                                             \
 	  (cvk_handle, uint32_t, uint64_t, uint32_t, uint32_t, const uint64_t *, uint32_t,         \
@@ -111,19 +110,11 @@ int cvk_device_has(uintptr_t instance_table, uintptr_t device, const char *name)
 // Features: bit numbers are Go's order of the Features struct (features.go).
 enum {
 	CVK_F_SHADER_FLOAT16 = 1 << 0,
-	CVK_F_SHADER_INT8 = 1 << 1,
-	CVK_F_SHADER_INT16 = 1 << 2,
-	CVK_F_SHADER_INT64 = 1 << 3,
-	CVK_F_STORAGE16 = 1 << 4,
-	CVK_F_STORAGE8 = 1 << 5,
-	CVK_F_SUBGROUP_SIZE_CONTROL = 1 << 6,
-	CVK_F_FULL_SUBGROUPS = 1 << 7,
-	CVK_F_INTEGER_DOT = 1 << 8,
-	CVK_F_COOPERATIVE_MATRIX = 1 << 9,
-	CVK_F_TIMELINE = 1 << 10,
-	CVK_F_MEMORY_MODEL = 1 << 11,
-	CVK_F_MEMORY_MODEL_DEVICE = 1 << 12,
-	CVK_F_ROBUST_ACCESS = 1 << 13,
+	CVK_F_SUBGROUP_SIZE_CONTROL = 1 << 1,
+	CVK_F_FULL_SUBGROUPS = 1 << 2,
+	CVK_F_COOPERATIVE_MATRIX = 1 << 3,
+	CVK_F_MEMORY_MODEL = 1 << 4,
+	CVK_F_MEMORY_MODEL_DEVICE = 1 << 5,
 };
 
 // What a device may be asked about, from its version and its extensions. A
@@ -133,20 +124,15 @@ enum {
 	CVK_HAS_MAINTENANCE4 = 1 << 1,
 	CVK_HAS_SUBGROUP_SIZE_CONTROL = 1 << 2,
 	CVK_HAS_FLOAT16_INT8 = 1 << 3,
-	CVK_HAS_STORAGE8 = 1 << 4,
-	CVK_HAS_INTEGER_DOT = 1 << 5,
-	CVK_HAS_COOPERATIVE_MATRIX = 1 << 6,
-	CVK_HAS_TIMELINE = 1 << 7,
-	CVK_HAS_MEMORY_MODEL = 1 << 8,
-	CVK_HAS_MEMORY_BUDGET = 1 << 9,
+	CVK_HAS_COOPERATIVE_MATRIX = 1 << 4,
+	CVK_HAS_MEMORY_MODEL = 1 << 5,
+	CVK_HAS_MEMORY_BUDGET = 1 << 6,
 };
 
 typedef struct {
-	uint8_t device_uuid[16], driver_uuid[16];
-	uint32_t driver_id;
+	uint8_t device_uuid[16];
 	char driver_name[256], driver_info[256];
 	uint32_t subgroup_size, subgroup_stages, subgroup_operations;
-	uint32_t min_subgroup_size, max_subgroup_size, required_size_stages;
 	uint64_t max_memory_allocation_size, max_buffer_size;
 	uint32_t cooperative_matrix_stages;
 	uint32_t features;
@@ -189,8 +175,8 @@ int32_t cvk_create_set_layout(uintptr_t d, const uint32_t *types, uint32_t n, ui
 int32_t cvk_create_pipeline_layout(uintptr_t d, uint64_t set_layout, uint32_t push_bytes,
                                    uint64_t *out);
 int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64_t layout,
-                            const uint32_t *spec, uint32_t n, uint32_t subgroup_size,
-                            uint32_t full_subgroups, uint64_t *out);
+                            const uint32_t *spec, uint32_t n, uint32_t full_subgroups,
+                            uint64_t *out);
 int32_t cvk_create_descriptor_pool(uintptr_t d, uint32_t sets, uint32_t storage_buffers,
                                    uint32_t texel_buffers, uint64_t *out);
 int32_t cvk_allocate_set(uintptr_t d, uint64_t pool, uint64_t layout, uint64_t *out);
@@ -221,11 +207,6 @@ typedef struct {
 
 int32_t cvk_begin(uintptr_t d, uintptr_t cb, uint32_t flags);
 int32_t cvk_end(uintptr_t d, uintptr_t cb);
-int32_t cvk_reset(uintptr_t d, uintptr_t cb);
-void cvk_bind_pipeline(uintptr_t d, uintptr_t cb, uint64_t pipeline);
-void cvk_bind_set(uintptr_t d, uintptr_t cb, uint64_t layout, uint64_t set);
-void cvk_push_constants(uintptr_t d, uintptr_t cb, uint64_t layout, cvk_push data, uint32_t size);
-void cvk_dispatch(uintptr_t d, uintptr_t cb, uint32_t x, uint32_t y, uint32_t z);
 void cvk_run(uintptr_t d, uintptr_t cb, uint64_t pipeline, uint64_t layout, uint64_t set,
              cvk_push data, uint32_t size, uint32_t x, uint32_t y, uint32_t z);
 void cvk_barrier(uintptr_t d, uintptr_t cb, uint32_t src_stage, uint32_t src_access,

@@ -30,15 +30,14 @@ type Device struct {
 // bindingCalls are the device functions that are called through the binding,
 // which does not say whether it found them.
 var bindingCalls = []string{
-	"vkDestroyDevice", "vkGetDeviceQueue", "vkDeviceWaitIdle",
-	"vkAllocateMemory", "vkFreeMemory", "vkMapMemory", "vkUnmapMemory",
+	"vkDestroyDevice", "vkGetDeviceQueue",
+	"vkAllocateMemory", "vkFreeMemory", "vkMapMemory",
 	"vkCreateBuffer", "vkDestroyBuffer", "vkGetBufferMemoryRequirements", "vkBindBufferMemory",
 	"vkCreateBufferView", "vkDestroyBufferView",
 	"vkCreateShaderModule", "vkDestroyShaderModule", "vkDestroyDescriptorSetLayout", "vkDestroyPipelineLayout",
 	"vkCreatePipelineCache", "vkDestroyPipelineCache", "vkGetPipelineCacheData", "vkDestroyPipeline",
 	"vkDestroyDescriptorPool", "vkResetDescriptorPool",
-	"vkCreateCommandPool", "vkDestroyCommandPool", "vkResetCommandPool",
-	"vkAllocateCommandBuffers", "vkFreeCommandBuffers",
+	"vkCreateCommandPool", "vkDestroyCommandPool", "vkAllocateCommandBuffers",
 	"vkCreateFence", "vkDestroyFence",
 	"vkCreateQueryPool", "vkDestroyQueryPool", "vkGetQueryPoolResults",
 }
@@ -112,11 +111,6 @@ func (p *PhysicalDevice) Open(want Features) (*Device, error) {
 		return fail(C.GoString(missing))
 	}
 	return d, nil
-}
-
-// WaitIdle waits until the queue is empty.
-func (d *Device) WaitIdle() error {
-	return check("vkDeviceWaitIdle", binding.DeviceWaitIdle(d.handle))
 }
 
 // Close destroys the device, which must be idle and have no objects left.

@@ -222,7 +222,7 @@ func (i *Instance) Devices() ([]*PhysicalDevice, error) {
 	}
 	var list []*PhysicalDevice
 	for index, h := range handles[:n] {
-		p, err := i.describe(index, h)
+		p, err := i.describe(h)
 		if err != nil {
 			return nil, fmt.Errorf("device %d %s: %w", index, strings.TrimSpace(p.Name), err)
 		}

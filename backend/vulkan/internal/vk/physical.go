@@ -22,19 +22,16 @@ type PhysicalDevice struct {
 	handle   uintptr
 	has      uint32 // CVK_HAS bits
 
-	Index         int // in the loader's order
 	Name          string
 	Type          DeviceType
 	VendorID      uint32 // PCI vendor, such as 0x10de
 	DeviceID      uint32
 	APIVersion    Version
 	DriverVersion uint32 // in the vendor's own packing
-	DriverID      uint32 // VkDriverId; 0 where the driver does not say
 	DriverName    string // such as "llvmpipe"; may be empty
 	DriverInfo    string // such as "Mesa 22.3.6 (LLVM 15.0.6)"; may be empty
 
 	DeviceUUID        UUID // the same device has the same one in every process
-	DriverUUID        UUID
 	PipelineCacheUUID UUID // pipeline caches with another one are useless
 
 	Subgroup    Subgroup
@@ -53,8 +50,6 @@ type PhysicalDevice struct {
 // Subgroup describes the device's subgroups (warps, waves, SIMD groups).
 type Subgroup struct {
 	Size       int         // the usual size, in lanes
-	Min, Max   int         // sizes that a pipeline may get; equal to Size without size control
-	Selectable bool        // a compute pipeline may require a size between Min and Max
 	Compute    bool        // compute shaders may use Operations
 	Operations SubgroupOps // kinds of operation
 }
@@ -70,7 +65,6 @@ type Limits struct {
 	MaxTexelBufferElements uint64
 	StorageBufferAlignment uint64 // of the offset of a storage-buffer binding
 	TexelBufferAlignment   uint64 // of the offset of a buffer view
-	NonCoherentAtomSize    uint64 // granularity of Flush and Invalidate
 
 	MaxWorkGroupInvocations int
 	MaxWorkGroupSize        [3]int
@@ -79,9 +73,8 @@ type Limits struct {
 	MaxPushConstants        int // never more than 256 here
 	MaxStorageBuffers       int // bindings in one stage
 
-	MaxMemoryAllocationCount int    // AllocateMemory calls alive at a time
-	MaxMemoryAllocationSize  uint64 // of one AllocateMemory; at least 1 GiB
-	MaxBufferSize            uint64 // 0 where the driver does not say
+	MaxMemoryAllocationSize uint64 // of one AllocateMemory; at least 1 GiB
+	MaxBufferSize           uint64 // 0 where the driver does not say
 
 	TimestampPeriod float64 // nanoseconds of one tick
 }
@@ -100,9 +93,9 @@ type MemoryHeap struct {
 
 // QueueFamily is a set of like queues.
 type QueueFamily struct {
-	Graphics, Compute, Transfer bool
-	Count                       int
-	TimestampBits               int // valid bits of a timestamp; 0: no timestamps
+	Graphics, Compute bool
+	Count             int
+	TimestampBits     int // valid bits of a timestamp; 0: no timestamps
 }
 
 // Extension names that are looked at.
@@ -127,10 +120,7 @@ var optional = []struct {
 	{C.CVK_HAS_MAINTENANCE4, MakeVersion(1, 3, 0), "VK_KHR_maintenance4"},
 	{C.CVK_HAS_SUBGROUP_SIZE_CONTROL, MakeVersion(1, 3, 0), extSubgroupSizeControl},
 	{C.CVK_HAS_FLOAT16_INT8, MakeVersion(1, 2, 0), "VK_KHR_shader_float16_int8"},
-	{C.CVK_HAS_STORAGE8, MakeVersion(1, 2, 0), "VK_KHR_8bit_storage"},
-	{C.CVK_HAS_INTEGER_DOT, MakeVersion(1, 3, 0), "VK_KHR_shader_integer_dot_product"},
 	{C.CVK_HAS_COOPERATIVE_MATRIX, never, extCooperativeMatrix},
-	{C.CVK_HAS_TIMELINE, MakeVersion(1, 2, 0), "VK_KHR_timeline_semaphore"},
 	{C.CVK_HAS_MEMORY_MODEL, MakeVersion(1, 2, 0), "VK_KHR_vulkan_memory_model"},
 	{C.CVK_HAS_MEMORY_BUDGET, never, extMemoryBudget},
 }
@@ -150,8 +140,8 @@ func (p *PhysicalDevice) HasExtension(name string) bool {
 func cString(s []byte) string { return binding.ToString(s) }
 
 // describe asks everything about one device. Its PhysicalDevice is never nil.
-func (i *Instance) describe(index int, h binding.PhysicalDevice) (*PhysicalDevice, error) {
-	p := &PhysicalDevice{instance: i, handle: to[uintptr](h), Index: index}
+func (i *Instance) describe(h binding.PhysicalDevice) (*PhysicalDevice, error) {
+	p := &PhysicalDevice{instance: i, handle: to[uintptr](h)}
 	ph := C.uintptr_t(p.handle)
 
 	var props binding.PhysicalDeviceProperties
@@ -197,7 +187,7 @@ func (i *Instance) describe(index int, h binding.PhysicalDevice) (*PhysicalDevic
 	n := C.cvk_queue_families(i.table, ph, &families[0], C.uint32_t(len(families)))
 	for _, f := range families[:n] {
 		p.Queues = append(p.Queues, QueueFamily{
-			Graphics: f.flags&1 != 0, Compute: f.flags&2 != 0, Transfer: f.flags&7 != 0,
+			Graphics: f.flags&1 != 0, Compute: f.flags&2 != 0,
 			Count: int(f.count), TimestampBits: int(f.timestamp_bits),
 		})
 	}
@@ -213,8 +203,6 @@ func (i *Instance) describe(index int, h binding.PhysicalDevice) (*PhysicalDevic
 	info := new(C.cvk_info)
 	C.cvk_query(i.table, ph, C.uint32_t(p.has), info)
 	p.DeviceUUID = to[UUID](info.device_uuid)
-	p.DriverUUID = to[UUID](info.driver_uuid)
-	p.DriverID = uint32(info.driver_id)
 	p.DriverName = C.GoString(&info.driver_name[0])
 	p.DriverInfo = C.GoString(&info.driver_info[0])
 	p.Features = featuresFromBits(uint32(info.features))
@@ -222,13 +210,9 @@ func (i *Instance) describe(index int, h binding.PhysicalDevice) (*PhysicalDevic
 	p.Limits.MaxBufferSize = uint64(info.max_buffer_size)
 	const compute = 0x20
 	p.Subgroup = Subgroup{
-		Size: int(info.subgroup_size), Min: int(info.subgroup_size), Max: int(info.subgroup_size),
+		Size:       int(info.subgroup_size),
 		Compute:    info.subgroup_stages&compute != 0,
 		Operations: SubgroupOps(info.subgroup_operations),
-	}
-	if p.Features.SubgroupSizeControl {
-		p.Subgroup.Min, p.Subgroup.Max = int(info.min_subgroup_size), int(info.max_subgroup_size)
-		p.Subgroup.Selectable = info.required_size_stages&compute != 0
 	}
 	if p.Features.CooperativeMatrix && info.cooperative_matrix_stages&compute != 0 {
 		p.Matrices = i.matrixShapes(ph)
@@ -255,7 +239,6 @@ func limits(l *binding.PhysicalDeviceLimits) Limits {
 		MaxTexelBufferElements: uint64(l.MaxTexelBufferElements),
 		StorageBufferAlignment: uint64(l.MinStorageBufferOffsetAlignment),
 		TexelBufferAlignment:   uint64(l.MinTexelBufferOffsetAlignment),
-		NonCoherentAtomSize:    uint64(l.NonCoherentAtomSize),
 
 		MaxWorkGroupInvocations: int(l.MaxComputeWorkGroupInvocations),
 		MaxWorkGroupSize: [3]int{int(l.MaxComputeWorkGroupSize[0]),
@@ -265,8 +248,7 @@ func limits(l *binding.PhysicalDeviceLimits) Limits {
 		MaxPushConstants:  min(int(l.MaxPushConstantsSize), C.CVK_PUSH),
 		MaxStorageBuffers: int(l.MaxPerStageDescriptorStorageBuffers),
 
-		MaxMemoryAllocationCount: int(l.MaxMemoryAllocationCount),
-		TimestampPeriod:          float64(l.TimestampPeriod),
+		TimestampPeriod: float64(l.TimestampPeriod),
 	}
 }
 

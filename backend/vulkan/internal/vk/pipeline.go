@@ -9,6 +9,7 @@ import "C"
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -155,11 +156,6 @@ type PipelineInfo struct {
 	// beyond its end keep the shader's value.
 	Spec []uint32
 
-	// SubgroupSize is the size that the pipeline must have, a power of two
-	// from Subgroup.Min to Max where Subgroup.Selectable and the device was
-	// opened with SubgroupSizeControl; 0 leaves it to the driver.
-	SubgroupSize int
-
 	// FullSubgroups asks that no subgroup has idle lanes; the device was
 	// opened with FullSubgroups.
 	FullSubgroups bool
@@ -168,9 +164,8 @@ type PipelineInfo struct {
 // CreateComputePipeline makes a pipeline. Drivers compile here, or at the
 // first dispatch.
 func (d *Device) CreateComputePipeline(p PipelineInfo) (Pipeline, error) {
-	if p.SubgroupSize != 0 && !d.Features.SubgroupSizeControl || p.FullSubgroups && !d.Features.FullSubgroups {
-		return 0, fmt.Errorf("vkCreateComputePipelines: subgroup size %d, full subgroups %t: "+
-			"the device was opened without that feature", p.SubgroupSize, p.FullSubgroups)
+	if p.FullSubgroups && !d.Features.FullSubgroups {
+		return 0, errors.New("vkCreateComputePipelines: full subgroups were asked for, but the device was opened without FullSubgroups")
 	}
 	var full C.uint32_t
 	if p.FullSubgroups {
@@ -178,7 +173,7 @@ func (d *Device) CreateComputePipeline(p PipelineInfo) (Pipeline, error) {
 	}
 	var h C.uint64_t
 	r := C.cvk_create_pipeline(d.table, C.uint64_t(p.Cache), C.uint64_t(p.Module), C.uint64_t(p.Layout.handle),
-		(*C.uint32_t)(unsafe.SliceData(p.Spec)), C.uint32_t(len(p.Spec)), C.uint32_t(p.SubgroupSize), full, &h)
+		(*C.uint32_t)(unsafe.SliceData(p.Spec)), C.uint32_t(len(p.Spec)), full, &h)
 	return Pipeline(h), check("vkCreateComputePipelines", r)
 }
 

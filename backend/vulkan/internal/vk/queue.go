@@ -44,12 +44,9 @@ func (d *Device) Submit(buffers []CommandBuffer, fence Fence) error {
 	}
 }
 
-// CreateFence makes a fence.
-func (d *Device) CreateFence(signalled bool) (Fence, error) {
+// CreateFence makes a fence that is not signalled.
+func (d *Device) CreateFence() (Fence, error) {
 	info := binding.FenceCreateInfo{SType: binding.StructureTypeFenceCreateInfo}
-	if signalled {
-		info.Flags = 1
-	}
 	defer info.Free()
 	var f binding.Fence
 	r := binding.CreateFence(d.handle, &info, nil, &f)
@@ -102,19 +99,14 @@ func (d *Device) DestroyQueryPool(q QueryPool) {
 }
 
 // QueryResults reads len(ticks) timestamps from query first on, in ticks of
-// Limits.TimestampPeriod nanoseconds. ok is false if one is not written yet,
-// unless wait is set, which waits for them.
-func (d *Device) QueryResults(q QueryPool, first int, ticks []uint64, wait bool) (ok bool, err error) {
+// Limits.TimestampPeriod nanoseconds. ok is false if one is not written yet.
+func (d *Device) QueryResults(q QueryPool, first int, ticks []uint64) (ok bool, err error) {
 	if len(ticks) == 0 {
 		return true, nil
 	}
-	const bits64, waitBit = 1, 2
-	flags := binding.QueryResultFlags(bits64)
-	if wait {
-		flags |= waitBit
-	}
+	const bits64 = 1
 	r := binding.GetQueryPoolResults(d.handle, to[binding.QueryPool](q), uint32(first), uint32(len(ticks)),
-		uint(8*len(ticks)), unsafe.Pointer(&ticks[0]), 8, flags)
+		uint(8*len(ticks)), unsafe.Pointer(&ticks[0]), 8, bits64)
 	ok = r == binding.Success
 	if d.Hooks != nil && d.Hooks.Timestamps != nil {
 		ok = d.Hooks.Timestamps(ticks, ok)

@@ -116,7 +116,6 @@ type Format uint32
 // Formats of texel buffers.
 const (
 	RGBA16F Format = 97
-	R32F    Format = 100
 	RGBA32F Format = 109
 )
 
@@ -125,7 +124,6 @@ type Stage uint32
 
 // Pipeline stages.
 const (
-	TopOfPipe    Stage = 0x1
 	ComputeStage Stage = 0x800
 	Transfer     Stage = 0x1000
 	BottomOfPipe Stage = 0x2000
@@ -148,17 +146,8 @@ const (
 // SubgroupOps is a set of kinds of subgroup operation.
 type SubgroupOps uint32
 
-// Subgroup operations.
-const (
-	SubgroupBasic SubgroupOps = 1 << iota
-	SubgroupVote
-	SubgroupArithmetic
-	SubgroupBallot
-	SubgroupShuffle
-	SubgroupShuffleRelative
-	SubgroupClustered
-	SubgroupQuad
-)
+// SubgroupArithmetic is the kind of subgroupAdd and similar operations.
+const SubgroupArithmetic SubgroupOps = 0x4
 
 // Forever is the timeout of WaitFence that never comes.
 const Forever = uint64(math.MaxUint64)
