@@ -1,10 +1,10 @@
-// The Vulkan functions that this package calls by pointer, with the structs
-// they take. The declarations follow the Vulkan specification, are only what
-// is needed, and use uint64_t for every non-dispatchable handle and uint32_t
-// for every enum: same size, same layout, no casts in Go.
+// The Vulkan functions that this package calls through pointers, and their
+// trampolines. The declarations follow the Vulkan specification, but use uint64_t for
+// every non-dispatchable handle and uint32_t for every enum. These have the same size
+// and layout, and Go needs no casts.
 //
-// To add a function: a line in CVK_DEVICE_FUNCTIONS or CVK_INSTANCE_FUNCTIONS
-// (loading and checking follow from it), then a trampoline, declared below.
+// To add a function, add a line to CVK_DEVICE_FUNCTIONS or CVK_INSTANCE_FUNCTIONS,
+// from which it is loaded and checked, and declare its trampoline below.
 
 #ifndef CALDERA_VK_CALLS_H
 #define CALDERA_VK_CALLS_H
@@ -34,7 +34,7 @@ typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
 	X(int32_t, CreateDevice, (cvk_handle, const void *, const void *, cvk_handle *))           \
 	X(cvk_any, GetDeviceProcAddr, (cvk_handle, const char *))
 
-// Loaders, or drivers, that are older than these lack them: a table may hold NULL.
+// Functions that older loaders or drivers do not have: NULL in the table.
 #define CVK_INSTANCE_OPTIONAL(X)                                                                   \
 	X(int32_t, GetPhysicalDeviceCooperativeMatrixPropertiesKHR, (cvk_handle, uint32_t *, void *))
 
@@ -80,8 +80,8 @@ typedef struct {
 } cvk_device;
 #undef CVK_FIELD
 
-// instance.c. Tables travel through Go as uintptr_t: they are C memory, and a
-// number spares each call cgo's pointer check.
+// instance.c. Go holds the tables as uintptr_t: they are C memory, and numbers need no
+// pointer check by cgo at each call.
 
 uint32_t cvk_instance_version(uintptr_t get_proc);
 int32_t cvk_layer_present(uintptr_t get_proc, const char *layer);
@@ -97,8 +97,8 @@ int32_t cvk_create_messenger(uintptr_t get_proc, uintptr_t instance, uintptr_t u
                              uint64_t *messenger);
 void cvk_destroy_messenger(uintptr_t get_proc, uintptr_t instance, uint64_t messenger);
 
-// cvk_load_instance fills a new table; it gives 0 and the name of a function
-// that is missing.
+// cvk_load_instance fills a new table. If a function is missing it returns 0 and the
+// function's name.
 uintptr_t cvk_load_instance(uintptr_t get_proc, uintptr_t instance, const char **missing);
 uintptr_t cvk_load_device(uintptr_t instance_table, uintptr_t device, uintptr_t queue,
                           const char **missing);
@@ -107,7 +107,7 @@ int cvk_device_has(uintptr_t instance_table, uintptr_t device, const char *name)
 
 // physical.c
 
-// Features: bit numbers are Go's order of the Features struct (features.go).
+// Features. The bits are in the order of the fields of Features (features.go).
 enum {
 	CVK_F_SHADER_FLOAT16 = 1 << 0,
 	CVK_F_SUBGROUP_SIZE_CONTROL = 1 << 1,
@@ -117,8 +117,8 @@ enum {
 	CVK_F_MEMORY_MODEL_DEVICE = 1 << 5,
 };
 
-// What a device may be asked about, from its version and its extensions. A
-// struct that a driver does not know must not be in a chain.
+// What a device has, according to its version and its extensions. A pNext chain must
+// not contain a struct that the driver does not know.
 enum {
 	CVK_HAS_DRIVER_PROPERTIES = 1 << 0,
 	CVK_HAS_MAINTENANCE4 = 1 << 1,
@@ -144,7 +144,8 @@ typedef struct {
 	uint32_t flags, count, timestamp_bits;
 } cvk_queue_family;
 
-// They give the number there is, and write at most the number of places.
+// The functions below return the number of items that there are, and write at most
+// places of them.
 uint32_t cvk_queue_families(uintptr_t instance_table, uintptr_t physical, cvk_queue_family *out,
                             uint32_t places);
 typedef struct {

@@ -1,6 +1,6 @@
 //go:build cgo
 
-// Optional abilities of a device.
+// Optional features of a device.
 
 package vk
 
@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Features are the optional abilities that the project's shaders may use:
-// those that a PhysicalDevice has, or those that a Device is opened with.
+// Features is a set of optional features: those that a PhysicalDevice has, or
+// those that are enabled in a Device.
 //
-// The order of the fields is that of the CVK_F bits in calls.h.
+// The fields are in the order of the CVK_F bits in calls.h.
 type Features struct {
 	ShaderFloat16       bool // float16_t arithmetic
 	SubgroupSizeControl bool // a pipeline may name its subgroup size
@@ -40,7 +40,7 @@ func featuresFromBits(bits uint32) (f Features) {
 	return f
 }
 
-// And gives the features in both.
+// And returns the features that are in both sets.
 func (f Features) And(g Features) Features { return featuresFromBits(f.bits() & g.bits()) }
 
 // String lists the names of the features that are set.

@@ -1,40 +1,40 @@
 //go:build cgo
 
-// What a test puts between a Device and its driver.
+// Hooks with which a test intercepts calls from a Device to its driver.
 
 package vk
 
-// Hooks stands between a Device and its driver, so that a test plays a driver
-// that is broken, or sees what a driver is told. A nil field changes nothing.
-// A Device outside of tests has none.
+// Hooks intercept calls from a Device to its driver. A test uses them to simulate a
+// broken driver, or to watch the calls. A nil field changes nothing. A Device
+// outside of tests has no hooks.
 type Hooks struct {
-	// Submit says of each submit whether its command buffers, and its fence,
-	// reach the driver.
+	// Submit is called at each submit. It says whether the command buffers, and
+	// whether the fence, are passed to the driver.
 	Submit func() (commands, fence bool)
 
-	// Wait is called before the host waits for a fence, at most so many
-	// nanoseconds.
+	// Wait is called before the host waits for a fence. nanoseconds is the timeout.
 	Wait func(f Fence, nanoseconds uint64)
 
-	// Command is called before each command is recorded; false leaves it out.
+	// Command is called before each command is recorded. If it returns false the
+	// command is left out.
 	Command func(cb CommandBuffer, c Command) bool
 
-	// Shader returns what is compiled in place of a shader's SPIR-V words,
-	// which it may change.
+	// Shader is called with the SPIR-V words of each shader, which it may change. It
+	// returns the words to compile.
 	Shader func(words []uint32) []uint32
 
-	// Timestamps may change what the driver tells of queries, and whether it
-	// has written them.
+	// Timestamps is called with the timestamps that were read, which it may change,
+	// and with whether the driver has written them. It returns the latter.
 	Timestamps func(ticks []uint64, written bool) bool
 
-	// Incoherent memory is mapped as a copy of the driver's: Flush and Invalidate
-	// carry over what is in their ranges, and nothing else does.
+	// Incoherent simulates incoherent memory: the host sees a copy of mapped memory.
+	// Only Flush and Invalidate copy between the two.
 	Incoherent bool
 
 	shadows map[Memory]shadow
 }
 
-// Command is one that is recorded.
+// Command is a command that is recorded.
 type Command struct {
 	Kind CommandKind
 
@@ -46,7 +46,7 @@ type Command struct {
 // CommandKind is what a command does.
 type CommandKind uint8
 
-// Kinds of commands. Setting state is none.
+// Kinds of commands. Commands that set state have no kind.
 const (
 	Dispatch CommandKind = iota
 	Copy
@@ -56,15 +56,15 @@ const (
 	WriteTimestamp
 )
 
-// plays reports whether a command is to be recorded.
+// records calls the hook Command. It reports whether the command is to be recorded.
 func (d *Device) records(cb CommandBuffer, k CommandKind) bool {
 	return d.Hooks == nil || d.Hooks.Command == nil || d.Hooks.Command(cb, Command{Kind: k})
 }
 
-// shadow is what the host sees of incoherent memory, and the memory.
+// shadow is simulated incoherent memory: the host's copy, and the memory itself.
 type shadow struct{ host, device []byte }
 
-// shade gives the host's copy of memory that was just mapped.
+// mapShadow returns what the host sees of memory that was just mapped.
 func (p *Hooks) mapShadow(m Memory, device []byte) []byte {
 	if p == nil || !p.Incoherent {
 		return device
@@ -74,13 +74,13 @@ func (p *Hooks) mapShadow(m Memory, device []byte) []byte {
 	}
 	s := shadow{make([]byte, len(device)), device}
 	for i := range s.host {
-		s.host[i] = 0xa5 // neither what the device has nor zeros
+		s.host[i] = 0xa5 // neither the memory's content nor zeros
 	}
 	p.shadows[m] = s
 	return s.host
 }
 
-// carry copies a range of played incoherent memory in one direction.
+// copyShadow copies a range between the host's copy and the memory.
 func (p *Hooks) copyShadow(m Memory, offset, size uint64, toHost bool) {
 	if p == nil || !p.Incoherent {
 		return
@@ -93,7 +93,7 @@ func (p *Hooks) copyShadow(m Memory, offset, size uint64, toHost bool) {
 	}
 }
 
-// forget drops the copy of memory that is freed or unmapped.
+// unshadow drops the host's copy of memory that is freed.
 func (p *Hooks) unshadow(m Memory) {
 	if p != nil {
 		delete(p.shadows, m)

@@ -1,6 +1,6 @@
 //go:build cgo
 
-// Questions to a physical device through pNext chains, and device creation.
+// Queries of a physical device, through pNext chains, and device creation.
 
 #include "calls.h"
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #define T ((cvk_instance *)instance_table)
 #define P ((cvk_handle)physical)
 
-// Every chained struct begins like this.
+// The first members of every struct in a pNext chain.
 typedef struct {
 	uint32_t s_type;
 	void *next;
@@ -20,7 +20,7 @@ typedef struct {
 	uint32_t a, b, c, d;
 } features_struct;
 
-// One feature struct of at most four VkBool32, and the bits of what we use.
+// A feature struct with at most four VkBool32, and the CVK_F bit of each that is used.
 typedef struct {
 	uint32_t s_type, has, bits[4];
 } feature_kind;

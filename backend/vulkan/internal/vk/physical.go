@@ -1,6 +1,6 @@
 //go:build cgo
 
-// Physical devices: what there is, before one is opened.
+// Physical devices: their properties, which can be read before one is opened.
 
 package vk
 
@@ -27,20 +27,20 @@ type PhysicalDevice struct {
 	VendorID      uint32 // PCI vendor, such as 0x10de
 	DeviceID      uint32
 	APIVersion    Version
-	DriverVersion uint32 // in the vendor's own packing
+	DriverVersion uint32 // encoded as the vendor likes
 	DriverName    string // such as "llvmpipe"; may be empty
 	DriverInfo    string // such as "Mesa 22.3.6 (LLVM 15.0.6)"; may be empty
 
-	DeviceUUID        UUID // the same device has the same one in every process
-	PipelineCacheUUID UUID // pipeline caches with another one are useless
+	DeviceUUID        UUID // the same in every process
+	PipelineCacheUUID UUID // a pipeline cache with another one cannot be used
 
 	Subgroup    Subgroup
-	Matrices    []MatrixShape // of cooperative matrices; none without the feature
+	Matrices    []MatrixShape // shapes of cooperative matrices; none without the feature
 	Limits      Limits
 	MemoryTypes []MemoryType
 	Heaps       []MemoryHeap
 	Queues      []QueueFamily
-	Features    Features // those that the device has
+	Features    Features // features that the device has
 	Extensions  []string // sorted
 
 	// PortabilitySubset: the driver, such as MoltenVK, lacks parts of Vulkan.
@@ -49,19 +49,18 @@ type PhysicalDevice struct {
 
 // Subgroup describes the device's subgroups (warps, waves, SIMD groups).
 type Subgroup struct {
-	Size       int         // the usual size, in lanes
+	Size       int         // invocations of a subgroup
 	Compute    bool        // compute shaders may use Operations
-	Operations SubgroupOps // kinds of operation
+	Operations SubgroupOps // the kinds of operation that the device has
 }
 
-// MatrixShape is what a subgroup can multiply, in a compute shader: a matrix of
-// M rows and K columns with one of K rows and N columns, both of f16, into sums
-// of f32.
+// MatrixShape is a shape of cooperative matrices: in a compute shader a subgroup can
+// multiply an M × K matrix by a K × N matrix, both f16, with the result in f32.
 type MatrixShape struct{ M, N, K int }
 
 // Limits of a device. Sizes are in bytes.
 type Limits struct {
-	MaxStorageBufferRange  uint64 // one storage-buffer binding
+	MaxStorageBufferRange  uint64 // of one storage-buffer binding
 	MaxTexelBufferElements uint64
 	StorageBufferAlignment uint64 // of the offset of a storage-buffer binding
 	TexelBufferAlignment   uint64 // of the offset of a buffer view
@@ -87,18 +86,18 @@ type MemoryType struct {
 
 // MemoryHeap is a physical memory.
 type MemoryHeap struct {
-	Size        uint64 // bytes; of a software driver perhaps more or less than there is
+	Size        uint64 // bytes; a software driver may report more or less than there is
 	DeviceLocal bool
 }
 
-// QueueFamily is a set of like queues.
+// QueueFamily is a set of queues with the same properties.
 type QueueFamily struct {
 	Graphics, Compute bool
 	Count             int
 	TimestampBits     int // valid bits of a timestamp; 0: no timestamps
 }
 
-// Extension names that are looked at.
+// Names of extensions.
 const (
 	extMemoryBudget        = "VK_EXT_memory_budget"
 	extPortabilitySubset   = "VK_KHR_portability_subset"
@@ -106,11 +105,11 @@ const (
 	extSubgroupSizeControl = "VK_EXT_subgroup_size_control"
 )
 
-// never is above every version: for what is in no core version.
+// never is above every version. It marks extensions that no version includes.
 const never = Version(math.MaxUint32)
 
-// optional lists what a device may have, from which version on it is core and
-// which extension brings it before.
+// optional lists what a device may have: in which version it became core, and
+// which extension has it in earlier versions.
 var optional = []struct {
 	has       uint32
 	core      Version
@@ -125,8 +124,8 @@ var optional = []struct {
 	{C.CVK_HAS_MEMORY_BUDGET, never, extMemoryBudget},
 }
 
-// version is the one that is in force: the device's, but not above what the
-// instance asked for.
+// version returns the Vulkan version to use: the device's, at most the one for
+// which the instance was made.
 func (p *PhysicalDevice) version() Version {
 	return min(p.APIVersion, p.instance.Version|0xfff, MakeVersion(1, 3, 0xfff))
 }
@@ -139,7 +138,8 @@ func (p *PhysicalDevice) HasExtension(name string) bool {
 
 func cString(s []byte) string { return binding.ToString(s) }
 
-// describe asks everything about one device. Its PhysicalDevice is never nil.
+// describe reads all properties of a device. The result is not nil, also if there
+// is an error.
 func (i *Instance) describe(h binding.PhysicalDevice) (*PhysicalDevice, error) {
 	p := &PhysicalDevice{instance: i, handle: to[uintptr](h)}
 	ph := C.uintptr_t(p.handle)
@@ -220,8 +220,8 @@ func (i *Instance) describe(h binding.PhysicalDevice) (*PhysicalDevice, error) {
 	return p, nil
 }
 
-// matrices lists the cooperative matrices of f16 with sums of f32. There are
-// dozens of other types.
+// matrixShapes lists the shapes of cooperative matrices of f16 with results in f32.
+// Devices list many other types too.
 func (i *Instance) matrixShapes(ph C.uintptr_t) (shapes []MatrixShape) {
 	all := make([]C.cvk_matrix, 128)
 	const f16, f32, subgroup = 0, 1, 3 // VkComponentTypeKHR, VkScopeKHR
@@ -252,11 +252,12 @@ func limits(l *binding.PhysicalDeviceLimits) Limits {
 	}
 }
 
-// HeapBudget is how much of a heap this process may use, and does, in bytes.
+// HeapBudget says how much of a heap this process may use, and how much it uses, in
+// bytes.
 type HeapBudget struct{ Budget, Usage uint64 }
 
-// MemoryBudget asks the driver, now, for the budget of each heap. ok is false
-// where the driver cannot say (VK_EXT_memory_budget is missing).
+// MemoryBudget asks the driver for the present budget of each heap. ok is false if
+// the driver does not have VK_EXT_memory_budget.
 func (p *PhysicalDevice) MemoryBudget() (heaps []HeapBudget, ok bool) {
 	if p.has&C.CVK_HAS_MEMORY_BUDGET == 0 {
 		return nil, false
@@ -279,10 +280,9 @@ func (p *PhysicalDevice) SupportsTexel(f Format) bool {
 	return props.BufferFeatures&uniformTexelBuffer != 0
 }
 
-// computeQueue picks the queue family: one for compute without graphics where
-// there is one (a desktop's drawing does not queue up before it there, and the
-// other way round), else the first that computes; in each case one with
-// timestamps first. It gives -1 if the device does not compute.
+// computeQueue picks a queue family for compute and returns its index, or -1 if the
+// device has none. It prefers one with timestamps, and then one without graphics:
+// in that case compute work and the drawing of a desktop do not wait for each other.
 func (p *PhysicalDevice) computeQueue() int {
 	best, bestScore := -1, -1
 	for k, q := range p.Queues {
@@ -303,7 +303,7 @@ func (p *PhysicalDevice) computeQueue() int {
 	return best
 }
 
-// String is one line: "llvmpipe (LLVM 15.0.6, 256 bits), cpu, Vulkan 1.3.230, llvmpipe Mesa 22.3.6".
+// String describes the device in one line: "llvmpipe (LLVM 15.0.6, 256 bits), cpu, Vulkan 1.3.230, llvmpipe Mesa 22.3.6".
 func (p *PhysicalDevice) String() string {
 	s := fmt.Sprintf("%s, %s, Vulkan %s", p.Name, p.Type, p.APIVersion)
 	if p.DriverName != "" {

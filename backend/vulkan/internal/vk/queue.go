@@ -13,9 +13,9 @@ import (
 	binding "github.com/vulkan-go/vulkan"
 )
 
-// Submit hands command buffers to the queue, in order. The fence, if not 0, is
-// signalled when they and everything submitted before have finished. It
-// allocates nothing.
+// Submit submits command buffers to the queue, in order. The fence, unless it is 0,
+// is signalled when they and all earlier submits have finished. It allocates
+// nothing.
 func (d *Device) Submit(buffers []CommandBuffer, fence Fence) error {
 	if d.Hooks != nil && d.Hooks.Submit != nil {
 		commands, signals := d.Hooks.Submit()
@@ -58,8 +58,8 @@ func (d *Device) DestroyFence(f Fence) {
 	binding.DestroyFence(d.handle, to[binding.Fence](f), nil)
 }
 
-// WaitFence waits for a fence, at most so many nanoseconds (0: it only looks;
-// Forever), and reports whether it is signalled.
+// WaitFence waits for a fence, at most the given number of nanoseconds (0: without
+// waiting; or Forever), and reports whether it is signalled.
 func (d *Device) WaitFence(f Fence, nanoseconds uint64) (bool, error) {
 	if d.Hooks != nil && d.Hooks.Wait != nil {
 		d.Hooks.Wait(f, nanoseconds)
@@ -74,13 +74,13 @@ func (d *Device) WaitFence(f Fence, nanoseconds uint64) (bool, error) {
 	}
 }
 
-// ResetFence makes a fence unsignalled.
+// ResetFence makes a fence not signalled.
 func (d *Device) ResetFence(f Fence) error {
 	return check("vkResetFences", C.cvk_reset_fence(d.table, C.uint64_t(f)))
 }
 
-// CreateQueryPool makes a pool of n timestamp queries. Device timestamps need
-// Physical.Queues[Family].TimestampBits > 0.
+// CreateQueryPool makes a pool of n timestamp queries. The queue must have
+// timestamps: Physical.Queues[Family].TimestampBits > 0.
 func (d *Device) CreateQueryPool(n int) (QueryPool, error) {
 	info := binding.QueryPoolCreateInfo{
 		SType:      binding.StructureTypeQueryPoolCreateInfo,
