@@ -1,7 +1,7 @@
 package backend
 
-// A fusion is a rewrite of two ops that follow one another into one: the
-// inverse of that op's Lower. It returns nil where it does not apply.
+// A fusion replaces two consecutive ops by one: the inverse of that op's Lower. It
+// returns nil if it does not apply.
 type fusion func(a, b Op) Lowerer
 
 var fusions = []fusion{
@@ -29,9 +29,8 @@ var fusions = []fusion{
 	},
 }
 
-// Fuse joins neighbouring ops where b supports the result and nothing else
-// needs what passes between them: no later op reads it and keep, which is
-// asked about the tensor, says false.
+// Fuse replaces consecutive ops by fused ones, if b supports these and nothing else
+// needs the intermediate result: no other op reads it, and keep returns false for it.
 func Fuse(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 	out := make([]Op, 0, len(ops))
 	for i := 0; i < len(ops); i++ {
@@ -47,7 +46,7 @@ func Fuse(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 	return out
 }
 
-// fuse is what ops[i] and ops[i+1] become as one, or nil.
+// fuse returns the op that replaces ops[i] and ops[i+1], or nil.
 func fuse(b Backend, ops []Op, i int, keep func(Tensor) bool) Op {
 	for _, f := range fusions {
 		op := f(ops[i], ops[i+1])
@@ -67,7 +66,7 @@ func fuse(b Backend, ops []Op, i int, keep func(Tensor) bool) Op {
 	return nil
 }
 
-// readers is the number of operands of ops that read memory of t.
+// readers counts the operands of ops that read memory of t.
 func readers(ops []Op, t Tensor) int {
 	n := 0
 	for _, op := range ops {
