@@ -55,8 +55,8 @@ func (y *yardstick) warm(long float64) error {
 	return nil
 }
 
-// failed names the yardstick; one that is an op which is measured for its own
-// sake has no name.
+// failed names the yardstick in an error. An op that is measured itself has no
+// name here.
 func (y *yardstick) failed(err error) error {
 	if y.name == "" {
 		return err
@@ -64,7 +64,7 @@ func (y *yardstick) failed(err error) error {
 	return fmt.Errorf("yardstick %s: %w", y.name, err)
 }
 
-// newYardstick is what a test is held against: for a prompt the arithmetic of
+// newYardstick makes what a test is compared with: for a prompt the products of
 // its matrices, for generation the reading of memory.
 func (d *Device) newYardstick(m *gpt.Model, t Test) (*yardstick, error) {
 	if t.Prompt > 0 {
@@ -158,7 +158,7 @@ func (y *yardstick) half(b backend.Backend, w backend.Tensor) (backend.Tensor, e
 	return y.tensor(b, backend.F16, w.Shape[:]...)
 }
 
-// made closes a yardstick that could not be made.
+// made returns y, or closes it where err says that it could not be made.
 func (y *yardstick) made(err error) (*yardstick, error) {
 	if err != nil {
 		y.close()

@@ -12,6 +12,7 @@ import (
 	"caldera/gpt"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/atomicfile"
+	"caldera/internal/setting"
 	"caldera/nn"
 )
 
@@ -60,7 +61,7 @@ func (g *GPT) Save(dir string) error {
 	}
 	if err := c.CheckFinite(context.Background()); err != nil {
 		if bad := (*gpt.NonFiniteError)(nil); errors.As(err, &bad) {
-			err = fmt.Errorf("tensor %s has come to have %v: training has diverged; try a lower --learning_rate", bad.Tensor, bad.Value)
+			err = setting.Errorf("tensor %s has come to have %v: training has diverged; try a lower {learning_rate}", bad.Tensor, bad.Value)
 		}
 		return err
 	}

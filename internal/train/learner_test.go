@@ -43,7 +43,7 @@ func TestSaveDiverged(t *testing.T) {
 	}
 	dir := t.TempDir()
 	err = g.Save(dir)
-	if err == nil || !strings.Contains(err.Error(), "training has diverged; try a lower --learning_rate") {
+	if err == nil || !strings.Contains(err.Error(), "training has diverged; try a lower learning_rate") {
 		t.Errorf("weights that are none: %v", err)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
