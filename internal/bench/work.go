@@ -48,11 +48,11 @@ func Count(c gpt.Config, t Test, weights, cache backend.DType) (w Work) {
 	}
 	w.Head = product(1, 1, c.Width, c.Vocab)
 	// One query that sees as many keys as all queries do together.
-	query, kv := numbers(backend.F32, 1, 1, c.Heads*c.HeadSize), c.CacheWidth()/2
-	all := backend.Attention{Q: query, Dst: query, K: numbers(cache, 1, pairs, kv), V: numbers(cache, 1, pairs, kv), Heads: c.Heads}
+	query, keyed := numbers(backend.F32, 1, 1, c.Heads*c.HeadSize), numbers(cache, 1, pairs, c.CacheWidth()/2)
+	all := backend.Attention{Q: query, Dst: query, K: keyed, V: keyed, Heads: c.Heads}
 	flops, _ := all.Cost()
 	w.Attention = float64(c.Layers) * float64(flops)
-	w.Cache = float64(c.Layers) * float64(numbers(cache, keys, c.CacheWidth()).Size())
+	w.Cache = float64(c.Layers) * 2 * float64(numbers(cache, keys, c.CacheWidth()/2).Size())
 	return w
 }
 

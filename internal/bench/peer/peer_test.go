@@ -1,12 +1,13 @@
 package peer
 
 import (
-	"caldera/internal/bench/result"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"caldera/internal/bench/result"
 )
 
 func TestFind(t *testing.T) {

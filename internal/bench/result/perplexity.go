@@ -1,14 +1,15 @@
 package result
 
 import (
-	"caldera/backend"
-	"caldera/internal/strictjson"
 	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"math"
 	"path/filepath"
 	"strings"
+
+	"caldera/backend"
+	"caldera/internal/strictjson"
 )
 
 // PerplexityResult is how well a model on a device predicts a text: the mean over
