@@ -21,13 +21,13 @@ func init() {
 		// heads, and reorder_and_upcast_attn asks for attention in f32, which ours is.
 		Keys: []Setting{
 			// Transformers reads the general names in place of GPT-2's own, and before them.
-			{Field: "Layers", JSON: []string{"n_layer"}, Others: []string{"num_hidden_layers"}, GGUF: []string{"block_count"}},
-			{Field: "Heads", JSON: []string{"n_head"}, Others: []string{"num_attention_heads"}, GGUF: []string{"attention.head_count"}},
-			{Field: "Width", JSON: []string{"n_embd"}, Others: []string{"hidden_size"}, GGUF: []string{"embedding_length"}},
 			// n_ctx was the size of the mask. Transformers ignores it, so files are
 			// published in which it differs from n_positions.
 			{Field: "Context", JSON: []string{"n_positions", "n_ctx"}, Others: []string{"max_position_embeddings"}, GGUF: []string{"context_length"}},
+			{Field: "Width", JSON: []string{"n_embd"}, Others: []string{"hidden_size"}, GGUF: []string{"embedding_length"}},
 			{Field: "Inner", JSON: []string{"n_inner"}, GGUF: []string{"feed_forward_length"}, Needed: Nowhere},
+			{Field: "Layers", JSON: []string{"n_layer"}, Others: []string{"num_hidden_layers"}, GGUF: []string{"block_count"}},
+			{Field: "Heads", JSON: []string{"n_head"}, Others: []string{"num_attention_heads"}, GGUF: []string{"attention.head_count"}},
 			{Field: "KVHeads", GGUF: []string{"attention.head_count_kv"}, Needed: Nowhere, ReadOnly: true},
 			{Field: "Epsilon", JSON: []string{"layer_norm_epsilon"}, GGUF: []string{"attention.layer_norm_epsilon"}, Needed: InGGUF},
 			{Field: "Activation", JSON: []string{"activation_function"}, Values: Activations[:5], Needed: Nowhere},
