@@ -23,7 +23,7 @@ type Profiler interface {
 
 // Span is the time that one op took.
 type Span struct {
-	Op       string
+	Op       string // its label: see Label
 	Operands []Operand
 
 	Begin    time.Duration // since the first op began
@@ -42,7 +42,7 @@ type Operand struct {
 
 // NewSpan is a Span of op whose time is not known yet.
 func NewSpan(op Op) Span {
-	s := Span{Op: op.Name()}
+	s := Span{Op: Label(op)}
 	op.Operands(func(name string, t *Tensor, a Access) {
 		o := Operand{name, a, *t}
 		o.Buf = nil

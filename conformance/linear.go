@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"caldera/backend"
 )
@@ -19,14 +20,56 @@ func init() {
 			// The gradient of scores has as many inputs as the vocabulary has
 			// tokens: more than some drivers take rounds of a loop.
 			tall := linearShape{rows: []int{1}, in: 70_003, out: 5, w: backend.F32, transposed: true}
-			cases := append(linearCases((linearShape).linear), halfCases((linearShape).linear, false)...)
-			return append(cases, large.linear(), tall.linear())
+			var cases []Case
+			for _, s := range slices.Concat(activationShapes(), linearShapes(), halfShapes(false),
+				withResidual(slices.Concat(linearShapes(), halfShapes(true))),
+				withActivation(slices.Concat(linearShapes(), halfShapes(true)), backend.GELUTanh),
+				[]linearShape{large, tall}) {
+				cases = append(cases, s.linear())
+			}
+			return cases
 		},
 		random: func(r *rand.Rand) Case { return randomLinear(r).linear() },
 	})
 }
 
+// activationShapes tries what no other shape does: the other functions, and
+// two epilogues at once.
+func activationShapes() []linearShape {
+	few := linearShape{rows: []int{3}, in: 64, out: 68, w: backend.F32, layout: exact}
+	many := linearShape{rows: []int{12}, in: 64, out: 68, w: backend.F32, layout: exact}
+	var shapes []linearShape
+	for _, f := range backend.Activations() {
+		if f != backend.GELUTanh {
+			shapes = append(shapes, withActivation([]linearShape{few}, f)...)
+		}
+	}
+	return append(shapes, withResidual(withActivation([]linearShape{few, many}, backend.SiLU))...)
+}
+
+func withActivation(shapes []linearShape, f backend.Activation) []linearShape {
+	for i := range shapes {
+		shapes[i].activation = f
+	}
+	return shapes
+}
+
+func withResidual(shapes []linearShape) []linearShape {
+	for i := range shapes {
+		shapes[i].residual = true
+	}
+	return shapes
+}
+
 func linear(m memory, o *backend.Linear) {
+	if parts := o.Lower(); len(parts) > 0 {
+		for _, op := range parts {
+			if err := interpret(m, op); err != nil {
+				panic(err) // these have oracles
+			}
+		}
+		return
+	}
 	out, in, rows := o.W.Dim(-2), o.W.Dim(-1), o.X.Rows()
 	x := m.load(o.X)
 	bias := newValues(out)
@@ -46,7 +89,7 @@ func linear(m memory, o *backend.Linear) {
 	m.store(o.Dst, dst)
 }
 
-// linearShape describes a case of Linear or of an op that it is part of.
+// linearShape describes a case of Linear.
 type linearShape struct {
 	rows       []int // x but for its last axis
 	in, out    int
@@ -57,6 +100,8 @@ type linearShape struct {
 	large      bool
 	fours      bool // rows of x begin at multiples of four numbers
 	layout     layout
+	activation backend.Activation
+	residual   bool
 }
 
 func (s linearShape) String() string {
@@ -76,6 +121,12 @@ func (s linearShape) String() string {
 	}
 	if s.fours {
 		name += ",fours"
+	}
+	if s.activation != backend.NoActivation {
+		name += "," + s.activation.String()
+	}
+	if s.residual {
+		name += ",residual"
 	}
 	return name + s.layout.String()
 }
@@ -102,6 +153,12 @@ func (s linearShape) tensors() *backend.Linear {
 	if !s.noBias {
 		o.Bias = l.tensor(backend.F32, s.out)
 	}
+	if s.residual {
+		o.Residual = l.tensor(backend.F32, o.Dst.Shape[:]...)
+	}
+	if o.Activation = s.activation; o.HasEpilogue() {
+		o.Sum = l.tensor(backend.F32, o.Dst.Shape[:]...)
+	}
 	return o
 }
 
@@ -109,13 +166,13 @@ func (s linearShape) linear() Case {
 	return Case{Name: "linear/" + s.String(), Large: s.large, Build: func() (backend.Op, Fill) { return s.tensors(), nil }}
 }
 
-// linearCases makes a case of each shape, for one of the ops around Linear.
-func linearCases(of func(linearShape) Case) []Case {
-	var cases []Case
+// linearShapes are those that each epilogue is tried with.
+func linearShapes() []linearShape {
+	var shapes []linearShape
 	add := func(s linearShape) {
 		for _, s.w = range []backend.DType{backend.F32, backend.F16} {
 			for _, s.transposed = range []bool{false, true} {
-				cases = append(cases, of(s))
+				shapes = append(shapes, s)
 			}
 		}
 	}
@@ -147,27 +204,27 @@ func linearCases(of func(linearShape) Case) []Case {
 		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
 			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: i%3 == 2}
 			for _, s.layout = range []layout{layouts[i%len(layouts)], layouts[(i+1)%len(layouts)]} {
-				cases = append(cases, of(s))
+				shapes = append(shapes, s)
 			}
 		}
 	}
 	for _, l := range layouts {
 		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
-			cases = append(cases, of(linearShape{rows: []int{2, 2, 3}, in: 96, out: 5, w: d, layout: l}),
-				of(linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, layout: l}))
+			shapes = append(shapes, linearShape{rows: []int{2, 2, 3}, in: 96, out: 5, w: d, layout: l},
+				linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, layout: l})
 		}
 	}
-	return cases
+	return shapes
 }
 
-// halfCases makes cases of two f16. Ops around Linear differ in what follows the
-// products, which few of them show.
-func halfCases(of func(linearShape) Case, few bool) []Case {
-	var cases []Case
+// halfShapes are of two f16. Epilogues differ in what follows the products,
+// which few of them show.
+func halfShapes(few bool) []linearShape {
+	var shapes []linearShape
 	add := func(s linearShape) {
 		s.w, s.half = backend.F16, true
 		for _, s.transposed = range []bool{false, true} {
-			cases = append(cases, of(s))
+			shapes = append(shapes, s)
 		}
 	}
 	for _, l := range layouts {
@@ -176,7 +233,7 @@ func halfCases(of func(linearShape) Case, few bool) []Case {
 	}
 	add(linearShape{rows: []int{17}, in: 64, out: 68})
 	if few {
-		return cases
+		return shapes
 	}
 	for i, n := range [][3]int{ // rows, in, out
 		{1, 1, 1}, {1, 2, 3}, {2, 3, 1}, {3, 5, 7}, {1, 127, 129}, {8, 31, 33}, {9, 64, 63}, {31, 129, 127}, {33, 65, 63}, {64, 64, 64},
@@ -184,11 +241,11 @@ func halfCases(of func(linearShape) Case, few bool) []Case {
 	} {
 		add(linearShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: layouts[i%len(layouts)]})
 	}
-	for _, in := range []int{3, 33, 63, 130} { // as linearCases has them
+	for _, in := range []int{3, 33, 63, 130} { // as linearShapes has them
 		add(linearShape{rows: []int{9}, in: in, out: 68, fours: true})
 		add(linearShape{rows: []int{2, 17}, in: in, out: 20, noBias: true, fours: true})
 	}
-	return cases
+	return shapes
 }
 
 func randomLinear(r *rand.Rand) linearShape {
@@ -200,6 +257,10 @@ func randomLinear(r *rand.Rand) linearShape {
 		transposed: r.IntN(2) == 0,
 		noBias:     r.IntN(3) == 0,
 		layout:     randomLayout(r),
+		residual:   r.IntN(2) == 0,
+	}
+	if r.IntN(2) == 0 {
+		s.activation = randomActivation(r)
 	}
 	s.half = s.w == backend.F16 && r.IntN(2) == 0
 	if s.w.Quantized() {

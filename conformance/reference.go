@@ -78,7 +78,15 @@ func (r *reference) Read(dst []byte, src backend.Buffer, off int) error {
 	return err
 }
 
-func (r *reference) Supports(op backend.Op) bool { return kinds[op.Name()].oracle != nil }
+func (r *reference) Supports(op backend.Op) bool {
+	return kinds[op.Name()].oracle != nil && !lowers(op)
+}
+
+// lowers reports whether op can be said in simpler ones.
+func lowers(op backend.Op) bool {
+	l, ok := op.(backend.Lowerer)
+	return ok && len(l.Lower()) > 0
+}
 
 func (r *reference) Run(ops ...backend.Op) error {
 	if r.closed {

@@ -1,6 +1,9 @@
 package gpt
 
-import "caldera/nn"
+import (
+	"caldera/backend"
+	"caldera/nn"
+)
 
 // This is the page to read first: everything that a GPT computes.
 //
@@ -44,8 +47,8 @@ func (b *Block) Attend(t *nn.Tape, i int, x, at, cache Tensor) Tensor {
 
 // Think lets each vector ask many questions of itself, and adds up the answers.
 func (b *Block) Think(t *nn.Tape, x Tensor) Tensor {
-	questions := t.GELU(t.Linear(b.Up, x))        // [batch, time, 4·width]
-	return t.Dropout(t.Linear(b.Down, questions)) // [batch, time, width]
+	questions := t.Activate(backend.GELUTanh, t.Linear(b.Up, x)) // [batch, time, 4·width]
+	return t.Dropout(t.Linear(b.Down, questions))                // [batch, time, width]
 }
 
 // Unembed maps vectors to scores (logits): for each token of the vocabulary,

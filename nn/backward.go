@@ -190,9 +190,9 @@ func init() {
 		b.pass(o.B, dy)
 		return nil
 	})
-	rule(func(b *backward, o *backend.GELU, dy Tensor) error {
+	rule(func(b *backward, o *backend.Activate, dy Tensor) error {
 		dx := b.like(o.X)
-		b.add(&backend.GELUBackward{DX: dx, X: o.X, DY: dy})
+		b.add(&backend.ActivateBackward{DX: dx, X: o.X, DY: dy, Func: o.Func})
 		b.pass(o.X, dx)
 		return nil
 	})

@@ -100,10 +100,10 @@ func (t *Tape) Linear(l Linear, x Tensor) Tensor {
 	return dst
 }
 
-// GELU applies the Gaussian error linear unit to each element.
-func (t *Tape) GELU(x Tensor) Tensor {
+// Activate applies f to each element.
+func (t *Tape) Activate(f backend.Activation, x Tensor) Tensor {
 	dst := t.tensor(backend.F32, x.Shape[:]...)
-	t.add(&backend.GELU{Dst: dst, X: x})
+	t.add(&backend.Activate{Dst: dst, X: x, Func: f})
 	return dst
 }
 

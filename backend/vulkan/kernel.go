@@ -13,7 +13,7 @@ import (
 // named like it with
 //
 //	func init() {
-//		register(kernel[*backend.GELU]{supports: …, encode: …})
+//		register(kernel[*backend.Activate]{supports: …, encode: …})
 //	}
 //
 // and its shader in package shaders. Nothing else names the op.

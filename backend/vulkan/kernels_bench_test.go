@@ -92,7 +92,7 @@ func BenchmarkKernels(b *testing.B) {
 	probs := random(b, dev, backend.F32, 1, 50257)
 	for _, op := range []backend.Op{
 		&backend.LayerNorm{Dst: dst, X: x, Gamma: gamma, Beta: gamma, Epsilon: 1e-5},
-		&backend.GELU{Dst: dst, X: x},
+		&backend.Activate{Dst: dst, X: x, Func: backend.GELUTanh},
 		&backend.Add{Dst: dst, A: x, B: x},
 		&backend.Copy{Dst: dst, X: x},
 		&backend.Copy{Dst: random(b, dev, backend.F16, 512, 768), X: x},
@@ -243,7 +243,7 @@ func benchWeights(b *testing.B, dev *Backend) {
 		b.Fatal(err)
 	}
 	for _, op := range []backend.Op{
-		&backend.GELUBackward{DX: dx, X: x, DY: dy},
+		&backend.ActivateBackward{DX: dx, X: x, DY: dy, Func: backend.GELUTanh},
 		&backend.LayerNormBackward{
 			DX: dx, DGamma: vector(), DBeta: vector(), X: x, DY: dy, Gamma: vector(), Stats: f32(3072, 2), Epsilon: 1e-5,
 		},

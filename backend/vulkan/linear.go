@@ -12,9 +12,19 @@ import (
 
 func init() {
 	register(kernel[*backend.Linear]{
+		supports: func(_ *Limits, op *backend.Linear) bool {
+			return op.Activation == backend.NoActivation || op.Activation == backend.GELUTanh && op.Residual.Absent()
+		},
 		matrices: func(op *backend.Linear) bool { return halves(op.X, op.W) },
 		encode: func(e *encoder, op *backend.Linear) error {
-			return encodeLinear(e, linearOp{dst: op.Dst, x: op.X, w: op.W, bias: op.Bias})
+			o := linearOp{dst: op.Dst, x: op.X, w: op.W, bias: op.Bias, residual: op.Residual}
+			switch {
+			case op.Activation == backend.GELUTanh:
+				o.epilogue = epilogueGELU
+			case !op.Residual.Absent():
+				o.epilogue = epilogueAdd
+			}
+			return encodeLinear(e, o)
 		},
 	})
 }

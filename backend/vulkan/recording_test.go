@@ -80,7 +80,7 @@ func TestBarriersTold(t *testing.T) {
 			r.check(t) // those of opening
 			x, y, z := vector(t, b, 1, 2), vector(t, b, 0, 0), vector(t, b, 0, 0)
 			ops := []backend.Op{ // a shader, a copy, a shader: each needs the one before
-				&backend.GELU{Dst: y, X: x}, &backend.Copy{Dst: z, X: y}, &backend.GELU{Dst: y, X: z}, &backend.Copy{Dst: x, X: y},
+				&backend.Activate{Dst: y, X: x, Func: backend.GELUTanh}, &backend.Copy{Dst: z, X: y}, &backend.Activate{Dst: y, X: z, Func: backend.GELUTanh}, &backend.Copy{Dst: x, X: y},
 			}
 			program, err := backend.Record(b, ops...)
 			if err != nil {

@@ -1,6 +1,10 @@
 package trace
 
-import "caldera/backend"
+import (
+	"strings"
+
+	"caldera/backend"
+)
 
 // cost is what an op has to do at least, whatever does it. 0 stands for what
 // cannot be told from its operands.
@@ -11,17 +15,16 @@ type cost struct {
 
 // costs are of the ops that are not simply their operands.
 var costs = map[string]func(s backend.Span, keys int) cost{
-	"attention":   attention,
-	"embedding":   embedding,
-	"linear":      linear,
-	"linear_add":  linear,
-	"linear_gelu": linear,
-	"store":       store,
+	"attention": attention,
+	"embedding": embedding,
+	"linear":    linear,
+	"store":     store,
 }
 
 // costOf counts the work of a span; keys is as in [Pass].
 func costOf(s backend.Span, keys int) cost {
-	if f, ok := costs[s.Op]; ok {
+	name, _, _ := strings.Cut(s.Op, "+") // the rest of the label costs no memory
+	if f, ok := costs[name]; ok {
 		return f(s, keys)
 	}
 	return cost{bytes: touched(s)}

@@ -36,10 +36,28 @@ func dotAVX2(w, x *float32, n int) float32
 func expAVX2(dst, x *float32, n int, shift float32) float64
 
 //go:noescape
-func geluAVX2(dst, x *float32, n int)
+func geluTanhAVX2(dst, x *float32, n int)
 
 //go:noescape
-func geluBackwardAVX2(dx, x, dy *float32, n int)
+func geluTanhBackwardAVX2(dx, x, dy *float32, n int)
+
+//go:noescape
+func geluErfAVX2(dst, x *float32, n int)
+
+//go:noescape
+func geluErfBackwardAVX2(dx, x, dy *float32, n int)
+
+//go:noescape
+func swishAVX2(dst, x *float32, n int, minus float32)
+
+//go:noescape
+func swishBackwardAVX2(dx, x, dy *float32, n int, minus float32)
+
+//go:noescape
+func reluAVX2(dst, x *float32, n int)
+
+//go:noescape
+func reluBackwardAVX2(dx, x, dy *float32, n int)
 
 //go:noescape
 func normalizeSumsAVX2(x, dy, gamma *float32, n int, mean float64) (squares, grad, product float64)

@@ -13,8 +13,14 @@ func sumSquaresAVX2(x *float32, n int, mean float64) float64                   {
 func normalizeAVX2(dst, x, gamma, beta *float32, n int, hi, lo, scale float32) {}
 func dotAVX2(w, x *float32, n int) float32                                     { return 0 }
 func expAVX2(dst, x *float32, n int, shift float32) float64                    { return 0 }
-func geluAVX2(dst, x *float32, n int)                                          {}
-func geluBackwardAVX2(dx, x, dy *float32, n int)                               {}
+func geluTanhAVX2(dst, x *float32, n int)                                      {}
+func geluTanhBackwardAVX2(dx, x, dy *float32, n int)                           {}
+func geluErfAVX2(dst, x *float32, n int)                                       {}
+func geluErfBackwardAVX2(dx, x, dy *float32, n int)                            {}
+func swishAVX2(dst, x *float32, n int, minus float32)                          {}
+func swishBackwardAVX2(dx, x, dy *float32, n int, minus float32)               {}
+func reluAVX2(dst, x *float32, n int)                                          {}
+func reluBackwardAVX2(dx, x, dy *float32, n int)                               {}
 func normalizeSumsAVX2(x, dy, gamma *float32, n int, mean float64) (squares, grad, product float64) {
 	return 0, 0, 0
 }

@@ -8,10 +8,13 @@ import (
 )
 
 func init() {
-	register(kernel[*backend.GELU]{encode: encodeGELU})
+	register(kernel[*backend.Activate]{
+		supports: func(_ *Limits, op *backend.Activate) bool { return op.Func == backend.GELUTanh },
+		encode:   encodeActivate,
+	})
 }
 
-func encodeGELU(e *encoder, op *backend.GELU) error {
+func encodeActivate(e *encoder, op *backend.Activate) error {
 	return e.elementwise("gelu", func(v []shaders.View, rows, n1, n2, n uint32) any {
 		return shaders.RowsPush{Dst: v[0], X: v[1], Rows: rows, N1: n1, N2: n2, N: n}
 	}, op.Dst, op.X)
