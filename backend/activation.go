@@ -25,9 +25,6 @@ var activations = [...]string{
 	NoActivation: "none", GELUTanh: "gelu_tanh", GELUErf: "gelu_erf", GELUSigmoid: "gelu_sigmoid", ReLU: "relu", SiLU: "silu",
 }
 
-// Activations are all functions but NoActivation.
-func Activations() []Activation { return []Activation{GELUTanh, GELUErf, GELUSigmoid, ReLU, SiLU} }
-
 func (a Activation) String() string {
 	if a.Valid() {
 		return activations[a]

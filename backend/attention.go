@@ -19,7 +19,7 @@ import "fmt"
 type Attention struct {
 	Dst   Tensor // [batch, time, Heads·size] f32
 	Q     Tensor // [batch, time, Heads·size] f32
-	K     Tensor // [batch, context, groups·size] f32 or f16
+	K     Tensor // [batch, context, groups·size] of a dtype of caches
 	V     Tensor // [batch, context, groups·size] as K
 	At    Tensor // [batch] i32: the position of q[b,0]
 	Probs Tensor // [batch, Heads, time, context] f32, optional: the softmax; 0 after position p
@@ -57,7 +57,7 @@ func (o *Attention) Check() error {
 	err := first(
 		wantDType("dst", o.Dst, F32),
 		wantDType("q", o.Q, F32),
-		wantDType("k", o.K, F32, F16),
+		wantDType("k", o.K, DTypes(Caches)...),
 		wantDType("v", o.V, o.K.DType),
 		wantDType("at", o.At, I32),
 		wantShape("q", o.Q, batch, time, width),
@@ -78,4 +78,11 @@ func (o *Attention) Check() error {
 		wantShape("probs", o.Probs, batch, o.Heads, time, context),
 		wantRows("probs", o.Probs),
 	)
+}
+
+// Cost is of two products, of queries with keys and of probabilities with
+// values, for each key that a query sees where the cache is full.
+func (o *Attention) Cost() (flops, bytes int64) {
+	batch, time, width := o.Q.Dim(-3), o.Q.Dim(-2), o.Q.Dim(-1)
+	return 2 * product(batch, width, 1) * causalPairs(time, o.K.Dim(-2)), moved(o, 0)
 }

@@ -105,6 +105,10 @@ func samples() []backend.Op {
 		&backend.EmbeddingBackward{DTokens: f32(11, 5), DPositions: f32(7, 5), DY: f32(2, 3, 5), IDs: i32(2, 3), At: i32(2)},
 		&backend.Activate{Dst: f32(3, 5), X: f32(3, 5), Func: backend.GELUTanh},
 		&backend.ActivateBackward{DX: f32(3, 5), X: f32(3, 5), DY: f32(3, 5), Func: backend.GELUTanh},
+		&backend.GatedActivation{Dst: f32(3, 5), Gate: f32(3, 5), Up: f32(3, 5), Func: backend.SiLU},
+		&backend.GatedActivationBackward{
+			DGate: f32(3, 5), DUp: f32(3, 5), Gate: f32(3, 5), Up: f32(3, 5), DY: f32(3, 5), Func: backend.GELUSigmoid, Limit: 7, Shift: 1,
+		},
 		&backend.GlobalNorm{Dst: f32(2), X: f32(5), Max: 1},
 		&backend.LayerNorm{Dst: f32(3, 5), X: f32(3, 5), Gamma: f32(5), Beta: f32(5), Epsilon: 1e-5},
 		&backend.LayerNormBackward{
@@ -116,6 +120,9 @@ func samples() []backend.Op {
 			Activation: backend.SiLU, Residual: f32(2, 3, 4), Sum: f32(2, 3, 4),
 		},
 		&backend.LinearBackward{DW: f32(4, 5), DBias: f32(4), DY: f32(2, 3, 4), X: f32(2, 3, 5)},
+		&backend.RMSNorm{Dst: f32(3, 5), X: f32(3, 5), Gamma: f32(5), Epsilon: 1e-5},
+		&backend.RMSNormBackward{DX: f32(3, 5), DGamma: f32(5), X: f32(3, 5), DY: f32(3, 5), Gamma: f32(5), Stats: f32(3, 1), Epsilon: 1e-5},
+		&backend.Rotary{Dst: f32(2, 3, 10), X: f32(2, 3, 10), Angles: f32(7, 4), At: i32(2), Heads: 2},
 		&backend.Softmax{Dst: f32(3, 5), X: f32(3, 5)},
 		&backend.Store{Dst: f32(2, 7, 5), X: f32(2, 3, 5), At: i32(2)},
 		&backend.SumSquares{Dst: f32(2, 3, 1), X: f32(2, 3, 5)},

@@ -234,12 +234,62 @@ func (t Tensor) repeats() bool {
 	return false
 }
 
-// overlaps reports whether a and b may share bytes.
-func (t Tensor) overlaps(o Tensor) bool {
+// Overlaps reports whether t and o may share bytes. It is exact for windows that
+// slices along axes make, such as queries, keys and values that lie side by side
+// in each row of one matrix; of unusual strides it may say true without need.
+// Elements of less than 32 bits share words with their neighbours: of those
+// only the ranges are compared.
+func (t Tensor) Overlaps(o Tensor) bool {
 	if t.Buf != o.Buf {
 		return false
 	}
 	from, to := t.Span()
 	oFrom, oTo := o.Span()
-	return from < oTo && oFrom < to
+	if from >= oTo || oFrom >= to {
+		return false
+	}
+	word := func(d DType) bool { return d == F32 || d == I32 }
+	if !word(t.DType) || !word(o.DType) {
+		return true
+	}
+	// Elements are shared if the distance of the first ones is a sum of steps,
+	// forward along axes of o and back along axes of t.
+	axes := []steps{}
+	for i := range 4 {
+		axes = append(axes, steps{t.Strides[i], t.Shape[i] - 1, 0}, steps{o.Strides[i], 0, o.Shape[i] - 1})
+	}
+	axes = slices.DeleteFunc(axes, func(a steps) bool { return a.stride == 0 || a.back == 0 && a.forward == 0 })
+	slices.SortFunc(axes, func(a, b steps) int { return b.stride - a.stride })
+	tries := 1000
+	return reach(axes, t.Offset-o.Offset, &tries)
+}
+
+// steps are those that can be made along an axis.
+type steps struct{ stride, back, forward int }
+
+// reach reports whether steps along axes, of falling strides, can sum up to
+// distance, or could not be ruled out with so many tries.
+func reach(axes []steps, distance int, tries *int) bool {
+	if *tries--; len(axes) == 0 || *tries < 0 {
+		return distance == 0 || *tries < 0
+	}
+	back, forward := 0, 0 // the furthest that the smaller strides go
+	for _, a := range axes[1:] {
+		back, forward = back+a.back*a.stride, forward+a.forward*a.stride
+	}
+	a := axes[0]
+	for n := max(-a.back, ceilDiv(distance-forward, a.stride)); n <= a.forward && n*a.stride <= distance+back; n++ {
+		if reach(axes[1:], distance-n*a.stride, tries) {
+			return true
+		}
+	}
+	return false
+}
+
+// ceilDiv is a/b, rounded up; b is above 0.
+func ceilDiv(a, b int) int {
+	if a > 0 {
+		return (a + b - 1) / b
+	}
+	return a / b
 }

@@ -7,13 +7,13 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.ActivateBackward{},
-		training:  true,
-		oracle:    oracle(activateBackward),
-		nonfinite: activateBackwardNonFinite,
-		cases:     func() []Case { return activationCases(activateBackwardCase) },
-		random:    func(r *rand.Rand) Case { return activateBackwardCase(randomRows(r), randomActivation(r)) },
+	Register(Kind{
+		Op:        &backend.ActivateBackward{},
+		Training:  true,
+		Oracle:    Oracle(activateBackward),
+		NonFinite: activateBackwardNonFinite,
+		Cases:     func() []Case { return activationCases(activateBackwardCase) },
+		Random:    func(r *rand.Rand) Case { return activateBackwardCase(randomRows(r), randomActivation(r)) },
 	})
 }
 
@@ -24,11 +24,11 @@ func activateBackwardCase(s rowShape, f backend.Activation) Case {
 	})
 }
 
-func activateBackward(m memory, o *backend.ActivateBackward) {
-	x, dy := m.load(o.X), m.load(o.DY)
-	dx := newValues(len(x.v))
-	for i, v := range x.v {
-		dx.put(i, slope(o.Func, v).times(dy.at(i)))
+func activateBackward(m Memory, o *backend.ActivateBackward) {
+	x, dy := m.Load(o.X), m.Load(o.DY)
+	dx := NewValues(len(x.v))
+	for i := range x.v {
+		dx.Put(i, slope(o.Func, x.At(i)).Times(dy.At(i)))
 	}
-	m.store(o.DX, dx)
+	m.Store(o.DX, dx)
 }

@@ -9,28 +9,28 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.Attention{},
-		oracle:    oracle(attention),
-		nonfinite: attentionNonFinite,
-		cases:     attentionCases,
-		random:    func(r *rand.Rand) Case { return randomAttention(r).attention() },
+	Register(Kind{
+		Op:        &backend.Attention{},
+		Oracle:    Oracle(attention),
+		NonFinite: attentionNonFinite,
+		Cases:     attentionCases,
+		Random:    func(r *rand.Rand) Case { return randomAttention(r).attention() },
 	})
 }
 
-func attention(m memory, o *backend.Attention) {
+func attention(m Memory, o *backend.Attention) {
 	batch, time, width := o.Q.Dim(-3), o.Q.Dim(-2), o.Q.Dim(-1)
 	context, size, groups := o.K.Dim(-2), o.HeadSize(), o.Groups()
-	q, k, v, at := m.load(o.Q), m.load(o.K), m.load(o.V), m.load(o.At)
-	dst := newValues(batch * time * width)
-	probs := newValues(batch * o.Heads * time * context)
+	q, k, v, at := m.Load(o.Q), m.Load(o.K), m.Load(o.V), m.Load(o.At)
+	dst := NewValues(batch * time * width)
+	probs := NewValues(batch * o.Heads * time * context)
 	scale := 1 / math.Sqrt(float64(size))
 	for b := range batch {
 		for t := range time {
-			out := dst.row(b*time+t, width)
+			out := dst.Row(b*time+t, width)
 			p := int(at.v[b]) + t
 			for h := range o.Heads {
-				prob := probs.row((b*o.Heads+h)*time+t, context)
+				prob := probs.Row((b*o.Heads+h)*time+t, context)
 				if p < 0 || p >= context {
 					for i := range size {
 						out.set(h*size+i, math.NaN(), 0)
@@ -41,17 +41,17 @@ func attention(m memory, o *backend.Attention) {
 					continue
 				}
 				g := h * groups / o.Heads
-				query := q.row(b*time+t, width).row(h, size)
-				score := newValues(p + 1)
+				query := q.Row(b*time+t, width).Row(h, size)
+				score := NewValues(p + 1)
 				for j := range p + 1 {
-					s, e := dot(query, k.row(b*context+j, groups*size).row(g, size))
+					s, e := dot(query, k.Row(b*context+j, groups*size).Row(g, size))
 					score.set(j, s*scale, e*scale+4*ulp*math.Abs(s*scale))
 				}
 				score = softmax(score)
 				for j := range p + 1 {
-					prob.put(j, score.at(j))
+					prob.Put(j, score.At(j))
 				}
-				column := newValues(p + 1)
+				column := NewValues(p + 1)
 				for i := range size {
 					for j := range p + 1 {
 						from := (b*context+j)*groups*size + g*size + i
@@ -63,9 +63,9 @@ func attention(m memory, o *backend.Attention) {
 			}
 		}
 	}
-	m.store(o.Dst, dst)
+	m.Store(o.Dst, dst)
 	if !o.Probs.Absent() {
-		m.store(o.Probs, probs)
+		m.Store(o.Probs, probs)
 	}
 }
 
@@ -75,7 +75,7 @@ type attentionShape struct {
 	from, to                                  int  // positions of q[b,0], to excluded
 	fused                                     bool // q is a slice of [q k v], k and v of one cache [k v]
 	probs                                     bool
-	layout                                    layout
+	layout                                    Layout
 	what                                      string
 	fill                                      func(o *backend.Attention, r *rand.Rand, set int)
 }
@@ -99,24 +99,24 @@ func (s attentionShape) attention() Case {
 	return Case{Name: "attention/" + s.String(), Edge: s.what != "", Build: func() (backend.Op, Fill) {
 		l, width, kv := s.layout, s.heads*s.size, s.groups*s.size
 		o := &backend.Attention{
-			Dst:   l.tensor(backend.F32, s.batch, s.time, width),
-			At:    l.ints(s.batch),
+			Dst:   l.Tensor(backend.F32, s.batch, s.time, width),
+			At:    l.Ints(s.batch),
 			Heads: s.heads,
 		}
 		if s.fused {
-			o.Q = l.tensor(backend.F32, s.batch, s.time, width+2*kv).Slice(-1, 0, width)
-			cache := l.tensor(s.kv, s.batch, s.context, 2*kv)
+			o.Q = l.Tensor(backend.F32, s.batch, s.time, width+2*kv).Slice(-1, 0, width)
+			cache := l.Tensor(s.kv, s.batch, s.context, 2*kv)
 			o.K, o.V = cache.Slice(-1, 0, kv), cache.Slice(-1, kv, 2*kv)
 		} else {
-			o.Q = l.tensor(backend.F32, s.batch, s.time, width)
-			o.K = l.tensor(s.kv, s.batch, s.context, kv)
-			o.V = l.tensor(s.kv, s.batch, s.context, kv)
+			o.Q = l.Tensor(backend.F32, s.batch, s.time, width)
+			o.K = l.Tensor(s.kv, s.batch, s.context, kv)
+			o.V = l.Tensor(s.kv, s.batch, s.context, kv)
 		}
 		if s.probs {
-			o.Probs = l.tensor(backend.F32, s.batch, s.heads, s.time, s.context)
+			o.Probs = l.Tensor(backend.F32, s.batch, s.heads, s.time, s.context)
 		}
 		return o, func(r *rand.Rand, set int) {
-			uniform(o.At, r, s.from, s.to)
+			Uniform(o.At, r, s.from, s.to)
 			if s.fill != nil {
 				s.fill(o, r, set)
 			}
@@ -139,12 +139,12 @@ func attentionCases() []Case {
 		{1, 16, 257, 2, 2, 64}, {1, 9, 40, 3, 3, 128}, {1, 129, 130, 2, 2, 8},
 	} {
 		s := attentionShape{batch: n[0], time: n[1], context: n[2], heads: n[3], groups: n[4], size: n[5],
-			to: n[2] - n[1] + 1, layout: layouts[i%len(layouts)]}
+			to: n[2] - n[1] + 1, layout: Layouts[i%len(Layouts)]}
 		add(s)
-		s.fused, s.probs, s.layout = true, true, layouts[(i+1)%len(layouts)]
+		s.fused, s.probs, s.layout = true, true, Layouts[(i+1)%len(Layouts)]
 		add(s)
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		for _, probs := range []bool{false, true} {
 			for _, fused := range []bool{false, true} {
 				add(attentionShape{batch: 2, time: 3, context: 17, heads: 4, groups: 2, size: 6, to: 15, probs: probs, fused: fused, layout: l})
@@ -161,21 +161,21 @@ func attentionCases() []Case {
 		add(s)
 		s.from, s.to, s.probs = 0, 12-s.time+1, false
 		s.what, s.fill = "rows after the position are NaN", func(o *backend.Attention, r *rand.Rand, _ int) {
-			at := sheet{}.load(o.At)
+			at := sheet{}.Load(o.At)
 			for b := range s.batch {
 				if p := int(at.v[b]) + s.time; p < s.context {
-					set(o.K.Slice(1, b, b+1).Slice(2, p, s.context), math.NaN())
-					set(o.V.Slice(1, b, b+1).Slice(2, p, s.context), math.NaN())
+					Set(o.K.Slice(1, b, b+1).Slice(2, p, s.context), math.NaN())
+					Set(o.V.Slice(1, b, b+1).Slice(2, p, s.context), math.NaN())
 				}
 			}
 		}
 		add(s)
 		s.what, s.fill = "scores of 1e4", func(o *backend.Attention, r *rand.Rand, _ int) {
-			normal(o.Q, r, 0, 100)
-			normal(o.K, r, 0, 100)
+			Normal(o.Q, r, 0, 100)
+			Normal(o.K, r, 0, 100)
 		}
 		add(s)
-		s.what, s.fill = "equal scores", func(o *backend.Attention, r *rand.Rand, _ int) { set(o.Q, 0) }
+		s.what, s.fill = "equal scores", func(o *backend.Attention, r *rand.Rand, _ int) { Set(o.Q, 0) }
 		add(s)
 	}
 	return cases
@@ -183,7 +183,7 @@ func attentionCases() []Case {
 
 func randomAttention(r *rand.Rand) attentionShape {
 	s := attentionShape{batch: 1 + r.IntN(3), time: 1 + r.IntN(40), groups: 1 + r.IntN(3), size: 1 + r.IntN(70),
-		kv: []backend.DType{backend.F32, backend.F16}[r.IntN(2)], fused: r.IntN(2) == 0, probs: r.IntN(2) == 0, layout: randomLayout(r)}
+		kv: []backend.DType{backend.F32, backend.F16}[r.IntN(2)], fused: r.IntN(2) == 0, probs: r.IntN(2) == 0, layout: RandomLayout(r)}
 	if r.IntN(2) == 0 {
 		s.time = 1
 	}

@@ -79,7 +79,8 @@ func (r *reference) Read(dst []byte, src backend.Buffer, off int) error {
 }
 
 func (r *reference) Supports(op backend.Op) bool {
-	return kinds[op.Name()].oracle != nil && !lowers(op)
+	k, known := kindOf(op)
+	return known && k.Oracle != nil && !lowers(op)
 }
 
 // lowers reports whether op can be said in simpler ones.
@@ -120,16 +121,16 @@ func (r *reference) Close() error {
 // to their storage type at once.
 type direct struct{}
 
-func (direct) load(t backend.Tensor) values {
+func (direct) Load(t backend.Tensor) Values {
 	data := t.Buf.(*referenceBuffer).data
-	x := newValues(t.Len())
+	x := NewValues(t.Len())
 	eachRow(t, func(i, at int) {
 		decodeRow(x.v[i:i+t.Dim(-1)], t.DType, data, at, t.Stride(-1))
 	})
 	return x
 }
 
-func (direct) store(t backend.Tensor, x values) {
+func (direct) Store(t backend.Tensor, x Values) {
 	data := t.Buf.(*referenceBuffer).data
 	eachRow(t, func(i, at int) {
 		for j := range t.Dim(-1) {

@@ -13,20 +13,25 @@ func init() {
 
 func activateRows(_ *worker, op backend.Op, from, to int) {
 	o := op.(*backend.Activate)
-	f := activations[o.Func].forward
 	for r := from; r < to; r++ {
-		f(row[float32](&o.Dst, r), row[float32](&o.X, r))
+		activate(o.Func, row[float32](&o.Dst, r), row[float32](&o.X, r))
 	}
 }
 
-// activations are the functions and their gradients.
-var activations = [...]struct {
-	forward  func(dst, x []float32)
-	backward func(dx, x, dy []float32)
-}{
-	backend.GELUTanh:    {vec.GELUTanh, vec.GELUTanhBackward},
-	backend.GELUErf:     {vec.GELUErf, vec.GELUErfBackward},
-	backend.GELUSigmoid: {vec.GELUSigmoid, vec.GELUSigmoidBackward},
-	backend.ReLU:        {vec.ReLU, vec.ReLUBackward},
-	backend.SiLU:        {vec.SiLU, vec.SiLUBackward},
+// activate is dst = f(x); dst may be x.
+func activate(f backend.Activation, dst, x []float32) {
+	switch f {
+	case backend.NoActivation:
+		copy(dst, x)
+	case backend.GELUTanh:
+		vec.GELUTanh(dst, x)
+	case backend.GELUErf:
+		vec.GELUErf(dst, x)
+	case backend.GELUSigmoid:
+		vec.GELUSigmoid(dst, x)
+	case backend.ReLU:
+		vec.ReLU(dst, x)
+	case backend.SiLU:
+		vec.SiLU(dst, x)
+	}
 }

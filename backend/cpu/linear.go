@@ -166,10 +166,9 @@ func (l *linear) finish(r0, r1, c0, c1 int) {
 	if l.activation == backend.NoActivation {
 		return
 	}
-	activate := activations[l.activation].forward
 	for r := r0; r < r1; r++ {
 		y := row[float32](l.dst, r)[c0:c1]
-		activate(y, y)
+		activate(l.activation, y, y)
 		if !l.residual.Absent() {
 			vec.Add(y, y, row[float32](l.residual, r)[c0:c1])
 		}

@@ -7,7 +7,7 @@ import (
 	_ "caldera/backend/cpu"
 )
 
-var all = []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}
+var all = backend.DTypes(backend.Weights)
 
 // TestCases builds every case at a small shape and runs those that the CPU
 // backend takes. The figures are worked out by hand.
@@ -56,8 +56,8 @@ func TestCases(t *testing.T) {
 		if err := backend.Check(op.Op); err != nil || backend.Label(op.Op) != c.Op {
 			t.Errorf("%s builds a %s: %v", c.Name(), backend.Label(op.Op), err)
 		}
-		if w, ok := want[c.Name()]; ok && w != [2]float64{c.FLOP, op.Bytes} {
-			t.Errorf("%s: %v FLOP and %v bytes, expected %v", c.Name(), c.FLOP, op.Bytes, w)
+		if w, ok := want[c.Name()]; ok && w != [2]float64{op.FLOP, op.Bytes} {
+			t.Errorf("%s: %v FLOP and %v bytes, expected %v", c.Name(), op.FLOP, op.Bytes, w)
 		}
 		if !c.DType.Quantized() {
 			if err := backend.Run(b, op.Op); err != nil {

@@ -41,6 +41,18 @@ func Scale(x []float32, s float32) {
 	}
 }
 
+// ScaleBy is dst = s·x·gamma.
+func ScaleBy(dst, x, gamma []float32, s float32) {
+	i := 0
+	if fast && len(dst) >= Lanes {
+		i = len(dst) &^ (Lanes - 1)
+		scaleByAVX2(&dst[0], &x[:len(dst)][0], &gamma[:len(dst)][0], i, s)
+	}
+	for ; i < len(dst); i++ {
+		dst[i] = x[i] * s * gamma[i]
+	}
+}
+
 // Max is the largest element, −∞ where there is no number.
 func Max(x []float32) float32 {
 	largest := float32(math.Inf(-1))

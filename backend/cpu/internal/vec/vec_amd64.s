@@ -377,6 +377,24 @@ scaleloop:
 	VZEROUPPER
 	RET
 
+// func scaleByAVX2(dst, x, gamma *float32, n int, s float32)
+TEXT ·scaleByAVX2(SB), NOSPLIT, $0-36
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ gamma+16(FP), DX
+	MOVQ n+24(FP), CX
+	VBROADCASTSS s+32(FP), Y1
+	XORQ AX, AX
+scalebyloop:
+	VMULPS (SI)(AX*4), Y1, Y0
+	VMULPS (DX)(AX*4), Y0, Y0
+	VMOVUPS Y0, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT scalebyloop
+	VZEROUPPER
+	RET
+
 // func maxAVX2(x *float32, n int) float32
 TEXT ·maxAVX2(SB), NOSPLIT, $0-20
 	MOVQ x+0(FP), SI

@@ -129,6 +129,14 @@ func TestElementwise(t *testing.T) {
 			for i := range n {
 				near(t, "scale", float64(y[i]), float64((a[i]+b[i])*3), 0)
 			}
+			Mul(y[:n], a, b)
+			for i := range n {
+				near(t, "mul", float64(y[i]), float64(a[i]*b[i]), 0)
+			}
+			ScaleBy(y[:n], a, b, 3)
+			for i := range n {
+				near(t, "scale by", float64(y[i]), float64(a[i]*3*b[i]), 0)
+			}
 			mean := 1000.00001
 			for i := range a {
 				a[i] += 1000
@@ -274,6 +282,10 @@ func BenchmarkVec(b *testing.B) {
 			{"SiLU", func() { SiLU(y, x) }},
 			{"SiLUBackward", func() { SiLUBackward(y, x, x) }},
 			{"ReLU", func() { ReLU(y, x) }},
+			{"ScaleBy", func() { ScaleBy(y, x, x, 1) }},
+			{"Gate", func() { Gate(y, x, x, 7, 1) }},
+			{"Rotate", func() { Rotate(y[:n/2], y[n/2:], x[:n/2], x[n/2:], x[:n/2], x[n/2:], 1) }},
+			{"RotatePairs", func() { RotatePairs(y, x, x[:n/2], x[n/2:], 1) }},
 			{"Normalize", func() { Normalize(y, x, x, x, 1, 1) }},
 			{"NormalizeSums", func() { NormalizeSums(x, x, x, 1) }},
 			{"NormalizeBackward", func() { NormalizeBackward(y, x, x, x, 1, 1, 1, 1) }},
