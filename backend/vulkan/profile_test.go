@@ -139,8 +139,8 @@ func TestProfileOfWindows(t *testing.T) {
 	spans, wall := profileOf(t, b, func() error { return backend.Run(b, ops...) })
 	checkSpans(t, spans, ops, wall)
 	for i, s := range spans {
-		if s.Dispatches != 8 || !slices.Equal(s.Variants, []string{"gelu.x4"}) || s.Duration == 0 {
-			t.Errorf("span %d: %d dispatches of %q in %v, want 8 of gelu.x4", i, s.Dispatches, s.Variants, s.Duration)
+		if s.Dispatches != 8 || !slices.Equal(s.Variants, []string{"activate.x4"}) || s.Duration == 0 {
+			t.Errorf("span %d: %d dispatches of %q in %v, want 8 of activate.x4", i, s.Dispatches, s.Variants, s.Duration)
 		}
 	}
 	if n := b.queue.last - before; n < 3 {
