@@ -88,6 +88,8 @@ var (
 	dropout                = []Binding{out("dst"), in("x"), in("seed")}
 	embedding              = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
 	embeddingBackward      = []Binding{out("table"), in("dy"), in("chain")}
+	gatedActivation        = []Binding{out("dst"), in("gate"), in("up")}
+	gatedBackward          = []Binding{out("dgate"), out("dup"), in("gate"), in("up"), in("dy")}
 	layernorm              = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
 	layernormBackward      = []Binding{out("dx"), in("x"), in("dy"), in("gamma"), out("stats")}
 	layernormColumns       = []Binding{out("dgamma"), out("dbeta"), in("x"), in("dy"), in("stats"), out("partial")}
@@ -96,6 +98,9 @@ var (
 	linearBackwardTexel    = []Binding{out("dst"), texel("x"), texel("w")}
 	linearTexel            = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
 	oneOperand             = []Binding{out("dst"), in("x")}
+	rmsNorm                = []Binding{out("dst"), in("x"), in("gamma")}
+	rmsNormColumns         = []Binding{out("dgamma"), in("x"), in("dy"), in("stats"), out("partial")}
+	rotary                 = []Binding{out("dst"), in("x"), in("angles"), in("at")}
 	store                  = []Binding{out("dst"), in("x"), in("at")}
 	twoOperands            = []Binding{out("dst"), in("a"), in("b")}
 )
@@ -145,6 +150,12 @@ var Variants = append([]Variant{
 	row("embedding_backward", "X4", embeddingBackward, EmbeddingBackwardPush{}),
 	row("embedding_chain", "", []Binding{out("chain"), in("index")}, EmbeddingChainPush{}), // not an op: see its file
 
+	row("gated_activation", "", gatedActivation, GatedActivationPush{}),
+	row("gated_activation", "X4", gatedActivation, GatedActivationPush{}),
+
+	row("gated_activation_backward", "", gatedBackward, GatedActivationBackwardPush{}),
+	row("gated_activation_backward", "X4", gatedBackward, GatedActivationBackwardPush{}),
+
 	row("global_norm", "", oneOperand, GlobalNormPush{}),
 
 	row("layernorm", "", layernorm, LayerNormPush{}),
@@ -168,6 +179,17 @@ var Variants = append([]Variant{
 	row("linear_backward", "F16 X_F16", linearBackward, LinearPush{}),
 	row("linear_backward", "F16 X_F16 X4", linearBackward, LinearPush{}),
 	row("linear_backward", "TEXEL", linearBackwardTexel, LinearPush{}),
+
+	row("rmsnorm", "", rmsNorm, RMSNormPush{}),
+	row("rmsnorm", "X4", rmsNorm, RMSNormPush{}),
+
+	row("rmsnorm_backward", "", layernormBackward, LayerNormBackwardPush{}),
+	row("rmsnorm_backward", "X4", layernormBackward, LayerNormBackwardPush{}),
+	row("rmsnorm_backward_columns", "", rmsNormColumns, RMSNormBackwardColumnsPush{}),
+	row("rmsnorm_backward_columns", "X4", rmsNormColumns, RMSNormBackwardColumnsPush{}),
+
+	row("rotary", "", rotary, RotaryPush{}),
+	row("rotary", "X4", rotary, RotaryPush{}),
 
 	row("selftest", "", []Binding{out("dst")}, nil), // not an op: see its file
 

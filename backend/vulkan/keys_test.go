@@ -157,12 +157,9 @@ func TestPipelines(t *testing.T) {
 	b := openTest(t, lavapipe, nil)
 	find := shaders.Find
 	specs := []pipelineSpec{
-		{variant: find("activate", ""), spec: shaders.Workgroup{Lanes: 64}}, {variant: find("activate", "X4"), spec: shaders.Workgroup{Lanes: 64}},
-		{variant: find("activate", ""), spec: shaders.Workgroup{Lanes: 32}}, {variant: find("activate", "")},
+		{variant: find("activate", ""), spec: shaders.ActivateSpec{Lanes: 64}}, {variant: find("activate", "X4"), spec: shaders.ActivateSpec{Lanes: 64}},
+		{variant: find("activate", ""), spec: shaders.ActivateSpec{Lanes: 32}}, {variant: find("activate", "")},
 		{variant: find("adamw", ""), spec: shaders.AdamWSpec{Lanes: 64}}, {variant: find("adamw", ""), spec: shaders.AdamWSpec{Lanes: 64, Scaled: true}},
-	}
-	if l := b.limits; l.SubgroupMax > 0 {
-		specs = append(specs, pipelineSpec{variant: find("activate", ""), spec: shaders.Workgroup{Lanes: 64}, subgroup: l.SubgroupMax})
 	}
 	made := map[*pipeline]int{}
 	for range 2 {

@@ -20,3 +20,6 @@ bool is_infinite(float x) { return (floatBitsToUint(x) & 0x7fffffffu) == 0x7f800
 #include "exp.glsl"
 #undef NUMBER
 #undef INTEGER
+
+// 1/√x, 0 for infinity: a driver may take √x for x · (1/√x).
+float inverse_root(float x) { return is_infinite(x) ? 0.0 : 1.0 / sqrt(x); }
