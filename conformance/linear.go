@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -21,7 +20,7 @@ func init() {
 			// tokens: more than some drivers take rounds of a loop.
 			tall := linearShape{rows: []int{1}, in: 70_003, out: 5, w: backend.F32, transposed: true}
 			var cases []Case
-			for _, s := range slices.Concat(activationShapes(), linearShapes(), halfShapes(false),
+			for _, s := range slices.Concat(activationShapes(), linearShapes(), halfShapes(false), plainShapes(),
 				withResidual(slices.Concat(linearShapes(), halfShapes(true))),
 				withActivation(slices.Concat(linearShapes(), halfShapes(true)), backend.GELUTanh),
 				[]linearShape{large, tall}) {
@@ -60,31 +59,36 @@ func withResidual(shapes []linearShape) []linearShape {
 }
 
 func linear(m Memory, o *backend.Linear) {
-	if parts := o.Lower(); len(parts) > 0 {
-		for _, op := range parts {
-			if err := interpret(m, op); err != nil {
-				panic(err) // these have oracles
-			}
-		}
+	if o.Activation == backend.NoActivation {
+		products(m, o.Dst, o.X, o.W, o.Bias, o.Residual)
 		return
 	}
-	out, in, rows := o.W.Dim(-2), o.W.Dim(-1), o.X.Rows()
-	x := m.Load(o.X)
-	bias := NewValues(out)
-	if !o.Bias.Absent() {
-		bias = m.Load(o.Bias)
-	}
-	dst := NewValues(rows * out)
-	for i := range out {
-		w := m.Load(o.W.Slice(-2, i, i+1))
-		for r := range rows {
-			sum, err := dot(x.Row(r, in), w)
-			sum += bias.v[i]
-			err += bias.e[i] + ulp*(math.Abs(sum)+math.Abs(bias.v[i]))
-			dst.set(r*out+i, sum, err)
+	for _, op := range o.Lower() {
+		if err := interpret(m, op); err != nil {
+			panic(err) // each has an oracle
 		}
 	}
-	m.Store(o.Dst, dst)
+}
+
+// products is dst = x · wᵀ + bias + residual, of which the last two may be absent.
+// A backend may begin a sum with them and add the products to it.
+func products(m Memory, dst, x, w, bias, residual backend.Tensor) {
+	out, in, rows := w.Dim(-2), w.Dim(-1), x.Rows()
+	xs, bs, rs, sums := m.Load(x), NewValues(out), NewValues(rows*out), NewValues(rows*out)
+	if !bias.Absent() {
+		bs = m.Load(bias)
+	}
+	if !residual.Absent() {
+		rs = m.Load(residual)
+	}
+	for i := range out {
+		row := m.Load(w.Slice(-2, i, i+1))
+		for r := range rows {
+			sum, err := dot(xs.Row(r, in), row, bs.At(i), rs.At(r*out+i))
+			sums.set(r*out+i, sum, err)
+		}
+	}
+	m.Store(dst, sums)
 }
 
 // linearShape describes a case of Linear.
@@ -199,7 +203,7 @@ func linearShapes() []linearShape {
 		{1, 32, 1}, {1, 64, 3}, {2, 96, 33}, {3, 32, 129}, {1, 768, 65}, {1, 3072, 31}, {4, 320, 17}, {7, 64, 66},
 		{9, 96, 63}, {33, 128, 65}, {64, 64, 64}, {129, 32, 130}, {17, 768, 96}, {1, 64, 2305},
 	} {
-		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
+		for _, d := range backend.QuantizedDTypes() {
 			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: i%3 == 2}
 			for _, s.layout = range []Layout{Layouts[i%len(Layouts)], Layouts[(i+1)%len(Layouts)]} {
 				shapes = append(shapes, s)
@@ -207,7 +211,7 @@ func linearShapes() []linearShape {
 		}
 	}
 	for _, l := range Layouts {
-		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
+		for _, d := range backend.QuantizedDTypes() {
 			shapes = append(shapes, linearShape{rows: []int{2, 2, 3}, in: 96, out: 5, w: d, layout: l},
 				linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, layout: l})
 		}
@@ -246,12 +250,30 @@ func halfShapes(few bool) []linearShape {
 	return shapes
 }
 
+// plainShapes are of plain dtypes beside f32 and f16. They are few, for each takes
+// pipelines of its own.
+func plainShapes() []linearShape {
+	var shapes []linearShape
+	for _, d := range backend.PlainDTypes()[2:] {
+		for _, n := range [][3]int{{1, 64, 68}, {1, 3072, 12}, {3, 33, 31}, {17, 64, 68}, {33, 65, 63}} { // rows, in, out
+			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: n[0] == 3, layout: exact}
+			if n[1]%4 != 0 {
+				s.layout = strided
+			}
+			for _, s.transposed = range []bool{false, true} {
+				shapes = append(shapes, s)
+			}
+		}
+	}
+	return shapes
+}
+
 func randomLinear(r *rand.Rand) linearShape {
 	s := linearShape{
 		rows:       []int{[]int{1, 1 + r.IntN(8), 1 + r.IntN(80)}[r.IntN(3)]},
 		in:         1 + r.IntN(300),
 		out:        1 + r.IntN(300),
-		w:          []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}[r.IntN(4)],
+		w:          anyOf(r, backend.DTypes(backend.Weights)),
 		transposed: r.IntN(2) == 0,
 		noBias:     r.IntN(3) == 0,
 		layout:     RandomLayout(r),

@@ -17,7 +17,7 @@ type View struct {
 	Strides [3]uint32
 }
 
-// RowsPush is for activate.comp, argmax.comp, copy_half.comp, dequantize.comp, softmax.comp and sum_squares.comp.
+// RowsPush is for activate.comp, argmax.comp, copy_half.comp, dequantize.comp, quantize.comp, softmax.comp and sum_squares.comp.
 type RowsPush struct {
 	Dst, X       View
 	Rows, N1, N2 uint32
