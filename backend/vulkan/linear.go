@@ -12,7 +12,7 @@ import (
 
 func init() {
 	register(kernel[*backend.Linear]{
-		matrices: func(op *backend.Linear) bool { return halves(op.X, op.W) },
+		cooperative: func(op *backend.Linear) bool { return halves(op.X, op.W) },
 		encode: func(e *encoder, op *backend.Linear) error {
 			return encodeLinear(e, linearOp{
 				dst: op.Dst, x: op.X, w: op.W, bias: op.Bias, residual: op.Residual, activation: op.Activation,
@@ -41,7 +41,7 @@ func (o *linearOp) transposed() bool { return o.w.Dim(-1) > 1 && o.w.Stride(-1) 
 // of which linearKernel takes one.
 func encodeLinear(e *encoder, o linearOp) error {
 	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
-		if !matrices(o.dst, o.x, o.residual) && o.x.Dim(axis) > 1 {
+		if !haveRowStride(o.dst, o.x, o.residual) && o.x.Dim(axis) > 1 {
 			return each(o.x.Dim(axis), 1, func(i, end int) error {
 				part := o
 				part.dst, part.x = o.dst.Slice(axis, i, end), o.x.Slice(axis, i, end)
@@ -100,7 +100,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 func (o *linearOp) split(e *encoder) (first, rest linearOp, ok bool) {
 	in, l := o.x.Dim(3), e.limits()
 	most := in &^ 3
-	if most == in || most == 0 || !o.transposed() || !l.Software && (o.x.Dim(2) <= fewRows || !l.tiles()) {
+	if most == in || most == 0 || !o.transposed() || !l.Software && (o.x.Dim(2) <= fewRows || !l.fitTiles()) {
 		return first, rest, false
 	}
 	first, rest = o.withoutEpilogue(), *o
@@ -114,8 +114,8 @@ func (o *linearOp) split(e *encoder) (first, rest linearOp, ok bool) {
 	return first, rest, linearFours(&first, xBase, wBase)
 }
 
-// matrices reports whether the rows of each tensor lie at a single distance.
-func matrices(ts ...backend.Tensor) bool {
+// haveRowStride reports whether the rows of each tensor lie at a single distance.
+func haveRowStride(ts ...backend.Tensor) bool {
 	for _, t := range ts {
 		if _, ok := t.RowStride(); !ok {
 			return false
@@ -235,8 +235,8 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		return linearChoice{source: "linear_texel", texel: true, lanes: lanes,
 			rows: 8, outs: int(lanes) * 8, transposed: o.transposed()}
 	}
-	if rows > fewRows && l.tiles() {
-		c := e.tiles(o)
+	if rows > fewRows && l.fitTiles() {
+		c := e.chooseTile(o)
 		c.transposed = o.transposed()
 		return c
 	}
@@ -258,13 +258,13 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 	return c
 }
 
-// tiles reports whether linear.comp fits the device.
-func (l *Limits) tiles() bool {
+// fitTiles reports whether linear.comp fits the device.
+func (l *Limits) fitTiles() bool {
 	return min(l.Invocations, l.WorkgroupSize[0]) >= 256 && l.SharedMemory >= linearShared
 }
 
-// tiles is linear.comp, with the size of tile that suits the product.
-func (e *encoder) tiles(o *linearOp) linearChoice {
+// chooseTile is linear.comp, with the size of tile that suits the product.
+func (e *encoder) chooseTile(o *linearOp) linearChoice {
 	rows, out := o.dst.Dim(2), o.dst.Dim(3)
 	// Twice as long an edge halves what is read, if there is work for all of the device.
 	if l := e.limits(); min(rows, out) >= l.LargeTileEdge && rows*out >= l.LargeTileSize && !e.smallMatrices(o) {

@@ -11,8 +11,8 @@ import (
 
 func init() {
 	register(kernel[*backend.LinearBackward]{
-		matrices: func(op *backend.LinearBackward) bool { return halves(op.DY, op.X) },
-		encode:   encodeLinearBackward,
+		cooperative: func(op *backend.LinearBackward) bool { return halves(op.DY, op.X) },
+		encode:      encodeLinearBackward,
 	})
 }
 
@@ -37,7 +37,7 @@ func encodeLinearBackward(e *encoder, op *backend.LinearBackward) error {
 // alongRows calls f with parts of a and b that are matrices, one after the other.
 func alongRows(a, b backend.Tensor, f func(a, b backend.Tensor) error) error {
 	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
-		if !matrices(a, b) && a.Dim(axis) > 1 {
+		if !haveRowStride(a, b) && a.Dim(axis) > 1 {
 			return each(a.Dim(axis), 1, func(i, end int) error {
 				return alongRows(a.Slice(axis, i, end), b.Slice(axis, i, end), f)
 			})
@@ -91,8 +91,8 @@ func inWhole(n, unit, all int) int {
 // chooseGradient picks the kernel as chooseLinear does with many rows.
 func chooseGradient(e *encoder, o *linearOp) linearChoice {
 	l := e.limits()
-	if !l.Software && l.tiles() {
-		c := e.tiles(o)
+	if !l.Software && l.fitTiles() {
+		c := e.chooseTile(o)
 		c.transposed, c.xColumns = true, true
 		return c
 	}
