@@ -15,18 +15,31 @@ func softmaxNonFinite() []Case {
 	}, func(o *backend.Softmax) { putRows(o.X) })
 }
 
-func geluNonFinite() []Case {
-	return poisoned(SameBits, "not finite", rowLayouts, func(l Layout) (*backend.GELU, Fill) {
-		return &backend.GELU{Dst: rowsOf(l), X: rowsOf(l)}, nil
-	}, func(o *backend.GELU) { putRows(o.X) })
+// eachActivation makes cases of each function, those of GELUTanh in each layout.
+func eachActivation(of func(f backend.Activation, ls []Layout) []Case) []Case {
+	cases := of(backend.GELUTanh, rowLayouts)
+	for _, f := range others() {
+		cases = append(cases, of(f, rowLayouts[:1])...)
+	}
+	return cases
 }
 
-func geluBackwardNonFinite() []Case {
-	build := func(l Layout) (*backend.GELUBackward, Fill) {
-		return &backend.GELUBackward{DX: rowsOf(l), X: rowsOf(l), DY: rowsOf(l)}, nil
-	}
-	return append(poisoned(SameBits, "x is not finite", rowLayouts, build, func(o *backend.GELUBackward) { putRows(o.X) }),
-		poisoned(SameBits, "dy is not finite", rowLayouts, build, func(o *backend.GELUBackward) { putRows(o.DY) })...)
+func activateNonFinite() []Case {
+	return eachActivation(func(f backend.Activation, ls []Layout) []Case {
+		return poisoned(SameBits, f.String()+",not finite", ls, func(l Layout) (*backend.Activate, Fill) {
+			return &backend.Activate{Dst: rowsOf(l), X: rowsOf(l), Func: f}, nil
+		}, func(o *backend.Activate) { putRows(o.X) })
+	})
+}
+
+func activateBackwardNonFinite() []Case {
+	return eachActivation(func(f backend.Activation, ls []Layout) []Case {
+		build := func(l Layout) (*backend.ActivateBackward, Fill) {
+			return &backend.ActivateBackward{DX: rowsOf(l), X: rowsOf(l), DY: rowsOf(l), Func: f}, nil
+		}
+		return append(poisoned(SameBits, f.String()+",x is not finite", ls, build, func(o *backend.ActivateBackward) { putRows(o.X) }),
+			poisoned(SameBits, f.String()+",dy is not finite", ls, build, func(o *backend.ActivateBackward) { putRows(o.DY) })...)
+	})
 }
 
 func addNonFinite() []Case {
@@ -48,7 +61,7 @@ func argmaxNonFinite() []Case {
 
 func copyNonFinite() []Case {
 	var cases []Case
-	for _, d := range [][2]backend.DType{{backend.F32, backend.F32}, {backend.F16, backend.F32}, {backend.F32, backend.F16}, {backend.F16, backend.F16}} {
+	for _, d := range plainPairs() {
 		cases = append(cases, poisoned(SameBits, fmt.Sprintf("dst=%v,x=%v,not finite", d[0], d[1]), rowLayouts,
 			func(l Layout) (*backend.Copy, Fill) {
 				return &backend.Copy{Dst: l.Tensor(d[0], poisonedRows, 20), X: l.Tensor(d[1], poisonedRows, 20)}, nil
@@ -59,7 +72,7 @@ func copyNonFinite() []Case {
 
 func storeNonFinite() []Case {
 	var cases []Case
-	for _, d := range []backend.DType{backend.F32, backend.F16} {
+	for _, d := range backend.DTypes(backend.Caches) {
 		cases = append(cases, poisoned(SameBits, fmt.Sprintf("dst=%v,not finite", d), rowLayouts, func(l Layout) (*backend.Store, Fill) {
 			o := &backend.Store{Dst: l.Tensor(d, 1, poisonedRows+3, 14), X: l.Tensor(backend.F32, 1, poisonedRows, 14), At: l.Ints(1)}
 			return o, func(*rand.Rand, int) { Set(o.At, 2) }

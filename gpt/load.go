@@ -9,7 +9,7 @@ import (
 )
 
 // LoadOptions say how weights are kept in memory. The zero value keeps
-// matrices as the checkpoint stores them (bf16 as f32) and vectors as f32.
+// matrices as the checkpoint stores them and vectors as f32.
 type LoadOptions struct {
 	// DType is that of matrices: one of weights, or None for as stored.
 	// Of the quantised types a matrix is kept as f16 where its inputs are not
@@ -45,8 +45,6 @@ func (o LoadOptions) kept(w Weight, stored backend.DType) backend.DType {
 		d = stored
 	}
 	switch {
-	case !d.Is(backend.Weights):
-		return backend.F32
 	case !d.Quantized():
 		return d
 	case w.Role == Positions:

@@ -50,7 +50,7 @@ func TestLoadErrors(t *testing.T) {
 		{"name with control characters", func(c *checkpoint) { c.add("h.0.\x1b[31m EVIL", safetensors.F32, 2) }, gpt.LoadOptions{},
 			[]string{`tensor "h.0.\x1b[31m EVIL" is not part`}},
 		{"integers", func(c *checkpoint) { c.tensor("ln_f.weight").DType = safetensors.I32 }, gpt.LoadOptions{},
-			[]string{"ln_f.weight\" has dtype I32, expected one of F32, F16"}},
+			[]string{"ln_f.weight\" has dtype I32, expected one of F32, F16, BF16"}},
 		{"doubles", func(c *checkpoint) {
 			x := c.tensor("ln_f.weight")
 			x.DType, x.Data = safetensors.F64, make([]byte, 96)
@@ -273,7 +273,7 @@ func TestLoadDTypes(t *testing.T) {
 	}
 	want := logitsOf(t, b, dirs[safetensors.F32], gpt.LoadOptions{})
 	for d, dir := range dirs {
-		for o, exact := range map[backend.DType]bool{backend.F32: true, backend.None: d != safetensors.F16, backend.F16: false} {
+		for o, exact := range map[backend.DType]bool{backend.F32: true, backend.None: d == safetensors.F32, backend.F16: false, backend.BF16: false} {
 			for name, b := range map[string]backend.Backend{"cpu": b, "device": device{b}} {
 				got := logitsOf(t, b, dir, gpt.LoadOptions{DType: o})
 				if exact && name == "cpu" && !slices.Equal(got, want) {
@@ -290,7 +290,7 @@ func TestLoadDTypes(t *testing.T) {
 func TestLoadKeepsDType(t *testing.T) {
 	b := openCPU(t)
 	for d, want := range map[safetensors.DType]backend.DType{
-		safetensors.F32: backend.F32, safetensors.F16: backend.F16, safetensors.BF16: backend.F32,
+		safetensors.F32: backend.F32, safetensors.F16: backend.F16, safetensors.BF16: backend.BF16,
 	} {
 		c := base(t)
 		c.store(d)

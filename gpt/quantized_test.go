@@ -147,26 +147,28 @@ func TestQuantizedOddShapes(t *testing.T) {
 	}
 }
 
-// TestCacheType keeps keys and values as f16: nearly the same scores in half
+// TestCacheType keeps keys and values as f16 or bf16: nearly the same scores in half
 // the memory.
 func TestCacheType(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
 		m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
 		ids := manyIDs(40, m.Vocab)
 		want := feed(t, m, ids...)
-		s, err := m.NewSession(gpt.SessionOptions{Cache: backend.F16})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		var got []float32
-		for _, id := range ids {
-			if got, err = s.Feed(t.Context(), id); err != nil {
+		for cache, bound := range map[backend.DType]float64{backend.F16: 2e-3, backend.BF16: 16e-3} {
+			s, err := m.NewSession(gpt.SessionOptions{Cache: cache})
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		if far := distance(got, want); far == 0 || far > 2e-3 {
-			t.Errorf("with f16 keys and values the scores differ by %.2g, expected a little, up to 2e-3", far)
+			defer s.Close()
+			var got []float32
+			for _, id := range ids {
+				if got, err = s.Feed(t.Context(), id); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if far := distance(got, want); far == 0 || far > bound {
+				t.Errorf("with %v keys and values the scores differ by %.2g, expected a little, up to %.1g", cache, far, bound)
+			}
 		}
 	})
 	b := openCPU(t)

@@ -99,10 +99,10 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 		switch {
 		case o.DType != backend.None:
 			return o.DType
-		case stored == backend.F16:
-			return stored
+		case stored.Quantized():
+			return backend.F32
 		}
-		return backend.F32
+		return stored
 	})
 	if err != nil {
 		return err

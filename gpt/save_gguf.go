@@ -42,9 +42,7 @@ func ggufDType(w Weight, stored, d backend.DType) backend.DType {
 		return backend.F32
 	}
 	if d == backend.None {
-		if d = stored; !d.Is(backend.Weights) {
-			d = backend.F32
-		}
+		d = stored
 	}
 	if w.Inputs()%d.BlockLen() != 0 {
 		return backend.F16

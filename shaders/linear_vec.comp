@@ -13,8 +13,8 @@
 #include "linear.glsl"
 
 layout(local_size_x = 64, local_size_x_id = 0) in;
-layout(constant_id = 3) const uint ROWS = 1; // at most 4
-layout(constant_id = 4) const uint OUTS = 4; // at most 8
+layout(constant_id = 4) const uint ROWS = 1; // at most 4
+layout(constant_id = 5) const uint OUTS = 4; // at most 8
 
 const uint SUMS = ROWS * OUTS;
 
@@ -42,7 +42,7 @@ void main() {
 	for (uint k = lane * WIDTH; k < p.in_; k += gl_WorkGroupSize.x * WIDTH) {
 		VEC a[4];
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
-			a[r] = READ_X(x, at_x[r] + k);
+			a[r] = READ_X_AT(x, at_x[r], k);
 		}
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
 			VEC b = READ_AT(w, at_w[o], k);

@@ -19,7 +19,7 @@ import (
 type Options struct {
 	Repetitions int           // 1 or more
 	DType       backend.DType // of matrices; None keeps what the model has
-	Cache       backend.DType // of keys and values: F32, F16; None: F32
+	Cache       backend.DType // of keys and values: one of caches; None: F32
 	Ceilings    bool          // also measure what the device can do at most
 
 	// Progress is called when a step begins.
