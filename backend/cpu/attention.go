@@ -77,15 +77,15 @@ func (h *head) one(w *worker, t int) {
 	scores := w.floats(0, n)
 	q, dst := h.q(t), h.dst(t)
 	k, v := &h.o.K, &h.o.V
-	if k.DType == backend.F16 {
+	if p := pairs(k.DType); p != nil {
 		keys, values := elements[uint16](k)[h.offset(k):], elements[uint16](v)[h.offset(v):]
 		for j := range scores {
-			scores[j] = vec.DotF16(keys[j*k.Strides[2]:], q)
+			scores[j] = p.Dot(keys[j*k.Strides[2]:], q)
 		}
 		h.softmax(scores, t)
 		clear(dst)
 		for j := 0; j < n; j += 4 {
-			axpyF16(dst, values[j*v.Strides[2]:], v.Strides[2], scores[j:min(j+4, n)])
+			axpyPairs(p, dst, values[j*v.Strides[2]:], v.Strides[2], scores[j:min(j+4, n)])
 		}
 		return
 	}
@@ -169,7 +169,7 @@ func (h *head) probs(t int) []float32 {
 func (h *head) offset(kv *backend.Tensor) int { return h.b*kv.Strides[1] + h.group*h.size }
 
 // cache is the first n rows of the head's group in K or V: where they lie, or
-// copied into a room of the worker if they are f16 or overlap.
+// copied into a room of the worker if they are of 16 bits or overlap.
 func (h *head) cache(w *worker, kv *backend.Tensor, room, n int) blas32.General {
 	from, stride := h.offset(kv), kv.Strides[2]
 	if kv.DType == backend.F32 && (stride >= h.size || n == 1) {
@@ -178,8 +178,8 @@ func (h *head) cache(w *worker, kv *backend.Tensor, room, n int) blas32.General 
 	m := blas32.General{Rows: n, Cols: h.size, Stride: h.size, Data: w.floats(room, n*h.size)}
 	for j := range n {
 		to := m.Data[j*h.size:][:h.size]
-		if kv.DType == backend.F16 {
-			vec.FromF16(to, elements[uint16](kv)[from+j*stride:])
+		if p := pairs(kv.DType); p != nil {
+			p.From(to, elements[uint16](kv)[from+j*stride:])
 		} else {
 			copy(to, elements[float32](kv)[from+j*stride:])
 		}
