@@ -20,7 +20,7 @@ func init() {
 			// tokens: more than some drivers take rounds of a loop.
 			tall := linearShape{rows: []int{1}, in: 70_003, out: 5, w: backend.F32, transposed: true}
 			cases := append(linearCases((linearShape).linear), halfCases((linearShape).linear, false)...)
-			return append(append(cases, plainCases()...), large.linear(), tall.linear())
+			return append(append(append(cases, plainCases()...), blockCases()...), large.linear(), tall.linear())
 		},
 		Random: func(r *rand.Rand) Case { return randomLinear(r).linear() },
 	})
@@ -52,6 +52,7 @@ type linearShape struct {
 	in, out    int
 	w          backend.DType
 	half       bool // x is f16, as w is
+	blocks     bool // x is q8_a
 	transposed bool // w lies in memory as [in, out]
 	noBias     bool
 	large      bool
@@ -65,8 +66,11 @@ func (s linearShape) String() string {
 		x += fmt.Sprintf("x%d", n)
 	}
 	name := fmt.Sprintf("w=%v,x=%s,w=%dx%d", s.w, x[1:], s.out, s.in)
-	if s.half {
+	switch {
+	case s.half:
 		name = "x=f16," + name
+	case s.blocks:
+		name = "x=q8_a," + name
 	}
 	if s.transposed {
 		name += "T"
@@ -83,8 +87,11 @@ func (s linearShape) String() string {
 func (s linearShape) tensors() *backend.Linear {
 	l := s.layout
 	x := backend.F32
-	if s.half {
+	switch {
+	case s.half:
 		x = backend.F16
+	case s.blocks:
+		x = backend.Q8_A
 	}
 	o := &backend.Linear{
 		Dst: l.Tensor(backend.F32, append(append([]int{}, s.rows...), s.out)...),
@@ -209,6 +216,20 @@ func plainCases() []Case {
 	return cases
 }
 
+// blockCases have activations in blocks. They are few, as plainCases are.
+func blockCases() []Case {
+	var cases []Case
+	for _, d := range backend.QuantizedDTypes() {
+		for i, n := range [][3]int{{1, 32, 1}, {1, 768, 65}, {3, 96, 33}, {1, 3072, 31}, {17, 64, 67}, {65, 128, 130}} { // rows, in, out
+			for _, l := range []Layout{exact, strided} {
+				cases = append(cases, linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, blocks: true, noBias: i%3 == 2, layout: l}.linear())
+			}
+		}
+		cases = append(cases, linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, blocks: true, layout: strided}.linear())
+	}
+	return cases
+}
+
 func randomLinear(r *rand.Rand) linearShape {
 	s := linearShape{
 		rows:       []int{[]int{1, 1 + r.IntN(8), 1 + r.IntN(80)}[r.IntN(3)]},
@@ -221,6 +242,7 @@ func randomLinear(r *rand.Rand) linearShape {
 	}
 	s.half = s.w == backend.F16 && r.IntN(2) == 0
 	if s.w.Quantized() {
+		s.blocks = r.IntN(2) == 0
 		s.in, s.transposed = 32*(1+s.in/32), false
 	}
 	if r.IntN(4) == 0 {
