@@ -298,10 +298,10 @@ func TestLoadKeepsDType(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := m.Blocks[0].Up.W.DType; got != want {
+		if got := gpt2(m).Blocks[0].Up.W.DType; got != want {
 			t.Errorf("a matrix stored as %s is kept as %v, expected %v", d, got, want)
 		}
-		if got := m.Blocks[0].Up.Bias.DType; got != backend.F32 {
+		if got := gpt2(m).Blocks[0].Up.Bias.DType; got != backend.F32 {
 			t.Errorf("a bias stored as %s is kept as %v, expected f32", d, got)
 		}
 		if err := m.Close(); err != nil || b.inUse() != 0 {
@@ -315,7 +315,7 @@ func TestLoadKeepsDType(t *testing.T) {
 // converted in several pieces.
 func TestLoadOnDevice(t *testing.T) {
 	b := openCPU(t)
-	config := gpt.Config{Layers: 1, Heads: 2, Width: 600, Inner: 2401, Context: 5, Vocab: 1801, Epsilon: 1e-5, TieEmbeddings: true}
+	config := gpt.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 600, Inner: 2401, Context: 5, Vocab: 1801, Epsilon: 1e-5, TieEmbeddings: true}
 	for _, d := range []backend.DType{backend.F32, backend.F16} {
 		host, err := gpt.Random(t.Context(), b, config, gpt.LoadOptions{DType: d}, 1)
 		if err != nil {
@@ -343,9 +343,9 @@ func TestLoadOnDevice(t *testing.T) {
 
 // weights lists some tensors of every kind.
 func weights(m *gpt.Model) []gpt.Tensor {
-	x := m.Blocks[0]
+	x := gpt2(m).Blocks[0]
 	return []gpt.Tensor{
-		m.Tokens, m.Positions, m.Head.W, x.QKV.W, x.Out.W, x.Up.W, x.Down.W, x.Norm1.Gamma, x.QKV.Bias, m.Norm.Beta,
+		gpt2(m).Tokens, gpt2(m).Positions, m.Head().W, x.QKV.W, x.Out.W, x.Up.W, x.Down.W, x.Norm1.Gamma, x.QKV.Bias, gpt2(m).Norm.Beta,
 	}
 }
 
@@ -375,7 +375,7 @@ func TestLoadWithoutCopy(t *testing.T) {
 	}
 	mapped := 0
 	for _, p := range b.mapped {
-		mapped += len(p)
+		mapped += p
 	}
 	if want := 4 * config.Parameters(); mapped != want || want < 497e6 {
 		t.Errorf("%d bytes of the file are used in place, expected %d", mapped, want)

@@ -3,7 +3,7 @@ package gpt
 // How much memory a model takes on a device, known before anything of it is
 // there: weights from their shapes, keys and values from the context, and the
 // workspace by making the programs that are going to run on a backend that
-// counts what is allocated and does no more (trainmemory.go).
+// counts what is allocated and does no more (package null).
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"caldera/backend"
+	"caldera/backend/null"
 )
 
 // Use is what a model is loaded for: what has to fit beside its weights.
@@ -104,19 +105,20 @@ func byteCount(n int64) string {
 const leastContext = 16
 
 // fits reports, before anything is copied, a model that needs more memory than
-// b has, where b tells how much that is. weights lists those of a model, as
-// found holds them.
-func (m *Model) fits(weights func(*Model) []weight, found map[string]rawTensor, o LoadOptions) error {
+// b has, where b tells how much that is. The weights lie in format f, as found
+// holds them.
+func (m *Model) fits(f Format, found map[string]rawTensor, o LoadOptions) error {
 	_, free, total := backend.Memory(m.b)
 	if free == 0 || total == 0 { // not known
 		return nil
 	}
-	all := weights(m)
-	need := m.demand(weights, found, o)
+	largest := m.Weights()[0]
+	stored := found[largest.Name(HuggingFace)]
+	need := m.demand(f, found, o)
 	if need.Total() <= free {
 		return nil
 	}
-	e := &MemoryError{Model: found[all[0].name].File, Backend: m.b.Name(), Need: need, Free: free, Total: total, Train: o.Train}
+	e := &MemoryError{Model: stored.File, Backend: m.b.Name(), Need: need, Free: free, Total: total, Train: o.Train}
 	fit := func(change func(*LoadOptions, *Use)) bool {
 		o := o
 		if o.For != nil {
@@ -124,7 +126,7 @@ func (m *Model) fits(weights func(*Model) []weight, found map[string]rawTensor, 
 			o.For = &use
 		}
 		change(&o, o.For)
-		return m.demand(weights, found, o).Total() <= free
+		return m.demand(f, found, o).Total() <= free
 	}
 	if use := o.For; use != nil {
 		size := cmp.Or(use.Context, m.Context)
@@ -136,7 +138,7 @@ func (m *Model) fits(weights func(*Model) []weight, found map[string]rawTensor, 
 			e.Cache = backend.F16
 		}
 	}
-	if now := o.kept(m, all[0], storage(found[all[0].name].DType)); !o.Train {
+	if now := o.kept(largest, storage(stored.DType)); !o.Train {
 		for _, d := range backend.DTypes(backend.Weights) {
 			if bits(d) < bits(now) && fit(func(o *LoadOptions, _ *Use) { o.DType = d }) {
 				e.DType = d
@@ -151,21 +153,23 @@ func (m *Model) fits(weights func(*Model) []weight, found map[string]rawTensor, 
 func bits(d backend.DType) int { return 8 * 32 * d.BlockBytes() / d.BlockLen() }
 
 // demand is what loading m, and using it as o says, takes.
-func (m *Model) demand(weights func(*Model) []weight, found map[string]rawTensor, o LoadOptions) (d Demand) {
-	paper := newModel(m.b, m.Config)
+func (m *Model) demand(f Format, found map[string]rawTensor, o LoadOptions) (d Demand) {
+	paper := newModel(m.b, m.Config, m.order)
 	paper.train = m.train
-	for _, w := range weights(paper) {
-		t := found[w.name]
-		kept := paper.kept(w, t, o)
-		*w.dst = onPaper(kept.dtype, kept.shape(w)...)
+	for _, w := range paper.Weights() {
+		t := found[w.Name(HuggingFace)]
+		if w.Make != nil {
+			t = made(w, nil, backend.F32)
+		}
+		kept := paper.kept(w, f, t, o)
+		*w.Tensor = null.Tensor(kept.dtype, kept.shape(w, f)...)
 		if !kept.mapped || t.made {
-			d.Weights += int64(w.dst.Size())
+			d.Weights += int64(w.Tensor.Size())
 		}
 		if kept.view {
-			*w.dst = w.dst.Transpose()
+			*w.Tensor = w.Tensor.Transpose()
 		}
 	}
-	paper.tie()
 	if o.For != nil {
 		d.Cache, d.Workspace = paper.use(*o.For)
 		d.Beside = o.For.Beside
@@ -176,20 +180,19 @@ func (m *Model) demand(weights func(*Model) []weight, found map[string]rawTensor
 // use is the memory, beside the weights, of a session or an evaluator: what they
 // allocate where nothing is.
 func (m *Model) use(u Use) (cache, workspace int64) {
-	dry, s := *m, &sizing{Backend: m.b}
-	dry.b = s
+	dry, counts := *m, &null.Backend{As: m.b}
+	dry.b = counts
 	size := min(cmp.Or(u.Context, m.Context), m.Context)
 	// What cannot be made needs nothing: whoever makes it is told why.
 	if _, err := dry.NewCache(1, size, cmp.Or(u.Cache, backend.F32)); err != nil {
 		return 0, 0
 	}
-	cache = s.bytes
-	s.bytes = -cache // which is going to be made again
+	cache = counts.Allocated() // and then again
 	if u.Evaluate {
 		if _, err := dry.NewEvaluator(size, u.Cache); err != nil {
 			return cache, 0
 		}
-		return cache, s.bytes
+		return cache, counts.Allocated() - 2*cache
 	}
 	session, err := dry.NewSession(SessionOptions{Context: size, Cache: u.Cache})
 	if err != nil {
@@ -202,12 +205,5 @@ func (m *Model) use(u Use) (cache, workspace int64) {
 			}
 		}
 	}
-	return cache, s.bytes
-}
-
-// onPaper is a tensor that has no memory.
-func onPaper(d backend.DType, dims ...int) Tensor {
-	x := backend.Of(nil, d, 0, dims...)
-	x.Buf = &sized{x.Size()}
-	return x
+	return cache, counts.Allocated() - 2*cache
 }

@@ -45,7 +45,7 @@ func TestLoadTooLarge(t *testing.T) {
 // figures are those of a backend that is told to have no memory, and of the same
 // one as it loads the model and reads a text.
 func TestDemand(t *testing.T) {
-	config := gpt.Config{Layers: 3, Heads: 2, Width: 64, Inner: 256, Context: 700, Vocab: 500, Epsilon: 1e-5, TieEmbeddings: true}
+	config := gpt.Config{Family: "gpt2", Layers: 3, Heads: 2, Width: 64, Inner: 256, Context: 700, Vocab: 500, Epsilon: 1e-5, TieEmbeddings: true}
 	session := func(m *gpt.Model, u gpt.Use) {
 		s, err := m.NewSession(gpt.SessionOptions{Context: u.Context, Cache: u.Cache})
 		if err != nil {
@@ -78,7 +78,7 @@ func TestDemand(t *testing.T) {
 			{backend.Q4_0, gpt.Use{Context: 600, Evaluate: true}, evaluator},
 			{backend.F32, gpt.Use{Context: 10, Cache: backend.F16, Evaluate: true}, evaluator},
 		} {
-			a := &account{Backend: b, live: map[backend.Buffer]bool{}}
+			a := accountOf(b)
 			o := gpt.LoadOptions{DType: c.dtype, For: &c.use}
 			_, err := gpt.Random(t.Context(), &crowded{a, 1, 1 << 40}, config, o, 1)
 			var e *gpt.MemoryError
@@ -91,7 +91,7 @@ func TestDemand(t *testing.T) {
 			}
 			weights := a.allocated
 			for _, p := range a.mapped { // made for the model
-				weights += len(p)
+				weights += p
 			}
 			before := a.allocated
 			c.run(m, c.use)
@@ -117,7 +117,7 @@ func TestDemand(t *testing.T) {
 // TestAdvice takes each piece of advice: the model then fits, and nothing less
 // would have done.
 func TestAdvice(t *testing.T) {
-	config := gpt.Config{Layers: 2, Heads: 2, Width: 64, Inner: 256, Context: 1024, Vocab: 8000, Epsilon: 1e-5, TieEmbeddings: true}
+	config := gpt.Config{Family: "gpt2", Layers: 2, Heads: 2, Width: 64, Inner: 256, Context: 1024, Vocab: 8000, Epsilon: 1e-5, TieEmbeddings: true}
 	load := func(free int64, d backend.DType, u gpt.Use) *gpt.MemoryError {
 		t.Helper()
 		b := &crowded{openCPU(t), free, 1 << 40}

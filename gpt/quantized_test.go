@@ -117,8 +117,8 @@ func TestQuantized(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer m.Close()
-				if m.Tokens.DType != d || m.Blocks[0].QKV.W.DType != d || m.Blocks[2].Down.W.DType != d || m.Positions.DType != backend.F32 {
-					t.Errorf("%v: kept as %v, %v, %v and positions %v", d, m.Tokens, m.Blocks[0].QKV.W, m.Blocks[2].Down.W, m.Positions)
+				if gpt2(m).Tokens.DType != d || gpt2(m).Blocks[0].QKV.W.DType != d || gpt2(m).Blocks[2].Down.W.DType != d || gpt2(m).Positions.DType != backend.F32 {
+					t.Errorf("%v: kept as %v, %v, %v and positions %v", d, gpt2(m).Tokens, gpt2(m).Blocks[0].QKV.W, gpt2(m).Blocks[2].Down.W, gpt2(m).Positions)
 				}
 				checkNear(t, d.String(), feed(t, m, ids...), want, 1e-5)
 			})
@@ -142,8 +142,8 @@ func TestQuantizedOddShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if m.Blocks[0].QKV.W.DType != backend.F16 || m.Tokens.DType != backend.F16 {
-		t.Errorf("matrices of 60 inputs are %v, tokens %v; expected f16", m.Blocks[0].QKV.W, m.Tokens)
+	if gpt2(m).Blocks[0].QKV.W.DType != backend.F16 || gpt2(m).Tokens.DType != backend.F16 {
+		t.Errorf("matrices of 60 inputs are %v, tokens %v; expected f16", gpt2(m).Blocks[0].QKV.W, gpt2(m).Tokens)
 	}
 }
 

@@ -138,9 +138,12 @@ func encodeAttentionWindow(e *encoder, part, op *backend.Attention, firstHead, f
 	})
 }
 
-// attentionWork is how many multiply-adds so many queries take at most.
+// attentionWork is how many multiply-adds so many queries take at most: as if
+// each of them saw all keys.
 func attentionWork(op *backend.Attention, queries int) uint64 {
-	return 2 * uint64(op.Q.Dim(1)) * uint64(queries) * uint64(op.K.Dim(2)) * uint64(op.Q.Dim(3))
+	one := *op
+	one.Q = op.Q.Slice(2, 0, 1)
+	return uint64(queries) * multiplyAdds(&one)
 }
 
 // attentionDispatch encodes the dispatch for rows [from, to) of the cache.

@@ -317,6 +317,9 @@ func linearFours(o *linearOp, xBase, wBase uint32) bool {
 	return inFours(o.x, xBase) && (w.DType.Quantized() || inFours(w, wBase))
 }
 
+// work is how many multiply-adds the product takes.
+func (o *linearOp) work() uint64 { return multiplyAdds(&backend.Linear{Dst: o.dst, X: o.x, W: o.w}) }
+
 // linearKernel encodes one dispatch.
 func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	var x, w binding
@@ -360,7 +363,7 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	return e.dispatch(
 		e.onMatrices(pipelineSpec{
 			variant: shaders.Find(c.source, strings.Join(defines, " ")),
-			work:    uint64(rows) * uint64(o.x.Dim(3)) * uint64(out),
+			work:    o.work(),
 			spec:    c.spec(o.epilogue, o.accumulate),
 		}),
 		shaders.LinearPush{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/internal/bench/result"
 )
 
 // noisy is a device that takes up to a fifth longer at random, and whose
@@ -30,7 +31,7 @@ func TestAgreement(t *testing.T) {
 	tests := []Test{{Prompt: 16}, {Gen: 4}, {Gen: 4, Depth: 8}}
 	differ, all := 0, 0
 	for seed := range uint64(pairs) {
-		var runs [2][]*Result
+		var runs [2][]*result.TestResult
 		for i := range runs {
 			var err error
 			d := noisy(2*seed + uint64(i))
@@ -41,7 +42,7 @@ func TestAgreement(t *testing.T) {
 		for i, a := range runs[0] {
 			b := runs[1][i]
 			all++
-			if !a.speed().agrees(b.speed()) {
+			if math.Abs(a.AvgTS-b.AvgTS) > a.StddevTS+b.StddevTS {
 				differ++
 			}
 			mean, sum := 0.0, 0.0
@@ -116,7 +117,7 @@ func TestWarmUp(t *testing.T) {
 // TestLowered names ops that the backend lacks where simpler ones ran.
 func TestLowered(t *testing.T) {
 	p := &played{dispatch: 1000}
-	p.lacks = func(op backend.Op) bool {
+	p.Lacks = func(op backend.Op) bool {
 		l, ok := op.(*backend.LinearGELU)
 		return ok && l.X.Rows() > 1 // only prompts have several
 	}
@@ -145,7 +146,7 @@ func TestLowered(t *testing.T) {
 // TestOps finds the speed of ops on a device on which it is known.
 func TestOps(t *testing.T) {
 	p := &played{dispatch: 3000, submit: 7000, flops: 1e9}
-	p.lacks = func(op backend.Op) bool { _, ok := op.(*backend.Store); return ok }
+	p.Lacks = func(op backend.Op) bool { _, ok := op.(*backend.Store); return ok }
 	o := OpOptions{Options: quiet(3), Model: "tiny", DTypes: []backend.DType{backend.F32}, Names: []string{"linear", "gelu", "store"}}
 	o.Ceilings = true
 	steps := 0
@@ -172,12 +173,12 @@ func TestOps(t *testing.T) {
 		if (r.AvgPeakShare > 0) != (r.FLOP > 0) || r.Bytes <= 0 {
 			t.Errorf("%s %s: %v bytes, share of the peak %v", r.Op, r.Shape, r.Bytes, r.AvgPeakShare)
 		}
-		if err := r.check(); err != nil {
+		if err := reread(r); err != nil {
 			t.Error(err)
 		}
 	}
-	if len(seen) != 2 || p.used != 0 {
-		t.Errorf("ops %v, %d bytes still allocated; expected linear and gelu, and none", seen, p.used)
+	if len(seen) != 2 || p.used() != 0 {
+		t.Errorf("ops %v, %d bytes still allocated; expected linear and gelu, and none", seen, p.used())
 	}
 }
 
@@ -195,7 +196,7 @@ func TestOpsFail(t *testing.T) {
 // TestUnsupported names what a device cannot do, and lets a caller go on.
 func TestUnsupported(t *testing.T) {
 	p := &played{dispatch: time.Microsecond}
-	p.lacks = func(op backend.Op) bool {
+	p.Lacks = func(op backend.Op) bool {
 		l, ok := op.(*backend.Linear)
 		return ok && l.W.DType == backend.F16
 	}
