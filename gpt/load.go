@@ -37,6 +37,9 @@ func (o LoadOptions) check() error {
 	if o.Train && o.DType != backend.None && o.DType != backend.F32 {
 		return fmt.Errorf("weights that train are kept as f32, not as %v", o.DType)
 	}
+	if o.DType != backend.None && !o.DType.Is(backend.Weights) {
+		return fmt.Errorf("%v is no dtype of weights: expected one of %s", o.DType, backend.JoinDTypes(backend.DTypes(backend.Weights)))
+	}
 	if o.Activations != backend.None && !o.Activations.Is(backend.Activations) {
 		return fmt.Errorf("%v is no dtype of activations: expected one of %s", o.Activations, backend.JoinDTypes(backend.DTypes(backend.Activations)))
 	}
