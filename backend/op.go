@@ -42,9 +42,19 @@ const (
 // Writes reports whether the operand's contents change.
 func (a Access) Writes() bool { return a != Read }
 
+// Label is the op's name with what it was told beside its operands, for
+// messages and tables: "linear+gelu_tanh+residual". An op whose name says less
+// than that has a method Label.
+func Label(op Op) string {
+	if l, ok := op.(interface{ Label() string }); ok {
+		return l.Label()
+	}
+	return op.Name()
+}
+
 // Lowerer is an Op that can be said in simpler ones: its meaning, its fallback
 // and its test oracle. Intermediates are operands of the op, so that Lower
-// allocates nothing.
+// allocates nothing. It gives nothing where the op has no simpler form.
 type Lowerer interface {
 	Op
 	Lower() []Op

@@ -138,7 +138,7 @@ func (m *transformer) forward(cache []backend.Tensor, time int) *pass {
 		x = add(x, linear(att, h+"attn.c_proj", w))
 		up := linear(norm(x, h+"ln_2"), h+"mlp.c_fc", 4*w)
 		act := f32(4 * w)
-		do(&backend.GELU{Dst: act, X: up})
+		do(&backend.Activate{Dst: act, X: up, Func: backend.GELUTanh})
 		x = add(x, linear(act, h+"mlp.c_proj", w))
 		p.hidden = append(p.hidden, x)
 	}

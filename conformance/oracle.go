@@ -124,19 +124,25 @@ func (s sheet) Store(t backend.Tensor, x Values) {
 	})
 }
 
-// dot is Σ a·b as a sum of float32 products may give it.
-func dot(a, b Values) (sum, err float64) {
-	magnitude := 0.0
+// dot is Σ a·b and more terms, as a sum of float32 products and of these may give
+// it, in any order.
+func dot(a, b Values, more ...Number) (sum, err float64) {
+	n, magnitude := len(a.v), 0.0
 	for i, x := range a.v {
 		y := b.v[i]
 		sum += x * y
 		magnitude += math.Abs(x * y)
 		err += a.e[i]*math.Abs(y) + math.Abs(x)*b.e[i]
 	}
+	for _, t := range more {
+		if t != (Number{}) { // adding 0 rounds nothing
+			n, sum, magnitude, err = n+1, sum+t.Value, magnitude+math.Abs(t.Value), err+t.Bound
+		}
+	}
 	if !finite(sum) {
 		return sum, 0
 	}
-	return sum, err + sumError(len(a.v), magnitude)
+	return sum, err + sumError(n, magnitude)
 }
 
 // softmax is exp(x − max) / Σ exp(x − max), for attention too.

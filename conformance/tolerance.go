@@ -45,8 +45,8 @@ func sumError(n int, magnitude float64) float64 {
 // whose maximum grows while it goes along the row, at most doubles it.
 func expError(x float64) float64 { return (16 + 8*math.Abs(x)) * ulp }
 
-// tanhError bounds the absolute error of tanh in float32 made from exp, whose
-// argument errs by a few ulp.
+// tanhError bounds the absolute error of tanh and erf in float32 made from exp,
+// whose argument errs by a few ulp.
 const tanhError = 16 * ulp
 
 // withinModel is the bound on ‖out − ref‖ / ‖ref‖ for what comes out of a
