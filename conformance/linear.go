@@ -289,7 +289,6 @@ func blockShapes() []linearShape {
 	return append(shapes, withResidual(shapes[:1])...)
 }
 
-
 func randomLinear(r *rand.Rand) linearShape {
 	s := linearShape{
 		rows:       []int{[]int{1, 1 + r.IntN(8), 1 + r.IntN(80)}[r.IntN(3)]},
