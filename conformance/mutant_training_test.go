@@ -254,7 +254,7 @@ var trainingMutants = []struct {
 	})},
 	{"does not correct the means", "adamw", wrong(func(o *backend.AdamW) {
 		o.Step = copied(o.Step, func(v float64) float64 { return v })
-		direct{}.Store(o.Step.Slice(-1, 1, 3), Values{[]float64{1, 1}, nil})
+		direct{}.Store(o.Step.Slice(-1, 1, 3), Values{v: []float64{1, 1}})
 		right(o)
 	})},
 	{"adds epsilon under the root", "adamw", wrong(func(o *backend.AdamW) {

@@ -202,7 +202,7 @@ var nonFiniteMutants = []struct {
 			first := (direct{}).Load(o.DY.Slice(1, b, b+1).Slice(2, 0, 1))
 			if o.DY.Dim(-2) > 1 && !finite(first.v[0]) {
 				dk := o.DQKV.Slice(1, b, b+1).Slice(2, o.DY.Dim(-2)-1, o.DY.Dim(-2)).Slice(-1, queries, queries+1)
-				direct{}.Store(dk, Values{[]float64{nan}, nil})
+				direct{}.Store(dk, Values{v: []float64{nan}})
 			}
 		}
 	})},

@@ -16,8 +16,9 @@ import (
 // number of ops that have run so far: enough to see which memory is whose.
 type counting struct {
 	null.Backend
-	ran []string
-	err error
+	ran  []string
+	told []string // as ran, with the dtype of what a product reads
+	err  error
 }
 
 func newCounting() *counting { return &counting{} }
@@ -30,7 +31,10 @@ func (c *counting) used() int {
 
 func (c *counting) Run(ops ...backend.Op) error {
 	for _, op := range ops {
-		c.ran = append(c.ran, backend.Label(op))
+		c.ran, c.told = append(c.ran, backend.Label(op)), append(c.told, backend.Label(op))
+		if l, ok := op.(*backend.Linear); ok {
+			c.told[len(c.told)-1] += ":" + l.X.DType.String()
+		}
 		op.Operands(func(_ string, t *backend.Tensor, a backend.Access) {
 			if a.Writes() && t.DType == backend.F32 {
 				values := make([]float32, t.Dim(-1))
