@@ -234,12 +234,66 @@ func (t Tensor) repeats() bool {
 	return false
 }
 
-// overlaps reports whether a and b may share bytes.
+// overlaps reports whether t and o may share bytes. It is exact for slices of one
+// tensor, such as columns of the same rows.
 func (t Tensor) overlaps(o Tensor) bool {
 	if t.Buf != o.Buf {
 		return false
 	}
 	from, to := t.Span()
 	oFrom, oTo := o.Span()
-	return from < oTo && oFrom < to
+	if from >= oTo || oFrom >= to {
+		return false
+	}
+	// An element of t and one of o are Σ steps·stride − distance apart, plus what
+	// they lie behind the beginning of their rows. steps are the differences of
+	// their indices along the outer axes, from −less to more.
+	var axes []axis
+	for i := range 3 {
+		stride, oStride := t.DType.Bytes(t.Strides[i]), o.DType.Bytes(o.Strides[i])
+		switch {
+		case t.Shape[i] == 1:
+			stride = oStride
+		case o.Shape[i] > 1 && stride != oStride:
+			return true // or not: these are no slices of one tensor
+		}
+		axes = append(axes, axis{stride, o.Shape[i] - 1, t.Shape[i] - 1})
+	}
+	slices.SortFunc(axes, func(a, b axis) int { return b.stride - a.stride })
+	return meet(axes, oFrom-from-t.rowBytes(), oFrom-from+o.rowBytes())
+}
+
+type axis struct{ stride, less, more int }
+
+// meet reports whether a sum of steps along the axes, the longest first, may lie
+// between low and high, both excluded.
+func meet(axes []axis, low, high int) bool {
+	if len(axes) == 0 {
+		return low < 0 && 0 < high
+	}
+	inner, a := axes[1:], axes[0]
+	if a.stride == 0 || a.less == 0 && a.more == 0 {
+		return meet(inner, low, high)
+	}
+	back, forth := 0, 0 // how far the inner axes reach
+	for _, i := range inner {
+		back, forth = back+i.less*i.stride, forth+i.more*i.stride
+	}
+	first := max(-a.less, (low-forth)/a.stride-1)
+	last := min(a.more, (high+back)/a.stride+1)
+	if last-first > 8 { // rows that overlap themselves
+		return true
+	}
+	for n := first; n <= last; n++ {
+		if meet(inner, low-n*a.stride, high-n*a.stride) {
+			return true
+		}
+	}
+	return false
+}
+
+// rowBytes is the number of bytes from the first element of a row to behind its last.
+func (t Tensor) rowBytes() int {
+	from, to := t.Slice(0, 0, 1).Slice(1, 0, 1).Slice(2, 0, 1).Span()
+	return to - from
 }

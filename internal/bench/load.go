@@ -55,7 +55,7 @@ func (d *Device) lacks(c gpt.Config, dtype, cache backend.DType) error {
 	keys := backend.Of(paper{3}, cache, 0, 1, c.Context, 2*c.Width)
 	ops := []backend.Op{
 		&backend.Store{Dst: keys, X: backend.Of(paper{4}, backend.F32, 0, 1, 2*c.Width), At: at},
-		&backend.Attention{Dst: backend.Of(paper{}, backend.F32, 0, 1, c.Width), Q: row, At: at, Heads: c.Heads,
+		&backend.Attention{Dst: backend.Of(paper{}, backend.F32, 0, 1, c.Width), Q: row, At: at, Heads: c.Heads, Scale: 1,
 			K: keys.Slice(-1, 0, c.Width), V: keys.Slice(-1, c.Width, 2*c.Width)},
 	}
 	if dtype != backend.None {

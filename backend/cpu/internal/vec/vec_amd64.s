@@ -28,15 +28,17 @@ CONST8(poly2, 0x3d2aa9c1)    // 4.1665795894e-2
 CONST8(poly1, 0x3e2aaaaa)    // 1.6666665459e-1
 CONST8(poly0, 0x3f000000)    // 5.0000001201e-1
 CONST8(one, 0x3f800000)      // 1
+CONST8(most, 0x41900000)     // 18
+CONST8(least, 0xc1900000)    // -18
 CONST8(bias, 0x0000007f)     // 127, an integer
 CONST8(gelu1, 0xbfcc422a)    // -2·√(2/π)
 CONST8(gelu3, 0xbd922279)    // -2·√(2/π)·0.044715
 CONST8(gelu9, 0xbe5b33b6)    // 3 times that
 CONST8(minusinf, 0xff800000) // -∞
 
-// EXP replaces Y0 by its exponential, as exp in vec.go does; Y1 to Y4 are lost.
-// Y13, Y14 and Y15 hold top, bottom and log2e.
-#define EXP \
+// REDUCED splits the exponential of Y0, as reduced in vec.go does: Y2 becomes
+// exp(r) − 1 and Y1 n. Y0 and Y3 are lost. Y13 and Y14 hold the bounds of Y0, Y15 log2e.
+#define REDUCED \
 	VMINPS Y0, Y13, Y0; \
 	VMAXPS Y0, Y14, Y0; \
 	VMULPS Y15, Y0, Y1; \
@@ -50,7 +52,12 @@ CONST8(minusinf, 0xff800000) // -∞
 	VFMADD213PS poly1<>(SB), Y0, Y2; \
 	VFMADD213PS poly0<>(SB), Y0, Y2; \
 	VMULPS Y0, Y0, Y3; \
-	VFMADD213PS Y0, Y3, Y2; \
+	VFMADD213PS Y0, Y3, Y2
+
+// EXP replaces Y0 by its exponential, as exp in vec.go does; Y1 to Y4 are lost.
+// Y13, Y14 and Y15 hold top, bottom and log2e.
+#define EXP \
+	REDUCED; \
 	VADDPS one<>(SB), Y2, Y2; \
 	VCVTPS2DQ Y1, Y1; \
 	VPSRAD $1, Y1, Y3; \
@@ -100,6 +107,36 @@ exploop:
 	JNZ exploop
 	SUM64
 	VMOVSD X10, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func softCapAVX2(x *float32, n int, limit float32)
+TEXT ·softCapAVX2(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), DI
+	MOVQ n+8(FP), CX
+	VBROADCASTSS limit+16(FP), Y12
+	VMOVUPS most<>(SB), Y13
+	VMOVUPS least<>(SB), Y14
+	VMOVUPS log2e<>(SB), Y15
+	VMOVUPS one<>(SB), Y7
+	VADDPS Y7, Y7, Y8
+softcaploop:
+	VMOVUPS (DI), Y0
+	VDIVPS Y12, Y0, Y0
+	VADDPS Y0, Y0, Y0
+	REDUCED
+	VCVTPS2DQ Y1, Y1
+	VPADDD bias<>(SB), Y1, Y1
+	VPSLLD $23, Y1, Y1 // 2ⁿ
+	VSUBPS Y7, Y1, Y3
+	VFMADD213PS Y3, Y1, Y2 // e
+	VADDPS Y8, Y2, Y1
+	VDIVPS Y1, Y2, Y0
+	VMULPS Y12, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ softcaploop
 	VZEROUPPER
 	RET
 

@@ -110,6 +110,31 @@ func TestGELU(t *testing.T) {
 	})
 }
 
+func TestSoftCap(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		for _, limit := range []float32{1, 0.3, 50} {
+			x := everyKind()
+			y := append([]float32{}, x...)
+			SoftCap(y, limit)
+			for i, v := range x {
+				want := float64(limit) * math.Tanh(float64(v)/float64(limit))
+				near(t, fmt.Sprintf("%v·tanh(%v/%[1]v)", limit, v), float64(y[i]), want, math.Abs(want)*5e-7+float64(limit)*1e-44)
+			}
+		}
+		for _, n := range lengths {
+			x := append(random(n, 2), 77)
+			want := append([]float32{}, x[:n]...)
+			SoftCap(x[:n], 3)
+			for i, v := range want {
+				near(t, "of any length", float64(x[i]), 3*math.Tanh(float64(v)/3), 1e-6)
+			}
+			if x[n] != 77 {
+				t.Errorf("n=%d: an element past the end was written", n)
+			}
+		}
+	})
+}
+
 func TestReductions(t *testing.T) {
 	eachPath(t, func(t *testing.T) {
 		for _, n := range lengths {
@@ -297,6 +322,7 @@ func BenchmarkVec(b *testing.B) {
 		}{
 			{"Exp", func() { Exp(y, x, 1) }},
 			{"GELU", func() { GELU(y, x) }},
+			{"SoftCap", func() { SoftCap(x, 30) }},
 			{"GELUBackward", func() { GELUBackward(y, x, x) }},
 			{"Normalize", func() { Normalize(y, x, x, x, 1, 1) }},
 			{"NormalizeSums", func() { NormalizeSums(x, x, x, 1) }},
