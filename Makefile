@@ -6,8 +6,9 @@ N      ?= 60
 ARGS   ?=
 # Which packages the tests run on: make test PKG=./backend/cpu
 PKG    ?= ./...
-# How long make test-long fuzzes each target.
+# How long make test-long fuzzes each target, and how long it tries random cases of ops on each device.
 FUZZ   ?= 30s
+LONG   ?= 5m
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Names the Vulkan drivers to test on, and makes a missing one fail the tests.
@@ -35,8 +36,9 @@ test-race: setup-test ## the tests under the race detector
 	$(ENV) go test $(COUNT) -race -timeout 4h $(PKG)
 
 .PHONY: test-long
-test-long: setup-test ## the tests twice in random order, then each fuzz target for FUZZ=30s
+test-long: setup-test ## the tests twice in random order, random cases of ops on each device for LONG=5m, then each fuzz target for FUZZ=30s
 	$(ENV) go test -count=2 -shuffle=on -timeout 4h $(PKG)
+	$(ENV) CALDERA_LONG=$(LONG) go test -count=1 -run '^TestLong$$' -timeout 4h $(PKG)
 	$(ENV) scripts/fuzz.sh $(FUZZ) $(PKG)
 
 .PHONY: test-peers

@@ -36,7 +36,7 @@ import (
 type Attention struct {
 	Dst     Tensor  // [batch, time, Heads·size] f32
 	Q       Tensor  // [batch, time, Heads·size] f32
-	K       Tensor  // [batch, context, groups·size] f32 or f16
+	K       Tensor  // [batch, context, groups·size] of a dtype of caches
 	V       Tensor  // [batch, context, groups·size] as K
 	At      Tensor  // [batch] i32: the position of q[b,0]
 	Sinks   Tensor  // [Heads] f32, optional: a logit of each head in the softmax's denominator
@@ -77,7 +77,7 @@ func (o *Attention) Check() error {
 		checkScores(o.Scale, o.Window, o.SoftCap),
 		wantDType("dst", o.Dst, F32),
 		wantDType("q", o.Q, F32),
-		wantDType("k", o.K, F32, F16),
+		wantDType("k", o.K, DTypes(Caches)...),
 		wantDType("v", o.V, o.K.DType),
 		wantDType("at", o.At, I32),
 		wantShape("q", o.Q, batch, time, width),

@@ -1,6 +1,7 @@
 package backend_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -45,7 +46,7 @@ func TestCheckAbsent(t *testing.T) {
 		*x = backend.Tensor{}
 		err := backend.Check(op)
 		switch {
-		case optional[name], op.Name() == "attention" && name == "sinks":
+		case optional[name], op.Name() == "attention" && name == "sinks", op.Name() == "rmsnorm_backward" && name == "dgamma":
 			if err != nil {
 				t.Errorf("without it: %v", err)
 			}
@@ -111,7 +112,7 @@ func TestCheckShape(t *testing.T) {
 	// Lengths that no other operand shares: of tables, caches and what goes into them.
 	free := map[string]int{"argmax/x": 3, "embedding/tokens": 2, "embedding/positions": 2, "store/dst": 2, "store/x": 2,
 		"embedding_backward/dtokens": 2, "embedding_backward/dpositions": 2, "cross_entropy/x": 3,
-		"global_norm/x": 3, "sum_squares/x": 3}
+		"global_norm/x": 3, "sum_squares/x": 3, "rotary/angles": 2}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x
 		for i := range 4 {
@@ -135,6 +136,7 @@ func TestCheckStride(t *testing.T) {
 		"argmax/dst", "attention/at", "copy/dst", "copy/x", "embedding/ids", "embedding/at", "store/at",
 		"embedding_backward/ids", "embedding_backward/at", "cross_entropy/targets", "cross_entropy/loss_scale",
 		"adamw/scale", "dropout/seed", "sum_squares/dst",
+		"rmsnorm_backward/stats", "rotary/at",
 	}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x
@@ -225,6 +227,35 @@ func TestCheckValues(t *testing.T) {
 	for _, epsilon := range []float64{0, -1, math.NaN()} {
 		op := &backend.LayerNorm{Dst: f32(3, 5), X: f32(3, 5), Gamma: f32(5), Beta: f32(5), Epsilon: float32(epsilon)}
 		wantError(t, backend.Check(op), "epsilon", "expected a number above 0")
+		rms := &backend.RMSNorm{Dst: f32(3, 5), X: f32(3, 5), Gamma: f32(5), Epsilon: float32(epsilon)}
+		wantError(t, backend.Check(rms), "epsilon", "expected a number above 0")
+		back := &backend.RMSNormBackward{DX: f32(3, 5), X: f32(3, 5), DY: f32(3, 5), Gamma: f32(5), Stats: f32(3, 1), Epsilon: float32(epsilon)}
+		wantError(t, backend.Check(back), "epsilon", "expected a number above 0")
+	}
+	rotary := func(heads, width, angles int, p backend.Pairing) error {
+		return backend.Check(&backend.Rotary{Dst: f32(1, 3, width), X: f32(1, 3, width), Angles: f32(7, angles), At: i32(1), Heads: heads, Pairing: p})
+	}
+	for _, heads := range []int{0, -1, 5, 9, 16, math.MinInt} {
+		wantError(t, rotary(heads, 8, 2, backend.Halves), "x is 8 wide", "heads")
+	}
+	for _, angles := range []int{1, 3, 6, 8} {
+		wantError(t, rotary(2, 8, angles, backend.Halves), fmt.Sprintf("angles is %d wide", angles), "at most 4 in all")
+	}
+	wantError(t, rotary(2, 8, 4, 2), "pairing is pairing(2), expected halves or neighbours")
+	for _, p := range []backend.Pairing{backend.Halves, backend.Neighbours} {
+		for _, angles := range []int{2, 4} {
+			if err := rotary(2, 8, angles, p); err != nil {
+				t.Errorf("%d cosines and sines, %v: %v", angles, p, err)
+			}
+		}
+	}
+	for what, g := range map[string]backend.GatedActivation{
+		"func is activation(6), expected one of": {Func: 6}, "limit is -1": {Limit: -1}, "limit is NaN": {Limit: float32(math.NaN())},
+		"shift is +Inf": {Shift: float32(math.Inf(1))}, "shift is NaN": {Shift: float32(math.NaN())},
+	} {
+		wantError(t, backend.Check(&backend.GatedActivation{Dst: f32(5), Gate: f32(5), Up: f32(5), Func: g.Func, Limit: g.Limit, Shift: g.Shift}), what)
+		wantError(t, backend.Check(&backend.GatedActivationBackward{DGate: f32(5), DUp: f32(5), Gate: f32(5), Up: f32(5), DY: f32(5),
+			Func: g.Func, Limit: g.Limit, Shift: g.Shift}), what)
 	}
 	attention := func(heads, width, kv int) error {
 		return backend.Check(&backend.Attention{

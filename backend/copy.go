@@ -21,8 +21,8 @@ func (o *Copy) Check() error {
 		return fmt.Errorf("cannot convert %v to %v", o.X.DType, o.Dst.DType)
 	}
 	return first(
-		wantDType("dst", o.Dst, F32, F16, I32),
-		wantDType("x", o.X, F32, F16, I32),
+		wantDType("dst", o.Dst, append(PlainDTypes(), I32)...),
+		wantDType("x", o.X, append(PlainDTypes(), I32)...),
 		wantShape("dst", o.Dst, o.X.Shape[:]...),
 	)
 }

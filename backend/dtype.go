@@ -1,7 +1,9 @@
 package backend
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -11,59 +13,186 @@ import (
 // Elements come in blocks: one element for plain types, more for types that
 // share a scale between neighbours. A tensor of such a type holds whole
 // blocks along its last axis, whose elements are neighbours in memory.
+//
+// Each dtype has a file of its name, with a row of the table that all other
+// code reads: [Check], flags, formats of files, tests. To add one: such a file;
+// the shader's code for it, in shaders/include/pairs or shaders/include/blocks;
+// and, where it is to be fast on the CPU, its kernels in backend/cpu.
 type DType uint8
 
+// None is the dtype of the zero Tensor: an optional operand that is absent.
+const None DType = 0
+
+// Role is what tensors may be of a dtype. Results of ops are f32.
+type Role uint8
+
+// The roles, of which a dtype has any number.
 const (
-	None DType = iota // of the zero Tensor: an optional operand that is absent
-	F32               // IEEE 754 binary32
-	F16               // IEEE 754 binary16
-	I32               // two's complement; token ids and positions
-	Q8_0              // blocks of 32: an f16 scale, then 32 signed bytes; see quantize.go
-	Q4_0              // blocks of 32: an f16 scale, then 32 numbers of 4 bits
+	Weights     Role = 1 << iota // matrices and tables
+	Caches                       // keys and values
+	Activations                  // what products multiply with weights of the same dtype or, if it is quantised, with any quantised ones
 )
 
-var dtypes = [...]struct {
-	name         string
-	block, bytes int
-}{
-	None: {"none", 1, 0},
-	F32:  {"f32", 1, 4},
-	F16:  {"f16", 1, 2},
-	I32:  {"i32", 1, 4},
-	Q8_0: {"q8_0", 32, 34},
-	Q4_0: {"q4_0", 32, 18},
+// row is what is known of a dtype.
+type row struct {
+	name         string // on command lines; in capitals that of files and of the shader's macro
+	block, bytes int    // elements that share a block, and the bytes of one
+	unit         int    // bytes of the largest number in a block: it begins at multiples of that
+	roles        Role
+	gguf         *gguf // nil: GGUF has no such weights
+
+	// encode appends whole blocks, and decode reads them. Both are nil for a
+	// dtype that holds no real numbers.
+	encode func(p []byte, values []float32) ([]byte, error)
+	decode func(dst []float32, p []byte)
+}
+
+// gguf are the numbers of a dtype in GGUF files.
+type gguf struct {
+	tensor uint32 // ggml_type
+	file   uint32 // general.file_type, where most tensors are of this dtype
+}
+
+var (
+	rows   [256]row
+	dtypes []DType // those that have a row, the largest first
+)
+
+// enter adds a row to the table.
+func enter(d DType, r row) {
+	if d == None || rows[d].bytes != 0 {
+		panic(fmt.Sprintf("backend: %s: number %d is taken", r.name, d))
+	}
+	rows[d] = r
+	dtypes = append(dtypes, d)
+	slices.SortFunc(dtypes, func(a, b DType) int {
+		return cmp.Or(rows[b].bytes*rows[a].block-rows[a].bytes*rows[b].block, int(a)-int(b))
+	})
 }
 
 func (d DType) String() string {
-	if int(d) < len(dtypes) {
-		return dtypes[d].name
+	switch {
+	case d == None:
+		return "none"
+	case !d.Valid():
+		return fmt.Sprintf("dtype(%d)", uint8(d))
 	}
-	return fmt.Sprintf("dtype(%d)", uint8(d))
+	return rows[d].name
 }
 
-// ParseDType is the inverse of String.
-func ParseDType(s string) (DType, error) {
-	var names []string
-	for d := F32; int(d) < len(dtypes); d++ {
-		if dtypes[d].name == s {
+// FileName is the dtype's name in files and shaders: "Q8_0".
+func (d DType) FileName() string { return strings.ToUpper(d.String()) }
+
+// ParseDType is the inverse of String for the dtypes of a role.
+func ParseDType(s string, r Role) (DType, error) {
+	for _, d := range DTypes(r) {
+		if d.String() == s {
 			return d, nil
 		}
-		names = append(names, dtypes[d].name)
 	}
-	return None, fmt.Errorf("unknown dtype %q: expected one of %s", s, strings.Join(names, ", "))
+	return None, fmt.Errorf("unknown dtype %q: expected one of %s", s, JoinDTypes(DTypes(r)))
+}
+
+// DTypes lists the dtypes that have a role, the largest first.
+func DTypes(r Role) (list []DType) {
+	for _, d := range dtypes {
+		if d.Is(r) {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// PlainDTypes lists the dtypes of weights that are not quantised.
+func PlainDTypes() []DType { return slices.DeleteFunc(DTypes(Weights), DType.Quantized) }
+
+// QuantizedDTypes lists the dtypes of weights that are quantised.
+func QuantizedDTypes() []DType {
+	return slices.DeleteFunc(DTypes(Weights), func(d DType) bool { return !d.Quantized() })
+}
+
+// JoinDTypes joins the names of dtypes for messages and flags: "f32, f16".
+func JoinDTypes(ds []DType) string {
+	names := make([]string, len(ds))
+	for i, d := range ds {
+		names[i] = d.String()
+	}
+	return strings.Join(names, ", ")
 }
 
 // Valid reports whether d is the type of an actual tensor.
-func (d DType) Valid() bool { return d > None && int(d) < len(dtypes) }
+func (d DType) Valid() bool { return rows[d].bytes != 0 }
+
+// Is reports whether tensors of that role may be of dtype d.
+func (d DType) Is(r Role) bool { return rows[d].roles&r != 0 }
 
 // Quantized reports whether d is a type of blocks that share a scale.
 func (d DType) Quantized() bool { return d.BlockLen() > 1 }
 
 // BlockLen is the number of elements in a block.
-func (d DType) BlockLen() int { return dtypes[d].block }
+func (d DType) BlockLen() int { return max(1, rows[d].block) }
 
 // BlockBytes is the number of bytes of a block.
-func (d DType) BlockBytes() int { return dtypes[d].bytes }
+func (d DType) BlockBytes() int { return rows[d].bytes }
+
+// Unit is the size in bytes of the largest number in a block, at a multiple of
+// which each block begins.
+func (d DType) Unit() int { return rows[d].unit }
 
 // Bytes is the number of bytes of n elements, n a multiple of BlockLen.
-func (d DType) Bytes(n int) int { return n / dtypes[d].block * dtypes[d].bytes }
+func (d DType) Bytes(n int) int { return n / d.BlockLen() * d.BlockBytes() }
+
+// GGUF returns the numbers of d in GGUF files: that of tensors (ggml_type) and
+// general.file_type. ok is false where GGUF has no weights of dtype d.
+func (d DType) GGUF() (tensor, file uint32, ok bool) {
+	if g := rows[d].gguf; g != nil {
+		return g.tensor, g.file, true
+	}
+	return 0, 0, false
+}
+
+// OfGGUF is the dtype of tensors with that number (ggml_type) in GGUF files, or
+// None where there is none.
+func OfGGUF(tensor uint32) DType {
+	for _, d := range dtypes {
+		if n, _, ok := d.GGUF(); ok && n == tensor {
+			return d
+		}
+	}
+	return None
+}
+
+// OfFileName is the dtype of weights that files call name, as FileName has it,
+// or None where there is none.
+func OfFileName(name string) DType {
+	for _, d := range dtypes {
+		if rows[d].decode != nil && rows[d].gguf != nil && d.FileName() == name {
+			return d
+		}
+	}
+	return None
+}
+
+// Encode appends values, rounded to dtype d, to p. They are whole blocks. A
+// number that d cannot hold, such as 70,000 in f16, is an error.
+func Encode(p []byte, d DType, values []float32) ([]byte, error) {
+	switch {
+	case rows[d].encode == nil:
+		return nil, fmt.Errorf("cannot store numbers as %v", d)
+	case len(values)%d.BlockLen() != 0:
+		return nil, fmt.Errorf("%d values are not whole blocks of %v, which has %d in each", len(values), d, d.BlockLen())
+	}
+	return rows[d].encode(p, values)
+}
+
+// Decode reads dst's elements, whole blocks, from p, which holds them as dtype d.
+func Decode(dst []float32, d DType, p []byte) error {
+	switch {
+	case rows[d].decode == nil:
+		return fmt.Errorf("%v holds no numbers to decode", d)
+	case len(dst)%d.BlockLen() != 0 || len(p) < d.Bytes(len(dst)):
+		return fmt.Errorf("%d bytes do not hold %d values of %v", len(p), len(dst), d)
+	}
+	rows[d].decode(dst, p)
+	return nil
+}

@@ -11,8 +11,8 @@ import "fmt"
 // its table makes that row of dst NaN.
 type Embedding struct {
 	Dst       Tensor // [batch, time, width] f32
-	Tokens    Tensor // [vocab, width] f32, f16 or quantised
-	Positions Tensor // [context, width] f32 or f16; may be absent
+	Tokens    Tensor // [vocab, width] of a dtype of weights
+	Positions Tensor // [context, width] of a plain dtype of weights; may be absent
 	IDs       Tensor // [batch, time] i32
 	At        Tensor // [batch] i32: the position of ids[b,0]; absent with Positions
 }
@@ -35,7 +35,7 @@ func (o *Embedding) Check() error {
 	batch, time, width := o.Dst.Dim(-3), o.Dst.Dim(-2), o.Dst.Dim(-1)
 	err := first(
 		wantDType("dst", o.Dst, F32),
-		wantDType("tokens", o.Tokens, F32, F16, Q8_0, Q4_0),
+		wantDType("tokens", o.Tokens, DTypes(Weights)...),
 		wantDType("ids", o.IDs, I32),
 		wantShape("dst", o.Dst, batch, time, width),
 		wantShape("tokens", o.Tokens, o.Tokens.Dim(-2), width),
@@ -50,7 +50,7 @@ func (o *Embedding) Check() error {
 		return fmt.Errorf("positions and at go together: positions is %v, at is %v", o.Positions, o.At)
 	}
 	return first(
-		wantDType("positions", o.Positions, F32, F16),
+		wantDType("positions", o.Positions, PlainDTypes()...),
 		wantDType("at", o.At, I32),
 		wantShape("positions", o.Positions, o.Positions.Dim(-2), width),
 		wantShape("at", o.At, batch),

@@ -72,7 +72,7 @@ func readers(ops []Op, t Tensor) int {
 	n := 0
 	for _, op := range ops {
 		op.Operands(func(_ string, o *Tensor, a Access) {
-			if (a == Read || a == Update) && o.overlaps(t) {
+			if (a == Read || a == Update) && o.Overlaps(t) {
 				n++
 			}
 		})

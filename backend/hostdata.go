@@ -5,10 +5,10 @@ import (
 	"unsafe"
 )
 
-// SetF32 writes values into a contiguous tensor of dtype f32, f16 or a
-// quantised one, rounding as [Encode] does. len(values) is t.Len().
+// SetF32 writes values into a contiguous tensor of any dtype that holds
+// real numbers, rounding as [Encode] does. len(values) is t.Len().
 func SetF32(b Backend, t Tensor, values []float32) error {
-	if err := hostData(t, len(values), F32, F16, Q8_0, Q4_0); err != nil {
+	if err := hostData(t, len(values), numbers()...); err != nil {
 		return err
 	}
 	p := bytesOf(values)
@@ -21,10 +21,10 @@ func SetF32(b Backend, t Tensor, values []float32) error {
 	return b.Write(t.Buf, t.DType.Bytes(t.Offset), p)
 }
 
-// GetF32 reads a contiguous tensor of dtype f32, f16 or a quantised one into
+// GetF32 reads a contiguous tensor of any dtype that holds real numbers into
 // values, whose length is t.Len(). It waits for earlier work.
 func GetF32(b Backend, t Tensor, values []float32) error {
-	if err := hostData(t, len(values), F32, F16, Q8_0, Q4_0); err != nil {
+	if err := hostData(t, len(values), numbers()...); err != nil {
 		return err
 	}
 	at := t.DType.Bytes(t.Offset)
@@ -60,6 +60,9 @@ func GetI32(b Backend, t Tensor, values []int32) error {
 func bytesOf[T float32 | int32](s []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(*new(T))))
 }
+
+// numbers are the dtypes that hold real numbers.
+func numbers() []DType { return DTypes(Weights | Caches | Activations) }
 
 func hostData(t Tensor, n int, ds ...DType) error {
 	if err := first(wantDType("tensor", t, ds...), t.check()); err != nil {

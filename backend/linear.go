@@ -1,6 +1,9 @@
 package backend
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Linear multiplies each vector of x by a matrix and adds a bias:
 //
@@ -15,7 +18,7 @@ import "fmt"
 type Linear struct {
 	Dst  Tensor // [..., out] f32
 	X    Tensor // [..., in] f32, or f16 where w is
-	W    Tensor // [out, in] f32, f16 or quantised
+	W    Tensor // [out, in] of a dtype of weights
 	Bias Tensor // [out] f32; may be absent
 }
 
@@ -30,18 +33,21 @@ func (o *Linear) Operands(yield func(string, *Tensor, Access)) {
 	}
 }
 
+// factors are the dtypes of what is multiplied with weights of dtype w.
+func factors(w DType) []DType {
+	return slices.DeleteFunc(DTypes(Activations), func(d DType) bool {
+		return d != F32 && d != w && !(d.Quantized() && w.Quantized())
+	})
+}
+
 func (o *Linear) Check() error {
 	out, in := o.W.Dim(-2), o.W.Dim(-1)
 	dst := o.X.Shape
 	dst[3] = out
-	xs := []DType{F32}
-	if o.W.DType == F16 {
-		xs = append(xs, F16)
-	}
 	err := first(
 		wantDType("dst", o.Dst, F32),
-		wantDType("w", o.W, F32, F16, Q8_0, Q4_0),
-		wantDType("x", o.X, xs...),
+		wantDType("w", o.W, DTypes(Weights)...),
+		wantDType("x", o.X, factors(o.W.DType)...),
 		wantShape("w", o.W, out, in),
 		wantShape("x", o.X, o.X.Dim(0), o.X.Dim(1), o.X.Dim(2), in),
 		wantShape("dst", o.Dst, dst[:]...),

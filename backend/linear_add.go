@@ -6,7 +6,7 @@ package backend
 type LinearAdd struct {
 	Dst      Tensor // [..., out] f32
 	X        Tensor // [..., in] f32, or f16 where w is
-	W        Tensor // [out, in] f32, f16 or quantised
+	W        Tensor // [out, in] of a dtype of weights
 	Bias     Tensor // [out] f32; may be absent
 	Residual Tensor // [..., out] f32
 	Sum      Tensor // [..., out] f32, scratch: what Linear gives

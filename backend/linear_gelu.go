@@ -5,7 +5,7 @@ package backend
 type LinearGELU struct {
 	Dst  Tensor // [..., out] f32
 	X    Tensor // [..., in] f32, or f16 where w is
-	W    Tensor // [out, in] f32, f16 or quantised
+	W    Tensor // [out, in] of a dtype of weights
 	Bias Tensor // [out] f32; may be absent
 	Sum  Tensor // [..., out] f32, scratch: what Linear gives
 }

@@ -74,7 +74,7 @@ func Check(op Op) error {
 			return
 		}
 		for _, o := range seen {
-			if (a.Writes() || o.a.Writes()) && t.overlaps(o.t) {
+			if (a.Writes() || o.a.Writes()) && t.Overlaps(o.t) {
 				err = fmt.Errorf("%s and %s share memory, and one of them is written", o.name, name)
 				return
 			}

@@ -5,9 +5,9 @@ package backend
 //	dst[b, at[b]+t] = x[b,t]
 //
 // Other rows of dst keep their contents; rows that would fall outside of it
-// are dropped. It converts f32 to f16 where dst is f16.
+// are dropped. Numbers are rounded to the nearest that dst holds, ties to even.
 type Store struct {
-	Dst Tensor // [batch, context, width] f32 or f16
+	Dst Tensor // [batch, context, width] of a dtype of caches
 	X   Tensor // [batch, time, width] f32
 	At  Tensor // [batch] i32: the row of x[b,0]
 }
@@ -23,7 +23,7 @@ func (o *Store) Operands(yield func(string, *Tensor, Access)) {
 func (o *Store) Check() error {
 	batch, width := o.X.Dim(-3), o.X.Dim(-1)
 	return first(
-		wantDType("dst", o.Dst, F32, F16),
+		wantDType("dst", o.Dst, DTypes(Caches)...),
 		wantDType("x", o.X, F32),
 		wantDType("at", o.At, I32),
 		wantShape("x", o.X, batch, o.X.Dim(-2), width),

@@ -234,9 +234,12 @@ func (t Tensor) repeats() bool {
 	return false
 }
 
-// overlaps reports whether t and o may share bytes. It is exact for slices of one
-// tensor, such as columns of the same rows.
-func (t Tensor) overlaps(o Tensor) bool {
+// Overlaps reports whether t and o may share bytes. It is exact for windows that
+// slices along axes make, such as queries, keys and values that lie side by side
+// in each row of one matrix; of unusual strides it may say true without need.
+// Elements of less than 32 bits share words with their neighbours: of those
+// only the ranges are compared.
+func (t Tensor) Overlaps(o Tensor) bool {
 	if t.Buf != o.Buf {
 		return false
 	}
@@ -245,55 +248,48 @@ func (t Tensor) overlaps(o Tensor) bool {
 	if from >= oTo || oFrom >= to {
 		return false
 	}
-	// An element of t and one of o are Σ steps·stride − distance apart, plus what
-	// they lie behind the beginning of their rows. steps are the differences of
-	// their indices along the outer axes, from −less to more.
-	var axes []axis
-	for i := range 3 {
-		stride, oStride := t.DType.Bytes(t.Strides[i]), o.DType.Bytes(o.Strides[i])
-		switch {
-		case t.Shape[i] == 1:
-			stride = oStride
-		case o.Shape[i] > 1 && stride != oStride:
-			return true // or not: these are no slices of one tensor
-		}
-		axes = append(axes, axis{stride, o.Shape[i] - 1, t.Shape[i] - 1})
-	}
-	slices.SortFunc(axes, func(a, b axis) int { return b.stride - a.stride })
-	return meet(axes, oFrom-from-t.rowBytes(), oFrom-from+o.rowBytes())
-}
-
-type axis struct{ stride, less, more int }
-
-// meet reports whether a sum of steps along the axes, the longest first, may lie
-// between low and high, both excluded.
-func meet(axes []axis, low, high int) bool {
-	if len(axes) == 0 {
-		return low < 0 && 0 < high
-	}
-	inner, a := axes[1:], axes[0]
-	if a.stride == 0 || a.less == 0 && a.more == 0 {
-		return meet(inner, low, high)
-	}
-	back, forth := 0, 0 // how far the inner axes reach
-	for _, i := range inner {
-		back, forth = back+i.less*i.stride, forth+i.more*i.stride
-	}
-	first := max(-a.less, (low-forth)/a.stride-1)
-	last := min(a.more, (high+back)/a.stride+1)
-	if last-first > 8 { // rows that overlap themselves
+	word := func(d DType) bool { return d == F32 || d == I32 }
+	if !word(t.DType) || !word(o.DType) {
 		return true
 	}
-	for n := first; n <= last; n++ {
-		if meet(inner, low-n*a.stride, high-n*a.stride) {
+	// Elements are shared if the distance of the first ones is a sum of steps,
+	// forward along axes of o and back along axes of t.
+	axes := []steps{}
+	for i := range 4 {
+		axes = append(axes, steps{t.Strides[i], t.Shape[i] - 1, 0}, steps{o.Strides[i], 0, o.Shape[i] - 1})
+	}
+	axes = slices.DeleteFunc(axes, func(a steps) bool { return a.stride == 0 || a.back == 0 && a.forward == 0 })
+	slices.SortFunc(axes, func(a, b steps) int { return b.stride - a.stride })
+	tries := 1000
+	return reach(axes, t.Offset-o.Offset, &tries)
+}
+
+// steps are those that can be made along an axis.
+type steps struct{ stride, back, forward int }
+
+// reach reports whether steps along axes, of falling strides, can sum up to
+// distance, or could not be ruled out with so many tries.
+func reach(axes []steps, distance int, tries *int) bool {
+	if *tries--; len(axes) == 0 || *tries < 0 {
+		return distance == 0 || *tries < 0
+	}
+	back, forward := 0, 0 // the furthest that the smaller strides go
+	for _, a := range axes[1:] {
+		back, forward = back+a.back*a.stride, forward+a.forward*a.stride
+	}
+	a := axes[0]
+	for n := max(-a.back, ceilDiv(distance-forward, a.stride)); n <= a.forward && n*a.stride <= distance+back; n++ {
+		if reach(axes[1:], distance-n*a.stride, tries) {
 			return true
 		}
 	}
 	return false
 }
 
-// rowBytes is the number of bytes from the first element of a row to behind its last.
-func (t Tensor) rowBytes() int {
-	from, to := t.Slice(0, 0, 1).Slice(1, 0, 1).Slice(2, 0, 1).Span()
-	return to - from
+// ceilDiv is a/b, rounded up; b is above 0.
+func ceilDiv(a, b int) int {
+	if a > 0 {
+		return (a + b - 1) / b
+	}
+	return a / b
 }

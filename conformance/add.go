@@ -8,22 +8,22 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.Add{},
-		oracle:    oracle(add),
-		nonfinite: addNonFinite,
-		cases: func() []Case {
+	Register(Kind{
+		Op:        &backend.Add{},
+		Oracle:    Oracle(add),
+		NonFinite: addNonFinite,
+		Cases: func() []Case {
 			cases := rowShapes(addCase)
-			for _, l := range layouts { // operands that lie differently, one of them the same vector for each row
+			for _, l := range Layouts { // operands that lie differently, one of them the same vector for each row
 				cases = append(cases, Case{Name: "add/x=5x33,one vector to each row" + l.String(), Build: func() (backend.Op, Fill) {
-					b := l.tensor(backend.F32, 33)
+					b := l.Tensor(backend.F32, 33)
 					b.Shape[2], b.Strides[2] = 5, 0
-					return &backend.Add{Dst: strided.tensor(backend.F32, 5, 33), A: l.tensor(backend.F32, 5, 33), B: b}, nil
+					return &backend.Add{Dst: strided.Tensor(backend.F32, 5, 33), A: l.Tensor(backend.F32, 5, 33), B: b}, nil
 				}})
 			}
 			return cases
 		},
-		random: func(r *rand.Rand) Case { return addCase(randomRows(r)) },
+		Random: func(r *rand.Rand) Case { return addCase(randomRows(r)) },
 	})
 }
 
@@ -34,12 +34,12 @@ func addCase(s rowShape) Case {
 	})
 }
 
-func add(m memory, o *backend.Add) {
-	a, b := m.load(o.A), m.load(o.B)
-	dst := newValues(len(a.v))
+func add(m Memory, o *backend.Add) {
+	a, b := m.Load(o.A), m.Load(o.B)
+	dst := NewValues(len(a.v))
 	for i := range a.v {
 		sum := a.v[i] + b.v[i]
 		dst.set(i, sum, a.e[i]+b.e[i]+ulp*math.Abs(sum))
 	}
-	m.store(o.Dst, dst)
+	m.Store(o.Dst, dst)
 }

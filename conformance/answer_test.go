@@ -13,8 +13,8 @@ func TestAnswers(t *testing.T) {
 	asked := 0
 	normOf := func(epsilon float32, x ...float64) string {
 		vector := func(v ...float64) backend.Tensor {
-			y := exact.tensor(backend.F32, 3)
-			set(y, v...)
+			y := exact.Tensor(backend.F32, 3)
+			Set(y, v...)
 			return y
 		}
 		op := &backend.LayerNorm{Dst: vector(0), X: vector(x...), Gamma: vector(1), Beta: vector(0), Epsilon: epsilon}

@@ -8,11 +8,11 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.Argmax{},
-		oracle:    oracle(argmax),
-		nonfinite: argmaxNonFinite,
-		cases: func() []Case {
+	Register(Kind{
+		Op:        &backend.Argmax{},
+		Oracle:    Oracle(argmax),
+		NonFinite: argmaxNonFinite,
+		Cases: func() []Case {
 			nan, inf := math.NaN(), math.Inf(1)
 			cases := rowShapes(argmaxCase)
 			for _, s := range []rowShape{
@@ -27,13 +27,13 @@ func init() {
 				{dims: []int{5, 35}, what: "very negative", values: []float64{-inf, -3e38, -2e38, -inf, -3.4e38}},
 				{dims: []int{5, 8}, what: "zeros of both signs", values: []float64{math.Copysign(0, -1), 0}},
 			} {
-				for _, s.layout = range layouts {
+				for _, s.layout = range Layouts {
 					cases = append(cases, argmaxCase(s))
 				}
 			}
 			return cases
 		},
-		random: func(r *rand.Rand) Case { return argmaxCase(randomRows(r)) },
+		Random: func(r *rand.Rand) Case { return argmaxCase(randomRows(r)) },
 	})
 }
 
@@ -41,22 +41,22 @@ func argmaxCase(s rowShape) Case {
 	return s.build("argmax", func() (backend.Op, backend.Tensor) {
 		x := s.tensor()
 		dims := append(append([]int{}, s.dims[:len(s.dims)-1]...), 1)
-		return &backend.Argmax{Dst: s.layout.tensor(backend.I32, dims...), X: x}, x
+		return &backend.Argmax{Dst: s.layout.Tensor(backend.I32, dims...), X: x}, x
 	})
 }
 
-func argmax(m memory, o *backend.Argmax) {
+func argmax(m Memory, o *backend.Argmax) {
 	n := o.X.Dim(-1)
-	x := m.load(o.X)
-	dst := newValues(o.X.Rows())
+	x := m.Load(o.X)
+	dst := NewValues(o.X.Rows())
 	for r := range o.X.Rows() {
 		largest := math.Inf(-1)
-		for i, v := range x.row(r, n).v {
+		for i, v := range x.Row(r, n).v {
 			if v > largest {
 				largest = v
 				dst.v[r] = float64(i)
 			}
 		}
 	}
-	m.store(o.Dst, dst)
+	m.Store(o.Dst, dst)
 }

@@ -10,31 +10,31 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.Attention{},
-		oracle:    oracle(attention),
-		nonfinite: attentionNonFinite,
-		cases:     attentionCases,
-		random:    func(r *rand.Rand) Case { return randomAttention(r).attention() },
+	Register(Kind{
+		Op:        &backend.Attention{},
+		Oracle:    Oracle(attention),
+		NonFinite: attentionNonFinite,
+		Cases:     attentionCases,
+		Random:    func(r *rand.Rand) Case { return randomAttention(r).attention() },
 	})
 }
 
-func attention(m memory, o *backend.Attention) {
+func attention(m Memory, o *backend.Attention) {
 	batch, time, width := o.Q.Dim(-3), o.Q.Dim(-2), o.Q.Dim(-1)
 	context, size, groups := o.K.Dim(-2), o.HeadSize(), o.Groups()
-	q, k, v, at := m.load(o.Q), m.load(o.K), m.load(o.V), m.load(o.At)
+	q, k, v, at := m.Load(o.Q), m.Load(o.K), m.Load(o.V), m.Load(o.At)
 	rule := scoring{scale: o.Scale, window: o.Window, softCap: o.SoftCap}
 	if !o.Sinks.Absent() {
-		rule.sinks = m.load(o.Sinks).v
+		rule.sinks = m.Load(o.Sinks).v
 	}
-	dst := newValues(batch * time * width)
-	probs := newValues(batch * o.Heads * time * context)
+	dst := NewValues(batch * time * width)
+	probs := NewValues(batch * o.Heads * time * context)
 	for b := range batch {
 		for t := range time {
-			out := dst.row(b*time+t, width)
+			out := dst.Row(b*time+t, width)
 			p := int(at.v[b]) + t
 			for h := range o.Heads {
-				prob := probs.row((b*o.Heads+h)*time+t, context)
+				prob := probs.Row((b*o.Heads+h)*time+t, context)
 				if p < 0 || p >= context {
 					for i := range size {
 						out.set(h*size+i, math.NaN(), 0)
@@ -45,14 +45,14 @@ func attention(m memory, o *backend.Attention) {
 					continue
 				}
 				g := h * groups / o.Heads
-				s := rule.softmax(h, p, q.row(b*time+t, width).row(h, size), func(j int) values {
-					return k.row(b*context+j, groups*size).row(g, size)
+				s := rule.softmax(h, p, q.Row(b*time+t, width).Row(h, size), func(j int) Values {
+					return k.Row(b*context+j, groups*size).Row(g, size)
 				})
 				n := len(s.p.v)
 				for j := range n {
-					prob.put(s.from+j, s.p.at(j))
+					prob.Put(s.from+j, s.p.At(j))
 				}
-				column := newValues(n)
+				column := NewValues(n)
 				for i := range size {
 					for j := range n {
 						from := (b*context+s.from+j)*groups*size + g*size + i
@@ -64,9 +64,9 @@ func attention(m memory, o *backend.Attention) {
 			}
 		}
 	}
-	m.store(o.Dst, dst)
+	m.Store(o.Dst, dst)
 	if !o.Probs.Absent() {
-		m.store(o.Probs, probs)
+		m.Store(o.Probs, probs)
 	}
 }
 
@@ -80,49 +80,49 @@ type scoring struct {
 // attended is what a query makes of the keys that it sees, from the first one on.
 type attended struct {
 	from  int
-	p     values   // probabilities
-	slope []number // of the score, by the product of query and key
-	sink  number   // probability of the sink
+	p     Values   // probabilities
+	slope []Number // of the score, by the product of query and key
+	sink  Number   // probability of the sink
 }
 
 // softmax is that of the query q at position t in head h; key gives the key in row j.
-func (r scoring) softmax(h, t int, q values, key func(j int) values) attended {
+func (r scoring) softmax(h, t int, q Values, key func(j int) Values) attended {
 	a := attended{}
 	if r.window > 0 {
 		a.from = max(0, t-r.window+1)
 	}
 	n := t + 1 - a.from
-	score := newValues(n)
+	score := NewValues(n)
 	for j := range n {
 		s, slope := r.score(q, key(a.from+j))
-		score.put(j, s)
+		score.Put(j, s)
 		a.slope = append(a.slope, slope)
 	}
 	if r.sinks == nil {
 		a.p = softmax(score)
 		return a
 	}
-	all := softmax(values{append(score.v, r.sinks[h]), append(score.e, 0)})
-	a.p, a.sink = values{all.v[:n], all.e[:n]}, all.at(n)
+	all := softmax(Values{append(score.v, r.sinks[h]), append(score.e, 0)})
+	a.p, a.sink = Values{all.v[:n], all.e[:n]}, all.At(n)
 	return a
 }
 
 // score is that of a key, and its slope.
-func (r scoring) score(q, k values) (s, slope number) {
+func (r scoring) score(q, k Values) (s, slope Number) {
 	product, e := dot(q, k)
 	scale := float64(r.scale)
 	s = bounded(product*scale, e*scale+4*ulp*math.Abs(product*scale))
 	if r.softCap == 0 {
-		return s, exactly(scale)
+		return s, Exactly(scale)
 	}
 	limit := float64(r.softCap)
-	t := number{math.Tanh(s.v / limit), tanhError}
-	if finite(s.v) {
-		e := s.e/limit + 4*ulp*math.Abs(s.v/limit) // of the argument; the slope's own is at most 1
-		t.e += e * (1 - t.v*t.v + e)
+	t := Number{math.Tanh(s.Value / limit), tanhError}
+	if finite(s.Value) {
+		e := s.Bound/limit + 4*ulp*math.Abs(s.Value/limit) // of the argument; the slope's own is at most 1
+		t.Bound += e * (1 - t.Value*t.Value + e)
 	}
-	t = bounded(t.v, t.e)
-	return t.times(exactly(limit)), number{1, 0}.minus(t.times(t)).times(exactly(scale))
+	t = bounded(t.Value, t.Bound)
+	return t.Times(Exactly(limit)), Number{1, 0}.Minus(t.Times(t)).Times(Exactly(scale))
 }
 
 type attentionShape struct {
@@ -132,7 +132,7 @@ type attentionShape struct {
 	fused                                     bool // q is a slice of [q k v], k and v of one cache [k v]
 	probs                                     bool
 	scores                                    scores
-	layout                                    layout
+	layout                                    Layout
 	what                                      string
 	fill                                      func(o *backend.Attention, r *rand.Rand, run int)
 }
@@ -171,11 +171,11 @@ func (s scores) of(size int) float32 {
 }
 
 // sinkTensor is what holds the sinks of so many heads, absent without.
-func (s scores) sinkTensor(l layout, heads int) backend.Tensor {
+func (s scores) sinkTensor(l Layout, heads int) backend.Tensor {
 	if s.sinks == nil {
 		return backend.Tensor{}
 	}
-	return l.tensor(backend.F32, heads)
+	return l.Tensor(backend.F32, heads)
 }
 
 // randomScores has each of them in one case of three or so.
@@ -216,26 +216,26 @@ func (s attentionShape) attention() Case {
 	return Case{Name: "attention/" + s.String(), Edge: s.what != "", Build: func() (backend.Op, Fill) {
 		l, width, kv := s.layout, s.heads*s.size, s.groups*s.size
 		o := &backend.Attention{
-			Dst: l.tensor(backend.F32, s.batch, s.time, width),
-			At:  l.ints(s.batch), Sinks: s.scores.sinkTensor(l, s.heads),
+			Dst: l.Tensor(backend.F32, s.batch, s.time, width),
+			At:  l.Ints(s.batch), Sinks: s.scores.sinkTensor(l, s.heads),
 			Heads: s.heads, Scale: s.scores.of(s.size), Window: s.scores.window, SoftCap: s.scores.softCap,
 		}
 		if s.fused {
-			o.Q = l.tensor(backend.F32, s.batch, s.time, width+2*kv).Slice(-1, 0, width)
-			cache := l.tensor(s.kv, s.batch, s.context, 2*kv)
+			o.Q = l.Tensor(backend.F32, s.batch, s.time, width+2*kv).Slice(-1, 0, width)
+			cache := l.Tensor(s.kv, s.batch, s.context, 2*kv)
 			o.K, o.V = cache.Slice(-1, 0, kv), cache.Slice(-1, kv, 2*kv)
 		} else {
-			o.Q = l.tensor(backend.F32, s.batch, s.time, width)
-			o.K = l.tensor(s.kv, s.batch, s.context, kv)
-			o.V = l.tensor(s.kv, s.batch, s.context, kv)
+			o.Q = l.Tensor(backend.F32, s.batch, s.time, width)
+			o.K = l.Tensor(s.kv, s.batch, s.context, kv)
+			o.V = l.Tensor(s.kv, s.batch, s.context, kv)
 		}
 		if s.probs {
-			o.Probs = l.tensor(backend.F32, s.batch, s.heads, s.time, s.context)
+			o.Probs = l.Tensor(backend.F32, s.batch, s.heads, s.time, s.context)
 		}
 		return o, func(r *rand.Rand, run int) {
-			uniform(o.At, r, s.from, s.to)
+			Uniform(o.At, r, s.from, s.to)
 			if s.scores.sinks != nil {
-				set(o.Sinks, s.scores.sinks...)
+				Set(o.Sinks, s.scores.sinks...)
 			}
 			if s.fill != nil {
 				s.fill(o, r, run)
@@ -259,12 +259,12 @@ func attentionCases() []Case {
 		{1, 16, 257, 2, 2, 64}, {1, 9, 40, 3, 3, 128}, {1, 129, 130, 2, 2, 8},
 	} {
 		s := attentionShape{batch: n[0], time: n[1], context: n[2], heads: n[3], groups: n[4], size: n[5],
-			to: n[2] - n[1] + 1, layout: layouts[i%len(layouts)]}
+			to: n[2] - n[1] + 1, layout: Layouts[i%len(Layouts)]}
 		add(s)
-		s.fused, s.probs, s.layout = true, true, layouts[(i+1)%len(layouts)]
+		s.fused, s.probs, s.layout = true, true, Layouts[(i+1)%len(Layouts)]
 		add(s)
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		for _, probs := range []bool{false, true} {
 			for _, fused := range []bool{false, true} {
 				add(attentionShape{batch: 2, time: 3, context: 17, heads: 4, groups: 2, size: 6, to: 15, probs: probs, fused: fused, layout: l})
@@ -284,21 +284,21 @@ func attentionCases() []Case {
 		add(s)
 		s.from, s.to, s.probs = 0, 12-s.time+1, false
 		s.what, s.fill = "rows after the position are NaN", func(o *backend.Attention, r *rand.Rand, _ int) {
-			at := sheet{}.load(o.At)
+			at := sheet{}.Load(o.At)
 			for b := range s.batch {
 				if p := int(at.v[b]) + s.time; p < s.context {
-					set(o.K.Slice(1, b, b+1).Slice(2, p, s.context), math.NaN())
-					set(o.V.Slice(1, b, b+1).Slice(2, p, s.context), math.NaN())
+					Set(o.K.Slice(1, b, b+1).Slice(2, p, s.context), math.NaN())
+					Set(o.V.Slice(1, b, b+1).Slice(2, p, s.context), math.NaN())
 				}
 			}
 		}
 		add(s)
 		s.what, s.fill = "scores of 1e4", func(o *backend.Attention, r *rand.Rand, _ int) {
-			normal(o.Q, r, 0, 100)
-			normal(o.K, r, 0, 100)
+			Normal(o.Q, r, 0, 100)
+			Normal(o.K, r, 0, 100)
 		}
 		add(s)
-		s.what, s.fill = "equal scores", func(o *backend.Attention, r *rand.Rand, _ int) { set(o.Q, 0) }
+		s.what, s.fill = "equal scores", func(o *backend.Attention, r *rand.Rand, _ int) { Set(o.Q, 0) }
 		add(s)
 	}
 	return cases
@@ -345,7 +345,7 @@ var attentionScores = []attentionShape{
 
 func randomAttention(r *rand.Rand) attentionShape {
 	s := attentionShape{batch: 1 + r.IntN(3), time: 1 + r.IntN(40), groups: 1 + r.IntN(3), size: 1 + r.IntN(70),
-		kv: []backend.DType{backend.F32, backend.F16}[r.IntN(2)], fused: r.IntN(2) == 0, probs: r.IntN(2) == 0, layout: randomLayout(r)}
+		kv: []backend.DType{backend.F32, backend.F16}[r.IntN(2)], fused: r.IntN(2) == 0, probs: r.IntN(2) == 0, layout: RandomLayout(r)}
 	if r.IntN(2) == 0 {
 		s.time = 1
 	}

@@ -9,14 +9,14 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.AttentionBackward{},
-		training:  true,
-		oracle:    oracle(attentionBackward),
-		nonfinite: attentionBackwardNonFinite,
-		cases:     attentionBackwardCases,
-		random: func(r *rand.Rand) Case {
-			s := attentionBackwardShape{batch: 1 + r.IntN(3), time: 1 + r.IntN(90), groups: 1 + r.IntN(3), size: 1 + r.IntN(40), layout: randomLayout(r)}
+	Register(Kind{
+		Op:        &backend.AttentionBackward{},
+		Training:  true,
+		Oracle:    Oracle(attentionBackward),
+		NonFinite: attentionBackwardNonFinite,
+		Cases:     attentionBackwardCases,
+		Random: func(r *rand.Rand) Case {
+			s := attentionBackwardShape{batch: 1 + r.IntN(3), time: 1 + r.IntN(90), groups: 1 + r.IntN(3), size: 1 + r.IntN(40), layout: RandomLayout(r)}
 			s.heads = s.groups * (1 + r.IntN(3))
 			s.apart, s.scores, s.frozen = r.IntN(2) == 0, randomScores(r, s.time), r.IntN(4) == 0
 			return s.attentionBackward()
@@ -24,35 +24,35 @@ func init() {
 	})
 }
 
-func attentionBackward(m memory, o *backend.AttentionBackward) {
+func attentionBackward(m Memory, o *backend.AttentionBackward) {
 	batch, time, size, groups := o.Q.Dim(-3), o.Q.Dim(-2), o.HeadSize(), o.Groups()
-	q, k, v, dy := m.load(o.Q), m.load(o.K), m.load(o.V), m.load(o.DY)
-	dq, dk, dv := newValues(len(q.v)), newValues(len(k.v)), newValues(len(v.v))
+	q, k, v, dy := m.Load(o.Q), m.Load(o.K), m.Load(o.V), m.Load(o.DY)
+	dq, dk, dv := NewValues(len(q.v)), NewValues(len(k.v)), NewValues(len(v.v))
 	rule := scoring{scale: o.Scale, window: o.Window, softCap: o.SoftCap}
 	if !o.Sinks.Absent() {
-		rule.sinks = m.load(o.Sinks).v
+		rule.sinks = m.Load(o.Sinks).v
 	}
-	dsinks := make([][]number, o.Heads) // the terms of each
+	dsinks := make([][]Number, o.Heads) // the terms of each
 	// part is vector h of those that lie side by side at [b,t] of x.
-	part := func(x values, b, t, h int) values { return x.row(b*time+t, len(x.v)/(batch*time)).row(h, size) }
+	part := func(x Values, b, t, h int) values { return x.Row(b*time+t, len(x.v)/(batch*time)).Row(h, size) }
 	for b := range batch {
 		for h := range o.Heads {
 			g := h * groups / o.Heads
-			of, ds := make([]attended, time), make([]values, time)
+			of, ds := make([]attended, time), make([]Values, time)
 			for t := range time {
-				of[t] = rule.softmax(h, t, part(q, b, t, h), func(j int) values { return part(k, b, j, g) })
+				of[t] = rule.softmax(h, t, part(q, b, t, h), func(j int) Values { return part(k, b, j, g) })
 				a, n := of[t], len(of[t].p.v)
-				dp := newValues(n)
+				dp := NewValues(n)
 				for j := range n {
 					up, e := dot(part(dy, b, t, h), part(v, b, a.from+j, g))
 					dp.set(j, up, e)
 				}
-				mean := sum(n, func(j int) number { return a.p.at(j).times(dp.at(j)) })
-				ds[t] = newValues(n)
+				mean := Sum(n, func(j int) Number { return a.p.At(j).Times(dp.At(j)) })
+				ds[t] = NewValues(n)
 				for j := range n {
-					ds[t].put(j, a.p.at(j).times(dp.at(j).minus(mean)).times(a.slope[j]))
+					ds[t].Put(j, a.p.At(j).Times(dp.At(j).Minus(mean)).Times(a.slope[j]))
 				}
-				dsinks[h] = append(dsinks[h], number{}.minus(a.sink.times(mean)))
+				dsinks[h] = append(dsinks[h], Number{}.Minus(a.sink.Times(mean)))
 			}
 			for t := range time {
 				from, last := of[t].from, time-1 // of the keys that t sees, and of the queries that see it
@@ -61,26 +61,26 @@ func attentionBackward(m memory, o *backend.AttentionBackward) {
 				}
 				dq, dk, dv := part(dq, b, t, h), part(dk, b, t, g), part(dv, b, t, g)
 				for i := range size {
-					dq.put(i, sum(t+1-from, func(j int) number { return ds[t].at(j).times(part(k, b, from+j, g).at(i)) }))
-					dk.put(i, dk.at(i).plus(sum(last+1-t, func(n int) number {
-						return ds[t+n].at(t - of[t+n].from).times(part(q, b, t+n, h).at(i))
+					dq.Put(i, Sum(t+1-from, func(j int) Number { return ds[t].At(j).Times(part(k, b, from+j, g).At(i)) }))
+					dk.Put(i, dk.At(i).Plus(Sum(last+1-t, func(n int) Number {
+						return ds[t+n].At(t - of[t+n].from).Times(part(q, b, t+n, h).At(i))
 					})))
-					dv.put(i, dv.at(i).plus(sum(last+1-t, func(n int) number {
-						return of[t+n].p.at(t - of[t+n].from).times(part(dy, b, t+n, h).at(i))
+					dv.Put(i, dv.At(i).Plus(Sum(last+1-t, func(n int) Number {
+						return of[t+n].p.At(t - of[t+n].from).Times(part(dy, b, t+n, h).At(i))
 					})))
 				}
 			}
 		}
 	}
-	m.store(o.DQ, dq)
-	m.store(o.DK, dk)
-	m.store(o.DV, dv)
+	m.Store(o.DQ, dq)
+	m.Store(o.DK, dk)
+	m.Store(o.DV, dv)
 	if !o.DSinks.Absent() {
-		total := m.load(o.DSinks)
+		total := m.Load(o.DSinks)
 		for h, terms := range dsinks {
-			total.put(h, total.at(h).plus(sum(len(terms), func(i int) number { return terms[i] })))
+			total.Put(h, total.At(h).Plus(Sum(len(terms), func(i int) Number { return terms[i] })))
 		}
-		m.store(o.DSinks, total)
+		m.Store(o.DSinks, total)
 	}
 }
 
@@ -89,7 +89,7 @@ type attentionBackwardShape struct {
 	apart                            bool // q, k and v are tensors of their own, as are their gradients; else slices of one
 	scores                           scores
 	frozen                           bool // sinks without a gradient
-	layout                           layout
+	layout                           Layout
 	what                             string
 	fill                             func(o *backend.AttentionBackward, r *rand.Rand)
 }
@@ -109,7 +109,7 @@ func (s attentionBackwardShape) attentionBackward() Case {
 		o := s.op()
 		return o, func(r *rand.Rand, _ int) {
 			if s.scores.sinks != nil {
-				set(o.Sinks, s.scores.sinks...)
+				Set(o.Sinks, s.scores.sinks...)
 			}
 			if s.fill != nil {
 				s.fill(o, r)
@@ -121,7 +121,7 @@ func (s attentionBackwardShape) attentionBackward() Case {
 func (s attentionBackwardShape) op() *backend.AttentionBackward {
 	l, width, kv := s.layout, s.heads*s.size, s.groups*s.size
 	o := &backend.AttentionBackward{
-		DY:    l.tensor(backend.F32, s.batch, s.time, width),
+		DY:    l.Tensor(backend.F32, s.batch, s.time, width),
 		Sinks: s.scores.sinkTensor(l, s.heads), Stats: s.stats(),
 		Heads: s.heads, Scale: s.scores.of(s.size), Window: s.scores.window, SoftCap: s.scores.softCap,
 	}
@@ -130,10 +130,10 @@ func (s attentionBackwardShape) op() *backend.AttentionBackward {
 	}
 	for _, x := range [2][3]*backend.Tensor{{&o.Q, &o.K, &o.V}, {&o.DQ, &o.DK, &o.DV}} {
 		if s.apart {
-			*x[0], *x[1], *x[2] = l.tensor(backend.F32, s.batch, s.time, width), l.tensor(backend.F32, s.batch, s.time, kv), l.tensor(backend.F32, s.batch, s.time, kv)
+			*x[0], *x[1], *x[2] = l.Tensor(backend.F32, s.batch, s.time, width), l.Tensor(backend.F32, s.batch, s.time, kv), l.Tensor(backend.F32, s.batch, s.time, kv)
 			continue
 		}
-		all := l.tensor(backend.F32, s.batch, s.time, width+2*kv)
+		all := l.Tensor(backend.F32, s.batch, s.time, width+2*kv)
 		*x[0], *x[1], *x[2] = all.Slice(-1, 0, width), all.Slice(-1, width, width+kv), all.Slice(-1, width+kv, width+2*kv)
 	}
 	return o
@@ -141,9 +141,9 @@ func (s attentionBackwardShape) op() *backend.AttentionBackward {
 
 // stats has gaps between heads and between sequences where the layout has some.
 func (s attentionBackwardShape) stats() backend.Tensor {
-	t := exact.tensor(backend.F32, s.batch, s.heads, s.time, 2)
+	t := exact.Tensor(backend.F32, s.batch, s.heads, s.time, 2)
 	if s.layout.gap > 0 {
-		t = exact.tensor(backend.F32, s.batch+1, s.heads+1, s.time+1, 2).Slice(0, 0, s.batch).Slice(1, 0, s.heads).Slice(2, 0, s.time)
+		t = exact.Tensor(backend.F32, s.batch+1, s.heads+1, s.time+1, 2).Slice(0, 0, s.batch).Slice(1, 0, s.heads).Slice(2, 0, s.time)
 	}
 	return t
 }
@@ -157,21 +157,21 @@ func attentionBackwardCases() []Case {
 		{1, 16, 2, 2, 64}, {1, 9, 1, 1, 128}, {1, 257, 1, 1, 4}, {4, 5, 8, 1, 3},
 		{6, 33, 4, 4, 32}, {1, 140, 3, 1, 128}, // all sequences, and one, larger than a binding of 256 KiB
 	} {
-		add(attentionBackwardShape{batch: n[0], time: n[1], heads: n[2], groups: n[3], size: n[4], layout: layouts[i%len(layouts)]})
+		add(attentionBackwardShape{batch: n[0], time: n[1], heads: n[2], groups: n[3], size: n[4], layout: Layouts[i%len(Layouts)]})
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		s := attentionBackwardShape{batch: 2, time: 12, heads: 4, groups: 2, size: 6, layout: l}
 		add(s)
-		s.what, s.fill = "equal scores", func(o *backend.AttentionBackward, _ *rand.Rand) { set(o.Q, 0) }
+		s.what, s.fill = "equal scores", func(o *backend.AttentionBackward, _ *rand.Rand) { Set(o.Q, 0) }
 		add(s)
 		s.what, s.fill = "scores of 1e4", func(o *backend.AttentionBackward, r *rand.Rand) {
-			normal(o.Q, r, 0, 70)
-			normal(o.K, r, 0, 70)
+			Normal(o.Q, r, 0, 70)
+			Normal(o.K, r, 0, 70)
 		}
 		add(s)
 		s.what, s.fill = "first sequence is NaN", func(o *backend.AttentionBackward, _ *rand.Rand) {
 			for _, x := range []backend.Tensor{o.Q, o.K, o.V} {
-				set(x.Slice(1, 0, 1), math.NaN())
+				Set(x.Slice(1, 0, 1), math.NaN())
 			}
 		}
 		add(s)

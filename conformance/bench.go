@@ -14,7 +14,7 @@ import (
 func Bench(b *testing.B, open func(testing.TB) backend.Backend) {
 	be := open(b)
 	defer be.Close()
-	for _, c := range opcases.Cases(opcases.GPT2, []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}) {
+	for _, c := range opcases.Cases(opcases.GPT2, backend.DTypes(backend.Weights)) {
 		b.Run(c.Name(), func(b *testing.B) { measure(b, be, c) })
 	}
 }

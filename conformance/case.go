@@ -17,34 +17,6 @@ import (
 	"caldera/backend"
 )
 
-// kind is what the suite knows about one op: a row of the table that init
-// functions of the op's files fill.
-type kind struct {
-	op     backend.Op               // a pointer to its zero struct
-	oracle func(memory, backend.Op) // nil: what it lowers to
-	cases  func() []Case            // chosen ones
-	random func(r *rand.Rand) Case  // one of any shape, for Long
-
-	// nonfinite are cases with NaN and infinities. Every op has some.
-	nonfinite func() []Case
-
-	// training marks an op that only training needs. A backend may lack it:
-	// it writes text all the same.
-	training bool
-}
-
-// all are the chosen cases.
-func (k kind) all() []Case {
-	if k.nonfinite == nil {
-		return k.cases()
-	}
-	return append(k.cases(), k.nonfinite()...)
-}
-
-var kinds = map[string]kind{}
-
-func register(k kind) { kinds[k.op.Name()] = k }
-
 // Case is one op with the tensors that it is to run on.
 type Case struct {
 	Name  string // begins with the op's name and a slash; seeds the data
@@ -117,7 +89,7 @@ type trial struct {
 	device   map[backend.Buffer]backend.Buffer
 	filled   bool
 	poison   Poison
-	expected [2]map[string]values
+	expected [2]map[string]Values
 }
 
 func (c Case) run(e *env) {
@@ -136,7 +108,7 @@ func (c Case) run(e *env) {
 	if err != nil {
 		lacks := storage(x.list)
 		switch {
-		case kinds[op.Name()].training:
+		case kinds[op.Name()].Training:
 			lacks = "training"
 		case lacks == "" && longRows(x.list):
 			lacks = "long rows"
@@ -209,13 +181,13 @@ var answers sync.Map // of string to answer
 // data that it was computed from.
 type answer struct {
 	of       uint64
-	expected map[string]values
+	expected map[string]Values
 }
 
 var answerSeed = maphash.MakeSeed()
 
 // answer asks the oracle, unless it has answered for the same data already.
-func (x *trial) answer(run int) (map[string]values, error) {
+func (x *trial) answer(run int) (map[string]Values, error) {
 	key := fmt.Sprint(x.name, run)
 	var h maphash.Hash
 	h.SetSeed(answerSeed)
@@ -234,11 +206,13 @@ func (x *trial) answer(run int) (map[string]values, error) {
 	if err := interpret(s, x.op); err != nil {
 		return nil, err
 	}
-	expected := map[string]values{}
+	expected := map[string]Values{}
 	for _, o := range x.destinations() {
-		expected[o.name] = s.load(o.Tensor)
+		expected[o.name] = s.Load(o.Tensor)
 	}
-	answers.Store(key, answer{of, expected})
+	if !x.once {
+		answers.Store(key, answer{of, expected})
+	}
 	return expected, nil
 }
 
@@ -271,13 +245,13 @@ func (x *trial) data(run int) {
 		case o.access == backend.Write:
 			unset(o.Tensor)
 		case o.DType == backend.I32:
-			set(o.Tensor, 0)
+			Set(o.Tensor, 0)
 		case o.block().constant:
 			if !x.filled {
 				tile(o.Tensor, seed(x.name+" "+o.name, draw))
 			}
 		default:
-			normal(o.Tensor, seed(x.name+" "+o.name, draw), 0, 1)
+			Normal(o.Tensor, seed(x.name+" "+o.name, draw), 0, 1)
 		}
 	}
 	if x.fill != nil {
@@ -313,7 +287,7 @@ func (x *trial) results() [][]byte {
 
 // compare holds a buffer's bytes against what they were and should be. It
 // says what is wrong, or nothing.
-func (x *trial) compare(b *block, got []byte, expected map[string]values) string {
+func (x *trial) compare(b *block, got []byte, expected map[string]Values) string {
 	if bytes.Equal(got, b.data) && !x.writes(b) {
 		return ""
 	}
@@ -355,7 +329,7 @@ func (x *trial) writes(b *block) bool {
 }
 
 // differ compares a destination with the oracle's values.
-func (o operand) differ(got []byte, want values) string {
+func (o operand) differ(got []byte, want Values) string {
 	bad, worst, excess := 0, -1, 0.0
 	width := o.Dim(-1)
 	element := func(i int) int { return o.Row(i/width) + i%width*o.Stride(-1) }

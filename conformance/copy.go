@@ -9,19 +9,19 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.Copy{},
-		oracle:    oracle(func(m memory, o *backend.Copy) { m.store(o.Dst, m.load(o.X)) }),
-		nonfinite: copyNonFinite,
-		cases:     copyCases,
-		random:    func(r *rand.Rand) Case { return randomCopy(r).copy() },
+	Register(Kind{
+		Op:        &backend.Copy{},
+		Oracle:    Oracle(func(m Memory, o *backend.Copy) { m.Store(o.Dst, m.Load(o.X)) }),
+		NonFinite: copyNonFinite,
+		Cases:     copyCases,
+		Random:    func(r *rand.Rand) Case { return randomCopy(r).copy() },
 	})
 }
 
 type copyShape struct {
 	dims     []int
 	dst, x   backend.DType
-	from, to layout
+	from, to Layout
 	view     string // how x is looked at: "", "transposed", "columns", "broadcast"; dst too is transposed by "both"
 	what     string
 	values   []float64
@@ -40,13 +40,13 @@ func (s copyShape) String() string {
 
 func (s copyShape) copy() Case {
 	return Case{Name: "copy/" + s.String(), Edge: s.what != "", Build: func() (backend.Op, Fill) {
-		x := s.from.tensor(s.x, s.dims...)
+		x := s.from.Tensor(s.x, s.dims...)
 		switch s.view {
 		case "transposed", "both":
 			x = x.Transpose()
 		case "columns": // every second one
 			wide := append(append([]int{}, s.dims...), 2)
-			x = s.from.tensor(s.x, wide...)
+			x = s.from.Tensor(s.x, wide...)
 			copy(x.Shape[1:], x.Shape[:3])
 			copy(x.Strides[1:], x.Strides[:3])
 			x.Shape[0] = 1
@@ -57,16 +57,16 @@ func (s copyShape) copy() Case {
 		o := &backend.Copy{X: x}
 		if s.view == "both" {
 			d := x.Transpose()
-			o.Dst = s.to.tensor(s.dst, d.Shape[:]...).Transpose()
+			o.Dst = s.to.Tensor(s.dst, d.Shape[:]...).Transpose()
 		} else {
-			o.Dst = s.to.tensor(s.dst, x.Shape[:]...)
+			o.Dst = s.to.Tensor(s.dst, x.Shape[:]...)
 		}
 		return o, func(r *rand.Rand, run int) {
 			if s.x == backend.I32 {
-				uniform(x, r, math.MinInt32, math.MaxInt32)
+				Uniform(x, r, math.MinInt32, math.MaxInt32)
 			}
 			if s.values != nil {
-				set(x, s.values[run:]...)
+				Set(x, s.values[run:]...)
 			}
 		}
 	}}
@@ -83,21 +83,21 @@ func copyCases() []Case {
 		}
 	}
 	for i, dims := range [][]int{{1}, {2}, {3}, {1, 7}, {5, 9}, {33, 31}, {2, 63, 65}, {129, 127}, {3, 2, 5, 9}, {257, 255}, {65537}} {
-		add(copyShape{dims: dims, from: layouts[i%4], to: layouts[(i+i/4)%4]})
+		add(copyShape{dims: dims, from: Layouts[i%4], to: Layouts[(i+i/4)%4]})
 		if len(dims) > 1 && len(dims) < 4 {
 			for j, view := range []string{"transposed", "both", "columns", "broadcast"} {
-				add(copyShape{dims: dims, view: view, from: layouts[(i+j)%4], to: layouts[(i+2*j+1)%4]})
+				add(copyShape{dims: dims, view: view, from: Layouts[(i+j)%4], to: Layouts[(i+2*j+1)%4]})
 			}
 		}
 	}
-	for _, from := range layouts {
-		for _, to := range layouts {
+	for _, from := range Layouts {
+		for _, to := range Layouts {
 			add(copyShape{dims: []int{2, 3, 7}, from: from, to: to})
 		}
 	}
 	all := append([]float64{1e5, -1e5, 65520, -65520, 3e38, math.Inf(1), math.Inf(-1), math.NaN()}, halfEdges...)
 	for _, p := range pairs[:4] {
-		for _, l := range layouts {
+		for _, l := range Layouts {
 			cases = append(cases, copyShape{dims: []int{3, 21}, dst: p[0], x: p[1], from: l, to: l,
 				what: "values on the edge of f16", values: all}.copy())
 		}
@@ -108,5 +108,5 @@ func copyCases() []Case {
 func randomCopy(r *rand.Rand) copyShape {
 	d := []backend.DType{backend.F32, backend.F16}
 	return copyShape{dims: []int{1 + r.IntN(4), 1 + r.IntN(60), 1 + r.IntN(60)}, dst: d[r.IntN(2)], x: d[r.IntN(2)],
-		view: []string{"", "transposed", "both", "columns", "broadcast"}[r.IntN(5)], from: randomLayout(r), to: randomLayout(r)}
+		view: []string{"", "transposed", "both", "columns", "broadcast"}[r.IntN(5)], from: RandomLayout(r), to: RandomLayout(r)}
 }

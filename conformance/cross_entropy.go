@@ -8,13 +8,13 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.CrossEntropy{},
-		training:  true,
-		oracle:    oracle(crossEntropy),
-		nonfinite: crossEntropyNonFinite,
-		cases:     crossEntropyCases,
-		random: func(r *rand.Rand) Case {
+	Register(Kind{
+		Op:        &backend.CrossEntropy{},
+		Training:  true,
+		Oracle:    Oracle(crossEntropy),
+		NonFinite: crossEntropyNonFinite,
+		Cases:     crossEntropyCases,
+		Random: func(r *rand.Rand) Case {
 			s := randomRows(r)
 			s.dims = s.dims[len(s.dims)-2:]
 			return crossEntropyCase(s)
@@ -22,19 +22,19 @@ func init() {
 	})
 }
 
-func crossEntropy(m memory, o *backend.CrossEntropy) {
+func crossEntropy(m Memory, o *backend.CrossEntropy) {
 	rows, n := o.X.Dim(-2), o.X.Dim(-1)
-	x, targets := m.load(o.X), m.load(o.Targets)
-	scale := exactly(float64(o.Scale))
+	x, targets := m.Load(o.X), m.Load(o.Targets)
+	scale := Exactly(float64(o.Scale))
 	if !o.LossScale.Absent() {
-		scale = scale.times(m.load(o.LossScale).at(0))
+		scale = scale.Times(m.Load(o.LossScale).At(0))
 	}
-	loss := newValues(rows)
+	loss := NewValues(rows)
 	for r := range rows {
-		row, target := x.row(r, n), int(targets.v[r])
+		row, target := x.Row(r, n), int(targets.v[r])
 		if target < 0 || target >= n {
-			copy(row.v, newValues(n).v)
-			copy(row.e, newValues(n).v)
+			copy(row.v, NewValues(n).v)
+			copy(row.e, NewValues(n).v)
 			continue
 		}
 		largest := math.Inf(-1)
@@ -54,15 +54,15 @@ func crossEntropy(m memory, o *backend.CrossEntropy) {
 		loss.set(r, math.Log(total)+spread, totalErr+4*ulp*(math.Log(total)+math.Abs(largest)+math.Abs(row.v[target]))+tiny)
 		p := softmax(row)
 		for i := range n {
-			q := p.at(i)
+			q := p.At(i)
 			if i == target {
-				q = q.minus(number{1, 0})
+				q = q.Minus(Number{1, 0})
 			}
-			row.put(i, q.times(scale))
+			row.Put(i, q.Times(scale))
 		}
 	}
-	m.store(o.Loss, loss)
-	m.store(o.X, x)
+	m.Store(o.Loss, loss)
+	m.Store(o.X, x)
 }
 
 func crossEntropyCase(s rowShape) Case {
@@ -78,23 +78,23 @@ func crossEntropyAt(s rowShape, targets []float64, scaled bool) Case {
 		name += ",scaled"
 	}
 	return Case{Name: name, Edge: s.what != "", Build: func() (backend.Op, Fill) {
-		o := &backend.CrossEntropy{Loss: s.layout.tensor(backend.F32, rows), X: s.tensor(), Targets: s.layout.ints(rows),
+		o := &backend.CrossEntropy{Loss: s.layout.Tensor(backend.F32, rows), X: s.tensor(), Targets: s.layout.Ints(rows),
 			Scale: float32(1 / float64(3*rows))}
 		if scaled {
-			o.LossScale = s.layout.tensor(backend.F32, 1)
+			o.LossScale = s.layout.Tensor(backend.F32, 1)
 		}
 		return o, func(r *rand.Rand, run int) {
 			if scaled {
-				set(o.LossScale, math.Ldexp(1, 4*run-3))
+				Set(o.LossScale, math.Ldexp(1, 4*run-3))
 			}
-			uniform(o.Targets, r, 0, vocab)
+			Uniform(o.Targets, r, 0, vocab)
 			if targets != nil {
-				set(o.Targets, targets[run:]...)
+				Set(o.Targets, targets[run:]...)
 			}
 			if s.values != nil {
-				set(o.X, s.values[run:]...)
+				Set(o.X, s.values[run:]...)
 			} else {
-				normal(o.X, r, s.mean, max(s.scale, 1))
+				Normal(o.X, r, s.mean, max(s.scale, 1))
 			}
 		}
 	}}
@@ -106,9 +106,9 @@ func crossEntropyCases() []Case {
 		{1, 1}, {1, 2}, {2, 3}, {3, 5}, {1, 7}, {7, 8}, {8, 9}, {31, 31}, {5, 33}, {33, 63}, {1, 65}, {9, 127}, {2, 129},
 		{65, 255}, {3, 257}, {17, 768}, {127, 64}, {257, 5}, {1, 1023}, {2, 1025}, {1, 4097}, {513, 3}, {3, 50257}, {2, 262147},
 	} {
-		cases = append(cases, crossEntropyCase(rowShape{dims: n[:], layout: layouts[i%len(layouts)]}))
+		cases = append(cases, crossEntropyCase(rowShape{dims: n[:], layout: Layouts[i%len(Layouts)]}))
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		cases = append(cases, crossEntropyAt(rowShape{dims: []int{5, 39}, layout: l}, nil, true))
 		for _, c := range []struct {
 			rowShape

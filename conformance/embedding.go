@@ -9,28 +9,28 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.Embedding{},
-		oracle:    oracle(embedding),
-		nonfinite: embeddingNonFinite,
-		cases:     embeddingCases,
-		random:    func(r *rand.Rand) Case { return randomEmbedding(r).embedding() },
+	Register(Kind{
+		Op:        &backend.Embedding{},
+		Oracle:    Oracle(embedding),
+		NonFinite: embeddingNonFinite,
+		Cases:     embeddingCases,
+		Random:    func(r *rand.Rand) Case { return randomEmbedding(r).embedding() },
 	})
 }
 
-func embedding(m memory, o *backend.Embedding) {
+func embedding(m Memory, o *backend.Embedding) {
 	batch, time, width := o.Dst.Dim(-3), o.Dst.Dim(-2), o.Dst.Dim(-1)
-	ids := m.load(o.IDs)
-	at := newValues(batch)
+	ids := m.Load(o.IDs)
+	at := NewValues(batch)
 	if !o.At.Absent() {
-		at = m.load(o.At)
+		at = m.Load(o.At)
 	}
-	dst := newValues(batch * time * width)
+	dst := NewValues(batch * time * width)
 	// add puts row i of table on top of out, or NaN where there is no such row.
-	add := func(out values, table backend.Tensor, i int) {
-		row := values{}
+	add := func(out Values, table backend.Tensor, i int) {
+		row := Values{}
 		if 0 <= i && i < table.Dim(-2) {
-			row = m.load(table.Slice(-2, i, i+1))
+			row = m.Load(table.Slice(-2, i, i+1))
 		}
 		for j := range width {
 			if row.v == nil {
@@ -47,21 +47,21 @@ func embedding(m memory, o *backend.Embedding) {
 	}
 	for b := range batch {
 		for t := range time {
-			out := dst.row(b*time+t, width)
+			out := dst.Row(b*time+t, width)
 			add(out, o.Tokens, int(ids.v[b*time+t]))
 			if !o.Positions.Absent() {
 				add(out, o.Positions, int(at.v[b])+t)
 			}
 		}
 	}
-	m.store(o.Dst, dst)
+	m.Store(o.Dst, dst)
 }
 
 type embeddingShape struct {
 	batch, time, vocab, context, width int // context 0: no positions
 	tokens, positions                  backend.DType
 	large                              bool
-	layout                             layout
+	layout                             Layout
 	what                               string
 	ids, at                            []float64 // instead of random ones
 }
@@ -81,24 +81,24 @@ func (s embeddingShape) embedding() Case {
 	return Case{Name: "embedding/" + s.String(), Large: s.large, Edge: s.what != "", Build: func() (backend.Op, Fill) {
 		l := s.layout
 		o := &backend.Embedding{
-			Dst:    l.tensor(backend.F32, s.batch, s.time, s.width),
-			Tokens: l.tensor(s.tokens, s.vocab, s.width),
-			IDs:    l.ints(s.batch, s.time),
+			Dst:    l.Tensor(backend.F32, s.batch, s.time, s.width),
+			Tokens: l.Tensor(s.tokens, s.vocab, s.width),
+			IDs:    l.Ints(s.batch, s.time),
 		}
 		o.Tokens.Buf.(*block).constant = s.large
 		if s.context > 0 {
-			o.Positions = l.tensor(s.positions, s.context, s.width)
-			o.At = l.ints(s.batch)
+			o.Positions = l.Tensor(s.positions, s.context, s.width)
+			o.At = l.Ints(s.batch)
 		}
 		return o, func(r *rand.Rand, run int) {
-			uniform(o.IDs, r, 0, s.vocab)
+			Uniform(o.IDs, r, 0, s.vocab)
 			if s.ids != nil {
-				set(o.IDs, s.ids[run:]...)
+				Set(o.IDs, s.ids[run:]...)
 			}
 			if s.context > 0 {
-				uniform(o.At, r, 0, s.context-s.time+1)
+				Uniform(o.At, r, 0, s.context-s.time+1)
 				if s.at != nil {
-					set(o.At, s.at[run:]...)
+					Set(o.At, s.at[run:]...)
 				}
 			}
 		}
@@ -119,12 +119,12 @@ func embeddingCases() []Case {
 		{2, 17, 129, 40, 65}, {1, 1, 1003, 8, 127}, {4, 1, 255, 9, 129}, {1, 65, 31, 127, 255}, {1, 9, 63, 33, 257},
 		{1, 3, 65, 7, 768}, {2, 2, 17, 4, 1025}, {1, 129, 12, 257, 12},
 	} {
-		s := embeddingShape{batch: n[0], time: n[1], vocab: n[2], context: n[3], width: n[4], layout: layouts[i%len(layouts)]}
+		s := embeddingShape{batch: n[0], time: n[1], vocab: n[2], context: n[3], width: n[4], layout: Layouts[i%len(Layouts)]}
 		add(s)
-		s.context, s.layout = 0, layouts[(i+1)%len(layouts)]
+		s.context, s.layout = 0, Layouts[(i+1)%len(Layouts)]
 		add(s)
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		add(embeddingShape{batch: 2, time: 5, vocab: 13, context: 8, width: 10, layout: l})
 		for _, tokens := range both {
 			positions := both[0]
@@ -143,7 +143,7 @@ func embeddingCases() []Case {
 		add(embeddingShape{batch: 1, time: 6, vocab: 5, width: 6, layout: l, what: "only picks, ids outside",
 			ids: []float64{4, 5, -1, 0, math.MinInt32, 2, 3}})
 	}
-	for i, l := range layouts {
+	for i, l := range Layouts {
 		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
 			s := embeddingShape{batch: 2, time: 5, vocab: 13, context: 8, width: 32 * (i + 1), tokens: d, layout: l}
 			for _, s.positions = range both {
@@ -161,7 +161,7 @@ func embeddingCases() []Case {
 func randomEmbedding(r *rand.Rand) embeddingShape {
 	d := []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}
 	s := embeddingShape{batch: 1 + r.IntN(4), time: 1 + r.IntN(20), vocab: 1 + r.IntN(300), width: 1 + r.IntN(300),
-		tokens: d[r.IntN(4)], positions: d[r.IntN(2)], layout: randomLayout(r)}
+		tokens: d[r.IntN(4)], positions: d[r.IntN(2)], layout: RandomLayout(r)}
 	if s.tokens.Quantized() {
 		s.width = 32 * (1 + s.width/32)
 	}

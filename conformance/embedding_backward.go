@@ -9,14 +9,14 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.EmbeddingBackward{},
-		training:  true,
-		oracle:    oracle(embeddingBackward),
-		nonfinite: embeddingBackwardNonFinite,
-		cases:     embeddingBackwardCases,
-		random: func(r *rand.Rand) Case {
-			s := embeddingShape{batch: 1 + r.IntN(4), time: 1 + r.IntN(40), vocab: 1 + r.IntN(60), width: 1 + r.IntN(200), layout: randomLayout(r)}
+	Register(Kind{
+		Op:        &backend.EmbeddingBackward{},
+		Training:  true,
+		Oracle:    Oracle(embeddingBackward),
+		NonFinite: embeddingBackwardNonFinite,
+		Cases:     embeddingBackwardCases,
+		Random: func(r *rand.Rand) Case {
+			s := embeddingShape{batch: 1 + r.IntN(4), time: 1 + r.IntN(40), vocab: 1 + r.IntN(60), width: 1 + r.IntN(200), layout: RandomLayout(r)}
 			if r.IntN(2) == 0 {
 				s.context = s.time + r.IntN(40)
 			}
@@ -25,9 +25,9 @@ func init() {
 	})
 }
 
-func embeddingBackward(m memory, o *backend.EmbeddingBackward) {
+func embeddingBackward(m Memory, o *backend.EmbeddingBackward) {
 	batch, time, width := o.DY.Dim(-3), o.DY.Dim(-2), o.DY.Dim(-1)
-	dy, ids := m.load(o.DY), m.load(o.IDs)
+	dy, ids := m.Load(o.DY), m.Load(o.IDs)
 	// scatter adds each vector to the row of table that index names.
 	scatter := func(table backend.Tensor, index func(b, t int) int) {
 		rows := map[int][]int{}
@@ -36,24 +36,24 @@ func embeddingBackward(m memory, o *backend.EmbeddingBackward) {
 				rows[i] = append(rows[i], r)
 			}
 		}
-		sums := m.load(table)
+		sums := m.Load(table)
 		for i, list := range rows {
-			row := sums.row(i, width)
+			row := sums.Row(i, width)
 			for j := range width {
 				// What was there is a term too: others are added to it one by one.
-				row.put(j, sum(1+len(list), func(k int) number {
+				row.Put(j, Sum(1+len(list), func(k int) Number {
 					if k == len(list) {
-						return row.at(j)
+						return row.At(j)
 					}
-					return dy.at(list[k]*width + j)
+					return dy.At(list[k]*width + j)
 				}))
 			}
 		}
-		m.store(table, sums)
+		m.Store(table, sums)
 	}
 	scatter(o.DTokens, func(b, t int) int { return int(ids.v[b*time+t]) })
 	if !o.DPositions.Absent() {
-		at := m.load(o.At)
+		at := m.Load(o.At)
 		scatter(o.DPositions, func(b, t int) int { return int(at.v[b]) + t })
 	}
 }
@@ -69,23 +69,23 @@ func (s embeddingShape) embeddingBackward() Case {
 	return Case{Name: "embedding_backward/" + name + s.layout.String(), Edge: s.what != "", Build: func() (backend.Op, Fill) {
 		l := s.layout
 		o := &backend.EmbeddingBackward{
-			DTokens: l.tensor(backend.F32, s.vocab, s.width),
-			DY:      l.tensor(backend.F32, s.batch, s.time, s.width),
-			IDs:     l.ints(s.batch, s.time),
+			DTokens: l.Tensor(backend.F32, s.vocab, s.width),
+			DY:      l.Tensor(backend.F32, s.batch, s.time, s.width),
+			IDs:     l.Ints(s.batch, s.time),
 		}
 		if s.context > 0 {
-			o.DPositions = l.tensor(backend.F32, s.context, s.width)
-			o.At = l.ints(s.batch)
+			o.DPositions = l.Tensor(backend.F32, s.context, s.width)
+			o.At = l.Ints(s.batch)
 		}
 		return o, func(r *rand.Rand, run int) {
-			uniform(o.IDs, r, 0, s.vocab)
+			Uniform(o.IDs, r, 0, s.vocab)
 			if s.ids != nil {
-				set(o.IDs, s.ids[run:]...)
+				Set(o.IDs, s.ids[run:]...)
 			}
 			if s.context > 0 {
-				uniform(o.At, r, 0, s.context-s.time+1)
+				Uniform(o.At, r, 0, s.context-s.time+1)
 				if s.at != nil {
-					set(o.At, s.at[run:]...)
+					Set(o.At, s.at[run:]...)
 				}
 			}
 		}
@@ -99,12 +99,12 @@ func embeddingBackwardCases() []Case {
 		{1, 1, 1, 1, 1}, {1, 1, 5, 3, 2}, {2, 3, 7, 5, 5}, {1, 7, 33, 9, 31}, {3, 5, 9, 8, 33}, {1, 31, 257, 64, 63},
 		{2, 17, 129, 40, 65}, {1, 1, 1003, 8, 127}, {4, 1, 255, 9, 129}, {1, 65, 31, 127, 255}, {8, 33, 3, 33, 12}, {1, 513, 2, 513, 7},
 	} {
-		s := embeddingShape{batch: n[0], time: n[1], vocab: n[2], context: n[3], width: n[4], layout: layouts[i%len(layouts)]}
+		s := embeddingShape{batch: n[0], time: n[1], vocab: n[2], context: n[3], width: n[4], layout: Layouts[i%len(Layouts)]}
 		add(s)
-		s.context, s.layout = 0, layouts[(i+1)%len(layouts)]
+		s.context, s.layout = 0, Layouts[(i+1)%len(Layouts)]
 		add(s)
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		add(embeddingShape{batch: 2, time: 5, vocab: 13, context: 8, width: 10, layout: l})
 		add(embeddingShape{batch: 3, time: 40, vocab: 9, context: 50, width: 37, layout: l, what: "one id", ids: []float64{4, 4}})
 		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "ids outside",

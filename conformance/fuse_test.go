@@ -16,10 +16,10 @@ func TestFuseInvertsLower(t *testing.T) {
 	sameBuffer := cmp.Comparer(func(a, b backend.Buffer) bool { return a == b })
 	n := 0
 	for _, name := range names() {
-		if _, ok := kinds[name].op.(backend.Lowerer); !ok {
+		if _, ok := kinds[name].Op.(backend.Lowerer); !ok {
 			continue
 		}
-		for _, c := range kinds[name].cases() {
+		for _, c := range kinds[name].Cases() {
 			op, _ := c.Build()
 			ops := op.(backend.Lowerer).Lower()
 			fused := backend.Fuse(b, ops, func(backend.Tensor) bool { return false })

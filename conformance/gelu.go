@@ -8,11 +8,11 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.GELU{},
-		oracle:    oracle(gelu),
-		nonfinite: geluNonFinite,
-		cases: func() []Case {
+	Register(Kind{
+		Op:        &backend.GELU{},
+		Oracle:    Oracle(gelu),
+		NonFinite: geluNonFinite,
+		Cases: func() []Case {
 			cases := rowShapes(geluCase)
 			for _, s := range []rowShape{
 				{dims: []int{3, 33}, what: "wide", scale: 6},
@@ -20,13 +20,13 @@ func init() {
 				{dims: []int{2, 21}, what: "small", values: []float64{0, math.Copysign(0, -1), 1e-40, -1e-40, 1e-37, -1e-37, 1e-20, -1e-20, 1e-8, 1e-4, -1e-4}},
 				{dims: []int{2, 21}, what: "where tanh and erf differ most", values: []float64{-2.3, 2.3, -1.9, 1.9, -2.7, 2.7, -0.75, 0.75, -3.5, 3.5}},
 			} {
-				for _, s.layout = range layouts {
+				for _, s.layout = range Layouts {
 					cases = append(cases, geluCase(s))
 				}
 			}
 			return cases
 		},
-		random: func(r *rand.Rand) Case { return geluCase(randomRows(r)) },
+		Random: func(r *rand.Rand) Case { return geluCase(randomRows(r)) },
 	})
 }
 
@@ -37,9 +37,9 @@ func geluCase(s rowShape) Case {
 	})
 }
 
-func gelu(m memory, o *backend.GELU) {
-	x := m.load(o.X)
-	dst := newValues(len(x.v))
+func gelu(m Memory, o *backend.GELU) {
+	x := m.Load(o.X)
+	dst := NewValues(len(x.v))
 	for i, v := range x.v {
 		z := math.Sqrt(2/math.Pi) * (v + 0.044715*v*v*v)
 		y := 0.5 * v * (1 + math.Tanh(z))
@@ -55,5 +55,5 @@ func gelu(m memory, o *backend.GELU) {
 		}
 		dst.set(i, y, e)
 	}
-	m.store(o.Dst, dst)
+	m.Store(o.Dst, dst)
 }

@@ -8,12 +8,12 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.GELUBackward{},
-		training:  true,
-		oracle:    oracle(geluBackward),
-		nonfinite: geluBackwardNonFinite,
-		cases: func() []Case {
+	Register(Kind{
+		Op:        &backend.GELUBackward{},
+		Training:  true,
+		Oracle:    Oracle(geluBackward),
+		NonFinite: geluBackwardNonFinite,
+		Cases: func() []Case {
 			cases := rowShapes(geluBackwardCase)
 			for _, s := range []rowShape{
 				{dims: []int{3, 33}, what: "wide", scale: 6},
@@ -21,13 +21,13 @@ func init() {
 				{dims: []int{2, 21}, what: "small", values: []float64{0, math.Copysign(0, -1), 1e-40, -1e-40, 1e-37, -1e-37, 1e-20, -1e-20, 1e-8, 1e-4, -1e-4}},
 				{dims: []int{2, 21}, what: "where tanh and erf differ most", values: []float64{-2.3, 2.3, -1.9, 1.9, -2.7, 2.7, -0.75, 0.75, -3.5, 3.5}},
 			} {
-				for _, s.layout = range layouts {
+				for _, s.layout = range Layouts {
 					cases = append(cases, geluBackwardCase(s))
 				}
 			}
 			return cases
 		},
-		random: func(r *rand.Rand) Case { return geluBackwardCase(randomRows(r)) },
+		Random: func(r *rand.Rand) Case { return geluBackwardCase(randomRows(r)) },
 	})
 }
 
@@ -38,9 +38,9 @@ func geluBackwardCase(s rowShape) Case {
 	})
 }
 
-func geluBackward(m memory, o *backend.GELUBackward) {
-	x, dy := m.load(o.X), m.load(o.DY)
-	dx := newValues(len(x.v))
+func geluBackward(m Memory, o *backend.GELUBackward) {
+	x, dy := m.Load(o.X), m.Load(o.DY)
+	dx := NewValues(len(x.v))
 	for i, v := range x.v {
 		c := math.Sqrt(2 / math.Pi)
 		z := 2 * c * (v + 0.044715*v*v*v)
@@ -53,11 +53,11 @@ func geluBackward(m memory, o *backend.GELUBackward) {
 		if math.Abs(z) > 100 {             // exp is 0 or infinite
 			sErr = tiny
 		}
-		slope := number{s + steep*s*rest, sErr + math.Abs(steep)*(sErr*(s+rest)+8*ulp*s*rest) + 2*ulp}
+		slope := Number{s + steep*s*rest, sErr + math.Abs(steep)*(sErr*(s+rest)+8*ulp*s*rest) + 2*ulp}
 		if math.Abs(z) > 40 { // below what float32 can tell 1 − s from 0 by
-			slope.e = math.Abs(steep*s*rest) + 4*ulp*s + tiny
+			slope.Bound = math.Abs(steep*s*rest) + 4*ulp*s + tiny
 		}
-		dx.put(i, slope.times(dy.at(i)))
+		dx.Put(i, slope.Times(dy.At(i)))
 	}
-	m.store(o.DX, dx)
+	m.Store(o.DX, dx)
 }

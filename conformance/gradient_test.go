@@ -13,25 +13,25 @@ import (
 // grid fills t with numbers that stay exact in float32 when a step of
 // differentiate is added.
 func grid(t backend.Tensor, name string) backend.Tensor {
-	normal(t, seed(name, 0), 0, 1)
+	Normal(t, seed(name, 0), 0, 1)
 	b := t.Buf.(*block)
 	fill(t, func(i int) float64 { return math.Round(decode(b.dtype, b.data, i)*256) / 256 })
 	return t
 }
 
 func f32(name string, dims ...int) backend.Tensor {
-	return grid(exact.tensor(backend.F32, dims...), name)
+	return grid(exact.Tensor(backend.F32, dims...), name)
 }
 
 func zeros(dims ...int) backend.Tensor {
-	x := exact.tensor(backend.F32, dims...)
-	set(x, 0)
+	x := exact.Tensor(backend.F32, dims...)
+	Set(x, 0)
 	return x
 }
 
 func integers(hi int, dims ...int) backend.Tensor {
-	x := exact.tensor(backend.I32, dims...)
-	uniform(x, seed("integers", hi), 0, hi)
+	x := exact.Tensor(backend.I32, dims...)
+	Uniform(x, seed("integers", hi), 0, hi)
 	return x
 }
 
@@ -45,12 +45,12 @@ func result(t *testing.T, op backend.Op, dst backend.Tensor) []float64 {
 	if err := interpret(s, op); err != nil {
 		t.Fatal(err)
 	}
-	return s.load(dst).v
+	return s.Load(dst).v
 }
 
 // against is a loss: the product of an op's result with dy, whose gradient dy is.
 func against(t *testing.T, op backend.Op, dst, dy backend.Tensor) func() float64 {
-	up := sheet{}.load(dy).v
+	up := sheet{}.Load(dy).v
 	return func() (loss float64) {
 		for i, v := range result(t, op, dst) {
 			loss += v * up[i]
@@ -152,8 +152,8 @@ func TestGradientAttention(t *testing.T) {
 		grid(op.DY, "dy")
 		y, at := zeros(s.batch, s.time, s.heads*s.size), integers(1, s.batch)
 		if !op.Sinks.Absent() {
-			set(op.Sinks, s.scores.sinks...)
-			set(op.DSinks, 0)
+			Set(op.Sinks, s.scores.sinks...)
+			Set(op.DSinks, 0)
 			names, operands, gradients = append(names, "sinks"), append(operands, op.Sinks), append(gradients, op.DSinks)
 		}
 		loss := against(t, &backend.Attention{
@@ -172,10 +172,10 @@ func TestGradientAttention(t *testing.T) {
 
 func TestGradientCrossEntropy(t *testing.T) {
 	x, targets, losses := f32("x", 4, 7), integers(7, 4), zeros(4)
-	set(targets.Slice(-1, 2, 3), -100)
+	Set(targets.Slice(-1, 2, 3), -100)
 	op := &backend.CrossEntropy{Loss: losses, X: x, Targets: targets, Scale: 0.25}
 	dy := zeros(4)
-	set(dy, 0.25)
+	Set(dy, 0.25)
 	differentiate(t, "x", x, against(t, op, losses, dy), result(t, op, x))
 }
 
@@ -194,10 +194,10 @@ func TestClip(t *testing.T) {
 		}
 	}
 	total := 0.0
-	for _, v := range append(s.load(x).v, s.load(y).v...) {
+	for _, v := range append(s.Load(x).v, s.Load(y).v...) {
 		total += v * v
 	}
-	got := s.load(norm).v
+	got := s.Load(norm).v
 	if math.Abs(got[0]-math.Sqrt(total)) > 1e-12 || math.Abs(got[0]*got[1]-2) > 1e-5 {
 		t.Errorf("norm %v, clipped to %v; expected %v and 2", got[0], got[0]*got[1], math.Sqrt(total))
 	}
@@ -207,7 +207,7 @@ func TestClip(t *testing.T) {
 func TestDropoutKeepsTheMean(t *testing.T) {
 	const n = 100000
 	x, dst, seeds := zeros(n), zeros(n), integers(1<<30, 4)
-	set(x, 1)
+	Set(x, 1)
 	dropped, mean := 0, 0.0
 	for _, v := range result(t, &backend.Dropout{Dst: dst, X: x, Seed: seeds, Rate: 0.2}, dst) {
 		if v == 0 {

@@ -123,23 +123,23 @@ func eachRow(t backend.Tensor, f func(i, at int)) {
 	}
 }
 
-// layout is how a tensor lies in its buffer.
-type layout struct {
+// Layout is how a tensor lies in its buffer.
+type Layout struct {
 	offset int  // elements before it
 	gap    int  // elements between rows
 	exact  bool // the buffer ends with the tensor
 }
 
 var (
-	packed  = layout{}                  // begins with its buffer
-	exact   = layout{exact: true}       // fills its buffer, as backend.New makes it
-	shifted = layout{offset: 3}         // an f16 tensor is not aligned to 4 bytes then, nor f32 to 16
-	strided = layout{offset: 5, gap: 3} // also the outer axes do not line up
+	packed  = Layout{}                  // begins with its buffer
+	exact   = Layout{exact: true}       // fills its buffer, as backend.New makes it
+	shifted = Layout{offset: 3}         // an f16 tensor is not aligned to 4 bytes then, nor f32 to 16
+	strided = Layout{offset: 5, gap: 3} // also the outer axes do not line up
 
-	layouts = []layout{packed, exact, shifted, strided}
+	Layouts = []Layout{packed, exact, shifted, strided}
 )
 
-func (l layout) String() string {
+func (l Layout) String() string {
 	switch {
 	case l.exact:
 		return ",exact"
@@ -151,8 +151,8 @@ func (l layout) String() string {
 	return ""
 }
 
-// tensor lays a tensor out in a block of its own.
-func (l layout) tensor(d backend.DType, dims ...int) backend.Tensor {
+// Tensor lays a tensor out in a block of its own.
+func (l Layout) Tensor(d backend.DType, dims ...int) backend.Tensor {
 	unit := d.BlockLen()
 	t := backend.Of(nil, d, l.offset*unit, dims...)
 	stride := 1
@@ -173,17 +173,17 @@ func (l layout) tensor(d backend.DType, dims ...int) backend.Tensor {
 
 // fours lays out a tensor whose rows begin at multiples of four numbers, though
 // they may be of any length, if l's offset and gap are such too.
-func (l layout) fours(d backend.DType, dims ...int) backend.Tensor {
+func (l Layout) fours(d backend.DType, dims ...int) backend.Tensor {
 	n := len(dims) - 1
-	return l.tensor(d, append(append([]int{}, dims[:n]...), (dims[n]+3)/4*4)...).Slice(-1, 0, dims[n])
+	return l.Tensor(d, append(append([]int{}, dims[:n]...), (dims[n]+3)/4*4)...).Slice(-1, 0, dims[n])
 }
 
-// ints lays out ids or positions, which may have gaps along the last axis too.
-func (l layout) ints(dims ...int) backend.Tensor {
+// Ints lays out ids or positions, which may have gaps along the last axis too.
+func (l Layout) Ints(dims ...int) backend.Tensor {
 	if l.gap == 0 {
-		return l.tensor(backend.I32, dims...)
+		return l.Tensor(backend.I32, dims...)
 	}
-	t := l.tensor(backend.I32, append(append([]int{}, dims...), 1)...) // an axis of 1, and a gap after it
+	t := l.Tensor(backend.I32, append(append([]int{}, dims...), 1)...) // an axis of 1, and a gap after it
 	copy(t.Shape[1:], t.Shape[:3])
 	copy(t.Strides[1:], t.Strides[:3])
 	t.Shape[0] = 1
@@ -207,15 +207,15 @@ func fill(t backend.Tensor, f func(i int) float64) {
 	})
 }
 
-// set is fill with values at hand, repeated as often as needed.
-func set(t backend.Tensor, values ...float64) {
+// Set is fill with values at hand, repeated as often as needed.
+func Set(t backend.Tensor, values ...float64) {
 	fill(t, func(i int) float64 { return values[i%len(values)] })
 }
 
-// normal fills t with normally distributed values; one of a quantised type
+// Normal fills t with normally distributed values; one of a quantised type
 // with evenly distributed numbers of about that deviation, whose scales have
 // either sign.
-func normal(t backend.Tensor, r *rand.Rand, mean, deviation float64) {
+func Normal(t backend.Tensor, r *rand.Rand, mean, deviation float64) {
 	if d := t.DType; d.Quantized() {
 		widest := map[backend.DType]float64{backend.Q8_0: 128, backend.Q4_0: 8}[d]
 		data := t.Buf.(*block).data
@@ -236,8 +236,8 @@ func normal(t backend.Tensor, r *rand.Rand, mean, deviation float64) {
 // repeat after a prime number of elements, so that rows differ but take little
 // time to make.
 func tile(t backend.Tensor, r *rand.Rand) {
-	period := exact.tensor(t.DType, 65521)
-	normal(period, r, 0, 1)
+	period := exact.Tensor(t.DType, 65521)
+	Normal(period, r, 0, 1)
 	from, to := t.Span()
 	pattern, data := period.Buf.(*block).data, t.Buf.(*block).data[from:to]
 	for len(data) > 0 {
@@ -245,8 +245,8 @@ func tile(t backend.Tensor, r *rand.Rand) {
 	}
 }
 
-// uniform fills t with integers from lo to hi-1.
-func uniform(t backend.Tensor, r *rand.Rand, lo, hi int) {
+// Uniform fills t with integers from lo to hi-1.
+func Uniform(t backend.Tensor, r *rand.Rand, lo, hi int) {
 	fill(t, func(int) float64 { return float64(lo + r.IntN(hi-lo)) })
 }
 
@@ -260,9 +260,9 @@ func unset(t backend.Tensor) {
 	})
 }
 
-// randomLayout is one for the property tests.
-func randomLayout(r *rand.Rand) layout {
-	l := layout{offset: r.IntN(9), gap: r.IntN(9)}
+// RandomLayout is one for the property tests.
+func RandomLayout(r *rand.Rand) Layout {
+	l := Layout{offset: r.IntN(9), gap: r.IntN(9)}
 	if r.IntN(2) == 0 {
 		l.gap = 0
 	}

@@ -7,12 +7,12 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.LayerNormBackward{},
-		training:  true,
-		oracle:    oracle(layerNormBackward),
-		nonfinite: layerNormBackwardNonFinite,
-		cases: func() []Case {
+	Register(Kind{
+		Op:        &backend.LayerNormBackward{},
+		Training:  true,
+		Oracle:    Oracle(layerNormBackward),
+		NonFinite: layerNormBackwardNonFinite,
+		Cases: func() []Case {
 			cases := rowShapes(layerNormBackwardCase)
 			for _, s := range []rowShape{
 				{dims: []int{3, 65}, what: "constant rows", values: []float64{3}},
@@ -21,52 +21,52 @@ func init() {
 				{dims: []int{2, 1}, what: "rows of one", values: []float64{5, -3}},
 				{dims: []int{131, 516}, what: "larger than a binding of 256 KiB"},
 			} {
-				for _, s.layout = range layouts {
+				for _, s.layout = range Layouts {
 					cases = append(cases, layerNormBackwardCase(s))
 				}
 			}
 			return cases
 		},
-		random: func(r *rand.Rand) Case { return layerNormBackwardCase(randomRows(r)) },
+		Random: func(r *rand.Rand) Case { return layerNormBackwardCase(randomRows(r)) },
 	})
 }
 
 func layerNormBackwardCase(s rowShape) Case {
 	return s.build("layernorm_backward", func() (backend.Op, backend.Tensor) {
 		last := len(s.dims) - 1
-		vector := func() backend.Tensor { return s.layout.tensor(backend.F32, s.dims[last]) }
+		vector := func() backend.Tensor { return s.layout.Tensor(backend.F32, s.dims[last]) }
 		x := s.tensor()
 		return &backend.LayerNormBackward{
 			DX: s.tensor(), DGamma: vector(), DBeta: vector(), X: x, DY: s.tensor(), Gamma: vector(),
-			Stats: s.layout.tensor(backend.F32, append(append([]int{}, s.dims[:last]...), 2)...), Epsilon: 1e-5,
+			Stats: s.layout.Tensor(backend.F32, append(append([]int{}, s.dims[:last]...), 2)...), Epsilon: 1e-5,
 		}, x
 	})
 }
 
-func layerNormBackward(m memory, o *backend.LayerNormBackward) {
+func layerNormBackward(m Memory, o *backend.LayerNormBackward) {
 	n, rows := o.X.Dim(-1), o.X.Rows()
-	x, dy, gamma := m.load(o.X), m.load(o.DY), m.load(o.Gamma)
-	dx, normed := newValues(len(x.v)), newValues(len(x.v))
+	x, dy, gamma := m.Load(o.X), m.Load(o.DY), m.Load(o.Gamma)
+	dx, normed := NewValues(len(x.v)), NewValues(len(x.v))
 	for r := range rows {
-		row, up, norm, out := x.row(r, n), dy.row(r, n), normed.row(r, n), dx.row(r, n)
+		row, up, norm, out := x.Row(r, n), dy.Row(r, n), normed.Row(r, n), dx.Row(r, n)
 		mean, scale := moments(row, float64(o.Epsilon))
 		for i := range n {
-			norm.put(i, row.at(i).minus(mean).times(scale))
+			norm.Put(i, row.At(i).Minus(mean).Times(scale))
 		}
-		g := func(i int) number { return up.at(i).times(gamma.at(i)) }
-		count := exactly(float64(n))
-		meanG := sum(n, g).over(count)
-		meanGN := sum(n, func(i int) number { return g(i).times(norm.at(i)) }).over(count)
+		g := func(i int) Number { return up.At(i).Times(gamma.At(i)) }
+		count := Exactly(float64(n))
+		meanG := Sum(n, g).Over(count)
+		meanGN := Sum(n, func(i int) Number { return g(i).Times(norm.At(i)) }).Over(count)
 		for i := range n {
-			out.put(i, g(i).minus(meanG).minus(norm.at(i).times(meanGN)).times(scale))
+			out.Put(i, g(i).Minus(meanG).Minus(norm.At(i).Times(meanGN)).Times(scale))
 		}
 	}
-	m.store(o.DX, dx)
-	dgamma, dbeta := m.load(o.DGamma), m.load(o.DBeta)
+	m.Store(o.DX, dx)
+	dgamma, dbeta := m.Load(o.DGamma), m.Load(o.DBeta)
 	for i := range n {
-		dgamma.put(i, dgamma.at(i).plus(sum(rows, func(r int) number { return dy.at(r*n + i).times(normed.at(r*n + i)) })))
-		dbeta.put(i, dbeta.at(i).plus(sum(rows, func(r int) number { return dy.at(r*n + i) })))
+		dgamma.Put(i, dgamma.At(i).Plus(Sum(rows, func(r int) Number { return dy.At(r*n + i).Times(normed.At(r*n + i)) })))
+		dbeta.Put(i, dbeta.At(i).Plus(Sum(rows, func(r int) Number { return dy.At(r*n + i) })))
 	}
-	m.store(o.DGamma, dgamma)
-	m.store(o.DBeta, dbeta)
+	m.Store(o.DGamma, dgamma)
+	m.Store(o.DBeta, dbeta)
 }

@@ -117,7 +117,7 @@ func foreign(e *env) {
 	e.must(backend.SetF32(other, theirs, repeat(5, 8)), "Write")
 	ours := e.tensorOf(repeat(1, 8))
 	defer free(ours)
-	onHost := packed.tensor(backend.F32, 8) // of no backend at all
+	onHost := packed.Tensor(backend.F32, 8) // of no backend at all
 	for _, t := range []backend.Tensor{theirs, onHost} {
 		p := make([]byte, 4)
 		refused := func(what string, err error) {

@@ -9,11 +9,11 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.Linear{},
-		oracle:    oracle(linear),
-		nonfinite: linearNonFinite,
-		cases: func() []Case {
+	Register(Kind{
+		Op:        &backend.Linear{},
+		Oracle:    Oracle(linear),
+		NonFinite: linearNonFinite,
+		Cases: func() []Case {
 			// GPT-2's token matrix in f32 is 147 MiB; bindings may end at 128.
 			large := linearShape{rows: []int{2}, in: 768, out: 50257, w: backend.F32, noBias: true, large: true}
 			// The gradient of scores has as many inputs as the vocabulary has
@@ -22,28 +22,28 @@ func init() {
 			cases := append(linearCases((linearShape).linear), halfCases((linearShape).linear, false)...)
 			return append(cases, large.linear(), tall.linear())
 		},
-		random: func(r *rand.Rand) Case { return randomLinear(r).linear() },
+		Random: func(r *rand.Rand) Case { return randomLinear(r).linear() },
 	})
 }
 
-func linear(m memory, o *backend.Linear) {
+func linear(m Memory, o *backend.Linear) {
 	out, in, rows := o.W.Dim(-2), o.W.Dim(-1), o.X.Rows()
-	x := m.load(o.X)
-	bias := newValues(out)
+	x := m.Load(o.X)
+	bias := NewValues(out)
 	if !o.Bias.Absent() {
-		bias = m.load(o.Bias)
+		bias = m.Load(o.Bias)
 	}
-	dst := newValues(rows * out)
+	dst := NewValues(rows * out)
 	for i := range out {
-		w := m.load(o.W.Slice(-2, i, i+1))
+		w := m.Load(o.W.Slice(-2, i, i+1))
 		for r := range rows {
-			sum, err := dot(x.row(r, in), w)
+			sum, err := dot(x.Row(r, in), w)
 			sum += bias.v[i]
 			err += bias.e[i] + ulp*(math.Abs(sum)+math.Abs(bias.v[i]))
 			dst.set(r*out+i, sum, err)
 		}
 	}
-	m.store(o.Dst, dst)
+	m.Store(o.Dst, dst)
 }
 
 // linearShape describes a case of Linear or of an op that it is part of.
@@ -56,7 +56,7 @@ type linearShape struct {
 	noBias     bool
 	large      bool
 	fours      bool // rows of x begin at multiples of four numbers
-	layout     layout
+	layout     Layout
 }
 
 func (s linearShape) String() string {
@@ -87,20 +87,20 @@ func (s linearShape) tensors() *backend.Linear {
 		x = backend.F16
 	}
 	o := &backend.Linear{
-		Dst: l.tensor(backend.F32, append(append([]int{}, s.rows...), s.out)...),
-		X:   l.tensor(x, append(append([]int{}, s.rows...), s.in)...),
+		Dst: l.Tensor(backend.F32, append(append([]int{}, s.rows...), s.out)...),
+		X:   l.Tensor(x, append(append([]int{}, s.rows...), s.in)...),
 	}
 	if s.fours {
 		o.X = l.fours(x, append(append([]int{}, s.rows...), s.in)...)
 	}
 	if s.transposed {
-		o.W = l.tensor(s.w, s.in, s.out).Transpose()
+		o.W = l.Tensor(s.w, s.in, s.out).Transpose()
 	} else {
-		o.W = l.tensor(s.w, s.out, s.in)
+		o.W = l.Tensor(s.w, s.out, s.in)
 	}
 	o.W.Buf.(*block).constant = s.large
 	if !s.noBias {
-		o.Bias = l.tensor(backend.F32, s.out)
+		o.Bias = l.Tensor(backend.F32, s.out)
 	}
 	return o
 }
@@ -125,9 +125,9 @@ func linearCases(of func(linearShape) Case) []Case {
 		{63, 63, 65}, {64, 64, 64}, {65, 127, 31}, {127, 33, 9}, {129, 32, 130}, {255, 5, 3}, {257, 16, 31},
 		{17, 768, 96}, {1, 3072, 65}, {4, 64, 1025}, {1, 64, 2305},
 	} {
-		add(linearShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: layouts[i%len(layouts)]})
+		add(linearShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: Layouts[i%len(Layouts)]})
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		for _, noBias := range []bool{false, true} {
 			add(linearShape{rows: []int{7}, in: 33, out: 65, noBias: noBias, layout: l})
 			add(linearShape{rows: []int{1}, in: 96, out: 67, noBias: noBias, layout: l})
@@ -146,12 +146,12 @@ func linearCases(of func(linearShape) Case) []Case {
 	} {
 		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
 			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: i%3 == 2}
-			for _, s.layout = range []layout{layouts[i%len(layouts)], layouts[(i+1)%len(layouts)]} {
+			for _, s.layout = range []Layout{Layouts[i%len(Layouts)], Layouts[(i+1)%len(Layouts)]} {
 				cases = append(cases, of(s))
 			}
 		}
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
 			cases = append(cases, of(linearShape{rows: []int{2, 2, 3}, in: 96, out: 5, w: d, layout: l}),
 				of(linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, layout: l}))
@@ -170,7 +170,7 @@ func halfCases(of func(linearShape) Case, few bool) []Case {
 			cases = append(cases, of(s))
 		}
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		add(linearShape{rows: []int{7}, in: 33, out: 65, layout: l})
 		add(linearShape{rows: []int{2, 9}, in: 20, out: 18, noBias: true, layout: l})
 	}
@@ -182,7 +182,7 @@ func halfCases(of func(linearShape) Case, few bool) []Case {
 		{1, 1, 1}, {1, 2, 3}, {2, 3, 1}, {3, 5, 7}, {1, 127, 129}, {8, 31, 33}, {9, 64, 63}, {31, 129, 127}, {33, 65, 63}, {64, 64, 64},
 		{129, 32, 130}, {255, 5, 3}, {17, 768, 96}, {1, 3072, 65}, {4, 64, 1025},
 	} {
-		add(linearShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: layouts[i%len(layouts)]})
+		add(linearShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: Layouts[i%len(Layouts)]})
 	}
 	for _, in := range []int{3, 33, 63, 130} { // as linearCases has them
 		add(linearShape{rows: []int{9}, in: in, out: 68, fours: true})
@@ -199,7 +199,7 @@ func randomLinear(r *rand.Rand) linearShape {
 		w:          []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}[r.IntN(4)],
 		transposed: r.IntN(2) == 0,
 		noBias:     r.IntN(3) == 0,
-		layout:     randomLayout(r),
+		layout:     RandomLayout(r),
 	}
 	s.half = s.w == backend.F16 && r.IntN(2) == 0
 	if s.w.Quantized() {

@@ -7,13 +7,13 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.LinearAdd{}, // its oracle is its Lower
-		nonfinite: linearAddNonFinite,
-		cases: func() []Case {
+	Register(Kind{
+		Op:        &backend.LinearAdd{}, // its oracle is its Lower
+		NonFinite: linearAddNonFinite,
+		Cases: func() []Case {
 			return append(linearCases((linearShape).linearAdd), halfCases((linearShape).linearAdd, true)...)
 		},
-		random: func(r *rand.Rand) Case { return randomLinear(r).linearAdd() },
+		Random: func(r *rand.Rand) Case { return randomLinear(r).linearAdd() },
 	})
 }
 

@@ -8,15 +8,15 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.LinearBackward{},
-		training:  true,
-		oracle:    oracle(linearBackward),
-		nonfinite: linearBackwardNonFinite,
-		cases:     linearBackwardCases,
-		random: func(r *rand.Rand) Case {
+	Register(Kind{
+		Op:        &backend.LinearBackward{},
+		Training:  true,
+		Oracle:    Oracle(linearBackward),
+		NonFinite: linearBackwardNonFinite,
+		Cases:     linearBackwardCases,
+		Random: func(r *rand.Rand) Case {
 			s := linearBackwardShape{rows: []int{1 + r.IntN(90)}, in: 1 + r.IntN(90), out: 1 + r.IntN(90),
-				half: r.IntN(2) == 0, transposed: r.IntN(2) == 0, noBias: r.IntN(3) == 0, layout: randomLayout(r)}
+				half: r.IntN(2) == 0, transposed: r.IntN(2) == 0, noBias: r.IntN(3) == 0, layout: RandomLayout(r)}
 			if r.IntN(3) == 0 {
 				s.rows = append(s.rows, 1+r.IntN(4))
 			}
@@ -25,27 +25,27 @@ func init() {
 	})
 }
 
-func linearBackward(m memory, o *backend.LinearBackward) {
+func linearBackward(m Memory, o *backend.LinearBackward) {
 	out, in, rows := o.DY.Dim(-1), o.X.Dim(-1), o.X.Rows()
-	x, dy, dw := m.load(o.X), m.load(o.DY), m.load(o.DW)
+	x, dy, dw := m.Load(o.X), m.Load(o.DY), m.Load(o.DW)
 	for i := range out {
 		for j := range in {
-			s := sum(rows, func(r int) number {
+			s := Sum(rows, func(r int) Number {
 				a, b := r*out+i, r*in+j
-				return number{dy.v[a] * x.v[b], 0}
+				return Number{dy.v[a] * x.v[b], 0}
 			})
-			dw.put(i*in+j, dw.at(i*in+j).plus(s))
+			dw.Put(i*in+j, dw.At(i*in+j).Plus(s))
 		}
 	}
-	m.store(o.DW, dw)
+	m.Store(o.DW, dw)
 	if o.DBias.Absent() {
 		return
 	}
-	dbias := m.load(o.DBias)
+	dbias := m.Load(o.DBias)
 	for i := range out {
-		dbias.put(i, dbias.at(i).plus(sum(rows, func(r int) number { return dy.at(r*out + i) })))
+		dbias.Put(i, dbias.At(i).Plus(Sum(rows, func(r int) Number { return dy.At(r*out + i) })))
 	}
-	m.store(o.DBias, dbias)
+	m.Store(o.DBias, dbias)
 }
 
 type linearBackwardShape struct {
@@ -55,7 +55,7 @@ type linearBackwardShape struct {
 	transposed bool // dw lies in memory as [in, out]
 	noBias     bool
 	fours      bool // rows of x and dy begin at multiples of four numbers
-	layout     layout
+	layout     Layout
 }
 
 func (s linearBackwardShape) linearBackward() Case {
@@ -83,16 +83,16 @@ func (s linearBackwardShape) linearBackward() Case {
 			if s.fours {
 				return l.fours(d, dims...)
 			}
-			return l.tensor(d, dims...)
+			return l.Tensor(d, dims...)
 		}
 		o := &backend.LinearBackward{DY: rows(s.out), X: rows(s.in)}
 		if s.transposed {
-			o.DW = l.tensor(backend.F32, s.in, s.out).Transpose()
+			o.DW = l.Tensor(backend.F32, s.in, s.out).Transpose()
 		} else {
-			o.DW = l.tensor(backend.F32, s.out, s.in)
+			o.DW = l.Tensor(backend.F32, s.out, s.in)
 		}
 		if !s.noBias {
-			o.DBias = l.tensor(backend.F32, s.out)
+			o.DBias = l.Tensor(backend.F32, s.out)
 		}
 		return o, nil
 	}}
@@ -116,7 +116,7 @@ func linearBackwardCases() []Case {
 		{1, 1, 1}, {1, 2, 3}, {2, 3, 1}, {3, 5, 7}, {7, 1, 9}, {5, 8, 8}, {8, 31, 33}, {9, 64, 63}, {127, 9, 5}, {31, 129, 127},
 		{33, 65, 63}, {63, 63, 65}, {64, 64, 64}, {129, 32, 130}, {257, 16, 31}, {1025, 7, 3}, {17, 768, 33}, {5, 12, 1025},
 	} {
-		add(linearBackwardShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: layouts[i%len(layouts)]})
+		add(linearBackwardShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: Layouts[i%len(Layouts)]})
 	}
 	for _, n := range [][2]int{{1, 1}, {33, 65}, {62, 127}, {64, 131}} { // in, out
 		half(linearBackwardShape{rows: []int{9}, in: n[0], out: n[1], fours: true})
@@ -126,7 +126,7 @@ func linearBackwardCases() []Case {
 	half(linearBackwardShape{rows: []int{2051}, in: 20, out: 36})
 	half(linearBackwardShape{rows: []int{1537}, in: 65, out: 67})
 	add(linearBackwardShape{rows: []int{70_003}, in: 5, out: 3}) // more than some drivers take rounds of a loop
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		for _, noBias := range []bool{false, true} {
 			half(linearBackwardShape{rows: []int{7}, in: 33, out: 65, noBias: noBias, layout: l})
 			add(linearBackwardShape{rows: []int{2, 3}, in: 20, out: 18, noBias: noBias, layout: l})

@@ -7,13 +7,13 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.LinearGELU{}, // its oracle is its Lower
-		nonfinite: linearGELUNonFinite,
-		cases: func() []Case {
+	Register(Kind{
+		Op:        &backend.LinearGELU{}, // its oracle is its Lower
+		NonFinite: linearGELUNonFinite,
+		Cases: func() []Case {
 			return append(linearCases((linearShape).linearGELU), halfCases((linearShape).linearGELU, true)...)
 		},
-		random: func(r *rand.Rand) Case { return randomLinear(r).linearGELU() },
+		Random: func(r *rand.Rand) Case { return randomLinear(r).linearGELU() },
 	})
 }
 
@@ -25,4 +25,4 @@ func (s linearShape) linearGELU() Case {
 }
 
 // like lays out another tensor of t's dtype and shape.
-func like(l layout, t backend.Tensor) backend.Tensor { return l.tensor(t.DType, t.Shape[:]...) }
+func like(l Layout, t backend.Tensor) backend.Tensor { return l.Tensor(t.DType, t.Shape[:]...) }

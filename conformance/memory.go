@@ -396,7 +396,7 @@ func mapped(e *env) {
 	for _, d := range []backend.DType{backend.F32, backend.F16} {
 		host := newBlock(d, 33*65)
 		w := backend.Of(host, d, 0, 65, 33)
-		normal(w, seed(e.name, 0), 0, 1)
+		Normal(w, seed(e.name, 0), 0, 1)
 		before := bytes.Clone(host.data)
 		buf, err := backend.MapHost(e.b, host.data)
 		e.must(err, "MapHost")

@@ -32,7 +32,7 @@ type transformer struct {
 func newTransformer(m transformer, values func(name string, t backend.Tensor)) *transformer {
 	m.weights = map[string]backend.Tensor{}
 	add := func(d backend.DType, name string, dims ...int) {
-		t := exact.tensor(d, dims...)
+		t := exact.Tensor(d, dims...)
 		values(name, t)
 		m.weights[name] = t
 	}
@@ -64,8 +64,8 @@ func newTransformer(m transformer, values func(name string, t backend.Tensor)) *
 func (m *transformer) cache(batch int) []backend.Tensor {
 	var all []backend.Tensor
 	for range m.layers {
-		t := exact.tensor(m.dtype, batch, m.context, 2*m.width)
-		set(t, 0)
+		t := exact.Tensor(m.dtype, batch, m.context, 2*m.width)
+		Set(t, 0)
 		all = append(all, t)
 	}
 	return all
@@ -84,8 +84,8 @@ type pass struct {
 
 func (m *transformer) forward(cache []backend.Tensor, time int) *pass {
 	batch, w := cache[0].Dim(-3), m.width
-	f32 := func(width int) backend.Tensor { return exact.tensor(backend.F32, batch, time, width) }
-	p := &pass{ids: exact.tensor(backend.I32, batch, time), at: exact.tensor(backend.I32, batch)}
+	f32 := func(width int) backend.Tensor { return exact.Tensor(backend.F32, batch, time, width) }
+	p := &pass{ids: exact.Tensor(backend.I32, batch, time), at: exact.Tensor(backend.I32, batch)}
 	do := func(op backend.Op) { p.ops = append(p.ops, op) }
 	norm := func(x backend.Tensor, name string) backend.Tensor {
 		y := f32(w)
@@ -111,7 +111,7 @@ func (m *transformer) forward(cache []backend.Tensor, time int) *pass {
 		k, v := cache[i].Slice(-1, 0, w), cache[i].Slice(-1, w, 2*w)
 		do(&backend.Store{Dst: k, X: qkv.Slice(-1, w, 2*w), At: p.at})
 		do(&backend.Store{Dst: v, X: qkv.Slice(-1, 2*w, 3*w), At: p.at})
-		att, probs := f32(w), exact.tensor(backend.F32, batch, m.heads, time, m.context)
+		att, probs := f32(w), exact.Tensor(backend.F32, batch, m.heads, time, m.context)
 		do(&backend.Attention{Dst: att, Q: qkv.Slice(-1, 0, w), K: k, V: v, At: p.at, Probs: probs, Heads: m.heads,
 			Scale: float32(1 / math.Sqrt(float64(w/m.heads)))})
 		p.probs = append(p.probs, probs)
@@ -125,7 +125,7 @@ func (m *transformer) forward(cache []backend.Tensor, time int) *pass {
 	p.final = norm(x, "ln_f")
 	p.logits = f32(m.vocab)
 	do(&backend.Linear{Dst: p.logits, X: p.final, W: m.weights["wte.weight"]})
-	p.next = exact.tensor(backend.I32, batch, time, 1)
+	p.next = exact.Tensor(backend.I32, batch, time, 1)
 	do(&backend.Argmax{Dst: p.next, X: p.logits})
 	return p
 }
@@ -190,7 +190,7 @@ func (e *env) near(what string, got, want []float64, bound float64) {
 func tinyGPT2() *transformer {
 	file := readFigures("model.safetensors")
 	return newTransformer(transformer{layers: 3, heads: 4, width: 64, context: 64, vocab: 257, dtype: backend.F32},
-		func(name string, t backend.Tensor) { set(t, file[name]...) })
+		func(name string, t backend.Tensor) { Set(t, file[name]...) })
 }
 
 func pytorch(e *env, fused bool) {
@@ -198,8 +198,8 @@ func pytorch(e *env, fused bool) {
 	want := readFigures("expected.safetensors")
 	m := tinyGPT2()
 	p := m.forward(m.cache(batch), time)
-	set(p.ids, want["input_ids"]...)
-	set(p.at, 0)
+	Set(p.ids, want["input_ids"]...)
+	Set(p.at, 0)
 	mem := memoryMap{e, map[backend.Buffer]backend.Buffer{}}
 	defer mem.free()
 	ops := p.ops
@@ -230,10 +230,10 @@ func greedy(e *env) {
 	m := tinyGPT2()
 	cache := m.cache(1)
 	first, step := m.forward(cache, prompt), m.forward(cache, 1)
-	set(first.ids, want[:prompt]...)
-	set(first.at, 0)
-	set(step.ids, 0)
-	set(step.at, 0)
+	Set(first.ids, want[:prompt]...)
+	Set(first.at, 0)
+	Set(step.ids, 0)
+	Set(step.at, 0)
 	mem := memoryMap{e, map[backend.Buffer]backend.Buffer{}}
 	defer mem.free()
 	id := step.ids.Reshape(1, 1, 1)
@@ -244,7 +244,7 @@ func greedy(e *env) {
 		if got := mem.get(step.ids)[0]; got != want[at] {
 			e.Fatalf("%s: token %d got %v want %v", e.name, at, got, want[at])
 		}
-		set(step.at, float64(at))
+		Set(step.at, float64(at))
 		mem.put(step.at)
 		e.must(program.Run(), "replay")
 	}
@@ -260,9 +260,9 @@ func decodeEqualsPrefill(e *env, d backend.DType, chunk int) {
 	m := newTransformer(transformer{layers: 2, heads: 3, width: 33, context: 21, vocab: 101, dtype: d},
 		func(name string, t backend.Tensor) {
 			if t.Rows() == 1 {
-				normal(t, r, 1, 0.25)
+				Normal(t, r, 1, 0.25)
 			} else {
-				normal(t, r, 0, 0.25)
+				Normal(t, r, 0, 0.25)
 			}
 		})
 	bound := withinModel
@@ -271,9 +271,9 @@ func decodeEqualsPrefill(e *env, d backend.DType, chunk int) {
 	}
 	cache := m.cache(batch)
 	all := m.forward(cache, time)
-	uniform(all.ids, r, 0, m.vocab)
-	set(all.at, 0)
-	ids := sheet{}.load(all.ids).v
+	Uniform(all.ids, r, 0, m.vocab)
+	Set(all.at, 0)
+	ids := sheet{}.Load(all.ids).v
 
 	s := sheet{}
 	for _, op := range all.ops {
@@ -281,7 +281,7 @@ func decodeEqualsPrefill(e *env, d backend.DType, chunk int) {
 			e.Fatalf("%s: %v", e.name, err)
 		}
 	}
-	want := s.load(all.logits).v
+	want := s.Load(all.logits).v
 
 	mem := memoryMap{e, map[backend.Buffer]backend.Buffer{}}
 	defer mem.free()
@@ -306,7 +306,7 @@ func decodeEqualsPrefill(e *env, d backend.DType, chunk int) {
 				encode(backend.I32, step.ids.Buf.(*block).data, b*chunk+t, ids[b*time+int(at[b])+t])
 			}
 		}
-		set(step.at, at[:]...)
+		Set(step.at, at[:]...)
 		mem.put(step.ids)
 		mem.put(step.at)
 		e.must(program.Run(), fmt.Sprintf("replay %d", i+1))

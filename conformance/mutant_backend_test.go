@@ -367,15 +367,15 @@ func TestBackendMutants(t *testing.T) {
 func TestWhatIsMandatory(t *testing.T) {
 	short := checks(true)
 	for name, k := range kinds {
-		if k.oracle == nil {
+		if k.Oracle == nil {
 			continue // lowers to others
 		}
 		open := func() backend.Backend { return &lacking{reference: &reference{}, op: name} }
 		caught, count := examineAll(open, name, short)
 		switch {
-		case k.training && (len(caught) > 0 || count.run != 0 || count.skipped["training"] == 0):
+		case k.Training && (len(caught) > 0 || count.run != 0 || count.skipped["training"] == 0):
 			t.Errorf("without %s: %q, %v; expected all its cases to be skipped", name, caught, count)
-		case !k.training && len(caught) == 0:
+		case !k.Training && len(caught) == 0:
 			t.Errorf("a backend without %s passed", name)
 		}
 	}

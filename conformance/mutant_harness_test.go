@@ -141,23 +141,23 @@ func right(op backend.Op) {
 
 // copied is t's values in a buffer of its own, each changed by f.
 func copied(t backend.Tensor, f func(float64) float64) backend.Tensor {
-	x := direct{}.load(t)
+	x := direct{}.Load(t)
 	for i := range x.v {
 		x.v[i] = f(x.v[i])
 	}
 	c := backend.Of(&referenceBuffer{data: make([]byte, t.Size())}, t.DType, 0, t.Shape[:]...)
-	direct{}.store(c, x)
+	direct{}.Store(c, x)
 	return c
 }
 
 // each makes a fault of a function from a row of x to a row of dst.
 func eachVector(dst, x backend.Tensor, f func(x, dst []float64)) {
-	in := direct{}.load(x)
-	out := newValues(dst.Len())
+	in := direct{}.Load(x)
+	out := NewValues(dst.Len())
 	for r := range x.Rows() {
-		f(in.row(r, x.Dim(-1)).v, out.row(r, dst.Dim(-1)).v)
+		f(in.Row(r, x.Dim(-1)).v, out.Row(r, dst.Dim(-1)).v)
 	}
-	direct{}.store(dst, out)
+	direct{}.Store(dst, out)
 }
 
 // truncated cuts a number to the given bits of mantissa, towards zero.

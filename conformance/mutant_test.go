@@ -73,7 +73,7 @@ var opMutants = []struct {
 	{"adds up products of f16 in f16", "linear", wrong(func(o *backend.Linear) {
 		right(o)
 		if o.X.DType == backend.F16 {
-			direct{}.store(o.Dst, direct{}.load(copied(o.Dst, truncated(10))))
+			direct{}.Store(o.Dst, direct{}.Load(copied(o.Dst, truncated(10))))
 		}
 	})},
 	{"multiplies in tf32", "linear", wrong(func(o *backend.Linear) { o.W = copied(o.W, truncated(10)); right(o) })},
@@ -82,7 +82,7 @@ var opMutants = []struct {
 		o.Bias = backend.Tensor{}
 		right(o)
 		if !bias.Absent() {
-			b := direct{}.load(bias)
+			b := direct{}.Load(bias)
 			eachVector(o.Dst, o.Dst, func(x, dst []float64) {
 				for i := range dst {
 					dst[i] = x[i] + b.v[i]
@@ -171,13 +171,13 @@ var opMutants = []struct {
 	})},
 	{"multiplies rows after the position by zero", "attention", wrong(func(o *backend.Attention) {
 		right(o)
-		v := direct{}.load(o.V)
+		v := direct{}.Load(o.V)
 		if slices.ContainsFunc(v.v, math.IsNaN) {
-			direct{}.store(o.Dst, direct{}.load(copied(o.Dst, func(float64) float64 { return math.NaN() })))
+			direct{}.Store(o.Dst, direct{}.Load(copied(o.Dst, func(float64) float64 { return math.NaN() })))
 		}
 	})},
 	{"has one position for all sequences", "attention", wrong(func(o *backend.Attention) {
-		at := direct{}.load(o.At)
+		at := direct{}.Load(o.At)
 		o.At = copied(o.At, func(float64) float64 { return at.v[0] })
 		right(o)
 	})},
@@ -197,7 +197,7 @@ var opMutants = []struct {
 	{"forgets the sink", "attention", wrong(func(o *backend.Attention) { o.Sinks = backend.Tensor{}; right(o) })},
 	{"has one sink for all heads", "attention", wrong(func(o *backend.Attention) {
 		if !o.Sinks.Absent() {
-			first := direct{}.load(o.Sinks).v[0]
+			first := direct{}.Load(o.Sinks).v[0]
 			o.Sinks = copied(o.Sinks, func(float64) float64 { return first })
 		}
 		right(o)
@@ -205,7 +205,7 @@ var opMutants = []struct {
 	{"leaves the sink out of the maximum", "attention", wrong(func(o *backend.Attention) {
 		sinks := o.Sinks
 		right(o)
-		if !sinks.Absent() && slices.Max(direct{}.load(sinks).v) > 100 { // exp(sink − maximum) overflows
+		if !sinks.Absent() && slices.Max(direct{}.Load(sinks).v) > 100 { // exp(sink − maximum) overflows
 			overwrites(o.Dst)
 		}
 	})},
@@ -280,10 +280,10 @@ var opMutants = []struct {
 			return
 		}
 		for b := range o.Dst.Dim(-3) {
-			at := int32(direct{}.load(o.At).v[b])
+			at := int32(direct{}.Load(o.At).v[b])
 			for t := range o.Dst.Dim(-2) {
 				if p := int(at + int32(t)); at > 0 && p < 0 {
-					direct{}.store(o.Dst.Slice(1, b, b+1).Slice(2, t, t+1), newValues(o.Dst.Dim(-1)))
+					direct{}.Store(o.Dst.Slice(1, b, b+1).Slice(2, t, t+1), NewValues(o.Dst.Dim(-1)))
 				}
 			}
 		}
@@ -294,7 +294,7 @@ var opMutants = []struct {
 		right(o)
 	})},
 	{"clears the rows before", "store", wrong(func(o *backend.Store) {
-		if at := int(direct{}.load(o.At).v[0]); at > 0 && at < o.Dst.Dim(-2) {
+		if at := int(direct{}.Load(o.At).v[0]); at > 0 && at < o.Dst.Dim(-2) {
 			poke(o.Dst, o.Dst.Row(at-1), 0)
 		}
 		right(o)
@@ -331,7 +331,7 @@ var opMutants = []struct {
 	{"ignores a stride of 0", "add", wrong(func(o *backend.Add) {
 		if o.B.Strides[2] == 0 && o.B.Dim(2) > 1 {
 			o.B = copied(o.B.Slice(2, 0, 1), func(v float64) float64 { return v })
-			b := direct{}.load(o.B)
+			b := direct{}.Load(o.B)
 			right(&backend.Add{Dst: o.Dst.Slice(2, 0, 1), A: o.A.Slice(2, 0, 1), B: o.B})
 			for r := 1; r < o.A.Dim(2); r++ { // what lies behind the vector
 				right(&backend.Add{Dst: o.Dst.Slice(2, r, r+1), A: o.A.Slice(2, r, r+1),
@@ -347,9 +347,9 @@ var opMutants = []struct {
 			right(o)
 			n++
 			o.Dst = o.Dst.Slice(-1, 0, 1).Slice(-2, 0, 1)
-			v := direct{}.load(o.Dst)
+			v := direct{}.Load(o.Dst)
 			v.v[0] *= 1 + float64(n%2)*0x1p-24
-			direct{}.store(o.Dst, v)
+			direct{}.Store(o.Dst, v)
 		})
 	}()},
 	{"computes erf's GELU", "model", wrong(func(o *backend.GELU) {
@@ -366,11 +366,11 @@ var opMutants = []struct {
 	})},
 	{"sees only what this pass stored", "model", wrong(func(o *backend.Attention) {
 		if o.Q.Dim(-2) == 1 {
-			at := direct{}.load(o.At)
+			at := direct{}.Load(o.At)
 			for b := range at.v {
 				if p := int(at.v[b]); p > 0 {
 					c := o.K.Slice(1, b, b+1).Slice(2, 0, p)
-					direct{}.store(c, newValues(c.Len()))
+					direct{}.Store(c, NewValues(c.Len()))
 				}
 			}
 		}
@@ -380,7 +380,7 @@ var opMutants = []struct {
 
 // wrongNorm is a layer norm of float32 sums with a choice of mistakes.
 func wrongNorm(o *backend.LayerNorm, less int, eps float64, onePass bool) {
-	gamma, beta := direct{}.load(o.Gamma), direct{}.load(o.Beta)
+	gamma, beta := direct{}.Load(o.Gamma), direct{}.Load(o.Beta)
 	eachVector(o.Dst, o.X, func(x, dst []float64) {
 		var sum, squares float32
 		for _, v := range x {
@@ -429,7 +429,7 @@ func capMasked(o *backend.Attention) {
 		return
 	}
 	size, context := o.HeadSize(), o.K.Dim(2)
-	at := direct{}.load(o.At)
+	at := direct{}.Load(o.At)
 	for b := range o.Q.Dim(1) {
 		for t := range o.Q.Dim(2) {
 			p := int(at.v[b]) + t
@@ -441,14 +441,14 @@ func capMasked(o *backend.Attention) {
 					Heads: 1, Scale: o.Scale, SoftCap: o.SoftCap}
 				for j := range context {
 					if j > p || o.Window > 0 && p-j >= o.Window {
-						q := direct{}.load(one.Q)
+						q := direct{}.Load(one.Q)
 						for i, v := range q.v {
 							q.v[i] = math.Inf(-1)
 							if v < 0 {
 								q.v[i] = math.Inf(1)
 							}
 						}
-						direct{}.store(one.K.Slice(2, j, j+1), q)
+						direct{}.Store(one.K.Slice(2, j, j+1), q)
 					}
 				}
 				if p >= 0 && p < context {

@@ -8,7 +8,7 @@ import (
 )
 
 // overwrites makes a fault of an op that forgets what x held before.
-func overwrites(x backend.Tensor) { direct{}.store(x, newValues(x.Len())) }
+func overwrites(x backend.Tensor) { direct{}.Store(x, NewValues(x.Len())) }
 
 // trainingMutants compute one op of training wrongly.
 var trainingMutants = []struct {
@@ -16,7 +16,7 @@ var trainingMutants = []struct {
 	open        func() backend.Backend
 }{
 	{"is the gradient of the sigmoid's GELU", "gelu_backward", wrong(func(o *backend.GELUBackward) {
-		dy := direct{}.load(o.DY)
+		dy := direct{}.Load(o.DY)
 		i := 0
 		eachVector(o.DX, o.X, func(x, dst []float64) {
 			for j, v := range x {
@@ -31,15 +31,15 @@ var trainingMutants = []struct {
 		right(o)
 	})},
 	{"multiplies infinity by 0", "gelu_backward", wrong(func(o *backend.GELUBackward) {
-		x := direct{}.load(o.X)
+		x := direct{}.Load(o.X)
 		right(o)
-		dx := direct{}.load(o.DX)
+		dx := direct{}.Load(o.DX)
 		for i, v := range x.v {
 			if math.IsInf(float64(float32(v)*float32(v)), 0) {
 				dx.v[i] = math.NaN()
 			}
 		}
-		direct{}.store(o.DX, dx)
+		direct{}.Store(o.DX, dx)
 	})},
 	{"sets gamma's gradient instead of adding to it", "layernorm_backward", wrong(func(o *backend.LayerNormBackward) {
 		overwrites(o.DGamma)
@@ -47,23 +47,23 @@ var trainingMutants = []struct {
 	})},
 	{"takes the mean for a constant", "layernorm_backward", wrong(func(o *backend.LayerNormBackward) {
 		right(o) // and then without the terms of mean and variance
-		gamma, stats := direct{}.load(o.Gamma), 0
-		x := direct{}.load(o.X)
+		gamma, stats := direct{}.Load(o.Gamma), 0
+		x := direct{}.Load(o.X)
 		n := len(gamma.v)
 		eachVector(o.DX, o.DY, func(dy, dst []float64) {
-			_, scale := moments(x.row(stats, n), float64(o.Epsilon))
+			_, scale := moments(x.Row(stats, n), float64(o.Epsilon))
 			stats++
 			for i, v := range dy {
-				dst[i] = v * gamma.v[i] * scale.v
+				dst[i] = v * gamma.v[i] * scale.Value
 			}
 		})
 	})},
 	{"leaves the last row out of the sums", "layernorm_backward", wrong(func(o *backend.LayerNormBackward) {
-		dgamma, dbeta := direct{}.load(o.DGamma), direct{}.load(o.DBeta)
+		dgamma, dbeta := direct{}.Load(o.DGamma), direct{}.Load(o.DBeta)
 		right(o)
 		if n := o.X.Dim(2); n > 1 {
-			direct{}.store(o.DGamma, dgamma)
-			direct{}.store(o.DBeta, dbeta)
+			direct{}.Store(o.DGamma, dgamma)
+			direct{}.Store(o.DBeta, dbeta)
 			o.X, o.DY, o.DX, o.Stats = o.X.Slice(2, 0, n-1), o.DY.Slice(2, 0, n-1), o.DX.Slice(2, 0, n-1), o.Stats.Slice(2, 0, n-1)
 			right(o)
 		}
@@ -87,7 +87,7 @@ var trainingMutants = []struct {
 	{"adds up products of f16 in f16", "linear_backward", wrong(func(o *backend.LinearBackward) {
 		right(o)
 		if o.X.DType == backend.F16 {
-			direct{}.store(o.DW, direct{}.load(copied(o.DW, truncated(10))))
+			direct{}.Store(o.DW, direct{}.Load(copied(o.DW, truncated(10))))
 		}
 	})},
 	{"loses all but one of equal ids", "embedding_backward", wrong(func(o *backend.EmbeddingBackward) {
@@ -126,9 +126,9 @@ var trainingMutants = []struct {
 		root := math.Sqrt(float64(o.HeadSize()))
 		q := o.Q
 		before := copied(q, func(v float64) float64 { return v })
-		direct{}.store(q, direct{}.load(copied(q, func(v float64) float64 { return v * root })))
+		direct{}.Store(q, direct{}.Load(copied(q, func(v float64) float64 { return v * root })))
 		right(o)
-		direct{}.store(q, direct{}.load(before))
+		direct{}.Store(q, direct{}.Load(before))
 	})},
 	{"keeps the last of the heads that share a key", "attention_backward", wrong(func(o *backend.AttentionBackward) {
 		if size, groups := o.HeadSize(), o.Groups(); groups < o.Heads {
@@ -149,7 +149,7 @@ var trainingMutants = []struct {
 			return
 		}
 		for _, x := range []backend.Tensor{o.DK, o.DV} {
-			direct{}.store(x, newValues(x.Len()))
+			direct{}.Store(x, NewValues(x.Len()))
 		}
 		for h := range o.Heads {
 			cut := func(t backend.Tensor, i int) backend.Tensor { return t.Slice(-1, i*size, (i+1)*size) }
@@ -197,17 +197,17 @@ var trainingMutants = []struct {
 		right(o)
 	})},
 	{"overflows in exp", "cross_entropy", wrong(func(o *backend.CrossEntropy) {
-		x := direct{}.load(o.X)
+		x := direct{}.Load(o.X)
 		right(o)
-		loss := direct{}.load(o.Loss)
+		loss := direct{}.Load(o.Loss)
 		for r := range loss.v {
-			for _, v := range x.row(r, o.X.Dim(-1)).v {
+			for _, v := range x.Row(r, o.X.Dim(-1)).v {
 				if math.IsInf(float64(float32(math.Exp(v))), 0) {
 					loss.v[r] = math.Inf(1)
 				}
 			}
 		}
-		direct{}.store(o.Loss, loss)
+		direct{}.Store(o.Loss, loss)
 	})},
 	{"counts targets outside", "cross_entropy", wrong(func(o *backend.CrossEntropy) {
 		last := float64(o.X.Dim(-1) - 1)
@@ -218,7 +218,7 @@ var trainingMutants = []struct {
 		x := copied(o.X, func(v float64) float64 { return v })
 		right(o)
 		right(&backend.Softmax{Dst: o.X, X: x})
-		direct{}.store(o.X, direct{}.load(copied(o.X, func(v float64) float64 { return v * float64(o.Scale) })))
+		direct{}.Store(o.X, direct{}.Load(copied(o.X, func(v float64) float64 { return v * float64(o.Scale) })))
 	})},
 	{"forgets what gradients are multiplied by", "cross_entropy", wrong(func(o *backend.CrossEntropy) { o.LossScale = backend.Tensor{}; right(o) })},
 	{"has a mean of its own", "cross_entropy", wrong(func(o *backend.CrossEntropy) { o.Scale = 1 / float32(o.X.Dim(-2)); right(o) })},
@@ -231,20 +231,20 @@ var trainingMutants = []struct {
 	})},
 	{"clips every gradient", "global_norm", wrong(func(o *backend.GlobalNorm) {
 		right(o)
-		norm := direct{}.load(o.Dst)
+		norm := direct{}.Load(o.Dst)
 		if !math.IsInf(float64(o.Max), 1) {
 			norm.v[1] = float64(o.Max) / (norm.v[0] + 1e-6)
 		}
-		direct{}.store(o.Dst, norm)
+		direct{}.Store(o.Dst, norm)
 	})},
 	{"takes no root", "global_norm", wrong(func(o *backend.GlobalNorm) {
 		right(o)
-		norm := direct{}.load(o.Dst)
+		norm := direct{}.Load(o.Dst)
 		norm.v[0] *= norm.v[0]
-		direct{}.store(o.Dst, norm)
+		direct{}.Store(o.Dst, norm)
 	})},
 	{"adds the decay to the gradient", "adamw", wrong(func(o *backend.AdamW) { // Adam with L2 regularisation
-		w := direct{}.load(o.W)
+		w := direct{}.Load(o.W)
 		i := -1
 		o.G = copied(o.G, func(g float64) float64 { i++; return g + float64(o.Decay)*w.v[i] })
 		o.Decay = 0
@@ -252,7 +252,7 @@ var trainingMutants = []struct {
 	})},
 	{"does not correct the means", "adamw", wrong(func(o *backend.AdamW) {
 		o.Step = copied(o.Step, func(v float64) float64 { return v })
-		direct{}.store(o.Step.Slice(-1, 1, 3), values{[]float64{1, 1}, nil})
+		direct{}.Store(o.Step.Slice(-1, 1, 3), Values{[]float64{1, 1}, nil})
 		right(o)
 	})},
 	{"adds epsilon under the root", "adamw", wrong(func(o *backend.AdamW) {
@@ -263,7 +263,7 @@ var trainingMutants = []struct {
 	{"does not make up for what it drops", "dropout", wrong(func(o *backend.Dropout) {
 		rate := float64(o.Rate)
 		right(o)
-		direct{}.store(o.Dst, direct{}.load(copied(o.Dst, func(v float64) float64 { return v * (1 - rate) })))
+		direct{}.Store(o.Dst, direct{}.Load(copied(o.Dst, func(v float64) float64 { return v * (1 - rate) })))
 	})},
 	{"counts elements by their place in memory", "dropout", wrong(func(o *backend.Dropout) {
 		for r := range o.X.Dim(2) {
@@ -272,10 +272,10 @@ var trainingMutants = []struct {
 		}
 	})},
 	{"has one mask for all steps", "dropout", wrong(func(o *backend.Dropout) {
-		seed := direct{}.load(o.Seed)
+		seed := direct{}.Load(o.Seed)
 		seed.v[2], seed.v[3] = 0, 0
 		o.Seed = copied(o.Seed, func(v float64) float64 { return v })
-		direct{}.store(o.Seed, seed)
+		direct{}.Store(o.Seed, seed)
 		right(o)
 	})},
 	{"has one mask for all streams", "dropout", wrong(func(o *backend.Dropout) { o.Stream = 0; right(o) })},

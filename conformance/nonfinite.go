@@ -55,7 +55,7 @@ func (x *trial) reached(clean, poisoned [][]byte) string {
 
 // poisoned makes a case for each layout. build makes the op and says what is
 // filled in both runs; put adds what is not finite in the second.
-func poisoned[O backend.Op](p Poison, what string, ls []layout, build func(l layout) (O, Fill), put func(o O)) []Case {
+func poisoned[O backend.Op](p Poison, what string, ls []Layout, build func(l Layout) (O, Fill), put func(o O)) []Case {
 	var cases []Case
 	for _, l := range ls {
 		op, _ := build(l)
@@ -74,8 +74,8 @@ func poisoned[O backend.Op](p Poison, what string, ls []layout, build func(l lay
 	return cases
 }
 
-// put sets element i of a row; negative ones count from the end.
-func put(t backend.Tensor, row, i int, v float64) {
+// Put sets element i of a row; negative ones count from the end.
+func Put(t backend.Tensor, row, i int, v float64) {
 	if i < 0 {
 		i += t.Dim(-1)
 	}
@@ -90,7 +90,7 @@ func put(t backend.Tensor, row, i int, v float64) {
 // putRow sets all elements of a row.
 func putRow(t backend.Tensor, row int, v float64) {
 	for i := range t.Dim(-1) {
-		put(t, row, i, v)
+		Put(t, row, i, v)
 	}
 }
 
@@ -100,26 +100,26 @@ const poisonedRows = 11
 // putRows makes each row of x one that is not finite in another way. Rows 1, 6
 // and 10 stay as they are.
 func putRows(x backend.Tensor) {
-	put(x, 0, 0, nan)
-	put(x, 2, -1, negativeNaN)
-	put(x, 3, x.Dim(-1)/2, inf)
-	put(x, 4, x.Dim(-1)/2, -inf)
+	Put(x, 0, 0, nan)
+	Put(x, 2, -1, negativeNaN)
+	Put(x, 3, x.Dim(-1)/2, inf)
+	Put(x, 4, x.Dim(-1)/2, -inf)
 	putRow(x, 5, -inf)
-	put(x, 7, 1, inf)
-	put(x, 7, -2, -inf)
+	Put(x, 7, 1, inf)
+	Put(x, 7, -2, -inf)
 	putRow(x, 8, negativeNaN)
 	putRow(x, 9, inf)
 }
 
 // rowLayouts are those of cases that putRows makes: a backend reads the first
 // in fours, and the other not.
-var rowLayouts = []layout{exact, strided}
+var rowLayouts = []Layout{exact, strided}
 
 // rowsOf makes a tensor for putRows. Rows of the second layout end in the
 // middle of a vector of any processor.
-func rowsOf(l layout) backend.Tensor {
+func rowsOf(l Layout) backend.Tensor {
 	if l == exact {
-		return l.tensor(backend.F32, poisonedRows, 64)
+		return l.Tensor(backend.F32, poisonedRows, 64)
 	}
-	return l.tensor(backend.F32, poisonedRows, 37)
+	return l.Tensor(backend.F32, poisonedRows, 37)
 }

@@ -36,61 +36,61 @@ func attentionNonFinite() []Case {
 // another position, else all before one.
 func attentionUnseen(kv backend.DType, size, window int) Case {
 	l := rowLayouts[size%2]
-	return poisoned(SameValue, fmt.Sprintf("kv=%v,size=%d,window=%d,what is not seen is NaN", kv, size, window), []layout{l},
-		func(l layout) (*backend.Attention, Fill) {
+	return poisoned(SameValue, fmt.Sprintf("kv=%v,size=%d,window=%d,what is not seen is NaN", kv, size, window), []Layout{l},
+		func(l Layout) (*backend.Attention, Fill) {
 			const sequences, time = 21, 23
-			o := &backend.Attention{Dst: l.tensor(backend.F32, sequences, time, 2*size), Q: l.tensor(backend.F32, sequences, time, 2*size),
-				K: l.tensor(kv, sequences, time+2, size), V: l.tensor(kv, sequences, time+2, size), At: l.ints(sequences),
+			o := &backend.Attention{Dst: l.Tensor(backend.F32, sequences, time, 2*size), Q: l.Tensor(backend.F32, sequences, time, 2*size),
+				K: l.Tensor(kv, sequences, time+2, size), V: l.Tensor(kv, sequences, time+2, size), At: l.Ints(sequences),
 				Heads: 2, Scale: 0.6, Window: window}
-			return o, func(*rand.Rand, int) { set(o.At, 0) }
+			return o, func(*rand.Rand, int) { Set(o.At, 0) }
 		}, func(o *backend.Attention) {
 			for b := range o.K.Dim(1) {
 				from, to := b+1, o.K.Dim(-2) // the queries up to b see none of it
 				if window > 0 {
 					from, to = 0, min(b+1, to-window-2) // those from b + window on do
 				}
-				set(o.K.Slice(1, b, b+1).Slice(2, from, to), nan, inf, -inf)
-				set(o.V.Slice(1, b, b+1).Slice(2, from, to), nan, inf, -inf)
+				Set(o.K.Slice(1, b, b+1).Slice(2, from, to), nan, inf, -inf)
+				Set(o.V.Slice(1, b, b+1).Slice(2, from, to), nan, inf, -inf)
 			}
 		})[0]
 }
 
 // attentionKinds has another thing that is not finite in each sequence.
-func attentionKinds(kv backend.DType, time, size int, probs bool, s scores, l layout) Case {
+func attentionKinds(kv backend.DType, time, size int, probs bool, s scores, l Layout) Case {
 	const sequences, context = 11, 530
 	name := fmt.Sprintf("kv=%v,time=%d,not finite%v", kv, time, s)
 	if probs {
 		name += ",probs"
 	}
-	return poisoned(SameValue, name, []layout{l}, func(l layout) (*backend.Attention, Fill) {
-		o := &backend.Attention{Dst: l.tensor(backend.F32, sequences, time, 2*size), Q: l.tensor(backend.F32, sequences, time, 2*size),
-			K: l.tensor(kv, sequences, context, 2*size), V: l.tensor(kv, sequences, context, 2*size), At: l.ints(sequences),
+	return poisoned(SameValue, name, []Layout{l}, func(l Layout) (*backend.Attention, Fill) {
+		o := &backend.Attention{Dst: l.Tensor(backend.F32, sequences, time, 2*size), Q: l.Tensor(backend.F32, sequences, time, 2*size),
+			K: l.Tensor(kv, sequences, context, 2*size), V: l.Tensor(kv, sequences, context, 2*size), At: l.Ints(sequences),
 			Sinks: s.sinkTensor(l, 2), Heads: 2, Scale: s.of(size), Window: s.window, SoftCap: s.softCap}
 		if probs {
-			o.Probs = l.tensor(backend.F32, sequences, 2, time, context)
+			o.Probs = l.Tensor(backend.F32, sequences, 2, time, context)
 		}
 		return o, func(*rand.Rand, int) {
 			last := context - float64(time)
-			set(o.At, 5, 5, 5, 5, 5, 5, 5, last, last, 20, 20)
+			Set(o.At, 5, 5, 5, 5, 5, 5, 5, last, last, 20, 20)
 			// Whose scores are infinite is known where queries are positive.
-			set(o.Q.Slice(1, 5, 9), 1, 0.5, 0.25, 0.75)
+			Set(o.Q.Slice(1, 5, 9), 1, 0.5, 0.25, 0.75)
 			if s.sinks != nil {
-				set(o.Sinks, s.sinks...)
+				Set(o.Sinks, s.sinks...)
 			}
 		}
 	}, func(o *backend.Attention) {
 		sequence := func(x backend.Tensor, b int) backend.Tensor { return x.Slice(1, b, b+1) }
-		put(sequence(o.Q, 1), time-1, 1, nan)          // the first head of one query
-		put(sequence(o.K, 2), 3, size, negativeNaN)    // the second head of all queries
-		put(sequence(o.V, 3), 4, 2, nan)               // one element of all of them
-		put(sequence(o.V, 4), 0, -1, -inf)             //
-		put(sequence(o.K, 5), 2, 0, inf)               // ∞ − ∞ in the first head
-		set(sequence(o.K, 6), -inf)                    // no score is above −∞
-		set(sequence(o.K, 7).Slice(2, 0, 520), -inf)   // the last few are: of several chunks all of the first
-		put(sequence(o.K, 8), context-time-2, 0, -inf) // a probability of 0
-		put(sequence(o.K, 8), context-time-2, size, inf)
-		set(sequence(o.Q, 10), 1)
-		set(sequence(o.K, 10).Slice(2, 10, 30), -inf) // rows before these are finite, but not in a window of 9
+		Put(sequence(o.Q, 1), time-1, 1, nan)          // the first head of one query
+		Put(sequence(o.K, 2), 3, size, negativeNaN)    // the second head of all queries
+		Put(sequence(o.V, 3), 4, 2, nan)               // one element of all of them
+		Put(sequence(o.V, 4), 0, -1, -inf)             //
+		Put(sequence(o.K, 5), 2, 0, inf)               // ∞ − ∞ in the first head
+		Set(sequence(o.K, 6), -inf)                    // no score is above −∞
+		Set(sequence(o.K, 7).Slice(2, 0, 520), -inf)   // the last few are: of several chunks all of the first
+		Put(sequence(o.K, 8), context-time-2, 0, -inf) // a probability of 0
+		Put(sequence(o.K, 8), context-time-2, size, inf)
+		Set(sequence(o.Q, 10), 1)
+		Set(sequence(o.K, 10).Slice(2, 10, 30), -inf) // rows before these are finite, but not in a window of 9
 	})[0]
 }
 
@@ -98,25 +98,25 @@ func attentionKinds(kv backend.DType, time, size int, probs bool, s scores, l la
 // score above −∞.
 func attentionSinks(time int) Case {
 	const sequences, context, heads, size = 2, 12, 6, 8
-	return poisoned(SameValue, fmt.Sprintf("time=%d,sinks are not finite", time), rowLayouts[:1], func(l layout) (*backend.Attention, Fill) {
-		o := &backend.Attention{Dst: l.tensor(backend.F32, sequences, time, heads*size), Q: l.tensor(backend.F32, sequences, time, heads*size),
-			K: l.tensor(backend.F32, sequences, context, size), V: l.tensor(backend.F32, sequences, context, size), At: l.ints(sequences),
-			Sinks: l.tensor(backend.F32, heads), Heads: heads, Scale: 0.5}
+	return poisoned(SameValue, fmt.Sprintf("time=%d,sinks are not finite", time), rowLayouts[:1], func(l Layout) (*backend.Attention, Fill) {
+		o := &backend.Attention{Dst: l.Tensor(backend.F32, sequences, time, heads*size), Q: l.Tensor(backend.F32, sequences, time, heads*size),
+			K: l.Tensor(backend.F32, sequences, context, size), V: l.Tensor(backend.F32, sequences, context, size), At: l.Ints(sequences),
+			Sinks: l.Tensor(backend.F32, heads), Heads: heads, Scale: 0.5}
 		return o, func(*rand.Rand, int) {
-			set(o.At, 5)
-			set(o.Q, 1)
-			set(o.Sinks, 0.5, -1, 0, 2, -30, 1e4)
+			Set(o.At, 5)
+			Set(o.Q, 1)
+			Set(o.Sinks, 0.5, -1, 0, 2, -30, 1e4)
 		}
 	}, func(o *backend.Attention) {
-		set(o.Sinks.Slice(-1, 0, 3), nan, inf, -inf)
-		set(o.K.Slice(1, 1, 2), -inf)
+		Set(o.Sinks.Slice(-1, 0, 3), nan, inf, -inf)
+		Set(o.K.Slice(1, 1, 2), -inf)
 	})[0]
 }
 
 func attentionBackwardNonFinite() []Case {
 	var cases []Case
 	for _, c := range []struct {
-		l      layout
+		l      Layout
 		shape  attentionBackwardShape
 		window int
 		cuts   []int // the position at which each sequence is cut
@@ -129,16 +129,16 @@ func attentionBackwardNonFinite() []Case {
 	} {
 		s := c.shape
 		s.batch, s.layout, s.scores = len(c.cuts), c.l, scores{window: c.window}
-		build := func(layout) (*backend.AttentionBackward, Fill) { return s.op(), nil }
+		build := func(Layout) (*backend.AttentionBackward, Fill) { return s.op(), nil }
 		name := fmt.Sprintf("dy=%dx%dx%dx%d,groups=%d%v", s.batch, s.time, s.heads, s.size, s.groups, s.scores)
-		part := func(x backend.Tensor, b, from, to int) { set(x.Slice(1, b, b+1).Slice(2, from, to), nan, inf, -inf) }
-		cases = append(cases, poisoned(SameValue, name+",keys and values from a position on are NaN", []layout{c.l}, build, func(o *backend.AttentionBackward) {
+		part := func(x backend.Tensor, b, from, to int) { Set(x.Slice(1, b, b+1).Slice(2, from, to), nan, inf, -inf) }
+		cases = append(cases, poisoned(SameValue, name+",keys and values from a position on are NaN", []Layout{c.l}, build, func(o *backend.AttentionBackward) {
 			for b, cut := range c.cuts { // dq before it is finite
 				part(o.K, b, cut, s.time)
 				part(o.V, b, cut, s.time)
 			}
 		})...)
-		cases = append(cases, poisoned(SameValue, name+",queries and dy before a position are NaN", []layout{c.l}, build, func(o *backend.AttentionBackward) {
+		cases = append(cases, poisoned(SameValue, name+",queries and dy before a position are NaN", []Layout{c.l}, build, func(o *backend.AttentionBackward) {
 			for b, cut := range c.cuts { // dk and dv from it on are finite
 				part(o.Q, b, 0, cut)
 				part(o.DY, b, 0, cut)
@@ -147,13 +147,13 @@ func attentionBackwardNonFinite() []Case {
 		if c.window == 0 {
 			continue
 		}
-		cases = append(cases, poisoned(SameValue, name+",keys and values before a position are NaN", []layout{c.l}, build, func(o *backend.AttentionBackward) {
+		cases = append(cases, poisoned(SameValue, name+",keys and values before a position are NaN", []Layout{c.l}, build, func(o *backend.AttentionBackward) {
 			for b, cut := range c.cuts { // dq a window after it is finite
 				part(o.K, b, 0, cut)
 				part(o.V, b, 0, cut)
 			}
 		})...)
-		cases = append(cases, poisoned(SameValue, name+",queries and dy from a position on are NaN", []layout{c.l}, build, func(o *backend.AttentionBackward) {
+		cases = append(cases, poisoned(SameValue, name+",queries and dy from a position on are NaN", []Layout{c.l}, build, func(o *backend.AttentionBackward) {
 			for b, cut := range c.cuts { // dk and dv a window before it are finite
 				part(o.Q, b, cut+c.window, s.time)
 				part(o.DY, b, cut+c.window, s.time)
@@ -162,33 +162,33 @@ func attentionBackwardNonFinite() []Case {
 	}
 	for i, sc := range []scores{{}, {}, {softCap: 3}, {window: 4}, {sinks: []float64{1, -2}}} {
 		s := attentionBackwardShape{batch: 9, time: 19, heads: 2, groups: 2, size: 8, scores: sc, layout: rowLayouts[i%2]}
-		build := func(layout) (*backend.AttentionBackward, Fill) {
+		build := func(Layout) (*backend.AttentionBackward, Fill) {
 			o := s.op()
 			return o, func(*rand.Rand, int) {
-				set(o.Q.Slice(1, 5, 9), 1, 0.5, 0.25, 0.75)
+				Set(o.Q.Slice(1, 5, 9), 1, 0.5, 0.25, 0.75)
 				if sc.sinks != nil {
-					set(o.Sinks, sc.sinks...)
+					Set(o.Sinks, sc.sinks...)
 				}
 			}
 		}
 		cases = append(cases, poisoned(SameValue, "not finite"+sc.String(), rowLayouts[i%2:][:1], build, func(o *backend.AttentionBackward) {
 			sequence := func(x backend.Tensor, b int) backend.Tensor { return x.Slice(1, b, b+1) }
-			put(sequence(o.Q, 1), 9, 1, nan)
-			put(sequence(o.K, 2), 9, 0, negativeNaN)
-			put(sequence(o.V, 3), 9, s.size, nan)
-			put(sequence(o.DY, 4), 9, s.size+1, nan)
-			put(sequence(o.K, 5), 9, 0, -inf)                // a probability of 0
-			put(sequence(o.K, 6), 9, 0, inf)                 // ∞ − ∞
-			set(sequence(o.K, 7).Slice(-1, 0, s.size), -inf) // no score is above −∞
-			set(sequence(o.K, 8).Slice(2, 6, 12), -inf)      // … of a window
+			Put(sequence(o.Q, 1), 9, 1, nan)
+			Put(sequence(o.K, 2), 9, 0, negativeNaN)
+			Put(sequence(o.V, 3), 9, s.size, nan)
+			Put(sequence(o.DY, 4), 9, s.size+1, nan)
+			Put(sequence(o.K, 5), 9, 0, -inf)                // a probability of 0
+			Put(sequence(o.K, 6), 9, 0, inf)                 // ∞ − ∞
+			Set(sequence(o.K, 7).Slice(-1, 0, s.size), -inf) // no score is above −∞
+			Set(sequence(o.K, 8).Slice(2, 6, 12), -inf)      // … of a window
 		})...)
 	}
 	// One with sinks that are not finite.
 	s := attentionBackwardShape{batch: 2, time: 19, heads: 6, groups: 1, size: 8, scores: scores{sinks: []float64{0.5, -1, 0, 2, -30, 1e4}}, layout: exact}
-	return append(cases, poisoned(SameValue, "sinks are not finite", rowLayouts[:1], func(layout) (*backend.AttentionBackward, Fill) {
+	return append(cases, poisoned(SameValue, "sinks are not finite", rowLayouts[:1], func(Layout) (*backend.AttentionBackward, Fill) {
 		o := s.op()
-		return o, func(*rand.Rand, int) { set(o.Sinks, s.scores.sinks...) }
-	}, func(o *backend.AttentionBackward) { set(o.Sinks.Slice(-1, 0, 3), nan, inf, -inf) })...)
+		return o, func(*rand.Rand, int) { Set(o.Sinks, s.scores.sinks...) }
+	}, func(o *backend.AttentionBackward) { Set(o.Sinks.Slice(-1, 0, 3), nan, inf, -inf) })...)
 }
 
 // positions are those from first to end, excluded.

@@ -12,22 +12,22 @@ import (
 // poisonLinear puts what is not finite into a product of 68 outputs. What is
 // infinite meets no 0: that product would be NaN, which BLAS may leave out.
 func poisonLinear(o *backend.Linear) {
-	put(o.X, 0, 0, nan)
+	Put(o.X, 0, 0, nan)
 	if rows := o.X.Rows(); rows > 4 {
-		put(o.X, rows-1, -1, negativeNaN)
+		Put(o.X, rows-1, -1, negativeNaN)
 		if !o.W.DType.Quantized() {
-			put(o.X, 2, 7, inf)
-			put(o.X, 3, 9, -inf)
+			Put(o.X, 2, 7, inf)
+			Put(o.X, 3, 9, -inf)
 		}
 	}
-	put(o.W, 1, 0, nan)
-	put(o.W, 67, -1, negativeNaN)
+	Put(o.W, 1, 0, nan)
+	Put(o.W, 67, -1, negativeNaN)
 	if !o.W.DType.Quantized() {
-		put(o.W, 30, 7, -inf)
+		Put(o.W, 30, 7, -inf)
 	}
 	if !o.Bias.Absent() {
-		put(o.Bias, 0, 3, nan)
-		put(o.Bias, 0, 40, inf)
+		Put(o.Bias, 0, 3, nan)
+		Put(o.Bias, 0, 40, inf)
 	}
 }
 
@@ -88,9 +88,9 @@ func linearAddNonFinite() []Case {
 			return &backend.LinearAdd{Dst: o.Dst, X: o.X, W: o.W, Bias: o.Bias, Residual: like(s.layout, o.Dst), Sum: like(s.layout, o.Dst)}
 		}, func(op backend.Op) {
 			residual := op.(*backend.LinearAdd).Residual
-			put(residual, 1, 5, nan)
-			put(residual, 1, 6, -inf)
-			put(residual, 1, 40, -inf) // where the bias is ∞
+			Put(residual, 1, 5, nan)
+			Put(residual, 1, 6, -inf)
+			Put(residual, 1, 40, -inf) // where the bias is ∞
 		}))
 	}
 	return cases
@@ -125,12 +125,12 @@ func linearBackwardNonFinite() []Case {
 				if run == 0 {
 					return
 				}
-				put(o.X, 0, 0, nan)
-				put(o.X, 5, 7, inf)
-				put(o.DY, o.DY.Rows()-1, -1, negativeNaN)
-				put(o.DY, 6, 9, -inf)
-				put(o.DW, 3, 4, nan)
-				put(o.DW, 9, 5, inf) // −∞ comes to it, or ∞
+				Put(o.X, 0, 0, nan)
+				Put(o.X, 5, 7, inf)
+				Put(o.DY, o.DY.Rows()-1, -1, negativeNaN)
+				Put(o.DY, 6, 9, -inf)
+				Put(o.DW, 3, 4, nan)
+				Put(o.DW, 9, 5, inf) // −∞ comes to it, or ∞
 			}
 		}})
 	}
@@ -144,21 +144,21 @@ func embeddingNonFinite() []Case {
 		if d.Quantized() {
 			ls, positions = rowLayouts[:1], backend.F16
 		}
-		cases = append(cases, poisoned(SameBits, fmt.Sprintf("tokens=%v,not finite", d), ls, func(l layout) (*backend.Embedding, Fill) {
-			o := &backend.Embedding{Dst: l.tensor(backend.F32, 2, 5, 64), Tokens: l.tensor(d, 7, 64), Positions: l.tensor(positions, 6, 64),
-				IDs: l.ints(2, 5), At: l.ints(2)}
+		cases = append(cases, poisoned(SameBits, fmt.Sprintf("tokens=%v,not finite", d), ls, func(l Layout) (*backend.Embedding, Fill) {
+			o := &backend.Embedding{Dst: l.Tensor(backend.F32, 2, 5, 64), Tokens: l.Tensor(d, 7, 64), Positions: l.Tensor(positions, 6, 64),
+				IDs: l.Ints(2, 5), At: l.Ints(2)}
 			return o, func(*rand.Rand, int) {
-				set(o.IDs, 0, 1, 2, 3, 4, 5, 6, 2)
-				set(o.At, 0, 1)
+				Set(o.IDs, 0, 1, 2, 3, 4, 5, 6, 2)
+				Set(o.At, 0, 1)
 			}
 		}, func(o *backend.Embedding) {
-			put(o.Tokens, 2, 0, nan)
-			put(o.Tokens, 5, -1, negativeNaN)
-			put(o.Positions, 1, 3, nan)
-			put(o.Positions, 4, 5, inf)
+			Put(o.Tokens, 2, 0, nan)
+			Put(o.Tokens, 5, -1, negativeNaN)
+			Put(o.Positions, 1, 3, nan)
+			Put(o.Positions, 4, 5, inf)
 			if !d.Quantized() {
-				put(o.Tokens, 4, 5, -inf)
-				put(o.Tokens, 0, 9, inf)
+				Put(o.Tokens, 4, 5, -inf)
+				Put(o.Tokens, 0, 9, inf)
 			}
 		})...)
 	}
@@ -166,19 +166,19 @@ func embeddingNonFinite() []Case {
 }
 
 func embeddingBackwardNonFinite() []Case {
-	return poisoned(SameBits, "not finite", rowLayouts, func(l layout) (*backend.EmbeddingBackward, Fill) {
-		o := &backend.EmbeddingBackward{DTokens: l.tensor(backend.F32, 7, 20), DPositions: l.tensor(backend.F32, 6, 20),
-			DY: l.tensor(backend.F32, 2, 5, 20), IDs: l.ints(2, 5), At: l.ints(2)}
+	return poisoned(SameBits, "not finite", rowLayouts, func(l Layout) (*backend.EmbeddingBackward, Fill) {
+		o := &backend.EmbeddingBackward{DTokens: l.Tensor(backend.F32, 7, 20), DPositions: l.Tensor(backend.F32, 6, 20),
+			DY: l.Tensor(backend.F32, 2, 5, 20), IDs: l.Ints(2, 5), At: l.Ints(2)}
 		return o, func(*rand.Rand, int) {
-			set(o.IDs, 0, 1, 2, 1, 4, 5, -1, 2, 4, 3)
-			set(o.At, 0, 1)
+			Set(o.IDs, 0, 1, 2, 1, 4, 5, -1, 2, 4, 3)
+			Set(o.At, 0, 1)
 		}
 	}, func(o *backend.EmbeddingBackward) {
-		put(o.DY, 0, 0, nan)
-		put(o.DY, 4, 3, inf) // rows 4 and 8 come together
-		put(o.DY, 8, 3, -inf)
-		put(o.DY, 6, 7, negativeNaN) // of no token
-		put(o.DTokens, 2, -1, nan)
-		put(o.DTokens, 6, 2, inf) // of which nothing is added to
+		Put(o.DY, 0, 0, nan)
+		Put(o.DY, 4, 3, inf) // rows 4 and 8 come together
+		Put(o.DY, 8, 3, -inf)
+		Put(o.DY, 6, 7, negativeNaN) // of no token
+		Put(o.DTokens, 2, -1, nan)
+		Put(o.DTokens, 6, 2, inf) // of which nothing is added to
 	})
 }

@@ -10,19 +10,19 @@ import (
 )
 
 func softmaxNonFinite() []Case {
-	return poisoned(SameBits, "not finite", rowLayouts, func(l layout) (*backend.Softmax, Fill) {
+	return poisoned(SameBits, "not finite", rowLayouts, func(l Layout) (*backend.Softmax, Fill) {
 		return &backend.Softmax{Dst: rowsOf(l), X: rowsOf(l)}, nil
 	}, func(o *backend.Softmax) { putRows(o.X) })
 }
 
 func geluNonFinite() []Case {
-	return poisoned(SameBits, "not finite", rowLayouts, func(l layout) (*backend.GELU, Fill) {
+	return poisoned(SameBits, "not finite", rowLayouts, func(l Layout) (*backend.GELU, Fill) {
 		return &backend.GELU{Dst: rowsOf(l), X: rowsOf(l)}, nil
 	}, func(o *backend.GELU) { putRows(o.X) })
 }
 
 func geluBackwardNonFinite() []Case {
-	build := func(l layout) (*backend.GELUBackward, Fill) {
+	build := func(l Layout) (*backend.GELUBackward, Fill) {
 		return &backend.GELUBackward{DX: rowsOf(l), X: rowsOf(l), DY: rowsOf(l)}, nil
 	}
 	return append(poisoned(SameBits, "x is not finite", rowLayouts, build, func(o *backend.GELUBackward) { putRows(o.X) }),
@@ -30,19 +30,19 @@ func geluBackwardNonFinite() []Case {
 }
 
 func addNonFinite() []Case {
-	return poisoned(SameBits, "not finite", rowLayouts, func(l layout) (*backend.Add, Fill) {
+	return poisoned(SameBits, "not finite", rowLayouts, func(l Layout) (*backend.Add, Fill) {
 		return &backend.Add{Dst: rowsOf(l), A: rowsOf(l), B: rowsOf(l)}, nil
 	}, func(o *backend.Add) {
 		putRows(o.A)
-		put(o.B, 5, 3, inf) // −∞ + ∞
-		put(o.B, 6, 0, nan)
-		put(o.B, 9, 0, inf)
+		Put(o.B, 5, 3, inf) // −∞ + ∞
+		Put(o.B, 6, 0, nan)
+		Put(o.B, 9, 0, inf)
 	})
 }
 
 func argmaxNonFinite() []Case {
-	return poisoned(SameBits, "not finite", rowLayouts, func(l layout) (*backend.Argmax, Fill) {
-		return &backend.Argmax{Dst: l.tensor(backend.I32, poisonedRows, 1), X: rowsOf(l)}, nil
+	return poisoned(SameBits, "not finite", rowLayouts, func(l Layout) (*backend.Argmax, Fill) {
+		return &backend.Argmax{Dst: l.Tensor(backend.I32, poisonedRows, 1), X: rowsOf(l)}, nil
 	}, func(o *backend.Argmax) { putRows(o.X) })
 }
 
@@ -50,8 +50,8 @@ func copyNonFinite() []Case {
 	var cases []Case
 	for _, d := range [][2]backend.DType{{backend.F32, backend.F32}, {backend.F16, backend.F32}, {backend.F32, backend.F16}, {backend.F16, backend.F16}} {
 		cases = append(cases, poisoned(SameBits, fmt.Sprintf("dst=%v,x=%v,not finite", d[0], d[1]), rowLayouts,
-			func(l layout) (*backend.Copy, Fill) {
-				return &backend.Copy{Dst: l.tensor(d[0], poisonedRows, 20), X: l.tensor(d[1], poisonedRows, 20)}, nil
+			func(l Layout) (*backend.Copy, Fill) {
+				return &backend.Copy{Dst: l.Tensor(d[0], poisonedRows, 20), X: l.Tensor(d[1], poisonedRows, 20)}, nil
 			}, func(o *backend.Copy) { putRows(o.X) })...)
 	}
 	return cases
@@ -60,24 +60,24 @@ func copyNonFinite() []Case {
 func storeNonFinite() []Case {
 	var cases []Case
 	for _, d := range []backend.DType{backend.F32, backend.F16} {
-		cases = append(cases, poisoned(SameBits, fmt.Sprintf("dst=%v,not finite", d), rowLayouts, func(l layout) (*backend.Store, Fill) {
-			o := &backend.Store{Dst: l.tensor(d, 1, poisonedRows+3, 14), X: l.tensor(backend.F32, 1, poisonedRows, 14), At: l.ints(1)}
-			return o, func(*rand.Rand, int) { set(o.At, 2) }
+		cases = append(cases, poisoned(SameBits, fmt.Sprintf("dst=%v,not finite", d), rowLayouts, func(l Layout) (*backend.Store, Fill) {
+			o := &backend.Store{Dst: l.Tensor(d, 1, poisonedRows+3, 14), X: l.Tensor(backend.F32, 1, poisonedRows, 14), At: l.Ints(1)}
+			return o, func(*rand.Rand, int) { Set(o.At, 2) }
 		}, func(o *backend.Store) { putRows(o.X) })...)
 	}
 	return cases
 }
 
 func dropoutNonFinite() []Case {
-	return poisoned(SameBits, "not finite", rowLayouts, func(l layout) (*backend.Dropout, Fill) {
-		o := &backend.Dropout{Dst: rowsOf(l), X: rowsOf(l), Seed: l.ints(4), Rate: 0.4, Stream: 3}
-		return o, func(r *rand.Rand, _ int) { uniform(o.Seed, r, 0, 1<<30) }
+	return poisoned(SameBits, "not finite", rowLayouts, func(l Layout) (*backend.Dropout, Fill) {
+		o := &backend.Dropout{Dst: rowsOf(l), X: rowsOf(l), Seed: l.Ints(4), Rate: 0.4, Stream: 3}
+		return o, func(r *rand.Rand, _ int) { Uniform(o.Seed, r, 0, 1<<30) }
 	}, func(o *backend.Dropout) { putRows(o.X) })
 }
 
 func sumSquaresNonFinite() []Case {
-	return poisoned(SameBits, "not finite", rowLayouts, func(l layout) (*backend.SumSquares, Fill) {
-		return &backend.SumSquares{Dst: l.tensor(backend.F32, poisonedRows, 1), X: rowsOf(l)}, nil
+	return poisoned(SameBits, "not finite", rowLayouts, func(l Layout) (*backend.SumSquares, Fill) {
+		return &backend.SumSquares{Dst: l.Tensor(backend.F32, poisonedRows, 1), X: rowsOf(l)}, nil
 	}, func(o *backend.SumSquares) { putRows(o.X) })
 }
 
@@ -85,77 +85,142 @@ func globalNormNonFinite() []Case {
 	var cases []Case
 	for _, limit := range []float32{1, float32(inf)} {
 		for _, v := range []float64{nan, negativeNaN, inf} {
-			cases = append(cases, poisoned(SameBits, fmt.Sprintf("max=%v,%v among x", limit, v), []layout{exact}, func(l layout) (*backend.GlobalNorm, Fill) {
-				o := &backend.GlobalNorm{Dst: l.tensor(backend.F32, 2), X: l.tensor(backend.F32, 65), Max: limit}
+			cases = append(cases, poisoned(SameBits, fmt.Sprintf("max=%v,%v among x", limit, v), []Layout{exact}, func(l Layout) (*backend.GlobalNorm, Fill) {
+				o := &backend.GlobalNorm{Dst: l.Tensor(backend.F32, 2), X: l.Tensor(backend.F32, 65), Max: limit}
 				return o, func(r *rand.Rand, _ int) { fill(o.X, func(int) float64 { return r.ExpFloat64() }) }
-			}, func(o *backend.GlobalNorm) { put(o.X, 0, 40, v) })...)
+			}, func(o *backend.GlobalNorm) { Put(o.X, 0, 40, v) })...)
 		}
 	}
 	return cases
 }
 
 func layerNormNonFinite() []Case {
-	return poisoned(SameBits, "not finite", rowLayouts, func(l layout) (*backend.LayerNorm, Fill) {
+	return poisoned(SameBits, "not finite", rowLayouts, func(l Layout) (*backend.LayerNorm, Fill) {
 		x := rowsOf(l)
-		return &backend.LayerNorm{Dst: rowsOf(l), X: x, Gamma: l.tensor(backend.F32, x.Dim(-1)), Beta: l.tensor(backend.F32, x.Dim(-1)), Epsilon: 1e-5}, nil
+		return &backend.LayerNorm{Dst: rowsOf(l), X: x, Gamma: l.Tensor(backend.F32, x.Dim(-1)), Beta: l.Tensor(backend.F32, x.Dim(-1)), Epsilon: 1e-5}, nil
 	}, func(o *backend.LayerNorm) {
 		putRows(o.X)
-		put(o.Gamma, 0, 4, nan)
-		put(o.Beta, 0, 9, -inf)
+		Put(o.Gamma, 0, 4, nan)
+		Put(o.Beta, 0, 9, -inf)
 	})
 }
 
 func layerNormBackwardNonFinite() []Case {
-	build := func(l layout) (*backend.LayerNormBackward, Fill) {
+	build := func(l Layout) (*backend.LayerNormBackward, Fill) {
 		x := rowsOf(l)
-		vector := func() backend.Tensor { return l.tensor(backend.F32, x.Dim(-1)) }
+		vector := func() backend.Tensor { return l.Tensor(backend.F32, x.Dim(-1)) }
 		return &backend.LayerNormBackward{DX: rowsOf(l), DGamma: vector(), DBeta: vector(), X: x, DY: rowsOf(l), Gamma: vector(),
-			Stats: l.tensor(backend.F32, poisonedRows, 2), Epsilon: 1e-5}, nil
+			Stats: l.Tensor(backend.F32, poisonedRows, 2), Epsilon: 1e-5}, nil
 	}
 	return append(append(
 		poisoned(SameBits, "x is not finite", rowLayouts, build, func(o *backend.LayerNormBackward) { putRows(o.X) }),
 		poisoned(SameBits, "dy is NaN", rowLayouts, build, func(o *backend.LayerNormBackward) {
-			put(o.DY, 0, 0, nan)
-			put(o.DY, 4, -1, negativeNaN)
-			put(o.DY, 7, 13, nan)
+			Put(o.DY, 0, 0, nan)
+			Put(o.DY, 4, -1, negativeNaN)
+			Put(o.DY, 7, 13, nan)
 		})...),
-		poisoned(SameBits, "gamma is NaN", rowLayouts[:1], build, func(o *backend.LayerNormBackward) { put(o.Gamma, 0, 3, nan) })...)
+		poisoned(SameBits, "gamma is NaN", rowLayouts[:1], build, func(o *backend.LayerNormBackward) { Put(o.Gamma, 0, 3, nan) })...)
 }
 
 func crossEntropyNonFinite() []Case {
-	build := func(l layout) (*backend.CrossEntropy, Fill) {
+	build := func(l Layout) (*backend.CrossEntropy, Fill) {
 		x := rowsOf(l)
 		if l == exact { // as nn lays out scores
 			x = l.fours(backend.F32, poisonedRows, 63)
 		}
-		o := &backend.CrossEntropy{Loss: l.tensor(backend.F32, poisonedRows), X: x, Targets: l.ints(poisonedRows),
-			LossScale: l.tensor(backend.F32, 1), Scale: 0.25}
+		o := &backend.CrossEntropy{Loss: l.Tensor(backend.F32, poisonedRows), X: x, Targets: l.Ints(poisonedRows),
+			LossScale: l.Tensor(backend.F32, 1), Scale: 0.25}
 		return o, func(r *rand.Rand, _ int) {
-			uniform(o.Targets, r, 0, x.Dim(-1))
-			put(o.Targets, 0, 4, float64(x.Dim(-1)/2)) // where putRows has −∞
-			put(o.Targets, 0, 8, -1)                   // a row of NaN that does not count
+			Uniform(o.Targets, r, 0, x.Dim(-1))
+			Put(o.Targets, 0, 4, float64(x.Dim(-1)/2)) // where putRows has −∞
+			Put(o.Targets, 0, 8, -1)                   // a row of NaN that does not count
 		}
 	}
 	return append(poisoned(SameBits, "not finite", rowLayouts, build, func(o *backend.CrossEntropy) { putRows(o.X) }),
-		poisoned(SameBits, "the loss scale is NaN", rowLayouts[:1], build, func(o *backend.CrossEntropy) { set(o.LossScale, nan) })...)
+		poisoned(SameBits, "the loss scale is NaN", rowLayouts[:1], build, func(o *backend.CrossEntropy) { Set(o.LossScale, nan) })...)
 }
 
 func adamWNonFinite() []Case {
-	build := func(l layout) (*backend.AdamW, Fill) {
-		o := &backend.AdamW{W: rowsOf(l), M: rowsOf(l), V: rowsOf(l), G: rowsOf(l), Step: l.tensor(backend.F32, 3), Scale: l.tensor(backend.F32, 1),
+	build := func(l Layout) (*backend.AdamW, Fill) {
+		o := &backend.AdamW{W: rowsOf(l), M: rowsOf(l), V: rowsOf(l), G: rowsOf(l), Step: l.Tensor(backend.F32, 3), Scale: l.Tensor(backend.F32, 1),
 			Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, Decay: 0.1}
 		return o, func(r *rand.Rand, _ int) {
 			fill(o.V, func(int) float64 { return r.ExpFloat64() })
-			set(o.Step, 1e-3, 0.1, 0.001)
-			set(o.Scale, 0.5)
+			Set(o.Step, 1e-3, 0.1, 0.001)
+			Set(o.Scale, 0.5)
 		}
 	}
 	return append(poisoned(SameBits, "not finite", rowLayouts, build, func(o *backend.AdamW) {
 		putRows(o.G)
-		put(o.W, 1, 2, nan)
-		put(o.M, 1, 5, inf)
-		put(o.M, 6, 0, nan)
-		put(o.V, 6, 4, inf)
-		put(o.V, 10, -1, nan)
-	}), poisoned(SameBits, "the scale is NaN", rowLayouts[:1], build, func(o *backend.AdamW) { set(o.Scale, nan) })...)
+		Put(o.W, 1, 2, nan)
+		Put(o.M, 1, 5, inf)
+		Put(o.M, 6, 0, nan)
+		Put(o.V, 6, 4, inf)
+		Put(o.V, 10, -1, nan)
+	}), poisoned(SameBits, "the scale is NaN", rowLayouts[:1], build, func(o *backend.AdamW) { Set(o.Scale, nan) })...)
+}
+
+func rmsNormNonFinite() []Case {
+	return poisoned(SameBits, "not finite", rowLayouts, func(l layout) (*backend.RMSNorm, Fill) {
+		x := rowsOf(l)
+		return &backend.RMSNorm{Dst: rowsOf(l), X: x, Gamma: l.tensor(backend.F32, x.Dim(-1)), Epsilon: 1e-5}, nil
+	}, func(o *backend.RMSNorm) {
+		putRows(o.X)
+		put(o.Gamma, 0, 4, nan)
+		put(o.Gamma, 0, 9, -inf)
+	})
+}
+
+func rotaryNonFinite() []Case {
+	var cases []Case
+	for _, pairing := range []backend.Pairing{backend.Halves, backend.Neighbours} {
+		cases = append(cases, poisoned(SameBits, fmt.Sprintf("%v,not finite", pairing), rowLayouts, func(l layout) (*backend.Rotary, Fill) {
+			x := rowsOf(l)
+			o := &backend.Rotary{Dst: rowsOf(l), X: x, Angles: l.tensor(backend.F32, poisonedRows+2, 24), At: l.ints(1), Heads: 1, Pairing: pairing}
+			if l == exact {
+				o.Heads = 2
+			}
+			return o, func(*rand.Rand, int) { set(o.At, 1) }
+		}, func(o *backend.Rotary) {
+			putRows(o.X)
+			put(o.Angles, 2, 3, nan)    // a cosine of row 1
+			put(o.Angles, 7, -1, inf)   // a sine of row 6
+			put(o.Angles, 11, 12, -inf) // of row 10
+			putRow(o.Angles, 0, nan)    // of no row
+			putRow(o.Angles, 12, inf)
+		})...)
+	}
+	return cases
+}
+
+// poisonedGates are for GatedActivation and its gradient: functions whose
+// pipelines others need too, with and without a limit.
+func poisonedGates(of func(what string, ls []layout, s gateShape)) {
+	of("silu,not finite", rowLayouts, gateShape{f: backend.SiLU})
+	of("silu,clamped,not finite", rowLayouts, gateShape{f: backend.SiLU, limit: 2, shift: 1})
+	for f := backend.NoActivation; f.Valid(); f++ {
+		if f != backend.SiLU {
+			of(fmt.Sprintf("%v,not finite", f), rowLayouts[:1], gateShape{f: f})
+		}
+	}
+}
+
+// putGates makes rows of gate, and single elements of up, not finite.
+func putGates(gate, up backend.Tensor) {
+	putRows(gate)
+	put(up, 1, 2, nan)
+	put(up, 6, 0, inf)
+	put(up, 10, -1, -inf)
+	put(up, 5, 3, inf)
+	put(up, 4, 7, -inf)
+}
+
+func gatedActivationNonFinite() []Case {
+	var cases []Case
+	poisonedGates(func(what string, ls []layout, s gateShape) {
+		cases = append(cases, poisoned(SameBits, what, ls, func(l layout) (*backend.GatedActivation, Fill) {
+			return &backend.GatedActivation{Dst: rowsOf(l), Gate: rowsOf(l), Up: rowsOf(l), Func: s.f, Limit: s.limit, Shift: s.shift}, nil
+		}, func(o *backend.GatedActivation) { putGates(o.Gate, o.Up) })...)
+	})
+	return cases
 }

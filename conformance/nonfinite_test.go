@@ -29,7 +29,7 @@ func TestNonFiniteCases(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, o := range x.destinations() {
-					for i, v := range want[run].load(o.Tensor).v {
+					for i, v := range want[run].Load(o.Tensor).v {
 						if run == 0 && !finite(v) && o.access == backend.Write {
 							t.Fatalf("%s: %s is %v on data that are finite", c.Name, o.at(i), v)
 						}
@@ -37,8 +37,8 @@ func TestNonFiniteCases(t *testing.T) {
 				}
 			}
 			for _, o := range x.destinations() {
-				clean := want[0].load(o.Tensor)
-				for i, v := range want[1].load(o.Tensor).v {
+				clean := want[0].Load(o.Tensor)
+				for i, v := range want[1].Load(o.Tensor).v {
 					switch {
 					case v == clean.v[i]:
 						kept++
@@ -115,7 +115,7 @@ var nonFiniteMutants = []struct {
 	})},
 	{"gives 0 for the loss of a token that cannot be", "cross_entropy", wrong(func(o *backend.CrossEntropy) {
 		right(o)
-		direct{}.store(o.Loss, direct{}.load(copied(o.Loss, func(v float64) float64 {
+		direct{}.Store(o.Loss, direct{}.Load(copied(o.Loss, func(v float64) float64 {
 			if math.IsInf(v, 1) {
 				return 0
 			}
@@ -124,26 +124,26 @@ var nonFiniteMutants = []struct {
 	})},
 	{"clips by NaN when the norm is infinite", "global_norm", wrong(func(o *backend.GlobalNorm) {
 		right(o)
-		d := direct{}.load(o.Dst)
+		d := direct{}.Load(o.Dst)
 		if math.IsInf(d.v[0], 1) {
 			d.v[1] = nan
 		}
-		direct{}.store(o.Dst, d)
+		direct{}.Store(o.Dst, d)
 	})},
 	{"spreads NaN to all rows", "layernorm", wrong(func(o *backend.LayerNorm) {
 		right(o)
-		for _, v := range (direct{}).load(o.X).v {
+		for _, v := range (direct{}).Load(o.X).v {
 			if math.IsNaN(v) {
-				direct{}.store(o.Dst, direct{}.load(copied(o.Dst, func(float64) float64 { return nan })))
+				direct{}.Store(o.Dst, direct{}.Load(copied(o.Dst, func(float64) float64 { return nan })))
 				return
 			}
 		}
 	})},
 	{"rounds other rows otherwise when one is NaN", "linear", wrong(func(o *backend.Linear) {
 		right(o)
-		for _, v := range (direct{}).load(o.X).v {
+		for _, v := range (direct{}).Load(o.X).v {
 			if math.IsNaN(v) {
-				direct{}.store(o.Dst, direct{}.load(copied(o.Dst, func(v float64) float64 { return v * (1 + 0x1p-23) })))
+				direct{}.Store(o.Dst, direct{}.Load(copied(o.Dst, func(v float64) float64 { return v * (1 + 0x1p-23) })))
 				return
 			}
 		}
@@ -152,11 +152,11 @@ var nonFiniteMutants = []struct {
 		right(o)
 		time := o.DY.Dim(-2)
 		for b := range o.DY.Dim(1) {
-			last := direct{}.load(o.K.Slice(1, b, b+1).Slice(2, time-1, time))
+			last := direct{}.Load(o.K.Slice(1, b, b+1).Slice(2, time-1, time))
 			for _, v := range last.v {
 				if !finite(v) && time > 1 { // the next query but one sees it too
 					dq := o.DQ.Slice(1, b, b+1).Slice(2, time-2, time-1)
-					direct{}.store(dq, direct{}.load(copied(dq, func(float64) float64 { return nan })))
+					direct{}.Store(dq, direct{}.Load(copied(dq, func(float64) float64 { return nan })))
 				}
 			}
 		}
@@ -164,22 +164,22 @@ var nonFiniteMutants = []struct {
 	{"multiplies queries before the key by zero", "attention_backward", wrong(func(o *backend.AttentionBackward) {
 		right(o)
 		for b := range o.DY.Dim(1) {
-			first := (direct{}).load(o.DY.Slice(1, b, b+1).Slice(2, 0, 1))
+			first := (direct{}).Load(o.DY.Slice(1, b, b+1).Slice(2, 0, 1))
 			if o.DY.Dim(-2) > 1 && !finite(first.v[0]) {
 				dk := o.DK.Slice(1, b, b+1).Slice(2, o.DY.Dim(-2)-1, o.DY.Dim(-2)).Slice(-1, 0, 1)
-				direct{}.store(dk, values{[]float64{nan}, nil})
+				direct{}.Store(dk, Values{[]float64{nan}, nil})
 			}
 		}
 	})},
 	{"sees one key too many where it is NaN", "attention", wrong(func(o *backend.Attention) {
 		right(o)
 		for b := range o.Q.Dim(1) {
-			at := int(direct{}.load(o.At).v[b])
+			at := int(direct{}.Load(o.At).v[b])
 			if next := at + 1; at >= 0 && next < o.K.Dim(-2) {
-				key := direct{}.load(o.K.Slice(1, b, b+1).Slice(2, next, next+1))
+				key := direct{}.Load(o.K.Slice(1, b, b+1).Slice(2, next, next+1))
 				if !finite(key.v[0]) {
 					dst := o.Dst.Slice(1, b, b+1).Slice(2, 0, 1)
-					direct{}.store(dst, direct{}.load(copied(dst, func(float64) float64 { return nan })))
+					direct{}.Store(dst, direct{}.Load(copied(dst, func(float64) float64 { return nan })))
 				}
 			}
 		}
@@ -187,12 +187,12 @@ var nonFiniteMutants = []struct {
 	{"multiplies keys before the window by zero", "attention", wrong(func(o *backend.Attention) {
 		right(o)
 		for b := range o.Q.Dim(1) {
-			p := int(direct{}.load(o.At).v[b]) + o.Q.Dim(2) - 1 // of the last query
+			p := int(direct{}.Load(o.At).v[b]) + o.Q.Dim(2) - 1 // of the last query
 			if before := p - o.Window; o.Window > 0 && before >= 0 && p < o.K.Dim(2) {
-				value := direct{}.load(o.V.Slice(1, b, b+1).Slice(2, before, before+1))
+				value := direct{}.Load(o.V.Slice(1, b, b+1).Slice(2, before, before+1))
 				if !finite(value.v[0]) {
 					dst := o.Dst.Slice(1, b, b+1).Slice(2, o.Q.Dim(2)-1, o.Q.Dim(2))
-					direct{}.store(dst, direct{}.load(copied(dst, func(float64) float64 { return nan })))
+					direct{}.Store(dst, direct{}.Load(copied(dst, func(float64) float64 { return nan })))
 				}
 			}
 		}
@@ -204,9 +204,9 @@ var nonFiniteMutants = []struct {
 		o.Sinks = backend.Tensor{}
 		right(o)
 		if !sinks.Absent() {
-			without := direct{}.load(o.Dst).v
+			without := direct{}.Load(o.Dst).v
 			i := -1
-			direct{}.store(o.Dst, direct{}.load(copied(dst, func(v float64) float64 {
+			direct{}.Store(o.Dst, direct{}.Load(copied(dst, func(v float64) float64 {
 				if i++; math.IsNaN(without[i]) {
 					return nan
 				}
@@ -217,10 +217,10 @@ var nonFiniteMutants = []struct {
 	{"takes a soft-cap of ∞ for NaN", "attention", wrong(func(o *backend.Attention) {
 		right(o)
 		for b := range o.K.Dim(1) {
-			for _, v := range (direct{}).load(o.K.Slice(1, b, b+1)).v {
+			for _, v := range (direct{}).Load(o.K.Slice(1, b, b+1)).v {
 				if math.IsInf(v, 0) && o.SoftCap > 0 {
 					dst := o.Dst.Slice(1, b, b+1)
-					direct{}.store(dst, direct{}.load(copied(dst, func(float64) float64 { return nan })))
+					direct{}.Store(dst, direct{}.Load(copied(dst, func(float64) float64 { return nan })))
 				}
 			}
 		}
@@ -228,10 +228,10 @@ var nonFiniteMutants = []struct {
 	{"begins at −∞ and never recovers", "attention", wrong(func(o *backend.Attention) {
 		right(o)
 		for b := range o.K.Dim(1) {
-			for _, v := range (direct{}).load(o.K.Slice(1, b, b+1).Slice(2, 0, 1)).v[:1] {
+			for _, v := range (direct{}).Load(o.K.Slice(1, b, b+1).Slice(2, 0, 1)).v[:1] {
 				if math.IsInf(v, -1) {
 					dst := o.Dst.Slice(1, b, b+1)
-					direct{}.store(dst, direct{}.load(copied(dst, func(float64) float64 { return nan })))
+					direct{}.Store(dst, direct{}.Load(copied(dst, func(float64) float64 { return nan })))
 				}
 			}
 		}
@@ -253,7 +253,7 @@ func TestNonFiniteMutants(t *testing.T) {
 // nonFiniteChecks are those of an op's cases that are poisoned.
 func nonFiniteChecks(name string) []check {
 	var list []check
-	for _, c := range kinds[name].nonfinite() {
+	for _, c := range kinds[name].NonFinite() {
 		list = append(list, check{c.Name, c.run})
 	}
 	return list

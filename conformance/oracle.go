@@ -12,18 +12,18 @@ import (
 	"github.com/x448/float16"
 )
 
-// values are numbers in row-major order, with bounds on how far a right result
+// Values are numbers in row-major order, with bounds on how far a right result
 // in float32 may lie from them: 0 is exact, +Inf is anything at all.
-type values struct{ v, e []float64 }
+type Values struct{ v, e []float64 }
 
-func newValues(n int) values { return values{make([]float64, n), make([]float64, n)} }
+func NewValues(n int) Values { return Values{make([]float64, n), make([]float64, n)} }
 
-// row is the i-th of vectors of n.
-func (x values) row(i, n int) values { return values{x.v[i*n : (i+1)*n], x.e[i*n : (i+1)*n]} }
+// Row is the i-th of vectors of n.
+func (x Values) Row(i, n int) Values { return Values{x.v[i*n : (i+1)*n], x.e[i*n : (i+1)*n]} }
 
 // set sets element i. One that is not finite is exact: rounding does not make
 // another of it.
-func (x values) set(i int, v, e float64) {
+func (x Values) set(i int, v, e float64) {
 	if !finite(v) {
 		e = 0
 	}
@@ -32,22 +32,21 @@ func (x values) set(i int, v, e float64) {
 
 func finite(v float64) bool { return v-v == 0 }
 
-// memory is where an oracle finds its operands and leaves its results.
-type memory interface {
-	load(t backend.Tensor) values
-	store(t backend.Tensor, x values)
+// Memory is where an oracle finds its operands and leaves its results.
+type Memory interface {
+	Load(t backend.Tensor) Values
+	Store(t backend.Tensor, x Values)
 }
 
 // interpret computes op, or what it lowers to where it has no oracle itself.
-func interpret(m memory, op backend.Op) error {
-	k, ok := kinds[op.Name()]
-	if ok && k.oracle != nil {
-		k.oracle(m, op)
+func interpret(m Memory, op backend.Op) error {
+	if k, ok := kindOf(op); ok && k.Oracle != nil {
+		k.Oracle(m, op)
 		return nil
 	}
 	l, ok := op.(backend.Lowerer)
 	if !ok {
-		return fmt.Errorf("conformance has no oracle for %s: add a file for it", op.Name())
+		return fmt.Errorf("conformance has no oracle for %s (%T): register its kind", op.Name(), op)
 	}
 	for _, simpler := range l.Lower() {
 		if err := interpret(m, simpler); err != nil {
@@ -57,9 +56,11 @@ func interpret(m memory, op backend.Op) error {
 	return nil
 }
 
-// oracle gives a typed function the type that the table of kinds holds.
-func oracle[T backend.Op](f func(memory, T)) func(memory, backend.Op) {
-	return func(m memory, op backend.Op) { f(m, op.(T)) }
+// Oracle makes the Oracle of a [Kind] of a function that takes the op's own type.
+// The function loads the operands that the op reads, computes in float64, and
+// stores those that it writes.
+func Oracle[T backend.Op](f func(Memory, T)) func(Memory, backend.Op) {
+	return func(m Memory, op backend.Op) { f(m, op.(T)) }
 }
 
 // sheet is a memory for checking: operands come from blocks, whose bytes stay
@@ -68,13 +69,13 @@ type sheet map[*block]*results
 
 // results are the elements of a block that an oracle has set.
 type results struct {
-	values
+	Values
 	set []bool
 }
 
-func (s sheet) load(t backend.Tensor) values {
+func (s sheet) Load(t backend.Tensor) Values {
 	b, width, stride := t.Buf.(*block), t.Dim(-1), t.Stride(-1)
-	x := newValues(t.Len())
+	x := NewValues(t.Len())
 	eachRow(t, func(i, at int) {
 		decodeRow(x.v[i:i+width], b.dtype, b.data, at, stride)
 		if w := s[b]; w != nil {
@@ -88,11 +89,11 @@ func (s sheet) load(t backend.Tensor) values {
 	return x
 }
 
-func (s sheet) store(t backend.Tensor, x values) {
+func (s sheet) Store(t backend.Tensor, x Values) {
 	b := t.Buf.(*block)
 	w := s[b]
 	if w == nil {
-		w = &results{newValues(b.len()), make([]bool, b.len())}
+		w = &results{NewValues(b.len()), make([]bool, b.len())}
 		s[b] = w
 	}
 	eachRow(t, func(i, at int) {
@@ -105,14 +106,14 @@ func (s sheet) store(t backend.Tensor, x values) {
 				}
 			}
 			p := at + j*t.Stride(-1)
-			w.values.set(p, v, e)
+			w.Values.set(p, v, e)
 			w.set[p] = true
 		}
 	})
 }
 
 // dot is Σ a·b as a sum of float32 products may give it.
-func dot(a, b values) (sum, err float64) {
+func dot(a, b Values) (sum, err float64) {
 	magnitude := 0.0
 	for i, x := range a.v {
 		y := b.v[i]
@@ -127,9 +128,9 @@ func dot(a, b values) (sum, err float64) {
 }
 
 // softmax is exp(x − max) / Σ exp(x − max), for attention too.
-func softmax(x values) values {
+func softmax(x Values) Values {
 	n := len(x.v)
-	p := newValues(n)
+	p := NewValues(n)
 	largest, largestErr := math.Inf(-1), 0.0
 	for i, v := range x.v {
 		largest, largestErr = math.Max(largest, v), math.Max(largestErr, x.e[i])

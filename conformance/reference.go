@@ -78,7 +78,10 @@ func (r *reference) Read(dst []byte, src backend.Buffer, off int) error {
 	return err
 }
 
-func (r *reference) Supports(op backend.Op) bool { return kinds[op.Name()].oracle != nil }
+func (r *reference) Supports(op backend.Op) bool {
+	k, known := kindOf(op)
+	return known && k.Oracle != nil
+}
 
 func (r *reference) Run(ops ...backend.Op) error {
 	if r.closed {
@@ -112,16 +115,16 @@ func (r *reference) Close() error {
 // to their storage type at once.
 type direct struct{}
 
-func (direct) load(t backend.Tensor) values {
+func (direct) Load(t backend.Tensor) Values {
 	data := t.Buf.(*referenceBuffer).data
-	x := newValues(t.Len())
+	x := NewValues(t.Len())
 	eachRow(t, func(i, at int) {
 		decodeRow(x.v[i:i+t.Dim(-1)], t.DType, data, at, t.Stride(-1))
 	})
 	return x
 }
 
-func (direct) store(t backend.Tensor, x values) {
+func (direct) Store(t backend.Tensor, x Values) {
 	data := t.Buf.(*referenceBuffer).data
 	eachRow(t, func(i, at int) {
 		for j := range t.Dim(-1) {

@@ -10,7 +10,7 @@ import (
 // rowShape describes a case of an op that turns vectors into vectors.
 type rowShape struct {
 	dims   []int
-	layout layout
+	layout Layout
 	what   string // of an edge case, with the fill that makes it one
 	values []float64
 	mean   float64
@@ -31,7 +31,7 @@ func (s rowShape) String() string {
 	return name + s.layout.String()
 }
 
-func (s rowShape) tensor() backend.Tensor { return s.layout.tensor(backend.F32, s.dims...) }
+func (s rowShape) tensor() backend.Tensor { return s.layout.Tensor(backend.F32, s.dims...) }
 
 // build makes a case of op, whose values to compute from are in x.
 func (s rowShape) build(name string, tensors func() (op backend.Op, x backend.Tensor)) Case {
@@ -40,11 +40,11 @@ func (s rowShape) build(name string, tensors func() (op backend.Op, x backend.Te
 		return op, func(r *rand.Rand, run int) {
 			switch {
 			case s.values != nil && run == 0:
-				set(x, s.values...)
+				Set(x, s.values...)
 			case s.values != nil: // in another order
-				set(x, append(append([]float64{}, s.values[1:]...), s.values[0])...)
+				Set(x, append(append([]float64{}, s.values[1:]...), s.values[0])...)
 			default:
-				normal(x, r, s.mean, max(s.scale, 1))
+				Normal(x, r, s.mean, max(s.scale, 1))
 			}
 		}
 	}}
@@ -57,9 +57,9 @@ func rowShapes(of func(rowShape) Case) []Case {
 		{1, 1}, {1, 2}, {2, 3}, {3, 5}, {1, 7}, {7, 8}, {8, 9}, {31, 31}, {5, 33}, {33, 63}, {1, 65}, {9, 127}, {2, 129},
 		{65, 255}, {3, 257}, {17, 768}, {1, 769}, {127, 64}, {257, 5}, {1, 1023}, {2, 1025}, {1, 4097}, {513, 3}, {1, 50257}, {1, 262147},
 	} {
-		cases = append(cases, of(rowShape{dims: n[:], layout: layouts[i%len(layouts)]}))
+		cases = append(cases, of(rowShape{dims: n[:], layout: Layouts[i%len(Layouts)]}))
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		for _, dims := range [][]int{{7}, {5, 33}, {2, 3, 20}, {2, 3, 2, 9}} {
 			cases = append(cases, of(rowShape{dims: dims, layout: l}))
 		}
@@ -68,7 +68,7 @@ func rowShapes(of func(rowShape) Case) []Case {
 }
 
 func randomRows(r *rand.Rand) rowShape {
-	s := rowShape{dims: []int{1 + r.IntN(70), 1 + r.IntN(500)}, layout: randomLayout(r)}
+	s := rowShape{dims: []int{1 + r.IntN(70), 1 + r.IntN(500)}, layout: RandomLayout(r)}
 	if r.IntN(2) == 0 {
 		s.dims = append([]int{1 + r.IntN(3)}, s.dims...)
 	}

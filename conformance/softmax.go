@@ -8,11 +8,11 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.Softmax{},
-		oracle:    oracle(softmaxRows),
-		nonfinite: softmaxNonFinite,
-		cases: func() []Case {
+	Register(Kind{
+		Op:        &backend.Softmax{},
+		Oracle:    Oracle(softmaxRows),
+		NonFinite: softmaxNonFinite,
+		Cases: func() []Case {
 			inf := math.Inf(-1)
 			cases := rowShapes(softmaxCase)
 			for _, s := range []rowShape{
@@ -24,13 +24,13 @@ func init() {
 				{dims: []int{3, 67}, what: "minus infinity", values: []float64{inf, 1, inf, 0.5, inf, inf, -2, 1e4}},
 				{dims: []int{5, 1}, what: "rows of one", values: []float64{5, -1e30, 3e38, 0}},
 			} {
-				for _, s.layout = range layouts {
+				for _, s.layout = range Layouts {
 					cases = append(cases, softmaxCase(s))
 				}
 			}
 			return cases
 		},
-		random: func(r *rand.Rand) Case { return softmaxCase(randomRows(r)) },
+		Random: func(r *rand.Rand) Case { return softmaxCase(randomRows(r)) },
 	})
 }
 
@@ -41,15 +41,15 @@ func softmaxCase(s rowShape) Case {
 	})
 }
 
-func softmaxRows(m memory, o *backend.Softmax) {
+func softmaxRows(m Memory, o *backend.Softmax) {
 	n := o.X.Dim(-1)
-	x := m.load(o.X)
-	dst := newValues(len(x.v))
+	x := m.Load(o.X)
+	dst := NewValues(len(x.v))
 	for r := range o.X.Rows() {
-		p := softmax(x.row(r, n))
+		p := softmax(x.Row(r, n))
 		for i := range n {
-			dst.put(r*n+i, p.at(i))
+			dst.Put(r*n+i, p.At(i))
 		}
 	}
-	m.store(o.Dst, dst)
+	m.Store(o.Dst, dst)
 }

@@ -9,22 +9,22 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.Store{},
-		oracle:    oracle(store),
-		nonfinite: storeNonFinite,
-		cases:     storeCases,
-		random:    func(r *rand.Rand) Case { return randomStore(r).store() },
+	Register(Kind{
+		Op:        &backend.Store{},
+		Oracle:    Oracle(store),
+		NonFinite: storeNonFinite,
+		Cases:     storeCases,
+		Random:    func(r *rand.Rand) Case { return randomStore(r).Store() },
 	})
 }
 
-func store(m memory, o *backend.Store) {
+func store(m Memory, o *backend.Store) {
 	batch, time, context := o.X.Dim(-3), o.X.Dim(-2), o.Dst.Dim(-2)
-	at := m.load(o.At)
+	at := m.Load(o.At)
 	for b := range batch {
 		for t := range time {
 			if p := int(at.v[b]) + t; 0 <= p && p < context {
-				m.store(o.Dst.Slice(1, b, b+1).Slice(2, p, p+1), m.load(o.X.Slice(1, b, b+1).Slice(2, t, t+1)))
+				m.Store(o.Dst.Slice(1, b, b+1).Slice(2, p, p+1), m.Load(o.X.Slice(1, b, b+1).Slice(2, t, t+1)))
 			}
 		}
 	}
@@ -34,7 +34,7 @@ type storeShape struct {
 	batch, time, context, width int
 	dst                         backend.DType
 	half                        bool // dst is the second half of wider rows, as values are in a cache of keys and values
-	layout                      layout
+	layout                      Layout
 	what                        string
 	at, values                  []float64 // instead of random ones
 }
@@ -50,22 +50,22 @@ func (s storeShape) String() string {
 	return name + s.layout.String()
 }
 
-func (s storeShape) store() Case {
+func (s storeShape) Store() Case {
 	return Case{Name: "store/" + s.String(), Edge: s.what != "", Build: func() (backend.Op, Fill) {
 		l := s.layout
-		o := &backend.Store{X: l.tensor(backend.F32, s.batch, s.time, s.width), At: l.ints(s.batch)}
+		o := &backend.Store{X: l.Tensor(backend.F32, s.batch, s.time, s.width), At: l.Ints(s.batch)}
 		if s.half {
-			o.Dst = l.tensor(s.dst, s.batch, s.context, 2*s.width).Slice(-1, s.width, 2*s.width)
+			o.Dst = l.Tensor(s.dst, s.batch, s.context, 2*s.width).Slice(-1, s.width, 2*s.width)
 		} else {
-			o.Dst = l.tensor(s.dst, s.batch, s.context, s.width)
+			o.Dst = l.Tensor(s.dst, s.batch, s.context, s.width)
 		}
 		return o, func(r *rand.Rand, run int) {
-			uniform(o.At, r, 0, max(1, s.context-s.time+1))
+			Uniform(o.At, r, 0, max(1, s.context-s.time+1))
 			if s.at != nil {
-				set(o.At, s.at[run:]...)
+				Set(o.At, s.at[run:]...)
 			}
 			if s.values != nil {
-				set(o.X, s.values[run:]...)
+				Set(o.X, s.values[run:]...)
 			}
 		}
 	}}
@@ -76,7 +76,7 @@ func storeCases() []Case {
 	add := func(s storeShape) {
 		for _, s.dst = range []backend.DType{backend.F32, backend.F16} {
 			for _, s.half = range []bool{false, true} {
-				cases = append(cases, s.store())
+				cases = append(cases, s.Store())
 			}
 		}
 	}
@@ -84,9 +84,9 @@ func storeCases() []Case {
 		{1, 1, 1, 1}, {1, 1, 5, 3}, {2, 3, 7, 5}, {1, 7, 9, 31}, {3, 1, 33, 33}, {2, 31, 64, 63}, {1, 1, 129, 65},
 		{4, 2, 9, 127}, {1, 5, 8, 257}, {1, 17, 40, 768}, {1, 129, 255, 12},
 	} {
-		add(storeShape{batch: n[0], time: n[1], context: n[2], width: n[3], layout: layouts[i%len(layouts)]})
+		add(storeShape{batch: n[0], time: n[1], context: n[2], width: n[3], layout: Layouts[i%len(Layouts)]})
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		add(storeShape{batch: 3, time: 2, context: 9, width: 7, layout: l})
 		add(storeShape{batch: 3, time: 4, context: 9, width: 7, layout: l, what: "rows outside", at: []float64{-2, 7, 3, -4}})
 		add(storeShape{batch: 2, time: 3, context: 9, width: 6, layout: l, what: "rows far outside",
@@ -99,7 +99,7 @@ func storeCases() []Case {
 
 func randomStore(r *rand.Rand) storeShape {
 	return storeShape{batch: 1 + r.IntN(4), time: 1 + r.IntN(20), context: 1 + r.IntN(60), width: 1 + r.IntN(200),
-		dst: []backend.DType{backend.F32, backend.F16}[r.IntN(2)], half: r.IntN(2) == 0, layout: randomLayout(r)}
+		dst: []backend.DType{backend.F32, backend.F16}[r.IntN(2)], half: r.IntN(2) == 0, layout: RandomLayout(r)}
 }
 
 // halfEdges are values that are hard to round to f16: the middle between two

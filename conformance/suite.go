@@ -37,16 +37,6 @@ func TestGroups(t *testing.T, open func(testing.TB) backend.Backend, groups ...s
 	run(t, open, slices.DeleteFunc(all, func(c check) bool { return !slices.Contains(groups, c.group()) }))
 }
 
-// Long runs cases of random shapes and layouts, 150 of each op, or 15 with
-// -short. They are the same each time: a failure names its case.
-func Long(t *testing.T, open func(testing.TB) backend.Backend) {
-	if testing.Short() {
-		run(t, open, sweep(15))
-	} else {
-		run(t, open, sweep(150))
-	}
-}
-
 // check is one thing to try. Its name begins with the group it belongs to: an
 // op, or memory, program, lifetime, model.
 type check struct {
@@ -82,17 +72,6 @@ func checks(short bool) []check {
 	return slices.Concat(all, modelChecks, lifetimeChecks)
 }
 
-func sweep(n int) []check {
-	var all []check
-	for _, name := range names() {
-		for i := range n {
-			c := kinds[name].random(seed(name, i))
-			all = append(all, check{fmt.Sprintf("%s,seed=%d", c.Name, i), c.run})
-		}
-	}
-	return all
-}
-
 // reporter is what a check needs of a test. *testing.T is one; tests of the
 // suite itself have another, which only takes notes.
 type reporter interface {
@@ -107,6 +86,7 @@ type env struct {
 	b     backend.Backend        // shared by checks that leave it usable
 	open  func() backend.Backend // one more, for the check to close
 	tally *tally
+	once  bool // no other device runs the same check: the oracle's answer is not kept for it
 }
 
 // tally counts what was run.
@@ -165,9 +145,38 @@ func (c check) do(e *env) {
 // stop is what a reporter other than testing's panics with to end a check.
 type stop struct{}
 
+// session is an open backend and what was tried on it so far.
+type session struct {
+	b     backend.Backend
+	open  func(testing.TB) backend.Backend
+	tally tally
+	once  bool // as in env
+}
+
+func newSession(t *testing.T, open func(testing.TB) backend.Backend) *session {
+	return &session{b: open(t), open: open}
+}
+
+// run runs a check as a test below that of its group. It reports whether all was well.
+func (s *session) run(t *testing.T, c check) bool {
+	return t.Run(c.name[len(c.group())+1:], func(t *testing.T) {
+		c.do(&env{reporter: t, b: s.b, open: func() backend.Backend { return s.open(t) }, tally: &s.tally, once: s.once})
+	})
+}
+
+// end closes the backend and tells what was tried.
+func (s *session) end(t *testing.T) {
+	if err := s.b.Close(); err != nil && !errors.Is(err, backend.ErrClosed) {
+		t.Errorf("Close: %v", err)
+	}
+	if s.tally.run <= 0 {
+		t.Errorf("conformance: no case ran: the backend supports none of them, or -run names none")
+	}
+	t.Log(&s.tally)
+}
+
 func run(t *testing.T, open func(testing.TB) backend.Backend, list []check) {
-	b := open(t)
-	count := &tally{}
+	s := newSession(t, open)
 	for len(list) > 0 {
 		group := list[0].group()
 		n := slices.IndexFunc(list, func(c check) bool { return c.group() != group })
@@ -176,20 +185,12 @@ func run(t *testing.T, open func(testing.TB) backend.Backend, list []check) {
 		}
 		t.Run(group, func(t *testing.T) {
 			for _, c := range list[:n] {
-				t.Run(c.name[len(group)+1:], func(t *testing.T) {
-					c.do(&env{reporter: t, b: b, open: func() backend.Backend { return open(t) }, tally: count})
-				})
+				s.run(t, c)
 			}
 		})
 		list = list[n:]
 	}
-	if err := b.Close(); err != nil && !errors.Is(err, backend.ErrClosed) {
-		t.Errorf("Close: %v", err)
-	}
-	if count.run <= 0 {
-		t.Errorf("conformance: no case ran: the backend supports none of them, or -run names none")
-	}
-	t.Log(count)
+	s.end(t)
 }
 
 func (c *tally) String() string {

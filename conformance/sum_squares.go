@@ -7,21 +7,21 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.SumSquares{},
-		training:  true,
-		oracle:    oracle(sumSquares),
-		nonfinite: sumSquaresNonFinite,
-		cases: func() []Case {
+	Register(Kind{
+		Op:        &backend.SumSquares{},
+		Training:  true,
+		Oracle:    Oracle(sumSquares),
+		NonFinite: sumSquaresNonFinite,
+		Cases: func() []Case {
 			cases := rowShapes(sumSquaresCase)
-			for _, l := range layouts {
+			for _, l := range Layouts {
 				cases = append(cases,
 					sumSquaresCase(rowShape{dims: []int{3, 65}, what: "zeros", values: []float64{0}, layout: l}),
 					sumSquaresCase(rowShape{dims: []int{3, 65}, what: "small", values: []float64{1e-15, -2e-15, 3e-15, 1e-16}, layout: l}))
 			}
 			return cases
 		},
-		random: func(r *rand.Rand) Case { return sumSquaresCase(randomRows(r)) },
+		Random: func(r *rand.Rand) Case { return sumSquaresCase(randomRows(r)) },
 	})
 }
 
@@ -29,18 +29,18 @@ func sumSquaresCase(s rowShape) Case {
 	return s.build("sum_squares", func() (backend.Op, backend.Tensor) {
 		x := s.tensor()
 		dims := append(append([]int{}, s.dims[:len(s.dims)-1]...), 1)
-		return &backend.SumSquares{Dst: s.layout.tensor(backend.F32, dims...), X: x}, x
+		return &backend.SumSquares{Dst: s.layout.Tensor(backend.F32, dims...), X: x}, x
 	})
 }
 
-func sumSquares(m memory, o *backend.SumSquares) {
+func sumSquares(m Memory, o *backend.SumSquares) {
 	n := o.X.Dim(-1)
-	x := m.load(o.X)
-	dst := newValues(o.X.Rows())
+	x := m.Load(o.X)
+	dst := NewValues(o.X.Rows())
 	for r := range o.X.Rows() {
-		row := x.row(r, n)
+		row := x.Row(r, n)
 		s, e := dot(row, row)
 		dst.set(r, s, e+float64(n)*tiny)
 	}
-	m.store(o.Dst, dst)
+	m.Store(o.Dst, dst)
 }

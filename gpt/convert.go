@@ -2,52 +2,25 @@ package gpt
 
 import (
 	"context"
-	"encoding/binary"
-	"math"
 
 	"caldera/backend"
 )
 
-// stored describes a dtype in which checkpoints store weights.
-type stored struct {
-	dtype   backend.DType // the same type here, or None
-	natural backend.DType // what it is kept as when nothing else is asked for
-	block   int           // elements that share a block
-	bytes   int           // of a block
-	decode  func(dst []float32, src []byte)
+// storage is the dtype that both formats call by that name, or None where it
+// holds no weights.
+func storage(name string) backend.DType { return backend.OfFileName(name) }
+
+// decode reads elements from src, whose size was checked when the file was opened.
+func decode(dst []float32, d backend.DType, src []byte) {
+	if err := backend.Decode(dst, d, src); err != nil {
+		panic(err)
+	}
 }
-
-// storages are the dtypes by the name that both formats give them.
-var storages = map[string]*stored{
-	"F32":  sameAs(backend.F32),
-	"F16":  sameAs(backend.F16),
-	"Q8_0": sameAs(backend.Q8_0), // in GGUF only, as the next
-	"Q4_0": sameAs(backend.Q4_0),
-	"BF16": {backend.None, backend.F32, 1, 2, func(dst []float32, src []byte) {
-		for i := range dst {
-			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
-		}
-	}},
-}
-
-func sameAs(d backend.DType) *stored {
-	return &stored{d, d, d.BlockLen(), d.BlockBytes(), func(dst []float32, src []byte) {
-		if err := backend.Decode(dst, d, src); err != nil {
-			panic(err) // shapes and sizes were checked when the file was opened
-		}
-	}}
-}
-
-// storage is how a checkpoint stores a dtype, or nil where it holds no weights.
-func storage(dtype string) *stored { return storages[dtype] }
-
-// at is where element i lies, which begins a block.
-func (s *stored) at(i int) int { return i / s.block * s.bytes }
 
 // converter turns a matrix or vector of a checkpoint into another dtype or
 // layout, in pieces so that memory stays bounded however large it is.
 type converter struct {
-	stored    *stored
+	stored    backend.DType
 	data      []byte        // row-major
 	dtype     backend.DType // of the result
 	transpose bool
@@ -72,11 +45,12 @@ func (c *converter) write(ctx context.Context, b backend.Backend, dst Tensor) er
 
 // pieces makes the result, [rows, cols], and calls yield with one part after the other.
 func (c *converter) pieces(rows, cols int, yield func(p []byte) error) error {
-	if c.dtype == c.stored.dtype && !c.transpose {
+	if c.dtype == c.stored && !c.transpose {
 		return yield(c.data)
 	}
 	// Blocks of the stored matrix may run along its columns: they are not cut.
-	step := max(c.stored.block, pieceLen/cols/c.stored.block*c.stored.block)
+	block := c.stored.BlockLen()
+	step := max(block, pieceLen/cols/block*block)
 	floats := make([]float32, min(step, rows)*cols)
 	out := make([]byte, 0, c.dtype.Bytes(len(floats)))
 	for r := 0; r < rows; r += step {
@@ -85,7 +59,7 @@ func (c *converter) pieces(rows, cols int, yield func(p []byte) error) error {
 		if c.transpose {
 			c.columns(piece, r, n, rows, cols)
 		} else {
-			c.stored.decode(piece, c.data[c.stored.at(r*cols):])
+			decode(piece, c.stored, c.data[c.stored.Bytes(r*cols):])
 		}
 		var err error
 		if out, err = backend.Encode(out[:0], c.dtype, piece); err != nil {
@@ -103,7 +77,7 @@ func (c *converter) pieces(rows, cols int, yield func(p []byte) error) error {
 func (c *converter) columns(piece []float32, r, n, rows, cols int) {
 	line := make([]float32, n)
 	for i := range cols {
-		c.stored.decode(line, c.data[c.stored.at(i*rows+r):])
+		decode(line, c.stored, c.data[c.stored.Bytes(i*rows+r):])
 		for j, v := range line {
 			piece[j*cols+i] = v
 		}

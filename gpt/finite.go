@@ -27,13 +27,13 @@ func checkFinite(ctx context.Context, t rawTensor) error {
 	for _, dim := range t.Shape {
 		n *= dim
 	}
-	piece := make([]float32, min(n, pieceLen/s.block*s.block))
+	piece := make([]float32, min(n, pieceLen/s.BlockLen()*s.BlockLen()))
 	for from := 0; from < n; from += len(piece) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		piece = piece[:min(len(piece), n-from)]
-		s.decode(piece, t.Data[s.at(from):s.at(from+len(piece))])
+		decode(piece, s, t.Data[s.Bytes(from):s.Bytes(from+len(piece))])
 		if i := slices.IndexFunc(piece, func(v float32) bool { return v-v != 0 }); i >= 0 {
 			return &NonFiniteError{t.Name, indexOf(from+i, t.Shape), piece[i]}
 		}

@@ -56,7 +56,7 @@ func oneGGUF(t *testing.T) *ggufModel {
 		{"output_norm.weight", "ln_f.weight", false}, {"output_norm.bias", "ln_f.bias", false},
 	} {
 		from := c.tensor(x.from)
-		y := gguf.Tensor{Name: x.name, Type: gguf.F32, Shape: from.Shape, Data: from.Data}
+		y := gguf.Tensor{Name: x.name, Type: gguf.TypeOf(backend.F32), Shape: from.Shape, Data: from.Data}
 		if x.transposed {
 			rows, cols := from.Shape[0], from.Shape[1]
 			y.Shape, y.Data = []int{cols, rows}, nil
@@ -188,7 +188,7 @@ func TestLoadGGUFErrors(t *testing.T) {
 		{"stored the other way", func(m *ggufModel) { m.tensor("blk.0.attn_qkv.weight").Shape = []int{12, 36} },
 			[]string{"blk.0.attn_qkv.weight\" has shape [12 36], expected [36 12]"}},
 		{"extra tensor", func(m *ggufModel) {
-			m.tensors = append(m.tensors, gguf.Tensor{Name: "rope_freqs.weight", Type: gguf.F32, Shape: []int{1}, Data: make([]byte, 4)})
+			m.tensors = append(m.tensors, gguf.Tensor{Name: "rope_freqs.weight", Type: gguf.TypeOf(backend.F32), Shape: []int{1}, Data: make([]byte, 4)})
 		}, []string{"rope_freqs.weight\" is not part of a GPT-2"}},
 		{"eos", func(m *ggufModel) { m.set("tokenizer.ggml.eos_token_id", gguf.OfText("x")) },
 			[]string{"tokenizer.ggml.eos_token_id: found a string"}},

@@ -12,7 +12,7 @@ import (
 // LoadOptions say how weights are kept in memory. The zero value keeps
 // matrices as the checkpoint stores them (bf16 as f32) and vectors as f32.
 type LoadOptions struct {
-	// DType is that of matrices: F32, F16, Q8_0, Q4_0, or None for as stored.
+	// DType is that of matrices: one of weights, or None for as stored.
 	// Of the quantised types a matrix is kept as f16 where its inputs are not
 	// whole blocks, and positions, which are added and not multiplied, as f32.
 	DType backend.DType
@@ -36,16 +36,18 @@ func (o LoadOptions) check() error {
 	return nil
 }
 
-// kept is the dtype in which w, stored as s, is kept in memory.
-func (o LoadOptions) kept(m *Model, w weight, s *stored) backend.DType {
+// kept is the dtype in which w is kept in memory.
+func (o LoadOptions) kept(m *Model, w weight, stored backend.DType) backend.DType {
 	if len(w.shape) == 1 || o.Train {
 		return backend.F32
 	}
 	d := o.DType
 	if d == backend.None {
-		d = s.natural
+		d = stored
 	}
 	switch {
+	case !d.Is(backend.Weights):
+		return backend.F32
 	case !d.Quantized():
 		return d
 	case w.dst == &m.Positions:
@@ -128,7 +130,7 @@ func (m *Model) kept(w weight, t rawTensor, o LoadOptions) kept {
 	_, host := backend.As[backend.HostMapper](m.b)
 	k.transpose = w.conv1D && (!host || k.dtype.Quantized())
 	k.view = w.conv1D && !k.transpose
-	k.mapped = host && !m.train && !k.transpose && k.dtype == stored.dtype && t.Aligned()
+	k.mapped = host && !m.train && !k.transpose && k.dtype == stored && t.Aligned()
 	return k
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"caldera/backend"
 )
 
 // wrappers are what programs put before the names of all tensors: the body of a
@@ -84,8 +86,8 @@ func (m *Model) match(c *Checkpoint) (map[string]rawTensor, error) {
 		if !slices.Equal(t.Shape, w.shape) {
 			return nil, fmt.Errorf("%s: tensor %q has shape %v, expected %v by %s", t.File, t.Name, t.Shape, w.shape, c.layout.config)
 		}
-		if storage(t.DType) == nil {
-			return nil, fmt.Errorf("%s: tensor %q has dtype %s, expected F32, F16 or BF16", t.File, t.Name, t.DType)
+		if storage(t.DType) == backend.None {
+			return nil, fmt.Errorf("%s: tensor %q has dtype %s, expected one of %s", t.File, t.Name, t.DType, strings.ToUpper(backend.JoinDTypes(backend.PlainDTypes())))
 		}
 		known[w.name] = true
 	}

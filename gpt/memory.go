@@ -80,7 +80,8 @@ func (e *MemoryError) Error() string {
 	if e.DType != backend.None {
 		remedies = append(remedies, fmt.Sprintf("weights as %v", e.DType))
 	}
-	advice := "take a smaller model or a smaller type of weights (f16, q8_0, q4_0), or choose another device"
+	smaller := slices.DeleteFunc(backend.DTypes(backend.Weights), func(d backend.DType) bool { return d == backend.F32 })
+	advice := fmt.Sprintf("take a smaller model or a smaller type of weights (%s), or choose another device", backend.JoinDTypes(smaller))
 	if e.Train {
 		advice = "training keeps them, their gradients and two means of those as f32: choose a smaller model, or another device"
 	}
@@ -136,7 +137,7 @@ func (m *Model) fits(weights func(*Model) []weight, found map[string]rawTensor, 
 		}
 	}
 	if now := o.kept(m, all[0], storage(found[all[0].name].DType)); !o.Train {
-		for _, d := range []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0} {
+		for _, d := range backend.DTypes(backend.Weights) {
 			if bits(d) < bits(now) && fit(func(o *LoadOptions, _ *Use) { o.DType = d }) {
 				e.DType = d
 				break

@@ -100,15 +100,15 @@ func initial(w weight, layers int, r *rand.Rand, d backend.DType) rawTensor {
 		}
 	}
 	t := rawTensor{Name: w.name, Shape: w.shape, DType: initialDType(w, d), aligned: true}
-	d = storage(t.DType).dtype
+	d = storage(t.DType)
 	t.Data, _ = backend.Encode(make([]byte, 0, d.Bytes(n)), d, values) // 0.02 fits any dtype
 	return t
 }
 
 // initialDType is how a tensor is made where matrices are kept as d.
 func initialDType(w weight, d backend.DType) string {
-	if d == backend.F16 && len(w.shape) > 1 {
-		return "F16"
+	if d != backend.None && !d.Quantized() && len(w.shape) > 1 {
+		return d.FileName()
 	}
-	return "F32"
+	return backend.F32.FileName()
 }

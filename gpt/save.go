@@ -17,7 +17,7 @@ import (
 
 // SaveOptions say how a checkpoint is written.
 type SaveOptions struct {
-	DType    backend.DType         // of matrices: F32, F16, in GGUF also Q8_0 or Q4_0, or None for as stored
+	DType    backend.DType         // of matrices: one of weights, in safetensors a plain one; None for as stored
 	Progress func(done, total int) // is called with the number of tensors written, where it is not nil
 
 	// Warn is called with what the format cannot say of the checkpoint, and with the
@@ -36,7 +36,7 @@ type conversion struct {
 
 // conversions plans how the tensors of a checkpoint become those of layout to.
 // dtype picks that of each.
-func (c *Checkpoint) conversions(m *Model, to layout, dtype func(weight, *stored) backend.DType) ([]conversion, error) {
+func (c *Checkpoint) conversions(m *Model, to layout, dtype func(w weight, stored backend.DType) backend.DType) ([]conversion, error) {
 	found, err := m.match(c)
 	if err != nil {
 		return nil, err
@@ -97,15 +97,15 @@ func writer(ctx context.Context, all []conversion, progress func(done, total int
 // written the old model stands, and whenever it is cut off, one of the two loads.
 func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (failed error) {
 	if o.DType.Quantized() {
-		return fmt.Errorf("safetensors holds no %v: expected f32 or f16", o.DType)
+		return fmt.Errorf("safetensors holds no %v: expected one of %s", o.DType, backend.JoinDTypes(backend.PlainDTypes()))
 	}
 	m := newModel(nil, c.Config)
-	all, err := c.conversions(m, layout{}, func(_ weight, s *stored) backend.DType {
+	all, err := c.conversions(m, layout{}, func(_ weight, stored backend.DType) backend.DType {
 		switch {
 		case o.DType != backend.None:
 			return o.DType
-		case s.dtype == backend.F16:
-			return backend.F16
+		case stored == backend.F16:
+			return stored
 		}
 		return backend.F32
 	})
@@ -130,10 +130,7 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	}()
 	tensors := make([]safetensors.Tensor, len(all))
 	for i, x := range all {
-		tensors[i] = safetensors.Tensor{Name: x.name, DType: safetensors.F32, Shape: x.shape}
-		if x.dtype == backend.F16 {
-			tensors[i].DType = safetensors.F16
-		}
+		tensors[i] = safetensors.Tensor{Name: x.name, DType: safetensors.DType(x.dtype.FileName()), Shape: x.shape}
 	}
 	write := writer(ctx, all, o.Progress)
 	// "pt" tells Hugging Face's library whose order of dimensions this is.

@@ -9,18 +9,6 @@ import (
 	"caldera/gpt/tokenizer"
 )
 
-// ggufTypes are the dtypes in which a GGUF file is written, and the number that
-// general.file_type has where most tensors are of that.
-var ggufTypes = map[backend.DType]struct {
-	tensor gguf.Type
-	file   uint32
-}{
-	backend.F32:  {gguf.F32, 0},
-	backend.F16:  {gguf.F16, 1},
-	backend.Q4_0: {gguf.Q4_0, 2},
-	backend.Q8_0: {gguf.Q8_0, 7},
-}
-
 // quantizationVersion is ggml's GGML_QNT_VERSION: how it lays out blocks.
 const quantizationVersion = 2
 
@@ -30,7 +18,7 @@ const quantizationVersion = 2
 // llama.cpp has it. A head that is the token matrix itself is not written twice.
 func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) error {
 	m := newModel(nil, c.Config)
-	all, err := c.conversions(m, ggufLayout, func(w weight, s *stored) backend.DType { return ggufDType(w, s, o.DType) })
+	all, err := c.conversions(m, ggufLayout, func(w weight, stored backend.DType) backend.DType { return ggufDType(w, stored, o.DType) })
 	if err != nil {
 		return err
 	}
@@ -40,20 +28,20 @@ func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) e
 	}
 	tensors := make([]gguf.Tensor, len(all))
 	for i, x := range all {
-		tensors[i] = gguf.Tensor{Name: x.name, Type: ggufTypes[x.dtype].tensor, Shape: x.shape}
+		tensors[i] = gguf.Tensor{Name: x.name, Type: gguf.TypeOf(x.dtype), Shape: x.shape}
 	}
 	write := writer(ctx, all, o.Progress)
 	return gguf.Write(path, metadata, tensors, func(w io.Writer, t gguf.Tensor) error { return write(w, t.Name) })
 }
 
 // ggufDType is the dtype that w is written in where d is asked for.
-func ggufDType(w weight, s *stored, d backend.DType) backend.DType {
+func ggufDType(w weight, stored, d backend.DType) backend.DType {
 	if len(w.shape) == 1 || w.name == "wpe.weight" {
 		return backend.F32
 	}
 	if d == backend.None {
-		if d = s.dtype; d == backend.None {
-			d = s.natural
+		if d = stored; !d.Is(backend.Weights) {
+			d = backend.F32
 		}
 	}
 	if w.inputs()%d.BlockLen() != 0 {
@@ -65,11 +53,12 @@ func ggufDType(w weight, s *stored, d backend.DType) backend.DType {
 // metadata are the entries of a GGUF file for a model of shape config, whose
 // largest matrices are of dtype d.
 func (c *Checkpoint) metadata(config Config, d backend.DType, o SaveOptions) ([]gguf.KeyValue, error) {
+	_, file, _ := d.GGUF()
 	count := func(n int) gguf.Value { return gguf.OfUint32(uint32(n)) }
 	all := []gguf.KeyValue{
 		{Key: keyArchitecture, Value: gguf.OfText(ggufArchitecture)},
 		{Key: keyName, Value: gguf.OfText(c.Name)},
-		{Key: keyFileType, Value: gguf.OfUint32(ggufTypes[d].file)},
+		{Key: keyFileType, Value: gguf.OfUint32(file)},
 		{Key: keyQuantization, Value: gguf.OfUint32(quantizationVersion)},
 		{Key: keyContext, Value: count(config.Context)},
 		{Key: keyWidth, Value: count(config.Width)},

@@ -87,7 +87,7 @@ func TestSaveGGUF(t *testing.T) {
 				if x.Data, err = backend.Encode(nil, backend.F16, decode(x.Data)); err != nil {
 					t.Fatal(err)
 				}
-				x.Type = gguf.F16
+				x.Type = gguf.TypeOf(backend.F16)
 			}
 			y, ok := f.Tensor(x.Name)
 			if !ok || y.Type != x.Type || !slices.Equal(y.Shape, x.Shape) || !bytes.Equal(x.Data, y.Data) {
@@ -245,7 +245,7 @@ func TestSaveQuantized(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer weights.Close()
-	for d, want := range map[backend.DType]gguf.Type{backend.Q8_0: gguf.Q8_0, backend.Q4_0: gguf.Q4_0} {
+	for d, want := range map[backend.DType]gguf.Type{backend.Q8_0: gguf.TypeOf(backend.Q8_0), backend.Q4_0: gguf.TypeOf(backend.Q4_0)} {
 		path := saveGGUF(t, openCheckpoint(t, source), d)
 		x, _ := openGGUF(t, path).Tensor("blk.2.ffn_down.weight")
 		y, _ := weights.Tensor("h.2.mlp.c_proj.weight") // [256, 64]

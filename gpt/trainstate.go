@@ -80,7 +80,7 @@ func (m *Model) read(w weight, x Tensor) ([]byte, error) {
 	if err := m.b.Read(data, x.Buf, 4*x.Offset); err != nil || !turned {
 		return data, err
 	}
-	c := converter{stored: storages["F32"], data: data, dtype: backend.F32, transpose: true}
+	c := converter{stored: backend.F32, data: data, dtype: backend.F32, transpose: true}
 	out := make([]byte, 0, len(data))
 	err := c.pieces(w.shape[0], w.shape[1], func(p []byte) error {
 		out = append(out, p...)
@@ -92,7 +92,7 @@ func (m *Model) read(w weight, x Tensor) ([]byte, error) {
 // write is the reverse of read.
 func (m *Model) write(w weight, x Tensor, data []byte) error {
 	x, turned := asStored(w, x)
-	c := converter{stored: storages["F32"], data: data, dtype: backend.F32, transpose: turned}
+	c := converter{stored: backend.F32, data: data, dtype: backend.F32, transpose: turned}
 	at := 4 * x.Offset
 	return c.pieces(x.Rows(), x.Dim(-1), func(p []byte) error {
 		err := m.b.Write(x.Buf, at, p)

@@ -430,12 +430,17 @@ func TestBackwardErrors(t *testing.T) {
 			x = tape.Attention(netHeads, x, cache, cache, n.at, "")
 			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
 		}, []string{"op 2 (attention)", "no gradient through a cache"}},
-		{"part of a result", func(n *network, tape *nn.Tape) {
+		{"a bias alone", func(n *network, tape *nn.Tape) {
 			tape.Train(n.params, n.training)
 			x := tape.Embed(n.tokens, n.positions, n.ids, n.at)
-			x = tape.GELU(x.Slice(-2, 0, 2))
-			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets.Reshape(netTime, netBatch).Slice(-2, 0, 2), 4))
-		}, []string{"part of a larger result"}},
+			x = tape.Linear(nn.Linear{W: f32(t, n.b, netWidth, netWidth), Bias: n.norm.Beta}, x)
+			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
+		}, []string{"op 1 (linear)", "the bias is a parameter, but the matrix is not"}},
+		{"a head that is computed", func(n *network, tape *nn.Tape) {
+			tape.Train(n.params, n.training)
+			x := tape.Embed(n.tokens, n.positions, n.ids, n.at)
+			tape.Backward(tape.CrossEntropy(nn.Linear{W: tape.GELU(n.tokens)}, x, n.targets, 4))
+		}, []string{"cross entropy", "the head's matrix f32[5 4] is a result"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNetwork(t)

@@ -23,9 +23,8 @@ type Parameter struct {
 // Parameters are all that a training run changes, in memory of a backend.
 type Parameters struct {
 	List    []Parameter
-	zeros   Tensor            // [widest row] f32, for clearing gradients
-	grads   map[Tensor]Tensor // by Value, and by Rounded
-	rounded map[Tensor]Tensor // by Value
+	zeros   Tensor                          // [widest row] f32, for clearing gradients
+	owners  map[backend.Buffer][]*Parameter // of the memory of Value, and of Rounded
 	buffers []backend.Buffer
 }
 
@@ -33,7 +32,7 @@ type Parameters struct {
 // may be the same tensor: one that serves twice, such as tied embeddings, is
 // one parameter, in whose gradient both uses add up.
 func NewParameters(b backend.Backend, list ...Parameter) (*Parameters, error) {
-	p := &Parameters{List: list, grads: map[Tensor]Tensor{}, rounded: map[Tensor]Tensor{}}
+	p := &Parameters{List: list, owners: map[backend.Buffer][]*Parameter{}}
 	if err := p.alloc(b); err != nil {
 		p.Free()
 		return nil, err
@@ -56,7 +55,7 @@ func (p *Parameters) alloc(b backend.Backend) (err error) {
 		if x.Value.DType != backend.F32 || !rows.Contiguous() {
 			return fmt.Errorf("parameter %d is %v with strides %v: expected f32, contiguous or transposed", i, x.Value, x.Value.Strides)
 		}
-		if _, twice := p.grads[x.Value]; twice {
+		if !p.grad(x.Value).Absent() {
 			return fmt.Errorf("parameter %d, %v, is there twice", i, x.Value)
 		}
 		for _, s := range []struct {
@@ -73,14 +72,57 @@ func (p *Parameters) alloc(b backend.Backend) (err error) {
 				*s.dst = s.dst.Transpose()
 			}
 		}
-		p.grads[x.Value] = x.Grad
+		p.owners[x.Value.Buf] = append(p.owners[x.Value.Buf], x)
 		if x.Half {
-			p.grads[x.Rounded], p.rounded[x.Value] = x.Grad, x.Rounded
+			p.owners[x.Rounded.Buf] = append(p.owners[x.Rounded.Buf], x)
 		}
 		widest = max(widest, rows.Dim(-1))
 	}
 	p.zeros, err = alloc(backend.F32, widest)
 	return err
+}
+
+// grad is the gradient of x, a parameter or a window on one, or on what is
+// rounded of it. It is absent if x is neither.
+func (p *Parameters) grad(x Tensor) Tensor {
+	return p.same(x, func(o *Parameter) Tensor { return o.Grad })
+}
+
+// rounded is x as products read it in f16. It is absent if x is no parameter, or
+// a parameter without Half.
+func (p *Parameters) rounded(x Tensor) Tensor {
+	return p.same(x, func(o *Parameter) Tensor { return o.Rounded })
+}
+
+// same is the window, on what a parameter has beside its value, that x is on the
+// value or on what is rounded of it.
+func (p *Parameters) same(x Tensor, of func(*Parameter) Tensor) Tensor {
+	if p == nil || x.Absent() {
+		return Tensor{}
+	}
+	from, to := x.Span()
+	for _, o := range p.owners[x.Buf] {
+		for _, value := range []Tensor{o.Value, o.Rounded} {
+			if value.Buf != x.Buf || value.DType != x.DType {
+				continue
+			}
+			other := of(o)
+			if start, end := value.Span(); start <= from && to <= end && !other.Absent() {
+				x.Offset -= value.Offset
+				return at(other, x)
+			}
+		}
+	}
+	return Tensor{}
+}
+
+// zerosLike is 0 in x's shape, by a row that is the same for all.
+func (p *Parameters) zerosLike(x Tensor) Tensor {
+	x.Buf, x.DType, x.Offset, x.Strides = p.zeros.Buf, p.zeros.DType, 0, [4]int{}
+	if x.Dim(-1) <= p.zeros.Dim(-1) {
+		x.Strides[3] = 1
+	}
+	return x
 }
 
 // inRows is a matrix in the orientation in which its rows lie in memory.
@@ -102,9 +144,7 @@ func (p *Parameters) Free() {
 func (t *Tape) ClearGradients(p *Parameters) {
 	for _, x := range p.List {
 		grad := inRows(x.Grad)
-		zeros := p.zeros.Slice(-1, 0, grad.Dim(-1)) // the same row for all
-		zeros.Shape, zeros.Strides = grad.Shape, [4]int{0, 0, 0, 1}
-		t.add(&backend.Copy{Dst: grad, X: zeros})
+		t.add(&backend.Copy{Dst: grad, X: p.zerosLike(grad)})
 	}
 }
 
@@ -115,21 +155,6 @@ func (t *Tape) Round(p *Parameters) {
 			t.add(&backend.Copy{Dst: inRows(x.Rounded), X: inRows(x.Value)})
 		}
 	}
-}
-
-// round is w and x as a product reads them: both in f16, where w is a parameter
-// for which that was asked.
-func (t *Tape) round(w, x Tensor) (_, _ Tensor) {
-	if t.params == nil {
-		return w, x
-	}
-	rounded, ok := t.params.rounded[w]
-	if !ok {
-		return w, x
-	}
-	half := t.tensor(backend.F16, x.Shape[:]...)
-	t.add(&backend.Copy{Dst: half, X: x})
-	return rounded, half
 }
 
 // ClipGradients measures all gradients as one vector. The result is [2]: their

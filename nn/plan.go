@@ -6,44 +6,49 @@ import (
 	"caldera/backend"
 )
 
-// room is a Buffer that stands for memory yet to be planned.
-type room struct {
-	size int
-	kept bool // its contents outlive the program's run
-	at   int  // its place, in bytes, once planned
+// slot is the memory of one result: a Buffer that has a place in the program's
+// memory once that is planned.
+type slot struct {
+	size       int
+	shape      [4]int // of the result
+	persistent bool   // its contents outlive the program's run
+	at         int    // its place, in bytes, once planned
 }
 
-func (r *room) Size() int { return r.size }
-func (r *room) Free()     {}
+func (s *slot) Size() int { return s.size }
+func (s *slot) Free()     {}
+
+// len is the number of elements.
+func (s *slot) len() int { return s.shape[0] * s.shape[1] * s.shape[2] * s.shape[3] }
 
 // alignment of every place, in bytes: as much as any device asks of a binding,
 // so that results are bound without a remainder.
 const alignment = 256
 
-// plan gives each room of ops a place such that no two which are in use at
-// the same time overlap, and returns how many bytes that takes. A room is in
-// use from the first op that names it to the last one, or to the end if kept:
+// plan gives each slot of ops a place such that no two which are in use at
+// the same time overlap, and returns how many bytes that takes. A slot is in
+// use from the first op that names it to the last one, or to the end if persistent:
 // a result's memory serves again as soon as its last reader has run.
 func plan(ops []backend.Op) int {
 	type use struct {
-		*room
+		*slot
 		from, to int
 	}
 	var uses []*use
-	seen := map[*room]*use{}
+	seen := map[*slot]*use{}
 	for i, op := range ops {
 		op.Operands(func(_ string, x *Tensor, _ backend.Access) {
-			r, ok := x.Buf.(*room)
+			s, ok := x.Buf.(*slot)
 			if !ok {
 				return
 			}
-			if seen[r] == nil {
-				seen[r] = &use{room: r, from: i}
-				uses = append(uses, seen[r])
+			if seen[s] == nil {
+				seen[s] = &use{slot: s, from: i}
+				uses = append(uses, seen[s])
 			}
-			seen[r].to = i
-			if r.kept {
-				seen[r].to = len(ops)
+			seen[s].to = i
+			if s.persistent {
+				seen[s].to = len(ops)
 			}
 		})
 	}

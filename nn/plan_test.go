@@ -21,7 +21,7 @@ func (o *anyOp) Operands(yield func(string, *Tensor, backend.Access)) {
 	}
 }
 
-func (o *anyOp) add(r *room, a backend.Access) {
+func (o *anyOp) add(r *slot, a backend.Access) {
 	o.tensors = append(o.tensors, Tensor{Buf: r, DType: backend.F32})
 	o.access = append(o.access, a)
 }
@@ -30,23 +30,23 @@ func (o *anyOp) add(r *room, a backend.Access) {
 type buffer struct{ backend.Buffer }
 
 // randomOps is a list of ops that read what earlier ones wrote, mostly recent.
-func randomOps(r *rand.Rand) (ops []backend.Op, rooms []*room) {
+func randomOps(r *rand.Rand) (ops []backend.Op, slots []*slot) {
 	for range 1 + r.IntN(40) {
 		op := &anyOp{}
 		for range r.IntN(3) {
-			if len(rooms) > 0 {
-				op.add(rooms[max(0, len(rooms)-1-int(r.ExpFloat64()*3))], backend.Read)
+			if len(slots) > 0 {
+				op.add(slots[max(0, len(slots)-1-int(r.ExpFloat64()*3))], backend.Read)
 			}
 		}
 		op.tensors = append(op.tensors, Tensor{Buf: &buffer{}, DType: backend.F32})
 		op.access = append(op.access, backend.Read)
 		for range 1 + r.IntN(2) {
-			rooms = append(rooms, &room{size: 1 + r.IntN(5000), kept: r.IntN(10) == 0})
-			op.add(rooms[len(rooms)-1], backend.Write)
+			slots = append(slots, &slot{size: 1 + r.IntN(5000), persistent: r.IntN(10) == 0})
+			op.add(slots[len(slots)-1], backend.Write)
 		}
 		ops = append(ops, op)
 	}
-	return ops, rooms
+	return ops, slots
 }
 
 // TestPlan plays random programs on the planned memory: each op stamps the
@@ -55,25 +55,25 @@ func TestPlan(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	reused := 0
 	for trial := range 200 {
-		ops, rooms := randomOps(r)
+		ops, slots := randomOps(r)
 		total := plan(ops)
 		sum := 0
-		stamps := map[*room]int{}
-		for i, room := range rooms {
-			stamps[room] = i + 1
-			sum += (room.size + alignment - 1) / alignment * alignment
-			if room.at%alignment != 0 || room.at < 0 || room.at+room.size > total {
-				t.Fatalf("trial %d: a room of %d bytes is at %d of %d", trial, room.size, room.at, total)
+		stamps := map[*slot]int{}
+		for i, s := range slots {
+			stamps[s] = i + 1
+			sum += (s.size + alignment - 1) / alignment * alignment
+			if s.at%alignment != 0 || s.at < 0 || s.at+s.size > total {
+				t.Fatalf("trial %d: a slot of %d bytes is at %d of %d", trial, s.size, s.at, total)
 			}
 		}
 		if total > sum {
-			t.Fatalf("trial %d: %d bytes planned for rooms of %d", trial, total, sum)
+			t.Fatalf("trial %d: %d bytes planned for slots of %d", trial, total, sum)
 		}
 		if total < sum/2 {
 			reused++
 		}
 		memory := make([]int, total)
-		whole := func(x *room) bool {
+		whole := func(x *slot) bool {
 			for _, stamp := range memory[x.at : x.at+x.size] {
 				if stamp != stamps[x] {
 					return false
@@ -85,35 +85,35 @@ func TestPlan(t *testing.T) {
 			// All of an op's operands are in use at once: first everything
 			// is written, then everything is looked at.
 			op.Operands(func(_ string, x *Tensor, a backend.Access) {
-				if room, ok := x.Buf.(*room); ok && a == backend.Write {
-					for j := range room.size {
-						memory[room.at+j] = stamps[room]
+				if s, ok := x.Buf.(*slot); ok && a == backend.Write {
+					for j := range s.size {
+						memory[s.at+j] = stamps[s]
 					}
 				}
 			})
 			op.Operands(func(_ string, x *Tensor, _ backend.Access) {
-				if room, ok := x.Buf.(*room); ok && !whole(room) {
-					t.Fatalf("trial %d: op %d finds a room of %d bytes at %d overwritten", trial, i, room.size, room.at)
+				if s, ok := x.Buf.(*slot); ok && !whole(s) {
+					t.Fatalf("trial %d: op %d finds a slot of %d bytes at %d overwritten", trial, i, s.size, s.at)
 				}
 			})
 		}
-		for _, room := range rooms {
-			if room.kept && !whole(room) {
-				t.Fatalf("trial %d: a kept room of %d bytes at %d was overwritten by the end", trial, room.size, room.at)
+		for _, s := range slots {
+			if s.persistent && !whole(s) {
+				t.Fatalf("trial %d: a persistent slot of %d bytes at %d was overwritten by the end", trial, s.size, s.at)
 			}
 		}
 	}
 	if reused < 40 {
-		t.Errorf("%d of 200 plans took less than half of the rooms' sizes: memory is hardly reused", reused)
+		t.Errorf("%d of 200 plans took less than half of the slots' sizes: memory is hardly reused", reused)
 	}
 }
 
 // TestPlanChain expects a chain of equal results to live in two places.
 func TestPlanChain(t *testing.T) {
 	var ops []backend.Op
-	last := &room{size: 1000}
+	last := &slot{size: 1000}
 	for range 20 {
-		next := &room{size: 1000}
+		next := &slot{size: 1000}
 		op := &anyOp{}
 		op.add(last, backend.Read)
 		op.add(next, backend.Write)

@@ -18,10 +18,10 @@ func (t *Tape) Segment() {
 	}
 }
 
-// again computes a segment once more, into results of its own but for those
+// recompute computes a segment once more, into results of its own but for those
 // that are read behind it, and walks that.
-func (b *backward) again(from int, ops []backend.Op, crossing map[*room]bool) {
-	fresh := map[*room]*room{}
+func (b *backward) recompute(from int, ops []backend.Op, crossing map[*slot]bool) {
+	fresh := map[*slot]*slot{}
 	clones := make([]backend.Op, len(ops))
 	start := len(b.ops)
 	for i, op := range ops {
@@ -30,15 +30,17 @@ func (b *backward) again(from int, ops []backend.Op, crossing map[*room]bool) {
 		clones[i] = clone.Interface().(backend.Op)
 		made := false
 		clones[i].Operands(func(_ string, x *Tensor, a backend.Access) {
-			r, ok := x.Buf.(*room)
-			if !ok || r.kept || crossing[r] {
+			s, ok := x.Buf.(*slot)
+			if !ok || s.persistent || crossing[s] {
 				return
 			}
 			if a == backend.Write || a == backend.Scratch {
-				fresh[r] = &room{size: r.size}
+				if fresh[s] == nil {
+					fresh[s] = &slot{size: s.size, shape: s.shape}
+				}
 				made = made || a == backend.Write
 			}
-			if f := fresh[r]; f != nil {
+			if f := fresh[s]; f != nil {
 				x.Buf = f
 			}
 		})
@@ -53,31 +55,31 @@ func (b *backward) again(from int, ops []backend.Op, crossing map[*room]bool) {
 
 // prune takes those ops of [from, to) away whose results nothing reads.
 func (t *Tape) prune(from, to int) {
-	read := map[*room]bool{}
+	read := map[*slot]bool{}
 	for _, op := range t.ops[to:] {
 		reads(op, read)
 	}
-	kept := to // ops [kept, to) stay
+	first := to // ops [first, to) stay
 	for i := to - 1; i >= from; i-- {
 		used := false
 		t.ops[i].Operands(func(_ string, x *Tensor, a backend.Access) {
-			r, ok := x.Buf.(*room)
-			used = used || ok && a == backend.Write && read[r]
+			s, ok := x.Buf.(*slot)
+			used = used || ok && a == backend.Write && read[s]
 		})
 		if used {
 			reads(t.ops[i], read)
-			kept--
-			t.ops[kept] = t.ops[i]
+			first--
+			t.ops[first] = t.ops[i]
 		}
 	}
-	t.ops = append(t.ops[:from], t.ops[kept:]...)
+	t.ops = append(t.ops[:from], t.ops[first:]...)
 }
 
-// reads adds to rooms those that op reads.
-func reads(op backend.Op, rooms map[*room]bool) {
+// reads adds to slots those that op reads.
+func reads(op backend.Op, slots map[*slot]bool) {
 	op.Operands(func(_ string, x *Tensor, a backend.Access) {
-		if r, ok := x.Buf.(*room); ok && (a == backend.Read || a == backend.Update) {
-			rooms[r] = true
+		if s, ok := x.Buf.(*slot); ok && (a == backend.Read || a == backend.Update) {
+			slots[s] = true
 		}
 	})
 }

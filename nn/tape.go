@@ -1,5 +1,6 @@
-// Package nn says models in the words of the field: layers, and a [Tape] on
-// which they write the operations that a model consists of.
+// Package nn has the layers of models, and a [Tape] on which a model writes the
+// operations that it consists of. A layer's file has the tape's method for it,
+// and the rule for its gradient.
 //
 // A tape is written once and recorded into a [Program], which then runs as
 // often as is wanted: what changes between runs are the contents of tensors.
@@ -11,21 +12,9 @@ import (
 	"caldera/backend"
 )
 
-// Tensor is a window on memory of a backend, or a result that a Tape has yet
-// to find memory for.
+// Tensor is a window on memory of a backend, or on a result of a Tape, for
+// which Record finds memory.
 type Tensor = backend.Tensor
-
-// Linear is a matrix and an optional bias: x · wᵀ + bias.
-type Linear struct {
-	W    Tensor // [out, in]
-	Bias Tensor // [out], or absent
-}
-
-// Norm is a layer normalisation with a learned scale and shift.
-type Norm struct {
-	Gamma, Beta Tensor // [width]
-	Epsilon     float32
-}
 
 // Tape collects operations. Each method makes the tensor for its result,
 // appends an operation that computes it, and returns it, so that a model reads
@@ -53,7 +42,7 @@ func NewTape(b backend.Backend) *Tape {
 // so: hidden states, attention maps. They are found by [Program.Named].
 func (t *Tape) Watch(wants func(name string) bool) { t.wants = wants }
 
-// Name tells whoever watches what x is.
+// Name gives x a name, under which Watch may ask for it.
 func (t *Tape) Name(x Tensor, format string, args ...any) {
 	if name := fmt.Sprintf(format, args...); t.wants(name) {
 		t.named[name] = t.Keep(x)
@@ -62,121 +51,37 @@ func (t *Tape) Name(x Tensor, format string, args ...any) {
 
 // Keep makes x a result of the program: its contents last until the next run.
 func (t *Tape) Keep(x Tensor) Tensor {
-	if r, ok := x.Buf.(*room); ok {
-		r.kept = true
+	if s, ok := x.Buf.(*slot); ok {
+		s.persistent = true
 	}
 	return x
-}
-
-// Embed looks up a vector for each id and adds that of its position.
-// tokens is [vocab, width], positions [context, width], ids [batch, time] and
-// at [batch]; the result is [batch, time, width].
-func (t *Tape) Embed(tokens, positions, ids, at Tensor) Tensor {
-	dst := t.tensor(backend.F32, ids.Dim(-2), ids.Dim(-1), tokens.Dim(-1))
-	t.add(&backend.Embedding{Dst: dst, Tokens: tokens, Positions: positions, IDs: ids, At: at})
-	return dst
-}
-
-// Pick takes rows of x, which is contiguous, [batch, time, width]. ids counts
-// them across batches; the result has ids' shape, with width behind.
-func (t *Tape) Pick(x, ids Tensor) Tensor {
-	dst := t.tensor(backend.F32, ids.Dim(-2), ids.Dim(-1), x.Dim(-1))
-	t.add(&backend.Embedding{Dst: dst, Tokens: x.Reshape(x.Rows(), x.Dim(-1)), IDs: ids})
-	return dst
-}
-
-// LayerNorm normalises each vector of x.
-func (t *Tape) LayerNorm(n Norm, x Tensor) Tensor {
-	dst := t.tensor(backend.F32, x.Shape[:]...)
-	t.add(&backend.LayerNorm{Dst: dst, X: x, Gamma: n.Gamma, Beta: n.Beta, Epsilon: n.Epsilon})
-	return dst
-}
-
-// Linear maps each vector of x from in to out numbers.
-func (t *Tape) Linear(l Linear, x Tensor) Tensor {
-	dst := t.tensor(backend.F32, x.Dim(0), x.Dim(1), x.Dim(2), l.W.Dim(-2))
-	w, x := t.round(l.W, x)
-	t.add(&backend.Linear{Dst: dst, X: x, W: w, Bias: l.Bias})
-	return dst
-}
-
-// GELU applies the Gaussian error linear unit to each element.
-func (t *Tape) GELU(x Tensor) Tensor {
-	dst := t.tensor(backend.F32, x.Shape[:]...)
-	t.add(&backend.GELU{Dst: dst, X: x})
-	return dst
-}
-
-// Add is a + b, element by element.
-func (t *Tape) Add(a, b Tensor) Tensor {
-	dst := t.tensor(backend.F32, a.Shape[:]...)
-	t.add(&backend.Add{Dst: dst, A: a, B: b})
-	return dst
-}
-
-// Softmax turns each vector of x into a probability distribution.
-func (t *Tape) Softmax(x Tensor) Tensor {
-	dst := t.tensor(backend.F32, x.Shape[:]...)
-	t.add(&backend.Softmax{Dst: dst, X: x})
-	return dst
-}
-
-// Argmax is the index of the largest element of each vector of x.
-func (t *Tape) Argmax(x Tensor) Tensor {
-	dst := t.tensor(backend.I32, x.Dim(0), x.Dim(1), x.Dim(2), 1)
-	t.add(&backend.Argmax{Dst: dst, X: x})
-	return dst
-}
-
-// Dropout sets elements of x to 0 at random, and makes up for it in the others,
-// on a tape that was told so by Train; on others it is x. Dropouts of a tape
-// differ from each other.
-func (t *Tape) Dropout(x Tensor) Tensor {
-	if t.training.Dropout == 0 {
-		return x
-	}
-	dst := t.tensor(backend.F32, x.Shape[:]...)
-	t.add(&backend.Dropout{Dst: dst, X: x, Seed: t.training.Seed, Rate: t.training.Dropout, Stream: t.dropouts})
-	t.dropouts++
-	return dst
-}
-
-// Store writes the vectors of x, [batch, time, width], into cache,
-// [batch, context, width], from row at[batch] on, and returns the cache. Where
-// it is absent nothing precedes x, which is returned as it is.
-func (t *Tape) Store(cache, x, at Tensor) Tensor {
-	if cache.Absent() {
-		return x
-	}
-	t.add(&backend.Store{Dst: cache, X: x, At: at})
-	return cache
-}
-
-// Attention lets each query gather from the keys and values up to its own
-// position. q is [batch, time, width], k and v [batch, context, width], at
-// [batch]; the result is as q. The map of who looked at whom, [batch, heads,
-// time, context], goes by the given name.
-func (t *Tape) Attention(heads int, q, k, v, at Tensor, format string, args ...any) Tensor {
-	op := &backend.Attention{
-		Dst: t.tensor(backend.F32, q.Shape[:]...),
-		Q:   q, K: k, V: v, At: at, Heads: heads,
-	}
-	if name := fmt.Sprintf(format, args...); t.wants(name) {
-		op.Probs = t.tensor(backend.F32, q.Dim(-3), heads, q.Dim(-2), k.Dim(-2))
-		t.named[name] = t.Keep(op.Probs)
-	}
-	t.add(op)
-	return op.Dst
 }
 
 func (t *Tape) add(op backend.Op) { t.ops = append(t.ops, op) }
 
+func (t *Tape) fail(err error) {
+	if t.err == nil {
+		t.err = err
+	}
+}
+
 // tensor is a result for which Record will find memory.
 func (t *Tape) tensor(d backend.DType, dims ...int) Tensor {
 	x := backend.Of(nil, d, 0, dims...)
-	x.Buf = &room{size: x.Size()}
+	x.Buf = &slot{size: x.Size(), shape: x.Shape}
 	return x
 }
+
+// padded is a result whose rows begin at multiples of four numbers, which
+// backends read faster: vocabularies have any length.
+func (t *Tape) padded(d backend.DType, shape [4]int) Tensor {
+	n := shape[3]
+	shape[3] = (n + 3) / 4 * 4
+	return t.tensor(d, shape[:]...).Slice(-1, 0, n)
+}
+
+// like is a new f32 tensor of x's shape.
+func (t *Tape) like(x Tensor) Tensor { return t.tensor(backend.F32, x.Shape[:]...) }
 
 // Record fuses and prepares the operations, plans memory for their results and
 // records them. A tape is recorded once.
@@ -185,8 +90,8 @@ func (t *Tape) Record() (*Program, error) {
 		return nil, t.err
 	}
 	ops := backend.Fuse(t.b, t.ops, func(x Tensor) bool {
-		r, ok := x.Buf.(*room)
-		return !ok || r.kept
+		s, ok := x.Buf.(*slot)
+		return !ok || s.persistent
 	})
 	ops, err := backend.Prepare(t.b, ops...)
 	if err != nil {
@@ -215,12 +120,12 @@ type Program struct {
 	named  map[string]Tensor
 }
 
-// Tensor is where a result that the tape's methods gave, and Keep was told of,
-// lies in memory.
+// Tensor is where a result lies in memory. The result must have been given to
+// [Tape.Keep].
 func (p *Program) Tensor(x Tensor) Tensor {
-	if r, ok := x.Buf.(*room); ok {
+	if s, ok := x.Buf.(*slot); ok {
 		x.Buf = p.memory
-		x.Offset += r.at / x.DType.BlockBytes() * x.DType.BlockLen()
+		x.Offset += s.at / x.DType.BlockBytes() * x.DType.BlockLen()
 	}
 	return x
 }

@@ -1,11 +1,12 @@
 #version 450
 // dst = x, whatever the strides of either. Equal types are moved as bits.
 //
-//	DST_F16, X_F16  that operand holds f16, else words of 32 bits
+//	DST_F16 …, X_F16 …  that operand holds a type of pairs/, else words of 32 bits
+//	MOVE                both hold the same type of 16 bits
 //
-// An invocation writes one element, or in f16 the two of a word.
+// An invocation writes one element, or of 16 bits the two of a word.
 #extension GL_GOOGLE_include_directive : require
-#include "half.glsl"
+#include "dtypes.glsl"
 
 layout(local_size_x = 64, local_size_x_id = 0) in;
 
@@ -16,20 +17,23 @@ layout(push_constant) uniform Push {
 } p;
 layout(binding = 0) restrict buffer Dst { uint dst[]; };
 layout(binding = 1) restrict readonly buffer X { uint x[]; };
-#include "half_store.glsl"
+#include "pair_store.glsl"
 
-#ifdef X_F16
+#if defined(X_PAIRS) || defined(MOVE)
 uint bits(uint i) { return x[i >> 1] >> ((i & 1u) << 4) & 0xffffu; }
-float value(uint i) { return half_to_float(bits(i)); }
 #else
 uint bits(uint i) { return x[i]; }
-float value(uint i) { return uintBitsToFloat(bits(i)); }
 #endif
 
-#if defined(DST_F16) && defined(X_F16)
-uint half_bits(uint i) { return bits(i); }
+// value is element i as dst holds it.
+#if defined(X_PAIRS) && defined(DST_PAIRS)
+uint value(uint i) { return DST_ROUND(X_WIDEN(bits(i))); }
+#elif defined(X_PAIRS)
+uint value(uint i) { return X_WIDEN(bits(i)); }
+#elif defined(DST_PAIRS)
+uint value(uint i) { return DST_ROUND(bits(i)); }
 #else
-uint half_bits(uint i) { return float_to_half(value(i)); }
+uint value(uint i) { return bits(i); }
 #endif
 
 uint offset(uint base, uvec4 strides, uint r) {
@@ -41,12 +45,12 @@ void main() {
 	for (uint id = gl_GlobalInvocationID.x; id < total; id += gl_NumWorkGroups.x * gl_WorkGroupSize.x) {
 		uint r = id / p.items, item = id % p.items;
 		uint to = offset(p.dst_base, p.dst_strides, r), from = offset(p.x_base, p.x_strides, r);
-#ifdef DST_F16
+#if defined(DST_PAIRS) || defined(MOVE)
 		// Pairs begin where words do. A word whose other half is a neighbour's is written with atomics.
 		uint second = 2 * item + 1 - (to & 1u), first = second - 1;
 		bool has_first = first < p.shape.w, has_second = second < p.shape.w;
-		uint a = has_first ? half_bits(from + first * p.x_strides.w) : 0;
-		uint b = has_second ? half_bits(from + second * p.x_strides.w) : 0;
+		uint a = has_first ? value(from + first * p.x_strides.w) : 0;
+		uint b = has_second ? value(from + second * p.x_strides.w) : 0;
 		if (has_first && has_second && p.dst_strides.w == 1) {
 			store_pair(to + first, a, b);
 			continue;
@@ -59,11 +63,7 @@ void main() {
 		}
 #else
 		uint i = from + item * p.x_strides.w;
-#ifdef X_F16
-		dst[to + item * p.dst_strides.w] = floatBitsToUint(value(i));
-#else
-		dst[to + item * p.dst_strides.w] = bits(i);
-#endif
+		dst[to + item * p.dst_strides.w] = value(i);
 #endif
 	}
 }

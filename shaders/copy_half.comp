@@ -4,7 +4,7 @@
 //
 // Strides are in fours: an invocation reads four numbers and writes two words.
 #extension GL_GOOGLE_include_directive : require
-#include "half.glsl"
+#include "pairs/f16.glsl"
 #include "rows.glsl"
 #include "elementwise.glsl"
 
@@ -15,7 +15,7 @@ layout(push_constant) uniform Push {
 layout(binding = 0) restrict writeonly buffer Dst { uvec2 dst[]; };
 layout(binding = 1) restrict readonly buffer X { T x[]; };
 
-uint pair(vec2 v) { return float_to_half(v.x) | float_to_half(v.y) << 16; }
+uint pair(vec2 v) { return f16_round(floatBitsToUint(v.x)) | f16_round(floatBitsToUint(v.y)) << 16; }
 
 void main() {
 	FOR_ROWS(r, p.rows) {

@@ -1,31 +1,30 @@
 #version 450
-// dst = the numbers of rows of a quantised matrix, as f32: not an op, but what
-// linear does first on a software driver that has many rows of x to multiply,
-// where unpacking a block again for each of them would take most of the time.
+// dst = x from blocks of a quantised type to f32, rows of either at any distance:
+// what copy.comp does for plain types.
 //
 // Invocations along x take four neighbours each, workgroups along y the rows.
+// x's base and strides are in half words.
 #extension GL_GOOGLE_include_directive : require
-#include "quantized.glsl"
-
-layout(local_size_x = 64, local_size_x_id = 0) in;
+#include "dtypes.glsl"
+#include "rows.glsl"
+#include "elementwise.glsl"
 
 layout(push_constant) uniform Push {
-	uint dst; // rows lie one behind the other
-	uint w, w_stride;
-	uint rows, in_;
+	uvec4 dst, x;
+	uint rows, n1, n2, n; // n in fours
 } p;
 layout(binding = 0) restrict writeonly buffer Dst { float dst[]; };
-layout(binding = 1) restrict readonly buffer W { uint w[]; };
+layout(binding = 1) restrict readonly buffer X { uint x[]; };
 
 void main() {
-	for (uint r = gl_WorkGroupID.y; r < p.rows; r += gl_NumWorkGroups.y) {
-		uint from = p.w + r * p.w_stride, to = p.dst + r * p.in_;
-		for (uint k = 4 * gl_GlobalInvocationID.x; k < p.in_; k += 4 * gl_NumWorkGroups.x * gl_WorkGroupSize.x) {
-			vec4 v = READ_AT(w, from, k);
-			dst[to + k] = v.x;
-			dst[to + k + 1] = v.y;
-			dst[to + k + 2] = v.z;
-			dst[to + k + 3] = v.w;
+	FOR_ROWS(r, p.rows) {
+		uint to = row(p.dst, r, p.n1, p.n2), from = row(p.x, r, p.n1, p.n2);
+		FOR_ROW(i, p.n) {
+			vec4 v = BLOCK_AT(x, from, 4 * i);
+			dst[to + 4 * i] = v.x;
+			dst[to + 4 * i + 1] = v.y;
+			dst[to + 4 * i + 2] = v.z;
+			dst[to + 4 * i + 3] = v.w;
 		}
 	}
 }

@@ -3,12 +3,12 @@
 // and positions that lie in its window of either table; the first one also
 // writes NaN where an id or a position lies in neither table.
 //
-//	TOKENS_F16, POSITIONS_F16  that table holds f16, else f32
-//	TOKENS_Q8_0, TOKENS_Q4_0   tokens are quantised: their base and stride are in half words
+//	TOKENS_F16 …, POSITIONS_F16 …  that table holds a type of pairs/, else f32
+//	TOKENS_Q8_0 …                  tokens are of a type of blocks/: their base and stride are in half words
 //
 // Workgroups along y step through the rows, invocations along x through a row.
 #extension GL_GOOGLE_include_directive : require
-#include "half.glsl"
+#include "dtypes.glsl"
 #include "math.glsl"
 
 layout(local_size_x = 64, local_size_x_id = 0) in;
@@ -24,23 +24,19 @@ layout(push_constant) uniform Push {
 	uint mark_missing;
 } p;
 layout(binding = 0) restrict writeonly buffer Dst { float dst[]; };
-#if defined(TOKENS_Q8_0) || defined(TOKENS_Q4_0)
-#ifdef TOKENS_Q8_0
-#define Q8_0
-#endif
-#include "quantized.glsl"
+#if defined(TOKENS_BLOCKS)
 layout(binding = 1) restrict readonly buffer Tokens { uint tokens[]; };
-float token(uint at, uint i) { return READ_AT(tokens, at, i & ~3u)[i & 3u]; }
-#elif defined(TOKENS_F16)
+float token(uint at, uint i) { return TOKENS_BLOCK_AT(tokens, at, i & ~3u)[i & 3u]; }
+#elif defined(TOKENS_PAIRS)
 layout(binding = 1) restrict readonly buffer Tokens { uint tokens[]; };
-float token(uint at, uint i) { return half_to_float(tokens[(at + i) >> 1] >> (((at + i) & 1u) << 4) & 0xffffu); }
+float token(uint at, uint i) { return uintBitsToFloat(TOKENS_WIDEN(tokens[(at + i) >> 1] >> (((at + i) & 1u) << 4) & 0xffffu)); }
 #else
 layout(binding = 1) restrict readonly buffer Tokens { float tokens[]; };
 float token(uint at, uint i) { return tokens[at + i]; }
 #endif
-#ifdef POSITIONS_F16
+#if defined(POSITIONS_PAIRS)
 layout(binding = 2) restrict readonly buffer Positions { uint positions[]; };
-float position(uint i) { return half_to_float(positions[i >> 1] >> ((i & 1u) << 4) & 0xffffu); }
+float position(uint i) { return uintBitsToFloat(POSITIONS_WIDEN(positions[i >> 1] >> ((i & 1u) << 4) & 0xffffu)); }
 #else
 layout(binding = 2) restrict readonly buffer Positions { float positions[]; };
 float position(uint i) { return positions[i]; }

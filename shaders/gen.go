@@ -26,6 +26,9 @@ func main() {
 	} else {
 		m.Newer = version(newer)
 	}
+	if err := os.WriteFile("include/dtypes.glsl", []byte(shaders.Include()), 0o644); err != nil {
+		log.Fatal(err)
+	}
 	files := map[string][]byte{}
 	for _, v := range shaders.Variants {
 		if v.Matrix && newer == "" {

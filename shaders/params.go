@@ -1,5 +1,7 @@
 package shaders
 
+import "reflect"
+
 // Push constants, as the shaders declare them under the same names: at most
 // 128 bytes, which is what every device takes, of 32-bit fields alone. Bases,
 // strides and lengths are in elements, those of ops from element to element
@@ -15,7 +17,7 @@ type View struct {
 	Strides [3]uint32
 }
 
-// RowsPush is for argmax.comp, copy_half.comp, gelu.comp, softmax.comp and sum_squares.comp.
+// RowsPush is for argmax.comp, copy_half.comp, dequantize.comp, gelu.comp, softmax.comp and sum_squares.comp.
 type RowsPush struct {
 	Dst, X       View
 	Rows, N1, N2 uint32
@@ -66,13 +68,6 @@ type EmbeddingPush struct {
 	IDs, IDsStrideBatch, IDsStrideTime                         uint32
 	At, AtStride                                               uint32
 	MarkMissing                                                uint32 // 1: write NaN where an id or a position is in no table
-}
-
-// DequantizePush is for dequantize.comp.
-type DequantizePush struct {
-	Dst        uint32
-	W, WStride uint32
-	Rows, In   uint32
 }
 
 // Absent is the offset of a bias that there is not, as in linear.glsl.
@@ -215,4 +210,124 @@ type AttentionBackwardPush struct {
 	Size, Parts                            uint32 // of a head; parts, times what is owned times one head (keys: two): at most 2560
 	Add                                    uint32 // 1: dst, or stats, holds what earlier windows gave
 	Scale                                  float32
+}
+
+// Specialization constants, which a shader is compiled with: uint32 or bool,
+// in the order of constant_id from 0 on, under the shader's names: QUERIES is
+// Queries. Lanes and LanesY are the size of the workgroup along x and y, which has no name there.
+
+// Workgroup is for shaders that have no other constants.
+type Workgroup struct {
+	Lanes uint32
+}
+
+// Workgroup2D is for sum_rows.comp.
+type Workgroup2D struct {
+	Lanes, LanesY uint32
+}
+
+// AdamWSpec is for adamw.comp.
+type AdamWSpec struct {
+	Lanes  uint32
+	Scaled bool
+}
+
+// CrossEntropySpec is for cross_entropy.comp.
+type CrossEntropySpec struct {
+	Lanes     uint32
+	LossScale bool
+}
+
+// AttentionSpec is for attention.comp.
+type AttentionSpec struct {
+	Lanes, Queries, Chunk, Size uint32
+	Probs, Windows              bool
+	Keys                        uint32
+}
+
+// AttentionBackwardSpec is for attention_backward.comp.
+type AttentionBackwardSpec struct {
+	Lanes, Pass, Own, Chunk, AtOnce uint32
+}
+
+// LayerNormBackwardColumnsSpec is for layernorm_backward_columns.comp.
+type LayerNormBackwardColumnsSpec struct {
+	Lanes, LanesY, Stage uint32
+}
+
+// LinearEpilogue is what the constants of linear*.comp begin with: see linear.glsl.
+type LinearEpilogue struct {
+	Lanes      uint32 // not of linear.comp, whose workgroups have 256
+	Epilogue   uint32
+	Accumulate bool
+}
+
+// LinearSpec is for linear.comp.
+type LinearSpec struct {
+	LinearEpilogue
+	Transposed  bool
+	Size        uint32
+	XTransposed bool
+}
+
+// LinearMatrixSpec is for linear_matrix.comp.
+type LinearMatrixSpec struct {
+	LinearSpec
+	M, N, K, Subgroup, Across uint32
+}
+
+// LinearTexelSpec is for linear_texel.comp.
+type LinearTexelSpec struct {
+	LinearEpilogue
+	Transposed bool
+}
+
+// LinearVecSpec is for linear_vec.comp.
+type LinearVecSpec struct {
+	LinearEpilogue
+	Rows, Outs uint32
+}
+
+// LinearVecTSpec is for linear_vec_t.comp.
+type LinearVecTSpec struct {
+	LinearEpilogue
+	Rows, Outs, LanesY uint32
+}
+
+// specs are the constants of shaders that have more than the size of a workgroup.
+var specs = map[string]any{
+	"adamw":                      AdamWSpec{},
+	"attention":                  AttentionSpec{},
+	"attention_backward":         AttentionBackwardSpec{},
+	"cross_entropy":              CrossEntropySpec{},
+	"layernorm_backward_columns": LayerNormBackwardColumnsSpec{},
+	"linear":                     LinearSpec{},
+	"linear_backward":            LinearEpilogue{},
+	"linear_matrix":              LinearMatrixSpec{},
+	"linear_texel":               LinearTexelSpec{},
+	"linear_vec":                 LinearVecSpec{},
+	"linear_vec_t":               LinearVecTSpec{},
+	"sum_rows":                   Workgroup2D{},
+}
+
+// Words are the values of specialization constants, that with constant_id i at
+// index i; none where spec is nil.
+func Words(spec any) (words []uint32) {
+	if spec == nil {
+		return nil
+	}
+	v := reflect.ValueOf(spec)
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		switch x := v.FieldByIndex(f.Index).Interface().(type) {
+		case uint32:
+			words = append(words, x)
+		case bool:
+			word := uint32(0)
+			if x {
+				word = 1
+			}
+			words = append(words, word)
+		}
+	}
+	return words
 }

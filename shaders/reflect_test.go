@@ -168,6 +168,39 @@ func reflection(t *testing.T, code []byte) surface {
 	return s
 }
 
+// constant is a specialization constant.
+type constant struct {
+	Name, Type string
+}
+
+// constants are those of a module by constant_id. Those of a workgroup's size
+// have no name, nor has any in optimised code.
+func constants(code []byte) map[int]constant {
+	ids, names, types, all := map[uint32]int{}, map[uint32]string{}, map[uint32]string{}, map[int]constant{}
+	add := func(id uint32, typ string) {
+		if i, ok := ids[id]; ok {
+			all[i] = constant{names[id], typ}
+		}
+	}
+	for op, w := range instructions(code) {
+		switch op {
+		case 5: // OpName: target, name
+			names[w[0]] = text(w[1:])
+		case 71: // OpDecorate: target, decoration, …
+			if w[1] == 1 { // SpecId
+				ids[w[0]] = int(w[2])
+			}
+		case 21: // OpTypeInt: result, width, signed
+			types[w[0]] = []string{"uint", "int"}[w[2]]
+		case 48, 49: // OpSpecConstantTrue, OpSpecConstantFalse: type, result
+			add(w[1], "bool")
+		case 50: // OpSpecConstant: type, result, value
+			add(w[1], types[w[0]])
+		}
+	}
+	return all
+}
+
 // instructions are those of a module: opcode and operands.
 func instructions(code []byte) iter.Seq2[uint32, []uint32] {
 	return func(yield func(uint32, []uint32) bool) {

@@ -34,6 +34,9 @@ func manifest(t *testing.T) glsl.Manifest {
 // TestTable holds the table to the files: no shader without a row, no row
 // without a shader, and nothing stale among what is compiled.
 func TestTable(t *testing.T) {
+	if text, err := os.ReadFile("include/dtypes.glsl"); err != nil || string(text) != Include() {
+		t.Errorf("include/dtypes.glsl is not what its folders give: run go generate ./shaders (%v)", err)
+	}
 	sources, compiled := map[string]bool{}, map[string]bool{"spv/MANIFEST": true}
 	for _, v := range Variants {
 		if compiled["spv/"+v.Name()+".spv"] {
@@ -165,10 +168,24 @@ func TestInterface(t *testing.T) {
 			if diff := cmp.Diff(want, reflection(t, v.SPIRV())); diff != "" {
 				t.Errorf("the committed code differs (- table, + committed)\n%s", diff)
 			}
+			spec := specFields(v.Spec)
+			for i, c := range constants(v.SPIRV()) { // some that a variant does not use are gone
+				if i >= len(spec) || spec[i].Type != c.Type {
+					t.Errorf("the committed code has constant %d of type %s, and %T is %v", i, c.Type, v.Spec, spec)
+				}
+			}
 			c, _, _ := compiler(t, &v)
 			named, err := c.Compile(".", v.Source+".comp", v.Defines, "-O0")
 			if err != nil {
 				t.Fatal(err)
+			}
+			for i, c := range constants(named) {
+				if i >= len(spec) || spec[i] != c {
+					t.Errorf("%s.comp has %v as constant %d, and %T is %v", v.Source, c, i, v.Spec, spec)
+				}
+			}
+			if missing := len(spec) - len(constants(named)); missing > 1 || missing == 1 && v.Source != "linear" { // whose workgroups have one size
+				t.Errorf("%s.comp has %d constants, and %T is %v", v.Source, len(constants(named)), v.Spec, spec)
 			}
 			have := reflection(t, named)
 			if diff := cmp.Diff(surface{fields(reflect.TypeOf(v.Push)), v.Bindings}, have); diff != "" {
@@ -204,6 +221,22 @@ func fields(t reflect.Type) []field {
 		}
 		list = append(list, field{snake(f.Name), typ, offset})
 		offset += int(f.Type.Size())
+	}
+	return list
+}
+
+// specFields lists the fields of a struct of specialization constants under the
+// names that GLSL has for them.
+func specFields(spec any) (list []constant) {
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(spec)) {
+		if f.Anonymous {
+			continue
+		}
+		c := constant{strings.ToUpper(snake(f.Name)), map[reflect.Kind]string{reflect.Uint32: "uint", reflect.Bool: "bool"}[f.Type.Kind()]}
+		if f.Name == "Lanes" || f.Name == "LanesY" {
+			c.Name = ""
+		}
+		list = append(list, c)
 	}
 	return list
 }

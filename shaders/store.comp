@@ -3,9 +3,9 @@
 // fall outside of it. A dispatch serves a window of the cache's rows.
 //
 // Workgroups along y step through the rows of x, invocations along x through
-// a row: one element each, or in f16 the two of a word.
+// a row: one element each, or of 16 bits the two of a word.
 #extension GL_GOOGLE_include_directive : require
-#include "half.glsl"
+#include "dtypes.glsl"
 
 layout(local_size_x = 64, local_size_x_id = 0) in;
 
@@ -16,13 +16,11 @@ layout(push_constant) uniform Push {
 	uint first_time;  // of x's first row in the sequence
 	uint at, at_stride;
 } p;
-#ifdef F16
 layout(binding = 0) restrict buffer Dst { uint dst[]; };
-#include "half_store.glsl"
-#else
-layout(binding = 0) restrict writeonly buffer Dst { float dst[]; };
+layout(binding = 1) restrict readonly buffer X { uint x[]; };
+#ifdef PAIRS
+#include "pair_store.glsl"
 #endif
-layout(binding = 1) restrict readonly buffer X { float x[]; };
 layout(binding = 2) restrict readonly buffer At { uint at[]; };
 
 void main() {
@@ -35,16 +33,16 @@ void main() {
 			continue;
 		}
 		uint to = p.dst.x + b * p.dst.z + place * p.dst.w, from = p.x.x + b * p.x.z + t * p.x.w;
-#ifdef F16
+#ifdef PAIRS
 		for (uint i = gl_GlobalInvocationID.x; i <= p.width / 2; i += step) {
 			uint second = 2 * i + 1 - (to & 1u), first = second - 1;
 			bool has_first = first < p.width, has_second = second < p.width;
 			if (has_first && has_second) {
-				store_pair(to + first, float_to_half(x[from + first]), float_to_half(x[from + second]));
+				store_pair(to + first, ROUND(x[from + first]), ROUND(x[from + second]));
 			} else if (has_first) {
-				store_half(to + first, float_to_half(x[from + first]));
+				store_half(to + first, ROUND(x[from + first]));
 			} else if (has_second) {
-				store_half(to + second, float_to_half(x[from + second]));
+				store_half(to + second, ROUND(x[from + second]));
 			}
 		}
 #else

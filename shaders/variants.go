@@ -2,8 +2,9 @@
 // the SPIR-V compiled from it, which is embedded, and the table of both.
 //
 // To add an op: its file NAME.comp, which includes what it shares with others
-// from include/; the struct of its push constants in params.go; a row for each
-// of its variants in the table below; then go generate (make generate-code).
+// from include/; the structs of its push constants and specialization constants in
+// params.go; a row for each of its variants in the table below, or in dtypes.go where it
+// has one for each storage type; then go generate (make generate-code).
 // Nothing else lists shaders: the generator, the tests and the pipelines read
 // the table.
 package shaders
@@ -25,6 +26,7 @@ type Variant struct {
 	Defines  []string  // "F16", "X4"
 	Bindings []Binding // all of descriptor set 0: Bindings[i] has binding number i
 	Push     any       // zero value of the push constants' struct in params.go, nil if there are none
+	Spec     any       // zero value of the specialization constants' struct in params.go
 	Matrix   bool      // it multiplies cooperative matrices: see matrixRow
 }
 
@@ -98,9 +100,7 @@ var (
 
 // Variants is the table of all shaders. The macros, in the order of a row's list:
 //
-//	F16       the large operand (weights, keys and values) holds f16, two a word, else f32
-//	Q8_0      … blocks of ggml's q8_0
-//	Q4_0      … blocks of ggml's q4_0
+//	F16 …     the large operand (weights, keys and values) holds that type, else f32: see dtypes.go
 //	X_F16     activations hold f16 too, else f32
 //	X4        elements are read in fours: offsets and strides are multiples of four
 //	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
@@ -111,7 +111,7 @@ var (
 // Arrays have the length that their largest use takes, as a number: Metal
 // takes no specialization constant there, and MoltenVK before 1.3 (2025) put
 // the constant's default in its place.
-var Variants = []Variant{
+var Variants = append([]Variant{
 	row("adamw", "", adamW, AdamWPush{}),
 	row("adamw", "X4", adamW, AdamWPush{}),
 
@@ -120,38 +120,18 @@ var Variants = []Variant{
 
 	row("argmax", "", oneOperand, RowsPush{}),
 
-	row("attention", "", attention, AttentionPush{}),
-	row("attention", "X4", attention, AttentionPush{}),
-	row("attention", "F16", attention, AttentionPush{}),
-	row("attention", "F16 X4", attention, AttentionPush{}),
 	row("attention", "TEXEL", attentionTexel, AttentionPush{}),
 
 	row("attention_backward", "", attentionBackward, AttentionBackwardPush{}),
 	row("attention_backward", "X4", attentionBackward, AttentionBackwardPush{}),
 	row("attention_backward", "TEXEL", attentionBackwardTexel, AttentionBackwardPush{}),
 
-	row("copy", "", oneOperand, CopyPush{}),
-	row("copy", "DST_F16", oneOperand, CopyPush{}),
-	row("copy", "X_F16", oneOperand, CopyPush{}),
-	row("copy", "X_F16 DST_F16", oneOperand, CopyPush{}),
 	row("copy_half", "X4", oneOperand, RowsPush{}), // not an op: see its file
 
 	row("cross_entropy", "", []Binding{out("loss"), out("x"), in("targets"), in("loss_scale")}, CrossEntropyPush{}),
 
-	row("dequantize", "Q8_0", []Binding{out("dst"), in("w")}, DequantizePush{}), // not an op: see its file
-	row("dequantize", "Q4_0", []Binding{out("dst"), in("w")}, DequantizePush{}),
-
 	row("dropout", "", dropout, DropoutPush{}),
 	row("dropout", "X4", dropout, DropoutPush{}),
-
-	row("embedding", "", embedding, EmbeddingPush{}),
-	row("embedding", "TOKENS_F16", embedding, EmbeddingPush{}),
-	row("embedding", "POSITIONS_F16", embedding, EmbeddingPush{}),
-	row("embedding", "TOKENS_F16 POSITIONS_F16", embedding, EmbeddingPush{}),
-	row("embedding", "TOKENS_Q8_0", embedding, EmbeddingPush{}),
-	row("embedding", "TOKENS_Q8_0 POSITIONS_F16", embedding, EmbeddingPush{}),
-	row("embedding", "TOKENS_Q4_0", embedding, EmbeddingPush{}),
-	row("embedding", "TOKENS_Q4_0 POSITIONS_F16", embedding, EmbeddingPush{}),
 
 	row("embedding_backward", "", embeddingBackward, EmbeddingBackwardPush{}),
 	row("embedding_backward", "X4", embeddingBackward, EmbeddingBackwardPush{}),
@@ -172,49 +152,12 @@ var Variants = []Variant{
 	row("layernorm_backward_columns", "", layernormColumns, LayerNormBackwardColumnsPush{}),
 	row("layernorm_backward_columns", "X4", layernormColumns, LayerNormBackwardColumnsPush{}),
 
-	// Many rows of x: tiles of the product.
-	row("linear", "", linear, LinearPush{}),
-	row("linear", "X4", linear, LinearPush{}),
-	row("linear", "F16", linear, LinearPush{}),
-	row("linear", "F16 X4", linear, LinearPush{}),
-	row("linear", "F16 X_F16", linear, LinearPush{}),
-	row("linear", "F16 X_F16 X4", linear, LinearPush{}),
-	row("linear", "Q8_0", linear, LinearPush{}),
-	row("linear", "Q8_0 X4", linear, LinearPush{}),
-	row("linear", "Q4_0", linear, LinearPush{}),
-	row("linear", "Q4_0 X4", linear, LinearPush{}),
 	row("linear_texel", "TEXEL", linearTexel, LinearPush{}),
 	matrixRow("linear_matrix", "F16 X_F16 X4", linear, LinearPush{}),
 
-	// Few rows of x: w is read once, row by row …
-	row("linear_vec", "", linear, LinearPush{}),
-	row("linear_vec", "X4", linear, LinearPush{}),
-	row("linear_vec", "F16", linear, LinearPush{}),
-	row("linear_vec", "F16 X4", linear, LinearPush{}),
-	row("linear_vec", "F16 X_F16", linear, LinearPush{}),
-	row("linear_vec", "F16 X_F16 X4", linear, LinearPush{}),
-	row("linear_vec", "Q8_0", linear, LinearPush{}),
-	row("linear_vec", "Q8_0 X4", linear, LinearPush{}),
-	row("linear_vec", "Q4_0", linear, LinearPush{}),
-	row("linear_vec", "Q4_0 X4", linear, LinearPush{}),
 	row("linear_vec", "TEXEL", linearTexel, LinearPush{}),
-	row("linear_vec", "SUBGROUP", linear, LinearPush{}),
-	row("linear_vec", "X4 SUBGROUP", linear, LinearPush{}),
-	row("linear_vec", "F16 SUBGROUP", linear, LinearPush{}),
-	row("linear_vec", "F16 X4 SUBGROUP", linear, LinearPush{}),
-	row("linear_vec", "Q8_0 SUBGROUP", linear, LinearPush{}),
-	row("linear_vec", "Q8_0 X4 SUBGROUP", linear, LinearPush{}),
-	row("linear_vec", "Q4_0 SUBGROUP", linear, LinearPush{}),
-	row("linear_vec", "Q4_0 X4 SUBGROUP", linear, LinearPush{}),
 	row("linear_vec", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
 
-	// … or, stored as [in, out], column by column.
-	row("linear_vec_t", "", linear, LinearPush{}),
-	row("linear_vec_t", "X4", linear, LinearPush{}),
-	row("linear_vec_t", "F16", linear, LinearPush{}),
-	row("linear_vec_t", "F16 X4", linear, LinearPush{}),
-	row("linear_vec_t", "F16 X_F16", linear, LinearPush{}),
-	row("linear_vec_t", "F16 X_F16 X4", linear, LinearPush{}),
 	row("linear_vec_t", "TEXEL", linearTexel, LinearPush{}),
 
 	// The gradient of w, where linear.comp does not serve.
@@ -228,9 +171,6 @@ var Variants = []Variant{
 
 	row("softmax", "", oneOperand, RowsPush{}),
 
-	row("store", "", store, StorePush{}),
-	row("store", "F16", store, StorePush{}),
-
 	row("sum_rows", "", oneOperand, SumRowsPush{}), // not an op: see its file
 	row("sum_rows", "X4", oneOperand, SumRowsPush{}),
 	row("sum_rows", "F16", oneOperand, SumRowsPush{}),
@@ -238,10 +178,14 @@ var Variants = []Variant{
 
 	row("sum_squares", "", oneOperand, RowsPush{}),
 	row("sum_squares", "X4", oneOperand, RowsPush{}),
-}
+}, dtypeRows()...)
 
 func row(source, defines string, bindings []Binding, push any) Variant {
-	return Variant{Source: source, Defines: strings.Fields(defines), Bindings: bindings, Push: push}
+	spec, ok := specs[source]
+	if !ok {
+		spec = Workgroup{}
+	}
+	return Variant{Source: source, Defines: strings.Fields(defines), Bindings: bindings, Push: push, Spec: spec}
 }
 
 // matrixRow is a row of a shader that multiplies cooperative matrices. A newer

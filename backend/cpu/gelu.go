@@ -14,6 +14,6 @@ func init() {
 func geluRows(_ *worker, op backend.Op, from, to int) {
 	o := op.(*backend.GELU)
 	for r := from; r < to; r++ {
-		vec.GELU(row[float32](&o.Dst, r), row[float32](&o.X, r))
+		vec.GELUTanh(row[float32](&o.Dst, r), row[float32](&o.X, r))
 	}
 }

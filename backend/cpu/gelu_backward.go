@@ -14,6 +14,6 @@ func init() {
 func geluBackwardRows(_ *worker, op backend.Op, from, to int) {
 	o := op.(*backend.GELUBackward)
 	for r := from; r < to; r++ {
-		vec.GELUBackward(row[float32](&o.DX, r), row[float32](&o.X, r), row[float32](&o.DY, r))
+		vec.GELUTanhBackward(row[float32](&o.DX, r), row[float32](&o.X, r), row[float32](&o.DY, r))
 	}
 }

@@ -157,7 +157,7 @@ func (l *linear) finish(r0, r1, c0, c1 int) {
 	if l.gelu {
 		for r := r0; r < r1; r++ {
 			y := row[float32](l.dst, r)[c0:c1]
-			vec.GELU(y, y)
+			vec.GELUTanh(y, y)
 		}
 	}
 }

@@ -3,6 +3,8 @@
 package vulkan
 
 import (
+	"strings"
+
 	"math"
 
 	"caldera/backend"
@@ -102,9 +104,11 @@ func encodeAttentionWindow(e *encoder, part, op *backend.Attention, firstHead, f
 	}
 	chunk := max(lanes, attentionScores/queries)
 
-	spec := []uint32{uint32(lanes), uint32(queries), uint32(chunk), uint32(size), boolean(!part.Probs.Absent()), 0, 1}
+	spec := shaders.AttentionSpec{
+		Lanes: uint32(lanes), Queries: uint32(queries), Chunk: uint32(chunk), Size: uint32(size), Probs: !part.Probs.Absent(), Keys: 1,
+	}
 	if chunk >= 4*lanes && (queries == 1 || l.Software) {
-		spec[6] = 4 // keys at once, which share what is read of the query
+		spec.Keys = 4 // which share what is read of the query
 	}
 	push := shaders.AttentionPush{
 		FirstTime: uint32(firstTime), Time: uint32(time), Context: uint32(part.K.Dim(2)),
@@ -121,7 +125,7 @@ func encodeAttentionWindow(e *encoder, part, op *backend.Attention, firstHead, f
 	if window == context {
 		return attentionDispatch(e, part, spec, push, groups, backend.Tensor{}, 0, context)
 	}
-	spec[5] = 1
+	spec.Windows = true
 	if window > lanes { // so that each window finds the scores of the one before with the same invocations
 		window -= window % lanes
 	}
@@ -140,11 +144,11 @@ func attentionWork(op *backend.Attention, queries int) uint64 {
 }
 
 // attentionDispatch encodes the dispatch for rows [from, to) of the cache.
-func attentionDispatch(e *encoder, op *backend.Attention, spec []uint32, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor, from, to int) error {
+func attentionDispatch(e *encoder, op *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor, from, to int) error {
 	part := *op
 	part.K, part.V = op.K.Slice(2, from, to), op.V.Slice(2, from, to)
 	push.FirstKey, push.WindowKeys, push.LastWindow = uint32(from), uint32(to-from), boolean(to == op.K.Dim(2))
-	defines, q, k, v := attentionOperands(e, &part, int(spec[3]), &push)
+	defines, q, k, v := attentionOperands(e, &part, int(spec.Size), &push)
 
 	// Between windows dst and probs hold sums and scores. The shader may write
 	// probs and state: where they are absent dst stands for them.
@@ -178,11 +182,10 @@ func attentionOperands(e *encoder, part *backend.Attention, size int, push *shad
 		return size%4 == 0 && inFours(part.Q, push.Q) && inFours(part.K, push.K) && inFours(part.V, push.V)
 	}
 	if e.limits().Software {
-		format := linearFormat(part.K)
 		var okQ, okK, okV bool
 		q, push.Q, okQ = e.texel(part.Q, texelF32x4)
-		k, push.K, okK = e.texel(part.K, format)
-		v, push.V, okV = e.texel(part.V, format)
+		k, push.K, okK = e.texels(part.K)
+		v, push.V, okV = e.texels(part.V)
 		if okQ && okK && okV && fours() {
 			return "TEXEL", q, k, v
 		}
@@ -190,13 +193,9 @@ func attentionOperands(e *encoder, part *backend.Attention, size int, push *shad
 	q, push.Q = e.operand(part.Q, backend.Read)
 	k, push.K = e.operand(part.K, backend.Read)
 	v, push.V = e.operand(part.V, backend.Read)
-	switch half := part.K.DType == backend.F16; {
-	case half && fours():
-		defines = "F16 X4"
-	case half:
-		defines = "F16"
-	case fours():
-		defines = "X4"
+	macros := storage("", part.K.DType)
+	if fours() {
+		macros = append(macros, "X4")
 	}
-	return defines, q, k, v
+	return strings.Join(macros, " "), q, k, v
 }

@@ -117,7 +117,7 @@ func attentionBackwardPass(e *encoder, o attentionBackwardPart, pass uint32, t, 
 		rows, side, sums, products = keys, o.gEnd-o.g, 2, 4
 	}
 	spec := attentionBackwardShape(l, pass, sums, size)
-	lanes, own := int(spec[0]), int(spec[2])
+	lanes, own := int(spec.Lanes), int(spec.Own)
 	groups := [3]uint32{uint32((rows + own - 1) / own), uint32(side), uint32(o.DY.Dim(1))}
 
 	// The shader may write stats in each pass, so that they count as written; in
@@ -146,7 +146,7 @@ func attentionBackwardPass(e *encoder, o attentionBackwardPart, pass uint32, t, 
 
 // attentionBackwardShape gives the specialization constants of a dispatch. They
 // hardly depend on the op: compiling takes long.
-func attentionBackwardShape(l *Limits, pass uint32, sums, size int) []uint32 {
+func attentionBackwardShape(l *Limits, pass uint32, sums, size int) shaders.AttentionBackwardSpec {
 	own := 8
 	lanes := attentionLanes(l, own)
 	own = min(own, lanes)
@@ -154,11 +154,11 @@ func attentionBackwardShape(l *Limits, pass uint32, sums, size int) []uint32 {
 		own /= 2
 	}
 	chunk := max(lanes, attentionBackwardWeights/own)
-	atOnce := uint32(1)
+	spec := shaders.AttentionBackwardSpec{Lanes: uint32(lanes), Pass: pass, Own: uint32(own), Chunk: uint32(chunk), AtOnce: 1}
 	if l.Software && chunk >= 4*lanes {
-		atOnce = 4
+		spec.AtOnce = 4
 	}
-	return []uint32{uint32(lanes), pass, uint32(own), uint32(chunk), atOnce}
+	return spec
 }
 
 // attentionBackwardOperands binds queries, keys, values and what comes from

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/conformance"
 )
 
 // TestConformance runs beside TestKernels, and each of them one device after the
@@ -17,6 +18,17 @@ func TestConformance(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) { conform(t, p.driver, p.clamp, p.groups) })
 	}
 	conformPlayed(t) // last: by then most of their shaders are in the cache
+}
+
+// TestLong tries random cases on the drivers as they are, for as long as CALDERA_LONG says, as `make test-long` does.
+func TestLong(t *testing.T) {
+	for _, p := range players {
+		if p.clamp == nil {
+			t.Run(p.name, func(t *testing.T) {
+				conformance.Long(t, func(tb testing.TB) backend.Backend { return openTest(tb, p.driver, nil) })
+			})
+		}
+	}
 }
 
 // TestLongRows expects drivers as they are to take the vectors that a played

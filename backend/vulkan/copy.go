@@ -3,6 +3,8 @@
 package vulkan
 
 import (
+	"strings"
+
 	"caldera/backend"
 	"caldera/shaders"
 )
@@ -15,26 +17,27 @@ func encodeCopy(e *encoder, op *backend.Copy) error {
 	if op.Dst.DType == op.X.DType && op.Dst.Contiguous() && op.X.Contiguous() {
 		return e.copy(op.Dst, op.X) // at the speed of memory
 	}
-	defines := ""
-	switch toHalf, fromHalf := op.Dst.DType == backend.F16, op.X.DType == backend.F16; {
-	case toHalf && fromHalf:
-		defines = "X_F16 DST_F16"
-	case toHalf:
-		defines = "DST_F16"
-	case fromHalf:
-		defines = "X_F16"
+	if op.X.DType.Quantized() {
+		return dequantize(e, op)
+	}
+	to16, defines := op.Dst.DType.BlockBytes() == 2, ""
+	switch {
+	case op.Dst.DType != op.X.DType:
+		defines = strings.Join(append(storage("X_", op.X.DType), storage("DST_", op.Dst.DType)...), " ")
+	case to16:
+		defines = "MOVE"
 	}
 	variant := shaders.Find("copy", defines)
 	return e.windows(3, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
 		dst, x := ts[0], ts[1]
-		to, toBase := e.operand(dst, backend.Update) // words of f16 are shared with neighbours
+		to, toBase := e.operand(dst, backend.Update) // numbers of 16 bits share words with neighbours
 		from, fromBase := e.operand(x, backend.Read)
 		rows := x.Stride(-1) == 1 && dst.Stride(-1) == 1
 		if defines == "DST_F16" && rows && inFours(dst, toBase) && inFours(x, fromBase) {
 			return copyHalf(e, dst, x)
 		}
 		push := shaders.CopyPush{DstBase: toBase, XBase: fromBase, Rows: uint32(x.Rows()), Items: uint32(x.Dim(-1))}
-		if dst.DType == backend.F16 { // pairs, which may begin in the middle of one
+		if to16 { // pairs, which may begin in the middle of one
 			push.Items = push.Items/2 + 1
 		}
 		for i := range 4 {
@@ -43,7 +46,7 @@ func encodeCopy(e *encoder, op *backend.Copy) error {
 		}
 		const size = 64
 		return e.dispatch(
-			pipelineSpec{variant: variant, spec: []uint32{size}}, push,
+			pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: size}}, push,
 			[3]uint32{e.groups(0, int(push.Rows)*int(push.Items), size), 1, 1},
 			to, from)
 	})
@@ -59,7 +62,7 @@ func copyHalf(e *encoder, dst, x backend.Tensor) error {
 	n, rows := x.Dim(-1)/4, x.Rows()
 	const size = 64
 	return e.dispatch(
-		pipelineSpec{variant: shaders.Find("copy_half", "X4"), spec: []uint32{size}},
+		pipelineSpec{variant: shaders.Find("copy_half", "X4"), spec: shaders.Workgroup{Lanes: size}},
 		shaders.RowsPush{Dst: view(dst, toBase, 4), X: view(x, fromBase, 4), Rows: uint32(rows), N1: uint32(x.Dim(1)), N2: uint32(x.Dim(2)), N: uint32(n)},
 		[3]uint32{e.groups(0, n, size), e.groups(1, rows, 1), 1},
 		to, from)

@@ -23,7 +23,7 @@ func encodeCrossEntropy(e *encoder, op *backend.CrossEntropy) error {
 		came, cameBase := e.operand(targets, backend.Read)
 		lossScale, lossScaleBase := e.operand(op.LossScale, backend.Read)
 		return e.dispatch(
-			pipelineSpec{variant: shaders.Find("cross_entropy", ""), spec: []uint32{e.rowLanes(x.Dim(-1)), boolean(!op.LossScale.Absent())}},
+			pipelineSpec{variant: shaders.Find("cross_entropy", ""), spec: shaders.CrossEntropySpec{Lanes: e.rowLanes(x.Dim(-1)), LossScale: !op.LossScale.Absent()}},
 			shaders.CrossEntropyPush{
 				Loss: lossBase,
 				X:    scoresBase, XStride: uint32(x.Stride(-2)),

@@ -40,7 +40,7 @@ func encodeDropout(e *encoder, op *backend.Dropout) error {
 		n := dst.Dim(-1) / unit
 		const size = 64
 		return e.dispatch(
-			pipelineSpec{variant: shaders.Find("dropout", defines), spec: []uint32{size}},
+			pipelineSpec{variant: shaders.Find("dropout", defines), spec: shaders.Workgroup{Lanes: size}},
 			shaders.DropoutPush{
 				Dst: view(dst, toBase, unit), X: view(x, fromBase, unit), Fours: fours, Rest: rest,
 				Rows: uint32(dst.Rows()), N1: uint32(dst.Dim(1)), N2: uint32(dst.Dim(2)), N: uint32(n),

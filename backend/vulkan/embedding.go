@@ -20,13 +20,7 @@ func init() {
 // which is one unless a table is too large to be bound. Each finds the ids and
 // positions that are its own.
 func encodeEmbedding(e *encoder, op *backend.Embedding) error {
-	var defines []string
-	for _, name := range storage(op.Tokens.DType) {
-		defines = append(defines, "TOKENS_"+name)
-	}
-	if op.Positions.DType == backend.F16 {
-		defines = append(defines, "POSITIONS_F16")
-	}
+	defines := append(storage("TOKENS_", op.Tokens.DType), storage("POSITIONS_", op.Positions.DType)...)
 	variant := shaders.Find("embedding", strings.Join(defines, " "))
 	context := 0
 	if !op.Positions.Absent() {
@@ -85,7 +79,7 @@ func encodeEmbeddingWindow(e *encoder, variant *shaders.Variant, push shaders.Em
 
 	const size = 64
 	return e.dispatch(
-		pipelineSpec{variant: variant, spec: []uint32{size}}, push,
+		pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: size}}, push,
 		[3]uint32{e.groups(0, dst.Dim(-1), size), e.groups(1, dst.Rows(), 1), 1},
 		to, table, places, which, begins)
 }

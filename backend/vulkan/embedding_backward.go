@@ -68,7 +68,7 @@ func encodeScatter(e *encoder, table, dy, index, chain backend.Tensor, step, fir
 		push.IndexTime = uint32(index.Stride(3))
 	}
 	err := e.dispatch(
-		pipelineSpec{variant: shaders.Find("embedding_chain", ""), spec: []uint32{size}}, push,
+		pipelineSpec{variant: shaders.Find("embedding_chain", ""), spec: shaders.Workgroup{Lanes: size}}, push,
 		[3]uint32{e.groups(0, int(batch*time), size), 1, 1},
 		links, rows)
 	if err != nil {
@@ -86,7 +86,7 @@ func encodeScatter(e *encoder, table, dy, index, chain backend.Tensor, step, fir
 		}
 		width := uint32(dy.Dim(-1)) / unit
 		return e.dispatch(
-			pipelineSpec{variant: shaders.Find("embedding_backward", defines), spec: []uint32{size}},
+			pipelineSpec{variant: shaders.Find("embedding_backward", defines), spec: shaders.Workgroup{Lanes: size}},
 			shaders.EmbeddingBackwardPush{
 				Table: toBase / unit, TableStride: rowStride(window) / unit,
 				FirstRow: uint32(r), WindowRows: uint32(rEnd - r),

@@ -18,7 +18,7 @@ import (
 //	x, xBase := e.operand(op.X, backend.Read)  // the bytes of X as a storage buffer,
 //	w, wBase, ok := e.texel(op.W, texelF32x4)  // or, where ok, as a texel buffer
 //	err := e.dispatch(
-//		pipelineSpec{variant: v, spec: []uint32{64}}, // constant_id 0 is 64
+//		pipelineSpec{variant: v, spec: shaders.Workgroup{Lanes: 64}},
 //		shaders.LinearPush{…}, [3]uint32{groups, 1, 1},
 //		dst, x, w, bias, residual)                    // in the order of the variant's table
 //
@@ -45,9 +45,9 @@ type encoder struct {
 // pipelineSpec is what a compute pipeline is made of.
 type pipelineSpec struct {
 	variant  *shaders.Variant
-	spec     []uint32 // the value of the specialization constant with constant_id i; at most maxSpec
-	subgroup uint32   // required subgroup size, from the limits' SubgroupMin to SubgroupMax; 0: the driver's choice
-	work     uint64   // multiply-adds of the dispatch, about; 0: no more than it has operands
+	spec     any    // the struct of its specialization constants; nil: those that the shader itself has
+	subgroup uint32 // required subgroup size, from the limits' SubgroupMin to SubgroupMax; 0: the driver's choice
+	work     uint64 // multiply-adds of the dispatch, about; 0: no more than it has operands
 }
 
 // texelFormat is how the bytes of a texel buffer are seen by texelFetch.

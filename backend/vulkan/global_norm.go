@@ -17,7 +17,7 @@ func encodeGlobalNorm(e *encoder, op *backend.GlobalNorm) error {
 		dst, base := e.operand(op.Dst, backend.Update)
 		x, xBase := e.operand(op.X.Slice(3, i, end), backend.Read)
 		return e.dispatch(
-			pipelineSpec{variant: shaders.Find("global_norm", ""), spec: []uint32{e.rowLanes(end - i)}},
+			pipelineSpec{variant: shaders.Find("global_norm", ""), spec: shaders.Workgroup{Lanes: e.rowLanes(end - i)}},
 			shaders.GlobalNormPush{
 				Dst: base, X: xBase, N: uint32(end - i), First: boolean(i == 0), Last: boolean(end == n), Limit: op.Max,
 			},

@@ -30,10 +30,10 @@ func compileAll() int {
 	failed, left := 0, 0
 	for i := range shaders.Variants {
 		v := &shaders.Variants[i]
-		var spec []uint32 // else the shader's own constants
+		var spec any // else the shader's own constants
 		if v.Matrix {
 			var ok bool
-			if spec, ok = b.limits.matrixSpec([]uint32{0, epilogueNone, 0, 0, 1, 0}); !ok {
+			if spec, ok = b.limits.matrixSpec(shaders.LinearSpec{Size: 1}); !ok {
 				left++
 				continue
 			}

@@ -157,12 +157,12 @@ func TestPipelines(t *testing.T) {
 	b := openTest(t, lavapipe, nil)
 	find := shaders.Find
 	specs := []pipelineSpec{
-		{variant: find("gelu", ""), spec: []uint32{64}}, {variant: find("gelu", "X4"), spec: []uint32{64}},
-		{variant: find("gelu", ""), spec: []uint32{32}}, {variant: find("gelu", "")},
-		{variant: find("dropout", ""), spec: []uint32{64}}, {variant: find("dropout", ""), spec: []uint32{64, 0}},
+		{variant: find("gelu", ""), spec: shaders.Workgroup{Lanes: 64}}, {variant: find("gelu", "X4"), spec: shaders.Workgroup{Lanes: 64}},
+		{variant: find("gelu", ""), spec: shaders.Workgroup{Lanes: 32}}, {variant: find("gelu", "")},
+		{variant: find("adamw", ""), spec: shaders.AdamWSpec{Lanes: 64}}, {variant: find("adamw", ""), spec: shaders.AdamWSpec{Lanes: 64, Scaled: true}},
 	}
 	if l := b.limits; l.SubgroupMax > 0 {
-		specs = append(specs, pipelineSpec{variant: find("gelu", ""), spec: []uint32{64}, subgroup: l.SubgroupMax})
+		specs = append(specs, pipelineSpec{variant: find("gelu", ""), spec: shaders.Workgroup{Lanes: 64}, subgroup: l.SubgroupMax})
 	}
 	made := map[*pipeline]int{}
 	for range 2 {

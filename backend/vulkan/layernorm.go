@@ -24,7 +24,7 @@ func encodeLayerNorm(e *encoder, op *backend.LayerNorm) error {
 		beta, betaBase := e.operand(op.Beta, backend.Read)
 		rows, width := ts[1].Rows(), ts[1].Dim(-1)
 		return e.dispatch(
-			pipelineSpec{variant: layerNorm, spec: []uint32{e.rowLanes(width)}},
+			pipelineSpec{variant: layerNorm, spec: shaders.Workgroup{Lanes: e.rowLanes(width)}},
 			shaders.LayerNormPush{
 				Dst: view(ts[0], dstBase, 1), X: view(ts[1], xBase, 1),
 				Rows: uint32(rows), N1: uint32(ts[1].Dim(1)), N2: uint32(ts[1].Dim(2)), N: uint32(width),

@@ -63,7 +63,7 @@ func layerNormBackwardRows(e *encoder, op *backend.LayerNormBackward) error {
 	push.X, push.XStride = of(op.X, xBase)
 	push.Dy, push.DyStride = of(op.DY, dyBase)
 	return e.dispatch(
-		pipelineSpec{variant: shaders.Find("layernorm_backward", defines), spec: []uint32{e.rowLanes(int(push.N))}}, push,
+		pipelineSpec{variant: shaders.Find("layernorm_backward", defines), spec: shaders.Workgroup{Lanes: e.rowLanes(int(push.N))}}, push,
 		[3]uint32{e.groups(0, rows, 1), 1, 1},
 		dx, x, dy, gamma, stats)
 }
@@ -93,7 +93,7 @@ func layerNormBackwardColumns(e *encoder, op *backend.LayerNormBackward) error {
 	// Where a stage does not use what the shader may write, another such stands
 	// for it: absent memory must not seem to be written.
 	dispatch := func(stage, slices uint32, bindings ...binding) error {
-		p := pipelineSpec{variant: shaders.Find("layernorm_backward_columns", defines), spec: []uint32{columns, lanes, stage}}
+		p := pipelineSpec{variant: shaders.Find("layernorm_backward_columns", defines), spec: shaders.LayerNormBackwardColumnsSpec{Lanes: columns, LanesY: lanes, Stage: stage}}
 		return e.dispatch(p, push, [3]uint32{blocks, slices, 1}, bindings...)
 	}
 	slices := 1

@@ -183,9 +183,28 @@ type linearChoice struct {
 	source     string
 	texel      bool // x and w are read through the texture unit
 	subgroup   bool
-	size       [2]uint32 // of the workgroup
-	rows, outs int       // of dst that a workgroup computes
-	a, b       uint32    // specialization constants 3 and 4; 5 is size[1], of linear.comp whether x is transposed
+	rows, outs int // of dst that a workgroup computes
+
+	lanes, lanesY        uint32 // of a workgroup
+	rowsEach, outsEach   uint32 // that an invocation computes, of the shaders for few rows
+	tile                 uint32 // of linear.comp: the edge of a tile, in 64
+	transposed, xColumns bool   // how w and x are stored: [in, out], [in, rows]
+}
+
+// spec are the specialization constants.
+func (c *linearChoice) spec(epilogue uint32, accumulate bool) any {
+	e := shaders.LinearEpilogue{Lanes: c.lanes, Epilogue: epilogue, Accumulate: accumulate}
+	switch c.source {
+	case "linear":
+		return shaders.LinearSpec{LinearEpilogue: e, Transposed: c.transposed, Size: c.tile, XTransposed: c.xColumns}
+	case "linear_texel":
+		return shaders.LinearTexelSpec{LinearEpilogue: e, Transposed: c.transposed}
+	case "linear_vec":
+		return shaders.LinearVecSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach}
+	case "linear_vec_t":
+		return shaders.LinearVecTSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach, LanesY: c.lanesY}
+	}
+	return e // linear_backward
 }
 
 // manyRows are those up to which w is read for a few rows at a time.
@@ -210,27 +229,28 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 	}
 	texel := l.Software && linearTexel(e, o)
 	if rows > manyRows && texel {
-		return linearChoice{source: "linear_texel", texel: true, size: [2]uint32{lanes, 1},
-			rows: 8, outs: int(lanes) * 8, a: boolean(o.transposed())}
+		return linearChoice{source: "linear_texel", texel: true, lanes: lanes,
+			rows: 8, outs: int(lanes) * 8, transposed: o.transposed()}
 	}
 	if rows > manyRows && l.tiles() {
 		c := e.tiles(o)
-		c.a = boolean(o.transposed())
+		c.transposed = o.transposed()
 		return c
 	}
 	each := min(rows, manyRows/2)
 	if o.transposed() {
-		c := linearChoice{source: "linear_vec_t", texel: texel, size: [2]uint32{32, min(8, l.Invocations/32)}, rows: each, a: uint32(each), b: 1}
+		c := linearChoice{source: "linear_vec_t", texel: texel, rows: each,
+			lanes: 32, lanesY: min(8, l.Invocations/32), rowsEach: uint32(each), outsEach: 1}
 		if l.Software {
-			c.size, c.b = [2]uint32{lanes, 1}, 2
+			c.lanes, c.lanesY, c.outsEach = lanes, 1, 2
 		}
-		c.outs = int(c.size[0] * c.b) // in texels or fours as many more
+		c.outs = int(c.lanes * c.outsEach) // in texels or fours as many more
 		return c
 	}
 	c := linearChoice{source: "linear_vec", texel: texel, subgroup: e.subgroups() && l.SubgroupSize >= 4 && o.x.DType == backend.F32,
-		size: [2]uint32{lanes, 1}, rows: each, outs: 4, a: uint32(each), b: 4}
+		lanes: lanes, rows: each, outs: 4, rowsEach: uint32(each), outsEach: 4}
 	if l.Software {
-		c.outs, c.b = 8, 8
+		c.outs, c.outsEach = 8, 8
 	}
 	return c
 }
@@ -245,39 +265,41 @@ func (e *encoder) tiles(o *linearOp) linearChoice {
 	rows, out := o.dst.Dim(2), o.dst.Dim(3)
 	// Twice as long an edge halves what is read, if there is work for all of the device.
 	if l := e.limits(); min(rows, out) >= l.LargeTileEdge && rows*out >= l.LargeTileSize && !e.smallMatrices(o) {
-		return linearChoice{source: "linear", rows: 128, outs: 128, b: 2}
+		return linearChoice{source: "linear", rows: 128, outs: 128, tile: 2}
 	}
-	return linearChoice{source: "linear", rows: 64, outs: 64, b: 1}
+	return linearChoice{source: "linear", rows: 64, outs: 64, tile: 1}
 }
 
 // linearTexel reports whether x and w can be read as texels of four elements.
 func linearTexel(e *encoder, o *linearOp) bool {
-	if o.w.DType.Quantized() {
-		return false
-	}
-	x, xBase, ok := e.texel(o.x, linearFormat(o.x))
-	w, wBase, ok2 := e.texel(o.w, linearFormat(o.w))
+	x, xBase, ok := e.texels(o.x)
+	w, wBase, ok2 := e.texels(o.w)
 	return ok && ok2 && x.err == nil && w.err == nil && linearFours(o, xBase, wBase)
 }
 
-func linearFormat(t backend.Tensor) texelFormat {
-	if t.DType == backend.F16 {
-		return texelF16x4
+// texels binds t as texels of four elements, if the texture unit knows its dtype.
+func (e *encoder) texels(t backend.Tensor) (b binding, base uint32, ok bool) {
+	f, ok := texelsOf[t.DType]
+	if !ok {
+		return binding{}, 0, false
 	}
-	return texelF32x4
+	return e.texel(t, f)
 }
 
-// storage is the macro of a shader whose large operand is of that type.
-func storage(d backend.DType) []string {
-	if d == backend.F32 {
+// texelsOf are the formats of the dtypes that texture units know.
+var texelsOf = map[backend.DType]texelFormat{backend.F32: texelF32x4, backend.F16: texelF16x4}
+
+// storage is the macro of a shader that chooses the type of an operand.
+func storage(operand string, d backend.DType) []string {
+	if d == backend.F32 || d == backend.None {
 		return nil
 	}
-	return []string{strings.ToUpper(d.String())}
+	return []string{operand + d.FileName()}
 }
 
 // linearStorage is the macros for x and w where they lie, read in fours or not.
 func linearStorage(o *linearOp, fours bool) []string {
-	defines := storage(o.w.DType)
+	defines := storage("", o.w.DType)
 	if o.x.DType == backend.F16 {
 		defines = append(defines, "X_F16")
 	}
@@ -303,8 +325,8 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	var xBase, wBase uint32
 	var defines []string
 	if c.texel {
-		x, xBase, _ = e.texel(o.x, linearFormat(o.x))
-		w, wBase, _ = e.texel(o.w, linearFormat(o.w))
+		x, xBase, _ = e.texels(o.x)
+		w, wBase, _ = e.texels(o.w)
 		defines = []string{"TEXEL"}
 	} else {
 		x, xBase = e.operand(o.x, backend.Read)
@@ -341,7 +363,7 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 		e.onMatrices(pipelineSpec{
 			variant: shaders.Find(c.source, strings.Join(defines, " ")),
 			work:    uint64(rows) * uint64(o.x.Dim(3)) * uint64(out),
-			spec:    []uint32{c.size[0], o.epilogue, boolean(o.accumulate), c.a, c.b, c.size[1]},
+			spec:    c.spec(o.epilogue, o.accumulate),
 		}),
 		shaders.LinearPush{
 			Dst: dstBase, DstStride: uint32(o.dst.Stride(2)),

@@ -93,17 +93,17 @@ func chooseGradient(e *encoder, o *linearOp) linearChoice {
 	l := e.limits()
 	if !l.Software && l.tiles() {
 		c := e.tiles(o)
-		c.a, c.size[1] = 1, 1
+		c.transposed, c.xColumns = true, true
 		return c
 	}
 	lanes := uint32(64)
 	if l.Software {
 		lanes = max(l.SubgroupSize, 4)
 	}
-	c := linearChoice{source: "linear_backward", size: [2]uint32{lanes, 1}, rows: 8, outs: int(lanes) * 8}
+	c := linearChoice{source: "linear_backward", lanes: lanes, rows: 8, outs: int(lanes) * 8}
 	if l.Software {
-		x, xBase, ok := e.texel(o.x, linearFormat(o.x))
-		w, wBase, ok2 := e.texel(o.w, linearFormat(o.w))
+		x, xBase, ok := e.texels(o.x)
+		w, wBase, ok2 := e.texels(o.w)
 		c.texel = ok && ok2 && x.err == nil && w.err == nil && columnsInFours(o.x, xBase) && columnsInFours(o.w, wBase)
 	}
 	return c
@@ -147,8 +147,8 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 	var x, w binding
 	var defines []string
 	if c.texel {
-		x, push.X, _ = e.texel(o.x, linearFormat(o.x))
-		w, push.W, _ = e.texel(o.w, linearFormat(o.w))
+		x, push.X, _ = e.texels(o.x)
+		w, push.W, _ = e.texels(o.w)
 		defines = []string{"TEXEL"}
 	} else {
 		x, push.X = e.operand(o.x, backend.Read)
@@ -168,7 +168,7 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 		e.onMatrices(pipelineSpec{
 			variant: shaders.Find(c.source, strings.Join(defines, " ")),
 			work:    uint64(rows) * uint64(in) * uint64(out),
-			spec:    []uint32{c.size[0], epilogueNone, boolean(parts == 1), c.a, c.b, c.size[1]},
+			spec:    c.spec(epilogueNone, parts == 1),
 		}),
 		push, groups, dst, x, w, none, none)
 	if err != nil || parts == 1 {
@@ -187,18 +187,18 @@ func sumRows(e *encoder, dst, x backend.Tensor) error {
 			x := x.Slice(2, r, rEnd)
 			to, toBase := e.operand(dst, backend.Update)
 			from, fromBase := e.operand(x, backend.Read)
-			unit, defines := uint32(1), storage(x.DType)
+			unit, defines := uint32(1), storage("", x.DType)
 			if inFours(dst, toBase) && inFours(x, fromBase) {
 				unit, defines = 4, append(defines, "X4")
 			}
 			n := uint32(cEnd-c) / unit
 			size := e.sumLanes(x.Dim(2))
 			return e.dispatch(
-				pipelineSpec{variant: shaders.Find("sum_rows", strings.Join(defines, " ")), spec: size[:]},
+				pipelineSpec{variant: shaders.Find("sum_rows", strings.Join(defines, " ")), spec: size},
 				shaders.SumRowsPush{
 					Dst: toBase / unit, X: fromBase / unit, XStride: rowStride(x) / unit, Rows: uint32(x.Dim(2)), N: n,
 				},
-				[3]uint32{e.groups(0, int(n), int(size[0])), 1, 1},
+				[3]uint32{e.groups(0, int(n), int(size.Lanes)), 1, 1},
 				to, from)
 		})
 	})
@@ -206,13 +206,13 @@ func sumRows(e *encoder, dst, x backend.Tensor) error {
 
 // sumLanes is the workgroup that adds up columns of so many rows: neighbours,
 // and how many share a column.
-func (e *encoder) sumLanes(rows int) [2]uint32 {
+func (e *encoder) sumLanes(rows int) shaders.Workgroup2D {
 	l := e.limits()
 	if l.Software {
-		return [2]uint32{max(l.SubgroupSize, 4), 1}
+		return shaders.Workgroup2D{Lanes: max(l.SubgroupSize, 4), LanesY: 1}
 	}
 	if rows < 64 {
-		return [2]uint32{64, 1}
+		return shaders.Workgroup2D{Lanes: 64, LanesY: 1}
 	}
-	return [2]uint32{8, min(32, l.Invocations/8, l.WorkgroupSize[1])}
+	return shaders.Workgroup2D{Lanes: 8, LanesY: min(32, l.Invocations/8, l.WorkgroupSize[1])}
 }

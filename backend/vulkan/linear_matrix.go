@@ -33,7 +33,7 @@ func (e *encoder) onMatrices(p pipelineSpec) pipelineSpec {
 	if p.variant != replaces {
 		return p
 	}
-	if spec, ok := e.limits().matrixSpec(p.spec); ok {
+	if spec, ok := e.limits().matrixSpec(p.spec.(shaders.LinearSpec)); ok {
 		p.variant, p.spec = v, spec
 	}
 	return p
@@ -50,14 +50,12 @@ func (e *encoder) smallMatrices(o *linearOp) bool {
 
 // matrixSpec makes the specialization constants of linear_matrix.comp from
 // those of linear.comp. ok is false where the device cannot compute such tiles.
-func (l *Limits) matrixSpec(spec []uint32) (_ []uint32, ok bool) {
-	size := spec[4]
-	across, ok := l.matrixAcross(size)
-	if !ok {
-		return nil, false
-	}
-	return []uint32{128 * size, spec[1], spec[2], spec[3], size, spec[5],
-		l.Matrix[0], l.Matrix[1], l.Matrix[2], l.SubgroupSize, across}, true
+func (l *Limits) matrixSpec(tiles shaders.LinearSpec) (_ shaders.LinearMatrixSpec, ok bool) {
+	across, ok := l.matrixAcross(tiles.Size)
+	tiles.Lanes = 128 * tiles.Size
+	return shaders.LinearMatrixSpec{
+		LinearSpec: tiles, M: l.Matrix[0], N: l.Matrix[1], K: l.Matrix[2], Subgroup: l.SubgroupSize, Across: across,
+	}, ok
 }
 
 // matrixAcross is how many subgroups lie side by side in a tile of

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"caldera/backend/vulkan/internal/vk"
@@ -43,13 +44,9 @@ type layout struct {
 	storage, texels int // bindings of each type
 }
 
-// maxSpec bounds the number of specialization constants.
-const maxSpec = 16
-
 type pipelineKey struct {
 	variant  *shaders.Variant
-	spec     [maxSpec]uint32
-	n        int
+	spec     any
 	subgroup uint32
 }
 
@@ -74,10 +71,10 @@ func newPipelines(dev *vk.Device, path string, key cacheKey) (*pipelines, error)
 
 // get compiles what p describes, at its first use.
 func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
-	key := pipelineKey{variant: s.variant, n: len(s.spec), subgroup: s.subgroup}
-	if copy(key.spec[:], s.spec) < len(s.spec) {
-		return nil, fmt.Errorf("%d specialization constants, expected at most %d", len(s.spec), maxSpec)
+	if s.spec != nil && reflect.TypeOf(s.spec) != reflect.TypeOf(s.variant.Spec) {
+		return nil, fmt.Errorf("specialization constants of type %T, its table has %T", s.spec, s.variant.Spec)
 	}
+	key := pipelineKey{s.variant, s.spec, s.subgroup}
 	if made, ok := p.made[key]; ok {
 		return made, nil
 	}
@@ -92,11 +89,11 @@ func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
 	}
 	defer p.dev.DestroyShaderModule(module)
 	handle, err := p.dev.CreateComputePipeline(vk.PipelineInfo{
-		Module: module, Layout: l.pipeline, Cache: p.cache, Spec: s.spec, SubgroupSize: int(s.subgroup),
+		Module: module, Layout: l.pipeline, Cache: p.cache, Spec: shaders.Words(s.spec), SubgroupSize: int(s.subgroup),
 		FullSubgroups: s.variant.Matrix,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("compiling it with constants %v: %w", s.spec, err)
+		return nil, fmt.Errorf("compiling it with constants %+v: %w", s.spec, err)
 	}
 	p.stats.Pipelines++
 	p.stats.CompileTime += time.Since(start)

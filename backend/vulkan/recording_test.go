@@ -138,7 +138,7 @@ func TestAbsentIsNotWritten(t *testing.T) {
 	err := b.encode(func(e *encoder) error {
 		from, _ := e.operand(x, backend.Read)
 		none, _ := e.operand(backend.Tensor{}, backend.Read)
-		return e.dispatch(pipelineSpec{variant: shaders.Find("gelu", "X4"), spec: []uint32{64}}, shaders.RowsPush{},
+		return e.dispatch(pipelineSpec{variant: shaders.Find("gelu", "X4"), spec: shaders.Workgroup{Lanes: 64}}, shaders.RowsPush{},
 			[3]uint32{1, 1, 1}, none, from)
 	})
 	if err == nil || !strings.Contains(err.Error(), "binding 0 (dst): an absent tensor") {

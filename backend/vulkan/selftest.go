@@ -45,7 +45,7 @@ func (b *Backend) subgroupSelfTest() error {
 	err = b.run(func(e *encoder) error {
 		e.name = "subgroup self-test"
 		to, _ := e.operand(dst, backend.Write)
-		spec := pipelineSpec{variant: selftestVariant(), spec: []uint32{size}}
+		spec := pipelineSpec{variant: selftestVariant(), spec: shaders.Workgroup{Lanes: size}}
 		return e.dispatch(spec, nil, [3]uint32{groups, 1, 1}, to)
 	})
 	if err != nil {

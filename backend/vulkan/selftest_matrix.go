@@ -85,8 +85,8 @@ func (b *Backend) testProducts(size, across uint32) error {
 			return err
 		}
 		defer w.Buf.Free()
-		spec, _ := b.limits.matrixSpec([]uint32{0, epilogueNone, 0, boolean(way[1]), size, boolean(way[0])})
-		spec[len(spec)-1] = across
+		spec, _ := b.limits.matrixSpec(shaders.LinearSpec{Transposed: way[1], Size: size, XTransposed: way[0]})
+		spec.Across = across
 		err = b.run(func(e *encoder) error {
 			e.name = "matrix self-test"
 			push := shaders.LinearPush{

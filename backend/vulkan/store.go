@@ -3,6 +3,8 @@
 package vulkan
 
 import (
+	"strings"
+
 	"caldera/backend"
 	"caldera/shaders"
 )
@@ -15,11 +17,7 @@ func init() {
 }
 
 func encodeStore(e *encoder, op *backend.Store) error {
-	defines := ""
-	if op.Dst.DType == backend.F16 {
-		defines = "F16"
-	}
-	variant := shaders.Find("store", defines)
+	variant := shaders.Find("store", strings.Join(storage("", op.Dst.DType), " "))
 	// Whole sequences at once if they fit, else windows of one sequence.
 	sequences := min(e.maxAlong(op.Dst, 1), e.maxAlong(op.X, 1), e.maxAlong(op.At, 3))
 	return each(op.X.Dim(1), sequences, func(b, bEnd int) error {
@@ -39,7 +37,7 @@ func encodeStoreWindow(e *encoder, variant *shaders.Variant, dst, x, at backend.
 	rows, width := x.Rows(), x.Dim(-1)
 	const size = 64
 	return e.dispatch(
-		pipelineSpec{variant: variant, spec: []uint32{size}},
+		pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: size}},
 		shaders.StorePush{
 			Dst: view(dst, toBase, 1), X: view(x, fromBase, 1),
 			Batch: uint32(x.Dim(1)), Time: uint32(x.Dim(2)), Width: uint32(width),

@@ -24,7 +24,7 @@ func encodeSumSquares(e *encoder, op *backend.SumSquares) error {
 		}
 		rows, n := ts[1].Rows(), ts[1].Dim(-1)/unit
 		return e.dispatch(
-			pipelineSpec{variant: shaders.Find("sum_squares", defines), spec: []uint32{e.rowLanes(n)}},
+			pipelineSpec{variant: shaders.Find("sum_squares", defines), spec: shaders.Workgroup{Lanes: e.rowLanes(n)}},
 			shaders.RowsPush{
 				Dst: view(ts[0], dstBase, 1), X: view(ts[1], xBase, unit),
 				Rows: uint32(rows), N1: uint32(ts[1].Dim(1)), N2: uint32(ts[1].Dim(2)), N: uint32(n),

@@ -30,8 +30,14 @@ func (e *encoder) windows(last int, ts []backend.Tensor, f func(ts []backend.Ten
 		if axis < 0 {
 			return fmt.Errorf("a row of %v is larger than the %d bytes that this device binds at once", t, e.limits().BindingRange)
 		}
-		n := t.Dim(axis)
-		for _, half := range [][2]int{{0, n / 2}, {n / 2, n}} {
+		n, unit := t.Dim(axis), 1
+		if axis == 3 { // blocks are not cut
+			for _, t := range ts {
+				unit = max(unit, t.DType.BlockLen())
+			}
+		}
+		middle := inWhole(n/2, unit, n)
+		for _, half := range [][2]int{{0, middle}, {middle, n}} {
 			part := make([]backend.Tensor, len(ts))
 			for i, t := range ts {
 				part[i] = t.Slice(axis, half[0], half[1])
@@ -131,12 +137,15 @@ func (e *encoder) maxRounds() int {
 func (e *encoder) elementwise(shader string, push func(views []shaders.View, rows, n1, n2, n uint32) any, ts ...backend.Tensor) error {
 	access := make([]backend.Access, len(ts)) // Read
 	access[0] = backend.Write
-	return e.overElements(shader, access, nil, nil, push, ts...)
+	return e.overElements(shader, access, shaders.Workgroup{Lanes: elementwiseLanes}, nil, push, ts...)
 }
 
+// elementwiseLanes is the size of a workgroup of elementwise.
+const elementwiseLanes = 64
+
 // overElements is elementwise with any access to the tensors. spec are the
-// constants after the workgroup's size, more the bindings after the tensors'.
-func (e *encoder) overElements(shader string, access []backend.Access, spec []uint32, more []binding,
+// shader's constants, more the bindings after the tensors'.
+func (e *encoder) overElements(shader string, access []backend.Access, spec any, more []binding,
 	push func(views []shaders.View, rows, n1, n2, n uint32) any, ts ...backend.Tensor) error {
 	return e.windows(3, ts, func(ts []backend.Tensor) error {
 		whole := true
@@ -160,11 +169,10 @@ func (e *encoder) overElements(shader string, access []backend.Access, spec []ui
 			views[i] = view(t, bases[i], unit)
 		}
 		dst, n := ts[0], ts[0].Dim(-1)/unit
-		const size = 64
 		return e.dispatch(
-			pipelineSpec{variant: shaders.Find(shader, defines), spec: append([]uint32{size}, spec...)},
+			pipelineSpec{variant: shaders.Find(shader, defines), spec: spec},
 			push(views, uint32(dst.Rows()), uint32(dst.Dim(1)), uint32(dst.Dim(2)), uint32(n)),
-			[3]uint32{e.groups(0, n, size), e.groups(1, dst.Rows(), 1), 1},
+			[3]uint32{e.groups(0, n, elementwiseLanes), e.groups(1, dst.Rows(), 1), 1},
 			append(bindings, more...)...)
 	})
 }
@@ -177,7 +185,7 @@ func (e *encoder) rowwise(shader string, dst, x backend.Tensor) error {
 		from, fromBase := e.operand(ts[1], backend.Read)
 		x := ts[1]
 		return e.dispatch(
-			pipelineSpec{variant: variant, spec: []uint32{e.rowLanes(x.Dim(-1))}},
+			pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: e.rowLanes(x.Dim(-1))}},
 			shaders.RowsPush{
 				Dst: view(ts[0], toBase, 1), X: view(x, fromBase, 1),
 				Rows: uint32(x.Rows()), N1: uint32(x.Dim(1)), N2: uint32(x.Dim(2)), N: uint32(x.Dim(-1)),

@@ -47,7 +47,7 @@ type Tensor struct {
 // address is a multiple of the size of those that it is made of. A file with an
 // alignment of its own need not grant that.
 func (t Tensor) Aligned() bool {
-	return uintptr(unsafe.Pointer(unsafe.SliceData(t.Data)))%uintptr(t.Type.unit()) == 0
+	return uintptr(unsafe.Pointer(unsafe.SliceData(t.Data)))%uintptr(max(1, t.Type.DType().Unit())) == 0
 }
 
 // File is an open GGUF file. Its methods other than Close may be called from

@@ -365,8 +365,9 @@ func checkName(name string) error {
 // byteSize is the number of bytes of a tensor, whose product must not overflow
 // even with dimensions of 0 left out, so that strides never do.
 func byteSize(t Tensor) (int, error) {
-	block, size := t.Type.BlockLen(), t.Type.BlockBytes()
-	if block == 0 {
+	d := t.Type.DType()
+	block, size := d.BlockLen(), d.BlockBytes()
+	if size == 0 {
 		return 0, fmt.Errorf("type not supported: found %v, expected %s", t.Type, known())
 	}
 	row := 1

@@ -298,7 +298,7 @@ func checkViews(t *testing.T, f *File, data []byte) {
 		for _, n := range x.Shape {
 			elements *= n
 		}
-		if len(x.Data) != elements/x.Type.BlockLen()*x.Type.BlockBytes() || cap(x.Data) != len(x.Data) {
+		if len(x.Data) != x.Type.DType().Bytes(elements) || cap(x.Data) != len(x.Data) {
 			t.Fatalf("%q: %d bytes with room for %d, for %v %v", name, len(x.Data), cap(x.Data), x.Type, x.Shape)
 		}
 		if x.Offset < end || x.Offset+int64(len(x.Data)) > int64(len(data)) {

@@ -4,29 +4,21 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"caldera/backend"
 )
 
 // Type is how the elements of a tensor are stored, by ggml's number for it.
 type Type uint32
 
-// The types whose tensors are read and written.
-const (
-	F32  Type = 0  // IEEE 754 binary32
-	F16  Type = 1  // IEEE 754 binary16
-	Q4_0 Type = 2  // blocks of 32: an f16 scale, then 32 numbers of 4 bits
-	Q8_0 Type = 8  // blocks of 32: an f16 scale, then 32 signed bytes
-	BF16 Type = 30 // the upper half of an F32
-)
-
-// layouts tells how many elements share a block, how many bytes it has, and the
-// size of the largest number in it.
-var layouts = map[Type]struct{ block, bytes, unit int }{
-	F32:  {1, 4, 4},
-	F16:  {1, 2, 2},
-	BF16: {1, 2, 2},
-	Q8_0: {32, 34, 2},
-	Q4_0: {32, 18, 2},
+// TypeOf is the type of tensors of dtype d, which is one that GGUF has.
+func TypeOf(d backend.DType) Type {
+	n, _, _ := d.GGUF()
+	return Type(n)
 }
+
+// DType is the dtype of tensors of type t, or None if they are not read.
+func (t Type) DType() backend.DType { return backend.OfGGUF(uint32(t)) }
 
 // typeNames are ggml's names, of types that are not read too, for messages.
 var typeNames = map[Type]string{
@@ -37,26 +29,22 @@ var typeNames = map[Type]string{
 }
 
 func (t Type) String() string {
+	if d := t.DType(); d != backend.None {
+		return d.FileName()
+	}
 	if name, ok := typeNames[t]; ok {
 		return name
 	}
 	return fmt.Sprintf("type %d", uint32(t))
 }
 
-// BlockLen is the number of elements in a block, or 0 if tensors of type t are
-// not read.
-func (t Type) BlockLen() int { return layouts[t].block }
-
-// BlockBytes is the number of bytes of a block.
-func (t Type) BlockBytes() int { return layouts[t].bytes }
-
-func (t Type) unit() int { return max(1, layouts[t].unit) }
-
 // known lists the types that are read, for messages.
 func known() string {
 	var names []string
-	for t := range layouts {
-		names = append(names, t.String())
+	for t := range typeNames {
+		if t.DType() != backend.None {
+			names = append(names, t.String())
+		}
 	}
 	slices.Sort(names)
 	return "one of " + strings.Join(names, ", ")

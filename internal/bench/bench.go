@@ -15,25 +15,3 @@
 // output, read.go reads it again, compare.go and plot.go lay results of
 // several machines side by side.
 package bench
-
-import (
-	"fmt"
-	"strings"
-
-	"caldera/backend"
-)
-
-// ParseDType is backend.ParseDType for types that matrices may be stored as.
-func ParseDType(name string) (backend.DType, error) {
-	var names []string
-	for d := backend.F32; d.Valid(); d++ {
-		if d == backend.I32 {
-			continue
-		}
-		if d.String() == name {
-			return d, nil
-		}
-		names = append(names, d.String())
-	}
-	return backend.None, fmt.Errorf("%q is no type of matrices: expected one of %s", name, strings.Join(names, ", "))
-}

@@ -122,7 +122,7 @@ func newFakeLearner(q peerRequest) *fakeLearner {
 	if err != nil {
 		panic(err)
 	}
-	dtype, err := backend.ParseDType(q.DType)
+	dtype, err := backend.ParseDType(q.DType, backend.Weights)
 	if err != nil {
 		panic(err)
 	}

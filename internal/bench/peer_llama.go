@@ -15,7 +15,7 @@ func llamaPeer(at PeerPlaces) Peer {
 		Name:     "node-llama-cpp",
 		programs: func(gpu string) ([]peerProgram, error) { return llamaPrograms(at.Llama, gpu) },
 		dtypes: func(string) []backend.DType {
-			return []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}
+			return backend.DTypes(backend.Weights)
 		},
 		// Its threads wait for one another by spinning. Where others use the
 		// machine, if only a little, it may be faster with a core to spare.

@@ -18,7 +18,7 @@ import (
 // ModelFlags choose a checkpoint and how its weights are kept.
 type ModelFlags struct {
 	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files), a GGUF file, or the folder of a training run (default: the embedded model, ${embedded})."`
-	DType string `name:"dtype" enum:"auto,f32,f16,q8_0,q4_0" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32, f16, q8_0 or q4_0 (auto: as the checkpoint stores them)."`
+	DType string `name:"dtype" enum:"auto,${dtypes}" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights} (auto: as the checkpoint stores them)."`
 
 	// NoText tells that the command takes token ids: a tokenizer that cannot be
 	// read is warned about and left out.
@@ -40,7 +40,7 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 	var o gpt.LoadOptions
 	if f.DType != "auto" {
 		var err error
-		if o.DType, err = backend.ParseDType(f.DType); err != nil {
+		if o.DType, err = backend.ParseDType(f.DType, backend.Weights); err != nil {
 			return nil, nil, UsageError{err}
 		}
 	}

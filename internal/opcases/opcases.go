@@ -58,7 +58,7 @@ func Cases(s Shape, dtypes []backend.DType) (list []Case) {
 			vocab := min(s.Vocab, 5000)
 			add("embedding", fmt.Sprintf("%dx%d", many, s.Width), d, 0, func(m *memory) backend.Op {
 				positions := backend.F32
-				if d == backend.F16 {
+				if !d.Quantized() {
 					positions = d
 				}
 				return &backend.Embedding{

@@ -7,7 +7,7 @@ import (
 	_ "caldera/backend/cpu"
 )
 
-var all = []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}
+var all = backend.DTypes(backend.Weights)
 
 // TestCases builds every case at a small shape and runs those that the CPU
 // backend takes. The figures are worked out by hand.

@@ -1,40 +1,40 @@
 // How a large operand (weights, keys, values) is stored, chosen by macros:
 //
 //	(none)   float      READ(b, i): element i
-//	F16      uint       READ(b, i): element i, two a word
+//	F16 …    uint       READ(b, i): element i, two a word: types of pairs/
 //	X4       vec4       READ(b, i): elements i … i+3, i a multiple of 4
-//	F16 X4   uvec2      READ(b, i)
+//	F16 X4 … uvec2      READ(b, i)
 //	TEXEL    (texture)  READ(b, i), from f32 or f16: the view's format converts
-//	Q8_0     uint       READ_AT(b, at, k): elements k … k+3 of the row at at, k a multiple of 4
-//	Q4_0     uint       READ_AT(b, at, k)
+//	Q8_0 …   uint       READ_AT(b, at, k): elements k … k+3 of the row at at, k a multiple of 4: types of blocks/
 //
-// ELEMENT is the type of the buffer's array. f16 is read as words because not
-// every device (SwiftShader, older GPUs) has 16-bit types.
+// ELEMENT is the type of the buffer's array. Numbers of 16 bits are read as words
+// because not every device (SwiftShader, older GPUs) has 16-bit types.
 //
 // VEC is what a read gives, WIDTH its length, and FOURS is defined where that
 // is 4: for code that is the same for single elements and for fours. READ_AT
 // reads element k of the row that begins at at, of any type. Of quantised
 // types bases and strides are in half words, of which their blocks are made.
+#include "dtypes.glsl"
 
 #if defined(TEXEL)
 #define FOURS
 #define READ(b, i) texelFetch(b, int((i) >> 2))
-#elif defined(X4) && defined(F16)
+#elif defined(X4) && defined(PAIRS)
 #define FOURS
 #define ELEMENT uvec2
-vec4 half4(uvec2 u) { return vec4(unpackHalf2x16(u.x), unpackHalf2x16(u.y)); }
-#define READ(b, i) half4(b[(i) >> 2])
-#elif defined(Q8_0) || defined(Q4_0)
+vec4 pair4(uvec2 u) { return vec4(PAIR(u.x), PAIR(u.y)); }
+#define READ(b, i) pair4(b[(i) >> 2])
+#elif defined(BLOCKS)
 #define FOURS
 #define ELEMENT uint
-#include "quantized.glsl"
+#define READ_AT BLOCK_AT
 #elif defined(X4)
 #define FOURS
 #define ELEMENT vec4
 #define READ(b, i) (b[(i) >> 2])
-#elif defined(F16)
+#elif defined(PAIRS)
 #define ELEMENT uint
-#define READ(b, i) (unpackHalf2x16(b[(i) >> 1] >> (((i) & 1u) << 4)).x)
+#define READ(b, i) (PAIR(b[(i) >> 1] >> (((i) & 1u) << 4)).x)
 #else
 #define ELEMENT float
 #define READ(b, i) (b[i])
@@ -54,11 +54,11 @@ float sum(vec4 v) { return (v.x + v.y) + (v.z + v.w); }
 float sum(float v) { return v; }
 #endif
 
-// Activations beside it are f32, or with X_F16 as it is: single, in fours, or
-// through the texture unit.
+// Activations beside it are f32, or with X_F16 of the same type: single, in
+// fours, or through the texture unit.
 #if defined(TEXEL)
 #define READ_X(b, i) texelFetch(b, int((i) >> 2))
-#elif defined(X_F16)
+#elif defined(X_PAIRS)
 #define X_ELEMENT ELEMENT
 #define READ_X READ
 #elif defined(X4)

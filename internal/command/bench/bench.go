@@ -43,11 +43,11 @@ func Command() cli.Command {
 	return cli.Command{
 		Name: "bench", Help: "Measure how fast GPTs run on the devices of this machine.", Flags: &commands{}, Child: bench.Child, Foreign: foreign,
 		Arguments: "expected flags, or one of the commands run, ops, overhead, startup, perplexity, train, peers, show and compare",
-		Vars: kong.Vars{
+		Vars: cli.Vars(kong.Vars{
 			"embedded": models.Name, "prompt": fmt.Sprint(bench.DefaultPrompt), "gen": fmt.Sprint(bench.DefaultGen),
 			"formats": strings.Join(bench.Formats, ","), "summary": bench.Summary, "ops": strings.Join(bench.OpNames(), ", "),
 			"peers": strings.Join(bench.PeerNames(), ", "), "trainers": strings.Join(bench.TrainPeerNames(), ", "), "shapes": strings.Join(gpt.ShapeNames(), ", "),
-		},
+		}),
 	}
 }
 

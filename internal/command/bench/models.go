@@ -14,19 +14,17 @@ import (
 type modelFlags struct {
 	Model []string `short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, or GGUF files (default: the embedded model, ${embedded})."`
 	Shape []string `placeholder:"NAME" help:"Models of these shapes with random weights: ${shapes}."`
-	DType []string `name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as f32, f16, q8_0 or q4_0; several for one after the other (auto: as the checkpoint stores them, shapes as f32)."`
+	DType []string `name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights}; several for one after the other (auto: as the checkpoint stores them, shapes as f32)."`
 }
 
 // cacheFlag is for commands that read and generate text.
 type cacheFlag struct {
-	CacheType string `enum:"f32,f16" default:"f32" placeholder:"TYPE" help:"Keep keys and values as f32 or f16 (${default})."`
+	CacheType string `enum:"${caches}" default:"f32" placeholder:"TYPE" help:"Keep keys and values as one of ${caches} (${default})."`
 }
 
 func (f cacheFlag) cache() backend.DType {
-	if f.CacheType == "f16" {
-		return backend.F16
-	}
-	return backend.F32
+	d, _ := backend.ParseDType(f.CacheType, backend.Caches) // checked by the parser of flags
+	return d
 }
 
 func (f *modelFlags) models() (list []bench.Model, err error) {
@@ -74,7 +72,7 @@ func (f *modelFlags) dtypes() (list []backend.DType, err error) {
 // results of one type could not be told apart. more is what else there might be.
 func parseDTypes(names []string, more string) (list []backend.DType, err error) {
 	for _, name := range names {
-		d, err := bench.ParseDType(name)
+		d, err := backend.ParseDType(name, backend.Weights)
 		if err != nil {
 			return nil, cli.Usagef("--dtype=%s: %w%s", name, err, more)
 		}

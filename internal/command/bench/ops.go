@@ -15,7 +15,7 @@ type opsCommand struct {
 	hardwareFlags `group:"Hardware"`
 
 	Shape       string   `group:"Test" default:"gpt2" placeholder:"NAME" help:"Take ops at the sizes of a model: ${shapes} (${default})."`
-	DType       []string `group:"Test" name:"dtype" default:"f32,f16,q8_0,q4_0" placeholder:"TYPE" help:"With matrices, tables and caches of these types (${default})."`
+	DType       []string `group:"Test" name:"dtype" default:"${dtypes}" placeholder:"TYPE" help:"With matrices, tables and caches of these types (${default})."`
 	Op          []string `group:"Test" placeholder:"NAME" help:"Only these ops: ${ops}."`
 	repetitions `group:"Test"`
 	Ceilings    bool `group:"Test" default:"true" negatable:"" help:"Measure the device's copy bandwidth and arithmetic peak, too, and each op's share of them; slow on software drivers."`

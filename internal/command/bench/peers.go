@@ -20,7 +20,7 @@ type peersCommand struct {
 
 	Model []string `group:"Model" short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, or GGUF files."`
 	Shape []string `group:"Model" placeholder:"NAME" help:"Models of these shapes with random weights: ${shapes} (default: gpt2)."`
-	DType []string `group:"Model" name:"dtype" default:"f32,f16,q8_0,q4_0" placeholder:"TYPE" help:"Types of matrices, on both sides: f32, f16, q8_0, q4_0 (${default})."`
+	DType []string `group:"Model" name:"dtype" default:"${dtypes}" placeholder:"TYPE" help:"Types of matrices, on both sides: ${weights} (${default})."`
 
 	Peer    []string      `group:"Peers" placeholder:"NAME" help:"Peers to measure beside: ${peers} (default: all)."`
 	Llama   string        `group:"Peers" name:"node-llama-cpp" env:"CALDERA_LLAMA" placeholder:"DIR" help:"Where node-llama-cpp is, as scripts/peers.sh llama prints it (default: where that script puts it)."`

@@ -24,7 +24,7 @@ import (
 type flags struct {
 	Model  string `short:"m" placeholder:"PATH" help:"Checkpoint to convert: a directory in Hugging Face's layout, a GGUF file, or the folder of a training run (default: the embedded model, ${embedded})."`
 	To     string `enum:"auto,gguf,safetensors" default:"auto" placeholder:"FORMAT" help:"gguf: one file, for llama.cpp and ollama. safetensors: a directory in Hugging Face's layout. auto: gguf where the output's name ends in .gguf, else safetensors (${default})."`
-	DType  string `name:"dtype" aliases:"outtype" enum:"auto,f32,f16,q8_0,q4_0" default:"auto" placeholder:"TYPE" help:"Store matrices as f32, f16 or, in GGUF, as q8_0 or q4_0: blocks of 8 or 4 bits a weight (auto: as they are)."`
+	DType  string `name:"dtype" aliases:"outtype" enum:"auto,${dtypes}" default:"auto" placeholder:"TYPE" help:"Store matrices as one of ${plain} or, in GGUF, of ${blocks}: blocks of 8 or 4 bits a weight (auto: as they are)."`
 	Output string `short:"o" aliases:"outfile" required:"" placeholder:"PATH" help:"The file, or the directory, to write."`
 	Force  bool   `help:"Replace the output if it is there."`
 }
@@ -33,7 +33,7 @@ type flags struct {
 func Command() cli.Command {
 	return cli.Command{
 		Name: "convert", Help: "Convert a checkpoint to GGUF, for llama.cpp and ollama, or to safetensors. An output is there whole or not at all.",
-		Flags: &flags{}, Vars: kong.Vars{"embedded": models.Name}, Foreign: foreign,
+		Flags: &flags{}, Vars: cli.Vars(kong.Vars{"embedded": models.Name}), Foreign: foreign,
 		Arguments: "name the model with -m, what to write with -o, and the type of weights with --dtype",
 	}
 }
@@ -56,7 +56,7 @@ var foreign = cli.Foreign(map[string]string{
 func (f *flags) Run(ctx context.Context) (err error) {
 	o := gpt.SaveOptions{}
 	if f.DType != "auto" {
-		if o.DType, err = backend.ParseDType(f.DType); err != nil {
+		if o.DType, err = backend.ParseDType(f.DType, backend.Weights); err != nil {
 			return cli.UsageError{Err: err}
 		}
 	}
@@ -64,7 +64,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		return err
 	}
 	if f.To == "safetensors" && o.DType.Quantized() {
-		return cli.Usagef("--dtype=%s: safetensors holds no blocks; expected f32, f16 or auto, or --to=gguf, or an output whose name ends in .gguf", f.DType)
+		return cli.Usagef("--dtype=%s: safetensors holds no blocks; expected one of %s, auto, or --to=gguf, or an output whose name ends in .gguf", f.DType, backend.JoinDTypes(backend.PlainDTypes()))
 	}
 	if err := f.free(); err != nil {
 		return err

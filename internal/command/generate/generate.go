@@ -28,7 +28,7 @@ type flags struct {
 
 	Predict   int    `short:"n" aliases:"n-predict,num-predict,max-tokens,max-new-tokens" default:"128" placeholder:"N" help:"How many tokens to generate; -1: until the model ends the text (${default})."`
 	CtxSize   int    `short:"c" aliases:"n-ctx,num-ctx,context" placeholder:"N" help:"Positions that the context holds (default: as many as the model can). When it is full the older half leaves it."`
-	CacheType string `aliases:"cache-type-k,cache-type-v" enum:"f32,f16" default:"f32" placeholder:"TYPE" help:"Keep keys and values as f32 or f16 (${default})."`
+	CacheType string `aliases:"cache-type-k,cache-type-v" enum:"${caches}" default:"f32" placeholder:"TYPE" help:"Keep keys and values as one of ${caches} (${default})."`
 	IgnoreEOS bool   `name:"ignore-eos" help:"Never let the model end the text."`
 
 	Stop []string `short:"r" aliases:"reverse-prompt" sep:"none" placeholder:"TEXT" help:"End before this text, which is not printed; may be given several times."`
@@ -43,7 +43,11 @@ type flags struct {
 // maxLogProbs bounds how many tokens are listed for each one generated.
 const maxLogProbs = 1000
 
-var cacheTypes = map[string]backend.DType{"f32": backend.F32, "f16": backend.F16}
+// cache is the dtype of keys and values, which the parser of flags has checked.
+func (f *flags) cache() backend.DType {
+	d, _ := backend.ParseDType(f.CacheType, backend.Caches)
+	return d
+}
 
 type samplingFlags struct {
 	Temp          float64 `aliases:"temperature" default:"0.8" placeholder:"T" help:"Temperature: 0 takes the likeliest token, higher is bolder (${default})."`
@@ -100,7 +104,7 @@ func (f *flags) options() (gpt.Options, error) {
 func Command() cli.Command {
 	return cli.Command{
 		Name: "generate", Help: "Continue a text with a GPT, on the CPU or on any GPU with Vulkan.",
-		Flags: &flags{}, Vars: kong.Vars{"embedded": models.Name}, Foreign: foreign,
+		Flags: &flags{}, Vars: cli.Vars(kong.Vars{"embedded": models.Name}), Foreign: foreign,
 	}
 }
 

@@ -45,7 +45,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		options.Vocab, options.Barred = t.VocabSize(), t.Holes()
 	}
 	loaded := time.Since(start)
-	s, err := m.NewSession(gpt.SessionOptions{Context: f.CtxSize, Cache: cacheTypes[f.CacheType]})
+	s, err := m.NewSession(gpt.SessionOptions{Context: f.CtxSize, Cache: f.cache()})
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (f *flags) use(text string, c gpt.Config, t *tokenizer.Tokenizer) (*gpt.Use
 	if t != nil && text != "" {
 		prompt = (len(text) + t.Longest() - 1) / t.Longest()
 	}
-	use := &gpt.Use{Context: f.CtxSize, Cache: cacheTypes[f.CacheType], Feeds: []int{prompt}}
+	use := &gpt.Use{Context: f.CtxSize, Cache: f.cache(), Feeds: []int{prompt}}
 	if f.Predict != 1 {
 		use.Feeds = append(use.Feeds, 1)
 	}

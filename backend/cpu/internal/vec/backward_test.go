@@ -1,49 +1,10 @@
 package vec
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"testing"
 )
-
-func TestGELUBackward(t *testing.T) {
-	eachPath(t, func(t *testing.T) {
-		slope := func(x float64) float64 {
-			s := 1 / (1 + math.Exp(-2*math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
-			return s + x*s*(1-s)*2*math.Sqrt(2/math.Pi)*(1+3*0.044715*x*x)
-		}
-		x := everyKind()
-		dx, dy := make([]float32, len(x)), make([]float32, len(x))
-		for i := range dy {
-			dy[i] = float32(1 + i%3)
-		}
-		GELUBackward(dx, x, dy)
-		for i, v := range x {
-			want := slope(float64(v))
-			switch {
-			case math.IsInf(float64(v), 1) || v > 20:
-				want = 1
-			case math.IsInf(float64(v), -1) || v < -20:
-				want = 0
-			}
-			near(t, fmt.Sprintf("slope at %v", v), float64(dx[i]), want*float64(dy[i]), 1e-6*float64(dy[i]))
-		}
-		for _, n := range lengths {
-			x, dy := random(n, 2), random(n, 1)
-			want := make([]float32, n+1)
-			want[n] = 77
-			GELUBackward(want[:n], x, dy)
-			for i := range n {
-				near(t, "random", float64(want[i]), slope(float64(x[i]))*float64(dy[i]), 2e-6*math.Abs(float64(dy[i])))
-			}
-			GELUBackward(x, x, dy) // in place
-			if !slices.Equal(x, want[:n]) || want[n] != 77 {
-				t.Errorf("n=%d: in place differs, or an element past the end was written", n)
-			}
-		}
-	})
-}
 
 func TestNormalizeGradients(t *testing.T) {
 	eachPath(t, func(t *testing.T) {

@@ -1,5 +1,5 @@
 // Package vec computes on vectors of float32 and float16 what a BLAS does not:
-// exponentials, GELU, sums in float64, conversions, and products with float16.
+// exponentials, activations, sums in float64, conversions, and products with float16.
 //
 // Each operation is a Go function here that reads as its formula. On amd64
 // with AVX2, FMA and F16C (every CPU since 2013 to 2015) all but the last few
@@ -38,6 +38,18 @@ func Scale(x []float32, s float32) {
 	}
 	for ; i < len(x); i++ {
 		x[i] *= s
+	}
+}
+
+// ScaleBy is dst = s·x·gamma.
+func ScaleBy(dst, x, gamma []float32, s float32) {
+	i := 0
+	if fast && len(dst) >= Lanes {
+		i = len(dst) &^ (Lanes - 1)
+		scaleByAVX2(&dst[0], &x[:len(dst)][0], &gamma[:len(dst)][0], i, s)
+	}
+	for ; i < len(dst); i++ {
+		dst[i] = x[i] * s * gamma[i]
 	}
 }
 
@@ -128,41 +140,6 @@ func Exp(dst, x []float32, shift float32) (sum float64) {
 	return sum
 }
 
-// GELU is dst = ½·x·(1 + tanh u), u = √(2/π)·(x + 0.044715·x³). It is computed
-// as x / (1 + exp(−2u)), which is the same and loses no digits where tanh is
-// near −1.
-func GELU(dst, x []float32) {
-	i := 0
-	if fast && len(dst) >= Lanes {
-		i = len(dst) &^ (Lanes - 1)
-		geluAVX2(&dst[0], &x[:len(dst)][0], i)
-	}
-	for ; i < len(dst); i++ {
-		v := x[i]
-		dst[i] = v / (1 + exp(v*(v*v*gelu3+gelu1)))
-	}
-}
-
-// GELUBackward is dx = dy·(s + x·s·(1 − s)·2u'), the gradient of GELU with
-// s = 1 / (1 + e), e = exp(−2u), and 1 − s = s·e, which loses no digits.
-func GELUBackward(dx, x, dy []float32) {
-	i := 0
-	if fast && len(dx) >= Lanes {
-		i = len(dx) &^ (Lanes - 1)
-		geluBackwardAVX2(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i)
-	}
-	for ; i < len(dx); i++ {
-		v := x[i]
-		e := exp(v * (v*v*gelu3 + gelu1))
-		s := 1 / (1 + e)
-		slope := s
-		if t := s * e * s; t > 0 { // else u' may be infinite
-			slope -= v * t * (3*v*v*gelu3 + gelu1)
-		}
-		dx[i] = dy[i] * slope
-	}
-}
-
 // SoftCap is x = limit·tanh(x/limit), for limits above 0. With e = exp(2x/limit) − 1
 // tanh is e / (e + 2), which loses no digits near 0.
 func SoftCap(x []float32, limit float32) {
@@ -176,12 +153,6 @@ func SoftCap(x []float32, limit float32) {
 		x[i] = limit * (e / (e + 2))
 	}
 }
-
-// The coefficients of −2u, of x and x³.
-const (
-	gelu1 = -2 * 0.797884560802865355879892119868763737
-	gelu3 = gelu1 * 0.044715
-)
 
 // exp is e to the power of x, within 2 units in the last place. x = n·ln 2 + r
 // with |r| ≤ ½·ln 2; the polynomial for exp r is that of Cephes' expf (Moshier

@@ -39,10 +39,28 @@ func expAVX2(dst, x *float32, n int, shift float32) float64
 func softCapAVX2(x *float32, n int, limit float32)
 
 //go:noescape
-func geluAVX2(dst, x *float32, n int)
+func geluTanhAVX2(dst, x *float32, n int)
 
 //go:noescape
-func geluBackwardAVX2(dx, x, dy *float32, n int)
+func geluTanhBackwardAVX2(dx, x, dy *float32, n int)
+
+//go:noescape
+func geluErfAVX2(dst, x *float32, n int)
+
+//go:noescape
+func geluErfBackwardAVX2(dx, x, dy *float32, n int)
+
+//go:noescape
+func swishAVX2(dst, x *float32, n int, minus float32)
+
+//go:noescape
+func swishBackwardAVX2(dx, x, dy *float32, n int, minus float32)
+
+//go:noescape
+func reluAVX2(dst, x *float32, n int)
+
+//go:noescape
+func reluBackwardAVX2(dx, x, dy *float32, n int)
 
 //go:noescape
 func normalizeSumsAVX2(x, dy, gamma *float32, n int, mean float64) (squares, grad, product float64)
@@ -58,6 +76,24 @@ func softmaxBackwardAVX2(d, p *float32, n int, mean float32)
 
 //go:noescape
 func adamWAVX2(w, m, v, grad *float32, n int, o *AdamW)
+
+//go:noescape
+func scaleByAVX2(dst, x, gamma *float32, n int, s float32)
+
+//go:noescape
+func mulAVX2(dst, a, b *float32, n int)
+
+//go:noescape
+func clipAVX2(dst, x *float32, n int, limit float32)
+
+//go:noescape
+func gateAVX2(dst, a, up *float32, n int, limit, shift float32)
+
+//go:noescape
+func rotateAVX2(first, second, a, b, cos, sin *float32, n int, sign float32)
+
+//go:noescape
+func rotatePairsAVX2(dst, x, cos, sin *float32, n int, sign float32)
 
 //go:noescape
 func fromF16AVX2(dst *float32, src *uint16, n int)

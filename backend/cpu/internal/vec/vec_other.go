@@ -14,8 +14,14 @@ func normalizeAVX2(dst, x, gamma, beta *float32, n int, hi, lo, scale float32) {
 func dotAVX2(w, x *float32, n int) float32                                     { return 0 }
 func expAVX2(dst, x *float32, n int, shift float32) float64                    { return 0 }
 func softCapAVX2(x *float32, n int, limit float32)                             {}
-func geluAVX2(dst, x *float32, n int)                                          {}
-func geluBackwardAVX2(dx, x, dy *float32, n int)                               {}
+func geluTanhAVX2(dst, x *float32, n int)                                      {}
+func geluTanhBackwardAVX2(dx, x, dy *float32, n int)                           {}
+func geluErfAVX2(dst, x *float32, n int)                                       {}
+func geluErfBackwardAVX2(dx, x, dy *float32, n int)                            {}
+func swishAVX2(dst, x *float32, n int, minus float32)                          {}
+func swishBackwardAVX2(dx, x, dy *float32, n int, minus float32)               {}
+func reluAVX2(dst, x *float32, n int)                                          {}
+func reluBackwardAVX2(dx, x, dy *float32, n int)                               {}
 func normalizeSumsAVX2(x, dy, gamma *float32, n int, mean float64) (squares, grad, product float64) {
 	return 0, 0, 0
 }
@@ -23,6 +29,12 @@ func normalizeBackwardAVX2(dx, x, dy, gamma *float32, n int, hi, lo, scale, grad
 func addNormalizedAVX2(dgamma, dbeta, x, dy *float32, n int, mean, scale float32)                  {}
 func softmaxBackwardAVX2(d, p *float32, n int, mean float32)                                       {}
 func adamWAVX2(w, m, v, grad *float32, n int, o *AdamW)                                            {}
+func scaleByAVX2(dst, x, gamma *float32, n int, s float32)                                         {}
+func mulAVX2(dst, a, b *float32, n int)                                                            {}
+func clipAVX2(dst, x *float32, n int, limit float32)                                               {}
+func gateAVX2(dst, a, up *float32, n int, limit, shift float32)                                    {}
+func rotateAVX2(first, second, a, b, cos, sin *float32, n int, sign float32)                       {}
+func rotatePairsAVX2(dst, x, cos, sin *float32, n int, sign float32)                               {}
 func fromF16AVX2(dst *float32, src *uint16, n int)                                                 {}
 func toF16AVX2(dst *uint16, src *float32, n int)                                                   {}
 func dotF16AVX2(w *uint16, x *float32, n int) float32                                              { return 0 }

@@ -81,35 +81,6 @@ func TestExp(t *testing.T) {
 	})
 }
 
-func TestGELU(t *testing.T) {
-	eachPath(t, func(t *testing.T) {
-		x := everyKind()
-		y := make([]float32, len(x))
-		GELU(y, x)
-		for i, v := range x {
-			x := float64(v)
-			want := x / (1 + math.Exp(-2*math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
-			// Rounding −2u costs |2u|·2⁻²⁴ of the result, which matters where
-			// the result itself has all but vanished; below x = -10 it is 0,
-			// as exp(−2u) is ∞.
-			tolerance := 1e-6
-			if x < -3 {
-				tolerance = 1e-5
-			}
-			near(t, fmt.Sprintf("gelu(%v)", v), float64(y[i]), want, math.Abs(want)*tolerance+3e-38)
-		}
-		for _, n := range lengths {
-			x := random(n, 2)
-			want := make([]float32, n)
-			GELU(want, x)
-			GELU(x, x) // in place
-			for i := range x {
-				near(t, "in place", float64(x[i]), float64(want[i]), 0)
-			}
-		}
-	})
-}
-
 func TestSoftCap(t *testing.T) {
 	eachPath(t, func(t *testing.T) {
 		for _, limit := range []float32{1, 0.3, 50} {
@@ -182,6 +153,14 @@ func TestElementwise(t *testing.T) {
 			Scale(y[:n], 3)
 			for i := range n {
 				near(t, "scale", float64(y[i]), float64((a[i]+b[i])*3), 0)
+			}
+			Mul(y[:n], a, b)
+			for i := range n {
+				near(t, "mul", float64(y[i]), float64(a[i]*b[i]), 0)
+			}
+			ScaleBy(y[:n], a, b, 3)
+			for i := range n {
+				near(t, "scale by", float64(y[i]), float64(a[i]*3*b[i]), 0)
 			}
 			mean := 1000.00001
 			for i := range a {
@@ -321,9 +300,18 @@ func BenchmarkVec(b *testing.B) {
 			f    func()
 		}{
 			{"Exp", func() { Exp(y, x, 1) }},
-			{"GELU", func() { GELU(y, x) }},
 			{"SoftCap", func() { SoftCap(x, 30) }},
-			{"GELUBackward", func() { GELUBackward(y, x, x) }},
+			{"GELUTanh", func() { GELUTanh(y, x) }},
+			{"GELUTanhBackward", func() { GELUTanhBackward(y, x, x) }},
+			{"GELUErf", func() { GELUErf(y, x) }},
+			{"GELUErfBackward", func() { GELUErfBackward(y, x, x) }},
+			{"SiLU", func() { SiLU(y, x) }},
+			{"SiLUBackward", func() { SiLUBackward(y, x, x) }},
+			{"ReLU", func() { ReLU(y, x) }},
+			{"ScaleBy", func() { ScaleBy(y, x, x, 1) }},
+			{"Gate", func() { Gate(y, x, x, 7, 1) }},
+			{"Rotate", func() { Rotate(y[:n/2], y[n/2:], x[:n/2], x[n/2:], x[:n/2], x[n/2:], 1) }},
+			{"RotatePairs", func() { RotatePairs(y, x, x[:n/2], x[n/2:], 1) }},
 			{"Normalize", func() { Normalize(y, x, x, x, 1, 1) }},
 			{"NormalizeSums", func() { NormalizeSums(x, x, x, 1) }},
 			{"NormalizeBackward", func() { NormalizeBackward(y, x, x, x, 1, 1, 1, 1) }},

@@ -177,3 +177,36 @@ func TestQuantizedTensor(t *testing.T) {
 		}
 	}
 }
+
+// TestTable holds the rows of the table to one another.
+func TestTable(t *testing.T) {
+	names, numbers := map[string]bool{}, map[uint32]bool{}
+	for i := range 256 {
+		d := backend.DType(i)
+		if !d.Valid() {
+			continue
+		}
+		if names[d.String()] || d.BlockBytes()%d.Unit() != 0 {
+			t.Errorf("%v: a name that is taken, or a block of %d bytes with numbers of %d", d, d.BlockBytes(), d.Unit())
+		}
+		names[d.String()] = true
+		if n, _, ok := d.GGUF(); ok {
+			if numbers[n] || backend.OfGGUF(n) != d || backend.OfFileName(d.FileName()) != d {
+				t.Errorf("%v: GGUF's number %d or the name %s is that of another", d, n, d.FileName())
+			}
+			numbers[n] = true
+		}
+		zeros := make([]float32, 2*d.BlockLen())
+		if p, err := backend.Encode(nil, d, zeros); d.Is(backend.Weights|backend.Caches|backend.Activations) == (err != nil) || err == nil && len(p) != 2*d.BlockBytes() {
+			t.Errorf("%v: two blocks are %d bytes (%v), expected %d", d, len(p), err, 2*d.BlockBytes())
+		}
+	}
+	if !names["f32"] || !names["q4_0"] || !numbers[30] {
+		t.Error("the table has no f32, q4_0 or bf16")
+	}
+	for _, r := range []backend.Role{backend.Weights, backend.Caches, backend.Activations} {
+		if ds := backend.DTypes(r); len(ds) == 0 || ds[0] != backend.F32 {
+			t.Errorf("dtypes of role %d are %v, expected f32 first, which is the largest", r, ds)
+		}
+	}
+}

@@ -1,6 +1,6 @@
-// Writing f16 into words that neighbours share. An element whose other half
-// belongs to another invocation, or to another dispatch, is put into its word
-// with atomics that leave the other half alone.
+// Writing numbers of 16 bits into words that neighbours share. An element whose
+// other half belongs to another invocation, or to another dispatch, is put into
+// its word with atomics that leave the other half alone.
 //
 // Needs a buffer uint dst[].
 

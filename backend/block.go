@@ -1,0 +1,43 @@
+package backend
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/x448/float16"
+)
+
+// What dtypes of blocks with a scale share.
+
+// largest is the value of largest magnitude, with its sign.
+func largest(values []float32, d DType) (largest float32, err error) {
+	for _, v := range values {
+		if v != v {
+			return 0, fmt.Errorf("NaN cannot be stored as %v", d)
+		}
+		if abs(v) > abs(largest) {
+			largest = v
+		}
+	}
+	return largest, nil
+}
+
+// appendScale appends the scale of a block as an f16.
+func appendScale(p []byte, scale, largest float32, d DType) ([]byte, error) {
+	half := float16.Fromfloat32(scale)
+	if half.IsInf(0) {
+		return nil, fmt.Errorf("the number %g is too large for %v: use f32", largest, d)
+	}
+	return binary.LittleEndian.AppendUint16(p, half.Bits()), nil
+}
+
+// inverse is 1 / scale, or 0 where that is beyond f32: the scale is 0 as an f16.
+func inverse(scale float32) float32 {
+	if abs(scale) > 0x1p-126 {
+		return 1 / scale
+	}
+	return 0
+}
+
+func abs(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }

@@ -1,0 +1,70 @@
+package backend
+
+import (
+	"fmt"
+	"math"
+)
+
+// GatedActivation lets one product of x decide what passes of another: the
+// middle of a gated MLP (Shazeer 2020, arXiv:2002.05202; SwiGLU with SiLU, GEGLU
+// with a GELU):
+//
+//	dst = f(gate) · (up + Shift)
+//
+// With a Limit above 0, gate is first clamped to at most Limit, and up to
+// ±Limit, as in gpt-oss. NaN stays NaN.
+//
+// Gate and Up may be slices of one product.
+type GatedActivation struct {
+	Dst   Tensor // [..., n] f32
+	Gate  Tensor // [..., n] f32
+	Up    Tensor // [..., n] f32
+	Func  Activation
+	Limit float32 // 0: none
+	Shift float32
+}
+
+func (*GatedActivation) Name() string { return "gated_activation" }
+
+func (o *GatedActivation) Operands(yield func(string, *Tensor, Access)) {
+	yield("dst", &o.Dst, Write)
+	yield("gate", &o.Gate, Read)
+	yield("up", &o.Up, Read)
+}
+
+func (o *GatedActivation) Check() error {
+	return first(
+		checkGate(o.Func, o.Limit, o.Shift),
+		wantDType("dst", o.Dst, F32),
+		wantDType("gate", o.Gate, F32),
+		wantDType("up", o.Up, F32),
+		wantShape("dst", o.Dst, o.Gate.Shape[:]...),
+		wantShape("up", o.Up, o.Gate.Shape[:]...),
+		wantRows("dst", o.Dst),
+		wantRows("gate", o.Gate),
+		wantRows("up", o.Up),
+	)
+}
+
+// Bound is the limit as a number to clamp to: +∞ where there is none.
+func (o *GatedActivation) Bound() float32 { return bound(o.Limit) }
+
+func bound(limit float32) float32 {
+	if limit == 0 {
+		return float32(math.Inf(1))
+	}
+	return limit
+}
+
+// checkGate is for the values of a gated activation and its gradient.
+func checkGate(f Activation, limit, shift float32) error {
+	switch {
+	case !f.Valid():
+		return fmt.Errorf("func is %v, expected one of %v", f, activations)
+	case !(limit >= 0):
+		return fmt.Errorf("limit is %v, expected a number above 0, or 0 for none", limit)
+	case shift-shift != 0:
+		return fmt.Errorf("shift is %v, expected a finite number", shift)
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package backend
+
+import "fmt"
+
+// RMSNorm divides each vector of x by its root mean square and scales it by
+// gamma (Zhang and Sennrich 2019, arXiv:1910.07467):
+//
+//	dst = x / √(mean(x²) + ε) · gamma
+//
+// The mean is over the last axis, which may be a head: queries [batch, time,
+// heads·size], seen as [batch, time, heads, size], are normalised head by head.
+//
+// A vector with NaN becomes NaN as a whole. In one with infinities these become
+// NaN, and all else 0.
+type RMSNorm struct {
+	Dst     Tensor  // [..., width] f32
+	X       Tensor  // [..., width] f32
+	Gamma   Tensor  // [width] f32
+	Epsilon float32 // > 0
+}
+
+func (*RMSNorm) Name() string { return "rmsnorm" }
+
+func (o *RMSNorm) Operands(yield func(string, *Tensor, Access)) {
+	yield("dst", &o.Dst, Write)
+	yield("x", &o.X, Read)
+	yield("gamma", &o.Gamma, Read)
+}
+
+func (o *RMSNorm) Check() error {
+	if !(o.Epsilon > 0) {
+		return fmt.Errorf("epsilon is %v, expected a number above 0", o.Epsilon)
+	}
+	return first(
+		wantDType("dst", o.Dst, F32),
+		wantDType("x", o.X, F32),
+		wantDType("gamma", o.Gamma, F32),
+		wantShape("dst", o.Dst, o.X.Shape[:]...),
+		wantShape("gamma", o.Gamma, o.X.Dim(-1)),
+		wantRows("dst", o.Dst),
+		wantRows("x", o.X),
+		wantRows("gamma", o.Gamma),
+	)
+}

@@ -1,0 +1,94 @@
+package backend
+
+import "fmt"
+
+// Rotary tells a model where a vector stands by turning it: rotary position
+// embedding (Su et al. 2021, arXiv:2104.09864). Each head has pairs of numbers
+// (a, b), points of a plane, which are turned by angles of the position
+// p = at[b]+t:
+//
+//	dst = (a · cos − b · sin, b · cos + a · sin)
+//
+// with cos = Angles[p, i] and sin = Angles[p, pairs+i] for the i-th pair. The table
+// comes from the host, so that every scaling of positions and every
+// magnification of the result is data. What a head has beyond 2·pairs numbers is
+// copied. A position outside of the table makes its row NaN.
+//
+// Inverse turns back, by −sin: it is the gradient of the op without it.
+type Rotary struct {
+	Dst     Tensor // [batch, time, Heads·size] f32
+	X       Tensor // [batch, time, Heads·size] f32
+	Angles  Tensor // [context, 2·pairs] f32: of each position the cosines, then the sines
+	At      Tensor // [batch] i32: the position of x[b,0]
+	Heads   int    // how many lie side by side along the last axis
+	Pairing Pairing
+	Inverse bool
+}
+
+// Pairing says which two numbers of a head make a pair.
+type Pairing uint8
+
+const (
+	Halves     Pairing = iota // i and i+pairs, as in checkpoints of Hugging Face ("rotate_half", NeoX)
+	Neighbours                // 2·i and 2·i+1, as in Llama's own checkpoints and GGUF files of it (GPT-J)
+)
+
+func (p Pairing) String() string {
+	switch p {
+	case Halves:
+		return "halves"
+	case Neighbours:
+		return "neighbours"
+	}
+	return fmt.Sprintf("pairing(%d)", uint8(p))
+}
+
+func (*Rotary) Name() string { return "rotary" }
+
+func (o *Rotary) Operands(yield func(string, *Tensor, Access)) {
+	yield("dst", &o.Dst, Write)
+	yield("x", &o.X, Read)
+	yield("angles", &o.Angles, Read)
+	yield("at", &o.At, Read)
+}
+
+// HeadSize is the length of one head's vectors.
+func (o *Rotary) HeadSize() int { return o.X.Dim(-1) / o.Heads }
+
+// Pairs is the number of pairs that are turned in each head.
+func (o *Rotary) Pairs() int { return o.Angles.Dim(-1) / 2 }
+
+// Places tells where pairs lie in a head: the i-th is the elements i·step and
+// i·step + apart.
+func (o *Rotary) Places() (step, apart int) {
+	if o.Pairing == Neighbours {
+		return 2, 1
+	}
+	return 1, o.Pairs()
+}
+
+func (o *Rotary) Check() error {
+	batch, time, width := o.X.Dim(-3), o.X.Dim(-2), o.X.Dim(-1)
+	if o.Heads < 1 || width%o.Heads != 0 {
+		return fmt.Errorf("x is %d wide, expected a multiple of its %d heads", width, o.Heads)
+	}
+	if n := o.Angles.Dim(-1); n%2 != 0 || n > o.HeadSize() {
+		return fmt.Errorf("angles is %d wide, expected as many cosines as sines, at most %d in all, the size of a head", n, o.HeadSize())
+	}
+	if o.Pairing > Neighbours {
+		return fmt.Errorf("pairing is %v, expected %v or %v", o.Pairing, Halves, Neighbours)
+	}
+	return first(
+		wantDType("dst", o.Dst, F32),
+		wantDType("x", o.X, F32),
+		wantDType("angles", o.Angles, F32),
+		wantDType("at", o.At, I32),
+		wantShape("x", o.X, batch, time, width),
+		wantShape("dst", o.Dst, batch, time, width),
+		wantShape("angles", o.Angles, o.Angles.Dim(-2), o.Angles.Dim(-1)),
+		wantShape("at", o.At, batch),
+		wantRows("dst", o.Dst),
+		wantRows("x", o.X),
+		wantRows("angles", o.Angles),
+	)
+}

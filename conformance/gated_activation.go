@@ -1,0 +1,214 @@
+package conformance
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"caldera/backend"
+)
+
+func init() {
+	register(kind{
+		op:        &backend.GatedActivation{},
+		oracle:    oracle(gatedActivation),
+		nonfinite: gatedActivationNonFinite,
+		cases:     func() []Case { return gateShapes(gatedActivationCase) },
+		random:    func(r *rand.Rand) Case { return gatedActivationCase(randomGate(r)) },
+	})
+}
+
+// clamped is x within ±limit, or below limit only; NaN stays NaN.
+func clamped(x number, limit float64, below bool) number {
+	switch {
+	case x.v > limit:
+		return exactly(limit)
+	case x.v < -limit && !below:
+		return exactly(-limit)
+	}
+	return x
+}
+
+func gatedActivation(m memory, o *backend.GatedActivation) {
+	gate, up := m.load(o.Gate), m.load(o.Up)
+	dst := newValues(len(gate.v))
+	limit := float64(o.Bound())
+	for i := range gate.v {
+		passed := clamped(up.at(i), limit, false)
+		if o.Shift != 0 {
+			passed = passed.plus(exactly(float64(o.Shift)))
+		}
+		dst.put(i, activated(o.Func, clamped(gate.at(i), limit, true)).times(passed))
+	}
+	m.store(o.Dst, dst)
+}
+
+// gateShape is a rowShape of gated activations; the gate takes its values.
+type gateShape struct {
+	rowShape
+	f            backend.Activation
+	limit, shift float32
+	slices       bool // gate and up are slices of one product
+}
+
+// name goes before that of the rows.
+func (s gateShape) name(op string) string {
+	name := fmt.Sprintf("%s/%v", op, s.f)
+	if s.limit != 0 || s.shift != 0 {
+		name += fmt.Sprintf(",limit=%v,shift=%v", s.limit, s.shift)
+	}
+	if s.slices {
+		name += ",slices"
+	}
+	return name
+}
+
+// operands are gate and up.
+func (s gateShape) operands() (gate, up backend.Tensor) {
+	if !s.slices {
+		return s.tensor(), s.tensor()
+	}
+	last := len(s.dims) - 1
+	n := s.dims[last]
+	wide := s.layout.tensor(backend.F32, append(append([]int{}, s.dims[:last]...), 2*n)...)
+	return wide.Slice(-1, 0, n), wide.Slice(-1, n, 2*n)
+}
+
+func gatedActivationCase(s gateShape) Case {
+	return s.named("gated_activation", func() (backend.Op, backend.Tensor) {
+		gate, up := s.operands()
+		return &backend.GatedActivation{Dst: s.tensor(), Gate: gate, Up: up, Func: s.f, Limit: s.limit, Shift: s.shift}, gate
+	})
+}
+
+func (s gateShape) named(op string, tensors func() (backend.Op, backend.Tensor)) Case {
+	c := s.build(op, tensors)
+	c.Name = s.name(op) + c.Name[len(op):]
+	return c
+}
+
+// activationValues are where functions differ from each other, overflow, or
+// vanish.
+var activationValues = [][]float64{
+	{50, -50, 1e4, -1e4, 1e15, -1e15, 1e30, -1e30, 5e37, -5e37, 9.5, -9.5},
+	{0, math.Copysign(0, -1), 1e-40, -1e-40, 1e-37, -1e-37, 1e-20, -1e-20, 1e-8, 1e-4, -1e-4},
+	{-2.3, 2.3, -1.9, 1.9, -2.7, 2.7, -0.75, 0.75, -3.5, 3.5, -5.5, 5.5, 0.5, -0.5},
+}
+
+// gateShapes try all functions where rows are in fours, and one of them on all
+// shapes: each function costs pipelines.
+func gateShapes(of func(gateShape) Case) []Case {
+	cases := rowShapes(func(s rowShape) Case { return of(gateShape{rowShape: s, f: backend.SiLU}) })
+	for f := backend.NoActivation; f.Valid(); f++ {
+		for i, what := range []string{"large", "small", "where functions differ most"} {
+			cases = append(cases, of(gateShape{rowShape: rowShape{dims: []int{4, 21}, what: what, values: activationValues[i], layout: exact}, f: f}))
+		}
+		cases = append(cases, of(gateShape{rowShape: rowShape{dims: []int{3, 36}, what: "wide", scale: 4, layout: exact}, f: f, slices: true}))
+	}
+	for _, l := range layouts {
+		s := gateShape{rowShape: rowShape{dims: []int{2, 3, 19}, what: "clamped", scale: 2, layout: l}, f: backend.SiLU, limit: 1.5, shift: 1, slices: true}
+		cases = append(cases, of(s))
+		s.values, s.what, s.limit = []float64{7, -7, 7.0000005, -7.0000005, 6.9999995, 0, 1e30, -1e30}, "at the limit", 7
+		cases = append(cases, of(s))
+		s.values, s.limit, s.what, s.dims = nil, 0, "shifted", []int{5, 9}
+		cases = append(cases, of(s))
+	}
+	return append(cases,
+		of(gateShape{rowShape: rowShape{dims: []int{2, 3, 20}, what: "clamped", scale: 5, layout: exact}, f: backend.GELUSigmoid, limit: 7, shift: 1, slices: true}),
+		of(gateShape{rowShape: rowShape{dims: []int{37, 2048}, what: "larger than a binding of 256 KiB", layout: exact}, f: backend.SiLU, slices: true}))
+}
+
+func randomGate(r *rand.Rand) gateShape {
+	s := gateShape{rowShape: randomRows(r), f: backend.Activation(r.IntN(6)), slices: r.IntN(2) == 0}
+	if r.IntN(2) == 0 {
+		s.limit, s.shift = r.Float32()*2, r.Float32()
+	}
+	return s
+}
+
+// activated is f(x) with the error of float32 arithmetic.
+func activated(f backend.Activation, x number) number {
+	v := x.v
+	switch f {
+	case backend.NoActivation:
+		return x
+	case backend.ReLU:
+		if v <= 0 {
+			x.v = 0
+		}
+		return x
+	}
+	z, share, _ := gating(f, v)
+	y := v * share
+	e := tiny + 4*ulp*math.Abs(y) + 1.13*x.e // no slope is above 1.129
+	switch {
+	case f == backend.GELUTanh || f == backend.GELUErf:
+		switch {
+		case z < -20: // below what float32 can tell 1 + tanh, or 1 + erf, from 0 by
+			e += math.Abs(y)
+		case z < 20:
+			e += 0.5 * math.Abs(v) * tanhError
+		}
+	case z < -80: // exp(−z) may be infinite
+		e += math.Abs(y)
+	default:
+		e += math.Abs(y) * ((1-share)*expError(z) + function)
+	}
+	return bounded(y, e)
+}
+
+// slope is f'(x) with the error of float32 arithmetic.
+func slope(f backend.Activation, x number) number {
+	v := x.v
+	switch f {
+	case backend.NoActivation:
+		return number{1, 0}
+	case backend.ReLU:
+		switch {
+		case v > 0:
+			return number{1, 0}
+		case v <= 0:
+			return number{0, 0}
+		}
+		return x
+	case backend.GELUErf:
+		z, share, _ := gating(f, v)
+		bump := v * math.Exp(-v*v/2) / math.Sqrt(2*math.Pi)
+		if math.IsInf(v, 0) {
+			bump = 0
+		}
+		e := tanhError + math.Abs(bump)*expError(v*v/2) + x.e
+		if math.Abs(z) > 100 {
+			e = math.Abs(bump) + 4*ulp*share + tiny
+		}
+		return bounded(share+bump, e)
+	}
+	z, s, steep := gating(f, v)
+	rest := 1 / (1 + math.Exp(z)) // 1 − s without cancellation
+	if s*rest == 0 {
+		steep = 0 // it may be infinite
+	}
+	sErr := s*rest*expError(z) + 4*ulp // absolute, as that of 1 − s may be
+	e := sErr + math.Abs(steep)*(sErr*(s+rest)+8*ulp*s*rest) + 2*ulp + x.e
+	if math.Abs(z) > 40 { // below what float32 can tell 1 − s from 0 by
+		e = math.Abs(steep*s*rest) + 4*ulp*s + tiny
+	}
+	return bounded(s+steep*s*rest, e)
+}
+
+// gating tells of f(x) = x · share(z(x)): z, share, and x · z'(x). share is σ(z);
+// that of the exact GELU is Φ(x), of which z is about as far along.
+func gating(f backend.Activation, x float64) (z, share, steep float64) {
+	switch f {
+	case backend.GELUTanh:
+		c := 2 * math.Sqrt(2/math.Pi)
+		z, steep = c*(x+0.044715*x*x*x), c*x*(1+3*0.044715*x*x)
+	case backend.GELUErf:
+		return x * math.Abs(x), math.Erfc(-x/math.Sqrt2) / 2, 0
+	case backend.GELUSigmoid:
+		z, steep = 1.702*x, 1.702*x
+	case backend.SiLU:
+		z, steep = x, x
+	}
+	return z, 1 / (1 + math.Exp(-z)), steep
+}

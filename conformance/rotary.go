@@ -1,0 +1,149 @@
+package conformance
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"caldera/backend"
+)
+
+func init() {
+	register(kind{
+		op:        &backend.Rotary{},
+		oracle:    oracle(rotary),
+		nonfinite: rotaryNonFinite,
+		cases:     rotaryCases,
+		random:    func(r *rand.Rand) Case { return randomRotary(r).rotary() },
+	})
+}
+
+func rotary(m memory, o *backend.Rotary) {
+	batch, time, width := o.X.Dim(-3), o.X.Dim(-2), o.X.Dim(-1)
+	size, pairs := width/o.Heads, o.Angles.Dim(-1)/2
+	x, at := m.load(o.X), m.load(o.At)
+	dst := newValues(len(x.v))
+	for b := range batch {
+		for t := range time {
+			row, out := x.row(b*time+t, width), dst.row(b*time+t, width)
+			p := int(at.v[b]) + t
+			if p < 0 || p >= o.Angles.Dim(-2) {
+				for i := range width {
+					out.set(i, math.NaN(), 0)
+				}
+				continue
+			}
+			angles := m.load(o.Angles.Slice(-2, p, p+1))
+			for h := range o.Heads {
+				head, turned := row.row(h, size), out.row(h, size)
+				for i := 2 * pairs; i < size; i++ {
+					turned.set(i, head.v[i], head.e[i])
+				}
+				for i := range pairs {
+					first, second := i, i+pairs
+					if o.Pairing == backend.Neighbours {
+						first, second = 2*i, 2*i+1
+					}
+					a, b, cos, sin := head.at(first), head.at(second), angles.at(i), angles.at(pairs+i)
+					if o.Inverse {
+						sin.v = -sin.v
+					}
+					turned.put(first, a.times(cos).minus(b.times(sin)))
+					turned.put(second, b.times(cos).plus(a.times(sin)))
+				}
+			}
+		}
+	}
+	m.store(o.Dst, dst)
+}
+
+type rotaryShape struct {
+	batch, time, heads, size, pairs, context int
+	pairing                                  backend.Pairing
+	inverse                                  bool
+	layout                                   layout
+	what                                     string
+	at                                       []float64 // instead of random ones
+}
+
+func (s rotaryShape) String() string {
+	name := fmt.Sprintf("x=%dx%dx%dx%d,angles=%dx%d,%v", s.batch, s.time, s.heads, s.size, s.context, 2*s.pairs, s.pairing)
+	if s.inverse {
+		name += ",inverse"
+	}
+	if s.what != "" {
+		name += "," + s.what
+	}
+	return name + s.layout.String()
+}
+
+func (s rotaryShape) op() *backend.Rotary {
+	l := s.layout
+	return &backend.Rotary{
+		Dst:    l.tensor(backend.F32, s.batch, s.time, s.heads*s.size),
+		X:      l.tensor(backend.F32, s.batch, s.time, s.heads*s.size),
+		Angles: l.tensor(backend.F32, s.context, 2*s.pairs),
+		At:     l.ints(s.batch), Heads: s.heads, Pairing: s.pairing, Inverse: s.inverse,
+	}
+}
+
+// rotary makes a case. Its table is of any numbers, not of cosines and sines
+// that belong together: then none can stand for another.
+func (s rotaryShape) rotary() Case {
+	return Case{Name: "rotary/" + s.String(), Edge: s.what != "", Build: func() (backend.Op, Fill) {
+		o := s.op()
+		return o, func(r *rand.Rand, run int) {
+			uniform(o.At, r, 0, s.context-s.time+1)
+			if s.at != nil {
+				set(o.At, s.at[run:]...)
+			}
+		}
+	}}
+}
+
+func rotaryCases() []Case {
+	var cases []Case
+	for i, n := range [][6]int{ // batch, time, heads, size, pairs, context
+		{1, 1, 1, 2, 1, 1}, {1, 3, 2, 4, 1, 5}, {2, 3, 2, 8, 4, 7}, {1, 7, 3, 6, 3, 9}, {3, 5, 4, 9, 4, 8}, {1, 31, 1, 64, 32, 64},
+		{2, 17, 3, 80, 16, 40}, {1, 1, 32, 128, 64, 300}, {4, 1, 5, 33, 11, 9}, {1, 65, 2, 20, 8, 127}, {1, 9, 9, 7, 2, 33}, {2, 2, 3, 96, 48, 4},
+	} {
+		s := rotaryShape{batch: n[0], time: n[1], heads: n[2], size: n[3], pairs: n[4], context: n[5]}
+		for j, pairing := range []backend.Pairing{backend.Halves, backend.Neighbours} {
+			s.pairing, s.inverse, s.layout = pairing, (i+j)%3 == 0, layouts[(i+j)%len(layouts)]
+			cases = append(cases, s.rotary())
+		}
+	}
+	for _, l := range layouts {
+		s := rotaryShape{batch: 2, time: 4, heads: 3, size: 12, pairs: 4, context: 6, layout: l}
+		for _, s.pairing = range []backend.Pairing{backend.Halves, backend.Neighbours} {
+			for _, s.inverse = range []bool{false, true} {
+				s.what, s.at = "positions outside", []float64{3, -2, 9}
+				cases = append(cases, s.rotary())
+				s.what, s.at = "one position after the other", []float64{0, 1, 2}
+				cases = append(cases, s.rotary())
+			}
+		}
+		s.what, s.at = "positions far outside", []float64{math.MaxInt32 - 1, math.MinInt32, math.MaxInt32} // at + time must not wrap into the table
+		cases = append(cases, s.rotary())
+		s.what, s.at = "a slice of a product", nil
+		cases = append(cases, Case{Name: "rotary/" + s.String(), Edge: true, Build: func() (backend.Op, Fill) {
+			o := s.op()
+			o.X = s.layout.tensor(backend.F32, s.batch, s.time, 3*s.heads*s.size).Slice(-1, s.heads*s.size, 2*s.heads*s.size)
+			return o, func(r *rand.Rand, _ int) { uniform(o.At, r, 0, s.context-s.time+1) }
+		}})
+	}
+	// More than a binding of 256 KiB, of the rows and of the table.
+	for _, pairing := range []backend.Pairing{backend.Halves, backend.Neighbours} {
+		cases = append(cases, rotaryShape{batch: 2, time: 37, heads: 16, size: 64, pairs: 32, context: 1600, pairing: pairing, layout: exact,
+			what: "larger than a binding of 256 KiB", at: []float64{1010, 1590, 3}}.rotary())
+	}
+	return cases
+}
+
+func randomRotary(r *rand.Rand) rotaryShape {
+	s := rotaryShape{batch: 1 + r.IntN(4), time: 1 + r.IntN(20), heads: 1 + r.IntN(5), pairs: 1 + r.IntN(20),
+		pairing: backend.Pairing(r.IntN(2)), inverse: r.IntN(2) == 0, layout: randomLayout(r)}
+	s.size = 2*s.pairs + r.IntN(2)*r.IntN(20)
+	s.context = s.time + r.IntN(50)
+	return s
+}

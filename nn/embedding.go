@@ -1,0 +1,29 @@
+package nn
+
+import "caldera/backend"
+
+// Embed looks up a vector for each id and adds that of its position.
+// tokens is [vocab, width], positions [context, width], ids [batch, time] and
+// at [batch]; the result is [batch, time, width].
+func (t *Tape) Embed(tokens, positions, ids, at Tensor) Tensor {
+	dst := t.tensor(backend.F32, ids.Dim(-2), ids.Dim(-1), tokens.Dim(-1))
+	t.add(&backend.Embedding{Dst: dst, Tokens: tokens, Positions: positions, IDs: ids, At: at})
+	return dst
+}
+
+// Pick takes rows of x, [batch, time, width]. ids counts them across batches;
+// the result has ids' shape, with width behind.
+func (t *Tape) Pick(x, ids Tensor) Tensor {
+	dst := t.tensor(backend.F32, ids.Dim(-2), ids.Dim(-1), x.Dim(-1))
+	t.add(&backend.Embedding{Dst: dst, Tokens: t.contiguous(x).Reshape(x.Rows(), x.Dim(-1)), IDs: ids})
+	return dst
+}
+
+func init() {
+	rule(func(b *backward, o *backend.Embedding, dy Tensor) error {
+		b.add(&backend.EmbeddingBackward{
+			DTokens: b.sum(o.Tokens), DPositions: b.sum(o.Positions), DY: dy, IDs: o.IDs, At: o.At,
+		})
+		return nil
+	})
+}

@@ -1,0 +1,259 @@
+package nn_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	"caldera/conformance"
+	"caldera/nn"
+)
+
+// windows is a model that a seed decides: it cuts results into windows of every
+// kind, uses them several times or not at all, and computes with them.
+type windows struct {
+	b                   backend.Backend
+	params              *nn.Parameters
+	input, ids, targets nn.Tensor
+	qkv                 nn.Linear
+	to                  [windowsWidth + 1]nn.Linear // to[n] makes vectors of four of vectors of n
+	gamma, beta         [windowsWidth + 1]nn.Tensor
+	head                nn.Linear
+	seed                uint64
+	described           []string
+}
+
+const windowsWidth = 6 // of the first result's vectors
+
+func newWindows(t *testing.T, seed uint64) *windows {
+	r := rand.New(rand.NewPCG(seed, 9))
+	w := &windows{b: conformance.Reference(), seed: seed}
+	var list []nn.Parameter
+	random := func(dims ...int) nn.Tensor {
+		x := f32(t, w.b, dims...)
+		values := make([]float32, x.Len())
+		for i := range values {
+			values[i] = float32(r.NormFloat64() / 2)
+		}
+		set(t, w.b, x, values)
+		list = append(list, nn.Parameter{Value: x})
+		return x
+	}
+	w.qkv = nn.Linear{W: random(windowsWidth, 3), Bias: random(windowsWidth)}
+	w.head = nn.Linear{W: random(5, 4)}
+	for n := 1; n <= windowsWidth; n++ {
+		w.to[n] = nn.Linear{W: random(4, windowsWidth).Slice(-1, windowsWidth-n, windowsWidth)} // a part of a parameter
+		w.gamma[n], w.beta[n] = random(n), random(n)
+	}
+	w.input = random(2, 3, 3)
+	w.ids, w.targets = tensor(t, w.b, backend.I32, 1, 4), tensor(t, w.b, backend.I32, 1, 4)
+	if err := backend.SetI32(w.b, w.targets, []int32{4, 0, 2, 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := backend.SetI32(w.b, w.ids, []int32{0, 2, 1, 0}); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if w.params, err = nn.NewParameters(w.b, list...); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// losses writes the model on a tape.
+func (w *windows) losses(tape *nn.Tape) nn.Tensor {
+	r := rand.New(rand.NewPCG(w.seed, 10))
+	w.described = nil
+	pool := []nn.Tensor{tape.Linear(w.qkv, w.input)} // results and windows on them
+	add := func(what string, x nn.Tensor) {
+		pool = append(pool, x)
+		w.described = append(w.described, fmt.Sprintf("%d: %s %v %v", len(pool)-1, what, x, x.Strides))
+	}
+	for range 12 {
+		i := r.IntN(len(pool))
+		x := pool[i]
+		rows := x.Dim(-1) == 1 || x.Stride(-1) == 1
+		of := fmt.Sprintf("of %d", i)
+		switch r.IntN(9) {
+		case 0, 1: // a slice
+			axis := r.IntN(4)
+			from := r.IntN(x.Dim(axis))
+			add("slice "+of, x.Slice(axis, from, from+1+r.IntN(x.Dim(axis)-from)))
+		case 2: // another order of axes, such as heads before time
+			a, b := r.IntN(3), r.IntN(3)
+			x.Shape[a], x.Shape[b], x.Strides[a], x.Strides[b] = x.Shape[b], x.Shape[a], x.Strides[b], x.Strides[a]
+			add("axes "+of, x)
+		case 3: // the last axis in two, as heads are
+			if n := x.Dim(-1); x.Shape[0] == 1 && n%2 == 0 {
+				s := x.Stride(-1)
+				x.Shape = [4]int{x.Shape[1], x.Shape[2], 2, n / 2}
+				x.Strides = [4]int{x.Strides[1], x.Strides[2], n / 2 * s, s}
+				add("heads "+of, x)
+			} else if x.Contiguous() {
+				add("reshape "+of, x.Reshape(x.Rows(), n))
+			}
+		case 4:
+			add("transpose "+of, x.Transpose())
+			if x.Rows() <= windowsWidth {
+				add("pick "+of, tape.Pick(x.Transpose(), w.ids.Slice(-1, 0, 1)))
+			}
+		case 5:
+			if rows {
+				add("gelu "+of, tape.GELU(x))
+			}
+		case 6:
+			if rows {
+				n := x.Dim(-1)
+				add("layernorm "+of, tape.LayerNorm(nn.Norm{Gamma: w.gamma[n], Beta: w.beta[n], Epsilon: 0.1}, x))
+			}
+		case 7:
+			for _, y := range pool { // a sum with the first that fits, itself perhaps
+				if rows && y.Shape == x.Shape && (y.Dim(-1) == 1 || y.Stride(-1) == 1) {
+					add("add "+of, tape.Add(x, y))
+					break
+				}
+			}
+		case 8:
+			tape.Segment()
+		}
+	}
+	// The loss looks at the last ones, which may leave some unused.
+	var sum nn.Tensor
+	for i := len(pool) - 1; i >= max(0, len(pool)-3); i-- {
+		x := pool[i]
+		if x.Dim(-1) > windowsWidth {
+			continue
+		}
+		y := tape.Pick(x, w.ids.Slice(-1, 0, 1))
+		if x.Rows() >= 3 {
+			y = tape.Pick(x, w.ids.Slice(-1, 0, 3)).Slice(-2, 1, 2)
+		}
+		if y = tape.Linear(w.to[x.Dim(-1)], y); sum.Absent() {
+			sum = y
+		} else {
+			sum = tape.Add(sum, y)
+		}
+	}
+	return tape.Keep(tape.CrossEntropy(w.head, sum, w.targets.Slice(-1, 0, 1), 4))
+}
+
+func (w *windows) gradients(t *testing.T, recompute bool) (grads [][]float32) {
+	t.Helper()
+	tape := nn.NewTape(w.b)
+	tape.Train(w.params, nn.Training{Share: 1, Recompute: recompute})
+	tape.ClearGradients(w.params)
+	tape.Backward(w.losses(tape))
+	p, err := tape.Record()
+	if err != nil {
+		t.Fatalf("seed %d: %v\n%s", w.seed, err, strings.Join(w.described, "\n"))
+	}
+	defer p.Close()
+	run(t, p)
+	for _, p := range w.params.List {
+		grads = append(grads, get(t, w.b, p.Grad))
+	}
+	return grads
+}
+
+// TestGradientWindows holds the gradients of random models of windows to finite
+// differences, and those of results that are computed again to these.
+func TestGradientWindows(t *testing.T) {
+	for seed := range uint64(60) {
+		w := newWindows(t, seed)
+		grads := w.gradients(t, false)
+		if again := w.gradients(t, true); !slices.EqualFunc(again, grads, slices.Equal[[]float32]) {
+			t.Errorf("seed %d: gradients differ where results are computed again\n%s", seed, strings.Join(w.described, "\n"))
+		}
+		tape := nn.NewTape(w.b)
+		losses := w.losses(tape)
+		forward := record(t, tape)
+		loss := func() float64 {
+			run(t, forward)
+			return float64(get(t, w.b, forward.Tensor(losses))[0])
+		}
+		for i, p := range w.params.List {
+			values := get(t, w.b, p.Value)
+			for j, v := range values {
+				const h = 1. / 64
+				values[j] = v + h
+				set(t, w.b, p.Value, values)
+				up := loss()
+				values[j] = v - h
+				set(t, w.b, p.Value, values)
+				down := loss()
+				values[j] = v
+				set(t, w.b, p.Value, values)
+				want := (up - down) / (2 * h)
+				if got := float64(grads[i][j]); !(math.Abs(got-want) <= 1e-3+1e-2*math.Abs(want)) {
+					t.Errorf("seed %d: parameter %d, %v: the gradient of element %d is %v, finite differences give %v\n%s",
+						seed, i, p.Value, j, got, want, strings.Join(w.described, "\n"))
+					return
+				}
+			}
+		}
+	}
+}
+
+// TestGradientOps counts what gradients of windows take: nothing beside the
+// rules' own ops where windows fill a result, one op that clears where they do
+// not, and sums only where they overlap.
+func TestGradientOps(t *testing.T) {
+	const width = 4
+	for _, c := range []struct {
+		name  string
+		write func(tape *nn.Tape, x nn.Tensor) nn.Tensor // from [1, 3, 2·width] to [1, 3, width]
+		want  string                                     // backward, up to the gradient of x
+	}{
+		{"halves", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
+			return tape.Add(tape.GELU(x.Slice(-1, 0, width)), tape.GELU(x.Slice(-1, width, 2*width)))
+		}, "gelu_backward gelu_backward"},
+		{"a half twice", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
+			x = x.Slice(-1, 0, width)
+			return tape.Add(tape.GELU(x), x)
+		}, "copy copy copy gelu_backward add"}, // clear, what Add hands on; clear, what GELU does; both
+		{"a half", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
+			return tape.GELU(x.Slice(-1, width, 2*width))
+		}, "copy gelu_backward"},
+		{"all and a half", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
+			y := tape.GELU(x.Slice(-1, width, 2*width))
+			return tape.Add(tape.GELU(x).Slice(-1, 0, width), y)
+		}, "copy copy gelu_backward copy gelu_backward add"},
+		{"twice", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
+			sum := func() nn.Tensor {
+				return tape.Add(tape.GELU(x.Slice(-1, 0, width)), tape.GELU(x.Slice(-1, width, 2*width)))
+			}
+			return tape.Add(sum(), sum())
+		}, "gelu_backward gelu_backward gelu_backward gelu_backward add"},
+		{"reshaped", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
+			return tape.GELU(x.Reshape(1, 6, width)).Slice(-2, 0, 3)
+		}, "copy copy gelu_backward"},
+		{"a residual stream", func(tape *nn.Tape, x nn.Tensor) nn.Tensor { // of which the sum joins the product
+			square := nn.Linear{W: f32(t, newCounting(), 2*width, 2*width)}
+			y := tape.GELU(x)
+			return tape.Add(tape.Add(x, tape.Linear(square, x)), y).Slice(-1, 0, width)
+		}, "copy copy linear_add gelu_backward add"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newCounting()
+			up, head := nn.Linear{W: f32(t, b, 2*width, width)}, nn.Linear{W: f32(t, b, 5, width)}
+			params, err := nn.NewParameters(b, nn.Parameter{Value: up.W}, nn.Parameter{Value: head.W})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tape := nn.NewTape(b)
+			tape.Train(params, nn.Training{Share: 1})
+			x := tape.Linear(up, f32(t, b, 1, 3, width))
+			tape.Backward(tape.CrossEntropy(head, c.write(tape, x), tensor(t, b, backend.I32, 1, 3), 3))
+			run(t, record(t, tape))
+			got := strings.Join(b.ran, " ")
+			_, got, _ = strings.Cut(got, "cross_entropy linear_backward linear ")
+			if got, _, _ = strings.Cut(got, " linear_backward"); got != c.want {
+				t.Errorf("ran %s, expected %s", got, c.want)
+			}
+		})
+	}
+}

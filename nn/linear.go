@@ -1,0 +1,57 @@
+package nn
+
+import (
+	"fmt"
+
+	"caldera/backend"
+)
+
+// Linear is a matrix and an optional bias: x · wᵀ + bias.
+type Linear struct {
+	W    Tensor // [out, in]
+	Bias Tensor // [out], or absent
+}
+
+// Linear maps each vector of x from in to out numbers.
+func (t *Tape) Linear(l Linear, x Tensor) Tensor {
+	dst := t.tensor(backend.F32, x.Dim(0), x.Dim(1), x.Dim(2), l.W.Dim(-2))
+	w, x := t.round(l.W, x)
+	t.add(&backend.Linear{Dst: dst, X: x, W: w, Bias: l.Bias})
+	return dst
+}
+
+// round is w and x as a product reads them: both in f16, where w is a parameter
+// for which that was asked.
+func (t *Tape) round(w, x Tensor) (_, _ Tensor) {
+	rounded := t.params.rounded(w)
+	if rounded.Absent() {
+		return w, x
+	}
+	half := t.tensor(backend.F16, x.Shape[:]...)
+	t.add(&backend.Copy{Dst: half, X: x})
+	return rounded, half
+}
+
+func init() {
+	rule(func(b *backward, o *backend.Linear, dy Tensor) error {
+		return b.linearBackward(o, b.dst(o.X), dy, b.sum(o.W), b.sum(o.Bias))
+	})
+}
+
+// linearBackward sets the gradient dx of o.X, and adds to those of the matrix
+// and the bias if they are wanted. Where the product read f16, so do these.
+func (t *Tape) linearBackward(o *backend.Linear, dx, dy, dw, dbias Tensor) error {
+	if o.X.DType == backend.F16 {
+		half := t.padded(backend.F16, dy.Shape)
+		t.add(&backend.Copy{Dst: half, X: dy})
+		dy = half
+	}
+	switch {
+	case !dw.Absent():
+		t.add(&backend.LinearBackward{DW: dw, DBias: dbias, DY: dy, X: o.X})
+	case !dbias.Absent():
+		return fmt.Errorf("the bias is a parameter, but the matrix is not: there is no gradient of a bias alone")
+	}
+	t.add(&backend.Linear{Dst: dx, X: dy, W: o.W.Transpose()})
+	return nil
+}

@@ -1,0 +1,11 @@
+// Blocks of ggml's q4_0 (see backend/q4_0.go): 9 half words for 32 elements.
+#include "half_words.glsl"
+
+vec4 q4_0_numbers(uint bytes, uint k) {
+	uvec4 v = uvec4(bytes, bytes >> 8, bytes >> 16, bytes >> 24) >> ((k & 16u) >> 2) & 15u;
+	return vec4(ivec4(v) - 8);
+}
+
+// Four neighbours k … k+3 of the row at half word at, k a multiple of 4.
+#define Q4_0_BLOCK(at, k) ((at) + ((k) >> 5) * 9u)
+#define Q4_0_AT(b, at, k) (SCALE(b, Q4_0_BLOCK(at, k)) * q4_0_numbers(WORD(b, Q4_0_BLOCK(at, k) + 1u + (((k) & 15u) >> 1)), k))

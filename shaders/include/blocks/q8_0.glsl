@@ -1,0 +1,11 @@
+// Blocks of ggml's q8_0 (see backend/q8_0.go): 17 half words for 32 elements.
+#include "half_words.glsl"
+
+vec4 q8_0_numbers(uint bytes) {
+	int i = int(bytes);
+	return vec4(bitfieldExtract(i, 0, 8), bitfieldExtract(i, 8, 8), bitfieldExtract(i, 16, 8), bitfieldExtract(i, 24, 8));
+}
+
+// Four neighbours k … k+3 of the row at half word at, k a multiple of 4.
+#define Q8_0_BLOCK(at, k) ((at) + ((k) >> 5) * 17u)
+#define Q8_0_AT(b, at, k) (SCALE(b, Q8_0_BLOCK(at, k)) * q8_0_numbers(WORD(b, Q8_0_BLOCK(at, k) + 1u + (((k) & 31u) >> 1))))
