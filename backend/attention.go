@@ -103,6 +103,18 @@ func (o *Attention) Check() error {
 	)
 }
 
+// Cost is of two products, of queries with keys and of probabilities with
+// values, for each key that a query sees where the cache is full. Keys and
+// values that no query sees are not read.
+func (o *Attention) Cost() (flops, bytes int64) {
+	batch, time, width := o.Q.Dim(-3), o.Q.Dim(-2), o.Q.Dim(-1)
+	rows := o.K.Dim(-2)
+	if o.Window > 0 && o.Window <= rows {
+		rows = min(rows, o.Window+time-1)
+	}
+	return 2 * product(batch, width, 1) * causalPairs(time, o.K.Dim(-2), o.Window), moved(o, batch*rows*o.K.Dim(-1), "k", "v")
+}
+
 // checkHeads reports queries, named name, that are not so many heads, or keys
 // that are not heads of the same size whose number divides them.
 func checkHeads(name string, width, kv, heads int) error {

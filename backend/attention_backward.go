@@ -92,3 +92,10 @@ func (o *AttentionBackward) Check() error {
 	}
 	return err
 }
+
+// Cost is of five products for each key that a query sees: the scores and the
+// gradients of the probabilities, queries, keys and values.
+func (o *AttentionBackward) Cost() (flops, bytes int64) {
+	batch, time, width := o.DY.Dim(-3), o.DY.Dim(-2), o.DY.Dim(-1)
+	return 5 * product(batch, width, 1) * causalPairs(time, time, o.Window), moved(o, 0)
+}

@@ -57,3 +57,8 @@ func (o *Embedding) Check() error {
 		wantRows("positions", o.Positions),
 	)
 }
+
+// Cost counts the rows of the tables that are looked up.
+func (o *Embedding) Cost() (flops, bytes int64) {
+	return 0, moved(o, o.Dst.Len(), "tokens", "positions")
+}

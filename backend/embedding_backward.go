@@ -58,3 +58,8 @@ func (o *EmbeddingBackward) Check() error {
 		wantRows("dpositions", o.DPositions),
 	)
 }
+
+// Cost counts the rows of the gradients that are added to.
+func (o *EmbeddingBackward) Cost() (flops, bytes int64) {
+	return 0, moved(o, o.DY.Len(), "dtokens", "dpositions")
+}

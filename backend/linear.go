@@ -66,3 +66,8 @@ func (o *Linear) Check() error {
 		wantRows("bias", o.Bias),
 	)
 }
+
+// Cost is of one product with the matrix.
+func (o *Linear) Cost() (flops, bytes int64) {
+	return product(o.X.Rows(), o.W.Dim(-1), o.W.Dim(-2)), moved(o, 0)
+}

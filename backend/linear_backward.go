@@ -53,3 +53,8 @@ func (o *LinearBackward) Check() error {
 		wantRows("dbias", o.DBias),
 	)
 }
+
+// Cost is of one product, for the matrix.
+func (o *LinearBackward) Cost() (flops, bytes int64) {
+	return product(o.X.Rows(), o.X.Dim(-1), o.DY.Dim(-1)), moved(o, 0)
+}

@@ -25,6 +25,7 @@ type Profiler interface {
 type Span struct {
 	Op       string
 	Operands []Operand
+	Work     Op // the op itself, its tensors without their memory, to ask for its [Cost]
 
 	Begin    time.Duration // since the first op began
 	Duration time.Duration // from the begin of its first kernel to the end of its last
@@ -42,11 +43,10 @@ type Operand struct {
 
 // NewSpan is a Span of op whose time is not known yet.
 func NewSpan(op Op) Span {
-	s := Span{Op: op.Name()}
-	op.Operands(func(name string, t *Tensor, a Access) {
-		o := Operand{name, a, *t}
-		o.Buf = nil
-		s.Operands = append(s.Operands, o)
+	s := Span{Op: op.Name(), Work: Freeze([]Op{op})[0]}
+	s.Work.Operands(func(name string, t *Tensor, a Access) {
+		t.Buf = nil
+		s.Operands = append(s.Operands, Operand{name, a, *t})
 	})
 	return s
 }

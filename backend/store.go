@@ -33,3 +33,6 @@ func (o *Store) Check() error {
 		wantRows("x", o.X),
 	)
 }
+
+// Cost counts the rows of dst that are written.
+func (o *Store) Cost() (flops, bytes int64) { return 0, moved(o, o.X.Len(), "dst") }

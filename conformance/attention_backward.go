@@ -34,7 +34,7 @@ func attentionBackward(m Memory, o *backend.AttentionBackward) {
 	}
 	dsinks := make([][]Number, o.Heads) // the terms of each
 	// part is vector h of those that lie side by side at [b,t] of x.
-	part := func(x Values, b, t, h int) values { return x.Row(b*time+t, len(x.v)/(batch*time)).Row(h, size) }
+	part := func(x Values, b, t, h int) Values { return x.Row(b*time+t, len(x.v)/(batch*time)).Row(h, size) }
 	for b := range batch {
 		for h := range o.Heads {
 			g := h * groups / o.Heads

@@ -8,8 +8,7 @@ import (
 )
 
 // Bench measures ops at the shapes of GPT-2 (124M): one token at a time and
-// 128 at once. GB/s counts each operand once, GFLOP/s the multiplications and
-// additions of matrix products. The time is that of a recorded program. What
+// 128 at once. GB/s and GFLOP/s count what backend.Cost does. The time is that of a recorded program. What
 // the backend lacks is skipped.
 func Bench(b *testing.B, open func(testing.TB) backend.Backend) {
 	be := open(b)
@@ -51,7 +50,7 @@ func measure(b *testing.B, be backend.Backend, c opcases.Case) {
 	wait()
 	seconds := b.Elapsed().Seconds() / float64(b.N)
 	b.ReportMetric(op.Bytes/seconds/1e9, "GB/s")
-	if c.FLOP > 0 {
-		b.ReportMetric(c.FLOP/seconds/1e9, "GFLOP/s")
+	if op.FLOP > 0 {
+		b.ReportMetric(op.FLOP/seconds/1e9, "GFLOP/s")
 	}
 }

@@ -120,7 +120,7 @@ func (d *Device) op(c opcases.Case, repetitions int) (*OpResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &OpResult{Common: d.newCommon("op"), Op: c.Op, Shape: c.Shape, DType: c.DType.String(), FLOP: c.FLOP, Bytes: op.Bytes}
+	r := &OpResult{Common: d.newCommon("op"), Op: c.Op, Shape: c.Shape, DType: c.DType.String(), FLOP: op.FLOP, Bytes: op.Bytes}
 	y := &yardstick{now: d.now, program: program, wait: op.Wait}
 	defer y.close()
 	if err := y.warm(long / 2); err != nil {

@@ -1,8 +1,7 @@
 // Package opcases lists ops at the shapes that a GPT gives them, to be timed.
 // The benchmarks of package conformance and `bench ops` run the same ones.
 //
-// To add an op: a case in Cases, and in traffic if it touches only a part of
-// an operand.
+// To add an op: a case in Cases.
 package opcases
 
 import (
@@ -25,7 +24,6 @@ type Case struct {
 	Op    string        // its name
 	Shape string        // what tells it from others of its name: "128x768x3072" is rows, in, out
 	DType backend.DType // of matrices, tables or caches; f32 where there are none
-	FLOP  float64       // additions and multiplications of matrix products; else 0
 
 	build func(*memory) backend.Op
 }
@@ -40,8 +38,8 @@ const rows = 128
 // once, with matrices of each dtype. Those whose rows are not whole blocks of
 // a dtype are left out.
 func Cases(s Shape, dtypes []backend.DType) (list []Case) {
-	add := func(op, shape string, d backend.DType, flop int, build func(*memory) backend.Op) {
-		list = append(list, Case{op, shape, d, float64(flop), build})
+	add := func(op, shape string, d backend.DType, build func(*memory) backend.Op) {
+		list = append(list, Case{op, shape, d, build})
 	}
 	many := min(rows, s.Context)
 	for _, d := range dtypes {
@@ -56,7 +54,7 @@ func Cases(s Shape, dtypes []backend.DType) (list []Case) {
 		}
 		if whole(s.Width) {
 			vocab := min(s.Vocab, 5000)
-			add("embedding", fmt.Sprintf("%dx%d", many, s.Width), d, 0, func(m *memory) backend.Op {
+			add("embedding", fmt.Sprintf("%dx%d", many, s.Width), d, func(m *memory) backend.Op {
 				positions := backend.F32
 				if !d.Quantized() {
 					positions = d
@@ -77,7 +75,7 @@ func Cases(s Shape, dtypes []backend.DType) (list []Case) {
 	return list
 }
 
-type adder = func(op, shape string, d backend.DType, flop int, build func(*memory) backend.Op)
+type adder = func(op, shape string, d backend.DType, build func(*memory) backend.Op)
 
 // matrices are the products with vectors of the model's width.
 func (s Shape) matrices(add adder, n int, d backend.DType) {
@@ -91,7 +89,7 @@ func (s Shape) matrices(add adder, n int, d backend.DType) {
 
 func linear(add adder, n, in, out int, d backend.DType, ops ...string) {
 	for _, op := range ops {
-		add(op, fmt.Sprintf("%dx%dx%d", n, in, out), d, 2*n*in*out, func(m *memory) backend.Op {
+		add(op, fmt.Sprintf("%dx%dx%d", n, in, out), d, func(m *memory) backend.Op {
 			dst, x := m.tensor(backend.F32, n, out), m.tensor(backend.F32, n, in)
 			w, bias := m.tensor(d, out, in), m.tensor(backend.F32, out)
 			switch op {
@@ -117,8 +115,7 @@ func (s Shape) caches(add adder, many int, d backend.DType) {
 		}
 		seen = append(seen, n)
 		time, context := n[0], n[1]
-		pairs := time*(context-time) + time*(time+1)/2 // of a query and a row that it looks at
-		add("attention", fmt.Sprintf("%dx%dx%d", time, context, s.Width), d, 4*pairs*s.Width, func(m *memory) backend.Op {
+		add("attention", fmt.Sprintf("%dx%dx%d", time, context, s.Width), d, func(m *memory) backend.Op {
 			cache := m.tensor(d, 1, context, 2*s.Width) // a position's key, then its value
 			return &backend.Attention{
 				Dst: m.tensor(backend.F32, 1, time, s.Width), Q: m.tensor(backend.F32, 1, time, s.Width),
@@ -126,10 +123,10 @@ func (s Shape) caches(add adder, many int, d backend.DType) {
 			}
 		})
 	}
-	add("store", fmt.Sprintf("%dx%d", many, 2*s.Width), d, 0, func(m *memory) backend.Op {
+	add("store", fmt.Sprintf("%dx%d", many, 2*s.Width), d, func(m *memory) backend.Op {
 		return &backend.Store{Dst: m.tensor(d, 1, s.Context, 2*s.Width), X: m.tensor(backend.F32, 1, many, 2*s.Width), At: m.at(0)}
 	})
-	add("copy", fmt.Sprintf("%dx%d", s.Context, s.Width), d, 0, func(m *memory) backend.Op {
+	add("copy", fmt.Sprintf("%dx%d", s.Context, s.Width), d, func(m *memory) backend.Op {
 		return &backend.Copy{Dst: m.tensor(d, s.Context, s.Width), X: m.tensor(backend.F32, s.Context, s.Width)}
 	})
 }
@@ -137,7 +134,7 @@ func (s Shape) caches(add adder, many int, d backend.DType) {
 // vectors are the ops that know f32 alone.
 func (s Shape) vectors(add adder, many int) {
 	f32 := func(op string, n, width int, build func(m *memory, dst, x backend.Tensor) backend.Op) {
-		add(op, fmt.Sprintf("%dx%d", n, width), backend.F32, 0, func(m *memory) backend.Op {
+		add(op, fmt.Sprintf("%dx%d", n, width), backend.F32, func(m *memory) backend.Op {
 			return build(m, m.tensor(backend.F32, n, width), m.tensor(backend.F32, n, width))
 		})
 	}
@@ -151,7 +148,7 @@ func (s Shape) vectors(add adder, many int) {
 		f32("gelu", n, s.Inner, func(_ *memory, dst, x backend.Tensor) backend.Op { return &backend.GELU{Dst: dst, X: x} })
 	}
 	f32("softmax", 1, s.Vocab, func(_ *memory, dst, x backend.Tensor) backend.Op { return &backend.Softmax{Dst: dst, X: x} })
-	add("argmax", fmt.Sprintf("1x%d", s.Vocab), backend.F32, 0, func(m *memory) backend.Op {
+	add("argmax", fmt.Sprintf("1x%d", s.Vocab), backend.F32, func(m *memory) backend.Op {
 		return &backend.Argmax{Dst: m.zeros(backend.I32, 1), X: m.tensor(backend.F32, 1, s.Vocab)}
 	})
 }
@@ -159,8 +156,8 @@ func (s Shape) vectors(add adder, many int) {
 // Op is a case's op on memory of a backend.
 type Op struct {
 	backend.Op
-	Bytes  float64 // that it must move: each operand once, of a table or cache the part that it touches
-	memory memory
+	FLOP, Bytes float64 // its backend.Cost
+	memory      memory
 }
 
 // Build allocates and fills the case's operands. The op may be one that the
@@ -172,7 +169,8 @@ func (c Case) Build(b backend.Backend) (*Op, error) {
 		op.Free()
 		return nil, fmt.Errorf("operands of %s: %w", c.Name(), op.memory.err)
 	}
-	op.Bytes = float64(traffic(op.Op))
+	flops, bytes := backend.Cost(op.Op)
+	op.FLOP, op.Bytes = float64(flops), float64(bytes)
 	return op, nil
 }
 
@@ -184,31 +182,6 @@ func (o *Op) Free() {
 	for _, buf := range o.memory.buffers {
 		buf.Free()
 	}
-}
-
-func traffic(op backend.Op) int {
-	n := 0
-	op.Operands(func(name string, t *backend.Tensor, a backend.Access) {
-		of := t.Len()
-		switch o := op.(type) {
-		case *backend.Embedding:
-			if name == "tokens" || name == "positions" {
-				of = o.Dst.Len()
-			}
-		case *backend.EmbeddingBackward:
-			if name == "dtokens" || name == "dpositions" {
-				of = o.DY.Len()
-			}
-		case *backend.Store:
-			if name == "dst" {
-				of = o.X.Len()
-			}
-		}
-		if a != backend.Scratch {
-			n += t.DType.Bytes(of)
-		}
-	})
-	return n
 }
 
 // memory allocates operands and keeps the first error, so that a case reads

@@ -56,8 +56,8 @@ func TestCases(t *testing.T) {
 		if err := backend.Check(op.Op); err != nil || op.Name() != c.Op {
 			t.Errorf("%s builds a %s: %v", c.Name(), op.Name(), err)
 		}
-		if w, ok := want[c.Name()]; ok && w != [2]float64{c.FLOP, op.Bytes} {
-			t.Errorf("%s: %v FLOP and %v bytes, expected %v", c.Name(), c.FLOP, op.Bytes, w)
+		if w, ok := want[c.Name()]; ok && w != [2]float64{op.FLOP, op.Bytes} {
+			t.Errorf("%s: %v FLOP and %v bytes, expected %v", c.Name(), op.FLOP, op.Bytes, w)
 		}
 		if !c.DType.Quantized() {
 			if err := backend.Run(b, op.Op); err != nil {

@@ -11,7 +11,7 @@ import (
 func (s Shape) training(add adder, many int) {
 	for _, n := range [][2]int{{s.Width, s.Inner}, {s.Inner, s.Width}} {
 		in, out := n[0], n[1]
-		add("linear_backward", fmt.Sprintf("%dx%dx%d", many, in, out), backend.F32, 2*many*in*out, func(m *memory) backend.Op {
+		add("linear_backward", fmt.Sprintf("%dx%dx%d", many, in, out), backend.F32, func(m *memory) backend.Op {
 			return &backend.LinearBackward{
 				DW: m.tensor(backend.F32, out, in), DBias: m.tensor(backend.F32, out),
 				DY: m.tensor(backend.F32, many, out), X: m.tensor(backend.F32, many, in),
@@ -19,36 +19,35 @@ func (s Shape) training(add adder, many int) {
 		})
 	}
 	few := min(many, 16) // scores of a few vectors exist at a time
-	add("cross_entropy", fmt.Sprintf("%dx%d", few, s.Vocab), backend.F32, 0, func(m *memory) backend.Op {
+	add("cross_entropy", fmt.Sprintf("%dx%d", few, s.Vocab), backend.F32, func(m *memory) backend.Op {
 		return &backend.CrossEntropy{
 			Loss: m.zeros(backend.F32, few), X: m.tensor(backend.F32, few, s.Vocab), Targets: m.ids(s.Vocab, few), Scale: 1,
 		}
 	})
 	vocab := min(s.Vocab, 5000)
-	add("embedding_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, 0, func(m *memory) backend.Op {
+	add("embedding_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
 		return &backend.EmbeddingBackward{
 			DTokens: m.tensor(backend.F32, vocab, s.Width), DPositions: m.tensor(backend.F32, s.Context, s.Width),
 			DY: m.tensor(backend.F32, 1, many, s.Width), IDs: m.ids(vocab, 1, many), At: m.at(0),
 		}
 	})
-	add("dropout", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, 0, func(m *memory) backend.Op {
+	add("dropout", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
 		return &backend.Dropout{
 			Dst: m.tensor(backend.F32, many, s.Width), X: m.tensor(backend.F32, many, s.Width), Seed: m.ids(1<<30, 4), Rate: 0.1,
 		}
 	})
 	rows := func(m *memory, n int) backend.Tensor { return m.tensor(backend.F32, many, n) }
-	add("gelu_backward", fmt.Sprintf("%dx%d", many, s.Inner), backend.F32, 0, func(m *memory) backend.Op {
+	add("gelu_backward", fmt.Sprintf("%dx%d", many, s.Inner), backend.F32, func(m *memory) backend.Op {
 		return &backend.GELUBackward{DX: rows(m, s.Inner), X: rows(m, s.Inner), DY: rows(m, s.Inner)}
 	})
-	add("layernorm_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, 0, func(m *memory) backend.Op {
+	add("layernorm_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
 		vector := func() backend.Tensor { return m.tensor(backend.F32, s.Width) }
 		return &backend.LayerNormBackward{
 			DX: rows(m, s.Width), DGamma: vector(), DBeta: vector(), X: rows(m, s.Width), DY: rows(m, s.Width), Gamma: vector(),
 			Stats: m.zeros(backend.F32, many, 2), Epsilon: 1e-5,
 		}
 	})
-	pairs := many * (many + 1) / 2 // of queries and keys; five products of each pair's vectors
-	add("attention_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, 10*pairs*s.Width, func(m *memory) backend.Op {
+	add("attention_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
 		vectors := func(n int) backend.Tensor { return m.tensor(backend.F32, 1, many, n) }
 		part := func(x backend.Tensor, i int) backend.Tensor { return x.Slice(-1, i*s.Width, (i+1)*s.Width) }
 		qkv, dqkv := vectors(3*s.Width), vectors(3*s.Width)
@@ -61,13 +60,13 @@ func (s Shape) training(add adder, many int) {
 	// What each weight goes through in a step, of one matrix.
 	matrix := fmt.Sprintf("%dx%d", s.Inner, s.Width)
 	weights := func(m *memory) backend.Tensor { return m.tensor(backend.F32, s.Inner, s.Width) }
-	add("sum_squares", matrix, backend.F32, 0, func(m *memory) backend.Op {
+	add("sum_squares", matrix, backend.F32, func(m *memory) backend.Op {
 		return &backend.SumSquares{Dst: m.zeros(backend.F32, s.Inner, 1), X: weights(m)}
 	})
-	add("global_norm", fmt.Sprint(s.Inner), backend.F32, 0, func(m *memory) backend.Op {
+	add("global_norm", fmt.Sprint(s.Inner), backend.F32, func(m *memory) backend.Op {
 		return &backend.GlobalNorm{Dst: m.zeros(backend.F32, 2), X: m.ones(s.Inner), Max: 1}
 	})
-	add("adamw", matrix, backend.F32, 0, func(m *memory) backend.Op {
+	add("adamw", matrix, backend.F32, func(m *memory) backend.Op {
 		return &backend.AdamW{
 			W: weights(m), M: weights(m), V: m.zeros(backend.F32, s.Inner, s.Width), G: weights(m),
 			Step: m.ones(3), Scale: m.ones(1), Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, Decay: 0.1,

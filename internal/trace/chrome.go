@@ -27,8 +27,8 @@ type spanArgs struct {
 	Operands   string   `json:"operands"`
 	Dispatches int      `json:"dispatches"`
 	Shaders    []string `json:"shaders,omitempty"`
-	FLOP       float64  `json:"flop,omitempty"`
-	Bytes      float64  `json:"bytes,omitempty"`
+	FLOP       int64    `json:"flop,omitempty"`
+	Bytes      int64    `json:"bytes,omitempty"`
 }
 
 // The one thread of each track.
@@ -51,9 +51,9 @@ func WriteChrome(w io.Writer, tracks ...Track) error {
 			}
 			events = append(events, complete(p.Name, "pass", at, end, pid, nil))
 			for _, s := range p.Spans {
-				c := costOf(s, p.Keys)
+				flops, bytes := p.cost(s)
 				events = append(events, complete(s.Op, "op", at+s.Begin, s.Duration, pid,
-					spanArgs{s.Signature(), s.Dispatches, s.Variants, c.flop, c.bytes}))
+					spanArgs{s.Signature(), s.Dispatches, s.Variants, flops, bytes}))
 			}
 			at += end
 		}

@@ -27,8 +27,8 @@ type Row struct {
 	Time    time.Duration
 	Shaders []string
 
-	FLOP  float64 // 0: nothing is countable
-	Bytes float64 // likewise
+	FLOP  int64 // see backend.Cost; 0: there are no products
+	Bytes int64
 }
 
 // Summarise adds up all spans of the passes.
@@ -44,12 +44,12 @@ func Summarise(passes ...Pass) Table {
 				r = &Row{Op: k.op, Shape: k.shape, DType: k.dtype}
 				rows[k] = r
 			}
-			c := costOf(s, p.Keys)
+			flops, bytes := p.cost(s)
 			for _, r := range []*Row{r, &t.Total} {
 				r.Count++
 				r.Time += s.Duration
-				r.FLOP += c.flop
-				r.Bytes += c.bytes
+				r.FLOP += flops
+				r.Bytes += bytes
 			}
 			for _, v := range s.Variants {
 				if !slices.Contains(r.Shaders, v) {
@@ -115,9 +115,9 @@ func (t Table) WriteMarkdown(w io.Writer) error {
 }
 
 // rate is n in a time, in thousands of millions a second.
-func rate(n float64, d time.Duration) string {
+func rate(n int64, d time.Duration) string {
 	if n == 0 || d <= 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%.2f", n/float64(d)) // of 1e9 in seconds of 1e9 ns
+	return fmt.Sprintf("%.2f", float64(n)/float64(d)) // of 1e9 in seconds of 1e9 ns
 }

@@ -2,9 +2,8 @@
 // found out about each op, added up in a table, or on a time line for
 // chrome://tracing and Perfetto.
 //
-// cost.go counts what an op has to do at least, table.go adds up, chrome.go
-// writes the time line. A new op needs a line in cost.go only where not all of
-// its operands are read or written as a whole.
+// table.go adds up, chrome.go writes the time line. The work of an op is what
+// [backend.Cost] says.
 package trace
 
 import (
@@ -22,6 +21,21 @@ type Pass struct {
 	// pass, which the operands of an attention do not tell. 0: all are taken
 	// to be in use.
 	Keys int
+}
+
+// cost is the work of a span of the pass. An attention reads only the keys and
+// values that are in the cache.
+func (p Pass) cost(s backend.Span) (flops, bytes int64) {
+	op := s.Work
+	if op == nil { // the backend did not say
+		return 0, 0
+	}
+	if a, ok := op.(*backend.Attention); ok && 0 < p.Keys && p.Keys < a.K.Dim(-2) {
+		seen := *a
+		seen.K, seen.V = a.K.Slice(-2, 0, p.Keys), a.V.Slice(-2, 0, p.Keys)
+		op = &seen
+	}
+	return backend.Cost(op)
 }
 
 // Check tells what cannot be right in the times of a pass: one that is negative,

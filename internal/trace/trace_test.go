@@ -33,34 +33,26 @@ var (
 	}
 )
 
+// The costs themselves are tested in package backend.
 func TestCost(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		op   backend.Op
-		keys int
-		want cost
+		name         string
+		op           backend.Op
+		keys         int
+		flops, bytes int64
 	}{
-		{"linear", half, 0, cost{2 * 6 * 4 * 5, 4*(30+24+5) + 2*20}},
-		{"linear of blocks", &backend.Linear{Dst: f32(7), X: f32(64), W: of(backend.Q8_0, 7, 64)}, 0, cost{2 * 64 * 7, 4*(7+64) + 7*68}},
-		{"linear of batches", &backend.Linear{Dst: f32(2, 3, 5), X: f32(2, 3, 4), W: f32(5, 4)}, 0, cost{2 * 6 * 4 * 5, 4 * (30 + 24 + 20)}},
-		{"linear and sum", &backend.LinearAdd{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Residual: f32(6, 5), Sum: f32(6, 5)}, 0,
-			cost{2 * 6 * 4 * 5, 4 * (30 + 24 + 20 + 30)}}, // nothing goes through the scratch
-		{"linear and GELU", &backend.LinearGELU{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Sum: f32(6, 5)}, 0, cost{2 * 6 * 4 * 5, 4 * (30 + 24 + 20)}},
-		{"attention", heads, 10, cost{2 * 2 * (2 * 3 * 8) * 10, 4*(48+48+2) + 2*2*(2*10*4)}},
-		{"attention to all there is", heads, 0, cost{2 * 2 * (2 * 3 * 8) * 20, 4*(48+48+2) + 2*2*(2*20*4)}},
-		{"embedding", &backend.Embedding{Dst: f32(1, 3, 8), Tokens: of(backend.F16, 100, 8), Positions: f32(50, 8), IDs: of(backend.I32, 1, 3), At: of(backend.I32, 1)}, 0,
-			cost{0, 4*24 + 2*24 + 4*24 + 4*3 + 4}},
-		{"picked rows", &backend.Embedding{Dst: f32(1, 3, 8), Tokens: f32(100, 8), IDs: of(backend.I32, 1, 3)}, 0, cost{0, 4*24 + 4*24 + 4*3}},
-		{"store", &backend.Store{Dst: of(backend.F16, 1, 50, 8), X: f32(1, 3, 8), At: of(backend.I32, 1)}, 0, cost{0, 4*24 + 2*24}},
-		{"an op of no line", gelu, 0, cost{0, 4 * (48 + 48)}},
+		{"linear", half, 10, 2 * 6 * 4 * 5, 4*(30+24+5) + 2*20},
+		// The three queries see 8, 9 and 10 keys.
+		{"attention", heads, 10, 2 * 4 * 8 * 27, 4*(48+48+2) + 2*2*(2*10*4)},
+		{"attention to a full cache", heads, 20, 2 * 4 * 8 * 57, 4*(48+48+2) + 2*2*(2*20*4)},
+		{"attention to a cache of unknown use", heads, 0, 2 * 4 * 8 * 57, 4*(48+48+2) + 2*2*(2*20*4)},
 	} {
-		if got := costOf(backend.NewSpan(c.op), c.keys); got != c.want {
-			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		if flops, bytes := (Pass{Keys: c.keys}).cost(backend.NewSpan(c.op)); flops != c.flops || bytes != c.bytes {
+			t.Errorf("%s: %d FLOP and %d bytes, want %d and %d", c.name, flops, bytes, c.flops, c.bytes)
 		}
 	}
-	update := backend.Span{Op: "scatter", Operands: []backend.Operand{{Name: "dst", Access: backend.Update, Tensor: f32(9)}, {Name: "x", Tensor: f32(9)}}}
-	if got := costOf(update, 0); got != (cost{}) {
-		t.Errorf("an unknown op that updates: %+v, want nothing", got)
+	if flops, bytes := (Pass{}).cost(backend.Span{Op: "unknown"}); flops != 0 || bytes != 0 {
+		t.Errorf("a span without its op: %d FLOP and %d bytes, want nothing", flops, bytes)
 	}
 }
 
@@ -78,7 +70,7 @@ func TestTable(t *testing.T) {
 	var got []string
 	var count int
 	var sum time.Duration
-	var flop, moved float64
+	var flop, moved int64
 	for _, r := range table.Rows {
 		got = append(got, fmt.Sprintf("%s %s (%s) %d %v %v", r.Op, r.Shape, r.DType, r.Count, r.Time, r.Shaders))
 		count, sum, flop, moved = count+r.Count, sum+r.Time, flop+r.FLOP, moved+r.Bytes
@@ -95,7 +87,7 @@ func TestTable(t *testing.T) {
 	if table.Total.Count != count || table.Total.Time != sum || table.Total.FLOP != flop || table.Total.Bytes != moved {
 		t.Errorf("total %+v, but rows sum up to %d, %v, %v FLOP and %v bytes", table.Total, count, sum, flop, moved)
 	}
-	if sum != 100*time.Microsecond || flop != 4*240+4*48*(6+7) {
+	if sum != 100*time.Microsecond || flop != 4*240+4*2*8*(4+5+6+5+6+7) {
 		t.Errorf("%v and %v FLOP in all", sum, flop)
 	}
 }
@@ -122,7 +114,7 @@ func TestMarkdown(t *testing.T) {
 		// 3 × 276 bytes and 3 × 240 FLOP in 75 µs
 		{"linear", "dst[6 5] x[6 4] w[5 4]", "f32 f16", "3", "0.075", "75.0 %", "0.01", "0.01", "linear.x4 linear_vec.f16"},
 		// 2 × 392 + 16 × (6 + 7) × 2 bytes and 192 × 13 FLOP in 10 µs
-		{"attention", "dst[2 3 8] k[2 20 4]", "f32 f16", "2", "0.010", "10.0 %", "0.12", "0.25", "attention.x4"},
+		{"attention", "dst[2 3 8] k[2 20 4]", "f32 f16", "2", "0.010", "10.0 %", "0.12", "0.21", "attention.x4"},
 		{"gelu", "dst[2 3 8]", "f32", "1", "0.010", "10.0 %", "0.04", "–", "gelu.x4"},
 	} {
 		if want != nil && strings.Join(cells[i], "|") != strings.Join(want, "|") {
