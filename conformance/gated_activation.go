@@ -9,38 +9,38 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.GatedActivation{},
-		oracle:    oracle(gatedActivation),
-		nonfinite: gatedActivationNonFinite,
-		cases:     func() []Case { return gateShapes(gatedActivationCase) },
-		random:    func(r *rand.Rand) Case { return gatedActivationCase(randomGate(r)) },
+	Register(Kind{
+		Op:        &backend.GatedActivation{},
+		Oracle:    Oracle(gatedActivation),
+		NonFinite: gatedActivationNonFinite,
+		Cases:     func() []Case { return gateShapes(gatedActivationCase) },
+		Random:    func(r *rand.Rand) Case { return gatedActivationCase(randomGate(r)) },
 	})
 }
 
 // clamped is x within ±limit, or below limit only; NaN stays NaN.
-func clamped(x number, limit float64, below bool) number {
+func clamped(x Number, limit float64, below bool) Number {
 	switch {
-	case x.v > limit:
-		return exactly(limit)
-	case x.v < -limit && !below:
-		return exactly(-limit)
+	case x.Value > limit:
+		return Exactly(limit)
+	case x.Value < -limit && !below:
+		return Exactly(-limit)
 	}
 	return x
 }
 
-func gatedActivation(m memory, o *backend.GatedActivation) {
-	gate, up := m.load(o.Gate), m.load(o.Up)
-	dst := newValues(len(gate.v))
+func gatedActivation(m Memory, o *backend.GatedActivation) {
+	gate, up := m.Load(o.Gate), m.Load(o.Up)
+	dst := NewValues(len(gate.v))
 	limit := float64(o.Bound())
 	for i := range gate.v {
-		passed := clamped(up.at(i), limit, false)
+		passed := clamped(up.At(i), limit, false)
 		if o.Shift != 0 {
-			passed = passed.plus(exactly(float64(o.Shift)))
+			passed = passed.Plus(Exactly(float64(o.Shift)))
 		}
-		dst.put(i, activated(o.Func, clamped(gate.at(i), limit, true)).times(passed))
+		dst.Put(i, activated(o.Func, clamped(gate.At(i), limit, true)).Times(passed))
 	}
-	m.store(o.Dst, dst)
+	m.Store(o.Dst, dst)
 }
 
 // gateShape is a rowShape of gated activations; the gate takes its values.
@@ -70,7 +70,7 @@ func (s gateShape) operands() (gate, up backend.Tensor) {
 	}
 	last := len(s.dims) - 1
 	n := s.dims[last]
-	wide := s.layout.tensor(backend.F32, append(append([]int{}, s.dims[:last]...), 2*n)...)
+	wide := s.layout.Tensor(backend.F32, append(append([]int{}, s.dims[:last]...), 2*n)...)
 	return wide.Slice(-1, 0, n), wide.Slice(-1, n, 2*n)
 }
 
@@ -105,7 +105,7 @@ func gateShapes(of func(gateShape) Case) []Case {
 		}
 		cases = append(cases, of(gateShape{rowShape: rowShape{dims: []int{3, 36}, what: "wide", scale: 4, layout: exact}, f: f, slices: true}))
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		s := gateShape{rowShape: rowShape{dims: []int{2, 3, 19}, what: "clamped", scale: 2, layout: l}, f: backend.SiLU, limit: 1.5, shift: 1, slices: true}
 		cases = append(cases, of(s))
 		s.values, s.what, s.limit = []float64{7, -7, 7.0000005, -7.0000005, 6.9999995, 0, 1e30, -1e30}, "at the limit", 7
@@ -127,20 +127,20 @@ func randomGate(r *rand.Rand) gateShape {
 }
 
 // activated is f(x) with the error of float32 arithmetic.
-func activated(f backend.Activation, x number) number {
-	v := x.v
+func activated(f backend.Activation, x Number) Number {
+	v := x.Value
 	switch f {
 	case backend.NoActivation:
 		return x
 	case backend.ReLU:
 		if v <= 0 {
-			x.v = 0
+			x.Value = 0
 		}
 		return x
 	}
 	z, share, _ := gating(f, v)
 	y := v * share
-	e := tiny + 4*ulp*math.Abs(y) + 1.13*x.e // no slope is above 1.129
+	e := tiny + 4*ulp*math.Abs(y) + 1.13*x.Bound // no slope is above 1.129
 	switch {
 	case f == backend.GELUTanh || f == backend.GELUErf:
 		switch {
@@ -158,17 +158,17 @@ func activated(f backend.Activation, x number) number {
 }
 
 // slope is f'(x) with the error of float32 arithmetic.
-func slope(f backend.Activation, x number) number {
-	v := x.v
+func slope(f backend.Activation, x Number) Number {
+	v := x.Value
 	switch f {
 	case backend.NoActivation:
-		return number{1, 0}
+		return Number{1, 0}
 	case backend.ReLU:
 		switch {
 		case v > 0:
-			return number{1, 0}
+			return Number{1, 0}
 		case v <= 0:
-			return number{0, 0}
+			return Number{0, 0}
 		}
 		return x
 	case backend.GELUErf:
@@ -177,7 +177,7 @@ func slope(f backend.Activation, x number) number {
 		if math.IsInf(v, 0) {
 			bump = 0
 		}
-		e := tanhError + math.Abs(bump)*expError(v*v/2) + x.e
+		e := tanhError + math.Abs(bump)*expError(v*v/2) + x.Bound
 		if math.Abs(z) > 100 {
 			e = math.Abs(bump) + 4*ulp*share + tiny
 		}
@@ -189,7 +189,7 @@ func slope(f backend.Activation, x number) number {
 		steep = 0 // it may be infinite
 	}
 	sErr := s*rest*expError(z) + 4*ulp // absolute, as that of 1 − s may be
-	e := sErr + math.Abs(steep)*(sErr*(s+rest)+8*ulp*s*rest) + 2*ulp + x.e
+	e := sErr + math.Abs(steep)*(sErr*(s+rest)+8*ulp*s*rest) + 2*ulp + x.Bound
 	if math.Abs(z) > 40 { // below what float32 can tell 1 − s from 0 by
 		e = math.Abs(steep*s*rest) + 4*ulp*s + tiny
 	}

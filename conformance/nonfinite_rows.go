@@ -161,31 +161,31 @@ func adamWNonFinite() []Case {
 }
 
 func rmsNormNonFinite() []Case {
-	return poisoned(SameBits, "not finite", rowLayouts, func(l layout) (*backend.RMSNorm, Fill) {
+	return poisoned(SameBits, "not finite", rowLayouts, func(l Layout) (*backend.RMSNorm, Fill) {
 		x := rowsOf(l)
-		return &backend.RMSNorm{Dst: rowsOf(l), X: x, Gamma: l.tensor(backend.F32, x.Dim(-1)), Epsilon: 1e-5}, nil
+		return &backend.RMSNorm{Dst: rowsOf(l), X: x, Gamma: l.Tensor(backend.F32, x.Dim(-1)), Epsilon: 1e-5}, nil
 	}, func(o *backend.RMSNorm) {
 		putRows(o.X)
-		put(o.Gamma, 0, 4, nan)
-		put(o.Gamma, 0, 9, -inf)
+		Put(o.Gamma, 0, 4, nan)
+		Put(o.Gamma, 0, 9, -inf)
 	})
 }
 
 func rotaryNonFinite() []Case {
 	var cases []Case
 	for _, pairing := range []backend.Pairing{backend.Halves, backend.Neighbours} {
-		cases = append(cases, poisoned(SameBits, fmt.Sprintf("%v,not finite", pairing), rowLayouts, func(l layout) (*backend.Rotary, Fill) {
+		cases = append(cases, poisoned(SameBits, fmt.Sprintf("%v,not finite", pairing), rowLayouts, func(l Layout) (*backend.Rotary, Fill) {
 			x := rowsOf(l)
-			o := &backend.Rotary{Dst: rowsOf(l), X: x, Angles: l.tensor(backend.F32, poisonedRows+2, 24), At: l.ints(1), Heads: 1, Pairing: pairing}
+			o := &backend.Rotary{Dst: rowsOf(l), X: x, Angles: l.Tensor(backend.F32, poisonedRows+2, 24), At: l.Ints(1), Heads: 1, Pairing: pairing}
 			if l == exact {
 				o.Heads = 2
 			}
-			return o, func(*rand.Rand, int) { set(o.At, 1) }
+			return o, func(*rand.Rand, int) { Set(o.At, 1) }
 		}, func(o *backend.Rotary) {
 			putRows(o.X)
-			put(o.Angles, 2, 3, nan)    // a cosine of row 1
-			put(o.Angles, 7, -1, inf)   // a sine of row 6
-			put(o.Angles, 11, 12, -inf) // of row 10
+			Put(o.Angles, 2, 3, nan)    // a cosine of row 1
+			Put(o.Angles, 7, -1, inf)   // a sine of row 6
+			Put(o.Angles, 11, 12, -inf) // of row 10
 			putRow(o.Angles, 0, nan)    // of no row
 			putRow(o.Angles, 12, inf)
 		})...)
@@ -195,7 +195,7 @@ func rotaryNonFinite() []Case {
 
 // poisonedGates are for GatedActivation and its gradient: functions whose
 // pipelines others need too, with and without a limit.
-func poisonedGates(of func(what string, ls []layout, s gateShape)) {
+func poisonedGates(of func(what string, ls []Layout, s gateShape)) {
 	of("silu,not finite", rowLayouts, gateShape{f: backend.SiLU})
 	of("silu,clamped,not finite", rowLayouts, gateShape{f: backend.SiLU, limit: 2, shift: 1})
 	for f := backend.NoActivation; f.Valid(); f++ {
@@ -208,17 +208,17 @@ func poisonedGates(of func(what string, ls []layout, s gateShape)) {
 // putGates makes rows of gate, and single elements of up, not finite.
 func putGates(gate, up backend.Tensor) {
 	putRows(gate)
-	put(up, 1, 2, nan)
-	put(up, 6, 0, inf)
-	put(up, 10, -1, -inf)
-	put(up, 5, 3, inf)
-	put(up, 4, 7, -inf)
+	Put(up, 1, 2, nan)
+	Put(up, 6, 0, inf)
+	Put(up, 10, -1, -inf)
+	Put(up, 5, 3, inf)
+	Put(up, 4, 7, -inf)
 }
 
 func gatedActivationNonFinite() []Case {
 	var cases []Case
-	poisonedGates(func(what string, ls []layout, s gateShape) {
-		cases = append(cases, poisoned(SameBits, what, ls, func(l layout) (*backend.GatedActivation, Fill) {
+	poisonedGates(func(what string, ls []Layout, s gateShape) {
+		cases = append(cases, poisoned(SameBits, what, ls, func(l Layout) (*backend.GatedActivation, Fill) {
 			return &backend.GatedActivation{Dst: rowsOf(l), Gate: rowsOf(l), Up: rowsOf(l), Func: s.f, Limit: s.limit, Shift: s.shift}, nil
 		}, func(o *backend.GatedActivation) { putGates(o.Gate, o.Up) })...)
 	})

@@ -9,23 +9,23 @@ import (
 )
 
 func init() {
-	register(kind{
-		op:        &backend.Rotary{},
-		oracle:    oracle(rotary),
-		nonfinite: rotaryNonFinite,
-		cases:     rotaryCases,
-		random:    func(r *rand.Rand) Case { return randomRotary(r).rotary() },
+	Register(Kind{
+		Op:        &backend.Rotary{},
+		Oracle:    Oracle(rotary),
+		NonFinite: rotaryNonFinite,
+		Cases:     rotaryCases,
+		Random:    func(r *rand.Rand) Case { return randomRotary(r).rotary() },
 	})
 }
 
-func rotary(m memory, o *backend.Rotary) {
+func rotary(m Memory, o *backend.Rotary) {
 	batch, time, width := o.X.Dim(-3), o.X.Dim(-2), o.X.Dim(-1)
 	size, pairs := width/o.Heads, o.Angles.Dim(-1)/2
-	x, at := m.load(o.X), m.load(o.At)
-	dst := newValues(len(x.v))
+	x, at := m.Load(o.X), m.Load(o.At)
+	dst := NewValues(len(x.v))
 	for b := range batch {
 		for t := range time {
-			row, out := x.row(b*time+t, width), dst.row(b*time+t, width)
+			row, out := x.Row(b*time+t, width), dst.Row(b*time+t, width)
 			p := int(at.v[b]) + t
 			if p < 0 || p >= o.Angles.Dim(-2) {
 				for i := range width {
@@ -33,9 +33,9 @@ func rotary(m memory, o *backend.Rotary) {
 				}
 				continue
 			}
-			angles := m.load(o.Angles.Slice(-2, p, p+1))
+			angles := m.Load(o.Angles.Slice(-2, p, p+1))
 			for h := range o.Heads {
-				head, turned := row.row(h, size), out.row(h, size)
+				head, turned := row.Row(h, size), out.Row(h, size)
 				for i := 2 * pairs; i < size; i++ {
 					turned.set(i, head.v[i], head.e[i])
 				}
@@ -44,24 +44,24 @@ func rotary(m memory, o *backend.Rotary) {
 					if o.Pairing == backend.Neighbours {
 						first, second = 2*i, 2*i+1
 					}
-					a, b, cos, sin := head.at(first), head.at(second), angles.at(i), angles.at(pairs+i)
+					a, b, cos, sin := head.At(first), head.At(second), angles.At(i), angles.At(pairs+i)
 					if o.Inverse {
-						sin.v = -sin.v
+						sin.Value = -sin.Value
 					}
-					turned.put(first, a.times(cos).minus(b.times(sin)))
-					turned.put(second, b.times(cos).plus(a.times(sin)))
+					turned.Put(first, a.Times(cos).Minus(b.Times(sin)))
+					turned.Put(second, b.Times(cos).Plus(a.Times(sin)))
 				}
 			}
 		}
 	}
-	m.store(o.Dst, dst)
+	m.Store(o.Dst, dst)
 }
 
 type rotaryShape struct {
 	batch, time, heads, size, pairs, context int
 	pairing                                  backend.Pairing
 	inverse                                  bool
-	layout                                   layout
+	layout                                   Layout
 	what                                     string
 	at                                       []float64 // instead of random ones
 }
@@ -80,10 +80,10 @@ func (s rotaryShape) String() string {
 func (s rotaryShape) op() *backend.Rotary {
 	l := s.layout
 	return &backend.Rotary{
-		Dst:    l.tensor(backend.F32, s.batch, s.time, s.heads*s.size),
-		X:      l.tensor(backend.F32, s.batch, s.time, s.heads*s.size),
-		Angles: l.tensor(backend.F32, s.context, 2*s.pairs),
-		At:     l.ints(s.batch), Heads: s.heads, Pairing: s.pairing, Inverse: s.inverse,
+		Dst:    l.Tensor(backend.F32, s.batch, s.time, s.heads*s.size),
+		X:      l.Tensor(backend.F32, s.batch, s.time, s.heads*s.size),
+		Angles: l.Tensor(backend.F32, s.context, 2*s.pairs),
+		At:     l.Ints(s.batch), Heads: s.heads, Pairing: s.pairing, Inverse: s.inverse,
 	}
 }
 
@@ -93,9 +93,9 @@ func (s rotaryShape) rotary() Case {
 	return Case{Name: "rotary/" + s.String(), Edge: s.what != "", Build: func() (backend.Op, Fill) {
 		o := s.op()
 		return o, func(r *rand.Rand, run int) {
-			uniform(o.At, r, 0, s.context-s.time+1)
+			Uniform(o.At, r, 0, s.context-s.time+1)
 			if s.at != nil {
-				set(o.At, s.at[run:]...)
+				Set(o.At, s.at[run:]...)
 			}
 		}
 	}}
@@ -109,11 +109,11 @@ func rotaryCases() []Case {
 	} {
 		s := rotaryShape{batch: n[0], time: n[1], heads: n[2], size: n[3], pairs: n[4], context: n[5]}
 		for j, pairing := range []backend.Pairing{backend.Halves, backend.Neighbours} {
-			s.pairing, s.inverse, s.layout = pairing, (i+j)%3 == 0, layouts[(i+j)%len(layouts)]
+			s.pairing, s.inverse, s.layout = pairing, (i+j)%3 == 0, Layouts[(i+j)%len(Layouts)]
 			cases = append(cases, s.rotary())
 		}
 	}
-	for _, l := range layouts {
+	for _, l := range Layouts {
 		s := rotaryShape{batch: 2, time: 4, heads: 3, size: 12, pairs: 4, context: 6, layout: l}
 		for _, s.pairing = range []backend.Pairing{backend.Halves, backend.Neighbours} {
 			for _, s.inverse = range []bool{false, true} {
@@ -128,8 +128,8 @@ func rotaryCases() []Case {
 		s.what, s.at = "a slice of a product", nil
 		cases = append(cases, Case{Name: "rotary/" + s.String(), Edge: true, Build: func() (backend.Op, Fill) {
 			o := s.op()
-			o.X = s.layout.tensor(backend.F32, s.batch, s.time, 3*s.heads*s.size).Slice(-1, s.heads*s.size, 2*s.heads*s.size)
-			return o, func(r *rand.Rand, _ int) { uniform(o.At, r, 0, s.context-s.time+1) }
+			o.X = s.layout.Tensor(backend.F32, s.batch, s.time, 3*s.heads*s.size).Slice(-1, s.heads*s.size, 2*s.heads*s.size)
+			return o, func(r *rand.Rand, _ int) { Uniform(o.At, r, 0, s.context-s.time+1) }
 		}})
 	}
 	// More than a binding of 256 KiB, of the rows and of the table.
@@ -142,7 +142,7 @@ func rotaryCases() []Case {
 
 func randomRotary(r *rand.Rand) rotaryShape {
 	s := rotaryShape{batch: 1 + r.IntN(4), time: 1 + r.IntN(20), heads: 1 + r.IntN(5), pairs: 1 + r.IntN(20),
-		pairing: backend.Pairing(r.IntN(2)), inverse: r.IntN(2) == 0, layout: randomLayout(r)}
+		pairing: backend.Pairing(r.IntN(2)), inverse: r.IntN(2) == 0, layout: RandomLayout(r)}
 	s.size = 2*s.pairs + r.IntN(2)*r.IntN(20)
 	s.context = s.time + r.IntN(50)
 	return s
