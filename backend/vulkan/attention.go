@@ -3,7 +3,6 @@
 package vulkan
 
 import (
-	"math"
 	"strings"
 
 	"caldera/backend"
