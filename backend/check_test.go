@@ -181,7 +181,7 @@ func TestCheckOverlap(t *testing.T) {
 			// Side by side in one buffer.
 			_, end := o.Span()
 			x.Offset = (end + 3) / 4
-			x.Buf = &memory{data: make([]byte, 2*slack)}
+			x.Buf = memory(2 * slack)
 			before := o.Buf
 			o.Buf = x.Buf
 			if err := backend.Check(op); err != nil {

@@ -46,6 +46,8 @@ func TestCost(t *testing.T) {
 		"embedding":                   {&Embedding{Dst: f32(1, 3, 8), Tokens: f16(100, 8), Positions: f32(50, 8), IDs: i32(1, 3), At: i32(1)}, 0, 4*24 + 2*24 + 4*24 + 4*3 + 4},
 		"picked rows":                 {&Embedding{Dst: f32(1, 3, 8), Tokens: f32(100, 8), IDs: i32(1, 3)}, 0, 4*24 + 4*24 + 4*3},
 		"gradient of an embedding":    {&EmbeddingBackward{DTokens: f32(100, 8), DPositions: f32(50, 8), DY: f32(1, 3, 8), IDs: i32(1, 3), At: i32(1)}, 0, 4 * (3*24 + 3 + 1)},
+		"rotary":                      {&Rotary{Dst: f32(2, 3, 8), X: f32(2, 3, 8), Angles: f32(50, 4), At: i32(2), Heads: 2}, 0, 4 * (48 + 48 + 6*4 + 2)},
+		"rotary of a short table":     {&Rotary{Dst: f32(2, 3, 8), X: f32(2, 3, 8), Angles: f32(4, 4), At: i32(2), Heads: 2}, 0, 4 * (48 + 48 + 4*4 + 2)},
 		"store":                       {&Store{Dst: f16(1, 50, 8), X: f32(1, 3, 8), At: i32(1)}, 0, 2*24 + 4*24 + 4},
 		"copy":                        {&Copy{Dst: f16(6, 5), X: f32(6, 5)}, 0, 30 * (2 + 4)},
 		"an op that updates":          {&CrossEntropy{Loss: f32(6), X: f32(6, 50), Targets: i32(6)}, 0, 4 * (6 + 300 + 6)},

@@ -2,7 +2,6 @@ package backend_test
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,52 +9,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"caldera/backend"
+	"caldera/backend/null"
 )
 
-// fake is a backend that computes nothing: it has memory, supports the ops
-// that it is told to, and remembers what it was asked to run.
+// fake is a null backend that lacks some ops, and remembers what it ran.
 type fake struct {
-	lacks []string // names of ops that it does not support
+	null.Backend
+	lacks []string // names
 	ran   []backend.Op
-	limit int // bytes that Alloc gives, 0 for any number
-	err   error
-}
-
-func (f *fake) Name() string { return "fake:0" }
-
-func (f *fake) Alloc(size int) (backend.Buffer, error) {
-	if f.limit > 0 && size > f.limit {
-		return nil, fmt.Errorf("%d bytes wanted, %d there: %w", size, f.limit, backend.ErrOutOfMemory)
-	}
-	return &memory{data: make([]byte, size)}, nil
-}
-
-func (f *fake) Write(dst backend.Buffer, off int, src []byte) error {
-	copy(dst.(*memory).data[off:], src)
-	return f.err
-}
-
-func (f *fake) Read(dst []byte, src backend.Buffer, off int) error {
-	copy(dst, src.(*memory).data[off:])
-	return f.err
 }
 
 func (f *fake) Supports(op backend.Op) bool { return !slices.Contains(f.lacks, op.Name()) }
 
 func (f *fake) Run(ops ...backend.Op) error {
 	f.ran = append(f.ran, ops...)
-	return f.err
+	return f.Backend.Run(ops...)
 }
-
-func (f *fake) Close() error { return nil }
-
-type memory struct {
-	data  []byte
-	freed bool
-}
-
-func (m *memory) Size() int { return len(m.data) }
-func (m *memory) Free()     { m.freed = true }
 
 // sameOps compares lists of ops by what they say, buffers by identity.
 var sameOps = cmp.Comparer(func(a, b backend.Buffer) bool { return a == b })
@@ -68,13 +37,16 @@ func names(ops []backend.Op) string {
 	return strings.Join(s, " ")
 }
 
+// memory is a buffer of no backend, which every null one takes.
+func memory(size int) backend.Buffer { return null.Tensor(backend.F32, (size+3)/4).Buf }
+
 // slack is room behind each tensor of a test, so that one that is made larger
 // fails for its shape and not for leaving its buffer.
 const slack = 4096
 
 func tensor(d backend.DType, dims ...int) backend.Tensor {
 	t := backend.Of(nil, d, 0, dims...)
-	t.Buf = &memory{data: make([]byte, t.Size()+slack)}
+	t.Buf = memory(t.Size() + slack)
 	return t
 }
 

@@ -7,10 +7,11 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/null"
 )
 
 func TestHostData(t *testing.T) {
-	b := &fake{}
+	b := &null.Backend{}
 	values := []float32{0, -1.5, 65504, float32(math.Inf(1)), 1.0 / 3, 3e-8}
 	for d, want := range map[backend.DType][]float32{
 		backend.F32: values,
@@ -46,7 +47,7 @@ func TestHostData(t *testing.T) {
 }
 
 func TestHostDataErrors(t *testing.T) {
-	b := &fake{}
+	b := &null.Backend{}
 	set := func(x backend.Tensor, n int) []error {
 		return []error{backend.SetF32(b, x, make([]float32, n)), backend.GetF32(b, x, make([]float32, n))}
 	}
@@ -73,7 +74,7 @@ func TestHostDataErrors(t *testing.T) {
 			wantError(t, err, c.parts...)
 		}
 	}
-	b.err = errDevice
+	b.Fault = errDevice
 	for _, err := range append(set(f32(2), 2), append(set(tensor(backend.F16, 2), 2), setInts(i32(2), 2)...)...) {
 		if !errors.Is(err, errDevice) {
 			t.Errorf("the device's error became %v", err)
@@ -87,32 +88,22 @@ func TestMapHost(t *testing.T) {
 	if _, err := backend.MapHost(wrapper{a}, p); err != nil || &a.mapped[0] != &p[0] {
 		t.Errorf("a backend that maps got other memory, error %v", err)
 	}
-	buf, err := backend.MapHost(&fake{}, p)
+	f := &null.Backend{}
+	buf, err := backend.MapHost(f, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := buf.(*memory); !slices.Equal(m.data, p) || &m.data[0] == &p[0] {
-		t.Errorf("one that does not got %v, expected a copy", m.data)
+	p[0] = 9
+	got := make([]byte, 4)
+	if err := f.Read(got, buf, 0); err != nil || !slices.Equal(got, []byte{1, 2, 3, 4}) {
+		t.Errorf("one that does not got %v, %v, expected a copy", got, err)
 	}
-	_, err = backend.MapHost(&fake{limit: 3}, p)
+	_, err = backend.MapHost(&null.Backend{Limit: 3}, p)
 	if !errors.Is(err, backend.ErrOutOfMemory) {
 		t.Errorf("no memory: %v", err)
 	}
-	f := &failing{}
-	if _, err := backend.MapHost(f, p); !errors.Is(err, errDevice) || !f.last.freed {
-		t.Errorf("a failed copy: %v, its memory freed: %v", err, f.last.freed)
+	f = &null.Backend{Fault: errDevice} // allocates but cannot write
+	if _, err := backend.MapHost(f, p); !errors.Is(err, errDevice) || f.Allocated() != 4 || f.Live() != 0 {
+		t.Errorf("a failed copy: %v, of %d buffers %d are live", err, f.Allocated(), f.Live())
 	}
 }
-
-// failing allocates but cannot write.
-type failing struct {
-	fake
-	last *memory
-}
-
-func (f *failing) Alloc(size int) (backend.Buffer, error) {
-	f.last = &memory{data: make([]byte, size)}
-	return f.last, nil
-}
-
-func (f *failing) Write(backend.Buffer, int, []byte) error { return errDevice }

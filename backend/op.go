@@ -1,6 +1,9 @@
 package backend
 
-import "fmt"
+import (
+	"fmt"
+	"reflect"
+)
 
 // Op is one unit of work: a pointer to a struct naming its operands. What may
 // change between two runs of a recorded op lies in a tensor; a Go value in the
@@ -17,6 +20,13 @@ type Op interface {
 	// barriers, memory planning, traces and tests; through the pointer a
 	// caller may bind the op to other memory.
 	Operands(yield func(name string, t *Tensor, a Access))
+}
+
+// Clone returns a copy of the op's struct, on the same buffers.
+func Clone(op Op) Op {
+	v := reflect.New(reflect.TypeOf(op).Elem())
+	v.Elem().Set(reflect.ValueOf(op).Elem())
+	return v.Interface().(Op)
 }
 
 // Access is what an op does to an operand.
@@ -87,7 +97,7 @@ func Check(op Op) error {
 	return op.Check()
 }
 
-// expect is for Check methods: operands with their names, and what they must be.
+// What Check methods say about their operands. name is that of the operand.
 
 func wantShape(name string, t Tensor, dims ...int) error {
 	want := Of(nil, t.DType, 0, dims...).Shape

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"caldera/backend"
+	"caldera/backend/null"
 )
 
 func TestPrepareKeepsWhatIsSupported(t *testing.T) {
@@ -70,7 +71,7 @@ func TestPrepareErrors(t *testing.T) {
 		{"wrong", nil, wrong, []string{"op 1 (softmax)", "dst has shape [3 5], expected [3 6]"}},
 		{"lowered wrongly", []string{"outer"}, badLower, []string{"op 1 (outer)", "lowered to softmax", "expected [3 6]"}},
 		{"unsupported", []string{"softmax"}, &backend.Softmax{Dst: f32(2, 5), X: f32(2, 5)},
-			[]string{"op 1 (softmax)", "fake:0 does not support softmax for dst f32[2 5], x f32[2 5]"}},
+			[]string{"op 1 (softmax)", "null does not support softmax for dst f32[2 5], x f32[2 5]"}},
 		{"unsupported below", []string{"linear_gelu", "linear"}, cannot,
 			[]string{"op 1 (linear_gelu)", "does not support linear", "dst f32[3 4], x f32[3 5], w f16[4 5]"}},
 	} {
@@ -97,7 +98,7 @@ func TestPrepareErrors(t *testing.T) {
 func errorOf[T any](_ T, err error) error { return err }
 
 func TestRunReportsTheDevice(t *testing.T) {
-	if err := backend.Run(&fake{err: errDevice}, samples()...); !errors.Is(err, errDevice) {
+	if err := backend.Run(&null.Backend{Fault: errDevice}, samples()...); !errors.Is(err, errDevice) {
 		t.Errorf("Run gave %v", err)
 	}
 }
@@ -119,7 +120,7 @@ func TestRecordFallback(t *testing.T) {
 	if want := "linear gelu linear gelu"; names(b.ran) != want {
 		t.Errorf("two runs ran %s, expected %s", names(b.ran), want)
 	}
-	b.err = errDevice
+	b.Fault = errDevice
 	if err := p.Run(); !errors.Is(err, errDevice) {
 		t.Errorf("the device's error became %v", err)
 	}
@@ -131,7 +132,7 @@ func TestRecordFallback(t *testing.T) {
 	}
 }
 
-// able is a fake with every optional ability.
+// able is a fake with more abilities.
 type able struct {
 	fake
 	mapped   []byte
@@ -140,7 +141,7 @@ type able struct {
 
 func (a *able) MapHost(p []byte) (backend.Buffer, error) {
 	a.mapped = p
-	return &memory{data: p}, nil
+	return memory(len(p)), nil
 }
 
 func (a *able) Record(ops ...backend.Op) (backend.Program, error) {
@@ -154,6 +155,7 @@ type wrapper struct{ backend.Backend }
 
 func (w wrapper) Unwrap() backend.Backend { return w.Backend }
 
+// opaque hides the optional abilities of a backend.
 type opaque struct{ backend.Backend }
 
 func TestAs(t *testing.T) {
@@ -166,12 +168,12 @@ func TestAs(t *testing.T) {
 			t.Errorf("%s: described as %q", name, got)
 		}
 	}
-	for name, b := range map[string]backend.Backend{"none": &fake{}, "hidden": opaque{a}, "wrapped": wrapper{opaque{a}}, "nil": wrapper{}} {
+	for name, b := range map[string]backend.Backend{"none": &null.Backend{}, "hidden": opaque{a}, "wrapped": wrapper{opaque{a}}, "nil": wrapper{}} {
 		if got, ok := backend.As[backend.HostMapper](b); ok {
 			t.Errorf("%s: As found %v", name, got)
 		}
 	}
-	if got := backend.Describe(wrapper{&fake{}}); got != "fake:0" {
+	if got := backend.Describe(wrapper{&null.Backend{}}); got != "null" {
 		t.Errorf("without a Describer: %q", got)
 	}
 }

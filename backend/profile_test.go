@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/backend/null"
 )
 
 // plain is a backend that cannot tell times: an add takes a while, and each
 // call is noted.
 type plain struct {
-	fake
+	null.Backend
 	calls []string
 }
 
@@ -25,12 +26,12 @@ func (p *plain) Run(ops ...backend.Op) error {
 			time.Sleep(aWhile)
 		}
 	}
-	return p.fake.Run(ops...)
+	return p.Backend.Run(ops...)
 }
 
 func (p *plain) Read(dst []byte, src backend.Buffer, off int) error {
 	p.calls = append(p.calls, "read")
-	return p.fake.Read(dst, src, off)
+	return p.Backend.Read(dst, src, off)
 }
 
 func (p *plain) take() string {
@@ -131,15 +132,15 @@ func TestProfileErrors(t *testing.T) {
 		_, err := backend.Profile(b, func(backend.Backend) error { return nil })
 		return err
 	})
-	wantError(t, err, "fake:0", "Profile within Profile")
-	p.err = errDevice
+	wantError(t, err, "null", "Profile within Profile")
+	p.Fault = errDevice
 	_, err = backend.Profile(b, func(b backend.Backend) error {
 		return b.Run(samples()[0])
 	})
 	if !errors.Is(err, errDevice) {
 		t.Errorf("a device that fails: %v", err)
 	}
-	p.err = nil
+	p.Fault = nil
 	p.take()
 	if spans, err := backend.Profile(b, func(backend.Backend) error { return b.Run() }); err != nil || len(spans) != 0 {
 		t.Errorf("no ops: %v, %v", spans, err)

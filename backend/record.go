@@ -1,7 +1,5 @@
 package backend
 
-import "reflect"
-
 // Program is a list of ops, made ready once and run many times. Between runs
 // the contents of tensors may change and nothing else: buffers, shapes and
 // every Go value are those of the moment it was recorded.
@@ -32,18 +30,17 @@ func Record(b Backend, ops ...Op) (Program, error) {
 	return &list{b, Freeze(ops)}, nil
 }
 
-// Freeze copies the structs, so that a caller who changes one later does not
-// change a program.
+// Freeze clones the ops, so that a caller who changes one later does not change
+// a program.
 func Freeze(ops []Op) []Op {
 	out := make([]Op, len(ops))
 	for i, op := range ops {
-		v := reflect.New(reflect.TypeOf(op).Elem())
-		v.Elem().Set(reflect.ValueOf(op).Elem())
-		out[i] = v.Interface().(Op)
+		out[i] = Clone(op)
 	}
 	return out
 }
 
+// list is a program of a backend that is no Recorder.
 type list struct {
 	b   Backend
 	ops []Op

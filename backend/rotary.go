@@ -67,6 +67,10 @@ func (o *Rotary) Places() (step, apart int) {
 	return 1, o.Pairs()
 }
 
+func (o *Rotary) Cost() (flops, bytes int64) {
+	return 0, moved(o, min(o.X.Rows(), o.Angles.Dim(-2))*o.Angles.Dim(-1), "angles")
+}
+
 func (o *Rotary) Check() error {
 	batch, time, width := o.X.Dim(-3), o.X.Dim(-2), o.X.Dim(-1)
 	if o.Heads < 1 || width%o.Heads != 0 {

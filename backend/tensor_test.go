@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/null"
 )
 
 func TestDType(t *testing.T) {
@@ -163,7 +164,7 @@ func btoi(b bool) int {
 }
 
 func TestNew(t *testing.T) {
-	b := &fake{limit: 1000}
+	b := &null.Backend{Limit: 1000}
 	x, err := backend.New(b, backend.F16, 3, 5)
 	if err != nil || x.Buf.Size() != 30 || x.String() != "f16[3 5]" {
 		t.Errorf("New gave %v, %v", x, err)
@@ -186,7 +187,7 @@ func TestNew(t *testing.T) {
 // TestHostileWindows makes sure that no window can reach outside its buffer,
 // however its fields overflow.
 func TestHostileWindows(t *testing.T) {
-	base := func() backend.Tensor { return backend.Of(&memory{data: make([]byte, 96)}, backend.F32, 0, 2, 3, 4) }
+	base := func() backend.Tensor { return backend.Of(memory(96), backend.F32, 0, 2, 3, 4) }
 	check := func(x backend.Tensor) error { return backend.Check(&backend.Copy{Dst: f32(2, 3, 4), X: x}) }
 	if err := check(base()); err != nil {
 		t.Fatal(err)

@@ -324,6 +324,9 @@ var attentionScores = []attentionShape{
 	{batch: 2, time: 3, context: 90, heads: 4, groups: 2, size: 8, to: 88, probs: true, scores: scores{window: 9}, layout: strided},
 	{batch: 2, time: 23, context: 140, heads: 4, groups: 2, size: 8, to: 118, probs: true, scores: scores{window: 30}},
 	{batch: 2, time: 4, context: 12, heads: 4, groups: 2, size: 8, from: -6, to: 18, probs: true, scores: scores{window: 3}, what: "some positions outside"},
+	// A cache of more than 256 KiB.
+	{batch: 2, time: 1, context: 1300, heads: 2, groups: 1, size: 64, from: 900, to: 1300, scores: scores{window: 700, sinks: []float64{2}}},
+	{batch: 1, time: 16, context: 1300, heads: 1, groups: 1, size: 64, from: 1000, to: 1284, scores: scores{window: 400, softCap: 5}},
 
 	// Soft-caps: of the size of the scores, small against them, large.
 	{batch: 2, time: 1, context: 65, heads: 4, groups: 4, size: 8, to: 65, scores: scores{softCap: 1}},

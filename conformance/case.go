@@ -9,7 +9,6 @@ import (
 	"hash/maphash"
 	"math"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -52,9 +51,7 @@ func operands(op backend.Op) []operand {
 
 // rebind copies op onto other buffers.
 func rebind(op backend.Op, to map[backend.Buffer]backend.Buffer) backend.Op {
-	v := reflect.New(reflect.TypeOf(op).Elem())
-	v.Elem().Set(reflect.ValueOf(op).Elem())
-	bound := v.Interface().(backend.Op)
+	bound := backend.Clone(op)
 	bound.Operands(func(_ string, t *backend.Tensor, _ backend.Access) { t.Buf = to[t.Buf] })
 	return bound
 }

@@ -165,6 +165,8 @@ func slope(f backend.Activation, x Number) Number {
 		return Number{1, 0}
 	case backend.ReLU:
 		switch {
+		case 0 < v && v < 0x1p-126: // a device may flush it to 0
+			return Number{1, 1}
 		case v > 0:
 			return Number{1, 0}
 		case v <= 0:

@@ -103,6 +103,53 @@ func TestGradientLayerNorm(t *testing.T) {
 	differentiate(t, "beta", beta, loss, result(t, op, dbeta))
 }
 
+func TestGradientRMSNorm(t *testing.T) {
+	x, y, dy, dx := f32("x", 4, 9), zeros(4, 9), f32("dy", 4, 9), zeros(4, 9)
+	gamma, dgamma := f32("gamma", 9), zeros(9)
+	loss := against(t, &backend.RMSNorm{Dst: y, X: x, Gamma: gamma, Epsilon: 0.1}, y, dy)
+	op := &backend.RMSNormBackward{DX: dx, DGamma: dgamma, X: x, DY: dy, Gamma: gamma, Stats: zeros(4, 1), Epsilon: 0.1}
+	differentiate(t, "x", x, loss, result(t, op, dx))
+	differentiate(t, "gamma", gamma, loss, result(t, op, dgamma))
+}
+
+func TestGradientRotary(t *testing.T) {
+	for _, pairing := range []backend.Pairing{backend.Halves, backend.Neighbours} {
+		x, y, dy, dx := f32("x", 2, 3, 10), zeros(2, 3, 10), f32("dy", 2, 3, 10), zeros(2, 3, 10)
+		angles, at := f32("angles", 7, 4), integers(5, 2)
+		loss := against(t, &backend.Rotary{Dst: y, X: x, Angles: angles, At: at, Heads: 2, Pairing: pairing}, y, dy)
+		op := &backend.Rotary{Dst: dx, X: dy, Angles: angles, At: at, Heads: 2, Pairing: pairing, Inverse: true}
+		differentiate(t, "x", x, loss, result(t, op, dx))
+	}
+}
+
+// between moves numbers away from those at which a function has no derivative.
+func between(x backend.Tensor, edges ...float64) backend.Tensor {
+	v := sheet{}.Load(x).v
+	fill(x, func(i int) float64 {
+		for _, e := range edges {
+			if math.Abs(v[i]-e) < 1./32 {
+				return v[i] + 1./8
+			}
+		}
+		return v[i]
+	})
+	return x
+}
+
+func TestGradientGatedActivation(t *testing.T) {
+	for f := backend.NoActivation; f.Valid(); f++ {
+		for _, limit := range []float32{0, 0.75} {
+			edge := float64(limit)
+			gate, up := between(f32("gate", 4, 9), 0, edge), between(f32("up", 4, 9), edge, -edge)
+			y, dy, dgate, dup := zeros(4, 9), f32("dy", 4, 9), zeros(4, 9), zeros(4, 9)
+			loss := against(t, &backend.GatedActivation{Dst: y, Gate: gate, Up: up, Func: f, Limit: limit, Shift: 0.5}, y, dy)
+			op := &backend.GatedActivationBackward{DGate: dgate, DUp: dup, Gate: gate, Up: up, DY: dy, Func: f, Limit: limit, Shift: 0.5}
+			differentiate(t, f.String()+": gate", gate, loss, result(t, op, dgate))
+			differentiate(t, f.String()+": up", up, loss, result(t, op, dup))
+		}
+	}
+}
+
 func TestGradientLinear(t *testing.T) {
 	for _, transposed := range []bool{false, true} {
 		x, y, dy := f32("x", 5, 7), zeros(5, 4), f32("dy", 5, 4)

@@ -41,24 +41,13 @@ func with(f func(b *faulty, r *reference)) func() backend.Backend {
 	}
 }
 
-// clone copies ops as Record must.
-func clone(ops []backend.Op) []backend.Op {
-	var out []backend.Op
-	for _, op := range ops {
-		same := map[backend.Buffer]backend.Buffer{}
-		op.Operands(func(_ string, t *backend.Tensor, _ backend.Access) { same[t.Buf] = t.Buf })
-		out = append(out, rebind(op, same))
-	}
-	return out
-}
-
 var backendMutants = []struct {
 	name, group string
 	open        func() backend.Backend
 }{
 	{"lets Write overtake Run", "memory", with(func(b *faulty, r *reference) {
 		var queue []backend.Op
-		b.run = func(ops ...backend.Op) error { queue = append(queue, clone(ops)...); return nil }
+		b.run = func(ops ...backend.Op) error { queue = append(queue, backend.Freeze(ops)...); return nil }
 		b.read = func(dst []byte, src backend.Buffer, off int) error {
 			err := r.Run(queue...)
 			queue = nil
@@ -69,7 +58,7 @@ var backendMutants = []struct {
 		var queue []backend.Op
 		b.run = func(ops ...backend.Op) error {
 			err := r.Run(queue...)
-			queue = clone(ops)
+			queue = backend.Freeze(ops)
 			return err
 		}
 	})},
@@ -203,7 +192,7 @@ var backendMutants = []struct {
 	})},
 	{"orders ops by buffer and not by window", "program", with(func(b *faulty, r *reference) {
 		b.run = func(ops ...backend.Op) error { // two copies within one buffer change places
-			ops = clone(ops)
+			ops = backend.Freeze(ops)
 			for i := 0; i+1 < len(ops); i++ {
 				a, ok := ops[i].(*backend.Copy)
 				c, ok2 := ops[i+1].(*backend.Copy)
@@ -228,7 +217,7 @@ var backendMutants = []struct {
 	})},
 	{"replays nothing after the first run", "program", withRecord(func(r *reference, ops []backend.Op) backend.Program {
 		ran := false
-		ops = clone(ops)
+		ops = backend.Freeze(ops)
 		return program{run: func() error {
 			if ran {
 				return nil
@@ -238,7 +227,7 @@ var backendMutants = []struct {
 		}}
 	})},
 	{"replays with the data of the first run", "linear", withRecord(func(r *reference, ops []backend.Op) backend.Program {
-		ops = clone(ops)
+		ops = backend.Freeze(ops)
 		for _, op := range ops {
 			op.Operands(func(_ string, t *backend.Tensor, a backend.Access) {
 				if a == backend.Read && t.Rows() > 1 {
@@ -263,14 +252,14 @@ var backendMutants = []struct {
 		}, close: func() error { closed = true; return nil }}
 	})},
 	{"runs a closed program", "program", withRecord(func(r *reference, ops []backend.Op) backend.Program {
-		ops = clone(ops)
+		ops = backend.Freeze(ops)
 		return program{run: func() error { return r.Run(ops...) }}
 	})},
 	{"closes all programs with one", "program", func() func() backend.Backend {
 		closed := false
 		return withRecord(func(r *reference, ops []backend.Op) backend.Program {
 			closed = false
-			ops = clone(ops)
+			ops = backend.Freeze(ops)
 			return program{run: func() error {
 				if closed {
 					return backend.ErrClosed
@@ -338,7 +327,7 @@ var backendMutants = []struct {
 
 // frozenAt records positions as they are at that moment.
 func frozenAt(r *reference, ops []backend.Op) backend.Program {
-	ops = clone(ops)
+	ops = backend.Freeze(ops)
 	for _, op := range ops {
 		op.Operands(func(name string, t *backend.Tensor, _ backend.Access) {
 			if name == "at" {

@@ -125,6 +125,81 @@ var opMutants = []struct {
 	{"leaves epsilon out", "layernorm", wrong(func(o *backend.LayerNorm) { wrongNorm(o, 0, 0, false) })},
 	{"has another epsilon", "layernorm", wrong(func(o *backend.LayerNorm) { o.Epsilon = 1e-6; right(o) })},
 	{"takes the variance as E[x²] - E[x]²", "layernorm", wrong(func(o *backend.LayerNorm) { wrongNorm(o, 0, float64(o.Epsilon), true) })},
+	{"adds epsilon outside of the root", "rmsnorm", wrong(func(o *backend.RMSNorm) {
+		gamma := direct{}.Load(o.Gamma)
+		eachVector(o.Dst, o.X, func(x, dst []float64) {
+			squares := 0.0
+			for _, v := range x {
+				squares += v * v
+			}
+			for i, v := range x {
+				dst[i] = v / (math.Sqrt(squares/float64(len(x))) + float64(o.Epsilon)) * gamma.v[i]
+			}
+		})
+	})},
+	{"leaves epsilon out", "rmsnorm", wrong(func(o *backend.RMSNorm) { o.Epsilon = 1e-30; right(o) })},
+	{"takes the mean off", "rmsnorm", wrong(func(o *backend.RMSNorm) {
+		beta := copied(o.Gamma, func(float64) float64 { return 0 })
+		right(&backend.LayerNorm{Dst: o.Dst, X: o.X, Gamma: o.Gamma, Beta: beta, Epsilon: o.Epsilon})
+	})},
+	{"scales by 1 + gamma", "rmsnorm", wrong(func(o *backend.RMSNorm) {
+		o.Gamma = copied(o.Gamma, func(v float64) float64 { return 1 + v })
+		right(o)
+	})},
+	{"pairs the other way", "rotary", wrong(func(o *backend.Rotary) { o.Pairing = 1 - o.Pairing; right(o) })},
+	{"is off by one position", "rotary", wrong(func(o *backend.Rotary) {
+		last := float64(o.Angles.Dim(-2) - o.X.Dim(-2))
+		o.At = copied(o.At, func(v float64) float64 {
+			if v < 0 || v > last { // outside, which is another matter
+				return v
+			}
+			return max(0, min(v+1, last))
+		})
+		right(o)
+	})},
+	{"turns the other way", "rotary", wrong(func(o *backend.Rotary) { o.Inverse = !o.Inverse; right(o) })},
+	{"has one position for all sequences", "rotary", wrong(func(o *backend.Rotary) {
+		at := direct{}.Load(o.At)
+		o.At = copied(o.At, func(float64) float64 { return at.v[0] })
+		right(o)
+	})},
+	{"clamps positions to the table", "rotary", wrong(func(o *backend.Rotary) {
+		last := float64(max(0, o.Angles.Dim(-2)-o.X.Dim(-2)))
+		o.At = copied(o.At, func(v float64) float64 { return max(0, min(v, last)) })
+		right(o)
+	})},
+	{"takes sines for neighbours of cosines", "rotary", wrong(func(o *backend.Rotary) {
+		v := direct{}.Load(o.Angles)
+		n, i := o.Angles.Dim(-1), -1
+		o.Angles = copied(o.Angles, func(float64) float64 {
+			i++
+			return v.v[i/n*n+i%n%(n/2)*2+i%n/(n/2)]
+		})
+		right(o)
+	})},
+	{"clears what lies behind the pairs", "rotary", wrong(func(o *backend.Rotary) {
+		right(o)
+		for h := range o.Heads {
+			if size, turned := o.HeadSize(), 2*o.Pairs(); turned < size {
+				overwrites(o.Dst.Slice(-1, h*size+turned, (h+1)*size))
+			}
+		}
+	})},
+	{"swaps gate and up", "gated_activation", wrong(func(o *backend.GatedActivation) { o.Gate, o.Up = o.Up, o.Gate; right(o) })},
+	{"takes erf's GELU for the tanh form", "gated_activation", wrong(func(o *backend.GatedActivation) {
+		if o.Func == backend.GELUTanh {
+			o.Func = backend.GELUErf
+		}
+		right(o)
+	})},
+	{"does not clamp", "gated_activation", wrong(func(o *backend.GatedActivation) { o.Limit = 0; right(o) })},
+	{"clamps the gate from below", "gated_activation", wrong(func(o *backend.GatedActivation) {
+		if o.Limit > 0 {
+			o.Gate = copied(o.Gate, func(v float64) float64 { return max(v, -float64(o.Limit)) })
+		}
+		right(o)
+	})},
+	{"forgets the shift", "gated_activation", wrong(func(o *backend.GatedActivation) { o.Shift = 0; right(o) })},
 	{"sees the next token", "attention", wrong(func(o *backend.Attention) { shift(o, 1) })},
 	{"does not see the token itself", "attention", wrong(func(o *backend.Attention) { shift(o, -1) })},
 	{"swaps keys and values", "attention", wrong(func(o *backend.Attention) { o.K, o.V = o.V, o.K; right(o) })},

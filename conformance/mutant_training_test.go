@@ -68,6 +68,49 @@ var trainingMutants = []struct {
 			right(o)
 		}
 	})},
+	{"sets gamma's gradient instead of adding to it", "rmsnorm_backward", wrong(func(o *backend.RMSNormBackward) {
+		if !o.DGamma.Absent() {
+			overwrites(o.DGamma)
+		}
+		right(o)
+	})},
+	{"takes the root for a constant", "rmsnorm_backward", wrong(func(o *backend.RMSNormBackward) {
+		right(o)
+		gamma, x := direct{}.Load(o.Gamma), direct{}.Load(o.X)
+		n, r := len(gamma.v), 0
+		eachVector(o.DX, o.DY, func(dy, dst []float64) {
+			scale := rootMeanSquare(x.Row(r, n), float64(o.Epsilon))
+			r++
+			for i, v := range dy {
+				dst[i] = v * gamma.v[i] * scale.Value
+			}
+		})
+	})},
+	{"adds epsilon outside of the root", "rmsnorm_backward", wrong(func(o *backend.RMSNormBackward) { o.Epsilon *= o.Epsilon; right(o) })},
+	{"swaps the gradients of gate and up", "gated_activation_backward", wrong(func(o *backend.GatedActivationBackward) {
+		o.DGate, o.DUp = o.DUp, o.DGate
+		right(o)
+	})},
+	{"lets gradients through a clamp", "gated_activation_backward", wrong(func(o *backend.GatedActivationBackward) {
+		if o.Limit > 0 {
+			limit := float64(o.Limit)
+			o.Gate = copied(o.Gate, func(v float64) float64 { return min(v, limit) })
+			o.Up = copied(o.Up, func(v float64) float64 { return max(min(v, limit), -limit) })
+		}
+		right(o)
+	})},
+	{"stops gradients at the limit", "gated_activation_backward", wrong(func(o *backend.GatedActivationBackward) {
+		gate := direct{}.Load(o.Gate)
+		right(o)
+		dgate := direct{}.Load(o.DGate)
+		for i, v := range gate.v {
+			if v == float64(o.Limit) {
+				dgate.v[i] = 0
+			}
+		}
+		direct{}.Store(o.DGate, dgate)
+	})},
+	{"forgets the shift", "gated_activation_backward", wrong(func(o *backend.GatedActivationBackward) { o.Shift = 0; right(o) })},
 	{"sets the matrix's gradient instead of adding to it", "linear_backward", wrong(func(o *backend.LinearBackward) {
 		overwrites(o.DW)
 		right(o)

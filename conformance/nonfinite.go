@@ -40,7 +40,7 @@ func (x *trial) reached(clean, poisoned [][]byte) string {
 	for d, o := range x.destinations() {
 		want, again, n := x.expected[0][o.name], x.expected[1][o.name], o.DType.Bytes(1)
 		for i, v := range want.v {
-			if v != again.v[i] {
+			if math.Float64bits(v) != math.Float64bits(again.v[i]) { // -0 is another number than 0
 				continue
 			}
 			was, is := clean[d][i*n:(i+1)*n], poisoned[d][i*n:(i+1)*n]

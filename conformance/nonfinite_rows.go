@@ -224,3 +224,37 @@ func gatedActivationNonFinite() []Case {
 	})
 	return cases
 }
+
+func gatedActivationBackwardNonFinite() []Case {
+	var cases []Case
+	poisonedGates(func(what string, ls []Layout, s gateShape) {
+		cases = append(cases, poisoned(SameBits, what, ls, func(l Layout) (*backend.GatedActivationBackward, Fill) {
+			return &backend.GatedActivationBackward{
+				DGate: rowsOf(l), DUp: rowsOf(l), Gate: rowsOf(l), Up: rowsOf(l), DY: rowsOf(l), Func: s.f, Limit: s.limit, Shift: s.shift,
+			}, nil
+		}, func(o *backend.GatedActivationBackward) {
+			putGates(o.Gate, o.Up)
+			Put(o.DY, 1, 5, nan)
+			Put(o.DY, 6, 3, inf)
+			Put(o.DY, 10, 0, -inf)
+		})...)
+	})
+	return cases
+}
+
+func rmsNormBackwardNonFinite() []Case {
+	build := func(l Layout) (*backend.RMSNormBackward, Fill) {
+		x := rowsOf(l)
+		vector := func() backend.Tensor { return l.Tensor(backend.F32, x.Dim(-1)) }
+		return &backend.RMSNormBackward{DX: rowsOf(l), DGamma: vector(), X: x, DY: rowsOf(l), Gamma: vector(),
+			Stats: l.Tensor(backend.F32, poisonedRows, 1), Epsilon: 1e-5}, nil
+	}
+	return append(append(
+		poisoned(SameBits, "x is not finite", rowLayouts, build, func(o *backend.RMSNormBackward) { putRows(o.X) }),
+		poisoned(SameBits, "dy is NaN", rowLayouts, build, func(o *backend.RMSNormBackward) {
+			Put(o.DY, 0, 0, nan)
+			Put(o.DY, 4, -1, negativeNaN)
+			Put(o.DY, 7, 13, nan)
+		})...),
+		poisoned(SameBits, "gamma is NaN", rowLayouts[:1], build, func(o *backend.RMSNormBackward) { Put(o.Gamma, 0, 3, nan) })...)
+}

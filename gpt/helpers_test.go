@@ -15,6 +15,7 @@ import (
 	"github.com/x448/float16"
 
 	"caldera/backend"
+	"caldera/backend/calltrace"
 	"caldera/gpt"
 	"caldera/gpt/safetensors"
 )
@@ -27,61 +28,45 @@ func openCPU(t *testing.T) *account {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	return &account{Backend: b, live: map[backend.Buffer]bool{}}
+	return accountOf(b)
 }
 
-// account wraps a backend and keeps an account of its buffers.
+// account keeps an account of a backend's buffers.
 type account struct {
 	backend.Backend
 	live      map[backend.Buffer]bool
-	allocated int      // bytes that Alloc gave, freed ones included
-	mapped    [][]byte // what MapHost was given
-	recorded  int      // programs
-	err       error    // what Run reports
+	allocated int   // bytes that Alloc gave, freed ones included
+	mapped    []int // bytes that MapHost was given each time
+	recorded  int   // programs
+	err       error // what Run reports
 }
 
 func (a *account) Unwrap() backend.Backend { return a.Backend }
 
-func (a *account) Alloc(size int) (backend.Buffer, error) {
-	buf, err := a.Backend.Alloc(size)
-	if err == nil {
-		a.allocated += size
-	}
-	return a.count(buf, err)
+func accountOf(b backend.Backend) *account {
+	a := &account{live: map[backend.Buffer]bool{}}
+	a.Backend = calltrace.Wrap(b, calltrace.Hooks{
+		Before: func(c calltrace.Call) error {
+			if c.Method == calltrace.Run || c.Method == calltrace.Replay {
+				return a.err
+			}
+			return nil
+		},
+		After: func(c calltrace.Call) {
+			switch {
+			case c.Method == calltrace.Record:
+				a.recorded++
+			case c.Method == calltrace.Alloc && c.Err == nil:
+				a.allocated += c.Bytes
+				a.live[c.Buffer] = true
+			case c.Method == calltrace.MapHost && c.Err == nil:
+				a.mapped = append(a.mapped, c.Bytes)
+				a.live[c.Buffer] = true
+			}
+		},
+	})
+	return a
 }
-
-func (a *account) MapHost(p []byte) (backend.Buffer, error) {
-	a.mapped = append(a.mapped, p)
-	return a.count(backend.MapHost(a.Backend, p))
-}
-
-func (a *account) count(buf backend.Buffer, err error) (backend.Buffer, error) {
-	if err == nil {
-		a.live[buf] = true
-	}
-	return buf, err
-}
-
-func (a *account) Run(ops ...backend.Op) error {
-	if a.err != nil {
-		return a.err
-	}
-	return a.Backend.Run(ops...)
-}
-
-// Record keeps programs in the account, where As would find a recorder below it.
-func (a *account) Record(ops ...backend.Op) (backend.Program, error) {
-	a.recorded++
-	return &replay{a, ops}, nil
-}
-
-type replay struct {
-	a   *account
-	ops []backend.Op
-}
-
-func (r *replay) Run() error   { return r.a.Run(r.ops...) }
-func (r *replay) Close() error { return nil }
 
 // inUse is the number of buffers that have not been freed.
 func (a *account) inUse() int {

@@ -375,7 +375,7 @@ func TestLoadWithoutCopy(t *testing.T) {
 	}
 	mapped := 0
 	for _, p := range b.mapped {
-		mapped += len(p)
+		mapped += p
 	}
 	if want := 4 * config.Parameters(); mapped != want || want < 497e6 {
 		t.Errorf("%d bytes of the file are used in place, expected %d", mapped, want)

@@ -3,7 +3,7 @@ package gpt
 // How much memory a model takes on a device, known before anything of it is
 // there: weights from their shapes, keys and values from the context, and the
 // workspace by making the programs that are going to run on a backend that
-// counts what is allocated and does no more (trainmemory.go).
+// counts what is allocated and does no more (package null).
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"caldera/backend"
+	"caldera/backend/null"
 )
 
 // Use is what a model is loaded for: what has to fit beside its weights.
@@ -157,7 +158,7 @@ func (m *Model) demand(weights func(*Model) []weight, found map[string]rawTensor
 	for _, w := range weights(paper) {
 		t := found[w.name]
 		kept := paper.kept(w, t, o)
-		*w.dst = onPaper(kept.dtype, kept.shape(w)...)
+		*w.dst = null.Tensor(kept.dtype, kept.shape(w)...)
 		if !kept.mapped || t.made {
 			d.Weights += int64(w.dst.Size())
 		}
@@ -176,20 +177,19 @@ func (m *Model) demand(weights func(*Model) []weight, found map[string]rawTensor
 // use is the memory, beside the weights, of a session or an evaluator: what they
 // allocate where nothing is.
 func (m *Model) use(u Use) (cache, workspace int64) {
-	dry, s := *m, &sizing{Backend: m.b}
-	dry.b = s
+	dry, counts := *m, &null.Backend{As: m.b}
+	dry.b = counts
 	size := min(cmp.Or(u.Context, m.Context), m.Context)
 	// What cannot be made needs nothing: whoever makes it is told why.
 	if _, err := dry.NewCache(1, size, cmp.Or(u.Cache, backend.F32)); err != nil {
 		return 0, 0
 	}
-	cache = s.bytes
-	s.bytes = -cache // which is going to be made again
+	cache = counts.Allocated() // and then again
 	if u.Evaluate {
 		if _, err := dry.NewEvaluator(size, u.Cache); err != nil {
 			return cache, 0
 		}
-		return cache, s.bytes
+		return cache, counts.Allocated() - 2*cache
 	}
 	session, err := dry.NewSession(SessionOptions{Context: size, Cache: u.Cache})
 	if err != nil {
@@ -202,12 +202,5 @@ func (m *Model) use(u Use) (cache, workspace int64) {
 			}
 		}
 	}
-	return cache, s.bytes
-}
-
-// onPaper is a tensor that has no memory.
-func onPaper(d backend.DType, dims ...int) Tensor {
-	x := backend.Of(nil, d, 0, dims...)
-	x.Buf = &sized{x.Size()}
-	return x
+	return cache, counts.Allocated() - 2*cache
 }

@@ -78,7 +78,7 @@ func TestDemand(t *testing.T) {
 			{backend.Q4_0, gpt.Use{Context: 600, Evaluate: true}, evaluator},
 			{backend.F32, gpt.Use{Context: 10, Cache: backend.F16, Evaluate: true}, evaluator},
 		} {
-			a := &account{Backend: b, live: map[backend.Buffer]bool{}}
+			a := accountOf(b)
 			o := gpt.LoadOptions{DType: c.dtype, For: &c.use}
 			_, err := gpt.Random(t.Context(), &crowded{a, 1, 1 << 40}, config, o, 1)
 			var e *gpt.MemoryError
@@ -91,7 +91,7 @@ func TestDemand(t *testing.T) {
 			}
 			weights := a.allocated
 			for _, p := range a.mapped { // made for the model
-				weights += len(p)
+				weights += p
 			}
 			before := a.allocated
 			c.run(m, c.use)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"caldera/backend"
+	"caldera/backend/null"
 )
 
 // TrainMemoryError reports a training step for which a backend has too little
@@ -55,39 +56,11 @@ func (m *Model) trains(o TrainOptions) error {
 
 // trainMemory is the number of bytes that a trainer allocates.
 func (m *Model) trainMemory(o TrainOptions) (int64, error) {
-	dry := *m
-	s := &sizing{Backend: m.b}
-	dry.b = s
+	dry, counts := *m, &null.Backend{As: m.b}
+	dry.b = counts
 	tr, err := dry.newTrainer(o)
 	if err == nil {
 		err = tr.recordLoss()
 	}
-	return s.bytes, err
+	return counts.Allocated(), err
 }
-
-// sizing is a backend that counts what is allocated and does no more. Programs
-// and buffers are left to the garbage collector.
-type sizing struct {
-	backend.Backend
-	bytes int64
-}
-
-func (s *sizing) Alloc(size int) (backend.Buffer, error) {
-	s.bytes += int64(size)
-	return &sized{size}, nil
-}
-
-func (s *sizing) Run(...backend.Op) error { return nil }
-
-func (s *sizing) Record(...backend.Op) (backend.Program, error) { return nothing{}, nil }
-
-// sized is a buffer without memory; a pointer, for buffers are told apart by what they are.
-type sized struct{ size int }
-
-func (s *sized) Size() int { return s.size }
-func (s *sized) Free()     {}
-
-type nothing struct{}
-
-func (nothing) Run() error   { return nil }
-func (nothing) Close() error { return nil }

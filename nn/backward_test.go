@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/calltrace"
 	"caldera/conformance"
 	"caldera/nn"
 )
@@ -235,19 +236,6 @@ func TestBackwardMixed(t *testing.T) {
 	}
 }
 
-// seen is a backend that tells of the ops that it is given.
-type seen struct {
-	backend.Backend
-	ops func(op backend.Op)
-}
-
-func (s seen) Run(ops ...backend.Op) error {
-	for _, op := range ops {
-		s.ops(op)
-	}
-	return s.Backend.Run(ops...)
-}
-
 // TestMixedOperands expects every product of a matrix, forward and backward, to
 // read two f16: those are what GPUs multiply faster.
 func TestMixedOperands(t *testing.T) {
@@ -255,16 +243,21 @@ func TestMixedOperands(t *testing.T) {
 		n := networkOf(t, true)
 		n.training.Recompute = recompute
 		products := map[string]int{}
-		n.b = seen{n.b, func(op backend.Op) {
-			op.Operands(func(name string, x *nn.Tensor, _ backend.Access) {
-				if !strings.HasPrefix(op.Name(), "linear") || name != "x" && name != "w" && name != "dy" {
-					return
-				}
-				if products[op.Name()]++; x.DType != backend.F16 {
-					t.Errorf("%s reads %s as %v", op.Name(), name, x.DType)
-				}
-			})
-		}}
+		n.b = calltrace.Wrap(n.b, calltrace.Hooks{After: func(c calltrace.Call) {
+			if c.Method == calltrace.Record { // its ops are those of the Replays
+				return
+			}
+			for _, op := range c.Ops {
+				op.Operands(func(name string, x *nn.Tensor, _ backend.Access) {
+					if !strings.HasPrefix(op.Name(), "linear") || name != "x" && name != "w" && name != "dy" {
+						return
+					}
+					if products[op.Name()]++; x.DType != backend.F16 {
+						t.Errorf("%s reads %s as %v", op.Name(), name, x.DType)
+					}
+				})
+			}
+		}})
 		tape := nn.NewTape(n.b)
 		tape.Train(n.params, n.training)
 		tape.Round(n.params)
@@ -326,20 +319,14 @@ func TestBackwardMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		x, targets := f32(t, b, 1, 64, 8), tensor(t, b, backend.I32, 1, 64)
-		before := 0
-		for m := range b.live {
-			before += m.Size()
-		}
+		before := b.used()
 		tape := nn.NewTape(b)
 		tape.Train(params, nn.Training{Share: 1})
 		tape.Keep(tape.CrossEntropy(head, tape.GELU(x), targets, chunk))
 		if _, err := tape.Record(); err != nil {
 			t.Fatal(err)
 		}
-		for m := range b.live {
-			bytes += m.Size()
-		}
-		return bytes - before
+		return b.used() - before
 	}
 	all, few := used(64), used(8)
 	if scores := 4 * 1000; all < 64*scores || few > 8*scores+8192 {
@@ -365,10 +352,10 @@ func TestTrainOps(t *testing.T) {
 	if grad := params.List[0].Grad; grad.Shape != w.Transpose().Shape || grad.Strides != w.Transpose().Strides {
 		t.Errorf("the gradient of %v with strides %v is %v with %v", w.Transpose(), w.Transpose().Strides, grad, grad.Strides)
 	}
-	live := len(b.live)
+	live := b.Live()
 	params.Free()
-	if len(b.live) != live-7 { // three for each of two, and a row of zeros
-		t.Errorf("freeing 2 parameters freed %d buffers, expected 7", live-len(b.live))
+	if b.Live() != live-7 { // three for each of two, and a row of zeros
+		t.Errorf("freeing 2 parameters freed %d buffers, expected 7", live-b.Live())
 	}
 }
 
@@ -385,23 +372,25 @@ func TestParameterErrors(t *testing.T) {
 	b := newCounting()
 	w := f32(t, b, 3, 5)
 	for _, c := range []struct {
-		list  []nn.Parameter
-		limit int
-		part  string
+		list []nn.Parameter
+		free int64 // bytes; 0: any number
+		part string
 	}{
-		{[]nn.Parameter{{Value: w}, {Value: w}}, math.MaxInt, "there twice"},
-		{[]nn.Parameter{{Value: w.Slice(-1, 0, 4)}}, math.MaxInt, "contiguous or transposed"},
-		{[]nn.Parameter{{Value: tensor(t, b, backend.F16, 3)}}, math.MaxInt, "expected f32"},
+		{[]nn.Parameter{{Value: w}, {Value: w}}, 0, "there twice"},
+		{[]nn.Parameter{{Value: w.Slice(-1, 0, 4)}}, 0, "contiguous or transposed"},
+		{[]nn.Parameter{{Value: tensor(t, b, backend.F16, 3)}}, 0, "expected f32"},
 		{[]nn.Parameter{{Value: f32(t, b, 2)}, {Value: w}}, 59, "out of memory"},
 	} {
-		live := len(b.live)
-		b.limit = c.limit
+		live := b.Live()
+		if c.free > 0 {
+			b.Limit = int64(b.used()) + c.free
+		}
 		if _, err := nn.NewParameters(b, c.list...); err == nil || !strings.Contains(err.Error(), c.part) {
 			t.Errorf("error %v lacks %q", err, c.part)
 		}
-		b.limit = math.MaxInt
-		if len(b.live) != live {
-			t.Errorf("%s: %d buffers were left behind", c.part, len(b.live)-live)
+		b.Limit = 0
+		if b.Live() != live {
+			t.Errorf("%s: %d buffers were left behind", c.part, b.Live()-live)
 		}
 	}
 }

@@ -12,7 +12,16 @@ type Gate struct {
 
 // GatedActivation lets gate decide what of up passes, element by element.
 func (t *Tape) GatedActivation(g Gate, gate, up Tensor) Tensor {
-	dst := t.tensor(backend.F32, gate.Shape[:]...)
+	dst := t.like(gate)
 	t.add(&backend.GatedActivation{Dst: dst, Gate: gate, Up: up, Func: g.Func, Limit: g.Limit, Shift: g.Shift})
 	return dst
+}
+
+func init() {
+	rule(func(b *backward, o *backend.GatedActivation, dy Tensor) error {
+		b.add(&backend.GatedActivationBackward{
+			DGate: b.dst(o.Gate), DUp: b.dst(o.Up), Gate: o.Gate, Up: o.Up, DY: dy, Func: o.Func, Limit: o.Limit, Shift: o.Shift,
+		})
+		return nil
+	})
 }

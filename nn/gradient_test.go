@@ -22,6 +22,7 @@ type windows struct {
 	qkv                 nn.Linear
 	to                  [windowsWidth + 1]nn.Linear // to[n] makes vectors of four of vectors of n
 	gamma, beta         [windowsWidth + 1]nn.Tensor
+	angles              nn.Tensor
 	head                nn.Linear
 	seed                uint64
 	described           []string
@@ -50,6 +51,10 @@ func newWindows(t *testing.T, seed uint64) *windows {
 		w.gamma[n], w.beta[n] = random(n), random(n)
 	}
 	w.input = random(2, 3, 3)
+	w.angles = f32(t, w.b, windowsWidth+2, 2)
+	for p := range windowsWidth + 2 {
+		set(t, w.b, w.angles.Slice(-2, p, p+1), []float32{float32(math.Cos(float64(p))), float32(math.Sin(float64(p)))})
+	}
 	w.ids, w.targets = tensor(t, w.b, backend.I32, 1, 4), tensor(t, w.b, backend.I32, 1, 4)
 	if err := backend.SetI32(w.b, w.targets, []int32{4, 0, 2, 1}); err != nil {
 		t.Fatal(err)
@@ -73,12 +78,12 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 		pool = append(pool, x)
 		w.described = append(w.described, fmt.Sprintf("%d: %s %v %v", len(pool)-1, what, x, x.Strides))
 	}
-	for range 12 {
+	for range 14 {
 		i := r.IntN(len(pool))
 		x := pool[i]
 		rows := x.Dim(-1) == 1 || x.Stride(-1) == 1
 		of := fmt.Sprintf("of %d", i)
-		switch r.IntN(9) {
+		switch r.IntN(12) {
 		case 0, 1: // a slice
 			axis := r.IntN(4)
 			from := r.IntN(x.Dim(axis))
@@ -119,6 +124,23 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 			}
 		case 8:
 			tape.Segment()
+		case 9:
+			if rows {
+				add("rmsnorm "+of, tape.RMSNorm(nn.Norm{Gamma: w.gamma[x.Dim(-1)], Epsilon: 0.1}, x))
+			}
+		case 10:
+			if rows && x.Shape[0] == 1 && x.Dim(-1)%2 == 0 && x.Dim(-3) <= 4 && x.Dim(-2) <= windowsWidth {
+				pairing := backend.Pairing(r.IntN(2))
+				at := w.ids.Reshape(4).Slice(-1, 0, x.Dim(-3))
+				add("rotary "+of, tape.Rotary(nn.Rotation{Angles: w.angles, Pairing: pairing}, x.Dim(-1)/2, x, at))
+			}
+		case 11:
+			for _, y := range pool { // with the first that fits, itself perhaps
+				if rows && y.Shape == x.Shape && (y.Dim(-1) == 1 || y.Stride(-1) == 1) {
+					add("gate "+of, tape.GatedActivation(nn.Gate{Func: backend.SiLU, Shift: 1}, y, x))
+					break
+				}
+			}
 		}
 	}
 	// The loss looks at the last ones, which may leave some unused.
@@ -162,7 +184,7 @@ func (w *windows) gradients(t *testing.T, recompute bool) (grads [][]float32) {
 // TestGradientWindows holds the gradients of random models of windows to finite
 // differences, and those of results that are computed again to these.
 func TestGradientWindows(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(100) {
 		w := newWindows(t, seed)
 		grads := w.gradients(t, false)
 		if again := w.gradients(t, true); !slices.EqualFunc(again, grads, slices.Equal[[]float32]) {

@@ -5,11 +5,7 @@ package nn
 // arXiv:1604.06174. Memory for them is then that of one segment, and of what
 // crosses the ends of segments; time is that of about a third of a step more.
 
-import (
-	"reflect"
-
-	"caldera/backend"
-)
+import "caldera/backend"
 
 // Segment ends a segment of the tape, such as a block of a model.
 func (t *Tape) Segment() {
@@ -22,14 +18,11 @@ func (t *Tape) Segment() {
 // that are read behind it, and walks that.
 func (b *backward) recompute(from int, ops []backend.Op, crossing map[*slot]bool) {
 	fresh := map[*slot]*slot{}
-	clones := make([]backend.Op, len(ops))
+	clones := backend.Freeze(ops)
 	start := len(b.ops)
-	for i, op := range ops {
-		clone := reflect.New(reflect.TypeOf(op).Elem())
-		clone.Elem().Set(reflect.ValueOf(op).Elem())
-		clones[i] = clone.Interface().(backend.Op)
+	for _, op := range clones {
 		made := false
-		clones[i].Operands(func(_ string, x *Tensor, a backend.Access) {
+		op.Operands(func(_ string, x *Tensor, a backend.Access) {
 			s, ok := x.Buf.(*slot)
 			if !ok || s.persistent || crossing[s] {
 				return
@@ -45,7 +38,7 @@ func (b *backward) recompute(from int, ops []backend.Op, crossing map[*slot]bool
 			}
 		})
 		if made {
-			b.add(clones[i])
+			b.add(op)
 		}
 	}
 	middle := len(b.ops)

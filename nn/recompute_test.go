@@ -80,9 +80,7 @@ func TestRecomputeMemory(t *testing.T) {
 	used := func(blocks int, recompute bool) (bytes int) {
 		b := newCounting()
 		_, params := tower(t, b, blocks, recompute)
-		for m := range b.live {
-			bytes += m.Size()
-		}
+		bytes = b.used()
 		for _, p := range params.List {
 			bytes -= 4 * p.Value.Size()
 		}

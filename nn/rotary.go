@@ -11,7 +11,16 @@ type Rotation struct {
 // Rotary turns each head of x, [batch, time, heads·size], by the angles of its
 // position: x[b,0] stands at at[b].
 func (t *Tape) Rotary(r Rotation, heads int, x, at Tensor) Tensor {
-	dst := t.tensor(backend.F32, x.Shape[:]...)
+	dst := t.like(x)
 	t.add(&backend.Rotary{Dst: dst, X: x, Angles: r.Angles, At: at, Heads: heads, Pairing: r.Pairing})
 	return dst
+}
+
+func init() {
+	rule(func(b *backward, o *backend.Rotary, dy Tensor) error {
+		b.add(&backend.Rotary{
+			Dst: b.dst(o.X), X: dy, Angles: o.Angles, At: o.At, Heads: o.Heads, Pairing: o.Pairing, Inverse: !o.Inverse,
+		})
+		return nil
+	})
 }

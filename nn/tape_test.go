@@ -3,58 +3,30 @@ package nn_test
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/null"
 	"caldera/nn"
 )
 
-// counting is a backend whose ops set every element that they write to the
-// number of ops that have run so far: enough to see which memory is whose. It
-// keeps an account of its buffers.
+// counting is a null backend whose ops set every element that they write to the
+// number of ops that have run so far: enough to see which memory is whose.
 type counting struct {
-	lacks []string
-	ran   []string
-	live  map[*memory]bool
-	limit int
-	err   error
+	null.Backend
+	ran []string
+	err error
 }
 
-func newCounting() *counting { return &counting{live: map[*memory]bool{}, limit: math.MaxInt} }
+func newCounting() *counting { return &counting{} }
 
-type memory struct {
-	owner *counting
-	data  []byte
+// used is the number of bytes of all buffers.
+func (c *counting) used() int {
+	used, _, _ := c.Memory()
+	return int(used)
 }
-
-func (m *memory) Size() int { return len(m.data) }
-func (m *memory) Free()     { delete(m.owner.live, m) }
-
-func (c *counting) Name() string { return "counting" }
-
-func (c *counting) Alloc(size int) (backend.Buffer, error) {
-	if size > c.limit {
-		return nil, backend.ErrOutOfMemory
-	}
-	m := &memory{c, make([]byte, size)}
-	c.live[m] = true
-	return m, nil
-}
-
-func (c *counting) Write(dst backend.Buffer, off int, src []byte) error {
-	copy(dst.(*memory).data[off:], src)
-	return nil
-}
-
-func (c *counting) Read(dst []byte, src backend.Buffer, off int) error {
-	copy(dst, src.(*memory).data[off:])
-	return nil
-}
-
-func (c *counting) Supports(op backend.Op) bool { return !slices.Contains(c.lacks, op.Name()) }
 
 func (c *counting) Run(ops ...backend.Op) error {
 	for _, op := range ops {
@@ -76,8 +48,6 @@ func (c *counting) Run(ops ...backend.Op) error {
 	}
 	return c.err
 }
-
-func (c *counting) Close() error { return nil }
 
 func f32(t *testing.T, b backend.Backend, dims ...int) nn.Tensor {
 	return tensor(t, b, backend.F32, dims...)
@@ -202,7 +172,7 @@ func TestWatchAndKeep(t *testing.T) {
 
 // TestRecordReusesMemory compares a program's memory with and without watching.
 func TestRecordReusesMemory(t *testing.T) {
-	used := func(watch bool) (bytes int) {
+	used := func(watch bool) int {
 		b := newCounting()
 		x := f32(t, b, 16, 16)
 		tape := nn.NewTape(b)
@@ -211,12 +181,7 @@ func TestRecordReusesMemory(t *testing.T) {
 		if _, err := tape.Record(); err != nil {
 			t.Fatal(err)
 		}
-		for m := range b.live {
-			if m != x.Buf {
-				bytes += m.Size()
-			}
-		}
-		return bytes
+		return b.used() - x.Buf.Size()
 	}
 	if got := used(false); got != 2*1024 {
 		t.Errorf("a chain of results of 1024 bytes takes %d, expected two of them", got)
@@ -283,12 +248,12 @@ func TestRecordErrors(t *testing.T) {
 			tape.LayerNorm(nn.Norm{Epsilon: 1}, f32(t, b, 3, 5))
 		}, []string{"op 0 (layernorm)", "gamma: absent"}},
 		{"unsupported", func(b *counting, tape *nn.Tape) {
-			b.lacks = []string{"argmax"}
+			b.Lacks = func(op backend.Op) bool { return op.Name() == "argmax" }
 			tape.Argmax(f32(t, b, 3, 5))
-		}, []string{"op 0 (argmax)", "counting does not support argmax for dst i32[3 1], x f32[3 5]"}},
+		}, []string{"op 0 (argmax)", "null does not support argmax for dst i32[3 1], x f32[3 5]"}},
 		{"memory", func(b *counting, tape *nn.Tape) {
 			x := f32(t, b, 300, 5)
-			b.limit = 5999
+			b.Limit = int64(b.used()) + 5999
 			tape.GELU(x)
 		}, []string{"intermediate results", "out of memory"}},
 	} {
@@ -296,7 +261,7 @@ func TestRecordErrors(t *testing.T) {
 			b := newCounting()
 			tape := nn.NewTape(b)
 			c.write(b, tape)
-			before := len(b.live)
+			before := b.Live()
 			_, err := tape.Record()
 			if err == nil {
 				t.Fatal("no error")
@@ -306,8 +271,8 @@ func TestRecordErrors(t *testing.T) {
 					t.Errorf("error %q lacks %q", err, part)
 				}
 			}
-			if len(b.live) != before {
-				t.Errorf("%d buffers were left behind", len(b.live)-before)
+			if b.Live() != before {
+				t.Errorf("%d buffers were left behind", b.Live()-before)
 			}
 		})
 	}
@@ -329,14 +294,14 @@ func TestProgramFreesMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(b.live) != 2 {
-		t.Errorf("%d buffers live, expected the input and the results", len(b.live))
+	if b.Live() != 2 {
+		t.Errorf("%d buffers live, expected the input and the results", b.Live())
 	}
 	if err := errors.Join(p.Close(), p.Close()); err != nil {
 		t.Error(err)
 	}
-	if len(b.live) != 1 || !b.live[x.Buf.(*memory)] {
-		t.Errorf("%d buffers live after Close, expected the input alone", len(b.live))
+	if b.Live() != 1 || b.used() != x.Buf.Size() {
+		t.Errorf("%d buffers live after Close, expected the input alone", b.Live())
 	}
 	if err := p.Run(); !errors.Is(err, backend.ErrClosed) {
 		t.Errorf("Run after Close gave %v", err)
@@ -344,8 +309,8 @@ func TestProgramFreesMemory(t *testing.T) {
 
 	tape = nn.NewTape(refusing{b})
 	chain(tape, x)
-	if _, err := tape.Record(); !errors.Is(err, errRefused) || len(b.live) != 1 {
-		t.Errorf("a recording that failed left %d buffers, error %v", len(b.live)-1, err)
+	if _, err := tape.Record(); !errors.Is(err, errRefused) || b.Live() != 1 {
+		t.Errorf("a recording that failed left %d buffers, error %v", b.Live()-1, err)
 	}
 }
 

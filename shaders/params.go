@@ -40,6 +40,44 @@ type LayerNormPush struct {
 	Epsilon      float32
 }
 
+// RMSNormPush is for rmsnorm.comp.
+type RMSNormPush struct {
+	Dst, X       View
+	Rows, N1, N2 uint32
+	N            uint32 // length of a row
+	Gamma        uint32
+	Epsilon      float32
+}
+
+// RotaryPush is for rotary.comp.
+type RotaryPush struct {
+	Dst, X                                               View // Strides[1] is that of the batch, Strides[2] that of time
+	Batch, Time, Heads, Size, Pairs                      uint32
+	Step, Apart                                          uint32 // pair i is at i·Step, and Apart from there
+	FirstTime                                            uint32 // where x begins in the sequence
+	Angles, AnglesStride, FirstPosition, WindowPositions uint32
+	Context                                              uint32 // length of the whole of angles
+	At, AtStride                                         uint32
+	MarkMissing                                          uint32 // 1: write NaN where a position is outside of the table
+	Direction                                            float32
+}
+
+// GatedActivationPush is for gated_activation.comp.
+type GatedActivationPush struct {
+	Dst, Gate, Up View
+	Rows, N1, N2  uint32
+	N             uint32 // length of a row
+	Limit, Shift  float32
+}
+
+// GatedActivationBackwardPush is for gated_activation_backward.comp.
+type GatedActivationBackwardPush struct {
+	Dgate, Dup, Gate, Up, Dy View
+	Rows, N1, N2             uint32
+	N                        uint32 // length of a row
+	Limit, Shift             float32
+}
+
 // CopyPush is for copy.comp.
 type CopyPush struct {
 	Shape, DstStrides, XStrides [4]uint32
@@ -181,7 +219,7 @@ type AdamWPush struct {
 	Decay        float32
 }
 
-// LayerNormBackwardPush is for layernorm_backward.comp.
+// LayerNormBackwardPush is for layernorm_backward.comp and rmsnorm_backward.comp.
 type LayerNormBackwardPush struct {
 	Dx, DxStride       uint32
 	X, XStride         uint32
@@ -195,6 +233,17 @@ type LayerNormBackwardPush struct {
 // LayerNormBackwardColumnsPush is for layernorm_backward_columns.comp.
 type LayerNormBackwardColumnsPush struct {
 	Dgamma, Dbeta      uint32
+	X, XStride         uint32
+	Dy, DyStride       uint32
+	Stats, StatsStride uint32
+	Partial            uint32
+	Rows, N            uint32
+	Slice              uint32 // rows of a workgroup
+}
+
+// RMSNormBackwardColumnsPush is for rmsnorm_backward_columns.comp.
+type RMSNormBackwardColumnsPush struct {
+	Dgamma             uint32
 	X, XStride         uint32
 	Dy, DyStride       uint32
 	Stats, StatsStride uint32
@@ -264,7 +313,13 @@ type AttentionBackwardSpec struct {
 	Extras                          bool // whether there is a window, a soft-cap or sinks
 }
 
-// LayerNormBackwardColumnsSpec is for layernorm_backward_columns.comp.
+// GatedActivationSpec is for gated_activation.comp and gated_activation_backward.comp.
+type GatedActivationSpec struct {
+	Lanes, Func uint32
+}
+
+// LayerNormBackwardColumnsSpec is for layernorm_backward_columns.comp and
+// rmsnorm_backward_columns.comp.
 type LayerNormBackwardColumnsSpec struct {
 	Lanes, LanesY, Stage uint32
 }
@@ -314,7 +369,10 @@ var specs = map[string]any{
 	"attention":                  AttentionSpec{},
 	"attention_backward":         AttentionBackwardSpec{},
 	"cross_entropy":              CrossEntropySpec{},
+	"gated_activation":           GatedActivationSpec{},
+	"gated_activation_backward":  GatedActivationSpec{},
 	"layernorm_backward_columns": LayerNormBackwardColumnsSpec{},
+	"rmsnorm_backward_columns":   LayerNormBackwardColumnsSpec{},
 	"linear":                     LinearSpec{},
 	"linear_backward":            LinearEpilogue{},
 	"linear_matrix":              LinearMatrixSpec{},

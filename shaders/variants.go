@@ -87,6 +87,8 @@ var (
 	dropout                = []Binding{out("dst"), in("x"), in("seed")}
 	embedding              = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
 	embeddingBackward      = []Binding{out("table"), in("dy"), in("chain")}
+	gatedActivation        = []Binding{out("dst"), in("gate"), in("up")}
+	gatedBackward          = []Binding{out("dgate"), out("dup"), in("gate"), in("up"), in("dy")}
 	geluBackward           = []Binding{out("dx"), in("x"), in("dy")}
 	layernorm              = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
 	layernormBackward      = []Binding{out("dx"), in("x"), in("dy"), in("gamma"), out("stats")}
@@ -94,6 +96,9 @@ var (
 	linear                 = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
 	linearTexel            = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
 	oneOperand             = []Binding{out("dst"), in("x")}
+	rmsNorm                = []Binding{out("dst"), in("x"), in("gamma")}
+	rmsNormColumns         = []Binding{out("dgamma"), in("x"), in("dy"), in("stats"), out("partial")}
+	rotary                 = []Binding{out("dst"), in("x"), in("angles"), in("at")}
 	store                  = []Binding{out("dst"), in("x"), in("at")}
 	twoOperands            = []Binding{out("dst"), in("a"), in("b")}
 )
@@ -137,6 +142,12 @@ var Variants = append([]Variant{
 	row("embedding_backward", "X4", embeddingBackward, EmbeddingBackwardPush{}),
 	row("embedding_chain", "", []Binding{out("chain"), in("index")}, EmbeddingChainPush{}), // not an op: see its file
 
+	row("gated_activation", "", gatedActivation, GatedActivationPush{}),
+	row("gated_activation", "X4", gatedActivation, GatedActivationPush{}),
+
+	row("gated_activation_backward", "", gatedBackward, GatedActivationBackwardPush{}),
+	row("gated_activation_backward", "X4", gatedBackward, GatedActivationBackwardPush{}),
+
 	row("gelu", "", oneOperand, RowsPush{}),
 	row("gelu", "X4", oneOperand, RowsPush{}),
 
@@ -166,6 +177,17 @@ var Variants = append([]Variant{
 	row("linear_backward", "F16 X_F16", linear, LinearPush{}),
 	row("linear_backward", "F16 X_F16 X4", linear, LinearPush{}),
 	row("linear_backward", "TEXEL", linearTexel, LinearPush{}),
+
+	row("rmsnorm", "", rmsNorm, RMSNormPush{}),
+	row("rmsnorm", "X4", rmsNorm, RMSNormPush{}),
+
+	row("rmsnorm_backward", "", layernormBackward, LayerNormBackwardPush{}),
+	row("rmsnorm_backward", "X4", layernormBackward, LayerNormBackwardPush{}),
+	row("rmsnorm_backward_columns", "", rmsNormColumns, RMSNormBackwardColumnsPush{}),
+	row("rmsnorm_backward_columns", "X4", rmsNormColumns, RMSNormBackwardColumnsPush{}),
+
+	row("rotary", "", rotary, RotaryPush{}),
+	row("rotary", "X4", rotary, RotaryPush{}),
 
 	row("selftest", "", []Binding{out("dst")}, nil), // not an op: see its file
 

@@ -44,6 +44,7 @@ func TestLongRows(t *testing.T) {
 		for _, op := range []backend.Op{
 			&backend.Softmax{Dst: x, X: x}, &backend.Argmax{Dst: backend.Of(nil, backend.I32, 0, 2, 1), X: x},
 			&backend.LayerNorm{Dst: x, X: x, Gamma: row, Beta: row, Epsilon: 1e-5},
+			&backend.RMSNorm{Dst: x, X: x, Gamma: row, Epsilon: 1e-5},
 			&backend.CrossEntropy{Loss: losses, X: x, Targets: ids, Scale: 1},
 		} {
 			if !b.Supports(op) {

@@ -44,10 +44,9 @@ type encoder struct {
 
 // pipelineSpec is what a compute pipeline is made of.
 type pipelineSpec struct {
-	variant  *shaders.Variant
-	spec     any    // the struct of its specialization constants; nil: those that the shader itself has
-	subgroup uint32 // required subgroup size, from the limits' SubgroupMin to SubgroupMax; 0: the driver's choice
-	work     uint64 // multiply-adds of the dispatch, about; 0: no more than it has operands
+	variant *shaders.Variant
+	spec    any    // the struct of its specialization constants; nil: those that the shader itself has
+	work    uint64 // multiply-adds of the dispatch, about; 0: no more than it has operands
 }
 
 // texelFormat is how the bytes of a texel buffer are seen by texelFetch.

@@ -93,6 +93,9 @@ func BenchmarkKernels(b *testing.B) {
 	for _, op := range []backend.Op{
 		&backend.LayerNorm{Dst: dst, X: x, Gamma: gamma, Beta: gamma, Epsilon: 1e-5},
 		&backend.GELU{Dst: dst, X: x},
+		&backend.RMSNorm{Dst: dst, X: x, Gamma: gamma, Epsilon: 1e-5},
+		&backend.Rotary{Dst: dst, X: x, Angles: random(b, dev, backend.F32, 512, 64), At: random(b, dev, backend.I32, 1), Heads: 12},
+		&backend.GatedActivation{Dst: dst, Gate: x, Up: x, Func: backend.SiLU},
 		&backend.Add{Dst: dst, A: x, B: x},
 		&backend.Copy{Dst: dst, X: x},
 		&backend.Copy{Dst: random(b, dev, backend.F16, 512, 768), X: x},
@@ -248,6 +251,8 @@ func benchWeights(b *testing.B, dev *Backend) {
 		&backend.LayerNormBackward{
 			DX: dx, DGamma: vector(), DBeta: vector(), X: x, DY: dy, Gamma: vector(), Stats: f32(3072, 2), Epsilon: 1e-5,
 		},
+		&backend.RMSNormBackward{DX: dx, DGamma: vector(), X: x, DY: dy, Gamma: vector(), Stats: f32(3072, 1), Epsilon: 1e-5},
+		&backend.GatedActivationBackward{DGate: dx, DUp: f32(3072, 768), Gate: x, Up: x, DY: dy, Func: backend.SiLU},
 		&backend.SumSquares{Dst: f32(3072, 1), X: x},
 		&backend.AdamW{W: dx, M: dy, V: squares, G: x, Step: step, Scale: scale, Beta1: 0.9, Beta2: 0.95, Epsilon: 1e-8, Decay: 0.1},
 		&backend.Add{Dst: dx, A: x, B: dy}, // to compare with

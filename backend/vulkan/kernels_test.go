@@ -55,7 +55,6 @@ func TestLeftOut(t *testing.T) {
 		".Unified":            {"buffer.go", "devicememory.go", "proof.go", "transfer.go", "vulkan.go"},
 		".subgroups()":        {"linear.go"},
 		".SubgroupArithmetic": {"limits.go", "selftest.go"},
-		".SubgroupShuffle":    {"limits.go"},
 	} {
 		for _, name := range files {
 			text, err := os.ReadFile(name)
@@ -69,7 +68,7 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
-func noSubgroups(l *Limits) { l.SubgroupArithmetic, l.SubgroupShuffle = false, false }
+func noSubgroups(l *Limits) { l.SubgroupArithmetic = false }
 
 // TestKernels holds every family of shaders to the conformance suite.
 func TestKernels(t *testing.T) {

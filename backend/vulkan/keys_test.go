@@ -161,9 +161,6 @@ func TestPipelines(t *testing.T) {
 		{variant: find("gelu", ""), spec: shaders.Workgroup{Lanes: 32}}, {variant: find("gelu", "")},
 		{variant: find("adamw", ""), spec: shaders.AdamWSpec{Lanes: 64}}, {variant: find("adamw", ""), spec: shaders.AdamWSpec{Lanes: 64, Scaled: true}},
 	}
-	if l := b.limits; l.SubgroupMax > 0 {
-		specs = append(specs, pipelineSpec{variant: find("gelu", ""), spec: shaders.Workgroup{Lanes: 64}, subgroup: l.SubgroupMax})
-	}
 	made := map[*pipeline]int{}
 	for range 2 {
 		for i, s := range specs {

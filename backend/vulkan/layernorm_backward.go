@@ -96,10 +96,7 @@ func layerNormBackwardColumns(e *encoder, op *backend.LayerNormBackward) error {
 		p := pipelineSpec{variant: shaders.Find("layernorm_backward_columns", defines), spec: shaders.LayerNormBackwardColumnsSpec{Lanes: columns, LanesY: lanes, Stage: stage}}
 		return e.dispatch(p, push, [3]uint32{blocks, slices, 1}, bindings...)
 	}
-	slices := 1
-	if !e.limits().Software {
-		slices = max(min(128/int(blocks), rows/64, int(e.limits().Groups[1])), 1) // workgroups to fill a GPU, of at least so many rows
-	}
+	slices := e.columnSlices(rows, blocks)
 	if slices == 1 {
 		return dispatch(0, 1, dgamma, dbeta, x, dy, stats, dbeta)
 	}
@@ -116,6 +113,15 @@ func layerNormBackwardColumns(e *encoder, op *backend.LayerNormBackward) error {
 	}
 	push.Rows, push.Slice = uint32(slices), uint32(slices)
 	return dispatch(2, 1, dgamma, dbeta, none, none, none, partial)
+}
+
+// columnSlices is how many workgroups along y share rows, where blocks of them
+// lie along x: enough to fill a GPU, of at least 64 rows each.
+func (e *encoder) columnSlices(rows int, blocks uint32) int {
+	if e.limits().Software {
+		return 1
+	}
+	return max(min(128/int(blocks), rows/64, int(e.limits().Groups[1])), 1)
 }
 
 // columnLanes is the size of a workgroup that adds up columns: so many of them

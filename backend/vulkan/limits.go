@@ -33,17 +33,7 @@ type Limits struct {
 	// Subgroups, as the driver advertises them. A kernel asks
 	// encoder.subgroups before it takes a variant that uses them.
 	SubgroupSize       uint32 // 0: unknown
-	SubgroupMin        uint32 // sizes that pipelineSpec.subgroup may ask for;
-	SubgroupMax        uint32 // both 0: none
 	SubgroupArithmetic bool   // subgroupAdd and the like
-	SubgroupShuffle    bool
-
-	// Storage and arithmetic of small types.
-	Storage16  bool // 16-bit types in storage buffers
-	Storage8   bool // 8-bit types in storage buffers
-	Float16    bool // arithmetic in f16
-	Int8       bool // arithmetic in int8
-	IntegerDot bool // dot products of packed int8 are accelerated
 
 	// Matrix is M, N and K of the cooperative matrices of f16, with sums of
 	// f32, that suit linear_matrix.comp best, as the driver advertises them;
@@ -53,16 +43,6 @@ type Limits struct {
 	// Timestamps, for Profile.
 	TimestampBits   uint32  // that are valid, 36 to 64; 0: the queue has no timestamps
 	TimestampPeriod float64 // nanoseconds of a tick
-}
-
-// wanted are the optional features that shaders may use.
-var wanted = vk.Features{
-	ShaderFloat16:       true,
-	ShaderInt8:          true,
-	StorageBuffer16:     true,
-	StorageBuffer8:      true,
-	SubgroupSizeControl: true,
-	IntegerDotProduct:   true,
 }
 
 // matrixWanted are the features that linear_matrix.comp takes, asked for where
@@ -77,12 +57,12 @@ var matrixWanted = vk.Features{
 	FullSubgroups:       true,
 }
 
-// features are those that a device is opened with.
+// features are those that a device is opened with. Other shaders need none.
 func features(p *vk.PhysicalDevice) vk.Features {
 	if len(p.Matrices) > 0 && p.Features.And(matrixWanted) == matrixWanted {
-		return wanted.Or(matrixWanted)
+		return matrixWanted
 	}
-	return wanted
+	return vk.Features{}
 }
 
 // limitsOf are the limits of an open device, but for Unified.
@@ -107,13 +87,6 @@ func limitsOf(d *vk.Device) Limits {
 
 		SubgroupSize:       uint32(s.Size),
 		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,
-		SubgroupShuffle:    s.Compute && s.Operations&vk.SubgroupShuffle != 0,
-
-		Storage16:  d.Features.StorageBuffer16,
-		Storage8:   d.Features.StorageBuffer8,
-		Float16:    d.Features.ShaderFloat16,
-		Int8:       d.Features.ShaderInt8,
-		IntegerDot: d.Features.IntegerDotProduct,
 
 		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
 		TimestampPeriod: p.TimestampPeriod,
@@ -123,9 +96,6 @@ func limitsOf(d *vk.Device) Limits {
 	}
 	if p.MaxBufferSize > 0 {
 		l.AllocationSize = min(l.AllocationSize, p.MaxBufferSize)
-	}
-	if s.Selectable && d.Features.SubgroupSizeControl {
-		l.SubgroupMin, l.SubgroupMax = uint32(s.Min), uint32(s.Max)
 	}
 	if d.Features.And(matrixWanted) == matrixWanted {
 		l.Matrix = l.bestMatrix(d.Physical.Matrices)

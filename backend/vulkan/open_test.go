@@ -127,9 +127,7 @@ func small(l *Limits) {
 	l.Invocations = 128
 	l.WorkgroupSize = [3]uint32{128, 128, 64}
 	l.SharedMemory = 16 << 10
-	l.SubgroupArithmetic, l.SubgroupShuffle = false, false
-	l.SubgroupMin, l.SubgroupMax = 0, 0
-	l.Storage16, l.Storage8, l.Float16, l.Int8, l.IntegerDot = false, false, false, false, false
+	l.SubgroupArithmetic = false
 	l.Matrix = [3]uint32{}
 }
 

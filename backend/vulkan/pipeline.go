@@ -45,9 +45,8 @@ type layout struct {
 }
 
 type pipelineKey struct {
-	variant  *shaders.Variant
-	spec     any
-	subgroup uint32
+	variant *shaders.Variant
+	spec    any
 }
 
 // layoutKey has a bit for each binding.
@@ -74,7 +73,7 @@ func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
 	if s.spec != nil && reflect.TypeOf(s.spec) != reflect.TypeOf(s.variant.Spec) {
 		return nil, fmt.Errorf("specialization constants of type %T, its table has %T", s.spec, s.variant.Spec)
 	}
-	key := pipelineKey{s.variant, s.spec, s.subgroup}
+	key := pipelineKey{s.variant, s.spec}
 	if made, ok := p.made[key]; ok {
 		return made, nil
 	}
@@ -89,7 +88,7 @@ func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
 	}
 	defer p.dev.DestroyShaderModule(module)
 	handle, err := p.dev.CreateComputePipeline(vk.PipelineInfo{
-		Module: module, Layout: l.pipeline, Cache: p.cache, Spec: shaders.Words(s.spec), SubgroupSize: int(s.subgroup),
+		Module: module, Layout: l.pipeline, Cache: p.cache, Spec: shaders.Words(s.spec),
 		FullSubgroups: s.variant.Matrix,
 	})
 	if err != nil {

@@ -132,7 +132,7 @@ func (e *encoder) maxRounds() int {
 	return math.MaxInt32
 }
 
-// elementwise runs a shader from includes/elementwise.glsl on tensors of one
+// elementwise runs a shader from shaders/include/elementwise.glsl on tensors of one
 // shape, the destination first, and in fours where all of them allow it.
 func (e *encoder) elementwise(shader string, push func(views []shaders.View, rows, n1, n2, n uint32) any, ts ...backend.Tensor) error {
 	access := make([]backend.Access, len(ts)) // Read

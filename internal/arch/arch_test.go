@@ -19,6 +19,10 @@ var rules = []arch.Rule{{
 	Never: []string{"backend/cpu/...", "backend/vulkan/...", "shaders/...", "nn/...", "gpt/...", "conformance/...", "models"},
 	Why:   "the interface knows nobody who implements or uses it: backends reach it through Register",
 }, {
+	From:  []string{"backend/null/...", "backend/calltrace/..."},
+	Never: []string{"backend/cpu/...", "backend/vulkan/...", "shaders/...", "nn/...", "gpt/...", "conformance/...", "models"},
+	Why:   "they are no hardware: one counts and computes nothing, the other reports calls. So a model may plan with them, and every package may test with them",
+}, {
 	From:  []string{"backend/cpu/..."},
 	Never: []string{"backend/vulkan/...", "shaders/...", "nn/...", "gpt/...", "conformance/...", "models"},
 	Why:   "a backend stands alone: it builds and is tested without the other one, and knows ops, not models",

@@ -116,7 +116,7 @@ func TestWarmUp(t *testing.T) {
 // TestLowered names ops that the backend lacks where simpler ones ran.
 func TestLowered(t *testing.T) {
 	p := &played{dispatch: 1000}
-	p.lacks = func(op backend.Op) bool {
+	p.Lacks = func(op backend.Op) bool {
 		l, ok := op.(*backend.LinearGELU)
 		return ok && l.X.Rows() > 1 // only prompts have several
 	}
@@ -145,7 +145,7 @@ func TestLowered(t *testing.T) {
 // TestOps finds the speed of ops on a device on which it is known.
 func TestOps(t *testing.T) {
 	p := &played{dispatch: 3000, submit: 7000, flops: 1e9}
-	p.lacks = func(op backend.Op) bool { _, ok := op.(*backend.Store); return ok }
+	p.Lacks = func(op backend.Op) bool { _, ok := op.(*backend.Store); return ok }
 	o := OpOptions{Options: quiet(3), Model: "tiny", DTypes: []backend.DType{backend.F32}, Names: []string{"linear", "gelu", "store"}}
 	o.Ceilings = true
 	steps := 0
@@ -176,8 +176,8 @@ func TestOps(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if len(seen) != 2 || p.used != 0 {
-		t.Errorf("ops %v, %d bytes still allocated; expected linear and gelu, and none", seen, p.used)
+	if len(seen) != 2 || p.used() != 0 {
+		t.Errorf("ops %v, %d bytes still allocated; expected linear and gelu, and none", seen, p.used())
 	}
 }
 
@@ -195,7 +195,7 @@ func TestOpsFail(t *testing.T) {
 // TestUnsupported names what a device cannot do, and lets a caller go on.
 func TestUnsupported(t *testing.T) {
 	p := &played{dispatch: time.Microsecond}
-	p.lacks = func(op backend.Op) bool {
+	p.Lacks = func(op backend.Op) bool {
 		l, ok := op.(*backend.Linear)
 		return ok && l.W.DType == backend.F16
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/backend/null"
 )
 
 func closeTo(got, want float64) bool { return math.Abs(got-want) <= 1e-3*want }
@@ -29,9 +30,9 @@ func TestCeilings(t *testing.T) {
 		// 2·64³ FLOP take 0.26 s, at twice the size they would take 2 s.
 		{"a slow device", played{flops: 2e6, bandwidth: 1e11}, "copy of 1.00 MiB f32", "linear 64×64×64 f32",
 			[2]float64{rate(2<<20, 1e11), rate(2*64*64*64, 2e6)}},
-		{"little memory", played{flops: 1e12, bandwidth: 1e11, room: 600 << 10}, "copy of 0.25 MiB f32", "linear 128×128×128 f32",
+		{"little memory", played{flops: 1e12, bandwidth: 1e11, Backend: null.Backend{Limit: 600 << 10}}, "copy of 0.25 MiB f32", "linear 128×128×128 f32",
 			[2]float64{rate(1<<19, 1e11), rate(2*128*128*128, 1e12)}},
-		{"no f16", played{flops: 1e12, bandwidth: 1e11, lacks: half}, "copy of 1.00 MiB f32", "linear 256×256×256 f32",
+		{"no f16", played{flops: 1e12, bandwidth: 1e11, Backend: null.Backend{Lacks: half}}, "copy of 1.00 MiB f32", "linear 256×256×256 f32",
 			[2]float64{rate(2<<20, 1e11), rate(2*256*256*256, 1e12)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -51,13 +52,13 @@ func TestCeilings(t *testing.T) {
 			if again, err := d.Ceilings(t.Context(), 3, func(string) {}); err != nil || again != c || test.p.now != before {
 				t.Errorf("a second time: %v, %v, at %v: expected what was kept", again, err, test.p.now-before)
 			}
-			if test.p.used != 0 {
-				t.Errorf("%d bytes are still allocated", test.p.used)
+			if test.p.used() != 0 {
+				t.Errorf("%d bytes are still allocated", test.p.used())
 			}
 		})
 	}
 	t.Run("no memory at all", func(t *testing.T) {
-		d := playedDevice(&played{room: 1000})
+		d := playedDevice(&played{Backend: null.Backend{Limit: 1000}})
 		if _, err := d.Ceilings(t.Context(), 1, func(string) {}); !errors.Is(err, backend.ErrOutOfMemory) {
 			t.Errorf("got %v", err)
 		}

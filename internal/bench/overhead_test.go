@@ -32,7 +32,7 @@ func TestOverhead(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if p.used != 0 {
-		t.Errorf("%d bytes are still allocated", p.used)
+	if p.used() != 0 {
+		t.Errorf("%d bytes are still allocated", p.used())
 	}
 }

@@ -1,12 +1,12 @@
 package bench
 
 import (
-	"fmt"
 	"os"
 	"testing"
 	"time"
 
 	"caldera/backend"
+	"caldera/backend/null"
 	"caldera/internal/commandtest"
 )
 
@@ -21,9 +21,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// played is a device whose speed is known to the nanosecond: it computes
+// played is a null device whose speed is known to the nanosecond: it computes
 // nothing, and time passes only as it says. It works while the host goes on.
 type played struct {
+	null.Backend
+
 	now, busy time.Duration // by the clock, and when the device will be idle
 
 	hostRun, hostOp, hostRecord time.Duration // a run of a program, an op of Run and of Record
@@ -31,12 +33,9 @@ type played struct {
 	read                        time.Duration
 	flops, bandwidth            float64 // of Linear and Copy; 0: no time
 
-	noise func() float64           // a factor for the work of a submit; nil: 1
-	lacks func(op backend.Op) bool // nil: nothing
-	fails error                    // of programs of Argmax; nil: they run
-	room  int                      // bytes; 0: any number
-	used  int
-	most  int // that was used at once
+	noise func() float64 // a factor for the work of a submit; nil: 1
+	fails error          // of programs of Argmax; nil: they run
+	most  int64          // bytes that were used at once
 
 	free, total int64 // bytes, as it tells them
 }
@@ -48,36 +47,26 @@ func playedDevice(p *played) *Device {
 	return d
 }
 
-type playedBuffer struct {
-	p    *played
-	size int
-}
-
-func (b *playedBuffer) Size() int { return b.size }
-func (b *playedBuffer) Free()     { b.p.used -= b.size }
-
 func (p *played) Name() string { return "played" }
-func (p *played) Close() error { return nil }
 
 func (p *played) Alloc(size int) (backend.Buffer, error) {
-	if p.room > 0 && p.used+size > p.room {
-		return nil, fmt.Errorf("%w: %d bytes wanted", backend.ErrOutOfMemory, size)
-	}
-	p.used += size
-	p.most = max(p.most, p.used)
-	return &playedBuffer{p, size}, nil
+	buf, err := p.Backend.Alloc(size)
+	p.most = max(p.most, p.used())
+	return buf, err
 }
 
-func (p *played) Memory() (used, free, total int64) { return int64(p.used), p.free, p.total }
+// used is the number of bytes of all buffers.
+func (p *played) used() int64 {
+	used, _, _ := p.Backend.Memory()
+	return used
+}
 
-func (p *played) Write(backend.Buffer, int, []byte) error { return nil }
+func (p *played) Memory() (used, free, total int64) { return p.used(), p.free, p.total }
 
 func (p *played) Read([]byte, backend.Buffer, int) error {
 	p.now = max(p.now, p.busy) + p.read
 	return nil
 }
-
-func (p *played) Supports(op backend.Op) bool { return p.lacks == nil || !p.lacks(op) }
 
 func (p *played) Run(ops ...backend.Op) error {
 	p.now += p.hostOp * time.Duration(len(ops))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/backend/null"
 	"caldera/gpt"
 	"caldera/internal/commandtest"
 )
@@ -292,8 +293,8 @@ func TestTrainPlayed(t *testing.T) {
 	o.Ceilings = true
 	train := func(p *played) ([]*TrainResult, error) {
 		results, err := playedDevice(p).Train(t.Context(), Random("tiny", tiny), Training{Batch: 2, Time: 8, Accumulate: 1}, nil, o)
-		if p.used != 0 {
-			t.Errorf("%d bytes are still allocated", p.used)
+		if p.used() != 0 {
+			t.Errorf("%d bytes are still allocated", p.used())
 		}
 		return results, err
 	}
@@ -317,14 +318,14 @@ func TestTrainPlayed(t *testing.T) {
 	}
 
 	lacks := func(op backend.Op) bool { return op.Name() == "adamw" }
-	if _, err := train(&played{lacks: lacks}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "adamw") {
+	if _, err := train(&played{Backend: null.Backend{Lacks: lacks}}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "adamw") {
 		t.Errorf("without AdamW: %v", err)
 	}
 	var memory *gpt.TrainMemoryError
 	if _, err := train(&played{free: 100 << 10, total: 1 << 20}); !errors.As(err, &memory) || memory.Batch >= 2 {
 		t.Errorf("with little memory: %v", err)
 	}
-	if _, err := train(&played{room: 64 << 10}); !errors.Is(err, backend.ErrOutOfMemory) {
+	if _, err := train(&played{Backend: null.Backend{Limit: 64 << 10}}); !errors.Is(err, backend.ErrOutOfMemory) {
 		t.Errorf("with less: %v", err)
 	}
 }

@@ -142,6 +142,16 @@ func (s Shape) vectors(add adder, many int) {
 		f32("layernorm", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
 			return &backend.LayerNorm{Dst: dst, X: x, Gamma: m.tensor(backend.F32, s.Width), Beta: m.tensor(backend.F32, s.Width), Epsilon: 1e-5}
 		})
+		f32("rmsnorm", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
+			return &backend.RMSNorm{Dst: dst, X: x, Gamma: m.tensor(backend.F32, s.Width), Epsilon: 1e-5}
+		})
+		f32("rotary", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
+			angles := m.tensor(backend.F32, s.Context, s.Width/s.Heads/2*2)
+			return &backend.Rotary{Dst: dst, X: x, Angles: angles, At: m.at(s.Context - n), Heads: s.Heads}
+		})
+		f32("gated_activation", n, s.Inner, func(m *memory, dst, x backend.Tensor) backend.Op {
+			return &backend.GatedActivation{Dst: dst, Gate: x, Up: m.tensor(backend.F32, n, s.Inner), Func: backend.SiLU}
+		})
 		f32("add", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
 			return &backend.Add{Dst: dst, A: x, B: m.tensor(backend.F32, n, s.Width)}
 		})

@@ -30,7 +30,13 @@ func TestCases(t *testing.T) {
 		"store/16x64/f16":        {0, 2*16*64 + 4*16*64 + 4},
 		"copy/16x32/f16":         {0, 16 * 32 * (2 + 4)},
 		"layernorm/1x32/f32":     {0, 4 * 4 * 32},
+		"rmsnorm/16x32/f32":      {0, 4 * (2*16*32 + 32)},
+		"rotary/1x32/f32":        {0, 4 * (2*32 + 16 + 1)},
 		"argmax/1x50/f32":        {0, 4 * 51},
+
+		"gated_activation/16x128/f32":          {0, 4 * 3 * 16 * 128},
+		"gated_activation_backward/16x128/f32": {0, 4 * 5 * 16 * 128},
+		"rmsnorm_backward/16x32/f32":           {0, 4 * (3*16*32 + 2*32)},
 
 		"linear_backward/16x32x128/f32": {2 * 16 * 32 * 128, 4 * (128*32 + 128 + 16*128 + 16*32)},
 		"cross_entropy/16x50/f32":       {0, 4 * (16 + 16*50 + 16)},

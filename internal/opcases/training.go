@@ -47,6 +47,17 @@ func (s Shape) training(add adder, many int) {
 			Stats: m.zeros(backend.F32, many, 2), Epsilon: 1e-5,
 		}
 	})
+	add("rmsnorm_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
+		return &backend.RMSNormBackward{
+			DX: rows(m, s.Width), DGamma: m.tensor(backend.F32, s.Width), X: rows(m, s.Width), DY: rows(m, s.Width),
+			Gamma: m.tensor(backend.F32, s.Width), Stats: m.zeros(backend.F32, many, 1), Epsilon: 1e-5,
+		}
+	})
+	add("gated_activation_backward", fmt.Sprintf("%dx%d", many, s.Inner), backend.F32, func(m *memory) backend.Op {
+		return &backend.GatedActivationBackward{
+			DGate: rows(m, s.Inner), DUp: rows(m, s.Inner), Gate: rows(m, s.Inner), Up: rows(m, s.Inner), DY: rows(m, s.Inner), Func: backend.SiLU,
+		}
+	})
 	add("attention_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
 		vectors := func(n int) backend.Tensor { return m.tensor(backend.F32, 1, many, n) }
 		part := func(x backend.Tensor, i int) backend.Tensor { return x.Slice(-1, i*s.Width, (i+1)*s.Width) }

@@ -61,3 +61,11 @@ float slope(uint f, float x) {
 vec4 activation(uint f, vec4 x) { return vec4(activation(f, x.x), activation(f, x.y), activation(f, x.z), activation(f, x.w)); }
 
 vec4 slope(uint f, vec4 x) { return vec4(slope(f, x.x), slope(f, x.y), slope(f, x.z), slope(f, x.w)); }
+
+// at_most is x, but limit where it is above; within clamps it to ±limit. NaN
+// stays NaN.
+float at_most(float x, float limit) { return is_nan(x) ? x : min(x, limit); }
+float within(float x, float limit) { return is_nan(x) ? x : clamp(x, -limit, limit); }
+
+vec4 at_most(vec4 x, float limit) { return vec4(at_most(x.x, limit), at_most(x.y, limit), at_most(x.z, limit), at_most(x.w, limit)); }
+vec4 within(vec4 x, float limit) { return vec4(within(x.x, limit), within(x.y, limit), within(x.z, limit), within(x.w, limit)); }

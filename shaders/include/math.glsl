@@ -26,6 +26,9 @@ float exp_(float x) {
 	return is_nan(x) ? x : y;
 }
 
+// 1/√x, 0 for infinity: a driver may take √x for x · (1/√x).
+float inverse_root(float x) { return is_infinite(x) ? 0.0 : 1.0 / sqrt(x); }
+
 // tanh x within a few units in the last place: with e = exp(2x) − 1 it is
 // e / (e + 2), and e = 2ⁿ·(exp(r) − 1) + (2ⁿ − 1), which loses no digits near 0.
 float tanh_(float x) {

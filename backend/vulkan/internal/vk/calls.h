@@ -192,8 +192,7 @@ int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64
                             const uint32_t *spec, uint32_t n, uint32_t subgroup_size,
                             uint32_t full_subgroups, uint64_t *out);
 int32_t cvk_create_descriptor_pool(uintptr_t d, uint32_t sets, uint32_t storage_buffers,
-                                   uint32_t texel_buffers, uint32_t uniform_buffers,
-                                   uint64_t *out);
+                                   uint32_t texel_buffers, uint64_t *out);
 int32_t cvk_allocate_set(uintptr_t d, uint64_t pool, uint64_t layout, uint64_t *out);
 
 enum { CVK_WRITES = 16, CVK_SUBMITS = 32, CVK_PUSH = 256 };

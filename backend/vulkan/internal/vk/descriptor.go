@@ -16,14 +16,12 @@ type PoolSize struct {
 	Sets           int
 	StorageBuffers int
 	TexelBuffers   int
-	UniformBuffers int
 }
 
 // CreateDescriptorPool makes a pool.
 func (d *Device) CreateDescriptorPool(s PoolSize) (DescriptorPool, error) {
 	var h C.uint64_t
-	r := C.cvk_create_descriptor_pool(d.table, C.uint32_t(s.Sets), C.uint32_t(s.StorageBuffers),
-		C.uint32_t(s.TexelBuffers), C.uint32_t(s.UniformBuffers), &h)
+	r := C.cvk_create_descriptor_pool(d.table, C.uint32_t(s.Sets), C.uint32_t(s.StorageBuffers), C.uint32_t(s.TexelBuffers), &h)
 	return DescriptorPool(h), check("vkCreateDescriptorPool", r)
 }
 
@@ -57,11 +55,6 @@ type Descriptor struct {
 // Limits.MaxStorageBufferRange.
 func Bind(b Buffer, offset, bytes uint64) Descriptor {
 	return Descriptor{StorageBufferDescriptor, uint64(b), offset, bytes}
-}
-
-// BindUniform is Bind for a uniform buffer.
-func BindUniform(b Buffer, offset, bytes uint64) Descriptor {
-	return Descriptor{UniformBufferDescriptor, uint64(b), offset, bytes}
 }
 
 // BindTexels makes a uniform-texel-buffer descriptor of a view.

@@ -124,15 +124,14 @@ int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64
 }
 
 int32_t cvk_create_descriptor_pool(uintptr_t d, uint32_t sets, uint32_t storage_buffers,
-                                   uint32_t texel_buffers, uint32_t uniform_buffers,
-                                   uint64_t *out) {
+                                   uint32_t texel_buffers, uint64_t *out) {
 	struct {
 		uint32_t type, count;
-	} sizes[3];
+	} sizes[2];
 	uint32_t n = 0;
-	const uint32_t types[3] = {7, 4, 6};
-	const uint32_t counts[3] = {storage_buffers, texel_buffers, uniform_buffers};
-	for (int i = 0; i < 3; i++) {
+	const uint32_t types[2] = {7, 4};
+	const uint32_t counts[2] = {storage_buffers, texel_buffers};
+	for (int i = 0; i < 2; i++) {
 		if (counts[i] == 0) continue; // a size of 0 is not valid
 		sizes[n].type = types[i];
 		sizes[n++].count = counts[i];

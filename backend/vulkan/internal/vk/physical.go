@@ -67,13 +67,10 @@ type MatrixShape struct{ M, N, K int }
 // Limits of a device. Sizes are in bytes.
 type Limits struct {
 	MaxStorageBufferRange  uint64 // one storage-buffer binding
-	MaxUniformBufferRange  uint64
 	MaxTexelBufferElements uint64
 	StorageBufferAlignment uint64 // of the offset of a storage-buffer binding
-	UniformBufferAlignment uint64
 	TexelBufferAlignment   uint64 // of the offset of a buffer view
 	NonCoherentAtomSize    uint64 // granularity of Flush and Invalidate
-	MemoryMapAlignment     uint64
 
 	MaxWorkGroupInvocations int
 	MaxWorkGroupSize        [3]int
@@ -81,15 +78,12 @@ type Limits struct {
 	MaxSharedMemory         int // of one workgroup
 	MaxPushConstants        int // never more than 256 here
 	MaxStorageBuffers       int // bindings in one stage
-	MaxTexelBuffers         int // bindings in one stage
-	MaxResources            int // bindings of all types in one stage
 
 	MaxMemoryAllocationCount int    // AllocateMemory calls alive at a time
 	MaxMemoryAllocationSize  uint64 // of one AllocateMemory; at least 1 GiB
 	MaxBufferSize            uint64 // 0 where the driver does not say
 
-	TimestampPeriod             float64 // nanoseconds of one tick
-	TimestampComputeAndGraphics bool    // every compute queue has timestamps
+	TimestampPeriod float64 // nanoseconds of one tick
 }
 
 // MemoryType is a kind of memory, on a heap.
@@ -258,13 +252,10 @@ func (i *Instance) matrices(ph C.uintptr_t) (shapes []MatrixShape) {
 func limits(l *binding.PhysicalDeviceLimits) Limits {
 	return Limits{
 		MaxStorageBufferRange:  uint64(l.MaxStorageBufferRange),
-		MaxUniformBufferRange:  uint64(l.MaxUniformBufferRange),
 		MaxTexelBufferElements: uint64(l.MaxTexelBufferElements),
 		StorageBufferAlignment: uint64(l.MinStorageBufferOffsetAlignment),
-		UniformBufferAlignment: uint64(l.MinUniformBufferOffsetAlignment),
 		TexelBufferAlignment:   uint64(l.MinTexelBufferOffsetAlignment),
 		NonCoherentAtomSize:    uint64(l.NonCoherentAtomSize),
-		MemoryMapAlignment:     uint64(l.MinMemoryMapAlignment),
 
 		MaxWorkGroupInvocations: int(l.MaxComputeWorkGroupInvocations),
 		MaxWorkGroupSize: [3]int{int(l.MaxComputeWorkGroupSize[0]),
@@ -273,12 +264,9 @@ func limits(l *binding.PhysicalDeviceLimits) Limits {
 		MaxSharedMemory:   int(l.MaxComputeSharedMemorySize),
 		MaxPushConstants:  min(int(l.MaxPushConstantsSize), C.CVK_PUSH),
 		MaxStorageBuffers: int(l.MaxPerStageDescriptorStorageBuffers),
-		MaxTexelBuffers:   int(l.MaxPerStageDescriptorSampledImages),
-		MaxResources:      int(l.MaxPerStageResources),
 
-		MaxMemoryAllocationCount:    int(l.MaxMemoryAllocationCount),
-		TimestampPeriod:             float64(l.TimestampPeriod),
-		TimestampComputeAndGraphics: l.TimestampComputeAndGraphics != 0,
+		MaxMemoryAllocationCount: int(l.MaxMemoryAllocationCount),
+		TimestampPeriod:          float64(l.TimestampPeriod),
 	}
 }
 

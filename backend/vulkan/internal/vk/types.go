@@ -98,10 +98,7 @@ const (
 	TransferSrc        BufferUsage = 0x01
 	TransferDst        BufferUsage = 0x02
 	UniformTexelBuffer BufferUsage = 0x04
-	StorageTexelBuffer BufferUsage = 0x08
-	UniformBuffer      BufferUsage = 0x10
 	StorageBuffer      BufferUsage = 0x20
-	IndirectBuffer     BufferUsage = 0x100
 )
 
 // DescriptorType is what stands at a binding of a descriptor set.
@@ -110,7 +107,6 @@ type DescriptorType uint32
 // Descriptor types.
 const (
 	UniformTexelDescriptor  DescriptorType = 4
-	UniformBufferDescriptor DescriptorType = 6
 	StorageBufferDescriptor DescriptorType = 7
 )
 
@@ -119,21 +115,9 @@ type Format uint32
 
 // Formats of texel buffers.
 const (
-	R8SInt     Format = 14
-	RGBA8UInt  Format = 41
-	RGBA8SInt  Format = 42
-	R16F       Format = 76
-	RG16F      Format = 83
-	RGBA16UInt Format = 95
-	RGBA16F    Format = 97
-	R32UInt    Format = 98
-	R32SInt    Format = 99
-	R32F       Format = 100
-	RG32UInt   Format = 101
-	RG32F      Format = 103
-	RGBA32UInt Format = 107
-	RGBA32SInt Format = 108
-	RGBA32F    Format = 109
+	RGBA16F Format = 97
+	R32F    Format = 100
+	RGBA32F Format = 109
 )
 
 // Stage is a set of pipeline stages, for barriers and timestamps.
@@ -146,7 +130,6 @@ const (
 	Transfer     Stage = 0x1000
 	BottomOfPipe Stage = 0x2000
 	Host         Stage = 0x4000
-	AllCommands  Stage = 0x10000
 )
 
 // Access is a set of memory accesses, for barriers.
@@ -154,15 +137,12 @@ type Access uint32
 
 // Memory accesses. A texel fetch is a ShaderRead.
 const (
-	UniformRead   Access = 0x8
 	ShaderRead    Access = 0x20
 	ShaderWrite   Access = 0x40
 	TransferRead  Access = 0x800
 	TransferWrite Access = 0x1000
 	HostRead      Access = 0x2000
 	HostWrite     Access = 0x4000
-	MemoryRead    Access = 0x8000
-	MemoryWrite   Access = 0x10000
 )
 
 // SubgroupOps is a set of kinds of subgroup operation.

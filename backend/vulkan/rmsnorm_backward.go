@@ -1,0 +1,119 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+func init() {
+	register(kernel[*backend.RMSNormBackward]{
+		supports: func(l *Limits, op *backend.RMSNormBackward) bool { return rowsFit(l, op.DX, op.X, op.DY) },
+		encode:   encodeRMSNormBackward,
+	})
+}
+
+// encodeRMSNormBackward takes the vectors, and then sums over them, window by
+// window: the sums add up in DGamma.
+func encodeRMSNormBackward(e *encoder, op *backend.RMSNormBackward) error {
+	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
+		if !matrices(op.DX, op.X, op.DY, op.Stats) && op.X.Dim(axis) > 1 {
+			return each(op.X.Dim(axis), 1, func(i, end int) error {
+				return encodeRMSNormBackward(e, rmsNormPart(op, axis, i, end))
+			})
+		}
+	}
+	m := *op
+	m.DX, m.X, m.DY, m.Stats = matrix(op.DX), matrix(op.X), matrix(op.DY), matrix(op.Stats)
+	window := min(e.maxRows(m.DX), e.maxRows(m.X), e.maxRows(m.DY), e.maxRows(m.Stats), e.maxRounds())
+	return each(m.X.Dim(2), window, func(r, end int) error {
+		part := rmsNormPart(&m, 2, r, end)
+		if err := rmsNormBackwardRows(e, part); err != nil || op.DGamma.Absent() {
+			return err
+		}
+		return rmsNormBackwardColumns(e, part)
+	})
+}
+
+// rmsNormPart is op on a part of the vectors.
+func rmsNormPart(op *backend.RMSNormBackward, axis, from, to int) *backend.RMSNormBackward {
+	part := *op
+	part.DX, part.X = op.DX.Slice(axis, from, to), op.X.Slice(axis, from, to)
+	part.DY, part.Stats = op.DY.Slice(axis, from, to), op.Stats.Slice(axis, from, to)
+	return &part
+}
+
+// rmsNormBackwardRows sets DX and Stats.
+func rmsNormBackwardRows(e *encoder, op *backend.RMSNormBackward) error {
+	dx, dxBase := e.operand(op.DX, backend.Write)
+	x, xBase := e.operand(op.X, backend.Read)
+	dy, dyBase := e.operand(op.DY, backend.Read)
+	gamma, gammaBase := e.operand(op.Gamma, backend.Read)
+	stats, statsBase := e.operand(op.Stats, backend.Write)
+	rows, unit, defines := op.X.Dim(2), 1, ""
+	if inFours(op.DX, dxBase) && inFours(op.X, xBase) && inFours(op.DY, dyBase) && inFours(op.Gamma, gammaBase) {
+		unit, defines = 4, "X4"
+	}
+	of := func(t backend.Tensor, base uint32) (uint32, uint32) {
+		return base / uint32(unit), uint32(t.Stride(2) / unit)
+	}
+	push := shaders.LayerNormBackwardPush{
+		Stats: statsBase, StatsStride: uint32(op.Stats.Stride(2)), Gamma: gammaBase / uint32(unit),
+		Rows: uint32(rows), N: uint32(op.X.Dim(3) / unit), Epsilon: op.Epsilon,
+	}
+	push.Dx, push.DxStride = of(op.DX, dxBase)
+	push.X, push.XStride = of(op.X, xBase)
+	push.Dy, push.DyStride = of(op.DY, dyBase)
+	return e.dispatch(
+		pipelineSpec{variant: shaders.Find("rmsnorm_backward", defines), spec: shaders.Workgroup{Lanes: e.rowLanes(int(push.N))}}, push,
+		[3]uint32{e.groups(0, rows, 1), 1, 1},
+		dx, x, dy, gamma, stats)
+}
+
+// rmsNormBackwardColumns adds to DGamma.
+func rmsNormBackwardColumns(e *encoder, op *backend.RMSNormBackward) error {
+	dgamma, dgammaBase := e.operand(op.DGamma, backend.Update)
+	x, xBase := e.operand(op.X, backend.Read)
+	dy, dyBase := e.operand(op.DY, backend.Read)
+	stats, statsBase := e.operand(op.Stats, backend.Read)
+	none, _ := e.operand(backend.Tensor{}, backend.Read)
+
+	rows, unit, defines := op.X.Dim(2), 1, ""
+	if inFours(op.X, xBase) && inFours(op.DY, dyBase) && inFours(op.DGamma, dgammaBase) {
+		unit, defines = 4, "X4"
+	}
+	push := shaders.RMSNormBackwardColumnsPush{
+		Dgamma: dgammaBase / uint32(unit),
+		X:      xBase / uint32(unit), XStride: uint32(op.X.Stride(2) / unit),
+		Dy: dyBase / uint32(unit), DyStride: uint32(op.DY.Stride(2) / unit),
+		Stats: statsBase, StatsStride: uint32(op.Stats.Stride(2)),
+		Rows: uint32(rows), N: uint32(op.X.Dim(3) / unit), Slice: uint32(rows),
+	}
+	columns, lanes := columnLanes(e.limits())
+	blocks := e.groups(0, int(push.N), int(columns))
+	// Where a stage does not use what the shader may write, another such stands
+	// for it: absent memory must not seem to be written.
+	dispatch := func(stage, slices uint32, bindings ...binding) error {
+		spec := shaders.LayerNormBackwardColumnsSpec{Lanes: columns, LanesY: lanes, Stage: stage}
+		p := pipelineSpec{variant: shaders.Find("rmsnorm_backward_columns", defines), spec: spec}
+		return e.dispatch(p, push, [3]uint32{blocks, slices, 1}, bindings...)
+	}
+	slices := e.columnSlices(rows, blocks)
+	if slices == 1 {
+		return dispatch(0, 1, dgamma, x, dy, stats, dgamma)
+	}
+	slice := (rows + slices - 1) / slices
+	slices = (rows + slice - 1) / slice
+	sums, err := e.scratch(backend.F32, slices, op.X.Dim(3))
+	if err != nil {
+		return err
+	}
+	partial, base := e.operand(sums, backend.Update)
+	push.Slice, push.Partial = uint32(slice), base/uint32(unit)
+	if err := dispatch(1, uint32(slices), partial, x, dy, stats, partial); err != nil {
+		return err
+	}
+	push.Rows, push.Slice = uint32(slices), uint32(slices)
+	return dispatch(2, 1, dgamma, none, none, none, partial)
+}

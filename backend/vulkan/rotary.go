@@ -1,0 +1,65 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+func init() {
+	register(kernel[*backend.Rotary]{
+		supports: func(l *Limits, op *backend.Rotary) bool { return rowsFit(l, op.Dst, op.X, op.Angles) },
+		encode:   encodeRotary,
+	})
+}
+
+// encodeRotary takes a dispatch for each window of the table, which is one
+// unless it is too large to be bound. Each finds the positions that are its own.
+func encodeRotary(e *encoder, op *backend.Rotary) error {
+	sequences := min(e.maxAlong(op.Dst, 1), e.maxAlong(op.X, 1), e.maxAlong(op.At, 3))
+	return each(op.X.Dim(1), sequences, func(b, bEnd int) error {
+		seq := *op
+		seq.Dst, seq.X, seq.At = op.Dst.Slice(1, b, bEnd), op.X.Slice(1, b, bEnd), op.At.Slice(3, b, bEnd)
+		return each(op.X.Dim(2), min(e.maxRows(seq.Dst), e.maxRows(seq.X)), func(t, tEnd int) error {
+			part := seq
+			part.Dst, part.X = seq.Dst.Slice(2, t, tEnd), seq.X.Slice(2, t, tEnd)
+			return each(op.Angles.Dim(2), e.maxRows(op.Angles), func(p, pEnd int) error {
+				part.Angles = op.Angles.Slice(2, p, pEnd)
+				return encodeRotaryWindow(e, &part, shaders.RotaryPush{
+					FirstTime: uint32(t), FirstPosition: uint32(p), Context: uint32(op.Angles.Dim(2)), MarkMissing: boolean(p == 0),
+				})
+			})
+		})
+	})
+}
+
+func encodeRotaryWindow(e *encoder, op *backend.Rotary, push shaders.RotaryPush) error {
+	dst, dstBase := e.operand(op.Dst, backend.Update)
+	x, xBase := e.operand(op.X, backend.Read)
+	angles, anglesBase := e.operand(op.Angles, backend.Read)
+	at, atBase := e.operand(op.At, backend.Read)
+	size, pairs, unit, defines := op.HeadSize(), op.Pairs(), 1, ""
+	if size%4 == 0 && pairs%4 == 0 && inFours(op.Dst, dstBase) && inFours(op.X, xBase) && inFours(op.Angles, anglesBase) {
+		unit, defines = 4, "X4"
+	}
+	step, apart := op.Places()
+	if step == 1 {
+		apart /= unit
+	}
+	push.Dst, push.X = view(op.Dst, dstBase, unit), view(op.X, xBase, unit)
+	push.Batch, push.Time, push.Heads = uint32(op.X.Dim(1)), uint32(op.X.Dim(2)), uint32(op.Heads)
+	push.Size, push.Pairs, push.Step, push.Apart = uint32(size/unit), uint32(pairs/unit), uint32(step), uint32(apart)
+	push.Angles, push.AnglesStride = anglesBase/uint32(unit), uint32(op.Angles.Stride(2)/unit)
+	push.WindowPositions = uint32(op.Angles.Dim(2))
+	push.At, push.AtStride = atBase, uint32(op.At.Stride(3))
+	push.Direction = 1
+	if op.Inverse {
+		push.Direction = -1
+	}
+	items := op.Heads * (size - pairs) / unit
+	return e.dispatch(
+		pipelineSpec{variant: shaders.Find("rotary", defines), spec: shaders.Workgroup{Lanes: elementwiseLanes}}, push,
+		[3]uint32{e.groups(0, items, elementwiseLanes), e.groups(1, op.X.Rows(), 1), 1},
+		dst, x, angles, at)
+}
