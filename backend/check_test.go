@@ -370,7 +370,7 @@ func TestCheckOverlapOfAnySlices(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	shared, apart := 0, 0
 	for range 20000 {
-		all := backend.Of(&memory{data: make([]byte, 1<<16)}, backend.F32, r.IntN(5), 1+r.IntN(3), 1+r.IntN(3), 1+r.IntN(4), 1+r.IntN(9))
+		all := backend.Of(memory(1<<16), backend.F32, r.IntN(5), 1+r.IntN(3), 1+r.IntN(3), 1+r.IntN(4), 1+r.IntN(9))
 		for i, stride := 2, all.Shape[3]+r.IntN(3); i >= 0; i-- { // with gaps, of another size along each axis
 			all.Strides[i] = stride
 			stride = stride*all.Shape[i] + r.IntN(3)

@@ -3,9 +3,11 @@ package backend
 import "fmt"
 
 // Copy copies x into dst of the same shape, whatever the strides of either.
-// Between f32 and f16 it converts, to the nearest f16.
+// Between plain dtypes it rounds to the nearest, ties to even, and NaN stays NaN.
+// It also converts a quantised dtype to f32, and f32 to one of activations (see
+// [Q8_A]); the f32 tensor is then one whose rows are neighbours in memory.
 type Copy struct {
-	Dst Tensor // any shape: f32 or f16, or i32 from i32
+	Dst Tensor // any shape: a plain dtype, or i32 from i32, or quantised activations from f32
 	X   Tensor // as dst
 }
 
@@ -17,12 +19,16 @@ func (o *Copy) Operands(yield func(string, *Tensor, Access)) {
 }
 
 func (o *Copy) Check() error {
-	if (o.Dst.DType == I32) != (o.X.DType == I32) {
-		return fmt.Errorf("cannot convert %v to %v", o.X.DType, o.Dst.DType)
+	dst, x := o.Dst.DType, o.X.DType
+	var rows error
+	switch plain := func(d DType) bool { return d.Is(Weights) && !d.Quantized() }; {
+	case plain(dst) && plain(x), dst == I32 && x == I32:
+	case dst == F32 && x.Quantized():
+		rows = wantRows("dst", o.Dst)
+	case dst.Quantized() && dst.Is(Activations) && x == F32:
+		rows = wantRows("x", o.X)
+	default:
+		return fmt.Errorf("cannot convert %v to %v", x, dst)
 	}
-	return first(
-		wantDType("dst", o.Dst, append(PlainDTypes(), I32)...),
-		wantDType("x", o.X, append(PlainDTypes(), I32)...),
-		wantShape("dst", o.Dst, o.X.Shape[:]...),
-	)
+	return first(rows, wantShape("dst", o.Dst, o.X.Shape[:]...))
 }

@@ -4,7 +4,7 @@ package backend
 // still at hand.
 type LinearGELU struct {
 	Dst  Tensor // [..., out] f32
-	X    Tensor // [..., in] f32, or f16 where w is
+	X    Tensor // [..., in] f32, f16 where w is, or q8_a where w is quantised
 	W    Tensor // [out, in] of a dtype of weights
 	Bias Tensor // [out] f32; may be absent
 	Sum  Tensor // [..., out] f32, scratch: what Linear gives

@@ -231,7 +231,7 @@ func findAuto() (all []Device, why string, err error) {
 	case all[0].Kind != Host:
 		why = "the best GPU"
 	case empty != "":
-		why = fmt.Sprintf("no GPU was found; --backend=%s tells why", empty)
+		why = fmt.Sprintf("no GPU was found; backend %s, chosen by name, tells why", empty)
 	default:
 		why = noted("no GPU was found", note)
 	}

@@ -146,7 +146,7 @@ func TestAutoWithoutDevices(t *testing.T) {
 		t.Errorf("auto gave %v", err)
 	}
 	withDevices(t, map[string]func() ([]Device, error){"cpu": some(cpu), "vulkan": none(errNoDriver)})
-	if d, why, err := Find("auto"); err != nil || d.Spec() != "cpu:0" || why != "no GPU was found; --backend=vulkan tells why" {
+	if d, why, err := Find("auto"); err != nil || d.Spec() != "cpu:0" || why != "no GPU was found; backend vulkan, chosen by name, tells why" {
 		t.Errorf("auto without a driver: %s (%s), %v", d.Spec(), why, err)
 	}
 	withDevices(t, map[string]func() ([]Device, error){"vulkan": some(software)})

@@ -233,7 +233,7 @@ func (x *trial) data(run int) {
 	}
 	for _, b := range x.blocks {
 		if !b.constant {
-			b.guard()
+			b.fillGuard()
 		}
 	}
 	for _, o := range x.list {
@@ -357,7 +357,7 @@ func (o operand) differ(got []byte, want Values) string {
 		message += fmt.Sprintf(", |Δ|=%.2g > %.2g", delta, want.e[worst])
 	}
 	b := newBlock(o.DType, 1)
-	b.setBits(0, unsetF32, unsetF16, unsetI32)
+	b.setBits(0, nothing)
 	n := o.DType.Bytes(1)
 	if o.access == backend.Write && bytes.Equal(b.data, got[n*element(worst):n*element(worst)+n]) {
 		message += " (the op did not write it)"

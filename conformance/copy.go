@@ -74,8 +74,7 @@ func (s copyShape) copy() Case {
 
 func copyCases() []Case {
 	var cases []Case
-	pairs := [][2]backend.DType{{backend.F32, backend.F32}, {backend.F16, backend.F32}, {backend.F32, backend.F16},
-		{backend.F16, backend.F16}, {backend.I32, backend.I32}}
+	pairs := append(plainPairs(), [2]backend.DType{backend.I32, backend.I32})
 	add := func(s copyShape) {
 		for _, p := range pairs {
 			s.dst, s.x = p[0], p[1]
@@ -95,18 +94,28 @@ func copyCases() []Case {
 			add(copyShape{dims: []int{2, 3, 7}, from: from, to: to})
 		}
 	}
-	all := append([]float64{1e5, -1e5, 65520, -65520, 3e38, math.Inf(1), math.Inf(-1), math.NaN()}, halfEdges...)
-	for _, p := range pairs[:4] {
+	all := append([]float64{0x1p-133, -0x1.8p-133, 0x1p-134, 0x1.8p-134, -0x1.fep127, 0x1.ffp127, 1 + 0x1p-8, 1 + 0x1.8p-7, 1e5, -1e5, 65520, -65520, 3e38, math.Inf(1), math.Inf(-1), math.NaN()}, halfEdges...)
+	for _, p := range plainPairs() {
 		for _, l := range Layouts {
 			cases = append(cases, copyShape{dims: []int{3, 21}, dst: p[0], x: p[1], from: l, to: l,
-				what: "values on the edge of f16", values: all}.copy())
+				what: "values on the edge", values: all}.copy())
 		}
 	}
 	return cases
 }
 
+// plainPairs are all pairs of plain dtypes, of dst and x.
+func plainPairs() (pairs [][2]backend.DType) {
+	for _, dst := range backend.PlainDTypes() {
+		for _, x := range backend.PlainDTypes() {
+			pairs = append(pairs, [2]backend.DType{dst, x})
+		}
+	}
+	return pairs
+}
+
 func randomCopy(r *rand.Rand) copyShape {
-	d := []backend.DType{backend.F32, backend.F16}
-	return copyShape{dims: []int{1 + r.IntN(4), 1 + r.IntN(60), 1 + r.IntN(60)}, dst: d[r.IntN(2)], x: d[r.IntN(2)],
+	d := plainPairs()[r.IntN(len(plainPairs()))]
+	return copyShape{dims: []int{1 + r.IntN(4), 1 + r.IntN(60), 1 + r.IntN(60)}, dst: d[0], x: d[1],
 		view: []string{"", "transposed", "both", "columns", "broadcast"}[r.IntN(5)], from: RandomLayout(r), to: RandomLayout(r)}
 }

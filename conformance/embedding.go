@@ -144,11 +144,19 @@ func embeddingCases() []Case {
 			ids: []float64{4, 5, -1, 0, math.MinInt32, 2, 3}})
 	}
 	for i, l := range Layouts {
-		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
+		for _, d := range backend.QuantizedDTypes() {
 			s := embeddingShape{batch: 2, time: 5, vocab: 13, context: 8, width: 32 * (i + 1), tokens: d, layout: l}
 			for _, s.positions = range both {
 				cases = append(cases, s.embedding())
 			}
+			s.context, s.what, s.ids = 0, "only picks, ids outside", []float64{4, 13, -1, 0, math.MinInt32, 2, 3, 12, 11, 7}
+			cases = append(cases, s.embedding())
+		}
+	}
+	for _, d := range backend.PlainDTypes()[len(both):] {
+		for i, l := range Layouts {
+			s := embeddingShape{batch: 2, time: 5, vocab: 13, context: 8, width: 10 + i, tokens: d, positions: d, layout: l}
+			cases = append(cases, s.embedding())
 			s.context, s.what, s.ids = 0, "only picks, ids outside", []float64{4, 13, -1, 0, math.MinInt32, 2, 3, 12, 11, 7}
 			cases = append(cases, s.embedding())
 		}
@@ -159,9 +167,8 @@ func embeddingCases() []Case {
 }
 
 func randomEmbedding(r *rand.Rand) embeddingShape {
-	d := []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}
 	s := embeddingShape{batch: 1 + r.IntN(4), time: 1 + r.IntN(20), vocab: 1 + r.IntN(300), width: 1 + r.IntN(300),
-		tokens: d[r.IntN(4)], positions: d[r.IntN(2)], layout: RandomLayout(r)}
+		tokens: anyOf(r, backend.DTypes(backend.Weights)), positions: anyOf(r, backend.PlainDTypes()), layout: RandomLayout(r)}
 	if s.tokens.Quantized() {
 		s.width = 32 * (1 + s.width/32)
 	}

@@ -32,44 +32,50 @@ func (b *block) Free()     {}
 
 // Bit patterns of what no op has written. The payloads tell them apart from
 // the NaN that arithmetic gives.
-const (
-	guardF32  = 0x7fc0dead
-	guardF16  = 0x7ead
-	guardI32  = -0x21524111 // as an id or a position it is outside of every table
-	unsetF32  = 0x7fc0beef
-	unsetF16  = 0x7eef
-	unsetI32  = -0x11223344
-	guardTail = 16 // elements
+var (
+	guard   = pattern{f32: 0x7fc0dead, f16: 0x7ead, bf16: 0x7fed, i32: -0x21524111} // as an id or a position it is outside of every table
+	nothing = pattern{f32: 0x7fc0beef, f16: 0x7eef, bf16: 0x7fee, i32: -0x11223344}
 )
+
+const guardTail = 16 // elements
+
+// pattern is what stands in an element, by its dtype.
+type pattern struct {
+	f32       uint32
+	f16, bf16 uint16
+	i32       int32
+}
 
 func newBlock(d backend.DType, n int) *block {
 	b := &block{dtype: d, data: make([]byte, d.Bytes(n))}
-	b.guard()
+	b.fillGuard()
 	return b
 }
 
-func (b *block) guard() {
+func (b *block) fillGuard() {
 	if b.dtype.Quantized() { // a scale that is NaN makes all of its block so
 		for at := 0; at < len(b.data); at += b.dtype.BlockBytes() {
-			binary.LittleEndian.PutUint16(b.data[at:], guardF16)
+			binary.LittleEndian.PutUint16(b.data[at:], guard.f16)
 		}
 		return
 	}
 	for i := range b.len() {
-		b.setBits(i, guardF32, guardF16, guardI32)
+		b.setBits(i, guard)
 	}
 }
 
 func (b *block) len() int { return len(b.data) / b.dtype.BlockBytes() * b.dtype.BlockLen() }
 
-func (b *block) setBits(i int, f32 uint32, f16 uint16, i32 int32) {
+func (b *block) setBits(i int, p pattern) {
 	switch b.dtype {
 	case backend.F16:
-		binary.LittleEndian.PutUint16(b.data[2*i:], f16)
+		binary.LittleEndian.PutUint16(b.data[2*i:], p.f16)
+	case backend.BF16:
+		binary.LittleEndian.PutUint16(b.data[2*i:], p.bf16)
 	case backend.I32:
-		binary.LittleEndian.PutUint32(b.data[4*i:], uint32(i32))
+		binary.LittleEndian.PutUint32(b.data[4*i:], uint32(p.i32))
 	default:
-		binary.LittleEndian.PutUint32(b.data[4*i:], f32)
+		binary.LittleEndian.PutUint32(b.data[4*i:], p.f32)
 	}
 }
 
@@ -78,16 +84,25 @@ func decode(d backend.DType, data []byte, i int) float64 {
 	switch d {
 	case backend.F16:
 		return float64(float16.Frombits(binary.LittleEndian.Uint16(data[2*i:])).Float32())
+	case backend.BF16:
+		return float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16))
 	case backend.I32:
 		return float64(int32(binary.LittleEndian.Uint32(data[4*i:])))
-	case backend.Q8_0: // a scale, then 32 numbers
-		at, j := i/32*34, i%32
-		return decode(backend.F16, data[at:], 0) * float64(int8(data[at+2+j]))
-	case backend.Q4_0: // a scale, then the first 16 numbers in low halves and the others in high ones
-		at, j := i/32*18, i%32
-		return decode(backend.F16, data[at:], 0) * float64(int(data[at+2+j%16]>>(j/16*4)&15)-8)
+	}
+	if d.Quantized() {
+		return float64(decodeBlocks(d, data, i/d.BlockLen()*d.BlockLen(), d.BlockLen())[i%d.BlockLen()])
 	}
 	return float64(math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:])))
+}
+
+// decodeBlocks decodes n elements from one on, whole blocks. The formula of a block
+// is that of package backend, whose tests hold it to bytes worked out by hand.
+func decodeBlocks(d backend.DType, data []byte, from, n int) []float32 {
+	x := make([]float32, n)
+	if err := backend.Decode(x, d, data[d.Bytes(from):]); err != nil {
+		panic(err)
+	}
+	return x
 }
 
 // decodeRow decodes elements at, at+stride, … of data.
@@ -95,6 +110,12 @@ func decodeRow(out []float64, d backend.DType, data []byte, at, stride int) {
 	if d == backend.F32 { // most of the oracle's time goes here
 		for i := range out {
 			out[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(data[4*(at+i*stride):])))
+		}
+		return
+	}
+	if d.Quantized() {
+		for i, v := range decodeBlocks(d, data, at, len(out)) {
+			out[i] = float64(v)
 		}
 		return
 	}
@@ -108,11 +129,44 @@ func encode(d backend.DType, data []byte, i int, v float64) {
 	switch d {
 	case backend.F16:
 		binary.LittleEndian.PutUint16(data[2*i:], float16.Fromfloat32(float32(v)).Bits())
+	case backend.BF16:
+		binary.LittleEndian.PutUint16(data[2*i:], uint16(math.Float32bits(float32(nearest(d, v)))>>16))
 	case backend.I32:
 		binary.LittleEndian.PutUint32(data[4*i:], uint32(int32(v)))
 	default:
 		binary.LittleEndian.PutUint32(data[4*i:], math.Float32bits(float32(v)))
 	}
+}
+
+// nearest is v rounded to the nearest number that d, a plain dtype, holds, the even
+// one of two that are as near.
+func nearest(d backend.DType, v float64) float64 {
+	switch d {
+	case backend.F16:
+		return float64(float16.Fromfloat32(float32(v)).Float32())
+	case backend.BF16:
+		if v == 0 || !finite(v) {
+			return v
+		}
+		_, exponent := math.Frexp(v)
+		step := math.Ldexp(1, max(exponent-8, -133)) // 8 bits, or what is left of them below 2⁻¹²⁶
+		if v = math.RoundToEven(v/step) * step; math.Abs(v) > 0x1.fep127 {
+			return math.Inf(int(math.Copysign(1, v)))
+		}
+		return v
+	}
+	return v
+}
+
+// spacing bounds the distance of neighbours of v among the numbers of d.
+func spacing(d backend.DType, v float64) float64 {
+	switch d {
+	case backend.F16:
+		return math.Max(math.Abs(v)*0x1p-10, 0x1p-24)
+	case backend.BF16:
+		return math.Max(math.Abs(v)*0x1p-7, 0x1p-133)
+	}
+	return 0
 }
 
 // eachRow calls f for each vector along t's last axis: i counts elements in
@@ -213,23 +267,42 @@ func Set(t backend.Tensor, values ...float64) {
 }
 
 // Normal fills t with normally distributed values; one of a quantised type
-// with evenly distributed numbers of about that deviation, whose scales have
-// either sign.
+// with evenly distributed ones of about that size.
 func Normal(t backend.Tensor, r *rand.Rand, mean, deviation float64) {
 	if d := t.DType; d.Quantized() {
-		widest := map[backend.DType]float64{backend.Q8_0: 128, backend.Q4_0: 8}[d]
 		data := t.Buf.(*block).data
 		eachRow(t, func(_, from int) {
 			for at := d.Bytes(from); at < d.Bytes(from+t.Dim(-1)); at += d.BlockBytes() {
-				encode(backend.F16, data[at:], 0, deviation/widest*(0.5+r.Float64())*float64(1-2*r.IntN(2)))
-				for j := 2; j < d.BlockBytes(); j++ {
-					data[at+j] = byte(r.Uint32())
-				}
+				randomBlock(d, data[at:at+d.BlockBytes()], r, deviation)
 			}
 		})
 		return
 	}
 	fill(t, func(int) float64 { return mean + deviation*r.NormFloat64() })
+}
+
+// randomBlock makes a block of random numbers. Where one scale that comes first
+// multiplies all of it, that has either sign.
+func randomBlock(d backend.DType, block []byte, r *rand.Rand, deviation float64) {
+	x := make([]float32, d.BlockLen())
+	for i := range x {
+		x[i] = float32(deviation * (2*r.Float64() - 1))
+	}
+	p, err := backend.Encode(block[:0], d, x)
+	if err != nil || len(p) != len(block) {
+		panic(fmt.Sprint(d, len(p), err))
+	}
+	if r.IntN(2) == 0 {
+		return
+	}
+	before := decodeBlocks(d, block, 0, d.BlockLen())
+	block[1] ^= 0x80
+	for i, v := range decodeBlocks(d, block, 0, d.BlockLen()) {
+		if v != -before[i] {
+			block[1] ^= 0x80
+			return
+		}
+	}
 }
 
 // tile fills a large contiguous tensor with normally distributed values that
@@ -255,7 +328,7 @@ func unset(t backend.Tensor) {
 	b := t.Buf.(*block)
 	eachRow(t, func(_, at int) {
 		for j := range t.Dim(-1) {
-			b.setBits(at+j*t.Stride(-1), unsetF32, unsetF16, unsetI32)
+			b.setBits(at+j*t.Stride(-1), nothing)
 		}
 	})
 }
@@ -268,3 +341,6 @@ func RandomLayout(r *rand.Rand) Layout {
 	}
 	return l
 }
+
+// anyOf is one of several dtypes.
+func anyOf(r *rand.Rand, ds []backend.DType) backend.DType { return ds[r.IntN(len(ds))] }

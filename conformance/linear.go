@@ -20,7 +20,7 @@ func init() {
 			// tokens: more than some drivers take rounds of a loop.
 			tall := linearShape{rows: []int{1}, in: 70_003, out: 5, w: backend.F32, transposed: true}
 			cases := append(linearCases((linearShape).linear), halfCases((linearShape).linear, false)...)
-			return append(cases, large.linear(), tall.linear())
+			return append(append(cases, plainCases()...), large.linear(), tall.linear())
 		},
 		Random: func(r *rand.Rand) Case { return randomLinear(r).linear() },
 	})
@@ -144,7 +144,7 @@ func linearCases(of func(linearShape) Case) []Case {
 		{1, 32, 1}, {1, 64, 3}, {2, 96, 33}, {3, 32, 129}, {1, 768, 65}, {1, 3072, 31}, {4, 320, 17}, {7, 64, 66},
 		{9, 96, 63}, {33, 128, 65}, {64, 64, 64}, {129, 32, 130}, {17, 768, 96}, {1, 64, 2305},
 	} {
-		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
+		for _, d := range backend.QuantizedDTypes() {
 			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: i%3 == 2}
 			for _, s.layout = range []Layout{Layouts[i%len(Layouts)], Layouts[(i+1)%len(Layouts)]} {
 				cases = append(cases, of(s))
@@ -152,7 +152,7 @@ func linearCases(of func(linearShape) Case) []Case {
 		}
 	}
 	for _, l := range Layouts {
-		for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
+		for _, d := range backend.QuantizedDTypes() {
 			cases = append(cases, of(linearShape{rows: []int{2, 2, 3}, in: 96, out: 5, w: d, layout: l}),
 				of(linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, layout: l}))
 		}
@@ -191,12 +191,30 @@ func halfCases(of func(linearShape) Case, few bool) []Case {
 	return cases
 }
 
+// plainCases are those of plain dtypes beside f32 and f16. They are few, for each
+// takes pipelines of its own.
+func plainCases() []Case {
+	var cases []Case
+	for _, d := range backend.PlainDTypes()[2:] {
+		for _, n := range [][3]int{{1, 64, 68}, {1, 3072, 12}, {3, 33, 31}, {17, 64, 68}, {33, 65, 63}} { // rows, in, out
+			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: n[0] == 3, layout: exact}
+			if n[1]%4 != 0 {
+				s.layout = strided
+			}
+			for _, s.transposed = range []bool{false, true} {
+				cases = append(cases, s.linear())
+			}
+		}
+	}
+	return cases
+}
+
 func randomLinear(r *rand.Rand) linearShape {
 	s := linearShape{
 		rows:       []int{[]int{1, 1 + r.IntN(8), 1 + r.IntN(80)}[r.IntN(3)]},
 		in:         1 + r.IntN(300),
 		out:        1 + r.IntN(300),
-		w:          []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0}[r.IntN(4)],
+		w:          anyOf(r, backend.DTypes(backend.Weights)),
 		transposed: r.IntN(2) == 0,
 		noBias:     r.IntN(3) == 0,
 		layout:     RandomLayout(r),

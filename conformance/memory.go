@@ -393,7 +393,7 @@ func freedInUse(e *env) {
 // mapped computes from memory of the caller, or from a copy where the backend
 // cannot map it: backend.MapHost decides.
 func mapped(e *env) {
-	for _, d := range []backend.DType{backend.F32, backend.F16} {
+	for _, d := range backend.PlainDTypes() {
 		host := newBlock(d, 33*65)
 		w := backend.Of(host, d, 0, 65, 33)
 		Normal(w, seed(e.name, 0), 0, 1)

@@ -139,7 +139,7 @@ func linearBackwardNonFinite() []Case {
 
 func embeddingNonFinite() []Case {
 	var cases []Case
-	for _, d := range []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0} {
+	for _, d := range backend.DTypes(backend.Weights) {
 		ls, positions := rowLayouts, d
 		if d.Quantized() {
 			ls, positions = rowLayouts[:1], backend.F16

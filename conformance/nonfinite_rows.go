@@ -48,7 +48,7 @@ func argmaxNonFinite() []Case {
 
 func copyNonFinite() []Case {
 	var cases []Case
-	for _, d := range [][2]backend.DType{{backend.F32, backend.F32}, {backend.F16, backend.F32}, {backend.F32, backend.F16}, {backend.F16, backend.F16}} {
+	for _, d := range plainPairs() {
 		cases = append(cases, poisoned(SameBits, fmt.Sprintf("dst=%v,x=%v,not finite", d[0], d[1]), rowLayouts,
 			func(l Layout) (*backend.Copy, Fill) {
 				return &backend.Copy{Dst: l.Tensor(d[0], poisonedRows, 20), X: l.Tensor(d[1], poisonedRows, 20)}, nil
@@ -59,7 +59,7 @@ func copyNonFinite() []Case {
 
 func storeNonFinite() []Case {
 	var cases []Case
-	for _, d := range []backend.DType{backend.F32, backend.F16} {
+	for _, d := range backend.DTypes(backend.Caches) {
 		cases = append(cases, poisoned(SameBits, fmt.Sprintf("dst=%v,not finite", d), rowLayouts, func(l Layout) (*backend.Store, Fill) {
 			o := &backend.Store{Dst: l.Tensor(d, 1, poisonedRows+3, 14), X: l.Tensor(backend.F32, 1, poisonedRows, 14), At: l.Ints(1)}
 			return o, func(*rand.Rand, int) { Set(o.At, 2) }

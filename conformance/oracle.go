@@ -8,8 +8,6 @@ import (
 	"math"
 
 	"caldera/backend"
-
-	"github.com/x448/float16"
 )
 
 // Values are numbers in row-major order, with bounds on how far a right result
@@ -99,11 +97,9 @@ func (s sheet) Store(t backend.Tensor, x Values) {
 	eachRow(t, func(i, at int) {
 		for j := range t.Dim(-1) {
 			v, e := x.v[i+j], x.e[i+j]
-			if b.dtype == backend.F16 {
-				v = float64(float16.Fromfloat32(float32(v)).Float32())
-				if e > 0 { // it may round to the neighbour
-					e += math.Max(math.Abs(v)*0x1p-10, 0x1p-24)
-				}
+			v = nearest(b.dtype, v)
+			if e > 0 { // it may round to the neighbour
+				e += spacing(b.dtype, v)
 			}
 			p := at + j*t.Stride(-1)
 			w.Values.set(p, v, e)

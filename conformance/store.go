@@ -74,7 +74,7 @@ func (s storeShape) Store() Case {
 func storeCases() []Case {
 	var cases []Case
 	add := func(s storeShape) {
-		for _, s.dst = range []backend.DType{backend.F32, backend.F16} {
+		for _, s.dst = range backend.DTypes(backend.Caches) {
 			for _, s.half = range []bool{false, true} {
 				cases = append(cases, s.Store())
 			}
@@ -99,7 +99,7 @@ func storeCases() []Case {
 
 func randomStore(r *rand.Rand) storeShape {
 	return storeShape{batch: 1 + r.IntN(4), time: 1 + r.IntN(20), context: 1 + r.IntN(60), width: 1 + r.IntN(200),
-		dst: []backend.DType{backend.F32, backend.F16}[r.IntN(2)], half: r.IntN(2) == 0, layout: RandomLayout(r)}
+		dst: anyOf(r, backend.DTypes(backend.Caches)), half: r.IntN(2) == 0, layout: RandomLayout(r)}
 }
 
 // halfEdges are values that are hard to round to f16: the middle between two

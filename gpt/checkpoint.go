@@ -53,31 +53,15 @@ func (t rawTensor) Aligned() bool { return t.aligned }
 
 // layout is how checkpoints of a kind name and store the weights.
 type layout struct {
-	config string                   // what tells the shape of the model, for messages
-	name   func(name string) string // of a tensor that Hugging Face names so; nil for the same
-	outIn  bool                     // matrices of the blocks are stored [out, in], not [in, out]
-
-	foreign func(name string) bool // whether a tensor is another model's and left out; nil: none is
+	format Format
+	config string // what tells the shape of the model, for messages
+	others bool   // tensors of another model may stand beside, and are left out
 }
 
-func (l layout) nameOf(name string) string {
-	if l.name == nil {
-		return name
-	}
-	return l.name(name)
-}
-
-// weights lists the tensors of m as the layout names and stores them.
-func (l layout) weights(m *Model) []weight {
-	all := m.tensors()
-	for i, w := range all {
-		all[i].name = l.nameOf(w.name)
-		if l.outIn && w.conv1D {
-			all[i].shape, all[i].conv1D = []int{w.shape[1], w.shape[0]}, false
-		}
-	}
-	return all
-}
+var (
+	directoryLayout = layout{HuggingFace, configName, true}
+	ggufLayout      = layout{GGUF, "its metadata", false}
+)
 
 // OpenCheckpointFS is OpenCheckpoint for a file system that is a model directory,
 // such as that of the embedded model.
@@ -94,7 +78,7 @@ func OpenCheckpointFS(fsys fs.FS, name string) (*Checkpoint, error) {
 }
 
 func huggingFace(c Config, name string, f source, t func() (*tokenizer.Tokenizer, error)) *Checkpoint {
-	return &Checkpoint{Config: c, Name: name, file: f, layout: layout{config: configName, foreign: foreignDirectory}, tokenizer: t}
+	return &Checkpoint{Config: c, Name: name, file: f, layout: directoryLayout, tokenizer: t}
 }
 
 // safetensorsFile is a source.
@@ -149,7 +133,7 @@ func (c *Checkpoint) Notes() (notes []string) {
 		notes = append(notes, c.chosen)
 	}
 	if names := c.Ignored(); len(names) > 0 {
-		notes = append(notes, fmt.Sprintf("warning: the checkpoint has more than a GPT-2 language model; tensors left out: %s", quoted(names)))
+		notes = append(notes, fmt.Sprintf("warning: the checkpoint has more than a %s language model; tensors left out: %s", c.Config.family().Title, quoted(names)))
 	}
 	return notes
 }
@@ -162,7 +146,11 @@ func (c *Checkpoint) Close() error { return c.file.Close() }
 // checkpoint over: that is closed with the model, or at once if Load fails, with
 // the error of ctx where that ends.
 func (c *Checkpoint) Load(ctx context.Context, b backend.Backend, o LoadOptions) (*Model, error) {
-	m := newModel(b, c.Config)
+	order := c.layout.format
+	if o.Train {
+		order = HuggingFace // in which checkpoints are saved
+	}
+	m := newModel(b, c.Config, order)
 	m.train = o.Train
 	m.close = c.Close
 	err := m.load(ctx, c, o)

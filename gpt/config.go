@@ -1,75 +1,61 @@
 package gpt
 
-// The shape of a GPT-2, as config.json of a Hugging Face checkpoint tells it, and
-// what follows from the shape: how many weights there are, in which matrices.
-// config.go is the shape, config_read.go reads the file.
+// The shape of a model, and what follows from the shape: how many weights there
+// are, in which matrices.
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
-	"strings"
 )
 
-// Config is the shape of a GPT-2. The comments give Hugging Face's names.
+// Config is the shape of a model: what all families have, and the settings that
+// only its own family knows. The comments give Hugging Face's names, where two
+// differ those of GPT-2 and of others.
 type Config struct {
-	Layers  int // n_layer: blocks, each of attention and feed-forward
-	Heads   int // n_head: attention heads of a layer
-	Width   int // n_embd: length of the vector of a token, Heads · size of a head
-	Inner   int // n_inner: width of the feed-forward layers, 4 · Width where the file has null
-	Context int // n_positions, or n_ctx: the most tokens that are seen at once
-	Vocab   int // vocab_size: number of tokens
+	Family   string // model_type: one of FamilyNames
+	Layers   int    // n_layer, num_hidden_layers: blocks, each of attention and MLP
+	Heads    int    // n_head, num_attention_heads: attention heads of a layer, which ask
+	KVHeads  int    // num_key_value_heads: heads that have keys and values; each serves Heads / KVHeads that ask
+	HeadSize int    // head_dim: length of a head's queries, keys and values
+	Width    int    // n_embd, hidden_size: length of the vector of a token
+	Inner    int    // n_inner, intermediate_size: width of the MLP's hidden layer
+	Context  int    // n_positions, max_position_embeddings: the most tokens that are seen at once
+	Vocab    int    // vocab_size: number of tokens
 
-	Epsilon       float64 // layer_norm_epsilon: added to a variance
+	Epsilon       float64 // layer_norm_epsilon, rms_norm_eps: what norms add to a variance or mean square
 	TieEmbeddings bool    // tie_word_embeddings: the unembedding is the embedding, transposed
 	BOS           []int   // bos_token_id: what a text begins with; empty for none
 	EOS           []int   // eos_token_id: what ends a text; empty for none
+
+	// Settings points to a struct of the family, such as *GPT2Settings. Copies of a
+	// Config share it, so it must not be changed.
+	Settings any
 }
 
-// shapes are the sizes in which GPT-2 was published, and the one that nanoGPT
-// trains where there is only a CPU.
-// https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf, table 2
-// https://github.com/karpathy/nanoGPT#quick-start
-var shapes = []struct {
-	name   string
-	config Config
-}{
-	{"gpt2", published(12, 12, 768)},
-	{"gpt2-medium", published(24, 16, 1024)},
-	{"gpt2-large", published(36, 20, 1280)},
-	{"gpt2-xl", published(48, 25, 1600)},
-	{"nanogpt", Config{Layers: 4, Heads: 4, Width: 128, Inner: 512, Context: 64, Vocab: 65, Epsilon: 1e-5, TieEmbeddings: true}},
-}
-
-// published has what all of GPT-2's sizes have.
-func published(layers, heads, width int) Config {
-	return Config{
-		Layers: layers, Heads: heads, Width: width, Inner: 4 * width,
-		Context: 1024, Vocab: 50257, Epsilon: 1e-5, TieEmbeddings: true,
-		BOS: []int{50256}, EOS: []int{50256},
+// Complete fills fields that are 0 with what follows from the others, or with what
+// is usual in the family: KVHeads, HeadSize, Inner, Epsilon, Settings. Validate
+// tells of fields that are still missing.
+func (c Config) Complete() Config {
+	f := c.family()
+	if f == nil {
+		return c
 	}
-}
-
-// Shape returns the shape of a known model: "gpt2" (124 million weights),
-// "gpt2-medium", "gpt2-large" or "gpt2-xl" (1.6 billion) as published, or
-// "nanogpt" (0.8 million), a model of 65 characters.
-func Shape(name string) (Config, error) {
-	for _, s := range shapes {
-		if s.name == name {
-			c := s.config
-			c.BOS, c.EOS = slices.Clone(c.BOS), slices.Clone(c.EOS)
-			return c, nil
-		}
+	usual := f.Defaults()
+	if c.Settings == nil {
+		c.Settings = usual.Settings
 	}
-	return Config{}, fmt.Errorf("unknown shape: found %q, expected one of %s", name, strings.Join(ShapeNames(), ", "))
-}
-
-// ShapeNames are what [Shape] knows.
-func ShapeNames() (names []string) {
-	for _, s := range shapes {
-		names = append(names, s.name)
+	c.Epsilon = cmp.Or(c.Epsilon, usual.Epsilon)
+	c.KVHeads = cmp.Or(c.KVHeads, c.Heads)
+	if c.HeadSize == 0 && c.Heads > 0 && c.Width%c.Heads == 0 {
+		c.HeadSize = c.Width / c.Heads
 	}
-	return names
+	if f.Complete != nil && c.Width > 0 && c.Width <= maxWidth {
+		f.Complete(&c)
+	}
+	return c
 }
 
 // The most that Validate lets pass. GPT-3, at 175 billion weights, is far below;
@@ -87,32 +73,44 @@ const (
 
 // Validate reports the first field that no model can have.
 func (c Config) Validate() error {
-	for _, f := range []struct {
-		name       string
+	f, err := FamilyOf(c.Family)
+	if err != nil {
+		return err
+	}
+	for _, x := range []struct {
+		field      string
 		value, max int
 	}{
-		{"n_layer", c.Layers, maxLayers},
-		{"n_head", c.Heads, maxHeads},
-		{"n_embd", c.Width, maxWidth},
-		{"n_inner", c.Inner, maxInner},
-		{"n_positions", c.Context, maxContext},
-		{"vocab_size", c.Vocab, maxVocab},
+		{"Layers", c.Layers, maxLayers}, {"Heads", c.Heads, maxHeads}, {"Width", c.Width, maxWidth}, {"Inner", c.Inner, maxInner},
+		{"Context", c.Context, maxContext}, {"Vocab", c.Vocab, maxVocab},
 	} {
-		if f.value < 1 || f.value > f.max {
-			return fmt.Errorf("%s: found %d, expected 1 to %d", f.name, f.value, f.max)
+		if x.value < 1 || x.value > x.max {
+			return fmt.Errorf("%s: found %d, expected 1 to %d", f.nameOf(x.field), x.value, x.max)
 		}
 	}
-	if c.Width%c.Heads != 0 {
-		return fmt.Errorf("n_embd: found %d, expected a multiple of n_head, which is %d", c.Width, c.Heads)
+	switch heads, most := f.nameOf("Heads"), maxInner/c.Heads; {
+	case c.KVHeads < 1 || c.Heads%c.KVHeads != 0:
+		return fmt.Errorf("%s: found %d, expected a number that divides %s, which is %d", f.nameOf("KVHeads"), c.KVHeads, heads, c.Heads)
+	case c.HeadSize == 0:
+		return fmt.Errorf("%s: found %d, expected a multiple of %s, which is %d", f.nameOf("Width"), c.Width, heads, c.Heads)
+	case c.HeadSize < 1 || c.HeadSize > most:
+		return fmt.Errorf("%s: found %d, expected 1 to %d", f.nameOf("HeadSize"), c.HeadSize, most)
+	case !(c.Epsilon > 0 && c.Epsilon <= 1): // written so that NaN fails
+		return fmt.Errorf("%s: found %v, expected more than 0 and at most 1", f.nameOf("Epsilon"), c.Epsilon)
 	}
-	if !(c.Epsilon > 0 && c.Epsilon <= 1) { // written so that NaN fails
-		return fmt.Errorf("layer_norm_epsilon: found %v, expected more than 0 and at most 1", c.Epsilon)
+	if want := f.Defaults().Settings; reflect.TypeOf(c.Settings) != reflect.TypeOf(want) {
+		return fmt.Errorf("settings: found %T, expected %T, as Config.Complete sets it", c.Settings, want)
+	}
+	if f.Check != nil {
+		if err := f.Check(c); err != nil {
+			return err
+		}
 	}
 	// The bounds above keep both far below 2⁶³; an int may have 32 bits.
 	if n := c.weights(); n > min(maxWeights, math.MaxInt) {
 		return fmt.Errorf("shape too large: found %d weights, expected at most %d", n, min(maxWeights, math.MaxInt))
 	}
-	if n := 2 * int64(c.Layers) * int64(c.Context) * int64(c.Width); n > min(maxWeights, math.MaxInt) {
+	if n := int64(c.Layers) * int64(c.Context) * int64(c.CacheWidth()); n > min(maxWeights, math.MaxInt) {
 		return fmt.Errorf("shape too large: found a KV cache of %d numbers, expected at most %d", n, min(maxWeights, math.MaxInt))
 	}
 	for _, ids := range []struct {
@@ -134,20 +132,30 @@ func (c Config) Validate() error {
 // Ends reports whether token ends a text.
 func (c Config) Ends(token int) bool { return slices.Contains(c.EOS, token) }
 
+// CacheWidth is how many numbers a position takes in the cache of one layer: the
+// keys of all heads, then their values.
+func (c Config) CacheWidth() int { return 2 * c.KVHeads * c.HeadSize }
+
 // Parameters is the number of weights of a valid Config: the matrices that
-// Matrices lists, the position embeddings, the layer norms and the biases.
+// Matrices lists, and norms, biases and position embeddings.
 func (c Config) Parameters() int { return int(c.weights()) }
 
-func (c Config) weights() int64 {
-	var n int64
-	for _, m := range c.Matrices() {
-		n += m.weights()
+func (c Config) weights() (n int64) {
+	for _, w := range c.table() {
+		if w.Make == nil {
+			n += w.elements()
+		}
 	}
-	width, inner := int64(c.Width), int64(c.Inner)
-	norm := 2 * width                         // scale and shift
-	biases := 3*width + width + inner + width // key, query, value; output; up; down
-	positions := int64(c.Context) * width
-	return n + positions + int64(c.Layers)*(2*norm+biases) + norm
+	return n
+}
+
+// table lists the rows of the family's weight table for a model of shape c.
+func (c Config) table() []Weight { return c.family().Network(c, HuggingFace).Weights() }
+
+// family is nil where there is none of that name.
+func (c Config) family() *Family {
+	f, _ := FamilyOf(c.Family)
+	return f
 }
 
 // Matrix is one kind of weight matrix of a transformer.
@@ -158,29 +166,49 @@ type Matrix struct {
 }
 
 // Weights is the number of weights in all matrices of the kind.
-func (m Matrix) Weights() int { return int(m.weights()) }
+func (m Matrix) Weights() int { return int(int64(m.Count) * int64(m.Rows) * int64(m.Cols)) }
 
-func (m Matrix) weights() int64 { return int64(m.Count) * int64(m.Rows) * int64(m.Cols) }
+// kinds are the roles of the matrices that Matrices counts, in its order.
+var kinds = []struct {
+	role Role
+	name string
+}{
+	{Embedding, "Embedding"}, {Key, "Key"}, {Query, "Query"}, {Value, "Value"}, {Output, "Output"},
+	{Gate, "Gate"}, {Up, "Up-projection"}, {Down, "Down-projection"}, {Unembedding, "Unembedding"},
+}
 
 // Matrices lists the eight kinds of matrices that hold nearly all weights of a
-// transformer. Keys, queries and values have a matrix a head; the output matrices
-// of a layer's heads are one. There is no unembedding to count where the
-// embedding serves for it. A checkpoint joins some of them: c_attn holds query,
-// key and value of all heads of a layer.
-func (c Config) Matrices() []Matrix {
-	head := c.Width / c.Heads
-	unembeddings := 1
-	if c.TieEmbeddings {
-		unembeddings = 0
+// transformer, and a ninth where the MLP has a gate. Keys, queries and values have
+// a matrix a head; the output matrices of a layer's heads are one. There is no
+// unembedding to count where the embedding serves for it. A checkpoint joins some
+// of them: GPT-2's c_attn holds query, key and value of all heads of a layer.
+func (c Config) Matrices() (list []Matrix) {
+	counts := map[Role]*Matrix{Unembedding: {Rows: c.Vocab, Cols: c.Width}}
+	add := func(role Role, n, rows, cols int) {
+		if counts[role] == nil {
+			counts[role] = &Matrix{Rows: rows, Cols: cols}
+		}
+		counts[role].Count += n
 	}
-	return []Matrix{
-		{"Embedding", 1, c.Width, c.Vocab},
-		{"Key", c.Layers * c.Heads, head, c.Width},
-		{"Query", c.Layers * c.Heads, head, c.Width},
-		{"Value", c.Layers * c.Heads, head, c.Width},
-		{"Output", c.Layers, c.Width, c.Heads * head},
-		{"Up-projection", c.Layers, c.Inner, c.Width},
-		{"Down-projection", c.Layers, c.Width, c.Inner},
-		{"Unembedding", unembeddings, c.Vocab, c.Width},
+	for _, w := range c.table() {
+		switch {
+		case w.Role == QKV:
+			add(Query, c.Heads, c.HeadSize, w.Inputs())
+			add(Key, c.KVHeads, c.HeadSize, w.Inputs())
+			add(Value, c.KVHeads, c.HeadSize, w.Inputs())
+		case w.Role == Query || w.Role == Key || w.Role == Value:
+			add(w.Role, w.Shape[0]/c.HeadSize, c.HeadSize, w.Inputs())
+		case w.Role == Embedding:
+			add(w.Role, 1, c.Width, c.Vocab)
+		case w.Matrix():
+			add(w.Role, 1, w.Shape[0], w.Inputs())
+		}
 	}
+	for _, k := range kinds {
+		if m := counts[k.role]; m != nil {
+			m.Kind = k.name
+			list = append(list, *m)
+		}
+	}
+	return list
 }

@@ -1,8 +1,8 @@
 package gpt
 
-// Reads config.json and generation_config.json. A setting that changes what the
-// model computes must be one that we compute; it is added to the table in
-// unsupported, or to Config.
+// Reads config.json and generation_config.json, by the rows of the family that it
+// names. A setting that changes what the model computes must be one that we
+// compute: it has a row there.
 
 import (
 	"bytes"
@@ -79,36 +79,12 @@ func parseConfig(text []byte) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	if err := o.architecture(); err != nil {
+	f, err := o.family()
+	if err != nil {
 		return Config{}, err
 	}
-	if err := o.unsupported(); err != nil {
-		return Config{}, err
-	}
-	c := Config{Epsilon: 1e-5, TieEmbeddings: true} // what Hugging Face takes where the file is silent
-	for _, f := range []struct {
-		keys     []string // the first that is there counts
-		to       *int
-		optional bool
-	}{
-		// Transformers reads the general names in place of GPT-2's own, and before them.
-		{[]string{"num_hidden_layers", "n_layer"}, &c.Layers, false},
-		{[]string{"num_attention_heads", "n_head"}, &c.Heads, false},
-		{[]string{"hidden_size", "n_embd"}, &c.Width, false},
-		// n_ctx was the size of the mask. Transformers ignores it, so files are
-		// published in which it differs from n_positions.
-		{[]string{"max_position_embeddings", "n_positions", "n_ctx"}, &c.Context, false},
-		{[]string{"vocab_size"}, &c.Vocab, false},
-		{[]string{"n_inner"}, &c.Inner, true},
-	} {
-		if err := o.size(f.keys, f.to, f.optional); err != nil {
-			return Config{}, err
-		}
-	}
-	if c.Inner == 0 && c.Width <= maxWidth {
-		c.Inner = 4 * c.Width
-	}
-	if _, err := o.decode("layer_norm_epsilon", &c.Epsilon, "a number"); err != nil {
+	c := f.Defaults()
+	if err := f.parse(&c, HuggingFace, o.at); err != nil {
 		return Config{}, err
 	}
 	if _, err := o.decode("tie_word_embeddings", &c.TieEmbeddings, "true or false"); err != nil {
@@ -117,6 +93,7 @@ func parseConfig(text []byte) (Config, error) {
 	if err := o.tokens(&c); err != nil {
 		return Config{}, err
 	}
+	c = c.Complete()
 	return c, c.Validate()
 }
 
@@ -156,83 +133,49 @@ func (s settings) decode(key string, to any, expected string) (bool, error) {
 	return true, nil
 }
 
-// size reads a number of 1 or more: that of the first of keys that is there.
-func (s settings) size(keys []string, to *int, optional bool) error {
-	for _, key := range keys {
-		found, err := s.decode(key, to, "a whole number")
-		if err != nil {
-			return err
-		}
-		if found && *to < 1 {
-			return fmt.Errorf("%s: found %d, expected 1 or more", key, *to)
-		}
-		if found {
-			return nil
-		}
+// at is the value of that name, if there is one. A dot leads into an object.
+func (s settings) at(name string) (json.RawMessage, error) {
+	outer, inner, nested := strings.Cut(name, ".")
+	if value := s[outer]; !nested || value == nil || string(value) == "null" {
+		return value, nil
 	}
-	if optional {
-		return nil
+	object, err := parseSettings(s[outer])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", outer, err)
 	}
-	own := keys[min(1, len(keys)-1)] // the name that GPT-2's files have
-	return fmt.Errorf("%s: missing, expected a whole number", own)
+	return object.at(inner)
 }
 
-// architecture refuses models that are no GPT-2.
-func (s settings) architecture() error {
-	const supported = `expected model_type "gpt2", or one of GPT-2's classes among architectures, such as GPT2LMHeadModel`
-	var model string
-	var classes []string
+// family is that of the model; one that is not known is an error.
+func (s settings) family() (*Family, error) {
+	var models, classes, found []string
+	model := ""
 	named, err := s.decode("model_type", &model, "a string")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := s.decode("architectures", &classes, "an array of strings"); err != nil {
-		return err
+	if _, err := s.decode("architectures", &found, "an array of strings"); err != nil {
+		return nil, err
 	}
+	for _, f := range families {
+		models, classes = append(models, strconv.Quote(f.Name)), append(classes, f.Classes[0])
+		for _, class := range found {
+			if !named && slices.Contains(f.Classes, strings.TrimPrefix(strings.TrimPrefix(class, "TF"), "Flax")) {
+				return f, nil
+			}
+		}
+		if named && f.Name == model {
+			return f, nil
+		}
+	}
+	what := "neither model_type nor architectures"
 	if named {
-		if model != "gpt2" {
-			return fmt.Errorf("unknown architecture: found model_type %q, %s", strictjson.Shorten(model), supported)
-		}
-		return nil
+		what = fmt.Sprintf("model_type %q", strictjson.Shorten(model))
+	} else if len(found) > 0 {
+		what = "architectures " + strictjson.Text(s["architectures"])
 	}
-	for _, class := range classes {
-		if slices.Contains(classesGPT2, strings.TrimPrefix(strings.TrimPrefix(class, "TF"), "Flax")) {
-			return nil
-		}
-	}
-	if len(classes) == 0 {
-		return fmt.Errorf("unknown architecture: found neither model_type nor architectures, %s", supported)
-	}
-	return fmt.Errorf("unknown architecture: found architectures %s, %s", strictjson.Text(s["architectures"]), supported)
-}
-
-// classesGPT2 are the classes of Transformers whose body is a GPT-2; they differ
-// in the head, of which only that of a language model is computed.
-var classesGPT2 = []string{
-	"GPT2LMHeadModel", "GPT2Model", "GPT2DoubleHeadsModel", "GPT2ForSequenceClassification", "GPT2ForTokenClassification", "GPT2ForQuestionAnswering",
-}
-
-// unsupported refuses settings under which GPT-2 computes something else than we
-// do. Others do not bind: dropout and summary_* count in training or for other
-// heads, and reorder_and_upcast_attn asks for attention in f32, which ours is.
-func (s settings) unsupported() error {
-	for _, f := range []struct {
-		key       string
-		supported []string // as JSON; the first is what an absent key means
-	}{
-		// All are 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
-		{"activation_function", []string{`"gelu_new"`, `"gelu_pytorch_tanh"`, `"gelu_python_tanh"`, `"gelu_fast"`, `"gelu_accurate"`}},
-		{"scale_attn_weights", []string{"true"}},
-		{"scale_attn_by_inverse_layer_idx", []string{"false", "null"}},
-		{"add_cross_attention", []string{"false", "null"}},
-	} {
-		value, ok := s[f.key]
-		if !ok || slices.Contains(f.supported, string(value)) {
-			continue
-		}
-		return fmt.Errorf("%s: found %s, which is not supported, expected %s", f.key, strictjson.Text(value), strings.Join(f.supported, " or "))
-	}
-	return nil
+	return nil, fmt.Errorf("unknown architecture: found %s, expected model_type %s, or a class of these among architectures, such as %s",
+		what, strings.Join(models, " or "), strings.Join(classes, " or "))
 }
 
 // tokens reads bos_token_id and eos_token_id, each an id, several, or null.

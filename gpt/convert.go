@@ -22,8 +22,10 @@ func decode(dst []float32, d backend.DType, src []byte) {
 type converter struct {
 	stored    backend.DType
 	data      []byte        // row-major
-	dtype     backend.DType // of the result
+	dtype     backend.DType // of the result, as shape
+	shape     []int
 	transpose bool
+	rows      func(r int) int // which row of the data is row r of the result, where it is not transposed; nil: row r
 }
 
 // pieceLen is the number of elements converted at a time.
@@ -33,7 +35,7 @@ const pieceLen = 1 << 20
 // result. It stops between pieces when ctx ends.
 func (c *converter) write(ctx context.Context, b backend.Backend, dst Tensor) error {
 	at := c.dtype.Bytes(dst.Offset)
-	return c.pieces(dst.Dim(-2), dst.Dim(-1), func(p []byte) error {
+	return c.pieces(func(p []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -43,10 +45,22 @@ func (c *converter) write(ctx context.Context, b backend.Backend, dst Tensor) er
 	})
 }
 
-// pieces makes the result, [rows, cols], and calls yield with one part after the other.
-func (c *converter) pieces(rows, cols int, yield func(p []byte) error) error {
+// pieces makes the result and calls yield with one part after the other.
+func (c *converter) pieces(yield func(p []byte) error) error {
+	data := c.data
+	if c.rows != nil { // of a matrix, or of the bias that belongs to it
+		size := len(data) / c.shape[0]
+		data = make([]byte, 0, len(data))
+		for r := range c.shape[0] {
+			data = append(data, c.data[c.rows(r)*size:][:size]...)
+		}
+	}
 	if c.dtype == c.stored && !c.transpose {
-		return yield(c.data)
+		return yield(data)
+	}
+	rows, cols := 1, c.shape[0]
+	if len(c.shape) > 1 {
+		rows, cols = c.shape[0], c.shape[1]
 	}
 	// Blocks of the stored matrix may run along its columns: they are not cut.
 	block := c.stored.BlockLen()
@@ -59,7 +73,7 @@ func (c *converter) pieces(rows, cols int, yield func(p []byte) error) error {
 		if c.transpose {
 			c.columns(piece, r, n, rows, cols)
 		} else {
-			decode(piece, c.stored, c.data[c.stored.Bytes(r*cols):])
+			decode(piece, c.stored, data[c.stored.Bytes(r*cols):])
 		}
 		var err error
 		if out, err = backend.Encode(out[:0], c.dtype, piece); err != nil {

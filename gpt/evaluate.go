@@ -28,7 +28,7 @@ type Evaluator struct {
 
 // NewEvaluator returns one for texts of up to window tokens, 1 to m.Context. A
 // text is read through a cache of keys and values, as a Session reads it, stored
-// as cache says: F32, F16, or None for F32.
+// as cache says: one of caches, or None for F32.
 func (m *Model) NewEvaluator(window int, cache backend.DType) (*Evaluator, error) {
 	return m.newEvaluator(window, maxChunk, cache)
 }

@@ -155,7 +155,7 @@ func openDirectory(dir string) (*Checkpoint, error) {
 		c, err := openDir(pending, func() (*safetensors.File, error) { return safetensors.OpenDir(pending) }, pending)
 		if err == nil {
 			c.Name = baseName(dir)
-			c.chosen = fmt.Sprintf("%s: writing a model to it was cut off: taking the new one, from %s; convert into it again with --force, to finish", dir, c.Path)
+			c.chosen = fmt.Sprintf("%s: writing a model to it was cut off: taking the new one, from %s; convert into it again, over what is there, to finish", dir, c.Path)
 		}
 		return c, err
 	}

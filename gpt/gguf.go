@@ -1,23 +1,23 @@
 package gpt
 
-// GPT-2 as llama.cpp keeps it in a GGUF file, architecture "gpt2": what its
-// tensors are called there, and what of the metadata is the shape of the model
-// and what its tokenizer.
+// A model as llama.cpp keeps it in a GGUF file: what of the metadata is its shape,
+// by the rows of its family, and what its tokenizer.
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
+	"caldera/backend"
 	"caldera/gpt/gguf"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/strictjson"
 )
-
-const ggufArchitecture = "gpt2"
 
 // Keys of the metadata.
 const (
@@ -26,14 +26,7 @@ const (
 	keyFileType     = "general.file_type"
 	keyQuantization = "general.quantization_version"
 
-	keyContext   = "gpt2.context_length"
-	keyWidth     = "gpt2.embedding_length"
-	keyInner     = "gpt2.feed_forward_length"
-	keyLayers    = "gpt2.block_count"
-	keyHeads     = "gpt2.attention.head_count"
-	keyHeadsKV   = "gpt2.attention.head_count_kv"
-	keyEpsilon   = "gpt2.attention.layer_norm_epsilon"
-	keyVocab     = "gpt2.vocab_size" // where there are no tokens to count
+	keyVocab     = ".vocab_size" // after the architecture, where there are no tokens to count
 	keyTokenizer = "tokenizer.ggml.model"
 	keySplit     = "tokenizer.ggml.pre" // how text is cut into words
 	keyTokens    = "tokenizer.ggml.tokens"
@@ -46,15 +39,6 @@ const (
 	keyAddEOS    = "tokenizer.ggml.add_eos_token"
 	keyAddSpace  = "tokenizer.ggml.add_space_prefix" // llama.cpp has no use for it where tokenizers are of GPT-2's kind
 )
-
-// ggufNames are the parts of Hugging Face's names and what llama.cpp has there.
-var ggufNames = strings.NewReplacer(
-	"wte.", "token_embd.", "wpe.", "position_embd.", "ln_f.", "output_norm.", "lm_head.", "output.",
-	"h.", "blk.", "ln_1.", "attn_norm.", "attn.c_attn.", "attn_qkv.", "attn.c_proj.", "attn_output.",
-	"ln_2.", "ffn_norm.", "mlp.c_fc.", "ffn_up.", "mlp.c_proj.", "ffn_down.",
-)
-
-var ggufLayout = layout{config: "its metadata", name: ggufNames.Replace, outIn: true}
 
 // ggufFile is a source.
 type ggufFile struct{ *gguf.File }
@@ -105,58 +89,33 @@ func fromGGUF(f *gguf.File, path string) (*Checkpoint, error) {
 	}, nil
 }
 
-// metadata reads a file's metadata as those of a GPT-2.
+// metadata reads a file's metadata.
 type metadata struct{ *gguf.File }
 
-func (m metadata) config() (Config, error) {
-	if a, _, err := m.text(keyArchitecture); err != nil {
-		return Config{}, err
-	} else if a != ggufArchitecture {
-		return Config{}, fmt.Errorf("unknown architecture: found %s %q, expected %q", keyArchitecture, strictjson.Shorten(a), ggufArchitecture)
+// config reads the shape of a model.
+func (m metadata) config() (c Config, err error) {
+	a, _, err := m.text(keyArchitecture)
+	if err != nil {
+		return c, err
 	}
-	c := Config{}
-	headsKV := 0
-	for _, f := range []struct {
-		key      string
-		to       *int
-		optional bool
-	}{
-		{keyLayers, &c.Layers, false},
-		{keyHeads, &c.Heads, false},
-		{keyWidth, &c.Width, false},
-		{keyContext, &c.Context, false},
-		{keyInner, &c.Inner, true},
-		{keyHeadsKV, &headsKV, true},
-	} {
-		n, found, err := m.integer(f.key, 1)
-		if err != nil {
-			return c, err
-		}
-		if !found && !f.optional {
-			return c, fmt.Errorf("%s: missing, expected a whole number", f.key)
-		}
-		*f.to = n
+	var known []string
+	for _, f := range families {
+		known = append(known, strconv.Quote(f.GGUF))
 	}
-	if headsKV != 0 && headsKV != c.Heads {
-		return c, fmt.Errorf("%s: found %d, expected %s, which is %d", keyHeadsKV, headsKV, keyHeads, c.Heads)
+	i := slices.Index(known, strconv.Quote(a))
+	if i < 0 {
+		return c, fmt.Errorf("unknown architecture: found %s %q, expected %s", keyArchitecture, strictjson.Shorten(a), strings.Join(known, " or "))
 	}
-	if c.Inner == 0 && c.Width <= maxWidth {
-		c.Inner = 4 * c.Width
-	}
-	v, _ := m.Value(keyEpsilon)
-	epsilon, ok := v.Float()
-	if !ok {
-		return c, fmt.Errorf("%s: missing or no number, expected one such as 1e-5", keyEpsilon)
-	}
-	// The shortest decimal that is this float32, 1e-05, is what the model was made with.
-	c.Epsilon, _ = strconv.ParseFloat(strconv.FormatFloat(epsilon, 'g', -1, 32), 64)
-
-	tokens, ok := m.Tensor(ggufLayout.nameOf("wte.weight"))
+	f := families[i]
+	tokens, ok := m.Tensor(f.row(Embedding).GGUF)
 	if !ok || len(tokens.Shape) != 2 {
-		return c, fmt.Errorf("tensor %s: missing or no matrix, expected one row a token", ggufLayout.nameOf("wte.weight"))
+		return c, fmt.Errorf("tensor %s: missing or no matrix, expected one row a token", f.row(Embedding).GGUF)
+	}
+	if c, err = f.parseMetadata(m.Value, m.Tensor); err != nil {
+		return c, err
 	}
 	c.Vocab = tokens.Shape[0]
-	_, untied := m.Tensor(ggufLayout.nameOf("lm_head.weight"))
+	_, untied := m.Tensor(f.row(Unembedding).GGUF)
 	c.TieEmbeddings = !untied
 	for _, f := range []struct {
 		key string
@@ -173,43 +132,84 @@ func (m metadata) config() (Config, error) {
 	return c, c.Validate()
 }
 
-// integer reads a whole number, and whether there is one of that key.
-func (m metadata) integer(key string, least int64) (int, bool, error) {
+// parseMetadata reads the settings of a model of family f.
+func (f *Family) parseMetadata(at func(key string) (gguf.Value, bool), tensor func(name string) (gguf.Tensor, bool)) (Config, error) {
+	c := f.Defaults()
+	err := f.parse(&c, GGUF, func(name string) (json.RawMessage, error) {
+		if v, found := at(name); found {
+			return json.RawMessage(asJSON(v)), nil
+		}
+		return nil, nil
+	})
+	for _, s := range f.Keys {
+		if t, found := tensor(s.Tensor); found && err == nil {
+			err = s.setTensor(&c, t)
+		}
+	}
+	return c.Complete(), err
+}
+
+// setTensor sets what a tensor stands for.
+func (s *Setting) setTensor(c *Config, t gguf.Tensor) error {
+	switch to := s.field(c).Addr().Interface().(type) {
+	case *bool:
+		*to = true
+	case *[]float32:
+		if t.Type != gguf.TypeOf(backend.F32) || len(t.Shape) != 1 {
+			return fmt.Errorf("tensor %s: found %v %v, expected a vector of F32", t.Name, t.Type, t.Shape)
+		}
+		*to = make([]float32, t.Shape[0])
+		decode(*to, backend.F32, t.Data)
+	}
+	return nil
+}
+
+// asJSON is a value as config.json would have it.
+func asJSON(v gguf.Value) string {
+	if n, ok := v.Int(); ok {
+		return strconv.FormatInt(n, 10)
+	}
+	if x, ok := v.Float(); ok { // the shortest decimal that is this float32, 1e-05, is what the model was made with
+		return strconv.FormatFloat(x, 'g', -1, 32)
+	}
+	if b, ok := v.Bool(); ok {
+		return strconv.FormatBool(b)
+	}
+	if s, ok := v.Text(); ok {
+		text, _ := json.Marshal(s)
+		return string(text)
+	}
+	return fmt.Sprintf("an %v", v.Type)
+}
+
+// valueOf reads the value of a key as get has it, and whether there is one.
+func valueOf[T any](m metadata, key, expected string, get func(gguf.Value) (T, bool)) (x T, found bool, err error) {
 	v, found := m.Value(key)
 	if !found {
-		return 0, false, nil
+		return x, false, nil
 	}
-	n, ok := v.Int()
+	x, ok := get(v)
 	if !ok {
-		return 0, false, fmt.Errorf("%s: found a %v, expected a whole number", key, v.Type)
+		return x, false, fmt.Errorf("%s: found a %v, expected %s", key, v.Type, expected)
 	}
-	if n < least || n > math.MaxInt32 {
+	return x, true, nil
+}
+
+// integer reads a whole number, and whether there is one of that key.
+func (m metadata) integer(key string, least int64) (int, bool, error) {
+	n, found, err := valueOf(m, key, "a whole number", gguf.Value.Int)
+	if found && (n < least || n > math.MaxInt32) {
 		return 0, false, fmt.Errorf("%s: found %d, expected %d to %d", key, n, least, math.MaxInt32)
 	}
-	return int(n), true, nil
+	return int(n), found, err
 }
 
 // flag reads a boolean, which is false where it is absent.
 func (m metadata) flag(key string) (bool, error) {
-	v, found := m.Value(key)
-	if !found {
-		return false, nil
-	}
-	b, ok := v.Bool()
-	if !ok {
-		return false, fmt.Errorf("%s: found a %v, expected true or false", key, v.Type)
-	}
-	return b, nil
+	b, _, err := valueOf(m, key, "true or false", gguf.Value.Bool)
+	return b, err
 }
 
 func (m metadata) text(key string) (string, bool, error) {
-	v, found := m.Value(key)
-	if !found {
-		return "", false, nil
-	}
-	s, ok := v.Text()
-	if !ok {
-		return "", false, fmt.Errorf("%s: found a %v, expected a string", key, v.Type)
-	}
-	return s, true, nil
+	return valueOf(m, key, "a string", gguf.Value.Text)
 }

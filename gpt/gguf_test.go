@@ -140,7 +140,7 @@ func TestLoadGGUFConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	want := gpt.Config{Layers: 1, Heads: 1, Width: 12, Inner: 48, Context: 8, Vocab: 11, Epsilon: 1e-5, TieEmbeddings: true, EOS: []int{10, 3}}
+	want := gpt.Config{Family: "gpt2", Layers: 1, Heads: 1, Width: 12, Inner: 48, Context: 8, Vocab: 11, Epsilon: 1e-5, TieEmbeddings: true, EOS: []int{10, 3}}
 	if c.Config.Epsilon != want.Epsilon || c.Config.Inner != want.Inner || !slices.Equal(c.Config.EOS, want.EOS) || len(c.Config.BOS) != 0 ||
 		c.Config.Vocab != want.Vocab || c.Config.Context != want.Context || !c.Config.TieEmbeddings {
 		t.Errorf("shape %+v, expected %+v", c.Config, want)
@@ -160,24 +160,24 @@ func TestLoadGGUFErrors(t *testing.T) {
 		change func(m *ggufModel)
 		parts  []string
 	}{
-		{"architecture", func(m *ggufModel) { m.set("general.architecture", gguf.OfText("llama")) },
-			[]string{"unknown architecture", `found general.architecture "llama", expected "gpt2"`}},
+		{"architecture", func(m *ggufModel) { m.set("general.architecture", gguf.OfText("rwkv6")) },
+			[]string{"unknown architecture", `found general.architecture "rwkv6", expected "gpt2"`}},
 		{"no architecture", func(m *ggufModel) { m.unset("general.architecture") }, []string{`found general.architecture "", expected "gpt2"`}},
 		{"architecture of another type", func(m *ggufModel) { m.set("general.architecture", gguf.OfUint32(2)) },
 			[]string{"general.architecture: found a uint32, expected a string"}},
 		{"name of another type", func(m *ggufModel) { m.set("general.name", gguf.OfUint32(2)) }, []string{"general.name: found a uint32, expected a string"}},
 		{"no layers", func(m *ggufModel) { m.unset("gpt2.block_count") }, []string{"gpt2.block_count: missing, expected a whole number"}},
-		{"layers are text", func(m *ggufModel) { m.set("gpt2.block_count", gguf.OfText("1")) }, []string{"gpt2.block_count: found a string"}},
+		{"layers are text", func(m *ggufModel) { m.set("gpt2.block_count", gguf.OfText("1")) }, []string{`gpt2.block_count: found "1", expected a whole number`}},
 		{"0 heads", func(m *ggufModel) { m.set("gpt2.attention.head_count", gguf.OfUint32(0)) },
-			[]string{"gpt2.attention.head_count: found 0, expected 1 to 2147483647"}},
+			[]string{"gpt2.attention.head_count: found 0, expected 1 or more"}},
 		{"2^32-1 layers", func(m *ggufModel) { m.set("gpt2.block_count", gguf.OfUint32(math.MaxUint32)) }, []string{"found 4294967295, expected 1 to"}},
 		{"too many layers", func(m *ggufModel) { m.set("gpt2.block_count", gguf.OfUint32(1<<20)) }, []string{"n_layer: found 1048576"}},
 		{"more layers", func(m *ggufModel) { m.set("gpt2.block_count", gguf.OfUint32(2)) },
 			[]string{"tensor blk.1.attn_norm.weight is missing", "its metadata asks for 2 layers"}},
 		{"heads that do not divide", func(m *ggufModel) { m.set("gpt2.attention.head_count", gguf.OfUint32(5)) }, []string{"n_embd: found 12", "multiple"}},
 		{"grouped heads", func(m *ggufModel) { m.set("gpt2.attention.head_count_kv", gguf.OfUint32(2)) },
-			[]string{"gpt2.attention.head_count_kv: found 2, expected gpt2.attention.head_count, which is 1"}},
-		{"no epsilon", func(m *ggufModel) { m.unset("gpt2.attention.layer_norm_epsilon") }, []string{"layer_norm_epsilon: missing or no number"}},
+			[]string{"attention.head_count_kv: found 2, expected a number that divides n_head, which is 1"}},
+		{"no epsilon", func(m *ggufModel) { m.unset("gpt2.attention.layer_norm_epsilon") }, []string{"gpt2.attention.layer_norm_epsilon: missing, expected a number"}},
 		{"epsilon NaN", func(m *ggufModel) { m.set("gpt2.attention.layer_norm_epsilon", gguf.OfFloat32(float32(math.NaN()))) },
 			[]string{"layer_norm_epsilon: found NaN"}},
 		{"context", func(m *ggufModel) { m.set("gpt2.context_length", gguf.OfUint32(9)) },
@@ -329,13 +329,13 @@ func TestLoadGGUFWithoutCopy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, x := range []gpt.Tensor{m.Tokens, m.Head.W, m.Blocks[0].QKV.W, m.Blocks[5].Down.W} {
+		for _, x := range []gpt.Tensor{gpt2(m).Tokens, m.Head().W, gpt2(m).Blocks[0].QKV.W, gpt2(m).Blocks[5].Down.W} {
 			if x.DType != d || !x.Contiguous() {
 				t.Errorf("a matrix stored as %v is kept as %v", d, x)
 			}
 		}
-		if m.Positions.DType != backend.F32 || m.Blocks[0].Up.Bias.DType != backend.F32 {
-			t.Errorf("%v: positions are kept as %v, a bias as %v", d, m.Positions.DType, m.Blocks[0].Up.Bias.DType)
+		if gpt2(m).Positions.DType != backend.F32 || gpt2(m).Blocks[0].Up.Bias.DType != backend.F32 {
+			t.Errorf("%v: positions are kept as %v, a bias as %v", d, gpt2(m).Positions.DType, gpt2(m).Blocks[0].Up.Bias.DType)
 		}
 		if b.allocated != 0 || len(b.mapped) != 6*12+4 {
 			t.Errorf("%v: %d bytes were allocated and %d tensors used in place, expected none and all 76", d, b.allocated, len(b.mapped))

@@ -194,6 +194,9 @@ func logitsOf(t *testing.T, b backend.Backend, dir string, o gpt.LoadOptions) []
 	return feed(t, m, 3, 1, 4, 1, 5)
 }
 
+// gpt2 is the network of a model of that family.
+func gpt2(m *gpt.Model) *gpt.GPT2 { return m.Network.(*gpt.GPT2) }
+
 // feed returns the scores after ids in a session of their own.
 func feed(t *testing.T, m *gpt.Model, ids ...int) []float32 {
 	t.Helper()

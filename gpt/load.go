@@ -6,11 +6,10 @@ import (
 	"io/fs"
 
 	"caldera/backend"
-	"caldera/nn"
 )
 
 // LoadOptions say how weights are kept in memory. The zero value keeps
-// matrices as the checkpoint stores them (bf16 as f32) and vectors as f32.
+// matrices as the checkpoint stores them and vectors as f32.
 type LoadOptions struct {
 	// DType is that of matrices: one of weights, or None for as stored.
 	// Of the quantised types a matrix is kept as f16 where its inputs are not
@@ -37,8 +36,8 @@ func (o LoadOptions) check() error {
 }
 
 // kept is the dtype in which w is kept in memory.
-func (o LoadOptions) kept(m *Model, w weight, stored backend.DType) backend.DType {
-	if len(w.shape) == 1 || o.Train {
+func (o LoadOptions) kept(w Weight, stored backend.DType) backend.DType {
+	if !w.Matrix() || w.Make != nil || o.Train {
 		return backend.F32
 	}
 	d := o.DType
@@ -46,13 +45,11 @@ func (o LoadOptions) kept(m *Model, w weight, stored backend.DType) backend.DTyp
 		d = stored
 	}
 	switch {
-	case !d.Is(backend.Weights):
-		return backend.F32
 	case !d.Quantized():
 		return d
-	case w.dst == &m.Positions:
+	case w.Role == Positions:
 		return backend.F32
-	case w.inputs()%d.BlockLen() != 0:
+	case w.Inputs()%d.BlockLen() != 0:
 		return backend.F16
 	}
 	return d
@@ -77,14 +74,6 @@ func LoadFS(ctx context.Context, b backend.Backend, fsys fs.FS, o LoadOptions) (
 	return c.Load(ctx, b, o)
 }
 
-func newModel(b backend.Backend, config Config) *Model {
-	m := &Model{Config: config, b: b}
-	for range config.Layers {
-		m.Blocks = append(m.Blocks, &Block{Heads: config.Heads})
-	}
-	return m
-}
-
 func (m *Model) load(ctx context.Context, c *Checkpoint, o LoadOptions) error {
 	if err := o.check(); err != nil {
 		return err
@@ -93,59 +82,64 @@ func (m *Model) load(ctx context.Context, c *Checkpoint, o LoadOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := m.fits(c.layout.weights, found, o); err != nil {
+	if err := m.fits(c.layout.format, found, o); err != nil {
 		return err
 	}
-	for _, w := range c.layout.weights(m) {
-		if err := m.place(ctx, w, found[w.name], o); err != nil {
-			return fmt.Errorf("%s: tensor %q: %w", found[w.name].File, found[w.name].Name, err)
+	for _, w := range m.Weights() {
+		t := found[w.Name(HuggingFace)]
+		if w.Make != nil {
+			t = made(w, w.Make(), backend.F32)
+		}
+		if err := m.place(ctx, w, c.layout.format, t, o); err != nil {
+			return fmt.Errorf("%s: tensor %q: %w", t.File, t.Name, err)
 		}
 	}
-	m.tie()
 	return nil
 }
 
-// tie makes the token matrix serve as the head too, where the model says so.
-func (m *Model) tie() {
-	if m.TieEmbeddings {
-		m.Head = nn.Linear{W: m.Tokens}
+// made is a tensor of numbers that were computed, in the order of Hugging Face's
+// layout. Without numbers it tells what there is going to be.
+func made(w Weight, values []float32, d backend.DType) rawTensor {
+	t := rawTensor{Name: w.Name(HuggingFace), DType: d.FileName(), Shape: w.Stored(HuggingFace), File: "random weights", aligned: true, made: true}
+	if values != nil {
+		t.Data, _ = backend.Encode(make([]byte, 0, d.Bytes(len(values))), d, values) // which fit any dtype
 	}
+	return t
 }
 
 // kept is how a tensor of a checkpoint is kept in the backend's memory.
 type kept struct {
 	dtype     backend.DType
-	transpose bool // on the way
-	mapped    bool // it is used where it lies
-	view      bool // the other way round than it lies
+	transpose bool            // on the way
+	rows      func(r int) int // where row r lies, if rows change their places on the way
+	mapped    bool            // it is used where it lies
+	view      bool            // the other way round than it lies
 }
 
-// kept says how w, which lies as t, is kept. A matrix stored [in, out] becomes
+// kept says how w, which lies in format f as t, is kept. A matrix stored [in, out] becomes
 // [out, in]: as a view where the backend reads the host's memory, else
 // transposed on the way, so that devices see one layout. Blocks run along the
 // inputs, so a matrix that is quantised here is transposed in any case.
-func (m *Model) kept(w weight, t rawTensor, o LoadOptions) kept {
+func (m *Model) kept(w Weight, f Format, t rawTensor, o LoadOptions) kept {
 	stored := storage(t.DType)
-	k := kept{dtype: o.kept(m, w, stored)}
+	k := kept{dtype: o.kept(w, stored), rows: w.Rows(f, m.order, m.HeadSize)}
 	_, host := backend.As[backend.HostMapper](m.b)
-	k.transpose = w.conv1D && (!host || k.dtype.Quantized())
-	k.view = w.conv1D && !k.transpose
-	k.mapped = host && !m.train && !k.transpose && k.dtype == stored && t.Aligned()
+	k.transpose = w.Transposed(f) && (!host || k.dtype.Quantized())
+	k.view = w.Transposed(f) && !k.transpose
+	k.mapped = host && !m.train && !k.transpose && k.rows == nil && k.dtype == stored && t.Aligned()
 	return k
 }
 
-// shape is that of w as it is kept.
-func (k kept) shape(w weight) []int {
+// shape is that in which w, stored in format f, is kept.
+func (k kept) shape(w Weight, f Format) []int {
 	if k.transpose {
-		return []int{w.shape[1], w.shape[0]}
+		return w.Shape
 	}
-	return w.shape
+	return w.Stored(f)
 }
 
-func blockPrefix(i int) string { return fmt.Sprintf("h.%d.", i) }
-
 // place puts one tensor of a checkpoint into the memory of the backend.
-func (m *Model) place(ctx context.Context, w weight, t rawTensor, o LoadOptions) error {
+func (m *Model) place(ctx context.Context, w Weight, f Format, t rawTensor, o LoadOptions) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -154,17 +148,17 @@ func (m *Model) place(ctx context.Context, w weight, t rawTensor, o LoadOptions)
 			return err
 		}
 	}
-	k := m.kept(w, t, o)
+	k := m.kept(w, f, t, o)
 	if k.mapped {
 		buf, err := backend.MapHost(m.b, t.Data)
 		if err != nil {
 			return err
 		}
 		m.buffers = append(m.buffers, buf)
-		*w.dst = backend.Of(buf, k.dtype, 0, w.shape...)
+		*w.Tensor = backend.Of(buf, k.dtype, 0, k.shape(w, f)...)
 	} else {
-		c := converter{stored: storage(t.DType), data: t.Data, dtype: k.dtype, transpose: k.transpose}
-		dst, err := backend.New(m.b, k.dtype, k.shape(w)...)
+		c := converter{stored: storage(t.DType), data: t.Data, dtype: k.dtype, shape: k.shape(w, f), transpose: k.transpose, rows: k.rows}
+		dst, err := backend.New(m.b, k.dtype, c.shape...)
 		if err != nil {
 			return err
 		}
@@ -172,10 +166,10 @@ func (m *Model) place(ctx context.Context, w weight, t rawTensor, o LoadOptions)
 		if err := c.write(ctx, m.b, dst); err != nil {
 			return err
 		}
-		*w.dst = dst
+		*w.Tensor = dst
 	}
 	if k.view {
-		*w.dst = w.dst.Transpose()
+		*w.Tensor = w.Tensor.Transpose()
 	}
 	return nil
 }

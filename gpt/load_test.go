@@ -50,7 +50,7 @@ func TestLoadErrors(t *testing.T) {
 		{"name with control characters", func(c *checkpoint) { c.add("h.0.\x1b[31m EVIL", safetensors.F32, 2) }, gpt.LoadOptions{},
 			[]string{`tensor "h.0.\x1b[31m EVIL" is not part`}},
 		{"integers", func(c *checkpoint) { c.tensor("ln_f.weight").DType = safetensors.I32 }, gpt.LoadOptions{},
-			[]string{"ln_f.weight\" has dtype I32, expected one of F32, F16"}},
+			[]string{"ln_f.weight\" has dtype I32, expected one of F32, F16, BF16"}},
 		{"doubles", func(c *checkpoint) {
 			x := c.tensor("ln_f.weight")
 			x.DType, x.Data = safetensors.F64, make([]byte, 96)
@@ -273,7 +273,7 @@ func TestLoadDTypes(t *testing.T) {
 	}
 	want := logitsOf(t, b, dirs[safetensors.F32], gpt.LoadOptions{})
 	for d, dir := range dirs {
-		for o, exact := range map[backend.DType]bool{backend.F32: true, backend.None: d != safetensors.F16, backend.F16: false} {
+		for o, exact := range map[backend.DType]bool{backend.F32: true, backend.None: d == safetensors.F32, backend.F16: false, backend.BF16: false} {
 			for name, b := range map[string]backend.Backend{"cpu": b, "device": device{b}} {
 				got := logitsOf(t, b, dir, gpt.LoadOptions{DType: o})
 				if exact && name == "cpu" && !slices.Equal(got, want) {
@@ -290,7 +290,7 @@ func TestLoadDTypes(t *testing.T) {
 func TestLoadKeepsDType(t *testing.T) {
 	b := openCPU(t)
 	for d, want := range map[safetensors.DType]backend.DType{
-		safetensors.F32: backend.F32, safetensors.F16: backend.F16, safetensors.BF16: backend.F32,
+		safetensors.F32: backend.F32, safetensors.F16: backend.F16, safetensors.BF16: backend.BF16,
 	} {
 		c := base(t)
 		c.store(d)
@@ -298,10 +298,10 @@ func TestLoadKeepsDType(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := m.Blocks[0].Up.W.DType; got != want {
+		if got := gpt2(m).Blocks[0].Up.W.DType; got != want {
 			t.Errorf("a matrix stored as %s is kept as %v, expected %v", d, got, want)
 		}
-		if got := m.Blocks[0].Up.Bias.DType; got != backend.F32 {
+		if got := gpt2(m).Blocks[0].Up.Bias.DType; got != backend.F32 {
 			t.Errorf("a bias stored as %s is kept as %v, expected f32", d, got)
 		}
 		if err := m.Close(); err != nil || b.inUse() != 0 {
@@ -315,7 +315,7 @@ func TestLoadKeepsDType(t *testing.T) {
 // converted in several pieces.
 func TestLoadOnDevice(t *testing.T) {
 	b := openCPU(t)
-	config := gpt.Config{Layers: 1, Heads: 2, Width: 600, Inner: 2401, Context: 5, Vocab: 1801, Epsilon: 1e-5, TieEmbeddings: true}
+	config := gpt.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 600, Inner: 2401, Context: 5, Vocab: 1801, Epsilon: 1e-5, TieEmbeddings: true}
 	for _, d := range []backend.DType{backend.F32, backend.F16} {
 		host, err := gpt.Random(t.Context(), b, config, gpt.LoadOptions{DType: d}, 1)
 		if err != nil {
@@ -343,9 +343,9 @@ func TestLoadOnDevice(t *testing.T) {
 
 // weights lists some tensors of every kind.
 func weights(m *gpt.Model) []gpt.Tensor {
-	x := m.Blocks[0]
+	x := gpt2(m).Blocks[0]
 	return []gpt.Tensor{
-		m.Tokens, m.Positions, m.Head.W, x.QKV.W, x.Out.W, x.Up.W, x.Down.W, x.Norm1.Gamma, x.QKV.Bias, m.Norm.Beta,
+		gpt2(m).Tokens, gpt2(m).Positions, m.Head().W, x.QKV.W, x.Out.W, x.Up.W, x.Down.W, x.Norm1.Gamma, x.QKV.Bias, gpt2(m).Norm.Beta,
 	}
 }
 

@@ -18,38 +18,43 @@ import (
 var wrappers = []string{"transformer.", "_orig_mod.", "module.", "model.", "pretrained_model."}
 
 // unwrapped is the name of a tensor without what wraps the model, and whether it
-// is in the body of a model that has heads.
-func unwrapped(name string) (short string, body bool) {
+// is in the body of a model of family f, beside which heads may stand.
+func (f *Family) unwrapped(name string) (short string, body bool) {
 	for {
 		i := slices.IndexFunc(wrappers, func(w string) bool { return strings.HasPrefix(name, w) })
 		if i < 0 {
 			return name, body
 		}
-		body = body || i == 0
+		body = body || wrappers[i] == f.Body
 		name = name[len(wrappers[i]):]
 	}
 }
 
-// bodyNames begin the names of all that a GPT-2 without heads has.
-var bodyNames = []string{"wte.", "wpe.", "h.", "ln_f."}
-
-// foreignDirectory reports whether a tensor of a model directory belongs to what
-// may stand beside the transformer: another head, or another model. Transformers
-// leaves such tensors out.
-func foreignDirectory(name string) bool {
-	short, body := unwrapped(name)
-	return !body && short != headName && !slices.ContainsFunc(bodyNames, func(p string) bool { return strings.HasPrefix(short, p) })
+// inBody reports whether a tensor has a name as those of the body of f's models have:
+// it begins as they do, with "h." or "wte.".
+func (f *Family) inBody(short string) bool {
+	first, _, _ := strings.Cut(short, ".")
+	return slices.ContainsFunc(f.sample().Weights(), func(w Weight) bool {
+		own, _ := f.unwrapped(w.HF)
+		return w.Role != Unembedding && strings.HasPrefix(own, first+".")
+	})
 }
 
-const headName = "lm_head.weight"
+// foreign reports whether a tensor belongs to what may stand beside the model:
+// another head, or another model. Transformers leaves such tensors out.
+func (c *Checkpoint) foreign(name string) bool {
+	f := c.Config.family()
+	short, body := f.unwrapped(name)
+	return c.layout.others && !body && short != f.row(Unembedding).Name(HuggingFace) && !f.inBody(short)
+}
 
 // Ignored returns the names of tensors that the model does not use, because they
-// are no part of a GPT-2 with the head of a language model: those of other heads.
-// They are in the order of the file. Causal masks, which old checkpoints hold, are
+// are no part of the family's language models: those of other heads. They are in
+// the order of the file. Causal masks and the like, which old checkpoints hold, are
 // not among them.
 func (c *Checkpoint) Ignored() (names []string) {
 	for _, name := range c.file.Tensors() {
-		if c.layout.foreign != nil && c.layout.foreign(name) {
+		if c.foreign(name) {
 			names = append(names, name)
 		}
 	}
@@ -58,51 +63,59 @@ func (c *Checkpoint) Ignored() (names []string) {
 
 // match finds the model's tensors in a checkpoint and checks, before any is
 // copied, that they are all there, with the right shapes, and that no other is
-// part of the transformer.
+// part of the transformer. The tensors that it returns have the names of m's rows.
 func (m *Model) match(c *Checkpoint) (map[string]rawTensor, error) {
-	found := map[string]rawTensor{}
+	f, format := c.Config.family(), c.layout.format
+	there := map[string]rawTensor{}
 	for _, name := range c.file.Tensors() {
-		if c.layout.foreign != nil && c.layout.foreign(name) {
+		if c.foreign(name) {
 			continue
 		}
-		short, _ := unwrapped(name)
+		short, _ := f.unwrapped(name)
 		t := c.file.tensor(name)
-		if other, twice := found[short]; twice {
+		if other, twice := there[short]; twice {
 			return nil, fmt.Errorf("%s: both %q and %q are there, expected one of them", t.File, other.Name, name)
 		}
-		found[short] = t
+		there[short] = t
 	}
-	head := c.layout.nameOf(headName)
-	if _, ok := found[head]; !ok {
+	head := f.row(Unembedding).Name(format)
+	if _, ok := there[head]; !ok && !m.TieEmbeddings {
 		m.TieEmbeddings = true
+		m.rebuild()
 	}
-	known := map[string]bool{head: true} // a copy of wte where embeddings are tied
-	for _, w := range c.layout.weights(m) {
-		t, ok := found[w.name]
+	known := map[string]bool{head: true} // a copy of the embedding where they are tied
+	for _, s := range f.Keys {
+		known[s.Tensor] = known[s.Tensor] || format == GGUF
+	}
+	found := map[string]rawTensor{}
+	for _, w := range m.parameters() {
+		name := w.Name(format)
+		short, _ := f.unwrapped(name)
+		t, ok := there[short]
 		if !ok {
 			return nil, fmt.Errorf("tensor %s is missing from the checkpoint, which has %d others; %s asks for %d layers",
-				w.name, len(c.file.Tensors()), c.layout.config, m.Layers)
+				name, len(c.file.Tensors()), c.layout.config, m.Layers)
 		}
-		if !slices.Equal(t.Shape, w.shape) {
-			return nil, fmt.Errorf("%s: tensor %q has shape %v, expected %v by %s", t.File, t.Name, t.Shape, w.shape, c.layout.config)
+		if shape := w.Stored(format); !slices.Equal(t.Shape, shape) {
+			return nil, fmt.Errorf("%s: tensor %q has shape %v, expected %v by %s", t.File, t.Name, t.Shape, shape, c.layout.config)
 		}
 		if storage(t.DType) == backend.None {
 			return nil, fmt.Errorf("%s: tensor %q has dtype %s, expected one of %s", t.File, t.Name, t.DType, strings.ToUpper(backend.JoinDTypes(backend.PlainDTypes())))
 		}
-		known[w.name] = true
+		known[short], found[w.Name(HuggingFace)] = true, t
 	}
 	for _, name := range c.file.Tensors() {
-		short, _ := unwrapped(name)
-		if t, ok := found[short]; ok && !known[short] && !isMask(short) {
-			return nil, fmt.Errorf("%s: tensor %q is not part of a GPT-2 with %d layers: the checkpoint is of another architecture or size",
-				t.File, t.Name, m.Layers)
+		short, _ := f.unwrapped(name)
+		if t, ok := there[short]; ok && !known[short] && !f.buffer(short) {
+			return nil, fmt.Errorf("%s: tensor %q is not part of a %s with %d layers: the checkpoint is of another architecture or size",
+				t.File, t.Name, f.Title, m.Layers)
 		}
 	}
 	return found, nil
 }
 
-// isMask reports whether name is a causal mask, which old checkpoints carry
-// along: h.0.attn.bias, h.0.attn.masked_bias.
-func isMask(name string) bool {
-	return strings.HasPrefix(name, "h.") && (strings.HasSuffix(name, ".attn.bias") || strings.HasSuffix(name, ".attn.masked_bias"))
+// buffer reports whether a tensor of that name is one that old checkpoints carry
+// along, such as a causal mask, h.0.attn.bias.
+func (f *Family) buffer(short string) bool {
+	return f.inBody(short) && slices.ContainsFunc(f.Buffers, func(end string) bool { return strings.HasSuffix(short, end) })
 }

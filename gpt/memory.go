@@ -105,19 +105,20 @@ func byteCount(n int64) string {
 const leastContext = 16
 
 // fits reports, before anything is copied, a model that needs more memory than
-// b has, where b tells how much that is. weights lists those of a model, as
-// found holds them.
-func (m *Model) fits(weights func(*Model) []weight, found map[string]rawTensor, o LoadOptions) error {
+// b has, where b tells how much that is. The weights lie in format f, as found
+// holds them.
+func (m *Model) fits(f Format, found map[string]rawTensor, o LoadOptions) error {
 	_, free, total := backend.Memory(m.b)
 	if free == 0 || total == 0 { // not known
 		return nil
 	}
-	all := weights(m)
-	need := m.demand(weights, found, o)
+	largest := m.Weights()[0]
+	stored := found[largest.Name(HuggingFace)]
+	need := m.demand(f, found, o)
 	if need.Total() <= free {
 		return nil
 	}
-	e := &MemoryError{Model: found[all[0].name].File, Backend: m.b.Name(), Need: need, Free: free, Total: total, Train: o.Train}
+	e := &MemoryError{Model: stored.File, Backend: m.b.Name(), Need: need, Free: free, Total: total, Train: o.Train}
 	fit := func(change func(*LoadOptions, *Use)) bool {
 		o := o
 		if o.For != nil {
@@ -125,7 +126,7 @@ func (m *Model) fits(weights func(*Model) []weight, found map[string]rawTensor, 
 			o.For = &use
 		}
 		change(&o, o.For)
-		return m.demand(weights, found, o).Total() <= free
+		return m.demand(f, found, o).Total() <= free
 	}
 	if use := o.For; use != nil {
 		size := cmp.Or(use.Context, m.Context)
@@ -137,7 +138,7 @@ func (m *Model) fits(weights func(*Model) []weight, found map[string]rawTensor, 
 			e.Cache = backend.F16
 		}
 	}
-	if now := o.kept(m, all[0], storage(found[all[0].name].DType)); !o.Train {
+	if now := o.kept(largest, storage(stored.DType)); !o.Train {
 		for _, d := range backend.DTypes(backend.Weights) {
 			if bits(d) < bits(now) && fit(func(o *LoadOptions, _ *Use) { o.DType = d }) {
 				e.DType = d
@@ -152,21 +153,23 @@ func (m *Model) fits(weights func(*Model) []weight, found map[string]rawTensor, 
 func bits(d backend.DType) int { return 8 * 32 * d.BlockBytes() / d.BlockLen() }
 
 // demand is what loading m, and using it as o says, takes.
-func (m *Model) demand(weights func(*Model) []weight, found map[string]rawTensor, o LoadOptions) (d Demand) {
-	paper := newModel(m.b, m.Config)
+func (m *Model) demand(f Format, found map[string]rawTensor, o LoadOptions) (d Demand) {
+	paper := newModel(m.b, m.Config, m.order)
 	paper.train = m.train
-	for _, w := range weights(paper) {
-		t := found[w.name]
-		kept := paper.kept(w, t, o)
-		*w.dst = null.Tensor(kept.dtype, kept.shape(w)...)
+	for _, w := range paper.Weights() {
+		t := found[w.Name(HuggingFace)]
+		if w.Make != nil {
+			t = made(w, nil, backend.F32)
+		}
+		kept := paper.kept(w, f, t, o)
+		*w.Tensor = null.Tensor(kept.dtype, kept.shape(w, f)...)
 		if !kept.mapped || t.made {
-			d.Weights += int64(w.dst.Size())
+			d.Weights += int64(w.Tensor.Size())
 		}
 		if kept.view {
-			*w.dst = w.dst.Transpose()
+			*w.Tensor = w.Tensor.Transpose()
 		}
 	}
-	paper.tie()
 	if o.For != nil {
 		d.Cache, d.Workspace = paper.use(*o.For)
 		d.Beside = o.For.Beside

@@ -45,7 +45,7 @@ func TestLoadTooLarge(t *testing.T) {
 // figures are those of a backend that is told to have no memory, and of the same
 // one as it loads the model and reads a text.
 func TestDemand(t *testing.T) {
-	config := gpt.Config{Layers: 3, Heads: 2, Width: 64, Inner: 256, Context: 700, Vocab: 500, Epsilon: 1e-5, TieEmbeddings: true}
+	config := gpt.Config{Family: "gpt2", Layers: 3, Heads: 2, Width: 64, Inner: 256, Context: 700, Vocab: 500, Epsilon: 1e-5, TieEmbeddings: true}
 	session := func(m *gpt.Model, u gpt.Use) {
 		s, err := m.NewSession(gpt.SessionOptions{Context: u.Context, Cache: u.Cache})
 		if err != nil {
@@ -117,7 +117,7 @@ func TestDemand(t *testing.T) {
 // TestAdvice takes each piece of advice: the model then fits, and nothing less
 // would have done.
 func TestAdvice(t *testing.T) {
-	config := gpt.Config{Layers: 2, Heads: 2, Width: 64, Inner: 256, Context: 1024, Vocab: 8000, Epsilon: 1e-5, TieEmbeddings: true}
+	config := gpt.Config{Family: "gpt2", Layers: 2, Heads: 2, Width: 64, Inner: 256, Context: 1024, Vocab: 8000, Epsilon: 1e-5, TieEmbeddings: true}
 	load := func(free int64, d backend.DType, u gpt.Use) *gpt.MemoryError {
 		t.Helper()
 		b := &crowded{openCPU(t), free, 1 << 40}

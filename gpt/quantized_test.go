@@ -117,8 +117,8 @@ func TestQuantized(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer m.Close()
-				if m.Tokens.DType != d || m.Blocks[0].QKV.W.DType != d || m.Blocks[2].Down.W.DType != d || m.Positions.DType != backend.F32 {
-					t.Errorf("%v: kept as %v, %v, %v and positions %v", d, m.Tokens, m.Blocks[0].QKV.W, m.Blocks[2].Down.W, m.Positions)
+				if gpt2(m).Tokens.DType != d || gpt2(m).Blocks[0].QKV.W.DType != d || gpt2(m).Blocks[2].Down.W.DType != d || gpt2(m).Positions.DType != backend.F32 {
+					t.Errorf("%v: kept as %v, %v, %v and positions %v", d, gpt2(m).Tokens, gpt2(m).Blocks[0].QKV.W, gpt2(m).Blocks[2].Down.W, gpt2(m).Positions)
 				}
 				checkNear(t, d.String(), feed(t, m, ids...), want, 1e-5)
 			})
@@ -142,31 +142,33 @@ func TestQuantizedOddShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if m.Blocks[0].QKV.W.DType != backend.F16 || m.Tokens.DType != backend.F16 {
-		t.Errorf("matrices of 60 inputs are %v, tokens %v; expected f16", m.Blocks[0].QKV.W, m.Tokens)
+	if gpt2(m).Blocks[0].QKV.W.DType != backend.F16 || gpt2(m).Tokens.DType != backend.F16 {
+		t.Errorf("matrices of 60 inputs are %v, tokens %v; expected f16", gpt2(m).Blocks[0].QKV.W, gpt2(m).Tokens)
 	}
 }
 
-// TestCacheType keeps keys and values as f16: nearly the same scores in half
+// TestCacheType keeps keys and values as f16 or bf16: nearly the same scores in half
 // the memory.
 func TestCacheType(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
 		m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
 		ids := manyIDs(40, m.Vocab)
 		want := feed(t, m, ids...)
-		s, err := m.NewSession(gpt.SessionOptions{Cache: backend.F16})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		var got []float32
-		for _, id := range ids {
-			if got, err = s.Feed(t.Context(), id); err != nil {
+		for cache, bound := range map[backend.DType]float64{backend.F16: 2e-3, backend.BF16: 16e-3} {
+			s, err := m.NewSession(gpt.SessionOptions{Cache: cache})
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		if far := distance(got, want); far == 0 || far > 2e-3 {
-			t.Errorf("with f16 keys and values the scores differ by %.2g, expected a little, up to 2e-3", far)
+			defer s.Close()
+			var got []float32
+			for _, id := range ids {
+				if got, err = s.Feed(t.Context(), id); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if far := distance(got, want); far == 0 || far > bound {
+				t.Errorf("with %v keys and values the scores differ by %.2g, expected a little, up to %.1g", cache, far, bound)
+			}
 		}
 	})
 	b := openCPU(t)

@@ -13,7 +13,7 @@ import (
 )
 
 var randomConfig = gpt.Config{
-	Layers: 8, Heads: 4, Width: 64, Inner: 256, Context: 100, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: false,
+	Family: "gpt2", Layers: 8, Heads: 4, Width: 64, Inner: 256, Context: 100, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: false,
 }
 
 func random(t *testing.T, b backend.Backend, o gpt.LoadOptions, seed uint64) *gpt.Model {
@@ -32,16 +32,16 @@ func TestRandomDistribution(t *testing.T) {
 	b := openCPU(t)
 	m := random(t, b, gpt.LoadOptions{}, 1)
 	residual := 0.02 / math.Sqrt(2*8)
-	x := m.Blocks[3]
+	x := gpt2(m).Blocks[3]
 	for _, c := range []struct {
 		name    string
 		weights gpt.Tensor
 		mean    float64
 		std     float64
 	}{
-		{"tokens", m.Tokens, 0, 0.02},
-		{"positions", m.Positions, 0, 0.02},
-		{"head", m.Head.W, 0, 0.02},
+		{"tokens", gpt2(m).Tokens, 0, 0.02},
+		{"positions", gpt2(m).Positions, 0, 0.02},
+		{"head", m.Head().W, 0, 0.02},
 		{"query, key and value", x.QKV.W, 0, 0.02},
 		{"attention's output", x.Out.W, 0, residual},
 		{"up", x.Up.W, 0, 0.02},
@@ -49,7 +49,7 @@ func TestRandomDistribution(t *testing.T) {
 		{"a bias", x.Down.Bias, 0, 0},
 		{"a norm's scale", x.Norm2.Gamma, 1, 0},
 		{"a norm's shift", x.Norm2.Beta, 0, 0},
-		{"the last norm's scale", m.Norm.Gamma, 1, 0},
+		{"the last norm's scale", gpt2(m).Norm.Gamma, 1, 0},
 	} {
 		values := floats(t, b, compact(t, b, c.weights))
 		n := float64(len(values))
@@ -89,8 +89,8 @@ func TestRandomSeeds(t *testing.T) {
 
 	// No two matrices of a model are alike.
 	m := random(t, b, gpt.LoadOptions{}, 1)
-	a := floats(t, b, compact(t, b, m.Blocks[0].Up.W))
-	if slices.Equal(a, floats(t, b, compact(t, b, m.Blocks[1].Up.W))) {
+	a := floats(t, b, compact(t, b, gpt2(m).Blocks[0].Up.W))
+	if slices.Equal(a, floats(t, b, compact(t, b, gpt2(m).Blocks[1].Up.W))) {
 		t.Error("two layers have the same weights")
 	}
 }

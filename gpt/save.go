@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"caldera/backend"
 	"caldera/gpt/safetensors"
@@ -29,40 +30,34 @@ type SaveOptions struct {
 // conversion is one tensor on its way from a checkpoint to a file.
 type conversion struct {
 	converter
-	from  rawTensor
-	name  string // in the file, as shape
-	shape []int
+	from rawTensor
+	name string // in the file
 }
 
-// conversions plans how the tensors of a checkpoint become those of layout to.
+// conversions plans how the tensors of a checkpoint become those of format to.
 // dtype picks that of each.
-func (c *Checkpoint) conversions(m *Model, to layout, dtype func(w weight, stored backend.DType) backend.DType) ([]conversion, error) {
+func (c *Checkpoint) conversions(m *Model, to Format, dtype func(w Weight, stored backend.DType) backend.DType) ([]conversion, error) {
 	found, err := m.match(c)
 	if err != nil {
 		return nil, err
 	}
 	var all []conversion
-	sources := c.layout.weights(m)
-	plain := m.tensors()
-	for i, w := range to.weights(m) {
-		from := found[sources[i].name]
+	is := c.layout.format
+	for _, w := range m.parameters() {
+		from := found[w.Name(HuggingFace)]
 		s := storage(from.DType)
-		all = append(all, conversion{
-			converter{stored: s, data: from.Data, dtype: dtype(plain[i], s), transpose: sources[i].conv1D != w.conv1D},
-			from, w.name, w.shape,
-		})
+		all = append(all, conversion{converter{
+			stored: s, data: from.Data, dtype: dtype(w, s), shape: w.Stored(to),
+			transpose: w.Transposed(is) != w.Transposed(to), rows: w.Rows(is, to, m.HeadSize),
+		}, from, w.Name(to)})
 	}
 	return all, nil
 }
 
 // copy writes the tensor to w.
 func (c *conversion) copy(ctx context.Context, w io.Writer) error {
-	rows, cols := 1, c.shape[0]
-	if len(c.shape) > 1 {
-		rows, cols = c.shape[0], c.shape[1]
-	}
 	var stopped error // by ctx or w, which is no fault of the tensor
-	err := c.pieces(rows, cols, func(p []byte) error {
+	err := c.pieces(func(p []byte) error {
 		if stopped = ctx.Err(); stopped == nil {
 			_, stopped = w.Write(p)
 		}
@@ -99,15 +94,15 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	if o.DType.Quantized() {
 		return fmt.Errorf("safetensors holds no %v: expected one of %s", o.DType, backend.JoinDTypes(backend.PlainDTypes()))
 	}
-	m := newModel(nil, c.Config)
-	all, err := c.conversions(m, layout{}, func(_ weight, stored backend.DType) backend.DType {
+	m := newModel(nil, c.Config, HuggingFace)
+	all, err := c.conversions(m, HuggingFace, func(_ Weight, stored backend.DType) backend.DType {
 		switch {
 		case o.DType != backend.None:
 			return o.DType
-		case stored == backend.F16:
-			return stored
+		case stored.Quantized():
+			return backend.F32
 		}
-		return backend.F32
+		return stored
 	})
 	if err != nil {
 		return err
@@ -162,6 +157,7 @@ func (c *Checkpoint) tokenizerFiles(o SaveOptions) (map[string][]byte, error) {
 
 // configJSON is the text of config.json for a model of shape c.
 func configJSON(c Config) ([]byte, error) {
+	f := c.family()
 	token := func(ids []int) any { // as Hugging Face has it: null, an id, or several
 		switch len(ids) {
 		case 0:
@@ -171,24 +167,32 @@ func configJSON(c Config) ([]byte, error) {
 		}
 		return ids
 	}
-	text, err := json.MarshalIndent(struct {
-		Architectures []string `json:"architectures"`
-		ModelType     string   `json:"model_type"`
-		Activation    string   `json:"activation_function"`
-		Layers        int      `json:"n_layer"`
-		Heads         int      `json:"n_head"`
-		Width         int      `json:"n_embd"`
-		Inner         int      `json:"n_inner"`
-		Positions     int      `json:"n_positions"`
-		Context       int      `json:"n_ctx"`
-		Vocab         int      `json:"vocab_size"`
-		Epsilon       float64  `json:"layer_norm_epsilon"`
-		Tied          bool     `json:"tie_word_embeddings"`
-		BOS           any      `json:"bos_token_id"`
-		EOS           any      `json:"eos_token_id"`
-	}{
-		[]string{"GPT2LMHeadModel"}, "gpt2", "gelu_new",
-		c.Layers, c.Heads, c.Width, c.Inner, c.Context, c.Context, c.Vocab, c.Epsilon, c.TieEmbeddings, token(c.BOS), token(c.EOS),
-	}, "", "  ")
+	all := map[string]any{
+		"architectures": f.Classes[:1], "model_type": f.Name, "vocab_size": c.Vocab, "tie_word_embeddings": c.TieEmbeddings,
+		"bos_token_id": token(c.BOS), "eos_token_id": token(c.EOS),
+	}
+	for _, s := range f.Keys {
+		value := s.Value(&c)
+		for _, name := range s.JSON {
+			if value != nil {
+				object := all
+				for outer, inner, nested := strings.Cut(name, "."); nested; outer, inner, nested = strings.Cut(name, ".") {
+					if object[outer] == nil {
+						object[outer] = map[string]any{}
+					}
+					object, name = object[outer].(map[string]any), inner
+				}
+				object[name] = value
+			}
+		}
+	}
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	back, err := parseConfig(text)
+	if err == nil {
+		err = f.same(c, back, HuggingFace)
+	}
 	return append(text, '\n'), err
 }

@@ -3,6 +3,7 @@ package gpt
 import (
 	"context"
 	"io"
+	"strings"
 
 	"caldera/backend"
 	"caldera/gpt/gguf"
@@ -12,20 +13,21 @@ import (
 // quantizationVersion is ggml's GGML_QNT_VERSION: how it lays out blocks.
 const quantizationVersion = 2
 
-// SaveGGUF writes the checkpoint as a GGUF file of architecture gpt2, which
-// llama.cpp and ollama read. Vectors and the table of positions are f32 whatever
+// SaveGGUF writes the checkpoint as a GGUF file, which llama.cpp and ollama read.
+// A model with settings that such a file cannot say is refused. Vectors and the table of positions are f32 whatever
 // is asked for, and a matrix is f16 where its rows are no whole blocks, both as
 // llama.cpp has it. A head that is the token matrix itself is not written twice.
 func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) error {
-	m := newModel(nil, c.Config)
-	all, err := c.conversions(m, ggufLayout, func(w weight, stored backend.DType) backend.DType { return ggufDType(w, stored, o.DType) })
+	m := newModel(nil, c.Config, HuggingFace)
+	all, err := c.conversions(m, GGUF, func(w Weight, stored backend.DType) backend.DType { return ggufDType(w, stored, o.DType) })
 	if err != nil {
 		return err
 	}
-	metadata, err := c.metadata(m.Config, all[0].dtype, o)
+	metadata, extra, err := c.metadata(m.Config, all[0].dtype, o)
 	if err != nil {
 		return err
 	}
+	all = append(all, extra...)
 	tensors := make([]gguf.Tensor, len(all))
 	for i, x := range all {
 		tensors[i] = gguf.Tensor{Name: x.name, Type: gguf.TypeOf(x.dtype), Shape: x.shape}
@@ -35,38 +37,35 @@ func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) e
 }
 
 // ggufDType is the dtype that w is written in where d is asked for.
-func ggufDType(w weight, stored, d backend.DType) backend.DType {
-	if len(w.shape) == 1 || w.name == "wpe.weight" {
+func ggufDType(w Weight, stored, d backend.DType) backend.DType {
+	if !w.Matrix() || w.Role == Positions {
 		return backend.F32
 	}
 	if d == backend.None {
-		if d = stored; !d.Is(backend.Weights) {
-			d = backend.F32
-		}
+		d = stored
 	}
-	if w.inputs()%d.BlockLen() != 0 {
+	if w.Inputs()%d.BlockLen() != 0 {
 		return backend.F16
 	}
 	return d
 }
 
 // metadata are the entries of a GGUF file for a model of shape config, whose
-// largest matrices are of dtype d.
-func (c *Checkpoint) metadata(config Config, d backend.DType, o SaveOptions) ([]gguf.KeyValue, error) {
+// largest matrices are of dtype d, and the tensors that stand for settings.
+func (c *Checkpoint) metadata(config Config, d backend.DType, o SaveOptions) ([]gguf.KeyValue, []conversion, error) {
+	f := c.Config.family()
+	settings, tensors, err := f.metadata(config)
+	if err != nil {
+		return nil, nil, err
+	}
 	_, file, _ := d.GGUF()
 	count := func(n int) gguf.Value { return gguf.OfUint32(uint32(n)) }
-	all := []gguf.KeyValue{
-		{Key: keyArchitecture, Value: gguf.OfText(ggufArchitecture)},
+	all := append([]gguf.KeyValue{
+		{Key: keyArchitecture, Value: gguf.OfText(f.GGUF)},
 		{Key: keyName, Value: gguf.OfText(c.Name)},
 		{Key: keyFileType, Value: gguf.OfUint32(file)},
 		{Key: keyQuantization, Value: gguf.OfUint32(quantizationVersion)},
-		{Key: keyContext, Value: count(config.Context)},
-		{Key: keyWidth, Value: count(config.Width)},
-		{Key: keyInner, Value: count(config.Inner)},
-		{Key: keyLayers, Value: count(config.Layers)},
-		{Key: keyHeads, Value: count(config.Heads)},
-		{Key: keyEpsilon, Value: gguf.OfFloat32(float32(config.Epsilon))},
-	}
+	}, settings...)
 	token := func(key string, ids []int) {
 		if len(ids) > 0 {
 			all = append(all, gguf.KeyValue{Key: key, Value: count(ids[0])})
@@ -74,14 +73,14 @@ func (c *Checkpoint) metadata(config Config, d backend.DType, o SaveOptions) ([]
 	}
 	t, err := c.savedTokenizer(o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	v := tokenizer.Vocabulary{}
 	if t != nil {
 		v = t.Vocabulary()
 	}
 	if config, err = o.ends(config, v); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	token(keyBOS, config.BOS)
 	token(keyEOS, config.EOS)
@@ -89,8 +88,48 @@ func (c *Checkpoint) metadata(config Config, d backend.DType, o SaveOptions) ([]
 	if t == nil {
 		return append(all,
 			gguf.KeyValue{Key: keyTokenizer, Value: gguf.OfText("none")},
-			gguf.KeyValue{Key: keyVocab, Value: count(config.Vocab)}), nil
+			gguf.KeyValue{Key: f.GGUF + keyVocab, Value: count(config.Vocab)}), tensors, nil
 	}
 	vocabulary, err := tokenizerMetadata(v, config.Vocab)
-	return append(all, vocabulary...), err
+	return append(all, vocabulary...), tensors, err
+}
+
+// metadata are the entries, and the tensors, that say the settings of c.
+func (f *Family) metadata(c Config) (all []gguf.KeyValue, tensors []conversion, err error) {
+	values, there := map[string]gguf.Value{}, map[string]gguf.Tensor{}
+	for _, s := range f.Keys {
+		value := s.Value(&c)
+		if value == nil {
+			continue
+		}
+		v := gguf.Value{}
+		switch x := value.(type) {
+		case int:
+			v = gguf.OfUint32(uint32(x))
+		case float64:
+			v = gguf.OfFloat32(float32(x))
+		case bool:
+			v = gguf.OfBool(x)
+		case literal:
+			v = gguf.OfText(strings.Trim(string(x), `"`))
+		case []float32:
+			t := made(Weight{HF: s.Tensor, Shape: []int{len(x)}}, x, backend.F32)
+			there[s.Tensor] = gguf.Tensor{Name: s.Tensor, Type: gguf.TypeOf(backend.F32), Shape: t.Shape, Data: t.Data}
+			tensors = append(tensors, conversion{converter{stored: backend.F32, data: t.Data, dtype: backend.F32, shape: t.Shape}, t, s.Tensor})
+		}
+		if _, ok := value.(bool); ok && s.Tensor != "" {
+			there[s.Tensor] = gguf.Tensor{Name: s.Tensor} // which is a weight
+		}
+		for _, name := range s.GGUF {
+			key := f.GGUF + "." + name
+			values[key] = v
+			all = append(all, gguf.KeyValue{Key: key, Value: v})
+		}
+	}
+	back, err := f.parseMetadata(func(key string) (gguf.Value, bool) { v, ok := values[key]; return v, ok },
+		func(name string) (gguf.Tensor, bool) { t, ok := there[name]; return t, ok })
+	if err == nil {
+		err = f.same(c, back, GGUF)
+	}
+	return all, tensors, err
 }

@@ -35,7 +35,7 @@ type step struct {
 // SessionOptions say how a session keeps its tokens.
 type SessionOptions struct {
 	Context int           // positions, 1 to the model's; 0: as many as the model has
-	Cache   backend.DType // of keys and values: F32, F16; None: F32
+	Cache   backend.DType // of keys and values: one of caches; None: F32
 }
 
 // NewSession returns an empty session.

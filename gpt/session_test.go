@@ -138,7 +138,7 @@ func (c *countdown) Err() error {
 func long(t *testing.T, b backend.Backend) *gpt.Model {
 	t.Helper()
 	m, err := gpt.Random(t.Context(), b, gpt.Config{
-		Layers: 1, Heads: 2, Width: 8, Inner: 16, Context: 1200, Vocab: 50, Epsilon: 1e-5, TieEmbeddings: true,
+		Family: "gpt2", Layers: 1, Heads: 2, Width: 8, Inner: 16, Context: 1200, Vocab: 50, Epsilon: 1e-5, TieEmbeddings: true,
 	}, gpt.LoadOptions{}, 7)
 	if err != nil {
 		t.Fatal(err)

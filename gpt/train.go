@@ -42,7 +42,7 @@ func TrainChunk(vocab int) int { return max(1, scoresAtOnce/vocab) }
 type Trainer struct {
 	m       *Model
 	o       TrainOptions
-	params  *nn.Parameters // as m.tensors
+	params  *nn.Parameters // as m.parameters
 	buffers []backend.Buffer
 	count   int // steps so far
 
@@ -111,10 +111,10 @@ func (m *Model) newTrainer(o TrainOptions) (*Trainer, error) {
 func (tr *Trainer) record() (err error) {
 	m, o := tr.m, tr.o
 	var list []nn.Parameter
-	for _, w := range m.tensors() {
-		matrix := len(w.shape) > 1
-		multiplies := w.conv1D || *w.dst == m.Head.W // not an embedding alone
-		list = append(list, nn.Parameter{Value: *w.dst, Decay: matrix, Half: multiplies && tr.scale != nil})
+	head := m.Head().W
+	for _, w := range m.parameters() {
+		multiplies := w.Multiplies() || *w.Tensor == head // not an embedding alone
+		list = append(list, nn.Parameter{Value: *w.Tensor, Decay: w.Matrix(), Half: multiplies && tr.scale != nil})
 	}
 	if tr.params, err = nn.NewParameters(m.b, list...); err != nil {
 		return err
@@ -181,8 +181,8 @@ func (tr *Trainer) record() (err error) {
 
 // forward writes how surprising each target is, [batch, time].
 func (tr *Trainer) forward(t *nn.Tape) Tensor {
-	x := t.LayerNorm(tr.m.Norm, tr.m.Forward(t, tr.ids, tr.at, nil)) // [batch, time, width]
-	return t.Keep(t.CrossEntropy(tr.m.Head, x, tr.targets, tr.o.Chunk))
+	x := tr.m.Final(t, tr.m.Forward(t, tr.ids, tr.at, nil)) // [batch, time, width]
+	return t.Keep(t.CrossEntropy(tr.m.Head(), x, tr.targets, tr.o.Chunk))
 }
 
 // finish writes the norm of the gradients, [2], and how weights follow them; in

@@ -52,26 +52,26 @@ func testTrain(t *testing.T, b backend.Backend, dir string, chunk int) {
 		}
 		checkNear(t, "loss", []float32{float32(loss)}, want.floats(t, "loss"), 1e-5)
 		squares := 0.0
-		for i, w := range m.Weights() {
-			ref := want.floats(t, "grad."+w.Name)
+		for i, w := range m.ParameterRows() {
+			ref := want.floats(t, "grad."+w.Name(gpt.HuggingFace))
 			for _, v := range ref {
 				squares += float64(v) * float64(v)
 			}
 			got := asStored(t, b, tr.Parameters()[i].Grad, w)
-			checkNear(t, "grad."+w.Name, got, ref, 1e-5)
+			checkNear(t, "grad."+w.Name(gpt.HuggingFace), got, ref, 1e-5)
 		}
 		if want := math.Sqrt(squares); !(math.Abs(norm-want) <= 1e-5*want) {
 			t.Errorf("the norm of the gradients is %v, expected %v", norm, want)
 		}
 	}
-	for _, w := range m.Weights() {
+	for _, w := range m.ParameterRows() {
 		tolerance := 1e-5
-		if strings.HasSuffix(w.Name, "c_attn.bias") {
+		if strings.HasSuffix(w.Name(gpt.HuggingFace), "c_attn.bias") {
 			// The gradient of the key's bias is 0 but for rounding, of which
 			// AdamW makes steps as large as any other's.
 			tolerance = 2e-3
 		}
-		checkNear(t, "step3."+w.Name, asStored(t, b, w.Value, w), want.floats(t, "step3."+w.Name), tolerance)
+		checkNear(t, "step3."+w.Name(gpt.HuggingFace), asStored(t, b, *w.Tensor, w), want.floats(t, "step3."+w.Name(gpt.HuggingFace)), tolerance)
 	}
 }
 
@@ -88,7 +88,7 @@ func trainable(t *testing.T, b backend.Backend, dir string) *gpt.Model {
 // asStored reads a weight or its gradient in the order of a checkpoint.
 func asStored(t *testing.T, b backend.Backend, x gpt.Tensor, w gpt.Weight) []float32 {
 	t.Helper()
-	if w.Transpose {
+	if w.Transposed(gpt.HuggingFace) {
 		x = x.Transpose()
 	}
 	return floats(t, b, compact(t, b, x))

@@ -19,7 +19,7 @@ func curve(t *testing.T, b backend.Backend, d backend.DType) (losses []float64) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := gpt.Config{Layers: 2, Heads: 2, Width: 32, Inner: 128, Context: 16, Vocab: 256, Epsilon: 1e-5, TieEmbeddings: true}
+	config := gpt.Config{Family: "gpt2", Layers: 2, Heads: 2, Width: 32, Inner: 128, Context: 16, Vocab: 256, Epsilon: 1e-5, TieEmbeddings: true}
 	m, err := gpt.Random(t.Context(), b, config, gpt.LoadOptions{Train: true}, 1)
 	if err != nil {
 		t.Fatal(err)

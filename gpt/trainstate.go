@@ -25,16 +25,16 @@ func (m *Model) Checkpoint(t *tokenizer.Tokenizer) (*Checkpoint, error) {
 	if !m.train {
 		return nil, fmt.Errorf("the weights never changed: load them with LoadOptions.Train, or save the checkpoint they are from")
 	}
-	s := snapshot{}
-	for _, w := range m.tensors() {
-		data, err := m.read(w, *w.dst)
+	all := m.parameters()
+	var tensors []rawTensor
+	for _, w := range all {
+		data, err := m.read(w, *w.Tensor)
 		if err != nil {
-			return nil, fmt.Errorf("tensor %s: %w", w.name, err)
+			return nil, fmt.Errorf("tensor %s: %w", w.Name(HuggingFace), err)
 		}
-		s.names = append(s.names, w.name)
-		s.tensors = append(s.tensors, rawTensor{Name: w.name, DType: "F32", Shape: w.shape, Data: data, File: "memory", aligned: true})
+		tensors = append(tensors, rawTensor{Name: w.Name(HuggingFace), DType: "F32", Shape: w.Stored(HuggingFace), Data: data, File: "memory", aligned: true})
 	}
-	return huggingFace(m.Config, "trained", s, func() (*tokenizer.Tokenizer, error) {
+	return huggingFace(m.Config, "trained", rows{all, func(i int) rawTensor { return tensors[i] }}, func() (*tokenizer.Tokenizer, error) {
 		if t == nil {
 			return nil, fmt.Errorf("%w: the model was trained without", tokenizer.ErrNone)
 		}
@@ -53,36 +53,17 @@ func (c *Checkpoint) CheckFinite(ctx context.Context) error {
 	return nil
 }
 
-// snapshot is a source.
-type snapshot struct {
-	names   []string
-	tensors []rawTensor
-}
-
-func (s snapshot) Tensors() []string { return s.names }
-
-func (s snapshot) tensor(name string) rawTensor {
-	for _, t := range s.tensors {
-		if t.Name == name {
-			return t
-		}
-	}
-	return rawTensor{}
-}
-
-func (s snapshot) Close() error { return nil }
-
 // read returns x, which is w or has its shape and strides, as a checkpoint
 // stores it.
-func (m *Model) read(w weight, x Tensor) ([]byte, error) {
+func (m *Model) read(w Weight, x Tensor) ([]byte, error) {
 	x, turned := asStored(w, x)
 	data := make([]byte, x.Size())
 	if err := m.b.Read(data, x.Buf, 4*x.Offset); err != nil || !turned {
 		return data, err
 	}
-	c := converter{stored: backend.F32, data: data, dtype: backend.F32, transpose: true}
+	c := converter{stored: backend.F32, data: data, dtype: backend.F32, shape: w.Stored(HuggingFace), transpose: true}
 	out := make([]byte, 0, len(data))
-	err := c.pieces(w.shape[0], w.shape[1], func(p []byte) error {
+	err := c.pieces(func(p []byte) error {
 		out = append(out, p...)
 		return nil
 	})
@@ -90,11 +71,11 @@ func (m *Model) read(w weight, x Tensor) ([]byte, error) {
 }
 
 // write is the reverse of read.
-func (m *Model) write(w weight, x Tensor, data []byte) error {
+func (m *Model) write(w Weight, x Tensor, data []byte) error {
 	x, turned := asStored(w, x)
-	c := converter{stored: backend.F32, data: data, dtype: backend.F32, transpose: turned}
+	c := converter{stored: backend.F32, data: data, dtype: backend.F32, shape: []int{x.Rows(), x.Dim(-1)}, transpose: turned}
 	at := 4 * x.Offset
-	return c.pieces(x.Rows(), x.Dim(-1), func(p []byte) error {
+	return c.pieces(func(p []byte) error {
 		err := m.b.Write(x.Buf, at, p)
 		at += len(p)
 		return err
@@ -103,11 +84,11 @@ func (m *Model) write(w weight, x Tensor, data []byte) error {
 
 // asStored is x as it lies in memory, and whether a checkpoint stores its
 // transpose.
-func asStored(w weight, x Tensor) (_ Tensor, turned bool) {
+func asStored(w Weight, x Tensor) (_ Tensor, turned bool) {
 	if !x.Contiguous() {
-		return x.Transpose(), !w.conv1D
+		return x.Transpose(), !w.Transposed(HuggingFace)
 	}
-	return x, w.conv1D
+	return x, w.Transposed(HuggingFace)
 }
 
 // What AdamW keeps of each weight.
@@ -132,14 +113,14 @@ const (
 func (tr *Trainer) SaveState(path string) error {
 	var tensors []safetensors.Tensor
 	type part struct {
-		w weight
+		w Weight
 		x Tensor
 	}
 	parts := map[string]part{}
-	for i, w := range tr.m.tensors() {
+	for i, w := range tr.m.parameters() {
 		for _, s := range states {
-			tensors = append(tensors, safetensors.Tensor{Name: s.prefix + w.name, DType: safetensors.F32, Shape: w.shape})
-			parts[s.prefix+w.name] = part{w, s.of(&tr.params.List[i])}
+			tensors = append(tensors, safetensors.Tensor{Name: s.prefix + w.Name(HuggingFace), DType: safetensors.F32, Shape: w.Stored(HuggingFace)})
+			parts[s.prefix+w.Name(HuggingFace)] = part{w, s.of(&tr.params.List[i])}
 		}
 	}
 	metadata := map[string]string{stateStep: strconv.Itoa(tr.count)}
@@ -175,15 +156,15 @@ func (tr *Trainer) LoadState(path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	known := map[string]bool{}
-	for _, w := range tr.m.tensors() {
+	for _, w := range tr.m.parameters() {
 		for _, s := range states {
-			name := s.prefix + w.name
+			name := s.prefix + w.Name(HuggingFace)
 			t, ok := f.Tensor(name)
 			if !ok {
 				return fmt.Errorf("%s: tensor %s is missing: the state is of another model", path, name)
 			}
-			if t.DType != safetensors.F32 || !slices.Equal(t.Shape, w.shape) {
-				return fmt.Errorf("%s: tensor %s is %s %v, expected F32 %v: the state is of another model", path, name, t.DType, t.Shape, w.shape)
+			if t.DType != safetensors.F32 || !slices.Equal(t.Shape, w.Stored(HuggingFace)) {
+				return fmt.Errorf("%s: tensor %s is %s %v, expected F32 %v: the state is of another model", path, name, t.DType, t.Shape, w.Stored(HuggingFace))
 			}
 			err := checkFinite(context.Background(), rawTensor{Name: name, DType: string(t.DType), Shape: t.Shape, Data: t.Data})
 			if err != nil {
@@ -197,9 +178,9 @@ func (tr *Trainer) LoadState(path string) error {
 			return fmt.Errorf("%s: tensor %q is of no weight here: the state is of another model", path, name)
 		}
 	}
-	for i, w := range tr.m.tensors() {
+	for i, w := range tr.m.parameters() {
 		for _, s := range states {
-			t, _ := f.Tensor(s.prefix + w.name)
+			t, _ := f.Tensor(s.prefix + w.Name(HuggingFace))
 			if err := tr.m.write(w, s.of(&tr.params.List[i]), t.Data); err != nil {
 				return fmt.Errorf("tensor %s: %w", t.Name, err)
 			}

@@ -52,8 +52,8 @@ func steps(t *testing.T, tr *gpt.Trainer, n int) (losses []float64) {
 // learned is the weights of the model as a checkpoint stores them, one after the other.
 func learned(t *testing.T, m *gpt.Model) (all []float32) {
 	t.Helper()
-	for _, w := range m.Weights() {
-		all = append(all, asStored(t, m.Backend(), w.Value, w)...)
+	for _, w := range m.ParameterRows() {
+		all = append(all, asStored(t, m.Backend(), *w.Tensor, w)...)
 	}
 	return all
 }
@@ -62,17 +62,17 @@ func learned(t *testing.T, m *gpt.Model) (all []float32) {
 // bias AdamW makes steps of rounding, for its gradient is 0.
 func sameWeights(t *testing.T, m *gpt.Model, got, want []float32, d backend.DType) {
 	t.Helper()
-	for _, w := range m.Weights() {
-		n, tolerance := w.Value.Len(), 1e-6
+	for _, w := range m.ParameterRows() {
+		n, tolerance := w.Tensor.Len(), 1e-6
 		if d == backend.F16 {
 			tolerance = 1e-4 // what is near the middle of two f16 may go either way
 		}
-		if strings.HasSuffix(w.Name, "c_attn.bias") {
+		if strings.HasSuffix(w.Name(gpt.HuggingFace), "c_attn.bias") {
 			tolerance = 5e-3
 		}
 		for i := range n {
 			if !(math.Abs(float64(got[i]-want[i])) <= tolerance) {
-				t.Errorf("%s: element %d is %v, expected %v", w.Name, i, got[i], want[i])
+				t.Errorf("%s: element %d is %v, expected %v", w.Name(gpt.HuggingFace), i, got[i], want[i])
 				break
 			}
 		}
@@ -125,7 +125,7 @@ func TestTrainRecomputesOnDevices(t *testing.T) {
 			tr := trainer(t, m, gpt.TrainOptions{Batch: 2, Time: 8, AdamW: reference.adamW, Clip: 1, Dropout: 0.1, Recompute: recompute})
 			steps(t, tr, 1)
 			all[i] = nil
-			for j, w := range m.Weights() {
+			for j, w := range m.ParameterRows() {
 				all[i] = append(all[i], asStored(t, b, tr.Parameters()[j].Grad, w)...)
 			}
 		}

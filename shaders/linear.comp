@@ -50,6 +50,7 @@ void fill(uint row0, uint out0, uint k0, uint end) {
 	const uint items = TILE * DEPTH / WIDTH, across = DEPTH / WIDTH, along = TILE / WIDTH;
 	for (uint i = gl_LocalInvocationID.x; i < items; i += 256) {
 		VEC v = VEC(0);
+#if defined(READ_X)
 		if (X_TRANSPOSED) { // neighbours are rows
 			uint k = i / along, r = i % along * WIDTH;
 			if (row0 + r < p.rows && k0 + k < end) {
@@ -60,10 +61,12 @@ void fill(uint row0, uint out0, uint k0, uint end) {
 #else
 			set_x(k, r, v);
 #endif
-		} else { // neighbours are inputs
+		} else
+#endif
+		{ // neighbours are inputs
 			uint r = i / across, k = i % across * WIDTH;
 			if (row0 + r < p.rows && k0 + k < end) {
-				v = READ_X(x, p.x + (row0 + r) * p.x_stride + k0 + k);
+				v = READ_X_AT(x, p.x + (row0 + r) * p.x_stride, k0 + k);
 			}
 			set_x4(k, r, v);
 		}

@@ -42,7 +42,7 @@ void main() {
 	for (uint k = lane * WIDTH; k < p.in_; k += gl_WorkGroupSize.x * WIDTH) {
 		VEC a[4];
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
-			a[r] = READ_X(x, at_x[r] + k);
+			a[r] = READ_X_AT(x, at_x[r], k);
 		}
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
 			VEC b = READ_AT(w, at_w[o], k);

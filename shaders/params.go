@@ -17,7 +17,7 @@ type View struct {
 	Strides [3]uint32
 }
 
-// RowsPush is for argmax.comp, copy_half.comp, dequantize.comp, gelu.comp, softmax.comp and sum_squares.comp.
+// RowsPush is for argmax.comp, copy_half.comp, dequantize.comp, gelu.comp, quantize.comp, softmax.comp and sum_squares.comp.
 type RowsPush struct {
 	Dst, X       View
 	Rows, N1, N2 uint32

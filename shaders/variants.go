@@ -178,6 +178,8 @@ var Variants = append([]Variant{
 	row("linear_backward", "F16 X_F16 X4", linear, LinearPush{}),
 	row("linear_backward", "TEXEL", linearTexel, LinearPush{}),
 
+	row("quantize", "", oneOperand, RowsPush{}), // not an op: see its file
+
 	row("rmsnorm", "", rmsNorm, RMSNormPush{}),
 	row("rmsnorm", "X4", rmsNorm, RMSNormPush{}),
 

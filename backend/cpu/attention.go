@@ -102,15 +102,15 @@ func (h *head) one(w *worker, t int) {
 	scores := w.floats(0, n)
 	q, dst := h.q(t), h.dst(t)
 	k, v := &h.o.K, &h.o.V
-	if k.DType == backend.F16 {
+	if p := pairs(k.DType); p != nil {
 		keys, values := elements[uint16](k)[h.offset(k, from):], elements[uint16](v)[h.offset(v, from):]
 		for j := range scores {
-			scores[j] = vec.DotF16(keys[j*k.Strides[2]:], q)
+			scores[j] = p.Dot(keys[j*k.Strides[2]:], q)
 		}
 		h.softmax(scores, from, t)
 		clear(dst)
 		for j := 0; j < n; j += 4 {
-			axpyF16(dst, values[j*v.Strides[2]:], v.Strides[2], scores[j:min(j+4, n)])
+			axpyPairs(p, dst, values[j*v.Strides[2]:], v.Strides[2], scores[j:min(j+4, n)])
 		}
 		return
 	}
@@ -206,7 +206,7 @@ func (h *head) offset(kv *backend.Tensor, row int) int {
 }
 
 // cache is n rows, from one on, of the head's group in K or V: where they lie, or
-// copied into a workspace if they are f16 or overlap.
+// copied into a workspace if they are of 16 bits or overlap.
 func (h *head) cache(w *worker, kv *backend.Tensor, slot, row, n int) blas32.General {
 	from, stride := h.offset(kv, row), kv.Strides[2]
 	if kv.DType == backend.F32 && (stride >= h.size || n == 1) {
@@ -215,8 +215,8 @@ func (h *head) cache(w *worker, kv *backend.Tensor, slot, row, n int) blas32.Gen
 	m := blas32.General{Rows: n, Cols: h.size, Stride: h.size, Data: w.floats(slot, n*h.size)}
 	for j := range n {
 		to := m.Data[j*h.size:][:h.size]
-		if kv.DType == backend.F16 {
-			vec.FromF16(to, elements[uint16](kv)[from+j*stride:])
+		if p := pairs(kv.DType); p != nil {
+			p.From(to, elements[uint16](kv)[from+j*stride:])
 		} else {
 			copy(to, elements[float32](kv)[from+j*stride:])
 		}

@@ -58,7 +58,7 @@ func lookUp(w *worker, table *backend.Tensor, i int) []float32 {
 	if q, ok := viewQuantized(table, i); ok {
 		q.from(v, q.data)
 	} else {
-		vec.FromF16(v, row[uint16](table, i))
+		pairs(table.DType).From(v, row[uint16](table, i))
 	}
 	return v
 }

@@ -10,7 +10,7 @@ import (
 
 func init() {
 	register(func(b *Backend, op *backend.Linear) {
-		if op.X.DType == backend.F16 {
+		if op.X.DType != backend.F32 {
 			b.widened([]backend.Tensor{op.X, op.Dst}, func(ts []backend.Tensor) {
 				wide := *op
 				wide.X, wide.Dst = ts[0], ts[1]
@@ -251,12 +251,12 @@ func expand(wk *worker, w *backend.Tensor, c0, c1 int) matrix {
 		q.expand(room, columns, in)
 	case ok && h.transposed:
 		for i := range in {
-			vec.FromF16(room[i*columns:][:columns], h.data[i*h.stride:])
+			h.From(room[i*columns:][:columns], h.data[i*h.stride:])
 		}
 		return matrix{blas32.General{Rows: in, Cols: columns, Stride: columns, Data: room}, true}
 	case ok:
 		for c := range columns {
-			vec.FromF16(room[c*in:][:in], h.data[c*h.stride:])
+			h.From(room[c*in:][:in], h.data[c*h.stride:])
 		}
 	default: // vectors that overlap, such as one that stands for all
 		for c := range columns {
@@ -265,7 +265,7 @@ func expand(wk *worker, w *backend.Tensor, c0, c1 int) matrix {
 				if w.DType == backend.F32 {
 					room[c*in+i] = elements[float32](w)[from]
 				} else {
-					vec.FromF16(room[c*in+i:][:1], elements[uint16](w)[from:])
+					pairs(w.DType).From(room[c*in+i:][:1], elements[uint16](w)[from:])
 				}
 			}
 		}

@@ -4,7 +4,7 @@ import "caldera/backend"
 
 func init() {
 	register(func(b *Backend, op *backend.LinearAdd) {
-		if op.X.DType == backend.F16 {
+		if op.X.DType != backend.F32 {
 			b.widened([]backend.Tensor{op.X, op.Dst, op.Residual}, func(ts []backend.Tensor) {
 				wide := *op
 				wide.X, wide.Dst = ts[0], ts[1]

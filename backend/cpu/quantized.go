@@ -5,12 +5,46 @@ import (
 	"caldera/backend/cpu/internal/vec"
 )
 
+// blockKernels are the arithmetic of a quantised dtype.
+type blockKernels struct {
+	from func(dst []float32, row []byte)       // dst = row
+	dot  func(row []byte, x []float32) float32 // Σ row·x
+}
+
+// fastBlocks are the dtypes that have kernels of their own. Others are decoded by
+// package backend.
+var fastBlocks = map[backend.DType]blockKernels{
+	backend.Q8_0: {vec.FromQ8, vec.DotQ8},
+	backend.Q4_0: {vec.FromQ4, vec.DotQ4},
+	backend.Q8_A: {vec.FromQ8A, nil}, // of activations alone
+}
+
+// kernelsOf are the kernels of a quantised dtype.
+func kernelsOf(d backend.DType) blockKernels {
+	if k, ok := fastBlocks[d]; ok {
+		return k
+	}
+	from := func(dst []float32, row []byte) {
+		if err := backend.Decode(dst, d, row); err != nil {
+			panic(err) // Check saw to shapes
+		}
+	}
+	return blockKernels{from, func(row []byte, x []float32) (sum float32) {
+		var w [256]float32 // a block, or several
+		for n := 0; len(x) > 0; x, row = x[n:], row[d.Bytes(n):] {
+			n = min(len(x), len(w)/d.BlockLen()*d.BlockLen())
+			from(w[:n], row)
+			sum += vec.Dot(w[:n], x[:n])
+		}
+		return sum
+	}}
+}
+
 // quantized is a matrix of blocks where it lies: rows, stride bytes apart.
 type quantized struct {
 	data   []byte
 	stride int
-	from   func(dst []float32, row []byte)
-	dot    func(row []byte, x []float32) float32
+	blockKernels
 }
 
 // viewQuantized is a table or matrix from row c0 on, if it is of a quantised type.
@@ -19,14 +53,7 @@ func viewQuantized(w *backend.Tensor, c0 int) (quantized, bool) {
 		return quantized{}, false
 	}
 	stride := w.DType.Bytes(w.Strides[2])
-	q := quantized{
-		data:   w.Buf.(*buffer).data[w.DType.Bytes(w.Offset)+c0*stride:],
-		stride: stride, from: vec.FromQ8, dot: vec.DotQ8,
-	}
-	if w.DType == backend.Q4_0 {
-		q.from, q.dot = vec.FromQ4, vec.DotQ4
-	}
-	return q, true
+	return quantized{w.Buf.(*buffer).data[w.DType.Bytes(w.Offset)+c0*stride:], stride, kernelsOf(w.DType)}, true
 }
 
 // multiply adds the products of rows [r0, r1) of x to columns [c0, c1) of dst,

@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"caldera/backend"
-	"caldera/backend/cpu/internal/vec"
 )
 
 func init() {
@@ -16,14 +15,14 @@ func storeRows(_ *worker, op backend.Op, from, to int) {
 	time, context := o.X.Shape[2], o.Dst.Shape[2]
 	for r := from; r < to; r++ {
 		b, t := r/time, r%time
-		p := int(at[int32](&o.At, 0, b)) + t
-		if p < 0 || p >= context {
+		place := int(at[int32](&o.At, 0, b)) + t
+		if place < 0 || place >= context {
 			continue
 		}
-		if o.Dst.DType == backend.F16 {
-			vec.ToF16(row[uint16](&o.Dst, b*context+p), row[float32](&o.X, r))
+		if p := pairs(o.Dst.DType); p != nil {
+			p.To(row[uint16](&o.Dst, b*context+place), row[float32](&o.X, r))
 		} else {
-			copy(row[float32](&o.Dst, b*context+p), row[float32](&o.X, r))
+			copy(row[float32](&o.Dst, b*context+place), row[float32](&o.X, r))
 		}
 	}
 }

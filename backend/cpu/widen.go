@@ -6,15 +6,15 @@ import (
 	"caldera/backend"
 )
 
-// BLAS takes no f16. An op whose vectors are f16 is done a few rows at a time,
-// each widened to f32 first.
+// BLAS takes f32 alone. An op whose vectors are of another dtype is done a few rows
+// at a time, each widened to f32 first.
 
 // maxWide is how many numbers of an operand are widened at once: 16 MiB of f32,
 // beside which it costs little that w, if it is f16 too, is widened anew.
 var maxWide = 1 << 22
 
 // widened calls f with parts of ts, which are of the same rows, one after the
-// other. In the parts, those of f16 are f32.
+// other. In the parts all are f32.
 func (b *Backend) widened(ts []backend.Tensor, f func(ts []backend.Tensor)) {
 	ts = matrices(ts)
 	part := make([]backend.Tensor, len(ts))
@@ -37,7 +37,7 @@ func (b *Backend) widened(ts []backend.Tensor, f func(ts []backend.Tensor)) {
 	}
 	widest := 1
 	for _, t := range ts {
-		if t.DType == backend.F16 {
+		if !t.Absent() && t.DType != backend.F32 {
 			widest = max(widest, t.Dim(-1))
 		}
 	}
@@ -45,7 +45,7 @@ func (b *Backend) widened(ts []backend.Tensor, f func(ts []backend.Tensor)) {
 	for r, step := 0, max(1, maxWide/widest); r < rows; r += step {
 		slice(-2, r, min(r+step, rows))
 		for i, t := range part {
-			if t.DType == backend.F16 {
+			if !t.Absent() && t.DType != backend.F32 {
 				part[i] = b.widen(i, t)
 			}
 		}

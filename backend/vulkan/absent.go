@@ -4,14 +4,13 @@
 package vulkan
 
 import (
-	"errors"
-
 	"caldera/backend"
+	"caldera/internal/setting"
 )
 
 func init() {
 	backend.Register("vulkan", func() ([]backend.Device, error) {
-		return nil, errors.New("this program was built without cgo, which Vulkan needs: " +
-			"build it with CGO_ENABLED=1 and a C compiler (gcc or clang) installed, or use --backend=cpu")
+		return nil, setting.Errorf("this program was built without cgo, which Vulkan needs: " +
+			"build it with CGO_ENABLED=1 and a C compiler (gcc or clang) installed, or use {backend=cpu}")
 	})
 }

@@ -148,13 +148,12 @@ func attentionWindow(window, keys int) uint32 {
 	return uint32(min(window, keys))
 }
 
-// attentionWork is how many multiply-adds so many queries take at most.
+// attentionWork is how many multiply-adds so many queries take at most: as if
+// each of them saw as many keys as it may.
 func attentionWork(op *backend.Attention, queries int) uint64 {
-	keys := op.K.Dim(2)
-	if op.Window > 0 && op.Window <= keys {
-		keys = min(keys, op.Window+7) // and those of the other queries of a workgroup
-	}
-	return 2 * uint64(op.Q.Dim(1)) * uint64(queries) * uint64(keys) * uint64(op.Q.Dim(3))
+	one := *op
+	one.Q = op.Q.Slice(2, 0, 1)
+	return uint64(queries) * multiplyAdds(&one)
 }
 
 // attentionDispatch encodes the dispatch for rows [from, to) of the cache.

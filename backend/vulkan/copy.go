@@ -17,8 +17,11 @@ func encodeCopy(e *encoder, op *backend.Copy) error {
 	if op.Dst.DType == op.X.DType && op.Dst.Contiguous() && op.X.Contiguous() {
 		return e.copy(op.Dst, op.X) // at the speed of memory
 	}
-	if op.X.DType.Quantized() {
+	switch {
+	case op.X.DType.Quantized():
 		return dequantize(e, op)
+	case op.Dst.DType.Quantized():
+		return quantize(e, op)
 	}
 	to16, defines := op.Dst.DType.BlockBytes() == 2, ""
 	switch {

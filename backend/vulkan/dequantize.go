@@ -20,10 +20,26 @@ func (o *linearOp) expands(l *Limits) bool {
 }
 
 // encodeExpanded multiplies with a part of w after the other, each widened
-// into the same scratch memory.
+// into the same scratch memory. x, where it is of blocks, is widened before.
 func encodeExpanded(e *encoder, o linearOp) error {
-	in := o.w.Dim(3)
-	return each(o.w.Dim(2), maxExpanded/in, func(c, cEnd int) error {
+	rows, in := o.x.Dim(2), o.w.Dim(3)
+	wide := 0 // numbers of x
+	if o.x.DType.Quantized() {
+		wide = rows * in
+	}
+	outs := min(max(1, maxExpanded/in), o.w.Dim(2))
+	room, err := e.sharedScratch(backend.F32, wide+outs*in)
+	if err != nil {
+		return err
+	}
+	if wide > 0 {
+		x := room.Slice(3, 0, wide).Reshape(rows, in)
+		if err := encodeCopy(e, &backend.Copy{Dst: x, X: o.x}); err != nil {
+			return err
+		}
+		o.x = x
+	}
+	return each(o.w.Dim(2), outs, func(c, cEnd int) error {
 		part := o
 		part.dst = o.dst.Slice(3, c, cEnd)
 		if !o.bias.Absent() {
@@ -32,45 +48,41 @@ func encodeExpanded(e *encoder, o linearOp) error {
 		if !o.residual.Absent() {
 			part.residual = o.residual.Slice(3, c, cEnd)
 		}
-		var err error
-		if part.w, err = widen(e, o.w.Slice(2, c, cEnd)); err != nil {
+		part.w = room.Slice(3, wide, wide+(cEnd-c)*in).Reshape(cEnd-c, in)
+		if err := encodeCopy(e, &backend.Copy{Dst: part.w, X: o.w.Slice(2, c, cEnd)}); err != nil {
 			return err
 		}
 		return encodeLinear(e, part)
 	})
 }
 
-// widen converts w, [rows, in], to f32 in scratch memory.
-func widen(e *encoder, w backend.Tensor) (backend.Tensor, error) {
-	dst, err := e.sharedScratch(backend.F32, w.Dim(2), w.Dim(3))
-	if err != nil {
-		return backend.Tensor{}, err
-	}
-	return dst, encodeCopy(e, &backend.Copy{Dst: dst, X: w})
-}
-
 // dequantize is a Copy from blocks to f32.
 func dequantize(e *encoder, op *backend.Copy) error {
-	variant := shaders.Find("dequantize", storage("", op.X.DType)[0])
+	return copyBlocks(e, shaders.Find("dequantize", storage("", op.X.DType)[0]), 4, op)
+}
+
+// quantize is a Copy from f32 to blocks of activations.
+func quantize(e *encoder, op *backend.Copy) error {
+	return copyBlocks(e, shaders.Find("quantize", ""), op.Dst.DType.BlockLen(), op)
+}
+
+// copyBlocks runs a shader of which each invocation takes so many elements.
+func copyBlocks(e *encoder, variant *shaders.Variant, elements int, op *backend.Copy) error {
 	return e.windows(3, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
 		dst, x := ts[0], ts[1]
 		to, toBase := e.operand(dst, backend.Write)
 		from, fromBase := e.operand(x, backend.Read)
+		n := x.Dim(-1) / elements
 		const size = 64
 		return e.dispatch(
-			pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: size}}, blockRows(dst, toBase, x, fromBase, x.Dim(-1)/4),
-			[3]uint32{e.groups(0, x.Dim(-1)/4, size), e.groups(1, x.Rows(), 1), 1},
+			pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: size}},
+			shaders.RowsPush{
+				Dst: blockView(dst, toBase), X: blockView(x, fromBase),
+				Rows: uint32(x.Rows()), N1: uint32(x.Dim(1)), N2: uint32(x.Dim(2)), N: uint32(n),
+			},
+			[3]uint32{e.groups(0, n, size), e.groups(1, x.Rows(), 1), 1},
 			to, from)
 	})
-}
-
-// blockRows tells a shader where the rows of two tensors lie, either of which
-// may be of blocks, and that it is to do n things in each.
-func blockRows(dst backend.Tensor, dstBase uint32, x backend.Tensor, xBase uint32, n int) shaders.RowsPush {
-	return shaders.RowsPush{
-		Dst: blockView(dst, dstBase), X: blockView(x, xBase),
-		Rows: uint32(x.Rows()), N1: uint32(x.Dim(1)), N2: uint32(x.Dim(2)), N: uint32(n),
-	}
 }
 
 // blockView is view in the units of elements.

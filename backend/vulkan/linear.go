@@ -300,10 +300,8 @@ func storage(operand string, d backend.DType) []string {
 // linearStorage is the macros for x and w where they lie, read in fours or not.
 func linearStorage(o *linearOp, fours bool) []string {
 	defines := storage("", o.w.DType)
-	if o.x.DType == backend.F16 {
-		defines = append(defines, "X_F16")
-	}
-	if fours {
+	defines = append(defines, storage("X_", o.x.DType)...)
+	if fours && !o.x.DType.Quantized() {
 		defines = append(defines, "X4")
 	}
 	return defines
@@ -318,6 +316,9 @@ func linearFours(o *linearOp, xBase, wBase uint32) bool {
 	}
 	return inFours(o.x, xBase) && (w.DType.Quantized() || inFours(w, wBase))
 }
+
+// work is how many multiply-adds the product takes.
+func (o *linearOp) work() uint64 { return multiplyAdds(&backend.Linear{Dst: o.dst, X: o.x, W: o.w}) }
 
 // linearKernel encodes one dispatch.
 func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
@@ -362,12 +363,12 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	return e.dispatch(
 		e.onMatrices(pipelineSpec{
 			variant: shaders.Find(c.source, strings.Join(defines, " ")),
-			work:    uint64(rows) * uint64(o.x.Dim(3)) * uint64(out),
+			work:    o.work(),
 			spec:    c.spec(o.epilogue, o.accumulate),
 		}),
 		shaders.LinearPush{
 			Dst: dstBase, DstStride: uint32(o.dst.Stride(2)),
-			X: xBase, XStride: uint32(o.x.Stride(2)),
+			X: xBase, XStride: rowStride(o.x),
 			W: wBase, WStride: wStride,
 			Bias:     biasBase,
 			Residual: residualBase, ResidualStride: uint32(o.residual.Stride(2)),

@@ -167,7 +167,7 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 	err := e.dispatch(
 		e.onMatrices(pipelineSpec{
 			variant: shaders.Find(c.source, strings.Join(defines, " ")),
-			work:    uint64(rows) * uint64(in) * uint64(out),
+			work:    o.work(),
 			spec:    c.spec(epilogueNone, parts == 1),
 		}),
 		push, groups, dst, x, w, none, none)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/internal/setting"
 )
 
 // A driver may accept all commands and carry out none, or compile a shader to
@@ -28,9 +29,12 @@ type RefusedError struct {
 	Found  string // what was found, and what was expected
 }
 
-func (e *RefusedError) Error() string {
-	return fmt.Sprintf("%s (driver %s) is refused because it %s; choose another device with --device (--list-devices lists them), "+
-		"update the driver, or compute on the CPU with --backend=cpu", e.Device, e.Driver, e.Found)
+func (e *RefusedError) Error() string { return e.Unwrap().Error() }
+
+// Unwrap returns what Error says, with the names of settings.
+func (e *RefusedError) Unwrap() error {
+	return setting.Errorf("%s (driver %s) is refused because it %s; choose another {device}, update the driver, "+
+		"or compute on the CPU, {backend=cpu}", e.Device, e.Driver, e.Found)
 }
 
 const (

@@ -98,7 +98,7 @@ func TestRefused(t *testing.T) {
 					found = c.staged
 				}
 				found, more, _ := strings.Cut(found, "…")
-				for _, want := range []string{"vulkan: llvmpipe", "driver llvmpipe Mesa", found, more, "--device", "update the driver", "--backend=cpu"} {
+				for _, want := range []string{"vulkan: llvmpipe", "driver llvmpipe Mesa", found, more, "choose another device", "update the driver", "backend=cpu"} {
 					if !strings.Contains(err.Error(), want) {
 						t.Errorf("the error does not say %q: %v", want, err)
 					}

@@ -5,6 +5,7 @@ package vulkan
 import (
 	"fmt"
 
+	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
 )
 
@@ -74,6 +75,12 @@ func (b *Backend) newRecording(flags vk.BeginFlags) (*recording, error) {
 	}
 	b.dev.CmdBarrier(cmd, allStages, allWrites, allStages, allAccess)
 	return &recording{b: b, cmd: cmd, room: resources{b: b}}, nil
+}
+
+// multiplyAdds is the work of an op by which submits are bounded.
+func multiplyAdds(op backend.Op) uint64 {
+	flops, _ := backend.Cost(op)
+	return uint64(flops / 2)
 }
 
 // use tells that buf must live until the commands have run.

@@ -1,5 +1,6 @@
 // Package arch checks what holds between the packages of this module and no compiler sees: which package may import
-// which, that a file can be read at one sitting, and that an op has a file of its name in each room.
+// which, that a file can be read at one sitting, that an op has a file of its name in each room, and that flags are
+// named by commands alone.
 //
 // The rules themselves stand as tables in arch_test.go; to add one, add a line there with its why. A check returns one
 // line for each thing that is wrong, and takes the module's directory, so that its own test can hand it a module with

@@ -43,7 +43,15 @@ var rules = []arch.Rule{{
 	Never: []string{"gpt/...", "models"},
 	Why:   "layers serve every architecture, so they know none",
 }, {
-	From:  []string{"gpt/...", "internal/bench", "internal/train", "internal/trace"},
+	From:  []string{"internal/bench/result"},
+	Never: []string{"internal/bench", "internal/bench/peer", "gpt/...", "nn/..."},
+	Why:   "results are read, compared and drawn where nothing is measured: a record knows neither models nor how it came about",
+}, {
+	From:  []string{"internal/bench/peer"},
+	Never: []string{"internal/bench"},
+	Why:   "a race with other programs is run by whoever measures our side: it knows no measurement",
+}, {
+	From:  []string{"gpt/...", "internal/bench/...", "internal/train", "internal/trace"},
 	Never: []string{"internal/cli/...", "internal/command/..."},
 	Why:   "what commands do can be used, and tested, without a command line: flags and messages about them are the commands'",
 }, {
@@ -89,6 +97,21 @@ var exceptions = map[string]string{
 // TestRooms lets a reader who knows an op's name find every part of it.
 func TestRooms(t *testing.T) {
 	wrong, err := arch.Rooms(module, rooms, exceptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range wrong {
+		t.Error(line)
+	}
+}
+
+// TestFlags keeps the names of flags in commands. Libraries are used without a command line.
+func TestFlags(t *testing.T) {
+	wrong, err := arch.Flags(module, []string{"cmd", "internal/cli", "internal/command", "internal/commandtest"}, map[string]string{
+		"gpt/find.go":                   "--local-dir --modelfile", // of hf and ollama
+		"internal/setting/setting.go":   "--batch_size",            // an example
+		"shaders/internal/glsl/glsl.go": "--target-env --version",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

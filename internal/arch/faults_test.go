@@ -127,3 +127,25 @@ func TestRoomsFindsFaults(t *testing.T) {
 		t.Errorf("a room without ops: %q, %v, want one complaint", got, err)
 	}
 }
+
+func TestFlagsFindsFaults(t *testing.T) {
+	dir := write(t, map[string]string{
+		"lib/a.go":      "package lib // see --deep-thought, -- or x--y\n\nconst s = \"or --b=1\"\n",
+		"lib/b.go":      "package lib // git has --hard\n",
+		"lib/a_test.go": "package lib // --c\n",
+		"cmd/c.go":      "package main // --d\n",
+	})
+	got, err := arch.Flags(dir, []string{"cmd"}, map[string]string{"lib/b.go": "--hard --soft"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const why = ": only commands know flags; name the setting, as package setting has it"
+	want := []string{
+		"lib/a.go:1 names the flag --deep-thought" + why,
+		"lib/a.go:3 names the flag --b" + why,
+		"lib/b.go does not name --soft: take it out of what is allowed",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}

@@ -157,3 +157,48 @@ func Rooms(dir string, rooms []string, exceptions map[string]string) (wrong []st
 	slices.Sort(wrong)
 	return wrong, nil
 }
+
+// flag matches the name of a flag of a command: two dashes and a word.
+var flag = regexp.MustCompile(`(?:^|[^-\w])--[a-z][\w-]*`)
+
+// Flags reports flags that Go files below dir name, but for tests and folders of commands. What allowed holds, by
+// file, are flags of other programs; one that is not there any more is reported too.
+func Flags(dir string, commands []string, allowed map[string]string) (wrong []string, err error) {
+	found := map[string]bool{}
+	err = fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if slices.Contains(commands, name) || d.Name() == "testdata" || name != "." && strings.HasPrefix(d.Name(), ".") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		src, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		if err != nil {
+			return err
+		}
+		for i, line := range strings.Split(string(src), "\n") {
+			for _, f := range flag.FindAllString(line, -1) {
+				f = f[strings.Index(f, "--"):]
+				if found[name+f] = true; !slices.Contains(strings.Fields(allowed[name]), f) {
+					wrong = append(wrong, fmt.Sprintf("%s:%d names the flag %s: only commands know flags; name the setting, as package setting has it", name, i+1, f))
+				}
+			}
+		}
+		return nil
+	})
+	for name, flags := range allowed {
+		for f := range strings.FieldsSeq(flags) {
+			if !found[name+f] {
+				wrong = append(wrong, fmt.Sprintf("%s does not name %s: take it out of what is allowed", name, f))
+			}
+		}
+	}
+	slices.Sort(wrong)
+	return wrong, err
+}

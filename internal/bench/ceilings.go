@@ -6,50 +6,8 @@ import (
 	"fmt"
 
 	"caldera/backend"
+	"caldera/internal/bench/result"
 )
-
-// Ceilings are what a device can do at most, measured in the same run through
-// the same ops as everything else. Names are empty where they were not asked for.
-type Ceilings struct {
-	Copy       string  `json:"copy"`               // what was copied
-	AvgCopy    float64 `json:"avg_copy_bandwidth"` // bytes a second, read and written
-	StddevCopy float64 `json:"stddev_copy_bandwidth"`
-	Peak       string  `json:"peak"`     // the fastest product of matrices
-	AvgPeak    float64 `json:"avg_peak"` // FLOP/s
-	StddevPeak float64 `json:"stddev_peak"`
-
-	CeilingSamples int `json:"ceiling_samples"`
-}
-
-func (c *Ceilings) ceilings() *Ceilings   { return c }
-func (c *Ceilings) copyBandwidth() Spread { return Spread{c.AvgCopy, c.StddevCopy, c.CeilingSamples} }
-func (c *Ceilings) peak() Spread          { return Spread{c.AvgPeak, c.StddevPeak, c.CeilingSamples} }
-
-// Shares are a figure's parts of the ceilings; 0 where there are none.
-type Shares struct {
-	AvgCopyShare    float64 `json:"avg_copy_share"` // bytes a second, of the copy bandwidth
-	StddevCopyShare float64 `json:"stddev_copy_share"`
-	AvgPeakShare    float64 `json:"avg_peak_share"` // FLOP/s, of the peak
-	StddevPeakShare float64 `json:"stddev_peak_share"`
-}
-
-func (s *Shares) copyShare(n int) Spread { return Spread{s.AvgCopyShare, s.StddevCopyShare, n} }
-func (s *Shares) peakShare(n int) Spread { return Spread{s.AvgPeakShare, s.StddevPeakShare, n} }
-
-// shares of work that took some seconds.
-func (c *Ceilings) shares(seconds Spread, bytes, flop float64) (s Shares) {
-	part := func(work float64, ceiling Spread) (avg, sd float64) {
-		if ceiling.Mean == 0 || work == 0 {
-			return 0, 0
-		}
-		// Of work / seconds / ceiling the relative deviation is that of seconds · ceiling.
-		p := Spread{work, 0, seconds.N}.over(seconds).over(ceiling)
-		return p.Mean, p.SD
-	}
-	s.AvgCopyShare, s.StddevCopyShare = part(bytes, c.copyBandwidth())
-	s.AvgPeakShare, s.StddevPeakShare = part(flop, c.peak())
-	return s
-}
 
 // ceilingSteps is how often Ceilings tells its progress.
 const ceilingSteps = 2
@@ -76,12 +34,12 @@ var usualSizes = sizes{
 const longestPeak = 0.5
 
 // Ceilings measures the device's ceilings; once, they are kept.
-func (d *Device) Ceilings(ctx context.Context, repetitions int, progress func(what string)) (Ceilings, error) {
+func (d *Device) Ceilings(ctx context.Context, repetitions int, progress func(what string)) (result.Ceilings, error) {
 	if d.ceilings != nil {
 		return *d.ceilings, nil
 	}
-	c := Ceilings{CeilingSamples: repetitions}
-	measure := func(y *yardstick) (rate Spread, err error) {
+	c := result.Ceilings{CeilingSamples: repetitions}
+	measure := func(y *yardstick) (rate result.Spread, err error) {
 		var samples []float64
 		for range repetitions {
 			if err := ctx.Err(); err != nil {
@@ -93,7 +51,7 @@ func (d *Device) Ceilings(ctx context.Context, repetitions int, progress func(wh
 			}
 			samples = append(samples, y.work/s)
 		}
-		return spreadOf(samples), nil
+		return result.SpreadOf(samples), nil
 	}
 	progress("copy bandwidth")
 	y, err := d.newCopy()
@@ -125,7 +83,7 @@ func (d *Device) Ceilings(ctx context.Context, repetitions int, progress func(wh
 func (d *Device) newCopy() (*yardstick, error) {
 	for size := d.sizes.copy; ; size /= 2 {
 		const columns = 4096
-		y := &yardstick{name: fmt.Sprintf("copy of %s f32", mebibytes(int64(size))), unit: UnitBytes, work: 2 * float64(size), now: d.now}
+		y := &yardstick{name: fmt.Sprintf("copy of %.2f MiB f32", float64(size)/(1<<20)), unit: UnitBytes, work: 2 * float64(size), now: d.now}
 		from, err := y.tensor(d.b, backend.F32, size/4/columns, columns)
 		if err == nil {
 			var to backend.Tensor

@@ -1,12 +1,12 @@
 package bench
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"caldera/backend"
+	"caldera/internal/bench/result"
 )
 
 // Device is an open device and what all measurements on it share.
@@ -15,7 +15,7 @@ type Device struct {
 	b        *watcher
 	now      func() time.Time
 	sizes    sizes
-	ceilings *Ceilings // nil until they are measured
+	ceilings *result.Ceilings // nil until they are measured
 }
 
 // Open opens a device for measuring.
@@ -27,30 +27,32 @@ func Open(d backend.Device) (*Device, error) {
 	return newDevice(d, b, time.Now), nil
 }
 
-// newDevice takes the time from now: what runs on a played device takes played time.
+// newDevice takes the time from now, so that a test can have a clock of its own.
 func newDevice(d backend.Device, b backend.Backend, now func() time.Time) *Device {
 	return &Device{Device: d, b: &watcher{Backend: b, now: now}, now: now, sizes: usualSizes}
 }
 
-// Describe tells in a line what serves the device.
+// Describe returns a line about what serves the device.
 func (d *Device) Describe() string { return backend.Describe(d.b) }
+
+// newCommon begins a record of something that is measured on the device.
+func (d *Device) newCommon(kind string) result.Common {
+	return result.NewCommon(kind, d.Device, d.Describe())
+}
 
 // Close closes the device.
 func (d *Device) Close() error { return d.b.Close() }
 
-// ErrUnsupported is wrapped by errors that say that a device cannot do what
-// was to be measured. The rest of a job is not in vain then.
-var ErrUnsupported = errors.New("not supported")
-
-// watcher passes everything to a backend. It adds up how long programs take to
-// make: on a GPU the compiling of shaders and recording of commands. And it
-// notes which fused ops the backend lacks, so that simpler ones ran instead.
+// watcher is a backend that passes everything on to another. It adds up the time
+// that it takes to make programs: on a GPU, to compile shaders and to record
+// commands. It also notes which fused ops the other lacks, so that simpler ones
+// ran in their place.
 type watcher struct {
 	backend.Backend
 	now     func() time.Time
 	spent   time.Duration
-	lacked  []string // asked for since the last program
-	lowered []string // that programs which have run would have had; sorted
+	lacked  []string // fused ops that were asked for since the last program
+	lowered []string // those that programs lacked which have run; sorted
 }
 
 func (w *watcher) Unwrap() backend.Backend { return w.Backend }

@@ -7,16 +7,20 @@ import (
 	"strings"
 
 	"caldera/backend"
+	"caldera/internal/setting"
 )
 
-// Devices finds what to measure on. Without any names it is every device that
-// is real hardware. backends takes those of the backends named, a software
-// driver only where a backend has nothing else, and "auto" the best device
-// that opens; devices takes single ones,
-// as "vulkan:1", or "1" or part of a name where one backend is named, or as
-// "all" every one of all backends, or of those named, software drivers
-// included. skipped tells which backends have none, where none was asked for
-// by name, and which devices "auto" passed over.
+// Devices finds the devices to measure on. Without any names it returns every
+// device that is real hardware.
+//
+// backends are names of backends: it returns their real hardware, or a software
+// driver where a backend has nothing else. "auto" stands for the best device that
+// opens. devices are single devices: "vulkan:1", or "1" or part of a name where
+// one backend is named. "all" stands for every device of all backends, or of
+// those that are named, software drivers too.
+//
+// skipped says why backends that were not asked for by name have no device, and
+// why "auto" did not take better devices.
 func Devices(backends, devices []string) (found []backend.Device, skipped []error, err error) {
 	everything := len(devices) == 1 && devices[0] == "all"
 	if len(devices) > 0 && !everything {
@@ -49,7 +53,7 @@ func Devices(backends, devices []string) (found []backend.Device, skipped []erro
 			hardware = all[:1]
 		}
 		if len(hardware) == 0 {
-			skipped = append(skipped, fmt.Errorf("backend %s: it has software drivers only, which --backend=%[1]s measures", name))
+			skipped = append(skipped, setting.Errorf("backend %s: it has software drivers only, which {backend=%[1]s} measures", name))
 		}
 		found = append(found, hardware...)
 	}
@@ -59,8 +63,8 @@ func Devices(backends, devices []string) (found []backend.Device, skipped []erro
 	return unique(found), skipped, nil
 }
 
-// bestThatOpens is the device that "auto" stands for, and why better ones do not
-// open.
+// bestThatOpens returns the device that "auto" stands for, and why better ones
+// do not open.
 func bestThatOpens() (best backend.Device, failed []error, err error) {
 	all, _, err := backend.FindAll("auto")
 	if err != nil {
@@ -81,18 +85,18 @@ func single(backends, devices []string) ([]backend.Device, error) {
 	var found []backend.Device
 	for _, spec := range devices {
 		if spec == "all" {
-			return nil, fmt.Errorf("--device=all goes without other devices: found %s", strings.Join(devices, ","))
+			return nil, setting.Errorf("{device=all} goes without other devices: found %s", strings.Join(devices, ","))
 		}
 		d, _, err := backend.FindDevice(backends, spec)
 		if err != nil {
-			return nil, fmt.Errorf("--device=%s: %w", spec, err)
+			return nil, setting.Errorf("{device=%s}: %w", spec, err)
 		}
 		found = append(found, d)
 	}
 	return found, nil
 }
 
-// unique leaves each device once, where it stands first.
+// unique keeps the first of equal devices.
 func unique(devices []backend.Device) []backend.Device {
 	var out []backend.Device
 	seen := map[string]bool{}

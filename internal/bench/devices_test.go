@@ -43,7 +43,7 @@ func TestBestThatOpens(t *testing.T) {
 
 func TestDevices(t *testing.T) {
 	for _, test := range []struct{ name, backends, devices, want, skipped string }{
-		{"all real ones", "", "", "cpu:0 mixed:0 mixed:1", "backend none: no loader; backend soft: it has software drivers only, which --backend=soft measures"},
+		{"all real ones", "", "", "cpu:0 mixed:0 mixed:1", "backend none: no loader; backend soft: it has software drivers only, which backend=soft measures"},
 		{"a backend that has nothing else", "soft", "", "soft:0", ""},
 		{"those of a backend that are real", "mixed,cpu,mixed", "", "mixed:0 mixed:1 cpu:0", ""},
 		{"a backend without devices", "none", "", "error: backend none: no loader", ""},
@@ -52,18 +52,18 @@ func TestDevices(t *testing.T) {
 		{"by part of the name", "mixed", "discrete,2", "mixed:0 mixed:2", ""},
 		{"without a backend", "", "discrete,mixed:2", "mixed:0 mixed:2", ""},
 		{"by name among two backends", "cpu,mixed", "integrated", "mixed:1", ""},
-		{"by name of neither", "cpu,soft", "integrated", "error: --device=integrated: device \"integrated\" is mixed:1, which is not of backend cpu or soft", ""},
-		{"of another backend", "cpu", "mixed:0", "error: --device=mixed:0: device \"mixed:0\" is mixed:0, which is not of backend cpu", ""},
+		{"by name of neither", "cpu,soft", "integrated", "error: device=integrated: device \"integrated\" is mixed:1, which is not of backend cpu or soft", ""},
+		{"of another backend", "cpu", "mixed:0", "error: device=mixed:0: device \"mixed:0\" is mixed:0, which is not of backend cpu", ""},
 		{"all", "", "all", "cpu:0 mixed:0 mixed:1 mixed:2 soft:0 soft:1", "backend none: no loader"},
 		{"the best", "auto", "", "mixed:0", ""},
 		{"the best, and those of a backend", "cpu,auto", "", "cpu:0 mixed:0", ""},
 		{"any, by name", "auto", "mixed:1", "mixed:1", ""},
-		{"an index of the best", "auto", "1", "error: --device=1: this machine has no device \"1\"", ""},
+		{"an index of the best", "auto", "1", "error: device=1: this machine has no device \"1\"", ""},
 		{"all, whichever is best", "auto", "all", "cpu:0 mixed:0 mixed:1 mixed:2 soft:0 soft:1", "backend none: no loader"},
 		{"all of a backend", "mixed", "all", "mixed:0 mixed:1 mixed:2", ""},
 		{"all of a backend without devices", "none", "all", "error: backend none: no loader", ""},
-		{"all and another", "", "all,cpu", "error: --device=all goes without other devices: found all,cpu", ""},
-		{"not there", "", "mixed:7", "error: --device=mixed:7: backend mixed has no device", ""},
+		{"all and another", "", "all,cpu", "error: device=all goes without other devices: found all,cpu", ""},
+		{"not there", "", "mixed:7", "error: device=mixed:7: backend mixed has no device", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			found, skipped, err := Devices(list(test.backends), list(test.devices))

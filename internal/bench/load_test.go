@@ -33,7 +33,7 @@ func TestTooLittleMemory(t *testing.T) {
 	measure := func() error { _, err := d.Measure(t.Context(), model, tests, o); return err }
 	profile := func() error { _, err := d.Profile(t.Context(), model, tests, o); return err }
 	perplexity := func() error {
-		_, err := d.Perplexity(t.Context(), model, ids, PerplexityOptions{Progress: noProgress})
+		_, err := d.Perplexity(t.Context(), model, ids, PerplexityOptions{Options: Options{Progress: noProgress}})
 		return err
 	}
 

@@ -12,16 +12,17 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/bench/result"
 )
 
 // Options are how to measure.
 type Options struct {
 	Repetitions int           // 1 or more
 	DType       backend.DType // of matrices; None keeps what the model has
-	Cache       backend.DType // of keys and values: F32, F16; None: F32
-	Ceilings    bool          // measure what the device can do at most, too
+	Cache       backend.DType // of keys and values: one of caches; None: F32
+	Ceilings    bool          // also measure what the device can do at most
 
-	// Progress is told what begins, and how much has been done in all.
+	// Progress is called when a step begins.
 	Progress func(what string, done, total int)
 }
 
@@ -38,12 +39,12 @@ func (p *progress) step(what string) {
 
 // Measure loads a model and runs the tests on it. Tests that were repeated at
 // least once before an error, or before ctx ended, come with it. The error
-// wraps [ErrUnsupported] where the device cannot run such a model at all.
+// wraps [result.ErrUnsupported] where the device cannot run such a model at all.
 //
-// Repetitions go round all tests rather than finish one after the other: what
-// slows a machine down for a while, such as its other users or its heat, then
-// shows in the deviations of all of them and not in the mean of one.
-func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Options) (results []*Result, err error) {
+// Each repetition runs all tests, so that what slows a machine down for a while,
+// such as its other users or its heat, shows in the deviations of all tests and
+// not in the mean of one.
+func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Options) (results []*result.TestResult, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			err = fmt.Errorf("%s on %s: %w", model.Name, d.Spec(), err)
@@ -84,11 +85,13 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 		if len(t.SamplesNS) == 0 {
 			continue
 		}
-		t.model(model, m, o.Cache)
+		t.ModelType, t.ModelFilename = model.Name, model.File
+		t.ModelSize, t.ModelNParams = bytesOf(m), int64(m.Parameters())
+		t.DType, t.TypeK, t.TypeV = m.DType().String(), o.Cache.String(), o.Cache.String()
 		t.Incomplete = len(t.SamplesNS) < o.Repetitions
 		t.LoadNS = loaded.Nanoseconds()
-		t.summarise(r.ceilings)
-		results = append(results, &t.Result)
+		t.Summarise(r.ceilings)
+		results = append(results, &t.TestResult)
 	}
 	return results, err
 }
@@ -101,7 +104,7 @@ type runner struct {
 	m        *gpt.Model
 	s        *gpt.Session
 	running  []*running
-	ceilings Ceilings
+	ceilings result.Ceilings
 	ys       []*yardstick
 
 	// The last measurement of a yardstick, if nothing has run since.
@@ -111,10 +114,10 @@ type runner struct {
 
 // running is a test under way.
 type running struct {
-	Result
+	result.TestResult
 	test  Test
 	ids   []int      // Depth of them, then those that are timed
-	y     *yardstick // held against
+	y     *yardstick // that the test is compared with
 	need  float64    // work of the yardstick's kind in a repetition
 	rates []float64  // FLOP or bytes a second of the yardstick, beside each sample
 }
@@ -125,8 +128,8 @@ func (r *runner) close() {
 	}
 }
 
-// all warms every test up, then makes what they are held against, which takes
-// memory that is none of theirs, then takes the samples.
+// all warms up every test, then makes the yardsticks, whose memory must not count
+// as that of a test, then takes the samples.
 func (r *runner) all(ctx context.Context, tests []Test) error {
 	for _, t := range tests {
 		r.p.step(t.String() + " warm-up")
@@ -158,7 +161,7 @@ func (r *runner) all(ctx context.Context, tests []Test) error {
 
 // warm runs a test once, which makes its programs.
 func (r *runner) warm(ctx context.Context, test Test) error {
-	work := Count(r.m.Config, test, r.m.Tokens.DType, r.o.Cache)
+	work := Count(r.m.Config, test, r.m.DType(), r.o.Cache)
 	t := &running{test: test, ids: randomIDs(test, r.m.Vocab), need: work.Bytes()}
 	t.Common = r.d.newCommon("test")
 	t.NPrompt, t.NGen, t.NDepth, t.FLOP, t.Bytes = test.Prompt, test.Gen, test.Depth, work.FLOP(), work.Bytes()
@@ -176,8 +179,8 @@ func (r *runner) warm(ctx context.Context, test Test) error {
 	return nil
 }
 
-// yardstick finds what a test is held against; tests of the same kind and
-// number of tokens share it.
+// yardstick finds or makes the yardstick of a test. Tests of the same kind and
+// number of tokens share one.
 func (r *runner) yardstick(t *running) error {
 	for _, o := range r.running {
 		if o.y != nil && o.test.Prompt == t.test.Prompt {
@@ -224,7 +227,8 @@ func (r *runner) repeat(ctx context.Context, t *running) (err error) {
 	t.rates = append(t.rates, rate)
 	t.SamplesNS = append(t.SamplesNS, took.Nanoseconds())
 	t.SamplesShare = append(t.SamplesShare, t.need/rate/took.Seconds())
-	t.AvgYardstick, t.StddevYardstick = meanStdDev(t.rates)
+	yardstick := result.SpreadOf(t.rates)
+	t.AvgYardstick, t.StddevYardstick = yardstick.Mean, yardstick.SD
 	return nil
 }
 

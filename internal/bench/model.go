@@ -48,6 +48,7 @@ func Shape(name string) (Model, error) {
 
 // Random is a model of any shape with random weights: the same at each load.
 func Random(name string, c gpt.Config) Model {
+	c = c.Complete()
 	return Model{Name: name, Config: c, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
 		return gpt.Random(ctx, b, c, o, 1)
 	}, Open: func() (*gpt.Checkpoint, error) {
@@ -81,18 +82,9 @@ func Checkpoint(name string) (Model, error) {
 }
 
 // bytesOf is the memory that a model's tensors take.
-func bytesOf(m *gpt.Model) int64 {
-	n := m.Tokens.Size() + m.Positions.Size() + m.Norm.Gamma.Size() + m.Norm.Beta.Size()
-	if !m.TieEmbeddings {
-		n += m.Head.W.Size()
+func bytesOf(m *gpt.Model) (n int64) {
+	for _, w := range m.Weights() {
+		n += int64(w.Tensor.Size())
 	}
-	for _, b := range m.Blocks {
-		for _, t := range []gpt.Tensor{
-			b.Norm1.Gamma, b.Norm1.Beta, b.Norm2.Gamma, b.Norm2.Beta,
-			b.QKV.W, b.QKV.Bias, b.Out.W, b.Out.Bias, b.Up.W, b.Up.Bias, b.Down.W, b.Down.Bias,
-		} {
-			n += t.Size()
-		}
-	}
-	return int64(n)
+	return n
 }

@@ -1,40 +1,18 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/bench/result"
 	"caldera/internal/opcases"
 )
 
-// OpResult is one op, run again and again on the same operands: what fits a
-// cache of the device is read from there.
-type OpResult struct {
-	Common
-	ModelType string    `json:"model_type"` // whose shapes they are
-	Op        string    `json:"op"`
-	Shape     string    `json:"shape"`  // "128x768x3072": of a linear, rows, in and out
-	DType     string    `json:"dtype"`  // of matrices, tables or caches
-	AvgNS     float64   `json:"avg_ns"` // of one op
-	StddevNS  float64   `json:"stddev_ns"`
-	SamplesNS []float64 `json:"samples_ns"`
-	Runs      int       `json:"runs"`    // that a sample is the mean of
-	Lowered   []string  `json:"lowered"` // the op, if simpler ones ran for it
-
-	FLOP  float64 `json:"flop"`  // of one op; 0 where there are no products
-	Bytes float64 `json:"bytes"` // that one op moves
-
-	Ceilings
-	Shares
-}
-
-// OpOptions are which ops to measure, and how.
+// OpOptions say which ops to measure, and how.
 type OpOptions struct {
 	Options
 	Model  string          // of the shape, for the name
@@ -58,7 +36,7 @@ func OpNames() []string {
 // MeasureOps times the ops of a GPT of a shape, one after the other. skipped
 // tells what the device cannot do; where an op fails the others are timed all
 // the same.
-func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) (results []*OpResult, skipped []error, err error) {
+func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) (results []*result.OpResult, skipped []error, err error) {
 	var cases []opcases.Case
 	s := opcases.Shape{Width: shape.Width, Inner: shape.Inner, Heads: shape.Heads, Vocab: shape.Vocab, Context: shape.Context}
 	for _, c := range opcases.Cases(s, o.DTypes) {
@@ -67,7 +45,7 @@ func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) 
 		}
 	}
 	p := progress{o.Progress, 0, len(cases)}
-	var ceilings Ceilings
+	var ceilings result.Ceilings
 	if o.Ceilings {
 		if d.ceilings == nil {
 			p.total += ceilingSteps
@@ -86,7 +64,7 @@ func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) 
 		if opErr != nil {
 			opErr = fmt.Errorf("%s on %s: %w", c.Name(), d.Spec(), opErr)
 			switch {
-			case errors.Is(opErr, ErrUnsupported):
+			case errors.Is(opErr, result.ErrUnsupported):
 				skipped = append(skipped, opErr)
 			case errors.Is(opErr, backend.ErrDeviceLost):
 				return results, skipped, opErr
@@ -96,7 +74,7 @@ func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) 
 			continue
 		}
 		r.ModelType = o.Model
-		r.Ceilings, r.Shares = ceilings, ceilings.shares(r.time().times(1e-9), r.Bytes, r.FLOP)
+		r.Summarise(ceilings)
 		results = append(results, r)
 	}
 	if len(failed) > 0 {
@@ -105,8 +83,8 @@ func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) 
 	return results, skipped, err
 }
 
-// op times one. The error wraps ErrUnsupported where the backend lacks it.
-func (d *Device) op(c opcases.Case, repetitions int) (*OpResult, error) {
+// op times one case. The error wraps result.ErrUnsupported where the backend lacks it.
+func (d *Device) op(c opcases.Case, repetitions int) (*result.OpResult, error) {
 	op, err := c.Build(d.b)
 	if err != nil {
 		return nil, err
@@ -114,13 +92,13 @@ func (d *Device) op(c opcases.Case, repetitions int) (*OpResult, error) {
 	defer op.Free()
 	d.b.lowered, d.b.lacked = nil, nil
 	if _, err := backend.Prepare(d.b.Backend, op.Op); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+		return nil, fmt.Errorf("%w: %w", result.ErrUnsupported, err)
 	}
 	program, err := backend.Record(d.b, op.Op)
 	if err != nil {
 		return nil, err
 	}
-	r := &OpResult{Common: d.newCommon("op"), Op: c.Op, Shape: c.Shape, DType: c.DType.String(), FLOP: op.FLOP, Bytes: op.Bytes}
+	r := &result.OpResult{Common: d.newCommon("op"), Op: c.Op, Shape: c.Shape, DType: c.DType.String(), FLOP: op.FLOP, Bytes: op.Bytes}
 	y := &yardstick{now: d.now, program: program, wait: op.Wait}
 	defer y.close()
 	if err := y.warm(long / 2); err != nil {
@@ -134,84 +112,5 @@ func (d *Device) op(c opcases.Case, repetitions int) (*OpResult, error) {
 		}
 		r.SamplesNS = append(r.SamplesNS, seconds*1e9)
 	}
-	r.AvgNS, r.StddevNS = meanStdDev(r.SamplesNS)
 	return r, nil
-}
-
-// time is in ns.
-func (r *OpResult) time() Spread { return Spread{r.AvgNS, r.StddevNS, len(r.SamplesNS)} }
-
-// rate is work a second, in units of 10⁹.
-func (r *OpResult) rate(work float64) Spread { return Spread{work, 0, len(r.SamplesNS)}.over(r.time()) }
-
-func (r *OpResult) key() string {
-	return fmt.Sprintf("%s %s %s %s", r.ModelType, r.Op, r.Shape, r.DType)
-}
-
-// figure is arithmetic where there is some, else bytes: both grow as time shrinks.
-func (r *OpResult) figures() []figure {
-	if r.FLOP > 0 {
-		return []figure{{Spread: r.rate(r.FLOP), unit: "GFLOP/s"}}
-	}
-	return []figure{{Spread: r.rate(r.Bytes), unit: "GB/s"}}
-}
-
-func (r *OpResult) size() string { return repetitions(len(r.SamplesNS)) }
-
-func (r *OpResult) work() []quantity { return []quantity{{"bytes", r.Bytes}, {"FLOP", r.FLOP}} }
-
-func (r *OpResult) check() error {
-	if err := cmp.Or(plausible(r), positive("samples_ns", r.SamplesNS), positive("bytes", []float64{r.Bytes})); err != nil {
-		return err
-	}
-	if r.Op == "" {
-		return errors.New("op is empty: expected a name")
-	}
-	mean, sd := meanStdDev(r.SamplesNS)
-	return near("avg_ns", r.AvgNS, mean, "stddev_ns", r.StddevNS, sd)
-}
-
-func (r *OpResult) goBench() goBench {
-	b := goBench{ns: r.SamplesNS, rates: []rate{{"GB/s", r.Bytes / 1e9}}}
-	for word := range strings.SplitSeq(r.Op, "_") {
-		first, rest := word[:min(1, len(word))], word[min(1, len(word)):]
-		b.name += strings.ToUpper(first) + rest
-	}
-	if r.FLOP > 0 {
-		b.rates = append(b.rates, rate{"GFLOP/s", r.FLOP / 1e9})
-	}
-	b.labels = append([][2]string{{"model", r.ModelType}, {"shape", r.Shape}}, r.deviceLabels([2]string{"dtype", r.DType})...)
-	return b
-}
-
-func opTables(s *strings.Builder, records []Record) {
-	t := table{{"model", "device", "op", "shape", "dtype", "µs", "GB/s", "of copy", "GFLOP/s", "of peak"}}
-	var lowered lines
-	for _, x := range records {
-		r := x.(*OpResult)
-		n := len(r.SamplesNS)
-		share := func(p Spread) string {
-			if p.Mean == 0 {
-				return ""
-			}
-			return p.percent()
-		}
-		flops := ""
-		if r.FLOP > 0 {
-			flops = r.rate(r.FLOP).significant()
-		}
-		t = append(t, []string{
-			r.ModelType, r.Device, r.Op, r.Shape, r.DType, r.time().times(1e-3).significant(),
-			r.rate(r.Bytes).significant(), share(r.copyShare(n)), flops, share(r.peakShare(n)),
-		})
-		for _, op := range r.Lowered {
-			lowered.add("lowered: %s on %s with %s: the backend lacks it, so simpler ops ran", op, r.Device, r.DType)
-		}
-	}
-	t.write(s)
-	lowered.write(s)
-	s.WriteString(`
-Each op runs again and again on the same operands: what fits a cache is read from there, and may exceed the copy
-bandwidth. GB/s counts each operand once, GFLOP/s the multiplications and additions of products of matrices.
-`)
 }

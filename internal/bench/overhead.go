@@ -3,34 +3,11 @@ package bench
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"caldera/backend"
+	"caldera/internal/bench/result"
 )
-
-// OverheadResult is what something costs beside the work of ops, measured on
-// ops that are too small to matter.
-type OverheadResult struct {
-	Common
-	Overhead  string    `json:"overhead"` // one of overheads
-	AvgNS     float64   `json:"avg_ns"`
-	StddevNS  float64   `json:"stddev_ns"`
-	SamplesNS []float64 `json:"samples_ns"` // a difference of noisy times may be below 0
-}
-
-// overheads are what is measured, in the order of the output. With T(o, n, k)
-// the time until a program of n ops has run k times, o for ops that depend each
-// on the one before and i for ops that do not:
-var overheads = []struct{ name, meaning string }{
-	{"dispatch", "an op more in a program: (T(i,144,k) − T(i,16,k)) / 128k"},
-	{"barrier", "an op that waits for the one before: (T(o,144,k) − T(o,16,k)) / 128k − dispatch"},
-	{"submit", "a run more of a program: (T(i,1,144) − T(i,1,16)) / 128 − dispatch"},
-	{"round-trip", "a program of one op, run, waited for, and a byte read"},
-	{"host-run", "the host's part of running a recorded program of 144 ops, before it may go on"},
-	{"host-op", "the host's part of an op more that is not recorded"},
-	{"record", "the host's part of recording an op more"},
-}
 
 // Sizes of programs, their difference, and the length of vectors.
 const (
@@ -38,13 +15,13 @@ const (
 	opLength                 = 64
 )
 
-// Overhead measures what a device costs beside the work. Each repetition
-// measures all figures, so that what they are differences of saw the same machine.
-// Those of the repetitions before an error, or before ctx ended, come with it.
-func (d *Device) Overhead(ctx context.Context, o Options) (results []*OverheadResult, err error) {
-	results = make([]*OverheadResult, len(overheads))
-	for i, x := range overheads {
-		results[i] = &OverheadResult{Common: d.newCommon("overhead"), Overhead: x.name}
+// Overhead measures what a device costs beside the work. Figures are differences
+// of times, so each repetition measures all of them: the machine is then the same.
+// Repetitions before an error, or before ctx ended, come with it.
+func (d *Device) Overhead(ctx context.Context, o Options) (results []*result.OverheadResult, err error) {
+	results = make([]*result.OverheadResult, len(result.Overheads))
+	for i, x := range result.Overheads {
+		results[i] = &result.OverheadResult{Common: d.newCommon("overhead"), Overhead: x.Name}
 	}
 	p := progress{o.Progress, 0, 1 + o.Repetitions}
 	p.step("overhead warm-up")
@@ -58,7 +35,7 @@ func (d *Device) Overhead(ctx context.Context, o Options) (results []*OverheadRe
 			results = nil
 		}
 		for _, x := range results {
-			x.AvgNS, x.StddevNS = meanStdDev(x.SamplesNS)
+			x.Summarise()
 			x.Incomplete = err != nil
 		}
 	}()
@@ -71,8 +48,8 @@ func (d *Device) Overhead(ctx context.Context, o Options) (results []*OverheadRe
 		if err != nil {
 			return results, fmt.Errorf("overhead of %s: %w", d.Spec(), err)
 		}
-		for i, x := range overheads {
-			results[i].SamplesNS = append(results[i].SamplesNS, sample[x.name]*1e9)
+		for i, x := range result.Overheads {
+			results[i].SamplesNS = append(results[i].SamplesNS, sample[x.Name]*1e9)
 		}
 	}
 	return results, nil
@@ -91,7 +68,7 @@ type overheadRun struct {
 }
 
 func (d *Device) newOverheads() (*overheadRun, error) {
-	// Below the watcher, whose own cost is none of the backend's.
+	// Without the watcher, whose own time must not count.
 	r := &overheadRun{now: d.now, b: d.b.Backend, calls: 8}
 	rows, err := backend.New(r.b, backend.F32, manyOps+1, opLength)
 	if err != nil {
@@ -112,7 +89,7 @@ func (d *Device) newOverheads() (*overheadRun, error) {
 		}
 		r.programs = append(r.programs, *x.p)
 	}
-	// As many runs as last some ms, or one where one does.
+	// As many runs as take some ms; at least one.
 	const long, most = 5e-3, 64
 	for range 2 { // the first pays for what is made at first use
 		took, err := r.time(r.o144, 1)
@@ -203,56 +180,4 @@ func (r *overheadRun) sample() (map[string]float64, error) {
 	}
 	s["record"] = (record(manyOps) - record(fewOps)) / moreOps
 	return s, failed
-}
-
-func (r *OverheadResult) time() Spread { return Spread{r.AvgNS, r.StddevNS, len(r.SamplesNS)} }
-
-func (r *OverheadResult) key() string { return r.Overhead }
-
-func (r *OverheadResult) figures() []figure {
-	return []figure{{Spread: r.time().times(1e-3), unit: "µs", lower: true}}
-}
-
-func (r *OverheadResult) size() string { return repetitions(len(r.SamplesNS)) }
-
-func (r *OverheadResult) work() []quantity { return nil }
-
-func (r *OverheadResult) check() error {
-	if err := plausible(r, "avg_ns", "samples_ns"); err != nil {
-		return err
-	}
-	if r.Overhead == "" || len(r.SamplesNS) == 0 {
-		return fmt.Errorf("overhead is %q with %d samples_ns: expected a name and at least one sample", r.Overhead, len(r.SamplesNS))
-	}
-	for i, ns := range r.SamplesNS {
-		if ns > maxSample || ns < -maxSample {
-			return fmt.Errorf("samples_ns[%d] is %v, expected less than %g", i, ns, maxSample)
-		}
-	}
-	mean, sd := meanStdDev(r.SamplesNS)
-	return near("avg_ns", r.AvgNS, mean, "stddev_ns", r.StddevNS, sd)
-}
-
-func (r *OverheadResult) goBench() goBench {
-	return goBench{name: "Overhead", labels: append([][2]string{{"of", r.Overhead}}, r.deviceLabels()...), ns: r.SamplesNS}
-}
-
-func overheadTables(s *strings.Builder, records []Record) {
-	t := table{{"device", "overhead", "µs", "what it is"}}
-	for _, x := range records {
-		r := x.(*OverheadResult)
-		meaning := ""
-		for _, o := range overheads {
-			if o.name == r.Overhead {
-				meaning = o.meaning
-			}
-		}
-		t = append(t, []string{r.Device, r.Overhead, r.time().times(1e-3).significant(), meaning})
-	}
-	t.write(s)
-	s.WriteString(`
-T(o,n,k) is the time until a program of n additions of 64 numbers has run k times, each depending on the one before;
-T(i,n,k) that of independent ones. Where a backend computes on the host as it is called, as cpu does, its host's parts
-are the work itself.
-`)
 }

@@ -14,6 +14,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/bench/peer"
 )
 
 // The test binary is a peer where this is set, of the kind that it names.
@@ -22,7 +23,7 @@ const asPeer = "CALDERA_TEST_PEER"
 // fakePeer is a peer. After a colon its mode names a file.
 func fakePeer(mode string) {
 	mode, path, _ := strings.Cut(mode, ":")
-	answer := func(a peerReply) {
+	answer := func(a peer.Reply) {
 		text, _ := json.Marshal(a)
 		os.Stdout.Write(append(text, '\n'))
 	}
@@ -33,7 +34,7 @@ func fakePeer(mode string) {
 		os.Exit(3)
 	}
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		var q peerRequest
+		var q peer.Request
 		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
 			panic(err)
 		}
@@ -50,11 +51,11 @@ func fakePeer(mode string) {
 		case mode == "a long line":
 			os.Stdout.Write(append(bytes.Repeat([]byte{'x'}, 1<<20), '\n'))
 		case mode == "lies" && runs == 1:
-			answer(peerReply{NS: int64(time.Hour)})
+			answer(peer.Reply{NS: int64(time.Hour)})
 		case mode == "refuses" && q.Command == "load":
-			answer(peerReply{Error: "no\nroom"})
+			answer(peer.Reply{Error: "no\nroom"})
 		case mode == "absent":
-			answer(peerReply{Absent: "it has no parrot"})
+			answer(peer.Reply{Absent: "it has no parrot"})
 		case q.Command == "start":
 			if mode == "has a child" {
 				child := exec.Command("sleep", "86400")           // longer than the tests wait for its end
@@ -66,15 +67,15 @@ func fakePeer(mode string) {
 					panic(err)
 				}
 			}
-			answer(peerReply{Name: "fake", Version: "7", Device: "CPU", Info: "of tests"})
+			answer(peer.Reply{Name: "fake", Version: "7", Device: "CPU", Info: "of tests"})
 		case q.Command == "train" && mode != "has a child":
 			learner = newFakeLearner(q)
-			answer(peerReply{Threads: q.Threads, Info: "by heart"})
+			answer(peer.Reply{Threads: q.Threads, Info: "by heart"})
 		case q.Command == "steps" && mode != "has a child":
 			a := learner.steps(q)
 			switch mode {
 			case "another loss":
-				a.Losses[1] += 2 * sameLoss
+				a.Losses[1] += 2e-3
 			case "few losses":
 				a.Losses = a.Losses[1:]
 			case "a loss below 0":
@@ -82,38 +83,38 @@ func fakePeer(mode string) {
 			}
 			answer(a)
 		case q.Command == "load":
-			answer(peerReply{Threads: q.Threads})
+			answer(peer.Reply{Threads: q.Threads})
 		case mode == "has a child":
 			os.Exit(5)
 		default:
 			start := time.Now()
 			time.Sleep(time.Millisecond)
-			answer(peerReply{NS: time.Since(start).Nanoseconds(), Token: 1})
+			answer(peer.Reply{NS: time.Since(start).Nanoseconds(), Token: 1})
 		}
 	}
 	os.Exit(0)
 }
 
 // fake is a peer of a kind that fakePeer knows.
-func fake(name, mode string) Peer {
-	return Peer{
+func fake(name, mode string) peer.Peer {
+	return peer.Peer{
 		Name: name,
-		programs: func(string) ([]peerProgram, error) {
-			return []peerProgram{{path: os.Args[0], env: []string{asPeer + "=" + mode}}}, nil
+		Programs: func(string) ([]peer.Program, error) {
+			return []peer.Program{{Path: os.Args[0], Env: []string{asPeer + "=" + mode}}}, nil
 		},
-		dtypes:  func(string) []backend.DType { return []backend.DType{backend.F32, backend.F16} },
-		threads: only,
-		file:    modelFiles.gguf,
+		DTypes:  func(string) []backend.DType { return []backend.DType{backend.F32, backend.F16} },
+		Threads: func(_ string, n int) []int { return []int{n} },
+		File:    peer.Files.GGUF,
 	}
 }
 
 // fakeLearner trains with our own library, on the CPU, what it is given.
 type fakeLearner struct {
 	tr *gpt.Trainer
-	q  peerRequest
+	q  peer.Request
 }
 
-func newFakeLearner(q peerRequest) *fakeLearner {
+func newFakeLearner(q peer.Request) *fakeLearner {
 	b, err := backend.Open("cpu")
 	if err != nil {
 		panic(err)
@@ -126,14 +127,14 @@ func newFakeLearner(q peerRequest) *fakeLearner {
 	if err != nil {
 		panic(err)
 	}
-	tr, err := m.NewTrainer(q.Training.options(dtype))
+	tr, err := m.NewTrainer(trainOptions(q.Training, dtype))
 	if err != nil {
 		panic(err)
 	}
 	return &fakeLearner{tr, q}
 }
 
-func (l *fakeLearner) steps(q peerRequest) (a peerReply) {
+func (l *fakeLearner) steps(q peer.Request) (a peer.Reply) {
 	start := time.Now()
 	for range q.Steps {
 		loss, _, err := l.tr.Step(q.IDs, q.Targets, l.q.Rate)

@@ -4,41 +4,50 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/bench/peer"
+	"caldera/internal/bench/result"
 )
+
+// PeerOptions are how to measure beside peers.
+type PeerOptions struct {
+	Options
+	Peers   []peer.Peer
+	Threads int           // of ours
+	Timeout time.Duration // for each reply of a peer
+}
+
+// race begins one of a model that peers read with matrices of dtype.
+func (d *Device) race(model Model, dtype backend.DType, o PeerOptions) peer.Race {
+	return peer.Race{
+		Device: d.Device, DType: o.DType, Threads: o.Threads, Timeout: o.Timeout,
+		Files: peer.Files{Model: model.Name, Open: model.Open, DType: dtype},
+	}
+}
 
 // Peers measures the tests on this device and in each of the peers by turns:
 // ours, the first peer, the second, ours again. A peer that is absent, or fails,
 // has a result that says so, and the rest goes on. The error joins what failed,
 // without peers that are absent or lack the type of matrices.
-func (d *Device) Peers(ctx context.Context, model Model, tests []Test, peers []Peer, o PeerOptions) (results []*PeerResult, err error) {
-	dir, err := os.MkdirTemp("", "caldera-peers-*")
-	if err != nil {
-		return nil, err
-	}
-	r := &peerTests{race: race{d: d, model: model, o: o, files: modelFiles{model, o.DType, dir}}, tests: tests, results: map[*rival][]*PeerResult{}}
-	r.failure = func(about PeerAbout) {
-		x := r.result(Test{}, about)
-		r.failures = append(r.failures, x)
-	}
-	defer func() { err = errors.Join(err, r.close()) }()
+func (d *Device) Peers(ctx context.Context, model Model, tests []Test, o PeerOptions) (results []*result.PeerResult, err error) {
 	if err := d.lacks(model.Config, o.DType, backend.F32); err != nil {
 		return nil, fmt.Errorf("%s on %s: %w", model.Name, d.Spec(), err)
 	}
-	if err := r.find(ctx, peers); err != nil {
+	r := &peerTests{Race: d.race(model, o.DType, o), d: d, model: model, tests: tests, o: o, results: map[*peer.Rival][]*result.PeerResult{}}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	if err := r.Start(ctx, o.Peers); err != nil {
 		return nil, err
 	}
-	if len(r.rivals) > 0 {
+	if len(r.Rivals) > 0 {
 		err = r.run(ctx)
 	}
-	for _, x := range r.rivals {
+	for _, x := range r.Rivals {
 		for _, t := range r.results[x] {
 			if len(t.SamplesNS) > 0 {
-				t.summarise()
+				t.Summarise()
 				t.Incomplete = len(t.SamplesNS) < o.Repetitions
 				results = append(results, t)
 			}
@@ -47,19 +56,24 @@ func (d *Device) Peers(ctx context.Context, model Model, tests []Test, peers []P
 	if ctx.Err() != nil {
 		return results, err
 	}
-	return append(results, r.failures...), errors.Join(append(r.failed, err)...)
+	for _, about := range r.Missing {
+		results = append(results, r.result(Test{}, about))
+	}
+	return results, errors.Join(append(r.Failed, err)...)
 }
 
 // peerTests is the tests of a model on a device and on the peers beside it.
 type peerTests struct {
-	race
-	tests    []Test
-	results  map[*rival][]*PeerResult // of each test
-	failures []*PeerResult            // of peers that are absent or failed
+	peer.Race
+	d       *Device
+	model   Model
+	tests   []Test
+	o       PeerOptions
+	results map[*peer.Rival][]*result.PeerResult // of each test
 }
 
-func (r *peerTests) result(t Test, about PeerAbout) *PeerResult {
-	return &PeerResult{
+func (r *peerTests) result(t Test, about result.PeerAbout) *result.PeerResult {
+	return &result.PeerResult{
 		Common: r.d.newCommon("peer"), ModelFilename: r.model.File, ModelType: r.model.Name, DType: r.o.DType.String(),
 		ModelNParams: int64(r.model.Config.Parameters()), NPrompt: t.Prompt, NGen: t.Gen, PeerAbout: about,
 	}
@@ -67,13 +81,13 @@ func (r *peerTests) result(t Test, about PeerAbout) *PeerResult {
 
 // run loads the model on all sides and runs the tests by turns.
 func (r *peerTests) run(ctx context.Context) (err error) {
-	r.p = progress{r.o.Progress, 0, 2 + len(r.tests)*(1+r.o.Repetitions)}
-	r.p.step("writing the model for its peers")
-	path, err := r.files.gguf(ctx)
+	p := progress{r.o.Progress, 0, 2 + len(r.tests)*(1+r.o.Repetitions)}
+	p.step("writing the model for its peers")
+	path, err := r.Files.GGUF(ctx)
 	if err != nil {
 		return err
 	}
-	r.p.step("loading")
+	p.step("loading")
 	use := use(r.tests, backend.F32)
 	m, err := gpt.Load(ctx, r.d.b, path, gpt.LoadOptions{For: &use})
 	if err != nil {
@@ -85,10 +99,17 @@ func (r *peerTests) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer s.Close()
-	for _, x := range r.rivals {
-		if err := r.load(ctx, x); err != nil {
-			return err
+	most := 0
+	for _, t := range r.tests {
+		most = max(most, t.Tokens())
+	}
+	err = r.Load(ctx, peer.Request{Command: "load", Context: most}, func(x *peer.Rival, a peer.Reply) {
+		for _, t := range r.tests {
+			r.results[x] = append(r.results[x], r.result(t, x.About(a)))
 		}
+	})
+	if err != nil {
+		return err
 	}
 	for i := range r.o.Repetitions + 1 {
 		for n, t := range r.tests {
@@ -96,33 +117,11 @@ func (r *peerTests) run(ctx context.Context) (err error) {
 			if i == 0 {
 				what = t.String() + " warm-up"
 			}
-			r.p.step(what)
+			p.step(what)
 			if err := r.turn(ctx, s, n, what, i == 0); err != nil {
 				return fmt.Errorf("%v: %w", t, err)
 			}
 		}
-	}
-	return nil
-}
-
-// load gives a rival the model.
-func (r *peerTests) load(ctx context.Context, x *rival) error {
-	path, err := x.file(r.files, ctx)
-	if err != nil {
-		return err
-	}
-	most := 0
-	for _, t := range r.tests {
-		most = max(most, t.Tokens())
-	}
-	a, ok := r.ask(ctx, x, "loading", peerRequest{
-		Command: "load", GPU: r.gpu(), Model: path, DType: r.o.DType.String(), Threads: x.threads, Context: most,
-	})
-	if !ok {
-		return ctx.Err()
-	}
-	for _, t := range r.tests {
-		r.results[x] = append(r.results[x], r.result(t, x.told(a)))
 	}
 	return nil
 }
@@ -138,26 +137,15 @@ func (r *peerTests) turn(ctx context.Context, s *gpt.Session, n int, what string
 	if err != nil {
 		return err
 	}
-	for _, x := range r.rivals {
-		if x.out {
-			continue
+	return r.Turn(ctx, what, peer.Request{Command: "run", IDs: ids, Chunk: chunk}, func(x *peer.Rival, a peer.Reply) {
+		result := r.results[x][n]
+		if warm {
+			result.SameToken = a.Token == token
+			return
 		}
-		if err := rest(ctx); err != nil {
-			return err
-		}
-		a, ok := r.ask(ctx, x, what, peerRequest{Command: "run", IDs: ids, Chunk: chunk})
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		switch result := r.results[x]; {
-		case ok && warm:
-			result[n].SameToken = a.Token == token
-		case ok:
-			result[n].SamplesNS = append(result[n].SamplesNS, ours.Nanoseconds())
-			result[n].PeerSamplesNS = append(result[n].PeerSamplesNS, a.NS)
-		}
-	}
-	return rest(ctx)
+		result.SamplesNS = append(result.SamplesNS, ours.Nanoseconds())
+		result.PeerSamplesNS = append(result.PeerSamplesNS, a.NS)
+	})
 }
 
 // ours does what a peer does for a run: feeds the ids and finds, after each

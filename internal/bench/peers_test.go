@@ -2,35 +2,35 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/bench/peer"
+	"caldera/internal/bench/result"
 	"caldera/internal/commandtest"
 )
 
 // tinyPeers measures a tiny model beside peers.
-func tinyPeers(t *testing.T, ctx context.Context, timeout time.Duration, peers ...Peer) (map[string][]*PeerResult, error) {
+func tinyPeers(t *testing.T, ctx context.Context, timeout time.Duration, peers ...peer.Peer) (map[string][]*result.PeerResult, error) {
 	t.Helper()
-	c := gpt.Config{Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
-	o := PeerOptions{Options: quiet(3), Threads: 1, Timeout: timeout}
+	c := gpt.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
+	o := PeerOptions{Options: quiet(3), Peers: peers, Threads: 1, Timeout: timeout}
 	o.DType = backend.F32
 	t.Setenv("TMPDIR", t.TempDir())
-	results, err := cpuDevice(t).Peers(ctx, Random("tiny", c), []Test{{Prompt: 8}, {Gen: 4}}, peers, o)
+	results, err := cpuDevice(t).Peers(ctx, Random("tiny", c), []Test{{Prompt: 8}, {Gen: 4}}, o)
 	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	byPeer := map[string][]*PeerResult{}
+	byPeer := map[string][]*result.PeerResult{}
 	for _, r := range results {
 		byPeer[r.Peer] = append(byPeer[r.Peer], r)
-		if err := r.check(); err != nil {
-			t.Errorf("%s: %v", r.key(), err)
+		if err := reread(r); err != nil {
+			t.Errorf("%+v: %v", r, err)
 		}
 	}
 	return byPeer, err
@@ -48,14 +48,14 @@ func TestPeers(t *testing.T) {
 		{"lies", "it says that it took 3600000000000 ns, expected more than 0 and at most"},
 		{"refuses", "loading: no room"},
 	}
-	peers := []Peer{fake("good", "good")}
+	peers := []peer.Peer{fake("good", "good")}
 	for _, x := range bad {
 		peers = append(peers, fake(x.mode, x.mode))
 	}
 	quantised := fake("choosy", "good")
-	quantised.dtypes = func(string) []backend.DType { return []backend.DType{backend.F16, backend.Q8_0} }
+	quantised.DTypes = func(string) []backend.DType { return []backend.DType{backend.F16, backend.Q8_0} }
 	nowhere := fake("nowhere", "good")
-	nowhere.programs = func(string) ([]peerProgram, error) { return []peerProgram{{path: "/no/such/program"}}, nil }
+	nowhere.Programs = func(string) ([]peer.Program, error) { return []peer.Program{{Path: "/no/such/program"}}, nil }
 	peers = append(peers, fake("absent", "absent"), quantised, nowhere)
 
 	results, err := tinyPeers(t, t.Context(), commandtest.Patience, peers...)
@@ -97,8 +97,8 @@ func TestPeers(t *testing.T) {
 // far as it should depends on what else the machine does.
 func TestPeersHang(t *testing.T) {
 	for mode, want := range map[string]string{
-		"hangs at start": "it did not answer within %v and was ended: raise --timeout",
-		"hangs":          "tg4 warm-up: it did not answer within %v and was ended: raise --timeout",
+		"hangs at start": "it did not answer within %v and was ended: raise the timeout",
+		"hangs":          "tg4 warm-up: it did not answer within %v and was ended: raise the timeout",
 	} {
 		for timeout := time.Second / 2; ; timeout *= 2 {
 			results, err := tinyPeers(t, t.Context(), timeout, fake(mode, mode))
@@ -130,33 +130,6 @@ func TestPeersKeepsSamples(t *testing.T) {
 	}
 }
 
-func TestFindPeers(t *testing.T) {
-	if all, err := FindPeers(nil, PeerPlaces{}); err != nil || len(all) != 2 {
-		t.Errorf("%d peers, %v", len(all), err)
-	}
-	if _, err := FindPeers([]string{"pytorch", "tensorflow"}, PeerPlaces{}); err == nil || !strings.Contains(err.Error(), `"tensorflow": expected node-llama-cpp or pytorch`) {
-		t.Errorf("got %v", err)
-	}
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	installed := filepath.Join(t.TempDir(), "node_modules", "node-llama-cpp")
-	if err := errors.Join(os.MkdirAll(filepath.Join(installed, "dist"), 0o700), os.WriteFile(filepath.Join(installed, "dist", "index.js"), nil, 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		find func() ([]peerProgram, error)
-		want string
-	}{
-		{func() ([]peerProgram, error) { return torchPrograms("/no/python") }, "there is no /no/python"},
-		{func() ([]peerProgram, error) { return llamaPrograms("", "") }, "scripts/peers.sh llama installs it"},
-		{func() ([]peerProgram, error) { return llamaPrograms(t.TempDir(), "") }, "holds no node-llama-cpp"},
-		{func() ([]peerProgram, error) { return llamaPrograms(installed, "Radeon") }, "scripts/peers.sh llama-vulkan installs one"},
-	} {
-		if _, err := test.find(); !errors.Is(err, errAbsent) || !strings.Contains(err.Error(), test.want) && !strings.Contains(err.Error(), "node is not on the PATH") {
-			t.Errorf("got %v, expected %s", err, test.want)
-		}
-	}
-}
-
 // TestPeersReal holds the programs of real peers to ours: the same weights and
 // tokens must lead to the same token. make test-peers installs llama.cpp.
 func TestPeersReal(t *testing.T) {
@@ -164,7 +137,7 @@ func TestPeersReal(t *testing.T) {
 	if library == "" {
 		t.Skip("CALDERA_LLAMA is not set: make test-peers installs llama.cpp and runs this")
 	}
-	all, err := FindPeers(nil, PeerPlaces{Llama: library})
+	all, err := peer.Find(nil, peer.Places{Llama: library})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,10 +145,10 @@ func TestPeersReal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := PeerOptions{Options: quiet(1), Threads: 1, Timeout: commandtest.Patience}
+	o := PeerOptions{Options: quiet(1), Peers: all, Threads: 1, Timeout: commandtest.Patience}
 	o.DType = backend.F32
 	// A whole context, and single tokens.
-	results, err := cpuDevice(t).Peers(t.Context(), m, []Test{{Prompt: m.Config.Context}, {Gen: 20}}, all, o)
+	results, err := cpuDevice(t).Peers(t.Context(), m, []Test{{Prompt: m.Config.Context}, {Gen: 20}}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

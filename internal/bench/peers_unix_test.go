@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/internal/bench/peer"
 	"caldera/internal/commandtest"
 )
 
@@ -91,10 +92,10 @@ func (endedLate) Err() error            { return context.Canceled }
 // TestPeersEndLate: a peer that had started when the context ended is ended.
 func TestPeersEndLate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
-	r := race{d: cpuDevice(t), o: PeerOptions{Options: quiet(1), Threads: 1, Timeout: commandtest.Patience}, files: modelFiles{dir: t.TempDir()}}
-	r.o.DType = backend.F32
-	if err := r.find(endedLate{t.Context()}, []Peer{fake("parent", "has a child:"+path)}); !errors.Is(err, context.Canceled) || len(r.rivals) != 0 {
-		t.Fatalf("%d peers, %v", len(r.rivals), err)
+	r := peer.Race{Device: cpuDevice(t).Device, DType: backend.F32, Threads: 1, Timeout: commandtest.Patience}
+	defer r.Close()
+	if err := r.Start(endedLate{t.Context()}, []peer.Peer{fake("parent", "has a child:"+path)}); !errors.Is(err, context.Canceled) || len(r.Rivals) != 0 {
+		t.Fatalf("%d peers, %v", len(r.Rivals), err)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"caldera/backend"
 	_ "caldera/backend/cpu"
 	"caldera/gpt/safetensors"
+	"caldera/internal/bench/result"
 )
 
 func cpuDevice(t *testing.T) *Device {
@@ -61,7 +62,7 @@ func noProgress(string, int, int) {}
 // in float64.
 func TestPerplexityOfPyTorch(t *testing.T) {
 	m, ids, logits := tinyText(t)
-	r, err := cpuDevice(t).Perplexity(t.Context(), m, ids, PerplexityOptions{Window: 16, Progress: noProgress})
+	r, err := cpuDevice(t).Perplexity(t.Context(), m, ids, PerplexityOptions{Window: 16, Options: Options{Progress: noProgress}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,10 +92,10 @@ func TestPerplexityOfPyTorch(t *testing.T) {
 }
 
 // saved runs a model and returns its result and where the run was saved.
-func saved(t *testing.T, d *Device, m Model, ids []int, o PerplexityOptions) (*PerplexityResult, string) {
+func saved(t *testing.T, d *Device, m Model, ids []int, o PerplexityOptions) (*result.PerplexityResult, string) {
 	t.Helper()
 	var b bytes.Buffer
-	o.Save, o.Progress = NewLogitWriter(&b), noProgress
+	o.Save, o.Progress = result.NewLogitWriter(&b), noProgress
 	r, err := d.Perplexity(t.Context(), m, ids, o)
 	if err != nil {
 		t.Fatal(err)
@@ -114,20 +115,20 @@ func saved(t *testing.T, d *Device, m Model, ids []int, o PerplexityOptions) (*P
 func TestPerplexityAgainstBase(t *testing.T) {
 	m, ids, _ := tinyText(t)
 	d := cpuDevice(t)
-	plain, path := saved(t, d, m, ids, PerplexityOptions{Window: 8, DType: backend.F32})
-	base, err := OpenLogits(path)
+	plain, path := saved(t, d, m, ids, PerplexityOptions{Window: 8, Options: Options{DType: backend.F32}})
+	base, err := result.OpenLogits(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer base.Close()
-	same, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Window: 8, DType: backend.F32, Base: base, Progress: noProgress})
+	same, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Window: 8, Base: base, Options: Options{DType: backend.F32, Progress: noProgress}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if same.Nats != plain.Nats || math.Abs(same.MeanKL) > 1e-6 || same.SameTop != 1 || same.Base != "gpt2-tiny f32 on cpu:0" {
 		t.Errorf("against itself: %+v", same)
 	}
-	far, farPath := saved(t, d, m, ids, PerplexityOptions{Window: 8, DType: backend.Q4_0, Base: base})
+	far, farPath := saved(t, d, m, ids, PerplexityOptions{Window: 8, Base: base, Options: Options{DType: backend.Q4_0}})
 	rows := func(path string) [][]float64 {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -189,16 +190,16 @@ func TestQuantizedPerplexity(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := cpuDevice(t)
-	plain, path := saved(t, d, m, ids, PerplexityOptions{DType: backend.F32})
+	plain, path := saved(t, d, m, ids, PerplexityOptions{Options: Options{DType: backend.F32}})
 	if plain.Perplexity < 30 || plain.Perplexity > 60 {
 		t.Errorf("perplexity %v, expected that of a text of its author", plain.Perplexity)
 	}
 	for dtype, bound := range map[backend.DType]float64{backend.F16: 1e-5, backend.Q8_0: 1e-3, backend.Q4_0: 2e-2} {
-		base, err := OpenLogits(path)
+		base, err := result.OpenLogits(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{DType: dtype, Base: base, Progress: noProgress})
+		r, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Base: base, Options: Options{DType: dtype, Progress: noProgress}})
 		base.Close()
 		if err != nil {
 			t.Fatal(err)
@@ -226,7 +227,7 @@ func TestPerplexityErrors(t *testing.T) {
 		ids  []int
 		want string
 	}{
-		{"a text shorter than a window", PerplexityOptions{}, ids, "the text has 17 tokens, fewer than one window of 64: give a longer text, or smaller windows with -c"},
+		{"a text shorter than a window", PerplexityOptions{}, ids, "the text has 17 tokens, fewer than one window of 64: give a longer text, or smaller windows"},
 		{"no text", PerplexityOptions{Window: 4}, nil, "the text has 0 tokens"},
 		{"windows larger than the context", PerplexityOptions{Window: 65}, ids, "expected 4 to 64"},
 		{"tiny windows", PerplexityOptions{Window: 3}, ids, "expected 4 to 64"},
@@ -234,7 +235,7 @@ func TestPerplexityErrors(t *testing.T) {
 		{"fewer windows than the base", PerplexityOptions{Window: 8, Windows: 1}, ids, "a number of windows of 2 and this one 1"},
 		{"another text than the base", PerplexityOptions{Window: 8}, append([]int{9}, ids...), "another text"},
 	} {
-		base, err := OpenLogits(path)
+		base, err := result.OpenLogits(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,7 +265,7 @@ func TestPerplexityErrors(t *testing.T) {
 		if err := os.WriteFile(path, c.data, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenLogits(path); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
+		if _, err := result.OpenLogits(path); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
@@ -274,18 +275,18 @@ func TestPerplexityErrors(t *testing.T) {
 		if err := os.WriteFile(bad, broken, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		base, err := OpenLogits(bad)
+		base, err := result.OpenLogits(bad)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Window: 8, Base: base, Progress: noProgress}); err == nil || !strings.Contains(err.Error(), "it is damaged") {
+		if _, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Window: 8, Base: base, Options: Options{Progress: noProgress}}); err == nil || !strings.Contains(err.Error(), "it is damaged") {
 			t.Errorf("a log-probability that is %v: %v", v, err)
 		}
 		base.Close()
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := d.Perplexity(ctx, m, ids, PerplexityOptions{Window: 8, Progress: noProgress}); err == nil {
+	if _, err := d.Perplexity(ctx, m, ids, PerplexityOptions{Window: 8, Options: Options{Progress: noProgress}}); err == nil {
 		t.Error("it went on after it was cancelled")
 	}
 }

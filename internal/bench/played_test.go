@@ -1,12 +1,15 @@
 package bench
 
 import (
+	"bytes"
 	"os"
 	"testing"
 	"time"
 
 	"caldera/backend"
 	"caldera/backend/null"
+	"caldera/internal/bench/peer"
+	"caldera/internal/bench/result"
 	"caldera/internal/commandtest"
 )
 
@@ -17,7 +20,7 @@ func TestMain(m *testing.M) {
 	if mode := os.Getenv(asPeer); mode != "" {
 		fakePeer(mode)
 	}
-	peerGrace = commandtest.Patience
+	peer.Grace = commandtest.Patience
 	os.Exit(m.Run())
 }
 
@@ -137,4 +140,14 @@ func (x *playedProgram) Close() error { return nil }
 
 func quiet(repetitions int) Options {
 	return Options{Repetitions: repetitions, Progress: func(string, int, int) {}}
+}
+
+// reread writes a record and reads it again, which checks it.
+func reread(r result.Record) error {
+	var out bytes.Buffer
+	if err := result.WriteJSON(&out, []result.Record{r}); err != nil {
+		return err
+	}
+	_, err := result.Read(out.Bytes())
+	return err
 }

@@ -9,11 +9,12 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/bench/result"
 	"caldera/internal/trace"
 )
 
-// profileSteps is how many tokens of a test are generated at most: one is as
-// the other, but for the keys that it sees, and each has all of the model's ops.
+// profileSteps is how many tokens of a test are generated at most. Steps differ
+// in the number of keys alone, and each has all ops of the model.
 const profileSteps = 8
 
 // Profile is the time of each op of some tests.
@@ -22,7 +23,7 @@ type Profile struct {
 	Parts []ProfilePart
 }
 
-// ProfilePart is that of one test.
+// ProfilePart is the profile of one test.
 type ProfilePart struct {
 	Name   string
 	Passes []trace.Pass // the prompt, or the steps of generation
@@ -31,7 +32,7 @@ type ProfilePart struct {
 // Profile loads a model and profiles the tests: prompts whole, of generation
 // the first steps. Each runs once before, so that no shader is compiled
 // meanwhile. What was profiled before an error, or before ctx ended, comes with
-// it. The error wraps [ErrUnsupported] where the device cannot run such a model.
+// it. The error wraps [result.ErrUnsupported] where the device cannot run such a model.
 func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Options) (p Profile, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, context.Canceled) {
@@ -55,7 +56,7 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 		return p, err
 	}
 	defer s.Close()
-	p.Name = fmt.Sprintf("%s %s, %s %v%s", d.Spec(), d.Name, model.Name, m.Tokens.DType, cacheNote(cache.String(), cache.String()))
+	p.Name = fmt.Sprintf("%s %s, %s %v%s", d.Spec(), d.Name, model.Name, m.DType(), result.CacheNote(cache.String(), cache.String()))
 	for _, t := range tests {
 		bar.step(fmt.Sprintf("profile of %v, warm-up", t))
 		if _, err := profile(ctx, s, m.Vocab, t, func(run func() error) ([]backend.Span, error) { return nil, run() }); err != nil {
@@ -75,7 +76,7 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 	return p, nil
 }
 
-// profile runs a test in an empty session, each pass through spans.
+// profile runs a test in an empty session, each pass within a call of spans.
 func profile(ctx context.Context, s *gpt.Session, vocab int, t Test, spans func(func() error) ([]backend.Span, error)) (p ProfilePart, err error) {
 	s.Reset()
 	ids := randomIDs(t, vocab)

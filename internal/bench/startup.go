@@ -3,7 +3,6 @@ package bench
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,30 +17,9 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/internal/bench/peer"
+	"caldera/internal/bench/result"
 )
-
-// StartupResult is how long a new process takes from its start to the first
-// token that it makes of a short prompt. Times are those of all repetitions.
-type StartupResult struct {
-	Common
-	ModelType    string  `json:"model_type"`
-	ModelNParams int64   `json:"model_n_params"`
-	DType        string  `json:"dtype"`
-	NPrompt      int     `json:"n_prompt"`
-	Caches       string  `json:"caches"` // "cold": there are no compiled pipelines on disk; "warm": a process before left its own
-	AvgNS        int64   `json:"avg_ns"` // to the first token
-	StddevNS     int64   `json:"stddev_ns"`
-	SamplesNS    []int64 `json:"samples_ns"`
-
-	// How much longer the first prompt takes than the same one again in a new
-	// session of the same process: compiling, and memory touched first.
-	AvgCompileNS     int64   `json:"avg_compile_ns"`
-	StddevCompileNS  int64   `json:"stddev_compile_ns"`
-	SamplesCompileNS []int64 `json:"samples_compile_ns"`
-
-	OpenNS int64 `json:"open_ns"` // finding and opening the device, on average
-	LoadNS int64 `json:"load_ns"` // weights, on average; making them where they are random
-}
 
 // StartupOptions are how to measure. Progress counts processes.
 type StartupOptions struct {
@@ -55,14 +33,14 @@ const startupPrompt = 16
 // Startup measures cold and warm starts: each repetition runs one process with
 // empty caches of compiled pipelines, then another with what the first left.
 // Those before an error, or before ctx ended, come with it.
-func Startup(ctx context.Context, d backend.Device, model Model, o StartupOptions) (results []*StartupResult, err error) {
+func Startup(ctx context.Context, d backend.Device, model Model, o StartupOptions) (results []*result.StartupResult, err error) {
 	n := min(startupPrompt, model.Config.Context)
 	job := startupJob{Device: d.Spec(), Dir: model.File, Shape: model.Shape, DType: o.DType, Prompt: n, Threads: o.Threads}
-	cold := &StartupResult{Common: newCommon("startup", d), ModelType: model.Name, NPrompt: n, Caches: "cold"}
-	warm := &StartupResult{Common: newCommon("startup", d), ModelType: model.Name, NPrompt: n, Caches: "warm"}
+	cold := &result.StartupResult{Common: result.NewCommon("startup", d, ""), ModelType: model.Name, NPrompt: n, Caches: "cold"}
+	warm := &result.StartupResult{Common: result.NewCommon("startup", d, ""), ModelType: model.Name, NPrompt: n, Caches: "warm"}
 	p := progress{o.Progress, 0, 2 * o.Repetitions}
 	defer func() {
-		for _, r := range []*StartupResult{cold, warm} {
+		for _, r := range []*result.StartupResult{cold, warm} {
 			if r.Incomplete = len(r.SamplesNS) < o.Repetitions; len(r.SamplesNS) > 0 {
 				results = append(results, r)
 			}
@@ -75,13 +53,13 @@ func Startup(ctx context.Context, d backend.Device, model Model, o StartupOption
 				return err
 			}
 			defer os.RemoveAll(caches)
-			for _, r := range []*StartupResult{cold, warm} {
+			for _, r := range []*result.StartupResult{cold, warm} {
 				p.step(fmt.Sprintf("%s start %d/%d", r.Caches, i+1, o.Repetitions))
 				took, report, err := job.start(ctx, caches)
 				if err != nil {
 					return fmt.Errorf("%s start of %s on %s: %w", r.Caches, model.Name, d.Spec(), err)
 				}
-				r.add(took, report)
+				add(r, took, report)
 			}
 			return nil
 		}()
@@ -92,16 +70,15 @@ func Startup(ctx context.Context, d backend.Device, model Model, o StartupOption
 	return nil, nil
 }
 
-func (r *StartupResult) add(took time.Duration, c startupReport) {
+// add adds a repetition.
+func add(r *result.StartupResult, took time.Duration, c startupReport) {
 	r.SamplesNS = append(r.SamplesNS, took.Nanoseconds())
 	r.SamplesCompileNS = append(r.SamplesCompileNS, c.FirstNS-c.SecondNS)
 	r.ModelNParams, r.DType = c.Parameters, c.DType
 	n := int64(len(r.SamplesNS))
 	r.OpenNS += (c.OpenNS - r.OpenNS) / n
 	r.LoadNS += (c.LoadNS - r.LoadNS) / n
-	total, compile := spreadOfNS(r.SamplesNS), spreadOfNS(r.SamplesCompileNS)
-	r.AvgNS, r.StddevNS = int64(total.Mean), int64(total.SD)
-	r.AvgCompileNS, r.StddevCompileNS = int64(compile.Mean), int64(compile.SD)
+	r.Summarise()
 }
 
 // startupJob is what the process is to do. It comes on its standard input.
@@ -119,8 +96,8 @@ type startupReport struct {
 	DType             string
 }
 
-// startupEnv makes a process such a one: it holds the id of the process that
-// started it, so that nobody gets there by a slip.
+// startupEnv is set for such a process. It holds the id of the process that started
+// it, so that nobody starts one by accident.
 const startupEnv = "CALDERA_BENCH_STARTUP_OF"
 
 // firstToken is the line that a process writes when it has one.
@@ -137,7 +114,7 @@ func (j startupJob) start(ctx context.Context, caches string) (took time.Duratio
 		return 0, report, err
 	}
 	cmd := exec.CommandContext(ctx, exe)
-	cmd.SysProcAttr = ownGroup() // so that Ctrl-C is ours to answer
+	cmd.SysProcAttr = peer.OwnGroup() // so that Ctrl-C does not end it before us
 	cmd.Env = append(cachesIn(os.Environ(), caches), startupEnv+"="+strconv.Itoa(os.Getpid()))
 	cmd.Stdin = bytes.NewReader(text)
 	var stderr bytes.Buffer
@@ -168,8 +145,8 @@ func (j startupJob) start(ctx context.Context, caches string) (took time.Duratio
 	return took, report, decodeErr
 }
 
-// cachesIn is an environment in which drivers, and backends, keep what they
-// compile in dir and know nothing of other places.
+// cachesIn is an environment in which drivers and backends keep what they compile
+// in dir, and find nothing that they compiled before.
 func cachesIn(env []string, dir string) []string {
 	places := map[string]string{
 		"XDG_CACHE_HOME":              dir,                          // os.UserCacheDir on Linux, and Mesa
@@ -190,62 +167,4 @@ func cachesIn(env []string, dir string) []string {
 		env = append(env, name+"="+place)
 	}
 	return env
-}
-
-func (r *StartupResult) time() Spread    { return spreadOfNS(r.SamplesNS) }
-func (r *StartupResult) compile() Spread { return spreadOfNS(r.SamplesCompileNS) }
-
-func (r *StartupResult) key() string {
-	return fmt.Sprintf("%s first token of %d, %s, %s", r.ModelType, r.NPrompt, r.Caches, r.DType)
-}
-
-func (r *StartupResult) figures() []figure {
-	return []figure{{Spread: r.time().times(1e-6), unit: "ms", lower: true}}
-}
-
-func (r *StartupResult) size() string { return repetitions(len(r.SamplesNS)) }
-
-func (r *StartupResult) work() []quantity {
-	return []quantity{{"parameters", float64(r.ModelNParams)}}
-}
-
-func (r *StartupResult) check() error {
-	err := cmp.Or(plausible(r, "avg_compile_ns", "samples_compile_ns"), positive("samples_ns", r.SamplesNS))
-	if err != nil {
-		return err
-	}
-	if len(r.SamplesCompileNS) != len(r.SamplesNS) {
-		return fmt.Errorf("samples_compile_ns has %d samples, expected %d as samples_ns", len(r.SamplesCompileNS), len(r.SamplesNS))
-	}
-	total, compile := r.time(), r.compile()
-	return cmp.Or(
-		near("avg_ns", float64(r.AvgNS), float64(int64(total.Mean)), "stddev_ns", float64(r.StddevNS), float64(int64(total.SD))),
-		near("avg_compile_ns", float64(r.AvgCompileNS), float64(int64(compile.Mean)), "stddev_compile_ns", float64(r.StddevCompileNS), float64(int64(compile.SD))),
-	)
-}
-
-func (r *StartupResult) goBench() goBench {
-	b := goBench{name: "FirstToken", special: []metric{{"compile-ns", r.compile().Mean}}}
-	b.labels = append([][2]string{{"model", r.ModelType}}, r.deviceLabels([2]string{"dtype", r.DType}, [2]string{"caches", r.Caches})...)
-	for _, ns := range r.SamplesNS {
-		b.ns = append(b.ns, float64(ns))
-	}
-	return b
-}
-
-func startupTables(s *strings.Builder, records []Record) {
-	t := table{{"model", "device", "dtype", "caches", "first token", "of it compiling", "opening", "loading"}}
-	for _, x := range records {
-		r := x.(*StartupResult)
-		t = append(t, []string{
-			r.ModelType, r.Device, r.DType, r.Caches, r.time().times(1e-6).format(1) + " ms", r.compile().times(1e-6).format(1) + " ms",
-			milliseconds(r.OpenNS), milliseconds(r.LoadNS),
-		})
-	}
-	t.write(s)
-	fmt.Fprintf(s, `
-First token: from the start of a new process until it has read a prompt of %d tokens and knows the next. Cold: no
-compiled pipelines on disk, neither Caldera's nor the driver's; the program and the model may be in memory. Compiling:
-how much longer the first prompt took than the same one again in a new session of that process.
-`, records[0].(*StartupResult).NPrompt)
 }

@@ -67,7 +67,7 @@ func startupChild(in io.Reader, out io.Writer) (err error) {
 	}
 	defer m.Close()
 	report.LoadNS = lap()
-	report.Parameters, report.DType = int64(m.Parameters()), m.Tokens.DType.String()
+	report.Parameters, report.DType = int64(m.Parameters()), m.DType().String()
 	if err := feed(m, job.Prompt); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func TestStartup(t *testing.T) {
 		if r.OpenNS <= 0 || r.LoadNS <= 0 || r.ModelNParams != int64(model.Config.Parameters()) || r.DType != "f32" || r.NPrompt != 16 {
 			t.Errorf("%s: %+v", r.Caches, r)
 		}
-		if err := r.check(); err != nil {
+		if err := reread(r); err != nil {
 			t.Error(err)
 		}
 	}

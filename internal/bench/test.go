@@ -5,29 +5,12 @@ import (
 	"slices"
 
 	"caldera/gpt"
+	"caldera/internal/bench/result"
+	"caldera/internal/setting"
 )
 
-// Test is one thing to measure on a model. Prompt or Gen is 0.
-type Test struct {
-	Prompt int // tokens fed at once
-	Gen    int // tokens fed one after another, scores read back after each
-	Depth  int // tokens in the context before that
-}
-
-// String is the name that llama-bench gives the test: "pp512", "tg128 @ d256".
-func (t Test) String() string {
-	name := fmt.Sprintf("tg%d", t.Gen)
-	if t.Prompt > 0 {
-		name = fmt.Sprintf("pp%d", t.Prompt)
-	}
-	if t.Depth > 0 {
-		name += fmt.Sprintf(" @ d%d", t.Depth)
-	}
-	return name
-}
-
-// Tokens is the number of tokens that a repetition is timed over.
-func (t Test) Tokens() int { return t.Prompt + t.Gen }
+// Test is one thing to measure on a model.
+type Test = result.Test
 
 // Sizes of the tests that are made where none were asked for.
 const (
@@ -47,16 +30,16 @@ func Tests(c gpt.Config, prompt, gen, depth []int) ([]Test, error) {
 	var tests []Test
 	for _, d := range depth {
 		if d < 0 || d >= c.Context {
-			return nil, fmt.Errorf("-d %d: expected 0 to %d tokens, one less than the context of this model", d, c.Context-1)
+			return nil, setting.Errorf("{depth %d}: expected 0 to %d tokens, one less than the context of this model", d, c.Context-1)
 		}
 		for _, kind := range []struct {
-			flag  string
+			name  string
 			sizes []int
 			usual int
 			test  func(n int) Test
 		}{
-			{"-p", prompt, DefaultPrompt, func(n int) Test { return Test{Prompt: n, Depth: d} }},
-			{"-n", gen, DefaultGen, func(n int) Test { return Test{Gen: n, Depth: d} }},
+			{"prompt", prompt, DefaultPrompt, func(n int) Test { return Test{Prompt: n, Depth: d} }},
+			{"n-gen", gen, DefaultGen, func(n int) Test { return Test{Gen: n, Depth: d} }},
 		} {
 			sizes, room := kind.sizes, c.Context-d
 			if sizes == nil {
@@ -65,8 +48,7 @@ func Tests(c gpt.Config, prompt, gen, depth []int) ([]Test, error) {
 			for _, n := range sizes {
 				switch {
 				case n < 0 || n > room:
-					return nil, fmt.Errorf("%s %d%s: expected 0 to %d tokens, the context of this model%s",
-						kind.flag, n, within(" at -d %d", d), room, within(" less -d %d", d))
+					return nil, setting.Errorf("{"+kind.name+" %d}"+within(" at {depth %d}", d)+": expected 0 to %d tokens, the context of this model"+within(" less {depth %d}", d), n, room)
 				case n > 0 && !slices.Contains(tests, kind.test(n)):
 					tests = append(tests, kind.test(n))
 				}
@@ -74,7 +56,7 @@ func Tests(c gpt.Config, prompt, gen, depth []int) ([]Test, error) {
 		}
 	}
 	if len(tests) == 0 {
-		return nil, fmt.Errorf("nothing to measure: both -p and -n are 0")
+		return nil, setting.Errorf("nothing to measure: both {prompt} and {n-gen} are 0")
 	}
 	return tests, nil
 }

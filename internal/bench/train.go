@@ -7,14 +7,18 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"runtime/debug"
 	"time"
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/bench/peer"
+	"caldera/internal/bench/result"
 	"caldera/nn"
 )
+
+// Training is what a training step is.
+type Training = result.Training
 
 // TrainStep is the shape of a training step: nanoGPT's batch for its own shape,
 // and one for all others that takes some seconds of a CPU.
@@ -27,37 +31,14 @@ func TrainStep(model Model) Training {
 	return t
 }
 
-// Bounds on training steps, beside that of a model's context.
-const (
-	maxBatch      = 1 << 14
-	maxStepTokens = 1 << 22
-	maxSteps      = 1000 // of a repetition; a peer tells all their losses in a line
-)
-
-// Check reports a step that cannot be measured.
-func (t Training) Check(c gpt.Config) error {
-	for _, x := range []struct {
-		name        string
-		value, most int
-	}{{"batch", t.Batch, maxBatch}, {"time", t.Time, min(c.Context, maxBatch)}, {"accumulate", t.Accumulate, maxBatch}} {
-		if x.value < 1 || x.value > x.most {
-			return fmt.Errorf("--%s=%d: expected 1 to %d", x.name, x.value, x.most)
-		}
-	}
-	if n := int64(t.Batch) * int64(t.Time) * int64(t.Accumulate); n > maxStepTokens {
-		return fmt.Errorf("a step of %d tokens: expected at most %d", n, maxStepTokens)
-	}
-	return nil
-}
-
 // recipe adds what all steps have: nanoGPT's clipping and AdamW, and a learning
 // rate at which losses of some thousand steps are numbers.
-func (t Training) recipe() Training {
+func recipe(t Training) Training {
 	t.Rate, t.Beta1, t.Beta2, t.Epsilon, t.Decay, t.Clip = 1e-4, 0.9, 0.95, 1e-8, 0.1, 1
 	return t
 }
 
-func (t Training) options(d backend.DType) gpt.TrainOptions {
+func trainOptions(t Training, d backend.DType) gpt.TrainOptions {
 	return gpt.TrainOptions{
 		Batch: t.Batch, Time: t.Time, Accumulate: t.Accumulate, Clip: float32(t.Clip), Recompute: t.Recompute, DType: d,
 		AdamW: nn.AdamW{Beta1: t.Beta1, Beta2: t.Beta2, Epsilon: float32(t.Epsilon), Decay: float32(t.Decay)},
@@ -71,33 +52,32 @@ const repetition = 0.25
 // precision, on this device and in each of the peers by turns. What was repeated
 // at least once before an error, or before ctx ended, comes with it. A peer that
 // is absent, or fails, has a result that says so, and the rest goes on. The error
-// wraps [ErrUnsupported] where the device cannot train, and joins what failed,
+// wraps [result.ErrUnsupported] where the device cannot train, and joins what failed,
 // without peers that are absent.
-func (d *Device) Train(ctx context.Context, model Model, t Training, peers []Peer, o PeerOptions) (results []*TrainResult, err error) {
+func (d *Device) Train(ctx context.Context, model Model, t Training, o PeerOptions) (results []*result.TrainResult, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			err = fmt.Errorf("training %s on %s: %w", model.Name, d.Spec(), err)
 		}
 	}()
-	if err := t.Check(model.Config); err != nil {
+	if err := t.Check(model.Config.Context); err != nil {
 		return nil, err
 	}
 	o.DType = cmp.Or(o.DType, backend.F32)
-	dir, err := os.MkdirTemp("", "caldera-peers-*")
-	if err != nil {
-		return nil, err
-	}
-	r := &trainRace{race: race{d: d, model: model, o: o, files: modelFiles{model, backend.F32, dir}}, step: t.recipe(), beside: map[*rival]*TrainResult{}}
+	r := &trainRace{Race: d.race(model, backend.F32, o), d: d, model: model, o: o, step: recipe(t), beside: map[*peer.Rival]*result.TrainResult{}}
 	r.p = progress{o.Progress, 0, 3 + o.Repetitions}
 	if o.Ceilings && d.ceilings == nil {
 		r.p.total += ceilingSteps
 	}
-	r.failure = func(about PeerAbout) { r.failures = append(r.failures, r.result(about)) }
-	defer func() { err = errors.Join(err, r.close()) }()
-	err = r.run(ctx, peers)
-	for _, x := range append([]*TrainResult{r.ours}, r.theirs()...) {
+	defer func() { err = errors.Join(err, r.Close()) }()
+	err = r.run(ctx)
+	all := []*result.TrainResult{r.ours}
+	for _, x := range r.Rivals {
+		all = append(all, r.beside[x])
+	}
+	for _, x := range all {
 		if x != nil && len(x.SamplesNS) > 0 {
-			x.summarise()
+			x.Summarise()
 			x.Incomplete = len(x.SamplesNS) < o.Repetitions
 			results = append(results, x)
 		}
@@ -105,41 +85,40 @@ func (d *Device) Train(ctx context.Context, model Model, t Training, peers []Pee
 	if ctx.Err() != nil {
 		return results, err
 	}
-	return append(results, r.failures...), errors.Join(append(r.failed, err)...)
+	for _, about := range r.Missing {
+		results = append(results, r.result(about))
+	}
+	return results, errors.Join(append(r.Failed, err)...)
 }
 
 // trainRace is the training of a model on a device and in the peers beside it.
 type trainRace struct {
-	race
-	step     Training
-	trainer  *gpt.Trainer
-	y        *yardstick // held against
-	rates    []float64  // FLOP a second of the yardstick, beside each sample
-	ours     *TrainResult
-	beside   map[*rival]*TrainResult
-	failures []*TrainResult // of peers that are absent or failed
+	peer.Race
+	d       *Device
+	model   Model
+	o       PeerOptions
+	p       progress
+	step    Training
+	trainer *gpt.Trainer
+	y       *yardstick // that a repetition is compared with
+	rates   []float64  // FLOP a second of the yardstick, beside each sample
+	ours    *result.TrainResult
+	beside  map[*peer.Rival]*result.TrainResult
 
 	ids, targets []int // of a step: the same each time
 }
 
-func (r *trainRace) theirs() (all []*TrainResult) {
-	for _, x := range r.rivals {
-		all = append(all, r.beside[x])
-	}
-	return all
-}
-
 // result begins one; about is empty for ours.
-func (r *trainRace) result(about PeerAbout) *TrainResult {
-	return &TrainResult{
+func (r *trainRace) result(about result.PeerAbout) *result.TrainResult {
+	return &result.TrainResult{
 		Common: r.d.newCommon("train"), ModelFilename: r.model.File, ModelType: r.model.Name, DType: r.o.DType.String(),
 		ModelNParams: int64(r.model.Config.Parameters()), Training: r.step, FLOP: trainFLOP(r.model.Config, r.step),
 		PeerAbout: about, Lowered: []string{},
 	}
 }
 
-func (r *trainRace) run(ctx context.Context, peers []Peer) (err error) {
-	var ceilings Ceilings
+func (r *trainRace) run(ctx context.Context) (err error) {
+	var ceilings result.Ceilings
 	if r.o.Ceilings {
 		if ceilings, err = r.d.Ceilings(ctx, r.o.Repetitions, r.p.step); err != nil {
 			return err
@@ -154,13 +133,13 @@ func (r *trainRace) run(ctx context.Context, peers []Peer) (err error) {
 		return advice(err, false, false)
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	x := r.result(PeerAbout{})
+	x := r.result(result.PeerAbout{})
 	x.Ceilings = ceilings
 	x.LoadNS = r.d.now().Sub(start).Nanoseconds()
 	before := r.d.b.spent
-	if r.trainer, err = m.NewTrainer(r.step.options(r.o.DType)); err != nil {
+	if r.trainer, err = m.NewTrainer(trainOptions(r.step, r.o.DType)); err != nil {
 		if lacks := (*backend.OpError)(nil); errors.As(err, &lacks) {
-			return fmt.Errorf("%w: %w", ErrUnsupported, err)
+			return fmt.Errorf("%w: %w", result.ErrUnsupported, err)
 		}
 		return err
 	}
@@ -170,7 +149,8 @@ func (r *trainRace) run(ctx context.Context, peers []Peer) (err error) {
 	if err := r.warm(ctx, x); err != nil {
 		return err
 	}
-	if err := r.prepare(ctx, peers); err != nil {
+	r.p.step("loading and warm-up of peers")
+	if err := r.warmPeers(ctx); err != nil {
 		return err
 	}
 	if r.y, err = r.d.newTrainProducts(m, r.step, r.o.DType); err != nil {
@@ -192,9 +172,9 @@ func (r *trainRace) run(ctx context.Context, peers []Peer) (err error) {
 	return nil
 }
 
-// warm takes ours through two steps, whose losses are to be those of the peers,
-// and chooses how many make a repetition.
-func (r *trainRace) warm(ctx context.Context, x *TrainResult) error {
+// warm runs two steps of ours, whose losses are compared with those of the peers,
+// and chooses how many steps make a repetition.
+func (r *trainRace) warm(ctx context.Context, x *result.TrainResult) error {
 	random := rand.New(rand.NewPCG(uint64(r.step.Batch), uint64(r.step.Time)))
 	for range r.step.Accumulate * r.step.Batch * r.step.Time {
 		r.ids = append(r.ids, random.IntN(r.model.Config.Vocab))
@@ -211,16 +191,16 @@ func (r *trainRace) warm(ctx context.Context, x *TrainResult) error {
 		return err
 	}
 	x.SecondLoss = loss
-	x.DeviceInfo = r.d.Describe() // which may tell what products run on, once they have
+	x.DeviceInfo = r.d.Describe() // once products have run, it may say on what
 	x.PeakRSS = peakRSS()
 	x.DeviceMemory, _, _ = backend.Memory(r.d.b)
 	x.Lowered = append(x.Lowered, r.d.b.lowered...)
-	x.Steps = int(max(1, min(maxSteps, math.Ceil(repetition/second.Seconds()))))
+	x.Steps = int(max(1, min(result.MaxSteps, math.Ceil(repetition/second.Seconds()))))
 	r.ours = x
 	return nil
 }
 
-// steps takes ours through so many. The loss is that of the last.
+// steps runs n steps of ours. The loss is that of the last.
 func (r *trainRace) steps(ctx context.Context, n int) (took time.Duration, loss float64, err error) {
 	start := r.d.now()
 	for range n {
@@ -238,44 +218,26 @@ func (r *trainRace) steps(ctx context.Context, n int) (took time.Duration, loss 
 	return r.d.now().Sub(start), loss, nil
 }
 
-// prepare starts the peers and takes each through two steps.
-func (r *trainRace) prepare(ctx context.Context, peers []Peer) error {
-	r.p.step("loading and warm-up of peers")
-	if err := r.find(ctx, peers); err != nil {
+// warmPeers starts the peers and has each run two steps.
+func (r *trainRace) warmPeers(ctx context.Context) error {
+	if err := r.Start(ctx, r.o.Peers); err != nil {
 		return err
 	}
-	for _, x := range r.rivals {
-		if err := r.load(ctx, x); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *trainRace) load(ctx context.Context, x *rival) error {
-	path, err := x.file(r.files, ctx)
+	about := map[*peer.Rival]result.PeerAbout{}
+	err := r.Load(ctx, peer.Request{Command: "train", Training: r.step}, func(x *peer.Rival, a peer.Reply) { about[x] = x.About(a) })
 	if err != nil {
 		return err
 	}
-	loaded, ok := r.ask(ctx, x, "loading", peerRequest{
-		Command: "train", GPU: r.gpu(), Model: path, DType: r.o.DType.String(), Threads: x.threads, Training: r.step,
+	return r.Turn(ctx, "warm-up", r.request(2), func(x *peer.Rival, a peer.Reply) {
+		b := r.result(about[x])
+		b.Steps, b.FirstLoss, b.SecondLoss = r.ours.Steps, r.ours.FirstLoss, r.ours.SecondLoss
+		b.PeerFirstLoss, b.PeerSecondLoss = a.Losses[0], a.Losses[1]
+		r.beside[x] = b
 	})
-	if !ok {
-		return ctx.Err()
-	}
-	a, ok := r.ask(ctx, x, "warm-up", r.request(2))
-	if !ok {
-		return ctx.Err()
-	}
-	b := r.result(x.told(loaded))
-	b.Steps, b.FirstLoss, b.SecondLoss = r.ours.Steps, r.ours.FirstLoss, r.ours.SecondLoss
-	b.PeerFirstLoss, b.PeerSecondLoss = a.Losses[0], a.Losses[1]
-	r.beside[x] = b
-	return nil
 }
 
-func (r *trainRace) request(steps int) peerRequest {
-	return peerRequest{Command: "steps", IDs: r.ids, Targets: r.targets, Steps: steps}
+func (r *trainRace) request(steps int) peer.Request {
+	return peer.Request{Command: "steps", IDs: r.ids, Targets: r.targets, Steps: steps}
 }
 
 // turn has each side do a repetition, ours between two measurements of the
@@ -296,25 +258,34 @@ func (r *trainRace) turn(ctx context.Context, what string) error {
 	x := r.ours
 	rate := r.y.work / ((before + after) / 2)
 	r.rates = append(r.rates, rate)
-	x.AvgYardstick, x.StddevYardstick = meanStdDev(r.rates)
+	yardstick := result.SpreadOf(r.rates)
+	x.AvgYardstick, x.StddevYardstick = yardstick.Mean, yardstick.SD
 	x.SamplesNS = append(x.SamplesNS, took.Nanoseconds())
 	need := trainPasses * float64(r.step.Accumulate*x.Steps) * r.y.work
 	x.SamplesShare = append(x.SamplesShare, need/rate/took.Seconds())
-	for _, p := range r.rivals {
-		if p.out {
-			continue
-		}
-		if err := rest(ctx); err != nil {
-			return err
-		}
-		a, ok := r.ask(ctx, p, what, r.request(x.Steps))
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if b := r.beside[p]; ok {
-			b.SamplesNS, b.PeerSamplesNS = append(b.SamplesNS, took.Nanoseconds()), append(b.PeerSamplesNS, a.NS)
-			b.PeerPeakRSS, b.PeerDeviceMemory = a.PeakRSS, a.PeakDevice
-		}
-	}
-	return rest(ctx)
+	return r.Turn(ctx, what, r.request(x.Steps), func(p *peer.Rival, a peer.Reply) {
+		b := r.beside[p]
+		b.SamplesNS, b.PeerSamplesNS = append(b.SamplesNS, took.Nanoseconds()), append(b.PeerSamplesNS, a.NS)
+		b.PeerPeakRSS, b.PeerDeviceMemory = a.PeakRSS, a.PeakDevice
+	})
+}
+
+// Products of a step for each of its forward pass: that, and backward for the
+// gradients of what goes in and of the weights.
+const trainPasses = 3
+
+// trainFLOP is the arithmetic of a step: three times that of the forward pass,
+// with the scores of all tokens. It is the same where blocks are computed twice,
+// as in "model FLOPs utilization" (Chowdhery et al. 2022, PaLM, appendix B).
+func trainFLOP(c gpt.Config, t Training) float64 {
+	products, attention := trainWork(c, t.Batch, t.Time)
+	return trainPasses * float64(t.Accumulate) * (products + attention)
+}
+
+// trainWork is the forward arithmetic of a batch; as for prompts all pairs of
+// tokens count.
+func trainWork(c gpt.Config, batch, time int) (products, attention float64) {
+	w := Count(c, Test{Prompt: time}, backend.F32, backend.F32)
+	b := float64(batch)
+	return b * (w.Products + float64(time)*w.Head), b * w.Attention
 }

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -15,153 +14,27 @@ import (
 	"caldera/backend"
 	"caldera/backend/null"
 	"caldera/gpt"
+	"caldera/internal/bench/peer"
+	"caldera/internal/bench/result"
 	"caldera/internal/commandtest"
 )
 
-// trained are results of training: ours, one beside a peer, and one beside a
-// peer that failed.
-func trained(c Common) []Record {
-	c.Kind = "train"
-	step := Training{Batch: 4, Time: 64, Accumulate: 1}.recipe()
-	ours := &TrainResult{
-		Common: c, ModelType: "gpt2", ModelNParams: 124_439_808, DType: "f32", Training: step, Steps: 3, FLOP: 2e11,
-		FirstLoss: 10.9, SecondLoss: 10.5, PeerTimes: PeerTimes{SamplesNS: []int64{3e8, 3e8}}, Lowered: []string{"linear_gelu"},
-		LoadNS: 1e6, RecordNS: 2e6, FirstNS: 3e6, PeakRSS: 3 << 20, DeviceMemory: 7 << 20,
-		Yardstick: "matrix products", YardstickUnit: UnitFLOPs, AvgYardstick: 4e12, SamplesShare: []float64{0.7, 0.8},
-		Ceilings: Ceilings{Copy: "copy of 256 MiB f32", AvgCopy: 1e11, Peak: "linear 4096×4096×4096 f16 × f16", AvgPeak: 5e12, CeilingSamples: 2},
-	}
-	beside := &TrainResult{
-		Common: c, ModelType: "gpt2", ModelNParams: 124_439_808, DType: "f32", Training: step, Steps: 3, FLOP: 2e11, Lowered: []string{},
-		PeerAbout: PeerAbout{Peer: "pytorch", PeerVersion: "2.0", PeerDevice: "CPU", PeerInfo: "AVX2", PeerThreads: 2},
-		FirstLoss: 10.9, SecondLoss: 10.5, PeerFirstLoss: 10.9001, PeerSecondLoss: 10.5009,
-		PeerTimes: PeerTimes{SamplesNS: []int64{3e8, 3e8}, PeerSamplesNS: []int64{45e7, 6e8}}, PeerPeakRSS: 9 << 20,
-	}
-	for _, r := range []*TrainResult{ours, beside} {
-		r.summarise()
-	}
-	return []Record{ours, beside, &TrainResult{
-		Common: c, ModelType: "gpt2", ModelNParams: 124_439_808, DType: "f32", Training: step, FLOP: 2e11, Lowered: []string{},
-		PeerAbout: PeerAbout{Peer: "other", Failure: "it ended", FailureKind: PeerFailed},
-	}}
-}
-
-// TestTrainRates holds the speeds of a step of several batches to their
-// definition: samples of the time of a repetition, which is several steps.
-func TestTrainRates(t *testing.T) {
-	r := &TrainResult{
-		Training: Training{Batch: 4, Time: 64, Accumulate: 5}, Steps: 3, FLOP: 6e9,
-		PeerTimes: PeerTimes{SamplesNS: []int64{2e9, 4e9}}, SamplesShare: []float64{1, 1},
-		Ceilings: Ceilings{AvgPeak: 3e10, CeilingSamples: 2},
-	}
-	const tokens = 4 * 64 * 5 * 3
-	r.summarise()
-	for i, ns := range r.SamplesNS {
-		if got := r.SamplesTS[i] * float64(ns) * 1e-9; math.Abs(got-tokens) > 1e-9 {
-			t.Errorf("tokens a second times seconds are %v, expected batch × time × accumulate × steps = %d", got, tokens)
-		}
-	}
-	for _, c := range []struct {
-		what      string
-		got, want float64
-	}{
-		{"tokens a second", r.AvgTS, (tokens/2. + tokens/4.) / 2},
-		{"nanoseconds a step", r.AvgStepNS, 1e9},
-		{"share of the peak", r.AvgPeakShare, 6e9 / 3e10},
-		{"tokens of an op in Go's format", r.goBench().rates[0].work, tokens / 3},
-	} {
-		if math.Abs(c.got-c.want) > 1e-9*c.want {
-			t.Errorf("%s: %v, expected %v", c.what, c.got, c.want)
-		}
-	}
-	r.Peer, r.PeerSamplesNS = "other", []int64{1e9, 8e9}
-	r.summarise()
-	for i, ns := range r.PeerSamplesNS {
-		if got := r.PeerSamplesTS[i] * float64(ns) * 1e-9; math.Abs(got-tokens) > 1e-9 {
-			t.Errorf("the peer's tokens a second times seconds are %v, expected %d", got, tokens)
-		}
-	}
-}
-
-func TestTrainTables(t *testing.T) {
-	_, records := example()
-	records = trained(*records[0].common())
-	var out bytes.Buffer
-	if err := Write(&out, "md", records); err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Join(strings.Fields(out.String()), " ")
-	for _, want := range []string{
-		"| gpt2 | 124.44 M | vulkan:1 | 4×64 | f32 | 100 ± 0 | 2560.00 ± 0.00 | 2000 ± 0 | 75.0 ± 7.1 % | matrix products, 4000.0 ± 0.0 GFLOP/s | 40.0 ± 0.0 % |",
-		"| gpt2 | vulkan:1 | 4×64 | f32 | 2560.00 ± 0.00 | pytorch | 2 | 1493.33 ± 301.70 | 1.73 ± 0.35 | 10.9000, 10.5000 | 10.9001, 10.5009 |",
-		"| caldera | gpt2 | vulkan:1 | 4×64 | f32 | 1.0 ms | 2.0 ms | 3.0 ms | 3.00 MiB | 7.00 MiB |",
-		"| pytorch | gpt2 | vulkan:1 | 4×64 | f32 | | | | 9.00 MiB | |",
-		"- pytorch 2.0 on CPU: AVX2", "- lowered: linear_gelu on vulkan:1", "- not measured beside gpt2 4×64 f32 on vulkan:1: other: it ended",
-	} {
-		if !strings.Contains(text, want) {
-			t.Errorf("missing: %q in\n%s", want, out.String())
-		}
-	}
-	if strings.Contains(text, "computes something else") {
-		t.Errorf("losses that agree are said to differ:\n%s", out.String())
-	}
-	r := records[1].(*TrainResult)
-	r.PeerSecondLoss = 10.5011
-	r.summarise()
-	out.Reset()
-	if err := Write(&out, "md", records[1:2]); err != nil || !strings.Contains(out.String(), "the losses of pytorch with 2 threads differ from ours by more than 0.001 nats") {
-		t.Errorf("%v in\n%s", err, out.String())
-	}
-	out.Reset()
-	if err := Write(&out, "bench", records[:2]); err != nil ||
-		strings.Count(out.String(), "BenchmarkTrain/model=gpt2/device=vulkan:1/dtype=f32/step=4x64-2\t1\t100000000 ns/op\t2560 t/s\t2e+12 FLOP/s\n") != 2 ||
-		!strings.Contains(out.String(), "BenchmarkPeerTrain/model=gpt2/device=vulkan:1/dtype=f32/step=4x64/peer=pytorch/threads=2-2\t1\t150000000 ns/op") {
-		t.Errorf("%v in\n%s", err, out.String())
-	}
-}
-
-// TestCompareTrain lays training side by side; steps of other shapes are other work.
-func TestCompareTrain(t *testing.T) {
-	_, records := example()
-	a, b := trained(*records[0].common()), trained(*records[0].common())
-	slow := b[0].(*TrainResult)
-	slow.SamplesNS = []int64{6e8, 6e8 + 2}
-	slow.summarise()
-	got, err := Compare([]File{{"a.json", a}, {"b.json", b}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got.Rows) != 4 || got.Rows[0].Key != "gpt2 train 4×64 f32" || got.Rows[2].Key != "gpt2 train 4×64 f32 beside pytorch with 2 threads" {
-		t.Fatalf("%+v", got.Rows)
-	}
-	if ratio, ok := got.Rows[0].Ratio(1); !ok || math.Abs(ratio.Mean-0.5) > 1e-6 {
-		t.Errorf("ratio %v of half the speed", ratio)
-	}
-	agreement, err := Agree(File{"a.json", a}, File{"b.json", b})
-	if err != nil || agreement.Differ != 1 {
-		t.Errorf("%v: %+v differ, expected the speed alone", err, agreement)
-	}
-	slow.Recompute = true
-	if got, err := Compare([]File{{"a.json", a[:1]}, {"b.json", b[:1]}}); err == nil {
-		t.Errorf("steps with and without recomputing were compared: %+v", got.Rows)
-	}
-}
-
 // tinyTrain trains a tiny model beside peers.
-func tinyTrain(t *testing.T, ctx context.Context, step Training, d backend.DType, timeout time.Duration, peers ...Peer) (map[string][]*TrainResult, error) {
+func tinyTrain(t *testing.T, ctx context.Context, step Training, d backend.DType, timeout time.Duration, peers ...peer.Peer) (map[string][]*result.TrainResult, error) {
 	t.Helper()
-	c := gpt.Config{Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
+	c := gpt.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
 	t.Setenv("TMPDIR", t.TempDir())
-	o := PeerOptions{Options: quiet(3), Threads: 1, Timeout: timeout}
+	o := PeerOptions{Options: quiet(3), Peers: peers, Threads: 1, Timeout: timeout}
 	o.DType = d
-	results, err := cpuDevice(t).Train(ctx, Random("tiny", c), step, peers, o)
+	results, err := cpuDevice(t).Train(ctx, Random("tiny", c), step, o)
 	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	byPeer := map[string][]*TrainResult{}
+	byPeer := map[string][]*result.TrainResult{}
 	for _, r := range results {
 		byPeer[r.Peer] = append(byPeer[r.Peer], r)
-		if err := r.check(); err != nil {
-			t.Errorf("%s: %v", r.key(), err)
+		if err := reread(r); err != nil {
+			t.Errorf("%+v: %v", r, err)
 		}
 	}
 	return byPeer, err
@@ -191,7 +64,7 @@ func TestTrain(t *testing.T) {
 		tokens := float64(step.Batch * step.Time * step.Accumulate)
 		matrices := float64(4*32*32 + 2*32*64 + 300*32)
 		if want := tokens * (6*matrices + 12*float64(step.Time)*32); ours.FLOP != want {
-			t.Errorf("%s: %v FLOP, expected %v", step.shape(), ours.FLOP, want)
+			t.Errorf("%+v: %v FLOP, expected %v", step, ours.FLOP, want)
 		}
 		if ours.AvgShare <= 0 || ours.AvgTS <= 0 || ours.DeviceMemory <= 0 || len(ours.SamplesNS) != 3 || ours.Incomplete || ours.RecordNS <= 0 {
 			t.Errorf("%+v", ours)
@@ -200,9 +73,9 @@ func TestTrain(t *testing.T) {
 			t.Errorf("losses %v and %v: expected the first near ln 300, the second below", ours.FirstLoss, ours.SecondLoss)
 		}
 		if !r.SameLoss || math.Abs(r.PeerSecondLoss-r.SecondLoss) > 1e-5 || len(r.SamplesRatio) != 3 || r.PeerInfo != "of tests, by heart" || r.PeerPeakRSS != 5<<20 {
-			t.Errorf("%s: %+v", step.shape(), r)
+			t.Errorf("%+v: %+v", step, r)
 		}
-		if s := r.Steps; s < 2 || s > maxSteps {
+		if s := r.Steps; s < 2 || s > result.MaxSteps {
 			t.Errorf("%d steps in a repetition of a tiny model", s)
 		}
 	}
@@ -218,7 +91,7 @@ func TestTrainPeersFail(t *testing.T) {
 		{"few losses", "warm-up: it tells 1 losses, expected 2, of as many steps"},
 		{"a loss below 0", "warm-up: it tells a loss of -1, expected 0 or more"},
 	}
-	peers := []Peer{fake("late", "crashes later"), fake("other", "another loss"), fake("absent", "absent")}
+	peers := []peer.Peer{fake("late", "crashes later"), fake("other", "another loss"), fake("absent", "absent")}
 	for _, x := range bad {
 		peers = append(peers, fake(x.mode, x.mode))
 	}
@@ -227,7 +100,7 @@ func TestTrainPeersFail(t *testing.T) {
 		t.Fatalf("ours: %+v, %v", ours, err)
 	}
 	for _, x := range bad {
-		if r := results[x.mode]; len(r) != 1 || !strings.Contains(r[0].Failure, x.want) || r[0].FailureKind != PeerFailed {
+		if r := results[x.mode]; len(r) != 1 || !strings.Contains(r[0].Failure, x.want) || r[0].FailureKind != result.PeerFailed {
 			t.Errorf("%s: %+v, expected one failure: %s", x.mode, r, x.want)
 		}
 		if !strings.Contains(err.Error(), x.want) {
@@ -240,7 +113,7 @@ func TestTrainPeersFail(t *testing.T) {
 	if r := results["other"]; len(r) != 1 || r[0].SameLoss || len(r[0].SamplesRatio) != 3 {
 		t.Errorf("one whose second loss is another: %+v", r)
 	}
-	if r := results["absent"]; len(r) != 1 || r[0].FailureKind != PeerAbsent || strings.Contains(err.Error(), "parrot") {
+	if r := results["absent"]; len(r) != 1 || r[0].FailureKind != result.PeerAbsent || strings.Contains(err.Error(), "parrot") {
 		t.Errorf("one that is absent: %+v, %v", r, err)
 	}
 }
@@ -250,8 +123,8 @@ func TestTrainPeersFail(t *testing.T) {
 func TestTrainPeerHangs(t *testing.T) {
 	for timeout := time.Second; ; timeout *= 2 {
 		results, err := tinyTrain(t, t.Context(), Training{Batch: 1, Time: 4, Accumulate: 1}, backend.F32, timeout, fake("hangs", "hangs"))
-		r, late := results["hangs"], fmt.Sprintf("it did not answer within %v and was ended: raise --timeout", timeout)
-		if len(r) != 1 || r[0].FailureKind != PeerFailed || !strings.Contains(r[0].Failure, late) || !strings.Contains(fmt.Sprint(err), late) {
+		r, late := results["hangs"], fmt.Sprintf("it did not answer within %v and was ended: raise the timeout", timeout)
+		if len(r) != 1 || r[0].FailureKind != result.PeerFailed || !strings.Contains(r[0].Failure, late) || !strings.Contains(fmt.Sprint(err), late) {
 			t.Fatalf("%+v, %v, expected one failure: %s", r, err, late)
 		}
 		if ours := results[""]; len(ours) != 1 || len(ours[0].SamplesNS) != 3 {
@@ -270,18 +143,18 @@ func TestTrainPeerHangs(t *testing.T) {
 func TestTrainCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	o := PeerOptions{Options: quiet(3), Threads: 1, Timeout: commandtest.Patience}
+	o := PeerOptions{Options: quiet(3), Peers: []peer.Peer{fake("good", "good")}, Threads: 1, Timeout: commandtest.Patience}
 	o.Progress = func(what string, _, _ int) {
 		if what == "2/3" {
 			cancel()
 		}
 	}
-	results, err := cpuDevice(t).Train(ctx, Random("tiny", tiny), Training{Batch: 1, Time: 4, Accumulate: 1}, []Peer{fake("good", "good")}, o)
+	results, err := cpuDevice(t).Train(ctx, Random("tiny", tiny), Training{Batch: 1, Time: 4, Accumulate: 1}, o)
 	if !errors.Is(err, context.Canceled) || len(results) != 2 {
 		t.Fatalf("%d results, %v", len(results), err)
 	}
 	for _, r := range results {
-		if err := r.check(); err != nil || len(r.SamplesNS) != 1 || !r.Incomplete {
+		if err := reread(r); err != nil || len(r.SamplesNS) != 1 || !r.Incomplete {
 			t.Errorf("%v, %+v", err, r)
 		}
 	}
@@ -291,8 +164,8 @@ func TestTrainCanceled(t *testing.T) {
 func TestTrainPlayed(t *testing.T) {
 	o := PeerOptions{Options: quiet(2)}
 	o.Ceilings = true
-	train := func(p *played) ([]*TrainResult, error) {
-		results, err := playedDevice(p).Train(t.Context(), Random("tiny", tiny), Training{Batch: 2, Time: 8, Accumulate: 1}, nil, o)
+	train := func(p *played) ([]*result.TrainResult, error) {
+		results, err := playedDevice(p).Train(t.Context(), Random("tiny", tiny), Training{Batch: 2, Time: 8, Accumulate: 1}, o)
 		if p.used() != 0 {
 			t.Errorf("%d bytes are still allocated", p.used())
 		}
@@ -318,7 +191,7 @@ func TestTrainPlayed(t *testing.T) {
 	}
 
 	lacks := func(op backend.Op) bool { return op.Name() == "adamw" }
-	if _, err := train(&played{Backend: null.Backend{Lacks: lacks}}); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "adamw") {
+	if _, err := train(&played{Backend: null.Backend{Lacks: lacks}}); !errors.Is(err, result.ErrUnsupported) || !strings.Contains(err.Error(), "adamw") {
 		t.Errorf("without AdamW: %v", err)
 	}
 	var memory *gpt.TrainMemoryError
@@ -332,33 +205,16 @@ func TestTrainPlayed(t *testing.T) {
 
 func TestTrainCheck(t *testing.T) {
 	for want, step := range map[string]Training{
-		"--batch=0: expected 1 to 16384":               {Batch: 0, Time: 8, Accumulate: 1},
-		"--time=33: expected 1 to 32":                  {Batch: 1, Time: 33, Accumulate: 1},
-		"--accumulate=-1: expected 1 to 16384":         {Batch: 1, Time: 1, Accumulate: -1},
+		"batch=0: expected 1 to 16384":                 {Batch: 0, Time: 8, Accumulate: 1},
+		"time=33: expected 1 to 32":                    {Batch: 1, Time: 33, Accumulate: 1},
+		"accumulate=-1: expected 1 to 16384":           {Batch: 1, Time: 1, Accumulate: -1},
 		"a step of 8388608 tokens: expected at most 4": {Batch: 16384, Time: 32, Accumulate: 16},
 	} {
-		if err := step.Check(tiny); err == nil || !strings.Contains(err.Error(), want) {
+		if err := step.Check(tiny.Context); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, expected %s", err, want)
 		}
-		if _, err := playedDevice(&played{}).Train(t.Context(), Random("tiny", tiny), step, nil, PeerOptions{Options: quiet(1)}); err == nil {
-			t.Errorf("%s was trained", step.shape())
-		}
-	}
-}
-
-func TestFindTrainPeers(t *testing.T) {
-	for _, test := range []struct {
-		names []string
-		n     int
-		want  string
-	}{
-		{nil, 1, ""}, {[]string{"pytorch"}, 1, ""}, {[]string{"none"}, 0, ""},
-		{[]string{"node-llama-cpp"}, 0, `unknown peer "node-llama-cpp": expected pytorch or none`},
-		{[]string{"pytorch", "none"}, 0, "none goes without other peers: found pytorch,none"},
-	} {
-		found, err := FindTrainPeers(test.names, PeerPlaces{})
-		if len(found) != test.n || (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%v: %d peers, %v", test.names, len(found), err)
+		if _, err := playedDevice(&played{}).Train(t.Context(), Random("tiny", tiny), step, PeerOptions{Options: quiet(1)}); err == nil {
+			t.Errorf("%+v was trained", step)
 		}
 	}
 }
@@ -369,7 +225,7 @@ func TestPeersTrain(t *testing.T) {
 	if os.Getenv("CALDERA_LLAMA") == "" {
 		t.Skip("make test-peers runs this")
 	}
-	all, err := FindTrainPeers(nil, PeerPlaces{})
+	all, err := peer.FindTrainers(nil, peer.Places{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,16 +237,16 @@ func TestPeersTrain(t *testing.T) {
 		{Batch: 3, Time: m.Config.Context, Accumulate: 1},
 		{Batch: 1, Time: 5, Accumulate: 2, Recompute: true},
 	} {
-		results, err := cpuDevice(t).Train(t.Context(), m, step, all, PeerOptions{Options: quiet(1), Threads: 1, Timeout: commandtest.Patience})
+		results, err := cpuDevice(t).Train(t.Context(), m, step, PeerOptions{Options: quiet(1), Peers: all, Threads: 1, Timeout: commandtest.Patience})
 		if err != nil || len(results) != 2 {
 			t.Fatalf("%d results, %v", len(results), err)
 		}
 		r := results[1]
-		if r.FailureKind == PeerAbsent {
+		if r.FailureKind == result.PeerAbsent {
 			t.Skip(r.Failure)
 		}
 		if !r.SameLoss || r.PeerTimes.AvgTS <= 0 || r.SecondLoss >= r.FirstLoss {
-			t.Errorf("%s: losses %v and %v, of %s %v and %v", step.shape(), r.FirstLoss, r.SecondLoss, r.Peer, r.PeerFirstLoss, r.PeerSecondLoss)
+			t.Errorf("%+v: losses %v and %v, of %s %v and %v", step, r.FirstLoss, r.SecondLoss, r.Peer, r.PeerFirstLoss, r.PeerSecondLoss)
 		}
 	}
 }

@@ -5,7 +5,6 @@ package bench
 import (
 	"os"
 	"runtime"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,14 +25,3 @@ func peakRSS() int64 {
 // forgetPeakRSS begins peakRSS anew where the system can: on Linux. Elsewhere,
 // and where a sandbox forbids it, the peak stays that of the whole process.
 func forgetPeakRSS() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
-
-// processorTime is what this process and those that it has waited for have used.
-func processorTime() (sum time.Duration) {
-	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
-		var u unix.Rusage
-		if unix.Getrusage(who, &u) == nil {
-			sum += time.Duration(u.Utime.Nano() + u.Stime.Nano())
-		}
-	}
-	return sum
-}

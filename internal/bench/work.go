@@ -20,36 +20,44 @@ type Work struct {
 }
 
 // Count is the work of a test on a model whose matrices are stored as weights
-// and whose keys and values as cache.
+// and whose keys and values as cache. What an op costs, it says itself
+// (backend.Cost).
 //
 // A prompt of n tokens is one pass over the matrices, and asks for the scores
 // after its last token alone. Its attention is counted as n² pairs, as kernels
 // compute it and llama.cpp counts it, though each token sees only those before
 // it. Generation is n passes of one token; the i-th sees i keys. At a depth,
 // each token sees as many keys more.
-func Count(c gpt.Config, t Test, weights, cache backend.DType) Work {
-	width, layers := float64(c.Width), float64(c.Layers)
-	blocks := layers * width * (3*width + width + 2*float64(c.Inner)) // query, key, value; output; up and down
-	head := float64(c.Vocab) * width
-	position := 2 * layers * width // numbers in the cache: a key and a value a layer
-
-	n, depth := float64(t.Tokens()), float64(t.Depth)
-	passes, keys, pairs := 1.0, depth+n, n*(depth+n)
+func Count(c gpt.Config, t Test, weights, cache backend.DType) (w Work) {
+	n, depth := t.Tokens(), t.Depth
+	passes, rows, keys, pairs := 1, n, depth+n, n*(depth+n)
 	if t.Gen > 0 {
-		passes, keys = n, n*depth+n*(n+1)/2
+		passes, rows, keys = n, 1, n*depth+n*(n+1)/2
 		pairs = keys
 	}
-	bytes := func(numbers float64, d backend.DType) float64 {
-		return numbers * float64(d.BlockBytes()) / float64(d.BlockLen())
+	product := func(count, rows, in, out int) (flops float64) {
+		x := backend.Linear{Dst: numbers(backend.F32, rows, out), X: numbers(backend.F32, rows, in), W: numbers(weights, out, in)}
+		n, _ := x.Cost()
+		w.Weights += float64(count) * float64(passes) * float64(x.W.Size())
+		return float64(count) * float64(passes) * float64(n)
 	}
-	return Work{
-		Products:  2 * blocks * n,
-		Head:      2 * head * passes,
-		Attention: 2 * position * pairs,
-		Weights:   passes * bytes(blocks+head, weights),
-		Cache:     bytes(position*keys, cache),
+	for _, m := range c.Matrices() {
+		if m.Kind != "Embedding" && m.Kind != "Unembedding" {
+			w.Products += product(m.Count, rows, m.Cols, m.Rows)
+		}
 	}
+	w.Head = product(1, 1, c.Width, c.Vocab)
+	// One query that sees as many keys as all queries do together.
+	query, keyed := numbers(backend.F32, 1, 1, c.Heads*c.HeadSize), numbers(cache, 1, pairs, c.CacheWidth()/2)
+	all := backend.Attention{Q: query, Dst: query, K: keyed, V: keyed, Heads: c.Heads}
+	flops, _ := all.Cost()
+	w.Attention = float64(c.Layers) * float64(flops)
+	w.Cache = float64(c.Layers) * 2 * float64(numbers(cache, keys, c.CacheWidth()/2).Size())
+	return w
 }
+
+// numbers is a tensor that is only counted.
+func numbers(d backend.DType, dims ...int) backend.Tensor { return backend.Of(nil, d, 0, dims...) }
 
 // FLOP is all arithmetic of the test.
 func (w Work) FLOP() float64 { return w.Products + w.Head + w.Attention }

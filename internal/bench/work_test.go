@@ -8,6 +8,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/internal/trace"
 )
 
 func shape(t *testing.T, name string) gpt.Config {
@@ -74,5 +75,32 @@ func TestCountTotals(t *testing.T) {
 	}
 	if got, want := w.Bytes(), w.Weights+128*129/2*73_728; got != want {
 		t.Errorf("bytes of tg128: got %.0f, want %.0f", got, want)
+	}
+}
+
+// TestWorkOfOps holds what the ops of a GPT-2 that runs say they cost to what is
+// counted from its shape.
+func TestWorkOfOps(t *testing.T) {
+	c := gpt.Config{Layers: 2, Heads: 4, Width: 256, Inner: 1024, Context: 64, Vocab: 3000, Epsilon: 1e-5, TieEmbeddings: true}
+	for _, d := range []backend.DType{backend.F32, backend.F16, backend.Q8_0} {
+		o := quiet(1)
+		o.DType = d
+		p, err := openCPU(t).Profile(t.Context(), Random("small", c), []Test{{Prompt: 32}, {Gen: 1, Depth: 32}}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Each of 32 tokens sees those up to it, where Count has all of them.
+		prompt, w := trace.Summarise(p.Parts[0].Passes...).Total, Count(c, Test{Prompt: 32}, d, backend.F32)
+		if want := w.FLOP() - w.Attention*(1-33./64); float64(prompt.FLOP) != want {
+			t.Errorf("%v: the ops of a prompt have %d FLOP, want %.0f", d, prompt.FLOP, want)
+		}
+		step, w := trace.Summarise(p.Parts[1].Passes...).Total, Count(c, Test{Gen: 1, Depth: 32}, d, backend.F32)
+		if float64(step.FLOP) != w.FLOP() {
+			t.Errorf("%v: the ops of a step have %d FLOP, want %.0f", d, step.FLOP, w.FLOP())
+		}
+		// Weights are read once; biases, norms and results are little beside them.
+		if moved := float64(step.Bytes); moved < w.Bytes() || moved > 1.06*w.Bytes() {
+			t.Errorf("%v: the ops of a step move %.0f bytes, want little more than %.0f", d, moved, w.Bytes())
+		}
 	}
 }

@@ -55,8 +55,8 @@ func (y *yardstick) warm(long float64) error {
 	return nil
 }
 
-// failed names the yardstick; one that is an op which is measured for its own
-// sake has no name.
+// failed names the yardstick in an error. An op that is measured itself has no
+// name here.
 func (y *yardstick) failed(err error) error {
 	if y.name == "" {
 		return err
@@ -64,7 +64,7 @@ func (y *yardstick) failed(err error) error {
 	return fmt.Errorf("yardstick %s: %w", y.name, err)
 }
 
-// newYardstick is what a test is held against: for a prompt the arithmetic of
+// newYardstick makes what a test is compared with: for a prompt the products of
 // its matrices, for generation the reading of memory.
 func (d *Device) newYardstick(m *gpt.Model, t Test) (*yardstick, error) {
 	if t.Prompt > 0 {
@@ -106,13 +106,19 @@ func (d *Device) newBandwidth(rows, cols int) (*yardstick, error) {
 // each Linear of each block at n rows and the head for one row, with the
 // model's own weights, through the backend's Linear, but without biases.
 func (d *Device) newProducts(m *gpt.Model, n int) (*yardstick, error) {
-	w := Count(m.Config, Test{Prompt: n}, m.Tokens.DType, backend.F32)
+	w := Count(m.Config, Test{Prompt: n}, m.DType(), backend.F32)
 	y := &yardstick{name: "matrix products", unit: UnitFLOPs, work: w.Products + w.Head, now: d.now}
-	var products []product
-	for _, b := range m.Blocks {
-		products = append(products, product{b.QKV.W, n}, product{b.Out.W, n}, product{b.Up.W, n}, product{b.Down.W, n})
+	return y.made(y.record(d.b, backend.F32, append(productsOf(m, n), product{m.Head().W, 1})))
+}
+
+// productsOf are those of the blocks' matrices with n vectors.
+func productsOf(m *gpt.Model, n int) (list []product) {
+	for _, w := range m.Weights() {
+		if w.Multiplies() {
+			list = append(list, product{*w.Tensor, n})
+		}
 	}
-	return y.made(y.record(d.b, backend.F32, append(products, product{m.Head.W, 1})))
+	return list
 }
 
 // newTrainProducts measures the matrix products of a batch's forward pass and
@@ -123,12 +129,9 @@ func (d *Device) newTrainProducts(m *gpt.Model, t Training, dtype backend.DType)
 	y := &yardstick{name: "matrix products", unit: UnitFLOPs, now: d.now}
 	y.work, _ = trainWork(m.Config, t.Batch, t.Time)
 	rows := t.Batch * t.Time
-	var products []product
-	for _, b := range m.Blocks {
-		products = append(products, product{b.QKV.W, rows}, product{b.Out.W, rows}, product{b.Up.W, rows}, product{b.Down.W, rows})
-	}
+	products := productsOf(m, rows)
 	for chunk := gpt.TrainChunk(m.Vocab); rows > 0; rows -= chunk {
-		products = append(products, product{m.Head.W, min(rows, chunk)})
+		products = append(products, product{m.Head().W, min(rows, chunk)})
 	}
 	if dtype == backend.F16 {
 		halves := map[[2][4]int]backend.Tensor{} // one of each shape: a trainer's memory is full of copies already
@@ -155,7 +158,7 @@ func (y *yardstick) half(b backend.Backend, w backend.Tensor) (backend.Tensor, e
 	return y.tensor(b, backend.F16, w.Shape[:]...)
 }
 
-// made closes a yardstick that could not be made.
+// made returns y, or closes it where err says that it could not be made.
 func (y *yardstick) made(err error) (*yardstick, error) {
 	if err != nil {
 		y.close()

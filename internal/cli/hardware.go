@@ -167,7 +167,7 @@ func List(w io.Writer, asJSON bool) error {
 		texts = append(texts, table.Plain(part.Rows, gap))
 	}
 	if changed {
-		texts = append(texts, table.Note+"\n")
+		texts = append(texts, wideNote+"\n")
 	}
 	_, err := io.WriteString(w, strings.Join(texts, "\n"))
 	return err

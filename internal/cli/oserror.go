@@ -9,11 +9,14 @@ import (
 	"strings"
 
 	"caldera/internal/printable"
+	"caldera/internal/setting"
 )
 
 // Message is what an error says, in one line that a terminal can print. An error
-// of the operating system names a call, such as lstat; it is put in words.
+// of the operating system names a call, such as lstat; it is put in words. A
+// setting is spelled as its flag.
 func Message(err error) string {
+	err = setting.Spell(err, func(name string) string { return "--" + name })
 	text := err.Error()
 	for _, e := range systemErrors(err) {
 		said, path := words(e)

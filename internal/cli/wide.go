@@ -25,6 +25,9 @@ func (w Wide) AfterApply() error {
 // columns is what tables fit where nothing else is known.
 const columns = 100
 
+// wideNote stands below tables that were fitted.
+const wideNote = "Wide tables are split here, and what ends in … is cut: --wide writes them whole."
+
 // Columns is how wide tables may be that go to w: 100 characters, or as many as its terminal has if they are more; 0
 // says that --wide was given, and any width will do.
 func Columns(w io.Writer) int {
@@ -43,7 +46,7 @@ func Columns(w io.Writer) int {
 func WriteTables(w io.Writer, text func(io.Writer) error) error {
 	var whole bytes.Buffer
 	failed := text(&whole)
-	if _, err := io.WriteString(w, table.Fit(whole.String(), Columns(w))); err != nil {
+	if _, err := io.WriteString(w, table.Fit(whole.String(), Columns(w), wideNote)); err != nil {
 		return err
 	}
 	return failed

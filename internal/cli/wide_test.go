@@ -34,7 +34,7 @@ func TestListFits(t *testing.T) {
 		return out.String()
 	}
 	got := list()
-	if longest(got) > 100 || !strings.HasSuffix(got, "\n"+table.Note+"\n") {
+	if longest(got) > 100 || !strings.HasSuffix(got, "\n"+wideNote+"\n") {
 		t.Errorf("a line has %d characters, or it does not say how to see all:\n%s", longest(got), got)
 	}
 	for _, part := range []string{"listed:0", "discrete GPU", device.Name, device.Driver, "24.0 GiB", device.UUID} {
@@ -45,7 +45,7 @@ func TestListFits(t *testing.T) {
 	Wide(true).AfterApply()
 	defer Wide(false).AfterApply()
 	got = list()
-	if line := "discrete GPU"; strings.Count(got, "listed:0") != 1 || !strings.Contains(got, line) || strings.Contains(got, table.Note) {
+	if line := "discrete GPU"; strings.Count(got, "listed:0") != 1 || !strings.Contains(got, line) || strings.Contains(got, wideNote) {
 		t.Errorf("--wide has not a line a device:\n%s", got)
 	}
 }
@@ -56,7 +56,7 @@ func TestWriteTables(t *testing.T) {
 	text := table.Markdown([][]string{{"a", strings.Repeat("b", 60), strings.Repeat("c", 60)}, {"x", "y", "z"}}, nil)
 	var out strings.Builder
 	err := WriteTables(&out, func(w io.Writer) error { fmt.Fprint(w, text); return failed })
-	if !errors.Is(err, failed) || longest(out.String()) > 100 || !strings.Contains(out.String(), "z") || !strings.HasSuffix(out.String(), table.Note+"\n") {
+	if !errors.Is(err, failed) || longest(out.String()) > 100 || !strings.Contains(out.String(), "z") || !strings.HasSuffix(out.String(), wideNote+"\n") {
 		t.Errorf("%v:\n%s", err, out.String())
 	}
 }

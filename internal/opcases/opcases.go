@@ -131,7 +131,7 @@ func (s Shape) caches(add adder, many int, d backend.DType) {
 	})
 }
 
-// vectors are the ops that know f32 alone.
+// vectors are the ops of f32 alone.
 func (s Shape) vectors(add adder, many int) {
 	f32 := func(op string, n, width int, build func(m *memory, dst, x backend.Tensor) backend.Op) {
 		add(op, fmt.Sprintf("%dx%d", n, width), backend.F32, func(m *memory) backend.Op {

@@ -7,7 +7,7 @@ import (
 	"caldera/backend"
 )
 
-// training are ops that only training needs, which know f32 alone.
+// training are ops that only training needs, of f32 alone.
 func (s Shape) training(add adder, many int) {
 	for _, n := range [][2]int{{s.Width, s.Inner}, {s.Inner, s.Width}} {
 		in, out := n[0], n[1]
@@ -85,7 +85,7 @@ func (s Shape) training(add adder, many int) {
 	})
 }
 
-// ones are what must not be negative.
+// ones are for operands that must not be negative.
 func (m *memory) ones(n int) backend.Tensor {
 	t := m.zeros(backend.F32, n)
 	if m.err == nil {

@@ -35,9 +35,9 @@ func Markdown(rows [][]string, right []bool) string {
 	return s.String()
 }
 
-// Fit has the tables that Markdown wrote in a text fit into width, and ends the text with a note where one did not.
+// Fit has the tables that Markdown wrote in a text fit into width, and ends the text with note where one did not.
 // A width of 0 leaves all as it is.
-func Fit(text string, width int) string {
+func Fit(text string, width int, note string) string {
 	if width <= 0 {
 		return text
 	}
@@ -60,7 +60,7 @@ func Fit(text string, width int) string {
 	}
 	end()
 	if changed {
-		s.WriteString("\n" + Note + "\n")
+		s.WriteString("\n" + note + "\n")
 	}
 	return s.String()
 }

@@ -10,9 +10,6 @@ import (
 	"unicode/utf8"
 )
 
-// Note stands below tables that were fitted. It is for a command that has the flag.
-const Note = "Wide tables are split here, and what ends in … is cut: --wide writes them whole."
-
 // minCell is the least that a cell is cut to.
 const minCell = 12
 

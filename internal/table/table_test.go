@@ -16,6 +16,8 @@ var speeds = Markdown([][]string{
 	{"other", "237.58 MiB", "cpu:0", "f16", "7", "read bandwidth"},
 }, []bool{4: true})
 
+const theNote = "tables were fitted"
+
 func TestMarkdown(t *testing.T) {
 	want := `| a | größe |
 |---|------:|
@@ -31,7 +33,7 @@ func TestMarkdown(t *testing.T) {
 func TestFit(t *testing.T) {
 	text := "about it | a line\n\n" + speeds + "\nbelow\n"
 	for _, width := range []int{0, 97, 200} {
-		if got := Fit(text, width); got != text {
+		if got := Fit(text, width, theNote); got != text {
 			t.Errorf("%d columns suffice, and it became\n%s", width, got)
 		}
 	}
@@ -51,12 +53,12 @@ func TestFit(t *testing.T) {
 
 below
 
-` + Note + "\n"
-	if diff := cmp.Diff(want, Fit(text, 60)); diff != "" {
+` + theNote + "\n"
+	if diff := cmp.Diff(want, Fit(text, 60, theNote)); diff != "" {
 		t.Errorf("in 60 columns (- want, + have):\n%s", diff)
 	}
 	for _, other := range []string{"", "| no table\n", "|---|\n|---|\n", "| a |\n|---|\n| b | c |\n", "|" + strings.Repeat("x", 200) + "\n"} {
-		if got := Fit(other, 100); got != other {
+		if got := Fit(other, 100, theNote); got != other {
 			t.Errorf("%q became %q", other, got)
 		}
 	}
@@ -78,8 +80,8 @@ func TestFitAlways(t *testing.T) {
 	} {
 		text := Markdown(rows, nil)
 		for _, width := range []int{40, 60, 80, 100, 120, 1000} {
-			got := Fit(text, width)
-			body, note, changed := strings.Cut(got, "\n"+Note)
+			got := Fit(text, width, theNote)
+			body, note, changed := strings.Cut(got, "\n"+theNote)
 			if fits := longest(text) <= width; fits == changed || fits && body != text || changed && note != "\n" {
 				t.Errorf("%s in %d columns: changed is %v:\n%s", name, width, changed, got)
 			}

@@ -1,6 +1,6 @@
-// Package trace shows where the time of a model goes: what [backend.Profile]
-// found out about each op, added up in a table, or on a time line for
-// chrome://tracing and Perfetto.
+// Package trace shows where a model spends its time. It adds up the spans of
+// [backend.Profile] in a table, or writes them as a time line for chrome://tracing
+// and Perfetto.
 //
 // table.go adds up, chrome.go writes the time line. The work of an op is what
 // [backend.Cost] says.
@@ -38,8 +38,8 @@ func (p Pass) cost(s backend.Span) (flops, bytes int64) {
 	return backend.Cost(op)
 }
 
-// Check tells what cannot be right in the times of a pass: one that is negative,
-// or ops of which none took any time. A table or a time line of them would mislead.
+// Check reports times that cannot be right: a negative one, or ops of which none
+// took any time.
 func (p Pass) Check() error {
 	none := len(p.Spans) > 0
 	for i, s := range p.Spans {

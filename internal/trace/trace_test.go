@@ -113,7 +113,7 @@ func TestMarkdown(t *testing.T) {
 		nil,
 		// 3 × 276 bytes and 3 × 240 FLOP in 75 µs
 		{"linear", "dst[6 5] x[6 4] w[5 4]", "f32 f16", "3", "0.075", "75.0 %", "0.01", "0.01", "linear.x4 linear_vec.f16"},
-		// 2 × 392 + 16 × (6 + 7) × 2 bytes and 192 × 13 FLOP in 10 µs
+		// 2 × 392 + 16 × (6 + 7) × 2 bytes and 64 × (4 + 5 + 6 + 5 + 6 + 7) FLOP in 10 µs
 		{"attention", "dst[2 3 8] k[2 20 4]", "f32 f16", "2", "0.010", "10.0 %", "0.12", "0.21", "attention.x4"},
 		{"gelu", "dst[2 3 8]", "f32", "1", "0.010", "10.0 %", "0.04", "–", "gelu.x4"},
 	} {

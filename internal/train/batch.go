@@ -1,6 +1,7 @@
 package train
 
 import (
+	"caldera/internal/setting"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -47,7 +48,7 @@ func newEvaluation(t Tokens, o Options) (*evaluation, error) {
 	e := &evaluation{tokens: t, seed: o.Seed, batch: o.BatchSize, time: o.BlockSize, random: deref(o.EvalIters, 0)}
 	fits := t.Len() > e.time
 	if !fits && o.EvalIters != nil {
-		return nil, fmt.Errorf("--eval_iters=%d: the validation data has %d tokens, and random batches of it need more than block_size, %d", e.random, t.Len(), e.time)
+		return nil, setting.Errorf("{eval_iters=%d}: the validation data has %d tokens, and random batches of it need more than block_size, %d", e.random, t.Len(), e.time)
 	}
 	if fits && o.EvalIters == nil && e.batches() > maxEvaluation {
 		e.random = maxEvaluation

@@ -110,7 +110,7 @@ func TestEvaluation(t *testing.T) {
 	if len(seen[0]) != 3*8 || !slices.Equal(seen[0], seen[1]) {
 		t.Errorf("random batches %v, then %v", seen[0], seen[1])
 	}
-	if _, err := newEvaluation(tokens(4), o); err == nil || !strings.Contains(err.Error(), "--eval_iters=3: the validation data has 4 tokens") {
+	if _, err := newEvaluation(tokens(4), o); err == nil || !strings.Contains(err.Error(), "eval_iters=3: the validation data has 4 tokens") {
 		t.Errorf("random batches of too little: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"caldera/internal/mapfile"
+	"caldera/internal/setting"
 )
 
 // What llm.c writes before the ids: 256 numbers of 32 bits, of which three count.
@@ -52,7 +53,7 @@ func openBin(ctx context.Context, path string) (part, *spool, error) {
 func parseBin(path string, data []byte) (part, error) {
 	p := part{name: path, data: data, width: 2}
 	if found := otherFormat(data); found != "" {
-		return p, fmt.Errorf("%s: found %s; expected token ids: of 16 bits without a header, as nanoGPT writes them, or llm.c's format", path, found)
+		return p, setting.Errorf("%s: found "+found+"; expected token ids: of 16 bits without a header, as nanoGPT writes them, or llm.c's format", path)
 	}
 	magic := word(data, 0)
 	// As ids of 16 bits, either magic number begins with one that GPT-2 lacks.

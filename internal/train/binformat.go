@@ -19,7 +19,8 @@ import (
 // numpyIDs is what makes a file of ids of 16 bits with numpy.
 const numpyIDs = "write its ids with numpy's .astype('uint16').tofile('NEW.bin')"
 
-// otherFormats are formats by how they begin.
+// otherFormats are formats by how they begin. Their names are as package setting
+// has them.
 var otherFormats = []struct {
 	start, name string
 	sure        func(data []byte) bool // whether the rest is like it too; nil where start is enough
@@ -28,8 +29,8 @@ var otherFormats = []struct {
 	{"PK\x05\x06", "a zip file, and an empty one", nil},
 	{"PK\x03\x04", "a zip file, as PyTorch and numpy.savez write it: load it there, and " + numpyIDs, func(d []byte) bool { return len(d) > 30 && d[4] <= 63 && d[5] <= 3 }},
 	{"\x80", "a pickle of Python: load it there, and " + numpyIDs, isPickle},
-	{"GGUF", "a GGUF file, a model: name it with --init", func(d []byte) bool { return word(d, 1) > 0 && word(d, 1) < 16 }},
-	{"\x1f\x8b\x08", "a file that gzip compressed: unpack it, or give it as --data=<(zcat FILE)", isGzip},
+	{"GGUF", "a GGUF file, a model: name it with {init}", func(d []byte) bool { return word(d, 1) > 0 && word(d, 1) < 16 }},
+	{"\x1f\x8b\x08", "a file that gzip compressed: unpack it, or give it as {data=<(zcat FILE)}", isGzip},
 	{"\x28\xb5\x2f\xfd", "a file that zstd compressed: unpack it", nil},
 	{"\xfd7zXZ\x00", "a file that xz compressed: unpack it", nil},
 	{"BZh", "a file that bzip2 compressed: unpack it", func(d []byte) bool { return len(d) > 10 && string(d[4:10]) == "\x31\x41\x59\x26\x53\x59" }},
@@ -66,7 +67,7 @@ func otherFormat(data []byte) string {
 		return fmt.Sprintf("a file of llm.c with %s", what)
 	}
 	if isSafetensors(data) {
-		return "a safetensors file, a model: name its directory with --init"
+		return "a safetensors file, a model: name its directory with {init}"
 	}
 	if isText(data) {
 		return "text: give it a name that does not end in .bin, such as .txt"

@@ -119,7 +119,7 @@ func TestNoIDs(t *testing.T) {
 		"pickle 4":           {[]byte("\x80\x04\x95\x0f\x00\x00\x00\x00\x00\x00\x00]\x94(K\x01K\x02K\x03K\x04e."), []string{"a pickle"}},
 		"pickle 2":           {[]byte("\x80\x02]q\x00(K\x01K\x02K\x03e."), []string{"a pickle"}},
 		"numpy":              {append([]byte("\x93NUMPY\x01\x00v\x00{'descr': '<u2', 'fortran_order': False, 'shape': (3,), }"), 1, 0, 2, 0, 3, 0), []string{"numpy.save", "numpy.load"}},
-		"GGUF":               {append([]byte("GGUF\x03\x00\x00\x00"), make([]byte, 100)...), []string{"a GGUF file", "--init"}},
+		"GGUF":               {append([]byte("GGUF\x03\x00\x00\x00"), make([]byte, 100)...), []string{"a GGUF file", "init"}},
 		"safetensors":        {append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header+"12345678"...), []string{"a safetensors file"}},
 		"llm.c's model":      {llmc(nil, 20240326, 3, 1024), []string{"a file of llm.c with a model"}},
 		"llm.c's tokenizer":  {llmc(nil, 20240328, 1, 50257), []string{"a file of llm.c with a tokenizer"}},

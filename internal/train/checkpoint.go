@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"caldera/internal/atomicfile"
+	"caldera/internal/setting"
 )
 
 // Dir is where a run keeps its checkpoints:
@@ -79,7 +80,7 @@ func (d Dir) target(link string) (string, error) {
 		return "", err
 	}
 	if info.Mode()&fs.ModeSymlink == 0 {
-		return "", fmt.Errorf("%s is there and is no link to a checkpoint: move it away, or choose another --out_dir", path)
+		return "", setting.Errorf("%s is there and is no link to a checkpoint: move it away, or choose another {out_dir}", path)
 	}
 	target, err := os.Readlink(path)
 	if err != nil {

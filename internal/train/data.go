@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"caldera/gpt/tokenizer"
+	"caldera/internal/setting"
 )
 
 // Data are the token ids that a run learns from, and those that are held out.
@@ -63,13 +64,13 @@ func (d *Data) Split(share float64, block int) error {
 	if !d.whole {
 		n := d.Train.Len()
 		d.Train, d.Val = d.Train.split(n - int(float64(n)*share))
-		of = fmt.Sprintf(" of %d, without the %d for validation (--val_fraction=%v)", n, d.Val.Len(), share)
+		of = fmt.Sprintf(" of %d, without the %d for validation ({val_fraction=%v})", n, d.Val.Len(), share)
 	}
 	if n := d.Train.Len(); n <= block {
-		return fmt.Errorf("the training data has %d tokens%s: expected more than block_size, %d; add text, or choose a smaller --block_size", n, of, block)
+		return setting.Errorf("the training data has %d tokens"+of+": expected more than block_size, %d; add text, or choose a smaller {block_size}", n, block)
 	}
 	if n := d.Val.Len(); n < 2 {
-		return fmt.Errorf("the validation data has %d tokens, expected 2 or more: add text, or choose a larger --val_fraction", n)
+		return setting.Errorf("the validation data has %d tokens, expected 2 or more: add text, or choose a larger {val_fraction}", n)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"caldera/gpt"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/atomicfile"
+	"caldera/internal/setting"
 	"caldera/nn"
 )
 
@@ -60,7 +61,7 @@ func (g *GPT) Save(dir string) error {
 	}
 	if err := c.CheckFinite(context.Background()); err != nil {
 		if bad := (*gpt.NonFiniteError)(nil); errors.As(err, &bad) {
-			err = fmt.Errorf("tensor %s has come to have %v: training has diverged; try a lower --learning_rate", bad.Tensor, bad.Value)
+			err = setting.Errorf("tensor %s has come to have %v: training has diverged; try a lower {learning_rate}", bad.Tensor, bad.Value)
 		}
 		return err
 	}
@@ -94,16 +95,16 @@ func writeGeneration(dir string, c gpt.Config) error {
 	})
 }
 
-// Shape is that of a model that begins with random weights.
-type Shape struct{ Layers, Heads, Width int }
+// Shape is that of a model of a family that begins with random weights.
+type Shape struct {
+	Family               string
+	Layers, Heads, Width int
+}
 
 // Config is the shape of a new model that reads block tokens at once, for a
 // vocabulary of so many tokens and, where there is one, its tokenizer.
 func (s Shape) Config(block, vocab int, t *tokenizer.Tokenizer) (gpt.Config, error) {
-	c := gpt.Config{
-		Layers: s.Layers, Heads: s.Heads, Width: s.Width, Inner: 4 * s.Width, Context: block,
-		Vocab: vocab, Epsilon: 1e-5, TieEmbeddings: true,
-	}
+	c := gpt.Config{Family: s.Family, Layers: s.Layers, Heads: s.Heads, Width: s.Width, Context: block, Vocab: vocab, TieEmbeddings: true}.Complete()
 	if t != nil {
 		if end, ok := t.SpecialID(EndOfText); ok {
 			c.BOS, c.EOS = []int{end}, []int{end}

@@ -20,7 +20,7 @@ func TestSaveDiverged(t *testing.T) {
 	}
 	defer b.Close()
 	o := options()
-	config, err := Shape{Layers: 1, Heads: 1, Width: 4}.Config(o.BlockSize, 9, nil)
+	config, err := Shape{Family: "gpt2", Layers: 1, Heads: 1, Width: 4}.Config(o.BlockSize, 9, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestSaveDiverged(t *testing.T) {
 	}
 	dir := t.TempDir()
 	err = g.Save(dir)
-	if err == nil || !strings.Contains(err.Error(), "training has diverged; try a lower --learning_rate") {
+	if err == nil || !strings.Contains(err.Error(), "training has diverged; try a lower learning_rate") {
 		t.Errorf("weights that are none: %v", err)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {

@@ -3,8 +3,8 @@
 package train
 
 import (
+	"caldera/internal/setting"
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 )
@@ -18,7 +18,7 @@ func (d Dir) Lock() (*os.File, error) {
 	}
 	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
 		dir.Close()
-		return nil, fmt.Errorf("%s: another run writes to it: wait for its end, or choose another --out_dir", string(d))
+		return nil, setting.Errorf("%s: another run writes to it: wait for its end, or choose another {out_dir}", string(d))
 	}
 	return dir, nil // a file system without locks has none to respect
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"caldera/gpt"
+	"caldera/internal/setting"
 )
 
 // outOfMemory tells what to do about a step that does not fit: it tries what
@@ -21,9 +22,9 @@ func outOfMemory(m *gpt.Model, o Options, err error) error {
 			continue
 		}
 		tr.Close()
-		return fmt.Errorf("%w: what fits, and learns the same, is %s", err, smaller.memoryFlags(o))
+		return setting.Errorf("%w: what fits, and learns the same, is "+smaller.unlike(o), err)
 	}
-	return fmt.Errorf("%w: not even one sequence of %d tokens fits, computed again backward: choose a smaller model, a smaller --block_size, or another device", err, o.BlockSize)
+	return setting.Errorf("%w: not even one sequence of %d tokens fits, computed again backward: choose a smaller model, a smaller {block_size}, or another device", err, o.BlockSize)
 }
 
 // smaller lists options with steps of as many sequences that take less memory.
@@ -44,17 +45,18 @@ func (o Options) smaller() (all []Options) {
 	return all
 }
 
-// memoryFlags spells what differs from other options.
-func (o Options) memoryFlags(from Options) string {
+// unlike names the settings that differ from those of other options, as package
+// setting has them.
+func (o Options) unlike(from Options) string {
 	text := ""
 	if o.BatchSize != from.BatchSize {
-		text = fmt.Sprintf("--batch_size=%d --gradient_accumulation_steps=%d", o.BatchSize, o.Accumulation)
+		text = fmt.Sprintf("{batch_size=%d} {gradient_accumulation_steps=%d}", o.BatchSize, o.Accumulation)
 	}
 	if o.Recompute && !from.Recompute {
 		if text != "" {
 			text += " "
 		}
-		text += "--recompute"
+		text += "{recompute}"
 	}
 	return text
 }

@@ -17,10 +17,10 @@ package train
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 
 	"caldera/backend"
+	"caldera/internal/setting"
 )
 
 // Options say how a run trains. Names and meaning are nanoGPT's (its train.py)
@@ -75,7 +75,7 @@ func (o Options) Validate() error {
 		{"sample_tokens", o.SampleTokens, 1, 1 << 20},
 	} {
 		if x.value < x.least || x.value > x.most {
-			return fmt.Errorf("--%s=%d: expected %d to %d", x.name, x.value, x.least, x.most)
+			return setting.Errorf("{"+x.name+"=%d}: expected %d to %d", x.value, x.least, x.most)
 		}
 	}
 	for _, x := range []struct {
@@ -97,14 +97,14 @@ func (o Options) Validate() error {
 			if x.open {
 				below = " below"
 			}
-			return fmt.Errorf("--%s=%v: expected %v to%s %v", x.name, x.value, x.least, below, x.most)
+			return setting.Errorf("{"+x.name+"=%v}: expected %v to%s %v", x.value, x.least, below, x.most)
 		}
 	}
 	if _, err := o.dtype(); err != nil {
 		return err
 	}
 	if o.DecayLR && o.Warmup() >= o.DecayEnd() {
-		return fmt.Errorf("--warmup_iters=%d: expected less than lr_decay_iters, %d", o.Warmup(), o.DecayEnd())
+		return setting.Errorf("{warmup_iters=%d}: expected less than lr_decay_iters, %d", o.Warmup(), o.DecayEnd())
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func (o Options) dtype() (backend.DType, error) {
 	case "f16", "float16":
 		return backend.F16, nil
 	}
-	return backend.None, fmt.Errorf("--dtype=%s: expected f32, or f16 for mixed precision", o.DType)
+	return backend.None, setting.Errorf("{dtype=%s}: expected f32, or f16 for mixed precision", o.DType)
 }
 
 // clip is the largest norm of the gradients.

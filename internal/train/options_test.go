@@ -57,26 +57,26 @@ func TestValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*Options){
-		"--batch_size=0: expected 1 to":                   func(o *Options) { o.BatchSize = 0 },
-		"--block_size=-1":                                 func(o *Options) { o.BlockSize = -1 },
-		"--gradient_accumulation_steps=0":                 func(o *Options) { o.Accumulation = 0 },
-		"--max_iters=0":                                   func(o *Options) { o.MaxIters = 0 },
-		"--warmup_iters=-1":                               func(o *Options) { o.WarmupIters = ptr(-1) },
-		"--warmup_iters=10: expected less than lr_decay_": func(o *Options) { o.WarmupIters = ptr(10) },
-		"--lr_decay_iters=0":                              func(o *Options) { o.LRDecayIters = ptr(0) },
-		"--eval_iters=0":                                  func(o *Options) { o.EvalIters = ptr(0) },
-		"--eval_interval=0":                               func(o *Options) { o.EvalInterval = 0 },
-		"--log_interval=0":                                func(o *Options) { o.LogInterval = 0 },
-		"--sample_interval=-1":                            func(o *Options) { o.SampleInterval = ptr(-1) },
-		"--learning_rate=NaN":                             func(o *Options) { o.LearningRate = math.NaN() },
-		"--learning_rate=+Inf":                            func(o *Options) { o.LearningRate = math.Inf(1) },
-		"--min_lr=-1":                                     func(o *Options) { o.MinLR = ptr(-1.0) },
-		"--beta1=1: expected 0 to below 1":                func(o *Options) { o.Beta1 = 1 },
-		"--beta2=1.5":                                     func(o *Options) { o.Beta2 = 1.5 },
-		"--dropout=1":                                     func(o *Options) { o.Dropout = 1 },
-		"--grad_clip=-1":                                  func(o *Options) { o.GradClip = -1 },
-		"--dtype=bfloat16: expected f32, or f16":          func(o *Options) { o.DType = "bfloat16" },
-		"--weight_decay=-0.1":                             func(o *Options) { o.WeightDecay = -0.1 },
+		"batch_size=0: expected 1 to":                   func(o *Options) { o.BatchSize = 0 },
+		"block_size=-1":                                 func(o *Options) { o.BlockSize = -1 },
+		"gradient_accumulation_steps=0":                 func(o *Options) { o.Accumulation = 0 },
+		"max_iters=0":                                   func(o *Options) { o.MaxIters = 0 },
+		"warmup_iters=-1":                               func(o *Options) { o.WarmupIters = ptr(-1) },
+		"warmup_iters=10: expected less than lr_decay_": func(o *Options) { o.WarmupIters = ptr(10) },
+		"lr_decay_iters=0":                              func(o *Options) { o.LRDecayIters = ptr(0) },
+		"eval_iters=0":                                  func(o *Options) { o.EvalIters = ptr(0) },
+		"eval_interval=0":                               func(o *Options) { o.EvalInterval = 0 },
+		"log_interval=0":                                func(o *Options) { o.LogInterval = 0 },
+		"sample_interval=-1":                            func(o *Options) { o.SampleInterval = ptr(-1) },
+		"learning_rate=NaN":                             func(o *Options) { o.LearningRate = math.NaN() },
+		"learning_rate=+Inf":                            func(o *Options) { o.LearningRate = math.Inf(1) },
+		"min_lr=-1":                                     func(o *Options) { o.MinLR = ptr(-1.0) },
+		"beta1=1: expected 0 to below 1":                func(o *Options) { o.Beta1 = 1 },
+		"beta2=1.5":                                     func(o *Options) { o.Beta2 = 1.5 },
+		"dropout=1":                                     func(o *Options) { o.Dropout = 1 },
+		"grad_clip=-1":                                  func(o *Options) { o.GradClip = -1 },
+		"dtype=bfloat16: expected f32, or f16":          func(o *Options) { o.DType = "bfloat16" },
+		"weight_decay=-0.1":                             func(o *Options) { o.WeightDecay = -0.1 },
 	} {
 		o := options()
 		change(&o)
@@ -107,10 +107,10 @@ func TestSmaller(t *testing.T) {
 		if s.BatchSize*s.Accumulation != 12 {
 			t.Errorf("%d × %d sequences, expected 12", s.Accumulation, s.BatchSize)
 		}
-		flags = append(flags, s.memoryFlags(o))
+		flags = append(flags, s.unlike(o))
 	}
-	want := "--batch_size=3 --gradient_accumulation_steps=4|--batch_size=2 --gradient_accumulation_steps=6|--batch_size=1 --gradient_accumulation_steps=12|" +
-		"--recompute|--batch_size=3 --gradient_accumulation_steps=4 --recompute|--batch_size=2 --gradient_accumulation_steps=6 --recompute|--batch_size=1 --gradient_accumulation_steps=12 --recompute"
+	want := "{batch_size=3} {gradient_accumulation_steps=4}|{batch_size=2} {gradient_accumulation_steps=6}|{batch_size=1} {gradient_accumulation_steps=12}|" +
+		"{recompute}|{batch_size=3} {gradient_accumulation_steps=4} {recompute}|{batch_size=2} {gradient_accumulation_steps=6} {recompute}|{batch_size=1} {gradient_accumulation_steps=12} {recompute}"
 	if got := strings.Join(flags, "|"); got != want {
 		t.Errorf("found %s, expected %s", got, want)
 	}

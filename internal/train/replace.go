@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"caldera/internal/atomicfile"
+	"caldera/internal/setting"
 )
 
 // unsavedName is a file that says: log.jsonl and loss.svg beside it, and the plot
@@ -29,13 +30,13 @@ func (d Dir) Occupied() (path string, checkpoint bool, err error) {
 	}
 	for _, e := range entries {
 		if stepName.MatchString(e.Name()) {
-			return "", false, fmt.Errorf("%s is there and is no directory of a checkpoint: move it away, or choose another --out_dir", d.Path(e.Name()))
+			return "", false, setting.Errorf("%s is there and is no directory of a checkpoint: move it away, or choose another {out_dir}", d.Path(e.Name()))
 		}
 	}
 	for _, name := range []string{logName, plotName} {
 		switch info, err := os.Lstat(d.Path(name)); {
 		case err == nil && info.IsDir():
-			return "", false, fmt.Errorf("%s is a directory: move it away, or choose another --out_dir", d.Path(name))
+			return "", false, setting.Errorf("%s is a directory: move it away, or choose another {out_dir}", d.Path(name))
 		case err == nil && path == "":
 			path = d.Path(name)
 		case err != nil && !errors.Is(err, fs.ErrNotExist):

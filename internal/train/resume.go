@@ -1,10 +1,10 @@
 package train
 
 import (
-	"fmt"
 	"reflect"
 
 	"caldera/gpt/tokenizer"
+	"caldera/internal/setting"
 )
 
 // OpenState reads what the newest checkpoint of d tells about its run. The
@@ -24,8 +24,8 @@ func (s State) SameData(d *Data) error {
 	if s.Data.Fingerprint == d.Fingerprint {
 		return nil
 	}
-	return fmt.Errorf("the data has %d tokens to learn from and %d to validate with (SHA-256 %.12s…), the checkpoint's had %d and %d (%.12s…): "+
-		"resume with the same --data; to go on with other data, begin a new run with --init=DIR, the directory of the checkpoint",
+	return setting.Errorf("the data has %d tokens to learn from and %d to validate with (SHA-256 %.12s…), the checkpoint's had %d and %d (%.12s…): "+
+		"resume with the same {data}; to go on with other data, begin a new run with {init=DIR}, the directory of the checkpoint",
 		d.Train.Len(), d.Val.Len(), d.Fingerprint, s.Data.Train, s.Data.Val, s.Data.Fingerprint)
 }
 

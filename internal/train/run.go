@@ -1,6 +1,7 @@
 package train
 
 import (
+	"caldera/internal/setting"
 	"cmp"
 	"context"
 	"errors"
@@ -63,9 +64,12 @@ type DivergedError struct {
 	Replaces bool // another run, which is kept where nothing was saved
 }
 
-func (e *DivergedError) Error() string {
+func (e *DivergedError) Error() string { return e.Unwrap().Error() }
+
+// Unwrap returns what Error says, with the names of settings.
+func (e *DivergedError) Unwrap() error {
 	if e.Step == 0 {
-		return fmt.Sprintf("step 0: %s before any training: the weights to begin with are too large, or the device is at fault; take another checkpoint, or another --device", e.What)
+		return setting.Errorf("step 0: %s before any training: the weights to begin with are too large, or the device is at fault; take another checkpoint, or another {device}", e.What)
 	}
 	kept := "nothing was saved before"
 	switch {
@@ -74,7 +78,7 @@ func (e *DivergedError) Error() string {
 	case e.Replaces:
 		kept += ", and what was there is kept"
 	}
-	return fmt.Sprintf("step %d: %s: training has diverged; %s; try a lower --learning_rate, a longer --warmup_iters, or --grad_clip=0.5", e.Step, e.What, kept)
+	return setting.Errorf("step %d: %s: training has diverged; %s; try a lower {learning_rate}, a longer {warmup_iters}, or {grad_clip=0.5}", e.Step, e.What, kept)
 }
 
 // Prepare plans evaluations and returns what they measure, for people.

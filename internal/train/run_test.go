@@ -364,7 +364,7 @@ func TestDiverged(t *testing.T) {
 			}}
 			r, _ := begin(t, dir, options(), l)
 			err := r.Train(t.Context())
-			want := fmt.Sprintf("step %d: %s: training has diverged; the checkpoint of step 5 is kept; try a lower --learning_rate", at, what)
+			want := fmt.Sprintf("step %d: %s: training has diverged; the checkpoint of step 5 is kept; try a lower learning_rate", at, what)
 			if at < 5 {
 				want = strings.Replace(want, "the checkpoint of step 5 is kept", "nothing was saved before", 1)
 			}

@@ -13,6 +13,7 @@ import (
 
 	"caldera/internal/atomicfile"
 	"caldera/internal/regular"
+	"caldera/internal/setting"
 	"caldera/internal/strictjson"
 )
 
@@ -70,7 +71,7 @@ func readState(dir string) (s State, err error) {
 	path := filepath.Join(dir, stateName)
 	f, err := regular.Open(os.DirFS(dir), stateName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, fmt.Errorf("%s has no %s, so no run can go on with it: begin a new one with --init=%s", dir, stateName, dir)
+		return s, setting.Errorf("%s has no %s, so no run can go on with it: begin a new one with {init=%s}", dir, stateName, dir)
 	}
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", path, err)

@@ -34,7 +34,7 @@ func Commit() string {
 	return r
 }
 
-// Text is what --version prints, a line each: the commit, Go and the platform,
+// Text is what a program tells of itself, a line each: the commit, Go and the platform,
 // and the backends that this program has.
 func Text() string {
 	c := Commit()

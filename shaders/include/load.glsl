@@ -54,9 +54,13 @@ float sum(vec4 v) { return (v.x + v.y) + (v.z + v.w); }
 float sum(float v) { return v; }
 #endif
 
-// Activations beside it are f32, or with X_F16 of the same type: single, in
-// fours, or through the texture unit.
-#if defined(TEXEL)
+// Activations beside it are f32, with X_F16 of the same type, or with X_Q8_A in
+// blocks: single, in fours, or through the texture unit. READ_X_AT reads element k
+// of the row that begins at at, of any type.
+#if defined(X_BLOCKS)
+#define X_ELEMENT uint
+#define READ_X_AT X_BLOCK_AT
+#elif defined(TEXEL)
 #define READ_X(b, i) texelFetch(b, int((i) >> 2))
 #elif defined(X_PAIRS)
 #define X_ELEMENT ELEMENT
@@ -70,4 +74,8 @@ float sum(float v) { return v; }
 #else
 #define X_ELEMENT float
 #define READ_X(b, i) (b[i])
+#endif
+
+#if !defined(READ_X_AT)
+#define READ_X_AT(b, at, k) READ_X(b, (at) + (k))
 #endif

@@ -6,10 +6,10 @@
 //	bench show here.json
 //	bench compare here.json there.json
 //
-// Each command below bench has a file of its name: its flags and its wiring.
-// hardware.go and models.go are flags that several share, output.go is where
-// results go, progress.go tells on standard error how far it is. What is
-// measured, and how, is in package bench.
+// Each command below bench has a file of its name. job.go has what those that
+// measure do in common: the loop over devices, models and dtypes. hardware.go and
+// models.go have flags that several share, output.go writes results, progress.go
+// shows progress on standard error. The measuring itself is in package bench.
 package bench
 
 import (
@@ -20,6 +20,8 @@ import (
 
 	"caldera/gpt"
 	"caldera/internal/bench"
+	"caldera/internal/bench/peer"
+	"caldera/internal/bench/result"
 	"caldera/internal/cli"
 	"caldera/models"
 )
@@ -45,8 +47,8 @@ func Command() cli.Command {
 		Arguments: "expected flags, or one of the commands run, ops, overhead, startup, perplexity, train, peers, show and compare",
 		Vars: cli.Vars(kong.Vars{
 			"embedded": models.Name, "prompt": fmt.Sprint(bench.DefaultPrompt), "gen": fmt.Sprint(bench.DefaultGen),
-			"formats": strings.Join(bench.Formats, ","), "summary": bench.Summary, "ops": strings.Join(bench.OpNames(), ", "),
-			"peers": strings.Join(bench.PeerNames(), ", "), "trainers": strings.Join(bench.TrainPeerNames(), ", "), "shapes": strings.Join(gpt.ShapeNames(), ", "),
+			"formats": strings.Join(result.Formats, ","), "summary": result.Summary, "ops": strings.Join(bench.OpNames(), ", "),
+			"peers": strings.Join(peer.Names(), ", "), "trainers": strings.Join(peer.TrainNames(), ", "), "shapes": strings.Join(gpt.ShapeNames(), ", "),
 		}),
 	}
 }

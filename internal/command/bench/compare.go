@@ -6,7 +6,7 @@ import (
 	"io"
 
 	"caldera/internal/atomicfile"
-	"caldera/internal/bench"
+	"caldera/internal/bench/result"
 	"caldera/internal/cli"
 	"caldera/internal/plot"
 )
@@ -40,18 +40,18 @@ func (f *compareCommand) Run(context.Context) error {
 		return err
 	}
 	defer discard(output)
-	var files []bench.File
+	var files []result.File
 	for _, path := range f.Files {
-		records, err := bench.ReadFile(path)
+		records, err := result.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		files = append(files, bench.File{Path: path, Records: records})
+		files = append(files, result.File{Path: path, Records: records})
 	}
 	if f.Agree {
 		return f.agree(files, output)
 	}
-	c, err := bench.Compare(files)
+	c, err := result.Compare(files)
 	if err != nil {
 		return err
 	}
@@ -64,8 +64,8 @@ func (f *compareCommand) Run(context.Context) error {
 }
 
 // agree writes whether two runs agree, and fails where they do not.
-func (f *compareCommand) agree(files []bench.File, output *atomicfile.File) error {
-	a, err := bench.Agree(files[0], files[1])
+func (f *compareCommand) agree(files []result.File, output *atomicfile.File) error {
+	a, err := result.Agree(files[0], files[1])
 	if err != nil {
 		return err
 	}

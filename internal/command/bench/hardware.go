@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -11,7 +9,6 @@ import (
 	"caldera/backend"
 	"caldera/internal/bench"
 	"caldera/internal/cli"
-	"caldera/internal/printable"
 )
 
 // hardwareFlags choose what to measure on.
@@ -56,38 +53,6 @@ func (f *hardwareFlags) names() (list []string) {
 
 func notMeasured(why error) {
 	fmt.Fprintf(os.Stderr, "%s: not measured: %s\n", cli.Self(), cli.Message(why))
-}
-
-// open opens each device in turn, tells what it is, and has it measured. Where
-// one fails the others have their turn all the same.
-func open(ctx context.Context, devices []backend.Device, measure func(*bench.Device) ([]bench.Record, error)) (all []bench.Record, failed error) {
-	for _, d := range devices {
-		records, err := openOne(ctx, d, measure)
-		all = append(all, records...)
-		failed = errors.Join(failed, err)
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return all, failed
-}
-
-func openOne(ctx context.Context, d backend.Device, measure func(*bench.Device) ([]bench.Record, error)) (records []bench.Record, err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	device, err := bench.Open(d)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, device.Close()) }()
-	warning := ""
-	if d.Kind == backend.Software {
-		warning = "warning: "
-	}
-	fmt.Fprintf(os.Stderr, "%s%s: %s\n", warning, d.Spec(), printable.Text(device.Describe()))
-	cli.Advise(os.Stderr, d)
-	return measure(device)
 }
 
 // repetitions is a flag that several commands have.

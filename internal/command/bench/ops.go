@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"caldera/backend"
 	"caldera/gpt"
 	"caldera/internal/bench"
+	"caldera/internal/bench/result"
 	"caldera/internal/cli"
 )
 
@@ -25,41 +25,29 @@ type opsCommand struct {
 
 // Run measures ops on one device after the other.
 func (f *opsCommand) Run(ctx context.Context) error {
-	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
-		return err
-	}
-	if err := f.repetitions.check(); err != nil {
-		return err
-	}
-	shape, err := gpt.Shape(f.Shape)
-	if err != nil {
-		return cli.Usagef("--shape=%s: %w", f.Shape, err)
-	}
-	dtypes, err := parseDTypes(f.DType, "")
-	if err != nil {
-		return err
-	}
-	for _, name := range f.Op {
-		if known := bench.OpNames(); !slices.Contains(known, name) {
-			return cli.Usagef("--op=%s: expected one of %s", name, strings.Join(known, ", "))
+	o := bench.OpOptions{Model: f.Shape, Names: f.Op}
+	var shape gpt.Config
+	prepare := func(j *job) (err error) {
+		j.options.Ceilings = f.Ceilings
+		if shape, err = gpt.Shape(f.Shape); err != nil {
+			return cli.Usagef("--shape=%s: %w", f.Shape, err)
 		}
-	}
-	devices, err := f.find()
-	if err != nil {
-		return err
-	}
-	return f.report(func() ([]bench.Record, error) {
-		return open(ctx, devices, func(d *bench.Device) ([]bench.Record, error) {
-			p := newProgress(d.Spec(), backend.None)
-			defer p.end()
-			results, skipped, err := d.MeasureOps(ctx, shape, bench.OpOptions{
-				Options: bench.Options{Repetitions: f.Repetitions, Ceilings: f.Ceilings, Progress: p.step},
-				Model:   f.Shape, DTypes: dtypes, Names: f.Op,
-			})
-			for _, why := range skipped {
-				notMeasured(why)
+		if o.DTypes, err = parseDTypes(f.DType, ""); err != nil {
+			return err
+		}
+		for _, name := range f.Op {
+			if known := bench.OpNames(); !slices.Contains(known, name) {
+				return cli.Usagef("--op=%s: expected one of %s", name, strings.Join(known, ", "))
 			}
-			return bench.Records(results), err
-		})
+		}
+		return nil
+	}
+	return f.hardwareFlags.run(ctx, &f.outputFlags, f.repetitions, prepare, func(p piece) ([]result.Record, error) {
+		o.Options = p.Options
+		results, skipped, err := p.device.MeasureOps(ctx, shape, o)
+		for _, why := range skipped {
+			notMeasured(why)
+		}
+		return result.Records(results), err
 	})
 }

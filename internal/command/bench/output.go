@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"caldera/internal/atomicfile"
-	"caldera/internal/bench"
+	"caldera/internal/bench/result"
 	"caldera/internal/cli"
 	"caldera/internal/version"
 )
@@ -21,8 +21,8 @@ type outputFlags struct {
 
 // report measures and writes the results. What was measured before an error or
 // Ctrl-C is written all the same.
-func (f *outputFlags) report(measure func() ([]bench.Record, error)) (err error) {
-	host := bench.NewHost(version.Commit())
+func (f *outputFlags) report(measure func() ([]result.Record, error)) (err error) {
+	host := result.NewHost(version.Commit())
 	// Made now, so that a wrong path is told before the work is done.
 	file, err := create("--output", f.Output)
 	if err != nil {
@@ -33,11 +33,14 @@ func (f *outputFlags) report(measure func() ([]bench.Record, error)) (err error)
 	if err == nil && len(records) == 0 {
 		err = errors.New("nothing was measured: no device can do what was asked for")
 	}
+	if err == nil && !slices.ContainsFunc(records, func(r result.Record) bool { return result.Failure(r) == nil }) {
+		err = errors.New("no peer was measured: the lines above say what each lacks")
+	}
 	if err != nil && len(records) == 0 {
 		return err
 	}
 	host.Mark(records)
-	return errors.Join(err, write(file, func(w io.Writer) error { return bench.Write(w, f.Format, records) }))
+	return errors.Join(err, write(file, func(w io.Writer) error { return result.Write(w, f.Format, records) }))
 }
 
 // distinct reports flags that name one file: the last to be written would

@@ -1,10 +1,8 @@
 package bench
 
 import (
+	"caldera/internal/bench/result"
 	"context"
-
-	"caldera/backend"
-	"caldera/internal/bench"
 )
 
 type overheadCommand struct {
@@ -15,22 +13,8 @@ type overheadCommand struct {
 
 // Run measures the overhead of one device after the other.
 func (f *overheadCommand) Run(ctx context.Context) error {
-	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
-		return err
-	}
-	if err := f.repetitions.check(); err != nil {
-		return err
-	}
-	devices, err := f.find()
-	if err != nil {
-		return err
-	}
-	return f.report(func() ([]bench.Record, error) {
-		return open(ctx, devices, func(d *bench.Device) ([]bench.Record, error) {
-			p := newProgress(d.Spec(), backend.None)
-			defer p.end()
-			results, err := d.Overhead(ctx, bench.Options{Repetitions: f.Repetitions, Progress: p.step})
-			return bench.Records(results), err
-		})
+	return f.hardwareFlags.run(ctx, &f.outputFlags, f.repetitions, func(*job) error { return nil }, func(p piece) ([]result.Record, error) {
+		results, err := p.device.Overhead(ctx, p.Options)
+		return result.Records(results), err
 	})
 }

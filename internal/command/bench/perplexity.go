@@ -3,12 +3,11 @@ package bench
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 
-	"caldera/backend"
 	"caldera/internal/atomicfile"
 	"caldera/internal/bench"
+	"caldera/internal/bench/result"
 	"caldera/internal/cli"
 )
 
@@ -32,10 +31,56 @@ type perplexityCommand struct {
 }
 
 // Run measures all models and dtypes on one device after the other.
-func (f *perplexityCommand) Run(ctx context.Context) (err error) {
-	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
+func (f *perplexityCommand) Run(ctx context.Context) error {
+	var save *atomicfile.File
+	defer func() { discard(save) }()
+	var ids [][]int // of the text, as each model reads it
+	o := bench.PerplexityOptions{Window: f.CtxSize, Windows: f.Windows, File: f.File}
+	prepare := func(j *job) (err error) {
+		j.options.Cache = f.cache()
+		if err := f.check(j); err != nil {
+			return err
+		}
+		if save, err = create("--save", f.Save); err != nil {
+			return err
+		}
+		text, err := cli.ReadInput(ctx, f.File, maxText)
+		if err != nil {
+			return err
+		}
+		o.Text = sha256.Sum256([]byte(text))
+		if ids, err = f.encode(ctx, text, j.models); err != nil || f.Base == "" {
+			return err
+		}
+		o.Base, err = result.OpenLogits(f.Base)
 		return err
 	}
+	defer func() {
+		if o.Base != nil {
+			o.Base.Close()
+		}
+	}()
+	return f.hardwareFlags.run(ctx, &f.outputFlags, repetitions{1}, prepare, func(p piece) ([]result.Record, error) {
+		o := o
+		o.Options = p.Options
+		if save != nil {
+			o.Save = result.NewLogitWriter(save)
+		}
+		r, err := p.device.Perplexity(ctx, p.model, ids[p.i], o)
+		if err == nil && save != nil { // whole
+			if err = o.Save.Flush(); err == nil {
+				err = save.Commit()
+			}
+		}
+		if r == nil {
+			return nil, err
+		}
+		return []result.Record{r}, err
+	})
+}
+
+// check checks all flags but those that name files.
+func (f *perplexityCommand) check(j *job) (err error) {
 	if f.File == "" {
 		return cli.Usagef("--file is missing: expected the path of a text, or - for standard input")
 	}
@@ -43,98 +88,40 @@ func (f *perplexityCommand) Run(ctx context.Context) (err error) {
 		return cli.Usagef("-c %d --windows=%d: expected numbers above 0", f.CtxSize, f.Windows)
 	}
 	flags := modelFlags{Model: f.Model, DType: f.DType}
-	models, err := flags.models()
-	if err != nil {
+	if j.models, err = flags.models(); err != nil {
 		return err
 	}
-	for _, m := range models {
+	for _, m := range j.models {
 		if c := m.Config.Context; f.CtxSize != 0 && (f.CtxSize < bench.LeastWindow || f.CtxSize > c) {
 			return cli.Usagef("-c %d: expected %d to %d tokens, the context of model %s", f.CtxSize, bench.LeastWindow, c, m.Name)
 		}
 	}
-	dtypes, err := flags.dtypes()
-	if err != nil {
+	if j.dtypes, err = flags.dtypes(); err != nil {
 		return err
 	}
-	devices, err := f.find()
-	if err != nil {
+	if j.devices, err = f.find(); err != nil {
 		return err
 	}
-	if n := len(models) * len(dtypes) * len(devices); f.Save != "" && n != 1 {
+	if n := len(j.models) * len(j.dtypes) * len(j.devices); f.Save != "" && n != 1 {
 		return cli.Usagef("--save=%s: expected one model, dtype and device, found %d combinations", f.Save, n)
 	}
-	if err := distinct("--output", f.Output, "--save", f.Save); err != nil {
-		return err
-	}
-	save, err := create("--save", f.Save)
-	if err != nil {
-		return err
-	}
-	defer discard(save)
-	text, err := cli.ReadInput(ctx, f.File, maxText)
-	if err != nil {
-		return err
-	}
+	return distinct("--output", f.Output, "--save", f.Save)
+}
+
+// encode cuts a text into the tokens of each model.
+func (f *perplexityCommand) encode(ctx context.Context, text string, models []bench.Model) ([][]int, error) {
 	ids := make([][]int, len(models))
 	for i, m := range models {
 		t, err := m.Tokenizer()
 		if err != nil {
-			return fmt.Errorf("model %s: %w", m.Name, err)
+			return nil, fmt.Errorf("model %s: %w", m.Name, err)
 		}
 		if ids[i], err = t.EncodePrompt(text); err != nil {
-			return fmt.Errorf("%s: %w", f.File, err)
+			return nil, fmt.Errorf("%s: %w", f.File, err)
 		}
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	var base *bench.LogitReader
-	if f.Base != "" {
-		if base, err = bench.OpenLogits(f.Base); err != nil {
-			return err
-		}
-		defer base.Close()
-	}
-	return f.report(func() ([]bench.Record, error) {
-		return open(ctx, devices, func(d *bench.Device) (all []bench.Record, failed error) {
-			for i, m := range models {
-				for _, dtype := range dtypes {
-					o := bench.PerplexityOptions{
-						DType: dtype, Cache: f.cache(), Window: f.CtxSize, Windows: f.Windows,
-						File: f.File, Text: sha256.Sum256([]byte(text)), Base: base,
-					}
-					r, err := f.measure(ctx, d, m, ids[i], o, save)
-					if r != nil {
-						all = append(all, r)
-					}
-					if errors.Is(err, bench.ErrUnsupported) {
-						notMeasured(err)
-						continue
-					}
-					failed = errors.Join(failed, err)
-					if ctx.Err() != nil || errors.Is(err, backend.ErrDeviceLost) {
-						return all, failed
-					}
-				}
-			}
-			return all, failed
-		})
-	})
-}
-
-// measure measures one, and saves the run where that is wanted and it was whole.
-func (f *perplexityCommand) measure(ctx context.Context, d *bench.Device, m bench.Model, ids []int, o bench.PerplexityOptions, save *atomicfile.File) (*bench.PerplexityResult, error) {
-	p := newProgress(fmt.Sprintf("%s %s", d.Spec(), m.Name), o.DType)
-	defer p.end()
-	o.Progress = p.step
-	if save != nil {
-		o.Save = bench.NewLogitWriter(save)
-	}
-	r, err := d.Perplexity(ctx, m, ids, o)
-	if err == nil && save != nil {
-		if err = o.Save.Flush(); err == nil {
-			err = save.Commit()
-		}
-	}
-	return r, cli.WithFlags(err)
+	return ids, nil
 }

@@ -3,11 +3,11 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 
-	"caldera/backend"
 	"caldera/internal/bench"
+	"caldera/internal/bench/result"
 	"caldera/internal/cli"
+	"caldera/internal/setting"
 )
 
 type runCommand struct {
@@ -25,90 +25,46 @@ type runCommand struct {
 	profileFlag `group:"Output"`
 }
 
-// job is what the flags ask for.
-type job struct {
-	devices []backend.Device
-	dtypes  []backend.DType
-	models  []bench.Model
-	tests   [][]bench.Test // of each model
-	cache   backend.DType
-
-	measured map[work]bool // what gave results
-}
-
-// work is a model on a device.
-type work struct {
-	device, model string
-	dtype         backend.DType
-}
-
-// job checks all that can be checked before anything is measured.
-func (f *runCommand) job() (j job, err error) {
-	if err := f.repetitions.check(); err != nil {
-		return j, err
-	}
-	if j.dtypes, err = f.dtypes(); err != nil {
-		return j, err
-	}
-	if j.models, err = f.models(); err != nil {
-		return j, err
-	}
-	for _, m := range j.models {
-		tests, err := bench.Tests(m.Config, f.Prompt, f.Gen, f.Depth)
-		if err != nil {
-			return j, cli.Usagef("model %s: %w", m.Name, err)
-		}
-		j.tests = append(j.tests, tests)
-	}
-	j.cache, j.measured = f.cache(), map[work]bool{}
-	j.devices, err = f.find()
-	return j, err
-}
-
 // Run measures all tests of all models on one device after the other.
 func (f *runCommand) Run(ctx context.Context) error {
-	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
+	profile := profiling{measured: map[profiled]bool{}}
+	defer func() { discard(profile.file) }()
+	prepare := func(j *job) (err error) {
+		j.options.Cache, j.options.Ceilings = f.cache(), f.Ceilings
+		if j.dtypes, err = f.dtypes(); err != nil {
+			return err
+		}
+		if j.models, err = f.models(); err != nil {
+			return err
+		}
+		if profile.tests, err = tests(j.models, f.Prompt, f.Gen, f.Depth); err != nil {
+			return err
+		}
+		if err := distinct("--output", f.Output, "--profile", f.Profile); err != nil {
+			return err
+		}
+		profile.job = j
+		// Made now, so that a wrong path is told before the work is done.
+		profile.file, err = create("--profile", f.Profile)
 		return err
 	}
-	j, err := f.job()
-	if err != nil {
-		return err
-	}
-	if err := distinct("--output", f.Output, "--profile", f.Profile); err != nil {
-		return err
-	}
-	profile, err := f.profiling(j)
-	if err != nil {
-		return err
-	}
-	defer discard(profile.file)
-	err = f.report(func() ([]bench.Record, error) {
-		return open(ctx, j.devices, func(d *bench.Device) ([]bench.Record, error) {
-			return j.on(ctx, d, bench.Options{Repetitions: f.Repetitions, Cache: j.cache, Ceilings: f.Ceilings})
-		})
+	err := f.hardwareFlags.run(ctx, &f.outputFlags, f.repetitions, prepare, func(p piece) ([]result.Record, error) {
+		results, err := p.device.Measure(ctx, p.model, profile.tests[p.i], p.Options)
+		profile.measured[profiled{p.spec.Spec(), p.i, p.DType}] = len(results) > 0
+		return result.Records(results), err
 	})
 	return errors.Join(err, profile.run(ctx))
 }
 
-func (j job) on(ctx context.Context, d *bench.Device, o bench.Options) (all []bench.Record, failed error) {
-	for i, m := range j.models {
-		for _, dtype := range j.dtypes {
-			p := newProgress(fmt.Sprintf("%s %s", d.Spec(), m.Name), dtype)
-			o.DType, o.Progress = dtype, p.step
-			results, err := d.Measure(ctx, m, j.tests[i], o)
-			p.end()
-			all = append(all, bench.Records(results)...)
-			j.measured[work{d.Spec(), m.Name, dtype}] = len(results) > 0
-			err = cli.WithFlags(err)
-			if errors.Is(err, bench.ErrUnsupported) {
-				notMeasured(err)
-				continue
-			}
-			failed = errors.Join(failed, err)
-			if ctx.Err() != nil || errors.Is(err, backend.ErrDeviceLost) {
-				return all, failed
-			}
+// tests lists those of each model.
+func tests(models []bench.Model, prompt, gen, depth []int) (all [][]bench.Test, err error) {
+	flags := map[string]string{"prompt": "-p", "n-gen": "-n", "depth": "-d"}
+	for _, m := range models {
+		list, err := bench.Tests(m.Config, prompt, gen, depth)
+		if err != nil {
+			return nil, cli.Usagef("model %s: %w", m.Name, setting.Spell(err, func(name string) string { return flags[name] }))
 		}
+		all = append(all, list)
 	}
-	return all, failed
+	return all, nil
 }

@@ -6,7 +6,7 @@ import (
 	"io"
 	"strings"
 
-	"caldera/internal/bench"
+	"caldera/internal/bench/result"
 	"caldera/internal/cli"
 )
 
@@ -18,7 +18,7 @@ type showCommand struct {
 
 // Run writes results as they would have been written when they were measured.
 func (f *showCommand) Run(context.Context) error {
-	if len(f.Files) > 1 && f.Format != bench.Summary {
+	if len(f.Files) > 1 && f.Format != result.Summary {
 		return cli.Usagef("%d files: expected one, or several with -o summary; bench compare lays files side by side", len(f.Files))
 	}
 	output, err := create("--output", f.Output)
@@ -26,15 +26,15 @@ func (f *showCommand) Run(context.Context) error {
 		return err
 	}
 	defer discard(output)
-	var records []bench.Record
+	var records []result.Record
 	for _, path := range f.Files {
-		more, err := bench.ReadFile(path)
+		more, err := result.ReadFile(path)
 		if err != nil {
 			return err
 		}
 		records = append(records, more...)
 	}
-	err = write(output, func(w io.Writer) error { return bench.Write(w, f.Format, records) })
+	err = write(output, func(w io.Writer) error { return result.Write(w, f.Format, records) })
 	if err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(f.Files, ", "), err)
 	}

@@ -2,10 +2,9 @@ package bench
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"caldera/internal/bench"
+	"caldera/internal/bench/result"
 )
 
 type startupCommand struct {
@@ -17,42 +16,16 @@ type startupCommand struct {
 
 // Run starts processes that use one device after the other.
 func (f *startupCommand) Run(ctx context.Context) error {
-	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
-		return err
-	}
-	if err := f.repetitions.check(); err != nil {
-		return err
-	}
-	dtypes, err := f.dtypes()
-	if err != nil {
-		return err
-	}
-	models, err := f.models()
-	if err != nil {
-		return err
-	}
-	devices, err := f.find()
-	if err != nil {
-		return err
-	}
-	return f.report(func() (all []bench.Record, failed error) {
-		for _, d := range devices {
-			for _, m := range models {
-				for _, dtype := range dtypes {
-					p := newProgress(fmt.Sprintf("%s %s", d.Spec(), m.Name), dtype)
-					results, err := bench.Startup(ctx, d, m, bench.StartupOptions{
-						Options: bench.Options{Repetitions: f.Repetitions, DType: dtype, Progress: p.step},
-						Threads: f.Threads,
-					})
-					p.end()
-					all = append(all, bench.Records(results)...)
-					failed = errors.Join(failed, err)
-					if ctx.Err() != nil {
-						return all, failed
-					}
-				}
-			}
+	prepare := func(j *job) (err error) {
+		j.closed = true
+		if j.dtypes, err = f.dtypes(); err != nil {
+			return err
 		}
-		return all, failed
+		j.models, err = f.models()
+		return err
+	}
+	return f.hardwareFlags.run(ctx, &f.outputFlags, f.repetitions, prepare, func(p piece) ([]result.Record, error) {
+		results, err := bench.Startup(ctx, p.spec, p.model, bench.StartupOptions{Options: p.Options, Threads: f.Threads})
+		return result.Records(results), err
 	})
 }

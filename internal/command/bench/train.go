@@ -11,6 +11,8 @@ import (
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/internal/bench"
+	"caldera/internal/bench/peer"
+	"caldera/internal/bench/result"
 	"caldera/internal/cli"
 )
 
@@ -35,51 +37,56 @@ type trainCommand struct {
 	outputFlags `group:"Output"`
 }
 
-// workload is steps of a model.
-type workload struct {
-	model bench.Model
-	step  bench.Training
-	dtype backend.DType
-}
-
 // Run measures all models on one device after the other.
 func (f *trainCommand) Run(ctx context.Context) error {
-	if listed, err := f.ListJSON.List(f.ListDevices); listed || err != nil {
-		return err
+	o := bench.PeerOptions{Threads: runtime.GOMAXPROCS(0), Timeout: f.Timeout}
+	var steps []bench.Training // of each model
+	prepare := func(j *job) (err error) {
+		j.what, j.options.Ceilings = "training of", f.Ceilings
+		if f.Timeout <= 0 {
+			return cli.Usagef("--timeout=%v: expected more than 0, such as 5m", f.Timeout)
+		}
+		if o.Peers, err = peer.FindTrainers(f.Peer, peer.Places{Python: f.Python}); err != nil {
+			return cli.Usagef("--peer: %w", err)
+		}
+		if j.models, err = (&modelFlags{Model: f.Model, Shape: f.shapes()}).models(); err != nil {
+			return err
+		}
+		if j.dtypes, err = f.dtypes(); err != nil {
+			return err
+		}
+		for _, m := range j.models {
+			step := bench.TrainStep(m)
+			if f.Batch != -1 {
+				step.Batch = f.Batch
+			}
+			if f.Time != -1 {
+				step.Time = f.Time
+			}
+			step.Accumulate, step.Recompute = f.Accumulate, f.Recompute
+			if err := step.Check(m.Config.Context); err != nil {
+				return cli.Usagef("model %s: %w", m.Name, err)
+			}
+			steps = append(steps, step)
+		}
+		return nil
 	}
-	if err := f.repetitions.check(); err != nil {
-		return err
-	}
-	if f.Timeout <= 0 {
-		return cli.Usagef("--timeout=%v: expected more than 0, such as 5m", f.Timeout)
-	}
-	peers, err := bench.FindTrainPeers(f.Peer, bench.PeerPlaces{Python: f.Python})
-	if err != nil {
-		return cli.Usagef("--peer: %w", err)
-	}
-	work, err := f.work()
-	if err != nil {
-		return err
-	}
-	devices, err := f.find()
-	if err != nil {
-		return err
-	}
-	return f.report(func() ([]bench.Record, error) {
-		return open(ctx, devices, func(d *bench.Device) ([]bench.Record, error) { return f.on(ctx, d, work, peers) })
+	return f.hardwareFlags.run(ctx, &f.outputFlags, f.repetitions, prepare, func(p piece) ([]result.Record, error) {
+		o.Options = p.Options
+		results, err := p.device.Train(ctx, p.model, steps[p.i], o)
+		return result.Records(results), withFlags(err, steps[p.i])
 	})
 }
 
-// work is what there is to measure, checked as far as it can be.
-func (f *trainCommand) work() (all []workload, err error) {
-	flags := modelFlags{Model: f.Model, Shape: f.Shape}
+// shapes are those that are asked for, or two where no model is.
+func (f *trainCommand) shapes() []string {
 	if len(f.Model)+len(f.Shape) == 0 {
-		flags.Shape = []string{"nanogpt", "gpt2"}
+		return []string{"nanogpt", "gpt2"}
 	}
-	models, err := flags.models()
-	if err != nil {
-		return nil, err
-	}
+	return f.Shape
+}
+
+func (f *trainCommand) dtypes() ([]backend.DType, error) {
 	dtypes, err := parseDTypes(f.DType, "")
 	if err != nil {
 		return nil, err
@@ -92,54 +99,12 @@ func (f *trainCommand) work() (all []workload, err error) {
 			return nil, cli.Usagef("--dtype=%v: models are trained in f32 or f16", d)
 		}
 	}
-	for _, m := range models {
-		step := bench.TrainStep(m)
-		if f.Batch != -1 {
-			step.Batch = f.Batch
-		}
-		if f.Time != -1 {
-			step.Time = f.Time
-		}
-		step.Accumulate, step.Recompute = f.Accumulate, f.Recompute
-		if err := step.Check(m.Config); err != nil {
-			return nil, cli.Usagef("model %s: %w", m.Name, err)
-		}
-		for _, d := range dtypes {
-			all = append(all, workload{m, step, d})
-		}
-	}
-	return all, nil
-}
-
-func (f *trainCommand) on(ctx context.Context, d *bench.Device, work []workload, peers []bench.Peer) (all []bench.Record, failed error) {
-	for _, w := range work {
-		p := newProgress(fmt.Sprintf("%s training of %s", d.Spec(), w.model.Name), w.dtype)
-		results, err := d.Train(ctx, w.model, w.step, peers, bench.PeerOptions{
-			Options: bench.Options{Repetitions: f.Repetitions, DType: w.dtype, Ceilings: f.Ceilings, Progress: p.step},
-			Threads: runtime.GOMAXPROCS(0), Timeout: f.Timeout,
-		})
-		p.end()
-		all = append(all, bench.Records(results)...)
-		for _, r := range results {
-			if r.Failure != "" {
-				notMeasured(fmt.Errorf("%s beside %s %s on %s: %s", r.Peer, r.ModelType, r.DType, r.Device, r.Failure))
-			}
-		}
-		if errors.Is(err, bench.ErrUnsupported) {
-			notMeasured(err)
-			continue
-		}
-		failed = errors.Join(failed, w.withFlags(err))
-		if ctx.Err() != nil || errors.Is(err, backend.ErrDeviceLost) {
-			return all, failed
-		}
-	}
-	return all, failed
+	return dtypes, nil
 }
 
 // withFlags adds to the error of a step that has no place in memory the flags
 // that would give it one.
-func (w workload) withFlags(err error) error {
+func withFlags(err error, step bench.Training) error {
 	var e *gpt.TrainMemoryError
 	if !errors.As(err, &e) {
 		return err
@@ -149,13 +114,13 @@ func (w workload) withFlags(err error) error {
 		fits = append(fits, fmt.Sprintf("--batch=%d", e.Batch))
 	}
 	switch {
-	case e.Recompute >= w.step.Batch:
+	case e.Recompute >= step.Batch:
 		fits = append(fits, "--recompute")
 	case e.Recompute > e.Batch:
 		fits = append(fits, fmt.Sprintf("--recompute --batch=%d", e.Recompute))
 	}
 	if len(fits) == 0 {
-		return fmt.Errorf("%w: not even one sequence of %d tokens fits: take a smaller --time or model, or another device", err, w.step.Time)
+		return fmt.Errorf("%w: not even one sequence of %d tokens fits: take a smaller --time or model, or another device", err, step.Time)
 	}
 	return fmt.Errorf("%w: what fits is %s", err, strings.Join(fits, ", or "))
 }

@@ -135,7 +135,7 @@ func TestTrainPeerFails(t *testing.T) {
 	check("warm-up: it ended (exit status 139): Segmentation fault")
 	// How long it takes to come to its first steps depends on what else the machine does.
 	for timeout := 2 * time.Second; ; timeout *= 2 {
-		late := fmt.Sprintf("it did not answer within %v and was ended: raise --timeout", timeout)
+		late := fmt.Sprintf("it did not answer within %v and was ended: raise the timeout", timeout)
 		stderr, check := failed("hangs", timeout)
 		if strings.Contains(stderr, late) && !strings.Contains(stderr, "warm-up: "+late) && timeout < commandtest.Patience {
 			continue

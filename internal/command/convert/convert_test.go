@@ -27,6 +27,7 @@ func TestFormats(t *testing.T) {
 	}{
 		{"f32.gguf", []string{"--dtype=f32"}}, {"f16.gguf", []string{"--dtype=f16", "--to=gguf"}}, {"stored.gguf", nil},
 		{"q8_0.gguf", []string{"--dtype", "q8_0"}}, {"f32", []string{"--to=safetensors", "--dtype=f32"}}, {"stored", nil}, {"named.GGUF", nil},
+		{"bf16.gguf", []string{"--dtype=bf16"}}, {"bf16", []string{"--dtype=bf16"}},
 		{"ggml-model.bin", []string{"--to=gguf"}}, {"v1.0", []string{"--to=auto"}},
 		{"again.gguf", []string{"-m", filepath.Join(dir, "stored"), "--dtype=q8_0"}},
 		{"back", []string{"-m", filepath.Join(dir, "f16.gguf"), "--to=safetensors"}},
@@ -41,7 +42,7 @@ func TestFormats(t *testing.T) {
 		}
 	}
 	// It is nearly all weights: of 32, 16 and 8.5 bits.
-	for name, bits := range map[string]float64{"f32.gguf": 32, "f16.gguf": 16, "stored.gguf": 16, "q8_0.gguf": 8.5, "again.gguf": 8.5} {
+	for name, bits := range map[string]float64{"f32.gguf": 32, "f16.gguf": 16, "stored.gguf": 16, "bf16.gguf": 16, "q8_0.gguf": 8.5, "again.gguf": 8.5} {
 		if ratio := float64(sizes[name]) * 8 / (3111936 * bits); ratio < 0.99 || ratio > 1.1 {
 			t.Errorf("%s has %d bytes, %.2f of what its weights take", name, sizes[name], ratio)
 		}

@@ -26,10 +26,11 @@ type runCommand struct {
 }
 
 type modelFlags struct {
-	Init   string `aliases:"init-from" default:"scratch" placeholder:"FROM" help:"Begin with random weights (scratch), go on with the newest checkpoint of --out_dir (resume), or fine-tune a checkpoint: a directory or GGUF file (${default})."`
-	NLayer *int   `name:"n-layer" placeholder:"N" help:"Blocks of a new model (4)."`
-	NHead  *int   `name:"n-head" placeholder:"N" help:"Attention heads of a block (4)."`
-	NEmbd  *int   `name:"n-embd" placeholder:"N" help:"Width: numbers that stand for a token (128)."`
+	Init   string  `aliases:"init-from" default:"scratch" placeholder:"FROM" help:"Begin with random weights (scratch), go on with the newest checkpoint of --out_dir (resume), or fine-tune a checkpoint: a directory or GGUF file (${default})."`
+	Family *string `enum:"${families}" placeholder:"NAME" help:"Family of a new model: ${families} (gpt2)."`
+	NLayer *int    `name:"n-layer" placeholder:"N" help:"Blocks of a new model (4)."`
+	NHead  *int    `name:"n-head" placeholder:"N" help:"Attention heads of a block (4)."`
+	NEmbd  *int    `name:"n-embd" placeholder:"N" help:"Width: numbers that stand for a token (128)."`
 }
 
 type outputFlags struct {
@@ -239,6 +240,9 @@ func (j *job) checkFixed(c gpt.Config) error {
 			return cli.Usagef("--%s=%d: the checkpoint has %d, which cannot change: leave the flag out, or begin with --init=scratch", x.name, *x.asked, x.is)
 		}
 	}
+	if j.Family != nil && *j.Family != c.Family {
+		return cli.Usagef("--family=%s: the checkpoint is of %s, which cannot change: leave the flag out, or begin with --init=scratch", *j.Family, c.Family)
+	}
 	if j.Char {
 		return cli.Usagef("--char is for --init=scratch: the tokenizer is the checkpoint's")
 	}
@@ -272,7 +276,8 @@ func (j *job) load(ctx context.Context, b backend.Backend) (m *gpt.Model, err er
 		j.init = nil // which Load takes over
 		m, err = c.Load(ctx, b, o)
 	} else {
-		s := train.Shape{Layers: 4, Heads: 4, Width: 128}
+		s := train.Shape{Family: "gpt2", Layers: 4, Heads: 4, Width: 128}
+		set(&s.Family, j.Family)
 		set(&s.Layers, j.NLayer)
 		set(&s.Heads, j.NHead)
 		set(&s.Width, j.NEmbd)

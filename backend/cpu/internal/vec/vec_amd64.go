@@ -110,6 +110,21 @@ func axpyF16AVX2(y *float32, w *uint16, a float32, n int)
 //go:noescape
 func axpy4F16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
 
+//go:noescape
+func fromBF16AVX2(dst *float32, src *uint16, n int)
+
+//go:noescape
+func toBF16AVX2(dst *uint16, src *float32, n int)
+
+//go:noescape
+func dotBF16AVX2(w *uint16, x *float32, n int) float32
+
+//go:noescape
+func axpyBF16AVX2(y *float32, w *uint16, a float32, n int)
+
+//go:noescape
+func axpy4BF16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
+
 // Of blocks > 0.
 
 //go:noescape

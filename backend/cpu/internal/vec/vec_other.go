@@ -40,6 +40,11 @@ func toF16AVX2(dst *uint16, src *float32, n int)                                
 func dotF16AVX2(w *uint16, x *float32, n int) float32                                              { return 0 }
 func axpyF16AVX2(y *float32, w *uint16, a float32, n int)                                          {}
 func axpy4F16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)                        {}
+func fromBF16AVX2(dst *float32, src *uint16, n int)                                                {}
+func toBF16AVX2(dst *uint16, src *float32, n int)                                                  {}
+func dotBF16AVX2(w *uint16, x *float32, n int) float32                                             { return 0 }
+func axpyBF16AVX2(y *float32, w *uint16, a float32, n int)                                         {}
+func axpy4BF16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)                       {}
 func fromQ8AVX2(dst *float32, src *byte, blocks int)                                               {}
 func fromQ4AVX2(dst *float32, src *byte, blocks int)                                               {}
 func dotQ8AVX2(w *byte, x *float32, blocks int) float32                                            { return 0 }

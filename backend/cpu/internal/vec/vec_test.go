@@ -204,22 +204,74 @@ func TestF16(t *testing.T) {
 	})
 }
 
-func TestF16Products(t *testing.T) {
+func TestBF16(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		all := make([]uint16, 1<<16)
+		for i := range all {
+			all[i] = uint16(i)
+		}
+		x, back := make([]float32, len(all)), make([]uint16, len(all))
+		FromBF16(x, all)
+		ToBF16(back, x)
+		for i, h := range all {
+			if bits := math.Float32bits(x[i]); bits != uint32(h)<<16 {
+				t.Fatalf("%#04x became %#08x", h, bits)
+			}
+			if x[i] == x[i] && back[i] != h || x[i] != x[i] && (back[i]&0x7fff <= 0x7f80) {
+				t.Fatalf("%#04x became %v and came back as %#04x", h, x[i], back[i])
+			}
+		}
+		odd := everyKind()
+		for i := range len(odd) { // the middle between neighbours
+			odd = append(odd, math.Float32frombits(math.Float32bits(odd[i])&^0xffff|0x8000))
+		}
+		half := make([]uint16, len(odd))
+		ToBF16(half, odd)
+		for i, v := range odd {
+			down := math.Float32frombits(math.Float32bits(v) &^ 0xffff)
+			up := math.Float32frombits(math.Float32bits(v)&^0xffff + 0x10000)
+			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) || math.IsInf(float64(up), 0) {
+				continue
+			}
+			d, u := math.Abs(float64(v)-float64(down)), math.Abs(float64(up)-float64(v))
+			want := down
+			if u < d || u == d && math.Float32bits(down)>>16&1 == 1 {
+				want = up
+			}
+			if got := fromBF16(half[i]); math.Float32bits(got) != math.Float32bits(want) {
+				t.Fatalf("%v to bf16: got %v, want %v", v, got, want)
+			}
+		}
+	})
+}
+
+func TestPairProducts(t *testing.T) {
+	for name, p := range map[string]Pairs{"f16": F16, "bf16": BF16} {
+		t.Run(name, func(t *testing.T) { testPairProducts(t, p) })
+	}
+}
+
+func testPairProducts(t *testing.T, p Pairs) {
+	from := func(h uint16) float32 {
+		var x [1]float32
+		p.From(x[:], []uint16{h})
+		return x[0]
+	}
 	eachPath(t, func(t *testing.T) {
 		for _, n := range lengths {
 			stride := n + 3
 			w, x := make([]uint16, 4*stride), random(n, 1)
-			ToF16(w, random(4*stride, 1))
-			f := func(i int) float64 { return float64(fromF16(w[i])) }
+			p.To(w, random(4*stride, 1))
+			f := func(i int) float64 { return float64(from(w[i])) }
 			dot := 0.0
 			for i := range n {
 				dot += f(i) * float64(x[i])
 			}
-			near(t, "dot", float64(DotF16(w, x)), dot, 1e-6*float64(n))
+			near(t, "dot", float64(p.Dot(w, x)), dot, 1e-6*float64(n))
 			a := [4]float32{0.5, -2, 3, 0.25}
 			y, y4 := append(append([]float32{}, x...), 77), append(append([]float32{}, x...), 77)
-			AxpyF16(y[:n], w, 0.5)
-			Axpy4F16(y4[:n], w, stride, &a)
+			p.Axpy(y[:n], w, 0.5)
+			p.Axpy4(y4[:n], w, stride, &a)
 			for i := range n {
 				near(t, "axpy", float64(y[i]), float64(x[i])+0.5*f(i), 1e-6)
 				want := float64(x[i])
@@ -324,6 +376,7 @@ func BenchmarkVec(b *testing.B) {
 			{"FromF16", func() { FromF16(y, w) }},
 			{"ToF16", func() { ToF16(w[:n], x) }},
 			{"DotF16", func() { DotF16(w, x) }},
+			{"DotBF16", func() { DotBF16(w, x) }},
 			{"FromQ8", func() { FromQ8(y, q8) }},
 			{"FromQ4", func() { FromQ4(y, q4) }},
 			{"Dot", func() { Dot(y, x) }},

@@ -1,0 +1,64 @@
+package vec
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/x448/float16"
+)
+
+// Blocks of 32 activations (backend.Q8_A): a float16, the sum of the rest as int16,
+// then 32 int8.
+const q8aBytes = 4 + 32
+
+// FromQ8A is dst = src, from blocks of q8_a; len(dst) is a multiple of 32.
+func FromQ8A(dst []float32, src []byte) {
+	for ; len(dst) > 0; dst, src = dst[blockLen:], src[q8aBytes:] {
+		d := scaleOf(src)
+		for j, q := range src[4:q8aBytes] {
+			dst[j] = d * float32(int8(q))
+		}
+	}
+}
+
+// ToQ8A is dst = src, to blocks of q8_a by the rule of that dtype; len(src) is a
+// multiple of 32.
+func ToQ8A(dst []byte, src []float32) {
+	for ; len(src) > 0; src, dst = src[blockLen:], dst[q8aBytes:] {
+		toQ8ABlock((*[q8aBytes]byte)(dst), (*[blockLen]float32)(src))
+	}
+}
+
+func toQ8ABlock(dst *[q8aBytes]byte, x *[blockLen]float32) {
+	largest := uint32(0)
+	for _, v := range x {
+		largest = max(largest, math.Float32bits(v)&0x7fffffff)
+	}
+	half := float16.Fromfloat32(math.Float32frombits(largest) * (1.0 / 127))
+	if half&0x7c00 == 0x7c00 {
+		half = 0x7e00
+	}
+	clear(dst[:])
+	binary.LittleEndian.PutUint16(dst[:], half.Bits())
+	d := half.Float32()
+	if !(d > 0) {
+		return
+	}
+	inverse, sum := 1/d, 0
+	for j, v := range x {
+		magnitude := math.Float32frombits(math.Float32bits(v) &^ (1 << 31))
+		// An estimate, which may be one off: the comparisons, which are exact, decide.
+		n := min(int(magnitude*inverse+0.5), 127)
+		if magnitude < d*(float32(n)-0.5) {
+			n--
+		} else if n < 127 && magnitude >= d*(float32(n)+0.5) {
+			n++
+		}
+		if v < 0 {
+			n = -n
+		}
+		sum += n
+		dst[4+j] = byte(n)
+	}
+	binary.LittleEndian.PutUint16(dst[2:], uint16(sum))
+}

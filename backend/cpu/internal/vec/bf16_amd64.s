@@ -1,0 +1,161 @@
+// Conversions of and products with bfloat16, as bf16.go has them, 8 elements at a
+// time with AVX2 and FMA: the upper half of a float32, moved to its place.
+
+#include "textflag.h"
+
+// func fromBF16AVX2(dst *float32, src *uint16, n int)
+TEXT ·fromBF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+fromloop:
+	VPMOVZXWD (SI), Y0
+	VPSLLD $16, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $16, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ fromloop
+	VZEROUPPER
+	RET
+
+DATA rounding<>+0(SB)/4, $1
+DATA rounding<>+4(SB)/4, $0x7fff
+DATA rounding<>+8(SB)/4, $0x40
+GLOBL rounding<>(SB), RODATA|NOPTR, $12
+
+// func toBF16AVX2(dst *uint16, src *float32, n int)
+TEXT ·toBF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+	VPBROADCASTD rounding<>+0(SB), Y13
+	VPBROADCASTD rounding<>+4(SB), Y14
+	VPBROADCASTD rounding<>+8(SB), Y15
+toloop:
+	VMOVUPS (SI), Y0
+	VPSRLD $16, Y0, Y1
+	VPAND Y13, Y1, Y2 // ties go to even
+	VPADDD Y14, Y2, Y2
+	VPADDD Y0, Y2, Y2
+	VPSRLD $16, Y2, Y2
+	VPOR Y15, Y1, Y1 // NaN stays NaN
+	VCMPPS $3, Y0, Y0, Y3
+	VPBLENDVB Y3, Y1, Y2, Y2
+	VEXTRACTI128 $1, Y2, X1
+	VPACKUSDW X1, X2, X2
+	VMOVDQU X2, (DI)
+	ADDQ $32, SI
+	ADDQ $16, DI
+	SUBQ $8, CX
+	JNZ toloop
+	VZEROUPPER
+	RET
+
+// func dotBF16AVX2(w *uint16, x *float32, n int) float32
+TEXT ·dotBF16AVX2(SB), NOSPLIT, $0-28
+	MOVQ w+0(FP), SI
+	MOVQ x+8(FP), DX
+	MOVQ n+16(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	SUBQ $32, CX
+	JLT dotrest
+dotloop:
+	VPMOVZXWD (SI), Y4
+	VPSLLD $16, Y4, Y4
+	VPMOVZXWD 16(SI), Y5
+	VPSLLD $16, Y5, Y5
+	VPMOVZXWD 32(SI), Y6
+	VPSLLD $16, Y6, Y6
+	VPMOVZXWD 48(SI), Y7
+	VPSLLD $16, Y7, Y7
+	VFMADD231PS (DX), Y4, Y0
+	VFMADD231PS 32(DX), Y5, Y1
+	VFMADD231PS 64(DX), Y6, Y2
+	VFMADD231PS 96(DX), Y7, Y3
+	ADDQ $64, SI
+	ADDQ $128, DX
+	SUBQ $32, CX
+	JGE dotloop
+dotrest:
+	ADDQ $32, CX
+	JZ dotdone
+dottail:
+	VPMOVZXWD (SI), Y4
+	VPSLLD $16, Y4, Y4
+	VFMADD231PS (DX), Y4, Y0
+	ADDQ $16, SI
+	ADDQ $32, DX
+	SUBQ $8, CX
+	JNZ dottail
+dotdone:
+	VADDPS Y1, Y0, Y0
+	VADDPS Y3, Y2, Y2
+	VADDPS Y2, Y0, Y0
+	VEXTRACTF128 $1, Y0, X1
+	VADDPS X1, X0, X0
+	VPERMILPS $0x4e, X0, X1
+	VADDPS X1, X0, X0
+	VPERMILPS $0xb1, X0, X1
+	VADDPS X1, X0, X0
+	VMOVSS X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func axpyBF16AVX2(y *float32, w *uint16, a float32, n int)
+TEXT ·axpyBF16AVX2(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), DI
+	MOVQ w+8(FP), SI
+	VBROADCASTSS a+16(FP), Y2
+	MOVQ n+24(FP), CX
+axpyloop:
+	VMOVUPS (DI), Y0
+	VPMOVZXWD (SI), Y1
+	VPSLLD $16, Y1, Y1
+	VFMADD231PS Y1, Y2, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $16, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ axpyloop
+	VZEROUPPER
+	RET
+
+// func axpy4BF16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
+TEXT ·axpy4BF16AVX2(SB), NOSPLIT, $0-56
+	MOVQ y+0(FP), DI
+	MOVQ w0+8(FP), R8
+	MOVQ w1+16(FP), R9
+	MOVQ w2+24(FP), R10
+	MOVQ w3+32(FP), R11
+	MOVQ a+40(FP), DX
+	MOVQ n+48(FP), CX
+	VBROADCASTSS (DX), Y4
+	VBROADCASTSS 4(DX), Y5
+	VBROADCASTSS 8(DX), Y6
+	VBROADCASTSS 12(DX), Y7
+	XORQ AX, AX
+axpy4loop:
+	VPMOVZXWD (R8)(AX*2), Y0
+	VPSLLD $16, Y0, Y0
+	VPMOVZXWD (R9)(AX*2), Y1
+	VPSLLD $16, Y1, Y1
+	VPMOVZXWD (R10)(AX*2), Y2
+	VPSLLD $16, Y2, Y2
+	VPMOVZXWD (R11)(AX*2), Y3
+	VPSLLD $16, Y3, Y3
+	VMULPS Y4, Y0, Y0
+	VFMADD231PS Y1, Y5, Y0
+	VMULPS Y6, Y2, Y2
+	VFMADD231PS Y3, Y7, Y2
+	VADDPS (DI)(AX*4), Y0, Y0
+	VADDPS Y2, Y0, Y0
+	VMOVUPS Y0, (DI)(AX*4)
+	ADDQ $8, AX
+	CMPQ AX, CX
+	JLT axpy4loop
+	VZEROUPPER
+	RET

@@ -1,0 +1,133 @@
+package result
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// PeerResult is a test of a model on a device and, by turns, in another
+// program. Times without Peer in their name are Caldera's.
+type PeerResult struct {
+	Common
+	ModelFilename string `json:"model_filename"`
+	ModelType     string `json:"model_type"`
+	ModelNParams  int64  `json:"model_n_params"`
+	DType         string `json:"dtype"` // of matrices, on both sides
+	NPrompt       int    `json:"n_prompt"`
+	NGen          int    `json:"n_gen"`
+
+	PeerAbout
+
+	SameToken bool `json:"same_token"` // both hold the same token for the likeliest after the test's
+
+	PeerTimes
+}
+
+// Test is what was measured.
+func (r *PeerResult) Test() Test { return Test{Prompt: r.NPrompt, Gen: r.NGen} }
+
+// Summarise fills in what follows from the times.
+func (r *PeerResult) Summarise() { r.PeerTimes.summarise(r.Test().Tokens()) }
+
+func (r *PeerResult) key() string {
+	what := r.Test().String()
+	if r.Failure != "" {
+		what = "failure"
+	}
+	return fmt.Sprintf("%s %s %s beside %s", r.ModelType, what, r.DType, r.Name())
+}
+
+func (r *PeerResult) figures() []figure {
+	if r.Failure != "" {
+		return nil
+	}
+	return []figure{{Spread: r.ratio(), unit: "× the peer"}, {Spread: r.speed(), unit: "t/s"}, {Spread: r.peerSpeed(), unit: "t/s of the peer"}}
+}
+
+func (r *PeerResult) size() string { return repetitions(len(r.SamplesNS)) }
+
+// upgrade finds the kind of failure in its text, where format 1 had it, and
+// computes the mean of ratios anew.
+func (r *PeerResult) upgrade(from int) {
+	if from < 3 && len(r.SamplesRatio) > 0 {
+		r.AvgRatio, r.StddevRatio = geometricMean(r.SamplesRatio)
+	}
+	switch {
+	case from > 1 || r.Failure == "":
+	case strings.HasPrefix(r.Failure, ErrAbsent.Error()+": "):
+		r.FailureKind = PeerAbsent
+	case strings.HasPrefix(r.Failure, ErrUnsupported.Error()+": "):
+		r.FailureKind = PeerUnsupported
+	default:
+		r.FailureKind = PeerFailed
+	}
+}
+
+func (r *PeerResult) work() []quantity {
+	return []quantity{{"parameters", float64(r.ModelNParams)}}
+}
+
+func (r *PeerResult) check() error {
+	if err := cmp.Or(plausible(r), r.PeerAbout.check()); err != nil {
+		return err
+	}
+	if r.Failure != "" {
+		return r.PeerTimes.none()
+	}
+	if (r.NPrompt > 0) == (r.NGen > 0) {
+		return fmt.Errorf("n_prompt %d, n_gen %d: expected one of them above 0", r.NPrompt, r.NGen)
+	}
+	return r.PeerTimes.check(r.Test().Tokens())
+}
+
+// goBench has the peer's times: ours come from bench run.
+func (r *PeerResult) goBench() goBench {
+	b := goBench{name: "PeerPP" + strconv.Itoa(r.NPrompt), rates: []rate{{"t/s", float64(r.Test().Tokens())}}}
+	if r.NGen > 0 {
+		b.name = "PeerTG" + strconv.Itoa(r.NGen)
+	}
+	b.special = []metric{{"ratio", r.AvgRatio}}
+	b.labels = append([][2]string{{"model", r.ModelType}}, r.deviceLabels(
+		[2]string{"dtype", r.DType}, [2]string{"peer", r.Peer}, [2]string{"threads", strconv.Itoa(r.PeerThreads)})...)
+	for _, ns := range r.PeerSamplesNS {
+		b.ns = append(b.ns, float64(ns))
+	}
+	return b
+}
+
+func peerTables(s *strings.Builder, records []Record) {
+	t := table{{"model", "device", "dtype", "test", "t/s", "peer", "threads", "its t/s", "ratio"}}
+	var about, notes, missing lines
+	for _, x := range records {
+		r := x.(*PeerResult)
+		if r.Failure != "" {
+			missing.add("not measured beside %s on %s: %s: %s", r.dtyped(), r.Device, r.Name(), r.Failure)
+			continue
+		}
+		about.add("%s %s on %s: %s", r.Peer, r.PeerVersion, r.PeerDevice, r.PeerInfo)
+		t = append(t, []string{
+			r.ModelType, r.Device, r.DType, r.Test().String(), r.speed().String(), r.Peer, strconv.Itoa(r.PeerThreads),
+			r.peerSpeed().String(), r.ratio().String(),
+		})
+		if !r.SameToken {
+			notes.add("%s, %v: %s holds another token for the likeliest after the test's ids. That may be a near tie, which rounding decides, "+
+				"or it computes something else", r.dtyped(), r.Test(), r.Name())
+		}
+	}
+	if len(t) > 1 {
+		t.write(s)
+	}
+	about.write(s)
+	notes.write(s)
+	missing.write(s)
+	s.WriteString(`
+Ratio: how many times as fast as the peer Caldera was, of repetitions that followed one another, their geometric mean.
+Both sides had the same weights and were given the same tokens, and found the likeliest next one after the prompt, or
+after each of the tokens that stand for generation. Keys and values: f32 in Caldera, f16 in node-llama-cpp, whose default
+that is, and in PyTorch the type of the matrices.
+`)
+}
+
+func (r *PeerResult) dtyped() string { return r.ModelType + " " + r.DType }
