@@ -2,6 +2,7 @@ package nn_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -73,7 +74,7 @@ func newWindows(t *testing.T, seed uint64) *windows {
 func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 	r := rand.New(rand.NewPCG(w.seed, 10))
 	w.described = nil
-	pool := []nn.Tensor{tape.Linear(w.qkv, w.input)} // results and windows on them
+	pool := []nn.Tensor{tape.Linear(w.qkv, w.input), w.input} // results, a parameter, and windows on them
 	add := func(what string, x nn.Tensor) {
 		pool = append(pool, x)
 		w.described = append(w.described, fmt.Sprintf("%d: %s %v %v", len(pool)-1, what, x, x.Strides))
@@ -184,9 +185,13 @@ func (w *windows) gradients(t *testing.T, recompute bool) (grads [][]float32) {
 // TestGradientWindows holds the gradients of random models of windows to finite
 // differences, and those of results that are computed again to these.
 func TestGradientWindows(t *testing.T) {
+	kinds := map[string]int{}
 	for seed := range uint64(100) {
 		w := newWindows(t, seed)
 		grads := w.gradients(t, false)
+		for _, what := range w.described {
+			kinds[strings.Fields(what)[1]]++
+		}
 		if again := w.gradients(t, true); !slices.EqualFunc(again, grads, slices.Equal[[]float32]) {
 			t.Errorf("seed %d: gradients differ where results are computed again\n%s", seed, strings.Join(w.described, "\n"))
 		}
@@ -219,6 +224,12 @@ func TestGradientWindows(t *testing.T) {
 			}
 		}
 	}
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		if kinds[kind] < 8 {
+			t.Errorf("%s occurs %d times in all models: that shows little", kind, kinds[kind])
+		}
+	}
+	t.Logf("windows and ops of the models: %v", kinds)
 }
 
 // TestGradientOps counts what gradients of windows take: nothing beside the
