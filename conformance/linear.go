@@ -20,7 +20,7 @@ func init() {
 			// tokens: more than some drivers take rounds of a loop.
 			tall := linearShape{rows: []int{1}, in: 70_003, out: 5, w: backend.F32, transposed: true}
 			var cases []Case
-			for _, s := range slices.Concat(activationShapes(), linearShapes(), halfShapes(false), plainShapes(),
+			for _, s := range slices.Concat(activationShapes(), linearShapes(), halfShapes(false), plainShapes(), blockShapes(),
 				withResidual(slices.Concat(linearShapes(), halfShapes(true))),
 				withActivation(slices.Concat(linearShapes(), halfShapes(true)), backend.GELUTanh),
 				[]linearShape{large, tall}) {
@@ -97,6 +97,7 @@ type linearShape struct {
 	in, out    int
 	w          backend.DType
 	half       bool // x is f16, as w is
+	blocks     bool // x is q8_a
 	transposed bool // w lies in memory as [in, out]
 	noBias     bool
 	large      bool
@@ -112,8 +113,11 @@ func (s linearShape) String() string {
 		x += fmt.Sprintf("x%d", n)
 	}
 	name := fmt.Sprintf("w=%v,x=%s,w=%dx%d", s.w, x[1:], s.out, s.in)
-	if s.half {
+	switch {
+	case s.half:
 		name = "x=f16," + name
+	case s.blocks:
+		name = "x=q8_a," + name
 	}
 	if s.transposed {
 		name += "T"
@@ -136,8 +140,11 @@ func (s linearShape) String() string {
 func (s linearShape) tensors() *backend.Linear {
 	l := s.layout
 	x := backend.F32
-	if s.half {
+	switch {
+	case s.half:
 		x = backend.F16
+	case s.blocks:
+		x = backend.Q8_A
 	}
 	o := &backend.Linear{
 		Dst: l.Tensor(backend.F32, append(append([]int{}, s.rows...), s.out)...),
@@ -268,6 +275,20 @@ func plainShapes() []linearShape {
 	return shapes
 }
 
+// blockShapes have activations in blocks. They are few, as plainShapes are.
+func blockShapes() []linearShape {
+	var shapes []linearShape
+	for _, d := range backend.QuantizedDTypes() {
+		for i, n := range [][3]int{{1, 32, 1}, {1, 768, 65}, {3, 96, 33}, {1, 3072, 31}, {17, 64, 67}, {65, 128, 130}} { // rows, in, out
+			for _, l := range []Layout{exact, strided} {
+				shapes = append(shapes, linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, blocks: true, noBias: i%3 == 2, layout: l})
+			}
+		}
+		shapes = append(shapes, linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, blocks: true, layout: strided})
+	}
+	return append(shapes, withResidual(shapes[:1])...)
+}
+
 func randomLinear(r *rand.Rand) linearShape {
 	s := linearShape{
 		rows:       []int{[]int{1, 1 + r.IntN(8), 1 + r.IntN(80)}[r.IntN(3)]},
@@ -284,6 +305,7 @@ func randomLinear(r *rand.Rand) linearShape {
 	}
 	s.half = s.w == backend.F16 && r.IntN(2) == 0
 	if s.w.Quantized() {
+		s.blocks = r.IntN(2) == 0
 		s.in, s.transposed = 32*(1+s.in/32), false
 	}
 	if r.IntN(4) == 0 {

@@ -70,6 +70,12 @@ func copyNonFinite() []Case {
 	return cases
 }
 
+func blockCopyNonFinite() []Case {
+	return poisoned(SameBits, "dst=q8_a,x=f32,not finite", rowLayouts, func(l Layout) (*backend.Copy, Fill) {
+		return &backend.Copy{Dst: l.Tensor(backend.Q8_A, poisonedRows, 64), X: l.Tensor(backend.F32, poisonedRows, 64)}, nil
+	}, func(o *backend.Copy) { putRows(o.X) })
+}
+
 func storeNonFinite() []Case {
 	var cases []Case
 	for _, d := range backend.DTypes(backend.Caches) {

@@ -134,6 +134,10 @@ func (direct) Load(t backend.Tensor) Values {
 func (direct) Store(t backend.Tensor, x Values) {
 	data := t.Buf.(*referenceBuffer).data
 	eachRow(t, func(i, at int) {
+		if t.DType.Quantized() {
+			encodeActivations(data[t.DType.Bytes(at):], x.v[i:i+t.Dim(-1)])
+			return
+		}
 		for j := range t.Dim(-1) {
 			encode(t.DType, data, at+j*t.Stride(-1), x.v[i+j])
 		}

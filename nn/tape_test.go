@@ -16,8 +16,9 @@ import (
 // number of ops that have run so far: enough to see which memory is whose.
 type counting struct {
 	null.Backend
-	ran []string
-	err error
+	ran  []string
+	told []string // as ran, with the dtype of what a product reads
+	err  error
 }
 
 func newCounting() *counting { return &counting{} }
@@ -30,7 +31,10 @@ func (c *counting) used() int {
 
 func (c *counting) Run(ops ...backend.Op) error {
 	for _, op := range ops {
-		c.ran = append(c.ran, backend.Label(op))
+		c.ran, c.told = append(c.ran, backend.Label(op)), append(c.told, backend.Label(op))
+		if l, ok := op.(*backend.Linear); ok {
+			c.told[len(c.told)-1] += ":" + l.X.DType.String()
+		}
 		op.Operands(func(_ string, t *backend.Tensor, a backend.Access) {
 			if a.Writes() && t.DType == backend.F32 {
 				values := make([]float32, t.Dim(-1))
@@ -91,7 +95,7 @@ func TestTapeShapes(t *testing.T) {
 	best := tape.Argmax(probs)
 	cache := f32(t, b, 2, 7, 8)
 	tape.Store(cache, x, at)
-	heard := tape.Attention(2, x, cache, cache, at, "attn")
+	heard := tape.Attention(nn.Attention{Heads: 2}, x, cache, cache, at, "attn")
 	for _, c := range []struct {
 		got  nn.Tensor
 		want string
@@ -219,7 +223,7 @@ func TestAttentionMap(t *testing.T) {
 		tape := nn.NewTape(b)
 		tape.Watch(func(name string) bool { return watch && name == "attn.5" })
 		kv := f32(t, b, 2, 7, 8)
-		tape.Attention(4, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2), "attn.%d", 5)
+		tape.Attention(nn.Attention{Heads: 4}, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2), "attn.%d", 5)
 		p, err := tape.Record()
 		if err != nil {
 			t.Fatal(err)
