@@ -19,6 +19,7 @@ import (
 type windows struct {
 	b                   backend.Backend
 	params              *nn.Parameters
+	zeros               nn.Tensor
 	input, ids, targets nn.Tensor
 	qkv                 nn.Linear
 	to                  [windowsWidth + 1]nn.Linear // to[n] makes vectors of four of vectors of n
@@ -63,6 +64,7 @@ func newWindows(t *testing.T, seed uint64) *windows {
 	if err := backend.SetI32(w.b, w.ids, []int32{0, 2, 1, 0}); err != nil {
 		t.Fatal(err)
 	}
+	w.zeros = tensor(t, w.b, backend.I32, windowsWidth)
 	var err error
 	if w.params, err = nn.NewParameters(w.b, list...); err != nil {
 		t.Fatal(err)
@@ -79,12 +81,12 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 		pool = append(pool, x)
 		w.described = append(w.described, fmt.Sprintf("%d: %s %v %v", len(pool)-1, what, x, x.Strides))
 	}
-	for range 14 {
+	for range 15 {
 		i := r.IntN(len(pool))
 		x := pool[i]
 		rows := x.Dim(-1) == 1 || x.Stride(-1) == 1
 		of := fmt.Sprintf("of %d", i)
-		switch r.IntN(12) {
+		switch r.IntN(13) {
 		case 0, 1: // a slice
 			axis := r.IntN(4)
 			from := r.IntN(x.Dim(axis))
@@ -134,6 +136,24 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 				pairing := backend.Pairing(r.IntN(2))
 				at := w.ids.Reshape(4).Slice(-1, 0, x.Dim(-3))
 				add("rotary "+of, tape.Rotary(nn.Rotation{Angles: w.angles, Pairing: pairing}, x.Dim(-1)/2, x, at))
+			}
+		case 12:
+			// Keys and values are the first that fits, and the one after it or the same.
+			fits := slices.Clone(pool)
+			fits = slices.DeleteFunc(fits, func(y nn.Tensor) bool {
+				same := y.Shape[0] == 1 && y.Dim(-3) == x.Dim(-3) && y.Dim(-2) == x.Dim(-2) && (y.Dim(-1) == 1 || y.Stride(-1) == 1)
+				return !same || y.Dim(-1) != x.Dim(-1) && 2*y.Dim(-1) != x.Dim(-1)
+			})
+			if rows && x.Shape[0] == 1 && len(fits) > 0 {
+				k, heads := fits[0], 1
+				if x.Dim(-1) == 2*k.Dim(-1) || x.Dim(-1)%2 == 0 && r.IntN(2) == 0 {
+					heads = 2
+				}
+				v := k
+				if len(fits) > 1 && fits[1].Dim(-1) == k.Dim(-1) {
+					v = fits[1]
+				}
+				add("attention "+of, tape.Attention(nn.Attention{Heads: heads}, x, k, v, w.zeros.Slice(-1, 0, x.Dim(-3)), ""))
 			}
 		case 11:
 			for _, y := range pool { // with the first that fits, itself perhaps
