@@ -42,9 +42,20 @@ const (
 // Writes reports whether the operand's contents change.
 func (a Access) Writes() bool { return a != Read }
 
-// Lowerer is an Op that simpler ones can replace. Lower returns them: they say what
-// the op means, run where a backend lacks it, and serve as its oracle in tests. Intermediates are operands of the op, so that Lower
-// allocates nothing.
+// Label is the op's name with what it was told beside its operands, for
+// messages and tables: "linear+gelu_tanh+residual". An op whose name says less
+// than that has a method Label.
+func Label(op Op) string {
+	if l, ok := op.(interface{ Label() string }); ok {
+		return l.Label()
+	}
+	return op.Name()
+}
+
+// Lowerer is an Op that simpler ones can replace. Lower returns them: they say
+// what the op means, run where a backend lacks it, and serve as its oracle in
+// tests. Intermediates are operands of the op, so that Lower allocates nothing.
+// It returns nil where the op has no simpler form.
 type Lowerer interface {
 	Op
 	Lower() []Op

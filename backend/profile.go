@@ -23,7 +23,7 @@ type Profiler interface {
 
 // Span is the time that one op took.
 type Span struct {
-	Op       string
+	Op       string // its label: see Label
 	Operands []Operand
 	Work     Op // the op itself, its tensors without their memory, to ask for its [Cost]
 
@@ -43,7 +43,7 @@ type Operand struct {
 
 // NewSpan is a Span of op whose time is not known yet.
 func NewSpan(op Op) Span {
-	s := Span{Op: op.Name(), Work: Freeze([]Op{op})[0]}
+	s := Span{Op: Label(op), Work: Freeze([]Op{op})[0]}
 	s.Work.Operands(func(name string, t *Tensor, a Access) {
 		t.Buf = nil
 		s.Operands = append(s.Operands, Operand{name, a, *t})

@@ -278,6 +278,10 @@ func (x *trial) results() [][]byte {
 		n := o.DType.Bytes(1)
 		elements := make([]byte, 0, o.Size())
 		eachRow(o.Tensor, func(_, at int) {
+			if o.DType.Quantized() {
+				elements = append(elements, got[o.DType.Bytes(at):o.DType.Bytes(at+o.Dim(-1))]...)
+				return
+			}
 			for j := range o.Dim(-1) {
 				p := n * (at + j*o.Stride(-1))
 				elements = append(elements, got[p:p+n]...)
@@ -295,7 +299,7 @@ func (x *trial) compare(b *block, got []byte, expected map[string]Values) string
 		return ""
 	}
 	if b.dtype.Quantized() {
-		return fmt.Sprintf("%s changed: Operands says that the op only reads it", x.owner(b))
+		return x.compareBlocks(b, got, expected)
 	}
 	size := b.dtype.Bytes(1)
 	mine := make([]bool, b.len()) // elements that the op may change
@@ -317,6 +321,29 @@ func (x *trial) compare(b *block, got []byte, expected map[string]Values) string
 	for i := range mine {
 		if !mine[i] && !bytes.Equal(got[i*size:(i+1)*size], b.data[i*size:(i+1)*size]) {
 			return x.stray(b, i, decode(b.dtype, got, i))
+		}
+	}
+	return ""
+}
+
+// compareBlocks is compare for a quantised dtype, whose bytes are exact.
+func (x *trial) compareBlocks(b *block, got []byte, expected map[string]Values) string {
+	if !x.writes(b) {
+		return fmt.Sprintf("%s changed: Operands says that the op only reads it", x.owner(b))
+	}
+	want := bytes.Clone(b.data)
+	for _, o := range x.list {
+		if o.Buf == b && o.access.Writes() {
+			blocks := expected[o.name].blocks
+			eachRow(o.Tensor, func(_, at int) {
+				blocks = blocks[copy(want[o.DType.Bytes(at):o.DType.Bytes(at+o.Dim(-1))], blocks):]
+			})
+		}
+	}
+	n := b.dtype.BlockBytes()
+	for at := 0; at < len(want); at += n {
+		if !bytes.Equal(got[at:at+n], want[at:at+n]) {
+			return fmt.Sprintf("block %d of the buffer of %s got % x want % x", at/n, x.owner(b), got[at:at+n], want[at:at+n])
 		}
 	}
 	return ""

@@ -333,6 +333,13 @@ func Uniform(t backend.Tensor, r *rand.Rand, lo, hi int) {
 func unset(t backend.Tensor) {
 	b := t.Buf.(*block)
 	eachRow(t, func(_, at int) {
+		if b.dtype.Quantized() {
+			row := b.data[b.dtype.Bytes(at):b.dtype.Bytes(at+t.Dim(-1))]
+			for i := range row {
+				row[i] = 0x5a
+			}
+			return
+		}
 		for j := range t.Dim(-1) {
 			b.setBits(at+j*t.Stride(-1), nothing)
 		}

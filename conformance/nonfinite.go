@@ -38,6 +38,9 @@ var (
 // says which element changed though no formula leads there, or nothing.
 func (x *trial) reached(clean, poisoned [][]byte) string {
 	for d, o := range x.destinations() {
+		if o.DType.Quantized() {
+			continue // whose bytes are exact
+		}
 		want, again, n := x.expected[0][o.name], x.expected[1][o.name], o.DType.Bytes(1)
 		for i, v := range want.v {
 			if math.Float64bits(v) != math.Float64bits(again.v[i]) { // -0 is another number than 0

@@ -169,8 +169,8 @@ func (b *GPT2Block) Attend(t *nn.Tape, i int, x, at, cache Tensor) Tensor {
 
 // Think lets each vector ask many questions of itself, and adds up the answers.
 func (b *GPT2Block) Think(t *nn.Tape, x Tensor) Tensor {
-	questions := t.GELU(t.Linear(b.Up, x))        // [batch, time, 4·width]
-	return t.Dropout(t.Linear(b.Down, questions)) // [batch, time, width]
+	questions := t.Activate(backend.GELUTanh, t.Linear(b.Up, x)) // [batch, time, 4·width]
+	return t.Dropout(t.Linear(b.Down, questions))                // [batch, time, width]
 }
 
 // Final is as Network has it.

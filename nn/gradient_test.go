@@ -108,7 +108,7 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 			}
 		case 5:
 			if rows {
-				add("gelu "+of, tape.GELU(x))
+				add("activate "+of, tape.Activate(backend.GELUTanh, x))
 			}
 		case 6:
 			if rows {
@@ -231,33 +231,33 @@ func TestGradientOps(t *testing.T) {
 		want  string                                     // backward, up to the gradient of x
 	}{
 		{"halves", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
-			return tape.Add(tape.GELU(x.Slice(-1, 0, width)), tape.GELU(x.Slice(-1, width, 2*width)))
-		}, "gelu_backward gelu_backward"},
+			return tape.Add(tape.Activate(backend.GELUTanh, x.Slice(-1, 0, width)), tape.Activate(backend.GELUTanh, x.Slice(-1, width, 2*width)))
+		}, "activate_backward+gelu_tanh activate_backward+gelu_tanh"},
 		{"a half twice", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
 			x = x.Slice(-1, 0, width)
-			return tape.Add(tape.GELU(x), x)
-		}, "copy copy copy gelu_backward add"}, // clear, what Add hands on; clear, what GELU does; both
+			return tape.Add(tape.Activate(backend.GELUTanh, x), x)
+		}, "copy copy copy activate_backward+gelu_tanh add"}, // clear, what Add hands on; clear, what GELU does; both
 		{"a half", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
-			return tape.GELU(x.Slice(-1, width, 2*width))
-		}, "copy gelu_backward"},
+			return tape.Activate(backend.GELUTanh, x.Slice(-1, width, 2*width))
+		}, "copy activate_backward+gelu_tanh"},
 		{"all and a half", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
-			y := tape.GELU(x.Slice(-1, width, 2*width))
-			return tape.Add(tape.GELU(x).Slice(-1, 0, width), y)
-		}, "copy copy gelu_backward copy gelu_backward add"},
+			y := tape.Activate(backend.GELUTanh, x.Slice(-1, width, 2*width))
+			return tape.Add(tape.Activate(backend.GELUTanh, x).Slice(-1, 0, width), y)
+		}, "copy copy activate_backward+gelu_tanh copy activate_backward+gelu_tanh add"},
 		{"twice", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
 			sum := func() nn.Tensor {
-				return tape.Add(tape.GELU(x.Slice(-1, 0, width)), tape.GELU(x.Slice(-1, width, 2*width)))
+				return tape.Add(tape.Activate(backend.GELUTanh, x.Slice(-1, 0, width)), tape.Activate(backend.GELUTanh, x.Slice(-1, width, 2*width)))
 			}
 			return tape.Add(sum(), sum())
-		}, "gelu_backward gelu_backward gelu_backward gelu_backward add"},
+		}, "activate_backward+gelu_tanh activate_backward+gelu_tanh activate_backward+gelu_tanh activate_backward+gelu_tanh add"},
 		{"reshaped", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
-			return tape.GELU(x.Reshape(1, 6, width)).Slice(-2, 0, 3)
-		}, "copy copy gelu_backward"},
+			return tape.Activate(backend.GELUTanh, x.Reshape(1, 6, width)).Slice(-2, 0, 3)
+		}, "copy copy activate_backward+gelu_tanh"},
 		{"a residual stream", func(tape *nn.Tape, x nn.Tensor) nn.Tensor { // of which the sum joins the product
 			square := nn.Linear{W: f32(t, newCounting(), 2*width, 2*width)}
-			y := tape.GELU(x)
+			y := tape.Activate(backend.GELUTanh, x)
 			return tape.Add(tape.Add(x, tape.Linear(square, x)), y).Slice(-1, 0, width)
-		}, "copy copy linear_add gelu_backward add"},
+		}, "copy copy linear+residual activate_backward+gelu_tanh add"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newCounting()
