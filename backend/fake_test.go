@@ -65,10 +65,11 @@ func samples() []backend.Op {
 		&backend.Argmax{Dst: i32(2, 3, 1), X: f32(2, 3, 5)},
 		&backend.Attention{
 			Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: f32(2, 7, 4), V: f32(2, 7, 4),
-			At: i32(2), Probs: f32(2, 4, 3, 7), Heads: 4,
+			At: i32(2), Sinks: f32(4), Probs: f32(2, 4, 3, 7), Heads: 4, Scale: 0.5, Window: 2, SoftCap: 50,
 		},
 		&backend.AttentionBackward{
-			DQKV: f32(2, 3, 16), QKV: f32(2, 3, 16), DY: f32(2, 3, 8), Stats: f32(2, 4, 3, 2), Heads: 4,
+			DQ: f32(2, 3, 8), DK: f32(2, 3, 4), DV: f32(2, 3, 4), Q: f32(2, 3, 8), K: f32(2, 3, 4), V: f32(2, 3, 4), DY: f32(2, 3, 8),
+			Sinks: f32(4), DSinks: f32(4), Stats: f32(2, 4, 3, 2), Heads: 4, Scale: 0.5, Window: 2, SoftCap: 50,
 		},
 		&backend.Copy{Dst: f32(2, 3, 5), X: f32(2, 3, 5)},
 		&backend.CrossEntropy{Loss: f32(3), X: f32(3, 5), Targets: i32(3), LossScale: f32(1), Scale: 1},

@@ -33,7 +33,7 @@ func newBlock(x backend.Tensor) *block {
 	qkv := linear(n1.Dst, 24)
 	store := &backend.Store{Dst: cache, X: qkv.Dst.Slice(-1, 8, 24), At: at}
 	attention := &backend.Attention{
-		Dst: f32(3, 8), Q: qkv.Dst.Slice(-1, 0, 8), K: cache.Slice(-1, 0, 8), V: cache.Slice(-1, 8, 16), At: at, Heads: 2,
+		Dst: f32(3, 8), Q: qkv.Dst.Slice(-1, 0, 8), K: cache.Slice(-1, 0, 8), V: cache.Slice(-1, 8, 16), At: at, Heads: 2, Scale: 0.5,
 	}
 	b.out = linear(attention.Dst, 8)
 	b.attn = &backend.Add{Dst: f32(3, 8), A: x, B: b.out.Dst}

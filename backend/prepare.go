@@ -3,7 +3,7 @@ package backend
 import "fmt"
 
 // Prepare checks every op and replaces those that b does not support by what
-// they lower to. A backend's Run and Record take nothing else.
+// they lower to. A backend's Run and Record take only ops that it returned.
 func Prepare(b Backend, ops ...Op) ([]Op, error) {
 	out := make([]Op, 0, len(ops))
 	for i, op := range ops {

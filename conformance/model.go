@@ -133,7 +133,8 @@ func (m *transformer) forward(cache []backend.Tensor, time int) *pass {
 		do(&backend.Store{Dst: k, X: qkv.Slice(-1, w, 2*w), At: p.at})
 		do(&backend.Store{Dst: v, X: qkv.Slice(-1, 2*w, 3*w), At: p.at})
 		att, probs := f32(w), exact.Tensor(backend.F32, batch, m.heads, time, m.context)
-		do(&backend.Attention{Dst: att, Q: qkv.Slice(-1, 0, w), K: k, V: v, At: p.at, Probs: probs, Heads: m.heads})
+		do(&backend.Attention{Dst: att, Q: qkv.Slice(-1, 0, w), K: k, V: v, At: p.at, Probs: probs, Heads: m.heads,
+			Scale: float32(1 / math.Sqrt(float64(w/m.heads)))})
 		p.probs = append(p.probs, probs)
 		x = add(x, linear(att, h+"attn.c_proj", w))
 		up := linear(norm(x, h+"ln_2"), h+"mlp.c_fc", 4*w)

@@ -292,6 +292,41 @@ var opMutants = []struct {
 		o.At = copied(o.At, func(float64) float64 { return at.v[0] })
 		right(o)
 	})},
+	{"sees one row more than its window", "attention", wrong(func(o *backend.Attention) { widen(&o.Window, 1); right(o) })},
+	{"sees one row less than its window", "attention", wrong(func(o *backend.Attention) { widen(&o.Window, -1); right(o) })},
+	{"forgets the window", "attention", wrong(func(o *backend.Attention) { o.Window = 0; right(o) })},
+	{"counts the window from the first query", "attention", wrong(func(o *backend.Attention) {
+		if o.Window > 0 { // all of a block see what the first one sees
+			o.Window = min(o.Window, o.K.Dim(2)) + o.Q.Dim(2) - 1
+		}
+		right(o)
+	})},
+	{"forgets the scale", "attention", wrong(func(o *backend.Attention) { o.Scale = float32(1 / math.Sqrt(float64(o.HeadSize()))); right(o) })},
+	{"forgets the soft-cap", "attention", wrong(func(o *backend.Attention) { o.SoftCap = 0; right(o) })},
+	{"caps scores before it scales them", "attention", wrong(func(o *backend.Attention) { o.SoftCap *= o.Scale; right(o) })},
+	{"caps scores after the mask", "attention", wrong(capMasked)},
+	{"forgets the sink", "attention", wrong(func(o *backend.Attention) { o.Sinks = backend.Tensor{}; right(o) })},
+	{"has one sink for all heads", "attention", wrong(func(o *backend.Attention) {
+		if !o.Sinks.Absent() {
+			first := direct{}.Load(o.Sinks).v[0]
+			o.Sinks = copied(o.Sinks, func(float64) float64 { return first })
+		}
+		right(o)
+	})},
+	{"leaves the sink out of the maximum", "attention", wrong(func(o *backend.Attention) {
+		sinks := o.Sinks
+		right(o)
+		if !sinks.Absent() && slices.Max(direct{}.Load(sinks).v) > 100 { // exp(sink − maximum) overflows
+			overwrites(o.Dst)
+		}
+	})},
+	{"shows probabilities without the sink", "attention", wrong(func(o *backend.Attention) {
+		right(o)
+		if o.Sinks = (backend.Tensor{}); !o.Probs.Absent() {
+			o.Dst = copied(o.Dst, func(v float64) float64 { return v })
+			right(o)
+		}
+	})},
 	{"overflows in exp", "softmax", wrong(func(o *backend.Softmax) {
 		eachVector(o.Dst, o.X, func(x, dst []float64) {
 			sum := float32(0)
@@ -482,6 +517,51 @@ func shift(o *backend.Attention, by float64) {
 		return max(0, min(v+by, last))
 	})
 	right(o)
+}
+
+// widen changes a window by so many rows, if there is one and some are left.
+func widen(window *int, by int) {
+	if *window > 0 && *window < math.MaxInt && *window+by > 0 {
+		*window += by
+	}
+}
+
+// capMasked gives keys that a query does not see the score of the soft-cap's
+// bound, as if −∞ had been put there before.
+func capMasked(o *backend.Attention) {
+	right(o)
+	if o.SoftCap == 0 || !o.Probs.Absent() {
+		return
+	}
+	size, context := o.HeadSize(), o.K.Dim(2)
+	at := direct{}.Load(o.At)
+	for b := range o.Q.Dim(1) {
+		for t := range o.Q.Dim(2) {
+			p := int(at.v[b]) + t
+			for h := range o.Heads {
+				g := h * o.Groups() / o.Heads
+				of := func(x backend.Tensor, h int) backend.Tensor { return x.Slice(1, b, b+1).Slice(-1, h*size, (h+1)*size) }
+				one := backend.Attention{Dst: of(o.Dst, h).Slice(2, t, t+1), Q: of(o.Q, h).Slice(2, t, t+1), V: of(o.V, g),
+					K: copied(of(o.K, g), func(v float64) float64 { return v }), At: copied(o.At.Slice(-1, b, b+1), func(float64) float64 { return float64(context - 1) }),
+					Heads: 1, Scale: o.Scale, SoftCap: o.SoftCap}
+				for j := range context {
+					if j > p || o.Window > 0 && p-j >= o.Window {
+						q := direct{}.Load(one.Q)
+						for i, v := range q.v {
+							q.v[i] = math.Inf(-1)
+							if v < 0 {
+								q.v[i] = math.Inf(1)
+							}
+						}
+						direct{}.Store(one.K.Slice(2, j, j+1), q)
+					}
+				}
+				if p >= 0 && p < context {
+					right(&one)
+				}
+			}
+		}
+	}
 }
 
 func TestOpMutants(t *testing.T) {

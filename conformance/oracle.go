@@ -11,16 +11,18 @@ import (
 	"caldera/backend"
 )
 
-// Values are numbers in row-major order, with bounds on how far a right result
-// in float32 may lie from them: 0 is exact, +Inf is anything at all.
+// Values are the elements of a tensor in row-major order. Each has a bound: how far a
+// right result in float32 may be from it. A bound of 0 demands the exact value; +Inf
+// allows every finite one.
 type Values struct {
 	v, e   []float64
 	blocks []byte // of a quantised result: the bytes of its rows, which are exact
 }
 
+// NewValues returns n zeros with a bound of 0.
 func NewValues(n int) Values { return Values{v: make([]float64, n), e: make([]float64, n)} }
 
-// Row is the i-th of vectors of n.
+// Row returns the i-th row of n elements, which shares memory with x.
 func (x Values) Row(i, n int) Values { return Values{v: x.v[i*n : (i+1)*n], e: x.e[i*n : (i+1)*n]} }
 
 // set sets element i. One that is not finite is exact: rounding does not make
@@ -34,9 +36,12 @@ func (x Values) set(i int, v, e float64) {
 
 func finite(v float64) bool { return v-v == 0 }
 
-// Memory is where an oracle finds its operands and leaves its results.
+// Memory is where an oracle loads the operands of an op and stores its results.
 type Memory interface {
+	// Load returns the elements of t.
 	Load(t backend.Tensor) Values
+
+	// Store sets the elements of t to x, whose length is t.Len().
 	Store(t backend.Tensor, x Values)
 }
 

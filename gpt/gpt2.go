@@ -163,7 +163,7 @@ func (b *GPT2Block) Attend(t *nn.Tape, i int, x, at, cache Tensor) Tensor {
 	q, kv := qkv.Slice(-1, 0, width), qkv.Slice(-1, width, 3*width) // [batch, time, width], [batch, time, 2·width]
 	kv = t.Store(cache, kv, at)                                     // rows at … at+time of [batch, context, 2·width]
 	k, v := kv.Slice(-1, 0, width), kv.Slice(-1, width, 2*width)
-	y := t.Attention(b.Heads, q, k, v, at, "attn.%d", i) // [batch, time, width]
+	y := t.Attention(nn.Attention{Heads: b.Heads}, q, k, v, at, "attn.%d", i) // [batch, time, width]
 	return t.Dropout(t.Linear(b.Out, y))
 }
 

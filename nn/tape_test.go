@@ -95,7 +95,7 @@ func TestTapeShapes(t *testing.T) {
 	best := tape.Argmax(probs)
 	cache := f32(t, b, 2, 7, 8)
 	tape.Store(cache, x, at)
-	heard := tape.Attention(2, x, cache, cache, at, "attn")
+	heard := tape.Attention(nn.Attention{Heads: 2}, x, cache, cache, at, "attn")
 	for _, c := range []struct {
 		got  nn.Tensor
 		want string
@@ -223,7 +223,7 @@ func TestAttentionMap(t *testing.T) {
 		tape := nn.NewTape(b)
 		tape.Watch(func(name string) bool { return watch && name == "attn.5" })
 		kv := f32(t, b, 2, 7, 8)
-		tape.Attention(4, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2), "attn.%d", 5)
+		tape.Attention(nn.Attention{Heads: 4}, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2), "attn.%d", 5)
 		p, err := tape.Record()
 		if err != nil {
 			t.Fatal(err)

@@ -81,10 +81,10 @@ func Find(source, defines string) *Variant {
 var (
 	activateBackward       = []Binding{out("dx"), in("x"), in("dy")}
 	adamW                  = []Binding{out("w"), out("m"), out("v"), in("g"), in("step"), in("scale")}
-	attention              = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state")}
-	attentionBackward      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("dy"), out("stats")}
-	attentionBackwardTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), texel("dy"), out("stats")}
-	attentionTexel         = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state")}
+	attention              = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state"), in("sinks")}
+	attentionBackward      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("dy"), out("stats"), out("dv"), in("sinks")}
+	attentionBackwardTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), texel("dy"), out("stats"), out("dv"), in("sinks")}
+	attentionTexel         = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state"), in("sinks")}
 	dropout                = []Binding{out("dst"), in("x"), in("seed")}
 	embedding              = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
 	embeddingBackward      = []Binding{out("table"), in("dy"), in("chain")}

@@ -127,7 +127,7 @@ func benchAttention(tb testing.TB, be backend.Backend, d backend.DType, rows int
 	return &backend.Attention{
 		Dst: tensor(tb, be, backend.F32, 1, rows, benchWidth), Q: qkv.Slice(-1, 0, benchWidth),
 		K: cache.Slice(-1, 0, benchWidth), V: cache.Slice(-1, benchWidth, 2*benchWidth),
-		At: tensor(tb, be, backend.I32, 1), Heads: benchHeads,
+		At: tensor(tb, be, backend.I32, 1), Heads: benchHeads, Scale: 0.125,
 	}
 }
 

@@ -68,7 +68,7 @@ func (d *Device) lacks(c gpt.Config, dtype, cache backend.DType) error {
 	keys := backend.Of(paper{3}, cache, 0, 1, c.Context, 2*kv)
 	ops := []backend.Op{
 		&backend.Store{Dst: keys, X: backend.Of(paper{4}, backend.F32, 0, 1, 2*kv), At: at},
-		&backend.Attention{Dst: backend.Of(paper{}, backend.F32, 0, 1, heads), Q: backend.Of(paper{7}, backend.F32, 0, 1, heads), At: at, Heads: c.Heads,
+		&backend.Attention{Dst: backend.Of(paper{}, backend.F32, 0, 1, heads), Q: backend.Of(paper{7}, backend.F32, 0, 1, heads), At: at, Heads: c.Heads, Scale: 1,
 			K: keys.Slice(-1, 0, kv), V: keys.Slice(-1, kv, 2*kv)},
 	}
 	if dtype != backend.None {

@@ -7,6 +7,7 @@ package opcases
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"caldera/backend"
@@ -103,6 +104,9 @@ func linear(add adder, n, in, out int, d backend.DType, ops ...string) {
 	}
 }
 
+// scale is that of attention's scores.
+func (s Shape) scale() float32 { return float32(1 / math.Sqrt(float64(s.Width/s.Heads))) }
+
 // caches are the ops on keys and values.
 func (s Shape) caches(add adder, many int, d backend.DType) {
 	var seen [][2]int
@@ -116,7 +120,7 @@ func (s Shape) caches(add adder, many int, d backend.DType) {
 			cache := m.tensor(d, 1, context, 2*s.Width) // a position's key, then its value
 			return &backend.Attention{
 				Dst: m.tensor(backend.F32, 1, time, s.Width), Q: m.tensor(backend.F32, 1, time, s.Width),
-				K: cache.Slice(-1, 0, s.Width), V: cache.Slice(-1, s.Width, 2*s.Width), At: m.at(context - time), Heads: s.Heads,
+				K: cache.Slice(-1, 0, s.Width), V: cache.Slice(-1, s.Width, 2*s.Width), At: m.at(context - time), Heads: s.Heads, Scale: s.scale(),
 			}
 		})
 	}
