@@ -105,11 +105,7 @@ func (v Vocabulary) tokenizerJSON() (map[string][]byte, error) {
 	added := []addedJSON{}
 	for id, name := range v.Tokens {
 		if special, ok := v.Added[id]; ok {
-			m := v.Matches[id]
-			added = append(added, addedJSON{
-				ID: &id, Content: name, Special: special,
-				SingleWord: m.SingleWord, LeftStrip: m.LeftStrip, RightStrip: m.RightStrip, Normalized: m.Normalized,
-			})
+			added = append(added, addedJSON{ID: &id, Content: name, Special: special, Match: v.Matches[id]})
 		}
 	}
 	model := object{"type": "BPE", "vocab": json.RawMessage(vocab), "merges": v.Merges}

@@ -23,10 +23,10 @@ const maxAddedLen = 512
 // A Match says how an added token is found in text. The zero value is the text
 // itself, wherever it stands.
 type Match struct {
-	LeftStrip  bool // white space before belongs to the token
-	RightStrip bool // white space behind belongs to the token
-	SingleWord bool // only where no letter, digit or underscore touches it
-	Normalized bool // found after the tokens that are not, in text that was normalized
+	SingleWord bool `json:"single_word"` // only where no letter, digit or underscore touches it
+	LeftStrip  bool `json:"lstrip"`      // white space before it belongs to the token
+	RightStrip bool `json:"rstrip"`      // white space after it belongs to the token
+	Normalized bool `json:"normalized"`  // found after the tokens that are not, in text that was normalized
 }
 
 type addedToken struct {

@@ -45,16 +45,13 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 	for len(v.Tokens) > 0 && v.Tokens[len(v.Tokens)-1] == "" {
 		v.Tokens = v.Tokens[:len(v.Tokens)-1]
 	}
-	names := &vocab{ids: make(map[string]int, len(v.Tokens)), size: len(v.Tokens)}
+	names := &vocab{ids: make(map[string]int, len(v.Tokens))}
 	for id, name := range v.Tokens {
 		if name == "" {
 			continue
 		}
 		if !utf8.ValidString(name) {
 			return nil, fmt.Errorf("the token of id %d is %s, expected UTF-8", id, quote(name))
-		}
-		if first, ok := names.ids[name]; ok {
-			return nil, fmt.Errorf("token %s is listed twice, with ids %d and %d, expected once", quote(name), first, id)
 		}
 		if err := names.add(name, id); err != nil {
 			return nil, err
@@ -63,38 +60,25 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 	if err := names.checkIDs(); err != nil {
 		return nil, err
 	}
-	t, err := build(names, mergeList{v.Merges, func(i int) string { return fmt.Sprintf("merge %d", i) }})
-	if err != nil {
-		return nil, err
-	}
 	for _, step := range v.Normalizer {
 		if !knownStep(step) {
 			return nil, fmt.Errorf("normalizer: found %s, expected NFC, NFD, NFKC, NFKD or Lowercase", quote(step))
 		}
 	}
-	t.normalizer, t.prefixSpace = v.Normalizer, v.PrefixSpace
-	if v.IgnoreMerges {
-		t.ignoreMerges(names.ids)
-	}
-	if id, ok := names.ids[v.Unknown]; ok {
-		t.setUnknown(id, v.FuseUnknown)
-	}
+	merges := mergeList{v.Merges, func(i int) string { return fmt.Sprintf("merge %d", i) }}
+	d := draft{vocab: names, merges: merges, steps: v}
 	for id, special := range v.Added {
-		if id < 0 || id >= len(v.Tokens) {
+		switch {
+		case id < 0 || id >= len(v.Tokens):
 			return nil, fmt.Errorf("the id of an added token is %d, expected 0 to %d", id, len(v.Tokens)-1)
-		}
-		text := v.Tokens[id]
-		if text == "" {
+		case v.Tokens[id] == "":
 			return nil, fmt.Errorf("the id of an added token is %d, which has no token", id)
+		case len(v.Tokens[id]) > maxAddedLen:
+			return nil, fmt.Errorf("the added token %s is too long, expected at most %d bytes", quote(v.Tokens[id]), maxAddedLen)
 		}
-		if len(text) > maxAddedLen {
-			return nil, fmt.Errorf("the added token %s is too long, expected at most %d bytes", quote(text), maxAddedLen)
-		}
-		if err := t.addToken(text, addedToken{id, special, v.Matches[id]}); err != nil {
-			return nil, err
-		}
+		d.added = append(d.added, addedJSON{ID: &id, Content: v.Tokens[id], Special: special, Match: v.Matches[id]})
 	}
-	return t, t.surround(v.Prefix, v.Suffix)
+	return d.make()
 }
 
 // Vocabulary returns what t is made of. New makes an equal tokenizer of it.
