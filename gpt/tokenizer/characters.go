@@ -1,8 +1,10 @@
 package tokenizer
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Characters makes a vocabulary in which every character of the texts is one
@@ -56,9 +58,6 @@ func (c *Corpus) Characters() (Vocabulary, error) {
 	return c.withSpecial(v)
 }
 
-func shorterFirst(a, b string) int {
-	if len(a) != len(b) {
-		return len(a) - len(b)
-	}
-	return slices.Compare([]byte(a), []byte(b))
-}
+// shorterFirst is the order of texts by length, and by their bytes if they are
+// equally long.
+func shorterFirst(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -231,29 +232,15 @@ func jsonError(data []byte, offset int64, err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("%s: %w", position(data, syntax.Offset), err)
 	case errors.As(err, &kind):
-		field := kind.Field
-		if field == "" {
-			field = "the whole"
-		}
-		return fmt.Errorf("%s: %s is %s, expected %s", position(data, kind.Offset), field, kind.Value, jsonKind(kind.Type))
+		expected := cmp.Or(jsonKinds[kind.Type.Kind()], kind.Type.Kind().String())
+		return fmt.Errorf("%s: %s is %s, expected %s", position(data, kind.Offset), cmp.Or(kind.Field, "the whole"), kind.Value, expected)
 	}
 	return fmt.Errorf("%s: %w", position(data, offset), err)
 }
 
-// jsonKind names what JSON must hold to be read as a t.
-func jsonKind(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Struct:
-		return "object"
-	case reflect.Slice:
-		return "array"
-	case reflect.Int:
-		return "integer"
-	case reflect.Float64:
-		return "number"
-	}
-	return t.Kind().String() // bool, string
-}
+// jsonKinds name what JSON must have to be read as a Go value, where Go's name of
+// the kind is another.
+var jsonKinds = map[reflect.Kind]string{reflect.Struct: "object", reflect.Slice: "array", reflect.Int: "integer", reflect.Float64: "number"}
 
 // quote is s quoted for an error message, and cut if it is long.
 func quote(s string) string {

@@ -143,26 +143,30 @@ type encoder struct {
 
 func (e *encoder) encode(text string, special, continued bool) error {
 	t := e.t
-	return t.added.split(text, 0, special, func(start, end, id int) error {
-		if id != none {
-			e.ids = append(e.ids, id)
-			return nil
+	for outer := range t.added.split(text, 0, special) {
+		if outer.id != none {
+			e.ids = append(e.ids, outer.id)
+			continue
 		}
-		part, err := t.normalizer.apply(text[start:end])
+		part, err := t.normalizer.apply(text[outer.start:outer.end])
 		if err != nil {
 			return fmt.Errorf("tokenizer: %w", err)
 		}
-		return t.added.split(part, 1, special, func(from, to, id int) error {
-			if id != none {
-				e.ids = append(e.ids, id)
-				return nil
+		for inner := range t.added.split(part, 1, special) {
+			if inner.id != none {
+				e.ids = append(e.ids, inner.id)
+				continue
 			}
-			if t.prefixSpace && part[from] != ' ' && !(continued && start == 0 && from == 0) {
-				return e.encodeWords(" "+part[from:to], start+from-1)
+			words, offset := part[inner.start:inner.end], outer.start+inner.start
+			if t.prefixSpace && words[0] != ' ' && !(continued && offset == 0) {
+				words, offset = " "+words, offset-1
 			}
-			return e.encodeWords(part[from:to], start+from)
-		})
-	})
+			if err := e.encodeWords(words, offset); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // encodeWords appends the tokens of s, which has no added tokens and begins at
