@@ -1,13 +1,13 @@
 package tokenizer
 
-// This file reads tokenizer_config.json and special_tokens_map.json: settings
-// beside a vocabulary, of which those count that change ids.
+// This file reads the settings in tokenizer_config.json and special_tokens_map.json
+// that change ids.
 //
-// They are followed as Transformers follows them (TokenizersBackend in its
-// tokenization_utils_tokenizers.py): what is set here holds against
-// tokenizer.json. If add_bos_token or add_eos_token is there, both replace what
-// its post-processor adds, and an absent one counts as false. A token that is
-// named, such as eos_token, is a special one.
+// They work as in Transformers (TokenizersBackend in its
+// tokenization_utils_tokenizers.py): a setting here replaces that of
+// tokenizer.json. If one of add_bos_token and add_eos_token is set, both replace the
+// tokens that the post-processor adds, and a missing one counts as false. A token
+// that has a name, such as eos_token, is special.
 
 import (
 	"encoding/json"
@@ -127,7 +127,7 @@ func decoderTokens(value json.RawMessage) ([]addedJSON, error) {
 	if string(value) == "null" {
 		return nil, nil
 	}
-	all := []addedJSON{} // not nil: the file has them, if none
+	all := []addedJSON{} // not nil, also if empty: the file has the key
 	err := strictjson.Object(value, maxDepth, func(key string, value json.RawMessage) error {
 		id, err := strconv.Atoi(key)
 		if err != nil {
@@ -178,8 +178,9 @@ func (s *settings) applyTo(d *draft) error {
 	return err
 }
 
-// around is the id that stands before a text, or behind it, where add asks for it.
-// GPT-2's tokenizer has "<|endoftext|>" where none is named; null stands for none.
+// around is the id that comes before a text, or after it, if add asks for one. It is
+// that of the token with the name key. As for GPT-2, a missing name means
+// "<|endoftext|>"; null means no token.
 func (s *settings) around(d *draft, addKey string, add *bool, key string) ([]int, error) {
 	if add == nil || !*add {
 		return nil, nil
@@ -197,8 +198,8 @@ func (s *settings) around(d *draft, addKey string, add *bool, key string) ([]int
 	return []int{id}, nil
 }
 
-// special makes the token of that text a special one. Named tokens that are not in
-// the vocabulary have no row in the model either: they are left out.
+// special makes the token of that text special. A token that is not in the
+// vocabulary has no row in the model, and is ignored.
 func (d *draft) special(t addedJSON) error {
 	id, ok := d.vocab.ids[t.Content]
 	if !ok {

@@ -1,8 +1,8 @@
 package tokenizer
 
-// This file reads tokenizer.json, the one-file layout of Hugging Face's
-// tokenizers library: a vocabulary and merges, added tokens, and the steps before
-// and after, for which see steps.go.
+// This file reads tokenizer.json, in which Hugging Face's tokenizers library has
+// all of a tokenizer: a vocabulary and merges, added tokens, and the steps before
+// and after the model, for which see steps.go.
 
 import (
 	"bytes"
@@ -129,13 +129,13 @@ func (a *addedJSON) check() error {
 }
 
 // parseMergesJSON reads an array of merges, each "left right" or, in newer
-// files, ["left", "right"].
+// files, ["left", "right"]. data is valid JSON, so that no Token fails.
 func parseMergesJSON(data []byte) (mergeList, error) {
 	m := mergeList{where: func(i int) string { return fmt.Sprintf("model.merges[%d]", i) }}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
-	if tok, err := d.Token(); err != nil || tok != json.Delim('[') {
-		return m, fmt.Errorf("model.merges: found %s, expected an array", describe(tok))
+	if open, _ := d.Token(); open != json.Delim('[') {
+		return m, fmt.Errorf("model.merges: found %s, expected an array", describe(open))
 	}
 	for d.More() {
 		if err := m.add(mergeJSON(d)); err != nil {
@@ -145,32 +145,23 @@ func parseMergesJSON(data []byte) (mergeList, error) {
 	return m, nil
 }
 
+// mergeJSON reads one merge of parseMergesJSON.
 func mergeJSON(d *json.Decoder) (p [2]string, err error) {
-	tok, err := d.Token()
-	if err != nil {
-		return p, err
-	}
-	if s, ok := tok.(string); ok {
+	open, _ := d.Token()
+	if s, ok := open.(string); ok {
 		return splitMerge(s)
 	}
-	if tok != json.Delim('[') {
-		return p, fmt.Errorf("found %s, expected \"left right\" or [\"left\", \"right\"]", describe(tok))
+	if open != json.Delim('[') {
+		return p, fmt.Errorf("found %s, expected \"left right\" or [\"left\", \"right\"]", describe(open))
 	}
 	for i := range p {
-		tok, err := d.Token()
-		if err != nil {
-			return p, err
+		name, _ := d.Token()
+		if p[i], _ = name.(string); p[i] == "" {
+			return p, fmt.Errorf("entry %d is %s, expected a token", i, describe(name))
 		}
-		s, ok := tok.(string)
-		if !ok || s == "" {
-			return p, fmt.Errorf("entry %d is %s, expected a token", i, describe(tok))
-		}
-		p[i] = s
 	}
-	if tok, err := d.Token(); err != nil {
-		return p, err
-	} else if tok != json.Delim(']') {
-		return p, fmt.Errorf("has more than two entries (%s), expected two tokens", describe(tok))
+	if end, _ := d.Token(); end != json.Delim(']') {
+		return p, fmt.Errorf("has more than two entries (%s), expected two tokens", describe(end))
 	}
 	return p, nil
 }

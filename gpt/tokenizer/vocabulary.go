@@ -1,7 +1,7 @@
 package tokenizer
 
-// This file takes a tokenizer apart into what files are made of, and puts one
-// together from it: the way to and from formats that this package does not read.
+// This file is for formats that other packages read and write: it makes a
+// Vocabulary of a tokenizer, and a tokenizer of a Vocabulary.
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// A Vocabulary is what a tokenizer is made of, as files spell it.
+// A Vocabulary is the content of a tokenizer, with the names of tokens that files have.
 type Vocabulary struct {
 	Tokens []string     // by id: the name, in which each byte is a printable character, a space "Ġ"; "" where there is no token
 	Merges [][2]string  // names of neighbours that become one token, in order of rank
@@ -18,15 +18,15 @@ type Vocabulary struct {
 
 	Matches      map[int]Match // how added tokens are found, for those with a Match other than zero
 	Normalizer   []string      // steps that change text first: NFC, NFD, NFKC, NFKD, Lowercase
-	PrefixSpace  bool          // text between added tokens begins with a space, which is put there where it has none
+	PrefixSpace  bool          // a space is put before text between added tokens, if it does not begin with one
 	IgnoreMerges bool          // a word that is a token becomes that token, whatever merges would make of it
 	Unknown      string        // name of the token for bytes that have none; "" for none
 	FuseUnknown  bool          // one unknown token stands for several such bytes of a word
-	Prefix       []int         // ids that stand before a prompt or a document
-	Suffix       []int         // ids that stand behind a document
+	Prefix       []int         // ids that come before a prompt or a document
+	Suffix       []int         // ids that come after a document
 }
 
-// New makes a tokenizer of v, of which nothing is believed.
+// New makes a tokenizer of v. It checks all of v: the error says what is wrong.
 func New(v Vocabulary) (*Tokenizer, error) {
 	t, err := v.build()
 	if err != nil {
@@ -81,7 +81,7 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 	return d.make()
 }
 
-// Vocabulary returns what t is made of. New makes an equal tokenizer of it.
+// Vocabulary returns the content of t. New makes an equal tokenizer of it.
 func (t *Tokenizer) Vocabulary() Vocabulary {
 	v := Vocabulary{
 		Tokens: make([]string, len(t.tokens)), Merges: [][2]string{},
@@ -115,9 +115,9 @@ func (t *Tokenizer) Vocabulary() Vocabulary {
 	return v
 }
 
-// Within returns t without the special tokens that have ids of rows or more, which a
-// model with so many rows cannot read. It returns t itself where other tokens, or
-// what stands around a text, have such ids.
+// Within returns t without the special tokens whose ids are rows or more, because a
+// model with that many rows cannot read them. It returns t itself if other tokens,
+// or Prefix or Suffix, have such ids.
 func (t *Tokenizer) Within(rows int) *Tokenizer {
 	if len(t.tokens) <= rows {
 		return t
