@@ -56,8 +56,14 @@ func moved(op Op, elements int, parts ...string) (bytes int64) {
 func product(vectors, in, out int) int64 { return 2 * int64(vectors) * int64(in) * int64(out) }
 
 // causalPairs returns how many pairs there are of a query and a key that it
-// sees, where the last of the queries stands at the last key.
-func causalPairs(queries, keys int) int64 {
+// sees, where the last of the queries is at the last key and each sees so many
+// keys up to its own, or all of them where window is 0.
+func causalPairs(queries, keys, window int) int64 {
 	queries = min(queries, keys)
-	return int64(queries) * int64(2*keys-queries+1) / 2
+	pairs := int64(queries) * int64(2*keys-queries+1) / 2
+	if window == 0 || window >= keys {
+		return pairs
+	}
+	fewest, most := max(keys-queries+1-window, 1), keys-window // keys before the window of a query that has some
+	return pairs - int64(fewest+most)*int64(most-fewest+1)/2
 }

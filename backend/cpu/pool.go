@@ -16,16 +16,16 @@ type part func(w *worker, op backend.Op, from, to int)
 
 // worker is what one thread keeps for itself.
 type worker struct {
-	scratch [6][]float32
+	scratch [7][]float32
 }
 
-// floats returns n floats of room to work in, contents undefined. A part that
-// needs several such rooms at once gives them different numbers.
-func (w *worker) floats(room, n int) []float32 {
-	if cap(w.scratch[room]) < n {
-		w.scratch[room] = make([]float32, n)
+// floats returns a workspace of n floats, contents undefined. A part that
+// needs several at once gives them different slots.
+func (w *worker) floats(slot, n int) []float32 {
+	if cap(w.scratch[slot]) < n {
+		w.scratch[slot] = make([]float32, n)
 	}
-	return w.scratch[room][:n]
+	return w.scratch[slot][:n]
 }
 
 // pool spreads the items of one op after another over threads: the caller's

@@ -50,7 +50,7 @@ func Devices() ([]backend.Device, error) {
 
 // minBindings is how many storage buffers the shader with most of them has.
 // Vulkan promises 4; every GPU of the last decade has 16 and more.
-const minBindings = 7
+const minBindings = 8
 
 // physicalDevices are the devices that can be opened, best first. It is the
 // order of every index.

@@ -140,34 +140,64 @@ func Exp(dst, x []float32, shift float32) (sum float64) {
 	return sum
 }
 
+// SoftCap is x = limit·tanh(x/limit), for limits above 0. With e = exp(2x/limit) − 1
+// tanh is e / (e + 2), which loses no digits near 0.
+func SoftCap(x []float32, limit float32) {
+	i := 0
+	if fast && len(x) >= Lanes {
+		i = len(x) &^ (Lanes - 1)
+		softCapAVX2(&x[0], i, limit)
+	}
+	for ; i < len(x); i++ {
+		e := expMinus1(2 * (x[i] / limit))
+		x[i] = limit * (e / (e + 2))
+	}
+}
+
 // exp is e to the power of x, within 2 units in the last place. x = n·ln 2 + r
 // with |r| ≤ ½·ln 2; the polynomial for exp r is that of Cephes' expf (Moshier
 // 1989). 2ⁿ is multiplied in halves, so that results too small for a normal
 // number, or too large, come out right.
 func exp(x float32) float32 {
-	const (
-		top, bottom  = 89, -104 // ∞ and 0 from here on
-		log2e        = 1.44269504088896341
-		ln2hi, ln2lo = 0.693359375, -2.12194440e-4 // n·ln2hi is exact
-	)
-	switch { // written so that NaN passes through
+	const top, bottom = 89, -104 // ∞ and 0 from here on
+	switch {                     // written so that NaN passes through
 	case x > top:
 		x = top
 	case x < bottom:
 		x = bottom
 	}
+	p, k := reduced(x)
+	return (p + 1) * pow2(k>>1) * pow2(k-k>>1)
+}
+
+// expMinus1 is exp(x) − 1 for x up to 18 and from −18 on; what is beyond is taken for that.
+func expMinus1(x float32) float32 {
+	switch {
+	case x > 18:
+		x = 18
+	case x < -18:
+		x = -18
+	}
+	p, k := reduced(x)
+	return p*pow2(k) + (pow2(k) - 1)
+}
+
+// reduced is exp(r) − 1 and n, for exp(x) = 2ⁿ·exp(r).
+func reduced(x float32) (p float32, k int32) {
+	const (
+		log2e        = 1.44269504088896341
+		ln2hi, ln2lo = 0.693359375, -2.12194440e-4 // n·ln2hi is exact
+	)
 	n := float32(math.RoundToEven(float64(x * log2e)))
 	r := x - float32(n*ln2hi)
 	r -= float32(n * ln2lo)
-	p := float32(1.9875691500e-4)
+	p = 1.9875691500e-4
 	p = p*r + 1.3981999507e-3
 	p = p*r + 8.3334519073e-3
 	p = p*r + 4.1665795894e-2
 	p = p*r + 1.6666665459e-1
 	p = p*r + 5.0000001201e-1
-	p = p*r*r + r + 1
-	k := int32(n)
-	return p * pow2(k>>1) * pow2(k-k>>1)
+	return p*r*r + r, int32(n)
 }
 
 func pow2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }

@@ -36,6 +36,9 @@ func dotAVX2(w, x *float32, n int) float32
 func expAVX2(dst, x *float32, n int, shift float32) float64
 
 //go:noescape
+func softCapAVX2(x *float32, n int, limit float32)
+
+//go:noescape
 func geluTanhAVX2(dst, x *float32, n int)
 
 //go:noescape
