@@ -1,29 +1,50 @@
 package backend
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
-// Attention lets each vector gather what the ones before it have to say: causal
-// scaled dot-product attention over a cache of keys and values (Vaswani et al.
-// 2017, arXiv:1706.03762, section 3.2). The query at [b,t] stands at position
-// p = at[b]+t and looks at rows 0 … p of the cache:
+// Attention lets each vector gather from those before it: causal scaled
+// dot-product attention over a cache of keys and values (Vaswani et al. 2017,
+// arXiv:1706.03762, section 3.2). The query at [b,t] has the position
+// p = at[b]+t and sees rows j ≤ p of the cache; with a window (Beltagy et al.
+// 2020, arXiv:2004.05150) only those with p − j < Window:
 //
-//	dst[b,t,h] = Σⱼ softmaxⱼ(q[b,t,h] · k[b,j,g] / √size) · v[b,j,g],  j = 0 … p
+//	score[j] = Scale · q[b,t,h] · k[b,j,g]
+//	score[j] = SoftCap · tanh(score[j] / SoftCap), if SoftCap > 0
+//	dst[b,t,h] = Σⱼ exp(score[j]) · v[b,j,g] / (exp(sinks[h]) + Σⱼ exp(score[j]))
 //
-// Heads lie side by side along the last axis, each of size = q's width / Heads.
-// Where k and v are narrower than q, consecutive heads h share a group
-// g = h · groups / Heads. A position outside of the cache makes its row NaN.
+// where j goes over the rows that the query sees, and exp(sinks[h]) is 0 if
+// there are no sinks. The soft-cap is that of Gemma 2 (arXiv:2408.00118). A sink
+// is a logit which takes probability and has no value, as in gpt-oss; after
+// Xiao et al. 2023, arXiv:2309.17453.
 //
-// Rows after p have no influence, whatever they hold. A score of −∞ gives a
-// probability of 0. One that is NaN or +∞, or none above −∞, makes the head's
-// part of the row NaN, and its probabilities up to p.
+// Heads lie side by side along the last axis, each of size = q's width / Heads,
+// whatever the width of the model. Where k and v are narrower than q,
+// consecutive heads h share a group g = h · groups / Heads. A position outside
+// of the cache makes its row NaN, and its probabilities.
+//
+// Rows that a query does not see have no influence, whatever they hold. Without
+// a soft-cap a score of −∞ gives a probability of 0, and one of +∞ makes the
+// head's part of the row NaN, with the probabilities of all rows that the query
+// sees. With a soft-cap infinite scores become ±SoftCap, which is finite. A score
+// of NaN has the effect of +∞ in both cases. A sink counts as a score: −∞ has
+// no effect, +∞ or NaN makes all rows of its head NaN. Where no score that the
+// query sees is above −∞, its row is NaN, but with a finite sink its
+// probabilities are 0.
 type Attention struct {
-	Dst   Tensor // [batch, time, Heads·size] f32
-	Q     Tensor // [batch, time, Heads·size] f32
-	K     Tensor // [batch, context, groups·size] of a dtype of caches
-	V     Tensor // [batch, context, groups·size] as K
-	At    Tensor // [batch] i32: the position of q[b,0]
-	Probs Tensor // [batch, Heads, time, context] f32, optional: the softmax; 0 after position p
-	Heads int
+	Dst     Tensor  // [batch, time, Heads·size] f32
+	Q       Tensor  // [batch, time, Heads·size] f32
+	K       Tensor  // [batch, context, groups·size] of a dtype of caches
+	V       Tensor  // [batch, context, groups·size] as K
+	At      Tensor  // [batch] i32: the position of q[b,0]
+	Sinks   Tensor  // [Heads] f32, optional: a logit of each head in the softmax's denominator
+	Probs   Tensor  // [batch, Heads, time, context] f32, optional: the softmax; 0 in rows that the query does not see
+	Heads   int     // of q
+	Scale   float32 // of the products of queries and keys, above 0: usually 1/√size
+	Window  int     // how many rows a query sees, its own included; 0: all up to its own
+	SoftCap float32 // bound of the scores, above 0; 0: none
 }
 
 func (*Attention) Name() string { return "attention" }
@@ -34,6 +55,9 @@ func (o *Attention) Operands(yield func(string, *Tensor, Access)) {
 	yield("k", &o.K, Read)
 	yield("v", &o.V, Read)
 	yield("at", &o.At, Read)
+	if !o.Sinks.Absent() {
+		yield("sinks", &o.Sinks, Read)
+	}
 	if !o.Probs.Absent() {
 		yield("probs", &o.Probs, Write)
 	}
@@ -48,13 +72,9 @@ func (o *Attention) Groups() int { return o.K.Dim(-1) / o.HeadSize() }
 func (o *Attention) Check() error {
 	batch, time, width := o.Q.Dim(-3), o.Q.Dim(-2), o.Q.Dim(-1)
 	context, kv := o.K.Dim(-2), o.K.Dim(-1)
-	if o.Heads < 1 || width%o.Heads != 0 {
-		return fmt.Errorf("q is %d wide, expected a multiple of its %d heads", width, o.Heads)
-	}
-	if size := width / o.Heads; kv%size != 0 || o.Heads%(kv/size) != 0 {
-		return fmt.Errorf("k is %d wide, expected heads of %d whose number divides %d", kv, size, o.Heads)
-	}
 	err := first(
+		checkHeads("q", width, kv, o.Heads),
+		checkScores(o.Scale, o.Window, o.SoftCap),
 		wantDType("dst", o.Dst, F32),
 		wantDType("q", o.Q, F32),
 		wantDType("k", o.K, DTypes(Caches)...),
@@ -70,6 +90,9 @@ func (o *Attention) Check() error {
 		wantRows("k", o.K),
 		wantRows("v", o.V),
 	)
+	if err == nil && !o.Sinks.Absent() {
+		err = checkSinks("sinks", o.Sinks, o.Heads)
+	}
 	if err != nil || o.Probs.Absent() {
 		return err
 	}
@@ -81,8 +104,43 @@ func (o *Attention) Check() error {
 }
 
 // Cost is of two products, of queries with keys and of probabilities with
-// values, for each key that a query sees where the cache is full.
+// values, for each key that a query sees where the cache is full. Keys and
+// values that no query sees are not read.
 func (o *Attention) Cost() (flops, bytes int64) {
 	batch, time, width := o.Q.Dim(-3), o.Q.Dim(-2), o.Q.Dim(-1)
-	return 2 * product(batch, width, 1) * causalPairs(time, o.K.Dim(-2)), moved(o, 0)
+	rows := o.K.Dim(-2)
+	if o.Window > 0 && o.Window <= rows {
+		rows = min(rows, o.Window+time-1)
+	}
+	return 2 * product(batch, width, 1) * causalPairs(time, o.K.Dim(-2), o.Window), moved(o, batch*rows*o.K.Dim(-1), "k", "v")
+}
+
+// checkHeads reports queries, named name, that are not so many heads, or keys
+// that are not heads of the same size whose number divides them.
+func checkHeads(name string, width, kv, heads int) error {
+	if heads < 1 || width%heads != 0 {
+		return fmt.Errorf("%s is %d wide, expected a multiple of its %d heads", name, width, heads)
+	}
+	if size := width / heads; kv < size || kv%size != 0 || heads%(kv/size) != 0 {
+		return fmt.Errorf("k is %d wide, expected heads of %d whose number divides %d", kv, size, heads)
+	}
+	return nil
+}
+
+// checkScores reports numbers from which no scores can be computed.
+func checkScores(scale float32, window int, softCap float32) error {
+	switch {
+	case !(scale > 0) || math.IsInf(float64(scale), 0):
+		return fmt.Errorf("scale is %v, expected a finite number above 0, usually 1/√size of a head", scale)
+	case window < 0:
+		return fmt.Errorf("window is %d, expected the number of rows that a query sees, or 0 for all up to its own", window)
+	case !(softCap >= 0) || math.IsInf(float64(softCap), 0):
+		return fmt.Errorf("soft-cap is %v, expected a finite number above 0, or 0 for none", softCap)
+	}
+	return nil
+}
+
+// checkSinks reports a tensor that does not have a number for each head.
+func checkSinks(name string, t Tensor, heads int) error {
+	return first(wantDType(name, t, F32), wantShape(name, t, heads), wantRows(name, t))
 }

@@ -105,8 +105,8 @@ type HostMapper interface {
 	MapHost(p []byte) (Buffer, error)
 }
 
-// Describer is an optional interface of backends that can describe themselves: the
-// device, the driver's version or the BLAS library, in one line for people.
+// Describer is the optional ability to describe the hardware and software behind a
+// backend, such as the driver's version or the BLAS library, in one line.
 type Describer interface{ Describe() string }
 
 // Describe returns b's own description, or its name if it is no [Describer].

@@ -3,6 +3,7 @@ package backend_test
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -38,14 +39,14 @@ func eachOperand(t *testing.T, test func(t *testing.T, op backend.Op, name strin
 }
 
 // optional operands may be absent, some of them together alone.
-var optional = map[string]bool{"bias": true, "dbias": true, "probs": true, "scale": true, "loss_scale": true}
+var optional = map[string]bool{"bias": true, "dbias": true, "probs": true, "residual": true, "scale": true, "loss_scale": true, "dsinks": true}
 
 func TestCheckAbsent(t *testing.T) {
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		*x = backend.Tensor{}
 		err := backend.Check(op)
 		switch {
-		case optional[name] || op.Name() == "rmsnorm_backward" && name == "dgamma":
+		case optional[name], op.Name() == "attention" && name == "sinks", op.Name() == "rmsnorm_backward" && name == "dgamma":
 			if err != nil {
 				t.Errorf("without it: %v", err)
 			}
@@ -66,7 +67,7 @@ func TestCheckAbsent(t *testing.T) {
 func TestCheckDType(t *testing.T) {
 	f16Too := map[string]bool{ // beside f32; everything else has one dtype
 		"attention/k": true, "attention/v": true, "copy/dst": true, "copy/x": true, "embedding/tokens": true,
-		"embedding/positions": true, "linear/w": true, "linear_add/w": true, "linear_gelu/w": true, "store/dst": true,
+		"embedding/positions": true, "linear/w": true, "store/dst": true,
 	}
 	pairs := map[string]string{ // f16 if the other is: the complaint is of that
 		"attention/k": "v has dtype f32", "linear_backward/dy": "x has dtype f32", "linear_backward/x": "x has dtype f16",
@@ -100,7 +101,7 @@ func TestCheckDType(t *testing.T) {
 		}
 	}
 	half := &backend.Attention{
-		Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: tensor(backend.F16, 2, 7, 8), V: tensor(backend.F16, 2, 7, 8), At: i32(2), Heads: 2,
+		Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: tensor(backend.F16, 2, 7, 8), V: tensor(backend.F16, 2, 7, 8), At: i32(2), Heads: 2, Scale: 0.5,
 	}
 	if err := backend.Check(half); err != nil {
 		t.Errorf("attention over a cache of f16: %v", err)
@@ -258,7 +259,7 @@ func TestCheckValues(t *testing.T) {
 	}
 	attention := func(heads, width, kv int) error {
 		return backend.Check(&backend.Attention{
-			Dst: f32(1, 3, width), Q: f32(1, 3, width), K: f32(1, 7, kv), V: f32(1, 7, kv), At: i32(1), Heads: heads,
+			Dst: f32(1, 3, width), Q: f32(1, 3, width), K: f32(1, 7, kv), V: f32(1, 7, kv), At: i32(1), Heads: heads, Scale: 1,
 		})
 	}
 	for _, heads := range []int{0, -1, 5, 9, 16, math.MinInt} {
@@ -272,22 +273,44 @@ func TestCheckValues(t *testing.T) {
 			t.Errorf("4 heads of 2 over keys of %d: %v", kv, err)
 		}
 	}
-	backward := func(heads, width, qkv int) error {
-		return backend.Check(&backend.AttentionBackward{
-			DQKV: f32(1, 3, qkv), QKV: f32(1, 3, qkv), DY: f32(1, 3, width), Stats: f32(1, max(1, heads), 3, 2), Heads: heads,
-		})
-	}
+	backward := func(heads, width, kv int) error { return backend.Check(attentionBackward(heads, width, kv)) }
 	for _, heads := range []int{0, -1, 5, 9, 16, math.MinInt} {
-		wantError(t, backward(heads, 8, 24), "dy is 8 wide", "heads")
+		wantError(t, backward(heads, 8, 8), "q is 8 wide", "heads")
 	}
-	for _, qkv := range []int{8, 9, 10, 11, 13, 20, 40} { // heads of 2, and 3 does not divide 4
-		wantError(t, backward(4, 8, qkv), "qkv is", "expected 8 and two times heads of 2 whose number divides 4")
+	for _, kv := range []int{1, 3, 6, 10, 16} { // heads of 2, and 3 does not divide 4
+		wantError(t, backward(4, 8, kv), "k is", "expected heads of 2 whose number divides 4")
 	}
-	for _, qkv := range []int{12, 16, 24} {
-		if err := backward(4, 8, qkv); err != nil {
-			t.Errorf("4 heads of 2 in %d: %v", qkv, err)
+	for _, kv := range []int{2, 4, 8} {
+		if err := backward(4, 8, kv); err != nil {
+			t.Errorf("gradients of 4 heads of 2 over keys of %d: %v", kv, err)
 		}
 	}
+	inf := float32(math.Inf(1))
+	for _, c := range []struct {
+		what           string
+		scale, softCap float32
+		window         int
+	}{
+		{"scale is 0", 0, 0, 0}, {"scale is -1", -1, 0, 0}, {"scale is NaN", inf - inf, 0, 0}, {"scale is +Inf", inf, 0, 0},
+		{"window is -1", 1, 0, -1}, {"soft-cap is -2", 1, -2, 0}, {"soft-cap is NaN", 1, inf - inf, 0}, {"soft-cap is +Inf", 1, inf, 0},
+	} {
+		wantError(t, backend.Check(&backend.Attention{
+			Dst: f32(1, 3, 8), Q: f32(1, 3, 8), K: f32(1, 7, 8), V: f32(1, 7, 8), At: i32(1), Heads: 2, Scale: c.scale, SoftCap: c.softCap, Window: c.window,
+		}), c.what, "expected")
+		op := attentionBackward(2, 8, 8)
+		op.Scale, op.SoftCap, op.Window = c.scale, c.softCap, c.window
+		wantError(t, backend.Check(op), c.what, "expected")
+	}
+	frozen := attentionBackward(2, 8, 8)
+	frozen.Sinks = f32(2)
+	if err := backend.Check(frozen); err != nil {
+		t.Errorf("sinks without a gradient: %v", err)
+	}
+	frozen.Sinks, frozen.DSinks = backend.Tensor{}, f32(2)
+	wantError(t, backend.Check(frozen), "sinks is absent")
+	gap := attentionBackward(2, 8, 8)
+	gap.Stats = f32(1, 2, 3, 4).Slice(-1, 0, 2)
+	wantError(t, backend.Check(gap), "stats has strides", "without gaps")
 	wantError(t, backend.Check(&backend.CrossEntropy{Loss: f32(3), X: f32(3, 5), Targets: i32(3), Scale: float32(math.NaN())}), "scale is NaN")
 	for _, rate := range []float64{-0.1, 1, math.NaN()} {
 		op := &backend.Dropout{Dst: f32(5), X: f32(5), Seed: i32(4), Rate: float32(rate)}
@@ -305,8 +328,97 @@ func TestCheckValues(t *testing.T) {
 	wantError(t, adamW(math.NaN(), 1e-8, 0), "betas are NaN and NaN")
 	wantError(t, adamW(0.9, 0, 0), "epsilon is 0")
 	wantError(t, adamW(0.9, 1e-8, -1), "decay is -1")
+	for a, text := range map[backend.Activation]string{backend.NoActivation: "none", backend.SiLU + 1: "activation(6)"} {
+		want := "func is " + text + ", expected one of gelu_tanh, gelu_erf, gelu_sigmoid, relu, silu"
+		wantError(t, backend.Check(&backend.Activate{Dst: f32(5), X: f32(5), Func: a}), want)
+		wantError(t, backend.Check(&backend.ActivateBackward{DX: f32(5), X: f32(5), DY: f32(5), Func: a}), want)
+	}
+	linear := &backend.Linear{Dst: f32(2, 4), X: f32(2, 5), W: f32(4, 5), Activation: backend.SiLU + 1, Sum: f32(2, 4)}
+	wantError(t, backend.Check(linear), "activation is activation(6), expected one of none, gelu_tanh,")
+	linear.Activation = backend.NoActivation
+	wantError(t, backend.Check(linear), "sum is f32[2 4], expected none: there is no activation and no residual")
 	op := &backend.Attention{Q: f32(1, 3, 8), K: f32(1, 7, 4), Heads: 4}
 	if op.HeadSize() != 2 || op.Groups() != 2 {
 		t.Errorf("heads of %d in %d groups, expected 2 and 2", op.HeadSize(), op.Groups())
+	}
+}
+
+func attentionBackward(heads, width, kv int) *backend.AttentionBackward {
+	return &backend.AttentionBackward{
+		DQ: f32(1, 3, width), DK: f32(1, 3, kv), DV: f32(1, 3, kv), Q: f32(1, 3, width), K: f32(1, 3, kv), V: f32(1, 3, kv),
+		DY: f32(1, 3, width), Stats: f32(1, max(1, heads), 3, 2), Heads: heads, Scale: 1,
+	}
+}
+
+// TestCheckOverlapOfSlices lays slices of one tensor beside one another, and over
+// one another.
+func TestCheckOverlapOfSlices(t *testing.T) {
+	slices := func(from int) *backend.AttentionBackward {
+		op := attentionBackward(2, 8, 4)
+		all, grads := f32(1, 3, 16), f32(1, 3, 20)
+		op.Q, op.K, op.V = all.Slice(-1, 0, 8), all.Slice(-1, 8, 12), all.Slice(-1, 12, 16)
+		op.DQ, op.DK, op.DV = grads.Slice(-1, 0, 8), grads.Slice(-1, from, from+4), grads.Slice(-1, 14, 18)
+		return op
+	}
+	for from := range 17 {
+		err := backend.Check(slices(from))
+		switch {
+		case from < 8:
+			wantError(t, err, "dq and dk share memory")
+		case from > 10:
+			wantError(t, err, "dk and dv share memory")
+		case err != nil:
+			t.Errorf("dk from column %d on: %v", from, err)
+		}
+	}
+}
+
+// TestCheckOverlapOfAnySlices asks of random slices of one tensor what the elements
+// say.
+func TestCheckOverlapOfAnySlices(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	shared, apart := 0, 0
+	for range 20000 {
+		all := backend.Of(memory(1<<16), backend.F32, r.IntN(5), 1+r.IntN(3), 1+r.IntN(3), 1+r.IntN(4), 1+r.IntN(9))
+		for i, stride := 2, all.Shape[3]+r.IntN(3); i >= 0; i-- { // with gaps, of another size along each axis
+			all.Strides[i] = stride
+			stride = stride*all.Shape[i] + r.IntN(3)
+		}
+		dims := [4]int{}
+		for i, n := range all.Shape {
+			dims[i] = 1 + r.IntN(n)
+		}
+		cut := func() backend.Tensor {
+			x := all
+			for i, n := range dims {
+				from := r.IntN(all.Shape[i] - n + 1)
+				x = x.Slice(i, from, from+n)
+			}
+			return x
+		}
+		dst, x := cut(), cut()
+		elements := map[int]bool{}
+		visit := func(x backend.Tensor, f func(at int)) {
+			for i := range x.Rows() {
+				for j := range x.Dim(-1) {
+					f(x.Row(i) + j)
+				}
+			}
+		}
+		visit(dst, func(at int) { elements[at] = true })
+		want := false
+		visit(x, func(at int) { want = want || elements[at] })
+		err := backend.Check(&backend.Copy{Dst: dst, X: x})
+		if got := err != nil; got != want {
+			t.Fatalf("%v at %d and %d, strides %v: they share elements: %v, the error is %v", dst, dst.Offset, x.Offset, dst.Strides, want, err)
+		}
+		if want {
+			shared++
+		} else {
+			apart++
+		}
+	}
+	if shared < 1000 || apart < 1000 {
+		t.Errorf("%d pairs share elements and %d do not, expected many of both", shared, apart)
 	}
 }

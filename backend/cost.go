@@ -57,8 +57,14 @@ func moved(op Op, elements int, parts ...string) (bytes int64) {
 func product(vectors, in, out int) int64 { return 2 * int64(vectors) * int64(in) * int64(out) }
 
 // causalPairs returns the number of pairs of a query and a key that it sees, if the
-// last query has the position of the last key.
-func causalPairs(queries, keys int) int64 {
+// last query has the position of the last key. Each query sees at most window keys, up
+// to its own; window 0 is no limit.
+func causalPairs(queries, keys, window int) int64 {
 	queries = min(queries, keys)
-	return int64(queries) * int64(2*keys-queries+1) / 2
+	pairs := int64(queries) * int64(2*keys-queries+1) / 2
+	if window == 0 || window >= keys {
+		return pairs
+	}
+	fewest, most := max(keys-queries+1-window, 1), keys-window // keys before the window of a query that has some
+	return pairs - int64(fewest+most)*int64(most-fewest+1)/2
 }

@@ -21,7 +21,11 @@ func TestCost(t *testing.T) {
 	attention := &Attention{Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: f16(2, 20, 4), V: f16(2, 20, 4), At: i32(2), Heads: 4}
 	watched := *attention
 	watched.Probs = f32(2, 4, 3, 20)
+	narrow, wide := *attention, *attention
+	narrow.Window, wide.Window = 4, 19
 	beyond := &Attention{Dst: f32(1, 3, 8), Q: f32(1, 3, 8), K: f32(1, 2, 8), V: f32(1, 2, 8), At: i32(1), Heads: 2}
+	gradient := &AttentionBackward{DQ: f32(2, 3, 4), DK: f32(2, 3, 4), DV: f32(2, 3, 4), Q: f32(2, 3, 4), K: f32(2, 3, 4), V: f32(2, 3, 4),
+		DY: f32(2, 3, 4), Stats: f32(2, 2, 3, 2), Heads: 2}
 	for name, c := range map[string]struct {
 		op           Op
 		flops, bytes int64
@@ -30,13 +34,15 @@ func TestCost(t *testing.T) {
 		"linear, transposed":           {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(4, 5).Transpose()}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20)},
 		"linear of blocks":             {&Linear{Dst: f32(7), X: f32(64), W: Of(nil, Q8_0, 0, 7, 64)}, 2 * 64 * 7, 4*(7+64) + 7*68},
 		"linear of batches":            {&Linear{Dst: f32(2, 3, 5), X: f32(2, 3, 4), W: f32(5, 4)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20)},
-		"linear and sum":               {&LinearAdd{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Residual: f32(6, 5), Sum: f32(6, 5)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20 + 30)},
-		"linear and GELU":              {&LinearGELU{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Sum: f32(6, 5)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20)},
+		"linear and sum":               {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Residual: f32(6, 5), Sum: f32(6, 5)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20 + 30)},
+		"linear and GELU":              {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Activation: GELUTanh, Sum: f32(6, 5)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20)},
 		"gradient of a matrix":         {&LinearBackward{DW: f32(5, 4), DBias: f32(5), DY: f16(2, 3, 5), X: f16(2, 3, 4)}, 2 * 6 * 4 * 5, 4*(20+5) + 2*(30+24)},
 		"attention":                    {attention, 2 * 2 * 2 * 8 * (18 + 19 + 20), 4*(48+48+2) + 2*2*(2*20*4)},
+		"attention in a window":        {&narrow, 2 * 2 * 2 * 8 * (4 + 4 + 4), 4*(48+48+2) + 2*2*(2*6*4)},
+		"attention in a wide window":   {&wide, 2 * 2 * 2 * 8 * (18 + 19 + 19), 4*(48+48+2) + 2*2*(2*20*4)},
 		"attention and its map":        {&watched, 2 * 2 * 2 * 8 * (18 + 19 + 20), 4*(48+48+2) + 2*2*(2*20*4) + 4*(2*4*3*20)},
 		"attention past the cache":     {beyond, 2 * 2 * 8 * (1 + 2), 4 * (24 + 24 + 16 + 16 + 1)},
-		"gradient of attention":        {&AttentionBackward{DQKV: f32(2, 3, 12), QKV: f32(2, 3, 12), DY: f32(2, 3, 4), Stats: f32(2, 2, 3, 2), Heads: 2}, 5 * 2 * 2 * 4 * (1 + 2 + 3), 4 * (72 + 72 + 24)},
+		"gradient of attention":        {gradient, 5 * 2 * 2 * 4 * (1 + 2 + 3), 4 * (72 + 72 + 24)},
 		"embedding":                    {&Embedding{Dst: f32(1, 3, 8), Tokens: f16(100, 8), Positions: f32(50, 8), IDs: i32(1, 3), At: i32(1)}, 0, 4*24 + 2*24 + 4*24 + 4*3 + 4},
 		"picked rows":                  {&Embedding{Dst: f32(1, 3, 8), Tokens: f32(100, 8), IDs: i32(1, 3)}, 0, 4*24 + 4*24 + 4*3},
 		"more rows than the table has": {&Embedding{Dst: f32(1, 3, 8), Tokens: f32(2, 8), IDs: i32(1, 3)}, 0, 4*24 + 4*16 + 4*3},

@@ -43,9 +43,19 @@ const (
 // Writes reports whether the operand's contents change.
 func (a Access) Writes() bool { return a != Read }
 
-// Lowerer is an Op that can be replaced by simpler ops. They define what the op
-// means, and are the fallback of backends that do not support it. Intermediate
-// results are operands of the op, so that Lower allocates no memory.
+// Label returns the op's name with its settings, for messages and tables:
+// "linear+gelu_tanh+residual". An op whose name does not say them has a method Label.
+func Label(op Op) string {
+	if l, ok := op.(interface{ Label() string }); ok {
+		return l.Label()
+	}
+	return op.Name()
+}
+
+// Lowerer is an Op that can be replaced by simpler ops, which Lower returns. They define
+// what the op means, and are the fallback of backends that do not support it.
+// Intermediate results are operands of the op, so that Lower allocates no memory. Lower
+// returns nil if the op has no simpler form.
 type Lowerer interface {
 	Op
 	Lower() []Op

@@ -26,11 +26,14 @@ func lower(b Backend, op Op, out []Op) ([]Op, error) {
 	if b.Supports(op) {
 		return append(out, op), nil
 	}
-	l, ok := op.(Lowerer)
-	if !ok {
-		return nil, fmt.Errorf("%s does not support %s for %s", b.Name(), op.Name(), NewSpan(op).Signature())
+	var parts []Op
+	if l, ok := op.(Lowerer); ok {
+		parts = l.Lower()
 	}
-	for _, simpler := range l.Lower() {
+	if len(parts) == 0 {
+		return nil, fmt.Errorf("%s does not support %s for %s", b.Name(), Label(op), NewSpan(op).Signature())
+	}
+	for _, simpler := range parts {
 		if err := Check(simpler); err != nil {
 			return nil, fmt.Errorf("lowered to %s: %w", simpler.Name(), err)
 		}

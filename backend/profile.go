@@ -22,7 +22,7 @@ type Profiler interface {
 
 // Span is the time that one op took.
 type Span struct {
-	Op       string
+	Op       string // its label: see Label
 	Operands []Operand
 	Work     Op // a copy of the op, its tensors without buffers; for [Cost]
 
@@ -42,7 +42,7 @@ type Operand struct {
 
 // NewSpan returns a Span of op without times.
 func NewSpan(op Op) Span {
-	s := Span{Op: op.Name(), Work: Freeze([]Op{op})[0]}
+	s := Span{Op: Label(op), Work: Freeze([]Op{op})[0]}
 	s.Work.Operands(func(name string, t *Tensor, a Access) {
 		t.Buf = nil
 		s.Operands = append(s.Operands, Operand{name, a, *t})

@@ -255,10 +255,20 @@ func (t Tensor) Overlaps(o Tensor) bool {
 	// They share an element if the distance between their first elements is a sum of
 	// steps, forward along axes of o and back along axes of t.
 	axes := []steps{}
-	for i := range 4 {
-		axes = append(axes, steps{t.Strides[i], t.Shape[i] - 1, 0}, steps{o.Strides[i], 0, o.Shape[i] - 1})
+	add := func(a steps) { // to those of the same stride
+		same := slices.IndexFunc(axes, func(b steps) bool { return b.stride == a.stride })
+		switch {
+		case a.stride == 0 || a.back == 0 && a.forward == 0:
+		case same < 0:
+			axes = append(axes, a)
+		default:
+			axes[same].back, axes[same].forward = axes[same].back+a.back, axes[same].forward+a.forward
+		}
 	}
-	axes = slices.DeleteFunc(axes, func(a steps) bool { return a.stride == 0 || a.back == 0 && a.forward == 0 })
+	for i := range 4 {
+		add(steps{t.Strides[i], t.Shape[i] - 1, 0})
+		add(steps{o.Strides[i], 0, o.Shape[i] - 1})
+	}
 	slices.SortFunc(axes, func(a, b steps) int { return b.stride - a.stride })
 	tries := 1000
 	return reach(axes, t.Offset-o.Offset, &tries)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 
 	"caldera/backend"
 )
@@ -22,9 +23,12 @@ func attention(m Memory, o *backend.Attention) {
 	batch, time, width := o.Q.Dim(-3), o.Q.Dim(-2), o.Q.Dim(-1)
 	context, size, groups := o.K.Dim(-2), o.HeadSize(), o.Groups()
 	q, k, v, at := m.Load(o.Q), m.Load(o.K), m.Load(o.V), m.Load(o.At)
+	rule := scoring{scale: o.Scale, window: o.Window, softCap: o.SoftCap}
+	if !o.Sinks.Absent() {
+		rule.sinks = m.Load(o.Sinks).v
+	}
 	dst := NewValues(batch * time * width)
 	probs := NewValues(batch * o.Heads * time * context)
-	scale := 1 / math.Sqrt(float64(size))
 	for b := range batch {
 		for t := range time {
 			out := dst.Row(b*time+t, width)
@@ -35,29 +39,26 @@ func attention(m Memory, o *backend.Attention) {
 					for i := range size {
 						out.set(h*size+i, math.NaN(), 0)
 					}
-					for j := range context { // nothing is said of them
-						prob.set(j, 0, math.Inf(1))
+					for j := range context {
+						prob.set(j, math.NaN(), 0)
 					}
 					continue
 				}
 				g := h * groups / o.Heads
-				query := q.Row(b*time+t, width).Row(h, size)
-				score := NewValues(p + 1)
-				for j := range p + 1 {
-					s, e := dot(query, k.Row(b*context+j, groups*size).Row(g, size))
-					score.set(j, s*scale, e*scale+4*ulp*math.Abs(s*scale))
+				s := rule.softmax(h, p, q.Row(b*time+t, width).Row(h, size), func(j int) Values {
+					return k.Row(b*context+j, groups*size).Row(g, size)
+				})
+				n := len(s.p.v)
+				for j := range n {
+					prob.Put(s.from+j, s.p.At(j))
 				}
-				score = softmax(score)
-				for j := range p + 1 {
-					prob.Put(j, score.At(j))
-				}
-				column := NewValues(p + 1)
+				column := NewValues(n)
 				for i := range size {
-					for j := range p + 1 {
-						from := (b*context+j)*groups*size + g*size + i
+					for j := range n {
+						from := (b*context+s.from+j)*groups*size + g*size + i
 						column.v[j], column.e[j] = v.v[from], v.e[from]
 					}
-					s, e := dot(score, column)
+					s, e := dot(s.p, column)
 					out.set(h*size+i, s, e)
 				}
 			}
@@ -69,15 +70,130 @@ func attention(m Memory, o *backend.Attention) {
 	}
 }
 
+// scoring says how attention makes probabilities of products of queries and keys.
+type scoring struct {
+	scale, softCap float32
+	window         int
+	sinks          []float64 // of the heads; nil: none
+}
+
+// attended is what a query makes of the keys that it sees, from the first one on.
+type attended struct {
+	from  int
+	p     Values   // probabilities
+	slope []Number // of the score, by the product of query and key
+	sink  Number   // probability of the sink
+}
+
+// softmax is that of the query q at position t in head h; key gives the key in row j.
+func (r scoring) softmax(h, t int, q Values, key func(j int) Values) attended {
+	a := attended{}
+	if r.window > 0 {
+		a.from = max(0, t-r.window+1)
+	}
+	n := t + 1 - a.from
+	score := NewValues(n)
+	for j := range n {
+		s, slope := r.score(q, key(a.from+j))
+		score.Put(j, s)
+		a.slope = append(a.slope, slope)
+	}
+	if r.sinks == nil {
+		a.p = softmax(score)
+		return a
+	}
+	all := softmax(Values{v: append(score.v, r.sinks[h]), e: append(score.e, 0)})
+	a.p, a.sink = Values{v: all.v[:n], e: all.e[:n]}, all.At(n)
+	return a
+}
+
+// score is that of a key, and its slope.
+func (r scoring) score(q, k Values) (s, slope Number) {
+	product, e := dot(q, k)
+	scale := float64(r.scale)
+	s = bounded(product*scale, e*scale+4*ulp*math.Abs(product*scale))
+	if r.softCap == 0 {
+		return s, Exactly(scale)
+	}
+	limit := float64(r.softCap)
+	t := Number{math.Tanh(s.Value / limit), tanhError}
+	if finite(s.Value) {
+		e := s.Bound/limit + 4*ulp*math.Abs(s.Value/limit) // of the argument; the slope's own is at most 1
+		t.Bound += e * (1 - t.Value*t.Value + e)
+	}
+	t = bounded(t.Value, t.Bound)
+	return t.Times(Exactly(limit)), Number{1, 0}.Minus(t.Times(t)).Times(Exactly(scale))
+}
+
 type attentionShape struct {
 	batch, time, context, heads, groups, size int
 	kv                                        backend.DType
 	from, to                                  int  // positions of q[b,0], to excluded
 	fused                                     bool // q is a slice of [q k v], k and v of one cache [k v]
 	probs                                     bool
+	scores                                    scores
 	layout                                    Layout
 	what                                      string
-	fill                                      func(o *backend.Attention, r *rand.Rand, set int)
+	fill                                      func(o *backend.Attention, r *rand.Rand, run int)
+}
+
+// scores are how attention makes scores of products, by a shape.
+type scores struct {
+	scale   float32 // 0: 1/√size
+	window  int
+	softCap float32
+	sinks   []float64 // of the heads, in turn; nil: none
+}
+
+func (s scores) String() string {
+	name := ""
+	if s.scale != 0 {
+		name += fmt.Sprint(",scale=", s.scale)
+	}
+	if s.window != 0 {
+		name += fmt.Sprint(",window=", s.window)
+	}
+	if s.softCap != 0 {
+		name += fmt.Sprint(",softcap=", s.softCap)
+	}
+	if s.sinks != nil {
+		name += fmt.Sprint(",sinks=", strings.Trim(fmt.Sprint(s.sinks), "[]"))
+	}
+	return strings.ReplaceAll(name, " ", "_")
+}
+
+// of is the factor of products of vectors of that size.
+func (s scores) of(size int) float32 {
+	if s.scale != 0 {
+		return s.scale
+	}
+	return float32(1 / math.Sqrt(float64(size)))
+}
+
+// sinkTensor is what holds the sinks of so many heads, absent without.
+func (s scores) sinkTensor(l Layout, heads int) backend.Tensor {
+	if s.sinks == nil {
+		return backend.Tensor{}
+	}
+	return l.Tensor(backend.F32, heads)
+}
+
+// randomScores has each of them in one case of three or so.
+func randomScores(r *rand.Rand, context int) scores {
+	s := scores{}
+	if r.IntN(3) == 0 {
+		s.scale = 0.1 + r.Float32()
+	}
+	if r.IntN(3) == 0 {
+		s.window = 1 + r.IntN(context+context/4)
+	}
+	if r.IntN(3) == 0 {
+		s.softCap = 0.5 + 20*r.Float32()
+	}
+	if r.IntN(3) == 0 {
+		s.sinks = []float64{3 * r.NormFloat64(), 3 * r.NormFloat64(), 3 * r.NormFloat64()}
+	}
+	return s
 }
 
 func (s attentionShape) String() string {
@@ -89,6 +205,7 @@ func (s attentionShape) String() string {
 	if s.probs {
 		name += ",probs"
 	}
+	name += s.scores.String()
 	if s.what != "" {
 		name += "," + s.what
 	}
@@ -99,9 +216,9 @@ func (s attentionShape) attention() Case {
 	return Case{Name: "attention/" + s.String(), Edge: s.what != "", Build: func() (backend.Op, Fill) {
 		l, width, kv := s.layout, s.heads*s.size, s.groups*s.size
 		o := &backend.Attention{
-			Dst:   l.Tensor(backend.F32, s.batch, s.time, width),
-			At:    l.Ints(s.batch),
-			Heads: s.heads,
+			Dst: l.Tensor(backend.F32, s.batch, s.time, width),
+			At:  l.Ints(s.batch), Sinks: s.scores.sinkTensor(l, s.heads),
+			Heads: s.heads, Scale: s.scores.of(s.size), Window: s.scores.window, SoftCap: s.scores.softCap,
 		}
 		if s.fused {
 			o.Q = l.Tensor(backend.F32, s.batch, s.time, width+2*kv).Slice(-1, 0, width)
@@ -115,10 +232,13 @@ func (s attentionShape) attention() Case {
 		if s.probs {
 			o.Probs = l.Tensor(backend.F32, s.batch, s.heads, s.time, s.context)
 		}
-		return o, func(r *rand.Rand, set int) {
+		return o, func(r *rand.Rand, run int) {
 			Uniform(o.At, r, s.from, s.to)
+			if s.scores.sinks != nil {
+				Set(o.Sinks, s.scores.sinks...)
+			}
 			if s.fill != nil {
-				s.fill(o, r, set)
+				s.fill(o, r, run)
 			}
 		}
 	}}
@@ -152,6 +272,9 @@ func attentionCases() []Case {
 			}
 		}
 	}
+	for _, s := range attentionScores {
+		add(s)
+	}
 	edge := attentionShape{batch: 2, time: 4, context: 12, heads: 2, groups: 2, size: 8, to: 9}
 	decode := attentionShape{batch: 3, time: 1, context: 12, heads: 2, groups: 2, size: 8, to: 12}
 	for _, s := range []attentionShape{edge, decode} {
@@ -178,17 +301,72 @@ func attentionCases() []Case {
 		s.what, s.fill = "equal scores", func(o *backend.Attention, r *rand.Rand, _ int) { Set(o.Q, 0) }
 		add(s)
 	}
+	// Caches of other dtypes take pipelines of their own, so there are few.
+	for _, d := range backend.DTypes(backend.Caches)[2:] {
+		for _, s := range []attentionShape{
+			{batch: 2, time: 1, context: 19, heads: 2, groups: 2, size: 8, to: 19, layout: exact},
+			{batch: 1, time: 9, context: 40, heads: 4, groups: 2, size: 20, to: 32, layout: exact},
+			{batch: 1, time: 1, context: 33, heads: 3, groups: 3, size: 7, to: 33, layout: strided},
+			{batch: 2, time: 5, context: 17, heads: 2, groups: 1, size: 5, to: 13, probs: true, fused: true, layout: strided},
+		} {
+			s.kv = d
+			cases = append(cases, s.attention())
+		}
+	}
 	return cases
+}
+
+// attentionScores are shapes with a window, a soft-cap, sinks, and what models
+// have together. They have few sizes, for a backend may compile each anew.
+var attentionScores = []attentionShape{
+	{batch: 2, time: 1, context: 33, heads: 4, groups: 2, size: 8, to: 33, scores: scores{scale: 0.6}},
+	{batch: 2, time: 23, context: 33, heads: 4, groups: 2, size: 8, to: 11, scores: scores{scale: 0.6}},
+
+	// Windows: of one row, of a few, across chunks of keys, of the context and more.
+	{batch: 3, time: 1, context: 33, heads: 4, groups: 2, size: 8, from: 20, to: 33, scores: scores{window: 1}, layout: strided},
+	{batch: 2, time: 23, context: 40, heads: 4, groups: 2, size: 8, to: 18, scores: scores{window: 1}},
+	{batch: 3, time: 1, context: 1300, heads: 2, groups: 1, size: 8, from: 1000, to: 1300, scores: scores{window: 7}},
+	{batch: 3, time: 1, context: 1300, heads: 2, groups: 1, size: 8, from: 530, to: 1300, scores: scores{window: 520}, layout: strided},
+	{batch: 1, time: 23, context: 300, heads: 4, groups: 2, size: 8, from: 100, to: 278, scores: scores{window: 5}},
+	{batch: 2, time: 150, context: 300, heads: 4, groups: 2, size: 8, to: 150, scores: scores{window: 64}},
+	{batch: 2, time: 23, context: 300, heads: 2, groups: 2, size: 5, from: 60, to: 278, scores: scores{window: 65}, layout: strided},
+	{batch: 2, time: 1, context: 300, heads: 2, groups: 1, size: 5, to: 300, scores: scores{window: 128}},
+	{batch: 2, time: 23, context: 33, heads: 4, groups: 2, size: 8, to: 11, scores: scores{window: 33}},
+	{batch: 2, time: 1, context: 33, heads: 4, groups: 2, size: 8, to: 33, scores: scores{window: math.MaxInt}},
+	{batch: 2, time: 3, context: 90, heads: 4, groups: 2, size: 8, to: 88, probs: true, scores: scores{window: 9}, layout: strided},
+	{batch: 2, time: 23, context: 140, heads: 4, groups: 2, size: 8, to: 118, probs: true, scores: scores{window: 30}},
+	{batch: 2, time: 4, context: 12, heads: 4, groups: 2, size: 8, from: -6, to: 18, probs: true, scores: scores{window: 3}, what: "some positions outside"},
+	// A cache of more than 256 KiB.
+	{batch: 2, time: 1, context: 1300, heads: 2, groups: 1, size: 64, from: 900, to: 1300, scores: scores{window: 700, sinks: []float64{2}}},
+	{batch: 1, time: 16, context: 1300, heads: 1, groups: 1, size: 64, from: 1000, to: 1284, scores: scores{window: 400, softCap: 5}},
+
+	// Soft-caps: of the size of the scores, small against them, large.
+	{batch: 2, time: 1, context: 65, heads: 4, groups: 4, size: 8, to: 65, scores: scores{softCap: 1}},
+	{batch: 2, time: 23, context: 65, heads: 2, groups: 1, size: 5, to: 43, scores: scores{scale: 1, softCap: 0.25}, layout: strided},
+	{batch: 1, time: 23, context: 65, heads: 4, groups: 2, size: 8, to: 43, fused: true, scores: scores{scale: 4, softCap: 50}},
+	{batch: 1, time: 23, context: 65, heads: 4, groups: 2, size: 8, to: 43, scores: scores{softCap: 1e4}},
+
+	// Sinks: of both signs, so large that nothing else counts, and so small that they do not.
+	{batch: 2, time: 1, context: 65, heads: 4, groups: 2, size: 8, to: 65, scores: scores{sinks: []float64{2, -1, 0, 5}}},
+	{batch: 2, time: 23, context: 65, heads: 4, groups: 2, size: 8, to: 43, scores: scores{sinks: []float64{1e4, -1e4, 3, -3}}, layout: strided},
+	{batch: 2, time: 23, context: 65, heads: 4, groups: 2, size: 8, to: 43, probs: true, scores: scores{sinks: []float64{4, -2}}},
+
+	// Gemma 2, and gpt-oss.
+	{batch: 2, time: 40, context: 100, heads: 4, groups: 2, size: 5, to: 61, fused: true, scores: scores{scale: 0.3, window: 17, softCap: 2}},
+	{batch: 2, time: 1, context: 100, heads: 8, groups: 2, size: 8, to: 100, fused: true, scores: scores{window: 16, sinks: []float64{1, -2, 3}}},
+	{batch: 2, time: 40, context: 100, heads: 8, groups: 2, size: 8, to: 61, fused: true, scores: scores{window: 16, sinks: []float64{1, -2, 3}}},
+	{batch: 2, time: 9, context: 100, heads: 6, groups: 3, size: 8, to: 92, probs: true, scores: scores{window: 16, softCap: 3, sinks: []float64{0, 2}}},
 }
 
 func randomAttention(r *rand.Rand) attentionShape {
 	s := attentionShape{batch: 1 + r.IntN(3), time: 1 + r.IntN(40), groups: 1 + r.IntN(3), size: 1 + r.IntN(70),
-		kv: []backend.DType{backend.F32, backend.F16}[r.IntN(2)], fused: r.IntN(2) == 0, probs: r.IntN(2) == 0, layout: RandomLayout(r)}
+		kv: anyOf(r, backend.DTypes(backend.Caches)), fused: r.IntN(2) == 0, probs: r.IntN(2) == 0, layout: RandomLayout(r)}
 	if r.IntN(2) == 0 {
 		s.time = 1
 	}
 	s.heads = s.groups * (1 + r.IntN(3))
 	s.context = s.time + r.IntN(150)
 	s.to = s.context - s.time + 1
+	s.scores = randomScores(r, s.context)
 	return s
 }

@@ -87,10 +87,18 @@ func differentiate(t *testing.T, name string, x backend.Tensor, loss func() floa
 	}
 }
 
-func TestGradientGELU(t *testing.T) {
-	x, y, dy, dx := f32("x", 4, 9), zeros(4, 9), f32("dy", 4, 9), zeros(4, 9)
-	got := result(t, &backend.GELUBackward{DX: dx, X: x, DY: dy}, dx)
-	differentiate(t, "x", x, against(t, &backend.GELU{Dst: y, X: x}, y, dy), got)
+func TestGradientActivate(t *testing.T) {
+	for _, f := range append(others(), backend.GELUTanh) {
+		x, y, dy, dx := f32("x", 4, 9), zeros(4, 9), f32("dy", 4, 9), zeros(4, 9)
+		for i := range x.Len() { // away from the corner of ReLU, by more than differences reach
+			b := x.Buf.(*block)
+			if v := decode(b.dtype, b.data, i); math.Abs(v) < 1./16 {
+				encode(b.dtype, b.data, i, v+math.Copysign(1./16, v))
+			}
+		}
+		got := result(t, &backend.ActivateBackward{DX: dx, X: x, DY: dy, Func: f}, dx)
+		differentiate(t, f.String()+"/x", x, against(t, &backend.Activate{Dst: y, X: x, Func: f}, y, dy), got)
+	}
 }
 
 func TestGradientLayerNorm(t *testing.T) {
@@ -183,16 +191,37 @@ func TestGradientEmbedding(t *testing.T) {
 }
 
 func TestGradientAttention(t *testing.T) {
-	for _, groups := range []int{1, 2, 4} {
-		const batch, time, heads, size = 2, 5, 4, 3
-		width, kv := heads*size, groups*size
-		qkv, dqkv, dy := f32("qkv", batch, time, width+2*kv), zeros(batch, time, width+2*kv), f32("dy", batch, time, width)
-		y, at := zeros(batch, time, width), integers(1, batch)
+	for _, c := range []struct {
+		groups int
+		scores scores
+	}{
+		{1, scores{}}, {2, scores{}}, {4, scores{}},
+		{2, scores{scale: 0.8}}, {2, scores{window: 1}}, {2, scores{window: 3}}, {4, scores{window: 100}},
+		{2, scores{softCap: 0.75}}, {1, scores{sinks: []float64{1, -0.5, 2, 0}}},
+		{2, scores{scale: 0.9, window: 3, softCap: 1.5, sinks: []float64{0.5, 1}}},
+	} {
+		s := attentionBackwardShape{batch: 2, time: 5, heads: 4, groups: c.groups, size: 3, apart: true, scores: c.scores, layout: exact}
+		op := s.op()
+		names := []string{"q", "k", "v"}
+		operands, gradients := []backend.Tensor{op.Q, op.K, op.V}, []backend.Tensor{op.DQ, op.DK, op.DV}
+		grid(op.DY, "dy")
+		y, at := zeros(s.batch, s.time, s.heads*s.size), integers(1, s.batch)
+		if !op.Sinks.Absent() {
+			Set(op.Sinks, s.scores.sinks...)
+			Set(op.DSinks, 0)
+			names, operands, gradients = append(names, "sinks"), append(operands, op.Sinks), append(gradients, op.DSinks)
+		}
 		loss := against(t, &backend.Attention{
-			Dst: y, Q: qkv.Slice(-1, 0, width), K: qkv.Slice(-1, width, width+kv), V: qkv.Slice(-1, width+kv, width+2*kv), At: at, Heads: heads,
-		}, y, dy)
-		op := &backend.AttentionBackward{DQKV: dqkv, QKV: qkv, DY: dy, Stats: zeros(batch, heads, time, 2), Heads: heads}
-		differentiate(t, "qkv", qkv, loss, result(t, op, dqkv))
+			Dst: y, Q: op.Q, K: op.K, V: op.V, At: at, Sinks: op.Sinks, Heads: s.heads, Scale: op.Scale, Window: op.Window, SoftCap: op.SoftCap,
+		}, y, op.DY)
+		for i, name := range names[:3] {
+			grid(operands[i], name)
+		}
+		for i, name := range names {
+			if what := name + s.scores.String(); name != "q" && name != "k" || s.scores.window != 1 { // a query that sees itself alone
+				differentiate(t, what, operands[i], loss, result(t, op, gradients[i]))
+			}
+		}
 	}
 }
 

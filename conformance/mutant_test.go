@@ -77,42 +77,78 @@ var opMutants = []struct {
 		}
 	})},
 	{"multiplies in tf32", "linear", wrong(func(o *backend.Linear) { o.W = copied(o.W, truncated(10)); right(o) })},
-	{"adds the bias after the activation", "linear_gelu", wrong(func(o *backend.LinearGELU) {
+	{"adds the bias after the activation", "linear", wrong(func(o *backend.Linear) {
 		bias := o.Bias
+		if bias.Absent() || o.Activation == backend.NoActivation {
+			right(o)
+			return
+		}
 		o.Bias = backend.Tensor{}
 		right(o)
-		if !bias.Absent() {
-			b := direct{}.Load(bias)
-			eachVector(o.Dst, o.Dst, func(x, dst []float64) {
-				for i := range dst {
-					dst[i] = x[i] + b.v[i]
-				}
-			})
-		}
+		b := direct{}.Load(bias)
+		eachVector(o.Dst, o.Dst, func(x, dst []float64) {
+			for i := range dst {
+				dst[i] = x[i] + b.v[i]
+			}
+		})
 	})},
-	{"forgets the activation", "linear_gelu", wrong(func(o *backend.LinearGELU) { right(&backend.Linear{Dst: o.Dst, X: o.X, W: o.W, Bias: o.Bias}) })},
-	{"forgets the residual", "linear_add", wrong(func(o *backend.LinearAdd) { right(&backend.Linear{Dst: o.Dst, X: o.X, W: o.W, Bias: o.Bias}) })},
-	{"adds what scratch memory holds", "linear_add", wrong(func(o *backend.LinearAdd) {
+	{"forgets the activation", "linear", wrong(func(o *backend.Linear) { o.Activation = backend.NoActivation; right(o) })},
+	{"forgets the residual", "linear", wrong(func(o *backend.Linear) { o.Residual = backend.Tensor{}; right(o) })},
+	{"forgets the residual beside an activation", "linear", wrong(func(o *backend.Linear) {
+		if o.Activation != backend.NoActivation {
+			o.Residual = backend.Tensor{}
+		}
+		right(o)
+	})},
+	{"adds the residual before the activation", "linear", wrong(func(o *backend.Linear) {
+		if o.Activation == backend.NoActivation || o.Residual.Absent() {
+			right(o)
+			return
+		}
+		residual := o.Residual
+		o.Residual = backend.Tensor{}
+		right(&backend.Linear{Dst: o.Sum, X: o.X, W: o.W, Bias: o.Bias})
+		right(&backend.Add{Dst: o.Dst, A: o.Sum, B: residual})
+		right(&backend.Activate{Dst: o.Sum, X: o.Dst, Func: o.Activation})
+		right(&backend.Copy{Dst: o.Dst, X: o.Sum})
+	})},
+	{"has GELU's tanh form for each activation", "linear", wrong(func(o *backend.Linear) {
+		if o.Activation != backend.NoActivation {
+			o.Activation = backend.GELUTanh
+		}
+		right(o)
+	})},
+	{"adds what scratch memory holds", "linear", wrong(func(o *backend.Linear) {
+		if !o.HasEpilogue() {
+			right(o)
+			return
+		}
 		old := copied(o.Sum, func(v float64) float64 { return v })
 		right(o)
 		right(&backend.Add{Dst: o.Sum, A: o.Dst, B: old})
 		right(&backend.Copy{Dst: o.Dst, X: o.Sum})
 	})},
-	{"computes erf's GELU", "gelu", wrong(func(o *backend.GELU) {
+	{"computes erf's GELU for tanh's", "activate", wrong(swapped(backend.GELUTanh, backend.GELUErf))},
+	{"computes tanh's GELU for erf's", "activate", wrong(swapped(backend.GELUErf, backend.GELUTanh))},
+	{"computes the sigmoid's GELU for tanh's", "activate", wrong(swapped(backend.GELUTanh, backend.GELUSigmoid))},
+	{"computes SiLU for the sigmoid's GELU", "activate", wrong(swapped(backend.GELUSigmoid, backend.SiLU))},
+	{"computes GELU for SiLU", "activate", wrong(swapped(backend.SiLU, backend.GELUSigmoid))},
+	{"computes GELU for ReLU", "activate", wrong(swapped(backend.ReLU, backend.GELUTanh))},
+	{"has an erf of five digits", "activate", wrong(func(o *backend.Activate) {
+		if o.Func != backend.GELUErf {
+			right(o)
+			return
+		}
 		eachVector(o.Dst, o.X, func(x, dst []float64) {
-			for i, v := range x {
-				dst[i] = v / 2 * (1 + math.Erf(v/math.Sqrt2))
+			for i, v := range x { // Abramowitz and Stegun 7.1.25
+				z := math.Abs(v) / math.Sqrt2
+				t := 1 / (1 + 0.47047*z)
+				erf := 1 - t*(0.3480242+t*(-0.0958798+t*0.7478556))*math.Exp(-z*z)
+				dst[i] = v / 2 * (1 + math.Copysign(erf, v))
 			}
 		})
 	})},
-	{"computes the sigmoid's GELU", "gelu", wrong(func(o *backend.GELU) {
-		eachVector(o.Dst, o.X, func(x, dst []float64) {
-			for i, v := range x {
-				dst[i] = v / (1 + math.Exp(-1.702*v))
-			}
-		})
-	})},
-	{"overflows in tanh made from exp", "gelu", wrong(func(o *backend.GELU) {
+	{"overflows in tanh made from exp", "activate", wrong(func(o *backend.Activate) {
 		eachVector(o.Dst, o.X, func(x, dst []float64) {
 			for i, v := range x {
 				z := math.Sqrt(2/math.Pi) * (v + 0.044715*v*v*v)
@@ -256,6 +292,41 @@ var opMutants = []struct {
 		o.At = copied(o.At, func(float64) float64 { return at.v[0] })
 		right(o)
 	})},
+	{"sees one row more than its window", "attention", wrong(func(o *backend.Attention) { widen(&o.Window, 1); right(o) })},
+	{"sees one row less than its window", "attention", wrong(func(o *backend.Attention) { widen(&o.Window, -1); right(o) })},
+	{"forgets the window", "attention", wrong(func(o *backend.Attention) { o.Window = 0; right(o) })},
+	{"counts the window from the first query", "attention", wrong(func(o *backend.Attention) {
+		if o.Window > 0 { // all of a block see what the first one sees
+			o.Window = min(o.Window, o.K.Dim(2)) + o.Q.Dim(2) - 1
+		}
+		right(o)
+	})},
+	{"forgets the scale", "attention", wrong(func(o *backend.Attention) { o.Scale = float32(1 / math.Sqrt(float64(o.HeadSize()))); right(o) })},
+	{"forgets the soft-cap", "attention", wrong(func(o *backend.Attention) { o.SoftCap = 0; right(o) })},
+	{"caps scores before it scales them", "attention", wrong(func(o *backend.Attention) { o.SoftCap *= o.Scale; right(o) })},
+	{"caps scores after the mask", "attention", wrong(capMasked)},
+	{"forgets the sink", "attention", wrong(func(o *backend.Attention) { o.Sinks = backend.Tensor{}; right(o) })},
+	{"has one sink for all heads", "attention", wrong(func(o *backend.Attention) {
+		if !o.Sinks.Absent() {
+			first := direct{}.Load(o.Sinks).v[0]
+			o.Sinks = copied(o.Sinks, func(float64) float64 { return first })
+		}
+		right(o)
+	})},
+	{"leaves the sink out of the maximum", "attention", wrong(func(o *backend.Attention) {
+		sinks := o.Sinks
+		right(o)
+		if !sinks.Absent() && slices.Max(direct{}.Load(sinks).v) > 100 { // exp(sink − maximum) overflows
+			overwrites(o.Dst)
+		}
+	})},
+	{"shows probabilities without the sink", "attention", wrong(func(o *backend.Attention) {
+		right(o)
+		if o.Sinks = (backend.Tensor{}); !o.Probs.Absent() {
+			o.Dst = copied(o.Dst, func(v float64) float64 { return v })
+			right(o)
+		}
+	})},
 	{"overflows in exp", "softmax", wrong(func(o *backend.Softmax) {
 		eachVector(o.Dst, o.X, func(x, dst []float64) {
 			sum := float32(0)
@@ -392,13 +463,7 @@ var opMutants = []struct {
 			direct{}.Store(o.Dst, v)
 		})
 	}()},
-	{"computes erf's GELU", "model", wrong(func(o *backend.GELU) {
-		eachVector(o.Dst, o.X, func(x, dst []float64) {
-			for i, v := range x {
-				dst[i] = v / 2 * (1 + math.Erf(v/math.Sqrt2))
-			}
-		})
-	})},
+	{"computes erf's GELU for tanh's", "model", wrong(swapped(backend.GELUTanh, backend.GELUErf))},
 	{"has another epsilon", "model", wrong(func(o *backend.LayerNorm) { o.Epsilon = 1e-3; right(o) })},
 	{"counts positions from 0", "model", wrong(func(o *backend.Embedding) {
 		o.At = copied(o.At, func(float64) float64 { return 0 })
@@ -452,6 +517,51 @@ func shift(o *backend.Attention, by float64) {
 		return max(0, min(v+by, last))
 	})
 	right(o)
+}
+
+// widen changes a window by so many rows, if there is one and some are left.
+func widen(window *int, by int) {
+	if *window > 0 && *window < math.MaxInt && *window+by > 0 {
+		*window += by
+	}
+}
+
+// capMasked gives keys that a query does not see the score of the soft-cap's
+// bound, as if −∞ had been put there before.
+func capMasked(o *backend.Attention) {
+	right(o)
+	if o.SoftCap == 0 || !o.Probs.Absent() {
+		return
+	}
+	size, context := o.HeadSize(), o.K.Dim(2)
+	at := direct{}.Load(o.At)
+	for b := range o.Q.Dim(1) {
+		for t := range o.Q.Dim(2) {
+			p := int(at.v[b]) + t
+			for h := range o.Heads {
+				g := h * o.Groups() / o.Heads
+				of := func(x backend.Tensor, h int) backend.Tensor { return x.Slice(1, b, b+1).Slice(-1, h*size, (h+1)*size) }
+				one := backend.Attention{Dst: of(o.Dst, h).Slice(2, t, t+1), Q: of(o.Q, h).Slice(2, t, t+1), V: of(o.V, g),
+					K: copied(of(o.K, g), func(v float64) float64 { return v }), At: copied(o.At.Slice(-1, b, b+1), func(float64) float64 { return float64(context - 1) }),
+					Heads: 1, Scale: o.Scale, SoftCap: o.SoftCap}
+				for j := range context {
+					if j > p || o.Window > 0 && p-j >= o.Window {
+						q := direct{}.Load(one.Q)
+						for i, v := range q.v {
+							q.v[i] = math.Inf(-1)
+							if v < 0 {
+								q.v[i] = math.Inf(1)
+							}
+						}
+						direct{}.Store(one.K.Slice(2, j, j+1), q)
+					}
+				}
+				if p >= 0 && p < context {
+					right(&one)
+				}
+			}
+		}
+	}
 }
 
 func TestOpMutants(t *testing.T) {

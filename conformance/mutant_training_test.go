@@ -15,22 +15,28 @@ var trainingMutants = []struct {
 	name, group string
 	open        func() backend.Backend
 }{
-	{"is the gradient of the sigmoid's GELU", "gelu_backward", wrong(func(o *backend.GELUBackward) {
-		dy := direct{}.Load(o.DY)
-		i := 0
-		eachVector(o.DX, o.X, func(x, dst []float64) {
-			for j, v := range x {
-				s := 1 / (1 + math.Exp(-1.702*v))
-				dst[j] = dy.v[i] * (s + 1.702*v*s*(1-s))
-				i++
-			}
-		})
+	{"is the gradient of another function", "activate_backward", wrong(func(o *backend.ActivateBackward) {
+		if o.Func == backend.GELUErf {
+			o.Func = backend.GELUTanh
+		}
+		right(o)
 	})},
-	{"forgets the upstream gradient", "gelu_backward", wrong(func(o *backend.GELUBackward) {
+	{"has a slope at 0", "activate_backward", wrong(func(o *backend.ActivateBackward) {
+		if o.Func == backend.ReLU {
+			o.X = copied(o.X, func(v float64) float64 {
+				if v == 0 {
+					return 1
+				}
+				return v
+			})
+		}
+		right(o)
+	})},
+	{"forgets the upstream gradient", "activate_backward", wrong(func(o *backend.ActivateBackward) {
 		o.DY = copied(o.DY, func(float64) float64 { return 1 })
 		right(o)
 	})},
-	{"multiplies infinity by 0", "gelu_backward", wrong(func(o *backend.GELUBackward) {
+	{"multiplies infinity by 0", "activate_backward", wrong(func(o *backend.ActivateBackward) {
 		x := direct{}.Load(o.X)
 		right(o)
 		dx := direct{}.Load(o.DX)
@@ -157,7 +163,7 @@ var trainingMutants = []struct {
 	})},
 	{"sees the next token", "attention_backward", wrong(func(o *backend.AttentionBackward) {
 		if n := o.DY.Dim(-2); n > 1 { // as if each query stood one position further on
-			q, dq := o.QKV.Slice(-1, 0, o.DY.Dim(-1)), o.DQKV.Slice(-1, 0, o.DY.Dim(-1))
+			q, dq := o.Q, o.DQ
 			right(&backend.Copy{Dst: q.Slice(2, 1, n), X: copied(q.Slice(2, 0, n-1), func(v float64) float64 { return v })})
 			right(o)
 			right(&backend.Copy{Dst: dq.Slice(2, 0, n-1), X: copied(dq.Slice(2, 1, n), func(v float64) float64 { return v })})
@@ -167,7 +173,7 @@ var trainingMutants = []struct {
 	})},
 	{"does not scale the scores", "attention_backward", wrong(func(o *backend.AttentionBackward) {
 		root := math.Sqrt(float64(o.HeadSize()))
-		q := o.QKV.Slice(-1, 0, o.DY.Dim(-1))
+		q := o.Q
 		before := copied(q, func(v float64) float64 { return v })
 		direct{}.Store(q, direct{}.Load(copied(q, func(v float64) float64 { return v * root })))
 		right(o)
@@ -182,6 +188,53 @@ var trainingMutants = []struct {
 					overwrites(o.DY.Slice(-1, h*size, (h+1)*size))
 				}
 			}
+		}
+		right(o)
+	})},
+	{"groups heads the other way", "attention_backward", wrong(func(o *backend.AttentionBackward) {
+		size, groups := o.HeadSize(), o.Groups()
+		if groups == 1 || groups == o.Heads {
+			right(o)
+			return
+		}
+		for _, x := range []backend.Tensor{o.DK, o.DV} {
+			direct{}.Store(x, NewValues(x.Len()))
+		}
+		for h := range o.Heads {
+			cut := func(t backend.Tensor, i int) backend.Tensor { return t.Slice(-1, i*size, (i+1)*size) }
+			one := *o
+			one.Heads, one.Q, one.DQ, one.DY, one.K, one.V = 1, cut(o.Q, h), cut(o.DQ, h), cut(o.DY, h), cut(o.K, h%groups), cut(o.V, h%groups)
+			if one.Stats = o.Stats.Slice(1, h, h+1); !o.Sinks.Absent() {
+				one.Sinks = o.Sinks.Slice(-1, h, h+1)
+			}
+			if !o.DSinks.Absent() {
+				one.DSinks = o.DSinks.Slice(-1, h, h+1)
+			}
+			dk, dv := cut(o.DK, h%groups), cut(o.DV, h%groups)
+			keep := func(v float64) float64 { return v }
+			one.DK, one.DV = copied(dk, keep), copied(dv, keep)
+			right(&one)
+			right(&backend.Add{Dst: dk, A: copied(dk, keep), B: one.DK})
+			right(&backend.Add{Dst: dv, A: copied(dv, keep), B: one.DV})
+		}
+	})},
+	{"sees one row more than its window", "attention_backward", wrong(func(o *backend.AttentionBackward) { widen(&o.Window, 1); right(o) })},
+	{"sees one row less than its window", "attention_backward", wrong(func(o *backend.AttentionBackward) { widen(&o.Window, -1); right(o) })},
+	{"forgets the scale", "attention_backward", wrong(func(o *backend.AttentionBackward) {
+		o.Scale = float32(1 / math.Sqrt(float64(o.HeadSize())))
+		right(o)
+	})},
+	{"forgets the soft-cap", "attention_backward", wrong(func(o *backend.AttentionBackward) { o.SoftCap = 0; right(o) })},
+	{"forgets the sink", "attention_backward", wrong(func(o *backend.AttentionBackward) {
+		if !o.DSinks.Absent() {
+			o.Sinks = copied(o.Sinks, func(float64) float64 { return math.Inf(-1) })
+		}
+		right(o)
+	})},
+	{"forgets the gradient of sinks", "attention_backward", wrong(func(o *backend.AttentionBackward) { o.DSinks = backend.Tensor{}; right(o) })},
+	{"overwrites the gradient of sinks", "attention_backward", wrong(func(o *backend.AttentionBackward) {
+		if !o.DSinks.Absent() {
+			overwrites(o.DSinks)
 		}
 		right(o)
 	})},
@@ -248,7 +301,7 @@ var trainingMutants = []struct {
 	})},
 	{"does not correct the means", "adamw", wrong(func(o *backend.AdamW) {
 		o.Step = copied(o.Step, func(v float64) float64 { return v })
-		direct{}.Store(o.Step.Slice(-1, 1, 3), Values{[]float64{1, 1}, nil})
+		direct{}.Store(o.Step.Slice(-1, 1, 3), Values{v: []float64{1, 1}})
 		right(o)
 	})},
 	{"adds epsilon under the root", "adamw", wrong(func(o *backend.AdamW) {

@@ -75,8 +75,23 @@ var nonFiniteMutants = []struct {
 	open        func() backend.Backend
 }{
 	{"drops NaN", "softmax", wrong(func(o *backend.Softmax) { without(o, &o.X) })},
-	{"drops NaN", "gelu", wrong(func(o *backend.GELU) { without(o, &o.X) })},
-	{"drops NaN", "gelu_backward", wrong(func(o *backend.GELUBackward) { without(o, &o.X) })},
+	{"drops NaN", "activate", wrong(func(o *backend.Activate) { without(o, &o.X) })},
+	{"drops NaN", "activate_backward", wrong(func(o *backend.ActivateBackward) { without(o, &o.X) })},
+	{"takes −∞ for a large number", "activate", wrong(func(o *backend.Activate) { // whose σ is 0
+		o.X = copied(o.X, func(v float64) float64 { return max(v, -math.MaxFloat32) })
+		right(o)
+	})},
+	{"multiplies ∞ by 0", "activate_backward", wrong(func(o *backend.ActivateBackward) {
+		x := direct{}.Load(o.X)
+		right(o)
+		if o.Func == backend.GELUErf {
+			dx := direct{}.Load(o.DX)
+			for i, v := range x.v {
+				dx.v[i] += v * math.Exp(-v*v/2) * 0
+			}
+			direct{}.Store(o.DX, dx)
+		}
+	})},
 	{"drops NaN", "layernorm", wrong(func(o *backend.LayerNorm) { without(o, &o.X) })},
 	{"drops NaN", "layernorm_backward", wrong(func(o *backend.LayerNormBackward) { without(o, &o.DY) })},
 	{"drops NaN", "rmsnorm", wrong(func(o *backend.RMSNorm) { without(o, &o.X) })},
@@ -87,8 +102,20 @@ var nonFiniteMutants = []struct {
 	{"drops NaN", "attention", wrong(func(o *backend.Attention) { without(o, &o.K) })},
 	{"drops NaN", "attention_backward", wrong(func(o *backend.AttentionBackward) { without(o, &o.DY) })},
 	{"drops NaN", "linear", wrong(func(o *backend.Linear) { without(o, &o.X) })},
-	{"drops NaN", "linear_gelu", wrong(func(o *backend.LinearGELU) { without(o, &o.X) })},
-	{"drops NaN of the residual", "linear_add", wrong(func(o *backend.LinearAdd) { without(o, &o.Residual) })},
+	{"drops NaN behind the activation", "linear", wrong(func(o *backend.Linear) {
+		if o.Activation == backend.NoActivation {
+			right(o)
+			return
+		}
+		without(o, &o.X)
+	})},
+	{"drops NaN of the residual", "linear", wrong(func(o *backend.Linear) {
+		if o.Residual.Absent() {
+			right(o)
+			return
+		}
+		without(o, &o.Residual)
+	})},
 	{"drops NaN", "linear_backward", wrong(func(o *backend.LinearBackward) { without(o, &o.DY) })},
 	{"drops NaN of positions", "embedding", wrong(func(o *backend.Embedding) { without(o, &o.Positions) })},
 	{"drops NaN", "embedding_backward", wrong(func(o *backend.EmbeddingBackward) { without(o, &o.DY) })},
@@ -155,14 +182,12 @@ var nonFiniteMutants = []struct {
 	})},
 	{"multiplies keys after the query by zero", "attention_backward", wrong(func(o *backend.AttentionBackward) {
 		right(o)
-		size, time, queries := o.HeadSize(), o.DY.Dim(-2), o.DY.Dim(-1)
-		qkv := direct{}.Load(o.QKV)
-		all := len(qkv.v) / (o.DY.Dim(1) * time)
+		time := o.DY.Dim(-2)
 		for b := range o.DY.Dim(1) {
-			last := qkv.v[(b*time+time-1)*all:][queries : queries+size]
-			for _, v := range last {
+			last := direct{}.Load(o.K.Slice(1, b, b+1).Slice(2, time-1, time))
+			for _, v := range last.v {
 				if !finite(v) && time > 1 { // the next query but one sees it too
-					dq := o.DQKV.Slice(1, b, b+1).Slice(2, time-2, time-1).Slice(-1, 0, queries)
+					dq := o.DQ.Slice(1, b, b+1).Slice(2, time-2, time-1)
 					direct{}.Store(dq, direct{}.Load(copied(dq, func(float64) float64 { return nan })))
 				}
 			}
@@ -170,12 +195,11 @@ var nonFiniteMutants = []struct {
 	})},
 	{"multiplies queries before the key by zero", "attention_backward", wrong(func(o *backend.AttentionBackward) {
 		right(o)
-		queries := o.DY.Dim(-1)
 		for b := range o.DY.Dim(1) {
 			first := (direct{}).Load(o.DY.Slice(1, b, b+1).Slice(2, 0, 1))
 			if o.DY.Dim(-2) > 1 && !finite(first.v[0]) {
-				dk := o.DQKV.Slice(1, b, b+1).Slice(2, o.DY.Dim(-2)-1, o.DY.Dim(-2)).Slice(-1, queries, queries+1)
-				direct{}.Store(dk, Values{[]float64{nan}, nil})
+				dk := o.DK.Slice(1, b, b+1).Slice(2, o.DY.Dim(-2)-1, o.DY.Dim(-2)).Slice(-1, 0, 1)
+				direct{}.Store(dk, Values{v: []float64{nan}})
 			}
 		}
 	})},
@@ -187,6 +211,47 @@ var nonFiniteMutants = []struct {
 				key := direct{}.Load(o.K.Slice(1, b, b+1).Slice(2, next, next+1))
 				if !finite(key.v[0]) {
 					dst := o.Dst.Slice(1, b, b+1).Slice(2, 0, 1)
+					direct{}.Store(dst, direct{}.Load(copied(dst, func(float64) float64 { return nan })))
+				}
+			}
+		}
+	})},
+	{"multiplies keys before the window by zero", "attention", wrong(func(o *backend.Attention) {
+		right(o)
+		for b := range o.Q.Dim(1) {
+			p := int(direct{}.Load(o.At).v[b]) + o.Q.Dim(2) - 1 // of the last query
+			if before := p - o.Window; o.Window > 0 && before >= 0 && p < o.K.Dim(2) {
+				value := direct{}.Load(o.V.Slice(1, b, b+1).Slice(2, before, before+1))
+				if !finite(value.v[0]) {
+					dst := o.Dst.Slice(1, b, b+1).Slice(2, o.Q.Dim(2)-1, o.Q.Dim(2))
+					direct{}.Store(dst, direct{}.Load(copied(dst, func(float64) float64 { return nan })))
+				}
+			}
+		}
+	})},
+	{"gives NaN where all scores but the sink are −∞", "attention", wrong(func(o *backend.Attention) {
+		sinks := o.Sinks
+		right(o)
+		dst := copied(o.Dst, func(v float64) float64 { return v })
+		o.Sinks = backend.Tensor{}
+		right(o)
+		if !sinks.Absent() {
+			without := direct{}.Load(o.Dst).v
+			i := -1
+			direct{}.Store(o.Dst, direct{}.Load(copied(dst, func(v float64) float64 {
+				if i++; math.IsNaN(without[i]) {
+					return nan
+				}
+				return v
+			})))
+		}
+	})},
+	{"takes a soft-cap of ∞ for NaN", "attention", wrong(func(o *backend.Attention) {
+		right(o)
+		for b := range o.K.Dim(1) {
+			for _, v := range (direct{}).Load(o.K.Slice(1, b, b+1)).v {
+				if math.IsInf(v, 0) && o.SoftCap > 0 {
+					dst := o.Dst.Slice(1, b, b+1)
 					direct{}.Store(dst, direct{}.Load(copied(dst, func(float64) float64 { return nan })))
 				}
 			}

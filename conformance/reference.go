@@ -81,7 +81,13 @@ func (r *reference) Read(dst []byte, src backend.Buffer, off int) error {
 
 func (r *reference) Supports(op backend.Op) bool {
 	k, known := kindOf(op)
-	return known && k.Oracle != nil
+	return known && k.Oracle != nil && !lowers(op)
+}
+
+// lowers reports whether op can be said in simpler ones.
+func lowers(op backend.Op) bool {
+	l, ok := op.(backend.Lowerer)
+	return ok && len(l.Lower()) > 0
 }
 
 func (r *reference) Run(ops ...backend.Op) error {
@@ -128,6 +134,10 @@ func (direct) Load(t backend.Tensor) Values {
 func (direct) Store(t backend.Tensor, x Values) {
 	data := t.Buf.(*referenceBuffer).data
 	eachRow(t, func(i, at int) {
+		if t.DType.Quantized() {
+			encodeActivations(data[t.DType.Bytes(at):], x.v[i:i+t.Dim(-1)])
+			return
+		}
 		for j := range t.Dim(-1) {
 			encode(t.DType, data, at+j*t.Stride(-1), x.v[i+j])
 		}

@@ -288,8 +288,8 @@ func (m *Llama) attend(t *nn.Tape, i int, x, at, cache Tensor) Tensor {
 		k = t.Store(cache.Slice(-1, 0, width), k, at) // [batch, context, kv heads·size]
 		v = t.Store(cache.Slice(-1, width, 2*width), v, at)
 	}
-	y := t.Attention(c.Heads, q, k, v, at, "attn.%d", i) // [batch, time, heads·size]
-	return t.Dropout(t.Linear(b.Out, y))                 // [batch, time, width]
+	y := t.Attention(nn.Attention{Heads: c.Heads}, q, k, v, at, "attn.%d", i) // [batch, time, heads·size]
+	return t.Dropout(t.Linear(b.Out, y))                                      // [batch, time, width]
 }
 
 // think is the MLP: the gate decides what of up passes.

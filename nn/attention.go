@@ -1,19 +1,35 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
+	"math"
 
 	"caldera/backend"
 )
 
+// Attention says how the queries of a layer gather from keys and values: see
+// [backend.Attention].
+type Attention struct {
+	Heads   int     // of the queries
+	Scale   float32 // of the products of queries and keys; 0: 1/√size of a head
+	Window  int     // how many rows a query sees, its own included; 0: all up to its own
+	SoftCap float32 // bound of the scores; 0: none
+	Sinks   Tensor  // [Heads], learned, or absent: a logit of each head in the softmax's denominator
+}
+
 // Attention lets each query gather from the keys and values up to its own
-// position. q is [batch, time, width], k and v [batch, context, width], at
-// [batch]; the result is as q. The map of who looked at whom, [batch, heads,
+// position. q is [batch, time, heads·size], k and v [batch, context, groups·size],
+// at [batch]; the result is as q. The map of who looked at whom, [batch, heads,
 // time, context], goes by the given name.
-func (t *Tape) Attention(heads int, q, k, v, at Tensor, format string, args ...any) Tensor {
-	op := &backend.Attention{Dst: t.like(q), Q: q, K: k, V: v, At: at, Heads: heads}
+func (t *Tape) Attention(a Attention, q, k, v, at Tensor, format string, args ...any) Tensor {
+	if a.Scale == 0 {
+		a.Scale = float32(1 / math.Sqrt(float64(q.Dim(-1)/max(a.Heads, 1)))) // Record reports a number of heads that is none
+	}
+	op := &backend.Attention{Dst: t.like(q), Q: q, K: k, V: v, At: at, Sinks: a.Sinks,
+		Heads: a.Heads, Scale: a.Scale, Window: a.Window, SoftCap: a.SoftCap}
 	if name := fmt.Sprintf(format, args...); t.wants(name) {
-		op.Probs = t.tensor(backend.F32, q.Dim(-3), heads, q.Dim(-2), k.Dim(-2))
+		op.Probs = t.tensor(backend.F32, q.Dim(-3), a.Heads, q.Dim(-2), k.Dim(-2))
 		t.named[name] = t.Keep(op.Probs)
 	}
 	t.add(op)
@@ -22,13 +38,15 @@ func (t *Tape) Attention(heads int, q, k, v, at Tensor, format string, args ...a
 
 func init() {
 	rule(func(b *backward, o *backend.Attention, dy Tensor) error {
-		batch, time, width, kv := o.Q.Dim(-3), o.Q.Dim(-2), o.Q.Dim(-1), o.K.Dim(-1)
-		qkv := backend.Of(o.Q.Buf, backend.F32, 0, batch, time, width+2*kv)
-		if o.Q != qkv.Slice(-1, 0, width) || o.K != qkv.Slice(-1, width, width+kv) || o.V != qkv.Slice(-1, width+kv, width+2*kv) {
-			return fmt.Errorf("q, k and v are no neighbours in one result: there is no gradient through a cache")
+		for _, x := range []Tensor{o.K, o.V} {
+			if _, ok := x.Buf.(*slot); !ok && b.params.grad(x).Absent() || x.Dim(-2) != o.Q.Dim(-2) {
+				return errors.New("keys and values are no results of as many positions as the queries: there is no gradient through a cache")
+			}
 		}
 		b.add(&backend.AttentionBackward{
-			DQKV: b.dst(qkv), QKV: qkv, DY: dy, Stats: b.tensor(backend.F32, batch, o.Heads, time, 2), Heads: o.Heads,
+			DQ: b.dst(o.Q), DK: b.dst(o.K), DV: b.dst(o.V), Q: o.Q, K: o.K, V: o.V, DY: dy, Sinks: o.Sinks, DSinks: b.sum(o.Sinks),
+			Stats: b.tensor(backend.F32, o.Q.Dim(-3), o.Heads, o.Q.Dim(-2), 2),
+			Heads: o.Heads, Scale: o.Scale, Window: o.Window, SoftCap: o.SoftCap,
 		})
 		return nil
 	})

@@ -11,10 +11,11 @@
 //	3. elements: PARTS groups share the keys; each invocation gathers one
 //	   element (or four) of the values for all queries
 //
-// with three to five barriers a chunk. Keys past the last query's position cost nothing.
+// with three to five barriers a chunk. Keys that no query of a workgroup sees,
+// past the last one's position or before the first one's window, are not read.
 //
-// A cache too large to be bound comes in windows, a dispatch for each
-// (WINDOWS): what is known after one waits in dst and state for the next.
+// A cache too large to be bound is split: a dispatch for each piece (SPLIT)
+// leaves what it knows in dst and state for the next.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "load.glsl"
@@ -25,8 +26,9 @@ layout(constant_id = 1) const uint QUERIES = 1; // divides the workgroup's size,
 layout(constant_id = 2) const uint CHUNK = 64;  // a multiple of the workgroup's size, at most 512/QUERIES
 layout(constant_id = 3) const uint SIZE = 64;   // of a head
 layout(constant_id = 4) const bool PROBS = false;
-layout(constant_id = 5) const bool WINDOWS = false;
-layout(constant_id = 6) const uint KEYS = 1; // at most 4, that an invocation takes at once in step 1
+layout(constant_id = 5) const bool SPLIT = false;
+layout(constant_id = 6) const uint AT_ONCE = 1;   // keys of an invocation in step 1, at most 4
+layout(constant_id = 7) const bool EXTRAS = false; // whether there is a window, a soft-cap or sinks
 
 layout(push_constant) uniform Push {
 	uint dst, dst_batch, dst_time;
@@ -36,12 +38,18 @@ layout(push_constant) uniform Push {
 	uint probs, probs_batch, probs_head, probs_time;
 	uint at, at_stride;
 	uint first_time; // where q begins in the sequence
-	uint time, context, heads, groups;
-	uint first_head; // the one at which dst, q and probs begin
+	uint time, context;
+	uint shared_by;  // heads of a group
+	uint first_head; // the one at which dst, q, probs and sinks begin
 	float scale;
-	uint first_key, window_keys, last_window; // where k and v begin in the cache, and how many they are
+	uint first_key, keys; // where k and v begin in the cache, and how many they are
 	uint state;
+	uint window;    // keys that a query sees at most
+	float soft_cap; // 0: none
+	uint sinks;     // ABSENT: there are none
 } p;
+const uint ABSENT = 0xffffffffu;
+
 layout(binding = 0) restrict buffer Dst { float dst[]; };
 #ifdef TEXEL
 layout(binding = 1) uniform textureBuffer q;
@@ -55,6 +63,7 @@ layout(binding = 3) restrict readonly buffer V { ELEMENT v[]; };
 layout(binding = 4) restrict readonly buffer At { uint at[]; };
 layout(binding = 5) restrict buffer Probs { float probs[]; };
 layout(binding = 6) restrict buffer State { float state[]; }; // maximum and total of each head and query
+layout(binding = 7) restrict readonly buffer Sinks { float sinks[]; };
 
 const uint LANES = gl_WorkGroupSize.x;
 const uint LANES_A_QUERY = LANES / QUERIES;
@@ -74,11 +83,20 @@ void set(uint i, uint element, float x) { gathered[i] = x; }
 
 uint position0; // of the first query
 
-// The last key that query i looks at, plus one; 0 where there is none.
+// The last key that query i sees, plus one; 0 where there is none.
 uint reach(uint i) {
 	uint place = position0 + i;
 	return gl_WorkGroupID.x * QUERIES + i < p.time && place < p.context ? place + 1 : 0;
 }
+
+// The first key that query i sees, if it sees any.
+uint begin_of(uint i) {
+	uint end = position0 + i + 1;
+	return EXTRAS && end > p.window ? end - p.window : 0;
+}
+
+// The first number from at least n on that is part plus a multiple of PARTS.
+uint next(uint part, uint n) { return part >= n ? part : part + (n - part + PARTS - 1) / PARTS * PARTS; }
 
 // over_query gives the maximum (or the sum) over the invocations of a query.
 float over_query(float x, bool largest) {
@@ -97,13 +115,13 @@ float over_query(float x, bool largest) {
 }
 
 void scores(uint lane, uint chunk, uint end, uint at_q, uint at_k) {
-	for (uint j = lane; j < CHUNK && chunk + j < end; j += KEYS * LANES) {
+	for (uint j = lane; j < CHUNK && chunk + j < end; j += AT_ONCE * LANES) {
 		float sums[32];
-		[[unroll]] for (uint i = 0; i < KEYS * QUERIES; i++) {
+		[[unroll]] for (uint i = 0; i < AT_ONCE * QUERIES; i++) {
 			sums[i] = 0;
 		}
 		uint from[4]; // keys past the end are computed like the last one
-		[[unroll]] for (uint n = 0; n < KEYS; n++) {
+		[[unroll]] for (uint n = 0; n < AT_ONCE; n++) {
 			from[n] = at_k + min(chunk + j + n * LANES, end - 1) * p.k_row;
 		}
 		for (uint d = 0; d < SIZE; d += WIDTH) {
@@ -111,17 +129,21 @@ void scores(uint lane, uint chunk, uint end, uint at_q, uint at_k) {
 			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 				query[i] = READ_X(q, at_q + min(gl_WorkGroupID.x * QUERIES + i, p.time - 1) * p.q_time + d);
 			}
-			[[unroll]] for (uint n = 0; n < KEYS; n++) {
+			[[unroll]] for (uint n = 0; n < AT_ONCE; n++) {
 				VEC key = READ(k, from[n] + d);
 				[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 					sums[n * QUERIES + i] += sum(query[i] * key);
 				}
 			}
 		}
-		[[unroll]] for (uint n = 0; n < KEYS; n++) {
+		[[unroll]] for (uint n = 0; n < AT_ONCE; n++) {
 			if (j + n * LANES < CHUNK) {
 				[[unroll]] for (uint i = 0; i < QUERIES; i++) {
-					score[i * CHUNK + j + n * LANES] = sums[n * QUERIES + i] * p.scale;
+					float x = sums[n * QUERIES + i] * p.scale;
+					if (EXTRAS && p.soft_cap > 0) {
+						x = p.soft_cap * tanh_(x / p.soft_cap);
+					}
+					score[i * CHUNK + j + n * LANES] = x;
 				}
 			}
 		}
@@ -152,7 +174,7 @@ void gather_seen(inout VEC acc[8], uint chunk, uint from, uint to, uint at_v) {
 	for (uint j = from; j < to; j += PARTS) {
 		VEC a = READ(v, at_v + (chunk + j) * p.v_row);
 		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
-			if (chunk + j < reach(i)) {
+			if (chunk + j < reach(i) && (!EXTRAS || chunk + j >= begin_of(i))) {
 				acc[i] += score[i * CHUNK + j] * a;
 			}
 		}
@@ -161,20 +183,30 @@ void gather_seen(inout VEC acc[8], uint chunk, uint from, uint to, uint at_v) {
 
 void main() {
 	uint lane = gl_LocalInvocationID.x, t0 = gl_WorkGroupID.x * QUERIES, b = gl_WorkGroupID.z;
-	uint head = gl_WorkGroupID.y, group = (p.first_head + head) * p.groups / p.heads;
+	uint head = gl_WorkGroupID.y, group = (p.first_head + head) / p.shared_by;
 	uint at_q = p.q + b * p.q_batch + head * SIZE;
-	// Of key 0, which may lie before the window: modulo 2³² that is all right.
+	// Of key 0, which may lie before the piece: modulo 2³² that is all right.
 	uint at_k = p.k + b * p.k_batch + group * SIZE - p.first_key * p.k_row;
 	uint at_v = p.v + b * p.v_batch + group * SIZE - p.first_key * p.v_row;
 	uint at_probs = p.probs + b * p.probs_batch + head * p.probs_head + t0 * p.probs_time;
 	position0 = at[p.at + b * p.at_stride] + p.first_time + t0; // modulo 2³²: negative ones are outside
 
-	uint end = 0, every = 0xffffffffu; // keys that some query sees, that all of them see
+	// Keys that some query sees, and that all of them see.
+	uint begin = 0xffffffffu, end = 0, every_begin = 0, every_end = 0xffffffffu;
 	[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 		end = max(end, reach(i));
-		every = min(every, reach(i));
+		every_end = min(every_end, reach(i));
+		if (EXTRAS && reach(i) > 0) {
+			begin = min(begin, begin_of(i));
+			every_begin = max(every_begin, begin_of(i));
+		}
 	}
-	end = min(end, p.first_key + p.window_keys);
+	end = min(end, p.first_key + p.keys);
+	if (!EXTRAS || begin < p.first_key) {
+		begin = p.first_key;
+	} else if (PROBS) { // so that the scores in probs are of the same invocations in each chunk
+		begin -= (begin - p.first_key) % LANES_A_QUERY;
+	}
 	for (uint i = lane; i < PARTS * QUERIES * ITEMS; i += LANES) {
 		gathered[i] = VEC(0);
 	}
@@ -182,11 +214,16 @@ void main() {
 	// Of this invocation's query; total: of its keys. The maximum begins at the least finite number: a difference of
 	// two −∞ would be NaN, and stay in the total when larger scores come.
 	float largest = uintBitsToFloat(0xff7fffffu), total = 0;
+	if (EXTRAS && p.sinks != ABSENT && p.first_key == 0) {
+		float sink = sinks[p.sinks + head];
+		largest = max(largest, sink);
+		total = first == 0 ? exp_(sink - largest) : 0;
+	}
 	uint at_state = p.state + 2 * ((b * gl_NumWorkGroups.y + head) * p.time + t0 + mine);
-	if (WINDOWS && p.first_key > 0) {
+	if (SPLIT && p.first_key > 0) {
 		barrier();
 	}
-	if (WINDOWS && p.first_key > 0 && t0 + mine < p.time) { // go on from what the last window left
+	if (SPLIT && p.first_key > 0 && t0 + mine < p.time) { // go on from what the last piece left
 		largest = state[at_state];
 		total = first == 0 ? state[at_state + 1] : 0;
 		for (uint d = first; d < ITEMS; d += LANES_A_QUERY) {
@@ -197,13 +234,17 @@ void main() {
 		}
 	}
 
-	for (uint chunk = p.first_key; chunk < end; chunk += CHUNK) {
+	for (uint chunk = begin; chunk < end; chunk += CHUNK) {
 		scores(lane, chunk, end, at_q, at_k);
 		barrier();
 
 		uint seen = min(reach(mine), min(chunk + CHUNK, end)), stop = seen > chunk ? seen - chunk : 0;
+		uint start = first; // and of these the first that the query sees
+		if (EXTRAS && begin_of(mine) > chunk + first) {
+			start += (begin_of(mine) - chunk - first + LANES_A_QUERY - 1) / LANES_A_QUERY * LANES_A_QUERY;
+		}
 		float before = largest;
-		for (uint j = first; j < stop; j += LANES_A_QUERY) {
+		for (uint j = start; j < stop; j += LANES_A_QUERY) {
 			largest = max(largest, score[mine * CHUNK + j]);
 			if (PROBS) {
 				probs[at_probs + mine * p.probs_time + chunk + j] = score[mine * CHUNK + j];
@@ -212,7 +253,7 @@ void main() {
 		largest = over_query(largest, true);
 		float scaled = stop > 0 ? exp_(before - largest) : 1;
 		total *= scaled;
-		for (uint j = first; j < stop; j += LANES_A_QUERY) {
+		for (uint j = start; j < stop; j += LANES_A_QUERY) {
 			float weight = exp_(score[mine * CHUNK + j] - largest);
 			score[mine * CHUNK + j] = weight;
 			total += weight;
@@ -222,16 +263,19 @@ void main() {
 		}
 		barrier();
 
-		uint chunk_end = min(end - chunk, CHUNK), known = every > chunk ? min(every - chunk, chunk_end) : 0;
+		uint chunk_end = min(end - chunk, CHUNK), known = every_end > chunk ? min(every_end - chunk, chunk_end) : 0;
+		uint front = EXTRAS && every_begin > chunk ? min(every_begin - chunk, known) : 0;
 		for (uint item = lane; item < PARTS * ITEMS; item += LANES) {
 			uint of = item / ITEMS, d = item % ITEMS;
 			VEC acc[8];
 			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 				acc[i] = gathered[(of * QUERIES + i) * ITEMS + d] * factor[i];
 			}
-			gather(acc, chunk, of, known, at_v + d * WIDTH);
-			uint rest = of >= known ? of : of + (known - of + PARTS - 1) / PARTS * PARTS;
-			gather_seen(acc, chunk, rest, chunk_end, at_v + d * WIDTH);
+			if (EXTRAS) {
+				gather_seen(acc, chunk, of, front, at_v + d * WIDTH);
+			}
+			gather(acc, chunk, EXTRAS ? next(of, front) : of, known, at_v + d * WIDTH);
+			gather_seen(acc, chunk, next(of, known), chunk_end, at_v + d * WIDTH);
 			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 				gathered[(of * QUERIES + i) * ITEMS + d] = acc[i];
 			}
@@ -241,7 +285,7 @@ void main() {
 	total = over_query(total, false);
 	if (first == 0) {
 		factor[mine] = total > 0 ? 1 / total : nan(); // NaN too where no score is above −∞
-		if (WINDOWS && p.last_window == 0) {
+		if (SPLIT && p.first_key + p.keys < p.context) {
 			factor[mine] = 1;
 			if (t0 + mine < p.time) {
 				state[at_state] = largest;
@@ -271,10 +315,11 @@ void main() {
 		dst[to] = value;
 #endif
 	}
-	if (PROBS && t0 + mine < p.time && (!WINDOWS || p.last_window != 0)) {
+	if (PROBS && t0 + mine < p.time && (!SPLIT || p.first_key + p.keys == p.context)) {
 		uint row = at_probs + mine * p.probs_time;
 		for (uint j = first; j < p.context; j += LANES_A_QUERY) { // the scores there are this invocation's own
-			float weight = j < reach(mine) ? exp_(probs[row + j] - largest) * factor[mine] : 0;
+			bool seen = j < reach(mine) && (!EXTRAS || j >= begin_of(mine));
+			float weight = seen ? exp_(probs[row + j] - largest) * factor[mine] : 0;
 			probs[row + j] = reach(mine) > 0 ? weight : nan();
 		}
 	}

@@ -1,12 +1,15 @@
 #version 450
 // The gradient of causal attention over whole sequences, in three dispatches
-// (PASS), each of which computes the scores again:
+// (PASS), each of which computes the scores again, and a fourth if there are
+// sinks with a gradient:
 //
 //	STATS    log Σ exp(score) and D = Σ p · dp of each query, over its keys
 //	QUERIES  dq = Σ ds · k, over the keys
 //	KEYS     dk = Σ ds · q and dv = Σ p · dy, over the queries of all heads that share them
+//	SINKS    dsinks += −Σ exp(sink − log Σ exp(score)) · D, over all queries
 //
 // with p = exp(score − log Σ exp(score)), dp = dy · v, ds = p · (dp − D) · scale.
+// A sink is one of the scores of each query, with dp = 0.
 //
 // A workgroup owns OWN neighbouring queries of one head (or keys of one group)
 // and walks over the others, the keys (or queries). In STATS each invocation
@@ -20,34 +23,41 @@
 //
 // Each sum belongs to one invocation, and those of the parts are added in order.
 //
-// Sequences too large to be bound come in windows of queries and keys, a
+// Sequences too large to be bound come in pieces of queries and keys, a
 // dispatch for each pair: sums go on from what the last one left.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "load.glsl"
 #include "math.glsl"
 
-const uint STATS = 0, QUERIES = 1, KEYS = 2;
+const uint STATS = 0, QUERIES = 1, KEYS = 2, SINKS = 3;
 layout(local_size_x = 64, local_size_x_id = 0) in;
 layout(constant_id = 1) const uint PASS = STATS;
 layout(constant_id = 2) const uint OWN = 8;     // divides the workgroup's size, at most 8 and 512 by that
 layout(constant_id = 3) const uint CHUNK = 64;  // a multiple of the workgroup's size, at most 512/OWN
 layout(constant_id = 4) const uint AT_ONCE = 1; // at most 4
+layout(constant_id = 5) const bool EXTRAS = false; // whether there is a window, a soft-cap or sinks
 
 layout(push_constant) uniform Push {
-	uint dst, dst_batch, dst_row; // dq, or dk
-	uint dv;                      // from dk
-	uint q, k, v, batch, row;
+	uint dst, dst_batch, dst_row; // dq, dk or dsinks
+	uint dv, dv_batch, dv_row;
+	uint q, q_batch, q_row;
+	uint k, k_batch, k_row;
+	uint v, v_batch, v_row;
 	uint dy, dy_batch, dy_row;
-	uint stats, stats_batch, stats_head, stats_row;
+	uint stats, stats_batch, stats_head;
 	uint first_query, queries; // where q, dy, dq and stats begin in the sequence, and how many they are
-	uint first_key, keys;
-	uint shared_by; // heads of a group
-	uint size;      // of a head
-	uint parts;     // times what is owned times SUMS heads: at most 2560
-	uint add;       // whether dst, or stats, holds what earlier windows gave
+	uint first_key, keys;      // in SINKS keys are sequences
+	uint shared_by;            // heads of a group
+	uint size;                 // of a head: two of them times what is owned are at most 2560
+	uint add;                  // whether dst, or stats, holds what earlier pieces gave
 	float scale;
+	uint window;    // keys that a query sees at most
+	float soft_cap; // 0: none
+	uint sinks;     // ABSENT: there are none
 } p;
+const uint ABSENT = 0xffffffffu;
+
 layout(binding = 0) restrict buffer Dst { float dst[]; };
 #ifdef TEXEL
 layout(binding = 1) uniform textureBuffer q;
@@ -61,6 +71,8 @@ layout(binding = 3) restrict readonly buffer V { ELEMENT v[]; };
 layout(binding = 4) restrict readonly buffer DY { ELEMENT dy[]; };
 #endif
 layout(binding = 5) restrict buffer Stats { float stats[]; };
+layout(binding = 6) restrict buffer Dv { float dv[]; };
+layout(binding = 7) restrict readonly buffer Sinks { float sinks[]; };
 
 const uint LANES = gl_WorkGroupSize.x;
 const uint SUMS = PASS == KEYS ? 2 : 1;
@@ -72,12 +84,16 @@ shared VEC gathered[2560 / WIDTH]; // [sum][part][own][item]
 uint at_q, at_k, at_v, at_dy;
 uint own0;  // the first that is owned
 uint items; // of a head's vector
+uint parts; // that share the others
+
+uint below(uint a, uint b) { return a > b ? a - b : 0; }
 
 uint owned(uint i) { return min(own0 + i, (PASS == KEYS ? p.keys : p.queries) - 1); }
 
 // Whether number i of what is owned, and another, are a query and a key that it looks at.
 bool seen(uint i, uint other) {
-	return PASS == KEYS ? p.first_key + own0 + i <= p.first_query + other : p.first_key + other <= p.first_query + own0 + i;
+	uint query = p.first_query + (PASS == KEYS ? other : own0 + i), key = p.first_key + (PASS == KEYS ? own0 + i : other);
+	return key <= query && (!EXTRAS || query - key < p.window);
 }
 
 // dots gives the products of AT_ONCE vectors with all that are owned: q · k, or dy · v.
@@ -85,8 +101,9 @@ void dots(bool up, uint other[4], out float sums[32]) {
 	[[unroll]] for (uint i = 0; i < AT_ONCE * OWN; i++) {
 		sums[i] = 0;
 	}
-	uint dy_row = up ? p.dy_row : p.row, query = up ? at_dy : at_q, key = up ? at_v : at_k;
-	uint own_row = PASS == KEYS ? p.row : dy_row, other_row = PASS == KEYS ? dy_row : p.row;
+	uint query = up ? at_dy : at_q, key = up ? at_v : at_k;
+	uint query_row = up ? p.dy_row : p.q_row, key_row = up ? p.v_row : p.k_row;
+	uint own_row = PASS == KEYS ? key_row : query_row, other_row = PASS == KEYS ? query_row : key_row;
 	uint at_own = PASS == KEYS ? key : query, at_other = PASS == KEYS ? query : key;
 	for (uint d = 0; d < p.size; d += WIDTH) {
 		VEC mine[8];
@@ -126,8 +143,8 @@ void look(uint lane, uint chunk, uint end, uint at_stats, inout vec3 state[8]) {
 	float norm[8], mean[8]; // of the queries that are owned
 	[[unroll]] for (uint i = 0; i < OWN; i++) {
 		if (PASS == QUERIES) {
-			norm[i] = stats[at_stats + owned(i) * p.stats_row];
-			mean[i] = stats[at_stats + owned(i) * p.stats_row + 1];
+			norm[i] = stats[at_stats + owned(i) * 2];
+			mean[i] = stats[at_stats + owned(i) * 2 + 1];
 		}
 	}
 	for (uint j = chunk + lane; j < end; j += AT_ONCE * LANES) {
@@ -143,16 +160,21 @@ void look(uint lane, uint chunk, uint end, uint at_stats, inout vec3 state[8]) {
 				break;
 			}
 			if (PASS == KEYS) {
-				norm[0] = stats[at_stats + other[n] * p.stats_row];
-				mean[0] = stats[at_stats + other[n] * p.stats_row + 1];
+				norm[0] = stats[at_stats + other[n] * 2];
+				mean[0] = stats[at_stats + other[n] * 2 + 1];
 			}
 			[[unroll]] for (uint i = 0; i < OWN; i++) {
 				bool counts = seen(i, other[n]);
-				float x = score[n * OWN + i] * p.scale, up = dp[n * OWN + i];
+				float x = score[n * OWN + i] * p.scale, up = dp[n * OWN + i], slope = p.scale;
+				if (EXTRAS && p.soft_cap > 0) {
+					float t = tanh_(x / p.soft_cap);
+					x = p.soft_cap * t;
+					slope *= 1 - t * t;
+				}
 				if (PASS != STATS) {
 					uint of = PASS == KEYS ? 0 : i, at = i * CHUNK + other[n] - chunk;
 					float prob = counts ? exp_(x - norm[of]) : 0;
-					weight[at] = prob * (up - mean[of]) * p.scale;
+					weight[at] = prob * (up - mean[of]) * slope;
 					if (PASS == KEYS) {
 						weight[512 + at] = prob;
 					}
@@ -186,11 +208,14 @@ void finish_stats(uint lane, uint at_stats, vec3 state[8]) {
 	for (uint i = 1; i < LANES / OWN; i++) {
 		merge(all, known(lane + i));
 	}
-	uint at = at_stats + (own0 + mine) * p.stats_row;
+	if (EXTRAS && p.sinks != ABSENT && p.add == 0) {
+		merge(all, vec3(sinks[p.sinks + gl_WorkGroupID.y], 1, 0));
+	}
+	uint at = at_stats + (own0 + mine) * 2;
 	if (p.add != 0 && stats[at] != nothing.x) {
 		merge(all, vec3(stats[at], 1, stats[at + 1]));
 	}
-	if (all.y == 0 && p.first_key + p.keys <= p.first_query + own0 + mine) { // all −∞ so far, and windows are to come
+	if (all.y == 0 && p.first_key + p.keys <= p.first_query + own0 + mine) { // all −∞ so far, and keys are to come
 		stats[at] = nothing.x;
 		return;
 	}
@@ -200,7 +225,7 @@ void finish_stats(uint lane, uint at_stats, vec3 state[8]) {
 	stats[at + 1] = all.z / all.y;
 }
 
-// The sums of an element over the others from, from+parts … before count of a
+// The sums of an element over the others from, from + parts … before count of a
 // chunk. Those from all_from to all_to go with all that is owned. Of the rest
 // only what is seen is added: the others' vectors may be NaN.
 #define ONE(BUFFER) { \
@@ -214,16 +239,16 @@ void finish_stats(uint lane, uint at_stats, vec3 state[8]) {
 #define GATHER(NAME, BUFFER) \
 void NAME(inout VEC acc[8], uint chunk, uint from, uint count, uint all_from, uint all_to, uint at, uint row, uint weights) { \
 	uint j = from; \
-	for (; j < all_from; j += p.parts) ONE(BUFFER) \
-	for (; j + 3 * p.parts < all_to; j += 4 * p.parts) { \
-		VEC a = READ(BUFFER, at + (chunk + j) * row), b = READ(BUFFER, at + (chunk + j + p.parts) * row); \
-		VEC c = READ(BUFFER, at + (chunk + j + 2 * p.parts) * row), d = READ(BUFFER, at + (chunk + j + 3 * p.parts) * row); \
+	for (; j < all_from; j += parts) ONE(BUFFER) \
+	for (; j + 3 * parts < all_to; j += 4 * parts) { \
+		VEC a = READ(BUFFER, at + (chunk + j) * row), b = READ(BUFFER, at + (chunk + j + parts) * row); \
+		VEC c = READ(BUFFER, at + (chunk + j + 2 * parts) * row), d = READ(BUFFER, at + (chunk + j + 3 * parts) * row); \
 		[[unroll]] for (uint i = 0; i < OWN; i++) { \
 			uint w = weights + i * CHUNK + j; \
-			acc[i] += (weight[w] * a + weight[w + p.parts] * b) + (weight[w + 2 * p.parts] * c + weight[w + 3 * p.parts] * d); \
+			acc[i] += (weight[w] * a + weight[w + parts] * b) + (weight[w + 2 * parts] * c + weight[w + 3 * parts] * d); \
 		} \
 	} \
-	for (; j < count; j += p.parts) ONE(BUFFER) \
+	for (; j < count; j += parts) ONE(BUFFER) \
 }
 GATHER(gather_k, k)
 GATHER(gather_q, q)
@@ -231,18 +256,18 @@ GATHER(gather_dy, dy)
 
 // gather adds the others chunk … chunk+count-1 to the sums.
 void gather(uint lane, uint chunk, uint count, uint all_from, uint all_to) {
-	for (uint item = lane; item < SUMS * p.parts * items; item += LANES) {
-		uint part = item / items, of = part % p.parts, d = item % items, first = part * OWN * items + d;
+	for (uint item = lane; item < SUMS * parts * items; item += LANES) {
+		uint part = item / items, of = part % parts, d = item % items, first = part * OWN * items + d;
 		VEC acc[8];
 		[[unroll]] for (uint i = 0; i < OWN; i++) {
 			acc[i] = gathered[first + i * items];
 		}
 		if (PASS == QUERIES) {
-			gather_k(acc, chunk, of, count, 0, all_to, at_k + d * WIDTH, p.row, 0);
-		} else if (part < p.parts) {
-			gather_q(acc, chunk, of, count, all_from, count, at_q + d * WIDTH, p.row, 0);
+			gather_k(acc, chunk, of, count, EXTRAS ? all_from : 0, all_to, at_k + d * WIDTH, p.k_row, 0);
+		} else if (part < parts) {
+			gather_q(acc, chunk, of, count, all_from, EXTRAS ? all_to : count, at_q + d * WIDTH, p.q_row, 0);
 		} else {
-			gather_dy(acc, chunk, of, count, all_from, count, at_dy + d * WIDTH, p.dy_row, 512);
+			gather_dy(acc, chunk, of, count, all_from, EXTRAS ? all_to : count, at_dy + d * WIDTH, p.dy_row, 512);
 		}
 		[[unroll]] for (uint i = 0; i < OWN; i++) {
 			gathered[first + i * items] = acc[i];
@@ -250,20 +275,62 @@ void gather(uint lane, uint chunk, uint count, uint all_from, uint all_to) {
 	}
 }
 
+// Sums go to their place, and to what is there already if earlier pieces gave something.
+#if defined(FOURS)
+#define WRITE(NAME, BUFFER) \
+void NAME(uint to, vec4 value) { \
+	if (p.add != 0) { \
+		value += vec4(BUFFER[to], BUFFER[to + 1], BUFFER[to + 2], BUFFER[to + 3]); \
+	} \
+	BUFFER[to] = value.x; \
+	BUFFER[to + 1] = value.y; \
+	BUFFER[to + 2] = value.z; \
+	BUFFER[to + 3] = value.w; \
+}
+#else
+#define WRITE(NAME, BUFFER) \
+void NAME(uint to, float value) { BUFFER[to] = p.add != 0 ? value + BUFFER[to] : value; }
+#endif
+WRITE(write_dst, dst)
+WRITE(write_dv, dv)
+
+// finish_sinks adds the gradient of a head's sink up.
+void finish_sinks(uint lane) {
+	uint head = gl_WorkGroupID.y;
+	float sink = sinks[p.sinks + head], sum = 0;
+	for (uint i = lane; i < p.keys * p.queries; i += LANES) {
+		uint at = p.stats + i / p.queries * p.stats_batch + head * p.stats_head + i % p.queries * 2;
+		sum -= exp_(sink - stats[at]) * stats[at + 1];
+	}
+	weight[lane] = sum;
+	barrier();
+	if (lane == 0) {
+		for (uint i = 1; i < LANES; i++) {
+			sum += weight[i];
+		}
+		dst[p.dst + head] += sum;
+	}
+}
+
 void main() {
 	uint lane = gl_LocalInvocationID.x, b = gl_WorkGroupID.z;
+	if (PASS == SINKS) {
+		finish_sinks(lane);
+		return;
+	}
 	uint group = PASS == KEYS ? gl_WorkGroupID.y : gl_WorkGroupID.y / p.shared_by;
 	uint first_head = PASS == KEYS ? group * p.shared_by : gl_WorkGroupID.y, heads = PASS == KEYS ? p.shared_by : 1;
 	own0 = gl_WorkGroupID.x * OWN;
 	items = p.size / WIDTH;
+	parts = max(min(LANES * WIDTH / (SUMS * p.size), 2560 / (OWN * SUMS * p.size)), 1);
 	vec3 state[8];
 	[[unroll]] for (uint i = 0; i < OWN; i++) {
 		state[i] = nothing;
 	}
-	at_k = p.k + b * p.batch + group * p.size;
-	at_v = p.v + b * p.batch + group * p.size;
+	at_k = p.k + b * p.k_batch + group * p.size;
+	at_v = p.v + b * p.v_batch + group * p.size;
 	if (PASS != STATS) {
-		for (uint i = lane; i < SUMS * p.parts * OWN * items; i += LANES) {
+		for (uint i = lane; i < SUMS * parts * OWN * items; i += LANES) {
 			gathered[i] = VEC(0);
 		}
 	}
@@ -273,13 +340,21 @@ void main() {
 	if (PASS == KEYS) {
 		begin = uint(max(int(p.first_key + own0 - p.first_query), 0));
 		all_from = uint(max(int(p.first_key + last - p.first_query), 0));
+		if (EXTRAS) {
+			end = min(end, below(p.first_key + last + p.window, p.first_query));
+			all_to = below(p.first_key + own0 + p.window, p.first_query);
+		}
 	} else {
 		all_to = min(end, p.first_query + own0 + 1 - p.first_key);
 		end = min(end, p.first_query + last + 1 - p.first_key);
+		if (EXTRAS) {
+			begin = below(below(p.first_query + own0 + 1, p.window), p.first_key);
+			all_from = below(below(p.first_query + last + 1, p.window), p.first_key);
+		}
 	}
 
 	for (uint head = first_head; head < first_head + heads; head++) {
-		at_q = p.q + b * p.batch + head * p.size;
+		at_q = p.q + b * p.q_batch + head * p.size;
 		at_dy = p.dy + b * p.dy_batch + head * p.size;
 		uint at_stats = p.stats + b * p.stats_batch + head * p.stats_head;
 		uint step = PASS == STATS ? end : CHUNK; // others at a time
@@ -305,20 +380,14 @@ void main() {
 			continue;
 		}
 		VEC value = VEC(0);
-		for (uint of = 0; of < p.parts; of++) {
-			value += gathered[((which * p.parts + of) * OWN + i) * items + d];
+		for (uint of = 0; of < parts; of++) {
+			value += gathered[((which * parts + of) * OWN + i) * items + d];
 		}
-		uint to = p.dst + b * p.dst_batch + (own0 + i) * p.dst_row + gl_WorkGroupID.y * p.size + which * p.dv + d * WIDTH;
-#if defined(FOURS)
-		if (p.add != 0) {
-			value += vec4(dst[to], dst[to + 1], dst[to + 2], dst[to + 3]);
+		uint at = gl_WorkGroupID.y * p.size + d * WIDTH;
+		if (PASS == KEYS && which == 1) {
+			write_dv(p.dv + b * p.dv_batch + (own0 + i) * p.dv_row + at, value);
+		} else {
+			write_dst(p.dst + b * p.dst_batch + (own0 + i) * p.dst_row + at, value);
 		}
-		dst[to] = value.x;
-		dst[to + 1] = value.y;
-		dst[to + 2] = value.z;
-		dst[to + 3] = value.w;
-#else
-		dst[to] = p.add != 0 ? value + dst[to] : value;
-#endif
 	}
 }

@@ -17,7 +17,7 @@ type View struct {
 	Strides [3]uint32
 }
 
-// RowsPush is for argmax.comp, copy_half.comp, dequantize.comp, gelu.comp, quantize.comp, softmax.comp and sum_squares.comp.
+// RowsPush is for activate.comp, argmax.comp, copy_half.comp, dequantize.comp, quantize.comp, softmax.comp and sum_squares.comp.
 type RowsPush struct {
 	Dst, X       View
 	Rows, N1, N2 uint32
@@ -108,7 +108,7 @@ type EmbeddingPush struct {
 	MarkMissing                                                uint32 // 1: write NaN where an id or a position is in no table
 }
 
-// Absent is the offset of a bias that there is not, as in linear.glsl.
+// Absent is the offset of a bias or of sinks that there are not, as in linear.glsl.
 const Absent = 1<<32 - 1
 
 // LinearPush is for linear*.comp.
@@ -170,7 +170,9 @@ type DropoutPush struct {
 	Scale        float32
 }
 
-// AttentionPush is for attention.comp.
+// AttentionPush is for attention.comp. Rows of sinks and state follow one another,
+// the groups follow from the heads, and whether the keys are the last ones from
+// their number: there is no field for these.
 type AttentionPush struct {
 	Dst, DstBatch, DstTime                  uint32
 	Q, QBatch, QTime                        uint32
@@ -179,15 +181,19 @@ type AttentionPush struct {
 	Probs, ProbsBatch, ProbsHead, ProbsTime uint32
 	At, AtStride                            uint32
 	FirstTime                               uint32 // where q begins in the sequence
-	Time, Context, Heads, Groups            uint32
-	FirstHead                               uint32 // the one at which dst, q and probs begin
+	Time, Context                           uint32
+	SharedBy                                uint32 // heads of a group
+	FirstHead                               uint32 // the one at which dst, q, probs and sinks begin
 	Scale                                   float32
-	FirstKey, WindowKeys, LastWindow        uint32 // where k and v begin in the cache, and how many they are
+	FirstKey, Keys                          uint32 // where k and v begin in the cache, and how many they are
 	State                                   uint32
+	Window                                  uint32 // keys that a query sees at most
+	SoftCap                                 float32
+	Sinks                                   uint32 // Absent: there are none
 }
 
-// GELUBackwardPush is for gelu_backward.comp.
-type GELUBackwardPush struct {
+// ActivateBackwardPush is for activate_backward.comp.
+type ActivateBackwardPush struct {
 	Dx, X, Dy    View
 	Rows, N1, N2 uint32
 	N            uint32 // length of a row
@@ -246,19 +252,25 @@ type RMSNormBackwardColumnsPush struct {
 	Slice              uint32 // rows of a workgroup
 }
 
-// AttentionBackwardPush is for attention_backward.comp.
+// AttentionBackwardPush is for attention_backward.comp. Rows of stats and sinks follow
+// one another, and have no strides. Nothing more has room.
 type AttentionBackwardPush struct {
-	Dst, DstBatch, DstRow                  uint32 // dq, or dk
-	Dv                                     uint32 // from dk
-	Q, K, V, Batch, Row                    uint32
-	Dy, DyBatch, DyRow                     uint32
-	Stats, StatsBatch, StatsHead, StatsRow uint32
-	FirstQuery, Queries                    uint32 // where q, dy, dq and stats begin in the sequence, and how many they are
-	FirstKey, Keys                         uint32
-	SharedBy                               uint32 // heads of a group
-	Size, Parts                            uint32 // of a head; parts, times what is owned times one head (keys: two): at most 2560
-	Add                                    uint32 // 1: dst, or stats, holds what earlier windows gave
-	Scale                                  float32
+	Dst, DstBatch, DstRow        uint32 // dq, dk or dsinks
+	Dv, DvBatch, DvRow           uint32
+	Q, QBatch, QRow              uint32
+	K, KBatch, KRow              uint32
+	V, VBatch, VRow              uint32
+	Dy, DyBatch, DyRow           uint32
+	Stats, StatsBatch, StatsHead uint32
+	FirstQuery, Queries          uint32 // where q, dy, dq and stats begin in the sequence, and how many they are
+	FirstKey, Keys               uint32 // where gradients of sinks are summed up, keys are sequences
+	SharedBy                     uint32 // heads of a group
+	Size                         uint32 // of a head
+	Add                          uint32 // 1: dst, or stats, holds what earlier pieces gave
+	Scale                        float32
+	Window                       uint32 // keys that a query sees at most
+	SoftCap                      float32
+	Sinks                        uint32 // Absent: there are none
 }
 
 // Specialization constants, which a shader is compiled with: uint32 or bool,
@@ -273,6 +285,11 @@ type Workgroup struct {
 // Workgroup2D is for sum_rows.comp.
 type Workgroup2D struct {
 	Lanes, LanesY uint32
+}
+
+// ActivateSpec is for activate.comp and activate_backward.comp.
+type ActivateSpec struct {
+	Lanes, Func uint32 // Func: a backend.Activation
 }
 
 // AdamWSpec is for adamw.comp.
@@ -290,13 +307,15 @@ type CrossEntropySpec struct {
 // AttentionSpec is for attention.comp.
 type AttentionSpec struct {
 	Lanes, Queries, Chunk, Size uint32
-	Probs, Windows              bool
-	Keys                        uint32
+	Probs, Split                bool
+	AtOnce                      uint32
+	Extras                      bool // whether there is a window, a soft-cap or sinks
 }
 
 // AttentionBackwardSpec is for attention_backward.comp.
 type AttentionBackwardSpec struct {
 	Lanes, Pass, Own, Chunk, AtOnce uint32
+	Extras                          bool // whether there is a window, a soft-cap or sinks
 }
 
 // GatedActivationSpec is for gated_activation.comp and gated_activation_backward.comp.
@@ -313,7 +332,14 @@ type LayerNormBackwardColumnsSpec struct {
 // LinearEpilogue is what the constants of linear*.comp begin with: see linear.glsl.
 type LinearEpilogue struct {
 	Lanes      uint32 // not of linear.comp, whose workgroups have 256
-	Epilogue   uint32
+	Accumulate bool
+	Activation uint32 // a backend.Activation
+	Residual   bool
+}
+
+// LinearBackwardSpec is for linear_backward.comp.
+type LinearBackwardSpec struct {
+	Lanes      uint32
 	Accumulate bool
 }
 
@@ -351,6 +377,8 @@ type LinearVecTSpec struct {
 
 // specs are the constants of shaders that have more than the size of a workgroup.
 var specs = map[string]any{
+	"activate":                   ActivateSpec{},
+	"activate_backward":          ActivateSpec{},
 	"adamw":                      AdamWSpec{},
 	"attention":                  AttentionSpec{},
 	"attention_backward":         AttentionBackwardSpec{},
@@ -360,7 +388,7 @@ var specs = map[string]any{
 	"layernorm_backward_columns": LayerNormBackwardColumnsSpec{},
 	"rmsnorm_backward_columns":   LayerNormBackwardColumnsSpec{},
 	"linear":                     LinearSpec{},
-	"linear_backward":            LinearEpilogue{},
+	"linear_backward":            LinearBackwardSpec{},
 	"linear_matrix":              LinearMatrixSpec{},
 	"linear_texel":               LinearTexelSpec{},
 	"linear_vec":                 LinearVecSpec{},

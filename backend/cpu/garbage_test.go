@@ -8,7 +8,7 @@ import (
 	"caldera/backend"
 )
 
-// The race detector has sync.Pool forget some of what it holds, hence the build tag.
+// The build tag is there because the race detector makes sync.Pool drop objects.
 func TestDecodeMakesNoGarbage(t *testing.T) {
 	b := open(t)
 	x, y := tensor(t, b, backend.F32, 1, 256), tensor(t, b, backend.F32, 1, 256)
@@ -19,12 +19,12 @@ func TestDecodeMakesNoGarbage(t *testing.T) {
 	ops, err := backend.Prepare(b,
 		&backend.LayerNorm{Dst: y, X: x, Gamma: v, Beta: v, Epsilon: 1e-5},
 		&backend.Linear{Dst: x, X: y, W: w, Bias: v},
-		&backend.LinearGELU{Dst: y, X: x, W: w.Transpose(), Bias: v, Sum: tensor(t, b, backend.F32, 1, 256)},
+		&backend.Linear{Dst: y, X: x, W: w.Transpose(), Bias: v, Sum: tensor(t, b, backend.F32, 1, 256), Activation: backend.GELUTanh},
 		&backend.RMSNorm{Dst: y, X: x, Gamma: v, Epsilon: 1e-5},
 		&backend.Rotary{Dst: y, X: x, Angles: tensor(t, b, backend.F32, 64, 64), At: where, Heads: 4},
 		&backend.GatedActivation{Dst: y, Gate: x, Up: v, Func: backend.SiLU, Limit: 7},
 		&backend.Store{Dst: kv, X: y, At: where},
-		&backend.Attention{Dst: x, Q: y, K: kv, V: kv, At: where, Heads: 4},
+		&backend.Attention{Dst: x, Q: y, K: kv, V: kv, At: where, Heads: 4, Scale: 0.125},
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -43,15 +43,17 @@ func TestTrainingMakesNoGarbage(t *testing.T) {
 	const batch, time, width = 2, 64, 128
 	f := func(dims ...int) backend.Tensor { return tensor(t, b, backend.F32, dims...) }
 	x, y, dy, wide := f(batch, time, width), f(batch, time, width), f(batch, time, width), f(batch, time, 3*width)
-	w, v, matrix := f(width), f(width), f(width, width)
+	w, v, matrix, dwide := f(width), f(width), f(width, width), f(batch, time, 2*width)
+	part := func(x backend.Tensor, i int) backend.Tensor { return x.Slice(-1, i*width, (i+1)*width) }
 	ops, err := backend.Prepare(b,
 		&backend.Linear{Dst: y, X: x, W: matrix.Transpose()},
 		&backend.LinearBackward{DW: matrix, DBias: v, DY: dy, X: x},
-		&backend.GELUBackward{DX: y, X: x, DY: dy},
+		&backend.ActivateBackward{DX: y, X: x, DY: dy, Func: backend.GELUTanh},
 		&backend.LayerNormBackward{DX: y, DGamma: v, DBeta: f(width), X: x, DY: dy, Gamma: w, Stats: f(batch, time, 2), Epsilon: 1e-5},
 		&backend.RMSNormBackward{DX: y, DGamma: v, X: x, DY: dy, Gamma: w, Stats: f(batch, time, 1), Epsilon: 1e-5},
 		&backend.GatedActivationBackward{DGate: y, DUp: f(batch, time, width), Gate: x, Up: x, DY: dy, Func: backend.SiLU, Limit: 7},
-		&backend.AttentionBackward{DQKV: f(batch, time, 3*width), QKV: wide, DY: dy, Stats: f(batch, 4, time, 2), Heads: 4},
+		&backend.AttentionBackward{DQ: y, DK: part(dwide, 0), DV: part(dwide, 1), Q: part(wide, 0), K: part(wide, 1), V: part(wide, 2), DY: dy,
+			Sinks: f(4), DSinks: f(4), Stats: f(batch, 4, time, 2), Heads: 4, Scale: 0.1, Window: 40, SoftCap: 30},
 		&backend.AdamW{W: f(width, width), M: f(width, width), V: f(width, width), G: matrix, Step: f(3), Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8},
 	)
 	if err != nil {

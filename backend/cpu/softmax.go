@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"math"
+
 	"caldera/backend"
 	"caldera/backend/cpu/internal/vec"
 )
@@ -24,13 +26,29 @@ func softmax(dst, x []float32) {
 	vec.Scale(dst, float32(1/sum))
 }
 
-// softmaxSeen is the softmax of the first elements of x, in place, and 0 for
-// the others, which nothing is read of.
-func softmaxSeen(x []float32, seen int) {
-	end := wholeVectors(seen, len(x))
-	fill(x[seen:end], negInf)
-	softmax(x[:end], x[:end])
-	clear(x[seen:])
+// softmaxSeen is the softmax of x[from:to], in place, with a sink (−∞: none), and
+// 0 for the other elements, which are not read. It returns the sink's probability.
+func softmaxSeen(x []float32, from, to int, sink float32) float32 {
+	end := wholeVectors(to-from, len(x)-from) + from
+	fill(x[to:end], negInf)
+	p := softmaxSink(x[from:end], sink)
+	clear(x[:from])
+	clear(x[to:])
+	return p
+}
+
+// softmaxSink is the softmax of x and of a sink (−∞: none), without the sink's
+// probability, which it returns.
+func softmaxSink(x []float32, sink float32) float32 {
+	if sink == negInf {
+		softmax(x, x)
+		return 0
+	}
+	largest := max(vec.Max(x), sink)
+	p := math.Exp(float64(sink - largest))
+	sum := p + vec.Exp(x, x, largest)
+	vec.Scale(x, float32(1/sum))
+	return float32(p / sum)
 }
 
 // wholeVectors is n, or a little more, up to most: package vec is slower at the

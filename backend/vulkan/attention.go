@@ -5,8 +5,6 @@ package vulkan
 import (
 	"strings"
 
-	"math"
-
 	"caldera/backend"
 	"caldera/shaders"
 )
@@ -28,7 +26,7 @@ func supportsAttention(l *Limits, op *backend.Attention) bool {
 }
 
 // encodeAttention takes one dispatch, or where operands are too large to be
-// bound one for each window of sequences, heads, queries and keys.
+// bound one for each range of sequences, heads, queries and keys.
 func encodeAttention(e *encoder, op *backend.Attention) error {
 	l := e.limits()
 	sequences := min(e.maxAlong(op.Q, 1), e.maxAlong(op.Dst, 1), e.maxAlong(op.K, 1), e.maxAlong(op.V, 1),
@@ -50,6 +48,9 @@ func encodeAttention(e *encoder, op *backend.Attention) error {
 		return each(op.Heads, heads, func(h, hEnd int) error {
 			part := part
 			part.Dst, part.Q = part.Dst.Slice(3, h*size, hEnd*size), part.Q.Slice(3, h*size, hEnd*size)
+			if !op.Sinks.Absent() {
+				part.Sinks = op.Sinks.Slice(3, h, hEnd)
+			}
 			// A workgroup takes one query at least.
 			queries := min(e.maxRows(part.Q), e.maxRows(part.Dst), int(l.Groups[0]))
 			if one := attentionWork(&part, 1); uint64(queries) > maxWork/one { // so that no watchdog fires
@@ -65,7 +66,7 @@ func encodeAttention(e *encoder, op *backend.Attention) error {
 				if !op.Probs.Absent() {
 					part.Probs = part.Probs.Slice(2, t, tEnd)
 				}
-				return encodeAttentionPiece(e, &part, op, h, t)
+				return encodeAttentionPart(e, &part, op, h, t)
 			})
 		})
 	})
@@ -88,9 +89,9 @@ func attentionLanes(l *Limits, queries int) int {
 	return lanes
 }
 
-// encodeAttentionPiece encodes the dispatch for a part of op that begins at a
+// encodeAttentionPart encodes the dispatches for a part of op that begins at a
 // head and a query.
-func encodeAttentionPiece(e *encoder, part, op *backend.Attention, firstHead, firstTime int) error {
+func encodeAttentionPart(e *encoder, part, op *backend.Attention, firstHead, firstTime int) error {
 	l, size, time := e.limits(), op.HeadSize(), part.Q.Dim(2)
 	queries := 1
 	for queries < min(time, 8) {
@@ -105,41 +106,50 @@ func encodeAttentionPiece(e *encoder, part, op *backend.Attention, firstHead, fi
 	chunk := max(lanes, attentionScores/queries)
 
 	spec := shaders.AttentionSpec{
-		Lanes: uint32(lanes), Queries: uint32(queries), Chunk: uint32(chunk), Size: uint32(size), Probs: !part.Probs.Absent(), Keys: 1,
+		Lanes: uint32(lanes), Queries: uint32(queries), Chunk: uint32(chunk), Size: uint32(size), Probs: !part.Probs.Absent(), AtOnce: 1,
+		Extras: op.Window > 0 || op.SoftCap > 0 || !op.Sinks.Absent(),
 	}
 	if chunk >= 4*lanes && (queries == 1 || l.Software) {
-		spec.Keys = 4 // which share what is read of the query
+		spec.AtOnce = 4 // keys, which share what is read of the query
 	}
 	push := shaders.AttentionPush{
 		FirstTime: uint32(firstTime), Time: uint32(time), Context: uint32(part.K.Dim(2)),
-		Heads: uint32(op.Heads), Groups: uint32(op.Groups()), FirstHead: uint32(firstHead),
-		Scale: float32(1 / math.Sqrt(float64(size))),
+		SharedBy: uint32(op.Heads / op.Groups()), FirstHead: uint32(firstHead),
+		Scale: op.Scale, Window: attentionWindow(op.Window, part.K.Dim(2)), SoftCap: op.SoftCap,
 	}
 	groups := [3]uint32{uint32((time + queries - 1) / queries), uint32(part.Dst.Dim(3) / size), uint32(part.Q.Dim(1))}
 
 	context := part.K.Dim(2)
-	window := min(e.maxRows(part.K), e.maxRows(part.V))
+	keys := min(e.maxRows(part.K), e.maxRows(part.V)) // that are bound at once
 	if e.maxAlong(part.K, 1) == part.K.Dim(1) && e.maxAlong(part.V, 1) == part.V.Dim(1) {
-		window = context
+		keys = context
 	}
-	if window == context {
+	if keys == context {
 		return attentionDispatch(e, part, spec, push, groups, backend.Tensor{}, 0, context)
 	}
-	spec.Windows = true
-	if window > lanes { // so that each window finds the scores of the one before with the same invocations
-		window -= window % lanes
+	spec.Split = true
+	if keys > lanes { // so that each dispatch finds the scores of the one before with the same invocations
+		keys -= keys % lanes
 	}
 	state, err := e.scratch(backend.F32, int(groups[2]), int(groups[1]), time, 2)
 	if err != nil {
 		return err
 	}
-	return each(context, window, func(j, end int) error {
+	return each(context, keys, func(j, end int) error {
 		return attentionDispatch(e, part, spec, push, groups, state, j, end)
 	})
 }
 
+// attentionWindow is how many of so many keys a query sees at most.
+func attentionWindow(window, keys int) uint32 {
+	if window == 0 {
+		return uint32(keys)
+	}
+	return uint32(min(window, keys))
+}
+
 // attentionWork is how many multiply-adds so many queries take at most: as if
-// each of them saw all keys.
+// each of them saw as many keys as it may.
 func attentionWork(op *backend.Attention, queries int) uint64 {
 	one := *op
 	one.Q = op.Q.Slice(2, 0, 1)
@@ -150,10 +160,10 @@ func attentionWork(op *backend.Attention, queries int) uint64 {
 func attentionDispatch(e *encoder, op *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor, from, to int) error {
 	part := *op
 	part.K, part.V = op.K.Slice(2, from, to), op.V.Slice(2, from, to)
-	push.FirstKey, push.WindowKeys, push.LastWindow = uint32(from), uint32(to-from), boolean(to == op.K.Dim(2))
+	push.FirstKey, push.Keys = uint32(from), uint32(to-from)
 	defines, q, k, v := attentionOperands(e, &part, int(spec.Size), &push)
 
-	// Between windows dst and probs hold sums and scores. The shader may write
+	// Between dispatches dst and probs hold sums and scores. The shader may write
 	// probs and state: where they are absent dst stands for them.
 	dst, base := e.operand(part.Dst, backend.Update)
 	written := func(t backend.Tensor) (binding, uint32) {
@@ -168,11 +178,15 @@ func attentionDispatch(e *encoder, op *backend.Attention, spec shaders.Attention
 	probs, base := written(part.Probs)
 	push.Probs, push.ProbsBatch, push.ProbsHead, push.ProbsTime = base,
 		uint32(part.Probs.Stride(0)), uint32(part.Probs.Stride(1)), uint32(part.Probs.Stride(2))
-	kept, base := written(state)
+	left, base := written(state)
 	push.State = base
+	sinks, base := e.operand(part.Sinks, backend.Read)
+	if push.Sinks = base; part.Sinks.Absent() {
+		push.Sinks = shaders.Absent
+	}
 	work := attentionWork(&part, part.Q.Dim(2))
 	return e.dispatch(pipelineSpec{variant: shaders.Find("attention", defines), spec: spec, work: work}, push, groups,
-		dst, q, k, v, at, probs, kept)
+		dst, q, k, v, at, probs, left, sinks)
 }
 
 // attentionOperands binds queries, keys and values: through the texture unit on

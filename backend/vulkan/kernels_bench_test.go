@@ -70,7 +70,7 @@ func BenchmarkKernels(b *testing.B) {
 			op := &backend.Attention{
 				Q: qkv.Slice(-1, 0, 768), Dst: random(b, dev, backend.F32, 1, queries, 768),
 				K: random(b, dev, backend.F32, 1, context, 768), V: random(b, dev, backend.F32, 1, context, 768),
-				At: backend.Tensor{}, Heads: 12,
+				At: backend.Tensor{}, Heads: 12, Scale: 0.125,
 			}
 			op.At = random(b, dev, backend.I32, 1)
 			if err := backend.SetI32(dev, op.At, []int32{int32(context - queries)}); err != nil {
@@ -92,7 +92,7 @@ func BenchmarkKernels(b *testing.B) {
 	probs := random(b, dev, backend.F32, 1, 50257)
 	for _, op := range []backend.Op{
 		&backend.LayerNorm{Dst: dst, X: x, Gamma: gamma, Beta: gamma, Epsilon: 1e-5},
-		&backend.GELU{Dst: dst, X: x},
+		&backend.Activate{Dst: dst, X: x, Func: backend.GELUTanh},
 		&backend.RMSNorm{Dst: dst, X: x, Gamma: gamma, Epsilon: 1e-5},
 		&backend.Rotary{Dst: dst, X: x, Angles: random(b, dev, backend.F32, 512, 64), At: random(b, dev, backend.I32, 1), Heads: 12},
 		&backend.GatedActivation{Dst: dst, Gate: x, Up: x, Func: backend.SiLU},
@@ -223,12 +223,13 @@ func benchAttentionBackward(b *testing.B, dev *Backend) {
 		y, dy := random(b, dev, backend.F32, 4, time, 768), random(b, dev, backend.F32, 4, time, 768)
 		stats, at := random(b, dev, backend.F32, 4, 12, time, 2), random(b, dev, backend.I32, 4)
 		pairs := 4 * time * (time + 1) / 2 // of queries and keys
+		part := func(x backend.Tensor, i int) backend.Tensor { return x.Slice(-1, i*768, (i+1)*768) }
 		b.Run("attention/"+shape, func(b *testing.B) {
-			q, k, v := qkv.Slice(-1, 0, 768), qkv.Slice(-1, 768, 2*768), qkv.Slice(-1, 2*768, 3*768)
-			measure(b, dev, &backend.Attention{Dst: y, Q: q, K: k, V: v, At: at, Heads: 12}, 4*768*pairs, qkv.Size())
+			measure(b, dev, &backend.Attention{Dst: y, Q: part(qkv, 0), K: part(qkv, 1), V: part(qkv, 2), At: at, Heads: 12, Scale: 0.125}, 4*768*pairs, qkv.Size())
 		})
 		b.Run("attention_backward/"+shape, func(b *testing.B) {
-			measure(b, dev, &backend.AttentionBackward{DQKV: dqkv, QKV: qkv, DY: dy, Stats: stats, Heads: 12}, 10*768*pairs, qkv.Size())
+			measure(b, dev, &backend.AttentionBackward{DQ: part(dqkv, 0), DK: part(dqkv, 1), DV: part(dqkv, 2),
+				Q: part(qkv, 0), K: part(qkv, 1), V: part(qkv, 2), DY: dy, Stats: stats, Heads: 12, Scale: 0.125}, 10*768*pairs, qkv.Size())
 		})
 	}
 }
@@ -246,7 +247,7 @@ func benchWeights(b *testing.B, dev *Backend) {
 		b.Fatal(err)
 	}
 	for _, op := range []backend.Op{
-		&backend.GELUBackward{DX: dx, X: x, DY: dy},
+		&backend.ActivateBackward{DX: dx, X: x, DY: dy, Func: backend.GELUTanh},
 		&backend.LayerNormBackward{
 			DX: dx, DGamma: vector(), DBeta: vector(), X: x, DY: dy, Gamma: vector(), Stats: f32(3072, 2), Epsilon: 1e-5,
 		},

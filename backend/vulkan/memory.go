@@ -39,7 +39,7 @@ type memory struct {
 	destroy func(deviceMemory)
 }
 
-// alloc allocates a range of size bytes and returns its block and its offset there.
+// alloc allocates a range of size bytes and returns its block and its offset free.
 func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 	if size < dedicated {
 		for _, b := range m.blocks {

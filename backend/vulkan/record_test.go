@@ -322,7 +322,7 @@ func TestSubmitsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	attention := &backend.Attention{Dst: tensor(1, 8192, 1600), Q: wide, K: wide, V: wide, At: at, Heads: 25} // 215e9
+	attention := &backend.Attention{Dst: tensor(1, 8192, 1600), Q: wide, K: wide, V: wide, At: at, Heads: 25, Scale: 0.125} // 215e9
 	if n := segments(attention); n < 5 || n > 11 {
 		t.Errorf("attention of 215e9 multiply-adds goes in %d submits", n)
 	}

@@ -37,8 +37,8 @@ func (s Shape) training(add adder, many int) {
 		}
 	})
 	rows := func(m *memory, n int) backend.Tensor { return m.tensor(backend.F32, many, n) }
-	add("gelu_backward", fmt.Sprintf("%dx%d", many, s.Inner), backend.F32, func(m *memory) backend.Op {
-		return &backend.GELUBackward{DX: rows(m, s.Inner), X: rows(m, s.Inner), DY: rows(m, s.Inner)}
+	add("activate_backward+gelu_tanh", fmt.Sprintf("%dx%d", many, s.Inner), backend.F32, func(m *memory) backend.Op {
+		return &backend.ActivateBackward{DX: rows(m, s.Inner), X: rows(m, s.Inner), DY: rows(m, s.Inner), Func: backend.GELUTanh}
 	})
 	add("layernorm_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
 		vector := func() backend.Tensor { return m.tensor(backend.F32, s.Width) }
@@ -60,9 +60,11 @@ func (s Shape) training(add adder, many int) {
 	})
 	add("attention_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
 		vectors := func(n int) backend.Tensor { return m.tensor(backend.F32, 1, many, n) }
+		part := func(x backend.Tensor, i int) backend.Tensor { return x.Slice(-1, i*s.Width, (i+1)*s.Width) }
+		qkv, dqkv := vectors(3*s.Width), vectors(3*s.Width)
 		return &backend.AttentionBackward{
-			DQKV: vectors(3 * s.Width), QKV: vectors(3 * s.Width), DY: vectors(s.Width),
-			Stats: m.zeros(backend.F32, 1, s.Heads, many, 2), Heads: s.Heads,
+			DQ: part(dqkv, 0), DK: part(dqkv, 1), DV: part(dqkv, 2), Q: part(qkv, 0), K: part(qkv, 1), V: part(qkv, 2), DY: vectors(s.Width),
+			Stats: m.zeros(backend.F32, 1, s.Heads, many, 2), Heads: s.Heads, Scale: s.scale(),
 		}
 	})
 

@@ -25,9 +25,9 @@ CONST8(poly0, 0x3f000000)    // 5.0000001201e-1
 CONST8(one, 0x3f800000)      // 1
 CONST8(bias, 0x0000007f)     // 127, an integer
 
-// EXP replaces Y0 by its exponential, as exp in vec.go does; Y1 to Y4 are lost.
-// Y13, Y14 and Y15 hold top, bottom and log2e.
-#define EXP \
+// REDUCED splits the exponential of Y0, as reduced in vec.go does: Y2 becomes
+// exp(r) − 1 and Y1 n. Y0 and Y3 are lost. Y13 and Y14 hold the bounds of Y0, Y15 log2e.
+#define REDUCED \
 	VMINPS Y0, Y13, Y0; \
 	VMAXPS Y0, Y14, Y0; \
 	VMULPS Y15, Y0, Y1; \
@@ -41,7 +41,12 @@ CONST8(bias, 0x0000007f)     // 127, an integer
 	VFMADD213PS poly1<>(SB), Y0, Y2; \
 	VFMADD213PS poly0<>(SB), Y0, Y2; \
 	VMULPS Y0, Y0, Y3; \
-	VFMADD213PS Y0, Y3, Y2; \
+	VFMADD213PS Y0, Y3, Y2
+
+// EXP replaces Y0 by its exponential, as exp in vec.go does. It overwrites Y1 to Y4.
+// Y13, Y14 and Y15 must hold top, bottom and log2e.
+#define EXP \
+	REDUCED; \
 	VADDPS one<>(SB), Y2, Y2; \
 	VCVTPS2DQ Y1, Y1; \
 	VPSRAD $1, Y1, Y3; \

@@ -1,14 +1,17 @@
-// Sums, scalings and exponentials of vec.go, 8 elements at a time with AVX2 and
-// FMA. In Go's assembler the destination stands last, and of VFMADD231PS a, b, c
-// the meaning is c += a·b. VMAXPS and VMINPS give their first operand, as
-// written here, where either is NaN.
+// Sums, scalings and exponentials of vec.go, 8 elements at a time with AVX2 and FMA.
+//
+// In Go's assembler the destination is the last operand. VFMADD231PS a, b, c computes
+// c += a·b. VMAXPS and VMINPS return the first operand, in the order written here, if
+// one of the two is NaN.
 
 #include "textflag.h"
 #include "exp_amd64.h"
 
 CONST8(minusinf, 0xff800000) // -∞
+CONST8(most, 0x41900000)     // 18
+CONST8(least, 0xc1900000)    // -18
 
-// SUM64 adds the 4 float64 of Y10 and Y11 up into X10.
+// SUM64 puts the sum of the float64 in Y10 and Y11 in X10.
 #define SUM64 \
 	VADDPD Y11, Y10, Y10; \
 	VEXTRACTF128 $1, Y10, X11; \
@@ -41,6 +44,36 @@ exploop:
 	JNZ exploop
 	SUM64
 	VMOVSD X10, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func softCapAVX2(x *float32, n int, limit float32)
+TEXT ·softCapAVX2(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), DI
+	MOVQ n+8(FP), CX
+	VBROADCASTSS limit+16(FP), Y12
+	VMOVUPS most<>(SB), Y13
+	VMOVUPS least<>(SB), Y14
+	VMOVUPS log2e<>(SB), Y15
+	VMOVUPS one<>(SB), Y7
+	VADDPS Y7, Y7, Y8
+softcaploop:
+	VMOVUPS (DI), Y0
+	VDIVPS Y12, Y0, Y0
+	VADDPS Y0, Y0, Y0
+	REDUCED
+	VCVTPS2DQ Y1, Y1
+	VPADDD bias<>(SB), Y1, Y1
+	VPSLLD $23, Y1, Y1 // 2ⁿ
+	VSUBPS Y7, Y1, Y3
+	VFMADD213PS Y3, Y1, Y2 // e
+	VADDPS Y8, Y2, Y1
+	VDIVPS Y1, Y2, Y0
+	VMULPS Y12, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JNZ softcaploop
 	VZEROUPPER
 	RET
 

@@ -2,7 +2,7 @@
 
 package vec
 
-// There is no assembly for this CPU: the Go versions do all the work.
+// There is no assembly for this CPU, so the Go versions are used.
 var fast, wide = false, false
 
 func addAVX2(dst, a, b *float32, n int)                                        {}
@@ -13,6 +13,7 @@ func sumSquaresAVX2(x *float32, n int, mean float64) float64                   {
 func normalizeAVX2(dst, x, gamma, beta *float32, n int, hi, lo, scale float32) {}
 func dotAVX2(w, x *float32, n int) float32                                     { return 0 }
 func expAVX2(dst, x *float32, n int, shift float32) float64                    { return 0 }
+func softCapAVX2(x *float32, n int, limit float32)                             {}
 func geluTanhAVX2(dst, x *float32, n int)                                      {}
 func geluTanhBackwardAVX2(dx, x, dy *float32, n int)                           {}
 func geluErfAVX2(dst, x *float32, n int)                                       {}

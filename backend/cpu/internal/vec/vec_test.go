@@ -81,6 +81,31 @@ func TestExp(t *testing.T) {
 	})
 }
 
+func TestSoftCap(t *testing.T) {
+	eachPath(t, func(t *testing.T) {
+		for _, limit := range []float32{1, 0.3, 50} {
+			x := everyKind()
+			y := append([]float32{}, x...)
+			SoftCap(y, limit)
+			for i, v := range x {
+				want := float64(limit) * math.Tanh(float64(v)/float64(limit))
+				near(t, fmt.Sprintf("%v·tanh(%v/%[1]v)", limit, v), float64(y[i]), want, math.Abs(want)*5e-7+float64(limit)*1e-44)
+			}
+		}
+		for _, n := range lengths {
+			x := append(random(n, 2), 77)
+			want := append([]float32{}, x[:n]...)
+			SoftCap(x[:n], 3)
+			for i, v := range want {
+				near(t, "of any length", float64(x[i]), 3*math.Tanh(float64(v)/3), 1e-6)
+			}
+			if x[n] != 77 {
+				t.Errorf("n=%d: an element past the end was written", n)
+			}
+		}
+	})
+}
+
 func TestReductions(t *testing.T) {
 	eachPath(t, func(t *testing.T) {
 		for _, n := range lengths {
@@ -327,6 +352,7 @@ func BenchmarkVec(b *testing.B) {
 			f    func()
 		}{
 			{"Exp", func() { Exp(y, x, 1) }},
+			{"SoftCap", func() { SoftCap(x, 30) }},
 			{"GELUTanh", func() { GELUTanh(y, x) }},
 			{"GELUTanhBackward", func() { GELUTanhBackward(y, x, x) }},
 			{"GELUErf", func() { GELUErf(y, x) }},
