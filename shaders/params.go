@@ -51,15 +51,15 @@ type RMSNormPush struct {
 
 // RotaryPush is for rotary.comp.
 type RotaryPush struct {
-	Dst, X                                               View // Strides[1] is that of the batch, Strides[2] that of time
-	Batch, Time, Heads, Size, Pairs                      uint32
-	Step, Apart                                          uint32 // pair i is at i·Step, and Apart from there
-	FirstTime                                            uint32 // where x begins in the sequence
-	Angles, AnglesStride, FirstPosition, WindowPositions uint32
-	Context                                              uint32 // length of the whole of angles
-	At, AtStride                                         uint32
-	MarkMissing                                          uint32 // 1: write NaN where a position is outside of the table
-	Direction                                            float32
+	Dst, X                                              View // Strides[1] is that of the batch, Strides[2] that of time
+	Batch, Time, Heads, Size, Pairs                     uint32
+	Step, Apart                                         uint32 // pair i is at i·Step, and Apart from there
+	FirstTime                                           uint32 // where x begins in the sequence
+	Angles, AnglesStride, FirstPosition, PiecePositions uint32
+	Context                                             uint32 // length of the whole of angles
+	At, AtStride                                        uint32
+	MarkMissing                                         uint32 // 1: write NaN where a position is outside of the table
+	Direction                                           float32
 }
 
 // GatedActivationPush is for gated_activation.comp.
@@ -90,22 +90,22 @@ type CopyPush struct {
 type StorePush struct {
 	Dst, X             View // Strides[1] is that of the batch, Strides[2] that of rows
 	Batch, Time, Width uint32
-	First, Rows        uint32 // the window of the cache that dst is
+	First, Rows        uint32 // which rows of the cache dst is
 	FirstTime          uint32 // where x begins in the sequence
 	At, AtStride       uint32
 }
 
 // EmbeddingPush is for embedding.comp.
 type EmbeddingPush struct {
-	Dst                                                        View // Strides[1] is that of the batch, Strides[2] that of time
-	Batch, Time, Width                                         uint32
-	FirstTime                                                  uint32 // where dst begins in the sequence
-	Tokens, TokensStride, FirstID, WindowIDs, Vocab            uint32 // the window of tokens, and the length of the whole
-	Positions, PositionsStride, FirstPosition, WindowPositions uint32
-	Context                                                    uint32 // length of the whole of positions; 0: there is no such table
-	IDs, IDsStrideBatch, IDsStrideTime                         uint32
-	At, AtStride                                               uint32
-	MarkMissing                                                uint32 // 1: write NaN where an id or a position is in no table
+	Dst                                                       View // Strides[1] is that of the batch, Strides[2] that of time
+	Batch, Time, Width                                        uint32
+	FirstTime                                                 uint32 // where dst begins in the sequence
+	Tokens, TokensStride, FirstID, PieceIDs, Vocab            uint32 // piece of tokens that is bound, and the rows of the whole
+	Positions, PositionsStride, FirstPosition, PiecePositions uint32
+	Context                                                   uint32 // rows of the whole of positions; 0: there is no such table
+	IDs, IDsStrideBatch, IDsStrideTime                        uint32
+	At, AtStride                                              uint32
+	MarkMissing                                               uint32 // 1: write NaN where an id or a position is in no table
 }
 
 // Absent is the offset of a bias or of sinks that there are not, as in linear.glsl.
@@ -149,12 +149,12 @@ type EmbeddingChainPush struct {
 
 // EmbeddingBackwardPush is for embedding_backward.comp.
 type EmbeddingBackwardPush struct {
-	Table, TableStride   uint32
-	FirstRow, WindowRows uint32 // where the window of the table begins, and how long it is
-	Dy, DyBatch, DyTime  uint32
-	Chain                uint32
-	Batch, Time          uint32
-	Width                uint32
+	Table, TableStride  uint32
+	FirstRow, PieceRows uint32 // which rows of the table are bound
+	Dy, DyBatch, DyTime uint32
+	Chain               uint32
+	Batch, Time         uint32
+	Width               uint32
 }
 
 // DropoutPush is for dropout.comp.
@@ -201,8 +201,8 @@ type ActivateBackwardPush struct {
 
 // GlobalNormPush is for global_norm.comp.
 type GlobalNormPush struct {
-	Dst, X, N uint32 // N: elements of the window that x is
-	First     uint32 // 1: it is the first window
+	Dst, X, N uint32 // N: elements of x, a piece
+	First     uint32 // 1: it is the first piece
 	Last      uint32 // 1: it is the last
 	Limit     float32
 }

@@ -68,9 +68,9 @@ func encodeEmbeddingPiece(e *encoder, variant *shaders.Variant, push shaders.Emb
 	push.Batch, push.Time, push.Width = uint32(dst.Dim(1)), uint32(dst.Dim(2)), uint32(dst.Dim(3))
 
 	tokensBinding, base := e.operand(tokens, backend.Read)
-	push.Tokens, push.TokensStride, push.WindowIDs = base, rowStride(tokens), uint32(tokens.Dim(-2))
+	push.Tokens, push.TokensStride, push.PieceIDs = base, rowStride(tokens), uint32(tokens.Dim(-2))
 	positionsBinding, base := e.operand(positions, backend.Read)
-	push.Positions, push.PositionsStride, push.WindowPositions = base, uint32(positions.Stride(-2)), uint32(positions.Dim(-2))
+	push.Positions, push.PositionsStride, push.PiecePositions = base, uint32(positions.Stride(-2)), uint32(positions.Dim(-2))
 
 	idsBinding, base := e.operand(ids, backend.Read)
 	push.IDs, push.IDsStrideBatch, push.IDsStrideTime = base, uint32(ids.Stride(-2)), uint32(ids.Stride(-1))

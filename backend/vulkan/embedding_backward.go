@@ -91,7 +91,7 @@ func encodeScatter(e *encoder, table, dy, index, chain backend.Tensor, step, fir
 			pipelineSpec{variant: shaders.Find("embedding_backward", defines), spec: shaders.Workgroup{Lanes: size}},
 			shaders.EmbeddingBackwardPush{
 				Table: toBase / unit, TableStride: rowStride(rows) / unit,
-				FirstRow: uint32(r), WindowRows: uint32(rEnd - r),
+				FirstRow: uint32(r), PieceRows: uint32(rEnd - r),
 				Dy: fromBase / unit, DyBatch: uint32(dy.Stride(1)) / unit, DyTime: uint32(dy.Stride(2)) / unit,
 				Chain: linksBase, Batch: batch, Time: time, Width: width,
 			},

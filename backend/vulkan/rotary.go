@@ -52,7 +52,7 @@ func encodeRotaryPiece(e *encoder, op *backend.Rotary, push shaders.RotaryPush) 
 	push.Batch, push.Time, push.Heads = uint32(op.X.Dim(1)), uint32(op.X.Dim(2)), uint32(op.Heads)
 	push.Size, push.Pairs, push.Step, push.Apart = uint32(size/unit), uint32(pairs/unit), uint32(step), uint32(apart)
 	push.Angles, push.AnglesStride = anglesBase/uint32(unit), uint32(op.Angles.Stride(2)/unit)
-	push.WindowPositions = uint32(op.Angles.Dim(2))
+	push.PiecePositions = uint32(op.Angles.Dim(2))
 	push.At, push.AtStride = atBase, uint32(op.At.Stride(3))
 	push.Direction = 1
 	if op.Inverse {
