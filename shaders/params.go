@@ -2,14 +2,13 @@ package shaders
 
 import "reflect"
 
-// Push constants, as the shaders declare them under the same names: at most
-// 128 bytes, which is what every device takes, of 32-bit fields alone. Bases,
-// strides and lengths are in elements, those of ops from element to element
-// and of sums of rows with X4 in fours of them, those of quantised operands in
-// half words.
+// Push constants, with the names that the shaders give them: at most 128 bytes, which
+// every device allows, of 32-bit fields only. Bases, strides and lengths are in elements.
+// With X4 they are in fours of elements, if the shader says so. For quantised operands
+// they are in 16-bit words.
 
-// View is where the rows of a tensor lie: a uvec4 in the shaders. Of a tensor
-// whose axes 1 and 2 are N1 and N2 long, row r begins at
+// View is the layout of a tensor's rows: a uvec4 in the shaders. In a tensor whose axes 1
+// and 2 have lengths N1 and N2, row r begins at
 //
 //	Base + r/(N1·N2)·Strides[0] + r/N2%N1·Strides[1] + r%N2·Strides[2]
 type View struct {
@@ -273,9 +272,9 @@ type AttentionBackwardPush struct {
 	Sinks                        uint32 // Absent: there are none
 }
 
-// Specialization constants, which a shader is compiled with: uint32 or bool,
-// in the order of constant_id from 0 on, under the shader's names: QUERIES is
-// Queries. Lanes and LanesY are the size of the workgroup along x and y, which has no name there.
+// Specialization constants, with which a shader is compiled: uint32 or bool, in the order of
+// constant_id, from 0 on. They have the shader's names: QUERIES is Queries. Lanes and
+// LanesY are the size of the workgroup along x and y, which has no name in the shader.
 
 // Workgroup is for shaders that have no other constants.
 type Workgroup struct {
@@ -396,8 +395,8 @@ var specs = map[string]any{
 	"sum_rows":                   Workgroup2D{},
 }
 
-// Words are the values of specialization constants, that with constant_id i at
-// index i; none where spec is nil.
+// Words returns the values of specialization constants: that with constant_id i at index
+// i. It returns none if spec is nil.
 func Words(spec any) (words []uint32) {
 	if spec == nil {
 		return nil
