@@ -12,7 +12,7 @@ import (
 	"caldera/shaders"
 )
 
-// compileChild has the child of a test compile every shader.
+// compileChild makes the child process of a test compile every shader.
 const compileChild = "compile"
 
 // compileAll compiles every shader on the best device, which need not compute,

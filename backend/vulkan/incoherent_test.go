@@ -12,8 +12,8 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// openIncoherent simulates a device of which the host and the device see each
-// other's writes only where a range is flushed or invalidated.
+// openIncoherent opens a device with simulated incoherent memory: host and device see
+// each other's writes only after a range is flushed or invalidated.
 func openIncoherent(t *testing.T, clamp func(*Limits)) *Backend {
 	t.Helper()
 	b, err := openWithHooks(t, lavapipe, func(l *Limits) {
@@ -28,8 +28,8 @@ func openIncoherent(t *testing.T, clamp func(*Limits)) *Backend {
 	return b
 }
 
-// TestIncoherentMemory has host and device write parts of a buffer in turn, at
-// all kinds of places, also beside one another.
+// TestIncoherentMemory lets host and device write parts of a buffer in turn, at different
+// offsets, also side by side.
 func TestIncoherentMemory(t *testing.T) {
 	for name, clamp := range map[string]func(*Limits){"unified": nil, "staged": staged} {
 		t.Run(name, func(t *testing.T) {

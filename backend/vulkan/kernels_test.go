@@ -25,9 +25,9 @@ var families = []struct {
 	{"gpu-plain", swiftshader, func(l *Limits) { l.Software = false; noSubgroups(l) }, nil},
 	// Texels, no subgroups.
 	{"texel-plain", lavapipe, noSubgroups, products},
-	// Everything in windows, 128 invocations.
+	// All ops in pieces, 128 invocations.
 	{"small-gpu", lavapipe, func(l *Limits) { small(l); l.Software = false }, nil},
-	// Windows with texels.
+	// Pieces with texels.
 	{"small-texel", lavapipe, func(l *Limits) { l.BindingRange, l.BindingAlign = 256<<10, 256 },
 		append(slices.Clone(products), "linear_backward", "attention", "attention_backward")},
 }

@@ -126,7 +126,7 @@ func TestMemoryTakesASmallerBlock(t *testing.T) {
 	}
 }
 
-// TestMemoryIdle counts what blocks have to give as free.
+// TestMemoryIdle checks that unused parts of blocks count as free.
 func TestMemoryIdle(t *testing.T) {
 	m := (&fakeHeap{room: 1 << 30}).memory()
 	b, offset, err := m.alloc(1000)

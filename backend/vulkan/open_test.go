@@ -108,7 +108,7 @@ var testDevices = []struct {
 	{"lavapipe-small", lavapipe, small, nil},
 }
 
-// conform holds a device to the conformance suite.
+// conform runs the conformance suite on a device.
 func conform(t *testing.T, driver string, clamp func(*Limits), groups []string) {
 	open := func(tb testing.TB) backend.Backend { return openTest(tb, driver, clamp) }
 	if groups == nil {
@@ -118,7 +118,7 @@ func conform(t *testing.T, driver string, clamp func(*Limits), groups []string) 
 	}
 }
 
-// small simulates a device that has next to nothing.
+// small simulates a device with the lowest limits.
 func small(l *Limits) {
 	l.Unified = false
 	l.BindingRange = 256 << 10 // a row of GPT-2's scores takes 197 KiB

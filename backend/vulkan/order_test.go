@@ -10,8 +10,8 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// TestHostKeepsOff simulates a device that is still at work: what the host writes
-// meanwhile must not reach memory that the work uses.
+// TestHostKeepsOff simulates a device that is still busy: the host must not write to memory
+// that the work uses.
 func TestHostKeepsOff(t *testing.T) {
 	busy := false
 	waits := func(vk.Fence) {}

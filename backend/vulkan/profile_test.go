@@ -126,8 +126,8 @@ func TestProfile(t *testing.T) {
 	})
 }
 
-// TestProfileOfWindows cuts an op into dispatches, and then into submits.
-func TestProfileOfWindows(t *testing.T) {
+// TestProfileOfPieces splits an op into dispatches, and then into submits.
+func TestProfileOfPieces(t *testing.T) {
 	b := openTest(t, lavapipe, small)
 	x, y := filled(t, b, 300, 1000), filled(t, b, 300, 1000) // 1.2 MB in windows of 256 KiB
 	op := &backend.Activate{Dst: y, X: x, Func: backend.GELUTanh}
@@ -176,8 +176,8 @@ func TestProfileOfWindows(t *testing.T) {
 	}
 }
 
-// TestProfileRecycles makes profiles again and again, with more submits in
-// flight than one: query pools are used again.
+// TestProfileRecycles makes several profiles, with more than one submit in flight: query
+// pools are reused.
 func TestProfileRecycles(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *Backend) {
 		x, y := filled(t, b, 100), filled(t, b, 100)

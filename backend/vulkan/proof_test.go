@@ -53,7 +53,7 @@ func without(kinds ...vk.CommandKind) *vk.Hooks {
 	}}
 }
 
-// TestRefused opens devices that do not do what they are told.
+// TestRefused opens devices that compute wrongly or nothing.
 func TestRefused(t *testing.T) {
 	const opAdd, opSubtract = 129, 131 // OpFAdd, OpFSub
 	wrongCompiler := &vk.Hooks{Shader: func(words []uint32) []uint32 {
