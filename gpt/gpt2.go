@@ -4,6 +4,7 @@ package gpt
 
 import (
 	"fmt"
+	"math"
 
 	"caldera/backend"
 	"caldera/nn"
@@ -31,8 +32,8 @@ func init() {
 			{Field: "KVHeads", GGUF: []string{"attention.head_count_kv"}, Needed: Nowhere, ReadOnly: true},
 			{Field: "Epsilon", JSON: []string{"layer_norm_epsilon"}, GGUF: []string{"attention.layer_norm_epsilon"}, Needed: InGGUF},
 			{Field: "Activation", JSON: []string{"activation_function"}, Values: Activations, Needed: Nowhere},
-			{JSON: []string{"scale_attn_weights"}, Values: []Choice{{"true", nil}}, Needed: Nowhere},
-			{JSON: []string{"scale_attn_by_inverse_layer_idx"}, Values: []Choice{{"false", nil}, {"null", nil}}, Needed: Nowhere},
+			{Field: "Unscaled", JSON: []string{"scale_attn_weights"}, Values: []Choice{{"false", true}, {"true", false}, {"null", true}}, Needed: Nowhere},
+			{Field: "ScaleByLayer", JSON: []string{"scale_attn_by_inverse_layer_idx"}, Needed: Nowhere},
 			{JSON: []string{"add_cross_attention"}, Values: []Choice{{"false", nil}, {"null", nil}}, Needed: Nowhere},
 		},
 		Defaults: func() Config {
@@ -69,7 +70,9 @@ func init() {
 
 // GPT2Settings are what only GPT-2 has.
 type GPT2Settings struct {
-	Activation backend.Activation // activation_function: of the MLP
+	Activation   backend.Activation // activation_function: of the MLP
+	Unscaled     bool               // scale_attn_weights is false: scores are not divided by √size of a head
+	ScaleByLayer bool               // scale_attn_by_inverse_layer_idx: scores of block i are divided by i + 1
 }
 
 // gpt2Shape has what all of GPT-2's sizes have.
@@ -89,7 +92,7 @@ type GPT2 struct {
 
 // GPT2Block is one round of attention and MLP.
 type GPT2Block struct {
-	Heads        int
+	Attention    nn.Attention
 	Activation   backend.Activation
 	Norm1, Norm2 nn.Norm   // before attention, before the MLP
 	QKV          nn.Linear // [3·width, width]: queries, keys and values of all heads
@@ -101,8 +104,18 @@ type GPT2Block struct {
 func newGPT2(c Config, _ Format) Network {
 	norm := nn.Norm{Epsilon: float32(c.Epsilon)}
 	m := &GPT2{config: c, Norm: norm}
-	for range c.Layers {
-		m.Blocks = append(m.Blocks, &GPT2Block{Heads: c.Heads, Activation: c.Settings.(*GPT2Settings).Activation, Norm1: norm, Norm2: norm})
+	s := c.Settings.(*GPT2Settings)
+	for i := range c.Layers {
+		scale := 1.0
+		if !s.Unscaled {
+			scale = 1 / math.Sqrt(float64(c.HeadSize))
+		}
+		if s.ScaleByLayer {
+			scale /= float64(i + 1)
+		}
+		m.Blocks = append(m.Blocks, &GPT2Block{
+			Attention: nn.Attention{Heads: c.Heads, Scale: float32(scale)}, Activation: s.Activation, Norm1: norm, Norm2: norm,
+		})
 	}
 	return m
 }
@@ -162,7 +175,7 @@ func (b *GPT2Block) Attend(t *nn.Tape, i int, x, at, cache Tensor) Tensor {
 	q, kv := qkv.Slice(-1, 0, width), qkv.Slice(-1, width, 3*width) // [batch, time, width], [batch, time, 2·width]
 	kv = t.Store(cache, kv, at)                                     // rows at … at+time of [batch, context, 2·width]
 	k, v := kv.Slice(-1, 0, width), kv.Slice(-1, width, 2*width)
-	y := t.Attention(nn.Attention{Heads: b.Heads}, q, k, v, at, "attn.%d", i) // [batch, time, width]
+	y := t.Attention(b.Attention, q, k, v, at, "attn.%d", i) // [batch, time, width]
 	return t.Dropout(t.Linear(b.Out, y))
 }
 

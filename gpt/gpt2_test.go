@@ -31,6 +31,7 @@ func TestGPT2Switches(t *testing.T) {
 	seen := map[float32]string{}
 	for _, switches := range []map[string]any{
 		{}, {"activation_function": "gelu"}, {"activation_function": "quick_gelu"}, {"activation_function": "relu"}, {"activation_function": "silu"},
+		{"scale_attn_by_inverse_layer_idx": true}, {"scale_attn_weights": false}, {"scale_attn_weights": nil, "scale_attn_by_inverse_layer_idx": true, "activation_function": "swish"},
 	} {
 		for key, value := range switches {
 			c.config[key] = value
