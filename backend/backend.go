@@ -106,8 +106,8 @@ type HostMapper interface {
 	MapHost(p []byte) (Buffer, error)
 }
 
-// Describer is the optional ability to tell what serves a backend, such as
-// the driver's version or the BLAS library, in a line for people.
+// Describer is the optional ability to describe the hardware and software behind a
+// backend, such as the driver's version or the BLAS library, in one line.
 type Describer interface{ Describe() string }
 
 // Describe tells in one line which device and library serve b.

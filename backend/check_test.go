@@ -39,7 +39,7 @@ func eachOperand(t *testing.T, test func(t *testing.T, op backend.Op, name strin
 }
 
 // optional operands may be absent, some of them together alone.
-var optional = map[string]bool{"bias": true, "dbias": true, "probs": true, "scale": true, "loss_scale": true, "dsinks": true}
+var optional = map[string]bool{"bias": true, "dbias": true, "probs": true, "residual": true, "scale": true, "loss_scale": true, "dsinks": true}
 
 func TestCheckAbsent(t *testing.T) {
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
@@ -67,7 +67,7 @@ func TestCheckAbsent(t *testing.T) {
 func TestCheckDType(t *testing.T) {
 	f16Too := map[string]bool{ // beside f32; everything else has one dtype
 		"attention/k": true, "attention/v": true, "copy/dst": true, "copy/x": true, "embedding/tokens": true,
-		"embedding/positions": true, "linear/w": true, "linear_add/w": true, "linear_gelu/w": true, "store/dst": true,
+		"embedding/positions": true, "linear/w": true, "store/dst": true,
 	}
 	pairs := map[string]string{ // f16 if the other is: the complaint is of that
 		"attention/k": "v has dtype f32", "linear_backward/dy": "x has dtype f32", "linear_backward/x": "x has dtype f16",
@@ -328,6 +328,15 @@ func TestCheckValues(t *testing.T) {
 	wantError(t, adamW(math.NaN(), 1e-8, 0), "betas are NaN and NaN")
 	wantError(t, adamW(0.9, 0, 0), "epsilon is 0")
 	wantError(t, adamW(0.9, 1e-8, -1), "decay is -1")
+	for a, text := range map[backend.Activation]string{backend.NoActivation: "none", backend.SiLU + 1: "activation(6)"} {
+		want := "func is " + text + ", expected one of gelu_tanh, gelu_erf, gelu_sigmoid, relu, silu"
+		wantError(t, backend.Check(&backend.Activate{Dst: f32(5), X: f32(5), Func: a}), want)
+		wantError(t, backend.Check(&backend.ActivateBackward{DX: f32(5), X: f32(5), DY: f32(5), Func: a}), want)
+	}
+	linear := &backend.Linear{Dst: f32(2, 4), X: f32(2, 5), W: f32(4, 5), Activation: backend.SiLU + 1, Sum: f32(2, 4)}
+	wantError(t, backend.Check(linear), "activation is activation(6), expected one of none, gelu_tanh,")
+	linear.Activation = backend.NoActivation
+	wantError(t, backend.Check(linear), "sum is f32[2 4], expected none: there is no activation and no residual")
 	op := &backend.Attention{Q: f32(1, 3, 8), K: f32(1, 7, 4), Heads: 4}
 	if op.HeadSize() != 2 || op.Groups() != 2 {
 		t.Errorf("heads of %d in %d groups, expected 2 and 2", op.HeadSize(), op.Groups())

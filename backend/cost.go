@@ -17,7 +17,7 @@ type Coster interface {
 	// excluded. An element that is updated counts once.
 	//
 	// Positions and ids are in device memory, so an op does not know them. Caches
-	// count as full, and each id as a different one.
+	// count as full, and ids as different ones, as far as a table has rows.
 	Cost() (flops, bytes int64)
 }
 
@@ -37,12 +37,12 @@ func Cost(op Op) (flops, bytes int64) {
 }
 
 // moved returns the bytes of all operands of op but scratch. Of those that are
-// named in parts, only so many elements count.
+// named in parts, at most so many elements count.
 func moved(op Op, elements int, parts ...string) (bytes int64) {
 	op.Operands(func(name string, t *Tensor, a Access) {
 		n := t.Len()
 		if slices.Contains(parts, name) {
-			n = elements
+			n = min(n, elements)
 		}
 		if a != Scratch {
 			bytes += int64(t.DType.Bytes(n))

@@ -170,7 +170,7 @@ func TestQuantizedTensor(t *testing.T) {
 		"half a block":  &backend.Linear{Dst: dst, X: sixteen, W: x.Slice(-1, 0, 16)},
 		"a late begin":  &backend.Linear{Dst: dst, X: half, W: x.Slice(-1, 16, 48)},
 		"transposed":    &backend.Linear{Dst: v, X: backend.Of(dst.Buf, backend.F32, 0, 1, 3), W: x.Transpose()},
-		"as activation": &backend.GELU{Dst: v, X: x.Slice(-2, 0, 1)},
+		"as activation": &backend.Activate{Dst: v, X: x.Slice(-2, 0, 1), Func: backend.GELUTanh},
 	} {
 		if backend.Check(op) == nil {
 			t.Errorf("%s passed Check", name)

@@ -15,11 +15,13 @@ import (
 // fake is a null backend that lacks some ops, and remembers what it ran.
 type fake struct {
 	null.Backend
-	lacks []string // names
+	lacks []string // names or labels
 	ran   []backend.Op
 }
 
-func (f *fake) Supports(op backend.Op) bool { return !slices.Contains(f.lacks, op.Name()) }
+func (f *fake) Supports(op backend.Op) bool {
+	return !slices.Contains(f.lacks, op.Name()) && !slices.Contains(f.lacks, backend.Label(op))
+}
 
 func (f *fake) Run(ops ...backend.Op) error {
 	f.ran = append(f.ran, ops...)
@@ -32,7 +34,7 @@ var sameOps = cmp.Comparer(func(a, b backend.Buffer) bool { return a == b })
 func names(ops []backend.Op) string {
 	var s []string
 	for _, op := range ops {
-		s = append(s, op.Name())
+		s = append(s, backend.Label(op))
 	}
 	return strings.Join(s, " ")
 }
@@ -74,23 +76,23 @@ func samples() []backend.Op {
 		&backend.Dropout{Dst: f32(3, 5), X: f32(3, 5), Seed: i32(4), Rate: 0.5},
 		&backend.Embedding{Dst: f32(2, 3, 5), Tokens: f32(11, 5), Positions: f32(7, 5), IDs: i32(2, 3), At: i32(2)},
 		&backend.EmbeddingBackward{DTokens: f32(11, 5), DPositions: f32(7, 5), DY: f32(2, 3, 5), IDs: i32(2, 3), At: i32(2)},
+		&backend.Activate{Dst: f32(3, 5), X: f32(3, 5), Func: backend.GELUTanh},
+		&backend.ActivateBackward{DX: f32(3, 5), X: f32(3, 5), DY: f32(3, 5), Func: backend.GELUTanh},
 		&backend.GatedActivation{Dst: f32(3, 5), Gate: f32(3, 5), Up: f32(3, 5), Func: backend.SiLU},
 		&backend.GatedActivationBackward{
 			DGate: f32(3, 5), DUp: f32(3, 5), Gate: f32(3, 5), Up: f32(3, 5), DY: f32(3, 5), Func: backend.GELUSigmoid, Limit: 7, Shift: 1,
 		},
-		&backend.GELU{Dst: f32(3, 5), X: f32(3, 5)},
-		&backend.GELUBackward{DX: f32(3, 5), X: f32(3, 5), DY: f32(3, 5)},
 		&backend.GlobalNorm{Dst: f32(2), X: f32(5), Max: 1},
 		&backend.LayerNorm{Dst: f32(3, 5), X: f32(3, 5), Gamma: f32(5), Beta: f32(5), Epsilon: 1e-5},
 		&backend.LayerNormBackward{
 			DX: f32(3, 5), DGamma: f32(5), DBeta: f32(5), X: f32(3, 5), DY: f32(3, 5), Gamma: f32(5), Stats: f32(3, 2), Epsilon: 1e-5,
 		},
 		&backend.Linear{Dst: f32(2, 3, 4), X: f32(2, 3, 5), W: f32(4, 5), Bias: f32(4)},
-		&backend.LinearAdd{
-			Dst: f32(2, 3, 4), X: f32(2, 3, 5), W: f32(4, 5), Bias: f32(4), Residual: f32(2, 3, 4), Sum: f32(2, 3, 4),
+		&backend.Linear{
+			Dst: f32(2, 3, 4), X: f32(2, 3, 5), W: f32(4, 5), Bias: f32(4),
+			Activation: backend.SiLU, Residual: f32(2, 3, 4), Sum: f32(2, 3, 4),
 		},
 		&backend.LinearBackward{DW: f32(4, 5), DBias: f32(4), DY: f32(2, 3, 4), X: f32(2, 3, 5)},
-		&backend.LinearGELU{Dst: f32(2, 3, 4), X: f32(2, 3, 5), W: f32(4, 5), Bias: f32(4), Sum: f32(2, 3, 4)},
 		&backend.RMSNorm{Dst: f32(3, 5), X: f32(3, 5), Gamma: f32(5), Epsilon: 1e-5},
 		&backend.RMSNormBackward{DX: f32(3, 5), DGamma: f32(5), X: f32(3, 5), DY: f32(3, 5), Gamma: f32(5), Stats: f32(3, 1), Epsilon: 1e-5},
 		&backend.Rotary{Dst: f32(2, 3, 10), X: f32(2, 3, 10), Angles: f32(7, 4), At: i32(2), Heads: 2},

@@ -1,70 +1,66 @@
 package backend
 
-// A fusion is a rewrite of two ops that follow one another into one: the
-// inverse of that op's Lower. It returns nil where it does not apply.
-type fusion func(a, b Op) Lowerer
-
-var fusions = []fusion{
-	func(a, b Op) Lowerer {
-		l, ok := a.(*Linear)
-		g, ok2 := b.(*GELU)
-		if !ok || !ok2 || g.X != l.Dst {
-			return nil
-		}
-		return &LinearGELU{g.Dst, l.X, l.W, l.Bias, l.Dst}
-	},
-	func(a, b Op) Lowerer {
-		l, ok := a.(*Linear)
-		s, ok2 := b.(*Add)
-		if !ok || !ok2 {
-			return nil
-		}
-		switch l.Dst {
-		case s.A:
-			return &LinearAdd{s.Dst, l.X, l.W, l.Bias, s.B, l.Dst}
-		case s.B:
-			return &LinearAdd{s.Dst, l.X, l.W, l.Bias, s.A, l.Dst}
-		}
+// fuse is a and b as one op, or nil: the inverse of [Linear.Lower].
+func fuse(a, b Op) Op {
+	l, ok := a.(*Linear)
+	if !ok || !l.Residual.Absent() {
 		return nil
-	},
+	}
+	fused := *l
+	fused.Sum = l.Dst
+	switch b := b.(type) {
+	case *Activate:
+		if b.X != l.Dst || l.Activation != NoActivation {
+			return nil
+		}
+		fused.Dst, fused.Activation = b.Dst, b.Func
+	case *Add:
+		switch l.Dst {
+		case b.A:
+			fused.Residual = b.B
+		case b.B:
+			fused.Residual = b.A
+		default:
+			return nil
+		}
+		fused.Dst = b.Dst
+	default:
+		return nil
+	}
+	return &fused
 }
 
 // Fuse joins neighbouring ops where b supports the result and nothing else
 // needs what passes between them: no later op reads it and keep, which is
-// asked about the tensor, says false.
+// asked about the tensor, says false. A product takes an activation, a
+// residual, or first the one and then the other.
 func Fuse(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 	out := make([]Op, 0, len(ops))
 	for i := 0; i < len(ops); i++ {
-		if i+1 < len(ops) {
-			if op := fuse(b, ops, i, keep); op != nil {
-				out = append(out, op)
-				i++
-				continue
+		op := ops[i]
+		for i+1 < len(ops) {
+			fused := fuse(op, ops[i+1])
+			if fused == nil || Check(fused) != nil || !b.Supports(fused) || scratchNeeded(fused, ops, keep) {
+				break
 			}
+			op = fused
+			i++
 		}
-		out = append(out, ops[i])
+		out = append(out, op)
 	}
 	return out
 }
 
-// fuse is what ops[i] and ops[i+1] become as one, or nil.
-func fuse(b Backend, ops []Op, i int, keep func(Tensor) bool) Op {
-	for _, f := range fusions {
-		op := f(ops[i], ops[i+1])
-		if op == nil || Check(op) != nil || !b.Supports(op) {
-			continue
+// scratchNeeded reports whether what a fused op no longer writes, and takes for
+// scratch, is needed by others than the op that it was fused of.
+func scratchNeeded(fused Op, ops []Op, keep func(Tensor) bool) bool {
+	needed := false
+	fused.Operands(func(_ string, t *Tensor, a Access) {
+		if a == Scratch {
+			needed = needed || keep(*t) || readers(ops, *t) > 1
 		}
-		needed := false
-		op.Operands(func(_ string, t *Tensor, a Access) {
-			if a == Scratch {
-				needed = needed || keep(*t) || readers(ops, *t) > 1
-			}
-		})
-		if !needed {
-			return op
-		}
-	}
-	return nil
+	})
+	return needed
 }
 
 // readers is the number of operands of ops that read memory of t.

@@ -5,9 +5,12 @@ import (
 	"slices"
 )
 
-// Linear multiplies each vector of x by a matrix and adds a bias:
+// Linear multiplies each vector of x by a matrix and adds a bias. An activation
+// and a residual may follow, while the sums are at hand:
 //
-//	dst = x · wᵀ + bias
+//	dst = residual + activation(x · wᵀ + bias)
+//
+// A backend may lack what follows, the epilogue: then the op is lowered.
 //
 // The matrix may lie in memory in either orientation: row by row as [out, in],
 // or as the Transpose of a tensor that is stored as [in, out]. A quantised one
@@ -20,9 +23,27 @@ type Linear struct {
 	X    Tensor // [..., in] f32, f16 where w is, or q8_a where w is quantised
 	W    Tensor // [out, in] of a dtype of weights
 	Bias Tensor // [out] f32; may be absent
+
+	Activation Activation
+	Residual   Tensor // [..., out] f32; may be absent
+	Sum        Tensor // [..., out] f32, scratch for Lower; present where there is an activation or a residual
 }
 
 func (*Linear) Name() string { return "linear" }
+
+func (o *Linear) Label() string {
+	name := "linear"
+	if o.Activation != NoActivation {
+		name += "+" + o.Activation.String()
+	}
+	if !o.Residual.Absent() {
+		name += "+residual"
+	}
+	return name
+}
+
+// HasEpilogue reports whether an activation or a residual follows the product.
+func (o *Linear) HasEpilogue() bool { return o.Activation != NoActivation || !o.Residual.Absent() }
 
 func (o *Linear) Operands(yield func(string, *Tensor, Access)) {
 	yield("dst", &o.Dst, Write)
@@ -30,6 +51,12 @@ func (o *Linear) Operands(yield func(string, *Tensor, Access)) {
 	yield("w", &o.W, Read)
 	if !o.Bias.Absent() {
 		yield("bias", &o.Bias, Read)
+	}
+	if !o.Residual.Absent() {
+		yield("residual", &o.Residual, Read)
+	}
+	if !o.Sum.Absent() {
+		yield("sum", &o.Sum, Scratch)
 	}
 }
 
@@ -57,14 +84,55 @@ func (o *Linear) Check() error {
 	if err == nil && wantRows("w", o.W) != nil && wantRows("w", o.W.Transpose()) != nil {
 		err = fmt.Errorf("w has strides %v, expected 1 along one of its two axes", o.W.Strides[2:])
 	}
-	if err != nil || o.Bias.Absent() {
+	if err == nil && !o.Bias.Absent() {
+		err = first(
+			wantDType("bias", o.Bias, F32),
+			wantShape("bias", o.Bias, out),
+			wantRows("bias", o.Bias),
+		)
+	}
+	return first(err, o.checkEpilogue())
+}
+
+func (o *Linear) checkEpilogue() error {
+	if err := wantActivation("activation", o.Activation, true); err != nil {
+		return err
+	}
+	if !o.HasEpilogue() {
+		if !o.Sum.Absent() {
+			return fmt.Errorf("sum is %v, expected none: there is no activation and no residual", o.Sum)
+		}
+		return nil
+	}
+	err := first(
+		wantDType("sum", o.Sum, F32),
+		wantShape("sum", o.Sum, o.Dst.Shape[:]...),
+		wantRows("sum", o.Sum),
+	)
+	if err != nil || o.Residual.Absent() {
 		return err
 	}
 	return first(
-		wantDType("bias", o.Bias, F32),
-		wantShape("bias", o.Bias, out),
-		wantRows("bias", o.Bias),
+		wantDType("residual", o.Residual, F32),
+		wantShape("residual", o.Residual, o.Dst.Shape[:]...),
+		wantRows("residual", o.Residual),
 	)
+}
+
+// Lower gives the product and what follows it. A product that nothing follows
+// has no simpler form.
+func (o *Linear) Lower() []Op {
+	product := &Linear{Dst: o.Sum, X: o.X, W: o.W, Bias: o.Bias}
+	switch {
+	case !o.HasEpilogue():
+		return nil
+	case o.Residual.Absent():
+		return []Op{product, &Activate{Dst: o.Dst, X: o.Sum, Func: o.Activation}}
+	case o.Activation == NoActivation:
+		return []Op{product, &Add{Dst: o.Dst, A: o.Residual, B: o.Sum}}
+	}
+	product.Dst = o.Dst
+	return []Op{product, &Activate{Dst: o.Sum, X: o.Dst, Func: o.Activation}, &Add{Dst: o.Dst, A: o.Residual, B: o.Sum}}
 }
 
 // Cost is of one product with the matrix.

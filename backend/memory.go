@@ -4,8 +4,8 @@ package backend
 type MemoryReporter interface {
 	// Memory tells, in bytes, how much the backend holds for buffers, how much
 	// more Alloc could get, and how much the device has in all. What is not
-	// known is 0. Memory that [HostMapper] maps is the caller's and not
-	// counted; free is a guess where others use the device too.
+	// known is 0. Memory that [HostMapper] maps belongs to the caller and is
+	// not counted. free is an estimate: other programs may use the device too.
 	Memory() (used, free, total int64)
 }
 

@@ -36,15 +36,26 @@ const (
 	Read    Access = iota // only reads it
 	Write                 // writes every element and reads none
 	Update                // writes some elements, or reads before it writes
-	Scratch               // uses it as room to work in; its contents are undefined afterwards
+	Scratch               // uses it as workspace; its contents are undefined afterwards
 )
 
 // Writes reports whether the operand's contents change.
 func (a Access) Writes() bool { return a != Read }
 
-// Lowerer is an Op that can be said in simpler ones: its meaning, its fallback
-// and its test oracle. Intermediates are operands of the op, so that Lower
-// allocates nothing.
+// Label is the op's name with what it was told beside its operands, for
+// messages and tables: "linear+gelu_tanh+residual". An op whose name says less
+// than that has a method Label.
+func Label(op Op) string {
+	if l, ok := op.(interface{ Label() string }); ok {
+		return l.Label()
+	}
+	return op.Name()
+}
+
+// Lowerer is an Op that simpler ones can replace. Lower returns them: they say
+// what the op means, run where a backend lacks it, and serve as its oracle in
+// tests. Intermediates are operands of the op, so that Lower allocates nothing.
+// It returns nil where the op has no simpler form.
 type Lowerer interface {
 	Op
 	Lower() []Op
@@ -60,7 +71,7 @@ type OpError struct {
 func (e *OpError) Error() string { return fmt.Sprintf("op %d (%s): %v", e.Index, e.Op, e.Err) }
 func (e *OpError) Unwrap() error { return e.Err }
 
-// Check reports whether op is right for any backend: each operand lies inside
+// Check reports what makes op wrong for every backend, or nil: each operand lies inside
 // its buffer, what it writes overlaps neither itself nor any other operand, and
 // shapes and dtypes agree.
 func Check(op Op) error {
@@ -126,7 +137,7 @@ func wantRows(name string, t Tensor) error {
 	return nil
 }
 
-// first is the first error of several checks.
+// first returns the first error of several checks, or nil.
 func first(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {

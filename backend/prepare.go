@@ -3,7 +3,7 @@ package backend
 import "fmt"
 
 // Prepare checks every op and replaces those that b does not support by what
-// they lower to. A backend's Run and Record take nothing else.
+// they lower to. A backend's Run and Record take only ops that it returned.
 func Prepare(b Backend, ops ...Op) ([]Op, error) {
 	out := make([]Op, 0, len(ops))
 	for i, op := range ops {
@@ -25,11 +25,14 @@ func lower(b Backend, op Op, out []Op) ([]Op, error) {
 	if b.Supports(op) {
 		return append(out, op), nil
 	}
-	l, ok := op.(Lowerer)
-	if !ok {
-		return nil, fmt.Errorf("%s does not support %s for %s", b.Name(), op.Name(), NewSpan(op).Signature())
+	var parts []Op
+	if l, ok := op.(Lowerer); ok {
+		parts = l.Lower()
 	}
-	for _, simpler := range l.Lower() {
+	if len(parts) == 0 {
+		return nil, fmt.Errorf("%s does not support %s for %s", b.Name(), Label(op), NewSpan(op).Signature())
+	}
+	for _, simpler := range parts {
 		if err := Check(simpler); err != nil {
 			return nil, fmt.Errorf("lowered to %s: %w", simpler.Name(), err)
 		}

@@ -22,7 +22,7 @@ func TestPrepareKeepsWhatIsSupported(t *testing.T) {
 	}
 }
 
-// outer lowers to a LinearGELU between two Adds, which lowers in turn.
+// outer lowers to a Linear with an epilogue between two others, which lowers in turn.
 type outer struct {
 	backend.Add
 	lower []backend.Op
@@ -34,24 +34,32 @@ func (o *outer) Lower() []backend.Op { return o.lower }
 func TestPrepareLowers(t *testing.T) {
 	all := map[string]backend.Op{}
 	for _, op := range samples() {
-		all[op.Name()] = op
+		all[backend.Label(op)] = op
 	}
-	nested := &outer{*all["add"].(*backend.Add), []backend.Op{all["add"], all["linear_gelu"], all["softmax"]}}
-	b := &fake{lacks: []string{"outer", "linear_gelu", "linear_add"}}
-	got, err := backend.Prepare(b, all["layernorm"], nested, all["linear_add"], all["copy"])
+	both := all["linear+silu+residual"].(*backend.Linear)
+	silu, residual := *both, *both
+	silu.Residual, residual.Activation = backend.Tensor{}, backend.NoActivation
+	nested := &outer{*all["add"].(*backend.Add), []backend.Op{all["add"], &silu, all["softmax"]}}
+	b := &fake{lacks: []string{"outer", "linear+silu", "linear+residual", "linear+silu+residual"}}
+	got, err := backend.Prepare(b, all["layernorm"], nested, &residual, both, all["copy"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "layernorm add linear gelu softmax linear add copy"; names(got) != want {
+	if want := "layernorm add linear activate+silu softmax linear add linear activate+silu add copy"; names(got) != want {
 		t.Errorf("prepared %s, expected %s", names(got), want)
 	}
 	// What lowering gives means the same: the intermediate ties the two.
-	fused := all["linear_gelu"].(*backend.LinearGELU)
 	want := []backend.Op{
-		&backend.Linear{Dst: fused.Sum, X: fused.X, W: fused.W, Bias: fused.Bias},
-		&backend.GELU{Dst: fused.Dst, X: fused.Sum},
+		&backend.Linear{Dst: both.Sum, X: both.X, W: both.W, Bias: both.Bias},
+		&backend.Activate{Dst: both.Dst, X: both.Sum, Func: backend.SiLU},
+		all["softmax"],
+		&backend.Linear{Dst: both.Sum, X: both.X, W: both.W, Bias: both.Bias},
+		&backend.Add{Dst: both.Dst, A: both.Residual, B: both.Sum},
+		&backend.Linear{Dst: both.Dst, X: both.X, W: both.W, Bias: both.Bias},
+		&backend.Activate{Dst: both.Sum, X: both.Dst, Func: backend.SiLU},
+		&backend.Add{Dst: both.Dst, A: both.Residual, B: both.Sum},
 	}
-	if diff := cmp.Diff(want, got[2:4], sameOps); diff != "" {
+	if diff := cmp.Diff(want, got[2:10], sameOps); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -60,7 +68,7 @@ func TestPrepareErrors(t *testing.T) {
 	right := samples()[0]
 	wrong := &backend.Softmax{Dst: f32(3, 5), X: f32(3, 6)}
 	badLower := &outer{*right.(*backend.Add), []backend.Op{wrong}}
-	cannot := &backend.LinearGELU{Dst: f32(3, 4), X: f32(3, 5), W: tensor(backend.F16, 4, 5), Sum: f32(3, 4)}
+	cannot := &backend.Linear{Dst: f32(3, 4), X: f32(3, 5), W: tensor(backend.F16, 4, 5), Sum: f32(3, 4), Activation: backend.GELUTanh}
 	for _, c := range []struct {
 		name  string
 		lacks []string
@@ -72,8 +80,8 @@ func TestPrepareErrors(t *testing.T) {
 		{"lowered wrongly", []string{"outer"}, badLower, []string{"op 1 (outer)", "lowered to softmax", "expected [3 6]"}},
 		{"unsupported", []string{"softmax"}, &backend.Softmax{Dst: f32(2, 5), X: f32(2, 5)},
 			[]string{"op 1 (softmax)", "null does not support softmax for dst f32[2 5], x f32[2 5]"}},
-		{"unsupported below", []string{"linear_gelu", "linear"}, cannot,
-			[]string{"op 1 (linear_gelu)", "does not support linear", "dst f32[3 4], x f32[3 5], w f16[4 5]"}},
+		{"unsupported below", []string{"linear"}, cannot,
+			[]string{"op 1 (linear)", "does not support linear", "dst f32[3 4], x f32[3 5], w f16[4 5]"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := &fake{lacks: c.lacks}
@@ -104,8 +112,8 @@ func TestRunReportsTheDevice(t *testing.T) {
 }
 
 func TestRecordFallback(t *testing.T) {
-	b := &fake{lacks: []string{"linear_gelu"}}
-	p, err := backend.Record(b, &backend.LinearGELU{Dst: f32(3, 4), X: f32(3, 5), W: f32(4, 5), Sum: f32(3, 4)})
+	b := &fake{lacks: []string{"linear+gelu_tanh"}}
+	p, err := backend.Record(b, &backend.Linear{Dst: f32(3, 4), X: f32(3, 5), W: f32(4, 5), Sum: f32(3, 4), Activation: backend.GELUTanh})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +125,7 @@ func TestRecordFallback(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if want := "linear gelu linear gelu"; names(b.ran) != want {
+	if want := "linear activate+gelu_tanh linear activate+gelu_tanh"; names(b.ran) != want {
 		t.Errorf("two runs ran %s, expected %s", names(b.ran), want)
 	}
 	b.Fault = errDevice
@@ -179,11 +187,11 @@ func TestAs(t *testing.T) {
 }
 
 func TestRecordUsesRecorder(t *testing.T) {
-	a := &able{fake: fake{lacks: []string{"linear_add"}}}
+	a := &able{fake: fake{lacks: []string{"linear+silu+residual"}}}
 	if _, err := backend.Record(wrapper{a}, samples()...); !errors.Is(err, errDevice) {
 		t.Errorf("the recorder's error became %v", err)
 	}
-	if got := names(a.recorded); strings.Contains(got, "linear_add") || !strings.Contains(got, "linear_gelu") {
+	if got := names(a.recorded); strings.Contains(got, "linear+silu+residual") || !strings.Contains(got, "linear activate+silu add") {
 		t.Errorf("the recorder got %s, expected it prepared", got)
 	}
 }

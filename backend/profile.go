@@ -13,9 +13,9 @@ type Profiler interface {
 	// Profile calls run and returns a Span for each op that ran meanwhile, in
 	// order, also those of programs that were recorded before. Ops run one
 	// after another, each alone on the device, so that the time of one says
-	// nothing of its neighbours; all of them may take longer than without.
+	// nothing of its neighbours; all of them may take longer than without Profile.
 	//
-	// It waits for the device. Where run fails its error comes back as it is.
+	// It waits for the device. If run fails, Profile returns its error unchanged.
 	// The error is [errors.ErrUnsupported] where the device has no clock. A
 	// Profile within run is an error.
 	Profile(run func() error) ([]Span, error)
@@ -23,7 +23,7 @@ type Profiler interface {
 
 // Span is the time that one op took.
 type Span struct {
-	Op       string
+	Op       string // its label: see Label
 	Operands []Operand
 	Work     Op // the op itself, its tensors without their memory, to ask for its [Cost]
 
@@ -43,7 +43,7 @@ type Operand struct {
 
 // NewSpan is a Span of op whose time is not known yet.
 func NewSpan(op Op) Span {
-	s := Span{Op: op.Name(), Work: Freeze([]Op{op})[0]}
+	s := Span{Op: Label(op), Work: Freeze([]Op{op})[0]}
 	s.Work.Operands(func(name string, t *Tensor, a Access) {
 		t.Buf = nil
 		s.Operands = append(s.Operands, Operand{name, a, *t})
@@ -68,10 +68,10 @@ func Profile(b Backend, run func(b Backend) error) ([]Span, error) {
 	return p.Profile(func() error { return run(b) })
 }
 
-// WithProfiler gives b the ability to tell how long ops take, if it lacks it.
-// While a profile is made the wrapper runs ops one by one and reads a result
-// of each, so that what it takes to start an op and to wait for it is counted
-// too. It sees the ops that are run and recorded through itself.
+// WithProfiler returns b, or a wrapper that is a [Profiler] where b is none. The
+// wrapper runs ops one by one during a profile and reads a result of each. So its
+// times include what it takes to start an op and to wait for it. It sees only ops
+// that are run and recorded through itself.
 func WithProfiler(b Backend) Backend {
 	if _, ok := As[Profiler](b); ok {
 		return b

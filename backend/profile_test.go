@@ -51,7 +51,7 @@ func spanNames(spans []backend.Span) string {
 func TestProfileFallsBack(t *testing.T) {
 	p := &plain{}
 	add := &backend.Add{Dst: f32(2, 5), A: f32(2, 5), B: f32(2, 5)}
-	gelu := &backend.GELU{Dst: f32(3, 5), X: f32(3, 5)}
+	gelu := &backend.Activate{Dst: f32(3, 5), X: f32(3, 5), Func: backend.GELUTanh}
 	var program backend.Program
 	start := time.Now()
 	spans, err := backend.Profile(p, func(b backend.Backend) (err error) {
@@ -67,10 +67,10 @@ func TestProfileFallsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.take(), "read add read gelu read read gelu read add read"; got != want {
+	if got, want := p.take(), "read add read activate read read activate read add read"; got != want {
 		t.Errorf("the backend was asked for %q, expected %q", got, want)
 	}
-	if got := spanNames(spans); got != "add gelu gelu add" {
+	if got := spanNames(spans); got != "add activate+gelu_tanh activate+gelu_tanh add" {
 		t.Fatalf("spans of %q", got)
 	}
 	end, sum := time.Duration(0), time.Duration(0)
@@ -97,7 +97,7 @@ func TestProfileFallsBack(t *testing.T) {
 	if err := program.Run(); err != nil {
 		t.Fatal(err)
 	}
-	if got := p.take(); got != "gelu add" {
+	if got := p.take(); got != "activate add" {
 		t.Errorf("after the profile a program asks for %q", got)
 	}
 }
@@ -105,7 +105,7 @@ func TestProfileFallsBack(t *testing.T) {
 // TestProgramIsFrozenForProfile changes an op after it was recorded.
 func TestProgramIsFrozenForProfile(t *testing.T) {
 	p := &plain{}
-	op := &backend.GELU{Dst: f32(3, 5), X: f32(3, 5)}
+	op := &backend.Activate{Dst: f32(3, 5), X: f32(3, 5), Func: backend.GELUTanh}
 	b := backend.WithProfiler(p)
 	program, err := backend.Record(b, op)
 	if err != nil {

@@ -122,7 +122,7 @@ func notRegistered(name string) error {
 	return fmt.Errorf("unknown backend %q: expected one of %s, auto", name, strings.Join(have, ", "))
 }
 
-// Find looks a device up and tells in a few words why it is the one. A spec is
+// Find looks up the device that spec names, and says in a few words why it chose it. A spec is
 // a backend ("vulkan": its best device), a backend with an index, a UUID or
 // part of a device's name ("vulkan:1", "vulkan:radeon", "vulkan:4090"), or
 // "auto": the best GPU that is real hardware, else the CPU. "auto:" with a UUID
@@ -135,8 +135,9 @@ func Find(spec string) (d Device, why string, err error) {
 	return all[0], why, nil
 }
 
-// FindAll is Find with what is to be tried, in that order, where the device
-// cannot be opened: for "auto" the other GPUs and then the CPU, else nothing.
+// FindAll is Find, and returns more devices behind the first one: those to try, in
+// that order, where it cannot be opened. For "auto" they are the other GPUs and then
+// the CPU; else there are none.
 func FindAll(spec string) (all []Device, why string, err error) {
 	name, which, narrowed := strings.Cut(spec, ":")
 	if name == "auto" {

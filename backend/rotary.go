@@ -67,8 +67,9 @@ func (o *Rotary) Places() (step, apart int) {
 	return 1, o.Pairs()
 }
 
+// Cost counts the rows of angles that are looked up.
 func (o *Rotary) Cost() (flops, bytes int64) {
-	return 0, moved(o, min(o.X.Rows(), o.Angles.Dim(-2))*o.Angles.Dim(-1), "angles")
+	return 0, moved(o, o.X.Rows()*o.Angles.Dim(-1), "angles")
 }
 
 func (o *Rotary) Check() error {

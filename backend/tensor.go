@@ -97,8 +97,8 @@ func (t Tensor) Contiguous() bool {
 	return true
 }
 
-// RowStride is the distance between consecutive rows, in elements, where one
-// stride serves all of them; ok is false where the outer axes do not line up.
+// RowStride is the distance between consecutive rows, in elements. ok is false where
+// it is not the same between all of them.
 func (t Tensor) RowStride() (stride int, ok bool) {
 	rows, stride := 1, t.Shape[3]
 	for i := 2; i >= 0; i-- {

@@ -102,8 +102,8 @@ func (r scoring) softmax(h, t int, q Values, key func(j int) Values) attended {
 		a.p = softmax(score)
 		return a
 	}
-	all := softmax(Values{append(score.v, r.sinks[h]), append(score.e, 0)})
-	a.p, a.sink = Values{all.v[:n], all.e[:n]}, all.At(n)
+	all := softmax(Values{v: append(score.v, r.sinks[h]), e: append(score.e, 0)})
+	a.p, a.sink = Values{v: all.v[:n], e: all.e[:n]}, all.At(n)
 	return a
 }
 
@@ -301,6 +301,18 @@ func attentionCases() []Case {
 		s.what, s.fill = "equal scores", func(o *backend.Attention, r *rand.Rand, _ int) { Set(o.Q, 0) }
 		add(s)
 	}
+	// Caches of other dtypes take pipelines of their own, so there are few.
+	for _, d := range backend.DTypes(backend.Caches)[2:] {
+		for _, s := range []attentionShape{
+			{batch: 2, time: 1, context: 19, heads: 2, groups: 2, size: 8, to: 19, layout: exact},
+			{batch: 1, time: 9, context: 40, heads: 4, groups: 2, size: 20, to: 32, layout: exact},
+			{batch: 1, time: 1, context: 33, heads: 3, groups: 3, size: 7, to: 33, layout: strided},
+			{batch: 2, time: 5, context: 17, heads: 2, groups: 1, size: 5, to: 13, probs: true, fused: true, layout: strided},
+		} {
+			s.kv = d
+			cases = append(cases, s.attention())
+		}
+	}
 	return cases
 }
 
@@ -348,7 +360,7 @@ var attentionScores = []attentionShape{
 
 func randomAttention(r *rand.Rand) attentionShape {
 	s := attentionShape{batch: 1 + r.IntN(3), time: 1 + r.IntN(40), groups: 1 + r.IntN(3), size: 1 + r.IntN(70),
-		kv: []backend.DType{backend.F32, backend.F16}[r.IntN(2)], fused: r.IntN(2) == 0, probs: r.IntN(2) == 0, layout: RandomLayout(r)}
+		kv: anyOf(r, backend.DTypes(backend.Caches)), fused: r.IntN(2) == 0, probs: r.IntN(2) == 0, layout: RandomLayout(r)}
 	if r.IntN(2) == 0 {
 		s.time = 1
 	}

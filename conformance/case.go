@@ -1,7 +1,7 @@
 package conformance
 
-// A case is one op on data of its own. Here is how it is run on a backend and
-// held against the oracle.
+// A case is one op on data of its own. This file runs it on a backend and compares
+// the results with the oracle's.
 
 import (
 	"bytes"
@@ -19,8 +19,11 @@ import (
 // Case is one op with the tensors that it is to run on.
 type Case struct {
 	Name  string // begins with the op's name and a slash; seeds the data
-	Large bool   // needs more than 100 MiB
+	Large bool   // needs more than 100 MiB: left out with -short
 	Edge  bool   // tries something particular: never left out
+
+	// Build makes the op, on tensors of a [Layout], and says what they are
+	// filled with. It is called anew each time the case is tried.
 	Build func() (backend.Op, Fill)
 
 	// Poison marks a case whose second run has the first one's data with NaN
@@ -28,8 +31,10 @@ type Case struct {
 	Poison Poison
 }
 
-// Fill sets what must not be normally distributed: ids, positions, extremes.
-// run is 0 or 1, for data that differ. It may be nil.
+// Fill sets the operands that must not be normally distributed: ids, positions,
+// extremes, with [Set], [Normal], [Uniform] and [Put]. run is 0 or 1: a case runs on
+// two sets of data. A nil Fill sets nothing. What it leaves is normally distributed,
+// or 0 where it is of type i32.
 type Fill func(r *rand.Rand, run int)
 
 // operand is one operand of a case, on the host.
@@ -56,8 +61,8 @@ func rebind(op backend.Op, to map[backend.Buffer]backend.Buffer) backend.Op {
 	return bound
 }
 
-// storage lists the dtypes of weights and caches that are not f32: what a
-// backend may lack. Everything else is mandatory, but for longRows.
+// storage lists the dtypes of weights and caches that are not f32. A backend may
+// lack those; f32 is mandatory, except for longRows.
 func storage(list []operand) string {
 	var found []string
 	for _, o := range list {
@@ -76,7 +81,8 @@ func longRows(list []operand) bool {
 	return slices.ContainsFunc(list, func(o operand) bool { return o.Dim(-1) > usualRow })
 }
 
-// trial is a case on its way: host data, memory of the backend, expectations.
+// trial is a case while it runs: data on the host, memory of the backend, expected
+// results.
 type trial struct {
 	*env
 	op       backend.Op // on the host
@@ -272,6 +278,10 @@ func (x *trial) results() [][]byte {
 		n := o.DType.Bytes(1)
 		elements := make([]byte, 0, o.Size())
 		eachRow(o.Tensor, func(_, at int) {
+			if o.DType.Quantized() {
+				elements = append(elements, got[o.DType.Bytes(at):o.DType.Bytes(at+o.Dim(-1))]...)
+				return
+			}
 			for j := range o.Dim(-1) {
 				p := n * (at + j*o.Stride(-1))
 				elements = append(elements, got[p:p+n]...)
@@ -282,14 +292,14 @@ func (x *trial) results() [][]byte {
 	return all
 }
 
-// compare holds a buffer's bytes against what they were and should be. It
-// says what is wrong, or nothing.
+// compare compares a buffer's bytes with what was uploaded and with what the oracle
+// expects. It returns what is wrong, or "".
 func (x *trial) compare(b *block, got []byte, expected map[string]Values) string {
 	if bytes.Equal(got, b.data) && !x.writes(b) {
 		return ""
 	}
 	if b.dtype.Quantized() {
-		return fmt.Sprintf("%s changed: Operands says that the op only reads it", x.owner(b))
+		return x.compareBlocks(b, got, expected)
 	}
 	size := b.dtype.Bytes(1)
 	mine := make([]bool, b.len()) // elements that the op may change
@@ -311,6 +321,29 @@ func (x *trial) compare(b *block, got []byte, expected map[string]Values) string
 	for i := range mine {
 		if !mine[i] && !bytes.Equal(got[i*size:(i+1)*size], b.data[i*size:(i+1)*size]) {
 			return x.stray(b, i, decode(b.dtype, got, i))
+		}
+	}
+	return ""
+}
+
+// compareBlocks is compare for a quantised dtype, whose bytes are exact.
+func (x *trial) compareBlocks(b *block, got []byte, expected map[string]Values) string {
+	if !x.writes(b) {
+		return fmt.Sprintf("%s changed: Operands says that the op only reads it", x.owner(b))
+	}
+	want := bytes.Clone(b.data)
+	for _, o := range x.list {
+		if o.Buf == b && o.access.Writes() {
+			blocks := expected[o.name].blocks
+			eachRow(o.Tensor, func(_, at int) {
+				blocks = blocks[copy(want[o.DType.Bytes(at):o.DType.Bytes(at+o.Dim(-1))], blocks):]
+			})
+		}
+	}
+	n := b.dtype.BlockBytes()
+	for at := 0; at < len(want); at += n {
+		if !bytes.Equal(got[at:at+n], want[at:at+n]) {
+			return fmt.Sprintf("block %d of the buffer of %s got % x want % x", at/n, x.owner(b), got[at:at+n], want[at:at+n])
 		}
 	}
 	return ""

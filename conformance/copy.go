@@ -12,7 +12,7 @@ func init() {
 	Register(Kind{
 		Op:        &backend.Copy{},
 		Oracle:    Oracle(func(m Memory, o *backend.Copy) { m.Store(o.Dst, m.Load(o.X)) }),
-		NonFinite: copyNonFinite,
+		NonFinite: func() []Case { return append(copyNonFinite(), blockCopyNonFinite()...) },
 		Cases:     copyCases,
 		Random:    func(r *rand.Rand) Case { return randomCopy(r).copy() },
 	})
@@ -101,7 +101,39 @@ func copyCases() []Case {
 				what: "values on the edge", values: all}.copy())
 		}
 	}
+	return append(cases, blockCopies()...)
+}
+
+// blockCopies are those from blocks to f32 and to blocks of activations, whose
+// bytes are exact.
+func blockCopies() []Case {
+	var cases []Case
+	for _, l := range Layouts {
+		for _, dims := range [][]int{{32}, {3, 64}, {2, 3, 96}, {1, 4128}} {
+			for _, d := range append(backend.QuantizedDTypes(), backend.Q8_A) {
+				cases = append(cases, copyShape{dims: dims, dst: backend.F32, x: d, from: l, to: l}.copy())
+			}
+			cases = append(cases, copyShape{dims: dims, dst: backend.Q8_A, x: backend.F32, from: l, to: l}.copy())
+		}
+		for _, e := range activationEdges {
+			cases = append(cases, copyShape{dims: []int{4, 64}, dst: backend.Q8_A, x: backend.F32, from: l, to: l, what: e.what, values: e.values}.copy())
+		}
+	}
 	return cases
+}
+
+// activationEdges are values that are hard to put into blocks.
+var activationEdges = []struct {
+	what   string
+	values []float64
+}{
+	{"ties", []float64{127, 0.5, -0.5, 1.5, -1.5, 2.5, -63.5, 126.5, -126.5, 0.49999997, 1.4999999, -1.5000001, 3, 0}},
+	{"ties of small ones", []float64{0x1p-17 * 127, 0x1p-18, -0x1p-18, 0x3p-18, 0x5p-18, -0x7p-18, 0x1.fffffep-18, 0x3.00001p-18, 0}},
+	{"zeros", []float64{0, math.Copysign(0, -1)}},
+	{"scales near 0", []float64{0x1p-24 * 127, 0x1p-24, 0x1p-25 * 127, -0x1p-24 * 190, 0x1p-26, 0x1p-140, 0x1p-126}},
+	{"too small", []float64{0x1p-26 * 127, -0x1p-27 * 127, 0x1p-149, 1e-20}},
+	{"clamped", []float64{0x1.8p-24 * 126, 0x1p-24 * 127.4, -0x1p-24 * 189, 0x1p-23}},
+	{"too large", []float64{8e6, -8.32e6, 8.3213e6, 1e30, -3e38, 1}},
 }
 
 // plainPairs are all pairs of plain dtypes, of dst and x.

@@ -87,10 +87,18 @@ func differentiate(t *testing.T, name string, x backend.Tensor, loss func() floa
 	}
 }
 
-func TestGradientGELU(t *testing.T) {
-	x, y, dy, dx := f32("x", 4, 9), zeros(4, 9), f32("dy", 4, 9), zeros(4, 9)
-	got := result(t, &backend.GELUBackward{DX: dx, X: x, DY: dy}, dx)
-	differentiate(t, "x", x, against(t, &backend.GELU{Dst: y, X: x}, y, dy), got)
+func TestGradientActivate(t *testing.T) {
+	for _, f := range append(others(), backend.GELUTanh) {
+		x, y, dy, dx := f32("x", 4, 9), zeros(4, 9), f32("dy", 4, 9), zeros(4, 9)
+		for i := range x.Len() { // away from the corner of ReLU, by more than differences reach
+			b := x.Buf.(*block)
+			if v := decode(b.dtype, b.data, i); math.Abs(v) < 1./16 {
+				encode(b.dtype, b.data, i, v+math.Copysign(1./16, v))
+			}
+		}
+		got := result(t, &backend.ActivateBackward{DX: dx, X: x, DY: dy, Func: f}, dx)
+		differentiate(t, f.String()+"/x", x, against(t, &backend.Activate{Dst: y, X: x, Func: f}, y, dy), got)
+	}
 }
 
 func TestGradientLayerNorm(t *testing.T) {

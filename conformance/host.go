@@ -1,9 +1,9 @@
 package conformance
 
-// Tensors on the host: memory of the cases and of the oracle. Every byte of it
-// that belongs to no tensor holds a guard, a NaN or a senseless integer, so
-// that an op which reads past its operands gives itself away, and one which
-// writes past them too.
+// Tensors on the host: the memory of the cases and of the oracle. Bytes that belong
+// to no tensor hold guards: NaN, or an integer that is outside of every table. So an
+// op that reads past its operands gives wrong results, and one that writes past them
+// changes a guard.
 
 import (
 	"encoding/binary"
@@ -177,7 +177,8 @@ func eachRow(t backend.Tensor, f func(i, at int)) {
 	}
 }
 
-// Layout is how a tensor lies in its buffer.
+// Layout says where a tensor lies in its buffer: how many elements stand before it
+// and between its rows. String is a suffix for the name of a case.
 type Layout struct {
 	offset int  // elements before it
 	gap    int  // elements between rows
@@ -190,6 +191,8 @@ var (
 	shifted = Layout{offset: 3}         // an f16 tensor is not aligned to 4 bytes then, nor f32 to 16
 	strided = Layout{offset: 5, gap: 3} // also the outer axes do not line up
 
+	// Layouts are those that each op should be tried with: the tensor begins with
+	// its buffer, fills it, begins in the middle of it, has gaps between its rows.
 	Layouts = []Layout{packed, exact, shifted, strided}
 )
 
@@ -205,7 +208,8 @@ func (l Layout) String() string {
 	return ""
 }
 
-// Tensor lays a tensor out in a block of its own.
+// Tensor returns a tensor of this layout in a buffer of its own on the host. The suite
+// binds the op to buffers of the backend when it runs the case.
 func (l Layout) Tensor(d backend.DType, dims ...int) backend.Tensor {
 	unit := d.BlockLen()
 	t := backend.Of(nil, d, l.offset*unit, dims...)
@@ -232,7 +236,8 @@ func (l Layout) fours(d backend.DType, dims ...int) backend.Tensor {
 	return l.Tensor(d, append(append([]int{}, dims[:n]...), (dims[n]+3)/4*4)...).Slice(-1, 0, dims[n])
 }
 
-// Ints lays out ids or positions, which may have gaps along the last axis too.
+// Ints is Tensor for ids or positions of type i32, which may have gaps along the last
+// axis too.
 func (l Layout) Ints(dims ...int) backend.Tensor {
 	if l.gap == 0 {
 		return l.Tensor(backend.I32, dims...)
@@ -244,7 +249,7 @@ func (l Layout) Ints(dims ...int) backend.Tensor {
 	return t
 }
 
-// seed makes the random numbers of a case those of its name.
+// seed returns random numbers that follow from a case's name.
 func seed(name string, set int) *rand.Rand {
 	h := fnv.New64a()
 	h.Write([]byte(name))
@@ -261,13 +266,14 @@ func fill(t backend.Tensor, f func(i int) float64) {
 	})
 }
 
-// Set is fill with values at hand, repeated as often as needed.
+// Set sets the elements of a tensor of a case, in row-major order, to values, which
+// repeat where there are fewer of them.
 func Set(t backend.Tensor, values ...float64) {
 	fill(t, func(i int) float64 { return values[i%len(values)] })
 }
 
-// Normal fills t with normally distributed values; one of a quantised type
-// with evenly distributed ones of about that size.
+// Normal fills a tensor of a case with normally distributed values, or one of a
+// quantised type with evenly distributed ones of about that size.
 func Normal(t backend.Tensor, r *rand.Rand, mean, deviation float64) {
 	if d := t.DType; d.Quantized() {
 		data := t.Buf.(*block).data
@@ -318,22 +324,30 @@ func tile(t backend.Tensor, r *rand.Rand) {
 	}
 }
 
-// Uniform fills t with integers from lo to hi-1.
+// Uniform fills a tensor of a case with integers from lo to hi-1.
 func Uniform(t backend.Tensor, r *rand.Rand, lo, hi int) {
 	fill(t, func(int) float64 { return float64(lo + r.IntN(hi-lo)) })
 }
 
-// unset gives the elements of a destination values that no op computes.
+// unset sets the elements of a destination to a NaN that no op computes.
 func unset(t backend.Tensor) {
 	b := t.Buf.(*block)
 	eachRow(t, func(_, at int) {
+		if b.dtype.Quantized() {
+			row := b.data[b.dtype.Bytes(at):b.dtype.Bytes(at+t.Dim(-1))]
+			for i := range row {
+				row[i] = 0x5a
+			}
+			return
+		}
 		for j := range t.Dim(-1) {
 			b.setBits(at+j*t.Stride(-1), nothing)
 		}
 	})
 }
 
-// RandomLayout is one for the property tests.
+// RandomLayout returns a layout for a random case: up to 8 elements before the tensor
+// and between its rows.
 func RandomLayout(r *rand.Rand) Layout {
 	l := Layout{offset: r.IntN(9), gap: r.IntN(9)}
 	if r.IntN(2) == 0 {

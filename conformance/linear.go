@@ -2,8 +2,8 @@ package conformance
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
+	"slices"
 
 	"caldera/backend"
 )
@@ -19,44 +19,92 @@ func init() {
 			// The gradient of scores has as many inputs as the vocabulary has
 			// tokens: more than some drivers take rounds of a loop.
 			tall := linearShape{rows: []int{1}, in: 70_003, out: 5, w: backend.F32, transposed: true}
-			cases := append(linearCases((linearShape).linear), halfCases((linearShape).linear, false)...)
-			return append(append(cases, plainCases()...), large.linear(), tall.linear())
+			var cases []Case
+			for _, s := range slices.Concat(activationShapes(), linearShapes(), halfShapes(false), plainShapes(), blockShapes(),
+				withResidual(slices.Concat(linearShapes(), halfShapes(true))),
+				withActivation(slices.Concat(linearShapes(), halfShapes(true)), backend.GELUTanh),
+				[]linearShape{large, tall}) {
+				cases = append(cases, s.linear())
+			}
+			return cases
 		},
 		Random: func(r *rand.Rand) Case { return randomLinear(r).linear() },
 	})
 }
 
-func linear(m Memory, o *backend.Linear) {
-	out, in, rows := o.W.Dim(-2), o.W.Dim(-1), o.X.Rows()
-	x := m.Load(o.X)
-	bias := NewValues(out)
-	if !o.Bias.Absent() {
-		bias = m.Load(o.Bias)
+// activationShapes tries what no other shape does: the other functions, and
+// two epilogues at once.
+func activationShapes() []linearShape {
+	few := linearShape{rows: []int{3}, in: 64, out: 68, w: backend.F32, layout: exact}
+	many := linearShape{rows: []int{12}, in: 64, out: 68, w: backend.F32, layout: exact}
+	var shapes []linearShape
+	for _, f := range others() {
+		shapes = append(shapes, withActivation([]linearShape{few}, f)...)
 	}
-	dst := NewValues(rows * out)
-	for i := range out {
-		w := m.Load(o.W.Slice(-2, i, i+1))
-		for r := range rows {
-			sum, err := dot(x.Row(r, in), w)
-			sum += bias.v[i]
-			err += bias.e[i] + ulp*(math.Abs(sum)+math.Abs(bias.v[i]))
-			dst.set(r*out+i, sum, err)
-		}
-	}
-	m.Store(o.Dst, dst)
+	return append(shapes, withResidual(withActivation([]linearShape{few, many}, backend.SiLU))...)
 }
 
-// linearShape describes a case of Linear or of an op that it is part of.
+func withActivation(shapes []linearShape, f backend.Activation) []linearShape {
+	for i := range shapes {
+		shapes[i].activation = f
+	}
+	return shapes
+}
+
+func withResidual(shapes []linearShape) []linearShape {
+	for i := range shapes {
+		shapes[i].residual = true
+	}
+	return shapes
+}
+
+func linear(m Memory, o *backend.Linear) {
+	if o.Activation == backend.NoActivation {
+		products(m, o.Dst, o.X, o.W, o.Bias, o.Residual)
+		return
+	}
+	for _, op := range o.Lower() {
+		if err := interpret(m, op); err != nil {
+			panic(err) // each has an oracle
+		}
+	}
+}
+
+// products is dst = x · wᵀ + bias + residual, of which the last two may be absent.
+// A backend may begin a sum with them and add the products to it.
+func products(m Memory, dst, x, w, bias, residual backend.Tensor) {
+	out, in, rows := w.Dim(-2), w.Dim(-1), x.Rows()
+	xs, bs, rs, sums := m.Load(x), NewValues(out), NewValues(rows*out), NewValues(rows*out)
+	if !bias.Absent() {
+		bs = m.Load(bias)
+	}
+	if !residual.Absent() {
+		rs = m.Load(residual)
+	}
+	for i := range out {
+		row := m.Load(w.Slice(-2, i, i+1))
+		for r := range rows {
+			sum, err := dot(xs.Row(r, in), row, bs.At(i), rs.At(r*out+i))
+			sums.set(r*out+i, sum, err)
+		}
+	}
+	m.Store(dst, sums)
+}
+
+// linearShape describes a case of Linear.
 type linearShape struct {
 	rows       []int // x but for its last axis
 	in, out    int
 	w          backend.DType
 	half       bool // x is f16, as w is
+	blocks     bool // x is q8_a
 	transposed bool // w lies in memory as [in, out]
 	noBias     bool
 	large      bool
 	fours      bool // rows of x begin at multiples of four numbers
 	layout     Layout
+	activation backend.Activation
+	residual   bool
 }
 
 func (s linearShape) String() string {
@@ -65,8 +113,11 @@ func (s linearShape) String() string {
 		x += fmt.Sprintf("x%d", n)
 	}
 	name := fmt.Sprintf("w=%v,x=%s,w=%dx%d", s.w, x[1:], s.out, s.in)
-	if s.half {
+	switch {
+	case s.half:
 		name = "x=f16," + name
+	case s.blocks:
+		name = "x=q8_a," + name
 	}
 	if s.transposed {
 		name += "T"
@@ -77,14 +128,23 @@ func (s linearShape) String() string {
 	if s.fours {
 		name += ",fours"
 	}
+	if s.activation != backend.NoActivation {
+		name += "," + s.activation.String()
+	}
+	if s.residual {
+		name += ",residual"
+	}
 	return name + s.layout.String()
 }
 
 func (s linearShape) tensors() *backend.Linear {
 	l := s.layout
 	x := backend.F32
-	if s.half {
+	switch {
+	case s.half:
 		x = backend.F16
+	case s.blocks:
+		x = backend.Q8_A
 	}
 	o := &backend.Linear{
 		Dst: l.Tensor(backend.F32, append(append([]int{}, s.rows...), s.out)...),
@@ -102,6 +162,12 @@ func (s linearShape) tensors() *backend.Linear {
 	if !s.noBias {
 		o.Bias = l.Tensor(backend.F32, s.out)
 	}
+	if s.residual {
+		o.Residual = l.Tensor(backend.F32, o.Dst.Shape[:]...)
+	}
+	if o.Activation = s.activation; o.HasEpilogue() {
+		o.Sum = l.Tensor(backend.F32, o.Dst.Shape[:]...)
+	}
 	return o
 }
 
@@ -109,13 +175,13 @@ func (s linearShape) linear() Case {
 	return Case{Name: "linear/" + s.String(), Large: s.large, Build: func() (backend.Op, Fill) { return s.tensors(), nil }}
 }
 
-// linearCases makes a case of each shape, for one of the ops around Linear.
-func linearCases(of func(linearShape) Case) []Case {
-	var cases []Case
+// linearShapes are those that each epilogue is tried with.
+func linearShapes() []linearShape {
+	var shapes []linearShape
 	add := func(s linearShape) {
 		for _, s.w = range []backend.DType{backend.F32, backend.F16} {
 			for _, s.transposed = range []bool{false, true} {
-				cases = append(cases, of(s))
+				shapes = append(shapes, s)
 			}
 		}
 	}
@@ -147,27 +213,27 @@ func linearCases(of func(linearShape) Case) []Case {
 		for _, d := range backend.QuantizedDTypes() {
 			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: i%3 == 2}
 			for _, s.layout = range []Layout{Layouts[i%len(Layouts)], Layouts[(i+1)%len(Layouts)]} {
-				cases = append(cases, of(s))
+				shapes = append(shapes, s)
 			}
 		}
 	}
 	for _, l := range Layouts {
 		for _, d := range backend.QuantizedDTypes() {
-			cases = append(cases, of(linearShape{rows: []int{2, 2, 3}, in: 96, out: 5, w: d, layout: l}),
-				of(linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, layout: l}))
+			shapes = append(shapes, linearShape{rows: []int{2, 2, 3}, in: 96, out: 5, w: d, layout: l},
+				linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, layout: l})
 		}
 	}
-	return cases
+	return shapes
 }
 
-// halfCases makes cases of two f16. Ops around Linear differ in what follows the
-// products, which few of them show.
-func halfCases(of func(linearShape) Case, few bool) []Case {
-	var cases []Case
+// halfShapes are of two f16. Epilogues differ in what follows the products,
+// which few of them show.
+func halfShapes(few bool) []linearShape {
+	var shapes []linearShape
 	add := func(s linearShape) {
 		s.w, s.half = backend.F16, true
 		for _, s.transposed = range []bool{false, true} {
-			cases = append(cases, of(s))
+			shapes = append(shapes, s)
 		}
 	}
 	for _, l := range Layouts {
@@ -176,7 +242,7 @@ func halfCases(of func(linearShape) Case, few bool) []Case {
 	}
 	add(linearShape{rows: []int{17}, in: 64, out: 68})
 	if few {
-		return cases
+		return shapes
 	}
 	for i, n := range [][3]int{ // rows, in, out
 		{1, 1, 1}, {1, 2, 3}, {2, 3, 1}, {3, 5, 7}, {1, 127, 129}, {8, 31, 33}, {9, 64, 63}, {31, 129, 127}, {33, 65, 63}, {64, 64, 64},
@@ -184,17 +250,17 @@ func halfCases(of func(linearShape) Case, few bool) []Case {
 	} {
 		add(linearShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: Layouts[i%len(Layouts)]})
 	}
-	for _, in := range []int{3, 33, 63, 130} { // as linearCases has them
+	for _, in := range []int{3, 33, 63, 130} { // as linearShapes has them
 		add(linearShape{rows: []int{9}, in: in, out: 68, fours: true})
 		add(linearShape{rows: []int{2, 17}, in: in, out: 20, noBias: true, fours: true})
 	}
-	return cases
+	return shapes
 }
 
-// plainCases are those of plain dtypes beside f32 and f16. They are few, for each
-// takes pipelines of its own.
-func plainCases() []Case {
-	var cases []Case
+// plainShapes are of plain dtypes beside f32 and f16. They are few, for each takes
+// pipelines of its own.
+func plainShapes() []linearShape {
+	var shapes []linearShape
 	for _, d := range backend.PlainDTypes()[2:] {
 		for _, n := range [][3]int{{1, 64, 68}, {1, 3072, 12}, {3, 33, 31}, {17, 64, 68}, {33, 65, 63}} { // rows, in, out
 			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: n[0] == 3, layout: exact}
@@ -202,11 +268,25 @@ func plainCases() []Case {
 				s.layout = strided
 			}
 			for _, s.transposed = range []bool{false, true} {
-				cases = append(cases, s.linear())
+				shapes = append(shapes, s)
 			}
 		}
 	}
-	return cases
+	return shapes
+}
+
+// blockShapes have activations in blocks. They are few, as plainShapes are.
+func blockShapes() []linearShape {
+	var shapes []linearShape
+	for _, d := range backend.QuantizedDTypes() {
+		for i, n := range [][3]int{{1, 32, 1}, {1, 768, 65}, {3, 96, 33}, {1, 3072, 31}, {17, 64, 67}, {65, 128, 130}} { // rows, in, out
+			for _, l := range []Layout{exact, strided} {
+				shapes = append(shapes, linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, blocks: true, noBias: i%3 == 2, layout: l})
+			}
+		}
+		shapes = append(shapes, linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, blocks: true, layout: strided})
+	}
+	return append(shapes, withResidual(shapes[:1])...)
 }
 
 func randomLinear(r *rand.Rand) linearShape {
@@ -218,9 +298,14 @@ func randomLinear(r *rand.Rand) linearShape {
 		transposed: r.IntN(2) == 0,
 		noBias:     r.IntN(3) == 0,
 		layout:     RandomLayout(r),
+		residual:   r.IntN(2) == 0,
+	}
+	if r.IntN(2) == 0 {
+		s.activation = randomActivation(r)
 	}
 	s.half = s.w == backend.F16 && r.IntN(2) == 0
 	if s.w.Quantized() {
+		s.blocks = r.IntN(2) == 0
 		s.in, s.transposed = 32*(1+s.in/32), false
 	}
 	if r.IntN(4) == 0 {

@@ -17,13 +17,14 @@ var modelChecks = []check{
 	{"model/PyTorch,greedy", greedy},
 	{"model/decode equals prefill", func(e *env) { decodeEqualsPrefill(e, backend.F32, 1) }},
 	{"model/decode equals prefill,w=f16", func(e *env) { decodeEqualsPrefill(e, backend.F16, 1) }},
+	{"model/decode equals prefill,w=q8_0,x=q8_a", func(e *env) { decodeEqualsPrefill(e, backend.Q8_0, 1) }},
 	{"model/chunks equal prefill", func(e *env) { decodeEqualsPrefill(e, backend.F32, 4) }},
 	{"model/chunks equal prefill,w=f16", func(e *env) { decodeEqualsPrefill(e, backend.F16, 4) }},
 }
 
 type transformer struct {
 	layers, heads, width, context, vocab int
-	dtype                                backend.DType // of weights and caches
+	dtype                                backend.DType // of weights and caches; a quantised one is that of matrices of blocks alone
 	weights                              map[string]backend.Tensor
 }
 
@@ -31,20 +32,25 @@ type transformer struct {
 // checkpoint has them, and fills them: matrices are [in, out].
 func newTransformer(m transformer, values func(name string, t backend.Tensor)) *transformer {
 	m.weights = map[string]backend.Tensor{}
+	plain := m.plain()
 	add := func(d backend.DType, name string, dims ...int) {
 		t := exact.Tensor(d, dims...)
 		values(name, t)
 		m.weights[name] = t
 	}
 	w := m.width
-	add(m.dtype, "wte.weight", m.vocab, w)
-	add(m.dtype, "wpe.weight", m.context, w)
+	add(plain, "wte.weight", m.vocab, w)
+	add(plain, "wpe.weight", m.context, w)
 	norm := func(name string) {
 		add(backend.F32, name+".weight", w)
 		add(backend.F32, name+".bias", w)
 	}
 	linear := func(name string, in, out int) {
-		add(m.dtype, name+".weight", in, out)
+		if m.dtype.Quantized() { // as it is multiplied, for blocks run along the inputs
+			add(m.dtype, name+".weight", out, in)
+		} else {
+			add(m.dtype, name+".weight", in, out)
+		}
 		add(backend.F32, name+".bias", out)
 	}
 	for i := range m.layers {
@@ -60,11 +66,19 @@ func newTransformer(m transformer, values func(name string, t backend.Tensor)) *
 	return &m
 }
 
+// plain is the dtype of tables and caches.
+func (m *transformer) plain() backend.DType {
+	if m.dtype.Quantized() {
+		return backend.F32
+	}
+	return m.dtype
+}
+
 // cache is the keys and values of all layers, side by side.
 func (m *transformer) cache(batch int) []backend.Tensor {
 	var all []backend.Tensor
 	for range m.layers {
-		t := exact.Tensor(m.dtype, batch, m.context, 2*m.width)
+		t := exact.Tensor(m.plain(), batch, m.context, 2*m.width)
 		Set(t, 0)
 		all = append(all, t)
 	}
@@ -93,8 +107,15 @@ func (m *transformer) forward(cache []backend.Tensor, time int) *pass {
 		return y
 	}
 	linear := func(x backend.Tensor, name string, out int) backend.Tensor {
-		y := f32(out)
-		do(&backend.Linear{Dst: y, X: x, W: m.weights[name+".weight"].Transpose(), Bias: m.weights[name+".bias"]})
+		y, w := f32(out), m.weights[name+".weight"]
+		if m.dtype.Quantized() { // and activations are so too
+			blocks := exact.Tensor(backend.Q8_A, x.Shape[:]...)
+			do(&backend.Copy{Dst: blocks, X: x})
+			x = blocks
+		} else {
+			w = w.Transpose()
+		}
+		do(&backend.Linear{Dst: y, X: x, W: w, Bias: m.weights[name+".bias"]})
 		return y
 	}
 	add := func(a, b backend.Tensor) backend.Tensor {
@@ -118,7 +139,7 @@ func (m *transformer) forward(cache []backend.Tensor, time int) *pass {
 		x = add(x, linear(att, h+"attn.c_proj", w))
 		up := linear(norm(x, h+"ln_2"), h+"mlp.c_fc", 4*w)
 		act := f32(4 * w)
-		do(&backend.GELU{Dst: act, X: up})
+		do(&backend.Activate{Dst: act, X: up, Func: backend.GELUTanh})
 		x = add(x, linear(act, h+"mlp.c_proj", w))
 		p.hidden = append(p.hidden, x)
 	}
@@ -257,7 +278,11 @@ func greedy(e *env) {
 func decodeEqualsPrefill(e *env, d backend.DType, chunk int) {
 	const batch, time, lag = 2, 16, 2
 	r := seed(e.name, 0)
-	m := newTransformer(transformer{layers: 2, heads: 3, width: 33, context: 21, vocab: 101, dtype: d},
+	shape := transformer{layers: 2, heads: 3, width: 33, context: 21, vocab: 101, dtype: d}
+	if d.Quantized() {
+		shape.heads, shape.width = 2, 64
+	}
+	m := newTransformer(shape,
 		func(name string, t backend.Tensor) {
 			if t.Rows() == 1 {
 				Normal(t, r, 1, 0.25)
@@ -266,7 +291,10 @@ func decodeEqualsPrefill(e *env, d backend.DType, chunk int) {
 			}
 		})
 	bound := withinModel
-	if d != backend.F32 {
+	switch {
+	case d.Quantized():
+		bound = withinModelQ8A
+	case d != backend.F32:
 		bound = withinModelF16
 	}
 	cache := m.cache(batch)

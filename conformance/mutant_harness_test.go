@@ -96,8 +96,7 @@ func (f *faulty) Close() error {
 }
 
 func (f *faulty) Supports(op backend.Op) bool {
-	_, lowers := op.(backend.Lowerer)
-	return f.fused && lowers || f.reference.Supports(op)
+	return f.fused && lowers(op) || f.reference.Supports(op)
 }
 
 // recorder is a faulty that records in its own way.
@@ -127,6 +126,16 @@ func wrong[T backend.Op](f func(o T)) func() backend.Backend {
 			return nil
 		}
 		return b
+	}
+}
+
+// swapped makes a fault that computes one activation in place of another.
+func swapped(of, by backend.Activation) func(o *backend.Activate) {
+	return func(o *backend.Activate) {
+		if o.Func == of {
+			o.Func = by
+		}
+		right(o)
 	}
 }
 

@@ -77,42 +77,78 @@ var opMutants = []struct {
 		}
 	})},
 	{"multiplies in tf32", "linear", wrong(func(o *backend.Linear) { o.W = copied(o.W, truncated(10)); right(o) })},
-	{"adds the bias after the activation", "linear_gelu", wrong(func(o *backend.LinearGELU) {
+	{"adds the bias after the activation", "linear", wrong(func(o *backend.Linear) {
 		bias := o.Bias
+		if bias.Absent() || o.Activation == backend.NoActivation {
+			right(o)
+			return
+		}
 		o.Bias = backend.Tensor{}
 		right(o)
-		if !bias.Absent() {
-			b := direct{}.Load(bias)
-			eachVector(o.Dst, o.Dst, func(x, dst []float64) {
-				for i := range dst {
-					dst[i] = x[i] + b.v[i]
-				}
-			})
-		}
+		b := direct{}.Load(bias)
+		eachVector(o.Dst, o.Dst, func(x, dst []float64) {
+			for i := range dst {
+				dst[i] = x[i] + b.v[i]
+			}
+		})
 	})},
-	{"forgets the activation", "linear_gelu", wrong(func(o *backend.LinearGELU) { right(&backend.Linear{Dst: o.Dst, X: o.X, W: o.W, Bias: o.Bias}) })},
-	{"forgets the residual", "linear_add", wrong(func(o *backend.LinearAdd) { right(&backend.Linear{Dst: o.Dst, X: o.X, W: o.W, Bias: o.Bias}) })},
-	{"adds what scratch memory holds", "linear_add", wrong(func(o *backend.LinearAdd) {
+	{"forgets the activation", "linear", wrong(func(o *backend.Linear) { o.Activation = backend.NoActivation; right(o) })},
+	{"forgets the residual", "linear", wrong(func(o *backend.Linear) { o.Residual = backend.Tensor{}; right(o) })},
+	{"forgets the residual beside an activation", "linear", wrong(func(o *backend.Linear) {
+		if o.Activation != backend.NoActivation {
+			o.Residual = backend.Tensor{}
+		}
+		right(o)
+	})},
+	{"adds the residual before the activation", "linear", wrong(func(o *backend.Linear) {
+		if o.Activation == backend.NoActivation || o.Residual.Absent() {
+			right(o)
+			return
+		}
+		residual := o.Residual
+		o.Residual = backend.Tensor{}
+		right(&backend.Linear{Dst: o.Sum, X: o.X, W: o.W, Bias: o.Bias})
+		right(&backend.Add{Dst: o.Dst, A: o.Sum, B: residual})
+		right(&backend.Activate{Dst: o.Sum, X: o.Dst, Func: o.Activation})
+		right(&backend.Copy{Dst: o.Dst, X: o.Sum})
+	})},
+	{"has GELU's tanh form for each activation", "linear", wrong(func(o *backend.Linear) {
+		if o.Activation != backend.NoActivation {
+			o.Activation = backend.GELUTanh
+		}
+		right(o)
+	})},
+	{"adds what scratch memory holds", "linear", wrong(func(o *backend.Linear) {
+		if !o.HasEpilogue() {
+			right(o)
+			return
+		}
 		old := copied(o.Sum, func(v float64) float64 { return v })
 		right(o)
 		right(&backend.Add{Dst: o.Sum, A: o.Dst, B: old})
 		right(&backend.Copy{Dst: o.Dst, X: o.Sum})
 	})},
-	{"computes erf's GELU", "gelu", wrong(func(o *backend.GELU) {
+	{"computes erf's GELU for tanh's", "activate", wrong(swapped(backend.GELUTanh, backend.GELUErf))},
+	{"computes tanh's GELU for erf's", "activate", wrong(swapped(backend.GELUErf, backend.GELUTanh))},
+	{"computes the sigmoid's GELU for tanh's", "activate", wrong(swapped(backend.GELUTanh, backend.GELUSigmoid))},
+	{"computes SiLU for the sigmoid's GELU", "activate", wrong(swapped(backend.GELUSigmoid, backend.SiLU))},
+	{"computes GELU for SiLU", "activate", wrong(swapped(backend.SiLU, backend.GELUSigmoid))},
+	{"computes GELU for ReLU", "activate", wrong(swapped(backend.ReLU, backend.GELUTanh))},
+	{"has an erf of five digits", "activate", wrong(func(o *backend.Activate) {
+		if o.Func != backend.GELUErf {
+			right(o)
+			return
+		}
 		eachVector(o.Dst, o.X, func(x, dst []float64) {
-			for i, v := range x {
-				dst[i] = v / 2 * (1 + math.Erf(v/math.Sqrt2))
+			for i, v := range x { // Abramowitz and Stegun 7.1.25
+				z := math.Abs(v) / math.Sqrt2
+				t := 1 / (1 + 0.47047*z)
+				erf := 1 - t*(0.3480242+t*(-0.0958798+t*0.7478556))*math.Exp(-z*z)
+				dst[i] = v / 2 * (1 + math.Copysign(erf, v))
 			}
 		})
 	})},
-	{"computes the sigmoid's GELU", "gelu", wrong(func(o *backend.GELU) {
-		eachVector(o.Dst, o.X, func(x, dst []float64) {
-			for i, v := range x {
-				dst[i] = v / (1 + math.Exp(-1.702*v))
-			}
-		})
-	})},
-	{"overflows in tanh made from exp", "gelu", wrong(func(o *backend.GELU) {
+	{"overflows in tanh made from exp", "activate", wrong(func(o *backend.Activate) {
 		eachVector(o.Dst, o.X, func(x, dst []float64) {
 			for i, v := range x {
 				z := math.Sqrt(2/math.Pi) * (v + 0.044715*v*v*v)
@@ -427,13 +463,7 @@ var opMutants = []struct {
 			direct{}.Store(o.Dst, v)
 		})
 	}()},
-	{"computes erf's GELU", "model", wrong(func(o *backend.GELU) {
-		eachVector(o.Dst, o.X, func(x, dst []float64) {
-			for i, v := range x {
-				dst[i] = v / 2 * (1 + math.Erf(v/math.Sqrt2))
-			}
-		})
-	})},
+	{"computes erf's GELU for tanh's", "model", wrong(swapped(backend.GELUTanh, backend.GELUErf))},
 	{"has another epsilon", "model", wrong(func(o *backend.LayerNorm) { o.Epsilon = 1e-3; right(o) })},
 	{"counts positions from 0", "model", wrong(func(o *backend.Embedding) {
 		o.At = copied(o.At, func(float64) float64 { return 0 })

@@ -15,22 +15,28 @@ var trainingMutants = []struct {
 	name, group string
 	open        func() backend.Backend
 }{
-	{"is the gradient of the sigmoid's GELU", "gelu_backward", wrong(func(o *backend.GELUBackward) {
-		dy := direct{}.Load(o.DY)
-		i := 0
-		eachVector(o.DX, o.X, func(x, dst []float64) {
-			for j, v := range x {
-				s := 1 / (1 + math.Exp(-1.702*v))
-				dst[j] = dy.v[i] * (s + 1.702*v*s*(1-s))
-				i++
-			}
-		})
+	{"is the gradient of another function", "activate_backward", wrong(func(o *backend.ActivateBackward) {
+		if o.Func == backend.GELUErf {
+			o.Func = backend.GELUTanh
+		}
+		right(o)
 	})},
-	{"forgets the upstream gradient", "gelu_backward", wrong(func(o *backend.GELUBackward) {
+	{"has a slope at 0", "activate_backward", wrong(func(o *backend.ActivateBackward) {
+		if o.Func == backend.ReLU {
+			o.X = copied(o.X, func(v float64) float64 {
+				if v == 0 {
+					return 1
+				}
+				return v
+			})
+		}
+		right(o)
+	})},
+	{"forgets the upstream gradient", "activate_backward", wrong(func(o *backend.ActivateBackward) {
 		o.DY = copied(o.DY, func(float64) float64 { return 1 })
 		right(o)
 	})},
-	{"multiplies infinity by 0", "gelu_backward", wrong(func(o *backend.GELUBackward) {
+	{"multiplies infinity by 0", "activate_backward", wrong(func(o *backend.ActivateBackward) {
 		x := direct{}.Load(o.X)
 		right(o)
 		dx := direct{}.Load(o.DX)
@@ -295,7 +301,7 @@ var trainingMutants = []struct {
 	})},
 	{"does not correct the means", "adamw", wrong(func(o *backend.AdamW) {
 		o.Step = copied(o.Step, func(v float64) float64 { return v })
-		direct{}.Store(o.Step.Slice(-1, 1, 3), Values{[]float64{1, 1}, nil})
+		direct{}.Store(o.Step.Slice(-1, 1, 3), Values{v: []float64{1, 1}})
 		right(o)
 	})},
 	{"adds epsilon under the root", "adamw", wrong(func(o *backend.AdamW) {

@@ -5,6 +5,7 @@ package conformance
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"caldera/backend"
 )
@@ -52,56 +53,29 @@ func linearPoison(few bool) []linearShape {
 	return append(shapes,
 		linearShape{rows: []int{12}, in: 96, out: 68, w: backend.Q8_0, layout: exact},
 		linearShape{rows: []int{2}, in: 96, out: 68, w: backend.Q4_0, layout: exact},
+		linearShape{rows: []int{12}, in: 96, out: 68, w: backend.Q8_0, blocks: true, layout: exact},
 		linearShape{rows: []int{12}, in: 96, out: 68, w: backend.Q4_0, layout: strided},
 		linearShape{rows: []int{12}, in: 64, out: 68, w: backend.F16, half: true, transposed: true, layout: exact},
 		linearShape{rows: []int{2, 9}, in: 33, out: 68, w: backend.F16, half: true, layout: strided})
 }
 
-func (s linearShape) poisoned(name string, op func(o *backend.Linear) backend.Op, also func(op backend.Op)) Case {
-	return Case{Name: name + "/" + s.String() + ",not finite", Edge: true, Poison: SameBits, Build: func() (backend.Op, Fill) {
-		linear := s.tensors()
-		o := op(linear)
-		return o, func(_ *rand.Rand, run int) {
-			if run == 0 {
-				return
-			}
-			poisonLinear(linear)
-			if also != nil {
-				also(o)
-			}
-		}
-	}}
-}
-
 func linearNonFinite() []Case {
 	var cases []Case
-	for _, s := range linearPoison(false) {
-		cases = append(cases, s.poisoned("linear", func(o *backend.Linear) backend.Op { return o }, nil))
-	}
-	return cases
-}
-
-func linearAddNonFinite() []Case {
-	var cases []Case
-	for _, s := range linearPoison(true) {
-		cases = append(cases, s.poisoned("linear_add", func(o *backend.Linear) backend.Op {
-			return &backend.LinearAdd{Dst: o.Dst, X: o.X, W: o.W, Bias: o.Bias, Residual: like(s.layout, o.Dst), Sum: like(s.layout, o.Dst)}
-		}, func(op backend.Op) {
-			residual := op.(*backend.LinearAdd).Residual
-			Put(residual, 1, 5, nan)
-			Put(residual, 1, 6, -inf)
-			Put(residual, 1, 40, -inf) // where the bias is ∞
-		}))
-	}
-	return cases
-}
-
-func linearGELUNonFinite() []Case {
-	var cases []Case
-	for _, s := range linearPoison(true) {
-		cases = append(cases, s.poisoned("linear_gelu", func(o *backend.Linear) backend.Op {
-			return &backend.LinearGELU{Dst: o.Dst, X: o.X, W: o.W, Bias: o.Bias, Sum: like(s.layout, o.Dst)}
-		}, nil))
+	for _, s := range slices.Concat(activationShapes(), linearPoison(false), withResidual(linearPoison(true)), withActivation(linearPoison(true), backend.GELUTanh)) {
+		cases = append(cases, Case{Name: "linear/" + s.String() + ",not finite", Edge: true, Poison: SameBits, Build: func() (backend.Op, Fill) {
+			o := s.tensors()
+			return o, func(_ *rand.Rand, run int) {
+				if run == 0 {
+					return
+				}
+				poisonLinear(o)
+				if s.residual {
+					Put(o.Residual, 1, 5, nan)
+					Put(o.Residual, 1, 6, -inf)
+					Put(o.Residual, 1, 40, -inf) // where the bias is ∞
+				}
+			}
+		}})
 	}
 	return cases
 }

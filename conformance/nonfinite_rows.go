@@ -15,18 +15,31 @@ func softmaxNonFinite() []Case {
 	}, func(o *backend.Softmax) { putRows(o.X) })
 }
 
-func geluNonFinite() []Case {
-	return poisoned(SameBits, "not finite", rowLayouts, func(l Layout) (*backend.GELU, Fill) {
-		return &backend.GELU{Dst: rowsOf(l), X: rowsOf(l)}, nil
-	}, func(o *backend.GELU) { putRows(o.X) })
+// eachActivation makes cases of each function, those of GELUTanh in each layout.
+func eachActivation(of func(f backend.Activation, ls []Layout) []Case) []Case {
+	cases := of(backend.GELUTanh, rowLayouts)
+	for _, f := range others() {
+		cases = append(cases, of(f, rowLayouts[:1])...)
+	}
+	return cases
 }
 
-func geluBackwardNonFinite() []Case {
-	build := func(l Layout) (*backend.GELUBackward, Fill) {
-		return &backend.GELUBackward{DX: rowsOf(l), X: rowsOf(l), DY: rowsOf(l)}, nil
-	}
-	return append(poisoned(SameBits, "x is not finite", rowLayouts, build, func(o *backend.GELUBackward) { putRows(o.X) }),
-		poisoned(SameBits, "dy is not finite", rowLayouts, build, func(o *backend.GELUBackward) { putRows(o.DY) })...)
+func activateNonFinite() []Case {
+	return eachActivation(func(f backend.Activation, ls []Layout) []Case {
+		return poisoned(SameBits, f.String()+",not finite", ls, func(l Layout) (*backend.Activate, Fill) {
+			return &backend.Activate{Dst: rowsOf(l), X: rowsOf(l), Func: f}, nil
+		}, func(o *backend.Activate) { putRows(o.X) })
+	})
+}
+
+func activateBackwardNonFinite() []Case {
+	return eachActivation(func(f backend.Activation, ls []Layout) []Case {
+		build := func(l Layout) (*backend.ActivateBackward, Fill) {
+			return &backend.ActivateBackward{DX: rowsOf(l), X: rowsOf(l), DY: rowsOf(l), Func: f}, nil
+		}
+		return append(poisoned(SameBits, f.String()+",x is not finite", ls, build, func(o *backend.ActivateBackward) { putRows(o.X) }),
+			poisoned(SameBits, f.String()+",dy is not finite", ls, build, func(o *backend.ActivateBackward) { putRows(o.DY) })...)
+	})
 }
 
 func addNonFinite() []Case {
@@ -55,6 +68,12 @@ func copyNonFinite() []Case {
 			}, func(o *backend.Copy) { putRows(o.X) })...)
 	}
 	return cases
+}
+
+func blockCopyNonFinite() []Case {
+	return poisoned(SameBits, "dst=q8_a,x=f32,not finite", rowLayouts, func(l Layout) (*backend.Copy, Fill) {
+		return &backend.Copy{Dst: l.Tensor(backend.Q8_A, poisonedRows, 64), X: l.Tensor(backend.F32, poisonedRows, 64)}, nil
+	}, func(o *backend.Copy) { putRows(o.X) })
 }
 
 func storeNonFinite() []Case {

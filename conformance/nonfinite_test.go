@@ -75,8 +75,23 @@ var nonFiniteMutants = []struct {
 	open        func() backend.Backend
 }{
 	{"drops NaN", "softmax", wrong(func(o *backend.Softmax) { without(o, &o.X) })},
-	{"drops NaN", "gelu", wrong(func(o *backend.GELU) { without(o, &o.X) })},
-	{"drops NaN", "gelu_backward", wrong(func(o *backend.GELUBackward) { without(o, &o.X) })},
+	{"drops NaN", "activate", wrong(func(o *backend.Activate) { without(o, &o.X) })},
+	{"drops NaN", "activate_backward", wrong(func(o *backend.ActivateBackward) { without(o, &o.X) })},
+	{"takes −∞ for a large number", "activate", wrong(func(o *backend.Activate) { // whose σ is 0
+		o.X = copied(o.X, func(v float64) float64 { return max(v, -math.MaxFloat32) })
+		right(o)
+	})},
+	{"multiplies ∞ by 0", "activate_backward", wrong(func(o *backend.ActivateBackward) {
+		x := direct{}.Load(o.X)
+		right(o)
+		if o.Func == backend.GELUErf {
+			dx := direct{}.Load(o.DX)
+			for i, v := range x.v {
+				dx.v[i] += v * math.Exp(-v*v/2) * 0
+			}
+			direct{}.Store(o.DX, dx)
+		}
+	})},
 	{"drops NaN", "layernorm", wrong(func(o *backend.LayerNorm) { without(o, &o.X) })},
 	{"drops NaN", "layernorm_backward", wrong(func(o *backend.LayerNormBackward) { without(o, &o.DY) })},
 	{"drops NaN", "rmsnorm", wrong(func(o *backend.RMSNorm) { without(o, &o.X) })},
@@ -87,8 +102,20 @@ var nonFiniteMutants = []struct {
 	{"drops NaN", "attention", wrong(func(o *backend.Attention) { without(o, &o.K) })},
 	{"drops NaN", "attention_backward", wrong(func(o *backend.AttentionBackward) { without(o, &o.DY) })},
 	{"drops NaN", "linear", wrong(func(o *backend.Linear) { without(o, &o.X) })},
-	{"drops NaN", "linear_gelu", wrong(func(o *backend.LinearGELU) { without(o, &o.X) })},
-	{"drops NaN of the residual", "linear_add", wrong(func(o *backend.LinearAdd) { without(o, &o.Residual) })},
+	{"drops NaN behind the activation", "linear", wrong(func(o *backend.Linear) {
+		if o.Activation == backend.NoActivation {
+			right(o)
+			return
+		}
+		without(o, &o.X)
+	})},
+	{"drops NaN of the residual", "linear", wrong(func(o *backend.Linear) {
+		if o.Residual.Absent() {
+			right(o)
+			return
+		}
+		without(o, &o.Residual)
+	})},
 	{"drops NaN", "linear_backward", wrong(func(o *backend.LinearBackward) { without(o, &o.DY) })},
 	{"drops NaN of positions", "embedding", wrong(func(o *backend.Embedding) { without(o, &o.Positions) })},
 	{"drops NaN", "embedding_backward", wrong(func(o *backend.EmbeddingBackward) { without(o, &o.DY) })},
@@ -172,7 +199,7 @@ var nonFiniteMutants = []struct {
 			first := (direct{}).Load(o.DY.Slice(1, b, b+1).Slice(2, 0, 1))
 			if o.DY.Dim(-2) > 1 && !finite(first.v[0]) {
 				dk := o.DK.Slice(1, b, b+1).Slice(2, o.DY.Dim(-2)-1, o.DY.Dim(-2)).Slice(-1, 0, 1)
-				direct{}.Store(dk, Values{[]float64{nan}, nil})
+				direct{}.Store(dk, Values{v: []float64{nan}})
 			}
 		}
 	})},

@@ -2,16 +2,18 @@ package conformance
 
 import "math"
 
-// Number is a value with a bound on the error of float32 arithmetic that comes
-// to it: running error analysis, as tolerance.go tells, for formulas that are
-// long.
+// Number is a value with a bound: how far float32 arithmetic may be from it. Methods
+// of Number compute both, so that the result of a long formula carries the bound that
+// follows from its steps (running error analysis: see tolerance.go).
 type Number struct{ Value, Bound float64 }
 
+// At returns element i.
 func (x Values) At(i int) Number { return Number{x.v[i], x.e[i]} }
 
+// Put sets element i. One that is not finite is exact: its bound becomes 0.
 func (x Values) Put(i int, n Number) { x.set(i, n.Value, n.Bound) }
 
-// Exactly is a number that float32 holds or comes nearest to.
+// Exactly is a constant of a formula, rounded to float32.
 func Exactly(v float64) Number { return Number{v, ulp * math.Abs(v)} }
 
 // rounded adds the error of one operation.
@@ -25,13 +27,18 @@ func bounded(v, e float64) Number {
 	return Number{v, e}
 }
 
-func (a Number) Plus(b Number) Number  { return rounded(a.Value+b.Value, a.Bound+b.Bound) }
+// Plus is a + b.
+func (a Number) Plus(b Number) Number { return rounded(a.Value+b.Value, a.Bound+b.Bound) }
+
+// Minus is a − b.
 func (a Number) Minus(b Number) Number { return rounded(a.Value-b.Value, a.Bound+b.Bound) }
+
+// Times is a · b.
 func (a Number) Times(b Number) Number {
 	return rounded(a.Value*b.Value, a.Bound*math.Abs(b.Value)+math.Abs(a.Value)*b.Bound+a.Bound*b.Bound)
 }
 
-// Over is a / b, for b that its error does not make 0.
+// Over is a / b. The bound of b must be smaller than b.
 func (a Number) Over(b Number) Number {
 	q := a.Value / b.Value
 	return bounded(q, (a.Bound+math.Abs(q)*b.Bound)/(math.Abs(b.Value)-b.Bound)+function*math.Abs(q)+tiny)
@@ -44,7 +51,7 @@ func (a Number) Sqrt() Number {
 	return bounded(r, e+function*r+tiny)
 }
 
-// Sum is a float32 sum of n terms in any order.
+// Sum is the sum of n terms, which float32 arithmetic may add in any order.
 func Sum(n int, term func(i int) Number) Number {
 	var s Number
 	magnitude := 0.0

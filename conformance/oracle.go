@@ -4,20 +4,26 @@ package conformance
 // its own; here is what they share.
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 
 	"caldera/backend"
 )
 
-// Values are numbers in row-major order, with bounds on how far a right result
-// in float32 may lie from them: 0 is exact, +Inf is anything at all.
-type Values struct{ v, e []float64 }
+// Values are the elements of a tensor in row-major order. Each has a bound: how far a
+// right result in float32 may be from it. A bound of 0 demands the exact value; +Inf
+// allows every finite one.
+type Values struct {
+	v, e   []float64
+	blocks []byte // of a quantised result: the bytes of its rows, which are exact
+}
 
-func NewValues(n int) Values { return Values{make([]float64, n), make([]float64, n)} }
+// NewValues returns n zeros with a bound of 0.
+func NewValues(n int) Values { return Values{v: make([]float64, n), e: make([]float64, n)} }
 
-// Row is the i-th of vectors of n.
-func (x Values) Row(i, n int) Values { return Values{x.v[i*n : (i+1)*n], x.e[i*n : (i+1)*n]} }
+// Row returns the i-th row of n elements, which shares memory with x.
+func (x Values) Row(i, n int) Values { return Values{v: x.v[i*n : (i+1)*n], e: x.e[i*n : (i+1)*n]} }
 
 // set sets element i. One that is not finite is exact: rounding does not make
 // another of it.
@@ -30,9 +36,12 @@ func (x Values) set(i int, v, e float64) {
 
 func finite(v float64) bool { return v-v == 0 }
 
-// Memory is where an oracle finds its operands and leaves its results.
+// Memory is where an oracle loads the operands of an op and stores its results.
 type Memory interface {
+	// Load returns the elements of t.
 	Load(t backend.Tensor) Values
+
+	// Store sets the elements of t to x, whose length is t.Len().
 	Store(t backend.Tensor, x Values)
 }
 
@@ -68,7 +77,8 @@ type sheet map[*block]*results
 // results are the elements of a block that an oracle has set.
 type results struct {
 	Values
-	set []bool
+	set  []bool
+	data []byte // of a quantised block
 }
 
 func (s sheet) Load(t backend.Tensor) Values {
@@ -82,6 +92,9 @@ func (s sheet) Load(t backend.Tensor) Values {
 					x.set(i+j, w.v[p], w.e[p])
 				}
 			}
+			if b.dtype.Quantized() {
+				x.blocks = append(x.blocks, w.data[b.dtype.Bytes(at):b.dtype.Bytes(at+width)]...)
+			}
 		}
 	})
 	return x
@@ -91,10 +104,18 @@ func (s sheet) Store(t backend.Tensor, x Values) {
 	b := t.Buf.(*block)
 	w := s[b]
 	if w == nil {
-		w = &results{NewValues(b.len()), make([]bool, b.len())}
+		w = &results{NewValues(b.len()), make([]bool, b.len()), bytes.Clone(b.data)}
 		s[b] = w
 	}
 	eachRow(t, func(i, at int) {
+		if width := t.Dim(-1); b.dtype.Quantized() {
+			encodeActivations(w.data[b.dtype.Bytes(at):], x.v[i:i+width])
+			decodeRow(w.v[at:at+width], b.dtype, w.data, at, 1)
+			for j := range width {
+				w.set[at+j] = true
+			}
+			return
+		}
 		for j := range t.Dim(-1) {
 			v, e := x.v[i+j], x.e[i+j]
 			v = nearest(b.dtype, v)
@@ -108,19 +129,25 @@ func (s sheet) Store(t backend.Tensor, x Values) {
 	})
 }
 
-// dot is Σ a·b as a sum of float32 products may give it.
-func dot(a, b Values) (sum, err float64) {
-	magnitude := 0.0
+// dot is Σ a·b and more terms, as a sum of float32 products and of these may give
+// it, in any order.
+func dot(a, b Values, more ...Number) (sum, err float64) {
+	n, magnitude := len(a.v), 0.0
 	for i, x := range a.v {
 		y := b.v[i]
 		sum += x * y
 		magnitude += math.Abs(x * y)
 		err += a.e[i]*math.Abs(y) + math.Abs(x)*b.e[i]
 	}
+	for _, t := range more {
+		if t != (Number{}) { // adding 0 rounds nothing
+			n, sum, magnitude, err = n+1, sum+t.Value, magnitude+math.Abs(t.Value), err+t.Bound
+		}
+	}
 	if !finite(sum) {
 		return sum, 0
 	}
-	return sum, err + sumError(len(a.v), magnitude)
+	return sum, err + sumError(n, magnitude)
 }
 
 // softmax is exp(x − max) / Σ exp(x − max), for attention too.

@@ -271,7 +271,7 @@ func prepareNames(e *env) {
 	for _, bad := range []backend.Op{
 		&backend.Add{Dst: a, A: b, B: short},
 		&backend.Copy{Dst: b, X: past},
-		&backend.GELU{Dst: a, X: a},
+		&backend.Activate{Dst: a, X: a, Func: backend.GELUTanh},
 		&backend.LayerNorm{Dst: a, X: b, Gamma: b, Beta: b},
 		&backend.Softmax{Dst: a},
 		&backend.Argmax{Dst: a, X: b},

@@ -8,8 +8,8 @@ import (
 
 // Reference returns a backend that computes with the oracle, on Go slices: as
 // slow and as plain as can be. It shows how little a backend must have, and
-// lets a test of other code run without one. It leaves fused ops to Prepare,
-// which lowers them.
+// lets a test of other code run without one. Ops that have no oracle of their own
+// are left to Prepare, which lowers them.
 func Reference() backend.Backend { return &reference{} }
 
 var _ backend.Backend = (*reference)(nil)
@@ -30,12 +30,13 @@ const referenceMemory = 1 << 36 // bytes in one buffer; make panics far above
 func (r *reference) Name() string { return "reference" }
 
 func (r *reference) Alloc(size int) (backend.Buffer, error) {
-	switch {
-	case r.closed:
+	if r.closed {
 		return nil, backend.ErrClosed
-	case size <= 0:
-		return nil, fmt.Errorf("reference: a buffer of %d bytes: expected 1 or more", size)
-	case size > referenceMemory:
+	}
+	if err := backend.CheckSize(size); err != nil {
+		return nil, err
+	}
+	if size > referenceMemory {
 		return nil, fmt.Errorf("reference: a buffer of %d bytes: %w", size, backend.ErrOutOfMemory)
 	}
 	return &referenceBuffer{r, make([]byte, size), size}, nil
@@ -57,10 +58,10 @@ func (r *reference) own(b backend.Buffer) ([]byte, error) {
 
 func (r *reference) window(b backend.Buffer, off, n int) ([]byte, error) {
 	data, err := r.own(b)
-	if err == nil && (off < 0 || off > len(data) || n > len(data)-off) {
-		err = fmt.Errorf("reference: %d bytes at %d of a buffer of %d", n, off, len(data))
-	}
 	if err != nil {
+		return nil, err
+	}
+	if err := backend.CheckRange(len(data), off, n); err != nil {
 		return nil, err
 	}
 	return data[off : off+n], nil
@@ -80,7 +81,13 @@ func (r *reference) Read(dst []byte, src backend.Buffer, off int) error {
 
 func (r *reference) Supports(op backend.Op) bool {
 	k, known := kindOf(op)
-	return known && k.Oracle != nil
+	return known && k.Oracle != nil && !lowers(op)
+}
+
+// lowers reports whether op can be said in simpler ones.
+func lowers(op backend.Op) bool {
+	l, ok := op.(backend.Lowerer)
+	return ok && len(l.Lower()) > 0
 }
 
 func (r *reference) Run(ops ...backend.Op) error {
@@ -127,6 +134,10 @@ func (direct) Load(t backend.Tensor) Values {
 func (direct) Store(t backend.Tensor, x Values) {
 	data := t.Buf.(*referenceBuffer).data
 	eachRow(t, func(i, at int) {
+		if t.DType.Quantized() {
+			encodeActivations(data[t.DType.Bytes(at):], x.v[i:i+t.Dim(-1)])
+			return
+		}
 		for j := range t.Dim(-1) {
 			encode(t.DType, data, at+j*t.Stride(-1), x.v[i+j])
 		}

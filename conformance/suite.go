@@ -11,22 +11,22 @@ import (
 	"caldera/backend"
 )
 
-// Test holds the backends that open gives to everything that package backend
-// promises of one. It opens one for nearly all checks and closes it; a few
-// need more of them. Open fails the test itself where it cannot.
+// Test checks that the backends which open returns keep everything that package
+// backend promises. Nearly all checks share one open backend; a few open more. Test
+// closes all of them. Where open cannot open one, it ends the test itself.
 //
-// With -short it leaves out the largest cases and most of the middling ones.
+// With -short the largest cases and three of four others are left out.
 func Test(t *testing.T, open func(testing.TB) backend.Backend) {
 	run(t, open, checks(testing.Short()))
 }
 
-// TestShort is Test as it is with -short. It is for a device that is played in
-// tests, beside others that go through all of Test.
+// TestShort is Test as it is with -short: for a variant of a device, beside others
+// that go through all of Test.
 func TestShort(t *testing.T, open func(testing.TB) backend.Backend) { run(t, open, checks(true)) }
 
-// TestGroups is Test of some groups alone: ops by their names, and memory,
-// program, model and lifetime. It is for a backend that differs from one that
-// Test holds in what these show.
+// TestGroups runs only some groups of the checks of Test: an op's name, memory,
+// program, model or lifetime. It is for a backend that differs from another one, which
+// goes through all of Test, only in what these groups check, and for a new op.
 func TestGroups(t *testing.T, open func(testing.TB) backend.Backend, groups ...string) {
 	all := checks(testing.Short())
 	for _, g := range groups {
@@ -49,7 +49,7 @@ func (c check) group() string {
 	return group
 }
 
-// names of all kinds of op, in order.
+// names are those of the ops of all kinds, sorted.
 func names() []string {
 	var all []string
 	for name := range kinds {
@@ -72,8 +72,8 @@ func checks(short bool) []check {
 	return slices.Concat(all, modelChecks, lifetimeChecks)
 }
 
-// reporter is what a check needs of a test. *testing.T is one; tests of the
-// suite itself have another, which only takes notes.
+// reporter is what a check needs of a test. *testing.T is one; the tests of the
+// suite itself have another, which only remembers what it is told.
 type reporter interface {
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any) // does not return
@@ -122,8 +122,8 @@ func (e *env) alloc(size int) backend.Buffer {
 	return buf
 }
 
-// do runs one check and turns a panic into a failure: a backend never panics
-// over what Prepare let pass.
+// do runs one check and turns a panic into a failure: a backend must not panic on
+// what Prepare has accepted.
 func (c check) do(e *env) {
 	e.name = c.name
 	e.tally.run++

@@ -151,7 +151,7 @@ func (c *Checkpoint) Load(ctx context.Context, b backend.Backend, o LoadOptions)
 		order = HuggingFace // in which checkpoints are saved
 	}
 	m := newModel(b, c.Config, order)
-	m.train = o.Train
+	m.train, m.activations = o.Train, o.Activations
 	m.close = c.Close
 	err := m.load(ctx, c, o)
 	if err == nil {

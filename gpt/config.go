@@ -149,8 +149,14 @@ func (c Config) weights() (n int64) {
 	return n
 }
 
-// table lists the rows of the family's weight table for a model of shape c.
-func (c Config) table() []Weight { return c.family().Network(c, HuggingFace).Weights() }
+// table lists the rows of the family's weight table for a model of shape c, completed.
+func (c Config) table() []Weight {
+	f := c.family()
+	if f == nil {
+		return nil
+	}
+	return f.Network(c.Complete(), HuggingFace).Weights()
+}
 
 // family is nil where there is none of that name.
 func (c Config) family() *Family {
@@ -183,6 +189,7 @@ var kinds = []struct {
 // unembedding to count where the embedding serves for it. A checkpoint joins some
 // of them: GPT-2's c_attn holds query, key and value of all heads of a layer.
 func (c Config) Matrices() (list []Matrix) {
+	c = c.Complete()
 	counts := map[Role]*Matrix{Unembedding: {Rows: c.Vocab, Cols: c.Width}}
 	add := func(role Role, n, rows, cols int) {
 		if counts[role] == nil {

@@ -51,12 +51,12 @@ func (m *Model) newEvaluator(window, chunk int, cache backend.DType) (_ *Evaluat
 		return nil, err
 	}
 	at, rows, ids := e.inputs.Slice(-1, 0, 1), e.inputs.Slice(-1, 1, 1+headRows), e.inputs.Slice(-1, 1+headRows, 1+headRows+e.time)
-	t := nn.NewTape(m.b)
+	t := m.tape()
 	x := t.Keep(m.Forward(t, ids, at, e.cache)) // [1, time, width]
 	if e.chunk, err = t.Record(); err != nil {
 		return nil, err
 	}
-	t = nn.NewTape(m.b)
+	t = m.tape()
 	logits := t.Keep(m.Unembed(t, t.Pick(e.chunk.Tensor(x), rows))) // [1, headRows, vocab]
 	if e.head, err = t.Record(); err != nil {
 		return nil, err

@@ -1,9 +1,10 @@
 package gpt
 
-// Where the model is that a path names: a directory, a file, a folder of a
-// training run, or nothing at all, which is told with what to do about it.
+// Finding the model that a path names: a directory, a file or the folder of a
+// training run. Where there is none, the error says what to do.
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,15 +24,15 @@ const expectedModel = "expected a directory with config.json and model.safetenso
 // OpenCheckpoint opens the model at path:
 //
 //   - a directory in Hugging Face's layout, or one of its files of weights
-//     (model.safetensors, a shard, or the index of the shards), beside which
-//     config.json must lie;
-//   - a GGUF file, whatever its name, or the first file of a split one;
+//     (model.safetensors, a shard, or the index of the shards) with config.json
+//     in the same directory;
+//   - a GGUF file of any name, or the first file of a split one;
 //   - a directory with one GGUF file;
-//   - the folder of a training run: its best checkpoint, or its newest where none
-//     is the best.
+//   - the folder of a training run: its best checkpoint, or its newest if none is
+//     marked as the best.
 //
-// [Checkpoint.Path] says which was taken. The weights are mapped, not read, and
-// must stay as they are while the checkpoint or a model loaded from it is open.
+// [Checkpoint.Path] says which was taken. The weights are mapped, not read: the
+// files must not change while the checkpoint or a model loaded from it is open.
 func OpenCheckpoint(path string) (*Checkpoint, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -45,7 +46,7 @@ func OpenCheckpoint(path string) (*Checkpoint, error) {
 	return openFile(path)
 }
 
-// openFile opens the model of which the regular file at path is the whole or a part.
+// openFile opens the model that the regular file at path holds, or holds a part of.
 func openFile(path string) (*Checkpoint, error) {
 	k, head, err := sniff(path)
 	if err != nil {
@@ -58,12 +59,9 @@ func openFile(path string) (*Checkpoint, error) {
 	case k == safetensorsKind:
 		return openWeights(path)
 	case k == jsonFile && strings.HasSuffix(name, ".safetensors.index.json"):
-		return openDir(dir, func() (*safetensors.File, error) { return safetensors.OpenIndex(path) }, path)
+		return openDir(dir, safetensors.OpenIndex, path, path)
 	}
-	problem := otherWeights(path)
-	if problem == "" {
-		problem = k.problem(path)
-	}
+	problem := cmp.Or(otherWeights(path), k.problem(path))
 	if problem == "" && (strings.HasSuffix(name, ".json") || name == "merges.txt") {
 		problem = fmt.Sprintf("this is no file of weights: give the directory of the model, such as %s", dir)
 	}
@@ -89,37 +87,38 @@ func openFile(path string) (*Checkpoint, error) {
 	return nil, fmt.Errorf("model %s: found a file that begins with %q, %s", path, beginning(head), expectedModel)
 }
 
-// beginning is as much of a file as an error shows.
+// beginning is the part of a file's head that an error shows.
 func beginning(head []byte) []byte { return head[:min(len(head), 32)] }
 
 var shardName = regexp.MustCompile(`^(.+)-[0-9]{5}-of-[0-9]{5}\.safetensors$`)
 
-// openWeights opens the model directory in which a safetensors file lies, with
-// the weights of that file, or with all shards where it is one of several.
+// openWeights opens the model directory that the safetensors file at path is in,
+// with the weights of that file, or of all shards if it is one of several.
 func openWeights(path string) (*Checkpoint, error) {
 	dir := filepath.Dir(path)
-	if m := shardName.FindStringSubmatch(filepath.Base(path)); m != nil {
-		index := filepath.Join(dir, m[1]+".safetensors.index.json")
-		if !there(index) {
-			return nil, fmt.Errorf("model %s: this is one of several shards, and %s is missing, which tells what is in each: download it as well", path, index)
-		}
-		return openDir(dir, func() (*safetensors.File, error) { return safetensors.OpenIndex(index) }, path)
+	m := shardName.FindStringSubmatch(filepath.Base(path))
+	if m == nil {
+		return openDir(dir, safetensors.Open, path, path)
 	}
-	return openDir(dir, func() (*safetensors.File, error) { return safetensors.Open(path) }, path)
+	index := filepath.Join(dir, m[1]+".safetensors.index.json")
+	if !exists(index) {
+		return nil, fmt.Errorf("model %s: this is one of several shards, and %s is missing, which tells what is in each: download it as well", path, index)
+	}
+	return openDir(dir, safetensors.OpenIndex, index, path)
 }
 
-// openDir opens a model directory with the weights that open finds. path is what
-// was asked for, in errors about what lies beside it.
-func openDir(dir string, open func() (*safetensors.File, error), path string) (*Checkpoint, error) {
+// openDir opens a model directory with the weights at a path, which open opens.
+// Errors about other files of the directory call the model asked.
+func openDir(dir string, open func(path string) (*safetensors.File, error), weights, asked string) (*Checkpoint, error) {
 	configPath := filepath.Join(dir, configName)
-	if !there(configPath) {
-		return nil, fmt.Errorf("model %s: %s is missing, which tells the shape of the model: download it from where the weights are from", path, configPath)
+	if !exists(configPath) {
+		return nil, fmt.Errorf("model %s: %s is missing, which tells the shape of the model: download it from where the weights are from", asked, configPath)
 	}
 	config, err := ReadConfig(os.DirFS(dir))
 	if err != nil {
 		return nil, explain(fmt.Errorf("%s: %w", dir, err), configPath, jsonFile, safetensorsKind)
 	}
-	file, err := open()
+	file, err := open(weights)
 	if err != nil {
 		var bad *safetensors.FormatError
 		if errors.As(err, &bad) {
@@ -132,35 +131,28 @@ func openDir(dir string, open func() (*safetensors.File, error), path string) (*
 	return c, nil
 }
 
-// baseName is the last part of a path; "." has one too.
+// baseName is the last part of a path, also of a relative one such as ".".
 func baseName(dir string) string {
-	if absolute, err := filepath.Abs(dir); err == nil {
-		return filepath.Base(absolute)
-	}
-	return filepath.Base(dir)
+	absolute, _ := filepath.Abs(dir) // "" with an error
+	return filepath.Base(cmp.Or(absolute, dir))
 }
 
-// there reports whether path names anything, if only a link that leads nowhere:
-// what is wrong with that is told where it is read.
-func there(path string) bool {
+// exists reports whether path names anything, even a link to a missing file: reading
+// that gives an error which says more.
+func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // openDirectory opens the model that a directory holds.
 func openDirectory(dir string) (*Checkpoint, error) {
-	has := func(name string) bool { return there(filepath.Join(dir, name)) }
-	if info, err := os.Lstat(filepath.Join(dir, pendingName)); err == nil && info.IsDir() {
-		pending := filepath.Join(dir, pendingName)
-		c, err := openDir(pending, func() (*safetensors.File, error) { return safetensors.OpenDir(pending) }, pending)
-		if err == nil {
-			c.Name = baseName(dir)
-			c.chosen = fmt.Sprintf("%s: writing a model to it was cut off: taking the new one, from %s; convert into it again, over what is there, to finish", dir, c.Path)
-		}
-		return c, err
-	}
-	if has(configName) && (has(safetensors.SingleName) || has(safetensors.IndexName)) {
-		return openDir(dir, func() (*safetensors.File, error) { return safetensors.OpenDir(dir) }, dir)
+	has := func(name string) bool { return exists(filepath.Join(dir, name)) }
+	pending := filepath.Join(dir, pendingName)
+	switch info, err := os.Lstat(pending); {
+	case err == nil && info.IsDir():
+		return openInner(dir, pending, fmt.Sprintf("%s: writing a model to it was cut off: taking the new one, from %s; convert into it again, over what is there, to finish", dir, pending))
+	case has(configName) && (has(safetensors.SingleName) || has(safetensors.IndexName)):
+		return openDir(dir, safetensors.OpenDir, dir, dir)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -171,25 +163,31 @@ func openDirectory(dir string) (*Checkpoint, error) {
 		names[i] = e.Name()
 	}
 	if run := runCheckpoint(dir, names); run != "" {
-		c, err := openDir(run, func() (*safetensors.File, error) { return safetensors.OpenDir(run) }, dir)
-		if err == nil {
-			c.Name = baseName(dir)
-			c.chosen = fmt.Sprintf("%s is the folder of a training run: taking %s", dir, named(run))
-		}
-		return c, err
+		return openInner(dir, run, fmt.Sprintf("%s is the folder of a training run: taking %s", dir, named(run)))
 	}
-	switch files := ggufFiles(names); len(files) {
+	files := ggufFiles(dir, names)
+	switch len(files) {
 	case 0:
 		return nil, fmt.Errorf("model %s: %s", dir, lacking(dir, names))
 	case 1:
-		c, err := openGGUF(filepath.Join(dir, files[0]))
+		c, err := openGGUF(files[0])
 		if err == nil {
 			c.chosen = fmt.Sprintf("%s is a directory: taking %s, the one model in it", dir, c.Path)
 		}
 		return c, err
 	default:
-		return nil, fmt.Errorf("model %s: found several GGUF files, expected one: choose with -m one of %s", dir, quotedPaths(dir, files))
+		return nil, fmt.Errorf("model %s: found several GGUF files, expected one: choose with -m one of %s", dir, quoted(files))
 	}
+}
+
+// openInner opens the model directory within dir that was chosen for the reason
+// chosen. The model has the name of dir.
+func openInner(dir, model, chosen string) (*Checkpoint, error) {
+	c, err := openDir(model, safetensors.OpenDir, model, dir)
+	if err == nil {
+		c.Name, c.chosen = baseName(dir), chosen
+	}
+	return c, err
 }
 
 // Names in the folder of a training run, which internal/train writes.
@@ -198,17 +196,18 @@ var (
 	runStep  = regexp.MustCompile(`^step-[0-9]{6,10}$`)
 )
 
-// runCheckpoint is the checkpoint that a training run's folder stands for, or "".
+// runCheckpoint is the path of the checkpoint that is taken from the folder of a
+// training run, or "" if dir is no such folder.
 func runCheckpoint(dir string, names []string) string {
 	for _, link := range runLinks {
-		if path := filepath.Join(dir, link); there(filepath.Join(path, configName)) {
+		if path := filepath.Join(dir, link); exists(filepath.Join(path, configName)) {
 			return path
 		}
 	}
 	// A run that was cut off before its first link was made.
 	var last string
 	for _, name := range names { // sorted; a longer number is a later step
-		if runStep.MatchString(name) && len(name) >= len(last) && there(filepath.Join(dir, name, configName)) {
+		if runStep.MatchString(name) && len(name) >= len(last) && exists(filepath.Join(dir, name, configName)) {
 			last = name
 		}
 	}
@@ -218,9 +217,10 @@ func runCheckpoint(dir string, names []string) string {
 	return filepath.Join(dir, last)
 }
 
-// named is the path of a run's checkpoint, with the step that a link leads to.
+// named is the path of a run's checkpoint and what it is, for a message.
 func named(run string) string {
-	switch target, err := os.Readlink(run); {
+	target, err := os.Readlink(run)
+	switch {
 	case err != nil:
 		return run + ", its last checkpoint"
 	case filepath.Base(run) == runLinks[0]:
@@ -230,58 +230,46 @@ func named(run string) string {
 	}
 }
 
-// ggufFiles are the models among names: of a split one, its first part that is there.
-func ggufFiles(names []string) (files []string) {
+// ggufFiles are the paths of the GGUF models in dir. Of a split model it lists the
+// first part that is there.
+func ggufFiles(dir string, names []string) (paths []string) {
 	split := map[string]bool{}
 	for _, name := range names {
-		if !strings.EqualFold(filepath.Ext(name), ".gguf") {
+		model, _, parts, isPart := gguf.SplitName(name)
+		key := fmt.Sprintf("%s of %d", model, parts)
+		if !strings.EqualFold(filepath.Ext(name), ".gguf") || isPart && split[key] {
 			continue
 		}
-		if model, _, parts, ok := gguf.SplitName(name); ok {
-			key := fmt.Sprintf("%s of %d", model, parts)
-			if split[key] {
-				continue
-			}
-			split[key] = true
-		}
-		files = append(files, name)
+		split[key] = split[key] || isPart
+		paths = append(paths, filepath.Join(dir, name))
 	}
-	return files
+	return paths
 }
 
-// otherFormats tell of weights in formats that are not read, by the ending of a
-// file's name: what to do about the file at path.
-var otherFormats = map[string]func(path string) string{
-	".bin":  func(path string) string { return pytorchFile.problem(path) },
-	".pt":   func(path string) string { return pytorchFile.problem(path) },
-	".pth":  func(path string) string { return pytorchFile.problem(path) },
-	".ckpt": func(path string) string { return pytorchFile.problem(path) },
-	".h5":   func(path string) string { return hdf5File.problem(path) },
-	".npz":  func(path string) string { return numpyFile.problem(path) },
-	".onnx": func(path string) string {
-		return "this is a file of ONNX, which is not read: take the model's safetensors or GGUF files"
-	},
-	".msgpack": func(path string) string {
-		return "this is a file of Flax, which is not read: " + savePretrained(filepath.Dir(path), ", from_flax=True")
-	},
+// otherFormats are formats of weights that are not read, by the extension of a
+// file's name.
+var otherFormats = map[string]kind{
+	".bin": pytorchFile, ".pt": pytorchFile, ".pth": pytorchFile, ".ckpt": pytorchFile,
+	".h5": hdf5File, ".npz": numpyFile, ".onnx": onnxFile, ".msgpack": flaxFile,
 }
 
 // otherWeights says what to do about the file at path if its name is that of
 // weights in a format that is not read; else it returns "".
 func otherWeights(path string) string {
 	name := strings.ToLower(filepath.Base(path))
-	what := otherFormats[filepath.Ext(name)]
+	ext := filepath.Ext(name)
 	if name == "pytorch_model.bin.index.json" {
-		what = otherFormats[".bin"]
+		ext = ".bin"
 	}
-	if what == nil || filepath.Ext(name) == ".bin" && !strings.Contains(name, "model") {
+	format := otherFormats[ext]
+	if format == unknownFile || ext == ".bin" && !strings.Contains(name, "model") {
 		return "" // training_args.bin, or tokens to train on
 	}
-	// The ending says more than that the file is compressed, as a file of PyTorch is.
+	// The content says more than the name. But "archive" says less: PyTorch's files are archives.
 	if k, _, err := sniff(path); err == nil && k != archiveFile && k.problem(path) != "" {
 		return k.problem(path)
 	}
-	return what(path)
+	return format.problem(path)
 }
 
 // lacking says what a directory lacks that has no model in it.
@@ -312,7 +300,7 @@ func lacking(dir string, names []string) string {
 	return fmt.Sprintf("no model is in the directory: found %s, %s", quoted(names), expectedModel)
 }
 
-// quoted lists a few names.
+// quoted lists the first few names.
 func quoted(names []string) string {
 	const most = 5
 	var shown []string
@@ -326,15 +314,7 @@ func quoted(names []string) string {
 	return list
 }
 
-func quotedPaths(dir string, names []string) string {
-	paths := make([]string, len(names))
-	for i, name := range names {
-		paths[i] = filepath.Join(dir, name)
-	}
-	return quoted(paths)
-}
-
-// cause is what the system says, without the call and the path.
+// cause is the system's error without the call and the path.
 func cause(err error) error {
 	var named *fs.PathError
 	if errors.As(err, &named) {
@@ -349,39 +329,41 @@ var (
 	ollamaName  = regexp.MustCompile(`^(?:[\w.-]+/)*[\w.-]{2,}:[\w.-]+$`)
 )
 
-// pagesBelow are pages of a model on Hugging Face.
+// pagesBelow begin the paths of pages below a model's address on Hugging Face.
 var pagesBelow = []string{"resolve", "blob", "raw", "tree", "blame", "commits", "discussions"}
 
-// notFound says what to do about a path that cannot be looked at.
+// notFound is the error of a path that os.Stat gave err for. It says what to do.
 func notFound(path string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("model %s: cannot read it: %w", path, cause(err))
 	}
 	download := func(id string) string {
-		_, name, _ := strings.Cut("/"+id, "/")
-		name = name[strings.LastIndex(name, "/")+1:]
-		return fmt.Sprintf("download it, with hf download %s --local-dir %s, and give the directory", id, name)
+		return fmt.Sprintf("download it, with hf download %s --local-dir %s, and give the directory", id, id[strings.LastIndex(id, "/")+1:])
 	}
 	if target, no := os.Readlink(path); no == nil {
 		return fmt.Errorf("model %s: %w: the link leads to %q, which is not there", path, cause(err), target)
 	}
 	const machine = "expected a directory or a file on this machine"
+	const address = "this is an address, " + machine + ": "
 	hint := expectedModel
-	if m := addressName.FindStringSubmatch(path); m != nil {
-		hint = "this is an address, " + machine + ": download it first"
-		id, below, _ := strings.Cut(m[1], "/")
-		if local, ok := strings.CutPrefix(path, "file://"); ok {
-			hint = fmt.Sprintf("%s: give the path, %s", machine, local)
-		} else if slices.Contains(pagesBelow, below) { // of a model whose name has no owner
-			hint = "this is an address, " + machine + ": " + download(id)
-		} else if m[1] != "" {
-			hint = "this is an address, " + machine + ": " + download(m[1])
+	m := addressName.FindStringSubmatch(path)
+	local, isFile := strings.CutPrefix(path, "file://")
+	switch {
+	case isFile:
+		hint = fmt.Sprintf("%s: give the path, %s", machine, local)
+	case m != nil && m[1] == "":
+		hint = address + "download it first"
+	case m != nil:
+		name, below, _ := strings.Cut(m[1], "/")
+		if slices.Contains(pagesBelow, below) { // of a model whose name has no owner
+			m[1] = name
 		}
-	} else if ollamaName.MatchString(path) {
+		hint = address + download(m[1])
+	case ollamaName.MatchString(path):
 		hint = fmt.Sprintf("%s; for a model of ollama, give the file behind FROM in what ollama show --modelfile %s prints", machine, path)
-	} else if strings.HasPrefix(path, "~") {
+	case strings.HasPrefix(path, "~"):
 		hint = "the shell has not replaced ~: write $HOME in its place"
-	} else if hubName.MatchString(path) && !strings.HasSuffix(path, ".gguf") && !strings.HasSuffix(path, ".safetensors") {
+	case hubName.MatchString(path) && !strings.HasSuffix(path, ".gguf") && !strings.HasSuffix(path, ".safetensors"):
 		hint = fmt.Sprintf("%s; if it is the name of a model on Hugging Face, %s", machine, download(path))
 	}
 	return fmt.Errorf("model %s: %w: %s", path, cause(err), hint)

@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// NonFiniteError tells of a weight that is NaN or infinite, in a checkpoint that
-// was loaded with [LoadOptions].Train. Nothing can be learned from it: every
-// loss would be NaN.
+// NonFiniteError is the error of a weight that is NaN or infinite, in a checkpoint
+// that is loaded with [LoadOptions].Train. A model cannot learn with one: every loss
+// would be NaN.
 type NonFiniteError struct {
-	Tensor string  // its name in the checkpoint
-	Index  []int   // of the first such element
-	Value  float32 // what it is
+	Tensor string  // name in the checkpoint
+	Index  []int   // of the first such element, one number an axis, the outermost first
+	Value  float32 // of that element
 }
 
 func (e *NonFiniteError) Error() string {
@@ -41,7 +41,8 @@ func checkFinite(ctx context.Context, t rawTensor) error {
 	return nil
 }
 
-// indexOf is where element i of a tensor of a shape stands along each axis.
+// indexOf is the index of element i, counted row-major, of a tensor of that shape:
+// one number an axis.
 func indexOf(i int, shape []int) []int {
 	index := make([]int, len(shape))
 	for axis, dim := range slices.Backward(shape) {

@@ -1,6 +1,7 @@
 package gpt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,9 @@ import (
 type Options struct {
 	Sampling
 
-	// Predict is how many tokens to generate at most. 0: as many as the context
-	// has room for after the prompt, and one more, which need not be read. Below
-	// 0: until the model ends the text, in however many contexts.
+	// Predict is how many tokens to generate at most. 0: as many as fit in the
+	// context after the prompt, and one more, which the model need not read. Below
+	// 0: until the model ends the text, however often the context gets full.
 	Predict int
 
 	IgnoreEOS bool // never let the model end the text
@@ -24,13 +25,13 @@ type Options struct {
 	// LogProbs is how many of the likeliest tokens each Token lists in Top.
 	LogProbs int
 
-	// Vocab is how many tokens the tokenizer has, whose ids alone are drawn; 0
+	// Vocab is how many tokens the tokenizer has: only ids below it are drawn. 0
 	// stands for as many as the model has. Models are often padded with rows that
-	// stand for no token.
+	// have no token.
 	Vocab int
 
-	// Barred are ids below Vocab that are never drawn either, such as the holes of
-	// the tokenizer.
+	// Barred are more ids that are never drawn, such as those below Vocab that have
+	// no token.
 	Barred []int
 }
 
@@ -38,27 +39,27 @@ type Options struct {
 type Token struct {
 	ID      int
 	LogProb float64 // natural logarithm of the probability that the model gave it, among tokens that may be drawn
-	Slid    bool    // the context was full: the older half of the tokens has left it
+	Slid    bool    // the context was full: the older half of its tokens was removed
 
-	// Top are the likeliest tokens in its place, the likeliest first: as many as
-	// Options.LogProbs asks for, or as may be drawn.
+	// Top are the likeliest tokens at this position, the likeliest first: as many
+	// as Options.LogProbs asks for, or fewer if fewer may be drawn.
 	Top []TokenProb
 }
 
-// TokenProb is a token that could have come.
+// TokenProb is a token that could have been drawn.
 type TokenProb struct {
 	ID      int
 	LogProb float64 // as in Token
 }
 
-// Generate continues a prompt token by token: the scores of the tokens that
-// could come next become probabilities, one token is drawn, appended, and read
-// in turn. It ends after the tokens that o.Predict asks for, when the model ends the text, or
-// with an error, such as that of ctx.
+// Generate continues a prompt, given as token ids, token by token: the model's
+// scores of the tokens that could come next become probabilities, one token is
+// drawn, and the model reads it. Generate ends after o.Predict tokens, when the
+// model ends the text, or with an error, such as that of ctx.
 //
-// When the context is full the older half of the tokens leaves it. GPT-2's
-// positions are absolute, so what stays is computed again, which is why it is
-// half a context at a time and not a token.
+// When the context is full, the older half of its tokens is removed. The positions
+// of the other half change, so it is computed again. That is why half a context is
+// removed at a time, and not one token.
 func (s *Session) Generate(ctx context.Context, prompt []int, o Options) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
 		if err := s.generate(ctx, prompt, o, func(t Token) bool { return yield(t, nil) }); err != nil {
@@ -139,16 +140,13 @@ func likeliest(logits []float32, n int, logTotal float64) []TokenProb {
 	return top
 }
 
-// barred lists the ids that are never drawn. What ends a text is no part of it,
-// so the tokenizer need not know it.
+// barred lists the ids that are never drawn. A token that ends a text may be drawn
+// even if the tokenizer does not have it, because it is not part of the text.
 func (m *Model) barred(o Options) ([]int, error) {
 	if o.Vocab < 0 || o.Vocab > m.Vocab {
 		return nil, fmt.Errorf("a vocabulary of %d tokens: this model has %d, expected at most as many, or 0 for all", o.Vocab, m.Vocab)
 	}
-	known := o.Vocab
-	if known == 0 {
-		known = m.Vocab
-	}
+	known := cmp.Or(o.Vocab, m.Vocab)
 	hole := map[int]bool{}
 	for _, id := range o.Barred {
 		hole[id] = true
@@ -165,19 +163,20 @@ func (m *Model) barred(o Options) ([]int, error) {
 	return ids, nil
 }
 
-// next feeds one token, making room for it first where there is none.
+// next feeds one token. If the context is full, it first removes the older half.
 func (s *Session) next(ctx context.Context, id int) (logits []float32, slid bool, err error) {
 	ids := []int{id}
 	if slid = s.cached == s.size; slid {
 		rest := len(s.history) - s.size/2
 		ids = append(slices.Clone(s.history[rest:]), id)
-		s.history, s.cached = s.history[:rest], 0 // what stays is read again
+		s.history, s.cached = s.history[:rest], 0 // the other half is fed again
 	}
 	logits, err = s.Feed(ctx, ids...)
 	return logits, slid, err
 }
 
-// Fits reports a prompt that has no tokens, or more than there is room for.
+// Fits returns an error for a prompt that has no tokens, or more than fit in the
+// rest of the context.
 func (s *Session) Fits(prompt []int) error {
 	switch n := s.cached + len(prompt); {
 	case len(prompt) == 0:
@@ -188,8 +187,9 @@ func (s *Session) Fits(prompt []int) error {
 	return nil
 }
 
-// FitsText reports a prompt that is too long, however it is cut into tokens of
-// at most longest bytes each, so that it need not be.
+// FitsText returns an error for a prompt of so many bytes that it cannot fit in the
+// rest of the context, if no token has more than longest bytes. So a text that is
+// too long is refused before it is encoded.
 func (s *Session) FitsText(bytes, longest int) error {
 	if least := (bytes + longest - 1) / longest; s.cached+least > s.size {
 		return fmt.Errorf("the prompt has %d bytes, which are at least %d tokens, and the context holds %d: shorten it%s", bytes, least, s.size, s.roomHint())
@@ -197,7 +197,7 @@ func (s *Session) FitsText(bytes, longest int) error {
 	return nil
 }
 
-// roomHint tells what could be done about a context that is too small.
+// roomHint says what to do about a context that is too small, or is "".
 func (s *Session) roomHint() string {
 	if s.size < s.m.Context {
 		return fmt.Sprintf(", or enlarge the context: this model can hold %d", s.m.Context)

@@ -3,6 +3,7 @@ package gpt
 // This file reads the tokenizer of a GGUF file, and writes one.
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,10 +24,10 @@ const (
 	tokenUnused  = 5
 )
 
-// fillName is the name of a token that fills a row of the model, as llama.cpp has it.
+// fillName is llama.cpp's name for a token that only fills a row of the model.
 func fillName(id int) string { return fmt.Sprintf("[PAD%d]", id) }
 
-// tokenizer reads the tokenizer of a model with that many tokens.
+// tokenizer reads the tokenizer of a model with vocab tokens.
 func (m metadata) tokenizer(vocab int) (*tokenizer.Tokenizer, error) {
 	kind, found, err := m.text(keyTokenizer)
 	switch {
@@ -37,30 +38,22 @@ func (m metadata) tokenizer(vocab int) (*tokenizer.Tokenizer, error) {
 	case kind != "gpt2":
 		return nil, fmt.Errorf("%s: found %q, expected \"gpt2\"", keyTokenizer, strictjson.Shorten(kind))
 	}
-	// Early files do not tell how text is cut; theirs is GPT-2's way.
+	// Early files do not say how text is split into words; it is GPT-2's way.
 	if split, found, err := m.text(keySplit); err != nil {
 		return nil, err
 	} else if found && split != "gpt-2" {
 		return nil, fmt.Errorf("%s: found %q, expected \"gpt-2\": ids would be wrong", keySplit, strictjson.Shorten(split))
 	}
 	v := tokenizer.Vocabulary{}
-	if v.Tokens, err = m.texts(keyTokens, vocab); err != nil {
-		return nil, err
-	}
-	if err := m.types(&v); err != nil {
-		return nil, err
-	}
-	if v.PrefixSpace, err = m.flag(keyAddSpace); err != nil {
-		return nil, err
-	}
-	if v.Prefix, err = m.around(keyAddBOS, keyBOS, len(v.Tokens)); err != nil {
-		return nil, err
-	}
-	if v.Suffix, err = m.around(keyAddEOS, keyEOS, len(v.Tokens)); err != nil {
-		return nil, err
-	}
-	merges, err := m.texts(keyMerges, maxVocab)
-	if err != nil {
+	var merges []string
+	var errs [6]error
+	v.Tokens, errs[0] = m.texts(keyTokens, vocab)
+	errs[1] = m.types(&v)
+	v.PrefixSpace, errs[2] = m.flag(keyAddSpace)
+	v.Prefix, errs[3] = m.around(keyAddBOS, keyBOS, len(v.Tokens))
+	v.Suffix, errs[4] = m.around(keyAddEOS, keyEOS, len(v.Tokens))
+	merges, errs[5] = m.texts(keyMerges, maxVocab)
+	if err := cmp.Or(errs[:]...); err != nil { // the first one
 		return nil, err
 	}
 	for i, s := range merges {
@@ -73,33 +66,30 @@ func (m metadata) tokenizer(vocab int) (*tokenizer.Tokenizer, error) {
 	return tokenizer.New(v)
 }
 
-// around reads the id that stands before a text, or behind it, where the key add
-// asks for it.
+// around reads the id that comes before a text, or after it, if the key add says
+// that one does.
 func (m metadata) around(add, key string, tokens int) ([]int, error) {
-	asked, err := m.flag(add)
-	if err != nil || !asked {
-		return nil, err
-	}
 	id, found, err := m.integer(key, 0)
-	if err != nil {
+	asked, flagErr := m.flag(add)
+	switch {
+	case flagErr != nil || !asked:
+		return nil, flagErr
+	case err != nil:
 		return nil, err
-	}
-	if !found || id >= tokens {
+	case !found || id >= tokens:
 		return nil, fmt.Errorf("%s is true, but %s is missing or no token: found %d, expected 0 to %d", add, key, id, tokens-1)
 	}
 	return []int{id}, nil
 }
 
-// types reads which tokens are added ones, and drops those that only fill the
-// vocabulary up: unused ones at the end, and those before that have their name.
+// types reads which tokens are added ones. It drops tokens that only fill rows of the
+// model: unused ones at the end, and unused ones before that have the name for it.
 func (m metadata) types(v *tokenizer.Vocabulary) error {
 	v.Added = map[int]bool{}
 	value, found := m.Value(keyTypes)
 	if !found {
-		for id, name := range v.Tokens {
-			if name == "<|endoftext|>" {
-				v.Added[id] = true
-			}
+		if id := slices.Index(v.Tokens, "<|endoftext|>"); id >= 0 {
+			v.Added[id] = true
 		}
 		return nil
 	}
@@ -112,10 +102,8 @@ func (m metadata) types(v *tokenizer.Vocabulary) error {
 	}
 	for id, t := range types {
 		switch {
-		case t == tokenControl || t == tokenUnknown:
-			v.Added[id] = true
-		case t == tokenAdded:
-			v.Added[id] = false
+		case t == tokenControl || t == tokenUnknown || t == tokenAdded:
+			v.Added[id] = t != tokenAdded
 		case t == tokenUnused && v.Tokens[id] == fillName(id):
 			v.Tokens[id] = ""
 		}
@@ -142,7 +130,8 @@ func (m metadata) texts(key string, limit int) ([]string, error) {
 	return texts, nil
 }
 
-// lost reports what the format that is written cannot say.
+// lost reports what the format that is written cannot hold: to o.Warn or, without
+// one, as an error.
 func (o SaveOptions) lost(format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	if o.Warn == nil {
@@ -152,8 +141,8 @@ func (o SaveOptions) lost(format string, args ...any) error {
 	return nil
 }
 
-// savedTokenizer is the tokenizer to be saved, nil where there is none, or none
-// that can be read.
+// savedTokenizer is the tokenizer to be saved. It is nil if there is none, or if it
+// cannot be read and o allows that.
 func (c *Checkpoint) savedTokenizer(o SaveOptions) (*tokenizer.Tokenizer, error) {
 	t, err := c.Tokenizer()
 	switch {
@@ -167,9 +156,9 @@ func (c *Checkpoint) savedTokenizer(o SaveOptions) (*tokenizer.Tokenizer, error)
 	return nil, o.lost("the tokenizer cannot be read, and none is written: %w", err)
 }
 
-// ends reports what a GGUF file cannot say of the tokenizer v, and returns config
-// with the tokens that begin and end a text as the file has them: one that begins
-// it, and two that end it, the first of which are those that the tokenizer adds.
+// ends reports what a GGUF file cannot hold of the tokenizer v. It returns config
+// with the tokens that begin and end a text in the order of the file, which has one
+// that begins it and two that end it: those that the tokenizer adds come first.
 func (o SaveOptions) ends(config Config, v tokenizer.Vocabulary) (Config, error) {
 	var lost []error
 	say := func(format string, args ...any) {
@@ -214,8 +203,9 @@ func (o SaveOptions) ends(config Config, v tokenizer.Vocabulary) (Config, error)
 	return config, errors.Join(lost...)
 }
 
-// tokenizerMetadata are the entries for a tokenizer of at most vocab tokens. llama.cpp
-// wants a token for each of the model's ids: those that stand for none are marked as unused.
+// tokenizerMetadata are the entries for a tokenizer, of at most vocab tokens, of a
+// model with vocab of them. llama.cpp wants a token for each of the model's ids:
+// an id without one gets an unused token.
 func tokenizerMetadata(v tokenizer.Vocabulary, vocab int) ([]gguf.KeyValue, error) {
 	types := make([]int32, vocab)
 	v.Tokens = append(v.Tokens, make([]string, vocab-len(v.Tokens))...)

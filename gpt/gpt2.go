@@ -4,6 +4,7 @@ package gpt
 
 import (
 	"fmt"
+	"math"
 
 	"caldera/backend"
 	"caldera/nn"
@@ -21,18 +22,18 @@ func init() {
 		// heads, and reorder_and_upcast_attn asks for attention in f32, which ours is.
 		Keys: []Setting{
 			// Transformers reads the general names in place of GPT-2's own, and before them.
-			{Field: "Layers", JSON: []string{"n_layer"}, Others: []string{"num_hidden_layers"}, GGUF: []string{"block_count"}},
-			{Field: "Heads", JSON: []string{"n_head"}, Others: []string{"num_attention_heads"}, GGUF: []string{"attention.head_count"}},
-			{Field: "Width", JSON: []string{"n_embd"}, Others: []string{"hidden_size"}, GGUF: []string{"embedding_length"}},
 			// n_ctx was the size of the mask. Transformers ignores it, so files are
 			// published in which it differs from n_positions.
 			{Field: "Context", JSON: []string{"n_positions", "n_ctx"}, Others: []string{"max_position_embeddings"}, GGUF: []string{"context_length"}},
+			{Field: "Width", JSON: []string{"n_embd"}, Others: []string{"hidden_size"}, GGUF: []string{"embedding_length"}},
 			{Field: "Inner", JSON: []string{"n_inner"}, GGUF: []string{"feed_forward_length"}, Needed: Nowhere},
+			{Field: "Layers", JSON: []string{"n_layer"}, Others: []string{"num_hidden_layers"}, GGUF: []string{"block_count"}},
+			{Field: "Heads", JSON: []string{"n_head"}, Others: []string{"num_attention_heads"}, GGUF: []string{"attention.head_count"}},
 			{Field: "KVHeads", GGUF: []string{"attention.head_count_kv"}, Needed: Nowhere, ReadOnly: true},
 			{Field: "Epsilon", JSON: []string{"layer_norm_epsilon"}, GGUF: []string{"attention.layer_norm_epsilon"}, Needed: InGGUF},
-			{Field: "Activation", JSON: []string{"activation_function"}, Values: Activations[:5], Needed: Nowhere},
-			{JSON: []string{"scale_attn_weights"}, Values: []Choice{{"true", nil}}, Needed: Nowhere},
-			{JSON: []string{"scale_attn_by_inverse_layer_idx"}, Values: []Choice{{"false", nil}, {"null", nil}}, Needed: Nowhere},
+			{Field: "Activation", JSON: []string{"activation_function"}, Values: Activations, Needed: Nowhere},
+			{Field: "Unscaled", JSON: []string{"scale_attn_weights"}, Values: []Choice{{"false", true}, {"true", false}, {"null", true}}, Needed: Nowhere},
+			{Field: "ScaleByLayer", JSON: []string{"scale_attn_by_inverse_layer_idx"}, Needed: Nowhere},
 			{JSON: []string{"add_cross_attention"}, Values: []Choice{{"false", nil}, {"null", nil}}, Needed: Nowhere},
 		},
 		Defaults: func() Config {
@@ -69,10 +70,10 @@ func init() {
 
 // GPT2Settings are what only GPT-2 has.
 type GPT2Settings struct {
-	Activation backend.Activation // activation_function: of the MLP
+	Activation   backend.Activation // activation_function: of the MLP
+	Unscaled     bool               // scale_attn_weights is false: scores are not divided by √size of a head
+	ScaleByLayer bool               // scale_attn_by_inverse_layer_idx: scores of block i are divided by i + 1
 }
-
-func gpt2Settings(c *Config) *GPT2Settings { return c.Settings.(*GPT2Settings) }
 
 // gpt2Shape has what all of GPT-2's sizes have.
 func gpt2Shape(layers, heads, width int) Config {
@@ -91,7 +92,8 @@ type GPT2 struct {
 
 // GPT2Block is one round of attention and MLP.
 type GPT2Block struct {
-	Heads        int
+	Attention    nn.Attention
+	Activation   backend.Activation
 	Norm1, Norm2 nn.Norm   // before attention, before the MLP
 	QKV          nn.Linear // [3·width, width]: queries, keys and values of all heads
 	Out          nn.Linear // [width, width]: what the heads found, back into the stream
@@ -102,8 +104,18 @@ type GPT2Block struct {
 func newGPT2(c Config, _ Format) Network {
 	norm := nn.Norm{Epsilon: float32(c.Epsilon)}
 	m := &GPT2{config: c, Norm: norm}
-	for range c.Layers {
-		m.Blocks = append(m.Blocks, &GPT2Block{Heads: c.Heads, Norm1: norm, Norm2: norm})
+	s := c.Settings.(*GPT2Settings)
+	for i := range c.Layers {
+		scale := 1.0
+		if !s.Unscaled {
+			scale = 1 / math.Sqrt(float64(c.HeadSize))
+		}
+		if s.ScaleByLayer {
+			scale /= float64(i + 1)
+		}
+		m.Blocks = append(m.Blocks, &GPT2Block{
+			Attention: nn.Attention{Heads: c.Heads, Scale: float32(scale)}, Activation: s.Activation, Norm1: norm, Norm2: norm,
+		})
 	}
 	return m
 }
@@ -163,14 +175,14 @@ func (b *GPT2Block) Attend(t *nn.Tape, i int, x, at, cache Tensor) Tensor {
 	q, kv := qkv.Slice(-1, 0, width), qkv.Slice(-1, width, 3*width) // [batch, time, width], [batch, time, 2·width]
 	kv = t.Store(cache, kv, at)                                     // rows at … at+time of [batch, context, 2·width]
 	k, v := kv.Slice(-1, 0, width), kv.Slice(-1, width, 2*width)
-	y := t.Attention(nn.Attention{Heads: b.Heads}, q, k, v, at, "attn.%d", i) // [batch, time, width]
+	y := t.Attention(b.Attention, q, k, v, at, "attn.%d", i) // [batch, time, width]
 	return t.Dropout(t.Linear(b.Out, y))
 }
 
 // Think lets each vector ask many questions of itself, and adds up the answers.
 func (b *GPT2Block) Think(t *nn.Tape, x Tensor) Tensor {
-	questions := t.GELU(t.Linear(b.Up, x))        // [batch, time, 4·width]
-	return t.Dropout(t.Linear(b.Down, questions)) // [batch, time, width]
+	questions := t.Activate(b.Activation, t.Linear(b.Up, x)) // [batch, time, 4·width]
+	return t.Dropout(t.Linear(b.Down, questions))            // [batch, time, width]
 }
 
 // Final is as Network has it.

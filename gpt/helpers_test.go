@@ -90,17 +90,19 @@ type checkpoint struct {
 }
 
 // base is a small checkpoint that is right.
-func base(t *testing.T) *checkpoint {
+func base(t *testing.T) *checkpoint { return readCheckpoint(t, "testdata/gpt2-one") }
+
+func readCheckpoint(t *testing.T, dir string) *checkpoint {
 	t.Helper()
 	c := &checkpoint{}
-	text, err := os.ReadFile("testdata/gpt2-one/config.json")
+	text, err := os.ReadFile(filepath.Join(dir, "config.json"))
 	if err == nil {
 		err = json.Unmarshal(text, &c.config)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := safetensors.OpenDir("testdata/gpt2-one")
+	f, err := safetensors.OpenDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

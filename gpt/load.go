@@ -21,6 +21,11 @@ type LoadOptions struct {
 	// weight that is NaN or infinite is a [NonFiniteError].
 	Train bool
 
+	// Activations is the dtype in which products with quantised weights read what
+	// they multiply with: F32 or None, or Q8_A for blocks of 8 bits, which is less
+	// exact. Other products, and a model that trains, do not round so.
+	Activations backend.DType
+
 	// For is what the model is loaded for. Where the backend tells how much
 	// memory is free, and that has no room for all of it, nothing is loaded and
 	// the error is a [MemoryError]. Nil: only the weights must fit.
@@ -31,6 +36,12 @@ type LoadOptions struct {
 func (o LoadOptions) check() error {
 	if o.Train && o.DType != backend.None && o.DType != backend.F32 {
 		return fmt.Errorf("weights that train are kept as f32, not as %v", o.DType)
+	}
+	if o.DType != backend.None && !o.DType.Is(backend.Weights) {
+		return fmt.Errorf("%v is no dtype of weights: expected one of %s", o.DType, backend.JoinDTypes(backend.DTypes(backend.Weights)))
+	}
+	if o.Activations != backend.None && !o.Activations.Is(backend.Activations) {
+		return fmt.Errorf("%v is no dtype of activations: expected one of %s", o.Activations, backend.JoinDTypes(backend.DTypes(backend.Activations)))
 	}
 	return nil
 }

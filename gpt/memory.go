@@ -155,7 +155,7 @@ func bits(d backend.DType) int { return 8 * 32 * d.BlockBytes() / d.BlockLen() }
 // demand is what loading m, and using it as o says, takes.
 func (m *Model) demand(f Format, found map[string]rawTensor, o LoadOptions) (d Demand) {
 	paper := newModel(m.b, m.Config, m.order)
-	paper.train = m.train
+	paper.train, paper.activations = m.train, o.Activations
 	for _, w := range paper.Weights() {
 		t := found[w.Name(HuggingFace)]
 		if w.Make != nil {

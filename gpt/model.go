@@ -9,6 +9,8 @@
 package gpt
 
 import (
+	"cmp"
+
 	"caldera/backend"
 	"caldera/nn"
 )
@@ -25,7 +27,9 @@ type Model struct {
 	b       backend.Backend
 	train   bool // weights may be written to
 	buffers []backend.Buffer
-	close   func() error // what the weights are mapped from
+
+	activations backend.DType // see LoadOptions
+	close       func() error  // what the weights are mapped from
 }
 
 // newModel is a model of a valid shape whose weights are still to come.
@@ -67,11 +71,22 @@ func (m *Model) DType() backend.DType {
 	return backend.None
 }
 
+// Activations is the dtype in which products with quantised weights read what they
+// multiply with: F32, or a quantised one.
+func (m *Model) Activations() backend.DType { return cmp.Or(m.activations, backend.F32) }
+
+// tape is one on which the model computes, but does not train.
+func (m *Model) tape() *nn.Tape {
+	t := nn.NewTape(m.b)
+	t.QuantizeActivations(m.Activations())
+	return t
+}
+
 // Backend is where the model's weights are.
 func (m *Model) Backend() backend.Backend { return m.b }
 
 // NewCache allocates a cache for a batch of sequences of up to context
-// positions each, stored as dtype d, f32 or f16.
+// positions each, stored as dtype d, one of caches.
 func (m *Model) NewCache(batch, context int, d backend.DType) (Cache, error) {
 	cache := make(Cache, m.Layers)
 	for i := range cache {

@@ -187,3 +187,40 @@ func TestCacheType(t *testing.T) {
 		t.Errorf("sessions take %v bytes, expected f16 to spare %d", sizes, cache)
 	}
 }
+
+// TestActivations rounds what is multiplied with quantised weights to blocks: nearly
+// the same scores, also between backends, for one token and for many.
+func TestActivations(t *testing.T) {
+	ids := manyIDs(40, 50)
+	load := func(t *testing.T, b backend.Backend, o gpt.LoadOptions) *gpt.Model {
+		m, err := gpt.Load(t.Context(), b, "testdata/gpt2-tiny", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { m.Close() })
+		return m
+	}
+	const bound = 4e-2 // 1 % of each of 12 products: conformance/tolerance.go
+	for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
+		exact := load(t, openCPU(t), gpt.LoadOptions{DType: d})
+		for _, n := range []int{1, 40} {
+			want := feed(t, exact, ids[:n]...)
+			devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+				m := load(t, b, gpt.LoadOptions{DType: d, Activations: backend.Q8_A})
+				if far := distance(feed(t, m, ids[:n]...), want); far < 1e-4 || far > bound {
+					t.Errorf("%v, %d tokens: blocks of activations change the scores by %.2g, expected a little, up to %.1g", d, n, far, bound)
+				}
+			})
+		}
+	}
+	plain := load(t, openCPU(t), gpt.LoadOptions{Activations: backend.Q8_A})
+	if want := load(t, openCPU(t), gpt.LoadOptions{}); distance(feed(t, plain, ids...), feed(t, want, ids...)) != 0 {
+		t.Error("weights that are not quantised are multiplied with rounded activations")
+	}
+	if _, err := gpt.Load(t.Context(), openCPU(t), "testdata/gpt2-tiny", gpt.LoadOptions{Activations: backend.Q8_0}); err == nil || !strings.Contains(err.Error(), "q8_0 is no dtype of activations") {
+		t.Errorf("activations of q8_0: %v", err)
+	}
+	if _, err := gpt.Load(t.Context(), openCPU(t), "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.Q8_A}); err == nil || !strings.Contains(err.Error(), "q8_a is no dtype of weights") {
+		t.Errorf("weights of q8_a: %v", err)
+	}
+}

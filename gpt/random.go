@@ -25,7 +25,7 @@ func Random(ctx context.Context, b backend.Backend, config Config, o LoadOptions
 		return nil, err
 	}
 	m := newModel(b, config, HuggingFace)
-	m.train = o.Train
+	m.train, m.activations = o.Train, o.Activations
 	found := map[string]rawTensor{} // without data: what there is going to be
 	for _, w := range m.Weights() {
 		found[w.Name(HuggingFace)] = made(w, nil, initialDType(w, o.DType))

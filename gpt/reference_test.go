@@ -17,7 +17,9 @@ import (
 
 // references are checkpoints with the figures that PyTorch computed for them in
 // float64; testdata/README.md tells how they are made.
-var references = []string{"gpt2-tiny", "gpt2-odd", "gpt2-one", "gpt2-batch"}
+var references = []string{
+	"gpt2-tiny", "gpt2-odd", "gpt2-one", "gpt2-batch", "llama-grouped", "llama-odd", "llama-three", "llama-linear",
+}
 
 // tolerances on ‖out − reference‖ / ‖reference‖. PyTorch itself is within 1.5e-6
 // in float32.

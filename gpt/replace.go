@@ -1,14 +1,14 @@
 package gpt
 
-// How a model directory is written where there may be another model: whenever it
-// is cut off, by a crash or a full disk, the directory loads, as the old model or
+// Writing a model directory that may hold another model. If that is cut off at any
+// moment, by a crash or a full disk, the directory still loads, as the old model or
 // as the new one.
 //
 // All files are first written to a directory within it and synced. That directory
-// then takes the name pendingName, and from here on it is the model. Its files are
-// put in their places, files of the old model are deleted, and it goes away. Where
-// it is cut off in between, pendingName is found and used (openDirectory), and the
-// next save finishes what was begun.
+// is then renamed to pendingName: from then on it is the model. Its files are put
+// in their places, files of the old model are deleted, and it is removed. If that
+// is cut off, openDirectory finds pendingName and uses it, and the next save
+// completes the work.
 
 import (
 	"errors"
@@ -25,16 +25,16 @@ import (
 	"caldera/internal/atomicfile"
 )
 
-// pendingName is the directory of a whole model that is to replace the one around it.
+// pendingName is the directory, within a model directory, of a complete model that
+// will replace the one around it.
 const pendingName = ".caldera-new"
 
 var stagingName = regexp.MustCompile(`^\.caldera-[0-9a-f]{16}\.tmp$`)
 
 func newStagingName() string { return fmt.Sprintf(".caldera-%016x.tmp", rand.Uint64()) }
 
-// directoryFiles are the files of a model directory, those that other programs
-// read included. What is none of them, such as notes, stays when another model is
-// written.
+// directoryFiles are the files of a model directory, including those for other
+// programs. Other files, such as notes, stay when another model is written.
 var directoryFiles = []string{
 	configName, generationName, safetensors.SingleName, safetensors.IndexName,
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
@@ -54,11 +54,11 @@ func isDirectoryFile(name string) bool {
 type replacement struct {
 	dir     string
 	staging string // within dir
-	undo    func() // of making dir
+	undo    func() // removes dir if it was made and is empty
 }
 
-// replaceDir begins to write the model directory dir, which it makes where there
-// is none. Files go to staging until commit.
+// replaceDir begins to write the model directory dir, which it makes if there is
+// none. Files are written to staging until commit.
 func replaceDir(dir string) (*replacement, error) {
 	undo, err := atomicfile.Mkdir(dir)
 	if err != nil {
@@ -81,35 +81,28 @@ func (r *replacement) discard() error {
 
 // commit makes what was written the model of the directory.
 func (r *replacement) commit() error {
-	if err := finishReplacement(r.dir); err != nil { // which an earlier one began
+	if err := finishReplacement(r.dir); err != nil { // of an earlier model, if it was cut off
 		return err
 	}
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
 		return err
 	}
-	replaces := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isDirectoryFile(e.Name()) })
-	if !replaces {
-		if err := r.move(); err != nil {
-			return err
-		}
-	} else {
-		if err := atomicfile.SyncDir(r.staging); err != nil {
-			return err
-		}
-		if err := os.Rename(r.staging, filepath.Join(r.dir, pendingName)); err != nil {
-			return err
-		}
-		if err := atomicfile.SyncDir(r.dir); err != nil {
-			return err
-		}
-		if err := finishReplacement(r.dir); err != nil {
-			return err
-		}
+	put := r.move
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isDirectoryFile(e.Name()) }) {
+		put = r.replace
 	}
-	for _, e := range entries { // what others left that were cut off
-		if stagingName.MatchString(e.Name()) {
-			if err := os.RemoveAll(filepath.Join(r.dir, e.Name())); err != nil {
+	if err := put(); err != nil {
+		return err
+	}
+	return removeEntries(r.dir, entries, stagingName.MatchString, os.RemoveAll) // of saves that were cut off
+}
+
+// removeEntries removes the entries of dir whose names are unwanted.
+func removeEntries(dir string, entries []fs.DirEntry, unwanted func(name string) bool, remove func(path string) error) error {
+	for _, e := range entries {
+		if unwanted(e.Name()) {
+			if err := remove(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
 		}
@@ -117,8 +110,22 @@ func (r *replacement) commit() error {
 	return nil
 }
 
-// move puts the files in their places, where there is no model: config.json at
-// last, without which there is none.
+// replace puts the files in their places where there is another model.
+func (r *replacement) replace() error {
+	if err := atomicfile.SyncDir(r.staging); err != nil {
+		return err
+	}
+	if err := os.Rename(r.staging, filepath.Join(r.dir, pendingName)); err != nil {
+		return err
+	}
+	if err := atomicfile.SyncDir(r.dir); err != nil {
+		return err
+	}
+	return finishReplacement(r.dir)
+}
+
+// move puts the files in their places where there is no model: config.json last,
+// because a directory without it is no model.
 func (r *replacement) move() error {
 	names, err := filesOf(r.staging)
 	if err != nil {
@@ -135,18 +142,17 @@ func (r *replacement) move() error {
 	return atomicfile.SyncDir(r.dir)
 }
 
-// finishReplacement puts the files of a pending model in their places and deletes
-// those of the model before, if there is a pending one.
+// finishReplacement puts the files of a pending model in their places, if there is
+// one, and deletes those of the old model.
 func finishReplacement(dir string) error {
 	pending := filepath.Join(dir, pendingName)
 	info, err := os.Lstat(pending)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
-	}
-	if !info.IsDir() {
+	case !info.IsDir():
 		return fmt.Errorf("%s is there and is no directory: move it away", pending)
 	}
 	names, err := filesOf(pending)
@@ -162,24 +168,21 @@ func finishReplacement(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if isDirectoryFile(e.Name()) && !slices.Contains(names, e.Name()) {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-				return err
-			}
-		}
+	old := func(name string) bool { return isDirectoryFile(name) && !slices.Contains(names, name) }
+	if err := removeEntries(dir, entries, old, os.Remove); err != nil {
+		return err
 	}
 	if err := atomicfile.SyncDir(dir); err != nil {
 		return err
 	}
-	done := filepath.Join(dir, newStagingName()) // at once, for half of it would be taken for the model
+	done := filepath.Join(dir, newStagingName()) // so that a part of it is never taken for the model
 	if err := os.Rename(pending, done); err != nil {
 		return err
 	}
 	return os.RemoveAll(done)
 }
 
-// place makes to the same file as from, which stays, at once.
+// place makes to the same file as from, in one step. from stays.
 func place(from, to string) error {
 	temporary := fmt.Sprintf("%s.%016x.tmp", to, rand.Uint64())
 	if err := os.Link(from, temporary); err != nil {
@@ -188,7 +191,7 @@ func place(from, to string) error {
 	if err := os.Rename(temporary, to); err != nil {
 		return errors.Join(err, os.Remove(temporary))
 	}
-	// Where both are one file already, rename does nothing.
+	// If both are one file already, Rename does nothing, and temporary still exists.
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -207,7 +210,7 @@ func copyFile(from, to string) error {
 	})
 }
 
-// filesOf are the names of the files in a directory, config.json at last.
+// filesOf are the names of the files in a directory, config.json last.
 func filesOf(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {

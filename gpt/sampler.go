@@ -2,10 +2,11 @@ package gpt
 
 // Choosing the next token from the model's logits, on the host. The filters and
 // their order are llama.cpp's: repeat penalty, top-k, top-p, min-p, temperature.
-// sampler_select.go holds what makes them fast on a vocabulary of 50,257. A new
+// sampler_select.go has the parts that are fast on a vocabulary of 50,257. A new
 // filter is a field of Sampling, a line in Validate and a step in filter.
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -36,8 +37,8 @@ type Sampling struct {
 	// Nguyen et al., https://arxiv.org/abs/2407.01082.
 	MinP float64
 
-	// RepeatPenalty makes tokens less likely that stand among the last RepeatLastN:
-	// a positive logit is divided by it, another is multiplied. 1 is off, and so is
+	// RepeatPenalty makes tokens less likely that are among the last RepeatLastN: a
+	// positive logit is divided by it, any other is multiplied. 1 is off, and so is
 	// 0; between them repetition is favoured. Keskar et al., https://arxiv.org/abs/1909.05858.
 	RepeatPenalty float64
 
@@ -81,12 +82,12 @@ type Sampler struct {
 	err      error // what settings.Validate says
 	rng      *rand.Rand
 
-	// Kept between tokens, so that choosing one allocates nothing.
+	// Buffers that are used again for each token, so that choosing one allocates nothing.
 	logits     []float32   // with the penalty applied
-	seen       []uint32    // by token: the round in which the penalty last met it
+	seen       []uint32    // by token: the round in which it was last penalized
 	round      uint32      // counts the calls of Next
 	candidates []candidate // in the order of their ids
-	scratch    []candidate // those same, permuted
+	scratch    []candidate // of topK and topP, in another order
 }
 
 // candidate is a token that may be chosen.
@@ -100,19 +101,14 @@ type candidate struct {
 // error of s.Validate.
 func NewSampler(s Sampling) *Sampler {
 	err := s.Validate()
-	if s.TopP == 0 {
-		s.TopP = 1
-	}
-	if s.RepeatPenalty == 0 {
-		s.RepeatPenalty = 1
-	}
+	s.TopP, s.RepeatPenalty = cmp.Or(s.TopP, 1), cmp.Or(s.RepeatPenalty, 1)
 	// The second word of the state only has to be fixed.
 	return &Sampler{settings: s, err: err, rng: rand.New(rand.NewPCG(s.Seed, 0x9e3779b97f4a7c15))}
 }
 
-// Next chooses a token. logits has one number for each token of the vocabulary
-// and is not changed; one of -Inf bars its token. recent are the tokens so far, the
-// latest last.
+// Next chooses a token. logits has one number for each token of the vocabulary and
+// is not changed; a token with -Inf is never chosen. recent are the ids of the
+// tokens so far, the latest last.
 //
 // logProb is the natural logarithm of the probability that the model itself gives
 // to the token: the softmax of logits over the whole vocabulary, at temperature 1
@@ -145,12 +141,13 @@ func (s *Sampler) Next(logits []float32, recent []int) (id int, logProb float64,
 	return id, float64(logits[id]) - float64(logits[best]) - math.Log(total), nil
 }
 
-// argmax returns the index of the largest of x, the first if there are several.
+// argmax returns the index of the largest of x, the first if there are several. It
+// is an error if one is NaN or +Inf, or if all are -Inf.
 func argmax(x []float32) (int, error) {
 	best, largest := 0, float32(math.Inf(-1))
 	for i, v := range x {
 		if v <= largest {
-			continue // nearly always; NaN and +Inf come past
+			continue // nearly always, but not for NaN and +Inf
 		}
 		if v-v != 0 {
 			return 0, fmt.Errorf("sampling: the logit of token %d is %v, expected a finite number: the model's weights or the device are at fault", i, v)
@@ -181,12 +178,12 @@ func (s *Sampler) penalize(logits []float32, recent []int) ([]float32, error) {
 			return nil, fmt.Errorf("sampling: found recent token %d, expected 0 to %d", id, len(logits)-1)
 		}
 		if s.seen[id] == s.round {
-			continue // however often a token stood there, it is penalized once
+			continue // a token that was there several times is penalized once
 		}
 		s.seen[id] = s.round
 		v := float64(s.logits[id])
 		if math.IsInf(v, -1) {
-			continue // barred
+			continue // never chosen anyway
 		}
 		if v > 0 {
 			v /= s.settings.RepeatPenalty
@@ -219,7 +216,7 @@ func (s *Sampler) choose(logits []float32, first int) int {
 			return int(c[i].id)
 		}
 	}
-	return first // u was total, but for rounding: about once in 10¹⁵ draws
+	return first // only if rounding made u as large as all weights: about once in 10¹⁵ draws
 }
 
 // filter returns the tokens that top-k, top-p and min-p keep, in the order of
@@ -231,7 +228,7 @@ func (s *Sampler) choose(logits []float32, first int) int {
 func (s *Sampler) filter(logits []float32, best float32) []candidate {
 	c := slices.Grow(s.candidates[:0], len(logits))
 	s.candidates = c
-	floor := -math.MaxFloat32 // any lesser logit is out, so -Inf always is
+	floor := -math.MaxFloat32 // tokens with a smaller logit are out: -Inf always is
 	if s.settings.MinP > 0 {
 		floor = float64(best) + math.Log(s.settings.MinP)
 	}

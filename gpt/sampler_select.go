@@ -1,21 +1,22 @@
 package gpt
 
-// The parts of the sampler that take time: exponentials, and finding the first k
-// tokens, or the first p of probability, of a large vocabulary without sorting it.
+// The parts of the sampler that take time: exponentials, and finding the likeliest k
+// tokens, or the likeliest ones with probability p together, without sorting a
+// large vocabulary.
 
 import "math"
 
-// before is the order of the filters: larger logits first, among equals the
-// lower id. No two candidates are equal in it.
+// before is the order of the filters: larger logits first and, of equal logits, the
+// lower id first. Two different candidates are never equal in it.
 func before(a, b candidate) bool {
 	return a.logit > b.logit || a.logit == b.logit && a.id < b.id
 }
 
-// topK appends the first k tokens of logits to c, in the order of ids. k is less
-// than len(logits).
+// topK appends the first k tokens of logits, by before, to c, in the order of ids. k
+// is less than len(logits).
 //
-// It keeps the first k so far in a heap whose root is the last of them. Few tokens
-// get past the root, so that nearly all cost one comparison.
+// The first k tokens so far are in a heap whose root is the last of them. Few tokens
+// come before the root, so nearly all cost one comparison.
 func (s *Sampler) topK(c []candidate, logits []float32, k int) []candidate {
 	h := s.scratch[:0]
 	for id, logit := range logits[:k] {
@@ -40,7 +41,7 @@ func (s *Sampler) topK(c []candidate, logits []float32, k int) []candidate {
 	return c
 }
 
-// sink moves h[i] down to where each parent comes after both its children.
+// sink moves h[i] down the heap until every parent comes after both its children.
 func sink(h []candidate, i int) {
 	for {
 		child := 2*i + 1
@@ -58,11 +59,12 @@ func sink(h []candidate, i int) {
 	}
 }
 
-// topP keeps the fewest candidates, the first ones, whose weights add up to mass
-// or more (at least one), in the order of ids. If all weigh less, it keeps all.
+// topP returns the fewest candidates, the first ones by before, whose weights add up
+// to mass or more: at least one, in the order of ids. If the weights of all add up
+// to less, it returns all.
 //
 // It is a quickselect, Hoare's FIND (https://doi.org/10.1145/366622.366647), by
-// weight instead of rank: a pivot parts the candidates, and the search goes on in
+// weight instead of rank: a pivot divides the candidates, and the search goes on in
 // the part where the sum passes mass. That takes linear time on average.
 func (s *Sampler) topP(c []candidate, mass float64) []candidate {
 	s.scratch = append(s.scratch[:0], c...)
@@ -94,10 +96,10 @@ func (s *Sampler) topP(c []candidate, mass float64) []candidate {
 	return c[:n]
 }
 
-// partition picks a pivot and moves what is before it to the front of h, which is
-// not empty. It returns the pivot's index then.
+// partition picks a pivot and moves the candidates before it to the front of h,
+// which is not empty. It returns the new index of the pivot.
 func partition(h []candidate) int {
-	// The median of three is a fair pivot, also of candidates in order.
+	// The median of three is a good pivot, also if the candidates are in order.
 	a, b, end := 0, len(h)/2, len(h)-1
 	if before(h[b], h[a]) {
 		a, b = b, a
@@ -144,14 +146,15 @@ var exp2 = func() (t [512]float64) {
 	return t
 }()
 
-// expNonPositive is math.Exp for x ≤ 0, within 10⁻¹³ of its value and a few times
-// as fast, being small enough to be inlined. Below −700 it stays at exp(−700),
-// which is nothing beside the weight of the best token, 1.
+// expNonPositive is math.Exp for x ≤ 0, within 10⁻¹³ of its value. It is a few times
+// as fast, because it is small enough to be inlined. Below −700 it stays at
+// exp(−700), which is negligible beside the weight of the best token, 1.
 //
 // With n = round(512·x/ln 2) and r = x − n·ln 2/512, exp(x) = 2^(n/512)·exp(r): the
 // exponent and a table give the first factor, and a polynomial the second, whose
 // error is r⁴/24 < 10⁻¹⁴ because |r| ≤ ln 2/1024. It is Tang's method,
-// https://doi.org/10.1145/63522.214389, but for r's rounding, which costs |x|·10⁻¹⁶.
+// https://doi.org/10.1145/63522.214389, without its correction of r, which rounding
+// changes by up to |x|·10⁻¹⁶.
 func expNonPositive(x float64) float64 {
 	if x < -700 {
 		x = -700

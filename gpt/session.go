@@ -130,7 +130,7 @@ func (s *Session) step(time int) (*step, error) {
 	if p := s.steps[time]; p != nil {
 		return p, nil
 	}
-	t := nn.NewTape(s.m.b)
+	t := s.m.tape()
 	at := s.inputs.Slice(-1, 0, 1)   // [batch], a batch of one
 	last := s.inputs.Slice(-1, 1, 2) // [batch, 1]
 	ids := s.inputs.Slice(-1, 2, 2+time)

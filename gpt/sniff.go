@@ -1,8 +1,8 @@
 package gpt
 
-// What a file is that is no model that we read, by its first bytes: people get web
-// pages, pointers and other programs' formats where they expect weights, and are
-// told what to do about it.
+// Finding out by its first bytes what a file is that is no model. Users get web
+// pages, Git LFS pointers and other programs' formats in place of weights; errors
+// tell them what to do.
 
 import (
 	"bytes"
@@ -11,10 +11,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"caldera/gpt/tensorfile"
 	"caldera/internal/regular"
 )
 
@@ -36,12 +38,48 @@ const (
 	hdf5File
 	ggmlFile
 	archiveFile
+	onnxFile // known only by its name, as flaxFile is
+	flaxFile
 )
 
-// maxSniff is how many bytes identify looks at.
+// signatures tell what a file is: it begins with one text and has another among its
+// first bytes. The first that fits counts.
+var signatures = []struct {
+	kind
+	prefix, contains string
+}{
+	{ggufKind, "GGUF", ""},
+	{lfsPointer, tensorfile.LFSPointer, ""},
+	{numpyFile, "PK\x03\x04", ".npy"}, {numpyFile, "\x93NUMPY", ""},
+	{pytorchFile, "PK\x03\x04", ".pkl"},
+	{pytorchFile, "\x80\x02", ""}, {pytorchFile, "\x80\x03", ""}, {pytorchFile, "\x80\x04", ""}, {pytorchFile, "\x80\x05", ""}, // pickle's protocols
+	{hdf5File, "\x89HDF\r\n", ""},
+	{ggmlFile, "lmgg", ""}, {ggmlFile, "fmgg", ""}, {ggmlFile, "tjgg", ""}, {ggmlFile, "algg", ""},
+	{archiveFile, "PK\x03\x04", ""}, {archiveFile, "\x1f\x8b", ""}, {archiveFile, "\x28\xb5\x2f\xfd", ""},
+	{archiveFile, "BZh", ""}, {archiveFile, "\xfd7zXZ", ""}, {archiveFile, "7z\xbc\xaf", ""},
+}
+
+// problems say what is wrong with a file of a kind where weights are expected, and
+// what to do. Some of them lack an end: see kind.problem.
+var problems = map[kind]string{
+	emptyFile:   "the file is empty: download it again",
+	zerosFile:   "the file begins with zeros, as where a download was cut off: download it again",
+	lfsPointer:  "this is a Git LFS pointer, not the weights: run git lfs pull to fetch them",
+	webPage:     "this is a web page (HTML), not a model: the download saved a page in place of the file; of Hugging Face, take the address with /resolve/ in place of /blob/",
+	pytorchFile: "this is a file of PyTorch (pickle), which is not read, for reading one can run any program: ",
+	numpyFile:   "this is a file of NumPy: expected safetensors or GGUF",
+	hdf5File:    "this is a file of Keras or TensorFlow (HDF5), which is not read: ",
+	ggmlFile:    "this is a file of the format that llama.cpp had before GGUF: convert the model again with a newer program",
+	archiveFile: "this is an archive or a compressed file: unpack it first",
+	onnxFile:    "this is a file of ONNX, which is not read: take the model's safetensors or GGUF files",
+	flaxFile:    "this is a file of Flax, which is not read: ",
+}
+
+// maxSniff is how many bytes of a file identify reads at most.
 const maxSniff = 512
 
-// sniff reads the first bytes of the file at path.
+// sniff reads the first bytes of the file at path, at most maxSniff, and tells
+// from them what the file is.
 func sniff(path string) (kind, []byte, error) {
 	f, err := regular.Open(os.DirFS(filepath.Dir(path)), filepath.Base(path))
 	if err != nil {
@@ -53,31 +91,21 @@ func sniff(path string) (kind, []byte, error) {
 }
 
 func identify(head []byte) kind {
-	has := func(prefix string) bool { return bytes.HasPrefix(head, []byte(prefix)) }
+	if len(head) == 0 {
+		return emptyFile
+	}
+	if len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= 100_000_000 {
+		return safetensorsKind
+	}
+	for _, s := range signatures {
+		if bytes.HasPrefix(head, []byte(s.prefix)) && bytes.Contains(head, []byte(s.contains)) {
+			return s.kind
+		}
+	}
 	text := strings.ToLower(strings.TrimLeft(strings.TrimPrefix(string(head), "\ufeff"), " \t\r\n"))
 	switch {
-	case len(head) == 0:
-		return emptyFile
-	case has("GGUF"):
-		return ggufKind
-	case len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint64(head) <= 100_000_000:
-		return safetensorsKind
-	case has("version https://git-lfs"):
-		return lfsPointer
 	case strings.HasPrefix(text, "<!doctype html"), strings.HasPrefix(text, "<html"), strings.HasPrefix(text, "<head"):
 		return webPage
-	case has("PK\x03\x04") && bytes.Contains(head, []byte(".npy")):
-		return numpyFile
-	case has("PK\x03\x04") && bytes.Contains(head, []byte(".pkl")), len(head) > 1 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5: // pickle's protocols
-		return pytorchFile
-	case has("\x93NUMPY"):
-		return numpyFile
-	case has("\x89HDF\r\n"):
-		return hdf5File
-	case has("lmgg"), has("fmgg"), has("tjgg"), has("algg"):
-		return ggmlFile
-	case has("PK\x03\x04"), has("\x1f\x8b"), has("\x28\xb5\x2f\xfd"), has("BZh"), has("\xfd7zXZ"), has("7z\xbc\xaf"):
-		return archiveFile
 	case strings.HasPrefix(text, "{"):
 		return jsonFile
 	case len(bytes.Trim(head, "\x00")) == 0:
@@ -88,36 +116,24 @@ func identify(head []byte) kind {
 	return unknownFile
 }
 
-// problem says what is wrong with a file of that kind where weights are
-// expected, and what to do; "" where the kind does not tell.
+// problem says what is wrong with the file at path, of kind k, where weights are
+// expected, and what to do. It is "" for kinds that do not tell.
 func (k kind) problem(path string) string {
+	text := problems[k]
 	switch k {
-	case emptyFile:
-		return "the file is empty: download it again"
-	case zerosFile:
-		return "the file begins with zeros, as where a download was cut off: download it again"
-	case lfsPointer:
-		return "this is a Git LFS pointer, not the weights: run git lfs pull to fetch them"
-	case webPage:
-		return "this is a web page (HTML), not a model: the download saved a page in place of the file; of Hugging Face, take the address with /resolve/ in place of /blob/"
 	case pytorchFile:
-		return "this is a file of PyTorch (pickle), which is not read, for reading one can run any program: " + convertPyTorch(path)
-	case numpyFile:
-		return "this is a file of NumPy: expected safetensors or GGUF"
+		text += convertPyTorch(path)
 	case hdf5File:
-		return "this is a file of Keras or TensorFlow (HDF5), which is not read: " + savePretrained(filepath.Dir(path), ", from_tf=True")
-	case ggmlFile:
-		return "this is a file of the format that llama.cpp had before GGUF: convert the model again with a newer program"
-	case archiveFile:
-		return "this is an archive or a compressed file: unpack it first"
+		text += savePretrained(filepath.Dir(path), ", from_tf=True")
+	case flaxFile:
+		text += savePretrained(filepath.Dir(path), ", from_flax=True")
 	}
-	return ""
+	return text
 }
 
 // convertPyTorch says how a file of PyTorch becomes one that is read.
 func convertPyTorch(path string) string {
-	name := strings.ToLower(filepath.Base(path))
-	if strings.HasPrefix(name, "pytorch_model") {
+	if strings.HasPrefix(strings.ToLower(filepath.Base(path)), "pytorch_model") {
 		return savePretrained(filepath.Dir(path), "")
 	}
 	return "save the weights with safetensors.torch.save_file under the names that Transformers has, as model.safetensors beside a config.json"
@@ -129,7 +145,7 @@ func savePretrained(dir, from string) string {
 		from, shellQuote(dir))
 }
 
-// shellQuote is s as a shell must be given it.
+// shellQuote is s as one word of a shell's command line.
 func shellQuote(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+=:@", r)
@@ -140,17 +156,12 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// explain adds to err, which came of reading the file at path, what the file is
-// in truth, if its first bytes tell.
+// explain is err, which reading the file at path gave, or a better error if the
+// first bytes tell what the file is. expected are the kinds that err is right about.
 func explain(err error, path string, expected ...kind) error {
 	k, _, sniffed := sniff(path)
-	if err == nil || sniffed != nil {
+	if sniffed != nil || slices.Contains(expected, k) {
 		return err
-	}
-	for _, e := range expected {
-		if k == e {
-			return err
-		}
 	}
 	if problem := k.problem(path); problem != "" {
 		return fmt.Errorf("%s: %s", path, problem)

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// A Stopper ends a text at the first of some stop texts, which is not part of
-// it. The text comes in pieces, such as a token's, and a stop text may begin in
-// one and end in a later one. So the Stopper holds back what may turn out to be
-// the beginning of a stop text.
+// A Stopper ends a text before the first of some stop texts. The text comes in
+// pieces, such as that of one token, and a stop text may begin in one piece and end
+// in a later one. So the Stopper holds back text that may be the beginning of a
+// stop text.
 type Stopper struct {
 	stops []string
-	held  string
+	held  string // text that was not returned yet
 }
 
 // NewStopper returns a Stopper at the start of a text. Without stop texts it
@@ -24,8 +24,8 @@ func NewStopper(stops ...string) (*Stopper, error) {
 	return &Stopper{stops: slices.Clone(stops)}, nil
 }
 
-// Next returns the text that piece adds, which may be empty, and whether a stop
-// text is complete: then the text ends with what Next returned.
+// Next returns the text that piece adds, which may be empty, and whether a stop text
+// is complete: then the text that Next returned is the end of the whole text.
 func (s *Stopper) Next(piece string) (text string, stopped bool) {
 	all := s.held + piece
 	end := len(all)
@@ -34,25 +34,23 @@ func (s *Stopper) Next(piece string) (text string, stopped bool) {
 			end, stopped = at, true
 		}
 	}
+	s.held = ""
 	if !stopped {
 		end -= s.begun(all)
-	}
-	s.held = all[end:]
-	if stopped {
-		s.held = ""
+		s.held = all[end:]
 	}
 	return all[:end], stopped
 }
 
-// Flush ends the text: it returns what is held back, which did not become a stop
-// text. The Stopper is then at the start of a new text.
+// Flush ends the text: it returns the text that is held back and did not become a
+// stop text. The Stopper is then at the start of a new text.
 func (s *Stopper) Flush() string {
 	held := s.held
 	s.held = ""
 	return held
 }
 
-// begun is the length of the longest end of text with which a stop text begins.
+// begun is the length in bytes of the longest end of text that begins a stop text.
 func (s *Stopper) begun(text string) int {
 	longest := 0
 	for _, stop := range s.stops {

@@ -147,20 +147,10 @@ func (w Weight) elements() int64 {
 // Hugging Face's layout stores them.
 func (w Weight) initial(layers int, r *rand.Rand) []float32 {
 	values := make([]float32, w.elements())
-	std := 0.02
-	switch w.Init {
-	case Ones:
-		for i := range values {
-			values[i] = 1
-		}
-		return values
-	case Zeros:
-		return values
-	case Residual:
-		std /= math.Sqrt(2 * float64(layers))
-	}
+	std := map[Init]float64{Normal: 0.02, Residual: 0.02 / math.Sqrt(2*float64(layers))}[w.Init]
+	mean := map[Init]float32{Ones: 1}[w.Init]
 	for i := range values {
-		values[i] = float32(r.NormFloat64() * std)
+		values[i] = mean + float32(r.NormFloat64()*std)
 	}
 	return values
 }

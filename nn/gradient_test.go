@@ -2,6 +2,7 @@ package nn_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -18,6 +19,7 @@ import (
 type windows struct {
 	b                   backend.Backend
 	params              *nn.Parameters
+	zeros               nn.Tensor
 	input, ids, targets nn.Tensor
 	qkv                 nn.Linear
 	to                  [windowsWidth + 1]nn.Linear // to[n] makes vectors of four of vectors of n
@@ -62,6 +64,7 @@ func newWindows(t *testing.T, seed uint64) *windows {
 	if err := backend.SetI32(w.b, w.ids, []int32{0, 2, 1, 0}); err != nil {
 		t.Fatal(err)
 	}
+	w.zeros = tensor(t, w.b, backend.I32, windowsWidth)
 	var err error
 	if w.params, err = nn.NewParameters(w.b, list...); err != nil {
 		t.Fatal(err)
@@ -73,17 +76,17 @@ func newWindows(t *testing.T, seed uint64) *windows {
 func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 	r := rand.New(rand.NewPCG(w.seed, 10))
 	w.described = nil
-	pool := []nn.Tensor{tape.Linear(w.qkv, w.input)} // results and windows on them
+	pool := []nn.Tensor{tape.Linear(w.qkv, w.input), w.input} // results, a parameter, and windows on them
 	add := func(what string, x nn.Tensor) {
 		pool = append(pool, x)
 		w.described = append(w.described, fmt.Sprintf("%d: %s %v %v", len(pool)-1, what, x, x.Strides))
 	}
-	for range 14 {
+	for range 15 {
 		i := r.IntN(len(pool))
 		x := pool[i]
 		rows := x.Dim(-1) == 1 || x.Stride(-1) == 1
 		of := fmt.Sprintf("of %d", i)
-		switch r.IntN(12) {
+		switch r.IntN(13) {
 		case 0, 1: // a slice
 			axis := r.IntN(4)
 			from := r.IntN(x.Dim(axis))
@@ -108,7 +111,7 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 			}
 		case 5:
 			if rows {
-				add("gelu "+of, tape.GELU(x))
+				add("activate "+of, tape.Activate(backend.GELUTanh, x))
 			}
 		case 6:
 			if rows {
@@ -133,6 +136,24 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 				pairing := backend.Pairing(r.IntN(2))
 				at := w.ids.Reshape(4).Slice(-1, 0, x.Dim(-3))
 				add("rotary "+of, tape.Rotary(nn.Rotation{Angles: w.angles, Pairing: pairing}, x.Dim(-1)/2, x, at))
+			}
+		case 12:
+			// Keys and values are the first that fits, and the one after it or the same.
+			fits := slices.Clone(pool)
+			fits = slices.DeleteFunc(fits, func(y nn.Tensor) bool {
+				same := y.Shape[0] == 1 && y.Dim(-3) == x.Dim(-3) && y.Dim(-2) == x.Dim(-2) && (y.Dim(-1) == 1 || y.Stride(-1) == 1)
+				return !same || y.Dim(-1) != x.Dim(-1) && 2*y.Dim(-1) != x.Dim(-1)
+			})
+			if rows && x.Shape[0] == 1 && len(fits) > 0 {
+				k, heads := fits[0], 1
+				if x.Dim(-1) == 2*k.Dim(-1) || x.Dim(-1)%2 == 0 && r.IntN(2) == 0 {
+					heads = 2
+				}
+				v := k
+				if len(fits) > 1 && fits[1].Dim(-1) == k.Dim(-1) {
+					v = fits[1]
+				}
+				add("attention "+of, tape.Attention(nn.Attention{Heads: heads}, x, k, v, w.zeros.Slice(-1, 0, x.Dim(-3)), ""))
 			}
 		case 11:
 			for _, y := range pool { // with the first that fits, itself perhaps
@@ -184,9 +205,13 @@ func (w *windows) gradients(t *testing.T, recompute bool) (grads [][]float32) {
 // TestGradientWindows holds the gradients of random models of windows to finite
 // differences, and those of results that are computed again to these.
 func TestGradientWindows(t *testing.T) {
+	kinds := map[string]int{}
 	for seed := range uint64(100) {
 		w := newWindows(t, seed)
 		grads := w.gradients(t, false)
+		for _, what := range w.described {
+			kinds[strings.Fields(what)[1]]++
+		}
 		if again := w.gradients(t, true); !slices.EqualFunc(again, grads, slices.Equal[[]float32]) {
 			t.Errorf("seed %d: gradients differ where results are computed again\n%s", seed, strings.Join(w.described, "\n"))
 		}
@@ -200,16 +225,17 @@ func TestGradientWindows(t *testing.T) {
 		for i, p := range w.params.List {
 			values := get(t, w.b, p.Value)
 			for j, v := range values {
-				const h = 1. / 64
-				values[j] = v + h
-				set(t, w.b, p.Value, values)
-				up := loss()
-				values[j] = v - h
-				set(t, w.b, p.Value, values)
-				down := loss()
+				slope := func(h float32) float64 {
+					values[j] = v + h
+					set(t, w.b, p.Value, values)
+					up := loss()
+					values[j] = v - h
+					set(t, w.b, p.Value, values)
+					return (up - loss()) / (2 * float64(h))
+				}
+				want := (4*slope(1./128) - slope(1./64)) / 3 // without the term of h²
 				values[j] = v
 				set(t, w.b, p.Value, values)
-				want := (up - down) / (2 * h)
 				if got := float64(grads[i][j]); !(math.Abs(got-want) <= 1e-3+1e-2*math.Abs(want)) {
 					t.Errorf("seed %d: parameter %d, %v: the gradient of element %d is %v, finite differences give %v\n%s",
 						seed, i, p.Value, j, got, want, strings.Join(w.described, "\n"))
@@ -218,6 +244,12 @@ func TestGradientWindows(t *testing.T) {
 			}
 		}
 	}
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		if kinds[kind] < 8 {
+			t.Errorf("%s occurs %d times in all models: that shows little", kind, kinds[kind])
+		}
+	}
+	t.Logf("windows and ops of the models: %v", kinds)
 }
 
 // TestGradientOps counts what gradients of windows take: nothing beside the
@@ -231,33 +263,33 @@ func TestGradientOps(t *testing.T) {
 		want  string                                     // backward, up to the gradient of x
 	}{
 		{"halves", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
-			return tape.Add(tape.GELU(x.Slice(-1, 0, width)), tape.GELU(x.Slice(-1, width, 2*width)))
-		}, "gelu_backward gelu_backward"},
+			return tape.Add(tape.Activate(backend.GELUTanh, x.Slice(-1, 0, width)), tape.Activate(backend.GELUTanh, x.Slice(-1, width, 2*width)))
+		}, "activate_backward+gelu_tanh activate_backward+gelu_tanh"},
 		{"a half twice", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
 			x = x.Slice(-1, 0, width)
-			return tape.Add(tape.GELU(x), x)
-		}, "copy copy copy gelu_backward add"}, // clear, what Add hands on; clear, what GELU does; both
+			return tape.Add(tape.Activate(backend.GELUTanh, x), x)
+		}, "copy copy copy activate_backward+gelu_tanh add"}, // clear, what Add hands on; clear, what GELU does; both
 		{"a half", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
-			return tape.GELU(x.Slice(-1, width, 2*width))
-		}, "copy gelu_backward"},
+			return tape.Activate(backend.GELUTanh, x.Slice(-1, width, 2*width))
+		}, "copy activate_backward+gelu_tanh"},
 		{"all and a half", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
-			y := tape.GELU(x.Slice(-1, width, 2*width))
-			return tape.Add(tape.GELU(x).Slice(-1, 0, width), y)
-		}, "copy copy gelu_backward copy gelu_backward add"},
+			y := tape.Activate(backend.GELUTanh, x.Slice(-1, width, 2*width))
+			return tape.Add(tape.Activate(backend.GELUTanh, x).Slice(-1, 0, width), y)
+		}, "copy copy activate_backward+gelu_tanh copy activate_backward+gelu_tanh add"},
 		{"twice", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
 			sum := func() nn.Tensor {
-				return tape.Add(tape.GELU(x.Slice(-1, 0, width)), tape.GELU(x.Slice(-1, width, 2*width)))
+				return tape.Add(tape.Activate(backend.GELUTanh, x.Slice(-1, 0, width)), tape.Activate(backend.GELUTanh, x.Slice(-1, width, 2*width)))
 			}
 			return tape.Add(sum(), sum())
-		}, "gelu_backward gelu_backward gelu_backward gelu_backward add"},
+		}, "activate_backward+gelu_tanh activate_backward+gelu_tanh activate_backward+gelu_tanh activate_backward+gelu_tanh add"},
 		{"reshaped", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
-			return tape.GELU(x.Reshape(1, 6, width)).Slice(-2, 0, 3)
-		}, "copy copy gelu_backward"},
+			return tape.Activate(backend.GELUTanh, x.Reshape(1, 6, width)).Slice(-2, 0, 3)
+		}, "copy copy activate_backward+gelu_tanh"},
 		{"a residual stream", func(tape *nn.Tape, x nn.Tensor) nn.Tensor { // of which the sum joins the product
 			square := nn.Linear{W: f32(t, newCounting(), 2*width, 2*width)}
-			y := tape.GELU(x)
+			y := tape.Activate(backend.GELUTanh, x)
 			return tape.Add(tape.Add(x, tape.Linear(square, x)), y).Slice(-1, 0, width)
-		}, "copy copy linear_add gelu_backward add"},
+		}, "copy copy linear+residual activate_backward+gelu_tanh add"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newCounting()

@@ -21,15 +21,33 @@ func (t *Tape) Linear(l Linear, x Tensor) Tensor {
 }
 
 // round is w and x as a product reads them: both in f16, where w is a parameter
-// for which that was asked.
+// for which that was asked, or x in blocks, where w is quantised and the tape was
+// told so.
 func (t *Tape) round(w, x Tensor) (_, _ Tensor) {
 	rounded := t.params.rounded(w)
-	if rounded.Absent() {
+	switch {
+	case rounded.Absent() && t.params == nil && t.activations.Quantized() && w.DType.Quantized():
+		return w, t.inBlocks(x)
+	case rounded.Absent():
 		return w, x
 	}
 	half := t.tensor(backend.F16, x.Shape[:]...)
 	t.add(&backend.Copy{Dst: half, X: x})
 	return rounded, half
+}
+
+// inBlocks is x in blocks of activations.
+func (t *Tape) inBlocks(x Tensor) Tensor {
+	dst, ok := t.quantized[x]
+	if !ok {
+		dst = t.tensor(t.activations, x.Shape[:]...)
+		t.add(&backend.Copy{Dst: dst, X: x})
+		if t.quantized == nil {
+			t.quantized = map[Tensor]Tensor{}
+		}
+		t.quantized[x] = dst
+	}
+	return dst
 }
 
 func init() {

@@ -11,6 +11,7 @@ import (
 type slot struct {
 	size       int
 	shape      [4]int // of the result
+	block      int    // bytes of one of its blocks; its place is a multiple, for tensors count in elements
 	persistent bool   // its contents outlive the program's run
 	at         int    // its place, in bytes, once planned
 }
@@ -24,6 +25,15 @@ func (s *slot) len() int { return s.shape[0] * s.shape[1] * s.shape[2] * s.shape
 // alignment of every place, in bytes: as much as any device asks of a binding,
 // so that results are bound without a remainder.
 const alignment = 256
+
+// step is what the place of s is a multiple of.
+func (s *slot) step() int {
+	step := alignment
+	for step%max(1, s.block) != 0 {
+		step += alignment
+	}
+	return step
+}
 
 // plan gives each slot of ops a place such that no two which are in use at
 // the same time overlap, and returns how many bytes that takes. A slot is in
@@ -58,7 +68,7 @@ func plan(ops []backend.Op) int {
 	total := 0
 	var placed []*use // by place
 	for _, u := range uses {
-		at := 0
+		at, step := 0, u.step()
 		for _, p := range placed {
 			if p.to < u.from || u.to < p.from {
 				continue
@@ -66,7 +76,7 @@ func plan(ops []backend.Op) int {
 			if at+u.size <= p.at {
 				break
 			}
-			at = max(at, (p.at+p.size+alignment-1)/alignment*alignment)
+			at = max(at, (p.at+p.size+step-1)/step*step)
 		}
 		u.at = at
 		i, _ := slices.BinarySearchFunc(placed, at, func(p *use, at int) int { return p.at - at })

@@ -41,7 +41,7 @@ func randomOps(r *rand.Rand) (ops []backend.Op, slots []*slot) {
 		op.tensors = append(op.tensors, Tensor{Buf: &buffer{}, DType: backend.F32})
 		op.access = append(op.access, backend.Read)
 		for range 1 + r.IntN(2) {
-			slots = append(slots, &slot{size: 1 + r.IntN(5000), persistent: r.IntN(10) == 0})
+			slots = append(slots, &slot{size: 1 + r.IntN(5000), persistent: r.IntN(10) == 0, block: []int{0, 4, 36}[r.IntN(3)]})
 			op.add(slots[len(slots)-1], backend.Write)
 		}
 		ops = append(ops, op)
@@ -61,8 +61,8 @@ func TestPlan(t *testing.T) {
 		stamps := map[*slot]int{}
 		for i, s := range slots {
 			stamps[s] = i + 1
-			sum += (s.size + alignment - 1) / alignment * alignment
-			if s.at%alignment != 0 || s.at < 0 || s.at+s.size > total {
+			sum += (s.size+alignment-1)/alignment*alignment + s.step() - alignment
+			if s.at%alignment != 0 || s.at%max(1, s.block) != 0 || s.at < 0 || s.at+s.size > total {
 				t.Fatalf("trial %d: a slot of %d bytes is at %d of %d", trial, s.size, s.at, total)
 			}
 		}

@@ -29,7 +29,7 @@ func (b *backward) recompute(from int, ops []backend.Op, crossing map[*slot]bool
 			}
 			if a == backend.Write || a == backend.Scratch {
 				if fresh[s] == nil {
-					fresh[s] = &slot{size: s.size, shape: s.shape}
+					fresh[s] = &slot{size: s.size, shape: s.shape, block: s.block}
 				}
 				made = made || a == backend.Write
 			}

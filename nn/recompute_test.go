@@ -43,7 +43,7 @@ func tower(t *testing.T, b backend.Backend, blocks int, recompute bool) (*nn.Pro
 	tape := nn.NewTape(b)
 	tape.Train(params, nn.Training{Share: 1, Dropout: 0.2, Seed: seed, Recompute: recompute})
 	for _, l := range layers {
-		x = tape.Add(x, tape.Dropout(tape.Linear(l[1], tape.GELU(tape.Linear(l[0], x)))))
+		x = tape.Add(x, tape.Dropout(tape.Linear(l[1], tape.Activate(backend.GELUTanh, tape.Linear(l[0], x)))))
 		tape.Segment()
 	}
 	tape.Backward(tape.Keep(tape.CrossEntropy(head, x, targets, towerRows)))
@@ -102,10 +102,10 @@ func TestRecomputeOps(t *testing.T) {
 	program, _ := tower(t, b, 1, true)
 	run(t, program)
 	const (
-		forward  = "linear_gelu linear dropout add" // nothing else reads between the first two, so they fuse
+		forward  = "linear+gelu_tanh linear dropout add" // nothing else reads between the first two, so they fuse
 		head     = "linear cross_entropy linear_backward linear"
-		again    = "linear gelu"
-		backward = "dropout linear_backward linear gelu_backward linear_backward linear"
+		again    = "linear activate+gelu_tanh"
+		backward = "dropout linear_backward linear activate_backward+gelu_tanh linear_backward linear"
 	)
 	if got, want := strings.Join(b.ran, " "), strings.Join([]string{forward, head, again, backward}, " "); got != want {
 		t.Errorf("ran      %s\nexpected %s", got, want)

@@ -25,6 +25,9 @@ type Tape struct {
 	wants func(name string) bool
 	named map[string]Tensor
 
+	activations backend.DType     // see QuantizeActivations
+	quantized   map[Tensor]Tensor // what QuantizeActivations made so far
+
 	params   *Parameters // whose gradients are wanted, or nil
 	training Training
 	segments []int // indices of ops, where Recompute was asked for
@@ -37,6 +40,12 @@ type Tape struct {
 func NewTape(b backend.Backend) *Tape {
 	return &Tape{b: b, wants: func(string) bool { return false }, named: map[string]Tensor{}}
 }
+
+// QuantizeActivations makes products with quantised weights read what they multiply
+// with in blocks of d, a quantised dtype of activations, or with [backend.F32], as it
+// does otherwise, unrounded. Products that read the same tensor share its blocks. On a
+// tape that trains nothing is rounded so.
+func (t *Tape) QuantizeActivations(d backend.DType) { t.activations = d }
 
 // Watch makes the tape keep the tensors that the model names, where wants says
 // so: hidden states, attention maps. They are found by [Program.Named].
@@ -68,7 +77,7 @@ func (t *Tape) fail(err error) {
 // tensor is a result for which Record will find memory.
 func (t *Tape) tensor(d backend.DType, dims ...int) Tensor {
 	x := backend.Of(nil, d, 0, dims...)
-	x.Buf = &slot{size: x.Size(), shape: x.Shape}
+	x.Buf = &slot{size: x.Size(), shape: x.Shape, block: d.BlockBytes()}
 	return x
 }
 

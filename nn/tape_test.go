@@ -16,8 +16,9 @@ import (
 // number of ops that have run so far: enough to see which memory is whose.
 type counting struct {
 	null.Backend
-	ran []string
-	err error
+	ran  []string
+	told []string // as ran, with the dtype of what a product reads
+	err  error
 }
 
 func newCounting() *counting { return &counting{} }
@@ -30,7 +31,10 @@ func (c *counting) used() int {
 
 func (c *counting) Run(ops ...backend.Op) error {
 	for _, op := range ops {
-		c.ran = append(c.ran, op.Name())
+		c.ran, c.told = append(c.ran, backend.Label(op)), append(c.told, backend.Label(op))
+		if l, ok := op.(*backend.Linear); ok {
+			c.told[len(c.told)-1] += ":" + l.X.DType.String()
+		}
 		op.Operands(func(_ string, t *backend.Tensor, a backend.Access) {
 			if a.Writes() && t.DType == backend.F32 {
 				values := make([]float32, t.Dim(-1))
@@ -85,7 +89,7 @@ func TestTapeShapes(t *testing.T) {
 	picked := tape.Pick(x, tensor(t, b, backend.I32, 2, 1))
 	normed := tape.LayerNorm(nn.Norm{Gamma: f32(t, b, 8), Beta: f32(t, b, 8), Epsilon: 1e-5}, x)
 	scores := tape.Linear(nn.Linear{W: f32(t, b, 5, 8), Bias: f32(t, b, 5)}, normed)
-	gelu := tape.GELU(scores)
+	gelu := tape.Activate(backend.GELUTanh, scores)
 	sum := tape.Add(scores, gelu)
 	probs := tape.Softmax(sum)
 	best := tape.Argmax(probs)
@@ -111,7 +115,7 @@ func TestTapeShapes(t *testing.T) {
 	if err := p.Run(); err != nil {
 		t.Fatal(err)
 	}
-	want := "embedding embedding layernorm linear gelu add softmax argmax store attention"
+	want := "embedding embedding layernorm linear activate+gelu_tanh add softmax argmax store attention"
 	if got := strings.Join(b.ran, " "); got != want {
 		t.Errorf("ran %s, expected %s", got, want)
 	}
@@ -121,7 +125,7 @@ func TestTapeShapes(t *testing.T) {
 // and the fourth "four", onto a tape.
 func chain(tape *nn.Tape, x nn.Tensor) (results []nn.Tensor) {
 	for i := range 6 {
-		x = tape.GELU(x)
+		x = tape.Activate(backend.GELUTanh, x)
 		results = append(results, x)
 		switch i {
 		case 1:
@@ -193,13 +197,13 @@ func TestRecordReusesMemory(t *testing.T) {
 
 // TestRecordFuses sees that what is watched is not fused away.
 func TestRecordFuses(t *testing.T) {
-	for watch, want := range map[bool]string{false: "linear_gelu", true: "linear gelu"} {
+	for watch, want := range map[bool]string{false: "linear+gelu_tanh", true: "linear activate+gelu_tanh"} {
 		b := newCounting()
 		tape := nn.NewTape(b)
 		tape.Watch(func(string) bool { return watch })
 		sum := tape.Linear(nn.Linear{W: f32(t, b, 4, 5)}, f32(t, b, 3, 5))
 		tape.Name(sum, "sum")
-		tape.Keep(tape.GELU(sum))
+		tape.Keep(tape.Activate(backend.GELUTanh, sum))
 		p, err := tape.Record()
 		if err != nil {
 			t.Fatal(err)
@@ -241,7 +245,7 @@ func TestRecordErrors(t *testing.T) {
 		parts []string
 	}{
 		{"shapes", func(b *counting, tape *nn.Tape) {
-			x := tape.GELU(f32(t, b, 3, 5))
+			x := tape.Activate(backend.GELUTanh, f32(t, b, 3, 5))
 			tape.Linear(nn.Linear{W: f32(t, b, 4, 6)}, x)
 		}, []string{"op 1 (linear)", "x has shape [3 5], expected [3 6]"}},
 		{"absent", func(b *counting, tape *nn.Tape) {
@@ -254,7 +258,7 @@ func TestRecordErrors(t *testing.T) {
 		{"memory", func(b *counting, tape *nn.Tape) {
 			x := f32(t, b, 300, 5)
 			b.Limit = int64(b.used()) + 5999
-			tape.GELU(x)
+			tape.Activate(backend.GELUTanh, x)
 		}, []string{"intermediate results", "out of memory"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

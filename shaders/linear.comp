@@ -11,9 +11,9 @@
 #include "linear.glsl"
 
 layout(local_size_x = 256) in;
-layout(constant_id = 3) const bool TRANSPOSED = false;
-layout(constant_id = 4) const uint SIZE = 1; // or 2
-layout(constant_id = 5) const bool X_TRANSPOSED = false; // x is stored as [in, rows], and x_stride is that of its columns
+layout(constant_id = 4) const bool TRANSPOSED = false;
+layout(constant_id = 5) const uint SIZE = 1; // or 2
+layout(constant_id = 6) const bool X_TRANSPOSED = false; // x is stored as [in, rows], and x_stride is that of its columns
 
 const uint DEPTH = 16;
 const uint TILE = 64 * SIZE;

@@ -7,6 +7,7 @@
 // anything: 16 numbers read for 64 products.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#define NO_EPILOGUE
 #include "linear.glsl"
 
 layout(local_size_x = 8, local_size_x_id = 0) in;

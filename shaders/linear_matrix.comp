@@ -20,14 +20,14 @@
 #include "linear.glsl"
 
 layout(local_size_x_id = 0) in; // 128 * SIZE
-layout(constant_id = 3) const bool TRANSPOSED = false;
-layout(constant_id = 4) const uint SIZE = 1; // or 2
-layout(constant_id = 5) const bool X_TRANSPOSED = false; // as in linear.comp
-layout(constant_id = 6) const uint M = 16;
-layout(constant_id = 7) const uint N = 16;
-layout(constant_id = 8) const uint K = 16;
-layout(constant_id = 9) const uint SUBGROUP = 32; // lanes
-layout(constant_id = 10) const uint ACROSS = 2;
+layout(constant_id = 4) const bool TRANSPOSED = false;
+layout(constant_id = 5) const uint SIZE = 1; // or 2
+layout(constant_id = 6) const bool X_TRANSPOSED = false; // as in linear.comp
+layout(constant_id = 7) const uint M = 16;
+layout(constant_id = 8) const uint N = 16;
+layout(constant_id = 9) const uint K = 16;
+layout(constant_id = 10) const uint SUBGROUP = 32; // lanes
+layout(constant_id = 11) const uint ACROSS = 2;
 
 const uint DEPTH = 32;
 const uint TILE = 64 * SIZE;

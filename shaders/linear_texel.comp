@@ -8,7 +8,7 @@
 #include "linear.glsl"
 
 layout(local_size_x = 8, local_size_x_id = 0) in;
-layout(constant_id = 3) const bool TRANSPOSED = false;
+layout(constant_id = 4) const bool TRANSPOSED = false;
 
 // Workgroups along x are neighbours in the rows, so that those that run one
 // after another find their part of w in the cache.
@@ -67,8 +67,9 @@ void main() {
 			}
 		}
 		[[unroll]] for (uint r = 0; r < 8; r++) {
-			[[unroll]] for (uint o = 0; o < 8; o++) {
-				finish(row0 + r, out0 + o, acc[8 * r + o]);
+			[[unroll]] for (uint o = 0; o < 8; o += 4) {
+				uint i = 8 * r + o;
+				finish(row0 + r, out0 + o, vec4(acc[i], acc[i + 1], acc[i + 2], acc[i + 3]));
 			}
 		}
 	}

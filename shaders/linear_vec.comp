@@ -13,8 +13,8 @@
 #include "linear.glsl"
 
 layout(local_size_x = 64, local_size_x_id = 0) in;
-layout(constant_id = 3) const uint ROWS = 1; // at most 4
-layout(constant_id = 4) const uint OUTS = 4; // at most 8
+layout(constant_id = 4) const uint ROWS = 1; // at most 4
+layout(constant_id = 5) const uint OUTS = 4; // at most 8
 
 const uint SUMS = ROWS * OUTS;
 

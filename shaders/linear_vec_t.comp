@@ -9,9 +9,9 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "linear.glsl"
 
-layout(local_size_x = 32, local_size_y = 1, local_size_x_id = 0, local_size_y_id = 5) in;
-layout(constant_id = 3) const uint ROWS = 1; // at most 4
-layout(constant_id = 4) const uint OUTS = 1; // at most 2
+layout(local_size_x = 32, local_size_y = 1, local_size_x_id = 0, local_size_y_id = 6) in;
+layout(constant_id = 4) const uint ROWS = 1; // at most 4
+layout(constant_id = 5) const uint OUTS = 1; // at most 2
 
 const uint SUMS = ROWS * OUTS;
 

@@ -17,7 +17,7 @@ type View struct {
 	Strides [3]uint32
 }
 
-// RowsPush is for argmax.comp, copy_half.comp, dequantize.comp, gelu.comp, quantize.comp, softmax.comp and sum_squares.comp.
+// RowsPush is for activate.comp, argmax.comp, copy_half.comp, dequantize.comp, quantize.comp, softmax.comp and sum_squares.comp.
 type RowsPush struct {
 	Dst, X       View
 	Rows, N1, N2 uint32
@@ -192,8 +192,8 @@ type AttentionPush struct {
 	Sinks                                   uint32 // Absent: there are none
 }
 
-// GELUBackwardPush is for gelu_backward.comp.
-type GELUBackwardPush struct {
+// ActivateBackwardPush is for activate_backward.comp.
+type ActivateBackwardPush struct {
 	Dx, X, Dy    View
 	Rows, N1, N2 uint32
 	N            uint32 // length of a row
@@ -287,6 +287,11 @@ type Workgroup2D struct {
 	Lanes, LanesY uint32
 }
 
+// ActivateSpec is for activate.comp and activate_backward.comp.
+type ActivateSpec struct {
+	Lanes, Func uint32 // Func: a backend.Activation
+}
+
 // AdamWSpec is for adamw.comp.
 type AdamWSpec struct {
 	Lanes  uint32
@@ -327,7 +332,14 @@ type LayerNormBackwardColumnsSpec struct {
 // LinearEpilogue is what the constants of linear*.comp begin with: see linear.glsl.
 type LinearEpilogue struct {
 	Lanes      uint32 // not of linear.comp, whose workgroups have 256
-	Epilogue   uint32
+	Accumulate bool
+	Activation uint32 // a backend.Activation
+	Residual   bool
+}
+
+// LinearBackwardSpec is for linear_backward.comp.
+type LinearBackwardSpec struct {
+	Lanes      uint32
 	Accumulate bool
 }
 
@@ -365,6 +377,8 @@ type LinearVecTSpec struct {
 
 // specs are the constants of shaders that have more than the size of a workgroup.
 var specs = map[string]any{
+	"activate":                   ActivateSpec{},
+	"activate_backward":          ActivateSpec{},
 	"adamw":                      AdamWSpec{},
 	"attention":                  AttentionSpec{},
 	"attention_backward":         AttentionBackwardSpec{},
@@ -374,7 +388,7 @@ var specs = map[string]any{
 	"layernorm_backward_columns": LayerNormBackwardColumnsSpec{},
 	"rmsnorm_backward_columns":   LayerNormBackwardColumnsSpec{},
 	"linear":                     LinearSpec{},
-	"linear_backward":            LinearEpilogue{},
+	"linear_backward":            LinearBackwardSpec{},
 	"linear_matrix":              LinearMatrixSpec{},
 	"linear_texel":               LinearTexelSpec{},
 	"linear_vec":                 LinearVecSpec{},

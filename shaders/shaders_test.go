@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -280,18 +281,49 @@ func TestFind(t *testing.T) {
 	Find("linear", "X4 F16")
 }
 
-// TestExp holds exp_ of math.glsl, step by step in float32, to float64.
-func TestExp(t *testing.T) {
-	text, err := os.ReadFile("include/math.glsl")
+// literals reads the float constants of a function's file, as a test that
+// computes the function step by step in float32 has them.
+func literals(t *testing.T, file string, texts ...string) (values []float32) {
+	source, err := os.ReadFile("include/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []string{"1.44269504", "0.693359375", "-2.12194440e-4", "1.9875691500e-4", "1.3981999507e-3",
-		"8.3334519073e-3", "4.1665795894e-2", "1.6666665459e-1", "5.0000001201e-1"} {
-		if !bytes.Contains(text, []byte(c)) {
-			t.Errorf("math.glsl has no constant %s: this test is of another function", c)
+	for _, text := range texts {
+		v, err := strconv.ParseFloat(text, 32)
+		if err != nil || !bytes.Contains(source, []byte(text)) {
+			t.Errorf("%s has no constant %s (%v): this test is of another function", file, text, err)
+		}
+		values = append(values, float32(v))
+	}
+	return values
+}
+
+// TestNormal holds normal of functions.glsl, step by step in float32, to float64.
+func TestNormal(t *testing.T) {
+	c := literals(t, "functions.glsl", "0.305", "0.036696939", "0.152978162", "0.185697817", "0.0379574823", "0.121010298",
+		"0.103424739", "0.122466113", "0.121639785")
+	c[2], c[4] = -c[2], -c[4]
+	for x := float32(-9); x < 9; x += 0.00371 {
+		s := 1 / (1 + float32(c[0]*float32(math.Abs(float64(x)))))
+		p := c[1]
+		for _, c := range c[2:] {
+			p = float32(p*s) + c
+		}
+		p = float32(p*s) * float32(math.Exp(float64(-0.5*x*x)))
+		if x > 0 {
+			p = 1 - p
+		}
+		have, want := float64(p), math.Erfc(-float64(x)/math.Sqrt2)/2
+		if math.Abs(have-want) > 2.5e-7 || math.Abs(have-want) > 1e-5*want {
+			t.Fatalf("Φ(%v) = %v, want %v", x, have, want)
 		}
 	}
+}
+
+// TestExp holds exp_ of exp.glsl, step by step in float32, to float64.
+func TestExp(t *testing.T) {
+	literals(t, "exp.glsl", "1.44269504", "0.693359375", "-2.12194440e-4", "1.9875691500e-4", "1.3981999507e-3",
+		"8.3334519073e-3", "4.1665795894e-2", "1.6666665459e-1", "5.0000001201e-1")
 	for x := float32(-87); x < 88; x += 0.00371 {
 		n := float32(math.Floor(float64(x*1.44269504 + 0.5)))
 		r := float32(x-float32(n*0.693359375)) - float32(n*-2.12194440e-4)

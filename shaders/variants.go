@@ -79,6 +79,7 @@ func Find(source, defines string) *Variant {
 
 // Bindings that variants share.
 var (
+	activateBackward       = []Binding{out("dx"), in("x"), in("dy")}
 	adamW                  = []Binding{out("w"), out("m"), out("v"), in("g"), in("step"), in("scale")}
 	attention              = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state"), in("sinks")}
 	attentionBackward      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("dy"), out("stats"), out("dv"), in("sinks")}
@@ -89,11 +90,12 @@ var (
 	embeddingBackward      = []Binding{out("table"), in("dy"), in("chain")}
 	gatedActivation        = []Binding{out("dst"), in("gate"), in("up")}
 	gatedBackward          = []Binding{out("dgate"), out("dup"), in("gate"), in("up"), in("dy")}
-	geluBackward           = []Binding{out("dx"), in("x"), in("dy")}
 	layernorm              = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
 	layernormBackward      = []Binding{out("dx"), in("x"), in("dy"), in("gamma"), out("stats")}
 	layernormColumns       = []Binding{out("dgamma"), out("dbeta"), in("x"), in("dy"), in("stats"), out("partial")}
 	linear                 = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
+	linearBackward         = []Binding{out("dst"), in("x"), in("w")}
+	linearBackwardTexel    = []Binding{out("dst"), texel("x"), texel("w")}
 	linearTexel            = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
 	oneOperand             = []Binding{out("dst"), in("x")}
 	rmsNorm                = []Binding{out("dst"), in("x"), in("gamma")}
@@ -117,6 +119,12 @@ var (
 // takes no specialization constant there, and MoltenVK before 1.3 (2025) put
 // the constant's default in its place.
 var Variants = append([]Variant{
+	row("activate", "", oneOperand, RowsPush{}),
+	row("activate", "X4", oneOperand, RowsPush{}),
+
+	row("activate_backward", "", activateBackward, ActivateBackwardPush{}),
+	row("activate_backward", "X4", activateBackward, ActivateBackwardPush{}),
+
 	row("adamw", "", adamW, AdamWPush{}),
 	row("adamw", "X4", adamW, AdamWPush{}),
 
@@ -148,12 +156,6 @@ var Variants = append([]Variant{
 	row("gated_activation_backward", "", gatedBackward, GatedActivationBackwardPush{}),
 	row("gated_activation_backward", "X4", gatedBackward, GatedActivationBackwardPush{}),
 
-	row("gelu", "", oneOperand, RowsPush{}),
-	row("gelu", "X4", oneOperand, RowsPush{}),
-
-	row("gelu_backward", "", geluBackward, GELUBackwardPush{}),
-	row("gelu_backward", "X4", geluBackward, GELUBackwardPush{}),
-
 	row("global_norm", "", oneOperand, GlobalNormPush{}),
 
 	row("layernorm", "", layernorm, LayerNormPush{}),
@@ -172,11 +174,11 @@ var Variants = append([]Variant{
 	row("linear_vec_t", "TEXEL", linearTexel, LinearPush{}),
 
 	// The gradient of w, where linear.comp does not serve.
-	row("linear_backward", "", linear, LinearPush{}),
-	row("linear_backward", "X4", linear, LinearPush{}),
-	row("linear_backward", "F16 X_F16", linear, LinearPush{}),
-	row("linear_backward", "F16 X_F16 X4", linear, LinearPush{}),
-	row("linear_backward", "TEXEL", linearTexel, LinearPush{}),
+	row("linear_backward", "", linearBackward, LinearPush{}),
+	row("linear_backward", "X4", linearBackward, LinearPush{}),
+	row("linear_backward", "F16 X_F16", linearBackward, LinearPush{}),
+	row("linear_backward", "F16 X_F16 X4", linearBackward, LinearPush{}),
+	row("linear_backward", "TEXEL", linearBackwardTexel, LinearPush{}),
 
 	row("quantize", "", oneOperand, RowsPush{}), // not an op: see its file
 

@@ -137,7 +137,7 @@ func BenchmarkRows(b *testing.B) {
 		x, y, z := tensor(b, be, backend.F32, rows, 3072), tensor(b, be, backend.F32, rows, 3072), tensor(b, be, backend.F32, rows, 3072)
 		v := tensor(b, be, backend.F32, 3072)
 		for _, op := range []backend.Op{
-			&backend.Add{Dst: y, A: x, B: z}, &backend.GELU{Dst: y, X: x}, &backend.Softmax{Dst: y, X: x},
+			&backend.Add{Dst: y, A: x, B: z}, &backend.Activate{Dst: y, X: x, Func: backend.GELUTanh}, &backend.Softmax{Dst: y, X: x},
 			&backend.LayerNorm{Dst: y, X: x, Gamma: v, Beta: v, Epsilon: 1e-5}, &backend.Copy{Dst: y, X: x},
 		} {
 			b.Run(fmt.Sprintf("%s/rows=%d", op.Name(), rows), func(b *testing.B) {
@@ -177,12 +177,12 @@ func benchModel(tb testing.TB, be backend.Backend, d backend.DType, rows, positi
 		a.Q = qkv.Slice(-1, 0, w)
 		ops = append(ops, a)
 		m = matrix(w, w)
-		product(&backend.LinearAdd{Dst: y, X: a.Dst, W: m, Bias: f(w), Residual: x, Sum: sum}, m)
+		product(&backend.Linear{Dst: y, X: a.Dst, W: m, Bias: f(w), Residual: x, Sum: sum}, m)
 		norm(y)
 		m = matrix(w, 4*w)
-		product(&backend.LinearGELU{Dst: up, X: normed, W: m, Bias: f(4 * w), Sum: upSum}, m)
+		product(&backend.Linear{Dst: up, X: normed, W: m, Bias: f(4 * w), Sum: upSum, Activation: backend.GELUTanh}, m)
 		m = matrix(4*w, w)
-		product(&backend.LinearAdd{Dst: x, X: up, W: m, Bias: f(w), Residual: y, Sum: sum}, m)
+		product(&backend.Linear{Dst: x, X: up, W: m, Bias: f(w), Residual: y, Sum: sum}, m)
 	}
 	norm(x)
 	m := tensor(tb, be, d, benchVocab, w)

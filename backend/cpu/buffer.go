@@ -30,8 +30,8 @@ func (b *Backend) Alloc(size int) (backend.Buffer, error) {
 	if b.closed {
 		return nil, backend.ErrClosed
 	}
-	if size <= 0 {
-		return nil, fmt.Errorf("cannot allocate %d bytes: a buffer has at least 1", size)
+	if err := backend.CheckSize(size); err != nil {
+		return nil, err
 	}
 	// The kernel hands out pages when they are first touched and kills the
 	// process when there are none, so what was promised before counts too.
@@ -72,8 +72,8 @@ func (b *Backend) MapHost(p []byte) (backend.Buffer, error) {
 	if b.closed {
 		return nil, backend.ErrClosed
 	}
-	if len(p) == 0 {
-		return nil, errors.New("cannot map 0 bytes: a buffer has at least 1")
+	if err := backend.CheckSize(len(p)); err != nil {
+		return nil, err
 	}
 	buf := &buffer{b: b, data: p[:len(p):len(p)], readOnly: true}
 	b.live[buf] = struct{}{}
@@ -151,8 +151,8 @@ func (b *Backend) bytesOf(buf backend.Buffer, off, n int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if off < 0 || off > len(own.data)-n {
-		return nil, fmt.Errorf("%d bytes from byte %d on do not lie in a buffer of %d", n, off, len(own.data))
+	if err := backend.CheckRange(len(own.data), off, n); err != nil {
+		return nil, err
 	}
 	return own.data[off : off+n], nil
 }
@@ -164,9 +164,6 @@ func (b *Backend) checkOperand(t *backend.Tensor, a backend.Access) error {
 	}
 	if own.readOnly && a.Writes() {
 		return errReadOnly
-	}
-	if _, to := t.Span(); to > len(own.data) {
-		return fmt.Errorf("%v ends at byte %d of a buffer of %d", t, to, len(own.data))
 	}
 	size := t.DType.BlockBytes()
 	if t.DType.Quantized() {

@@ -17,8 +17,8 @@ import (
 func TestSupportsEveryOp(t *testing.T) {
 	b := open(t)
 	for _, op := range []backend.Op{
-		&backend.Add{}, &backend.Argmax{}, &backend.Attention{}, &backend.Copy{}, &backend.Embedding{}, &backend.GELU{},
-		&backend.LayerNorm{}, &backend.Linear{}, &backend.LinearAdd{}, &backend.LinearGELU{}, &backend.Softmax{}, &backend.Store{},
+		&backend.Add{}, &backend.Argmax{}, &backend.Attention{}, &backend.Copy{}, &backend.Embedding{}, &backend.Activate{},
+		&backend.LayerNorm{}, &backend.Linear{}, &backend.Softmax{}, &backend.Store{},
 	} {
 		if !b.Supports(op) {
 			t.Errorf("%s has no kernel", op.Name())
@@ -101,7 +101,7 @@ func TestMapHost(t *testing.T) {
 	if err := b.Write(buf, 0, host[:4]); !errors.Is(err, errReadOnly) {
 		t.Errorf("Write: got %v", err)
 	}
-	if err := backend.Run(b, &backend.GELU{Dst: x, X: tensor(t, b, backend.F32, 3)}); !errors.Is(err, errReadOnly) {
+	if err := backend.Run(b, &backend.Activate{Dst: x, X: tensor(t, b, backend.F32, 3), Func: backend.GELUTanh}); !errors.Is(err, errReadOnly) {
 		t.Errorf("an op that writes: got %v", err)
 	}
 	odd, err := b.MapHost(host[1:13])
@@ -127,7 +127,7 @@ func TestNothingRunsIfOneOpIsWrong(t *testing.T) {
 	freed.Buf.Free()
 	before, after := make([]float32, 4), make([]float32, 4)
 	backend.GetF32(b, y, before)
-	err := b.Run(&backend.GELU{Dst: y, X: x}, &backend.GELU{Dst: x, X: freed})
+	err := b.Run(&backend.Activate{Dst: y, X: x, Func: backend.GELUTanh}, &backend.Activate{Dst: x, X: freed, Func: backend.GELUTanh})
 	var at *backend.OpError
 	if !errors.As(err, &at) || at.Index != 1 || !errors.Is(err, backend.ErrFreed) {
 		t.Errorf("got %v, want op 1 to name a freed buffer", err)

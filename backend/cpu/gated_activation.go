@@ -24,21 +24,3 @@ func gatedActivationRows(_ *worker, op backend.Op, from, to int) {
 		vec.Gate(dst, dst, row[float32](&o.Up, r), limit, o.Shift)
 	}
 }
-
-// activate is dst = f(x); dst may be x.
-func activate(f backend.Activation, dst, x []float32) {
-	switch f {
-	case backend.NoActivation:
-		copy(dst, x)
-	case backend.GELUTanh:
-		vec.GELUTanh(dst, x)
-	case backend.GELUErf:
-		vec.GELUErf(dst, x)
-	case backend.GELUSigmoid:
-		vec.GELUSigmoid(dst, x)
-	case backend.ReLU:
-		vec.ReLU(dst, x)
-	case backend.SiLU:
-		vec.SiLU(dst, x)
-	}
-}

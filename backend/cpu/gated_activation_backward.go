@@ -38,21 +38,3 @@ func gatedActivationBackwardRows(w *worker, op backend.Op, from, to int) {
 		}
 	}
 }
-
-// activateBackward is dx = dy·f'(x); dx may be dy.
-func activateBackward(f backend.Activation, dx, x, dy []float32) {
-	switch f {
-	case backend.NoActivation:
-		copy(dx, dy)
-	case backend.GELUTanh:
-		vec.GELUTanhBackward(dx, x, dy)
-	case backend.GELUErf:
-		vec.GELUErfBackward(dx, x, dy)
-	case backend.GELUSigmoid:
-		vec.GELUSigmoidBackward(dx, x, dy)
-	case backend.ReLU:
-		vec.ReLUBackward(dx, x, dy)
-	case backend.SiLU:
-		vec.SiLUBackward(dx, x, dy)
-	}
-}

@@ -11,9 +11,9 @@ import (
 func init() {
 	register(func(b *Backend, op *backend.Linear) {
 		if op.X.DType != backend.F32 {
-			b.widened([]backend.Tensor{op.X, op.Dst}, func(ts []backend.Tensor) {
+			b.widened([]backend.Tensor{op.X, op.Dst, op.Residual}, func(ts []backend.Tensor) {
 				wide := *op
-				wide.X, wide.Dst = ts[0], ts[1]
+				wide.X, wide.Dst, wide.Residual = ts[0], ts[1], ts[2]
 				b.linear(&wide, &wide.X, &wide.W, linearPart, linearRowsPart)
 			})
 			return
@@ -23,27 +23,35 @@ func init() {
 }
 
 func linearPart(w *worker, op backend.Op, from, to int) {
-	o := op.(*backend.Linear)
-	l := linear{&o.Dst, &o.X, &o.W, &o.Bias, nil, false}
-	l.run(w, 0, o.X.Rows(), from, to)
+	l := newLinear(op.(*backend.Linear))
+	l.run(w, 0, l.x.Rows(), from, to)
 }
 
 func linearRowsPart(w *worker, op backend.Op, from, to int) {
-	o := op.(*backend.Linear)
-	l := linear{&o.Dst, &o.X, &o.W, &o.Bias, nil, false}
-	l.run(w, from, to, 0, o.W.Shape[2])
+	l := newLinear(op.(*backend.Linear))
+	l.run(w, from, to, 0, l.w.Shape[2])
 }
 
-// linear is what Linear, LinearAdd and LinearGELU have in common:
+// linear is a product with what may follow it:
 //
-//	dst = gelu?(x · wᵀ + bias + residual)
+//	dst = residual + activation(x · wᵀ + bias)
 //
-// BLAS adds products to what dst holds, so bias and residual are put there
-// first, which spares a pass over the sums.
+// BLAS adds products to what dst holds, so the bias is put there first, which
+// spares a pass over the sums; so is the residual, where no activation comes
+// before it.
 type linear struct {
 	dst, x, w, bias *backend.Tensor
-	residual        *backend.Tensor // nil where there is none
-	gelu            bool
+	residual        *backend.Tensor
+	activation      backend.Activation
+}
+
+func newLinear(o *backend.Linear) linear {
+	return linear{&o.Dst, &o.X, &o.W, &o.Bias, &o.Residual, o.Activation}
+}
+
+// residualFirst reports whether the residual is put into dst before the product.
+func (l *linear) residualFirst() bool {
+	return l.activation == backend.NoActivation && !l.residual.Absent()
 }
 
 const (
@@ -96,15 +104,15 @@ func (l *linear) run(w *worker, r0, r1, c0, c1 int) {
 // adds reports whether products are added to what dst holds. Where that would be
 // 0, BLAS is told so; the products of package vec always add.
 func (l *linear) adds(rows int) bool {
-	return l.residual != nil || !l.bias.Absent() || l.w.DType != backend.F32 && rows <= fewRows
+	return l.residualFirst() || !l.bias.Absent() || l.w.DType != backend.F32 && rows <= fewRows
 }
 
 // begin puts bias and residual into columns [c0, c1) of row r of dst.
 func (l *linear) begin(dst []float32, r, c0, c1 int) {
-	switch {
-	case l.residual == nil && l.bias.Absent():
+	switch residual := l.residualFirst(); {
+	case !residual && l.bias.Absent():
 		clear(dst)
-	case l.residual == nil:
+	case !residual:
 		copy(dst, row[float32](l.bias, 0)[c0:c1])
 	case l.bias.Absent():
 		copy(dst, row[float32](l.residual, r)[c0:c1])
@@ -153,11 +161,16 @@ func (l *linear) panel(w *worker, r0, r1, c0, c1 int) {
 	l.finish(r0, r1, c0, c1)
 }
 
+// finish applies the activation, and adds a residual that comes behind it.
 func (l *linear) finish(r0, r1, c0, c1 int) {
-	if l.gelu {
-		for r := r0; r < r1; r++ {
-			y := row[float32](l.dst, r)[c0:c1]
-			vec.GELUTanh(y, y)
+	if l.activation == backend.NoActivation {
+		return
+	}
+	for r := r0; r < r1; r++ {
+		y := row[float32](l.dst, r)[c0:c1]
+		activate(l.activation, y, y)
+		if !l.residual.Absent() {
+			vec.Add(y, y, row[float32](l.residual, r)[c0:c1])
 		}
 	}
 }

@@ -56,8 +56,8 @@ func TestWidenedInParts(t *testing.T) {
 			scratch := tensor(backend.F32, 1, 2, 5, out)
 			if err := b.Run(
 				&backend.Linear{Dst: dst[0], X: x, W: w, Bias: bias},
-				&backend.LinearAdd{Dst: dst[1], X: x, W: w, Bias: bias, Residual: residual, Sum: scratch},
-				&backend.LinearGELU{Dst: dst[2], X: x, W: w, Bias: bias, Sum: scratch},
+				&backend.Linear{Dst: dst[1], X: x, W: w, Bias: bias, Residual: residual, Sum: scratch},
+				&backend.Linear{Dst: dst[2], X: x, W: w, Bias: bias, Sum: scratch, Activation: backend.GELUTanh},
 				&backend.LinearBackward{DW: dw, DY: dys[i], X: x},
 			); err != nil {
 				t.Fatal(err)

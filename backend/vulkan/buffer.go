@@ -33,8 +33,8 @@ func (b *Backend) Alloc(size int) (backend.Buffer, error) {
 	if err := b.ready(); err != nil {
 		return nil, err
 	}
-	if size <= 0 {
-		return nil, told("Alloc of %d bytes: the size must be above 0", size)
+	if err := backend.CheckSize(size); err != nil {
+		return nil, told("%w", err)
 	}
 	buf, err := b.alloc(uint64(size))
 	if err != nil {
@@ -98,10 +98,7 @@ func (b *Backend) window(x backend.Buffer, off, n int) (*buffer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if off < 0 || off > buf.Size() || n > buf.Size()-off {
-		return nil, fmt.Errorf("bytes [%d, %d+%d) are not all inside of a buffer of %d", off, off, n, buf.size)
-	}
-	return buf, nil
+	return buf, backend.CheckRange(buf.Size(), off, n)
 }
 
 // settle clears what is still to be cleared.

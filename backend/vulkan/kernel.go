@@ -13,7 +13,7 @@ import (
 // named like it with
 //
 //	func init() {
-//		register(kernel[*backend.GELU]{supports: …, encode: …})
+//		register(kernel[*backend.Activate]{supports: …, encode: …})
 //	}
 //
 // and its shader in package shaders. Nothing else names the op.
@@ -26,16 +26,16 @@ type kernel[O backend.Op] struct {
 	// comes from the access that each binding names.
 	encode func(e *encoder, op O) error
 
-	// matrices tells whether cooperative matrices may serve for op, so that
+	// cooperative tells whether cooperative matrices may serve for op, so that
 	// they are tested before it is encoded. nil: for none.
-	matrices func(op O) bool
+	cooperative func(op O) bool
 }
 
 // anyKernel is a kernel whose type of op is known at run time alone.
 type anyKernel struct {
-	supports func(l *Limits, op backend.Op) bool
-	encode   func(e *encoder, op backend.Op) error
-	matrices func(op backend.Op) bool
+	supports    func(l *Limits, op backend.Op) bool
+	encode      func(e *encoder, op backend.Op) error
+	cooperative func(op backend.Op) bool
 }
 
 var kernels = map[reflect.Type]anyKernel{}
@@ -46,9 +46,9 @@ func register[O backend.Op](k kernel[O]) {
 		panic("vulkan: two kernels for " + t.String())
 	}
 	kernels[t] = anyKernel{
-		supports: func(l *Limits, op backend.Op) bool { return k.supports == nil || k.supports(l, op.(O)) },
-		encode:   func(e *encoder, op backend.Op) error { return k.encode(e, op.(O)) },
-		matrices: func(op backend.Op) bool { return k.matrices != nil && k.matrices(op.(O)) },
+		supports:    func(l *Limits, op backend.Op) bool { return k.supports == nil || k.supports(l, op.(O)) },
+		encode:      func(e *encoder, op backend.Op) error { return k.encode(e, op.(O)) },
+		cooperative: func(op backend.Op) bool { return k.cooperative != nil && k.cooperative(op.(O)) },
 	}
 }
 
@@ -61,7 +61,7 @@ func supports(l *Limits, op backend.Op) bool {
 // testFor runs the self-test that ops ask for, before they are encoded.
 func (b *Backend) testFor(ops []backend.Op) {
 	for _, op := range ops {
-		if k, ok := kernels[reflect.TypeOf(op)]; ok && k.matrices(op) {
+		if k, ok := kernels[reflect.TypeOf(op)]; ok && k.cooperative(op) {
 			b.testMatrices()
 		}
 	}

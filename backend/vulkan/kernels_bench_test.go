@@ -92,7 +92,7 @@ func BenchmarkKernels(b *testing.B) {
 	probs := random(b, dev, backend.F32, 1, 50257)
 	for _, op := range []backend.Op{
 		&backend.LayerNorm{Dst: dst, X: x, Gamma: gamma, Beta: gamma, Epsilon: 1e-5},
-		&backend.GELU{Dst: dst, X: x},
+		&backend.Activate{Dst: dst, X: x, Func: backend.GELUTanh},
 		&backend.RMSNorm{Dst: dst, X: x, Gamma: gamma, Epsilon: 1e-5},
 		&backend.Rotary{Dst: dst, X: x, Angles: random(b, dev, backend.F32, 512, 64), At: random(b, dev, backend.I32, 1), Heads: 12},
 		&backend.GatedActivation{Dst: dst, Gate: x, Up: x, Func: backend.SiLU},
@@ -247,7 +247,7 @@ func benchWeights(b *testing.B, dev *Backend) {
 		b.Fatal(err)
 	}
 	for _, op := range []backend.Op{
-		&backend.GELUBackward{DX: dx, X: x, DY: dy},
+		&backend.ActivateBackward{DX: dx, X: x, DY: dy, Func: backend.GELUTanh},
 		&backend.LayerNormBackward{
 			DX: dx, DGamma: vector(), DBeta: vector(), X: x, DY: dy, Gamma: vector(), Stats: f32(3072, 2), Epsilon: 1e-5,
 		},

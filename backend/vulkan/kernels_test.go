@@ -33,7 +33,7 @@ var families = []struct {
 }
 
 // products are the groups in which linear.go chooses kernels.
-var products = []string{"linear", "linear_add", "linear_gelu", "model"}
+var products = []string{"linear", "model"}
 
 // TestLeftOut holds groups that devices leave out to what it rests on: that only
 // kernels of those that they have differ from the kernels of other devices.

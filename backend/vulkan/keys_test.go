@@ -157,8 +157,8 @@ func TestPipelines(t *testing.T) {
 	b := openTest(t, lavapipe, nil)
 	find := shaders.Find
 	specs := []pipelineSpec{
-		{variant: find("gelu", ""), spec: shaders.Workgroup{Lanes: 64}}, {variant: find("gelu", "X4"), spec: shaders.Workgroup{Lanes: 64}},
-		{variant: find("gelu", ""), spec: shaders.Workgroup{Lanes: 32}}, {variant: find("gelu", "")},
+		{variant: find("activate", ""), spec: shaders.ActivateSpec{Lanes: 64}}, {variant: find("activate", "X4"), spec: shaders.ActivateSpec{Lanes: 64}},
+		{variant: find("activate", ""), spec: shaders.ActivateSpec{Lanes: 32}}, {variant: find("activate", "")},
 		{variant: find("adamw", ""), spec: shaders.AdamWSpec{Lanes: 64}}, {variant: find("adamw", ""), spec: shaders.AdamWSpec{Lanes: 64, Scaled: true}},
 	}
 	made := map[*pipeline]int{}

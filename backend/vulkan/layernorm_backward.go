@@ -18,7 +18,7 @@ func init() {
 // by window: the sums add up in DGamma and DBeta.
 func encodeLayerNormBackward(e *encoder, op *backend.LayerNormBackward) error {
 	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
-		if !matrices(op.DX, op.X, op.DY, op.Stats) && op.X.Dim(axis) > 1 {
+		if !haveRowStride(op.DX, op.X, op.DY, op.Stats) && op.X.Dim(axis) > 1 {
 			return each(op.X.Dim(axis), 1, func(i, end int) error {
 				part := *op
 				part.DX, part.X = op.DX.Slice(axis, i, end), op.X.Slice(axis, i, end)

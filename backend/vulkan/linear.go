@@ -12,9 +12,11 @@ import (
 
 func init() {
 	register(kernel[*backend.Linear]{
-		matrices: func(op *backend.Linear) bool { return halves(op.X, op.W) },
+		cooperative: func(op *backend.Linear) bool { return halves(op.X, op.W) },
 		encode: func(e *encoder, op *backend.Linear) error {
-			return encodeLinear(e, linearOp{dst: op.Dst, x: op.X, w: op.W, bias: op.Bias})
+			return encodeLinear(e, linearOp{
+				dst: op.Dst, x: op.X, w: op.W, bias: op.Bias, residual: op.Residual, activation: op.Activation,
+			})
 		},
 	})
 }
@@ -22,16 +24,15 @@ func init() {
 // linearOp is a Linear with what may follow it. Its tensors are matrices: [rows, n].
 type linearOp struct {
 	dst, x, w, bias, residual backend.Tensor
-	epilogue                  uint32
+	activation                backend.Activation
 	accumulate                bool // dst holds the product of earlier columns of w, to be added to
 }
 
-// The epilogues, as in linear.glsl.
-const (
-	epilogueNone = iota
-	epilogueGELU
-	epilogueAdd
-)
+// withoutEpilogue is the product alone, of which a later dispatch makes the rest.
+func (o linearOp) withoutEpilogue() linearOp {
+	o.bias, o.residual, o.activation = backend.Tensor{}, backend.Tensor{}, backend.NoActivation
+	return o
+}
 
 // transposed reports whether w is stored as [in, out].
 func (o *linearOp) transposed() bool { return o.w.Dim(-1) > 1 && o.w.Stride(-1) != 1 }
@@ -40,7 +41,7 @@ func (o *linearOp) transposed() bool { return o.w.Dim(-1) > 1 && o.w.Stride(-1) 
 // of which linearKernel takes one.
 func encodeLinear(e *encoder, o linearOp) error {
 	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
-		if !matrices(o.dst, o.x, o.residual) && o.x.Dim(axis) > 1 {
+		if !haveRowStride(o.dst, o.x, o.residual) && o.x.Dim(axis) > 1 {
 			return each(o.x.Dim(axis), 1, func(i, end int) error {
 				part := o
 				part.dst, part.x = o.dst.Slice(axis, i, end), o.x.Slice(axis, i, end)
@@ -80,7 +81,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 				part.w = o.w.Slice(2, c, cEnd).Slice(3, i, iEnd)
 				part.accumulate = o.accumulate || i > 0
 				if iEnd < in { // the bias and what follows come with the last part
-					part.bias, part.residual, part.epilogue = backend.Tensor{}, backend.Tensor{}, epilogueNone
+					part = part.withoutEpilogue()
 				}
 				if !part.bias.Absent() {
 					part.bias = part.bias.Slice(3, c, cEnd)
@@ -99,12 +100,11 @@ func encodeLinear(e *encoder, o linearOp) error {
 func (o *linearOp) split(e *encoder) (first, rest linearOp, ok bool) {
 	in, l := o.x.Dim(3), e.limits()
 	most := in &^ 3
-	if most == in || most == 0 || !o.transposed() || !l.Software && (o.x.Dim(2) <= manyRows || !l.tiles()) {
+	if most == in || most == 0 || !o.transposed() || !l.Software && (o.x.Dim(2) <= fewRows || !l.fitTiles()) {
 		return first, rest, false
 	}
-	first, rest = *o, *o
+	first, rest = o.withoutEpilogue(), *o
 	first.x, first.w = o.x.Slice(3, 0, most), o.w.Slice(3, 0, most)
-	first.bias, first.residual, first.epilogue = backend.Tensor{}, backend.Tensor{}, epilogueNone
 	rest.x, rest.w, rest.accumulate = o.x.Slice(3, most, in), o.w.Slice(3, most, in), true
 	if l.Software {
 		return first, rest, linearTexel(e, &first)
@@ -114,8 +114,8 @@ func (o *linearOp) split(e *encoder) (first, rest linearOp, ok bool) {
 	return first, rest, linearFours(&first, xBase, wBase)
 }
 
-// matrices reports whether the rows of each tensor lie at a single distance.
-func matrices(ts ...backend.Tensor) bool {
+// haveRowStride reports whether the rows of each tensor lie at a single distance.
+func haveRowStride(ts ...backend.Tensor) bool {
 	for _, t := range ts {
 		if _, ok := t.RowStride(); !ok {
 			return false
@@ -192,8 +192,10 @@ type linearChoice struct {
 }
 
 // spec are the specialization constants.
-func (c *linearChoice) spec(epilogue uint32, accumulate bool) any {
-	e := shaders.LinearEpilogue{Lanes: c.lanes, Epilogue: epilogue, Accumulate: accumulate}
+func (c *linearChoice) spec(o *linearOp) any {
+	e := shaders.LinearEpilogue{
+		Lanes: c.lanes, Accumulate: o.accumulate, Activation: uint32(o.activation), Residual: !o.residual.Absent(),
+	}
 	switch c.source {
 	case "linear":
 		return shaders.LinearSpec{LinearEpilogue: e, Transposed: c.transposed, Size: c.tile, XTransposed: c.xColumns}
@@ -204,11 +206,12 @@ func (c *linearChoice) spec(epilogue uint32, accumulate bool) any {
 	case "linear_vec_t":
 		return shaders.LinearVecTSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach, LanesY: c.lanesY}
 	}
-	return e // linear_backward
+	return shaders.LinearBackwardSpec{Lanes: c.lanes, Accumulate: o.accumulate}
 }
 
-// manyRows are those up to which w is read for a few rows at a time.
-const manyRows = 8
+// fewRows is how many rows of x are few: with more, a tile of the product is
+// computed at once; with these, w is read for up to half of them at a time.
+const fewRows = 8
 
 // chooseLinear picks the kernel for a product from the limits of the device.
 //
@@ -228,16 +231,16 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		lanes = max(l.SubgroupSize, 4)
 	}
 	texel := l.Software && linearTexel(e, o)
-	if rows > manyRows && texel {
+	if rows > fewRows && texel {
 		return linearChoice{source: "linear_texel", texel: true, lanes: lanes,
 			rows: 8, outs: int(lanes) * 8, transposed: o.transposed()}
 	}
-	if rows > manyRows && l.tiles() {
-		c := e.tiles(o)
+	if rows > fewRows && l.fitTiles() {
+		c := e.chooseTile(o)
 		c.transposed = o.transposed()
 		return c
 	}
-	each := min(rows, manyRows/2)
+	each := min(rows, fewRows/2)
 	if o.transposed() {
 		c := linearChoice{source: "linear_vec_t", texel: texel, rows: each,
 			lanes: 32, lanesY: min(8, l.Invocations/32), rowsEach: uint32(each), outsEach: 1}
@@ -255,13 +258,13 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 	return c
 }
 
-// tiles reports whether linear.comp fits the device.
-func (l *Limits) tiles() bool {
+// fitTiles reports whether linear.comp fits the device.
+func (l *Limits) fitTiles() bool {
 	return min(l.Invocations, l.WorkgroupSize[0]) >= 256 && l.SharedMemory >= linearShared
 }
 
-// tiles is linear.comp, with the size of tile that suits the product.
-func (e *encoder) tiles(o *linearOp) linearChoice {
+// chooseTile is linear.comp, with the size of tile that suits the product.
+func (e *encoder) chooseTile(o *linearOp) linearChoice {
 	rows, out := o.dst.Dim(2), o.dst.Dim(3)
 	// Twice as long an edge halves what is read, if there is work for all of the device.
 	if l := e.limits(); min(rows, out) >= l.LargeTileEdge && rows*out >= l.LargeTileSize && !e.smallMatrices(o) {
@@ -364,7 +367,7 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 		e.onMatrices(pipelineSpec{
 			variant: shaders.Find(c.source, strings.Join(defines, " ")),
 			work:    o.work(),
-			spec:    c.spec(o.epilogue, o.accumulate),
+			spec:    c.spec(o),
 		}),
 		shaders.LinearPush{
 			Dst: dstBase, DstStride: uint32(o.dst.Stride(2)),

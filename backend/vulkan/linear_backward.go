@@ -11,8 +11,8 @@ import (
 
 func init() {
 	register(kernel[*backend.LinearBackward]{
-		matrices: func(op *backend.LinearBackward) bool { return halves(op.DY, op.X) },
-		encode:   encodeLinearBackward,
+		cooperative: func(op *backend.LinearBackward) bool { return halves(op.DY, op.X) },
+		encode:      encodeLinearBackward,
 	})
 }
 
@@ -37,7 +37,7 @@ func encodeLinearBackward(e *encoder, op *backend.LinearBackward) error {
 // alongRows calls f with parts of a and b that are matrices, one after the other.
 func alongRows(a, b backend.Tensor, f func(a, b backend.Tensor) error) error {
 	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
-		if !matrices(a, b) && a.Dim(axis) > 1 {
+		if !haveRowStride(a, b) && a.Dim(axis) > 1 {
 			return each(a.Dim(axis), 1, func(i, end int) error {
 				return alongRows(a.Slice(axis, i, end), b.Slice(axis, i, end), f)
 			})
@@ -91,8 +91,8 @@ func inWhole(n, unit, all int) int {
 // chooseGradient picks the kernel as chooseLinear does with many rows.
 func chooseGradient(e *encoder, o *linearOp) linearChoice {
 	l := e.limits()
-	if !l.Software && l.tiles() {
-		c := e.tiles(o)
+	if !l.Software && l.fitTiles() {
+		c := e.chooseTile(o)
 		c.transposed, c.xColumns = true, true
 		return c
 	}
@@ -135,6 +135,8 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 		parts = max(min(in/minPart, (fullDevice+across*along-1)/(across*along), int(e.limits().Groups[2])), 1)
 	}
 	target, access := o.dst, backend.Update
+	product := *o
+	product.accumulate = parts == 1
 	if parts > 1 {
 		push.Part, push.PartStride = uint32((in+parts-1)/parts), uint32(rows*out)
 		var err error
@@ -158,7 +160,11 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 	dst, base := e.operand(target, access)
 	push.Dst, push.DstStride = base, uint32(target.Stride(2))
 	push.XStride, push.WStride = uint32(o.x.Stride(3)), uint32(o.w.Stride(3))
-	none, _ := e.operand(backend.Tensor{}, backend.Read)
+	bindings := []binding{dst, x, w}
+	if c.source == "linear" { // which has a bias and a residual too
+		none, _ := e.operand(backend.Tensor{}, backend.Read)
+		bindings = append(bindings, none, none)
+	}
 
 	groups := [3]uint32{uint32(across), uint32(along), uint32(parts)}
 	if c.source != "linear" {
@@ -168,9 +174,9 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 		e.onMatrices(pipelineSpec{
 			variant: shaders.Find(c.source, strings.Join(defines, " ")),
 			work:    o.work(),
-			spec:    c.spec(epilogueNone, parts == 1),
+			spec:    c.spec(&product),
 		}),
-		push, groups, dst, x, w, none, none)
+		push, groups, bindings...)
 	if err != nil || parts == 1 {
 		return err
 	}

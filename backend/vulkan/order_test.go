@@ -30,7 +30,7 @@ func TestHostKeepsOff(t *testing.T) {
 		t.Fatal("the driver's memory is not mapped: this shows nothing")
 	}
 	x, y := vector(t, b, 1, 2, 3, 4), vector(t, b, 0, 0, 0, 0)
-	xs, op := x.Buf.(*buffer), &backend.GELU{Dst: y, X: x}
+	xs, op := x.Buf.(*buffer), &backend.Activate{Dst: y, X: x, Func: backend.GELUTanh}
 	if err := b.Run(op); err != nil { // the first one tests the device
 		t.Fatal(err)
 	}

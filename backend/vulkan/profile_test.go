@@ -49,7 +49,7 @@ func checkSpans(t *testing.T, spans []backend.Span, ops []backend.Op, wall time.
 		if s.Begin < end || s.Duration < 0 {
 			t.Errorf("span %d (%s) begins at %v and takes %v; the one before ends at %v", i, s.Op, s.Begin, s.Duration, end)
 		}
-		shader := strings.Split(s.Op, "_")[0] // linear's serves linear_gelu
+		shader, _, _ := strings.Cut(s.Op, "+") // that of a label's name
 		named := slices.ContainsFunc(s.Variants, func(v string) bool { return strings.HasPrefix(v, shader) })
 		if s.Dispatches < 1 || !named && s.Op != "copy" { // which can do without a shader
 			t.Errorf("span %d (%s) has %d dispatches of %q", i, s.Op, s.Dispatches, s.Variants)
@@ -80,9 +80,9 @@ func TestProfile(t *testing.T) {
 		ops := []backend.Op{
 			&backend.Copy{Dst: tiny, X: x.Slice(-1, 0, 4).Slice(-2, 0, 1)},
 			&backend.Linear{Dst: h, X: x, W: w, Bias: bias},
-			&backend.GELU{Dst: g, X: h},
+			&backend.Activate{Dst: g, X: h, Func: backend.GELUTanh},
 			&backend.Add{Dst: sum, A: g, B: h}, // does not wait for what is not timed
-			&backend.LinearGELU{Dst: h, X: x, W: w, Bias: bias, Sum: g},
+			&backend.Linear{Dst: h, X: x, W: w, Bias: bias, Sum: g, Activation: backend.GELUTanh},
 		}
 		program, err := backend.Record(b, ops...) // before there is a profile
 		if err != nil {
@@ -130,7 +130,7 @@ func TestProfile(t *testing.T) {
 func TestProfileOfWindows(t *testing.T) {
 	b := openTest(t, lavapipe, small)
 	x, y := filled(t, b, 300, 1000), filled(t, b, 300, 1000) // 1.2 MB in windows of 256 KiB
-	op := &backend.GELU{Dst: y, X: x}
+	op := &backend.Activate{Dst: y, X: x, Func: backend.GELUTanh}
 	var ops []backend.Op
 	for range 2*maxCommands/8 + 1 {
 		ops = append(ops, op)
@@ -139,8 +139,8 @@ func TestProfileOfWindows(t *testing.T) {
 	spans, wall := profileOf(t, b, func() error { return backend.Run(b, ops...) })
 	checkSpans(t, spans, ops, wall)
 	for i, s := range spans {
-		if s.Dispatches != 8 || !slices.Equal(s.Variants, []string{"gelu.x4"}) || s.Duration == 0 {
-			t.Errorf("span %d: %d dispatches of %q in %v, want 8 of gelu.x4", i, s.Dispatches, s.Variants, s.Duration)
+		if s.Dispatches != 8 || !slices.Equal(s.Variants, []string{"activate.x4"}) || s.Duration == 0 {
+			t.Errorf("span %d: %d dispatches of %q in %v, want 8 of activate.x4", i, s.Dispatches, s.Variants, s.Duration)
 		}
 	}
 	if n := b.queue.last - before; n < 3 {
@@ -151,7 +151,7 @@ func TestProfileOfWindows(t *testing.T) {
 	one, whole := vector(t, b, 1, 2), 4
 	ops = nil
 	for range maxCommands - 7 {
-		ops = append(ops, &backend.GELU{Dst: vector(t, b, 0, 0), X: one})
+		ops = append(ops, &backend.Activate{Dst: vector(t, b, 0, 0), X: one, Func: backend.GELUTanh})
 	}
 	cut := len(ops)
 	for range 1 + whole {
@@ -181,7 +181,7 @@ func TestProfileOfWindows(t *testing.T) {
 func TestProfileRecycles(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *Backend) {
 		x, y := filled(t, b, 100), filled(t, b, 100)
-		op := &backend.GELU{Dst: y, X: x}
+		op := &backend.Activate{Dst: y, X: x, Func: backend.GELUTanh}
 		pools := 0
 		for round := range 4 {
 			spans, _ := profileOf(t, b, func() error {
@@ -213,7 +213,7 @@ func TestProfileOff(t *testing.T) {
 	}
 	defer b.Close()
 	x, y := filled(t, b, 100), filled(t, b, 100)
-	op := &backend.GELU{Dst: y, X: x}
+	op := &backend.Activate{Dst: y, X: x, Func: backend.GELUTanh}
 	program, err := backend.Record(b, op)
 	if err != nil {
 		t.Fatal(err)
@@ -287,7 +287,7 @@ func TestProfileErrors(t *testing.T) {
 
 	b := openTest(t, lavapipe, nil)
 	x, y := vector(t, b, 1, 2), vector(t, b, 0, 0)
-	op := &backend.GELU{Dst: y, X: x}
+	op := &backend.Activate{Dst: y, X: x, Func: backend.GELUTanh}
 	program, err := backend.Record(b, op)
 	if err != nil {
 		t.Fatal(err)
@@ -302,7 +302,7 @@ func TestProfileErrors(t *testing.T) {
 		}
 		freed := vector(t, b, 1, 2)
 		freed.Buf.Free()
-		if err := b.Run(op, &backend.GELU{Dst: y, X: freed}); !errors.Is(err, backend.ErrFreed) {
+		if err := b.Run(op, &backend.Activate{Dst: y, X: freed, Func: backend.GELUTanh}); !errors.Is(err, backend.ErrFreed) {
 			t.Errorf("Run of an op whose operand is freed: %v", err)
 		}
 		return program.Run()

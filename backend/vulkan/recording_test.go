@@ -80,7 +80,7 @@ func TestBarriersTold(t *testing.T) {
 			r.check(t) // those of opening
 			x, y, z := vector(t, b, 1, 2), vector(t, b, 0, 0), vector(t, b, 0, 0)
 			ops := []backend.Op{ // a shader, a copy, a shader: each needs the one before
-				&backend.GELU{Dst: y, X: x}, &backend.Copy{Dst: z, X: y}, &backend.GELU{Dst: y, X: z}, &backend.Copy{Dst: x, X: y},
+				&backend.Activate{Dst: y, X: x, Func: backend.GELUTanh}, &backend.Copy{Dst: z, X: y}, &backend.Activate{Dst: y, X: z, Func: backend.GELUTanh}, &backend.Copy{Dst: x, X: y},
 			}
 			program, err := backend.Record(b, ops...)
 			if err != nil {
@@ -138,7 +138,7 @@ func TestAbsentIsNotWritten(t *testing.T) {
 	err := b.encode(func(e *encoder) error {
 		from, _ := e.operand(x, backend.Read)
 		none, _ := e.operand(backend.Tensor{}, backend.Read)
-		return e.dispatch(pipelineSpec{variant: shaders.Find("gelu", "X4"), spec: shaders.Workgroup{Lanes: 64}}, shaders.RowsPush{},
+		return e.dispatch(pipelineSpec{variant: shaders.Find("activate", "X4"), spec: shaders.Workgroup{Lanes: 64}}, shaders.RowsPush{},
 			[3]uint32{1, 1, 1}, none, from)
 	})
 	if err == nil || !strings.Contains(err.Error(), "binding 0 (dst): an absent tensor") {

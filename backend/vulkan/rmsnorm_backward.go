@@ -18,7 +18,7 @@ func init() {
 // window: the sums add up in DGamma.
 func encodeRMSNormBackward(e *encoder, op *backend.RMSNormBackward) error {
 	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
-		if !matrices(op.DX, op.X, op.DY, op.Stats) && op.X.Dim(axis) > 1 {
+		if !haveRowStride(op.DX, op.X, op.DY, op.Stats) && op.X.Dim(axis) > 1 {
 			return each(op.X.Dim(axis), 1, func(i, end int) error {
 				return encodeRMSNormBackward(e, rmsNormPart(op, axis, i, end))
 			})

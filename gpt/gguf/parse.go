@@ -3,19 +3,22 @@ package gguf
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"caldera/gpt/tensorfile"
 	"caldera/internal/strictjson"
 )
 
 const (
 	magic       = "GGUF"
-	version     = 3 // what is written, and the newest that is read
+	newest      = 3 // the version that is written, and the newest that is read
 	oldest      = 2 // version 1 had counts of 32 bits
 	headerBytes = 4 + 4 + 8 + 8
 
@@ -24,8 +27,8 @@ const (
 )
 
 // Limits on what a file may hold. Those of names, dimensions and keys are ggml's
-// or the format's own; the others are far above any published model, and bound
-// what a hostile file costs.
+// or the format's own. The others are far above any published model: they limit
+// the memory that a hostile file can take.
 const (
 	maxTensors   = 1 << 20
 	maxKeys      = 1 << 16
@@ -36,176 +39,153 @@ const (
 	maxAlignment = 1 << 20
 )
 
-// The least that the file spends on each: what it says of their number is held
-// to that before any is read.
+// The fewest bytes that a file has for each. A count that the rest of the file
+// has no room for is refused before memory is allocated for it.
 const (
 	minKey    = 8 + 1 + 4 + 1     // a key of one byte, the type, a value of one byte
 	minTensor = 8 + 1 + 4 + 4 + 8 // a name of one byte, rank 0, type, offset
 )
 
 // Parse reads a GGUF file that is in memory. Tensors and values are views of
-// data, which must not change while they are used. name stands for the file in
-// errors.
+// data, which must not change while they are used. Errors call the file name;
+// they are of type *FormatError.
 func Parse(data []byte, name string) (*File, error) {
 	r := &reader{data: data, file: name}
-	version, tensors, keys, err := r.header()
-	if err != nil {
-		return nil, err
+	version, tensors, keys := r.header()
+	if r.err != nil {
+		return nil, r.err
 	}
-	f := &File{Version: version, metadata: make(map[string]Value, keys)}
-	for range keys {
-		if err := r.keyValue(f.metadata); err != nil {
-			return nil, err
-		}
+	f := &File{Version: version, byName: make(map[string]int, tensors), metadata: make(map[string]Value, keys)}
+	for i := 0; i < keys && r.err == nil; i++ {
+		r.keyValue(f.metadata)
 	}
-	alignment, err := r.alignment(f.metadata)
-	if err != nil {
-		return nil, err
+	alignment := r.alignment(f.metadata)
+	for i := 0; i < tensors && r.err == nil; i++ {
+		r.tensor(f)
 	}
-	f.byName = make(map[string]int, tensors)
-	f.tensors = make([]Tensor, 0, tensors)
-	for range tensors {
-		t, err := r.tensor()
-		if err != nil {
-			return nil, err
-		}
-		if _, twice := f.byName[t.Name]; twice {
-			return nil, r.fail("tensor "+strconv.Quote(t.Name)+" is listed twice", "", "")
-		}
-		f.byName[t.Name] = len(f.tensors)
-		f.tensors = append(f.tensors, t)
+	if r.err == nil {
+		r.place(f.tensors, alignment)
 	}
-	return f, r.place(f.tensors, alignment)
+	return f, r.err
 }
 
-// reader reads the head of a file, which comes in one run.
+// reader reads the head of a file from its start to its end. After the first
+// error it reads only zeros and empty values, so that a caller may read several
+// things before it looks at err.
 type reader struct {
 	data []byte
-	at   int
+	at   int // offset in data of what is read next
 	file string
+	err  error // the first one
 }
 
-func (r *reader) fail(problem, found, expected string) error {
-	return &FormatError{File: r.file, Problem: problem, Found: found, Expected: expected}
+// fail sets err, unless there was an error before.
+func (r *reader) fail(problem, found, expected string) {
+	if r.err == nil {
+		r.err = &FormatError{File: r.file, Problem: problem, Found: found, Expected: expected}
+	}
 }
 
-// next returns the next n bytes, which are what.
-func (r *reader) next(n int, what string) ([]byte, error) {
+// next returns the next n bytes, or nil if there are fewer. Errors call them what.
+func (r *reader) next(n int, what string) []byte {
 	if rest := len(r.data) - r.at; n > rest {
-		return nil, r.fail(fmt.Sprintf("%s reaches beyond the end of the file; the file may be truncated", what),
+		r.fail(fmt.Sprintf("%s reaches beyond the end of the file; the file may be truncated", what),
 			fmt.Sprintf("%d bytes at offset %d of a file of %d", n, r.at, len(r.data)), "")
+	}
+	if r.err != nil {
+		return nil
 	}
 	p := r.data[r.at : r.at+n : r.at+n]
 	r.at += n
-	return p, nil
+	return p
 }
 
-func (r *reader) uint32(what string) (uint32, error) {
-	p, err := r.next(4, what)
-	if err != nil {
-		return 0, err
+func (r *reader) uint32(what string) uint32 {
+	if p := r.next(4, what); p != nil {
+		return binary.LittleEndian.Uint32(p)
 	}
-	return binary.LittleEndian.Uint32(p), nil
+	return 0
+}
+
+func (r *reader) uint64(what string) uint64 {
+	if p := r.next(8, what); p != nil {
+		return binary.LittleEndian.Uint64(p)
+	}
+	return 0
 }
 
 // length reads a count of things that take at least size bytes each in the rest
 // of the file.
-func (r *reader) length(size int, what string) (int, error) {
-	p, err := r.next(8, what)
-	if err != nil {
-		return 0, err
-	}
-	n := binary.LittleEndian.Uint64(p)
+func (r *reader) length(size int, what string) int {
+	n := r.uint64(what)
 	if most := uint64(len(r.data)-r.at) / uint64(size); n > most {
-		return 0, r.fail(what+" reaches beyond the end of the file; the file may be truncated or damaged",
+		r.fail(what+" reaches beyond the end of the file; the file may be truncated or damaged",
 			fmt.Sprintf("a count of %d", n), fmt.Sprintf("at most %d in the %d bytes that follow", most, len(r.data)-r.at))
+		return 0
 	}
-	return int(n), nil
+	return int(n)
 }
 
-func (r *reader) text(what string) (string, error) {
-	n, err := r.length(1, what)
-	if err != nil {
-		return "", err
-	}
-	p, err := r.next(n, what)
-	return string(p), err
-}
+func (r *reader) text(what string) string { return string(r.next(r.length(1, what), what)) }
 
 // header reads what comes before the metadata: the version and two counts.
-func (r *reader) header() (v, tensors, keys int, err error) {
-	if bytes.HasPrefix(r.data, []byte("version https://git-lfs")) {
-		return 0, 0, 0, r.fail("this is a Git LFS pointer, which stands for the model: run git lfs pull to fetch it", "", "")
-	}
-	if start := r.data[:min(len(r.data), 4)]; string(start) != magic[:len(start)] {
-		return 0, 0, 0, r.fail("this is no GGUF file", strconv.Quote(string(start)), strconv.Quote(magic)+" as its first bytes")
-	}
-	if len(r.data) < headerBytes {
-		return 0, 0, 0, r.fail("file too short; it may be truncated", fmt.Sprintf("%d bytes", len(r.data)),
-			fmt.Sprintf("at least %d", headerBytes))
+func (r *reader) header() (version, tensors, keys int) {
+	start := r.data[:min(len(r.data), 4)]
+	switch {
+	case bytes.HasPrefix(r.data, []byte(tensorfile.LFSPointer)):
+		r.fail("this is a Git LFS pointer, which stands for the model: run git lfs pull to fetch it", "", "")
+	case string(start) != magic[:len(start)]:
+		r.fail("this is no GGUF file", strconv.Quote(string(start)), strconv.Quote(magic)+" as its first bytes")
+	case len(r.data) < headerBytes:
+		r.fail("file too short; it may be truncated", fmt.Sprintf("%d bytes", len(r.data)), fmt.Sprintf("at least %d", headerBytes))
 	}
 	r.at = len(magic)
-	n, err := r.uint32("the version")
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	expected := fmt.Sprintf("%d or %d", oldest, version)
+	n := r.uint32("the version")
+	expected := fmt.Sprintf("%d or %d", oldest, newest)
 	switch found := fmt.Sprintf("version %d", n); {
 	case n&0xffff == 0 && n != 0:
-		return 0, 0, 0, r.fail("the file is big-endian: convert the model to a little-endian file",
+		r.fail("the file is big-endian: convert the model to a little-endian file",
 			fmt.Sprintf("version %d with its bytes reversed", bits.ReverseBytes32(n)), "")
-	case n > version:
-		return 0, 0, 0, r.fail("the file is of a newer format than this program reads: take a newer program, or an older file", found, expected)
+	case n > newest:
+		r.fail("the file is of a newer format than this program reads: take a newer program, or an older file", found, expected)
 	case n < oldest:
-		return 0, 0, 0, r.fail("the file is of an older format than is read: convert the model again", found, expected)
+		r.fail("the file is of an older format than is read: convert the model again", found, expected)
 	}
-	if tensors, err = r.count(minTensor, maxTensors, "tensors"); err != nil {
-		return 0, 0, 0, err
-	}
-	if keys, err = r.count(minKey, maxKeys, "keys"); err != nil {
-		return 0, 0, 0, err
-	}
-	return int(n), tensors, keys, nil
+	return int(n), r.count(minTensor, maxTensors, "tensors"), r.count(minKey, maxKeys, "keys")
 }
 
-func (r *reader) count(size, limit int, what string) (int, error) {
-	n, err := r.length(size, "the list of "+what)
-	if err == nil && n > limit {
-		err = r.fail("too many "+what, strconv.Itoa(n), fmt.Sprintf("at most %d", limit))
+func (r *reader) count(size, limit int, what string) int {
+	n := r.length(size, "the list of "+what)
+	if n > limit {
+		r.fail("too many "+what, strconv.Itoa(n), fmt.Sprintf("at most %d", limit))
 	}
-	return n, err
+	return n
 }
 
 // keyValue reads one entry of the metadata.
-func (r *reader) keyValue(metadata map[string]Value) error {
-	key, err := r.text("a key of the metadata")
-	if err != nil {
-		return err
-	}
+func (r *reader) keyValue(metadata map[string]Value) {
+	key := r.text("a key of the metadata")
 	if err := checkKey(key); err != nil {
-		return r.fail(err.Error(), "", "")
+		r.fail(err.Error(), "", "")
 	}
+	shown := strconv.Quote(strictjson.Shorten(key))
 	if _, twice := metadata[key]; twice {
-		return r.fail(fmt.Sprintf("key %q is listed twice", strictjson.Shorten(key)), "", "")
+		r.fail(fmt.Sprintf("key %s is listed twice", shown), "", "")
 	}
-	what := fmt.Sprintf("the value of key %q", strictjson.Shorten(key))
-	n, err := r.uint32(what)
-	if err != nil {
-		return err
+	what := "the value of key " + shown
+	t, start := ValueType(r.uint32(what)), r.at
+	if t.size() == 0 {
+		r.fail(what+" is of an unknown type", t.String(), "0 to 12")
 	}
-	t, start := ValueType(n), r.at
-	if err := r.skip(t, 0, what); err != nil {
-		return err
-	}
+	r.skip(t, 1, 0, what)
 	metadata[key] = Value{t, r.data[start:r.at:r.at]}
-	return nil
 }
 
 func checkKey(key string) error {
 	shown := strconv.Quote(strictjson.Shorten(key))
 	switch {
 	case key == "":
-		return fmt.Errorf("a key of the metadata is empty")
+		return errors.New("a key of the metadata is empty")
 	case len(key) > maxKey:
 		return fmt.Errorf("key %s is too long: found %d bytes, expected at most %d", shown, len(key), maxKey)
 	case !utf8.ValidString(key), strings.ContainsRune(key, 0):
@@ -214,156 +194,106 @@ func checkKey(key string) error {
 	return nil
 }
 
-// skip reads over a value of type t, at that depth of arrays, and checks it.
-func (r *reader) skip(t ValueType, depth int, what string) error {
+// skip reads over n values of type t and checks them. They are within as many
+// arrays as depth says.
+func (r *reader) skip(t ValueType, n, depth int, what string) {
 	switch t {
 	case String:
-		n, err := r.length(1, what)
-		if err == nil {
-			_, err = r.next(n, what)
-		}
-		return err
-	case Array:
-		return r.skipArray(depth, what)
-	case Bool:
-		return r.bools(1, what)
-	}
-	if t.size() == 0 {
-		return r.fail(what+" is of an unknown type", t.String(), "0 to 12")
-	}
-	_, err := r.next(t.size(), what)
-	return err
-}
-
-func (r *reader) skipArray(depth int, what string) error {
-	if depth == maxDepth {
-		return r.fail(fmt.Sprintf("%s has arrays within arrays deeper than %d", what, maxDepth), "", "")
-	}
-	e, err := r.uint32(what)
-	if err != nil {
-		return err
-	}
-	t, least := ValueType(e), 0
-	switch {
-	case t == String:
-		least = 8
-	case t == Array:
-		least = 12
-	default:
-		if least = t.size(); least == 0 {
-			return r.fail(what+" is an array of an unknown type", t.String(), "0 to 12")
-		}
-	}
-	n, err := r.length(least, what)
-	if err != nil {
-		return err
-	}
-	switch t {
-	case String, Array:
 		for range n {
-			if err := r.skip(t, depth+1, what); err != nil {
-				return err
-			}
+			r.next(r.length(1, what), what)
 		}
-		return nil
+	case Array:
+		for range n {
+			r.skipArray(depth, what)
+		}
 	case Bool:
-		return r.bools(n, what)
-	}
-	_, err = r.next(n*least, what)
-	return err
-}
-
-func (r *reader) bools(n int, what string) error {
-	p, err := r.next(n, what)
-	for _, b := range p {
-		if b > 1 {
-			return r.fail(what+" is no bool", strconv.Itoa(int(b)), "0 or 1")
+		p := r.next(n, what)
+		if i := slices.IndexFunc(p, func(b byte) bool { return b > 1 }); i >= 0 {
+			r.fail(what+" is no bool", strconv.Itoa(int(p[i])), "0 or 1")
 		}
+	default:
+		r.next(n*t.size(), what)
 	}
-	return err
 }
 
-// alignment is the file's own, or else that which files without one have.
-func (r *reader) alignment(metadata map[string]Value) (int, error) {
-	v, ok := metadata[alignmentKey]
-	if !ok {
-		return defaultAlignment, nil
+func (r *reader) skipArray(depth int, what string) {
+	if depth == maxDepth {
+		r.fail(fmt.Sprintf("%s has arrays within arrays deeper than %d", what, maxDepth), "", "")
+		return
+	}
+	t := ValueType(r.uint32(what))
+	if t.size() == 0 {
+		r.fail(what+" is an array of an unknown type", t.String(), "0 to 12")
+		return
+	}
+	r.skip(t, r.length(t.size(), what), depth+1, what)
+}
+
+// alignment is the file's own, or the default where it names none.
+func (r *reader) alignment(metadata map[string]Value) int {
+	v, found := metadata[alignmentKey]
+	if !found {
+		return defaultAlignment
 	}
 	n, ok := v.Int()
 	if !ok || v.Type != Uint32 || n < 1 || n > maxAlignment || n&(n-1) != 0 {
-		found := v.Type.String()
-		if ok {
-			found += " " + strconv.FormatInt(n, 10)
-		}
-		return 0, r.fail(alignmentKey+" is out of range", found, fmt.Sprintf("a power of two up to %d, as a uint32", maxAlignment))
+		r.fail(alignmentKey+" is out of range", v.describe(), fmt.Sprintf("a power of two up to %d, as a uint32", maxAlignment))
 	}
-	return int(n), nil
+	return int(n)
 }
 
-// tensor reads what the head says of one tensor. Offset counts from the start of
-// the data, and Data has the tensor's length only.
-func (r *reader) tensor() (t Tensor, err error) {
-	t.File = r.file
-	if t.Name, err = r.text("the name of a tensor"); err != nil {
-		return t, err
-	}
+// tensor reads what the head says of one tensor, and adds it to f. Its Offset
+// counts from the start of the data until place has found its Data.
+func (r *reader) tensor(f *File) {
+	t := Tensor{File: r.file, Name: r.text("the name of a tensor")}
 	what := "tensor " + strconv.Quote(strictjson.Shorten(t.Name))
 	if err := checkName(t.Name); err != nil {
-		return t, r.fail(what+": "+err.Error(), "", "")
+		r.fail(what+": "+err.Error(), "", "")
 	}
-	rank, err := r.uint32(what)
-	if err != nil {
-		return t, err
+	if _, twice := f.byName[t.Name]; twice {
+		r.fail(what+" is listed twice", "", "")
 	}
+	rank := r.uint32(what)
 	if rank > maxRank {
-		return t, r.fail(what+": too many dimensions", strconv.Itoa(int(rank)), fmt.Sprintf("at most %d", maxRank))
+		r.fail(what+": too many dimensions", strconv.Itoa(int(rank)), fmt.Sprintf("at most %d", maxRank))
 	}
-	t.Shape = make([]int, rank)
-	for i := range t.Shape {
-		p, err := r.next(8, what)
-		if err != nil {
-			return t, err
-		}
-		n := binary.LittleEndian.Uint64(p)
-		if n > math.MaxInt {
-			return t, r.fail(what+": bad dimension", strconv.FormatUint(n, 10), fmt.Sprintf("at most %d", math.MaxInt))
-		}
-		t.Shape[int(rank)-1-i] = int(n)
+	t.Shape = make([]int, min(rank, maxRank))
+	for axis := range slices.Backward(t.Shape) { // the file has the innermost dimension first
+		t.Shape[axis] = r.integer(what, "dimension")
 	}
-	n, err := r.uint32(what)
-	if err != nil {
-		return t, err
-	}
-	t.Type = Type(n)
-	p, err := r.next(8, what)
-	if err != nil {
-		return t, err
-	}
-	offset := binary.LittleEndian.Uint64(p)
-	if offset > math.MaxInt {
-		return t, r.fail(what+": bad offset", strconv.FormatUint(offset, 10), fmt.Sprintf("at most %d", math.MaxInt))
-	}
-	t.Offset = int64(offset)
+	t.Type = Type(r.uint32(what))
+	t.Offset = int64(r.integer(what, "offset"))
 	if _, err := byteSize(t); err != nil {
-		return t, r.fail(what+": "+err.Error(), "", "")
+		r.fail(what+": "+err.Error(), "", "")
 	}
-	return t, nil
+	f.byName[t.Name] = len(f.tensors)
+	f.tensors = append(f.tensors, t)
+}
+
+// integer reads a number of a tensor that an int must hold.
+func (r *reader) integer(what, of string) int {
+	n := r.uint64(what)
+	if n > math.MaxInt {
+		r.fail(fmt.Sprintf("%s: bad %s", what, of), strconv.FormatUint(n, 10), fmt.Sprintf("at most %d", math.MaxInt))
+		return 0
+	}
+	return int(n)
 }
 
 func checkName(name string) error {
 	switch {
 	case name == "":
-		return fmt.Errorf("the name is empty")
+		return errors.New("the name is empty")
 	case len(name) > maxName:
 		return fmt.Errorf("name too long: found %d bytes, expected at most %d", len(name), maxName)
 	case !utf8.ValidString(name), strings.ContainsRune(name, 0):
-		return fmt.Errorf("the name is not plain UTF-8")
+		return errors.New("the name is not plain UTF-8")
 	}
 	return nil
 }
 
-// byteSize is the number of bytes of a tensor, whose product must not overflow
-// even with dimensions of 0 left out, so that strides never do.
+// byteSize is the number of bytes of a tensor. The product of its dimensions must
+// not overflow even where dimensions of 0 are left out, so that no stride overflows.
 func byteSize(t Tensor) (int, error) {
 	d := t.Type.DType()
 	block, size := d.BlockLen(), d.BlockBytes()
@@ -377,48 +307,43 @@ func byteSize(t Tensor) (int, error) {
 	if row%block != 0 {
 		return 0, fmt.Errorf("rows of %v are whole blocks: found %d elements in a row, expected a multiple of %d", t.Type, row, block)
 	}
-	product, empty := size, false
-	for i, n := range t.Shape {
-		if i == len(t.Shape)-1 {
+	product := size
+	for axis, n := range t.Shape {
+		if axis == len(t.Shape)-1 {
 			n /= block
 		}
-		if n == 0 {
-			empty = true
-			continue
-		}
-		if n < 0 || product > math.MaxInt/n/block {
+		if n < 0 || n > 0 && product > math.MaxInt/n/block {
 			return 0, fmt.Errorf("bad shape: found %v, expected a size that fits %d bits", t.Shape, strconv.IntSize)
 		}
-		product *= n
+		product *= max(n, 1)
 	}
-	if empty {
+	if slices.Contains(t.Shape, 0) {
 		return 0, nil
 	}
 	return product, nil
 }
 
-// place finds the tensors' bytes. They lie in the order of the list, each at the
-// first multiple of the alignment behind the one before.
-func (r *reader) place(tensors []Tensor, alignment int) error {
+// place sets the Data of the tensors, and their Offset in the file. The format
+// wants each tensor at the first multiple of the alignment after the one before.
+func (r *reader) place(tensors []Tensor, alignment int) {
 	start := pad(r.at, alignment)
-	at := 0 // from start on
+	at := start
 	for i := range tensors {
 		t := &tensors[i]
-		what := "tensor " + strconv.Quote(t.Name)
 		size, _ := byteSize(*t)
-		if t.Offset != int64(at) {
-			return r.fail(what+": its data do not begin where those of the tensor before end", fmt.Sprintf("offset %d", t.Offset), strconv.Itoa(at))
+		what := "tensor " + strconv.Quote(t.Name)
+		if t.Offset != int64(at-start) {
+			r.fail(what+": its data do not begin where those of the tensor before end", fmt.Sprintf("offset %d", t.Offset), strconv.Itoa(at-start))
+			return
 		}
-		if room := len(r.data) - start - at; size > room {
-			return r.fail(what+": its data reach beyond the end of the file; the file may be truncated",
-				fmt.Sprintf("%d bytes", size), fmt.Sprintf("at most %d", max(0, room)))
+		if rest := len(r.data) - at; size > rest {
+			r.fail(what+": its data reach beyond the end of the file; the file may be truncated",
+				fmt.Sprintf("%d bytes", size), fmt.Sprintf("at most %d", max(0, rest)))
+			return
 		}
-		first := start + at
-		t.Data = r.data[first : first+size : first+size]
-		t.Offset = int64(first)
+		t.Offset, t.Data = int64(at), r.data[at:at+size:at+size]
 		at = pad(at+size, alignment)
 	}
-	return nil
 }
 
 // pad is the first multiple of alignment that is at least n.

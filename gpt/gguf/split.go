@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,8 +12,8 @@ import (
 	"strings"
 )
 
-// Keys by which each part of a model that llama.cpp's gguf-split has split says
-// which it is. The first part has the model's metadata too.
+// Keys of the parts of a model that llama.cpp's gguf-split has split. Each part has
+// them; only the first part also has the metadata of the model.
 const (
 	splitNo      = "split.no"            // from 0 on
 	splitCount   = "split.count"         // parts of the model
@@ -21,7 +22,7 @@ const (
 
 var splitName = regexp.MustCompile(`^(.+)-([0-9]{5})-of-([0-9]{5})\.gguf$`)
 
-// SplitName reports what the name of a part says: model-00002-of-00003.gguf is
+// SplitName reads the name of a part of a split model: model-00002-of-00003.gguf is
 // part 2 of 3 of a model. ok is false for other names.
 func SplitName(path string) (model string, part, parts int, ok bool) {
 	m := splitName.FindStringSubmatch(filepath.Base(path))
@@ -50,21 +51,20 @@ func (f *File) join(path string) error {
 		return err
 	}
 	model, namedPart, namedParts, ok := SplitName(path)
-	if no != 0 {
+	switch {
+	case no != 0 && ok && namedPart == 1:
+		return &FormatError{File: path, Problem: fmt.Sprintf("its name is that of part 1, and this is part %d of %d of a split model: give the parts their own names back", no+1, parts)}
+	case no != 0:
 		first := "the part whose name has -00001-of-"
 		if ok && namedParts == parts {
 			first = partPath(path, model, 1, parts)
 		}
-		if ok && namedPart == 1 {
-			return &FormatError{File: path, Problem: fmt.Sprintf("its name is that of part 1, and this is part %d of %d of a split model: give the parts their own names back", no+1, parts)}
-		}
 		return &FormatError{File: path, Problem: fmt.Sprintf("this is part %d of %d of a split model: give the first part, %s", no+1, parts, first)}
-	}
-	if !ok || namedPart != 1 || namedParts != parts {
+	case !ok || namedPart != 1 || namedParts != parts:
 		return &FormatError{File: path, Problem: fmt.Sprintf("this is the first of %d parts, whose names must tell which is which", parts),
 			Found: strconv.Quote(filepath.Base(path)), Expected: fmt.Sprintf("a name that ends in -00001-of-%05d.gguf", parts)}
 	}
-	if err := f.partsMissing(path, model, parts); err != nil {
+	if err := partsMissing(path, model, parts); err != nil {
 		return err
 	}
 	for i := 1; i < parts; i++ {
@@ -80,8 +80,8 @@ func (f *File) join(path string) error {
 	return err
 }
 
-// partsMissing names the parts that are not there.
-func (f *File) partsMissing(path, model string, parts int) error {
+// partsMissing is an error that names the parts that are missing beside path, if any are.
+func partsMissing(path, model string, parts int) error {
 	var missing []string
 	for i := 2; i <= parts; i++ {
 		part := partPath(path, model, i, parts)
@@ -99,7 +99,8 @@ func (f *File) partsMissing(path, model string, parts int) error {
 	return fmt.Errorf("%s: parts of the model are missing beside it, %d of %d: %s: %w", path, len(missing), parts, named, fs.ErrNotExist)
 }
 
-// add maps the part at path, which must be that number of that many, and takes its tensors.
+// add maps the part at path and adds its tensors to f. The part must say that it
+// is the one of that number, counted from 0, of that many parts.
 func (f *File) add(path string, number, parts int) error {
 	part, err := openOne(path)
 	if err != nil {
@@ -132,22 +133,20 @@ func (f *File) add(path string, number, parts int) error {
 	return nil
 }
 
-// splitKey reads a number about parts, 0 where there is none and none is needed.
+// splitKey reads the number of a key about parts. Where the key is missing it is
+// 0, or an error if it is needed.
 func (f *File) splitKey(path, key string, needed bool) (int, error) {
 	v, found := f.Value(key)
 	if !found && !needed {
 		return 0, nil
 	}
-	const most = 1 << 31
-	if n, ok := v.Int(); ok && n >= 0 && n < most {
+	n, ok := v.Int()
+	if ok && n >= 0 && n <= math.MaxInt32 {
 		return int(n), nil
 	}
 	what := "none"
 	if found {
-		what = v.Type.String()
-		if n, ok := v.Int(); ok {
-			what += " " + strconv.FormatInt(n, 10)
-		}
+		what = v.describe()
 	}
 	return 0, &FormatError{File: path, Problem: key + " of a split model is wrong", Found: what, Expected: "a whole number"}
 }

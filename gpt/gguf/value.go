@@ -28,36 +28,53 @@ const (
 
 var valueTypes = [...]struct {
 	name string
-	size int // in bytes; 0 where it depends on the value
+	size int // in bytes; of a string and of an array, the fewest that one takes
 }{
 	Uint8: {"uint8", 1}, Int8: {"int8", 1}, Uint16: {"uint16", 2}, Int16: {"int16", 2}, Uint32: {"uint32", 4}, Int32: {"int32", 4},
-	Float32: {"float32", 4}, Bool: {"bool", 1}, String: {"string", 0}, Array: {"array", 0},
+	Float32: {"float32", 4}, Bool: {"bool", 1}, String: {"string", 8}, Array: {"array", 4 + 8},
 	Uint64: {"uint64", 8}, Int64: {"int64", 8}, Float64: {"float64", 8},
 }
 
 func (t ValueType) String() string {
-	if int(t) < len(valueTypes) {
-		return valueTypes[t].name
+	if t.size() == 0 {
+		return fmt.Sprintf("value type %d", uint32(t))
 	}
-	return fmt.Sprintf("value type %d", uint32(t))
+	return valueTypes[t].name
 }
 
-// Value is a value of the metadata, as the file encodes it: a number is read
-// when it is asked for, so that a file costs no memory for what nobody asks.
+// size is that of valueTypes, or 0 if the format has no type of this number.
+func (t ValueType) size() int {
+	if int(t) < len(valueTypes) {
+		return valueTypes[t].size
+	}
+	return 0
+}
+
+// Value is a value of the metadata, as the file encodes it. It is decoded only
+// when a caller asks for it, so that unused values cost no memory.
 type Value struct {
 	Type ValueType
 	raw  []byte
 }
 
-// Int returns a value of any integer type that an int64 can hold.
+// Int returns a value of any integer type, and false for other types and for an
+// integer that an int64 cannot hold.
 func (v Value) Int() (int64, bool) {
-	if len(v.raw) == 0 || len(v.raw) != v.Type.size() {
+	if len(v.raw) != v.Type.size() {
 		return 0, false
 	}
 	return v.Type.integer(v.raw)
 }
 
-// Float returns a value of a type of floating-point numbers.
+// describe is the type of v and, of an integer, the number, for messages.
+func (v Value) describe() string {
+	if n, ok := v.Int(); ok {
+		return fmt.Sprintf("%v %d", v.Type, n)
+	}
+	return v.Type.String()
+}
+
+// Float returns a value of type Float32 or Float64, and false for other types.
 func (v Value) Float() (float64, bool) {
 	switch v.Type {
 	case Float32:
@@ -68,7 +85,7 @@ func (v Value) Float() (float64, bool) {
 	return 0, false
 }
 
-// Bool returns a value of type Bool.
+// Bool returns a value of type Bool; ok is false for other types.
 func (v Value) Bool() (value, ok bool) {
 	if v.Type != Bool {
 		return false, false
@@ -76,8 +93,8 @@ func (v Value) Bool() (value, ok bool) {
 	return v.raw[0] == 1, true
 }
 
-// Text returns a value of type String. The format asks for UTF-8, which is not
-// checked.
+// Text returns a value of type String, and false for other types. The format asks
+// for UTF-8, which is not checked.
 func (v Value) Text() (string, bool) {
 	if v.Type != String {
 		return "", false
@@ -85,7 +102,8 @@ func (v Value) Text() (string, bool) {
 	return string(v.raw[8:]), true
 }
 
-// Elements returns the type and the number of elements of an array.
+// Elements returns the type and the number of the elements of an array, and false
+// for a value that is no array.
 func (v Value) Elements() (ValueType, int, bool) {
 	if v.Type != Array {
 		return 0, 0, false
@@ -93,7 +111,7 @@ func (v Value) Elements() (ValueType, int, bool) {
 	return ValueType(binary.LittleEndian.Uint32(v.raw)), int(binary.LittleEndian.Uint64(v.raw[4:])), true
 }
 
-// Texts returns the elements of an array of strings.
+// Texts returns the elements of an array of strings, and false for other values.
 func (v Value) Texts() ([]string, bool) {
 	t, n, ok := v.Elements()
 	if !ok || t != String {
@@ -109,7 +127,7 @@ func (v Value) Texts() ([]string, bool) {
 	return texts, true
 }
 
-// Ints returns the elements of an array of integers.
+// Ints returns the elements of an array of integers, and false for other values.
 func (v Value) Ints() ([]int64, bool) {
 	t, n, ok := v.Elements()
 	if !ok {
@@ -146,14 +164,7 @@ func (t ValueType) integer(p []byte) (int64, bool) {
 	return 0, false
 }
 
-func (t ValueType) size() int {
-	if int(t) < len(valueTypes) {
-		return valueTypes[t].size
-	}
-	return 0
-}
-
-// OfUint32 makes a value of type Uint32, in which files have counts and ids.
+// OfUint32 makes a value of type Uint32, the type of counts and ids.
 func OfUint32(n uint32) Value { return Value{Uint32, binary.LittleEndian.AppendUint32(nil, n)} }
 
 // OfFloat32 makes a value of type Float32.

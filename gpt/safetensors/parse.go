@@ -13,11 +13,13 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"caldera/gpt/tensorfile"
 	"caldera/internal/strictjson"
 )
 
-// Limits on what a header may hold. The first is the format's own; the others
-// are far above any published checkpoint, and bound what a hostile one costs.
+// Limits on what a header may hold. The first is the format's own. The others are
+// far above any published checkpoint: they limit the memory that a hostile file
+// can take.
 const (
 	maxHeader  = 100_000_000 // bytes
 	maxTensors = 1 << 20     // in one file
@@ -52,18 +54,23 @@ func parse(data []byte, file string) ([]Tensor, map[string]string, error) {
 		tensors = append(tensors, t)
 		return err
 	})
-	if _, ok := err.(*FormatError); err != nil && !ok {
-		err = &FormatError{File: file, Problem: "the header is damaged: " + err.Error()}
-	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, damaged(err, file, "the header is damaged")
 	}
 	return tensors, metadata, covers(tensors, file, 8+len(header), len(data))
 }
 
+// damaged is err as a *FormatError that says what the problem is.
+func damaged(err error, file, problem string) error {
+	if _, ok := err.(*FormatError); ok {
+		return err
+	}
+	return &FormatError{File: file, Problem: problem + ": " + err.Error()}
+}
+
 // headerOf finds the header's JSON text within a file.
 func headerOf(data []byte, file string) ([]byte, error) {
-	if bytes.HasPrefix(data, []byte("version https://git-lfs")) {
+	if bytes.HasPrefix(data, []byte(tensorfile.LFSPointer)) {
 		return nil, &FormatError{File: file, Problem: "this is a Git LFS pointer, which stands for the weights: run git lfs pull to fetch them"}
 	}
 	if len(data) < 8 {
@@ -88,21 +95,24 @@ func headerOf(data []byte, file string) ([]byte, error) {
 }
 
 func parseMetadata(value []byte, file string, metadata map[string]string) error {
-	problem := ""
+	const problem = "bad " + metadataKey
 	err := strictjson.Object(value, headerDepth-1, func(key string, value json.RawMessage) error {
-		var s *string // a pointer, so that null is found out
+		var s *string // a pointer, because null would leave a string empty
 		if json.Unmarshal(value, &s) != nil || s == nil {
-			problem = fmt.Sprintf("%q: %s", strictjson.Shorten(key), strictjson.Text(value))
-			return fmt.Errorf("value of %q is no string", strictjson.Shorten(key))
+			key := strictjson.Shorten(key)
+			return &FormatError{File: file, Problem: fmt.Sprintf("%s: value of %q is no string", problem, key), Found: fmt.Sprintf("%q: %s", key, strictjson.Text(value))}
 		}
 		metadata[key] = *s
 		return nil
 	})
 	if err != nil {
-		return &FormatError{File: file, Problem: "bad " + metadataKey + ": " + err.Error(), Found: problem}
+		return damaged(err, file, problem)
 	}
 	return nil
 }
+
+// entryFields are the fields of a tensor's entry, none of which may be missing.
+var entryFields = []string{"dtype", "shape", "data_offsets"}
 
 // parseTensor reads one tensor's entry. Offset in the result counts from the start of body.
 func parseTensor(name string, entry []byte, file string, body []byte) (Tensor, error) {
@@ -116,17 +126,16 @@ func parseTensor(name string, entry []byte, file string, body []byte) (Tensor, e
 
 	fields := map[string]json.RawMessage{}
 	err := strictjson.Object(entry, headerDepth-1, func(key string, value json.RawMessage) error {
-		switch key {
-		case "dtype", "shape", "data_offsets":
-			fields[key] = value
-			return nil
+		if !slices.Contains(entryFields, key) {
+			return fmt.Errorf("unknown field %q", strictjson.Shorten(key))
 		}
-		return fmt.Errorf("unknown field %q", strictjson.Shorten(key))
+		fields[key] = value
+		return nil
 	})
 	if err != nil {
 		return t, bad("bad entry in the header: "+err.Error(), "", "")
 	}
-	for _, key := range []string{"dtype", "shape", "data_offsets"} {
+	for _, key := range entryFields {
 		if fields[key] == nil {
 			return t, bad("incomplete entry in the header: no "+key, "", "")
 		}
@@ -135,21 +144,19 @@ func parseTensor(name string, entry []byte, file string, body []byte) (Tensor, e
 	if json.Unmarshal(fields["dtype"], &t.DType) != nil || t.DType.Bits() == 0 {
 		return t, bad("unknown dtype", strictjson.Text(fields["dtype"]), known())
 	}
-	t.Shape, err = integers(fields["shape"], maxRank)
-	if err != nil {
+	if t.Shape, err = integers(fields["shape"], maxRank); err != nil {
 		return t, bad("bad shape", err.Error(), "")
 	}
 	size, err := byteSize(t.DType, t.Shape)
 	if err != nil {
 		return t, bad("bad shape", err.Error(), "")
 	}
-
 	offsets, err := integers(fields["data_offsets"], 2)
+	if err == nil && len(offsets) != 2 {
+		err = fmt.Errorf("%d numbers, expected 2, begin and end", len(offsets))
+	}
 	if err != nil {
 		return t, bad("bad data_offsets", err.Error(), "")
-	}
-	if len(offsets) != 2 {
-		return t, bad("bad data_offsets", fmt.Sprintf("%d numbers", len(offsets)), "2, begin and end")
 	}
 	begin, end := offsets[0], offsets[1]
 	switch {
@@ -169,13 +176,12 @@ func parseTensor(name string, entry []byte, file string, body []byte) (Tensor, e
 
 // checkName refuses names that no writer makes and that could mislead a reader.
 func checkName(name string) error {
-	if len(name) > maxName {
+	switch {
+	case len(name) > maxName:
 		return fmt.Errorf("name too long: found %d bytes, expected at most %d", len(name), maxName)
-	}
-	if strings.ContainsRune(name, 0) {
+	case strings.ContainsRune(name, 0):
 		return errors.New("name holds a zero byte")
-	}
-	if !utf8.ValidString(name) {
+	case !utf8.ValidString(name):
 		return errors.New("name is not UTF-8")
 	}
 	return nil
@@ -184,15 +190,14 @@ func checkName(name string) error {
 // integers reads a JSON array of at most limit numbers that are plain integers,
 // zero or more. Its errors say what was found and what was expected.
 func integers(array []byte, limit int) ([]int, error) {
-	// RawMessage, for a number would be rounded on its way through float64.
-	var items []json.RawMessage
 	if array[0] != '[' {
 		return nil, fmt.Errorf("%s, expected an array of integers", strictjson.Text(array))
 	}
-	// Each comma parts two items, so a long array is known before it takes memory.
+	// Counting commas finds an array that is too long before it takes memory.
 	if n := bytes.Count(array, []byte{','}) + 1; n > limit {
 		return nil, fmt.Errorf("%d numbers, expected at most %d", n, limit)
 	}
+	var items []json.RawMessage // and no numbers: a float64 would round them
 	if err := json.Unmarshal(array, &items); err != nil {
 		return nil, err
 	}
@@ -207,24 +212,20 @@ func integers(array []byte, limit int) ([]int, error) {
 	return ints, nil
 }
 
-// byteSize is the number of bytes of a tensor. The product must not overflow even
-// with dimensions of 0 left out, so that strides never do.
+// byteSize is the number of bytes of a tensor. The product of its dimensions must
+// not overflow even where dimensions of 0 are left out, so that no stride overflows.
 func byteSize(d DType, shape []int) (int, error) {
-	product, empty := d.Bits(), false
+	product := d.Bits()
 	for _, n := range shape {
 		if n < 0 {
 			return 0, fmt.Errorf("dimension %d in %v, expected 0 or more", n, shape)
 		}
-		if n == 0 {
-			empty = true
-			continue
-		}
-		if product > math.MaxInt/n {
+		if n > 0 && product > math.MaxInt/n {
 			return 0, fmt.Errorf("%v, expected a size that fits %d bits", shape, strconv.IntSize)
 		}
-		product *= n
+		product *= max(n, 1)
 	}
-	if empty {
+	if slices.Contains(shape, 0) {
 		return 0, nil
 	}
 	if product%8 != 0 {
@@ -233,8 +234,8 @@ func byteSize(d DType, shape []int) (int, error) {
 	return product / 8, nil
 }
 
-// covers checks that the tensors' data lie one behind the other, without overlap
-// or hole, from the end of the header to the end of the file, and sorts them so.
+// covers sorts the tensors by their offset. It checks that their data fill the file
+// from byte start, the end of the header, to its end, without overlap or gap.
 func covers(tensors []Tensor, file string, start, size int) error {
 	slices.SortFunc(tensors, func(a, b Tensor) int {
 		return cmp.Or(cmp.Compare(a.Offset, b.Offset), cmp.Compare(len(a.Data), len(b.Data)), strings.Compare(a.Name, b.Name))

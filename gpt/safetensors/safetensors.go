@@ -1,13 +1,12 @@
 // Package safetensors reads and writes the safetensors format, in which Hugging
 // Face publishes weights: eight bytes that hold N, the header's length, as a
-// little-endian integer; N bytes of JSON that name each tensor's dtype, shape and
-// place; and the tensors' bytes, row-major and little-endian, without a gap.
+// little-endian integer; N bytes of JSON with the dtype, shape and offsets of each
+// tensor; and the tensors' bytes, row-major and little-endian, without a gap.
 // https://github.com/huggingface/safetensors describes it.
 //
-// A file is mapped, so opening costs no copy of the weights, and it is hostile
-// until proven otherwise: nothing in it makes this package panic or allocate more
-// than a small multiple of the header's length. What is wrong with a file is a
-// *FormatError.
+// The package maps a file, so that opening one copies no weights. It does not
+// trust a file: no content makes it panic, or allocate more than a small multiple
+// of the header's length. The error of a bad file is a *FormatError.
 //
 // safetensors.go opens files, parse.go reads the header, shards.go a checkpoint
 // of several files, dtype.go lists the element types (a new one goes there), and
@@ -16,16 +15,14 @@ package safetensors
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"unsafe"
 
 	"github.com/edsrzf/mmap-go"
 
+	"caldera/gpt/tensorfile"
 	"caldera/internal/mapfile"
 )
 
@@ -36,7 +33,7 @@ type Tensor struct {
 	Shape []int // outermost dimension first; empty for a scalar
 
 	// Data holds the elements, row-major and little-endian. In a tensor read from
-	// a File it is a view, which is read-only and gone after File.Close.
+	// a File it is a read-only view of the file, not valid after File.Close.
 	Data []byte
 
 	File   string // the file that holds it, for messages; not used by Write
@@ -57,8 +54,7 @@ func (t Tensor) Elements() int {
 // does not promise it: a header of odd length shifts every tensor of a file.
 // Callers who need alignment copy the tensors that lack it.
 func (t Tensor) Aligned() bool {
-	size := max(1, t.DType.Bits()/8)
-	return uintptr(unsafe.Pointer(unsafe.SliceData(t.Data)))%uintptr(size) == 0
+	return tensorfile.Aligned(t.Data, t.DType.Bits()/8)
 }
 
 // File is an open checkpoint: one file, or several shards seen as one.
@@ -71,29 +67,7 @@ type File struct {
 }
 
 // FormatError says what is wrong with a file.
-type FormatError struct {
-	File     string // the file at fault
-	Tensor   string // the tensor at fault, or empty
-	Problem  string
-	Found    string // may be empty
-	Expected string // may be empty
-}
-
-func (e *FormatError) Error() string {
-	var s strings.Builder
-	s.WriteString(e.File + ": ")
-	if e.Tensor != "" {
-		fmt.Fprintf(&s, "tensor %q: ", e.Tensor)
-	}
-	s.WriteString(e.Problem)
-	if e.Found != "" {
-		s.WriteString(": found " + e.Found)
-	}
-	if e.Expected != "" {
-		s.WriteString(", expected " + e.Expected)
-	}
-	return s.String()
-}
+type FormatError = tensorfile.FormatError
 
 // Open maps the safetensors file at path, read-only. Close unmaps it.
 //
@@ -161,8 +135,8 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 // "format": "pt". Of a checkpoint in shards it is the first shard's.
 func (f *File) Metadata() map[string]string { return f.metadata }
 
-// Close unmaps the file. Data of its tensors must not be touched afterwards;
-// the File itself has no tensors any more. A second Close does nothing.
+// Close unmaps the file. Data of its tensors must not be used afterwards. The File
+// is then empty. A second Close does nothing.
 func (f *File) Close() error {
 	mappings := f.mappings
 	*f = File{}

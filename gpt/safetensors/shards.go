@@ -25,10 +25,11 @@ const (
 	IndexName  = "model.safetensors.index.json"
 )
 
-// indexDepth leaves room for an index whose free-form metadata are nested.
+// indexDepth is how deep the JSON of an index may be nested: its metadata may be
+// of any form.
 const indexDepth = 16
 
-// openCheckpoint opens the checkpoint in fsys; dir stands for it in errors.
+// openCheckpoint opens the checkpoint in fsys; errors call fsys dir.
 func openCheckpoint(fsys fs.FS, dir string) (*File, error) {
 	f, err := openFS(fsys, SingleName, filepath.Join(dir, SingleName))
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -44,16 +45,18 @@ func openCheckpoint(fsys fs.FS, dir string) (*File, error) {
 	return f, err
 }
 
-// OpenIndex opens the shards that the index at path names, which lie beside it.
+// OpenIndex opens the shards that the index at path names. They must be in the
+// directory of the index. A shard that is missing is an error that wraps
+// fs.ErrNotExist.
 func OpenIndex(path string) (*File, error) {
 	dir, name := filepath.Dir(path), filepath.Base(path)
 	return openIndex(os.DirFS(dir), dir, name)
 }
 
-// errNoIndex says that an index is missing, where a missing shard is another error.
+// errNoIndex is the error of a missing index. That of a missing shard is another one.
 var errNoIndex = fmt.Errorf("no index: %w", fs.ErrNotExist)
 
-// openIndex opens the shards of the index of that name in fsys; dir stands for fsys in errors.
+// openIndex opens the shards of the index of that name in fsys; errors call fsys dir.
 func openIndex(fsys fs.FS, dir, name string) (*File, error) {
 	index := filepath.Join(dir, name)
 	text, err := readIndex(fsys, name, index)
@@ -114,10 +117,10 @@ func parseIndex(text []byte, index string) (map[string]string, error) {
 	if err == nil && !found {
 		err = &FormatError{File: index, Problem: "no weight_map", Expected: `an object of "tensor": "shard"`}
 	}
-	if _, ok := err.(*FormatError); err != nil && !ok {
-		err = &FormatError{File: index, Problem: "the index is damaged: " + err.Error()}
+	if err != nil {
+		return nil, damaged(err, index, "the index is damaged")
 	}
-	return weightMap, err
+	return weightMap, nil
 }
 
 // plainName reports whether name is that of a file in the same directory on any

@@ -9,15 +9,17 @@ import (
 	"io"
 	"slices"
 
+	"caldera/gpt/tensorfile"
 	"caldera/internal/atomicfile"
 )
 
 // Write writes tensors and metadata (which may be nil) to a safetensors file at
-// path. A reader of path sees the old file or the whole new one, as
-// [atomicfile.Write] makes sure.
+// path. A reader of path sees the old file or the whole new one: see
+// [atomicfile.Write].
 //
-// The largest elements come first and the header is padded to 8 bytes, so that
-// every tensor of the file is aligned; among equals the order is that of names.
+// The tensors with the largest elements come first and the header is padded to a
+// multiple of 8 bytes, so that every tensor of the file is aligned. Tensors with
+// elements of one size are in the order of their names.
 func Write(path string, tensors []Tensor, metadata map[string]string) error {
 	return WriteFrom(path, tensors, metadata, writeData)
 }
@@ -27,8 +29,8 @@ func writeData(w io.Writer, t Tensor) error {
 	return err
 }
 
-// WriteFrom is Write for tensors whose data is made as it is written: data
-// writes that of each tensor, in place of its field Data.
+// WriteFrom is Write for data that need not be in memory: it calls data for each
+// tensor, to write the elements to w, and does not use the field Data.
 func WriteFrom(path string, tensors []Tensor, metadata map[string]string, data func(w io.Writer, t Tensor) error) error {
 	return atomicfile.Write(path, func(w io.Writer) error { return encode(w, path, tensors, metadata, data) })
 }
@@ -51,31 +53,19 @@ func encode(w io.Writer, path string, tensors []Tensor, metadata map[string]stri
 		if err != nil {
 			return err
 		}
-		counted := &counter{w: w}
+		counted := &tensorfile.Counter{W: w}
 		if err := data(counted, t); err != nil {
 			return err
 		}
-		if counted.n != size {
-			return &FormatError{File: path, Tensor: t.Name, Problem: fmt.Sprintf("found %d bytes, expected %d for %s %v", counted.n, size, t.DType, t.Shape)}
+		if counted.N != size {
+			return &FormatError{File: path, Tensor: t.Name, Problem: fmt.Sprintf("found %d bytes, expected %d for %s %v", counted.N, size, t.DType, t.Shape)}
 		}
 	}
 	return nil
 }
 
-// counter counts what is written through it.
-type counter struct {
-	w io.Writer
-	n int
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += n
-	return n, err
-}
-
 // headerFor makes the length and the header of a file that holds tensors in that
-// order, and holds them to the rules that the reader enforces.
+// order. It enforces the rules that the reader enforces.
 func headerFor(path string, tensors []Tensor, metadata map[string]string) ([]byte, error) {
 	type entry struct {
 		DType   DType  `json:"dtype"`

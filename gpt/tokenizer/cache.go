@@ -2,13 +2,13 @@ package tokenizer
 
 import "encoding/binary"
 
-// A wordCache remembers the tokens of words during one call of Encode, since
-// most words of a long text have been there before. It is of fixed size: a
-// word takes the place of whichever other fell on its slot.
+// A wordCache remembers the tokens of words during one call of Encode, because most
+// words of a long text occur several times. It has a fixed number of slots: a word
+// replaces any other that was in its slot.
 type wordCache [1 << 12]cachedWord
 
-// cacheFrom is the length in bytes of a text from which a cache pays for its
-// memory (160 KiB, cleared).
+// cacheFrom is the length in bytes of a text from which on a cache saves more time
+// than it takes to clear its memory, 160 KiB.
 const cacheFrom = 1 << 13
 
 // A cachedWord is a word of at most 16 bytes and 4 tokens.
@@ -18,14 +18,14 @@ type cachedWord struct {
 	ids [4]int32
 }
 
-// A wordKey is a short word itself, with zeros behind, and its length.
+// A wordKey is a short word, padded with zeros, and its length.
 type wordKey struct {
 	lo, hi uint64
 	len    int32
 }
 
-// slot returns the slot for w and what its key is there, and nil when w is too
-// long to be cached.
+// slot returns the slot for w and the key of w, or nil if w is too long for a cache
+// or there is none.
 func (c *wordCache) slot(w string) (*cachedWord, wordKey) {
 	var b [16]byte
 	if c == nil || len(w) > len(b) {

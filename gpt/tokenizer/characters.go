@@ -1,21 +1,23 @@
 package tokenizer
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Characters makes a vocabulary in which every character of the texts is one
-// token, and the text of it, encoded, has as many tokens as characters.
+// token, so that an encoded text has as many tokens as characters.
 //
 // Ids follow the order of code points from 0 on, as in nanoGPT's recipe for
-// characters. It is byte-level BPE all the same, so that whatever reads GPT-2's
-// files reads this one's: merges spell the characters that have several bytes,
-// and nothing else. Their bytes, and the starts that they are merged from, are
-// tokens as well, after the characters; then come special tokens.
+// characters. It is byte-level BPE too, so that programs which read GPT-2's files
+// can read this vocabulary: merges make the characters of several bytes, and
+// nothing else. After the characters come the bytes and the parts of characters
+// that are merged, and then special tokens.
 //
-// A character that no text had is an error of Encode if a byte of it is no
-// token, and else becomes those bytes.
+// Encode of a character that was in no text gives the tokens of its bytes, or an
+// error if one of them has no token. The error of no text is ErrNoText.
 func (c *Corpus) Characters() (Vocabulary, error) {
 	seen := map[rune]bool{}
 	for _, word := range c.words().words {
@@ -28,7 +30,7 @@ func (c *Corpus) Characters() (Vocabulary, error) {
 	}
 	var tokens []string
 	pieces := map[string]bool{}
-	merges := map[string]int{} // what it makes: the length of its left part
+	merges := map[string]int{} // by the text that it makes: the length of its left part
 	for _, r := range slices.Sorted(maps.Keys(seen)) {
 		s := string(r)
 		tokens = append(tokens, s)
@@ -56,9 +58,6 @@ func (c *Corpus) Characters() (Vocabulary, error) {
 	return c.withSpecial(v)
 }
 
-func shorterFirst(a, b string) int {
-	if len(a) != len(b) {
-		return len(a) - len(b)
-	}
-	return slices.Compare([]byte(a), []byte(b))
-}
+// shorterFirst is the order of texts by length, and by their bytes if they are
+// equally long.
+func shorterFirst(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }

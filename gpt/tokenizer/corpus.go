@@ -1,8 +1,8 @@
 package tokenizer
 
-// This file reads the texts that a vocabulary is made of. It keeps how often
-// each word is there, not the texts: those may be larger than memory. Words
-// are those of split.go, so that training sees what Encode will.
+// This file reads the texts that a vocabulary is made of. It counts their words and
+// does not store the texts, which may be larger than memory. Words are those of
+// split.go, so that training sees the words that Encode will see.
 
 import (
 	"bytes"
@@ -23,13 +23,13 @@ import (
 // vocabularies. It is for one goroutine; Read uses all cores by itself.
 type Corpus struct {
 	special []string
-	cut     matcher // special, to be found
-	longest int     // bytes of the longest of special
-	shards  []wordCounts
-	buffer  []byte // of Read
+	cut     matcher      // finds special
+	longest int          // bytes of the longest of special
+	shards  []wordCounts // one for each goroutine of Read
+	buffer  []byte       // of Read
 }
 
-// wordCounts is how often each word is there.
+// wordCounts says how often each word occurs.
 type wordCounts struct {
 	index  map[string]int32 // of words and counts
 	words  []string
@@ -44,14 +44,15 @@ func (w *wordCounts) add(word string, n int64) {
 	if w.index == nil {
 		w.index = map[string]int32{}
 	}
-	word = strings.Clone(word) // lest it keeps the whole block
+	word = strings.Clone(word) // so that the block it is a part of can be freed
 	w.index[word] = int32(len(w.words))
 	w.words, w.counts = append(w.words, word), append(w.counts, n)
 }
 
 // NewCorpus returns a Corpus without text. Special tokens, such as
-// "<|endoftext|>", are the last of the vocabulary, in this order. Where a text
-// has them they part it, and do not count as words.
+// "<|endoftext|>", are the last of the vocabulary, in this order. In a text they
+// separate words and are not counted as words. It is an error if one is empty, too
+// long, not UTF-8, given twice, or could be the name of an ordinary token.
 func NewCorpus(special ...string) (*Corpus, error) {
 	c := &Corpus{special: special, shards: make([]wordCounts, runtime.GOMAXPROCS(0))}
 	for i, s := range special {
@@ -66,7 +67,7 @@ func NewCorpus(special ...string) (*Corpus, error) {
 		case slices.Contains(special[:i], s):
 			return nil, fmt.Errorf("tokenizer: special token %s is there twice, expected once", quote(s))
 		case spelt && (utf8.RuneCountInString(s) == 1 || len(s) > utf8.RuneCountInString(s)):
-			// Files name a token of bytes so, and a name is of one token.
+			// Files name a token of bytes so, and one name cannot have two tokens.
 			return nil, fmt.Errorf("tokenizer: special token %s could be the name of an ordinary token, expected one such as %s", quote(s), endOfText)
 		}
 		c.cut.add(s, addedToken{})
@@ -77,12 +78,12 @@ func NewCorpus(special ...string) (*Corpus, error) {
 
 const (
 	blockSize = 1 << 20  // bytes of a text that are split at once
-	maxRun    = 16 << 20 // bytes of a text without the end of a word, which are then taken for a word
+	maxRun    = 16 << 20 // bytes of a text without the end of a word, before it is cut anyway
 )
 
-// Read counts the words of one text, which must be UTF-8; words do not reach
-// from one text into the next. What was read before an error has been counted.
-// Errors do not say which text it is, for r has no name.
+// Read counts the words of one text, which must be UTF-8. A word never goes on from
+// one text into the next. The words before an error are counted. Errors do not name
+// the text, because r has no name.
 func (c *Corpus) Read(ctx context.Context, r io.Reader) error {
 	blocks := make(chan string)
 	var workers sync.WaitGroup
@@ -146,8 +147,8 @@ func (c *Corpus) blocks(r io.Reader, yield func(string) error) error {
 	}
 }
 
-// lastCut returns the last place where text can be cut, whatever follows it, so
-// that the words of both parts are those of the whole; 0 where there is none.
+// lastCut returns the last offset at which text can be cut, whatever follows it, so
+// that the words of both parts are those of the whole; 0 if there is none.
 func (c *Corpus) lastCut(text []byte) int {
 	for i := len(text) - max(c.longest, utf8.UTFMax); i > 0; i-- {
 		if !utf8.RuneStart(text[i]) {
@@ -162,9 +163,9 @@ func (c *Corpus) lastCut(text []byte) int {
 	return 0
 }
 
-// lastCharacter returns a place between two characters in the second half of a
-// text without the end of a word, where no special token lies across it if there
-// is such a place. Bytes that are no characters are found by the caller.
+// lastCharacter returns an offset between two characters, in the second half of a
+// text in which no word ends. If it can, it avoids the inside of special tokens. It
+// does not check that text is UTF-8.
 func (c *Corpus) lastCharacter(text []byte) int {
 	half, place := len(text)/2, 0
 	for i := len(text) - max(c.longest, utf8.UTFMax); i > half; i-- {
@@ -179,14 +180,12 @@ func (c *Corpus) lastCharacter(text []byte) int {
 	return max(place, half)
 }
 
-// withinSpecial reports whether a special token lies across text[:i] and text[i:].
+// withinSpecial reports whether a special token begins in text[:i] and ends in text[i:].
 func (c *Corpus) withinSpecial(text []byte, i int) bool {
-	for _, s := range c.special {
-		if from, to := max(0, i-len(s)+1), min(len(text), i+len(s)-1); strings.Contains(string(text[from:to]), s) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.special, func(s string) bool {
+		from, to := max(0, i-len(s)+1), min(len(text), i+len(s)-1)
+		return strings.Contains(string(text[from:to]), s)
+	})
 }
 
 // count adds the words of text to w, as encoder.encode finds them.
@@ -202,7 +201,7 @@ func (c *Corpus) count(w *wordCounts, text string) {
 	}
 }
 
-// words returns all that was counted.
+// words returns the counts of all shards.
 func (c *Corpus) words() *wordCounts {
 	all := &c.shards[0]
 	for i := range c.shards[1:] {

@@ -1,24 +1,22 @@
 package tokenizer
 
-// This file finds places where a long text may be cut, so that its parts can be
-// encoded one by one, or on several cores, and give the ids of the whole.
+// This file finds places where a long text may be cut into parts that can be
+// encoded one by one, or on several cores: their ids together are those of the whole.
 
 import (
-	"errors"
 	"slices"
 	"unicode/utf8"
 )
 
-// cutWindow is how far beyond the asked length Cut looks first, in bytes.
+// cutWindow is how many bytes after the first possible place Cut searches at first.
 const cutWindow = 1 << 12
 
-// Cut returns the length of a first part of text that may be encoded by itself:
-// Encode of text[:n], and of text[n:] with Continued, both with the other options,
-// give the ids that Encode gives for text. What is left may be cut again in the
-// same way.
+// Cut returns the length n, in bytes, of a first part of text that may be encoded by
+// itself: Encode of text[:n], and of text[n:] with Continued, both with opts, give
+// the ids that Encode gives for text. The rest may be cut again in the same way.
 //
-// The part has at least least bytes, and not many more where text has the ends of
-// words there. It is all of text where there is no place: in a run of one kind of
+// The part has least bytes or more, and not many more if a word ends soon after. It
+// is all of text if there is no place to cut: in a long run of one kind of
 // characters, such as letters, whose bytes may all be merged with one another.
 // Text may have any bytes. The time is linear in n.
 func (t *Tokenizer) Cut(text []byte, least int, opts ...Option) int {
@@ -33,7 +31,7 @@ func (t *Tokenizer) Cut(text []byte, least int, opts ...Option) int {
 	return len(text)
 }
 
-// cut is Cut for a text after which more may come, or 0 where it has no place.
+// cut is Cut for a text that may go on after s. It is 0 if there is no place to cut.
 func (t *Tokenizer) cut(s string, least int, more, special bool) int {
 	limit := len(s)
 	if more {
@@ -50,9 +48,9 @@ func (t *Tokenizer) cut(s string, least int, more, special bool) int {
 	return 0
 }
 
-// reach is how many bytes on either side of a place decide whether an added token
-// touches it. A byte of a normalized text may stand for 9 of the original: 3 of a
-// character that is composed, and 3 of one in lower case.
+// reach is how many bytes before and after a place decide whether an added token
+// touches it. A byte of a normalized text may come from up to 9 bytes: composing
+// characters and making lower case may each shorten a text to a third.
 func (t *Tokenizer) reach() int {
 	if t.normalizer == nil {
 		return t.added.longest
@@ -60,7 +58,7 @@ func (t *Tokenizer) reach() int {
 	return 16*t.added.longest + 64
 }
 
-// touches is addedTokens.touches in the text as it is and as it is normalized.
+// touches is addedTokens.touches, for the text itself or as it is normalized.
 func (t *Tokenizer) touches(s string, i int) bool {
 	if t.added.touches(s, i) {
 		return true
@@ -80,7 +78,7 @@ func (t *Tokenizer) touches(s string, i int) bool {
 	return err1 != nil || err2 != nil || t.added.touches(left+right, len(left))
 }
 
-// cuttable reports whether words end at s[i], which lies within s.
+// cuttable is wordEnds, but false where normalizing may join s[i-1] and s[i].
 func (t *Tokenizer) cuttable(s string, i int) bool {
 	if t.normalizer != nil && (s[i-1] >= utf8.RuneSelf || s[i] >= utf8.RuneSelf) {
 		return false // what follows might be joined to what precedes
@@ -88,49 +86,43 @@ func (t *Tokenizer) cuttable(s string, i int) bool {
 	return t.wordEnds(s, i)
 }
 
-var errCut = errors.New("found")
-
 // cutBetween finds a place at the start of an added token, or in text that has
 // none: all that precedes and follows is found as in the whole text, since no
-// token depends on what stands beside it.
+// token depends on the text next to it.
 func (t *Tokenizer) cutBetween(s string, least, limit int, special bool) int {
-	found := 0
-	at := func(i int) error {
-		if i >= limit {
-			return errCut
-		}
-		found = i
-		return errCut
+	if at := t.firstPlace(s, least, limit, special); at < limit {
+		return at
 	}
-	// Both calls end with errCut, or because s does.
-	_ = t.added.split(s, 0, special, func(start, end, id int) error {
-		switch {
-		case id != none && start >= least:
-			return at(start)
-		case id != none || end <= least:
-			return nil
-		}
-		return t.added.split(s[start:end], 1, special, func(from, to, id int) error {
-			from, to = from+start, to+start
-			if from >= least && (id != none || from > 0 && !t.prefixSpace) {
-				return at(from)
-			}
-			if id != none {
-				return nil
-			}
-			for i := max(from+1, least); i < to; i++ {
-				if i >= limit || t.wordEnds(s[from:to], i-from) {
-					return at(i)
-				}
-			}
-			return nil
-		})
-	})
-	return found
+	return 0
 }
 
-// wordEnds reports whether a word, or a token within a word, always ends at s[i],
-// which lies within s, and does so whether or not s ends there.
+// firstPlace is the first place of cutBetween from least on, or 0. It looks no
+// further than limit: a place of limit or more need not be one.
+func (t *Tokenizer) firstPlace(s string, least, limit int, special bool) int {
+	for outer := range t.added.split(s, 0, special) {
+		if outer.id != none && outer.start >= least {
+			return outer.start
+		}
+		if outer.id != none || outer.end <= least {
+			continue
+		}
+		for inner := range t.added.split(s[outer.start:outer.end], 1, special) {
+			from, to := outer.start+inner.start, outer.start+inner.end
+			if from >= least && (inner.id != none || from > 0 && !t.prefixSpace) {
+				return from
+			}
+			for i := max(from+1, least); i < to && inner.id == none; i++ {
+				if i >= limit || t.wordEnds(s[from:to], i-from) {
+					return i
+				}
+			}
+		}
+	}
+	return 0
+}
+
+// wordEnds reports whether a word, or a token within a word, always ends before
+// s[i], whether or not s itself ends there. 0 < i < len(s).
 func (t *Tokenizer) wordEnds(s string, i int) bool {
 	if !utf8.RuneStart(s[i]) {
 		return false
@@ -154,14 +146,14 @@ func (t *Tokenizer) wordEnds(s string, i int) bool {
 	case symbol:
 		return s[i] != '\''
 	}
-	// White space on either side: the last of it, which may go to the next word, is
-	// behind the place. But an added token may take all that is beside it.
+	// White space on both sides: its last character, which may belong to the next
+	// word, comes after the place. But an added token may take all of it.
 	return t.added.plain
 }
 
-// endsWord reports whether a word always ends between two characters, and does
-// so whether or not anything follows. A run of white space must see what does,
-// and letters may belong to the apostrophe before them.
+// endsWord reports whether a word always ends between two characters, whatever
+// follows. It does not if before is white space, whose last character may belong to
+// the next word, nor between an apostrophe and letters, as in 're.
 func endsWord(before, after class) bool {
 	return before != after && before != space && (before != symbol || after != letter)
 }

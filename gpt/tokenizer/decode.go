@@ -20,8 +20,8 @@ func (t *Tokenizer) DecodeBytes(ids []int) ([]byte, error) {
 	return text, nil
 }
 
-// text returns the bytes that id stands for, none for a hole, and false when there
-// is no such id.
+// text returns the bytes that id stands for, which are none for an id without a
+// token, and false for an id outside 0 to VocabSize()-1.
 func (t *Tokenizer) text(id int) (string, bool) {
 	if id < 0 || id >= len(t.tokens) {
 		return "", false
@@ -29,8 +29,8 @@ func (t *Tokenizer) text(id int) (string, bool) {
 	return t.tokens[id], true
 }
 
-// Decode returns the text that ids stand for, in which U+FFFD replaces what is
-// not valid UTF-8, as Decoder does.
+// Decode returns the text that ids stand for. U+FFFD replaces bytes that are not
+// valid UTF-8, as with a Decoder. An id outside 0 to VocabSize()-1 is an error.
 func (t *Tokenizer) Decode(ids []int) (string, error) {
 	b, err := t.DecodeBytes(ids)
 	if err != nil {
@@ -68,8 +68,8 @@ func (d *Decoder) Next(id int) (string, error) {
 	return string(text), nil
 }
 
-// Flush ends the text: it returns U+FFFD when bytes are held back, else
-// nothing. The Decoder is then at the start of a new text.
+// Flush ends the text: it returns U+FFFD if bytes are held back, else nothing. The
+// Decoder is then at the start of a new text.
 func (d *Decoder) Flush() string {
 	if len(d.held) == 0 {
 		return ""

@@ -1,6 +1,6 @@
 package tokenizer
 
-// This file puts a tokenizer together from what files say of it.
+// This file makes a tokenizer of what its files say.
 
 import (
 	"fmt"
@@ -9,42 +9,19 @@ import (
 
 // A draft is what files say of a tokenizer.
 type draft struct {
-	file   string // that an error of merges is in
+	file   string // the one with the merges, for errors about them
 	vocab  *vocab
 	merges mergeList
-	added  []addedJSON    // those of a later file say what a token is, but not which id it has
+	added  []addedJSON    // a later file may change what a token is, but not its id
 	index  map[string]int // of added, by text
 
-	normalizer   []string
-	prefixSpace  bool
-	ignoreMerges bool
+	steps        Vocabulary // only its fields from Normalizer on
 	byteFallback bool
-	unknown      string // the token for a byte that has none; "" for none
-	fuseUnknown  bool   // one for several such bytes of a word
-	prefix       []int
-	suffix       []int
 }
 
-// A fileError is an error in one of several files.
-type fileError struct {
-	file string
-	err  error
-}
-
-func (e *fileError) Error() string { return e.file + ": " + e.err.Error() }
-func (e *fileError) Unwrap() error { return e.err }
-
-// within says in which file err is.
-func within(file string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &fileError{file, err}
-}
-
-// list lists an added token that has an id, in the vocabulary too. Where its text
-// is listed already the first id holds, as in Hugging Face's tokenizers, and the
-// second is of no token.
+// list adds an added token that has an id, also to the vocabulary. If its text is
+// listed already, the first id counts, as in Hugging Face's tokenizers, and the
+// second id has no token.
 func (d *draft) list(a addedJSON) error {
 	if err := a.check(); err != nil {
 		return err
@@ -54,8 +31,12 @@ func (d *draft) list(a addedJSON) error {
 		d.added[i] = a
 		return nil
 	}
-	if err := a.addTo(d.vocab); err != nil {
-		return err
+	if id, ok := d.vocab.ids[a.Content]; !ok {
+		if err := d.vocab.add(a.Content, *a.ID); err != nil {
+			return err
+		}
+	} else if id != *a.ID {
+		return fmt.Errorf("token %s has id %d, expected %d as listed before", quote(a.Content), *a.ID, id)
 	}
 	if d.index == nil {
 		d.index = map[string]int{}
@@ -65,48 +46,39 @@ func (d *draft) list(a addedJSON) error {
 	return nil
 }
 
-// make makes a tokenizer of d. Its errors are about the merges, or say in which
-// part of the file they are.
+// make makes a tokenizer of d. Its errors are about the merges, or name the part of
+// the file that they are about.
 func (d *draft) make() (*Tokenizer, error) {
 	t, err := build(d.vocab, d.merges)
 	if err != nil {
 		return nil, err
 	}
-	if d.byteFallback {
-		for b, id := range t.bytes {
-			if id == noToken {
-				return nil, fmt.Errorf("byte_fallback is true and the vocabulary has no token for byte 0x%02x: expected one for each byte, as byte-level BPE has", b)
-			}
-		}
+	if b := slices.Index(t.bytes[:], noToken); d.byteFallback && b >= 0 {
+		return nil, fmt.Errorf("byte_fallback is true and the vocabulary has no token for byte 0x%02x: expected one for each byte, as byte-level BPE has", b)
 	}
-	t.normalizer, t.prefixSpace = d.normalizer, d.prefixSpace
-	if d.ignoreMerges {
+	t.normalizer, t.prefixSpace = d.steps.Normalizer, d.steps.PrefixSpace
+	if d.steps.IgnoreMerges {
 		t.ignoreMerges(d.vocab.ids)
 	}
-	if id, ok := d.vocab.ids[d.unknown]; ok {
-		t.setUnknown(id, d.fuseUnknown)
+	if id, ok := d.vocab.ids[d.steps.Unknown]; ok {
+		t.setUnknown(id, d.steps.FuseUnknown)
 	}
-	// Where all are found in the same pass, and nothing changes texts, it does not matter in which.
-	if len(d.normalizer) == 0 && !slices.ContainsFunc(d.added, func(a addedJSON) bool { return !a.Normalized }) {
-		for i := range d.added {
-			d.added[i].Normalized = false
-		}
-	}
+	// If no text is normalized and all tokens are found in the same pass, the first pass serves as well.
+	onePass := len(t.normalizer) == 0 && !slices.ContainsFunc(d.added, func(a addedJSON) bool { return !a.Normalized })
 	for _, a := range d.added {
-		if err := t.addToken(a.Content, addedToken{*a.ID, a.Special, a.match()}); err != nil {
+		a.Normalized = a.Normalized && !onePass
+		if err := t.addToken(a.Content, addedToken{*a.ID, a.Special, a.Match}); err != nil {
 			return nil, err
 		}
 	}
-	return t, t.surround(d.prefix, d.suffix)
+	return t, t.surround(d.steps.Prefix, d.steps.Suffix)
 }
 
-// surround sets the ids that stand before a text and behind it.
+// surround sets the ids that come before a text and after it.
 func (t *Tokenizer) surround(prefix, suffix []int) error {
-	for _, ids := range [][]int{prefix, suffix} {
-		for _, id := range ids {
-			if _, ok := t.Token(id); !ok {
-				return fmt.Errorf("a token that begins or ends a text has id %d, which is of no token", id)
-			}
+	for _, id := range slices.Concat(prefix, suffix) {
+		if _, ok := t.Token(id); !ok {
+			return fmt.Errorf("a token that begins or ends a text has id %d, which is of no token", id)
 		}
 	}
 	t.prefix, t.suffix = prefix, suffix

@@ -1,6 +1,6 @@
 package tokenizer
 
-// This file writes a tokenizer as the files of a model directory.
+// This file makes the files of a model directory of a tokenizer.
 
 import (
 	"bytes"
@@ -11,10 +11,9 @@ import (
 	"strings"
 )
 
-// Files returns the tokenizer as a model directory has it, by name of the file:
-// vocab.json and merges.txt or, where these cannot tell all of it, tokenizer.json
-// and, where Transformers would else not follow that, tokenizer_config.json. Load
-// reads them.
+// Files returns the files of the tokenizer in a model directory, by name: vocab.json
+// and merges.txt or, if these cannot hold all of it, tokenizer.json and, if
+// Transformers needs it, tokenizer_config.json. Load reads them.
 func (v Vocabulary) Files() (map[string][]byte, error) {
 	if v.plain() {
 		return v.vocabAndMerges()
@@ -22,14 +21,14 @@ func (v Vocabulary) Files() (map[string][]byte, error) {
 	return v.tokenizerJSON()
 }
 
-// plain reports whether vocab.json and merges.txt tell all of v.
+// plain reports whether vocab.json and merges.txt can hold all of v.
 func (v Vocabulary) plain() bool {
 	for id := range v.Added {
 		if v.Tokens[id] != endOfText || !v.Added[id] {
 			return false
 		}
 	}
-	if id := slices.Index(v.Tokens, endOfText); id >= 0 && len(v.Added) == 0 { // which Load takes for special
+	if id := slices.Index(v.Tokens, endOfText); id >= 0 && len(v.Added) == 0 { // Load would make it special
 		return false
 	}
 	for _, m := range v.Merges {
@@ -40,7 +39,7 @@ func (v Vocabulary) plain() bool {
 	return len(v.Matches) == 0 && !v.steps() && !v.IgnoreMerges && v.Unknown == ""
 }
 
-// steps reports whether text takes other steps than GPT-2's.
+// steps reports whether text goes through other steps than GPT-2's.
 func (v Vocabulary) steps() bool {
 	return len(v.Normalizer) > 0 || v.PrefixSpace || len(v.Prefix) > 0 || len(v.Suffix) > 0
 }
@@ -91,12 +90,12 @@ func (v Vocabulary) vocabJSON() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// object is a JSON object that is written.
+// object is a JSON object to be written.
 type object map[string]any
 
 // tokenizerJSON returns tokenizer.json, and tokenizer_config.json where it is needed.
-// All tokens are in the model's vocabulary, the added ones too: from added_tokens
-// alone Hugging Face's tokenizers would count ids anew behind a hole.
+// All tokens are in the model's vocabulary, also the added ones: Hugging Face's
+// tokenizers would give those that are only in added_tokens other ids after a hole.
 func (v Vocabulary) tokenizerJSON() (map[string][]byte, error) {
 	vocab, err := v.vocabJSON()
 	if err != nil {
@@ -105,11 +104,7 @@ func (v Vocabulary) tokenizerJSON() (map[string][]byte, error) {
 	added := []addedJSON{}
 	for id, name := range v.Tokens {
 		if special, ok := v.Added[id]; ok {
-			m := v.Matches[id]
-			added = append(added, addedJSON{
-				ID: &id, Content: name, Special: special,
-				SingleWord: m.SingleWord, LeftStrip: m.LeftStrip, RightStrip: m.RightStrip, Normalized: m.Normalized,
-			})
+			added = append(added, addedJSON{ID: &id, Content: name, Special: special, Match: v.Matches[id]})
 		}
 	}
 	model := object{"type": "BPE", "vocab": json.RawMessage(vocab), "merges": v.Merges}
@@ -147,8 +142,9 @@ func (v Vocabulary) tokenizerJSON() (map[string][]byte, error) {
 	return files, nil
 }
 
-// nameEnds adds to a tokenizer_config.json which tokens stand around a text, for
-// programs that read no template. It cannot tell of several, nor of ordinary ones.
+// nameEnds adds to a tokenizer_config.json the tokens before and after a text, for
+// programs that read no template. It adds nothing if there are several, or one that
+// is not special, because the file cannot say that.
 func (v Vocabulary) nameEnds(settings object) {
 	for _, ids := range [][]int{v.Prefix, v.Suffix} {
 		if len(ids) > 1 || len(ids) == 1 && !v.Added[ids[0]] {

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,10 +18,11 @@ import (
 )
 
 // ErrNone is the error of Load when a directory has no tokenizer files. A
-// caller that is content with token ids can go on.
+// caller that only needs token ids can go on.
 var ErrNone = errors.New("no tokenizer files")
 
-// Files are untrusted. GPT-2's largest is 2 MB, of 50,257 tokens.
+// maxFileSize is in bytes. Files are not trusted; GPT-2's largest has 2 MB, for
+// 50,257 tokens.
 const maxFileSize = 64 << 20
 
 // Names of the files.
@@ -35,14 +37,14 @@ const (
 const MaxTokens = 1 << 20
 
 // Load reads the tokenizer of a model directory in Hugging Face's layout:
-// tokenizer.json or, without it, vocab.json and merges.txt; and beside either
-// added_tokens.json, tokenizer_config.json and special_tokens_map.json where they
-// are. The error wraps ErrNone when the directory has none of the first three.
+// tokenizer.json or, without it, vocab.json and merges.txt; and with either, if
+// they exist, added_tokens.json, tokenizer_config.json and special_tokens_map.json.
+// The error wraps ErrNone if the directory has none of the first three files.
 //
-// An added token is a special one if a file says so, or names it, as eos_token
-// for example; "<|endoftext|>" is one too where vocab.json lists it. A tokenizer.json
-// that asks for steps that are not known here is refused, since its ids would be
-// wrong; its padding and truncation are left to the caller.
+// An added token is special if a file says so, or names it, for example as
+// eos_token; "<|endoftext|>" is also special if vocab.json lists it. Load refuses a
+// tokenizer.json with steps that this package does not know, because its ids would
+// be wrong. It ignores padding and truncation.
 func Load(dir string) (*Tokenizer, error) {
 	return load(os.DirFS(dir), ".", dir)
 }
@@ -52,140 +54,137 @@ func LoadFS(fsys fs.FS, dir string) (*Tokenizer, error) {
 	return load(fsys, dir, dir)
 }
 
-// load reads from dir of fsys, which errors call shown.
+// load reads the files of dir in fsys; errors call the directory shown.
 func load(fsys fs.FS, dir, shown string) (*Tokenizer, error) {
 	if info, err := fs.Stat(fsys, dir); err != nil {
 		return nil, fmt.Errorf("tokenizer: %s: %w", shown, reason(err))
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("tokenizer: %s is not a directory, expected one with tokenizer.json, or vocab.json and merges.txt", shown)
 	}
-	read := func(name string) ([]byte, bool, error) {
-		data, err := readFile(fsys, path.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, false, nil
-		}
-		if err != nil {
-			return nil, false, fmt.Errorf("tokenizer: %s: %w", filepath.Join(shown, name), reason(err))
-		}
-		return data, true, nil
+	from := directory{fsys, dir, shown}
+	d, err := from.draft()
+	if err != nil {
+		return nil, err
 	}
-
-	d, err := readDraft(shown, read)
-	var t *Tokenizer
-	if err == nil {
-		t, err = d.make()
-		err = within(d.file, err)
+	t, err := d.make()
+	if err != nil {
+		return nil, from.within(d.file, err)
 	}
-	var in *fileError
-	if errors.As(err, &in) {
-		return nil, fmt.Errorf("tokenizer: %s: %w", filepath.Join(shown, in.file), in.err)
-	}
-	return t, err
+	return t, nil
 }
 
-// readDraft reads all files of a directory. An error in one of them is a fileError.
-func readDraft(shown string, read func(name string) ([]byte, bool, error)) (*draft, error) {
-	d, err := readVocabulary(shown, read)
-	if err != nil {
+// A directory holds the files of a tokenizer.
+type directory struct {
+	fsys  fs.FS
+	name  string // in fsys
+	shown string // its name in errors
+}
+
+// read gives the content of a file to parse, and reports whether there is such a
+// file. Its errors, and those of parse, name the file.
+func (dir directory) read(file string, parse func(data []byte) error) (found bool, err error) {
+	data, err := readFile(dir.fsys, path.Join(dir.name, file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		err = parse(data)
+	}
+	return true, dir.within(file, err)
+}
+
+// within is err, if there is one, with the name of the file that it is about.
+func (dir directory) within(file string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("tokenizer: %s: %w", filepath.Join(dir.shown, file), reason(err))
+}
+
+// draft reads all files.
+func (dir directory) draft() (*draft, error) {
+	d := &draft{}
+	if err := dir.readVocabulary(d); err != nil {
 		return nil, err
 	}
-	data, found, err := read(addedName)
-	if err != nil {
+	if _, err := dir.read(addedName, d.readAdded); err != nil {
 		return nil, err
 	}
-	if found {
-		if err := d.addFile(data); err != nil {
-			return nil, within(addedName, err)
-		}
-	}
-	// Where tokenizer_config.json lists added tokens it is younger than the map.
 	s := &settings{}
-	for _, name := range []string{configName, specialMapName} {
-		data, found, err := read(name)
-		if err != nil {
+	for _, file := range []string{configName, specialMapName} {
+		if _, err := dir.read(file, s.read); err != nil {
 			return nil, err
-		}
-		if found {
-			if err := s.read(data, s.added == nil); err != nil {
-				return nil, within(name, err)
-			}
 		}
 	}
 	if err := s.applyTo(d); err != nil {
-		return nil, within(configName, err)
+		return nil, dir.within(configName, err)
 	}
-	if err := d.vocab.checkIDs(); err != nil {
-		return nil, within(d.file+" and the files of added tokens", err)
-	}
-	return d, nil
+	return d, dir.within(d.file+" and the files of added tokens", d.vocab.checkIDs())
 }
 
 // readVocabulary reads tokenizer.json, or vocab.json and merges.txt.
-func readVocabulary(shown string, read func(name string) ([]byte, bool, error)) (*draft, error) {
-	data, found, err := read(jsonName)
+func (dir directory) readVocabulary(d *draft) error {
+	d.file = jsonName
+	if found, err := dir.read(jsonName, d.readJSON); found {
+		return err
+	}
+	d.file = mergesName
+	haveVocab, err := dir.read(vocabName, d.readVocab)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if found {
-		d, err := parseTokenizerJSON(data)
-		if err != nil {
-			return nil, within(jsonName, err)
-		}
-		d.file = jsonName
-		return d, nil
-	}
-	vocab, haveVocab, err := read(vocabName)
-	if err != nil {
-		return nil, err
-	}
-	merges, haveMerges, err := read(mergesName)
+	haveMerges, err := dir.read(mergesName, func(data []byte) (err error) {
+		d.merges, err = parseMerges(data)
+		return err
+	})
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case !haveVocab && !haveMerges:
-		return nil, fmt.Errorf("tokenizer: %w in %s: expected tokenizer.json, or vocab.json and merges.txt", ErrNone, shown)
+		return fmt.Errorf("tokenizer: %w in %s: expected tokenizer.json, or vocab.json and merges.txt", ErrNone, dir.shown)
 	case !haveMerges:
-		return nil, fmt.Errorf("tokenizer: %s has vocab.json but no merges.txt, expected both", shown)
+		return fmt.Errorf("tokenizer: %s has vocab.json but no merges.txt, expected both", dir.shown)
 	case !haveVocab:
-		return nil, fmt.Errorf("tokenizer: %s has merges.txt but no vocab.json, expected both", shown)
+		return fmt.Errorf("tokenizer: %s has merges.txt but no vocab.json, expected both", dir.shown)
 	}
-	d := &draft{file: mergesName}
-	if d.vocab, err = parseVocab(vocab); err != nil {
-		return nil, within(vocabName, err)
-	}
-	if err := d.vocab.checkIDs(); err != nil {
-		return nil, within(vocabName, err)
-	}
-	if d.merges, err = parseMerges(merges); err != nil {
-		return nil, within(mergesName, err)
-	}
-	if id, ok := d.vocab.ids[endOfText]; ok {
-		if err := d.list(addedJSON{ID: &id, Content: endOfText, Special: true}); err != nil {
-			return nil, within(vocabName, err)
-		}
-	}
-	return d, nil
+	return nil
 }
 
-// addFile reads an added_tokens.json: texts and ids of tokens that are not
+// readVocab reads a vocab.json. GPT-2's special token is special here without
+// another file that says so.
+func (d *draft) readVocab(data []byte) (err error) {
+	if d.vocab, err = parseVocab(data); err != nil {
+		return err
+	}
+	if err := d.vocab.checkIDs(); err != nil {
+		return err
+	}
+	if id, ok := d.vocab.ids[endOfText]; ok {
+		return d.list(addedJSON{ID: &id, Content: endOfText, Special: true})
+	}
+	return nil
+}
+
+// readAdded reads an added_tokens.json: texts and ids of tokens that are not
 // special unless another file says so.
-func (d *draft) addFile(data []byte) error {
+func (d *draft) readAdded(data []byte) error {
 	v, err := parseVocab(data)
 	if err != nil {
 		return err
 	}
 	for _, name := range v.names {
+		if _, listed := d.index[name]; listed {
+			continue
+		}
 		id := v.ids[name]
-		if _, listed := d.index[name]; !listed {
-			if err := d.list(addedJSON{ID: &id, Content: name, Normalized: true}); err != nil {
-				return err
-			}
+		if err := d.list(addedJSON{ID: &id, Content: name, Match: Match{Normalized: true}}); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// reason strips the path that fs errors name, for callers that name a better one.
+// reason is err without the path of an fs error: the caller names the whole path.
 func reason(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
@@ -214,7 +213,7 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 	return data, nil
 }
 
-// position says where in a file offset is.
+// position names the line, and the byte in it, of an offset in bytes.
 func position(data []byte, offset int64) string {
 	before := data[:min(max(offset, 0), int64(len(data)))]
 	line := bytes.Count(before, []byte("\n")) + 1
@@ -222,8 +221,8 @@ func position(data []byte, offset int64) string {
 	return fmt.Sprintf("line %d, byte %d", line, column)
 }
 
-// jsonError adds where to an error of encoding/json. offset counts where the
-// error itself does not say.
+// jsonError adds the position in data to an error of encoding/json. It is offset,
+// in bytes, where the error itself has none.
 func jsonError(data []byte, offset int64, err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
@@ -233,31 +232,17 @@ func jsonError(data []byte, offset int64, err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("%s: %w", position(data, syntax.Offset), err)
 	case errors.As(err, &kind):
-		field := kind.Field
-		if field == "" {
-			field = "the whole"
-		}
-		return fmt.Errorf("%s: %s is %s, expected %s", position(data, kind.Offset), field, kind.Value, jsonKind(kind.Type))
+		expected := cmp.Or(jsonKinds[kind.Type.Kind()], kind.Type.Kind().String())
+		return fmt.Errorf("%s: %s is %s, expected %s", position(data, kind.Offset), cmp.Or(kind.Field, "the whole"), kind.Value, expected)
 	}
 	return fmt.Errorf("%s: %w", position(data, offset), err)
 }
 
-// jsonKind names what JSON must hold to be read as a t.
-func jsonKind(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Struct:
-		return "object"
-	case reflect.Slice:
-		return "array"
-	case reflect.Int:
-		return "integer"
-	case reflect.Float64:
-		return "number"
-	}
-	return t.Kind().String() // bool, string
-}
+// jsonKinds name what JSON must have to be read as a Go value, where Go's name of
+// the kind is another.
+var jsonKinds = map[reflect.Kind]string{reflect.Struct: "object", reflect.Slice: "array", reflect.Int: "integer", reflect.Float64: "number"}
 
-// quote is %q for a token of any length.
+// quote is s quoted for an error message, and cut if it is long.
 func quote(s string) string {
 	const most = 40
 	if len(s) > most {

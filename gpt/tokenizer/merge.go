@@ -8,10 +8,10 @@ import (
 	"slices"
 )
 
-// This file turns one word into tokens: its bytes first, then merges of
-// neighbours. Of all pairs the one whose merge has the lowest rank goes first,
-// and of equal ones the leftmost. Short words search all pairs each time, which
-// is quadratic but cheap; long ones keep the pairs in a heap.
+// This file turns one word into tokens: first its bytes, then merges of neighbours.
+// Of all pairs the one whose merge has the lowest rank is merged first, and of equal
+// ranks the leftmost. For a short word all pairs are searched each time, which is
+// quadratic but cheap; for a long one the pairs are in a heap.
 
 // A merge makes one token of two neighbours.
 type merge struct {
@@ -30,8 +30,8 @@ type mergeTable struct {
 	seed  [2]uint64
 }
 
-// newMergeTable returns a table with room for n merges. Its hash has a random
-// seed, so that no file can be made whose merges all fall on one slot.
+// newMergeTable returns a table for n merges. Its hash has a random seed, so that
+// nobody can make a file whose merges all get the same slot.
 func newMergeTable(n int) mergeTable {
 	m := mergeTable{
 		slots: make([]merge, 1<<bits.Len(uint(2*n))),
@@ -43,7 +43,7 @@ func newMergeTable(n int) mergeTable {
 	return m
 }
 
-// slot returns the slot of the merge of left and right: where it is or would be.
+// slot returns the slot of the merge of left and right, or a free one for it.
 func (m *mergeTable) slot(left, right int32) *merge {
 	hi, lo := bits.Mul64(uint64(left)^m.seed[0], uint64(right)^m.seed[1])
 	for i := hi ^ lo; ; i++ {
@@ -57,11 +57,11 @@ func (m *mergeTable) slot(left, right int32) *merge {
 // rank returns the rank of the merge of left and right, or noMerge.
 func (m *mergeTable) rank(left, right int32) int32 { return m.slot(left, right).rank }
 
-// shortWord is the length in bytes up to which searching beats a heap
+// shortWord is the length in bytes up to which searching is faster than a heap
 // (BenchmarkWord).
 const shortWord = 48
 
-// word appends the tokens of w, a word at offset of the text.
+// word appends the tokens of w, which is at that offset of the text, in bytes.
 func (e *encoder) word(w string, offset int) error {
 	slot, key := e.cache.slot(w)
 	if slot != nil && slot.key == key {
@@ -104,7 +104,7 @@ func (e *encoder) merge(w string) error {
 	return e.mergeLong(w)
 }
 
-// partlyUnknown appends the tokens of a word some of whose bytes are no tokens.
+// partlyUnknown appends the tokens of a word of which some bytes have no token.
 func (e *encoder) partlyUnknown(w string) error {
 	for at, unknown := 0, false; at < len(w); {
 		n := 0
@@ -164,7 +164,7 @@ func (e *encoder) mergeShort(w string) {
 	}
 }
 
-// A merger is the working memory of mergeLong, kept from word to word.
+// A merger is the memory of mergeLong, used again for the next word.
 type merger struct {
 	nodes []node
 	heap  []candidate
@@ -174,7 +174,7 @@ type merger struct {
 // node of a token sits at the offset of the token's first byte.
 type node struct {
 	token      int32
-	rank       int32 // of the pair with next; noMerge too once merged away
+	rank       int32 // of the pair with next; noMerge if it was merged into the one before
 	prev, next int32 // offsets; prev of the first is -1, next of the last is the end
 }
 
@@ -193,7 +193,7 @@ func (e *encoder) mergeLong(w string) error {
 		}
 		nodes = append(nodes, node{token: t.bytes[w[i]], rank: noMerge, prev: i - 1, next: i + 1})
 	}
-	// update computes the rank of node i anew and reports whether it can merge.
+	// update computes the rank of node i again and reports whether it can merge.
 	update := func(i int32) (candidate, bool) {
 		a := &nodes[i]
 		a.rank = noMerge
@@ -254,7 +254,7 @@ func (e *encoder) mergeLong(w string) error {
 	return nil
 }
 
-// ended is the error of the context, which is looked at every 65,536 steps.
+// ended is the error of the context, which is checked every 65,536 steps.
 func (e *encoder) ended(step int) error {
 	if step%(1<<16) == 0 {
 		return e.ctx.Err()
@@ -262,8 +262,8 @@ func (e *encoder) ended(step int) error {
 	return nil
 }
 
-// push and siftDown keep a binary heap of plain numbers. container/heap would
-// allocate at each push, and call through an interface for each comparison.
+// push and siftDown are a binary heap of plain numbers. container/heap would
+// allocate for each push, and call an interface for each comparison.
 
 func push(h []candidate, c candidate) []candidate {
 	h = append(h, c)

@@ -1,7 +1,7 @@
 package tokenizer
 
-// This file changes text before it is cut into words, as a normalizer of
-// tokenizer.json asks for. GPT-2 has none.
+// This file changes text before it is split into words, as the normalizer of a
+// tokenizer.json says. GPT-2 has none.
 
 import (
 	"fmt"
@@ -33,7 +33,7 @@ func (n normalizer) apply(s string) (string, error) {
 			s = toLower(s)
 			continue
 		}
-		// x/text puts U+034F into a run of more than 30 marks, which nobody asked for.
+		// x/text puts U+034F into a run of more than 30 marks, which is not Unicode's normal form.
 		const joiner = "\u034f"
 		before := strings.Count(s, joiner)
 		s = normalForms[step].String(s)
@@ -44,8 +44,8 @@ func (n normalizer) apply(s string) (string, error) {
 	return s, nil
 }
 
-// toLower is lower case as Unicode's SpecialCasing.txt has it without context,
-// where one capital becomes two characters. Bytes that are not UTF-8 stay.
+// toLower is lower case by the rules without context of Unicode's SpecialCasing.txt,
+// in which one capital becomes two characters. Bytes that are not UTF-8 stay.
 func toLower(s string) string {
 	lower := strings.Builder{}
 	for i, r := range s {

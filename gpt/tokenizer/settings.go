@@ -1,13 +1,13 @@
 package tokenizer
 
-// This file reads tokenizer_config.json and special_tokens_map.json: settings
-// beside a vocabulary, of which those count that change ids.
+// This file reads the settings in tokenizer_config.json and special_tokens_map.json
+// that change ids.
 //
-// They are followed as Transformers follows them (TokenizersBackend in its
-// tokenization_utils_tokenizers.py): what is set here holds against
-// tokenizer.json. If add_bos_token or add_eos_token is there, both replace what
-// its post-processor adds, and an absent one counts as false. A token that is
-// named, such as eos_token, is a special one.
+// They work as in Transformers (TokenizersBackend in its
+// tokenization_utils_tokenizers.py): a setting here replaces that of
+// tokenizer.json. If one of add_bos_token and add_eos_token is set, both replace the
+// tokens that the post-processor adds, and a missing one counts as false. A token
+// that has a name, such as eos_token, is special.
 
 import (
 	"encoding/json"
@@ -39,29 +39,28 @@ var namedKeys = []string{"bos_token", "eos_token", "unk_token", "pad_token", "se
 // extraKeys are the keys that name several.
 var extraKeys = []string{"additional_special_tokens", "extra_special_tokens"}
 
-// read reads one of the files. The other one's settings stay, unless override is
-// set and this one has them too.
-func (s *settings) read(data []byte, override bool) error {
+// read reads one of the files: first tokenizer_config.json, then
+// special_tokens_map.json. The second one's tokens replace those of the first,
+// unless that lists added tokens: then it is newer than the second.
+func (s *settings) read(data []byte) error {
+	override := s.added == nil
 	if s.named == nil {
 		s.named = map[string]*addedJSON{}
 	}
-	return strictjson.Object(data, maxDepth, func(key string, value json.RawMessage) error {
-		var err error
+	flags := map[string]**bool{"add_bos_token": &s.addBOS, "add_eos_token": &s.addEOS, "add_prefix_space": &s.prefixSpace}
+	return strictjson.Object(data, maxDepth, func(key string, value json.RawMessage) (err error) {
 		switch {
-		case key == "add_bos_token":
-			s.addBOS, err = flag(value)
-		case key == "add_eos_token":
-			s.addEOS, err = flag(value)
-		case key == "add_prefix_space":
-			s.prefixSpace, err = flag(value)
+		case flags[key] != nil:
+			if json.Unmarshal(value, flags[key]) != nil {
+				err = fmt.Errorf("found %s, expected true or false", strictjson.Shorten(string(value)))
+			}
 		case key == "added_tokens_decoder":
 			s.added, err = decoderTokens(value)
 		case slices.Contains(namedKeys, key):
 			var t *addedJSON
-			if t, err = namedToken(value); err == nil {
-				if _, ok := s.named[key]; !ok || override {
-					s.named[key] = t
-				}
+			t, err = namedToken(value)
+			if _, known := s.named[key]; !known || override {
+				s.named[key] = t
 			}
 		case slices.Contains(extraKeys, key):
 			err = s.readExtra(value)
@@ -73,36 +72,22 @@ func (s *settings) read(data []byte, override bool) error {
 	})
 }
 
-// flag reads true, false or null.
-func flag(value json.RawMessage) (*bool, error) {
-	var b *bool
-	if err := json.Unmarshal(value, &b); err != nil {
-		return nil, fmt.Errorf("found %s, expected true or false", strictjson.Shorten(string(value)))
-	}
-	return b, nil
-}
-
-// namedToken reads the text of a token, or an object that says more of it. It is
-// special in any case.
-func namedToken(value json.RawMessage) (*addedJSON, error) {
-	var t *addedJSON
+// namedToken reads the text of a token, or an object that says more of it. The
+// token is special whatever the object says. null gives nil.
+func namedToken(value json.RawMessage) (t *addedJSON, err error) {
 	switch value[0] {
 	case '"':
-		t = &addedJSON{}
-		if err := json.Unmarshal(value, &t.Content); err != nil {
-			return nil, err
-		}
-		t.textOnly = true
+		t = &addedJSON{textOnly: true}
+		err = json.Unmarshal(value, &t.Content)
 	case '{', 'n':
-		if err := json.Unmarshal(value, &t); err != nil {
-			return nil, err
-		}
+		err = json.Unmarshal(value, &t)
 	default:
-		return nil, fmt.Errorf("found %s, expected a token, as text or as an object with its content", strictjson.Shorten(string(value)))
+		err = fmt.Errorf("found %s, expected a token, as text or as an object with its content", strictjson.Shorten(string(value)))
 	}
-	if t != nil {
-		t.Special, t.ID = true, nil
+	if err != nil || t == nil {
+		return nil, err
 	}
+	t.Special, t.ID = true, nil
 	return t, nil
 }
 
@@ -142,7 +127,7 @@ func decoderTokens(value json.RawMessage) ([]addedJSON, error) {
 	if string(value) == "null" {
 		return nil, nil
 	}
-	all := []addedJSON{} // not nil: the file has them, if none
+	all := []addedJSON{} // not nil, also if empty: the file has the key
 	err := strictjson.Object(value, maxDepth, func(key string, value json.RawMessage) error {
 		id, err := strconv.Atoi(key)
 		if err != nil {
@@ -180,31 +165,30 @@ func (s *settings) applyTo(d *draft) error {
 		}
 	}
 	if s.prefixSpace != nil {
-		d.prefixSpace = *s.prefixSpace
+		d.steps.PrefixSpace = *s.prefixSpace
 	}
 	if s.addBOS == nil && s.addEOS == nil {
 		return nil
 	}
 	var err error
-	if d.prefix, err = s.around(d, "add_bos_token", s.addBOS, "bos_token"); err != nil {
+	if d.steps.Prefix, err = s.around(d, "add_bos_token", s.addBOS, "bos_token"); err != nil {
 		return err
 	}
-	d.suffix, err = s.around(d, "add_eos_token", s.addEOS, "eos_token")
+	d.steps.Suffix, err = s.around(d, "add_eos_token", s.addEOS, "eos_token")
 	return err
 }
 
-// around is the id that stands before a text, or behind it, where add asks for it.
-// GPT-2's tokenizer has "<|endoftext|>" where none is named; null stands for none.
+// around is the id that comes before a text, or after it, if add asks for one. It is
+// that of the token with the name key. As for GPT-2, a missing name means
+// "<|endoftext|>"; null means no token.
 func (s *settings) around(d *draft, addKey string, add *bool, key string) ([]int, error) {
 	if add == nil || !*add {
 		return nil, nil
 	}
-	t, found := s.named[key]
-	if found && t == nil {
-		return nil, nil
-	}
 	text := endOfText
-	if found {
+	if t, found := s.named[key]; found && t == nil {
+		return nil, nil
+	} else if found {
 		text = t.Content
 	}
 	id, ok := d.vocab.ids[text]
@@ -214,8 +198,8 @@ func (s *settings) around(d *draft, addKey string, add *bool, key string) ([]int
 	return []int{id}, nil
 }
 
-// special makes the token of that text a special one. Named tokens that are not in
-// the vocabulary have no row in the model either: they are left out.
+// special makes the token of that text special. A token that is not in the
+// vocabulary has no row in the model, and is ignored.
 func (d *draft) special(t addedJSON) error {
 	id, ok := d.vocab.ids[t.Content]
 	if !ok {

@@ -1,12 +1,13 @@
 package tokenizer
 
-// This file finds added tokens, as Hugging Face's tokenizers do: those whose
-// "normalized" is false first, in the whole text, then the others in what lies
-// between, which a normalizer may have changed. Of tokens that start at the same
-// place the longest counts. Ordinary ones are always found, special ones where
-// the caller allows it.
+// This file finds added tokens, as Hugging Face's tokenizers do: first those whose
+// "normalized" is false, in the whole text, then the others in the text between
+// them, which a normalizer may have changed. Of tokens that start at the same place
+// the longest counts. Ordinary ones are always found, special ones only if the
+// caller allows it.
 
 import (
+	"iter"
 	"slices"
 	"strings"
 	"unicode"
@@ -16,17 +17,17 @@ import (
 // endOfText is the one special token of GPT-2. It stands between documents.
 const endOfText = "<|endoftext|>"
 
-// maxAddedLen bounds the bytes of an added token, and so the time to look for
-// one: the search tries every length there is. Real ones have some 20 bytes.
+// maxAddedLen is how many bytes an added token may have. It limits the time to find
+// one, because the search tries every length in use. Real ones have about 20 bytes.
 const maxAddedLen = 512
 
-// A Match says how an added token is found in text. The zero value is the text
-// itself, wherever it stands.
+// A Match says how an added token is found in text. The zero value finds its text
+// anywhere, and nothing around it.
 type Match struct {
-	LeftStrip  bool // white space before belongs to the token
-	RightStrip bool // white space behind belongs to the token
-	SingleWord bool // only where no letter, digit or underscore touches it
-	Normalized bool // found after the tokens that are not, in text that was normalized
+	SingleWord bool `json:"single_word"` // only where no letter, digit or underscore touches it
+	LeftStrip  bool `json:"lstrip"`      // white space before it belongs to the token
+	RightStrip bool `json:"rstrip"`      // white space after it belongs to the token
+	Normalized bool `json:"normalized"`  // found after the tokens that are not, in text that was normalized
 }
 
 type addedToken struct {
@@ -43,8 +44,8 @@ type addedTokens struct {
 	plain   bool       // no token has LeftStrip, RightStrip or SingleWord
 }
 
-// add makes text, which is not empty, an added token. normalized is what a
-// normalizer makes of it, which is empty where it is never found.
+// add makes text, which is not empty, an added token. normalized is the text that
+// the normalizer makes of it; if it is empty, the token is never found.
 func (a *addedTokens) add(text, normalized string, t addedToken) {
 	if a.byText == nil {
 		a.byText = map[string]addedToken{}
@@ -63,64 +64,66 @@ func (a *addedTokens) add(text, normalized string, t addedToken) {
 	}
 }
 
-// none is what split says of text without a token.
+// A span is a part of a text: an added token, or text without one.
+type span struct {
+	start, end int // in bytes
+	id         int // of the token, or none
+}
+
+// none is the id of a span without a token.
 const none = -1
 
-// split calls yield with each token that pass finds in text and each part
-// between, for which id is none, in their order.
-func (a *addedTokens) split(text string, pass int, special bool, yield func(start, end, id int) error) error {
-	m, from := &a.passes[pass], 0
-	for at := 0; ; {
-		start, end, t := m.next(text, at, special)
-		if start == end {
-			break
-		}
-		at = end
-		if t.SingleWord && (endsInWord(text[:start]) || startsInWord(text[end:])) {
-			continue
-		}
-		if t.LeftStrip {
-			start = max(from, len(strings.TrimRightFunc(text[:start], unicode.IsSpace)))
-		}
-		if t.RightStrip {
-			end = len(text) - len(strings.TrimLeftFunc(text[end:], unicode.IsSpace))
-			at = end
-		}
-		if from < start {
-			if err := yield(from, start, none); err != nil {
-				return err
+// split returns the spans of text in their order: the tokens that pass finds, and
+// the text between them.
+func (a *addedTokens) split(text string, pass int, special bool) iter.Seq[span] {
+	return func(yield func(span) bool) {
+		m, from := &a.passes[pass], 0
+		for at := 0; ; {
+			start, end, t := m.next(text, at, special)
+			if start == end {
+				break
 			}
+			at = end
+			if t.SingleWord && (endsInWord(text[:start]) || startsInWord(text[end:])) {
+				continue
+			}
+			if t.LeftStrip {
+				start = max(from, len(strings.TrimRightFunc(text[:start], unicode.IsSpace)))
+			}
+			if t.RightStrip {
+				end = len(text) - len(strings.TrimLeftFunc(text[end:], unicode.IsSpace))
+				at = end
+			}
+			if from < start && !yield(span{from, start, none}) || !yield(span{start, end, t.id}) {
+				return
+			}
+			from = end
 		}
-		if err := yield(start, end, t.id); err != nil {
-			return err
+		if from < len(text) {
+			yield(span{from, len(text), none})
 		}
-		from = end
 	}
-	if from < len(text) {
-		return yield(from, len(text), none)
-	}
-	return nil
 }
 
-// endsInWord and startsInWord report whether a character of a word, \w of
-// Unicode's regular expressions, is the last of s, or the first.
-
+// endsInWord reports whether the last character of s is one of a word: \w of
+// Unicode's regular expressions.
 func endsInWord(s string) bool {
-	r, n := utf8.DecodeLastRuneInString(s)
-	return n > 0 && !(r == utf8.RuneError && n == 1) && isWord(r)
+	r, _ := utf8.DecodeLastRuneInString(s) // utf8.RuneError, which is none, where s is empty
+	return isWord(r)
 }
 
+// startsInWord reports the same of the first character of s.
 func startsInWord(s string) bool {
-	r, n := utf8.DecodeRuneInString(s)
-	return n > 0 && !(r == utf8.RuneError && n == 1) && isWord(r)
+	r, _ := utf8.DecodeRuneInString(s)
+	return isWord(r)
 }
 
 func isWord(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.Nl, unicode.Other_Alphabetic, unicode.M, unicode.Nd, unicode.Pc, unicode.Join_Control)
 }
 
-// touches reports whether some token, found or not, stands in text so that it
-// reaches to offset i from the left or from the right, or across it.
+// touches reports whether the text of a token, found by split or not, begins or ends
+// at offset i of text, or reaches across it.
 func (a *addedTokens) touches(text string, i int) bool {
 	for at := max(0, i-a.longest); at <= i && at < len(text); at++ {
 		for pass := range a.passes {
@@ -140,11 +143,11 @@ func (a *addedTokens) touches(text string, i int) bool {
 	return false
 }
 
-// A matcher finds texts of tokens in text.
+// A matcher finds the texts of tokens in a text.
 type matcher struct {
 	byText  map[string]addedToken
-	lengths [256][]int // by first byte: the lengths there are, longest first
-	starts  string     // the first bytes there are
+	lengths [256][]int // by first byte: the lengths of the tokens, longest first
+	starts  string     // the first bytes of the tokens
 }
 
 func (m *matcher) add(text string, t addedToken) {
@@ -162,8 +165,8 @@ func (m *matcher) add(text string, t addedToken) {
 	}
 }
 
-// next returns where the first token of s from offset at on starts and ends.
-// Both are len(s) when there is none.
+// next returns the start and the end of the first token of s from offset at on.
+// Both are len(s) if there is none.
 func (m *matcher) next(s string, at int, special bool) (start, end int, t addedToken) {
 	for i := at; i < len(s); i++ {
 		n := indexAnyByte(s[i:], m.starts)
@@ -183,7 +186,7 @@ func (m *matcher) next(s string, at int, special bool) (start, end int, t addedT
 	return len(s), len(s), addedToken{}
 }
 
-// indexAnyByte is strings.IndexAny for bytes in place of characters.
+// indexAnyByte is strings.IndexAny for a set of bytes, not of characters.
 func indexAnyByte(s, set string) int {
 	switch len(set) {
 	case 0:

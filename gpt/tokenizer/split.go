@@ -1,6 +1,6 @@
 package tokenizer
 
-// This file cuts text into words, as GPT-2's pattern does:
+// This file splits text into words, as GPT-2's pattern does:
 //
 //	's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 //
@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// A class is what the pattern tells characters apart by.
+// A class is one of the kinds of characters that the pattern distinguishes.
 type class uint8
 
 const (
@@ -66,7 +66,7 @@ func run(s string, c class) int {
 }
 
 // wordLen returns the length in bytes of the first word of s, which is not
-// empty. A word ends where s ends, whatever would follow.
+// empty. The end of s always ends a word.
 func wordLen(s string) int {
 	if s[0] == '\'' {
 		if n := contraction(s); n > 0 {

@@ -1,11 +1,12 @@
 package tokenizer
 
-// This file reads the steps of a tokenizer.json before and after the model. They
-// are judged by what they do: steps that do nothing, and those that together do
-// what GPT-2's do, are taken. Steps that would make other ids are refused by name.
+// This file reads the steps of a tokenizer.json before and after the model. It
+// accepts steps that do nothing, and steps that together do what GPT-2's do. It
+// refuses other steps by name, because they would make other ids.
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -20,7 +21,7 @@ type stepJSON struct {
 	Processors    []stepJSON `json:"processors"`
 	Decoders      []stepJSON `json:"decoders"`
 
-	// ByteLevel, whose trim_offsets is no matter for ids
+	// ByteLevel; its trim_offsets changes no ids
 	AddPrefixSpace bool  `json:"add_prefix_space"`
 	UseRegex       *bool `json:"use_regex"` // true when absent
 
@@ -56,33 +57,24 @@ type pieceJSON struct {
 }
 
 // normalizerSteps are the steps of a normalizer that change texts.
-func normalizerSteps(s *stepJSON) ([]string, error) {
-	switch {
-	case s == nil:
-		return nil, nil
-	case s.Type == "Sequence":
-		var all []string
-		for _, s := range s.Normalizers {
-			steps, err := normalizerSteps(&s)
-			if err != nil {
-				return nil, err
+func normalizerSteps(s *stepJSON) (steps []string, err error) {
+	for _, s := range leaves(s, func(s *stepJSON) []stepJSON { return s.Normalizers }) {
+		switch {
+		case knownStep(s.Type):
+			steps = append(steps, s.Type)
+		case s.Type == "Prepend" && s.Prepend == "",
+			s.Type == "Strip" && !s.StripLeft && !s.StripRight,
+			s.Type == "Replace" && s.Pattern.String != nil && *s.Pattern.String == s.Content:
+			// It does not change text.
+		case s.Type == "BertNormalizer" && !s.CleanText && !s.Chinese && !s.stripsAccents():
+			if s.Lowercase {
+				steps = append(steps, lowercase)
 			}
-			all = append(all, steps...)
+		default:
+			return nil, fmt.Errorf("normalizer: found %s, which is not known here and would change ids, expected null, NFC, NFD, NFKC, NFKD or Lowercase", quote(s.Type))
 		}
-		return all, nil
-	case knownStep(s.Type):
-		return []string{s.Type}, nil
-	case s.Type == "Prepend" && s.Prepend == "",
-		s.Type == "Strip" && !s.StripLeft && !s.StripRight,
-		s.Type == "Replace" && s.Pattern.String != nil && *s.Pattern.String == s.Content:
-		return nil, nil // text stays as it is
-	case s.Type == "BertNormalizer" && !s.CleanText && !s.Chinese && !s.stripsAccents():
-		if s.Lowercase {
-			return []string{lowercase}, nil
-		}
-		return nil, nil
 	}
-	return nil, fmt.Errorf("normalizer: found %s, which is not known here and would change ids, expected null, NFC, NFD, NFKC, NFKD or Lowercase", quote(s.Type))
+	return steps, nil
 }
 
 // stripsAccents reports whether a BertNormalizer takes accents off.
@@ -99,8 +91,8 @@ var patterns = []string{
 	`'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`,
 }
 
-// preTokenizer reports whether text gets a space put before it, and refuses steps
-// that do not cut it as GPT-2's pattern does, into words of bytes.
+// preTokenizer reports whether a space is put before a text. It refuses steps that
+// do not split text into words as GPT-2's pattern does.
 func preTokenizer(s *stepJSON) (prefixSpace bool, err error) {
 	split, bytes := false, false
 	for _, s := range leaves(s, func(s *stepJSON) []stepJSON { return s.PreTokenizers }) {
@@ -108,28 +100,29 @@ func preTokenizer(s *stepJSON) (prefixSpace bool, err error) {
 		case bytes:
 			return false, fmt.Errorf("pre_tokenizer: found %s after \"ByteLevel\", expected nothing", quote(s.Type))
 		case s.Type == "Split":
-			// With the second way only what the pattern matches stays, which is all.
+			// "Removed" with invert leaves only what the pattern matches, which is the whole text.
 			if p := s.Pattern.Regex; p == nil || !slices.Contains(patterns, *p) || s.Behavior != "Isolated" && !(s.Behavior == "Removed" && s.Invert) {
-				return false, fmt.Errorf("pre_tokenizer: found \"Split\" by another pattern than GPT-2's, or another behavior than \"Isolated\": ids would be wrong")
+				return false, errors.New("pre_tokenizer: found \"Split\" by another pattern than GPT-2's, or another behavior than \"Isolated\": ids would be wrong")
 			}
 			split = true
 		case s.Type != "ByteLevel":
 			return false, fmt.Errorf("pre_tokenizer: found %s, expected \"ByteLevel\"", quote(s.Type))
 		case !split && s.UseRegex != nil && !*s.UseRegex:
-			return false, fmt.Errorf("pre_tokenizer: use_regex is false and no \"Split\" is before, expected true as in GPT-2")
+			return false, errors.New("pre_tokenizer: use_regex is false and no \"Split\" is before, expected true as in GPT-2")
 		case split && s.AddPrefixSpace:
-			return false, fmt.Errorf("pre_tokenizer: add_prefix_space is true after \"Split\", which puts a space before each word: expected false")
+			return false, errors.New("pre_tokenizer: add_prefix_space is true after \"Split\", which puts a space before each word: expected false")
 		default:
 			bytes, prefixSpace = true, s.AddPrefixSpace
 		}
 	}
 	if !bytes {
-		return false, fmt.Errorf("pre_tokenizer: missing, expected \"ByteLevel\"")
+		return false, errors.New("pre_tokenizer: missing, expected \"ByteLevel\"")
 	}
 	return prefixSpace, nil
 }
 
-// leaves are the steps of a sequence, which may have sequences in it.
+// leaves are the steps of a sequence, and of the sequences in it, in their order.
+// Of another step it is that step alone.
 func leaves(s *stepJSON, parts func(*stepJSON) []stepJSON) []*stepJSON {
 	if s == nil {
 		return nil
@@ -164,7 +157,7 @@ func postProcessor(s *stepJSON) (prefix, suffix []int, err error) {
 			continue
 		}
 		if len(prefix)+len(suffix) > 0 {
-			return nil, nil, fmt.Errorf("post_processor: found two steps that put tokens around a text, expected one")
+			return nil, nil, errors.New("post_processor: found two steps that put tokens around a text, expected one")
 		}
 		prefix, suffix = before, after
 	}
@@ -188,14 +181,14 @@ func (s *stepJSON) template() (before, after []int, err error) {
 		case p.Sequence != nil && p.Sequence.ID == "A" && to == &before:
 			to = &after
 		default:
-			return nil, nil, fmt.Errorf("the template for a single text has more than the text A, once, and special tokens")
+			return nil, nil, errors.New("the template for a single text has more than the text A, once, and special tokens")
 		}
 		if len(before)+len(after) > maxAround {
 			return nil, nil, fmt.Errorf("the template puts more than %d tokens around a text", maxAround)
 		}
 	}
 	if to == &before {
-		return nil, nil, fmt.Errorf("the template for a single text leaves the text A out")
+		return nil, nil, errors.New("the template for a single text leaves the text A out")
 	}
 	return before, after, nil
 }

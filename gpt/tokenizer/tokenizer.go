@@ -8,20 +8,20 @@
 //	split.go      it is cut into words: " Hello", ",", " world", "'s"
 //	merge.go      the bytes of a word become tokens, and pairs of neighbours
 //	              are merged, lowest rank first, until no pair has a merge
-//	cache.go      unless the word was there before in a long text
-//	decode.go     the way back, also for a stream of ids
+//	cache.go      in a long text, the tokens of frequent words are remembered
+//	decode.go     ids become text again, also one by one
 //
 // cut.go finds where a long text may be cut, to be encoded in parts.
 //
-// The other way about, corpus.go counts the words of texts, and train.go learns
-// merges of them; characters.go makes every character a token instead.
+// To make a new vocabulary, corpus.go counts the words of texts, and train.go learns
+// merges from them; characters.go makes every character a token instead.
 //
 // Files are read by load.go (which file, how large), vocab.go (vocab.json,
 // merges.txt and added_tokens.json), tokenizerjson.go and steps.go
 // (tokenizer.json) and settings.go (tokenizer_config.json and
-// special_tokens_map.json); draft.go puts together what they say, and files.go
-// writes them. Everything they read is untrusted. Formats that other packages read
-// come in, and go out, by way of vocabulary.go.
+// special_tokens_map.json); draft.go makes a tokenizer of their content, and files.go
+// writes them. Nothing that they read is trusted. vocabulary.go is for formats that
+// other packages read and write.
 //
 // Sources: Sennrich et al., "Neural Machine Translation of Rare Words with
 // Subword Units" (2016), for the merges; Radford et al., "Language Models are
@@ -39,11 +39,11 @@ import (
 // loaded, so any number of goroutines may use it at once.
 type Tokenizer struct {
 	tokens  []string     // by id: the bytes that the token stands for
-	literal map[int]bool // ids of tokens whose name is what they stand for
+	literal map[int]bool // ids of tokens whose name is their text itself
 	bytes   [256]int32   // by byte: the id of its token, or noToken
 	merges  mergeTable   // the merge of two neighbours
 	merged  []int32      // by rank: the id of the merge's result
-	joins   bytePairs    // the last byte of the left and the first of the right, of each merge
+	joins   bytePairs    // of each merge: the last byte of the left token and the first of the right
 	added   addedTokens  // tokens found in text as a whole, before any splitting
 
 	normalizer  normalizer       // of text between added tokens; nil for GPT-2
@@ -51,8 +51,8 @@ type Tokenizer struct {
 	whole       map[string]int32 // words that become one token, whatever merges make of them; nil for GPT-2
 	unknown     int32            // the token of a byte that has none; noToken for GPT-2
 	fuseUnknown bool             // one unknown token stands for several such bytes of a word
-	prefix      []int            // what stands before a prompt or document
-	suffix      []int            // what stands behind a document
+	prefix      []int            // ids that come before a prompt or a document
+	suffix      []int            // ids that come after a document
 }
 
 // noToken stands in Tokenizer.bytes for a byte that no token represents.
@@ -67,21 +67,21 @@ const (
 	// any other, so that a prompt from a stranger cannot end a document.
 	AllowSpecial Option = 1 + iota
 
-	// Continued says that the text is what Cut left of a longer one: it gets no
-	// space put before it, where the tokenizer does that.
+	// Continued says that the text is the rest of a longer one after Cut: a
+	// tokenizer that puts a space before a text puts none before this one.
 	Continued
 )
 
 // Encode returns the token ids of text.
 //
-// Any bytes can be encoded: those that are not valid UTF-8 are taken as
-// symbols (neither letters, digits nor space), one by one and unchanged, so
-// DecodeBytes gives back exactly the bytes of text. (tiktoken-go has U+FFFD in
-// their place; tiktoken and Hugging Face's tokenizers take valid text only.)
-// It gives back another text where the tokenizer has a normalizer, puts a space
-// before a text, or has added tokens that take white space with them.
-// It is an error when the vocabulary lacks a token for a byte of text, and names
-// none for the unknown; GPT-2's lacks none.
+// Any bytes can be encoded: those that are not valid UTF-8 count as symbols (not
+// letters, digits or space), one by one and unchanged, so DecodeBytes returns
+// exactly the bytes of text. (tiktoken-go has U+FFFD in their place; tiktoken and
+// Hugging Face's tokenizers take valid text only.) DecodeBytes returns another text
+// if the tokenizer has a normalizer, puts a space before a text, or has added
+// tokens that take white space with them.
+// It is an error if the vocabulary has no token for a byte of text, and no unknown
+// token; GPT-2's has all. So is a text of more than math.MaxInt32 bytes.
 //
 // The time is O(n log n) in the length of the longest word, and linear in the
 // number of words.
@@ -106,11 +106,11 @@ func (t *Tokenizer) EncodeContext(ctx context.Context, text string, opts ...Opti
 
 // Prefix returns the ids that the model expects before a prompt, and before each
 // document that it learns from: none for GPT-2, in other models a token that
-// begins a text. Encode does not put them there.
+// begins a text. Encode does not add them.
 func (t *Tokenizer) Prefix() []int { return slices.Clone(t.prefix) }
 
-// Suffix returns the ids that the model expects behind each document that it
-// learns from, but not behind a prompt: none for GPT-2.
+// Suffix returns the ids that the model expects after each document that it learns
+// from, but not after a prompt: none for GPT-2.
 func (t *Tokenizer) Suffix() []int { return slices.Clone(t.suffix) }
 
 // EncodePrompt returns Prefix and the ids of text.
@@ -138,31 +138,35 @@ type encoder struct {
 	ids   []int // what Encode returns
 	heap  merger
 	cache *wordCache // nil for a short text
-	words int        // how many there were, to look at ctx now and then
+	words int        // so far; ctx is checked once in 4096
 }
 
 func (e *encoder) encode(text string, special, continued bool) error {
 	t := e.t
-	return t.added.split(text, 0, special, func(start, end, id int) error {
-		if id != none {
-			e.ids = append(e.ids, id)
-			return nil
+	for outer := range t.added.split(text, 0, special) {
+		if outer.id != none {
+			e.ids = append(e.ids, outer.id)
+			continue
 		}
-		part, err := t.normalizer.apply(text[start:end])
+		part, err := t.normalizer.apply(text[outer.start:outer.end])
 		if err != nil {
 			return fmt.Errorf("tokenizer: %w", err)
 		}
-		return t.added.split(part, 1, special, func(from, to, id int) error {
-			if id != none {
-				e.ids = append(e.ids, id)
-				return nil
+		for inner := range t.added.split(part, 1, special) {
+			if inner.id != none {
+				e.ids = append(e.ids, inner.id)
+				continue
 			}
-			if t.prefixSpace && part[from] != ' ' && !(continued && start == 0 && from == 0) {
-				return e.encodeWords(" "+part[from:to], start+from-1)
+			words, offset := part[inner.start:inner.end], outer.start+inner.start
+			if t.prefixSpace && words[0] != ' ' && !(continued && offset == 0) {
+				words, offset = " "+words, offset-1
 			}
-			return e.encodeWords(part[from:to], start+from)
-		})
-	})
+			if err := e.encodeWords(words, offset); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // encodeWords appends the tokens of s, which has no added tokens and begins at
@@ -199,17 +203,15 @@ func (t *Tokenizer) Longest() int {
 	return n
 }
 
-// Token returns the bytes that id stands for, which need not be valid UTF-8,
-// and false when there is no such token.
+// Token returns the bytes that id stands for, which need not be valid UTF-8, and
+// false if there is no such token.
 func (t *Tokenizer) Token(id int) (string, bool) {
-	if id < 0 || id >= len(t.tokens) {
-		return "", false
-	}
-	return t.tokens[id], t.tokens[id] != ""
+	s, _ := t.text(id)
+	return s, s != ""
 }
 
-// Holes lists the ids below VocabSize that stand for no token, and for no text
-// when they are decoded: rows of the model that nothing was learned for.
+// Holes lists the ids below VocabSize that have no token, and are decoded to no
+// text: rows of the model that nothing was learned for.
 func (t *Tokenizer) Holes() []int {
 	var ids []int
 	for id, text := range t.tokens {

@@ -1,12 +1,13 @@
 package tokenizer
 
-// This file reads tokenizer.json, the one-file layout of Hugging Face's
-// tokenizers library: a vocabulary and merges, added tokens, and the steps before
-// and after, for which see steps.go.
+// This file reads tokenizer.json, in which Hugging Face's tokenizers library has
+// all of a tokenizer: a vocabulary and merges, added tokens, and the steps before
+// and after the model, for which see steps.go.
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -21,19 +22,12 @@ type tokenizerJSON struct {
 }
 
 type addedJSON struct {
-	ID         *int   `json:"id"`
-	Content    string `json:"content"`
-	Special    bool   `json:"special"`
-	SingleWord bool   `json:"single_word"`
-	LeftStrip  bool   `json:"lstrip"`
-	RightStrip bool   `json:"rstrip"`
-	Normalized bool   `json:"normalized"`
+	ID      *int   `json:"id"`
+	Content string `json:"content"`
+	Special bool   `json:"special"`
+	Match
 
-	textOnly bool // no more than Content is known
-}
-
-func (a *addedJSON) match() Match {
-	return Match{LeftStrip: a.LeftStrip, RightStrip: a.RightStrip, SingleWord: a.SingleWord, Normalized: a.Normalized}
+	textOnly bool // only Content is known
 }
 
 type modelJSON struct {
@@ -49,53 +43,53 @@ type modelJSON struct {
 	IgnoreMerges            bool            `json:"ignore_merges,omitempty"`
 }
 
-func parseTokenizerJSON(data []byte) (*draft, error) {
+// readJSON reads a tokenizer.json.
+func (d *draft) readJSON(data []byte) error {
 	var file tokenizerJSON
 	if err := json.Unmarshal(data, &file); err != nil {
-		return nil, jsonError(data, 0, err)
+		return jsonError(data, 0, err)
 	}
-	d := &draft{}
-	if err := file.readSteps(d); err != nil {
-		return nil, err
+	if err := file.readSteps(&d.steps); err != nil {
+		return err
 	}
 	if len(file.Model) == 0 {
-		return nil, fmt.Errorf("model: missing, expected a BPE model")
+		return errors.New("model: missing, expected a BPE model")
 	}
 	var model modelJSON
 	if err := json.Unmarshal(file.Model, &model); err != nil {
-		return nil, fmt.Errorf("model: %w", jsonError(file.Model, 0, err))
+		return fmt.Errorf("model: %w", jsonError(file.Model, 0, err))
 	}
 	if err := model.check(); err != nil {
-		return nil, err
+		return err
 	}
-	d.ignoreMerges, d.byteFallback = model.IgnoreMerges, model.ByteFallback
-	d.unknown, d.fuseUnknown = model.Unknown, model.FuseUnknown
+	d.steps.IgnoreMerges, d.byteFallback = model.IgnoreMerges, model.ByteFallback
+	d.steps.Unknown, d.steps.FuseUnknown = model.Unknown, model.FuseUnknown
 	var err error
 	if d.vocab, err = parseVocab(model.Vocab); err != nil {
-		return nil, fmt.Errorf("model.vocab: %w", err)
+		return fmt.Errorf("model.vocab: %w", err)
 	}
 	for i, a := range file.AddedTokens {
 		if err := d.list(a); err != nil {
-			return nil, fmt.Errorf("added_tokens[%d]: %w", i, err)
+			return fmt.Errorf("added_tokens[%d]: %w", i, err)
 		}
 	}
 	if err := d.vocab.checkIDs(); err != nil {
-		return nil, fmt.Errorf("model.vocab and added_tokens: %w", err)
+		return fmt.Errorf("model.vocab and added_tokens: %w", err)
 	}
 	d.merges, err = parseMergesJSON(model.Merges)
-	return d, err
+	return err
 }
 
-// readSteps reads the steps before and after the model, and refuses those whose
-// ids would differ from those of this package.
-func (f *tokenizerJSON) readSteps(d *draft) (err error) {
-	if d.normalizer, err = normalizerSteps(f.Normalizer); err != nil {
+// readSteps reads the steps before and after the model. It refuses steps whose ids
+// would differ from those of this package.
+func (f *tokenizerJSON) readSteps(v *Vocabulary) (err error) {
+	if v.Normalizer, err = normalizerSteps(f.Normalizer); err != nil {
 		return err
 	}
-	if d.prefixSpace, err = preTokenizer(f.PreTokenizer); err != nil {
+	if v.PrefixSpace, err = preTokenizer(f.PreTokenizer); err != nil {
 		return err
 	}
-	if d.prefix, d.suffix, err = postProcessor(f.PostProcessor); err != nil {
+	if v.Prefix, v.Suffix, err = postProcessor(f.PostProcessor); err != nil {
 		return err
 	}
 	return checkDecoder(f.Decoder)
@@ -106,9 +100,9 @@ func (m *modelJSON) check() error {
 	case m.Type != "BPE" && m.Type != "": // early files have no type
 		return fmt.Errorf("model.type: found %s, expected \"BPE\"", quote(m.Type))
 	case m.Vocab == nil:
-		return fmt.Errorf("model.vocab: missing, expected an object of tokens and ids")
+		return errors.New("model.vocab: missing, expected an object of tokens and ids")
 	case m.Merges == nil:
-		return fmt.Errorf("model.merges: missing, expected an array")
+		return errors.New("model.merges: missing, expected an array")
 	case m.Dropout != 0:
 		return fmt.Errorf("model.dropout: found %v, expected 0 or null: encoding would be random", m.Dropout)
 	case m.ContinuingSubwordPrefix != "":
@@ -119,11 +113,11 @@ func (m *modelJSON) check() error {
 	return nil
 }
 
-// check checks what a says by itself.
+// check checks the content and the id of a, without looking at other tokens.
 func (a *addedJSON) check() error {
 	switch {
 	case a.Content == "":
-		return fmt.Errorf("content: found \"\", expected the text of a token")
+		return errors.New("content: found \"\", expected the text of a token")
 	case len(a.Content) > maxAddedLen:
 		return fmt.Errorf("content: found %s, expected at most %d bytes", quote(a.Content), maxAddedLen)
 	case a.ID == nil:
@@ -134,66 +128,40 @@ func (a *addedJSON) check() error {
 	return nil
 }
 
-// addTo lists a, which was checked, in v, where it may already be.
-func (a *addedJSON) addTo(v *vocab) error {
-	if id, ok := v.ids[a.Content]; ok {
-		if id != *a.ID {
-			return fmt.Errorf("token %s has id %d, expected %d as listed before", quote(a.Content), *a.ID, id)
-		}
-		return nil
-	}
-	return v.add(a.Content, *a.ID)
-}
-
 // parseMergesJSON reads an array of merges, each "left right" or, in newer
-// files, ["left", "right"].
+// files, ["left", "right"]. data is valid JSON, so that no Token fails.
 func parseMergesJSON(data []byte) (mergeList, error) {
 	m := mergeList{where: func(i int) string { return fmt.Sprintf("model.merges[%d]", i) }}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
-	if tok, err := d.Token(); err != nil || tok != json.Delim('[') {
-		return m, fmt.Errorf("model.merges: found %s, expected an array", describe(tok))
+	if open, _ := d.Token(); open != json.Delim('[') {
+		return m, fmt.Errorf("model.merges: found %s, expected an array", describe(open))
 	}
 	for d.More() {
-		at := m.where(len(m.pairs))
-		if len(m.pairs) == MaxTokens {
-			return m, fmt.Errorf("%s: there are more merges than the %d that are read", at, MaxTokens)
+		if err := m.add(mergeJSON(d)); err != nil {
+			return m, err
 		}
-		p, err := mergeJSON(d)
-		if err != nil {
-			return m, fmt.Errorf("%s: %w", at, err)
-		}
-		m.pairs = append(m.pairs, p)
 	}
 	return m, nil
 }
 
+// mergeJSON reads one merge of parseMergesJSON.
 func mergeJSON(d *json.Decoder) (p [2]string, err error) {
-	tok, err := d.Token()
-	if err != nil {
-		return p, err
-	}
-	if s, ok := tok.(string); ok {
+	open, _ := d.Token()
+	if s, ok := open.(string); ok {
 		return splitMerge(s)
 	}
-	if tok != json.Delim('[') {
-		return p, fmt.Errorf("found %s, expected \"left right\" or [\"left\", \"right\"]", describe(tok))
+	if open != json.Delim('[') {
+		return p, fmt.Errorf("found %s, expected \"left right\" or [\"left\", \"right\"]", describe(open))
 	}
 	for i := range p {
-		tok, err := d.Token()
-		if err != nil {
-			return p, err
+		name, _ := d.Token()
+		if p[i], _ = name.(string); p[i] == "" {
+			return p, fmt.Errorf("entry %d is %s, expected a token", i, describe(name))
 		}
-		s, ok := tok.(string)
-		if !ok || s == "" {
-			return p, fmt.Errorf("entry %d is %s, expected a token", i, describe(tok))
-		}
-		p[i] = s
 	}
-	if tok, err := d.Token(); err != nil {
-		return p, err
-	} else if tok != json.Delim(']') {
-		return p, fmt.Errorf("has more than two entries (%s), expected two tokens", describe(tok))
+	if end, _ := d.Token(); end != json.Delim(']') {
+		return p, fmt.Errorf("has more than two entries (%s), expected two tokens", describe(end))
 	}
 	return p, nil
 }

@@ -1,12 +1,12 @@
 package tokenizer
 
-// This file learns merges from words and their counts: again and again the
-// pair of neighbours that is there most often becomes a token (Sennrich et
-// al. 2016, algorithm 1). What it learns is what Hugging Face's BpeTrainer
-// does: of pairs equally frequent the one with the lower ids goes first.
+// This file learns merges from words and their counts: again and again the most
+// frequent pair of neighbours becomes a token (Sennrich et al. 2016, algorithm 1).
+// It learns the same merges as Hugging Face's BpeTrainer: of equally frequent pairs
+// the one with the lower ids goes first.
 //
-// Counts of pairs are kept up to date, and a heap has the most frequent one on
-// top, so that a merge costs no more than the words that have its pair.
+// A merge updates the counts of pairs, and a heap has the most frequent pair on top,
+// so that the time of a merge depends only on the words that have its pair.
 
 import (
 	"container/heap"
@@ -17,17 +17,20 @@ import (
 
 // BPEOptions say how large a vocabulary is.
 type BPEOptions struct {
-	VocabSize    int // the most tokens: 256 bytes, those that merges make, special ones
-	MinFrequency int // how often a pair must be there to be merged; 0 is 1
+	VocabSize    int // how many tokens at most: 256 bytes, those that merges make, special ones
+	MinFrequency int // how often a pair must occur to be merged; 0 means 1
 
-	// Progress is called, where it is not nil, with how many of the tokens there are.
+	// Progress, if it is not nil, is called now and then with the number of tokens
+	// so far and of tokens that are asked for, both without special ones.
 	Progress func(done, total int)
 }
 
-// TrainBPE makes a vocabulary of byte-level BPE. It has fewer tokens than were
-// asked for where the words have no more pairs. As in GPT-2, the bytes come
-// first, then what merges make, then special tokens. Equal counts of words make
-// equal vocabularies, in whatever order they were read.
+// TrainBPE makes a vocabulary of byte-level BPE. It has fewer tokens than o asks for
+// if the words have no more pairs. As in GPT-2, the bytes come first, then the
+// tokens that merges make, then special tokens. Equal counts of words make equal
+// vocabularies, in whatever order the texts were read. It is an error if VocabSize
+// is too small for bytes and special tokens, or more than MaxTokens; the error of
+// no text is ErrNoText.
 func (c *Corpus) TrainBPE(ctx context.Context, o BPEOptions) (Vocabulary, error) {
 	if least := 256 + len(c.special); o.VocabSize < least || o.VocabSize > MaxTokens {
 		return Vocabulary{}, fmt.Errorf("tokenizer: a vocabulary of %d tokens: expected %d, for the 256 bytes and the special tokens, to %d", o.VocabSize, least, MaxTokens)
@@ -54,7 +57,7 @@ func (c *Corpus) TrainBPE(ctx context.Context, o BPEOptions) (Vocabulary, error)
 	return c.withSpecial(v)
 }
 
-// withSpecial appends the special tokens, and makes sure that v can be loaded.
+// withSpecial appends the special tokens, and checks that v can be loaded.
 func (c *Corpus) withSpecial(v Vocabulary) (Vocabulary, error) {
 	v.Added = map[int]bool{}
 	for _, s := range c.special {
@@ -72,8 +75,8 @@ func pairOf(left, right int32) pair { return pair(left)<<32 | pair(right) }
 
 func (p pair) parts() (left, right int32) { return int32(p >> 32), int32(uint32(p)) }
 
-// pairCount is how often a pair is there, and in which words: all that have it
-// and perhaps some that had it once.
+// pairCount says how often a pair occurs, and in which words: all that have it, and
+// perhaps some that had it before a merge.
 type pairCount struct {
 	count int64
 	words []int32
@@ -86,19 +89,19 @@ type learner struct {
 
 	words []learnerWord
 	pairs map[pair]*pairCount
-	fresh []pair // in no queue yet
+	fresh []pair // pairs that are not in the queue yet
 	queue pairQueue
 
-	looked int // tokens since the last look at the context
+	looked int // tokens since the context was last checked
 }
 
-// A learnerWord is a word as the merges so far make it.
+// A learnerWord is a word, as the tokens that the merges so far make of it.
 type learnerWord struct {
 	tokens []int32
 	count  int64
 }
 
-// pieceSize is how many tokens are looked at between looks at the context.
+// pieceSize is how many tokens are read between two checks of the context.
 const pieceSize = 1 << 16
 
 func newLearner(ctx context.Context, from *wordCounts) (*learner, error) {
@@ -138,12 +141,12 @@ func newLearner(ctx context.Context, from *wordCounts) (*learner, error) {
 	return l, nil
 }
 
-// count adds n to how often p is there, in a word.
+// count adds n to the count of p, for one word.
 func (l *learner) count(p pair, word int32, n int64) {
 	c := l.pairs[p]
 	if c == nil {
 		if n < 0 {
-			return // too rare to be counted
+			return // it was too rare, and is not counted any more
 		}
 		c = &pairCount{}
 		l.pairs[p] = c
@@ -159,8 +162,8 @@ func (l *learner) count(p pair, word int32, n int64) {
 func (l *learner) learn(ctx context.Context, o BPEOptions, size int) error {
 	least := int64(max(o.MinFrequency, 1))
 	for len(l.tokens) < size {
-		// Only pairs with the newest token are fresh, so that no pair becomes
-		// more frequent once it is in the queue, or too rare for that.
+		// Only pairs with the newest token are fresh. So no pair becomes more
+		// frequent after it is put in the queue, or is found too rare for it.
 		for _, p := range l.fresh {
 			if n := l.pairs[p].count; n >= least {
 				heap.Push(&l.queue, queued{n, p})
@@ -201,11 +204,11 @@ func (l *learner) next(least int64) (pair, bool) {
 	return 0, false
 }
 
-// merge makes p one token wherever it is.
+// merge makes p one token in every word.
 //
-// No other pair has made the same token before: what happens to a piece of a
-// word that nothing was merged into from outside does not depend on what is
-// around it, so that it would be that token here, too.
+// No other pair has made the same text before: how a part of a word is merged does
+// not depend on the text around it, as long as no merge crosses its ends. So the
+// same text would already be that token here.
 func (l *learner) merge(ctx context.Context, p pair) error {
 	left, right := p.parts()
 	id := int32(len(l.tokens))
@@ -224,7 +227,7 @@ func (l *learner) merge(ctx context.Context, p pair) error {
 	return nil
 }
 
-// mergeWord makes left and right one token in a word, from its start on.
+// mergeWord makes left and right the token id in one word, from its start on.
 func (l *learner) mergeWord(word, left, right, id int32) {
 	w := &l.words[word]
 	t := w.tokens
@@ -248,8 +251,8 @@ func (l *learner) mergeWord(word, left, right, id int32) {
 	w.tokens = t[:n]
 }
 
-// queued is a pair in the queue, with how often it was there when it was last
-// looked at. It may be there less often now.
+// queued is a pair in the queue, with its count when it was put there or last
+// updated. The count may be smaller now.
 type queued struct {
 	count int64
 	pair  pair

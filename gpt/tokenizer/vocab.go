@@ -8,7 +8,9 @@ package tokenizer
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -52,8 +54,11 @@ type vocab struct {
 	size  int      // how many rows a model has for them: more than there are names where ids have holes
 }
 
-// add lists a name that is not listed yet.
+// add lists a name, which must not be listed yet.
 func (v *vocab) add(name string, id int) error {
+	if first, twice := v.ids[name]; twice {
+		return fmt.Errorf("token %s is listed twice, with ids %d and %d, expected once", quote(name), first, id)
+	}
 	if len(v.names) == MaxTokens {
 		return fmt.Errorf("there are more tokens than the %d that are read", MaxTokens)
 	}
@@ -68,48 +73,52 @@ func (v *vocab) add(name string, id int) error {
 func parseVocab(data []byte) (*vocab, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
-	fail := func(err error) error { return jsonError(data, d.InputOffset(), err) }
-	if tok, err := d.Token(); err != nil {
-		return nil, fail(err)
-	} else if tok != json.Delim('{') {
-		return nil, fail(fmt.Errorf("found %s, expected an object of tokens and ids", describe(tok)))
-	}
 	v := &vocab{ids: map[string]int{}}
-	for d.More() {
-		tok, err := d.Token()
-		if err != nil {
-			return nil, fail(err)
-		}
-		name := tok.(string) // a key: the decoder allows nothing else
-		tok, err = d.Token()
-		if err != nil {
-			return nil, fail(err)
-		}
-		number, ok := tok.(json.Number)
-		if !ok {
-			return nil, fail(fmt.Errorf("the id of token %s is %s, expected an integer", quote(name), describe(tok)))
-		}
-		id, err := number.Int64()
-		if err != nil || id < 0 || id >= MaxTokens {
-			return nil, fail(fmt.Errorf("the id of token %s is %.40s, expected an integer from 0 to %d", quote(name), number, MaxTokens-1))
-		}
-		if first, ok := v.ids[name]; ok {
-			return nil, fail(fmt.Errorf("token %s is listed twice, with ids %d and %d, expected once", quote(name), first, id))
-		}
-		if name == "" {
-			return nil, fail(fmt.Errorf("the token of id %d is empty, expected at least one byte", id))
-		}
-		if err := v.add(name, int(id)); err != nil {
-			return nil, fail(err)
-		}
+	err := v.read(d)
+	if rest := bytes.TrimSpace(data[d.InputOffset():]); err == nil && len(rest) > 0 {
+		err = fmt.Errorf("found %s after the object, expected the end of the file", quote(string(rest)))
 	}
-	if _, err := d.Token(); err != nil {
-		return nil, fail(err)
-	}
-	if rest := bytes.TrimSpace(data[d.InputOffset():]); len(rest) > 0 {
-		return nil, fail(fmt.Errorf("found %s after the object, expected the end of the file", quote(string(rest))))
+	if err != nil {
+		return nil, jsonError(data, d.InputOffset(), err)
 	}
 	return v, nil
+}
+
+// read lists the names and ids of the next JSON object.
+func (v *vocab) read(d *json.Decoder) error {
+	open, err := d.Token()
+	if err != nil {
+		return err
+	}
+	if open != json.Delim('{') {
+		return fmt.Errorf("found %s, expected an object of tokens and ids", describe(open))
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return err
+		}
+		value, err := d.Token()
+		if err != nil {
+			return err
+		}
+		name := key.(string) // the decoder allows no other key
+		number, ok := value.(json.Number)
+		id, err := number.Int64()
+		switch {
+		case !ok:
+			return fmt.Errorf("the id of token %s is %s, expected an integer", quote(name), describe(value))
+		case err != nil || id < 0 || id >= MaxTokens:
+			return fmt.Errorf("the id of token %s is %.40s, expected an integer from 0 to %d", quote(name), number, MaxTokens-1)
+		case name == "":
+			return fmt.Errorf("the token of id %d is empty, expected at least one byte", id)
+		}
+		if err := v.add(name, int(id)); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token() // the closing brace
+	return err
 }
 
 // describe says what a JSON token is, for an error.
@@ -134,7 +143,7 @@ func describe(tok json.Token) string {
 // may have holes: rows of the model that stand for no token.
 func (v *vocab) checkIDs() error {
 	if len(v.names) == 0 {
-		return fmt.Errorf("there are no tokens, expected at least one")
+		return errors.New("there are no tokens, expected at least one")
 	}
 	byID := make([]string, v.size)
 	for _, name := range v.names {
@@ -153,6 +162,19 @@ type mergeList struct {
 	where func(i int) string // where pairs[i] stands in the file
 }
 
+// add appends a pair, unless err says that there is none. Its error names the place
+// in the file.
+func (m *mergeList) add(pair [2]string, err error) error {
+	if err == nil && len(m.pairs) == MaxTokens {
+		err = fmt.Errorf("there are more merges than the %d that are read", MaxTokens)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.where(len(m.pairs)), err)
+	}
+	m.pairs = append(m.pairs, pair)
+	return nil
+}
+
 // parseMerges reads one merge a line, "left right", after an optional first
 // line "#version: …". Only the end of the file may have empty lines.
 func parseMerges(data []byte) (mergeList, error) {
@@ -162,22 +184,12 @@ func parseMerges(data []byte) (mergeList, error) {
 		_, text, _ = strings.Cut(text, "\n")
 		firstLine = 2
 	}
-	text = strings.TrimRight(text, "\r\n")
 	m := mergeList{where: func(i int) string { return fmt.Sprintf("line %d", firstLine+i) }}
-	if text == "" {
-		return m, nil
-	}
-	for line := range strings.SplitSeq(text, "\n") {
-		line = strings.TrimSuffix(line, "\r")
-		at := m.where(len(m.pairs))
-		if len(m.pairs) == MaxTokens {
-			return m, fmt.Errorf("%s: there are more merges than the %d that are read", at, MaxTokens)
+	for line := range strings.Lines(strings.TrimRight(text, "\r\n")) {
+		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+		if err := m.add(splitMerge(line)); err != nil {
+			return m, err
 		}
-		p, err := splitMerge(line)
-		if err != nil {
-			return m, fmt.Errorf("%s: %w", at, err)
-		}
-		m.pairs = append(m.pairs, p)
 	}
 	return m, nil
 }
@@ -238,13 +250,10 @@ func build(v *vocab, m mergeList) (*Tokenizer, error) {
 	return t, nil
 }
 
-// setUnknown makes the token id stand for bytes that have none.
+// setUnknown makes the token id stand for the bytes that have no token, if there are any.
 func (t *Tokenizer) setUnknown(id int, fuse bool) {
-	for _, known := range t.bytes {
-		if known == noToken {
-			t.unknown, t.fuseUnknown = int32(id), fuse
-			return
-		}
+	if slices.Contains(t.bytes[:], noToken) {
+		t.unknown, t.fuseUnknown = int32(id), fuse
 	}
 }
 

@@ -1,7 +1,7 @@
 package tokenizer
 
-// This file takes a tokenizer apart into what files are made of, and puts one
-// together from it: the way to and from formats that this package does not read.
+// This file is for formats that other packages read and write: it makes a
+// Vocabulary of a tokenizer, and a tokenizer of a Vocabulary.
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// A Vocabulary is what a tokenizer is made of, as files spell it.
+// A Vocabulary is the content of a tokenizer, with the names of tokens that files have.
 type Vocabulary struct {
 	Tokens []string     // by id: the name, in which each byte is a printable character, a space "Ġ"; "" where there is no token
 	Merges [][2]string  // names of neighbours that become one token, in order of rank
@@ -18,15 +18,15 @@ type Vocabulary struct {
 
 	Matches      map[int]Match // how added tokens are found, for those with a Match other than zero
 	Normalizer   []string      // steps that change text first: NFC, NFD, NFKC, NFKD, Lowercase
-	PrefixSpace  bool          // text between added tokens begins with a space, which is put there where it has none
+	PrefixSpace  bool          // a space is put before text between added tokens, if it does not begin with one
 	IgnoreMerges bool          // a word that is a token becomes that token, whatever merges would make of it
 	Unknown      string        // name of the token for bytes that have none; "" for none
 	FuseUnknown  bool          // one unknown token stands for several such bytes of a word
-	Prefix       []int         // ids that stand before a prompt or a document
-	Suffix       []int         // ids that stand behind a document
+	Prefix       []int         // ids that come before a prompt or a document
+	Suffix       []int         // ids that come after a document
 }
 
-// New makes a tokenizer of v, of which nothing is believed.
+// New makes a tokenizer of v. It checks all of v: the error says what is wrong.
 func New(v Vocabulary) (*Tokenizer, error) {
 	t, err := v.build()
 	if err != nil {
@@ -45,16 +45,13 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 	for len(v.Tokens) > 0 && v.Tokens[len(v.Tokens)-1] == "" {
 		v.Tokens = v.Tokens[:len(v.Tokens)-1]
 	}
-	names := &vocab{ids: make(map[string]int, len(v.Tokens)), size: len(v.Tokens)}
+	names := &vocab{ids: make(map[string]int, len(v.Tokens))}
 	for id, name := range v.Tokens {
 		if name == "" {
 			continue
 		}
 		if !utf8.ValidString(name) {
 			return nil, fmt.Errorf("the token of id %d is %s, expected UTF-8", id, quote(name))
-		}
-		if first, ok := names.ids[name]; ok {
-			return nil, fmt.Errorf("token %s is listed twice, with ids %d and %d, expected once", quote(name), first, id)
 		}
 		if err := names.add(name, id); err != nil {
 			return nil, err
@@ -63,41 +60,28 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 	if err := names.checkIDs(); err != nil {
 		return nil, err
 	}
-	t, err := build(names, mergeList{v.Merges, func(i int) string { return fmt.Sprintf("merge %d", i) }})
-	if err != nil {
-		return nil, err
-	}
 	for _, step := range v.Normalizer {
 		if !knownStep(step) {
 			return nil, fmt.Errorf("normalizer: found %s, expected NFC, NFD, NFKC, NFKD or Lowercase", quote(step))
 		}
 	}
-	t.normalizer, t.prefixSpace = v.Normalizer, v.PrefixSpace
-	if v.IgnoreMerges {
-		t.ignoreMerges(names.ids)
-	}
-	if id, ok := names.ids[v.Unknown]; ok {
-		t.setUnknown(id, v.FuseUnknown)
-	}
+	merges := mergeList{v.Merges, func(i int) string { return fmt.Sprintf("merge %d", i) }}
+	d := draft{vocab: names, merges: merges, steps: v}
 	for id, special := range v.Added {
-		if id < 0 || id >= len(v.Tokens) {
+		switch {
+		case id < 0 || id >= len(v.Tokens):
 			return nil, fmt.Errorf("the id of an added token is %d, expected 0 to %d", id, len(v.Tokens)-1)
-		}
-		text := v.Tokens[id]
-		if text == "" {
+		case v.Tokens[id] == "":
 			return nil, fmt.Errorf("the id of an added token is %d, which has no token", id)
+		case len(v.Tokens[id]) > maxAddedLen:
+			return nil, fmt.Errorf("the added token %s is too long, expected at most %d bytes", quote(v.Tokens[id]), maxAddedLen)
 		}
-		if len(text) > maxAddedLen {
-			return nil, fmt.Errorf("the added token %s is too long, expected at most %d bytes", quote(text), maxAddedLen)
-		}
-		if err := t.addToken(text, addedToken{id, special, v.Matches[id]}); err != nil {
-			return nil, err
-		}
+		d.added = append(d.added, addedJSON{ID: &id, Content: v.Tokens[id], Special: special, Match: v.Matches[id]})
 	}
-	return t, t.surround(v.Prefix, v.Suffix)
+	return d.make()
 }
 
-// Vocabulary returns what t is made of. New makes an equal tokenizer of it.
+// Vocabulary returns the content of t. New makes an equal tokenizer of it.
 func (t *Tokenizer) Vocabulary() Vocabulary {
 	v := Vocabulary{
 		Tokens: make([]string, len(t.tokens)), Merges: [][2]string{},
@@ -131,9 +115,9 @@ func (t *Tokenizer) Vocabulary() Vocabulary {
 	return v
 }
 
-// Within returns t without the special tokens that have ids of rows or more, which a
-// model with so many rows cannot read. It returns t itself where other tokens, or
-// what stands around a text, have such ids.
+// Within returns t without the special tokens whose ids are rows or more, because a
+// model with that many rows cannot read them. It returns t itself if other tokens,
+// or Prefix or Suffix, have such ids.
 func (t *Tokenizer) Within(rows int) *Tokenizer {
 	if len(t.tokens) <= rows {
 		return t

@@ -89,10 +89,7 @@ func TestFiles(t *testing.T) {
 var rooms = []string{"backend/*.go", "backend/cpu/*.go", "backend/vulkan/*.go", "shaders/*.comp", "conformance/*.go"}
 
 // exceptions are the files that an op does without, and why.
-var exceptions = map[string]string{
-	"shaders/linear_add.comp":  "linear.comp and its kin add the residual as an epilogue, a specialization constant (include/linear.glsl)",
-	"shaders/linear_gelu.comp": "linear.comp and its kin apply GELU as an epilogue, a specialization constant (include/linear.glsl)",
-}
+var exceptions = map[string]string{}
 
 // TestRooms lets a reader who knows an op's name find every part of it.
 func TestRooms(t *testing.T) {

@@ -62,9 +62,9 @@ func Files(dir string, lines int) (wrong []string, err error) {
 
 // Op is an operation that package backend declares.
 type Op struct {
-	Type string // Go type: LinearAdd
-	Name string // what its method Name returns: linear_add
-	File string // base name of its file: linear_add.go
+	Type string // Go type: LayerNorm
+	Name string // what its method Name returns: layernorm
+	File string // base name of its file: layernorm.go
 }
 
 // Ops finds the operations in the package in dir: the types whose method `Name() string`, on the pointer, returns a

@@ -118,26 +118,26 @@ func TestWarmUp(t *testing.T) {
 func TestLowered(t *testing.T) {
 	p := &played{dispatch: 1000}
 	p.Lacks = func(op backend.Op) bool {
-		l, ok := op.(*backend.LinearGELU)
-		return ok && l.X.Rows() > 1 // only prompts have several
+		l, ok := op.(*backend.Linear)
+		return ok && l.Activation != backend.NoActivation && l.X.Rows() > 1 // only prompts have several
 	}
 	results, err := playedDevice(p).Measure(t.Context(), Random("tiny", tiny), []Test{{Gen: 2}, {Prompt: 4}, {Gen: 1, Depth: 3}, {Prompt: 3}}, quiet(1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range [][]string{{}, {"linear_gelu"}, {"linear_gelu"}, {"linear_gelu"}} {
+	for i, want := range [][]string{{}, {"linear+gelu_tanh"}, {"linear+gelu_tanh"}, {"linear+gelu_tanh"}} {
 		if got := results[i].Lowered; len(got) != len(want) || len(want) > 0 && got[0] != want[0] {
 			t.Errorf("%v: lowered %v, expected %v", results[i].Test(), got, want)
 		}
 	}
 	ops, skipped, err := playedDevice(p).MeasureOps(t.Context(), tiny, OpOptions{
-		Options: quiet(1), Model: "tiny", DTypes: []backend.DType{backend.F32}, Names: []string{"linear_gelu"},
+		Options: quiet(1), Model: "tiny", DTypes: []backend.DType{backend.F32}, Names: []string{"linear+gelu_tanh"},
 	})
 	if err != nil || len(skipped) > 0 || len(ops) != 2 {
 		t.Fatalf("%d ops, skipped %v, %v", len(ops), skipped, err)
 	}
 	for _, r := range ops {
-		if lowered := len(r.Lowered) == 1 && r.Lowered[0] == "linear_gelu"; lowered == (r.Shape == "1x16x64") {
+		if lowered := len(r.Lowered) == 1 && r.Lowered[0] == "linear+gelu_tanh"; lowered == (r.Shape == "1x16x64") {
 			t.Errorf("%s %s: lowered %v", r.Op, r.Shape, r.Lowered)
 		}
 	}
@@ -147,7 +147,7 @@ func TestLowered(t *testing.T) {
 func TestOps(t *testing.T) {
 	p := &played{dispatch: 3000, submit: 7000, flops: 1e9}
 	p.Lacks = func(op backend.Op) bool { _, ok := op.(*backend.Store); return ok }
-	o := OpOptions{Options: quiet(3), Model: "tiny", DTypes: []backend.DType{backend.F32}, Names: []string{"linear", "gelu", "store"}}
+	o := OpOptions{Options: quiet(3), Model: "tiny", DTypes: []backend.DType{backend.F32}, Names: []string{"linear", "activate+gelu_tanh", "store"}}
 	o.Ceilings = true
 	steps := 0
 	o.Progress = func(_ string, done, total int) {
@@ -178,7 +178,7 @@ func TestOps(t *testing.T) {
 		}
 	}
 	if len(seen) != 2 || p.used() != 0 {
-		t.Errorf("ops %v, %d bytes still allocated; expected linear and gelu, and none", seen, p.used())
+		t.Errorf("ops %v, %d bytes still allocated; expected linear and activate+gelu_tanh, and none", seen, p.used())
 	}
 }
 

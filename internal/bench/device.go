@@ -63,8 +63,8 @@ func (w *watcher) Supports(op backend.Op) bool {
 	if w.Backend.Supports(op) {
 		return true
 	}
-	if _, ok := op.(backend.Lowerer); ok && !slices.Contains(w.lacked, op.Name()) {
-		w.lacked = append(w.lacked, op.Name())
+	if l, ok := op.(backend.Lowerer); ok && len(l.Lower()) > 0 && !slices.Contains(w.lacked, backend.Label(op)) {
+		w.lacked = append(w.lacked, backend.Label(op))
 	}
 	return false
 }

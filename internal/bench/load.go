@@ -23,15 +23,25 @@ func use(tests []Test, cache backend.DType) gpt.Use {
 // load loads a model into b, which is d's backend or a wrapper of it. It fails
 // where the model does not fit together with its use, or where the matrices
 // cannot have the type that was asked for.
-func (d *Device) load(ctx context.Context, b backend.Backend, model Model, dtype backend.DType, use gpt.Use) (*gpt.Model, error) {
-	m, err := model.Load(ctx, b, gpt.LoadOptions{DType: dtype, For: &use})
+func (d *Device) load(ctx context.Context, b backend.Backend, model Model, o Options, use gpt.Use) (*gpt.Model, error) {
+	m, err := model.Load(ctx, b, gpt.LoadOptions{DType: o.DType, Activations: o.Activations, For: &use})
 	if err != nil {
 		return nil, advice(err, use.Evaluate, true)
 	}
-	if kept := m.DType(); dtype != backend.None && kept != dtype {
-		return nil, errors.Join(fmt.Errorf("%w: matrices were asked for as %v and kept as %v", result.ErrUnsupported, dtype, kept), m.Close())
+	if kept := m.DType(); o.DType != backend.None && kept != o.DType {
+		return nil, errors.Join(fmt.Errorf("%w: matrices were asked for as %v and kept as %v", result.ErrUnsupported, o.DType, kept), m.Close())
 	}
 	return m, nil
+}
+
+// dtypes names the type of the matrices in blocks, and that of what they are
+// multiplied with if it is not f32: "q8_0*q8_a". The matrix of tokens may have another
+// one, where its rows are not whole blocks of a quantised type.
+func dtypes(m *gpt.Model) string {
+	if m.DType().Quantized() && m.Activations().Quantized() {
+		return m.DType().String() + "*" + m.Activations().String()
+	}
+	return m.DType().String()
 }
 
 // advice removes remedies from the error of a model that does not fit: a smaller

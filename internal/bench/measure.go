@@ -19,6 +19,7 @@ import (
 type Options struct {
 	Repetitions int           // 1 or more
 	DType       backend.DType // of matrices; None keeps what the model has
+	Activations backend.DType // of products with quantised weights: F32, or Q8_A; None: F32
 	Cache       backend.DType // of keys and values: one of caches; None: F32
 	Ceilings    bool          // also measure what the device can do at most
 
@@ -66,7 +67,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 	if slices.ContainsFunc(tests, func(t Test) bool { return t.Gen > 0 }) {
 		use.Beside = int64(backend.F32.Bytes(d.sizes.read[0] * d.sizes.read[1])) // the yardstick's
 	}
-	m, err := d.load(ctx, d.b, model, o.DType, use)
+	m, err := d.load(ctx, d.b, model, o, use)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 		}
 		t.ModelType, t.ModelFilename = model.Name, model.File
 		t.ModelSize, t.ModelNParams = bytesOf(m), int64(m.Parameters())
-		t.DType, t.TypeK, t.TypeV = m.DType().String(), o.Cache.String(), o.Cache.String()
+		t.DType, t.TypeK, t.TypeV = dtypes(m), o.Cache.String(), o.Cache.String()
 		t.Incomplete = len(t.SamplesNS) < o.Repetitions
 		t.LoadNS = loaded.Nanoseconds()
 		t.Summarise(r.ceilings)

@@ -100,7 +100,7 @@ func (d timed) Unwrap() backend.Backend { return d.Backend }
 func (d timed) Run(ops ...backend.Op) error {
 	for _, op := range ops {
 		switch op.(type) {
-		case *backend.Linear, *backend.LinearAdd, *backend.LinearGELU:
+		case *backend.Linear:
 			*d.clock = d.clock.Add(5 * time.Millisecond)
 		}
 	}

@@ -60,7 +60,7 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 		}
 	}
 	o.Progress("loading", 0, windows)
-	m, err := d.load(ctx, d.b, model, o.DType, gpt.Use{Context: window, Cache: cache, Evaluate: true})
+	m, err := d.load(ctx, d.b, model, o.Options, gpt.Use{Context: window, Cache: cache, Evaluate: true})
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 	defer e.Close()
 
 	r = &result.PerplexityResult{Common: d.newCommon("perplexity"), ModelFilename: model.File, ModelType: model.Name,
-		DType: keptDType(m), TypeK: cache.String(), TypeV: cache.String(), File: o.File, TextSHA256: hex.EncodeToString(o.Text[:]), Window: window, Windows: windows}
+		DType: dtypes(m), TypeK: cache.String(), TypeV: cache.String(), File: o.File, TextSHA256: hex.EncodeToString(o.Text[:]), Window: window, Windows: windows}
 	if o.Base != nil {
 		r.Base = o.Base.Header.String()
 	}
@@ -104,10 +104,6 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 	}
 	return r, nil
 }
-
-// keptDType is the type of the matrices in blocks. The matrix of tokens may have
-// another one, where its rows are not whole blocks of a quantised type.
-func keptDType(m *gpt.Model) string { return m.DType().String() }
 
 // scorer adds up what single tokens give.
 type scorer struct {

@@ -46,7 +46,7 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 	b := backend.WithProfiler(d.b)
 	bar := progress{o.Progress, 0, 1 + 2*len(tests)}
 	bar.step("loading")
-	m, err := d.load(ctx, b, model, o.DType, use(tests, cache))
+	m, err := d.load(ctx, b, model, o, use(tests, cache))
 	if err != nil {
 		return p, err
 	}
@@ -56,7 +56,7 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 		return p, err
 	}
 	defer s.Close()
-	p.Name = fmt.Sprintf("%s %s, %s %v%s", d.Spec(), d.Name, model.Name, m.DType(), result.CacheNote(cache.String(), cache.String()))
+	p.Name = fmt.Sprintf("%s %s, %s %v%s", d.Spec(), d.Name, model.Name, dtypes(m), result.CacheNote(cache.String(), cache.String()))
 	for _, t := range tests {
 		bar.step(fmt.Sprintf("profile of %v, warm-up", t))
 		if _, err := profile(ctx, s, m.Vocab, t, func(run func() error) ([]backend.Span, error) { return nil, run() }); err != nil {

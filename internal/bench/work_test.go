@@ -81,7 +81,7 @@ func TestCountTotals(t *testing.T) {
 // TestWorkOfOps holds what the ops of a GPT-2 that runs say they cost to what is
 // counted from its shape.
 func TestWorkOfOps(t *testing.T) {
-	c := gpt.Config{Layers: 2, Heads: 4, Width: 256, Inner: 1024, Context: 64, Vocab: 3000, Epsilon: 1e-5, TieEmbeddings: true}
+	c := gpt.Config{Family: "gpt2", Layers: 2, Heads: 4, Width: 256, Inner: 1024, Context: 64, Vocab: 3000, Epsilon: 1e-5, TieEmbeddings: true}.Complete()
 	for _, d := range []backend.DType{backend.F32, backend.F16, backend.Q8_0} {
 		o := quiet(1)
 		o.DType = d

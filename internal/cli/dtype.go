@@ -9,6 +9,21 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// ActivationFlag chooses how products with quantised weights read what they
+// multiply with.
+type ActivationFlag struct {
+	Activations string `enum:"f32,q8_0" default:"f32" placeholder:"TYPE" help:"Multiply quantised weights with numbers of f32, or rounded to blocks of 8 bits: q8_0, which is less exact (${default})."`
+}
+
+// Activation is the dtype of activations. On the command line it has the name that
+// other programs give to blocks of 8 bits.
+func (f ActivationFlag) Activation() backend.DType {
+	if f.Activations == backend.Q8_0.String() {
+		return backend.Q8_A
+	}
+	return backend.F32
+}
+
 // Vars adds to the variables of a command's tags those that list dtypes, as the
 // table of package backend has them: ${dtypes} and ${caches} for enum and
 // default, ${weights}, ${plain}, ${blocks} and ${caches} for help.

@@ -20,6 +20,8 @@ type ModelFlags struct {
 	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files), a GGUF file, or the folder of a training run (default: the embedded model, ${embedded})."`
 	DType string `name:"dtype" enum:"auto,${dtypes}" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights} (auto: as the checkpoint stores them)."`
 
+	ActivationFlag
+
 	// NoText tells that the command takes token ids: a tokenizer that cannot be
 	// read is warned about and left out.
 	NoText bool `kong:"-"`
@@ -37,7 +39,7 @@ func (f ModelFlags) Name() string {
 // for a checkpoint that has none. use is asked, before anything is loaded, what
 // the model is loaded for. It stops when ctx ends.
 func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Config, *tokenizer.Tokenizer) (*gpt.Use, error)) (*gpt.Model, *tokenizer.Tokenizer, error) {
-	var o gpt.LoadOptions
+	o := gpt.LoadOptions{Activations: f.Activation()}
 	if f.DType != "auto" {
 		var err error
 		if o.DType, err = backend.ParseDType(f.DType, backend.Weights); err != nil {
@@ -65,6 +67,9 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 	m, err := c.Load(ctx, b, o)
 	if err != nil {
 		return nil, nil, WithFlags(err)
+	}
+	if o.Activations.Quantized() && !m.DType().Quantized() {
+		fmt.Fprintf(os.Stderr, "%s: warning: --activations=%s changes nothing, for the matrices are %v: see --dtype\n", Self(), f.Activations, m.DType())
 	}
 	return m, t, nil
 }

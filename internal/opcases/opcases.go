@@ -21,7 +21,7 @@ var GPT2 = Shape{Width: 768, Inner: 3072, Heads: 12, Vocab: 50257, Context: 1024
 
 // Case is one op to time.
 type Case struct {
-	Op    string        // its name
+	Op    string        // its label: see backend.Label
 	Shape string        // what tells it from others of its name: "128x768x3072" is rows, in, out
 	DType backend.DType // of matrices, tables or caches; f32 where there are none
 
@@ -49,7 +49,7 @@ func Cases(s Shape, dtypes []backend.DType) (list []Case) {
 				s.matrices(add, n, d)
 			}
 			if whole(s.Inner) {
-				linear(add, n, s.Inner, s.Width, d, "linear", "linear_add")
+				linear(add, n, s.Inner, s.Width, d, "linear", "linear+residual")
 			}
 		}
 		if whole(s.Width) {
@@ -80,8 +80,8 @@ type adder = func(op, shape string, d backend.DType, build func(*memory) backend
 // matrices are the products with vectors of the model's width.
 func (s Shape) matrices(add adder, n int, d backend.DType) {
 	linear(add, n, s.Width, 3*s.Width, d, "linear")
-	linear(add, n, s.Width, s.Width, d, "linear", "linear_add")
-	linear(add, n, s.Width, s.Inner, d, "linear", "linear_gelu")
+	linear(add, n, s.Width, s.Width, d, "linear", "linear+residual")
+	linear(add, n, s.Width, s.Inner, d, "linear", "linear+gelu_tanh")
 	if n == 1 { // only the last token's scores are needed
 		linear(add, n, s.Width, s.Vocab, d, "linear")
 	}
@@ -92,13 +92,14 @@ func linear(add adder, n, in, out int, d backend.DType, ops ...string) {
 		add(op, fmt.Sprintf("%dx%dx%d", n, in, out), d, func(m *memory) backend.Op {
 			dst, x := m.tensor(backend.F32, n, out), m.tensor(backend.F32, n, in)
 			w, bias := m.tensor(d, out, in), m.tensor(backend.F32, out)
+			o := &backend.Linear{Dst: dst, X: x, W: w, Bias: bias}
 			switch op {
-			case "linear_gelu":
-				return &backend.LinearGELU{Dst: dst, X: x, W: w, Bias: bias, Sum: m.tensor(backend.F32, n, out)}
-			case "linear_add":
-				return &backend.LinearAdd{Dst: dst, X: x, W: w, Bias: bias, Residual: m.tensor(backend.F32, n, out), Sum: m.tensor(backend.F32, n, out)}
+			case "linear+gelu_tanh":
+				o.Activation, o.Sum = backend.GELUTanh, m.tensor(backend.F32, n, out)
+			case "linear+residual":
+				o.Residual, o.Sum = m.tensor(backend.F32, n, out), m.tensor(backend.F32, n, out)
 			}
-			return &backend.Linear{Dst: dst, X: x, W: w, Bias: bias}
+			return o
 		})
 	}
 }
@@ -155,7 +156,9 @@ func (s Shape) vectors(add adder, many int) {
 		f32("add", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
 			return &backend.Add{Dst: dst, A: x, B: m.tensor(backend.F32, n, s.Width)}
 		})
-		f32("gelu", n, s.Inner, func(_ *memory, dst, x backend.Tensor) backend.Op { return &backend.GELU{Dst: dst, X: x} })
+		f32("activate+gelu_tanh", n, s.Inner, func(_ *memory, dst, x backend.Tensor) backend.Op {
+			return &backend.Activate{Dst: dst, X: x, Func: backend.GELUTanh}
+		})
 	}
 	f32("softmax", 1, s.Vocab, func(_ *memory, dst, x backend.Tensor) backend.Op { return &backend.Softmax{Dst: dst, X: x} })
 	add("argmax", fmt.Sprintf("1x%d", s.Vocab), backend.F32, func(m *memory) backend.Op {

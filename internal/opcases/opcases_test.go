@@ -18,11 +18,11 @@ func TestCases(t *testing.T) {
 	}
 	defer b.Close()
 	want := map[string][2]float64{ // FLOP, bytes
-		"linear/1x32x96/f32":       {2 * 32 * 96, 4 * (96 + 32 + 32*96 + 96)},
-		"linear/16x32x96/f16":      {2 * 16 * 32 * 96, 4*(16*96+16*32+96) + 2*32*96},
-		"linear/1x32x50/q8_0":      {2 * 32 * 50, 4*(50+32+50) + 34*50},
-		"linear_gelu/1x32x128/f32": {2 * 32 * 128, 4 * (128 + 32 + 32*128 + 128)},
-		"linear_add/16x128x32/f32": {2 * 16 * 128 * 32, 4 * (16*32 + 16*128 + 128*32 + 32 + 16*32)},
+		"linear/1x32x96/f32":            {2 * 32 * 96, 4 * (96 + 32 + 32*96 + 96)},
+		"linear/16x32x96/f16":           {2 * 16 * 32 * 96, 4*(16*96+16*32+96) + 2*32*96},
+		"linear/1x32x50/q8_0":           {2 * 32 * 50, 4*(50+32+50) + 34*50},
+		"linear+gelu_tanh/1x32x128/f32": {2 * 32 * 128, 4 * (128 + 32 + 32*128 + 128)},
+		"linear+residual/16x128x32/f32": {2 * 16 * 128 * 32, 4 * (16*32 + 16*128 + 128*32 + 32 + 16*32)},
 		// Queries 0 to 15 of 16 look at 1 to 16 rows: 136 pairs, of 32 products and as many sums, twice.
 		"attention/16x16x32/f32": {4 * 136 * 32, 4 * (4*16*32 + 1)},
 		"attention/1x16x32/f16":  {4 * 16 * 32, 4*(2*32+1) + 2*2*16*32},
@@ -38,16 +38,16 @@ func TestCases(t *testing.T) {
 		"gated_activation_backward/16x128/f32": {0, 4 * 5 * 16 * 128},
 		"rmsnorm_backward/16x32/f32":           {0, 4 * (3*16*32 + 2*32)},
 
-		"linear_backward/16x32x128/f32": {2 * 16 * 32 * 128, 4 * (128*32 + 128 + 16*128 + 16*32)},
-		"cross_entropy/16x50/f32":       {0, 4 * (16 + 16*50 + 16)},
-		"embedding_backward/16x32/f32":  {0, 4 * (3*16*32 + 16 + 1)},
-		"dropout/16x32/f32":             {0, 4 * (2*16*32 + 4)},
-		"gelu_backward/16x128/f32":      {0, 4 * 3 * 16 * 128},
-		"layernorm_backward/16x32/f32":  {0, 4 * (3*16*32 + 3*32)},
-		"attention_backward/16x32/f32":  {10 * 136 * 32, 4 * 7 * 16 * 32},
-		"sum_squares/128x32/f32":        {0, 4 * (128*32 + 128)},
-		"global_norm/128/f32":           {0, 4 * (2 + 128)},
-		"adamw/128x32/f32":              {0, 4 * (4*128*32 + 4)},
+		"linear_backward/16x32x128/f32":          {2 * 16 * 32 * 128, 4 * (128*32 + 128 + 16*128 + 16*32)},
+		"cross_entropy/16x50/f32":                {0, 4 * (16 + 16*50 + 16)},
+		"embedding_backward/16x32/f32":           {0, 4 * (3*16*32 + 16 + 1)},
+		"dropout/16x32/f32":                      {0, 4 * (2*16*32 + 4)},
+		"activate_backward+gelu_tanh/16x128/f32": {0, 4 * 3 * 16 * 128},
+		"layernorm_backward/16x32/f32":           {0, 4 * (3*16*32 + 3*32)},
+		"attention_backward/16x32/f32":           {10 * 136 * 32, 4 * 7 * 16 * 32},
+		"sum_squares/128x32/f32":                 {0, 4 * (128*32 + 128)},
+		"global_norm/128/f32":                    {0, 4 * (2 + 128)},
+		"adamw/128x32/f32":                       {0, 4 * (4*128*32 + 4)},
 	}
 	seen := map[string]bool{}
 	for _, c := range Cases(Shape{Width: 32, Inner: 128, Heads: 2, Vocab: 50, Context: 16}, all) {
@@ -59,8 +59,8 @@ func TestCases(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := backend.Check(op.Op); err != nil || op.Name() != c.Op {
-			t.Errorf("%s builds a %s: %v", c.Name(), op.Name(), err)
+		if err := backend.Check(op.Op); err != nil || backend.Label(op.Op) != c.Op {
+			t.Errorf("%s builds a %s: %v", c.Name(), backend.Label(op.Op), err)
 		}
 		if w, ok := want[c.Name()]; ok && w != [2]float64{op.FLOP, op.Bytes} {
 			t.Errorf("%s: %v FLOP and %v bytes, expected %v", c.Name(), op.FLOP, op.Bytes, w)

@@ -37,8 +37,8 @@ func (s Shape) training(add adder, many int) {
 		}
 	})
 	rows := func(m *memory, n int) backend.Tensor { return m.tensor(backend.F32, many, n) }
-	add("gelu_backward", fmt.Sprintf("%dx%d", many, s.Inner), backend.F32, func(m *memory) backend.Op {
-		return &backend.GELUBackward{DX: rows(m, s.Inner), X: rows(m, s.Inner), DY: rows(m, s.Inner)}
+	add("activate_backward+gelu_tanh", fmt.Sprintf("%dx%d", many, s.Inner), backend.F32, func(m *memory) backend.Op {
+		return &backend.ActivateBackward{DX: rows(m, s.Inner), X: rows(m, s.Inner), DY: rows(m, s.Inner), Func: backend.GELUTanh}
 	})
 	add("layernorm_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
 		vector := func() backend.Tensor { return m.tensor(backend.F32, s.Width) }

@@ -27,7 +27,7 @@ func spanOf(op backend.Op, begin, duration int) backend.Span {
 var (
 	half  = &backend.Linear{Dst: f32(6, 5), X: f32(6, 4), W: of(backend.F16, 5, 4), Bias: f32(5)}
 	full  = &backend.Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4)}
-	gelu  = &backend.GELU{Dst: f32(2, 3, 8), X: f32(2, 3, 8)}
+	gelu  = &backend.Activate{Dst: f32(2, 3, 8), X: f32(2, 3, 8), Func: backend.GELUTanh}
 	heads = &backend.Attention{
 		Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: of(backend.F16, 2, 20, 4), V: of(backend.F16, 2, 20, 4), At: of(backend.I32, 2), Heads: 4,
 	}
@@ -77,8 +77,8 @@ func TestTable(t *testing.T) {
 	}
 	want := []string{
 		"linear dst[6 5] x[6 4] w[5 4] (f32 f16) 3 75µs [linear.x4 linear_vec.f16]",
+		"activate+gelu_tanh dst[2 3 8] (f32) 1 10µs [activate.x4]",
 		"attention dst[2 3 8] k[2 20 4] (f32 f16) 2 10µs [attention.x4]",
-		"gelu dst[2 3 8] (f32) 1 10µs [gelu.x4]",
 		"linear dst[6 5] x[6 4] w[5 4] (f32) 1 5µs [linear.x4]",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
@@ -113,9 +113,9 @@ func TestMarkdown(t *testing.T) {
 		nil,
 		// 3 × 276 bytes and 3 × 240 FLOP in 75 µs
 		{"linear", "dst[6 5] x[6 4] w[5 4]", "f32 f16", "3", "0.075", "75.0 %", "0.01", "0.01", "linear.x4 linear_vec.f16"},
+		{"activate+gelu_tanh", "dst[2 3 8]", "f32", "1", "0.010", "10.0 %", "0.04", "–", "activate.x4"},
 		// 2 × 392 + 16 × (6 + 7) × 2 bytes and 64 × (4 + 5 + 6 + 5 + 6 + 7) FLOP in 10 µs
 		{"attention", "dst[2 3 8] k[2 20 4]", "f32 f16", "2", "0.010", "10.0 %", "0.12", "0.21", "attention.x4"},
-		{"gelu", "dst[2 3 8]", "f32", "1", "0.010", "10.0 %", "0.04", "–", "gelu.x4"},
 	} {
 		if want != nil && strings.Join(cells[i], "|") != strings.Join(want, "|") {
 			t.Errorf("line %d is %q, want %q", i, cells[i], want)
@@ -183,7 +183,7 @@ func TestChrome(t *testing.T) {
 		open[track] = append(around, at)
 		ops[e.PID] = append(ops[e.PID], fmt.Sprintf("%s@%g+%g", e.Name, math.Round(1000*at.from)/1000, e.Dur))
 	}
-	want := "pp6@0+95 gelu@0+10 linear@10+30 attention@41+7 linear@60+25 linear@90+5 tg1@95+23 attention@95+3 linear@98+20"
+	want := "pp6@0+95 activate+gelu_tanh@0+10 linear@10+30 attention@41+7 linear@60+25 linear@90+5 tg1@95+23 attention@95+3 linear@98+20"
 	for i, track := range tracks {
 		if got := strings.Join(ops[i+1], " "); got != want || names[i+1] != track.Name {
 			t.Errorf("process %d is %q and has\n%s\nwant\n%s", i+1, names[i+1], got, want)
@@ -206,7 +206,7 @@ func TestChrome(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	span := func(begin, took time.Duration) backend.Span {
-		return backend.Span{Op: "gelu", Begin: begin, Duration: took}
+		return backend.Span{Op: "activate", Begin: begin, Duration: took}
 	}
 	for _, c := range []struct {
 		spans []backend.Span
@@ -216,7 +216,7 @@ func TestCheck(t *testing.T) {
 		{[]backend.Span{span(0, 1)}, ""},
 		{[]backend.Span{span(0, 0), span(0, 5)}, ""}, // a coarse clock
 		{[]backend.Span{span(0, 0), span(0, 0)}, "none of its 2 ops took any time"},
-		{[]backend.Span{span(0, 1), span(-1, 5)}, "op 1 (gelu) begins at -1ns"},
+		{[]backend.Span{span(0, 1), span(-1, 5)}, "op 1 (activate) begins at -1ns"},
 		{[]backend.Span{span(0, -1)}, "takes -1ns"},
 		{[]backend.Span{span(0, math.MinInt64)}, "takes -2562047h"},
 		{[]backend.Span{span(math.MaxInt64, 1)}, "begins at 2562047h"},

@@ -6,25 +6,20 @@ float nan() { return uintBitsToFloat(0x7fc00000u); }
 
 bool is_nan(float x) { return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u; }
 
+bvec4 is_nan(vec4 x) { return greaterThan(floatBitsToUint(x) & 0x7fffffffu, uvec4(0x7f800000u)); }
+
 bool is_infinite(float x) { return (floatBitsToUint(x) & 0x7fffffffu) == 0x7f800000u; }
 
-// e^x within 2 units in the last place: x = n·ln 2 + r, then a polynomial in r
-// (Moshier's Cephes, expf) times 2ⁿ in two steps, so that neither overflows early.
-float exp_(float x) {
-	float c = clamp(x, -104.0, 89.0);
-	float n = floor(c * 1.44269504 + 0.5);
-	precise float r = (c - n * 0.693359375) - n * -2.12194440e-4;
-	float p = 1.9875691500e-4;
-	p = p * r + 1.3981999507e-3;
-	p = p * r + 8.3334519073e-3;
-	p = p * r + 4.1665795894e-2;
-	p = p * r + 1.6666665459e-1;
-	p = p * r + 5.0000001201e-1;
-	p = (p * r * r + r) + 1.0;
-	int k = int(n), half_k = k >> 1;
-	float y = p * intBitsToFloat((half_k + 127) << 23) * intBitsToFloat((k - half_k + 127) << 23);
-	return is_nan(x) ? x : y;
-}
+#define NUMBER float
+#define INTEGER int
+#include "exp.glsl"
+#undef NUMBER
+#undef INTEGER
+#define NUMBER vec4
+#define INTEGER ivec4
+#include "exp.glsl"
+#undef NUMBER
+#undef INTEGER
 
 // 1/√x, 0 for infinity: a driver may take √x for x · (1/√x).
 float inverse_root(float x) { return is_infinite(x) ? 0.0 : 1.0 / sqrt(x); }
@@ -45,11 +40,3 @@ float tanh_(float x) {
 	precise float e = (p * r * r + r) * power + (power - 1.0);
 	return is_nan(x) ? x : e / (e + 2.0);
 }
-
-// ½·x·(1 + tanh(u)) = x / (1 + e^(−2u)): nothing cancels for large negative x.
-float gelu(float x) {
-	float u = 0.797884561 * (x + 0.044715 * x * x * x);
-	return x / (1.0 + exp_(-2.0 * u));
-}
-
-vec4 gelu(vec4 x) { return vec4(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w)); }

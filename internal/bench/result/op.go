@@ -69,7 +69,7 @@ func (r *OpResult) check() error {
 
 func (r *OpResult) goBench() goBench {
 	b := goBench{ns: r.SamplesNS, rates: []rate{{"GB/s", r.Bytes / 1e9}}}
-	for word := range strings.SplitSeq(r.Op, "_") {
+	for word := range strings.FieldsFuncSeq(r.Op, func(r rune) bool { return r == '_' || r == '+' }) {
 		first, rest := word[:min(1, len(word))], word[min(1, len(word)):]
 		b.name += strings.ToUpper(first) + rest
 	}

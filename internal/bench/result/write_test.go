@@ -21,7 +21,7 @@ func example() (Host, []Record) {
 			Device: "vulkan:1", TestTime: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), DeviceName: "Some GPU", DeviceKind: "discrete GPU", Driver: "Mesa 25", GPUInfo: "Some GPU",
 		},
 		ModelType: "gpt2", ModelSize: 497_759_232, ModelNParams: 124_439_808,
-		DType: "f32", TypeK: "f32", TypeV: "f32", NPrompt: 512, NDepth: 256, Lowered: []string{"linear_gelu"}, FLOP: 50e9, Bytes: 25e9, SamplesNS: []int64{1e9, 1e9}, SamplesShare: []float64{0.58, 0.6},
+		DType: "f32", TypeK: "f32", TypeV: "f32", NPrompt: 512, NDepth: 256, Lowered: []string{"linear+gelu_tanh"}, FLOP: 50e9, Bytes: 25e9, SamplesNS: []int64{1e9, 1e9}, SamplesShare: []float64{0.58, 0.6},
 		Yardstick: "matrix products", YardstickUnit: "FLOP/s", AvgYardstick: 207e9, StddevYardstick: 1e9,
 		LoadNS: 1_500_000, RecordNS: 2_000_000, FirstNS: 5_000_000, PeakRSS: 3 << 20, DeviceMemory: 7 << 20,
 	}
@@ -44,7 +44,7 @@ func TestWriteMarkdown(t *testing.T) {
 		"- host: A | CPU, 2 threads\n",
 		"- vulkan:1: Some GPU (discrete GPU), Mesa 25\n",
 		" - copies 100 ± 10 GB/s, both ways counted (copy of much)\n", " - computes 200 ± 0 GFLOP/s at most (linear of much)\n",
-		"- lowered: linear_gelu on vulkan:1 with f32: the backend lacks it, so simpler ops ran\n",
+		"- lowered: linear+gelu_tanh on vulkan:1 with f32: the backend lacks it, so simpler ops ran\n",
 		"| gpt2 | vulkan:1 | f32 | pp512 @ d256 | 25.0 ± 0.0 | 25.0 ± 2.5 % | 50.0 ± 0.0 | 25.0 ± 0.0 % |\n",
 		"| model | size | params | device | dtype | test | t/s | share | of |\n|-------|",
 		"| gpt2 | 474.70 MiB | 124.44 M | vulkan:1 | f32 | pp512 @ d256 | 512.00 ± 0.00 | 59.0 ± 1.4 % | matrix products, 207.0 ± 1.0 GFLOP/s |\n",
@@ -83,7 +83,7 @@ func TestWriteJSON(t *testing.T) {
 
 func TestWriteCSV(t *testing.T) {
 	_, results := example()
-	results[0].(*TestResult).Lowered = []string{"linear_add", "linear_gelu"}
+	results[0].(*TestResult).Lowered = []string{"linear+residual", "linear+gelu_tanh"}
 	results[0].(*TestResult).ModelType = `gpt, "two"`
 	var out bytes.Buffer
 	if err := Write(&out, "csv", results); err != nil {
@@ -99,7 +99,7 @@ func TestWriteCSV(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"build_commit": "abc123", "cpu_info": "A | CPU", "model_type": `gpt, "two"`, "n_prompt": "512", "n_depth": "256",
-		"avg_ns": "1000000000", "avg_ts": "512", "test_time": "2026-01-02T03:04:05Z", "lowered": "linear_add linear_gelu",
+		"avg_ns": "1000000000", "avg_ts": "512", "test_time": "2026-01-02T03:04:05Z", "lowered": "linear+residual linear+gelu_tanh",
 	} {
 		if cells[name] != want {
 			t.Errorf("%s: got %q, want %q", name, cells[name], want)
@@ -116,7 +116,7 @@ func TestGoBench(t *testing.T) {
 	r := results[0].(*TestResult)
 	r.ModelType, r.SamplesNS = "my model/v2", []int64{1e9, 2e9}
 	results = append(results,
-		&OpResult{Common: r.Common, ModelType: "gpt2", Op: "linear_gelu", Shape: "1x2x3", DType: "f16", SamplesNS: []float64{1500.5}, FLOP: 12, Bytes: 3001},
+		&OpResult{Common: r.Common, ModelType: "gpt2", Op: "linear+gelu_tanh", Shape: "1x2x3", DType: "f16", SamplesNS: []float64{1500.5}, FLOP: 12, Bytes: 3001},
 		&OverheadResult{Common: r.Common, Overhead: "barrier", SamplesNS: []float64{-2.5}},
 		&StartupResult{Common: r.Common, ModelType: "gpt2", DType: "f32", Caches: "cold", SamplesNS: []int64{7e6}, SamplesCompileNS: []int64{2e6}},
 		beside(r.Common),
@@ -155,7 +155,7 @@ func TestGoBench(t *testing.T) {
 	want := []line{
 		{"PP512/model=my_model_v2/device=vulkan:1/dtype=f32/depth=256-2", map[string]float64{"ns/op": 1e9, "t/s": 512}},
 		{"PP512/model=my_model_v2/device=vulkan:1/dtype=f32/depth=256-2", map[string]float64{"ns/op": 2e9, "t/s": 256}},
-		{"LinearGelu/model=gpt2/shape=1x2x3/device=vulkan:1/dtype=f16-2", map[string]float64{"ns/op": 1500.5, "GB/s": 2, "GFLOP/s": 12 / 1500.5}},
+		{"LinearGeluTanh/model=gpt2/shape=1x2x3/device=vulkan:1/dtype=f16-2", map[string]float64{"ns/op": 1500.5, "GB/s": 2, "GFLOP/s": 12 / 1500.5}},
 		{"Overhead/of=barrier/device=vulkan:1-2", map[string]float64{"ns/op": -2.5}},
 		{"FirstToken/model=gpt2/device=vulkan:1/dtype=f32/caches=cold-2", map[string]float64{"ns/op": 7e6, "compile-ns": 2e6}},
 		{"PeerTG4/model=gpt2/device=vulkan:1/dtype=f32/peer=pytorch/threads=2-2", map[string]float64{"ns/op": 12e6, "t/s": 4 / 12e-3, "ratio": math.Sqrt(3)}},

@@ -241,7 +241,7 @@ func TestCompare(t *testing.T) {
 // TestCommands runs each of the others once.
 func TestCommands(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
-		{"ops --backend=cpu --dtype=f32 --op=add,gelu -r 1 --no-ceilings -o csv", "gpt2,gelu,128x3072,f32,"},
+		{"ops --backend=cpu --dtype=f32 --op=add,activate+gelu_tanh -r 1 --no-ceilings -o csv", "gpt2,activate+gelu_tanh,128x3072,f32,"},
 		{"overhead --backend=cpu -r 1 -o bench", "BenchmarkOverhead/of=dispatch/device=cpu:0-"},
 		{"train --backend=cpu --shape=nanogpt --batch=1 --time=8 --peer=none -r 1 --no-ceilings -o bench", "BenchmarkTrain/model=nanogpt/device=cpu:0/dtype=f32/step=1x8-"},
 		{"startup --backend=cpu -r 1", "| austen | cpu:0 "},

@@ -19,6 +19,7 @@ type modelFlags struct {
 
 // cacheFlag is for commands that read and generate text.
 type cacheFlag struct {
+	cli.ActivationFlag
 	CacheType string `enum:"${caches}" default:"f32" placeholder:"TYPE" help:"Keep keys and values as one of ${caches} (${default})."`
 }
 

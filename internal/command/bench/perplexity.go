@@ -37,7 +37,7 @@ func (f *perplexityCommand) Run(ctx context.Context) error {
 	var ids [][]int // of the text, as each model reads it
 	o := bench.PerplexityOptions{Window: f.CtxSize, Windows: f.Windows, File: f.File}
 	prepare := func(j *job) (err error) {
-		j.options.Cache = f.cache()
+		j.options.Cache, j.options.Activations = f.cache(), f.Activation()
 		if err := f.check(j); err != nil {
 			return err
 		}

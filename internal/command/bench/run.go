@@ -30,7 +30,7 @@ func (f *runCommand) Run(ctx context.Context) error {
 	profile := profiling{measured: map[profiled]bool{}}
 	defer func() { discard(profile.file) }()
 	prepare := func(j *job) (err error) {
-		j.options.Cache, j.options.Ceilings = f.cache(), f.Ceilings
+		j.options.Cache, j.options.Activations, j.options.Ceilings = f.cache(), f.Activation(), f.Ceilings
 		if j.dtypes, err = f.dtypes(); err != nil {
 			return err
 		}

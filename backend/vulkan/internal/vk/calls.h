@@ -56,7 +56,6 @@ typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
 	  (cvk_handle, uint32_t, const void *, uint32_t, const void *))                            \
 	X(int32_t, BeginCommandBuffer, (cvk_handle, const void *))                                 \
 	X(int32_t, EndCommandBuffer, (cvk_handle))                                                 \
-	X(int32_t, ResetCommandBuffer, (cvk_handle, uint32_t))                                     \
 	X(void, CmdBindPipeline, (cvk_handle, uint32_t, uint64_t))                                 \
 	X(void, CmdBindDescriptorSets,                                                             \
 	  (cvk_handle, uint32_t, uint64_t, uint32_t, uint32_t, const uint64_t *, uint32_t,         \
@@ -221,11 +220,6 @@ typedef struct {
 
 int32_t cvk_begin(uintptr_t d, uintptr_t cb, uint32_t flags);
 int32_t cvk_end(uintptr_t d, uintptr_t cb);
-int32_t cvk_reset(uintptr_t d, uintptr_t cb);
-void cvk_bind_pipeline(uintptr_t d, uintptr_t cb, uint64_t pipeline);
-void cvk_bind_set(uintptr_t d, uintptr_t cb, uint64_t layout, uint64_t set);
-void cvk_push_constants(uintptr_t d, uintptr_t cb, uint64_t layout, cvk_push data, uint32_t size);
-void cvk_dispatch(uintptr_t d, uintptr_t cb, uint32_t x, uint32_t y, uint32_t z);
 void cvk_run(uintptr_t d, uintptr_t cb, uint64_t pipeline, uint64_t layout, uint64_t set,
              cvk_push data, uint32_t size, uint32_t x, uint32_t y, uint32_t z);
 void cvk_barrier(uintptr_t d, uintptr_t cb, uint32_t src_stage, uint32_t src_access,

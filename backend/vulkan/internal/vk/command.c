@@ -21,24 +21,6 @@ int32_t cvk_begin(uintptr_t d, uintptr_t cb, uint32_t flags) {
 
 int32_t cvk_end(uintptr_t d, uintptr_t cb) { return D->EndCommandBuffer(CB); }
 
-int32_t cvk_reset(uintptr_t d, uintptr_t cb) { return D->ResetCommandBuffer(CB, 0); }
-
-void cvk_bind_pipeline(uintptr_t d, uintptr_t cb, uint64_t pipeline) {
-	D->CmdBindPipeline(CB, COMPUTE_BIND_POINT, pipeline);
-}
-
-void cvk_bind_set(uintptr_t d, uintptr_t cb, uint64_t layout, uint64_t set) {
-	D->CmdBindDescriptorSets(CB, COMPUTE_BIND_POINT, layout, 0, 1, &set, 0, NULL);
-}
-
-void cvk_push_constants(uintptr_t d, uintptr_t cb, uint64_t layout, cvk_push data, uint32_t size) {
-	D->CmdPushConstants(CB, layout, COMPUTE_STAGE, 0, size, &data);
-}
-
-void cvk_dispatch(uintptr_t d, uintptr_t cb, uint32_t x, uint32_t y, uint32_t z) {
-	D->CmdDispatch(CB, x, y, z);
-}
-
 void cvk_run(uintptr_t d, uintptr_t cb, uint64_t pipeline, uint64_t layout, uint64_t set,
              cvk_push data, uint32_t size, uint32_t x, uint32_t y, uint32_t z) {
 	D->CmdBindPipeline(CB, COMPUTE_BIND_POINT, pipeline);

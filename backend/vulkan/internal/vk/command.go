@@ -34,11 +34,6 @@ func (d *Device) DestroyCommandPool(p CommandPool) {
 	binding.DestroyCommandPool(d.handle, to[binding.CommandPool](p), nil)
 }
 
-// ResetCommandPool resets all command buffers of a pool.
-func (d *Device) ResetCommandPool(p CommandPool) error {
-	return check("vkResetCommandPool", binding.ResetCommandPool(d.handle, to[binding.CommandPool](p), 0))
-}
-
 // AllocateCommandBuffer takes a command buffer from a pool.
 func (d *Device) AllocateCommandBuffer(p CommandPool) (CommandBuffer, error) {
 	info := binding.CommandBufferAllocateInfo{
@@ -51,12 +46,6 @@ func (d *Device) AllocateCommandBuffer(p CommandPool) (CommandBuffer, error) {
 	var cb [1]binding.CommandBuffer // the binding hands an array of handles straight to the driver
 	r := binding.AllocateCommandBuffers(d.handle, &info, cb[:])
 	return to[CommandBuffer](cb[0]), check("vkAllocateCommandBuffers", r)
-}
-
-// FreeCommandBuffer gives a command buffer back to its pool.
-func (d *Device) FreeCommandBuffer(p CommandPool, cb CommandBuffer) {
-	h := [1]binding.CommandBuffer{to[binding.CommandBuffer](cb)}
-	binding.FreeCommandBuffers(d.handle, to[binding.CommandPool](p), 1, h[:])
 }
 
 // BeginFlags say how a command buffer will be submitted.
@@ -78,21 +67,6 @@ func (d *Device) End(cb CommandBuffer) error {
 	return check("vkEndCommandBuffer", C.cvk_end(d.table, C.uintptr_t(cb)))
 }
 
-// Reset drops what was recorded.
-func (d *Device) Reset(cb CommandBuffer) error {
-	return check("vkResetCommandBuffer", C.cvk_reset(d.table, C.uintptr_t(cb)))
-}
-
-// CmdBindPipeline selects the pipeline of later dispatches.
-func (d *Device) CmdBindPipeline(cb CommandBuffer, p Pipeline) {
-	C.cvk_bind_pipeline(d.table, C.uintptr_t(cb), C.uint64_t(p))
-}
-
-// CmdBindDescriptorSet selects set 0 of later dispatches.
-func (d *Device) CmdBindDescriptorSet(cb CommandBuffer, l PipelineLayout, s DescriptorSet) {
-	C.cvk_bind_set(d.table, C.uintptr_t(cb), C.uint64_t(l.handle), C.uint64_t(s))
-}
-
 // push copies push constants to a struct that travels by value, so that the
 // caller's bytes can stay on its stack.
 func push(l PipelineLayout, data []byte) (p C.cvk_push) {
@@ -103,25 +77,9 @@ func push(l PipelineLayout, data []byte) (p C.cvk_push) {
 	return p
 }
 
-// CmdPushConstants sets push constants from offset 0 on. It panics if there
-// are more than the layout holds.
-func (d *Device) CmdPushConstants(cb CommandBuffer, l PipelineLayout, data []byte) {
-	if len(data) == 0 {
-		return
-	}
-	C.cvk_push_constants(d.table, C.uintptr_t(cb), C.uint64_t(l.handle), push(l, data), C.uint32_t(len(data)))
-}
-
-// CmdDispatch runs x × y × z workgroups of the bound pipeline.
-func (d *Device) CmdDispatch(cb CommandBuffer, x, y, z uint32) {
-	if d.plays(cb, Dispatch) {
-		C.cvk_dispatch(d.table, C.uintptr_t(cb), C.uint32_t(x), C.uint32_t(y), C.uint32_t(z))
-	}
-}
-
-// CmdRun is CmdBindPipeline, CmdBindDescriptorSet (unless s is 0),
-// CmdPushConstants (unless data is empty) and CmdDispatch at the price of one
-// call.
+// CmdRun runs x × y × z workgroups of a pipeline, with descriptor set s as set 0 and
+// data as the push constants from offset 0 on. If s is 0 or data is empty, what was
+// set before stays. It panics if data is more than the layout holds.
 func (d *Device) CmdRun(cb CommandBuffer, p Pipeline, l PipelineLayout, s DescriptorSet, data []byte, x, y, z uint32) {
 	if d.plays(cb, Dispatch) {
 		C.cvk_run(d.table, C.uintptr_t(cb), C.uint64_t(p), C.uint64_t(l.handle), C.uint64_t(s),

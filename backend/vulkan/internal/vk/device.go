@@ -114,11 +114,6 @@ func (p *PhysicalDevice) Open(want Features) (*Device, error) {
 	return d, nil
 }
 
-// WaitIdle waits until the queue is empty.
-func (d *Device) WaitIdle() error {
-	return check("vkDeviceWaitIdle", binding.DeviceWaitIdle(d.handle))
-}
-
 // Close destroys the device, which must be idle and have no objects left.
 // Closing twice does nothing; anything else after Close crashes.
 func (d *Device) Close() {

@@ -66,7 +66,7 @@ func TestBadArguments(t *testing.T) {
 			t.Errorf("too many push constants: %s", got)
 		}
 	}()
-	d.CmdPushConstants(x.cb, x.layout, make([]byte, 8))
+	d.CmdRun(x.cb, x.pipeline, x.layout, x.set, make([]byte, 8), 1, 1, 1)
 }
 
 // TestMissing runs itself on machines that lack something.

@@ -54,9 +54,6 @@ func (f Features) And(g Features) Features { return featuresFromBits(f.bits() & 
 // Or gives the features in either.
 func (f Features) Or(g Features) Features { return featuresFromBits(f.bits() | g.bits()) }
 
-// Without gives the features of f that g lacks.
-func (f Features) Without(g Features) Features { return featuresFromBits(f.bits() &^ g.bits()) }
-
 // String lists the names of the features that are set.
 func (f Features) String() string {
 	var names []string

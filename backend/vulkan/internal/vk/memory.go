@@ -53,12 +53,6 @@ func (d *Device) Map(m Memory, size uint64) ([]byte, error) {
 	return d.Play.shade(m, unsafe.Slice((*byte)(p), size)), nil
 }
 
-// Unmap ends a mapping.
-func (d *Device) Unmap(m Memory) {
-	d.Play.forget(m)
-	binding.UnmapMemory(d.handle, to[binding.DeviceMemory](m))
-}
-
 // Flush makes what the host wrote to a mapped range visible to later submits.
 // Memory that is HostCoherent needs none. Offset and size must be multiples of
 // Limits.NonCoherentAtomSize, or the range must end where the memory ends.

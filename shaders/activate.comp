@@ -1,9 +1,12 @@
 #version 450
-// dst = GELU(x), the tanh form, element by element.
+// dst = f(x), element by element.
 #extension GL_GOOGLE_include_directive : require
 #include "math.glsl"
+#include "activation.glsl"
 #include "rows.glsl"
 #include "elementwise.glsl"
+
+layout(constant_id = 1) const uint FUNC = 0; // f: see activation.glsl
 
 layout(push_constant) uniform Push {
 	uvec4 dst, x;
@@ -16,7 +19,7 @@ void main() {
 	FOR_ROWS(r, p.rows) {
 		uint to = row(p.dst, r, p.n1, p.n2), from = row(p.x, r, p.n1, p.n2);
 		FOR_ROW(i, p.n) {
-			dst[to + i] = gelu(x[from + i]);
+			dst[to + i] = activation(FUNC, x[from + i]);
 		}
 	}
 }

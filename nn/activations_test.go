@@ -1,0 +1,104 @@
+package nn_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	"caldera/conformance"
+	"caldera/nn"
+)
+
+// TestQuantizeActivations sees which products read blocks, and that those that read
+// one tensor share them.
+func TestQuantizeActivations(t *testing.T) {
+	for _, c := range []struct {
+		d      backend.DType
+		trains bool
+		want   string
+	}{
+		{backend.None, false, "add linear:f32 linear:f32 linear:f32 linear:f32"},
+		{backend.F32, false, "add linear:f32 linear:f32 linear:f32 linear:f32"},
+		{backend.Q8_A, false, "add copy linear:q8_a linear:q8_a linear:f32 copy linear:q8_a"},
+		{backend.Q8_A, true, "add linear:f32 linear:f32 linear:f32 linear:f32"},
+	} {
+		b := newCounting()
+		x := f32(t, b, 2, 64)
+		tape := nn.NewTape(b)
+		tape.QuantizeActivations(c.d)
+		if c.trains {
+			p, err := nn.NewParameters(b, nn.Parameter{Value: f32(t, b, 3, 3)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tape.Train(p, nn.Training{Share: 1})
+		}
+		y := tape.Add(x, x)
+		hidden := tape.Linear(nn.Linear{W: tensor(t, b, backend.Q8_0, 32, 64)}, y)
+		for i, d := range []backend.DType{backend.Q4_0, backend.BF16} {
+			tape.Keep(tape.Linear(nn.Linear{W: tensor(t, b, d, 96+i, 64)}, y))
+		}
+		tape.Keep(tape.Linear(nn.Linear{W: tensor(t, b, backend.Q8_0, 5, 32)}, hidden))
+		p, err := tape.Record()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.told = nil
+		if err := p.Run(); err != nil {
+			t.Fatal(err)
+		}
+		p.Close()
+		if got := strings.Join(b.told, " "); got != c.want {
+			t.Errorf("%v, trains %v: ran %s, expected %s", c.d, c.trains, got, c.want)
+		}
+	}
+}
+
+// TestQuantizedResults computes with blocks in the memory that a tape plans, whose
+// places count in blocks.
+func TestQuantizedResults(t *testing.T) {
+	b := conformance.Reference()
+	x, w := f32(t, b, 3, 64), tensor(t, b, backend.Q8_0, 32, 64)
+	numbers := make([]float32, 3*64)
+	for i := range numbers {
+		numbers[i] = float32(i%13) - 6
+	}
+	if err := backend.SetF32(b, x, numbers); err != nil {
+		t.Fatal(err)
+	}
+	if err := backend.SetF32(b, w, append(make([]float32, 32*64-64), numbers[:64]...)); err != nil {
+		t.Fatal(err)
+	}
+	tape := nn.NewTape(b)
+	tape.QuantizeActivations(backend.Q8_A)
+	var sums []nn.Tensor
+	for i := range 5 { // so that blocks come to lie behind other results
+		y := x
+		for range i {
+			y = tape.Add(y, x)
+		}
+		sums = append(sums, tape.Keep(tape.Linear(nn.Linear{W: w}, y)))
+	}
+	p, err := tape.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	want := 0.0
+	for _, v := range numbers[:64] {
+		want += float64(v * v)
+	}
+	for i, s := range sums {
+		got := make([]float32, s.Len())
+		if err := backend.GetF32(b, p.Tensor(s), got); err != nil {
+			t.Fatal(err)
+		}
+		if far := float64(got[31])/(want*float64(i+1)) - 1; far < -0.02 || far > 0.02 {
+			t.Errorf("product %d: got %v, want %v", i, got[31], fmt.Sprint(want*float64(i+1)))
+		}
+	}
+}
