@@ -252,7 +252,8 @@ type RMSNormBackwardColumnsPush struct {
 }
 
 // AttentionBackwardPush is for attention_backward.comp. Rows of stats and sinks follow
-// one another, and have no strides. Nothing more has room.
+// one another, and have no strides. Whether results are added to those of an earlier
+// dispatch follows from where queries and keys begin. Nothing more has room.
 type AttentionBackwardPush struct {
 	Dst, DstBatch, DstRow        uint32 // dq, dk or dsinks
 	Dv, DvBatch, DvRow           uint32
@@ -264,8 +265,7 @@ type AttentionBackwardPush struct {
 	FirstQuery, Queries          uint32 // where q, dy, dq and stats begin in the sequence, and how many they are
 	FirstKey, Keys               uint32 // where gradients of sinks are summed up, keys are sequences
 	SharedBy                     uint32 // heads of a group
-	Size                         uint32 // of a head
-	Add                          uint32 // 1: dst, or stats, holds what earlier pieces gave
+	Size, Parts                  uint32 // of a head; parts, times what is owned times one head (keys: two): at most 2560
 	Scale                        float32
 	Window                       uint32 // keys that a query sees at most
 	SoftCap                      float32
