@@ -29,7 +29,7 @@ const (
 )
 
 // supportsAttentionBackward: a row of each operand and the stats of a group are
-// bound as a whole, and two of a head's vectors must find room in shared memory.
+// bound as a whole, and two of a head's vectors must fit in shared memory.
 func supportsAttentionBackward(l *Limits, op *backend.AttentionBackward) bool {
 	stats := op.Stats.Slice(0, 0, 1).Slice(1, 0, op.Heads/op.Groups())
 	return rowsFit(l, attentionBackwardTensors(op)...) && maxAlong(l, stats, 0) > 0 && 2*op.HeadSize() <= attentionBackwardGathered

@@ -28,12 +28,12 @@ func encodeExpanded(e *encoder, o linearOp) error {
 		wide = rows * in
 	}
 	outs := min(max(1, maxExpanded/in), o.w.Dim(2))
-	room, err := e.sharedScratch(backend.F32, wide+outs*in)
+	workspace, err := e.sharedScratch(backend.F32, wide+outs*in)
 	if err != nil {
 		return err
 	}
 	if wide > 0 {
-		x := room.Slice(3, 0, wide).Reshape(rows, in)
+		x := workspace.Slice(3, 0, wide).Reshape(rows, in)
 		if err := encodeCopy(e, &backend.Copy{Dst: x, X: o.x}); err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func encodeExpanded(e *encoder, o linearOp) error {
 		if !o.residual.Absent() {
 			part.residual = o.residual.Slice(3, c, cEnd)
 		}
-		part.w = room.Slice(3, wide, wide+(cEnd-c)*in).Reshape(cEnd-c, in)
+		part.w = workspace.Slice(3, wide, wide+(cEnd-c)*in).Reshape(cEnd-c, in)
 		if err := encodeCopy(e, &backend.Copy{Dst: part.w, X: o.w.Slice(2, c, cEnd)}); err != nil {
 			return err
 		}
