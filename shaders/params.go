@@ -253,7 +253,7 @@ type RMSNormBackwardColumnsPush struct {
 
 // AttentionBackwardPush is for attention_backward.comp. Rows of stats and sinks follow
 // one another, and have no strides. Whether results are added to those of an earlier
-// dispatch follows from where queries and keys begin. Nothing more has room.
+// dispatch follows from where queries and keys begin. No byte is left for more.
 type AttentionBackwardPush struct {
 	Dst, DstBatch, DstRow        uint32 // dq, dk or dsinks
 	Dv, DvBatch, DvRow           uint32

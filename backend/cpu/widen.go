@@ -68,7 +68,7 @@ func asMatrices(ts []backend.Tensor) []backend.Tensor {
 	return out
 }
 
-// widen is x in f32. Operands of one op have rooms of different numbers.
+// widen returns x in f32, in a workspace. Operands of one op must have different slots.
 func (b *Backend) widen(slot int, x backend.Tensor) backend.Tensor {
 	n := x.Len()
 	if cap(b.wide[slot]) < n {
