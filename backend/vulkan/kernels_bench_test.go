@@ -63,24 +63,21 @@ func BenchmarkKernels(b *testing.B) {
 			}
 		}
 	}
-	for _, s := range [][2]int{{1, 128}, {1, 1024}, {512, 512}} {
-		queries, context := s[0], s[1]
-		b.Run(fmt.Sprintf("attention/time=%d/context=%d", queries, context), func(b *testing.B) {
+	for _, s := range [][3]int{{1, 128, 0}, {1, 1024, 0}, {1, 1024, 128}, {512, 512, 0}, {512, 512, 64}} {
+		queries, context, window := s[0], s[1], s[2]
+		b.Run(fmt.Sprintf("attention/time=%d/context=%d/window=%d", queries, context, window), func(b *testing.B) {
 			qkv := random(b, dev, backend.F32, 1, queries, 3*768)
 			op := &backend.Attention{
 				Q: qkv.Slice(-1, 0, 768), Dst: random(b, dev, backend.F32, 1, queries, 768),
 				K: random(b, dev, backend.F32, 1, context, 768), V: random(b, dev, backend.F32, 1, context, 768),
-				At: backend.Tensor{}, Heads: 12, Scale: 0.125,
+				At: backend.Tensor{}, Heads: 12, Scale: 0.125, Window: window,
 			}
 			op.At = random(b, dev, backend.I32, 1)
 			if err := backend.SetI32(dev, op.At, []int32{int32(context - queries)}); err != nil {
 				b.Fatal(err)
 			}
-			keys := 0 // that all queries see together
-			for t := range queries {
-				keys += context - queries + t + 1
-			}
-			measure(b, dev, op, 4*768*keys, 2*op.K.Size())
+			flops, bytes := op.Cost()
+			measure(b, dev, op, int(flops), int(bytes))
 		})
 	}
 	benchTraining(b, dev)
