@@ -18,7 +18,7 @@ import (
 func TestAttentionTakes(t *testing.T) {
 	const batch, time, heads, groups, size = 2, 16, 4, 2, 8
 	r := &recorder{open: map[vk.CommandBuffer][]vk.Command{}}
-	b, err := openPlayed(t, lavapipe, nil, &vk.Play{Command: r.command})
+	b, err := openWithHooks(t, lavapipe, nil, &vk.Hooks{Command: r.command})
 	if err != nil {
 		t.Fatal(err)
 	}
