@@ -47,7 +47,7 @@ func TestAttentionTakes(t *testing.T) {
 		if err := backend.Run(b, op); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.finish(); err != nil {
+		if err := b.waitAll(); err != nil {
 			t.Fatal(err)
 		}
 		dispatches, barriers := 0, -2 // two at the ends
