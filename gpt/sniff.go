@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,8 +15,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"caldera/gpt/tensorfile"
-	"caldera/internal/regular"
+	"caldera/gpt/modelfile"
 )
 
 // kind is what a file holds.
@@ -49,7 +47,7 @@ var signatures = []struct {
 	prefix, contains string
 }{
 	{ggufKind, "GGUF", ""},
-	{lfsPointer, tensorfile.LFSPointer, ""},
+	{lfsPointer, modelfile.LFSPointer, ""},
 	{numpyFile, "PK\x03\x04", ".npy"}, {numpyFile, "\x93NUMPY", ""},
 	{pytorchFile, "PK\x03\x04", ".pkl"},
 	{pytorchFile, "\x80\x02", ""}, {pytorchFile, "\x80\x03", ""}, {pytorchFile, "\x80\x04", ""}, {pytorchFile, "\x80\x05", ""}, // pickle's protocols
@@ -81,12 +79,7 @@ const maxSniff = 512
 // sniff reads the first bytes of the file at path, at most maxSniff, and tells
 // from them what the file is.
 func sniff(path string) (kind, []byte, error) {
-	f, err := regular.Open(os.DirFS(filepath.Dir(path)), filepath.Base(path))
-	if err != nil {
-		return unknownFile, nil, err
-	}
-	defer f.Close()
-	head, err := io.ReadAll(io.LimitReader(f, maxSniff))
+	head, err := modelfile.Read(os.DirFS(filepath.Dir(path)), filepath.Base(path), maxSniff)
 	return identify(head), head, err
 }
 

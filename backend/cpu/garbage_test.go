@@ -8,7 +8,7 @@ import (
 	"caldera/backend"
 )
 
-// The race detector has sync.Pool forget some of what it holds, hence the build tag.
+// The build tag is there because the race detector makes sync.Pool drop objects.
 func TestDecodeMakesNoGarbage(t *testing.T) {
 	b := open(t)
 	x, y := tensor(t, b, backend.F32, 1, 256), tensor(t, b, backend.F32, 1, 256)

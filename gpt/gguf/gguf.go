@@ -25,7 +25,7 @@ import (
 
 	"github.com/edsrzf/mmap-go"
 
-	"caldera/gpt/tensorfile"
+	"caldera/gpt/modelfile"
 	"caldera/internal/mapfile"
 )
 
@@ -47,7 +47,7 @@ type Tensor struct {
 // numbers in it, so that they may be read in place. A file may choose an alignment
 // that is too small for that.
 func (t Tensor) Aligned() bool {
-	return tensorfile.Aligned(t.Data, t.Type.DType().Unit())
+	return modelfile.Aligned(t.Data, t.Type.DType().Unit())
 }
 
 // File is an open GGUF file. Its methods other than Close may be called from
@@ -61,7 +61,7 @@ type File struct {
 }
 
 // FormatError says what is wrong with a file.
-type FormatError = tensorfile.FormatError
+type FormatError = modelfile.FormatError
 
 // Open maps the GGUF file at path, read-only. Close unmaps it. The file must
 // keep its length while it is open: see [mapfile.Open].

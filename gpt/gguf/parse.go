@@ -12,7 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"caldera/gpt/tensorfile"
+	"caldera/gpt/modelfile"
 	"caldera/internal/strictjson"
 )
 
@@ -132,7 +132,7 @@ func (r *reader) text(what string) string { return string(r.next(r.length(1, wha
 func (r *reader) header() (version, tensors, keys int) {
 	start := r.data[:min(len(r.data), 4)]
 	switch {
-	case bytes.HasPrefix(r.data, []byte(tensorfile.LFSPointer)):
+	case bytes.HasPrefix(r.data, []byte(modelfile.LFSPointer)):
 		r.fail("this is a Git LFS pointer, which stands for the model: run git lfs pull to fetch it", "", "")
 	case string(start) != magic[:len(start)]:
 		r.fail("this is no GGUF file", strconv.Quote(string(start)), strconv.Quote(magic)+" as its first bytes")

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strconv"
 
-	"caldera/gpt/tensorfile"
+	"caldera/gpt/modelfile"
 	"caldera/internal/atomicfile"
 )
 
@@ -34,7 +34,7 @@ func encode(w io.Writer, path string, metadata []KeyValue, tensors []Tensor, dat
 	if err != nil {
 		return err
 	}
-	out := &tensorfile.Counter{W: w}
+	out := &modelfile.Counter{W: w}
 	if _, err := out.Write(head); err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func encode(w io.Writer, path string, metadata []KeyValue, tensors []Tensor, dat
 }
 
 // writePad writes zeros up to the next multiple of the alignment.
-func writePad(w *tensorfile.Counter) error {
+func writePad(w *modelfile.Counter) error {
 	_, err := w.Write(make([]byte, pad(w.N, defaultAlignment)-w.N))
 	return err
 }

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"caldera/gpt/tensorfile"
+	"caldera/gpt/modelfile"
 	"caldera/internal/strictjson"
 )
 
@@ -70,7 +70,7 @@ func damaged(err error, file, problem string) error {
 
 // headerOf finds the header's JSON text within a file.
 func headerOf(data []byte, file string) ([]byte, error) {
-	if bytes.HasPrefix(data, []byte(tensorfile.LFSPointer)) {
+	if bytes.HasPrefix(data, []byte(modelfile.LFSPointer)) {
 		return nil, &FormatError{File: file, Problem: "this is a Git LFS pointer, which stands for the weights: run git lfs pull to fetch them"}
 	}
 	if len(data) < 8 {

@@ -22,7 +22,7 @@ import (
 
 	"github.com/edsrzf/mmap-go"
 
-	"caldera/gpt/tensorfile"
+	"caldera/gpt/modelfile"
 	"caldera/internal/mapfile"
 )
 
@@ -54,7 +54,7 @@ func (t Tensor) Elements() int {
 // does not promise it: a header of odd length shifts every tensor of a file.
 // Callers who need alignment copy the tensors that lack it.
 func (t Tensor) Aligned() bool {
-	return tensorfile.Aligned(t.Data, t.DType.Bits()/8)
+	return modelfile.Aligned(t.Data, t.DType.Bits()/8)
 }
 
 // File is an open checkpoint: one file, or several shards seen as one.
@@ -67,7 +67,7 @@ type File struct {
 }
 
 // FormatError says what is wrong with a file.
-type FormatError = tensorfile.FormatError
+type FormatError = modelfile.FormatError
 
 // Open maps the safetensors file at path, read-only. Close unmaps it.
 //

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -13,9 +12,9 @@ import (
 	"slices"
 	"strings"
 
+	"caldera/gpt/modelfile"
 	"caldera/internal/mapfile"
 	"caldera/internal/printable"
-	"caldera/internal/regular"
 	"caldera/internal/strictjson"
 )
 
@@ -71,19 +70,13 @@ func openIndex(fsys fs.FS, dir, name string) (*File, error) {
 }
 
 func readIndex(fsys fs.FS, name, index string) ([]byte, error) {
-	file, err := regular.Open(fsys, name)
-	if errors.Is(err, fs.ErrNotExist) {
+	text, err := modelfile.Read(fsys, name, maxHeader+1)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s: %w", index, errNoIndex)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, mapfile.Error(index, err)
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxHeader+1))
-	if err != nil {
-		return nil, mapfile.Error(index, err)
-	}
-	if len(text) > maxHeader {
+	case len(text) > maxHeader:
 		return nil, &FormatError{File: index, Problem: "index too long", Found: fmt.Sprintf("more than %d bytes", maxHeader)}
 	}
 	return text, nil

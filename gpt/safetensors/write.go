@@ -9,7 +9,7 @@ import (
 	"io"
 	"slices"
 
-	"caldera/gpt/tensorfile"
+	"caldera/gpt/modelfile"
 	"caldera/internal/atomicfile"
 )
 
@@ -53,7 +53,7 @@ func encode(w io.Writer, path string, tensors []Tensor, metadata map[string]stri
 		if err != nil {
 			return err
 		}
-		counted := &tensorfile.Counter{W: w}
+		counted := &modelfile.Counter{W: w}
 		if err := data(counted, t); err != nil {
 			return err
 		}

@@ -13,8 +13,8 @@ import (
 	"path/filepath"
 	"reflect"
 
+	"caldera/gpt/modelfile"
 	"caldera/internal/printable"
-	"caldera/internal/regular"
 )
 
 // ErrNone is the error of Load when a directory has no tokenizer files. A
@@ -57,7 +57,7 @@ func LoadFS(fsys fs.FS, dir string) (*Tokenizer, error) {
 // load reads the files of dir in fsys; errors call the directory shown.
 func load(fsys fs.FS, dir, shown string) (*Tokenizer, error) {
 	if info, err := fs.Stat(fsys, dir); err != nil {
-		return nil, fmt.Errorf("tokenizer: %s: %w", shown, reason(err))
+		return nil, fmt.Errorf("tokenizer: %s: %w", shown, modelfile.Cause(err))
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("tokenizer: %s is not a directory, expected one with tokenizer.json, or vocab.json and merges.txt", shown)
 	}
@@ -98,19 +98,19 @@ func (dir directory) within(file string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("tokenizer: %s: %w", filepath.Join(dir.shown, file), reason(err))
+	return fmt.Errorf("tokenizer: %s: %w", filepath.Join(dir.shown, file), modelfile.Cause(err))
 }
 
 // draft reads all files.
 func (dir directory) draft() (*draft, error) {
-	d := &draft{}
+	d := &draft{index: map[string]int{}}
 	if err := dir.readVocabulary(d); err != nil {
 		return nil, err
 	}
 	if _, err := dir.read(addedName, d.readAdded); err != nil {
 		return nil, err
 	}
-	s := &settings{}
+	s := &settings{named: map[string]*addedJSON{}}
 	for _, file := range []string{configName, specialMapName} {
 		if _, err := dir.read(file, s.read); err != nil {
 			return nil, err
@@ -184,23 +184,9 @@ func (d *draft) readAdded(data []byte) error {
 	return nil
 }
 
-// reason is err without the path of an fs error: the caller names the whole path.
-func reason(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
-}
-
 // readFile is fs.ReadFile for UTF-8 text of at most maxFileSize.
 func readFile(fsys fs.FS, name string) ([]byte, error) {
-	f, err := regular.Open(fsys, name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	data, err := modelfile.Read(fsys, name, maxFileSize+1)
 	if err != nil {
 		return nil, err
 	}

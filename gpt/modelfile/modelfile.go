@@ -1,12 +1,36 @@
-// Package tensorfile has what the formats of weights share: packages gguf and
-// safetensors.
-package tensorfile
+// Package modelfile has what the readers and writers of a model's files share.
+package modelfile
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"unsafe"
+
+	"caldera/internal/regular"
 )
+
+// Read reads a regular file of fsys, but at most most bytes of it. To find out that
+// a file is too large, a caller asks for one byte more than it may have.
+func Read(fsys fs.FS, name string, most int64) ([]byte, error) {
+	f, err := regular.Open(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, most))
+}
+
+// Cause is the system's error in err, without the operation and the path, which the
+// caller names better; it is err itself if it has none.
+func Cause(err error) error {
+	var named *fs.PathError
+	if errors.As(err, &named) {
+		return named.Err
+	}
+	return err
+}
 
 // LFSPointer begins a file that Git LFS has put in the place of a large one.
 const LFSPointer = "version https://git-lfs"
