@@ -49,8 +49,9 @@ type Backend struct {
 	live    map[*buffer]struct{}
 	bytes   int // of buffers from Alloc that are not freed
 	closed  bool
-	profile *profile     // the profile that is being made; nil: none
-	wide    [2][]float32 // see widen
+	profile *profile       // the profile that is being made; nil: none
+	wide    [2]wide        // see widen
+	product backend.Linear // the product in hand, where its vectors were widened
 
 	// Run calls visit for each operand, to check it. It is made once, so that Run
 	// allocates no memory.

@@ -10,7 +10,14 @@ import (
 
 func init() {
 	register(func(b *Backend, op *backend.Linear) {
-		if op.X.DType != backend.F32 {
+		switch {
+		case op.X.DType != backend.F32 && op.X.Len() <= maxWide: // without garbage, for decoding
+			b.product = *op
+			b.product.X = b.widen(0, op.X)
+			b.linear(&b.product, &b.product.X, &b.product.W, linearPart, linearRowsPart)
+			b.product = backend.Linear{}
+			return
+		case op.X.DType != backend.F32:
 			b.widened([]backend.Tensor{op.X, op.Dst, op.Residual}, func(ts []backend.Tensor) {
 				wide := *op
 				wide.X, wide.Dst, wide.Residual = ts[0], ts[1], ts[2]

@@ -68,15 +68,23 @@ func asMatrices(ts []backend.Tensor) []backend.Tensor {
 	return out
 }
 
+// wide is a workspace for an operand in f32, with what widen needs to fill it.
+type wide struct {
+	data []float32
+	buf  buffer
+	copy backend.Copy
+}
+
 // widen returns x in f32, in a workspace. Operands of one op must have different slots.
 func (b *Backend) widen(slot int, x backend.Tensor) backend.Tensor {
-	n := x.Len()
-	if cap(b.wide[slot]) < n {
-		b.wide[slot] = make([]float32, n)
+	w, n := &b.wide[slot], x.Len()
+	if cap(w.data) < n {
+		w.data = make([]float32, n)
 	}
-	data := b.wide[slot][:n]
-	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(data))), 4*n)
-	dst := backend.Of(&buffer{b: b, data: bytes}, backend.F32, 0, x.Shape[:]...)
-	b.copy(&backend.Copy{Dst: dst, X: x})
-	return dst
+	w.data = w.data[:n]
+	w.buf = buffer{b: b, data: unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w.data))), 4*n)}
+	w.copy = backend.Copy{Dst: backend.Of(&w.buf, backend.F32, 0, x.Shape[:]...), X: x}
+	b.copy(&w.copy)
+	w.copy.X = backend.Tensor{} // so that x's memory is not kept
+	return w.copy.Dst
 }

@@ -11,9 +11,10 @@ uint f16_widen(uint h) {
 	uint magnitude = h & 0x7fffu, sign = (h & 0x8000u) << 16;
 	uint normal = (magnitude << 13) + 0x38000000u;
 	uint subnormal = floatBitsToUint(float(magnitude) * 5.9604644775390625e-8); // a multiple of 2⁻²⁴
-	uint special = 0x7f800000u | (magnitude & 0x3ffu) << 13; // infinity and NaN
+	uint special = 0x7f800000u | (magnitude & 0x3ffu) << 13; // infinity and NaN, which becomes a quiet one
 	uint v = mix(normal, subnormal, magnitude < 0x400u);
-	return sign | mix(v, special, magnitude >= 0x7c00u);
+	v = mix(v, special, magnitude >= 0x7c00u);
+	return sign | mix(v, special | 0x400000u, magnitude > 0x7c00u);
 }
 
 uint f16_round(uint bits) {

@@ -82,13 +82,17 @@ func AxpyF16(y []float32, w []uint16, a float32) {
 }
 
 // fromF16 moves exponent and mantissa to their positions in a float32. A
-// multiplication then corrects the bias of the exponent and normalises denormals.
+// multiplication then corrects the bias of the exponent and normalises denormals. NaN
+// becomes a quiet one, as the processor's instruction makes it.
 func fromF16(h uint16) float32 {
 	const rebias = 1 << 112
 	bits := uint32(h&0x7fff) << 13
-	if h&0x7c00 == 0x7c00 { // ∞ or NaN
+	switch {
+	case h&0x7fff > 0x7c00: // NaN
+		bits |= 0x7fc00000
+	case h&0x7c00 == 0x7c00: // ∞
 		bits |= 0x7f800000
-	} else {
+	default:
 		bits = math.Float32bits(math.Float32frombits(bits) * rebias)
 	}
 	return math.Float32frombits(bits | uint32(h&0x8000)<<16)
