@@ -33,12 +33,43 @@ func OpNames() []string {
 	return names
 }
 
+// opShape is what ops of a model of shape c work on, by its family's weight table.
+func opShape(c gpt.Config) (opcases.Shape, error) {
+	c = c.Complete()
+	s := opcases.Shape{
+		Width: c.Width, Inner: c.Inner, Heads: c.Heads, KVHeads: c.KVHeads, HeadSize: c.HeadSize, Vocab: c.Vocab, Context: c.Context, Stored: c.CacheWidth() / 2,
+	}
+	gated := false
+	f, err := gpt.FamilyOf(c.Family)
+	if err != nil {
+		return s, err
+	}
+	for _, w := range f.Network(c, gpt.HuggingFace).Weights() {
+		p := opcases.Product{In: w.Inputs(), Out: w.Shape[0], Residual: w.Role == gpt.Output || w.Role == gpt.Down}
+		switch gated = gated || w.Role == gpt.Gate; {
+		case w.Role == gpt.Positions:
+			s.Positions = true
+		case w.Role == gpt.QKV:
+			s.Stored = c.CacheWidth()
+		case w.Role == gpt.Up && !gated:
+			p.Activation = backend.GELUTanh
+		}
+		if w.Multiplies() && !slices.Contains(s.Products, p) {
+			s.Products = append(s.Products, p)
+		}
+	}
+	return s, nil
+}
+
 // MeasureOps times the ops of a GPT of a shape, one after the other. skipped
 // tells what the device cannot do; where an op fails the others are timed all
 // the same.
 func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) (results []*result.OpResult, skipped []error, err error) {
 	var cases []opcases.Case
-	s := opcases.Shape{Width: shape.Width, Inner: shape.Inner, Heads: shape.Heads, Vocab: shape.Vocab, Context: shape.Context}
+	s, err := opShape(shape)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, c := range opcases.Cases(s, o.DTypes) {
 		if len(o.Names) == 0 || slices.Contains(o.Names, c.Op) {
 			cases = append(cases, c)
