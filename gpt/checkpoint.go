@@ -7,13 +7,10 @@ package gpt
 // layout is one more function that makes a Checkpoint.
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 
-	"caldera/backend"
 	"caldera/gpt/safetensors"
 	"caldera/gpt/tokenizer"
 )
@@ -40,16 +37,13 @@ type source interface {
 // rawTensor is a tensor as a checkpoint holds it.
 type rawTensor struct {
 	Name    string
-	DType   string // as both formats spell it, such as F32
-	Shape   []int  // outermost dimension first
-	Data    []byte // row-major
-	File    string // for messages
-	aligned bool
-	made    bool // Data is made for the model, and takes memory where it is not copied too
+	DType   string        // as both formats spell it, such as F32
+	Shape   []int         // outermost dimension first
+	Data    func() []byte // row-major; of a tensor that is made, it makes it
+	File    string        // for messages
+	aligned bool          // the data may be read as numbers in place
+	made    bool          // the data takes memory where it is not copied too
 }
-
-// Aligned reports whether Data may be read as numbers in place.
-func (t rawTensor) Aligned() bool { return t.aligned }
 
 // layout is how checkpoints of a kind name and store the weights.
 type layout struct {
@@ -86,7 +80,7 @@ type safetensorsFile struct{ *safetensors.File }
 
 func (f safetensorsFile) tensor(name string) rawTensor {
 	t, _ := f.Tensor(name)
-	return rawTensor{Name: t.Name, DType: string(t.DType), Shape: t.Shape, Data: t.Data, File: t.File, aligned: t.Aligned()}
+	return rawTensor{Name: t.Name, DType: string(t.DType), Shape: t.Shape, Data: func() []byte { return t.Data }, File: t.File, aligned: t.Aligned()}
 }
 
 // Tokenizer reads the tokenizer. The error wraps [tokenizer.ErrNone] where the
@@ -133,29 +127,10 @@ func (c *Checkpoint) Notes() (notes []string) {
 		notes = append(notes, c.chosen)
 	}
 	if names := c.Ignored(); len(names) > 0 {
-		notes = append(notes, fmt.Sprintf("warning: the checkpoint has more than a %s language model; tensors left out: %s", c.Config.family().Title, quoted(names)))
+		notes = append(notes, fmt.Sprintf("warning: the checkpoint has more than a %s language model; tensors left out: %s", c.Config.Architecture().Title, quoted(names)))
 	}
 	return notes
 }
 
 // Close closes the files. It is not for a checkpoint that Load took over.
 func (c *Checkpoint) Close() error { return c.file.Close() }
-
-// Load reads the weights into the memory of b. Where b can compute on memory of
-// the host, they are not copied but used from the mapped file. It takes the
-// checkpoint over: that is closed with the model, or at once if Load fails, with
-// the error of ctx where that ends.
-func (c *Checkpoint) Load(ctx context.Context, b backend.Backend, o LoadOptions) (*Model, error) {
-	order := c.layout.format
-	if o.Train {
-		order = HuggingFace // in which checkpoints are saved
-	}
-	m := newModel(b, c.Config, order)
-	m.train, m.activations = o.Train, o.Activations
-	m.close = c.Close
-	err := m.load(ctx, c, o)
-	if err == nil {
-		return m, nil
-	}
-	return nil, errors.Join(err, m.Close())
-}

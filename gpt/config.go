@@ -39,7 +39,7 @@ type Config struct {
 // is usual in the family: KVHeads, HeadSize, Inner, Epsilon, Settings. Validate
 // tells of fields that are still missing.
 func (c Config) Complete() Config {
-	f := c.family()
+	f := c.Architecture()
 	if f == nil {
 		return c
 	}
@@ -151,15 +151,15 @@ func (c Config) weights() (n int64) {
 
 // table lists the rows of the family's weight table for a model of shape c, completed.
 func (c Config) table() []Weight {
-	f := c.family()
+	f := c.Architecture()
 	if f == nil {
 		return nil
 	}
 	return f.Network(c.Complete(), HuggingFace).Weights()
 }
 
-// family is nil where there is none of that name.
-func (c Config) family() *Family {
+// Architecture is the family of the model, nil where there is none of that name.
+func (c Config) Architecture() *Family {
 	f, _ := FamilyOf(c.Family)
 	return f
 }

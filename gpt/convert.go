@@ -6,10 +6,6 @@ import (
 	"caldera/backend"
 )
 
-// storage is the dtype that both formats call by that name, or None where it
-// holds no weights.
-func storage(name string) backend.DType { return backend.OfFileName(name) }
-
 // decode reads elements from src, whose size was checked when the file was opened.
 func decode(dst []float32, d backend.DType, src []byte) {
 	if err := backend.Decode(dst, d, src); err != nil {
@@ -33,7 +29,7 @@ const pieceLen = 1 << 20
 
 // write fills dst, a tensor of b that is contiguous and has the shape of the
 // result. It stops between pieces when ctx ends.
-func (c *converter) write(ctx context.Context, b backend.Backend, dst Tensor) error {
+func (c *converter) write(ctx context.Context, b backend.Backend, dst backend.Tensor) error {
 	at := c.dtype.Bytes(dst.Offset)
 	return c.pieces(func(p []byte) error {
 		if err := ctx.Err(); err != nil {

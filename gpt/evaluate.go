@@ -18,23 +18,23 @@ type Evaluator struct {
 	m      *Model
 	cache  Cache
 	size   int // positions of a window
-	inputs Tensor
-	chunk  *nn.Program // reads tokens
-	head   *nn.Program // scores rows of what chunk made
-	time   int         // tokens that chunk reads
-	logits Tensor      // [1, headRows, vocab]
+	inputs backend.Tensor
+	chunk  *nn.Program    // reads tokens
+	head   *nn.Program    // scores rows of what chunk made
+	time   int            // tokens that chunk reads
+	logits backend.Tensor // [1, headRows, vocab]
 	values []float32
 }
 
 // NewEvaluator returns one for texts of up to window tokens, 1 to m.Context. A
 // text is read through a cache of keys and values, as a Session reads it, stored
 // as cache says: one of caches, or None for F32.
-func (m *Model) NewEvaluator(window int, cache backend.DType) (*Evaluator, error) {
-	return m.newEvaluator(window, maxChunk, cache)
+func NewEvaluator(m *Model, window int, cache backend.DType) (*Evaluator, error) {
+	return newEvaluator(m, window, maxChunk, cache)
 }
 
 // newEvaluator returns one that reads up to chunk tokens at once.
-func (m *Model) newEvaluator(window, chunk int, cache backend.DType) (_ *Evaluator, err error) {
+func newEvaluator(m *Model, window, chunk int, cache backend.DType) (_ *Evaluator, err error) {
 	if window < 1 || window > m.Context {
 		return nil, fmt.Errorf("a window of %d tokens: this model can have 1 to %d", window, m.Context)
 	}
@@ -44,20 +44,20 @@ func (m *Model) newEvaluator(window, chunk int, cache backend.DType) (_ *Evaluat
 			e.Close()
 		}
 	}()
-	if e.inputs, err = backend.New(m.b, backend.I32, 1+headRows+e.time); err != nil {
+	if e.inputs, err = backend.New(m.Backend, backend.I32, 1+headRows+e.time); err != nil {
 		return nil, err
 	}
 	if e.cache, err = m.NewCache(1, window, cmp.Or(cache, backend.F32)); err != nil {
 		return nil, err
 	}
 	at, rows, ids := e.inputs.Slice(-1, 0, 1), e.inputs.Slice(-1, 1, 1+headRows), e.inputs.Slice(-1, 1+headRows, 1+headRows+e.time)
-	t := m.tape()
+	t := m.Tape()
 	x := t.Keep(m.Forward(t, ids, at, e.cache)) // [1, time, width]
 	if e.chunk, err = t.Record(); err != nil {
 		return nil, err
 	}
-	t = m.tape()
-	logits := t.Keep(m.Unembed(t, t.Pick(e.chunk.Tensor(x), rows))) // [1, headRows, vocab]
+	t = m.Tape()
+	logits := t.Keep(Unembed(m, t, t.Pick(e.chunk.Tensor(x), rows))) // [1, headRows, vocab]
 	if e.head, err = t.Record(); err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (e *Evaluator) score(i, end, start int, visit func(int, []float32) error) e
 	if err := e.head.Run(); err != nil {
 		return err
 	}
-	if err := backend.GetF32(e.m.b, e.logits, e.values); err != nil {
+	if err := backend.GetF32(e.m.Backend, e.logits, e.values); err != nil {
 		return err
 	}
 	for j := range end - i {
@@ -129,7 +129,7 @@ func (e *Evaluator) score(i, end, start int, visit func(int, []float32) error) e
 }
 
 func (e *Evaluator) write(at int, values []int32) error {
-	return backend.SetI32(e.m.b, e.inputs.Slice(-1, at, at+len(values)), values)
+	return backend.SetI32(e.m.Backend, e.inputs.Slice(-1, at, at+len(values)), values)
 }
 
 // Close frees the evaluator's memory.

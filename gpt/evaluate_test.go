@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/gpt"
 	"caldera/internal/devicetest"
 )
 
@@ -20,7 +21,7 @@ func TestEvaluator(t *testing.T) {
 			want := expected(t, dir)
 			ids, logits := want.ints(t, "input_ids"), want.floats(t, "logits")
 			time := want.shape(t, "input_ids")[1]
-			e, err := m.NewEvaluator(m.Context, backend.None)
+			e, err := gpt.NewEvaluator(m, m.Context, backend.None)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -56,7 +57,7 @@ func TestEvaluatorInChunks(t *testing.T) {
 	_, m := tiny(t)
 	text := sequence(13, m.Vocab)
 	scores := func(chunk, from int) (all [][]float32) {
-		e, err := m.NewEvaluatorInChunks(m.Context, chunk)
+		e, err := gpt.NewEvaluatorInChunks(m, m.Context, chunk)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +90,7 @@ func TestEvaluatorInChunks(t *testing.T) {
 func TestEvaluatorLong(t *testing.T) {
 	m := long(t, openCPU(t))
 	text := sequence(600, m.Vocab)
-	e, err := m.NewEvaluator(m.Context, backend.None)
+	e, err := gpt.NewEvaluator(m, m.Context, backend.None)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,10 +119,10 @@ func TestEvaluatorErrors(t *testing.T) {
 	m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
 	before := b.inUse()
 	for _, window := range []int{0, -1, m.Context + 1} {
-		_, err := m.NewEvaluator(window, backend.None)
+		_, err := gpt.NewEvaluator(m, window, backend.None)
 		wantError(t, err, "1 to 64")
 	}
-	e, err := m.NewEvaluator(8, backend.None)
+	e, err := gpt.NewEvaluator(m, 8, backend.None)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func TestEvaluatorWithoutMemory(t *testing.T) {
 	before := b.inUse()
 	for left := range 6 { // inputs, the caches of three blocks, results of two programs
 		b.left = left
-		if _, err := m.NewEvaluator(8, backend.None); !errors.Is(err, backend.ErrOutOfMemory) {
+		if _, err := gpt.NewEvaluator(m, 8, backend.None); !errors.Is(err, backend.ErrOutOfMemory) {
 			t.Errorf("with memory for %d buffers: %v", left, err)
 		}
 		if n := b.inUse(); n != before {

@@ -29,12 +29,12 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	m, err := c.Load(ctx, b, gpt.LoadOptions{})
+	m, err := gpt.LoadCheckpoint(ctx, b, c, gpt.LoadOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer m.Close()
-	s, err := m.NewSession(gpt.SessionOptions{})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}

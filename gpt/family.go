@@ -42,7 +42,10 @@ var families []*Family
 // Register enters a family. The files of families call it before main begins.
 func Register(f Family) { families = append(families, &f) }
 
-// FamilyNames are the families that there are, as Config.Family names them.
+// Families are those that there are.
+func Families() []*Family { return families }
+
+// FamilyNames are their names, as Config.Family has them.
 func FamilyNames() (names []string) {
 	for _, f := range families {
 		names = append(names, f.Name)
@@ -60,16 +63,16 @@ func FamilyOf(name string) (*Family, error) {
 	return nil, fmt.Errorf("unknown family: found %q, expected one of %s", name, strings.Join(FamilyNames(), ", "))
 }
 
-// sample is a model of one block that has no size: for the names of its tensors.
-func (f *Family) sample() Network {
+// Rows is the weight table of a model of one block that has no size: for names.
+func (f *Family) Rows() []Weight {
 	c := f.Defaults()
 	c.Layers, c.TieEmbeddings = 1, false
-	return f.Network(c, HuggingFace)
+	return f.Network(c, HuggingFace).Weights()
 }
 
-// row is the first row of the weight table that has the role.
-func (f *Family) row(role Role) (w Weight) {
-	rows := f.sample().Weights()
+// Row is the first row of the weight table that has the role.
+func (f *Family) Row(role Role) Weight {
+	rows := f.Rows()
 	return rows[slices.IndexFunc(rows, func(w Weight) bool { return w.Role == role })]
 }
 

@@ -41,7 +41,7 @@ func TestFamilies(t *testing.T) {
 				t.Errorf("%s: %s: %v, %v", f.Name, shape.Name, err, c.Validate())
 				continue
 			}
-			rows := newModel(nil, c, HuggingFace).Weights()
+			rows := New(nil, c, Placement{}).Weights()
 			if rows[0].Role != Embedding {
 				t.Errorf("%s: the first row is %s", f.Name, rows[0].HF)
 			}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"caldera/backend"
 )
 
 // NonFiniteError is the error of a weight that is NaN or infinite, in a checkpoint
@@ -19,21 +21,33 @@ func (e *NonFiniteError) Error() string {
 	return fmt.Sprintf("element %v is %v, expected a finite number: a model with such a weight cannot be trained; take another checkpoint, such as an earlier one", e.Index, e.Value)
 }
 
+// CheckFinite returns a [NonFiniteError] for the first tensor that has a NaN or
+// an infinity. It stops when ctx ends.
+func (c *Checkpoint) CheckFinite(ctx context.Context) error {
+	for _, name := range c.file.Tensors() {
+		if err := checkFinite(ctx, c.file.tensor(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // checkFinite returns a [NonFiniteError] for the first element of t that is NaN
 // or infinite. It stops between pieces when ctx ends.
 func checkFinite(ctx context.Context, t rawTensor) error {
-	s := storage(t.DType)
+	s := backend.OfFileName(t.DType)
 	n := 1
 	for _, dim := range t.Shape {
 		n *= dim
 	}
+	data := t.Data()
 	piece := make([]float32, min(n, pieceLen/s.BlockLen()*s.BlockLen()))
 	for from := 0; from < n; from += len(piece) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		piece = piece[:min(len(piece), n-from)]
-		decode(piece, s, t.Data[s.Bytes(from):s.Bytes(from+len(piece))])
+		decode(piece, s, data[s.Bytes(from):s.Bytes(from+len(piece))])
 		if i := slices.IndexFunc(piece, func(v float32) bool { return v-v != 0 }); i >= 0 {
 			return &NonFiniteError{t.Name, indexOf(from+i, t.Shape), piece[i]}
 		}

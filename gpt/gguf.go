@@ -45,7 +45,7 @@ type ggufFile struct{ *gguf.File }
 
 func (f ggufFile) tensor(name string) rawTensor {
 	t, _ := f.Tensor(name)
-	return rawTensor{Name: t.Name, DType: t.Type.String(), Shape: t.Shape, Data: t.Data, File: t.File, aligned: t.Aligned()}
+	return rawTensor{Name: t.Name, DType: t.Type.String(), Shape: t.Shape, Data: func() []byte { return t.Data }, File: t.File, aligned: t.Aligned()}
 }
 
 func openGGUF(path string) (*Checkpoint, error) {
@@ -99,23 +99,23 @@ func (m metadata) config() (c Config, err error) {
 		return c, err
 	}
 	var known []string
-	for _, f := range families {
+	for _, f := range Families() {
 		known = append(known, strconv.Quote(f.GGUF))
 	}
 	i := slices.Index(known, strconv.Quote(a))
 	if i < 0 {
 		return c, fmt.Errorf("unknown architecture: found %s %q, expected %s", keyArchitecture, strictjson.Shorten(a), strings.Join(known, " or "))
 	}
-	f := families[i]
-	tokens, ok := m.Tensor(f.row(Embedding).GGUF)
+	f := Families()[i]
+	tokens, ok := m.Tensor(f.Row(Embedding).GGUF)
 	if !ok || len(tokens.Shape) != 2 {
-		return c, fmt.Errorf("tensor %s: missing or no matrix, expected one row a token", f.row(Embedding).GGUF)
+		return c, fmt.Errorf("tensor %s: missing or no matrix, expected one row a token", f.Row(Embedding).GGUF)
 	}
-	if c, err = f.parseMetadata(m.Value, m.Tensor); err != nil {
+	if c, err = parseMetadata(f, m.Value, m.Tensor); err != nil {
 		return c, err
 	}
 	c.Vocab = tokens.Shape[0]
-	_, untied := m.Tensor(f.row(Unembedding).GGUF)
+	_, untied := m.Tensor(f.Row(Unembedding).GGUF)
 	c.TieEmbeddings = !untied
 	for _, f := range []struct {
 		key string
@@ -133,9 +133,9 @@ func (m metadata) config() (c Config, err error) {
 }
 
 // parseMetadata reads the settings of a model of family f.
-func (f *Family) parseMetadata(at func(key string) (gguf.Value, bool), tensor func(name string) (gguf.Tensor, bool)) (Config, error) {
+func parseMetadata(f *Family, at func(key string) (gguf.Value, bool), tensor func(name string) (gguf.Tensor, bool)) (Config, error) {
 	c := f.Defaults()
-	err := f.parse(&c, GGUF, func(name string) (json.RawMessage, error) {
+	err := f.Parse(&c, GGUF, func(name string) (json.RawMessage, error) {
 		if v, found := at(name); found {
 			return json.RawMessage(asJSON(v)), nil
 		}
@@ -143,25 +143,17 @@ func (f *Family) parseMetadata(at func(key string) (gguf.Value, bool), tensor fu
 	})
 	for _, s := range f.Keys {
 		if t, found := tensor(s.Tensor); found && err == nil {
-			err = s.setTensor(&c, t)
+			err = s.SetTensor(&c, func() ([]float32, error) {
+				if t.Type != gguf.TypeOf(backend.F32) || len(t.Shape) != 1 {
+					return nil, fmt.Errorf("tensor %s: found %v %v, expected a vector of F32", t.Name, t.Type, t.Shape)
+				}
+				numbers := make([]float32, t.Shape[0])
+				decode(numbers, backend.F32, t.Data)
+				return numbers, nil
+			})
 		}
 	}
 	return c.Complete(), err
-}
-
-// setTensor sets what a tensor stands for.
-func (s *Setting) setTensor(c *Config, t gguf.Tensor) error {
-	switch to := s.field(c).Addr().Interface().(type) {
-	case *bool:
-		*to = true
-	case *[]float32:
-		if t.Type != gguf.TypeOf(backend.F32) || len(t.Shape) != 1 {
-			return fmt.Errorf("tensor %s: found %v %v, expected a vector of F32", t.Name, t.Type, t.Shape)
-		}
-		*to = make([]float32, t.Shape[0])
-		decode(*to, backend.F32, t.Data)
-	}
-	return nil
 }
 
 // asJSON is a value as config.json would have it.

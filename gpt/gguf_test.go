@@ -329,7 +329,7 @@ func TestLoadGGUFWithoutCopy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, x := range []gpt.Tensor{gpt2(m).Tokens, m.Head().W, gpt2(m).Blocks[0].QKV.W, gpt2(m).Blocks[5].Down.W} {
+		for _, x := range []gpt.Tensor{gpt2(m).Tokens, gpt.Head(m).W, gpt2(m).Blocks[0].QKV.W, gpt2(m).Blocks[5].Down.W} {
 			if x.DType != d || !x.Contiguous() {
 				t.Errorf("a matrix stored as %v is kept as %v", d, x)
 			}

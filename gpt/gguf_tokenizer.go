@@ -24,6 +24,9 @@ const (
 	tokenUnused  = 5
 )
 
+// maxMerges is more than any tokenizer has.
+const maxMerges = 1 << 22
+
 // fillName is llama.cpp's name for a token that only fills a row of the model.
 func fillName(id int) string { return fmt.Sprintf("[PAD%d]", id) }
 
@@ -52,7 +55,7 @@ func (m metadata) tokenizer(vocab int) (*tokenizer.Tokenizer, error) {
 	v.PrefixSpace, errs[2] = m.flag(keyAddSpace)
 	v.Prefix, errs[3] = m.around(keyAddBOS, keyBOS, len(v.Tokens))
 	v.Suffix, errs[4] = m.around(keyAddEOS, keyEOS, len(v.Tokens))
-	merges, errs[5] = m.texts(keyMerges, maxVocab)
+	merges, errs[5] = m.texts(keyMerges, maxMerges)
 	if err := cmp.Or(errs[:]...); err != nil { // the first one
 		return nil, err
 	}

@@ -124,12 +124,11 @@ func newGPT2(c Config, _ Format) Network {
 func (m *GPT2) Weights() []Weight {
 	c := m.config
 	vector, inner, joined := []int{c.Width}, []int{c.Inner}, []int{3 * c.Width}
-	all := []Weight{
+	return table([]Weight{
 		{Role: Embedding, HF: "wte.weight", GGUF: "token_embd.weight", Tensor: &m.Tokens, Shape: []int{c.Vocab, c.Width}},
 		{Role: Positions, HF: "wpe.weight", GGUF: "position_embd.weight", Tensor: &m.Positions, Shape: []int{c.Context, c.Width}},
-	}
-	for i, b := range m.Blocks {
-		all = append(all, inBlock(i, []Weight{
+	}, m.Blocks, func(b *GPT2Block) []Weight {
+		return []Weight{
 			{Role: Norm, HF: "h.%d.ln_1.weight", GGUF: "blk.%d.attn_norm.weight", Tensor: &b.Norm1.Gamma, Shape: vector, Init: Ones},
 			{Role: Norm, HF: "h.%d.ln_1.bias", GGUF: "blk.%d.attn_norm.bias", Tensor: &b.Norm1.Beta, Shape: vector, Init: Zeros},
 			{Role: QKV, HF: "h.%d.attn.c_attn.weight", GGUF: "blk.%d.attn_qkv.weight", Tensor: &b.QKV.W, Shape: []int{3 * c.Width, c.Width}, Order: InOut},
@@ -142,15 +141,11 @@ func (m *GPT2) Weights() []Weight {
 			{Role: Bias, HF: "h.%d.mlp.c_fc.bias", GGUF: "blk.%d.ffn_up.bias", Tensor: &b.Up.Bias, Shape: inner, Init: Zeros},
 			{Role: Down, HF: "h.%d.mlp.c_proj.weight", GGUF: "blk.%d.ffn_down.weight", Tensor: &b.Down.W, Shape: []int{c.Width, c.Inner}, Init: Residual, Order: InOut},
 			{Role: Bias, HF: "h.%d.mlp.c_proj.bias", GGUF: "blk.%d.ffn_down.bias", Tensor: &b.Down.Bias, Shape: vector, Init: Zeros},
-		}...)...)
-	}
-	all = append(all,
+		}
+	},
 		Weight{Role: Norm, HF: "ln_f.weight", GGUF: "output_norm.weight", Tensor: &m.Norm.Gamma, Shape: vector, Init: Ones},
-		Weight{Role: Norm, HF: "ln_f.bias", GGUF: "output_norm.bias", Tensor: &m.Norm.Beta, Shape: vector, Init: Zeros})
-	if !c.TieEmbeddings {
-		all = append(all, Weight{Role: Unembedding, HF: "lm_head.weight", GGUF: "output.weight", Tensor: &m.Head, Shape: []int{c.Vocab, c.Width}})
-	}
-	return all
+		Weight{Role: Norm, HF: "ln_f.bias", GGUF: "output_norm.bias", Tensor: &m.Norm.Beta, Shape: vector, Init: Zeros},
+		Weight{Role: Unembedding, HF: "lm_head.weight", GGUF: "output.weight", Tensor: &m.Head, Shape: []int{c.Vocab, c.Width}, Absent: c.TieEmbeddings})
 }
 
 // Forward is as Network has it.

@@ -213,7 +213,7 @@ func feed(t *testing.T, m *gpt.Model, ids ...int) []float32 {
 
 func session(t *testing.T, m *gpt.Model, size int) *gpt.Session {
 	t.Helper()
-	s, err := m.NewSession(gpt.SessionOptions{Context: size})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: size})
 	if err != nil {
 		t.Fatal(err)
 	}

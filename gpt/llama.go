@@ -225,9 +225,10 @@ func newLlama(c Config, order Format) Network {
 func (m *Llama) Weights() []Weight {
 	c, s := m.config, llamaSettings(&m.config)
 	heads, kv := c.Heads*c.HeadSize, c.KVHeads*c.HeadSize
-	all := []Weight{{Role: Embedding, HF: "model.embed_tokens.weight", GGUF: "token_embd.weight", Tensor: &m.Tokens, Shape: []int{c.Vocab, c.Width}}}
-	for i, b := range m.Blocks {
-		rows := []Weight{
+	return table([]Weight{
+		{Role: Embedding, HF: "model.embed_tokens.weight", GGUF: "token_embd.weight", Tensor: &m.Tokens, Shape: []int{c.Vocab, c.Width}},
+	}, m.Blocks, func(b *LlamaBlock) []Weight {
+		return []Weight{
 			{Role: Norm, HF: "model.layers.%d.input_layernorm.weight", GGUF: "blk.%d.attn_norm.weight", Tensor: &b.Norm1.Gamma, Shape: []int{c.Width}, Init: Ones},
 			{Role: Query, HF: "model.layers.%d.self_attn.q_proj.weight", GGUF: "blk.%d.attn_q.weight", Tensor: &b.Query.W, Shape: []int{heads, c.Width}, Order: Rotated},
 			{Role: Key, HF: "model.layers.%d.self_attn.k_proj.weight", GGUF: "blk.%d.attn_k.weight", Tensor: &b.Key.W, Shape: []int{kv, c.Width}, Order: Rotated},
@@ -237,30 +238,19 @@ func (m *Llama) Weights() []Weight {
 			{Role: Gate, HF: "model.layers.%d.mlp.gate_proj.weight", GGUF: "blk.%d.ffn_gate.weight", Tensor: &b.Gate.W, Shape: []int{c.Inner, c.Width}},
 			{Role: Up, HF: "model.layers.%d.mlp.up_proj.weight", GGUF: "blk.%d.ffn_up.weight", Tensor: &b.Up.W, Shape: []int{c.Inner, c.Width}},
 			{Role: Down, HF: "model.layers.%d.mlp.down_proj.weight", GGUF: "blk.%d.ffn_down.weight", Tensor: &b.Down.W, Shape: []int{c.Width, c.Inner}, Init: Residual},
+			{Role: Bias, HF: "model.layers.%d.self_attn.q_proj.bias", GGUF: "blk.%d.attn_q.bias", Tensor: &b.Query.Bias, Shape: []int{heads}, Init: Zeros, Order: Rotated, Absent: !s.QKVBias},
+			{Role: Bias, HF: "model.layers.%d.self_attn.k_proj.bias", GGUF: "blk.%d.attn_k.bias", Tensor: &b.Key.Bias, Shape: []int{kv}, Init: Zeros, Order: Rotated, Absent: !s.QKVBias},
+			{Role: Bias, HF: "model.layers.%d.self_attn.v_proj.bias", GGUF: "blk.%d.attn_v.bias", Tensor: &b.Value.Bias, Shape: []int{kv}, Init: Zeros, Absent: !s.QKVBias},
+			{Role: Bias, HF: "model.layers.%d.self_attn.o_proj.bias", GGUF: "blk.%d.attn_output.bias", Tensor: &b.Out.Bias, Shape: []int{c.Width}, Init: Zeros, Absent: !s.OutBias},
+			{Role: Bias, HF: "model.layers.%d.mlp.gate_proj.bias", GGUF: "blk.%d.ffn_gate.bias", Tensor: &b.Gate.Bias, Shape: []int{c.Inner}, Init: Zeros, Absent: !s.MLPBias},
+			{Role: Bias, HF: "model.layers.%d.mlp.up_proj.bias", GGUF: "blk.%d.ffn_up.bias", Tensor: &b.Up.Bias, Shape: []int{c.Inner}, Init: Zeros, Absent: !s.MLPBias},
+			{Role: Bias, HF: "model.layers.%d.mlp.down_proj.bias", GGUF: "blk.%d.ffn_down.bias", Tensor: &b.Down.Bias, Shape: []int{c.Width}, Init: Zeros, Absent: !s.MLPBias},
 		}
-		if s.QKVBias {
-			rows = append(rows,
-				Weight{Role: Bias, HF: "model.layers.%d.self_attn.q_proj.bias", GGUF: "blk.%d.attn_q.bias", Tensor: &b.Query.Bias, Shape: []int{heads}, Init: Zeros, Order: Rotated},
-				Weight{Role: Bias, HF: "model.layers.%d.self_attn.k_proj.bias", GGUF: "blk.%d.attn_k.bias", Tensor: &b.Key.Bias, Shape: []int{kv}, Init: Zeros, Order: Rotated},
-				Weight{Role: Bias, HF: "model.layers.%d.self_attn.v_proj.bias", GGUF: "blk.%d.attn_v.bias", Tensor: &b.Value.Bias, Shape: []int{kv}, Init: Zeros})
-		}
-		if s.OutBias {
-			rows = append(rows, Weight{Role: Bias, HF: "model.layers.%d.self_attn.o_proj.bias", GGUF: "blk.%d.attn_output.bias", Tensor: &b.Out.Bias, Shape: []int{c.Width}, Init: Zeros})
-		}
-		if s.MLPBias {
-			rows = append(rows,
-				Weight{Role: Bias, HF: "model.layers.%d.mlp.gate_proj.bias", GGUF: "blk.%d.ffn_gate.bias", Tensor: &b.Gate.Bias, Shape: []int{c.Inner}, Init: Zeros},
-				Weight{Role: Bias, HF: "model.layers.%d.mlp.up_proj.bias", GGUF: "blk.%d.ffn_up.bias", Tensor: &b.Up.Bias, Shape: []int{c.Inner}, Init: Zeros},
-				Weight{Role: Bias, HF: "model.layers.%d.mlp.down_proj.bias", GGUF: "blk.%d.ffn_down.bias", Tensor: &b.Down.Bias, Shape: []int{c.Width}, Init: Zeros})
-		}
-		all = append(all, inBlock(i, rows...)...)
-	}
-	all = append(all, Weight{Role: Norm, HF: "model.norm.weight", GGUF: "output_norm.weight", Tensor: &m.Norm.Gamma, Shape: []int{c.Width}, Init: Ones})
-	if !c.TieEmbeddings {
-		all = append(all, Weight{Role: Unembedding, HF: "lm_head.weight", GGUF: "output.weight", Tensor: &m.Head, Shape: []int{c.Vocab, c.Width}})
-	}
-	return append(all, Weight{Role: Angles, HF: "rotary angles", Tensor: &m.Rotation.Angles, Shape: []int{c.Context, c.HeadSize},
-		Make: func() []float32 { return s.angles(c.Context, c.HeadSize) }})
+	},
+		Weight{Role: Norm, HF: "model.norm.weight", GGUF: "output_norm.weight", Tensor: &m.Norm.Gamma, Shape: []int{c.Width}, Init: Ones},
+		Weight{Role: Unembedding, HF: "lm_head.weight", GGUF: "output.weight", Tensor: &m.Head, Shape: []int{c.Vocab, c.Width}, Absent: c.TieEmbeddings},
+		Weight{Role: Angles, HF: "rotary angles", Tensor: &m.Rotation.Angles, Shape: []int{c.Context, c.HeadSize},
+			Make: func() []float32 { return s.angles(c.Context, c.HeadSize) }})
 }
 
 // Forward is as Network has it.

@@ -1,6 +1,7 @@
 package gpt_test
 
 import (
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -405,7 +406,7 @@ func TestLlamaDemand(t *testing.T) {
 				weights += p
 			}
 			before := a.allocated
-			s, err := m.NewSession(gpt.SessionOptions{Context: c.use.Context, Cache: c.use.Cache})
+			s, err := gpt.NewSession(m, gpt.SessionOptions{Context: c.use.Context, Cache: c.use.Cache})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -426,8 +427,8 @@ func TestLlamaDemand(t *testing.T) {
 
 func memoryError(t *testing.T, err error) *gpt.MemoryError {
 	t.Helper()
-	e, ok := err.(*gpt.MemoryError)
-	if !ok {
+	var e *gpt.MemoryError
+	if !errors.As(err, &e) {
 		t.Fatalf("error %v, expected one of memory", err)
 	}
 	return e

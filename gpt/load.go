@@ -2,15 +2,16 @@ package gpt
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io/fs"
 
 	"caldera/backend"
+	"caldera/backend/null"
 )
 
-// LoadOptions say how weights are kept in memory. The zero value keeps
+// checkpointLoadOptions say how weights are kept in memory. The zero value keeps
 // matrices as the checkpoint stores them and vectors as f32.
-type LoadOptions struct {
+type checkpointLoadOptions struct {
 	// DType is that of matrices: one of weights, or None for as stored.
 	// Of the quantised types a matrix is kept as f16 where its inputs are not
 	// whole blocks, and positions, which are added and not multiplied, as f32.
@@ -26,14 +27,13 @@ type LoadOptions struct {
 	// exact. Other products, and a model that trains, do not round so.
 	Activations backend.DType
 
-	// For is what the model is loaded for. Where the backend tells how much
-	// memory is free, and that has no room for all of it, nothing is loaded and
-	// the error is a [MemoryError]. Nil: only the weights must fit.
-	For *Use
+	// Fits is asked, where it is not nil, before anything is copied. Where it returns
+	// an error, nothing is loaded.
+	Fits func(Plan) error
 }
 
 // check reports options that contradict each other.
-func (o LoadOptions) check() error {
+func (o checkpointLoadOptions) check() error {
 	if o.Train && o.DType != backend.None && o.DType != backend.F32 {
 		return fmt.Errorf("weights that train are kept as f32, not as %v", o.DType)
 	}
@@ -47,7 +47,7 @@ func (o LoadOptions) check() error {
 }
 
 // kept is the dtype in which w is kept in memory.
-func (o LoadOptions) kept(w Weight, stored backend.DType) backend.DType {
+func (o checkpointLoadOptions) kept(w Weight, stored backend.DType) backend.DType {
 	if !w.Matrix() || w.Make != nil || o.Train {
 		return backend.F32
 	}
@@ -66,118 +66,154 @@ func (o LoadOptions) kept(w Weight, stored backend.DType) backend.DType {
 	return d
 }
 
-// Load reads the checkpoint at path into the memory of b, as
-// [Checkpoint.Load] does: a directory in Hugging Face's layout, or a GGUF file.
-func Load(ctx context.Context, b backend.Backend, path string, o LoadOptions) (*Model, error) {
-	c, err := OpenCheckpoint(path)
-	if err != nil {
-		return nil, err
+// Load reads the weights into the memory of b. Where b can compute on memory of
+// the host, they are not copied but used from the mapped file. It takes the
+// checkpoint over: that is closed with the model, or at once if Load fails, with
+// the error of ctx where that ends.
+func (c *Checkpoint) Load(ctx context.Context, b backend.Backend, o checkpointLoadOptions) (*Model, error) {
+	p, err := c.plan(b, o)
+	if err == nil {
+		err = p.load(ctx)
 	}
-	return c.Load(ctx, b, o)
+	switch {
+	case err == nil:
+		return p.m, nil
+	case p.m == nil:
+		return nil, errors.Join(err, c.Close())
+	}
+	return nil, errors.Join(err, p.m.Close())
 }
 
-// LoadFS is Load for a file system, such as that of the embedded model.
-func LoadFS(ctx context.Context, b backend.Backend, fsys fs.FS, o LoadOptions) (*Model, error) {
-	c, err := OpenCheckpointFS(fsys, "")
-	if err != nil {
-		return nil, err
-	}
-	return c.Load(ctx, b, o)
+// Plan is a model that is about to be loaded: nothing of it is copied yet.
+type Plan struct {
+	File string // that has its largest weight, for messages
+
+	m      *Model
+	format Format               // that of the checkpoint
+	found  map[string]rawTensor // by the names of m's rows
+	o      checkpointLoadOptions
 }
 
-func (m *Model) load(ctx context.Context, c *Checkpoint, o LoadOptions) error {
+func (c *Checkpoint) plan(b backend.Backend, o checkpointLoadOptions) (p Plan, err error) {
 	if err := o.check(); err != nil {
-		return err
+		return p, err
 	}
-	found, err := m.match(c)
-	if err != nil {
-		return err
+	in := Placement{Order: c.layout.format, Train: o.Train, Activations: o.Activations}
+	if o.Train {
+		in.Order = HuggingFace // in which checkpoints are saved
 	}
-	if err := m.fits(c.layout.format, found, o); err != nil {
-		return err
+	p = Plan{format: c.layout.format, o: o}
+	if p.m, p.found, err = c.match(b, in); err != nil {
+		return p, err
 	}
-	for _, w := range m.Weights() {
-		t := found[w.Name(HuggingFace)]
-		if w.Make != nil {
-			t = made(w, w.Make(), backend.F32)
+	p.m.Source = c
+	p.File = p.tensor(p.m.Weights()[0]).File
+	if o.Fits != nil {
+		err = o.Fits(p)
+	}
+	return p, err
+}
+
+// Paper is the model as it would be with matrices of dtype d, as in
+// [checkpointLoadOptions]: weights have their dtypes and shapes, and no memory. bytes is how
+// much those take that are not used where they lie.
+func (p Plan) Paper(d backend.DType) (paper *Model, bytes int64) {
+	p.o.DType = d
+	paper = New(p.m.Backend, p.m.Config, p.m.Placement)
+	for _, w := range paper.Weights() {
+		t := p.tensor(w)
+		k := p.kept(w, t)
+		*w.Tensor = null.Tensor(k.dtype, k.shape...)
+		if !k.mapped || t.made {
+			bytes += int64(w.Tensor.Size())
 		}
-		if err := m.place(ctx, w, c.layout.format, t, o); err != nil {
+		if k.view {
+			*w.Tensor = w.Tensor.Transpose()
+		}
+	}
+	return paper, bytes
+}
+
+func (p Plan) load(ctx context.Context) error {
+	for _, w := range p.m.Weights() {
+		t := p.tensor(w)
+		if err := p.place(ctx, w, t); err != nil {
 			return fmt.Errorf("%s: tensor %q: %w", t.File, t.Name, err)
 		}
 	}
 	return nil
 }
 
-// made is a tensor of numbers that were computed, in the order of Hugging Face's
-// layout. Without numbers it tells what there is going to be.
-func made(w Weight, values []float32, d backend.DType) rawTensor {
-	t := rawTensor{Name: w.Name(HuggingFace), DType: d.FileName(), Shape: w.Stored(HuggingFace), File: "random weights", aligned: true, made: true}
-	if values != nil {
-		t.Data, _ = backend.Encode(make([]byte, 0, d.Bytes(len(values))), d, values) // which fit any dtype
+// tensor is what w is made of.
+func (p Plan) tensor(w Weight) rawTensor {
+	if w.Make != nil {
+		return made(w, w.Make)
 	}
-	return t
+	return p.found[w.Name(HuggingFace)]
+}
+
+// made is a tensor of numbers that are computed, in the order of Hugging Face's
+// layout.
+func made(w Weight, values func() []float32) rawTensor {
+	return rawTensor{Name: w.Name(HuggingFace), DType: "F32", Shape: w.Stored(HuggingFace), File: "random weights", aligned: true, made: true,
+		Data: func() []byte {
+			data, _ := backend.Encode(nil, backend.F32, values()) // which fit
+			return data
+		}}
 }
 
 // kept is how a tensor of a checkpoint is kept in the backend's memory.
 type kept struct {
 	dtype     backend.DType
+	shape     []int
 	transpose bool            // on the way
 	rows      func(r int) int // where row r lies, if rows change their places on the way
 	mapped    bool            // it is used where it lies
 	view      bool            // the other way round than it lies
 }
 
-// kept says how w, which lies in format f as t, is kept. A matrix stored [in, out] becomes
+// kept says how w, which lies as t, is kept. A matrix stored [in, out] becomes
 // [out, in]: as a view where the backend reads the host's memory, else
 // transposed on the way, so that devices see one layout. Blocks run along the
 // inputs, so a matrix that is quantised here is transposed in any case.
-func (m *Model) kept(w Weight, f Format, t rawTensor, o LoadOptions) kept {
-	stored := storage(t.DType)
-	k := kept{dtype: o.kept(w, stored), rows: w.Rows(f, m.order, m.HeadSize)}
-	_, host := backend.As[backend.HostMapper](m.b)
-	k.transpose = w.Transposed(f) && (!host || k.dtype.Quantized())
-	k.view = w.Transposed(f) && !k.transpose
-	k.mapped = host && !m.train && !k.transpose && k.rows == nil && k.dtype == stored && t.Aligned()
+func (p Plan) kept(w Weight, t rawTensor) kept {
+	stored := backend.OfFileName(t.DType)
+	k := kept{dtype: p.o.kept(w, stored), shape: w.Stored(p.format), rows: w.Rows(p.format, p.m.Order, p.m.HeadSize)}
+	_, host := backend.As[backend.HostMapper](p.m.Backend)
+	k.transpose = w.Transposed(p.format) && (!host || k.dtype.Quantized())
+	k.view = w.Transposed(p.format) && !k.transpose
+	k.mapped = host && !p.m.Train && !k.transpose && k.rows == nil && k.dtype == stored && t.aligned
+	if k.transpose {
+		k.shape = w.Shape
+	}
 	return k
 }
 
-// shape is that in which w, stored in format f, is kept.
-func (k kept) shape(w Weight, f Format) []int {
-	if k.transpose {
-		return w.Shape
-	}
-	return w.Stored(f)
-}
-
 // place puts one tensor of a checkpoint into the memory of the backend.
-func (m *Model) place(ctx context.Context, w Weight, f Format, t rawTensor, o LoadOptions) error {
+func (p Plan) place(ctx context.Context, w Weight, t rawTensor) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if o.Train {
+	if p.o.Train {
 		if err := checkFinite(ctx, t); err != nil {
 			return err
 		}
 	}
-	k := m.kept(w, f, t, o)
+	k, b := p.kept(w, t), p.m.Backend
 	if k.mapped {
-		buf, err := backend.MapHost(m.b, t.Data)
+		buf, err := backend.MapHost(b, t.Data())
 		if err != nil {
 			return err
 		}
-		m.buffers = append(m.buffers, buf)
-		*w.Tensor = backend.Of(buf, k.dtype, 0, k.shape(w, f)...)
+		*w.Tensor = backend.Of(buf, k.dtype, 0, k.shape...)
 	} else {
-		c := converter{stored: storage(t.DType), data: t.Data, dtype: k.dtype, shape: k.shape(w, f), transpose: k.transpose, rows: k.rows}
-		dst, err := backend.New(m.b, k.dtype, c.shape...)
-		if err != nil {
+		if *w.Tensor, err = backend.New(b, k.dtype, k.shape...); err != nil {
 			return err
 		}
-		m.buffers = append(m.buffers, dst.Buf)
-		if err := c.write(ctx, m.b, dst); err != nil {
+		c := converter{stored: backend.OfFileName(t.DType), data: t.Data(), dtype: k.dtype, shape: k.shape, transpose: k.transpose, rows: k.rows}
+		if err := c.write(ctx, b, *w.Tensor); err != nil {
 			return err
 		}
-		*w.Tensor = dst
 	}
 	if k.view {
 		*w.Tensor = w.Tensor.Transpose()

@@ -23,9 +23,6 @@ func TestLoadCancelled(t *testing.T) {
 		"Load": func(ctx context.Context, b backend.Backend) (*gpt.Model, error) {
 			return gpt.Load(ctx, b, dir, gpt.LoadOptions{})
 		},
-		"LoadFS": func(ctx context.Context, b backend.Backend) (*gpt.Model, error) {
-			return gpt.LoadFS(ctx, b, os.DirFS(dir), gpt.LoadOptions{})
-		},
 		"Random": func(ctx context.Context, b backend.Backend) (*gpt.Model, error) {
 			return gpt.Random(ctx, b, config, gpt.LoadOptions{}, 1)
 		},

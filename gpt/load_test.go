@@ -75,7 +75,11 @@ func TestLoadErrors(t *testing.T) {
 			if n := b.inUse(); n != 0 {
 				t.Errorf("%d buffers were left behind", n)
 			}
-			_, err = gpt.LoadFS(t.Context(), b, os.DirFS(dir), c.o)
+			if file, openErr := gpt.OpenCheckpointFS(os.DirFS(dir), ""); openErr != nil {
+				err = openErr
+			} else {
+				_, err = gpt.LoadCheckpoint(t.Context(), b, file, c.o)
+			}
 			wantError(t, err, c.parts...)
 		})
 	}
@@ -345,7 +349,7 @@ func TestLoadOnDevice(t *testing.T) {
 func weights(m *gpt.Model) []gpt.Tensor {
 	x := gpt2(m).Blocks[0]
 	return []gpt.Tensor{
-		gpt2(m).Tokens, gpt2(m).Positions, m.Head().W, x.QKV.W, x.Out.W, x.Up.W, x.Down.W, x.Norm1.Gamma, x.QKV.Bias, gpt2(m).Norm.Beta,
+		gpt2(m).Tokens, gpt2(m).Positions, gpt.Head(m).W, x.QKV.W, x.Out.W, x.Up.W, x.Down.W, x.Norm1.Gamma, x.QKV.Bias, gpt2(m).Norm.Beta,
 	}
 }
 
@@ -459,11 +463,15 @@ func memoryUse(t *testing.T) (heap, resident int) {
 	return int(s.TotalAlloc), pages * os.Getpagesize()
 }
 
-func TestLoadFS(t *testing.T) {
+func TestOpenFS(t *testing.T) {
 	b := openCPU(t)
 	dir := base(t).write(t)
 	want := logitsOf(t, b, dir, gpt.LoadOptions{})
-	m, err := gpt.LoadFS(t.Context(), b, os.DirFS(dir), gpt.LoadOptions{})
+	c, err := gpt.OpenCheckpointFS(os.DirFS(dir), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := gpt.LoadCheckpoint(t.Context(), b, c, gpt.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -475,7 +483,7 @@ func TestLoadFS(t *testing.T) {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
-		_, err = gpt.LoadFS(t.Context(), b, os.DirFS(dir), gpt.LoadOptions{})
+		_, err = gpt.OpenCheckpointFS(os.DirFS(dir), "")
 		wantError(t, err, name)
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%v is not fs.ErrNotExist", err)

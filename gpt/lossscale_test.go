@@ -43,7 +43,7 @@ func testTrainMixed(t *testing.T, b backend.Backend, dir string, chunk int) {
 	}
 	checkNear(t, "loss", []float32{float32(loss)}, want.floats(t, "mixed.loss"), 1e-4)
 	squares := 0.0
-	for i, w := range m.ParameterRows() {
+	for i, w := range m.Learned() {
 		got, ref := asStored(t, b, tr.Parameters()[i].Grad, w), want.floats(t, "mixed.grad."+w.Name(gpt.HuggingFace))
 		for j, v := range ref {
 			got[j] /= float32(scale)
@@ -179,7 +179,7 @@ func TestMixedDiverges(t *testing.T) {
 	for i := range values {
 		values[i] = 1e20
 	}
-	if err := backend.SetF32(m.Backend(), gpt2(m).Tokens, values); err != nil {
+	if err := backend.SetF32(m.Backend, gpt2(m).Tokens, values); err != nil {
 		t.Fatal(err)
 	}
 	loss, norm, err := tr.Step(lesson.ids, lesson.targets, 1e-3)
@@ -187,7 +187,7 @@ func TestMixedDiverges(t *testing.T) {
 		t.Errorf("loss %v, norm %v, %v", loss, norm, err)
 	}
 	got := make([]float32, len(values))
-	if err := backend.GetF32(m.Backend(), gpt2(m).Tokens, got); err != nil || !slices.Equal(got, values) {
+	if err := backend.GetF32(m.Backend, gpt2(m).Tokens, got); err != nil || !slices.Equal(got, values) {
 		t.Errorf("the weights followed: %v", err)
 	}
 }
@@ -196,14 +196,14 @@ func TestMixedDiverges(t *testing.T) {
 // the loss: the weights stay as they were.
 func TestMixedGradientsDiverge(t *testing.T) {
 	m, tr := mixed(t, 1)
-	tokens, gamma := floats(t, m.Backend(), gpt2(m).Tokens), floats(t, m.Backend(), gpt2(m).Norm.Gamma)
+	tokens, gamma := floats(t, m.Backend, gpt2(m).Tokens), floats(t, m.Backend, gpt2(m).Norm.Gamma)
 	for i := range m.Width { // of a token that is in no text
 		tokens[10*m.Width+i] = 6e4 * float32(1-i%2*2)
 	}
 	for i := range gamma {
 		gamma[i] = 100
 	}
-	if err := errors.Join(backend.SetF32(m.Backend(), gpt2(m).Tokens, tokens), backend.SetF32(m.Backend(), gpt2(m).Norm.Gamma, gamma)); err != nil {
+	if err := errors.Join(backend.SetF32(m.Backend, gpt2(m).Tokens, tokens), backend.SetF32(m.Backend, gpt2(m).Norm.Gamma, gamma)); err != nil {
 		t.Fatal(err)
 	}
 	before := learned(t, m)
@@ -233,6 +233,6 @@ func TestMixedErrors(t *testing.T) {
 	}
 	o := lessonOptions(1)
 	o.DType = backend.Q8_0
-	_, err := m.NewTrainer(o)
+	_, err := gpt.NewTrainer(m, o)
 	wantError(t, err, "q8_0", "f32 or f16")
 }

@@ -19,7 +19,7 @@ var wrappers = []string{"transformer.", "_orig_mod.", "module.", "model.", "pret
 
 // unwrapped is the name of a tensor without what wraps the model, and whether it
 // is in the body of a model of family f, beside which heads may stand.
-func (f *Family) unwrapped(name string) (short string, body bool) {
+func unwrapped(f *Family, name string) (short string, body bool) {
 	for {
 		i := slices.IndexFunc(wrappers, func(w string) bool { return strings.HasPrefix(name, w) })
 		if i < 0 {
@@ -32,10 +32,10 @@ func (f *Family) unwrapped(name string) (short string, body bool) {
 
 // inBody reports whether a tensor has a name as those of the body of f's models have:
 // it begins as they do, with "h." or "wte.".
-func (f *Family) inBody(short string) bool {
+func inBody(f *Family, short string) bool {
 	first, _, _ := strings.Cut(short, ".")
-	return slices.ContainsFunc(f.sample().Weights(), func(w Weight) bool {
-		own, _ := f.unwrapped(w.HF)
+	return slices.ContainsFunc(f.Rows(), func(w Weight) bool {
+		own, _ := unwrapped(f, w.HF)
 		return w.Role != Unembedding && strings.HasPrefix(own, first+".")
 	})
 }
@@ -43,9 +43,9 @@ func (f *Family) inBody(short string) bool {
 // foreign reports whether a tensor belongs to what may stand beside the model:
 // another head, or another model. Transformers leaves such tensors out.
 func (c *Checkpoint) foreign(name string) bool {
-	f := c.Config.family()
-	short, body := f.unwrapped(name)
-	return c.layout.others && !body && short != f.row(Unembedding).Name(HuggingFace) && !f.inBody(short)
+	f := c.Config.Architecture()
+	short, body := unwrapped(f, name)
+	return c.layout.others && !body && short != f.Row(Unembedding).Name(HuggingFace) && !inBody(f, short)
 }
 
 // Ignored returns the names of tensors that the model does not use, because they
@@ -61,61 +61,63 @@ func (c *Checkpoint) Ignored() (names []string) {
 	return names
 }
 
-// match finds the model's tensors in a checkpoint and checks, before any is
-// copied, that they are all there, with the right shapes, and that no other is
-// part of the transformer. The tensors that it returns have the names of m's rows.
-func (m *Model) match(c *Checkpoint) (map[string]rawTensor, error) {
-	f, format := c.Config.family(), c.layout.format
+// match makes the model, on b, of which the checkpoint has the weights. It finds
+// them and checks, before any is copied, that they are all there, with the right
+// shapes, and that no other is part of the transformer. The tensors that it
+// returns have the names of m's rows.
+func (c *Checkpoint) match(b backend.Backend, o Placement) (m *Model, found map[string]rawTensor, err error) {
+	f, format := c.Config.Architecture(), c.layout.format
 	there := map[string]rawTensor{}
 	for _, name := range c.file.Tensors() {
 		if c.foreign(name) {
 			continue
 		}
-		short, _ := f.unwrapped(name)
+		short, _ := unwrapped(f, name)
 		t := c.file.tensor(name)
 		if other, twice := there[short]; twice {
-			return nil, fmt.Errorf("%s: both %q and %q are there, expected one of them", t.File, other.Name, name)
+			return nil, nil, fmt.Errorf("%s: both %q and %q are there, expected one of them", t.File, other.Name, name)
 		}
 		there[short] = t
 	}
-	head := f.row(Unembedding).Name(format)
-	if _, ok := there[head]; !ok && !m.TieEmbeddings {
-		m.TieEmbeddings = true
-		m.rebuild()
+	head := f.Row(Unembedding).Name(format)
+	config := c.Config
+	if _, ok := there[head]; !ok {
+		config.TieEmbeddings = true
 	}
+	m = New(b, config, o)
 	known := map[string]bool{head: true} // a copy of the embedding where they are tied
 	for _, s := range f.Keys {
 		known[s.Tensor] = known[s.Tensor] || format == GGUF
 	}
-	found := map[string]rawTensor{}
-	for _, w := range m.parameters() {
+	found = map[string]rawTensor{}
+	for _, w := range m.Learned() {
 		name := w.Name(format)
-		short, _ := f.unwrapped(name)
+		short, _ := unwrapped(f, name)
 		t, ok := there[short]
 		if !ok {
-			return nil, fmt.Errorf("tensor %s is missing from the checkpoint, which has %d others; %s asks for %d layers",
+			return nil, nil, fmt.Errorf("tensor %s is missing from the checkpoint, which has %d others; %s asks for %d layers",
 				name, len(c.file.Tensors()), c.layout.config, m.Layers)
 		}
 		if shape := w.Stored(format); !slices.Equal(t.Shape, shape) {
-			return nil, fmt.Errorf("%s: tensor %q has shape %v, expected %v by %s", t.File, t.Name, t.Shape, shape, c.layout.config)
+			return nil, nil, fmt.Errorf("%s: tensor %q has shape %v, expected %v by %s", t.File, t.Name, t.Shape, shape, c.layout.config)
 		}
-		if storage(t.DType) == backend.None {
-			return nil, fmt.Errorf("%s: tensor %q has dtype %s, expected one of %s", t.File, t.Name, t.DType, strings.ToUpper(backend.JoinDTypes(backend.PlainDTypes())))
+		if backend.OfFileName(t.DType) == backend.None {
+			return nil, nil, fmt.Errorf("%s: tensor %q has dtype %s, expected one of %s", t.File, t.Name, t.DType, strings.ToUpper(backend.JoinDTypes(backend.PlainDTypes())))
 		}
 		known[short], found[w.Name(HuggingFace)] = true, t
 	}
 	for _, name := range c.file.Tensors() {
-		short, _ := f.unwrapped(name)
-		if t, ok := there[short]; ok && !known[short] && !f.buffer(short) {
-			return nil, fmt.Errorf("%s: tensor %q is not part of a %s with %d layers: the checkpoint is of another architecture or size",
+		short, _ := unwrapped(f, name)
+		if t, ok := there[short]; ok && !known[short] && !buffer(f, short) {
+			return nil, nil, fmt.Errorf("%s: tensor %q is not part of a %s with %d layers: the checkpoint is of another architecture or size",
 				t.File, t.Name, f.Title, m.Layers)
 		}
 	}
-	return found, nil
+	return m, found, nil
 }
 
 // buffer reports whether a tensor of that name is one that old checkpoints carry
 // along, such as a causal mask, h.0.attn.bias.
-func (f *Family) buffer(short string) bool {
-	return f.inBody(short) && slices.ContainsFunc(f.Buffers, func(end string) bool { return strings.HasSuffix(short, end) })
+func buffer(f *Family, short string) bool {
+	return inBody(f, short) && slices.ContainsFunc(f.Buffers, func(end string) bool { return strings.HasSuffix(short, end) })
 }

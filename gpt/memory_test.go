@@ -47,7 +47,7 @@ func TestLoadTooLarge(t *testing.T) {
 func TestDemand(t *testing.T) {
 	config := gpt.Config{Family: "gpt2", Layers: 3, Heads: 2, Width: 64, Inner: 256, Context: 700, Vocab: 500, Epsilon: 1e-5, TieEmbeddings: true}
 	session := func(m *gpt.Model, u gpt.Use) {
-		s, err := m.NewSession(gpt.SessionOptions{Context: u.Context, Cache: u.Cache})
+		s, err := gpt.NewSession(m, gpt.SessionOptions{Context: u.Context, Cache: u.Cache})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +60,7 @@ func TestDemand(t *testing.T) {
 		}
 	}
 	evaluator := func(m *gpt.Model, u gpt.Use) {
-		e, err := m.NewEvaluator(u.Context, u.Cache)
+		e, err := gpt.NewEvaluator(m, u.Context, u.Cache)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,8 @@ package gpt
 
 import (
 	"cmp"
+	"io"
+	"slices"
 
 	"caldera/backend"
 	"caldera/nn"
@@ -22,43 +24,28 @@ type Tensor = backend.Tensor
 type Model struct {
 	Config
 	Network
-
-	order   Format // in which rows of the weights lie, see Order
-	b       backend.Backend
-	train   bool // weights may be written to
-	buffers []backend.Buffer
-
-	activations backend.DType // see LoadOptions
-	close       func() error  // what the weights are mapped from
+	Placement
+	Backend backend.Backend // has the weights; it stays open when the model is closed
+	Source  io.Closer       // what weights are mapped from, which is closed with the model; nil for none
 }
 
-// newModel is a model of a valid shape whose weights are still to come.
-func newModel(b backend.Backend, config Config, order Format) *Model {
-	m := &Model{Config: config, order: order, b: b}
-	m.rebuild()
-	return m
+// Placement says how the weights of a model lie in memory, and what they are for.
+type Placement struct {
+	Order       Format        // in which rows lie that formats order differently
+	Train       bool          // weights may be written to
+	Activations backend.DType // in which products with quantised weights read what they multiply with; None: F32
 }
 
-// rebuild makes the network anew, by the Config.
-func (m *Model) rebuild() { m.Network = m.family().Network(m.Config, m.order) }
-
-// parameters are the weights that files have, and training changes.
-func (m *Model) parameters() (list []Weight) {
-	for _, w := range m.Weights() {
-		if w.Make == nil {
-			list = append(list, w)
-		}
-	}
-	return list
+// New returns a model of a valid shape, whose weights are still to come.
+func New(b backend.Backend, c Config, o Placement) *Model {
+	o.Activations = cmp.Or(o.Activations, backend.F32)
+	return &Model{Config: c, Network: c.Architecture().Network(c, o.Order), Placement: o, Backend: b}
 }
 
-// Unembed maps vectors that Forward returned to scores (logits): for each token of
-// the vocabulary, how well it would follow. [batch, time, width] to [batch, time,
-// vocab].
-func (m *Model) Unembed(t *nn.Tape, x Tensor) Tensor { return Unembed(m.Network, t, x) }
-
-// Head is the matrix of scores, [vocab, width].
-func (m *Model) Head() nn.Linear { return Head(m.Network) }
+// Learned are the weights that files have, and training changes.
+func (m *Model) Learned() []Weight {
+	return slices.DeleteFunc(m.Weights(), func(w Weight) bool { return w.Make != nil })
+}
 
 // DType is the type that matrices of the blocks are kept as, or most of them
 // where some have another for the length of their rows.
@@ -71,27 +58,20 @@ func (m *Model) DType() backend.DType {
 	return backend.None
 }
 
-// Activations is the dtype in which products with quantised weights read what they
-// multiply with: F32, or a quantised one.
-func (m *Model) Activations() backend.DType { return cmp.Or(m.activations, backend.F32) }
-
-// tape is one on which the model computes, but does not train.
-func (m *Model) tape() *nn.Tape {
-	t := nn.NewTape(m.b)
-	t.QuantizeActivations(m.Activations())
+// Tape is one on which the model computes, but does not train.
+func (m *Model) Tape() *nn.Tape {
+	t := nn.NewTape(m.Backend)
+	t.QuantizeActivations(m.Activations)
 	return t
 }
 
-// Backend is where the model's weights are.
-func (m *Model) Backend() backend.Backend { return m.b }
-
-// NewCache allocates a cache for a batch of sequences of up to context
-// positions each, stored as dtype d, one of caches.
+// NewCache allocates a cache for a batch of sequences of up to context positions
+// each, stored as dtype d, one of caches.
 func (m *Model) NewCache(batch, context int, d backend.DType) (Cache, error) {
 	cache := make(Cache, m.Layers)
 	for i := range cache {
 		var err error
-		if cache[i], err = backend.New(m.b, d, batch, context, m.CacheWidth()); err != nil {
+		if cache[i], err = backend.New(m.Backend, d, batch, context, m.CacheWidth()); err != nil {
 			cache.Free()
 			return nil, err
 		}
@@ -99,14 +79,16 @@ func (m *Model) NewCache(batch, context int, d backend.DType) (Cache, error) {
 	return cache, nil
 }
 
-// Close frees the weights. The backend stays open.
+// Close frees the weights, each of which has a buffer of its own.
 func (m *Model) Close() error {
-	for _, b := range m.buffers {
-		b.Free()
+	for _, w := range m.Weights() {
+		if w.Tensor.Buf != nil {
+			w.Tensor.Buf.Free()
+			w.Tensor.Buf = nil
+		}
 	}
-	m.buffers = nil
-	if m.close == nil {
+	if m.Source == nil {
 		return nil
 	}
-	return m.close()
+	return m.Source.Close()
 }

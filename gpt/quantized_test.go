@@ -155,7 +155,7 @@ func TestCacheType(t *testing.T) {
 		ids := manyIDs(40, m.Vocab)
 		want := feed(t, m, ids...)
 		for cache, bound := range map[backend.DType]float64{backend.F16: 2e-3, backend.BF16: 16e-3} {
-			s, err := m.NewSession(gpt.SessionOptions{Cache: cache})
+			s, err := gpt.NewSession(m, gpt.SessionOptions{Cache: cache})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +176,7 @@ func TestCacheType(t *testing.T) {
 	sizes := map[backend.DType]int{}
 	for _, d := range []backend.DType{backend.F32, backend.F16} {
 		before := b.allocated
-		s, err := m.NewSession(gpt.SessionOptions{Cache: d})
+		s, err := gpt.NewSession(m, gpt.SessionOptions{Cache: d})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,7 +41,7 @@ func TestRandomDistribution(t *testing.T) {
 	}{
 		{"tokens", gpt2(m).Tokens, 0, 0.02},
 		{"positions", gpt2(m).Positions, 0, 0.02},
-		{"head", m.Head().W, 0, 0.02},
+		{"head", gpt.Head(m).W, 0, 0.02},
 		{"query, key and value", x.QKV.W, 0, 0.02},
 		{"attention's output", x.Out.W, 0, residual},
 		{"up", x.Up.W, 0, 0.02},
@@ -104,7 +104,7 @@ func TestRandomErrors(t *testing.T) {
 	if _, err := gpt.Random(t.Context(), device{&full{b, 3}}, randomConfig, gpt.LoadOptions{}, 1); err == nil {
 		t.Error("there was memory for three tensors, and no error")
 	} else {
-		wantError(t, err, "tensor h.0.ln_1.bias", "out of memory")
+		wantError(t, err, "tensor \"h.0.ln_1.bias\"", "out of memory")
 	}
 	if n := b.inUse(); n != 0 {
 		t.Errorf("%d buffers were left behind", n)
@@ -138,7 +138,7 @@ func TestRandomCheckpoint(t *testing.T) {
 	if tok, err := saved.Tokenizer(); err != nil || tok.VocabSize() != 2 {
 		t.Errorf("the tokenizer that was set is not in the file: %v", err)
 	}
-	m, err := saved.Load(t.Context(), b, gpt.LoadOptions{})
+	m, err := gpt.LoadCheckpoint(t.Context(), b, saved, gpt.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

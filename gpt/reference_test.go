@@ -52,7 +52,7 @@ func testForward(t *testing.T, b backend.Backend, dir string, d backend.DType) {
 	at := tensor(t, b, make([]int32, batch), batch)
 	tape := nn.NewTape(b)
 	tape.Watch(func(string) bool { return true })
-	logits := tape.Keep(m.Unembed(tape, m.Forward(tape, tokens, at, cache)))
+	logits := tape.Keep(gpt.Unembed(m, tape, m.Forward(tape, tokens, at, cache)))
 	p, err := tape.Record()
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func TestGreedy(t *testing.T) {
 				// The reference drops one token at a time from a full
 				// context, so compare what comes before it is full.
 				greedy = greedy[:min(len(greedy), m.Context+1)]
-				s, err := m.NewSession(gpt.SessionOptions{})
+				s, err := gpt.NewSession(m, gpt.SessionOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -137,7 +137,7 @@ func TestDecodeEqualsPrefill(t *testing.T) {
 			ids = append(ids, int(id))
 		}
 		feed := func(pieces ...int) []float32 {
-			s, err := m.NewSession(gpt.SessionOptions{})
+			s, err := gpt.NewSession(m, gpt.SessionOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -31,7 +31,7 @@ func layers(t *testing.T, dir string) int {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := newModel(nil, c.Config, HuggingFace).match(c); err != nil {
+	if _, _, err := c.match(nil, Placement{}); err != nil {
 		t.Error(err)
 	}
 	if _, err := c.tokenizerFiles(SaveOptions{}); err != nil {

@@ -35,29 +35,31 @@ type conversion struct {
 }
 
 // conversions plans how the tensors of a checkpoint become those of format to.
-// dtype picks that of each.
-func (c *Checkpoint) conversions(m *Model, to Format, dtype func(w Weight, stored backend.DType) backend.DType) ([]conversion, error) {
-	found, err := m.match(c)
+// dtype picks that of each. It returns the shape of the model, too.
+func (c *Checkpoint) conversions(to Format, dtype func(w Weight, stored backend.DType) backend.DType) (Config, []conversion, error) {
+	m, found, err := c.match(nil, Placement{})
 	if err != nil {
-		return nil, err
+		return Config{}, nil, err
 	}
 	var all []conversion
 	is := c.layout.format
-	for _, w := range m.parameters() {
+	for _, w := range m.Learned() {
 		from := found[w.Name(HuggingFace)]
-		s := storage(from.DType)
+		s := backend.OfFileName(from.DType)
 		all = append(all, conversion{converter{
-			stored: s, data: from.Data, dtype: dtype(w, s), shape: w.Stored(to),
+			stored: s, dtype: dtype(w, s), shape: w.Stored(to),
 			transpose: w.Transposed(is) != w.Transposed(to), rows: w.Rows(is, to, m.HeadSize),
 		}, from, w.Name(to)})
 	}
-	return all, nil
+	return m.Config, all, nil
 }
 
 // copy writes the tensor to w.
 func (c *conversion) copy(ctx context.Context, w io.Writer) error {
 	var stopped error // by ctx or w, which is no fault of the tensor
-	err := c.pieces(func(p []byte) error {
+	into := c.converter
+	into.data = c.from.Data()
+	err := into.pieces(func(p []byte) error {
 		if stopped = ctx.Err(); stopped == nil {
 			_, stopped = w.Write(p)
 		}
@@ -94,8 +96,7 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	if o.DType.Quantized() {
 		return fmt.Errorf("safetensors holds no %v: expected one of %s", o.DType, backend.JoinDTypes(backend.PlainDTypes()))
 	}
-	m := newModel(nil, c.Config, HuggingFace)
-	all, err := c.conversions(m, HuggingFace, func(_ Weight, stored backend.DType) backend.DType {
+	config, all, err := c.conversions(HuggingFace, func(_ Weight, stored backend.DType) backend.DType {
 		switch {
 		case o.DType != backend.None:
 			return o.DType
@@ -111,7 +112,7 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	if err != nil {
 		return err
 	}
-	if files[configName], err = configJSON(m.Config); err != nil {
+	if files[configName], err = configJSON(config); err != nil {
 		return err
 	}
 	r, err := replaceDir(dir)
@@ -157,7 +158,7 @@ func (c *Checkpoint) tokenizerFiles(o SaveOptions) (map[string][]byte, error) {
 
 // configJSON is the text of config.json for a model of shape c.
 func configJSON(c Config) ([]byte, error) {
-	f := c.family()
+	f := c.Architecture()
 	token := func(ids []int) any { // as Hugging Face has it: null, an id, or several
 		switch len(ids) {
 		case 0:
@@ -192,7 +193,7 @@ func configJSON(c Config) ([]byte, error) {
 	}
 	back, err := parseConfig(text)
 	if err == nil {
-		err = f.same(c, back, HuggingFace)
+		err = f.Same(c, back, HuggingFace)
 	}
 	return append(text, '\n'), err
 }

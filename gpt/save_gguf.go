@@ -18,12 +18,11 @@ const quantizationVersion = 2
 // is asked for, and a matrix is f16 where its rows are no whole blocks, both as
 // llama.cpp has it. A head that is the token matrix itself is not written twice.
 func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) error {
-	m := newModel(nil, c.Config, HuggingFace)
-	all, err := c.conversions(m, GGUF, func(w Weight, stored backend.DType) backend.DType { return ggufDType(w, stored, o.DType) })
+	config, all, err := c.conversions(GGUF, func(w Weight, stored backend.DType) backend.DType { return ggufDType(w, stored, o.DType) })
 	if err != nil {
 		return err
 	}
-	metadata, extra, err := c.metadata(m.Config, all[0].dtype, o)
+	metadata, extra, err := c.metadata(config, all[0].dtype, o)
 	if err != nil {
 		return err
 	}
@@ -53,8 +52,8 @@ func ggufDType(w Weight, stored, d backend.DType) backend.DType {
 // metadata are the entries of a GGUF file for a model of shape config, whose
 // largest matrices are of dtype d, and the tensors that stand for settings.
 func (c *Checkpoint) metadata(config Config, d backend.DType, o SaveOptions) ([]gguf.KeyValue, []conversion, error) {
-	f := c.Config.family()
-	settings, tensors, err := f.metadata(config)
+	f := c.Config.Architecture()
+	settings, tensors, err := settingsMetadata(f, config)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -94,8 +93,8 @@ func (c *Checkpoint) metadata(config Config, d backend.DType, o SaveOptions) ([]
 	return append(all, vocabulary...), tensors, err
 }
 
-// metadata are the entries, and the tensors, that say the settings of c.
-func (f *Family) metadata(c Config) (all []gguf.KeyValue, tensors []conversion, err error) {
+// settingsMetadata are the entries, and the tensors, that say the settings of c.
+func settingsMetadata(f *Family, c Config) (all []gguf.KeyValue, tensors []conversion, err error) {
 	values, there := map[string]gguf.Value{}, map[string]gguf.Tensor{}
 	for _, s := range f.Keys {
 		value := s.Value(&c)
@@ -110,12 +109,12 @@ func (f *Family) metadata(c Config) (all []gguf.KeyValue, tensors []conversion, 
 			v = gguf.OfFloat32(float32(x))
 		case bool:
 			v = gguf.OfBool(x)
-		case literal:
+		case Literal:
 			v = gguf.OfText(strings.Trim(string(x), `"`))
 		case []float32:
-			t := made(Weight{HF: s.Tensor, Shape: []int{len(x)}}, x, backend.F32)
-			there[s.Tensor] = gguf.Tensor{Name: s.Tensor, Type: gguf.TypeOf(backend.F32), Shape: t.Shape, Data: t.Data}
-			tensors = append(tensors, conversion{converter{stored: backend.F32, data: t.Data, dtype: backend.F32, shape: t.Shape}, t, s.Tensor})
+			t := made(Weight{HF: s.Tensor, Shape: []int{len(x)}}, func() []float32 { return x })
+			there[s.Tensor] = gguf.Tensor{Name: s.Tensor, Type: gguf.TypeOf(backend.F32), Shape: t.Shape, Data: t.Data()}
+			tensors = append(tensors, conversion{converter{stored: backend.F32, dtype: backend.F32, shape: t.Shape}, t, s.Tensor})
 		}
 		if _, ok := value.(bool); ok && s.Tensor != "" {
 			there[s.Tensor] = gguf.Tensor{Name: s.Tensor} // which is a weight
@@ -126,10 +125,10 @@ func (f *Family) metadata(c Config) (all []gguf.KeyValue, tensors []conversion, 
 			all = append(all, gguf.KeyValue{Key: key, Value: v})
 		}
 	}
-	back, err := f.parseMetadata(func(key string) (gguf.Value, bool) { v, ok := values[key]; return v, ok },
+	back, err := parseMetadata(f, func(key string) (gguf.Value, bool) { v, ok := values[key]; return v, ok },
 		func(name string) (gguf.Tensor, bool) { t, ok := there[name]; return t, ok })
 	if err == nil {
-		err = f.same(c, back, GGUF)
+		err = f.Same(c, back, GGUF)
 	}
 	return all, tensors, err
 }

@@ -21,15 +21,15 @@ type Session struct {
 	cached  int   // how many of them, the latest, are in the cache
 	size    int   // positions that the cache holds
 
-	inputs Tensor        // i32: position, index of the last token, then the ids of a chunk
-	steps  map[int]*step // by number of tokens read
+	inputs backend.Tensor // i32: position, index of the last token, then the ids of a chunk
+	steps  map[int]*step  // by number of tokens read
 	logits []float32
 }
 
 // step is a recorded forward pass over a fixed number of tokens.
 type step struct {
 	*nn.Program
-	logits Tensor // [1, 1, vocab], after the last token
+	logits backend.Tensor // [1, 1, vocab], after the last token
 }
 
 // SessionOptions say how a session keeps its tokens.
@@ -39,7 +39,7 @@ type SessionOptions struct {
 }
 
 // NewSession returns an empty session.
-func (m *Model) NewSession(o SessionOptions) (*Session, error) {
+func NewSession(m *Model, o SessionOptions) (*Session, error) {
 	size := o.Context
 	if size == 0 {
 		size = m.Context
@@ -49,7 +49,7 @@ func (m *Model) NewSession(o SessionOptions) (*Session, error) {
 	}
 	s := &Session{m: m, size: size, steps: map[int]*step{}, logits: make([]float32, m.Vocab)}
 	var err error
-	if s.inputs, err = backend.New(m.b, backend.I32, 2+min(maxChunk, ceilPow2(size))); err != nil {
+	if s.inputs, err = backend.New(m.Backend, backend.I32, 2+min(maxChunk, ceilPow2(size))); err != nil {
 		return nil, err
 	}
 	if o.Cache == backend.None {
@@ -99,7 +99,7 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 		}
 		ids = ids[n:]
 	}
-	if err := backend.GetF32(s.m.b, last.logits, s.logits); err != nil {
+	if err := backend.GetF32(s.m.Backend, last.logits, s.logits); err != nil {
 		return nil, err
 	}
 	return s.logits, nil
@@ -114,7 +114,7 @@ func (s *Session) read(p *step, ids []int) error {
 	for i, id := range ids {
 		values[2+i] = int32(id)
 	}
-	if err := backend.SetI32(s.m.b, s.inputs.Slice(-1, 0, len(values)), values); err != nil {
+	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 0, len(values)), values); err != nil {
 		return err
 	}
 	if err := p.Run(); err != nil {
@@ -130,7 +130,7 @@ func (s *Session) step(time int) (*step, error) {
 	if p := s.steps[time]; p != nil {
 		return p, nil
 	}
-	t := s.m.tape()
+	t := s.m.Tape()
 	at := s.inputs.Slice(-1, 0, 1)   // [batch], a batch of one
 	last := s.inputs.Slice(-1, 1, 2) // [batch, 1]
 	ids := s.inputs.Slice(-1, 2, 2+time)
@@ -138,7 +138,7 @@ func (s *Session) step(time int) (*step, error) {
 	if time > 1 {
 		x = t.Pick(x, last) // [1, 1, width]: only what follows the last token is asked for
 	}
-	logits := t.Keep(s.m.Unembed(t, x))
+	logits := t.Keep(Unembed(s.m, t, x))
 	program, err := t.Record()
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func TestSessionSizes(t *testing.T) {
 		}
 	}
 	for _, size := range []int{-1, 65, 1 << 40} {
-		_, err := m.NewSession(gpt.SessionOptions{Context: size})
+		_, err := gpt.NewSession(m, gpt.SessionOptions{Context: size})
 		wantError(t, err, "context size", "1 to 64 positions")
 	}
 }
@@ -261,7 +261,7 @@ func TestSessionWithoutMemory(t *testing.T) {
 	before := b.inUse()
 	for left := range 5 { // inputs, the caches of three blocks, results
 		b.left = left
-		s, err := m.NewSession(gpt.SessionOptions{})
+		s, err := gpt.NewSession(m, gpt.SessionOptions{})
 		if err == nil {
 			_, err = s.Feed(context.Background(), 1)
 			s.Close()

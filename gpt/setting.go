@@ -57,14 +57,14 @@ const (
 
 // Choice is a value that a setting may have.
 type Choice struct {
-	Text  literal
+	Text  Literal
 	Value any // of the field
 }
 
-// literal is a value as JSON has it.
-type literal string
+// Literal is a value as JSON has it.
+type Literal string
 
-func (l literal) MarshalJSON() ([]byte, error) { return []byte(l), nil }
+func (l Literal) MarshalJSON() ([]byte, error) { return []byte(l), nil }
 
 // Activations are Transformers' names of activation functions (ACT2FN).
 var Activations = []Choice{
@@ -97,9 +97,9 @@ func (s *Setting) expects(c *Config) string {
 	return map[reflect.Kind]string{reflect.Int: "a whole number", reflect.Bool: "true or false", reflect.Float64: "a number"}[s.field(c).Kind()]
 }
 
-// parse reads all settings that a file of format from has: at returns the value of
+// Parse reads all settings that a file of format from has: at returns the value of
 // a name, or nil. Null stands for what is absent where it is no choice.
-func (f *Family) parse(c *Config, from Format, at func(name string) (json.RawMessage, error)) error {
+func (f *Family) Parse(c *Config, from Format, at func(name string) (json.RawMessage, error)) error {
 	vocab := Setting{Field: "Vocab", JSON: []string{"vocab_size"}}
 	for _, s := range append(f.Keys[:len(f.Keys):len(f.Keys)], vocab) {
 		names, own := slices.Concat(s.Others, s.JSON), len(s.Others)
@@ -159,6 +159,17 @@ func (s *Setting) set(c *Config, name string, value json.RawMessage) error {
 	return nil
 }
 
+// SetTensor sets what a tensor stands for, whose numbers are read where they count.
+func (s *Setting) SetTensor(c *Config, numbers func() ([]float32, error)) (err error) {
+	switch to := s.field(c).Addr().Interface().(type) {
+	case *bool:
+		*to = true
+	case *[]float32:
+		*to, err = numbers()
+	}
+	return err
+}
+
 // Value is what c has, as a file is to have it, or nil where nothing needs to be
 // written.
 func (s *Setting) Value(c *Config) any {
@@ -177,9 +188,9 @@ func (s *Setting) Value(c *Config) any {
 	return value
 }
 
-// same reports the first setting that is another in back, which is what a file of
+// Same reports the first setting that is another in back, which is what a file of
 // format in says of c.
-func (f *Family) same(c, back Config, in Format) error {
+func (f *Family) Same(c, back Config, in Format) error {
 	for _, s := range f.Keys {
 		var texts [2]string
 		for i, c := range []*Config{&c, &back} {

@@ -49,7 +49,7 @@ func FuzzOpenCheckpoint(f *testing.F) {
 				if err := c.Config.Validate(); err != nil {
 					t.Errorf("%s: a shape was read that is none: %v", name, err)
 				}
-				newModel(nil, c.Config, HuggingFace).match(c)
+				c.match(nil, Placement{})
 				c.Notes()
 				c.DType()
 				c.Close()

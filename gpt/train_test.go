@@ -36,7 +36,7 @@ func testTrain(t *testing.T, b backend.Backend, dir string, chunk int) {
 	m := trainable(t, b, dir)
 	want := expected(t, dir)
 	shape := want.shape(t, "input_ids")
-	tr, err := m.NewTrainer(gpt.TrainOptions{Batch: shape[0], Time: shape[1], AdamW: reference.adamW, Clip: reference.clip, Chunk: chunk})
+	tr, err := gpt.NewTrainer(m, gpt.TrainOptions{Batch: shape[0], Time: shape[1], AdamW: reference.adamW, Clip: reference.clip, Chunk: chunk})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func testTrain(t *testing.T, b backend.Backend, dir string, chunk int) {
 		}
 		checkNear(t, "loss", []float32{float32(loss)}, want.floats(t, "loss"), 1e-5)
 		squares := 0.0
-		for i, w := range m.ParameterRows() {
+		for i, w := range m.Learned() {
 			ref := want.floats(t, "grad."+w.Name(gpt.HuggingFace))
 			for _, v := range ref {
 				squares += float64(v) * float64(v)
@@ -64,7 +64,7 @@ func testTrain(t *testing.T, b backend.Backend, dir string, chunk int) {
 			t.Errorf("the norm of the gradients is %v, expected %v", norm, want)
 		}
 	}
-	for _, w := range m.ParameterRows() {
+	for _, w := range m.Learned() {
 		tolerance := 1e-5
 		if strings.HasSuffix(w.Name(gpt.HuggingFace), "c_attn.bias") {
 			// The gradient of the key's bias is 0 but for rounding, of which
@@ -116,7 +116,7 @@ func TestTrainLearns(t *testing.T) {
 	}
 	defer m.Close()
 	before := b.inUse()
-	tr, err := m.NewTrainer(gpt.TrainOptions{Batch: 2, Time: 4, AdamW: reference.adamW, Clip: 1})
+	tr, err := gpt.NewTrainer(m, gpt.TrainOptions{Batch: 2, Time: 4, AdamW: reference.adamW, Clip: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,24 +149,24 @@ func TestTrainErrors(t *testing.T) {
 	b := openCPU(t)
 	m := loadModel(t, b, "testdata/gpt2-one", backend.F32)
 	o := gpt.TrainOptions{Batch: 1, Time: 4, AdamW: reference.adamW, Clip: 1}
-	_, err := m.NewTrainer(o)
+	_, err := gpt.NewTrainer(m, o)
 	wantError(t, err, "cannot change", "LoadOptions.Train")
 	_, err = gpt.Load(t.Context(), b, "testdata/gpt2-one", gpt.LoadOptions{Train: true, DType: backend.F16})
 	wantError(t, err, "f32", "f16")
 	m = trainable(t, b, "testdata/gpt2-one")
 	before := b.inUse()
 	for _, bad := range []gpt.TrainOptions{{Batch: 0, Time: 4}, {Batch: 1, Time: 0}, {Batch: 1, Time: 9}} {
-		_, err = m.NewTrainer(bad)
+		_, err = gpt.NewTrainer(m, bad)
 		wantError(t, err, "sequences of", "1 to 8")
 	}
 	bad := o
 	bad.Clip = 0
-	_, err = m.NewTrainer(bad)
+	_, err = gpt.NewTrainer(m, bad)
 	wantError(t, err, "global_norm", "above 0")
 	if b.inUse() != before {
 		t.Errorf("%d buffers are left behind", b.inUse()-before)
 	}
-	tr, err := m.NewTrainer(o)
+	tr, err := gpt.NewTrainer(m, o)
 	if err != nil {
 		t.Fatal(err)
 	}

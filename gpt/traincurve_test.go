@@ -26,7 +26,7 @@ func curve(t *testing.T, b backend.Backend, d backend.DType) (losses []float64) 
 	}
 	defer m.Close()
 	o := gpt.TrainOptions{Batch: 4, Time: config.Context, Accumulate: 2, AdamW: reference.adamW, Clip: 1, Dropout: 0.05, Seed: 3, DType: d}
-	tr, err := m.NewTrainer(o)
+	tr, err := gpt.NewTrainer(m, o)
 	if err != nil {
 		t.Fatal(err)
 	}

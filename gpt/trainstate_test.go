@@ -29,7 +29,7 @@ func lessonOptions(accumulate int) gpt.TrainOptions {
 
 func trainer(t *testing.T, m *gpt.Model, o gpt.TrainOptions) *gpt.Trainer {
 	t.Helper()
-	tr, err := m.NewTrainer(o)
+	tr, err := gpt.NewTrainer(m, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,8 +52,8 @@ func steps(t *testing.T, tr *gpt.Trainer, n int) (losses []float64) {
 // learned is the weights of the model as a checkpoint stores them, one after the other.
 func learned(t *testing.T, m *gpt.Model) (all []float32) {
 	t.Helper()
-	for _, w := range m.ParameterRows() {
-		all = append(all, asStored(t, m.Backend(), *w.Tensor, w)...)
+	for _, w := range m.Learned() {
+		all = append(all, asStored(t, m.Backend, *w.Tensor, w)...)
 	}
 	return all
 }
@@ -62,7 +62,7 @@ func learned(t *testing.T, m *gpt.Model) (all []float32) {
 // bias AdamW makes steps of rounding, for its gradient is 0.
 func sameWeights(t *testing.T, m *gpt.Model, got, want []float32, d backend.DType) {
 	t.Helper()
-	for _, w := range m.ParameterRows() {
+	for _, w := range m.Learned() {
 		n, tolerance := w.Tensor.Len(), 1e-6
 		if d == backend.F16 {
 			tolerance = 1e-4 // what is near the middle of two f16 may go either way
@@ -125,7 +125,7 @@ func TestTrainRecomputesOnDevices(t *testing.T) {
 			tr := trainer(t, m, gpt.TrainOptions{Batch: 2, Time: 8, AdamW: reference.adamW, Clip: 1, Dropout: 0.1, Recompute: recompute})
 			steps(t, tr, 1)
 			all[i] = nil
-			for j, w := range m.ParameterRows() {
+			for j, w := range m.Learned() {
 				all[i] = append(all[i], asStored(t, b, tr.Parameters()[j].Grad, w)...)
 			}
 		}
@@ -302,7 +302,7 @@ func testTrainResumes(t *testing.T, d backend.DType) {
 // save writes the model as it is now.
 func save(t *testing.T, m *gpt.Model, dir string) {
 	t.Helper()
-	c, err := m.Checkpoint(nil)
+	c, err := gpt.Snapshot(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +337,7 @@ func TestCheckpoint(t *testing.T) {
 	}
 	m := trainable(t, openCPU(t), "testdata/gpt2-one")
 	want := learned(t, m)
-	c, err := m.Checkpoint(nil)
+	c, err := gpt.Snapshot(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +349,7 @@ func TestCheckpoint(t *testing.T) {
 	if got := learned(t, trainable(t, openCPU(t), dir)); !slices.Equal(got, want) {
 		t.Error("a step changed the checkpoint taken before it")
 	}
-	_, err = loadModel(t, openCPU(t), "testdata/gpt2-one", backend.F32).Checkpoint(nil)
+	_, err = gpt.Snapshot(loadModel(t, openCPU(t), "testdata/gpt2-one", backend.F32), nil)
 	wantError(t, err, "never changed", "LoadOptions.Train")
 }
 
@@ -449,7 +449,7 @@ func testTrainMemory(t *testing.T, d backend.DType) {
 	m := trainable(t, s, "testdata/gpt2-tiny")
 	need := func(o gpt.TrainOptions) int64 {
 		before := s.allocated
-		tr, err := m.NewTrainer(o)
+		tr, err := gpt.NewTrainer(m, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -471,7 +471,7 @@ func testTrainMemory(t *testing.T, d backend.DType) {
 	all := need(o)
 	s.free = limit
 	before, recorded := s.allocated, s.recorded
-	_, err := m.NewTrainer(o)
+	_, err := gpt.NewTrainer(m, o)
 	var e *gpt.TrainMemoryError
 	if !errors.As(err, &e) || !errors.Is(err, backend.ErrOutOfMemory) {
 		t.Fatalf("%v, expected a TrainMemoryError", err)
@@ -482,12 +482,12 @@ func testTrainMemory(t *testing.T, d backend.DType) {
 	if e.Need != all || e.Free != limit || e.Batch != 24 || e.Recompute <= e.Batch || e.Recompute >= 64 {
 		t.Errorf("%+v, expected need %d, free %d, 24 sequences, more of them with Recompute", e, all, limit)
 	}
-	wantError(t, err, "training step needs", "are free", m.Backend().Name())
+	wantError(t, err, "training step needs", "are free", m.Backend.Name())
 	if got := need(of(e.Recompute, true)); got > limit {
 		t.Errorf("%d sequences computed again need %d bytes of %d", e.Recompute, got, limit)
 	}
 	s.free = 1
-	if _, err := m.NewTrainer(o); !errors.As(err, &e) || e.Batch != 0 || e.Recompute != 0 {
+	if _, err := gpt.NewTrainer(m, o); !errors.As(err, &e) || e.Batch != 0 || e.Recompute != 0 {
 		t.Errorf("%v, %+v: expected that nothing fits", err, e)
 	}
 }

@@ -23,7 +23,8 @@ type Weight struct {
 	Init   Init    // before training
 	Order  Order   // of its numbers, where formats differ
 
-	Block int // that %d stands for
+	Absent bool // this model has none: others of the family do
+	Block  int  // that %d stands for
 
 	// Make computes the tensor from the shape of the model, as f32. Such a one is in
 	// no file, is no parameter, and does not train. Nil for all others.
@@ -79,12 +80,16 @@ const (
 
 func (f Format) String() string { return [...]string{"config.json", "GGUF"}[f] }
 
-// inBlock returns rows as those of block i.
-func inBlock(i int, rows ...Weight) []Weight {
-	for j := range rows {
-		rows[j].Block = i
+// table is the weight table of a model: the rows before its blocks, those of each
+// block, and the rest, without those that are absent.
+func table[B any](before []Weight, blocks []B, rows func(B) []Weight, after ...Weight) []Weight {
+	for i, b := range blocks {
+		for _, w := range rows(b) {
+			w.Block = i
+			before = append(before, w)
+		}
 	}
-	return rows
+	return slices.DeleteFunc(append(before, after...), func(w Weight) bool { return w.Absent })
 }
 
 // Name is the tensor's name in format f.
@@ -143,9 +148,9 @@ func (w Weight) elements() int64 {
 	return n
 }
 
-// initial makes the first numbers of the tensor in a model of so many layers, as
+// Initial makes the first numbers of the tensor in a model of so many layers, as
 // Hugging Face's layout stores them.
-func (w Weight) initial(layers int, r *rand.Rand) []float32 {
+func (w Weight) Initial(layers int, r *rand.Rand) []float32 {
 	values := make([]float32, w.elements())
 	std := map[Init]float64{Normal: 0.02, Residual: 0.02 / math.Sqrt(2*float64(layers))}[w.Init]
 	mean := map[Init]float32{Ones: 1}[w.Init]

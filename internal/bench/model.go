@@ -18,22 +18,28 @@ type Model struct {
 	Shape  string // the published shape whose weights are random; empty where they are not
 	Config gpt.Config
 	Notes  []string // what a user should be told of it
-	Load   func(context.Context, backend.Backend, gpt.LoadOptions) (*gpt.Model, error)
 
-	// Open opens what it is loaded from, to be saved as other programs read it.
+	// Open opens what it is loaded from, or is saved from as other programs read it.
 	Open func() (*gpt.Checkpoint, error)
 
 	// Tokenizer reads the tokenizer; nil where there is none to read.
 	Tokenizer func() (*tokenizer.Tokenizer, error)
 }
 
+// Load reads the model into the memory of b.
+func (m Model) Load(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
+	c, err := m.Open()
+	if err != nil {
+		return nil, err
+	}
+	return gpt.LoadCheckpoint(ctx, b, c, o)
+}
+
 // Embedded is the model that is built into the commands.
 func Embedded() (Model, error) {
 	fsys := models.Default()
 	c, err := gpt.ReadConfig(fsys)
-	return Model{Name: models.Name, Config: c, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
-		return gpt.LoadFS(ctx, b, fsys, o)
-	}, Open: func() (*gpt.Checkpoint, error) {
+	return Model{Name: models.Name, Config: c, Open: func() (*gpt.Checkpoint, error) {
 		return gpt.OpenCheckpointFS(fsys, models.Name)
 	}, Tokenizer: func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, ".") }}, err
 }
@@ -49,9 +55,7 @@ func Shape(name string) (Model, error) {
 // Random is a model of any shape with random weights: the same at each load.
 func Random(name string, c gpt.Config) Model {
 	c = c.Complete()
-	return Model{Name: name, Config: c, Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
-		return gpt.Random(ctx, b, c, o, 1)
-	}, Open: func() (*gpt.Checkpoint, error) {
+	return Model{Name: name, Config: c, Open: func() (*gpt.Checkpoint, error) {
 		return gpt.RandomCheckpoint(c, 1)
 	}}
 }
@@ -67,9 +71,7 @@ func Checkpoint(name string) (Model, error) {
 		return Model{}, err
 	}
 	defer c.Close()
-	return Model{Name: filepath.Base(path), File: name, Config: c.Config, Notes: c.Notes(), Load: func(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (*gpt.Model, error) {
-		return gpt.Load(ctx, b, name, o)
-	}, Open: func() (*gpt.Checkpoint, error) {
+	return Model{Name: filepath.Base(path), File: name, Config: c.Config, Notes: c.Notes(), Open: func() (*gpt.Checkpoint, error) {
 		return gpt.OpenCheckpoint(name)
 	}, Tokenizer: func() (*tokenizer.Tokenizer, error) {
 		c, err := gpt.OpenCheckpoint(name)

@@ -95,7 +95,7 @@ func (j startupJob) model() (Model, error) {
 
 // feed reads a prompt in a session of its own and picks the token after it.
 func feed(m *gpt.Model, n int) error {
-	s, err := m.NewSession(gpt.SessionOptions{})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{})
 	if err != nil {
 		return err
 	}

@@ -137,7 +137,7 @@ func (r *trainRace) run(ctx context.Context) (err error) {
 	x.Ceilings = ceilings
 	x.LoadNS = r.d.now().Sub(start).Nanoseconds()
 	before := r.d.b.spent
-	if r.trainer, err = m.NewTrainer(trainOptions(r.step, r.o.DType)); err != nil {
+	if r.trainer, err = gpt.NewTrainer(m, trainOptions(r.step, r.o.DType)); err != nil {
 		if lacks := (*backend.OpError)(nil); errors.As(err, &lacks) {
 			return fmt.Errorf("%w: %w", result.ErrUnsupported, err)
 		}

@@ -108,7 +108,7 @@ func (d *Device) newBandwidth(rows, cols int) (*yardstick, error) {
 func (d *Device) newProducts(m *gpt.Model, n int) (*yardstick, error) {
 	w := Count(m.Config, Test{Prompt: n}, m.DType(), backend.F32)
 	y := &yardstick{name: "matrix products", unit: UnitFLOPs, work: w.Products + w.Head, now: d.now}
-	return y.made(y.record(d.b, backend.F32, append(productsOf(m, n), product{m.Head().W, 1})))
+	return y.made(y.record(d.b, backend.F32, append(productsOf(m, n), product{gpt.Head(m).W, 1})))
 }
 
 // productsOf are those of the blocks' matrices with n vectors.
@@ -131,7 +131,7 @@ func (d *Device) newTrainProducts(m *gpt.Model, t Training, dtype backend.DType)
 	rows := t.Batch * t.Time
 	products := productsOf(m, rows)
 	for chunk := gpt.TrainChunk(m.Vocab); rows > 0; rows -= chunk {
-		products = append(products, product{m.Head().W, min(rows, chunk)})
+		products = append(products, product{gpt.Head(m).W, min(rows, chunk)})
 	}
 	if dtype == backend.F16 {
 		halves := map[[2][4]int]backend.Tensor{} // one of each shape: a trainer's memory is full of copies already

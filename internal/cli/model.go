@@ -64,7 +64,7 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 	if o.For, err = use(c.Config, t); err != nil {
 		return nil, nil, errors.Join(err, c.Close())
 	}
-	m, err := c.Load(ctx, b, o)
+	m, err := gpt.LoadCheckpoint(ctx, b, c, o)
 	if err != nil {
 		return nil, nil, WithFlags(err)
 	}

@@ -30,7 +30,7 @@ type GPT struct {
 // keeps t for checkpoints. Where memory does not suffice, the error tells what
 // would fit.
 func NewGPT(m *gpt.Model, t *tokenizer.Tokenizer, o Options) (*GPT, error) {
-	tr, err := m.NewTrainer(o.trainer())
+	tr, err := gpt.NewTrainer(m, o.trainer())
 	if errors.Is(err, backend.ErrOutOfMemory) {
 		return nil, outOfMemory(m, o, err)
 	}
@@ -55,7 +55,7 @@ func (o Options) trainer() gpt.TrainOptions {
 //
 // Weights that are no numbers any more are not saved.
 func (g *GPT) Save(dir string) error {
-	c, err := g.Model.Checkpoint(g.Tokenizer)
+	c, err := gpt.Snapshot(g.Model, g.Tokenizer)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func outOfMemory(m *gpt.Model, o Options, err error) error {
 		if known != nil && smaller.BatchSize > known.Batch && (!smaller.Recompute || smaller.BatchSize > known.Recompute) {
 			continue
 		}
-		tr, err2 := m.NewTrainer(smaller.trainer())
+		tr, err2 := gpt.NewTrainer(m, smaller.trainer())
 		if err2 != nil {
 			continue
 		}

@@ -255,7 +255,7 @@ func gap(t *testing.T, path string, ids []int, a, b int) float64 {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	s, err := m.NewSession(gpt.SessionOptions{})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

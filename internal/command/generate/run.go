@@ -45,7 +45,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		options.Vocab, options.Barred = t.VocabSize(), t.Holes()
 	}
 	loaded := time.Since(start)
-	s, err := m.NewSession(gpt.SessionOptions{Context: f.CtxSize, Cache: f.cache()})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: f.CtxSize, Cache: f.cache()})
 	if err != nil {
 		return err
 	}

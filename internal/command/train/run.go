@@ -274,7 +274,7 @@ func (j *job) load(ctx context.Context, b backend.Backend) (m *gpt.Model, err er
 	if j.init != nil {
 		c := j.init
 		j.init = nil // which Load takes over
-		m, err = c.Load(ctx, b, o)
+		m, err = gpt.LoadCheckpoint(ctx, b, c, o)
 	} else {
 		s := train.Shape{Family: "gpt2", Layers: 4, Heads: 4, Width: 128}
 		set(&s.Family, j.Family)

@@ -1,0 +1,47 @@
+package gpt
+
+import (
+	"context"
+
+	"caldera/backend"
+)
+
+// LoadOptions say how a model is loaded. The zero value keeps matrices as the
+// checkpoint stores them and vectors as f32.
+type LoadOptions struct {
+	// DType, Train and Activations are as in [checkpoint.LoadOptions].
+	DType       backend.DType
+	Train       bool
+	Activations backend.DType
+
+	// For is what the model is loaded for. Where the backend tells how much
+	// memory is free, and that has no room for all of it, nothing is loaded and
+	// the error is a [MemoryError]. Nil: only the weights must fit.
+	For *Use
+}
+
+// Load reads the checkpoint at path into the memory of b, as [LoadCheckpoint]
+// does. [checkpoint.Open] tells what a path may name.
+func Load(ctx context.Context, b backend.Backend, path string, o LoadOptions) (*Model, error) {
+	c, err := OpenCheckpoint(path)
+	if err != nil {
+		return nil, err
+	}
+	return LoadCheckpoint(ctx, b, c, o)
+}
+
+// LoadCheckpoint checks that the model fits into the memory of b, and loads it as
+// [checkpoint.Checkpoint.Load] does, which takes the checkpoint over.
+func LoadCheckpoint(ctx context.Context, b backend.Backend, c *Checkpoint, o LoadOptions) (*Model, error) {
+	return c.Load(ctx, b, checkpointLoadOptions{DType: o.DType, Train: o.Train, Activations: o.Activations, Fits: func(p Plan) error { return o.fits(b, p) }})
+}
+
+// Random loads [checkpoint.Random]: a model as it is before training, in which
+// the seed decides all weights, on any backend.
+func Random(ctx context.Context, b backend.Backend, config Config, o LoadOptions, seed uint64) (*Model, error) {
+	c, err := RandomCheckpoint(config, seed)
+	if err != nil {
+		return nil, err
+	}
+	return LoadCheckpoint(ctx, b, c, o)
+}
