@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 
+	"caldera/gpt/model"
+
 	"caldera/backend"
 	"caldera/nn"
 )
@@ -15,8 +17,8 @@ const headRows = 64
 // Evaluator scores every position of a text, where a Session scores only the
 // last one: what training does with a text, and what perplexity is made of.
 type Evaluator struct {
-	m      *Model
-	cache  Cache
+	m      *model.Model
+	cache  model.Cache
 	size   int // positions of a window
 	inputs backend.Tensor
 	chunk  *nn.Program    // reads tokens
@@ -29,12 +31,12 @@ type Evaluator struct {
 // NewEvaluator returns one for texts of up to window tokens, 1 to m.Context. A
 // text is read through a cache of keys and values, as a Session reads it, stored
 // as cache says: one of caches, or None for F32.
-func NewEvaluator(m *Model, window int, cache backend.DType) (*Evaluator, error) {
+func NewEvaluator(m *model.Model, window int, cache backend.DType) (*Evaluator, error) {
 	return newEvaluator(m, window, maxChunk, cache)
 }
 
 // newEvaluator returns one that reads up to chunk tokens at once.
-func newEvaluator(m *Model, window, chunk int, cache backend.DType) (_ *Evaluator, err error) {
+func newEvaluator(m *model.Model, window, chunk int, cache backend.DType) (_ *Evaluator, err error) {
 	if window < 1 || window > m.Context {
 		return nil, fmt.Errorf("a window of %d tokens: this model can have 1 to %d", window, m.Context)
 	}
@@ -57,7 +59,7 @@ func newEvaluator(m *Model, window, chunk int, cache backend.DType) (_ *Evaluato
 		return nil, err
 	}
 	t = m.Tape()
-	logits := t.Keep(Unembed(m, t, t.Pick(e.chunk.Tensor(x), rows))) // [1, headRows, vocab]
+	logits := t.Keep(model.Unembed(m, t, t.Pick(e.chunk.Tensor(x), rows))) // [1, headRows, vocab]
 	if e.head, err = t.Record(); err != nil {
 		return nil, err
 	}

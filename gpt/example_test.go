@@ -6,6 +6,8 @@ import (
 	"log"
 	"math"
 
+	"caldera/gpt/checkpoint"
+
 	"caldera/backend"
 	_ "caldera/backend/cpu" // for GPUs import caldera/backend/vulkan too, and open "auto"
 	"caldera/gpt"
@@ -21,7 +23,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer b.Close()
-	c, err := gpt.OpenCheckpointFS(models.Default(), models.Name)
+	c, err := checkpoint.OpenFS(models.Default(), models.Name)
 	if err != nil {
 		log.Fatal(err)
 	}

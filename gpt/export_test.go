@@ -2,11 +2,12 @@ package gpt
 
 import (
 	"caldera/backend"
+	"caldera/gpt/model"
 	"caldera/nn"
 )
 
 // NewEvaluatorInChunks returns one that reads up to chunk tokens at once.
-func NewEvaluatorInChunks(m *Model, window, chunk int) (*Evaluator, error) {
+func NewEvaluatorInChunks(m *model.Model, window, chunk int) (*Evaluator, error) {
 	return newEvaluator(m, window, chunk, backend.None)
 }
 

@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
+
 	"caldera/backend"
 	"caldera/backend/null"
 )
@@ -106,7 +109,7 @@ const leastContext = 16
 
 // fits reports, before anything is copied, a model that needs more memory than
 // b has, where b tells how much that is.
-func (o LoadOptions) fits(b backend.Backend, p Plan) error {
+func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 	_, free, total := backend.Memory(b)
 	if free == 0 || total == 0 { // not known
 		return nil
@@ -151,7 +154,7 @@ func (o LoadOptions) fits(b backend.Backend, p Plan) error {
 func bits(d backend.DType) int { return 8 * 32 * d.BlockBytes() / d.BlockLen() }
 
 // demand is what loading the model, and using it as o says, takes, and that model.
-func (o LoadOptions) demand(p Plan) (d Demand, paper *Model) {
+func (o LoadOptions) demand(p checkpoint.Plan) (d Demand, paper *model.Model) {
 	paper, d.Weights = p.Paper(o.DType)
 	if o.For != nil {
 		d.Cache, d.Workspace = use(paper, *o.For)
@@ -162,7 +165,7 @@ func (o LoadOptions) demand(p Plan) (d Demand, paper *Model) {
 
 // use is the memory, beside the weights, of a session or an evaluator: what they
 // allocate where nothing is.
-func use(m *Model, u Use) (cache, workspace int64) {
+func use(m *model.Model, u Use) (cache, workspace int64) {
 	dry, counts := *m, &null.Backend{As: m.Backend}
 	dry.Backend = counts
 	size := min(cmp.Or(u.Context, m.Context), m.Context)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"caldera/gpt/model"
+
 	"caldera/backend"
 	"caldera/nn"
 )
@@ -15,8 +17,8 @@ const maxChunk = 512
 // Session is one sequence of tokens that grows, and the keys and values of all
 // its positions. It is not for several goroutines at once.
 type Session struct {
-	m       *Model
-	cache   Cache
+	m       *model.Model
+	cache   model.Cache
 	history []int // all tokens since the start or Reset, also those that left the context
 	cached  int   // how many of them, the latest, are in the cache
 	size    int   // positions that the cache holds
@@ -39,7 +41,7 @@ type SessionOptions struct {
 }
 
 // NewSession returns an empty session.
-func NewSession(m *Model, o SessionOptions) (*Session, error) {
+func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
 	size := o.Context
 	if size == 0 {
 		size = m.Context
@@ -138,7 +140,7 @@ func (s *Session) step(time int) (*step, error) {
 	if time > 1 {
 		x = t.Pick(x, last) // [1, 1, width]: only what follows the last token is asked for
 	}
-	logits := t.Keep(Unembed(s.m, t, x))
+	logits := t.Keep(model.Unembed(s.m, t, x))
 	program, err := t.Record()
 	if err != nil {
 		return nil, err

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 
+	"caldera/gpt/model"
+
 	"caldera/backend"
 	"caldera/nn"
 )
@@ -40,7 +42,7 @@ func TrainChunk(vocab int) int { return max(1, scoresAtOnce/vocab) }
 // forward, backward, clipping and AdamW. Where several batches make a step, it
 // is one that clears the gradients, one for each batch, and one that ends it.
 type Trainer struct {
-	m       *Model
+	m       *model.Model
 	o       TrainOptions
 	params  *nn.Parameters // as m.Learned
 	buffers []backend.Buffer
@@ -69,7 +71,7 @@ type Trainer struct {
 // NewTrainer records a training step of m, whose weights were loaded with
 // [LoadOptions].Train. The error is a [TrainMemoryError] where the backend tells
 // that it has not the memory for it.
-func NewTrainer(m *Model, o TrainOptions) (*Trainer, error) {
+func NewTrainer(m *model.Model, o TrainOptions) (*Trainer, error) {
 	if o.Accumulate == 0 {
 		o.Accumulate = 1
 	}
@@ -95,7 +97,7 @@ func NewTrainer(m *Model, o TrainOptions) (*Trainer, error) {
 	return newTrainer(m, o)
 }
 
-func newTrainer(m *Model, o TrainOptions) (*Trainer, error) {
+func newTrainer(m *model.Model, o TrainOptions) (*Trainer, error) {
 	tr := &Trainer{m: m, o: o}
 	if o.DType == backend.F16 {
 		tr.scale = &lossScale{value: min(firstLossScale, o.largestLossScale())}
@@ -111,7 +113,7 @@ func newTrainer(m *Model, o TrainOptions) (*Trainer, error) {
 func (tr *Trainer) record() (err error) {
 	m, o := tr.m, tr.o
 	var list []nn.Parameter
-	head := Head(m).W
+	head := model.Head(m).W
 	for _, w := range m.Learned() {
 		multiplies := w.Multiplies() || *w.Tensor == head // not an embedding alone
 		list = append(list, nn.Parameter{Value: *w.Tensor, Decay: w.Matrix(), Half: multiplies && tr.scale != nil})
@@ -120,7 +122,7 @@ func (tr *Trainer) record() (err error) {
 		return err
 	}
 	for _, x := range []struct {
-		dst  *Tensor
+		dst  *model.Tensor
 		d    backend.DType
 		dims []int
 	}{
@@ -182,7 +184,7 @@ func (tr *Trainer) record() (err error) {
 // forward writes how surprising each target is, [batch, time].
 func (tr *Trainer) forward(t *nn.Tape) backend.Tensor {
 	x := tr.m.Final(t, tr.m.Forward(t, tr.ids, tr.at, nil)) // [batch, time, width]
-	return t.Keep(t.CrossEntropy(Head(tr.m), x, tr.targets, tr.o.Chunk))
+	return t.Keep(t.CrossEntropy(model.Head(tr.m), x, tr.targets, tr.o.Chunk))
 }
 
 // finish writes the norm of the gradients, [2], and how weights follow them; in

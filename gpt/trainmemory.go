@@ -3,6 +3,8 @@ package gpt
 import (
 	"fmt"
 
+	"caldera/gpt/model"
+
 	"caldera/backend"
 	"caldera/backend/null"
 )
@@ -26,7 +28,7 @@ func (e *TrainMemoryError) Unwrap() error { return backend.ErrOutOfMemory }
 
 // trains reports a step that has no place in the memory of the backend, where
 // that tells how much it has.
-func trains(m *Model, o TrainOptions) error {
+func trains(m *model.Model, o TrainOptions) error {
 	_, free, total := backend.Memory(m.Backend)
 	if free == 0 || total == 0 { // not known
 		return nil
@@ -55,7 +57,7 @@ func trains(m *Model, o TrainOptions) error {
 }
 
 // trainMemory is the number of bytes that a trainer allocates.
-func trainMemory(m *Model, o TrainOptions) (int64, error) {
+func trainMemory(m *model.Model, o TrainOptions) (int64, error) {
 	dry, counts := *m, &null.Backend{As: m.Backend}
 	dry.Backend = counts
 	tr, err := newTrainer(&dry, o)

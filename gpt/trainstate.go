@@ -5,14 +5,16 @@ import (
 	"math"
 	"strconv"
 
+	"caldera/gpt/checkpoint"
+
 	"caldera/nn"
 )
 
 // states are what AdamW keeps of each weight, named as PyTorch names them.
-func (tr *Trainer) states() []State {
-	return []State{
-		{"exp_avg.", func(i int) nn.Tensor { return tr.params.List[i].Mean }},
-		{"exp_avg_sq.", func(i int) nn.Tensor { return tr.params.List[i].Square }},
+func (tr *Trainer) states() []checkpoint.State {
+	return []checkpoint.State{
+		{Prefix: "exp_avg.", Of: func(i int) nn.Tensor { return tr.params.List[i].Mean }},
+		{Prefix: "exp_avg_sq.", Of: func(i int) nn.Tensor { return tr.params.List[i].Square }},
 	}
 }
 
@@ -31,7 +33,7 @@ func (tr *Trainer) SaveState(path string) error {
 	if s := tr.scale; s != nil {
 		metadata[stateScale], metadata[stateScaleSteps] = strconv.FormatFloat(s.value, 'g', -1, 64), strconv.Itoa(s.steps)
 	}
-	return SaveState(path, tr.m, tr.states(), metadata)
+	return checkpoint.SaveState(path, tr.m, tr.states(), metadata)
 }
 
 // LoadState reads what SaveState wrote, on this backend or another. A file that
@@ -39,7 +41,7 @@ func (tr *Trainer) SaveState(path string) error {
 func (tr *Trainer) LoadState(path string) error {
 	var count int
 	var scale *lossScale
-	err := LoadState(path, tr.m, tr.states(), func(metadata map[string]string) (err error) {
+	err := checkpoint.LoadState(path, tr.m, tr.states(), func(metadata map[string]string) (err error) {
 		text := metadata[stateStep]
 		if count, err = strconv.Atoi(text); err != nil || count < 0 {
 			return fmt.Errorf("found %q as the number of steps, expected a whole number from 0 on: the file is no state of an optimiser", text)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"caldera/gpt/model"
+
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/internal/bench/result"
@@ -102,7 +104,7 @@ type runner struct {
 	d        *Device
 	o        Options
 	p        progress
-	m        *gpt.Model
+	m        *model.Model
 	s        *gpt.Session
 	running  []*running
 	ceilings result.Ceilings

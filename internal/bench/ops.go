@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"slices"
 
+	"caldera/gpt/model"
+
 	"caldera/backend"
-	"caldera/gpt"
 	"caldera/internal/bench/result"
 	"caldera/internal/opcases"
 )
@@ -36,7 +37,7 @@ func OpNames() []string {
 // MeasureOps times the ops of a GPT of a shape, one after the other. skipped
 // tells what the device cannot do; where an op fails the others are timed all
 // the same.
-func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) (results []*result.OpResult, skipped []error, err error) {
+func (d *Device) MeasureOps(ctx context.Context, shape model.Config, o OpOptions) (results []*result.OpResult, skipped []error, err error) {
 	var cases []opcases.Case
 	s := opcases.Shape{Width: shape.Width, Inner: shape.Inner, Heads: shape.Heads, Vocab: shape.Vocab, Context: shape.Context}
 	for _, c := range opcases.Cases(s, o.DTypes) {

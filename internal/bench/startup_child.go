@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"caldera/gpt/model"
+
 	"caldera/backend"
 	"caldera/gpt"
 )
@@ -94,7 +96,7 @@ func (j startupJob) model() (Model, error) {
 }
 
 // feed reads a prompt in a session of its own and picks the token after it.
-func feed(m *gpt.Model, n int) error {
+func feed(m *model.Model, n int) error {
 	s, err := gpt.NewSession(m, gpt.SessionOptions{})
 	if err != nil {
 		return err

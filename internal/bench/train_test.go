@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"caldera/gpt/model"
+
 	"caldera/backend"
 	"caldera/backend/null"
 	"caldera/gpt"
@@ -22,7 +24,7 @@ import (
 // tinyTrain trains a tiny model beside peers.
 func tinyTrain(t *testing.T, ctx context.Context, step Training, d backend.DType, timeout time.Duration, peers ...peer.Peer) (map[string][]*result.TrainResult, error) {
 	t.Helper()
-	c := gpt.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
+	c := model.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
 	t.Setenv("TMPDIR", t.TempDir())
 	o := PeerOptions{Options: quiet(3), Peers: peers, Threads: 1, Timeout: timeout}
 	o.DType = d

@@ -8,6 +8,9 @@ import (
 	"os"
 	"strings"
 
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
+
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/gpt/tokenizer"
@@ -38,7 +41,7 @@ func (f ModelFlags) Name() string {
 // Load reads the chosen model into b's memory, and its tokenizer, which is nil
 // for a checkpoint that has none. use is asked, before anything is loaded, what
 // the model is loaded for. It stops when ctx ends.
-func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Config, *tokenizer.Tokenizer) (*gpt.Use, error)) (*gpt.Model, *tokenizer.Tokenizer, error) {
+func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.Config, *tokenizer.Tokenizer) (*gpt.Use, error)) (*model.Model, *tokenizer.Tokenizer, error) {
 	o := gpt.LoadOptions{Activations: f.Activation()}
 	if f.DType != "auto" {
 		var err error
@@ -75,11 +78,11 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 }
 
 // Open opens the chosen checkpoint, and tells log what its user should know of it.
-func (f ModelFlags) Open(log io.Writer) (*gpt.Checkpoint, error) {
+func (f ModelFlags) Open(log io.Writer) (*checkpoint.Checkpoint, error) {
 	if f.Model == "" {
-		return gpt.OpenCheckpointFS(models.Default(), models.Name)
+		return checkpoint.OpenFS(models.Default(), models.Name)
 	}
-	c, err := gpt.OpenCheckpoint(f.Model)
+	c, err := checkpoint.Open(f.Model)
 	if err == nil {
 		Tell(log, c.Notes())
 	}

@@ -4,13 +4,15 @@ import (
 	"errors"
 	"fmt"
 
+	"caldera/gpt/model"
+
 	"caldera/gpt"
 	"caldera/internal/setting"
 )
 
 // outOfMemory tells what to do about a step that does not fit: it tries what
 // costs the least time first, and names the first that fits.
-func outOfMemory(m *gpt.Model, o Options, err error) error {
+func outOfMemory(m *model.Model, o Options, err error) error {
 	known := (*gpt.TrainMemoryError)(nil)
 	errors.As(err, &known)
 	for _, smaller := range o.smaller() {

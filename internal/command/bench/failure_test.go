@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint/safetensors"
 )
 
 // tooLarge is a checkpoint with a weight that f16 cannot tell.

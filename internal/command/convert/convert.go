@@ -13,10 +13,11 @@ import (
 	"fmt"
 	"os"
 
+	"caldera/gpt/checkpoint"
+
 	"github.com/alecthomas/kong"
 
 	"caldera/backend"
-	"caldera/gpt"
 	"caldera/internal/cli"
 	"caldera/models"
 )
@@ -54,7 +55,7 @@ var foreign = cli.Foreign(map[string]string{
 
 // Run converts.
 func (f *flags) Run(ctx context.Context) (err error) {
-	o := gpt.SaveOptions{}
+	o := checkpoint.SaveOptions{}
 	if f.DType != "auto" {
 		if o.DType, err = backend.ParseDType(f.DType, backend.Weights); err != nil {
 			return cli.UsageError{Err: err}

@@ -11,8 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"caldera/gpt"
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint"
+
+	"caldera/gpt/checkpoint/safetensors"
 	"caldera/internal/commandtest"
 	"caldera/models"
 )
@@ -265,7 +266,7 @@ func TestForceKilled(t *testing.T) {
 		time.Sleep(time.Duration(5*i) * time.Millisecond)
 		cmd.Process.Kill()
 		killed := cmd.Wait() != nil
-		c, err := gpt.OpenCheckpoint(dir)
+		c, err := checkpoint.Open(dir)
 		if err != nil {
 			t.Fatalf("killed after %d ms: %v", 5*i, err)
 		}
@@ -273,7 +274,7 @@ func TestForceKilled(t *testing.T) {
 		if small := c.Config.Layers == 3; small && !killed || (tokenizerErr != nil) != small {
 			t.Errorf("after %d ms (killed: %v) it has %d layers, and of the tokenizer: %v", 5*i, killed, c.Config.Layers, tokenizerErr)
 		}
-		if err := c.SaveDir(t.Context(), filepath.Join(t.TempDir(), "copy"), gpt.SaveOptions{}); err != nil { // reads all
+		if err := c.SaveDir(t.Context(), filepath.Join(t.TempDir(), "copy"), checkpoint.SaveOptions{}); err != nil { // reads all
 			t.Error(err)
 		}
 		if err := c.Close(); err != nil {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/x448/float16"
 
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint/safetensors"
 	"caldera/gpt/tokenizer"
 	"caldera/models"
 )

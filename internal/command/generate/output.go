@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"caldera/gpt/model"
+
 	"golang.org/x/term"
 
 	"caldera/gpt"
@@ -54,7 +56,7 @@ func (f *flags) colored() bool {
 }
 
 // prompt prints what is continued. In a text the tokens that begin it are not shown.
-func (w *writer) prompt(ids []int, m *gpt.Model) error {
+func (w *writer) prompt(ids []int, m *model.Model) error {
 	if w.quiet {
 		return nil
 	}

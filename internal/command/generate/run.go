@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"caldera/gpt/model"
+
 	"caldera/gpt"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
@@ -36,7 +38,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 
 	start := time.Now()
 	f.ModelFlags.NoText = f.Prompt.Tokens != nil
-	m, t, err := f.ModelFlags.Load(ctx, b, func(c gpt.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) { return f.use(text, c, t) })
+	m, t, err := f.ModelFlags.Load(ctx, b, func(c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) { return f.use(text, c, t) })
 	if err != nil {
 		return err
 	}
@@ -97,7 +99,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 
 // use is what the model is loaded for. How many tokens the prompt has is not
 // known yet, but that each of them has some bytes.
-func (f *flags) use(text string, c gpt.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
+func (f *flags) use(text string, c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
 	if f.CtxSize > c.Context {
 		return nil, cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, c.Context)
 	}

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint/safetensors"
 )
 
 // dataLine is what a run says of its data.
