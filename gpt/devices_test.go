@@ -5,11 +5,10 @@ import (
 	"slices"
 	"testing"
 
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // TestGenerateOnDevices expects of every device the tokens that the CPU draws:

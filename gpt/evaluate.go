@@ -5,9 +5,8 @@ import (
 	"context"
 	"fmt"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
+	"caldera/gpt/model"
 	"caldera/nn"
 )
 

@@ -7,11 +7,10 @@ import (
 	"slices"
 	"testing"
 
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // TestEvaluator holds the scores of every position to PyTorch's logits.

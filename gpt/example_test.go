@@ -6,11 +6,10 @@ import (
 	"log"
 	"math"
 
-	"caldera/gpt/checkpoint"
-
 	"caldera/backend"
 	_ "caldera/backend/cpu" // for GPUs import caldera/backend/vulkan too, and open "auto"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/models"
 )
 

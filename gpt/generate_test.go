@@ -8,10 +8,9 @@ import (
 	"slices"
 	"testing"
 
+	"caldera/gpt"
 	"caldera/gpt/model"
 	"caldera/internal/gpttest"
-
-	"caldera/gpt"
 )
 
 // greedy takes the likeliest of all tokens, n times, and never ends a text.

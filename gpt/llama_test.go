@@ -5,11 +5,10 @@ import (
 	"slices"
 	"testing"
 
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // TestLlamaDevices expects of every device the tokens of the CPU, and of a text in

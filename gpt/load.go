@@ -3,10 +3,9 @@ package gpt
 import (
 	"context"
 
+	"caldera/backend"
 	"caldera/gpt/checkpoint"
 	"caldera/gpt/model"
-
-	"caldera/backend"
 )
 
 // LoadOptions say how a model is loaded. The zero value keeps matrices as the

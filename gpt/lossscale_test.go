@@ -9,13 +9,12 @@ import (
 	"strconv"
 	"testing"
 
-	"caldera/gpt/model"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // TestTrainMixedReference holds mixed precision to the gradients that PyTorch
@@ -99,7 +98,7 @@ func setScale(t *testing.T, tr *gpt.Trainer, scale float64, steps int) error {
 	}
 	path := filepath.Join(t.TempDir(), "changed")
 	metadata := map[string]string{"step": f.Metadata()["step"], "loss_scale": fmt.Sprint(scale), "loss_scale_steps": fmt.Sprint(steps)}
-	if err := safetensors.Write(path, tensors, metadata); err != nil {
+	if err := gpttest.WriteTensors(path, tensors, metadata); err != nil {
 		t.Fatal(err)
 	}
 	return tr.LoadState(path)

@@ -11,11 +11,10 @@ import (
 	"slices"
 	"strings"
 
-	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/backend/null"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
 )
 
 // Use is what a model is loaded for: what has to fit beside its weights.

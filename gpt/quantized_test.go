@@ -7,13 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt/model"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // tinyCheckpoint is the checkpoint gpt2-tiny, to be changed.
@@ -87,7 +86,7 @@ func TestQuantized(t *testing.T) {
 	}
 	plain := t.TempDir()
 	c := tinyCheckpoint(t)
-	if err := errors.Join(safetensors.Write(plain+"/model.safetensors", c.Tensors, nil), os.WriteFile(plain+"/config.json", config, 0o666)); err != nil {
+	if err := errors.Join(gpttest.WriteTensors(plain+"/model.safetensors", c.Tensors, nil), os.WriteFile(plain+"/config.json", config, 0o666)); err != nil {
 		t.Fatal(err)
 	}
 	cpu := gpttest.OpenCPU(t)
@@ -95,7 +94,7 @@ func TestQuantized(t *testing.T) {
 		dir := t.TempDir()
 		c := tinyCheckpoint(t)
 		rounded(t, c, d)
-		if err := errors.Join(safetensors.Write(dir+"/model.safetensors", c.Tensors, nil), os.WriteFile(dir+"/config.json", config, 0o666)); err != nil {
+		if err := errors.Join(gpttest.WriteTensors(dir+"/model.safetensors", c.Tensors, nil), os.WriteFile(dir+"/config.json", config, 0o666)); err != nil {
 			t.Fatal(err)
 		}
 		load := func(b backend.Backend, dir string, d backend.DType) *model.Model {

@@ -8,13 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt/model"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 	"caldera/nn"
 )
 
@@ -211,7 +210,7 @@ func (f figures) ints(t *testing.T, name string) []int32 {
 	return out
 }
 
-func tensor(t *testing.T, b backend.Backend, values []int32, dims ...int) model.Tensor {
+func tensor(t *testing.T, b backend.Backend, values []int32, dims ...int) backend.Tensor {
 	t.Helper()
 	x, err := backend.New(b, backend.I32, dims...)
 	if err == nil {

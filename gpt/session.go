@@ -1,12 +1,18 @@
+// Package gpt runs generative pre-trained transformers, on any backend: it loads
+// them, makes text, and trains.
+//
+// What a GPT computes stands in package model, whose forward.go is the page to read
+// first. load.go checks that a model fits into memory (memory.go) and reads it from a
+// checkpoint; session.go runs it step by step, generate.go makes text of that,
+// train.go learns.
 package gpt
 
 import (
 	"context"
 	"fmt"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
+	"caldera/gpt/model"
 	"caldera/nn"
 )
 

@@ -6,11 +6,10 @@ import (
 	"slices"
 	"testing"
 
-	"caldera/gpt/model"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
+	"caldera/internal/gpttest"
 )
 
 // tiny is gpt2-tiny on the CPU: a context of 64, a vocabulary of 257.

@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"math"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
+	"caldera/gpt/model"
 	"caldera/nn"
 )
 
@@ -122,7 +121,7 @@ func (tr *Trainer) record() (err error) {
 		return err
 	}
 	for _, x := range []struct {
-		dst  *model.Tensor
+		dst  *backend.Tensor
 		d    backend.DType
 		dims []int
 	}{

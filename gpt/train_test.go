@@ -7,13 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 	"caldera/nn"
 )
 
@@ -90,7 +89,7 @@ func trainable(t *testing.T, b backend.Backend, dir string) *model.Model {
 }
 
 // asStored reads a weight or its gradient in the order of a checkpoint.
-func asStored(t *testing.T, b backend.Backend, x model.Tensor, w model.Weight) []float32 {
+func asStored(t *testing.T, b backend.Backend, x backend.Tensor, w model.Weight) []float32 {
 	t.Helper()
 	if w.Transposed(model.HuggingFace) {
 		x = x.Transpose()

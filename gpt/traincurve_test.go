@@ -6,12 +6,11 @@ import (
 	"os"
 	"testing"
 
-	"caldera/gpt/model"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // curve is the losses of 200 steps of a small model that learns the letters of a

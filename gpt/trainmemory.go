@@ -3,10 +3,9 @@ package gpt
 import (
 	"fmt"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/backend/null"
+	"caldera/gpt/model"
 )
 
 // TrainMemoryError reports a training step for which a backend has too little

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"caldera/gpt/checkpoint"
-
 	"caldera/nn"
 )
 

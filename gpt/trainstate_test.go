@@ -11,14 +11,13 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // lesson is a batch for gpt2-one, which knows 11 tokens: 4 sequences of 4.
@@ -244,7 +243,7 @@ func setStep(t *testing.T, path string, step int) {
 	}
 	metadata := f.Metadata()
 	metadata["step"] = strconv.Itoa(step)
-	if err := safetensors.Write(path, tensors, metadata); err != nil {
+	if err := gpttest.WriteTensors(path, tensors, metadata); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -407,7 +406,7 @@ func TestLoadStateErrors(t *testing.T) {
 		metadata := map[string]string{"step": good.Metadata()["step"]}
 		tensors = c.change(tensors, metadata)
 		bad := filepath.Join(dir, "bad")
-		if err := safetensors.Write(bad, tensors, metadata); err != nil {
+		if err := gpttest.WriteTensors(bad, tensors, metadata); err != nil {
 			t.Fatal(err)
 		}
 		gpttest.WantError(t, tr.LoadState(bad), c.parts...)

@@ -1,19 +1,17 @@
-package checkpoint
-
-// A checkpoint is a model on disk. There are two layouts: a directory as Hugging
-// Face has it, and a GGUF file (gguf.go). What differs between them is in this
-// file; find.go finds out which of them a path names, load.go reads either into a
-// backend's memory, save.go and save_gguf.go write one as the other. A third
+// Package checkpoint is models on disk. There are two layouts: a directory as
+// Hugging Face has it, and a GGUF file (gguf.go). What differs between them is in
+// checkpoint.go; find.go finds out which of them a path names, load.go reads either
+// into a backend's memory, save.go and save_gguf.go write one as the other. A third
 // layout is one more function that makes a Checkpoint.
+package checkpoint
 
 import (
 	"fmt"
 	"io/fs"
 	"strings"
 
-	"caldera/gpt/model"
-
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 )
 
@@ -59,7 +57,7 @@ var (
 	ggufLayout      = layout{model.GGUF, "its metadata", false}
 )
 
-// OpenCheckpointFS is OpenCheckpoint for a file system that is a model directory,
+// OpenFS is Open for a file system that is a model directory,
 // such as that of the embedded model.
 func OpenFS(fsys fs.FS, name string) (*Checkpoint, error) {
 	config, err := ReadConfig(fsys)

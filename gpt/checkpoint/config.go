@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"caldera/gpt/model"
-
 	"caldera/internal/regular"
 	"caldera/internal/strictjson"
 )

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"caldera/gpt/model"
-
 	"github.com/google/go-cmp/cmp"
+
+	"caldera/gpt/model"
 )
 
 const small = `"n_layer": 2, "n_head": 3, "n_embd": 60, "n_positions": 40, "vocab_size": 1003`

@@ -21,7 +21,7 @@ import (
 
 const expectedModel = "expected a directory with config.json and model.safetensors, or a GGUF file"
 
-// OpenCheckpoint opens the model at path:
+// Open opens the model at path:
 //
 //   - a directory in Hugging Face's layout, or one of its files of weights
 //     (model.safetensors, a shard, or the index of the shards) with config.json

@@ -10,8 +10,6 @@ import (
 
 	"caldera/gpt/checkpoint"
 	"caldera/internal/gpttest"
-
-	"caldera/gpt/checkpoint/safetensors"
 )
 
 func writeFile(t *testing.T, path, text string) {
@@ -38,7 +36,7 @@ func shards(t *testing.T, dir, stem string) {
 		index += `"` + x.Name + `": "` + map[bool]string{true: first, false: second}[i < 5] + `", `
 	}
 	writeFile(t, filepath.Join(dir, stem+".safetensors.index.json"), strings.TrimSuffix(index, ", ")+"}}")
-	err := firstError(safetensors.Write(filepath.Join(dir, first), c.Tensors[:5], nil), safetensors.Write(filepath.Join(dir, second), c.Tensors[5:], nil),
+	err := firstError(gpttest.WriteTensors(filepath.Join(dir, first), c.Tensors[:5], nil), gpttest.WriteTensors(filepath.Join(dir, second), c.Tensors[5:], nil),
 		os.Remove(filepath.Join(dir, "model.safetensors")))
 	if err != nil {
 		t.Fatal(err)

@@ -7,12 +7,11 @@ import (
 	"slices"
 	"testing"
 
-	"caldera/gpt/checkpoint"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/internal/gpttest"
 )
 
 // TestLoadNonFinite loads checkpoints with a weight that is NaN or infinite: to

@@ -13,10 +13,9 @@ import (
 	"strconv"
 	"strings"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt/checkpoint/gguf"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/strictjson"
 )

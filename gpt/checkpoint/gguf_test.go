@@ -13,14 +13,13 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/checkpoint/gguf"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
+	"caldera/internal/gpttest"
 	"caldera/models"
 )
 
@@ -333,7 +332,7 @@ func TestLoadGGUFWithoutCopy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, x := range []model.Tensor{gpttest.GPT2(m).Tokens, model.Head(m).W, gpttest.GPT2(m).Blocks[0].QKV.W, gpttest.GPT2(m).Blocks[5].Down.W} {
+		for _, x := range []backend.Tensor{gpttest.GPT2(m).Tokens, model.Head(m).W, gpttest.GPT2(m).Blocks[0].QKV.W, gpttest.GPT2(m).Blocks[5].Down.W} {
 			if x.DType != d || !x.Contiguous() {
 				t.Errorf("a matrix stored as %v is kept as %v", d, x)
 			}

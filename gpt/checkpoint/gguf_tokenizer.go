@@ -10,9 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"caldera/gpt/model"
-
 	"caldera/gpt/checkpoint/gguf"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/strictjson"
 )

@@ -9,16 +9,15 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
-	"caldera/internal/gpttest"
-
 	"github.com/google/go-cmp/cmp"
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/checkpoint/gguf"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
+	"caldera/internal/gpttest"
 )
 
 // TestLlamaRoundTrip converts to GGUF and back: the files are the same, and all three
@@ -306,7 +305,7 @@ func TestLlamaIgnored(t *testing.T) {
 	all = append(all,
 		safetensors.Tensor{Name: "score.weight", DType: safetensors.F32, Shape: []int{1}, Data: make([]byte, 4)},
 		safetensors.Tensor{Name: "model.layers.0.self_attn.rotary_emb.inv_freq", DType: safetensors.F32, Shape: []int{1}, Data: make([]byte, 4)})
-	if err := safetensors.Write(filepath.Join(dir, safetensors.SingleName), all, nil); err != nil {
+	if err := gpttest.WriteTensors(filepath.Join(dir, safetensors.SingleName), all, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := gpttest.OpenCheckpoint(t, dir).Ignored(); !slices.Equal(got, []string{"score.weight"}) {

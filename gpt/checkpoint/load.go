@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/backend/null"
+	"caldera/gpt/model"
 )
 
-// checkpointLoadOptions say how weights are kept in memory. The zero value keeps
+// LoadOptions say how weights are kept in memory. The zero value keeps
 // matrices as the checkpoint stores them and vectors as f32.
 type LoadOptions struct {
 	// DType is that of matrices: one of weights, or None for as stored.

@@ -6,12 +6,11 @@ import (
 	"os"
 	"testing"
 
+	"caldera/backend"
+	"caldera/gpt"
 	"caldera/gpt/checkpoint"
 	"caldera/gpt/model"
 	"caldera/internal/gpttest"
-
-	"caldera/backend"
-	"caldera/gpt"
 )
 
 // TestLoadCancelled ends ctx in the middle of loading, where weights are mapped

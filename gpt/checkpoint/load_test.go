@@ -15,13 +15,12 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
+	"caldera/internal/gpttest"
 )
 
 func TestLoadErrors(t *testing.T) {
@@ -208,7 +207,7 @@ func TestLoadShards(t *testing.T) {
 		shards[file] = append(shards[file], x)
 	}
 	for file, tensors := range shards {
-		if err := safetensors.Write(filepath.Join(dir, file), tensors, nil); err != nil {
+		if err := gpttest.WriteTensors(filepath.Join(dir, file), tensors, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -350,9 +349,9 @@ func TestLoadOnDevice(t *testing.T) {
 }
 
 // weights lists some tensors of every kind.
-func weights(m *model.Model) []model.Tensor {
+func weights(m *model.Model) []backend.Tensor {
 	x := gpttest.GPT2(m).Blocks[0]
-	return []model.Tensor{
+	return []backend.Tensor{
 		gpttest.GPT2(m).Tokens, gpttest.GPT2(m).Positions, model.Head(m).W, x.QKV.W, x.Out.W, x.Up.W, x.Down.W, x.Norm1.Gamma, x.QKV.Bias, gpttest.GPT2(m).Norm.Beta,
 	}
 }

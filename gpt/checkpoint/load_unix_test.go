@@ -9,11 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"caldera/internal/gpttest"
-
 	"caldera/gpt"
 	"caldera/gpt/checkpoint/safetensors"
 	"caldera/internal/commandtest"
+	"caldera/internal/gpttest"
 )
 
 // TestLoadNamedPipe shows that loading does not wait for a pipe's writer.

@@ -8,9 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
+	"caldera/gpt/model"
 )
 
 // wrappers are what programs put before the names of all tensors: the body of a

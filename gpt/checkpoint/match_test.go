@@ -4,10 +4,9 @@ import (
 	"slices"
 	"testing"
 
-	"caldera/internal/gpttest"
-
 	"caldera/gpt"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/internal/gpttest"
 )
 
 // TestIgnored loads checkpoints with more in them than a GPT-2: the scores are

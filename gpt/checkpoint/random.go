@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"caldera/gpt/model"
-
 	"caldera/gpt/tokenizer"
 )
 
@@ -14,7 +13,7 @@ import (
 // (Radford et al. 2019, section 2.3): normal with standard deviation 0.02, matrices
 // that write into the residual stream scaled by 1/√(2·layers), norms 1 and biases
 // 0. The seed decides all of them, on any machine. The shape is completed
-// ([Config.Complete]). It has no tokenizer: SetTokenizer gives it one.
+// ([model.Config.Complete]). It has no tokenizer: SetTokenizer gives it one.
 func Random(config model.Config, seed uint64) (*Checkpoint, error) {
 	config = config.Complete()
 	if err := config.Validate(); err != nil {

@@ -7,13 +7,12 @@ import (
 	"slices"
 	"testing"
 
-	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
+	"caldera/internal/gpttest"
 )
 
 var randomConfig = model.Config{
@@ -39,7 +38,7 @@ func TestRandomDistribution(t *testing.T) {
 	x := gpttest.GPT2(m).Blocks[3]
 	for _, c := range []struct {
 		name    string
-		weights model.Tensor
+		weights backend.Tensor
 		mean    float64
 		std     float64
 	}{

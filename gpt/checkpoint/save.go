@@ -11,10 +11,9 @@ import (
 	"slices"
 	"strings"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
 	"caldera/internal/atomicfile"
 )
 
@@ -132,7 +131,7 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	}
 	write := writer(ctx, all, o.Progress)
 	// "pt" tells Hugging Face's library whose order of dimensions this is.
-	err = safetensors.WriteFrom(filepath.Join(r.staging, safetensors.SingleName), tensors, map[string]string{"format": "pt"},
+	err = safetensors.Write(filepath.Join(r.staging, safetensors.SingleName), tensors, map[string]string{"format": "pt"},
 		func(w io.Writer, t safetensors.Tensor) error { return write(w, t.Name) })
 	if err != nil {
 		return err

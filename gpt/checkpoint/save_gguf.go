@@ -5,10 +5,9 @@ import (
 	"io"
 	"strings"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt/checkpoint/gguf"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 )
 

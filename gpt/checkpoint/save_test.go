@@ -13,15 +13,14 @@ import (
 	"slices"
 	"testing"
 
-	"caldera/gpt/checkpoint"
-	"caldera/internal/gpttest"
-
 	"github.com/google/go-cmp/cmp"
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/checkpoint/gguf"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/internal/gpttest"
 	"caldera/models"
 )
 

@@ -8,12 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt/checkpoint"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/tokenizer"
+	"caldera/internal/gpttest"
 )
 
 // tokens11 is a vocabulary for the model of 11 tokens.

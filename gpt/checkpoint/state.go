@@ -6,10 +6,9 @@ import (
 	"io"
 	"slices"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 )
 
@@ -81,7 +80,7 @@ func asStored(w model.Weight, x backend.Tensor) (_ backend.Tensor, turned bool) 
 // State is a tensor that an optimiser keeps of each weight.
 type State struct {
 	Prefix string                     // of its name, before that of the weight
-	Of     func(i int) backend.Tensor // that of row i of [Model.Learned], with its shape and strides
+	Of     func(i int) backend.Tensor // that of row i of [model.Model.Learned], with its shape and strides
 }
 
 // SaveState writes what an optimiser remembers of a model to a safetensors file,
@@ -100,7 +99,7 @@ func SaveState(path string, m *model.Model, states []State, metadata map[string]
 			parts[name] = part{w, s.Of(i)}
 		}
 	}
-	return safetensors.WriteFrom(path, tensors, metadata, func(w io.Writer, t safetensors.Tensor) error {
+	return safetensors.Write(path, tensors, metadata, func(w io.Writer, t safetensors.Tensor) error {
 		p := parts[t.Name]
 		data, err := read(m, p.w, p.x)
 		if err != nil {

@@ -9,8 +9,8 @@ import "caldera/nn"
 // then each thinks alone (MLP): that is Forward, which each family of models has
 // in a file of its own. Read GPT-2's next, in gpt2.go; Unembed below takes what it
 // returns. The last vector is mapped to a score for every token that could come
-// next (unembedding); softmax makes these probabilities. Generate, in generate.go,
-// draws one, appends it and starts over.
+// next (unembedding); softmax makes these probabilities. Generate, in
+// gpt/generate.go, draws one, appends it and starts over.
 //
 // Nothing is computed while these functions run: they write operations on a tape,
 // which is then recorded for a CPU or a GPU and run once for every step.

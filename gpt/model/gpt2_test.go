@@ -8,13 +8,12 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
-	"caldera/internal/gpttest"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // activations are Transformers' (ACT2FN), in float64.

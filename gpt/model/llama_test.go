@@ -3,9 +3,9 @@ package model_test
 import (
 	"testing"
 
-	"caldera/gpt/model"
-
 	"github.com/google/go-cmp/cmp"
+
+	"caldera/gpt/model"
 )
 
 // TestLlamaCounts counts weights: those of Llama 3.2 1B as its authors publish them.

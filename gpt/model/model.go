@@ -1,11 +1,10 @@
-// Package gpt is generative pre-trained transformers: families of models, their
-// checkpoints, and text generation, on any backend.
+// Package model is generative pre-trained transformers: families of models, and what
+// they compute, on any backend. It reads and writes no files (package checkpoint
+// does), and runs nothing (package gpt does).
 //
 // Start with forward.go, which is what a GPT computes, and gpt2.go, a family of
-// them; then generate.go, which makes text of it, and train.go, which learns. A
-// family enters itself into the registry (family.go) with rows that tell its
-// settings (setting.go) and its weights (weight.go); load.go reads weights from a
-// checkpoint, session.go runs the model step by step.
+// them. A family enters itself into the registry (family.go) with rows that tell its
+// settings (setting.go) and its weights (weight.go).
 package model
 
 import (

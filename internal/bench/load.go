@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"slices"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/result"
 )
 

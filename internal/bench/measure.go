@@ -10,10 +10,9 @@ import (
 	"slices"
 	"time"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/result"
 )
 

@@ -8,10 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	_ "caldera/backend/cpu"
+	"caldera/gpt/model"
 )
 
 var tiny = model.Config{Family: "gpt2", Layers: 2, Heads: 2, Width: 16, Inner: 64, Context: 32, Vocab: 50, Epsilon: 1e-5, TieEmbeddings: true}

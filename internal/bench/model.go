@@ -5,11 +5,10 @@ import (
 	"errors"
 	"path/filepath"
 
-	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/models"
 )

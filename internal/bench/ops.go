@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
+	"caldera/gpt/model"
 	"caldera/internal/bench/result"
 	"caldera/internal/opcases"
 )

@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
+	"caldera/gpt/model"
 	"caldera/internal/bench/peer"
 	"caldera/internal/bench/result"
 	"caldera/internal/commandtest"

@@ -10,10 +10,9 @@ import (
 	"strconv"
 	"time"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 )
 
 // isStartupChild reports whether [Startup] started this process.

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"caldera/gpt/model"
-
 	"caldera/internal/bench/result"
 	"caldera/internal/setting"
 )

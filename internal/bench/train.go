@@ -10,10 +10,9 @@ import (
 	"runtime/debug"
 	"time"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/peer"
 	"caldera/internal/bench/result"
 	"caldera/nn"

@@ -11,11 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/backend/null"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/peer"
 	"caldera/internal/bench/result"
 	"caldera/internal/commandtest"

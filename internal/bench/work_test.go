@@ -4,11 +4,10 @@ import (
 	"math"
 	"testing"
 
-	"caldera/gpt/model"
-
 	"github.com/google/go-cmp/cmp"
 
 	"caldera/backend"
+	"caldera/gpt/model"
 	"caldera/internal/trace"
 )
 

@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"time"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/opcases"
 )
 

@@ -8,11 +8,10 @@ import (
 	"os"
 	"strings"
 
-	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/printable"
 	"caldera/models"

@@ -8,7 +8,7 @@ import (
 	"caldera/backend/calltrace"
 )
 
-// openCPU opens the CPU backend, under an account of its memory.
+// OpenCPU opens the CPU backend, under an account of its memory.
 func OpenCPU(t *testing.T) *Account {
 	t.Helper()
 	b, err := backend.Open("cpu")
@@ -19,7 +19,7 @@ func OpenCPU(t *testing.T) *Account {
 	return AccountOf(b)
 }
 
-// account keeps an account of a backend's buffers.
+// Account keeps an account of a backend's buffers.
 type Account struct {
 	backend.Backend
 	live      map[backend.Buffer]bool
@@ -31,6 +31,7 @@ type Account struct {
 
 func (a *Account) Unwrap() backend.Backend { return a.Backend }
 
+// AccountOf is b, under an account of its memory.
 func AccountOf(b backend.Backend) *Account {
 	a := &Account{live: map[backend.Buffer]bool{}}
 	a.Backend = calltrace.Wrap(b, calltrace.Hooks{
@@ -56,7 +57,7 @@ func AccountOf(b backend.Backend) *Account {
 	return a
 }
 
-// inUse is the number of buffers that have not been freed.
+// InUse is the number of buffers that have not been freed.
 func (a *Account) InUse() int {
 	n := 0
 	for buf := range a.live {
@@ -67,13 +68,13 @@ func (a *Account) InUse() int {
 	return n
 }
 
-// deviceOf is a backend that has memory of its own and no other ability, as a
+// DeviceOf is a backend that has memory of its own and no other ability, as a
 // GPU has: matrices are transposed on their way into it.
 func DeviceOf(b backend.Backend) backend.Backend { return device{b} }
 
 type device struct{ backend.Backend }
 
-// countdownFrom is a context that ends once it has been asked n times.
+// Countdown is a context that ends once it has been asked n times.
 func Countdown(ctx context.Context, n int) context.Context { return &countdown{ctx, n} }
 
 type countdown struct {
@@ -88,10 +89,10 @@ func (c *countdown) Err() error {
 	return nil
 }
 
-// fullAfter is a backend that has memory for so many allocations.
+// FullAfter is a backend that has memory for so many allocations.
 func FullAfter(a *Account, left int) *Full { return &Full{a, left} }
 
-// full has no memory left after a number of allocations.
+// Full has no memory left after a number of allocations.
 type Full struct {
 	*Account
 	Left int

@@ -5,28 +5,28 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
-	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
-
 	"github.com/x448/float16"
 
 	"caldera/backend"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
 )
 
-// checkpoint is a model directory that a test changes before it is written.
+// Directory is a model directory that a test changes before it is written.
 type Directory struct {
 	Config  map[string]any
 	Tensors []safetensors.Tensor
 }
 
-// base is a small checkpoint that is right.
+// Base is a small checkpoint that is right.
 func Base(t *testing.T) *Directory {
 	t.Helper()
 	dir := "testdata/gpt2-one"
@@ -36,6 +36,7 @@ func Base(t *testing.T) *Directory {
 	return ReadDirectory(t, dir)
 }
 
+// ReadDirectory reads the model directory dir into memory.
 func ReadDirectory(t *testing.T, dir string) *Directory {
 	t.Helper()
 	c := &Directory{}
@@ -59,16 +60,18 @@ func ReadDirectory(t *testing.T, dir string) *Directory {
 	return c
 }
 
+// Tensor is the one of that name, which must be there.
 func (c *Directory) Tensor(name string) *safetensors.Tensor {
 	i := slices.IndexFunc(c.Tensors, func(x safetensors.Tensor) bool { return x.Name == name })
 	return &c.Tensors[i]
 }
 
+// Remove takes out the tensor of that name.
 func (c *Directory) Remove(name string) {
 	c.Tensors = slices.DeleteFunc(c.Tensors, func(x safetensors.Tensor) bool { return x.Name == name })
 }
 
-// add appends a tensor of zeros.
+// Add appends a tensor of zeros.
 func (c *Directory) Add(name string, d safetensors.DType, shape ...int) *safetensors.Tensor {
 	x := safetensors.Tensor{Name: name, DType: d, Shape: shape}
 	x.Data = make([]byte, x.Elements()*d.Bits()/8)
@@ -76,6 +79,7 @@ func (c *Directory) Add(name string, d safetensors.DType, shape ...int) *safeten
 	return &c.Tensors[len(c.Tensors)-1]
 }
 
+// WriteConfig writes config.json alone.
 func (c *Directory) WriteConfig(t *testing.T, dir string) {
 	t.Helper()
 	text, err := json.Marshal(c.Config)
@@ -87,18 +91,26 @@ func (c *Directory) WriteConfig(t *testing.T, dir string) {
 	}
 }
 
-// write puts the checkpoint into a directory of its own.
+// Write puts the checkpoint into a directory of its own.
 func (c *Directory) Write(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	c.WriteConfig(t, dir)
-	if err := safetensors.Write(filepath.Join(dir, safetensors.SingleName), c.Tensors, nil); err != nil {
+	if err := WriteTensors(filepath.Join(dir, safetensors.SingleName), c.Tensors, nil); err != nil {
 		t.Fatal(err)
 	}
 	return dir
 }
 
-// store changes the dtype of every tensor, rounding its values.
+// WriteTensors writes a safetensors file of tensors that have their data.
+func WriteTensors(path string, tensors []safetensors.Tensor, metadata map[string]string) error {
+	return safetensors.Write(path, tensors, metadata, func(w io.Writer, t safetensors.Tensor) error {
+		_, err := w.Write(t.Data)
+		return err
+	})
+}
+
+// Store changes the dtype of every tensor, rounding its values.
 func (c *Directory) Store(d safetensors.DType) {
 	for i := range c.Tensors {
 		x := &c.Tensors[i]
@@ -106,6 +118,7 @@ func (c *Directory) Store(d safetensors.DType) {
 	}
 }
 
+// Decode reads float32s.
 func Decode(data []byte) []float32 {
 	values := make([]float32, len(data)/4)
 	for i := range values {
@@ -114,6 +127,7 @@ func Decode(data []byte) []float32 {
 	return values
 }
 
+// Encode writes values as d: F32, F16 or BF16.
 func Encode(d safetensors.DType, values []float32) []byte {
 	var p []byte
 	for _, v := range values {
@@ -129,7 +143,7 @@ func Encode(d safetensors.DType, values []float32) []byte {
 	return p
 }
 
-// llamas are small shapes that differ in what a Llama may have.
+// Llamas are small shapes that differ in what a Llama may have.
 func Llamas() map[string]model.Config {
 	settings := func(change func(s *model.LlamaSettings)) *model.LlamaSettings {
 		s := &model.LlamaSettings{Activation: backend.SiLU, Theta: 10000}
@@ -153,7 +167,7 @@ func Llamas() map[string]model.Config {
 	}
 }
 
-// checkpointOf saves a random Llama as a directory. Biases and norms, which begin as
+// SaveLlama saves a random Llama as a directory. Biases and norms, which begin as
 // zeros and ones, become other numbers.
 func SaveLlama(t *testing.T, c model.Config) (dir string) {
 	t.Helper()
@@ -183,12 +197,13 @@ func SaveLlama(t *testing.T, c model.Config) (dir string) {
 		all = append(all, x)
 	}
 	f.Close()
-	if err := safetensors.Write(path, all, nil); err != nil {
+	if err := WriteTensors(path, all, nil); err != nil {
 		t.Fatal(err)
 	}
 	return dir
 }
 
+// OpenCheckpoint opens the checkpoint at path until the test ends.
 func OpenCheckpoint(t *testing.T, path string) *checkpoint.Checkpoint {
 	t.Helper()
 	c, err := checkpoint.Open(path)
@@ -199,6 +214,7 @@ func OpenCheckpoint(t *testing.T, path string) *checkpoint.Checkpoint {
 	return c
 }
 
+// SaveDir saves c as a directory, and returns where.
 func SaveDir(t *testing.T, c *checkpoint.Checkpoint, d backend.DType) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "saved")

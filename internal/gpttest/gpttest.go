@@ -1,3 +1,5 @@
+// Package gpttest is what tests of the packages below gpt share: backends that count
+// and fail, checkpoints that a test changes, and scores.
 package gpttest
 
 import (
@@ -7,12 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 )
 
+// Load loads the model in dir, with matrices as d, until the test ends.
 func Load(t *testing.T, b backend.Backend, dir string, d backend.DType) *model.Model {
 	t.Helper()
 	m, err := gpt.Load(t.Context(), b, dir, gpt.LoadOptions{DType: d})
@@ -23,7 +25,7 @@ func Load(t *testing.T, b backend.Backend, dir string, d backend.DType) *model.M
 	return m
 }
 
-// logitsOf loads a checkpoint and returns the scores after a few tokens.
+// Logits loads a checkpoint and returns the scores after a few tokens.
 func Logits(t *testing.T, b backend.Backend, dir string, o gpt.LoadOptions) []float32 {
 	t.Helper()
 	m, err := gpt.Load(t.Context(), b, dir, o)
@@ -34,10 +36,10 @@ func Logits(t *testing.T, b backend.Backend, dir string, o gpt.LoadOptions) []fl
 	return Feed(t, m, 3, 1, 4, 1, 5)
 }
 
-// gpt2 is the network of a model of that family.
+// GPT2 is the network of a model of that family.
 func GPT2(m *model.Model) *model.GPT2 { return m.Network.(*model.GPT2) }
 
-// feed returns the scores after ids in a session of their own.
+// Feed returns the scores after ids in a session of their own.
 func Feed(t *testing.T, m *model.Model, ids ...int) []float32 {
 	t.Helper()
 	s := NewSession(t, m, 0)
@@ -49,6 +51,7 @@ func Feed(t *testing.T, m *model.Model, ids ...int) []float32 {
 	return slices.Clone(logits)
 }
 
+// NewSession is a session of m with room for size tokens.
 func NewSession(t *testing.T, m *model.Model, size int) *gpt.Session {
 	t.Helper()
 	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: size})
@@ -58,7 +61,7 @@ func NewSession(t *testing.T, m *model.Model, size int) *gpt.Session {
 	return s
 }
 
-// wantError fails unless err's text has every one of the parts, in one line.
+// WantError fails unless err's text has every one of the parts, in one line.
 func WantError(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
@@ -75,8 +78,8 @@ func WantError(t *testing.T, err error, parts ...string) {
 	}
 }
 
-// compact copies a window into a tensor of its own.
-func Compact(t *testing.T, b backend.Backend, x model.Tensor) model.Tensor {
+// Compact copies a window into a tensor of its own.
+func Compact(t *testing.T, b backend.Backend, x backend.Tensor) backend.Tensor {
 	t.Helper()
 	dst, err := backend.New(b, x.DType, x.Shape[:]...)
 	if err == nil {
@@ -89,7 +92,8 @@ func Compact(t *testing.T, b backend.Backend, x model.Tensor) model.Tensor {
 	return dst
 }
 
-func Floats(t *testing.T, b backend.Backend, x model.Tensor) []float32 {
+// Floats reads a contiguous tensor.
+func Floats(t *testing.T, b backend.Backend, x backend.Tensor) []float32 {
 	t.Helper()
 	out := make([]float32, x.Len())
 	if err := backend.GetF32(b, x, out); err != nil {
@@ -98,7 +102,7 @@ func Floats(t *testing.T, b backend.Backend, x model.Tensor) []float32 {
 	return out
 }
 
-// checkNear reports got further from want than tolerance, relative to its norm.
+// CheckNear reports got further from want than tolerance, relative to its norm.
 func CheckNear(t *testing.T, name string, got, want []float32, tolerance float64) {
 	t.Helper()
 	if len(got) != len(want) {

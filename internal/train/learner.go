@@ -8,11 +8,10 @@ import (
 	"io"
 	"path/filepath"
 
-	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
-
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/atomicfile"
 	"caldera/internal/setting"

@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"caldera/gpt/model"
-
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/setting"
 )
 

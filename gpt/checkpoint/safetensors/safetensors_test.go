@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -17,6 +18,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
+
+// writeData writes a tensor that has its data.
+func writeData(w io.Writer, t Tensor) error {
+	_, err := w.Write(t.Data)
+	return err
+}
 
 const reference = "../../testdata/gpt2-tiny"
 
@@ -106,7 +113,7 @@ func TestRoundTrip(t *testing.T) {
 		Tensor{Name: "\"<é>\"\n", DType: U8, Shape: []int{1}, Data: []byte{9}})
 	path := filepath.Join(t.TempDir(), "copy.safetensors")
 	metadata := map[string]string{"format": "pt", "é": "\""}
-	if err := Write(path, tensors, metadata); err != nil {
+	if err := Write(path, tensors, metadata, writeData); err != nil {
 		t.Fatal(err)
 	}
 	got := open(t, path)
@@ -126,7 +133,7 @@ func TestRoundTrip(t *testing.T) {
 		tensors[i], tensors[j] = tensors[j], tensors[i]
 	}
 	again := filepath.Join(t.TempDir(), "again.safetensors")
-	if err := Write(again, tensors, metadata); err != nil {
+	if err := Write(again, tensors, metadata, writeData); err != nil {
 		t.Fatal(err)
 	}
 	a, _ := os.ReadFile(path)
@@ -156,10 +163,10 @@ func TestWriteRejects(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "model.safetensors")
-			if err := Write(path, []Tensor{one}, nil); err != nil {
+			if err := Write(path, []Tensor{one}, nil, writeData); err != nil {
 				t.Fatal(err)
 			}
-			err := Write(path, test.tensors, nil)
+			err := Write(path, test.tensors, nil, writeData)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
@@ -176,7 +183,7 @@ func TestWriteRejects(t *testing.T) {
 func TestWriteReplaces(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.safetensors")
 	write := func(b byte) {
-		if err := Write(path, []Tensor{{Name: "a", DType: U8, Shape: []int{3}, Data: []byte{b, b, b}}}, nil); err != nil {
+		if err := Write(path, []Tensor{{Name: "a", DType: U8, Shape: []int{3}, Data: []byte{b, b, b}}}, nil, writeData); err != nil {
 			t.Fatal(err)
 		}
 	}

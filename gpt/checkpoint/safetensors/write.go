@@ -15,23 +15,13 @@ import (
 
 // Write writes tensors and metadata (which may be nil) to a safetensors file at
 // path. A reader of path sees the old file or the whole new one: see
-// [atomicfile.Write].
+// [atomicfile.Write]. It calls data for each tensor, to write the elements to w, and
+// does not use the field Data.
 //
 // The tensors with the largest elements come first and the header is padded to a
 // multiple of 8 bytes, so that every tensor of the file is aligned. Tensors with
 // elements of one size are in the order of their names.
-func Write(path string, tensors []Tensor, metadata map[string]string) error {
-	return WriteFrom(path, tensors, metadata, writeData)
-}
-
-func writeData(w io.Writer, t Tensor) error {
-	_, err := w.Write(t.Data)
-	return err
-}
-
-// WriteFrom is Write for data that need not be in memory: it calls data for each
-// tensor, to write the elements to w, and does not use the field Data.
-func WriteFrom(path string, tensors []Tensor, metadata map[string]string, data func(w io.Writer, t Tensor) error) error {
+func Write(path string, tensors []Tensor, metadata map[string]string, data func(w io.Writer, t Tensor) error) error {
 	return atomicfile.Write(path, func(w io.Writer) error { return encode(w, path, tensors, metadata, data) })
 }
 

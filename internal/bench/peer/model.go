@@ -7,9 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"caldera/gpt/checkpoint"
-
 	"caldera/backend"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/tokenizer"
 )
 

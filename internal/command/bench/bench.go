@@ -16,10 +16,9 @@ import (
 	"fmt"
 	"strings"
 
-	"caldera/gpt/model"
-
 	"github.com/alecthomas/kong"
 
+	"caldera/gpt/model"
 	"caldera/internal/bench"
 	"caldera/internal/bench/peer"
 	"caldera/internal/bench/result"

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"caldera/gpt/model"
-
 	"caldera/internal/bench"
 	"caldera/internal/bench/result"
 	"caldera/internal/cli"

@@ -13,11 +13,10 @@ import (
 	"fmt"
 	"os"
 
-	"caldera/gpt/checkpoint"
-
 	"github.com/alecthomas/kong"
 
 	"caldera/backend"
+	"caldera/gpt/checkpoint"
 	"caldera/internal/cli"
 	"caldera/models"
 )

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"caldera/gpt/checkpoint"
-
 	"caldera/gpt/checkpoint/safetensors"
 	"caldera/internal/commandtest"
+	"caldera/internal/gpttest"
 	"caldera/models"
 )
 
@@ -303,7 +303,7 @@ func TestNotes(t *testing.T) {
 	}
 	dir := t.TempDir()
 	if err := errors.Join(os.CopyFS(dir, os.DirFS(source)), os.Remove(filepath.Join(dir, "model.safetensors")),
-		safetensors.Write(filepath.Join(dir, "model.safetensors"), tensors, nil)); err != nil {
+		gpttest.WriteTensors(filepath.Join(dir, "model.safetensors"), tensors, nil)); err != nil {
 		t.Fatal(err)
 	}
 	const warning = `warning: the checkpoint has more than a GPT-2 language model; tensors left out: "v_head.\x1b[31m"` + "\n"

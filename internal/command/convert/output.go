@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"caldera/gpt/checkpoint"
-
 	"caldera/internal/cli"
 	"caldera/internal/printable"
 )

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"caldera/gpt/checkpoint"
-
 	"caldera/gpt/tokenizer"
 )
 

@@ -7,11 +7,10 @@ import (
 	"strconv"
 	"strings"
 
-	"caldera/gpt/model"
-
 	"golang.org/x/term"
 
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
 	"caldera/internal/printable"

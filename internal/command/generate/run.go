@@ -7,9 +7,8 @@ import (
 	"os"
 	"time"
 
-	"caldera/gpt/model"
-
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
 )

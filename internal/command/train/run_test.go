@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"caldera/gpt/checkpoint"
-
 	"caldera/gpt/checkpoint/safetensors"
 )
 

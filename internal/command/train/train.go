@@ -14,10 +14,9 @@ import (
 	"fmt"
 	"strings"
 
-	"caldera/gpt/model"
-
 	"github.com/alecthomas/kong"
 
+	"caldera/gpt/model"
 	"caldera/internal/cli"
 )
 
