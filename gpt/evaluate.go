@@ -73,25 +73,18 @@ func (e *Evaluator) Scores(ctx context.Context, ids []int, from int, visit func(
 	if len(ids) > e.size {
 		return fmt.Errorf("%d tokens do not fit a window of %d", len(ids), e.size)
 	}
-	for i, id := range ids {
-		if id < 0 || id >= e.m.Vocab {
-			return fmt.Errorf("token %d of the text is %d: this model knows ids 0 to %d", i, id, e.m.Vocab-1)
-		}
+	if err := known(ids, "the text", e.m.Vocab); err != nil {
+		return err
 	}
 	for start := 0; start < len(ids); start += e.time {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		end := min(start+e.time, len(ids))
-		values := make([]int32, 1, 1+end-start)
-		values[0] = int32(start)
-		for _, id := range ids[start:end] {
-			values = append(values, int32(id))
-		}
-		if err := e.write(0, values[:1]); err != nil {
+		if err := e.write(0, []int32{int32(start)}); err != nil {
 			return err
 		}
-		if err := e.write(1+headRows, values[1:]); err != nil {
+		if err := e.write(1+headRows, int32s(ids[start:end])); err != nil {
 			return err
 		}
 		if err := e.chunk.Run(); err != nil {
@@ -136,12 +129,7 @@ func (e *Evaluator) write(at int, values []int32) error {
 // Close frees the evaluator's memory.
 func (e *Evaluator) Close() {
 	for _, p := range []*nn.Program{e.head, e.chunk} {
-		if p != nil {
-			p.Close()
-		}
+		p.Close()
 	}
-	e.cache.Free()
-	if e.inputs.Buf != nil {
-		e.inputs.Buf.Free()
-	}
+	append(e.cache, e.inputs).Free()
 }

@@ -140,7 +140,7 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 	}
 	if now := paper.Weights()[0].Tensor.DType; !o.Train {
 		for _, d := range backend.DTypes(backend.Weights) {
-			if bits(d) < bits(now) && fit(func(o *LoadOptions, _ *Use) { o.DType = d }) {
+			if bitsOf(d) < bitsOf(now) && fit(func(o *LoadOptions, _ *Use) { o.DType = d }) {
 				e.DType = d
 				break
 			}
@@ -149,8 +149,8 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 	return e
 }
 
-// bits of a number, times 32 to be whole.
-func bits(d backend.DType) int { return 8 * 32 * d.BlockBytes() / d.BlockLen() }
+// bitsOf is how many bits a number has, times 32 to be whole.
+func bitsOf(d backend.DType) int { return 8 * 32 * d.BlockBytes() / d.BlockLen() }
 
 // demand is what loading the model, and using it as o says, takes, and that model.
 func (o LoadOptions) demand(p checkpoint.Plan) (d Demand, paper *model.Model) {

@@ -8,8 +8,11 @@
 package gpt
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math/bits"
+	"slices"
 
 	"caldera/backend"
 	"caldera/gpt/model"
@@ -48,10 +51,7 @@ type SessionOptions struct {
 
 // NewSession returns an empty session.
 func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
-	size := o.Context
-	if size == 0 {
-		size = m.Context
-	}
+	size := cmp.Or(o.Context, m.Context)
 	if size < 1 || size > m.Context {
 		return nil, fmt.Errorf("context size %d: this model can have 1 to %d positions", size, m.Context)
 	}
@@ -60,10 +60,7 @@ func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
 	if s.inputs, err = backend.New(m.Backend, backend.I32, 2+min(maxChunk, ceilPow2(size))); err != nil {
 		return nil, err
 	}
-	if o.Cache == backend.None {
-		o.Cache = backend.F32
-	}
-	if s.cache, err = m.NewCache(1, size, o.Cache); err != nil {
+	if s.cache, err = m.NewCache(1, size, cmp.Or(o.Cache, backend.F32)); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -87,10 +84,8 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 	if s.cached+len(ids) > s.size {
 		return nil, fmt.Errorf("%d tokens after %d do not fit the context of %d", len(ids), s.cached, s.size)
 	}
-	for i, id := range ids {
-		if id < 0 || id >= s.m.Vocab {
-			return nil, fmt.Errorf("token %d of the input is %d: this model knows ids 0 to %d", i, id, s.m.Vocab-1)
-		}
+	if err := known(ids, "the input", s.m.Vocab); err != nil {
+		return nil, err
 	}
 	var last *step
 	for len(ids) > 0 {
@@ -117,11 +112,7 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 // it computes for the rest is never looked at: later positions do not
 // influence earlier ones, and their keys are overwritten when their turn comes.
 func (s *Session) read(p *step, ids []int) error {
-	values := make([]int32, 2+len(ids))
-	values[0], values[1] = int32(s.cached), int32(len(ids)-1)
-	for i, id := range ids {
-		values[2+i] = int32(id)
-	}
+	values := append([]int32{int32(s.cached), int32(len(ids) - 1)}, int32s(ids)...)
 	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 0, len(values)), values); err != nil {
 		return err
 	}
@@ -156,24 +147,35 @@ func (s *Session) step(time int) (*step, error) {
 	return p, nil
 }
 
+// known reports the first of ids, those of what, that a model with vocab tokens does not have.
+func known(ids []int, what string, vocab int) error {
+	i := slices.IndexFunc(ids, func(id int) bool { return id < 0 || id >= vocab })
+	if i < 0 {
+		return nil
+	}
+	return fmt.Errorf("token %d of %s is %d: this model knows ids 0 to %d", i, what, ids[i], vocab-1)
+}
+
+// int32s are ids as devices have them.
+func int32s(ids []int) []int32 {
+	out := make([]int32, len(ids))
+	for i, id := range ids {
+		out[i] = int32(id)
+	}
+	return out
+}
+
 // Close frees the session's memory.
 func (s *Session) Close() {
 	for _, p := range s.steps {
 		p.Close()
 	}
 	clear(s.steps)
-	s.cache.Free()
-	if s.inputs.Buf != nil {
-		s.inputs.Buf.Free()
-	}
+	append(s.cache, s.inputs).Free()
 }
 
 // ceilPow2 is the least power of two that is at least n. Steps come in these
 // sizes only, so that few programs serve every prompt.
 func ceilPow2(n int) int {
-	p := 1
-	for p < n {
-		p *= 2
-	}
-	return p
+	return 1 << bits.Len(uint(n-1))
 }

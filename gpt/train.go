@@ -1,6 +1,7 @@
 package gpt
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -71,15 +72,7 @@ type Trainer struct {
 // [LoadOptions].Train. The error is a [TrainMemoryError] where the backend tells
 // that it has not the memory for it.
 func NewTrainer(m *model.Model, o TrainOptions) (*Trainer, error) {
-	if o.Accumulate == 0 {
-		o.Accumulate = 1
-	}
-	if o.Chunk == 0 {
-		o.Chunk = TrainChunk(m.Vocab)
-	}
-	if o.DType == backend.None {
-		o.DType = backend.F32
-	}
+	o.Accumulate, o.Chunk, o.DType = cmp.Or(o.Accumulate, 1), cmp.Or(o.Chunk, TrainChunk(m.Vocab)), cmp.Or(o.DType, backend.F32)
 	switch {
 	case !m.Train:
 		return nil, fmt.Errorf("the weights cannot change: load them with LoadOptions.Train")
@@ -299,15 +292,11 @@ func (tr *Trainer) check(ids, targets []int, batches int) error {
 
 // run runs p over a batch and returns the mean of its losses.
 func (tr *Trainer) run(p *nn.Program, losses backend.Tensor, ids, targets []int) (mean float64, err error) {
-	words := make([]int32, len(ids))
 	for _, x := range []struct {
 		dst    backend.Tensor
 		values []int
 	}{{tr.ids, ids}, {tr.targets, targets}} {
-		for i, v := range x.values {
-			words[i] = int32(v)
-		}
-		if err := backend.SetI32(tr.m.Backend, x.dst, words); err != nil {
+		if err := backend.SetI32(tr.m.Backend, x.dst, int32s(x.values)); err != nil {
 			return 0, err
 		}
 	}
@@ -327,9 +316,7 @@ func (tr *Trainer) run(p *nn.Program, losses backend.Tensor, ids, targets []int)
 // Close frees the trainer's memory; the model keeps what it has learned.
 func (tr *Trainer) Close() {
 	for _, p := range []*nn.Program{tr.clear, tr.batch, tr.end, tr.update, tr.loss} {
-		if p != nil {
-			p.Close()
-		}
+		p.Close()
 	}
 	if tr.params != nil {
 		tr.params.Free()

@@ -15,6 +15,7 @@ import (
 	"caldera/gpt"
 	"caldera/gpt/checkpoint"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/checkpoint/tensorfile"
 	"caldera/gpt/model"
 	"caldera/internal/devicetest"
 	"caldera/internal/gpttest"
@@ -386,7 +387,7 @@ func TestLoadStateErrors(t *testing.T) {
 			return append(x, safetensors.Tensor{Name: "more", DType: safetensors.F32, Shape: []int{1}, Data: make([]byte, 4)})
 		}, []string{`tensor "more"`, "no weight"}},
 		{func(x []safetensors.Tensor, m map[string]string) []safetensors.Tensor {
-			x[0].Shape = []int{x[0].Elements(), 1}
+			x[0].Shape = []int{tensorfile.Elements(x[0].Shape), 1}
 			return x
 		}, []string{"expected F32", "another model"}},
 		{func(x []safetensors.Tensor, m map[string]string) []safetensors.Tensor {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/checkpoint/tensorfile"
 	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 )
@@ -108,11 +109,7 @@ func (c *Checkpoint) DType() string {
 	numbers, most := map[string]int{}, ""
 	for _, name := range c.file.Tensors() {
 		t := c.file.tensor(name)
-		n := 1
-		for _, d := range t.Shape {
-			n *= d
-		}
-		if numbers[t.DType] += n; most == "" || numbers[t.DType] > numbers[most] {
+		if numbers[t.DType] += tensorfile.Elements(t.Shape); most == "" || numbers[t.DType] > numbers[most] {
 			most = t.DType
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"strconv"
@@ -35,7 +34,7 @@ const (
 //
 // The error names the file, the key, what was found and what was expected.
 func ReadConfig(fsys fs.FS) (model.Config, error) {
-	text, err := readConfigFile(fsys, configName)
+	text, err := regular.Read(fsys, configName, maxConfigSize)
 	if err != nil {
 		return model.Config{}, err
 	}
@@ -43,7 +42,7 @@ func ReadConfig(fsys fs.FS) (model.Config, error) {
 	if err != nil {
 		return model.Config{}, fmt.Errorf("%s: %w", configName, err)
 	}
-	text, err = readConfigFile(fsys, generationName)
+	text, err = regular.Read(fsys, generationName, maxConfigSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
@@ -54,23 +53,6 @@ func ReadConfig(fsys fs.FS) (model.Config, error) {
 		return model.Config{}, fmt.Errorf("%s: %w", generationName, err)
 	}
 	return c, nil
-}
-
-// readConfigFile reads a small file. It takes no more of a large one than shows that it is.
-func readConfigFile(fsys fs.FS, name string) ([]byte, error) {
-	f, err := regular.Open(fsys, name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxConfigSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if len(text) > maxConfigSize {
-		return nil, fmt.Errorf("%s: found more than %d bytes, expected a configuration of about a thousand", name, maxConfigSize)
-	}
-	return text, nil
 }
 
 // parseConfig reads the text of a config.json.

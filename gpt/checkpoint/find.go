@@ -17,6 +17,7 @@ import (
 	"caldera/gpt/checkpoint/gguf"
 	"caldera/gpt/checkpoint/safetensors"
 	"caldera/gpt/tokenizer"
+	"caldera/internal/regular"
 )
 
 const expectedModel = "expected a directory with config.json and model.safetensors, or a GGUF file"
@@ -50,7 +51,7 @@ func Open(path string) (*Checkpoint, error) {
 func openFile(path string) (*Checkpoint, error) {
 	k, head, err := sniff(path)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: cannot read it: %w", path, cause(err))
+		return nil, fmt.Errorf("model %s: cannot read it: %w", path, regular.Cause(err))
 	}
 	dir, name := filepath.Dir(path), filepath.Base(path)
 	switch {
@@ -156,7 +157,7 @@ func openDirectory(dir string) (*Checkpoint, error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: cannot list the directory: %w", dir, cause(err))
+		return nil, fmt.Errorf("model %s: cannot list the directory: %w", dir, regular.Cause(err))
 	}
 	names := make([]string, len(entries))
 	for i, e := range entries {
@@ -314,15 +315,6 @@ func quoted(names []string) string {
 	return list
 }
 
-// cause is the system's error without the call and the path.
-func cause(err error) error {
-	var named *fs.PathError
-	if errors.As(err, &named) {
-		return named.Err
-	}
-	return err
-}
-
 var (
 	addressName = regexp.MustCompile(`^(?:(?:[A-Za-z][A-Za-z0-9+.-]+://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://)([\w.-]+(?:/[\w.-]+)?)|^[A-Za-z][A-Za-z0-9+.-]+://`)
 	hubName     = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*(?:/[\w.-]+)?$`)
@@ -335,13 +327,13 @@ var pagesBelow = []string{"resolve", "blob", "raw", "tree", "blame", "commits", 
 // notFound is the error of a path that os.Stat gave err for. It says what to do.
 func notFound(path string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("model %s: cannot read it: %w", path, cause(err))
+		return fmt.Errorf("model %s: cannot read it: %w", path, regular.Cause(err))
 	}
 	download := func(id string) string {
 		return fmt.Sprintf("download it, with hf download %s --local-dir %s, and give the directory", id, id[strings.LastIndex(id, "/")+1:])
 	}
 	if target, no := os.Readlink(path); no == nil {
-		return fmt.Errorf("model %s: %w: the link leads to %q, which is not there", path, cause(err), target)
+		return fmt.Errorf("model %s: %w: the link leads to %q, which is not there", path, regular.Cause(err), target)
 	}
 	const machine = "expected a directory or a file on this machine"
 	const address = "this is an address, " + machine + ": "
@@ -366,5 +358,5 @@ func notFound(path string, err error) error {
 	case hubName.MatchString(path) && !strings.HasSuffix(path, ".gguf") && !strings.HasSuffix(path, ".safetensors"):
 		hint = fmt.Sprintf("%s; if it is the name of a model on Hugging Face, %s", machine, download(path))
 	}
-	return fmt.Errorf("model %s: %w: %s", path, cause(err), hint)
+	return fmt.Errorf("model %s: %w: %s", path, regular.Cause(err), hint)
 }

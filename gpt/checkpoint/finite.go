@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"caldera/backend"
+	"caldera/gpt/checkpoint/tensorfile"
 )
 
 // NonFiniteError is the error of a weight that is NaN or infinite, in a checkpoint
@@ -36,10 +37,7 @@ func (c *Checkpoint) CheckFinite(ctx context.Context) error {
 // or infinite. It stops between pieces when ctx ends.
 func checkFinite(ctx context.Context, t rawTensor) error {
 	s := backend.OfFileName(t.DType)
-	n := 1
-	for _, dim := range t.Shape {
-		n *= dim
-	}
+	n := tensorfile.Elements(t.Shape)
 	data := t.Data()
 	piece := make([]float32, min(n, pieceLen/s.BlockLen()*s.BlockLen()))
 	for from := 0; from < n; from += len(piece) {

@@ -11,6 +11,7 @@ import (
 	"caldera/gpt"
 	"caldera/gpt/checkpoint"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/checkpoint/tensorfile"
 	"caldera/internal/gpttest"
 )
 
@@ -37,7 +38,7 @@ func TestLoadNonFinite(t *testing.T) {
 		x := file.Tensor(c.tensor)
 		at, index := c.at, c.index
 		if at < 0 {
-			at += x.Elements()
+			at += tensorfile.Elements(x.Shape)
 			index = []int{x.Shape[0] - 1, x.Shape[1] - 1}
 		}
 		if c.dtype == safetensors.F32 {

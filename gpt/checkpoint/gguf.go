@@ -122,7 +122,7 @@ func (m metadata) config() (c model.Config, err error) {
 		key string
 		to  *[]int
 	}{{keyBOS, &c.BOS}, {keyEOS, &c.EOS}, {keyEOT, &c.EOS}} {
-		id, found, err := m.integer(f.key, 0)
+		id, found, err := m.integer(f.key)
 		if err != nil {
 			return c, err
 		}
@@ -188,11 +188,11 @@ func valueOf[T any](m metadata, key, expected string, get func(gguf.Value) (T, b
 	return x, true, nil
 }
 
-// integer reads a whole number, and whether there is one of that key.
-func (m metadata) integer(key string, least int64) (int, bool, error) {
+// integer reads a whole number from 0 on, and whether there is one of that key.
+func (m metadata) integer(key string) (int, bool, error) {
 	n, found, err := valueOf(m, key, "a whole number", gguf.Value.Int)
-	if found && (n < least || n > math.MaxInt32) {
-		return 0, false, fmt.Errorf("%s: found %d, expected %d to %d", key, n, least, math.MaxInt32)
+	if found && (n < 0 || n > math.MaxInt32) {
+		return 0, false, fmt.Errorf("%s: found %d, expected 0 to %d", key, n, math.MaxInt32)
 	}
 	return int(n), found, err
 }

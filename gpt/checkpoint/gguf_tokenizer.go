@@ -73,7 +73,7 @@ func (m metadata) tokenizer(vocab int) (*tokenizer.Tokenizer, error) {
 // around reads the id that comes before a text, or after it, if the key add says
 // that one does.
 func (m metadata) around(add, key string, tokens int) ([]int, error) {
-	id, found, err := m.integer(key, 0)
+	id, found, err := m.integer(key)
 	asked, flagErr := m.flag(add)
 	switch {
 	case flagErr != nil || !asked:

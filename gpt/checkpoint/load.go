@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,10 +53,7 @@ func (o LoadOptions) kept(w model.Weight, stored backend.DType) backend.DType {
 	if !w.Matrix() || w.Make != nil || o.Train {
 		return backend.F32
 	}
-	d := o.DType
-	if d == backend.None {
-		d = stored
-	}
+	d := cmp.Or(o.DType, stored)
 	switch {
 	case !d.Quantized():
 		return d

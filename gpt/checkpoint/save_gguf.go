@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"strings"
@@ -41,9 +42,7 @@ func ggufDType(w model.Weight, stored, d backend.DType) backend.DType {
 	if !w.Matrix() || w.Role == model.Positions {
 		return backend.F32
 	}
-	if d == backend.None {
-		d = stored
-	}
+	d = cmp.Or(d, stored)
 	if w.Inputs()%d.BlockLen() != 0 {
 		return backend.F16
 	}

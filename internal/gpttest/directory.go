@@ -17,6 +17,7 @@ import (
 	"caldera/backend"
 	"caldera/gpt/checkpoint"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/checkpoint/tensorfile"
 	"caldera/gpt/model"
 )
 
@@ -74,7 +75,7 @@ func (c *Directory) Remove(name string) {
 // Add appends a tensor of zeros.
 func (c *Directory) Add(name string, d safetensors.DType, shape ...int) *safetensors.Tensor {
 	x := safetensors.Tensor{Name: name, DType: d, Shape: shape}
-	x.Data = make([]byte, x.Elements()*d.Bits()/8)
+	x.Data = make([]byte, tensorfile.Elements(x.Shape)*d.Bits()/8)
 	c.Tensors = append(c.Tensors, x)
 	return &c.Tensors[len(c.Tensors)-1]
 }

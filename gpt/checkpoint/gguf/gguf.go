@@ -82,13 +82,9 @@ func Open(path string) (*File, error) {
 
 // openOne maps the file at path, which may be one part of a model.
 func openOne(path string) (*File, error) {
-	data, mappings, err := mapfile.Open(os.DirFS(filepath.Dir(path)), filepath.Base(path), path)
+	f, mappings, err := mapfile.Parse(os.DirFS(filepath.Dir(path)), filepath.Base(path), path, Parse)
 	if err != nil {
 		return nil, err
-	}
-	f, err := Parse(data, path)
-	if err != nil {
-		return nil, errors.Join(err, mapfile.Unmap(mappings))
 	}
 	f.mappings = mappings
 	return f, nil

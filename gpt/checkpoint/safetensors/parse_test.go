@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"caldera/gpt/checkpoint/tensorfile"
 )
 
 // file makes a safetensors file of a header's text and as many zero bytes of data.
@@ -166,7 +168,7 @@ func checkViews(t *testing.T, f *File, data []byte) {
 		if !ok || x.Name != name {
 			t.Fatalf("Tensor(%q) gives %q, %v", name, x.Name, ok)
 		}
-		if size := x.Elements() * x.DType.Bits(); size != 8*len(x.Data) || cap(x.Data) != len(x.Data) {
+		if size := tensorfile.Elements(x.Shape) * x.DType.Bits(); size != 8*len(x.Data) || cap(x.Data) != len(x.Data) {
 			t.Fatalf("%q: %d bytes with room for %d, want %d bits", name, len(x.Data), cap(x.Data), size)
 		}
 		end := x.Offset + int64(len(x.Data))

@@ -14,7 +14,6 @@
 package safetensors
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,15 +37,6 @@ type Tensor struct {
 
 	File   string // the file that holds it, for messages; not used by Write
 	Offset int64  // where Data begins, in bytes from the start of that file; not used by Write
-}
-
-// Elements is the number of elements, the product of the shape: 1 for a scalar.
-func (t Tensor) Elements() int {
-	n := 1
-	for _, d := range t.Shape {
-		n *= d
-	}
-	return n
 }
 
 // Aligned reports whether the address of Data is a multiple of the size of an
@@ -110,15 +100,11 @@ func Parse(data []byte, name string) (*File, error) {
 
 // openFS opens one file of fsys; path stands for it in errors.
 func openFS(fsys fs.FS, name, path string) (*File, error) {
-	data, mapping, err := mapfile.Open(fsys, name, path)
+	f, mappings, err := mapfile.Parse(fsys, name, path, Parse)
 	if err != nil {
 		return nil, err
 	}
-	f, err := Parse(data, path)
-	if err != nil {
-		return nil, errors.Join(err, mapfile.Unmap(mapping))
-	}
-	f.mappings = mapping
+	f.mappings = mappings
 	return f, nil
 }
 

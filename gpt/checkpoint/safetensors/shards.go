@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -59,34 +58,18 @@ var errNoIndex = fmt.Errorf("no index: %w", fs.ErrNotExist)
 // openIndex opens the shards of the index of that name in fsys; errors call fsys dir.
 func openIndex(fsys fs.FS, dir, name string) (*File, error) {
 	index := filepath.Join(dir, name)
-	text, err := readIndex(fsys, name, index)
-	if err != nil {
-		return nil, err
-	}
-	weightMap, err := parseIndex(text, index)
-	if err != nil {
-		return nil, err
-	}
-	return openShards(fsys, dir, index, weightMap)
-}
-
-func readIndex(fsys fs.FS, name, index string) ([]byte, error) {
-	file, err := regular.Open(fsys, name)
+	text, err := regular.Read(fsys, name, maxHeader)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", index, errNoIndex)
 	}
 	if err != nil {
 		return nil, mapfile.Error(index, err)
 	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxHeader+1))
+	weightMap, err := parseIndex(text, index)
 	if err != nil {
-		return nil, mapfile.Error(index, err)
+		return nil, err
 	}
-	if len(text) > maxHeader {
-		return nil, &FormatError{File: index, Problem: "index too long", Found: fmt.Sprintf("more than %d bytes", maxHeader)}
-	}
-	return text, nil
+	return openShards(fsys, dir, index, weightMap)
 }
 
 // parseIndex returns the weight_map of an index: the shard of each tensor.

@@ -48,6 +48,15 @@ func (c *Counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Elements is the product of a shape: 1 for a scalar.
+func Elements(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
 // Aligned reports whether the address of data is a multiple of size, in bytes, so
 // that data may be read in place as numbers of that size. size 0 counts as 1.
 func Aligned(data []byte, size int) bool {
