@@ -33,24 +33,23 @@ const (
 // whose vocabulary is smaller.
 //
 // The error names the file, the key, what was found and what was expected.
-func ReadConfig(fsys fs.FS) (model.Config, error) {
+func ReadConfig(fsys fs.FS) (c model.Config, err error) {
 	text, err := regular.Read(fsys, configName, maxConfigSize)
-	if err != nil {
-		return model.Config{}, err
+	if err == nil {
+		c, err = parseConfig(text)
 	}
-	c, err := parseConfig(text)
 	if err != nil {
-		return model.Config{}, fmt.Errorf("%s: %w", configName, err)
+		return model.Config{}, fmt.Errorf("%s: %w", configName, regular.Cause(err))
 	}
 	text, err = regular.Read(fsys, generationName, maxConfigSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
-	if err != nil {
-		return model.Config{}, err
+	if err == nil {
+		err = parseGenerationConfig(text, &c)
 	}
-	if err := parseGenerationConfig(text, &c); err != nil {
-		return model.Config{}, fmt.Errorf("%s: %w", generationName, err)
+	if err != nil {
+		return model.Config{}, fmt.Errorf("%s: %w", generationName, regular.Cause(err))
 	}
 	return c, nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/calltrace"
+	_ "caldera/backend/cpu"
 )
 
 // OpenCPU opens the CPU backend, under an account of its memory.
