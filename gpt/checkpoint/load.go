@@ -114,7 +114,7 @@ func (c *Checkpoint) plan(b backend.Backend, o LoadOptions) (p Plan, err error) 
 }
 
 // Paper is the model as it would be with matrices of dtype d, as in
-// [checkpointLoadOptions]: weights have their dtypes and shapes, and no memory. bytes is how
+// [LoadOptions]: weights have their dtypes and shapes, and no memory. bytes is how
 // much those take that are not used where they lie.
 func (p Plan) Paper(d backend.DType) (paper *model.Model, bytes int64) {
 	p.o.DType = d
