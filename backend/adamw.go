@@ -2,26 +2,25 @@ package backend
 
 import "fmt"
 
-// AdamW moves weights against their gradient, by about the learning rate each,
-// and decays them on the way (Loshchilov and Hutter 2019, arXiv:1711.05101,
-// algorithm 2, with the decay times the learning rate, as in PyTorch):
+// AdamW updates weights by a step of the optimizer AdamW (Loshchilov and Hutter
+// 2019, arXiv:1711.05101, algorithm 2; the decay is multiplied by the learning
+// rate, as in PyTorch). With t the number of the step, from 1 on:
 //
 //	g = scale · g
 //	m = Beta1 · m + (1 − Beta1) · g
 //	v = Beta2 · v + (1 − Beta2) · g²
 //	w = w − rate · (Decay · w + m/(1 − Beta1ᵗ) / (√(v/(1 − Beta2ᵗ)) + Epsilon))
 //
-// What differs from step to step lies in a tensor. The host computes the two
-// corrections of step t = 1, 2, … in float64: powers of numbers near 1 lose
-// too many digits in float32.
+// What changes between steps is in the tensor Step. The host computes the two bias
+// corrections 1 − Betaᵗ in float64, because float32 loses too many digits.
 type AdamW struct {
-	W    Tensor // any shape, f32
-	M    Tensor // as w: mean of the gradients
-	V    Tensor // as w: mean of their squares, none below 0
+	W    Tensor // any shape, f32: the weights
+	M    Tensor // as w: moving average of the gradients
+	V    Tensor // as w: moving average of their squares, no element below 0
 	G    Tensor // as w: the gradient
 	Step Tensor // [3] f32: the learning rate, 1 − Beta1ᵗ, 1 − Beta2ᵗ
 
-	Scale Tensor // [1] f32, of gradients: [GlobalNorm]'s; may be absent
+	Scale Tensor // [1] f32: factor of the gradient, as [GlobalNorm] gives it; may be absent: 1
 
 	Beta1, Beta2 float64 // 0 ≤ Beta < 1
 	Epsilon      float32 // > 0

@@ -1,8 +1,8 @@
 package backend
 
-// Argmax is the index of the largest element of each vector, the lowest one
-// where several are equal. NaN is never the largest; a vector without a number
-// above −∞ gives 0.
+// Argmax gives the index of the largest element of each vector. If several are
+// equal it gives the lowest index. NaN is never the largest. A vector without an
+// element above −∞ gives 0.
 type Argmax struct {
 	Dst Tensor // [..., 1] i32
 	X   Tensor // [..., n] f32

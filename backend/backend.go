@@ -1,63 +1,62 @@
-// Package backend is the narrow interface between a model and the hardware
-// that runs it.
+// Package backend is the interface between a model and the hardware that runs it.
 //
-// Work is data: an [Op] is a pointer to a struct that names the tensors it
-// reads and writes ([Linear], [Attention], …). A [Backend] owns memory and
-// runs ops on it; it is the small part that is written once per kind of
-// hardware. Everything that is common to all of them lives here as plain
-// functions: [Prepare] checks ops and lowers those a backend lacks, [Run] and
-// [Record] run them once or many times, [Open] finds a device by name.
+// Operations are data: an [Op] is a pointer to a struct that names the tensors
+// that it reads and writes ([Linear], [Attention], …). A [Backend] owns memory and
+// runs ops on it. It is small, and is written once for each kind of hardware. What
+// all backends share is in this package: [Prepare] checks ops and replaces those
+// that a backend does not support, [Run] and [Record] run them once or many times,
+// [Open] opens a device by name.
 //
 // # NaN and infinities
 //
-// Ops follow IEEE 754: a result is NaN or infinite where its formula gives that,
-// so that a fault in a model shows and is not taken for an answer. In
-// particular NaN comes from an operand that is NaN, from ∞ − ∞, from 0 · ∞ and
-// from ∞ / ∞. A maximum of NaN and numbers is NaN too, except in [Argmax].
-// What a formula does not read has no influence: other rows of the same tensor
-// keep every bit, but for attention, which may compute what it does not reach in
-// another way. Each op that needs more words says what it does.
+// Ops follow IEEE 754: a result is NaN or infinite if its formula gives that. So a
+// fault in a model is visible. In particular NaN results from an operand that is
+// NaN, from ∞ − ∞, from 0 · ∞ and from ∞ / ∞. A maximum of numbers and NaN is NaN
+// too, except in [Argmax]. Elements that a formula does not read have no influence:
+// results in other rows keep every bit. (Only attention may compute a row by
+// another kernel, and so round differently, when other rows change.) Ops that need
+// more rules state them.
 //
-// Two things are open. A term of a sum of products may be left out where one
-// factor is exactly 0, whatever the other is, as BLAS does. And the sign and
-// payload of a NaN mean nothing, but for Copy between tensors of one type, which
-// moves bits.
+// Two things are left open. A backend may leave out a term of a sum of products if
+// one factor is exactly 0, even if the other is NaN or infinite, as BLAS does. And
+// the sign and the payload of a NaN are undefined, except for a Copy between
+// tensors of one dtype, which copies bits.
 //
-// To add an operation: a file here with its struct, Name, Check and Operands
-// (and Lower, if simpler ops can say it), a file of the same name in each
-// backend, and its cases and float64 oracle in package conformance.
+// To add an op, add a file here with its struct, Name, Check and Operands (and
+// Lower, if it can be expressed by simpler ops), a file of the same name in each
+// backend, and one with its float64 oracle and its cases in package conformance.
 package backend
 
 import "errors"
 
-// Backend runs ops on memory it owns. Package conformance checks one.
+// Backend runs ops on memory that it owns. Package conformance tests backends.
 //
 // Calls on one Backend must not overlap: a caller that shares it between
-// goroutines serialises them.
+// goroutines must serialise them.
 type Backend interface {
-	// Name says which backend and device this is, for example "cpu" or "vulkan:0".
+	// Name returns the name of the backend and device, for example "cpu" or "vulkan:0".
 	Name() string
 
-	// Alloc returns a zeroed buffer of size bytes, size > 0. Where there is
-	// not enough memory the error wraps [ErrOutOfMemory].
+	// Alloc returns a zeroed buffer of size bytes, size > 0. If there is not
+	// enough memory the error wraps [ErrOutOfMemory].
 	Alloc(size int) (Buffer, error)
 
-	// Write copies src into dst from byte off on. It takes effect after the
-	// ops of earlier Runs and before those of later ones; src may be reused
-	// as soon as Write returns.
+	// Write copies src to dst from byte off on. It takes effect after the ops of
+	// earlier Runs and before those of later ones. src may be reused as soon as
+	// Write returns.
 	Write(dst Buffer, off int, src []byte) error
 
 	// Read waits for all earlier work, then copies len(dst) bytes of src from
-	// byte off on. It is the only call that waits, and reports what went
-	// wrong on the device since the last one.
+	// byte off on. Only Read has to wait. It returns errors of the device since
+	// the Read before.
 	Read(dst []byte, src Buffer, off int) error
 
-	// Supports tells whether Run takes this op. It depends on dtypes and
-	// shapes alone, and is never asked about an op whose Check fails.
+	// Supports reports whether Run can run the op. The result depends only on
+	// dtypes, shapes and strides. It is called only for ops whose Check is nil.
 	Supports(op Op) bool
 
-	// Run runs ops in order, as if each ended before the next began. They
-	// must come from [Prepare]. Run may return before they have finished.
+	// Run runs ops in order, as if each one finished before the next began. The
+	// ops must come from [Prepare]. Run may return before they have finished.
 	Run(ops ...Op) error
 
 	// Close waits for the device and releases everything, buffers included.
@@ -68,10 +67,10 @@ type Backend interface {
 // Buffer is memory of one Backend.
 type Buffer interface {
 	Size() int // in bytes
-	Free()     // releases the memory once earlier work has finished; further calls do nothing
+	Free()     // frees the memory once earlier work has finished; a second call does nothing
 }
 
-// Errors that callers tell apart with errors.Is.
+// Errors to test with errors.Is.
 var (
 	ErrOutOfMemory = errors.New("out of memory")
 	ErrClosed      = errors.New("backend is closed")
@@ -79,9 +78,9 @@ var (
 	ErrDeviceLost  = errors.New("device lost")
 )
 
-// As finds the first backend in b's chain of wrappers that has the optional
-// ability T, as errors.As does for errors. A wrapper tells what it wraps with
-// a method Unwrap() Backend.
+// As finds the first backend in b's chain of wrappers that implements the optional
+// interface T, as errors.As does for errors. A wrapper has a method Unwrap()
+// Backend, which returns the backend that it wraps.
 func As[T any](b Backend) (T, bool) {
 	for b != nil {
 		if t, ok := b.(T); ok {
@@ -97,12 +96,12 @@ func As[T any](b Backend) (T, bool) {
 	return none, false
 }
 
-// HostMapper is the optional ability to compute straight from memory of the
-// caller, such as a file that is mapped.
+// HostMapper is an optional interface of backends that can use memory of the
+// caller, such as a mapped file, without a copy.
 type HostMapper interface {
-	// MapHost returns a read-only buffer over p, whose bytes it does not
-	// copy. They must stay in place, unchanged, until the buffer is freed.
-	// p is aligned as its elements need.
+	// MapHost returns a read-only buffer with the bytes of p. It does not copy
+	// them: they must not move or change until the buffer is freed. p must be
+	// aligned for its elements.
 	MapHost(p []byte) (Buffer, error)
 }
 
@@ -110,7 +109,7 @@ type HostMapper interface {
 // backend, such as the driver's version or the BLAS library, in one line.
 type Describer interface{ Describe() string }
 
-// Describe tells in one line which device and library serve b.
+// Describe returns b's own description, or its name if it is no [Describer].
 func Describe(b Backend) string {
 	if d, ok := As[Describer](b); ok {
 		return d.Describe()

@@ -6,8 +6,8 @@ import (
 	"math"
 )
 
-// BF16 is the upper half of an f32: its range, with 8 bits of precision. Numbers
-// are rounded to the nearest, ties to even.
+// BF16 is bfloat16: the upper 16 bits of an f32. It has the range of f32 and 8 bits
+// of precision. Numbers are rounded to the nearest, ties to even.
 const BF16 DType = 31
 
 func init() {
@@ -35,12 +35,11 @@ func encodeBF16(p []byte, values []float32) ([]byte, error) {
 	return p, nil
 }
 
-// ToBF16 is the bits of the bf16 nearest to v, the even one of two that are as
-// near. NaN stays NaN.
+// ToBF16 returns the bits of the bf16 nearest to v, ties to even. NaN stays NaN.
 func ToBF16(v float32) uint16 {
 	bits := math.Float32bits(v)
 	if v != v {
-		return uint16(bits>>16) | 0x40 // quiet, so that what is left of the payload is not 0
+		return uint16(bits>>16) | 0x40 // set the quiet bit: a NaN with payload 0 would be an infinity
 	}
 	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
 }

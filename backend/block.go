@@ -8,9 +8,9 @@ import (
 	"github.com/x448/float16"
 )
 
-// What dtypes of blocks with a scale share.
+// What quantised dtypes share: blocks with a scale.
 
-// largest is the value of largest magnitude, with its sign.
+// largest returns the value with the largest magnitude, with its sign.
 func largest(values []float32, d DType) (largest float32, err error) {
 	for _, v := range values {
 		if v != v {
@@ -32,7 +32,7 @@ func appendScale(p []byte, scale, largest float32, d DType) ([]byte, error) {
 	return binary.LittleEndian.AppendUint16(p, half.Bits()), nil
 }
 
-// inverse is 1 / scale, or 0 where that is beyond f32: the scale is 0 as an f16.
+// inverse returns 1 / scale, or 0 if that would overflow: such a scale is 0 in f16.
 func inverse(scale float32) float32 {
 	if abs(scale) > 0x1p-126 {
 		return 1 / scale

@@ -2,27 +2,28 @@ package backend
 
 import "slices"
 
-// Coster is an Op whose cost does not follow from its operands alone: one with
-// products, or one that touches only a part of an operand.
+// Coster is an Op that computes its cost itself: one with products, or one that
+// accesses only a part of an operand.
 type Coster interface {
 	Op
 
-	// Cost returns the work that any backend has to do for the op.
+	// Cost returns the work that every backend has to do for the op.
 	//
-	// flops counts the floating point operations of products of vectors and
-	// matrices; a multiply-add is two. Work that is done element by element is not
-	// counted: reading the elements takes longer.
+	// flops is the number of floating point operations in products of vectors and
+	// matrices; a multiply-add counts as two. Elementwise work is not counted,
+	// because reading the elements takes longer.
 	//
-	// bytes counts the memory that is read or written, each byte once, scratch
-	// excluded. An element that is updated counts once.
+	// bytes is the number of bytes that are read or written. Each byte counts once,
+	// also if it is updated. Scratch operands do not count.
 	//
-	// Positions and ids are in device memory, so an op does not know them. Caches
-	// count as full, and ids as different ones, as far as a table has rows.
+	// Positions and ids are in device memory, so the op does not know them. It
+	// assumes that caches are full and that all ids are different, as far as the
+	// table has enough rows.
 	Cost() (flops, bytes int64)
 }
 
-// Cost returns the cost of op: see [Coster]. An op that is no Coster has the
-// products of the ops that it lowers to, and moves all of its operands.
+// Cost returns the cost of op: see [Coster]. For an op that is no Coster, flops is
+// that of the ops that it lowers to, and bytes counts all operands.
 func Cost(op Op) (flops, bytes int64) {
 	if c, ok := op.(Coster); ok {
 		return c.Cost()
@@ -36,8 +37,8 @@ func Cost(op Op) (flops, bytes int64) {
 	return flops, moved(op, 0)
 }
 
-// moved returns the bytes of all operands of op but scratch. Of those that are
-// named in parts, at most so many elements count.
+// moved returns the bytes of all operands of op except scratch. Of the operands
+// named in parts at most so many elements count.
 func moved(op Op, elements int, parts ...string) (bytes int64) {
 	op.Operands(func(name string, t *Tensor, a Access) {
 		n := t.Len()
@@ -55,9 +56,9 @@ func moved(op Op, elements int, parts ...string) (bytes int64) {
 // [out, in] with so many vectors.
 func product(vectors, in, out int) int64 { return 2 * int64(vectors) * int64(in) * int64(out) }
 
-// causalPairs returns how many pairs there are of a query and a key that it
-// sees, where the last of the queries is at the last key and each sees so many
-// keys up to its own, or all of them where window is 0.
+// causalPairs returns the number of pairs of a query and a key that it sees, if the
+// last query has the position of the last key. Each query sees at most window keys, up
+// to its own; window 0 is no limit.
 func causalPairs(queries, keys, window int) int64 {
 	queries = min(queries, keys)
 	pairs := int64(queries) * int64(2*keys-queries+1) / 2

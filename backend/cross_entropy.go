@@ -2,21 +2,21 @@ package backend
 
 import "fmt"
 
-// CrossEntropy tells how much each vector of scores (logits) was surprised by
-// what came, in nats, and turns the scores into the gradient of that, in place:
+// CrossEntropy computes the cross-entropy loss of each vector of scores (logits)
+// with its target, in nats. It replaces the scores by the gradient of the loss:
 //
 //	loss = −log softmax(x)[target]
 //	x    = (softmax(x) − onehot(target)) · Scale · loss_scale
 //
-// With Scale = 1/n, that is the gradient of the mean over n vectors, of which
-// x may hold a few at a time. A target outside of the vocabulary makes its
-// vector not count: loss and gradient are 0. The loss scale is what training in
-// mixed precision multiplies gradients by, so that few are too small for f16; it
-// changes between steps.
+// With Scale = 1/n that is the gradient of the mean over n vectors; x may hold only
+// some of them. If a target is outside of the vocabulary, its vector does not count:
+// loss and gradient are 0. The loss scale is a factor that training in mixed
+// precision applies to all gradients, so that few of them are too small for f16. It
+// is a tensor because it changes between steps.
 //
-// A vector that holds NaN or +∞, or nothing above −∞, has a loss and a gradient
-// of NaN, unless its target is outside. Where only the target's score is −∞ the
-// loss is +∞, and the gradient is finite.
+// A vector that has NaN or +∞, or no element above −∞, has a loss and a gradient of
+// NaN, unless its target is outside. If only the target's score is −∞, the loss is
+// +∞ and the gradient is finite.
 type CrossEntropy struct {
 	Loss      Tensor // [rows] f32
 	X         Tensor // [rows, vocab] f32

@@ -2,22 +2,22 @@ package backend
 
 import "fmt"
 
-// Dropout sets elements to 0, each with probability Rate, and makes up for it
-// in the others (Srivastava et al. 2014, JMLR 15):
+// Dropout sets elements to 0, each with probability Rate, and scales the others so
+// that the expected value stays (Srivastava et al. 2014, JMLR 15):
 //
 //	dst[i] = r[i] < Rate · 2³² ? 0 : x[i] / (1 − Rate)
 //
-// i counts the elements in row-major order, whatever the strides. r[i] is word
-// i mod 4 of [Philox] with key seed[0], seed[1] and counter i/4, Stream,
-// seed[2], seed[3], so that every backend drops the same ones, and so does the
-// gradient, which is this op on dy. The host changes the seed between steps. What
-// is dropped becomes 0 whatever it was, NaN too.
+// i counts the elements in row-major order; strides do not matter. r[i] is word
+// i mod 4 of [Philox] with key seed[0], seed[1] and counter i/4, Stream, seed[2],
+// seed[3]. So every backend drops the same elements. The gradient is the same op on
+// dy. The host changes the seed between steps. A dropped element becomes 0 also if
+// it was NaN.
 type Dropout struct {
 	Dst    Tensor // any shape of up to 2³⁴ elements, f32
 	X      Tensor // as dst
-	Seed   Tensor // [4] i32: a key of two words, a count of two words
+	Seed   Tensor // [4] i32: two words of key, two words of counter
 	Rate   float32
-	Stream uint32 // tells the dropouts of a model apart
+	Stream uint32 // different for each Dropout of a model
 }
 
 func (*Dropout) Name() string { return "dropout" }
@@ -28,10 +28,10 @@ func (o *Dropout) Operands(yield func(string, *Tensor, Access)) {
 	yield("seed", &o.Seed, Read)
 }
 
-// Threshold is the number below which a random word drops an element.
+// Threshold returns Rate · 2³²: an element is dropped if its random word is below.
 func (o *Dropout) Threshold() uint32 { return uint32(float64(o.Rate) * (1 << 32)) }
 
-// Scale is the factor of what is kept.
+// Scale returns 1 / (1 − Rate), the factor of the elements that are not dropped.
 func (o *Dropout) Scale() float32 { return float32(1 / (1 - float64(o.Rate))) }
 
 func (o *Dropout) Check() error {
@@ -52,9 +52,9 @@ func (o *Dropout) Check() error {
 	)
 }
 
-// Philox is the counter-based generator Philox4x32-10 (Salmon et al. 2011,
-// Parallel Random Numbers: As Easy as 1, 2, 3, SC '11): four random words for
-// each counter, which depend on nothing else but the key.
+// Philox is the counter-based random number generator Philox4x32-10 (Salmon et al.
+// 2011, Parallel Random Numbers: As Easy as 1, 2, 3, SC '11). It returns four random
+// words, which depend only on the key and the counter c.
 func Philox(key [2]uint32, c [4]uint32) [4]uint32 {
 	for range 10 {
 		a := uint64(c[0]) * 0xD2511F53

@@ -7,42 +7,42 @@ import (
 	"strings"
 )
 
-// DType is how the elements of a tensor are stored. Arithmetic is done in
-// float32 whatever the storage.
+// DType says how the elements of a tensor are stored. Arithmetic is in float32 for
+// every dtype.
 //
-// Elements come in blocks: one element for plain types, more for types that
-// share a scale between neighbours. A tensor of such a type holds whole
-// blocks along its last axis, whose elements are neighbours in memory.
+// Elements are stored in blocks. A block of a plain dtype has one element. A block
+// of a quantised dtype has several elements with a common scale. A tensor of a
+// quantised dtype has whole blocks along its last axis, with stride 1.
 //
-// Each dtype has a file of its name, with a row of the table that all other
-// code reads: [Check], flags, formats of files, tests. To add one: such a file;
-// the shader's code for it, in shaders/include/pairs or shaders/include/blocks;
-// and, where it is to be fast on the CPU, its kernels in backend/cpu.
+// Each dtype has a file of its name, with its row of the table that all other code
+// reads: [Check], flags, file formats, tests. To add a dtype, add such a file, and
+// its shader code in shaders/include/pairs or shaders/include/blocks; and kernels in
+// backend/cpu, if it has to be fast there.
 type DType uint8
 
 // None is the dtype of the zero Tensor: an optional operand that is absent.
 const None DType = 0
 
-// Role is what tensors may be of a dtype. Results of ops are f32.
+// Role says which tensors may have a dtype. Results of ops are f32.
 type Role uint8
 
-// The roles, of which a dtype has any number.
+// The roles. A dtype may have several.
 const (
 	Weights     Role = 1 << iota // matrices and tables
 	Caches                       // keys and values
-	Activations                  // what products multiply with weights of the same dtype or, if it is quantised, with any quantised ones
+	Activations                  // operands of products with weights of the same dtype or, if quantised, with all quantised weights
 )
 
-// row is what is known of a dtype.
+// row is the table's row of a dtype.
 type row struct {
-	name         string // on command lines; in capitals that of files and of the shader's macro
-	block, bytes int    // elements that share a block, and the bytes of one
-	unit         int    // bytes of the largest number in a block: it begins at multiples of that
+	name         string // on command lines; in capitals: in files and as the shader's macro
+	block, bytes int    // number of elements in a block, and of bytes
+	unit         int    // bytes of the largest number in a block; blocks are aligned to it
 	roles        Role
-	gguf         *gguf // nil: GGUF has no such weights
+	gguf         *gguf // nil: GGUF has no such dtype of weights
 
 	// encode appends whole blocks, and decode reads them. Both are nil for a
-	// dtype that holds no real numbers.
+	// dtype that does not hold real numbers.
 	encode func(p []byte, values []float32) ([]byte, error)
 	decode func(dst []float32, p []byte)
 }
@@ -80,7 +80,7 @@ func (d DType) String() string {
 	return rows[d].name
 }
 
-// FileName is the dtype's name in files and shaders: "Q8_0".
+// FileName returns the dtype's name in files and shaders: "Q8_0".
 func (d DType) FileName() string { return strings.ToUpper(d.String()) }
 
 // ParseDType is the inverse of String for the dtypes of a role.
@@ -135,15 +135,14 @@ func (d DType) BlockLen() int { return max(1, rows[d].block) }
 // BlockBytes is the number of bytes of a block.
 func (d DType) BlockBytes() int { return rows[d].bytes }
 
-// Unit is the size in bytes of the largest number in a block, at a multiple of
-// which each block begins.
+// Unit is the alignment of blocks in bytes: the size of the largest number in one.
 func (d DType) Unit() int { return rows[d].unit }
 
 // Bytes is the number of bytes of n elements, n a multiple of BlockLen.
 func (d DType) Bytes(n int) int { return n / d.BlockLen() * d.BlockBytes() }
 
-// GGUF returns the numbers of d in GGUF files: that of tensors (ggml_type) and
-// general.file_type. ok is false where GGUF has no weights of dtype d.
+// GGUF returns the numbers for d in GGUF files: the ggml_type of tensors, and
+// general.file_type. ok is false if GGUF has no such dtype of weights.
 func (d DType) GGUF() (tensor, file uint32, ok bool) {
 	if g := rows[d].gguf; g != nil {
 		return g.tensor, g.file, true
@@ -151,8 +150,7 @@ func (d DType) GGUF() (tensor, file uint32, ok bool) {
 	return 0, 0, false
 }
 
-// OfGGUF is the dtype of tensors with that number (ggml_type) in GGUF files, or
-// None where there is none.
+// OfGGUF returns the dtype for a ggml_type in GGUF files, or None if there is none.
 func OfGGUF(tensor uint32) DType {
 	for _, d := range dtypes {
 		if n, _, ok := d.GGUF(); ok && n == tensor {
@@ -162,8 +160,8 @@ func OfGGUF(tensor uint32) DType {
 	return None
 }
 
-// OfFileName is the dtype of weights that files call name, as FileName has it,
-// or None where there is none.
+// OfFileName returns the dtype of weights whose FileName is name, or None if there
+// is none.
 func OfFileName(name string) DType {
 	for _, d := range dtypes {
 		if rows[d].decode != nil && rows[d].gguf != nil && d.FileName() == name {
@@ -173,8 +171,8 @@ func OfFileName(name string) DType {
 	return None
 }
 
-// Encode appends values, rounded to dtype d, to p. They are whole blocks. A
-// number that d cannot hold, such as 70,000 in f16, is an error.
+// Encode appends values to p, rounded to dtype d. It returns an error if they are
+// not whole blocks, or if d cannot hold a value, such as 70,000 in f16.
 func Encode(p []byte, d DType, values []float32) ([]byte, error) {
 	switch {
 	case rows[d].encode == nil:
@@ -185,7 +183,8 @@ func Encode(p []byte, d DType, values []float32) ([]byte, error) {
 	return rows[d].encode(p, values)
 }
 
-// Decode reads dst's elements, whole blocks, from p, which holds them as dtype d.
+// Decode converts the first len(dst) elements of p, which has dtype d. It returns an
+// error if they are not whole blocks or p is too short.
 func Decode(dst []float32, d DType, p []byte) error {
 	switch {
 	case rows[d].decode == nil:

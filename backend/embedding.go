@@ -2,13 +2,12 @@ package backend
 
 import "fmt"
 
-// Embedding looks up a vector for each id, and adds to it the vector of the
-// position at which the id stands:
+// Embedding looks up the vector of each id, and adds the vector of its position:
 //
 //	dst[b,t] = tokens[ids[b,t]] + positions[at[b]+t]
 //
-// Without Positions and At it only picks rows. An id or a position outside of
-// its table makes that row of dst NaN.
+// Without Positions and At it only looks up tokens. If an id or a position is
+// outside of its table, that row of dst becomes NaN.
 type Embedding struct {
 	Dst       Tensor // [batch, time, width] f32
 	Tokens    Tensor // [vocab, width] of a dtype of weights

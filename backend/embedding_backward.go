@@ -2,14 +2,14 @@ package backend
 
 import "fmt"
 
-// EmbeddingBackward adds the gradient of what [Embedding] looked up to that of
-// the rows it came from, in the order of the vectors, so that the sums are the
-// same each time:
+// EmbeddingBackward is the gradient of [Embedding]: it adds each vector of dy to the
+// rows that were looked up. It adds in the order of the vectors, so that the sums
+// are the same each time:
 //
 //	dtokens[ids[b,t]]    += dy[b,t]
 //	dpositions[at[b]+t] += dy[b,t]
 //
-// Where an id or a position is outside of its table, nothing is added there.
+// For an id or a position outside of its table nothing is added.
 type EmbeddingBackward struct {
 	DTokens    Tensor // [vocab, width] f32
 	DPositions Tensor // [context, width] f32; may be absent

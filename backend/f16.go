@@ -8,7 +8,7 @@ import (
 	"github.com/x448/float16"
 )
 
-// F16 is IEEE 754 binary16. Numbers are rounded to the nearest, ties to even.
+// F16 is IEEE 754 binary16 (half). Numbers are rounded to the nearest, ties to even.
 const F16 DType = 2
 
 func init() {

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// F32 is IEEE 754 binary32. It is the dtype of all results, and each op takes
-// it for each operand that holds numbers.
+// F32 is IEEE 754 binary32 (float32). It is the dtype of all results, and each op
+// accepts it for each operand that holds real numbers.
 const F32 DType = 1
 
 func init() {

@@ -1,6 +1,6 @@
 package backend
 
-// fuse is a and b as one op, or nil: the inverse of [Linear.Lower].
+// fuse returns the op that replaces a and b, or nil: the inverse of [Linear.Lower].
 func fuse(a, b Op) Op {
 	l, ok := a.(*Linear)
 	if !ok || !l.Residual.Absent() {
@@ -30,10 +30,9 @@ func fuse(a, b Op) Op {
 	return &fused
 }
 
-// Fuse joins neighbouring ops where b supports the result and nothing else
-// needs what passes between them: no later op reads it and keep, which is
-// asked about the tensor, says false. A product takes an activation, a
-// residual, or first the one and then the other.
+// Fuse replaces consecutive ops by fused ones, if b supports these and nothing else
+// needs the intermediate result: no other op reads it, and keep returns false for it. A
+// Linear takes an activation, a residual, or first the one and then the other.
 func Fuse(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 	out := make([]Op, 0, len(ops))
 	for i := 0; i < len(ops); i++ {
@@ -51,8 +50,8 @@ func Fuse(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 	return out
 }
 
-// scratchNeeded reports whether what a fused op no longer writes, and takes for
-// scratch, is needed by others than the op that it was fused of.
+// scratchNeeded reports whether an op other than the fused one needs an intermediate
+// result that the fused op does not write: one of its scratch operands.
 func scratchNeeded(fused Op, ops []Op, keep func(Tensor) bool) bool {
 	needed := false
 	fused.Operands(func(_ string, t *Tensor, a Access) {
@@ -63,7 +62,7 @@ func scratchNeeded(fused Op, ops []Op, keep func(Tensor) bool) bool {
 	return needed
 }
 
-// readers is the number of operands of ops that read memory of t.
+// readers counts the operands of ops that read memory of t.
 func readers(ops []Op, t Tensor) int {
 	n := 0
 	for _, op := range ops {

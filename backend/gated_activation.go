@@ -5,9 +5,8 @@ import (
 	"math"
 )
 
-// GatedActivation lets one product of x decide what passes of another: the
-// middle of a gated MLP (Shazeer 2020, arXiv:2002.05202; SwiGLU with SiLU, GEGLU
-// with a GELU):
+// GatedActivation multiplies one tensor by an activation function of another, as in
+// a gated MLP (Shazeer 2020, arXiv:2002.05202; SwiGLU with SiLU, GEGLU with a GELU):
 //
 //	dst = f(gate) · (up + Shift)
 //
@@ -46,7 +45,7 @@ func (o *GatedActivation) Check() error {
 	)
 }
 
-// Bound is the limit as a number to clamp to: +∞ where there is none.
+// Bound returns Limit, or +∞ if there is none (Limit is 0).
 func (o *GatedActivation) Bound() float32 { return bound(o.Limit) }
 
 func bound(limit float32) float32 {
@@ -56,7 +55,7 @@ func bound(limit float32) float32 {
 	return limit
 }
 
-// checkGate is for the values of a gated activation and its gradient.
+// checkGate checks the settings of a gated activation or of its gradient.
 func checkGate(f Activation, limit, shift float32) error {
 	switch {
 	case !f.Valid():

@@ -2,15 +2,15 @@ package backend
 
 import "fmt"
 
-// GlobalNorm is the norm of many vectors taken as one, and the factor that
-// keeps it within Max: what gradients are clipped by (Pascanu et al. 2013,
-// arXiv:1211.5063, algorithm 1). [SumSquares] gives x.
+// GlobalNorm computes the Euclidean norm of all gradients together, and the factor
+// by which they are multiplied to clip it to Max (Pascanu et al. 2013,
+// arXiv:1211.5063, algorithm 1). x holds sums of squares, as [SumSquares] gives them:
 //
 //	dst[0] = √Σ x
 //	dst[1] = min(1, Max / (dst[0] + 10⁻⁶))
 //
-// The 10⁻⁶ is that of PyTorch's clip_grad_norm_. Where the norm is NaN, so is the
-// factor; where it is infinite, the factor is 0, or 1 if Max is infinite too.
+// The 10⁻⁶ is from PyTorch's clip_grad_norm_. If the norm is NaN, the factor is NaN.
+// If the norm is infinite, the factor is 0, or 1 if Max is infinite too.
 type GlobalNorm struct {
 	Dst Tensor  // [2] f32
 	X   Tensor  // [n] f32, none below 0

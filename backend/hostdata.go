@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// SetF32 writes values into a contiguous tensor of any dtype that holds
-// real numbers, rounding as [Encode] does. len(values) is t.Len().
+// SetF32 writes values to a contiguous tensor of any dtype that holds real numbers,
+// rounded as by [Encode]. len(values) must be t.Len().
 func SetF32(b Backend, t Tensor, values []float32) error {
 	if err := hostData(t, len(values), numbers()...); err != nil {
 		return err
@@ -21,8 +21,8 @@ func SetF32(b Backend, t Tensor, values []float32) error {
 	return b.Write(t.Buf, t.DType.Bytes(t.Offset), p)
 }
 
-// GetF32 reads a contiguous tensor of any dtype that holds real numbers into
-// values, whose length is t.Len(). It waits for earlier work.
+// GetF32 reads a contiguous tensor of any dtype that holds real numbers to values.
+// len(values) must be t.Len(). It waits for earlier work.
 func GetF32(b Backend, t Tensor, values []float32) error {
 	if err := hostData(t, len(values), numbers()...); err != nil {
 		return err
@@ -38,7 +38,8 @@ func GetF32(b Backend, t Tensor, values []float32) error {
 	return Decode(values, t.DType, p)
 }
 
-// SetI32 writes values into a contiguous tensor of dtype i32 and of that length.
+// SetI32 writes values to a contiguous tensor of dtype i32. len(values) must be
+// t.Len().
 func SetI32(b Backend, t Tensor, values []int32) error {
 	if err := hostData(t, len(values), I32); err != nil {
 		return err
@@ -46,8 +47,8 @@ func SetI32(b Backend, t Tensor, values []int32) error {
 	return b.Write(t.Buf, t.DType.Bytes(t.Offset), bytesOf(values))
 }
 
-// GetI32 reads a contiguous tensor of dtype i32 into values of the same
-// length. It waits for earlier work.
+// GetI32 reads a contiguous tensor of dtype i32 to values. len(values) must be
+// t.Len(). It waits for earlier work.
 func GetI32(b Backend, t Tensor, values []int32) error {
 	if err := hostData(t, len(values), I32); err != nil {
 		return err
@@ -55,8 +56,8 @@ func GetI32(b Backend, t Tensor, values []int32) error {
 	return b.Read(bytesOf(values), t.Buf, t.DType.Bytes(t.Offset))
 }
 
-// bytesOf is the memory of s. Numbers lie in it as in a Buffer: backends and
-// checkpoints are little-endian, as is every host that Caldera supports.
+// bytesOf returns the memory of s. It can be copied to and from a Buffer as it is:
+// backends and checkpoints are little-endian, as is every host that Caldera supports.
 func bytesOf[T float32 | int32](s []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(*new(T))))
 }
@@ -64,6 +65,8 @@ func bytesOf[T float32 | int32](s []T) []byte {
 // numbers are the dtypes that hold real numbers.
 func numbers() []DType { return DTypes(Weights | Caches | Activations) }
 
+// hostData returns an error unless t is a contiguous tensor of n elements whose dtype
+// is one of ds.
 func hostData(t Tensor, n int, ds ...DType) error {
 	if err := first(wantDType("tensor", t, ds...), t.check()); err != nil {
 		return err
@@ -74,8 +77,8 @@ func hostData(t Tensor, n int, ds ...DType) error {
 	return nil
 }
 
-// MapHost returns a buffer with the contents of p: p itself where b is a
-// [HostMapper], else a copy on the device.
+// MapHost returns a buffer with the bytes of p: p itself if b is a [HostMapper],
+// else a copy on the device.
 func MapHost(b Backend, p []byte) (Buffer, error) {
 	if m, ok := As[HostMapper](b); ok {
 		return m.MapHost(p)

@@ -2,13 +2,13 @@ package backend
 
 import "fmt"
 
-// LayerNorm shifts and scales each vector of x to mean 0 and variance 1, then
-// by gamma and beta (Ba et al. 2016, arXiv:1607.06450):
+// LayerNorm normalises each vector of x to mean 0 and variance 1, then multiplies it
+// by gamma and adds beta (Ba et al. 2016, arXiv:1607.06450):
 //
 //	dst = (x − mean(x)) / √(var(x) + ε) · gamma + beta
 //
-// The variance is the biased one, over the last axis. A vector with an element
-// that is NaN or infinite becomes NaN as a whole.
+// Mean and variance are over the last axis; the variance is the biased one. If an
+// element is NaN or infinite, its whole vector becomes NaN.
 type LayerNorm struct {
 	Dst     Tensor  // [..., width] f32
 	X       Tensor  // [..., width] f32

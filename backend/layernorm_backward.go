@@ -3,16 +3,16 @@ package backend
 import "fmt"
 
 // LayerNormBackward is the gradient of [LayerNorm] (Ba et al. 2016,
-// arXiv:1607.06450). With s = 1 / √(var(x) + ε), n = (x − mean(x)) · s, which
-// it computes again, and g = dy · gamma:
+// arXiv:1607.06450). It recomputes s = 1 / √(var(x) + ε) and n = (x − mean(x)) · s.
+// With g = dy · gamma:
 //
 //	dx = s · (g − mean(g) − n · mean(g · n))
 //	dgamma += Σ dy · n
 //	dbeta  += Σ dy
 //
-// Means are over the last axis, sums over all others. A vector of x with an
-// element that is NaN or infinite, or one of dy · gamma with NaN, makes its whole
-// vector of dx NaN.
+// Means are over the last axis, sums over all others. If a vector of x has an element
+// that is NaN or infinite, or a vector of dy · gamma has NaN, the whole vector of dx
+// becomes NaN.
 type LayerNormBackward struct {
 	DX      Tensor  // [..., width] f32
 	DGamma  Tensor  // [width] f32

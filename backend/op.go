@@ -5,20 +5,21 @@ import (
 	"reflect"
 )
 
-// Op is one unit of work: a pointer to a struct naming its operands. What may
-// change between two runs of a recorded op lies in a tensor; a Go value in the
-// struct, such as a number of heads, is frozen when the op is recorded.
+// Op is an operation: a pointer to a struct that names its operands. What changes
+// between two runs of a recorded op must be in a tensor. A Go value in the struct,
+// such as the number of heads, is frozen when the op is recorded.
 type Op interface {
-	// Name is the op's short name, "linear": also that of its files, shader,
-	// tests and trace.
+	// Name returns the op's short name, such as "linear". Its files, its shader and
+	// its tests have the same name.
 	Name() string
 
-	// Check reports shapes and dtypes that do not agree, for any backend.
+	// Check returns an error if shapes, dtypes or settings do not agree. It is the
+	// same for all backends.
 	Check() error
 
-	// Operands calls yield for each tensor that is present. It drives
-	// barriers, memory planning, traces and tests; through the pointer a
-	// caller may bind the op to other memory.
+	// Operands calls yield for each tensor that is not absent. Barriers, memory
+	// planning, traces and tests depend on it. A caller may use the pointer to bind
+	// the op to other memory.
 	Operands(yield func(name string, t *Tensor, a Access))
 }
 
@@ -29,22 +30,21 @@ func Clone(op Op) Op {
 	return v.Interface().(Op)
 }
 
-// Access is what an op does to an operand.
+// Access says what an op does to an operand.
 type Access uint8
 
 const (
 	Read    Access = iota // only reads it
-	Write                 // writes every element and reads none
-	Update                // writes some elements, or reads before it writes
-	Scratch               // uses it as workspace; its contents are undefined afterwards
+	Write                 // writes every element, and reads none
+	Update                // reads and writes it, or writes only some elements
+	Scratch               // uses it as a workspace; its contents are undefined before and after
 )
 
 // Writes reports whether the operand's contents change.
 func (a Access) Writes() bool { return a != Read }
 
-// Label is the op's name with what it was told beside its operands, for
-// messages and tables: "linear+gelu_tanh+residual". An op whose name says less
-// than that has a method Label.
+// Label returns the op's name with its settings, for messages and tables:
+// "linear+gelu_tanh+residual". An op whose name does not say them has a method Label.
 func Label(op Op) string {
 	if l, ok := op.(interface{ Label() string }); ok {
 		return l.Label()
@@ -52,16 +52,16 @@ func Label(op Op) string {
 	return op.Name()
 }
 
-// Lowerer is an Op that simpler ones can replace. Lower returns them: they say
-// what the op means, run where a backend lacks it, and serve as its oracle in
-// tests. Intermediates are operands of the op, so that Lower allocates nothing.
-// It returns nil where the op has no simpler form.
+// Lowerer is an Op that can be replaced by simpler ops, which Lower returns. They define
+// what the op means, and are the fallback of backends that do not support it.
+// Intermediate results are operands of the op, so that Lower allocates no memory. Lower
+// returns nil if the op has no simpler form.
 type Lowerer interface {
 	Op
 	Lower() []Op
 }
 
-// OpError tells which op of a list is wrong.
+// OpError says which op of a list is wrong.
 type OpError struct {
 	Index int
 	Op    string
@@ -71,9 +71,9 @@ type OpError struct {
 func (e *OpError) Error() string { return fmt.Sprintf("op %d (%s): %v", e.Index, e.Op, e.Err) }
 func (e *OpError) Unwrap() error { return e.Err }
 
-// Check reports what makes op wrong for every backend, or nil: each operand lies inside
-// its buffer, what it writes overlaps neither itself nor any other operand, and
-// shapes and dtypes agree.
+// Check returns an error unless op is right for every backend: each operand is
+// inside its buffer, an operand that is written overlaps neither itself nor another
+// operand, and op.Check finds no fault.
 func Check(op Op) error {
 	type operand struct {
 		name string
@@ -108,7 +108,7 @@ func Check(op Op) error {
 	return op.Check()
 }
 
-// What Check methods say about their operands. name is that of the operand.
+// Checks of operands, for the Check methods of ops. name is that of the operand.
 
 func wantShape(name string, t Tensor, dims ...int) error {
 	want := Of(nil, t.DType, 0, dims...).Shape
@@ -137,7 +137,7 @@ func wantRows(name string, t Tensor) error {
 	return nil
 }
 
-// first returns the first error of several checks, or nil.
+// first returns the first error that is not nil.
 func first(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {

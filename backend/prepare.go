@@ -2,8 +2,9 @@ package backend
 
 import "fmt"
 
-// Prepare checks every op and replaces those that b does not support by what
-// they lower to. A backend's Run and Record take only ops that it returned.
+// Prepare checks every op, and replaces those that b does not support by the ops
+// that they lower to. A backend's Run and Record accept only the result. The error
+// is an [OpError].
 func Prepare(b Backend, ops ...Op) ([]Op, error) {
 	out := make([]Op, 0, len(ops))
 	for i, op := range ops {

@@ -7,17 +7,16 @@ import (
 	"time"
 )
 
-// Profiler is the optional ability to tell how long each op takes where it
-// runs: on a GPU by the device's own clock.
+// Profiler is an optional interface of backends that can measure how long each op
+// takes: a GPU by its own clock.
 type Profiler interface {
-	// Profile calls run and returns a Span for each op that ran meanwhile, in
-	// order, also those of programs that were recorded before. Ops run one
-	// after another, each alone on the device, so that the time of one says
-	// nothing of its neighbours; all of them may take longer than without Profile.
+	// Profile calls run, waits for the device, and returns a Span for each op that
+	// ran during the call, in order. Ops of programs that were recorded before count
+	// too. While a profile is made the ops do not overlap, so that each time is that
+	// of one op. So all of them together may take longer than usual.
 	//
-	// It waits for the device. If run fails, Profile returns its error unchanged.
-	// The error is [errors.ErrUnsupported] where the device has no clock. A
-	// Profile within run is an error.
+	// An error of run is returned as it is. The error is [errors.ErrUnsupported] if
+	// the device has no clock. Calling Profile within run is an error.
 	Profile(run func() error) ([]Span, error)
 }
 
@@ -25,23 +24,23 @@ type Profiler interface {
 type Span struct {
 	Op       string // its label: see Label
 	Operands []Operand
-	Work     Op // the op itself, its tensors without their memory, to ask for its [Cost]
+	Work     Op // a copy of the op, its tensors without buffers; for [Cost]
 
-	Begin    time.Duration // since the first op began
+	Begin    time.Duration // since the begin of the first op
 	Duration time.Duration // from the begin of its first kernel to the end of its last
 
-	Dispatches int      // of shaders and copies, or calls of kernels
-	Variants   []string // of the shaders, each once, as far as the backend names them
+	Dispatches int      // number of shader dispatches and copies, or of calls of kernels
+	Variants   []string // names of the shader variants, each once; nil if the backend has none
 }
 
-// Operand is what an op was given: a Tensor without its memory.
+// Operand is an operand of an op: its name, its access, and its Tensor without buffer.
 type Operand struct {
 	Name   string
 	Access Access
 	Tensor
 }
 
-// NewSpan is a Span of op whose time is not known yet.
+// NewSpan returns a Span of op without times.
 func NewSpan(op Op) Span {
 	s := Span{Op: Label(op), Work: Freeze([]Op{op})[0]}
 	s.Work.Operands(func(name string, t *Tensor, a Access) {
@@ -51,7 +50,7 @@ func NewSpan(op Op) Span {
 	return s
 }
 
-// Signature lists the operands: "dst f32[2 3], x f32[2 5], …".
+// Signature lists the operands with dtypes and shapes: "dst f32[2 3], x f32[2 5], …".
 func (s Span) Signature() string {
 	parts := make([]string, len(s.Operands))
 	for i, o := range s.Operands {
@@ -60,18 +59,18 @@ func (s Span) Signature() string {
 	return strings.Join(parts, ", ")
 }
 
-// Profile calls run and tells how long each op took that ran meanwhile on the
-// backend that run is given: b, or [WithProfiler] of it.
+// Profile calls run with b, or with [WithProfiler] of b, and returns a Span for each
+// op that ran on it during the call: see [Profiler].
 func Profile(b Backend, run func(b Backend) error) ([]Span, error) {
 	b = WithProfiler(b)
 	p, _ := As[Profiler](b)
 	return p.Profile(func() error { return run(b) })
 }
 
-// WithProfiler returns b, or a wrapper that is a [Profiler] where b is none. The
-// wrapper runs ops one by one during a profile and reads a result of each. So its
-// times include what it takes to start an op and to wait for it. It sees only ops
-// that are run and recorded through itself.
+// WithProfiler returns b if it is a [Profiler], else a wrapper of b that is one.
+// While a profile is made the wrapper runs ops one by one and reads a result of each,
+// so the times include starting the op and waiting for it. Only ops that are run and
+// recorded through the wrapper are measured.
 func WithProfiler(b Backend) Backend {
 	if _, ok := As[Profiler](b); ok {
 		return b
@@ -79,7 +78,7 @@ func WithProfiler(b Backend) Backend {
 	return &timed{Backend: b}
 }
 
-// timed is a backend with the host's clock around each op.
+// timed is a backend that measures each op by the host's clock.
 type timed struct {
 	Backend
 	profiling bool
@@ -105,7 +104,7 @@ func (t *timed) Run(ops ...Op) error {
 	if !t.profiling || len(ops) == 0 {
 		return t.Backend.Run(ops...)
 	}
-	if err := t.wait(ops[0]); err != nil { // for what came before
+	if err := t.wait(ops[0]); err != nil { // for earlier work
 		return err
 	}
 	for i, op := range ops {
@@ -115,9 +114,9 @@ func (t *timed) Run(ops ...Op) error {
 			err = t.wait(op)
 		}
 		if err != nil {
-			var of *OpError // of a list of one
-			if errors.As(err, &of) {
-				err = of.Err
+			var inner *OpError // its index is 0, because the list has one op
+			if errors.As(err, &inner) {
+				err = inner.Err
 			}
 			return &OpError{i, op.Name(), err}
 		}
@@ -131,7 +130,7 @@ func (t *timed) Run(ops ...Op) error {
 	return nil
 }
 
-// wait reads from an operand of op, which no backend does before all is done.
+// wait waits for all work: it reads from an operand of op.
 func (t *timed) wait(op Op) error {
 	var err error
 	waited := false
@@ -146,7 +145,7 @@ func (t *timed) wait(op Op) error {
 	return err
 }
 
-// Record implements [Recorder], so that programs are seen.
+// Record implements [Recorder], so that the ops of programs are measured.
 func (t *timed) Record(ops ...Op) (Program, error) {
 	p, err := Record(t.Backend, ops...)
 	if err != nil {

@@ -6,9 +6,8 @@ import (
 	"github.com/x448/float16"
 )
 
-// Q4_0 is ggml's type of that name, to the byte. A block is an f16 scale d, then
-// 16 bytes, of which byte j holds q[j] in its low four bits and q[j+16] in its
-// high four:
+// Q4_0 is ggml's type of that name, with the same bytes. A block is an f16 scale d,
+// then 16 bytes: byte j has q[j] in its low four bits and q[j+16] in its high four.
 //
 //	x[j] = d · (q[j] − 8)
 //

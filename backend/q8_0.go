@@ -6,14 +6,14 @@ import (
 	"github.com/x448/float16"
 )
 
-// Q8_0 is ggml's type of that name, to the byte. A block is an f16 scale d,
+// Q8_0 is ggml's type of that name, with the same bytes. A block is an f16 scale d,
 // then 32 int8 q[j]:
 //
 //	x[j] = d · q[j]
 //
 // The scale is chosen as ggml's reference does (quantize_row_q8_0_ref in
-// ggml-quants.c), so that a file converted here is the one that llama.cpp would
-// have made.
+// ggml-quants.c), so that converting a file here and with llama.cpp gives the same
+// bytes.
 const Q8_0 DType = 9
 
 func init() {
@@ -49,7 +49,7 @@ func init() {
 	})
 }
 
-// roundAway is C's roundf: halves go away from zero.
+// roundAway rounds to the nearest integer, ties away from zero, as C's roundf does.
 func roundAway(x float32) int32 {
 	if x < 0 {
 		return -roundAway(-x)

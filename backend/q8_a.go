@@ -9,7 +9,7 @@ import (
 
 // Q8_A is the dtype of activations that are multiplied with quantised weights. No
 // file holds it. A block is an f16 scale d, the sum of all q[j] as int16, then 32
-// int8 q[j]; it begins at a multiple of four bytes:
+// int8 q[j]. It is aligned to four bytes.
 //
 //	x[j] = d · q[j]
 //
@@ -19,9 +19,9 @@ import (
 //	d = largest |x| · f32(1/127), an f32 product, rounded to the nearest f16, ties to even
 //	q = the integer nearest to x/d, ties away from zero, at most 127 in magnitude
 //
-// The magnitude of q is thus the largest n up to 127 with |x| ≥ d·(n − ½), whose
-// right side is exact in f32. Where d is 0 all q are. Where x has NaN or an
-// infinity, or d would be infinite, d is NaN (0x7e00) and all q and the sum are 0.
+// So the magnitude of q is the largest n up to 127 with |x| ≥ d·(n − ½); the right
+// side is exact in f32. If d is 0, all q are 0. If x has NaN or an infinity, or d
+// would be infinite, d is NaN (0x7e00), and all q and the sum are 0.
 const Q8_A DType = 129
 
 func init() {
@@ -47,7 +47,7 @@ func init() {
 
 // appendQ8A appends a block.
 func appendQ8A(p []byte, x []float32) []byte {
-	largest := uint32(0) // the bits of magnitudes are in order, NaN behind infinity
+	largest := uint32(0) // bits of magnitudes sort as the numbers do, with NaN above infinity
 	for _, v := range x {
 		largest = max(largest, math.Float32bits(v)&0x7fffffff)
 	}

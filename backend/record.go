@@ -1,24 +1,26 @@
 package backend
 
-// Program is a list of ops, made ready once and run many times. Between runs
-// the contents of tensors may change and nothing else: buffers, shapes and
-// every Go value are those of the moment it was recorded.
+// Program is a recorded list of ops, to be run many times. Between runs only the
+// contents of tensors may change. Buffers, shapes and Go values stay as they were
+// when the ops were recorded.
 type Program interface {
-	// Run runs the ops in order and may return before they have finished.
-	// It is an error, and nothing runs, once a buffer that the ops name has
-	// been freed.
+	// Run runs the ops in order. It may return before they have finished. If a
+	// buffer of the ops has been freed it returns an error and runs nothing.
 	Run() error
+
+	// Close frees what the program holds. A second call does nothing.
 	Close() error
 }
 
-// Recorder is the optional ability to make a list of ops cheaper to run again.
+// Recorder is an optional interface of backends that can record a list of ops, so
+// that each run costs less.
 type Recorder interface {
 	// Record takes ops that come from [Prepare].
 	Record(ops ...Op) (Program, error)
 }
 
-// Record prepares ops for many runs. Where b is no [Recorder] each run hands
-// the same ops to b.Run.
+// Record prepares ops and records them. If b is no [Recorder], each run of the
+// program passes the ops to b.Run.
 func Record(b Backend, ops ...Op) (Program, error) {
 	ops, err := Prepare(b, ops...)
 	if err != nil {
@@ -30,8 +32,8 @@ func Record(b Backend, ops ...Op) (Program, error) {
 	return &list{b, Freeze(ops)}, nil
 }
 
-// Freeze clones the ops, so that a caller who changes one later does not change
-// a program.
+// Freeze returns clones of the ops, so that a program does not change if the caller
+// changes an op later.
 func Freeze(ops []Op) []Op {
 	out := make([]Op, len(ops))
 	for i, op := range ops {
@@ -40,7 +42,7 @@ func Freeze(ops []Op) []Op {
 	return out
 }
 
-// list is a program of a backend that is no Recorder.
+// list is the Program of a backend that is no Recorder.
 type list struct {
 	b   Backend
 	ops []Op

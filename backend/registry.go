@@ -11,22 +11,22 @@ import (
 
 // Device is a piece of hardware that a registered backend can open.
 type Device struct {
-	Backend string // the name it is registered under: "cpu", "vulkan"
+	Backend string // the name of the backend in the registry: "cpu", "vulkan"
 	Index   int    // among the devices of that backend
-	Name    string // as the driver tells it
+	Name    string // as the driver reports it
 	Kind    Kind
-	UUID    string // 32 hexadecimal digits where the driver tells one, else empty
-	Driver  string // name and version of the driver or library that serves it
+	UUID    string // 32 hexadecimal digits, or empty if the driver reports none
+	Driver  string // name and version of the driver or library
 	Memory  int64  // bytes on the device, 0 if unknown
-	Advice  string // in a sentence, what to install to make it faster; empty if nothing is known
-	Note    string // of a software driver: why there may be no other, such as a driver that does not load; else empty
+	Advice  string // a sentence that says what to install to make it faster, or empty
+	Note    string // for a software driver: why there may be no other, such as a driver that does not load; else empty
 	Open    func() (Backend, error)
 }
 
-// Spec names the device as [Open] takes it: "vulkan:0".
+// Spec returns the name of the device for [Open]: "vulkan:0".
 func (d Device) Spec() string { return fmt.Sprintf("%s:%d", d.Backend, d.Index) }
 
-// Kind tells what a device is, best first.
+// Kind says what a device is. The kinds are in order, best first.
 type Kind uint8
 
 const (
@@ -47,8 +47,9 @@ var registry struct {
 	list  map[string]func() ([]Device, error)
 }
 
-// Register makes a backend known under a name. list returns its devices, best
-// first; where there are none, an error that says why and what to do.
+// Register adds a backend to the registry. list returns its devices, best first. If
+// there are none it returns an error that says why and what to do. Register panics
+// if the name is taken.
 func Register(name string, list func() ([]Device, error)) {
 	registry.Lock()
 	defer registry.Unlock()
@@ -63,7 +64,7 @@ func Register(name string, list func() ([]Device, error)) {
 	slices.Sort(registry.names)
 }
 
-// Names are the names of the registered backends.
+// Names returns the names of the registered backends, sorted.
 func Names() []string {
 	registry.Lock()
 	defer registry.Unlock()
@@ -88,19 +89,19 @@ func Devices(name string) ([]Device, error) {
 	return devices, nil
 }
 
-// packages are those of the backends that come with Caldera. Importing one
-// registers it.
+// packages are the backends that come with Caldera. Importing a package registers
+// its backend.
 var packages = []struct{ name, path string }{{"cpu", "caldera/backend/cpu"}, {"vulkan", "caldera/backend/vulkan"}}
 
-// isBackend reports whether name stands for a backend, also one that is not part
-// of this program.
+// isBackend reports whether name is that of a backend, also of one that this program
+// does not import.
 func isBackend(name string) bool {
 	return name == "auto" || slices.Contains(Names(), name) ||
 		slices.ContainsFunc(packages, func(p struct{ name, path string }) bool { return p.name == name })
 }
 
-// notRegistered is the error for a backend that no package of the program has
-// registered; "auto" is for one that has none at all.
+// notRegistered returns the error for a backend that is not registered. With "auto"
+// it is that of a program that has no backend at all.
 func notRegistered(name string) error {
 	have := Names()
 	var missing []string
@@ -122,11 +123,12 @@ func notRegistered(name string) error {
 	return fmt.Errorf("unknown backend %q: expected one of %s, auto", name, strings.Join(have, ", "))
 }
 
-// Find looks up the device that spec names, and says in a few words why it chose it. A spec is
-// a backend ("vulkan": its best device), a backend with an index, a UUID or
-// part of a device's name ("vulkan:1", "vulkan:radeon", "vulkan:4090"), or
-// "auto": the best GPU that is real hardware, else the CPU. "auto:" with a UUID
-// or part of a name looks among the devices of all backends.
+// Find looks up a device, and says in a few words why it is the one. spec is one of
+//   - a backend: its best device ("vulkan");
+//   - a backend with an index, a UUID, or a part of a device's name ("vulkan:1",
+//     "vulkan:radeon", "vulkan:4090");
+//   - "auto": the best GPU that is no software driver, else the CPU;
+//   - "auto:" with a UUID or a part of a name: a device of any backend.
 func Find(spec string) (d Device, why string, err error) {
 	all, why, err := FindAll(spec)
 	if err != nil {
@@ -135,9 +137,8 @@ func Find(spec string) (d Device, why string, err error) {
 	return all[0], why, nil
 }
 
-// FindAll is Find, and returns more devices behind the first one: those to try, in
-// that order, where it cannot be opened. For "auto" they are the other GPUs and then
-// the CPU; else there are none.
+// FindAll is Find with the devices to try next if the first one cannot be opened:
+// for "auto" the other GPUs and then the CPU, else none.
 func FindAll(spec string) (all []Device, why string, err error) {
 	name, which, narrowed := strings.Cut(spec, ":")
 	if name == "auto" {
@@ -161,10 +162,9 @@ func FindAll(spec string) (all []Device, why string, err error) {
 	return []Device{d}, why, err
 }
 
-// FindDevice looks up one device of the backends named; of any backend where
-// none is named, or "auto" is. which is a device as Find takes it after the name
-// of a backend, or with that name, as [Device.Spec] prints it: "1", "radeon",
-// "vulkan:1".
+// FindDevice looks up a device of one of the backends; of any backend if the list is
+// empty or has "auto". which is what Find accepts after the name of a backend ("1",
+// "radeon"), or a spec with that name, as [Device.Spec] returns it ("vulkan:1").
 func FindDevice(backends []string, which string) (Device, string, error) {
 	anywhere := len(backends) == 0 || slices.Contains(backends, "auto")
 	spec := "auto:" + which
@@ -246,8 +246,8 @@ func noted(why, note string) string {
 	return why + "; " + note
 }
 
-// findNamed finds the one of devices that which tells: a UUID, part of a name or,
-// if those are allowed, an index. Messages begin with has: "backend vulkan has".
+// findNamed finds the one of devices that which names: by UUID, by a part of the
+// name, or, if indices is set, by index. Errors begin with has: "backend vulkan has".
 func findNamed(has, which string, devices []Device, indices bool) (Device, string, error) {
 	var have []string
 	for _, d := range devices {
@@ -274,7 +274,7 @@ func findNamed(has, which string, devices []Device, indices bool) (Device, strin
 			exact = append(exact, d)
 		}
 	}
-	if len(exact) > 0 { // the whole name of one may be part of another's
+	if len(exact) > 0 { // the whole name of one device may be a part of another's
 		found = exact
 	}
 	switch len(found) {
@@ -286,8 +286,8 @@ func findNamed(has, which string, devices []Device, indices bool) (Device, strin
 	return wrong("several devices named like")
 }
 
-// mentions reports whether part of a device's name is want. A number, such as
-// 4090, must not be digits of a longer one or of a version.
+// mentions reports whether name contains want. If want is a number, such as 4090, it
+// must not be a part of a longer number or of a version.
 func mentions(name, want string, number bool) bool {
 	const digits = "0123456789."
 	for {
@@ -302,8 +302,8 @@ func mentions(name, want string, number bool) bool {
 	}
 }
 
-// Open opens the device that [Find] finds for spec, for "auto" the best that
-// can be opened.
+// Open opens the device that [Find] finds for spec. For "auto" it opens the best one
+// that can be opened.
 func Open(spec string) (Backend, error) {
 	all, _, err := FindAll(spec)
 	if err != nil {

@@ -2,16 +2,16 @@ package backend
 
 import "fmt"
 
-// RMSNorm divides each vector of x by its root mean square and scales it by
-// gamma (Zhang and Sennrich 2019, arXiv:1910.07467):
+// RMSNorm divides each vector of x by its root mean square and multiplies it by gamma
+// (Zhang and Sennrich 2019, arXiv:1910.07467):
 //
 //	dst = x / √(mean(x²) + ε) · gamma
 //
-// The mean is over the last axis, which may be a head: queries [batch, time,
-// heads·size], seen as [batch, time, heads, size], are normalised head by head.
+// The mean is over the last axis. To normalise each head apart, pass queries [batch,
+// time, heads·size] as [batch, time, heads, size].
 //
-// A vector with NaN becomes NaN as a whole. In one with infinities these become
-// NaN, and all else 0.
+// If an element is NaN, its whole vector becomes NaN. If elements are infinite, they
+// become NaN and the other elements of the vector 0.
 type RMSNorm struct {
 	Dst     Tensor  // [..., width] f32
 	X       Tensor  // [..., width] f32

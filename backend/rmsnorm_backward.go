@@ -3,15 +3,15 @@ package backend
 import "fmt"
 
 // RMSNormBackward is the gradient of [RMSNorm] (Zhang and Sennrich 2019,
-// arXiv:1910.07467). With s = 1 / √(mean(x²) + ε) and n = x · s, which it
-// computes again, and g = dy · gamma:
+// arXiv:1910.07467). It recomputes s = 1 / √(mean(x²) + ε) and n = x · s. With
+// g = dy · gamma:
 //
 //	dx = s · (g − n · mean(g · n))
 //	dgamma += Σ dy · n
 //
-// Means are over the last axis, sums over all others. A vector of x with an
-// element that is NaN or infinite, or one of dy · gamma with NaN, makes its whole
-// vector of dx NaN.
+// Means are over the last axis, sums over all others. If a vector of x has an element
+// that is NaN or infinite, or a vector of dy · gamma has NaN, the whole vector of dx
+// becomes NaN.
 type RMSNormBackward struct {
 	DX      Tensor  // [..., width] f32
 	DGamma  Tensor  // [width] f32; may be absent

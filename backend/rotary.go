@@ -2,30 +2,30 @@ package backend
 
 import "fmt"
 
-// Rotary tells a model where a vector stands by turning it: rotary position
-// embedding (Su et al. 2021, arXiv:2104.09864). Each head has pairs of numbers
-// (a, b), points of a plane, which are turned by angles of the position
+// Rotary is rotary position embedding (RoPE; Su et al. 2021, arXiv:2104.09864). It
+// rotates pairs (a, b) of each head's elements by angles that depend on the position
 // p = at[b]+t:
 //
 //	dst = (a · cos − b · sin, b · cos + a · sin)
 //
-// with cos = Angles[p, i] and sin = Angles[p, pairs+i] for the i-th pair. The table
-// comes from the host, so that every scaling of positions and every
-// magnification of the result is data. What a head has beyond 2·pairs numbers is
-// copied. A position outside of the table makes its row NaN.
+// with cos = Angles[p, i] and sin = Angles[p, pairs+i] for the i-th pair. The host
+// computes the table, so that every scaling of positions, and of the result, is data.
+// Elements of a head beyond the first 2·pairs are copied. If a position is outside of
+// the table, its row becomes NaN.
 //
-// Inverse turns back, by −sin: it is the gradient of the op without it.
+// With Inverse it rotates back (−sin in place of sin). That is the gradient of the op
+// without Inverse.
 type Rotary struct {
 	Dst     Tensor // [batch, time, Heads·size] f32
 	X       Tensor // [batch, time, Heads·size] f32
 	Angles  Tensor // [context, 2·pairs] f32: of each position the cosines, then the sines
 	At      Tensor // [batch] i32: the position of x[b,0]
-	Heads   int    // how many lie side by side along the last axis
+	Heads   int    // number of heads along the last axis
 	Pairing Pairing
 	Inverse bool
 }
 
-// Pairing says which two numbers of a head make a pair.
+// Pairing says which two elements of a head are a pair.
 type Pairing uint8
 
 const (
@@ -52,14 +52,13 @@ func (o *Rotary) Operands(yield func(string, *Tensor, Access)) {
 	yield("at", &o.At, Read)
 }
 
-// HeadSize is the length of one head's vectors.
+// HeadSize returns the number of elements of a head.
 func (o *Rotary) HeadSize() int { return o.X.Dim(-1) / o.Heads }
 
-// Pairs is the number of pairs that are turned in each head.
+// Pairs returns the number of pairs of each head that are rotated.
 func (o *Rotary) Pairs() int { return o.Angles.Dim(-1) / 2 }
 
-// Places tells where pairs lie in a head: the i-th is the elements i·step and
-// i·step + apart.
+// Places says where pairs are in a head: pair i is elements i·step and i·step + apart.
 func (o *Rotary) Places() (step, apart int) {
 	if o.Pairing == Neighbours {
 		return 2, 1

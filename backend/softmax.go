@@ -4,8 +4,8 @@ package backend
 //
 //	dst = exp(x − max(x)) / Σ exp(x − max(x))
 //
-// An element of −∞ becomes 0. A vector that holds NaN or +∞, or nothing above
-// −∞, has no distribution: all of it becomes NaN.
+// An element of −∞ becomes 0. A vector that has NaN or +∞, or no element above −∞,
+// has no distribution: the whole vector becomes NaN.
 type Softmax struct {
 	Dst Tensor // [..., n] f32
 	X   Tensor // [..., n] f32

@@ -1,11 +1,11 @@
 package backend
 
-// Store writes vectors into a cache, each sequence at its own position:
+// Store writes vectors to a cache, those of each sequence at its own position:
 //
 //	dst[b, at[b]+t] = x[b,t]
 //
-// Other rows of dst keep their contents; rows that would fall outside of it
-// are dropped. Numbers are rounded to the nearest that dst holds, ties to even.
+// Other rows of dst keep their contents. Rows that would be outside of dst are not
+// written. Numbers are rounded to the nearest that dst can hold, ties to even.
 type Store struct {
 	Dst Tensor // [batch, context, width] of a dtype of caches
 	X   Tensor // [batch, time, width] f32

@@ -1,7 +1,7 @@
 package backend
 
-// SumSquares is the squared Euclidean norm of each vector: dst = Σ x². Of all
-// gradients of a model, it is the first half of [GlobalNorm].
+// SumSquares computes the squared Euclidean norm of each vector: dst = Σ x². With
+// [GlobalNorm] it gives the norm of all gradients of a model.
 type SumSquares struct {
 	Dst Tensor // [..., 1] f32
 	X   Tensor // [..., n] f32

@@ -8,12 +8,11 @@ import (
 	"strings"
 )
 
-// Tensor is a typed, strided window on a Buffer; copying it copies no data.
-// The zero Tensor stands for an optional operand that is absent.
+// Tensor is a typed, strided view of a Buffer. Copying a Tensor copies no data. The
+// zero Tensor stands for an optional operand that is absent.
 //
-// Shapes are aligned to the right: a vector of n is [1 1 1 n], a matrix
-// [1 1 rows columns], and Dim(-1) is always the axis whose elements are
-// neighbours in a contiguous tensor.
+// A Tensor has four axes, and shapes are aligned to the right: a vector of n elements
+// is [1 1 1 n], a matrix [1 1 rows columns]. Dim(-1) is the innermost axis.
 type Tensor struct {
 	Buf     Buffer
 	DType   DType
@@ -22,7 +21,7 @@ type Tensor struct {
 	Strides [4]int // in elements
 }
 
-// Of returns a contiguous tensor over buf, beginning offset elements into it.
+// Of returns a contiguous tensor on buf that begins at element offset.
 func Of(buf Buffer, d DType, offset int, dims ...int) Tensor {
 	t := Tensor{Buf: buf, DType: d, Offset: offset, Shape: [4]int{1, 1, 1, 1}}
 	copy(t.Shape[4-len(dims):], dims)
@@ -34,7 +33,7 @@ func Of(buf Buffer, d DType, offset int, dims ...int) Tensor {
 	return t
 }
 
-// New allocates a contiguous, zeroed tensor.
+// New allocates a contiguous tensor of zeros.
 func New(b Backend, d DType, dims ...int) (Tensor, error) {
 	t := Of(nil, d, 0, dims...)
 	size, err := t.sizeBytes()
@@ -49,13 +48,13 @@ func New(b Backend, d DType, dims ...int) (Tensor, error) {
 	return t, nil
 }
 
-// Absent reports whether t is the zero Tensor, an optional operand not given.
+// Absent reports whether t is the zero Tensor: an optional operand that is not given.
 func (t Tensor) Absent() bool { return t.DType == None }
 
 // Dim is the length of axis i; negative i count from the last axis.
 func (t Tensor) Dim(i int) int { return t.Shape[(i+4)%4] }
 
-// Stride is the distance of neighbours along axis i, in elements; negative i
+// Stride is the distance between neighbours along axis i, in elements; negative i
 // count from the last axis.
 func (t Tensor) Stride(i int) int { return t.Strides[(i+4)%4] }
 
@@ -65,7 +64,8 @@ func (t Tensor) Len() int { return t.Shape[0] * t.Shape[1] * t.Shape[2] * t.Shap
 // Rows is the number of vectors along the last axis.
 func (t Tensor) Rows() int { return t.Shape[0] * t.Shape[1] * t.Shape[2] }
 
-// Slice is the window [from, to) of axis i; negative i count from the last axis.
+// Slice returns a view of the range [from, to) of axis i; negative i count from the
+// last axis.
 func (t Tensor) Slice(i, from, to int) Tensor {
 	i = (i + 4) % 4
 	t.Offset += from * t.Strides[i]
@@ -73,19 +73,19 @@ func (t Tensor) Slice(i, from, to int) Tensor {
 	return t
 }
 
-// Transpose swaps the last two axes without moving data.
+// Transpose returns a view with the last two axes swapped.
 func (t Tensor) Transpose() Tensor {
 	t.Shape[2], t.Shape[3] = t.Shape[3], t.Shape[2]
 	t.Strides[2], t.Strides[3] = t.Strides[3], t.Strides[2]
 	return t
 }
 
-// Reshape gives a contiguous tensor another shape of as many elements.
+// Reshape returns a contiguous tensor t with another shape of the same length.
 func (t Tensor) Reshape(dims ...int) Tensor {
 	return Of(t.Buf, t.DType, t.Offset, dims...)
 }
 
-// Contiguous reports whether the elements follow one another in row-major order.
+// Contiguous reports whether the elements are in row-major order without gaps.
 func (t Tensor) Contiguous() bool {
 	n := 1
 	for i := 3; i >= 0; i-- {
@@ -97,8 +97,8 @@ func (t Tensor) Contiguous() bool {
 	return true
 }
 
-// RowStride is the distance between consecutive rows, in elements. ok is false where
-// it is not the same between all of them.
+// RowStride returns the distance between consecutive rows, in elements. ok is false
+// if it is not the same for all rows.
 func (t Tensor) RowStride() (stride int, ok bool) {
 	rows, stride := 1, t.Shape[3]
 	for i := 2; i >= 0; i-- {
@@ -115,15 +115,15 @@ func (t Tensor) RowStride() (stride int, ok bool) {
 	return stride, true
 }
 
-// Row is the offset of row r, in elements: r counts the vectors along the last
-// axis in row-major order.
+// Row returns the offset of row r in elements. Rows are the vectors along the last
+// axis, counted in row-major order.
 func (t Tensor) Row(r int) int {
 	i2 := r % t.Shape[2]
 	r /= t.Shape[2]
 	return t.Offset + r/t.Shape[1]*t.Strides[0] + r%t.Shape[1]*t.Strides[1] + i2*t.Strides[2]
 }
 
-// Span is the range of bytes of the Buffer in which the elements lie.
+// Span returns the smallest range of bytes of the Buffer that has all elements.
 func (t Tensor) Span() (from, to int) {
 	last := t.Offset
 	for i := range t.Shape {
@@ -133,7 +133,7 @@ func (t Tensor) Span() (from, to int) {
 	return t.DType.Bytes(t.Offset), t.DType.Bytes(last/block*block + block)
 }
 
-// Size is the number of bytes that the elements take, gaps left out.
+// Size is the number of bytes of the elements, without gaps between them.
 func (t Tensor) Size() int { return t.DType.Bytes(t.Len()) }
 
 // String is the dtype and the shape, for example "f32[2 17 64]".
@@ -152,7 +152,7 @@ func shapeString(s [4]int) string {
 	return "[" + strings.Trim(fmt.Sprint(s[i:]), "[]") + "]"
 }
 
-// sizeBytes is Size with every overflow and bad length caught.
+// sizeBytes is Size, with an error if the shape or the dtype is not valid.
 func (t Tensor) sizeBytes() (int, error) {
 	if !t.DType.Valid() {
 		return 0, fmt.Errorf("%v is not a dtype of a tensor", t.DType)
@@ -171,7 +171,7 @@ func (t Tensor) sizeBytes() (int, error) {
 	return t.DType.Bytes(int(n)), nil
 }
 
-// check reports a tensor that is not wholly inside its buffer.
+// check returns an error unless all of the tensor is inside its buffer.
 func (t Tensor) check() error {
 	switch {
 	case t.Absent():
@@ -199,8 +199,8 @@ func (t Tensor) check() error {
 	return nil
 }
 
-// checkBlocks reports a tensor of a quantised type whose rows are not whole
-// blocks of neighbours.
+// checkBlocks returns an error if a tensor of a quantised dtype does not consist of
+// whole blocks.
 func (t Tensor) checkBlocks() error {
 	n := t.DType.BlockLen()
 	if n == 1 {
@@ -216,8 +216,8 @@ func (t Tensor) checkBlocks() error {
 	return nil
 }
 
-// repeats reports whether the window may show an element more than once, so
-// that what is written to it would depend on the order.
+// repeats reports whether the view may contain an element of the buffer more than
+// once. The result of a write to it would depend on the order.
 func (t Tensor) repeats() bool {
 	axes := []int{0, 1, 2, 3}
 	slices.SortFunc(axes, func(i, j int) int { return t.Strides[i] - t.Strides[j] })
@@ -234,11 +234,11 @@ func (t Tensor) repeats() bool {
 	return false
 }
 
-// Overlaps reports whether t and o may share bytes. It is exact for windows that
-// slices along axes make, such as queries, keys and values that lie side by side
-// in each row of one matrix; of unusual strides it may say true without need.
-// Elements of less than 32 bits share words with their neighbours: of those
-// only the ranges are compared.
+// Overlaps reports whether t and o may share bytes. It is exact for views that are
+// made by slices along axes, such as queries, keys and values side by side in the
+// rows of one matrix. For unusual strides it may return true although they share
+// none. For elements of less than 32 bits only the spans are compared, because such
+// elements share 32-bit words with their neighbours.
 func (t Tensor) Overlaps(o Tensor) bool {
 	if t.Buf != o.Buf {
 		return false
@@ -252,8 +252,8 @@ func (t Tensor) Overlaps(o Tensor) bool {
 	if !word(t.DType) || !word(o.DType) {
 		return true
 	}
-	// Elements are shared if the distance of the first ones is a sum of steps,
-	// forward along axes of o and back along axes of t.
+	// They share an element if the distance between their first elements is a sum of
+	// steps, forward along axes of o and back along axes of t.
 	axes := []steps{}
 	add := func(a steps) { // to those of the same stride
 		same := slices.IndexFunc(axes, func(b steps) bool { return b.stride == a.stride })
@@ -274,11 +274,12 @@ func (t Tensor) Overlaps(o Tensor) bool {
 	return reach(axes, t.Offset-o.Offset, &tries)
 }
 
-// steps are those that can be made along an axis.
+// steps says how many steps of a stride are possible, back and forward.
 type steps struct{ stride, back, forward int }
 
-// reach reports whether steps along axes, of falling strides, can sum up to
-// distance, or could not be ruled out with so many tries.
+// reach reports whether steps along the axes, which are in the order of falling
+// strides, can have the sum distance. It returns true if it has not found out after
+// so many tries.
 func reach(axes []steps, distance int, tries *int) bool {
 	if *tries--; len(axes) == 0 || *tries < 0 {
 		return distance == 0 || *tries < 0
@@ -296,7 +297,7 @@ func reach(axes []steps, distance int, tries *int) bool {
 	return false
 }
 
-// ceilDiv is a/b, rounded up; b is above 0.
+// ceilDiv returns a/b, rounded up. b must be above 0.
 func ceilDiv(a, b int) int {
 	if a > 0 {
 		return (a + b - 1) / b

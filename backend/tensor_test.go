@@ -78,8 +78,8 @@ func offsets(x backend.Tensor) []int {
 	return out
 }
 
-// TestWindows holds windows of windows to the elements that they should show.
-func TestWindows(t *testing.T) {
+// TestViews compares views of views with the elements that they should contain.
+func TestViews(t *testing.T) {
 	x := backend.Of(nil, backend.F32, 100, 2, 3, 4, 5)
 	all := offsets(x)
 	at := func(i, j, k, l int) int { return all[((i*3+j)*4+k)*5+l] }
@@ -100,9 +100,9 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// TestWindowProperties holds Contiguous, RowStride, Row and Span to their
-// definitions, on random windows, transposes and broadcasts.
-func TestWindowProperties(t *testing.T) {
+// TestViewProperties holds Contiguous, RowStride, Row and Span to their
+// definitions, on random views, transposes and broadcasts.
+func TestViewProperties(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var contiguous, lined int
 	for range 20000 {
@@ -152,7 +152,7 @@ func TestWindowProperties(t *testing.T) {
 		}
 	}
 	if contiguous < 1000 || lined < 1000 || contiguous > 19000 || lined > 19000 {
-		t.Errorf("of 20000 windows %d were contiguous and %d had one row stride: the test sees too little", contiguous, lined)
+		t.Errorf("of 20000 views %d were contiguous and %d had one row stride: the test sees too little", contiguous, lined)
 	}
 }
 
@@ -184,9 +184,9 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// TestHostileWindows makes sure that no window can reach outside its buffer,
+// TestHostileViews makes sure that no view can reach outside its buffer,
 // however its fields overflow.
-func TestHostileWindows(t *testing.T) {
+func TestHostileViews(t *testing.T) {
 	base := func() backend.Tensor { return backend.Of(memory(96), backend.F32, 0, 2, 3, 4) }
 	check := func(x backend.Tensor) error { return backend.Check(&backend.Copy{Dst: f32(2, 3, 4), X: x}) }
 	if err := check(base()); err != nil {

@@ -19,7 +19,7 @@ import (
 type windows struct {
 	b                   backend.Backend
 	params              *nn.Parameters
-	zeros               nn.Tensor
+	sinks, zeros        nn.Tensor
 	input, ids, targets nn.Tensor
 	qkv                 nn.Linear
 	to                  [windowsWidth + 1]nn.Linear // to[n] makes vectors of four of vectors of n
@@ -52,6 +52,7 @@ func newWindows(t *testing.T, seed uint64) *windows {
 		w.to[n] = nn.Linear{W: random(4, windowsWidth).Slice(-1, windowsWidth-n, windowsWidth)} // a part of a parameter
 		w.gamma[n], w.beta[n] = random(n), random(n)
 	}
+	w.sinks = random(windowsWidth)
 	w.input = random(2, 3, 3)
 	w.angles = f32(t, w.b, windowsWidth+2, 2)
 	for p := range windowsWidth + 2 {
@@ -153,7 +154,11 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 				if len(fits) > 1 && fits[1].Dim(-1) == k.Dim(-1) {
 					v = fits[1]
 				}
-				add("attention "+of, tape.Attention(nn.Attention{Heads: heads}, x, k, v, w.zeros.Slice(-1, 0, x.Dim(-3)), ""))
+				layer := nn.Attention{Heads: heads, Scale: float32(r.IntN(2)), Window: r.IntN(3), SoftCap: float32(2 * r.IntN(2))}
+				if r.IntN(2) == 0 {
+					layer.Sinks = w.sinks.Slice(-1, 0, heads)
+				}
+				add(fmt.Sprintf("attention %+v %s", layer, of), tape.Attention(layer, x, k, v, w.zeros.Slice(-1, 0, x.Dim(-3)), ""))
 			}
 		case 11:
 			for _, y := range pool { // with the first that fits, itself perhaps
@@ -257,6 +262,7 @@ func TestGradientWindows(t *testing.T) {
 // not, and sums only where they overlap.
 func TestGradientOps(t *testing.T) {
 	const width = 4
+	zero := tensor(t, newCounting(), backend.I32, 1)
 	for _, c := range []struct {
 		name  string
 		write func(tape *nn.Tape, x nn.Tensor) nn.Tensor // from [1, 3, 2·width] to [1, 3, width]
@@ -285,6 +291,13 @@ func TestGradientOps(t *testing.T) {
 		{"reshaped", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
 			return tape.Activate(backend.GELUTanh, x.Reshape(1, 6, width)).Slice(-2, 0, 3)
 		}, "copy copy activate_backward+gelu_tanh"},
+		{"attention of neighbours", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
+			return tape.Attention(nn.Attention{Heads: 2}, x.Slice(-1, 0, width), x.Slice(-1, width, width+2), x.Slice(-1, width+2, 2*width), zero, "")
+		}, "attention_backward"},
+		{"attention of results of their own", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
+			k, v := tape.Activate(backend.ReLU, x.Slice(-1, width, width+2)), tape.Activate(backend.ReLU, x.Slice(-1, width+2, 2*width))
+			return tape.Attention(nn.Attention{Heads: 2}, x.Slice(-1, 0, width), k, v, zero, "")
+		}, "attention_backward activate_backward+relu activate_backward+relu"},
 		{"a residual stream", func(tape *nn.Tape, x nn.Tensor) nn.Tensor { // of which the sum joins the product
 			square := nn.Linear{W: f32(t, newCounting(), 2*width, 2*width)}
 			y := tape.Activate(backend.GELUTanh, x)

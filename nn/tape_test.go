@@ -217,6 +217,47 @@ func TestRecordFuses(t *testing.T) {
 	}
 }
 
+// lastOp is a null backend that remembers what has run last.
+type lastOp struct {
+	null.Backend
+	op backend.Op
+}
+
+func (l *lastOp) Run(ops ...backend.Op) error {
+	l.op = ops[len(ops)-1]
+	return nil
+}
+
+// TestAttentionOptions expects of the op what the layer says, and 1/√size where it
+// says nothing of the scale.
+func TestAttentionOptions(t *testing.T) {
+	for _, layer := range []nn.Attention{{Heads: 2}, {Heads: 4, Scale: 0.5, Window: 3, SoftCap: 50}} {
+		b := &lastOp{}
+		want := layer
+		if layer.Heads == 2 { // of 16
+			want.Scale = 0.25
+		} else {
+			layer.Sinks = f32(t, b, 4)
+			want.Sinks = layer.Sinks
+		}
+		tape := nn.NewTape(b)
+		kv := f32(t, b, 2, 7, 32/layer.Heads)
+		tape.Attention(layer, f32(t, b, 2, 3, 32), kv, kv, tensor(t, b, backend.I32, 2), "")
+		run(t, record(t, tape))
+		op := b.op.(*backend.Attention)
+		if got := (nn.Attention{Heads: op.Heads, Scale: op.Scale, Window: op.Window, SoftCap: op.SoftCap, Sinks: op.Sinks}); got != want {
+			t.Errorf("the op has %+v, expected %+v", got, want)
+		}
+	}
+	b := newCounting()
+	tape := nn.NewTape(b)
+	kv := f32(t, b, 2, 7, 8)
+	tape.Attention(nn.Attention{}, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2), "")
+	if _, err := tape.Record(); err == nil || !strings.Contains(err.Error(), "0 heads") {
+		t.Errorf("without heads: %v", err)
+	}
+}
+
 func TestAttentionMap(t *testing.T) {
 	for watch, want := range map[bool]string{false: "", true: "f32[2 4 3 7]"} {
 		b := newCounting()

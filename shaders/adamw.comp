@@ -1,5 +1,5 @@
 #version 450
-// A step of AdamW (see backend/adamw.go), element by element.
+// A step of AdamW (see backend/adamw.go), elementwise.
 #extension GL_GOOGLE_include_directive : require
 #include "rows.glsl"
 #include "elementwise.glsl"

@@ -1,5 +1,5 @@
 #version 450
-// dst = a + b, element by element.
+// dst = a + b, elementwise.
 #extension GL_GOOGLE_include_directive : require
 #include "rows.glsl"
 #include "elementwise.glsl"

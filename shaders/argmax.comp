@@ -1,7 +1,7 @@
 #version 450
-// The index of the largest element, the lowest one among equals: a workgroup
-// for a row. Elements are compared as integers of the same order, which no
-// compiler's idea of NaN can disturb.
+// The index of the largest element; if several are equal, the lowest index. A
+// workgroup computes a row. Elements are compared as integers (see key), so that the
+// result does not depend on how a compiler treats NaN.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 64, local_size_x_id = 0) in;
 #include "rows.glsl"
@@ -17,7 +17,8 @@ shared uvec2 best[256]; // key, index
 
 const uint infinity = 0x7f800000u;
 
-// key is larger for larger floats, the same for both zeros, and 0 for NaN.
+// key maps floats to integers in the same order. It maps both zeros to the same
+// integer, and NaN to 0.
 uint key(uint bits) {
 	uint magnitude = bits & 0x7fffffffu;
 	if (magnitude > infinity) {

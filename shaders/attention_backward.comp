@@ -49,8 +49,8 @@ layout(push_constant) uniform Push {
 	uint first_query, queries; // where q, dy, dq and stats begin in the sequence, and how many they are
 	uint first_key, keys;      // in SINKS keys are sequences
 	uint shared_by;            // heads of a group
-	uint size;                 // of a head: two of them times what is owned are at most 2560
-	uint add;                  // whether dst, or stats, holds what earlier pieces gave
+	uint size;                 // of a head
+	uint parts;                // times what is owned times SUMS heads: at most 2560
 	float scale;
 	uint window;    // keys that a query sees at most
 	float soft_cap; // 0: none
@@ -84,11 +84,17 @@ shared VEC gathered[2560 / WIDTH]; // [sum][part][own][item]
 uint at_q, at_k, at_v, at_dy;
 uint own0;  // the first that is owned
 uint items; // of a head's vector
-uint parts; // that share the others
 
 uint below(uint a, uint b) { return a > b ? a - b : 0; }
 
 uint owned(uint i) { return min(own0 + i, (PASS == KEYS ? p.keys : p.queries) - 1); }
+
+// Whether dst, or stats, holds what earlier pieces gave: the first piece of keys
+// has the first one that the first query sees, the first piece of queries begins
+// where the keys do.
+bool adds() {
+	return PASS == KEYS ? p.first_query > p.first_key : p.first_key > below(p.first_query + 1, p.window);
+}
 
 // Whether number i of what is owned, and another, are a query and a key that it looks at.
 bool seen(uint i, uint other) {
@@ -208,11 +214,11 @@ void finish_stats(uint lane, uint at_stats, vec3 state[8]) {
 	for (uint i = 1; i < LANES / OWN; i++) {
 		merge(all, known(lane + i));
 	}
-	if (EXTRAS && p.sinks != ABSENT && p.add == 0) {
+	if (EXTRAS && p.sinks != ABSENT && !adds()) {
 		merge(all, vec3(sinks[p.sinks + gl_WorkGroupID.y], 1, 0));
 	}
 	uint at = at_stats + (own0 + mine) * 2;
-	if (p.add != 0 && stats[at] != nothing.x) {
+	if (adds() && stats[at] != nothing.x) {
 		merge(all, vec3(stats[at], 1, stats[at + 1]));
 	}
 	if (all.y == 0 && p.first_key + p.keys <= p.first_query + own0 + mine) { // all −∞ so far, and keys are to come
@@ -239,16 +245,16 @@ void finish_stats(uint lane, uint at_stats, vec3 state[8]) {
 #define GATHER(NAME, BUFFER) \
 void NAME(inout VEC acc[8], uint chunk, uint from, uint count, uint all_from, uint all_to, uint at, uint row, uint weights) { \
 	uint j = from; \
-	for (; j < all_from; j += parts) ONE(BUFFER) \
-	for (; j + 3 * parts < all_to; j += 4 * parts) { \
-		VEC a = READ(BUFFER, at + (chunk + j) * row), b = READ(BUFFER, at + (chunk + j + parts) * row); \
-		VEC c = READ(BUFFER, at + (chunk + j + 2 * parts) * row), d = READ(BUFFER, at + (chunk + j + 3 * parts) * row); \
+	for (; j < all_from; j += p.parts) ONE(BUFFER) \
+	for (; j + 3 * p.parts < all_to; j += 4 * p.parts) { \
+		VEC a = READ(BUFFER, at + (chunk + j) * row), b = READ(BUFFER, at + (chunk + j + p.parts) * row); \
+		VEC c = READ(BUFFER, at + (chunk + j + 2 * p.parts) * row), d = READ(BUFFER, at + (chunk + j + 3 * p.parts) * row); \
 		[[unroll]] for (uint i = 0; i < OWN; i++) { \
 			uint w = weights + i * CHUNK + j; \
-			acc[i] += (weight[w] * a + weight[w + parts] * b) + (weight[w + 2 * parts] * c + weight[w + 3 * parts] * d); \
+			acc[i] += (weight[w] * a + weight[w + p.parts] * b) + (weight[w + 2 * p.parts] * c + weight[w + 3 * p.parts] * d); \
 		} \
 	} \
-	for (; j < count; j += parts) ONE(BUFFER) \
+	for (; j < count; j += p.parts) ONE(BUFFER) \
 }
 GATHER(gather_k, k)
 GATHER(gather_q, q)
@@ -256,15 +262,15 @@ GATHER(gather_dy, dy)
 
 // gather adds the others chunk … chunk+count-1 to the sums.
 void gather(uint lane, uint chunk, uint count, uint all_from, uint all_to) {
-	for (uint item = lane; item < SUMS * parts * items; item += LANES) {
-		uint part = item / items, of = part % parts, d = item % items, first = part * OWN * items + d;
+	for (uint item = lane; item < SUMS * p.parts * items; item += LANES) {
+		uint part = item / items, of = part % p.parts, d = item % items, first = part * OWN * items + d;
 		VEC acc[8];
 		[[unroll]] for (uint i = 0; i < OWN; i++) {
 			acc[i] = gathered[first + i * items];
 		}
 		if (PASS == QUERIES) {
 			gather_k(acc, chunk, of, count, EXTRAS ? all_from : 0, all_to, at_k + d * WIDTH, p.k_row, 0);
-		} else if (part < parts) {
+		} else if (part < p.parts) {
 			gather_q(acc, chunk, of, count, all_from, EXTRAS ? all_to : count, at_q + d * WIDTH, p.q_row, 0);
 		} else {
 			gather_dy(acc, chunk, of, count, all_from, EXTRAS ? all_to : count, at_dy + d * WIDTH, p.dy_row, 512);
@@ -279,7 +285,7 @@ void gather(uint lane, uint chunk, uint count, uint all_from, uint all_to) {
 #if defined(FOURS)
 #define WRITE(NAME, BUFFER) \
 void NAME(uint to, vec4 value) { \
-	if (p.add != 0) { \
+	if (adds()) { \
 		value += vec4(BUFFER[to], BUFFER[to + 1], BUFFER[to + 2], BUFFER[to + 3]); \
 	} \
 	BUFFER[to] = value.x; \
@@ -289,7 +295,7 @@ void NAME(uint to, vec4 value) { \
 }
 #else
 #define WRITE(NAME, BUFFER) \
-void NAME(uint to, float value) { BUFFER[to] = p.add != 0 ? value + BUFFER[to] : value; }
+void NAME(uint to, float value) { BUFFER[to] = adds() ? value + BUFFER[to] : value; }
 #endif
 WRITE(write_dst, dst)
 WRITE(write_dv, dv)
@@ -322,7 +328,6 @@ void main() {
 	uint first_head = PASS == KEYS ? group * p.shared_by : gl_WorkGroupID.y, heads = PASS == KEYS ? p.shared_by : 1;
 	own0 = gl_WorkGroupID.x * OWN;
 	items = p.size / WIDTH;
-	parts = max(min(LANES * WIDTH / (SUMS * p.size), 2560 / (OWN * SUMS * p.size)), 1);
 	vec3 state[8];
 	[[unroll]] for (uint i = 0; i < OWN; i++) {
 		state[i] = nothing;
@@ -330,7 +335,7 @@ void main() {
 	at_k = p.k + b * p.k_batch + group * p.size;
 	at_v = p.v + b * p.v_batch + group * p.size;
 	if (PASS != STATS) {
-		for (uint i = lane; i < SUMS * parts * OWN * items; i += LANES) {
+		for (uint i = lane; i < SUMS * p.parts * OWN * items; i += LANES) {
 			gathered[i] = VEC(0);
 		}
 	}
@@ -380,8 +385,8 @@ void main() {
 			continue;
 		}
 		VEC value = VEC(0);
-		for (uint of = 0; of < parts; of++) {
-			value += gathered[((which * parts + of) * OWN + i) * items + d];
+		for (uint of = 0; of < p.parts; of++) {
+			value += gathered[((which * p.parts + of) * OWN + i) * items + d];
 		}
 		uint at = gl_WorkGroupID.y * p.size + d * WIDTH;
 		if (PASS == KEYS && which == 1) {

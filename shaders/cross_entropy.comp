@@ -1,7 +1,7 @@
 #version 450
-// loss = −log softmax(x)[target], and in place of x its gradient,
-// (softmax(x) − onehot(target)) · scale · loss_scale: a workgroup for a row. A target
-// outside of the row gives zeros.
+// loss = −log softmax(x)[target]. x is replaced by the gradient of the loss,
+// (softmax(x) − onehot(target)) · scale · loss_scale. A workgroup computes a row. A
+// target outside of the row gives zeros.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 64, local_size_x_id = 0) in;
 #include "math.glsl"
@@ -27,7 +27,7 @@ void main() {
 	float scale = LOSS_SCALE ? p.scale * loss_scale[p.loss_scale] : p.scale;
 	for (uint r = gl_WorkGroupID.x; r < p.rows; r += gl_NumWorkGroups.x) {
 		uint from = p.x + r * p.x_stride;
-		uint target = targets[p.targets + r * p.targets_stride]; // a negative one is large
+		uint target = targets[p.targets + r * p.targets_stride]; // unsigned: a negative target is large
 		if (target >= p.n) {
 			for (uint i = lane; i < p.n; i += lanes) {
 				x[from + i] = 0;
@@ -35,7 +35,7 @@ void main() {
 			if (lane == 0) {
 				loss[p.loss + r] = 0;
 			}
-			continue; // all invocations: r is theirs together
+			continue; // in all invocations of the workgroup: they have the same r
 		}
 		float score = x[from + target];
 
@@ -49,7 +49,7 @@ void main() {
 		for (uint i = lane; i < p.n; i += lanes) {
 			total.x += exp_(x[from + i] - largest);
 		}
-		total = workgroup_sum(total); // from here on all have read score, and x may change
+		total = workgroup_sum(total); // has a barrier: all invocations have read score, so x may be written
 
 		// As in softmax.comp.
 		bool none = is_nan(total.x) || is_infinite(largest);

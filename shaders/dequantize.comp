@@ -1,9 +1,9 @@
 #version 450
-// dst = x from blocks of a quantised type to f32, rows of either at any distance:
-// what copy.comp does for plain types.
+// dst = x, from blocks of a quantised dtype to f32. Rows may have any stride. It is
+// what copy.comp is for plain dtypes.
 //
-// Invocations along x take four neighbours each, workgroups along y the rows.
-// x's base and strides are in half words.
+// Each invocation along x converts four neighbours. Workgroups along y loop over the
+// rows. x's base and strides are in 16-bit words.
 #extension GL_GOOGLE_include_directive : require
 #include "dtypes.glsl"
 #include "rows.glsl"
@@ -11,7 +11,7 @@
 
 layout(push_constant) uniform Push {
 	uvec4 dst, x;
-	uint rows, n1, n2, n; // n in fours
+	uint rows, n1, n2, n; // n: fours of a row
 } p;
 layout(binding = 0) restrict writeonly buffer Dst { float dst[]; };
 layout(binding = 1) restrict readonly buffer X { uint x[]; };

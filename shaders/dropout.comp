@@ -1,7 +1,7 @@
 #version 450
-// dst = x · scale, or 0 where the random word of that element is below the
-// threshold. Elements are told apart by their index in the tensor, in
-// row-major order, which may take more than 32 bits: four share a counter.
+// dst = x · scale, or 0 if the random word of the element is below the threshold. The
+// word depends on the element's index in the tensor, in row-major order, which may
+// need more than 32 bits. Four elements share a counter.
 #extension GL_GOOGLE_include_directive : require
 #include "rows.glsl"
 #include "elementwise.glsl"

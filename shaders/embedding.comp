@@ -1,12 +1,12 @@
 #version 450
-// dst[b,t] = tokens[ids[b,t]] + positions[at[b]+t]. A dispatch serves the ids
-// and positions that lie in its window of either table; the first one also
-// writes NaN where an id or a position lies in neither table.
+// dst[b,t] = tokens[ids[b,t]] + positions[at[b]+t]. A dispatch has a piece of each
+// table bound. It handles the ids and positions whose rows are in these pieces. The
+// first dispatch also writes NaN if an id or a position is outside of its whole table.
 //
-//	TOKENS_F16 …, POSITIONS_F16 …  that table holds a type of pairs/, else f32
-//	TOKENS_Q8_0 …                  tokens are of a type of blocks/: their base and stride are in half words
+//	TOKENS_F16 …, POSITIONS_F16 …  the table has a dtype of pairs/, else f32
+//	TOKENS_Q8_0 …                  tokens has a dtype of blocks/: its base and stride are in 16-bit words
 //
-// Workgroups along y step through the rows, invocations along x through a row.
+// Workgroups along y loop over the rows, invocations along x over a row.
 #extension GL_GOOGLE_include_directive : require
 #include "dtypes.glsl"
 #include "math.glsl"
@@ -16,9 +16,9 @@ layout(local_size_x = 64, local_size_x_id = 0) in;
 layout(push_constant) uniform Push {
 	uvec4 dst; // strides of batch in z, of time in w
 	uint batch, time, width;
-	uint first_time; // of this window of dst in the sequence
-	uint tokens, tokens_stride, first_id, window_ids, vocab;
-	uint positions, positions_stride, first_position, window_positions, context; // context 0: no such table
+	uint first_time; // where dst begins in the sequence
+	uint tokens, tokens_stride, first_id, piece_ids, vocab;
+	uint positions, positions_stride, first_position, piece_positions, context; // context 0: no such table
 	uint ids, ids_stride_batch, ids_stride_time;
 	uint at, at_stride;
 	uint mark_missing;
@@ -49,7 +49,7 @@ void main() {
 	for (uint r = gl_WorkGroupID.y; r < p.batch * p.time; r += gl_NumWorkGroups.y) {
 		uint b = r / p.time, t = r % p.time;
 		uint to = p.dst.x + b * p.dst.z + t * p.dst.w;
-		// As unsigned numbers, modulo 2³²: negative ones are large and outside.
+		// Unsigned, modulo 2³²: negative ones are large, and so outside.
 		uint id = ids[p.ids + b * p.ids_stride_batch + t * p.ids_stride_time];
 		uint place = p.context == 0 ? 0 : at[p.at + b * p.at_stride] + p.first_time + t;
 
@@ -62,8 +62,8 @@ void main() {
 			continue;
 		}
 		uint token_row = id - p.first_id, position_row = place - p.first_position;
-		if (token_row >= p.window_ids || (p.context != 0 && position_row >= p.window_positions)) {
-			continue; // another dispatch's
+		if (token_row >= p.piece_ids || (p.context != 0 && position_row >= p.piece_positions)) {
+			continue; // another dispatch handles it
 		}
 		uint from = p.tokens + token_row * p.tokens_stride;
 		if (p.context == 0) {

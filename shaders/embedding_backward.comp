@@ -1,19 +1,20 @@
 #version 450
-// table[row of vector r] += dy[r], for all r: the vectors of a row are a chain,
-// which embedding_chain.comp has found. An invocation that has the first of
-// one adds up all of it, in order, so nothing races, and no sum depends on
-// what runs when. Rows outside of the window of the table are another dispatch's, or no one's.
+// table[row of vector r] += dy[r], for all r. The vectors of a row are a chain, made by
+// embedding_chain.comp. The invocation that has the first vector of a chain adds up the
+// whole chain, in order. So there is no race, and the sums do not depend on timing. Rows
+// outside of this dispatch's piece of the table are handled by another dispatch, or
+// are outside of the whole table.
 #extension GL_GOOGLE_include_directive : require
 #include "chain.glsl"
 #include "elementwise.glsl"
 
 layout(push_constant) uniform Push {
 	uint table, table_stride;
-	uint first_row, window_rows;
+	uint first_row, piece_rows;
 	uint dy, dy_batch, dy_time;
 	uint chain;
 	uint batch, time;
-	uint width; // of X4, as base and strides of table and dy: in fours
+	uint width; // with X4 in fours, as are the bases and strides of table and dy
 } p;
 layout(binding = 0) restrict buffer Table { T table[]; };
 layout(binding = 1) restrict readonly buffer DY { T dy[]; };
@@ -23,7 +24,7 @@ void main() {
 	uint n = p.batch * p.time;
 	FOR_ROWS(r, n) {
 		uint row = chain[p.chain + 2 * r] - p.first_row;
-		if ((chain[p.chain + 2 * r + 1] & FOLLOWS) != 0u || row >= p.window_rows) {
+		if ((chain[p.chain + 2 * r + 1] & FOLLOWS) != 0u || row >= p.piece_rows) {
 			continue;
 		}
 		FOR_ROW(i, p.width) {

@@ -1,13 +1,14 @@
 #version 450
-// Which vectors go to the same row of a table: not an op, but what
-// embedding_backward does first. Of vector r of [batch, time] it writes
+// Links the vectors that belong to the same row of a table into chains. It is no op of
+// its own, but the first dispatch of embedding_backward. For vector r of [batch, time]
+// it writes
 //
 //	chain[2r]      index[b,t] + t·step + first, the row of the table
-//	chain[2r + 1]  the next vector of the same row, or batch·time; with FOLLOWS
-//	               set where there is one before
+//	chain[2r + 1]  the next vector of the same row, or batch·time if there is none;
+//	               with FOLLOWS set if there is one before
 //
-// An invocation looks for those of its vector in both directions, and stops at
-// the first: few steps where rows come often, batch·time where they never do.
+// An invocation searches for the nearest vector of the same row in both directions:
+// few steps if rows repeat often, batch·time steps if they never do.
 #extension GL_GOOGLE_include_directive : require
 #include "chain.glsl"
 
@@ -22,7 +23,7 @@ layout(push_constant) uniform Push {
 layout(binding = 0) restrict writeonly buffer Chain { uint chain[]; };
 layout(binding = 1) restrict readonly buffer Index { uint index[]; };
 
-// Modulo 2³²: what is negative or overflows is large, and in no table.
+// Modulo 2³²: a row that is negative or overflows is large, and so in no table.
 uint row(uint r) {
 	uint b = r / p.time, t = r % p.time;
 	return index[p.index + b * p.index_batch + t * p.index_time] + t * p.step + p.first;

@@ -1,7 +1,7 @@
 #version 450
-// dst = √Σ x and the factor that keeps it within the limit: one workgroup. An x
-// too large to be bound comes in windows, a dispatch for each: between them
-// dst[0] holds the sum so far.
+// dst = √Σ x, and the factor that clips it to the limit. There is one workgroup. If x is
+// too large for one binding, it is split into pieces with a dispatch for each. Between
+// them dst[0] holds the sum so far.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 64, local_size_x_id = 0) in;
 #include "math.glsl"
@@ -9,7 +9,7 @@ layout(local_size_x = 64, local_size_x_id = 0) in;
 
 layout(push_constant) uniform Push {
 	uint dst, x, n;
-	uint first, last; // whether this is the first window, and the last
+	uint first, last; // whether this is the first piece, and the last
 	float limit;
 } p;
 layout(binding = 0) restrict buffer Dst { float dst[]; };

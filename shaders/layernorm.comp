@@ -1,9 +1,9 @@
 #version 450
-// dst = (x − mean) / √(var + ε) · gamma + beta: a workgroup for a row.
+// dst = (x − mean) / √(var + ε) · gamma + beta. A workgroup computes a row.
 //
-// The second pass also sums what the mean missed by rounding, so that rows far
-// from zero with little variance keep their digits (Chan, Golub and LeVeque
-// 1983, the corrected two-pass algorithm).
+// The second pass also sums the rounding error of the mean, so that rows far from zero
+// with a small variance stay accurate (Chan, Golub and LeVeque 1983, the corrected
+// two-pass algorithm).
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 64, local_size_x_id = 0) in;
 #include "reduce.glsl"

@@ -1,11 +1,11 @@
 #version 450
-// The gradient of a layer norm's vectors, of g = dy · gamma:
+// The gradient dx of a layer norm, with g = dy · gamma:
 //
 //	dx = s · (g − mean(g) − n · mean(g · n)),  n = (x − mean) · s
 //
-// A workgroup for a row, which leaves mean and s for
-// layernorm_backward_columns.comp. They come about as in layernorm.comp.
-// X4: all but stats is read and written in fours.
+// A workgroup computes a row, and stores its mean and s for
+// layernorm_backward_columns.comp. They are computed as in layernorm.comp.
+// X4: all operands except stats are read and written in fours.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 64, local_size_x_id = 0) in;
 #include "reduce.glsl"

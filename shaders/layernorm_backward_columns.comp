@@ -1,15 +1,16 @@
 #version 450
-// The gradients of a layer norm's gamma and beta, sums over all rows:
+// The gradients of gamma and beta of a layer norm: sums over all rows.
 //
 //	dgamma += Σ dy · n,  dbeta += Σ dy
 //
-// A workgroup serves as many columns as it is wide; its lanes along y share the
-// rows, and their sums are added in order. A few columns would leave a GPU
-// idle: there workgroups along y share the rows too. Each leaves its sums in
-// partial (STAGE 1), and a second dispatch adds them up (STAGE 2).
-// X4: columns are taken in fours.
+// A workgroup sums as many columns as it has lanes along x. Its lanes along y share the
+// rows, and their sums are added in order. If there are few columns, one workgroup for
+// each block of columns would not fill a GPU. Then workgroups along y share the rows
+// too: each writes its sums to partial (STAGE 1), and a second dispatch adds these up
+// (STAGE 2).
+// X4: columns are read and written in fours.
 layout(local_size_x = 32, local_size_y = 8, local_size_x_id = 0, local_size_y_id = 1) in;
-layout(constant_id = 2) const uint STAGE = 0; // 0: all at once
+layout(constant_id = 2) const uint STAGE = 0; // 0: both stages in one
 
 #ifdef X4
 #define T vec4

@@ -2,14 +2,13 @@ package shaders
 
 import "reflect"
 
-// Push constants, as the shaders declare them under the same names: at most
-// 128 bytes, which is what every device takes, of 32-bit fields alone. Bases,
-// strides and lengths are in elements, those of ops from element to element
-// and of sums of rows with X4 in fours of them, those of quantised operands in
-// half words.
+// Push constants, with the names that the shaders give them: at most 128 bytes, which
+// every device allows, of 32-bit fields only. Bases, strides and lengths are in elements.
+// With X4 they are in fours of elements, if the shader says so. For quantised operands
+// they are in 16-bit words.
 
-// View is where the rows of a tensor lie: a uvec4 in the shaders. Of a tensor
-// whose axes 1 and 2 are N1 and N2 long, row r begins at
+// View is the layout of a tensor's rows: a uvec4 in the shaders. In a tensor whose axes 1
+// and 2 have lengths N1 and N2, row r begins at
 //
 //	Base + r/(N1·N2)·Strides[0] + r/N2%N1·Strides[1] + r%N2·Strides[2]
 type View struct {
@@ -51,15 +50,15 @@ type RMSNormPush struct {
 
 // RotaryPush is for rotary.comp.
 type RotaryPush struct {
-	Dst, X                                               View // Strides[1] is that of the batch, Strides[2] that of time
-	Batch, Time, Heads, Size, Pairs                      uint32
-	Step, Apart                                          uint32 // pair i is at i·Step, and Apart from there
-	FirstTime                                            uint32 // where x begins in the sequence
-	Angles, AnglesStride, FirstPosition, WindowPositions uint32
-	Context                                              uint32 // length of the whole of angles
-	At, AtStride                                         uint32
-	MarkMissing                                          uint32 // 1: write NaN where a position is outside of the table
-	Direction                                            float32
+	Dst, X                                              View // Strides[1] is that of the batch, Strides[2] that of time
+	Batch, Time, Heads, Size, Pairs                     uint32
+	Step, Apart                                         uint32 // pair i is at i·Step, and Apart from there
+	FirstTime                                           uint32 // where x begins in the sequence
+	Angles, AnglesStride, FirstPosition, PiecePositions uint32
+	Context                                             uint32 // length of the whole of angles
+	At, AtStride                                        uint32
+	MarkMissing                                         uint32 // 1: write NaN where a position is outside of the table
+	Direction                                           float32
 }
 
 // GatedActivationPush is for gated_activation.comp.
@@ -90,22 +89,22 @@ type CopyPush struct {
 type StorePush struct {
 	Dst, X             View // Strides[1] is that of the batch, Strides[2] that of rows
 	Batch, Time, Width uint32
-	First, Rows        uint32 // the window of the cache that dst is
+	First, Rows        uint32 // which rows of the cache dst is
 	FirstTime          uint32 // where x begins in the sequence
 	At, AtStride       uint32
 }
 
 // EmbeddingPush is for embedding.comp.
 type EmbeddingPush struct {
-	Dst                                                        View // Strides[1] is that of the batch, Strides[2] that of time
-	Batch, Time, Width                                         uint32
-	FirstTime                                                  uint32 // where dst begins in the sequence
-	Tokens, TokensStride, FirstID, WindowIDs, Vocab            uint32 // the window of tokens, and the length of the whole
-	Positions, PositionsStride, FirstPosition, WindowPositions uint32
-	Context                                                    uint32 // length of the whole of positions; 0: there is no such table
-	IDs, IDsStrideBatch, IDsStrideTime                         uint32
-	At, AtStride                                               uint32
-	MarkMissing                                                uint32 // 1: write NaN where an id or a position is in no table
+	Dst                                                       View // Strides[1] is that of the batch, Strides[2] that of time
+	Batch, Time, Width                                        uint32
+	FirstTime                                                 uint32 // where dst begins in the sequence
+	Tokens, TokensStride, FirstID, PieceIDs, Vocab            uint32 // piece of tokens that is bound, and the rows of the whole
+	Positions, PositionsStride, FirstPosition, PiecePositions uint32
+	Context                                                   uint32 // rows of the whole of positions; 0: there is no such table
+	IDs, IDsStrideBatch, IDsStrideTime                        uint32
+	At, AtStride                                              uint32
+	MarkMissing                                               uint32 // 1: write NaN where an id or a position is in no table
 }
 
 // Absent is the offset of a bias or of sinks that there are not, as in linear.glsl.
@@ -149,12 +148,12 @@ type EmbeddingChainPush struct {
 
 // EmbeddingBackwardPush is for embedding_backward.comp.
 type EmbeddingBackwardPush struct {
-	Table, TableStride   uint32
-	FirstRow, WindowRows uint32 // where the window of the table begins, and how long it is
-	Dy, DyBatch, DyTime  uint32
-	Chain                uint32
-	Batch, Time          uint32
-	Width                uint32
+	Table, TableStride  uint32
+	FirstRow, PieceRows uint32 // which rows of the table are bound
+	Dy, DyBatch, DyTime uint32
+	Chain               uint32
+	Batch, Time         uint32
+	Width               uint32
 }
 
 // DropoutPush is for dropout.comp.
@@ -201,8 +200,8 @@ type ActivateBackwardPush struct {
 
 // GlobalNormPush is for global_norm.comp.
 type GlobalNormPush struct {
-	Dst, X, N uint32 // N: elements of the window that x is
-	First     uint32 // 1: it is the first window
+	Dst, X, N uint32 // N: elements of x, a piece
+	First     uint32 // 1: it is the first piece
 	Last      uint32 // 1: it is the last
 	Limit     float32
 }
@@ -253,7 +252,8 @@ type RMSNormBackwardColumnsPush struct {
 }
 
 // AttentionBackwardPush is for attention_backward.comp. Rows of stats and sinks follow
-// one another, and have no strides. Nothing more has room.
+// one another, and have no strides. Whether results are added to those of an earlier
+// dispatch follows from where queries and keys begin. No byte is left for more.
 type AttentionBackwardPush struct {
 	Dst, DstBatch, DstRow        uint32 // dq, dk or dsinks
 	Dv, DvBatch, DvRow           uint32
@@ -265,17 +265,16 @@ type AttentionBackwardPush struct {
 	FirstQuery, Queries          uint32 // where q, dy, dq and stats begin in the sequence, and how many they are
 	FirstKey, Keys               uint32 // where gradients of sinks are summed up, keys are sequences
 	SharedBy                     uint32 // heads of a group
-	Size                         uint32 // of a head
-	Add                          uint32 // 1: dst, or stats, holds what earlier pieces gave
+	Size, Parts                  uint32 // of a head; parts, times what is owned times one head (keys: two): at most 2560
 	Scale                        float32
 	Window                       uint32 // keys that a query sees at most
 	SoftCap                      float32
 	Sinks                        uint32 // Absent: there are none
 }
 
-// Specialization constants, which a shader is compiled with: uint32 or bool,
-// in the order of constant_id from 0 on, under the shader's names: QUERIES is
-// Queries. Lanes and LanesY are the size of the workgroup along x and y, which has no name there.
+// Specialization constants, with which a shader is compiled: uint32 or bool, in the order of
+// constant_id, from 0 on. They have the shader's names: QUERIES is Queries. Lanes and
+// LanesY are the size of the workgroup along x and y, which has no name in the shader.
 
 // Workgroup is for shaders that have no other constants.
 type Workgroup struct {
@@ -396,8 +395,8 @@ var specs = map[string]any{
 	"sum_rows":                   Workgroup2D{},
 }
 
-// Words are the values of specialization constants, that with constant_id i at
-// index i; none where spec is nil.
+// Words returns the values of specialization constants: that with constant_id i at index
+// i. It returns none if spec is nil.
 func Words(spec any) (words []uint32) {
 	if spec == nil {
 		return nil

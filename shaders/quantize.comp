@@ -1,10 +1,10 @@
 #version 450
-// dst = x from f32 to blocks of q8_a: not an op, but a case of copy. Each step is
-// exact or rounds by integer code, so that every device gives the bits that
-// backend/q8_a.go tells.
+// dst = x, from f32 to blocks of q8_a. It is no op of its own, but a case of copy. Each
+// step is exact or rounds by integer code, so that every device gives the same bits: see
+// backend/q8_a.go.
 //
-// Invocations along x take a block each, workgroups along y the rows. dst's base
-// and strides are in half words.
+// Each invocation along x converts a block. Workgroups along y loop over the rows.
+// dst's base and strides are in 16-bit words.
 #extension GL_GOOGLE_include_directive : require
 #include "pairs/f16.glsl"
 #include "rows.glsl"
@@ -22,7 +22,7 @@ void main() {
 		uint to = row(p.dst, r, p.n1, p.n2) >> 1, from = row(p.x, r, p.n1, p.n2);
 		FOR_ROW(i, p.n) {
 			uint block = to + 9 * i, first = from + 32 * i;
-			uint largest = 0; // the bits of magnitudes are in order, NaN behind infinity
+			uint largest = 0; // bits of magnitudes sort as the numbers do, with NaN above infinity
 			for (uint j = 0; j < 32; j++) {
 				largest = max(largest, x[first + j] & 0x7fffffffu);
 			}

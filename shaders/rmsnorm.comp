@@ -1,5 +1,5 @@
 #version 450
-// dst = x / √(mean(x²) + ε) · gamma: a workgroup for a row.
+// dst = x / √(mean(x²) + ε) · gamma. A workgroup computes a row.
 // X4: rows are read and written in fours.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 64, local_size_x_id = 0) in;

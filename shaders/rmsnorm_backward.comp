@@ -1,10 +1,10 @@
 #version 450
-// The gradient of an RMS norm's vectors, of g = dy · gamma:
+// The gradient dx of an RMS norm, with g = dy · gamma:
 //
 //	dx = s · (g − n · mean(g · n)),  n = x · s
 //
-// A workgroup for a row, which leaves s for rmsnorm_backward_columns.comp.
-// X4: all but stats is read and written in fours.
+// A workgroup computes a row, and stores its s for rmsnorm_backward_columns.comp.
+// X4: all operands except stats are read and written in fours.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 64, local_size_x_id = 0) in;
 #include "math.glsl"

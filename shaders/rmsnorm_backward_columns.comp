@@ -1,13 +1,13 @@
 #version 450
-// The gradient of an RMS norm's gamma, sums over all rows:
+// The gradient of gamma of an RMS norm: a sum over all rows.
 //
 //	dgamma += Σ dy · x · s
 //
 // Workgroups, lanes and stages share the work as in
 // layernorm_backward_columns.comp.
-// X4: columns are taken in fours.
+// X4: columns are read and written in fours.
 layout(local_size_x = 32, local_size_y = 8, local_size_x_id = 0, local_size_y_id = 1) in;
-layout(constant_id = 2) const uint STAGE = 0; // 0: all at once
+layout(constant_id = 2) const uint STAGE = 0; // 0: both stages in one
 
 #ifdef X4
 #define T vec4

@@ -1,17 +1,17 @@
 #version 450
-// Pairs (a, b) of each head are turned by the angles of the row's position:
+// Rotates the pairs (a, b) of each head by the angles of the row's position:
 //
 //	dst = (a · cos − b · sin, b · cos + a · sin)
 //
-// What a head has beyond its pairs is copied. A dispatch serves the positions
-// that lie in its window of the table; the first one also writes NaN where a
-// position lies outside of all of it.
+// Elements of a head that are in no pair are copied. A dispatch handles the positions
+// that are in its piece of the table. The first one also writes NaN if a position is
+// outside of the whole table.
 //
-// Workgroups along y step through the rows, invocations along x through the
-// pairs and what is copied.
+// Workgroups along y loop over the rows, invocations along x over the pairs and the
+// elements to copy.
 //
-// X4: bases, strides, sizes and pairs are in fours. Pair i is at i · step and
-// apart from there; where pairs are neighbours, these two fours hold four pairs.
+// X4: bases, strides, sizes and numbers of pairs are in fours. Pair i is at i · step and
+// i · step + apart. If pairs are neighbours, these two fours contain four pairs.
 #extension GL_GOOGLE_include_directive : require
 #include "math.glsl"
 #include "elementwise.glsl"
@@ -20,8 +20,8 @@ layout(push_constant) uniform Push {
 	uvec4 dst, x; // strides of batch in z, of time in w
 	uint batch, time, heads, size, pairs;
 	uint step, apart;
-	uint first_time; // of this window of x in the sequence
-	uint angles, angles_stride, first_position, window_positions, context;
+	uint first_time; // where x begins in the sequence
+	uint angles, angles_stride, first_position, piece_positions, context;
 	uint at, at_stride;
 	uint mark_missing;
 	float direction; // sines are multiplied by it
@@ -35,7 +35,7 @@ void main() {
 	FOR_ROWS(r, p.batch * p.time) {
 		uint b = r / p.time, t = r % p.time;
 		uint to = p.dst.x + b * p.dst.z + t * p.dst.w, from = p.x.x + b * p.x.z + t * p.x.w;
-		// As an unsigned number, modulo 2³²: negative ones are large and outside.
+		// Unsigned, modulo 2³²: negative ones are large, and so outside.
 		uint place = at[p.at + b * p.at_stride] + p.first_time + t;
 		if (place >= p.context) {
 			if (p.mark_missing != 0) {
@@ -45,8 +45,8 @@ void main() {
 			}
 			continue;
 		}
-		if (place - p.first_position >= p.window_positions) {
-			continue; // another dispatch's
+		if (place - p.first_position >= p.piece_positions) {
+			continue; // another dispatch handles it
 		}
 		uint angle = p.angles + (place - p.first_position) * p.angles_stride;
 		uint items = p.size - p.pairs; // of a head: pairs, and elements to copy

@@ -1,5 +1,5 @@
-// selftest.comp tells how subgroup operations really behave: package vulkan
-// runs it before it trusts a variant that uses them.
+// Tests subgroup operations. The backend runs it before it uses a variant with subgroup
+// operations.
 //
 // Each invocation i of workgroup g writes four words at 4·(g·size+i):
 // gl_SubgroupSize, gl_SubgroupID, its lane, and the sum of i·i+1 over its

@@ -1,5 +1,5 @@
 #version 450
-// dst = exp(x − max) / Σ exp(x − max): a workgroup for a row.
+// dst = exp(x − max) / Σ exp(x − max). A workgroup computes a row.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 64, local_size_x_id = 0) in;
 #include "math.glsl"
@@ -30,7 +30,7 @@ void main() {
 		}
 		total = workgroup_sum(total);
 
-		// A row that holds infinity, or nothing above −∞, has no distribution: the formula gives ∞ − ∞.
+		// A row with +∞, or with no element above −∞, has no distribution: ∞ − ∞ gives NaN.
 		bool none = is_nan(total.x) || is_infinite(largest);
 		for (uint i = lane; i < p.n; i += lanes) {
 			dst[to + i] = none ? nan() : exp_(x[from + i] - largest) / total.x;

@@ -1,9 +1,9 @@
 #version 450
-// dst[b, at[b]+t] = x[b,t]: rows go into a cache, or are dropped where they
-// fall outside of it. A dispatch serves a window of the cache's rows.
+// dst[b, at[b]+t] = x[b,t]: writes rows to a cache. Rows that would be outside of it are
+// not written. A dispatch handles a piece of the cache's rows.
 //
-// Workgroups along y step through the rows of x, invocations along x through
-// a row: one element each, or of 16 bits the two of a word.
+// Workgroups along y loop over the rows of x, invocations along x over a row. Each
+// writes one element, or two of 16 bits: a word.
 #extension GL_GOOGLE_include_directive : require
 #include "dtypes.glsl"
 
@@ -12,7 +12,7 @@ layout(local_size_x = 64, local_size_x_id = 0) in;
 layout(push_constant) uniform Push {
 	uvec4 dst, x; // strides of batch in z, of rows in w
 	uint batch, time, width;
-	uint first, rows; // of the window
+	uint first, rows; // which rows of the cache dst is
 	uint first_time;  // of x's first row in the sequence
 	uint at, at_stride;
 } p;
@@ -27,7 +27,7 @@ void main() {
 	uint step = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
 	for (uint r = gl_WorkGroupID.y; r < p.batch * p.time; r += gl_NumWorkGroups.y) {
 		uint b = r / p.time, t = r % p.time;
-		// Modulo 2³², so that positions below 0 are large and outside.
+		// Modulo 2³²: positions below 0 are large, and so outside.
 		uint place = at[p.at + b * p.at_stride] + p.first_time + t - p.first;
 		if (place >= p.rows) {
 			continue;

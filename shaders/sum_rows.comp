@@ -1,9 +1,9 @@
 #version 450
-// dst += Σ rows of x: not an op, but the gradient of a bias, and how the parts
-// of a sum that was split come together.
+// dst += Σ rows of x. It is no op of its own: kernels use it for the gradient of a bias,
+// and to add up the parts of a sum that was split.
 //
-// Invocations along x are neighbours in a row; those along y share the rows,
-// and their sums are added up at the end, in order.
+// Invocations along x sum neighbouring columns. Those along y share the rows, and their
+// sums are added at the end, in order.
 #extension GL_GOOGLE_include_directive : require
 #include "load.glsl"
 

@@ -1,5 +1,5 @@
 #version 450
-// dst = Σ x²: a workgroup for a row. X4: x is read in fours.
+// dst = Σ x². A workgroup computes a row. X4: x is read in fours.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 64, local_size_x_id = 0) in;
 #include "reduce.glsl"

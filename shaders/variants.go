@@ -1,12 +1,11 @@
-// Package shaders holds the compute shaders of the Vulkan backend: their GLSL,
-// the SPIR-V compiled from it, which is embedded, and the table of both.
+// Package shaders has the compute shaders of the Vulkan backend: their GLSL, the SPIR-V
+// that is compiled from it and embedded, and the table of all variants.
 //
-// To add an op: its file NAME.comp, which includes what it shares with others
-// from include/; the structs of its push constants and specialization constants in
-// params.go; a row for each of its variants in the table below, or in dtypes.go where it
-// has one for each storage type; then go generate (make generate-code).
-// Nothing else lists shaders: the generator, the tests and the pipelines read
-// the table.
+// To add an op, add its file NAME.comp, which may include files of include/; the structs
+// of its push constants and specialization constants in params.go; and a row for each of
+// its variants in the table below, or in dtypes.go if it has one for each dtype. Then run
+// go generate (make generate-code). No other place lists shaders: the generator, the tests
+// and the pipelines read the table.
 package shaders
 
 import (
@@ -18,9 +17,9 @@ import (
 
 //go:generate go run gen.go
 
-// Variant is a shader compiled with certain macros defined, which say how its
-// operands are stored. What else differs between pipelines, such as the size
-// of a workgroup, is a specialization constant.
+// Variant is a shader that is compiled with certain macros, which say how its operands are
+// stored. Other differences between pipelines, such as the size of a workgroup, are
+// specialization constants.
 type Variant struct {
 	Source   string    // the file's name without .comp: "linear_vec"
 	Defines  []string  // "F16", "X4"
@@ -30,12 +29,13 @@ type Variant struct {
 	Matrix   bool      // it multiplies cooperative matrices: see matrixRow
 }
 
-// Name tells a variant from all others, and is that of its file in spv/: "linear_vec.f16.x4".
+// Name returns the variant's unique name, which is that of its file in spv/:
+// "linear_vec.f16.x4".
 func (v *Variant) Name() string {
 	return strings.ToLower(strings.Join(append([]string{v.Source}, v.Defines...), "."))
 }
 
-// SPIRV is the compiled code.
+// SPIRV returns the compiled code.
 func (v *Variant) SPIRV() []byte {
 	code, err := compiled.ReadFile("spv/" + v.Name() + ".spv")
 	if err != nil {
@@ -44,7 +44,7 @@ func (v *Variant) SPIRV() []byte {
 	return code
 }
 
-// PushSize is the number of bytes of push constants.
+// PushSize returns the number of bytes of push constants.
 func (v *Variant) PushSize() int {
 	if v.Push == nil {
 		return 0
@@ -55,7 +55,7 @@ func (v *Variant) PushSize() int {
 //go:embed spv
 var compiled embed.FS
 
-// Binding is a buffer that a shader is given.
+// Binding is a buffer of a shader.
 type Binding struct {
 	Name     string
 	Texel    bool // a uniform texel buffer, else a storage buffer
@@ -66,8 +66,8 @@ func in(name string) Binding    { return Binding{Name: name, ReadOnly: true} }
 func out(name string) Binding   { return Binding{Name: name} }
 func texel(name string) Binding { return Binding{Name: name, Texel: true, ReadOnly: true} }
 
-// Find is the variant of a shader with the macros of that list, which are
-// separated by spaces. It panics where the table has none.
+// Find returns the variant of a shader with the given macros, which are separated by
+// spaces. It panics if the table has none.
 func Find(source, defines string) *Variant {
 	for i := range Variants {
 		if v := &Variants[i]; v.Source == source && strings.Join(v.Defines, " ") == defines {
@@ -113,11 +113,10 @@ var (
 //	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
 //	SUBGROUP  sums are formed with subgroup arithmetic, else in shared memory
 //
-// Those of a single shader are told in its file.
+// Macros of a single shader are explained in its file.
 //
-// Arrays have the length that their largest use takes, as a number: Metal
-// takes no specialization constant there, and MoltenVK before 1.3 (2025) put
-// the constant's default in its place.
+// The lengths of arrays are numbers, large enough for every use. Metal does not allow a
+// specialization constant there, and MoltenVK before 1.3 (2025) used the constant's default.
 var Variants = append([]Variant{
 	row("activate", "", oneOperand, RowsPush{}),
 	row("activate", "X4", oneOperand, RowsPush{}),
@@ -214,10 +213,9 @@ func row(source, defines string, bindings []Binding, push any) Variant {
 	return Variant{Source: source, Defines: strings.Fields(defines), Bindings: bindings, Push: push, Spec: spec}
 }
 
-// matrixRow is a row of a shader that multiplies cooperative matrices. A newer
-// compiler makes it (scripts/glslc.sh), for the one that makes the others does
-// not know them, and nothing makes Metal of it, for MoltenVK does not have
-// them. It runs in subgroups without idle lanes.
+// matrixRow is a row of a shader that multiplies cooperative matrices. It needs a newer
+// compiler than the others (scripts/glslc.sh), is not translated to Metal, because MoltenVK
+// has no cooperative matrices, and runs with full subgroups.
 func matrixRow(source, defines string, bindings []Binding, push any) Variant {
 	v := row(source, defines, bindings, push)
 	v.Matrix = true

@@ -17,7 +17,7 @@ func argmaxRows(_ *worker, op backend.Op, from, to int) {
 	o := op.(*backend.Argmax)
 	for r := from; r < to; r++ {
 		x := row[float32](&o.X, r)
-		// Where nothing is above −∞ there may be no element like it: all are NaN.
+		// If all elements are NaN the maximum is −∞, which Index would not find.
 		row[int32](&o.Dst, r)[0] = 0
 		if largest := vec.Max(x); largest > negInf {
 			row[int32](&o.Dst, r)[0] = int32(slices.Index(x, largest))

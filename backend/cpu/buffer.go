@@ -10,19 +10,20 @@ import (
 	"caldera/backend"
 )
 
-// buffer is memory of a Backend: from the Go heap where it is small, pages of
-// its own where it is not, so that Free gives them back at once, or the caller's.
+// buffer is memory of a Backend. A small one is on the Go heap. A large one has pages
+// of its own, so that Free returns them to the system at once. One from MapHost is
+// memory of the caller.
 type buffer struct {
 	b        *Backend
 	data     []byte // nil once freed
 	pages    mmap.MMap
-	owned    int // bytes that count as the backend's
+	owned    int // bytes that the backend has allocated; 0 for memory of the caller
 	readOnly bool
 }
 
 const (
-	alignment = 64      // of buffers: a cache line, and the widest vector
-	largeSize = 1 << 18 // bytes from which a buffer has pages of its own
+	alignment = 64      // of buffers in bytes: a cache line, and the widest vector register
+	largeSize = 1 << 18 // a buffer of at least this many bytes has pages of its own
 )
 
 // Alloc returns a zeroed buffer.
@@ -33,8 +34,9 @@ func (b *Backend) Alloc(size int) (backend.Buffer, error) {
 	if err := backend.CheckSize(size); err != nil {
 		return nil, err
 	}
-	// The kernel hands out pages when they are first touched and kills the
-	// process when there are none, so what was promised before counts too.
+	// The operating system allocates pages when they are first accessed. If there
+	// are none left, it kills the process. So memory that was allocated before, but
+	// perhaps not accessed yet, counts too.
 	if free, ok := freeMemory(b.bytes); ok && size > free {
 		return nil, outOfMemory(size, free)
 	}
@@ -67,7 +69,7 @@ func outOfMemory(want, there int) error {
 		want, float64(want)/(1<<30), there, float64(there)/(1<<30))
 }
 
-// MapHost returns a read-only buffer over p itself.
+// MapHost implements [backend.HostMapper].
 func (b *Backend) MapHost(p []byte) (backend.Buffer, error) {
 	if b.closed {
 		return nil, backend.ErrClosed
@@ -90,7 +92,7 @@ func (b *Backend) Memory() (used, free, total int64) {
 
 func (buf *buffer) Size() int { return len(buf.data) }
 
-// Free gives the memory back at once: no work is ever under way.
+// Free frees the memory at once: Run has finished when it returns.
 func (buf *buffer) Free() {
 	if buf.data == nil {
 		return
@@ -99,7 +101,7 @@ func (buf *buffer) Free() {
 	buf.b.bytes -= buf.owned
 	delete(buf.b.live, buf)
 	if buf.pages != nil {
-		buf.pages.Unmap() // fails only for what is not mapped
+		buf.pages.Unmap() // fails only if the pages are not mapped
 	}
 }
 
@@ -128,7 +130,8 @@ func (b *Backend) Read(dst []byte, src backend.Buffer, off int) error {
 
 var errReadOnly = errors.New("the buffer maps memory of the caller, which is only read")
 
-// own tells what is wrong with a buffer as one of this backend's.
+// own returns the buffer behind the interface. It refuses a buffer of another backend
+// and one that has been freed.
 func (b *Backend) own(buf backend.Buffer) (*buffer, error) {
 	own, ok := buf.(*buffer)
 	switch {
@@ -175,24 +178,24 @@ func (b *Backend) checkOperand(t *backend.Tensor, a backend.Access) error {
 	return nil
 }
 
-// element is how Go holds a dtype; an f16 is its bits.
+// element is the Go type of a dtype's elements. Those of 16 bits are their bits.
 type element interface{ float32 | int32 | uint16 }
 
-// elements are those of t's buffer from t's first one on.
+// elements returns the elements of t's buffer from t's first one on.
 func elements[E element](t *backend.Tensor) []E { return all[E](t)[t.Offset:] }
 
-// all is t's whole buffer, as elements of t's type.
+// all returns all elements of t's buffer.
 func all[E element](t *backend.Tensor) []E {
 	data := t.Buf.(*buffer).data
 	var e E
 	return unsafe.Slice((*E)(unsafe.Pointer(unsafe.SliceData(data))), len(data)/int(unsafe.Sizeof(e)))
 }
 
-// row is the vector r of t along its last axis, which is contiguous.
+// row returns row r of t, whose last axis has stride 1.
 func row[E element](t *backend.Tensor, r int) []E {
 	var from int
 	if t.Shape[0] == 1 && (t.Shape[1] == 1 || t.Strides[1] == t.Shape[2]*t.Strides[2]) {
-		from = t.Offset + r*t.Strides[2] // Row divides, which takes longer than adding up a short row
+		from = t.Offset + r*t.Strides[2] // faster than Row, which divides
 	} else {
 		from = t.Row(r)
 	}

@@ -1,9 +1,9 @@
-// Package cpu runs ops on the host's processor: matrix products through
-// gonum's blas32, which calls OpenBLAS or its like where the machine has one,
-// and everything else through package vec. It needs no cgo.
+// Package cpu runs ops on the host's processor. Matrix products use gonum's blas32,
+// which calls a BLAS library such as OpenBLAS if the machine has one. Everything else
+// uses package vec. It needs no cgo.
 //
-// To add an op: a file of its name with an init that registers its kernel, and
-// its cases in a test. Nothing else lists the ops.
+// To add an op, add a file with its name and an init that registers its kernel. No
+// other place lists the ops.
 package cpu
 
 import (
@@ -47,18 +47,20 @@ type Backend struct {
 	library blaslib.Library
 	pool    *pool
 	live    map[*buffer]struct{}
-	bytes   int // of buffers from Alloc that are live
+	bytes   int // of buffers from Alloc that are not freed
 	closed  bool
-	profile *profile     // being made; else nil
-	wide    [2][]float32 // see widen
+	profile *profile       // the profile that is being made; nil: none
+	wide    [2]wide        // see widen
+	product backend.Linear // the product in hand, where its vectors were widened
 
-	// What Run checks operands with, kept so that it allocates nothing.
+	// Run calls visit for each operand, to check it. It is made once, so that Run
+	// allocates no memory.
 	visit    func(name string, t *backend.Tensor, a backend.Access)
 	visitErr error
 }
 
-// Open starts the backend with as many threads as GOMAXPROCS says. It fails
-// only where the environment names a BLAS library that cannot be used.
+// Open starts the backend with GOMAXPROCS threads. It fails only if the environment
+// names a BLAS library that cannot be used.
 func Open() (*Backend, error) {
 	lib, err := blaslib.Load()
 	if err != nil {
@@ -80,26 +82,26 @@ func Open() (*Backend, error) {
 // Name is "cpu".
 func (b *Backend) Name() string { return "cpu" }
 
-// Describe tells the processor, the number of threads and the BLAS library.
+// Describe names the processor, the number of threads and the BLAS library.
 func (b *Backend) Describe() string {
 	return fmt.Sprintf("%s, %d threads, %s", hostName(), b.pool.threads(), b.library.Name)
 }
 
-// kernel runs one op. It is given only ops that Check accepts, on live buffers.
+// kernel runs one op. Its Check is nil and its buffers are not freed.
 type kernel func(b *Backend, op backend.Op)
 
 var kernels = map[reflect.Type]kernel{}
 
-// register makes run the kernel of ops of type O.
+// register makes run the kernel for ops of type O.
 func register[O backend.Op](run func(b *Backend, op O)) {
 	kernels[reflect.TypeFor[O]()] = func(b *Backend, op backend.Op) { run(b, op.(O)) }
 }
 
-// Supports is true for every op that has a kernel, whatever its shapes.
+// Supports returns true for every op that has a kernel, for all shapes.
 func (b *Backend) Supports(op backend.Op) bool { return kernels[reflect.TypeOf(op)] != nil }
 
-// Run runs ops in order and returns when they have finished. Nothing runs if
-// one of them is wrong.
+// Run runs ops in order and returns when they have finished. If an operand of one of
+// them cannot be used, nothing runs.
 func (b *Backend) Run(ops ...backend.Op) error {
 	if b.closed {
 		return backend.ErrClosed
@@ -125,7 +127,7 @@ func (b *Backend) Run(ops ...backend.Op) error {
 	return nil
 }
 
-// Close stops the threads and releases every buffer.
+// Close stops the threads and frees every buffer.
 func (b *Backend) Close() error {
 	if b.closed {
 		return nil

@@ -31,7 +31,7 @@ func embeddingRows(w *worker, op backend.Op, from, to int) {
 		case o.Positions.Absent():
 			copy(dst, token)
 		default:
-			copy(dst, token) // token may lie in the scratch that lookUp uses next
+			copy(dst, token) // before the next lookUp overwrites the workspace that token may be in
 			if p := lookUp(w, &o.Positions, int(at[int32](&o.At, 0, b))+t); p != nil {
 				vec.Add(dst, dst, p)
 			} else {
@@ -41,12 +41,12 @@ func embeddingRows(w *worker, op backend.Op, from, to int) {
 	}
 }
 
-// at is the element [i, j] of a matrix, whatever its strides.
+// at returns element [i, j] of a matrix with any strides.
 func at[E element](t *backend.Tensor, i, j int) E {
 	return elements[E](t)[i*t.Strides[2]+j*t.Strides[3]]
 }
 
-// lookUp is row i of a table in float32, nil where there is no such row.
+// lookUp returns row i of a table in float32, or nil if there is no such row.
 func lookUp(w *worker, table *backend.Tensor, i int) []float32 {
 	if i < 0 || i >= table.Shape[2] {
 		return nil

@@ -7,7 +7,7 @@ import (
 
 func init() {
 	register(func(b *Backend, op *backend.EmbeddingBackward) {
-		// By columns, so that rows of the same id or position never race.
+		// By columns, so that no two threads add to the same element.
 		b.columns(op, op.DY.Shape[3], 0.3*float64(op.DY.Rows()), embeddingBackwardColumns)
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"caldera/backend"
 )
 
-// The race detector has sync.Pool forget some of what it holds, hence the build tag.
+// The build tag is there because the race detector makes sync.Pool drop objects.
 func TestDecodeMakesNoGarbage(t *testing.T) {
 	b := open(t)
 	x, y := tensor(t, b, backend.F32, 1, 256), tensor(t, b, backend.F32, 1, 256)
@@ -16,7 +16,10 @@ func TestDecodeMakesNoGarbage(t *testing.T) {
 	kv := tensor(t, b, backend.F32, 1, 64, 256)
 	where := tensor(t, b, backend.I32, 1)
 	setAt(t, b, where, 40)
+	blocks := tensor(t, b, backend.Q8_A, 1, 256)
 	ops, err := backend.Prepare(b,
+		&backend.Copy{Dst: blocks, X: x},
+		&backend.Linear{Dst: y, X: blocks, W: tensor(t, b, backend.Q8_0, 256, 256), Residual: x, Sum: tensor(t, b, backend.F32, 1, 256)},
 		&backend.LayerNorm{Dst: y, X: x, Gamma: v, Beta: v, Epsilon: 1e-5},
 		&backend.Linear{Dst: x, X: y, W: w, Bias: v},
 		&backend.Linear{Dst: y, X: x, W: w.Transpose(), Bias: v, Sum: tensor(t, b, backend.F32, 1, 256), Activation: backend.GELUTanh},

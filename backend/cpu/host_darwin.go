@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hostName is the processor's model.
+// hostName returns the processor's model.
 func hostName() string {
 	if v, err := unix.Sysctl("machdep.cpu.brand_string"); err == nil {
 		return v
@@ -14,14 +14,15 @@ func hostName() string {
 	return runtime.GOARCH
 }
 
-// hostMemory is the memory of the machine in bytes, 0 if unknown.
+// hostMemory returns the memory of the machine in bytes, or 0 if unknown.
 func hostMemory() int64 {
 	n, _ := unix.SysctlUint64("hw.memsize")
 	return int64(n)
 }
 
-// freeMemory is the number of bytes that may still be allocated: what is free
-// is not told here, so all of the machine's memory less what was promised.
+// freeMemory returns the number of bytes that can still be allocated. The system does
+// not say what is free, so it is the machine's memory minus what this backend has
+// allocated before.
 func freeMemory(promised int) (int, bool) {
 	n := int(hostMemory())
 	return max(0, n-promised), n > 0

@@ -14,7 +14,7 @@ import (
 	"caldera/internal/hostmemory"
 )
 
-// hostName is the processor's model.
+// hostName returns the processor's model.
 func hostName() string {
 	if v, ok := procField("/proc/cpuinfo", "model name"); ok {
 		return v
@@ -22,7 +22,7 @@ func hostName() string {
 	return runtime.GOARCH
 }
 
-// hostMemory is the memory of the machine in bytes, 0 if unknown.
+// hostMemory returns the memory of the machine in bytes, or 0 if unknown.
 func hostMemory() int64 {
 	total, _ := procBytes("/proc/meminfo", "MemTotal")
 	return int64(total)
@@ -35,7 +35,7 @@ func freeMemory(promised int) (int, bool) {
 	return int(min(free, math.MaxInt)), ok
 }
 
-// procField is the first value of a "name : value" line.
+// procField returns the first value of a "name : value" line of a file.
 func procField(path, name string) (string, bool) {
 	p, err := os.ReadFile(path)
 	if err != nil {
@@ -49,17 +49,17 @@ func procField(path, name string) (string, bool) {
 	return "", false
 }
 
-// procBytes is a field in kB.
+// procBytes returns a field that is in kB as bytes.
 func procBytes(path, name string) (int, bool) {
 	v, ok := procField(path, name)
 	n, err := strconv.Atoi(strings.TrimSuffix(v, " kB"))
 	return n * 1024, ok && err == nil
 }
 
-// wantHugePages asks for pages of 2 MiB, which spare reads of large matrices
-// most misses of the translation buffer. It is only a wish.
+// wantHugePages asks the system for pages of 2 MiB: with them, reading large matrices
+// has far fewer TLB misses. The system may ignore it.
 func wantHugePages(p []byte) { unix.Madvise(p, unix.MADV_HUGEPAGE) }
 
-// yield lets the kernel run another thread that waits for this processor. On a
-// busy machine that may be the very one whose work is waited for.
+// yield lets the operating system run another thread on this processor. On a busy
+// machine that may be the thread that the caller waits for.
 func yield() { unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }

@@ -10,7 +10,14 @@ import (
 
 func init() {
 	register(func(b *Backend, op *backend.Linear) {
-		if op.X.DType != backend.F32 {
+		switch {
+		case op.X.DType != backend.F32 && op.X.Len() <= maxWide: // without garbage, for decoding
+			b.product = *op
+			b.product.X = b.widen(0, op.X)
+			b.linear(&b.product, &b.product.X, &b.product.W, linearPart, linearRowsPart)
+			b.product = backend.Linear{}
+			return
+		case op.X.DType != backend.F32:
 			b.widened([]backend.Tensor{op.X, op.Dst, op.Residual}, func(ts []backend.Tensor) {
 				wide := *op
 				wide.X, wide.Dst, wide.Residual = ts[0], ts[1], ts[2]
@@ -253,35 +260,35 @@ func viewMatrix(w *backend.Tensor, c0, c1 int) (matrix, bool) {
 	return matrix{blas32.General{Rows: c1 - c0, Cols: w.Shape[3], Stride: stride, Data: data[c0*stride:]}, false}, true
 }
 
-// expand converts columns [c0, c1) of a matrix into room of the worker.
+// expand converts columns [c0, c1) of a matrix to float32, in a workspace of the worker.
 func expand(wk *worker, w *backend.Tensor, c0, c1 int) matrix {
 	in, columns := w.Shape[3], c1-c0
-	room := wk.floats(0, in*columns)
+	workspace := wk.floats(0, in*columns)
 	q, blocks := viewQuantized(w, c0)
 	h, ok := viewHalf(w, c0, c1)
 	switch {
 	case blocks:
-		q.expand(room, columns, in)
+		q.expand(workspace, columns, in)
 	case ok && h.transposed:
 		for i := range in {
-			h.From(room[i*columns:][:columns], h.data[i*h.stride:])
+			h.From(workspace[i*columns:][:columns], h.data[i*h.stride:])
 		}
-		return matrix{blas32.General{Rows: in, Cols: columns, Stride: columns, Data: room}, true}
+		return matrix{blas32.General{Rows: in, Cols: columns, Stride: columns, Data: workspace}, true}
 	case ok:
 		for c := range columns {
-			h.From(room[c*in:][:in], h.data[c*h.stride:])
+			h.From(workspace[c*in:][:in], h.data[c*h.stride:])
 		}
 	default: // vectors that overlap, such as one that stands for all
 		for c := range columns {
 			for i := range in {
 				from := (c0+c)*w.Strides[2] + i*w.Strides[3]
 				if w.DType == backend.F32 {
-					room[c*in+i] = elements[float32](w)[from]
+					workspace[c*in+i] = elements[float32](w)[from]
 				} else {
-					pairs(w.DType).From(room[c*in+i:][:1], elements[uint16](w)[from:])
+					pairs(w.DType).From(workspace[c*in+i:][:1], elements[uint16](w)[from:])
 				}
 			}
 		}
 	}
-	return matrix{blas32.General{Rows: columns, Cols: in, Stride: in, Data: room}, false}
+	return matrix{blas32.General{Rows: columns, Cols: in, Stride: in, Data: workspace}, false}
 }

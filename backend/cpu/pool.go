@@ -9,12 +9,12 @@ import (
 	"caldera/backend"
 )
 
-// part does the items [from, to) of an op, for instance rows. It is a plain
-// function that finds what it needs in the op, never a closure, so that an op
-// costs no garbage. Items must not depend on each other.
+// part computes items [from, to) of an op, such as rows. It is a plain function and
+// no closure, so that running an op allocates no memory. Items must not depend on
+// each other.
 type part func(w *worker, op backend.Op, from, to int)
 
-// worker is what one thread keeps for itself.
+// worker is the state of one thread: its workspaces.
 type worker struct {
 	scratch [7][]float32
 }
@@ -28,18 +28,18 @@ func (w *worker) floats(slot, n int) []float32 {
 	return w.scratch[slot][:n]
 }
 
-// pool spreads the items of one op after another over threads: the caller's
-// and helpers. The caller never waits for a helper to wake: it takes chunks of
-// items itself until none is left, then waits for those under way.
+// pool runs the items of an op on several threads: the caller's and helpers. The
+// caller takes chunks of items too, until none is left, and then waits for the chunks
+// that helpers are computing. It does not wait for helpers to wake up.
 type pool struct {
 	caller  worker
 	helpers int
-	version atomic.Int64 // counts jobs, so that a helper sees a new one without locking
-	pending atomic.Int64 // chunks that have not been finished
+	version atomic.Int64 // number of jobs so far, so that helpers see a new one without locking
+	pending atomic.Int64 // number of chunks that are not finished
 
 	mu       sync.Mutex
-	wake     sync.Cond // for helpers that have waited long
-	asleep   int
+	wake     sync.Cond // wakes helpers that sleep
+	asleep   int       // number of helpers that sleep
 	stopped  bool
 	run      part
 	op       backend.Op
@@ -48,18 +48,20 @@ type pool struct {
 }
 
 const (
-	// inlineNanos is the work below which a second thread costs more than it saves.
+	// inlineNanos is the time in ns below which an op runs on the caller's thread
+	// alone, because a second thread would cost more time than it saves.
 	inlineNanos = 8_000
-	// chunksPerThread leaves small pieces for the end, when threads differ in speed.
+	// chunksPerThread is above 1 so that fast threads can take more chunks.
 	chunksPerThread = 4
-	// cacheLine is the number of float32 in one, which no two threads should write.
+	// cacheLine is the number of float32 in a cache line. Two threads should not
+	// write to the same one.
 	cacheLine = 16
-	// spin is how long a helper looks for the next op before it sleeps: longer
-	// than the pause between the ops of one pass, for waking takes 10 to 50 µs.
+	// spin is how long a helper polls for the next op before it sleeps. It is longer
+	// than the time between the ops of a model, because waking takes 10 to 50 µs.
 	spin = 100 * time.Microsecond
-	// patience is how long a thread waits before it yields to the kernel: longer
-	// than threads that all run wait for each other.
-	patience = 20 * time.Microsecond
+	// yieldAfter is how long a thread polls before it yields to the operating system.
+	// It is longer than threads that are all running wait for each other.
+	yieldAfter = 20 * time.Microsecond
 )
 
 func newPool(threads int) *pool {
@@ -73,26 +75,27 @@ func newPool(threads int) *pool {
 
 func (p *pool) threads() int { return p.helpers + 1 }
 
-// parallel runs n items that take about nanos each.
+// parallel runs n items of an op, each of which takes about nanos ns.
 func (b *Backend) parallel(op backend.Op, n int, nanos float64, run part) {
 	b.pool.do(op, n, 1, nanos, chunksPerThread, run)
 }
 
-// columns runs n columns that take about nanos each, all their rows. A chunk is
-// wide, because it goes down the rows anew, and is whole cache lines.
+// columns runs n columns of an op, each of which takes about nanos ns for all rows.
+// There is one chunk for each thread, because each chunk reads all rows. Chunks are
+// whole cache lines.
 func (b *Backend) columns(op backend.Op, n int, nanos float64, run part) {
 	b.pool.do(op, n, 4*cacheLine, nanos, 1, run)
 }
 
-// do runs n items that take about nanos each, in at most pieces chunks a
-// thread, each but the last a multiple of unit.
-func (p *pool) do(op backend.Op, n, unit int, nanos float64, pieces int, run part) {
+// do runs n items, each of which takes about nanos ns. It makes at most perThread
+// chunks for each thread. Their sizes are multiples of unit, except the last one's.
+func (p *pool) do(op backend.Op, n, unit int, nanos float64, perThread int, run part) {
 	work := float64(n) * nanos
 	if p.helpers == 0 || n <= unit || work < inlineNanos {
 		run(&p.caller, op, 0, n)
 		return
 	}
-	chunks := min(n, pieces*p.threads(), max(2, int(work/inlineNanos)))
+	chunks := min(n, perThread*p.threads(), max(2, int(work/inlineNanos)))
 	chunk := (n + chunks - 1) / chunks
 	chunk = (chunk + unit - 1) / unit * unit
 	p.mu.Lock()
@@ -107,14 +110,14 @@ func (p *pool) do(op backend.Op, n, unit int, nanos float64, pieces int, run par
 	for since, i := time.Now(), 1; p.pending.Load() != 0; i++ {
 		if i%64 == 0 {
 			runtime.Gosched()
-			if time.Since(since) > patience {
+			if time.Since(since) > yieldAfter {
 				yield()
 			}
 		}
 	}
 }
 
-// work does chunks until none is left.
+// work runs chunks until none is left.
 func (p *pool) work(w *worker) {
 	for {
 		p.mu.Lock()
@@ -122,7 +125,7 @@ func (p *pool) work(w *worker) {
 		to := min(from+p.chunk, p.n)
 		p.next = to
 		if from == to {
-			p.run, p.op = nil, nil // keeps nothing alive
+			p.run, p.op = nil, nil // so that the op's memory can be collected
 		}
 		p.mu.Unlock()
 		if from == to {
@@ -133,7 +136,8 @@ func (p *pool) work(w *worker) {
 	}
 }
 
-// help is a helper's life.
+// help is the loop of a helper's thread: it waits for a job and works on it, until
+// the pool stops.
 func (p *pool) help() {
 	var w worker
 	seen := int64(0)
@@ -144,7 +148,7 @@ func (p *pool) help() {
 			}
 			runtime.Gosched()
 			if waited := time.Since(since); waited < spin {
-				if waited > patience {
+				if waited > yieldAfter {
 					yield()
 				}
 				continue

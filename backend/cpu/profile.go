@@ -8,13 +8,13 @@ import (
 	"caldera/backend"
 )
 
-// profile is what Profile has seen so far.
+// profile is the state of a profile that is being made.
 type profile struct {
 	begin time.Time // of the first op
 	spans []backend.Span
 }
 
-// Profile implements [backend.Profiler] with the clock around each kernel.
+// Profile implements [backend.Profiler]. It measures each kernel by the host's clock.
 func (b *Backend) Profile(run func() error) ([]backend.Span, error) {
 	switch {
 	case b.closed:
@@ -31,7 +31,7 @@ func (b *Backend) Profile(run func() error) ([]backend.Span, error) {
 	return p.spans, nil
 }
 
-// run runs the kernel of op.
+// run runs the kernel of op and measures its time.
 func (p *profile) run(b *Backend, op backend.Op) {
 	s := backend.NewSpan(op)
 	start := time.Now()

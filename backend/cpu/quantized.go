@@ -66,9 +66,9 @@ func (q quantized) multiply(l *linear, r0, r1, c0, c1 int) {
 	}
 }
 
-// expand converts rows into room, [columns, in].
-func (q quantized) expand(room []float32, columns, in int) {
+// expand converts rows to float32 in workspace, [columns, in].
+func (q quantized) expand(workspace []float32, columns, in int) {
 	for c := range columns {
-		q.from(room[c*in:][:in], q.data[c*q.stride:])
+		q.from(workspace[c*in:][:in], q.data[c*q.stride:])
 	}
 }

@@ -32,7 +32,7 @@ func rmsNormBackwardRows(_ *worker, op backend.Op, from, to int) {
 
 func rmsNormBackwardColumns(w *worker, op backend.Op, from, to int) {
 	o := op.(*backend.RMSNormBackward)
-	dgamma, sums := w.floats(0, to-from), w.floats(1, to-from) // sums of dy are not wanted
+	dgamma, sums := w.floats(0, to-from), w.floats(1, to-from) // the sums of dy are not used
 	clear(dgamma)
 	clear(sums)
 	for r := range o.X.Rows() {

@@ -16,7 +16,7 @@ var maxWide = 1 << 22
 // widened calls f with parts of ts, which are of the same rows, one after the
 // other. In the parts all are f32.
 func (b *Backend) widened(ts []backend.Tensor, f func(ts []backend.Tensor)) {
-	ts = matrices(ts)
+	ts = asMatrices(ts)
 	part := make([]backend.Tensor, len(ts))
 	slice := func(axis, from, to int) []backend.Tensor {
 		for i, t := range ts {
@@ -53,8 +53,8 @@ func (b *Backend) widened(ts []backend.Tensor, f func(ts []backend.Tensor)) {
 	}
 }
 
-// matrices are ts as [rows, n], if the rows of each lie at a single distance.
-func matrices(ts []backend.Tensor) []backend.Tensor {
+// asMatrices returns ts as [rows, n], if one stride serves all rows of each.
+func asMatrices(ts []backend.Tensor) []backend.Tensor {
 	out := make([]backend.Tensor, len(ts))
 	for i, t := range ts {
 		stride, ok := t.RowStride()
@@ -68,15 +68,23 @@ func matrices(ts []backend.Tensor) []backend.Tensor {
 	return out
 }
 
-// widen is x in f32. Operands of one op have rooms of different numbers.
-func (b *Backend) widen(room int, x backend.Tensor) backend.Tensor {
-	n := x.Len()
-	if cap(b.wide[room]) < n {
-		b.wide[room] = make([]float32, n)
+// wide is a workspace for an operand in f32, with what widen needs to fill it.
+type wide struct {
+	data []float32
+	buf  buffer
+	copy backend.Copy
+}
+
+// widen returns x in f32, in a workspace. Operands of one op must have different slots.
+func (b *Backend) widen(slot int, x backend.Tensor) backend.Tensor {
+	w, n := &b.wide[slot], x.Len()
+	if cap(w.data) < n {
+		w.data = make([]float32, n)
 	}
-	data := b.wide[room][:n]
-	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(data))), 4*n)
-	dst := backend.Of(&buffer{b: b, data: bytes}, backend.F32, 0, x.Shape[:]...)
-	b.copy(&backend.Copy{Dst: dst, X: x})
-	return dst
+	w.data = w.data[:n]
+	w.buf = buffer{b: b, data: unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w.data))), 4*n)}
+	w.copy = backend.Copy{Dst: backend.Of(&w.buf, backend.F32, 0, x.Shape[:]...), X: x}
+	b.copy(&w.copy)
+	w.copy.X = backend.Tensor{} // so that x's memory is not kept
+	return w.copy.Dst
 }

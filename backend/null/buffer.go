@@ -53,9 +53,9 @@ func (b *buffer) read(dst []byte, off int) {
 	}
 }
 
-// Tensor returns a contiguous tensor over a buffer that no backend has allocated.
-// It serves where only dtypes, shapes and sizes are looked at. Every null backend
-// takes it; none counts it.
+// Tensor returns a contiguous tensor on a buffer that no backend has allocated, for
+// uses where only dtypes, shapes and sizes matter. Every null backend accepts it, and
+// none counts its memory.
 func Tensor(d backend.DType, dims ...int) backend.Tensor {
 	t := backend.Of(nil, d, 0, dims...)
 	t.Buf = &buffer{size: t.Size()}

@@ -1,8 +1,8 @@
-// Package null is a backend that computes nothing. It serves to plan and to test:
-// it counts the memory that code allocates, takes every op, and does no work.
+// Package null is a backend that computes nothing. It is used to plan memory and in
+// tests: it counts the memory that code allocates, accepts every op, and does no work.
 //
-// Its buffers take no memory until something is written to them, so that a model
-// of any size can be planned. They give back what was written, and zeros elsewhere.
+// Its buffers use no memory until something is written to them, so that a model of
+// any size can be planned. They return what was written, and zeros elsewhere.
 package null
 
 import (
@@ -14,17 +14,16 @@ import (
 // Backend computes nothing. Its zero value is ready for use; the fields may be
 // changed at any time.
 type Backend struct {
-	// As is the backend whose place it takes: Name and Supports are those of
-	// As, and ops may have buffers of As beside its own. Nothing is allocated,
-	// written, read or run there. Nil stands for none.
+	// As is a backend to stand in for: Name and Supports are those of As, and ops
+	// may use buffers of As too. Nothing is allocated, written, read or run there.
+	// Nil: none.
 	As backend.Backend
 
 	// Lacks says which ops Supports refuses. Nil: none.
 	Lacks func(op backend.Op) bool
 
-	// Limit is the number of bytes that all buffers may have together; Alloc
-	// of more is an error that wraps [backend.ErrOutOfMemory]. 0 stands for
-	// 64 TiB.
+	// Limit is the number of bytes that all buffers may have together. If Alloc
+	// exceeds it, the error wraps [backend.ErrOutOfMemory]. 0: 64 TiB.
 	Limit int64
 
 	// Fault is the error of Write, Read and Run, as of a device that has
@@ -39,7 +38,7 @@ type Backend struct {
 
 var _ backend.MemoryReporter = (*Backend)(nil)
 
-// unlimited is less than any address space of 64 bits.
+// unlimited is smaller than every 64-bit address space.
 const unlimited = 64 << 40
 
 // Name is "null", or the name of As.
@@ -78,8 +77,8 @@ func (b *Backend) limit() int64 {
 	return unlimited
 }
 
-// Memory implements [backend.MemoryReporter]. Where there is no Limit, what is free
-// and what there is in all are not known.
+// Memory implements [backend.MemoryReporter]. Without a Limit free and total are not
+// known.
 func (b *Backend) Memory() (used, free, total int64) {
 	if b.Limit > 0 {
 		return b.used, b.Limit - b.used, b.Limit
@@ -87,16 +86,16 @@ func (b *Backend) Memory() (used, free, total int64) {
 	return b.used, 0, 0
 }
 
-// Allocated is the number of bytes that Alloc has given so far, those of freed
-// buffers included.
+// Allocated is the number of bytes that Alloc has allocated so far, including freed
+// buffers.
 func (b *Backend) Allocated() int64 { return b.allocated }
 
 // Live is the number of buffers that have not been freed.
 func (b *Backend) Live() int { return len(b.live) }
 
-// Write keeps src for later Reads.
+// Write stores src for later Reads.
 func (b *Backend) Write(dst backend.Buffer, off int, src []byte) error {
-	buf, err := b.window(dst, off, len(src))
+	buf, err := b.ownRange(dst, off, len(src))
 	if err != nil {
 		return err
 	}
@@ -104,9 +103,9 @@ func (b *Backend) Write(dst backend.Buffer, off int, src []byte) error {
 	return nil
 }
 
-// Read gives what was written, and zeros elsewhere: ops leave no results.
+// Read returns what was written, and zeros elsewhere: ops leave no results.
 func (b *Backend) Read(dst []byte, src backend.Buffer, off int) error {
-	buf, err := b.window(src, off, len(dst))
+	buf, err := b.ownRange(src, off, len(dst))
 	if err != nil {
 		return err
 	}
@@ -114,7 +113,7 @@ func (b *Backend) Read(dst []byte, src backend.Buffer, off int) error {
 	return nil
 }
 
-// Supports is true unless Lacks refuses the op, or As does.
+// Supports returns true unless Lacks or As refuses the op.
 func (b *Backend) Supports(op backend.Op) bool {
 	if b.Lacks != nil && b.Lacks(op) {
 		return false
@@ -139,7 +138,8 @@ func (b *Backend) Close() error {
 	return nil
 }
 
-// own is the buffer behind the interface, if it is one of b that can be used.
+// own returns the buffer behind the interface. It refuses a buffer of another backend
+// and one that has been freed.
 func (b *Backend) own(x backend.Buffer) (*buffer, error) {
 	buf, ok := x.(*buffer)
 	switch {
@@ -153,8 +153,8 @@ func (b *Backend) own(x backend.Buffer) (*buffer, error) {
 	return buf, nil
 }
 
-// window is own, for n bytes from byte off on that are to be copied.
-func (b *Backend) window(x backend.Buffer, off, n int) (*buffer, error) {
+// ownRange is own, and checks that the n bytes from byte off on are inside.
+func (b *Backend) ownRange(x backend.Buffer, off, n int) (*buffer, error) {
 	buf, err := b.own(x)
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func (b *Backend) window(x backend.Buffer, off, n int) (*buffer, error) {
 	return buf, b.Fault
 }
 
-// check reports an op with a buffer that cannot be used.
+// check returns an error if an op has a buffer that cannot be used.
 func (b *Backend) check(ops []backend.Op) error {
 	if b.closed {
 		return backend.ErrClosed

@@ -20,7 +20,7 @@ const (
 )
 
 // supportsAttention: a row of each operand is bound as a whole, and a head's
-// vector must find room in shared memory.
+// vector must fit in shared memory.
 func supportsAttention(l *Limits, op *backend.Attention) bool {
 	return rowsFit(l, op.Dst, op.Q, op.K, op.V, op.Probs) && op.HeadSize() <= attentionGathered
 }

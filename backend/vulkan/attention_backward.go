@@ -29,7 +29,7 @@ const (
 )
 
 // supportsAttentionBackward: a row of each operand and the stats of a group are
-// bound as a whole, and two of a head's vectors must find room in shared memory.
+// bound as a whole, and two of a head's vectors must fit in shared memory.
 func supportsAttentionBackward(l *Limits, op *backend.AttentionBackward) bool {
 	stats := op.Stats.Slice(0, 0, 1).Slice(1, 0, op.Heads/op.Groups())
 	return rowsFit(l, attentionBackwardTensors(op)...) && maxAlong(l, stats, 0) > 0 && 2*op.HeadSize() <= attentionBackwardGathered
@@ -99,7 +99,8 @@ func (o attentionBackwardPart) ofGroups(x backend.Tensor, from, to int) backend.
 }
 
 // attentionBackwardRanges encodes the dispatches for each pair of ranges, of so
-// many queries t and keys j, of which some see each other.
+// many queries t and keys j, of which some see each other. The shader knows from
+// where they begin which dispatch is the first for its results.
 func attentionBackwardRanges(e *encoder, o attentionBackwardPart, rows int) error {
 	time := o.DY.Dim(2)
 	window := int(attentionWindow(o.Window, time))
@@ -107,7 +108,7 @@ func attentionBackwardRanges(e *encoder, o attentionBackwardPart, rows int) erro
 		err := each(time, rows, func(t, tEnd int) error {
 			first := max(t+1-window, 0) / rows * rows
 			return each(tEnd-first, rows, func(j, jEnd int) error {
-				return attentionBackwardPass(e, o, pass, t, tEnd, first+j, first+jEnd, j > 0)
+				return attentionBackwardPass(e, o, pass, t, tEnd, first+j, first+jEnd)
 			})
 		})
 		if err != nil {
@@ -121,16 +122,15 @@ func attentionBackwardRanges(e *encoder, o attentionBackwardPart, rows int) erro
 	}
 	return each(time, rows, func(j, jEnd int) error {
 		return each(min(time, jEnd+window-1)-j, rows, func(t, tEnd int) error {
-			return attentionBackwardPass(e, o, attentionKeys, j+t, j+tEnd, j, jEnd, t > 0)
+			return attentionBackwardPass(e, o, attentionKeys, j+t, j+tEnd, j, jEnd)
 		})
 	})
 }
 
 // attentionBackwardPass encodes a dispatch for queries [t, tEnd) and keys [j, jEnd).
-func attentionBackwardPass(e *encoder, o attentionBackwardPart, pass uint32, t, tEnd, j, jEnd int, add bool) error {
+func attentionBackwardPass(e *encoder, o attentionBackwardPart, pass uint32, t, tEnd, j, jEnd int) error {
 	size, heads, queries, keys := o.HeadSize(), (o.gEnd-o.g)*o.shared, tEnd-t, jEnd-j
 	push := o.push(t, tEnd, j, jEnd)
-	push.Add = boolean(add)
 	rows, side, sums, products := queries, heads, 1, 2
 	switch pass {
 	case attentionQueries:
@@ -140,7 +140,7 @@ func attentionBackwardPass(e *encoder, o attentionBackwardPart, pass uint32, t, 
 	}
 	spec := attentionBackwardShape(e.limits(), pass, sums, size)
 	spec.Extras = o.Window > 0 || o.SoftCap > 0 || !o.Sinks.Absent()
-	own := int(spec.Own)
+	lanes, own := int(spec.Lanes), int(spec.Own)
 	groups := [3]uint32{uint32((rows + own - 1) / own), uint32(side), uint32(o.DY.Dim(1))}
 
 	// The shader may write stats in each pass, so that they count as written; they
@@ -163,6 +163,11 @@ func attentionBackwardPass(e *encoder, o attentionBackwardPart, pass uint32, t, 
 	defines, read := attentionBackwardOperands(e, size, &push, [4]backend.Tensor{
 		o.ofHeads(o.Q, t, tEnd), o.ofGroups(o.K, j, jEnd), o.ofGroups(o.V, j, jEnd), o.ofHeads(o.DY, t, tEnd),
 	})
+	most := lanes // parts, of one element an invocation
+	if defines != "" {
+		most = 4 * lanes
+	}
+	push.Parts = uint32(max(min(most/(sums*size), attentionBackwardGathered/(own*sums*size)), 1))
 	work := uint64(products*o.DY.Dim(1)*heads*size) * uint64(queries) * uint64(min(keys, int(push.Window)+own))
 	return e.dispatch(pipelineSpec{variant: shaders.Find("attention_backward", defines), spec: spec, work: work}, push, groups,
 		dst, read[0], read[1], read[2], read[3], stats, dv, sinks)

@@ -2,19 +2,20 @@
 
 package vulkan
 
-// hazards finds the places where commands need a barrier between them. It
-// holds what was touched since the last one; a barrier covers all of that, so
-// a command needs one when it writes what they touched, or touches what they wrote.
+// hazards finds out which commands need a barrier before them. It holds the
+// byte ranges that commands have accessed since the last barrier. A command
+// needs a barrier if it writes a range that one of them accessed, or accesses a
+// range that one of them wrote.
 //
-// Barriers are global memory barriers: no driver at hand makes anything finer
-// of a buffer barrier, and one of them settles all that is open.
+// Barriers are global memory barriers: they cover all earlier commands. Buffer
+// barriers would be finer, but the drivers that were tried treat them the same.
 type hazards struct {
-	open   map[uint64][]touch // by VkBuffer
-	count  int                // touches in open
+	open   map[uint64][]touch // accesses since the last barrier, by VkBuffer
+	count  int                // number of touches in open
 	stages stage              // of the commands since the last barrier
 }
 
-// touch is a range of bytes that a command may read or write.
+// touch is a range of bytes that a command reads or writes.
 type touch struct {
 	buffer   uint64 // VkBuffer
 	from, to uint64
@@ -29,12 +30,12 @@ const (
 	transfer
 )
 
-// maxOpen bounds the search through open. A barrier more costs less than a
-// longer search.
+// maxOpen bounds the number of touches that add compares with. One more barrier
+// costs less than a longer search.
 const maxOpen = 1024
 
-// add tells of the next command's touches. If it must wait for earlier ones,
-// after is the stages that the barrier must wait for, else 0.
+// add records the touches of the next command. If the command needs a barrier,
+// add returns the stages that the barrier must wait for, else 0.
 func (h *hazards) add(s stage, touches []touch) (after stage) {
 	if h.count > maxOpen || h.conflicts(touches) {
 		after = h.stages
@@ -62,7 +63,7 @@ func (h *hazards) conflicts(touches []touch) bool {
 	return false
 }
 
-// reset forgets everything: a barrier has settled it.
+// reset forgets all touches. It is called where a barrier is recorded.
 func (h *hazards) reset() {
 	for b, open := range h.open {
 		h.open[b] = open[:0]

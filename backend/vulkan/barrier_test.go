@@ -76,8 +76,8 @@ func TestHazards(t *testing.T) {
 	}
 }
 
-// TestHazardsModel holds the tracker against its definition: two commands
-// that share bytes which one of them writes have a barrier between them.
+// TestHazardsModel compares hazards with its definition: if two commands access the same
+// byte and one of them writes it, there is a barrier between them.
 func TestHazardsModel(t *testing.T) {
 	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 1))

@@ -20,9 +20,9 @@ type buffer struct {
 	// lastUse is the serial of the last submit that touches it.
 	lastUse uint64
 
-	// Memory comes with old contents. The bytes from zeroFrom on are still to be
-	// cleared: most tensors are filled front to back before anything
-	// else, and then nothing needs to be. It is a multiple of 4 or the size.
+	// zeroFrom is the first byte that is not cleared yet: new memory has old
+	// contents. Clearing is delayed, because most tensors are written from front
+	// to back first and then need none. It is a multiple of 4, or equal to size.
 	zeroFrom uint64
 }
 
@@ -34,21 +34,21 @@ func (b *Backend) Alloc(size int) (backend.Buffer, error) {
 		return nil, err
 	}
 	if err := backend.CheckSize(size); err != nil {
-		return nil, told("%w", err)
+		return nil, wrapError("%w", err)
 	}
 	buf, err := b.alloc(uint64(size))
 	if err != nil {
-		return nil, told("%w", err)
+		return nil, wrapError("%w", err)
 	}
 	return buf, nil
 }
 
-// alloc waits for memory that is still in use, where that helps.
+// alloc allocates a buffer. If memory runs out while freed buffers are still in
+// use by the device, it waits for the device and tries once more.
 func (b *Backend) alloc(size uint64) (*buffer, error) {
 	buf, err := b.allocNow(size)
-	if errors.Is(err, backend.ErrOutOfMemory) && len(b.queue.later) > 0 {
-		// What was freed may still wait for its last use to finish.
-		if err := b.finish(); err != nil {
+	if errors.Is(err, backend.ErrOutOfMemory) && len(b.queue.deferred) > 0 {
+		if err := b.waitAll(); err != nil {
 			return nil, err
 		}
 		return b.allocNow(size)
@@ -56,7 +56,7 @@ func (b *Backend) alloc(size uint64) (*buffer, error) {
 	return buf, err
 }
 
-// allocNow neither submits nor waits.
+// allocNow is alloc without waiting.
 func (b *Backend) allocNow(size uint64) (*buffer, error) {
 	blk, offset, err := b.mem.alloc(size)
 	if err != nil {
@@ -77,8 +77,8 @@ func (buf *buffer) Free() {
 	buf.b.queue.after(buf.lastUse, func() { buf.b.mem.release(buf.block, buf.offset, buf.size) })
 }
 
-// own is the buffer behind the interface, if it is one of this backend's that
-// can be used.
+// own returns the buffer behind the interface. It refuses a buffer of another
+// backend and one that has been freed.
 func (b *Backend) own(x backend.Buffer) (*buffer, error) {
 	buf, ok := x.(*buffer)
 	switch {
@@ -92,8 +92,8 @@ func (b *Backend) own(x backend.Buffer) (*buffer, error) {
 	return buf, nil
 }
 
-// window is own, for n bytes from byte off on.
-func (b *Backend) window(x backend.Buffer, off, n int) (*buffer, error) {
+// ownRange is own, and checks that the n bytes from byte off on are inside.
+func (b *Backend) ownRange(x backend.Buffer, off, n int) (*buffer, error) {
 	buf, err := b.own(x)
 	if err != nil {
 		return nil, err
@@ -101,8 +101,8 @@ func (b *Backend) window(x backend.Buffer, off, n int) (*buffer, error) {
 	return buf, backend.CheckRange(buf.Size(), off, n)
 }
 
-// settle clears what is still to be cleared.
-func (buf *buffer) settle() error {
+// zeroRest clears the bytes from zeroFrom on.
+func (buf *buffer) zeroRest() error {
 	from := buf.zeroFrom
 	if from >= buf.size {
 		return nil
@@ -127,17 +127,18 @@ func (buf *buffer) settle() error {
 	return nil
 }
 
-// makeWay clears what the host leaves behind when it writes the n bytes from off on.
-func (buf *buffer) makeWay(off, n uint64) error {
+// zeroSkipped prepares for a write by the host of the n bytes from off on. If
+// the write would leave a gap behind zeroFrom, it clears the buffer first.
+func (buf *buffer) zeroSkipped(off, n uint64) error {
 	end := off + n
 	if buf.zeroFrom < buf.size && (off > buf.zeroFrom || (end%4 != 0 && end != buf.size)) {
-		return buf.settle()
+		return buf.zeroRest()
 	}
 	return nil
 }
 
-// hostIdle reports whether the host may touch the memory now: it is mapped
-// and nothing recorded or submitted uses it.
+// hostIdle reports whether the host may access the memory now: it is mapped,
+// and no recorded or submitted command uses it.
 func (buf *buffer) hostIdle() bool {
 	b := buf.b
 	if !b.limits.Unified {
@@ -149,7 +150,7 @@ func (buf *buffer) hostIdle() bool {
 	return buf.lastUse <= b.queue.done
 }
 
-// mapped is the buffer's memory, where the host maps it.
+// mapped returns the buffer's bytes in mapped memory (only if Limits.Unified).
 func (buf *buffer) mapped() []byte {
 	return buf.block.mapped[buf.offset : buf.offset+buf.size : buf.offset+buf.size]
 }

@@ -37,8 +37,7 @@ func randomBytes(rng *rand.Rand, n int) []byte {
 	return p
 }
 
-// TestTransfers holds Write and Read, at any offset and length, against a
-// slice of bytes.
+// TestTransfers compares Write and Read, at any offset and length, with a slice of bytes.
 func TestTransfers(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *Backend) {
 		rng := rand.New(rand.NewPCG(3, 4))
@@ -76,7 +75,7 @@ func TestTransfers(t *testing.T) {
 	})
 }
 
-// TestLargeTransfers goes round staging memory several times.
+// TestLargeTransfers fills the staging buffers several times.
 func TestLargeTransfers(t *testing.T) {
 	b := openTest(t, lavapipe, staged)
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -109,7 +108,7 @@ func TestAllocZeroes(t *testing.T) {
 				t.Fatal(err)
 			}
 			buf.Free()
-			// Every way in which a buffer may first be touched.
+			// Every way in which a buffer may first be accessed.
 			for name, touch := range map[string]func(backend.Buffer) (from, to int){
 				"read":   func(backend.Buffer) (int, int) { return 0, 0 },
 				"start":  func(x backend.Buffer) (int, int) { return 0, size / 2 },
@@ -195,7 +194,7 @@ func TestOutOfMemory(t *testing.T) {
 			if !errors.Is(err, backend.ErrOutOfMemory) || !errors.As(err, &oom) {
 				t.Fatalf("Alloc(%d): %v", size, err)
 			}
-			if oom.Wanted != uint64(size) || oom.There == 0 || oom.There >= 1<<40 {
+			if oom.Wanted != uint64(size) || oom.Available == 0 || oom.Available >= 1<<40 {
 				t.Errorf("Alloc(%d): %+v", size, oom)
 			}
 		}
@@ -203,7 +202,7 @@ func TestOutOfMemory(t *testing.T) {
 	})
 }
 
-// TestFreeWaits frees buffers that commands still to run use.
+// TestFreeWaits frees buffers that are used by commands that have not run yet.
 func TestFreeWaits(t *testing.T) {
 	b := openTest(t, lavapipe, staged)
 	keep := mustAlloc(t, b, 1<<20)
@@ -221,7 +220,7 @@ func TestFreeWaits(t *testing.T) {
 	if got := mustRead(t, b, keep, 0, 1<<20); !bytes.Equal(got, want) {
 		t.Error("a write to a freed buffer reached another")
 	}
-	if n := len(b.queue.later); n != 0 {
+	if n := len(b.queue.deferred); n != 0 {
 		t.Errorf("%d things still wait though all has finished", n)
 	}
 }

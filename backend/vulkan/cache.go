@@ -12,32 +12,32 @@ import (
 	"path/filepath"
 )
 
-// Compiled pipelines survive the process in a file a device, driver and set of
-// shaders:
+// Compiled pipelines are cached on disk. There is one file for each device,
+// driver and set of shaders:
 //
 //	magic       [8]byte   "CLDRPIPE"
-//	length      uint64    of data, little-endian
+//	length      uint64    of data in bytes, little-endian
 //	checksum    [32]byte  SHA-256 of data
-//	data        []byte    what vkGetPipelineCacheData gave
+//	data        []byte    the result of vkGetPipelineCacheData
 //
-// Drivers are known to crash on damaged data, so nothing reaches one that does
-// not match its checksum and the header that Vulkan prescribes. The file is
-// replaced as a whole: of several processes the last one to close wins.
+// Some drivers crash on damaged data. So data is passed to a driver only if its
+// checksum is right and it has the header that Vulkan prescribes. The file is
+// replaced as a whole: if several processes write it, the last one wins.
 
 const (
 	cacheMagic   = "CLDRPIPE"
 	cacheHeader  = len(cacheMagic) + 8 + sha256.Size
-	cacheMaxSize = 256 << 20 // more than this is no cache of ours
+	cacheMaxSize = 256 << 20 // bytes; a larger file is refused
 )
 
-// cacheKey is what compiled pipelines depend on.
+// cacheKey holds what compiled pipelines depend on.
 type cacheKey struct {
 	vendor, device uint32
 	uuid           [16]byte // pipelineCacheUUID: changes with the driver's version
 	shaders        [sha256.Size]byte
 }
 
-// cachePath is where the pipelines of key lie; empty where the user has no
+// cachePath returns the path of the cache file for key, or "" if the user has no
 // cache directory.
 func cachePath(key cacheKey) string {
 	dir, err := os.UserCacheDir()
@@ -48,8 +48,8 @@ func cachePath(key cacheKey) string {
 	return filepath.Join(dir, "caldera", "vulkan", name)
 }
 
-// readCache returns the pipelines at path, and nil where there are none or
-// they cannot be trusted: then they are compiled again.
+// readCache returns the data of the cache file at path. It returns nil if there
+// is no such file or the file is not valid: pipelines are then compiled anew.
 func readCache(path string, key cacheKey) []byte {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > cacheMaxSize {
@@ -68,7 +68,7 @@ func readCache(path string, key cacheKey) []byte {
 	return data
 }
 
-// matches checks VkPipelineCacheHeaderVersionOne.
+// matches reports whether data has a VkPipelineCacheHeaderVersionOne for k.
 func (k cacheKey) matches(data []byte) bool {
 	le := binary.LittleEndian
 	return len(data) >= 32 && le.Uint32(data) >= 32 && uint64(le.Uint32(data)) <= uint64(len(data)) &&
@@ -76,7 +76,7 @@ func (k cacheKey) matches(data []byte) bool {
 		bytes.Equal(data[16:32], k.uuid[:])
 }
 
-// writeCache replaces the file at path.
+// writeCache writes data to a new file and renames it to path.
 func writeCache(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err

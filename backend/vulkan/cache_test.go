@@ -19,7 +19,7 @@ func testKey() cacheKey {
 	return cacheKey{vendor: 0x10005, device: 7, uuid: [16]byte{1, 2, 3}}
 }
 
-// cacheData is what a driver gives for key.
+// cacheData is cache data as a driver returns it for key.
 func cacheData(key cacheKey, n int) []byte {
 	var p []byte
 	for _, v := range []uint32{32, 1, key.vendor, key.device} {
@@ -96,7 +96,7 @@ func TestCacheFileOfManyWriters(t *testing.T) {
 	}
 }
 
-// TestCacheOnDisk opens a device again and again with what the last one left.
+// TestCacheOnDisk opens a device several times, each time with the cache file of the last.
 func TestCacheOnDisk(t *testing.T) {
 	for _, driver := range []string{lavapipe, swiftshader} {
 		t.Run(driver, func(t *testing.T) {

@@ -12,11 +12,11 @@ import (
 	"caldera/backend"
 )
 
-// childVariable tells a process that it is the child of a test: the loader
-// reads its environment once for each process.
+// childVariable marks a child process of a test. The tests need child processes because
+// the loader reads its environment only once in a process.
 const childVariable = "CALDERA_VULKAN_TEST_CHILD"
 
-// child opens the best device and prints what comes of it.
+// child opens the best device and prints the result.
 func child(what string) int {
 	if what == compileChild {
 		return compileAll()

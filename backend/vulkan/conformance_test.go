@@ -9,20 +9,20 @@ import (
 	"caldera/conformance"
 )
 
-// TestConformance runs beside TestKernels, and each of them one device after the
-// other: devices that take the same shaders at the same time would all compile
-// them, one that comes later finds them in Mesa's cache.
+// TestConformance runs in parallel to TestKernels. Each of them takes one device after
+// the other: devices that need the same shaders at the same time would all compile them,
+// while a later one finds them in Mesa's cache.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for _, p := range players {
+	for _, p := range testDevices {
 		t.Run(p.name, func(t *testing.T) { conform(t, p.driver, p.clamp, p.groups) })
 	}
-	conformPlayed(t) // last: by then most of their shaders are in the cache
+	conformSimulated(t) // last: by then most of their shaders are in the cache
 }
 
 // TestLong tries random cases on the drivers as they are, for as long as CALDERA_LONG says, as `make test-long` does.
 func TestLong(t *testing.T) {
-	for _, p := range players {
+	for _, p := range testDevices {
 		if p.clamp == nil {
 			t.Run(p.name, func(t *testing.T) {
 				conformance.Long(t, func(tb testing.TB) backend.Backend { return openTest(tb, p.driver, nil) })
@@ -31,10 +31,10 @@ func TestLong(t *testing.T) {
 	}
 }
 
-// TestLongRows expects drivers as they are to take the vectors that a played
-// small device, which cannot bind them, may refuse.
+// TestLongRows runs ops on vectors that a simulated small device may refuse, because it
+// cannot bind them. Drivers with their own limits must accept them.
 func TestLongRows(t *testing.T) {
-	for _, p := range players {
+	for _, p := range testDevices {
 		if p.clamp != nil {
 			continue
 		}

@@ -31,7 +31,7 @@ func encodeCopy(e *encoder, op *backend.Copy) error {
 		defines = "MOVE"
 	}
 	variant := shaders.Find("copy", defines)
-	return e.windows(3, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
+	return e.pieces(3, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
 		dst, x := ts[0], ts[1]
 		to, toBase := e.operand(dst, backend.Update) // numbers of 16 bits share words with neighbours
 		from, fromBase := e.operand(x, backend.Read)

@@ -20,17 +20,17 @@ func encodeCrossEntropy(e *encoder, op *backend.CrossEntropy) error {
 		x, targets := op.X.Slice(-2, r, rEnd), op.Targets.Slice(-1, r, rEnd)
 		loss, lossBase := e.operand(op.Loss.Slice(-1, r, rEnd), backend.Write)
 		scores, scoresBase := e.operand(x, backend.Update)
-		came, cameBase := e.operand(targets, backend.Read)
+		target, targetBase := e.operand(targets, backend.Read)
 		lossScale, lossScaleBase := e.operand(op.LossScale, backend.Read)
 		return e.dispatch(
 			pipelineSpec{variant: shaders.Find("cross_entropy", ""), spec: shaders.CrossEntropySpec{Lanes: e.rowLanes(x.Dim(-1)), LossScale: !op.LossScale.Absent()}},
 			shaders.CrossEntropyPush{
 				Loss: lossBase,
 				X:    scoresBase, XStride: uint32(x.Stride(-2)),
-				Targets: cameBase, TargetsStride: uint32(targets.Stride(-1)),
+				Targets: targetBase, TargetsStride: uint32(targets.Stride(-1)),
 				Rows: uint32(rEnd - r), N: uint32(x.Dim(-1)), Scale: op.Scale, LossScale: lossScaleBase,
 			},
 			[3]uint32{e.groups(0, rEnd-r, 1), 1, 1},
-			loss, scores, came, lossScale)
+			loss, scores, target, lossScale)
 	})
 }

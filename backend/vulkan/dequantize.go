@@ -28,12 +28,12 @@ func encodeExpanded(e *encoder, o linearOp) error {
 		wide = rows * in
 	}
 	outs := min(max(1, maxExpanded/in), o.w.Dim(2))
-	room, err := e.sharedScratch(backend.F32, wide+outs*in)
+	workspace, err := e.sharedScratch(backend.F32, wide+outs*in)
 	if err != nil {
 		return err
 	}
 	if wide > 0 {
-		x := room.Slice(3, 0, wide).Reshape(rows, in)
+		x := workspace.Slice(3, 0, wide).Reshape(rows, in)
 		if err := encodeCopy(e, &backend.Copy{Dst: x, X: o.x}); err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func encodeExpanded(e *encoder, o linearOp) error {
 		if !o.residual.Absent() {
 			part.residual = o.residual.Slice(3, c, cEnd)
 		}
-		part.w = room.Slice(3, wide, wide+(cEnd-c)*in).Reshape(cEnd-c, in)
+		part.w = workspace.Slice(3, wide, wide+(cEnd-c)*in).Reshape(cEnd-c, in)
 		if err := encodeCopy(e, &backend.Copy{Dst: part.w, X: o.w.Slice(2, c, cEnd)}); err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func quantize(e *encoder, op *backend.Copy) error {
 
 // copyBlocks runs a shader of which each invocation takes so many elements.
 func copyBlocks(e *encoder, variant *shaders.Variant, elements int, op *backend.Copy) error {
-	return e.windows(3, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
+	return e.pieces(3, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
 		dst, x := ts[0], ts[1]
 		to, toBase := e.operand(dst, backend.Write)
 		from, fromBase := e.operand(x, backend.Read)

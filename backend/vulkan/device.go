@@ -14,9 +14,9 @@ import (
 
 func init() { backend.Register("vulkan", Devices) }
 
-// Devices lists what [Open] can open, best first: GPUs with memory of their
-// own, GPUs that share the host's, virtual ones, and drivers that compute on the CPU.
-// Where there is none the error says what is missing and what to install.
+// Devices lists the devices that [Open] can open, best first: discrete GPUs,
+// integrated GPUs, virtual GPUs, and software drivers, which compute on the CPU.
+// If there is no device, the error says what is missing and what to install.
 func Devices() ([]backend.Device, error) {
 	inst, err := vk.New(vk.Options{})
 	if err != nil {
@@ -48,12 +48,12 @@ func Devices() ([]backend.Device, error) {
 	return list, nil
 }
 
-// minBindings is how many storage buffers the shader with most of them has.
-// Vulkan promises 4; every GPU of the last decade has 16 and more.
+// minBindings is the largest number of storage buffers that a shader of ours
+// binds. Vulkan guarantees only 4; GPUs of the last ten years have at least 16.
 const minBindings = 8
 
-// physicalDevices are the devices that can be opened, best first. It is the
-// order of every index.
+// physicalDevices returns the devices that can be opened, best first. An index
+// of a device, as in [Options] and "vulkan:1", is an index in this list.
 func physicalDevices(inst *vk.Instance) ([]*vk.PhysicalDevice, error) {
 	all, err := inst.Devices()
 	if err != nil {
@@ -88,8 +88,8 @@ func kindOf(p *vk.PhysicalDevice) backend.Kind {
 	return backend.Virtual
 }
 
-// uuidOf is the device's UUID as 32 digits, and empty where the driver leaves
-// it zero.
+// uuidOf returns the device's UUID as 32 hexadecimal digits, or "" if the
+// driver does not set it.
 func uuidOf(p *vk.PhysicalDevice) string {
 	if p.DeviceUUID == (vk.UUID{}) {
 		return ""
@@ -97,7 +97,7 @@ func uuidOf(p *vk.PhysicalDevice) string {
 	return hex.EncodeToString(p.DeviceUUID[:])
 }
 
-// driverOf is the driver's name and version.
+// driverOf returns the driver's name and version.
 func driverOf(p *vk.PhysicalDevice) string {
 	if p.DriverName == "" {
 		return fmt.Sprintf("driver %#x of vendor %#04x", p.DriverVersion, p.VendorID)
@@ -105,7 +105,7 @@ func driverOf(p *vk.PhysicalDevice) string {
 	return strings.TrimSpace(p.DriverName + " " + p.DriverInfo)
 }
 
-// memoryOf is the size of the device's own memory.
+// memoryOf returns the size of the largest device-local heap in bytes.
 func memoryOf(p *vk.PhysicalDevice) int64 {
 	var most uint64
 	for _, h := range p.Heaps {

@@ -9,26 +9,26 @@ import (
 	"caldera/internal/hostmemory"
 )
 
-// deviceMemory is memory of the driver's with a buffer over all of it.
+// deviceMemory is one allocation of Vulkan memory with one buffer over all of it.
 type deviceMemory struct {
 	vk.Buffer
 	memory   vk.Memory
-	mapped   []byte // by the host; nil where it cannot
-	coherent bool   // the host and the device see each other's writes without more ado
+	mapped   []byte // the memory as the host sees it; nil if it is not mapped
+	coherent bool   // no flush or invalidate is needed between host and device
 }
 
-// memoryTypes are the memory types that this package allocates from, by index.
+// memoryTypes are the indices of the memory types that this package allocates from.
 type memoryTypes struct {
-	device   int // tensors
-	upload   int // staging memory that the host writes
-	download int // staging memory that the host reads
+	device   int // for tensors
+	upload   int // for staging buffers that the host writes
+	download int // for staging buffers that the host reads
 }
 
 const bufferUsage = vk.StorageBuffer | vk.UniformTexelBuffer | vk.TransferSrc | vk.TransferDst
 
-// chooseMemory picks the memory types, and finds out whether the host can map
-// the device's own memory: it should be cached then, since reading uncached
-// memory is slower than copying it first.
+// chooseMemory picks the memory types and sets Limits.Unified. Memory is unified
+// if it is device-local, host-visible and host-cached. Uncached memory is not
+// enough: the host reads it more slowly than it reads a copy in a staging buffer.
 func (b *Backend) chooseMemory() error {
 	probe, need, err := b.dev.CreateBuffer(rangeUnit, bufferUsage)
 	if err != nil {
@@ -62,7 +62,7 @@ func (b *Backend) chooseMemory() error {
 	return nil
 }
 
-// createMemory allocates memory of a type, and maps it if the host is to reach it.
+// createMemory allocates size bytes of a memory type, and maps them if mapped is set.
 func (b *Backend) createMemory(size uint64, memoryType int, mapped bool) (m deviceMemory, err error) {
 	defer func() {
 		if err != nil {
@@ -96,9 +96,10 @@ func (b *Backend) destroyMemory(m deviceMemory) {
 	}
 }
 
-// available is how many bytes of device memory can still be allocated: what
-// the driver says that this process may have, else what is left of the heap; and
-// where that is the host's memory, no more than the host has.
+// available returns the number of bytes of device memory that can still be
+// allocated: what is left of this process's budget, if the driver reports one,
+// else what is left of the heap. If the memory is the host's, it is at most what
+// the host has free.
 func (b *Backend) available() uint64 {
 	heap := b.phys.MemoryTypes[b.types.device].Heap
 	allocated := b.mem.size()
@@ -106,18 +107,18 @@ func (b *Backend) available() uint64 {
 	if heaps, ok := b.phys.MemoryBudget(); ok && heaps[heap].Budget > 0 {
 		budget, used = heaps[heap].Budget, max(used, heaps[heap].Usage)
 	}
-	there := budget - min(used, budget)
+	free := budget - min(used, budget)
 	if b.limits.Unified || b.limits.Software {
 		if host, ok := hostmemory.Free(int64(allocated)); ok {
-			there = min(there, uint64(host))
+			free = min(free, uint64(host))
 		}
 	}
-	return there
+	return free
 }
 
-// Memory implements [backend.MemoryReporter]. Used are whole blocks, those of
-// buffers that were freed while the device may still read them included; what
-// of them is handed out to nobody is free.
+// Memory implements [backend.MemoryReporter]. used counts whole blocks, also
+// those of freed buffers that the device may still access. free includes the
+// parts of blocks that no buffer has.
 func (b *Backend) Memory() (used, free, total int64) {
 	if b.closed {
 		return 0, 0, 0

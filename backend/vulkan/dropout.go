@@ -12,10 +12,10 @@ func init() {
 }
 
 func encodeDropout(e *encoder, op *backend.Dropout) error {
-	// index is cut like the others, so that its elements lie where those of
-	// a window have their number.
+	// index has no memory. It is split like the other tensors, so that the offset
+	// and the strides of its piece say which number each element has in the whole.
 	index := backend.Of(nil, backend.None, 0, op.Dst.Shape[:]...)
-	return e.windows(3, []backend.Tensor{op.Dst, op.X, index}, func(ts []backend.Tensor) error {
+	return e.pieces(3, []backend.Tensor{op.Dst, op.X, index}, func(ts []backend.Tensor) error {
 		dst, x, index := ts[0], ts[1], ts[2]
 		if dst.Contiguous() && x.Contiguous() && index.Contiguous() { // one long row
 			dst, x, index = dst.Reshape(dst.Len()), x.Reshape(x.Len()), index.Reshape(index.Len())
@@ -26,7 +26,7 @@ func encodeDropout(e *encoder, op *backend.Dropout) error {
 
 		var fours, rest shaders.View
 		fours.Base, rest.Base = uint32(index.Offset/4), uint32(index.Offset%4)
-		whole := rest.Base == 0 // each row begins with the first of four
+		whole := rest.Base == 0 // each row begins at a multiple of four
 		for i := range fours.Strides {
 			if index.Dim(i) > 1 {
 				fours.Strides[i], rest.Strides[i] = uint32(index.Stride(i)/4), uint32(index.Stride(i)%4)

@@ -16,9 +16,9 @@ func init() {
 	})
 }
 
-// encodeEmbedding takes a dispatch for each pair of windows of the two tables,
-// which is one unless a table is too large to be bound. Each finds the ids and
-// positions that are its own.
+// encodeEmbedding encodes one dispatch for each pair of pieces of the two tables.
+// That is a single dispatch, unless a table is too large for one binding. Each
+// dispatch handles the ids and positions whose rows lie in its pieces.
 func encodeEmbedding(e *encoder, op *backend.Embedding) error {
 	defines := append(storage("TOKENS_", op.Tokens.DType), storage("POSITIONS_", op.Positions.DType)...)
 	variant := shaders.Find("embedding", strings.Join(defines, " "))
@@ -40,7 +40,7 @@ func encodeEmbedding(e *encoder, op *backend.Embedding) error {
 			mark := uint32(1)
 			return each(op.Tokens.Dim(-2), e.maxRows(op.Tokens), func(i, iEnd int) error {
 				tokens := op.Tokens.Slice(-2, i, iEnd)
-				window := func(p, pEnd int) error {
+				piece := func(p, pEnd int) error {
 					positions := op.Positions
 					if context > 0 {
 						positions = positions.Slice(-2, p, pEnd)
@@ -50,36 +50,36 @@ func encodeEmbedding(e *encoder, op *backend.Embedding) error {
 						FirstPosition: uint32(p), Context: uint32(context), MarkMissing: mark,
 					}
 					mark = 0
-					return encodeEmbeddingWindow(e, variant, push,
+					return encodeEmbeddingPiece(e, variant, push,
 						dst.Slice(2, t, tEnd), tokens, positions, ids.Slice(3, t, tEnd), at)
 				}
 				if context == 0 {
-					return window(0, 0)
+					return piece(0, 0)
 				}
-				return each(context, e.maxRows(op.Positions), window)
+				return each(context, e.maxRows(op.Positions), piece)
 			})
 		})
 	})
 }
 
-func encodeEmbeddingWindow(e *encoder, variant *shaders.Variant, push shaders.EmbeddingPush, dst, tokens, positions, ids, at backend.Tensor) error {
-	to, toBase := e.operand(dst, backend.Update)
-	push.Dst = view(dst, toBase, 1)
+func encodeEmbeddingPiece(e *encoder, variant *shaders.Variant, push shaders.EmbeddingPush, dst, tokens, positions, ids, at backend.Tensor) error {
+	dstBinding, base := e.operand(dst, backend.Update)
+	push.Dst = view(dst, base, 1)
 	push.Batch, push.Time, push.Width = uint32(dst.Dim(1)), uint32(dst.Dim(2)), uint32(dst.Dim(3))
 
-	table, base := e.operand(tokens, backend.Read)
-	push.Tokens, push.TokensStride, push.WindowIDs = base, rowStride(tokens), uint32(tokens.Dim(-2))
-	places, base := e.operand(positions, backend.Read)
-	push.Positions, push.PositionsStride, push.WindowPositions = base, uint32(positions.Stride(-2)), uint32(positions.Dim(-2))
+	tokensBinding, base := e.operand(tokens, backend.Read)
+	push.Tokens, push.TokensStride, push.PieceIDs = base, rowStride(tokens), uint32(tokens.Dim(-2))
+	positionsBinding, base := e.operand(positions, backend.Read)
+	push.Positions, push.PositionsStride, push.PiecePositions = base, uint32(positions.Stride(-2)), uint32(positions.Dim(-2))
 
-	which, base := e.operand(ids, backend.Read)
+	idsBinding, base := e.operand(ids, backend.Read)
 	push.IDs, push.IDsStrideBatch, push.IDsStrideTime = base, uint32(ids.Stride(-2)), uint32(ids.Stride(-1))
-	begins, base := e.operand(at, backend.Read)
+	atBinding, base := e.operand(at, backend.Read)
 	push.At, push.AtStride = base, uint32(at.Stride(-1))
 
 	const size = 64
 	return e.dispatch(
 		pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: size}}, push,
 		[3]uint32{e.groups(0, dst.Dim(-1), size), e.groups(1, dst.Rows(), 1), 1},
-		to, table, places, which, begins)
+		dstBinding, tokensBinding, positionsBinding, idsBinding, atBinding)
 }

@@ -16,17 +16,19 @@ func init() {
 	})
 }
 
-// encodeEmbeddingBackward adds to one table after the other. Vectors of the same row
-// are chained first, in a scratch tensor: adding them up then takes no look at
-// any other, and work grows with the vectors alone, not with the vocabulary.
-// Finding a chain's next vector takes few steps where rows come often, and at
-// most as many as there are vectors: 16,384 that all differ are 2.7·10⁸
-// comparisons, which each of as many invocations shares.
+// encodeEmbeddingBackward adds to one table after the other. A first dispatch
+// links the vectors that belong to the same row into a chain, in a scratch
+// tensor. A second one adds up each chain. So the work depends on the number of
+// vectors and not on the size of the vocabulary.
+//
+// To find the next vector of a chain an invocation compares ids until it finds
+// an equal one: few comparisons if ids repeat, at most one with each vector.
+// 16,384 different ids take 2.7·10⁸ comparisons, spread over 16,384 invocations.
 func encodeEmbeddingBackward(e *encoder, op *backend.EmbeddingBackward) error {
 	batch, time := op.DY.Dim(1), op.DY.Dim(2)
 	times := min(e.maxRows(op.DY.Slice(1, 0, 1)), e.maxAlong(op.IDs.Slice(2, 0, 1), 3), e.maxRounds())
 	sequences := 1
-	if times == time { // else windows of a sequence follow one another, so that sums keep their order
+	if times == time { // else pieces of one sequence follow one another, so that the order of the sums stays
 		sequences = min(e.maxAlong(op.DY, 1), e.maxAlong(op.IDs, 2), max(e.maxRounds()/time, 1))
 		if !op.At.Absent() {
 			sequences = min(sequences, e.maxAlong(op.At, 3))
@@ -51,8 +53,8 @@ func encodeEmbeddingBackward(e *encoder, op *backend.EmbeddingBackward) error {
 	})
 }
 
-// encodeScatter adds vector t of sequence b of dy to the row of table that is
-// index[b,t]; of positions, whose index has one t, index[b] + first + t·step.
+// encodeScatter adds each vector dy[b,t] to a row of table. For tokens (step 0)
+// that is row index[b,t]. For positions (step 1) it is row index[b] + first + t.
 func encodeScatter(e *encoder, table, dy, index, chain backend.Tensor, step, first int) error {
 	const size = 64
 	batch, time := uint32(dy.Dim(1)), uint32(dy.Dim(2))
@@ -76,20 +78,20 @@ func encodeScatter(e *encoder, table, dy, index, chain backend.Tensor, step, fir
 	}
 
 	return each(table.Dim(-2), e.maxRows(table), func(r, rEnd int) error {
-		window := table.Slice(-2, r, rEnd)
-		to, toBase := e.operand(window, backend.Update)
+		rows := table.Slice(-2, r, rEnd)
+		to, toBase := e.operand(rows, backend.Update)
 		from, fromBase := e.operand(dy, backend.Read)
 		links, linksBase := e.operand(chain, backend.Read)
 		unit, defines := uint32(1), ""
-		if inFours(window, toBase) && inFours(dy, fromBase) {
+		if inFours(rows, toBase) && inFours(dy, fromBase) {
 			unit, defines = 4, "X4"
 		}
 		width := uint32(dy.Dim(-1)) / unit
 		return e.dispatch(
 			pipelineSpec{variant: shaders.Find("embedding_backward", defines), spec: shaders.Workgroup{Lanes: size}},
 			shaders.EmbeddingBackwardPush{
-				Table: toBase / unit, TableStride: rowStride(window) / unit,
-				FirstRow: uint32(r), WindowRows: uint32(rEnd - r),
+				Table: toBase / unit, TableStride: rowStride(rows) / unit,
+				FirstRow: uint32(r), PieceRows: uint32(rEnd - r),
 				Dy: fromBase / unit, DyBatch: uint32(dy.Stride(1)) / unit, DyTime: uint32(dy.Stride(2)) / unit,
 				Chain: linksBase, Batch: batch, Time: time, Width: width,
 			},

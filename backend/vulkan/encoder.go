@@ -11,8 +11,8 @@ import (
 	"caldera/shaders"
 )
 
-// An encoder turns ops into dispatches in a command buffer. Kernels see the
-// device through it alone:
+// An encoder turns ops into dispatches in a command buffer. It is all that a
+// kernel uses of the device:
 //
 //	l := e.limits()                            // what the device can do
 //	x, xBase := e.operand(op.X, backend.Read)  // the bytes of X as a storage buffer,
@@ -22,39 +22,39 @@ import (
 //		shaders.LinearPush{…}, [3]uint32{groups, 1, 1},
 //		dst, x, w, bias, residual)                    // in the order of the variant's table
 //
-// Barriers follow from the access named for each binding: there is one between
-// two dispatches where one writes what the other touches, also within an op,
-// and none elsewhere.
+// Barriers follow from the access that is given for each binding: there is one
+// between two dispatches if one of them writes bytes that the other accesses,
+// also within an op, and nowhere else.
 type encoder struct {
 	b   *Backend
 	rec *recording
 
-	// full is called when rec holds as much work as one submit may, and puts
-	// another in its place.
+	// full is called when rec holds as much work as one submit may. It replaces
+	// rec by a new recording.
 	full func(e *encoder) error
 
-	index int    // of the op at hand,
-	name  string // and its name
-	push  []byte // room for push constants
+	index int    // of the current op in its list
+	name  string // of the current op
+	push  []byte // push constants; reused by each dispatch
 
-	temporary []*buffer // scratch memory of a Run
+	temporary []*buffer // scratch memory, freed after a Run
 
-	shared backend.Tensor // what sharedScratch gives
+	shared backend.Tensor // see sharedScratch
 }
 
-// pipelineSpec is what a compute pipeline is made of.
+// pipelineSpec describes a dispatch's compute pipeline.
 type pipelineSpec struct {
 	variant *shaders.Variant
-	spec    any    // the struct of its specialization constants; nil: those that the shader itself has
-	work    uint64 // multiply-adds of the dispatch, about; 0: no more than it has operands
+	spec    any    // struct of specialization constants; nil: the shader's defaults
+	work    uint64 // multiply-adds of the dispatch, approximately; 0: negligible beside reading the operands
 }
 
-// texelFormat is how the bytes of a texel buffer are seen by texelFetch.
+// texelFormat is the format of a texel buffer: what one texelFetch returns.
 type texelFormat uint8
 
 const (
 	texelF32x4 texelFormat = iota // four f32
-	texelF16x4                    // four f16, read as f32
+	texelF16x4                    // four f16, converted to f32
 )
 
 var texelFormats = [...]struct {
@@ -65,32 +65,33 @@ var texelFormats = [...]struct {
 	texelF16x4: {vk.RGBA16F, 8},
 }
 
-// binding is a range of a device buffer that a dispatch touches.
+// binding is a range of a device buffer that a dispatch accesses.
 type binding struct {
-	buf      *buffer // nil: the backend's dummy, which stands for an absent tensor
+	buf      *buffer // the backend's dummy for an absent tensor
 	handle   vk.Buffer
 	texel    bool
 	format   texelFormat // of a texel buffer
 	from, to uint64      // bytes of handle
 	access   backend.Access
-	err      error // why it cannot be bound; dispatch returns it
+	err      error // why the range cannot be bound; dispatch returns it
 }
 
-// limits are those of the device.
+// limits returns the device's limits.
 func (e *encoder) limits() *Limits { return &e.b.limits }
 
-// subgroups reports whether variants with subgroup operations can be trusted:
-// the device advertises them and has passed the self-test (selftest.go).
+// subgroups reports whether kernels may use variants with subgroup operations:
+// the device advertises these operations and has passed the self-test (selftest.go).
 func (e *encoder) subgroups() bool { return e.b.subgroupTest.passed }
 
-// operand binds the bytes of t as a storage buffer. base is the index of t's
-// first element, counted from the start of the binding in elements of t's
-// dtype, of a quantised one in half words. Up to 15 bytes after t's last
-// element are part of the binding, so that whole words and vectors can be read.
+// operand binds the bytes of t as a storage buffer. base is the distance from
+// the start of the binding to t's first element, in the units of elements: in
+// elements of t's dtype, or in 16-bit words if that is quantised. The binding
+// includes up to 15 bytes after t's last element, so that shaders can read whole
+// words and vectors.
 //
-// An absent tensor binds 256 bytes of zeros, for shaders that can only read them.
+// For an absent tensor it binds 256 bytes of zeros, which a shader may only read.
 func (e *encoder) operand(t backend.Tensor, a backend.Access) (b binding, base uint32) {
-	buf, from, to, err := e.place(t)
+	buf, from, to, err := e.locate(t)
 	if err != nil {
 		return binding{err: err}, 0
 	}
@@ -106,8 +107,8 @@ func (e *encoder) operand(t backend.Tensor, a backend.Access) (b binding, base u
 	return b, elements(t, from-b.from)
 }
 
-// elements is how many elements of t's dtype n bytes are; of a quantised one,
-// half words, for a binding may begin in the middle of a block.
+// elements converts n bytes to elements of t's dtype. For a quantised dtype it
+// converts to 16-bit words, because a binding may begin in the middle of a block.
 func elements(t backend.Tensor, n uint64) uint32 {
 	switch {
 	case t.Absent():
@@ -118,17 +119,17 @@ func elements(t backend.Tensor, n uint64) uint32 {
 	return uint32(n / uint64(t.DType.BlockBytes()))
 }
 
-// rowStride is the distance of t's rows in the units of elements.
+// rowStride returns the distance between rows of t, in the units of elements.
 func rowStride(t backend.Tensor) uint32 { return elements(t, uint64(t.DType.Bytes(t.Stride(-2)))) }
 
-// texel binds the bytes of t, which is only read, as a uniform texel buffer.
-// base is the index of t's first element, counted from texel 0 in elements of
-// t's dtype: it need not be at the start of a texel. ok is false where the
-// device cannot: t is larger than its texel buffers, or it has none.
+// texel binds the bytes of t as a uniform texel buffer, which shaders can only
+// read. base is the distance from texel 0 to t's first element, in elements of
+// t's dtype; it need not be a whole number of texels. ok is false if the device
+// has no texel buffers or t is larger than they may be.
 func (e *encoder) texel(t backend.Tensor, f texelFormat) (b binding, base uint32, ok bool) {
 	format := texelFormats[f]
 	l := &e.b.limits
-	buf, from, to, err := e.place(t)
+	buf, from, to, err := e.locate(t)
 	if err != nil {
 		return binding{err: err}, 0, true
 	}
@@ -141,8 +142,8 @@ func (e *encoder) texel(t backend.Tensor, f texelFormat) (b binding, base uint32
 	return b, elements(t, from-b.from), true
 }
 
-// scratch is memory for what one dispatch leaves to a later one of the same
-// op. Its contents are undefined at first.
+// scratch allocates a tensor for intermediate results within an op. Its contents
+// are undefined at first.
 func (e *encoder) scratch(d backend.DType, dims ...int) (backend.Tensor, error) {
 	t := backend.Of(nil, d, 0, dims...)
 	buf, err := e.b.allocNow(uint64(t.Size()))
@@ -150,8 +151,8 @@ func (e *encoder) scratch(d backend.DType, dims ...int) (backend.Tensor, error) 
 		return backend.Tensor{}, fmt.Errorf("scratch memory: %w", err)
 	}
 	buf.zeroFrom = buf.size
-	if e.rec.used != nil { // a Program's: it lives as long
-		e.rec.room.scratch = append(e.rec.room.scratch, buf)
+	if e.rec.used != nil { // a Program's: it is freed with the program
+		e.rec.resources.scratch = append(e.rec.resources.scratch, buf)
 	} else {
 		e.temporary = append(e.temporary, buf)
 	}
@@ -159,8 +160,8 @@ func (e *encoder) scratch(d backend.DType, dims ...int) (backend.Tensor, error) 
 	return t, nil
 }
 
-// sharedScratch is scratch memory of elements of four bytes, which all that call it
-// share: it is a caller's until the next call.
+// sharedScratch is scratch for elements of four bytes. All callers share the
+// memory: a tensor is valid until the next call.
 func (e *encoder) sharedScratch(d backend.DType, dims ...int) (backend.Tensor, error) {
 	t := backend.Of(nil, d, 0, dims...)
 	if e.shared.Absent() || e.shared.Len() < t.Len() {
@@ -173,8 +174,9 @@ func (e *encoder) sharedScratch(d backend.DType, dims ...int) (backend.Tensor, e
 	return t, nil
 }
 
-// place tells in which bytes of which block t lies.
-func (e *encoder) place(t backend.Tensor) (buf *buffer, from, to uint64, err error) {
+// locate returns t's buffer, and the range of bytes of its block in which t's
+// elements lie.
+func (e *encoder) locate(t backend.Tensor) (buf *buffer, from, to uint64, err error) {
 	if t.Absent() {
 		return e.b.dummy, e.b.dummy.offset, e.b.dummy.offset + e.b.dummy.size, nil
 	}
@@ -182,7 +184,7 @@ func (e *encoder) place(t backend.Tensor) (buf *buffer, from, to uint64, err err
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	if err := buf.settle(); err != nil {
+	if err := buf.zeroRest(); err != nil {
 		return nil, 0, 0, err
 	}
 	first, end := t.Span()
@@ -194,36 +196,35 @@ func (e *encoder) fits(t backend.Tensor) bool {
 	return t.Absent() || e.maxAlong(t, 0) >= t.Dim(0)
 }
 
-// maxRows is the largest n such that operand can bind any n rows of t that
-// follow one another along its axis -2, that is, t.Slice(-2, i, i+n). It is at most
-// t.Dim(-2), and 0 where not even one row can be bound.
+// maxRows returns the largest n such that operand can bind t.Slice(-2, i, i+n)
+// for each i. It is at most t.Dim(-2), and 0 if not even one row can be bound.
 func (e *encoder) maxRows(t backend.Tensor) int { return e.maxAlong(t, -2) }
 
-// maxAlong is maxRows for any axis.
+// maxAlong is maxRows for a given axis.
 func (e *encoder) maxAlong(t backend.Tensor, axis int) int {
 	return maxAlong(&e.b.limits, t, axis)
 }
 
 func maxAlong(l *Limits, t backend.Tensor, axis int) int {
-	room := int(min(l.BindingRange, 1<<62)) - int(l.BindingAlign) // an offset may be rounded down by almost that
+	limit := int(min(l.BindingRange, 1<<62)) - int(l.BindingAlign) // the offset may be rounded down by almost BindingAlign
 	one := t.Slice(axis, 0, 1)
 	from, to := one.Span()
-	unit := 1 // that axis is cut into
+	unit := 1 // pieces are multiples of it
 	if (axis+4)%4 == 3 {
 		unit = t.DType.BlockLen()
 	}
 	step := t.DType.Bytes(unit * t.Stride(axis))
 	switch {
-	case to-from > room:
+	case to-from > limit:
 		return 0
 	case step == 0:
 		return t.Dim(axis)
 	}
-	return min(t.Dim(axis), unit*(1+(room-(to-from))/step))
+	return min(t.Dim(axis), unit*(1+(limit-(to-from))/step))
 }
 
-// dispatch runs a pipeline over groups workgroups. push is a struct of package
-// shaders; bindings come in the order of the variant's table.
+// dispatch records a dispatch of groups workgroups. push is a struct of push
+// constants of package shaders. bindings are in the order of the variant's table.
 func (e *encoder) dispatch(p pipelineSpec, push any, groups [3]uint32, bindings ...binding) error {
 	if err := e.encode(p, push, groups, bindings); err != nil {
 		return fmt.Errorf("shader %s: %w", p.variant.Name(), err)
@@ -277,14 +278,14 @@ func (e *encoder) encode(p pipelineSpec, push any, groups [3]uint32, bindings []
 	return e.rec.dispatch(pipe, e.push, groups, bindings, p.work)
 }
 
-// copy copies the bytes of a contiguous tensor to another of the same type,
-// without a shader.
+// copy records a copy of the bytes of x to dst, without a shader. Both are
+// contiguous and have the same dtype and length.
 func (e *encoder) copy(dst, x backend.Tensor) error {
-	to, toStart, _, err := e.place(dst)
+	to, toStart, _, err := e.locate(dst)
 	if err != nil {
 		return err
 	}
-	from, fromStart, fromEnd, err := e.place(x)
+	from, fromStart, fromEnd, err := e.locate(x)
 	if err != nil {
 		return err
 	}
@@ -299,7 +300,7 @@ func (e *encoder) copy(dst, x backend.Tensor) error {
 	return nil
 }
 
-// appendPush lays push constants out as shaders see them.
+// appendPush appends a struct of push constants in the layout that shaders expect.
 func appendPush(to []byte, push any) ([]byte, error) {
 	if push == nil {
 		return to, nil

@@ -10,17 +10,17 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// OutOfMemoryError tells that a device has no room for an allocation. It wraps
-// [backend.ErrOutOfMemory].
+// OutOfMemoryError is the error of an allocation for which the device has not
+// enough memory. It wraps [backend.ErrOutOfMemory].
 type OutOfMemoryError struct {
-	Device string // its name
-	Wanted uint64 // bytes
-	There  uint64 // bytes that are still free on the device, or the most that it gives at once
-	Err    error  // what the driver said, if it was asked
+	Device    string // name of the device
+	Wanted    uint64 // bytes
+	Available uint64 // bytes: what is free on the device, at most the largest allocation
+	Err       error  // the driver's error; nil if the driver was not asked
 }
 
 func (e *OutOfMemoryError) Error() string {
-	s := fmt.Sprintf("%v on %s: wanted %s, %s are there", backend.ErrOutOfMemory, e.Device, bytesString(e.Wanted), bytesString(e.There))
+	s := fmt.Sprintf("%v on %s: wanted %s, %s are available", backend.ErrOutOfMemory, e.Device, bytesString(e.Wanted), bytesString(e.Available))
 	if e.Err != nil {
 		s += fmt.Sprintf(" (%v)", e.Err)
 	}
@@ -34,10 +34,10 @@ func (e *OutOfMemoryError) Unwrap() []error {
 	return []error{backend.ErrOutOfMemory, e.Err}
 }
 
-// told is an error as it leaves this package. Whatever it is that the driver
-// has no room for, a block or a descriptor pool, the error wraps
+// wrapError formats an error for a caller outside of this package. If the driver
+// ran out of memory, for a block or for a descriptor pool, the result wraps
 // [backend.ErrOutOfMemory].
-func told(format string, args ...any) error {
+func wrapError(format string, args ...any) error {
 	err := fmt.Errorf("vulkan: "+format, args...)
 	if errors.Is(err, vk.ErrOutOfMemory) && !errors.Is(err, backend.ErrOutOfMemory) {
 		return outOfMemory{err}
@@ -50,7 +50,7 @@ type outOfMemory struct{ error }
 func (e outOfMemory) Unwrap() error        { return e.error }
 func (e outOfMemory) Is(target error) bool { return target == backend.ErrOutOfMemory }
 
-// bytesString is for people: "147.2 MiB".
+// bytesString formats a number of bytes for people: "147.2 MiB".
 func bytesString(n uint64) string {
 	const unit = 1024
 	if n < unit {

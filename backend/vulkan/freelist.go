@@ -7,9 +7,8 @@ import (
 	"slices"
 )
 
-// freeList hands out aligned ranges of a block of memory and takes them back.
-// It takes the smallest free range that is large enough, and joins what comes
-// back with its free neighbours.
+// freeList allocates aligned ranges of a block of memory: best fit. A range that
+// is released is merged with its free neighbours.
 type freeList struct {
 	size, align uint64     // align is a power of two and divides size
 	free        []freeSpan // by offset; no two of them touch
@@ -21,7 +20,8 @@ func newFreeList(size, align uint64) freeList {
 	return freeList{size, align, []freeSpan{{0, size}}}
 }
 
-// alloc returns the offset of size bytes, rounded up to whole alignments.
+// alloc allocates size bytes, rounded up to a multiple of align, and returns
+// their offset. ok is false if no free range is large enough.
 func (f *freeList) alloc(size uint64) (offset uint64, ok bool) {
 	size = roundUp(size, f.align)
 	best := -1
@@ -41,7 +41,7 @@ func (f *freeList) alloc(size uint64) (offset uint64, ok bool) {
 	return offset, true
 }
 
-// release takes back what alloc returned for size.
+// release frees the range of size bytes at the offset that alloc returned.
 func (f *freeList) release(offset, size uint64) {
 	s := freeSpan{offset, offset + roundUp(size, f.align)}
 	i, _ := slices.BinarySearchFunc(f.free, s.from, func(s freeSpan, from uint64) int { return cmp.Compare(s.from, from) })
@@ -56,8 +56,8 @@ func (f *freeList) release(offset, size uint64) {
 	f.free = slices.Insert(f.free, i, s)
 }
 
-// empty reports whether nothing is handed out.
+// empty reports whether nothing is allocated.
 func (f *freeList) empty() bool { return len(f.free) == 1 && f.free[0] == freeSpan{0, f.size} }
 
-// roundUp is the least multiple of align, a power of two, that is at least n.
+// roundUp rounds n up to a multiple of align, a power of two.
 func roundUp(n, align uint64) uint64 { return (n + align - 1) &^ (align - 1) }

@@ -44,8 +44,8 @@ func TestFreeListTakesTheBestFit(t *testing.T) {
 	}
 }
 
-// FuzzFreeList runs a script of allocations and releases against a map of
-// which unit belongs to whom.
+// FuzzFreeList compares a script of allocations and releases with a map of the owner of
+// each unit.
 func FuzzFreeList(f *testing.F) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 20 {

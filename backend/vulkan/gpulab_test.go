@@ -12,7 +12,7 @@ import (
 	"caldera/shaders"
 )
 
-// compileChild has the child of a test compile every shader.
+// compileChild makes the child process of a test compile every shader.
 const compileChild = "compile"
 
 // compileAll compiles every shader on the best device, which need not compute,
@@ -50,7 +50,7 @@ func compileAll() int {
 	return 0
 }
 
-// TestGPULab opens the drivers of GPUs that are played by a kernel interface which does
+// TestGPULab opens the drivers of GPUs that are simulated by a kernel interface which does
 // nothing: they are refused, and compile every shader. make test-gpulab runs it.
 func TestGPULab(t *testing.T) {
 	lab := os.Getenv("CALDERA_GPULAB")

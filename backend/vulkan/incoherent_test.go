@@ -12,24 +12,24 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// openIncoherent plays a device of which the host and the device see each
-// other's writes only where a range is flushed or invalidated.
+// openIncoherent opens a device with simulated incoherent memory: host and device see
+// each other's writes only after a range is flushed or invalidated.
 func openIncoherent(t *testing.T, clamp func(*Limits)) *Backend {
 	t.Helper()
-	b, err := openPlayed(t, lavapipe, func(l *Limits) {
+	b, err := openWithHooks(t, lavapipe, func(l *Limits) {
 		if clamp != nil {
 			clamp(l)
 		}
 		l.Coherent = false
-	}, &vk.Play{Incoherent: true})
+	}, &vk.Hooks{Incoherent: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// TestIncoherentMemory has host and device write parts of a buffer in turn, at
-// all kinds of places, also beside one another.
+// TestIncoherentMemory lets host and device write parts of a buffer in turn, at different
+// offsets, also side by side.
 func TestIncoherentMemory(t *testing.T) {
 	for name, clamp := range map[string]func(*Limits){"unified": nil, "staged": staged} {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestIncoherentMemory(t *testing.T) {
 					copy(model[4*at:4*(at+n)], from[4*at:])
 				case 1:
 					what = "the device finishes"
-					if err := b.finish(); err != nil {
+					if err := b.waitAll(); err != nil {
 						t.Fatal(err)
 					}
 				case 2:

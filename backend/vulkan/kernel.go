@@ -9,21 +9,21 @@ import (
 	"caldera/backend"
 )
 
-// kernel is how this package computes one type of op. To add an op: a file
-// named like it with
+// kernel says how this package computes one type of op. To add an op, add a file
+// with the op's name that has
 //
 //	func init() {
 //		register(kernel[*backend.Activate]{supports: …, encode: …})
 //	}
 //
-// and its shader in package shaders. Nothing else names the op.
+// and its shader in package shaders. No other place lists the ops.
 type kernel[O backend.Op] struct {
-	// supports tells whether encode takes op on a device of these limits.
-	// It looks at dtypes, shapes and strides alone. nil takes every op.
+	// supports reports whether encode can encode op on a device with these
+	// limits. It depends only on dtypes, shapes and strides. nil: every op.
 	supports func(l *Limits, op O) bool
 
-	// encode records the dispatches that compute op. Order between them
-	// comes from the access that each binding names.
+	// encode records the dispatches that compute op. The barriers between them
+	// follow from the access of each binding.
 	encode func(e *encoder, op O) error
 
 	// cooperative tells whether cooperative matrices may serve for op, so that
@@ -31,7 +31,7 @@ type kernel[O backend.Op] struct {
 	cooperative func(op O) bool
 }
 
-// anyKernel is a kernel whose type of op is known at run time alone.
+// anyKernel is a kernel without the type parameter.
 type anyKernel struct {
 	supports    func(l *Limits, op backend.Op) bool
 	encode      func(e *encoder, op backend.Op) error
@@ -52,13 +52,13 @@ func register[O backend.Op](k kernel[O]) {
 	}
 }
 
-// supports tells whether some kernel takes op.
+// supports reports whether there is a kernel that can encode op.
 func supports(l *Limits, op backend.Op) bool {
 	k, ok := kernels[reflect.TypeOf(op)]
 	return ok && k.supports(l, op)
 }
 
-// testFor runs the self-test that ops ask for, before they are encoded.
+// testFor runs the self-test of cooperative matrices if an op may use them.
 func (b *Backend) testFor(ops []backend.Op) {
 	for _, op := range ops {
 		if k, ok := kernels[reflect.TypeOf(op)]; ok && k.cooperative(op) {
@@ -67,7 +67,7 @@ func (b *Backend) testFor(ops []backend.Op) {
 	}
 }
 
-// encodeOp records the dispatches of one op.
+// encodeOp calls the op's kernel.
 func encodeOp(e *encoder, op backend.Op) error {
 	k, ok := kernels[reflect.TypeOf(op)]
 	if !ok {

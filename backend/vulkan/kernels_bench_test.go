@@ -14,8 +14,8 @@ import (
 	"caldera/backend"
 )
 
-// benchDevice names a variable with a part of the name of the device that
-// benchmarks run on, in place of lavapipe: on a machine with a GPU,
+// benchDevice is an environment variable with a part of the name of the device for
+// benchmarks. Without it they run on lavapipe. On a machine with a GPU:
 //
 //	CALDERA_BENCH_DEVICE=NVIDIA go test -run '^$' -bench Halves ./backend/vulkan
 const benchDevice = "CALDERA_BENCH_DEVICE"
@@ -27,9 +27,9 @@ func benchIndex(b *testing.B) int {
 	return index(b, lavapipe)
 }
 
-// BenchmarkKernels measures the ops that a token of GPT-2 124M spends its time
-// in: decoding one token, and a prompt of 512. Weights of torch's Linear are
-// [out, in]; GPT-2's files have [in, out].
+// BenchmarkKernels measures the ops that take most time in GPT-2 124M, for decoding one
+// token and for a prompt of 512. Weights of torch's Linear are [out, in]; GPT-2's files
+// have [in, out].
 func BenchmarkKernels(b *testing.B) {
 	dev, err := Open(Options{Device: benchIndex(b)})
 	if err != nil {
@@ -63,24 +63,21 @@ func BenchmarkKernels(b *testing.B) {
 			}
 		}
 	}
-	for _, s := range [][2]int{{1, 128}, {1, 1024}, {512, 512}} {
-		queries, context := s[0], s[1]
-		b.Run(fmt.Sprintf("attention/time=%d/context=%d", queries, context), func(b *testing.B) {
+	for _, s := range [][3]int{{1, 128, 0}, {1, 1024, 0}, {1, 1024, 128}, {512, 512, 0}, {512, 512, 64}} {
+		queries, context, window := s[0], s[1], s[2]
+		b.Run(fmt.Sprintf("attention/time=%d/context=%d/window=%d", queries, context, window), func(b *testing.B) {
 			qkv := random(b, dev, backend.F32, 1, queries, 3*768)
 			op := &backend.Attention{
 				Q: qkv.Slice(-1, 0, 768), Dst: random(b, dev, backend.F32, 1, queries, 768),
 				K: random(b, dev, backend.F32, 1, context, 768), V: random(b, dev, backend.F32, 1, context, 768),
-				At: backend.Tensor{}, Heads: 12, Scale: 0.125,
+				At: backend.Tensor{}, Heads: 12, Scale: 0.125, Window: window,
 			}
 			op.At = random(b, dev, backend.I32, 1)
 			if err := backend.SetI32(dev, op.At, []int32{int32(context - queries)}); err != nil {
 				b.Fatal(err)
 			}
-			keys := 0 // that all queries see together
-			for t := range queries {
-				keys += context - queries + t + 1
-			}
-			measure(b, dev, op, 4*768*keys, 2*op.K.Size())
+			flops, bytes := op.Cost()
+			measure(b, dev, op, int(flops), int(bytes))
 		})
 	}
 	benchTraining(b, dev)
@@ -114,8 +111,8 @@ func BenchmarkKernels(b *testing.B) {
 	}
 }
 
-// benchTraining measures what training spends its time in: a linear layer
-// forward and back, and the ops about tokens.
+// benchTraining measures the ops that take most time in training: a linear layer forward
+// and backward, and the ops on tokens.
 func benchTraining(b *testing.B, dev *Backend) {
 	f32 := func(dims ...int) backend.Tensor { return random(b, dev, backend.F32, dims...) }
 	type sized struct {
@@ -162,7 +159,7 @@ func benchTraining(b *testing.B, dev *Backend) {
 
 // BenchmarkHalves compares the three ways in which a GPU multiplies, tiles of
 // f32, tiles of f16 and cooperative matrices of f16, in a linear layer forward
-// and back. A software driver plays a GPU, for it has ways of its own.
+// and back. A software driver simulates a GPU, for it has ways of its own.
 func BenchmarkHalves(b *testing.B) {
 	for _, way := range []struct {
 		name  string
@@ -215,7 +212,7 @@ func BenchmarkHalves(b *testing.B) {
 	}
 }
 
-// benchAttentionBackward measures a gradient beside what it is the gradient of.
+// benchAttentionBackward measures attention and its gradient.
 func benchAttentionBackward(b *testing.B, dev *Backend) {
 	for _, time := range []int{64, 256} {
 		shape := fmt.Sprintf("batch=4/time=%d", time)
@@ -234,7 +231,7 @@ func benchAttentionBackward(b *testing.B, dev *Backend) {
 	}
 }
 
-// benchWeights measures what depends on no product.
+// benchWeights measures ops without products.
 func benchWeights(b *testing.B, dev *Backend) {
 	f32 := func(dims ...int) backend.Tensor { return random(b, dev, backend.F32, dims...) }
 	vector := func() backend.Tensor { return f32(768) }
@@ -265,7 +262,7 @@ func benchWeights(b *testing.B, dev *Backend) {
 	}
 }
 
-// measure runs op and reports what it computes and reads a second.
+// measure runs op and reports its FLOP and bytes per second.
 func measure(b *testing.B, dev *Backend, op backend.Op, flop, bytes int) {
 	program, err := backend.Record(dev, op)
 	if err != nil {
@@ -297,7 +294,7 @@ func measure(b *testing.B, dev *Backend, op backend.Op, flop, bytes int) {
 	b.ReportMetric(float64(bytes)/seconds/1e9, "GB/s")
 }
 
-// processorTime is what all threads have used so far.
+// processorTime returns the CPU time that all threads have used so far.
 func processorTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -306,7 +303,7 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// operandBuffer is that of op's first operand, its destination.
+// operandBuffer returns the buffer of op's first operand, its destination.
 func operandBuffer(op backend.Op) (buf backend.Buffer) {
 	op.Operands(func(_ string, t *backend.Tensor, _ backend.Access) {
 		if buf == nil {
@@ -316,7 +313,7 @@ func operandBuffer(op backend.Op) (buf backend.Buffer) {
 	return buf
 }
 
-// random is a tensor of numbers around 0: real values, for denormals are slow.
+// random makes a tensor of random numbers around 0. They are no denormals, which are slow.
 func random(b *testing.B, dev *Backend, d backend.DType, dims ...int) backend.Tensor {
 	t, err := backend.New(dev, d, dims...)
 	if err != nil {

@@ -12,12 +12,12 @@ import (
 	"caldera/shaders"
 )
 
-// families are devices of which each takes other shaders than the players do.
-// Real GPUs are played by a software driver that does not say what it is.
+// families are devices of which each takes other shaders than the testDevices do.
+// Real GPUs are simulated by a software driver that does not say what it is.
 var families = []struct {
 	name, driver string
 	clamp        func(*Limits)
-	groups       []string // of the suite, as players have them
+	groups       []string // of the suite, as testDevices have them
 }{
 	// Shared memory, subgroups.
 	{"gpu", lavapipe, func(l *Limits) { l.Software = false }, nil},
@@ -25,9 +25,9 @@ var families = []struct {
 	{"gpu-plain", swiftshader, func(l *Limits) { l.Software = false; noSubgroups(l) }, nil},
 	// Texels, no subgroups.
 	{"texel-plain", lavapipe, noSubgroups, products},
-	// Everything in windows, 128 invocations.
+	// All ops in pieces, 128 invocations.
 	{"small-gpu", lavapipe, func(l *Limits) { small(l); l.Software = false }, nil},
-	// Windows with texels.
+	// Pieces with texels.
 	{"small-texel", lavapipe, func(l *Limits) { l.BindingRange, l.BindingAlign = 256<<10, 256 },
 		append(slices.Clone(products), "linear_backward", "attention", "attention_backward")},
 }

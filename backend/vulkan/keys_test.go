@@ -14,8 +14,7 @@ import (
 	"caldera/shaders"
 )
 
-// What is made once and found again by a key must differ wherever it is not
-// the same thing.
+// Objects that are found by a key: things that differ must have different keys.
 
 // TestOneRangeInTwoFormats multiplies with the same bytes as a matrix of f32 and
 // as one of f16, in one program and one run.
@@ -84,7 +83,7 @@ func TestOneRangeInTwoFormats(t *testing.T) {
 	})
 }
 
-// TestViewsOfDistinctRanges makes views that differ in one thing each.
+// TestViewsOfDistinctRanges makes texel buffer views that differ in one property each.
 func TestViewsOfDistinctRanges(t *testing.T) {
 	b := openTest(t, lavapipe, nil)
 	buf, other := mustAlloc(t, b, 4096).(*buffer), mustAlloc(t, b, 64<<20).(*buffer) // of another block
@@ -152,7 +151,7 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
-// TestPipelines: what a pipeline is made of tells it from all others.
+// TestPipelines: pipelines that differ in a variant or a constant are different objects.
 func TestPipelines(t *testing.T) {
 	b := openTest(t, lavapipe, nil)
 	find := shaders.Find

@@ -17,7 +17,7 @@ func init() {
 var layerNorm = shaders.Find("layernorm", "")
 
 func encodeLayerNorm(e *encoder, op *backend.LayerNorm) error {
-	return e.windows(2, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
+	return e.pieces(2, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
 		dst, dstBase := e.operand(ts[0], backend.Write)
 		x, xBase := e.operand(ts[1], backend.Read)
 		gamma, gammaBase := e.operand(op.Gamma, backend.Read)

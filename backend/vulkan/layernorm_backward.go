@@ -14,10 +14,10 @@ func init() {
 	})
 }
 
-// encodeLayerNormBackward takes the vectors, and then sums over them, window
-// by window: the sums add up in DGamma and DBeta.
+// encodeLayerNormBackward handles one piece of the rows after the other: first
+// DX, row by row, then the sums over the rows, which are added to DGamma and DBeta.
 func encodeLayerNormBackward(e *encoder, op *backend.LayerNormBackward) error {
-	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
+	for axis := range 2 { // if one stride does not serve all rows: one outer index after the other
 		if !haveRowStride(op.DX, op.X, op.DY, op.Stats) && op.X.Dim(axis) > 1 {
 			return each(op.X.Dim(axis), 1, func(i, end int) error {
 				part := *op
@@ -29,8 +29,8 @@ func encodeLayerNormBackward(e *encoder, op *backend.LayerNormBackward) error {
 	}
 	m := *op
 	m.DX, m.X, m.DY, m.Stats = matrix(op.DX), matrix(op.X), matrix(op.DY), matrix(op.Stats)
-	window := min(e.maxRows(m.DX), e.maxRows(m.X), e.maxRows(m.DY), e.maxRows(m.Stats), e.maxRounds())
-	return each(m.X.Dim(2), window, func(r, end int) error {
+	most := min(e.maxRows(m.DX), e.maxRows(m.X), e.maxRows(m.DY), e.maxRows(m.Stats), e.maxRounds())
+	return each(m.X.Dim(2), most, func(r, end int) error {
 		part := m
 		part.DX, part.X = m.DX.Slice(2, r, end), m.X.Slice(2, r, end)
 		part.DY, part.Stats = m.DY.Slice(2, r, end), m.Stats.Slice(2, r, end)
@@ -90,8 +90,8 @@ func layerNormBackwardColumns(e *encoder, op *backend.LayerNormBackward) error {
 	}
 	columns, lanes := columnLanes(e.limits())
 	blocks := e.groups(0, int(push.N), int(columns))
-	// Where a stage does not use what the shader may write, another such stands
-	// for it: absent memory must not seem to be written.
+	// A binding that the shader may write must not be absent. A stage that does not
+	// use it binds another output in its place.
 	dispatch := func(stage, slices uint32, bindings ...binding) error {
 		p := pipelineSpec{variant: shaders.Find("layernorm_backward_columns", defines), spec: shaders.LayerNormBackwardColumnsSpec{Lanes: columns, LanesY: lanes, Stage: stage}}
 		return e.dispatch(p, push, [3]uint32{blocks, slices, 1}, bindings...)
@@ -115,8 +115,9 @@ func layerNormBackwardColumns(e *encoder, op *backend.LayerNormBackward) error {
 	return dispatch(2, 1, dgamma, dbeta, none, none, none, partial)
 }
 
-// columnSlices is how many workgroups along y share rows, where blocks of them
-// lie along x: enough to fill a GPU, of at least 64 rows each.
+// columnSlices returns into how many slices the rows are split to sum columns.
+// There is one workgroup for each slice and block of columns: enough to fill a
+// GPU, with at least 64 rows each.
 func (e *encoder) columnSlices(rows int, blocks uint32) int {
 	if e.limits().Software {
 		return 1
@@ -124,8 +125,8 @@ func (e *encoder) columnSlices(rows int, blocks uint32) int {
 	return max(min(128/int(blocks), rows/64, int(e.limits().Groups[1])), 1)
 }
 
-// columnLanes is the size of a workgroup that adds up columns: so many of them
-// side by side, each by so many invocations.
+// columnLanes returns the size of a workgroup that sums columns: the number of
+// columns side by side, and of invocations (lanes) that share a column.
 func columnLanes(l *Limits) (columns, lanes uint32) {
 	if l.Software { // see rowLanes
 		return max(l.SubgroupSize, 4), 1

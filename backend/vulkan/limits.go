@@ -4,50 +4,51 @@ package vulkan
 
 import "caldera/backend/vulkan/internal/vk"
 
-// Limits is what a device can do. Every limit that this package or a kernel
-// goes by passes through it, so that a test can clamp one and play a smaller
-// device (see Options).
+// Limits is what a device can do. This package and its kernels read every limit
+// from here, so that a test can lower one to simulate a smaller device (see
+// Options).
 type Limits struct {
 	// Memory.
 	BindingRange   uint64 // bytes that a storage buffer binding may span
-	BindingAlign   uint64 // of a storage buffer binding's offset in bytes: a power of two, at least 16
-	TexelElements  uint64 // texels of a uniform texel buffer; 0: there are none
-	TexelAlign     uint64 // of a texel buffer view's offset in bytes: a power of two, at least 16
+	BindingAlign   uint64 // alignment in bytes of a storage buffer binding's offset: a power of two, at least 16
+	TexelElements  uint64 // most texels in a uniform texel buffer; 0: no texel buffers
+	TexelAlign     uint64 // alignment in bytes of a texel buffer view's offset: a power of two, at least 16
 	AllocationSize uint64 // bytes of the largest allocation and of the largest buffer
-	Unified        bool   // the host maps device memory: no copies through staging memory
-	Coherent       bool   // memory that is coherent by its type needs no Flush and Invalidate
-	Software       bool   // a driver that computes on the CPU
+	Unified        bool   // the host maps device memory: no staging buffers are needed
+	Coherent       bool   // memory types that say they are coherent need no Flush and Invalidate
+	Software       bool   // the driver computes on the CPU
 
 	// Dispatches.
-	SharedMemory  uint32    // bytes of a workgroup
-	WorkgroupSize [3]uint32 // invocations of a workgroup along each axis
-	Invocations   uint32    // invocations of a workgroup
-	Groups        [3]uint32 // workgroups of a dispatch along each axis
+	SharedMemory  uint32    // bytes for a workgroup
+	WorkgroupSize [3]uint32 // most invocations in a workgroup along each axis
+	Invocations   uint32    // most invocations in a workgroup
+	Groups        [3]uint32 // most workgroups in a dispatch along each axis
 	PushConstants uint32    // bytes
 
-	// Products of so many rows and outputs at least, and of so many numbers,
-	// have work for all of the device in large tiles.
+	// A product uses large tiles if it has at least LargeTileEdge rows and
+	// outputs, and at least LargeTileSize elements: then the tiles are enough to
+	// keep the whole device busy.
 	LargeTileEdge int
 	LargeTileSize int
 
-	// Subgroups, as the driver advertises them. A kernel asks
-	// encoder.subgroups before it takes a variant that uses them.
-	SubgroupSize       uint32 // 0: unknown
-	SubgroupArithmetic bool   // subgroupAdd and the like
+	// Subgroups, as the driver advertises them. A kernel calls
+	// encoder.subgroups before it uses a variant with subgroup operations.
+	SubgroupSize       uint32 // invocations; 0: unknown
+	SubgroupArithmetic bool   // subgroupAdd and similar operations
 
-	// Matrix is M, N and K of the cooperative matrices of f16, with sums of
-	// f32, that suit linear_matrix.comp best, as the driver advertises them;
-	// all 0 where there are none. Kernels go by encoder.onMatrices.
+	// Matrix is M, N and K of the cooperative matrices (f16, sums in f32) that
+	// suit linear_matrix.comp best, as the driver advertises them. It is all 0 if
+	// there are none. Kernels call encoder.onMatrices.
 	Matrix [3]uint32
 
 	// Timestamps, for Profile.
-	TimestampBits   uint32  // that are valid, 36 to 64; 0: the queue has no timestamps
-	TimestampPeriod float64 // nanoseconds of a tick
+	TimestampBits   uint32  // number of valid bits, 36 to 64; 0: the queue has no timestamps
+	TimestampPeriod float64 // nanoseconds per tick
 }
 
-// matrixWanted are the features that linear_matrix.comp takes, asked for where
-// a device has all of them. Once the memory model is on, the atomics of other
-// shaders need its device scope.
+// matrixWanted are the features that linear_matrix.comp needs. They are enabled
+// if a device has all of them. Device scope is among them because the atomics of
+// other shaders need it once the memory model is enabled.
 var matrixWanted = vk.Features{
 	CooperativeMatrix:   true,
 	MemoryModel:         true,
@@ -57,7 +58,8 @@ var matrixWanted = vk.Features{
 	FullSubgroups:       true,
 }
 
-// features are those that a device is opened with. Other shaders need none.
+// features returns the features that a device is opened with. Only
+// linear_matrix.comp needs any.
 func features(p *vk.PhysicalDevice) vk.Features {
 	if len(p.Matrices) > 0 && p.Features.And(matrixWanted) == matrixWanted {
 		return matrixWanted
@@ -65,7 +67,7 @@ func features(p *vk.PhysicalDevice) vk.Features {
 	return vk.Features{}
 }
 
-// limitsOf are the limits of an open device, but for Unified.
+// limitsOf returns the limits of an open device, except Unified (see chooseMemory).
 func limitsOf(d *vk.Device) Limits {
 	p, s := &d.Physical.Limits, &d.Physical.Subgroup
 	l := Limits{

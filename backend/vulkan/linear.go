@@ -64,7 +64,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 		return encodeLinear(e, rest)
 	}
 	k := chooseLinear(e, &o)
-	rows, ins, outs := linearWindow(e, &o, k.texel)
+	rows, ins, outs := linearPiece(e, &o, k.texel)
 	ins = min(ins, e.maxRounds())
 	groups := int(min(e.limits().Groups[0], e.limits().Groups[1])) // linear_texel.comp has the axes the other way round
 	outs, rows = min(outs, groups*k.outs), min(rows, groups*k.rows)
@@ -135,10 +135,10 @@ func matrix(t backend.Tensor) backend.Tensor {
 	return t
 }
 
-// linearWindow is how many rows, inputs and outputs a dispatch can take with
+// linearPiece is how many rows, inputs and outputs a dispatch can take with
 // all operands bound. w is cut across its longer strides first: by outputs, or
 // stored as [in, out] by inputs, whose parts of the sum then add up in dst.
-func linearWindow(e *encoder, o *linearOp, texel bool) (rows, ins, outs int) {
+func linearPiece(e *encoder, o *linearOp, texel bool) (rows, ins, outs int) {
 	ins, outs = o.w.Dim(3), o.w.Dim(2)
 	whole := max(4, o.w.DType.BlockLen())
 	fours := func(n, all int) int { // so that a part begins where fours, or blocks, do

@@ -18,10 +18,10 @@ import (
 // The drivers of make test have no cooperative matrices. That of make
 // test-matrix has: it says so with a variable, and runs the tests below.
 
-// gpu plays a GPU, which takes cooperative matrices where it has them.
+// gpu simulates a GPU, which takes cooperative matrices where it has them.
 func gpu(l *Limits) { l.Software = false }
 
-// openMatrices opens a played GPU that has cooperative matrices.
+// openMatrices opens a simulated GPU that has cooperative matrices.
 func openMatrices(tb testing.TB, clamp func(*Limits)) *Backend {
 	tb.Helper()
 	b := openTest(tb, lavapipe, func(l *Limits) {
@@ -189,7 +189,7 @@ func TestMatrixLarge(t *testing.T) {
 	}
 }
 
-// TestMatricesLie plays devices that tell another size of subgroups than they have.
+// TestMatricesLie simulates devices that tell another size of subgroups than they have.
 func TestMatricesLie(t *testing.T) {
 	for name, clamp := range map[string]func(*Limits){
 		"twice": func(l *Limits) { l.SubgroupSize *= 2 },

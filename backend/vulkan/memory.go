@@ -9,13 +9,13 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// Device memory comes from the driver in blocks, each one VkDeviceMemory with
-// one VkBuffer over all of it, and tensors get ranges of blocks: drivers allow
-// few allocations (often 4,096) and take long over each.
+// Device memory is allocated in blocks, each one VkDeviceMemory with one VkBuffer
+// over all of it. Buffers are ranges of blocks, because drivers allow only few
+// allocations (often 4,096) and each one is slow. Sizes are in bytes.
 const (
-	blockSize = 64 << 20      // of a block that small tensors share
-	dedicated = blockSize / 2 // from here on a tensor has a block of its own
-	rangeUnit = 256           // ranges begin at a multiple of it: the greatest alignment that Vulkan lets a device ask for
+	blockSize = 64 << 20      // of a block that several buffers share
+	dedicated = blockSize / 2 // a buffer of at least this size has a block of its own
+	rangeUnit = 256           // alignment of ranges: the largest that Vulkan allows a device to require
 )
 
 // block is one allocation of device memory.
@@ -25,13 +25,13 @@ type block struct {
 	ranges freeList
 }
 
-// memory hands out ranges of blocks.
+// memory allocates ranges of blocks.
 type memory struct {
 	device string
 	blocks []*block
 
-	// available is the number of bytes that can still be allocated, and
-	// largest the size of the largest block.
+	// available returns the number of bytes that can still be allocated.
+	// largest is the size of the largest block in bytes.
 	available func() uint64
 	largest   uint64
 
@@ -39,7 +39,7 @@ type memory struct {
 	destroy func(deviceMemory)
 }
 
-// alloc returns a range of size bytes, which begins at offset in a block.
+// alloc allocates a range of size bytes and returns its block and its offset free.
 func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 	if size < dedicated {
 		for _, b := range m.blocks {
@@ -49,17 +49,17 @@ func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 		}
 	}
 	need := roundUp(size, rangeUnit)
-	there := min(m.available(), m.largest)
-	if need > there {
+	free := min(m.available(), m.largest)
+	if need > free {
 		m.trim()
-		there = min(m.available(), m.largest)
+		free = min(m.available(), m.largest)
 	}
-	if need > there || need < size { // the latter: the sum has overflowed
-		return nil, 0, &OutOfMemoryError{Device: m.device, Wanted: size, There: there}
+	if need > free || need < size { // need < size: rounding up has overflowed
+		return nil, 0, &OutOfMemoryError{Device: m.device, Wanted: size, Available: free}
 	}
 	want := need
 	if size < dedicated {
-		want = max(need, min(blockSize, there&^(rangeUnit-1)))
+		want = max(need, min(blockSize, free&^(rangeUnit-1)))
 	}
 	mem, err := m.create(want)
 	if errors.Is(err, vk.ErrOutOfMemory) { // without the spare block, a smaller one may still fit
@@ -68,7 +68,7 @@ func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 		mem, err = m.create(want)
 	}
 	if errors.Is(err, vk.ErrOutOfMemory) {
-		return nil, 0, &OutOfMemoryError{Device: m.device, Wanted: size, There: there, Err: err}
+		return nil, 0, &OutOfMemoryError{Device: m.device, Wanted: size, Available: free, Err: err}
 	}
 	if err != nil {
 		return nil, 0, err
@@ -79,8 +79,8 @@ func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 	return b, offset, nil
 }
 
-// release takes a range back. Empty blocks go back to the driver, except for
-// one that tensors share, so that a tensor made again and again costs little.
+// release frees a range. A block without ranges is freed too, except for one
+// spare block of blockSize, so that allocating and freeing in turn stays fast.
 func (m *memory) release(b *block, offset, size uint64) {
 	b.ranges.release(offset, size)
 	if !b.ranges.empty() {
@@ -97,7 +97,7 @@ func (m *memory) release(b *block, offset, size uint64) {
 	}
 }
 
-// size is the number of bytes that all blocks have.
+// size returns the sum of the sizes of all blocks in bytes.
 func (m *memory) size() uint64 {
 	size := uint64(0)
 	for _, b := range m.blocks {
@@ -106,7 +106,7 @@ func (m *memory) size() uint64 {
 	return size
 }
 
-// idle is the number of their bytes that are handed out to nobody.
+// idle returns the number of bytes of blocks that are in no range.
 func (m *memory) idle() uint64 {
 	idle := uint64(0)
 	for _, b := range m.blocks {
@@ -117,7 +117,7 @@ func (m *memory) idle() uint64 {
 	return idle
 }
 
-// trim gives the spare block back, to make room.
+// trim frees the spare block.
 func (m *memory) trim() {
 	for _, b := range slices.Clone(m.blocks) {
 		if b.ranges.empty() {
@@ -131,7 +131,7 @@ func (m *memory) drop(b *block) {
 	m.destroy(b.deviceMemory)
 }
 
-// close gives everything back.
+// close frees all blocks.
 func (m *memory) close() {
 	for _, b := range m.blocks {
 		m.destroy(b.deviceMemory)

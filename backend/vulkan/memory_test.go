@@ -12,7 +12,7 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// fakeHeap plays a driver's memory of a fixed size.
+// fakeHeap simulates a driver's memory of a fixed size.
 type fakeHeap struct {
 	room, used uint64
 	refuse     uint64 // allocations from this size on fail, whatever the room
@@ -113,7 +113,7 @@ func TestMemoryGivesTheSpareBlockBack(t *testing.T) {
 	}
 	_, _, err = m.alloc(1)
 	var oom *OutOfMemoryError
-	if !errors.As(err, &oom) || oom.Wanted != 1 || oom.There != 0 {
+	if !errors.As(err, &oom) || oom.Wanted != 1 || oom.Available != 0 {
 		t.Errorf("one more byte: %v", err)
 	}
 }
@@ -126,7 +126,7 @@ func TestMemoryTakesASmallerBlock(t *testing.T) {
 	}
 }
 
-// TestMemoryIdle counts what blocks have to give as free.
+// TestMemoryIdle checks that unused parts of blocks count as free.
 func TestMemoryIdle(t *testing.T) {
 	m := (&fakeHeap{room: 1 << 30}).memory()
 	b, offset, err := m.alloc(1000)

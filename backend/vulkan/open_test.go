@@ -78,7 +78,7 @@ func openTest(tb testing.TB, driver string, clamp func(*Limits)) *Backend {
 		Validation: true,
 		OnMessage:  func(text string) { tb.Errorf("validation: %s", text) },
 		Limits:     clamp,
-		patience:   commandtest.Patience,
+		timeout:    commandtest.Patience,
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -91,13 +91,13 @@ func openTest(tb testing.TB, driver string, clamp func(*Limits)) *Backend {
 	return b
 }
 
-// staged plays a device whose memory the host cannot map.
+// staged simulates a device whose memory the host cannot map.
 func staged(l *Limits) { l.Unified = false }
 
-// players are the devices that the tests run on: two drivers, and played ones.
+// testDevices are the devices that the tests run on: two drivers, and simulated ones.
 // Of the conformance suite one goes through the groups that may show what others
 // do not; nil is all of them. TestLeftOut says why that is enough.
-var players = []struct {
+var testDevices = []struct {
 	name, driver string
 	clamp        func(*Limits)
 	groups       []string
@@ -108,7 +108,7 @@ var players = []struct {
 	{"lavapipe-small", lavapipe, small, nil},
 }
 
-// conform holds a device to the conformance suite.
+// conform runs the conformance suite on a device.
 func conform(t *testing.T, driver string, clamp func(*Limits), groups []string) {
 	open := func(tb testing.TB) backend.Backend { return openTest(tb, driver, clamp) }
 	if groups == nil {
@@ -118,7 +118,7 @@ func conform(t *testing.T, driver string, clamp func(*Limits), groups []string) 
 	}
 }
 
-// small plays a device that has next to nothing.
+// small simulates a device with the lowest limits.
 func small(l *Limits) {
 	l.Unified = false
 	l.BindingRange = 256 << 10 // a row of GPT-2's scores takes 197 KiB
@@ -131,9 +131,9 @@ func small(l *Limits) {
 	l.Matrix = [3]uint32{}
 }
 
-// everywhere runs a test on all players.
+// everywhere runs a test on all testDevices.
 func everywhere(t *testing.T, test func(t *testing.T, b *Backend)) {
-	for _, p := range players {
+	for _, p := range testDevices {
 		t.Run(p.name, func(t *testing.T) { test(t, openTest(t, p.driver, p.clamp)) })
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// TestHostKeepsOff plays a device that is still at work: what the host writes
-// meanwhile must not reach memory that the work uses.
+// TestHostKeepsOff simulates a device that is still busy: the host must not write to memory
+// that the work uses.
 func TestHostKeepsOff(t *testing.T) {
 	busy := false
 	waits := func(vk.Fence) {}
-	b, err := openPlayed(t, lavapipe, nil, &vk.Play{
+	b, err := openWithHooks(t, lavapipe, nil, &vk.Hooks{
 		Submit: func() (commands, fence bool) { return true, !busy },
 		Wait: func(f vk.Fence, nanoseconds uint64) {
 			if nanoseconds > 0 { // else it only looks
@@ -34,7 +34,7 @@ func TestHostKeepsOff(t *testing.T) {
 	if err := b.Run(op); err != nil { // the first one tests the device
 		t.Fatal(err)
 	}
-	if err := b.finish(); err != nil || !xs.hostIdle() {
+	if err := b.waitAll(); err != nil || !xs.hostIdle() {
 		t.Fatalf("%v, or a buffer is busy when all has finished", err)
 	}
 	t.Cleanup(func() { // Close waits for the last submit
@@ -70,7 +70,7 @@ func TestHostKeepsOff(t *testing.T) {
 	}
 
 	// The fence of a later submit covers that of the work.
-	if err := b.finish(); err != nil {
+	if err := b.waitAll(); err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Equal(xs.mapped(), was) {

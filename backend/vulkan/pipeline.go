@@ -13,35 +13,35 @@ import (
 	"caldera/shaders"
 )
 
-// pipelines compiles compute pipelines when they are first used and keeps
-// them; what the driver made of them survives in a file (cache.go).
+// pipelines compiles each compute pipeline when it is first used. The driver's
+// compiled code is cached on disk (cache.go).
 type pipelines struct {
 	dev     *vk.Device
 	cache   vk.PipelineCache
-	path    string // of the cache's file; empty: there is none
+	path    string // of the cache file; empty: there is none
 	made    map[pipelineKey]*pipeline
 	layouts map[layoutKey]*layout
 	stats   Stats
-	proof   int // of them for prove alone, which make no cache
+	proof   int // pipelines compiled by prove; they alone are no reason to write the cache file
 }
 
-// Stats tells what a backend has compiled.
+// Stats counts what a backend has compiled.
 type Stats struct {
-	Pipelines   int           // compiled, or taken from the cache on disk
-	CompileTime time.Duration // that the driver took for them
+	Pipelines   int           // created, compiled or loaded from the cache file
+	CompileTime time.Duration // time that creating them took
 }
 
-// pipeline is compiled code with the layout of its operands.
+// pipeline is a compute pipeline with its layout.
 type pipeline struct {
 	handle vk.Pipeline
 	layout *layout
 }
 
-// layout is the layout of a descriptor set and of push constants.
+// layout has the layouts of a descriptor set and of a pipeline.
 type layout struct {
 	set             vk.DescriptorSetLayout
 	pipeline        vk.PipelineLayout
-	storage, texels int // bindings of each type
+	storage, texels int // number of bindings of each type
 }
 
 type pipelineKey struct {
@@ -49,11 +49,11 @@ type pipelineKey struct {
 	spec    any
 }
 
-// layoutKey has a bit for each binding.
+// layoutKey is what layouts depend on.
 type layoutKey struct {
-	bindings int
-	texel    uint64
-	push     int
+	bindings int    // number of bindings
+	texel    uint64 // bit i: binding i is a texel buffer
+	push     int    // bytes of push constants
 }
 
 func newPipelines(dev *vk.Device, path string, key cacheKey) (*pipelines, error) {
@@ -68,7 +68,7 @@ func newPipelines(dev *vk.Device, path string, key cacheKey) (*pipelines, error)
 	return p, err
 }
 
-// get compiles what p describes, at its first use.
+// get returns the pipeline that s describes. It compiles it at the first call.
 func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
 	if s.spec != nil && reflect.TypeOf(s.spec) != reflect.TypeOf(s.variant.Spec) {
 		return nil, fmt.Errorf("specialization constants of type %T, its table has %T", s.spec, s.variant.Spec)
@@ -129,15 +129,15 @@ func (p *pipelines) layout(v *shaders.Variant) (*layout, error) {
 	return l, nil
 }
 
-// close destroys all pipelines and writes the cache's file if there is
-// something new in it. A cache that cannot be written is no error: the next
-// process compiles again.
+// close destroys all pipelines, and writes the cache file if pipelines were
+// created. A file that cannot be written is no error: the next process compiles
+// its pipelines anew.
 func (p *pipelines) close() error {
 	var err error
 	if p.path != "" && p.stats.Pipelines > p.proof {
 		var data []byte
 		data, err = p.dev.PipelineCacheData(p.cache)
-		if err == nil && len(data) > 32 { // more than a header
+		if err == nil && len(data) > 32 { // more than the header
 			_ = writeCache(p.path, data)
 		}
 	}
@@ -150,13 +150,13 @@ func (p *pipelines) close() error {
 	}
 	p.dev.DestroyPipelineCache(p.cache)
 	if errors.Is(err, vk.ErrDeviceLost) {
-		return nil // told already
+		return nil // reported before
 	}
 	return err
 }
 
-// shaderSet is the hash of all shaders, by which caches of different versions
-// of this program are told apart.
+// shaderSet returns the hash of all shaders. It makes cache files of different
+// versions of this program differ.
 func shaderSet() (sum [sha256.Size]byte) {
 	h := sha256.New()
 	for i := range shaders.Variants {

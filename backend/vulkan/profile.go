@@ -14,47 +14,49 @@ import (
 	"caldera/shaders"
 )
 
-// Times of ops by the device's clock.
+// Profiling with timestamps of the device.
 //
-// While a profile is made, Run puts a barrier and a timestamp before each op
-// and a timestamp behind it. So an op waits for everything before it and has
-// the device to itself: ops that would overlap follow one another, and each
-// pays for filling and draining the device. Dispatches of one op overlap as
-// ever. An op that is cut by the end of a submit has a part in each, and the
-// time between the submits, in which the host records, is not counted.
+// While a profile is made, Run records a barrier and a timestamp before each op,
+// and a timestamp after it. So ops do not overlap: each one waits for all ops
+// before it and runs alone on the device. Its time includes the time until the
+// device is busy and until it is idle. Dispatches of one op overlap as usual. If
+// an op is split over several submits, its time is the sum of its parts. The time
+// between the submits, when the host records, is not counted.
 //
-// Programs run their ops anew: the same dispatches, recorded with timestamps.
-// So the command buffers of a program hold no queries, whether it was recorded
-// during a profile or not.
+// A program runs its ops anew while a profile is made: the same dispatches, newly
+// recorded with timestamps. So the command buffers of a program never contain
+// queries.
 
-// profile is one that is being made.
+// profile is the state of a profile that is being made.
 type profile struct {
 	spans []*span
-	op    *span // that is being encoded
+	op    *span // the op that is being encoded
 	clock ticks
 	start time.Time // by the host's clock
-	read  int       // timestamps
-	zeros int       // of them are 0
+	read  int       // number of timestamps that were read
+	zeros int       // number of those that are 0
 	err   error     // why times are missing
 }
 
 // span is the time of an op.
 type span struct {
 	backend.Span
-	begun bool // a part of it has been read
+	begun bool // the first part has been read
 }
 
-// times are those of the ops in one recording, or of the parts of ops that
-// are in it: queries 2i and 2i+1 are when part i began and ended.
+// times holds the timestamps of one recording. An op that is split over several
+// recordings has a part in each. Queries 2i and 2i+1 are the begin and the end of
+// part i.
 type times struct {
 	profile *profile
 	queries vk.QueryPool
 	parts   []*span
-	open    bool // the last part has not ended
+	open    bool // the last part has no end yet
 }
 
-// maxQueries is enough for a recording: each part holds a command, and one that
-// has maxCommands of them is submitted before another op begins.
+// maxQueries is the size of a query pool. It is enough for a recording, because a
+// part has at least one command and a recording has at most maxCommands commands
+// when an op begins.
 const maxQueries = 2 * maxCommands
 
 // Profile implements [backend.Profiler].
@@ -67,7 +69,7 @@ func (b *Backend) Profile(run func() error) ([]backend.Span, error) {
 		return nil, errors.New("vulkan: Profile within Profile")
 	case b.limits.TimestampBits == 0:
 		return nil, b.noTimes("its queue for compute has no timestamps (timestampValidBits is 0)")
-	case !(b.limits.TimestampPeriod > 0): // or no number
+	case !(b.limits.TimestampPeriod > 0): // also if it is NaN
 		return nil, b.noTimes("a tick of its timestamps takes %v ns (timestampPeriod)", b.limits.TimestampPeriod)
 	}
 	p := &profile{clock: ticks{bits: b.limits.TimestampBits, period: b.limits.TimestampPeriod}, start: time.Now()}
@@ -80,8 +82,8 @@ func (b *Backend) Profile(run func() error) ([]backend.Span, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = b.finish(); err == nil {
-		err = b.complaints()
+	if err = b.waitAll(); err == nil {
+		err = b.validationError()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("vulkan: Profile: %w", err)
@@ -99,17 +101,17 @@ func (b *Backend) Profile(run func() error) ([]backend.Span, error) {
 	return spans, nil
 }
 
-// noTimes is the error of a device that does not tell how long ops take.
+// noTimes returns the error of a device whose timestamps cannot be used.
 func (b *Backend) noTimes(format string, args ...any) error {
 	return fmt.Errorf("vulkan: %s (driver %s) cannot tell how long ops take: %w; update the driver, or measure without a profile (%w)",
 		b.phys.Name, driverOf(b.phys), fmt.Errorf(format, args...), errors.ErrUnsupported)
 }
 
-// stillClock is how many timestamps may be the same before the clock is taken
-// to stand still. Each op is two, and has a full barrier between them.
+// stillClock is the number of equal timestamps from which on the clock counts as
+// standing still. Each op has two, with a full barrier before the first.
 const stillClock = 8
 
-// check tells what is wrong with the timestamps as a whole.
+// check returns an error if the timestamps as a whole cannot be right.
 func (p *profile) check() error {
 	switch {
 	case p.read == 0:
@@ -122,10 +124,10 @@ func (p *profile) check() error {
 	return nil
 }
 
-// timed encodes op, and takes its time where a profile is being made.
-func (e *encoder) timed(op backend.Op) error {
+// encodeTimed encodes op, with timestamps if a profile is being made.
+func (e *encoder) encodeTimed(op backend.Op) error {
 	p := e.b.profile
-	if p == nil || e.rec.used != nil { // a Program's commands run later
+	if p == nil || e.rec.used != nil { // a Program is recorded without timestamps
 		return encodeOp(e, op)
 	}
 	p.op = &span{Span: backend.NewSpan(op)}
@@ -138,15 +140,16 @@ func (e *encoder) timed(op backend.Op) error {
 	return err
 }
 
-// shader notes what the op at hand uses.
+// shader adds the shader's name to the current op's.
 func (p *profile) shader(v *shaders.Variant) {
 	if name := v.Name(); p.op != nil && !slices.Contains(p.op.Variants, name) {
 		p.op.Variants = append(p.op.Variants, name)
 	}
 }
 
-// beginTime makes the next command part of the time of the op at hand, if
-// that is taken.
+// beginTime is called before each dispatch and copy. If the current op is timed,
+// it counts the command and, before the first one, records a barrier and the
+// begin timestamp.
 func (r *recording) beginTime() {
 	p := r.b.profile
 	if p == nil || p.op == nil {
@@ -171,7 +174,7 @@ func (r *recording) beginTime() {
 	}
 }
 
-// endTime ends the part of an op that is being timed, if there is one.
+// endTime records the end timestamp of the part that is open, if there is one.
 func (r *recording) endTime() {
 	if t := r.times; t != nil && t.open {
 		r.b.dev.CmdWriteTimestamp(r.cmd, vk.BottomOfPipe, t.queries, 2*len(t.parts)-1)
@@ -179,15 +182,15 @@ func (r *recording) endTime() {
 	}
 }
 
-// readTimes reads the times of a recording that has run. Recordings come in
-// the order in which they were submitted.
+// readTimes reads the timestamps of a recording that has finished. It is called
+// for recordings in the order in which they were submitted.
 func (r *recording) readTimes() {
 	t := r.times
 	if t == nil || len(t.parts) == 0 || t.profile.err != nil || r.b.queue.lost != nil {
 		return
 	}
 	p, read := t.profile, make([]uint64, 2*len(t.parts))
-	written, err := r.b.dev.QueryResults(t.queries, 0, read, false)
+	written, err := r.b.dev.QueryResults(t.queries, 0, read)
 	if err == nil && !written {
 		err = errors.New("the driver has not written the timestamps of a submit that has finished")
 	}
@@ -213,13 +216,14 @@ func (r *recording) readTimes() {
 	}
 }
 
-// Clocks of device and host may differ so much: by a part of what has passed, and by a time.
+// The device's time since the first timestamp must be at most clockFactor times
+// the host's time, plus clockTolerance.
 const (
-	clocksFactor = 2
-	clocksApart  = time.Second
+	clockFactor    = 2
+	clockTolerance = time.Second
 )
 
-// at is the time of the next timestamp since the first one.
+// at converts the next timestamp to the time since the first one.
 func (p *profile) at(tick uint64) (time.Duration, error) {
 	p.read++
 	if tick == 0 {
@@ -229,14 +233,14 @@ func (p *profile) at(tick uint64) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if host := time.Since(p.start); at > clocksFactor*host+clocksApart {
+	if host := time.Since(p.start); at > clockFactor*host+clockTolerance {
 		return 0, fmt.Errorf("its timestamps are wrong: by the last, %d, %v have passed since the first, and by the host's clock %v",
 			tick, at, host.Round(time.Microsecond))
 	}
 	return at, nil
 }
 
-// queryPool is a pool of maxQueries timestamps.
+// queryPool returns a pool of maxQueries timestamps, a used one if there is any.
 func (b *Backend) queryPool() (vk.QueryPool, error) {
 	if n := len(b.queries); n > 0 {
 		q := b.queries[n-1]
@@ -246,21 +250,23 @@ func (b *Backend) queryPool() (vk.QueryPool, error) {
 	return b.dev.CreateQueryPool(maxQueries)
 }
 
-// ticks makes times of timestamps, which come in order. They wrap around, and
-// bits that are not valid may be anything.
+// ticks converts timestamps, which come in order, to times. Timestamps wrap
+// around, and bits that are not valid may have any value.
 type ticks struct {
-	bits   uint32
-	period float64 // nanoseconds
-	begun  bool
-	last   uint64
-	sum    uint64 // since the first one
+	bits   uint32  // number of valid bits
+	period float64 // nanoseconds per tick
+	begun  bool    // there was a timestamp
+	last   uint64  // the latest timestamp
+	sum    uint64  // ticks since the first timestamp
 }
 
-// maxBackwards is how far a timestamp may lie before the last, by a driver's rounding.
+// maxBackwards is how far a timestamp may lie before the one before it. Some
+// drivers round.
 const maxBackwards = time.Millisecond
 
-// at is the time since the first timestamp, at most what a Duration holds. One
-// that lies a little before the last counts as the same; more is an error.
+// at returns the time since the first timestamp, at most the longest Duration. A
+// timestamp that is at most maxBackwards before the last one counts as equal; one
+// that is farther back is an error.
 func (c *ticks) at(tick uint64) (time.Duration, error) {
 	if unused := 64 - c.bits; c.begun {
 		passed := int64((tick-c.last)<<unused) >> unused
@@ -275,7 +281,7 @@ func (c *ticks) at(tick uint64) (time.Duration, error) {
 	return saturated(float64(c.sum) * c.period), nil
 }
 
-// saturated is a time in nanoseconds, at most the longest Duration.
+// saturated converts nanoseconds to a Duration, at most the longest one.
 func saturated(ns float64) time.Duration {
 	if ns >= math.MaxInt64 {
 		return math.MaxInt64

@@ -14,7 +14,7 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// TestProfileOfBrokenClocks plays devices that run ops and do not tell when.
+// TestProfileOfBrokenClocks simulates devices that run ops and do not tell when.
 func TestProfileOfBrokenClocks(t *testing.T) {
 	overwrite := func(value func(i int, tick uint64) uint64) func([]uint64, bool) bool {
 		return func(ticks []uint64, written bool) bool {
@@ -26,9 +26,9 @@ func TestProfileOfBrokenClocks(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct {
-		name string
-		play func(ticks []uint64, written bool) bool
-		want string // empty: the profile is right
+		name  string
+		hooks func(ticks []uint64, written bool) bool
+		want  string // empty: the profile is right
 	}{
 		{"as it is", nil, ""},
 		{"not written", func([]uint64, bool) bool { return false }, "has not written the timestamps"},
@@ -58,7 +58,7 @@ func TestProfileOfBrokenClocks(t *testing.T) {
 		{"a clock in another unit", overwrite(func(i int, tick uint64) uint64 { return uint64(i) * uint64(time.Hour) }), "by the host's clock"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b, err := openPlayed(t, lavapipe, nil, &vk.Play{Timestamps: c.play})
+			b, err := openWithHooks(t, lavapipe, nil, &vk.Hooks{Timestamps: c.hooks})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -126,8 +126,8 @@ func TestProfile(t *testing.T) {
 	})
 }
 
-// TestProfileOfWindows cuts an op into dispatches, and then into submits.
-func TestProfileOfWindows(t *testing.T) {
+// TestProfileOfPieces splits an op into dispatches, and then into submits.
+func TestProfileOfPieces(t *testing.T) {
 	b := openTest(t, lavapipe, small)
 	x, y := filled(t, b, 300, 1000), filled(t, b, 300, 1000) // 1.2 MB in windows of 256 KiB
 	op := &backend.Activate{Dst: y, X: x, Func: backend.GELUTanh}
@@ -157,12 +157,12 @@ func TestProfileOfWindows(t *testing.T) {
 	for range 1 + whole {
 		ops = append(ops, op)
 	}
-	if err := b.finish(); err != nil {
+	if err := b.waitAll(); err != nil {
 		t.Fatal(err)
 	}
 	spans, wall = profileOf(t, b, func() error {
 		return b.run(func(e *encoder) error {
-			err := e.all(ops)
+			err := e.encodeAll(ops)
 			if parts := e.rec.times.parts; err == nil && (len(parts) != 1+whole || parts[0].Dispatches != 8 || parts[0] == parts[1]) {
 				t.Errorf("the second submit has %d parts of ops, want the rest of one and %d", len(parts), whole)
 			}
@@ -176,8 +176,8 @@ func TestProfileOfWindows(t *testing.T) {
 	}
 }
 
-// TestProfileRecycles makes profiles again and again, with more submits in
-// flight than one: query pools are used again.
+// TestProfileRecycles makes several profiles, with more than one submit in flight: query
+// pools are reused.
 func TestProfileRecycles(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *Backend) {
 		x, y := filled(t, b, 100), filled(t, b, 100)
@@ -185,17 +185,17 @@ func TestProfileRecycles(t *testing.T) {
 		pools := 0
 		for round := range 4 {
 			spans, _ := profileOf(t, b, func() error {
-				for range 2 * maxFlight {
+				for range 2 * maxInFlight {
 					if err := backend.Run(b, op); err != nil {
 						return err
 					}
 				}
 				return nil
 			})
-			if len(spans) != 2*maxFlight {
-				t.Fatalf("%d spans of %d ops", len(spans), 2*maxFlight)
+			if len(spans) != 2*maxInFlight {
+				t.Fatalf("%d spans of %d ops", len(spans), 2*maxInFlight)
 			}
-			if n := len(b.queries); n == 0 || n > maxFlight+1 || round > 0 && n > max(pools, 1)+maxFlight {
+			if n := len(b.queries); n == 0 || n > maxInFlight+1 || round > 0 && n > max(pools, 1)+maxInFlight {
 				t.Errorf("round %d: %d query pools, before %d", round, n, pools)
 			} else {
 				pools = n
@@ -221,7 +221,7 @@ func TestProfileOff(t *testing.T) {
 	defer program.Close()
 	measure := func(when string) (run, replay float64) {
 		if err := b.run(func(e *encoder) error {
-			if err := e.all([]backend.Op{op}); err != nil {
+			if err := e.encodeAll([]backend.Op{op}); err != nil {
 				return err
 			}
 			if e.rec.times != nil {
@@ -236,7 +236,7 @@ func TestProfileOff(t *testing.T) {
 				if err := do(); err != nil {
 					t.Fatal(err)
 				}
-				if err := b.finish(); err != nil {
+				if err := b.waitAll(); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -263,7 +263,7 @@ func TestProfileOff(t *testing.T) {
 	if err := during.Run(); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.finish(); err != nil {
+	if err := b.waitAll(); err != nil {
 		t.Fatal(err)
 	}
 	if b.queue.last != before+1 || len(b.queries) != pools {

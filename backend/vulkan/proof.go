@@ -15,53 +15,54 @@ import (
 	"caldera/internal/setting"
 )
 
-// A driver may accept all commands and carry out none, or compile a shader to
-// something else: what it computes then looks like a result. So a device must
-// prove itself when it is opened. It gets numbers that nobody can guess, adds
-// them in a shader and copies them, and the host checks all that comes back. The numbers
-// go both ways that data go to a device: in memory that the host writes, which
-// is staging memory where it cannot map the device's own, and in the command buffer.
+// Some drivers accept all commands and execute none, or compile a shader wrongly.
+// The results are then wrong without an error. So each device has to pass a test
+// when it is opened: its proof. The device gets random numbers, adds them in a
+// shader and copies them, and the host checks the results. The numbers take both
+// ways by which data get to a device: memory that the host writes (a staging
+// buffer if device memory is not host-visible), and the command buffer.
 
-// RefusedError tells that a device did not do what it was told when it was opened.
+// RefusedError is the error of a device that fails the test when it is opened.
 type RefusedError struct {
 	Device string // its name
 	Driver string // name and version
-	Found  string // what was found, and what was expected
+	Found  string // what was wrong, and what was expected
 }
 
 func (e *RefusedError) Error() string { return e.Unwrap().Error() }
 
-// Unwrap returns what Error says, with the names of settings.
+// Unwrap returns the error with the names of settings, which a command spells as
+// its flags (package setting).
 func (e *RefusedError) Unwrap() error {
 	return setting.Errorf("%s (driver %s) is refused because it %s; choose another {device}, update the driver, "+
 		"or compute on the CPU, {backend=cpu}", e.Device, e.Driver, e.Found)
 }
 
 const (
-	proofNumbers = 256             // in each part of the proof
-	proofWait    = 2 * time.Minute // for a device that never finishes; the proof takes milliseconds, but others may use the device
+	proofNumbers = 256             // in each part of the buffer
+	proofTimeout = 2 * time.Minute // the test takes milliseconds, but the device may be busy with other work
 )
 
 // The parts of the proof's buffer, of proofNumbers each.
 const (
-	proofUploaded = iota // written by the host
-	proofUpdated         // written by the command buffer
-	proofSums            // a shader's: uploaded + updated
+	proofUploaded = iota // random numbers, written by the host
+	proofUpdated         // random numbers, written by the command buffer
+	proofSums            // uploaded + updated, computed by a shader
 	proofCopies          // a copy of uploaded
 	proofParts
 )
 
 var proofNames = [proofParts]string{"numbers that the host wrote", "numbers from the command buffer", "sums of a shader", "numbers of a copy"}
 
-// prove returns a RefusedError where the device does not compute what it is told.
-func (b *Backend) prove(patience time.Duration) error {
+// prove tests the device. It returns a RefusedError if the device fails.
+func (b *Backend) prove(timeout time.Duration) error {
 	refused := func(format string, args ...any) error {
 		return &RefusedError{Device: b.phys.Name, Driver: driverOf(b.phys), Found: fmt.Sprintf(format, args...)}
 	}
 	want := proofValues()
-	got, err := b.proofRun(want, patience)
+	got, err := b.proofRun(want, timeout)
 	if errors.Is(err, errUnfinished) {
-		return fmt.Errorf("%w: %w", refused("has not finished a test of %d additions after %v", proofNumbers, patience), err)
+		return fmt.Errorf("%w: %w", refused("has not finished a test of %d additions after %v", proofNumbers, timeout), err)
 	}
 	if err != nil {
 		return err
@@ -72,8 +73,8 @@ func (b *Backend) prove(patience time.Duration) error {
 	return nil
 }
 
-// proofValues are what the proof's buffer must hold in the end. The numbers are
-// integers whose sums f32 holds exactly.
+// proofValues returns what the proof's buffer must contain in the end. The numbers
+// are integers, and small enough that their sums are exact in f32.
 func proofValues() []float32 {
 	random := make([]byte, 8*proofNumbers)
 	rand.Read(random) // never fails
@@ -88,8 +89,8 @@ func proofValues() []float32 {
 	return want
 }
 
-// proofRun has the device compute sums and copies, and returns all of the proof's buffer.
-func (b *Backend) proofRun(want []float32, patience time.Duration) (got []float32, err error) {
+// proofRun runs the test and returns the contents of the proof's buffer.
+func (b *Backend) proofRun(want []float32, timeout time.Duration) (got []float32, err error) {
 	const size = 4 * proofNumbers
 	buf, err := b.alloc(proofParts * size)
 	if err != nil {
@@ -103,7 +104,7 @@ func (b *Backend) proofRun(want []float32, patience time.Duration) (got []float3
 	}
 	write := b.put
 	if !b.limits.Unified {
-		write = b.upload // put would take the command buffer
+		write = b.upload // put would use the command buffer
 	}
 	if err := write(buf, proofUploaded*size, given[:size]); err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func (b *Backend) proofRun(want []float32, patience time.Duration) (got []float3
 		return e.copy(part(proofCopies), part(proofUploaded))
 	})
 	if err == nil {
-		err = b.queue.within(b.queue.last, uint64(patience))
+		err = b.queue.waitTimeout(b.queue.last, uint64(timeout))
 	}
 	if err != nil {
 		return nil, err
@@ -135,10 +136,11 @@ func (b *Backend) proofRun(want []float32, patience time.Duration) (got []float3
 	return got, nil
 }
 
-// proofFaults tells what is wrong with the proof's buffer; empty if nothing is.
+// proofFaults says what is wrong with the contents of the proof's buffer. It
+// returns "" if they are right.
 func proofFaults(got, want []float32) string {
 	var found, more []string
-	total := 0 // of what the device had to do itself
+	total := 0 // wrong numbers, except in the part that the host writes
 	for _, part := range [proofParts]int{proofSums, proofCopies, proofUpdated, proofUploaded} {
 		wrong, first := 0, 0
 		for i := (part+1)*proofNumbers - 1; i >= part*proofNumbers; i-- {

@@ -14,22 +14,22 @@ import (
 	"caldera/internal/commandtest"
 )
 
-// openPlayed opens a driver's device as play plays it, under validation.
-func openPlayed(tb testing.TB, driver string, clamp func(*Limits), play *vk.Play) (*Backend, error) {
+// openWithHooks opens the device of a driver with hooks, under validation.
+func openWithHooks(tb testing.TB, driver string, clamp func(*Limits), hooks *vk.Hooks) (*Backend, error) {
 	tb.Helper()
-	return openPatiently(tb, driver, clamp, play, commandtest.Patience)
+	return openWithTimeout(tb, driver, clamp, hooks, commandtest.Patience)
 }
 
-// openPatiently is openPlayed for a device that may never finish.
-func openPatiently(tb testing.TB, driver string, clamp func(*Limits), play *vk.Play, patience time.Duration) (*Backend, error) {
+// openWithTimeout is openWithHooks for a device that may never finish.
+func openWithTimeout(tb testing.TB, driver string, clamp func(*Limits), hooks *vk.Hooks, timeout time.Duration) (*Backend, error) {
 	tb.Helper()
 	b, err := Open(Options{
 		Device:     index(tb, driver),
 		Validation: true,
 		OnMessage:  func(text string) { tb.Errorf("validation: %s", text) },
 		Limits:     clamp,
-		play:       play,
-		patience:   patience,
+		hooks:      hooks,
+		timeout:    timeout,
 	})
 	if err == nil {
 		tb.Cleanup(func() {
@@ -41,9 +41,9 @@ func openPatiently(tb testing.TB, driver string, clamp func(*Limits), play *vk.P
 	return b, err
 }
 
-// without plays a driver that leaves out commands of some kinds.
-func without(kinds ...vk.CommandKind) *vk.Play {
-	return &vk.Play{Command: func(_ vk.CommandBuffer, c vk.Command) bool {
+// without simulates a driver that leaves out commands of some kinds.
+func without(kinds ...vk.CommandKind) *vk.Hooks {
+	return &vk.Hooks{Command: func(_ vk.CommandBuffer, c vk.Command) bool {
 		for _, k := range kinds {
 			if c.Kind == k {
 				return false
@@ -53,10 +53,10 @@ func without(kinds ...vk.CommandKind) *vk.Play {
 	}}
 }
 
-// TestRefused opens devices that do not do what they are told.
+// TestRefused opens devices that compute wrongly or nothing.
 func TestRefused(t *testing.T) {
 	const opAdd, opSubtract = 129, 131 // OpFAdd, OpFSub
-	wrongCompiler := &vk.Play{Shader: func(words []uint32) []uint32 {
+	wrongCompiler := &vk.Hooks{Shader: func(words []uint32) []uint32 {
 		for at := 5; at < len(words); at += int(words[at] >> 16) {
 			if words[at]&0xffff == opAdd {
 				words[at] = words[at]&^0xffff | opSubtract
@@ -65,11 +65,11 @@ func TestRefused(t *testing.T) {
 		return words
 	}}
 	const sums = "256 of 256 sums of a shader are wrong"
-	endless := &vk.Play{Submit: func() (commands, fence bool) { return true, false }}
-	emptySubmits := &vk.Play{Submit: func() (commands, fence bool) { return false, true }}
+	endless := &vk.Hooks{Submit: func() (commands, fence bool) { return true, false }}
+	emptySubmits := &vk.Hooks{Submit: func() (commands, fence bool) { return false, true }}
 	for _, c := range []struct {
 		name            string
-		play            *vk.Play
+		hooks           *vk.Hooks
 		unified, staged string // what is found, where the host maps device memory and where not; "…": anything
 	}{
 		{"submits", emptySubmits, "does nothing that it is told: " + sums + "…, and so are 256 numbers of a copy and 256 numbers from the command buffer",
@@ -84,11 +84,11 @@ func TestRefused(t *testing.T) {
 		for name, clamp := range map[string]func(*Limits){"unified": nil, "staged": staged} {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				t.Setenv("XDG_CACHE_HOME", t.TempDir())
-				patience := commandtest.Patience
-				if c.play == endless {
-					patience = time.Second // however fast the machine is, it never finishes
+				timeout := commandtest.Patience
+				if c.hooks == endless {
+					timeout = time.Second // however fast the machine is, it never finishes
 				}
-				_, err := openPatiently(t, lavapipe, clamp, c.play, patience)
+				_, err := openWithTimeout(t, lavapipe, clamp, c.hooks, timeout)
 				var refused *RefusedError
 				if !errors.As(err, &refused) {
 					t.Fatalf("it is not refused: %v", err)
@@ -154,7 +154,7 @@ func TestOneWrongNumber(t *testing.T) {
 // TestOpenLeavesNoCache: the test of the device alone is no reason to write a cache.
 func TestOpenLeavesNoCache(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	b, err := openPlayed(t, lavapipe, nil, nil)
+	b, err := openWithHooks(t, lavapipe, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,47 +11,47 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// queue submits command buffers in order, knows how far the device has come,
-// and does what had to wait for that. Each submit has a serial number, from 1
-// on, and a fence.
+// queue submits command buffers in order, keeps track of which submits have
+// finished, and calls functions that wait for a submit. Each submit has a fence
+// and a serial number, counted from 1.
 type queue struct {
-	dev    *vk.Device
-	pool   vk.CommandPool
-	last   uint64       // serial of the latest submit
-	done   uint64       // all up to this one have finished
-	flight []submission // submitted and not known to have finished, oldest first
-	later  []deferred   // by serial
+	dev      *vk.Device
+	pool     vk.CommandPool
+	last     uint64       // serial of the latest submit
+	done     uint64       // serial of the latest submit that is known to have finished
+	inFlight []submission // submits that are not known to have finished, oldest first
+	deferred []deferred   // by serial
 
-	// For use again.
+	// Free objects, to be reused.
 	fences   []vk.Fence
 	commands []vk.CommandBuffer
 	pools    []*setPool
 
-	lost error // once the device is lost: why, and what it was doing
+	lost error // nil, or the error of a lost device: why, and what was in flight
 }
 
 type submission struct {
 	serial uint64
 	fence  vk.Fence
-	what   string // for the error that tells of a lost device
+	what   string // what was submitted, for the error of a lost device
 }
 
-// deferred is something to do once the submit with that serial has finished.
+// deferred is a function to call once the submit with that serial has finished.
 type deferred struct {
 	serial uint64
 	do     func()
 }
 
-// maxFlight bounds what is submitted ahead of the device.
-const maxFlight = 32
+// maxInFlight is the largest number of submits in flight.
+const maxInFlight = 32
 
-// submit hands command buffers to the device in one call.
+// submit submits command buffers in one call. what names them in errors.
 func (q *queue) submit(what string, cmds ...vk.CommandBuffer) error {
 	if q.lost != nil {
 		return q.lost
 	}
-	for len(q.flight) >= maxFlight {
-		if err := q.wait(q.flight[0].serial); err != nil {
+	for len(q.inFlight) >= maxInFlight {
+		if err := q.wait(q.inFlight[0].serial); err != nil {
 			return err
 		}
 	}
@@ -64,19 +64,19 @@ func (q *queue) submit(what string, cmds ...vk.CommandBuffer) error {
 		return q.failed(err, what)
 	}
 	q.last++
-	q.flight = append(q.flight, submission{q.last, fence, what})
+	q.inFlight = append(q.inFlight, submission{q.last, fence, what})
 	return nil
 }
 
-// errUnfinished: the device had not finished when the time was over.
+// errUnfinished is the error of waitTimeout when the time is over.
 var errUnfinished = errors.New("the device has not finished in time")
 
-// wait waits until the submit with that serial, and all before it, have
-// finished.
-func (q *queue) wait(serial uint64) error { return q.within(serial, vk.Forever) }
+// wait waits until the submit with that serial and all before it have finished.
+func (q *queue) wait(serial uint64) error { return q.waitTimeout(serial, vk.Forever) }
 
-// within is wait for so many nanoseconds at most: the error is then errUnfinished.
-func (q *queue) within(serial, most uint64) error {
+// waitTimeout is wait for at most most nanoseconds. After that it returns
+// errUnfinished.
+func (q *queue) waitTimeout(serial, most uint64) error {
 	if serial <= q.done {
 		return nil
 	}
@@ -85,13 +85,13 @@ func (q *queue) within(serial, most uint64) error {
 	}
 	// The fence of a submit covers all earlier ones of its queue.
 	i := 0
-	for i < len(q.flight)-1 && q.flight[i].serial < serial {
+	for i < len(q.inFlight)-1 && q.inFlight[i].serial < serial {
 		i++
 	}
-	if len(q.flight) == 0 {
+	if len(q.inFlight) == 0 {
 		return fmt.Errorf("waiting for submit %d of %d", serial, q.last)
 	}
-	finished, err := q.dev.WaitFence(q.flight[i].fence, most)
+	finished, err := q.dev.WaitFence(q.inFlight[i].fence, most)
 	if err != nil {
 		return q.failed(err)
 	}
@@ -101,11 +101,11 @@ func (q *queue) within(serial, most uint64) error {
 	return q.retire(i + 1)
 }
 
-// poll finds out what has finished, without waiting.
+// poll updates done without waiting.
 func (q *queue) poll() error {
 	n := 0
-	for n < len(q.flight) {
-		ready, err := q.dev.WaitFence(q.flight[n].fence, 0)
+	for n < len(q.inFlight) {
+		ready, err := q.dev.WaitFence(q.inFlight[n].fence, 0)
 		if err != nil {
 			return q.failed(err)
 		}
@@ -117,57 +117,59 @@ func (q *queue) poll() error {
 	return q.retire(n)
 }
 
-// retire takes the n oldest submits for finished.
+// retire marks the n oldest submits in flight as finished.
 func (q *queue) retire(n int) error {
 	if n == 0 {
 		return nil
 	}
-	for _, s := range q.flight[:n] {
+	for _, s := range q.inFlight[:n] {
 		if err := q.dev.ResetFence(s.fence); err != nil {
 			return q.failed(err)
 		}
 		q.fences = append(q.fences, s.fence)
 		q.done = s.serial
 	}
-	q.flight = append(q.flight[:0], q.flight[n:]...)
-	q.collect()
+	q.inFlight = append(q.inFlight[:0], q.inFlight[n:]...)
+	q.runDeferred()
 	return nil
 }
 
-// after does something once the submit with that serial has finished.
+// after calls do once the submit with that serial has finished: now or in a later
+// call that finds out.
 func (q *queue) after(serial uint64, do func()) {
 	if serial <= q.done {
 		do()
 		return
 	}
-	q.later = append(q.later, deferred{serial, do})
+	q.deferred = append(q.deferred, deferred{serial, do})
 }
 
-func (q *queue) collect() {
-	kept := q.later[:0]
+// runDeferred calls the deferred functions of submits that have finished.
+func (q *queue) runDeferred() {
+	waiting := q.deferred[:0]
 	due := []func(){}
-	for _, d := range q.later {
+	for _, d := range q.deferred {
 		if d.serial <= q.done {
 			due = append(due, d.do)
 		} else {
-			kept = append(kept, d)
+			waiting = append(waiting, d)
 		}
 	}
-	clear(q.later[len(kept):])
-	q.later = kept
+	clear(q.deferred[len(waiting):])
+	q.deferred = waiting
 	for _, do := range due {
 		do()
 	}
 }
 
-// failed makes an error of what the driver said, and remembers a lost device.
-// submitted is what it was just given, if anything.
+// failed returns the driver's error. If the device is lost it sets q.lost and
+// returns that. submitted says what was being submitted, if anything.
 func (q *queue) failed(err error, submitted ...string) error {
 	if !errors.Is(err, vk.ErrDeviceLost) {
 		return err
 	}
 	what := submitted
-	for _, s := range q.flight {
+	for _, s := range q.inFlight {
 		what = append(what, s.what)
 	}
 	if len(what) == 0 {
@@ -185,7 +187,7 @@ func (q *queue) fence() (vk.Fence, error) {
 		q.fences = q.fences[:n-1]
 		return f, nil
 	}
-	return q.dev.CreateFence(false)
+	return q.dev.CreateFence()
 }
 
 func (q *queue) commandBuffer() (vk.CommandBuffer, error) {
@@ -197,7 +199,7 @@ func (q *queue) commandBuffer() (vk.CommandBuffer, error) {
 	return q.dev.AllocateCommandBuffer(q.pool)
 }
 
-// recycle takes a command buffer back that no longer runs.
+// recycle makes a command buffer free that no longer runs.
 func (q *queue) recycle(c vk.CommandBuffer) { q.commands = append(q.commands, c) }
 
 func (q *queue) setPool() (*setPool, error) {
@@ -212,7 +214,7 @@ func (q *queue) setPool() (*setPool, error) {
 	return p, err
 }
 
-// recyclePool takes a pool back whose sets are no longer in use.
+// recyclePool makes a pool free whose sets are no longer in use.
 func (q *queue) recyclePool(p *setPool) {
 	if err := q.dev.ResetDescriptorPool(p.handle); err != nil {
 		q.dev.DestroyDescriptorPool(p.handle)
@@ -221,16 +223,16 @@ func (q *queue) recyclePool(p *setPool) {
 	q.pools = append(q.pools, p)
 }
 
-// close waits for the device and destroys what the queue owns. A lost device
-// finishes nothing more.
+// close waits for the device and destroys the queue's objects. If the device is
+// lost, all submits count as finished.
 func (q *queue) close() error {
 	err := q.wait(q.last)
 	if q.lost != nil {
-		for _, s := range q.flight {
+		for _, s := range q.inFlight {
 			q.fences = append(q.fences, s.fence)
 		}
-		q.flight, q.done = nil, q.last
-		q.collect()
+		q.inFlight, q.done = nil, q.last
+		q.runDeferred()
 	}
 	for _, f := range q.fences {
 		q.dev.DestroyFence(f)

@@ -7,19 +7,19 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// program is a list of ops as command buffers that can be submitted again and
-// again, also while an earlier run is still in flight.
+// program is a list of ops, recorded as command buffers that can be submitted
+// many times, also while an earlier run is in flight.
 type program struct {
-	b        *Backend
-	ops      []backend.Op // for Profile, which runs them anew
-	segments []segment
-	room     resources
-	used     map[*buffer]struct{}
-	last     uint64 // serial of the last run
-	closed   bool
+	b         *Backend
+	ops       []backend.Op // for Profile, which records them anew
+	segments  []segment
+	resources resources
+	used      map[*buffer]struct{}
+	last      uint64 // serial of the last run
+	closed    bool
 }
 
-// segment is as much as one submit may hold.
+// segment is a command buffer with at most as much work as one submit may have.
 type segment struct {
 	cmd  vk.CommandBuffer
 	what string
@@ -32,27 +32,27 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 	}
 	b.testSubgroups()
 	b.testFor(ops)
-	p := &program{b: b, ops: backend.Freeze(ops), used: map[*buffer]struct{}{}, room: resources{b: b}}
+	p := &program{b: b, ops: backend.Freeze(ops), used: map[*buffer]struct{}{}, resources: resources{b: b}}
 	e := encoder{b: b, full: p.next}
 	err := p.next(&e)
 	if err == nil {
-		err = e.all(ops)
+		err = e.encodeAll(ops)
 	}
 	if err == nil {
 		err = p.end(&e)
 	}
 	if err != nil {
 		if e.rec != nil {
-			_ = p.end(&e) // a command buffer can begin again only once it has ended
+			_ = p.end(&e) // a command buffer must be ended before it is reused
 		}
 		p.release()
-		return nil, told("recording %w", err)
+		return nil, wrapError("recording %w", err)
 	}
 	b.programs[p] = struct{}{}
 	return p, nil
 }
 
-// next ends the segment at hand, if there is one, and begins another.
+// next ends the current segment, if there is one, and begins another.
 func (p *program) next(e *encoder) error {
 	if e.rec != nil {
 		if err := p.end(e); err != nil {
@@ -63,7 +63,7 @@ func (p *program) next(e *encoder) error {
 	if err != nil {
 		return err
 	}
-	rec.used, rec.room = p.used, p.room
+	rec.used, rec.resources = p.used, p.resources
 	e.rec = rec
 	return nil
 }
@@ -75,9 +75,9 @@ func (p *program) end(e *encoder) error {
 	return rec.end()
 }
 
-// keep makes a recording part of the program.
+// keep adds a recording to the program as a segment.
 func (p *program) keep(rec *recording) {
-	p.room = rec.room
+	p.resources = rec.resources
 	p.segments = append(p.segments, segment{rec.cmd, rec.what()})
 }
 
@@ -88,28 +88,28 @@ func (p *program) Run() error {
 		return err
 	}
 	if p.closed {
-		return told("the program is closed: %w", backend.ErrClosed)
+		return wrapError("the program is closed: %w", backend.ErrClosed)
 	}
 	for buf := range p.used {
 		if buf.freed {
-			return told("a program cannot run: %w (it had %d bytes)", backend.ErrFreed, buf.size)
+			return wrapError("a program cannot run: %w (it had %d bytes)", backend.ErrFreed, buf.size)
 		}
 	}
 	if b.profile != nil {
-		return b.Run(p.ops...) // the same dispatches, with timestamps between
+		return b.Run(p.ops...) // the same dispatches, with timestamps
 	}
-	defer func() { // also where a later segment failed: the earlier ones run
+	defer func() { // also if a later segment failed: the earlier ones run
 		for buf := range p.used {
 			buf.lastUse = max(buf.lastUse, p.last)
 		}
 	}()
 	for _, s := range p.segments {
 		if err := b.submit(s.what, s.cmd); err != nil {
-			return told("%w", err)
+			return wrapError("%w", err)
 		}
 		p.last = b.queue.last
 	}
-	return b.complaints()
+	return b.validationError()
 }
 
 // Close implements [backend.Program].
@@ -123,9 +123,9 @@ func (p *program) Close() error {
 	return nil
 }
 
-// release gives everything back once nothing runs.
+// release frees everything that the program owns. It must not be running.
 func (p *program) release() {
-	p.room.release()
+	p.resources.release()
 	for _, s := range p.segments {
 		p.b.queue.recycle(s.cmd)
 	}

@@ -184,8 +184,8 @@ func TestProgramOfFreedBuffers(t *testing.T) {
 	})
 }
 
-// TestValidationSpeaksUp makes a mistake on purpose: two dispatches without the
-// barrier between them. Else the tests' trust in validation would be for nothing.
+// TestValidationSpeaksUp makes a mistake on purpose: two dispatches without the barrier
+// between them. It shows that the validation layer, on which the other tests rely, works.
 func TestValidationSpeaksUp(t *testing.T) {
 	heard := 0
 	b, err := Open(Options{Device: index(t, lavapipe), Validation: true, OnMessage: func(string) { heard++ }})
@@ -220,7 +220,7 @@ func TestValidationSpeaksUp(t *testing.T) {
 }
 
 func TestDeviceLost(t *testing.T) {
-	q := queue{flight: []submission{{serial: 1, what: "op 3 (linear) to op 40 (add)"}}}
+	q := queue{inFlight: []submission{{serial: 1, what: "op 3 (linear) to op 40 (add)"}}}
 	err := q.failed(&vk.CallError{Call: "vkQueueSubmit", Result: -4})
 	if !errors.Is(err, backend.ErrDeviceLost) || !strings.Contains(err.Error(), "op 3 (linear) to op 40 (add)") {
 		t.Errorf("a lost device is told as: %v", err)
@@ -233,7 +233,7 @@ func TestDeviceLost(t *testing.T) {
 	}
 }
 
-// TestDispatchChecks: what a kernel gets wrong is an error, not a crash.
+// TestDispatchChecks: a mistake of a kernel is an error, not a crash.
 func TestDispatchChecks(t *testing.T) {
 	b := openTest(t, lavapipe, func(l *Limits) { l.BindingRange = 1 << 10 })
 	x := vector(t, b, make([]float32, 1000)...)
@@ -328,8 +328,8 @@ func TestSubmitsAreBounded(t *testing.T) {
 	}
 }
 
-// TestWritesAreBounded: many small writes that travel through staging memory do
-// not wait for a read to be submitted, all at once.
+// TestWritesAreBounded: many small writes through staging buffers are submitted from time to
+// time, and not all at once at the next read.
 func TestWritesAreBounded(t *testing.T) {
 	b := openTest(t, lavapipe, staged)
 	buf := mustAlloc(t, b, 8*maxCommands)

@@ -9,38 +9,38 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// A recording is a command buffer that is being filled, and all that must
-// live until it has run for the last time. Barriers are put in as commands
-// arrive. It begins with a barrier against all earlier submits and ends with
-// one towards the host.
+// A recording is a command buffer that is being recorded, with the resources that
+// it refers to. Barriers are added where commands need them. It begins with a
+// barrier that waits for all earlier submits, and ends with one that makes all
+// writes visible to the host.
 type recording struct {
-	b       *Backend
-	cmd     vk.CommandBuffer
-	hazards hazards
-	room    resources // of the whole of a Run or Program
+	b         *Backend
+	cmd       vk.CommandBuffer
+	hazards   hazards
+	resources resources // of the whole of a Run or Program
 
-	// used holds the buffers of a Program. nil in the commands of the next
-	// submit, which mark their buffers with its serial.
+	// used collects the buffers of a Program. It is nil in a recording that is
+	// submitted once: there the buffers get the serial of the next submit.
 	used map[*buffer]struct{}
 
-	first, last string // ops in it, for errors
-	commands    int    // of all kinds
-	work        uint64 // multiply-adds, about
+	first, last string // names of the first and the last op, for errors
+	commands    int    // number of commands of all kinds
+	work        uint64 // multiply-adds, approximately
 
-	touches []touch // of the command at hand
+	touches []touch // of the current command
 
-	times *times // of ops in it, for Profile; nil: none are timed
+	times *times // timestamps of ops, for Profile; nil: none
 }
 
 // resources are the descriptor sets, texel buffer views and scratch memory
 // that command buffers refer to.
 type resources struct {
 	b       *Backend
-	pools   []*setPool // the last one has room
+	pools   []*setPool // sets are allocated from the last one
 	views   map[viewKey]vk.BufferView
 	scratch []*buffer
 
-	descriptors []vk.Descriptor // of the set at hand
+	descriptors []vk.Descriptor // of the current set; reused
 }
 
 type viewKey struct {
@@ -49,15 +49,15 @@ type viewKey struct {
 	from, to uint64
 }
 
-// A submit holds no more than this, so that no watchdog takes it for hung (the
-// shortest fire after about 2 s) and the device starts while the rest is still
-// being recorded.
+// Bounds of a submit. They keep it short enough for watchdogs, which reset a
+// device that seems to hang (the shortest after about 2 s), and they let the device
+// start while the host records the rest.
 const (
 	maxCommands = 1024
 	maxWork     = 20_000_000_000 // multiply-adds: 0.2 s at 200 GFLOP/s
 )
 
-// Accesses and stages of barriers: there are only shaders and copies.
+// All stages and accesses that commands use.
 const (
 	allStages = vk.ComputeStage | vk.Transfer
 	allWrites = vk.ShaderWrite | vk.TransferWrite
@@ -74,16 +74,17 @@ func (b *Backend) newRecording(flags vk.BeginFlags) (*recording, error) {
 		return nil, err
 	}
 	b.dev.CmdBarrier(cmd, allStages, allWrites, allStages, allAccess)
-	return &recording{b: b, cmd: cmd, room: resources{b: b}}, nil
+	return &recording{b: b, cmd: cmd, resources: resources{b: b}}, nil
 }
 
-// multiplyAdds is the work of an op by which submits are bounded.
+// multiplyAdds returns the multiply-adds of an op, to bound the work of a submit.
 func multiplyAdds(op backend.Op) uint64 {
 	flops, _ := backend.Cost(op)
 	return uint64(flops / 2)
 }
 
-// use tells that buf must live until the commands have run.
+// use records that the commands use buf, so that its memory is not freed or reused
+// before they have run.
 func (r *recording) use(buf *buffer) {
 	if r.used != nil {
 		r.used[buf] = struct{}{}
@@ -92,7 +93,7 @@ func (r *recording) use(buf *buffer) {
 	}
 }
 
-// note tells that what comes belongs to an op.
+// note records that the next commands belong to an op.
 func (r *recording) note(index int, op string) {
 	r.last = fmt.Sprintf("op %d (%s)", index, op)
 	if r.first == "" {
@@ -100,7 +101,7 @@ func (r *recording) note(index int, op string) {
 	}
 }
 
-// what tells in a few words what is in it.
+// what names the ops in the recording, for errors.
 func (r *recording) what() string {
 	switch {
 	case r.first == "":
@@ -120,7 +121,7 @@ func (r *recording) end() error {
 
 func (r *recording) full() bool { return r.commands >= maxCommands || r.work >= maxWork }
 
-// wait puts a barrier in if the next command, which does what touches say, needs one.
+// wait records a barrier if the next command needs one, and counts that command.
 func (r *recording) wait(s stage, touches ...touch) {
 	if after := r.hazards.add(s, touches); after != 0 {
 		var stages vk.Stage
@@ -139,7 +140,7 @@ func (r *recording) wait(s stage, touches ...touch) {
 }
 
 func (r *recording) dispatch(p *pipeline, push []byte, groups [3]uint32, bindings []binding, work uint64) error {
-	set, err := r.room.set(p.layout, bindings)
+	set, err := r.resources.set(p.layout, bindings)
 	if err != nil {
 		return err
 	}
@@ -156,26 +157,27 @@ func (r *recording) dispatch(p *pipeline, push []byte, groups [3]uint32, binding
 	return nil
 }
 
-// copy copies size bytes between device buffers.
+// copy records a copy of size bytes.
 func (r *recording) copy(dst vk.Buffer, to uint64, src vk.Buffer, from, size uint64) {
 	r.beginTime()
 	r.wait(transfer, touch{uint64(src), from, from + size, false}, touch{uint64(dst), to, to + size, true})
 	r.b.dev.CmdCopyBuffer(r.cmd, src, dst, from, to, size)
 }
 
-// update writes up to 64 KiB: offset and length are multiples of 4.
+// update records a write of up to 64 KiB, which are stored in the command buffer.
+// Offset and length are multiples of 4.
 func (r *recording) update(dst vk.Buffer, offset uint64, data []byte) {
 	r.wait(transfer, touch{uint64(dst), offset, offset + uint64(len(data)), true})
 	r.b.dev.CmdUpdateBuffer(r.cmd, dst, offset, data)
 }
 
-// zero clears size bytes: offset and size are multiples of 4.
+// zero records that size bytes are set to 0. Offset and size are multiples of 4.
 func (r *recording) zero(dst vk.Buffer, offset, size uint64) {
 	r.wait(transfer, touch{uint64(dst), offset, offset + size, true})
 	r.b.dev.CmdFillBuffer(r.cmd, dst, offset, size, 0)
 }
 
-// view makes the texel buffer view of a binding, once.
+// view returns the texel buffer view of a binding. Equal ones share a view.
 func (r *resources) view(b binding) (vk.BufferView, error) {
 	key := viewKey{b.handle, b.format, b.from, b.to}
 	if v, ok := r.views[key]; ok {
@@ -195,17 +197,17 @@ func (r *resources) view(b binding) (vk.BufferView, error) {
 // setPool is a pool of descriptor sets, which are freed all at once.
 type setPool struct {
 	handle                vk.DescriptorPool
-	sets, storage, texels int // that are left
+	sets, storage, texels int // number of sets and descriptors that are free
 }
 
-// Of a pool. A set has 3 to 6 buffers.
+// The size of a pool. Most sets have 3 to 6 descriptors.
 const (
 	poolSets    = 256
 	poolStorage = 6 * poolSets
 	poolTexels  = 3 * poolSets
 )
 
-// set makes a descriptor set of bindings.
+// set allocates a descriptor set and writes the bindings to it.
 func (r *resources) set(l *layout, bindings []binding) (vk.DescriptorSet, error) {
 	var p *setPool
 	if n := len(r.pools); n > 0 {
@@ -239,8 +241,8 @@ func (r *resources) set(l *layout, bindings []binding) (vk.DescriptorSet, error)
 	return set, nil
 }
 
-// release gives everything back; no command buffer that refers to it may
-// still run or be run.
+// release frees all resources. No command buffer that refers to them may be
+// running or be submitted again.
 func (r *resources) release() {
 	for _, v := range r.views {
 		r.b.dev.DestroyBufferView(v)

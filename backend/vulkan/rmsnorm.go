@@ -15,7 +15,7 @@ func init() {
 }
 
 func encodeRMSNorm(e *encoder, op *backend.RMSNorm) error {
-	return e.windows(2, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
+	return e.pieces(2, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
 		dst, dstBase := e.operand(ts[0], backend.Write)
 		x, xBase := e.operand(ts[1], backend.Read)
 		gamma, gammaBase := e.operand(op.Gamma, backend.Read)

@@ -14,10 +14,10 @@ func init() {
 	})
 }
 
-// encodeRMSNormBackward takes the vectors, and then sums over them, window by
-// window: the sums add up in DGamma.
+// encodeRMSNormBackward handles one piece of the rows after the other: first DX,
+// row by row, then the sums over the rows, which are added to DGamma.
 func encodeRMSNormBackward(e *encoder, op *backend.RMSNormBackward) error {
-	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
+	for axis := range 2 { // if one stride does not serve all rows: one outer index after the other
 		if !haveRowStride(op.DX, op.X, op.DY, op.Stats) && op.X.Dim(axis) > 1 {
 			return each(op.X.Dim(axis), 1, func(i, end int) error {
 				return encodeRMSNormBackward(e, rmsNormPart(op, axis, i, end))
@@ -26,8 +26,8 @@ func encodeRMSNormBackward(e *encoder, op *backend.RMSNormBackward) error {
 	}
 	m := *op
 	m.DX, m.X, m.DY, m.Stats = matrix(op.DX), matrix(op.X), matrix(op.DY), matrix(op.Stats)
-	window := min(e.maxRows(m.DX), e.maxRows(m.X), e.maxRows(m.DY), e.maxRows(m.Stats), e.maxRounds())
-	return each(m.X.Dim(2), window, func(r, end int) error {
+	most := min(e.maxRows(m.DX), e.maxRows(m.X), e.maxRows(m.DY), e.maxRows(m.Stats), e.maxRounds())
+	return each(m.X.Dim(2), most, func(r, end int) error {
 		part := rmsNormPart(&m, 2, r, end)
 		if err := rmsNormBackwardRows(e, part); err != nil || op.DGamma.Absent() {
 			return err
@@ -36,7 +36,7 @@ func encodeRMSNormBackward(e *encoder, op *backend.RMSNormBackward) error {
 	})
 }
 
-// rmsNormPart is op on a part of the vectors.
+// rmsNormPart returns op on the range [from, to) of an axis.
 func rmsNormPart(op *backend.RMSNormBackward, axis, from, to int) *backend.RMSNormBackward {
 	part := *op
 	part.DX, part.X = op.DX.Slice(axis, from, to), op.X.Slice(axis, from, to)
@@ -92,8 +92,8 @@ func rmsNormBackwardColumns(e *encoder, op *backend.RMSNormBackward) error {
 	}
 	columns, lanes := columnLanes(e.limits())
 	blocks := e.groups(0, int(push.N), int(columns))
-	// Where a stage does not use what the shader may write, another such stands
-	// for it: absent memory must not seem to be written.
+	// A binding that the shader may write must not be absent. A stage that does not
+	// use it binds another output in its place.
 	dispatch := func(stage, slices uint32, bindings ...binding) error {
 		spec := shaders.LayerNormBackwardColumnsSpec{Lanes: columns, LanesY: lanes, Stage: stage}
 		p := pipelineSpec{variant: shaders.Find("rmsnorm_backward_columns", defines), spec: spec}

@@ -14,8 +14,9 @@ func init() {
 	})
 }
 
-// encodeRotary takes a dispatch for each window of the table, which is one
-// unless it is too large to be bound. Each finds the positions that are its own.
+// encodeRotary encodes one dispatch for each piece of the table. That is a single
+// dispatch, unless the table is too large for one binding. Each dispatch handles
+// the positions whose rows lie in its piece.
 func encodeRotary(e *encoder, op *backend.Rotary) error {
 	sequences := min(e.maxAlong(op.Dst, 1), e.maxAlong(op.X, 1), e.maxAlong(op.At, 3))
 	return each(op.X.Dim(1), sequences, func(b, bEnd int) error {
@@ -26,7 +27,7 @@ func encodeRotary(e *encoder, op *backend.Rotary) error {
 			part.Dst, part.X = seq.Dst.Slice(2, t, tEnd), seq.X.Slice(2, t, tEnd)
 			return each(op.Angles.Dim(2), e.maxRows(op.Angles), func(p, pEnd int) error {
 				part.Angles = op.Angles.Slice(2, p, pEnd)
-				return encodeRotaryWindow(e, &part, shaders.RotaryPush{
+				return encodeRotaryPiece(e, &part, shaders.RotaryPush{
 					FirstTime: uint32(t), FirstPosition: uint32(p), Context: uint32(op.Angles.Dim(2)), MarkMissing: boolean(p == 0),
 				})
 			})
@@ -34,7 +35,7 @@ func encodeRotary(e *encoder, op *backend.Rotary) error {
 	})
 }
 
-func encodeRotaryWindow(e *encoder, op *backend.Rotary, push shaders.RotaryPush) error {
+func encodeRotaryPiece(e *encoder, op *backend.Rotary, push shaders.RotaryPush) error {
 	dst, dstBase := e.operand(op.Dst, backend.Update)
 	x, xBase := e.operand(op.X, backend.Read)
 	angles, anglesBase := e.operand(op.Angles, backend.Read)
@@ -51,7 +52,7 @@ func encodeRotaryWindow(e *encoder, op *backend.Rotary, push shaders.RotaryPush)
 	push.Batch, push.Time, push.Heads = uint32(op.X.Dim(1)), uint32(op.X.Dim(2)), uint32(op.Heads)
 	push.Size, push.Pairs, push.Step, push.Apart = uint32(size/unit), uint32(pairs/unit), uint32(step), uint32(apart)
 	push.Angles, push.AnglesStride = anglesBase/uint32(unit), uint32(op.Angles.Stride(2)/unit)
-	push.WindowPositions = uint32(op.Angles.Dim(2))
+	push.PiecePositions = uint32(op.Angles.Dim(2))
 	push.At, push.AtStride = atBase, uint32(op.At.Stride(3))
 	push.Direction = 1
 	if op.Inverse {

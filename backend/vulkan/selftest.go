@@ -11,11 +11,11 @@ import (
 	"caldera/shaders"
 )
 
-// Drivers have advertised subgroup operations that do something else, and
-// subgroup sizes that are not the real ones. So before kernels may use them a
-// shader tells what really happens, once for each open device.
+// Some drivers advertise subgroup operations that do not work, or a subgroup size
+// that is not the real one. So kernels use subgroup operations only after a test
+// shader has given the right results: the self-test, once for each open device.
 
-// testSubgroups fills b.subgroupTest at its first call.
+// testSubgroups runs the self-test at its first call and sets b.subgroupTest.
 func (b *Backend) testSubgroups() {
 	t := &b.subgroupTest
 	if t.done {
@@ -27,8 +27,9 @@ func (b *Backend) testSubgroups() {
 	}
 }
 
-// subgroupSelfTest runs selftest.comp and checks that subgroups have the size that
-// the limits tell, that consecutive invocations are their lanes, and that they add up right.
+// subgroupSelfTest runs selftest.comp. It checks that subgroups have the size that
+// the limits say, that consecutive invocations are lanes of one subgroup, and that
+// subgroupAdd gives the right sum.
 func (b *Backend) subgroupSelfTest() error {
 	l := &b.limits
 	if !l.SubgroupArithmetic || l.SubgroupSize == 0 {
@@ -58,8 +59,8 @@ func (b *Backend) subgroupSelfTest() error {
 	return checkSubgroups(got, l.SubgroupSize, size)
 }
 
-// checkSubgroups holds what selftest.comp wrote against what must be there:
-// for each invocation the subgroup's size and number, the lane and the sum.
+// checkSubgroups compares the results of selftest.comp with what they must be. For
+// each invocation these are the subgroup's size and number, the lane and the sum.
 func checkSubgroups(got []byte, subgroup, size uint32) error {
 	for at := 0; at < len(got)/16; at++ {
 		i := uint32(at) % size

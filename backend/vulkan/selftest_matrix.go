@@ -14,23 +14,24 @@ import (
 	"caldera/shaders"
 )
 
-// That a driver lists cooperative matrices does not mean that it multiplies
-// right. So before kernels may use them, products whose sums are known are
-// computed with tiles of each size: once for each open device, at the first op
-// that could use them.
+// A driver may list cooperative matrices and multiply them wrongly. So kernels use
+// them only after a self-test: products with known results, computed with tiles of
+// each size. It runs once for each open device, before the first op that could use
+// cooperative matrices.
 
-// testMatrices fills b.matrixTest at its first call.
+// testMatrices runs the self-test at its first call and sets b.matrixTest.
 func (b *Backend) testMatrices() {
 	t := &b.matrixTest
-	if t.done || b.limits.Software { // on a CPU they cost more than they gain
+	if t.done || b.limits.Software { // on a CPU they are slower than other kernels
 		return
 	}
 	t.err = b.matrixSelfTest()
-	t.done = !errors.Is(t.err, backend.ErrOutOfMemory) // of which there may be more next time
+	t.done = !errors.Is(t.err, backend.ErrOutOfMemory) // next time there may be enough memory
 	t.passed = t.err == nil
 }
 
-// describeMatrices tells what came of it; nothing before there was a need.
+// describeMatrices returns the result of the self-test for Describe, or "" if it
+// has not run.
 func (b *Backend) describeMatrices() string {
 	switch t, m := &b.matrixTest, b.limits.Matrix; {
 	case t.passed:
@@ -53,21 +54,23 @@ func (b *Backend) matrixSelfTest() error {
 	return err
 }
 
-// The products of the self-test take more than one tile, slice and part, none
-// of which is whole. f16 could not hold their sums: some device might add in it.
+// The sizes of the self-test's product. It needs more than one tile, slice and
+// part, and the last of each is not full. The sums are too large to be exact in
+// f16, so that a device that adds in f16 fails.
 const (
 	testRows, testOuts, testIns = 140, 132, 100
 	testPart                    = 52
 	testParts                   = 2
-	testPitch                   = 144 // of the operands, whichever way they lie
+	testPitch                   = 144 // row stride of the operands, transposed or not
 )
 
 func testX(row, in int) float32 { return float32((row*37+in*11)%127 - 40) }
 func testW(out, in int) float32 { return float32((out*29+in*23)%113 - 30) }
 
-// testProducts computes one product with the operands in each way that ops have them.
+// testProducts computes the product for each combination of transposed operands
+// that ops have, and checks the results.
 func (b *Backend) testProducts(size, across uint32) error {
-	ways := [][2]bool{{false, false}, {false, true}, {true, true}} // x, w transposed: linear's, linear's, its gradient's
+	ways := [][2]bool{{false, false}, {false, true}, {true, true}} // whether x and w are transposed: two for Linear, one for LinearBackward
 	const products = testParts * testRows * testOuts
 	buf, err := b.alloc(uint64(4 * products * len(ways)))
 	if err != nil {
@@ -121,7 +124,7 @@ func (b *Backend) testProducts(size, across uint32) error {
 	return nil
 }
 
-// testOperand is [rows, testIns], or transposed [testIns, rows], in f16.
+// testOperand makes an operand [rows, testIns], or transposed [testIns, rows], in f16.
 func (b *Backend) testOperand(rows int, transposed bool, value func(row, in int) float32) (backend.Tensor, error) {
 	n := testPitch * testPitch
 	data := make([]byte, 2*n)
@@ -145,7 +148,7 @@ func (b *Backend) testOperand(rows int, transposed bool, value func(row, in int)
 	return backend.Of(buf, backend.F16, 0, n), nil
 }
 
-// checkProducts holds the two parts of the product against what must be there.
+// checkProducts compares the two parts of the product with what they must be.
 func checkProducts(got []byte) error {
 	for at := 0; at < len(got)/4; at++ {
 		part, row, out := at/(testRows*testOuts), at/testOuts%testRows, at%testOuts

@@ -21,7 +21,7 @@ func TestSubgroups(t *testing.T) {
 	})
 }
 
-// TestSubgroupsLie plays a device that tells another size than it has.
+// TestSubgroupsLie simulates a device that tells another size than it has.
 func TestSubgroupsLie(t *testing.T) {
 	b := openTest(t, lavapipe, func(l *Limits) { l.SubgroupSize *= 2 })
 	b.testSubgroups()

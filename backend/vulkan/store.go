@@ -18,19 +18,19 @@ func init() {
 
 func encodeStore(e *encoder, op *backend.Store) error {
 	variant := shaders.Find("store", strings.Join(storage("", op.Dst.DType), " "))
-	// Whole sequences at once if they fit, else windows of one sequence.
+	// Whole sequences at once if they fit, else pieces of one sequence.
 	sequences := min(e.maxAlong(op.Dst, 1), e.maxAlong(op.X, 1), e.maxAlong(op.At, 3))
 	return each(op.X.Dim(1), sequences, func(b, bEnd int) error {
 		dst, x, at := op.Dst.Slice(1, b, bEnd), op.X.Slice(1, b, bEnd), op.At.Slice(3, b, bEnd)
 		return each(x.Dim(2), e.maxRows(x), func(t, tEnd int) error {
 			return each(dst.Dim(2), e.maxRows(dst), func(c, cEnd int) error {
-				return encodeStoreWindow(e, variant, dst.Slice(2, c, cEnd), x.Slice(2, t, tEnd), at, c, t)
+				return encodeStorePiece(e, variant, dst.Slice(2, c, cEnd), x.Slice(2, t, tEnd), at, c, t)
 			})
 		})
 	})
 }
 
-func encodeStoreWindow(e *encoder, variant *shaders.Variant, dst, x, at backend.Tensor, first, firstTime int) error {
+func encodeStorePiece(e *encoder, variant *shaders.Variant, dst, x, at backend.Tensor, first, firstTime int) error {
 	to, toBase := e.operand(dst, backend.Update)
 	from, fromBase := e.operand(x, backend.Read)
 	place, placeBase := e.operand(at, backend.Read)

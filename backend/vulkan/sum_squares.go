@@ -15,7 +15,7 @@ func init() {
 }
 
 func encodeSumSquares(e *encoder, op *backend.SumSquares) error {
-	return e.windows(2, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
+	return e.pieces(2, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
 		dst, dstBase := e.operand(ts[0], backend.Write)
 		x, xBase := e.operand(ts[1], backend.Read)
 		unit, defines := 1, ""

@@ -9,24 +9,25 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// Between host and device. Where the host maps device memory it copies there
-// directly as soon as the order of things allows. Elsewhere small writes travel
-// in the command buffer, large ones and all reads through staging memory.
+// Copies between host and device. If device memory is mapped, the host copies to
+// it directly, once earlier commands that use the buffer have finished. Otherwise
+// small writes are stored in the command buffer; large writes and all reads go
+// through staging buffers.
 
-// stagingSize is that of each piece of staging memory.
+// stagingSize is the size of a staging buffer in bytes.
 const stagingSize = 16 << 20
 
-// staging is memory that both the host and the device reach.
+// staging is a staging buffer: memory that both the host and the device access.
 type staging struct {
 	deviceMemory
-	used    uint64 // bytes that wait to be copied to the device
-	lastUse uint64 // serial of the last submit that touches it
+	used    uint64 // bytes that the host has written since the device was done with it
+	lastUse uint64 // serial of the last submit that uses it
 }
 
-// uploads has two pieces of staging memory: the host fills one while the device empties
-// the other.
+// uploads has two staging buffers. The host fills one while the device copies
+// from the other.
 type uploads struct {
-	pieces  [2]staging
+	buffers [2]staging
 	current int
 }
 
@@ -35,18 +36,18 @@ func (b *Backend) Write(dst backend.Buffer, off int, src []byte) error {
 	if err := b.ready(); err != nil {
 		return err
 	}
-	buf, err := b.window(dst, off, len(src))
+	buf, err := b.ownRange(dst, off, len(src))
 	if err == nil && len(src) > 0 {
 		err = b.write(buf, uint64(off), src)
 	}
 	if err != nil {
-		return told("Write of %d bytes at %d: %w", len(src), off, err)
+		return wrapError("Write of %d bytes at %d: %w", len(src), off, err)
 	}
 	return nil
 }
 
 func (b *Backend) write(buf *buffer, off uint64, src []byte) error {
-	if err := buf.makeWay(off, uint64(len(src))); err != nil {
+	if err := buf.zeroSkipped(off, uint64(len(src))); err != nil {
 		return err
 	}
 	if err := b.put(buf, off, src); err != nil {
@@ -56,7 +57,7 @@ func (b *Backend) write(buf *buffer, off uint64, src []byte) error {
 	return nil
 }
 
-// put writes in the way that is fastest at the moment.
+// put writes src to the buffer at off, in the way that is fastest now.
 func (b *Backend) put(buf *buffer, off uint64, src []byte) error {
 	n := uint64(len(src))
 	switch {
@@ -72,7 +73,7 @@ func (b *Backend) put(buf *buffer, off uint64, src []byte) error {
 		}
 		return nil
 	case b.limits.Unified:
-		if err := b.until(buf.lastUse); err != nil {
+		if err := b.waitFor(buf.lastUse); err != nil {
 			return err
 		}
 		if err := b.fetchEdges(&buf.block.deviceMemory, buf.offset+off, n); err != nil {
@@ -84,14 +85,14 @@ func (b *Backend) put(buf *buffer, off uint64, src []byte) error {
 	return b.upload(buf, off, src)
 }
 
-// upload copies through staging memory.
+// upload writes src to the buffer at off through staging buffers.
 func (b *Backend) upload(buf *buffer, off uint64, src []byte) error {
 	for len(src) > 0 {
-		s, err := b.uploadRoom()
+		s, err := b.stagingForUpload()
 		if err != nil {
 			return err
 		}
-		n := uint64(copy(s.mapped[s.used:stagingSize], src)) // the driver may have mapped more than was asked for
+		n := uint64(copy(s.mapped[s.used:stagingSize], src)) // mapped may be longer than stagingSize
 		if err := b.flushMapped(&s.deviceMemory, s.used, n); err != nil {
 			return err
 		}
@@ -101,10 +102,10 @@ func (b *Backend) upload(buf *buffer, off uint64, src []byte) error {
 		}
 		rec.copy(buf.block.Buffer, buf.offset+off, s.Buffer, s.used, n)
 		rec.use(buf)
-		// The next bytes begin at a multiple of the largest atom of incoherent memory.
+		// rangeUnit: flushes of incoherent memory must not overlap (nonCoherentAtomSize).
 		s.used, s.lastUse = roundUp(s.used+n, rangeUnit), b.queue.last+1
 		src, off = src[n:], off+n
-		if rec.full() { // of many small writes, too
+		if rec.full() { // many small writes fill it too
 			if err := b.flush(); err != nil {
 				return err
 			}
@@ -113,17 +114,17 @@ func (b *Backend) upload(buf *buffer, off uint64, src []byte) error {
 	return nil
 }
 
-// uploadRoom is a piece of staging memory that is not full.
-func (b *Backend) uploadRoom() (*staging, error) {
-	s := &b.up.pieces[b.up.current]
+// stagingForUpload returns a staging buffer that is not full.
+func (b *Backend) stagingForUpload() (*staging, error) {
+	s := &b.up.buffers[b.up.current]
 	if s.used >= stagingSize {
-		// Full: the device empties it while the host fills the other.
+		// Full: the device copies from it while the host fills the other.
 		if err := b.flush(); err != nil {
 			return nil, err
 		}
 		b.up.current = 1 - b.up.current
-		s = &b.up.pieces[b.up.current]
-		if err := b.until(s.lastUse); err != nil {
+		s = &b.up.buffers[b.up.current]
+		if err := b.waitFor(s.lastUse); err != nil {
 			return nil, err
 		}
 	}
@@ -144,25 +145,25 @@ func (b *Backend) Read(dst []byte, src backend.Buffer, off int) error {
 	if err := b.ready(); err != nil {
 		return err
 	}
-	buf, err := b.window(src, off, len(dst))
+	buf, err := b.ownRange(src, off, len(dst))
 	if err == nil {
 		err = b.read(dst, buf, uint64(off))
 	}
 	if err == nil {
-		err = b.complaints()
+		err = b.validationError()
 	}
 	if err != nil {
-		return told("Read of %d bytes at %d: %w", len(dst), off, err)
+		return wrapError("Read of %d bytes at %d: %w", len(dst), off, err)
 	}
 	return nil
 }
 
 func (b *Backend) read(dst []byte, buf *buffer, off uint64) error {
-	if err := buf.settle(); err != nil {
+	if err := buf.zeroRest(); err != nil {
 		return err
 	}
 	if b.limits.Unified || len(dst) == 0 {
-		if err := b.finish(); err != nil || len(dst) == 0 {
+		if err := b.waitAll(); err != nil || len(dst) == 0 {
 			return err
 		}
 		if err := b.invalidateMapped(&buf.block.deviceMemory, buf.offset+off, uint64(len(dst))); err != nil {
@@ -186,7 +187,7 @@ func (b *Backend) read(dst []byte, buf *buffer, off uint64) error {
 		n := min(stagingSize, uint64(len(dst)))
 		rec.copy(s.Buffer, 0, buf.block.Buffer, buf.offset+off, n)
 		rec.use(buf)
-		if err := b.finish(); err != nil {
+		if err := b.waitAll(); err != nil {
 			return err
 		}
 		if err := b.invalidateMapped(&s.deviceMemory, 0, n); err != nil {
@@ -198,9 +199,9 @@ func (b *Backend) read(dst []byte, buf *buffer, off uint64) error {
 	return nil
 }
 
-// fetchEdges makes ready for a write of the host, and then flushMapped, what
-// else lies in the first and last unit of the range: flushing writes whole
-// units, and the device may have written there since the host read them.
+// fetchEdges prepares incoherent memory for a write by the host and flushMapped. A
+// flush writes whole units of rangeUnit bytes. So the bytes around the range, in
+// its first and last unit, must be up to date: fetchEdges invalidates these units.
 func (b *Backend) fetchEdges(m *deviceMemory, offset, size uint64) error {
 	end := offset + size
 	if offset%rangeUnit != 0 {
@@ -214,7 +215,7 @@ func (b *Backend) fetchEdges(m *deviceMemory, offset, size uint64) error {
 	return nil
 }
 
-// flushMapped makes what the host wrote to mapped memory visible to the device.
+// flushMapped makes the host's writes to mapped memory visible to the device.
 func (b *Backend) flushMapped(m *deviceMemory, offset, size uint64) error {
 	if m.coherent {
 		return nil
@@ -223,7 +224,7 @@ func (b *Backend) flushMapped(m *deviceMemory, offset, size uint64) error {
 	return b.dev.Flush(m.memory, from, min(roundUp(offset+size, rangeUnit), uint64(len(m.mapped)))-from)
 }
 
-// invalidateMapped makes what the device wrote visible to the host.
+// invalidateMapped makes the device's writes visible to the host.
 func (b *Backend) invalidateMapped(m *deviceMemory, offset, size uint64) error {
 	if m.coherent {
 		return nil

@@ -3,12 +3,14 @@
 // Package vulkan runs ops on GPUs through Vulkan compute shaders.
 //
 // A Backend owns one device: its memory (memory.go, buffer.go, transfer.go),
-// its queue (queue.go) and its pipelines (pipeline.go, cache.go). Ops are
-// turned into dispatches by kernels, one file an op (kernel.go says how to
-// add one), which see the device through an encoder (encoder.go). Commands
-// gather in a recording (recording.go), where barrier.go finds out which of
-// them must wait for which; Run submits it, Record (record.go) keeps it.
-// profile.go puts timestamps between ops while somebody wants to know.
+// its queue (queue.go) and its pipelines (pipeline.go, cache.go). Each op has a
+// kernel, in a file of its own, that turns it into dispatches (kernel.go says how
+// to add one). Kernels use the device through an encoder (encoder.go) and split
+// ops that are too large for one dispatch (pieces.go). Commands are collected in a
+// recording (recording.go); barrier.go decides where barriers are needed. Run
+// submits a recording once, Record (record.go) keeps it to be submitted many
+// times. profile.go adds timestamps around ops while a profile is made. When a
+// device is opened it is tested (proof.go).
 package vulkan
 
 import (
@@ -25,29 +27,29 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// Options are how a device is opened. The zero value is the usual one.
+// Options say how to open a device. The zero value opens the best one.
 type Options struct {
-	// Device is its index in the order of [Devices], best first.
+	// Device is the index of the device in the list of [Devices].
 	Device int
 
 	// Validation loads the Khronos validation layer with synchronization
-	// validation. Once it has said anything, Read, Run and Close return
-	// errors that tell it. The environment variable
+	// validation. After the layer's first message Read, Run and Close return an
+	// error with its messages. The environment variable
 	// CALDERA_VULKAN_VALIDATION=1 does the same for every backend.
 	Validation bool
 
-	// OnMessage gets each message of the validation layer, perhaps on
+	// OnMessage is called with each message of the validation layer, perhaps on
 	// another goroutine. It must not call Vulkan.
 	OnMessage func(text string)
 
-	// Limits may lower what the device can do, to play a smaller one. It
-	// must not raise anything.
+	// Limits may lower the limits of the device, to simulate a smaller one. It
+	// must not raise any.
 	Limits func(*Limits)
 
-	// In tests.
-	play     *vk.Play      // stands between the device and its driver
-	patience time.Duration // with a device that never finishes; 0: the usual
-	unproved bool          // a driver that is known to do nothing is opened all the same
+	// For tests.
+	hooks    *vk.Hooks     // intercepts calls to the driver
+	timeout  time.Duration // of the test of the device; 0: proofTimeout
+	unproved bool          // skips the test of the device
 }
 
 // Backend is an open device.
@@ -63,14 +65,14 @@ type Backend struct {
 	pipes   *pipelines
 	up      uploads
 	down    staging
-	dummy   *buffer    // stands for absent tensors
-	pending *recording // the commands of the next submit; nil if there are none
+	dummy   *buffer    // is bound in place of absent tensors
+	pending *recording // the commands of the next submit; nil: none
 	closed  bool
 
 	programs map[*program]struct{}
 
-	profile *profile       // being made; else nil
-	queries []vk.QueryPool // for use again
+	profile *profile       // the profile that is being made; nil: none
+	queries []vk.QueryPool // free pools, to be reused
 
 	subgroupTest struct {
 		done, passed bool
@@ -95,19 +97,19 @@ var (
 	_ backend.Profiler       = (*Backend)(nil)
 )
 
-// Open opens a device. Where there is none the error says what is missing and
-// what to install. A device that does not compute what it is told is refused:
-// the error is a [RefusedError].
+// Open opens a device. If there is none, the error says what is missing and what
+// to install. Open tests the device, and refuses one that computes wrongly or
+// nothing: the error is a [RefusedError].
 func Open(o Options) (*Backend, error) {
 	b := &Backend{
 		name:     fmt.Sprintf("vulkan:%d", o.Device),
 		programs: map[*program]struct{}{},
 	}
 	if err := b.open(o); err != nil {
-		if !errors.Is(err, errUnfinished) { // what still runs must not be destroyed
+		if !errors.Is(err, errUnfinished) { // objects in use must not be destroyed
 			b.destroy()
 		}
-		return nil, told("%w", err)
+		return nil, wrapError("%w", err)
 	}
 	return b, nil
 }
@@ -116,7 +118,7 @@ func (b *Backend) open(o Options) error {
 	var err error
 	b.inst, err = vk.New(vk.Options{
 		Validation: o.Validation || os.Getenv("CALDERA_VULKAN_VALIDATION") == "1",
-		Message:    func(s vk.Severity, id, text string) { b.heard(o.OnMessage, s, id, text) },
+		Message:    func(s vk.Severity, id, text string) { b.onMessage(o.OnMessage, s, id, text) },
 	})
 	if err != nil {
 		return err
@@ -132,7 +134,7 @@ func (b *Backend) open(o Options) error {
 	if b.dev, err = b.phys.Open(features(b.phys)); err != nil {
 		return err
 	}
-	b.dev.Play = o.play
+	b.dev.Hooks = o.hooks
 	b.limits = limitsOf(b.dev)
 	if err := b.chooseMemory(); err != nil {
 		return err
@@ -159,13 +161,13 @@ func (b *Backend) open(o Options) error {
 	if b.dummy, err = b.alloc(rangeUnit); err != nil {
 		return err
 	}
-	if err := b.dummy.settle(); err != nil {
+	if err := b.dummy.zeroRest(); err != nil {
 		return err
 	}
 	if o.unproved {
 		return nil
 	}
-	err = b.prove(cmp.Or(o.patience, proofWait))
+	err = b.prove(cmp.Or(o.timeout, proofTimeout))
 	b.pipes.proof = b.pipes.stats.Pipelines
 	return err
 }
@@ -173,10 +175,10 @@ func (b *Backend) open(o Options) error {
 // Name implements [backend.Backend].
 func (b *Backend) Name() string { return b.name }
 
-// Limits are what the device can do.
+// Limits returns what the device can do.
 func (b *Backend) Limits() Limits { return b.limits }
 
-// Stats tells what has been compiled so far.
+// Stats returns what has been compiled so far.
 func (b *Backend) Stats() Stats { return b.pipes.stats }
 
 // Describe implements [backend.Describer].
@@ -198,20 +200,20 @@ func (b *Backend) Run(ops ...backend.Op) error {
 		return nil
 	}
 	b.testFor(ops)
-	if err := b.run(func(e *encoder) error { return e.all(ops) }); err != nil {
-		return told("%w", err)
+	if err := b.run(func(e *encoder) error { return e.encodeAll(ops) }); err != nil {
+		return wrapError("%w", err)
 	}
-	return b.complaints()
+	return b.validationError()
 }
 
-// run submits what encode records, in as many pieces as it takes. It may use
-// subgroups where the device passes their self-test.
+// run calls encode and submits what it records, in as many submits as it takes.
+// It runs the subgroup self-test first.
 func (b *Backend) run(encode func(*encoder) error) error {
 	b.testSubgroups()
 	return b.encode(encode)
 }
 
-// encode is run for what needs no subgroups.
+// encode is run without the subgroup self-test.
 func (b *Backend) encode(encode func(*encoder) error) error {
 	rec, err := b.commands()
 	if err != nil {
@@ -232,8 +234,8 @@ func (b *Backend) encode(encode func(*encoder) error) error {
 	return err
 }
 
-// all encodes ops, once it is known that their buffers can be used.
-func (e *encoder) all(ops []backend.Op) error {
+// encodeAll encodes ops. It checks the buffers of all of them first.
+func (e *encoder) encodeAll(ops []backend.Op) error {
 	for i, op := range ops {
 		var err error
 		op.Operands(func(name string, t *backend.Tensor, _ backend.Access) {
@@ -247,14 +249,15 @@ func (e *encoder) all(ops []backend.Op) error {
 	}
 	for i, op := range ops {
 		e.index, e.name = i, op.Name()
-		if err := e.timed(op); err != nil {
+		if err := e.encodeTimed(op); err != nil {
 			return &backend.OpError{Index: i, Op: op.Name(), Err: err}
 		}
 	}
 	return nil
 }
 
-// commands is the recording that the next submit takes along.
+// commands returns the pending recording, which the next submit includes. It
+// begins one if there is none.
 func (b *Backend) commands() (*recording, error) {
 	if b.pending == nil {
 		rec, err := b.newRecording(vk.OneTime)
@@ -266,7 +269,7 @@ func (b *Backend) commands() (*recording, error) {
 	return b.pending, nil
 }
 
-// flush submits what is pending.
+// flush submits the pending recording, if there is one.
 func (b *Backend) flush() error {
 	if b.pending == nil {
 		return nil
@@ -274,7 +277,8 @@ func (b *Backend) flush() error {
 	return b.submit("")
 }
 
-// submit submits what is pending and then cmds, in one call.
+// submit submits the pending recording and then cmds, in one call. what names cmds
+// in errors.
 func (b *Backend) submit(what string, cmds ...vk.CommandBuffer) error {
 	rec := b.pending
 	b.pending = nil
@@ -301,17 +305,18 @@ func (b *Backend) submit(what string, cmds ...vk.CommandBuffer) error {
 	return nil
 }
 
-// release gives back what a recording that no longer runs is made of.
+// release frees the resources of a recording that no longer runs.
 func (b *Backend) release(r *recording) {
-	r.room.release()
+	r.resources.release()
 	b.queue.recycle(r.cmd)
 	if r.times != nil {
 		b.queries = append(b.queries, r.times.queries)
 	}
 }
 
-// until waits for the submit with that serial, which may still be pending.
-func (b *Backend) until(serial uint64) error {
+// waitFor waits for the submit with that serial. It submits it first if it is
+// pending.
+func (b *Backend) waitFor(serial uint64) error {
 	if serial > b.queue.last {
 		if err := b.flush(); err != nil {
 			return err
@@ -320,27 +325,27 @@ func (b *Backend) until(serial uint64) error {
 	return b.queue.wait(serial)
 }
 
-// finish waits for everything.
-func (b *Backend) finish() error {
+// waitAll submits the pending recording and waits for all submits.
+func (b *Backend) waitAll() error {
 	if err := b.flush(); err != nil {
 		return err
 	}
 	return b.queue.wait(b.queue.last)
 }
 
-// ready tells why nothing more can be done.
+// ready returns an error if the backend is closed or the device is lost.
 func (b *Backend) ready() error {
 	if b.closed {
-		return told("%w", backend.ErrClosed)
+		return wrapError("%w", backend.ErrClosed)
 	}
 	if b.queue.lost != nil {
-		return told("%w", b.queue.lost)
+		return wrapError("%w", b.queue.lost)
 	}
 	return nil
 }
 
-// heard keeps a message of the validation layer.
-func (b *Backend) heard(on func(string), s vk.Severity, id, text string) {
+// onMessage stores a message of the validation layer, and passes it to on.
+func (b *Backend) onMessage(on func(string), s vk.Severity, id, text string) {
 	text = fmt.Sprintf("%v %s: %s", s, id, text)
 	b.messages.Lock()
 	b.messages.list = append(b.messages.list, text)
@@ -350,8 +355,9 @@ func (b *Backend) heard(on func(string), s vk.Severity, id, text string) {
 	}
 }
 
-// complaints are the messages of the validation layer, as an error.
-func (b *Backend) complaints() error {
+// validationError returns the messages of the validation layer as an error, or
+// nil if there are none.
+func (b *Backend) validationError() error {
 	b.messages.Lock()
 	defer b.messages.Unlock()
 	if len(b.messages.list) == 0 {
@@ -367,20 +373,20 @@ func (b *Backend) Close() error {
 	}
 	err := b.destroy()
 	if err == nil {
-		err = b.complaints()
+		err = b.validationError()
 	}
 	if err != nil {
-		return told("Close: %w", err)
+		return wrapError("Close: %w", err)
 	}
 	return nil
 }
 
-// destroy gives back all there is, also of a backend that failed to open.
+// destroy destroys all objects, also of a backend that was opened only in part.
 func (b *Backend) destroy() (err error) {
 	b.closed = true
 	if b.dev != nil {
 		if b.queue.dev != nil {
-			err = b.finish()
+			err = b.waitAll()
 			for p := range b.programs {
 				p.release()
 			}
@@ -396,7 +402,7 @@ func (b *Backend) destroy() (err error) {
 				err = e
 			}
 		}
-		for _, s := range []*staging{&b.up.pieces[0], &b.up.pieces[1], &b.down} {
+		for _, s := range []*staging{&b.up.buffers[0], &b.up.buffers[1], &b.down} {
 			b.destroyMemory(s.deviceMemory)
 		}
 		b.mem.close()

@@ -38,9 +38,6 @@ func (d *draft) list(a addedJSON) error {
 	} else if id != *a.ID {
 		return fmt.Errorf("token %s has id %d, expected %d as listed before", quote(a.Content), *a.ID, id)
 	}
-	if d.index == nil {
-		d.index = map[string]int{}
-	}
 	d.index[a.Content] = len(d.added)
 	d.added = append(d.added, a)
 	return nil

@@ -103,14 +103,14 @@ func (dir directory) within(file string, err error) error {
 
 // draft reads all files.
 func (dir directory) draft() (*draft, error) {
-	d := &draft{}
+	d := &draft{index: map[string]int{}}
 	if err := dir.readVocabulary(d); err != nil {
 		return nil, err
 	}
 	if _, err := dir.read(addedName, d.readAdded); err != nil {
 		return nil, err
 	}
-	s := &settings{}
+	s := &settings{named: map[string]*addedJSON{}}
 	for _, file := range []string{configName, specialMapName} {
 		if _, err := dir.read(file, s.read); err != nil {
 			return nil, err

@@ -44,9 +44,6 @@ var extraKeys = []string{"additional_special_tokens", "extra_special_tokens"}
 // unless that lists added tokens: then it is newer than the second.
 func (s *settings) read(data []byte) error {
 	override := s.added == nil
-	if s.named == nil {
-		s.named = map[string]*addedJSON{}
-	}
 	flags := map[string]**bool{"add_bos_token": &s.addBOS, "add_eos_token": &s.addEOS, "add_prefix_space": &s.prefixSpace}
 	return strictjson.Object(data, maxDepth, func(key string, value json.RawMessage) (err error) {
 		switch {

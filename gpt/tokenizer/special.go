@@ -47,9 +47,6 @@ type addedTokens struct {
 // add makes text, which is not empty, an added token. normalized is the text that
 // the normalizer makes of it; if it is empty, the token is never found.
 func (a *addedTokens) add(text, normalized string, t addedToken) {
-	if a.byText == nil {
-		a.byText = map[string]addedToken{}
-	}
 	a.byText[text] = t
 	if t.LeftStrip || t.RightStrip || t.SingleWord {
 		a.plain = false

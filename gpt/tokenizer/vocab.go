@@ -212,7 +212,7 @@ func build(v *vocab, m mergeList) (*Tokenizer, error) {
 		literal: map[int]bool{},
 		merges:  newMergeTable(len(m.pairs)),
 		merged:  make([]int32, len(m.pairs)),
-		added:   addedTokens{plain: true},
+		added:   addedTokens{plain: true, byText: map[string]addedToken{}},
 	}
 	for name, id := range v.ids {
 		var ok bool

@@ -1,10 +1,8 @@
-// Package arch checks what holds between the packages of this module and no compiler sees: which package may import
-// which, that a file can be read at one sitting, that an op has a file of its name in each room, and that flags are
-// named by commands alone.
+// Package arch checks rules of this module that the compiler does not check: which package may import which, how long
+// a file may be, that each op has a file of its name in each directory of ops, and that only commands name flags.
 //
-// The rules themselves stand as tables in arch_test.go; to add one, add a line there with its why. A check returns one
-// line for each thing that is wrong, and takes the module's directory, so that its own test can hand it a module with
-// faults.
+// The rules are tables in arch_test.go. To add a rule, add a line there with its reason. A check takes the module's
+// directory, so that its own test can pass a module with faults. It returns one line for each fault.
 package arch
 
 import (
@@ -18,20 +16,20 @@ import (
 	"strings"
 )
 
-// A Rule forbids imports. Packages are named relative to the module, or in full where they are of another one; a
-// name that ends in /... stands for the package and all below it, and ... for all packages.
+// A Rule forbids imports. Packages of the module are named by their path below it, others by their full path. A name
+// that ends in /... means the package and all packages below it, and ... means all packages.
 type Rule struct {
-	From   []string // the packages that it binds
-	Except []string // those of From that it does not bind
+	From   []string // the packages that the rule applies to
+	Except []string // packages of From that it does not apply to
 	Never  []string // what they must not import
 	Why    string
 
-	// Direct looks at a package's own imports alone, those of its tests included. Otherwise a chain of imports breaks
-	// the rule as well, and tests are free.
+	// Direct: the rule is for a package's own imports, including those of its tests. Otherwise it is for all packages
+	// that the package reaches by imports, and not for tests.
 	Direct bool
 }
 
-// Package is what `go list` tells of one package.
+// Package is what `go list` says about a package.
 type Package struct {
 	ImportPath                         string
 	Imports, TestImports, XTestImports []string
@@ -42,8 +40,8 @@ type Package struct {
 	}
 }
 
-// List returns the packages of the module in dir and those that they reach. An import that cannot be found is listed
-// all the same.
+// List returns the packages of the module in dir, and all packages that they import. An import that cannot be found is
+// listed too.
 func List(dir string) ([]Package, error) {
 	cmd := exec.Command("go", "list", "-e", "-deps", "-json=ImportPath,Imports,TestImports,XTestImports,Deps,Module", "./...")
 	cmd.Dir = dir
@@ -65,8 +63,8 @@ func List(dir string) ([]Package, error) {
 	}
 }
 
-// Imports holds the packages against the rules. A rule that binds no package is reported too: it would hold whatever
-// anybody wrote.
+// Imports checks the packages against the rules. A rule that applies to no package is a fault too, because it can never
+// fail.
 func Imports(pkgs []Package, rules []Rule) (wrong []string) {
 	byPath := make(map[string]Package, len(pkgs))
 	for _, p := range pkgs {
@@ -102,7 +100,7 @@ func Imports(pkgs []Package, rules []Rule) (wrong []string) {
 	return wrong
 }
 
-// matches reports whether one of the patterns names the package.
+// matches reports whether one of the patterns matches the package.
 func matches(patterns []string, module, path string) bool {
 	for _, pattern := range patterns {
 		stem, tree := strings.CutSuffix(pattern, "/...")
@@ -118,8 +116,8 @@ func matches(patterns []string, module, path string) bool {
 	return false
 }
 
-// chain returns a shortest way from one package to another, so that a message shows which import to remove. An import
-// by a test is a way of one step.
+// chain returns a shortest chain of imports from one package to another, so that a message shows which import to
+// remove. An import by a test is a chain of one.
 func chain(pkgs map[string]Package, from, to string) []string {
 	cameFrom := map[string]string{}
 	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {

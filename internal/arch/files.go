@@ -17,11 +17,11 @@ import (
 	"strings"
 )
 
-// generated matches the line by which a file says that no hand wrote it (`go help generate`).
+// generated matches the line that marks a generated file (`go help generate`).
 var generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 
-// Files holds every hand-written Go and GLSL file below dir to at most lines lines, and every Go file to gofmt.
-// Folders named testdata, and those that Go passes over, may hold anything.
+// Files checks that every hand-written Go and GLSL file below dir has at most lines lines, and that every Go file is
+// formatted by gofmt. It does not check directories named testdata and those that Go ignores.
 func Files(dir string, lines int) (wrong []string, err error) {
 	err = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -120,9 +120,9 @@ func opNamed(decl ast.Decl) (Op, bool) {
 	return Op{Type: receiver.Name, Name: name}, err == nil
 }
 
-// Rooms holds the module in dir to one file for each op in each room. The first room declares the ops; a room is a
-// path with * for the name of the op, such as backend/cpu/*.go. Exceptions maps a file that is not there to the
-// reason, and is reported where the file is there after all, so that the table stays true.
+// Rooms checks that the module in dir has one file for each op in each room. A room is a path with * in place of the
+// op's name, such as backend/cpu/*.go. The first room declares the ops. exceptions maps files that need not exist to
+// the reason. If such a file does exist, that is a fault too, so that the table stays true.
 func Rooms(dir string, rooms []string, exceptions map[string]string) (wrong []string, err error) {
 	ops, err := Ops(filepath.Join(dir, path.Dir(rooms[0])))
 	if err != nil {
@@ -161,8 +161,8 @@ func Rooms(dir string, rooms []string, exceptions map[string]string) (wrong []st
 // flag matches the name of a flag of a command: two dashes and a word.
 var flag = regexp.MustCompile(`(?:^|[^-\w])--[a-z][\w-]*`)
 
-// Flags reports flags that Go files below dir name, but for tests and folders of commands. What allowed holds, by
-// file, are flags of other programs; one that is not there any more is reported too.
+// Flags reports flags that Go files below dir name, except in tests and in directories of commands. allowed lists, by
+// file, flags of other programs. A file that no longer names such a flag is reported too.
 func Flags(dir string, commands []string, allowed map[string]string) (wrong []string, err error) {
 	found := map[string]bool{}
 	err = fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {

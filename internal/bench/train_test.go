@@ -230,24 +230,32 @@ func TestPeersTrain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := Checkpoint(tinyModel)
-	if err != nil {
-		t.Fatal(err)
+	exact := tiny
+	exact.Settings = &model.GPT2Settings{Activation: backend.GELUErf, ScaleByLayer: true}
+	models := []Model{Random("exact", exact)}
+	for _, dir := range []string{tinyModel, "../../gpt/testdata/llama-odd", "../../gpt/testdata/llama-three"} {
+		m, err := Checkpoint(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		models = append(models, m)
 	}
-	for _, step := range []Training{
-		{Batch: 3, Time: m.Config.Context, Accumulate: 1},
-		{Batch: 1, Time: 5, Accumulate: 2, Recompute: true},
-	} {
-		results, err := cpuDevice(t).Train(t.Context(), m, step, PeerOptions{Options: quiet(1), Peers: all, Threads: 1, Timeout: commandtest.Patience})
-		if err != nil || len(results) != 2 {
-			t.Fatalf("%d results, %v", len(results), err)
-		}
-		r := results[1]
-		if r.FailureKind == result.PeerAbsent {
-			t.Skip(r.Failure)
-		}
-		if !r.SameLoss || r.PeerTimes.AvgTS <= 0 || r.SecondLoss >= r.FirstLoss {
-			t.Errorf("%+v: losses %v and %v, of %s %v and %v", step, r.FirstLoss, r.SecondLoss, r.Peer, r.PeerFirstLoss, r.PeerSecondLoss)
+	for _, m := range models {
+		for _, step := range []Training{
+			{Batch: 3, Time: m.Config.Context, Accumulate: 1},
+			{Batch: 1, Time: 5, Accumulate: 2, Recompute: true},
+		} {
+			results, err := cpuDevice(t).Train(t.Context(), m, step, PeerOptions{Options: quiet(1), Peers: all, Threads: 1, Timeout: commandtest.Patience})
+			if err != nil || len(results) != 2 {
+				t.Fatalf("%d results, %v", len(results), err)
+			}
+			r := results[1]
+			if r.FailureKind == result.PeerAbsent {
+				t.Skip(r.Failure)
+			}
+			if !r.SameLoss || r.PeerTimes.AvgTS <= 0 || r.SecondLoss >= r.FirstLoss {
+				t.Errorf("%s, %+v: losses %v and %v, of %s %v and %v (%s)", m.Name, step, r.FirstLoss, r.SecondLoss, r.Peer, r.PeerFirstLoss, r.PeerSecondLoss, r.Failure)
+			}
 		}
 	}
 }

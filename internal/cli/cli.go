@@ -1,5 +1,5 @@
-// Package cli is what the commands share: flags that choose the hardware and
-// the model, and how a command ends.
+// Package cli has what the commands share: how they start and end, and flags that
+// choose the hardware and the model.
 package cli
 
 import (
@@ -16,14 +16,13 @@ import (
 	"caldera/internal/printable"
 )
 
-// UsageError is a mistake in how a command was called, rather than a failure
-// of what it does.
+// UsageError is the error of a command that was called wrongly.
 type UsageError struct{ Err error }
 
 func (e UsageError) Error() string { return e.Err.Error() }
 func (e UsageError) Unwrap() error { return e.Err }
 
-// Usagef is a UsageError with a message.
+// Usagef returns a UsageError with a message.
 func Usagef(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
 
 // Exit codes of every command.
@@ -31,13 +30,13 @@ const (
 	ExitOK          = 0
 	ExitFailed      = 1
 	ExitUsage       = 2
-	ExitInterrupted = 130 // as shells report a program that Ctrl-C ended
+	ExitInterrupted = 130 // what shells report for a program that was ended by Ctrl-C
 )
 
-// arguments makes of the command line what kong understands as meant. It takes
-// -1 for a flag, so a negative number is joined to the flag before it; the = of
-// -n=5 for a part of the value, so it is left out; and it replaces bytes that are
-// not UTF-8, so these are refused.
+// arguments changes a command line so that kong reads it as the user means it. kong
+// reads -1 as a flag, so a negative number is joined to the flag before it. It reads
+// the = of -n=5 as a part of the value, so the = is removed. It replaces bytes that
+// are not UTF-8, so these are an error.
 func arguments(args []string) ([]string, error) {
 	var out []string
 	for i, arg := range args {
@@ -47,7 +46,7 @@ func arguments(args []string) ([]string, error) {
 		if arg == "--" {
 			return append(out, args[i:]...), nil
 		}
-		if strings.HasPrefix(arg, "--") { // --batch_size, as Python's programs have it, is --batch-size
+		if strings.HasPrefix(arg, "--") { // --batch_size, as in Python's programs, is --batch-size
 			name, value, given := strings.Cut(arg, "=")
 			arg = strings.ReplaceAll(name, "_", "-")
 			if given {
@@ -76,8 +75,8 @@ func arguments(args []string) ([]string, error) {
 	return out, nil
 }
 
-// OutputDir reports whether path is there, which is to be written as a directory.
-// Anything else there is an error.
+// OutputDir reports whether the directory at path, where output is to be written,
+// exists. It returns an error if there is something else.
 func OutputDir(path string) (there bool, err error) {
 	info, err := os.Stat(path)
 	switch {
@@ -87,14 +86,14 @@ func OutputDir(path string) (there bool, err error) {
 		}
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("cannot write %s: %w", path, errors.Unwrap(err)) // the call that failed is of no interest
+		return false, fmt.Errorf("cannot write %s: %w", path, errors.Unwrap(err)) // without the name of the call
 	case !info.IsDir():
 		return false, fmt.Errorf("%s is there and is no directory: expected the name of a directory to write", path)
 	}
 	return true, nil
 }
 
-// report prints what went wrong, in one line, and returns the exit code.
+// report prints an error in one line and returns the exit code.
 func report(name string, err error) int {
 	var usage UsageError
 	switch {
@@ -111,8 +110,9 @@ func report(name string, err error) int {
 	return ExitFailed
 }
 
-// ReadInput reads a file, or standard input for "-", of at most limit bytes. It
-// stops waiting for them when ctx ends, for the other end of a pipe may never write.
+// ReadInput reads a file, or standard input if the name is "-". It returns an error if
+// there are more than limit bytes. It stops when ctx ends, because the other end of a
+// pipe may never write.
 func ReadInput(ctx context.Context, path string, limit int64) (string, error) {
 	type input struct {
 		text string

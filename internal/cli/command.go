@@ -18,40 +18,40 @@ import (
 	"caldera/internal/version"
 )
 
-// Command is one of the things that Caldera does: a program of its own, and a
-// subcommand of caldera.
+// Command is a command of Caldera. It is a program of its own and a subcommand of
+// caldera.
 type Command struct {
 	Name string
 	Help string    // one sentence
-	Vars kong.Vars // what ${…} in the tags of Flags stands for
+	Vars kong.Vars // values of ${…} in the tags of Flags
 
 	// Flags is a pointer to a struct with kong's tags. It has a method
 	// Run(context.Context) error, or has commands below it that do.
 	Flags any
 
-	// Foreign are flags of other programs that users try: the flag of ours to
-	// take, which begins with --, or a sentence that tells what to do.
+	// Foreign maps flags of other programs, which users may try, to our flag (which
+	// begins with --), or to a sentence that says what to do.
 	Foreign map[string]string
 
-	// Arguments says what to do where an argument was given that the command does
-	// not take.
+	// Arguments says what to do if the user gives an argument that the command does
+	// not accept.
 	Arguments string
 
-	// Child, if not nil, is asked at the start of the process whether it is one
-	// that the command started for a part of its own work. If so it does that
-	// work and returns the exit code.
+	// Child, if not nil, is called when the process starts. If the process is a child
+	// that the command has started for a part of its work, Child does that work and
+	// returns the exit code.
 	Child func() (code int, child bool)
 }
 
-// Main is the main function of a program that has one command. It parses the
-// command line, runs the command, prints one line where that fails, and returns
-// the exit code. Ctrl-C, SIGTERM and SIGHUP end the command's context; a second
-// Ctrl-C or SIGTERM ends the process at once.
+// Main is the main function of a program with one command. It parses the command
+// line, runs the command, prints one line if that fails, and returns the exit code.
+// Ctrl-C, SIGTERM and SIGHUP cancel the command's context; a second Ctrl-C or SIGTERM
+// ends the process at once.
 func Main(c Command) int {
 	return start(filepath.Base(os.Args[0]), c.Help, []Command{c}, os.Args[1:], c.Flags, c.Vars)
 }
 
-// Program is the main function of a program that has several commands.
+// Program is the main function of a program with several commands.
 func Program(help string, commands ...Command) int {
 	name := filepath.Base(os.Args[0])
 	vars := kong.Vars{}
@@ -61,7 +61,7 @@ func Program(help string, commands ...Command) int {
 		options = append(options, kong.DynamicCommand(c.Name, c.Help, "", c.Flags))
 	}
 	args := os.Args[1:]
-	if !asked() { // a shell that asks gives other arguments
+	if !asked() { // for completion the shell gives other arguments
 		var err error
 		if args, err = programArguments(commands, args); err != nil {
 			return report(name, err)
@@ -75,18 +75,18 @@ func Program(help string, commands ...Command) int {
 // self is how the program was called: "generate", or "caldera generate".
 var self = filepath.Base(os.Args[0])
 
-// Self is how the user called what runs: "generate", or "caldera generate".
-// Messages that name the program, or tell what to call, begin with it.
+// Self is the command as the user has called it: "generate", or "caldera generate".
+// Messages that name the program begin with it.
 func Self() string { return self }
 
-// helpCommand is there to be listed: programArguments replaces it by --help.
+// helpCommand is only listed in the help. programArguments replaces it by --help.
 type helpCommand struct {
 	Command []string `arg:"" optional:"" help:"The command."`
 }
 
-// programArguments are the arguments of a program with several commands in the
-// form that kong reads. A word that is no command is an error that tells so: it
-// may well be meant as a prompt.
+// programArguments converts the arguments of a program with several commands to the
+// form that kong reads. If the first word is no command it returns an error that says
+// so; the user may have meant it as a prompt.
 func programArguments(commands []Command, args []string) ([]string, error) {
 	var names []string
 	for _, c := range commands {
@@ -112,7 +112,7 @@ func programArguments(commands []Command, args []string) ([]string, error) {
 		args[0], known, name, strings.Join(args[:words], " "), name)
 }
 
-// commandWords is how many of args stand before the first flag.
+// commandWords returns the number of arguments before the first flag.
 func commandWords(args []string) int {
 	n := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "-") })
 	if n < 0 {
@@ -126,7 +126,7 @@ func global(arg string) bool {
 	return slices.Contains([]string{"-h", "--help", "-V", "--version"}, arg)
 }
 
-// globals are flags that every program has.
+// globals are the flags of every program.
 type globals struct {
 	Version versionFlag `short:"V" help:"Print the version, the commit, Go's version and the backends, and stop."`
 }
@@ -164,8 +164,8 @@ func start(name, help string, commands []Command, args []string, flags any, opti
 	if err != nil {
 		return report(self, err)
 	}
-	// A reader that has seen enough, such as head, ends the output, not the
-	// process: writes then fail with EPIPE.
+	// If the reader of the output ends, such as head, the process goes on, and its
+	// writes fail with EPIPE.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := untilSignal()
 	defer stop()
@@ -195,15 +195,15 @@ func parse(parser *kong.Kong, commands []Command, args []string) (*kong.Context,
 	return ctx, empties(ctx)
 }
 
-// kongs are parts of messages of kong: the argument that a command does not take,
-// and flags of one letter that it offers for any other.
+// kongs matches parts of kong's messages: the argument that a command does not accept,
+// and flags of one letter that kong suggests for any other.
 var (
 	unexpected = regexp.MustCompile(`^unexpected argument (.*?)(, did you mean .*)?$`)
 	letters    = regexp.MustCompile(`, did you mean (one of )?"-.".*\?$`)
 )
 
-// misread says what kong could not read, and which help tells more. hint is what
-// to do about an argument that the command does not take.
+// misread returns the error for a command line that kong could not read, with the help
+// to look at. hint says what to do about an argument that the command does not accept.
 func misread(err error, hint string) error {
 	text, help := err.Error(), self
 	var e *kong.ParseError
@@ -221,8 +221,8 @@ func misread(err error, hint string) error {
 	return Usagef("%s; see %s --help", letters.ReplaceAllString(text, ""), help)
 }
 
-// helpWithDefault shows the flags of the command that is meant where none is
-// named, too.
+// helpWithDefault prints the help. It includes the flags of the default command, which
+// runs if none is named.
 func helpWithDefault(o kong.HelpOptions, ctx *kong.Context) error {
 	err := kong.DefaultHelpPrinter(o, ctx)
 	node := ctx.Selected()

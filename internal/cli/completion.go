@@ -12,12 +12,12 @@ import (
 	"github.com/willabides/kongplete"
 )
 
-// completion is the command that prints what a shell must be told.
+// completion is the command that prints a shell's script for completion.
 type completion struct {
 	Shell string `arg:"" optional:"" enum:",bash,zsh,fish" default:"" help:"bash, zsh or fish (default: that of $$SHELL)."`
 }
 
-// Help is what kong prints below the command's flags.
+// Help returns the text that kong prints below the command's flags.
 func (c *completion) Help() string {
 	return `Add this line to the file that your shell reads when it starts (~/.bashrc, ~/.zshrc):
 
@@ -26,9 +26,10 @@ func (c *completion) Help() string {
 fish reads it from a file: caldera completion fish > ~/.config/fish/completions/caldera.fish`
 }
 
-// completionScripts have the program's name and, quoted, its path. bash and zsh
-// read what follows -C as a command, so there the path is quoted once more. The
-// shell then runs the program with COMP_LINE set, and completes what it prints.
+// completionScripts are formats for the program's name and its quoted path. bash and
+// zsh read the word after -C as a command, so there the path is quoted twice. The
+// shell then runs the program with COMP_LINE set, and the program prints the words
+// that may come next.
 var completionScripts = map[string]string{
 	"bash": "complete -C %[3]s %[1]s\n",
 	"zsh":  "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\ncomplete -o nospace -C %[3]s %[1]s\n",
@@ -54,10 +55,10 @@ func (c *completion) Run(ctx *kong.Context) error {
 	return err
 }
 
-// plain is a text that is one word for any shell as it is.
+// plain matches a text that is one word in every shell without quotes.
 var plain = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
 
-// quote makes one word of text for a shell.
+// quote quotes text as one word for a shell.
 func quote(text string) string {
 	if plain.MatchString(text) {
 		return text
@@ -65,7 +66,7 @@ func quote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// asked reports whether a shell started the process to ask what may come next.
+// asked reports whether a shell has started the process for completion.
 func asked() bool { return os.Getenv("COMP_LINE") != "" }
 
 // answerShell prints the words that may come next on the line in COMP_LINE, if
@@ -79,7 +80,7 @@ func answerShell(parser *kong.Kong) (answered bool, err error) {
 		return false, err
 	}
 	refine(&root, parser.Model.Node)
-	if help, ok := root.Sub["help"]; ok { // which takes the same commands
+	if help, ok := root.Sub["help"]; ok { // help is followed by a command too
 		help.Sub = complete.Commands{}
 		for name, sub := range root.Sub {
 			if name != "help" {
@@ -93,7 +94,7 @@ func answerShell(parser *kong.Kong) (answered bool, err error) {
 	return c.Complete(), nil
 }
 
-// names are commands without their flags.
+// names returns commands without their flags.
 func names(all complete.Commands) complete.Commands {
 	bare := complete.Commands{}
 	for name := range all {
@@ -102,8 +103,8 @@ func names(all complete.Commands) complete.Commands {
 	return bare
 }
 
-// refine adds what kongplete does not know: the flags of a command that is meant
-// where none is named, and that some flags take paths.
+// refine adds what kongplete does not know: the flags of the default command, and
+// which flags have paths as values.
 func refine(c *complete.Command, node *kong.Node) {
 	for _, child := range node.Children {
 		if sub, listed := c.Sub[child.Name]; listed {

@@ -18,7 +18,7 @@ import (
 	"caldera/internal/table"
 )
 
-// Hardware are the flags that choose what computes.
+// Hardware has the flags that choose the device.
 type Hardware struct {
 	Backend     string `enum:"auto,cpu,vulkan" default:"auto" placeholder:"NAME" help:"What computes: cpu, vulkan, or auto for the best GPU that is real hardware and opens, else the CPU (${default})."`
 	Device      string `placeholder:"WHICH" aliases:"dev" help:"Which device, as --list-devices prints it (vulkan:0), by its UUID or part of its name, or by its index where --backend is given."`
@@ -27,8 +27,8 @@ type Hardware struct {
 	Threads     int    `short:"t" aliases:"n-threads,num-threads" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`
 }
 
-// find looks the chosen device up, with what is to be tried where it cannot be
-// opened, and tells why it is the one.
+// find looks up the chosen device and the devices to try if it cannot be opened, and
+// says why it is the one.
 func (h Hardware) find() ([]backend.Device, string, error) {
 	if h.Threads < 0 || h.Threads > 4096 {
 		return nil, "", Usagef("--threads=%d: expected 1 to 4096", h.Threads)
@@ -49,12 +49,13 @@ func (h Hardware) find() ([]backend.Device, string, error) {
 	return []backend.Device{d}, why, err
 }
 
-// ListJSON is for commands whose output is not JSON otherwise.
+// ListJSON is the flag --json of commands where it only changes the list of devices.
 type ListJSON struct {
 	JSON bool `name:"json" help:"With --list-devices: list them as JSON."`
 }
 
-// List lists the devices if asked, and reports --json where it has no meaning.
+// List lists the devices if the user asks for it. It returns an error if --json has no
+// meaning.
 func (f ListJSON) List(asked bool) (listed bool, err error) {
 	if asked {
 		return true, List(os.Stdout, f.JSON)
@@ -65,9 +66,9 @@ func (f ListJSON) List(asked bool) (listed bool, err error) {
 	return false, nil
 }
 
-// Open opens the chosen device and tells log in one line which it is and why.
-// Where nobody asked for it by name and it fails, the next best GPU is tried,
-// and at last the CPU, each after a line that warns of the one that failed.
+// Open opens the chosen device, and writes a line to log that says which it is and why.
+// If the user has not named a device and opening fails, it writes a warning and tries
+// the next best GPU, and at last the CPU.
 func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 	all, why, err := h.find()
 	if err != nil {
@@ -101,10 +102,10 @@ func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 	return b, d, nil
 }
 
-var advised sync.Map // the advice that was given
+var advised sync.Map // the advice that was written
 
-// Advise tells log in a line what would make the device faster, where its
-// backend knows something: once a process, however often it is opened.
+// Advise writes the device's advice to log in one line, if there is any: only once in a
+// process.
 func Advise(log io.Writer, d backend.Device) {
 	if d.Advice == "" {
 		return
@@ -122,8 +123,8 @@ func open(d backend.Device) (backend.Backend, error) {
 	return b, nil
 }
 
-// List prints the devices of every backend as a table, or as JSON, and why a
-// backend has none. What it prints as a device's name, --device takes.
+// List prints the devices of every backend as a table or as JSON, and why a backend has
+// none. The names that it prints can be used for --device.
 func List(w io.Writer, asJSON bool) error {
 	type device struct {
 		Device  string `json:"device"` // as --device takes it: vulkan:0
@@ -135,7 +136,7 @@ func List(w io.Writer, asJSON bool) error {
 		Memory  int64  `json:"memory_bytes"` // 0 if unknown
 		UUID    string `json:"uuid"`         // empty if unknown
 	}
-	list := []device{} // not null, where there are none
+	list := []device{} // so that an empty list is [] in JSON, not null
 	for _, name := range backend.Names() {
 		devices, err := backend.Devices(name)
 		if err != nil {

@@ -17,19 +17,19 @@ import (
 	"caldera/models"
 )
 
-// ModelFlags choose a checkpoint and how its weights are kept.
+// ModelFlags has the flags that choose a checkpoint and the dtypes of the model.
 type ModelFlags struct {
 	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files), a GGUF file, or the folder of a training run (default: the embedded model, ${embedded})."`
 	DType string `name:"dtype" enum:"auto,${dtypes}" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights} (auto: as the checkpoint stores them)."`
 
 	ActivationFlag
 
-	// NoText tells that the command takes token ids: a tokenizer that cannot be
-	// read is warned about and left out.
+	// NoText is set for a command that takes token ids. If the tokenizer cannot be
+	// read, Load writes a warning and returns none.
 	NoText bool `kong:"-"`
 }
 
-// Name is the model's name for people.
+// Name returns the model's name for people.
 func (f ModelFlags) Name() string {
 	if f.Model == "" {
 		return models.Name
@@ -37,9 +37,9 @@ func (f ModelFlags) Name() string {
 	return f.Model
 }
 
-// Load reads the chosen model into b's memory, and its tokenizer, which is nil
-// for a checkpoint that has none. use is asked, before anything is loaded, what
-// the model is loaded for. It stops when ctx ends.
+// Load loads the chosen model into b's memory, and its tokenizer, which is nil if the
+// checkpoint has none. Before anything is loaded it calls use, which says what the
+// model is used for. It stops when ctx ends.
 func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.Config, *tokenizer.Tokenizer) (*gpt.Use, error)) (*model.Model, *tokenizer.Tokenizer, error) {
 	o := gpt.LoadOptions{Activations: f.Activation()}
 	if f.DType != "auto" {
@@ -76,7 +76,7 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 	return m, t, nil
 }
 
-// Open opens the chosen checkpoint, and tells log what its user should know of it.
+// Open opens the chosen checkpoint, and writes notes about it to log.
 func (f ModelFlags) Open(log io.Writer) (*checkpoint.Checkpoint, error) {
 	if f.Model == "" {
 		return checkpoint.OpenFS(models.Default(), models.Name)
@@ -88,15 +88,15 @@ func (f ModelFlags) Open(log io.Writer) (*checkpoint.Checkpoint, error) {
 	return c, err
 }
 
-// Tell prints notes, a line each.
+// Tell prints notes, one in each line.
 func Tell(log io.Writer, notes []string) {
 	for _, note := range notes {
 		fmt.Fprintln(log, printable.Text(note))
 	}
 }
 
-// WithFlags adds to the error of a model that does not fit the flags that would
-// make it fit.
+// WithFlags adds to the error of a model that does not fit into memory the flags with
+// which it would.
 func WithFlags(err error) error {
 	var e *gpt.MemoryError
 	if !errors.As(err, &e) {

@@ -12,21 +12,21 @@ import (
 	"caldera/internal/setting"
 )
 
-// Message is what an error says, in one line that a terminal can print. An error
-// of the operating system names a call, such as lstat; it is put in words. A
-// setting is spelled as its flag.
+// Message returns an error's text in one line that a terminal can print. For an error
+// of the operating system, which names a call such as lstat, it says what could not be
+// done. Settings are spelled as flags.
 func Message(err error) string {
 	err = setting.Spell(err, func(name string) string { return "--" + name })
 	text := err.Error()
 	for _, e := range systemErrors(err) {
 		said, path := words(e)
 		text = strings.ReplaceAll(text, e.Error(), said)
-		text = strings.ReplaceAll(text, path+": "+said, said) // where it was named already
+		text = strings.ReplaceAll(text, path+": "+said, said) // if the path is in the text twice
 	}
 	return printable.Text(strings.ReplaceAll(text, "\n", "; "))
 }
 
-// systemErrors are the errors of the operating system that err is made of.
+// systemErrors returns the errors of the operating system that err wraps.
 func systemErrors(err error) (all []error) {
 	switch e := err.(type) {
 	case *fs.PathError, *os.LinkError:
@@ -41,7 +41,7 @@ func systemErrors(err error) (all []error) {
 	return all
 }
 
-// verbs are what a program did when a call failed.
+// verbs says for each call what the program wanted to do.
 var verbs = map[string]string{
 	"create": "write", "write": "write", "sync": "write", "truncate": "write", "close": "write", "fsync": "write",
 	"mkdir": "make the directory", "mkdirat": "make the directory", "remove": "delete", "unlinkat": "delete", "unlink": "delete",

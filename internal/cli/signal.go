@@ -11,9 +11,9 @@ import (
 // SIGHUP. After that a second Ctrl-C or SIGTERM ends the process at once.
 //
 // A SIGHUP that is ignored when the process starts stays ignored: that is how
-// nohup keeps a command alive when its terminal is closed. A second SIGHUP does
-// nothing: a terminal that is closed sends one, and the shell another, while the
-// command still saves what it has.
+// nohup protects a command when its terminal is closed. A second SIGHUP does nothing,
+// because both the terminal and the shell send one, and the command needs time to save
+// its results.
 func untilSignal() (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {

@@ -15,8 +15,8 @@ const (
 	NoFetch   = "nothing is fetched from the network: download the model, and name its directory or GGUF file with -m"
 )
 
-// Foreign makes a table for [Command.Foreign] of lists of flags, with spaces
-// between, by what to take or do.
+// Foreign makes a table for [Command.Foreign]. Its argument maps our flag, or what to do,
+// to a list of flags separated by spaces.
 func Foreign(lists map[string]string) map[string]string {
 	table := map[string]string{}
 	for to, flags := range lists {
@@ -27,9 +27,8 @@ func Foreign(lists map[string]string) map[string]string {
 	return table
 }
 
-// respell replaces flags of other programs, by what table says of them: a flag
-// of ours, which begins with --, or else a message, which becomes an error. Flags
-// that follow -- are text.
+// respell replaces flags of other programs by ours, as table says. If table has a message
+// for a flag, it returns that as an error. Arguments after -- are text.
 func respell(args []string, table map[string]string) ([]string, error) {
 	out := append([]string{}, args...)
 	for i, arg := range out {
@@ -52,9 +51,8 @@ func respell(args []string, table map[string]string) ([]string, error) {
 	return out, nil
 }
 
-// empties reports flags and arguments that were given as an empty text, which
-// most often is a variable of the shell that is not set. A flag for which that
-// has a meaning has the tag empty:"".
+// empties returns an error if a flag or an argument is an empty text: most often that is
+// a shell variable that is not set. A flag that may be empty has the tag empty:"".
 func empties(ctx *kong.Context) error {
 	flags := map[string]*kong.Flag{}
 	for _, f := range ctx.Flags() {
@@ -65,7 +63,7 @@ func empties(ctx *kong.Context) error {
 			flags["-"+string(f.Short)] = f
 		}
 	}
-	// kong makes no element of a list of an empty text, so the arguments are read.
+	// kong drops empty elements of a list, so look at the arguments.
 	for i, arg := range ctx.Args {
 		if arg == "--" {
 			break

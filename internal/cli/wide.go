@@ -11,7 +11,7 @@ import (
 	"caldera/internal/table"
 )
 
-// Wide is a flag that has tables written whole.
+// Wide is the flag --wide: tables are not fitted to the terminal.
 type Wide bool
 
 var wide atomic.Bool // the flag was given
@@ -22,14 +22,14 @@ func (w Wide) AfterApply() error {
 	return nil
 }
 
-// columns is what tables fit where nothing else is known.
+// columns is the width of tables if that of the terminal is not known.
 const columns = 100
 
-// wideNote stands below tables that were fitted.
+// wideNote is printed below tables that were fitted.
 const wideNote = "Wide tables are split here, and what ends in … is cut: --wide writes them whole."
 
-// Columns is how wide tables may be that go to w: 100 characters, or as many as its terminal has if they are more; 0
-// says that --wide was given, and any width will do.
+// Columns returns the largest width of tables that are written to w: 100 characters, or the width of its terminal if
+// that is larger. It is 0, for any width, if --wide was given.
 func Columns(w io.Writer) int {
 	if wide.Load() {
 		return 0

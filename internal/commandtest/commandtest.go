@@ -1,5 +1,5 @@
-// Package commandtest builds the commands and runs them as a user does, for
-// their tests.
+// Package commandtest is for tests of commands: it builds them and runs them as a
+// user does.
 package commandtest
 
 import (
@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Build builds a command, named as an import path ("caldera/cmd/generate"), as a
-// program at path, with variables added to the environment.
+// Build builds the command with an import path, such as "caldera/cmd/generate", as a
+// program at path. variables are added to the environment of the build.
 func Build(path, command string, env ...string) error {
 	cmd := exec.Command("go", "build", "-o", path, command)
 	cmd.Env = append(os.Environ(), env...)
@@ -26,8 +26,8 @@ func Build(path, command string, env ...string) error {
 	return nil
 }
 
-// Main runs the tests of a package with a folder for programs, in which build
-// makes them, and returns the exit code.
+// Main makes a temporary directory, calls build to build programs there, runs the
+// tests of a package and returns the exit code.
 func Main(m *testing.M, build func(folder string) error) int {
 	folder, err := os.MkdirTemp("", "commandtest")
 	if err != nil {
@@ -42,17 +42,17 @@ func Main(m *testing.M, build func(folder string) error) int {
 	return m.Run()
 }
 
-// Result is what a call came to.
+// Result is the result of running a command.
 type Result struct {
 	Code        int
-	Out, Stderr string // empty where the caller has them go elsewhere
+	Out, Stderr string // empty if the caller has redirected them
 }
 
-// Patience ends what hangs: a test that waits for something gives it this long.
-// Nothing takes a minute on a machine that does little else.
+// Patience is the timeout of tests that wait for something. It ends a test that
+// hangs. On an idle machine nothing takes as long as a minute.
 const Patience = 90 * time.Minute
 
-// Run runs cmd to its end, which must come within [Patience]. A panic fails the test.
+// Run runs cmd, which must end within [Patience]. The test fails if cmd panics.
 func Run(t *testing.T, cmd *exec.Cmd) Result {
 	t.Helper()
 	var out, stderr bytes.Buffer
@@ -62,7 +62,7 @@ func Run(t *testing.T, cmd *exec.Cmd) Result {
 	if cmd.Stderr == nil {
 		cmd.Stderr = &stderr
 	}
-	cmd.WaitDelay = Patience // for output that is still to be copied
+	cmd.WaitDelay = Patience // time to copy the rest of the output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -82,9 +82,9 @@ func Run(t *testing.T, cmd *exec.Cmd) Result {
 	return r
 }
 
-// SmallDisk returns a shell script with arguments that may mount a disk that is
-// soon full: mount -t tmpfs -o size=48k tmpfs DIR. Nobody else sees it. Where the
-// system lets nobody but its administrator do so, the test is skipped.
+// SmallDisk returns a command that runs a shell script with arguments. The script may
+// mount a small disk, which only it sees: mount -t tmpfs -o size=48k tmpfs DIR. The
+// test is skipped if the system allows that to its administrator only.
 func SmallDisk(t *testing.T, script string, args ...string) *exec.Cmd {
 	t.Helper()
 	if runtime.GOOS != "linux" || exec.Command("unshare", "-rm", "true").Run() != nil {

@@ -1,6 +1,6 @@
-// Package devicetest opens every backend that results are held to: the CPU
-// backend, and the Vulkan backend on two drivers that need no GPU and are
-// independent of each other, Mesa's lavapipe and Google's SwiftShader.
+// Package devicetest opens the backends on which tests run: the CPU backend, and
+// the Vulkan backend with two independent drivers that need no GPU, Mesa's
+// lavapipe and Google's SwiftShader.
 package devicetest
 
 import (
@@ -15,16 +15,16 @@ import (
 	_ "caldera/backend/vulkan"
 )
 
-// devices are what each test runs on: a name for the subtest, and the spec
-// that backend.Open takes once both drivers are in view of the loader.
+// devices are the devices that each test runs on: a name for the subtest, and the
+// spec for backend.Open.
 var devices = []struct{ name, spec string }{
 	{"cpu", "cpu"},
 	{"lavapipe", "vulkan:llvmpipe"},
 	{"swiftshader", "vulkan:SwiftShader"},
 }
 
-// drivers are the places of the drivers' manifests: an environment variable,
-// which `make test` sets, or else where they are usually found.
+// drivers says where the drivers' manifests are: in an environment variable, which
+// `make test` sets, or else in the usual places.
 var drivers = []struct {
 	env   string
 	usual []string
@@ -37,12 +37,12 @@ var drivers = []struct {
 }
 
 func cacheDir() string {
-	dir, _ := os.UserCacheDir() // where there is none, the pattern matches nothing
+	dir, _ := os.UserCacheDir() // if there is none, the pattern matches nothing
 	return dir
 }
 
-// UseTestDrivers makes the Vulkan loader see the test drivers and no others,
-// in this process and those it starts. A driver that is missing fails the test.
+// UseTestDrivers makes the Vulkan loader use the test drivers and no others, in this
+// process and its child processes. The test fails if a driver is missing.
 func UseTestDrivers(tb testing.TB) {
 	tb.Helper()
 	var found []string
@@ -58,20 +58,20 @@ func UseTestDrivers(tb testing.TB) {
 		}
 		found = append(found, path)
 	}
-	// Not tb.Setenv: the loader must see the same drivers for as long as an
-	// instance lives, and tests may run in parallel.
+	// Not tb.Setenv: the drivers must stay the same while an instance exists, and
+	// tests may run in parallel.
 	os.Setenv("VK_DRIVER_FILES", strings.Join(found, string(os.PathListSeparator)))
 }
 
-// open are the devices that Each has opened, by spec. A driver compiles its
-// shaders for each open device again, which takes longer than most tests.
+// open has the devices that Each has opened, by spec. Tests share them, because
+// compiling the shaders for a newly opened device takes longer than most tests.
 var open = map[string]backend.Backend{}
 
-// inMain tells that Main runs, which closes what is open.
+// inMain is set while Main runs, which closes the devices.
 var inMain bool
 
-// Main runs the tests of a package that calls Each, closes the devices and
-// returns the exit code. It belongs in TestMain.
+// Main runs the tests of a package that calls Each, closes the devices and returns
+// the exit code. Call it in TestMain.
 func Main(m *testing.M) int {
 	inMain = true
 	code := m.Run()
@@ -84,10 +84,10 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// Each runs a test on every device, with Vulkan's validation on: a message
-// from the validation layers fails the test. Tests of a package share the
-// open devices, one test after the other. After one that failed the device is
-// closed, and the next test gets a new one.
+// Each runs a test on every device, with Vulkan's validation layer: a message from
+// it fails the test. Tests of a package share the open devices, one test after the
+// other. After a test that failed the device is closed, and opened anew for the next
+// test.
 func Each(t *testing.T, test func(t *testing.T, b backend.Backend)) {
 	t.Helper()
 	if !inMain {
@@ -105,7 +105,7 @@ func Each(t *testing.T, test func(t *testing.T, b backend.Backend)) {
 				}
 				open[d.spec] = b
 			}
-			// The first cleanup runs last, after those that free what the test made.
+			// The first cleanup runs last, after those that free the test's tensors.
 			t.Cleanup(func() {
 				if err := works(b); err != nil {
 					t.Errorf("%s after the test: %v", d.spec, err)
@@ -121,8 +121,8 @@ func Each(t *testing.T, test func(t *testing.T, b backend.Backend)) {
 	}
 }
 
-// works reports what the validation layers said of the test, or that the test
-// left the device unusable.
+// works returns an error if the validation layer has sent messages during the test,
+// or if the device cannot be used any more.
 func works(b backend.Backend) error {
 	buf, err := b.Alloc(4)
 	if err != nil {

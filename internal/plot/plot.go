@@ -1,5 +1,5 @@
-// Package plot is what the project's plots share: their font, whole numbers on an axis of steps, and that they are
-// written as SVG or as PNG by the ending of the file's name.
+// Package plot has what the project's plots share: the font, an axis of steps with whole numbers, and writing to SVG or
+// PNG, chosen by the extension of the file's name.
 package plot
 
 import (
@@ -19,22 +19,22 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// Okabe and Ito's colours, which everybody can tell apart.
+// Okabe and Ito's colours, which colour-blind people can distinguish too.
 var (
 	SkyBlue    = color.RGBA{86, 180, 233, 255}
 	Vermillion = color.RGBA{213, 94, 0, 255}
 )
 
-// Format is what a file is written as.
+// Format is a file format.
 type Format string
 
-// The formats that [FormatOf] knows.
+// The formats of plots.
 const (
 	SVG Format = "svg"
 	PNG Format = "png"
 )
 
-// FormatOf is the format that the ending of a file's name says; SVG for a name without one.
+// FormatOf returns the format for the extension of a file's name; SVG if it has none.
 func FormatOf(path string) (Format, error) {
 	switch ext := strings.ToLower(filepath.Ext(path)); ext {
 	case "", ".svg":
@@ -46,10 +46,10 @@ func FormatOf(path string) (Format, error) {
 	}
 }
 
-// family is the font of all text. Its data is in the program.
+// family is the font of all text. The program contains the font.
 var family = font.Font{Typeface: "Liberation", Variant: "Sans"}
 
-// New is an empty plot with the font of all plots.
+// New returns an empty plot with the font of all plots.
 func New() *plot.Plot {
 	p := plot.New()
 	for _, f := range []*font.Font{
@@ -66,12 +66,12 @@ func New() *plot.Plot {
 }
 
 const (
-	margin    = vg.Length(10) // points, white, around all that is drawn
+	margin    = vg.Length(10) // in points, around the plot
 	dpi       = 144
 	maxPixels = 64 << 20 // of a PNG, 4 bytes each in memory
 )
 
-// Write writes a picture of a size, white where paint draws nothing.
+// Write writes a picture of the given size. paint draws it on a white background.
 func Write(w io.Writer, format Format, width, height vg.Length, paint func(draw.Canvas)) error {
 	if format == PNG {
 		if pixels := width.Dots(dpi) * height.Dots(dpi); pixels > maxPixels {
@@ -81,7 +81,7 @@ func Write(w io.Writer, format Format, width, height vg.Length, paint func(draw.
 		paint(inside(draw.New(canvas)))
 		return png.Encode(w, canvas.Image())
 	}
-	// The font is in the file, so that the picture looks the same where nobody has it.
+	// Embed the font, so that the picture looks the same on machines without it.
 	canvas := vgsvg.NewWith(vgsvg.UseWH(width, height), vgsvg.EmbedFonts(true))
 	area := draw.New(canvas)
 	area.SetColor(color.White)
@@ -91,7 +91,7 @@ func Write(w io.Writer, format Format, width, height vg.Length, paint func(draw.
 	if _, err := canvas.WriteTo(&svg); err != nil {
 		return err
 	}
-	// Some viewers do not read fonts from the file: these take one whose letters are as wide.
+	// Some viewers ignore embedded fonts: name a fallback whose letters have the same widths.
 	const named = "font-family:Liberation Sans;"
 	_, err := w.Write(bytes.ReplaceAll(svg.Bytes(), []byte(named), []byte("font-family:'Liberation Sans',Arimo,Arial,Helvetica,sans-serif;")))
 	return err

@@ -12,13 +12,13 @@ type Steps struct{}
 
 const (
 	maxLabels = 8       // of an axis
-	maxStep   = 1 << 53 // up to which a float64 counts
+	maxStep   = 1 << 53 // float64 holds all whole numbers up to this
 
 	maxDecimals = 9 // of a label
 )
 
-// Ticks are at multiples of 1, 2 or 5 times a power of ten. Between two with labels are those of the next smaller
-// kind, where that is whole too.
+// Ticks returns ticks with labels at multiples of 1, 2 or 5 times a power of ten, and ticks without labels at multiples of
+// the next smaller such number, if that is whole too.
 func (Steps) Ticks(lowest, highest float64) (ticks []plot.Tick) {
 	if !(-maxStep <= lowest && lowest <= highest && highest <= maxStep) {
 		return nil
@@ -41,7 +41,7 @@ func (Steps) Ticks(lowest, highest float64) (ticks []plot.Tick) {
 	return ticks
 }
 
-// numbers are the usual ticks, with labels of as many decimals as tell one from the next.
+// numbers returns gonum's usual ticks. Their labels have as many decimals as are needed to distinguish them.
 type numbers struct{}
 
 func (numbers) Ticks(lowest, highest float64) []plot.Tick {
@@ -70,7 +70,7 @@ func (numbers) Ticks(lowest, highest float64) []plot.Tick {
 	return ticks
 }
 
-// WholeX has the x axis of p count steps: it has whole numbers only, and at least two of them.
+// WholeX makes the x axis of p an axis of steps: it has whole numbers only, and at least two of them.
 func WholeX(p *plot.Plot) {
 	p.X.Tick.Marker = Steps{}
 	if !(p.X.Max-p.X.Min >= 1) {

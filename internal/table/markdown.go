@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Markdown is a table in Markdown, its cells padded, so that it is as readable unrendered. Columns for which right is
-// true end on the right; right may be nil. The cells must have neither a line break nor a bar.
+// Markdown returns a table in Markdown. Its cells are padded, so that it is readable as text too. Columns for which
+// right is true are aligned right; right may be nil. Cells must not contain line breaks or bars.
 func Markdown(rows [][]string, right []bool) string {
 	widths := measure(rows)
 	ends := func(i int) bool { return i < len(right) && right[i] }
@@ -15,7 +15,7 @@ func Markdown(rows [][]string, right []bool) string {
 		for i, cell := range row {
 			width := widths[i]
 			if !ends(i) {
-				width = -width // to the left
+				width = -width // align left
 			}
 			fmt.Fprintf(&s, "| %*s ", width, cell)
 		}
@@ -35,8 +35,8 @@ func Markdown(rows [][]string, right []bool) string {
 	return s.String()
 }
 
-// Fit has the tables that Markdown wrote in a text fit into width, and ends the text with note where one did not.
-// A width of 0 leaves all as it is.
+// Fit changes the tables of Markdown in a text so that they fit into width, and adds note at the end if it changed one.
+// With width 0 it returns the text unchanged.
 func Fit(text string, width int, note string) string {
 	if width <= 0 {
 		return text
@@ -65,7 +65,7 @@ func Fit(text string, width int, note string) string {
 	return s.String()
 }
 
-// fitBlock fits lines that begin with a bar, where they are a table.
+// fitBlock fits consecutive lines that begin with a bar, if they are a table.
 func fitBlock(lines []string, width int) (text string, changed bool) {
 	text = strings.Join(lines, "")
 	if len(lines) < 2 || strings.Trim(lines[1], "|-:\n") != "" {

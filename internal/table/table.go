@@ -1,5 +1,5 @@
-// Package table makes tables fit a line: one that is too wide goes on below itself, in parts that each begin with the
-// columns that tell its rows apart.
+// Package table fits tables to the width of a line. A table that is too wide is split into parts, one below the other.
+// Each part begins with the key columns: those that identify a row.
 package table
 
 import (
@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// minCell is the least that a cell is cut to.
+// minCell is the smallest width that a cell is cut to.
 const minCell = 12
 
 // Part is some columns of a table.
@@ -19,9 +19,9 @@ type Part struct {
 	Rows    [][]string
 }
 
-// Parts are the parts of a table of equal rows, the first of them the heads, whose columns have gap characters between
-// them: as few as fit into width, and the table itself where all of it does. Cells are cut only where a column does
-// not fit beside those that tell the rows apart; changed is whether the table is another than it was.
+// Parts splits a table into as few parts as fit into width; one if all of it fits. All rows have the same length, and
+// the first row has the heads. gap is the number of characters between columns. Cells are cut only if a column does not
+// fit beside the key columns. changed reports whether the table was split or cut.
 func Parts(rows [][]string, gap, width int) (parts []Part, changed bool) {
 	widths := measure(rows)
 	line := func(columns []int) int {
@@ -39,7 +39,7 @@ func Parts(rows [][]string, gap, width int) (parts []Part, changed bool) {
 		return []Part{{all, rows}}, false
 	}
 	keys := keyColumns(rows, widths, width/2)
-	for line(keys) > max(min(width*2/3, width-gap-minCell), len(keys)*(minCell+gap)-gap) { // the widest gives
+	for line(keys) > max(min(width*2/3, width-gap-minCell), len(keys)*(minCell+gap)-gap) { // narrow the widest one
 		widest := slices.MaxFunc(keys, func(a, b int) int { return widths[a] - widths[b] })
 		if widths[widest] <= minCell {
 			break
@@ -68,7 +68,7 @@ func Parts(rows [][]string, gap, width int) (parts []Part, changed bool) {
 	return append(parts, pick(rows, columns, widths)), true
 }
 
-// measure is the width of each column.
+// measure returns the width of each column.
 func measure(rows [][]string) []int {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
@@ -79,11 +79,11 @@ func measure(rows [][]string) []int {
 	return widths
 }
 
-// keyColumns are those that tell the rows apart: of those with words, from the left, each that tells more of them
-// apart. Columns wider than limit are taken only where there is nothing else.
+// keyColumns returns the columns that identify a row. Of the columns with words, from the left, it takes each one that
+// makes more rows differ. It takes columns wider than limit only if there are no others.
 func keyColumns(rows [][]string, widths []int, limit int) []int {
 	var keys []int
-	apart := 1 // how many rows the keys tell apart
+	apart := 1 // number of different rows, by the keys so far
 	for _, wide := range []bool{false, true} {
 		for c := range rows[0] {
 			if apart == len(rows)-1 || !words(rows, c) || (widths[c] > limit) != wide {
@@ -109,7 +109,7 @@ func keyColumns(rows [][]string, widths []int, limit int) []int {
 	return keys
 }
 
-// words is whether a column is of words and not of numbers.
+// words reports whether a column has words and not numbers.
 func words(rows [][]string, c int) bool {
 	for _, row := range rows[1:] {
 		if r, _ := utf8.DecodeRuneInString(row[c]); unicode.IsLetter(r) {
@@ -119,7 +119,7 @@ func words(rows [][]string, c int) bool {
 	return false
 }
 
-// pick has some columns of all rows, cut to widths.
+// pick returns some columns of all rows, cut to widths.
 func pick(rows [][]string, columns, widths []int) Part {
 	out := Part{Columns: columns}
 	for _, row := range rows {
@@ -132,7 +132,7 @@ func pick(rows [][]string, columns, widths []int) Part {
 	return out
 }
 
-// Plain is a table without rules, its columns gap spaces apart.
+// Plain returns a table without lines between the cells, with gap spaces between columns.
 func Plain(rows [][]string, gap int) string {
 	widths := measure(rows)
 	var s strings.Builder

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// event is one of the Trace Event Format, as chrome://tracing and Perfetto
-// read it: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
+// event is an event of the Trace Event Format, which chrome://tracing and Perfetto
+// read: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 type event struct {
 	Name  string   `json:"name"`
 	Cat   string   `json:"cat,omitempty"`
-	Phase string   `json:"ph"` // X: from ts on for dur; M: a name for pid or tid
+	Phase string   `json:"ph"` // X: an event from ts on for dur; M: the name of pid or tid
 	TS    float64  `json:"ts"` // microseconds
 	Dur   *float64 `json:"dur,omitempty"`
 	PID   int      `json:"pid"`
@@ -31,11 +31,11 @@ type spanArgs struct {
 	Bytes      int64    `json:"bytes,omitempty"`
 }
 
-// The one thread of each track.
+// The thread id of each track.
 const thread = 1
 
-// WriteChrome writes tracks as a JSON array of events: each track is a
-// process, in which passes follow one another and ops lie within passes.
+// WriteChrome writes tracks as a JSON array of events. Each track is shown as a
+// process, with its passes one after another, and the ops inside the passes.
 func WriteChrome(w io.Writer, tracks ...Track) error {
 	events := []event{}
 	for i, t := range tracks {
@@ -61,7 +61,7 @@ func WriteChrome(w io.Writer, tracks ...Track) error {
 	return json.NewEncoder(w).Encode(events)
 }
 
-// complete is an event with a begin and a duration.
+// complete returns an event with a begin and a duration.
 func complete(name, category string, begin, duration time.Duration, pid int, args any) event {
 	d := microseconds(duration)
 	return event{Name: name, Cat: category, Phase: "X", TS: microseconds(begin), Dur: &d, PID: pid, TID: thread, Args: args}

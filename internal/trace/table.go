@@ -12,17 +12,17 @@ import (
 	"caldera/internal/table"
 )
 
-// Table adds up spans that are alike.
+// Table has the sums of spans with the same op, shapes and dtypes.
 type Table struct {
 	Rows  []Row // the longest first
 	Total Row
 }
 
-// Row is the sum of some spans.
+// Row is the sum of spans with the same op, shapes and dtypes.
 type Row struct {
 	Op      string
 	Shape   string // "dst[256 384] x[256 128] w[384 128]"
-	DType   string // of all operands but positions and ids: "f32 f16"
+	DType   string // of all operands except positions and ids: "f32 f16"
 	Count   int
 	Time    time.Duration
 	Shaders []string
@@ -31,7 +31,7 @@ type Row struct {
 	Bytes int64
 }
 
-// Summarise adds up all spans of the passes.
+// Summarise returns the sums of all spans of the passes.
 func Summarise(passes ...Pass) Table {
 	type key struct{ op, shape, dtype string }
 	rows := map[key]*Row{}
@@ -67,8 +67,9 @@ func Summarise(passes ...Pass) Table {
 	return t
 }
 
-// shape names the shapes that tell an op from others of its kind: the first
-// operand's, and of the rest those of several rows that were not named yet.
+// shape returns the shapes that distinguish an op from others of its type: that of
+// the first operand, and those of other operands that have several rows, each shape
+// once.
 func shape(s backend.Span) string {
 	var parts []string
 	seen := map[[4]int]bool{}
@@ -83,8 +84,8 @@ func shape(s backend.Span) string {
 	return strings.Join(parts, " ")
 }
 
-// dtypes are those of the operands, each once. Numbers of tokens and positions
-// are i32 everywhere and tell nothing.
+// dtypes returns the dtypes of the operands, each once, except i32: token ids and
+// positions are always i32.
 func dtypes(s backend.Span) string {
 	var names []string
 	for _, o := range s.Operands {
@@ -95,8 +96,8 @@ func dtypes(s backend.Span) string {
 	return strings.Join(names, " ")
 }
 
-// WriteMarkdown writes the table. Rates are of what an op has to do at least:
-// bytes of its operands, and FLOP where it is a product of matrices.
+// WriteMarkdown writes the table in Markdown. Its rates are the least work of an op, as
+// [backend.Cost] returns it, divided by its time.
 func (t Table) WriteMarkdown(w io.Writer) error {
 	cells := [][]string{{"op", "shape", "dtype", "count", "ms", "share", "GB/s", "GFLOP/s", "shaders"}}
 	for _, r := range append(slices.Clip(t.Rows), t.Total) {
@@ -109,15 +110,15 @@ func (t Table) WriteMarkdown(w io.Writer) error {
 			rate(r.Bytes, r.Time), rate(r.FLOP, r.Time), strings.Join(r.Shaders, " "),
 		})
 	}
-	// Columns of numbers, from the fourth to the last but one, end on the right.
+	// Columns of numbers, from the fourth to the last but one, are aligned right.
 	_, err := io.WriteString(w, table.Markdown(cells, []bool{3: true, 4: true, 5: true, 6: true, 7: true}))
 	return err
 }
 
-// rate is n in a time, in thousands of millions a second.
+// rate formats n divided by a time, in 10⁹ per second.
 func rate(n int64, d time.Duration) string {
 	if n == 0 || d <= 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%.2f", float64(n)/float64(d)) // of 1e9 in seconds of 1e9 ns
+	return fmt.Sprintf("%.2f", float64(n)/float64(d)) // d is in ns, so this is 1e9 per second
 }

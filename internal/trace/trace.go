@@ -2,8 +2,8 @@
 // [backend.Profile] in a table, or writes them as a time line for chrome://tracing
 // and Perfetto.
 //
-// table.go adds up, chrome.go writes the time line. The work of an op is what
-// [backend.Cost] says.
+// table.go makes the table, chrome.go writes the time line. The work of an op is that
+// of [backend.Cost].
 package trace
 
 import (
@@ -12,22 +12,21 @@ import (
 	"caldera/backend"
 )
 
-// Pass is what was profiled together: a prompt, a step of decoding.
+// Pass is one profile: of a prompt, or of a decode step.
 type Pass struct {
 	Name  string
 	Spans []backend.Span
 
-	// Keys is the number of positions that are in the cache at the end of the
-	// pass, which the operands of an attention do not tell. 0: all are taken
-	// to be in use.
+	// Keys is the number of positions in the cache at the end of the pass. The
+	// operands of Attention do not say it. 0: the cache counts as full.
 	Keys int
 }
 
-// cost is the work of a span of the pass. An attention reads only the keys and
+// cost returns the work of a span of the pass. Attention reads only the keys and
 // values that are in the cache.
 func (p Pass) cost(s backend.Span) (flops, bytes int64) {
 	op := s.Work
-	if op == nil { // the backend did not say
+	if op == nil { // the backend did not set it
 		return 0, 0
 	}
 	if a, ok := op.(*backend.Attention); ok && 0 < p.Keys && p.Keys < a.K.Dim(-2) {
@@ -38,8 +37,7 @@ func (p Pass) cost(s backend.Span) (flops, bytes int64) {
 	return backend.Cost(op)
 }
 
-// Check reports times that cannot be right: a negative one, or ops of which none
-// took any time.
+// Check returns an error if times cannot be right: if one is negative, or all are 0.
 func (p Pass) Check() error {
 	none := len(p.Spans) > 0
 	for i, s := range p.Spans {
@@ -55,7 +53,7 @@ func (p Pass) Check() error {
 	return nil
 }
 
-// Track is passes of one model on one device, in order.
+// Track has the passes of one model on one device, in order.
 type Track struct {
 	Name   string // "vulkan:0 llvmpipe, gpt2 f16"
 	Passes []Pass

@@ -1,3 +1,3 @@
-// A bit of what embedding_chain.comp writes for embedding_backward.comp.
+// A flag that embedding_chain.comp sets for embedding_backward.comp.
 
 const uint FOLLOWS = 0x80000000u;

@@ -1,6 +1,6 @@
-// Ops from element to element: invocations along x share a row, workgroups
-// along y the rows; both step on until all is done, because a dispatch may
-// have no more than 65,535 workgroups along an axis.
+// Elementwise ops. Invocations along x share a row, and workgroups along y share the
+// rows. Both loop until all is done, because a dispatch may have at most 65,535
+// workgroups along an axis on some devices.
 //
 // X4: bases, strides and row lengths are in fours.
 

@@ -1,8 +1,9 @@
-// exp_ for math.glsl, which includes this once for numbers and once for vectors
-// of four: NUMBER is float and INTEGER int, or vec4 and ivec4.
+// exp_ for math.glsl, which includes this file twice: with NUMBER float and INTEGER int,
+// and with NUMBER vec4 and INTEGER ivec4.
 
-// e^x within 2 units in the last place: x = n·ln 2 + r, then a polynomial in r
-// (Moshier's Cephes, expf) times 2ⁿ in two steps, so that neither overflows early.
+// eˣ with an error of at most 2 units in the last place: x = n·ln 2 + r, a polynomial in
+// r (expf of Moshier's Cephes), then two multiplications for 2ⁿ, because 2ⁿ itself may
+// overflow where the result does not.
 NUMBER exp_(NUMBER x) {
 	NUMBER c = clamp(x, -104.0, 89.0);
 	NUMBER n = floor(c * 1.44269504 + 0.5);

@@ -1,6 +1,6 @@
-// Functions of numbers that every driver must compute alike. Vulkan leaves exp
-// some slack and NaN mostly undefined, and compilers fold isnan away: hence
-// bits and our own exp.
+// Functions that must be accurate, and right for NaN, with every driver. Vulkan allows
+// large errors in exp and defines NaN only in part, and some compilers remove isnan. So
+// these functions test bits, and exp_ replaces exp.
 
 float nan() { return uintBitsToFloat(0x7fc00000u); }
 
@@ -21,11 +21,12 @@ bool is_infinite(float x) { return (floatBitsToUint(x) & 0x7fffffffu) == 0x7f800
 #undef NUMBER
 #undef INTEGER
 
-// 1/√x, 0 for infinity: a driver may take √x for x · (1/√x).
+// 1/√x, and 0 for infinity. It is no 1.0/sqrt(x), because a driver may compute sqrt(x) as
+// x · (1/√x), which is NaN for infinity.
 float inverse_root(float x) { return is_infinite(x) ? 0.0 : 1.0 / sqrt(x); }
 
-// tanh x within a few units in the last place: with e = exp(2x) − 1 it is
-// e / (e + 2), and e = 2ⁿ·(exp(r) − 1) + (2ⁿ − 1), which loses no digits near 0.
+// tanh x with an error of a few units in the last place: e / (e + 2) with
+// e = exp(2x) − 1, computed as 2ⁿ·(exp(r) − 1) + (2ⁿ − 1), which is accurate near 0.
 float tanh_(float x) {
 	float c = clamp(2.0 * x, -18.0, 18.0);
 	float n = floor(c * 1.44269504 + 0.5);

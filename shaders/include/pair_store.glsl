@@ -1,6 +1,6 @@
-// Writing numbers of 16 bits into words that neighbours share. An element whose
-// other half belongs to another invocation, or to another dispatch, is put into
-// its word with atomics that leave the other half alone.
+// Writing 16-bit elements, two of which share a 32-bit word. If the other element of a
+// word belongs to another invocation or dispatch, an element is written with atomics that
+// do not change the other half.
 //
 // Needs a buffer uint dst[].
 
@@ -10,5 +10,5 @@ void store_half(uint i, uint half_bits) {
 	atomicOr(dst[i >> 1], half_bits << shift);
 }
 
-// store_pair writes elements i and i+1, i even.
+// store_pair writes elements i and i+1; i is even.
 void store_pair(uint i, uint first, uint second) { dst[i >> 1] = first | second << 16; }

@@ -1,8 +1,8 @@
-// Sums and maxima over a workgroup, whose size is a power of two. Every
-// invocation must call them together; each gets the result.
+// Sums and maxima over a workgroup, whose size is a power of two. All invocations must
+// call them, and all get the result.
 //
-// A small workgroup takes one barrier and adds up all parts in each invocation:
-// software drivers have few lanes, and pay dearly for barriers.
+// In a small workgroup each invocation reduces all parts itself, after one barrier:
+// software drivers have few lanes, and barriers are slow there.
 
 shared vec2 partial[256]; // the largest workgroup: see the note on arrays in variants.go
 

@@ -1,4 +1,4 @@
-// Blocks of ggml's q4_0 (see backend/q4_0.go): 9 half words for 32 elements.
+// Blocks of ggml's q4_0 (see backend/q4_0.go): 9 16-bit words for 32 elements.
 #include "half_words.glsl"
 
 vec4 q4_0_numbers(uint bytes, uint k) {
@@ -6,6 +6,6 @@ vec4 q4_0_numbers(uint bytes, uint k) {
 	return vec4(ivec4(v) - 8);
 }
 
-// Four neighbours k … k+3 of the row at half word at, k a multiple of 4.
+// Elements k … k+3 of the row that begins at 16-bit word at; k is a multiple of 4.
 #define Q4_0_BLOCK(at, k) ((at) + ((k) >> 5) * 9u)
 #define Q4_0_AT(b, at, k) (SCALE(b, Q4_0_BLOCK(at, k)) * q4_0_numbers(WORD(b, Q4_0_BLOCK(at, k) + 1u + (((k) & 15u) >> 1)), k))

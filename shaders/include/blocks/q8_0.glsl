@@ -1,4 +1,4 @@
-// Blocks of ggml's q8_0 (see backend/q8_0.go): 17 half words for 32 elements.
+// Blocks of ggml's q8_0 (see backend/q8_0.go): 17 16-bit words for 32 elements.
 #include "half_words.glsl"
 
 vec4 q8_0_numbers(uint bytes) {
@@ -6,6 +6,6 @@ vec4 q8_0_numbers(uint bytes) {
 	return vec4(bitfieldExtract(i, 0, 8), bitfieldExtract(i, 8, 8), bitfieldExtract(i, 16, 8), bitfieldExtract(i, 24, 8));
 }
 
-// Four neighbours k … k+3 of the row at half word at, k a multiple of 4.
+// Elements k … k+3 of the row that begins at 16-bit word at; k is a multiple of 4.
 #define Q8_0_BLOCK(at, k) ((at) + ((k) >> 5) * 17u)
 #define Q8_0_AT(b, at, k) (SCALE(b, Q8_0_BLOCK(at, k)) * q8_0_numbers(WORD(b, Q8_0_BLOCK(at, k) + 1u + (((k) & 31u) >> 1))))

@@ -1,5 +1,5 @@
-// bf16, two in a word: the upper half of an f32. The functions are those of
-// f16.glsl, and all are exact.
+// bf16, two in a word: the upper half of an f32. The functions correspond to those of
+// f16.glsl. All are exact.
 
 vec2 bf16_pair(uint word) { return uintBitsToFloat(uvec2(word << 16, word & 0xffff0000u)); }
 

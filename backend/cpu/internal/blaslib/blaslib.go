@@ -1,9 +1,9 @@
-// Package blaslib lets gonum's blas32 multiply matrices with the BLAS library
-// that the machine has: OpenBLAS, Intel's MKL, BLIS or Apple's Accelerate. The
-// library is found at run time, so nothing is needed to build.
+// Package blaslib makes gonum's blas32 use a BLAS library of the machine: OpenBLAS,
+// Intel's MKL, BLIS or Apple's Accelerate. The library is loaded at run time, so
+// nothing is needed to build.
 //
-// To add a library: its file names in names_*.go, and how it is told to use a
-// single thread in singleThread.
+// To add a library, add its file names in names_*.go, and to singleThread how to make
+// it use a single thread.
 package blaslib
 
 import (
@@ -14,20 +14,20 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Env is the environment variable that chooses: "gonum" for the library
-// written in Go, or the path of a shared library. Unset or empty takes the
-// best that is found.
+// Env is the environment variable that chooses the library: "gonum" for the one
+// written in Go, or the path of a shared library. If it is unset or empty, the best
+// one that is found is used.
 const Env = "CALDERA_BLAS"
 
-// Library is a BLAS that blas32 calls.
+// Library describes the BLAS library that blas32 calls.
 type Library struct {
 	Name   string // for people: "OpenBLAS 0.3.21 (SkylakeX)" or "gonum"
 	Native bool   // machine code of the system rather than gonum
 	Advice string // what to install where no library was found that could be; else empty
 }
 
-// Load finds a library, once a process, and has blas32 use it. The library
-// runs each call on the thread that makes it; calls may overlap. It is an
+// Load finds a library and makes blas32 use it, at the first call in a process. The
+// library runs each call on the caller's thread, and calls may overlap. It returns an
 // error if Env names a library that cannot be used.
 func Load() (Library, error) { return load() }
 

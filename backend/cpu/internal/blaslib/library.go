@@ -11,18 +11,17 @@ import (
 	"gonum.org/v1/gonum/blas/gonum"
 )
 
-// library is gonum's BLAS with the routines that matter replaced. It calls the
-// Fortran interface, in which every argument is a pointer: purego passes those
-// fastest, and integers that are stored as 64 bits in little-endian order
-// serve libraries that read 32 bits of them as well.
+// library is gonum's BLAS with sgemm and sgemv replaced. It calls the Fortran
+// interface, where every argument is a pointer: purego passes pointers fastest.
+// Integers are stored as 64 bits, little-endian, which is right for libraries with
+// integers of 32 bits too.
 type library struct {
 	gonum.Implementation
 	sgemm, sgemv uintptr
 }
 
-// call holds what the pointers of one call point at, and the pointers. It lives
-// on the heap, which does not move, and is used again, so that nothing is
-// allocated.
+// call holds the arguments of one call, and pointers to them. It is on the heap, which
+// does not move, and is reused, so that a call allocates no memory.
 type call struct {
 	tA, tB        byte
 	m, n, k       int64
@@ -32,7 +31,7 @@ type call struct {
 	args          [15]uintptr
 }
 
-// The pools hold calls of sgemm, and of sgemv whose vectors are b and c.
+// Pools of calls of sgemm, and of sgemv, whose vectors are b and c.
 var (
 	gemms = sync.Pool{New: func() any {
 		s := new(call)
@@ -57,7 +56,7 @@ func letter(t blas.Transpose) byte {
 	return 'T'
 }
 
-// Sgemm is C = alpha·op(A)·op(B) + beta·C, as gonum documents it.
+// Sgemm computes C = alpha·op(A)·op(B) + beta·C, as gonum documents it.
 func (l *library) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
 	rowsA, colsA, rowsB, colsB := m, k, k, n
 	if tA != blas.NoTrans {
@@ -80,7 +79,7 @@ func (l *library) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []f
 	gemms.Put(s)
 }
 
-// Sgemv is y = alpha·op(A)·x + beta·y, as gonum documents it.
+// Sgemv computes y = alpha·op(A)·x + beta·y, as gonum documents it.
 func (l *library) Sgemv(tA blas.Transpose, m, n int, alpha float32, a []float32, lda int, x []float32, incX int, beta float32, y []float32, incY int) {
 	lenX, lenY := n, m
 	if tA != blas.NoTrans {
@@ -99,7 +98,7 @@ func (l *library) Sgemv(tA blas.Transpose, m, n int, alpha float32, a []float32,
 	gemvs.Put(s)
 }
 
-// inside reports whether a matrix of rows that are stride apart fits in n elements.
+// inside reports whether a matrix with this row stride fits in n elements.
 func inside(n, rows, cols, stride int) bool {
 	return stride >= max(1, cols) && n >= (rows-1)*stride+cols
 }

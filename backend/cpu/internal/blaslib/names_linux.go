@@ -2,9 +2,10 @@
 
 package blaslib
 
-// names are what a library is called, fastest first. The distribution's
-// libblas.so.3 is often OpenBLAS under another name; the reference BLAS, which
-// is slower than gonum, is told apart by its lack of a way to set threads.
+// names are the file names of libraries, the fastest first. A distribution's
+// libblas.so.3 is often OpenBLAS under another name. It may also be the reference
+// BLAS, which is slower than gonum; that one is refused because it has no function to
+// set the number of threads.
 var names = []string{
 	"libmkl_rt.so.2", "libmkl_rt.so",
 	"libopenblas.so.0", "libopenblas.so",
@@ -12,6 +13,6 @@ var names = []string{
 	"libblas.so.3",
 }
 
-// advice is for people who have none of them.
+// advice says what to install if none of them is found.
 const advice = "no BLAS library was found, so matrix products run on gonum, which is slower: install OpenBLAS " +
 	"(apt install libopenblas0-pthread on Debian and Ubuntu, openblas-serial on Fedora, openblas on others)"

@@ -15,7 +15,7 @@ import (
 	"gonum.org/v1/gonum/blas"
 )
 
-// open loads a library and checks that it multiplies as it should.
+// open loads a library and checks that its products are right.
 func open(path string) (blas.Float32, string, error) {
 	for name, value := range environment() {
 		if _, set := os.LookupEnv(name); !set {
@@ -23,8 +23,8 @@ func open(path string) (blas.Float32, string, error) {
 			defer os.Unsetenv(name)
 		}
 	}
-	// Of several libraries in one process (cgo programs may bring their own)
-	// each keeps its symbols to itself.
+	// RTLD_LOCAL: the process may have another BLAS too (of a cgo program), whose
+	// symbols must not be mixed with this one's.
 	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, "", err
@@ -42,15 +42,15 @@ func open(path string) (blas.Float32, string, error) {
 	return lib, name, selfTest(lib)
 }
 
-// environment is what libraries read while they load.
+// environment sets variables that libraries read while they are loaded.
 func environment() map[string]string {
 	env := map[string]string{
 		"OPENBLAS_NUM_THREADS":   "1", // it would start a thread for each core only to let them wait
 		"VECLIB_MAXIMUM_THREADS": "1", // Accelerate before macOS 15
 	}
-	// OpenBLAS knows CPUs by their model number and takes one that is newer
-	// than itself for a Prescott of 2004, which is 5 times slower. What the
-	// CPU can do tells better.
+	// OpenBLAS chooses kernels by the CPU's model number. For a CPU that is newer than
+	// the library it uses those of a Prescott (2004), which are 5 times slower. So
+	// choose by the CPU's features here.
 	switch {
 	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL:
 		env["OPENBLAS_CORETYPE"] = "SkylakeX"
@@ -60,8 +60,8 @@ func environment() map[string]string {
 	return env
 }
 
-// singleThread tells the library to use the caller's thread alone and returns
-// its name and version. Other threads would compete with the caller's own.
+// singleThread makes the library use only the caller's thread, and returns its name
+// and version. Threads of the library would compete with those of the caller.
 func singleThread(handle uintptr, path string) (name string, err error) {
 	if fn, err := purego.Dlsym(handle, "openblas_set_num_threads"); err == nil {
 		purego.SyscallN(fn, 1)
@@ -98,8 +98,8 @@ func register(fn any, handle uintptr, symbol string) bool {
 	return err == nil
 }
 
-// selfTest multiplies small matrices in every orientation, so that a library
-// with another calling convention is turned away rather than believed.
+// selfTest multiplies small matrices, transposed or not, in every combination. A
+// library with another calling convention fails it and is refused.
 func selfTest(lib *library) error {
 	const m, n, k = 5, 7, 3
 	a := func(i, p int) float32 { return float32(i - 2*p) }
@@ -139,8 +139,8 @@ func selfTest(lib *library) error {
 	return nil
 }
 
-// fill lays out a rows×cols matrix, or its transpose, with two elements
-// between rows that are not part of it.
+// fill makes a rows×cols matrix, or its transpose, with two elements of padding
+// between rows.
 func fill(t blas.Transpose, rows, cols int, at func(i, j int) float32) ([]float32, int) {
 	if t == blas.Trans {
 		whole := at

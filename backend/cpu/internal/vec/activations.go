@@ -7,11 +7,10 @@ import (
 	"github.com/x448/float16"
 )
 
-// Blocks of 32 activations (backend.Q8_A): a float16, the sum of the rest as int16,
-// then 32 int8.
+// Blocks of 32 activations: see backend.Q8_A for the layout.
 const q8aBytes = 4 + 32
 
-// FromQ8A is dst = src, from blocks of q8_a; len(dst) is a multiple of 32.
+// FromQ8A converts blocks of q8_a to float32. len(dst) must be a multiple of 32.
 func FromQ8A(dst []float32, src []byte) {
 	for ; len(dst) > 0; dst, src = dst[blockLen:], src[q8aBytes:] {
 		d := scaleOf(src)
@@ -21,7 +20,7 @@ func FromQ8A(dst []float32, src []byte) {
 	}
 }
 
-// ToQ8A is dst = src, to blocks of q8_a by the rule of that dtype; len(src) is a
+// ToQ8A converts to blocks of q8_a, by the rule of backend.Q8_A. len(src) must be a
 // multiple of 32.
 func ToQ8A(dst []byte, src []float32) {
 	for ; len(src) > 0; src, dst = src[blockLen:], dst[q8aBytes:] {
@@ -47,7 +46,7 @@ func toQ8ABlock(dst *[q8aBytes]byte, x *[blockLen]float32) {
 	inverse, sum := 1/d, 0
 	for j, v := range x {
 		magnitude := math.Float32frombits(math.Float32bits(v) &^ (1 << 31))
-		// An estimate, which may be one off: the comparisons, which are exact, decide.
+		// An estimate that may be wrong by one. The comparisons below are exact.
 		n := min(int(magnitude*inverse+0.5), 127)
 		if magnitude < d*(float32(n)-0.5) {
 			n--

@@ -2,9 +2,8 @@ package vec
 
 import "math"
 
-// NormalizeSums is what the gradient of a normalization needs to know of a
-// vector beside its mean: with d = x − mean and g = dy·gamma, the sums of d²,
-// of g, and of g·d, in float64.
+// NormalizeSums returns the sums that the gradient of a normalization needs: those of
+// d², of g, and of g·d, in float64, with d = x − mean and g = dy·gamma.
 func NormalizeSums(x, dy, gamma []float32, mean float64) (squares, g, gd float64) {
 	i := 0
 	if fast && len(x) >= Lanes {
@@ -21,9 +20,9 @@ func NormalizeSums(x, dy, gamma []float32, mean float64) (squares, g, gd float64
 	return squares, g, gd
 }
 
-// NormalizeBackward is dx = scale·(dy·gamma − g − n·gn), n = (x − mean)·scale:
-// the gradient of a normalization, g and gn being the means of dy·gamma and
-// of that times n. The mean is taken off in two parts, as in [Normalize].
+// NormalizeBackward computes the gradient of a normalization: dx = scale·(dy·gamma −
+// g − n·gn) with n = (x − mean)·scale. g is the mean of dy·gamma, and gn the mean of
+// dy·gamma·n. The mean is subtracted as two float32, as in [Normalize].
 func NormalizeBackward(dx, x, dy, gamma []float32, mean float64, scale, g, gn float32) {
 	hi := float32(mean)
 	lo := float32(mean - float64(hi))
@@ -38,7 +37,7 @@ func NormalizeBackward(dx, x, dy, gamma []float32, mean float64, scale, g, gn fl
 	}
 }
 
-// AddNormalized is dgamma += dy·(x − mean)·scale and dbeta += dy.
+// AddNormalized computes dgamma += dy·(x − mean)·scale and dbeta += dy.
 func AddNormalized(dgamma, dbeta, x, dy []float32, mean, scale float32) {
 	i := 0
 	if fast && len(x) >= Lanes {
@@ -51,8 +50,8 @@ func AddNormalized(dgamma, dbeta, x, dy []float32, mean, scale float32) {
 	}
 }
 
-// SoftmaxBackward is d = p·(d − mean): the gradient of a softmax with the
-// probabilities p, mean being Σ p·d.
+// SoftmaxBackward computes d = p·(d − mean): the gradient of a softmax with the
+// probabilities p. mean must be Σ p·d.
 func SoftmaxBackward(d, p []float32, mean float32) {
 	i := 0
 	if fast && len(d) >= Lanes {
@@ -64,8 +63,8 @@ func SoftmaxBackward(d, p []float32, mean float32) {
 	}
 }
 
-// AdamW is a step of AdamW, for which package backend has the formula. The
-// assembly reads the fields by their place.
+// AdamW has the settings of a step of AdamW (see backend.AdamW for the formula). The
+// assembly reads the fields by their offsets.
 type AdamW struct {
 	Scale              float32 // of gradients
 	Beta1, Rest1       float32 // Rest is 1 − Beta
@@ -76,7 +75,7 @@ type AdamW struct {
 	Rate               float32
 }
 
-// Move moves the weights w against their gradients g, and their means m and v.
+// Move updates the weights w, and their moving averages m and v, with gradients g.
 func (o *AdamW) Move(w, m, v, g []float32) {
 	i := 0
 	if fast && len(w) >= Lanes {

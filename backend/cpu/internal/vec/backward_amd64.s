@@ -1,9 +1,9 @@
-// The gradients of backward.go, 8 elements at a time with AVX2 and FMA; how to
-// read this stands in vec_amd64.s.
+// The gradients of backward.go, 8 elements at a time with AVX2 and FMA. For the order
+// of operands see vec_amd64.s.
 
 #include "textflag.h"
 
-// SUM64 adds the 4 float64 of a up into its first; x is its lower half.
+// SUM64 puts the sum of the 4 float64 in a in its first lane. x is the lower half of a.
 #define SUM64(a, x, tmp) \
 	VEXTRACTF128 $1, a, tmp; \
 	VADDPD tmp, x, x; \

@@ -2,10 +2,10 @@ package vec
 
 import "math"
 
-// BF16 are those of bfloat16, the upper half of a float32.
+// BF16 has the functions for bfloat16, the upper half of a float32.
 var BF16 = Pairs{FromBF16, ToBF16, DotBF16, AxpyBF16, Axpy4BF16}
 
-// FromBF16 is dst = src, from the bits of bfloat16.
+// FromBF16 converts the bits of bfloat16 to float32.
 func FromBF16(dst []float32, src []uint16) {
 	i := 0
 	if fast && len(dst) >= Lanes {
@@ -17,8 +17,7 @@ func FromBF16(dst []float32, src []uint16) {
 	}
 }
 
-// ToBF16 is dst = src to the bits of the nearest bfloat16, the even one of two
-// that are as near.
+// ToBF16 converts to the bits of the nearest bfloat16, ties to even.
 func ToBF16(dst []uint16, src []float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {
@@ -30,7 +29,7 @@ func ToBF16(dst []uint16, src []float32) {
 	}
 }
 
-// DotBF16 is Σ w·x.
+// DotBF16 returns Σ w·x.
 func DotBF16(w []uint16, x []float32) (sum float32) {
 	i := 0
 	if fast && len(x) >= Lanes {
@@ -43,7 +42,7 @@ func DotBF16(w []uint16, x []float32) (sum float32) {
 	return sum
 }
 
-// Axpy4BF16 is y += a₀·w[0] + a₁·w[1] + a₂·w[2] + a₃·w[3], where row i of w
+// Axpy4BF16 computes y += a₀·w[0] + a₁·w[1] + a₂·w[2] + a₃·w[3], where row i of w
 // begins at w[i·stride].
 func Axpy4BF16(y []float32, w []uint16, stride int, a *[4]float32) {
 	w0, w1, w2, w3 := w[:len(y)], w[stride:][:len(y)], w[2*stride:][:len(y)], w[3*stride:][:len(y)]
@@ -57,7 +56,7 @@ func Axpy4BF16(y []float32, w []uint16, stride int, a *[4]float32) {
 	}
 }
 
-// AxpyBF16 is y += a·w.
+// AxpyBF16 computes y += a·w.
 func AxpyBF16(y []float32, w []uint16, a float32) {
 	i := 0
 	if fast && len(y) >= Lanes {

@@ -1,5 +1,5 @@
-// Conversions of and products with bfloat16, as bf16.go has them, 8 elements at a
-// time with AVX2 and FMA: the upper half of a float32, moved to its place.
+// The functions of bf16.go, 8 elements at a time with AVX2 and FMA. A bfloat16 is
+// converted by a shift, because it is the upper half of a float32.
 
 #include "textflag.h"
 

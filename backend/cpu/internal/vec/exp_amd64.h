@@ -43,8 +43,8 @@ CONST8(bias, 0x0000007f)     // 127, an integer
 	VMULPS Y0, Y0, Y3; \
 	VFMADD213PS Y0, Y3, Y2
 
-// EXP replaces Y0 by its exponential, as exp in vec.go does; Y1 to Y4 are lost.
-// Y13, Y14 and Y15 hold top, bottom and log2e.
+// EXP replaces Y0 by its exponential, as exp in vec.go does. It overwrites Y1 to Y4.
+// Y13, Y14 and Y15 must hold top, bottom and log2e.
 #define EXP \
 	REDUCED; \
 	VADDPS one<>(SB), Y2, Y2; \

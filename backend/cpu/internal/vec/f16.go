@@ -6,7 +6,7 @@ import (
 	"github.com/x448/float16"
 )
 
-// Pairs are conversions of, and products with, a type of 16 bits.
+// Pairs has the functions for a dtype of 16 bits: conversions and products.
 type Pairs struct {
 	From  func(dst []float32, src []uint16)                        // dst = src
 	To    func(dst []uint16, src []float32)                        // dst = src, rounded to the nearest, ties to even
@@ -15,10 +15,10 @@ type Pairs struct {
 	Axpy4 func(y []float32, w []uint16, stride int, a *[4]float32) // y += Σ a[i]·w[i·stride:]
 }
 
-// F16 are those of float16.
+// F16 has the functions for float16.
 var F16 = Pairs{FromF16, ToF16, DotF16, AxpyF16, Axpy4F16}
 
-// FromF16 is dst = src, from the bits of float16.
+// FromF16 converts the bits of float16 to float32.
 func FromF16(dst []float32, src []uint16) {
 	i := 0
 	if fast && len(dst) >= Lanes {
@@ -30,8 +30,7 @@ func FromF16(dst []float32, src []uint16) {
 	}
 }
 
-// ToF16 is dst = src to the bits of the nearest float16, the even one of two
-// that are as near.
+// ToF16 converts to the bits of the nearest float16, ties to even.
 func ToF16(dst []uint16, src []float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {
@@ -43,7 +42,7 @@ func ToF16(dst []uint16, src []float32) {
 	}
 }
 
-// DotF16 is Σ w·x.
+// DotF16 returns Σ w·x.
 func DotF16(w []uint16, x []float32) (sum float32) {
 	i := 0
 	if fast && len(x) >= Lanes {
@@ -56,7 +55,7 @@ func DotF16(w []uint16, x []float32) (sum float32) {
 	return sum
 }
 
-// Axpy4F16 is y += a₀·w[0] + a₁·w[1] + a₂·w[2] + a₃·w[3], where row i of w
+// Axpy4F16 computes y += a₀·w[0] + a₁·w[1] + a₂·w[2] + a₃·w[3], where row i of w
 // begins at w[i·stride].
 func Axpy4F16(y []float32, w []uint16, stride int, a *[4]float32) {
 	w0, w1, w2, w3 := w[:len(y)], w[stride:][:len(y)], w[2*stride:][:len(y)], w[3*stride:][:len(y)]
@@ -70,7 +69,7 @@ func Axpy4F16(y []float32, w []uint16, stride int, a *[4]float32) {
 	}
 }
 
-// AxpyF16 is y += a·w.
+// AxpyF16 computes y += a·w.
 func AxpyF16(y []float32, w []uint16, a float32) {
 	i := 0
 	if fast && len(y) >= Lanes {
@@ -82,14 +81,18 @@ func AxpyF16(y []float32, w []uint16, a float32) {
 	}
 }
 
-// fromF16 moves exponent and mantissa to their places in a float32; a product
-// then mends the exponent's bias and makes denormals normal.
+// fromF16 moves exponent and mantissa to their positions in a float32. A
+// multiplication then corrects the bias of the exponent and normalises denormals. NaN
+// becomes a quiet one, as the processor's instruction makes it.
 func fromF16(h uint16) float32 {
 	const rebias = 1 << 112
 	bits := uint32(h&0x7fff) << 13
-	if h&0x7c00 == 0x7c00 { // ∞ or NaN
+	switch {
+	case h&0x7fff > 0x7c00: // NaN
+		bits |= 0x7fc00000
+	case h&0x7c00 == 0x7c00: // ∞
 		bits |= 0x7f800000
-	} else {
+	default:
 		bits = math.Float32bits(math.Float32frombits(bits) * rebias)
 	}
 	return math.Float32frombits(bits | uint32(h&0x8000)<<16)

@@ -1,5 +1,4 @@
-// Conversions of and products with float16, as f16.go has them, 8 elements at a
-// time with F16C and FMA.
+// The functions of f16.go, 8 elements at a time with F16C and FMA.
 
 #include "textflag.h"
 

@@ -1,6 +1,6 @@
 package vec
 
-// Mul is dst = a·b, element by element.
+// Mul computes dst = a·b, elementwise.
 func Mul(dst, a, b []float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {
@@ -12,7 +12,7 @@ func Mul(dst, a, b []float32) {
 	}
 }
 
-// Clip is dst = min(x, limit); NaN stays NaN.
+// Clip computes dst = min(x, limit). NaN stays NaN.
 func Clip(dst, x []float32, limit float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {
@@ -24,7 +24,7 @@ func Clip(dst, x []float32, limit float32) {
 	}
 }
 
-// Gate is dst = a·(up + shift), up clamped to ±limit; NaN stays NaN.
+// Gate computes dst = a·(u + shift), where u is up clamped to ±limit. NaN stays NaN.
 func Gate(dst, a, up []float32, limit, shift float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {

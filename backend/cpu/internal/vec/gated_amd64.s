@@ -1,5 +1,5 @@
-// The functions of gated.go, 8 elements at a time with AVX2; how to read this
-// stands in vec_amd64.s.
+// The functions of gated.go, 8 elements at a time with AVX2. For the order of operands
+// see vec_amd64.s.
 
 #include "textflag.h"
 

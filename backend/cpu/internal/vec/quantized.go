@@ -2,9 +2,8 @@ package vec
 
 import "encoding/binary"
 
-// Blocks of 32 elements that share a scale: ggml's q8_0 (a float16, then 32
-// int8) and q4_0 (a float16, then 16 bytes of two numbers each, the low half of
-// byte j for element j, the high half for element j+16; 8 is taken off each).
+// Blocks of 32 elements with a common scale: ggml's q8_0 and q4_0. See backend.Q8_0
+// and backend.Q4_0 for the layouts.
 const (
 	blockLen = 32
 	q8Bytes  = 2 + 32
@@ -13,7 +12,7 @@ const (
 
 func scaleOf(block []byte) float32 { return fromF16(binary.LittleEndian.Uint16(block)) }
 
-// FromQ8 is dst = src, from blocks of q8_0; len(dst) is a multiple of 32.
+// FromQ8 converts blocks of q8_0 to float32. len(dst) must be a multiple of 32.
 func FromQ8(dst []float32, src []byte) {
 	n := len(dst) / blockLen
 	src = src[:n*q8Bytes]
@@ -29,7 +28,7 @@ func FromQ8(dst []float32, src []byte) {
 	}
 }
 
-// FromQ4 is dst = src, from blocks of q4_0; len(dst) is a multiple of 32.
+// FromQ4 converts blocks of q4_0 to float32. len(dst) must be a multiple of 32.
 func FromQ4(dst []float32, src []byte) {
 	n := len(dst) / blockLen
 	src = src[:n*q4Bytes]
@@ -46,7 +45,7 @@ func FromQ4(dst []float32, src []byte) {
 	}
 }
 
-// DotQ8 is Σ w·x, w in blocks of q8_0; len(x) is a multiple of 32.
+// DotQ8 returns Σ w·x, w in blocks of q8_0. len(x) must be a multiple of 32.
 func DotQ8(w []byte, x []float32) (sum float32) {
 	n := len(x) / blockLen
 	w = w[:n*q8Bytes]
@@ -66,7 +65,7 @@ func DotQ8(w []byte, x []float32) (sum float32) {
 	return sum
 }
 
-// DotQ4 is Σ w·x, w in blocks of q4_0; len(x) is a multiple of 32.
+// DotQ4 returns Σ w·x, w in blocks of q4_0. len(x) must be a multiple of 32.
 func DotQ4(w []byte, x []float32) (sum float32) {
 	n := len(x) / blockLen
 	w = w[:n*q4Bytes]

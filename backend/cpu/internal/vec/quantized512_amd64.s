@@ -1,6 +1,6 @@
-// Products with blocks of q8_0 and q4_0 with AVX-512, two registers a block.
-// The 16 values that 4 bits can have lie in one register, where a permutation
-// finds them: it looks at the low 4 bits of each index.
+// Products with blocks of q8_0 and q4_0, with AVX-512, two registers for a block. A
+// register holds the 16 values of a 4-bit number. A permutation, which uses the low 4
+// bits of each index, looks them up.
 
 #include "textflag.h"
 
@@ -22,14 +22,14 @@ DATA values<>+56(SB)/4, $6.0
 DATA values<>+60(SB)/4, $7.0
 GLOBL values<>(SB), RODATA|NOPTR, $64
 
-// SCALE broadcasts the scale of the block at an offset into a register.
+// SCALE puts the scale of the block at an offset in all lanes of a register.
 #define SCALE(offset, x, z) \
 	MOVWLZX offset(SI), AX; \
 	VMOVD AX, x; \
 	VCVTPH2PS x, x; \
 	VBROADCASTSS x, z
 
-// TOTAL adds the lanes of Z0 and Z1 up, into X0.
+// TOTAL puts the sum of all lanes of Z0 and Z1 in X0.
 #define TOTAL \
 	VADDPS Z1, Z0, Z0; \
 	VEXTRACTF64X4 $1, Z0, Y1; \

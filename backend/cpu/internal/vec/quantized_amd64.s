@@ -1,5 +1,4 @@
-// Conversions of and products with blocks of q8_0 and q4_0, as quantized.go has
-// them: a block at a time, 8 elements in a register.
+// The functions of quantized.go, a block at a time, 8 elements in a register.
 
 #include "textflag.h"
 
@@ -10,14 +9,14 @@ DATA eights<>+0(SB)/8, $0x0808080808080808
 DATA eights<>+8(SB)/8, $0x0808080808080808
 GLOBL eights<>(SB), RODATA|NOPTR, $16
 
-// SCALE broadcasts the block's scale into Y15.
+// SCALE puts the block's scale in all lanes of Y15.
 #define SCALE \
 	MOVWLZX (SI), AX; \
 	VMOVD AX, X15; \
 	VCVTPH2PS X15, X15; \
 	VBROADCASTSS X15, Y15
 
-// Q8 unpacks the block's numbers into Y4 … Y7.
+// Q8 converts the block's 32 numbers to float32 in Y4 … Y7.
 #define Q8 \
 	VPMOVSXBD 2(SI), Y4; \
 	VPMOVSXBD 10(SI), Y5; \
@@ -28,7 +27,7 @@ GLOBL eights<>(SB), RODATA|NOPTR, $16
 	VCVTDQ2PS Y6, Y6; \
 	VCVTDQ2PS Y7, Y7
 
-// Q4 does so too; X13 holds nibbles, X14 eights.
+// Q4 does the same for q4_0. X13 holds the mask of 4 bits, X14 the number 8.
 #define Q4 \
 	VMOVDQU 2(SI), X5; \
 	VPSRLW $4, X5, X7; \
@@ -68,7 +67,7 @@ GLOBL eights<>(SB), RODATA|NOPTR, $16
 	VFMADD231PS Y5, Y15, Y1; \
 	ADDQ $128, DX
 
-// TOTAL adds the lanes of Y0 and Y1 up, into X0.
+// TOTAL puts the sum of all lanes of Y0 and Y1 in X0.
 #define TOTAL \
 	VADDPS Y1, Y0, Y0; \
 	VEXTRACTF128 $1, Y0, X1; \

@@ -1,8 +1,7 @@
 package vec
 
-// Rotate turns the points (a, b) by angles with the given cosines, and sines
-// times sign: first = a·cos − b·sin, second = b·cos + a·sin. first may be a, and
-// second b.
+// Rotate rotates the pairs (a, b): first = a·cos − s·b·sin and second = b·cos + s·a·sin,
+// where s is sign. first may be a, and second b.
 func Rotate(first, second, a, b, cos, sin []float32, sign float32) {
 	i := 0
 	if fast && len(cos) >= Lanes {
@@ -17,7 +16,7 @@ func Rotate(first, second, a, b, cos, sin []float32, sign float32) {
 	}
 }
 
-// RotatePairs is [Rotate] of points whose coordinates are neighbours in x.
+// RotatePairs is [Rotate] for pairs of neighbours in x.
 func RotatePairs(dst, x, cos, sin []float32, sign float32) {
 	i := 0
 	if fast && len(cos) >= Lanes/2 {

@@ -1,5 +1,5 @@
-// The functions of rotary.go, 8 elements at a time with AVX2 and FMA; how to
-// read this stands in vec_amd64.s.
+// The functions of rotary.go, 8 elements at a time with AVX2 and FMA. For the order of
+// operands see vec_amd64.s.
 
 #include "textflag.h"
 

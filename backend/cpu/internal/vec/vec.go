@@ -1,20 +1,20 @@
-// Package vec computes on vectors of float32 and float16 what a BLAS does not:
-// exponentials, activations, sums in float64, conversions, and products with float16.
+// Package vec has the vector functions that a BLAS does not have: exponentials,
+// activations, sums in float64, conversions, and products with other dtypes.
 //
-// Each operation is a Go function here that reads as its formula. On amd64
-// with AVX2, FMA and F16C (every CPU since 2013 to 2015) all but the last few
-// elements go through assembly of the same algorithm, 3 to 10 times faster.
-// To add one: the Go version here, its declaration in vec_amd64.go, its
-// assembly in a .s file, and both in the tables of vec_test.go.
+// Each function is written in Go, close to its formula. On amd64 with AVX2, FMA and
+// F16C (CPUs since 2013 to 2015) assembly of the same algorithm does all but the last
+// few elements, 3 to 10 times faster. To add a function, add the Go version, its
+// declaration in vec_amd64.go, its assembly in a .s file, and both in the tables of
+// vec_test.go.
 //
-// Vectors that go together must be as long as dst, or as x where nothing is
-// written; dst may be x.
+// All vectors of a call must be as long as dst, or as x if nothing is written. dst may
+// be x.
 package vec
 
 import "math"
 
-// Lanes is the number of elements that assembly handles at once; only what is
-// left at the end of a vector is done one by one.
+// Lanes is the number of elements that the assembly handles at once. The elements that
+// are left at the end of a vector are handled by Go code, one by one.
 const Lanes = 8
 
 // Add is dst = a + b.
@@ -53,7 +53,7 @@ func ScaleBy(dst, x, gamma []float32, s float32) {
 	}
 }
 
-// Max is the largest element, −∞ where there is no number.
+// Max returns the largest element, or −∞ if all are NaN.
 func Max(x []float32) float32 {
 	largest := float32(math.Inf(-1))
 	i := 0
@@ -69,7 +69,7 @@ func Max(x []float32) float32 {
 	return largest
 }
 
-// Sum adds the elements up in float64.
+// Sum returns the sum of the elements, in float64.
 func Sum(x []float32) float64 {
 	sum := 0.0
 	i := 0
@@ -83,7 +83,7 @@ func Sum(x []float32) float64 {
 	return sum
 }
 
-// SumSquares is Σ (x − mean)², in float64.
+// SumSquares returns Σ (x − mean)², in float64.
 func SumSquares(x []float32, mean float64) float64 {
 	sum := 0.0
 	i := 0
@@ -98,8 +98,8 @@ func SumSquares(x []float32, mean float64) float64 {
 	return sum
 }
 
-// Normalize is dst = (x − mean)·scale·gamma + beta. The mean comes in float64
-// and is taken off in two parts, so that a vector far from 0 keeps its digits.
+// Normalize computes dst = (x − mean)·scale·gamma + beta. The mean is a float64, and is
+// subtracted as two float32, so that a vector far from 0 loses no digits.
 func Normalize(dst, x, gamma, beta []float32, mean float64, scale float32) {
 	hi := float32(mean)
 	lo := float32(mean - float64(hi))
@@ -113,7 +113,7 @@ func Normalize(dst, x, gamma, beta []float32, mean float64, scale float32) {
 	}
 }
 
-// Dot is Σ w·x.
+// Dot returns Σ w·x.
 func Dot(w, x []float32) (sum float32) {
 	i := 0
 	if fast && len(x) >= Lanes {
@@ -154,10 +154,10 @@ func SoftCap(x []float32, limit float32) {
 	}
 }
 
-// exp is e to the power of x, within 2 units in the last place. x = n·ln 2 + r
-// with |r| ≤ ½·ln 2; the polynomial for exp r is that of Cephes' expf (Moshier
-// 1989). 2ⁿ is multiplied in halves, so that results too small for a normal
-// number, or too large, come out right.
+// exp returns eˣ with an error of at most 2 units in the last place. It uses
+// x = n·ln 2 + r with |r| ≤ ½·ln 2, and for eʳ the polynomial of Cephes' expf (Moshier
+// 1989). It multiplies by 2ⁿ in two steps, so that denormal and infinite results are
+// right too.
 func exp(x float32) float32 {
 	const top, bottom = 89, -104 // ∞ and 0 from here on
 	switch {                     // written so that NaN passes through

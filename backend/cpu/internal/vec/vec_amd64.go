@@ -2,14 +2,15 @@ package vec
 
 import "golang.org/x/sys/cpu"
 
-// fast tells whether the CPU and the operating system have what the assembly
-// needs. F16C has no flag in package cpu; every CPU with AVX2 has it.
+// fast reports whether the CPU and the operating system have what the assembly needs.
+// Package cpu has no flag for F16C, but every CPU with AVX2 has it.
 var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
 
-// wide tells whether it has AVX-512 too, which pays for products with blocks.
+// wide reports whether the CPU has AVX-512 too, which makes products with quantised
+// weights faster.
 var wide = fast && cpu.X86.HasAVX512F
 
-// The assembly: n > 0 is a multiple of Lanes.
+// Functions in assembly. n must be above 0 and a multiple of Lanes.
 
 //go:noescape
 func addAVX2(dst, a, b *float32, n int)
@@ -125,7 +126,7 @@ func axpyBF16AVX2(y *float32, w *uint16, a float32, n int)
 //go:noescape
 func axpy4BF16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
 
-// Of blocks > 0.
+// blocks must be above 0.
 
 //go:noescape
 func fromQ8AVX2(dst *float32, src *byte, blocks int)

@@ -1,7 +1,8 @@
-// Sums, scalings and exponentials of vec.go, 8 elements at a time with AVX2 and
-// FMA. In Go's assembler the destination stands last, and of VFMADD231PS a, b, c
-// the meaning is c += a·b. VMAXPS and VMINPS give their first operand, as
-// written here, where either is NaN.
+// Sums, scalings and exponentials of vec.go, 8 elements at a time with AVX2 and FMA.
+//
+// In Go's assembler the destination is the last operand. VFMADD231PS a, b, c computes
+// c += a·b. VMAXPS and VMINPS return the first operand, in the order written here, if
+// one of the two is NaN.
 
 #include "textflag.h"
 #include "exp_amd64.h"
@@ -10,7 +11,7 @@ CONST8(minusinf, 0xff800000) // -∞
 CONST8(most, 0x41900000)     // 18
 CONST8(least, 0xc1900000)    // -18
 
-// SUM64 adds the 4 float64 of Y10 and Y11 up into X10.
+// SUM64 puts the sum of the float64 in Y10 and Y11 in X10.
 #define SUM64 \
 	VADDPD Y11, Y10, Y10; \
 	VEXTRACTF128 $1, Y10, X11; \

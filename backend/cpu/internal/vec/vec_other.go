@@ -2,7 +2,7 @@
 
 package vec
 
-// There is no assembly for this CPU: the Go versions do all the work.
+// There is no assembly for this CPU, so the Go versions are used.
 var fast, wide = false, false
 
 func addAVX2(dst, a, b *float32, n int)                                        {}

@@ -1,10 +1,10 @@
-// The Vulkan functions that this package calls by pointer, with the structs
-// they take. The declarations follow the Vulkan specification, are only what
-// is needed, and use uint64_t for every non-dispatchable handle and uint32_t
-// for every enum: same size, same layout, no casts in Go.
+// The Vulkan functions that this package calls through pointers, and their
+// trampolines. The declarations follow the Vulkan specification, but use uint64_t for
+// every non-dispatchable handle and uint32_t for every enum. These have the same size
+// and layout, and Go needs no casts.
 //
-// To add a function: a line in CVK_DEVICE_FUNCTIONS or CVK_INSTANCE_FUNCTIONS
-// (loading and checking follow from it), then a trampoline, declared below.
+// To add a function, add a line to CVK_DEVICE_FUNCTIONS or CVK_INSTANCE_FUNCTIONS,
+// from which it is loaded and checked, and declare its trampoline below.
 
 #ifndef CALDERA_VK_CALLS_H
 #define CALDERA_VK_CALLS_H
@@ -34,7 +34,7 @@ typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
 	X(int32_t, CreateDevice, (cvk_handle, const void *, const void *, cvk_handle *))           \
 	X(cvk_any, GetDeviceProcAddr, (cvk_handle, const char *))
 
-// Loaders, or drivers, that are older than these lack them: a table may hold NULL.
+// Functions that older loaders or drivers do not have: NULL in the table.
 #define CVK_INSTANCE_OPTIONAL(X)                                                                   \
 	X(int32_t, GetPhysicalDeviceCooperativeMatrixPropertiesKHR, (cvk_handle, uint32_t *, void *))
 
@@ -80,8 +80,8 @@ typedef struct {
 } cvk_device;
 #undef CVK_FIELD
 
-// instance.c. Tables travel through Go as uintptr_t: they are C memory, and a
-// number spares each call cgo's pointer check.
+// instance.c. Go holds the tables as uintptr_t: they are C memory, and numbers need no
+// pointer check by cgo at each call.
 
 uint32_t cvk_instance_version(uintptr_t get_proc);
 int32_t cvk_layer_present(uintptr_t get_proc, const char *layer);
@@ -97,8 +97,8 @@ int32_t cvk_create_messenger(uintptr_t get_proc, uintptr_t instance, uintptr_t u
                              uint64_t *messenger);
 void cvk_destroy_messenger(uintptr_t get_proc, uintptr_t instance, uint64_t messenger);
 
-// cvk_load_instance fills a new table; it gives 0 and the name of a function
-// that is missing.
+// cvk_load_instance fills a new table. If a function is missing it returns 0 and the
+// function's name.
 uintptr_t cvk_load_instance(uintptr_t get_proc, uintptr_t instance, const char **missing);
 uintptr_t cvk_load_device(uintptr_t instance_table, uintptr_t device, uintptr_t queue,
                           const char **missing);
@@ -107,45 +107,32 @@ int cvk_device_has(uintptr_t instance_table, uintptr_t device, const char *name)
 
 // physical.c
 
-// Features: bit numbers are Go's order of the Features struct (features.go).
+// Features. The bits are in the order of the fields of Features (features.go).
 enum {
 	CVK_F_SHADER_FLOAT16 = 1 << 0,
-	CVK_F_SHADER_INT8 = 1 << 1,
-	CVK_F_SHADER_INT16 = 1 << 2,
-	CVK_F_SHADER_INT64 = 1 << 3,
-	CVK_F_STORAGE16 = 1 << 4,
-	CVK_F_STORAGE8 = 1 << 5,
-	CVK_F_SUBGROUP_SIZE_CONTROL = 1 << 6,
-	CVK_F_FULL_SUBGROUPS = 1 << 7,
-	CVK_F_INTEGER_DOT = 1 << 8,
-	CVK_F_COOPERATIVE_MATRIX = 1 << 9,
-	CVK_F_TIMELINE = 1 << 10,
-	CVK_F_MEMORY_MODEL = 1 << 11,
-	CVK_F_MEMORY_MODEL_DEVICE = 1 << 12,
-	CVK_F_ROBUST_ACCESS = 1 << 13,
+	CVK_F_SUBGROUP_SIZE_CONTROL = 1 << 1,
+	CVK_F_FULL_SUBGROUPS = 1 << 2,
+	CVK_F_COOPERATIVE_MATRIX = 1 << 3,
+	CVK_F_MEMORY_MODEL = 1 << 4,
+	CVK_F_MEMORY_MODEL_DEVICE = 1 << 5,
 };
 
-// What a device may be asked about, from its version and its extensions. A
-// struct that a driver does not know must not be in a chain.
+// What a device has, according to its version and its extensions. A pNext chain must
+// not contain a struct that the driver does not know.
 enum {
 	CVK_HAS_DRIVER_PROPERTIES = 1 << 0,
 	CVK_HAS_MAINTENANCE4 = 1 << 1,
 	CVK_HAS_SUBGROUP_SIZE_CONTROL = 1 << 2,
 	CVK_HAS_FLOAT16_INT8 = 1 << 3,
-	CVK_HAS_STORAGE8 = 1 << 4,
-	CVK_HAS_INTEGER_DOT = 1 << 5,
-	CVK_HAS_COOPERATIVE_MATRIX = 1 << 6,
-	CVK_HAS_TIMELINE = 1 << 7,
-	CVK_HAS_MEMORY_MODEL = 1 << 8,
-	CVK_HAS_MEMORY_BUDGET = 1 << 9,
+	CVK_HAS_COOPERATIVE_MATRIX = 1 << 4,
+	CVK_HAS_MEMORY_MODEL = 1 << 5,
+	CVK_HAS_MEMORY_BUDGET = 1 << 6,
 };
 
 typedef struct {
-	uint8_t device_uuid[16], driver_uuid[16];
-	uint32_t driver_id;
+	uint8_t device_uuid[16];
 	char driver_name[256], driver_info[256];
 	uint32_t subgroup_size, subgroup_stages, subgroup_operations;
-	uint32_t min_subgroup_size, max_subgroup_size, required_size_stages;
 	uint64_t max_memory_allocation_size, max_buffer_size;
 	uint32_t cooperative_matrix_stages;
 	uint32_t features;
@@ -157,7 +144,8 @@ typedef struct {
 	uint32_t flags, count, timestamp_bits;
 } cvk_queue_family;
 
-// They give the number there is, and write at most the number of places.
+// The functions below return the number of items that there are, and write at most
+// places of them.
 uint32_t cvk_queue_families(uintptr_t instance_table, uintptr_t physical, cvk_queue_family *out,
                             uint32_t places);
 typedef struct {
@@ -188,8 +176,8 @@ int32_t cvk_create_set_layout(uintptr_t d, const uint32_t *types, uint32_t n, ui
 int32_t cvk_create_pipeline_layout(uintptr_t d, uint64_t set_layout, uint32_t push_bytes,
                                    uint64_t *out);
 int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64_t layout,
-                            const uint32_t *spec, uint32_t n, uint32_t subgroup_size,
-                            uint32_t full_subgroups, uint64_t *out);
+                            const uint32_t *spec, uint32_t n, uint32_t full_subgroups,
+                            uint64_t *out);
 int32_t cvk_create_descriptor_pool(uintptr_t d, uint32_t sets, uint32_t storage_buffers,
                                    uint32_t texel_buffers, uint64_t *out);
 int32_t cvk_allocate_set(uintptr_t d, uint64_t pool, uint64_t layout, uint64_t *out);

@@ -1,6 +1,6 @@
 //go:build cgo
 
-// Recording: one trampoline a command. Structs are built on the C stack.
+// Recording: one trampoline for each command. Structs are built on the C stack.
 
 #include "calls.h"
 

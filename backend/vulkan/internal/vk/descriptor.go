@@ -11,7 +11,8 @@ import (
 	binding "github.com/vulkan-go/vulkan"
 )
 
-// PoolSize is how much a descriptor pool holds, over all its sets.
+// PoolSize is the size of a descriptor pool: the number of sets, and the numbers
+// of descriptors in all sets together.
 type PoolSize struct {
 	Sets           int
 	StorageBuffers int
@@ -30,20 +31,20 @@ func (d *Device) DestroyDescriptorPool(p DescriptorPool) {
 	binding.DestroyDescriptorPool(d.handle, to[binding.DescriptorPool](p), nil)
 }
 
-// ResetDescriptorPool takes all sets back.
+// ResetDescriptorPool frees all sets of a pool.
 func (d *Device) ResetDescriptorPool(p DescriptorPool) error {
 	return check("vkResetDescriptorPool", binding.ResetDescriptorPool(d.handle, to[binding.DescriptorPool](p), 0))
 }
 
-// AllocateDescriptorSet takes a set from a pool. The error is ErrOutOfMemory
-// when the pool is used up; some drivers give more than they promised.
+// AllocateDescriptorSet allocates a set from a pool. The error is ErrOutOfMemory
+// if the pool is full; some drivers allocate more than its size.
 func (d *Device) AllocateDescriptorSet(p DescriptorPool, l DescriptorSetLayout) (DescriptorSet, error) {
 	var h C.uint64_t
 	r := C.cvk_allocate_set(d.table, C.uint64_t(p), C.uint64_t(l), &h)
 	return DescriptorSet(h), check("vkAllocateDescriptorSets", r)
 }
 
-// Descriptor is what stands at one binding of a set; Bind and BindTexels make one.
+// Descriptor is the content of one binding of a set. Bind and BindTexels make one.
 type Descriptor struct {
 	kind          DescriptorType
 	handle        uint64
@@ -62,8 +63,8 @@ func BindTexels(v BufferView) Descriptor {
 	return Descriptor{kind: UniformTexelDescriptor, handle: uint64(v)}
 }
 
-// UpdateDescriptorSet writes descriptor i to binding i of a set that no
-// submitted command uses. It allocates nothing.
+// UpdateDescriptorSet writes descriptors[i] to binding i of a set. No submitted
+// command may use the set. It allocates nothing.
 func (d *Device) UpdateDescriptorSet(s DescriptorSet, descriptors []Descriptor) {
 	var w C.cvk_writes
 	n := 0

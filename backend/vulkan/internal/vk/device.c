@@ -70,8 +70,8 @@ int32_t cvk_create_pipeline_layout(uintptr_t d, uint64_t set_layout, uint32_t pu
 }
 
 int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64_t layout,
-                            const uint32_t *spec, uint32_t n, uint32_t subgroup_size,
-                            uint32_t full_subgroups, uint64_t *out) {
+                            const uint32_t *spec, uint32_t n, uint32_t full_subgroups,
+                            uint64_t *out) {
 	typedef struct {
 		uint32_t id, offset;
 		size_t size;
@@ -91,11 +91,6 @@ int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64
 	} specialization = {n, entries, 4 * (size_t)n, spec};
 	struct {
 		uint32_t s_type;
-		void *next;
-		uint32_t size;
-	} required = {.s_type = 1000225001, .size = subgroup_size};
-	struct {
-		uint32_t s_type;
 		const void *next;
 		uint32_t flags;
 		struct {
@@ -110,7 +105,6 @@ int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64
 		int32_t base_index;
 	} info = {.s_type = 29,
 	          .stage = {.s_type = 18,
-	                    .next = subgroup_size ? &required : NULL,
 	                    .flags = full_subgroups ? 0x2 : 0, // ..._REQUIRE_FULL_SUBGROUPS_BIT
 	                    .stage = COMPUTE_STAGE,
 	                    .module = module,

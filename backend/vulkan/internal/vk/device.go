@@ -19,36 +19,35 @@ import (
 // Device is an open device with one compute queue.
 type Device struct {
 	Physical *PhysicalDevice
-	Features Features // those that are on
+	Features Features // the enabled features
 	Family   int      // index in Physical.Queues of the queue's family
-	Play     *Play    // of a test; nil: none
+	Hooks    *Hooks   // set by tests; nil: none
 
 	handle binding.Device
 	table  C.uintptr_t // cvk_device
 }
 
-// bindingCalls are the device functions that are called through the binding,
-// which does not say whether it found them.
+// bindingCalls are the device functions that are called through the binding. Open
+// checks that the driver has them, because the binding does not.
 var bindingCalls = []string{
-	"vkDestroyDevice", "vkGetDeviceQueue", "vkDeviceWaitIdle",
-	"vkAllocateMemory", "vkFreeMemory", "vkMapMemory", "vkUnmapMemory",
+	"vkDestroyDevice", "vkGetDeviceQueue",
+	"vkAllocateMemory", "vkFreeMemory", "vkMapMemory",
 	"vkCreateBuffer", "vkDestroyBuffer", "vkGetBufferMemoryRequirements", "vkBindBufferMemory",
 	"vkCreateBufferView", "vkDestroyBufferView",
 	"vkCreateShaderModule", "vkDestroyShaderModule", "vkDestroyDescriptorSetLayout", "vkDestroyPipelineLayout",
 	"vkCreatePipelineCache", "vkDestroyPipelineCache", "vkGetPipelineCacheData", "vkDestroyPipeline",
 	"vkDestroyDescriptorPool", "vkResetDescriptorPool",
-	"vkCreateCommandPool", "vkDestroyCommandPool", "vkResetCommandPool",
-	"vkAllocateCommandBuffers", "vkFreeCommandBuffers",
+	"vkCreateCommandPool", "vkDestroyCommandPool", "vkAllocateCommandBuffers",
 	"vkCreateFence", "vkDestroyFence",
 	"vkCreateQueryPool", "vkDestroyQueryPool", "vkGetQueryPoolResults",
 }
 
-// Open opens the device with those of the features that it has; look at
-// Device.Features for what is on. Its error is ErrNoDevice if the device is
-// too old or does not compute.
+// Open opens the device. It enables those of the wanted features that the device
+// has: see Device.Features. The error is ErrNoDevice if the device is older than
+// Vulkan 1.1 or has no queue for compute.
 func (p *PhysicalDevice) Open(want Features) (*Device, error) {
 	if p.APIVersion < MakeVersion(1, 1, 0) {
-		return nil, fmt.Errorf("%w: %s speaks Vulkan %s, at least 1.1 is needed; %s",
+		return nil, fmt.Errorf("%w: %s has Vulkan %s, at least 1.1 is needed; %s",
 			ErrNoDevice, p.Name, p.APIVersion, installDriver())
 	}
 	family := p.computeQueue()
@@ -60,7 +59,7 @@ func (p *PhysicalDevice) Open(want Features) (*Device, error) {
 		d.Features.FullSubgroups = false
 	}
 
-	// An extension that is not core yet is enabled with a feature of it. A
+	// Enable the extensions that the device's Vulkan version does not include. A
 	// device that lists portability_subset must have it enabled.
 	var names strings.Builder
 	var has uint32
@@ -83,7 +82,7 @@ func (p *PhysicalDevice) Open(want Features) (*Device, error) {
 	list := C.CString(names.String())
 	defer C.free(unsafe.Pointer(list))
 
-	// Through our own trampoline, as CreateInstance is and for the same reason.
+	// Not through the binding, for the same reason as in New.
 	table := p.instance.table
 	var handle C.uintptr_t
 	r := C.cvk_create_device(table, C.uintptr_t(p.handle), C.uint32_t(family),
@@ -114,8 +113,8 @@ func (p *PhysicalDevice) Open(want Features) (*Device, error) {
 	return d, nil
 }
 
-// Close destroys the device, which must be idle and have no objects left.
-// Closing twice does nothing; anything else after Close crashes.
+// Close destroys the device. It must be idle, and all its objects must be
+// destroyed before. A second Close does nothing; other calls after Close crash.
 func (d *Device) Close() {
 	if d.handle != nil {
 		binding.DestroyDevice(d.handle, nil)

@@ -1,6 +1,6 @@
 //go:build cgo
 
-// Optional abilities of a device.
+// Optional features of a device.
 
 package vk
 
@@ -9,25 +9,17 @@ import (
 	"strings"
 )
 
-// Features are the optional abilities that the project's shaders may use:
-// those that a PhysicalDevice has, or those that a Device is opened with.
+// Features is a set of optional features: those that a PhysicalDevice has, or
+// those that are enabled in a Device.
 //
-// The order of the fields is that of the CVK_F bits in calls.h.
+// The fields are in the order of the CVK_F bits in calls.h.
 type Features struct {
 	ShaderFloat16       bool // float16_t arithmetic
-	ShaderInt8          bool // int8_t arithmetic
-	ShaderInt16         bool // int16_t arithmetic
-	ShaderInt64         bool // int64_t arithmetic
-	StorageBuffer16     bool // 16-bit members of storage buffers
-	StorageBuffer8      bool // 8-bit members of storage buffers
 	SubgroupSizeControl bool // a pipeline may name its subgroup size
 	FullSubgroups       bool // a pipeline may ask that no subgroup has idle lanes
-	IntegerDotProduct   bool // OpSDot and its kind
 	CooperativeMatrix   bool // VK_KHR_cooperative_matrix
-	TimelineSemaphore   bool
 	MemoryModel         bool // the Vulkan memory model, which cooperative matrices need
 	MemoryModelDevice   bool // … with device scope
-	RobustBufferAccess  bool // out-of-bounds accesses are harmless, and slow
 }
 
 func (f Features) bits() (bits uint32) {
@@ -48,11 +40,8 @@ func featuresFromBits(bits uint32) (f Features) {
 	return f
 }
 
-// And gives the features in both.
+// And returns the features that are in both sets.
 func (f Features) And(g Features) Features { return featuresFromBits(f.bits() & g.bits()) }
-
-// Or gives the features in either.
-func (f Features) Or(g Features) Features { return featuresFromBits(f.bits() | g.bits()) }
 
 // String lists the names of the features that are set.
 func (f Features) String() string {

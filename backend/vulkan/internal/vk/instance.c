@@ -62,7 +62,7 @@ int32_t cvk_instance_extension_present(uintptr_t get_proc, const char *layer, co
 	return found;
 }
 
-// VkDebugUtilsMessengerCallbackDataEXT, as far as it is read.
+// The members of VkDebugUtilsMessengerCallbackDataEXT that are read.
 typedef struct {
 	uint32_t s_type;
 	const void *next;
@@ -109,7 +109,7 @@ int32_t cvk_create_instance(uintptr_t get_proc, uint32_t api, uint32_t flags, ui
 		uint32_t engine_version, api_version;
 	} app = {.application = "caldera", .engine = "caldera", .api_version = api};
 
-	// Chained to the instance, a messenger also hears of its creation and end.
+	// A messenger in the pNext chain also gets messages about creating and destroying the instance.
 	messenger_create_info messenger = messenger_info(user);
 	const uint32_t synchronization = 4; // ..._ENABLE_SYNCHRONIZATION_VALIDATION_EXT
 	struct {

@@ -1,6 +1,6 @@
 //go:build cgo
 
-// Instances: the connection to the loader, with or without validation.
+// Instances: connections to the Vulkan loader, with or without validation.
 
 package vk
 
@@ -37,17 +37,17 @@ func (s Severity) String() string {
 	return "warning"
 }
 
-// Options are how an Instance is made. The zero value is the usual one.
+// Options say how to make an Instance. The zero value has no validation.
 type Options struct {
-	// Validation loads the Khronos validation layer, synchronization
-	// validation included, which checks every call. It costs little beside a
-	// software driver: use it in every test.
+	// Validation loads the Khronos validation layer, which checks every call,
+	// with synchronization validation. With a software driver it costs little
+	// time: use it in every test.
 	Validation bool
 
-	// Message gets each warning and error of the validation layer, its
-	// identifier such as "VUID-vkCmdDispatch-None-02697" and its text. It is
-	// called on the goroutine that made the faulty call, or on any other, also
-	// at the same time, and must not call Vulkan. nil prints to standard error.
+	// Message is called with each warning and error of the validation layer: its
+	// identifier, such as "VUID-vkCmdDispatch-None-02697", and its text. It may be
+	// called on any goroutine, also on several at the same time. It must not call
+	// Vulkan. nil: messages are printed to standard error.
 	Message func(severity Severity, id, text string)
 }
 
@@ -59,14 +59,14 @@ type Instance struct {
 	messenger C.uint64_t
 	user      cgo.Handle
 
-	// Version that the loader speaks; a device may be older or newer.
+	// Version is the Vulkan version of the loader. A device may have another one.
 	Version Version
 }
 
 const validationLayer = "VK_LAYER_KHRONOS_validation"
 
-// bindingInstanceCalls are the functions of an instance that are called
-// through the binding, which does not say whether it found them.
+// bindingInstanceCalls are the functions of an instance that are called through
+// the binding. New checks that the loader has them, because the binding does not.
 var bindingInstanceCalls = []string{
 	"vkDestroyInstance", "vkEnumeratePhysicalDevices", "vkGetPhysicalDeviceProperties",
 	"vkGetPhysicalDeviceMemoryProperties", "vkGetPhysicalDeviceFormatProperties",
@@ -82,8 +82,8 @@ func printMessage(s Severity, id, text string) {
 	fmt.Fprintf(os.Stderr, "vulkan %s %s: %s\n", s, id, text)
 }
 
-// New opens the loader and makes an Instance. Its error is ErrNoLoader or
-// ErrNoDriver where these are missing, each with a hint what to install.
+// New opens the loader and makes an Instance. If there is no loader or no driver,
+// the error is ErrNoLoader or ErrNoDriver and says what to install.
 func New(o Options) (*Instance, error) {
 	global.Lock()
 	defer global.Unlock()
@@ -96,14 +96,14 @@ func New(o Options) (*Instance, error) {
 	i := &Instance{getProc: C.uintptr_t(global.getProc)}
 	i.Version = Version(C.cvk_instance_version(i.getProc))
 	if i.Version < MakeVersion(1, 1, 0) {
-		return nil, fmt.Errorf("%w that is new enough: this one speaks Vulkan 1.0, at least 1.1 is needed; %s",
+		return nil, fmt.Errorf("%w that is new enough: this one has Vulkan 1.0, at least 1.1 is needed; %s",
 			ErrNoLoader, installLoader())
 	}
 	api := min(i.Version, MakeVersion(1, 3, 0))
 
 	var flags C.uint32_t
 	if i.extension("", "VK_KHR_portability_enumeration") {
-		flags |= C.CVK_PORTABILITY // without it, MoltenVK hides behind the loader
+		flags |= C.CVK_PORTABILITY // without it the loader does not list MoltenVK
 	}
 	if o.Validation {
 		if !i.layer(validationLayer) {
@@ -120,14 +120,14 @@ func New(o Options) (*Instance, error) {
 		i.user = cgo.NewHandle(o.Message)
 	}
 
-	// Through our own trampoline: the binding would free the C copies of the
-	// layer and extension names when a collection falls between copying and
-	// the call, and it has no structs for validation.
+	// Not through the binding: it may free the C copies of the layer and extension
+	// names before the call, if the garbage collector runs in between. It also has
+	// no structs for validation.
 	var handle C.uintptr_t
 	r := Result(C.cvk_create_instance(i.getProc, C.uint32_t(api), flags, C.uintptr_t(i.user), &handle))
 	if r != success {
 		i.close()
-		// A loader that cannot read a manifest may say that memory is used up.
+		// A loader that cannot read a manifest may return VK_ERROR_OUT_OF_HOST_MEMORY.
 		if r == incompatibleDriver || r == outOfHostMemory && faults() != "" {
 			return nil, noDriver("vkCreateInstance: " + r.Name())
 		}
@@ -162,8 +162,8 @@ func New(o Options) (*Instance, error) {
 	return i, nil
 }
 
-// Close destroys the instance; every Device of it must be closed before.
-// Closing twice does nothing.
+// Close destroys the instance. Every Device of it must be closed before. A second
+// Close does nothing.
 func (i *Instance) Close() {
 	global.Lock()
 	defer global.Unlock()
@@ -179,7 +179,7 @@ func (i *Instance) close() {
 		binding.DestroyInstance(to[binding.Instance](i.handle), nil)
 		i.handle = 0
 	}
-	if i.user != 0 { // after the end of the instance, which may still speak
+	if i.user != 0 { // last, because destroying the instance may send messages
 		i.user.Delete()
 		i.user = 0
 	}
@@ -204,12 +204,12 @@ func (i *Instance) extension(layer, name string) bool {
 	return C.cvk_instance_extension_present(i.getProc, l, s) != 0
 }
 
-// Devices lists the physical devices in the loader's order. No device at all
-// is ErrNoDriver.
+// Devices lists the physical devices in the loader's order. If there is none, the
+// error is ErrNoDriver.
 func (i *Instance) Devices() ([]*PhysicalDevice, error) {
 	var n uint32
 	r := binding.EnumeratePhysicalDevices(to[binding.Instance](i.handle), &n, nil)
-	// Drivers of absent hardware may answer INITIALIZATION_FAILED for none.
+	// A driver whose hardware is absent may return VK_ERROR_INITIALIZATION_FAILED.
 	if n == 0 && (r == binding.Success || Result(r) == initializationFail) {
 		return nil, noDriver("the loader found no device")
 	}
@@ -222,7 +222,7 @@ func (i *Instance) Devices() ([]*PhysicalDevice, error) {
 	}
 	var list []*PhysicalDevice
 	for index, h := range handles[:n] {
-		p, err := i.describe(index, h)
+		p, err := i.describe(h)
 		if err != nil {
 			return nil, fmt.Errorf("device %d %s: %w", index, strings.TrimSpace(p.Name), err)
 		}

@@ -1,7 +1,7 @@
 //go:build cgo
 
-// Finding and opening the Vulkan loader at run time, so that the program
-// starts, and says what is missing, on machines without Vulkan.
+// Finding and opening the Vulkan loader at run time. So the program starts on
+// machines without Vulkan too, and can say what is missing.
 
 package vk
 
@@ -21,14 +21,14 @@ import (
 // system's.
 const LoaderEnv = "CALDERA_VULKAN_LOADER"
 
-// global guards what belongs to the process: the open loader and the binding's
-// function pointers, which each new instance writes again.
+// global guards what exists once in a process: the open loader, and the binding's
+// function pointers, which each new instance overwrites.
 var global struct {
 	sync.Mutex
 	getProc uintptr // vkGetInstanceProcAddr
 }
 
-// load opens the loader once it can; the caller holds global.
+// load opens the loader, unless it is open. The caller has locked global.
 func load() error {
 	if global.getProc != 0 {
 		return nil

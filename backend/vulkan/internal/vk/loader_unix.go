@@ -20,8 +20,8 @@ var loaderNames = func() []string {
 	return names
 }()
 
-// openLoader opens the library, for as long as the process lives, and gives
-// the address of its vkGetInstanceProcAddr.
+// openLoader opens the library and returns the address of its
+// vkGetInstanceProcAddr. The library stays open until the process ends.
 func openLoader(name string) (uintptr, error) {
 	lib, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
@@ -30,7 +30,8 @@ func openLoader(name string) (uintptr, error) {
 	return purego.Dlsym(lib, "vkGetInstanceProcAddr")
 }
 
-// checkDriver tells why a library is no driver. It loads it, as the loader does.
+// checkDriver returns an error if a library is no Vulkan driver. It loads the
+// library, as the loader does.
 func checkDriver(name string) error {
 	lib, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {

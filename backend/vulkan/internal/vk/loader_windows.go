@@ -10,8 +10,8 @@ import (
 
 var loaderNames = []string{"vulkan-1.dll"}
 
-// openLoader opens the library, for as long as the process lives, and gives
-// the address of its vkGetInstanceProcAddr.
+// openLoader opens the library and returns the address of its
+// vkGetInstanceProcAddr. The library stays open until the process ends.
 func openLoader(name string) (uintptr, error) {
 	lib, err := syscall.LoadLibrary(name)
 	if err != nil {
@@ -24,7 +24,8 @@ func openLoader(name string) (uintptr, error) {
 	return addr, nil
 }
 
-// checkDriver tells why a library is no driver. It loads it, as the loader does.
+// checkDriver returns an error if a library is no Vulkan driver. It loads the
+// library, as the loader does.
 func checkDriver(name string) error {
 	lib, err := syscall.LoadLibrary(name)
 	if err != nil {

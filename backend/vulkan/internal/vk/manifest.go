@@ -1,8 +1,8 @@
 //go:build cgo
 
-// Manifests: the JSON files in which the loader finds drivers. It says little
-// when one of them is broken, or something else: some versions tell that memory
-// is used up, some crash. So what is wrong with them is found out here.
+// Manifests: the JSON files that tell the loader where drivers are. If a manifest
+// is broken, loaders do not say so: some return that memory is used up, some crash.
+// So the manifests are checked here.
 
 package vk
 
@@ -18,21 +18,22 @@ import (
 	"strings"
 )
 
-// Far more than a manifest has.
+// Limits of a manifest. Real ones are far smaller.
 const (
 	maxManifest = 1 << 20 // bytes
 	maxBrackets = 1000    // of objects and lists
 )
 
-// The variables that name manifests, or directories of them. The first of them
-// that is set counts, also if it is empty; VK_ADD_DRIVER_FILES adds to what is installed.
+// driverVariables name manifests, or directories of them. The first one that is set
+// counts, also if it is empty. VK_ADD_DRIVER_FILES adds to the installed manifests;
+// the others replace them. filterVariables select among drivers.
 var (
 	driverVariables = []string{"VK_DRIVER_FILES", "VK_ICD_FILENAMES", "VK_ADD_DRIVER_FILES"}
 	filterVariables = []string{"VK_LOADER_DRIVERS_SELECT", "VK_LOADER_DRIVERS_DISABLE"}
 )
 
-// named are the manifests that the environment names, and the variable that
-// does; empty where none is set.
+// named returns the manifests that the environment names, and the variable that
+// names them. Both are empty if no variable is set.
 func named() (variable string, files []string) {
 	for _, v := range driverVariables {
 		list, set := os.LookupEnv(v)
@@ -65,8 +66,8 @@ func manifestsIn(dir string) []string {
 	return files
 }
 
-// installed are the manifests in the directories that the loader searches.
-// Windows keeps them in its registry.
+// installed returns the manifests in the directories that the loader searches. It
+// returns none on Windows, where the registry lists them.
 func installed() (files []string) {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -93,8 +94,8 @@ func installed() (files []string) {
 	return files
 }
 
-// errMalformed is wrapped by the error of a file that is something else than a
-// manifest. Loaders crash on some such, or wait for a pipe's writer for ever.
+// errMalformed is wrapped by the error of a file that is no manifest at all. Some
+// loaders crash on such a file. If it is a pipe, they wait for its writer for ever.
 var errMalformed = errors.New("expected a driver's manifest")
 
 // readManifest returns the library that a manifest names, a path or a name
@@ -129,7 +130,7 @@ func readManifest(path string) (library string, err error) {
 		var any any
 		return "", fmt.Errorf("which is not JSON (%w)", json.Unmarshal(data, &any))
 	}
-	var top, icd map[string]json.RawMessage // keys to the letter, unlike those of structs
+	var top, icd map[string]json.RawMessage // maps, because keys of structs match in any case
 	if json.Unmarshal(data, &top) != nil {
 		return "", fmt.Errorf("which holds no JSON object, %w", errMalformed)
 	}
@@ -161,13 +162,13 @@ func readManifest(path string) (library string, err error) {
 	return library, nil
 }
 
-// One of these a driver has.
+// driverSymbols are functions of which a driver exports at least one.
 var driverSymbols = []string{"vk_icdGetInstanceProcAddr", "vk_icdNegotiateLoaderICDInterfaceVersion", "vkGetInstanceProcAddr"}
 
 const notDriver = "it is no Vulkan driver: it lacks vk_icdGetInstanceProcAddr"
 
-// checkManifest tells what is wrong with a manifest, or with the library that it
-// names, which is loaded as the loader does it.
+// checkManifest returns an error if a manifest, or the library that it names, is
+// wrong. It loads the library, as the loader does.
 func checkManifest(path string) error {
 	library, err := readManifest(path)
 	if err != nil {
@@ -182,8 +183,8 @@ func checkManifest(path string) error {
 	return nil
 }
 
-// crashes tells of a manifest that the environment names and that a loader
-// might crash on; others it passes over.
+// crashes returns an error if the environment names a manifest on which a loader
+// might crash.
 func crashes() error {
 	variable, files := named()
 	for _, path := range files {
@@ -194,9 +195,9 @@ func crashes() error {
 	return nil
 }
 
-// NamedFaults tells what is wrong with the drivers' manifests that the
-// environment names, and what to do. Empty: nothing is, or it names none. It
-// loads the drivers.
+// NamedFaults says what is wrong with the manifests that the environment names,
+// and what to do. It returns "" if nothing is wrong or none is named. It loads the
+// drivers.
 func NamedFaults() string {
 	variable, files := named()
 	var faults []string
@@ -214,8 +215,8 @@ func NamedFaults() string {
 	return strings.Join(append(faults, mend(variable)), "; ")
 }
 
-// installedFaults is NamedFaults for the manifests that are installed, unless
-// the environment takes others in their place.
+// installedFaults is NamedFaults for the installed manifests. It returns "" if the
+// environment replaces them.
 func installedFaults() string {
 	if variable, _ := named(); variable != "" && variable != "VK_ADD_DRIVER_FILES" {
 		return ""
@@ -232,7 +233,7 @@ func installedFaults() string {
 	return strings.Join(append(faults, "install the driver that it belongs to again, or remove the manifest"), "; ")
 }
 
-// faults tells all that keeps the loader from finding drivers; empty if nothing does.
+// faults says all that may prevent the loader from finding drivers, or returns "".
 func faults() string {
 	var found []string
 	for _, s := range []string{NamedFaults(), installedFaults()} {
@@ -248,11 +249,12 @@ func faults() string {
 	return strings.Join(found, "; ")
 }
 
+// mend says what to do about a variable that names a broken manifest.
 func mend(variable string) string {
 	return fmt.Sprintf("name the manifest of a driver that is installed, or unset %s to use all that are", variable)
 }
 
-// noDriver is the error where the loader finds no driver.
+// noDriver returns the error if the loader finds no driver.
 func noDriver(reason string) error {
 	if found := faults(); found != "" {
 		return fmt.Errorf("%w: %s (%s)", ErrNoDriver, found, reason)

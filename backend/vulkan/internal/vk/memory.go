@@ -1,8 +1,8 @@
 //go:build cgo
 
-// Memory, buffers and buffer views. All go through the binding but Flush and
-// Invalidate, which take arrays: CreateInfos without slices are C memory that
-// only their own Free gives back.
+// Memory, buffers and buffer views. All calls except Flush and Invalidate use the
+// binding. That is safe because their structs have no slices: the C memory of such
+// a struct is freed only by its own Free.
 
 package vk
 
@@ -17,9 +17,9 @@ import (
 )
 
 // AllocateMemory allocates size bytes of a memory type, an index in
-// Physical.MemoryTypes. Drivers bound the number of allocations
-// (Limits.MaxMemoryAllocationCount), so take large blocks and divide them. The
-// error is ErrOutOfMemory if there is not that much.
+// Physical.MemoryTypes. Drivers limit the number of allocations (often to 4,096),
+// so allocate large blocks and divide them. The error is ErrOutOfMemory if there is
+// not enough memory.
 func (d *Device) AllocateMemory(size uint64, memoryType int) (Memory, error) {
 	info := binding.MemoryAllocateInfo{
 		SType:           binding.StructureTypeMemoryAllocateInfo,
@@ -34,51 +34,51 @@ func (d *Device) AllocateMemory(size uint64, memoryType int) (Memory, error) {
 	return to[Memory](m), nil
 }
 
-// FreeMemory frees memory, and unmaps it first if it is mapped. Buffers bound
-// to it must be gone.
+// FreeMemory frees memory, and unmaps it if it is mapped. Buffers that are bound to
+// it must be destroyed before.
 func (d *Device) FreeMemory(m Memory) {
-	d.Play.forget(m)
+	d.Hooks.unshadow(m)
 	binding.FreeMemory(d.handle, to[binding.DeviceMemory](m), nil)
 }
 
-// Map maps all of a memory of size bytes, which must be HostVisible, and gives
-// it as a slice that is valid until Unmap or FreeMemory. It may stay mapped
-// while the device uses it.
+// Map maps all of a memory of size bytes, which must be HostVisible. The slice is
+// valid until FreeMemory. The memory may stay mapped while the device uses it.
 func (d *Device) Map(m Memory, size uint64) ([]byte, error) {
 	var p unsafe.Pointer
 	r := binding.MapMemory(d.handle, to[binding.DeviceMemory](m), 0, binding.DeviceSize(size), 0, &p)
 	if r != binding.Success {
 		return nil, &CallError{"vkMapMemory", fmt.Sprintf("%d bytes", size), Result(r)}
 	}
-	return d.Play.shade(m, unsafe.Slice((*byte)(p), size)), nil
+	return d.Hooks.mapShadow(m, unsafe.Slice((*byte)(p), size)), nil
 }
 
-// Flush makes what the host wrote to a mapped range visible to later submits.
-// Memory that is HostCoherent needs none. Offset and size must be multiples of
-// Limits.NonCoherentAtomSize, or the range must end where the memory ends.
+// Flush makes the host's writes to a mapped range visible to later submits. Memory
+// that is HostCoherent needs no Flush. Offset and size must be multiples of
+// nonCoherentAtomSize (of which 256 is always a multiple), or the range must end where the
+// memory ends.
 func (d *Device) Flush(m Memory, offset, size uint64) error {
-	d.Play.carry(m, offset, size, false)
+	d.Hooks.copyShadow(m, offset, size, false)
 	return check("vkFlushMappedMemoryRanges",
 		C.cvk_flush(d.table, C.uint64_t(m), C.uint64_t(offset), C.uint64_t(size)))
 }
 
-// Invalidate makes what the device wrote visible to the host's reads of a
-// mapped range, after a fence; see Flush.
+// Invalidate makes the device's writes to a mapped range visible to the host. Call
+// it after the fence of the submit. For offset and size see Flush.
 func (d *Device) Invalidate(m Memory, offset, size uint64) error {
 	err := check("vkInvalidateMappedMemoryRanges",
 		C.cvk_invalidate(d.table, C.uint64_t(m), C.uint64_t(offset), C.uint64_t(size)))
-	d.Play.carry(m, offset, size, true)
+	d.Hooks.copyShadow(m, offset, size, true)
 	return err
 }
 
 // Requirements of a buffer on the memory it is bound to.
 type Requirements struct {
 	Size, Alignment uint64 // bytes; Size may be more than the buffer's
-	TypeBits        uint32 // bit i: memory type i will do
+	TypeBits        uint32 // bit i: memory type i can be used
 }
 
-// CreateBuffer makes a buffer of size bytes without memory, and says what
-// memory it needs.
+// CreateBuffer makes a buffer of size bytes. It has no memory yet; the result says
+// what memory it needs.
 func (d *Device) CreateBuffer(size uint64, usage BufferUsage) (Buffer, Requirements, error) {
 	info := binding.BufferCreateInfo{
 		SType:       binding.StructureTypeBufferCreateInfo,
@@ -110,10 +110,11 @@ func (d *Device) BindBuffer(b Buffer, m Memory, offset uint64) error {
 		to[binding.Buffer](b), to[binding.DeviceMemory](m), binding.DeviceSize(offset)))
 }
 
-// CreateBufferView makes a view of a range of a buffer as texels. The buffer
-// has usage UniformTexelBuffer and memory; offset is a multiple of
-// Limits.TexelBufferAlignment and size one of the texel's; there are at most
-// Limits.MaxTexelBufferElements texels. See also PhysicalDevice.SupportsTexel.
+// CreateBufferView makes a view of a range of a buffer as texels of format f. The
+// buffer has usage UniformTexelBuffer, and memory. The offset is a multiple of
+// Limits.TexelBufferAlignment, and the size a multiple of the size of a texel. A
+// view has at most Limits.MaxTexelBufferElements texels. See also
+// PhysicalDevice.SupportsTexel.
 func (d *Device) CreateBufferView(b Buffer, f Format, offset, size uint64) (BufferView, error) {
 	info := binding.BufferViewCreateInfo{
 		SType:  binding.StructureTypeBufferViewCreateInfo,

@@ -1,6 +1,6 @@
 //go:build cgo
 
-// Questions to a physical device through pNext chains, and device creation.
+// Queries of a physical device, through pNext chains, and device creation.
 
 #include "calls.h"
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #define T ((cvk_instance *)instance_table)
 #define P ((cvk_handle)physical)
 
-// Every chained struct begins like this.
+// The first members of every struct in a pNext chain.
 typedef struct {
 	uint32_t s_type;
 	void *next;
@@ -20,30 +20,25 @@ typedef struct {
 	uint32_t a, b, c, d;
 } features_struct;
 
-// One feature struct of at most four VkBool32, and the bits of what we use.
+// A feature struct with at most four VkBool32, and the CVK_F bit of each that is used.
 typedef struct {
 	uint32_t s_type, has, bits[4];
 } feature_kind;
 
 static const feature_kind kinds[] = {
-	{1000082000, CVK_HAS_FLOAT16_INT8, {CVK_F_SHADER_FLOAT16, CVK_F_SHADER_INT8}},
-	{1000083000, 0, {CVK_F_STORAGE16}}, // Vulkan 1.1
-	{1000177000, CVK_HAS_STORAGE8, {CVK_F_STORAGE8}},
+	{1000082000, CVK_HAS_FLOAT16_INT8, {CVK_F_SHADER_FLOAT16}},
 	{1000225002, CVK_HAS_SUBGROUP_SIZE_CONTROL,
 	 {CVK_F_SUBGROUP_SIZE_CONTROL, CVK_F_FULL_SUBGROUPS}},
-	{1000280000, CVK_HAS_INTEGER_DOT, {CVK_F_INTEGER_DOT}},
 	{1000506000, CVK_HAS_COOPERATIVE_MATRIX, {CVK_F_COOPERATIVE_MATRIX}},
-	{1000207000, CVK_HAS_TIMELINE, {CVK_F_TIMELINE}},
 	{1000211000, CVK_HAS_MEMORY_MODEL, {CVK_F_MEMORY_MODEL, CVK_F_MEMORY_MODEL_DEVICE}},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
-// VkPhysicalDeviceFeatures2: 55 VkBool32, of which four are ours.
+// VkPhysicalDeviceFeatures2: its own 55 VkBool32 are not used here.
 typedef struct {
 	head h;
 	uint32_t core[55];
 } features2;
-enum { ROBUST_ACCESS = 0, SHADER_INT64 = 40, SHADER_INT16 = 41 };
 
 // chain_features links the feature structs that the device knows.
 static void chain_features(features2 *top, features_struct all[KINDS], uint32_t has) {
@@ -96,10 +91,6 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	} driver = {0};
 	struct {
 		head h;
-		uint32_t min, max, max_subgroups, stages;
-	} size_control = {0};
-	struct {
-		head h;
 		uint32_t stages;
 	} matrix = {0};
 	struct {
@@ -112,24 +103,17 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	next = link_struct(&maintenance3.h, 1000168000, next);
 	if (has & CVK_HAS_MAINTENANCE4) next = link_struct(&maintenance4.h, 1000413001, next);
 	if (has & CVK_HAS_DRIVER_PROPERTIES) next = link_struct(&driver.h, 1000196000, next);
-	if (has & CVK_HAS_SUBGROUP_SIZE_CONTROL)
-		next = link_struct(&size_control.h, 1000225000, next);
 	if (has & CVK_HAS_COOPERATIVE_MATRIX) next = link_struct(&matrix.h, 1000506002, next);
 	link_struct(&top.h, 1000059001, next);
 	T->GetPhysicalDeviceProperties2(P, &top);
 
 	memset(out, 0, sizeof *out);
 	memcpy(out->device_uuid, id.device, 16);
-	memcpy(out->driver_uuid, id.driver, 16);
-	out->driver_id = driver.id;
 	memcpy(out->driver_name, driver.name, 255);
 	memcpy(out->driver_info, driver.info, 255);
 	out->subgroup_size = subgroup.size;
 	out->subgroup_stages = subgroup.stages;
 	out->subgroup_operations = subgroup.operations;
-	out->min_subgroup_size = size_control.min;
-	out->max_subgroup_size = size_control.max;
-	out->required_size_stages = size_control.stages;
 	out->max_memory_allocation_size = maintenance3.max_allocation;
 	out->max_buffer_size = maintenance4.max_buffer;
 	out->cooperative_matrix_stages = matrix.stages;
@@ -138,9 +122,6 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	features_struct all[KINDS];
 	chain_features(&f, all, has);
 	T->GetPhysicalDeviceFeatures2(P, &f);
-	if (f.core[ROBUST_ACCESS]) out->features |= CVK_F_ROBUST_ACCESS;
-	if (f.core[SHADER_INT64]) out->features |= CVK_F_SHADER_INT64;
-	if (f.core[SHADER_INT16]) out->features |= CVK_F_SHADER_INT16;
 	for (int i = 0; i < KINDS; i++) {
 		for (int j = 0; j < 4; j++) {
 			if (*flag(&all[i], j)) out->features |= kinds[i].bits[j];
@@ -219,9 +200,6 @@ int32_t cvk_create_device(uintptr_t instance_table, uintptr_t physical, uint32_t
 	features2 f;
 	features_struct all[KINDS];
 	chain_features(&f, all, has);
-	f.core[ROBUST_ACCESS] = (features & CVK_F_ROBUST_ACCESS) != 0;
-	f.core[SHADER_INT64] = (features & CVK_F_SHADER_INT64) != 0;
-	f.core[SHADER_INT16] = (features & CVK_F_SHADER_INT16) != 0;
 	for (int i = 0; i < KINDS; i++) {
 		for (int j = 0; j < 4; j++) *flag(&all[i], j) = (features & kinds[i].bits[j]) != 0;
 	}

@@ -1,6 +1,6 @@
 //go:build cgo
 
-// Physical devices: what there is, before one is opened.
+// Physical devices: their properties, which can be read before one is opened.
 
 package vk
 
@@ -22,28 +22,25 @@ type PhysicalDevice struct {
 	handle   uintptr
 	has      uint32 // CVK_HAS bits
 
-	Index         int // in the loader's order
 	Name          string
 	Type          DeviceType
 	VendorID      uint32 // PCI vendor, such as 0x10de
 	DeviceID      uint32
 	APIVersion    Version
-	DriverVersion uint32 // in the vendor's own packing
-	DriverID      uint32 // VkDriverId; 0 where the driver does not say
+	DriverVersion uint32 // encoded as the vendor likes
 	DriverName    string // such as "llvmpipe"; may be empty
 	DriverInfo    string // such as "Mesa 22.3.6 (LLVM 15.0.6)"; may be empty
 
-	DeviceUUID        UUID // the same device has the same one in every process
-	DriverUUID        UUID
-	PipelineCacheUUID UUID // pipeline caches with another one are useless
+	DeviceUUID        UUID // the same in every process
+	PipelineCacheUUID UUID // a pipeline cache with another one cannot be used
 
 	Subgroup    Subgroup
-	Matrices    []MatrixShape // of cooperative matrices; none without the feature
+	Matrices    []MatrixShape // shapes of cooperative matrices; none without the feature
 	Limits      Limits
 	MemoryTypes []MemoryType
 	Heaps       []MemoryHeap
 	Queues      []QueueFamily
-	Features    Features // those that the device has
+	Features    Features // features that the device has
 	Extensions  []string // sorted
 
 	// PortabilitySubset: the driver, such as MoltenVK, lacks parts of Vulkan.
@@ -52,25 +49,21 @@ type PhysicalDevice struct {
 
 // Subgroup describes the device's subgroups (warps, waves, SIMD groups).
 type Subgroup struct {
-	Size       int         // the usual size, in lanes
-	Min, Max   int         // sizes that a pipeline may get; equal to Size without size control
-	Selectable bool        // a compute pipeline may require a size between Min and Max
+	Size       int         // invocations of a subgroup
 	Compute    bool        // compute shaders may use Operations
-	Operations SubgroupOps // kinds of operation
+	Operations SubgroupOps // the kinds of operation that the device has
 }
 
-// MatrixShape is what a subgroup can multiply, in a compute shader: a matrix of
-// M rows and K columns with one of K rows and N columns, both of f16, into sums
-// of f32.
+// MatrixShape is a shape of cooperative matrices: in a compute shader a subgroup can
+// multiply an M × K matrix by a K × N matrix, both f16, with the result in f32.
 type MatrixShape struct{ M, N, K int }
 
 // Limits of a device. Sizes are in bytes.
 type Limits struct {
-	MaxStorageBufferRange  uint64 // one storage-buffer binding
+	MaxStorageBufferRange  uint64 // of one storage-buffer binding
 	MaxTexelBufferElements uint64
 	StorageBufferAlignment uint64 // of the offset of a storage-buffer binding
 	TexelBufferAlignment   uint64 // of the offset of a buffer view
-	NonCoherentAtomSize    uint64 // granularity of Flush and Invalidate
 
 	MaxWorkGroupInvocations int
 	MaxWorkGroupSize        [3]int
@@ -79,9 +72,8 @@ type Limits struct {
 	MaxPushConstants        int // never more than 256 here
 	MaxStorageBuffers       int // bindings in one stage
 
-	MaxMemoryAllocationCount int    // AllocateMemory calls alive at a time
-	MaxMemoryAllocationSize  uint64 // of one AllocateMemory; at least 1 GiB
-	MaxBufferSize            uint64 // 0 where the driver does not say
+	MaxMemoryAllocationSize uint64 // of one AllocateMemory; at least 1 GiB
+	MaxBufferSize           uint64 // 0 where the driver does not say
 
 	TimestampPeriod float64 // nanoseconds of one tick
 }
@@ -94,18 +86,18 @@ type MemoryType struct {
 
 // MemoryHeap is a physical memory.
 type MemoryHeap struct {
-	Size        uint64 // bytes; of a software driver perhaps more or less than there is
+	Size        uint64 // bytes; a software driver may report more or less than there is
 	DeviceLocal bool
 }
 
-// QueueFamily is a set of like queues.
+// QueueFamily is a set of queues with the same properties.
 type QueueFamily struct {
-	Graphics, Compute, Transfer bool
-	Count                       int
-	TimestampBits               int // valid bits of a timestamp; 0: no timestamps
+	Graphics, Compute bool
+	Count             int
+	TimestampBits     int // valid bits of a timestamp; 0: no timestamps
 }
 
-// Extension names that are looked at.
+// Names of extensions.
 const (
 	extMemoryBudget        = "VK_EXT_memory_budget"
 	extPortabilitySubset   = "VK_KHR_portability_subset"
@@ -113,11 +105,11 @@ const (
 	extSubgroupSizeControl = "VK_EXT_subgroup_size_control"
 )
 
-// never is above every version: for what is in no core version.
+// never is above every version. It marks extensions that no version includes.
 const never = Version(math.MaxUint32)
 
-// optional lists what a device may have, from which version on it is core and
-// which extension brings it before.
+// optional lists what a device may have: in which version it became core, and
+// which extension has it in earlier versions.
 var optional = []struct {
 	has       uint32
 	core      Version
@@ -127,16 +119,13 @@ var optional = []struct {
 	{C.CVK_HAS_MAINTENANCE4, MakeVersion(1, 3, 0), "VK_KHR_maintenance4"},
 	{C.CVK_HAS_SUBGROUP_SIZE_CONTROL, MakeVersion(1, 3, 0), extSubgroupSizeControl},
 	{C.CVK_HAS_FLOAT16_INT8, MakeVersion(1, 2, 0), "VK_KHR_shader_float16_int8"},
-	{C.CVK_HAS_STORAGE8, MakeVersion(1, 2, 0), "VK_KHR_8bit_storage"},
-	{C.CVK_HAS_INTEGER_DOT, MakeVersion(1, 3, 0), "VK_KHR_shader_integer_dot_product"},
 	{C.CVK_HAS_COOPERATIVE_MATRIX, never, extCooperativeMatrix},
-	{C.CVK_HAS_TIMELINE, MakeVersion(1, 2, 0), "VK_KHR_timeline_semaphore"},
 	{C.CVK_HAS_MEMORY_MODEL, MakeVersion(1, 2, 0), "VK_KHR_vulkan_memory_model"},
 	{C.CVK_HAS_MEMORY_BUDGET, never, extMemoryBudget},
 }
 
-// version is the one that is in force: the device's, but not above what the
-// instance asked for.
+// version returns the Vulkan version to use: the device's, at most the one for
+// which the instance was made.
 func (p *PhysicalDevice) version() Version {
 	return min(p.APIVersion, p.instance.Version|0xfff, MakeVersion(1, 3, 0xfff))
 }
@@ -149,9 +138,10 @@ func (p *PhysicalDevice) HasExtension(name string) bool {
 
 func cString(s []byte) string { return binding.ToString(s) }
 
-// describe asks everything about one device. Its PhysicalDevice is never nil.
-func (i *Instance) describe(index int, h binding.PhysicalDevice) (*PhysicalDevice, error) {
-	p := &PhysicalDevice{instance: i, handle: to[uintptr](h), Index: index}
+// describe reads all properties of a device. The result is not nil, also if there
+// is an error.
+func (i *Instance) describe(h binding.PhysicalDevice) (*PhysicalDevice, error) {
+	p := &PhysicalDevice{instance: i, handle: to[uintptr](h)}
 	ph := C.uintptr_t(p.handle)
 
 	var props binding.PhysicalDeviceProperties
@@ -197,7 +187,7 @@ func (i *Instance) describe(index int, h binding.PhysicalDevice) (*PhysicalDevic
 	n := C.cvk_queue_families(i.table, ph, &families[0], C.uint32_t(len(families)))
 	for _, f := range families[:n] {
 		p.Queues = append(p.Queues, QueueFamily{
-			Graphics: f.flags&1 != 0, Compute: f.flags&2 != 0, Transfer: f.flags&7 != 0,
+			Graphics: f.flags&1 != 0, Compute: f.flags&2 != 0,
 			Count: int(f.count), TimestampBits: int(f.timestamp_bits),
 		})
 	}
@@ -213,8 +203,6 @@ func (i *Instance) describe(index int, h binding.PhysicalDevice) (*PhysicalDevic
 	info := new(C.cvk_info)
 	C.cvk_query(i.table, ph, C.uint32_t(p.has), info)
 	p.DeviceUUID = to[UUID](info.device_uuid)
-	p.DriverUUID = to[UUID](info.driver_uuid)
-	p.DriverID = uint32(info.driver_id)
 	p.DriverName = C.GoString(&info.driver_name[0])
 	p.DriverInfo = C.GoString(&info.driver_info[0])
 	p.Features = featuresFromBits(uint32(info.features))
@@ -222,23 +210,19 @@ func (i *Instance) describe(index int, h binding.PhysicalDevice) (*PhysicalDevic
 	p.Limits.MaxBufferSize = uint64(info.max_buffer_size)
 	const compute = 0x20
 	p.Subgroup = Subgroup{
-		Size: int(info.subgroup_size), Min: int(info.subgroup_size), Max: int(info.subgroup_size),
+		Size:       int(info.subgroup_size),
 		Compute:    info.subgroup_stages&compute != 0,
 		Operations: SubgroupOps(info.subgroup_operations),
 	}
-	if p.Features.SubgroupSizeControl {
-		p.Subgroup.Min, p.Subgroup.Max = int(info.min_subgroup_size), int(info.max_subgroup_size)
-		p.Subgroup.Selectable = info.required_size_stages&compute != 0
-	}
 	if p.Features.CooperativeMatrix && info.cooperative_matrix_stages&compute != 0 {
-		p.Matrices = i.matrices(ph)
+		p.Matrices = i.matrixShapes(ph)
 	}
 	return p, nil
 }
 
-// matrices lists the cooperative matrices of f16 with sums of f32. There are
-// dozens of other types.
-func (i *Instance) matrices(ph C.uintptr_t) (shapes []MatrixShape) {
+// matrixShapes lists the shapes of cooperative matrices of f16 with results in f32.
+// Devices list many other types too.
+func (i *Instance) matrixShapes(ph C.uintptr_t) (shapes []MatrixShape) {
 	all := make([]C.cvk_matrix, 128)
 	const f16, f32, subgroup = 0, 1, 3 // VkComponentTypeKHR, VkScopeKHR
 	for _, m := range all[:C.cvk_matrices(i.table, ph, &all[0], C.uint32_t(len(all)))] {
@@ -255,7 +239,6 @@ func limits(l *binding.PhysicalDeviceLimits) Limits {
 		MaxTexelBufferElements: uint64(l.MaxTexelBufferElements),
 		StorageBufferAlignment: uint64(l.MinStorageBufferOffsetAlignment),
 		TexelBufferAlignment:   uint64(l.MinTexelBufferOffsetAlignment),
-		NonCoherentAtomSize:    uint64(l.NonCoherentAtomSize),
 
 		MaxWorkGroupInvocations: int(l.MaxComputeWorkGroupInvocations),
 		MaxWorkGroupSize: [3]int{int(l.MaxComputeWorkGroupSize[0]),
@@ -265,16 +248,16 @@ func limits(l *binding.PhysicalDeviceLimits) Limits {
 		MaxPushConstants:  min(int(l.MaxPushConstantsSize), C.CVK_PUSH),
 		MaxStorageBuffers: int(l.MaxPerStageDescriptorStorageBuffers),
 
-		MaxMemoryAllocationCount: int(l.MaxMemoryAllocationCount),
-		TimestampPeriod:          float64(l.TimestampPeriod),
+		TimestampPeriod: float64(l.TimestampPeriod),
 	}
 }
 
-// HeapBudget is how much of a heap this process may use, and does, in bytes.
+// HeapBudget says how much of a heap this process may use, and how much it uses, in
+// bytes.
 type HeapBudget struct{ Budget, Usage uint64 }
 
-// MemoryBudget asks the driver, now, for the budget of each heap. ok is false
-// where the driver cannot say (VK_EXT_memory_budget is missing).
+// MemoryBudget asks the driver for the present budget of each heap. ok is false if
+// the driver does not have VK_EXT_memory_budget.
 func (p *PhysicalDevice) MemoryBudget() (heaps []HeapBudget, ok bool) {
 	if p.has&C.CVK_HAS_MEMORY_BUDGET == 0 {
 		return nil, false
@@ -297,10 +280,9 @@ func (p *PhysicalDevice) SupportsTexel(f Format) bool {
 	return props.BufferFeatures&uniformTexelBuffer != 0
 }
 
-// computeQueue picks the queue family: one for compute without graphics where
-// there is one (a desktop's drawing does not queue up before it there, and the
-// other way round), else the first that computes; in each case one with
-// timestamps first. It gives -1 if the device does not compute.
+// computeQueue picks a queue family for compute and returns its index, or -1 if the
+// device has none. It prefers one with timestamps, and then one without graphics:
+// in that case compute work and the drawing of a desktop do not wait for each other.
 func (p *PhysicalDevice) computeQueue() int {
 	best, bestScore := -1, -1
 	for k, q := range p.Queues {
@@ -321,7 +303,7 @@ func (p *PhysicalDevice) computeQueue() int {
 	return best
 }
 
-// String is one line: "llvmpipe (LLVM 15.0.6, 256 bits), cpu, Vulkan 1.3.230, llvmpipe Mesa 22.3.6".
+// String describes the device in one line: "llvmpipe (LLVM 15.0.6, 256 bits), cpu, Vulkan 1.3.230, llvmpipe Mesa 22.3.6".
 func (p *PhysicalDevice) String() string {
 	s := fmt.Sprintf("%s, %s, Vulkan %s", p.Name, p.Type, p.APIVersion)
 	if p.DriverName != "" {

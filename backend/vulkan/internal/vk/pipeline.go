@@ -9,6 +9,7 @@ import "C"
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"runtime"
 	"unsafe"
@@ -16,8 +17,8 @@ import (
 	binding "github.com/vulkan-go/vulkan"
 )
 
-// CreateShaderModule makes a module of SPIR-V, in the byte order of its files
-// (little-endian). Drivers trust SPIR-V: it must be valid.
+// CreateShaderModule makes a module of SPIR-V (little-endian). The SPIR-V must be
+// valid, because drivers do not check it.
 func (d *Device) CreateShaderModule(spirv []byte) (ShaderModule, error) {
 	const header, magic = 20, 0x07230203
 	if len(spirv) < header || len(spirv)%4 != 0 || binary.LittleEndian.Uint32(spirv) != magic {
@@ -28,10 +29,10 @@ func (d *Device) CreateShaderModule(spirv []byte) (ShaderModule, error) {
 	for i := range words {
 		words[i] = binary.LittleEndian.Uint32(spirv[4*i:])
 	}
-	if d.Play != nil && d.Play.Shader != nil {
-		words = d.Play.Shader(words)
+	if d.Hooks != nil && d.Hooks.Shader != nil {
+		words = d.Hooks.Shader(words)
 	}
-	// The binding stores the slice's address in C memory: hold it there.
+	// The binding stores the slice's address in C memory, so it must not move.
 	var pin runtime.Pinner
 	pin.Pin(&words[0])
 	defer pin.Unpin()
@@ -48,7 +49,7 @@ func (d *Device) CreateShaderModule(spirv []byte) (ShaderModule, error) {
 	return to[ShaderModule](m), nil
 }
 
-// DestroyShaderModule destroys a module; pipelines made of it live on.
+// DestroyShaderModule destroys a module. Pipelines that were made of it stay valid.
 func (d *Device) DestroyShaderModule(m ShaderModule) {
 	binding.DestroyShaderModule(d.handle, to[binding.ShaderModule](m), nil)
 }
@@ -83,9 +84,10 @@ func (d *Device) DestroyPipelineLayout(l PipelineLayout) {
 	binding.DestroyPipelineLayout(d.handle, to[binding.PipelineLayout](l.handle), nil)
 }
 
-// CreatePipelineCache makes a cache, filled from data that PipelineCacheData
-// gave before. Data of another device or driver are left out, since some
-// drivers do not look; the caller guards against data that were damaged.
+// CreatePipelineCache makes a cache with the data that PipelineCacheData returned
+// before; nil makes an empty one. Data of another device or driver are not used,
+// because some drivers do not check that. The caller must check that the data are
+// not damaged.
 func (d *Device) CreatePipelineCache(data []byte) (PipelineCache, error) {
 	if !d.cacheMatches(data) {
 		data = nil
@@ -106,7 +108,8 @@ func (d *Device) CreatePipelineCache(data []byte) (PipelineCache, error) {
 	return to[PipelineCache](c), nil
 }
 
-// cacheMatches checks VkPipelineCacheHeaderVersionOne.
+// cacheMatches reports whether data has a VkPipelineCacheHeaderVersionOne for the
+// device.
 func (d *Device) cacheMatches(data []byte) bool {
 	const size, one = 32, 1
 	if len(data) < size {
@@ -118,7 +121,7 @@ func (d *Device) cacheMatches(data []byte) bool {
 		UUID(data[16:32]) == p.PipelineCacheUUID
 }
 
-// PipelineCacheData gives the content of a cache, to be kept for later runs.
+// PipelineCacheData returns the content of a cache, to be saved for later processes.
 func (d *Device) PipelineCacheData(c PipelineCache) ([]byte, error) {
 	for {
 		var size uint
@@ -135,42 +138,36 @@ func (d *Device) PipelineCacheData(c PipelineCache) ([]byte, error) {
 			return nil, check("vkGetPipelineCacheData", r)
 		case r == binding.Success:
 			return data[:size], nil
-		} // VK_INCOMPLETE: it grew in between
+		} // VK_INCOMPLETE: the cache grew between the two calls
 	}
 }
 
-// DestroyPipelineCache destroys a cache; pipelines live on.
+// DestroyPipelineCache destroys a cache. Pipelines stay valid.
 func (d *Device) DestroyPipelineCache(c PipelineCache) {
 	binding.DestroyPipelineCache(d.handle, to[binding.PipelineCache](c), nil)
 }
 
-// PipelineInfo says what a compute pipeline is made of.
+// PipelineInfo describes a compute pipeline.
 type PipelineInfo struct {
 	Module ShaderModule // its entry point is main
 	Layout PipelineLayout
 	Cache  PipelineCache // or 0
 
-	// Spec holds the specialization constants: Spec[i] is the one with
-	// constant_id i, as bits. Ids that the shader lacks do no harm; ids at and
-	// beyond its end keep the shader's value.
+	// Spec holds the bits of the specialization constants: Spec[i] is that with
+	// constant_id i. Constants that the shader does not have are ignored. Constants
+	// beyond the end of Spec keep the shader's default.
 	Spec []uint32
 
-	// SubgroupSize is the size that the pipeline must have, a power of two
-	// from Subgroup.Min to Max where Subgroup.Selectable and the device was
-	// opened with SubgroupSizeControl; 0 leaves it to the driver.
-	SubgroupSize int
-
-	// FullSubgroups asks that no subgroup has idle lanes; the device was
-	// opened with FullSubgroups.
+	// FullSubgroups requires that all lanes of each subgroup are active. The device
+	// must be opened with the feature of that name.
 	FullSubgroups bool
 }
 
-// CreateComputePipeline makes a pipeline. Drivers compile here, or at the
-// first dispatch.
+// CreateComputePipeline makes a pipeline. Drivers compile it here, or at the first
+// dispatch.
 func (d *Device) CreateComputePipeline(p PipelineInfo) (Pipeline, error) {
-	if p.SubgroupSize != 0 && !d.Features.SubgroupSizeControl || p.FullSubgroups && !d.Features.FullSubgroups {
-		return 0, fmt.Errorf("vkCreateComputePipelines: subgroup size %d, full subgroups %t: "+
-			"the device was opened without that feature", p.SubgroupSize, p.FullSubgroups)
+	if p.FullSubgroups && !d.Features.FullSubgroups {
+		return 0, errors.New("vkCreateComputePipelines: full subgroups were asked for, but the device was opened without FullSubgroups")
 	}
 	var full C.uint32_t
 	if p.FullSubgroups {
@@ -178,7 +175,7 @@ func (d *Device) CreateComputePipeline(p PipelineInfo) (Pipeline, error) {
 	}
 	var h C.uint64_t
 	r := C.cvk_create_pipeline(d.table, C.uint64_t(p.Cache), C.uint64_t(p.Module), C.uint64_t(p.Layout.handle),
-		(*C.uint32_t)(unsafe.SliceData(p.Spec)), C.uint32_t(len(p.Spec)), C.uint32_t(p.SubgroupSize), full, &h)
+		(*C.uint32_t)(unsafe.SliceData(p.Spec)), C.uint32_t(len(p.Spec)), full, &h)
 	return Pipeline(h), check("vkCreateComputePipelines", r)
 }
 

@@ -13,12 +13,12 @@ import (
 	binding "github.com/vulkan-go/vulkan"
 )
 
-// Submit hands command buffers to the queue, in order. The fence, if not 0, is
-// signalled when they and everything submitted before have finished. It
-// allocates nothing.
+// Submit submits command buffers to the queue, in order. The fence, unless it is 0,
+// is signalled when they and all earlier submits have finished. It allocates
+// nothing.
 func (d *Device) Submit(buffers []CommandBuffer, fence Fence) error {
-	if d.Play != nil && d.Play.Submit != nil {
-		commands, signals := d.Play.Submit()
+	if d.Hooks != nil && d.Hooks.Submit != nil {
+		commands, signals := d.Hooks.Submit()
 		if !commands {
 			buffers = nil
 		}
@@ -44,12 +44,9 @@ func (d *Device) Submit(buffers []CommandBuffer, fence Fence) error {
 	}
 }
 
-// CreateFence makes a fence.
-func (d *Device) CreateFence(signalled bool) (Fence, error) {
+// CreateFence makes a fence that is not signalled.
+func (d *Device) CreateFence() (Fence, error) {
 	info := binding.FenceCreateInfo{SType: binding.StructureTypeFenceCreateInfo}
-	if signalled {
-		info.Flags = 1
-	}
 	defer info.Free()
 	var f binding.Fence
 	r := binding.CreateFence(d.handle, &info, nil, &f)
@@ -61,11 +58,11 @@ func (d *Device) DestroyFence(f Fence) {
 	binding.DestroyFence(d.handle, to[binding.Fence](f), nil)
 }
 
-// WaitFence waits for a fence, at most so many nanoseconds (0: it only looks;
-// Forever), and reports whether it is signalled.
+// WaitFence waits for a fence, at most the given number of nanoseconds (0: without
+// waiting; or Forever), and reports whether it is signalled.
 func (d *Device) WaitFence(f Fence, nanoseconds uint64) (bool, error) {
-	if d.Play != nil && d.Play.Wait != nil {
-		d.Play.Wait(f, nanoseconds)
+	if d.Hooks != nil && d.Hooks.Wait != nil {
+		d.Hooks.Wait(f, nanoseconds)
 	}
 	switch r := C.cvk_wait_fence(d.table, C.uint64_t(f), C.uint64_t(nanoseconds)); Result(r) {
 	case success:
@@ -77,13 +74,13 @@ func (d *Device) WaitFence(f Fence, nanoseconds uint64) (bool, error) {
 	}
 }
 
-// ResetFence makes a fence unsignalled.
+// ResetFence makes a fence not signalled.
 func (d *Device) ResetFence(f Fence) error {
 	return check("vkResetFences", C.cvk_reset_fence(d.table, C.uint64_t(f)))
 }
 
-// CreateQueryPool makes a pool of n timestamp queries. Device timestamps need
-// Physical.Queues[Family].TimestampBits > 0.
+// CreateQueryPool makes a pool of n timestamp queries. The queue must have
+// timestamps: Physical.Queues[Family].TimestampBits > 0.
 func (d *Device) CreateQueryPool(n int) (QueryPool, error) {
 	info := binding.QueryPoolCreateInfo{
 		SType:      binding.StructureTypeQueryPoolCreateInfo,
@@ -102,22 +99,17 @@ func (d *Device) DestroyQueryPool(q QueryPool) {
 }
 
 // QueryResults reads len(ticks) timestamps from query first on, in ticks of
-// Limits.TimestampPeriod nanoseconds. ok is false if one is not written yet,
-// unless wait is set, which waits for them.
-func (d *Device) QueryResults(q QueryPool, first int, ticks []uint64, wait bool) (ok bool, err error) {
+// Limits.TimestampPeriod nanoseconds. ok is false if one is not written yet.
+func (d *Device) QueryResults(q QueryPool, first int, ticks []uint64) (ok bool, err error) {
 	if len(ticks) == 0 {
 		return true, nil
 	}
-	const bits64, waitBit = 1, 2
-	flags := binding.QueryResultFlags(bits64)
-	if wait {
-		flags |= waitBit
-	}
+	const bits64 = 1
 	r := binding.GetQueryPoolResults(d.handle, to[binding.QueryPool](q), uint32(first), uint32(len(ticks)),
-		uint(8*len(ticks)), unsafe.Pointer(&ticks[0]), 8, flags)
+		uint(8*len(ticks)), unsafe.Pointer(&ticks[0]), 8, bits64)
 	ok = r == binding.Success
-	if d.Play != nil && d.Play.Timestamps != nil {
-		ok = d.Play.Timestamps(ticks, ok)
+	if d.Hooks != nil && d.Hooks.Timestamps != nil {
+		ok = d.Hooks.Timestamps(ticks, ok)
 	}
 	if Result(r) == notReady {
 		return ok, nil

@@ -129,7 +129,7 @@ func BenchmarkRecord(b *testing.B) {
 			b.ReportAllocs()
 			ok(b, d.Begin(x.cb, 0))
 			for i := 0; b.Loop(); i++ {
-				if i%4096 == 4095 { // lest the recording grows without bound
+				if i%4096 == 4095 { // so that the recording does not grow without bound
 					ok(b, d.Begin(x.cb, 0))
 				}
 				call()

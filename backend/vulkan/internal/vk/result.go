@@ -9,25 +9,25 @@ import (
 	"fmt"
 )
 
-// Errors to be tested with errors.Is. Messages that wrap them say what was
-// missing and what to install or do.
+// Errors to test with errors.Is. The errors that wrap them say what is missing and
+// what to do.
 var (
 	// ErrNoLoader: the Vulkan loader library is not on this machine.
 	ErrNoLoader = errors.New("no Vulkan loader")
-	// ErrNoDriver: there is a loader, but it finds no driver that works.
+	// ErrNoDriver: the loader finds no driver that works.
 	ErrNoDriver = errors.New("no Vulkan driver")
-	// ErrNoDevice: there is a driver, but this device of it cannot compute.
+	// ErrNoDevice: there is no device, or none that can be used for compute.
 	ErrNoDevice = errors.New("no usable Vulkan device")
-	// ErrOutOfMemory: host or device memory, or a pool, is used up.
+	// ErrOutOfMemory: there is not enough host or device memory, or a pool is full.
 	ErrOutOfMemory = errors.New("out of memory")
-	// ErrDeviceLost: the device stopped; all objects of it are useless.
+	// ErrDeviceLost: the device has failed, and none of its objects can be used.
 	ErrDeviceLost = errors.New("device lost")
 )
 
 // Result is a VkResult other than VK_SUCCESS, as an error.
 type Result int32
 
-// Results that the code looks at.
+// Results that are tested for.
 const (
 	success            Result = 0
 	notReady           Result = 1
@@ -41,8 +41,8 @@ const (
 	outOfPoolMemory    Result = -1000069000
 )
 
-// results names every VkResult of Vulkan 1.4 that a compute program can meet,
-// and the presentation codes, in the words of the specification made short.
+// results has the name and the meaning of each VkResult of Vulkan 1.4, in short
+// words of the specification.
 var results = map[Result][2]string{
 	0:           {"VK_SUCCESS", "it succeeded"},
 	1:           {"VK_NOT_READY", "a fence or query has not completed yet"},
@@ -89,7 +89,7 @@ var results = map[Result][2]string{
 	-1000299000: {"VK_ERROR_INVALID_VIDEO_STD_PARAMETERS_KHR", "the video parameters are not valid"},
 }
 
-// Name is the code's name in the Vulkan specification.
+// Name returns the code's name in the Vulkan specification.
 func (r Result) Name() string {
 	if n, ok := results[r]; ok {
 		return n[0]
@@ -97,7 +97,7 @@ func (r Result) Name() string {
 	return "VkResult"
 }
 
-// Error gives name, number and meaning: "VK_ERROR_DEVICE_LOST (-4): the device …".
+// Error returns name, number and meaning: "VK_ERROR_DEVICE_LOST (-4): the device …".
 func (r Result) Error() string {
 	if n, ok := results[r]; ok {
 		return fmt.Sprintf("%s (%d): %s", n[0], int32(r), n[1])
@@ -105,7 +105,7 @@ func (r Result) Error() string {
 	return fmt.Sprintf("VkResult (%d): a code newer than this program", int32(r))
 }
 
-// Is lets errors.Is find ErrOutOfMemory, ErrDeviceLost and ErrNoDriver.
+// Is makes errors.Is find ErrOutOfMemory, ErrDeviceLost and ErrNoDriver.
 func (r Result) Is(target error) bool {
 	switch r {
 	case outOfHostMemory, outOfDeviceMemory, outOfPoolMemory:
@@ -118,10 +118,10 @@ func (r Result) Is(target error) bool {
 	return false
 }
 
-// CallError is a Vulkan call that failed.
+// CallError is the error of a Vulkan call that failed.
 type CallError struct {
 	Call   string // "vkAllocateMemory"
-	Args   string // what was asked for, or empty: "4096 bytes of memory type 1"
+	Args   string // the request, or empty: "4096 bytes of memory type 1"
 	Result Result
 }
 
@@ -132,10 +132,10 @@ func (e *CallError) Error() string {
 	return e.Call + " (" + e.Args + "): " + e.Result.Error()
 }
 
-// Unwrap gives the Result.
+// Unwrap returns the Result.
 func (e *CallError) Unwrap() error { return e.Result }
 
-// check makes an error of a call's result; nil for VK_SUCCESS.
+// check converts the result of a call to an error: nil for VK_SUCCESS.
 func check[R ~int32](call string, r R) error {
 	if r == 0 {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"unsafe"
 )
 
-// Handles. The zero value of each is Vulkan's null handle. A command buffer is
-// a pointer of the driver's, the others are numbers.
+// Handles. The zero value of each is Vulkan's null handle. A command buffer is a
+// pointer of the driver; the others are numbers.
 type (
 	Memory              uint64
 	Buffer              uint64
@@ -28,14 +28,14 @@ type (
 	CommandBuffer       uintptr
 )
 
-// PipelineLayout is a handle that knows how many bytes of push constants it
-// holds, so that they can be checked: drivers do not.
+// PipelineLayout is a handle with the size of its push constants in bytes. CmdRun
+// checks the size, because drivers do not.
 type PipelineLayout struct {
 	handle    uint64
 	PushBytes int
 }
 
-// to converts between one of our handles and the same handle of the binding.
+// to converts a handle between this package's type and the binding's.
 func to[T, H any](h H) T { return *(*T)(unsafe.Pointer(&h)) }
 
 // Version is a Vulkan version number.
@@ -101,7 +101,7 @@ const (
 	StorageBuffer      BufferUsage = 0x20
 )
 
-// DescriptorType is what stands at a binding of a descriptor set.
+// DescriptorType is the type of a binding of a descriptor set.
 type DescriptorType uint32
 
 // Descriptor types.
@@ -116,7 +116,6 @@ type Format uint32
 // Formats of texel buffers.
 const (
 	RGBA16F Format = 97
-	R32F    Format = 100
 	RGBA32F Format = 109
 )
 
@@ -125,7 +124,6 @@ type Stage uint32
 
 // Pipeline stages.
 const (
-	TopOfPipe    Stage = 0x1
 	ComputeStage Stage = 0x800
 	Transfer     Stage = 0x1000
 	BottomOfPipe Stage = 0x2000
@@ -148,17 +146,8 @@ const (
 // SubgroupOps is a set of kinds of subgroup operation.
 type SubgroupOps uint32
 
-// Subgroup operations.
-const (
-	SubgroupBasic SubgroupOps = 1 << iota
-	SubgroupVote
-	SubgroupArithmetic
-	SubgroupBallot
-	SubgroupShuffle
-	SubgroupShuffleRelative
-	SubgroupClustered
-	SubgroupQuad
-)
+// SubgroupArithmetic is the kind of subgroupAdd and similar operations.
+const SubgroupArithmetic SubgroupOps = 0x4
 
-// Forever is the timeout of WaitFence that never comes.
+// Forever is a timeout of WaitFence that never ends.
 const Forever = uint64(math.MaxUint64)

@@ -66,9 +66,7 @@ func openFirst(tb testing.TB, i *vk.Instance) *vk.Device {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	features := list[0].Features
-	features.RobustBufferAccess = false
-	d, err := list[0].Open(features)
+	d, err := list[0].Open(list[0].Features)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -122,6 +120,8 @@ type adder struct {
 
 const hostMemory = vk.HostVisible | vk.HostCoherent
 
+const r32f vk.Format = 100 // what add.comp reads a as
+
 func newAdder(tb testing.TB, d *vk.Device, n int, scale uint32) *adder {
 	tb.Helper()
 	x := &adder{d: d, n: n}
@@ -145,7 +145,7 @@ func newAdder(tb testing.TB, d *vk.Device, n int, scale uint32) *adder {
 	for i, b := range x.buffers {
 		ok(tb, d.BindBuffer(b, x.memory, x.offset[i]))
 	}
-	x.view = must[vk.BufferView](tb)(d.CreateBufferView(x.buffers[0], vk.R32F, 0, uint64(4*n)))
+	x.view = must[vk.BufferView](tb)(d.CreateBufferView(x.buffers[0], r32f, 0, uint64(4*n)))
 
 	types := []vk.DescriptorType{vk.UniformTexelDescriptor, vk.StorageBufferDescriptor, vk.StorageBufferDescriptor}
 	x.sets = must[vk.DescriptorSetLayout](tb)(d.CreateDescriptorSetLayout(types))
@@ -165,7 +165,7 @@ func newAdder(tb testing.TB, d *vk.Device, n int, scale uint32) *adder {
 	d.UpdateDescriptorSet(x.set, x.descriptors())
 	x.commands = must[vk.CommandPool](tb)(d.CreateCommandPool())
 	x.cb = must[vk.CommandBuffer](tb)(d.AllocateCommandBuffer(x.commands))
-	x.fence = must[vk.Fence](tb)(d.CreateFence(false))
+	x.fence = must[vk.Fence](tb)(d.CreateFence())
 	return x
 }
 
@@ -237,36 +237,31 @@ func TestDevices(t *testing.T) {
 		// would not get past these.
 		l, s := p.Limits, p.Subgroup
 		checks := map[string]bool{
-			"index":             p.Index == index,
 			"name":              p.Name != "" && !strings.ContainsFunc(p.Name, func(r rune) bool { return r < ' ' }),
 			"version":           p.APIVersion >= vk.MakeVersion(1, 1, 0) && p.APIVersion < vk.MakeVersion(2, 0, 0),
 			"type":              p.Type <= vk.CPU,
-			"driver":            p.APIVersion < vk.MakeVersion(1, 2, 0) || p.DriverName != "" && p.DriverID > 0 && p.DriverID < 100,
+			"driver":            p.APIVersion < vk.MakeVersion(1, 2, 0) || p.DriverName != "",
 			"device UUID":       p.DeviceUUID != vk.UUID{},
-			"driver UUID":       p.DriverUUID != vk.UUID{},
 			"cache UUID":        p.PipelineCacheUUID != vk.UUID{},
 			"storage range":     l.MaxStorageBufferRange >= 1<<27,
 			"texel elements":    l.MaxTexelBufferElements >= 65536,
 			"storage alignment": l.StorageBufferAlignment >= 1 && l.StorageBufferAlignment <= 256,
 			"texel alignment":   l.TexelBufferAlignment >= 1 && l.TexelBufferAlignment <= 256,
-			"atom size":         l.NonCoherentAtomSize >= 1 && l.NonCoherentAtomSize <= 256,
 			"invocations":       l.MaxWorkGroupInvocations >= 128 && l.MaxWorkGroupInvocations <= 1<<16,
 			"group size":        l.MaxWorkGroupSize[0] >= 128 && l.MaxWorkGroupSize[1] >= 128 && l.MaxWorkGroupSize[2] >= 64,
 			"group count":       slices.Min(l.MaxWorkGroupCount[:]) >= 65535,
 			"shared memory":     l.MaxSharedMemory >= 16384,
 			"push constants":    l.MaxPushConstants >= 128 && l.MaxPushConstants <= 256,
 			"storage buffers":   l.MaxStorageBuffers >= 4,
-			"allocations":       l.MaxMemoryAllocationCount >= 4096 || l.MaxMemoryAllocationCount < 0,
 			"allocation size":   l.MaxMemoryAllocationSize >= 1<<30,
 			"buffer size":       p.APIVersion < vk.MakeVersion(1, 3, 0) || l.MaxBufferSize >= 1<<30,
 			"timestamp period":  l.TimestampPeriod > 0 && l.TimestampPeriod < 1e6,
 			"subgroup size":     s.Size >= 1 && s.Size <= 128 && s.Size&(s.Size-1) == 0,
-			"subgroup range":    s.Min <= s.Size && s.Size <= s.Max && s.Max <= 128,
 			"matrices":          p.Features.CooperativeMatrix || len(p.Matrices) == 0,
 			"matrix shapes": !slices.ContainsFunc(p.Matrices, func(m vk.MatrixShape) bool {
 				return m.M < 1 || m.M > 1024 || m.N < 1 || m.N > 1024 || m.K < 1 || m.K > 1024
 			}),
-			"subgroup basic": s.Compute && s.Operations&vk.SubgroupBasic != 0,
+			"subgroup basic": s.Compute && s.Operations&1 != 0,
 			"memory types":   len(p.MemoryTypes) >= 1 && len(p.MemoryTypes) <= 32,
 			"host memory": slices.ContainsFunc(p.MemoryTypes, func(m vk.MemoryType) bool {
 				return m.Flags&hostMemory == hostMemory && m.Heap < len(p.Heaps)
@@ -300,7 +295,7 @@ func TestFeatures(t *testing.T) {
 	list, err := i.Devices()
 	ok(t, err)
 	all := list[0].Features
-	for _, want := range []vk.Features{{}, {StorageBuffer16: true}, {FullSubgroups: true}, all} {
+	for _, want := range []vk.Features{{}, {ShaderFloat16: true}, {FullSubgroups: true}, all} {
 		d, err := list[0].Open(want)
 		ok(t, err)
 		expect := want.And(all)
@@ -325,7 +320,7 @@ func TestAdd(t *testing.T) {
 
 	ok(t, d.Begin(x.cb, vk.Simultaneous))
 	d.CmdResetQueryPool(x.cb, queries, 0, 2)
-	d.CmdWriteTimestamp(x.cb, vk.TopOfPipe, queries, 0)
+	d.CmdWriteTimestamp(x.cb, vk.BottomOfPipe, queries, 0)
 	x.dispatch()
 	d.CmdWriteTimestamp(x.cb, vk.BottomOfPipe, queries, 1)
 	ok(t, d.End(x.cb))
@@ -342,7 +337,7 @@ func TestAdd(t *testing.T) {
 			}
 		}
 		var ticks [2]uint64
-		written, err := d.QueryResults(queries, 0, ticks[:], true)
+		written, err := d.QueryResults(queries, 0, ticks[:])
 		ok(t, err)
 		ns := float64(ticks[1]-ticks[0]) * d.Physical.Limits.TimestampPeriod
 		if !written || ticks[0] == 0 || ns <= 0 || ns > 60e9 {
@@ -351,29 +346,24 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-// TestSubgroupSize asks for each size that the device offers.
-func TestSubgroupSize(t *testing.T) {
+// TestFullSubgroups compiles a pipeline with full subgroups. It must be refused
+// where the device was opened without that feature.
+func TestFullSubgroups(t *testing.T) {
 	i, _ := newInstance(t)
 	d := openFirst(t, i)
 	x := newAdder(t, d, 64, 1)
 	defer x.free()
 	module := must[vk.ShaderModule](t)(d.CreateShaderModule(addSPIRV))
 	defer d.DestroyShaderModule(module)
-	s := d.Physical.Subgroup
-	if s.Selectable != d.Features.SubgroupSizeControl {
-		t.Errorf("%+v, but the feature is %t", s, d.Features.SubgroupSizeControl)
-	}
-	for size := s.Min; s.Selectable && size <= s.Max; size *= 2 {
-		p := must[vk.Pipeline](t)(d.CreateComputePipeline(vk.PipelineInfo{Module: module, Layout: x.layout,
-			Spec: []uint32{128}, SubgroupSize: size, FullSubgroups: d.Features.FullSubgroups}))
-		d.DestroyPipeline(p)
-	}
+	p := must[vk.Pipeline](t)(d.CreateComputePipeline(vk.PipelineInfo{Module: module, Layout: x.layout,
+		Spec: []uint32{128}, FullSubgroups: d.Features.FullSubgroups}))
+	d.DestroyPipeline(p)
 
 	plain, err := d.Physical.Open(vk.Features{})
 	ok(t, err)
 	defer plain.Close()
-	if _, err := plain.CreateComputePipeline(vk.PipelineInfo{SubgroupSize: s.Size}); err == nil {
-		t.Error("a subgroup size was taken without the feature")
+	if _, err := plain.CreateComputePipeline(vk.PipelineInfo{FullSubgroups: true}); err == nil {
+		t.Error("full subgroups were accepted without the feature")
 	}
 }
 
@@ -408,8 +398,8 @@ func TestCmdRun(t *testing.T) {
 			t.Errorf("c[%d] = %g, want %g", i, got, 3+b)
 		}
 	}
-	ok(t, d.Flush(x.memory, 0, d.Physical.Limits.NonCoherentAtomSize))
-	ok(t, d.Invalidate(x.memory, 0, d.Physical.Limits.NonCoherentAtomSize))
+	ok(t, d.Flush(x.memory, 0, 256))
+	ok(t, d.Invalidate(x.memory, 0, 256))
 }
 
 // TestSubmitMany submits more command buffers than one call's struct holds.
@@ -474,6 +464,7 @@ func TestValidationSpeaks(t *testing.T) {
 	d.CmdFillBuffer(x.cb, x.buffers[2], 0, 400, 0)
 	d.CmdFillBuffer(x.cb, x.buffers[2], 0, 400, 1)
 	expect(t, m, "SYNC-HAZARD-WRITE-AFTER-WRITE") // synchronization validation is on
+	ok(t, d.End(x.cb))
 }
 
 func TestLeakIsReported(t *testing.T) {
@@ -482,7 +473,7 @@ func TestLeakIsReported(t *testing.T) {
 	ok(t, err)
 	d, err := list[0].Open(vk.Features{})
 	ok(t, err)
-	if _, err := d.CreateFence(true); err != nil {
+	if _, err := d.CreateFence(); err != nil {
 		t.Fatal(err)
 	}
 	d.Close()

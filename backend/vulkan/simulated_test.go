@@ -10,18 +10,18 @@ import (
 	"caldera/conformance"
 )
 
-// fewGroups plays a device that takes few workgroups along each axis, so that
+// fewGroups simulates a device that takes few workgroups along each axis, so that
 // shaders go several rounds where other devices take one. Heads that share keys
 // go in one dispatch: Vulkan promises 65,535.
 func fewGroups(l *Limits) { l.Groups = [3]uint32{3, 8, 3} }
 
-// largeTiles takes large tiles for all products with many rows.
+// largeTiles makes all products with many rows use large tiles.
 func largeTiles(l *Limits) { l.LargeTileEdge, l.LargeTileSize = 1, 1 }
 
-// played are devices that reach what neither the drivers at hand nor the usual
-// sizes of ops do: shaders that go several rounds, large tiles, and memory that is
-// not coherent, which the host maps and of which it copies to staging memory.
-var played = []struct {
+// simulated are devices for code that neither the test drivers nor the usual sizes of ops
+// reach: loops over workgroups, large tiles, and incoherent memory, both mapped device memory
+// and staging buffers.
+var simulated = []struct {
 	name  string
 	clamp func(*Limits)
 }{
@@ -29,13 +29,13 @@ var played = []struct {
 	{"played-texel", func(l *Limits) { staged(l); fewGroups(l) }},
 }
 
-// conformPlayed holds them to the conformance suite, whose short form finds the
-// same in an eighth of the time.
-func conformPlayed(t *testing.T) {
-	for _, p := range played {
+// conformSimulated runs the conformance suite on them, in its short form, which found the same
+// faults in an eighth of the time.
+func conformSimulated(t *testing.T) {
+	for _, p := range simulated {
 		t.Run(p.name, func(t *testing.T) {
 			conformance.TestShort(t, func(tb testing.TB) backend.Backend {
-				b, err := openPlayed(tb, lavapipe, func(l *Limits) { p.clamp(l); l.Coherent = false }, &vk.Play{Incoherent: true})
+				b, err := openWithHooks(tb, lavapipe, func(l *Limits) { p.clamp(l); l.Coherent = false }, &vk.Hooks{Incoherent: true})
 				if err != nil {
 					tb.Fatal(err)
 				}

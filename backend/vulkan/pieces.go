@@ -10,18 +10,20 @@ import (
 	"caldera/shaders"
 )
 
-// A device binds only so many bytes at once, so an op on larger tensors takes
-// several dispatches, each on a window of them. Here is what the ops share for
-// that, and for saying where rows lie.
+// A binding has a largest size. An op on a larger tensor is split: each dispatch
+// computes a piece, slices of the tensors that can be bound. This file has what
+// kernels share to split ops, to describe tensors to shaders, and to choose the
+// sizes of dispatches.
 
-// windows calls f with slices of tensors of the same shape that can be bound,
-// which together are the whole. It cuts axes up to last: 2 leaves rows whole.
-func (e *encoder) windows(last int, ts []backend.Tensor, f func(ts []backend.Tensor) error) error {
+// pieces calls f for each piece of an op. ts are tensors of the same shape; f gets
+// the same slice of each, small enough to be bound. The slices are made along the
+// axes from 0 to last: with last 2, rows stay whole.
+func (e *encoder) pieces(last int, ts []backend.Tensor, f func(ts []backend.Tensor) error) error {
 	for _, t := range ts {
 		if e.fits(t) {
 			continue
 		}
-		axis, longest := -1, 0 // the axis along which this tensor reaches farthest
+		axis, longest := -1, 0 // the axis along which this tensor spans most memory
 		for i := range last + 1 {
 			if reach := (t.Dim(i) - 1) * t.Stride(i); reach > longest {
 				axis, longest = i, reach
@@ -31,7 +33,7 @@ func (e *encoder) windows(last int, ts []backend.Tensor, f func(ts []backend.Ten
 			return fmt.Errorf("a row of %v is larger than the %d bytes that this device binds at once", t, e.limits().BindingRange)
 		}
 		n, unit := t.Dim(axis), 1
-		if axis == 3 { // blocks are not cut
+		if axis == 3 { // blocks stay whole
 			for _, t := range ts {
 				unit = max(unit, t.DType.BlockLen())
 			}
@@ -42,7 +44,7 @@ func (e *encoder) windows(last int, ts []backend.Tensor, f func(ts []backend.Ten
 			for i, t := range ts {
 				part[i] = t.Slice(axis, half[0], half[1])
 			}
-			if err := e.windows(last, part, f); err != nil {
+			if err := e.pieces(last, part, f); err != nil {
 				return err
 			}
 		}
@@ -51,7 +53,7 @@ func (e *encoder) windows(last int, ts []backend.Tensor, f func(ts []backend.Ten
 	return f(ts)
 }
 
-// rowsFit reports whether single rows of the tensors can be bound.
+// rowsFit reports whether one row of each tensor can be bound. Absent ones can.
 func rowsFit(l *Limits, ts ...backend.Tensor) bool {
 	for _, t := range ts {
 		if !t.Absent() && maxAlong(l, oneRow(t), 2) == 0 {
@@ -61,10 +63,11 @@ func rowsFit(l *Limits, ts ...backend.Tensor) bool {
 	return true
 }
 
-// oneRow is the first row of t.
+// oneRow returns the first row of t.
 func oneRow(t backend.Tensor) backend.Tensor { return t.Slice(0, 0, 1).Slice(1, 0, 1).Slice(2, 0, 1) }
 
-// each calls f with ranges of step, at least 1, that make up [0, n).
+// each splits [0, n) into ranges of length step, the last one perhaps shorter,
+// and calls f with each. A step below 1 counts as 1.
 func each(n, step int, f func(from, to int) error) error {
 	step = max(step, 1)
 	for i := 0; i < n; i += step {
@@ -75,18 +78,20 @@ func each(n, step int, f func(from, to int) error) error {
 	return nil
 }
 
-// view tells a shader where the rows of t lie, in units of so many elements.
+// view describes the layout of t to a shader, in units of unit elements: 4 if the
+// shader reads vec4, else 1. base is the one that operand returned.
 func view(t backend.Tensor, base uint32, unit int) shaders.View {
 	v := shaders.View{Base: base / uint32(unit)}
 	for i := range v.Strides {
-		if t.Dim(i) > 1 { // else never used, and it may be any number
+		if t.Dim(i) > 1 { // the stride of an axis of length 1 is not used and may be any number
 			v.Strides[i] = uint32(t.Stride(i) / unit)
 		}
 	}
 	return v
 }
 
-// inFours reports whether each row of t can be read in fours.
+// inFours reports whether shaders can read t as vec4: each row begins at a
+// multiple of four elements and its length is a multiple of four.
 func inFours(t backend.Tensor, base uint32) bool {
 	ok := base%4 == 0 && t.Dim(-1)%4 == 0
 	for i := range 3 {
@@ -95,15 +100,16 @@ func inFours(t backend.Tensor, base uint32) bool {
 	return ok
 }
 
-// groups is how many workgroups of some size n items take, at most what the
-// device allows along that axis: shaders step on through the rest.
+// groups returns the number of workgroups along an axis for n items, if each
+// handles size of them. It is at most the device's limit: shaders then loop over
+// the rest.
 func (e *encoder) groups(axis, n, size int) uint32 {
 	return uint32(min((n+size-1)/size, int(e.limits().Groups[axis])))
 }
 
-// rowLanes is the size of the workgroup that reduces a row of n elements: a
-// power of two. Software drivers run the lanes of a subgroup together and the
-// subgroups of a workgroup one after another, so more of them only cost.
+// rowLanes returns the size of a workgroup that reduces a row of n elements: a
+// power of two. Software drivers run the subgroups of a workgroup one after
+// another, so there a workgroup is one subgroup.
 func (e *encoder) rowLanes(n int) uint32 {
 	l := e.limits()
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
@@ -111,20 +117,21 @@ func (e *encoder) rowLanes(n int) uint32 {
 		most = min(most, max(l.SubgroupSize, 4))
 	}
 	lanes := uint32(4)
-	for lanes*2 <= most && int(lanes)*8 <= n { // each with four elements at least
+	for lanes*2 <= most && int(lanes)*8 <= n { // each lane has at least four elements
 		lanes *= 2
 	}
-	const passes = 6 // over a row, at most
+	const passes = 6 // the most often that a shader goes over a row
 	for int(lanes)*e.maxRounds()/passes < n && lanes*2 <= min(256, l.Invocations, l.WorkgroupSize[0]) {
 		lanes *= 2
 	}
 	return lanes
 }
 
-// maxRounds is how many rounds the loops of an invocation may take in all.
-// Lavapipe, of Mesa 22.3 at least, leaves them after 65,535, without a word
-// (LP_MAX_TGSI_LOOP_ITERATIONS in its lp_bld_limits.h); some are left over for
-// short loops. It is a multiple of what vectors and blocks are long.
+// maxRounds returns the most iterations that all loops of an invocation may have
+// together. Lavapipe (Mesa 22.3, perhaps others) ends a loop without an error
+// after 65,535 iterations (LP_MAX_TGSI_LOOP_ITERATIONS in lp_bld_limits.h). The
+// result leaves some for short loops. It is a multiple of the lengths of vectors
+// and quantised blocks.
 func (e *encoder) maxRounds() int {
 	if e.limits().Software {
 		return 60_000
@@ -132,29 +139,30 @@ func (e *encoder) maxRounds() int {
 	return math.MaxInt32
 }
 
-// elementwise runs a shader from shaders/include/elementwise.glsl on tensors of one
-// shape, the destination first, and in fours where all of them allow it.
+// elementwise dispatches a shader that uses shaders/include/elementwise.glsl. ts
+// have the same shape; the first is written, the others are read. The shader
+// works on vec4 if all of them allow it.
 func (e *encoder) elementwise(shader string, push func(views []shaders.View, rows, n1, n2, n uint32) any, ts ...backend.Tensor) error {
 	access := make([]backend.Access, len(ts)) // Read
 	access[0] = backend.Write
 	return e.overElements(shader, access, shaders.Workgroup{Lanes: elementwiseLanes}, nil, push, ts...)
 }
 
-// elementwiseLanes is the size of a workgroup of elementwise.
+// elementwiseLanes is the size of a workgroup of elementwise shaders.
 const elementwiseLanes = 64
 
-// overElements is elementwise with any access to the tensors. spec are the
-// shader's constants, more the bindings after the tensors'.
+// overElements is elementwise with an access for each tensor, with spec as the
+// shader's specialization constants, and with more bindings behind the tensors.
 func (e *encoder) overElements(shader string, access []backend.Access, spec any, more []binding,
 	push func(views []shaders.View, rows, n1, n2, n uint32) any, ts ...backend.Tensor) error {
-	return e.windows(3, ts, func(ts []backend.Tensor) error {
+	return e.pieces(3, ts, func(ts []backend.Tensor) error {
 		whole := true
 		for _, t := range ts {
 			whole = whole && t.Contiguous()
 		}
 		bindings, bases, fours := make([]binding, len(ts)), make([]uint32, len(ts)), true
 		for i, t := range ts {
-			if whole { // one long row
+			if whole { // as one long row
 				ts[i] = t.Reshape(t.Len())
 			}
 			bindings[i], bases[i] = e.operand(ts[i], access[i])
@@ -177,10 +185,11 @@ func (e *encoder) overElements(shader string, access []backend.Access, spec any,
 	})
 }
 
-// rowwise runs a shader that takes a row of x for a row of dst, a workgroup for each.
+// rowwise dispatches a shader that computes row i of dst from row i of x, with one
+// workgroup for each row.
 func (e *encoder) rowwise(shader string, dst, x backend.Tensor) error {
 	variant := shaders.Find(shader, "")
-	return e.windows(2, []backend.Tensor{dst, x}, func(ts []backend.Tensor) error {
+	return e.pieces(2, []backend.Tensor{dst, x}, func(ts []backend.Tensor) error {
 		to, toBase := e.operand(ts[0], backend.Write)
 		from, fromBase := e.operand(ts[1], backend.Read)
 		x := ts[1]

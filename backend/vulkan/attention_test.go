@@ -1,0 +1,96 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"fmt"
+	"testing"
+
+	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
+)
+
+// TestAttentionTakes counts dispatches, barriers and pipelines: of attention one
+// dispatch; of its gradient three, whose results follow one from another, whether
+// queries, keys and values are slices of one tensor or apart, and a fourth for
+// sinks. Windows, soft-caps and sinks share pipelines, and take none of those that
+// have none of them.
+func TestAttentionTakes(t *testing.T) {
+	const batch, time, heads, groups, size = 2, 16, 4, 2, 8
+	r := &recorder{open: map[vk.CommandBuffer][]vk.Command{}}
+	b, err := openWithHooks(t, lavapipe, nil, &vk.Hooks{Command: r.command})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f32 := func(dims ...int) backend.Tensor {
+		x, err := backend.New(b, backend.F32, dims...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	at, err := backend.New(b, backend.I32, batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	three := func(apart bool) (q, k, v backend.Tensor) {
+		width, kv := heads*size, groups*size
+		if apart {
+			return f32(batch, time, width), f32(batch, time, kv), f32(batch, time, kv)
+		}
+		x := f32(batch, time, width+2*kv)
+		return x.Slice(-1, 0, width), x.Slice(-1, width, width+kv), x.Slice(-1, width+kv, width+2*kv)
+	}
+	takes := func(op backend.Op) string {
+		t.Helper()
+		pipelines, recordings := b.Stats().Pipelines, len(r.whole)
+		if err := backend.Run(b, op); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.waitAll(); err != nil {
+			t.Fatal(err)
+		}
+		dispatches, barriers := 0, -2 // two at the ends
+		for _, commands := range r.whole[recordings:] {
+			for _, c := range commands {
+				switch c.Kind {
+				case vk.Dispatch:
+					dispatches++
+				case vk.Barrier:
+					barriers++
+				}
+			}
+		}
+		return fmt.Sprintf("%d dispatches, %d barriers, %d new pipelines", dispatches, barriers, b.Stats().Pipelines-pipelines)
+	}
+	takes(&backend.Add{Dst: f32(3), A: f32(3), B: f32(3)}) // and what the first op of an open device takes
+	for _, c := range []struct {
+		name          string
+		window        int
+		softCap       float32
+		sinks, apart  bool
+		forward, back string
+	}{
+		{"as GPT-2", 0, 0, false, false, "1 dispatches, 0 barriers, 1 new pipelines", "3 dispatches, 2 barriers, 3 new pipelines"},
+		{"apart", 0, 0, false, true, "1 dispatches, 0 barriers, 0 new pipelines", "3 dispatches, 2 barriers, 0 new pipelines"},
+		{"window", 4, 0, false, false, "1 dispatches, 0 barriers, 1 new pipelines", "3 dispatches, 2 barriers, 3 new pipelines"},
+		{"another window", 7, 0, false, true, "1 dispatches, 0 barriers, 0 new pipelines", "3 dispatches, 2 barriers, 0 new pipelines"},
+		{"soft-cap", 0, 50, false, false, "1 dispatches, 0 barriers, 0 new pipelines", "3 dispatches, 2 barriers, 0 new pipelines"},
+		{"sinks", 4, 50, true, false, "1 dispatches, 0 barriers, 0 new pipelines", "4 dispatches, 3 barriers, 1 new pipelines"},
+	} {
+		q, k, v := three(c.apart)
+		dq, dk, dv := three(c.apart)
+		forward := &backend.Attention{Dst: f32(batch, time, heads*size), Q: q, K: k, V: v, At: at, Heads: heads, Scale: 0.5, Window: c.window, SoftCap: c.softCap}
+		back := &backend.AttentionBackward{DQ: dq, DK: dk, DV: dv, Q: q, K: k, V: v, DY: f32(batch, time, heads*size), Stats: f32(batch, heads, time, 2),
+			Heads: heads, Scale: 0.5, Window: c.window, SoftCap: c.softCap}
+		if c.sinks {
+			forward.Sinks, back.Sinks, back.DSinks = f32(heads), f32(heads), f32(heads)
+		}
+		if got := takes(forward); got != c.forward {
+			t.Errorf("%s: %s, expected %s", c.name, got, c.forward)
+		}
+		if got := takes(back); got != c.back {
+			t.Errorf("%s: the gradient takes %s, expected %s", c.name, got, c.back)
+		}
+	}
+}
