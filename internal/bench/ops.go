@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"caldera/backend"
-	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/result"
 	"caldera/internal/opcases"
 )
@@ -34,24 +34,24 @@ func OpNames() []string {
 }
 
 // opShape is what ops of a model of shape c work on, by its family's weight table.
-func opShape(c gpt.Config) (opcases.Shape, error) {
+func opShape(c model.Config) (opcases.Shape, error) {
 	c = c.Complete()
 	s := opcases.Shape{
 		Width: c.Width, Inner: c.Inner, Heads: c.Heads, KVHeads: c.KVHeads, HeadSize: c.HeadSize, Vocab: c.Vocab, Context: c.Context, Stored: c.CacheWidth() / 2,
 	}
 	gated := false
-	f, err := gpt.FamilyOf(c.Family)
+	f, err := model.FamilyOf(c.Family)
 	if err != nil {
 		return s, err
 	}
-	for _, w := range f.Network(c, gpt.HuggingFace).Weights() {
-		p := opcases.Product{In: w.Inputs(), Out: w.Shape[0], Residual: w.Role == gpt.Output || w.Role == gpt.Down}
-		switch gated = gated || w.Role == gpt.Gate; {
-		case w.Role == gpt.Positions:
+	for _, w := range f.Network(c, model.HuggingFace).Weights() {
+		p := opcases.Product{In: w.Inputs(), Out: w.Shape[0], Residual: w.Role == model.Output || w.Role == model.Down}
+		switch gated = gated || w.Role == model.Gate; {
+		case w.Role == model.Positions:
 			s.Positions = true
-		case w.Role == gpt.QKV:
+		case w.Role == model.QKV:
 			s.Stored = c.CacheWidth()
-		case w.Role == gpt.Up && !gated:
+		case w.Role == model.Up && !gated:
 			p.Activation = backend.GELUTanh
 		}
 		if w.Multiplies() && !slices.Contains(s.Products, p) {
@@ -64,7 +64,7 @@ func opShape(c gpt.Config) (opcases.Shape, error) {
 // MeasureOps times the ops of a GPT of a shape, one after the other. skipped
 // tells what the device cannot do; where an op fails the others are timed all
 // the same.
-func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) (results []*result.OpResult, skipped []error, err error) {
+func (d *Device) MeasureOps(ctx context.Context, shape model.Config, o OpOptions) (results []*result.OpResult, skipped []error, err error) {
 	var cases []opcases.Case
 	s, err := opShape(shape)
 	if err != nil {

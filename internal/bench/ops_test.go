@@ -9,13 +9,13 @@ import (
 	"caldera/backend"
 	"caldera/backend/calltrace"
 	"caldera/backend/null"
-	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/opcases"
 	"caldera/nn"
 )
 
 func TestOpShape(t *testing.T) {
-	c, err := gpt.Shape("gpt2")
+	c, err := model.Shape("gpt2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,8 +27,8 @@ func TestOpShape(t *testing.T) {
 // TestOpsOfTape records what models compute, and expects each op among those that
 // are timed for their shape, with operands of the same shapes.
 func TestOpsOfTape(t *testing.T) {
-	narrow := gpt.Config{Family: "llama", Layers: 1, Heads: 6, KVHeads: 2, HeadSize: 16, Width: 64, Inner: 160, Context: 256, Vocab: 100}.Complete()
-	for _, c := range []gpt.Config{narrow, shapeOf(t, "llama-3.2-1b"), shapeOf(t, "gpt2"), shapeOf(t, "nanogpt")} {
+	narrow := model.Config{Family: "llama", Layers: 1, Heads: 6, KVHeads: 2, HeadSize: 16, Width: 64, Inner: 160, Context: 256, Vocab: 100}.Complete()
+	for _, c := range []model.Config{narrow, shapeOf(t, "llama-3.2-1b"), shapeOf(t, "gpt2"), shapeOf(t, "nanogpt")} {
 		s, err := opShape(c)
 		if err != nil {
 			t.Fatal(err)
@@ -56,9 +56,9 @@ func TestOpsOfTape(t *testing.T) {
 	}
 }
 
-func shapeOf(t *testing.T, name string) gpt.Config {
+func shapeOf(t *testing.T, name string) model.Config {
 	t.Helper()
-	c, err := gpt.Shape(name)
+	c, err := model.Shape(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,23 +88,23 @@ func operands(op backend.Op) string {
 
 // taped are the ops of a pass over time tokens of a model that has no weights, one block of
 // it and the scores after the last of them.
-func taped(t *testing.T, c gpt.Config, time int) (ops []backend.Op) {
+func taped(t *testing.T, c model.Config, time int) (ops []backend.Op) {
 	t.Helper()
 	c.Layers = 1
-	f, err := gpt.FamilyOf(c.Family)
+	f, err := model.FamilyOf(c.Family)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := f.Network(c, gpt.HuggingFace)
+	m := f.Network(c, model.HuggingFace)
 	for _, w := range m.Weights() {
 		*w.Tensor = null.Tensor(backend.F32, w.Shape...)
 	}
 	b := calltrace.Wrap(&null.Backend{}, calltrace.Hooks{After: func(c calltrace.Call) { ops = append(ops, c.Ops...) }})
 	tape := nn.NewTape(b)
 	ids, at := null.Tensor(backend.I32, 1, time), null.Tensor(backend.I32, 1)
-	x := m.Forward(tape, ids, at, gpt.Cache{null.Tensor(backend.F32, 1, c.Context, c.CacheWidth())})
+	x := m.Forward(tape, ids, at, model.Cache{null.Tensor(backend.F32, 1, c.Context, c.CacheWidth())})
 	if time == 1 {
-		tape.Keep(gpt.Unembed(m, tape, x))
+		tape.Keep(model.Unembed(m, tape, x))
 	} else {
 		tape.Keep(x)
 	}

@@ -129,7 +129,7 @@ func newFakeLearner(q peer.Request) *fakeLearner {
 	if err != nil {
 		panic(err)
 	}
-	tr, err := m.NewTrainer(trainOptions(q.Training, dtype))
+	tr, err := gpt.NewTrainer(m, trainOptions(q.Training, dtype))
 	if err != nil {
 		panic(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"caldera/backend"
-	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/peer"
 	"caldera/internal/bench/result"
 	"caldera/internal/commandtest"
@@ -18,7 +18,7 @@ import (
 // tinyPeers measures a tiny model beside peers.
 func tinyPeers(t *testing.T, ctx context.Context, timeout time.Duration, peers ...peer.Peer) (map[string][]*result.PeerResult, error) {
 	t.Helper()
-	c := gpt.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
+	c := model.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
 	o := PeerOptions{Options: quiet(3), Peers: peers, Threads: 1, Timeout: timeout}
 	o.DType = backend.F32
 	t.Setenv("TMPDIR", t.TempDir())

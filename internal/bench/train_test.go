@@ -14,6 +14,7 @@ import (
 	"caldera/backend"
 	"caldera/backend/null"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/peer"
 	"caldera/internal/bench/result"
 	"caldera/internal/commandtest"
@@ -22,7 +23,7 @@ import (
 // tinyTrain trains a tiny model beside peers.
 func tinyTrain(t *testing.T, ctx context.Context, step Training, d backend.DType, timeout time.Duration, peers ...peer.Peer) (map[string][]*result.TrainResult, error) {
 	t.Helper()
-	c := gpt.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
+	c := model.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
 	t.Setenv("TMPDIR", t.TempDir())
 	o := PeerOptions{Options: quiet(3), Peers: peers, Threads: 1, Timeout: timeout}
 	o.DType = d
@@ -230,7 +231,7 @@ func TestPeersTrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	exact := tiny
-	exact.Settings = &gpt.GPT2Settings{Activation: backend.GELUErf, ScaleByLayer: true}
+	exact.Settings = &model.GPT2Settings{Activation: backend.GELUErf, ScaleByLayer: true}
 	models := []Model{Random("exact", exact)}
 	for _, dir := range []string{tinyModel, "../../gpt/testdata/llama-odd", "../../gpt/testdata/llama-three"} {
 		m, err := Checkpoint(dir)

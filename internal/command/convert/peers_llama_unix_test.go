@@ -14,8 +14,9 @@ import (
 	"slices"
 	"testing"
 
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint/safetensors"
 	"caldera/gpt/tokenizer"
+	"caldera/internal/gpttest"
 	"caldera/models"
 )
 
@@ -110,7 +111,7 @@ func (s llamaShape) write(t *testing.T) (dir string) {
 			t.Fatal(err)
 		}
 	}
-	if err := safetensors.Write(filepath.Join(dir, "model.safetensors"), tensors, nil); err != nil {
+	if err := gpttest.WriteTensors(filepath.Join(dir, "model.safetensors"), tensors, nil); err != nil {
 		t.Fatal(err)
 	}
 	return dir
