@@ -154,6 +154,9 @@ func (p *Program) Named() map[string]Tensor {
 
 // Close frees the program and the memory of its results.
 func (p *Program) Close() error {
+	if p == nil {
+		return nil
+	}
 	var err error
 	if p.Program != nil {
 		err = p.Program.Close()

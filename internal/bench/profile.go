@@ -51,7 +51,7 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 		return p, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s, err := m.NewSession(gpt.SessionOptions{Cache: cache})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{Cache: cache})
 	if err != nil {
 		return p, err
 	}

@@ -7,6 +7,14 @@ import (
 	_ "caldera/backend/cpu"
 )
 
+// shape is of GPT-2's kind.
+func shape(width, inner int) Shape {
+	return Shape{
+		Width: width, Inner: inner, Heads: 2, KVHeads: 2, HeadSize: width / 2, Vocab: 50, Context: 16, Stored: 2 * width, Positions: true,
+		Products: []Product{{In: width, Out: 3 * width}, {In: width, Out: width, Residual: true}, {In: width, Out: inner, Activation: backend.GELUTanh}, {In: inner, Out: width, Residual: true}},
+	}
+}
+
 var all = backend.DTypes(backend.Weights)
 
 // TestCases builds every case at a small shape and runs those that the CPU
@@ -50,7 +58,7 @@ func TestCases(t *testing.T) {
 		"adamw/128x32/f32":                       {0, 4 * (4*128*32 + 4)},
 	}
 	seen := map[string]bool{}
-	for _, c := range Cases(Shape{Width: 32, Inner: 128, Heads: 2, Vocab: 50, Context: 16}, all) {
+	for _, c := range Cases(shape(32, 128), all) {
 		if seen[c.Name()] {
 			t.Errorf("%s is there twice", c.Name())
 		}
@@ -87,7 +95,7 @@ func TestCases(t *testing.T) {
 
 // TestBlocks leaves out what cannot be stored.
 func TestBlocks(t *testing.T) {
-	for _, c := range Cases(Shape{Width: 40, Inner: 64, Heads: 2, Vocab: 50, Context: 16}, all) {
+	for _, c := range Cases(shape(40, 64), all) {
 		if c.DType.Quantized() && c.Shape != "1x64x40" && c.Shape != "16x64x40" {
 			t.Errorf("%s has rows that are no blocks of 32", c.Name())
 		}
