@@ -11,9 +11,9 @@ import "fmt"
 // time, heads·size] as [batch, time, heads, size].
 //
 // If an element is NaN, its whole vector becomes NaN. If elements are infinite, they
-// become NaN and the other elements of the vector 0. Where the sum of the squares
-// exceeds float32, so that elements are beyond 1e18, a backend that adds in float32
-// gives 0, as PyTorch does.
+// become NaN and the other elements of the vector 0. Where the sum of squares is above
+// the largest float32 (elements above 1e17 or so), a backend that adds in float32 gives 0,
+// as PyTorch does, and others the normalised vector.
 type RMSNorm struct {
 	Dst     Tensor  // [..., width] f32
 	X       Tensor  // [..., width] f32

@@ -146,8 +146,17 @@ func plainPairs() (pairs [][2]backend.DType) {
 	return pairs
 }
 
+// randomCopy converts plain dtypes, or now and then blocks.
 func randomCopy(r *rand.Rand) copyShape {
 	d := plainPairs()[r.IntN(len(plainPairs()))]
-	return copyShape{dims: []int{1 + r.IntN(4), 1 + r.IntN(60), 1 + r.IntN(60)}, dst: d[0], x: d[1],
+	s := copyShape{dims: []int{1 + r.IntN(4), 1 + r.IntN(60), 1 + r.IntN(60)}, dst: d[0], x: d[1],
 		view: []string{"", "transposed", "both", "columns", "broadcast"}[r.IntN(5)], from: RandomLayout(r), to: RandomLayout(r)}
+	if r.IntN(4) > 0 {
+		return s
+	}
+	s.dims[2], s.view = 32*(1+r.IntN(6)), []string{"", "broadcast"}[r.IntN(2)]
+	if s.dst, s.x = backend.Q8_A, backend.F32; r.IntN(2) == 0 {
+		s.dst, s.x = backend.F32, anyOf(r, append(backend.QuantizedDTypes(), backend.Q8_A))
+	}
+	return s
 }
