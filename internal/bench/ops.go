@@ -38,7 +38,10 @@ func OpNames() []string {
 // the same.
 func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) (results []*result.OpResult, skipped []error, err error) {
 	var cases []opcases.Case
-	s := opcases.Shape{Width: shape.Width, Inner: shape.Inner, Heads: shape.Heads, Vocab: shape.Vocab, Context: shape.Context}
+	shape = shape.Complete()
+	s := opcases.Shape{
+		Width: shape.Width, Inner: shape.Inner, Heads: shape.Heads, KVHeads: shape.KVHeads, HeadSize: shape.HeadSize, Vocab: shape.Vocab, Context: shape.Context,
+	}
 	for _, c := range opcases.Cases(s, o.DTypes) {
 		if len(o.Names) == 0 || slices.Contains(o.Names, c.Op) {
 			cases = append(cases, c)

@@ -13,11 +13,16 @@ import (
 	"caldera/backend"
 )
 
-// Shape is that of a GPT-2.
-type Shape struct{ Width, Inner, Heads, Vocab, Context int }
+// Shape is that of a GPT: the fields of gpt.Config of these names.
+type Shape struct{ Width, Inner, Heads, KVHeads, HeadSize, Vocab, Context int }
 
 // GPT2 is the shape of GPT-2 (124M).
-var GPT2 = Shape{Width: 768, Inner: 3072, Heads: 12, Vocab: 50257, Context: 1024}
+var GPT2 = Shape{Width: 768, Inner: 3072, Heads: 12, KVHeads: 12, HeadSize: 64, Vocab: 50257, Context: 1024}
+
+// queries and keys are the lengths of a vector of all heads that ask, and of all
+// that are asked.
+func (s Shape) queries() int { return s.Heads * s.HeadSize }
+func (s Shape) keys() int    { return s.KVHeads * s.HeadSize }
 
 // Case is one op to time.
 type Case struct {
@@ -34,13 +39,18 @@ func (c Case) Name() string { return fmt.Sprintf("%s/%s/%v", c.Op, c.Shape, c.DT
 // rows are how many vectors ops work on: a token, and part of a prompt.
 const rows = 128
 
+// longest is the most positions of a cache: what a model of 131,072 can see takes
+// gigabytes, and no other kernel.
+const longest = 4096
+
 // Cases lists the ops of a GPT of shape s: one token at a time and many at
-// once, with matrices of each dtype. Those whose rows are not whole blocks of
-// a dtype are left out.
+// once, with matrices of each dtype, in a context of 4096 tokens or less. Those
+// whose rows are not whole blocks of a dtype are left out.
 func Cases(s Shape, dtypes []backend.DType) (list []Case) {
 	add := func(op, shape string, d backend.DType, build func(*memory) backend.Op) {
 		list = append(list, Case{op, shape, d, build})
 	}
+	s.Context = min(s.Context, longest)
 	many := min(rows, s.Context)
 	for _, d := range dtypes {
 		whole := func(n int) bool { return n%d.BlockLen() == 0 }
@@ -79,8 +89,10 @@ type adder = func(op, shape string, d backend.DType, build func(*memory) backend
 
 // matrices are the products with vectors of the model's width.
 func (s Shape) matrices(add adder, n int, d backend.DType) {
-	linear(add, n, s.Width, 3*s.Width, d, "linear")
-	linear(add, n, s.Width, s.Width, d, "linear", "linear+residual")
+	linear(add, n, s.Width, s.queries()+2*s.keys(), d, "linear")
+	if s.queries()%d.BlockLen() == 0 {
+		linear(add, n, s.queries(), s.Width, d, "linear", "linear+residual")
+	}
 	linear(add, n, s.Width, s.Inner, d, "linear", "linear+gelu_tanh")
 	if n == 1 { // only the last token's scores are needed
 		linear(add, n, s.Width, s.Vocab, d, "linear")
@@ -105,7 +117,16 @@ func linear(add adder, n, in, out int, d backend.DType, ops ...string) {
 }
 
 // scale is that of attention's scores.
-func (s Shape) scale() float32 { return float32(1 / math.Sqrt(float64(s.Width/s.Heads))) }
+func (s Shape) scale() float32 { return float32(1 / math.Sqrt(float64(s.HeadSize))) }
+
+// attends is the shape of attention in a name: the length of queries, and that of
+// keys where it differs.
+func (s Shape) attends() string {
+	if s.KVHeads == s.Heads {
+		return fmt.Sprint(s.queries())
+	}
+	return fmt.Sprintf("%d/%d", s.queries(), s.keys())
+}
 
 // caches are the ops on keys and values.
 func (s Shape) caches(add adder, many int, d backend.DType) {
@@ -116,16 +137,16 @@ func (s Shape) caches(add adder, many int, d backend.DType) {
 		}
 		seen = append(seen, n)
 		time, context := n[0], n[1]
-		add("attention", fmt.Sprintf("%dx%dx%d", time, context, s.Width), d, func(m *memory) backend.Op {
-			cache := m.tensor(d, 1, context, 2*s.Width) // a position's key, then its value
+		add("attention", fmt.Sprintf("%dx%dx%s", time, context, s.attends()), d, func(m *memory) backend.Op {
+			n, cache := s.keys(), m.tensor(d, 1, context, 2*s.keys()) // a position's key, then its value
 			return &backend.Attention{
-				Dst: m.tensor(backend.F32, 1, time, s.Width), Q: m.tensor(backend.F32, 1, time, s.Width),
-				K: cache.Slice(-1, 0, s.Width), V: cache.Slice(-1, s.Width, 2*s.Width), At: m.at(context - time), Heads: s.Heads, Scale: s.scale(),
+				Dst: m.tensor(backend.F32, 1, time, s.queries()), Q: m.tensor(backend.F32, 1, time, s.queries()),
+				K: cache.Slice(-1, 0, n), V: cache.Slice(-1, n, 2*n), At: m.at(context - time), Heads: s.Heads, Scale: s.scale(),
 			}
 		})
 	}
-	add("store", fmt.Sprintf("%dx%d", many, 2*s.Width), d, func(m *memory) backend.Op {
-		return &backend.Store{Dst: m.tensor(d, 1, s.Context, 2*s.Width), X: m.tensor(backend.F32, 1, many, 2*s.Width), At: m.at(0)}
+	add("store", fmt.Sprintf("%dx%d", many, 2*s.keys()), d, func(m *memory) backend.Op {
+		return &backend.Store{Dst: m.tensor(d, 1, s.Context, 2*s.keys()), X: m.tensor(backend.F32, 1, many, 2*s.keys()), At: m.at(0)}
 	})
 	add("copy", fmt.Sprintf("%dx%d", s.Context, s.Width), d, func(m *memory) backend.Op {
 		return &backend.Copy{Dst: m.tensor(d, s.Context, s.Width), X: m.tensor(backend.F32, s.Context, s.Width)}
@@ -146,8 +167,8 @@ func (s Shape) vectors(add adder, many int) {
 		f32("rmsnorm", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
 			return &backend.RMSNorm{Dst: dst, X: x, Gamma: m.tensor(backend.F32, s.Width), Epsilon: 1e-5}
 		})
-		f32("rotary", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
-			angles := m.tensor(backend.F32, s.Context, s.Width/s.Heads/2*2)
+		f32("rotary", n, s.queries(), func(m *memory, dst, x backend.Tensor) backend.Op {
+			angles := m.tensor(backend.F32, s.Context, s.HeadSize/2*2)
 			return &backend.Rotary{Dst: dst, X: x, Angles: angles, At: m.at(s.Context - n), Heads: s.Heads}
 		})
 		f32("gated_activation", n, s.Inner, func(m *memory, dst, x backend.Tensor) backend.Op {

@@ -58,12 +58,16 @@ func (s Shape) training(add adder, many int) {
 			DGate: rows(m, s.Inner), DUp: rows(m, s.Inner), Gate: rows(m, s.Inner), Up: rows(m, s.Inner), DY: rows(m, s.Inner), Func: backend.SiLU,
 		}
 	})
-	add("attention_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
+	add("attention_backward", fmt.Sprintf("%dx%s", many, s.attends()), backend.F32, func(m *memory) backend.Op {
 		vectors := func(n int) backend.Tensor { return m.tensor(backend.F32, 1, many, n) }
-		part := func(x backend.Tensor, i int) backend.Tensor { return x.Slice(-1, i*s.Width, (i+1)*s.Width) }
-		qkv, dqkv := vectors(3*s.Width), vectors(3*s.Width)
+		parts := func(x backend.Tensor) (q, k, v backend.Tensor) {
+			k0, v0 := s.queries(), s.queries()+s.keys()
+			return x.Slice(-1, 0, k0), x.Slice(-1, k0, v0), x.Slice(-1, v0, x.Dim(-1))
+		}
+		dq, dk, dv := parts(vectors(s.queries() + 2*s.keys()))
+		q, k, v := parts(vectors(s.queries() + 2*s.keys()))
 		return &backend.AttentionBackward{
-			DQ: part(dqkv, 0), DK: part(dqkv, 1), DV: part(dqkv, 2), Q: part(qkv, 0), K: part(qkv, 1), V: part(qkv, 2), DY: vectors(s.Width),
+			DQ: dq, DK: dk, DV: dv, Q: q, K: k, V: v, DY: vectors(s.queries()),
 			Stats: m.zeros(backend.F32, 1, s.Heads, many, 2), Heads: s.Heads, Scale: s.scale(),
 		}
 	})
