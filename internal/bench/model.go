@@ -81,10 +81,13 @@ func Checkpoint(name string) (Model, error) {
 	}}, nil
 }
 
-// bytesOf is the memory that a model's tensors take.
+// bytesOf is the memory that a model's weights take. What is computed from its
+// shape, such as angles, is none.
 func bytesOf(m *gpt.Model) (n int64) {
 	for _, w := range m.Weights() {
-		n += int64(w.Tensor.Size())
+		if w.Make == nil {
+			n += int64(w.Tensor.Size())
+		}
 	}
 	return n
 }
