@@ -13,8 +13,8 @@ import (
 //
 //	x[j] = d · q[j]
 //
-// The bits follow from x alone, on every backend. No step divides, and none
-// depends on how a device rounds:
+// The bits follow from x alone, on every backend whose products round to nearest.
+// No step divides or fuses, and of the others only one product rounds:
 //
 //	d = largest |x| · f32(1/127), an f32 product, rounded to the nearest f16, ties to even
 //	q = the integer nearest to x/d, ties away from zero, at most 127 in magnitude

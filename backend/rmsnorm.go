@@ -11,7 +11,9 @@ import "fmt"
 // time, heads·size] as [batch, time, heads, size].
 //
 // If an element is NaN, its whole vector becomes NaN. If elements are infinite, they
-// become NaN and the other elements of the vector 0.
+// become NaN and the other elements of the vector 0. Where the sum of the squares
+// exceeds float32, so that elements are beyond 1e18, a backend that adds in float32
+// gives 0, as PyTorch does.
 type RMSNorm struct {
 	Dst     Tensor  // [..., width] f32
 	X       Tensor  // [..., width] f32

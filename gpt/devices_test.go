@@ -8,6 +8,7 @@ import (
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // TestGenerateOnDevices expects of every device the tokens that the CPU draws:
@@ -33,7 +34,7 @@ func TestGenerateOnDevices(t *testing.T) {
 		t.Errorf("seeds 1 and 2 both gave %v", idsOf(want[1]))
 	}
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
+		m := gpttest.Load(t, b, "testdata/gpt2-tiny", backend.F32)
 		for i, c := range cases {
 			got := generate(t, m, c.size, prompt, c.o)
 			if !slices.Equal(idsOf(got), idsOf(want[i])) {
@@ -52,8 +53,8 @@ func TestGenerateOnDevices(t *testing.T) {
 // TestLongPromptOnDevices reads a prompt of two chunks, the last one padded.
 func TestLongPromptOnDevices(t *testing.T) {
 	ids := sequence(519, 50)
-	want := feed(t, long(t, openCPU(t)), ids...)
+	want := gpttest.Feed(t, long(t, gpttest.OpenCPU(t)), ids...)
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		checkNear(t, "scores", feed(t, long(t, b), ids...), want, 1e-5)
+		gpttest.CheckNear(t, "scores", gpttest.Feed(t, long(t, b), ids...), want, 1e-5)
 	})
 }

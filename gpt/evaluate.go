@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"caldera/backend"
+	"caldera/gpt/model"
 	"caldera/nn"
 )
 
@@ -15,26 +16,26 @@ const headRows = 64
 // Evaluator scores every position of a text, where a Session scores only the
 // last one: what training does with a text, and what perplexity is made of.
 type Evaluator struct {
-	m      *Model
-	cache  Cache
+	m      *model.Model
+	cache  model.Cache
 	size   int // positions of a window
-	inputs Tensor
-	chunk  *nn.Program // reads tokens
-	head   *nn.Program // scores rows of what chunk made
-	time   int         // tokens that chunk reads
-	logits Tensor      // [1, headRows, vocab]
+	inputs backend.Tensor
+	chunk  *nn.Program    // reads tokens
+	head   *nn.Program    // scores rows of what chunk made
+	time   int            // tokens that chunk reads
+	logits backend.Tensor // [1, headRows, vocab]
 	values []float32
 }
 
 // NewEvaluator returns one for texts of up to window tokens, 1 to m.Context. A
 // text is read through a cache of keys and values, as a Session reads it, stored
 // as cache says: one of caches, or None for F32.
-func (m *Model) NewEvaluator(window int, cache backend.DType) (*Evaluator, error) {
-	return m.newEvaluator(window, maxChunk, cache)
+func NewEvaluator(m *model.Model, window int, cache backend.DType) (*Evaluator, error) {
+	return newEvaluator(m, window, maxChunk, cache)
 }
 
 // newEvaluator returns one that reads up to chunk tokens at once.
-func (m *Model) newEvaluator(window, chunk int, cache backend.DType) (_ *Evaluator, err error) {
+func newEvaluator(m *model.Model, window, chunk int, cache backend.DType) (_ *Evaluator, err error) {
 	if window < 1 || window > m.Context {
 		return nil, fmt.Errorf("a window of %d tokens: this model can have 1 to %d", window, m.Context)
 	}
@@ -44,20 +45,20 @@ func (m *Model) newEvaluator(window, chunk int, cache backend.DType) (_ *Evaluat
 			e.Close()
 		}
 	}()
-	if e.inputs, err = backend.New(m.b, backend.I32, 1+headRows+e.time); err != nil {
+	if e.inputs, err = backend.New(m.Backend, backend.I32, 1+headRows+e.time); err != nil {
 		return nil, err
 	}
 	if e.cache, err = m.NewCache(1, window, cmp.Or(cache, backend.F32)); err != nil {
 		return nil, err
 	}
 	at, rows, ids := e.inputs.Slice(-1, 0, 1), e.inputs.Slice(-1, 1, 1+headRows), e.inputs.Slice(-1, 1+headRows, 1+headRows+e.time)
-	t := m.tape()
+	t := m.Tape()
 	x := t.Keep(m.Forward(t, ids, at, e.cache)) // [1, time, width]
 	if e.chunk, err = t.Record(); err != nil {
 		return nil, err
 	}
-	t = m.tape()
-	logits := t.Keep(m.Unembed(t, t.Pick(e.chunk.Tensor(x), rows))) // [1, headRows, vocab]
+	t = m.Tape()
+	logits := t.Keep(model.Unembed(m, t, t.Pick(e.chunk.Tensor(x), rows))) // [1, headRows, vocab]
 	if e.head, err = t.Record(); err != nil {
 		return nil, err
 	}
@@ -72,25 +73,18 @@ func (e *Evaluator) Scores(ctx context.Context, ids []int, from int, visit func(
 	if len(ids) > e.size {
 		return fmt.Errorf("%d tokens do not fit a window of %d", len(ids), e.size)
 	}
-	for i, id := range ids {
-		if id < 0 || id >= e.m.Vocab {
-			return fmt.Errorf("token %d of the text is %d: this model knows ids 0 to %d", i, id, e.m.Vocab-1)
-		}
+	if err := known(ids, "the text", e.m.Vocab); err != nil {
+		return err
 	}
 	for start := 0; start < len(ids); start += e.time {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		end := min(start+e.time, len(ids))
-		values := make([]int32, 1, 1+end-start)
-		values[0] = int32(start)
-		for _, id := range ids[start:end] {
-			values = append(values, int32(id))
-		}
-		if err := e.write(0, values[:1]); err != nil {
+		if err := e.write(0, []int32{int32(start)}); err != nil {
 			return err
 		}
-		if err := e.write(1+headRows, values[1:]); err != nil {
+		if err := e.write(1+headRows, int32s(ids[start:end])); err != nil {
 			return err
 		}
 		if err := e.chunk.Run(); err != nil {
@@ -117,7 +111,7 @@ func (e *Evaluator) score(i, end, start int, visit func(int, []float32) error) e
 	if err := e.head.Run(); err != nil {
 		return err
 	}
-	if err := backend.GetF32(e.m.b, e.logits, e.values); err != nil {
+	if err := backend.GetF32(e.m.Backend, e.logits, e.values); err != nil {
 		return err
 	}
 	for j := range end - i {
@@ -129,18 +123,13 @@ func (e *Evaluator) score(i, end, start int, visit func(int, []float32) error) e
 }
 
 func (e *Evaluator) write(at int, values []int32) error {
-	return backend.SetI32(e.m.b, e.inputs.Slice(-1, at, at+len(values)), values)
+	return backend.SetI32(e.m.Backend, e.inputs.Slice(-1, at, at+len(values)), values)
 }
 
 // Close frees the evaluator's memory.
 func (e *Evaluator) Close() {
 	for _, p := range []*nn.Program{e.head, e.chunk} {
-		if p != nil {
-			p.Close()
-		}
+		p.Close()
 	}
-	e.cache.Free()
-	if e.inputs.Buf != nil {
-		e.inputs.Buf.Free()
-	}
+	append(e.cache, e.inputs).Free()
 }

@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/gpt"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // TestEvaluator holds the scores of every position to PyTorch's logits.
@@ -16,11 +18,11 @@ func TestEvaluator(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
 		for _, name := range references {
 			dir := "testdata/" + name
-			m := loadModel(t, b, dir, backend.F32)
+			m := gpttest.Load(t, b, dir, backend.F32)
 			want := expected(t, dir)
 			ids, logits := want.ints(t, "input_ids"), want.floats(t, "logits")
 			time := want.shape(t, "input_ids")[1]
-			e, err := m.NewEvaluator(m.Context, backend.None)
+			e, err := gpt.NewEvaluator(m, m.Context, backend.None)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -37,7 +39,7 @@ func TestEvaluator(t *testing.T) {
 					}
 					next++
 					at := (batch*time + i) * m.Vocab
-					checkNear(t, name, scores, logits[at:at+m.Vocab], 1e-5)
+					gpttest.CheckNear(t, name, scores, logits[at:at+m.Vocab], 1e-5)
 					return nil
 				})
 				if err != nil || next != time {
@@ -56,7 +58,7 @@ func TestEvaluatorInChunks(t *testing.T) {
 	_, m := tiny(t)
 	text := sequence(13, m.Vocab)
 	scores := func(chunk, from int) (all [][]float32) {
-		e, err := m.NewEvaluatorInChunks(m.Context, chunk)
+		e, err := gpt.NewEvaluatorInChunks(m, m.Context, chunk)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +79,7 @@ func TestEvaluatorInChunks(t *testing.T) {
 				t.Fatalf("chunks of %d from %d: %d positions, expected %d", chunk, from, len(got), len(text)-from)
 			}
 			for i, s := range got {
-				checkNear(t, fmt.Sprintf("chunks of %d, position %d", chunk, from+i), s, want[from+i], 5e-6)
+				gpttest.CheckNear(t, fmt.Sprintf("chunks of %d, position %d", chunk, from+i), s, want[from+i], 5e-6)
 			}
 		}
 	}
@@ -87,9 +89,9 @@ func TestEvaluatorInChunks(t *testing.T) {
 // positions whose scores are computed at once, and holds those on either side
 // of each end to a Session's.
 func TestEvaluatorLong(t *testing.T) {
-	m := long(t, openCPU(t))
+	m := long(t, gpttest.OpenCPU(t))
 	text := sequence(600, m.Vocab)
-	e, err := m.NewEvaluator(m.Context, backend.None)
+	e, err := gpt.NewEvaluator(m, m.Context, backend.None)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +105,7 @@ func TestEvaluatorLong(t *testing.T) {
 			next++
 			switch i - from {
 			case 0, 1, 62, 63, 64, 65, 127, 128, 510 - from, 511 - from, 512 - from, 513 - from, 575 - from, 576 - from, 599 - from:
-				checkNear(t, fmt.Sprintf("from %d, position %d", from, i), scores, feed(t, m, text[:i+1]...), 5e-6)
+				gpttest.CheckNear(t, fmt.Sprintf("from %d, position %d", from, i), scores, gpttest.Feed(t, m, text[:i+1]...), 5e-6)
 			}
 			return nil
 		})
@@ -114,20 +116,20 @@ func TestEvaluatorLong(t *testing.T) {
 }
 
 func TestEvaluatorErrors(t *testing.T) {
-	b := openCPU(t)
-	m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
-	before := b.inUse()
+	b := gpttest.OpenCPU(t)
+	m := gpttest.Load(t, b, "testdata/gpt2-tiny", backend.F32)
+	before := b.InUse()
 	for _, window := range []int{0, -1, m.Context + 1} {
-		_, err := m.NewEvaluator(window, backend.None)
-		wantError(t, err, "1 to 64")
+		_, err := gpt.NewEvaluator(m, window, backend.None)
+		gpttest.WantError(t, err, "1 to 64")
 	}
-	e, err := m.NewEvaluator(8, backend.None)
+	e, err := gpt.NewEvaluator(m, 8, backend.None)
 	if err != nil {
 		t.Fatal(err)
 	}
 	none := func(int, []float32) error { return nil }
-	wantError(t, e.Scores(t.Context(), make([]int, 9), 0, none), "9 tokens do not fit a window of 8")
-	wantError(t, e.Scores(t.Context(), []int{1, m.Vocab}, 0, none), "token 1 of the text is 257")
+	gpttest.WantError(t, e.Scores(t.Context(), make([]int, 9), 0, none), "9 tokens do not fit a window of 8")
+	gpttest.WantError(t, e.Scores(t.Context(), []int{1, m.Vocab}, 0, none), "token 1 of the text is 257")
 	stop := errors.New("enough")
 	if err := e.Scores(t.Context(), []int{1, 2}, 0, func(int, []float32) error { return stop }); err != stop {
 		t.Errorf("the visitor's error came back as %v", err)
@@ -138,21 +140,21 @@ func TestEvaluatorErrors(t *testing.T) {
 		t.Errorf("after cancelling: %v", err)
 	}
 	e.Close()
-	if n := b.inUse(); n != before {
+	if n := b.InUse(); n != before {
 		t.Errorf("%d buffers are left behind", n-before)
 	}
 }
 
 func TestEvaluatorWithoutMemory(t *testing.T) {
-	b := &full{openCPU(t), 0}
-	m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32) // mapped
-	before := b.inUse()
+	b := gpttest.FullAfter(gpttest.OpenCPU(t), 0)
+	m := gpttest.Load(t, b, "testdata/gpt2-tiny", backend.F32) // mapped
+	before := b.InUse()
 	for left := range 6 { // inputs, the caches of three blocks, results of two programs
-		b.left = left
-		if _, err := m.NewEvaluator(8, backend.None); !errors.Is(err, backend.ErrOutOfMemory) {
+		b.Left = left
+		if _, err := gpt.NewEvaluator(m, 8, backend.None); !errors.Is(err, backend.ErrOutOfMemory) {
 			t.Errorf("with memory for %d buffers: %v", left, err)
 		}
-		if n := b.inUse(); n != before {
+		if n := b.InUse(); n != before {
 			t.Errorf("with memory for %d buffers, %d are left behind", left, n-before)
 		}
 	}

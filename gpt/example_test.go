@@ -9,6 +9,7 @@ import (
 	"caldera/backend"
 	_ "caldera/backend/cpu" // for GPUs import caldera/backend/vulkan too, and open "auto"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/models"
 )
 
@@ -21,7 +22,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer b.Close()
-	c, err := gpt.OpenCheckpointFS(models.Default(), models.Name)
+	c, err := checkpoint.OpenFS(models.Default(), models.Name)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -29,12 +30,12 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	m, err := c.Load(ctx, b, gpt.LoadOptions{})
+	m, err := gpt.LoadCheckpoint(ctx, b, c, gpt.LoadOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer m.Close()
-	s, err := m.NewSession(gpt.SessionOptions{})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}

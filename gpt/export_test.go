@@ -2,16 +2,14 @@ package gpt
 
 import (
 	"caldera/backend"
+	"caldera/gpt/model"
 	"caldera/nn"
 )
 
 // NewEvaluatorInChunks returns one that reads up to chunk tokens at once.
-func (m *Model) NewEvaluatorInChunks(window, chunk int) (*Evaluator, error) {
-	return m.newEvaluator(window, chunk, backend.None)
+func NewEvaluatorInChunks(m *model.Model, window, chunk int) (*Evaluator, error) {
+	return newEvaluator(m, window, chunk, backend.None)
 }
-
-// ParameterRows are the rows of a trainer's Parameters.
-func (m *Model) ParameterRows() []Weight { return m.parameters() }
 
 // Parameters are what the trainer changes.
 func (tr *Trainer) Parameters() []nn.Parameter { return tr.params.List }

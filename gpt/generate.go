@@ -8,6 +8,8 @@ import (
 	"iter"
 	"math"
 	"slices"
+
+	"caldera/gpt/model"
 )
 
 // Options say how text is generated. The zero value takes the likeliest token
@@ -75,7 +77,7 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if err := s.Fits(prompt); err != nil {
 		return err
 	}
-	barred, err := s.m.barred(o)
+	barred, err := barred(s.m, o)
 	if err != nil {
 		return err
 	}
@@ -142,7 +144,7 @@ func likeliest(logits []float32, n int, logTotal float64) []TokenProb {
 
 // barred lists the ids that are never drawn. A token that ends a text may be drawn
 // even if the tokenizer does not have it, because it is not part of the text.
-func (m *Model) barred(o Options) ([]int, error) {
+func barred(m *model.Model, o Options) ([]int, error) {
 	if o.Vocab < 0 || o.Vocab > m.Vocab {
 		return nil, fmt.Errorf("a vocabulary of %d tokens: this model has %d, expected at most as many, or 0 for all", o.Vocab, m.Vocab)
 	}

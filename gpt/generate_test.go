@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"caldera/gpt"
+	"caldera/gpt/model"
+	"caldera/internal/gpttest"
 )
 
 // greedy takes the likeliest of all tokens, n times, and never ends a text.
@@ -28,9 +30,9 @@ func collect(tokens iter.Seq2[gpt.Token, error]) (all []gpt.Token, err error) {
 	return all, err
 }
 
-func generate(t *testing.T, m *gpt.Model, size int, prompt []int, o gpt.Options) []gpt.Token {
+func generate(t *testing.T, m *model.Model, size int, prompt []int, o gpt.Options) []gpt.Token {
 	t.Helper()
-	s := session(t, m, size)
+	s := gpttest.NewSession(t, m, size)
 	defer s.Close()
 	tokens, err := collect(s.Generate(context.Background(), prompt, o))
 	if err != nil {
@@ -64,7 +66,7 @@ func TestSliding(t *testing.T) {
 		window := slices.Clone(prompt)
 		slid := false
 		for i, token := range got {
-			logits := feed(t, m, window...)
+			logits := gpttest.Feed(t, m, window...)
 			id := argmax(logits)
 			if token.ID != id || token.Slid != slid {
 				t.Fatalf("size %d, prompt of %d: token %d is %d (slid: %v), expected %d (%v)",
@@ -121,10 +123,10 @@ func TestEOS(t *testing.T) {
 		}
 	}
 	m.EOS = sequenceTo(m.Vocab)
-	s := session(t, m, 0)
+	s := gpttest.NewSession(t, m, 0)
 	defer s.Close()
 	_, err := collect(s.Generate(t.Context(), prompt, greedy(3)))
-	wantError(t, err, "no token to draw", "all 257 tokens of the vocabulary end it")
+	gpttest.WantError(t, err, "no token to draw", "all 257 tokens of the vocabulary end it")
 }
 
 func sequenceTo(n int) []int {
@@ -174,7 +176,7 @@ func TestZeroOptions(t *testing.T) {
 		}
 	}
 	// What was read before takes room too.
-	s := session(t, m, 10)
+	s := gpttest.NewSession(t, m, 10)
 	defer s.Close()
 	if _, err := s.Feed(t.Context(), 1, 2); err != nil {
 		t.Fatal(err)
@@ -214,7 +216,7 @@ func TestPredict(t *testing.T) {
 		}
 	}
 	// Without a limit it goes on, through many contexts, until nobody listens.
-	s := session(t, m, 16)
+	s := gpttest.NewSession(t, m, 16)
 	defer s.Close()
 	n := 0
 	for _, err := range s.Generate(context.Background(), []int{1}, greedy(-1)) {
@@ -250,7 +252,7 @@ func TestSeeds(t *testing.T) {
 // TestGoOn continues a session that has generated already.
 func TestGoOn(t *testing.T) {
 	_, m := tiny(t)
-	s := session(t, m, 0)
+	s := gpttest.NewSession(t, m, 0)
 	defer s.Close()
 	first, err := collect(s.Generate(context.Background(), []int{1, 2, 3}, greedy(4)))
 	if err != nil {
@@ -289,10 +291,10 @@ func TestGenerateErrors(t *testing.T) {
 		{"large vocabulary", 0, []int{1}, gpt.Options{Sampling: greedy(1).Sampling, Vocab: 258}, []string{"a vocabulary of 258 tokens", "this model has 257"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := session(t, m, c.size)
+			s := gpttest.NewSession(t, m, c.size)
 			defer s.Close()
 			tokens, err := collect(s.Generate(context.Background(), c.prompt, c.o))
-			wantError(t, err, c.parts...)
+			gpttest.WantError(t, err, c.parts...)
 			if len(tokens) > 0 || s.Len() > 0 {
 				t.Errorf("%d tokens came all the same, %d were read", len(tokens), s.Len())
 			}
@@ -302,7 +304,7 @@ func TestGenerateErrors(t *testing.T) {
 
 func TestGenerateCancelled(t *testing.T) {
 	_, m := tiny(t)
-	s := session(t, m, 0)
+	s := gpttest.NewSession(t, m, 0)
 	defer s.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

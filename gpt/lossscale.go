@@ -46,7 +46,7 @@ func (tr *Trainer) scaledStep(ids, targets []int) (loss, norm float64, err error
 	finite := func(v float64) bool { return !math.IsInf(v, 0) && !math.IsNaN(v) }
 	for ; ; tr.scale.overflowed() {
 		scale := tr.scale.value
-		if err := backend.SetF32(tr.m.b, tr.lossScale, []float32{float32(scale)}); err != nil {
+		if err := backend.SetF32(tr.m.Backend, tr.lossScale, []float32{float32(scale)}); err != nil {
 			return 0, 0, err
 		}
 		loss, norm, err := tr.gradients(ids, targets)
@@ -58,7 +58,7 @@ func (tr *Trainer) scaledStep(ids, targets []int) (loss, norm float64, err error
 			continue
 		}
 		clip := min(1, float64(tr.o.Clip)/(norm+1e-6)) / scale // as backend.GlobalNorm has it
-		if err := backend.SetF32(tr.m.b, tr.clip, []float32{float32(clip)}); err != nil {
+		if err := backend.SetF32(tr.m.Backend, tr.clip, []float32{float32(clip)}); err != nil {
 			return 0, 0, err
 		}
 		tr.scale.passed(tr.o.largestLossScale())

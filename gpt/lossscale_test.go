@@ -11,8 +11,10 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // TestTrainMixedReference holds mixed precision to the gradients that PyTorch
@@ -41,15 +43,15 @@ func testTrainMixed(t *testing.T, b backend.Backend, dir string, chunk int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkNear(t, "loss", []float32{float32(loss)}, want.floats(t, "mixed.loss"), 1e-4)
+	gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.floats(t, "mixed.loss"), 1e-4)
 	squares := 0.0
-	for i, w := range m.ParameterRows() {
-		got, ref := asStored(t, b, tr.Parameters()[i].Grad, w), want.floats(t, "mixed.grad."+w.Name(gpt.HuggingFace))
+	for i, w := range m.Learned() {
+		got, ref := asStored(t, b, tr.Parameters()[i].Grad, w), want.floats(t, "mixed.grad."+w.Name(model.HuggingFace))
 		for j, v := range ref {
 			got[j] /= float32(scale)
 			squares += float64(v) * float64(v)
 		}
-		checkNear(t, "mixed.grad."+w.Name(gpt.HuggingFace), got, ref, 2e-3)
+		gpttest.CheckNear(t, "mixed.grad."+w.Name(model.HuggingFace), got, ref, 2e-3)
 	}
 	if want := math.Sqrt(squares); !(math.Abs(norm-want) <= 5e-4*want) {
 		t.Errorf("the norm of the gradients is %v, expected %v", norm, want)
@@ -96,14 +98,14 @@ func setScale(t *testing.T, tr *gpt.Trainer, scale float64, steps int) error {
 	}
 	path := filepath.Join(t.TempDir(), "changed")
 	metadata := map[string]string{"step": f.Metadata()["step"], "loss_scale": fmt.Sprint(scale), "loss_scale_steps": fmt.Sprint(steps)}
-	if err := safetensors.Write(path, tensors, metadata); err != nil {
+	if err := gpttest.WriteTensors(path, tensors, metadata); err != nil {
 		t.Fatal(err)
 	}
 	return tr.LoadState(path)
 }
 
-func mixed(t *testing.T, accumulate int) (*gpt.Model, *gpt.Trainer) {
-	m := trainable(t, openCPU(t), "testdata/gpt2-one")
+func mixed(t *testing.T, accumulate int) (*model.Model, *gpt.Trainer) {
+	m := trainable(t, gpttest.OpenCPU(t), "testdata/gpt2-one")
 	o := lessonOptions(accumulate)
 	o.DType, o.Dropout = backend.F16, 0.1
 	return m, trainer(t, m, o)
@@ -175,11 +177,11 @@ func TestLossScaleUnderflow(t *testing.T) {
 // with the weights as they were.
 func TestMixedDiverges(t *testing.T) {
 	m, tr := mixed(t, 1)
-	values := make([]float32, gpt2(m).Tokens.Len())
+	values := make([]float32, gpttest.GPT2(m).Tokens.Len())
 	for i := range values {
 		values[i] = 1e20
 	}
-	if err := backend.SetF32(m.Backend(), gpt2(m).Tokens, values); err != nil {
+	if err := backend.SetF32(m.Backend, gpttest.GPT2(m).Tokens, values); err != nil {
 		t.Fatal(err)
 	}
 	loss, norm, err := tr.Step(lesson.ids, lesson.targets, 1e-3)
@@ -187,7 +189,7 @@ func TestMixedDiverges(t *testing.T) {
 		t.Errorf("loss %v, norm %v, %v", loss, norm, err)
 	}
 	got := make([]float32, len(values))
-	if err := backend.GetF32(m.Backend(), gpt2(m).Tokens, got); err != nil || !slices.Equal(got, values) {
+	if err := backend.GetF32(m.Backend, gpttest.GPT2(m).Tokens, got); err != nil || !slices.Equal(got, values) {
 		t.Errorf("the weights followed: %v", err)
 	}
 }
@@ -196,14 +198,14 @@ func TestMixedDiverges(t *testing.T) {
 // the loss: the weights stay as they were.
 func TestMixedGradientsDiverge(t *testing.T) {
 	m, tr := mixed(t, 1)
-	tokens, gamma := floats(t, m.Backend(), gpt2(m).Tokens), floats(t, m.Backend(), gpt2(m).Norm.Gamma)
+	tokens, gamma := gpttest.Floats(t, m.Backend, gpttest.GPT2(m).Tokens), gpttest.Floats(t, m.Backend, gpttest.GPT2(m).Norm.Gamma)
 	for i := range m.Width { // of a token that is in no text
 		tokens[10*m.Width+i] = 6e4 * float32(1-i%2*2)
 	}
 	for i := range gamma {
 		gamma[i] = 100
 	}
-	if err := errors.Join(backend.SetF32(m.Backend(), gpt2(m).Tokens, tokens), backend.SetF32(m.Backend(), gpt2(m).Norm.Gamma, gamma)); err != nil {
+	if err := errors.Join(backend.SetF32(m.Backend, gpttest.GPT2(m).Tokens, tokens), backend.SetF32(m.Backend, gpttest.GPT2(m).Norm.Gamma, gamma)); err != nil {
 		t.Fatal(err)
 	}
 	before := learned(t, m)
@@ -229,10 +231,10 @@ func TestMixedErrors(t *testing.T) {
 		{0, 0, `found "0" as loss_scale`}, {-1, 0, `found "-1"`}, {math.NaN(), 0, `found "NaN"`}, {math.Inf(1), 0, `found "+Inf"`},
 		{1 << 61, 0, "from 2⁻⁶⁰ to 2⁶⁰"}, {1e-300, 0, "a power of two"}, {3, 0, "a power of two"}, {1, -1, `found "-1" as loss_scale_steps`}, {1, 2000, "from 0 to 1999"},
 	} {
-		wantError(t, setScale(t, tr, c.scale, c.steps), c.part)
+		gpttest.WantError(t, setScale(t, tr, c.scale, c.steps), c.part)
 	}
 	o := lessonOptions(1)
 	o.DType = backend.Q8_0
-	_, err := m.NewTrainer(o)
-	wantError(t, err, "q8_0", "f32 or f16")
+	_, err := gpt.NewTrainer(m, o)
+	gpttest.WantError(t, err, "q8_0", "f32 or f16")
 }

@@ -13,6 +13,8 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/null"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
 )
 
 // Use is what a model is loaded for: what has to fit beside its weights.
@@ -105,20 +107,17 @@ func byteCount(n int64) string {
 const leastContext = 16
 
 // fits reports, before anything is copied, a model that needs more memory than
-// b has, where b tells how much that is. The weights lie in format f, as found
-// holds them.
-func (m *Model) fits(f Format, found map[string]rawTensor, o LoadOptions) error {
-	_, free, total := backend.Memory(m.b)
+// b has, where b tells how much that is.
+func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
+	_, free, total := backend.Memory(b)
 	if free == 0 || total == 0 { // not known
 		return nil
 	}
-	largest := m.Weights()[0]
-	stored := found[largest.Name(HuggingFace)]
-	need := m.demand(f, found, o)
+	need, paper := o.demand(p)
 	if need.Total() <= free {
 		return nil
 	}
-	e := &MemoryError{Model: stored.File, Backend: m.b.Name(), Need: need, Free: free, Total: total, Train: o.Train}
+	e := &MemoryError{Model: p.File, Backend: b.Name(), Need: need, Free: free, Total: total, Train: o.Train}
 	fit := func(change func(*LoadOptions, *Use)) bool {
 		o := o
 		if o.For != nil {
@@ -126,10 +125,11 @@ func (m *Model) fits(f Format, found map[string]rawTensor, o LoadOptions) error 
 			o.For = &use
 		}
 		change(&o, o.For)
-		return m.demand(f, found, o).Total() <= free
+		need, _ := o.demand(p)
+		return need.Total() <= free
 	}
 	if use := o.For; use != nil {
-		size := cmp.Or(use.Context, m.Context)
+		size := cmp.Or(use.Context, paper.Context)
 		most := int((free - (need.Total() - need.Cache)) / max(1, need.Cache/int64(size)))
 		if most >= max(leastContext, slices.Max(append(use.Feeds, 0))) && most < size {
 			e.Context = most
@@ -138,9 +138,9 @@ func (m *Model) fits(f Format, found map[string]rawTensor, o LoadOptions) error 
 			e.Cache = backend.F16
 		}
 	}
-	if now := o.kept(largest, storage(stored.DType)); !o.Train {
+	if now := paper.Weights()[0].Tensor.DType; !o.Train {
 		for _, d := range backend.DTypes(backend.Weights) {
-			if bits(d) < bits(now) && fit(func(o *LoadOptions, _ *Use) { o.DType = d }) {
+			if bitsOf(d) < bitsOf(now) && fit(func(o *LoadOptions, _ *Use) { o.DType = d }) {
 				e.DType = d
 				break
 			}
@@ -149,39 +149,24 @@ func (m *Model) fits(f Format, found map[string]rawTensor, o LoadOptions) error 
 	return e
 }
 
-// bits of a number, times 32 to be whole.
-func bits(d backend.DType) int { return 8 * 32 * d.BlockBytes() / d.BlockLen() }
+// bitsOf is how many bits a number has, times 32 to be whole.
+func bitsOf(d backend.DType) int { return 8 * 32 * d.BlockBytes() / d.BlockLen() }
 
-// demand is what loading m, and using it as o says, takes.
-func (m *Model) demand(f Format, found map[string]rawTensor, o LoadOptions) (d Demand) {
-	paper := newModel(m.b, m.Config, m.order)
-	paper.train, paper.activations = m.train, o.Activations
-	for _, w := range paper.Weights() {
-		t := found[w.Name(HuggingFace)]
-		if w.Make != nil {
-			t = made(w, nil, backend.F32)
-		}
-		kept := paper.kept(w, f, t, o)
-		*w.Tensor = null.Tensor(kept.dtype, kept.shape(w, f)...)
-		if !kept.mapped || t.made {
-			d.Weights += int64(w.Tensor.Size())
-		}
-		if kept.view {
-			*w.Tensor = w.Tensor.Transpose()
-		}
-	}
+// demand is what loading the model, and using it as o says, takes, and that model.
+func (o LoadOptions) demand(p checkpoint.Plan) (d Demand, paper *model.Model) {
+	paper, d.Weights = p.Paper(o.DType)
 	if o.For != nil {
-		d.Cache, d.Workspace = paper.use(*o.For)
+		d.Cache, d.Workspace = use(paper, *o.For)
 		d.Beside = o.For.Beside
 	}
-	return d
+	return d, paper
 }
 
 // use is the memory, beside the weights, of a session or an evaluator: what they
 // allocate where nothing is.
-func (m *Model) use(u Use) (cache, workspace int64) {
-	dry, counts := *m, &null.Backend{As: m.b}
-	dry.b = counts
+func use(m *model.Model, u Use) (cache, workspace int64) {
+	dry, counts := *m, &null.Backend{As: m.Backend}
+	dry.Backend = counts
 	size := min(cmp.Or(u.Context, m.Context), m.Context)
 	// What cannot be made needs nothing: whoever makes it is told why.
 	if _, err := dry.NewCache(1, size, cmp.Or(u.Cache, backend.F32)); err != nil {
@@ -189,12 +174,12 @@ func (m *Model) use(u Use) (cache, workspace int64) {
 	}
 	cache = counts.Allocated() // and then again
 	if u.Evaluate {
-		if _, err := dry.NewEvaluator(size, u.Cache); err != nil {
+		if _, err := NewEvaluator(&dry, size, u.Cache); err != nil {
 			return cache, 0
 		}
 		return cache, counts.Allocated() - 2*cache
 	}
-	session, err := dry.NewSession(SessionOptions{Context: size, Cache: u.Cache})
+	session, err := NewSession(&dry, SessionOptions{Context: size, Cache: u.Cache})
 	if err != nil {
 		return cache, 0
 	}

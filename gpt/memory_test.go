@@ -7,12 +7,14 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // crowded is a backend that has little memory left.
 type crowded struct {
-	*account
+	*gpttest.Account
 	free, total int64
 }
 
@@ -20,20 +22,20 @@ func (f *crowded) Memory() (used, free, total int64) { return 0, f.free, f.total
 
 // TestLoadTooLarge refuses a checkpoint before anything of it is copied.
 func TestLoadTooLarge(t *testing.T) {
-	b := &crowded{openCPU(t), 100 << 10, 2 << 30}
+	b := &crowded{gpttest.OpenCPU(t), 100 << 10, 2 << 30}
 	// As f16 nothing but the vectors can be used where it lies.
-	_, err := gpt.Load(t.Context(), device{b}, "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.F16})
+	_, err := gpt.Load(t.Context(), gpttest.DeviceOf(b), "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.F16})
 	if err != nil {
 		t.Errorf("a backend that does not tell its memory: %v", err)
 	}
-	before := b.allocated
+	before := b.Allocated
 	_, err = gpt.Load(t.Context(), b, "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.F16})
-	wantError(t, err, "model.safetensors: out of memory: the weights need 0.3 MiB on cpu, where 0.1 MiB of 2.0 GiB are free: it would fit with weights as q4_0")
-	if !errors.Is(err, backend.ErrOutOfMemory) || b.allocated != before {
-		t.Errorf("%d bytes were allocated (%v)", b.allocated-before, err)
+	gpttest.WantError(t, err, "model.safetensors: out of memory: the weights need 0.3 MiB on cpu, where 0.1 MiB of 2.0 GiB are free: it would fit with weights as q4_0")
+	if !errors.Is(err, backend.ErrOutOfMemory) || b.Allocated != before {
+		t.Errorf("%d bytes were allocated (%v)", b.Allocated-before, err)
 	}
 	_, err = gpt.Load(t.Context(), b, "testdata/gpt2-tiny", gpt.LoadOptions{Train: true})
-	wantError(t, err, "out of memory", "training keeps them, their gradients and two means of those as f32: choose a smaller model")
+	gpttest.WantError(t, err, "out of memory", "training keeps them, their gradients and two means of those as f32: choose a smaller model")
 	if m, err := gpt.Load(t.Context(), b, "testdata/gpt2-tiny", gpt.LoadOptions{}); err != nil {
 		t.Errorf("weights that are used where they lie need no memory: %v", err)
 	} else {
@@ -45,9 +47,9 @@ func TestLoadTooLarge(t *testing.T) {
 // figures are those of a backend that is told to have no memory, and of the same
 // one as it loads the model and reads a text.
 func TestDemand(t *testing.T) {
-	config := gpt.Config{Family: "gpt2", Layers: 3, Heads: 2, Width: 64, Inner: 256, Context: 700, Vocab: 500, Epsilon: 1e-5, TieEmbeddings: true}
-	session := func(m *gpt.Model, u gpt.Use) {
-		s, err := m.NewSession(gpt.SessionOptions{Context: u.Context, Cache: u.Cache})
+	config := model.Config{Family: "gpt2", Layers: 3, Heads: 2, Width: 64, Inner: 256, Context: 700, Vocab: 500, Epsilon: 1e-5, TieEmbeddings: true}
+	session := func(m *model.Model, u gpt.Use) {
+		s, err := gpt.NewSession(m, gpt.SessionOptions{Context: u.Context, Cache: u.Cache})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,8 +61,8 @@ func TestDemand(t *testing.T) {
 			}
 		}
 	}
-	evaluator := func(m *gpt.Model, u gpt.Use) {
-		e, err := m.NewEvaluator(u.Context, u.Cache)
+	evaluator := func(m *model.Model, u gpt.Use) {
+		e, err := gpt.NewEvaluator(m, u.Context, u.Cache)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +72,7 @@ func TestDemand(t *testing.T) {
 		for _, c := range []struct {
 			dtype backend.DType
 			use   gpt.Use
-			run   func(*gpt.Model, gpt.Use)
+			run   func(*model.Model, gpt.Use)
 		}{
 			{backend.F32, gpt.Use{Feeds: []int{1}}, session},
 			{backend.F16, gpt.Use{Context: 100, Cache: backend.F16, Feeds: []int{7, 1, 8, 100}}, session},
@@ -78,24 +80,24 @@ func TestDemand(t *testing.T) {
 			{backend.Q4_0, gpt.Use{Context: 600, Evaluate: true}, evaluator},
 			{backend.F32, gpt.Use{Context: 10, Cache: backend.F16, Evaluate: true}, evaluator},
 		} {
-			a := accountOf(b)
+			a := gpttest.AccountOf(b)
 			o := gpt.LoadOptions{DType: c.dtype, For: &c.use}
 			_, err := gpt.Random(t.Context(), &crowded{a, 1, 1 << 40}, config, o, 1)
 			var e *gpt.MemoryError
-			if !errors.As(err, &e) || a.allocated != 0 || len(a.mapped) != 0 {
-				t.Fatalf("%d bytes were taken: %v", a.allocated, err)
+			if !errors.As(err, &e) || a.Allocated != 0 || len(a.Mapped) != 0 {
+				t.Fatalf("%d bytes were taken: %v", a.Allocated, err)
 			}
 			m, err := gpt.Random(t.Context(), a, config, o, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
-			weights := a.allocated
-			for _, p := range a.mapped { // made for the model
+			weights := a.Allocated
+			for _, p := range a.Mapped { // made for the model
 				weights += p
 			}
-			before := a.allocated
+			before := a.Allocated
 			c.run(m, c.use)
-			if used := a.allocated - before; e.Need.Weights != int64(weights) || e.Need.Cache+e.Need.Workspace != int64(used) {
+			if used := a.Allocated - before; e.Need.Weights != int64(weights) || e.Need.Cache+e.Need.Workspace != int64(used) {
 				t.Errorf("%v, %+v: %+v was worked out, %d bytes of weights and %d beside them were taken", c.dtype, c.use, e.Need, weights, used)
 			}
 			perPosition := 2 * int64(config.Layers*config.Width*c.use.Cache.Bytes(1))
@@ -117,18 +119,18 @@ func TestDemand(t *testing.T) {
 // TestAdvice takes each piece of advice: the model then fits, and nothing less
 // would have done.
 func TestAdvice(t *testing.T) {
-	config := gpt.Config{Family: "gpt2", Layers: 2, Heads: 2, Width: 64, Inner: 256, Context: 1024, Vocab: 8000, Epsilon: 1e-5, TieEmbeddings: true}
+	config := model.Config{Family: "gpt2", Layers: 2, Heads: 2, Width: 64, Inner: 256, Context: 1024, Vocab: 8000, Epsilon: 1e-5, TieEmbeddings: true}
 	load := func(free int64, d backend.DType, u gpt.Use) *gpt.MemoryError {
 		t.Helper()
-		b := &crowded{openCPU(t), free, 1 << 40}
-		m, err := gpt.Random(t.Context(), reporting{device{b}, b}, config, gpt.LoadOptions{DType: d, For: &u}, 1)
+		b := &crowded{gpttest.OpenCPU(t), free, 1 << 40}
+		m, err := gpt.Random(t.Context(), reporting{gpttest.DeviceOf(b), b}, config, gpt.LoadOptions{DType: d, For: &u}, 1)
 		if err == nil {
 			m.Close()
 			return nil
 		}
 		var e *gpt.MemoryError
-		if !errors.As(err, &e) || !errors.Is(err, backend.ErrOutOfMemory) || b.allocated != 0 {
-			t.Fatalf("%v, %d bytes taken", err, b.allocated)
+		if !errors.As(err, &e) || !errors.Is(err, backend.ErrOutOfMemory) || b.Allocated != 0 {
+			t.Fatalf("%v, %d bytes taken", err, b.Allocated)
 		}
 		return e
 	}
@@ -142,7 +144,7 @@ func TestAdvice(t *testing.T) {
 	if e.Context != 1023 || e.Cache != backend.F16 || e.DType != backend.F16 {
 		t.Errorf("a byte too little: %+v", e)
 	}
-	wantError(t, e, "random weights: out of memory: it needs 3.7 MiB (weights 2.6 MiB, ", "keys and values 1.0 MiB, workspace ", ", the rest 0.0 MiB) on cpu, where 3.7 MiB of 1024.0 GiB are free",
+	gpttest.WantError(t, e, "random weights: out of memory: it needs 3.7 MiB (weights 2.6 MiB, ", "keys and values 1.0 MiB, workspace ", ", the rest 0.0 MiB) on cpu, where 3.7 MiB of 1024.0 GiB are free",
 		"it would fit with a context of 1023, or with keys and values as f16, or with weights as f16")
 
 	// With room for a part of the cache: as many positions as it says, and no more.
@@ -174,7 +176,7 @@ func TestAdvice(t *testing.T) {
 		t.Errorf("nothing helps: %+v", e)
 	}
 	for _, unknown := range [][2]int64{{0, 0}, {0, 1 << 30}, {1, 0}} {
-		b := &crowded{openCPU(t), unknown[0], unknown[1]}
+		b := &crowded{gpttest.OpenCPU(t), unknown[0], unknown[1]}
 		m, err := gpt.Random(t.Context(), b, config, gpt.LoadOptions{For: &use}, 1)
 		if err != nil {
 			t.Errorf("%d of %d bytes free, which is not known: %v", unknown[0], unknown[1], err)
@@ -186,7 +188,7 @@ func TestAdvice(t *testing.T) {
 
 // reporting is a device that tells of its memory.
 type reporting struct {
-	device
+	backend.Backend
 	b *crowded
 }
 

@@ -9,38 +9,40 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // tinyCheckpoint is the checkpoint gpt2-tiny, to be changed.
-func tinyCheckpoint(t *testing.T) *checkpoint {
+func tinyCheckpoint(t *testing.T) *gpttest.Directory {
 	t.Helper()
-	c := base(t)
+	c := gpttest.Base(t)
 	f, err := safetensors.OpenDir("testdata/gpt2-tiny")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	c.tensors = nil
+	c.Tensors = nil
 	for _, name := range f.Tensors() {
 		x, _ := f.Tensor(name)
 		x.Data = append([]byte{}, x.Data...)
-		c.tensors = append(c.tensors, x)
+		c.Tensors = append(c.Tensors, x)
 	}
 	return c
 }
 
 // rounded rounds the matrices of a checkpoint to d and back, each row of
 // weights that are multiplied with one vector by itself.
-func rounded(t *testing.T, c *checkpoint, d backend.DType) {
+func rounded(t *testing.T, c *gpttest.Directory, d backend.DType) {
 	t.Helper()
-	for i := range c.tensors {
-		x := &c.tensors[i]
+	for i := range c.Tensors {
+		x := &c.Tensors[i]
 		if len(x.Shape) < 2 || strings.HasPrefix(x.Name, "wpe") {
 			continue
 		}
-		values := decode(x.Data)
+		values := gpttest.Decode(x.Data)
 		rows, cols := x.Shape[0], x.Shape[1]
 		row, column, between := cols, 1, cols // of [out, in]: its length, step from one to the next, and to the next row
 		count := rows
@@ -63,7 +65,7 @@ func rounded(t *testing.T, c *checkpoint, d backend.DType) {
 				values[r*between+j*column] = line[j]
 			}
 		}
-		x.Data = encode(safetensors.F32, values)
+		x.Data = gpttest.Encode(safetensors.F32, values)
 	}
 }
 
@@ -84,18 +86,18 @@ func TestQuantized(t *testing.T) {
 	}
 	plain := t.TempDir()
 	c := tinyCheckpoint(t)
-	if err := errors.Join(safetensors.Write(plain+"/model.safetensors", c.tensors, nil), os.WriteFile(plain+"/config.json", config, 0o666)); err != nil {
+	if err := errors.Join(gpttest.WriteTensors(plain+"/model.safetensors", c.Tensors, nil), os.WriteFile(plain+"/config.json", config, 0o666)); err != nil {
 		t.Fatal(err)
 	}
-	cpu := openCPU(t)
+	cpu := gpttest.OpenCPU(t)
 	for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
 		dir := t.TempDir()
 		c := tinyCheckpoint(t)
 		rounded(t, c, d)
-		if err := errors.Join(safetensors.Write(dir+"/model.safetensors", c.tensors, nil), os.WriteFile(dir+"/config.json", config, 0o666)); err != nil {
+		if err := errors.Join(gpttest.WriteTensors(dir+"/model.safetensors", c.Tensors, nil), os.WriteFile(dir+"/config.json", config, 0o666)); err != nil {
 			t.Fatal(err)
 		}
-		load := func(b backend.Backend, dir string, d backend.DType) *gpt.Model {
+		load := func(b backend.Backend, dir string, d backend.DType) *model.Model {
 			m, err := gpt.Load(t.Context(), b, dir, gpt.LoadOptions{DType: d})
 			if err != nil {
 				t.Fatal(err)
@@ -107,8 +109,8 @@ func TestQuantized(t *testing.T) {
 		unrounded := load(cpu, plain, backend.F32)
 		for _, n := range []int{1, 5, 40} {
 			ids := manyIDs(n, exact.Vocab)
-			want := feed(t, exact, ids...)
-			if far := distance(want, feed(t, unrounded, ids...)); far < 1e-4 {
+			want := gpttest.Feed(t, exact, ids...)
+			if far := distance(want, gpttest.Feed(t, unrounded, ids...)); far < 1e-4 {
 				t.Errorf("%v, %d tokens: rounding changed the scores by %.1g only: this test tells nothing", d, n, far)
 			}
 			devicetest.Each(t, func(t *testing.T, b backend.Backend) {
@@ -117,10 +119,10 @@ func TestQuantized(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer m.Close()
-				if gpt2(m).Tokens.DType != d || gpt2(m).Blocks[0].QKV.W.DType != d || gpt2(m).Blocks[2].Down.W.DType != d || gpt2(m).Positions.DType != backend.F32 {
-					t.Errorf("%v: kept as %v, %v, %v and positions %v", d, gpt2(m).Tokens, gpt2(m).Blocks[0].QKV.W, gpt2(m).Blocks[2].Down.W, gpt2(m).Positions)
+				if gpttest.GPT2(m).Tokens.DType != d || gpttest.GPT2(m).Blocks[0].QKV.W.DType != d || gpttest.GPT2(m).Blocks[2].Down.W.DType != d || gpttest.GPT2(m).Positions.DType != backend.F32 {
+					t.Errorf("%v: kept as %v, %v, %v and positions %v", d, gpttest.GPT2(m).Tokens, gpttest.GPT2(m).Blocks[0].QKV.W, gpttest.GPT2(m).Blocks[2].Down.W, gpttest.GPT2(m).Positions)
 				}
-				checkNear(t, d.String(), feed(t, m, ids...), want, 1e-5)
+				gpttest.CheckNear(t, d.String(), gpttest.Feed(t, m, ids...), want, 1e-5)
 			})
 		}
 	}
@@ -137,13 +139,13 @@ func distance(a, b []float32) float64 {
 
 // TestQuantizedOddShapes keeps as f16 what has no whole blocks.
 func TestQuantizedOddShapes(t *testing.T) {
-	m, err := gpt.Load(t.Context(), openCPU(t), "testdata/gpt2-odd", gpt.LoadOptions{DType: backend.Q8_0})
+	m, err := gpt.Load(t.Context(), gpttest.OpenCPU(t), "testdata/gpt2-odd", gpt.LoadOptions{DType: backend.Q8_0})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if gpt2(m).Blocks[0].QKV.W.DType != backend.F16 || gpt2(m).Tokens.DType != backend.F16 {
-		t.Errorf("matrices of 60 inputs are %v, tokens %v; expected f16", gpt2(m).Blocks[0].QKV.W, gpt2(m).Tokens)
+	if gpttest.GPT2(m).Blocks[0].QKV.W.DType != backend.F16 || gpttest.GPT2(m).Tokens.DType != backend.F16 {
+		t.Errorf("matrices of 60 inputs are %v, tokens %v; expected f16", gpttest.GPT2(m).Blocks[0].QKV.W, gpttest.GPT2(m).Tokens)
 	}
 }
 
@@ -151,11 +153,11 @@ func TestQuantizedOddShapes(t *testing.T) {
 // the memory.
 func TestCacheType(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
+		m := gpttest.Load(t, b, "testdata/gpt2-tiny", backend.F32)
 		ids := manyIDs(40, m.Vocab)
-		want := feed(t, m, ids...)
+		want := gpttest.Feed(t, m, ids...)
 		for cache, bound := range map[backend.DType]float64{backend.F16: 2e-3, backend.BF16: 16e-3} {
-			s, err := m.NewSession(gpt.SessionOptions{Cache: cache})
+			s, err := gpt.NewSession(m, gpt.SessionOptions{Cache: cache})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,17 +173,17 @@ func TestCacheType(t *testing.T) {
 			}
 		}
 	})
-	b := openCPU(t)
-	m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
+	b := gpttest.OpenCPU(t)
+	m := gpttest.Load(t, b, "testdata/gpt2-tiny", backend.F32)
 	sizes := map[backend.DType]int{}
 	for _, d := range []backend.DType{backend.F32, backend.F16} {
-		before := b.allocated
-		s, err := m.NewSession(gpt.SessionOptions{Cache: d})
+		before := b.Allocated
+		s, err := gpt.NewSession(m, gpt.SessionOptions{Cache: d})
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
-		sizes[d] = b.allocated - before
+		sizes[d] = b.Allocated - before
 	}
 	if cache := 2 * m.Layers * m.Context * m.Width * 2; sizes[backend.F32]-sizes[backend.F16] != cache {
 		t.Errorf("sessions take %v bytes, expected f16 to spare %d", sizes, cache)
@@ -192,7 +194,7 @@ func TestCacheType(t *testing.T) {
 // the same scores, also between backends, for one token and for many.
 func TestActivations(t *testing.T) {
 	ids := manyIDs(40, 50)
-	load := func(t *testing.T, b backend.Backend, o gpt.LoadOptions) *gpt.Model {
+	load := func(t *testing.T, b backend.Backend, o gpt.LoadOptions) *model.Model {
 		m, err := gpt.Load(t.Context(), b, "testdata/gpt2-tiny", o)
 		if err != nil {
 			t.Fatal(err)
@@ -202,25 +204,25 @@ func TestActivations(t *testing.T) {
 	}
 	const bound = 4e-2 // 1 % of each of 12 products: conformance/tolerance.go
 	for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
-		exact := load(t, openCPU(t), gpt.LoadOptions{DType: d})
+		exact := load(t, gpttest.OpenCPU(t), gpt.LoadOptions{DType: d})
 		for _, n := range []int{1, 40} {
-			want := feed(t, exact, ids[:n]...)
+			want := gpttest.Feed(t, exact, ids[:n]...)
 			devicetest.Each(t, func(t *testing.T, b backend.Backend) {
 				m := load(t, b, gpt.LoadOptions{DType: d, Activations: backend.Q8_A})
-				if far := distance(feed(t, m, ids[:n]...), want); far < 1e-4 || far > bound {
+				if far := distance(gpttest.Feed(t, m, ids[:n]...), want); far < 1e-4 || far > bound {
 					t.Errorf("%v, %d tokens: blocks of activations change the scores by %.2g, expected a little, up to %.1g", d, n, far, bound)
 				}
 			})
 		}
 	}
-	plain := load(t, openCPU(t), gpt.LoadOptions{Activations: backend.Q8_A})
-	if want := load(t, openCPU(t), gpt.LoadOptions{}); distance(feed(t, plain, ids...), feed(t, want, ids...)) != 0 {
+	plain := load(t, gpttest.OpenCPU(t), gpt.LoadOptions{Activations: backend.Q8_A})
+	if want := load(t, gpttest.OpenCPU(t), gpt.LoadOptions{}); distance(gpttest.Feed(t, plain, ids...), gpttest.Feed(t, want, ids...)) != 0 {
 		t.Error("weights that are not quantised are multiplied with rounded activations")
 	}
-	if _, err := gpt.Load(t.Context(), openCPU(t), "testdata/gpt2-tiny", gpt.LoadOptions{Activations: backend.Q8_0}); err == nil || !strings.Contains(err.Error(), "q8_0 is no dtype of activations") {
+	if _, err := gpt.Load(t.Context(), gpttest.OpenCPU(t), "testdata/gpt2-tiny", gpt.LoadOptions{Activations: backend.Q8_0}); err == nil || !strings.Contains(err.Error(), "q8_0 is no dtype of activations") {
 		t.Errorf("activations of q8_0: %v", err)
 	}
-	if _, err := gpt.Load(t.Context(), openCPU(t), "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.Q8_A}); err == nil || !strings.Contains(err.Error(), "q8_a is no dtype of weights") {
+	if _, err := gpt.Load(t.Context(), gpttest.OpenCPU(t), "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.Q8_A}); err == nil || !strings.Contains(err.Error(), "q8_a is no dtype of weights") {
 		t.Errorf("weights of q8_a: %v", err)
 	}
 }

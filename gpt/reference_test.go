@@ -10,8 +10,10 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 	"caldera/nn"
 )
 
@@ -38,7 +40,7 @@ func TestReference(t *testing.T) {
 }
 
 func testForward(t *testing.T, b backend.Backend, dir string, d backend.DType) {
-	m := loadModel(t, b, dir, d)
+	m := gpttest.Load(t, b, dir, d)
 	want := expected(t, dir)
 	ids := want.ints(t, "input_ids")
 	batch, time := want.shape(t, "input_ids")[0], want.shape(t, "input_ids")[1]
@@ -52,7 +54,7 @@ func testForward(t *testing.T, b backend.Backend, dir string, d backend.DType) {
 	at := tensor(t, b, make([]int32, batch), batch)
 	tape := nn.NewTape(b)
 	tape.Watch(func(string) bool { return true })
-	logits := tape.Keep(m.Unembed(tape, m.Forward(tape, tokens, at, cache)))
+	logits := tape.Keep(model.Unembed(m, tape, m.Forward(tape, tokens, at, cache)))
 	p, err := tape.Record()
 	if err != nil {
 		t.Fatal(err)
@@ -75,17 +77,17 @@ func testForward(t *testing.T, b backend.Backend, dir string, d backend.DType) {
 			continue
 		}
 		if strings.HasPrefix(name, "attn.") {
-			got = compact(t, b, got.Slice(-1, 0, time)) // the cache holds more positions than there are tokens
+			got = gpttest.Compact(t, b, got.Slice(-1, 0, time)) // the cache holds more positions than there are tokens
 		}
-		checkNear(t, name, floats(t, b, got), want.floats(t, name), tolerances[d])
+		gpttest.CheckNear(t, name, gpttest.Floats(t, b, got), want.floats(t, name), tolerances[d])
 		checked++
 	}
 	if min := 2*m.Layers + 3; checked != min {
 		t.Errorf("%d figures checked, expected hidden.0 … hidden.%d, hidden.final, attn.0 … attn.%d and logits: %d",
 			checked, m.Layers, m.Layers-1, min)
 	}
-	loss := crossEntropy(floats(t, b, seen["logits"]), want.ints(t, "targets"))
-	checkNear(t, "loss", []float32{float32(loss)}, want.floats(t, "loss"), tolerances[d])
+	loss := crossEntropy(gpttest.Floats(t, b, seen["logits"]), want.ints(t, "targets"))
+	gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.floats(t, "loss"), tolerances[d])
 }
 
 // TestGreedy holds generation token by token to PyTorch's greedy continuation.
@@ -94,7 +96,7 @@ func TestGreedy(t *testing.T) {
 		for _, name := range references {
 			t.Run(name, func(t *testing.T) {
 				dir := "testdata/" + name
-				m := loadModel(t, b, dir, backend.F32)
+				m := gpttest.Load(t, b, dir, backend.F32)
 				m.EOS = nil // the reference goes on after it
 				want := expected(t, dir)
 				time := want.shape(t, "input_ids")[1]
@@ -105,7 +107,7 @@ func TestGreedy(t *testing.T) {
 				// The reference drops one token at a time from a full
 				// context, so compare what comes before it is full.
 				greedy = greedy[:min(len(greedy), m.Context+1)]
-				s, err := m.NewSession(gpt.SessionOptions{})
+				s, err := gpt.NewSession(m, gpt.SessionOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -131,13 +133,13 @@ func TestGreedy(t *testing.T) {
 func TestDecodeEqualsPrefill(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
 		dir := "testdata/gpt2-odd"
-		m := loadModel(t, b, dir, backend.F32)
+		m := gpttest.Load(t, b, dir, backend.F32)
 		var ids []int
 		for _, id := range expected(t, dir).ints(t, "greedy")[:m.Context-1] {
 			ids = append(ids, int(id))
 		}
 		feed := func(pieces ...int) []float32 {
-			s, err := m.NewSession(gpt.SessionOptions{})
+			s, err := gpt.NewSession(m, gpt.SessionOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,19 +160,9 @@ func TestDecodeEqualsPrefill(t *testing.T) {
 		for _, pieces := range [][]int{{1}, {7}, {2, 5, 1}, {len(ids) - 1, 1}, {1, len(ids) - 1}} {
 			var ref []float32
 			ref = append(ref, want...)
-			checkNear(t, "logits", feed(pieces...), ref, 5e-6)
+			gpttest.CheckNear(t, "logits", feed(pieces...), ref, 5e-6)
 		}
 	})
-}
-
-func loadModel(t *testing.T, b backend.Backend, dir string, d backend.DType) *gpt.Model {
-	t.Helper()
-	m, err := gpt.Load(t.Context(), b, dir, gpt.LoadOptions{DType: d})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
 }
 
 // figures are the tensors of an expected.safetensors.
@@ -218,7 +210,7 @@ func (f figures) ints(t *testing.T, name string) []int32 {
 	return out
 }
 
-func tensor(t *testing.T, b backend.Backend, values []int32, dims ...int) gpt.Tensor {
+func tensor(t *testing.T, b backend.Backend, values []int32, dims ...int) backend.Tensor {
 	t.Helper()
 	x, err := backend.New(b, backend.I32, dims...)
 	if err == nil {
@@ -229,29 +221,6 @@ func tensor(t *testing.T, b backend.Backend, values []int32, dims ...int) gpt.Te
 	}
 	t.Cleanup(x.Buf.Free)
 	return x
-}
-
-// compact copies a window into a tensor of its own.
-func compact(t *testing.T, b backend.Backend, x gpt.Tensor) gpt.Tensor {
-	t.Helper()
-	dst, err := backend.New(b, x.DType, x.Shape[:]...)
-	if err == nil {
-		err = backend.Run(b, &backend.Copy{Dst: dst, X: x})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(dst.Buf.Free)
-	return dst
-}
-
-func floats(t *testing.T, b backend.Backend, x gpt.Tensor) []float32 {
-	t.Helper()
-	out := make([]float32, x.Len())
-	if err := backend.GetF32(b, x, out); err != nil {
-		t.Fatal(err)
-	}
-	return out
 }
 
 // crossEntropy is the mean of −log softmax(logits)[target], in nats.
@@ -268,22 +237,4 @@ func crossEntropy(logits []float32, targets []int32) float64 {
 		total += math.Log(sum) + top - float64(row[target])
 	}
 	return total / float64(len(targets))
-}
-
-// checkNear reports got further from want than tolerance, relative to its norm.
-func checkNear(t *testing.T, name string, got, want []float32, tolerance float64) {
-	t.Helper()
-	if len(got) != len(want) {
-		t.Errorf("%s: %d values, expected %d", name, len(got), len(want))
-		return
-	}
-	var diff, norm float64
-	for i := range want {
-		d := float64(got[i]) - float64(want[i])
-		diff += d * d
-		norm += float64(want[i]) * float64(want[i])
-	}
-	if r := math.Sqrt(diff / norm); !(r <= tolerance) {
-		t.Errorf("%s: relative error %.2g, at most %.2g allowed", name, r, tolerance)
-	}
 }

@@ -15,8 +15,7 @@ import (
 )
 
 // Sampling says how to choose a token. Its fields are llama.cpp's options of the
-// same names, and DefaultSampling has llama.cpp's defaults. In the zero value all
-// filters are off and the choice is greedy; Sampling{Temperature: 1} draws each
+// same names. In the zero value all filters are off and the choice is greedy; Sampling{Temperature: 1} draws each
 // token with the probability that the model gives it.
 type Sampling struct {
 	// Temperature divides the logits: below 1 likely tokens become likelier,
@@ -49,11 +48,6 @@ type Sampling struct {
 	// Seed determines the choices: samplers of equal Sampling that are given equal
 	// logits choose equal tokens.
 	Seed uint64
-}
-
-// DefaultSampling returns the settings that llama.cpp takes by default, with seed 0.
-func DefaultSampling() Sampling {
-	return Sampling{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, RepeatPenalty: 1, RepeatLastN: 64}
 }
 
 // Validate reports the first setting that is out of range.

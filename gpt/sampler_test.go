@@ -12,6 +12,11 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
+// llamaCpp returns the settings that llama.cpp takes by default.
+func llamaCpp() Sampling {
+	return Sampling{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, RepeatPenalty: 1, RepeatLastN: 64}
+}
+
 func TestSamplingValidate(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	tests := []struct {
@@ -36,7 +41,7 @@ func TestSamplingValidate(t *testing.T) {
 		{func(s *Sampling) { s.RepeatLastN = -2 }, "repeat last n: found -2"},
 	}
 	for _, test := range tests {
-		s := DefaultSampling()
+		s := llamaCpp()
 		test.change(&s)
 		err := s.Validate()
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
@@ -248,7 +253,7 @@ func TestKeepLarge(t *testing.T) {
 	}
 	for _, k := range []int{1, 40, 1000, 50_256} {
 		want := slowKeep(Sampling{TopK: k, TopP: 1, Temperature: 1}, logits)
-		s := NewSampler(DefaultSampling())
+		s := NewSampler(llamaCpp())
 		checkKept(t, fmt.Sprintf("top-k %d", k), s.topK(nil, logits, k), want)
 	}
 	for _, p := range []float64{0.001, 0.5, 0.95, 0.9999} {
@@ -263,7 +268,7 @@ func TestKeepLarge(t *testing.T) {
 			c[i].weight = math.Exp(float64(c[i].logit - best))
 			total += c[i].weight
 		}
-		s := NewSampler(DefaultSampling())
+		s := NewSampler(llamaCpp())
 		checkKept(t, fmt.Sprintf("top-p %v", p), s.topP(c, p*total), want)
 	}
 }
@@ -357,7 +362,7 @@ func TestLogProb(t *testing.T) {
 func TestDeterminism(t *testing.T) {
 	logits := vocabularyLogits(1)
 	text := func(seed uint64) (ids []int) {
-		settings := DefaultSampling()
+		settings := llamaCpp()
 		settings.Seed, settings.RepeatPenalty = seed, 1.1
 		s := NewSampler(settings)
 		for range 20 {
@@ -455,7 +460,7 @@ var samplingBenchmarks = []struct {
 	s    Sampling
 }{
 	{"greedy", Sampling{TopP: 1, RepeatPenalty: 1}},
-	{"default", DefaultSampling()},
+	{"default", llamaCpp()},
 	{"default+penalty", Sampling{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, RepeatPenalty: 1.1, RepeatLastN: 64}},
 	{"top-k=1000", Sampling{Temperature: 0.8, TopK: 1000, TopP: 1, RepeatPenalty: 1}},
 	{"top-p=0.95", Sampling{Temperature: 0.8, TopP: 0.95, RepeatPenalty: 1}},

@@ -1,10 +1,21 @@
+// Package gpt runs generative pre-trained transformers, on any backend: it loads
+// them, makes text, and trains.
+//
+// What a GPT computes stands in package model, whose forward.go is the page to read
+// first. load.go checks that a model fits into memory (memory.go) and reads it from a
+// checkpoint; session.go runs it step by step, generate.go makes text of that,
+// train.go learns.
 package gpt
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math/bits"
+	"slices"
 
 	"caldera/backend"
+	"caldera/gpt/model"
 	"caldera/nn"
 )
 
@@ -15,21 +26,21 @@ const maxChunk = 512
 // Session is one sequence of tokens that grows, and the keys and values of all
 // its positions. It is not for several goroutines at once.
 type Session struct {
-	m       *Model
-	cache   Cache
+	m       *model.Model
+	cache   model.Cache
 	history []int // all tokens since the start or Reset, also those that left the context
 	cached  int   // how many of them, the latest, are in the cache
 	size    int   // positions that the cache holds
 
-	inputs Tensor        // i32: position, index of the last token, then the ids of a chunk
-	steps  map[int]*step // by number of tokens read
+	inputs backend.Tensor // i32: position, index of the last token, then the ids of a chunk
+	steps  map[int]*step  // by number of tokens read
 	logits []float32
 }
 
 // step is a recorded forward pass over a fixed number of tokens.
 type step struct {
 	*nn.Program
-	logits Tensor // [1, 1, vocab], after the last token
+	logits backend.Tensor // [1, 1, vocab], after the last token
 }
 
 // SessionOptions say how a session keeps its tokens.
@@ -39,23 +50,17 @@ type SessionOptions struct {
 }
 
 // NewSession returns an empty session.
-func (m *Model) NewSession(o SessionOptions) (*Session, error) {
-	size := o.Context
-	if size == 0 {
-		size = m.Context
-	}
+func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
+	size := cmp.Or(o.Context, m.Context)
 	if size < 1 || size > m.Context {
 		return nil, fmt.Errorf("context size %d: this model can have 1 to %d positions", size, m.Context)
 	}
 	s := &Session{m: m, size: size, steps: map[int]*step{}, logits: make([]float32, m.Vocab)}
 	var err error
-	if s.inputs, err = backend.New(m.b, backend.I32, 2+min(maxChunk, ceilPow2(size))); err != nil {
+	if s.inputs, err = backend.New(m.Backend, backend.I32, 2+min(maxChunk, ceilPow2(size))); err != nil {
 		return nil, err
 	}
-	if o.Cache == backend.None {
-		o.Cache = backend.F32
-	}
-	if s.cache, err = m.NewCache(1, size, o.Cache); err != nil {
+	if s.cache, err = m.NewCache(1, size, cmp.Or(o.Cache, backend.F32)); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -79,10 +84,8 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 	if s.cached+len(ids) > s.size {
 		return nil, fmt.Errorf("%d tokens after %d do not fit the context of %d", len(ids), s.cached, s.size)
 	}
-	for i, id := range ids {
-		if id < 0 || id >= s.m.Vocab {
-			return nil, fmt.Errorf("token %d of the input is %d: this model knows ids 0 to %d", i, id, s.m.Vocab-1)
-		}
+	if err := known(ids, "the input", s.m.Vocab); err != nil {
+		return nil, err
 	}
 	var last *step
 	for len(ids) > 0 {
@@ -99,7 +102,7 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 		}
 		ids = ids[n:]
 	}
-	if err := backend.GetF32(s.m.b, last.logits, s.logits); err != nil {
+	if err := backend.GetF32(s.m.Backend, last.logits, s.logits); err != nil {
 		return nil, err
 	}
 	return s.logits, nil
@@ -109,12 +112,8 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 // it computes for the rest is never looked at: later positions do not
 // influence earlier ones, and their keys are overwritten when their turn comes.
 func (s *Session) read(p *step, ids []int) error {
-	values := make([]int32, 2+len(ids))
-	values[0], values[1] = int32(s.cached), int32(len(ids)-1)
-	for i, id := range ids {
-		values[2+i] = int32(id)
-	}
-	if err := backend.SetI32(s.m.b, s.inputs.Slice(-1, 0, len(values)), values); err != nil {
+	values := append([]int32{int32(s.cached), int32(len(ids) - 1)}, int32s(ids)...)
+	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 0, len(values)), values); err != nil {
 		return err
 	}
 	if err := p.Run(); err != nil {
@@ -130,7 +129,7 @@ func (s *Session) step(time int) (*step, error) {
 	if p := s.steps[time]; p != nil {
 		return p, nil
 	}
-	t := s.m.tape()
+	t := s.m.Tape()
 	at := s.inputs.Slice(-1, 0, 1)   // [batch], a batch of one
 	last := s.inputs.Slice(-1, 1, 2) // [batch, 1]
 	ids := s.inputs.Slice(-1, 2, 2+time)
@@ -138,7 +137,7 @@ func (s *Session) step(time int) (*step, error) {
 	if time > 1 {
 		x = t.Pick(x, last) // [1, 1, width]: only what follows the last token is asked for
 	}
-	logits := t.Keep(s.m.Unembed(t, x))
+	logits := t.Keep(model.Unembed(s.m, t, x))
 	program, err := t.Record()
 	if err != nil {
 		return nil, err
@@ -148,24 +147,35 @@ func (s *Session) step(time int) (*step, error) {
 	return p, nil
 }
 
+// known reports the first of ids, those of what, that a model with vocab tokens does not have.
+func known(ids []int, what string, vocab int) error {
+	i := slices.IndexFunc(ids, func(id int) bool { return id < 0 || id >= vocab })
+	if i < 0 {
+		return nil
+	}
+	return fmt.Errorf("token %d of %s is %d: this model knows ids 0 to %d", i, what, ids[i], vocab-1)
+}
+
+// int32s are ids as devices have them.
+func int32s(ids []int) []int32 {
+	out := make([]int32, len(ids))
+	for i, id := range ids {
+		out[i] = int32(id)
+	}
+	return out
+}
+
 // Close frees the session's memory.
 func (s *Session) Close() {
 	for _, p := range s.steps {
 		p.Close()
 	}
 	clear(s.steps)
-	s.cache.Free()
-	if s.inputs.Buf != nil {
-		s.inputs.Buf.Free()
-	}
+	append(s.cache, s.inputs).Free()
 }
 
 // ceilPow2 is the least power of two that is at least n. Steps come in these
 // sizes only, so that few programs serve every prompt.
 func ceilPow2(n int) int {
-	p := 1
-	for p < n {
-		p *= 2
-	}
-	return p
+	return 1 << bits.Len(uint(n-1))
 }

@@ -8,20 +8,22 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
+	"caldera/internal/gpttest"
 )
 
 // tiny is gpt2-tiny on the CPU: a context of 64, a vocabulary of 257.
-func tiny(t *testing.T) (*account, *gpt.Model) {
+func tiny(t *testing.T) (*gpttest.Account, *model.Model) {
 	t.Helper()
-	b := openCPU(t)
-	return b, loadModel(t, b, "testdata/gpt2-tiny", backend.F32)
+	b := gpttest.OpenCPU(t)
+	return b, gpttest.Load(t, b, "testdata/gpt2-tiny", backend.F32)
 }
 
 func TestSessionSizes(t *testing.T) {
 	b, m := tiny(t)
-	before := b.inUse()
+	before := b.InUse()
 	for _, c := range []struct{ size, want int }{{0, 64}, {1, 1}, {5, 5}, {64, 64}} {
-		s := session(t, m, c.size)
+		s := gpttest.NewSession(t, m, c.size)
 		if s.Size() != c.want || s.Len() != 0 {
 			t.Errorf("NewSession(%d) has room for %d tokens and holds %d, expected %d and 0", c.size, s.Size(), s.Len(), c.want)
 		}
@@ -30,25 +32,25 @@ func TestSessionSizes(t *testing.T) {
 			t.Errorf("filling a session of %d: %v", c.want, err)
 		}
 		_, err := s.Feed(context.Background(), 0)
-		wantError(t, err, "1 tokens after", "do not fit the context")
+		gpttest.WantError(t, err, "1 tokens after", "do not fit the context")
 		s.Close()
 		s.Close()
-		if n := b.inUse(); n != before {
+		if n := b.InUse(); n != before {
 			t.Errorf("a closed session of %d left %d buffers", c.want, n-before)
 		}
 	}
 	for _, size := range []int{-1, 65, 1 << 40} {
-		_, err := m.NewSession(gpt.SessionOptions{Context: size})
-		wantError(t, err, "context size", "1 to 64 positions")
+		_, err := gpt.NewSession(m, gpt.SessionOptions{Context: size})
+		gpttest.WantError(t, err, "context size", "1 to 64 positions")
 	}
 }
 
 func TestFeedErrors(t *testing.T) {
 	_, m := tiny(t)
-	s := session(t, m, 10)
+	s := gpttest.NewSession(t, m, 10)
 	defer s.Close()
 	ctx := context.Background()
-	want := feed(t, m, 1, 2, 3)
+	want := gpttest.Feed(t, m, 1, 2, 3)
 	if _, err := s.Feed(ctx, 1, 2); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +65,7 @@ func TestFeedErrors(t *testing.T) {
 		{[]int{1 << 40}, []string{"0 to 256"}}, // 0, in 32 bits
 	} {
 		_, err := s.Feed(ctx, c.ids...)
-		wantError(t, err, c.parts...)
+		gpttest.WantError(t, err, c.parts...)
 		if s.Len() != 2 {
 			t.Fatalf("after %v the session holds %d tokens, expected the 2 from before", err, s.Len())
 		}
@@ -72,14 +74,14 @@ func TestFeedErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkNear(t, "scores after errors", got, want, 5e-6)
+	gpttest.CheckNear(t, "scores after errors", got, want, 5e-6)
 }
 
 func TestReset(t *testing.T) {
 	_, m := tiny(t)
-	s := session(t, m, 0)
+	s := gpttest.NewSession(t, m, 0)
 	defer s.Close()
-	want := feed(t, m, 9, 8, 7)
+	want := gpttest.Feed(t, m, 9, 8, 7)
 	for _, ids := range [][]int{{1, 2, 3, 4, 5, 6}, {7}} {
 		if _, err := s.Feed(context.Background(), ids...); err != nil {
 			t.Fatal(err)
@@ -103,7 +105,7 @@ func TestReset(t *testing.T) {
 // before: none of the first text must count.
 func TestResetForgetsHistory(t *testing.T) {
 	_, m := tiny(t)
-	s := session(t, m, 16)
+	s := gpttest.NewSession(t, m, 16)
 	defer s.Close()
 	o := greedy(30) // more than the context holds
 	o.RepeatPenalty, o.RepeatLastN = 1e30, -1
@@ -121,23 +123,10 @@ func TestResetForgetsHistory(t *testing.T) {
 	}
 }
 
-// countdown is a context that ends once it has been asked n times.
-type countdown struct {
-	context.Context
-	n int
-}
-
-func (c *countdown) Err() error {
-	if c.n--; c.n < 0 {
-		return context.Canceled
-	}
-	return nil
-}
-
 // long is a model with random weights and a context of several chunks.
-func long(t *testing.T, b backend.Backend) *gpt.Model {
+func long(t *testing.T, b backend.Backend) *model.Model {
 	t.Helper()
-	m, err := gpt.Random(t.Context(), b, gpt.Config{
+	m, err := gpt.Random(t.Context(), b, model.Config{
 		Family: "gpt2", Layers: 1, Heads: 2, Width: 8, Inner: 16, Context: 1200, Vocab: 50, Epsilon: 1e-5, TieEmbeddings: true,
 	}, gpt.LoadOptions{}, 7)
 	if err != nil {
@@ -156,10 +145,10 @@ func sequence(n, vocab int) []int {
 }
 
 func TestFeedInChunks(t *testing.T) {
-	m := long(t, openCPU(t))
+	m := long(t, gpttest.OpenCPU(t))
 	ids := sequence(1200, 50)
-	want := feed(t, m, ids...)
-	s := session(t, m, 0)
+	want := gpttest.Feed(t, m, ids...)
+	s := gpttest.NewSession(t, m, 0)
 	defer s.Close()
 	var got []float32
 	for len(ids) > 0 { // in pieces that the chunks of 512 do not line up with
@@ -170,14 +159,14 @@ func TestFeedInChunks(t *testing.T) {
 		}
 		ids = ids[n:]
 	}
-	checkNear(t, "scores", got, want, 5e-6)
+	gpttest.CheckNear(t, "scores", got, want, 5e-6)
 }
 
 // TestProgramsAreKept counts programs: one serves every step of decoding, also
 // after the context has slid, and one each size of chunk.
 func TestProgramsAreKept(t *testing.T) {
 	b, m := tiny(t)
-	s := session(t, m, 20)
+	s := gpttest.NewSession(t, m, 20)
 	defer s.Close()
 	for _, c := range []struct{ predict, want int }{
 		{1, 1},  // 5 tokens in a chunk of 8
@@ -189,15 +178,15 @@ func TestProgramsAreKept(t *testing.T) {
 		if err != nil || len(tokens) != c.predict {
 			t.Fatalf("%d tokens of %d, %v", len(tokens), c.predict, err)
 		}
-		if b.recorded != c.want {
-			t.Errorf("%d programs recorded for %d tokens, expected %d", b.recorded, c.predict, c.want)
+		if b.Recorded != c.want {
+			t.Errorf("%d programs recorded for %d tokens, expected %d", b.Recorded, c.predict, c.want)
 		}
 	}
 }
 
 func TestFitsText(t *testing.T) {
 	_, m := tiny(t)
-	s := session(t, m, 10)
+	s := gpttest.NewSession(t, m, 10)
 	defer s.Close()
 	if _, err := s.Feed(t.Context(), 1, 2); err != nil {
 		t.Fatal(err)
@@ -205,16 +194,16 @@ func TestFitsText(t *testing.T) {
 	if err := s.FitsText(40, 5); err != nil { // 8 tokens after 2
 		t.Error(err)
 	}
-	wantError(t, s.FitsText(41, 5), "the prompt has 41 bytes, which are at least 9 tokens", "the context holds 10", "this model can hold 64")
+	gpttest.WantError(t, s.FitsText(41, 5), "the prompt has 41 bytes, which are at least 9 tokens", "the context holds 10", "this model can hold 64")
 }
 
 // TestFeedCancelled stops between chunks, and goes on from there.
 func TestFeedCancelled(t *testing.T) {
-	m := long(t, openCPU(t))
+	m := long(t, gpttest.OpenCPU(t))
 	ids := sequence(1100, 50)
 	for asked, read := range []int{0, 512, 1024} {
-		s := session(t, m, 0)
-		_, err := s.Feed(&countdown{context.Background(), asked}, ids...)
+		s := gpttest.NewSession(t, m, 0)
+		_, err := s.Feed(gpttest.Countdown(context.Background(), asked), ids...)
 		if !errors.Is(err, context.Canceled) || s.Len() != read {
 			t.Errorf("cancelled after %d chunks: %d tokens read, expected %d; error %v", asked, s.Len(), read, err)
 		}
@@ -222,16 +211,16 @@ func TestFeedCancelled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkNear(t, "scores", got, feed(t, m, ids...), 5e-6)
+		gpttest.CheckNear(t, "scores", got, gpttest.Feed(t, m, ids...), 5e-6)
 		s.Close()
 	}
 }
 
 func TestSessionReportsTheDevice(t *testing.T) {
 	b, m := tiny(t)
-	s := session(t, m, 0)
+	s := gpttest.NewSession(t, m, 0)
 	defer s.Close()
-	b.err = backend.ErrDeviceLost
+	b.Err = backend.ErrDeviceLost
 	if _, err := s.Feed(context.Background(), 1, 2); !errors.Is(err, backend.ErrDeviceLost) || s.Len() != 0 {
 		t.Errorf("on a lost device: %v, %d tokens", err, s.Len())
 	}
@@ -242,26 +231,13 @@ func TestSessionReportsTheDevice(t *testing.T) {
 	}
 }
 
-// full has no memory left after a number of allocations.
-type full struct {
-	*account
-	left int
-}
-
-func (f *full) Alloc(size int) (backend.Buffer, error) {
-	if f.left--; f.left < 0 {
-		return nil, backend.ErrOutOfMemory
-	}
-	return f.account.Alloc(size)
-}
-
 func TestSessionWithoutMemory(t *testing.T) {
-	b := &full{openCPU(t), 0}
-	m := loadModel(t, b, "testdata/gpt2-tiny", backend.F32) // mapped
-	before := b.inUse()
+	b := gpttest.FullAfter(gpttest.OpenCPU(t), 0)
+	m := gpttest.Load(t, b, "testdata/gpt2-tiny", backend.F32) // mapped
+	before := b.InUse()
 	for left := range 5 { // inputs, the caches of three blocks, results
-		b.left = left
-		s, err := m.NewSession(gpt.SessionOptions{})
+		b.Left = left
+		s, err := gpt.NewSession(m, gpt.SessionOptions{})
 		if err == nil {
 			_, err = s.Feed(context.Background(), 1)
 			s.Close()
@@ -269,7 +245,7 @@ func TestSessionWithoutMemory(t *testing.T) {
 		if !errors.Is(err, backend.ErrOutOfMemory) {
 			t.Errorf("with memory for %d buffers: %v", left, err)
 		}
-		if n := b.inUse(); n != before {
+		if n := b.InUse(); n != before {
 			t.Errorf("with memory for %d buffers, %d are left behind", left, n-before)
 		}
 	}

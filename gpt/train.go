@@ -1,10 +1,12 @@
 package gpt
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
 	"caldera/backend"
+	"caldera/gpt/model"
 	"caldera/nn"
 )
 
@@ -40,47 +42,39 @@ func TrainChunk(vocab int) int { return max(1, scoresAtOnce/vocab) }
 // forward, backward, clipping and AdamW. Where several batches make a step, it
 // is one that clears the gradients, one for each batch, and one that ends it.
 type Trainer struct {
-	m       *Model
+	m       *model.Model
 	o       TrainOptions
-	params  *nn.Parameters // as m.parameters
+	params  *nn.Parameters // as m.Learned
 	buffers []backend.Buffer
 	count   int // steps so far
 
-	clear  *nn.Program // of gradients; nil if batch does so
-	batch  *nn.Program // forward and backward
-	end    *nn.Program // the norm of the gradients, and in f32 the weights; nil if batch does so
-	update *nn.Program // of weights in mixed precision, where the host has a say; else nil
-	losses Tensor      // [batch, time] f32
-	norm   Tensor      // [2] f32: of the gradients, and what they are multiplied with
+	clear  *nn.Program    // of gradients; nil if batch does so
+	batch  *nn.Program    // forward and backward
+	end    *nn.Program    // the norm of the gradients, and in f32 the weights; nil if batch does so
+	update *nn.Program    // of weights in mixed precision, where the host has a say; else nil
+	losses backend.Tensor // [batch, time] f32
+	norm   backend.Tensor // [2] f32: of the gradients, and what they are multiplied with
 
 	scale *lossScale // in mixed precision; else nil
 
-	loss       *nn.Program // forward only, made when Loss is first called
-	lossLosses Tensor      // [batch, time] f32
+	loss       *nn.Program    // forward only, made when Loss is first called
+	lossLosses backend.Tensor // [batch, time] f32
 
-	ids, targets Tensor // [batch, time] i32
-	at           Tensor // [batch] i32: each sequence begins at position 0
-	step         Tensor // [3] f32, see nn.AdamW.Step
-	seed         Tensor // [4] i32, see nn.Training.Seed
-	lossScale    Tensor // [1] f32, see nn.Training.LossScale
-	clip         Tensor // [1] f32, what gradients are multiplied with in mixed precision
+	ids, targets backend.Tensor // [batch, time] i32
+	at           backend.Tensor // [batch] i32: each sequence begins at position 0
+	step         backend.Tensor // [3] f32, see nn.AdamW.Step
+	seed         backend.Tensor // [4] i32, see nn.Training.Seed
+	lossScale    backend.Tensor // [1] f32, see nn.Training.LossScale
+	clip         backend.Tensor // [1] f32, what gradients are multiplied with in mixed precision
 }
 
 // NewTrainer records a training step of m, whose weights were loaded with
 // [LoadOptions].Train. The error is a [TrainMemoryError] where the backend tells
 // that it has not the memory for it.
-func (m *Model) NewTrainer(o TrainOptions) (*Trainer, error) {
-	if o.Accumulate == 0 {
-		o.Accumulate = 1
-	}
-	if o.Chunk == 0 {
-		o.Chunk = TrainChunk(m.Vocab)
-	}
-	if o.DType == backend.None {
-		o.DType = backend.F32
-	}
+func NewTrainer(m *model.Model, o TrainOptions) (*Trainer, error) {
+	o.Accumulate, o.Chunk, o.DType = cmp.Or(o.Accumulate, 1), cmp.Or(o.Chunk, TrainChunk(m.Vocab)), cmp.Or(o.DType, backend.F32)
 	switch {
-	case !m.train:
+	case !m.Train:
 		return nil, fmt.Errorf("the weights cannot change: load them with LoadOptions.Train")
 	case o.Batch < 1 || o.Time < 1 || o.Time > m.Context || o.Batch > math.MaxInt32/o.Time:
 		return nil, fmt.Errorf("%d sequences of %d tokens: expected at least one of 1 to %d", o.Batch, o.Time, m.Context)
@@ -89,13 +83,13 @@ func (m *Model) NewTrainer(o TrainOptions) (*Trainer, error) {
 	case o.Accumulate < 1:
 		return nil, fmt.Errorf("%d batches make a step: expected at least 1", o.Accumulate)
 	}
-	if err := m.trains(o); err != nil {
+	if err := trains(m, o); err != nil {
 		return nil, err
 	}
-	return m.newTrainer(o)
+	return newTrainer(m, o)
 }
 
-func (m *Model) newTrainer(o TrainOptions) (*Trainer, error) {
+func newTrainer(m *model.Model, o TrainOptions) (*Trainer, error) {
 	tr := &Trainer{m: m, o: o}
 	if o.DType == backend.F16 {
 		tr.scale = &lossScale{value: min(firstLossScale, o.largestLossScale())}
@@ -111,16 +105,16 @@ func (m *Model) newTrainer(o TrainOptions) (*Trainer, error) {
 func (tr *Trainer) record() (err error) {
 	m, o := tr.m, tr.o
 	var list []nn.Parameter
-	head := m.Head().W
-	for _, w := range m.parameters() {
+	head := model.Head(m).W
+	for _, w := range m.Learned() {
 		multiplies := w.Multiplies() || *w.Tensor == head // not an embedding alone
 		list = append(list, nn.Parameter{Value: *w.Tensor, Decay: w.Matrix(), Half: multiplies && tr.scale != nil})
 	}
-	if tr.params, err = nn.NewParameters(m.b, list...); err != nil {
+	if tr.params, err = nn.NewParameters(m.Backend, list...); err != nil {
 		return err
 	}
 	for _, x := range []struct {
-		dst  *Tensor
+		dst  *backend.Tensor
 		d    backend.DType
 		dims []int
 	}{
@@ -128,7 +122,7 @@ func (tr *Trainer) record() (err error) {
 		{&tr.at, backend.I32, []int{o.Batch}}, {&tr.step, backend.F32, []int{3}}, {&tr.seed, backend.I32, []int{4}},
 		{&tr.lossScale, backend.F32, []int{1}}, {&tr.clip, backend.F32, []int{1}},
 	} {
-		if *x.dst, err = backend.New(m.b, x.d, x.dims...); err != nil {
+		if *x.dst, err = backend.New(m.Backend, x.d, x.dims...); err != nil {
 			return err
 		}
 		tr.buffers = append(tr.buffers, x.dst.Buf)
@@ -139,21 +133,21 @@ func (tr *Trainer) record() (err error) {
 	}
 	whole := o.Accumulate == 1 && tr.scale == nil
 	if !whole {
-		t := nn.NewTape(m.b)
+		t := nn.NewTape(m.Backend)
 		t.Round(tr.params)
 		t.ClearGradients(tr.params)
 		if tr.clear, err = t.Record(); err != nil {
 			return err
 		}
 	}
-	t := nn.NewTape(m.b)
+	t := nn.NewTape(m.Backend)
 	t.Train(tr.params, training)
 	if whole {
 		t.ClearGradients(tr.params)
 	}
 	losses := tr.forward(t)
 	t.Backward(losses)
-	var norm Tensor
+	var norm backend.Tensor
 	if whole {
 		norm = tr.finish(t)
 	}
@@ -165,14 +159,14 @@ func (tr *Trainer) record() (err error) {
 		tr.norm = tr.batch.Tensor(norm)
 		return nil
 	}
-	t = nn.NewTape(m.b)
+	t = nn.NewTape(m.Backend)
 	norm = tr.finish(t)
 	if tr.end, err = t.Record(); err != nil {
 		return err
 	}
 	tr.norm = tr.end.Tensor(norm)
 	if tr.scale != nil {
-		t = nn.NewTape(m.b)
+		t = nn.NewTape(m.Backend)
 		t.AdamW(tr.params, tr.o.AdamW, tr.step, tr.clip)
 		tr.update, err = t.Record()
 	}
@@ -180,14 +174,14 @@ func (tr *Trainer) record() (err error) {
 }
 
 // forward writes how surprising each target is, [batch, time].
-func (tr *Trainer) forward(t *nn.Tape) Tensor {
+func (tr *Trainer) forward(t *nn.Tape) backend.Tensor {
 	x := tr.m.Final(t, tr.m.Forward(t, tr.ids, tr.at, nil)) // [batch, time, width]
-	return t.Keep(t.CrossEntropy(tr.m.Head(), x, tr.targets, tr.o.Chunk))
+	return t.Keep(t.CrossEntropy(model.Head(tr.m), x, tr.targets, tr.o.Chunk))
 }
 
 // finish writes the norm of the gradients, [2], and how weights follow them; in
 // mixed precision that is for the host to allow.
-func (tr *Trainer) finish(t *nn.Tape) Tensor {
+func (tr *Trainer) finish(t *nn.Tape) backend.Tensor {
 	norm := t.Keep(t.ClipGradients(tr.params, tr.o.Clip))
 	if tr.scale == nil {
 		t.AdamW(tr.params, tr.o.AdamW, tr.step, norm.Slice(-1, 1, 2))
@@ -207,7 +201,7 @@ func (tr *Trainer) Step(ids, targets []int, rate float64) (loss, norm float64, e
 	if err := tr.check(ids, targets, tr.o.Accumulate); err != nil {
 		return 0, 0, err
 	}
-	if err := backend.SetF32(tr.m.b, tr.step, tr.o.AdamW.Step(tr.count+1, rate)); err != nil {
+	if err := backend.SetF32(tr.m.Backend, tr.step, tr.o.AdamW.Step(tr.count+1, rate)); err != nil {
 		return 0, 0, err
 	}
 	step := tr.gradients // and in f32 the weights
@@ -233,7 +227,7 @@ func (tr *Trainer) gradients(ids, targets []int) (loss, norm float64, err error)
 	for i := range tr.o.Accumulate {
 		count := uint64(tr.count)*uint64(tr.o.Accumulate) + uint64(i)
 		seed := []int32{int32(tr.o.Seed), int32(tr.o.Seed >> 32), int32(count), int32(count >> 32)}
-		if err := backend.SetI32(tr.m.b, tr.seed, seed); err != nil {
+		if err := backend.SetI32(tr.m.Backend, tr.seed, seed); err != nil {
 			return 0, 0, err
 		}
 		l, err := tr.run(tr.batch, tr.losses, ids[i*n:(i+1)*n], targets[i*n:(i+1)*n])
@@ -248,7 +242,7 @@ func (tr *Trainer) gradients(ids, targets []int) (loss, norm float64, err error)
 		}
 	}
 	norms := make([]float32, 2)
-	if err := backend.GetF32(tr.m.b, tr.norm, norms); err != nil {
+	if err := backend.GetF32(tr.m.Backend, tr.norm, norms); err != nil {
 		return 0, 0, err
 	}
 	return loss, float64(norms[0]), nil
@@ -270,7 +264,7 @@ func (tr *Trainer) recordLoss() (err error) {
 	if tr.loss != nil {
 		return nil
 	}
-	t := nn.NewTape(tr.m.b)
+	t := nn.NewTape(tr.m.Backend)
 	losses := tr.forward(t)
 	if tr.loss, err = t.Record(); err == nil {
 		tr.lossLosses = tr.loss.Tensor(losses)
@@ -297,16 +291,12 @@ func (tr *Trainer) check(ids, targets []int, batches int) error {
 }
 
 // run runs p over a batch and returns the mean of its losses.
-func (tr *Trainer) run(p *nn.Program, losses Tensor, ids, targets []int) (mean float64, err error) {
-	words := make([]int32, len(ids))
+func (tr *Trainer) run(p *nn.Program, losses backend.Tensor, ids, targets []int) (mean float64, err error) {
 	for _, x := range []struct {
-		dst    Tensor
+		dst    backend.Tensor
 		values []int
 	}{{tr.ids, ids}, {tr.targets, targets}} {
-		for i, v := range x.values {
-			words[i] = int32(v)
-		}
-		if err := backend.SetI32(tr.m.b, x.dst, words); err != nil {
+		if err := backend.SetI32(tr.m.Backend, x.dst, int32s(x.values)); err != nil {
 			return 0, err
 		}
 	}
@@ -314,7 +304,7 @@ func (tr *Trainer) run(p *nn.Program, losses Tensor, ids, targets []int) (mean f
 		return 0, err
 	}
 	values := make([]float32, len(ids))
-	if err := backend.GetF32(tr.m.b, losses, values); err != nil {
+	if err := backend.GetF32(tr.m.Backend, losses, values); err != nil {
 		return 0, err
 	}
 	for _, v := range values {
@@ -326,9 +316,7 @@ func (tr *Trainer) run(p *nn.Program, losses Tensor, ids, targets []int) (mean f
 // Close frees the trainer's memory; the model keeps what it has learned.
 func (tr *Trainer) Close() {
 	for _, p := range []*nn.Program{tr.clear, tr.batch, tr.end, tr.update, tr.loss} {
-		if p != nil {
-			p.Close()
-		}
+		p.Close()
 	}
 	if tr.params != nil {
 		tr.params.Free()

@@ -9,7 +9,10 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 	"caldera/nn"
 )
 
@@ -36,7 +39,7 @@ func testTrain(t *testing.T, b backend.Backend, dir string, chunk int) {
 	m := trainable(t, b, dir)
 	want := expected(t, dir)
 	shape := want.shape(t, "input_ids")
-	tr, err := m.NewTrainer(gpt.TrainOptions{Batch: shape[0], Time: shape[1], AdamW: reference.adamW, Clip: reference.clip, Chunk: chunk})
+	tr, err := gpt.NewTrainer(m, gpt.TrainOptions{Batch: shape[0], Time: shape[1], AdamW: reference.adamW, Clip: reference.clip, Chunk: chunk})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,32 +53,32 @@ func testTrain(t *testing.T, b backend.Backend, dir string, chunk int) {
 		if step > 0 {
 			continue
 		}
-		checkNear(t, "loss", []float32{float32(loss)}, want.floats(t, "loss"), 1e-5)
+		gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.floats(t, "loss"), 1e-5)
 		squares := 0.0
-		for i, w := range m.ParameterRows() {
-			ref := want.floats(t, "grad."+w.Name(gpt.HuggingFace))
+		for i, w := range m.Learned() {
+			ref := want.floats(t, "grad."+w.Name(model.HuggingFace))
 			for _, v := range ref {
 				squares += float64(v) * float64(v)
 			}
 			got := asStored(t, b, tr.Parameters()[i].Grad, w)
-			checkNear(t, "grad."+w.Name(gpt.HuggingFace), got, ref, 1e-5)
+			gpttest.CheckNear(t, "grad."+w.Name(model.HuggingFace), got, ref, 1e-5)
 		}
 		if want := math.Sqrt(squares); !(math.Abs(norm-want) <= 1e-5*want) {
 			t.Errorf("the norm of the gradients is %v, expected %v", norm, want)
 		}
 	}
-	for _, w := range m.ParameterRows() {
+	for _, w := range m.Learned() {
 		tolerance := 1e-5
-		if strings.HasSuffix(w.Name(gpt.HuggingFace), "c_attn.bias") {
+		if strings.HasSuffix(w.Name(model.HuggingFace), "c_attn.bias") {
 			// The gradient of the key's bias is 0 but for rounding, of which
 			// AdamW makes steps as large as any other's.
 			tolerance = 2e-3
 		}
-		checkNear(t, "step3."+w.Name(gpt.HuggingFace), asStored(t, b, *w.Tensor, w), want.floats(t, "step3."+w.Name(gpt.HuggingFace)), tolerance)
+		gpttest.CheckNear(t, "step3."+w.Name(model.HuggingFace), asStored(t, b, *w.Tensor, w), want.floats(t, "step3."+w.Name(model.HuggingFace)), tolerance)
 	}
 }
 
-func trainable(t *testing.T, b backend.Backend, dir string) *gpt.Model {
+func trainable(t *testing.T, b backend.Backend, dir string) *model.Model {
 	t.Helper()
 	m, err := gpt.Load(t.Context(), b, dir, gpt.LoadOptions{Train: true})
 	if err != nil {
@@ -86,12 +89,12 @@ func trainable(t *testing.T, b backend.Backend, dir string) *gpt.Model {
 }
 
 // asStored reads a weight or its gradient in the order of a checkpoint.
-func asStored(t *testing.T, b backend.Backend, x gpt.Tensor, w gpt.Weight) []float32 {
+func asStored(t *testing.T, b backend.Backend, x backend.Tensor, w model.Weight) []float32 {
 	t.Helper()
-	if w.Transposed(gpt.HuggingFace) {
+	if w.Transposed(model.HuggingFace) {
 		x = x.Transpose()
 	}
-	return floats(t, b, compact(t, b, x))
+	return gpttest.Floats(t, b, gpttest.Compact(t, b, x))
 }
 
 func numbers(values []int32) (out []int) {
@@ -104,8 +107,8 @@ func numbers(values []int32) (out []int) {
 // TestTrainLearns trains a model on one text until it knows it by heart, and
 // reads it back from a session: steps change the weights that text is made with.
 func TestTrainLearns(t *testing.T) {
-	b := openCPU(t)
-	config, err := gpt.OpenCheckpoint("testdata/gpt2-one")
+	b := gpttest.OpenCPU(t)
+	config, err := checkpoint.Open("testdata/gpt2-one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +118,8 @@ func TestTrainLearns(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	before := b.inUse()
-	tr, err := m.NewTrainer(gpt.TrainOptions{Batch: 2, Time: 4, AdamW: reference.adamW, Clip: 1})
+	before := b.InUse()
+	tr, err := gpt.NewTrainer(m, gpt.TrainOptions{Batch: 2, Time: 4, AdamW: reference.adamW, Clip: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,8 +134,8 @@ func TestTrainLearns(t *testing.T) {
 		}
 	}
 	tr.Close()
-	if b.inUse() != before {
-		t.Errorf("%d buffers are left behind", b.inUse()-before)
+	if b.InUse() != before {
+		t.Errorf("%d buffers are left behind", b.InUse()-before)
 	}
 	if want := math.Log(11) * 7 / 8; math.Abs(first-want) > 0.05 { // one target does not count
 		t.Errorf("the first loss is %v, expected about %.2f: all tokens are equally likely", first, want)
@@ -140,33 +143,33 @@ func TestTrainLearns(t *testing.T) {
 	if loss > 0.05 {
 		t.Errorf("after 300 steps the loss is %v, it began at %v", loss, first)
 	}
-	if got := feed(t, m, text[:2]...); slices.Index(got, slices.Max(got)) != 4 {
+	if got := gpttest.Feed(t, m, text[:2]...); slices.Index(got, slices.Max(got)) != 4 {
 		t.Errorf("after 3, 1 comes %d, expected 4", slices.Index(got, slices.Max(got)))
 	}
 }
 
 func TestTrainErrors(t *testing.T) {
-	b := openCPU(t)
-	m := loadModel(t, b, "testdata/gpt2-one", backend.F32)
+	b := gpttest.OpenCPU(t)
+	m := gpttest.Load(t, b, "testdata/gpt2-one", backend.F32)
 	o := gpt.TrainOptions{Batch: 1, Time: 4, AdamW: reference.adamW, Clip: 1}
-	_, err := m.NewTrainer(o)
-	wantError(t, err, "cannot change", "LoadOptions.Train")
+	_, err := gpt.NewTrainer(m, o)
+	gpttest.WantError(t, err, "cannot change", "LoadOptions.Train")
 	_, err = gpt.Load(t.Context(), b, "testdata/gpt2-one", gpt.LoadOptions{Train: true, DType: backend.F16})
-	wantError(t, err, "f32", "f16")
+	gpttest.WantError(t, err, "f32", "f16")
 	m = trainable(t, b, "testdata/gpt2-one")
-	before := b.inUse()
+	before := b.InUse()
 	for _, bad := range []gpt.TrainOptions{{Batch: 0, Time: 4}, {Batch: 1, Time: 0}, {Batch: 1, Time: 9}} {
-		_, err = m.NewTrainer(bad)
-		wantError(t, err, "sequences of", "1 to 8")
+		_, err = gpt.NewTrainer(m, bad)
+		gpttest.WantError(t, err, "sequences of", "1 to 8")
 	}
 	bad := o
 	bad.Clip = 0
-	_, err = m.NewTrainer(bad)
-	wantError(t, err, "global_norm", "above 0")
-	if b.inUse() != before {
-		t.Errorf("%d buffers are left behind", b.inUse()-before)
+	_, err = gpt.NewTrainer(m, bad)
+	gpttest.WantError(t, err, "global_norm", "above 0")
+	if b.InUse() != before {
+		t.Errorf("%d buffers are left behind", b.InUse()-before)
 	}
-	tr, err := m.NewTrainer(o)
+	tr, err := gpt.NewTrainer(m, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +185,6 @@ func TestTrainErrors(t *testing.T) {
 		{[]int{1, 2, 3, 4}, []int{1, -2, 3, 4}, []string{"target 1 is -2", "0 to 10"}},
 	} {
 		_, _, err := tr.Step(c.ids, c.targets, 0.1)
-		wantError(t, err, c.parts...)
+		gpttest.WantError(t, err, c.parts...)
 	}
 }

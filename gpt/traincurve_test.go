@@ -8,7 +8,9 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // curve is the losses of 200 steps of a small model that learns the letters of a
@@ -19,14 +21,14 @@ func curve(t *testing.T, b backend.Backend, d backend.DType) (losses []float64) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := gpt.Config{Family: "gpt2", Layers: 2, Heads: 2, Width: 32, Inner: 128, Context: 16, Vocab: 256, Epsilon: 1e-5, TieEmbeddings: true}
+	config := model.Config{Family: "gpt2", Layers: 2, Heads: 2, Width: 32, Inner: 128, Context: 16, Vocab: 256, Epsilon: 1e-5, TieEmbeddings: true}
 	m, err := gpt.Random(t.Context(), b, config, gpt.LoadOptions{Train: true}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
 	o := gpt.TrainOptions{Batch: 4, Time: config.Context, Accumulate: 2, AdamW: reference.adamW, Clip: 1, Dropout: 0.05, Seed: 3, DType: d}
-	tr, err := m.NewTrainer(o)
+	tr, err := gpt.NewTrainer(m, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +56,7 @@ func curve(t *testing.T, b backend.Backend, d backend.DType) (losses []float64) 
 // TestTrainCurves expects every backend to learn as the CPU does, in mixed
 // precision nearly.
 func TestTrainCurves(t *testing.T) {
-	want := curve(t, openCPU(t), backend.F32)
+	want := curve(t, gpttest.OpenCPU(t), backend.F32)
 	if first, last := want[0], want[len(want)-1]; math.Abs(first-math.Log(256)) > 0.1 || last > 3.5 {
 		t.Errorf("the loss began at %v and ended at %v: that is no learning", first, last)
 	}

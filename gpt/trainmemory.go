@@ -5,6 +5,7 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/null"
+	"caldera/gpt/model"
 )
 
 // TrainMemoryError reports a training step for which a backend has too little
@@ -26,16 +27,16 @@ func (e *TrainMemoryError) Unwrap() error { return backend.ErrOutOfMemory }
 
 // trains reports a step that has no place in the memory of the backend, where
 // that tells how much it has.
-func (m *Model) trains(o TrainOptions) error {
-	_, free, total := backend.Memory(m.b)
+func trains(m *model.Model, o TrainOptions) error {
+	_, free, total := backend.Memory(m.Backend)
 	if free == 0 || total == 0 { // not known
 		return nil
 	}
-	need, err := m.trainMemory(o)
+	need, err := trainMemory(m, o)
 	if err != nil || need <= free {
 		return err
 	}
-	e := &TrainMemoryError{Backend: m.b.Name(), Need: need, Free: free, Total: total}
+	e := &TrainMemoryError{Backend: m.Backend.Name(), Need: need, Free: free, Total: total}
 	for _, x := range []struct {
 		recompute bool
 		most      *int
@@ -44,7 +45,7 @@ func (m *Model) trains(o TrainOptions) error {
 		o.Recompute = x.recompute
 		for low, high := 1, o.Batch; low <= high; { // low-1 fit
 			o.Batch = (low + high) / 2
-			if need, err := m.trainMemory(o); err == nil && need <= free {
+			if need, err := trainMemory(m, o); err == nil && need <= free {
 				*x.most, low = o.Batch, o.Batch+1
 			} else {
 				high = o.Batch - 1
@@ -55,10 +56,10 @@ func (m *Model) trains(o TrainOptions) error {
 }
 
 // trainMemory is the number of bytes that a trainer allocates.
-func (m *Model) trainMemory(o TrainOptions) (int64, error) {
-	dry, counts := *m, &null.Backend{As: m.b}
-	dry.b = counts
-	tr, err := dry.newTrainer(o)
+func trainMemory(m *model.Model, o TrainOptions) (int64, error) {
+	dry, counts := *m, &null.Backend{As: m.Backend}
+	dry.Backend = counts
+	tr, err := newTrainer(&dry, o)
 	if err == nil {
 		err = tr.recordLoss()
 	}

@@ -13,8 +13,12 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/checkpoint/tensorfile"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
 )
 
 // lesson is a batch for gpt2-one, which knows 11 tokens: 4 sequences of 4.
@@ -27,9 +31,9 @@ func lessonOptions(accumulate int) gpt.TrainOptions {
 	return gpt.TrainOptions{Batch: 4 / accumulate, Time: 4, Accumulate: accumulate, AdamW: reference.adamW, Clip: 1, Seed: 7}
 }
 
-func trainer(t *testing.T, m *gpt.Model, o gpt.TrainOptions) *gpt.Trainer {
+func trainer(t *testing.T, m *model.Model, o gpt.TrainOptions) *gpt.Trainer {
 	t.Helper()
-	tr, err := m.NewTrainer(o)
+	tr, err := gpt.NewTrainer(m, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,29 +54,29 @@ func steps(t *testing.T, tr *gpt.Trainer, n int) (losses []float64) {
 }
 
 // learned is the weights of the model as a checkpoint stores them, one after the other.
-func learned(t *testing.T, m *gpt.Model) (all []float32) {
+func learned(t *testing.T, m *model.Model) (all []float32) {
 	t.Helper()
-	for _, w := range m.ParameterRows() {
-		all = append(all, asStored(t, m.Backend(), *w.Tensor, w)...)
+	for _, w := range m.Learned() {
+		all = append(all, asStored(t, m.Backend, *w.Tensor, w)...)
 	}
 	return all
 }
 
 // sameWeights expects weights to be the same but for rounding. Of the key's
 // bias AdamW makes steps of rounding, for its gradient is 0.
-func sameWeights(t *testing.T, m *gpt.Model, got, want []float32, d backend.DType) {
+func sameWeights(t *testing.T, m *model.Model, got, want []float32, d backend.DType) {
 	t.Helper()
-	for _, w := range m.ParameterRows() {
+	for _, w := range m.Learned() {
 		n, tolerance := w.Tensor.Len(), 1e-6
 		if d == backend.F16 {
 			tolerance = 1e-4 // what is near the middle of two f16 may go either way
 		}
-		if strings.HasSuffix(w.Name(gpt.HuggingFace), "c_attn.bias") {
+		if strings.HasSuffix(w.Name(model.HuggingFace), "c_attn.bias") {
 			tolerance = 5e-3
 		}
 		for i := range n {
 			if !(math.Abs(float64(got[i]-want[i])) <= tolerance) {
-				t.Errorf("%s: element %d is %v, expected %v", w.Name(gpt.HuggingFace), i, got[i], want[i])
+				t.Errorf("%s: element %d is %v, expected %v", w.Name(model.HuggingFace), i, got[i], want[i])
 				break
 			}
 		}
@@ -86,7 +90,7 @@ func TestTrainAccumulates(t *testing.T) {
 	var want, losses []float64
 	var all [][]float32
 	for _, accumulate := range []int{1, 2, 4} {
-		m := trainable(t, openCPU(t), "testdata/gpt2-one")
+		m := trainable(t, gpttest.OpenCPU(t), "testdata/gpt2-one")
 		losses = steps(t, trainer(t, m, lessonOptions(accumulate)), 3)
 		all = append(all, learned(t, m))
 		if want == nil {
@@ -105,7 +109,7 @@ func TestTrainAccumulates(t *testing.T) {
 func TestTrainRecomputes(t *testing.T) {
 	var all [2][]float32
 	for i, recompute := range []bool{false, true} {
-		m := trainable(t, openCPU(t), "testdata/gpt2-tiny")
+		m := trainable(t, gpttest.OpenCPU(t), "testdata/gpt2-tiny")
 		tr := trainer(t, m, gpt.TrainOptions{Batch: 2, Time: 8, AdamW: reference.adamW, Clip: 1, Dropout: 0.1, Recompute: recompute})
 		steps(t, tr, 3)
 		all[i] = learned(t, m)
@@ -125,11 +129,11 @@ func TestTrainRecomputesOnDevices(t *testing.T) {
 			tr := trainer(t, m, gpt.TrainOptions{Batch: 2, Time: 8, AdamW: reference.adamW, Clip: 1, Dropout: 0.1, Recompute: recompute})
 			steps(t, tr, 1)
 			all[i] = nil
-			for j, w := range m.ParameterRows() {
+			for j, w := range m.Learned() {
 				all[i] = append(all[i], asStored(t, b, tr.Parameters()[j].Grad, w)...)
 			}
 		}
-		checkNear(t, "gradients", all[1], all[0], 1e-6)
+		gpttest.CheckNear(t, "gradients", all[1], all[0], 1e-6)
 	})
 }
 
@@ -137,7 +141,7 @@ func TestTrainRecomputesOnDevices(t *testing.T) {
 // and evaluation and generation to have none.
 func TestTrainDropout(t *testing.T) {
 	first := func(rate float32, seed uint64, accumulate int) []float64 {
-		m := trainable(t, openCPU(t), "testdata/gpt2-one")
+		m := trainable(t, gpttest.OpenCPU(t), "testdata/gpt2-one")
 		o := lessonOptions(accumulate)
 		o.Dropout, o.Seed = rate, seed
 		tr := trainer(t, m, o)
@@ -187,7 +191,7 @@ func TestTrainDropoutBatches(t *testing.T) {
 	losses := func(seed uint64, step, accumulate, n int) (out []float64) {
 		o := lessonOptions(2)
 		o.Dropout, o.Seed, o.Accumulate = 0.3, seed, accumulate
-		tr := trainer(t, trainable(t, openCPU(t), "testdata/gpt2-one"), o)
+		tr := trainer(t, trainable(t, gpttest.OpenCPU(t), "testdata/gpt2-one"), o)
 		path := filepath.Join(t.TempDir(), "state")
 		if err := tr.SaveState(path); err != nil {
 			t.Fatal(err)
@@ -240,7 +244,7 @@ func setStep(t *testing.T, path string, step int) {
 	}
 	metadata := f.Metadata()
 	metadata["step"] = strconv.Itoa(step)
-	if err := safetensors.Write(path, tensors, metadata); err != nil {
+	if err := gpttest.WriteTensors(path, tensors, metadata); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -259,7 +263,7 @@ func testTrainResumes(t *testing.T, d backend.DType) {
 	o.Dropout, o.DType = 0.1, d
 	dir := t.TempDir()
 	state := filepath.Join(dir, "optimizer.safetensors")
-	m := trainable(t, openCPU(t), "testdata/gpt2-one")
+	m := trainable(t, gpttest.OpenCPU(t), "testdata/gpt2-one")
 	tr := trainer(t, m, o)
 	steps(t, tr, 3)
 	if tr.Count() != 3 {
@@ -272,7 +276,7 @@ func testTrainResumes(t *testing.T, d backend.DType) {
 	wantLosses := steps(t, tr, 3)
 	want := learned(t, m)
 
-	for name, b := range map[string]backend.Backend{"same": openCPU(t), "other layout": &device{openCPU(t)}} {
+	for name, b := range map[string]backend.Backend{"same": gpttest.OpenCPU(t), "other layout": gpttest.DeviceOf(gpttest.OpenCPU(t))} {
 		m := trainable(t, b, dir)
 		tr := trainer(t, m, o)
 		if err := tr.LoadState(state); err != nil {
@@ -300,13 +304,13 @@ func testTrainResumes(t *testing.T, d backend.DType) {
 }
 
 // save writes the model as it is now.
-func save(t *testing.T, m *gpt.Model, dir string) {
+func save(t *testing.T, m *model.Model, dir string) {
 	t.Helper()
-	c, err := m.Checkpoint(nil)
+	c, err := checkpoint.Snapshot(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SaveDir(t.Context(), dir, gpt.SaveOptions{}); err != nil {
+	if err := c.SaveDir(t.Context(), dir, checkpoint.SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -325,37 +329,37 @@ func contents(t *testing.T, path string) []byte {
 func TestCheckpoint(t *testing.T) {
 	for _, reference := range references {
 		from := "testdata/" + reference
-		want := learned(t, trainable(t, openCPU(t), from))
-		for _, b := range []backend.Backend{openCPU(t), &device{openCPU(t)}} {
+		want := learned(t, trainable(t, gpttest.OpenCPU(t), from))
+		for _, b := range []backend.Backend{gpttest.OpenCPU(t), gpttest.DeviceOf(gpttest.OpenCPU(t))} {
 			m := trainable(t, b, from)
 			dir := t.TempDir()
 			save(t, m, dir)
-			if got := learned(t, trainable(t, openCPU(t), dir)); !slices.Equal(got, want) {
+			if got := learned(t, trainable(t, gpttest.OpenCPU(t), dir)); !slices.Equal(got, want) {
 				t.Errorf("%s: weights saved and loaded differ", reference)
 			}
 		}
 	}
-	m := trainable(t, openCPU(t), "testdata/gpt2-one")
+	m := trainable(t, gpttest.OpenCPU(t), "testdata/gpt2-one")
 	want := learned(t, m)
-	c, err := m.Checkpoint(nil)
+	c, err := checkpoint.Snapshot(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	steps(t, trainer(t, m, lessonOptions(1)), 1)
 	dir := t.TempDir()
-	if err := c.SaveDir(t.Context(), dir, gpt.SaveOptions{}); err != nil {
+	if err := c.SaveDir(t.Context(), dir, checkpoint.SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := learned(t, trainable(t, openCPU(t), dir)); !slices.Equal(got, want) {
+	if got := learned(t, trainable(t, gpttest.OpenCPU(t), dir)); !slices.Equal(got, want) {
 		t.Error("a step changed the checkpoint taken before it")
 	}
-	_, err = loadModel(t, openCPU(t), "testdata/gpt2-one", backend.F32).Checkpoint(nil)
-	wantError(t, err, "never changed", "LoadOptions.Train")
+	_, err = checkpoint.Snapshot(gpttest.Load(t, gpttest.OpenCPU(t), "testdata/gpt2-one", backend.F32), nil)
+	gpttest.WantError(t, err, "never changed", "LoadOptions.Train")
 }
 
 // TestLoadStateErrors changes files that are right.
 func TestLoadStateErrors(t *testing.T) {
-	m := trainable(t, openCPU(t), "testdata/gpt2-one")
+	m := trainable(t, gpttest.OpenCPU(t), "testdata/gpt2-one")
 	tr := trainer(t, m, lessonOptions(1))
 	steps(t, tr, 2)
 	dir := t.TempDir()
@@ -383,7 +387,7 @@ func TestLoadStateErrors(t *testing.T) {
 			return append(x, safetensors.Tensor{Name: "more", DType: safetensors.F32, Shape: []int{1}, Data: make([]byte, 4)})
 		}, []string{`tensor "more"`, "no weight"}},
 		{func(x []safetensors.Tensor, m map[string]string) []safetensors.Tensor {
-			x[0].Shape = []int{x[0].Elements(), 1}
+			x[0].Shape = []int{tensorfile.Elements(x[0].Shape), 1}
 			return x
 		}, []string{"expected F32", "another model"}},
 		{func(x []safetensors.Tensor, m map[string]string) []safetensors.Tensor {
@@ -403,10 +407,10 @@ func TestLoadStateErrors(t *testing.T) {
 		metadata := map[string]string{"step": good.Metadata()["step"]}
 		tensors = c.change(tensors, metadata)
 		bad := filepath.Join(dir, "bad")
-		if err := safetensors.Write(bad, tensors, metadata); err != nil {
+		if err := gpttest.WriteTensors(bad, tensors, metadata); err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, tr.LoadState(bad), c.parts...)
+		gpttest.WantError(t, tr.LoadState(bad), c.parts...)
 		after := filepath.Join(dir, "after")
 		if err := tr.SaveState(after); err != nil {
 			t.Fatal(err)
@@ -430,7 +434,7 @@ func TestLoadStateErrors(t *testing.T) {
 // small is a backend that tells how much memory it has left, and fails where
 // more is taken.
 type small struct {
-	*account
+	*gpttest.Account
 	free int64
 }
 
@@ -445,11 +449,11 @@ func TestTrainMemory(t *testing.T) {
 }
 
 func testTrainMemory(t *testing.T, d backend.DType) {
-	s := &small{openCPU(t), 1 << 39}
+	s := &small{gpttest.OpenCPU(t), 1 << 39}
 	m := trainable(t, s, "testdata/gpt2-tiny")
 	need := func(o gpt.TrainOptions) int64 {
-		before := s.allocated
-		tr, err := m.NewTrainer(o)
+		before := s.Allocated
+		tr, err := gpt.NewTrainer(m, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -458,7 +462,7 @@ func testTrainMemory(t *testing.T, d backend.DType) {
 		if _, err := tr.Loss(make([]int, n), make([]int, n)); err != nil {
 			t.Fatal(err)
 		}
-		return int64(s.allocated - before)
+		return int64(s.Allocated - before)
 	}
 	o := gpt.TrainOptions{Batch: 64, Time: 16, AdamW: reference.adamW, Clip: 1, Chunk: 64, DType: d}
 	of := func(batch int, recompute bool) gpt.TrainOptions {
@@ -470,24 +474,24 @@ func testTrainMemory(t *testing.T, d backend.DType) {
 	limit := need(of(24, false))
 	all := need(o)
 	s.free = limit
-	before, recorded := s.allocated, s.recorded
-	_, err := m.NewTrainer(o)
+	before, recorded := s.Allocated, s.Recorded
+	_, err := gpt.NewTrainer(m, o)
 	var e *gpt.TrainMemoryError
 	if !errors.As(err, &e) || !errors.Is(err, backend.ErrOutOfMemory) {
 		t.Fatalf("%v, expected a TrainMemoryError", err)
 	}
-	if s.allocated != before || s.recorded != recorded {
-		t.Errorf("%d bytes were taken before the step was refused", s.allocated-before)
+	if s.Allocated != before || s.Recorded != recorded {
+		t.Errorf("%d bytes were taken before the step was refused", s.Allocated-before)
 	}
 	if e.Need != all || e.Free != limit || e.Batch != 24 || e.Recompute <= e.Batch || e.Recompute >= 64 {
 		t.Errorf("%+v, expected need %d, free %d, 24 sequences, more of them with Recompute", e, all, limit)
 	}
-	wantError(t, err, "training step needs", "are free", m.Backend().Name())
+	gpttest.WantError(t, err, "training step needs", "are free", m.Backend.Name())
 	if got := need(of(e.Recompute, true)); got > limit {
 		t.Errorf("%d sequences computed again need %d bytes of %d", e.Recompute, got, limit)
 	}
 	s.free = 1
-	if _, err := m.NewTrainer(o); !errors.As(err, &e) || e.Batch != 0 || e.Recompute != 0 {
+	if _, err := gpt.NewTrainer(m, o); !errors.As(err, &e) || e.Batch != 0 || e.Recompute != 0 {
 		t.Errorf("%v, %+v: expected that nothing fits", err, e)
 	}
 }

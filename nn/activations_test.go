@@ -55,6 +55,18 @@ func TestQuantizeActivations(t *testing.T) {
 	}
 }
 
+// TestQuantizeActivationsRefused names dtypes in which products do not read activations
+// because a tape was told so: blocks of weights, and f16, in which only training has them.
+func TestQuantizeActivationsRefused(t *testing.T) {
+	for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0, backend.F16, backend.BF16, backend.I32} {
+		tape := nn.NewTape(newCounting())
+		tape.QuantizeActivations(d)
+		if _, err := tape.Record(); err == nil || !strings.Contains(err.Error(), "activations in "+d.String()+": expected f32") {
+			t.Errorf("%v: got %v", d, err)
+		}
+	}
+}
+
 // TestQuantizedResults computes with blocks in the memory that a tape plans, whose
 // places count in blocks.
 func TestQuantizedResults(t *testing.T) {

@@ -87,7 +87,7 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 		x := pool[i]
 		rows := x.Dim(-1) == 1 || x.Stride(-1) == 1
 		of := fmt.Sprintf("of %d", i)
-		switch r.IntN(13) {
+		switch r.IntN(16) {
 		case 0, 1: // a slice
 			axis := r.IntN(4)
 			from := r.IntN(x.Dim(axis))
@@ -160,6 +160,30 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 				}
 				add(fmt.Sprintf("attention %+v %s", layer, of), tape.Attention(layer, x, k, v, w.zeros.Slice(-1, 0, x.Dim(-3)), ""))
 			}
+		case 13, 14: // a matrix that is a result, and a bias
+			for _, y := range pool {
+				if rows && y.Shape[0] == 1 && y.Shape[1] == 1 && y.Dim(-1) == x.Dim(-1) && y.Dim(-2) <= windowsWidth && (y.Dim(-1) == 1 || y.Stride(-1) == 1 || y.Stride(-2) == 1) {
+					l := nn.Linear{W: y}
+					for _, z := range pool {
+						if z.Rows() == 1 && z.Dim(-1) == y.Dim(-2) && (z.Dim(-1) == 1 || z.Stride(-1) == 1) && r.IntN(2) == 0 {
+							l.Bias = z
+						}
+					}
+					add("product "+of, tape.Activate(backend.SiLU, tape.Linear(l, x)))
+					break
+				}
+			}
+		case 15: // a norm's vector that is a result, and sinks
+			for _, y := range pool {
+				if rows && y.Rows() == 1 && y.Dim(-1) == x.Dim(-1) && (y.Dim(-1) == 1 || y.Stride(-1) == 1) {
+					x = tape.RMSNorm(nn.Norm{Gamma: y, Epsilon: 0.1}, x)
+					add("normed "+of, x)
+					if x.Shape[0] == 1 {
+						add("sunk "+of, tape.Attention(nn.Attention{Heads: y.Dim(-1), Sinks: y}, x, x, x, w.zeros.Slice(-1, 0, x.Dim(-3)), ""))
+					}
+					break
+				}
+			}
 		case 11:
 			for _, y := range pool { // with the first that fits, itself perhaps
 				if rows && y.Shape == x.Shape && (y.Dim(-1) == 1 || y.Stride(-1) == 1) {
@@ -194,6 +218,7 @@ func (w *windows) gradients(t *testing.T, recompute bool) (grads [][]float32) {
 	tape := nn.NewTape(w.b)
 	tape.Train(w.params, nn.Training{Share: 1, Recompute: recompute})
 	tape.ClearGradients(w.params)
+	tape.Round(w.params)
 	tape.Backward(w.losses(tape))
 	p, err := tape.Record()
 	if err != nil {
@@ -255,6 +280,37 @@ func TestGradientWindows(t *testing.T) {
 		}
 	}
 	t.Logf("windows and ops of the models: %v", kinds)
+}
+
+// TestGradientWindowsHalf holds the gradients of such models in mixed precision to
+// those in f32, and those of results that are computed again to these.
+func TestGradientWindowsHalf(t *testing.T) {
+	for seed := range uint64(100) {
+		w := newWindows(t, seed)
+		want := w.gradients(t, false)
+		list := slices.Clone(w.params.List)
+		for i, p := range list {
+			list[i] = nn.Parameter{Value: p.Value, Half: p.Value.Rows() > 1}
+		}
+		var err error
+		if w.params, err = nn.NewParameters(w.b, list...); err != nil {
+			t.Fatal(err)
+		}
+		got := w.gradients(t, false)
+		if again := w.gradients(t, true); !slices.EqualFunc(again, got, slices.Equal[[]float32]) {
+			t.Errorf("seed %d: gradients differ where results are computed again\n%s", seed, strings.Join(w.described, "\n"))
+		}
+		size, distance := 0.0, 0.0
+		for i := range want {
+			for j, v := range want[i] {
+				size = math.Hypot(size, float64(v))
+				distance = math.Hypot(distance, float64(v-got[i][j]))
+			}
+		}
+		if distance == 0 || distance > 0.02*size {
+			t.Errorf("seed %d: the gradient of length %v is %v away from that in f32\n%s", seed, size, distance, strings.Join(w.described, "\n"))
+		}
+	}
 }
 
 // TestGradientOps counts what gradients of windows take: nothing beside the

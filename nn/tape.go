@@ -44,8 +44,12 @@ func NewTape(b backend.Backend) *Tape {
 // QuantizeActivations makes products with quantised weights read what they multiply
 // with in blocks of d, a quantised dtype of activations, or with [backend.F32], as it
 // does otherwise, unrounded. Products that read the same tensor share its blocks. On a
-// tape that trains nothing is rounded so.
-func (t *Tape) QuantizeActivations(d backend.DType) { t.activations = d }
+// tape that trains nothing is rounded so. Record reports any other dtype.
+func (t *Tape) QuantizeActivations(d backend.DType) {
+	if t.activations = d; d != backend.None && d != backend.F32 && !(d.Is(backend.Activations) && d.Quantized()) {
+		t.fail(fmt.Errorf("activations in %v: expected f32, or a quantised dtype of activations such as %v", d, backend.Q8_A))
+	}
+}
 
 // Watch makes the tape keep the tensors that the model names, where wants says
 // so: hidden states, attention maps. They are found by [Program.Named].
@@ -150,6 +154,9 @@ func (p *Program) Named() map[string]Tensor {
 
 // Close frees the program and the memory of its results.
 func (p *Program) Close() error {
+	if p == nil {
+		return nil
+	}
 	var err error
 	if p.Program != nil {
 		err = p.Program.Close()

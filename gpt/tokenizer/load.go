@@ -13,8 +13,8 @@ import (
 	"path/filepath"
 	"reflect"
 
-	"caldera/gpt/modelfile"
 	"caldera/internal/printable"
+	"caldera/internal/regular"
 )
 
 // ErrNone is the error of Load when a directory has no tokenizer files. A
@@ -57,7 +57,7 @@ func LoadFS(fsys fs.FS, dir string) (*Tokenizer, error) {
 // load reads the files of dir in fsys; errors call the directory shown.
 func load(fsys fs.FS, dir, shown string) (*Tokenizer, error) {
 	if info, err := fs.Stat(fsys, dir); err != nil {
-		return nil, fmt.Errorf("tokenizer: %s: %w", shown, modelfile.Cause(err))
+		return nil, fmt.Errorf("tokenizer: %s: %w", shown, regular.Cause(err))
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("tokenizer: %s is not a directory, expected one with tokenizer.json, or vocab.json and merges.txt", shown)
 	}
@@ -98,7 +98,7 @@ func (dir directory) within(file string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("tokenizer: %s: %w", filepath.Join(dir.shown, file), modelfile.Cause(err))
+	return fmt.Errorf("tokenizer: %s: %w", filepath.Join(dir.shown, file), regular.Cause(err))
 }
 
 // draft reads all files.
@@ -186,12 +186,9 @@ func (d *draft) readAdded(data []byte) error {
 
 // readFile is fs.ReadFile for UTF-8 text of at most maxFileSize.
 func readFile(fsys fs.FS, name string) ([]byte, error) {
-	data, err := modelfile.Read(fsys, name, maxFileSize+1)
+	data, err := regular.Read(fsys, name, maxFileSize)
 	if err != nil {
 		return nil, err
-	}
-	if len(data) > maxFileSize {
-		return nil, fmt.Errorf("has more than %d MiB, the most that is read", maxFileSize>>20)
 	}
 	if i := printable.InvalidUTF8(data); i >= 0 {
 		return nil, fmt.Errorf("%s: found byte 0x%02x, expected UTF-8", position(data, int64(i)), data[i])

@@ -270,7 +270,7 @@ func TestLoadFromDirectory(t *testing.T) {
 		{"no merges", write("vocab.json", goodVocab), "has vocab.json but no merges.txt"},
 		{"no vocab", write("merges.txt", goodMerges), "has merges.txt but no vocab.json"},
 		{"vocab is a directory", directory, "vocab.json: found a directory, expected a regular file"},
-		{"vocab is huge", huge, "vocab.json: has more than 64 MiB"},
+		{"vocab is huge", huge, "vocab.json: found more than 67108864 bytes"},
 	} {
 		_, err := Load(c.dir)
 		if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, ErrNone) {

@@ -122,15 +122,6 @@ func (t *Tokenizer) EncodePrompt(text string, opts ...Option) ([]int, error) {
 	return append(t.Prefix(), ids...), nil
 }
 
-// EncodeDocument returns Prefix, the ids of text, and Suffix.
-func (t *Tokenizer) EncodeDocument(text string, opts ...Option) ([]int, error) {
-	ids, err := t.EncodePrompt(text, opts...)
-	if err != nil {
-		return nil, err
-	}
-	return append(ids, t.suffix...), nil
-}
-
 // An encoder is the state of one call of Encode.
 type encoder struct {
 	t     *Tokenizer

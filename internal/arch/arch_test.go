@@ -9,7 +9,7 @@ import (
 // module is this module's directory, seen from here.
 const module = "../.."
 
-// Arrows go one way: cmd → gpt → nn → backend ← backend/cpu, backend/vulkan → shaders; conformance → backend.
+// Arrows go one way: cmd → gpt → gpt/checkpoint → gpt/model → nn → backend ← backend/cpu, backend/vulkan → shaders; conformance → backend.
 var rules = []arch.Rule{{
 	From:  []string{"gpt/...", "nn/..."},
 	Never: []string{"backend/cpu/...", "backend/vulkan/...", "shaders/..."},
@@ -42,6 +42,22 @@ var rules = []arch.Rule{{
 	From:  []string{"nn/..."},
 	Never: []string{"gpt/...", "models"},
 	Why:   "layers serve every architecture, so they know none",
+}, {
+	From:  []string{"gpt/model"},
+	Never: []string{"gpt", "gpt/checkpoint/...", "gpt/tokenizer"},
+	Why:   "what a model is and computes has no file format and no tokenizer: a family tells its names and settings in tables, which package checkpoint reads",
+}, {
+	From:  []string{"gpt/checkpoint/..."},
+	Never: []string{"gpt"},
+	Why:   "a checkpoint is opened, checked and converted where nothing runs: what sessions and training take is told it by who loads (LoadOptions.Fits)",
+}, {
+	From:  []string{"gpt/checkpoint/safetensors", "gpt/checkpoint/gguf", "gpt/checkpoint/tensorfile"},
+	Never: []string{"gpt/checkpoint", "gpt/model", "gpt/tokenizer"},
+	Why:   "a format is bytes, names and shapes: it knows no model, and is read and tested without one",
+}, {
+	From:  []string{"gpt/tokenizer"},
+	Never: []string{"gpt", "gpt/checkpoint/...", "gpt/model", "nn/...", "backend/..."},
+	Why:   "a tokenizer turns text into ids and back: it knows no model, and trains where there is none",
 }, {
 	From:  []string{"internal/bench/result"},
 	Never: []string{"internal/bench", "internal/bench/peer", "gpt/...", "nn/..."},
@@ -105,7 +121,7 @@ func TestRooms(t *testing.T) {
 // TestFlags keeps the names of flags in commands. Libraries are used without a command line.
 func TestFlags(t *testing.T) {
 	wrong, err := arch.Flags(module, []string{"cmd", "internal/cli", "internal/command", "internal/commandtest"}, map[string]string{
-		"gpt/find.go":                   "--local-dir --modelfile", // of hf and ollama
+		"gpt/checkpoint/find.go":        "--local-dir --modelfile", // of hf and ollama
 		"internal/setting/setting.go":   "--batch_size",            // an example
 		"shaders/internal/glsl/glsl.go": "--target-env --version",
 	})

@@ -8,6 +8,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/result"
 )
 
@@ -26,7 +27,7 @@ func use(tests []Test, cache backend.DType) gpt.Use {
 // load loads a model into b, which is d's backend or a wrapper of it. It fails
 // where the model does not fit together with its use, or where the matrices
 // cannot have the type that was asked for.
-func (d *Device) load(ctx context.Context, b backend.Backend, model Model, o Options, use gpt.Use) (*gpt.Model, error) {
+func (d *Device) load(ctx context.Context, b backend.Backend, model Model, o Options, use gpt.Use) (*model.Model, error) {
 	m, err := model.Load(ctx, b, gpt.LoadOptions{DType: o.DType, Activations: o.Activations, For: &use})
 	if err != nil {
 		return nil, advice(err, use.Evaluate, true)
@@ -40,9 +41,9 @@ func (d *Device) load(ctx context.Context, b backend.Backend, model Model, o Opt
 // dtypes names the type of the matrices in blocks, and that of what they are
 // multiplied with if it is not f32: "q8_0*q8_a". The matrix of tokens may have another
 // one, where its rows are not whole blocks of a quantised type.
-func dtypes(m *gpt.Model) string {
-	if m.DType().Quantized() && m.Activations().Quantized() {
-		return m.DType().String() + "*" + m.Activations().String()
+func dtypes(m *model.Model) string {
+	if m.DType().Quantized() && m.Activations.Quantized() {
+		return m.DType().String() + "*" + m.Activations.String()
 	}
 	return m.DType().String()
 }
@@ -64,7 +65,7 @@ func advice(err error, context, cache bool) error {
 
 // lacks reports, before anything is loaded, that a device has no product with
 // matrices of a type, or no attention over keys and values of one.
-func (d *Device) lacks(c gpt.Config, dtype, cache backend.DType) error {
+func (d *Device) lacks(c model.Config, dtype, cache backend.DType) error {
 	kv, heads := c.CacheWidth()/2, c.Heads*c.HeadSize
 	row := backend.Of(paper{1}, backend.F32, 0, 1, c.Width)
 	at := backend.Of(paper{2}, backend.I32, 0, 1)

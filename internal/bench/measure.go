@@ -12,6 +12,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/result"
 )
 
@@ -73,7 +74,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	loaded := d.now().Sub(start)
-	s, err := m.NewSession(gpt.SessionOptions{Context: use.Context, Cache: o.Cache})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: use.Context, Cache: o.Cache})
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +103,7 @@ type runner struct {
 	d        *Device
 	o        Options
 	p        progress
-	m        *gpt.Model
+	m        *model.Model
 	s        *gpt.Session
 	running  []*running
 	ceilings result.Ceilings

@@ -10,10 +10,10 @@ import (
 
 	"caldera/backend"
 	_ "caldera/backend/cpu"
-	"caldera/gpt"
+	"caldera/gpt/model"
 )
 
-var tiny = gpt.Config{Family: "gpt2", Layers: 2, Heads: 2, Width: 16, Inner: 64, Context: 32, Vocab: 50, Epsilon: 1e-5, TieEmbeddings: true}
+var tiny = model.Config{Family: "gpt2", Layers: 2, Heads: 2, Width: 16, Inner: 64, Context: 32, Vocab: 50, Epsilon: 1e-5, TieEmbeddings: true}
 
 func openCPU(t *testing.T) *Device {
 	t.Helper()

@@ -6,6 +6,7 @@ import (
 	"caldera/backend"
 	_ "caldera/backend/cpu"
 	"caldera/gpt"
+	"caldera/gpt/model"
 )
 
 // TestModelSize is that of the weights: of f32, four bytes each.
@@ -16,7 +17,7 @@ func TestModelSize(t *testing.T) {
 	}
 	defer b.Close()
 	for _, name := range []string{"nanogpt", "llama-tiny"} {
-		c, err := gpt.Shape(name)
+		c, err := model.Shape(name)
 		if err != nil {
 			t.Fatal(err)
 		}

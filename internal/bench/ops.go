@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"caldera/backend"
-	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/result"
 	"caldera/internal/opcases"
 )
@@ -33,14 +33,42 @@ func OpNames() []string {
 	return names
 }
 
+// opShape is what ops of a model of shape c work on, by its family's weight table.
+func opShape(c model.Config) (opcases.Shape, error) {
+	c = c.Complete()
+	s := opcases.Shape{
+		Width: c.Width, Inner: c.Inner, Heads: c.Heads, KVHeads: c.KVHeads, HeadSize: c.HeadSize, Vocab: c.Vocab, Context: c.Context, Stored: c.CacheWidth() / 2,
+	}
+	gated := false
+	f, err := model.FamilyOf(c.Family)
+	if err != nil {
+		return s, err
+	}
+	for _, w := range f.Network(c, model.HuggingFace).Weights() {
+		p := opcases.Product{In: w.Inputs(), Out: w.Shape[0], Residual: w.Role == model.Output || w.Role == model.Down}
+		switch gated = gated || w.Role == model.Gate; {
+		case w.Role == model.Positions:
+			s.Positions = true
+		case w.Role == model.QKV:
+			s.Stored = c.CacheWidth()
+		case w.Role == model.Up && !gated:
+			p.Activation = backend.GELUTanh
+		}
+		if w.Multiplies() && !slices.Contains(s.Products, p) {
+			s.Products = append(s.Products, p)
+		}
+	}
+	return s, nil
+}
+
 // MeasureOps times the ops of a GPT of a shape, one after the other. skipped
 // tells what the device cannot do; where an op fails the others are timed all
 // the same.
-func (d *Device) MeasureOps(ctx context.Context, shape gpt.Config, o OpOptions) (results []*result.OpResult, skipped []error, err error) {
+func (d *Device) MeasureOps(ctx context.Context, shape model.Config, o OpOptions) (results []*result.OpResult, skipped []error, err error) {
 	var cases []opcases.Case
-	shape = shape.Complete()
-	s := opcases.Shape{
-		Width: shape.Width, Inner: shape.Inner, Heads: shape.Heads, KVHeads: shape.KVHeads, HeadSize: shape.HeadSize, Vocab: shape.Vocab, Context: shape.Context,
+	s, err := opShape(shape)
+	if err != nil {
+		return nil, nil, err
 	}
 	for _, c := range opcases.Cases(s, o.DTypes) {
 		if len(o.Names) == 0 || slices.Contains(o.Names, c.Op) {

@@ -54,6 +54,8 @@ func fakePeer(mode string) {
 			answer(peer.Reply{NS: int64(time.Hour)})
 		case mode == "refuses" && q.Command == "load":
 			answer(peer.Reply{Error: "no\nroom"})
+		case mode == "of another family" && q.Command == "load":
+			answer(peer.Reply{Unsupported: "models of this family"})
 		case mode == "absent":
 			answer(peer.Reply{Absent: "it has no parrot"})
 		case q.Command == "start":
@@ -127,7 +129,7 @@ func newFakeLearner(q peer.Request) *fakeLearner {
 	if err != nil {
 		panic(err)
 	}
-	tr, err := m.NewTrainer(trainOptions(q.Training, dtype))
+	tr, err := gpt.NewTrainer(m, trainOptions(q.Training, dtype))
 	if err != nil {
 		panic(err)
 	}

@@ -94,7 +94,7 @@ func (r *peerTests) run(ctx context.Context) (err error) {
 		return advice(err, false, false)
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s, err := m.NewSession(gpt.SessionOptions{Context: use.Context})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: use.Context})
 	if err != nil {
 		return err
 	}

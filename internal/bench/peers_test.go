@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"caldera/backend"
-	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/peer"
 	"caldera/internal/bench/result"
 	"caldera/internal/commandtest"
@@ -18,7 +18,7 @@ import (
 // tinyPeers measures a tiny model beside peers.
 func tinyPeers(t *testing.T, ctx context.Context, timeout time.Duration, peers ...peer.Peer) (map[string][]*result.PeerResult, error) {
 	t.Helper()
-	c := gpt.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
+	c := model.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
 	o := PeerOptions{Options: quiet(3), Peers: peers, Threads: 1, Timeout: timeout}
 	o.DType = backend.F32
 	t.Setenv("TMPDIR", t.TempDir())
@@ -56,7 +56,7 @@ func TestPeers(t *testing.T) {
 	quantised.DTypes = func(string) []backend.DType { return []backend.DType{backend.F16, backend.Q8_0} }
 	nowhere := fake("nowhere", "good")
 	nowhere.Programs = func(string) ([]peer.Program, error) { return []peer.Program{{Path: "/no/such/program"}}, nil }
-	peers = append(peers, fake("absent", "absent"), quantised, nowhere)
+	peers = append(peers, fake("absent", "absent"), fake("narrow", "of another family"), quantised, nowhere)
 
 	results, err := tinyPeers(t, t.Context(), commandtest.Patience, peers...)
 	good := results["good"]
@@ -83,13 +83,14 @@ func TestPeers(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"absent": "absent: it has no parrot", "choosy": "not supported: on CPUs it is measured with matrices of f16 q8_0", "nowhere": "/no/such/program",
+		"narrow": "loading: not supported: models of this family",
 	} {
 		if r := results[name]; len(r) != 1 || !strings.Contains(r[0].Failure, want) {
 			t.Errorf("%s: %+v, expected %s", name, r, want)
 		}
 	}
-	if strings.Contains(err.Error(), "parrot") || strings.Contains(err.Error(), "choosy") {
-		t.Errorf("a peer that is absent is an error: %v", err)
+	if strings.Contains(err.Error(), "parrot") || strings.Contains(err.Error(), "choosy") || strings.Contains(err.Error(), "narrow") {
+		t.Errorf("a peer that is absent, or lacks something, is an error: %v", err)
 	}
 }
 
@@ -130,8 +131,8 @@ func TestPeersKeepsSamples(t *testing.T) {
 	}
 }
 
-// TestPeersReal holds the programs of real peers to ours: the same weights and
-// tokens must lead to the same token. make test-peers installs llama.cpp.
+// TestPeersReal holds the programs of real peers to ours, in models of each family:
+// the same weights and tokens must lead to the same token. make test-peers installs llama.cpp.
 func TestPeersReal(t *testing.T) {
 	library := os.Getenv("CALDERA_LLAMA")
 	if library == "" {
@@ -141,31 +142,33 @@ func TestPeersReal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := Checkpoint(tinyModel)
-	if err != nil {
-		t.Fatal(err)
-	}
 	o := PeerOptions{Options: quiet(1), Peers: all, Threads: 1, Timeout: commandtest.Patience}
 	o.DType = backend.F32
-	// A whole context, and single tokens.
-	results, err := cpuDevice(t).Peers(t.Context(), m, []Test{{Prompt: m.Config.Context}, {Gen: 20}}, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	measured := 0
-	for _, r := range results {
-		switch {
-		case r.Failure != "" && r.Peer == "pytorch":
-			t.Logf("pytorch: %s", r.Failure)
-		case r.Failure != "":
-			t.Errorf("%s: %s", r.Peer, r.Failure)
-		case !r.SameToken:
-			t.Errorf("%s, %v: another token than ours", r.Peer, r.Test())
-		default:
-			measured++
+	for _, dir := range []string{tinyModel, "../../gpt/testdata/llama-grouped", "../../gpt/testdata/llama-odd", "../../gpt/testdata/llama-three", "../../gpt/testdata/llama-linear"} {
+		m, err := Checkpoint(dir)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if measured < 2 {
-		t.Errorf("%d results, expected 2 or more", measured)
+		// A whole context, and single tokens.
+		results, err := cpuDevice(t).Peers(t.Context(), m, []Test{{Prompt: m.Config.Context}, {Gen: 20}}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		measured := 0
+		for _, r := range results {
+			switch {
+			case r.FailureKind == result.PeerAbsent && r.Peer == "pytorch":
+				t.Logf("pytorch: %s", r.Failure)
+			case r.Failure != "":
+				t.Errorf("%s, %s: %s", m.Name, r.Peer, r.Failure)
+			case !r.SameToken:
+				t.Errorf("%s, %s, %v: another token than ours", m.Name, r.Peer, r.Test())
+			default:
+				measured++
+			}
+		}
+		if measured < 2 {
+			t.Errorf("%s: %d results, expected 2 or more", m.Name, measured)
+		}
 	}
 }

@@ -65,7 +65,7 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	e, err := m.NewEvaluator(window, cache)
+	e, err := gpt.NewEvaluator(m, window, cache)
 	if err != nil {
 		return nil, err
 	}

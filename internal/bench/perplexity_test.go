@@ -12,7 +12,7 @@ import (
 
 	"caldera/backend"
 	_ "caldera/backend/cpu"
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint/safetensors"
 	"caldera/internal/bench/result"
 )
 

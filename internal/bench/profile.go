@@ -52,7 +52,7 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 		return p, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s, err := m.NewSession(gpt.SessionOptions{Context: use.Context, Cache: cache})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: use.Context, Cache: cache})
 	if err != nil {
 		return p, err
 	}

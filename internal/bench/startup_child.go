@@ -12,6 +12,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 )
 
 // isStartupChild reports whether [Startup] started this process.
@@ -94,8 +95,8 @@ func (j startupJob) model() (Model, error) {
 }
 
 // feed reads a prompt in a session of its own and picks the token after it.
-func feed(m *gpt.Model, n int) error {
-	s, err := m.NewSession(gpt.SessionOptions{})
+func feed(m *model.Model, n int) error {
+	s, err := gpt.NewSession(m, gpt.SessionOptions{})
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/result"
 	"caldera/internal/setting"
 )
@@ -23,7 +23,7 @@ const (
 // much of it as the model's context holds; no depths stand for 0. A number
 // that was asked for and does not fit is an error, rather than a test of
 // something else.
-func Tests(c gpt.Config, prompt, gen, depth []int) ([]Test, error) {
+func Tests(c model.Config, prompt, gen, depth []int) ([]Test, error) {
 	if depth == nil {
 		depth = []int{0}
 	}

@@ -4,11 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt"
+	"caldera/gpt/model"
 )
 
 func TestTests(t *testing.T) {
-	small := gpt.Config{Context: 256}
+	small := model.Config{Context: 256}
 	for _, test := range []struct {
 		name               string
 		prompt, gen, depth []int

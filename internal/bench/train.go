@@ -12,6 +12,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/peer"
 	"caldera/internal/bench/result"
 	"caldera/nn"
@@ -137,7 +138,7 @@ func (r *trainRace) run(ctx context.Context) (err error) {
 	x.Ceilings = ceilings
 	x.LoadNS = r.d.now().Sub(start).Nanoseconds()
 	before := r.d.b.spent
-	if r.trainer, err = m.NewTrainer(trainOptions(r.step, r.o.DType)); err != nil {
+	if r.trainer, err = gpt.NewTrainer(m, trainOptions(r.step, r.o.DType)); err != nil {
 		if lacks := (*backend.OpError)(nil); errors.As(err, &lacks) {
 			return fmt.Errorf("%w: %w", result.ErrUnsupported, err)
 		}
@@ -277,14 +278,14 @@ const trainPasses = 3
 // trainFLOP is the arithmetic of a step: three times that of the forward pass,
 // with the scores of all tokens. It is the same where blocks are computed twice,
 // as in "model FLOPs utilization" (Chowdhery et al. 2022, PaLM, appendix B).
-func trainFLOP(c gpt.Config, t Training) float64 {
+func trainFLOP(c model.Config, t Training) float64 {
 	products, attention := trainWork(c, t.Batch, t.Time)
 	return trainPasses * float64(t.Accumulate) * (products + attention)
 }
 
 // trainWork is the forward arithmetic of a batch; as for prompts all pairs of
 // tokens count.
-func trainWork(c gpt.Config, batch, time int) (products, attention float64) {
+func trainWork(c model.Config, batch, time int) (products, attention float64) {
 	w := Count(c, Test{Prompt: time}, backend.F32, backend.F32)
 	b := float64(batch)
 	return b * (w.Products + float64(time)*w.Head), b * w.Attention

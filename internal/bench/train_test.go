@@ -14,6 +14,7 @@ import (
 	"caldera/backend"
 	"caldera/backend/null"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/peer"
 	"caldera/internal/bench/result"
 	"caldera/internal/commandtest"
@@ -22,7 +23,7 @@ import (
 // tinyTrain trains a tiny model beside peers.
 func tinyTrain(t *testing.T, ctx context.Context, step Training, d backend.DType, timeout time.Duration, peers ...peer.Peer) (map[string][]*result.TrainResult, error) {
 	t.Helper()
-	c := gpt.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
+	c := model.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
 	t.Setenv("TMPDIR", t.TempDir())
 	o := PeerOptions{Options: quiet(3), Peers: peers, Threads: 1, Timeout: timeout}
 	o.DType = d
@@ -229,24 +230,32 @@ func TestPeersTrain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := Checkpoint(tinyModel)
-	if err != nil {
-		t.Fatal(err)
+	exact := tiny
+	exact.Settings = &model.GPT2Settings{Activation: backend.GELUErf, ScaleByLayer: true}
+	models := []Model{Random("exact", exact)}
+	for _, dir := range []string{tinyModel, "../../gpt/testdata/llama-odd", "../../gpt/testdata/llama-three"} {
+		m, err := Checkpoint(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		models = append(models, m)
 	}
-	for _, step := range []Training{
-		{Batch: 3, Time: m.Config.Context, Accumulate: 1},
-		{Batch: 1, Time: 5, Accumulate: 2, Recompute: true},
-	} {
-		results, err := cpuDevice(t).Train(t.Context(), m, step, PeerOptions{Options: quiet(1), Peers: all, Threads: 1, Timeout: commandtest.Patience})
-		if err != nil || len(results) != 2 {
-			t.Fatalf("%d results, %v", len(results), err)
-		}
-		r := results[1]
-		if r.FailureKind == result.PeerAbsent {
-			t.Skip(r.Failure)
-		}
-		if !r.SameLoss || r.PeerTimes.AvgTS <= 0 || r.SecondLoss >= r.FirstLoss {
-			t.Errorf("%+v: losses %v and %v, of %s %v and %v", step, r.FirstLoss, r.SecondLoss, r.Peer, r.PeerFirstLoss, r.PeerSecondLoss)
+	for _, m := range models {
+		for _, step := range []Training{
+			{Batch: 3, Time: m.Config.Context, Accumulate: 1},
+			{Batch: 1, Time: 5, Accumulate: 2, Recompute: true},
+		} {
+			results, err := cpuDevice(t).Train(t.Context(), m, step, PeerOptions{Options: quiet(1), Peers: all, Threads: 1, Timeout: commandtest.Patience})
+			if err != nil || len(results) != 2 {
+				t.Fatalf("%d results, %v", len(results), err)
+			}
+			r := results[1]
+			if r.FailureKind == result.PeerAbsent {
+				t.Skip(r.Failure)
+			}
+			if !r.SameLoss || r.PeerTimes.AvgTS <= 0 || r.SecondLoss >= r.FirstLoss {
+				t.Errorf("%s, %+v: losses %v and %v, of %s %v and %v (%s)", m.Name, step, r.FirstLoss, r.SecondLoss, r.Peer, r.PeerFirstLoss, r.PeerSecondLoss, r.Failure)
+			}
 		}
 	}
 }

@@ -2,7 +2,7 @@ package bench
 
 import (
 	"caldera/backend"
-	"caldera/gpt"
+	"caldera/gpt/model"
 )
 
 // Work is what one repetition of a test has to do at least, whatever does it.
@@ -28,7 +28,7 @@ type Work struct {
 // compute it and llama.cpp counts it, though each token sees only those before
 // it. Generation is n passes of one token; the i-th sees i keys. At a depth,
 // each token sees as many keys more.
-func Count(c gpt.Config, t Test, weights, cache backend.DType) (w Work) {
+func Count(c model.Config, t Test, weights, cache backend.DType) (w Work) {
 	n, depth := t.Tokens(), t.Depth
 	passes, rows, keys, pairs := 1, n, depth+n, n*(depth+n)
 	if t.Gen > 0 {

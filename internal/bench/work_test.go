@@ -7,13 +7,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"caldera/backend"
-	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/trace"
 )
 
-func shape(t *testing.T, name string) gpt.Config {
+func shape(t *testing.T, name string) model.Config {
 	t.Helper()
-	c, err := gpt.Shape(name)
+	c, err := model.Shape(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestCountTotals(t *testing.T) {
 // TestWorkOfOps holds what the ops of a GPT-2 that runs say they cost to what is
 // counted from its shape.
 func TestWorkOfOps(t *testing.T) {
-	c := gpt.Config{Family: "gpt2", Layers: 2, Heads: 4, Width: 256, Inner: 1024, Context: 64, Vocab: 3000, Epsilon: 1e-5, TieEmbeddings: true}.Complete()
+	c := model.Config{Family: "gpt2", Layers: 2, Heads: 4, Width: 256, Inner: 1024, Context: 64, Vocab: 3000, Epsilon: 1e-5, TieEmbeddings: true}.Complete()
 	for _, d := range []backend.DType{backend.F32, backend.F16, backend.Q8_0} {
 		o := quiet(1)
 		o.DType = d

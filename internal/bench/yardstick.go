@@ -6,6 +6,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/opcases"
 )
 
@@ -66,7 +67,7 @@ func (y *yardstick) failed(err error) error {
 
 // newYardstick makes what a test is compared with: for a prompt the products of
 // its matrices, for generation the reading of memory.
-func (d *Device) newYardstick(m *gpt.Model, t Test) (*yardstick, error) {
+func (d *Device) newYardstick(m *model.Model, t Test) (*yardstick, error) {
 	if t.Prompt > 0 {
 		return d.newProducts(m, t.Prompt)
 	}
@@ -105,14 +106,14 @@ func (d *Device) newBandwidth(rows, cols int) (*yardstick, error) {
 // newProducts measures the products of a prompt's matrices and nothing else:
 // each Linear of each block at n rows and the head for one row, with the
 // model's own weights, through the backend's Linear, but without biases.
-func (d *Device) newProducts(m *gpt.Model, n int) (*yardstick, error) {
+func (d *Device) newProducts(m *model.Model, n int) (*yardstick, error) {
 	w := Count(m.Config, Test{Prompt: n}, m.DType(), backend.F32)
 	y := &yardstick{name: "matrix products", unit: UnitFLOPs, work: w.Products + w.Head, now: d.now}
-	return y.made(y.record(d.b, backend.F32, append(productsOf(m, n), product{m.Head().W, 1})))
+	return y.made(y.record(d.b, backend.F32, append(productsOf(m, n), product{model.Head(m).W, 1})))
 }
 
 // productsOf are those of the blocks' matrices with n vectors.
-func productsOf(m *gpt.Model, n int) (list []product) {
+func productsOf(m *model.Model, n int) (list []product) {
 	for _, w := range m.Weights() {
 		if w.Multiplies() {
 			list = append(list, product{*w.Tensor, n})
@@ -125,13 +126,13 @@ func productsOf(m *gpt.Model, n int) (list []product) {
 // nothing else, as newProducts does: each Linear of each block for all tokens,
 // and the head, whose scores are computed for some of them at a time. In mixed
 // precision both operands are f16.
-func (d *Device) newTrainProducts(m *gpt.Model, t Training, dtype backend.DType) (*yardstick, error) {
+func (d *Device) newTrainProducts(m *model.Model, t Training, dtype backend.DType) (*yardstick, error) {
 	y := &yardstick{name: "matrix products", unit: UnitFLOPs, now: d.now}
 	y.work, _ = trainWork(m.Config, t.Batch, t.Time)
 	rows := t.Batch * t.Time
 	products := productsOf(m, rows)
 	for chunk := gpt.TrainChunk(m.Vocab); rows > 0; rows -= chunk {
-		products = append(products, product{m.Head().W, min(rows, chunk)})
+		products = append(products, product{model.Head(m).W, min(rows, chunk)})
 	}
 	if dtype == backend.F16 {
 		halves := map[[2][4]int]backend.Tensor{} // one of each shape: a trainer's memory is full of copies already

@@ -10,6 +10,8 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/printable"
 	"caldera/models"
@@ -38,7 +40,7 @@ func (f ModelFlags) Name() string {
 // Load loads the chosen model into b's memory, and its tokenizer, which is nil if the
 // checkpoint has none. Before anything is loaded it calls use, which says what the
 // model is used for. It stops when ctx ends.
-func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Config, *tokenizer.Tokenizer) (*gpt.Use, error)) (*gpt.Model, *tokenizer.Tokenizer, error) {
+func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.Config, *tokenizer.Tokenizer) (*gpt.Use, error)) (*model.Model, *tokenizer.Tokenizer, error) {
 	o := gpt.LoadOptions{Activations: f.Activation()}
 	if f.DType != "auto" {
 		var err error
@@ -64,7 +66,7 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 	if o.For, err = use(c.Config, t); err != nil {
 		return nil, nil, errors.Join(err, c.Close())
 	}
-	m, err := c.Load(ctx, b, o)
+	m, err := gpt.LoadCheckpoint(ctx, b, c, o)
 	if err != nil {
 		return nil, nil, WithFlags(err)
 	}
@@ -75,11 +77,11 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(gpt.Co
 }
 
 // Open opens the chosen checkpoint, and writes notes about it to log.
-func (f ModelFlags) Open(log io.Writer) (*gpt.Checkpoint, error) {
+func (f ModelFlags) Open(log io.Writer) (*checkpoint.Checkpoint, error) {
 	if f.Model == "" {
-		return gpt.OpenCheckpointFS(models.Default(), models.Name)
+		return checkpoint.OpenFS(models.Default(), models.Name)
 	}
-	c, err := gpt.OpenCheckpoint(f.Model)
+	c, err := checkpoint.Open(f.Model)
 	if err == nil {
 		Tell(log, c.Notes())
 	}

@@ -55,11 +55,20 @@ func Open(fsys fs.FS, name, path string) ([]byte, []mmap.MMap, error) {
 
 // Error names the whole path, where the error of a DirFS has the last part only.
 func Error(path string, err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		err = pathError.Err
+	return fmt.Errorf("%s: opening it: %w", path, regular.Cause(err))
+}
+
+// Parse is Open of a file whose bytes parse makes something of. They are unmapped
+// where it fails.
+func Parse[F any](fsys fs.FS, name, path string, parse func(data []byte, path string) (F, error)) (f F, mappings []mmap.MMap, err error) {
+	data, mappings, err := Open(fsys, name, path)
+	if err != nil {
+		return f, nil, err
 	}
-	return fmt.Errorf("%s: opening it: %w", path, err)
+	if f, err = parse(data, path); err != nil {
+		return f, nil, errors.Join(err, Unmap(mappings))
+	}
+	return f, mappings, nil
 }
 
 // Unmap ends mappings. The bytes they held must not be touched afterwards.

@@ -8,21 +8,36 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"caldera/backend"
 )
 
-// Shape is that of a GPT: the fields of gpt.Config of these names.
-type Shape struct{ Width, Inner, Heads, KVHeads, HeadSize, Vocab, Context int }
+// Shape is that of a model of any family.
+type Shape struct {
+	Width, Inner   int // of the vector of a token, and of the MLP's hidden layer
+	Heads, KVHeads int // which ask, and which have keys and values
+	HeadSize       int
+	Vocab, Context int
+	Stored         int  // width of what is stored in a cache at once: keys and values of all heads, or either
+	Positions      bool // there is a table of them
+	Products       []Product
+}
+
+// Product is a matrix, [Out, In], and what follows its product where that is fused:
+// an activation, or the residual; or neither.
+type Product struct {
+	In, Out    int
+	Activation backend.Activation
+	Residual   bool
+}
 
 // GPT2 is the shape of GPT-2 (124M).
-var GPT2 = Shape{Width: 768, Inner: 3072, Heads: 12, KVHeads: 12, HeadSize: 64, Vocab: 50257, Context: 1024}
-
-// queries and keys are the lengths of a vector of all heads that ask, and of all
-// that are asked.
-func (s Shape) queries() int { return s.Heads * s.HeadSize }
-func (s Shape) keys() int    { return s.KVHeads * s.HeadSize }
+var GPT2 = Shape{
+	Width: 768, Inner: 3072, Heads: 12, KVHeads: 12, HeadSize: 64, Vocab: 50257, Context: 1024, Stored: 2 * 768, Positions: true,
+	Products: []Product{
+		{In: 768, Out: 3 * 768}, {In: 768, Out: 768, Residual: true}, {In: 768, Out: 3072, Activation: backend.GELUTanh}, {In: 3072, Out: 768, Residual: true},
+	},
+}
 
 // Case is one op to time.
 type Case struct {
@@ -39,40 +54,41 @@ func (c Case) Name() string { return fmt.Sprintf("%s/%s/%v", c.Op, c.Shape, c.DT
 // rows are how many vectors ops work on: a token, and part of a prompt.
 const rows = 128
 
-// longest is the most positions of a cache: what a model of 131,072 can see takes
-// gigabytes, and no other kernel.
+// longest is the most positions of a cache: enough to tell how fast it is read.
 const longest = 4096
 
 // Cases lists the ops of a GPT of shape s: one token at a time and many at
-// once, with matrices of each dtype, in a context of 4096 tokens or less. Those
-// whose rows are not whole blocks of a dtype are left out.
+// once, with matrices of each dtype. Those whose rows are not whole blocks of
+// a dtype are left out.
 func Cases(s Shape, dtypes []backend.DType) (list []Case) {
+	seen := map[string]bool{}
 	add := func(op, shape string, d backend.DType, build func(*memory) backend.Op) {
-		list = append(list, Case{op, shape, d, build})
+		if c := (Case{op, shape, d, build}); !seen[c.Name()] {
+			seen[c.Name()] = true
+			list = append(list, c)
+		}
 	}
 	s.Context = min(s.Context, longest)
 	many := min(rows, s.Context)
 	for _, d := range dtypes {
-		whole := func(n int) bool { return n%d.BlockLen() == 0 }
-		for _, n := range slices.Compact([]int{1, many}) {
-			if whole(s.Width) {
-				s.matrices(add, n, d)
-			}
-			if whole(s.Inner) {
-				linear(add, n, s.Inner, s.Width, d, "linear", "linear+residual")
+		for _, n := range []int{1, many} {
+			for _, p := range s.Products {
+				p.cases(add, n, d)
 			}
 		}
-		if whole(s.Width) {
+		Product{In: s.Width, Out: s.Vocab}.cases(add, 1, d) // only the last token's scores are needed
+		if s.Width%d.BlockLen() == 0 {
 			vocab := min(s.Vocab, 5000)
 			add("embedding", fmt.Sprintf("%dx%d", many, s.Width), d, func(m *memory) backend.Op {
-				positions := backend.F32
-				if !d.Quantized() {
-					positions = d
+				o := &backend.Embedding{Dst: m.tensor(backend.F32, 1, many, s.Width), Tokens: m.tensor(d, vocab, s.Width), IDs: m.ids(vocab, 1, many)}
+				if s.Positions {
+					positions := backend.F32
+					if !d.Quantized() {
+						positions = d
+					}
+					o.Positions, o.At = m.tensor(positions, s.Context, s.Width), m.at(0)
 				}
-				return &backend.Embedding{
-					Dst: m.tensor(backend.F32, 1, many, s.Width), Tokens: m.tensor(d, vocab, s.Width),
-					Positions: m.tensor(positions, s.Context, s.Width), IDs: m.ids(vocab, 1, many), At: m.at(0),
-				}
+				return o
 			})
 		}
 		if d.Quantized() {
@@ -87,66 +103,64 @@ func Cases(s Shape, dtypes []backend.DType) (list []Case) {
 
 type adder = func(op, shape string, d backend.DType, build func(*memory) backend.Op)
 
-// matrices are the products with vectors of the model's width.
-func (s Shape) matrices(add adder, n int, d backend.DType) {
-	linear(add, n, s.Width, s.queries()+2*s.keys(), d, "linear")
-	if s.queries()%d.BlockLen() == 0 {
-		linear(add, n, s.queries(), s.Width, d, "linear", "linear+residual")
+// cases are the product with n vectors, alone and with what follows.
+func (p Product) cases(add adder, n int, d backend.DType) {
+	if p.In%d.BlockLen() != 0 {
+		return
 	}
-	linear(add, n, s.Width, s.Inner, d, "linear", "linear+gelu_tanh")
-	if n == 1 { // only the last token's scores are needed
-		linear(add, n, s.Width, s.Vocab, d, "linear")
+	for _, fused := range []bool{false, true} {
+		build := func(m *memory) backend.Op {
+			o := &backend.Linear{Dst: m.tensor(backend.F32, n, p.Out), X: m.tensor(backend.F32, n, p.In), W: m.tensor(d, p.Out, p.In), Bias: m.tensor(backend.F32, p.Out)}
+			if fused {
+				o.Activation = p.Activation
+				if p.Residual {
+					o.Residual = m.tensor(backend.F32, n, p.Out)
+				}
+				if o.HasEpilogue() {
+					o.Sum = m.tensor(backend.F32, n, p.Out)
+				}
+			}
+			return o
+		}
+		label := "linear"
+		if fused {
+			label = p.label()
+		}
+		add(label, fmt.Sprintf("%dx%dx%d", n, p.In, p.Out), d, build)
 	}
 }
 
-func linear(add adder, n, in, out int, d backend.DType, ops ...string) {
-	for _, op := range ops {
-		add(op, fmt.Sprintf("%dx%dx%d", n, in, out), d, func(m *memory) backend.Op {
-			dst, x := m.tensor(backend.F32, n, out), m.tensor(backend.F32, n, in)
-			w, bias := m.tensor(d, out, in), m.tensor(backend.F32, out)
-			o := &backend.Linear{Dst: dst, X: x, W: w, Bias: bias}
-			switch op {
-			case "linear+gelu_tanh":
-				o.Activation, o.Sum = backend.GELUTanh, m.tensor(backend.F32, n, out)
-			case "linear+residual":
-				o.Residual, o.Sum = m.tensor(backend.F32, n, out), m.tensor(backend.F32, n, out)
-			}
-			return o
-		})
+// label is that of the fused op.
+func (p Product) label() string {
+	o := backend.Linear{Activation: p.Activation}
+	if p.Residual {
+		o.Residual = backend.Of(nil, backend.F32, 0, 1)
 	}
+	return o.Label()
 }
 
 // scale is that of attention's scores.
 func (s Shape) scale() float32 { return float32(1 / math.Sqrt(float64(s.HeadSize))) }
 
-// attends is the shape of attention in a name: the length of queries, and that of
-// keys where it differs.
-func (s Shape) attends() string {
-	if s.KVHeads == s.Heads {
-		return fmt.Sprint(s.queries())
-	}
-	return fmt.Sprintf("%d/%d", s.queries(), s.keys())
-}
+// heads are the widths of queries, and of keys or values, of all heads.
+func (s Shape) heads() (queries, keys int) { return s.Heads * s.HeadSize, s.KVHeads * s.HeadSize }
 
 // caches are the ops on keys and values.
 func (s Shape) caches(add adder, many int, d backend.DType) {
-	var seen [][2]int
+	width, kv := s.heads()
 	for _, n := range [][2]int{{1, many}, {1, s.Context}, {many, many}, {many, s.Context}} {
-		if slices.Contains(seen, n) {
-			continue
-		}
-		seen = append(seen, n)
 		time, context := n[0], n[1]
-		add("attention", fmt.Sprintf("%dx%dx%s", time, context, s.attends()), d, func(m *memory) backend.Op {
-			n, cache := s.keys(), m.tensor(d, 1, context, 2*s.keys()) // a position's key, then its value
+		add("attention", fmt.Sprintf("%dx%dx%d", time, context, width), d, func(m *memory) backend.Op {
+			cache := m.tensor(d, 1, context, 2*kv) // a position's key, then its value
 			return &backend.Attention{
-				Dst: m.tensor(backend.F32, 1, time, s.queries()), Q: m.tensor(backend.F32, 1, time, s.queries()),
-				K: cache.Slice(-1, 0, n), V: cache.Slice(-1, n, 2*n), At: m.at(context - time), Heads: s.Heads, Scale: s.scale(),
+				Dst: m.tensor(backend.F32, 1, time, width), Q: m.tensor(backend.F32, 1, time, width),
+				K: cache.Slice(-1, 0, kv), V: cache.Slice(-1, kv, 2*kv), At: m.at(context - time), Heads: s.Heads, Scale: s.scale(),
 			}
 		})
 	}
-	add("store", fmt.Sprintf("%dx%d", many, 2*s.keys()), d, func(m *memory) backend.Op {
-		return &backend.Store{Dst: m.tensor(d, 1, s.Context, 2*s.keys()), X: m.tensor(backend.F32, 1, many, 2*s.keys()), At: m.at(0)}
+	add("store", fmt.Sprintf("%dx%d", many, s.Stored), d, func(m *memory) backend.Op {
+		cache := m.tensor(d, 1, s.Context, 2*kv)
+		return &backend.Store{Dst: cache.Slice(-1, 0, s.Stored), X: m.tensor(backend.F32, 1, many, s.Stored), At: m.at(0)}
 	})
 	add("copy", fmt.Sprintf("%dx%d", s.Context, s.Width), d, func(m *memory) backend.Op {
 		return &backend.Copy{Dst: m.tensor(d, s.Context, s.Width), X: m.tensor(backend.F32, s.Context, s.Width)}
@@ -160,17 +174,19 @@ func (s Shape) vectors(add adder, many int) {
 			return build(m, m.tensor(backend.F32, n, width), m.tensor(backend.F32, n, width))
 		})
 	}
-	for _, n := range slices.Compact([]int{1, many}) {
+	for _, n := range []int{1, many} {
 		f32("layernorm", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
 			return &backend.LayerNorm{Dst: dst, X: x, Gamma: m.tensor(backend.F32, s.Width), Beta: m.tensor(backend.F32, s.Width), Epsilon: 1e-5}
 		})
 		f32("rmsnorm", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
 			return &backend.RMSNorm{Dst: dst, X: x, Gamma: m.tensor(backend.F32, s.Width), Epsilon: 1e-5}
 		})
-		f32("rotary", n, s.queries(), func(m *memory, dst, x backend.Tensor) backend.Op {
-			angles := m.tensor(backend.F32, s.Context, s.HeadSize/2*2)
-			return &backend.Rotary{Dst: dst, X: x, Angles: angles, At: m.at(s.Context - n), Heads: s.Heads}
-		})
+		for _, heads := range []int{s.Heads, s.KVHeads} {
+			f32("rotary", n, heads*s.HeadSize, func(m *memory, dst, x backend.Tensor) backend.Op {
+				angles := m.tensor(backend.F32, s.Context, s.HeadSize/2*2)
+				return &backend.Rotary{Dst: dst, X: x, Angles: angles, At: m.at(s.Context - n), Heads: heads}
+			})
+		}
 		f32("gated_activation", n, s.Inner, func(m *memory, dst, x backend.Tensor) backend.Op {
 			return &backend.GatedActivation{Dst: dst, Gate: x, Up: m.tensor(backend.F32, n, s.Inner), Func: backend.SiLU}
 		})

@@ -26,10 +26,11 @@ func (s Shape) training(add adder, many int) {
 	})
 	vocab := min(s.Vocab, 5000)
 	add("embedding_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
-		return &backend.EmbeddingBackward{
-			DTokens: m.tensor(backend.F32, vocab, s.Width), DPositions: m.tensor(backend.F32, s.Context, s.Width),
-			DY: m.tensor(backend.F32, 1, many, s.Width), IDs: m.ids(vocab, 1, many), At: m.at(0),
+		o := &backend.EmbeddingBackward{DTokens: m.tensor(backend.F32, vocab, s.Width), DY: m.tensor(backend.F32, 1, many, s.Width), IDs: m.ids(vocab, 1, many)}
+		if s.Positions {
+			o.DPositions, o.At = m.tensor(backend.F32, s.Context, s.Width), m.at(0)
 		}
+		return o
 	})
 	add("dropout", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
 		return &backend.Dropout{
@@ -58,18 +59,17 @@ func (s Shape) training(add adder, many int) {
 			DGate: rows(m, s.Inner), DUp: rows(m, s.Inner), Gate: rows(m, s.Inner), Up: rows(m, s.Inner), DY: rows(m, s.Inner), Func: backend.SiLU,
 		}
 	})
-	add("attention_backward", fmt.Sprintf("%dx%s", many, s.attends()), backend.F32, func(m *memory) backend.Op {
+	width, kv := s.heads()
+	add("attention_backward", fmt.Sprintf("%dx%d", many, width), backend.F32, func(m *memory) backend.Op {
 		vectors := func(n int) backend.Tensor { return m.tensor(backend.F32, 1, many, n) }
 		parts := func(x backend.Tensor) (q, k, v backend.Tensor) {
-			k0, v0 := s.queries(), s.queries()+s.keys()
-			return x.Slice(-1, 0, k0), x.Slice(-1, k0, v0), x.Slice(-1, v0, x.Dim(-1))
+			return x.Slice(-1, 0, width), x.Slice(-1, width, width+kv), x.Slice(-1, width+kv, width+2*kv)
 		}
-		dq, dk, dv := parts(vectors(s.queries() + 2*s.keys()))
-		q, k, v := parts(vectors(s.queries() + 2*s.keys()))
-		return &backend.AttentionBackward{
-			DQ: dq, DK: dk, DV: dv, Q: q, K: k, V: v, DY: vectors(s.queries()),
-			Stats: m.zeros(backend.F32, 1, s.Heads, many, 2), Heads: s.Heads, Scale: s.scale(),
-		}
+		o := &backend.AttentionBackward{Heads: s.Heads, Scale: s.scale()}
+		o.Q, o.K, o.V = parts(vectors(width + 2*kv))
+		o.DQ, o.DK, o.DV = parts(vectors(width + 2*kv))
+		o.DY, o.Stats = vectors(width), m.zeros(backend.F32, 1, s.Heads, many, 2)
+		return o
 	})
 
 	// What each weight goes through in a step, of one matrix.

@@ -255,7 +255,7 @@ func TestNamesAreFound(t *testing.T) {
 		{"links", links, "[a](bench.md) [b](../README.md#speed) [c](#here) [d](https://example.org/x)\n# Here\n", 0},
 		{"a link to nothing", links, "[a](none.md)", 1},
 		{"a link to no heading", links, "[a](../README.md#none) [b](#none)\n# Here\n", 2},
-		{"files", files, "`gpt/forward.go` `backend/*.go` `scripts/setup.sh test` `nn/` `out/best` `a/b` `go test` `linear`", 0},
+		{"files", files, "`gpt/model/forward.go` `backend/*.go` `scripts/setup.sh test` `nn/` `out/best` `a/b` `go test` `linear`", 0},
 		{"a file that is not there", files, "`gpt/none.go` `none/none.go` `nn/none/` `scripts/none.sh run` `cmd/*/none.go`", 5},
 		{"variables", variables, "`CALDERA_BLAS=gonum`", 0},
 		{"a variable that nobody reads", variables, "    export CALDERA_NONE=1\n", 1},

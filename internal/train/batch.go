@@ -1,11 +1,12 @@
 package train
 
 import (
-	"caldera/internal/setting"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+
+	"caldera/internal/setting"
 )
 
 // What batches are drawn for. Each has random numbers of its own.

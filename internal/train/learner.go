@@ -10,6 +10,8 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/atomicfile"
 	"caldera/internal/setting"
@@ -22,15 +24,15 @@ const optimizerName = "optimizer.safetensors"
 // GPT is a model that learns.
 type GPT struct {
 	*gpt.Trainer
-	Model     *gpt.Model
+	Model     *model.Model
 	Tokenizer *tokenizer.Tokenizer // nil where there are ids only
 }
 
 // NewGPT makes m, whose weights were loaded to be trained, learn as o says. It
 // keeps t for checkpoints. Where memory does not suffice, the error tells what
 // would fit.
-func NewGPT(m *gpt.Model, t *tokenizer.Tokenizer, o Options) (*GPT, error) {
-	tr, err := m.NewTrainer(o.trainer())
+func NewGPT(m *model.Model, t *tokenizer.Tokenizer, o Options) (*GPT, error) {
+	tr, err := gpt.NewTrainer(m, o.trainer())
 	if errors.Is(err, backend.ErrOutOfMemory) {
 		return nil, outOfMemory(m, o, err)
 	}
@@ -55,18 +57,18 @@ func (o Options) trainer() gpt.TrainOptions {
 //
 // Weights that are no numbers any more are not saved.
 func (g *GPT) Save(dir string) error {
-	c, err := g.Model.Checkpoint(g.Tokenizer)
+	c, err := checkpoint.Snapshot(g.Model, g.Tokenizer)
 	if err != nil {
 		return err
 	}
 	if err := c.CheckFinite(context.Background()); err != nil {
-		if bad := (*gpt.NonFiniteError)(nil); errors.As(err, &bad) {
+		if bad := (*checkpoint.NonFiniteError)(nil); errors.As(err, &bad) {
 			err = setting.Errorf("tensor %s has come to have %v: training has diverged; try a lower {learning_rate}", bad.Tensor, bad.Value)
 		}
 		return err
 	}
 	// Whoever ends a run waits for it to be saved.
-	if err := c.SaveDir(context.Background(), dir, gpt.SaveOptions{DType: backend.F32}); err != nil {
+	if err := c.SaveDir(context.Background(), dir, checkpoint.SaveOptions{DType: backend.F32}); err != nil {
 		return err
 	}
 	if err := writeGeneration(dir, g.Model.Config); err != nil {
@@ -77,7 +79,7 @@ func (g *GPT) Save(dir string) error {
 
 // writeGeneration writes generation_config.json, from which Hugging Face's
 // libraries learn what begins and ends a text.
-func writeGeneration(dir string, c gpt.Config) error {
+func writeGeneration(dir string, c model.Config) error {
 	if len(c.BOS) == 0 || len(c.EOS) == 0 {
 		return nil
 	}
@@ -103,8 +105,8 @@ type Shape struct {
 
 // Config is the shape of a new model that reads block tokens at once, for a
 // vocabulary of so many tokens and, where there is one, its tokenizer.
-func (s Shape) Config(block, vocab int, t *tokenizer.Tokenizer) (gpt.Config, error) {
-	c := gpt.Config{Family: s.Family, Layers: s.Layers, Heads: s.Heads, KVHeads: s.KVHeads, Width: s.Width, Context: block, Vocab: vocab, TieEmbeddings: true}.Complete()
+func (s Shape) Config(block, vocab int, t *tokenizer.Tokenizer) (model.Config, error) {
+	c := model.Config{Family: s.Family, Layers: s.Layers, Heads: s.Heads, KVHeads: s.KVHeads, Width: s.Width, Context: block, Vocab: vocab, TieEmbeddings: true}.Complete()
 	if t != nil {
 		if end, ok := t.SpecialID(EndOfText); ok {
 			c.BOS, c.EOS = []int{end}, []int{end}

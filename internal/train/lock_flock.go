@@ -3,10 +3,11 @@
 package train
 
 import (
-	"caldera/internal/setting"
 	"errors"
 	"os"
 	"syscall"
+
+	"caldera/internal/setting"
 )
 
 // Lock makes sure that no other run writes to the directory until it is closed,

@@ -5,19 +5,20 @@ import (
 	"fmt"
 
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/setting"
 )
 
 // outOfMemory tells what to do about a step that does not fit: it tries what
 // costs the least time first, and names the first that fits.
-func outOfMemory(m *gpt.Model, o Options, err error) error {
+func outOfMemory(m *model.Model, o Options, err error) error {
 	known := (*gpt.TrainMemoryError)(nil)
 	errors.As(err, &known)
 	for _, smaller := range o.smaller() {
 		if known != nil && smaller.BatchSize > known.Batch && (!smaller.Recompute || smaller.BatchSize > known.Recompute) {
 			continue
 		}
-		tr, err2 := m.NewTrainer(smaller.trainer())
+		tr, err2 := gpt.NewTrainer(m, smaller.trainer())
 		if err2 != nil {
 			continue
 		}

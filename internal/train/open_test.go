@@ -3,18 +3,18 @@ package train
 import (
 	"testing"
 
-	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 )
 
 // TestFolderIsModel expects the folder of a run to stand for its best checkpoint,
 // wherever a model is asked for, and for its newest where none is the best.
 func TestFolderIsModel(t *testing.T) {
-	c, err := gpt.OpenCheckpoint("../../gpt/testdata/gpt2-one")
+	c, err := checkpoint.Open("../../gpt/testdata/gpt2-one")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	write := func(dir string) error { return c.SaveDir(t.Context(), dir, gpt.SaveOptions{}) }
+	write := func(dir string) error { return c.SaveDir(t.Context(), dir, checkpoint.SaveOptions{}) }
 	d := Dir(t.TempDir())
 	for _, s := range []struct {
 		step int
@@ -24,7 +24,7 @@ func TestFolderIsModel(t *testing.T) {
 		if err := d.Save(s.step, s.best, write); err != nil {
 			t.Fatal(err)
 		}
-		opened, err := gpt.OpenCheckpoint(string(d))
+		opened, err := checkpoint.Open(string(d))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,13 +1,14 @@
 package train
 
 import (
-	"caldera/internal/setting"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
+
+	"caldera/internal/setting"
 )
 
 // Learner is what learns: a model in training.

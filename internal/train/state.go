@@ -69,23 +69,15 @@ func writeState(dir string, s State) error {
 // readState reads train.json of dir. Nothing in it is believed.
 func readState(dir string) (s State, err error) {
 	path := filepath.Join(dir, stateName)
-	f, err := regular.Open(os.DirFS(dir), stateName)
+	text, err := regular.Read(os.DirFS(dir), stateName, maxStateSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, setting.Errorf("%s has no %s, so no run can go on with it: begin a new one with {init=%s}", dir, stateName, dir)
-	}
-	if err != nil {
-		return s, fmt.Errorf("%s: %w", path, err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxStateSize+1))
-	if err == nil && len(text) > maxStateSize {
-		err = fmt.Errorf("more than %d bytes, expected about a thousand", maxStateSize)
 	}
 	if err == nil {
 		s, err = parseState(text)
 	}
 	if err != nil {
-		return s, fmt.Errorf("%s: %w", path, err)
+		return s, fmt.Errorf("%s: %w", path, regular.Cause(err))
 	}
 	return s, nil
 }

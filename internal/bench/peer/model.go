@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"caldera/backend"
-	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/tokenizer"
 )
 
@@ -16,7 +16,7 @@ import (
 // the first peer asks for it.
 type Files struct {
 	Model string // its name
-	Open  func() (*gpt.Checkpoint, error)
+	Open  func() (*checkpoint.Checkpoint, error)
 	DType backend.DType // of matrices
 
 	dir string
@@ -26,20 +26,20 @@ type Files struct {
 // both compute on the same bits.
 func (f Files) GGUF(ctx context.Context) (string, error) {
 	path := filepath.Join(f.dir, "model.gguf")
-	return path, f.save(path, func(c *gpt.Checkpoint) error {
-		return c.SaveGGUF(ctx, path, gpt.SaveOptions{DType: f.DType})
+	return path, f.save(path, func(c *checkpoint.Checkpoint) error {
+		return c.SaveGGUF(ctx, path, checkpoint.SaveOptions{DType: f.DType})
 	})
 }
 
 // Safetensors writes it as a directory of Hugging Face's.
 func (f Files) Safetensors(ctx context.Context) (string, error) {
 	path := filepath.Join(f.dir, "model")
-	return path, f.save(path, func(c *gpt.Checkpoint) error {
-		return c.SaveDir(ctx, path, gpt.SaveOptions{DType: f.DType})
+	return path, f.save(path, func(c *checkpoint.Checkpoint) error {
+		return c.SaveDir(ctx, path, checkpoint.SaveOptions{DType: f.DType})
 	})
 }
 
-func (f Files) save(path string, write func(*gpt.Checkpoint) error) (err error) {
+func (f Files) save(path string, write func(*checkpoint.Checkpoint) error) (err error) {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}

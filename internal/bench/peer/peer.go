@@ -49,7 +49,7 @@ var peers = []func(Places) Peer{llamaPeer, torchPeer}
 
 // scripts are the programs that run peers' libraries.
 //
-//go:embed peer_llama.mjs peer_torch.py peer_torch_train.py
+//go:embed peer_llama.mjs peer_torch*.py
 var scripts embed.FS
 
 // Names are what Find takes.

@@ -1,4 +1,5 @@
-"""PyTorch's training of a GPT-2, for peer_torch.py: modules, autograd, AdamW."""
+"""PyTorch's training, for peer_torch.py: modules, autograd, AdamW."""
+import functools
 import inspect
 import math
 
@@ -8,60 +9,30 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 
-class Block(nn.Module):
-    def __init__(self, width, inner, heads, eps):
-        super().__init__()
-        self.heads = heads
-        self.ln_1, self.ln_2 = nn.LayerNorm(width, eps), nn.LayerNorm(width, eps)
-        self.c_attn, self.attn_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.c_fc, self.mlp_proj = nn.Linear(width, inner), nn.Linear(inner, width)
+class Net(nn.Module):
+    """A model that learns: embed makes vectors of ids, blocks, norm and lm_head scores
+    of these."""
 
-    def forward(self, x, future):  # [batch, time, width]
-        b, t, width = x.shape
-        qkv = self.c_attn(self.ln_1(x)).view(b, t, 3, self.heads, width // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # [batch, heads, time, head] each
-        if hasattr(F, "scaled_dot_product_attention"):
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        else:
-            scores = (q @ k.transpose(-2, -1)) * (1 / math.sqrt(width // self.heads))
-            y = scores.masked_fill(future, -math.inf).softmax(-1) @ v
-        x = x + self.attn_proj(y.transpose(1, 2).reshape(b, t, width))
-        return x + self.mlp_proj(F.gelu(self.c_fc(self.ln_2(x)), approximate="tanh"))
-
-
-class GPT(nn.Module):
-    """A GPT-2 of config.json's shape with the weights of peer_torch.read."""
-
-    def __init__(self, config, weights, time, recompute):
-        super().__init__()
-        width, self.recompute = config["n_embd"], recompute
-        inner, eps = weights["h.0.mlp.c_fc.bias"].numel(), config["layer_norm_epsilon"]
-        self.wte = nn.Embedding(*weights["wte.weight"].shape)
-        self.wpe = nn.Embedding(*weights["wpe.weight"].shape)
-        self.h = nn.ModuleList(Block(width, inner, config["n_head"], eps) for _ in range(config["n_layer"]))
-        self.ln_f = nn.LayerNorm(width, eps)
-        self.lm_head = nn.Linear(*reversed(self.wte.weight.shape), bias=False)
-        if "lm_head.weight" not in weights:
-            self.lm_head.weight = self.wte.weight
-        self.register_buffer("future", torch.ones(time, time).triu(1).bool())
-        names = {"attn.c_attn": "c_attn", "attn.c_proj": "attn_proj", "mlp.c_fc": "c_fc", "mlp.c_proj": "mlp_proj"}
-        state = {"future": self.future}
-        for name, x in weights.items():
-            for theirs, ours in names.items():
-                name = name.replace("." + theirs + ".", "." + ours + ".")
-            state[name] = x
-        state.setdefault("lm_head.weight", state["wte.weight"])
-        self.load_state_dict(state)
+    recompute = False
 
     def forward(self, ids, targets):  # [batch, time] each
-        x = self.wte(ids) + self.wpe.weight[: ids.shape[1]]
-        for block in self.h:
-            if self.recompute:
-                x = checkpoint(block, x, self.future, use_reentrant=False)
-            else:
-                x = block(x, self.future)
-        scores = self.lm_head(self.ln_f(x))
+        x = self.embed(ids)  # [batch, time, width]
+        for block in self.blocks():
+            x = checkpoint(block, x, use_reentrant=False) if self.recompute else block(x)
+        scores = self.lm_head(self.norm(x))
         return F.cross_entropy(scores.flatten(0, 1), targets.flatten())
+
+
+@functools.lru_cache(1)
+def future(time, device):
+    return torch.ones(time, time, dtype=torch.bool, device=device).triu(1)
+
+
+def causal(q, k, v):  # [batch, heads, time, size] each
+    if hasattr(F, "scaled_dot_product_attention"):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    scores = (q @ k.transpose(-2, -1)) * (1 / math.sqrt(q.shape[-1]))
+    return scores.masked_fill(future(q.shape[-2], q.device), -math.inf).softmax(-1) @ v
 
 
 def adamw(groups, device, **options):
@@ -77,10 +48,11 @@ def adamw(groups, device, **options):
 class Trainer:
     """Steps: forward, backward, clipping and AdamW."""
 
-    def __init__(self, config, weights, device, request):
+    def __init__(self, net, device, request):
         self.device, self.clip = device, request["clip"]
         self.shape = (request["accumulate"], request["batch"], request["time"])
-        self.model = GPT(config, weights, request["time"], request["recompute"]).to(device).train()
+        self.model = net.to(device).train()
+        net.recompute = request["recompute"]
         self.parameters = list(self.model.parameters())
         groups = [
             {"params": [p for p in self.parameters if p.dim() > 1], "weight_decay": request["decay"]},

@@ -63,6 +63,8 @@ type Reply struct {
 	Token   int    `json:"token"`   // run: the likeliest after the last id
 	Error   string `json:"error"`   // of anything that fails
 
+	Unsupported string `json:"unsupported"` // load, train: what of the model it does not compute
+
 	Losses     []float64 `json:"losses"`      // steps: before each, in nats
 	PeakRSS    int64     `json:"peak_rss"`    // steps: the most memory of the process so far, in bytes; 0 if unknown
 	PeakDevice int64     `json:"peak_device"` // steps: and of a GPU
@@ -201,6 +203,9 @@ func (p *process) ask(ctx context.Context, timeout time.Duration, q Request) (Re
 	}
 	if err := json.Unmarshal(line.text, &a); err != nil {
 		return a, fmt.Errorf("it wrote %q, expected a line of JSON (%w)", strictjson.Shorten(string(bytes.TrimSpace(line.text))), err)
+	}
+	if a.Unsupported != "" {
+		return a, fmt.Errorf("%w: %s", result.ErrUnsupported, result.OneLine(a.Unsupported))
 	}
 	if a.Error != "" {
 		return a, errors.New(result.OneLine(a.Error))

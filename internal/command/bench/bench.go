@@ -18,7 +18,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench"
 	"caldera/internal/bench/peer"
 	"caldera/internal/bench/result"
@@ -48,7 +48,7 @@ func Command() cli.Command {
 		Vars: cli.Vars(kong.Vars{
 			"embedded": models.Name, "prompt": fmt.Sprint(bench.DefaultPrompt), "gen": fmt.Sprint(bench.DefaultGen),
 			"formats": strings.Join(result.Formats, ","), "summary": result.Summary, "ops": strings.Join(bench.OpNames(), ", "),
-			"peers": strings.Join(peer.Names(), ", "), "trainers": strings.Join(peer.TrainNames(), ", "), "shapes": strings.Join(gpt.ShapeNames(), ", "),
+			"peers": strings.Join(peer.Names(), ", "), "trainers": strings.Join(peer.TrainNames(), ", "), "shapes": strings.Join(model.ShapeNames(), ", "),
 		}),
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint/safetensors"
+	"caldera/internal/gpttest"
 )
 
 // tooLarge is a checkpoint with a weight that f16 cannot tell.
@@ -39,7 +40,7 @@ func tooLarge(t *testing.T) string {
 		err = os.WriteFile(filepath.Join(dir, "config.json"), config, 0o666)
 	}
 	if err == nil {
-		err = safetensors.Write(filepath.Join(dir, safetensors.SingleName), all, nil)
+		err = gpttest.WriteTensors(filepath.Join(dir, safetensors.SingleName), all, nil)
 	}
 	if err != nil {
 		t.Fatal(err)

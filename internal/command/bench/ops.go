@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench"
 	"caldera/internal/bench/result"
 	"caldera/internal/cli"
@@ -26,10 +26,10 @@ type opsCommand struct {
 // Run measures ops on one device after the other.
 func (f *opsCommand) Run(ctx context.Context) error {
 	o := bench.OpOptions{Model: f.Shape, Names: f.Op}
-	var shape gpt.Config
+	var shape model.Config
 	prepare := func(j *job) (err error) {
 		j.options.Ceilings = f.Ceilings
-		if shape, err = gpt.Shape(f.Shape); err != nil {
+		if shape, err = model.Shape(f.Shape); err != nil {
 			return cli.Usagef("--shape=%s: %w", f.Shape, err)
 		}
 		if o.DTypes, err = parseDTypes(f.DType, ""); err != nil {

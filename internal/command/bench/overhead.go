@@ -1,8 +1,9 @@
 package bench
 
 import (
-	"caldera/internal/bench/result"
 	"context"
+
+	"caldera/internal/bench/result"
 )
 
 type overheadCommand struct {

@@ -67,7 +67,7 @@ func fakePython(mode string) {
 				panic(err)
 			}
 			rate = q.Rate
-			if tr, err = m.NewTrainer(gpt.TrainOptions{
+			if tr, err = gpt.NewTrainer(m, gpt.TrainOptions{
 				Batch: q.Batch, Time: q.Time, Accumulate: q.Accumulate, Clip: float32(q.Clip), Recompute: q.Recompute,
 				AdamW: nn.AdamW{Beta1: q.Beta1, Beta2: q.Beta2, Epsilon: float32(q.Epsilon), Decay: float32(q.Decay)},
 			}); err != nil {

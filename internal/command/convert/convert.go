@@ -16,7 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"caldera/backend"
-	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/internal/cli"
 	"caldera/models"
 )
@@ -54,7 +54,7 @@ var foreign = cli.Foreign(map[string]string{
 
 // Run converts.
 func (f *flags) Run(ctx context.Context) (err error) {
-	o := gpt.SaveOptions{}
+	o := checkpoint.SaveOptions{}
 	if f.DType != "auto" {
 		if o.DType, err = backend.ParseDType(f.DType, backend.Weights); err != nil {
 			return cli.UsageError{Err: err}

@@ -11,9 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"caldera/gpt"
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/checkpoint/safetensors"
 	"caldera/internal/commandtest"
+	"caldera/internal/gpttest"
 	"caldera/models"
 )
 
@@ -265,7 +266,7 @@ func TestForceKilled(t *testing.T) {
 		time.Sleep(time.Duration(5*i) * time.Millisecond)
 		cmd.Process.Kill()
 		killed := cmd.Wait() != nil
-		c, err := gpt.OpenCheckpoint(dir)
+		c, err := checkpoint.Open(dir)
 		if err != nil {
 			t.Fatalf("killed after %d ms: %v", 5*i, err)
 		}
@@ -273,7 +274,7 @@ func TestForceKilled(t *testing.T) {
 		if small := c.Config.Layers == 3; small && !killed || (tokenizerErr != nil) != small {
 			t.Errorf("after %d ms (killed: %v) it has %d layers, and of the tokenizer: %v", 5*i, killed, c.Config.Layers, tokenizerErr)
 		}
-		if err := c.SaveDir(t.Context(), filepath.Join(t.TempDir(), "copy"), gpt.SaveOptions{}); err != nil { // reads all
+		if err := c.SaveDir(t.Context(), filepath.Join(t.TempDir(), "copy"), checkpoint.SaveOptions{}); err != nil { // reads all
 			t.Error(err)
 		}
 		if err := c.Close(); err != nil {
@@ -302,7 +303,7 @@ func TestNotes(t *testing.T) {
 	}
 	dir := t.TempDir()
 	if err := errors.Join(os.CopyFS(dir, os.DirFS(source)), os.Remove(filepath.Join(dir, "model.safetensors")),
-		safetensors.Write(filepath.Join(dir, "model.safetensors"), tensors, nil)); err != nil {
+		gpttest.WriteTensors(filepath.Join(dir, "model.safetensors"), tensors, nil)); err != nil {
 		t.Fatal(err)
 	}
 	const warning = `warning: the checkpoint has more than a GPT-2 language model; tensors left out: "v_head.\x1b[31m"` + "\n"

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/internal/cli"
 	"caldera/internal/printable"
 )
@@ -74,7 +74,7 @@ func (f *flags) free() error {
 
 // tell prints what was written, which is opened for that: so it is known to open.
 func tell(w io.Writer, output, format string) error {
-	c, err := gpt.OpenCheckpoint(output)
+	c, err := checkpoint.Open(output)
 	if err != nil {
 		return fmt.Errorf("%s was written, and does not open: %w", output, err)
 	}

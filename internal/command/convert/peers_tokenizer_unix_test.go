@@ -10,14 +10,14 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/tokenizer"
 )
 
 // oddWith is a model of 1,003 tokens in a directory, with a tokenizer of v.
 func oddWith(t *testing.T, v tokenizer.Vocabulary) string {
 	t.Helper()
-	c, err := gpt.OpenCheckpoint("../../../gpt/testdata/gpt2-odd")
+	c, err := checkpoint.Open("../../../gpt/testdata/gpt2-odd")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func oddWith(t *testing.T, v tokenizer.Vocabulary) string {
 	c.SetTokenizer(tok)
 	c.Config.BOS, c.Config.EOS = v.Prefix, v.Suffix
 	dir := filepath.Join(t.TempDir(), "odd")
-	if err := c.SaveDir(t.Context(), dir, gpt.SaveOptions{}); err != nil {
+	if err := c.SaveDir(t.Context(), dir, checkpoint.SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return dir

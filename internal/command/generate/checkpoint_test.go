@@ -13,8 +13,9 @@ import (
 
 	"github.com/x448/float16"
 
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint/safetensors"
 	"caldera/gpt/tokenizer"
+	"caldera/internal/gpttest"
 	"caldera/models"
 )
 
@@ -78,7 +79,7 @@ func padded(t *testing.T, n int) string {
 		}
 		tensors = append(tensors, x)
 	}
-	if err := safetensors.Write(filepath.Join(dir, safetensors.SingleName), tensors, nil); err != nil {
+	if err := gpttest.WriteTensors(filepath.Join(dir, safetensors.SingleName), tensors, nil); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
 )
@@ -54,7 +55,7 @@ func (f *flags) colored() bool {
 }
 
 // prompt prints what is continued. In a text the tokens that begin it are not shown.
-func (w *writer) prompt(ids []int, m *gpt.Model) error {
+func (w *writer) prompt(ids []int, m *model.Model) error {
 	if w.quiet {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
 	"caldera/internal/printable"
@@ -69,7 +70,7 @@ func readPrompt(ctx context.Context, path string) (string, error) {
 
 // ids are the tokens to continue, those of text or of --tokens. A model that is
 // asked for nothing starts a text of its own.
-func (f promptFlags) ids(ctx context.Context, text string, m *gpt.Model, t *tokenizer.Tokenizer, s *gpt.Session) ([]int, error) {
+func (f promptFlags) ids(ctx context.Context, text string, m *model.Model, t *tokenizer.Tokenizer, s *gpt.Session) ([]int, error) {
 	if f.Tokens != nil {
 		known := m.Vocab
 		if t != nil {

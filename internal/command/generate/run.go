@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
 )
@@ -36,7 +37,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 
 	start := time.Now()
 	f.ModelFlags.NoText = f.Prompt.Tokens != nil
-	m, t, err := f.ModelFlags.Load(ctx, b, func(c gpt.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) { return f.use(text, c, t) })
+	m, t, err := f.ModelFlags.Load(ctx, b, func(c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) { return f.use(text, c, t) })
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		options.Vocab, options.Barred = t.VocabSize(), t.Holes()
 	}
 	loaded := time.Since(start)
-	s, err := m.NewSession(gpt.SessionOptions{Context: f.CtxSize, Cache: f.cache()})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: f.CtxSize, Cache: f.cache()})
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 
 // use is what the model is loaded for. How many tokens the prompt has is not
 // known yet, but that each of them has some bytes.
-func (f *flags) use(text string, c gpt.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
+func (f *flags) use(text string, c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
 	if f.CtxSize > c.Context {
 		return nil, cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, c.Context)
 	}

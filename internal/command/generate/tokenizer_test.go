@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 )
 
 // TestTokenizerSettings honours what changes a prompt, in a directory and in a GGUF file.
@@ -27,13 +27,13 @@ func TestTokenizerSettings(t *testing.T) {
 			if got := jsonOf(t, "-m", dir, "-n", "1", prompt).PromptIDs; !slices.Equal(got, c.want) {
 				t.Errorf("%v is the prompt of the directory, want %v", got, c.want)
 			}
-			open, err := gpt.OpenCheckpoint(dir)
+			open, err := checkpoint.Open(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer open.Close()
 			file := filepath.Join(t.TempDir(), "model.gguf")
-			if err := open.SaveGGUF(t.Context(), file, gpt.SaveOptions{Warn: func(string) {}}); err != nil {
+			if err := open.SaveGGUF(t.Context(), file, checkpoint.SaveOptions{Warn: func(string) {}}); err != nil {
 				t.Fatal(err)
 			}
 			if got := jsonOf(t, "-m", file, "-n", "1", prompt).PromptIDs; !slices.Equal(got, c.want) {

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 )
 
 // TestLlama trains a Llama whose heads share keys and values, in one go and in two:
@@ -20,7 +20,7 @@ func TestLlama(t *testing.T) {
 	if !bytes.Equal(weights(t, whole), weights(t, parts)) {
 		t.Error("other weights than without a pause")
 	}
-	c, err := gpt.OpenCheckpoint(whole)
+	c, err := checkpoint.Open(whole)
 	if err != nil {
 		t.Fatal(err)
 	}

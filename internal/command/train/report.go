@@ -55,7 +55,7 @@ func (r *report) prepare() (err error) {
 	if err == nil {
 		r.hidden = len(t.Prefix())
 	}
-	if r.session, err = r.gpt.Model.NewSession(gpt.SessionOptions{}); err != nil {
+	if r.session, err = gpt.NewSession(r.gpt.Model, gpt.SessionOptions{}); err != nil {
 		return err
 	}
 	if err := r.session.Fits(r.prompt); err != nil {

@@ -10,6 +10,8 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
 	"caldera/internal/plot"
@@ -54,9 +56,9 @@ type job struct {
 	replaces bool   // a run, or a plot, that is there
 	plot     string // absolute path of the picture; empty: loss.svg in dir
 	options  train.Options
-	state    train.State     // of the run that goes on; Step 0 for a new one
-	from     string          // directory of the checkpoint that it goes on with
-	init     *gpt.Checkpoint // whose weights it begins with; nil for random ones
+	state    train.State            // of the run that goes on; Step 0 for a new one
+	from     string                 // directory of the checkpoint that it goes on with
+	init     *checkpoint.Checkpoint // whose weights it begins with; nil for random ones
 
 	data      *train.Data
 	record    train.DataRecord
@@ -175,7 +177,7 @@ func (j *job) begin() (err error) {
 			return fmt.Errorf("%s has no checkpoint to resume from: begin with --init=scratch, or name another --out_dir", j.OutDir)
 		}
 		j.options = j.state.Options
-		j.init, err = gpt.OpenCheckpoint(j.from)
+		j.init, err = checkpoint.Open(j.from)
 	default:
 		j.options = tuneOptions
 		j.init, err = cli.ModelFlags{Model: j.Init}.Open(os.Stderr)
@@ -229,7 +231,7 @@ func (j *job) checkPlot() (err error) {
 
 // checkFixed reports flags that ask for another model than there is, or that a
 // run cannot change on its way.
-func (j *job) checkFixed(c gpt.Config) error {
+func (j *job) checkFixed(c model.Config) error {
 	for _, x := range []struct {
 		name  string
 		asked *int
@@ -270,12 +272,12 @@ func (j *job) checkFixed(c gpt.Config) error {
 }
 
 // load puts the weights into the memory of b.
-func (j *job) load(ctx context.Context, b backend.Backend) (m *gpt.Model, err error) {
+func (j *job) load(ctx context.Context, b backend.Backend) (m *model.Model, err error) {
 	o := gpt.LoadOptions{Train: true}
 	if j.init != nil {
 		c := j.init
 		j.init = nil // which Load takes over
-		m, err = c.Load(ctx, b, o)
+		m, err = gpt.LoadCheckpoint(ctx, b, c, o)
 	} else {
 		s := train.Shape{Family: "gpt2", Layers: 4, Heads: 4, Width: 128}
 		set(&s.Family, j.Family)

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"caldera/gpt"
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/checkpoint/safetensors"
 )
 
 // small is a run of a second: a model of 5,000 weights.
@@ -241,7 +241,7 @@ func TestFineTune(t *testing.T) {
 	if f := losses["f16"]; f > 4 || math.Abs(losses["f32"]-f) > 1e-3 || math.Abs(losses["q8_0"]-f) > 0.05 || math.Abs(losses["q4_0"]-f) > 0.5 {
 		t.Errorf("losses before training %v", losses)
 	}
-	c, err := gpt.OpenCheckpoint(filepath.Join(dir, "q4_0", "best"))
+	c, err := checkpoint.Open(filepath.Join(dir, "q4_0", "best"))
 	if err != nil {
 		t.Fatal(err)
 	}

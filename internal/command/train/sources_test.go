@@ -11,7 +11,8 @@ import (
 	"syscall"
 	"testing"
 
-	"caldera/gpt/safetensors"
+	"caldera/gpt/checkpoint/safetensors"
+	"caldera/internal/gpttest"
 )
 
 // dataLine is what a run says of its data.
@@ -209,7 +210,7 @@ func TestBadWeights(t *testing.T) {
 			}
 			all = append(all, x)
 		}
-		if err := safetensors.Write(file, all, f.Metadata()); err != nil {
+		if err := gpttest.WriteTensors(file, all, f.Metadata()); err != nil {
 			t.Fatal(err)
 		}
 	}

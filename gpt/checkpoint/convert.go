@@ -1,0 +1,95 @@
+package checkpoint
+
+import (
+	"context"
+
+	"caldera/backend"
+)
+
+// decode reads elements from src, whose size was checked when the file was opened.
+func decode(dst []float32, d backend.DType, src []byte) {
+	if err := backend.Decode(dst, d, src); err != nil {
+		panic(err)
+	}
+}
+
+// converter turns a matrix or vector of a checkpoint into another dtype or
+// layout, in pieces so that memory stays bounded however large it is.
+type converter struct {
+	stored    backend.DType
+	data      []byte        // row-major
+	dtype     backend.DType // of the result, as shape
+	shape     []int
+	transpose bool
+	rows      func(r int) int // which row of the data is row r of the result, where it is not transposed; nil: row r
+}
+
+// pieceLen is the number of elements converted at a time.
+const pieceLen = 1 << 20
+
+// write fills dst, a tensor of b that is contiguous and has the shape of the
+// result. It stops between pieces when ctx ends.
+func (c *converter) write(ctx context.Context, b backend.Backend, dst backend.Tensor) error {
+	at := c.dtype.Bytes(dst.Offset)
+	return c.pieces(func(p []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := b.Write(dst.Buf, at, p)
+		at += len(p)
+		return err
+	})
+}
+
+// pieces makes the result and calls yield with one part after the other.
+func (c *converter) pieces(yield func(p []byte) error) error {
+	data := c.data
+	if c.rows != nil { // of a matrix, or of the bias that belongs to it
+		size := len(data) / c.shape[0]
+		data = make([]byte, 0, len(data))
+		for r := range c.shape[0] {
+			data = append(data, c.data[c.rows(r)*size:][:size]...)
+		}
+	}
+	if c.dtype == c.stored && !c.transpose {
+		return yield(data)
+	}
+	rows, cols := 1, c.shape[0]
+	if len(c.shape) > 1 {
+		rows, cols = c.shape[0], c.shape[1]
+	}
+	// Blocks of the stored matrix may run along its columns: they are not cut.
+	block := c.stored.BlockLen()
+	step := max(block, pieceLen/cols/block*block)
+	floats := make([]float32, min(step, rows)*cols)
+	out := make([]byte, 0, c.dtype.Bytes(len(floats)))
+	for r := 0; r < rows; r += step {
+		n := min(step, rows-r)
+		piece := floats[:n*cols]
+		if c.transpose {
+			c.columns(piece, r, n, rows, cols)
+		} else {
+			decode(piece, c.stored, data[c.stored.Bytes(r*cols):])
+		}
+		var err error
+		if out, err = backend.Encode(out[:0], c.dtype, piece); err != nil {
+			return err
+		}
+		if err := yield(out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// columns reads n columns of the stored matrix, [cols, rows], from column r on,
+// into piece, [n, cols].
+func (c *converter) columns(piece []float32, r, n, rows, cols int) {
+	line := make([]float32, n)
+	for i := range cols {
+		decode(line, c.stored, c.data[c.stored.Bytes(i*rows+r):])
+		for j, v := range line {
+			piece[j*cols+i] = v
+		}
+	}
+}

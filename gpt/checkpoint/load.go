@@ -1,0 +1,221 @@
+package checkpoint
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"caldera/backend"
+	"caldera/backend/null"
+	"caldera/gpt/model"
+)
+
+// LoadOptions say how weights are kept in memory. The zero value keeps
+// matrices as the checkpoint stores them and vectors as f32.
+type LoadOptions struct {
+	// DType is that of matrices: one of weights, or None for as stored.
+	// Of the quantised types a matrix is kept as f16 where its inputs are not
+	// whole blocks, and positions, which are added and not multiplied, as f32.
+	DType backend.DType
+
+	// Train keeps all weights as f32, in memory that may be written to: they
+	// are copied where they would else be mapped. DType is then F32 or None. A
+	// weight that is NaN or infinite is a [NonFiniteError].
+	Train bool
+
+	// Activations is the dtype in which products with quantised weights read what
+	// they multiply with: F32 or None, or Q8_A for blocks of 8 bits, which is less
+	// exact. Other products, and a model that trains, do not round so.
+	Activations backend.DType
+
+	// Fits is asked, where it is not nil, before anything is copied. Where it returns
+	// an error, nothing is loaded.
+	Fits func(Plan) error
+}
+
+// check reports options that contradict each other.
+func (o LoadOptions) check() error {
+	if o.Train && o.DType != backend.None && o.DType != backend.F32 {
+		return fmt.Errorf("weights that train are kept as f32, not as %v", o.DType)
+	}
+	if o.DType != backend.None && !o.DType.Is(backend.Weights) {
+		return fmt.Errorf("%v is no dtype of weights: expected one of %s", o.DType, backend.JoinDTypes(backend.DTypes(backend.Weights)))
+	}
+	if o.Activations != backend.None && !o.Activations.Is(backend.Activations) {
+		return fmt.Errorf("%v is no dtype of activations: expected one of %s", o.Activations, backend.JoinDTypes(backend.DTypes(backend.Activations)))
+	}
+	return nil
+}
+
+// kept is the dtype in which w is kept in memory.
+func (o LoadOptions) kept(w model.Weight, stored backend.DType) backend.DType {
+	if !w.Matrix() || w.Make != nil || o.Train {
+		return backend.F32
+	}
+	d := cmp.Or(o.DType, stored)
+	switch {
+	case !d.Quantized():
+		return d
+	case w.Role == model.Positions:
+		return backend.F32
+	case w.Inputs()%d.BlockLen() != 0:
+		return backend.F16
+	}
+	return d
+}
+
+// Load reads the weights into the memory of b. Where b can compute on memory of
+// the host, they are not copied but used from the mapped file. It takes the
+// checkpoint over: that is closed with the model, or at once if Load fails, with
+// the error of ctx where that ends.
+func (c *Checkpoint) Load(ctx context.Context, b backend.Backend, o LoadOptions) (*model.Model, error) {
+	p, err := c.plan(b, o)
+	if err == nil {
+		err = p.load(ctx)
+	}
+	switch {
+	case err == nil:
+		return p.m, nil
+	case p.m == nil:
+		return nil, errors.Join(err, c.Close())
+	}
+	return nil, errors.Join(err, p.m.Close())
+}
+
+// Plan is a model that is about to be loaded: nothing of it is copied yet.
+type Plan struct {
+	File string // that has its largest weight, for messages
+
+	m      *model.Model
+	format model.Format         // that of the checkpoint
+	found  map[string]rawTensor // by the names of m's rows
+	o      LoadOptions
+}
+
+func (c *Checkpoint) plan(b backend.Backend, o LoadOptions) (p Plan, err error) {
+	if err := o.check(); err != nil {
+		return p, err
+	}
+	in := model.Placement{Order: c.layout.format, Train: o.Train, Activations: o.Activations}
+	if o.Train {
+		in.Order = model.HuggingFace // in which checkpoints are saved
+	}
+	p = Plan{format: c.layout.format, o: o}
+	if p.m, p.found, err = c.match(b, in); err != nil {
+		return p, err
+	}
+	p.m.Source = c
+	p.File = p.tensor(p.m.Weights()[0]).File
+	if o.Fits != nil {
+		err = o.Fits(p)
+	}
+	return p, err
+}
+
+// Paper is the model as it would be with matrices of dtype d, as in
+// [LoadOptions]: weights have their dtypes and shapes, and no memory. bytes is how
+// much those take that are not used where they lie.
+func (p Plan) Paper(d backend.DType) (paper *model.Model, bytes int64) {
+	p.o.DType = d
+	paper = model.New(p.m.Backend, p.m.Config, p.m.Placement)
+	for _, w := range paper.Weights() {
+		t := p.tensor(w)
+		k := p.kept(w, t)
+		*w.Tensor = null.Tensor(k.dtype, k.shape...)
+		if !k.mapped || t.made {
+			bytes += int64(w.Tensor.Size())
+		}
+		if k.view {
+			*w.Tensor = w.Tensor.Transpose()
+		}
+	}
+	return paper, bytes
+}
+
+func (p Plan) load(ctx context.Context) error {
+	for _, w := range p.m.Weights() {
+		t := p.tensor(w)
+		if err := p.place(ctx, w, t); err != nil {
+			return fmt.Errorf("%s: tensor %q: %w", t.File, t.Name, err)
+		}
+	}
+	return nil
+}
+
+// tensor is what w is made of.
+func (p Plan) tensor(w model.Weight) rawTensor {
+	if w.Make != nil {
+		return made(w, w.Make)
+	}
+	return p.found[w.Name(model.HuggingFace)]
+}
+
+// made is a tensor of numbers that are computed, in the order of Hugging Face's
+// layout.
+func made(w model.Weight, values func() []float32) rawTensor {
+	return rawTensor{Name: w.Name(model.HuggingFace), DType: "F32", Shape: w.Stored(model.HuggingFace), File: "random weights", aligned: true, made: true,
+		Data: func() []byte {
+			data, _ := backend.Encode(nil, backend.F32, values()) // which fit
+			return data
+		}}
+}
+
+// kept is how a tensor of a checkpoint is kept in the backend's memory.
+type kept struct {
+	dtype     backend.DType
+	shape     []int
+	transpose bool            // on the way
+	rows      func(r int) int // where row r lies, if rows change their places on the way
+	mapped    bool            // it is used where it lies
+	view      bool            // the other way round than it lies
+}
+
+// kept says how w, which lies as t, is kept. A matrix stored [in, out] becomes
+// [out, in]: as a view where the backend reads the host's memory, else
+// transposed on the way, so that devices see one layout. Blocks run along the
+// inputs, so a matrix that is quantised here is transposed in any case.
+func (p Plan) kept(w model.Weight, t rawTensor) kept {
+	stored := backend.OfFileName(t.DType)
+	k := kept{dtype: p.o.kept(w, stored), shape: w.Stored(p.format), rows: w.Rows(p.format, p.m.Order, p.m.HeadSize)}
+	_, host := backend.As[backend.HostMapper](p.m.Backend)
+	k.transpose = w.Transposed(p.format) && (!host || k.dtype.Quantized())
+	k.view = w.Transposed(p.format) && !k.transpose
+	k.mapped = host && !p.m.Train && !k.transpose && k.rows == nil && k.dtype == stored && t.aligned
+	if k.transpose {
+		k.shape = w.Shape
+	}
+	return k
+}
+
+// place puts one tensor of a checkpoint into the memory of the backend.
+func (p Plan) place(ctx context.Context, w model.Weight, t rawTensor) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if p.o.Train {
+		if err := checkFinite(ctx, t); err != nil {
+			return err
+		}
+	}
+	k, b := p.kept(w, t), p.m.Backend
+	if k.mapped {
+		buf, err := backend.MapHost(b, t.Data())
+		if err != nil {
+			return err
+		}
+		*w.Tensor = backend.Of(buf, k.dtype, 0, k.shape...)
+	} else {
+		if *w.Tensor, err = backend.New(b, k.dtype, k.shape...); err != nil {
+			return err
+		}
+		c := converter{stored: backend.OfFileName(t.DType), data: t.Data(), dtype: k.dtype, shape: k.shape, transpose: k.transpose, rows: k.rows}
+		if err := c.write(ctx, b, *w.Tensor); err != nil {
+			return err
+		}
+	}
+	if k.view {
+		*w.Tensor = w.Tensor.Transpose()
+	}
+	return nil
+}

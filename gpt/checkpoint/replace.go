@@ -1,0 +1,225 @@
+package checkpoint
+
+// Writing a model directory that may hold another model. If that is cut off at any
+// moment, by a crash or a full disk, the directory still loads, as the old model or
+// as the new one.
+//
+// All files are first written to a directory within it and synced. That directory
+// is then renamed to pendingName: from then on it is the model. Its files are put
+// in their places, files of the old model are deleted, and it is removed. If that
+// is cut off, openDirectory finds pendingName and uses it, and the next save
+// completes the work.
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"caldera/gpt/checkpoint/safetensors"
+	"caldera/internal/atomicfile"
+)
+
+// pendingName is the directory, within a model directory, of a complete model that
+// will replace the one around it.
+const pendingName = ".caldera-new"
+
+var stagingName = regexp.MustCompile(`^\.caldera-[0-9a-f]{16}\.tmp$`)
+
+func newStagingName() string { return fmt.Sprintf(".caldera-%016x.tmp", rand.Uint64()) }
+
+// directoryFiles are the files of a model directory, including those for other
+// programs. Other files, such as notes, stay when another model is written.
+var directoryFiles = []string{
+	configName, generationName, safetensors.SingleName, safetensors.IndexName,
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+	"chat_template.jinja", "chat_template.json",
+	"optimizer.safetensors", "train.json", // of a training run that made the old model: it cannot go on with another
+	"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "tf_model.h5.index.json", "flax_model.msgpack", "flax_model.msgpack.index.json",
+}
+
+var shardFiles = regexp.MustCompile(`^(model|pytorch_model|tf_model|flax_model)-[0-9]{5}-of-[0-9]{5}\.(safetensors|bin|h5|msgpack)$`)
+
+// isDirectoryFile reports whether a file of that name is a model's.
+func isDirectoryFile(name string) bool {
+	return slices.Contains(directoryFiles, name) || shardFiles.MatchString(name)
+}
+
+// replacement is a model directory that is being written.
+type replacement struct {
+	dir     string
+	staging string // within dir
+	undo    func() // removes dir if it was made and is empty
+}
+
+// replaceDir begins to write the model directory dir, which it makes if there is
+// none. Files are written to staging until commit.
+func replaceDir(dir string) (*replacement, error) {
+	undo, err := atomicfile.Mkdir(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &replacement{dir, filepath.Join(dir, newStagingName()), undo}
+	if err := os.Mkdir(r.staging, 0o777); err != nil {
+		undo()
+		return nil, err
+	}
+	return r, nil
+}
+
+// discard leaves the directory as it was before. After commit it does nothing.
+func (r *replacement) discard() error {
+	err := os.RemoveAll(r.staging)
+	r.undo()
+	return err
+}
+
+// commit makes what was written the model of the directory.
+func (r *replacement) commit() error {
+	if err := finishReplacement(r.dir); err != nil { // of an earlier model, if it was cut off
+		return err
+	}
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return err
+	}
+	put := r.move
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isDirectoryFile(e.Name()) }) {
+		put = r.replace
+	}
+	if err := put(); err != nil {
+		return err
+	}
+	return removeEntries(r.dir, entries, stagingName.MatchString, os.RemoveAll) // of saves that were cut off
+}
+
+// removeEntries removes the entries of dir whose names are unwanted.
+func removeEntries(dir string, entries []fs.DirEntry, unwanted func(name string) bool, remove func(path string) error) error {
+	for _, e := range entries {
+		if unwanted(e.Name()) {
+			if err := remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// replace puts the files in their places where there is another model.
+func (r *replacement) replace() error {
+	if err := atomicfile.SyncDir(r.staging); err != nil {
+		return err
+	}
+	if err := os.Rename(r.staging, filepath.Join(r.dir, pendingName)); err != nil {
+		return err
+	}
+	if err := atomicfile.SyncDir(r.dir); err != nil {
+		return err
+	}
+	return finishReplacement(r.dir)
+}
+
+// move puts the files in their places where there is no model: config.json last,
+// because a directory without it is no model.
+func (r *replacement) move() error {
+	names, err := filesOf(r.staging)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := os.Rename(filepath.Join(r.staging, name), filepath.Join(r.dir, name)); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(r.staging); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(r.dir)
+}
+
+// finishReplacement puts the files of a pending model in their places, if there is
+// one, and deletes those of the old model.
+func finishReplacement(dir string) error {
+	pending := filepath.Join(dir, pendingName)
+	info, err := os.Lstat(pending)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is there and is no directory: move it away", pending)
+	}
+	names, err := filesOf(pending)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := place(filepath.Join(pending, name), filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	old := func(name string) bool { return isDirectoryFile(name) && !slices.Contains(names, name) }
+	if err := removeEntries(dir, entries, old, os.Remove); err != nil {
+		return err
+	}
+	if err := atomicfile.SyncDir(dir); err != nil {
+		return err
+	}
+	done := filepath.Join(dir, newStagingName()) // so that a part of it is never taken for the model
+	if err := os.Rename(pending, done); err != nil {
+		return err
+	}
+	return os.RemoveAll(done)
+}
+
+// place makes to the same file as from, in one step. from stays.
+func place(from, to string) error {
+	temporary := fmt.Sprintf("%s.%016x.tmp", to, rand.Uint64())
+	if err := os.Link(from, temporary); err != nil {
+		return copyFile(from, to) // not all file systems have links
+	}
+	if err := os.Rename(temporary, to); err != nil {
+		return errors.Join(err, os.Remove(temporary))
+	}
+	// If both are one file already, Rename does nothing, and temporary still exists.
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return atomicfile.Write(to, func(w io.Writer) error {
+		_, err := io.Copy(w, in)
+		return err
+	})
+}
+
+// filesOf are the names of the files in a directory, config.json last.
+func filesOf(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.Name() != configName {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) < len(entries) {
+		names = append(names, configName)
+	}
+	return names, err
+}

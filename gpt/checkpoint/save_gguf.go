@@ -1,0 +1,134 @@
+package checkpoint
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"strings"
+
+	"caldera/backend"
+	"caldera/gpt/checkpoint/gguf"
+	"caldera/gpt/model"
+	"caldera/gpt/tokenizer"
+)
+
+// quantizationVersion is ggml's GGML_QNT_VERSION: how it lays out blocks.
+const quantizationVersion = 2
+
+// SaveGGUF writes the checkpoint as a GGUF file, which llama.cpp and ollama read.
+// A model with settings that such a file cannot say is refused. Vectors and the table of positions are f32 whatever
+// is asked for, and a matrix is f16 where its rows are no whole blocks, both as
+// llama.cpp has it. A head that is the token matrix itself is not written twice.
+func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) error {
+	config, all, err := c.conversions(model.GGUF, func(w model.Weight, stored backend.DType) backend.DType { return ggufDType(w, stored, o.DType) })
+	if err != nil {
+		return err
+	}
+	metadata, extra, err := c.metadata(config, all[0].dtype, o)
+	if err != nil {
+		return err
+	}
+	all = append(all, extra...)
+	tensors := make([]gguf.Tensor, len(all))
+	for i, x := range all {
+		tensors[i] = gguf.Tensor{Name: x.name, Type: gguf.TypeOf(x.dtype), Shape: x.shape}
+	}
+	write := writer(ctx, all, o.Progress)
+	return gguf.Write(path, metadata, tensors, func(w io.Writer, t gguf.Tensor) error { return write(w, t.Name) })
+}
+
+// ggufDType is the dtype that w is written in where d is asked for.
+func ggufDType(w model.Weight, stored, d backend.DType) backend.DType {
+	if !w.Matrix() || w.Role == model.Positions {
+		return backend.F32
+	}
+	d = cmp.Or(d, stored)
+	if w.Inputs()%d.BlockLen() != 0 {
+		return backend.F16
+	}
+	return d
+}
+
+// metadata are the entries of a GGUF file for a model of shape config, whose
+// largest matrices are of dtype d, and the tensors that stand for settings.
+func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOptions) ([]gguf.KeyValue, []conversion, error) {
+	f := c.Config.Architecture()
+	settings, tensors, err := settingsMetadata(f, config)
+	if err != nil {
+		return nil, nil, err
+	}
+	_, file, _ := d.GGUF()
+	count := func(n int) gguf.Value { return gguf.OfUint32(uint32(n)) }
+	all := append([]gguf.KeyValue{
+		{Key: keyArchitecture, Value: gguf.OfText(f.GGUF)},
+		{Key: keyName, Value: gguf.OfText(c.Name)},
+		{Key: keyFileType, Value: gguf.OfUint32(file)},
+		{Key: keyQuantization, Value: gguf.OfUint32(quantizationVersion)},
+	}, settings...)
+	token := func(key string, ids []int) {
+		if len(ids) > 0 {
+			all = append(all, gguf.KeyValue{Key: key, Value: count(ids[0])})
+		}
+	}
+	t, err := c.savedTokenizer(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := tokenizer.Vocabulary{}
+	if t != nil {
+		v = t.Vocabulary()
+	}
+	if config, err = o.ends(config, v); err != nil {
+		return nil, nil, err
+	}
+	token(keyBOS, config.BOS)
+	token(keyEOS, config.EOS)
+	token(keyEOT, config.EOS[min(1, len(config.EOS)):])
+	if t == nil {
+		return append(all,
+			gguf.KeyValue{Key: keyTokenizer, Value: gguf.OfText("none")},
+			gguf.KeyValue{Key: f.GGUF + keyVocab, Value: count(config.Vocab)}), tensors, nil
+	}
+	vocabulary, err := tokenizerMetadata(v, config.Vocab)
+	return append(all, vocabulary...), tensors, err
+}
+
+// settingsMetadata are the entries, and the tensors, that say the settings of c.
+func settingsMetadata(f *model.Family, c model.Config) (all []gguf.KeyValue, tensors []conversion, err error) {
+	values, there := map[string]gguf.Value{}, map[string]gguf.Tensor{}
+	for _, s := range f.Keys {
+		value := s.Value(&c)
+		if value == nil {
+			continue
+		}
+		v := gguf.Value{}
+		switch x := value.(type) {
+		case int:
+			v = gguf.OfUint32(uint32(x))
+		case float64:
+			v = gguf.OfFloat32(float32(x))
+		case bool:
+			v = gguf.OfBool(x)
+		case model.Literal:
+			v = gguf.OfText(strings.Trim(string(x), `"`))
+		case []float32:
+			t := made(model.Weight{HF: s.Tensor, Shape: []int{len(x)}}, func() []float32 { return x })
+			there[s.Tensor] = gguf.Tensor{Name: s.Tensor, Type: gguf.TypeOf(backend.F32), Shape: t.Shape, Data: t.Data()}
+			tensors = append(tensors, conversion{converter{stored: backend.F32, dtype: backend.F32, shape: t.Shape}, t, s.Tensor})
+		}
+		if _, ok := value.(bool); ok && s.Tensor != "" {
+			there[s.Tensor] = gguf.Tensor{Name: s.Tensor} // which is a weight
+		}
+		for _, name := range s.GGUF {
+			key := f.GGUF + "." + name
+			values[key] = v
+			all = append(all, gguf.KeyValue{Key: key, Value: v})
+		}
+	}
+	back, err := parseMetadata(f, func(key string) (gguf.Value, bool) { v, ok := values[key]; return v, ok },
+		func(name string) (gguf.Tensor, bool) { t, ok := there[name]; return t, ok })
+	if err == nil {
+		err = f.Same(c, back, model.GGUF)
+	}
+	return all, tensors, err
+}

@@ -1,0 +1,113 @@
+package model
+
+// A family is models of one architecture, which differ in their shape and in the
+// settings of their config.json. Each is one file, gpt2.go or llama.go, that
+// enters it into the registry here. All else, loading, saving, counting, training
+// and measuring, reads the family's tables.
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Family is what the file of a family tells of it.
+type Family struct {
+	Name    string   // model_type in config.json, and Config.Family
+	Title   string   // for people
+	Classes []string // of Transformers, without TF and Flax; the first is that of a language model
+	GGUF    string   // general.architecture in a GGUF file
+	Body    string   // what Transformers puts before the names of all tensors but those of heads
+	Buffers []string // how names of tensors end that old checkpoints have and no model needs
+
+	Keys     []Setting
+	Defaults func() Config      // what a config.json that is silent stands for
+	Complete func(*Config)      // sets what is 0 and follows from the rest; optional
+	Check    func(Config) error // reports what the family cannot compute; optional
+	Shapes   []NamedShape
+
+	// Network makes a model of a valid shape, without weights. Those whose rows
+	// formats order differently are going to lie as order has them.
+	Network func(c Config, order Format) Network
+}
+
+// NamedShape is the shape of a known model.
+type NamedShape struct {
+	Name string
+	Config
+}
+
+var families []*Family
+
+// Register enters a family. The files of families call it before main begins.
+func Register(f Family) { families = append(families, &f) }
+
+// Families are those that there are.
+func Families() []*Family { return families }
+
+// FamilyNames are their names, as Config.Family has them.
+func FamilyNames() (names []string) {
+	for _, f := range families {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// FamilyOf returns the family of that name.
+func FamilyOf(name string) (*Family, error) {
+	for _, f := range families {
+		if f.Name == name {
+			return f, nil
+		}
+	}
+	return nil, fmt.Errorf("unknown family: found %q, expected one of %s", name, strings.Join(FamilyNames(), ", "))
+}
+
+// Rows is the weight table of a model of one block that has no size: for names.
+func (f *Family) Rows() []Weight {
+	c := f.Defaults()
+	c.Layers, c.TieEmbeddings = 1, false
+	return f.Network(c, HuggingFace).Weights()
+}
+
+// Row is the first row of the weight table that has the role.
+func (f *Family) Row(role Role) Weight {
+	rows := f.Rows()
+	return rows[slices.IndexFunc(rows, func(w Weight) bool { return w.Role == role })]
+}
+
+// nameOf is what config.json, or else a GGUF file, calls a field of Config.
+func (f *Family) nameOf(field string) string {
+	i := slices.IndexFunc(f.Keys, func(s Setting) bool { return s.Field == field })
+	if i < 0 {
+		return map[string]string{"Vocab": "vocab_size", "HeadSize": "head_dim"}[field]
+	}
+	return f.Keys[i].Name()
+}
+
+// Shape returns the shape of a known model, one of [ShapeNames]: "gpt2" (124
+// million weights), "gpt2-medium", "gpt2-large" or "gpt2-xl" (1.6 billion) as
+// published, "nanogpt" (0.8 million), a model of 65 characters, or one of another
+// family.
+func Shape(name string) (Config, error) {
+	for _, f := range families {
+		for _, s := range f.Shapes {
+			if s.Name == name {
+				c := s.Config
+				c.Family, c.BOS, c.EOS = f.Name, slices.Clone(c.BOS), slices.Clone(c.EOS)
+				return c.Complete(), nil
+			}
+		}
+	}
+	return Config{}, fmt.Errorf("unknown shape: found %q, expected one of %s", name, strings.Join(ShapeNames(), ", "))
+}
+
+// ShapeNames are what [Shape] knows.
+func ShapeNames() (names []string) {
+	for _, f := range families {
+		for _, s := range f.Shapes {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}

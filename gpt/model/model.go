@@ -1,0 +1,93 @@
+// Package model is generative pre-trained transformers: families of models, and what
+// they compute, on any backend. It reads and writes no files (package checkpoint
+// does), and runs nothing (package gpt does).
+//
+// Start with forward.go, which is what a GPT computes, and gpt2.go, a family of
+// them. A family enters itself into the registry (family.go) with rows that tell its
+// settings (setting.go) and its weights (weight.go).
+package model
+
+import (
+	"cmp"
+	"io"
+	"slices"
+
+	"caldera/backend"
+	"caldera/nn"
+)
+
+// Tensor is a window on a backend's memory.
+type Tensor = backend.Tensor
+
+// Model is the weights of a GPT in the memory of a backend.
+type Model struct {
+	Config
+	Network
+	Placement
+	Backend backend.Backend // has the weights; it stays open when the model is closed
+	Source  io.Closer       // what weights are mapped from, which is closed with the model; nil for none
+}
+
+// Placement says how the weights of a model lie in memory, and what they are for.
+type Placement struct {
+	Order       Format        // in which rows lie that formats order differently
+	Train       bool          // weights may be written to
+	Activations backend.DType // in which products with quantised weights read what they multiply with; None: F32
+}
+
+// New returns a model of a valid shape, whose weights are still to come.
+func New(b backend.Backend, c Config, o Placement) *Model {
+	o.Activations = cmp.Or(o.Activations, backend.F32)
+	return &Model{Config: c, Network: c.Architecture().Network(c, o.Order), Placement: o, Backend: b}
+}
+
+// Learned are the weights that files have, and training changes.
+func (m *Model) Learned() []Weight {
+	return slices.DeleteFunc(m.Weights(), func(w Weight) bool { return w.Make != nil })
+}
+
+// DType is the type that matrices of the blocks are kept as, or most of them
+// where some have another for the length of their rows.
+func (m *Model) DType() backend.DType {
+	for _, w := range m.Weights() {
+		if w.Role == Up {
+			return w.Tensor.DType
+		}
+	}
+	return backend.None
+}
+
+// Tape is one on which the model computes, but does not train.
+func (m *Model) Tape() *nn.Tape {
+	t := nn.NewTape(m.Backend)
+	t.QuantizeActivations(m.Activations)
+	return t
+}
+
+// NewCache allocates a cache for a batch of sequences of up to context positions
+// each, stored as dtype d, one of caches.
+func (m *Model) NewCache(batch, context int, d backend.DType) (Cache, error) {
+	cache := make(Cache, m.Layers)
+	for i := range cache {
+		var err error
+		if cache[i], err = backend.New(m.Backend, d, batch, context, m.CacheWidth()); err != nil {
+			cache.Free()
+			return nil, err
+		}
+	}
+	return cache, nil
+}
+
+// Close frees the weights, each of which has a buffer of its own.
+func (m *Model) Close() error {
+	for _, w := range m.Weights() {
+		if w.Tensor.Buf != nil {
+			w.Tensor.Buf.Free()
+			w.Tensor.Buf = nil
+		}
+	}
+	if m.Source == nil {
+		return nil
+	}
+	return m.Source.Close()
+}

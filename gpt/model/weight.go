@@ -1,0 +1,161 @@
+package model
+
+// The weight table of a family: a row for each tensor of a model, with its name,
+// shape and order in each format of checkpoints, how it begins, and what it is for.
+// Loading, saving, random weights, quantising, counting, memory, weight decay and
+// measuring read these rows and know no family.
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+)
+
+// Weight is a row of the table.
+type Weight struct {
+	Role   Role
+	HF     string  // its name in Hugging Face's layout; %d stands for the number of the block
+	GGUF   string  // its name in a GGUF file
+	Tensor *Tensor // where the model keeps it
+	Shape  []int   // as ops read it: [out, in] of a product, [rows, width] of a table, or [n]
+	Init   Init    // before training
+	Order  Order   // of its numbers, where formats differ
+
+	Absent bool // this model has none: others of the family do
+	Block  int  // that %d stands for
+
+	// Make computes the tensor from the shape of the model, as f32. Such a one is in
+	// no file, is no parameter, and does not train. Nil for all others.
+	Make func() []float32
+}
+
+// Role is what a tensor is for.
+type Role int
+
+const (
+	Embedding Role = iota // a vector for each token
+	Positions             // a vector for each position
+	Norm                  // scale or shift of a norm
+	QKV                   // queries, keys and values of all heads, in this order
+	Query                 // of all heads, one below the other, as the next two
+	Key
+	Value
+	Output      // of attention
+	Gate        // of the MLP
+	Up          // into the MLP
+	Down        // out of the MLP
+	Unembedding // scores of all tokens
+	Bias        // of any of these
+	Angles      // cosines and sines of rotary positions
+)
+
+// Init is what a tensor has before training (Radford et al. 2019, section 2.3).
+type Init int
+
+const (
+	Normal   Init = iota // of standard deviation 0.02
+	Residual             // likewise, times 1/√(2·layers): what writes into the residual stream
+	Ones
+	Zeros
+)
+
+// Order tells in what formats order the numbers of a tensor differently.
+type Order int
+
+const (
+	Same    Order = iota
+	InOut         // Hugging Face's layout has the transpose, [in, out]: its Conv1D
+	Rotated       // GGUF has each head's rows j and j + size/2, which rotary positions turn together, next to each other
+)
+
+// Format is how a checkpoint lies on disk.
+type Format int
+
+const (
+	HuggingFace Format = iota // a directory: config.json and safetensors
+	GGUF                      // llama.cpp's file
+)
+
+func (f Format) String() string { return [...]string{"config.json", "GGUF"}[f] }
+
+// table is the weight table of a model: the rows before its blocks, those of each
+// block, and the rest, without those that are absent.
+func table[B any](before []Weight, blocks []B, rows func(B) []Weight, after ...Weight) []Weight {
+	for i, b := range blocks {
+		for _, w := range rows(b) {
+			w.Block = i
+			before = append(before, w)
+		}
+	}
+	return slices.DeleteFunc(append(before, after...), func(w Weight) bool { return w.Absent })
+}
+
+// Name is the tensor's name in format f.
+func (w Weight) Name(f Format) string {
+	name := w.HF
+	if f == GGUF {
+		name = w.GGUF
+	}
+	if strings.Contains(name, "%d") {
+		return fmt.Sprintf(name, w.Block)
+	}
+	return name
+}
+
+// Transposed reports whether format f stores the transpose.
+func (w Weight) Transposed(f Format) bool { return w.Order == InOut && f == HuggingFace }
+
+// Stored is the shape in format f.
+func (w Weight) Stored(f Format) []int {
+	if w.Transposed(f) {
+		return []int{w.Shape[1], w.Shape[0]}
+	}
+	return w.Shape
+}
+
+// Rows tells which row of the tensor in format from is row r of it in format to,
+// for heads of that size; it is nil where all rows are the same.
+func (w Weight) Rows(from, to Format, size int) func(r int) int {
+	switch half := size / 2; {
+	case w.Order != Rotated || from == to:
+		return nil
+	case to == GGUF:
+		return func(r int) int { return r/size*size + r%2*half + r%size/2 }
+	default:
+		return func(r int) int { return r/size*size + r%half*2 + r%size/half }
+	}
+}
+
+// Matrix reports whether it is a matrix, which has a type of its own in memory;
+// vectors are f32.
+func (w Weight) Matrix() bool { return len(w.Shape) > 1 }
+
+// Multiplies reports whether it is the matrix of products in the blocks.
+func (w Weight) Multiplies() bool {
+	return w.Matrix() && !slices.Contains([]Role{Embedding, Positions, Unembedding, Angles}, w.Role)
+}
+
+// Inputs is how many numbers a matrix multiplies with each row of its result.
+func (w Weight) Inputs() int { return w.Shape[len(w.Shape)-1] }
+
+func (w Weight) elements() int64 {
+	n := int64(1)
+	for _, d := range w.Shape {
+		n *= int64(d)
+	}
+	return n
+}
+
+// Initial makes the first numbers of the tensor in a model of so many layers, as
+// Hugging Face's layout stores them.
+func (w Weight) Initial(layers int, r *rand.Rand) []float32 {
+	values := make([]float32, w.elements())
+	std := map[Init]float64{Normal: 0.02, Residual: 0.02 / math.Sqrt(2*float64(layers))}[w.Init]
+	mean := map[Init]float32{Ones: 1}[w.Init]
+	for i := range values {
+		values[i] = mean + float32(r.NormFloat64()*std)
+	}
+	return values
+}
