@@ -12,10 +12,13 @@ import (
 	"caldera/internal/bench/result"
 )
 
-// use describes the use of a model that runs the tests.
+// use describes the use of a model that runs the tests: a context of as many
+// tokens as the longest has, as llama-bench takes it. All of what a model can see
+// would fill a device, where that is a hundred thousand tokens.
 func use(tests []Test, cache backend.DType) gpt.Use {
 	u := gpt.Use{Cache: cache}
 	for _, t := range tests {
+		u.Context = max(u.Context, t.Depth+t.Tokens())
 		u.Feeds = append(u.Feeds, t.Depth, t.Prompt, min(1, t.Gen))
 	}
 	return u

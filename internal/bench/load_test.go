@@ -17,7 +17,7 @@ func TestTooLittleMemory(t *testing.T) {
 	model := Random("tiny", config)
 	p := &played{hostOp: 10, total: 1 << 40}
 	d := playedDevice(p)
-	tests := []Test{{Prompt: 16}, {Gen: 4}}
+	tests := []Test{{Prompt: 1024}, {Gen: 4}}
 	o := quiet(1)
 	ids := randomIDs(Test{Prompt: 1024}, config.Vocab)
 	refused := func(free int64, measure func() error) *gpt.MemoryError {
@@ -60,6 +60,9 @@ func TestTooLittleMemory(t *testing.T) {
 	e = refused(refused(1, perplexity).Need.Total()-need.Cache/2, perplexity)
 	if e.Need.Cache != need.Cache || e.Context != 512 || !strings.Contains(e.Error(), "it would fit with a context of ") {
 		t.Errorf("perplexity, which can be told: %+v", e)
+	}
+	if u := use([]Test{{Prompt: 512}, {Gen: 128, Depth: 500}}, backend.F16); u.Context != 628 {
+		t.Errorf("a context of %d tokens for 512, and for 128 behind 500", u.Context)
 	}
 	p.free = 0 // unknown
 	if err := measure(); err != nil {

@@ -74,7 +74,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	loaded := d.now().Sub(start)
-	s, err := gpt.NewSession(m, gpt.SessionOptions{Cache: o.Cache})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: use.Context, Cache: o.Cache})
 	if err != nil {
 		return nil, err
 	}

@@ -85,10 +85,13 @@ func Checkpoint(name string) (Model, error) {
 	}}, nil
 }
 
-// bytesOf is the memory that a model's tensors take.
+// bytesOf is the memory that a model's weights take. What is computed from its
+// shape, such as angles, is none.
 func bytesOf(m *model.Model) (n int64) {
 	for _, w := range m.Weights() {
-		n += int64(w.Tensor.Size())
+		if w.Make == nil {
+			n += int64(w.Tensor.Size())
+		}
 	}
 	return n
 }

@@ -94,16 +94,12 @@ func (r *peerTests) run(ctx context.Context) (err error) {
 		return advice(err, false, false)
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s, err := gpt.NewSession(m, gpt.SessionOptions{})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: use.Context})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	most := 0
-	for _, t := range r.tests {
-		most = max(most, t.Tokens())
-	}
-	err = r.Load(ctx, peer.Request{Command: "load", Context: most}, func(x *peer.Rival, a peer.Reply) {
+	err = r.Load(ctx, peer.Request{Command: "load", Context: use.Context}, func(x *peer.Rival, a peer.Reply) {
 		for _, t := range r.tests {
 			r.results[x] = append(r.results[x], r.result(t, x.About(a)))
 		}

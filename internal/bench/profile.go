@@ -46,12 +46,13 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 	b := backend.WithProfiler(d.b)
 	bar := progress{o.Progress, 0, 1 + 2*len(tests)}
 	bar.step("loading")
-	m, err := d.load(ctx, b, model, o, use(tests, cache))
+	use := use(tests, cache)
+	m, err := d.load(ctx, b, model, o, use)
 	if err != nil {
 		return p, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s, err := gpt.NewSession(m, gpt.SessionOptions{Cache: cache})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: use.Context, Cache: cache})
 	if err != nil {
 		return p, err
 	}

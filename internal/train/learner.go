@@ -99,14 +99,14 @@ func writeGeneration(dir string, c model.Config) error {
 
 // Shape is that of a model of a family that begins with random weights.
 type Shape struct {
-	Family               string
-	Layers, Heads, Width int
+	Family                        string
+	Layers, Heads, KVHeads, Width int
 }
 
 // Config is the shape of a new model that reads block tokens at once, for a
 // vocabulary of so many tokens and, where there is one, its tokenizer.
 func (s Shape) Config(block, vocab int, t *tokenizer.Tokenizer) (model.Config, error) {
-	c := model.Config{Family: s.Family, Layers: s.Layers, Heads: s.Heads, Width: s.Width, Context: block, Vocab: vocab, TieEmbeddings: true}.Complete()
+	c := model.Config{Family: s.Family, Layers: s.Layers, Heads: s.Heads, KVHeads: s.KVHeads, Width: s.Width, Context: block, Vocab: vocab, TieEmbeddings: true}.Complete()
 	if t != nil {
 		if end, ok := t.SpecialID(EndOfText); ok {
 			c.BOS, c.EOS = []int{end}, []int{end}

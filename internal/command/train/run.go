@@ -32,6 +32,7 @@ type modelFlags struct {
 	Family *string `enum:"${families}" placeholder:"NAME" help:"Family of a new model: ${families} (gpt2)."`
 	NLayer *int    `name:"n-layer" placeholder:"N" help:"Blocks of a new model (4)."`
 	NHead  *int    `name:"n-head" placeholder:"N" help:"Attention heads of a block (4)."`
+	NKV    *int    `name:"n-kv-head" placeholder:"N" help:"Heads of keys and values, of which each serves several attention heads, in a family that has such (as many as attention heads)."`
 	NEmbd  *int    `name:"n-embd" placeholder:"N" help:"Width: numbers that stand for a token (128)."`
 }
 
@@ -236,7 +237,7 @@ func (j *job) checkFixed(c model.Config) error {
 		asked *int
 		is    int
 	}{
-		{"n_layer", j.NLayer, c.Layers}, {"n_head", j.NHead, c.Heads}, {"n_embd", j.NEmbd, c.Width}, {"vocab_size", j.VocabSize, c.Vocab},
+		{"n_layer", j.NLayer, c.Layers}, {"n_head", j.NHead, c.Heads}, {"n_kv_head", j.NKV, c.KVHeads}, {"n_embd", j.NEmbd, c.Width}, {"vocab_size", j.VocabSize, c.Vocab},
 	} {
 		if x.asked != nil && *x.asked != x.is {
 			return cli.Usagef("--%s=%d: the checkpoint has %d, which cannot change: leave the flag out, or begin with --init=scratch", x.name, *x.asked, x.is)
@@ -282,10 +283,15 @@ func (j *job) load(ctx context.Context, b backend.Backend) (m *model.Model, err 
 		set(&s.Family, j.Family)
 		set(&s.Layers, j.NLayer)
 		set(&s.Heads, j.NHead)
+		s.KVHeads = s.Heads
+		set(&s.KVHeads, j.NKV)
+		if s.KVHeads == 0 {
+			return nil, cli.Usagef("--n_kv_head=0: expected 1 to %d", s.Heads)
+		}
 		set(&s.Width, j.NEmbd)
 		c, bad := s.Config(j.options.BlockSize, j.vocab(), j.tokenizer)
 		if bad != nil {
-			return nil, cli.UsageError{Err: bad}
+			return nil, cli.Usagef("a new model with --family=%s, --n_layer=%d, --n_head=%d, --n_kv_head=%d, --n_embd=%d: %w", s.Family, s.Layers, s.Heads, s.KVHeads, s.Width, bad)
 		}
 		m, err = gpt.Random(ctx, b, c, o, j.options.Seed)
 	}

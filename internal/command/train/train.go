@@ -67,7 +67,7 @@ var foreign = cli.Foreign(map[string]string{
 	"checkpoints are saved at each validation: see --eval_interval":                  "--save-steps --save-interval --save-strategy --save-every --eval-strategy --evaluation-strategy",
 	"the last checkpoint and the best are kept: leave it out":                        "--save-total-limit --load-best-model-at-end",
 	"it trains and validates: leave it out, or see --eval-only":                      "--do-train --do-eval",
-	"layers have biases, as GPT-2's: leave it out":                                   "--bias",
+	"the family tells which layers have biases: leave it out":                        "--bias",
 	"the optimizer is AdamW: leave it out":                                           "--optim --optimizer",
 	"the learning rate falls on a cosine, or stays with --no-decay_lr: leave it out": "--lr-scheduler-type --scheduler",
 })
