@@ -145,7 +145,7 @@ func parseMetadata(f *model.Family, at func(key string) (gguf.Value, bool), tens
 	for _, s := range f.Keys {
 		if t, found := tensor(s.Tensor); found && err == nil {
 			err = s.SetTensor(&c, func() ([]float32, error) {
-				if t.Type != gguf.TypeOf(backend.F32) || len(t.Shape) != 1 {
+				if t.Type != gguf.TypeOf(backend.F32) || len(t.Shape) != 1 || t.Shape[0] == 0 {
 					return nil, fmt.Errorf("tensor %s: found %v %v, expected a vector of F32", t.Name, t.Type, t.Shape)
 				}
 				numbers := make([]float32, t.Shape[0])

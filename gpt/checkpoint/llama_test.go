@@ -169,6 +169,10 @@ func TestLlamaConfig(t *testing.T) {
 		{"rope_theta", `, "rope_theta": 500000.0`, func(_ *model.Config, s *model.LlamaSettings) { s.Theta = 500000 }},
 		{"new form", `, "rope_parameters": {"rope_type": "default", "rope_theta": 500000.0}`, func(_ *model.Config, s *model.LlamaSettings) { s.Theta, s.Scaling = 500000, "none" }},
 		{"linear, oldest form", `, "rope_scaling": {"type": "linear", "factor": 2.5}`, func(_ *model.Config, s *model.LlamaSettings) { s.Scaling, s.Factor = "linear", 2.5 }},
+		// Transformers 5 takes rope_scaling in place of rope_parameters, where both are there.
+		{"both forms", `, "rope_scaling": {"type": "linear", "factor": 2.5, "rope_theta": 500.0}, "rope_parameters": {"rope_type": "default", "rope_theta": 7.0}`,
+			func(_ *model.Config, s *model.LlamaSettings) { s.Theta, s.Scaling, s.Factor = 500, "linear", 2.5 }},
+		{"oldest name in the new form", `, "rope_parameters": {"type": "linear", "factor": 2.5}`, func(_ *model.Config, s *model.LlamaSettings) { s.Scaling, s.Factor = "linear", 2.5 }},
 		{"linear, new form", `, "rope_parameters": {"rope_type": "linear", "factor": 2.5, "rope_theta": 10000}`, func(_ *model.Config, s *model.LlamaSettings) { s.Scaling, s.Factor = "linear", 2.5 }},
 		{"llama3, old form", `, "rope_theta": 500000.0, "rope_scaling": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32, "rope_type": "llama3"}`, llama3},
 		{"llama3, new form", `, "rope_parameters": {"rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32, "rope_type": "llama3"}`, llama3},
@@ -183,11 +187,13 @@ func TestLlamaConfig(t *testing.T) {
 		}
 	}
 	for more, part := range map[string]string{
-		`"rope_scaling": {"type": "dynamic", "factor": 2}`:            `rope_scaling.type: found "dynamic", which is not supported, expected "default" or "linear" or "llama3"`,
-		`"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}`: `rope_parameters.rope_type: found "yarn", which is not supported`,
-		`"rope_scaling": {"rope_type": "llama3", "factor": 8}`:        "rope_scaling: found factor 8, low_freq_factor 0",
-		`"rope_scaling": {"rope_type": "linear"}`:                     "rope_scaling.factor: missing",
-		`"rope_scaling": {"rope_type": "linear", "factor": 0}`:        "rope_scaling.factor: found 0, expected more than 0",
+		`"rope_scaling": {"type": "dynamic", "factor": 2}`:                `rope_scaling.type: found "dynamic", which is not supported, expected "default" or "linear" or "llama3"`,
+		`"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}`:     `rope_parameters.rope_type: found "yarn", which is not supported`,
+		`"rope_scaling": {"rope_type": "llama3", "factor": 8}`:            "rope_scaling: found factor 8, low_freq_factor 0",
+		`"rope_scaling": {"rope_type": "linear"}`:                         "rope_scaling.factor: missing",
+		`"rope_scaling": {"rope_type": "linear", "factor": 0}`:            "rope_scaling.factor: found 0, expected more than 0",
+		`"rope_parameters": {"full_attention": {"rope_type": "default"}}`: `rope_parameters.full_attention: found {"rope_type": "default"}, which is not supported`,
+		`"quantization_config": {"quant_method": "gptq"}`:                 `quantization_config: found {"quant_method": "gptq"}, which is not supported, expected null`,
 		`"rope_scaling": 7`:            "rope_scaling: ",
 		`"rope_theta": -1`:             "rope_theta: found -1, expected more than 0",
 		`"num_key_value_heads": 4`:     "num_key_value_heads: found 4, expected a number that divides num_attention_heads, which is 6",
@@ -231,7 +237,6 @@ func TestLlamaRefusals(t *testing.T) {
 func TestLlamaGGUFErrors(t *testing.T) {
 	b := gpttest.OpenCPU(t)
 	path := saveGGUF(t, gpttest.OpenCheckpoint(t, gpttest.SaveLlama(t, gpttest.Llamas()["llama3"])), backend.None)
-	f := openGGUF(t, path)
 	for name, test := range map[string]struct {
 		change func(m *ggufModel)
 		part   string
@@ -243,6 +248,9 @@ func TestLlamaGGUFErrors(t *testing.T) {
 		"no epsilon":                 {func(m *ggufModel) { m.unset("llama.attention.layer_norm_rms_epsilon") }, "llama.attention.layer_norm_rms_epsilon: missing, expected a number"},
 		"no base":                    {func(m *ggufModel) { m.unset("llama.rope.freq_base") }, ""},
 		"fewer factors":              {func(m *ggufModel) { x := m.tensor("rope_freqs.weight"); x.Shape, x.Data = []int{8}, x.Data[:32] }, "rope_freqs.weight: found 8 numbers, expected 16"},
+		"no factors":                 {func(m *ggufModel) { x := m.tensor("rope_freqs.weight"); x.Shape, x.Data = []int{0}, nil }, "rope_freqs.weight: found F32 [0], expected a vector of F32"},
+		"several experts":            {func(m *ggufModel) { m.set("llama.expert_count", gguf.OfUint32(8)) }, "llama.expert_count: found 8, which is not supported, expected 0"},
+		"angles of another size":     {func(m *ggufModel) { m.set("llama.rope.scaling.attn_factor", gguf.OfFloat32(2)) }, "llama.rope.scaling.attn_factor: found 2, which is not supported, expected 1"},
 		"factors of 0":               {func(m *ggufModel) { clear(m.tensor("rope_freqs.weight").Data[4:8]) }, "rope_freqs.weight: found 0 as number 1"},
 		"factors that are no vector": {func(m *ggufModel) { m.tensor("rope_freqs.weight").Shape = []int{2, 8} }, "rope_freqs.weight: found F32 [2 8], expected a vector of F32"},
 		"a bias of queries alone": {func(m *ggufModel) {
@@ -260,16 +268,7 @@ func TestLlamaGGUFErrors(t *testing.T) {
 		}, "head_dim: found 4294967295"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := &ggufModel{}
-			for _, key := range f.Keys() {
-				v, _ := f.Value(key)
-				m.metadata = append(m.metadata, gguf.KeyValue{Key: key, Value: v})
-			}
-			for _, name := range f.Tensors() {
-				x, _ := f.Tensor(name)
-				x.Data = slices.Clone(x.Data)
-				m.tensors = append(m.tensors, x)
-			}
+			m := readGGUF(t, path)
 			test.change(m)
 			model, err := gpt.Load(t.Context(), b, m.write(t), gpt.LoadOptions{})
 			if test.part == "" {
@@ -313,5 +312,62 @@ func TestLlamaIgnored(t *testing.T) {
 	}
 	if got := gpttest.Logits(t, b, dir, gpt.LoadOptions{}); !slices.Equal(got, want) {
 		t.Errorf("other scores")
+	}
+}
+
+// TestLlamaLinearGGUF reads scalings of positions as llama.cpp reads them.
+func TestLlamaLinearGGUF(t *testing.T) {
+	path := saveGGUF(t, gpttest.OpenCheckpoint(t, gpttest.SaveLlama(t, gpttest.Llamas()["plain"])), backend.None)
+	for name, test := range map[string]struct {
+		change func(m *ggufModel)
+		linear float64
+	}{
+		"none, whatever the factor": {func(m *ggufModel) {
+			m.set("llama.rope.scaling.type", gguf.OfText("none"))
+			m.set("llama.rope.scaling.factor", gguf.OfFloat32(4))
+		}, 0},
+		"a factor alone": {func(m *ggufModel) { m.set("llama.rope.scaling.factor", gguf.OfFloat32(4)) }, 4},
+		"its old name":   {func(m *ggufModel) { m.set("llama.rope.scale_linear", gguf.OfFloat32(4)) }, 4},
+		"both names": {func(m *ggufModel) {
+			m.set("llama.rope.scale_linear", gguf.OfFloat32(4))
+			m.set("llama.rope.scaling.factor", gguf.OfFloat32(2))
+		}, 2},
+	} {
+		m := readGGUF(t, path)
+		test.change(m)
+		if s := gpttest.OpenCheckpoint(t, m.write(t)).Config.Settings.(*model.LlamaSettings); s.Linear != test.linear {
+			t.Errorf("%s: positions are divided by %v, expected %v", name, s.Linear, test.linear)
+		}
+	}
+}
+
+// readGGUF reads all of a file, to be changed.
+func readGGUF(t *testing.T, path string) *ggufModel {
+	f, m := openGGUF(t, path), &ggufModel{}
+	for _, key := range f.Keys() {
+		v, _ := f.Value(key)
+		m.metadata = append(m.metadata, gguf.KeyValue{Key: key, Value: v})
+	}
+	for _, name := range f.Tensors() {
+		x, _ := f.Tensor(name)
+		x.Data = slices.Clone(x.Data)
+		m.tensors = append(m.tensors, x)
+	}
+	return m
+}
+
+// TestLlamaFewFactors converts factors of which one is between the kept and the
+// slow, as those of a small head with the settings of Llama 3.1.
+func TestLlamaFewFactors(t *testing.T) {
+	c := gpttest.Llamas()["plain"]
+	c.HeadSize = 16
+	c.Settings = &model.LlamaSettings{Activation: backend.SiLU, Theta: 10000, Scaling: "llama3", Factor: 8, Low: 1, High: 4, Original: 8192}
+	r, err := checkpoint.Random(c, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := gpttest.OpenCheckpoint(t, gpttest.SaveDir(t, gpttest.OpenCheckpoint(t, saveGGUF(t, r, backend.None)), backend.None))
+	if diff := cmp.Diff(r.Config, back.Config); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

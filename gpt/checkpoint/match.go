@@ -68,13 +68,14 @@ func (c *Checkpoint) Ignored() (names []string) {
 // returns have the names of m's rows.
 func (c *Checkpoint) match(b backend.Backend, o model.Placement) (m *model.Model, found map[string]rawTensor, err error) {
 	f, format := c.Config.Architecture(), c.layout.format
-	there := map[string]rawTensor{}
+	there, where := map[string]rawTensor{}, ""
 	for _, name := range c.file.Tensors() {
 		if c.foreign(name) {
 			continue
 		}
 		short, _ := unwrapped(f, name)
 		t := c.file.tensor(name)
+		where = t.File
 		if other, twice := there[short]; twice {
 			return nil, nil, fmt.Errorf("%s: both %q and %q are there, expected one of them", t.File, other.Name, name)
 		}
@@ -96,8 +97,8 @@ func (c *Checkpoint) match(b backend.Backend, o model.Placement) (m *model.Model
 		short, _ := unwrapped(f, name)
 		t, ok := there[short]
 		if !ok {
-			return nil, nil, fmt.Errorf("tensor %s is missing from the checkpoint, which has %d others; %s asks for %d layers",
-				name, len(c.file.Tensors()), c.layout.config, m.Layers)
+			return nil, nil, fmt.Errorf("%s: tensor %s is missing from the checkpoint, which has %d others; %s asks for %d layers",
+				where, name, len(c.file.Tensors()), c.layout.config, m.Layers)
 		}
 		if shape := w.Stored(format); !slices.Equal(t.Shape, shape) {
 			return nil, nil, fmt.Errorf("%s: tensor %q has shape %v, expected %v by %s", t.File, t.Name, t.Shape, shape, c.layout.config)

@@ -34,17 +34,23 @@ func init() {
 			{Field: "QKVBias", JSON: []string{"attention_bias"}, Tensor: "blk.0.attn_q.bias", Needed: Nowhere},
 			{Field: "OutBias", JSON: []string{"attention_bias"}, Tensor: "blk.0.attn_output.bias", Needed: Nowhere},
 			{Field: "MLPBias", JSON: []string{"mlp_bias"}, Tensor: "blk.0.ffn_up.bias", Needed: Nowhere},
-			{Field: "Theta", JSON: []string{"rope_theta"}, Others: []string{"rope_parameters.rope_theta"}, GGUF: []string{"rope.freq_base"}, Needed: Nowhere},
+			{Field: "Theta", JSON: []string{"rope_theta"}, Others: []string{"rope_scaling.rope_theta", "rope_parameters.rope_theta"}, GGUF: []string{"rope.freq_base"}, Needed: Nowhere},
 			{JSON: []string{"partial_rotary_factor"}, Others: []string{"rope_parameters.partial_rotary_factor"}, Values: []Choice{{"1", nil}, {"1.0", nil}, {"null", nil}}, Needed: Nowhere},
+			// Of layers of several kinds: none of these models has them.
+			{JSON: []string{"rope_parameters.full_attention"}, Values: []Choice{{"null", nil}}, Needed: Nowhere},
+			{JSON: []string{"rope_parameters.sliding_attention"}, Values: []Choice{{"null", nil}}, Needed: Nowhere},
+			{GGUF: []string{"expert_count"}, Values: []Choice{{"0", nil}}, Needed: Nowhere},
+			{GGUF: []string{"rope.scaling.attn_factor"}, Values: []Choice{{"1", nil}}, Needed: Nowhere},
 			// How positions are scaled: GGUF has a type and a factor, or else the factors of
 			// all pairs, which stand for those of Llama 3.
-			{Field: "Scaling", JSON: []string{"rope_scaling.rope_type"}, Others: []string{"rope_scaling.type", "rope_parameters.rope_type"}, Tensor: ropeFactors,
+			{Field: "Scaling", JSON: []string{"rope_scaling.rope_type"}, Others: []string{"rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type", "rope_parameters.type"}, Tensor: ropeFactors,
 				Values: []Choice{{`"default"`, "none"}, {`"linear"`, "linear"}, {`"llama3"`, "llama3"}}, Needed: Nowhere},
-			{Field: "Factor", JSON: []string{"rope_scaling.factor"}, Others: []string{"rope_parameters.factor"}, Tensor: ropeFactors, Needed: Nowhere},
-			{Field: "Low", JSON: []string{"rope_scaling.low_freq_factor"}, Others: []string{"rope_parameters.low_freq_factor"}, Tensor: ropeFactors, Needed: Nowhere},
-			{Field: "High", JSON: []string{"rope_scaling.high_freq_factor"}, Others: []string{"rope_parameters.high_freq_factor"}, Tensor: ropeFactors, Needed: Nowhere},
-			{Field: "Original", JSON: []string{"rope_scaling.original_max_position_embeddings"}, Others: []string{"rope_parameters.original_max_position_embeddings"}, Tensor: ropeFactors, Needed: Nowhere},
+			{Field: "Factor", JSON: []string{"rope_scaling.factor"}, Others: []string{"rope_scaling.factor", "rope_parameters.factor"}, Tensor: ropeFactors, Needed: Nowhere},
+			{Field: "Low", JSON: []string{"rope_scaling.low_freq_factor"}, Others: []string{"rope_scaling.low_freq_factor", "rope_parameters.low_freq_factor"}, Tensor: ropeFactors, Needed: Nowhere},
+			{Field: "High", JSON: []string{"rope_scaling.high_freq_factor"}, Others: []string{"rope_scaling.high_freq_factor", "rope_parameters.high_freq_factor"}, Tensor: ropeFactors, Needed: Nowhere},
+			{Field: "Original", JSON: []string{"rope_scaling.original_max_position_embeddings"}, Others: []string{"rope_scaling.original_max_position_embeddings", "rope_parameters.original_max_position_embeddings"}, Tensor: ropeFactors, Needed: Nowhere},
 			{Field: "Scaling", GGUF: []string{"rope.scaling.type"}, Values: []Choice{{`"none"`, "none"}, {`"linear"`, "linear"}}, Needed: Nowhere},
+			{Field: "Linear", GGUF: []string{"rope.scale_linear"}, Needed: Nowhere, ReadOnly: true}, // its old name
 			{Field: "Linear", GGUF: []string{"rope.scaling.factor"}, Needed: Nowhere},
 			{Field: "Factors", Tensor: ropeFactors, Needed: Nowhere},
 		},
@@ -117,6 +123,8 @@ func completeLlama(c *Config) {
 		s.Scaling = "linear" // as llama.cpp takes a file that does not tell
 	}
 	switch {
+	case s.Scaling == "none":
+		s.Linear = 0 // llama.cpp does not read a factor either
 	case s.Scaling == "linear":
 		s.Linear = cmp.Or(s.Linear, s.Factor)
 		s.Factor = s.Linear
@@ -158,13 +166,16 @@ func (s *LlamaSettings) recognise(size int) {
 			smooths = append(smooths, (1/x-1/guess.Factor)/(1-1/guess.Factor))
 		}
 	}
-	if len(turns) < 2 {
+	switch last := len(turns) - 1; last {
+	case -1:
 		return
+	case 0: // as all of Llama 3 have it
+		guess.High, guess.Original = 4, int(math.Round((1+3*smooths[0])/turns[0]))
+	default:
+		slope := (smooths[0] - smooths[last]) / (turns[0] - turns[last])
+		low := slope*turns[0] - smooths[0]
+		guess.High, guess.Original = math.Round(1000*(1+1/low))/1000, int(math.Round(slope/low))
 	}
-	last := len(turns) - 1
-	slope := (smooths[0] - smooths[last]) / (turns[0] - turns[last])
-	low := slope*turns[0] - smooths[0]
-	guess.High, guess.Original = math.Round(1000*(1+1/low))/1000, int(math.Round(slope/low))
 	guess.Factors = guess.llama3(size)
 	nearly := func(a, b float32) bool { return math.Abs(float64(a/b)-1) <= 1e-6 } // but for rounding
 	if guess.High > 1 && guess.Original > 0 && slices.EqualFunc(guess.Factors, s.Factors, nearly) {

@@ -101,7 +101,8 @@ func (s *Setting) expects(c *Config) string {
 // a name, or nil. Null stands for what is absent where it is no choice.
 func (f *Family) Parse(c *Config, from Format, at func(name string) (json.RawMessage, error)) error {
 	vocab := Setting{Field: "Vocab", JSON: []string{"vocab_size"}}
-	for _, s := range append(f.Keys[:len(f.Keys):len(f.Keys)], vocab) {
+	plain := Setting{JSON: []string{"quantization_config"}, Values: []Choice{{"null", nil}}, Needed: Nowhere} // weights are numbers
+	for _, s := range append(f.Keys[:len(f.Keys):len(f.Keys)], vocab, plain) {
 		names, own := slices.Concat(s.Others, s.JSON), len(s.Others)
 		if from == GGUF {
 			names, own = nil, 0
