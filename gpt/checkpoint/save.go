@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"caldera/backend"
@@ -175,6 +177,9 @@ func configJSON(c model.Config) ([]byte, error) {
 	}
 	for _, s := range f.Keys {
 		value := s.Value(&c)
+		if x, float := value.(float64); float && x == math.Trunc(x) {
+			value = json.RawMessage(strconv.FormatFloat(x, 'f', 1, 64)) // as Python writes floats: Transformers warns of a scaling that is an int
+		}
 		for _, name := range s.JSON {
 			if value != nil {
 				object := all

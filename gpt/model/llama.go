@@ -128,7 +128,7 @@ func completeLlama(c *Config) {
 	case s.Scaling == "linear":
 		s.Linear = cmp.Or(s.Linear, s.Factor)
 		s.Factor = s.Linear
-	case s.Scaling == "llama3" && s.Factors == nil && c.HeadSize <= maxWidth:
+	case s.Scaling == "llama3" && s.Factors == nil && c.HeadSize > 0 && c.HeadSize <= maxWidth:
 		s.Factors = s.llama3(c.HeadSize)
 	case s.Scaling == "" && s.Factors != nil && len(s.Factors) == c.HeadSize/2:
 		s.recognise(c.HeadSize)

@@ -23,10 +23,8 @@ type OpOptions struct {
 // OpNames are the names of all ops that are measured.
 func OpNames() []string {
 	var names []string
-	seen := map[string]bool{}
 	for _, c := range opcases.Cases(opcases.GPT2, []backend.DType{backend.F32}) {
-		if !seen[c.Op] {
-			seen[c.Op] = true
+		if !slices.Contains(names, c.Op) {
 			names = append(names, c.Op)
 		}
 	}
@@ -35,11 +33,10 @@ func OpNames() []string {
 
 // opShape is what ops of a model of shape c work on, by its family's weight table.
 func opShape(c model.Config) (opcases.Shape, error) {
-	c = c.Complete()
+	c, gated := c.Complete(), false
 	s := opcases.Shape{
 		Width: c.Width, Inner: c.Inner, Heads: c.Heads, KVHeads: c.KVHeads, HeadSize: c.HeadSize, Vocab: c.Vocab, Context: c.Context, Stored: c.CacheWidth() / 2,
 	}
-	gated := false
 	f, err := model.FamilyOf(c.Family)
 	if err != nil {
 		return s, err
