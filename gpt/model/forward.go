@@ -5,43 +5,48 @@ import "caldera/nn"
 // This is the page to read first: everything that a GPT computes.
 //
 // Text has been cut into tokens, each with an id. Every token becomes a vector
-// (embedding). Block after block, the vectors exchange meaning (attention) and
-// then each thinks alone (MLP): that is Forward, which each family of models has
-// in a file of its own. Read GPT-2's next, in gpt2.go; Unembed below takes what it
-// returns. The last vector is mapped to a score for every token that could come
-// next (unembedding); softmax makes these probabilities. Generate, in
-// gpt/generate.go, draws one, appends it and starts over.
+// (embedding). Each block first mixes information between positions: the vectors
+// exchange meaning (attention). Then it transforms each position by itself (MLP).
+// This is Forward, which each family of models has in a file of its own: read
+// GPT-2's next, in gpt2.go. Unembed below takes what Forward returns: it maps the
+// last vector to a score for every token that could come next (unembedding).
+// Softmax makes these probabilities. Generate, in gpt/generate.go, samples one,
+// appends it and repeats.
 //
 // Nothing is computed while these functions run: they write operations on a tape,
 // which is then recorded for a CPU or a GPU and run once for every step.
+//
+// To add a family, an op, a dtype or a backend: docs/design.md, "To add something".
 
 // Network is the model of a family: its weights, and what it computes.
 type Network interface {
-	// Weights lists the family's weight table: a row for each tensor, and where it is
-	// kept. The first is the token embedding.
+	// Weights returns the weight table: a row for each tensor, with a pointer to the
+	// field that keeps it. The first is the token embedding.
 	Weights() []Weight
 
-	// Forward turns token ids into vectors that know what precedes them. ids is
+	// Forward turns token ids into hidden states: vectors that depend on their token
+	// and on earlier ones. ids is
 	// [batch, time]; at, [batch], is the position of each first id; the result is
 	// [batch, time, width]. Keys and values of earlier positions are read from the
-	// cache, and new ones stored. Without a cache nothing precedes ids, and at is 0:
-	// so a model is trained.
+	// cache, and new ones stored. Without a cache ids is the whole sequence and at is
+	// 0: training runs this way.
 	Forward(t *nn.Tape, ids, at Tensor, cache Cache) Tensor
 
-	// Final is the last norm: it makes of vectors what the unembedding reads.
+	// Final is the last norm: its result is the input of the unembedding.
 	Final(t *nn.Tape, x Tensor) Tensor
 }
 
-// Unembed maps vectors to scores (logits): for each token of the vocabulary, how
-// well it would follow. [batch, time, width] to [batch, time, vocab].
+// Unembed maps hidden states to scores (logits), one for each token of the
+// vocabulary: the higher, the likelier that token is next. [batch, time, width] to
+// [batch, time, vocab].
 func Unembed(n Network, t *nn.Tape, x Tensor) Tensor {
 	x = n.Final(t, x)
 	t.Name(x, "hidden.final")
 	return t.Linear(Head(n), x)
 }
 
-// Head is the matrix of scores, [vocab, width]: the unembedding, or where there is
-// none the embedding of tokens, which serves for it.
+// Head is the matrix that gives the scores, [vocab, width]: the unembedding or, if
+// the model has none (tied embeddings), the token embedding.
 func Head(n Network) (head nn.Linear) {
 	for _, w := range n.Weights() {
 		if w.Role == Unembedding || w.Role == Embedding {

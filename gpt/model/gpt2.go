@@ -153,8 +153,8 @@ func (m *GPT2) Forward(t *nn.Tape, ids, at Tensor, cache Cache) Tensor {
 	x := t.Dropout(t.Embed(m.Tokens, m.Positions, ids, at)) // [batch, time, width]
 	for i, b := range m.Blocks {
 		t.Name(x, "hidden.%d", i)
-		x = t.Add(x, b.Attend(t, i, t.LayerNorm(b.Norm1, x), at, cache.block(i))) // vectors exchange meaning
-		x = t.Add(x, b.Think(t, t.LayerNorm(b.Norm2, x)))                         // each asks its questions
+		x = t.Add(x, b.Attend(t, i, t.LayerNorm(b.Norm1, x), at, cache.block(i))) // attention: each position reads earlier ones
+		x = t.Add(x, b.Think(t, t.LayerNorm(b.Norm2, x)))                         // MLP: each position by itself
 		t.Segment()
 	}
 	t.Name(x, "hidden.%d", len(m.Blocks))

@@ -24,16 +24,18 @@ func (f ActivationFlag) Activation() backend.DType {
 	return backend.F32
 }
 
-// Vars adds to the variables of a command's tags those that list dtypes, as the
-// table of package backend has them: ${dtypes} and ${caches} for enum and
-// default, ${weights}, ${plain}, ${blocks} and ${caches} for help.
+// Vars adds to the variables of a command's tags those that list what package
+// backend knows: ${backends} that are registered, and dtypes, ${dtypes} and
+// ${caches} for enum and default, ${weights}, ${plain}, ${blocks} and ${caches}
+// for help.
 func Vars(of kong.Vars) kong.Vars {
 	vars := kong.Vars{
-		"dtypes":  strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Weights)), " ", ""),
-		"weights": backend.JoinDTypes(backend.DTypes(backend.Weights)),
-		"plain":   backend.JoinDTypes(backend.PlainDTypes()),
-		"blocks":  backend.JoinDTypes(backend.QuantizedDTypes()),
-		"caches":  strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Caches)), " ", ""),
+		"backends": strings.Join(backend.Names(), ","),
+		"dtypes":   strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Weights)), " ", ""),
+		"weights":  backend.JoinDTypes(backend.DTypes(backend.Weights)),
+		"plain":    backend.JoinDTypes(backend.PlainDTypes()),
+		"blocks":   backend.JoinDTypes(backend.QuantizedDTypes()),
+		"caches":   strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Caches)), " ", ""),
 	}
 	maps.Copy(vars, of)
 	return vars

@@ -20,7 +20,7 @@ import (
 
 // Hardware has the flags that choose the device.
 type Hardware struct {
-	Backend     string `enum:"auto,cpu,vulkan" default:"auto" placeholder:"NAME" help:"What computes: cpu, vulkan, or auto for the best GPU that is real hardware and opens, else the CPU (${default})."`
+	Backend     string `enum:"auto,${backends}" default:"auto" placeholder:"NAME" help:"What computes: cpu, vulkan, or auto for the best GPU that is real hardware and opens, else the CPU (${default})."`
 	Device      string `placeholder:"WHICH" aliases:"dev" help:"Which device, as --list-devices prints it (vulkan:0), by its UUID or part of its name, or by its index where --backend is given."`
 	ListDevices bool   `help:"List the devices of every backend, and stop; with --json as JSON."`
 	Wide        Wide   `help:"Write tables whole, however wide."`

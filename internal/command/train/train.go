@@ -31,7 +31,7 @@ func Command() cli.Command {
 		Foreign:   foreign,
 		Arguments: "name texts with --data, a checkpoint with --init; each of nanoGPT's settings is a flag",
 		Name:      "train", Help: "Train a model, or a tokenizer.", Flags: &commands{},
-		Vars: kong.Vars{"families": strings.Join(model.FamilyNames(), ","), "size": fmt.Sprint(defaultVocabSize), "frequency": fmt.Sprint(defaultMinFrequency)},
+		Vars: cli.Vars(kong.Vars{"families": strings.Join(model.FamilyNames(), ","), "size": fmt.Sprint(defaultVocabSize), "frequency": fmt.Sprint(defaultMinFrequency)}),
 	}
 }
 
