@@ -68,7 +68,6 @@ const (
 	maxContext = 1 << 20
 	maxVocab   = 1 << 22
 	maxWeights = 1 << 41 // of a model, and numbers in its KV cache
-	maxAngles  = 1 << 30 // positions times the size of a head: what a table of rotary positions holds
 	maxTokens  = 64      // in BOS and EOS
 )
 
@@ -113,9 +112,6 @@ func (c Config) Validate() error {
 	}
 	if n := int64(c.Layers) * int64(c.Context) * int64(c.CacheWidth()); n > min(maxWeights, math.MaxInt) {
 		return fmt.Errorf("shape too large: found a KV cache of %d numbers, expected at most %d", n, min(maxWeights, math.MaxInt))
-	}
-	if n := int64(c.Context) * int64(c.HeadSize); n > maxAngles {
-		return fmt.Errorf("shape too large: found %d positions and heads of %d, whose product is %d, expected at most %d", c.Context, c.HeadSize, n, maxAngles)
 	}
 	for _, ids := range []struct {
 		name string

@@ -97,9 +97,6 @@ func TestValidate(t *testing.T) {
 			c.Layers, c.Width, c.Heads, c.Context = 4096, 1024, 1, 1<<20
 			c.KVHeads, c.HeadSize = 1, 1024
 		}, "a KV cache of"},
-		{func(c *Config) {
-			c.Layers, c.Heads, c.KVHeads, c.HeadSize, c.Width, c.Context = 1, 1, 1, 1<<12, 1<<12, 1<<20
-		}, "1048576 positions and heads of 4096"},
 		{func(c *Config) { c.BOS = []int{50257} }, "bos_token_id: found 50257, expected 0 to 50256"},
 		{func(c *Config) { c.EOS = []int{1, -1} }, "eos_token_id: found -1"},
 		{func(c *Config) { c.EOS = make([]int, 65) }, "eos_token_id: found 65 ids"},

@@ -16,6 +16,10 @@ import (
 
 const ropeFactors = "rope_freqs.weight"
 
+// maxAngles is the most numbers of a table of angles: a file that asks for more is
+// damaged or hostile.
+const maxAngles = 1 << 30
+
 func init() {
 	Register(Family{
 		Name: "llama", Title: "Llama", GGUF: "llama", Body: "model.",
@@ -63,6 +67,8 @@ func init() {
 			switch {
 			case c.HeadSize%2 != 0:
 				return fmt.Errorf("head_dim: found %d, expected an even number: rotary positions turn pairs", c.HeadSize)
+			case int64(c.Context)*int64(c.HeadSize) > maxAngles:
+				return fmt.Errorf("max_position_embeddings: found %d with heads of %d, expected a product of at most %d: a table has the angles of all positions", c.Context, c.HeadSize, maxAngles)
 			case s.Scaling == "" && s.Factor != 0:
 				return fmt.Errorf("rope_scaling.rope_type: missing, expected one that tells what factor is for")
 			case s.Scaling == "linear" && s.Factor == 0:

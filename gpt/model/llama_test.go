@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,5 +31,17 @@ func TestLlamaCounts(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, c.Matrices()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestLlamaAngles: a table of angles for all positions has a bound.
+func TestLlamaAngles(t *testing.T) {
+	c, err := model.Shape("llama-tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Heads, c.KVHeads, c.HeadSize, c.Context = 1, 1, 1<<12, 1<<20
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "max_position_embeddings: found 1048576 with heads of 4096") {
+		t.Errorf("error %v, expected one that names the context", err)
 	}
 }
