@@ -7,16 +7,16 @@ import (
 )
 
 // gradient is that of one result of a tape. It is f32 and as large as all of the
-// result: element i belongs to element i of the result's memory, so that a window
-// on the result, whatever its strides, is a window on the gradient too.
+// result: element i belongs to element i of the result's memory, so that a view
+// on the result, whatever its strides, is a view on the gradient too.
 //
-// Whatever reads a window of the result contributes to that window. The gradient
-// is a sum of layers. The windows of one layer do not overlap, so the ops that
+// Whatever reads a view of the result contributes to that view. The gradient
+// is a sum of layers. The views of one layer do not overlap, so the ops that
 // compute them write them side by side into the layer's memory: the gradients of
 // queries, keys and values become that of one matrix without a copy. A
-// contribution that overlaps a window begins another layer, and the one before
-// it is added to the sum. What is a part of no window is 0: a layer of parts
-// begins with an op that clears it, which is dropped if the windows turn out to
+// contribution that overlaps a view begins another layer, and the one before
+// it is added to the sum. What is a part of no view is 0: a layer of parts
+// begins with an op that clears it, which is dropped if the views turn out to
 // fill the layer.
 //
 // Neither the sum nor a layer that is full is written to again. So a gradient
@@ -30,21 +30,21 @@ type gradient struct {
 // layer is memory for a gradient, or the gradient of another result.
 type layer struct {
 	memory  Tensor   // contiguous, of the slot's shape
-	windows []Tensor // on the result: what has been written
+	views []Tensor // on the result: what has been written
 	clear   backend.Op
 	cleared bool // something relies on clear
 }
 
-// full reports whether the windows are all of the layer.
+// full reports whether the views are all of the layer.
 func (l *layer) full() bool {
 	n := 0
-	for _, w := range l.windows {
+	for _, w := range l.views {
 		n += w.Len()
 	}
 	return n == l.memory.Len()
 }
 
-// at is the window on memory, a gradient, that belongs to x, one on the result.
+// at is the view on memory, a gradient, that belongs to x, one on the result.
 func at(memory, x Tensor) Tensor {
 	x.Buf, x.DType, x.Offset = memory.Buf, memory.DType, memory.Offset+x.Offset
 	return x
@@ -74,9 +74,9 @@ func (b *backward) grad(x Tensor) *gradient {
 // all reports whether x is all of the result, in order.
 func (g *gradient) all(x Tensor) bool { return x.Contiguous() && x.Len() == g.slot.len() }
 
-// open is the layer that x can become a window of.
+// open is the layer that x can become a view of.
 func (b *backward) open(g *gradient, x Tensor) *layer {
-	if n := len(g.layers); n > 0 && !slices.ContainsFunc(g.layers[n-1].windows, x.Overlaps) {
+	if n := len(g.layers); n > 0 && !slices.ContainsFunc(g.layers[n-1].views, x.Overlaps) {
 		return &g.layers[n-1]
 	}
 	l := layer{memory: b.tensor(backend.F32, g.slot.shape[:]...)}
@@ -84,16 +84,16 @@ func (b *backward) open(g *gradient, x Tensor) *layer {
 	return &g.layers[len(g.layers)-1]
 }
 
-// window is where x's gradient is to be written, by an op that the rule in hand
+// view is where x's gradient is to be written, by an op that the rule in hand
 // appends. With cleared, it is 0 before.
-func (b *backward) window(g *gradient, x Tensor, cleared bool) Tensor {
+func (b *backward) view(g *gradient, x Tensor, cleared bool) Tensor {
 	l := b.open(g, x)
 	if l.clear == nil && (cleared || !g.all(x)) {
 		l.clear = &backend.Copy{Dst: l.memory, X: b.params.zerosLike(l.memory)}
 		b.add(l.clear)
 	}
 	l.cleared = l.cleared || cleared
-	l.windows = append(l.windows, x)
+	l.views = append(l.views, x)
 	return at(l.memory, x)
 }
 
@@ -101,7 +101,7 @@ func (b *backward) window(g *gradient, x Tensor, cleared bool) Tensor {
 // next. It has the shape of x, and its strides where x is a result of the tape.
 func (b *backward) dst(x Tensor) Tensor {
 	if g := b.grad(x); g != nil {
-		return b.window(g, x, false)
+		return b.view(g, x, false)
 	}
 	dx := b.like(x)
 	b.computed = append(b.computed, contribution{x, dx})
@@ -118,9 +118,9 @@ func (b *backward) pass(x, dx Tensor) {
 			b.add(&backend.Copy{Dst: sum, X: b.Add(b.contiguous(sum), dx)})
 		}
 	case g.all(x) && dx.Contiguous():
-		g.layers = append(g.layers, layer{memory: dx.Reshape(g.slot.shape[:]...), windows: []Tensor{x}})
+		g.layers = append(g.layers, layer{memory: dx.Reshape(g.slot.shape[:]...), views: []Tensor{x}})
 	default:
-		b.add(&backend.Copy{Dst: b.window(g, x, false), X: dx})
+		b.add(&backend.Copy{Dst: b.view(g, x, false), X: dx})
 	}
 }
 
@@ -128,12 +128,12 @@ func (b *backward) pass(x, dx Tensor) {
 // result. It is absent if x is neither.
 func (b *backward) sum(x Tensor) Tensor {
 	if g := b.grad(x); g != nil {
-		return b.window(g, x, true)
+		return b.view(g, x, true)
 	}
 	return b.params.grad(x)
 }
 
-// settle ends a rule: it adds layers up that no window is going to join.
+// settle ends a rule: it adds layers up that no view is going to join.
 func (b *backward) settle() {
 	for _, c := range b.computed {
 		b.pass(c.x, c.dx)
@@ -160,16 +160,16 @@ func (b *backward) fold(g *gradient, all bool) {
 			g.sum = l.memory
 			continue
 		}
-		// In the shape of the last window, so that Fuse finds what computed it.
-		dx := at(l.memory, l.windows[len(l.windows)-1])
-		if !g.all(l.windows[len(l.windows)-1]) {
+		// In the shape of the last view, so that Fuse finds what computed it.
+		dx := at(l.memory, l.views[len(l.views)-1])
+		if !g.all(l.views[len(l.views)-1]) {
 			dx = l.memory
 		}
 		g.sum = b.Add(g.sum.Reshape(dx.Shape[:]...), dx).Reshape(g.slot.shape[:]...)
 	}
 }
 
-// of is the gradient of x, a result or a window on one, once everything that
+// of is the gradient of x, a result or a view on one, once everything that
 // read it has contributed.
 func (b *backward) of(g *gradient, x Tensor) Tensor {
 	b.fold(g, true)

@@ -94,7 +94,7 @@ func (p *Parameters) rounded(x Tensor) Tensor {
 	return p.same(x, func(o *Parameter) Tensor { return o.Rounded })
 }
 
-// same is the window, on what a parameter has beside its value, that x is on the
+// same is the view, on what a parameter has beside its value, that x is on the
 // value or on what is rounded of it.
 func (p *Parameters) same(x Tensor, of func(*Parameter) Tensor) Tensor {
 	if p == nil || x.Absent() {

@@ -43,8 +43,8 @@ func NewTape(b backend.Backend) *Tape {
 
 // QuantizeActivations makes products with quantised weights read what they multiply
 // with in blocks of d, a quantised dtype of activations, or with [backend.F32], as it
-// does otherwise, unrounded. Products that read the same tensor share its blocks. On a
-// tape that trains nothing is rounded so. Record reports any other dtype.
+// does otherwise, unrounded. Products that read the same tensor share its blocks. A tape
+// that trains never does this. Record reports any other dtype.
 func (t *Tape) QuantizeActivations(d backend.DType) {
 	if t.activations = d; d != backend.None && d != backend.F32 && !(d.Is(backend.Activations) && d.Quantized()) {
 		t.fail(fmt.Errorf("activations in %v: expected f32, or a quantised dtype of activations such as %v", d, backend.Q8_A))
