@@ -12,7 +12,7 @@ import (
 	"caldera/backend"
 )
 
-// Tensor is a window on memory of a backend, or on a result of a Tape, for
+// Tensor is a view of memory of a backend, or of a result of a Tape, for
 // which Record finds memory.
 type Tensor = backend.Tensor
 
