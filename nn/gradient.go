@@ -30,7 +30,7 @@ type gradient struct {
 // layer is memory for a gradient, or the gradient of another result.
 type layer struct {
 	memory  Tensor   // contiguous, of the slot's shape
-	views []Tensor // on the result: what has been written
+	views   []Tensor // on the result: what has been written
 	clear   backend.Op
 	cleared bool // something relies on clear
 }
