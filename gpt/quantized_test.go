@@ -219,8 +219,11 @@ func TestActivations(t *testing.T) {
 	if want := load(t, gpttest.OpenCPU(t), gpt.LoadOptions{}); distance(gpttest.Feed(t, plain, ids...), gpttest.Feed(t, want, ids...)) != 0 {
 		t.Error("weights that are not quantised are multiplied with rounded activations")
 	}
-	if _, err := gpt.Load(t.Context(), gpttest.OpenCPU(t), "testdata/gpt2-tiny", gpt.LoadOptions{Activations: backend.Q8_0}); err == nil || !strings.Contains(err.Error(), "q8_0 is no dtype of activations") {
-		t.Errorf("activations of q8_0: %v", err)
+	for _, d := range []backend.DType{backend.Q8_0, backend.F16} {
+		_, err := gpt.Load(t.Context(), gpttest.OpenCPU(t), "testdata/gpt2-tiny", gpt.LoadOptions{Activations: d})
+		if err == nil || !strings.Contains(err.Error(), d.String()+" is no dtype of activations") {
+			t.Errorf("activations of %v: %v", d, err)
+		}
 	}
 	if _, err := gpt.Load(t.Context(), gpttest.OpenCPU(t), "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.Q8_A}); err == nil || !strings.Contains(err.Error(), "q8_a is no dtype of weights") {
 		t.Errorf("weights of q8_a: %v", err)

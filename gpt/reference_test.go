@@ -27,20 +27,34 @@ var references = []string{
 // in float32.
 var tolerances = map[backend.DType]float64{backend.F32: 1e-5, backend.F16: 5e-3}
 
+// halfReferences are those whose weights are stored in 16 bits, which PyTorch's
+// figures are of: used as they are stored, nothing is rounded.
+var halfReferences = map[string]backend.DType{"llama-three": backend.BF16, "llama-linear": backend.F16}
+
 // TestReference holds every hidden state, attention map, the logits and the
 // loss of a forward pass to PyTorch's.
 func TestReference(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
 		for _, name := range references {
 			for _, d := range []backend.DType{backend.F32, backend.F16} {
-				t.Run(name+"/"+d.String(), func(t *testing.T) { testForward(t, b, "testdata/"+name, d) })
+				t.Run(name+"/"+d.String(), func(t *testing.T) {
+					testForward(t, b, "testdata/"+name, gpttest.Load(t, b, "testdata/"+name, d), tolerances[d])
+				})
 			}
+		}
+		for name, d := range halfReferences {
+			t.Run(name+"/as stored", func(t *testing.T) {
+				m := gpttest.Load(t, b, "testdata/"+name, backend.None)
+				if m.DType() != d {
+					t.Errorf("matrices are kept as %v, expected %v", m.DType(), d)
+				}
+				testForward(t, b, "testdata/"+name, m, tolerances[backend.F32])
+			})
 		}
 	})
 }
 
-func testForward(t *testing.T, b backend.Backend, dir string, d backend.DType) {
-	m := gpttest.Load(t, b, dir, d)
+func testForward(t *testing.T, b backend.Backend, dir string, m *model.Model, tolerance float64) {
 	want := expected(t, dir)
 	ids := want.ints(t, "input_ids")
 	batch, time := want.shape(t, "input_ids")[0], want.shape(t, "input_ids")[1]
@@ -79,7 +93,7 @@ func testForward(t *testing.T, b backend.Backend, dir string, d backend.DType) {
 		if strings.HasPrefix(name, "attn.") {
 			got = gpttest.Compact(t, b, got.Slice(-1, 0, time)) // the cache holds more positions than there are tokens
 		}
-		gpttest.CheckNear(t, name, gpttest.Floats(t, b, got), want.floats(t, name), tolerances[d])
+		gpttest.CheckNear(t, name, gpttest.Floats(t, b, got), want.floats(t, name), tolerance)
 		checked++
 	}
 	if min := 2*m.Layers + 3; checked != min {
@@ -87,7 +101,7 @@ func testForward(t *testing.T, b backend.Backend, dir string, d backend.DType) {
 			checked, m.Layers, m.Layers-1, min)
 	}
 	loss := crossEntropy(gpttest.Floats(t, b, seen["logits"]), want.ints(t, "targets"))
-	gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.floats(t, "loss"), tolerances[d])
+	gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.floats(t, "loss"), tolerance)
 }
 
 // TestGreedy holds generation token by token to PyTorch's greedy continuation.

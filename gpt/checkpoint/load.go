@@ -42,8 +42,8 @@ func (o LoadOptions) check() error {
 	if o.DType != backend.None && !o.DType.Is(backend.Weights) {
 		return fmt.Errorf("%v is no dtype of weights: expected one of %s", o.DType, backend.JoinDTypes(backend.DTypes(backend.Weights)))
 	}
-	if o.Activations != backend.None && !o.Activations.Is(backend.Activations) {
-		return fmt.Errorf("%v is no dtype of activations: expected one of %s", o.Activations, backend.JoinDTypes(backend.DTypes(backend.Activations)))
+	if d := o.Activations; d != backend.None && d != backend.F32 && !(d.Quantized() && d.Is(backend.Activations)) {
+		return fmt.Errorf("%v is no dtype of activations to load a model with: expected %v or %v", d, backend.F32, backend.Q8_A)
 	}
 	return nil
 }
