@@ -18,7 +18,7 @@ type Class int
 
 const (
 	Quick Class = iota // an answer that somebody waits for
-	Step               // one of the many pieces of long work, such as a step of training
+	Step               // a piece of long work, such as a step of training
 )
 
 // Turn says for whom and for what a turn is.
@@ -38,7 +38,7 @@ const quickInARow = 4
 // newer turn of a tab takes the place of an older one of the same kind that still
 // waits: somebody who types gets the answer for the latest text.
 type Scheduler struct {
-	most, each int // turns that may wait: of all tabs, and of one
+	most, each int // quick turns that may wait: of all tabs, and of one
 
 	mu      sync.Mutex
 	free    int // turns that may be taken now; 0 while some wait
@@ -63,7 +63,9 @@ type waiter struct {
 }
 
 // NewScheduler returns a Scheduler that gives so many turns at the same time, and
-// lets up to most wait. One tab may have half of these.
+// lets up to most quick ones wait. One tab may have half of these. Steps may always
+// wait: work that has begun must be able to end, and how much begins is bounded by
+// whoever begins it.
 func NewScheduler(turns, most int) *Scheduler {
 	return &Scheduler{free: turns, most: most, each: max(1, most/2)}
 }
@@ -130,7 +132,7 @@ func (s *Scheduler) join(t Turn) (*waiter, error) {
 			return w, nil
 		}
 	}
-	if s.waiting >= s.most || l != nil && len(l.turns) >= s.each {
+	if full := s.waiting >= s.most || l != nil && len(l.turns) >= s.each; full && t.Class == Quick {
 		return nil, ErrBusy
 	}
 	if l == nil {

@@ -1,0 +1,98 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"caldera/internal/printable"
+)
+
+// Fault is an error with the status of HTTP that a client gets.
+type Fault struct {
+	Status int
+	Err    error
+	Header http.Header // of the answer, beside the usual ones
+}
+
+func (f *Fault) Error() string { return f.Err.Error() }
+func (f *Fault) Unwrap() error { return f.Err }
+
+// refuse returns a Fault with a message.
+func refuse(status int, format string, args ...any) *Fault {
+	return &Fault{Status: status, Err: fmt.Errorf(format, args...)}
+}
+
+// retry is how many seconds a client should wait that is sent away.
+const retry = 1
+
+var errEnding = &Fault{
+	Status: http.StatusServiceUnavailable, Err: errors.New("the server is ending: start it again"),
+	Header: http.Header{"Retry-After": {"5"}},
+}
+
+// faultOf finds the status that an error stands for.
+func (s *Server) faultOf(r *http.Request, err error) *Fault {
+	var f *Fault
+	switch {
+	case errors.As(err, &f):
+		return f
+	case s.ending.Err() != nil:
+		return errEnding
+	case r.Context().Err() != nil:
+		return &Fault{Status: 499, Err: errors.New("the client has left")} // nginx's number; nobody gets it
+	case errors.Is(err, ErrReplaced):
+		return &Fault{Status: http.StatusConflict, Err: err}
+	case errors.Is(err, ErrBusy):
+		return &Fault{Status: http.StatusServiceUnavailable, Err: err, Header: http.Header{"Retry-After": {strconv.Itoa(retry)}}}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Fault{Status: http.StatusServiceUnavailable, Err: errors.New("it took too long: ask for less")}
+	}
+	return &Fault{Status: http.StatusInternalServerError, Err: err}
+}
+
+// fail answers with an error, as JSON, and logs those that are the server's own.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	f := s.faultOf(r, err)
+	if f.Status == http.StatusInternalServerError {
+		s.logf(r, "%v", f.Err)
+	}
+	if f.Status == 499 {
+		return
+	}
+	for name, values := range f.Header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Del("Content-Disposition")
+	deadline(w)
+	w.WriteHeader(f.Status)
+	if r.Method != http.MethodHead {
+		writeJSON(w, failure(f.Err)) // whoever does not take it has left
+	}
+}
+
+// failure is an error as clients get it.
+func failure(err error) any {
+	return struct {
+		Error string `json:"error"`
+	}{err.Error()}
+}
+
+// logf writes a line about a request.
+func (s *Server) logf(r *http.Request, format string, args ...any) {
+	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")
+	s.log.Print(printable.Text(fmt.Sprintf("%s %.200s: %s", r.Method, r.URL.Path, text)))
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
