@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
-	"fmt"
 	"iter"
 	"math"
 	"math/rand/v2"
@@ -81,28 +80,28 @@ func (o TrainingOptions) complete() TrainingOptions {
 	return o
 }
 
-// Validate reports the first option that no Training can have.
+// Validate reports the first option that no Training can have, as a [UserError].
 func (o TrainingOptions) Validate() error {
 	o = o.complete()
 	for _, b := range o.bounds() {
 		if b.value < b.least || b.value > b.most {
-			return fmt.Errorf("%s: found %d, expected %d to %d", b.name, b.value, b.least, b.most)
+			return Userf("%s: found %d, expected %d to %d", b.name, b.value, b.least, b.most)
 		}
 	}
 	least := o.Context + 2 // a window, what follows it, and another window
 	switch n := utf8.RuneCountInString(o.Text); {
 	case o.Width%o.Heads != 0:
-		return fmt.Errorf("width: found %d, expected a multiple of heads, which is %d", o.Width, o.Heads)
+		return Userf("width: found %d, expected a multiple of heads, which is %d", o.Width, o.Heads)
 	case !(o.Rate > 0 && o.Rate <= 1): // written so that NaN fails
-		return fmt.Errorf("rate: found %v, expected a learning rate above 0, at most 1", o.Rate)
+		return Userf("rate: found %v, expected a learning rate above 0, at most 1", o.Rate)
 	case !(o.Temperature > 0 && o.Temperature <= 100):
-		return fmt.Errorf("temperature: found %v, expected a number above 0, at most 100", o.Temperature)
+		return Userf("temperature: found %v, expected a number above 0, at most 100", o.Temperature)
 	case len(o.Text) > maxTrainingText:
-		return fmt.Errorf("text: found %d bytes, expected at most %d: give a part of it", len(o.Text), maxTrainingText)
+		return Userf("text: found %d bytes, expected at most %d: give a part of it", len(o.Text), maxTrainingText)
 	case !utf8.ValidString(o.Text):
-		return fmt.Errorf("text: found bytes that are not UTF-8: convert it to UTF-8")
+		return Userf("text: found bytes that are not UTF-8: convert it to UTF-8")
 	case n < least:
-		return fmt.Errorf("text: found %d characters, expected at least %d, more than context: give a longer text, or a smaller context", n, least)
+		return Userf("text: found %d characters, expected at least %d, more than context: give a longer text, or a smaller context", n, least)
 	}
 	return nil
 }
@@ -135,10 +134,10 @@ func NewTraining(ctx context.Context, b backend.Backend, o TrainingOptions) (_ *
 	o = t.o
 	config := model.Config{Family: "gpt2", Layers: o.Layers, Heads: o.Heads, Width: o.Width, Context: o.Context, Vocab: t.tokenizer.VocabSize(), TieEmbeddings: true}.Complete()
 	if config.Vocab > maxTrainingVocab {
-		return nil, fmt.Errorf("text: found %d different characters and parts of characters, expected at most %d: give a text of fewer", config.Vocab, maxTrainingVocab)
+		return nil, Userf("text: found %d different characters and parts of characters, expected at most %d: give a text of fewer", config.Vocab, maxTrainingVocab)
 	}
 	if work := 6 * float64(config.Parameters()) * float64(o.Batch*o.Context); work > maxTrainingWork {
-		return nil, fmt.Errorf("a step of %d windows of %d characters with %d weights takes %.1e operations, expected at most %.0e: choose a smaller width, batch or context, or fewer layers",
+		return nil, Userf("a step of %d windows of %d characters with %d weights takes %.1e operations, expected at most %.0e: choose a smaller width, batch or context, or fewer layers",
 			o.Batch, o.Context, config.Parameters(), work, float64(maxTrainingWork))
 	}
 	defer func() {
@@ -198,7 +197,7 @@ func (t *Training) readText(ctx context.Context) error {
 		}
 	}
 	if n := len(t.probe); n > t.o.Context {
-		return fmt.Errorf("probe: found %d characters, expected at most context, %d", n, t.o.Context)
+		return Userf("probe: found %d characters, expected at most context, %d", n, t.o.Context)
 	}
 	if t.o.Character != "" {
 		one, err := t.encode("character", t.o.Character)
@@ -206,7 +205,7 @@ func (t *Training) readText(ctx context.Context) error {
 			return err
 		}
 		if t.character = one[0]; len(one) > 1 {
-			return fmt.Errorf("character: found %.20q, %d characters, expected one", t.o.Character, len(one))
+			return Userf("character: found %.20q, %d characters, expected one", t.o.Character, len(one))
 		}
 	} else {
 		t.character = t.frequent()
@@ -221,13 +220,13 @@ func (t *Training) readText(ctx context.Context) error {
 // encode makes ids of a text whose characters must all be known.
 func (t *Training) encode(name, text string) ([]int, error) {
 	if !utf8.ValidString(text) {
-		return nil, fmt.Errorf("%s: found bytes that are not UTF-8: convert it to UTF-8", name)
+		return nil, Userf("%s: found bytes that are not UTF-8: convert it to UTF-8", name)
 	}
 	var all []int
 	for _, r := range text {
 		ids, err := t.tokenizer.Encode(string(r))
 		if err != nil || len(ids) != 1 {
-			return nil, fmt.Errorf("%s: found %q, which the text to learn from does not have: use its characters only", name, r)
+			return nil, Userf("%s: found %q, which the text to learn from does not have: use its characters only", name, r)
 		}
 		all = append(all, ids...)
 	}
@@ -265,19 +264,19 @@ func (t *Training) windows(all []int, r *rand.Rand, ids, targets []int) {
 
 // TrainingStart says what a Training begins with.
 type TrainingStart struct {
-	Characters int     `json:"characters"` // of the text, those that are held out included
-	HeldOut    int     `json:"held_out"`   // at its end, which are not learned
-	Vocab      int     `json:"vocab"`      // different characters; with those of several bytes also the parts of these
-	Layers     int     `json:"layers"`
-	Heads      int     `json:"heads"`
-	Width      int     `json:"width"`
-	Context    int     `json:"context"`
-	Weights    int     `json:"weights"`
-	Batch      int     `json:"batch"`
-	Steps      int     `json:"steps"`
-	Every      int     `json:"every"`
-	Seed       uint64  `json:"seed"`
-	Uniform    float64 `json:"uniform_loss"` // nats: of who takes every character for equally likely
+	Characters int    `json:"characters"` // of the text, those that are held out included
+	HeldOut    int    `json:"held_out"`   // at its end, which are not learned
+	Vocab      int    `json:"vocab"`      // different characters; with those of several bytes also the parts of these
+	Layers     int    `json:"layers"`
+	Heads      int    `json:"heads"`
+	Width      int    `json:"width"`
+	Context    int    `json:"context"`
+	Weights    int    `json:"weights"`
+	Batch      int    `json:"batch"`
+	Steps      int    `json:"steps"`
+	Every      int    `json:"every"`
+	Seed       uint64 `json:"seed"`
+	Uniform    Float  `json:"uniform_loss"` // nats: of who takes every character for equally likely
 }
 
 // Start says what the training begins with.
@@ -286,18 +285,18 @@ func (t *Training) Start() TrainingStart {
 	return TrainingStart{
 		Characters: len(t.learned) + len(t.held), HeldOut: len(t.held), Vocab: c.Vocab,
 		Layers: c.Layers, Heads: c.Heads, Width: c.Width, Context: c.Context, Weights: c.Parameters(),
-		Batch: t.o.Batch, Steps: t.o.Steps, Every: t.o.Every, Seed: t.o.Seed, Uniform: math.Log(float64(c.Vocab)),
+		Batch: t.o.Batch, Steps: t.o.Steps, Every: t.o.Every, Seed: t.o.Seed, Uniform: Float(math.Log(float64(c.Vocab))),
 	}
 }
 
 // TrainingStep is a step that was done.
 type TrainingStep struct {
-	Step    int     `json:"step"`          // from 1
-	Loss    float64 `json:"loss"`          // mean, before the step, in nats a character
-	Norm    float64 `json:"norm"`          // of the gradients, before they were clipped to 1
-	Rate    float64 `json:"learning_rate"` //
-	Tokens  int     `json:"tokens"`        // characters read by all steps so far
-	Seconds float64 `json:"seconds"`       // that this step took
+	Step    int   `json:"step"`          // from 1
+	Loss    Float `json:"loss"`          // mean, before the step, in nats a character
+	Norm    Float `json:"norm"`          // of the gradients, before they were clipped to 1
+	Rate    Float `json:"learning_rate"` //
+	Tokens  int   `json:"tokens"`        // characters read by all steps so far
+	Seconds Float `json:"seconds"`       // that this step took
 }
 
 // TrainingProgress is a step, or a look at the model: one of the two.
@@ -346,9 +345,9 @@ func (t *Training) step(ctx context.Context) (*TrainingStep, error) {
 		return nil, err
 	}
 	if sum := loss + norm; math.IsNaN(sum) || math.IsInf(sum, 0) {
-		return nil, fmt.Errorf("step %d: the loss is %v and the norm of the gradients %v: training has diverged; choose a smaller rate", done+1, loss, norm)
+		return nil, Userf("step %d: the loss is %v and the norm of the gradients %v: training has diverged; choose a smaller rate", done+1, loss, norm)
 	}
-	return &TrainingStep{done + 1, loss, norm, rate, (done + 1) * len(t.ids), time.Since(start).Seconds()}, nil
+	return &TrainingStep{done + 1, Float(loss), Float(norm), Float(rate), (done + 1) * len(t.ids), Float(time.Since(start).Seconds())}, nil
 }
 
 // rate is the learning rate of the step after done others: a line up in the first

@@ -1,4 +1,4 @@
-package inspect
+package inspect_test
 
 import (
 	"context"
@@ -12,13 +12,14 @@ import (
 	"unicode/utf8"
 
 	"caldera/backend"
+	"caldera/inspect"
 	"caldera/internal/gpttest"
 )
 
 // learn collects what a training does.
-func learn(t *testing.T, b backend.Backend, o TrainingOptions) (start TrainingStart, steps []TrainingStep, looks []TrainingLook) {
+func learn(t *testing.T, b backend.Backend, o inspect.TrainingOptions) (start inspect.TrainingStart, steps []inspect.TrainingStep, looks []inspect.TrainingLook) {
 	t.Helper()
-	tr, err := NewTraining(t.Context(), b, o)
+	tr, err := inspect.NewTraining(t.Context(), b, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,8 +38,8 @@ func learn(t *testing.T, b backend.Backend, o TrainingOptions) (start TrainingSt
 }
 
 // small learns in a fraction of a second.
-func small() TrainingOptions {
-	return TrainingOptions{Layers: 2, Heads: 2, Width: 32, Context: 16, Batch: 8, Steps: 60, Every: 25, Rate: 1e-2, Sample: 30, Layer: 1, Head: 1, Seed: 5,
+func small() inspect.TrainingOptions {
+	return inspect.TrainingOptions{Layers: 2, Heads: 2, Width: 32, Context: 16, Batch: 8, Steps: 60, Every: 25, Rate: 1e-2, Sample: 30, Layer: 1, Head: 1, Seed: 5,
 		Text: strings.Repeat("the cat sat on the mat, naïve ☃. ", 20), Probe: "the cat s", Character: "c"}
 }
 
@@ -57,11 +58,11 @@ func TestTraining(t *testing.T) {
 		t.Fatalf("%d steps and %d looks, expected 60 and 4", len(steps), len(looks))
 	}
 	first, last := steps[0].Loss, steps[59].Loss
-	if math.Abs(first-start.Uniform) > 0.2 || last > first/4 {
+	if math.Abs(float64(first-start.Uniform)) > 0.2 || last > first/4 {
 		t.Errorf("the loss went from %v to %v; knowing nothing is %v", first, last, start.Uniform)
 	}
 	for i, s := range steps {
-		if s.Step != i+1 || s.Tokens != (i+1)*8*16 || !(s.Norm > 0 && s.Rate > 0 && s.Rate <= o.Rate && s.Seconds > 0) {
+		if s.Step != i+1 || s.Tokens != (i+1)*8*16 || !(s.Norm > 0 && s.Rate > 0 && float64(s.Rate) <= o.Rate && s.Seconds > 0) {
 			t.Fatalf("step %d is %+v", i+1, s)
 		}
 	}
@@ -84,7 +85,9 @@ func TestTraining(t *testing.T) {
 				t.Errorf("look %d: row %d of the map has %d numbers, which add up to %v", i, j, len(row), sum)
 			}
 		}
-		if len(l.Next) != 8 || !slices.IsSortedFunc(l.Next, func(a, b TrainingCharacter) int { return int(math.Copysign(1, b.Probability-a.Probability)) }) {
+		if len(l.Next) != 8 || !slices.IsSortedFunc(l.Next, func(a, b inspect.TrainingCharacter) int {
+			return int(math.Copysign(1, float64(b.Probability-a.Probability)))
+		}) {
 			t.Errorf("look %d: next are %v", i, l.Next)
 		}
 		if len(l.Neighbours) != 8 || l.Neighbours[0].Cosine < l.Neighbours[7].Cosine || l.Neighbours[0].Cosine > 1 {
@@ -113,26 +116,26 @@ func TestTraining(t *testing.T) {
 func TestTrainingRefuses(t *testing.T) {
 	b := gpttest.OpenCPU(t)
 	for _, c := range []struct {
-		change func(*TrainingOptions)
+		change func(*inspect.TrainingOptions)
 		want   []string
 	}{
-		{func(o *TrainingOptions) { o.Layers = 9 }, []string{"layers: found 9", "1 to 8"}},
-		{func(o *TrainingOptions) { o.Steps = -1 }, []string{"steps: found -1"}},
-		{func(o *TrainingOptions) { o.Head = 2 }, []string{"head: found 2", "0 to 1"}},
-		{func(o *TrainingOptions) { o.Width = 33 }, []string{"width: found 33", "multiple of heads"}},
-		{func(o *TrainingOptions) { o.Rate = math.NaN() }, []string{"rate: found NaN"}},
-		{func(o *TrainingOptions) { o.Temperature = -1 }, []string{"temperature: found -1"}},
-		{func(o *TrainingOptions) { o.Text = "too short" }, []string{"text: found 9 characters", "at least 18"}},
-		{func(o *TrainingOptions) { o.Text = strings.Repeat("caf\xe9 ", 99) }, []string{"not UTF-8"}},
-		{func(o *TrainingOptions) { o.Text = strings.Repeat("x", 1<<20+1) }, []string{"1048577 bytes", "at most 1048576"}},
-		{func(o *TrainingOptions) { o.Probe = "xyz" }, []string{"probe: found 'x'", "characters only"}},
-		{func(o *TrainingOptions) { o.Probe = strings.Repeat("t", 17) }, []string{"probe: found 17 characters", "at most context, 16"}},
-		{func(o *TrainingOptions) { o.Character = "ca" }, []string{"character: found", "expected one"}},
-		{func(o *TrainingOptions) {
-			o.Width, o.Layers, o.Context, o.Batch, o.Text = 256, 8, 256, 64, Passage
+		{func(o *inspect.TrainingOptions) { o.Layers = 9 }, []string{"layers: found 9", "1 to 8"}},
+		{func(o *inspect.TrainingOptions) { o.Steps = -1 }, []string{"steps: found -1"}},
+		{func(o *inspect.TrainingOptions) { o.Head = 2 }, []string{"head: found 2", "0 to 1"}},
+		{func(o *inspect.TrainingOptions) { o.Width = 33 }, []string{"width: found 33", "multiple of heads"}},
+		{func(o *inspect.TrainingOptions) { o.Rate = math.NaN() }, []string{"rate: found NaN"}},
+		{func(o *inspect.TrainingOptions) { o.Temperature = -1 }, []string{"temperature: found -1"}},
+		{func(o *inspect.TrainingOptions) { o.Text = "too short" }, []string{"text: found 9 characters", "at least 18"}},
+		{func(o *inspect.TrainingOptions) { o.Text = strings.Repeat("caf\xe9 ", 99) }, []string{"not UTF-8"}},
+		{func(o *inspect.TrainingOptions) { o.Text = strings.Repeat("x", 1<<20+1) }, []string{"1048577 bytes", "at most 1048576"}},
+		{func(o *inspect.TrainingOptions) { o.Probe = "xyz" }, []string{"probe: found 'x'", "characters only"}},
+		{func(o *inspect.TrainingOptions) { o.Probe = strings.Repeat("t", 17) }, []string{"probe: found 17 characters", "at most context, 16"}},
+		{func(o *inspect.TrainingOptions) { o.Character = "ca" }, []string{"character: found", "expected one"}},
+		{func(o *inspect.TrainingOptions) {
+			o.Width, o.Layers, o.Context, o.Batch, o.Text = 256, 8, 256, 64, inspect.Passage
 			o.Probe, o.Character = "", ""
 		}, []string{"operations", "smaller width"}},
-		{func(o *TrainingOptions) {
+		{func(o *inspect.TrainingOptions) {
 			var text strings.Builder
 			for r := rune(0x4e00); r < 0x4e00+5000; r++ {
 				text.WriteRune(r)
@@ -142,8 +145,11 @@ func TestTrainingRefuses(t *testing.T) {
 	} {
 		o := small()
 		c.change(&o)
-		_, err := NewTraining(t.Context(), b, o)
+		_, err := inspect.NewTraining(t.Context(), b, o)
 		gpttest.WantError(t, err, c.want...)
+		if user := (inspect.UserError{}); !errors.As(err, &user) {
+			t.Errorf("%v is no UserError", err)
+		}
 	}
 	if b.InUse() != 0 {
 		t.Errorf("%d bytes are in use", b.InUse())
@@ -152,7 +158,7 @@ func TestTrainingRefuses(t *testing.T) {
 
 func TestTrainingEnds(t *testing.T) {
 	b := gpttest.OpenCPU(t)
-	tr, err := NewTraining(t.Context(), b, small())
+	tr, err := inspect.NewTraining(t.Context(), b, small())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +178,7 @@ func TestTrainingEnds(t *testing.T) {
 
 // TestPassage holds the built-in text to what its users rely on.
 func TestPassage(t *testing.T) {
-	if n := len(Passage); n < 10000 || n > 50000 || !strings.HasPrefix(Passage, "It is a truth universally acknowledged") || !utf8.ValidString(Passage) {
-		t.Errorf("the passage has %d bytes and begins with %.40q", n, Passage)
+	if n := len(inspect.Passage); n < 10000 || n > 50000 || !strings.HasPrefix(inspect.Passage, "It is a truth universally acknowledged") || !utf8.ValidString(inspect.Passage) {
+		t.Errorf("the passage has %d bytes and begins with %.40q", n, inspect.Passage)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // TrainingLook is what a model that learns has come to.
 type TrainingLook struct {
 	Step       int                 `json:"step"`          // steps so far
-	HeldOut    *float64            `json:"held_out_loss"` // mean of the same windows of what is held out, in nats a character; null without any
+	HeldOut    *Float              `json:"held_out_loss"` // mean of the same windows of what is held out, in nats a character; null without any
 	Sample     string              `json:"sample"`        // text that the model writes
 	Probe      []string            `json:"probe"`         // the characters of the probe
 	Next       []TrainingCharacter `json:"next"`          // the likeliest after the probe, the likeliest first
@@ -25,24 +25,24 @@ type TrainingLook struct {
 
 // TrainingCharacter is a character that could come next.
 type TrainingCharacter struct {
-	ID          int     `json:"id"`
-	Text        string  `json:"text"`
-	Probability float64 `json:"probability"`
+	ID          int    `json:"id"`
+	Text        string `json:"text"`
+	Probability Float  `json:"probability"`
 }
 
 // TrainingNeighbour is a character whose vector has nearly the same direction.
 type TrainingNeighbour struct {
-	ID     int     `json:"id"`
-	Text   string  `json:"text"`
-	Cosine float64 `json:"cosine"`
+	ID     int    `json:"id"`
+	Text   string `json:"text"`
+	Cosine Float  `json:"cosine"`
 }
 
 // TrainingAttention is a map of a head: row i says how much position i of the probe
 // takes from positions 0 to i. A row adds up to 1.
 type TrainingAttention struct {
-	Layer int         `json:"layer"`
-	Head  int         `json:"head"`
-	Rows  [][]float32 `json:"rows"`
+	Layer int       `json:"layer"`
+	Head  int       `json:"head"`
+	Rows  [][]Float `json:"rows"`
 }
 
 // look reads the probe, writes a sample, and measures the loss of what is held out.
@@ -64,8 +64,11 @@ func (t *Training) look(ctx context.Context) (*TrainingLook, error) {
 		return l, nil
 	}
 	loss, err := t.trainer.Loss(t.heldIDs, t.heldOut)
-	l.HeldOut = &loss
-	return l, err
+	if err != nil {
+		return nil, err
+	}
+	l.HeldOut = (*Float)(&loss)
+	return l, nil
 }
 
 // readProbe finds what could follow the probe, and who looks at whom in it.
@@ -78,10 +81,10 @@ func (t *Training) readProbe(ctx context.Context, l *TrainingLook) error {
 	if err != nil {
 		return err
 	}
-	for id, p := range softmax(logits) {
-		l.Next = append(l.Next, TrainingCharacter{id, t.text(id), p})
+	for id, p := range probabilitiesOf(logits) {
+		l.Next = append(l.Next, TrainingCharacter{id, t.text(id), Float(p)})
 	}
-	l.Next = largest(l.Next, t.o.Top, func(c TrainingCharacter) float64 { return c.Probability })
+	l.Next = firstBy(l.Next, t.o.Top, func(c TrainingCharacter) float64 { return float64(c.Probability) })
 
 	probs := t.session.Seen(name) // [1, heads, time, context]
 	values := make([]float32, probs.Len())
@@ -92,7 +95,7 @@ func (t *Training) readProbe(ctx context.Context, l *TrainingLook) error {
 	l.Attention = TrainingAttention{Layer: t.o.Layer, Head: t.o.Head}
 	for i := range t.probe {
 		row := values[(t.o.Head*time+i)*context:]
-		l.Attention.Rows = append(l.Attention.Rows, row[:i+1:i+1])
+		l.Attention.Rows = append(l.Attention.Rows, Floats(row[:i+1]))
 	}
 	return nil
 }
@@ -130,22 +133,25 @@ func (t *Training) neighbours(l *TrainingLook) error {
 	one := vector(t.character)
 	for id := range t.m.Vocab {
 		if id != t.character {
-			l.Neighbours = append(l.Neighbours, TrainingNeighbour{id, t.text(id), dot(one, vector(id)) / math.Sqrt(dot(one, one)*dot(vector(id), vector(id)))})
+			l.Neighbours = append(l.Neighbours, TrainingNeighbour{id, t.text(id), Float(cosineOf(one, vector(id)))})
 		}
 	}
-	l.Neighbours = largest(l.Neighbours, t.o.Top, func(n TrainingNeighbour) float64 { return n.Cosine })
+	l.Neighbours = firstBy(l.Neighbours, t.o.Top, func(n TrainingNeighbour) float64 { return float64(n.Cosine) })
 	return nil
 }
 
-func dot(a, b []float32) (sum float64) {
-	for i, v := range a {
-		sum += float64(v) * float64(b[i])
+// cosineOf is the cosine of the angle between two vectors.
+func cosineOf(a, b []float32) float64 {
+	var ab, aa, bb float64
+	for i := range a {
+		x, y := float64(a[i]), float64(b[i])
+		ab, aa, bb = ab+x*y, aa+x*x, bb+y*y
 	}
-	return sum
+	return ab / math.Sqrt(aa*bb)
 }
 
-// softmax makes probabilities of scores.
-func softmax(logits []float32) []float64 {
+// probabilitiesOf makes probabilities of scores.
+func probabilitiesOf(logits []float32) []float64 {
 	best := slices.Max(logits)
 	p, total := make([]float64, len(logits)), 0.0
 	for i, v := range logits {
@@ -158,8 +164,8 @@ func softmax(logits []float32) []float64 {
 	return p
 }
 
-// largest are the n of all with the largest value, the largest first.
-func largest[T any](all []T, n int, value func(T) float64) []T {
+// firstBy are the n of all with the largest value, the largest first.
+func firstBy[T any](all []T, n int, value func(T) float64) []T {
 	slices.SortStableFunc(all, func(a, b T) int {
 		switch x, y := value(a), value(b); {
 		case x > y:
