@@ -1,16 +1,16 @@
 package serve
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
 
+	"caldera/backend"
+	"caldera/inspect"
 	"caldera/internal/printable"
+	"caldera/internal/view"
 )
 
 // Fault is an error with the status of HTTP that a client gets.
@@ -18,6 +18,7 @@ type Fault struct {
 	Status int
 	Err    error
 	Header http.Header // of the answer, beside the usual ones
+	logged bool        // already
 }
 
 func (f *Fault) Error() string { return f.Err.Error() }
@@ -39,9 +40,12 @@ var errEnding = &Fault{
 // faultOf finds the status that an error stands for.
 func (s *Server) faultOf(r *http.Request, err error) *Fault {
 	var f *Fault
+	var user inspect.UserError
 	switch {
 	case errors.As(err, &f):
 		return f
+	case errors.As(err, &user):
+		return &Fault{Status: http.StatusBadRequest, Err: err}
 	case s.ending.Err() != nil:
 		return errEnding
 	case r.Context().Err() != nil:
@@ -50,8 +54,8 @@ func (s *Server) faultOf(r *http.Request, err error) *Fault {
 		return &Fault{Status: http.StatusConflict, Err: err}
 	case errors.Is(err, ErrBusy):
 		return &Fault{Status: http.StatusServiceUnavailable, Err: err, Header: http.Header{"Retry-After": {strconv.Itoa(retry)}}}
-	case errors.Is(err, context.DeadlineExceeded):
-		return &Fault{Status: http.StatusServiceUnavailable, Err: errors.New("it took too long: ask for less")}
+	case errors.Is(err, backend.ErrOutOfMemory):
+		return &Fault{Status: http.StatusServiceUnavailable, Err: fmt.Errorf("%w: ask for less, or end what other tabs compute", err)}
 	}
 	return &Fault{Status: http.StatusInternalServerError, Err: err}
 }
@@ -59,9 +63,7 @@ func (s *Server) faultOf(r *http.Request, err error) *Fault {
 // fail answers with an error, as JSON, and logs those that are the server's own.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := s.faultOf(r, err)
-	if f.Status == http.StatusInternalServerError {
-		s.logf(r, "%v", f.Err)
-	}
+	s.report(r, f)
 	if f.Status == 499 {
 		return
 	}
@@ -74,7 +76,14 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	deadline(w)
 	w.WriteHeader(f.Status)
 	if r.Method != http.MethodHead {
-		writeJSON(w, failure(f.Err)) // whoever does not take it has left
+		view.WriteJSON(w, failure(f.Err)) // whoever does not take it has left
+	}
+}
+
+// report logs an error that is the server's own.
+func (s *Server) report(r *http.Request, f *Fault) {
+	if f.Status == http.StatusInternalServerError && !f.logged {
+		s.logf(r, "%v", f.Err)
 	}
 }
 
@@ -89,10 +98,4 @@ func failure(err error) any {
 func (s *Server) logf(r *http.Request, format string, args ...any) {
 	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")
 	s.log.Print(printable.Text(fmt.Sprintf("%s %.200s: %s", r.Method, r.URL.Path, text)))
-}
-
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }

@@ -49,7 +49,9 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request) {
 		if tracked.begun {
 			panic(http.ErrAbortHandler) // so that the client does not take the part for the whole
 		}
-		s.fail(tracked, r, refuse(http.StatusInternalServerError, "this is a fault of the program, which its log tells more of: %.200s", r.URL.Path))
+		f := refuse(http.StatusInternalServerError, "this is a fault of the program, which its log tells more of: %.200s", r.URL.Path)
+		f.logged = true
+		s.fail(tracked, r, f)
 	}()
 	if err := s.check(r); err != nil {
 		s.fail(tracked, r, err)

@@ -9,7 +9,9 @@
 //	view.go       /api/VIEW: one answer, computed in one turn
 //	stream.go     /api/generate, /api/train: long work, a turn for each piece
 //	scheduler.go  how tabs share the device
-//	device.go     the model on its device, behind the interface Device
+//	device.go     a model on its device, as a Device
+//	write.go      text, written token by token
+//	train.go      a small model that learns
 //
 // The server holds no secrets and changes nothing on disk. It still trusts no
 // request: any page that the reader has open can send it some.
@@ -27,6 +29,8 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
+
+	"caldera/internal/view"
 )
 
 // Device is a model on a device. The server calls what View and Open return for one
@@ -37,7 +41,7 @@ type Device interface {
 
 	// View reads the parameters of a view. run computes it; it stops when ctx ends. The
 	// error is [ErrUnknown] if there is no such view.
-	View(name string, q url.Values) (run func(ctx context.Context) (Result, error), err error)
+	View(name string, q url.Values) (run func(ctx context.Context) (*view.Answer, error), err error)
 
 	// Open reads the parameters of long work. begin makes it ready.
 	Open(name string, q url.Values) (begin func(ctx context.Context) (Work, error), err error)
@@ -173,5 +177,5 @@ func (s *Server) info(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.answer(w, r, "application/json", func(w http.ResponseWriter) error { return writeJSON(w, s.device.Info()) })
+	s.answer(w, r, "application/json", func(w http.ResponseWriter) error { return view.WriteJSON(w, s.device.Info()) })
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"caldera/internal/view"
 )
 
 // stream answers /api/generate and /api/train with events, as browsers' EventSource
@@ -65,9 +67,7 @@ func (s *Server) work(w http.ResponseWriter, r *http.Request, turn Turn, begin f
 		})
 		if err != nil {
 			f := s.faultOf(r, err)
-			if f.Status == http.StatusInternalServerError {
-				s.logf(r, "%v", f.Err)
-			}
+			s.report(r, f)
 			list, more = append(list, Event{"failed", failure(f.Err)}), false
 		}
 		more = s.send(r, &e, list...) && more
@@ -98,7 +98,7 @@ func (e *events) send(list ...Event) error {
 	for _, event := range list {
 		e.sent++
 		fmt.Fprintf(&text, "id: %d\nevent: %s\ndata: ", e.sent, event.Name)
-		if err := writeJSON(&text, event.Data); err != nil { // in one line, with its end
+		if err := view.WriteJSON(&text, event.Data); err != nil { // in one line, with its end
 			return fmt.Errorf("event %s: %w", event.Name, err)
 		}
 		text.WriteByte('\n')

@@ -1,60 +1,44 @@
 package serve
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"path"
-	"slices"
-	"strconv"
 	"strings"
 
 	"caldera/internal/plot"
+	"caldera/internal/view"
 )
 
-// Result is what a view has computed. It may also be a [Tabler] and a [Drawer].
-type Result interface {
-	WriteJSON(w io.Writer) error
-}
-
-// Tabler is a Result that is a table too.
-type Tabler interface {
-	Table() [][]string
-}
-
-// Drawer is a Result that is a picture too.
-type Drawer interface {
-	Draw(w io.Writer, f plot.Format) error
-}
-
 // forms are the endings that say in which form a view is wanted: the type of the
-// answer, and how a result is written so. In a form with an ending it is saved by
-// browsers as a file.
+// answer, and how it is written so. In a form with an ending it is saved by browsers
+// as a file.
 var forms = map[string]struct {
 	kind  string
-	write func(w io.Writer, r Result) error
+	write func(w io.Writer, a *view.Answer) error
 }{
-	"":      {"application/json", func(w io.Writer, r Result) error { return r.WriteJSON(w) }},
-	".json": {"application/json", func(w io.Writer, r Result) error { return r.WriteJSON(w) }},
-	".csv": {"text/csv; charset=utf-8", func(w io.Writer, r Result) error {
-		t, ok := r.(Tabler)
+	"":      {"application/json", writeAnswer},
+	".json": {"application/json", writeAnswer},
+	".csv": {"text/csv; charset=utf-8", func(w io.Writer, a *view.Answer) error {
+		t, ok := a.Result.(view.Tabler)
 		if !ok {
 			return errNoForm
 		}
-		return writeCSV(w, t.Table())
+		return view.WriteCSV(w, t)
 	}},
 	".svg": {"image/svg+xml", draw(plot.SVG)},
 	".png": {"image/png", draw(plot.PNG)},
 }
 
-var errNoForm = errors.New("has no such form")
+var errNoForm = errors.New("there is no such form of it")
 
-func draw(f plot.Format) func(io.Writer, Result) error {
-	return func(w io.Writer, r Result) error {
-		d, ok := r.(Drawer)
+func writeAnswer(w io.Writer, a *view.Answer) error { return view.WriteJSON(w, a) }
+
+func draw(f plot.Format) func(io.Writer, *view.Answer) error {
+	return func(w io.Writer, a *view.Answer) error {
+		d, ok := a.Result.(view.Drawer)
 		if !ok {
 			return errNoForm
 		}
@@ -85,10 +69,10 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	var result Result
+	var answer *view.Answer
 	if r.Method != http.MethodHead { // of which nothing but the header is wanted
 		err := s.turns.Do(r.Context(), turn, func() (err error) {
-			result, err = run(r.Context())
+			answer, err = run(r.Context())
 			return err
 		})
 		if err != nil {
@@ -100,9 +84,9 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", file))
 	}
 	s.answer(w, r, form.kind, func(w http.ResponseWriter) error {
-		err := form.write(w, result)
+		err := form.write(w, answer)
 		if errors.Is(err, errNoForm) {
-			return refuse(http.StatusNotFound, "%s %w as %s: ask for %s", name, err, ending, name)
+			return refuse(http.StatusNotFound, "%s%s: %w: ask for %s", name, ending, err, name)
 		}
 		return err
 	})
@@ -132,33 +116,4 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, kind string, wri
 		panic(http.ErrAbortHandler)
 	}
 	s.fail(w, r, err)
-}
-
-// writeCSV writes a table so that no spreadsheet computes with its cells: text that
-// would be a formula gets an apostrophe before it, which spreadsheets take for "this
-// is text". Numbers stay as they are.
-// https://owasp.org/www-community/attacks/CSV_Injection
-func writeCSV(w io.Writer, table [][]string) error {
-	c := csv.NewWriter(w)
-	for _, row := range table {
-		row = slices.Clone(row)
-		for i, cell := range row {
-			if formula(cell) {
-				row[i] = "'" + cell
-			}
-		}
-		if err := c.Write(row); err != nil {
-			return err
-		}
-	}
-	c.Flush()
-	return c.Error()
-}
-
-func formula(cell string) bool {
-	if cell == "" || !strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		return false
-	}
-	v, err := strconv.ParseFloat(cell, 64)
-	return err != nil || math.IsInf(v, 0)
 }

@@ -294,3 +294,28 @@ func sortedKeys(m map[string]any) []string {
 	slices.Sort(keys)
 	return keys
 }
+
+// Parameter is one that may be given to a view.
+type Parameter struct {
+	Name    string `json:"name"`
+	Help    string `json:"help"`
+	Default string `json:"default"` // empty: none
+	Flag    bool   `json:"flag"`    // it is true or false
+	Several bool   `json:"several"` // it may be given several times
+}
+
+// Parameters lists those of p, a pointer to a struct with kong's tags.
+func Parameters(p any, vars kong.Vars) []Parameter {
+	parser, err := kong.New(p, kong.NoDefaultHelp(), vars)
+	if err != nil {
+		panic(err) // a tag is wrong, or a value for it is missing
+	}
+	list := []Parameter{}
+	for _, a := range parser.Model.Positional {
+		list = append(list, Parameter{a.Name, a.Help, a.Default, a.IsBool(), a.IsCumulative()})
+	}
+	for _, f := range parser.Model.Flags {
+		list = append(list, Parameter{f.Name, f.Help, f.Default, f.IsBool(), f.IsCumulative()})
+	}
+	return list
+}
