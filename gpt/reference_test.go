@@ -29,8 +29,8 @@ var tolerances = map[backend.DType]float64{backend.F32: 1e-5, backend.F16: 5e-3}
 // figures are of: used as they are stored, nothing is rounded.
 var halfReferences = map[string]backend.DType{"llama-three": backend.BF16, "llama-linear": backend.F16}
 
-// TestReference holds every hidden state, attention map, the logits and the
-// loss of a forward pass to PyTorch's.
+// TestReference holds every hidden state, attention map, all other values that the
+// model names, the logits and the loss of a forward pass to PyTorch's.
 func TestReference(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
 		for _, name := range references {
@@ -102,6 +102,7 @@ func testForward(t *testing.T, b backend.Backend, dir string, m *model.Model, to
 		t.Errorf("%d figures checked, expected hidden.0 … hidden.%d, hidden.final, attn.0 … attn.%d and logits: %d",
 			checked, m.Layers, m.Layers-1, min)
 	}
+	testNamed(t, b, dir, m, seen, tolerance)
 	loss := crossEntropy(gpttest.Floats(t, b, seen["logits"]), want.Ints(t, "targets"))
 	gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.Floats(t, "loss"), tolerance)
 }
