@@ -16,7 +16,7 @@ import (
 // TestEvaluator holds the scores of every position to PyTorch's logits.
 func TestEvaluator(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		for _, name := range references {
+		for _, name := range gpttest.References {
 			dir := "testdata/" + name
 			m := gpttest.Load(t, b, dir, backend.F32)
 			want := gpttest.Expected(t, dir)

@@ -46,7 +46,7 @@ func countPrefix(names []string, prefix string) (n int) {
 // which the second is no power of two, so its step has rows that are of no token.
 func TestSeen(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		for _, name := range references {
+		for _, name := range gpttest.References {
 			t.Run(name, func(t *testing.T) {
 				dir := "testdata/" + name
 				testSeen(t, b, gpttest.Load(t, b, dir, backend.F32), gpttest.Expected(t, dir), gpttest.Inspected(t, dir))

@@ -23,7 +23,7 @@ import (
 // two f16 and goes the other way, which moves others.
 func TestTrainMixedReference(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		for _, name := range references {
+		for _, name := range gpttest.References {
 			for _, chunk := range []int{0, 7} {
 				t.Run(fmt.Sprintf("%s/chunk=%d", name, chunk), func(t *testing.T) { testTrainMixed(t, b, "testdata/"+name, chunk) })
 			}

@@ -15,12 +15,6 @@ import (
 	"caldera/nn"
 )
 
-// references are checkpoints with the figures that PyTorch computed for them in
-// float64; testdata/README.md tells how they are made.
-var references = []string{
-	"gpt2-tiny", "gpt2-odd", "gpt2-one", "gpt2-batch", "llama-grouped", "llama-odd", "llama-three", "llama-linear",
-}
-
 // tolerances on ‖out − reference‖ / ‖reference‖. PyTorch itself is within 1.5e-6
 // in float32.
 var tolerances = map[backend.DType]float64{backend.F32: 1e-5, backend.F16: 5e-3}
@@ -33,7 +27,7 @@ var halfReferences = map[string]backend.DType{"llama-three": backend.BF16, "llam
 // model names, the logits and the loss of a forward pass to PyTorch's.
 func TestReference(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		for _, name := range references {
+		for _, name := range gpttest.References {
 			for _, d := range []backend.DType{backend.F32, backend.F16} {
 				t.Run(name+"/"+d.String(), func(t *testing.T) {
 					testForward(t, b, "testdata/"+name, gpttest.Load(t, b, "testdata/"+name, d), tolerances[d])
@@ -110,7 +104,7 @@ func testForward(t *testing.T, b backend.Backend, dir string, m *model.Model, to
 // TestGreedy holds generation token by token to PyTorch's greedy continuation.
 func TestGreedy(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		for _, name := range references {
+		for _, name := range gpttest.References {
 			t.Run(name, func(t *testing.T) {
 				dir := "testdata/" + name
 				m := gpttest.Load(t, b, dir, backend.F32)

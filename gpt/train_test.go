@@ -27,7 +27,7 @@ var reference = struct {
 // three steps to what PyTorch computed in float64.
 func TestTrainReference(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		for _, name := range references {
+		for _, name := range gpttest.References {
 			for _, chunk := range []int{0, 7} { // all positions at once, and a few at a time
 				t.Run(fmt.Sprintf("%s/chunk=%d", name, chunk), func(t *testing.T) { testTrain(t, b, "testdata/"+name, chunk) })
 			}

@@ -8,6 +8,12 @@ import (
 	"caldera/gpt/checkpoint/safetensors"
 )
 
+// References are checkpoints of gpt/testdata with the figures that PyTorch computed
+// for them in float64; the README there tells how they are made.
+var References = []string{
+	"gpt2-tiny", "gpt2-odd", "gpt2-one", "gpt2-batch", "llama-grouped", "llama-odd", "llama-three", "llama-linear",
+}
+
 // Figures are the tensors of a file that scripts/reference.py wrote: its head says
 // what they are.
 type Figures struct {
