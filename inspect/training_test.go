@@ -31,7 +31,8 @@ func learn(t *testing.T, b backend.Backend, o inspect.TrainingOptions) (start in
 		}
 		if p.Step != nil {
 			steps = append(steps, *p.Step)
-		} else {
+		}
+		if p.Look != nil {
 			looks = append(looks, *p.Look)
 		}
 	}
@@ -203,14 +204,26 @@ func TestTrainingEnds(t *testing.T) {
 	defer tr.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	n := 0
-	for _, err = range tr.Learn(ctx) {
-		if n++; n == 5 {
+	steps := 0
+	for p, failed := range tr.Learn(ctx) {
+		if p.Step != nil {
+			steps++
+		}
+		if steps == 5 {
 			cancel()
 		}
+		err = failed
 	}
-	if !errors.Is(err, context.Canceled) || n != 6 {
-		t.Errorf("it ended after %d items with %v", n, err)
+	if !errors.Is(err, context.Canceled) || steps != 5 {
+		t.Errorf("it ended after %d steps with %v", steps, err)
+	}
+	// Whoever takes no more gets no more, also in the middle of a look.
+	if tr, err = inspect.NewTraining(t.Context(), b, small()); err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	for range tr.Learn(t.Context()) {
+		break
 	}
 }
 

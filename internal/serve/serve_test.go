@@ -29,6 +29,7 @@ type fake struct {
 	busy    atomic.Int32 // turns at this moment
 	overlap atomic.Bool  // there were two
 	open    atomic.Int32 // works that are not closed
+	large   atomic.Int32 // results that are not JSON yet
 	pieces  atomic.Int32 // of works
 	held    chan struct{}
 	release chan struct{} // what "hold" waits for, after it has told held
@@ -48,6 +49,19 @@ type result struct {
 }
 
 func (r result) Text(s *view.Screen) error { return s.Print("%s", r.Text_) }
+
+// large is a result that counts itself, and takes its time to become JSON.
+type large struct {
+	result
+	f *fake
+}
+
+func (l large) MarshalJSON() ([]byte, error) {
+	l.f.held <- struct{}{}
+	<-l.f.release
+	l.f.large.Add(-1)
+	return []byte("1"), nil
+}
 
 type tableResult struct{ result }
 
@@ -71,6 +85,7 @@ func (f *fake) View(name string, q url.Values) (func(context.Context) (*view.Ans
 	answer := func(r view.Result) (*view.Answer, error) { return &view.Answer{View: name, Result: r}, nil }
 	views := map[string]func(context.Context) (*view.Answer, error){
 		"echo":   func(context.Context) (*view.Answer, error) { return answer(result{p.Text}) },
+		"large":  func(context.Context) (*view.Answer, error) { f.large.Add(1); return answer(large{f: f}) },
 		"table":  func(context.Context) (*view.Answer, error) { return answer(tableResult{result{p.Text}}) },
 		"broken": func(context.Context) (*view.Answer, error) { return answer(broken{}) },
 		"panic":  func(context.Context) (*view.Answer, error) { var m map[string]int; m["x"] = 1; return nil, nil },
@@ -591,6 +606,32 @@ func TestFullQueue(t *testing.T) {
 	}
 	close(f.release)
 	for range 5 {
+		if g := <-answers; g.status != 200 {
+			t.Errorf("found %+v", g)
+		}
+	}
+}
+
+// TestFewResults has results wait to become JSON: the device waits then, too.
+func TestFewResults(t *testing.T) {
+	f := &fake{held: make(chan struct{}), release: make(chan struct{})}
+	s := start(t, f)
+	answers := make(chan got, 10)
+	for range 6 {
+		go func() { answers <- s.get("/api/large") }()
+	}
+	<-f.held
+	<-f.held
+	eventually(t, "the others wait", func() bool { return s.turns.Waiting() == 3 })
+	if n := f.large.Load(); n != 3 {
+		t.Errorf("%d results are in memory, expected two that become JSON and one that waits", n)
+	}
+	for range 4 {
+		f.release <- struct{}{}
+		<-f.held
+	}
+	close(f.release)
+	for range 6 {
 		if g := <-answers; g.status != 200 {
 			t.Errorf("found %+v", g)
 		}
