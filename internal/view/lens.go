@@ -149,6 +149,9 @@ func tokenOf(in *inspect.Inspector, parameter, named string) (int, error) {
 	for _, id := range ids[:min(len(ids), 8)] {
 		pieces = append(pieces, Quote(in.Token(id)))
 	}
+	if len(ids) > len(pieces) {
+		pieces = append(pieces, "…")
+	}
 	hint := ""
 	if spaced, err := in.Tokenizer.Encode(" " + named); err == nil && len(spaced) == 1 {
 		hint = fmt.Sprintf("; with a space before it, it is one: %q", " "+named)
