@@ -22,17 +22,29 @@ export function query(params: Params): string {
 export const address = (view: string, params: Params, ext = ''): string =>
   'api/' + view + (ext && '.' + ext) + query(params);
 
-// request fetches JSON. An error has the server's own line.
-export async function request<T>(where: string, signal?: AbortSignal): Promise<T> {
-  let answer: Response;
-  try {
-    answer = await fetch(where, { signal: signal ?? null, headers: { Accept: 'application/json' } });
-  } catch (err) {
-    if (signal?.aborted) throw err;
-    throw new Error('The server does not answer. Is caldera inspect serve still running?');
+// tab names this tab, so that the server can share the device among tabs, and drops what a newer request replaces.
+const tab = Array.from(crypto.getRandomValues(new Uint8Array(8)), (b) => b.toString(16).padStart(2, '0')).join('');
+
+export const headers = (panel: string): Record<string, string> => ({ Accept: 'application/json', 'X-Tab': `${tab}.${panel}` });
+
+const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
+
+// request fetches JSON for a panel. An error has the server's own line. Where too many wait, it asks again after a while.
+export async function request<T>(where: string, panel: string, signal?: AbortSignal): Promise<T> {
+  for (let left = 5; ; left--) {
+    let answer: Response;
+    try {
+      answer = await fetch(where, { signal: signal ?? null, headers: headers(panel) });
+    } catch (err) {
+      if (signal?.aborted) throw err;
+      throw new Error('The server does not answer. Is caldera inspect serve still running?');
+    }
+    if (answer.ok) return (await answer.json()) as T;
+    const again = answer.status === 409 || answer.status === 503;
+    if (!again || left === 0) throw new Error(await reason(answer));
+    await pause(answer.status === 409 ? 100 : 1000);
+    signal?.throwIfAborted();
   }
-  if (!answer.ok) throw new Error(await reason(answer));
-  return (await answer.json()) as T;
 }
 
 export async function reason(answer: Response): Promise<string> {
@@ -59,11 +71,11 @@ function keep(where: string, body: unknown): void {
 }
 
 // ask returns the answer, and a function that says that nobody waits for it here any more.
-function ask(where: string): [Promise<unknown>, () => void] {
+function ask(where: string, panel: string): [Promise<unknown>, () => void] {
   let one = open.get(where);
   if (!one) {
     const abort = new AbortController();
-    const body = request<unknown>(where, abort.signal).then((body) => {
+    const body = request<unknown>(where, panel, abort.signal).then((body) => {
       keep(where, body);
       return body;
     });
@@ -93,8 +105,9 @@ export interface Answer<T> {
   busy: boolean;
 }
 
-// useJSON keeps the answer of an address. A new address aborts the request of the old one. Empty: nothing is asked.
-export function useJSON<T>(where: string): Answer<T> {
+// useJSON keeps the answer of an address. A new address aborts the request of the old one. Empty: nothing is asked. panel
+// tells requests apart that may wait at the same time.
+export function useJSON<T>(where: string, panel: string): Answer<T> {
   const [answer, set] = useState<Answer<T>>({ busy: false });
   const last = useRef(0);
   useEffect(() => {
@@ -110,7 +123,7 @@ export function useJSON<T>(where: string): Answer<T> {
     const wait = performance.now() - last.current < 150 ? 80 : 0;
     last.current = performance.now();
     const timer = setTimeout(() => {
-      const [body, drop] = ask(where);
+      const [body, drop] = ask(where, panel);
       leave = drop;
       body.then(
         (data) => gone || set({ data: data as T, busy: false }),
@@ -122,9 +135,9 @@ export function useJSON<T>(where: string): Answer<T> {
       clearTimeout(timer);
       leave();
     };
-  }, [where]);
+  }, [where, panel]);
   return answer;
 }
 
-export const useView = <V extends View>(view: V, params: Params | null): Answer<Views[V]> =>
-  useJSON<Views[V]>(params === null ? '' : address(view, params));
+export const useView = <V extends View>(view: V, params: Params, panel: string): Answer<Views[V]> =>
+  useJSON<Views[V]>(address(view, params), panel);

@@ -19,7 +19,7 @@ export function useInfo(): Answer<Info> {
   const [answer, set] = useState<Answer<Info>>(known ? { data: known, busy: false } : { busy: true });
   useEffect(() => {
     if (known) return;
-    asked ??= request<Info>('api/info');
+    asked ??= request<Info>('api/info', 'info');
     asked.then(
       (data) => {
         known = data;

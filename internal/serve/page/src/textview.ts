@@ -16,7 +16,7 @@ export const useText = (): TextTokens => useContext(TextContext);
 
 export function useTokens(): TextTokens {
   const { text } = useApp();
-  const { data, error, busy } = useView('tokens', { text });
+  const { data, error, busy } = useView('tokens', { text }, 'text');
   return { tokens: data?.result.pieces ?? [], busy, ...(error === undefined ? {} : { error }) };
 }
 

@@ -4,20 +4,13 @@ import { Choice } from '../parts/field';
 import { Panel } from '../parts/panel';
 import { Bar, Table } from '../parts/table';
 import { go, useApp } from '../state';
+import { TallyProse } from './prose';
 
 export function Tally({ info }: { info: Info }) {
   const { shape } = useApp();
   return (
     <>
-      <div class="prose">
-        <p>
-          What a model has learned is in its weights, numbers that stand in matrices. They meet the text only in weighted sums: a matrix times a
-          vector. All matrices of a GPT are of eight kinds. Count them up, with a running total.
-        </p>
-        <p>
-          GPT-3 has 175 billion weights: choose its shape, and the tally gives 175,181,291,520 in 27,938 matrices, to the digit.
-        </p>
-      </div>
+      <TallyProse />
       <div class="panels">
         <Panel
           view="tally" params={{ shape }} title="Eight kinds of matrices"

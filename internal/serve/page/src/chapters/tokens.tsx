@@ -6,18 +6,13 @@ import { go, useApp } from '../state';
 import { Piece } from '../text';
 import { positionOf } from '../textview';
 import { Num } from '../number';
+import { TokensProse } from './prose';
 
 export function Tokens({ info }: { info: Info }) {
   const state = useApp();
   return (
     <>
-      <div class="prose">
-        <p>
-          First the text is cut into small pieces, called tokens. Many are whole words with the space before them, others are parts of words or
-          single characters. The model knows {info.model.shape.vocab.toLocaleString('en')} of them, each by a number. With images or sound,
-          tokens would be small patches of the image or short chunks of the sound.
-        </p>
-      </div>
+      <TokensProse info={info} />
       <div class="panels">
         <Panel
           view="tokens" params={{ text: state.text }} title="The text, cut up"

@@ -3,6 +3,7 @@ import { Field } from '../parts/field';
 import { Shown } from '../parts/panel';
 import { go, useApp } from '../state';
 import { useText } from '../textview';
+import { WhatProse } from './prose';
 
 export function What({ info }: { info: Info }) {
   const { text } = useApp();
@@ -10,17 +11,7 @@ export function What({ info }: { info: Info }) {
   const { shape } = info.model;
   return (
     <>
-      <div class="prose">
-        <p>
-          <strong>GPT</strong> stands for <em>generative pretrained transformer</em>. Generative: it makes new text. Pretrained: it has
-          learned from a large amount of text, and can be trained further for a task. Transformer: the kind of neural network that it is.
-        </p>
-        <p>
-          It takes a text and predicts what comes next, as a probability for every small piece of text that could follow. To write, it takes
-          one of these pieces by chance, appends it, and predicts again. This page follows your text through the model, step by step. Every
-          number on it is computed by the model that you loaded.
-        </p>
-      </div>
+      <WhatProse />
       <div class="panels">
         <article class="panel">
           <h3>Your text</h3>
@@ -31,15 +22,15 @@ export function What({ info }: { info: Info }) {
           {error && <Shown answer={{ error, busy: false }}>{() => null}</Shown>}
           <Flow info={info} />
         </article>
+        <dl class="facts">
+          <div><dt>Model</dt><dd>{info.model.name}, of the family {shape.family}</dd></div>
+          <div><dt>Device</dt><dd>{info.device.about} <code>{info.device.name}</code></dd></div>
+          <div><dt>Blocks</dt><dd>{shape.layers}, each with {shape.heads} heads of attention and an MLP of {shape.inner} questions</dd></div>
+          <div><dt>Vectors</dt><dd>{shape.width} numbers each</dd></div>
+          <div><dt>Vocabulary</dt><dd>{shape.vocab.toLocaleString('en')} tokens</dd></div>
+          <div><dt>Context</dt><dd>{shape.context.toLocaleString('en')} tokens at most</dd></div>
+        </dl>
       </div>
-      <dl class="facts">
-        <div><dt>Model</dt><dd>{info.model.name}, of the family {shape.family}</dd></div>
-        <div><dt>Device</dt><dd>{info.device.about} <code>{info.device.name}</code></dd></div>
-        <div><dt>Blocks</dt><dd>{shape.layers}, each with {shape.heads} heads of attention and an MLP of {shape.inner} questions</dd></div>
-        <div><dt>Vectors</dt><dd>{shape.width} numbers each</dd></div>
-        <div><dt>Vocabulary</dt><dd>{shape.vocab.toLocaleString('en')} tokens</dd></div>
-        <div><dt>Context</dt><dd>{shape.context.toLocaleString('en')} tokens at most</dd></div>
-      </dl>
     </>
   );
 }

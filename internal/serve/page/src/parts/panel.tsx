@@ -28,7 +28,8 @@ export function Panel<V extends View>(p: PanelProps<V>) {
   const { compare } = useApp();
   const info = useInfoNow();
   const asked = p.params && address(p.view, p.params);
-  const main = useJSON<Views[V]>(near && asked ? asked : '');
+  const id = `${p.view}-${p.title.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`.slice(0, 36);
+  const main = useJSON<Views[V]>(near && asked ? asked : '', id);
   const [open, setOpen] = useState(false);
 
   // What made the values is measured op by op, which takes longer: it is asked for when the reader has paused.
@@ -38,9 +39,8 @@ export function Panel<V extends View>(p: PanelProps<V>) {
     const timer = setTimeout(() => setRested(asked), 450);
     return () => clearTimeout(timer);
   }, [near, asked, main.busy, main.data]);
-  const more = useJSON<Views[V]>(near && asked && rested === asked ? address(p.view, { ...p.params, made: true, compare }) : '');
+  const more = useJSON<Views[V]>(near && asked && rested === asked ? address(p.view, { ...p.params, made: true, compare }) : '', id + '-made');
   const has = info?.views.find((v) => v.name === p.view);
-  const id = `${p.view}-${p.title.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`;
   return (
     <article class={p.wide ? 'panel wide' : 'panel'} ref={ref} aria-labelledby={id} aria-busy={main.busy} data-view={p.view} data-asked={main.data && !main.busy ? asked : undefined}>
       <header>
@@ -56,7 +56,7 @@ export function Panel<V extends View>(p: PanelProps<V>) {
       {p.about && <div class="about">{p.about}</div>}
       {p.controls && <div class="controls">{p.controls}</div>}
       <Shown answer={main}>{(data) => <div class="picture">{p.children(data.result)}</div>}</Shown>
-      {main.data && !main.error && <MadeLine made={more.data?.made} busy={more.busy} error={more.error} only={p.made} />}
+      {main.data && !main.error && <MadeLine made={more.data && (more.data.made ?? [])} busy={more.busy} error={more.error} only={p.made} />}
       {main.data && !main.error && compare && <Compared compared={more.data?.compared} here={main.data.device} busy={more.busy} />}
       <footer>
         {p.table && main.data && !main.error && (
