@@ -113,10 +113,114 @@ export interface TokensResult {
   vocab: number;
 }
 
+// inspect.Token
+export interface Token {
+  id: number;
+  text: string;
+}
+
+// inspect.Candidate
+export interface Candidate {
+  id: number;
+  text: string;
+  score: number | null;
+  prob: number | null;
+  log_prob: number | null;
+}
+
+// inspect.LensCell
+export interface LensCell {
+  score: number | null;
+  prob: number | null;
+  log_prob: number | null;
+  rank: number;
+  entropy: number | null;
+  top: Candidate[] | null;
+  kl: number | null;
+}
+
+// inspect.Lens
+export interface Lens {
+  tokens: Token[] | null;
+  from: number;
+  answers: Token[] | null;
+  appears: number[] | null;
+  blocks: (LensCell[] | null)[] | null;
+}
+
+// inspect.AttributionRow
+export interface AttributionRow {
+  part: string;
+  block: number;
+  score: number | null;
+  heads?: (number | null)[];
+}
+
+// inspect.Attribution
+export interface Attribution {
+  position: number;
+  token: Token;
+  against: Token | null;
+  scale: number | null;
+  rows: AttributionRow[] | null;
+  sum: number | null;
+  score: number | null;
+}
+
+// inspect.Outcome
+export interface Outcome {
+  score: number | null;
+  prob: number | null;
+  log_prob: number | null;
+  rank: number;
+  entropy: number | null;
+  top: Candidate[] | null;
+}
+
+// inspect.Change
+export interface Change {
+  id: number;
+  text: string;
+  before: number | null;
+  after: number | null;
+}
+
+// inspect.Ablation
+export interface Ablation {
+  position: number;
+  token: Token;
+  off: string[] | null;
+  before: Outcome;
+  after: Outcome;
+  kl: number | null;
+  changes: Change[] | null;
+}
+
+// view.LensResult
+export interface LensResult {
+  position: number;
+  answer: Token | null;
+  lens: Lens | null;
+  attribution: Attribution | null;
+  ablation: Ablation | null;
+  each: Ablation[] | null;
+}
+
 export type Of<Result> = Omit<Answer, 'result'> & { result: Result };
 
 // What each view answers.
 export interface Views {
   tally: Of<TallyResult>;
   tokens: Of<TokensResult>;
+  lens: Of<LensResult>;
 }
+
+// What each view can be saved as, beside JSON.
+export const forms: Record<keyof Views, { picture: boolean; table: boolean }> = {
+  tally: { picture: true, table: true },
+  tokens: { picture: false, table: true },
+  lens: { picture: true, table: true },
+};
+
+// The shapes whose weights can be counted.
+export const shapes: string[] = ["gpt2","gpt2-medium","gpt2-large","gpt2-xl","gpt3","nanogpt","llama-3.2-1b","llama-tiny"];

@@ -1,15 +1,19 @@
 // What the server says about itself, asked for once; and command lines that give the same as a panel.
 import { useEffect, useState } from 'preact/hooks';
-import type { Shape } from './api';
 import { type Answer, type Params, request } from './client';
 import { quote } from './parts/copy';
 
 export interface Info {
-  model: { name: string; shape: Shape };
-  device: { name: string; about: string };
-  compare: string[];
-  shapes: string[];
-  views: { name: string; help: string; picture: boolean; table: boolean }[];
+  version: string;
+  model: {
+    name: string; family: string; tokenizer: boolean; layers: number; heads: number; kv_heads: number; head_size: number; width: number;
+    inner: number; context: number; vocab: number; parameters: number; dtype: string;
+  };
+  device: string;
+  about: string;
+  others: string[];
+  views: { name: string; help: string }[];
+  passage: string;
 }
 
 let asked: Promise<Info> | undefined;

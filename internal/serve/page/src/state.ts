@@ -94,3 +94,6 @@ export function useApp(): State {
   }, []);
   return state;
 }
+
+// answerOf names the token that is looked for, as the server takes it.
+export const answerOf = (state: State): string | undefined => (state.token < 0 ? undefined : '#' + state.token);

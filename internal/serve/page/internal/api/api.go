@@ -2,11 +2,13 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
 
+	"caldera/gpt/model"
 	"caldera/inspect"
 	"caldera/internal/serve/page/internal/typescript"
 	"caldera/internal/view"
@@ -16,6 +18,7 @@ import (
 var Results = map[string]reflect.Type{
 	"tally":  reflect.TypeFor[view.TallyResult](),
 	"tokens": reflect.TypeFor[view.TokensResult](),
+	"lens":   reflect.TypeFor[*view.LensResult](),
 }
 
 // Types is the text of src/api.ts.
@@ -25,13 +28,19 @@ func Types() (string, error) {
 		reflect.TypeFor[time.Time]():     "string",
 	}}
 	answer := w.Type(reflect.TypeFor[view.Answer]())
-	var views strings.Builder
+	var views, forms strings.Builder
 	for _, v := range view.All() {
 		result := Results[v.Name]
 		if result == nil {
 			return "", fmt.Errorf("view %s has no type in Results of package api", v.Name)
 		}
-		fmt.Fprintf(&views, "  %s: Of<%s>;\n", v.Name, w.Type(result))
+		fmt.Fprintf(&views, "  %s: Of<%s>;\n", v.Name, strings.TrimSuffix(w.Type(result), " | null"))
+		fmt.Fprintf(&forms, "  %s: { picture: %t, table: %t },\n", v.Name,
+			result.Implements(reflect.TypeFor[view.Drawer]()), result.Implements(reflect.TypeFor[view.Tabler]()))
+	}
+	shapes, err := json.Marshal(model.ShapeNames())
+	if err != nil {
+		return "", err
 	}
 	declarations, err := w.Declarations()
 	if err != nil {
@@ -42,5 +51,12 @@ export type Of<Result> = Omit<` + answer + `, 'result'> & { result: Result };
 
 // What each view answers.
 export interface Views {
-` + views.String() + "}\n", nil
+` + views.String() + `}
+
+// What each view can be saved as, beside JSON.
+export const forms: Record<keyof Views, { picture: boolean; table: boolean }> = {
+` + forms.String() + `};
+
+// The shapes whose weights can be counted.
+export const shapes: string[] = ` + string(shapes) + ";\n", nil
 }

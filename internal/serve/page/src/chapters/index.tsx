@@ -1,6 +1,7 @@
 // The story, in order.
 import type { ComponentType } from 'preact';
 import type { Info } from '../info';
+import { LensChapter } from './lens';
 import { Tally } from './tally';
 import { Tokens } from './tokens';
 import { What } from './what';
@@ -14,5 +15,6 @@ export interface Chapter {
 export const chapters: Chapter[] = [
   { id: 'what', title: 'What it is', Body: What },
   { id: 'tokens', title: 'Text becomes tokens', Body: Tokens },
+  { id: 'lens', title: 'Again and again', Body: LensChapter },
   { id: 'tally', title: 'Where the weights are', Body: Tally },
 ];
