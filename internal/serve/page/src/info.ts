@@ -54,3 +54,8 @@ export function commandLine(info: Info, view: string, params: Params): string {
   void info;
   return ['caldera', 'inspect', view, ...flags, ...words].join(' ');
 }
+
+// generateLine is the command that continues a text as the page does.
+export function generateLine(text: string, s: { temperature: number; topk: number; topp: number; seed: number }): string {
+  return ['caldera', 'generate', '-p', quote(text), '-n', '40', `--temp=${s.temperature}`, `--top-k=${s.topk}`, `--top-p=${s.topp}`, '--min-p=0', `--seed=${s.seed}`].join(' ');
+}
