@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/png"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -44,6 +45,9 @@ func TestAnswers(t *testing.T) {
 			t.Run(address, func(t *testing.T) {
 				a := answer(t, in, address, Options{})
 				asked[a.View] = true
+				if got := reflect.TypeOf(a.Result); got != Results[a.View] {
+					t.Errorf("it is a %v, and Results has %v for %s", got, Results[a.View], a.View)
+				}
 				checkForms(t, a)
 				before := answers[address]
 				if before == nil {
