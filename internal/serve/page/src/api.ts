@@ -206,6 +206,171 @@ export interface LensResult {
   each: Ablation[] | null;
 }
 
+// serve.AboutModel
+export interface AboutModel {
+  name: string;
+  shape: Shape;
+  parameters: number;
+  dtype: string;
+  tokenizer: boolean;
+}
+
+// serve.AboutDevice
+export interface AboutDevice {
+  name: string;
+  about: string;
+}
+
+// view.Parameter
+export interface Parameter {
+  name: string;
+  help: string;
+  default: string;
+  flag: boolean;
+  several: boolean;
+  argument: boolean;
+}
+
+// serve.About
+export interface About {
+  name: string;
+  help: string;
+  table: boolean;
+  picture: boolean;
+  parameters: Parameter[] | null;
+}
+
+// serve.Info
+export interface Info {
+  version: string;
+  model: AboutModel;
+  device: AboutDevice;
+  compare: string[] | null;
+  shapes: string[] | null;
+  views: About[] | null;
+  streams: About[] | null;
+  passage: string;
+}
+
+// inspect.Tokens
+export interface Tokens {
+  text: string;
+  pieces: Piece[] | null;
+  bytes: number;
+  characters: number;
+  vocab: number;
+}
+
+// serve.WriteStart
+export interface WriteStart {
+  prompt: Tokens | null;
+  n: number;
+  seed: number;
+  context: number;
+}
+
+// serve.Candidate
+export interface ServeCandidate {
+  id: number;
+  text: string;
+  probability: number | null;
+}
+
+// serve.WriteToken
+export interface WriteToken {
+  id: number;
+  text: string;
+  position: number;
+  delta: string;
+  probability: number | null;
+  drawn: number | null;
+  likeliest: ServeCandidate[] | null;
+  kept: ServeCandidate[] | null;
+  left: number;
+  read: number;
+  slid: boolean;
+  seconds: number | null;
+}
+
+// serve.WriteDone
+export interface WriteDone {
+  reason: string;
+  tokens: number;
+  delta: string;
+}
+
+// inspect.TrainingStart
+export interface TrainingStart {
+  characters: number;
+  held_out: number;
+  vocab: number;
+  layers: number;
+  heads: number;
+  width: number;
+  context: number;
+  weights: number;
+  batch: number;
+  steps: number;
+  every: number;
+  seed: number;
+  uniform_loss: number | null;
+}
+
+// inspect.TrainingStep
+export interface TrainingStep {
+  step: number;
+  loss: number | null;
+  norm: number | null;
+  learning_rate: number | null;
+  tokens: number;
+  seconds: number | null;
+}
+
+// serve.TrainSteps
+export interface TrainSteps {
+  steps: TrainingStep[] | null;
+}
+
+// inspect.TrainingCharacter
+export interface TrainingCharacter {
+  id: number;
+  text: string;
+  probability: number | null;
+}
+
+// inspect.TrainingAttention
+export interface TrainingAttention {
+  layer: number;
+  head: number;
+  rows: ((number | null)[] | null)[] | null;
+}
+
+// inspect.TrainingNeighbour
+export interface TrainingNeighbour {
+  id: number;
+  text: string;
+  cosine: number | null;
+}
+
+// inspect.TrainingLook
+export interface TrainingLook {
+  step: number;
+  held_out_loss: number | null;
+  sample: string;
+  probe: string[] | null;
+  next: TrainingCharacter[] | null;
+  attention: TrainingAttention;
+  neighbours: TrainingNeighbour[] | null;
+  character: string;
+}
+
+// serve.TrainDone
+export interface TrainDone {
+  reason: string;
+  steps: number;
+  seconds: number | null;
+}
+
 export type Of<Result> = Omit<Answer, 'result'> & { result: Result };
 
 // What each view answers.
@@ -214,13 +379,3 @@ export interface Views {
   tokens: Of<TokensResult>;
   lens: Of<LensResult>;
 }
-
-// What each view can be saved as, beside JSON.
-export const forms: Record<keyof Views, { picture: boolean; table: boolean }> = {
-  tally: { picture: true, table: true },
-  tokens: { picture: false, table: true },
-  lens: { picture: true, table: true },
-};
-
-// The shapes whose weights can be counted.
-export const shapes: string[] = ["gpt2","gpt2-medium","gpt2-large","gpt2-xl","gpt3","nanogpt","llama-3.2-1b","llama-tiny"];

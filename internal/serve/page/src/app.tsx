@@ -53,7 +53,7 @@ function Top({ info }: { info: Info | undefined }) {
   return (
     <header class="top">
       <div class="brand">
-        <h1>Inside a GPT{info && <span class="where"> {info.model.name} on {info.device}</span>}</h1>
+        <h1>Inside a GPT{info && <span class="where"> {info.model.name} on {info.device.name}</span>}</h1>
         <div class="tools">
           <Shortcuts list={shortcuts} />
           <ThemeButton />
@@ -66,8 +66,8 @@ function Top({ info }: { info: Info | undefined }) {
         />
         {info && (
           <div class="chosen">
-            <Stepper id="top-layer" label="Layer" value={state.layer} count={info.model.layers} onValue={(layer) => go({ layer })} />
-            <Stepper id="top-head" label="Head" value={state.head} count={info.model.heads} onValue={(head) => go({ head })} />
+            <Stepper id="top-layer" label="Layer" value={state.layer} count={info.model.shape.layers} onValue={(layer) => go({ layer })} />
+            <Stepper id="top-head" label="Head" value={state.head} count={info.model.shape.heads} onValue={(head) => go({ head })} />
           </div>
         )}
       </div>
@@ -113,7 +113,7 @@ function turn(step: number): void {
 }
 
 function keysFor(info: Info): Shortcut[] {
-  const { layers, heads } = info.model;
+  const { layers, heads } = info.model.shape;
   const step = (key: 'layer' | 'head', by: number, count: number) => () => {
     const value = Math.max(0, Math.min(count - 1, current()[key] + by));
     go({ [key]: value });

@@ -1,20 +1,10 @@
 // What the server says about itself, asked for once; and command lines that give the same as a panel.
 import { useEffect, useState } from 'preact/hooks';
+import type { Info } from './api';
 import { type Answer, type Params, request } from './client';
 import { quote } from './parts/copy';
 
-export interface Info {
-  version: string;
-  model: {
-    name: string; family: string; tokenizer: boolean; layers: number; heads: number; kv_heads: number; head_size: number; width: number;
-    inner: number; context: number; vocab: number; parameters: number; dtype: string;
-  };
-  device: string;
-  about: string;
-  others: string[];
-  views: { name: string; help: string }[];
-  passage: string;
-}
+export type { Info };
 
 let asked: Promise<Info> | undefined;
 let known: Info | undefined;
@@ -37,21 +27,19 @@ export function useInfo(): Answer<Info> {
 
 export const useInfoNow = (): Info | undefined => useInfo().data;
 
-// positional are the parameters that a command takes as arguments, not as flags.
-const positional = ['text', 'words'];
-
 export function commandLine(info: Info, view: string, params: Params): string {
+  const about = (info.views ?? []).find((v) => v.name === view);
+  const argument = (about?.parameters ?? []).filter((p) => p.argument).map((p) => p.name);
   const flags: string[] = [];
   const words: string[] = [];
   for (const [name, value] of Object.entries(params)) {
     for (const v of Array.isArray(value) ? value : [value]) {
       if (v === undefined || v === '' || v === false) continue;
-      if (positional.includes(name)) words.push(quote(String(v)));
+      if (argument.includes(name)) words.push(quote(String(v)));
       else flags.push(v === true ? `--${name}` : `--${name}=${quote(String(v))}`);
     }
   }
   if (words.some((w) => w.startsWith('-'))) words.unshift('--');
-  void info;
   return ['caldera', 'inspect', view, ...flags, ...words].join(' ');
 }
 

@@ -2,14 +2,13 @@
 package api
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
 	"time"
 
-	"caldera/gpt/model"
 	"caldera/inspect"
+	"caldera/internal/serve"
 	"caldera/internal/serve/page/internal/typescript"
 	"caldera/internal/view"
 )
@@ -21,6 +20,13 @@ var Results = map[string]reflect.Type{
 	"lens":   reflect.TypeFor[*view.LensResult](),
 }
 
+// others are what the server tells beside views: about itself, and event by event.
+var others = []reflect.Type{
+	reflect.TypeFor[serve.Info](),
+	reflect.TypeFor[serve.WriteStart](), reflect.TypeFor[serve.WriteToken](), reflect.TypeFor[serve.WriteDone](),
+	reflect.TypeFor[inspect.TrainingStart](), reflect.TypeFor[serve.TrainSteps](), reflect.TypeFor[inspect.TrainingLook](), reflect.TypeFor[serve.TrainDone](),
+}
+
 // Types is the text of src/api.ts.
 func Types() (string, error) {
 	w := typescript.Writer{Marshalers: map[reflect.Type]string{
@@ -28,19 +34,16 @@ func Types() (string, error) {
 		reflect.TypeFor[time.Time]():     "string",
 	}}
 	answer := w.Type(reflect.TypeFor[view.Answer]())
-	var views, forms strings.Builder
+	var views strings.Builder
 	for _, v := range view.All() {
 		result := Results[v.Name]
 		if result == nil {
 			return "", fmt.Errorf("view %s has no type in Results of package api", v.Name)
 		}
 		fmt.Fprintf(&views, "  %s: Of<%s>;\n", v.Name, strings.TrimSuffix(w.Type(result), " | null"))
-		fmt.Fprintf(&forms, "  %s: { picture: %t, table: %t },\n", v.Name,
-			result.Implements(reflect.TypeFor[view.Drawer]()), result.Implements(reflect.TypeFor[view.Tabler]()))
 	}
-	shapes, err := json.Marshal(model.ShapeNames())
-	if err != nil {
-		return "", err
+	for _, t := range others {
+		w.Type(t)
 	}
 	declarations, err := w.Declarations()
 	if err != nil {
@@ -51,12 +54,5 @@ export type Of<Result> = Omit<` + answer + `, 'result'> & { result: Result };
 
 // What each view answers.
 export interface Views {
-` + views.String() + `}
-
-// What each view can be saved as, beside JSON.
-export const forms: Record<keyof Views, { picture: boolean; table: boolean }> = {
-` + forms.String() + `};
-
-// The shapes whose weights can be counted.
-export const shapes: string[] = ` + string(shapes) + ";\n", nil
+` + views.String() + "}\n", nil
 }

@@ -76,8 +76,8 @@ function Live() {
         <Slider id="steps" label="Steps" min={50} max={2000} step={50} value={steps} onValue={setSteps} />
         <Slider id="layers" label="Blocks" min={1} max={4} step={1} value={layers} onValue={setLayers} />
         {running
-          ? <button type="button" id="learn" onClick={() => stop.current?.abort()}>Stop</button>
-          : <button type="button" id="learn" class="main" onClick={() => void learn()}>Learn</button>}
+          ? <button type="button" id="teach" onClick={() => stop.current?.abort()}>Stop</button>
+          : <button type="button" id="teach" class="main" onClick={() => void learn()}>Learn</button>}
       </div>
       {error && <p class="error">{error}</p>}
       {course.start && <Progress course={course} mark={look?.step} />}

@@ -27,7 +27,7 @@ export function LensChapter({ info }: { info: Info }) {
           controls={<button type="button" aria-pressed={all} onClick={() => setAll(!all)}>All positions</button>}
           made={['scores']} table={(r) => r.lens && <LensTable lens={r.lens} />}
         >
-          {(r) => r.lens && <LensGrid lens={r.lens} layers={info.model.layers} />}
+          {(r) => r.lens && <LensGrid lens={r.lens} layers={info.model.shape.layers} />}
         </Panel>
         <Panel
           view="lens" title="What each part added to the score" params={{ ...shared, show: 'attribution' }}
@@ -240,7 +240,7 @@ function ChangeTable({ a }: { a: Ablation }) {
 // Each switches each head off, one after the other. That is a run for each, so it is done on request.
 function Each({ info, shared }: SharedProps) {
   const { layer, head } = useApp();
-  const { layers, heads } = info.model;
+  const { layers, heads } = info.model.shape;
   const asked = JSON.stringify(shared);
   const [wanted, want] = useState('');
   return (

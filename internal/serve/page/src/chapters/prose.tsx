@@ -24,7 +24,7 @@ export const TokensProse = ({ info }: { info: Info }) => (
   <Prose>
     <p>
       First the text is cut into small pieces, called tokens. Many are whole words with the space before them, others are parts of words or
-      single characters. The model knows {many(info.model.vocab)} of them, each by a number. With images or sound, tokens would be small
+      single characters. The model knows {many(info.model.shape.vocab)} of them, each by a number. With images or sound, tokens would be small
       patches of the image or short chunks of the sound.
     </p>
   </Prose>
@@ -33,11 +33,11 @@ export const TokensProse = ({ info }: { info: Info }) => (
 export const VectorsProse = ({ info }: { info: Info }) => (
   <Prose>
     <p>
-      Each token is turned into a vector, a list of {many(info.model.width)} numbers. The embedding matrix has one column of numbers for
+      Each token is turned into a vector, a list of {many(info.model.shape.width)} numbers. The embedding matrix has one column of numbers for
       each token: the vector is looked up there. It knows nothing yet of the words around it.
     </p>
     <p>
-      Think of a vector as a point in a space with {many(info.model.width)} directions. The numbers began at random; by training, tokens of
+      Think of a vector as a point in a space with {many(info.model.shape.width)} directions. The numbers began at random; by training, tokens of
       similar meaning came to lie close to each other, and some directions got a meaning. The difference of two vectors is such a direction: add
       woman − man to king, and see which tokens are near.
     </p>
@@ -52,7 +52,7 @@ export const AttentionProse = ({ info }: { info: Info }) => (
       each times its weight. So a word learns from its context.
     </p>
     <p>
-      Each of the {info.model.layers} blocks does this with {info.model.heads} heads at the same time, which look for different things.
+      Each of the {info.model.shape.layers} blocks does this with {info.model.shape.heads} heads at the same time, which look for different things.
       No position sees a later one. That is why the upper half of each picture is empty.
     </p>
   </Prose>
@@ -72,7 +72,7 @@ export const MLPProse = ({ info }: { info: Info }) => (
   <Prose>
     <p>
       After attention comes a multilayer perceptron (MLP). Here the vectors do not talk to each other: each goes through the same operation by
-      itself, all in parallel. It is like a list of {many(info.model.inner)} questions about the vector. Each answer that is not near zero
+      itself, all in parallel. It is like a list of {many(info.model.shape.inner)} questions about the vector. Each answer that is not near zero
       adds its own vector to the result, which makes some tokens more likely and others less.
     </p>
   </Prose>
@@ -81,7 +81,7 @@ export const MLPProse = ({ info }: { info: Info }) => (
 export const LensProse = ({ info }: { info: Info }) => (
   <Prose>
     <p>
-      Attention and MLP alternate, {info.model.layers} times. Every block adds to the vector; none replaces it. So you can stop after any
+      Attention and MLP alternate, {info.model.shape.layers} times. Every block adds to the vector; none replaces it. So you can stop after any
       block and ask what the model would say now: the logit lens maps the vectors between blocks to tokens as the last step does. Often the answer
       appears long before the end.
     </p>
@@ -105,7 +105,7 @@ export const LastProse = () => (
 export const NextProse = ({ info }: { info: Info }) => (
   <Prose>
     <p>
-      The unembedding matrix has a row for each of the {many(info.model.vocab)} tokens. The row times the last vector is the token's score,
+      The unembedding matrix has a row for each of the {many(info.model.shape.vocab)} tokens. The row times the last vector is the token's score,
       called logit. Softmax turns all scores into probabilities: it takes e to the power of each score, and divides by the sum. Divided by a
       temperature before, scores come closer together (above 1) or further apart (below 1).
     </p>
@@ -125,7 +125,7 @@ export const SampleProse = () => (
 export const ForgetProse = ({ info }: { info: Info }) => (
   <Prose>
     <p>
-      The model takes at most {many(info.model.context)} tokens at a time, its context size. When a text grows beyond that, something must go.
+      The model takes at most {many(info.model.shape.context)} tokens at a time, its context size. When a text grows beyond that, something must go.
       What has left the context is forgotten: it cannot change what comes next. That is why early chatbots lost the thread of long
       conversations.
     </p>

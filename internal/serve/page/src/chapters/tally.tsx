@@ -1,4 +1,3 @@
-import { shapes } from '../api';
 import type { Info } from '../info';
 import { bytes, Num, percent, short } from '../number';
 import { Choice } from '../parts/field';
@@ -18,7 +17,7 @@ export function Tally({ info }: { info: Info }) {
           controls={
             <Choice
               id="shape" label="Whose weights" value={shape} onValue={(shape) => go({ shape })}
-              options={[['', `this model: ${info.model.name}`], ...shapes.map((s): [string, string] => [s, s])]}
+              options={[['', `this model: ${info.model.name}`], ...(info.shapes ?? []).map((s): [string, string] => [s, s])]}
             />
           }
           table={(r) => (

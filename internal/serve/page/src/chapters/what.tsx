@@ -8,7 +8,7 @@ import { WhatProse } from './prose';
 export function What({ info }: { info: Info }) {
   const { text } = useApp();
   const { error } = useText();
-  const shape = info.model;
+  const { shape } = info.model;
   return (
     <>
       <WhatProse />
@@ -24,7 +24,7 @@ export function What({ info }: { info: Info }) {
         </article>
         <dl class="facts">
           <div><dt>Model</dt><dd>{info.model.name}, of the family {shape.family}</dd></div>
-          <div><dt>Device</dt><dd>{info.about} <code>{info.device}</code></dd></div>
+          <div><dt>Device</dt><dd>{info.device.about} <code>{info.device.name}</code></dd></div>
           <div><dt>Blocks</dt><dd>{shape.layers}, each with {shape.heads} heads of attention and an MLP of {shape.inner} questions</dd></div>
           <div><dt>Vectors</dt><dd>{shape.width} numbers each</dd></div>
           <div><dt>Vocabulary</dt><dd>{shape.vocab.toLocaleString('en')} tokens</dd></div>
@@ -38,7 +38,7 @@ export function What({ info }: { info: Info }) {
 // Flow shows the way of a text through the model. Blocks can be chosen.
 function Flow({ info }: { info: Info }) {
   const { layer } = useApp();
-  const shape = info.model;
+  const { shape } = info.model;
   const blocks = [];
   for (let i = 0; i < shape.layers; i++) {
     blocks.push(

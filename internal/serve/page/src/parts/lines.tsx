@@ -12,7 +12,7 @@ interface LinesProps {
   mark?: number; // an x that is chosen
 }
 
-const [width, height, left, right, top, bottom] = [720, 300, 56, 16, 12, 40];
+const [width, height, left, right, top, bottom] = [720, 250, 56, 16, 12, 40];
 
 // steps are up to five round numbers between two.
 function steps(from: number, to: number): number[] {

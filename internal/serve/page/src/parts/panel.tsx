@@ -1,7 +1,7 @@
 // A view of the model: its picture, what made its values, the same on another device, exports and the command.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { forms, type Views } from '../api';
+import type { Views } from '../api';
 import { type Answer, address, type Params, useJSON, type View } from '../client';
 import { commandLine, useInfoNow } from '../info';
 import { go, useApp } from '../state';
@@ -40,15 +40,15 @@ export function Panel<V extends View>(p: PanelProps<V>) {
     return () => clearTimeout(timer);
   }, [near, asked, main.busy, main.data]);
   const more = useJSON<Views[V]>(near && asked && rested === asked ? address(p.view, { ...p.params, made: true, compare }) : '', id + '-made');
-  const has = forms[p.view];
+  const has = (info?.views ?? []).find((v) => v.name === p.view);
   return (
     <article class={p.wide ? 'panel wide' : 'panel'} ref={ref} aria-labelledby={id} aria-busy={main.busy} data-view={p.view} data-asked={main.data && !main.busy ? asked : undefined}>
       <header>
         <h3 id={id}>{p.title}</h3>
         {asked && p.params && (
           <div class="exports">
-            {has.picture && <a href={address(p.view, p.params, 'svg')} download={p.view + '.svg'} aria-label={`SVG of ${p.title}`}>SVG</a>}
-            {has.table && <a href={address(p.view, p.params, 'csv')} download={p.view + '.csv'} aria-label={`CSV of ${p.title}`}>CSV</a>}
+            {has?.picture && <a href={address(p.view, p.params, 'svg')} download={p.view + '.svg'} aria-label={`SVG of ${p.title}`}>SVG</a>}
+            {has?.table && <a href={address(p.view, p.params, 'csv')} download={p.view + '.csv'} aria-label={`CSV of ${p.title}`}>CSV</a>}
             <a href={asked} download={p.view + '.json'} aria-label={`JSON of ${p.title}`}>JSON</a>
           </div>
         )}
@@ -69,7 +69,7 @@ export function Panel<V extends View>(p: PanelProps<V>) {
           <details>
             <summary>As a command, and on another device</summary>
             <Command line={commandLine(info, p.view, p.params)} />
-            {info.others.map((d) => (
+            {(info.compare ?? []).map((d) => (
               <Switch key={d} label={`Compare with ${d}`} on={compare === d} onValue={(on) => go({ compare: on ? d : '' })} />
             ))}
           </details>
