@@ -177,14 +177,14 @@ func TestGenerate(t *testing.T) {
 		if got.ID != want.ID || got.Position != len(ids)+i || got.Read != len(ids)+i || got.Slid || math.Abs(float64(got.Probability)-math.Exp(want.LogProb)) > 1e-12 {
 			t.Fatalf("token %d is %+v, expected %+v", i, got, want)
 		}
-		if len(got.Likeliest) != 12 || got.Left != want.Kept || len(got.Kept) != want.Kept || got.Left > 7 {
-			t.Errorf("token %d: %d likeliest, %d of %d kept; expected 12 and %d", i, len(got.Likeliest), len(got.Kept), got.Left, want.Kept)
+		if len(got.Likeliest) != 12 || got.Left != want.Drawn.Kept || len(got.Kept) != got.Left || got.Left > 7 {
+			t.Errorf("token %d: %d likeliest, %d of %d kept; expected 12 and %d", i, len(got.Likeliest), len(got.Kept), got.Left, want.Drawn.Kept)
 		}
 		sum, found := 0.0, false
 		for j, c := range got.Kept {
 			sum += float64(c.Probability)
 			found = found || c.ID == got.ID && c.Probability == got.Drawn
-			if c.ID != want.Drawn[j].ID || got.Likeliest[j].ID != want.Top[j].ID {
+			if c.ID != want.Drawn.Top[j].ID || got.Likeliest[j].ID != want.Top[j].ID {
 				t.Errorf("token %d: candidate %d is %+v and %+v", i, j, c, got.Likeliest[j])
 			}
 		}

@@ -24,6 +24,9 @@ func TestMain(m *testing.M) { os.Exit(devicetest.Main(m)) }
 var examples = []string{
 	"tally", "tally?shape=gpt3",
 	"tokens?text=It is a truth, 世界", "tokens?tokens=5,17", "tokens?text=<script>alert(1)</script>",
+	"lens?text=a single man in possession of a good&positions=3&top=2&off=3.mlp,2.head.1&each=heads",
+	"lens?text=a single man in possession of a good&position=3&answer= of&show=lens",
+	"lens?text=<script>alert(1)</script>&show=attribution&against=%231", "lens?text=Mr.&show=ablation&each=blocks",
 }
 
 // within is how far numbers of two backends may be apart. Those of results are at most
