@@ -6,5 +6,5 @@ import "reflect"
 var Results = map[string]reflect.Type{
 	"tally":  reflect.TypeFor[TallyResult](),
 	"tokens": reflect.TypeFor[TokensResult](),
-	"lens":   reflect.TypeFor[LensResult](),
+	"lens":   reflect.TypeFor[*LensResult](),
 }

@@ -136,6 +136,7 @@ export interface LensCell {
   rank: number;
   entropy: number | null;
   top: Candidate[] | null;
+  note?: string;
   kl: number | null;
 }
 
@@ -175,6 +176,7 @@ export interface Outcome {
   rank: number;
   entropy: number | null;
   top: Candidate[] | null;
+  note?: string;
 }
 
 // inspect.Change
