@@ -104,7 +104,7 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 		if s.m.Ends(id) {
 			return nil
 		}
-		if !yield(Token{id, logProb, slid, Likeliest(logits, o.LogProbs, float64(logits[id])-logProb)}) {
+		if !yield(Token{id, logProb, slid, likeliest(logits, o.LogProbs, float64(logits[id])-logProb)}) {
 			return nil
 		}
 		if n+1 == o.Predict {
@@ -117,10 +117,10 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	return nil
 }
 
-// Likeliest are the n tokens with the largest logits, the likeliest first; of equal
-// ones those with the lowest ids. Those of -Inf, which are never drawn, are left out.
+// likeliest are the n tokens with the largest logits, of equal ones those with
+// the lowest ids first. Those of -Inf, which are never drawn, are left out.
 // logTotal is the logarithm of the sum of the exponentials of all logits.
-func Likeliest(logits []float32, n int, logTotal float64) []TokenProb {
+func likeliest(logits []float32, n int, logTotal float64) []TokenProb {
 	if n == 0 {
 		return nil
 	}
