@@ -49,7 +49,7 @@ func eachOnCPU(t *testing.T, test func(t *testing.T, r reference)) {
 func outcomes(scores []float32, vocab int, token func(row int) int) (want []inspect.Outcome) {
 	for row := range len(scores) / vocab {
 		s := scores[row*vocab : (row+1)*vocab]
-		sum, rank, id := 0.0, 0, token(row)
+		sum, rank, id := 0.0, 1, token(row)
 		for _, v := range s {
 			sum += math.Exp(float64(v))
 			if v > s[id] {
@@ -62,7 +62,7 @@ func outcomes(scores []float32, vocab int, token func(row int) int) (want []insp
 			entropy -= p * math.Log(p)
 		}
 		p := math.Exp(float64(s[id])) / sum
-		want = append(want, inspect.Outcome{Score: inspect.Float(s[id]), Probability: inspect.Float(p), LogProb: inspect.Float(math.Log(p)), Rank: rank, Entropy: inspect.Float(entropy)})
+		want = append(want, inspect.Outcome{Score: inspect.Float(s[id]), Prob: inspect.Float(p), LogProb: inspect.Float(math.Log(p)), Rank: rank, Entropy: inspect.Float(entropy)})
 	}
 	return want
 }
@@ -78,7 +78,7 @@ func near(t *testing.T, what string, got inspect.Float, want float64) {
 func sameOutcome(t *testing.T, what string, got, want inspect.Outcome) {
 	t.Helper()
 	near(t, what+": score", got.Score, float64(want.Score))
-	near(t, what+": probability", got.Probability, float64(want.Probability))
+	near(t, what+": probability", got.Prob, float64(want.Prob))
 	near(t, what+": log of the probability", got.LogProb, float64(want.LogProb))
 	near(t, what+": entropy", got.Entropy, float64(want.Entropy))
 	if got.Rank != want.Rank {
@@ -121,7 +121,7 @@ func TestLens(t *testing.T) {
 				if top := argmax(scores[row*vocab : (row+1)*vocab]); len(cell.Top) != 3 || cell.Top[0].ID != top || cell.Top[0].Score < cell.Top[1].Score || cell.Top[1].Score < cell.Top[2].Score {
 					t.Errorf("%s: the likeliest tokens are %v, expected %d first", what, cell.Top, top)
 				}
-				if known, ok := first[at]; want.Rank == 0 && (i == layers || ok && known == i+1) {
+				if known, ok := first[at]; want.Rank == 1 && (i == layers || ok && known == i+1) {
 					first[at] = i
 				}
 				if want, ok := first[at]; i == 0 && ok && got.Appears[at] != want {
