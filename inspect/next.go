@@ -19,14 +19,14 @@ type Next struct {
 // NextPosition is the distribution over all tokens that could follow a position, and
 // what did follow.
 type NextPosition struct {
-	Position    int         `json:"position"`
-	Token       Token       `json:"token"`       // at the position
-	Next        *Token      `json:"next"`        // what came; null after the last position, as are the next two
-	Probability Float       `json:"probability"` // of what came
-	Surprise    Float       `json:"surprise"`    // −ln of that probability, in nats
-	Rank        int         `json:"rank"`        // how many tokens have a higher score than what came; -1 after the last position
-	Entropy     Float       `json:"entropy"`     // the surprise that the distribution itself expects, in nats
-	Top         []Candidate `json:"top"`         // the likeliest tokens, the likeliest first
+	Position int         `json:"position"`
+	Token    Token       `json:"token"`    // at the position
+	Next     *Token      `json:"next"`     // what came; null after the last position, as are the next two
+	Prob     Float       `json:"prob"`     // of what came
+	Surprise Float       `json:"surprise"` // −ln of that probability, in nats
+	Rank     int         `json:"rank"`     // of what came: 1 is the likeliest token; 0 after the last position
+	Entropy  Float       `json:"entropy"`  // the surprise that the distribution itself expects, in nats
+	Top      []Candidate `json:"top"`      // the likeliest tokens, the likeliest first
 }
 
 // NextTraining tells why training uses all positions: one pass over a text gives a
@@ -42,19 +42,19 @@ type NextTraining struct {
 // NextTemperature is a distribution as a sampler draws from it.
 type NextTemperature struct {
 	Temperature Float        `json:"temperature"`
-	Kept        int          `json:"kept"`             // tokens that may be drawn
-	Mass        Float        `json:"kept_probability"` // of these together, at temperature 1
-	Entropy     Float        `json:"entropy"`          // of what is drawn, in nats
-	Tokens      []NextChoice `json:"tokens"`           // the likeliest tokens, the likeliest first
-	Note        string       `json:"note,omitempty"`   // why nothing can be drawn
+	Kept        int          `json:"kept"`           // tokens that may be drawn
+	Mass        Float        `json:"kept_prob"`      // of these together, at temperature 1
+	Entropy     Float        `json:"entropy"`        // of what is drawn, in nats
+	Tokens      []NextChoice `json:"tokens"`         // the likeliest tokens, the likeliest first
+	Note        string       `json:"note,omitempty"` // why nothing can be drawn
 }
 
 // NextChoice is a token that could be drawn.
 type NextChoice struct {
 	Token
-	Probability Float `json:"probability"` // at the temperature, before tokens are left out
-	Kept        bool  `json:"kept"`        // it may be drawn
-	Drawn       Float `json:"drawn"`       // the probability with which it is drawn; 0 if it is left out
+	Prob  Float `json:"prob"`  // at the temperature, before tokens are left out
+	Kept  bool  `json:"kept"`  // it may be drawn
+	Drawn Float `json:"drawn"` // the probability with which it is drawn; 0 if it is left out
 }
 
 // Bounds of what Next is asked for.
@@ -131,7 +131,7 @@ func (in *Inspector) Next(ctx context.Context, ids []int, o NextOptions) (*Next,
 
 // nextPosition tells of position i of ids, after which all tokens have these scores.
 func (in *Inspector) nextPosition(ids []int, i int, scores []float32, logs []float64, top int) NextPosition {
-	p := NextPosition{Position: i, Token: in.Token(ids[i]), Rank: -1, Probability: Float(math.NaN()), Surprise: Float(math.NaN())}
+	p := NextPosition{Position: i, Token: in.Token(ids[i]), Prob: Float(math.NaN()), Surprise: Float(math.NaN())}
 	came := ids[i]
 	if i+1 < len(ids) {
 		came = ids[i+1]
@@ -140,7 +140,7 @@ func (in *Inspector) nextPosition(ids []int, i int, scores []float32, logs []flo
 	p.Entropy, p.Top = o.Entropy, o.Top
 	if i+1 < len(ids) {
 		next := in.Token(came)
-		p.Next, p.Probability, p.Surprise, p.Rank = &next, o.Probability, 0-o.LogProb, o.Rank
+		p.Next, p.Prob, p.Surprise, p.Rank = &next, o.Prob, 0-o.LogProb, o.Rank
 	}
 	return p
 }

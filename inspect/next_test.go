@@ -47,7 +47,7 @@ func TestNext(t *testing.T) {
 				logs := inspect.LogProbs(scores[i*vocab:(i+1)*vocab], 1)
 				next := text[i+1]
 				sum -= logs[next]
-				entropy, above := 0.0, 0
+				entropy, above := 0.0, 1
 				for _, l := range logs {
 					entropy -= math.Exp(l) * l
 					if l > logs[next] {
@@ -58,14 +58,14 @@ func TestNext(t *testing.T) {
 					t.Errorf("%s, position %d: %+v", name, i, p)
 				}
 				near(t, name+": surprise", p.Surprise, -logs[next])
-				near(t, name+": probability", p.Probability, math.Exp(logs[next]))
+				near(t, name+": probability", p.Prob, math.Exp(logs[next]))
 				near(t, name+": entropy", p.Entropy, entropy)
 				if best := slices.Index(logs, slices.Max(logs)); len(p.Top) != 3 || p.Top[0].ID != best {
 					t.Errorf("%s, position %d: likeliest %+v, expected %d", name, i, p.Top, best)
 				}
 			}
 			n := len(text) - 1
-			if last := got.Positions[n]; last.Next != nil || last.Rank != -1 || !math.IsNaN(float64(last.Surprise)) || len(last.Top) != 3 {
+			if last := got.Positions[n]; last.Next != nil || last.Rank != 0 || !math.IsNaN(float64(last.Surprise)) || len(last.Top) != 3 {
 				t.Errorf("%s: after the last position %+v", name, last)
 			}
 			if tr := got.Training; tr.Predictions != n || tr.Read != n || tr.ReadAlone != int64(n*(n+1)/2) {
@@ -74,7 +74,7 @@ func TestNext(t *testing.T) {
 			near(t, name+": loss", got.Training.Loss, sum/float64(n))
 			near(t, name+": perplexity", got.Training.Perplexity, math.Exp(sum/float64(n)))
 			for i, c := range got.Temperatures[0].Tokens {
-				if p := got.Positions[n-1].Top[i]; c.ID != p.ID || math.Abs(float64(c.Drawn-p.Probability)) > 1e-9 {
+				if p := got.Positions[n-1].Top[i]; c.ID != p.ID || math.Abs(float64(c.Drawn-p.Prob)) > 1e-9 {
 					t.Errorf("%s: at temperature 1 %+v, in the distribution %+v", name, c, p)
 				}
 			}
@@ -103,24 +103,24 @@ func TestNextTemperatures(t *testing.T) {
 			t.Fatalf("temperature %v: %d kept of %d", temperature, g.Kept, len(g.Tokens))
 		}
 		if temperature == 0 {
-			if g.Tokens[0].Drawn != 1 || g.Tokens[0].Probability != 1 || g.Entropy != 0 {
+			if g.Tokens[0].Drawn != 1 || g.Tokens[0].Prob != 1 || g.Entropy != 0 {
 				t.Errorf("greedy: %+v", g)
 			}
 			continue
 		}
 		total, all, mass := 0.0, 0.0, 0.0
 		for j, l := range likely {
-			p := math.Pow(float64(l.Probability), 1/temperature)
+			p := math.Pow(float64(l.Prob), 1/temperature)
 			all += p
 			if j < kept {
 				total += p
-				mass += float64(l.Probability)
+				mass += float64(l.Prob)
 			}
 		}
 		near(t, "mass", g.Mass, mass)
 		for j, l := range likely {
-			p := math.Pow(float64(l.Probability), 1/temperature)
-			near(t, "probability", g.Tokens[j].Probability, p/all)
+			p := math.Pow(float64(l.Prob), 1/temperature)
+			near(t, "probability", g.Tokens[j].Prob, p/all)
 			drawn := 0.0
 			if j < kept {
 				drawn = p / total
@@ -151,7 +151,7 @@ func TestNextErrors(t *testing.T) {
 
 // TestNextNotFinite looks into a model whose scores are no numbers.
 func TestNextNotFinite(t *testing.T) {
-	b := gpttest.OpenCPU(t)
+	b := gpttest.DeviceOf(gpttest.OpenCPU(t)) // where weights can be written to
 	in := random(t, b, model.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 16, Context: 90, Vocab: 37})
 	norm := gpttest.GPT2(in.Model).Norm
 	values := gpttest.Floats(t, b, norm.Beta)
@@ -166,7 +166,7 @@ func TestNextNotFinite(t *testing.T) {
 	if _, err := json.Marshal(got); err != nil {
 		t.Error(err)
 	}
-	if got.Temperatures[0].Note == "" || got.Positions[0].Rank != -1 || !math.IsNaN(float64(got.Training.Loss)) {
+	if got.Temperatures[0].Note == "" || got.Positions[0].Rank != 0 || !math.IsNaN(float64(got.Training.Loss)) {
 		t.Errorf("%+v", got)
 	}
 }
