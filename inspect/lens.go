@@ -12,7 +12,7 @@ import (
 type Lens struct {
 	Tokens  []Token      `json:"tokens"`  // of the text, up to the last position that is looked at
 	From    int          `json:"from"`    // the first position that is looked at
-	Answers []Token      `json:"answers"` // for each position from From on: the token that Score, Probability and Rank of its cells are of
+	Answers []Token      `json:"answers"` // for each position from From on: the token that score, probability and rank of its cells are of
 	Appears []int        `json:"appears"` // for each position: after so many blocks and all later ones the answer is the likeliest token; -1: it is not so at the end
 	Blocks  [][]LensCell `json:"blocks"`  // [layers + 1][positions]: after so many blocks; the last are what the model says
 }
@@ -83,7 +83,7 @@ func (in *Inspector) Lens(ctx context.Context, ids []int, o LensOptions) (*Lens,
 	}
 	for at := range l.Answers {
 		appears := -1
-		for i := layers; i >= 0 && l.Blocks[i][at].Rank == 0; i-- {
+		for i := layers; i >= 0 && l.Blocks[i][at].Rank == 1; i-- {
 			appears = i
 		}
 		l.Appears = append(l.Appears, appears)
@@ -93,45 +93,48 @@ func (in *Inspector) Lens(ctx context.Context, ids []int, o LensOptions) (*Lens,
 
 // Outcome is what scores of all tokens say about one of them, and which are likeliest.
 type Outcome struct {
-	Score       Float       `json:"score"`       // of the token: its logit
-	Probability Float       `json:"probability"` // of the token
-	LogProb     Float       `json:"log_prob"`    // its natural logarithm
-	Rank        int         `json:"rank"`        // how many tokens have a higher score; -1: the scores are no numbers
-	Entropy     Float       `json:"entropy"`     // of the distribution, in nats
-	Top         []Candidate `json:"top"`         // the likeliest tokens
+	Score   Float       `json:"score"`    // of the token: its logit
+	Prob    Float       `json:"prob"`     // of the token, 0 to 1
+	LogProb Float       `json:"log_prob"` // its natural logarithm
+	Rank    int         `json:"rank"`     // of the token: 1 is the likeliest; 0: the scores are no numbers
+	Entropy Float       `json:"entropy"`  // of the distribution, in nats
+	Top     []Candidate `json:"top"`      // the likeliest tokens, the likeliest first
 }
 
 // Candidate is a token that may come next.
 type Candidate struct {
 	Token
-	Score       Float `json:"score"`
-	Probability Float `json:"probability"`
+	Score   Float `json:"score"`
+	Prob    Float `json:"prob"`
+	LogProb Float `json:"log_prob"`
 }
 
 // outcome makes the outcome of scores, whose logarithms of probabilities are logs.
 func (in *Inspector) outcome(scores []float32, logs []float64, token, top int) Outcome {
 	o := Outcome{
-		Score: Float(scores[token]), LogProb: Float(logs[token]), Probability: Float(math.Exp(logs[token])),
+		Score: Float(scores[token]), Prob: Float(math.Exp(logs[token])), LogProb: Float(logs[token]),
 		Rank: rankOf(scores, token), Entropy: Float(entropy(logs)), Top: []Candidate{},
 	}
 	for _, id := range topOf(scores, top) {
-		o.Top = append(o.Top, Candidate{in.Token(id), Float(scores[id]), Float(math.Exp(logs[id]))})
+		o.Top = append(o.Top, Candidate{in.Token(id), Float(scores[id]), Float(math.Exp(logs[id])), Float(logs[id])})
 	}
 	return o
 }
 
-// rankOf is how many scores are above that of the token; -1 if it is NaN.
+// rankOf is the place of the token among all by score, from 1: of equal scores the
+// lower id comes first. It is 0 if the token's score is NaN.
 func rankOf(scores []float32, token int) int {
-	if s := scores[token]; s != s {
-		return -1
+	own := scores[token]
+	if own != own {
+		return 0
 	}
-	n := 0
-	for _, s := range scores {
-		if s > scores[token] {
-			n++
+	place := 1
+	for id, s := range scores {
+		if s > own || s == own && id < token {
+			place++
 		}
 	}
-	return n
+	return place
 }
 
 // topOf are the n tokens of the highest scores, the highest first; of equal ones the
