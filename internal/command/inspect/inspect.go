@@ -22,6 +22,7 @@ import (
 type commands struct {
 	Tally  tallyCommand                       `cmd:"" help:"${help_tally}"`
 	Tokens command[view.Tokens, *view.Tokens] `cmd:"" help:"${help_tokens}"`
+	Next   command[view.Next, *view.Next]     `cmd:"" help:"${help_next}"`
 }
 
 // Command returns the command, with flags of its own.
