@@ -38,6 +38,7 @@ func All() []View {
 		{"tally", "Count the weights of a model by kind of matrix.", func() Params { return new(Tally) }},
 		{"tokens", "Cut a text into tokens, or join token ids to a text.", func() Params { return new(Tokens) }},
 		{"next", "Tell what the model expects after every token of a text, and how it takes what comes.", func() Params { return new(Next) }},
+		{"attention", "Show for each layer and head which token looks at which.", func() Params { return new(Attention) }},
 	}
 }
 

@@ -20,9 +20,10 @@ import (
 )
 
 type commands struct {
-	Tally  tallyCommand                       `cmd:"" help:"${help_tally}"`
-	Tokens command[view.Tokens, *view.Tokens] `cmd:"" help:"${help_tokens}"`
-	Next   command[view.Next, *view.Next]     `cmd:"" help:"${help_next}"`
+	Tally     tallyCommand                             `cmd:"" help:"${help_tally}"`
+	Tokens    command[view.Tokens, *view.Tokens]       `cmd:"" help:"${help_tokens}"`
+	Next      command[view.Next, *view.Next]           `cmd:"" help:"${help_next}"`
+	Attention command[view.Attention, *view.Attention] `cmd:"" help:"${help_attention}"`
 }
 
 // Command returns the command, with flags of its own.
