@@ -118,10 +118,11 @@ func (in *Inspector) Forget(ctx context.Context, ids []int, o ForgetOptions) (*F
 		return nil, err
 	}
 	f.step(s, seen-1, seen, false)
+	d := newDistribution(len(scores))
 	for {
 		last := &f.Steps[len(f.Steps)-1]
-		logs := LogProbs(scores, 1)
-		last.Entropy = Float(entropy(logs))
+		d.set(scores)
+		last.Entropy = Float(d.entropy())
 		if seen == total {
 			break
 		}
@@ -134,10 +135,10 @@ func (in *Inspector) Forget(ctx context.Context, ids []int, o ForgetOptions) (*F
 		}
 		id := text[seen]
 		next := in.Token(id)
-		last.Next, last.Prob, last.Surprise = &next, Float(math.Exp(logs[id])), Float(0-logs[id])
+		last.Next, last.Prob, last.Surprise = &next, Float(d.probs[id]), Float(0-d.logs[id])
 		read, slid := 1, s.Len() == s.Size()
 		if slid {
-			slide, err := in.slide(ctx, s, seen, id, in.outcome(scores, logs, id, o.Top), logs, o.Top)
+			slide, err := in.slide(ctx, s, seen, id, in.outcome(scores, d, id, o.Top), d, o.Top)
 			if err != nil {
 				return nil, err
 			}
@@ -164,8 +165,8 @@ func (f *Forget) step(s *gpt.Session, to, read int, slid bool) {
 }
 
 // slide has a full session slide, which has read so many tokens, and reads came next.
-// with and logs are what it expects before.
-func (in *Inspector) slide(ctx context.Context, s *gpt.Session, read, came int, with Outcome, logs []float64, top int) (*Slide, error) {
+// with and d are what it expects before.
+func (in *Inspector) slide(ctx context.Context, s *gpt.Session, read, came int, with Outcome, d distribution, top int) (*Slide, error) {
 	window := s.Tokens()
 	scores, err := s.Slide(ctx)
 	if err != nil {
@@ -179,9 +180,10 @@ func (in *Inspector) slide(ctx context.Context, s *gpt.Session, read, came int, 
 		Before: len(dropped), Came: in.Token(came), With: &with, KL: Float(math.NaN()),
 	}
 	if scores != nil {
-		after := LogProbs(scores, 1)
+		after := newDistribution(len(scores))
+		after.set(scores)
 		without := in.outcome(scores, after, came, top)
-		slide.Without, slide.KL = &without, Float(divergence(logs, after))
+		slide.Without, slide.KL = &without, Float(d.divergence(after))
 	}
 	return slide, nil
 }

@@ -18,7 +18,9 @@ type Text struct {
 // Source is where a command puts a text that it reads from a file.
 func (t *Text) Source() *Text { return t }
 
-// ids are the tokens of the text.
+// IDs are the tokens of the text.
+func (t *Text) IDs(in *inspect.Inspector) ([]int, error) { return t.ids(in) }
+
 func (t *Text) ids(in *inspect.Inspector) ([]int, error) { return t.idsUpTo(in.Model.Context, in) }
 
 // idsUpTo are the tokens of a text of up to so many.
