@@ -31,6 +31,7 @@ var examples = []string{
 	"lens?text=a single man in possession of a good&positions=3&top=2&off=3.mlp,2.head.1&each=heads",
 	"lens?text=a single man in possession of a good&position=3&answer= of&show=lens",
 	"lens?text=<script>alert(1)</script>&show=attribution&against=%231", "lens?text=Mr.&show=ablation&each=blocks",
+	"forget?text=It is a truth universally acknowledged", "forget?text=It is a truth universally&context=6&predict=10&temperature=1.5&seed=3&top=2", "forget?tokens=5,6&context=1&predict=0",
 }
 
 // within is how far numbers of two backends may be apart. Those of results are at most

@@ -41,6 +41,7 @@ func All() []View {
 		{"next", "Tell what the model expects after every token of a text, and how it takes what comes.", func() Params { return new(Next) }},
 		{"attention", "Show for each layer and head which token looks at which.", func() Params { return new(Attention) }},
 		{"lens", "Show what the model would say after each block, what each part added to a score, and what changes without it.", func() Params { return new(Lens) }},
+		{"forget", "Show what leaves the model's window when its context is full, and what that changes.", func() Params { return new(Forget) }},
 	}
 }
 

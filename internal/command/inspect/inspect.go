@@ -26,6 +26,7 @@ type commands struct {
 	Next      command[view.Next, *view.Next]           `cmd:"" help:"${help_next}"`
 	Attention command[view.Attention, *view.Attention] `cmd:"" help:"${help_attention}"`
 	Lens      command[view.Lens, *view.Lens]           `cmd:"" help:"${help_lens}"`
+	Forget    command[view.Forget, *view.Forget]       `cmd:"" help:"${help_forget}"`
 }
 
 // Command returns the command, with flags of its own.
