@@ -78,7 +78,7 @@ func (r AttentionResult) Text(s *Screen) error {
 	}
 	rows[0] = append(rows[0], "")
 	for _, p := range r.Pairs {
-		row := []string{fmt.Sprint(p.Layer), fmt.Sprint(p.Head), Quote(r.Tokens[p.From]), Quote(r.Tokens[p.To]), fmt.Sprintf("%d → %d", p.From, p.To), decimals(p.Probability, 3)}
+		row := []string{fmt.Sprint(p.Layer), fmt.Sprint(p.Head), Quote(r.Tokens[p.From]), Quote(r.Tokens[p.To]), fmt.Sprintf("%d → %d", p.From, p.To), decimals(p.Prob, 3)}
 		if r.Weighted {
 			row = append(row, decimals(*p.Carried, 3), decimals(p.Weight, 3))
 		}
