@@ -26,6 +26,8 @@ var examples = []string{
 	"next?text=It is a truth universally", "next?text=It is a truth&position=1&temperature=0,0.5&top-k=4&top-p=0.9&min-p=0.01&top=8", "next?tokens=5&temperature=&top=0",
 	"attention?text=It is a truth universally acknowledged", "attention?text=It is a truth&weighted=1&layer=2",
 	"attention?text=It is a truth&layer=3&head=1", "attention?text=It is a truth&head=5&position=-1&top=3&skip-first=1", "attention?tokens=5&layer=0&head=0",
+	"mlp?text=It is a truth universally acknowledged", "mlp?text=It is a truth&layer=3&position=1&by-length=1&top=12&writes=8",
+	"mlp?text=It is a truth&layer=2&neuron=17", "mlp?tokens=5,17&top=1&writes=0",
 }
 
 // within is how far numbers of two backends may be apart. Those of results are at most

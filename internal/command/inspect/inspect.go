@@ -24,6 +24,8 @@ type commands struct {
 	Tokens    command[view.Tokens, *view.Tokens]       `cmd:"" help:"${help_tokens}"`
 	Next      command[view.Next, *view.Next]           `cmd:"" help:"${help_next}"`
 	Attention command[view.Attention, *view.Attention] `cmd:"" help:"${help_attention}"`
+	MLP       command[view.MLP, *view.MLP]             `cmd:"" name:"mlp" help:"${help_mlp}"`
+	Lens      command[view.Lens, *view.Lens]           `cmd:"" help:"${help_lens}"`
 }
 
 // Command returns the command, with flags of its own.
