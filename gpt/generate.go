@@ -27,7 +27,8 @@ type Options struct {
 	// LogProbs is how many of the likeliest tokens each Token lists in Top.
 	LogProbs int
 
-	// Drawn is how many of the tokens that the filters kept each Token lists in Drawn.
+	// Drawn is how many of the tokens that the filters kept each Token lists in
+	// Drawn.Top.
 	Drawn int
 
 	// Vocab is how many tokens the tokenizer has: only ids below it are drawn. 0
@@ -50,13 +51,17 @@ type Token struct {
 	// as Options.LogProbs asks for, or fewer if fewer may be drawn.
 	Top []TokenProb
 
-	// Drawn are the likeliest of the tokens that the repeat penalty, top-k, top-p and
-	// min-p left to draw from, with the logarithms of the probabilities with which
-	// they were drawn, at the temperature: as many as Options.Drawn asks for, or fewer
-	// if fewer were left. A greedy choice draws from one token. Kept is how many were
-	// left; 0 if Options.Drawn is 0.
-	Drawn []TokenProb
-	Kept  int
+	// Drawn tells what the token was drawn from; nil if Options.Drawn is 0.
+	Drawn *Drawn
+}
+
+// Drawn is what a token was drawn from: the tokens that the repeat penalty, top-k,
+// top-p and min-p left. Probabilities are those with which each was drawn, at the
+// temperature. A greedy choice draws from one token.
+type Drawn struct {
+	LogProb float64     // natural logarithm of that of the token that was drawn
+	Kept    int         // how many tokens were left
+	Top     []TokenProb // the likeliest of them, the likeliest first, of equal ones the lowest id
 }
 
 // TokenProb is a token that could have been drawn.
@@ -120,7 +125,7 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 		}
 		token := Token{ID: id, LogProb: logProb, Slid: slid, Top: likeliest(logits, o.LogProbs, float64(logits[id])-logProb)}
 		if o.Drawn > 0 {
-			token.Drawn, token.Kept = sampler.Drawn(o.Drawn)
+			token.Drawn = sampler.Drawn(o.Drawn)
 		}
 		if !yield(token) {
 			return nil

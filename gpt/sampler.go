@@ -76,8 +76,9 @@ type Sampler struct {
 	err      error // what settings.Validate says
 	rng      *rand.Rand
 
-	drawn []candidate // what the latest token was drawn from, in the order of ids
-	total float64     // of the weights of drawn
+	drawn  []candidate // what the latest token was drawn from, in the order of ids
+	choice int         // index in drawn
+	total  float64     // of the weights of drawn
 
 	// Buffers that are used again for each token, so that choosing one allocates nothing.
 	logits     []float32   // with the penalty applied
@@ -146,18 +147,20 @@ func (s *Sampler) prepare(logits []float32, recent []int) (penalized []float32, 
 	return penalized, first, best, nil
 }
 
-// Drawn tells what the latest call of Next drew from: how many tokens penalty and
-// filters left, and the n likeliest of them, each with the logarithm of the
-// probability with which it was drawn. Of equal ones the lowest id comes first. A
-// greedy choice draws from one token.
-func (s *Sampler) Drawn(n int) (likeliest []TokenProb, kept int) {
-	return first(n, len(s.drawn), func(yield func(int, float64) bool) {
+// Drawn tells what the latest call of Next drew from, with the n likeliest tokens of
+// it. It is nil if Next has drawn none.
+func (s *Sampler) Drawn(n int) *Drawn {
+	if s.drawn == nil {
+		return nil
+	}
+	logProb := func(c candidate) float64 { return math.Log(c.weight / s.total) }
+	return &Drawn{logProb(s.drawn[s.choice]), len(s.drawn), first(n, len(s.drawn), func(yield func(int, float64) bool) {
 		for _, c := range s.drawn {
-			if !yield(int(c.id), math.Log(c.weight/s.total)) {
+			if !yield(int(c.id), logProb(c)) {
 				return
 			}
 		}
-	}), len(s.drawn)
+	})}
 }
 
 // argmax returns the index of the largest of x, the first if there are several. It
@@ -219,7 +222,7 @@ func (s *Sampler) penalize(logits []float32, recent []int) ([]float32, error) {
 func (s *Sampler) choose(logits []float32, first int) int {
 	if s.settings.Temperature == 0 {
 		s.candidates = append(s.candidates[:0], candidate{int32(first), logits[first], 1})
-		s.drawn, s.total = s.candidates, 1
+		s.drawn, s.choice, s.total = s.candidates, 0, 1
 		return first
 	}
 	c, total := s.weigh(logits, logits[first])
@@ -229,9 +232,11 @@ func (s *Sampler) choose(logits []float32, first int) int {
 	u := s.rng.Float64() * total
 	for i := range c {
 		if u -= c[i].weight; u < 0 {
+			s.choice = i
 			return int(c[i].id)
 		}
 	}
+	s.choice = slices.IndexFunc(c, func(x candidate) bool { return int(x.id) == first })
 	return first // only if rounding made u as large as all weights: about once in 10¹⁵ draws
 }
 

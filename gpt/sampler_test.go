@@ -382,7 +382,11 @@ func TestDrawn(t *testing.T) {
 		for _, w := range c.want {
 			total += w
 		}
-		got, kept := s.Drawn(9)
+		d := s.Drawn(9)
+		got, kept := d.Top, d.Kept
+		if p := math.Exp(d.LogProb); math.Abs(p-c.want[id]/total) > 1e-12 {
+			t.Errorf("%+v drew %d with probability %v, expected %v", c.s, id, p, c.want[id]/total)
+		}
 		if kept != len(c.want) || len(got) != len(c.want) || c.want[id] == 0 {
 			t.Errorf("%+v kept %d tokens, %v, and drew %d; expected those of %v", c.s, kept, got, id, c.want)
 		}
@@ -394,8 +398,11 @@ func TestDrawn(t *testing.T) {
 				t.Errorf("%+v: %v is not in order", c.s, got)
 			}
 		}
-		if less, all := s.Drawn(1); len(less) != 1 || less[0] != got[0] || all != kept {
-			t.Errorf("%+v: the likeliest of %d is %v of %d", c.s, kept, less, all)
+		if less := s.Drawn(1); len(less.Top) != 1 || less.Top[0] != got[0] || less.Kept != kept || less.LogProb != d.LogProb {
+			t.Errorf("%+v: the likeliest of %d: %+v", c.s, kept, less)
+		}
+		if NewSampler(c.s).Drawn(1) != nil {
+			t.Error("it tells of a token before any was drawn")
 		}
 	}
 }

@@ -112,12 +112,13 @@ func (in *Inspector) Next(ctx context.Context, ids []int, o NextOptions) (*Next,
 		return nil, err
 	}
 	n := &Next{Position: at, Temperatures: []NextTemperature{}}
+	d := newDistribution(in.Model.Vocab)
 	err = in.Scores(ctx, r.Value("%s", last).Data, func(i int, scores []float32) error {
-		logs := LogProbs(scores, 1)
-		n.Positions = append(n.Positions, in.nextPosition(ids, i, scores, logs, o.Top))
+		d.set(scores)
+		n.Positions = append(n.Positions, in.nextPosition(ids, i, scores, d, o.Top))
 		if i == at {
 			for _, s := range o.samplings() {
-				n.Temperatures = append(n.Temperatures, in.temperature(scores, logs, s, o.Top))
+				n.Temperatures = append(n.Temperatures, in.temperature(scores, d.logs, s, o.Top))
 			}
 		}
 		return nil
@@ -130,13 +131,13 @@ func (in *Inspector) Next(ctx context.Context, ids []int, o NextOptions) (*Next,
 }
 
 // nextPosition tells of position i of ids, after which all tokens have these scores.
-func (in *Inspector) nextPosition(ids []int, i int, scores []float32, logs []float64, top int) NextPosition {
+func (in *Inspector) nextPosition(ids []int, i int, scores []float32, d distribution, top int) NextPosition {
 	p := NextPosition{Position: i, Token: in.Token(ids[i]), Prob: Float(math.NaN()), Surprise: Float(math.NaN())}
 	came := ids[i]
 	if i+1 < len(ids) {
 		came = ids[i+1]
 	}
-	o := in.outcome(scores, logs, came, top)
+	o := in.outcome(scores, d, came, top)
 	p.Entropy, p.Top = o.Entropy, o.Top
 	if i+1 < len(ids) {
 		next := in.Token(came)

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/inspect"
 	"caldera/internal/version"
 	"caldera/internal/view"
@@ -47,56 +49,56 @@ func (m *Model) Close() {
 
 // Info is what /api/info answers.
 type Info struct {
-	Version string    `json:"version"` // commit that the program was built from; empty if unknown
-	Model   ModelInfo `json:"model"`
-	Device  string    `json:"device"` // such as vulkan:0
-	About   string    `json:"about"`  // the device
-	Others  []string  `json:"others"` // devices to compare with
-	Views   []About   `json:"views"`
-	Streams []About   `json:"streams"`
-	Passage string    `json:"passage"` // that is learned if no text is given
+	Version string      `json:"version"` // commit that the program was built from; empty if unknown
+	Model   AboutModel  `json:"model"`
+	Device  AboutDevice `json:"device"`
+	Compare []string    `json:"compare"` // devices whose values can be compared with these
+	Shapes  []string    `json:"shapes"`  // of models whose weights can be counted
+	Views   []About     `json:"views"`
+	Streams []About     `json:"streams"`
+	Passage string      `json:"passage"` // that is learned if no text is given
 }
 
-// ModelInfo is the shape of a model.
-type ModelInfo struct {
-	Name       string `json:"name"`
-	Family     string `json:"family"`
-	Tokenizer  bool   `json:"tokenizer"` // it has one
-	Layers     int    `json:"layers"`
-	Heads      int    `json:"heads"`
-	KVHeads    int    `json:"kv_heads"`
-	HeadSize   int    `json:"head_size"`
-	Width      int    `json:"width"`
-	Inner      int    `json:"inner"`
-	Context    int    `json:"context"`
-	Vocab      int    `json:"vocab"`
-	Parameters int    `json:"parameters"`
-	DType      string `json:"dtype"` // of matrices
+// AboutModel tells what model it is.
+type AboutModel struct {
+	Name       string        `json:"name"`
+	Shape      inspect.Shape `json:"shape"`
+	Parameters int64         `json:"parameters"`
+	DType      string        `json:"dtype"`     // of matrices
+	Tokenizer  bool          `json:"tokenizer"` // it has one; else texts are token ids
+}
+
+// AboutDevice tells what computes.
+type AboutDevice struct {
+	Name  string `json:"name"` // such as vulkan:0
+	About string `json:"about"`
 }
 
 // About is a view or a stream, and what it may be asked.
 type About struct {
 	Name       string           `json:"name"`
 	Help       string           `json:"help"`
+	Table      bool             `json:"table"`   // it is also a table: .csv
+	Picture    bool             `json:"picture"` // it is also a picture: .svg, .png
 	Parameters []view.Parameter `json:"parameters"`
 }
 
 // Info tells of the model, the device, and what can be asked.
 func (m *Model) Info() any {
-	c, b := m.in.Model.Config, m.in.Model.Backend
+	b := m.in.Model.Backend
+	tally := inspect.NewTally(m.in.Model.Config)
 	info := Info{
-		Version: version.Commit(), Device: b.Name(), About: backend.Describe(b), Others: append([]string{}, m.o.Others...), Passage: inspect.Passage,
-		Model: ModelInfo{
-			Name: m.in.Name, Family: c.Family, Tokenizer: m.in.Tokenizer != nil, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, HeadSize: c.HeadSize,
-			Width: c.Width, Inner: c.Inner, Context: c.Context, Vocab: c.Vocab, Parameters: c.Parameters(), DType: m.in.Model.DType().String(),
-		},
-		Views: []About{},
+		Version: version.Commit(),
+		Model:   AboutModel{m.in.Name, tally.Shape, tally.Parameters, m.in.Model.DType().String(), m.in.Tokenizer != nil},
+		Device:  AboutDevice{b.Name(), backend.Describe(b)},
+		Compare: append([]string{}, m.o.Others...), Shapes: model.ShapeNames(), Passage: inspect.Passage,
 	}
 	for _, v := range view.All() {
-		info.Views = append(info.Views, About{v.Name, v.Help, view.Parameters(v.New(), m.o.Vars)})
+		result := view.Results[v.Name]
+		info.Views = append(info.Views, About{v.Name, v.Help, result.Implements(reflect.TypeFor[view.Tabler]()), result.Implements(reflect.TypeFor[view.Drawer]()), view.Parameters(v.New(), m.o.Vars)})
 	}
 	for _, s := range streams {
-		info.Streams = append(info.Streams, About{s.name, s.help, view.Parameters(s.parameters(), m.o.Vars)})
+		info.Streams = append(info.Streams, About{Name: s.name, Help: s.help, Parameters: view.Parameters(s.parameters(), m.o.Vars)})
 	}
 	return info
 }

@@ -201,3 +201,10 @@ func TestOneAtATime(t *testing.T) {
 		t.Errorf("afterwards %d of %d turns are free and %d wait", s.free, turns, s.waiting)
 	}
 }
+
+// left is the number of turns that are free.
+func (s *Scheduler) left() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.free
+}

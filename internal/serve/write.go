@@ -77,7 +77,7 @@ type WriteToken struct {
 	Position    int           `json:"position"`    // in the text, the prompt included
 	Delta       string        `json:"delta"`       // whole characters that it adds to the text; those of several tokens come with the last one
 	Probability inspect.Float `json:"probability"` // that the model gave it
-	Drawn       inspect.Float `json:"drawn"`       // probability with which it was drawn, after filters and temperature; null if it is not among Kept
+	Drawn       inspect.Float `json:"drawn"`       // probability with which it was drawn, after filters and temperature
 	Likeliest   []Candidate   `json:"likeliest"`   // before filtering: of all tokens, at temperature 1
 	Kept        []Candidate   `json:"kept"`        // after it: the likeliest of those that could be drawn
 	Left        int           `json:"left"`        // how many could be drawn
@@ -185,16 +185,10 @@ func (w *writing) Next(context.Context) ([]Event, bool, error) {
 		return []Event{w.done("end")}, false, nil
 	}
 	e := WriteToken{
-		Token: w.m.in.Token(token.ID), Position: len(w.start.Prompt.Pieces) + w.tokens, Drawn: inspect.Float(math.NaN()),
-		Probability: inspect.Float(math.Exp(token.LogProb)), Likeliest: w.candidates(token.Top), Kept: w.candidates(token.Drawn), Left: token.Kept,
+		Token: w.m.in.Token(token.ID), Position: len(w.start.Prompt.Pieces) + w.tokens, Drawn: inspect.Float(math.Exp(token.Drawn.LogProb)),
+		Probability: inspect.Float(math.Exp(token.LogProb)), Likeliest: w.candidates(token.Top), Kept: w.candidates(token.Drawn.Top[:min(len(token.Drawn.Top), w.o.LogProbs)]), Left: token.Drawn.Kept,
 		Read: w.session.Len(), Slid: token.Slid, Seconds: inspect.Float(time.Since(began).Seconds()),
 	}
-	for _, c := range e.Kept {
-		if c.ID == token.ID {
-			e.Drawn = c.Probability
-		}
-	}
-	e.Kept = e.Kept[:min(len(e.Kept), w.o.LogProbs)]
 	if w.decoder != nil {
 		if e.Delta, err = w.decoder.Next(token.ID); err != nil {
 			return nil, false, err

@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/png"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -28,6 +29,11 @@ var examples = []string{
 	"attention?text=It is a truth&layer=3&head=1", "attention?text=It is a truth&head=5&position=-1&top=3&skip-first=1", "attention?tokens=5&layer=0&head=0",
 	"mlp?text=It is a truth universally acknowledged", "mlp?text=It is a truth&layer=3&position=1&by-length=1&top=12&writes=8",
 	"mlp?text=It is a truth&layer=2&neuron=17", "mlp?tokens=5,17&top=1&writes=0",
+	"context?first=a large fortune of her own&second=the good fortune to please", "context?first=It is&second=It is a&at=-1&at=1&top=0",
+	"context?first=5,17&second=17&ids=1&at=1,0", "context?first=a man&second=<b>man</b>&word=man",
+	"lens?text=a single man in possession of a good&positions=3&top=2&off=3.mlp,2.head.1&each=heads",
+	"lens?text=a single man in possession of a good&position=3&answer= of&show=lens",
+	"lens?text=<script>alert(1)</script>&show=attribution&against=%231", "lens?text=Mr.&show=ablation&each=blocks",
 }
 
 // within is how far numbers of two backends may be apart. Those of results are at most
@@ -49,6 +55,9 @@ func TestAnswers(t *testing.T) {
 			t.Run(address, func(t *testing.T) {
 				a := answer(t, in, address, Options{})
 				asked[a.View] = true
+				if got := reflect.TypeOf(a.Result); got != Results[a.View] {
+					t.Errorf("it is a %v, and Results has %v for %s", got, Results[a.View], a.View)
+				}
 				checkForms(t, a)
 				before := answers[address]
 				if before == nil {

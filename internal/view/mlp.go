@@ -36,21 +36,31 @@ func (p *MLP) Run(ctx context.Context, in *inspect.Inspector) (Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		return MLPNeuronResult{n}, nil
+		return MLPResult{Neuron: n}, nil
 	}
 	a, err := in.MLP(ctx, ids, inspect.MLPOptions{Layer: p.Layer, Position: p.Position, Neurons: p.Top, ByLength: p.ByLength, Tokens: p.Writes})
 	if err != nil {
 		return nil, err
 	}
-	return MLPResult{a}, nil
+	return MLPResult{Answers: a}, nil
 }
 
-// MLPResult is what the view shows of a position.
-type MLPResult struct{ *inspect.MLPAnswers }
+// MLPResult is what the view shows: the answers at a position, or those of a neuron.
+type MLPResult struct {
+	Answers *inspect.MLPAnswers `json:"answers,omitempty"`
+	Neuron  *inspect.MLPNeuron  `json:"neuron,omitempty"`
+}
 
 // Text writes a line for each answer.
 func (r MLPResult) Text(s *Screen) error {
-	if err := s.Print("%s at position %d, of %s neurons%s\n", Quote(r.Tokens[r.Position]), r.Position, count(r.Neurons), r.gate()); err != nil {
+	if r.Neuron != nil {
+		return neuronText(r.Neuron, s)
+	}
+	return answersText(r.Answers, s)
+}
+
+func answersText(r *inspect.MLPAnswers, s *Screen) error {
+	if err := s.Print("%s at position %d, of %s neurons%s\n", Quote(r.Tokens[r.Position]), r.Position, count(r.Neurons), gateNote(r.Gated)); err != nil {
 		return err
 	}
 	rows := [][]string{{"layer", "neuron", "answer", "length", "share", "along output", "raises", "lowers"}}
@@ -69,8 +79,6 @@ func (r MLPResult) Text(s *Screen) error {
 // writesNote says what the lists of tokens mean.
 const writesNote = "An answer above 0 raises the scores of the first tokens and lowers those of the others; one below 0 does the contrary."
 
-func (r MLPResult) gate() string { return gateNote(r.Gated) }
-
 func gateNote(gated bool) string {
 	if gated {
 		return ", answers after the gate"
@@ -87,10 +95,17 @@ func tokenList(tokens []inspect.TokenScore) string {
 	return strings.Join(list, " ")
 }
 
-// Table has a row for each answer, and each token that it writes.
+// Table has a row for each answer, or for each position of a neuron.
 func (r MLPResult) Table() [][]string {
+	if n := r.Neuron; n != nil {
+		rows := [][]string{{"position", "token", "value"}}
+		for i, t := range n.Tokens {
+			rows = append(rows, []string{fmt.Sprint(i), t.Text, number(n.Values[i])})
+		}
+		return rows
+	}
 	rows := [][]string{{"layer", "neuron", "value", "length", "share", "along", "raised", "lowered"}}
-	for _, l := range r.Layers {
+	for _, l := range r.Answers.Layers {
 		for _, a := range l.Answers {
 			rows = append(rows, []string{fmt.Sprint(l.Layer), fmt.Sprint(a.Neuron), number(a.Value), number(a.Length), number(a.Share), number(a.Along),
 				tokenList(a.Raised), tokenList(a.Lowered)})
@@ -99,11 +114,20 @@ func (r MLPResult) Table() [][]string {
 	return rows
 }
 
-// Draw draws a bar for each answer, a panel for each layer.
+// Draw draws a bar for each answer, a panel for each layer; or a bar for each position of
+// a neuron.
 func (r MLPResult) Draw(w io.Writer, f plot.Format) error {
+	if n := r.Neuron; n != nil {
+		b := plot.Bars{Title: fmt.Sprintf("neuron %d of layer %d over the text", n.Neuron, n.Layer), X: "answer"}
+		for i, t := range n.Tokens {
+			b.Labels, b.Values = append(b.Labels, fmt.Sprintf("%d %s", i, Quote(t))), append(b.Values, float64(n.Values[i]))
+		}
+		return plot.WritePanels(w, f, b)
+	}
 	var panels []plot.Panel
-	for _, l := range r.Layers {
-		b := plot.Bars{Title: fmt.Sprintf("layer %d: the strongest answers at position %d, %s", l.Layer, r.Position, Quote(r.Tokens[r.Position])), X: "answer, of a neuron and the token that it raises most"}
+	a := r.Answers
+	for _, l := range a.Layers {
+		b := plot.Bars{Title: fmt.Sprintf("layer %d: the strongest answers at position %d, %s", l.Layer, a.Position, Quote(a.Tokens[a.Position])), X: "answer, of a neuron and the token that it raises most"}
 		for _, a := range l.Answers {
 			label := fmt.Sprint(a.Neuron)
 			if len(a.Raised) > 0 {
@@ -116,12 +140,9 @@ func (r MLPResult) Draw(w io.Writer, f plot.Format) error {
 	return plot.WritePanels(w, f, panels...)
 }
 
-// MLPNeuronResult is what the view shows of a neuron.
-type MLPNeuronResult struct{ *inspect.MLPNeuron }
-
-// Text writes the text, darker where the neuron answers more strongly, and the strongest
-// answers.
-func (r MLPNeuronResult) Text(s *Screen) error {
+// neuronText writes the text, darker where the neuron answers more strongly, and the
+// strongest answers.
+func neuronText(r *inspect.MLPNeuron, s *Screen) error {
 	if err := s.Print("neuron %d of layer %d, of %s%s: its column is %s long\n", r.Neuron, r.Layer, count(r.Neurons), gateNote(r.Gated), number3(r.Column)); err != nil {
 		return err
 	}
@@ -161,22 +182,4 @@ func tokenScores(tokens []inspect.TokenScore) string {
 func visibleText(t inspect.Token) string {
 	q := Quote(t)
 	return q[1 : len(q)-1]
-}
-
-// Table has a row for each position.
-func (r MLPNeuronResult) Table() [][]string {
-	rows := [][]string{{"position", "token", "value"}}
-	for i, t := range r.Tokens {
-		rows = append(rows, []string{fmt.Sprint(i), t.Text, number(r.Values[i])})
-	}
-	return rows
-}
-
-// Draw draws a bar for each position.
-func (r MLPNeuronResult) Draw(w io.Writer, f plot.Format) error {
-	b := plot.Bars{Title: fmt.Sprintf("neuron %d of layer %d over the text", r.Neuron, r.Layer), X: "answer"}
-	for i, t := range r.Tokens {
-		b.Labels, b.Values = append(b.Labels, fmt.Sprintf("%d %s", i, Quote(t))), append(b.Values, float64(r.Values[i]))
-	}
-	return plot.WritePanels(w, f, b)
 }

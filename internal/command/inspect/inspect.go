@@ -24,8 +24,9 @@ type commands struct {
 	Tokens    command[view.Tokens, *view.Tokens]       `cmd:"" help:"${help_tokens}"`
 	Next      command[view.Next, *view.Next]           `cmd:"" help:"${help_next}"`
 	Attention command[view.Attention, *view.Attention] `cmd:"" help:"${help_attention}"`
-	MLP       command[view.MLP, *view.MLP]             `cmd:"" name:"mlp" help:"${help_mlp}"`
+	Context   command[view.Context, *view.Context]     `cmd:"" help:"${help_context}"`
 	Lens      command[view.Lens, *view.Lens]           `cmd:"" help:"${help_lens}"`
+	MLP       command[view.MLP, *view.MLP]             `cmd:"" name:"mlp" help:"${help_mlp}"`
 }
 
 // Command returns the command, with flags of its own.
