@@ -41,7 +41,7 @@ func (m Maps) layout() (columns, rows int, side vg.Length) {
 // Size is a size in which all maps fit.
 func (m Maps) Size() (width, height vg.Length) {
 	columns, rows, side := m.layout()
-	return max(420, vg.Length(columns)*(side+mapGap)), 2*headSize + vg.Length(rows)*(side+2*titleSize+mapGap)
+	return max(widthOf(m.Title), vg.Length(columns)*(side+mapGap)), 2*headSize + vg.Length(rows)*(side+2*titleSize+mapGap)
 }
 
 // Draw draws the maps, row by row.

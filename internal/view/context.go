@@ -38,7 +38,7 @@ func (p *Context) Run(ctx context.Context, in *inspect.Inspector) (Result, error
 			texts[i], err = in.Encode(text)
 		}
 		if err != nil {
-			return nil, err
+			return nil, inspect.UserError{Err: fmt.Errorf("%s text: %w", []string{"first", "second"}[i], err)}
 		}
 	}
 	word, at, err := p.find(in, texts)
@@ -213,7 +213,7 @@ func (r ContextResult) Draw(w io.Writer, f plot.Format) error {
 // moved is a map of what moved a vector, a row a block.
 func (r ContextResult) moved(name string, t inspect.ContextText) plot.Panel {
 	most := make([]float64, len(t.Tokens)) // of each position
-	h := plot.Heat{Title: fmt.Sprintf("what moved the vector of the %s text away from the other (blue) or towards it (red)", name), Y: "block"}
+	h := plot.Heat{Title: fmt.Sprintf("what moved the vector of the %s text: away from the other (blue), or towards it (red)", name), Y: "block"}
 	for _, b := range t.Blocks {
 		for i, m := range b.Positions {
 			if away := math.Abs(float64(m.Away)); away > most[i] {
