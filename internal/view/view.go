@@ -309,6 +309,8 @@ type Parameter struct {
 	Default string `json:"default"` // empty: none
 	Flag    bool   `json:"flag"`    // it is true or false
 	Several bool   `json:"several"` // it may be given several times
+
+	Argument bool `json:"argument"` // a command takes it without its name
 }
 
 // Parameters lists those of p, a pointer to a struct with kong's tags.
@@ -319,10 +321,10 @@ func Parameters(p any, vars kong.Vars) []Parameter {
 	}
 	list := []Parameter{}
 	for _, a := range parser.Model.Positional {
-		list = append(list, Parameter{a.Name, a.Help, a.Default, a.IsBool(), a.IsCumulative()})
+		list = append(list, Parameter{a.Name, a.Help, a.Default, a.IsBool(), a.IsCumulative(), true})
 	}
 	for _, f := range parser.Model.Flags {
-		list = append(list, Parameter{f.Name, f.Help, f.Default, f.IsBool(), f.IsCumulative()})
+		list = append(list, Parameter{f.Name, f.Help, f.Default, f.IsBool(), f.IsCumulative(), false})
 	}
 	return list
 }
