@@ -68,8 +68,8 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// TestScores holds the unembedding of the vectors before and after every block.
-func TestScores(t *testing.T) {
+// TestLensScores holds the unembedding of the vectors before and after every block.
+func TestLensScores(t *testing.T) {
 	eachReference(t, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
 		run, err := in.Run(t.Context(), firstSequence(t, expected), "hidden.*")
 		if err != nil {
