@@ -21,7 +21,7 @@ func TestWatch(t *testing.T) {
 	for _, name := range []string{"gpt2-tiny", "llama-grouped"} {
 		t.Run(name, func(t *testing.T) {
 			dir := "testdata/" + name
-			m, want := gpttest.Load(t, b, dir, backend.F32), expected(t, dir)
+			m, want := gpttest.Load(t, b, dir, backend.F32), gpttest.Expected(t, dir)
 			s, err := gpt.NewSession(m, gpt.SessionOptions{Watch: []string{"hidden.*", "blocks.*.attention.probs"}})
 			if err != nil {
 				t.Fatal(err)
@@ -30,9 +30,9 @@ func TestWatch(t *testing.T) {
 			if got := s.Seen("hidden.0"); !got.Absent() || len(s.Watched()) > 0 || s.Writers("hidden.0") != nil {
 				t.Error("something was seen before the first step")
 			}
-			time := want.shape(t, "input_ids")[1]
+			time := want.Shape("input_ids")[1]
 			var ids []int
-			for _, id := range want.ints(t, "input_ids")[:time] {
+			for _, id := range want.Ints(t, "input_ids")[:time] {
 				ids = append(ids, int(id))
 			}
 			const first = 5
@@ -50,7 +50,7 @@ func TestWatch(t *testing.T) {
 						fmt.Sscanf(value, "blocks.%d", &block)
 						ref = fmt.Sprintf("attn.%d", block)
 					}
-					checkSeen(t, b, s.Seen(value).Slice(-2, 0, r[1]-r[0]), want.shape(t, ref), want.floats(t, ref), r[0], value)
+					checkSeen(t, b, s.Seen(value).Slice(-2, 0, r[1]-r[0]), want.Shape(ref), want.Floats(t, ref), r[0], value)
 				}
 			}
 			if len(s.Watched()) != 2*m.Layers+2 {
