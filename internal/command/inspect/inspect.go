@@ -20,9 +20,11 @@ import (
 )
 
 type commands struct {
-	Tally  tallyCommand                       `cmd:"" help:"${help_tally}"`
-	Tokens command[view.Tokens, *view.Tokens] `cmd:"" help:"${help_tokens}"`
-	Lens   command[view.Lens, *view.Lens]     `cmd:"" help:"${help_lens}"`
+	Tally     tallyCommand                             `cmd:"" help:"${help_tally}"`
+	Tokens    command[view.Tokens, *view.Tokens]       `cmd:"" help:"${help_tokens}"`
+	Next      command[view.Next, *view.Next]           `cmd:"" help:"${help_next}"`
+	Attention command[view.Attention, *view.Attention] `cmd:"" help:"${help_attention}"`
+	Lens      command[view.Lens, *view.Lens]           `cmd:"" help:"${help_lens}"`
 }
 
 // Command returns the command, with flags of its own.
