@@ -27,6 +27,10 @@ type Options struct {
 	// LogProbs is how many of the likeliest tokens each Token lists in Top.
 	LogProbs int
 
+	// Drawn is how many of the tokens that the filters kept each Token lists in
+	// Drawn.Top.
+	Drawn int
+
 	// Vocab is how many tokens the tokenizer has: only ids below it are drawn. 0
 	// stands for as many as the model has. Models are often padded with rows that
 	// have no token.
@@ -46,6 +50,18 @@ type Token struct {
 	// Top are the likeliest tokens at this position, the likeliest first: as many
 	// as Options.LogProbs asks for, or fewer if fewer may be drawn.
 	Top []TokenProb
+
+	// Drawn tells what the token was drawn from; nil if Options.Drawn is 0.
+	Drawn *Drawn
+}
+
+// Drawn is what a token was drawn from: the tokens that the repeat penalty, top-k,
+// top-p and min-p left. Probabilities are those with which each was drawn, at the
+// temperature. A greedy choice draws from one token.
+type Drawn struct {
+	LogProb float64     // natural logarithm of that of the token that was drawn
+	Kept    int         // how many tokens were left
+	Top     []TokenProb // the likeliest of them, the likeliest first, of equal ones the lowest id
 }
 
 // TokenProb is a token that could have been drawn.
@@ -77,12 +93,15 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if err := s.Fits(prompt); err != nil {
 		return err
 	}
-	barred, err := barred(s.m, o)
+	barred, err := o.NeverDrawn(s.m)
 	if err != nil {
 		return err
 	}
 	if o.LogProbs < 0 {
 		return fmt.Errorf("log-probabilities of the %d likeliest tokens: expected 0 or more", o.LogProbs)
+	}
+	if o.Drawn < 0 {
+		return fmt.Errorf("probabilities of %d tokens after the filters: expected 0 or more", o.Drawn)
 	}
 	sampler := NewSampler(o.Sampling)
 	logits, err := s.Feed(ctx, prompt...)
@@ -104,7 +123,11 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 		if s.m.Ends(id) {
 			return nil
 		}
-		if !yield(Token{id, logProb, slid, likeliest(logits, o.LogProbs, float64(logits[id])-logProb)}) {
+		token := Token{ID: id, LogProb: logProb, Slid: slid, Top: likeliest(logits, o.LogProbs, float64(logits[id])-logProb)}
+		if o.Drawn > 0 {
+			token.Drawn = sampler.Drawn(o.Drawn)
+		}
+		if !yield(token) {
 			return nil
 		}
 		if n+1 == o.Predict {
@@ -121,12 +144,23 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 // the lowest ids first. Those of -Inf, which are never drawn, are left out.
 // logTotal is the logarithm of the sum of the exponentials of all logits.
 func likeliest(logits []float32, n int, logTotal float64) []TokenProb {
+	return first(n, len(logits), func(yield func(int, float64) bool) {
+		for id, logit := range logits {
+			if !yield(id, float64(logit)-logTotal) {
+				return
+			}
+		}
+	})
+}
+
+// first are the n of all tokens with the largest log-probabilities, in this order.
+// Of equal ones those that all yields first come first. Those of -Inf are left out.
+func first(n, most int, all iter.Seq2[int, float64]) []TokenProb {
 	if n == 0 {
 		return nil
 	}
-	top := make([]TokenProb, 0, min(n, len(logits))+1)
-	for id, logit := range logits {
-		logProb := float64(logit) - logTotal
+	top := make([]TokenProb, 0, min(n, most)+1)
+	for id, logProb := range all {
 		if math.IsInf(logProb, -1) || len(top) == n && logProb <= top[n-1].LogProb {
 			continue
 		}
@@ -142,9 +176,9 @@ func likeliest(logits []float32, n int, logTotal float64) []TokenProb {
 	return top
 }
 
-// barred lists the ids that are never drawn. A token that ends a text may be drawn
-// even if the tokenizer does not have it, because it is not part of the text.
-func barred(m *model.Model, o Options) ([]int, error) {
+// NeverDrawn lists the ids that Generate never draws. A token that ends a text may be
+// drawn even if the tokenizer does not have it, because it is not part of the text.
+func (o Options) NeverDrawn(m *model.Model) ([]int, error) {
 	if o.Vocab < 0 || o.Vocab > m.Vocab {
 		return nil, fmt.Errorf("a vocabulary of %d tokens: this model has %d, expected at most as many, or 0 for all", o.Vocab, m.Vocab)
 	}
@@ -169,12 +203,34 @@ func barred(m *model.Model, o Options) ([]int, error) {
 func (s *Session) next(ctx context.Context, id int) (logits []float32, slid bool, err error) {
 	ids := []int{id}
 	if slid = s.cached == s.size; slid {
-		rest := len(s.history) - s.size/2
-		ids = append(slices.Clone(s.history[rest:]), id)
-		s.history, s.cached = s.history[:rest], 0 // the other half is fed again
+		ids = append(s.drop(), id)
 	}
 	logits, err = s.Feed(ctx, ids...)
 	return logits, slid, err
+}
+
+// drop empties a full context, and returns the newer half of its tokens, which are to
+// be fed again.
+func (s *Session) drop() (kept []int) {
+	rest := len(s.history) - s.size/2
+	kept = slices.Clone(s.history[rest:])
+	s.history, s.cached = s.history[:rest], 0
+	return kept
+}
+
+// Slide removes the older half of the tokens from a full context, as Generate does, and
+// has the model read the others again. It returns the scores of every token that could
+// come next, as Feed does: what the model expects after the same token when it no longer
+// sees the older half. They are nil if no token is left, in a context of one.
+func (s *Session) Slide(ctx context.Context) ([]float32, error) {
+	if s.cached < s.size {
+		return nil, fmt.Errorf("the context holds %d of %d tokens: expected it to be full", s.cached, s.size)
+	}
+	kept := s.drop()
+	if len(kept) == 0 {
+		return nil, nil
+	}
+	return s.Feed(ctx, kept...)
 }
 
 // Fits returns an error for a prompt that has no tokens, or more than fit in the

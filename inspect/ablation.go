@@ -3,7 +3,6 @@ package inspect
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,12 +105,12 @@ type Change struct {
 	After  Float `json:"after"`
 }
 
-// changes compares two distributions, the logarithms of whose probabilities are given.
-func (a *Ablation) changes(in *Inspector, before, after []float64) {
+// changes compares two distributions.
+func (a *Ablation) changes(in *Inspector, before, after distribution) {
 	seen := map[int]bool{}
 	add := func(id int) {
 		if !seen[id] {
-			a.Changes = append(a.Changes, Change{in.Token(id), Float(math.Exp(before[id])), Float(math.Exp(after[id]))})
+			a.Changes = append(a.Changes, Change{in.Token(id), Float(before.probs[id]), Float(after.probs[id])})
 		}
 		seen[id] = true
 	}
@@ -163,32 +162,33 @@ func (in *Inspector) AblateEach(ctx context.Context, ids []int, offs [][]Part, o
 		return nil, err
 	}
 	token := o.Token
-	scores := func(off []Part) (Outcome, []float64, error) {
+	read := func(off []Part) (Outcome, distribution, error) {
 		scores, err := m.scores(ctx, in, ids[:at+1], off)
 		if err != nil {
-			return Outcome{}, nil, err
+			return Outcome{}, distribution{}, err
 		}
 		if token < 0 {
 			token = topOf(scores, 1)[0]
 		}
-		logs := LogProbs(scores, 1)
-		return in.outcome(scores, logs, token, o.Top), logs, nil
+		d := newDistribution(len(scores))
+		d.set(scores)
+		return in.outcome(scores, d, token, o.Top), d, nil
 	}
-	before, logs, err := scores(nil)
+	before, all, err := read(nil)
 	if err != nil {
 		return nil, err
 	}
-	all := []Ablation{}
+	list := []Ablation{}
 	for _, off := range offs {
-		after, without, err := scores(off)
+		after, without, err := read(off)
 		if err != nil {
 			return nil, err
 		}
-		a := Ablation{Position: at, Token: in.Token(token), Off: slices.Clone(off), Before: before, After: after, KL: Float(divergence(logs, without))}
-		a.changes(in, logs, without)
-		all = append(all, a)
+		a := Ablation{Position: at, Token: in.Token(token), Off: append([]Part{}, off...), Before: before, After: after, KL: Float(all.divergence(without))}
+		a.changes(in, all, without)
+		list = append(list, a)
 	}
-	return all, nil
+	return list, nil
 }
 
 // Parts lists all parts of a kind.

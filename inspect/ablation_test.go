@@ -127,7 +127,7 @@ func TestNotFinite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cell := lens.Blocks[1][1]; cell.Rank != 0 || len(cell.Top) != 2 || cell.Top[0].ID != 0 || lens.Appears[1] != -1 {
+	if cell := lens.Blocks[1][1]; cell.Rank != 0 || cell.Note == "" || len(cell.Top) != 2 || cell.Top[0].ID != 0 || lens.Appears[1] != -1 {
 		t.Errorf("rank %d, the likeliest %v, appears at %d; expected 0, tokens 0 and 1, and -1", cell.Rank, cell.Top, lens.Appears[1])
 	}
 	attribution, err := in.Attribution(t.Context(), ids, inspect.AttributionOptions{Token: 1, Against: -1})

@@ -20,7 +20,7 @@ type Lens struct {
 // LensCell is what the lens shows at one place.
 type LensCell struct {
 	Outcome
-	KL Float `json:"kl"` // Kullback-Leibler divergence of this distribution from the model's last one, KL(last ‖ this), in nats; at least 0
+	KL Float `json:"kl"` // Kullback-Leibler divergence of this distribution from the model's last one, KL(last ‖ this), in nats
 }
 
 // LensOptions say where the lens looks.
@@ -50,36 +50,40 @@ func (in *Inspector) Lens(ctx context.Context, ids []int, o LensOptions) (*Lens,
 	if err != nil {
 		return nil, err
 	}
-	layers, width := in.Model.Layers, in.Model.Width
+	layers := in.Model.Layers
 	l := &Lens{From: from, Blocks: make([][]LensCell, layers+1)}
 	for _, id := range ids[:to] {
 		l.Tokens = append(l.Tokens, in.Token(id))
 	}
-	// All rows of a position after one another, so that only one distribution, the
-	// model's last one, is kept to compare with.
-	rows := make([]float32, 0, (to-from)*(layers+1)*width)
-	for at := range to - from {
-		for i := layers; i >= 0; i-- {
-			rows = append(rows, run.Value("hidden.%d", i).Row(at)...)
-		}
-	}
+	// All rows of a position come after one another, so that only one distribution,
+	// the model's last one, is kept to compare with.
 	answer := o.Token
-	var last []float64
-	err = in.Scores(ctx, rows, func(row int, scores []float32) error {
+	last, d := newDistribution(in.Model.Vocab), newDistribution(in.Model.Vocab)
+	visit := func(row int, scores []float32) error {
 		i := layers - row%(layers+1)
-		logs := LogProbs(scores, 1)
+		d.set(scores)
 		if i == layers {
-			last = logs
+			last.set(scores)
 			if o.Token < 0 {
 				answer = topOf(scores, 1)[0]
 			}
 			l.Answers = append(l.Answers, in.Token(answer))
 		}
-		l.Blocks[i] = append(l.Blocks[i], LensCell{Outcome: in.outcome(scores, logs, answer, o.Top), KL: Float(divergence(last, logs))})
+		l.Blocks[i] = append(l.Blocks[i], LensCell{Outcome: in.outcome(scores, d, answer, o.Top), KL: Float(last.divergence(d))})
 		return nil
-	})
-	if err != nil {
-		return nil, err
+	}
+	together := max(1, headRows/(layers+1)) // positions whose rows are scored at once
+	var rows []float32
+	for at := 0; at < to-from; at += together {
+		rows = rows[:0]
+		for j := at; j < min(at+together, to-from); j++ {
+			for i := layers; i >= 0; i-- {
+				rows = append(rows, run.Value("hidden.%d", i).Row(j)...)
+			}
+		}
+		if err := in.Scores(ctx, rows, visit); err != nil {
+			return nil, err
+		}
 	}
 	for at := range l.Answers {
 		appears := -1
@@ -99,6 +103,7 @@ type Outcome struct {
 	Rank    int         `json:"rank"`     // of the token: 1 is the likeliest; 0: the scores are no numbers
 	Entropy Float       `json:"entropy"`  // of the distribution, in nats
 	Top     []Candidate `json:"top"`      // the likeliest tokens, the likeliest first
+	Note    string      `json:"note,omitempty"`
 }
 
 // Candidate is a token that may come next.
@@ -109,14 +114,17 @@ type Candidate struct {
 	LogProb Float `json:"log_prob"`
 }
 
-// outcome makes the outcome of scores, whose logarithms of probabilities are logs.
-func (in *Inspector) outcome(scores []float32, logs []float64, token, top int) Outcome {
+// outcome makes the outcome of scores, which stand for d.
+func (in *Inspector) outcome(scores []float32, d distribution, token, top int) Outcome {
 	o := Outcome{
-		Score: Float(scores[token]), Prob: Float(math.Exp(logs[token])), LogProb: Float(logs[token]),
-		Rank: rankOf(scores, token), Entropy: Float(entropy(logs)), Top: []Candidate{},
+		Score: Float(scores[token]), Prob: Float(d.probs[token]), LogProb: Float(d.logs[token]),
+		Rank: rankOf(scores, token), Entropy: Float(d.entropy()), Top: []Candidate{},
+	}
+	if s := o.LogProb; s != s {
+		o.Note = "the scores are not finite numbers: the model's weights or the device are at fault"
 	}
 	for _, id := range topOf(scores, top) {
-		o.Top = append(o.Top, Candidate{in.Token(id), Float(scores[id]), Float(math.Exp(logs[id])), Float(logs[id])})
+		o.Top = append(o.Top, Candidate{in.Token(id), Float(scores[id]), Float(d.probs[id]), Float(d.logs[id])})
 	}
 	return o
 }
@@ -151,8 +159,8 @@ func topOf(scores []float32, n int) []int {
 		return x == x && y != y || a < b
 	}
 	var top []int
-	for id := range scores {
-		if len(top) == n && (n == 0 || !above(id, top[n-1])) {
+	for id, s := range scores {
+		if len(top) == n && (n == 0 || s <= scores[top[n-1]] || !above(id, top[n-1])) {
 			continue
 		}
 		at, _ := slices.BinarySearchFunc(top, id, func(a, b int) int {
@@ -169,23 +177,49 @@ func topOf(scores []float32, n int) []int {
 	return top
 }
 
-// entropy is −Σ p log p, in nats.
-func entropy(logs []float64) float64 {
+// distribution is the probabilities of all tokens, and their natural logarithms.
+type distribution struct{ probs, logs []float64 }
+
+func newDistribution(tokens int) distribution {
+	return distribution{make([]float64, tokens), make([]float64, tokens)}
+}
+
+// set makes d that which scores stand for: see [LogProbs].
+func (d distribution) set(scores []float32) {
+	most := math.Inf(-1)
+	for _, s := range scores {
+		most = math.Max(most, float64(s))
+	}
 	sum := 0.0
-	for _, l := range logs {
-		if p := math.Exp(l); p != 0 { // 0 · −∞ is 0 here
-			sum -= p * l
+	for i, s := range scores {
+		d.logs[i] = float64(s) - most
+		d.probs[i] = math.Exp(d.logs[i])
+		sum += d.probs[i]
+	}
+	log := math.Log(sum)
+	for i := range d.logs {
+		d.logs[i] -= log
+		d.probs[i] /= sum
+	}
+}
+
+// entropy is −Σ p · ln p, in nats.
+func (d distribution) entropy() float64 {
+	sum := 0.0
+	for i, p := range d.probs {
+		if p != 0 { // 0 · −∞ counts as 0
+			sum -= p * d.logs[i]
 		}
 	}
 	return sum
 }
 
-// divergence is Σ p (log p − log q), in nats.
-func divergence(p, q []float64) float64 {
+// divergence is Σ p · (ln p − ln q), in nats: the Kullback-Leibler divergence of q from p.
+func (d distribution) divergence(q distribution) float64 {
 	sum := 0.0
-	for i, l := range p {
-		if x := math.Exp(l); x != 0 {
-			sum += x * (l - q[i])
+	for i, p := range d.probs {
+		if p != 0 {
+			sum += p * (d.logs[i] - q.logs[i])
 		}
 	}
 	return sum

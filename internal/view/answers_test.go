@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/png"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -23,9 +24,13 @@ func TestMain(m *testing.M) { os.Exit(devicetest.Main(m)) }
 var examples = []string{
 	"tally", "tally?shape=gpt3",
 	"tokens?text=It is a truth, 世界", "tokens?tokens=5,17", "tokens?text=<script>alert(1)</script>",
-	"next?text=It is a truth universally", "next?text=It is a truth&position=1&temperature=0,0.5&top-k=4&top-p=0.9&min-p=0.01&top=8", "next?tokens=5&temperature=&top=0",
+	"embed?word=lady", "embed?word=Elizabeth&word=Darcy&word=frobnicate&several=mean&on=he,she", "embed?word=mother - she %2B he&matrix=unembedding&nearest=4",
+	"next?text=It is a truth universally", "next?text=It is a truth&position=1&temperature=0,0.5&top-k=4&top-p=0.9&min-p=0.01&top=8", "next?tokens=5&top=2",
 	"attention?text=It is a truth universally acknowledged", "attention?text=It is a truth&weighted=1&layer=2",
 	"attention?text=It is a truth&layer=3&head=1", "attention?text=It is a truth&head=5&position=-1&top=3&skip-first=1", "attention?tokens=5&layer=0&head=0",
+	"lens?text=a single man in possession of a good&positions=3&top=2&off=3.mlp,2.head.1&each=heads",
+	"lens?text=a single man in possession of a good&position=3&answer= of&show=lens",
+	"lens?text=<script>alert(1)</script>&show=attribution&against=%231", "lens?text=Mr.&show=ablation&each=blocks",
 }
 
 // within is how far numbers of two backends may be apart. Those of results are at most
@@ -47,6 +52,9 @@ func TestAnswers(t *testing.T) {
 			t.Run(address, func(t *testing.T) {
 				a := answer(t, in, address, Options{})
 				asked[a.View] = true
+				if got := reflect.TypeOf(a.Result); got != Results[a.View] {
+					t.Errorf("it is a %v, and Results has %v for %s", got, Results[a.View], a.View)
+				}
 				checkForms(t, a)
 				before := answers[address]
 				if before == nil {

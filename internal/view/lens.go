@@ -17,13 +17,13 @@ import (
 // Lens are the parameters of the view of what blocks do for the next token.
 type Lens struct {
 	Text
-	Show      string   `enum:"all,lens,attribution,ablation" default:"all" help:"What to compute: lens, what the model would say after each block; attribution, what each part added to the answer's score; ablation, what changes without some parts; or all."`
+	Show      string   `enum:"all,lens,attribution,ablation" default:"all" placeholder:"WHAT" help:"What to compute: lens, what the model would say after each block; attribution, what each part added to the answer's score; ablation, what changes without some parts; or all (default: ${default})."`
 	Answer    string   `placeholder:"TOKEN" help:"The token that is looked for: its text, which often begins with a space, or its id such as #17 (default: the one that the model holds for the likeliest)."`
 	Against   string   `placeholder:"TOKEN" help:"Attribute the difference of the answer's score from that of this token."`
 	Position  int      `default:"-1" placeholder:"N" help:"After which position of the text, below 0 from its end (default: the last)."`
 	Positions int      `default:"8" placeholder:"N" help:"How many positions, that one and those before it, the lens looks at; 0 for all (default: ${default})."`
 	Off       []string `sep:"," placeholder:"PARTS" help:"Switch parts off: 3 for block 3, or 3.attention, 3.mlp, 3.head.5, with commas between."`
-	Each      string   `enum:"none,blocks,attention,mlp,heads" default:"none" help:"Switch off each block, or each block's attention or MLP, or each head, alone, one after the other: one of none, blocks, attention, mlp, heads."`
+	Each      string   `enum:"none,blocks,attention,mlp,heads" default:"none" placeholder:"KIND" help:"Switch off each part of a kind alone, one after the other: blocks, attention, mlp, heads, or none (default: ${default})."`
 	Top       int      `default:"5" placeholder:"N" help:"How many of the likeliest tokens are listed (default: ${default})."`
 }
 
@@ -148,6 +148,9 @@ func tokenOf(in *inspect.Inspector, parameter, named string) (int, error) {
 	var pieces []string
 	for _, id := range ids[:min(len(ids), 8)] {
 		pieces = append(pieces, Quote(in.Token(id)))
+	}
+	if len(ids) > len(pieces) {
+		pieces = append(pieces, "…")
 	}
 	hint := ""
 	if spaced, err := in.Tokenizer.Encode(" " + named); err == nil && len(spaced) == 1 {

@@ -163,6 +163,7 @@ func (r NextResult) Table() [][]string {
 	}
 	return rows
 }
+
 // Draw draws the surprise along the text, and what is drawn at each temperature.
 func (r NextResult) Draw(w io.Writer, f plot.Format) error {
 	var panels []plot.Panel
@@ -175,11 +176,17 @@ func (r NextResult) Draw(w io.Writer, f plot.Format) error {
 	if len(along.Labels) > 0 {
 		panels = append(panels, along)
 	}
+	most := 0.0 // so that the scales are the same
+	for _, t := range r.Temperatures {
+		for _, c := range t.Tokens {
+			most = max(most, float64(c.Drawn))
+		}
+	}
 	for _, t := range r.Temperatures {
 		if len(t.Tokens) == 0 {
 			continue
 		}
-		drawn := plot.Bars{Title: fmt.Sprintf("After %s, drawn at temperature %s", Quote(r.Positions[r.Position].Token), number(t.Temperature)), X: "probability"}
+		drawn := plot.Bars{Title: fmt.Sprintf("After %s, drawn at temperature %s", Quote(r.Positions[r.Position].Token), number(t.Temperature)), X: "probability", High: most}
 		for _, c := range t.Tokens {
 			drawn.Labels, drawn.Values = append(drawn.Labels, Quote(c.Token)), append(drawn.Values, float64(c.Drawn))
 		}
