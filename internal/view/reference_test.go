@@ -32,7 +32,8 @@ type reference struct {
 func TestReferences(t *testing.T) {
 	views := map[string]func(*reference, *testing.T){
 		"lens": (*reference).lens, "attribution": (*reference).attribution, "ablation": (*reference).ablation,
-		"next": (*reference).next, "attention": (*reference).attention,
+		"next": (*reference).next, "attention": (*reference).attention, "embed": (*reference).embed,
+		"mlp": (*reference).mlp, "context": (*reference).context,
 	}
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
 		if strings.HasPrefix(backend.Describe(b), "SwiftShader") {
@@ -141,10 +142,10 @@ func checkIDs(t *testing.T, name string, got, want []int32) {
 	}
 }
 
-// pick is the element of each row that an id stands for.
-func pick(rows []float32, vocab int, ids []int32) (list []float32) {
-	for i, id := range ids {
-		list = append(list, rows[i*vocab+int(id)])
+// pick are the elements of a row that ids stand for.
+func pick(row []float32, ids ...int32) (list []float32) {
+	for _, id := range ids {
+		list = append(list, row[id])
 	}
 	return list
 }
@@ -171,12 +172,13 @@ func (r *reference) lens(t *testing.T) {
 			best = append(best, ints(t, cell, "top.0.id")...)
 			top = append(top, floats(t, cell, "top.0.score")...)
 		}
-		var want struct{ probs, ranks, entropies, divergences []float32 }
+		var want struct{ scores, top, probs, ranks, entropies, divergences []float32 }
 		var answer, likeliest []int32
 		for j := range positions {
 			row, said := figures[j*vocab:(j+1)*vocab], last[j*vocab:(j+1)*vocab]
 			id := largest(said)
 			answer, likeliest = append(answer, id), append(likeliest, largest(row))
+			want.scores, want.top = append(want.scores, row[id]), append(want.top, row[largest(row)])
 			logs, final := logProbs(row), logProbs(said)
 			rank, entropy, divergence := 1, 0.0, 0.0
 			for k, l := range logs {
@@ -193,8 +195,8 @@ func (r *reference) lens(t *testing.T) {
 		}
 		checkIDs(t, name+": answers", answers, answer)
 		checkIDs(t, name+": likeliest", best, likeliest)
-		gpttest.CheckNear(t, name+": scores of the answers", scores, pick(figures, vocab, answer), tolerance)
-		gpttest.CheckNear(t, name+": scores of the likeliest", top, pick(figures, vocab, likeliest), tolerance)
+		gpttest.CheckNear(t, name+": scores of the answers", scores, want.scores, tolerance)
+		gpttest.CheckNear(t, name+": scores of the likeliest", top, want.top, tolerance)
 		gpttest.CheckNear(t, name+": probabilities", probs, want.probs, 10*tolerance) // e to the power of scores of up to 10
 		gpttest.CheckNear(t, name+": ranks", ranks, want.ranks, 0)
 		gpttest.CheckNear(t, name+": entropies", entropies, want.entropies, 10*tolerance)
@@ -293,11 +295,7 @@ func (r *reference) ablation(t *testing.T) {
 			if want := min(100, len(figures)); len(ids) != want {
 				t.Fatalf("%s: %d tokens, expected %d", name, len(ids), want)
 			}
-			var want []float32
-			for _, id := range ids {
-				want = append(want, figures[id])
-			}
-			gpttest.CheckNear(t, name, floats(t, a, "after.top.*.score"), want, tolerance)
+			gpttest.CheckNear(t, name, floats(t, a, "after.top.*.score"), pick(figures, ids...), tolerance)
 			if ids[0] != largest(figures) {
 				t.Errorf("%s: the likeliest is %d, expected %d", name, ids[0], largest(figures))
 			}
@@ -359,5 +357,89 @@ func (r *reference) attention(t *testing.T) {
 			}
 		}
 		gpttest.CheckNear(t, name, got, figures, tolerance)
+	}
+}
+
+// embed holds which tokens are near to each other, a direction and a map.
+func (r *reference) embed(t *testing.T) {
+	vocab := r.in.Model.Vocab
+	words := r.seen.Ints(t, "embed.tokens")
+	all := r.seen.Floats(t, "embed.cosines")
+	v := r.ask(t, "embed", "%s&nearest=100", repeat("word", words))
+	for i, id := range words {
+		figures := all[i*vocab : (i+1)*vocab]
+		checkIDs(t, "word", ints(t, v, "words.%d.tokens.*.id", i), []int32{id})
+		near := ints(t, v, "words.%d.nearest.*.id", i)
+		if want := min(100, vocab-1); len(near) != want { // all but the word
+			t.Errorf("%d neighbours of %d, expected %d", len(near), id, want)
+		}
+		gpttest.CheckNear(t, fmt.Sprintf("neighbours of %d", id), floats(t, v, "words.%d.nearest.*.cosine", i), pick(figures, near...), tolerance)
+		gpttest.CheckNear(t, fmt.Sprintf("words and %d", id), floats(t, v, "cosines.%d.*", i), pick(figures, words...), tolerance)
+	}
+
+	d := r.seen.Ints(t, "embed.direction")
+	figures := r.seen.Floats(t, "embed.direction.cosines")
+	v = r.ask(t, "embed", "word=%d&plus=%d&minus=%d&nearest=100", d[2], d[0], d[1])
+	place := map[int32]int32{} // of each token, by its rank
+	for _, list := range []string{"nearest", "excluded"} {
+		ids := ints(t, v, "sum.%s.*.id", list)
+		gpttest.CheckNear(t, "cosines of the sum", floats(t, v, "sum.%s.*.cosine", list), pick(figures, ids...), tolerance)
+		for i, rank := range ints(t, v, "sum.%s.*.rank", list) {
+			place[rank] = ids[i]
+		}
+	}
+	var nearest []int32
+	for rank := range int32(10) {
+		nearest = append(nearest, place[rank+1])
+	}
+	checkIDs(t, "the nearest to the sum", nearest, r.seen.Ints(t, "embed.direction.nearest"))
+
+	words = r.seen.Ints(t, "embed.projected")
+	v = r.ask(t, "embed", "%s&on=%d,%d&nearest=0", repeat("word", words), d[1], d[0])
+	gpttest.CheckNear(t, "projections", floats(t, v, "direction.projections.*.length"), r.seen.Floats(t, "embed.projections"), tolerance)
+
+	v = r.ask(t, "embed", "%s&nearest=0", repeat("word", r.seen.Ints(t, "embed.map")))
+	var points []float32
+	for _, p := range at(t, v, "map.points.*") {
+		points = append(points, floats(t, p, "x")[0], floats(t, p, "y")[0])
+	}
+	gpttest.CheckNear(t, "map", points, r.seen.Floats(t, "embed.map.points"), tolerance)
+	gpttest.CheckNear(t, "share of the variance", floats(t, v, "map.explained.*"), r.seen.Floats(t, "embed.map.share"), tolerance)
+}
+
+// repeat is a parameter that is given several times.
+func repeat(name string, ids []int32) string {
+	var all []string
+	for _, id := range ids {
+		all = append(all, fmt.Sprintf("%s=%d", name, id))
+	}
+	return strings.Join(all, "&")
+}
+
+// mlp holds the strongest answers, and which tokens one of them writes.
+func (r *reference) mlp(t *testing.T) {
+	layer, position := r.seen.Ints(t, "mlp.layer")[0], r.seen.Ints(t, "mlp.position")[0]
+	v := r.ask(t, "mlp", "%s&layer=%d&position=%d&top=10&writes=100", r.text, layer, position)
+	checkIDs(t, "neurons", ints(t, v, "layers.0.answers.*.neuron"), r.seen.Ints(t, "mlp.units"))
+	gpttest.CheckNear(t, "answers", floats(t, v, "layers.0.answers.*.value"), r.seen.Floats(t, "mlp.answers"), tolerance)
+	figures := r.seen.Floats(t, "mlp.scores")
+	for _, list := range []string{"raised", "lowered"} {
+		ids := ints(t, v, "layers.0.answers.0.%s.*.id", list)
+		gpttest.CheckNear(t, list, floats(t, v, "layers.0.answers.0.%s.*.score", list), pick(figures, ids...), tolerance)
+		if list == "raised" {
+			checkIDs(t, list, ids[:10], r.seen.Ints(t, "mlp.tokens"))
+		}
+	}
+}
+
+// context holds how far a token's vectors in two texts move apart, and what moves them.
+func (r *reference) context(t *testing.T) {
+	at := r.seen.Ints(t, "context.positions")
+	v := r.ask(t, "context", "ids=1&first=%s&second=%s&at=%s", list(r.seen.Ints(t, "context.first")), list(r.seen.Ints(t, "context.second")), list(at))
+	gpttest.CheckNear(t, "cosine", floats(t, v, "apart.*.cosine_distance"), r.seen.Floats(t, "context.cosine"), tolerance)
+	gpttest.CheckNear(t, "euclidean", floats(t, v, "apart.*.euclidean"), r.seen.Floats(t, "context.euclidean"), tolerance)
+	for i, text := range []string{"first", "second"} {
+		checkIDs(t, "position", ints(t, v, "%s.position", text), at[i:i+1])
+		gpttest.CheckNear(t, text, floats(t, v, "%s.blocks.*.positions.*.weight", text), r.seen.Floats(t, "context.moved."+text), tolerance)
 	}
 }
