@@ -420,14 +420,24 @@ func repeat(name string, ids []int32) string {
 func (r *reference) mlp(t *testing.T) {
 	layer, position := r.seen.Ints(t, "mlp.layer")[0], r.seen.Ints(t, "mlp.position")[0]
 	v := r.ask(t, "mlp", "%s&layer=%d&position=%d&top=10&writes=100", r.text, layer, position)
-	checkIDs(t, "neurons", ints(t, v, "layers.0.answers.*.neuron"), r.seen.Ints(t, "mlp.units"))
-	gpttest.CheckNear(t, "answers", floats(t, v, "layers.0.answers.*.value"), r.seen.Floats(t, "mlp.answers"), tolerance)
-	figures := r.seen.Floats(t, "mlp.scores")
-	for _, list := range []string{"raised", "lowered"} {
-		ids := ints(t, v, "layers.0.answers.0.%s.*.id", list)
-		gpttest.CheckNear(t, list, floats(t, v, "layers.0.answers.0.%s.*.score", list), pick(figures, ids...), tolerance)
-		if list == "raised" {
-			checkIDs(t, list, ids[:10], r.seen.Ints(t, "mlp.tokens"))
+	checkIDs(t, "neurons", ints(t, v, "answers.layers.0.answers.*.neuron"), r.seen.Ints(t, "mlp.units"))
+	gpttest.CheckNear(t, "answers", floats(t, v, "answers.layers.0.answers.*.value"), r.seen.Floats(t, "mlp.answers"), tolerance)
+	neuron := r.seen.Ints(t, "mlp.units")[0]
+	n := r.ask(t, "mlp", "%s&layer=%d&neuron=%d&writes=100", r.text, layer, neuron)
+	hidden := r.seen.Floats(t, fmt.Sprintf("blocks.%d.mlp.hidden", layer))
+	var values []float32
+	for i := range r.time {
+		values = append(values, hidden[i*len(hidden)/r.time+int(neuron)])
+	}
+	gpttest.CheckNear(t, "answers of a neuron", floats(t, n, "neuron.values.*"), values, tolerance)
+	scores := r.seen.Floats(t, "mlp.scores")
+	for _, of := range []any{at(t, v, "answers.layers.0.answers.0")[0], at(t, n, "neuron")[0]} {
+		for _, list := range []string{"raised", "lowered"} {
+			ids := ints(t, of, "%s.*.id", list)
+			gpttest.CheckNear(t, list, floats(t, of, "%s.*.score", list), pick(scores, ids...), tolerance)
+			if list == "raised" {
+				checkIDs(t, list, ids[:10], r.seen.Ints(t, "mlp.tokens"))
+			}
 		}
 	}
 }
