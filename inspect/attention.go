@@ -24,13 +24,13 @@ type AttentionMaps struct {
 
 // AttentionPair is a position that looks at another one.
 type AttentionPair struct {
-	Layer       int    `json:"layer"`
-	Head        int    `json:"head"`
-	From        int    `json:"from"` // the position that looks
-	To          int    `json:"to"`   // the position that is looked at, at most From
-	Probability Float  `json:"probability"`
-	Carried     *Float `json:"carried,omitempty"` // length of the vector that the head would write for To alone; only if weighted
-	Weight      Float  `json:"weight"`            // Probability, times Carried if weighted
+	Layer   int    `json:"layer"`
+	Head    int    `json:"head"`
+	From    int    `json:"from"` // the position that looks
+	To      int    `json:"to"`   // the position that is looked at, at most From
+	Prob    Float  `json:"prob"`
+	Carried *Float `json:"carried,omitempty"` // length of the vector that the head would write for To alone; only if weighted
+	Weight  Float  `json:"weight"`            // Prob, times Carried if weighted
 }
 
 // AttentionHead is what one head does. Its figures are means over the positions behind
@@ -64,7 +64,7 @@ type AttentionOptions struct {
 
 	Position  *int // whose pairs are listed, below 0 from the end; nil: of all positions but the first, which can look at itself alone
 	SkipFirst bool // list no pairs that look at the first token: many heads look there when there is nothing else to look for
-	Top       int  // how many pairs are listed
+	Top       int  // how many pairs are listed, at most 1,000
 }
 
 const (
@@ -73,6 +73,8 @@ const (
 	// MaxMapNumbers is the most numbers that the [AttentionMaps] have together:
 	// one head's map of 2,047 tokens, or those of twelve heads of 590.
 	MaxMapNumbers = 1 << 21
+	// maxPairs is the most pairs that are listed.
+	maxPairs = 1000
 	// leastChunk is the fewest tokens that are read at once for the sake of memory.
 	leastChunk = 16
 )
@@ -139,8 +141,8 @@ func (in *Inspector) newAttention(ids []int, o AttentionOptions) (*attention, er
 			return nil, err
 		}
 	}
-	if o.Top < 0 {
-		return nil, Userf("%d of the strongest pairs: expected 0 or more", o.Top)
+	if err := checkCount(o.Top, "pairs", maxPairs); err != nil {
+		return nil, err
 	}
 	m := in.Model
 	a := &attention{ids: ids, o: o, position: -1, pairs: newStrongest(o.Top)}
@@ -238,7 +240,7 @@ func (a *attention) look(h *attentionHead, at int, p []float32) {
 		if !h.pairs.takes(w) && !a.pairs.takes(w) {
 			continue
 		}
-		pair := AttentionPair{Layer: h.Layer, Head: h.Head, From: at, To: i, Probability: Float(p[i]), Weight: Float(w)}
+		pair := AttentionPair{Layer: h.Layer, Head: h.Head, From: at, To: i, Prob: Float(p[i]), Weight: Float(w)}
 		if h.carried != nil {
 			c := Float(h.carried[i])
 			pair.Carried = &c

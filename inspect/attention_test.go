@@ -116,7 +116,7 @@ func checkMaps(t *testing.T, name string, got *inspect.AttentionMaps, want []flo
 			if p.Weight != head.Map[p.From][p.To] || p.From == 0 {
 				t.Errorf("%s: head %d: pair %+v, and the map has %v", name, h, p, head.Map[p.From][p.To])
 			}
-			if weighted != (p.Carried != nil) || weighted && math.Abs(float64(p.Weight-p.Probability**p.Carried)) > 1e-6*float64(p.Weight) {
+			if weighted != (p.Carried != nil) || weighted && math.Abs(float64(p.Weight-p.Prob**p.Carried)) > 1e-6*float64(p.Weight) {
 				t.Errorf("%s: head %d: pair %+v is not a product", name, h, p)
 			}
 		}
@@ -176,7 +176,7 @@ func TestAttentionErrors(t *testing.T) {
 	in := tiny(t)
 	two, five, minus := in.Model.Layers, 5, -6
 	for want, o := range map[string]inspect.AttentionOptions{
-		"layers 0 to 2": {Layer: &two}, "heads 0 to 3": {Head: &five}, "positions 0 to 4": {Position: &minus}, "expected 0 or more": {Top: -1},
+		"layers 0 to 2": {Layer: &two}, "heads 0 to 3": {Head: &five}, "positions 0 to 4": {Position: &minus}, "0 to 1000": {Top: -1}, "1001 pairs": {Top: 1001},
 	} {
 		_, err := in.Attention(t.Context(), []int{3, 1, 4, 1, 5}, o)
 		gpttest.WantError(t, err, want)

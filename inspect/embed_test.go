@@ -194,8 +194,8 @@ func TestEmbedMap(t *testing.T) {
 	}
 }
 
-// TestWords looks words up with a tokenizer that has most of them with a space before.
-func TestWords(t *testing.T) {
+// TestEmbedWords looks words up with a tokenizer that has most of them with a space before.
+func TestEmbedWords(t *testing.T) {
 	in := gpttest.Inspect(t, gpttest.OpenCPU(t))
 	rows := rowsOf(t, in, *in.Model.Weights()[0].Tensor)
 	for _, c := range []struct {

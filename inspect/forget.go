@@ -16,6 +16,7 @@ type Forget struct {
 	Context int          `json:"context"` // tokens that the window holds
 	Most    int          `json:"most"`    // tokens that it could hold: the model's context
 	Tokens  []Token      `json:"tokens"`  // of the whole text
+	Text    string       `json:"text"`    // all of it
 	Given   int          `json:"given"`   // how many of them were given; the others the model wrote
 	Steps   []ForgetStep `json:"steps"`   // the first reads as much of the text as the window holds, each other one token more
 	Slides  []Slide      `json:"slides"`  // in order
@@ -105,6 +106,9 @@ func (in *Inspector) Forget(ctx context.Context, ids []int, o ForgetOptions) (*F
 		return nil, err
 	}
 	defer s.Close()
+	if in.profiling { // so that there is something to tell what made it
+		s.Watch("hidden.final")
+	}
 	w, err := in.writer(o)
 	if err != nil {
 		return nil, err
@@ -146,13 +150,18 @@ func (in *Inspector) Forget(ctx context.Context, ids []int, o ForgetOptions) (*F
 			f.Slides = append(f.Slides, *slide)
 			read += s.Len()
 		}
-		if scores, err = s.Feed(ctx, id); err != nil {
+		feed := func() (err error) {
+			scores, err = s.Feed(ctx, id)
+			return err
+		}
+		if err := in.measure(feed, s.Watched, s.Writers); err != nil {
 			return nil, err
 		}
 		f.step(s, seen, read, slid)
 		seen++
 	}
 	f.Left = s.Size() - s.Len()
+	f.Text = in.textRange(text, 0).Text
 	for _, id := range text {
 		f.Tokens = append(f.Tokens, in.Token(id))
 	}

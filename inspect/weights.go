@@ -255,3 +255,11 @@ func length[T float32 | float64](x []T) float64 {
 	}
 	return math.Sqrt(sum)
 }
+
+// checkCount returns an error for a number of things that are to be listed.
+func checkCount(n int, what string, most int) error {
+	if n < 0 || n > most {
+		return Userf("%d %s: expected 0 to %d", n, what, most)
+	}
+	return nil
+}

@@ -3,11 +3,13 @@ package view
 import (
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"unicode/utf8"
 
 	"caldera/inspect"
+	"caldera/internal/plot"
 )
 
 // Attention are the parameters of the view of who looks at whom.
@@ -53,10 +55,10 @@ func (r AttentionResult) Text(s *Screen) error {
 	for _, h := range r.Heads {
 		pair, weight := "", ""
 		if len(h.Strongest) > 0 {
-			pair, weight = r.pair(h.Strongest[0]), decimals(h.Strongest[0].Weight, 3)
+			pair, weight = r.pair(h.Strongest[0]), number3(h.Strongest[0].Weight)
 		}
 		rows = append(rows, []string{fmt.Sprint(h.Layer), fmt.Sprint(h.Head), pair, weight,
-			decimals(h.Entropy, 3), decimals(h.First, 3), decimals(h.Self, 3), decimals(h.Previous, 3), decimals(h.Distance, 2)})
+			number3(h.Entropy), number3(h.First), number3(h.Self), number3(h.Previous), number3(h.Distance)})
 	}
 	if err := s.Table(rows); err != nil {
 		return err
@@ -78,9 +80,9 @@ func (r AttentionResult) Text(s *Screen) error {
 	}
 	rows[0] = append(rows[0], "")
 	for _, p := range r.Pairs {
-		row := []string{fmt.Sprint(p.Layer), fmt.Sprint(p.Head), Quote(r.Tokens[p.From]), Quote(r.Tokens[p.To]), fmt.Sprintf("%d → %d", p.From, p.To), decimals(p.Probability, 3)}
+		row := []string{fmt.Sprint(p.Layer), fmt.Sprint(p.Head), Quote(r.Tokens[p.From]), Quote(r.Tokens[p.To]), fmt.Sprintf("%d → %d", p.From, p.To), number3(p.Prob)}
 		if r.Weighted {
-			row = append(row, decimals(*p.Carried, 3), decimals(p.Weight, 3))
+			row = append(row, number3(*p.Carried), number3(p.Weight))
 		}
 		rows = append(rows, append(row, Bar(float64(p.Weight/r.Pairs[0].Weight), 12)))
 	}
@@ -200,10 +202,74 @@ func (r AttentionResult) Table() [][]string {
 	return rows
 }
 
-// decimals is a number with so many decimals, and a dash if it is none.
-func decimals(f inspect.Float, n int) string {
-	if math.IsNaN(float64(f)) {
-		return "–"
+// maxLabelled is the most positions that a map labels with their tokens.
+const maxLabelled = 96
+
+// Draw draws the map of one head, with tokens on both axes; those of several heads
+// without; or, where there are no maps, the figures of all heads.
+func (r AttentionResult) Draw(w io.Writer, f plot.Format) error {
+	if r.MapsLeftOut != "" {
+		return plot.WritePanels(w, f, r.figures()...)
 	}
-	return fmt.Sprintf("%.*f", n, float64(f))
+	title := fmt.Sprintf("%s: who looks at whom, %s", r.which(), r.weights())
+	if len(r.Heads) == 1 && len(r.Tokens) <= maxLabelled {
+		h := plot.Heat{Title: title, X: "is looked at", Y: "looks", Values: widened(r.Heads[0].Map), High: r.highest(r.Heads[0])}
+		for i, t := range r.Tokens {
+			label := fmt.Sprintf("%d %s", i, Quote(t))
+			h.Rows, h.Columns = append(h.Rows, label), append(h.Columns, label)
+		}
+		return plot.WritePanels(w, f, h)
+	}
+	m := plot.Maps{Title: title + "; a row looks at columns", High: r.highest(r.Heads...)}
+	for _, h := range r.Heads {
+		m.Titles = append(m.Titles, fmt.Sprintf("layer %d, head %d", h.Layer, h.Head))
+		m.Values = append(m.Values, widened(h.Map))
+	}
+	return plot.WritePanels(w, f, m)
+}
+
+// figures are a map for each figure of a head: a row a layer, a column a head.
+func (r AttentionResult) figures() (panels []plot.Panel) {
+	for _, f := range []struct {
+		title string
+		of    func(inspect.AttentionHead) inspect.Float
+		high  float64 // 0: the largest
+	}{
+		{"how much goes to the first token", func(h inspect.AttentionHead) inspect.Float { return h.First }, 1},
+		{"how much goes to the position itself", func(h inspect.AttentionHead) inspect.Float { return h.Self }, 1},
+		{"how much goes to the position before", func(h inspect.AttentionHead) inspect.Float { return h.Previous }, 1},
+		{"entropy in nats", func(h inspect.AttentionHead) inspect.Float { return h.Entropy }, 0},
+		{"how many positions back", func(h inspect.AttentionHead) inspect.Float { return h.Distance }, 0},
+	} {
+		m := plot.Heat{Title: f.title, X: "head", Y: "layer", High: f.high}
+		last := -1
+		for _, h := range r.Heads {
+			if h.Layer != last {
+				last = h.Layer
+				m.Rows, m.Values, m.Cells = append(m.Rows, fmt.Sprint(h.Layer)), append(m.Values, nil), append(m.Cells, nil)
+			}
+			if len(m.Rows) == 1 {
+				m.Columns = append(m.Columns, fmt.Sprint(h.Head))
+			}
+			v := float64(f.of(h))
+			end := len(m.Rows) - 1
+			m.Values[end], m.Cells[end] = append(m.Values[end], v), append(m.Cells[end], fmt.Sprintf("%.2f", v))
+			if f.high == 0 && v > m.High {
+				m.High = v
+			}
+		}
+		panels = append(panels, m)
+	}
+	return panels
+}
+
+// widened are rows of a map as pictures take them.
+func widened(rows [][]inspect.Float) [][]float64 {
+	out := make([][]float64, len(rows))
+	for i, row := range rows {
+		for _, v := range row {
+			out[i] = append(out[i], float64(v))
+		}
+	}
+	return out
 }

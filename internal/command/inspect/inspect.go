@@ -25,7 +25,10 @@ type commands struct {
 	Embed     command[view.Embed, *view.Embed]         `cmd:"" help:"${help_embed}"`
 	Next      command[view.Next, *view.Next]           `cmd:"" help:"${help_next}"`
 	Attention command[view.Attention, *view.Attention] `cmd:"" help:"${help_attention}"`
+	Context   command[view.Context, *view.Context]     `cmd:"" help:"${help_context}"`
 	Lens      command[view.Lens, *view.Lens]           `cmd:"" help:"${help_lens}"`
+	MLP       command[view.MLP, *view.MLP]             `cmd:"" name:"mlp" help:"${help_mlp}"`
+	Forget    command[view.Forget, *view.Forget]       `cmd:"" help:"${help_forget}"`
 }
 
 // Command returns the command, with flags of its own.
