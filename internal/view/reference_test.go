@@ -21,10 +21,11 @@ const tolerance = 1e-5
 // reference is a checkpoint of which PyTorch computed figures in float64, and what the
 // views say of it.
 type reference struct {
-	in   *inspect.Inspector
-	seen gpttest.Figures // what can be seen while the model reads tokens
-	text string          // these tokens, as a parameter
-	time int
+	in       *inspect.Inspector
+	expected gpttest.Figures // what the model computes
+	seen     gpttest.Figures // what can be seen while it reads tokens
+	text     string          // these tokens, as a parameter
+	time     int
 }
 
 // TestReferences holds the JSON of views to PyTorch's figures. scripts/reference.py
@@ -41,11 +42,13 @@ func TestReferences(t *testing.T) {
 		}
 		for _, name := range gpttest.References {
 			dir := "../../gpt/testdata/" + name
-			r := &reference{in: inspect.New(gpttest.Load(t, b, dir, backend.F32), nil, inspect.Options{}), seen: gpttest.Inspected(t, dir)}
+			r := &reference{
+				in:       inspect.New(gpttest.Load(t, b, dir, backend.F32), nil, inspect.Options{}),
+				expected: gpttest.Expected(t, dir), seen: gpttest.Inspected(t, dir),
+			}
 			defer r.in.Close()
-			expected := gpttest.Expected(t, dir)
-			r.time = expected.Shape("input_ids")[1]
-			r.text = tokens(expected.Ints(t, "input_ids")[:r.time])
+			r.time = r.expected.Shape("input_ids")[1]
+			r.text = "tokens=" + list(r.expected.Ints(t, "input_ids")[:r.time])
 			for view, test := range views {
 				t.Run(name+"/"+view, func(t *testing.T) { test(r, t) })
 			}
@@ -53,13 +56,9 @@ func TestReferences(t *testing.T) {
 	})
 }
 
-// tokens are ids as a parameter of a text.
-func tokens[T int | int32](ids []T) string {
-	return "tokens=" + list(ids)
-}
-
-func list[T int | int32](ids []T) string {
-	return strings.Trim(strings.ReplaceAll(fmt.Sprint(ids), " ", ","), "[]")
+// list are numbers with commas between.
+func list[T int32 | float32](numbers []T) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", ","), "[]")
 }
 
 // ask asks a view, and returns its result as JSON has it.
@@ -313,7 +312,7 @@ func (r *reference) next(t *testing.T) {
 	ids, probs := r.seen.Ints(t, "next.ids"), r.seen.Floats(t, "next.probabilities")
 	last := r.time - 1
 	for _, position := range []int{0, last / 2, last} {
-		v := r.ask(t, "next", "%s&position=%d&top=5&temperature=%s", r.text, position, strings.Trim(strings.ReplaceAll(fmt.Sprint(temperatures), " ", ","), "[]"))
+		v := r.ask(t, "next", "%s&position=%d&top=5&temperature=%s", r.text, position, list(temperatures))
 		for i, temperature := range temperatures {
 			from := (i*r.time + position) * 5
 			name := fmt.Sprintf("position %d, temperature %v", position, temperature)
@@ -342,21 +341,26 @@ func (r *reference) next(t *testing.T) {
 	}
 }
 
-// attention holds maps that are weighted by values.
+// attention holds maps, weighted by values or not.
 func (r *reference) attention(t *testing.T) {
+	heads := r.in.Model.Heads
 	for layer := range r.in.Model.Layers {
-		v := r.ask(t, "attention", "%s&layer=%d&weighted=1", r.text, layer)
-		name := fmt.Sprintf("weighted.%d", layer)
-		figures := r.seen.Floats(t, name)
-		var got []float32
-		for h := range r.in.Model.Heads {
-			for i := range r.time {
-				row := make([]float32, r.time)
-				copy(row, floats(t, v, "heads.%d.map.%d.*", h, i))
-				got = append(got, row...)
+		probs, weighted := fmt.Sprintf("attn.%d", layer), fmt.Sprintf("weighted.%d", layer)
+		for name, figures := range map[string][]float32{
+			probs:    r.expected.Floats(t, probs)[:heads*r.time*r.time],
+			weighted: r.seen.Floats(t, weighted),
+		} {
+			v := r.ask(t, "attention", "%s&layer=%d&weighted=%t", r.text, layer, name == weighted)
+			var got []float32
+			for h := range heads {
+				for i := range r.time {
+					row := make([]float32, r.time)
+					copy(row, floats(t, v, "heads.%d.map.%d.*", h, i))
+					got = append(got, row...)
+				}
 			}
+			gpttest.CheckNear(t, name, got, figures, tolerance)
 		}
-		gpttest.CheckNear(t, name, got, figures, tolerance)
 	}
 }
 
