@@ -67,7 +67,7 @@ var rules = []arch.Rule{{
 	Never: []string{"internal/bench"},
 	Why:   "a race with other programs is run by whoever measures our side: it knows no measurement",
 }, {
-	From:  []string{"gpt/...", "internal/bench/...", "internal/train", "internal/trace"},
+	From:  []string{"gpt/...", "internal/bench/...", "internal/train/...", "internal/trace"},
 	Never: []string{"internal/cli/...", "internal/command/..."},
 	Why:   "what commands do can be used, and tested, without a command line: flags and messages about them are the commands'",
 }, {
