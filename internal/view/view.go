@@ -37,6 +37,7 @@ func All() []View {
 	return []View{
 		{"tally", "Count the weights of a model by kind of matrix.", func() Params { return new(Tally) }},
 		{"tokens", "Cut a text into tokens, or join token ids to a text.", func() Params { return new(Tokens) }},
+		{"learn", "Look at a text with the weights that a training run has kept on its way from random ones.", func() Params { return new(Learn) }},
 	}
 }
 

@@ -1,0 +1,400 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"caldera/backend"
+	"caldera/gpt"
+	"caldera/gpt/checkpoint"
+	"caldera/gpt/model"
+	"caldera/gpt/tokenizer"
+	"caldera/internal/train/folder"
+)
+
+// Learned shows how a model came about: what the weights that a training run has kept
+// on its way make of one text.
+type Learned struct {
+	Run     string     `json:"run"`      // its folder
+	Tokens  []Token    `json:"tokens"`   // of the text
+	Near    Token      `json:"near"`     // the token whose neighbours are looked for
+	Layer   int        `json:"layer"`    // of the maps of attention
+	Head    int        `json:"head"`     //
+	Losses  []StepLoss `json:"losses"`   // of the run's log, by step
+	Stages  []Stage    `json:"stages"`   // by step
+	LeftOut int        `json:"left_out"` // weights that the run has and that were not asked for
+	Notes   []string   `json:"notes"`    // what of the folder could not be read
+	Vocab   int        `json:"vocab"`    // how many tokens the model knows; a guess at random has a surprise of its logarithm
+}
+
+// StepLoss has the losses of a step, in nats a token, as the run logged them.
+type StepLoss struct {
+	Step       int   `json:"step"`
+	Training   Float `json:"training"`   // of the step's batch, before the step; null where it was not logged
+	Validation Float `json:"validation"` // null where it was not measured
+}
+
+// Stage is what the weights of one step make of the text.
+type Stage struct {
+	Step       int      `json:"step"`  // of training, done before
+	Path       string   `json:"path"`  // of the weights
+	Kinds      []string `json:"kinds"` // what the run keeps them as: snapshot, best, newest, checkpoint
+	Training   Float    `json:"training"`
+	Validation Float    `json:"validation"`
+
+	Surprise   Float       `json:"surprise"`   // mean of -log p of the text's tokens but the first, in nats; null of a text of one token
+	Next       []NextToken `json:"next"`       // after the text, the likeliest first
+	Neighbours []Neighbour `json:"neighbours"` // of Near, the nearest first
+	Attention  [][]Float   `json:"attention"`  // [time][time]: how much each position, a row, takes of each; rows add up to 1, unless the family lets a head look nowhere
+}
+
+// NextToken is a token that may come next.
+type NextToken struct {
+	Token
+	Probability Float `json:"probability"`
+}
+
+// Neighbour is a token whose embedding is near that of another.
+type Neighbour struct {
+	Token
+	Cosine Float `json:"cosine"` // of the angle between both embeddings
+}
+
+// LearnOptions say what to look at.
+type LearnOptions struct {
+	// Text cuts the text into tokens of the run's models. All of them have one
+	// tokenizer. It is called for each, such as with func(in *Inspector) ([]int, error)
+	// { return in.Encode("The") }.
+	Text func(in *Inspector) ([]int, error)
+
+	Near        string // whose last token's neighbours are looked for, or an id where there is no tokenizer; empty: the text's last token
+	Layer, Head int    // whose map of attention is looked at
+	Top         int    // how many next tokens and neighbours are listed, 0 or more
+
+	// Steps are those to look at, which the run must have kept. Empty: at most Most of
+	// all, the first and the last among them, spread evenly over the list.
+	Steps []int
+	Most  int
+}
+
+// maxLosses is how many points the losses of a log may have: more cannot be seen.
+const maxLosses = 1000
+
+// maxMaps is how many numbers all maps of attention together may have.
+const maxMaps = 1 << 22
+
+// Learn looks at what a training run has kept of its way, and at its best and newest
+// checkpoint. One after the other is loaded on the backend of the Inspector, looked
+// at, and freed; the Inspector's own model is not used.
+func (in *Inspector) Learn(ctx context.Context, run string, o LearnOptions) (*Learned, error) {
+	r, err := folder.Open(run)
+	if err != nil {
+		return nil, UserError{err}
+	}
+	weights, err := o.choose(r.Weights)
+	if err != nil {
+		return nil, err
+	}
+	l := &Learned{Run: run, Layer: o.Layer, Head: o.Head, Losses: losses(r.Log), Stages: []Stage{}, LeftOut: len(r.Weights) - len(weights), Notes: append([]string{}, r.Notes...)}
+	for _, w := range weights {
+		if err := in.load(ctx, w.Path, func(child *Inspector) error {
+			ids, err := l.same(child, w, o)
+			if err != nil {
+				return err
+			}
+			if len(weights)*len(ids)*len(ids) > maxMaps {
+				return Userf("maps of attention of %d tokens, for each of %d checkpoints, are too many numbers: give a shorter text, or fewer steps", len(ids), len(weights))
+			}
+			s, err := child.stage(ctx, ids, l.Near.ID, o)
+			if err != nil {
+				return err
+			}
+			s.Step, s.Path, s.Kinds, s.Training, s.Validation = w.Step, w.Path, w.Kinds, number(w.Loss), number(w.ValLoss)
+			l.Stages = append(l.Stages, *s)
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// choose are the weights to look at, by step.
+func (o LearnOptions) choose(all []folder.Weights) (chosen []folder.Weights, err error) {
+	if len(o.Steps) > 0 {
+		for _, step := range slices.Compact(slices.Sorted(slices.Values(o.Steps))) {
+			i, found := slices.BinarySearchFunc(all, step, func(w folder.Weights, step int) int { return cmp.Compare(w.Step, step) })
+			if !found {
+				var steps []string
+				for _, w := range all {
+					steps = append(steps, strconv.Itoa(w.Step))
+				}
+				return nil, Userf("step %d: the run has kept no weights of it, but of %s", step, list(steps))
+			}
+			chosen = append(chosen, all[i])
+		}
+		return chosen, nil
+	}
+	if o.Most < 1 {
+		return nil, Userf("%d checkpoints at most: expected 1 or more", o.Most)
+	}
+	n := min(o.Most, len(all))
+	for i := range n {
+		at := len(all) - 1
+		if n > 1 {
+			at = i * (len(all) - 1) / (n - 1)
+		}
+		chosen = append(chosen, all[at])
+	}
+	return chosen, nil
+}
+
+// list is some words with commas between, and how many more there are.
+func list(words []string) string {
+	const most = 20
+	text := ""
+	for i, w := range words[:min(len(words), most)] {
+		if i > 0 {
+			text += ", "
+		}
+		text += w
+	}
+	if n := len(words) - most; n > 0 {
+		text += fmt.Sprintf(" and %d more", n)
+	}
+	return text
+}
+
+// load has look use an Inspector of the model at path, and frees both.
+func (in *Inspector) load(ctx context.Context, path string, look func(*Inspector) error) (failed error) {
+	c, err := checkpoint.Open(path)
+	if err != nil {
+		return err
+	}
+	t, err := c.Tokenizer()
+	if err != nil && !errors.Is(err, tokenizer.ErrNone) {
+		return errors.Join(err, c.Close())
+	}
+	m, err := gpt.LoadCheckpoint(ctx, in.Model.Backend, c, gpt.LoadOptions{For: &gpt.Use{Context: 1, Feeds: []int{1}}})
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	child := New(m, t, Options{Name: path, Cache: in.cache})
+	child.profiling, child.made = in.profiling, in.made
+	defer func() {
+		in.made = child.made
+		child.Close()
+		failed = errors.Join(failed, m.Close())
+	}()
+	return look(child)
+}
+
+// same are the text's tokens, which must be those of the models before.
+func (l *Learned) same(in *Inspector, w folder.Weights, o LearnOptions) ([]int, error) {
+	ids, err := o.Text(in)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.Fits(ids); err != nil {
+		return nil, err
+	}
+	near, err := in.lastToken(o.Near, ids)
+	if err != nil {
+		return nil, err
+	}
+	var tokens []Token
+	for _, id := range ids {
+		tokens = append(tokens, in.Token(id))
+	}
+	if l.Tokens == nil {
+		l.Tokens, l.Near, l.Vocab = tokens, in.Token(near), in.Model.Vocab
+	}
+	if !slices.Equal(tokens, l.Tokens) || in.Token(near) != l.Near || in.Model.Vocab != l.Vocab {
+		return nil, fmt.Errorf("%s has another vocabulary than the checkpoints before it: they are not of one run", w.Path)
+	}
+	return ids, nil
+}
+
+// lastToken is the last token of a word, or of the text where there is no word.
+func (in *Inspector) lastToken(word string, text []int) (int, error) {
+	if word == "" {
+		return text[len(text)-1], nil
+	}
+	if in.Tokenizer == nil {
+		id, err := strconv.Atoi(word)
+		if err != nil || id < 0 || id >= in.Model.Vocab {
+			return 0, Userf("near: %q: the models have no tokenizer, so give the id of a token, 0 to %d", word, in.Model.Vocab-1)
+		}
+		return id, nil
+	}
+	ids, err := in.Tokenizer.EncodePrompt(word, tokenizer.AllowSpecial)
+	if err != nil {
+		return 0, Userf("near: %w", err)
+	}
+	return ids[len(ids)-1], nil
+}
+
+// stage looks at the model.
+func (in *Inspector) stage(ctx context.Context, ids []int, near int, o LearnOptions) (*Stage, error) {
+	if err := cmp.Or(in.checkLayer(o.Layer), in.checkHead(o.Head)); err != nil {
+		return nil, err
+	}
+	if o.Top < 0 {
+		return nil, Userf("top: %d tokens: expected 0 or more", o.Top)
+	}
+	hidden, probs := fmt.Sprintf("hidden.%d", in.Model.Layers), fmt.Sprintf("blocks.%d.attention.probs", o.Layer)
+	run, err := in.Run(ctx, ids, hidden, probs)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stage{Next: []NextToken{}, Neighbours: []Neighbour{}}
+	sum := 0.0
+	err = in.Scores(ctx, run.Value(hidden).Data, func(row int, scores []float32) error {
+		logs := LogProbs(scores, 1)
+		if row < len(ids)-1 {
+			sum -= logs[ids[row+1]]
+			return nil
+		}
+		for _, id := range largest(logs, o.Top) {
+			s.Next = append(s.Next, NextToken{in.Token(id), Float(math.Exp(logs[id]))})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Surprise = Float(sum / float64(len(ids)-1)) // 0/0 is NaN
+	maps := run.Value(probs)
+	for i := range ids {
+		s.Attention = append(s.Attention, Floats(maps.Row(o.Head, i)))
+	}
+	s.Neighbours, err = in.neighbours(ctx, near, o.Top)
+	return s, err
+}
+
+// largest are the indices of the n largest values, the largest first; of equal ones
+// the lower index, and NaN after all numbers.
+func largest(values []float64, n int) []int {
+	all := make([]int, len(values))
+	for i := range all {
+		all[i] = i
+	}
+	slices.SortStableFunc(all, func(a, b int) int {
+		x, y := values[a], values[b]
+		return cmp.Compare(y, x) // in which NaN is below all numbers
+	})
+	return all[:min(n, len(all))]
+}
+
+// embeddingRows is how many rows of the embedding are on the host at once.
+const embeddingRows = 1024
+
+// neighbours are the n tokens whose embeddings have the largest cosine with that of a
+// token, which is not among them.
+func (in *Inspector) neighbours(ctx context.Context, token, n int) ([]Neighbour, error) {
+	var table backend.Tensor
+	for _, w := range in.Model.Weights() {
+		if w.Role == model.Embedding {
+			table = *w.Tensor
+			break
+		}
+	}
+	rows := func(from, to int) ([]float32, error) {
+		values := make([]float32, (to-from)*in.Model.Width)
+		return values, backend.GetF32(in.Model.Backend, table.Slice(-2, from, to), values)
+	}
+	x, err := rows(token, token+1)
+	if err != nil {
+		return nil, err
+	}
+	cosines := make([]float64, 0, in.Model.Vocab)
+	for from := 0; from < in.Model.Vocab; from += embeddingRows {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		to := min(from+embeddingRows, in.Model.Vocab)
+		values, err := rows(from, to)
+		if err != nil {
+			return nil, err
+		}
+		for i := range to - from {
+			cosines = append(cosines, cosine(x, values[i*in.Model.Width:(i+1)*in.Model.Width]))
+		}
+	}
+	list := []Neighbour{}
+	for _, id := range largest(cosines, n+1) {
+		if id != token && len(list) < n {
+			list = append(list, Neighbour{in.Token(id), Float(cosines[id])})
+		}
+	}
+	return list, nil
+}
+
+// cosine is that of the angle between two vectors, in float64; NaN if one is 0.
+func cosine(x, y []float32) float64 {
+	var xy, xx, yy float64
+	for i := range x {
+		a, b := float64(x[i]), float64(y[i])
+		xy, xx, yy = xy+a*b, xx+a*a, yy+b*b
+	}
+	return xy / math.Sqrt(xx*yy)
+}
+
+func number(x *float64) Float {
+	if x == nil {
+		return Float(math.NaN())
+	}
+	return Float(*x)
+}
+
+// losses are those of a log by step. Where they are too many, those of several steps
+// next to each other are one, with their mean.
+func losses(log []folder.Entry) []StepLoss {
+	training := thin(log, func(e folder.Entry) *float64 { return e.Loss })
+	validation := thin(log, func(e folder.Entry) *float64 { return e.ValLoss })
+	steps := map[int]StepLoss{}
+	for step, x := range training {
+		steps[step] = StepLoss{step, x, number(nil)}
+	}
+	for step, x := range validation {
+		s, ok := steps[step]
+		if !ok {
+			s = StepLoss{step, number(nil), x}
+		}
+		s.Validation = x
+		steps[step] = s
+	}
+	list := []StepLoss{}
+	for _, s := range steps {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b StepLoss) int { return cmp.Compare(a.Step, b.Step) })
+	return list
+}
+
+// thin has at most maxLosses of the losses, by step.
+func thin(log []folder.Entry, of func(folder.Entry) *float64) map[int]Float {
+	var steps []int
+	var values []float64
+	for _, e := range log {
+		if x := of(e); x != nil {
+			steps, values = append(steps, e.Step), append(values, *x)
+		}
+	}
+	size := (len(steps) + maxLosses - 1) / maxLosses
+	out := map[int]Float{}
+	for from := 0; from < len(steps); from += size {
+		to := min(from+size, len(steps))
+		sum := 0.0
+		for _, x := range values[from:to] {
+			sum += x
+		}
+		out[steps[to-1]] = Float(sum / float64(to-from))
+	}
+	return out
+}
