@@ -247,14 +247,13 @@ func (in *Inspector) stage(ctx context.Context, ids []int, near int, o LearnOpti
 	if o.Top < 0 {
 		return nil, Userf("top: %d tokens: expected 0 or more", o.Top)
 	}
-	hidden, probs := fmt.Sprintf("hidden.%d", in.Model.Layers), fmt.Sprintf("blocks.%d.attention.probs", o.Layer)
-	run, err := in.Run(ctx, ids, hidden, probs)
+	run, err := in.Run(ctx, ids, fmt.Sprintf("hidden.%d", in.Model.Layers), fmt.Sprintf("blocks.%d.attention.probs", o.Layer))
 	if err != nil {
 		return nil, err
 	}
 	s := &Stage{Next: []NextToken{}, Neighbours: []Neighbour{}}
 	sum := 0.0
-	err = in.Scores(ctx, run.Value(hidden).Data, func(row int, scores []float32) error {
+	err = in.Scores(ctx, run.Value("hidden.%d", in.Model.Layers).Data, func(row int, scores []float32) error {
 		logs := LogProbs(scores, 1)
 		if row < len(ids)-1 {
 			sum -= logs[ids[row+1]]
@@ -269,7 +268,7 @@ func (in *Inspector) stage(ctx context.Context, ids []int, near int, o LearnOpti
 		return nil, err
 	}
 	s.Surprise = Float(sum / float64(len(ids)-1)) // 0/0 is NaN
-	maps := run.Value(probs)
+	maps := run.Value("blocks.%d.attention.probs", o.Layer)
 	for i := range ids {
 		s.Attention = append(s.Attention, Floats(maps.Row(o.Head, i)))
 	}

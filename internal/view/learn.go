@@ -67,7 +67,7 @@ func (r LearnResult) Text(s *Screen) error {
 	if r.LeftOut > 0 {
 		left = fmt.Sprintf(" of %s", count(len(r.Stages)+r.LeftOut))
 	}
-	if err := s.Print("%s: %s%s checkpoints read %q, of %s tokens; a guess at random has a surprise of %.2f nats\n", s.Bold(printable.Text(r.Run)),
+	if err := s.Print("%s: %s%s checkpoints read \"%s\", of %s tokens; a guess at random has a surprise of %.2f nats\n", s.Bold(printable.Text(r.Run)),
 		count(len(r.Stages)), left, r.text(), count(len(r.Tokens)), math.Log(float64(r.Vocab))); err != nil {
 		return err
 	}
@@ -250,7 +250,7 @@ func picture(attention [][]inspect.Float) image.Image {
 // losses is the plot of losses.
 func (r LearnResult) losses() (*gonum.Plot, error) {
 	p := plot.New()
-	p.Title.Text = fmt.Sprintf("%s: %q", printable.Text(r.Run), r.text())
+	p.Title.Text = fmt.Sprintf("%s: \"%s\"", printable.Text(r.Run), r.text())
 	p.X.Label.Text, p.Y.Label.Text = "step", "nats a token"
 	p.X.Scale, p.X.Tick.Marker = logSteps{}, logSteps{}
 	p.Legend.Top = true

@@ -84,7 +84,7 @@ type Drawer interface {
 type Answer struct {
 	View   string `json:"view"`
 	Model  string `json:"model"`
-	Device string `json:"device"` // as --device takes it, such as vulkan:0
+	Device string `json:"device"` // such as vulkan:0
 	About  string `json:"about"`  // the device
 	Result Result `json:"result"`
 

@@ -22,6 +22,7 @@ import (
 type commands struct {
 	Tally  tallyCommand                       `cmd:"" help:"${help_tally}"`
 	Tokens command[view.Tokens, *view.Tokens] `cmd:"" help:"${help_tokens}"`
+	Learn  learnCommand                       `cmd:"" help:"${help_learn}"`
 }
 
 // Command returns the command, with flags of its own.
