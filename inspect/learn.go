@@ -56,7 +56,7 @@ type Stage struct {
 // NextToken is a token that may come next.
 type NextToken struct {
 	Token
-	Probability Float `json:"probability"`
+	Prob Float `json:"prob"`
 }
 
 // Neighbour is a token whose embedding is near that of another.
@@ -101,6 +101,9 @@ func (in *Inspector) Learn(ctx context.Context, run string, o LearnOptions) (*Le
 		return nil, err
 	}
 	l := &Learned{Run: run, Layer: o.Layer, Head: o.Head, Losses: losses(r.Log), Stages: []Stage{}, LeftOut: len(r.Weights) - len(weights), Notes: append([]string{}, r.Notes...)}
+	if !slices.ContainsFunc(r.Weights, func(w folder.Weights) bool { return slices.Contains(w.Kinds, folder.KindSnapshot) }) {
+		l.Notes = append(l.Notes, "the run has kept no snapshots, which training does when it is told to: there are only its checkpoints")
+	}
 	for _, w := range weights {
 		if err := in.load(ctx, w.Path, func(child *Inspector) error {
 			ids, err := l.same(child, w, o)
@@ -259,7 +262,7 @@ func (in *Inspector) stage(ctx context.Context, ids []int, near int, o LearnOpti
 			sum -= logs[ids[row+1]]
 			return nil
 		}
-		for _, id := range largest(logs, o.Top) {
+		for _, id := range highest(logs, o.Top) {
 			s.Next = append(s.Next, NextToken{in.Token(id), Float(math.Exp(logs[id]))})
 		}
 		return nil
@@ -276,9 +279,9 @@ func (in *Inspector) stage(ctx context.Context, ids []int, near int, o LearnOpti
 	return s, err
 }
 
-// largest are the indices of the n largest values, the largest first; of equal ones
+// highest are the indices of the n largest values, the largest first; of equal ones
 // the lower index, and NaN after all numbers.
-func largest(values []float64, n int) []int {
+func highest(values []float64, n int) []int {
 	all := make([]int, len(values))
 	for i := range all {
 		all[i] = i
@@ -326,7 +329,7 @@ func (in *Inspector) neighbours(ctx context.Context, token, n int) ([]Neighbour,
 		}
 	}
 	list := []Neighbour{}
-	for _, id := range largest(cosines, n+1) {
+	for _, id := range highest(cosines, n+1) {
 		if id != token && len(list) < n {
 			list = append(list, Neighbour{in.Token(id), Float(cosines[id])})
 		}

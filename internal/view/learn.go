@@ -23,7 +23,7 @@ import (
 
 // Learn are the parameters of the view of a training run.
 type Learn struct {
-	Folder string `arg:"" name:"run" help:"Folder of a training run, which has kept snapshots of its weights."`
+	Folder string `arg:"" optional:"" name:"run" help:"Folder of a training run, which has kept snapshots of its weights."`
 	Text
 	Near  string `placeholder:"WORD" help:"Show the neighbours of this word's last token (default: of the text's)."`
 	Layer int    `default:"0" placeholder:"N" help:"Layer of the map of attention (${default})."`
@@ -35,6 +35,9 @@ type Learn struct {
 
 // Run looks at one checkpoint after the other.
 func (p *Learn) Run(ctx context.Context, in *inspect.Inspector) (Result, error) {
+	if p.Folder == "" {
+		return nil, inspect.Userf("no training run: expected the folder of one")
+	}
 	l, err := in.Learn(ctx, p.Folder, inspect.LearnOptions{Text: p.ids, Near: p.Near, Layer: p.Layer, Head: p.Head, Top: p.Top, Steps: p.Steps, Most: p.Most})
 	if err != nil {
 		return nil, err
@@ -67,20 +70,20 @@ func (r LearnResult) Text(s *Screen) error {
 	if r.LeftOut > 0 {
 		left = fmt.Sprintf(" of %s", count(len(r.Stages)+r.LeftOut))
 	}
-	if err := s.Print("%s: %s%s checkpoints read \"%s\", of %s tokens; a guess at random has a surprise of %.2f nats\n", s.Bold(printable.Text(r.Run)),
+	if err := s.Print("%s: %s%s checkpoints read \"%s\" (tokens: %s); a guess at random has a surprise of %.2f nats\n", s.Bold(printable.Text(r.Run)),
 		count(len(r.Stages)), left, r.text(), count(len(r.Tokens)), math.Log(float64(r.Vocab))); err != nil {
 		return err
 	}
-	rows := [][]string{{"step", "kept as", "training loss", "validation loss", "surprise", "next tokens", "neighbours of " + Quote(r.Near), "the last token looks at"}}
+	rows := [][]string{{"weights", "training loss", "validation loss", "surprise", "next tokens", "neighbours of " + Quote(r.Near), "the last token looks at"}}
 	for _, g := range r.Stages {
 		var next, near []string
 		for _, c := range g.Next {
-			next = append(next, fmt.Sprintf("%s %.1f %%", Quote(c.Token), 100*float64(c.Probability)))
+			next = append(next, fmt.Sprintf("%s %.1f %%", Quote(c.Token), 100*float64(c.Prob)))
 		}
 		for _, n := range g.Neighbours {
 			near = append(near, fmt.Sprintf("%s %.2f", Quote(n.Token), float64(n.Cosine)))
 		}
-		rows = append(rows, []string{count(g.Step), strings.Join(g.Kinds, ", "), nats(g.Training), nats(g.Validation), nats(g.Surprise),
+		rows = append(rows, []string{weights(g), nats(g.Training), nats(g.Validation), nats(g.Surprise),
 			strings.Join(next, ", "), strings.Join(near, ", "), r.looks(g)})
 	}
 	if err := s.Table(rows); err != nil {
@@ -98,6 +101,18 @@ func (r LearnResult) Text(s *Screen) error {
 		}
 	}
 	return nil
+}
+
+// weights is the name of a checkpoint in a run. A word comes first, by which
+// [Screen.Table] knows that this column stays where a table is split.
+func weights(g inspect.Stage) string {
+	name := "step " + count(g.Step)
+	for _, k := range g.Kinds {
+		if k != "snapshot" {
+			name += ", " + k
+		}
+	}
+	return name
 }
 
 // nats is a loss for people.
@@ -176,7 +191,7 @@ func (r LearnResult) Table() [][]string {
 	for _, g := range r.Stages {
 		row := []string{strconv.Itoa(g.Step), g.Path, strings.Join(g.Kinds, " "), number(g.Training), number(g.Validation), number(g.Surprise)}
 		for _, c := range g.Next {
-			row = append(row, c.Text, number(c.Probability))
+			row = append(row, c.Text, number(c.Prob))
 		}
 		for _, n := range g.Neighbours {
 			row = append(row, n.Text, number(n.Cosine))
@@ -210,14 +225,14 @@ func (r LearnResult) Draw(w io.Writer, f plot.Format) error {
 	return plot.Write(w, f, vg.Points(pageWidth)+20, height+20, func(c draw.Canvas) {
 		losses.Draw(draw.Crop(c, 0, 0, c.Max.Y-c.Min.Y-vg.Points(lossHeight), 0))
 		style := losses.Title.TextStyle
-		style.Font.Size, style.XAlign = vg.Points(10), draw.XLeft
+		style.Font.Size, style.XAlign, style.YAlign = vg.Points(10), draw.XLeft, draw.YBottom
 		top := c.Max.Y - vg.Points(lossHeight+mapTitle)
-		c.FillText(style, vg.Point{X: c.Min.X, Y: top - vg.Points(4)},
+		c.FillText(style, vg.Point{X: c.Min.X, Y: top - vg.Points(2)},
 			fmt.Sprintf("attention of layer %d, head %d: each position, a row, to those before it; dark is much", r.Layer, r.Head))
 		for i, g := range r.Stages {
 			x := c.Min.X + vg.Length(i%mapsAcross)*side
 			y := top - vg.Points(mapTitle) - vg.Length(i/mapsAcross)*(side+vg.Points(mapTitle))
-			c.FillText(style, vg.Point{X: x, Y: y - vg.Points(10)}, "step "+count(g.Step))
+			c.FillText(style, vg.Point{X: x, Y: y - vg.Points(13)}, weights(g))
 			y -= vg.Points(mapTitle)
 			box := vg.Rectangle{Min: vg.Point{X: x, Y: y - side + vg.Points(8)}, Max: vg.Point{X: x + side - vg.Points(8), Y: y}}
 			c.DrawImage(box, picture(g.Attention))
