@@ -11,6 +11,7 @@
 //	run.go        the values that a model names, while it reads a text
 //	scores.go     vectors mapped to scores of all tokens
 //	made.go       which ops made a value, and how long that took
+//	learn.go      a text, read with the weights that a training run has kept on its way
 //
 // Results are structs that marshal to JSON.
 package inspect

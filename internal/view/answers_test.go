@@ -23,6 +23,7 @@ func TestMain(m *testing.M) { os.Exit(devicetest.Main(m)) }
 var examples = []string{
 	"tally", "tally?shape=gpt3",
 	"tokens?text=It is a truth, 世界", "tokens?tokens=5,17", "tokens?text=<script>alert(1)</script>",
+	"learn?run=testdata/run&text=the author&layer=1&head=1&top=1&steps=13,159,2000", "learn?run=testdata/run&text=the&near=author&top=0", "learn?run=testdata/run&tokens=5&most=1",
 }
 
 // within is how far numbers of two backends may be apart. Those of results are at most

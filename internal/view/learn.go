@@ -235,7 +235,7 @@ func (r LearnResult) Draw(w io.Writer, f plot.Format) error {
 			c.FillText(style, vg.Point{X: x, Y: y - vg.Points(13)}, weights(g))
 			y -= vg.Points(mapTitle)
 			box := vg.Rectangle{Min: vg.Point{X: x, Y: y - side + vg.Points(8)}, Max: vg.Point{X: x + side - vg.Points(8), Y: y}}
-			c.DrawImage(box, picture(g.Attention))
+			c.DrawImage(box, picturedMap(g.Attention))
 			c.SetLineStyle(draw.LineStyle{Color: color.Gray{160}, Width: vg.Points(0.5)})
 			outline := box.Path()
 			outline.Close()
@@ -244,8 +244,8 @@ func (r LearnResult) Draw(w io.Writer, f plot.Format) error {
 	})
 }
 
-// picture is a map as an image: white is 0, black 1; what is no number is red.
-func picture(attention [][]inspect.Float) image.Image {
+// picturedMap is a map as an image: white is 0, black 1; what is no number is red.
+func picturedMap(attention [][]inspect.Float) image.Image {
 	n := len(attention)
 	scale := max(1, 192/n) // so that viewers which smooth images show squares
 	img := image.NewRGBA(image.Rect(0, 0, n*scale, n*scale))
