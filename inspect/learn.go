@@ -48,15 +48,9 @@ type Stage struct {
 	Validation Float    `json:"validation"`
 
 	Surprise   Float       `json:"surprise"`   // mean of -log p of the text's tokens but the first, in nats; null of a text of one token
-	Next       []NextToken `json:"next"`       // after the text, the likeliest first
+	Next       []Candidate `json:"next"`       // after the text, the likeliest first
 	Neighbours []Neighbour `json:"neighbours"` // of Near, the nearest first
-	Attention  [][]Float   `json:"attention"`  // [time][time]: how much each position, a row, takes of each; rows add up to 1, unless the family lets a head look nowhere
-}
-
-// NextToken is a token that may come next.
-type NextToken struct {
-	Token
-	Prob Float `json:"prob"`
+	Attention  [][]Float   `json:"attention"`  // Attention[from][to]: how much position from takes of position to, from 0 to itself
 }
 
 // Neighbour is a token whose embedding is near that of another.
@@ -85,9 +79,6 @@ type LearnOptions struct {
 // maxLosses is how many points the losses of a log may have: more cannot be seen.
 const maxLosses = 1000
 
-// maxMaps is how many numbers all maps of attention together may have.
-const maxMaps = 1 << 22
-
 // Learn looks at what a training run has kept of its way, and at its best and newest
 // checkpoint. One after the other is loaded on the backend of the Inspector, looked
 // at, and freed; the Inspector's own model is not used.
@@ -110,7 +101,7 @@ func (in *Inspector) Learn(ctx context.Context, run string, o LearnOptions) (*Le
 			if err != nil {
 				return err
 			}
-			if len(weights)*len(ids)*len(ids) > maxMaps {
+			if len(weights)*len(ids)*(len(ids)+1)/2 > MaxMapNumbers {
 				return Userf("maps of attention of %d tokens, for each of %d checkpoints, are too many numbers: give a shorter text, or fewer steps", len(ids), len(weights))
 			}
 			s, err := child.stage(ctx, ids, l.Near.ID, o)
@@ -244,37 +235,15 @@ func (in *Inspector) lastToken(word string, text []int) (int, error) {
 
 // stage looks at the model.
 func (in *Inspector) stage(ctx context.Context, ids []int, near int, o LearnOptions) (*Stage, error) {
-	if err := cmp.Or(in.checkLayer(o.Layer), in.checkHead(o.Head)); err != nil {
-		return nil, err
-	}
-	if o.Top < 0 {
-		return nil, Userf("top: %d tokens: expected 0 or more", o.Top)
-	}
-	run, err := in.Run(ctx, ids, fmt.Sprintf("hidden.%d", in.Model.Layers), fmt.Sprintf("blocks.%d.attention.probs", o.Layer))
+	next, err := in.Next(ctx, ids, NextOptions{Top: o.Top, Position: -1})
 	if err != nil {
 		return nil, err
 	}
-	s := &Stage{Next: []NextToken{}, Neighbours: []Neighbour{}}
-	sum := 0.0
-	err = in.Scores(ctx, run.Value("hidden.%d", in.Model.Layers).Data, func(row int, scores []float32) error {
-		logs := LogProbs(scores, 1)
-		if row < len(ids)-1 {
-			sum -= logs[ids[row+1]]
-			return nil
-		}
-		for _, id := range highest(logs, o.Top) {
-			s.Next = append(s.Next, NextToken{in.Token(id), Float(math.Exp(logs[id]))})
-		}
-		return nil
-	})
+	maps, err := in.Attention(ctx, ids, AttentionOptions{Layer: &o.Layer, Head: &o.Head})
 	if err != nil {
 		return nil, err
 	}
-	s.Surprise = Float(sum / float64(len(ids)-1)) // 0/0 is NaN
-	maps := run.Value("blocks.%d.attention.probs", o.Layer)
-	for i := range ids {
-		s.Attention = append(s.Attention, Floats(maps.Row(o.Head, i)))
-	}
+	s := &Stage{Surprise: next.Training.Loss, Next: next.Positions[len(ids)-1].Top, Attention: maps.Heads[0].Map}
 	s.Neighbours, err = in.neighbours(ctx, near, o.Top)
 	return s, err
 }

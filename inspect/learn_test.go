@@ -136,10 +136,10 @@ func checkStage(t *testing.T, b backend.Backend, s inspect.Stage, text []int) {
 			}
 		}
 		probs := gpttest.Floats(t, b, gpttest.Compact(t, b, session.Seen("blocks.1.attention.probs").Slice(-1, 0, len(text)).Slice(1, 2, 3)))
-		for k, p := range probs[:len(text)] {
-			if k > i {
-				p = 0
-			}
+		if len(s.Attention[i]) != i+1 {
+			t.Fatalf("step %d: attention of %d to %d positions", s.Step, i, len(s.Attention[i]))
+		}
+		for k, p := range probs[:i+1] {
 			if got := float64(s.Attention[i][k]); math.Abs(got-float64(p)) > 1e-5 {
 				t.Fatalf("step %d: attention of %d to %d is %v, expected %v", s.Step, i, k, got, p)
 			}
@@ -248,11 +248,11 @@ func TestLearnChooses(t *testing.T) {
 		"0 checkpoints at most: expected 1 or more":                         {Text: reader(1)},
 		"layer 2: this model has layers 0 to 1":                             {Text: reader(1), Most: 1, Layer: 2},
 		"head -1: a layer of this model has heads 0 to 3":                   {Text: reader(1), Most: 1, Head: -1},
-		"top: -1 tokens":   {Text: reader(1), Most: 1, Top: -1},
-		"expected 0 to 36": {Text: reader(37), Most: 1},
-		"no tokens":        {Text: reader(), Most: 1},
-		`near: "x": the models have no tokenizer`: {Text: reader(1), Most: 1, Near: "x"},
-		"none: no such file or directory":         {Text: reader(1), Most: 1, Near: "none"},
+		"top -1: expected 0 to 100":                                         {Text: reader(1), Most: 1, Top: -1},
+		"expected 0 to 36":                                                  {Text: reader(37), Most: 1},
+		"no tokens":                                                         {Text: reader(), Most: 1},
+		`near: "x": the models have no tokenizer`:                           {Text: reader(1), Most: 1, Near: "x"},
+		"none: no such file or directory":                                   {Text: reader(1), Most: 1, Near: "none"},
 	} {
 		run := dir
 		if o.Near == "none" {

@@ -83,7 +83,7 @@ func (r LearnResult) Text(s *Screen) error {
 		for _, n := range g.Neighbours {
 			near = append(near, fmt.Sprintf("%s %.2f", Quote(n.Token), float64(n.Cosine)))
 		}
-		rows = append(rows, []string{weights(g), nats(g.Training), nats(g.Validation), nats(g.Surprise),
+		rows = append(rows, []string{weights(g), inNats(g.Training), inNats(g.Validation), inNats(g.Surprise),
 			strings.Join(next, ", "), strings.Join(near, ", "), r.looks(g)})
 	}
 	if err := s.Table(rows); err != nil {
@@ -115,8 +115,8 @@ func weights(g inspect.Stage) string {
 	return name
 }
 
-// nats is a loss for people.
-func nats(x inspect.Float) string {
+// inNats is a loss for people.
+func inNats(x inspect.Float) string {
 	if math.IsNaN(float64(x)) {
 		return "-"
 	}
@@ -161,7 +161,7 @@ func (r LearnResult) maps(s *Screen) error {
 				for _, x := range g.Attention[i] {
 					line.WriteString(s.Shade(float64(x), "  "))
 				}
-				line.WriteString("  ")
+				line.WriteString(strings.Repeat("  ", n-i))
 			}
 			if err := s.Print("%s", line.String()); err != nil {
 				return err
@@ -251,7 +251,10 @@ func picturedMap(attention [][]inspect.Float) image.Image {
 	img := image.NewRGBA(image.Rect(0, 0, n*scale, n*scale))
 	for y := range n * scale {
 		for x := range n * scale {
-			v := float64(attention[y/scale][x/scale])
+			v := 0.0 // nobody looks ahead
+			if x/scale <= y/scale {
+				v = float64(attention[y/scale][x/scale])
+			}
 			if math.IsNaN(v) {
 				img.Set(x, y, plot.Vermillion)
 				continue

@@ -70,7 +70,7 @@ func TestLearn(t *testing.T) {
 // TestLearnMaps finds the map of attention in the picture: its first row is black and
 // white, as the first token can look at itself only.
 func TestLearnMaps(t *testing.T) {
-	img := picture2(t, [][]inspect.Float{{1, 0}, {0.25, inspect.Float(math.NaN())}})
+	img := picture2(t, [][]inspect.Float{{1}, {0.25, inspect.Float(math.NaN())}})
 	if got := []string{img(0, 0), img(1, 0), img(0, 1), img(1, 1)}; !reflect.DeepEqual(got, []string{"0 0 0", "255 255 255", "192 192 192", "213 94 0"}) {
 		t.Errorf("the map is %v", got)
 	}

@@ -37,6 +37,8 @@ func All() []View {
 	return []View{
 		{"tally", "Count the weights of a model by kind of matrix.", func() Params { return new(Tally) }},
 		{"tokens", "Cut a text into tokens, or join token ids to a text.", func() Params { return new(Tokens) }},
+		{"next", "Tell what the model expects after every token of a text, and how it takes what comes.", func() Params { return new(Next) }},
+		{"attention", "Show for each layer and head which token looks at which.", func() Params { return new(Attention) }},
 		{"learn", "Look at a text with the weights that a training run has kept on its way from random ones.", func() Params { return new(Learn) }},
 	}
 }

@@ -20,9 +20,11 @@ import (
 )
 
 type commands struct {
-	Tally  tallyCommand                       `cmd:"" help:"${help_tally}"`
-	Tokens command[view.Tokens, *view.Tokens] `cmd:"" help:"${help_tokens}"`
-	Learn  learnCommand                       `cmd:"" help:"${help_learn}"`
+	Tally     tallyCommand                             `cmd:"" help:"${help_tally}"`
+	Tokens    command[view.Tokens, *view.Tokens]       `cmd:"" help:"${help_tokens}"`
+	Next      command[view.Next, *view.Next]           `cmd:"" help:"${help_next}"`
+	Attention command[view.Attention, *view.Attention] `cmd:"" help:"${help_attention}"`
+	Learn     learnCommand                             `cmd:"" help:"${help_learn}"`
 }
 
 // Command returns the command, with flags of its own.
