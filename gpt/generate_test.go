@@ -232,6 +232,21 @@ func TestPredict(t *testing.T) {
 	}
 }
 
+// TestDrawnOfEachToken expects each token among those that were left to draw from.
+func TestDrawnOfEachToken(t *testing.T) {
+	_, m := tiny(t)
+	o := gpt.Options{Sampling: gpt.Sampling{Temperature: 1.5, TopK: 5, Seed: 3}, Predict: 20, IgnoreEOS: true, Drawn: 5}
+	for i, x := range generate(t, m, 0, []int{1, 2}, o) {
+		if x.Kept != 5 || len(x.Drawn) != 5 || !slices.ContainsFunc(x.Drawn, func(d gpt.TokenProb) bool { return d.ID == x.ID }) {
+			t.Errorf("token %d, %d, was drawn from %d: %v", i, x.ID, x.Kept, x.Drawn)
+		}
+	}
+	o.Drawn = 0
+	if x := generate(t, m, 0, []int{1, 2}, o)[0]; x.Drawn != nil || x.Kept != 0 {
+		t.Errorf("without being asked it told of %d: %v", x.Kept, x.Drawn)
+	}
+}
+
 func TestSeeds(t *testing.T) {
 	_, m := tiny(t)
 	o := greedy(20)

@@ -76,6 +76,9 @@ type Sampler struct {
 	err      error // what settings.Validate says
 	rng      *rand.Rand
 
+	drawn []candidate // what the latest token was drawn from, in the order of ids
+	total float64     // of the weights of drawn
+
 	// Buffers that are used again for each token, so that choosing one allocates nothing.
 	logits     []float32   // with the penalty applied
 	seen       []uint32    // by token: the round in which it was last penalized
@@ -143,6 +146,20 @@ func (s *Sampler) prepare(logits []float32, recent []int) (penalized []float32, 
 	return penalized, first, best, nil
 }
 
+// Drawn tells what the latest call of Next drew from: how many tokens penalty and
+// filters left, and the n likeliest of them, each with the logarithm of the
+// probability with which it was drawn. Of equal ones the lowest id comes first. A
+// greedy choice draws from one token.
+func (s *Sampler) Drawn(n int) (likeliest []TokenProb, kept int) {
+	return first(n, len(s.drawn), func(yield func(int, float64) bool) {
+		for _, c := range s.drawn {
+			if !yield(int(c.id), math.Log(c.weight/s.total)) {
+				return
+			}
+		}
+	}), len(s.drawn)
+}
+
 // argmax returns the index of the largest of x, the first if there are several. It
 // is an error if one is NaN or +Inf, or if all are -Inf.
 func argmax(x []float32) (int, error) {
@@ -201,9 +218,12 @@ func (s *Sampler) penalize(logits []float32, recent []int) ([]float32, error) {
 // with the largest logit.
 func (s *Sampler) choose(logits []float32, first int) int {
 	if s.settings.Temperature == 0 {
+		s.candidates = append(s.candidates[:0], candidate{int32(first), logits[first], 1})
+		s.drawn, s.total = s.candidates, 1
 		return first
 	}
 	c, total := s.weigh(logits, logits[first])
+	s.drawn, s.total = c, total
 	// Drawing in the order of ids, and not of probabilities, keeps the choice the
 	// same where two backends' logits differ in the last bit.
 	u := s.rng.Float64() * total

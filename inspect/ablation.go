@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,12 +90,35 @@ func (in *Inspector) checkPart(p Part) error {
 // Ablation is what parts of a model did for what it says next, at one position: with
 // them, and without them. The parts are off at all positions up to that one.
 type Ablation struct {
-	Position int     `json:"position"`
-	Token    Token   `json:"token"` // whose score the outcomes have
-	Off      []Part  `json:"off"`
-	Before   Outcome `json:"before"` // with all parts
-	After    Outcome `json:"after"`  // without those that are off
-	KL       Float   `json:"kl"`     // how far the distribution moved: KL(before ‖ after), in nats
+	Position int      `json:"position"`
+	Token    Token    `json:"token"` // whose score the outcomes have
+	Off      []Part   `json:"off"`
+	Before   Outcome  `json:"before"`  // with all parts
+	After    Outcome  `json:"after"`   // without those that are off
+	KL       Float    `json:"kl"`      // how far the distribution moved: KL(before ‖ after), in nats
+	Changes  []Change `json:"changes"` // of the token, and of those that are likeliest before or after
+}
+
+// Change is how the probability of a token changed.
+type Change struct {
+	Token
+	Before Float `json:"before"`
+	After  Float `json:"after"`
+}
+
+// changes compares two distributions, the logarithms of whose probabilities are given.
+func (a *Ablation) changes(in *Inspector, before, after []float64) {
+	seen := map[int]bool{}
+	add := func(id int) {
+		if !seen[id] {
+			a.Changes = append(a.Changes, Change{in.Token(id), Float(math.Exp(before[id])), Float(math.Exp(after[id]))})
+		}
+		seen[id] = true
+	}
+	add(a.Token.ID)
+	for _, c := range append(slices.Clone(a.Before.Top), a.After.Top...) {
+		add(c.ID)
+	}
 }
 
 // AblationOptions say where to look at the effect of parts.
@@ -160,9 +184,9 @@ func (in *Inspector) AblateEach(ctx context.Context, ids []int, offs [][]Part, o
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, Ablation{
-			Position: at, Token: in.Token(token), Off: slices.Clone(off), Before: before, After: after, KL: Float(divergence(logs, without)),
-		})
+		a := Ablation{Position: at, Token: in.Token(token), Off: slices.Clone(off), Before: before, After: after, KL: Float(divergence(logs, without))}
+		a.changes(in, logs, without)
+		all = append(all, a)
 	}
 	return all, nil
 }

@@ -135,13 +135,13 @@ func (r LearnResult) looks(g inspect.Stage) string {
 	return fmt.Sprintf("%s (%d) %.2f", Quote(r.Tokens[most]), most, float64(last[most]))
 }
 
-// widest is the most tokens of a map that is drawn on a terminal.
-const widest = 48
+// widestMap is the most tokens of a map that is drawn on a terminal.
+const widestMap = 48
 
 // maps draws the maps of attention side by side, with colours only.
 func (r LearnResult) maps(s *Screen) error {
 	n := len(r.Tokens)
-	if !s.Color || n > widest || n < 2 {
+	if !s.Color || n > widestMap || n < 2 {
 		return nil
 	}
 	width := 2*n + 2

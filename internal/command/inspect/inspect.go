@@ -24,6 +24,7 @@ type commands struct {
 	Tokens    command[view.Tokens, *view.Tokens]       `cmd:"" help:"${help_tokens}"`
 	Next      command[view.Next, *view.Next]           `cmd:"" help:"${help_next}"`
 	Attention command[view.Attention, *view.Attention] `cmd:"" help:"${help_attention}"`
+	Lens      command[view.Lens, *view.Lens]           `cmd:"" help:"${help_lens}"`
 	Learn     learnCommand                             `cmd:"" help:"${help_learn}"`
 }
 
