@@ -23,6 +23,8 @@ type ModelOptions struct {
 	// model on one of them. The Model closes none of these.
 	Others []string
 	Other  func(ctx context.Context, which string) (*inspect.Inspector, error)
+
+	Runs []string // folders of training runs that may be looked at
 }
 
 // Model is a [Device]: a model that is looked into, writes text, and has its device
@@ -55,6 +57,7 @@ type Info struct {
 	Views   []About   `json:"views"`
 	Streams []About   `json:"streams"`
 	Passage string    `json:"passage"` // that is learned if no text is given
+	Runs    []string  `json:"runs"`    // folders of training runs that may be looked at
 }
 
 // ModelInfo is the shape of a model.
@@ -85,7 +88,7 @@ type About struct {
 func (m *Model) Info() any {
 	c, b := m.in.Model.Config, m.in.Model.Backend
 	info := Info{
-		Version: version.Commit(), Device: b.Name(), About: backend.Describe(b), Others: append([]string{}, m.o.Others...), Passage: inspect.Passage,
+		Version: version.Commit(), Device: b.Name(), About: backend.Describe(b), Others: append([]string{}, m.o.Others...), Passage: inspect.Passage, Runs: append([]string{}, m.o.Runs...),
 		Model: ModelInfo{
 			Name: m.in.Name, Family: c.Family, Tokenizer: m.in.Tokenizer != nil, Layers: c.Layers, Heads: c.Heads, KVHeads: c.KVHeads, HeadSize: c.HeadSize,
 			Width: c.Width, Inner: c.Inner, Context: c.Context, Vocab: c.Vocab, Parameters: c.Parameters(), DType: m.in.Model.DType().String(),
@@ -122,6 +125,9 @@ func (m *Model) View(name string, q url.Values) (func(context.Context) (*view.An
 		return nil, inspect.Userf("compare: found %.40q, expected one of %s", extra.Compare, strings.Join(m.o.Others, ", "))
 	}
 	p, err := view.Parse(v, q, m.o.Vars)
+	if err == nil {
+		err = m.offered(p)
+	}
 	if err != nil {
 		return nil, err
 	}

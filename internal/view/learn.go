@@ -33,6 +33,9 @@ type Learn struct {
 	Most  int    `default:"12" placeholder:"N" help:"Look at this many of them at most (${default})."`
 }
 
+// Folders are those of this machine that the view reads: a server offers some only.
+func (p *Learn) Folders() []string { return []string{p.Folder} }
+
 // Run looks at one checkpoint after the other.
 func (p *Learn) Run(ctx context.Context, in *inspect.Inspector) (Result, error) {
 	if p.Folder == "" {
