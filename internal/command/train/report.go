@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"caldera/gpt"
 	"caldera/internal/cli"
 	"caldera/internal/train"
@@ -96,7 +98,7 @@ func (r *report) begin(evaluation string) {
 	passes := float64(o.MaxIters) * float64(o.StepTokens()) / float64(j.data.Train.Len())
 	fmt.Fprintf(os.Stderr, ": %.1f times the data\n", passes)
 	if steps := o.SnapshotSteps(); len(steps) > 0 {
-		fmt.Fprintf(os.Stderr, "snapshots: of steps %s, each of %.1f MB, in %s\n", stepList(steps), float64(m.Parameters())*4/1e6, j.dir.Path(folder.Snapshots))
+		fmt.Fprintf(os.Stderr, "snapshots: of steps %s, each of %s, in %s\n", stepList(steps), humanize.Bytes(4*uint64(m.Parameters())), j.dir.Path(folder.Snapshots))
 	}
 }
 

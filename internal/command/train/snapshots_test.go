@@ -23,7 +23,7 @@ func TestSnapshots(t *testing.T) {
 	plain, out, parts := filepath.Join(dir, "plain"), filepath.Join(dir, "out"), filepath.Join(dir, "parts")
 	succeeds(t, smallRun(plain, "--lr_decay_iters=6"))
 	r := succeeds(t, smallRun(out, "--lr_decay_iters=6", "--snapshots=4"))
-	for _, part := range []string{"snapshots: of steps 0 1 2 6, each of 0.0 MB, in " + out + "/snapshots", "step 0: snapshot saved, validation loss 5.", "step 6: snapshot saved"} {
+	for _, part := range []string{"snapshots: of steps 0 1 2 6, each of ", " kB, in " + out + "/snapshots", "step 0: snapshot saved, validation loss 5.", "step 6: snapshot saved"} {
 		if !strings.Contains(r.Stderr, part) {
 			t.Errorf("standard error lacks %q:\n%s", part, r.Stderr)
 		}
