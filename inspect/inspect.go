@@ -39,7 +39,8 @@ type Inspector struct {
 	masked  *masked      // to switch parts off, or nil
 	session *gpt.Session // with room for the longest text so far
 	cache   backend.DType
-	heads   map[int]*head // by the number of rows
+	heads   map[int]*head        // by the number of rows
+	norms   map[string][]float64 // of the rows of a matrix, by its name
 
 	profiling bool
 	made      []Made
@@ -52,11 +53,12 @@ type Options struct {
 }
 
 // New returns an Inspector of m. The model stays the caller's, who closes it after the
-// Inspector. t is the model's tokenizer, or nil.
+// Inspector, and its weights must stay as they are until then. t is the model's
+// tokenizer, or nil.
 func New(m *model.Model, t *tokenizer.Tokenizer, o Options) *Inspector {
 	measured := *m
 	measured.Backend = backend.WithProfiler(m.Backend)
-	return &Inspector{Model: &measured, Tokenizer: t, Name: o.Name, cache: cmp.Or(o.Cache, backend.F32), heads: map[int]*head{}}
+	return &Inspector{Model: &measured, Tokenizer: t, Name: o.Name, cache: cmp.Or(o.Cache, backend.F32), heads: map[int]*head{}, norms: map[string][]float64{}}
 }
 
 // Close frees what the Inspector has on the device.

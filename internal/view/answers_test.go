@@ -23,6 +23,7 @@ func TestMain(m *testing.M) { os.Exit(devicetest.Main(m)) }
 var examples = []string{
 	"tally", "tally?shape=gpt3",
 	"tokens?text=It is a truth, 世界", "tokens?tokens=5,17", "tokens?text=<script>alert(1)</script>",
+	"embed?word=lady", "embed?word=Elizabeth&word=Darcy&word=frobnicate&several=mean&on=he,she", "embed?word=mother - she %2B he&matrix=unembedding&nearest=4",
 	"next?text=It is a truth universally", "next?text=It is a truth&position=1&temperature=0,0.5&top-k=4&top-p=0.9&min-p=0.01&top=8", "next?tokens=5&top=2",
 	"attention?text=It is a truth universally acknowledged", "attention?text=It is a truth&weighted=1&layer=2",
 	"attention?text=It is a truth&layer=3&head=1", "attention?text=It is a truth&head=5&position=-1&top=3&skip-first=1", "attention?tokens=5&layer=0&head=0",

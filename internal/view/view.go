@@ -37,6 +37,7 @@ func All() []View {
 	return []View{
 		{"tally", "Count the weights of a model by kind of matrix.", func() Params { return new(Tally) }},
 		{"tokens", "Cut a text into tokens, or join token ids to a text.", func() Params { return new(Tokens) }},
+		{"embed", "Show the vectors of words: what is near to them, sums, directions, a map.", func() Params { return new(Embed) }},
 		{"next", "Tell what the model expects after every token of a text, and how it takes what comes.", func() Params { return new(Next) }},
 		{"attention", "Show for each layer and head which token looks at which.", func() Params { return new(Attention) }},
 		{"lens", "Show what the model would say after each block, what each part added to a score, and what changes without it.", func() Params { return new(Lens) }},

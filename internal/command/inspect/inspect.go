@@ -22,6 +22,7 @@ import (
 type commands struct {
 	Tally     tallyCommand                             `cmd:"" help:"${help_tally}"`
 	Tokens    command[view.Tokens, *view.Tokens]       `cmd:"" help:"${help_tokens}"`
+	Embed     command[view.Embed, *view.Embed]         `cmd:"" help:"${help_embed}"`
 	Next      command[view.Next, *view.Next]           `cmd:"" help:"${help_next}"`
 	Attention command[view.Attention, *view.Attention] `cmd:"" help:"${help_attention}"`
 	Lens      command[view.Lens, *view.Lens]           `cmd:"" help:"${help_lens}"`
