@@ -9,10 +9,8 @@ import (
 	"slices"
 	"strconv"
 
-	"caldera/backend"
 	"caldera/gpt"
 	"caldera/gpt/checkpoint"
-	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/train/folder"
 )
@@ -53,12 +51,6 @@ type Stage struct {
 	Attention  [][]Float   `json:"attention"`  // Attention[from][to]: how much position from takes of position to, from 0 to itself
 }
 
-// Neighbour is a token whose embedding is near that of another.
-type Neighbour struct {
-	Token
-	Cosine Float `json:"cosine"` // of the angle between both embeddings
-}
-
 // LearnOptions say what to look at.
 type LearnOptions struct {
 	// Text cuts the text into tokens of the run's models. All of them have one
@@ -66,7 +58,7 @@ type LearnOptions struct {
 	// { return in.Encode("The") }.
 	Text func(in *Inspector) ([]int, error)
 
-	Near        string // whose last token's neighbours are looked for, or an id where there is no tokenizer; empty: the text's last token
+	Near        string // the word whose neighbours are looked for, or #17 for token 17, as Embed takes it; empty: the text's last token
 	Layer, Head int    // whose map of attention is looked at
 	Top         int    // how many next tokens and neighbours are listed, 0 or more
 
@@ -197,9 +189,13 @@ func (l *Learned) same(in *Inspector, w folder.Weights, o LearnOptions) ([]int, 
 	if err := in.Fits(ids); err != nil {
 		return nil, err
 	}
-	near, err := in.lastToken(o.Near, ids)
-	if err != nil {
-		return nil, err
+	near := ids[len(ids)-1]
+	if o.Near != "" {
+		word, err := in.word(o.Near, false)
+		if err != nil {
+			return nil, err
+		}
+		near = word.taken()[0].ID
 	}
 	var tokens []Token
 	for _, id := range ids {
@@ -214,25 +210,6 @@ func (l *Learned) same(in *Inspector, w folder.Weights, o LearnOptions) ([]int, 
 	return ids, nil
 }
 
-// lastToken is the last token of a word, or of the text where there is no word.
-func (in *Inspector) lastToken(word string, text []int) (int, error) {
-	if word == "" {
-		return text[len(text)-1], nil
-	}
-	if in.Tokenizer == nil {
-		id, err := strconv.Atoi(word)
-		if err != nil || id < 0 || id >= in.Model.Vocab {
-			return 0, Userf("near: %q: the models have no tokenizer, so give the id of a token, 0 to %d", word, in.Model.Vocab-1)
-		}
-		return id, nil
-	}
-	ids, err := in.Tokenizer.EncodePrompt(word, tokenizer.AllowSpecial)
-	if err != nil {
-		return 0, Userf("near: %w", err)
-	}
-	return ids[len(ids)-1], nil
-}
-
 // stage looks at the model.
 func (in *Inspector) stage(ctx context.Context, ids []int, near int, o LearnOptions) (*Stage, error) {
 	next, err := in.Next(ctx, ids, NextOptions{Top: o.Top, Position: -1})
@@ -243,77 +220,15 @@ func (in *Inspector) stage(ctx context.Context, ids []int, near int, o LearnOpti
 	if err != nil {
 		return nil, err
 	}
-	s := &Stage{Surprise: next.Training.Loss, Next: next.Positions[len(ids)-1].Top, Attention: maps.Heads[0].Map}
-	s.Neighbours, err = in.neighbours(ctx, near, o.Top)
-	return s, err
-}
-
-// highest are the indices of the n largest values, the largest first; of equal ones
-// the lower index, and NaN after all numbers.
-func highest(values []float64, n int) []int {
-	all := make([]int, len(values))
-	for i := range all {
-		all[i] = i
-	}
-	slices.SortStableFunc(all, func(a, b int) int {
-		x, y := values[a], values[b]
-		return cmp.Compare(y, x) // in which NaN is below all numbers
-	})
-	return all[:min(n, len(all))]
-}
-
-// embeddingRows is how many rows of the embedding are on the host at once.
-const embeddingRows = 1024
-
-// neighbours are the n tokens whose embeddings have the largest cosine with that of a
-// token, which is not among them.
-func (in *Inspector) neighbours(ctx context.Context, token, n int) ([]Neighbour, error) {
-	var table backend.Tensor
-	for _, w := range in.Model.Weights() {
-		if w.Role == model.Embedding {
-			table = *w.Tensor
-			break
-		}
-	}
-	rows := func(from, to int) ([]float32, error) {
-		values := make([]float32, (to-from)*in.Model.Width)
-		return values, backend.GetF32(in.Model.Backend, table.Slice(-2, from, to), values)
-	}
-	x, err := rows(token, token+1)
+	s := &Stage{Surprise: next.Training.Loss, Next: next.Positions[len(ids)-1].Top, Attention: maps.Heads[0].Map, Neighbours: []Neighbour{}}
+	words, err := in.Embed(ctx, []string{fmt.Sprintf("#%d", near)}, EmbedOptions{Nearest: o.Top})
 	if err != nil {
 		return nil, err
 	}
-	cosines := make([]float64, 0, in.Model.Vocab)
-	for from := 0; from < in.Model.Vocab; from += embeddingRows {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		to := min(from+embeddingRows, in.Model.Vocab)
-		values, err := rows(from, to)
-		if err != nil {
-			return nil, err
-		}
-		for i := range to - from {
-			cosines = append(cosines, cosine(x, values[i*in.Model.Width:(i+1)*in.Model.Width]))
-		}
+	if o.Top > 0 {
+		s.Neighbours = words.Words[0].Nearest
 	}
-	list := []Neighbour{}
-	for _, id := range highest(cosines, n+1) {
-		if id != token && len(list) < n {
-			list = append(list, Neighbour{in.Token(id), Float(cosines[id])})
-		}
-	}
-	return list, nil
-}
-
-// cosine is that of the angle between two vectors, in float64; NaN if one is 0.
-func cosine(x, y []float32) float64 {
-	var xy, xx, yy float64
-	for i := range x {
-		a, b := float64(x[i]), float64(y[i])
-		xy, xx, yy = xy+a*b, xx+a*a, yy+b*b
-	}
-	return xy / math.Sqrt(xx*yy)
+	return s, nil
 }
 
 func number(x *float64) Float {

@@ -251,7 +251,7 @@ func TestLearnChooses(t *testing.T) {
 		"top -1: expected 0 to 100":                                         {Text: reader(1), Most: 1, Top: -1},
 		"expected 0 to 36":                                                  {Text: reader(37), Most: 1},
 		"no tokens":                                                         {Text: reader(), Most: 1},
-		`near: "x": the models have no tokenizer`:                           {Text: reader(1), Most: 1, Near: "x"},
+		`word "x": the model has no tokenizer`:                              {Text: reader(1), Most: 1, Near: "x"},
 		"none: no such file or directory":                                   {Text: reader(1), Most: 1, Near: "none"},
 	} {
 		run := dir

@@ -25,7 +25,7 @@ import (
 type Learn struct {
 	Folder string `arg:"" optional:"" name:"run" help:"Folder of a training run, which has kept snapshots of its weights."`
 	Text
-	Near  string `placeholder:"WORD" help:"Show the neighbours of this word's last token (default: of the text's)."`
+	Near  string `placeholder:"WORD" help:"Show the neighbours of this word, or of its last token if it has several; #17 is token 17 (default: of the text's last token)."`
 	Layer int    `default:"0" placeholder:"N" help:"Layer of the map of attention (${default})."`
 	Head  int    `default:"0" placeholder:"N" help:"Head of the map of attention (${default})."`
 	Top   int    `default:"5" placeholder:"N" help:"How many next tokens and neighbours are listed (${default})."`

@@ -37,7 +37,7 @@ func TestLearn(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.Out), &a); err != nil || r.Code != 0 {
 		t.Fatalf("exit code %d, %v\n%s%s", r.Code, err, r.Out, r.Stderr)
 	}
-	if s := a.Result.Stages; len(s) != 2 || s[1].Step != 2000 || s[1].Surprise > s[0].Surprise-1 || a.Result.LeftOut != 3 || len(a.Result.Tokens) != 10 || len(a.Made) != 3 {
+	if s := a.Result.Stages; len(s) != 2 || s[1].Step != 2000 || s[1].Surprise > s[0].Surprise-1 || a.Result.LeftOut != 3 || len(a.Result.Tokens) != 10 || len(a.Made) != 4 {
 		t.Errorf("%+v", a)
 	}
 	if c := a.Compared; a.Model != learnRun || !strings.HasPrefix(a.Device, "vulkan") || c.Device != "cpu" || c.Numbers < 200 || c.Largest == 0 || c.Largest > 1e-3 {
