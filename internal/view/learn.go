@@ -196,9 +196,11 @@ func (r LearnResult) Table() [][]string {
 		for _, c := range g.Next {
 			row = append(row, c.Text, number(c.Prob))
 		}
+		row = append(row, make([]string, 2*(next-len(g.Next)))...) // weights without any number have none
 		for _, n := range g.Neighbours {
 			row = append(row, n.Text, number(n.Cosine))
 		}
+		row = append(row, make([]string, 2*(near-len(g.Neighbours)))...)
 		for _, x := range g.Attention[len(g.Attention)-1] {
 			row = append(row, number(x))
 		}

@@ -152,6 +152,13 @@ func TestLearnHostile(t *testing.T) {
 	if err := l.Draw(&b, plot.SVG); err != nil || strings.Contains(b.String(), "<script>") || strings.Contains(b.String(), "\x1b") {
 		t.Errorf("a picture of no numbers: %v", err)
 	}
+	l.Stages[1].Next, l.Stages[2].Neighbours = nil, nil
+	rows := l.Table()
+	for i, row := range rows {
+		if len(row) != len(rows[0]) || i > 0 && row[len(row)-1] != number(l.Stages[i-1].Attention[0][0]) {
+			t.Errorf("row %d is %q", i, row)
+		}
+	}
 	b.Reset()
 	if err := errors.Join(WriteJSON(&b, l), l.Draw(&b, plot.PNG)); err != nil || !strings.Contains(b.String(), `"surprise":null`) {
 		t.Errorf("no numbers: %v", err)
