@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"caldera/inspect"
@@ -141,4 +142,22 @@ func testMapFigures(t *testing.T, in *inspect.Inspector, figures gpttest.Figures
 	figuresNear(t, "x", x, wantX)
 	figuresNear(t, "y", y, wantY)
 	figuresNear(t, "share of the variance", m.Explained[:], figures.Floats(t, "embed.map.share"))
+}
+
+// TestForgetFigures lets the window slide when PyTorch's sequence fills it, and holds
+// the prediction before to PyTorch's scores.
+func TestForgetFigures(t *testing.T) {
+	eachFigures(t, func(t *testing.T, in *inspect.Inspector, ids string, expected, _ gpttest.Figures) {
+		time := expected.Shape("input_ids")[1]
+		came := expected.Ints(t, "targets")[time-1]
+		var got struct{ Result inspect.Forget }
+		jsonOf(t, in, fmt.Sprintf("forget?tokens=%s,%d&context=%d&predict=0&top=1", ids, came, time), &got)
+		scores := expected.Floats(t, "logits")[(time-1)*in.Model.Vocab : time*in.Model.Vocab]
+		logs := inspect.LogProbs(scores, 1)
+		s := got.Result.Slides[0]
+		figuresNear(t, "log of the probability", []inspect.Float{s.With.LogProb}, []float32{float32(logs[came])})
+		if best := s.With.Top[0]; scores[best.ID] < slices.Max(scores) || s.Forgotten.To != time-time/2 || s.KL <= 0 {
+			t.Errorf("%+v", s)
+		}
+	})
 }
