@@ -8,6 +8,9 @@
 //
 //	tally.go        the weights of a model, by kind
 //	tokens.go       a text cut into tokens
+//	embed.go        words as vectors: what is near, sums, directions, a map
+//	next.go         what is expected after every token, what came, what may be drawn
+//	forget.go       what a window drops when it is full
 //	run.go          the values that a model names, while it reads a text
 //	scores.go       vectors mapped to scores of all tokens
 //	lens.go         scores of the vectors after every block
@@ -131,7 +134,7 @@ func (in *Inspector) fitsUpTo(most int, ids []int) error {
 
 func (in *Inspector) tooLong(found string, most int) error {
 	if most != in.Model.Context {
-		return Userf("the text has %s: expected at most %d: shorten it", found, most)
+		return Userf("the text has %s and at most %d are expected: shorten it", found, most)
 	}
 	return Userf("the text has %s and the model's context holds %d: shorten it", found, most)
 }
