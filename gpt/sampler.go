@@ -148,7 +148,7 @@ func (s *Sampler) prepare(logits []float32, recent []int) (penalized []float32, 
 }
 
 // Drawn tells what the latest call of Next drew from, with the n likeliest tokens of
-// it. It is nil if Next has drawn none.
+// it. It is nil if Next has drawn none, or Choices was called since.
 func (s *Sampler) Drawn(n int) *Drawn {
 	if s.drawn == nil {
 		return nil
@@ -263,6 +263,7 @@ func (s *Sampler) Choices(logits []float32, recent []int) ([]TokenProb, error) {
 		return []TokenProb{{first, 0}}, nil
 	}
 	c, total := s.weigh(penalized, penalized[first])
+	s.drawn = nil // whose memory c has
 	out := make([]TokenProb, len(c))
 	for i, x := range c {
 		out[i] = TokenProb{int(x.id), (float64(x.logit)-float64(penalized[first]))/s.settings.Temperature - math.Log(total)}

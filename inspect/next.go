@@ -27,6 +27,7 @@ type NextPosition struct {
 	Rank     int         `json:"rank"`     // of what came: 1 is the likeliest token; 0 after the last position
 	Entropy  Float       `json:"entropy"`  // the surprise that the distribution itself expects, in nats
 	Top      []Candidate `json:"top"`      // the likeliest tokens, the likeliest first
+	Note     string      `json:"note,omitempty"`
 }
 
 // NextTraining tells why training uses all positions: one pass over a text gives a
@@ -118,7 +119,7 @@ func (in *Inspector) Next(ctx context.Context, ids []int, o NextOptions) (*Next,
 		n.Positions = append(n.Positions, in.nextPosition(ids, i, scores, d, o.Top))
 		if i == at {
 			for _, s := range o.samplings() {
-				n.Temperatures = append(n.Temperatures, in.temperature(scores, d.logs, s, o.Top))
+				n.Temperatures = append(n.Temperatures, in.temperature(scores, d, s, o.Top))
 			}
 		}
 		return nil
@@ -130,7 +131,8 @@ func (in *Inspector) Next(ctx context.Context, ids []int, o NextOptions) (*Next,
 	return n, nil
 }
 
-// nextPosition tells of position i of ids, after which all tokens have these scores.
+// nextPosition tells of position i of ids, after which all tokens have these scores,
+// which stand for d.
 func (in *Inspector) nextPosition(ids []int, i int, scores []float32, d distribution, top int) NextPosition {
 	p := NextPosition{Position: i, Token: in.Token(ids[i]), Prob: Float(math.NaN()), Surprise: Float(math.NaN())}
 	came := ids[i]
@@ -138,7 +140,7 @@ func (in *Inspector) nextPosition(ids []int, i int, scores []float32, d distribu
 		came = ids[i+1]
 	}
 	o := in.outcome(scores, d, came, top)
-	p.Entropy, p.Top = o.Entropy, o.Top
+	p.Entropy, p.Top, p.Note = o.Entropy, o.Top, o.Note
 	if i+1 < len(ids) {
 		next := in.Token(came)
 		p.Next, p.Prob, p.Surprise, p.Rank = &next, o.Prob, 0-o.LogProb, o.Rank
@@ -160,8 +162,8 @@ func (n *Next) train() {
 }
 
 // temperature tells how a sampler draws from the distribution that scores stand for;
-// logs are the logarithms of its probabilities.
-func (in *Inspector) temperature(scores []float32, logs []float64, s gpt.Sampling, top int) NextTemperature {
+// that is d at temperature 1.
+func (in *Inspector) temperature(scores []float32, d distribution, s gpt.Sampling, top int) NextTemperature {
 	t := NextTemperature{Temperature: Float(s.Temperature), Tokens: []NextChoice{}}
 	choices, err := gpt.NewSampler(s).Choices(scores, nil)
 	if err != nil {
@@ -174,7 +176,7 @@ func (in *Inspector) temperature(scores []float32, logs []float64, s gpt.Samplin
 	for _, c := range choices {
 		p := math.Exp(c.LogProb)
 		drawn[c.ID] = p
-		mass += math.Exp(logs[c.ID])
+		mass += d.probs[c.ID]
 		if p > 0 {
 			expected -= p * c.LogProb
 		}

@@ -2,51 +2,12 @@ package view
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
 	"caldera/inspect"
 	"caldera/internal/gpttest"
 )
-
-// TestContextFigures holds the JSON to PyTorch's distances, and weights of what moved
-// the vectors.
-func TestContextFigures(t *testing.T) {
-	eachFigures(t, func(t *testing.T, in *inspect.Inspector, _ string, _, figures gpttest.Figures) {
-		type words struct {
-			Blocks []struct {
-				Positions []struct{ Weight float32 }
-			}
-		}
-		var got struct {
-			Result struct {
-				First, Second words
-				Apart         []struct {
-					CosineDistance float32 `json:"cosine_distance"`
-					Euclidean      float32
-				}
-			}
-		}
-		at := figures.Ints(t, "context.positions")
-		jsonOf(t, in, fmt.Sprintf("context?ids=1&first=%s&second=%s&at=%d,%d", list(figures.Ints(t, "context.first")), list(figures.Ints(t, "context.second")), at[0], at[1]), &got)
-		var cosines, distances []float32
-		for _, a := range got.Result.Apart {
-			cosines, distances = append(cosines, a.CosineDistance), append(distances, a.Euclidean)
-		}
-		gpttest.CheckNear(t, "cosine", cosines, figures.Floats(t, "context.cosine"), 1e-5)
-		gpttest.CheckNear(t, "euclidean", distances, figures.Floats(t, "context.euclidean"), 1e-5)
-		for name, w := range map[string]words{"context.moved.first": got.Result.First, "context.moved.second": got.Result.Second} {
-			var weights []float32
-			for _, b := range w.Blocks {
-				for _, m := range b.Positions {
-					weights = append(weights, m.Weight)
-				}
-			}
-			gpttest.CheckNear(t, name, weights, figures.Floats(t, name), 1e-5)
-		}
-	})
-}
 
 // TestContextWords finds the word, or says what is missing.
 func TestContextWords(t *testing.T) {

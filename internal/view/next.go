@@ -3,10 +3,12 @@ package view
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"caldera/gpt"
 	"caldera/inspect"
+	"caldera/internal/plot"
 )
 
 // Next are the parameters of the view of what comes next.
@@ -160,4 +162,38 @@ func (r NextResult) Table() [][]string {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// Draw draws the surprise along the text, and what is drawn at each temperature.
+func (r NextResult) Draw(w io.Writer, f plot.Format) error {
+	var panels []plot.Panel
+	along := plot.Bars{Title: fmt.Sprintf("Surprise at each token, %s nats on average", nats(r.Training.Loss)), X: "nats"}
+	for _, p := range r.Positions {
+		if p.Next != nil {
+			along.Labels, along.Values = append(along.Labels, Quote(*p.Next)), append(along.Values, float64(p.Surprise))
+		}
+	}
+	if len(along.Labels) > 0 {
+		panels = append(panels, along)
+	}
+	most := 0.0 // so that the scales are the same
+	for _, t := range r.Temperatures {
+		for _, c := range t.Tokens {
+			most = max(most, float64(c.Drawn))
+		}
+	}
+	for _, t := range r.Temperatures {
+		if len(t.Tokens) == 0 {
+			continue
+		}
+		drawn := plot.Bars{Title: fmt.Sprintf("After %s, drawn at temperature %s", Quote(r.Positions[r.Position].Token), number(t.Temperature)), X: "probability", High: most}
+		for _, c := range t.Tokens {
+			drawn.Labels, drawn.Values = append(drawn.Labels, Quote(c.Token)), append(drawn.Values, float64(c.Drawn))
+		}
+		panels = append(panels, drawn)
+	}
+	if len(panels) == 0 {
+		return inspect.Userf("there is nothing to draw: the text has one token, and no likely tokens or temperatures are asked for")
+	}
+	return plot.WritePanels(w, f, panels...)
 }

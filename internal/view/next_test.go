@@ -16,7 +16,7 @@ func TestNextText(t *testing.T) {
 	s := text(t, a, 0, false)
 	for _, want := range []string{
 		"gives 3 predictions", fmt.Sprintf("%.3f nats, a perplexity of %.2f", float64(r.Training.Loss), math.Exp(float64(r.Training.Loss))), "3 passes over 6 tokens",
-		`after position 3, " truth", a sampler draws`, "left out", fmt.Sprintf(`" is"       %.3f`, float64(r.Positions[0].Surprise)),
+		`after position 3, " truth", a sampler draws`, "left out", fmt.Sprintf(`" is"      %.3f  `, float64(r.Positions[0].Surprise)),
 	} {
 		if !strings.Contains(s, want) {
 			t.Errorf("no %q in\n%s", want, s)
