@@ -8,6 +8,9 @@
 //
 //	tally.go        the weights of a model, by kind
 //	tokens.go       a text cut into tokens
+//	embed.go        words as vectors: what is near, sums, directions, a map
+//	next.go         what is expected after every token, what came, what may be drawn
+//	forget.go       what a window drops when it is full
 //	run.go          the values that a model names, while it reads a text
 //	scores.go       vectors mapped to scores of all tokens
 //	lens.go         scores of the vectors after every block
