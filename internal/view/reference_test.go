@@ -454,6 +454,9 @@ func (r *reference) context(t *testing.T) {
 	gpttest.CheckNear(t, "euclidean", floats(t, v, "apart.*.euclidean"), r.seen.Floats(t, "context.euclidean"), tolerance)
 	for i, text := range []string{"first", "second"} {
 		checkIDs(t, "position", ints(t, v, "%s.position", text), at[i:i+1])
-		gpttest.CheckNear(t, text, floats(t, v, "%s.blocks.*.positions.*.weight", text), r.seen.Floats(t, "context.moved."+text), tolerance)
+		for key, name := range map[string]string{"weight": "moved", "length": "length", "away": "away"} {
+			name = "context." + name + "." + text
+			gpttest.CheckNear(t, name, floats(t, v, "%s.blocks.*.positions.*.%s", text, key), r.seen.Floats(t, name), tolerance)
+		}
 	}
 }
