@@ -14,6 +14,7 @@
 //	attribution.go  what each part of the model added to a score
 //	ablation.go     what the model says with some of its parts switched off
 //	made.go         which ops made a value, and how long that took
+//	learn.go      a text, read with the weights that a training run has kept on its way
 //
 // Results are structs that marshal to JSON.
 package inspect
