@@ -383,8 +383,8 @@ func (r *reference) embed(t *testing.T) {
 
 	d := r.seen.Ints(t, "embed.direction")
 	figures := r.seen.Floats(t, "embed.direction.cosines")
-	v = r.ask(t, "embed", "word=%d&plus=%d&minus=%d&nearest=100", d[2], d[0], d[1])
-	place := map[int32]int32{} // of each token, by its rank
+	v = r.ask(t, "embed", "word=%%23%d - %%23%d %%2B %%23%d&nearest=100", d[0], d[1], d[2]) // #1 - #2 + #3
+	place := map[int32]int32{}                                                              // of each token, by its rank
 	for _, list := range []string{"nearest", "excluded"} {
 		ids := ints(t, v, "sum.%s.*.id", list)
 		gpttest.CheckNear(t, "cosines of the sum", floats(t, v, "sum.%s.*.cosine", list), pick(figures, ids...), tolerance)
@@ -454,7 +454,10 @@ func (r *reference) context(t *testing.T) {
 	gpttest.CheckNear(t, "euclidean", floats(t, v, "apart.*.euclidean"), r.seen.Floats(t, "context.euclidean"), tolerance)
 	for i, text := range []string{"first", "second"} {
 		checkIDs(t, "position", ints(t, v, "%s.position", text), at[i:i+1])
-		gpttest.CheckNear(t, text, floats(t, v, "%s.blocks.*.positions.*.weight", text), r.seen.Floats(t, "context.moved."+text), tolerance)
+		for key, name := range map[string]string{"weight": "moved", "length": "length", "away": "away"} {
+			name = "context." + name + "." + text
+			gpttest.CheckNear(t, name, floats(t, v, "%s.blocks.*.positions.*.%s", text, key), r.seen.Floats(t, name), tolerance)
+		}
 	}
 }
 
