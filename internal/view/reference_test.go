@@ -383,8 +383,8 @@ func (r *reference) embed(t *testing.T) {
 
 	d := r.seen.Ints(t, "embed.direction")
 	figures := r.seen.Floats(t, "embed.direction.cosines")
-	v = r.ask(t, "embed", "word=%%23%d - %%23%d %%2B %%23%d&nearest=100", d[0], d[1], d[2]) // #1 - #2 + #3
-	place := map[int32]int32{}                                                              // of each token, by its rank
+	v = r.ask(t, "embed", "word=%%23%d - %%23%d %%2B %%23%d&nearest=100", d[0], d[1], d[2])
+	place := map[int32]int32{} // of each token, by its rank
 	for _, list := range []string{"nearest", "excluded"} {
 		ids := ints(t, v, "sum.%s.*.id", list)
 		gpttest.CheckNear(t, "cosines of the sum", floats(t, v, "sum.%s.*.cosine", list), pick(figures, ids...), tolerance)
