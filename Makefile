@@ -77,6 +77,10 @@ bench: setup-run bin/bench ## speed of this machine, CPU and Vulkan (ARGS=…)
 convert: setup-run bin/convert ## a checkpoint as GGUF, for llama.cpp and ollama, or as safetensors (ARGS="-m … -o …")
 	bin/convert $(ARGS)
 
+.PHONY: inspect
+inspect: setup-run bin/inspect ## look into a model while it reads a text, in the terminal or as a page (ARGS="lens …", ARGS=serve)
+	bin/inspect $(ARGS)
+
 .PHONY: train
 train: setup-run bin/train ## a model, or a tokenizer, of your own texts (ARGS="--data=… --out_dir=…", ARGS="tokenizer -o … texts…")
 	bin/train $(ARGS)
@@ -99,6 +103,6 @@ setup-run setup-code setup-test: setup-%:
 	@scripts/setup.sh $*
 
 # go build knows what is up to date. --version and bench's results name the commit, also where GOFLAGS turns off Go's own stamp.
-.PHONY: bin/caldera bin/generate bin/convert bin/train bin/bench
-bin/caldera bin/generate bin/convert bin/train bin/bench: bin/%:
+.PHONY: bin/caldera bin/generate bin/convert bin/train bin/bench bin/inspect
+bin/caldera bin/generate bin/convert bin/train bin/bench bin/inspect: bin/%:
 	go build -ldflags "-X caldera/internal/version.commit=$$(git describe --always --dirty --abbrev=12 2>/dev/null)" -o $@ ./cmd/$*

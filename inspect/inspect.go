@@ -134,7 +134,7 @@ func (in *Inspector) fitsUpTo(most int, ids []int) error {
 
 func (in *Inspector) tooLong(found string, most int) error {
 	if most != in.Model.Context {
-		return Userf("the text has %s: expected at most %d: shorten it", found, most)
+		return Userf("the text has %s and at most %d are expected: shorten it", found, most)
 	}
 	return Userf("the text has %s and the model's context holds %d: shorten it", found, most)
 }
