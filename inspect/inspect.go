@@ -13,11 +13,15 @@
 //	forget.go       what a window drops when it is full
 //	run.go          the values that a model names, while it reads a text
 //	scores.go       vectors mapped to scores of all tokens
+//	attention.go    who looks at whom
+//	context.go      a word in two texts, and what moved its vectors apart
+//	mlp.go          which questions of the MLP a vector answers, and what the answers write
+//	weights.go      products with weights that no session computes
 //	lens.go         scores of the vectors after every block
 //	attribution.go  what each part of the model added to a score
 //	ablation.go     what the model says with some of its parts switched off
 //	made.go         which ops made a value, and how long that took
-//	learn.go      a text, read with the weights that a training run has kept on its way
+//	learn.go        a text, read with the weights that a training run has kept on its way
 //
 // Results are structs that marshal to JSON.
 package inspect
