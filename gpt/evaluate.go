@@ -31,7 +31,7 @@ type Evaluator struct {
 // text is read through a cache of keys and values, as a Session reads it, stored
 // as cache says: one of caches, or None for F32.
 func NewEvaluator(m *model.Model, window int, cache backend.DType) (*Evaluator, error) {
-	return newEvaluator(m, window, maxChunk, cache)
+	return newEvaluator(m, window, MaxChunk, cache)
 }
 
 // newEvaluator returns one that reads up to chunk tokens at once.

@@ -184,8 +184,8 @@ func use(m *model.Model, u Use) (cache, workspace int64) {
 		return cache, 0
 	}
 	for _, n := range u.Feeds {
-		for n = min(n, size); n > 0; n -= maxChunk {
-			if _, err := session.step(ceilPow2(min(n, maxChunk))); err != nil {
+		for n = min(n, size); n > 0; n -= MaxChunk {
+			if _, err := session.step(ceilPow2(min(n, MaxChunk))); err != nil {
 				return cache, 0
 			}
 		}

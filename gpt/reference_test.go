@@ -85,7 +85,11 @@ func testForward(t *testing.T, b backend.Backend, dir string, m *model.Model, to
 		if !strings.HasPrefix(name, "hidden.") && !strings.HasPrefix(name, "attn.") && name != "logits" {
 			continue
 		}
-		got, ok := seen[name]
+		value := name
+		if block, found := strings.CutPrefix(name, "attn."); found {
+			value = "blocks." + block + ".attention.probs"
+		}
+		got, ok := seen[value]
 		if !ok {
 			t.Errorf("%s: the model does not name it; it names %d tensors", name, len(seen))
 			continue

@@ -19,9 +19,14 @@ import (
 	"caldera/nn"
 )
 
-// maxChunk is the most tokens that one program reads: enough that matrices are
+// MaxChunk is the most tokens that one program reads: enough that matrices are
 // used well, little enough that a GPU's watchdog never fires and Ctrl-C is heard.
-const maxChunk = 512
+const MaxChunk = 512
+
+// maxWatching bounds the bytes of recorded steps that are kept for use again, apart
+// from the one in use, where some of them watch values. Without watched values there
+// are ten steps at most, and all are kept.
+const maxWatching = 64 << 20
 
 // Session is one sequence of tokens that grows, and the keys and values of all
 // its positions. It is not for several goroutines at once.
@@ -33,13 +38,19 @@ type Session struct {
 	size    int   // positions that the cache holds
 
 	inputs backend.Tensor // i32: position, index of the last token, then the ids of a chunk
-	steps  map[int]*step  // by number of tokens read
+	steps  []*step        // those recorded, the latest used first
+	last   *step          // that ran last, or nil
+	watch  []string
+	edit   nn.Edit
 	logits []float32
 }
 
 // step is a recorded forward pass over a fixed number of tokens.
 type step struct {
 	*nn.Program
+	time   int      // tokens read
+	watch  []string // names of values that are kept
+	named  map[string]backend.Tensor
 	logits backend.Tensor // [1, 1, vocab], after the last token
 }
 
@@ -47,6 +58,12 @@ type step struct {
 type SessionOptions struct {
 	Context int           // positions, 1 to the model's; 0: as many as the model has
 	Cache   backend.DType // of keys and values: one of caches; None: F32
+
+	// Watch is as in [Session.Watch].
+	Watch []string
+
+	// Edit, if not nil, may replace the values that the model names: see [nn.Tape.Edit].
+	Edit nn.Edit
 }
 
 // NewSession returns an empty session.
@@ -55,9 +72,9 @@ func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
 	if size < 1 || size > m.Context {
 		return nil, fmt.Errorf("context size %d: this model can have 1 to %d positions", size, m.Context)
 	}
-	s := &Session{m: m, size: size, steps: map[int]*step{}, logits: make([]float32, m.Vocab)}
+	s := &Session{m: m, size: size, watch: o.Watch, edit: o.Edit, logits: make([]float32, m.Vocab)}
 	var err error
-	if s.inputs, err = backend.New(m.Backend, backend.I32, 2+min(maxChunk, ceilPow2(size))); err != nil {
+	if s.inputs, err = backend.New(m.Backend, backend.I32, 2+min(MaxChunk, ceilPow2(size))); err != nil {
 		return nil, err
 	}
 	if s.cache, err = m.NewCache(1, size, cmp.Or(o.Cache, backend.F32)); err != nil {
@@ -92,7 +109,7 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		n := min(len(ids), maxChunk)
+		n := min(len(ids), MaxChunk)
 		var err error
 		if last, err = s.step(ceilPow2(n)); err != nil {
 			return nil, err
@@ -119,6 +136,7 @@ func (s *Session) read(p *step, ids []int) error {
 	if err := p.Run(); err != nil {
 		return err
 	}
+	s.last = p
 	s.history = append(s.history, ids...)
 	s.cached += len(ids)
 	return nil
@@ -126,10 +144,16 @@ func (s *Session) read(p *step, ids []int) error {
 
 // step returns the program that reads time tokens, recorded at its first use.
 func (s *Session) step(time int) (*step, error) {
-	if p := s.steps[time]; p != nil {
+	i := slices.IndexFunc(s.steps, func(p *step) bool { return p.time == time && slices.Equal(p.watch, s.watch) })
+	if i >= 0 {
+		p := s.steps[i]
+		copy(s.steps[1:], s.steps[:i])
+		s.steps[0] = p
 		return p, nil
 	}
 	t := s.m.Tape()
+	t.Edit(s.edit)
+	t.Watch(s.watches)
 	at := s.inputs.Slice(-1, 0, 1)   // [batch], a batch of one
 	last := s.inputs.Slice(-1, 1, 2) // [batch, 1]
 	ids := s.inputs.Slice(-1, 2, 2+time)
@@ -138,12 +162,19 @@ func (s *Session) step(time int) (*step, error) {
 		x = t.Pick(x, last) // [1, 1, width]: only what follows the last token is asked for
 	}
 	logits := t.Keep(model.Unembed(s.m, t, x))
+	if err := s.forget(); err != nil { // before memory for another is asked for
+		return nil, err
+	}
 	program, err := t.Record()
 	if err != nil {
 		return nil, err
 	}
-	p := &step{program, program.Tensor(logits)}
-	s.steps[time] = p
+	p := &step{program, time, s.watch, program.Named(), program.Tensor(logits)}
+	if err := p.complete(); err != nil {
+		p.Close()
+		return nil, err
+	}
+	s.steps = slices.Insert(s.steps, 0, p)
 	return p, nil
 }
 
@@ -170,7 +201,7 @@ func (s *Session) Close() {
 	for _, p := range s.steps {
 		p.Close()
 	}
-	clear(s.steps)
+	s.steps, s.last = nil, nil
 	append(s.cache, s.inputs).Free()
 }
 

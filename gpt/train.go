@@ -175,7 +175,7 @@ func (tr *Trainer) record() (err error) {
 
 // forward writes how surprising each target is, [batch, time].
 func (tr *Trainer) forward(t *nn.Tape) backend.Tensor {
-	x := tr.m.Final(t, tr.m.Forward(t, tr.ids, tr.at, nil)) // [batch, time, width]
+	x := t.Norm(tr.m.Final(), tr.m.Forward(t, tr.ids, tr.at, nil)) // [batch, time, width]
 	return t.Keep(t.CrossEntropy(model.Head(tr.m), x, tr.targets, tr.o.Chunk))
 }
 

@@ -2,7 +2,6 @@ package nn
 
 import (
 	"errors"
-	"fmt"
 	"math"
 
 	"caldera/backend"
@@ -21,14 +20,14 @@ type Attention struct {
 // Attention lets each query gather from the keys and values up to its own
 // position. q is [batch, time, heads·size], k and v [batch, context, groups·size],
 // at [batch]; the result is as q. The map of who looked at whom, [batch, heads,
-// time, context], goes by the given name.
-func (t *Tape) Attention(a Attention, q, k, v, at Tensor, format string, args ...any) Tensor {
+// time, context], has the name "probs".
+func (t *Tape) Attention(a Attention, q, k, v, at Tensor) Tensor {
 	if a.Scale == 0 {
 		a.Scale = float32(1 / math.Sqrt(float64(q.Dim(-1)/max(a.Heads, 1)))) // Record reports a number of heads that is none
 	}
 	op := &backend.Attention{Dst: t.like(q), Q: q, K: k, V: v, At: at, Sinks: a.Sinks,
 		Heads: a.Heads, Scale: a.Scale, Window: a.Window, SoftCap: a.SoftCap}
-	if name := fmt.Sprintf(format, args...); t.wants(name) {
+	if name := t.name("probs"); t.wants(name) {
 		op.Probs = t.tensor(backend.F32, q.Dim(-3), a.Heads, q.Dim(-2), k.Dim(-2))
 		t.named[name] = t.Keep(op.Probs)
 	}

@@ -84,7 +84,7 @@ func (n *network) losses(tape *nn.Tape, chunk int) nn.Tensor {
 	y := tape.LayerNorm(n.norm, x)
 	qkv := tape.Linear(n.qkv, y)
 	part := func(i int) nn.Tensor { return qkv.Slice(-1, i*netWidth, (i+1)*netWidth) }
-	x = tape.Add(x, tape.Attention(nn.Attention{Heads: netHeads}, part(0), part(1), part(2), n.at, ""))
+	x = tape.Add(x, tape.Attention(nn.Attention{Heads: netHeads}, part(0), part(1), part(2), n.at))
 	tape.Segment()
 	z := tape.LayerNorm(n.norm, x) // the same norm again
 	h := tape.Linear(n.down, tape.Activate(backend.GELUTanh, tape.Linear(n.up, tape.Dropout(z))))
@@ -416,7 +416,7 @@ func TestBackwardErrors(t *testing.T) {
 			tape.Train(n.params, n.training)
 			x := tape.Embed(n.tokens, n.positions, n.ids, n.at)
 			cache := tape.Store(f32(t, n.b, netBatch, 7, netWidth), x, n.at)
-			x = tape.Attention(nn.Attention{Heads: netHeads}, x, cache, cache, n.at, "")
+			x = tape.Attention(nn.Attention{Heads: netHeads}, x, cache, cache, n.at)
 			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
 		}, []string{"op 2 (attention)", "no gradient through a cache"}},
 		{"a bias alone", func(n *network, tape *nn.Tape) {

@@ -158,7 +158,7 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 				if r.IntN(2) == 0 {
 					layer.Sinks = w.sinks.Slice(-1, 0, heads)
 				}
-				add(fmt.Sprintf("attention %+v %s", layer, of), tape.Attention(layer, x, k, v, w.zeros.Slice(-1, 0, x.Dim(-3)), ""))
+				add(fmt.Sprintf("attention %+v %s", layer, of), tape.Attention(layer, x, k, v, w.zeros.Slice(-1, 0, x.Dim(-3))))
 			}
 		case 13, 14: // a matrix that is a result, and a bias
 			for _, y := range pool {
@@ -179,7 +179,7 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 					x = tape.RMSNorm(nn.Norm{Gamma: y, Epsilon: 0.1}, x)
 					add("normed "+of, x)
 					if x.Shape[0] == 1 {
-						add("sunk "+of, tape.Attention(nn.Attention{Heads: y.Dim(-1), Sinks: y}, x, x, x, w.zeros.Slice(-1, 0, x.Dim(-3)), ""))
+						add("sunk "+of, tape.Attention(nn.Attention{Heads: y.Dim(-1), Sinks: y}, x, x, x, w.zeros.Slice(-1, 0, x.Dim(-3))))
 					}
 					break
 				}
@@ -348,11 +348,11 @@ func TestGradientOps(t *testing.T) {
 			return tape.Activate(backend.GELUTanh, x.Reshape(1, 6, width)).Slice(-2, 0, 3)
 		}, "copy copy activate_backward+gelu_tanh"},
 		{"attention of neighbours", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
-			return tape.Attention(nn.Attention{Heads: 2}, x.Slice(-1, 0, width), x.Slice(-1, width, width+2), x.Slice(-1, width+2, 2*width), zero, "")
+			return tape.Attention(nn.Attention{Heads: 2}, x.Slice(-1, 0, width), x.Slice(-1, width, width+2), x.Slice(-1, width+2, 2*width), zero)
 		}, "attention_backward"},
 		{"attention of results of their own", func(tape *nn.Tape, x nn.Tensor) nn.Tensor {
 			k, v := tape.Activate(backend.ReLU, x.Slice(-1, width, width+2)), tape.Activate(backend.ReLU, x.Slice(-1, width+2, 2*width))
-			return tape.Attention(nn.Attention{Heads: 2}, x.Slice(-1, 0, width), k, v, zero, "")
+			return tape.Attention(nn.Attention{Heads: 2}, x.Slice(-1, 0, width), k, v, zero)
 		}, "attention_backward activate_backward+relu activate_backward+relu"},
 		{"a residual stream", func(tape *nn.Tape, x nn.Tensor) nn.Tensor { // of which the sum joins the product
 			square := nn.Linear{W: f32(t, newCounting(), 2*width, 2*width)}

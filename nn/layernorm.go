@@ -2,10 +2,19 @@ package nn
 
 import "caldera/backend"
 
-// Norm is a layer normalisation with a learned scale and shift.
+// Norm is a normalisation with a learned scale, and a shift where it is no RMS.
 type Norm struct {
 	Gamma, Beta Tensor // [width]
 	Epsilon     float32
+	RMS         bool // by the root mean square, without a mean and Beta
+}
+
+// Norm normalises each vector of x by LayerNorm or RMSNorm, as n says.
+func (t *Tape) Norm(n Norm, x Tensor) Tensor {
+	if n.RMS {
+		return t.RMSNorm(n, x)
+	}
+	return t.LayerNorm(n, x)
 }
 
 // LayerNorm normalises each vector of x.

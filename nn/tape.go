@@ -20,9 +20,16 @@ type Tensor = backend.Tensor
 // appends an operation that computes it, and returns it, so that a model reads
 // like its formula. What does not fit together is reported by Record.
 type Tape struct {
+	*tape
+	scope string // goes before the names of values
+}
+
+// tape is what a tape and its scopes share.
+type tape struct {
 	b     backend.Backend
 	ops   []backend.Op
 	wants func(name string) bool
+	edit  Edit // nil: values stay as they are
 	named map[string]Tensor
 
 	activations backend.DType     // see QuantizeActivations
@@ -38,7 +45,7 @@ type Tape struct {
 
 // NewTape returns an empty tape for models on b.
 func NewTape(b backend.Backend) *Tape {
-	return &Tape{b: b, wants: func(string) bool { return false }, named: map[string]Tensor{}}
+	return &Tape{tape: &tape{b: b, wants: func(string) bool { return false }, named: map[string]Tensor{}}}
 }
 
 // QuantizeActivations makes products with quantised weights read what they multiply
@@ -51,13 +58,38 @@ func (t *Tape) QuantizeActivations(d backend.DType) {
 	}
 }
 
-// Watch makes the tape keep the tensors that the model names, where wants says
-// so: hidden states, attention maps. They are found by [Program.Named].
+// Scope returns the same tape under a name that goes before those of values: what
+// the scope "blocks.3" calls "middle" is "blocks.3.middle".
+func (t *Tape) Scope(format string, args ...any) *Tape {
+	return &Tape{tape: t.tape, scope: t.name(format, args...) + "."}
+}
+
+func (t *Tape) name(format string, args ...any) string { return t.scope + fmt.Sprintf(format, args...) }
+
+// Watch makes the tape keep the values that the model names, where wants says so:
+// hidden states, attention maps. They are found by [Program.Named].
 func (t *Tape) Watch(wants func(name string) bool) { t.wants = wants }
 
-// Name gives x a name, under which Watch may ask for it.
-func (t *Tape) Name(x Tensor, format string, args ...any) {
-	if name := fmt.Sprintf(format, args...); t.wants(name) {
+// Edit returns what a model is to compute with in place of x, which it has just
+// named: x itself, or a result of further operations that it writes on t.
+type Edit func(t *Tape, name string, x Tensor) Tensor
+
+// Edit makes the tape call edit for each value that the model names.
+func (t *Tape) Edit(edit Edit) { t.edit = edit }
+
+// Name gives x a name, under which Watch may ask for it, and returns what to
+// compute with in place of x: see [Tape.Edit]. Watch keeps that one.
+func (t *Tape) Name(x Tensor, format string, args ...any) Tensor {
+	if t.edit != nil {
+		x = t.edit(t, t.name(format, args...), x)
+	}
+	t.See(x, format, args...)
+	return x
+}
+
+// See gives x a name, under which Watch may ask for it. Edit is not called.
+func (t *Tape) See(x Tensor, format string, args ...any) {
+	if name := t.name(format, args...); t.wants(name) {
 		t.named[name] = t.Keep(x)
 	}
 }
@@ -110,7 +142,7 @@ func (t *Tape) Record() (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{named: t.named}
+	p := &Program{named: t.named, writers: writers(ops)}
 	if size := plan(ops); size > 0 {
 		if p.memory, err = t.b.Alloc(size); err != nil {
 			return nil, fmt.Errorf("memory for intermediate results: %w", err)
@@ -129,8 +161,9 @@ func (t *Tape) Record() (*Program, error) {
 // Program is a recorded tape together with the memory of its results.
 type Program struct {
 	backend.Program
-	memory backend.Buffer
-	named  map[string]Tensor
+	memory  backend.Buffer
+	named   map[string]Tensor
+	writers map[*slot][]int // the ops that write to a kept result, by index
 }
 
 // Tensor is where a result lies in memory. The result must have been given to
@@ -150,6 +183,35 @@ func (p *Program) Named() map[string]Tensor {
 		out[name] = p.Tensor(x)
 	}
 	return out
+}
+
+// Writers are the ops that write the named value, as indices of the ops that the
+// program runs: those of the spans of a profile of one run. They are none if no
+// value of that name is kept.
+func (p *Program) Writers(name string) []int {
+	s, _ := p.named[name].Buf.(*slot)
+	return p.writers[s]
+}
+
+// Memory is how many bytes the results of the program take.
+func (p *Program) Memory() int {
+	if p.memory == nil {
+		return 0
+	}
+	return p.memory.Size()
+}
+
+// writers lists, for each slot that is kept, the ops that write to it.
+func writers(ops []backend.Op) map[*slot][]int {
+	found := map[*slot][]int{}
+	for i, op := range ops {
+		op.Operands(func(_ string, x *Tensor, a backend.Access) {
+			if s, ok := x.Buf.(*slot); ok && s.persistent && (a == backend.Write || a == backend.Update) {
+				found[s] = append(found[s], i)
+			}
+		})
+	}
+	return found
 }
 
 // Close frees the program and the memory of its results.

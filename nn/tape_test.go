@@ -95,7 +95,7 @@ func TestTapeShapes(t *testing.T) {
 	best := tape.Argmax(probs)
 	cache := f32(t, b, 2, 7, 8)
 	tape.Store(cache, x, at)
-	heard := tape.Attention(nn.Attention{Heads: 2}, x, cache, cache, at, "attn")
+	heard := tape.Attention(nn.Attention{Heads: 2}, x, cache, cache, at)
 	for _, c := range []struct {
 		got  nn.Tensor
 		want string
@@ -242,7 +242,7 @@ func TestAttentionOptions(t *testing.T) {
 		}
 		tape := nn.NewTape(b)
 		kv := f32(t, b, 2, 7, 32/layer.Heads)
-		tape.Attention(layer, f32(t, b, 2, 3, 32), kv, kv, tensor(t, b, backend.I32, 2), "")
+		tape.Attention(layer, f32(t, b, 2, 3, 32), kv, kv, tensor(t, b, backend.I32, 2))
 		run(t, record(t, tape))
 		op := b.op.(*backend.Attention)
 		if got := (nn.Attention{Heads: op.Heads, Scale: op.Scale, Window: op.Window, SoftCap: op.SoftCap, Sinks: op.Sinks}); got != want {
@@ -252,7 +252,7 @@ func TestAttentionOptions(t *testing.T) {
 	b := newCounting()
 	tape := nn.NewTape(b)
 	kv := f32(t, b, 2, 7, 8)
-	tape.Attention(nn.Attention{}, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2), "")
+	tape.Attention(nn.Attention{}, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2))
 	if _, err := tape.Record(); err == nil || !strings.Contains(err.Error(), "0 heads") {
 		t.Errorf("without heads: %v", err)
 	}
@@ -262,15 +262,15 @@ func TestAttentionMap(t *testing.T) {
 	for watch, want := range map[bool]string{false: "", true: "f32[2 4 3 7]"} {
 		b := newCounting()
 		tape := nn.NewTape(b)
-		tape.Watch(func(name string) bool { return watch && name == "attn.5" })
+		tape.Watch(func(name string) bool { return watch && name == "blocks.5.probs" })
 		kv := f32(t, b, 2, 7, 8)
-		tape.Attention(nn.Attention{Heads: 4}, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2), "attn.%d", 5)
+		tape.Scope("blocks.%d", 5).Attention(nn.Attention{Heads: 4}, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2))
 		p, err := tape.Record()
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := ""
-		if x, ok := p.Named()["attn.5"]; ok {
+		if x, ok := p.Named()["blocks.5.probs"]; ok {
 			got = x.String()
 		}
 		if got != want {

@@ -14,7 +14,20 @@ import "caldera/nn"
 // appends it and repeats.
 //
 // Nothing is computed while these functions run: they write operations on a tape,
-// which is then recorded for a CPU or a GPU and run once for every step.
+// which is then recorded for a CPU or a GPU and run once for every step. They give
+// names to what they compute, under which it can be looked at and changed:
+//
+//	hidden.i                  [batch, time, width]: the vectors before block i, and after the last one
+//	hidden.final              [batch, time, width]: after the last norm
+//	blocks.i.attention.query  [batch, time, heads · size], as attention reads them: positions are in them
+//	blocks.i.attention.key    [batch, time, kv heads · size], likewise
+//	blocks.i.attention.value  [batch, time, kv heads · size]
+//	blocks.i.attention.probs  [batch, heads, time, context]: how much each position takes from which; can only be looked at
+//	blocks.i.attention.heads  [batch, time, heads · size]: what each head has gathered
+//	blocks.i.attention.output [batch, time, width]: what attention adds to the vectors
+//	blocks.i.middle           [batch, time, width]: the vectors between attention and MLP
+//	blocks.i.mlp.hidden       [batch, time, inner]: the MLP's hidden layer, after its activation
+//	blocks.i.mlp.output       [batch, time, width]: what the MLP adds to the vectors
 //
 // To add a family, an op, a dtype or a backend: docs/design.md, "To add something".
 
@@ -33,15 +46,14 @@ type Network interface {
 	Forward(t *nn.Tape, ids, at Tensor, cache Cache) Tensor
 
 	// Final is the last norm: its result is the input of the unembedding.
-	Final(t *nn.Tape, x Tensor) Tensor
+	Final() nn.Norm
 }
 
 // Unembed maps hidden states to scores (logits), one for each token of the
 // vocabulary: the higher, the likelier that token is next. [batch, time, width] to
 // [batch, time, vocab].
 func Unembed(n Network, t *nn.Tape, x Tensor) Tensor {
-	x = n.Final(t, x)
-	t.Name(x, "hidden.final")
+	x = t.Name(t.Norm(n.Final(), x), "hidden.final")
 	return t.Linear(Head(n), x)
 }
 

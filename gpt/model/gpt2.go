@@ -132,15 +132,15 @@ func (m *GPT2) Weights() []Weight {
 			{Role: Norm, HF: "h.%d.ln_1.weight", GGUF: "blk.%d.attn_norm.weight", Tensor: &b.Norm1.Gamma, Shape: vector, Init: Ones},
 			{Role: Norm, HF: "h.%d.ln_1.bias", GGUF: "blk.%d.attn_norm.bias", Tensor: &b.Norm1.Beta, Shape: vector, Init: Zeros},
 			{Role: QKV, HF: "h.%d.attn.c_attn.weight", GGUF: "blk.%d.attn_qkv.weight", Tensor: &b.QKV.W, Shape: []int{3 * c.Width, c.Width}, Order: InOut},
-			{Role: Bias, HF: "h.%d.attn.c_attn.bias", GGUF: "blk.%d.attn_qkv.bias", Tensor: &b.QKV.Bias, Shape: joined, Init: Zeros},
+			{Role: Bias, Of: QKV, HF: "h.%d.attn.c_attn.bias", GGUF: "blk.%d.attn_qkv.bias", Tensor: &b.QKV.Bias, Shape: joined, Init: Zeros},
 			{Role: Output, HF: "h.%d.attn.c_proj.weight", GGUF: "blk.%d.attn_output.weight", Tensor: &b.Out.W, Shape: []int{c.Width, c.Width}, Init: Residual, Order: InOut},
-			{Role: Bias, HF: "h.%d.attn.c_proj.bias", GGUF: "blk.%d.attn_output.bias", Tensor: &b.Out.Bias, Shape: vector, Init: Zeros},
+			{Role: Bias, Of: Output, HF: "h.%d.attn.c_proj.bias", GGUF: "blk.%d.attn_output.bias", Tensor: &b.Out.Bias, Shape: vector, Init: Zeros},
 			{Role: Norm, HF: "h.%d.ln_2.weight", GGUF: "blk.%d.ffn_norm.weight", Tensor: &b.Norm2.Gamma, Shape: vector, Init: Ones},
 			{Role: Norm, HF: "h.%d.ln_2.bias", GGUF: "blk.%d.ffn_norm.bias", Tensor: &b.Norm2.Beta, Shape: vector, Init: Zeros},
 			{Role: Up, HF: "h.%d.mlp.c_fc.weight", GGUF: "blk.%d.ffn_up.weight", Tensor: &b.Up.W, Shape: []int{c.Inner, c.Width}, Order: InOut},
-			{Role: Bias, HF: "h.%d.mlp.c_fc.bias", GGUF: "blk.%d.ffn_up.bias", Tensor: &b.Up.Bias, Shape: inner, Init: Zeros},
+			{Role: Bias, Of: Up, HF: "h.%d.mlp.c_fc.bias", GGUF: "blk.%d.ffn_up.bias", Tensor: &b.Up.Bias, Shape: inner, Init: Zeros},
 			{Role: Down, HF: "h.%d.mlp.c_proj.weight", GGUF: "blk.%d.ffn_down.weight", Tensor: &b.Down.W, Shape: []int{c.Width, c.Inner}, Init: Residual, Order: InOut},
-			{Role: Bias, HF: "h.%d.mlp.c_proj.bias", GGUF: "blk.%d.ffn_down.bias", Tensor: &b.Down.Bias, Shape: vector, Init: Zeros},
+			{Role: Bias, Of: Down, HF: "h.%d.mlp.c_proj.bias", GGUF: "blk.%d.ffn_down.bias", Tensor: &b.Down.Bias, Shape: vector, Init: Zeros},
 		}
 	},
 		Weight{Role: Norm, HF: "ln_f.weight", GGUF: "output_norm.weight", Tensor: &m.Norm.Gamma, Shape: vector, Init: Ones},
@@ -152,33 +152,37 @@ func (m *GPT2) Weights() []Weight {
 func (m *GPT2) Forward(t *nn.Tape, ids, at Tensor, cache Cache) Tensor {
 	x := t.Dropout(t.Embed(m.Tokens, m.Positions, ids, at)) // [batch, time, width]
 	for i, b := range m.Blocks {
-		t.Name(x, "hidden.%d", i)
-		x = t.Add(x, b.Attend(t, i, t.LayerNorm(b.Norm1, x), at, cache.block(i))) // attention: each position reads earlier ones
-		x = t.Add(x, b.Think(t, t.LayerNorm(b.Norm2, x)))                         // MLP: each position by itself
+		x = t.Name(x, "hidden.%d", i)
+		s := t.Scope("blocks.%d", i)
+		x = t.Add(x, b.Attend(s.Scope("attention"), t.LayerNorm(b.Norm1, x), at, cache.block(i))) // attention: each position reads earlier ones
+		x = s.Name(x, "middle")
+		x = t.Add(x, b.Think(s.Scope("mlp"), t.LayerNorm(b.Norm2, x))) // MLP: each position by itself
 		t.Segment()
 	}
-	t.Name(x, "hidden.%d", len(m.Blocks))
-	return x
+	return t.Name(x, "hidden.%d", len(m.Blocks))
 }
 
 // Attend moves meaning between positions. Each vector x makes a query, what it
 // looks for; a key, what it can be found by; and a value, what it has to tell.
-// Block i gathers, for each query, the values whose keys fit it, up to itself.
-func (b *GPT2Block) Attend(t *nn.Tape, i int, x, at, cache Tensor) Tensor {
+// The result gathers, for each query, the values whose keys fit it, up to itself.
+func (b *GPT2Block) Attend(t *nn.Tape, x, at, cache Tensor) Tensor {
 	width := x.Dim(-1)
 	qkv := t.Linear(b.QKV, x)                                       // [batch, time, 3·width]
 	q, kv := qkv.Slice(-1, 0, width), qkv.Slice(-1, width, 3*width) // [batch, time, width], [batch, time, 2·width]
-	kv = t.Store(cache, kv, at)                                     // rows at … at+time of [batch, context, 2·width]
+	t.See(q, "query")
+	t.See(kv.Slice(-1, 0, width), "key")
+	t.See(kv.Slice(-1, width, 2*width), "value")
+	kv = t.Store(cache, kv, at) // rows at … at+time of [batch, context, 2·width]
 	k, v := kv.Slice(-1, 0, width), kv.Slice(-1, width, 2*width)
-	y := t.Attention(b.Attention, q, k, v, at, "attn.%d", i) // [batch, time, width]
-	return t.Dropout(t.Linear(b.Out, y))
+	y := t.Name(t.Attention(b.Attention, q, k, v, at), "heads") // [batch, time, width]
+	return t.Dropout(t.Name(t.Linear(b.Out, y), "output"))
 }
 
 // Think lets each vector ask many questions of itself, and adds up the answers.
 func (b *GPT2Block) Think(t *nn.Tape, x Tensor) Tensor {
-	questions := t.Activate(b.Activation, t.Linear(b.Up, x)) // [batch, time, 4·width]
-	return t.Dropout(t.Linear(b.Down, questions))            // [batch, time, width]
+	answers := t.Name(t.Activate(b.Activation, t.Linear(b.Up, x)), "hidden") // [batch, time, 4·width]
+	return t.Dropout(t.Name(t.Linear(b.Down, answers), "output"))            // [batch, time, width]
 }
 
 // Final is as Network has it.
-func (m *GPT2) Final(t *nn.Tape, x Tensor) Tensor { return t.LayerNorm(m.Norm, x) }
+func (m *GPT2) Final() nn.Norm { return m.Norm }

@@ -227,7 +227,7 @@ type LlamaBlock struct {
 }
 
 func newLlama(c Config, order Format) Network {
-	norm := nn.Norm{Epsilon: float32(c.Epsilon)}
+	norm := nn.Norm{Epsilon: float32(c.Epsilon), RMS: true}
 	m := &Llama{config: c, Norm: norm}
 	if order == GGUF {
 		m.Rotation.Pairing = backend.Neighbours
@@ -255,13 +255,13 @@ func (m *Llama) Weights() []Weight {
 			{Role: Gate, HF: "model.layers.%d.mlp.gate_proj.weight", GGUF: "blk.%d.ffn_gate.weight", Tensor: &b.Gate.W, Shape: []int{c.Inner, c.Width}},
 			{Role: Up, HF: "model.layers.%d.mlp.up_proj.weight", GGUF: "blk.%d.ffn_up.weight", Tensor: &b.Up.W, Shape: []int{c.Inner, c.Width}},
 			{Role: Down, HF: "model.layers.%d.mlp.down_proj.weight", GGUF: "blk.%d.ffn_down.weight", Tensor: &b.Down.W, Shape: []int{c.Width, c.Inner}, Init: Residual},
-			{Role: Bias, HF: "model.layers.%d.self_attn.q_proj.bias", GGUF: "blk.%d.attn_q.bias", Tensor: &b.Query.Bias, Shape: []int{heads}, Init: Zeros, Order: Rotated, Absent: !s.QKVBias},
-			{Role: Bias, HF: "model.layers.%d.self_attn.k_proj.bias", GGUF: "blk.%d.attn_k.bias", Tensor: &b.Key.Bias, Shape: []int{kv}, Init: Zeros, Order: Rotated, Absent: !s.QKVBias},
-			{Role: Bias, HF: "model.layers.%d.self_attn.v_proj.bias", GGUF: "blk.%d.attn_v.bias", Tensor: &b.Value.Bias, Shape: []int{kv}, Init: Zeros, Absent: !s.QKVBias},
-			{Role: Bias, HF: "model.layers.%d.self_attn.o_proj.bias", GGUF: "blk.%d.attn_output.bias", Tensor: &b.Out.Bias, Shape: []int{c.Width}, Init: Zeros, Absent: !s.OutBias},
-			{Role: Bias, HF: "model.layers.%d.mlp.gate_proj.bias", GGUF: "blk.%d.ffn_gate.bias", Tensor: &b.Gate.Bias, Shape: []int{c.Inner}, Init: Zeros, Absent: !s.MLPBias},
-			{Role: Bias, HF: "model.layers.%d.mlp.up_proj.bias", GGUF: "blk.%d.ffn_up.bias", Tensor: &b.Up.Bias, Shape: []int{c.Inner}, Init: Zeros, Absent: !s.MLPBias},
-			{Role: Bias, HF: "model.layers.%d.mlp.down_proj.bias", GGUF: "blk.%d.ffn_down.bias", Tensor: &b.Down.Bias, Shape: []int{c.Width}, Init: Zeros, Absent: !s.MLPBias},
+			{Role: Bias, Of: Query, HF: "model.layers.%d.self_attn.q_proj.bias", GGUF: "blk.%d.attn_q.bias", Tensor: &b.Query.Bias, Shape: []int{heads}, Init: Zeros, Order: Rotated, Absent: !s.QKVBias},
+			{Role: Bias, Of: Key, HF: "model.layers.%d.self_attn.k_proj.bias", GGUF: "blk.%d.attn_k.bias", Tensor: &b.Key.Bias, Shape: []int{kv}, Init: Zeros, Order: Rotated, Absent: !s.QKVBias},
+			{Role: Bias, Of: Value, HF: "model.layers.%d.self_attn.v_proj.bias", GGUF: "blk.%d.attn_v.bias", Tensor: &b.Value.Bias, Shape: []int{kv}, Init: Zeros, Absent: !s.QKVBias},
+			{Role: Bias, Of: Output, HF: "model.layers.%d.self_attn.o_proj.bias", GGUF: "blk.%d.attn_output.bias", Tensor: &b.Out.Bias, Shape: []int{c.Width}, Init: Zeros, Absent: !s.OutBias},
+			{Role: Bias, Of: Gate, HF: "model.layers.%d.mlp.gate_proj.bias", GGUF: "blk.%d.ffn_gate.bias", Tensor: &b.Gate.Bias, Shape: []int{c.Inner}, Init: Zeros, Absent: !s.MLPBias},
+			{Role: Bias, Of: Up, HF: "model.layers.%d.mlp.up_proj.bias", GGUF: "blk.%d.ffn_up.bias", Tensor: &b.Up.Bias, Shape: []int{c.Inner}, Init: Zeros, Absent: !s.MLPBias},
+			{Role: Bias, Of: Down, HF: "model.layers.%d.mlp.down_proj.bias", GGUF: "blk.%d.ffn_down.bias", Tensor: &b.Down.Bias, Shape: []int{c.Width}, Init: Zeros, Absent: !s.MLPBias},
 		}
 	},
 		Weight{Role: Norm, HF: "model.norm.weight", GGUF: "output_norm.weight", Tensor: &m.Norm.Gamma, Shape: []int{c.Width}, Init: Ones},
@@ -274,37 +274,41 @@ func (m *Llama) Weights() []Weight {
 func (m *Llama) Forward(t *nn.Tape, ids, at Tensor, cache Cache) Tensor {
 	x := t.Dropout(t.Pick(m.Tokens, ids)) // [batch, time, width]
 	for i, b := range m.Blocks {
-		t.Name(x, "hidden.%d", i)
-		x = t.Add(x, m.attend(t, i, t.RMSNorm(b.Norm1, x), at, cache.block(i)))
-		x = t.Add(x, m.think(t, b, t.RMSNorm(b.Norm2, x)))
+		x = t.Name(x, "hidden.%d", i)
+		s := t.Scope("blocks.%d", i)
+		x = t.Add(x, m.attend(s.Scope("attention"), b, t.RMSNorm(b.Norm1, x), at, cache.block(i)))
+		x = s.Name(x, "middle")
+		x = t.Add(x, m.think(s.Scope("mlp"), b, t.RMSNorm(b.Norm2, x)))
 		t.Segment()
 	}
-	t.Name(x, "hidden.%d", len(m.Blocks))
-	return x
+	return t.Name(x, "hidden.%d", len(m.Blocks))
 }
 
 // attend is attention, in which a key and value serve several queries. Queries and
 // keys are turned by where they stand, so that their product tells how far apart
 // they are. A cache has keys that are turned.
-func (m *Llama) attend(t *nn.Tape, i int, x, at, cache Tensor) Tensor {
-	b, c := m.Blocks[i], m.config
+func (m *Llama) attend(t *nn.Tape, b *LlamaBlock, x, at, cache Tensor) Tensor {
+	c := m.config
 	q := t.Rotary(m.Rotation, c.Heads, t.Linear(b.Query, x), at) // [batch, time, heads·size]
 	k := t.Rotary(m.Rotation, c.KVHeads, t.Linear(b.Key, x), at) // [batch, time, kv heads·size]
 	v := t.Linear(b.Value, x)                                    // likewise
+	t.See(q, "query")
+	t.See(k, "key")
+	t.See(v, "value")
 	if width := k.Dim(-1); !cache.Absent() {
 		k = t.Store(cache.Slice(-1, 0, width), k, at) // [batch, context, kv heads·size]
 		v = t.Store(cache.Slice(-1, width, 2*width), v, at)
 	}
-	y := t.Attention(nn.Attention{Heads: c.Heads}, q, k, v, at, "attn.%d", i) // [batch, time, heads·size]
-	return t.Dropout(t.Linear(b.Out, y))                                      // [batch, time, width]
+	y := t.Name(t.Attention(nn.Attention{Heads: c.Heads}, q, k, v, at), "heads") // [batch, time, heads·size]
+	return t.Dropout(t.Name(t.Linear(b.Out, y), "output"))                       // [batch, time, width]
 }
 
 // think is the MLP: the gate decides what of up passes.
 func (m *Llama) think(t *nn.Tape, b *LlamaBlock, x Tensor) Tensor {
 	gate := nn.Gate{Func: llamaSettings(&m.config).Activation}
-	inner := t.GatedActivation(gate, t.Linear(b.Gate, x), t.Linear(b.Up, x)) // [batch, time, inner]
-	return t.Dropout(t.Linear(b.Down, inner))                                // [batch, time, width]
+	inner := t.GatedActivation(gate, t.Linear(b.Gate, x), t.Linear(b.Up, x))      // [batch, time, inner]
+	return t.Dropout(t.Name(t.Linear(b.Down, t.Name(inner, "hidden")), "output")) // [batch, time, width]
 }
 
 // Final is as Network has it.
-func (m *Llama) Final(t *nn.Tape, x Tensor) Tensor { return t.RMSNorm(m.Norm, x) }
+func (m *Llama) Final() nn.Norm { return m.Norm }

@@ -16,6 +16,7 @@ import (
 // Weight is a row of the table.
 type Weight struct {
 	Role   Role
+	Of     Role    // of a bias: the role of the matrix whose results it is added to
 	HF     string  // its name in Hugging Face's layout; %d stands for the number of the block
 	GGUF   string  // its name in a GGUF file
 	Tensor *Tensor // where the model keeps it

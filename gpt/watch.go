@@ -1,0 +1,82 @@
+package gpt
+
+// Watching: the values between a session's tokens and its scores.
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+
+	"caldera/backend"
+)
+
+// Watch says which of the values that the model names are kept from now on, such as
+// "blocks.3.attention.probs". A name may be a pattern of [path.Match], in which "*"
+// stands for any part: "hidden.*". Package model lists the names. Values that are not
+// watched cost nothing, and those that are keep ops from being fused that read them.
+// A name that the model does not have is an error of the next Feed.
+func (s *Session) Watch(names ...string) { s.watch = slices.Clone(names) }
+
+// Seen is a value of the step that ran last, in the memory of the backend: it is
+// overwritten by the next one. Feed takes a step for each [MaxChunk] of its tokens.
+// The tensor's shape is as package model lists it; the batch is 1, and time is at
+// least the number of tokens that the step has read: the rows of these come first.
+// It is absent if there was no step, or the value was not watched.
+func (s *Session) Seen(name string) backend.Tensor {
+	if s.last == nil {
+		return backend.Tensor{}
+	}
+	return s.last.named[name]
+}
+
+// Writers are the ops that wrote the value, as indices of the spans of a profile of
+// the last step.
+func (s *Session) Writers(name string) []int {
+	if s.last == nil {
+		return nil
+	}
+	return s.last.Writers(name)
+}
+
+func (s *Session) watches(name string) bool {
+	return slices.ContainsFunc(s.watch, func(pattern string) bool { return matches(pattern, name) })
+}
+
+// complete returns an error for a name that the model does not have.
+func (p *step) complete() error {
+	names := slices.Sorted(maps.Keys(p.named))
+	for _, w := range p.watch {
+		if !slices.ContainsFunc(names, func(name string) bool { return matches(w, name) }) {
+			return fmt.Errorf("watch %q: the model has no value of that name; package model lists them", w)
+		}
+	}
+	return nil
+}
+
+func matches(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
+}
+
+// forget closes the steps that were used longest ago until those that are left take
+// little memory, if there are any that watch.
+func (s *Session) forget() error {
+	total := 0
+	for i, p := range s.steps {
+		if total += p.Memory(); total <= maxWatching || !slices.ContainsFunc(s.steps, func(p *step) bool { return len(p.watch) > 0 }) {
+			continue
+		}
+		for _, p := range s.steps[i:] {
+			if err := p.Close(); err != nil {
+				return err
+			}
+			if p == s.last {
+				s.last = nil
+			}
+		}
+		s.steps = s.steps[:i]
+		break
+	}
+	return nil
+}
