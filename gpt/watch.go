@@ -30,6 +30,14 @@ func (s *Session) Seen(name string) backend.Tensor {
 	return s.last.named[name]
 }
 
+// Watched are the names of the values that Seen has, in order.
+func (s *Session) Watched() []string {
+	if s.last == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(s.last.named))
+}
+
 // Writers are the ops that wrote the value, as indices of the spans of a profile of
 // the last step.
 func (s *Session) Writers(name string) []int {

@@ -11,10 +11,11 @@ import (
 	"caldera/internal/command/bench"
 	"caldera/internal/command/convert"
 	"caldera/internal/command/generate"
+	"caldera/internal/command/inspect"
 	"caldera/internal/command/train"
 )
 
 func main() {
 	os.Exit(cli.Program("GPTs on any GPU, from Go, without CUDA.",
-		generate.Command(), train.Command(), convert.Command(), bench.Command()))
+		generate.Command(), train.Command(), convert.Command(), bench.Command(), inspect.Command()))
 }

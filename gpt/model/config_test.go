@@ -8,9 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// gpt3 is the shape of GPT-3 175B: https://arxiv.org/abs/2005.14165, table 2.1.
+// gpt3 is the shape of GPT-3 175B.
 func gpt3() Config {
-	return Config{Family: "gpt2", Layers: 96, Heads: 96, Width: 12288, Inner: 49152, Context: 2048, Vocab: 50257, Epsilon: 1e-5}.Complete()
+	c, err := Shape("gpt3")
+	if err != nil {
+		panic(err)
+	}
+	return c
 }
 
 func TestParameters(t *testing.T) {
@@ -36,7 +40,7 @@ func TestParameters(t *testing.T) {
 			t.Errorf("%s with an unembedding of its own has %d weights, want %d", name, got, want)
 		}
 	}
-	if _, err := Shape("gpt3"); err == nil || !strings.HasPrefix(err.Error(), `unknown shape: found "gpt3", expected one of gpt2, gpt2-medium, gpt2-large, gpt2-xl, nanogpt`) {
+	if _, err := Shape("gpt9"); err == nil || !strings.HasPrefix(err.Error(), `unknown shape: found "gpt9", expected one of gpt2, gpt2-medium, gpt2-large, gpt2-xl, gpt3, nanogpt`) {
 		t.Errorf("Shape of an unknown model: %v", err)
 	}
 }

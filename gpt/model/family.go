@@ -87,7 +87,7 @@ func (f *Family) nameOf(field string) string {
 
 // Shape returns the shape of a known model, one of [ShapeNames]: "gpt2" (124
 // million weights), "gpt2-medium", "gpt2-large" or "gpt2-xl" (1.6 billion) as
-// published, "nanogpt" (0.8 million), a model of 65 characters, or one of another
+// published, "gpt3" (175 billion), "nanogpt" (0.8 million), a model of 65 characters, or one of another
 // family.
 func Shape(name string) (Config, error) {
 	for _, f := range families {

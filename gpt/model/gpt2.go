@@ -62,6 +62,9 @@ func init() {
 			{"gpt2-medium", gpt2Shape(24, 16, 1024)},
 			{"gpt2-large", gpt2Shape(36, 20, 1280)},
 			{"gpt2-xl", gpt2Shape(48, 25, 1600)},
+			// https://arxiv.org/abs/2005.14165, table 2.1. Whether the unembedding is the
+			// embedding is not published; here it is a matrix of its own.
+			{"gpt3", Config{Layers: 96, Heads: 96, Width: 12288, Context: 2048, Vocab: 50257, BOS: []int{50256}, EOS: []int{50256}}},
 			{"nanogpt", Config{Layers: 4, Heads: 4, Width: 128, Context: 64, Vocab: 65, TieEmbeddings: true}},
 		},
 		Network: newGPT2,

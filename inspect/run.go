@@ -1,0 +1,151 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+	"strings"
+
+	"caldera/backend"
+	"caldera/gpt"
+)
+
+// Run is what was seen while the model read a text.
+type Run struct {
+	IDs    []int
+	values map[string]*Value
+}
+
+// Value is a value that the model names, for all positions of a text, on the host.
+type Value struct {
+	Name  string
+	Shape []int // [time, width], or of "probs" [heads, time, time]: the position that looks, then the one that is looked at
+	Data  []float32
+}
+
+// Row is the vector at the position, [width]; of "probs" that of a head and a position.
+func (v *Value) Row(at ...int) []float32 {
+	i := 0
+	for axis, n := range at {
+		i = i*v.Shape[axis] + n
+	}
+	width := v.Shape[len(v.Shape)-1]
+	return v.Data[i*width : (i+1)*width]
+}
+
+// Value returns the value of that name, which must be one that was asked for.
+func (r *Run) Value(format string, args ...any) *Value {
+	name := fmt.Sprintf(format, args...)
+	v := r.values[name]
+	if v == nil {
+		panic(fmt.Sprintf("inspect: %q was not asked for", name))
+	}
+	return v
+}
+
+// smallest is the fewest positions for which a cache is allocated.
+const smallest = 64
+
+// Run has the model read a text, and returns the values of these names: see
+// [gpt.Session.Watch] and package model, which lists the names. "hidden.final" is not
+// among them, for it is computed of the last position only; Scores computes it. The
+// memory for a value is that of all its positions; maps of attention grow with the
+// square of the text.
+func (in *Inspector) Run(ctx context.Context, ids []int, names ...string) (*Run, error) {
+	if err := in.Fits(ids); err != nil {
+		return nil, err
+	}
+	s, err := in.sessionFor(len(ids))
+	if err != nil {
+		return nil, err
+	}
+	return in.read(ctx, s, ids, names)
+}
+
+// sessionFor returns a session that has room for so many tokens. It is made anew, with
+// twice as much room or more, when a longer text comes: a cache for the whole context
+// of some models is larger than the model.
+func (in *Inspector) sessionFor(tokens int) (*gpt.Session, error) {
+	if in.session != nil && in.session.Size() >= tokens {
+		return in.session, nil
+	}
+	if in.session != nil {
+		in.session.Close()
+		in.session = nil
+	}
+	var err error
+	in.session, err = gpt.NewSession(in.Model, gpt.SessionOptions{Context: roomFor(tokens, in.Model.Context), Cache: in.cache})
+	return in.session, err
+}
+
+func roomFor(tokens, context int) int {
+	return min(max(smallest, 1<<bits.Len(uint(tokens-1))), context)
+}
+
+// read has s read a text and collects what it sees.
+func (in *Inspector) read(ctx context.Context, s *gpt.Session, ids []int, names []string) (*Run, error) {
+	s.Reset()
+	s.Watch(names...)
+	r := &Run{IDs: ids, values: map[string]*Value{}}
+	for from := 0; from < len(ids); from += gpt.MaxChunk {
+		chunk := ids[from:min(from+gpt.MaxChunk, len(ids))]
+		feed := func() error {
+			_, err := s.Feed(ctx, chunk...)
+			return err
+		}
+		if err := in.measure(feed, s.Watched, s.Writers); err != nil {
+			return nil, err
+		}
+		for _, name := range s.Watched() {
+			if name == "hidden.final" {
+				continue
+			}
+			v := r.values[name]
+			x := s.Seen(name)
+			if v == nil {
+				v = &Value{Name: name, Shape: []int{len(ids), x.Dim(-1)}}
+				if strings.HasSuffix(name, ".probs") {
+					v.Shape = []int{x.Dim(1), len(ids), len(ids)}
+				}
+				v.Data = make([]float32, product(v.Shape))
+				r.values[name] = v
+			}
+			if err := in.collect(v, x, from, len(chunk)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// collect copies n positions of x, [1, time, width] or [1, heads, time, context], to
+// those of v that begin at from.
+func (in *Inspector) collect(v *Value, x backend.Tensor, from, n int) error {
+	x = x.Slice(2, 0, n)
+	width := v.Shape[len(v.Shape)-1]
+	x = x.Slice(3, 0, width)
+	begin, end := x.Span()
+	p := make([]float32, (end-begin)/4)
+	if err := backend.GetF32(in.Model.Backend, backend.Of(x.Buf, backend.F32, x.Offset, len(p)), p); err != nil {
+		return err
+	}
+	for h := range x.Dim(1) {
+		for i := range n {
+			row := p[h*x.Stride(1)+i*x.Stride(2):][:width]
+			if len(v.Shape) == 3 {
+				copy(v.Row(h, from+i), row)
+			} else {
+				copy(v.Row(from+i), row)
+			}
+		}
+	}
+	return nil
+}
+
+func product(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}

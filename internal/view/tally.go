@@ -1,0 +1,127 @@
+package view
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	gonum "gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+
+	"caldera/gpt/model"
+	"caldera/inspect"
+	"caldera/internal/plot"
+)
+
+// Tally are the parameters of the count of weights.
+type Tally struct {
+	Shape string `placeholder:"NAME" help:"Count a model of this shape instead: ${shapes}."`
+}
+
+// Run counts.
+func (p *Tally) Run(_ context.Context, in *inspect.Inspector) (Result, error) {
+	return p.Of(in.Model.Config, in.Name)
+}
+
+// Of counts the weights of a model of shape c, or of the shape that was asked for.
+func (p *Tally) Of(c model.Config, name string) (Result, error) {
+	if p.Shape != "" {
+		var err error
+		if c, err = model.Shape(p.Shape); err != nil {
+			return nil, inspect.UserError{Err: fmt.Errorf("shape: %w", err)}
+		}
+		name = p.Shape
+	}
+	return TallyResult{name, inspect.NewTally(c)}, nil
+}
+
+// TallyResult is what the view shows.
+type TallyResult struct {
+	Of string `json:"of"`
+	*inspect.Tally
+}
+
+// Text writes a line for each kind, and what they leave out.
+func (r TallyResult) Text(s *Screen) error {
+	c := r.Shape
+	if err := s.Print("%s: %d layers of %d heads, vectors of %s numbers, a context of %s tokens, a vocabulary of %s\n",
+		s.Bold(r.Of), c.Layers, c.Heads, count(c.Width), count(c.Context), count(c.Vocab)); err != nil {
+		return err
+	}
+	rows := [][]string{{"kind", "matrices", "rows × columns", "weights", "share", "running total", ""}}
+	for _, k := range r.Kinds {
+		rows = append(rows, []string{k.Kind, count(k.Matrices), fmt.Sprintf("%s × %s", count(k.Rows), count(k.Cols)), count(k.Weights),
+			percent(k.Share), count(k.Total), Bar(float64(k.Share), 8)})
+	}
+	rows = append(rows, []string{"all kinds", count(r.Matrices), "", count(r.Weights), "", "", ""})
+	for _, o := range r.LeftOut {
+		rows = append(rows, []string{o.What, count(o.Tensors), "", count(o.Weights), "", "", ""})
+	}
+	rows = append(rows, []string{"all parameters", "", "", count(r.Parameters), "", "", ""})
+	if err := s.Table(rows); err != nil {
+		return err
+	}
+	var sizes []string
+	for _, b := range r.Bytes {
+		sizes = append(sizes, fmt.Sprintf("%s %s", b.DType, humanize.IBytes(uint64(b.Bytes))))
+	}
+	return s.Print("\nin memory, with matrices as %s", strings.Join(sizes, ", "))
+}
+
+// Table has a row a kind.
+func (r TallyResult) Table() [][]string {
+	rows := [][]string{{"kind", "matrices", "rows", "columns", "weights", "share", "running total"}}
+	for _, b := range r.Bytes {
+		rows[0] = append(rows[0], "bytes as "+b.DType)
+	}
+	for _, k := range r.Kinds {
+		row := []string{k.Kind, fmt.Sprint(k.Matrices), fmt.Sprint(k.Rows), fmt.Sprint(k.Cols), fmt.Sprint(k.Weights), number(k.Share), fmt.Sprint(k.Total)}
+		for _, b := range k.Bytes {
+			row = append(row, fmt.Sprint(b.Bytes))
+		}
+		rows = append(rows, row)
+	}
+	blank := make([]string, len(r.Bytes))
+	for _, o := range r.LeftOut {
+		rows = append(rows, append([]string{o.What, fmt.Sprint(o.Tensors), "", "", fmt.Sprint(o.Weights), "", ""}, blank...))
+	}
+	last := []string{"all parameters", "", "", "", fmt.Sprint(r.Parameters), "", ""}
+	for _, b := range r.Bytes {
+		last = append(last, fmt.Sprint(b.Bytes))
+	}
+	return append(rows, last)
+}
+
+// Draw draws a bar a kind.
+func (r TallyResult) Draw(w io.Writer, f plot.Format) error {
+	p := plot.New()
+	p.Title.Text = fmt.Sprintf("%s: %s weights in %s matrices", r.Of, count(r.Weights), count(r.Matrices))
+	p.X.Label.Text = "weights"
+	var values plotter.Values
+	var kinds []string
+	for i := len(r.Kinds) - 1; i >= 0; i-- { // the first one on top
+		values = append(values, float64(r.Kinds[i].Weights))
+		kinds = append(kinds, r.Kinds[i].Kind)
+	}
+	bars, err := plotter.NewBarChart(values, vg.Points(16))
+	if err != nil {
+		return err
+	}
+	bars.Horizontal, bars.Color, bars.LineStyle.Width = true, plot.SkyBlue, 0
+	p.Add(bars)
+	p.NominalY(kinds...)
+	p.X.Min = 0
+	p.X.Tick.Marker = gonum.TickerFunc(func(lowest, highest float64) []gonum.Tick {
+		ticks := plot.New().X.Tick.Marker.Ticks(lowest, highest)
+		for i, t := range ticks {
+			if t.Label != "" {
+				ticks[i].Label = humanize.SIWithDigits(t.Value, 1, "")
+			}
+		}
+		return ticks
+	})
+	return plot.Write(w, f, vg.Points(620), vg.Points(60+26*float64(len(kinds))), p.Draw)
+}
