@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"image"
+	"slices"
 
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
@@ -87,6 +88,10 @@ type run struct {
 	X, Y, Color, First, Length, Turned uint32
 }
 
+// runLength is the most glyphs of a run of a label. All runs of a dispatch take as many
+// invocations as the longest.
+const runLength = 16
+
 func (d Labels) draw(e *encoder, p *picture) error {
 	// One dispatch has as many labels as fit into one write of a command buffer.
 	const most = vk.MaxUpdate / 4 / 2
@@ -104,14 +109,21 @@ func (d Labels) draw(e *encoder, p *picture) error {
 		return err
 	}
 	for _, l := range d.List {
-		glyphs := l.Glyphs[:min(len(l.Glyphs), most)]
-		if len(codes)+len(glyphs) > most || len(runs) >= most/6 {
-			if err := flush(); err != nil {
-				return err
+		at := l.At
+		for glyphs := range slices.Chunk(l.Glyphs, runLength) {
+			if len(codes)+len(glyphs) > most || len(runs) >= most/6 {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+			runs = append(runs, run{uint32(at.X), uint32(at.Y), l.Color, uint32(len(codes)), uint32(len(glyphs)), boolean(l.Turned)})
+			codes = append(codes, glyphs...)
+			if l.Turned {
+				at.Y -= len(glyphs) * d.Font.Width
+			} else {
+				at.X += len(glyphs) * d.Font.Width
 			}
 		}
-		runs = append(runs, run{uint32(l.At.X), uint32(l.At.Y), l.Color, uint32(len(codes)), uint32(len(glyphs)), boolean(l.Turned)})
-		codes = append(codes, glyphs...)
 	}
 	return flush()
 }
