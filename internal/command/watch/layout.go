@@ -14,10 +14,11 @@ type layout struct {
 	story image.Rectangle // of the text, whole lines
 
 	mapTitle image.Point
-	from, to int             // the positions that are rows and columns of the map
+	from, to int             // the positions that are rows of the map, a token each
+	columns  int             // the first position that is a column; the last is the last row's
 	cell     int             // width and height of a cell, with a gap of one pixel
-	cells    image.Rectangle // the map of one head, a token a row
-	above    int             // height for the names of the columns, above the map
+	cells    image.Rectangle // the map of one head
+	legend   image.Rectangle // the colours of a map, in cells
 
 	heads      image.Rectangle // the strip: a head a row, in the columns of the map
 	headsTitle image.Point
@@ -54,6 +55,7 @@ type contents struct {
 
 const (
 	storyLines  = 4
+	legendCells = 21
 	nameColumns = 12 // glyphs of names beside and above the map
 )
 
@@ -72,7 +74,7 @@ func newLayout(c contents) layout {
 	barWidth := min(max(w/8, 6*g.X), 24*g.X)
 	index := 4 * g.X // "12 " before a name
 	right := w - l.margin - index - (nameLength+1)*g.X - barWidth - 7*g.X
-	column := func(y, rows, pitch int) list {
+	listAt := func(y, rows, pitch int) list {
 		x := right + index
 		bar := x + (nameLength+1)*g.X
 		return list{at: image.Pt(right, y), rows: max(rows, 0), pitch: pitch, name: x, bar: bar, barWidth: barWidth, percent: bar + barWidth + g.X}
@@ -80,28 +82,33 @@ func newLayout(c contents) layout {
 	pitch := l.line
 	l.nextTitle = image.Pt(right, top)
 	rows := min(c.likeliest, max((bottom-top)/pitch/2-2, 3))
-	l.next = column(top+l.line+l.margin/4, rows, pitch)
+	l.next = listAt(top+l.line+l.margin/4, rows, pitch)
 	l.lensTitle = image.Pt(right, l.next.at.Y+rows*pitch+l.margin)
 	y := l.lensTitle.Y + l.line + l.margin/4
 	l.vectors = max(min(c.layers+1, (bottom-y)/pitch), 0)
 	l.lensFrom = min(max(c.layer+1-l.vectors/2, 0), c.layers+1-l.vectors)
-	l.lens = column(y, l.vectors, pitch)
+	l.lens = listAt(y, l.vectors, pitch)
 
 	// The left column.
 	names := (nameColumns + 1) * g.X
 	left := l.margin + names
 	l.mapTitle = image.Pt(l.margin, top)
-	l.above = nameColumns * g.X
 	l.headHeight = min(max((bottom-top)/3/max(c.heads, 1), 3), g.Y)
 	strip := l.line + c.heads*l.headHeight + l.margin
-	y = top + l.line + l.above + l.margin/4
-	room := min(right-2*l.margin-left, bottom-strip-y)
+	y = top + l.line + nameColumns*g.X + l.margin/4
+	room := image.Pt(right-2*l.margin-left, bottom-strip-y)
 	least := g.Y - 1 // so that names do not overlap
-	n := min(c.end-c.first, max(room/least, 1))
-	l.to, l.from = c.end, c.end-max(n, 0)
-	l.cell = min(max(room/max(n, 1), least), 2*g.Y)
-	l.cells = image.Rectangle{image.Pt(left, y), image.Pt(left+n*l.cell, y+n*l.cell)}
+	rows = min(c.end-c.first, max(room.Y/least, 1))
+	l.cell = min(max(room.Y/max(rows, 1), least), 2*g.Y)
+	columns := 0
+	if rows > 0 {
+		columns = min(c.end, max(room.X/l.cell, 1))
+	}
+	rows = min(rows, columns)
+	l.from, l.to, l.columns = c.end-rows, c.end, c.end-columns
+	l.cells = image.Rectangle{image.Pt(left, y), image.Pt(left+columns*l.cell, y+rows*l.cell)}
 	l.headsTitle = image.Pt(l.margin, l.cells.Max.Y+l.margin)
+	l.legend = image.Rect(right-2*l.margin-legendCells*g.X, l.headsTitle.Y, right-2*l.margin, l.headsTitle.Y+g.Y)
 	y = l.headsTitle.Y + l.line
 	l.heads = image.Rect(left, y, l.cells.Max.X, y+c.heads*l.headHeight)
 	return l

@@ -141,8 +141,7 @@ func (s *scene) drawStory() {
 func (s *scene) drawAttention() {
 	a, v := s.app, s.app.values
 	s.label(s.mapTitle, s.colors.ink, fmt.Sprintf("Attention of block %d, head %d: each row's token looks at those of the columns", a.layer+1, a.head+1))
-	n := s.to - s.from
-	if n <= 0 {
+	if s.from == s.to {
 		note := "the model has read nothing yet"
 		if v.end > 0 {
 			note = "the context was full: its older half has left it"
@@ -154,29 +153,35 @@ func (s *scene) drawAttention() {
 	v.earlier(a.layer, a.head, s.from, s.to-1, func(position int, rows backend.Tensor) {
 		s.add(vulkan.Cells{
 			At: s.cells.Min.Add(image.Pt(0, (position-s.from)*s.cell)), Cell: cell, Gap: 1,
-			Values: rows.Slice(-1, s.from, s.to), Colors: s.colors.cells,
+			Values: rows.Slice(-1, s.columns, s.to), Colors: s.colors.cells,
 		})
 	})
-	latest := v.latest(a.layer).Slice(-1, s.from, s.to)
+	latest := v.latest(a.layer).Slice(-1, s.columns, s.to)
 	s.add(
 		vulkan.Cells{
 			At: image.Pt(s.cells.Min.X, s.cells.Max.Y-s.cell), Cell: cell, Gap: 1,
 			Values: latest.Slice(-2, a.head, a.head+1), Colors: s.colors.cells,
 		},
 		vulkan.Cells{At: s.heads.Min, Cell: image.Pt(s.cell, s.headHeight), Gap: 1, Values: latest, Colors: s.colors.cells})
+	s.add(vulkan.Cells{At: s.legend.Min, Cell: image.Pt(s.glyph.X, s.glyph.Y), Values: v.ramp, Colors: s.colors.cells})
+	s.label(s.legend.Min.Sub(image.Pt(2*s.glyph.X, 0)), s.colors.faint, "0")
+	s.label(image.Pt(s.legend.Max.X+s.glyph.X, s.legend.Min.Y), s.colors.faint, "1")
 	context := a.story.context()
-	for i, id := range context[s.from:s.to] {
-		name := shorten(a.texts.name(id), nameColumns)
+	middle := (s.cell - 1 - s.glyph.Y) / 2
+	for i := s.columns; i < s.to; i++ {
+		name := shorten(a.texts.name(context[i]), nameColumns)
 		color := s.colors.faint
-		if i == n-1 {
+		if i == s.to-1 {
 			color = s.colors.ink
 		}
-		middle := (s.cell - 1 - s.glyph.Y) / 2
-		width := utf8.RuneCountInString(name) * s.glyph.X
-		s.label(image.Pt(s.cells.Min.X-width-s.glyph.X/2, s.cells.Min.Y+i*s.cell+middle), color, name)
 		s.labels = append(s.labels, vulkan.Label{
-			At: image.Pt(s.cells.Min.X+i*s.cell+middle, s.cells.Min.Y-s.glyph.X/2), Color: color, Glyphs: s.font.glyphs(name), Turned: true,
+			At:    image.Pt(s.cells.Min.X+(i-s.columns)*s.cell+middle, s.cells.Min.Y-s.glyph.X/2),
+			Color: color, Glyphs: s.font.glyphs(name), Turned: true,
 		})
+		if i >= s.from {
+			width := utf8.RuneCountInString(name) * s.glyph.X
+			s.label(image.Pt(s.cells.Min.X-width-s.glyph.X/2, s.cells.Min.Y+(i-s.from)*s.cell+middle), color, name)
+		}
 	}
 	s.label(s.headsTitle, s.colors.ink, fmt.Sprintf("All heads of block %d: where “%s” looks", a.layer+1, a.texts.name(context[len(context)-1])))
 	for head := range v.model.Heads {
@@ -281,7 +286,8 @@ Each row of the map is a token: the lighter a cell,
 the more the token takes from the one of that column.
 The newest row, all heads, the lens and the next tokens
 are drawn from the buffers that the model's own kernels
-have just written. Cells show the square root.
+have just written; older rows are copies of these, made
+by the device. Colours go by the square root of a value.
 “in” is the lens on the embedding, before the first block.`, "\n")
 
 // drawHelp lays the keys over the picture.

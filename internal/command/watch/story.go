@@ -67,6 +67,10 @@ func (s *story) close() error {
 // context returns the tokens in the session's context, oldest first.
 func (s *story) context() []int { return s.ids[s.known-s.session.Len() : s.known] }
 
+// reading reports whether the next thing that the model reads is a part of the prompt
+// from which no token is drawn: all but the last token of it.
+func (s *story) reading() bool { return len(s.prompt) > 1 }
+
 // read is how many tokens a step of the story made the model read: the last ones of
 // the context.
 type read struct {
@@ -81,7 +85,7 @@ func (s *story) advance(ctx context.Context) (read, error) {
 	if s.over != "" {
 		return read{}, nil
 	}
-	if len(s.prompt) > 1 {
+	if s.reading() {
 		n := min(len(s.prompt)-1, chunk(s.model.Config, s.session.Size()))
 		if _, err := s.session.Feed(ctx, s.prompt[:n]...); err != nil {
 			return read{}, err

@@ -44,6 +44,7 @@ type values struct {
 	nextIDs backend.Tensor // i32 [likeliest]: which of them are shown
 	shown   int            // how many
 	known   bool           // whether the last step was watched
+	ramp    backend.Tensor // f32 [1, legendCells]: values whose colours are evenly apart, from 0 to 1
 }
 
 func newValues(b *vulkan.Backend, m *model.Model, s *gpt.Session) (_ *values, err error) {
@@ -63,10 +64,19 @@ func newValues(b *vulkan.Backend, m *model.Model, s *gpt.Session) (_ *values, er
 		{&v.stream, backend.F32, []int{1, m.Layers + 1, m.Width}},
 		{&v.next, backend.F32, []int{m.Vocab}},
 		{&v.nextIDs, backend.I32, []int{likeliest}},
+		{&v.ramp, backend.F32, []int{1, legendCells}},
 	} {
 		if *t.to, err = backend.New(b, t.dtype, t.dims...); err != nil {
 			return nil, fmt.Errorf("memory for what is drawn: %w", err)
 		}
+	}
+	ramp := make([]float32, legendCells)
+	for i := range ramp {
+		root := float32(i) / (legendCells - 1)
+		ramp[i] = root * root
+	}
+	if err := backend.SetF32(b, v.ramp, ramp); err != nil {
+		return nil, err
 	}
 	t := m.Tape()
 	probs := t.Softmax(model.Unembed(m, t, v.stream))
@@ -89,7 +99,7 @@ func column(t backend.Tensor) backend.Tensor {
 
 func (v *values) close() {
 	_ = v.lens.Close()
-	for _, t := range []backend.Tensor{v.maps, v.stream, v.next, v.nextIDs} {
+	for _, t := range []backend.Tensor{v.maps, v.stream, v.next, v.nextIDs, v.ramp} {
 		if t.Buf != nil {
 			t.Buf.Free()
 		}

@@ -138,7 +138,13 @@ func (a *app) run(ctx context.Context) (err error) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if step := a.steps > 0 || a.running && !time.Now().Before(next); step && a.story.over == "" {
+		switch {
+		case a.story.over != "":
+		case a.story.reading(): // the prompt is read in any case
+			if err := a.advance(ctx); err != nil {
+				return err
+			}
+		case a.steps > 0, a.running && !time.Now().Before(next):
 			a.steps = max(a.steps-1, 0)
 			next = time.Now()
 			if a.rate > 0 {
@@ -163,6 +169,8 @@ func (a *app) run(ctx context.Context) (err error) {
 func (a *app) wait(next time.Time) {
 	const most = 0.1 // seconds
 	switch {
+	case a.story.reading():
+		glfw.PollEvents()
 	case a.story.over != "" || !a.running && a.steps == 0:
 		glfw.WaitEventsTimeout(most)
 	case a.steps > 0 || !time.Now().Before(next):
