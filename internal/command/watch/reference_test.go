@@ -35,7 +35,7 @@ type reference struct {
 	scores []float32
 }
 
-func newReference(t *testing.T, size, predict int) *reference {
+func newReference(t *testing.T, text string, size, predict int) *reference {
 	t.Helper()
 	b, err := vulkan.Open(vulkan.Options{})
 	if err != nil {
@@ -58,7 +58,7 @@ func newReference(t *testing.T, size, predict int) *reference {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids, err := tok.EncodePrompt(prompt)
+	ids, err := tok.EncodePrompt(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +136,9 @@ func (r *reference) see(t *testing.T, got read) {
 				r.rows[layer][head] = append(r.rows[layer][head], get(x))
 			}
 		}
+	}
+	if first := r.v.end - min(len(r.rows[0][0]), mapRows); r.v.first != first {
+		t.Errorf("after %d tokens rows are kept from position %d, expected %d", r.known, r.v.first, first)
 	}
 	r.hidden = nil
 	for i := range m.Layers + 1 {

@@ -21,6 +21,7 @@ import (
 	"github.com/jezek/xgb"
 	"github.com/jezek/xgb/xproto"
 
+	"caldera/internal/cli"
 	"caldera/internal/commandtest"
 )
 
@@ -29,19 +30,27 @@ const (
 	seed   = 7
 )
 
-// program is the command, built once for all tests.
-var program string
+// childVariable makes this program the command, so that a test of a changed command is
+// another program, which Go's cache of results does not know.
+const childVariable = "CALDERA_WATCH_TEST_CHILD"
 
 func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		os.Exit(cli.Main(Command()))
+	}
 	xgb.Logger.SetOutput(io.Discard) // it tells of servers that end
 	if icd := os.Getenv("CALDERA_LAVAPIPE_ICD"); icd != "" {
 		os.Setenv("VK_DRIVER_FILES", icd)
 	}
 	os.Setenv("CALDERA_VULKAN_VALIDATION", "1")
-	os.Exit(commandtest.Main(m, func(folder string) error {
-		program = filepath.Join(folder, "watch")
-		return commandtest.Build(program, "caldera/cmd/watch", "GOFLAGS=-tags=watch")
-	}))
+	os.Exit(m.Run())
+}
+
+// command is one call of the command.
+func command(d *display, args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), childVariable+"=1", "DISPLAY="+d.name)
+	return cmd
 }
 
 // shown is the program at work in a window.
@@ -71,11 +80,10 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func start(t *testing.T, args ...string) *shown {
+func start(t *testing.T, prompt string, args ...string) *shown {
 	t.Helper()
 	s := &shown{display: newDisplay(t)}
-	s.cmd = exec.Command(program, append(args, fmt.Sprintf("--seed=%d", seed), prompt)...)
-	s.cmd.Env = append(os.Environ(), "DISPLAY="+s.name)
+	s.cmd = command(s.display, append(args, fmt.Sprintf("--seed=%d", seed), prompt)...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.stderr
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -155,8 +163,8 @@ func (s *shown) quit(key xproto.Keysym) {
 // TestWindow goes through what a person can do, and holds every picture to the values
 // that the host reads from the device in another process.
 func TestWindow(t *testing.T) {
-	s := start(t, "--paused", "-n", "9", "--layer=2", "--head=3")
-	r := newReference(t, 256, 9)
+	s := start(t, prompt, "--paused", "-n", "9", "--layer=2", "--head=3")
+	r := newReference(t, prompt, 256, 9)
 	r.step(t) // the prompt
 	s.see(r, 1, 2)
 
@@ -226,11 +234,19 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// TestFullContext writes more than the context holds, as fast as it can.
+// TestFullContext reads a prompt that takes several steps, and writes more than the
+// context holds, as fast as it can.
 func TestFullContext(t *testing.T) {
-	s := start(t, "-c", "24", "-n", "33", "--rate=0", "--size=700x500")
-	r := newReference(t, 24, 33)
-	for range 1 + 33 {
+	long := strings.Repeat("My dear Mr. Bennet, said his lady to him one day, have you heard? ", 7)
+	s := start(t, long, "-c", "132", "-n", "12", "--rate=0", "--paused", "--size=1500x960")
+	r := newReference(t, long, 132, 12)
+	if n := len(r.ids); n <= mapRows+20 || n >= 132 || r.model.Layers*r.model.Heads*132*4*64 > chunkMemory {
+		t.Fatalf("the prompt has %d tokens: this test shows nothing", n)
+	}
+	r.step(t)
+	s.see(r, 0, 0)
+	s.press(' ')
+	for range 12 {
 		r.step(t)
 	}
 	if len(r.rows[0][0]) == r.known {
@@ -242,7 +258,7 @@ func TestFullContext(t *testing.T) {
 
 // TestTiny shows that a window of any size is drawn without an error.
 func TestTiny(t *testing.T) {
-	s := start(t, "-n", "3", "--rate=0", "--size=1x1")
+	s := start(t, prompt, "-n", "3", "--rate=0", "--size=1x1")
 	for _, size := range [][]uint32{{40, 30}, {1600, 20}, {20, 900}, {320, 240}} {
 		if err := xproto.ConfigureWindowChecked(s.conn, s.w, xproto.ConfigWindowWidth|xproto.ConfigWindowHeight, size).Check(); err != nil {
 			t.Fatal(err)
@@ -285,8 +301,8 @@ func TestRefused(t *testing.T) {
 		{"no model", 1, nil, []string{"-m", "/nonexistent"}, []string{"/nonexistent"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cmd := exec.Command(program, append(c.args, prompt)...)
-			cmd.Env = append(append(os.Environ(), "DISPLAY="+d.name), c.env...)
+			cmd := command(d, append(c.args, prompt)...)
+			cmd.Env = append(cmd.Env, c.env...)
 			cmd.Stdout = io.Discard
 			r := commandtest.Run(t, cmd)
 			var lines []string
