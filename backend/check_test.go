@@ -136,7 +136,7 @@ func TestCheckStride(t *testing.T) {
 		"argmax/dst", "attention/at", "copy/dst", "copy/x", "embedding/ids", "embedding/at", "store/at",
 		"embedding_backward/ids", "embedding_backward/at", "cross_entropy/targets", "cross_entropy/loss_scale",
 		"adamw/scale", "dropout/seed", "sum_squares/dst",
-		"rmsnorm_backward/stats", "rotary/at",
+		"rmsnorm_backward/stats", "rotary/at", "scale/by",
 	}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x
@@ -248,6 +248,17 @@ func TestCheckValues(t *testing.T) {
 				t.Errorf("%d cosines and sines, %v: %v", angles, p, err)
 			}
 		}
+	}
+	scale := func(by ...int) error {
+		return backend.Check(&backend.Scale{Dst: f32(2, 3, 4, 5), X: f32(2, 3, 4, 5), By: f32(by...)})
+	}
+	for _, by := range [][]int{{2, 3, 4, 1}, {1, 1, 1, 1}, {1, 1, 4, 1}, {1, 3, 1, 1}, {2, 1, 1, 1}, {3, 4, 1}} {
+		if err := scale(by...); err != nil {
+			t.Errorf("[2 3 4 5] by %v: %v", by, err)
+		}
+	}
+	for _, by := range [][]int{{2, 3, 4, 5}, {5}, {3, 1}, {1, 3, 2, 1}, {3, 1, 1, 1}, {1, 1, 1, 2}} {
+		wantError(t, scale(by...), "by has shape [", "expected 1 along the last axis", "[2 3 4 5]")
 	}
 	for what, g := range map[string]backend.GatedActivation{
 		"func is activation(6), expected one of": {Func: 6}, "limit is -1": {Limit: -1}, "limit is NaN": {Limit: float32(math.NaN())},

@@ -52,6 +52,8 @@ func TestCost(t *testing.T) {
 		"store":                        {&Store{Dst: f16(1, 50, 8), X: f32(1, 3, 8), At: i32(1)}, 0, 2*24 + 4*24 + 4},
 		"root mean square":             {&RMSNorm{Dst: f32(6, 8), X: f32(6, 8), Gamma: f32(8)}, 0, 4 * (48 + 48 + 8)},
 		"gated activation":             {&GatedActivation{Dst: f32(6, 8), Gate: f32(6, 8), Up: f32(6, 8)}, 0, 4 * 3 * 48},
+		"scale":                        {&Scale{Dst: f32(6, 8), X: f32(6, 8), By: f32(6, 1)}, 0, 4 * (48 + 48 + 6)},
+		"scale by one number":          {&Scale{Dst: f32(6, 8), X: f32(6, 8), By: f32(1)}, 0, 4 * (48 + 48 + 1)},
 		"copy":                         {&Copy{Dst: f16(6, 5), X: f32(6, 5)}, 0, 30 * (2 + 4)},
 		"an op that updates":           {&CrossEntropy{Loss: f32(6), X: f32(6, 50), Targets: i32(6)}, 0, 4 * (6 + 300 + 6)},
 		"an op without a cost":         {&scaled{f32(3, 4), f32(4), f32(99)}, 0, 4 * (12 + 4)},

@@ -96,6 +96,7 @@ func samples() []backend.Op {
 		&backend.RMSNorm{Dst: f32(3, 5), X: f32(3, 5), Gamma: f32(5), Epsilon: 1e-5},
 		&backend.RMSNormBackward{DX: f32(3, 5), DGamma: f32(5), X: f32(3, 5), DY: f32(3, 5), Gamma: f32(5), Stats: f32(3, 1), Epsilon: 1e-5},
 		&backend.Rotary{Dst: f32(2, 3, 10), X: f32(2, 3, 10), Angles: f32(7, 4), At: i32(2), Heads: 2},
+		&backend.Scale{Dst: f32(2, 3, 5), X: f32(2, 3, 5), By: f32(2, 3, 1)},
 		&backend.Softmax{Dst: f32(3, 5), X: f32(3, 5)},
 		&backend.Store{Dst: f32(2, 7, 5), X: f32(2, 3, 5), At: i32(2)},
 		&backend.SumSquares{Dst: f32(2, 3, 1), X: f32(2, 3, 5)},

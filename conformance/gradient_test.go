@@ -130,6 +130,13 @@ func TestGradientRotary(t *testing.T) {
 	}
 }
 
+func TestGradientScale(t *testing.T) {
+	x, y, dy, dx := f32("x", 2, 3, 2, 5), zeros(2, 3, 2, 5), f32("dy", 2, 3, 2, 5), zeros(2, 3, 2, 5)
+	by := f32("by", 1, 1, 2, 1)
+	loss := against(t, &backend.Scale{Dst: y, X: x, By: by}, y, dy)
+	differentiate(t, "x", x, loss, result(t, &backend.Scale{Dst: dx, X: dy, By: by}, dx))
+}
+
 // between moves numbers away from those at which a function has no derivative.
 func between(x backend.Tensor, edges ...float64) backend.Tensor {
 	v := sheet{}.Load(x).v

@@ -221,6 +221,41 @@ var opMutants = []struct {
 		}
 		right(o)
 	})},
+	{"has one factor for all heads", "scale", wrong(func(o *backend.Scale) {
+		if o.By.Dim(2) > 1 {
+			o.By = o.By.Slice(2, 0, 1)
+		}
+		right(o)
+	})},
+	{"repeats factors along the wrong axis", "scale", wrong(func(o *backend.Scale) {
+		if o.By.Dim(2) > 1 && o.By.Dim(1) == 1 && o.X.Dim(1) > 1 { // counts on through all rows
+			by := direct{}.Load(o.By)
+			i := -1
+			o.By = copied(o.X.Slice(-1, 0, 1), func(float64) float64 { i++; return by.v[i/o.X.Dim(2)%len(by.v)] })
+		}
+		right(o)
+	})},
+	{"rounds a product by 1", "scale", wrong(func(o *backend.Scale) {
+		right(o)
+		x, dst := direct{}.Load(o.X), direct{}.Load(o.Dst)
+		for i, v := range dst.v {
+			if v == x.v[i] && math.Abs(v) > 1 && math.Abs(v) < 10 {
+				dst.v[i] *= 1 + 0x1p-23
+			}
+		}
+		direct{}.Store(o.Dst, dst)
+	})},
+	{"leaves what is scaled by 0 as it was", "scale", wrong(func(o *backend.Scale) {
+		by := o.Factors()
+		x := o.X
+		for r := range x.Rows() {
+			i, j, k := r/x.Dim(2)/x.Dim(1), r/x.Dim(2)%x.Dim(1), r%x.Dim(2)
+			at := func(t backend.Tensor) backend.Tensor { return t.Slice(0, i, i+1).Slice(1, j, j+1).Slice(2, k, k+1) }
+			if factor := at(by); (direct{}).Load(factor).v[0] != 0 {
+				right(&backend.Scale{Dst: at(o.Dst), X: at(o.X), By: factor})
+			}
+		}
+	})},
 	{"gives other bits each time", "add", func() func() backend.Backend {
 		n := 0
 		return wrong(func(o *backend.Add) {

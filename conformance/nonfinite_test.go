@@ -124,6 +124,17 @@ var nonFiniteMutants = []struct {
 	{"drops NaN", "adamw", wrong(func(o *backend.AdamW) { without(o, &o.G) })},
 	{"drops NaN", "dropout", wrong(func(o *backend.Dropout) { without(o, &o.X) })},
 	{"drops NaN", "add", wrong(func(o *backend.Add) { without(o, &o.B) })},
+	{"drops NaN of the factors", "scale", wrong(func(o *backend.Scale) { without(o, &o.By) })},
+	{"gives 0 for 0 · NaN", "scale", wrong(func(o *backend.Scale) {
+		right(o)
+		by, dst := direct{}.Load(o.Factors()).v, direct{}.Load(o.Dst)
+		for i := range dst.v {
+			if by[i/o.X.Dim(-1)] == 0 {
+				dst.v[i] = 0
+			}
+		}
+		direct{}.Store(o.Dst, dst)
+	})},
 	{"drops NaN", "store", wrong(func(o *backend.Store) { without(o, &o.X) })},
 	{"drops NaN", "copy", wrong(func(o *backend.Copy) {
 		if o.Dst.DType == backend.F16 && o.X.DType == backend.F16 {

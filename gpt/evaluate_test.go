@@ -16,17 +16,17 @@ import (
 // TestEvaluator holds the scores of every position to PyTorch's logits.
 func TestEvaluator(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		for _, name := range references {
+		for _, name := range gpttest.References {
 			dir := "testdata/" + name
 			m := gpttest.Load(t, b, dir, backend.F32)
-			want := expected(t, dir)
-			ids, logits := want.ints(t, "input_ids"), want.floats(t, "logits")
-			time := want.shape(t, "input_ids")[1]
+			want := gpttest.Expected(t, dir)
+			ids, logits := want.Ints(t, "input_ids"), want.Floats(t, "logits")
+			time := want.Shape("input_ids")[1]
 			e, err := gpt.NewEvaluator(m, m.Context, backend.None)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for batch := range want.shape(t, "input_ids")[0] {
+			for batch := range want.Shape("input_ids")[0] {
 				text := make([]int, time)
 				for i := range text {
 					text[i] = int(ids[batch*time+i])

@@ -27,6 +27,10 @@ type Options struct {
 	// LogProbs is how many of the likeliest tokens each Token lists in Top.
 	LogProbs int
 
+	// Drawn is how many of the tokens that the filters kept each Token lists in
+	// Drawn.Top.
+	Drawn int
+
 	// Vocab is how many tokens the tokenizer has: only ids below it are drawn. 0
 	// stands for as many as the model has. Models are often padded with rows that
 	// have no token.
@@ -46,6 +50,18 @@ type Token struct {
 	// Top are the likeliest tokens at this position, the likeliest first: as many
 	// as Options.LogProbs asks for, or fewer if fewer may be drawn.
 	Top []TokenProb
+
+	// Drawn tells what the token was drawn from; nil if Options.Drawn is 0.
+	Drawn *Drawn
+}
+
+// Drawn is what a token was drawn from: the tokens that the repeat penalty, top-k,
+// top-p and min-p left. Probabilities are those with which each was drawn, at the
+// temperature. A greedy choice draws from one token.
+type Drawn struct {
+	LogProb float64     // natural logarithm of that of the token that was drawn
+	Kept    int         // how many tokens were left
+	Top     []TokenProb // the likeliest of them, the likeliest first, of equal ones the lowest id
 }
 
 // TokenProb is a token that could have been drawn.
@@ -84,6 +100,9 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if o.LogProbs < 0 {
 		return fmt.Errorf("log-probabilities of the %d likeliest tokens: expected 0 or more", o.LogProbs)
 	}
+	if o.Drawn < 0 {
+		return fmt.Errorf("probabilities of %d tokens after the filters: expected 0 or more", o.Drawn)
+	}
 	sampler := NewSampler(o.Sampling)
 	logits, err := s.Feed(ctx, prompt...)
 	if err != nil {
@@ -104,7 +123,11 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 		if s.m.Ends(id) {
 			return nil
 		}
-		if !yield(Token{id, logProb, slid, likeliest(logits, o.LogProbs, float64(logits[id])-logProb)}) {
+		token := Token{ID: id, LogProb: logProb, Slid: slid, Top: likeliest(logits, o.LogProbs, float64(logits[id])-logProb)}
+		if o.Drawn > 0 {
+			token.Drawn = sampler.Drawn(o.Drawn)
+		}
+		if !yield(token) {
 			return nil
 		}
 		if n+1 == o.Predict {
@@ -121,12 +144,23 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 // the lowest ids first. Those of -Inf, which are never drawn, are left out.
 // logTotal is the logarithm of the sum of the exponentials of all logits.
 func likeliest(logits []float32, n int, logTotal float64) []TokenProb {
+	return first(n, len(logits), func(yield func(int, float64) bool) {
+		for id, logit := range logits {
+			if !yield(id, float64(logit)-logTotal) {
+				return
+			}
+		}
+	})
+}
+
+// first are the n of all tokens with the largest log-probabilities, in this order.
+// Of equal ones those that all yields first come first. Those of -Inf are left out.
+func first(n, most int, all iter.Seq2[int, float64]) []TokenProb {
 	if n == 0 {
 		return nil
 	}
-	top := make([]TokenProb, 0, min(n, len(logits))+1)
-	for id, logit := range logits {
-		logProb := float64(logit) - logTotal
+	top := make([]TokenProb, 0, min(n, most)+1)
+	for id, logProb := range all {
 		if math.IsInf(logProb, -1) || len(top) == n && logProb <= top[n-1].LogProb {
 			continue
 		}

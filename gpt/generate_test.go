@@ -232,6 +232,21 @@ func TestPredict(t *testing.T) {
 	}
 }
 
+// TestDrawnOfEachToken expects each token among those that were left to draw from.
+func TestDrawnOfEachToken(t *testing.T) {
+	_, m := tiny(t)
+	o := gpt.Options{Sampling: gpt.Sampling{Temperature: 1.5, TopK: 5, Seed: 3}, Predict: 20, IgnoreEOS: true, Drawn: 5}
+	for i, x := range generate(t, m, 0, []int{1, 2}, o) {
+		if d := x.Drawn; d.Kept != 5 || len(d.Top) != 5 || !slices.Contains(d.Top, gpt.TokenProb{ID: x.ID, LogProb: d.LogProb}) {
+			t.Errorf("token %d, %d, was drawn from %+v", i, x.ID, d)
+		}
+	}
+	o.Drawn = 0
+	if x := generate(t, m, 0, []int{1, 2}, o)[0]; x.Drawn != nil {
+		t.Errorf("without being asked it told of %+v", x.Drawn)
+	}
+}
+
 func TestSeeds(t *testing.T) {
 	_, m := tiny(t)
 	o := greedy(20)

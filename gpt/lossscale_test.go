@@ -23,7 +23,7 @@ import (
 // two f16 and goes the other way, which moves others.
 func TestTrainMixedReference(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		for _, name := range references {
+		for _, name := range gpttest.References {
 			for _, chunk := range []int{0, 7} {
 				t.Run(fmt.Sprintf("%s/chunk=%d", name, chunk), func(t *testing.T) { testTrainMixed(t, b, "testdata/"+name, chunk) })
 			}
@@ -33,20 +33,20 @@ func TestTrainMixedReference(t *testing.T) {
 
 func testTrainMixed(t *testing.T, b backend.Backend, dir string, chunk int) {
 	m := trainable(t, b, dir)
-	want := expected(t, dir)
-	shape := want.shape(t, "input_ids")
+	want := gpttest.Expected(t, dir)
+	shape := want.Shape("input_ids")
 	tr := trainer(t, m, gpt.TrainOptions{
 		Batch: shape[0], Time: shape[1], AdamW: reference.adamW, Clip: reference.clip, Chunk: chunk, DType: backend.F16,
 	})
 	scale, _ := scaleOf(t, tr)
-	loss, norm, err := tr.Step(numbers(want.ints(t, "input_ids")), numbers(want.ints(t, "targets")), reference.rate)
+	loss, norm, err := tr.Step(numbers(want.Ints(t, "input_ids")), numbers(want.Ints(t, "targets")), reference.rate)
 	if err != nil {
 		t.Fatal(err)
 	}
-	gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.floats(t, "mixed.loss"), 1e-4)
+	gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.Floats(t, "mixed.loss"), 1e-4)
 	squares := 0.0
 	for i, w := range m.Learned() {
-		got, ref := asStored(t, b, tr.Parameters()[i].Grad, w), want.floats(t, "mixed.grad."+w.Name(model.HuggingFace))
+		got, ref := asStored(t, b, tr.Parameters()[i].Grad, w), want.Floats(t, "mixed.grad."+w.Name(model.HuggingFace))
 		for j, v := range ref {
 			got[j] /= float32(scale)
 			squares += float64(v) * float64(v)

@@ -2,7 +2,6 @@ package gpt_test
 
 import (
 	"context"
-	"encoding/binary"
 	"math"
 	"slices"
 	"strings"
@@ -10,18 +9,11 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
-	"caldera/gpt/checkpoint/safetensors"
 	"caldera/gpt/model"
 	"caldera/internal/devicetest"
 	"caldera/internal/gpttest"
 	"caldera/nn"
 )
-
-// references are checkpoints with the figures that PyTorch computed for them in
-// float64; testdata/README.md tells how they are made.
-var references = []string{
-	"gpt2-tiny", "gpt2-odd", "gpt2-one", "gpt2-batch", "llama-grouped", "llama-odd", "llama-three", "llama-linear",
-}
 
 // tolerances on ‖out − reference‖ / ‖reference‖. PyTorch itself is within 1.5e-6
 // in float32.
@@ -31,11 +23,11 @@ var tolerances = map[backend.DType]float64{backend.F32: 1e-5, backend.F16: 5e-3}
 // figures are of: used as they are stored, nothing is rounded.
 var halfReferences = map[string]backend.DType{"llama-three": backend.BF16, "llama-linear": backend.F16}
 
-// TestReference holds every hidden state, attention map, the logits and the
-// loss of a forward pass to PyTorch's.
+// TestReference holds every hidden state, attention map, all other values that the
+// model names, the logits and the loss of a forward pass to PyTorch's.
 func TestReference(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		for _, name := range references {
+		for _, name := range gpttest.References {
 			for _, d := range []backend.DType{backend.F32, backend.F16} {
 				t.Run(name+"/"+d.String(), func(t *testing.T) {
 					testForward(t, b, "testdata/"+name, gpttest.Load(t, b, "testdata/"+name, d), tolerances[d])
@@ -55,9 +47,9 @@ func TestReference(t *testing.T) {
 }
 
 func testForward(t *testing.T, b backend.Backend, dir string, m *model.Model, tolerance float64) {
-	want := expected(t, dir)
-	ids := want.ints(t, "input_ids")
-	batch, time := want.shape(t, "input_ids")[0], want.shape(t, "input_ids")[1]
+	want := gpttest.Expected(t, dir)
+	ids := want.Ints(t, "input_ids")
+	batch, time := want.Shape("input_ids")[0], want.Shape("input_ids")[1]
 
 	cache, err := m.NewCache(batch, m.Context, backend.F32)
 	if err != nil {
@@ -97,29 +89,30 @@ func testForward(t *testing.T, b backend.Backend, dir string, m *model.Model, to
 		if strings.HasPrefix(name, "attn.") {
 			got = gpttest.Compact(t, b, got.Slice(-1, 0, time)) // the cache holds more positions than there are tokens
 		}
-		gpttest.CheckNear(t, name, gpttest.Floats(t, b, got), want.floats(t, name), tolerance)
+		gpttest.CheckNear(t, name, gpttest.Floats(t, b, got), want.Floats(t, name), tolerance)
 		checked++
 	}
 	if min := 2*m.Layers + 3; checked != min {
 		t.Errorf("%d figures checked, expected hidden.0 … hidden.%d, hidden.final, attn.0 … attn.%d and logits: %d",
 			checked, m.Layers, m.Layers-1, min)
 	}
-	loss := crossEntropy(gpttest.Floats(t, b, seen["logits"]), want.ints(t, "targets"))
-	gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.floats(t, "loss"), tolerance)
+	testNamed(t, b, dir, m, seen, tolerance)
+	loss := crossEntropy(gpttest.Floats(t, b, seen["logits"]), want.Ints(t, "targets"))
+	gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.Floats(t, "loss"), tolerance)
 }
 
 // TestGreedy holds generation token by token to PyTorch's greedy continuation.
 func TestGreedy(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		for _, name := range references {
+		for _, name := range gpttest.References {
 			t.Run(name, func(t *testing.T) {
 				dir := "testdata/" + name
 				m := gpttest.Load(t, b, dir, backend.F32)
 				m.EOS = nil // the reference goes on after it
-				want := expected(t, dir)
-				time := want.shape(t, "input_ids")[1]
+				want := gpttest.Expected(t, dir)
+				time := want.Shape("input_ids")[1]
 				var greedy []int
-				for _, id := range want.ints(t, "greedy") {
+				for _, id := range want.Ints(t, "greedy") {
 					greedy = append(greedy, int(id))
 				}
 				// The reference drops one token at a time from a full
@@ -153,7 +146,7 @@ func TestDecodeEqualsPrefill(t *testing.T) {
 		dir := "testdata/gpt2-odd"
 		m := gpttest.Load(t, b, dir, backend.F32)
 		var ids []int
-		for _, id := range expected(t, dir).ints(t, "greedy")[:m.Context-1] {
+		for _, id := range gpttest.Expected(t, dir).Ints(t, "greedy")[:m.Context-1] {
 			ids = append(ids, int(id))
 		}
 		feed := func(pieces ...int) []float32 {
@@ -181,51 +174,6 @@ func TestDecodeEqualsPrefill(t *testing.T) {
 			gpttest.CheckNear(t, "logits", feed(pieces...), ref, 5e-6)
 		}
 	})
-}
-
-// figures are the tensors of an expected.safetensors.
-type figures struct{ *safetensors.File }
-
-func expected(t *testing.T, dir string) figures {
-	t.Helper()
-	f, err := safetensors.Open(dir + "/expected.safetensors")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return figures{f}
-}
-
-func (f figures) get(t *testing.T, name string, d safetensors.DType) safetensors.Tensor {
-	t.Helper()
-	x, ok := f.Tensor(name)
-	if !ok || x.DType != d {
-		t.Fatalf("expected.safetensors has no %s of type %s", name, d)
-	}
-	return x
-}
-
-func (f figures) shape(t *testing.T, name string) []int {
-	x, _ := f.Tensor(name)
-	return x.Shape
-}
-
-func (f figures) floats(t *testing.T, name string) []float32 {
-	x := f.get(t, name, safetensors.F32)
-	out := make([]float32, len(x.Data)/4)
-	for i := range out {
-		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(x.Data[4*i:]))
-	}
-	return out
-}
-
-func (f figures) ints(t *testing.T, name string) []int32 {
-	x := f.get(t, name, safetensors.I64)
-	out := make([]int32, len(x.Data)/8)
-	for i := range out {
-		out[i] = int32(binary.LittleEndian.Uint64(x.Data[8*i:]))
-	}
-	return out
 }
 
 func tensor(t *testing.T, b backend.Backend, values []int32, dims ...int) backend.Tensor {

@@ -76,6 +76,10 @@ type Sampler struct {
 	err      error // what settings.Validate says
 	rng      *rand.Rand
 
+	drawn  []candidate // what the latest token was drawn from, in the order of ids
+	choice int         // index in drawn
+	total  float64     // of the weights of drawn
+
 	// Buffers that are used again for each token, so that choosing one allocates nothing.
 	logits     []float32   // with the penalty applied
 	seen       []uint32    // by token: the round in which it was last penalized
@@ -133,6 +137,22 @@ func (s *Sampler) Next(logits []float32, recent []int) (id int, logProb float64,
 	}
 	id = s.choose(penalized, first)
 	return id, float64(logits[id]) - float64(logits[best]) - math.Log(total), nil
+}
+
+// Drawn tells what the latest call of Next drew from, with the n likeliest tokens of
+// it. It is nil if Next has drawn none.
+func (s *Sampler) Drawn(n int) *Drawn {
+	if s.drawn == nil {
+		return nil
+	}
+	logProb := func(c candidate) float64 { return math.Log(c.weight / s.total) }
+	return &Drawn{logProb(s.drawn[s.choice]), len(s.drawn), first(n, len(s.drawn), func(yield func(int, float64) bool) {
+		for _, c := range s.drawn {
+			if !yield(int(c.id), logProb(c)) {
+				return
+			}
+		}
+	})}
 }
 
 // argmax returns the index of the largest of x, the first if there are several. It
@@ -193,6 +213,8 @@ func (s *Sampler) penalize(logits []float32, recent []int) ([]float32, error) {
 // with the largest logit.
 func (s *Sampler) choose(logits []float32, first int) int {
 	if s.settings.Temperature == 0 {
+		s.candidates = append(s.candidates[:0], candidate{int32(first), logits[first], 1})
+		s.drawn, s.choice, s.total = s.candidates, 0, 1
 		return first
 	}
 	best := logits[first]
@@ -202,14 +224,17 @@ func (s *Sampler) choose(logits []float32, first int) int {
 		c[i].weight = expNonPositive((float64(c[i].logit) - float64(best)) / s.settings.Temperature)
 		total += c[i].weight
 	}
+	s.drawn, s.total = c, total
 	// Drawing in the order of ids, and not of probabilities, keeps the choice the
 	// same where two backends' logits differ in the last bit.
 	u := s.rng.Float64() * total
 	for i := range c {
 		if u -= c[i].weight; u < 0 {
+			s.choice = i
 			return int(c[i].id)
 		}
 	}
+	s.choice = slices.IndexFunc(c, func(x candidate) bool { return int(x.id) == first })
 	return first // only if rounding made u as large as all weights: about once in 10¹⁵ draws
 }
 

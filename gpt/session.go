@@ -26,7 +26,7 @@ const MaxChunk = 512
 // maxWatching bounds the bytes of recorded steps that are kept for use again, apart
 // from the one in use, where some of them watch values. Without watched values there
 // are ten steps at most, and all are kept.
-const maxWatching = 64 << 20
+var maxWatching = 64 << 20
 
 // Session is one sequence of tokens that grows, and the keys and values of all
 // its positions. It is not for several goroutines at once.

@@ -27,7 +27,7 @@ var reference = struct {
 // three steps to what PyTorch computed in float64.
 func TestTrainReference(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		for _, name := range references {
+		for _, name := range gpttest.References {
 			for _, chunk := range []int{0, 7} { // all positions at once, and a few at a time
 				t.Run(fmt.Sprintf("%s/chunk=%d", name, chunk), func(t *testing.T) { testTrain(t, b, "testdata/"+name, chunk) })
 			}
@@ -37,14 +37,14 @@ func TestTrainReference(t *testing.T) {
 
 func testTrain(t *testing.T, b backend.Backend, dir string, chunk int) {
 	m := trainable(t, b, dir)
-	want := expected(t, dir)
-	shape := want.shape(t, "input_ids")
+	want := gpttest.Expected(t, dir)
+	shape := want.Shape("input_ids")
 	tr, err := gpt.NewTrainer(m, gpt.TrainOptions{Batch: shape[0], Time: shape[1], AdamW: reference.adamW, Clip: reference.clip, Chunk: chunk})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tr.Close()
-	ids, targets := numbers(want.ints(t, "input_ids")), numbers(want.ints(t, "targets"))
+	ids, targets := numbers(want.Ints(t, "input_ids")), numbers(want.Ints(t, "targets"))
 	for step := range 3 {
 		loss, norm, err := tr.Step(ids, targets, reference.rate)
 		if err != nil {
@@ -53,10 +53,10 @@ func testTrain(t *testing.T, b backend.Backend, dir string, chunk int) {
 		if step > 0 {
 			continue
 		}
-		gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.floats(t, "loss"), 1e-5)
+		gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.Floats(t, "loss"), 1e-5)
 		squares := 0.0
 		for i, w := range m.Learned() {
-			ref := want.floats(t, "grad."+w.Name(model.HuggingFace))
+			ref := want.Floats(t, "grad."+w.Name(model.HuggingFace))
 			for _, v := range ref {
 				squares += float64(v) * float64(v)
 			}
@@ -74,7 +74,7 @@ func testTrain(t *testing.T, b backend.Backend, dir string, chunk int) {
 			// AdamW makes steps as large as any other's.
 			tolerance = 2e-3
 		}
-		gpttest.CheckNear(t, "step3."+w.Name(model.HuggingFace), asStored(t, b, *w.Tensor, w), want.floats(t, "step3."+w.Name(model.HuggingFace)), tolerance)
+		gpttest.CheckNear(t, "step3."+w.Name(model.HuggingFace), asStored(t, b, *w.Tensor, w), want.Floats(t, "step3."+w.Name(model.HuggingFace)), tolerance)
 	}
 }
 

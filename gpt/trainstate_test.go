@@ -327,7 +327,7 @@ func contents(t *testing.T, path string) []byte {
 // TestCheckpoint saves weights that were never trained: they must come back as
 // they were, from backends of either layout, and not follow the model.
 func TestCheckpoint(t *testing.T) {
-	for _, reference := range references {
+	for _, reference := range gpttest.References {
 		from := "testdata/" + reference
 		want := learned(t, trainable(t, gpttest.OpenCPU(t), from))
 		for _, b := range []backend.Backend{gpttest.OpenCPU(t), gpttest.DeviceOf(gpttest.OpenCPU(t))} {

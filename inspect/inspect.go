@@ -6,11 +6,14 @@
 // while a [gpt.Session] reads the text, on whichever backend has the model. Nothing is
 // computed that is not looked at. Each file has one way to look:
 //
-//	tally.go      the weights of a model, by kind
-//	tokens.go     a text cut into tokens
-//	run.go        the values that a model names, while it reads a text
-//	scores.go     vectors mapped to scores of all tokens
-//	made.go       which ops made a value, and how long that took
+//	tally.go        the weights of a model, by kind
+//	tokens.go       a text cut into tokens
+//	run.go          the values that a model names, while it reads a text
+//	scores.go       vectors mapped to scores of all tokens
+//	lens.go         scores of the vectors after every block
+//	attribution.go  what each part of the model added to a score
+//	ablation.go     what the model says with some of its parts switched off
+//	made.go         which ops made a value, and how long that took
 //
 // Results are structs that marshal to JSON.
 package inspect
@@ -32,6 +35,7 @@ type Inspector struct {
 	Tokenizer *tokenizer.Tokenizer // nil: the model has none, and reads ids
 	Name      string               // of the model, for people
 
+	masked  *masked      // to switch parts off, or nil
 	session *gpt.Session // with room for the longest text so far
 	cache   backend.DType
 	heads   map[int]*head // by the number of rows
@@ -60,6 +64,8 @@ func (in *Inspector) Close() {
 		in.session.Close()
 		in.session = nil
 	}
+	in.masked.close()
+	in.masked = nil
 	for _, h := range in.heads {
 		h.close()
 	}

@@ -59,10 +59,15 @@ func (in *Inspector) measure(run func() error, names func() []string, writers fu
 
 // add adds a call to the record of the op that made a value.
 func (in *Inspector) add(name string, s backend.Span) {
-	m := Made{Value: name, Op: s.Op, Variants: s.Variants}
-	i := slices.IndexFunc(in.made, func(o Made) bool { return o.Value == name && o.Op == s.Op && slices.Equal(o.Variants, s.Variants) })
+	m := Made{Value: name, Op: s.Op, Variants: []string{}}
+	i := slices.IndexFunc(in.made, func(o Made) bool { return o.Value == name && o.Op == s.Op })
 	if i >= 0 {
 		m = in.made[i]
+	}
+	for _, v := range s.Variants {
+		if !slices.Contains(m.Variants, v) {
+			m.Variants = append(m.Variants, v)
+		}
 	}
 	m.Operands = nil
 	for _, o := range s.Operands {

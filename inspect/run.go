@@ -52,6 +52,12 @@ const smallest = 64
 // memory for a value is that of all its positions; maps of attention grow with the
 // square of the text.
 func (in *Inspector) Run(ctx context.Context, ids []int, names ...string) (*Run, error) {
+	return in.RunFrom(ctx, ids, 0, names...)
+}
+
+// RunFrom is Run that keeps the values of positions from on alone: row 0 is that of
+// position from. Those before are read without being watched, which takes no memory.
+func (in *Inspector) RunFrom(ctx context.Context, ids []int, from int, names ...string) (*Run, error) {
 	if err := in.Fits(ids); err != nil {
 		return nil, err
 	}
@@ -59,7 +65,7 @@ func (in *Inspector) Run(ctx context.Context, ids []int, names ...string) (*Run,
 	if err != nil {
 		return nil, err
 	}
-	return in.read(ctx, s, ids, names)
+	return in.read(ctx, s, ids, from, names)
 }
 
 // sessionFor returns a session that has room for so many tokens. It is made anew, with
@@ -82,12 +88,18 @@ func roomFor(tokens, context int) int {
 	return min(max(smallest, 1<<bits.Len(uint(tokens-1))), context)
 }
 
-// read has s read a text and collects what it sees.
-func (in *Inspector) read(ctx context.Context, s *gpt.Session, ids []int, names []string) (*Run, error) {
+// read has s read a text and collects what it sees of positions first and later.
+func (in *Inspector) read(ctx context.Context, s *gpt.Session, ids []int, first int, names []string) (*Run, error) {
 	s.Reset()
+	if first > 0 {
+		s.Watch()
+		if _, err := s.Feed(ctx, ids[:first]...); err != nil {
+			return nil, err
+		}
+	}
 	s.Watch(names...)
 	r := &Run{IDs: ids, values: map[string]*Value{}}
-	for from := 0; from < len(ids); from += gpt.MaxChunk {
+	for from := first; from < len(ids); from += gpt.MaxChunk {
 		chunk := ids[from:min(from+gpt.MaxChunk, len(ids))]
 		feed := func() error {
 			_, err := s.Feed(ctx, chunk...)
@@ -103,14 +115,14 @@ func (in *Inspector) read(ctx context.Context, s *gpt.Session, ids []int, names 
 			v := r.values[name]
 			x := s.Seen(name)
 			if v == nil {
-				v = &Value{Name: name, Shape: []int{len(ids), x.Dim(-1)}}
+				v = &Value{Name: name, Shape: []int{len(ids) - first, x.Dim(-1)}}
 				if strings.HasSuffix(name, ".probs") {
-					v.Shape = []int{x.Dim(1), len(ids), len(ids)}
+					v.Shape = []int{x.Dim(1), len(ids) - first, len(ids)}
 				}
 				v.Data = make([]float32, product(v.Shape))
 				r.values[name] = v
 			}
-			if err := in.collect(v, x, from, len(chunk)); err != nil {
+			if err := in.collect(v, x, from-first, len(chunk)); err != nil {
 				return nil, err
 			}
 		}

@@ -425,6 +425,17 @@ func TestBackwardErrors(t *testing.T) {
 			x = tape.Linear(nn.Linear{W: f32(t, n.b, netWidth, netWidth), Bias: n.norm.Beta}, x)
 			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
 		}, []string{"op 1 (linear)", "the bias is a parameter, but the matrix is not"}},
+		{"factors that are computed", func(n *network, tape *nn.Tape) {
+			tape.Train(n.params, n.training)
+			x := tape.Embed(n.tokens, n.positions, n.ids, n.at)
+			x = tape.Scale(x, tape.Softmax(x).Slice(-1, 0, 1))
+			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
+		}, []string{"op 2 (scale)", "gradient of by", "not a result of the tape or a parameter"}},
+		{"factors that are a parameter", func(n *network, tape *nn.Tape) {
+			tape.Train(n.params, n.training)
+			x := tape.Scale(tape.Embed(n.tokens, n.positions, n.ids, n.at), n.norm.Beta.Slice(-1, 0, 1))
+			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
+		}, []string{"op 1 (scale)", "gradient of by", "not a result of the tape or a parameter"}},
 		{"a head that is computed", func(n *network, tape *nn.Tape) {
 			tape.Train(n.params, n.training)
 			x := tape.Embed(n.tokens, n.positions, n.ids, n.at)

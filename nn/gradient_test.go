@@ -25,6 +25,7 @@ type windows struct {
 	to                  [windowsWidth + 1]nn.Linear // to[n] makes vectors of four of vectors of n
 	gamma, beta         [windowsWidth + 1]nn.Tensor
 	angles              nn.Tensor
+	factors             nn.Tensor // no parameter: of Scale
 	head                nn.Linear
 	seed                uint64
 	described           []string
@@ -32,17 +33,22 @@ type windows struct {
 
 const windowsWidth = 6 // of the first result's vectors
 
+// scattered are n random numbers around 0.
+func scattered(r *rand.Rand, n int) []float32 {
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = float32(r.NormFloat64() / 2)
+	}
+	return values
+}
+
 func newWindows(t *testing.T, seed uint64) *windows {
 	r := rand.New(rand.NewPCG(seed, 9))
 	w := &windows{b: conformance.Reference(), seed: seed}
 	var list []nn.Parameter
 	random := func(dims ...int) nn.Tensor {
 		x := f32(t, w.b, dims...)
-		values := make([]float32, x.Len())
-		for i := range values {
-			values[i] = float32(r.NormFloat64() / 2)
-		}
-		set(t, w.b, x, values)
+		set(t, w.b, x, scattered(r, x.Len()))
 		list = append(list, nn.Parameter{Value: x})
 		return x
 	}
@@ -58,6 +64,8 @@ func newWindows(t *testing.T, seed uint64) *windows {
 	for p := range windowsWidth + 2 {
 		set(t, w.b, w.angles.Slice(-2, p, p+1), []float32{float32(math.Cos(float64(p))), float32(math.Sin(float64(p)))})
 	}
+	w.factors = f32(t, w.b, 2, windowsWidth, windowsWidth, 1)
+	set(t, w.b, w.factors, scattered(r, w.factors.Len()))
 	w.ids, w.targets = tensor(t, w.b, backend.I32, 1, 4), tensor(t, w.b, backend.I32, 1, 4)
 	if err := backend.SetI32(w.b, w.targets, []int32{4, 0, 2, 1}); err != nil {
 		t.Fatal(err)
@@ -87,7 +95,7 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 		x := pool[i]
 		rows := x.Dim(-1) == 1 || x.Stride(-1) == 1
 		of := fmt.Sprintf("of %d", i)
-		switch r.IntN(16) {
+		switch r.IntN(17) {
 		case 0, 1: // a slice
 			axis := r.IntN(4)
 			from := r.IntN(x.Dim(axis))
@@ -183,6 +191,16 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 					}
 					break
 				}
+			}
+		case 16: // by factors of their own along some axes
+			if rows && x.Shape[0] <= 2 && x.Shape[1] <= windowsWidth && x.Shape[2] <= windowsWidth {
+				by := w.factors
+				for axis := range 3 {
+					if by.Shape[axis] = x.Shape[axis]; r.IntN(2) == 0 {
+						by.Shape[axis] = 1
+					}
+				}
+				add(fmt.Sprintf("scale by %v %s", by, of), tape.Scale(x, by))
 			}
 		case 11:
 			for _, y := range pool { // with the first that fits, itself perhaps

@@ -84,20 +84,24 @@ def frequencies(a):
     return f
 
 
-def forward(a, w, ids, product, seen):
+def norm(a, w, x, name):
+    return x / (x.square().mean(-1, keepdim=True) + a.epsilon).sqrt() * w[name + ".weight"]
+
+
+def forward(a, w, ids, product, name):
     B, T = ids.shape
     kv, size = sizes(a)
     angles = torch.arange(T).double()[:, None] * frequencies(a)
     cos, sin = angles.cos(), angles.sin()  # [time, size/2]
 
-    def norm(x, name):
-        return x / (x.square().mean(-1, keepdim=True) + a.epsilon).sqrt() * w[name + ".weight"]
-
-    def linear(x, name):
-        return product(x, w[name + ".weight"].T, w.get(name + ".bias", 0))
+    def linear(x, of):
+        return product(x, w[of + ".weight"].T, w.get(of + ".bias", 0))
 
     def split(x, n):  # [batch, head, time, size]
         return x.view(B, T, n, size).transpose(1, 2)
+
+    def join(x):  # split's inverse
+        return x.transpose(1, 2).flatten(2)
 
     def turn(x):
         first, second = x[..., : size // 2], x[..., size // 2 :]
@@ -105,26 +109,38 @@ def forward(a, w, ids, product, seen):
 
     x = w["model.embed_tokens.weight"][ids]
     for i in range(a.layers):
-        h = f"model.layers.{i}."
-        if seen is not None:
-            seen[f"hidden.{i}"] = x
-        y = norm(x, h + "input_layernorm")
-        q = turn(split(linear(y, h + "self_attn.q_proj"), a.heads))
-        k = turn(split(linear(y, h + "self_attn.k_proj"), kv)).repeat_interleave(a.heads // kv, 1)
-        v = split(linear(y, h + "self_attn.v_proj"), kv).repeat_interleave(a.heads // kv, 1)
+        h, block = f"model.layers.{i}.", f"blocks.{i}."
+        x = name(f"hidden.{i}", x)
+        y = norm(a, w, x, h + "input_layernorm")
+        q = name(block + "attention.query", join(turn(split(linear(y, h + "self_attn.q_proj"), a.heads))))
+        k = name(block + "attention.key", join(turn(split(linear(y, h + "self_attn.k_proj"), kv))))
+        v = name(block + "attention.value", linear(y, h + "self_attn.v_proj"))
+        q, k, v = split(q, a.heads), *(split(x, kv).repeat_interleave(a.heads // kv, 1) for x in (k, v))
         att = q @ k.transpose(-1, -2) / math.sqrt(size)
         att = att.masked_fill(torch.ones(T, T).triu(1).bool(), -math.inf).softmax(-1)
-        if seen is not None:
-            seen[f"attn.{i}"] = att
-        x = x + linear((att @ v).transpose(1, 2).reshape(B, T, a.heads * size), h + "self_attn.o_proj")
-        y = norm(x, h + "post_attention_layernorm")
-        x = x + linear(F.silu(linear(y, h + "mlp.gate_proj")) * linear(y, h + "mlp.up_proj"), h + "mlp.down_proj")
-    if seen is not None:
-        seen[f"hidden.{a.layers}"] = x
-    x = norm(x, "model.norm")
-    if seen is not None:
-        seen["hidden.final"] = x
-    return product(x, w["model.embed_tokens.weight" if a.tied else "lm_head.weight"].T)
+        y = name(block + "attention.heads", join(name(block + "attention.probs", att) @ v))
+        x = name(block + "middle", x + name(block + "attention.output", linear(y, h + "self_attn.o_proj")))
+        y = norm(a, w, x, h + "post_attention_layernorm")
+        y = name(block + "mlp.hidden", F.silu(linear(y, h + "mlp.gate_proj")) * linear(y, h + "mlp.up_proj"))
+        x = x + name(block + "mlp.output", linear(y, h + "mlp.down_proj"))
+    x = name(f"hidden.{a.layers}", x)
+    return product(name("hidden.final", final(a, w, x)), w[unembedding(a)].T)
+
+
+def final(a, w, x):
+    return norm(a, w, x, "model.norm")
+
+
+def unembedding(a):
+    return "model.embed_tokens.weight" if a.tied else "lm_head.weight"
+
+
+def parts(a, w):
+    layers = [f"model.layers.{i}." for i in range(a.layers)]
+    blocks = [dict(out=w[h + "self_attn.o_proj.weight"].T, out_bias=w.get(h + "self_attn.o_proj.bias"),
+                   down=w[h + "mlp.down_proj.weight"].T, down_bias=w.get(h + "mlp.down_proj.bias")) for h in layers]
+    return dict(embedding=w["model.embed_tokens.weight"], position=None, unembedding=w[unembedding(a)], kv_heads=sizes(a)[0],
+                gain=w["model.norm.weight"], shift=None, centred=False, epsilon=a.epsilon, blocks=blocks)
 
 
 def config(a):

@@ -61,6 +61,13 @@ type RotaryPush struct {
 	Direction                                           float32
 }
 
+// ScalePush is for scale.comp.
+type ScalePush struct {
+	Dst, X, By   View // By: a row of one factor for each row of x
+	Rows, N1, N2 uint32
+	N            uint32 // length of a row
+}
+
 // GatedActivationPush is for gated_activation.comp.
 type GatedActivationPush struct {
 	Dst, Gate, Up View

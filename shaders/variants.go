@@ -101,6 +101,7 @@ var (
 	rmsNorm                = []Binding{out("dst"), in("x"), in("gamma")}
 	rmsNormColumns         = []Binding{out("dgamma"), in("x"), in("dy"), in("stats"), out("partial")}
 	rotary                 = []Binding{out("dst"), in("x"), in("angles"), in("at")}
+	scale                  = []Binding{out("dst"), in("x"), in("by")}
 	store                  = []Binding{out("dst"), in("x"), in("at")}
 	twoOperands            = []Binding{out("dst"), in("a"), in("b")}
 )
@@ -196,6 +197,9 @@ var Variants = append([]Variant{
 
 	row("rotary", "", rotary, RotaryPush{}),
 	row("rotary", "X4", rotary, RotaryPush{}),
+
+	row("scale", "", scale, ScalePush{}),
+	row("scale", "X4", scale, ScalePush{}),
 
 	row("selftest", "", []Binding{out("dst")}, nil), // not an op: see its file
 

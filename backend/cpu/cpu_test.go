@@ -18,7 +18,7 @@ func TestSupportsEveryOp(t *testing.T) {
 	b := open(t)
 	for _, op := range []backend.Op{
 		&backend.Add{}, &backend.Argmax{}, &backend.Attention{}, &backend.Copy{}, &backend.Embedding{}, &backend.Activate{},
-		&backend.LayerNorm{}, &backend.Linear{}, &backend.Softmax{}, &backend.Store{},
+		&backend.LayerNorm{}, &backend.Linear{}, &backend.Scale{}, &backend.Softmax{}, &backend.Store{},
 	} {
 		if !b.Supports(op) {
 			t.Errorf("%s has no kernel", op.Name())

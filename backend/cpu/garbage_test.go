@@ -26,6 +26,7 @@ func TestDecodeMakesNoGarbage(t *testing.T) {
 		&backend.RMSNorm{Dst: y, X: x, Gamma: v, Epsilon: 1e-5},
 		&backend.Rotary{Dst: y, X: x, Angles: tensor(t, b, backend.F32, 64, 64), At: where, Heads: 4},
 		&backend.GatedActivation{Dst: y, Gate: x, Up: v, Func: backend.SiLU, Limit: 7},
+		&backend.Scale{Dst: y, X: x, By: v.Slice(-1, 0, 1)},
 		&backend.Store{Dst: kv, X: y, At: where},
 		&backend.Attention{Dst: x, Q: y, K: kv, V: kv, At: where, Heads: 4, Scale: 0.125},
 	)

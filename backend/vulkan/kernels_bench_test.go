@@ -93,6 +93,7 @@ func BenchmarkKernels(b *testing.B) {
 		&backend.RMSNorm{Dst: dst, X: x, Gamma: gamma, Epsilon: 1e-5},
 		&backend.Rotary{Dst: dst, X: x, Angles: random(b, dev, backend.F32, 512, 64), At: random(b, dev, backend.I32, 1), Heads: 12},
 		&backend.GatedActivation{Dst: dst, Gate: x, Up: x, Func: backend.SiLU},
+		&backend.Scale{Dst: dst, X: x, By: gamma.Slice(-1, 0, 1)},
 		&backend.Add{Dst: dst, A: x, B: x},
 		&backend.Copy{Dst: dst, X: x},
 		&backend.Copy{Dst: random(b, dev, backend.F16, 512, 768), X: x},

@@ -11,7 +11,7 @@ const module = "../.."
 
 // Arrows go one way: cmd → gpt → gpt/checkpoint → gpt/model → nn → backend ← backend/cpu, backend/vulkan → shaders; conformance → backend.
 var rules = []arch.Rule{{
-	From:  []string{"gpt/...", "nn/..."},
+	From:  []string{"inspect", "gpt/...", "nn/..."},
 	Never: []string{"backend/cpu/...", "backend/vulkan/...", "shaders/..."},
 	Why:   "a model is written once, against package backend: what it may do on one backend it could not do on the others",
 }, {
@@ -67,7 +67,11 @@ var rules = []arch.Rule{{
 	Never: []string{"internal/bench"},
 	Why:   "a race with other programs is run by whoever measures our side: it knows no measurement",
 }, {
-	From:  []string{"gpt/...", "internal/bench/...", "internal/train", "internal/trace"},
+	From:  []string{"gpt/...", "nn/...", "backend/..."},
+	Never: []string{"inspect"},
+	Why:   "a model runs without being looked at: it gives names to what it computes, and package inspect watches them",
+}, {
+	From:  []string{"inspect", "gpt/...", "internal/bench/...", "internal/train", "internal/trace", "internal/view", "internal/serve/..."},
 	Never: []string{"internal/cli/...", "internal/command/..."},
 	Why:   "what commands do can be used, and tested, without a command line: flags and messages about them are the commands'",
 }, {

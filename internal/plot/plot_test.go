@@ -121,7 +121,7 @@ func TestPNG(t *testing.T) {
 
 // TestNumbers has labels that differ, however near to each other.
 func TestNumbers(t *testing.T) {
-	for _, r := range [][2]float64{{3.684, 3.6852}, {3.67, 3.69}, {0, 4}, {0.1, 0.9}, {-2, 5}, {0, 1200}, {1.5, 1e6}, {2.00001, 2.00003}} {
+	for _, r := range [][2]float64{{3.684, 3.6852}, {3.67, 3.69}, {0, 4}, {0.1, 0.9}, {-2, 5}, {0, 1200}, {1.5, 1e6}, {2.00001, 2.00003}, {-0.825, 1.922}} {
 		seen, labels := map[string]bool{}, 0
 		for _, tick := range (numbers{}).Ticks(r[0], r[1]) {
 			if tick.IsMinor() {

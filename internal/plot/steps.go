@@ -46,17 +46,20 @@ type numbers struct{}
 
 func (numbers) Ticks(lowest, highest float64) []plot.Tick {
 	ticks := plot.DefaultTicks{}.Ticks(lowest, highest)
-	step, last := math.Inf(1), math.NaN()
+	step, first, last := math.Inf(1), math.NaN(), math.NaN()
 	for _, t := range ticks {
 		if !t.IsMinor() {
 			if d := t.Value - last; d > 0 {
 				step = min(step, d)
+			} else {
+				first = t.Value
 			}
 			last = t.Value
 		}
 	}
 	decimals := 0
-	for scale := 1.0; decimals < maxDecimals && math.Abs(step*scale-math.Round(step*scale)) > 1e-6*step*scale; decimals++ {
+	whole := func(x, scale float64) bool { return math.Abs(x*scale-math.Round(x*scale)) <= 1e-6*step*scale }
+	for scale := 1.0; decimals < maxDecimals && !(whole(step, scale) && whole(first, scale)); decimals++ {
 		scale *= 10
 	}
 	if math.IsInf(step, 1) || decimals == maxDecimals {

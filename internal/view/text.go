@@ -18,7 +18,9 @@ type Text struct {
 // Source is where a command puts a text that it reads from a file.
 func (t *Text) Source() *Text { return t }
 
-// ids are the tokens of the text.
+// IDs are the tokens of the text.
+func (t *Text) IDs(in *inspect.Inspector) ([]int, error) { return t.ids(in) }
+
 func (t *Text) ids(in *inspect.Inspector) ([]int, error) {
 	if t.Tokens != nil {
 		if len(t.Words) > 0 {

@@ -37,6 +37,7 @@ func All() []View {
 	return []View{
 		{"tally", "Count the weights of a model by kind of matrix.", func() Params { return new(Tally) }},
 		{"tokens", "Cut a text into tokens, or join token ids to a text.", func() Params { return new(Tokens) }},
+		{"lens", "Show what the model would say after each block, what each part added to a score, and what changes without it.", func() Params { return new(Lens) }},
 	}
 }
 
@@ -83,7 +84,7 @@ type Drawer interface {
 type Answer struct {
 	View   string `json:"view"`
 	Model  string `json:"model"`
-	Device string `json:"device"` // as --device takes it, such as vulkan:0
+	Device string `json:"device"` // such as vulkan:0
 	About  string `json:"about"`  // the device
 	Result Result `json:"result"`
 
@@ -175,9 +176,15 @@ func WriteJSON(w io.Writer, v any) error {
 // arguments. Errors are [inspect.UserError]s.
 func Parse(v View, q url.Values, vars kong.Vars) (Params, error) {
 	p := v.New()
-	parser, err := kong.New(p, kong.Name(v.Name), kong.NoDefaultHelp(), kong.Exit(func(int) {}), kong.Writers(io.Discard, io.Discard), vars)
+	return p, Read(p, v.Name, q, vars)
+}
+
+// Read is Parse for parameters that are those of no view: a pointer to a struct with
+// kong's tags. name is for messages.
+func Read(p any, name string, q url.Values, vars kong.Vars) error {
+	parser, err := kong.New(p, kong.Name(name), kong.NoDefaultHelp(), kong.Exit(func(int) {}), kong.Writers(io.Discard, io.Discard), vars)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var flags, arguments []string
 	known := map[string]bool{}
@@ -191,15 +198,15 @@ func Parse(v View, q url.Values, vars kong.Vars) (Params, error) {
 		known[a.Name] = true
 		arguments = append(arguments, q[a.Name]...)
 	}
-	for name := range q {
-		if !known[name] {
-			return nil, inspect.Userf("unknown parameter %q: %s has %s", name, v.Name, strings.Join(names(known), ", "))
+	for given := range q {
+		if !known[given] {
+			return inspect.Userf("unknown parameter %.40q: %s has %s", given, name, strings.Join(names(known), ", "))
 		}
 	}
 	if _, err := parser.Parse(append(append(flags, "--"), arguments...)); err != nil {
-		return nil, inspect.UserError{Err: errors.New(strings.ReplaceAll(err.Error(), "--", ""))}
+		return inspect.UserError{Err: errors.New(strings.ReplaceAll(err.Error(), "--", ""))}
 	}
-	return p, nil
+	return nil
 }
 
 func names(known map[string]bool) (list []string) {
@@ -287,4 +294,29 @@ func sortedKeys(m map[string]any) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// Parameter is one that may be given to a view.
+type Parameter struct {
+	Name    string `json:"name"`
+	Help    string `json:"help"`
+	Default string `json:"default"` // empty: none
+	Flag    bool   `json:"flag"`    // it is true or false
+	Several bool   `json:"several"` // it may be given several times
+}
+
+// Parameters lists those of p, a pointer to a struct with kong's tags.
+func Parameters(p any, vars kong.Vars) []Parameter {
+	parser, err := kong.New(p, kong.NoDefaultHelp(), vars)
+	if err != nil {
+		panic(err) // a tag is wrong, or a value for it is missing
+	}
+	list := []Parameter{}
+	for _, a := range parser.Model.Positional {
+		list = append(list, Parameter{a.Name, a.Help, a.Default, a.IsBool(), a.IsCumulative()})
+	}
+	for _, f := range parser.Model.Flags {
+		list = append(list, Parameter{f.Name, f.Help, f.Default, f.IsBool(), f.IsCumulative()})
+	}
+	return list
 }

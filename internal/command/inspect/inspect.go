@@ -22,6 +22,7 @@ import (
 type commands struct {
 	Tally  tallyCommand                       `cmd:"" help:"${help_tally}"`
 	Tokens command[view.Tokens, *view.Tokens] `cmd:"" help:"${help_tokens}"`
+	Lens   command[view.Lens, *view.Lens]     `cmd:"" help:"${help_lens}"`
 }
 
 // Command returns the command, with flags of its own.

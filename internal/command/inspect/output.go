@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"encoding/csv"
 	"fmt"
 	"io"
 	"os"
@@ -62,10 +61,7 @@ func (f *outputFlags) save(a *view.Answer) error {
 		if !ok {
 			return cli.Usagef("--output=%s: %s is no table: expected a name that ends in .json", f.Output, a.View)
 		}
-		write = func(w io.Writer) error {
-			c := csv.NewWriter(w)
-			return c.WriteAll(t.Table())
-		}
+		write = func(w io.Writer) error { return view.WriteCSV(w, t) }
 	case ".svg", ".png":
 		d, ok := a.Result.(view.Drawer)
 		if !ok {

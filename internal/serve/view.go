@@ -1,0 +1,119 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+
+	"caldera/internal/plot"
+	"caldera/internal/view"
+)
+
+// forms are the endings that say in which form a view is wanted: the type of the
+// answer, and how it is written so. In a form with an ending it is saved by browsers
+// as a file.
+var forms = map[string]struct {
+	kind  string
+	write func(w io.Writer, a *view.Answer) error
+}{
+	"":      {"application/json", writeAnswer},
+	".json": {"application/json", writeAnswer},
+	".csv": {"text/csv; charset=utf-8", func(w io.Writer, a *view.Answer) error {
+		t, ok := a.Result.(view.Tabler)
+		if !ok {
+			return errNoForm
+		}
+		return view.WriteCSV(w, t)
+	}},
+	".svg": {"image/svg+xml", draw(plot.SVG)},
+	".png": {"image/png", draw(plot.PNG)},
+}
+
+var errNoForm = errors.New("there is no such form of it")
+
+func writeAnswer(w io.Writer, a *view.Answer) error { return view.WriteJSON(w, a) }
+
+func draw(f plot.Format) func(io.Writer, *view.Answer) error {
+	return func(w io.Writer, a *view.Answer) error {
+		d, ok := a.Result.(view.Drawer)
+		if !ok {
+			return errNoForm
+		}
+		return d.Draw(w, f)
+	}
+}
+
+// view answers /api/VIEW, and /api/VIEW.svg and so on.
+func (s *Server) view(w http.ResponseWriter, r *http.Request) {
+	file := r.PathValue("view")
+	ending := path.Ext(file)
+	name := strings.TrimSuffix(file, ending)
+	form, known := forms[ending]
+	if !known || name == "" {
+		s.fail(w, r, unknown(r))
+		return
+	}
+	q, turn, err := s.parameters(w, r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	run, err := s.device.View(name, q)
+	if errors.Is(err, ErrUnknown) {
+		err = unknown(r)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	var answer *view.Answer
+	if r.Method != http.MethodHead { // of which nothing but the header is wanted
+		err := s.turns.Do(r.Context(), turn, func() (err error) {
+			answer, err = run(r.Context())
+			return err
+		})
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
+	if ending != "" {
+		w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", file))
+	}
+	s.answer(w, r, form.kind, func(w http.ResponseWriter) error {
+		err := form.write(w, answer)
+		if errors.Is(err, errNoForm) {
+			return refuse(http.StatusNotFound, "%s%s: %w: ask for %s", name, ending, err, name)
+		}
+		return err
+	})
+}
+
+func unknown(r *http.Request) error {
+	return refuse(http.StatusNotFound, "%.200q is not a view: /api/info lists them, and .json, .csv, .svg and .png behind a name ask for a file", r.URL.Path)
+}
+
+// answer writes an answer of the given type. An error before its first byte is
+// answered instead; one behind it ends the connection.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, kind string, write func(w http.ResponseWriter) error) {
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Cache-Control", "no-store")
+	deadline(w)
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	tracked := &tracker{ResponseWriter: w}
+	err := write(tracked)
+	if err == nil {
+		return
+	}
+	if tracked.begun {
+		s.logf(r, "the answer was cut off: %v", err)
+		panic(http.ErrAbortHandler)
+	}
+	s.fail(w, r, err)
+}

@@ -1,0 +1,148 @@
+package view
+
+import (
+	"bytes"
+	"encoding/csv"
+	"image"
+	"image/png"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"caldera/backend"
+	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
+	"caldera/internal/plot"
+)
+
+func TestMain(m *testing.M) { os.Exit(devicetest.Main(m)) }
+
+// examples are addresses of each view: every way to ask that gives another kind of
+// answer.
+var examples = []string{
+	"tally", "tally?shape=gpt3",
+	"tokens?text=It is a truth, 世界", "tokens?tokens=5,17", "tokens?text=<script>alert(1)</script>",
+	"lens?text=a single man in possession of a good&positions=3&top=2&off=3.mlp,2.head.1&each=heads",
+	"lens?text=a single man in possession of a good&position=3&answer= of&show=lens",
+	"lens?text=<script>alert(1)</script>&show=attribution&against=%231", "lens?text=Mr.&show=ablation&each=blocks",
+}
+
+// within is how far numbers of two backends may be apart. Those of results are at most
+// some hundreds, and follow from sums of f32.
+const within = 2e-3
+
+// TestAnswers asks every example on the CPU and on a Vulkan device. The numbers must
+// agree, and so must pictures; and each answer must be JSON, text that fits, a table and
+// a picture.
+func TestAnswers(t *testing.T) {
+	asked := map[string]bool{}
+	answers := map[string]*Answer{} // of the CPU
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		if strings.HasPrefix(backend.Describe(b), "SwiftShader") {
+			t.Skip("compiling for one Vulkan device is enough: package gpt holds both to the same figures")
+		}
+		in := gpttest.Inspect(t, b)
+		for _, address := range examples {
+			t.Run(address, func(t *testing.T) {
+				a := answer(t, in, address, Options{})
+				asked[a.View] = true
+				if got := reflect.TypeOf(a.Result); got != Results[a.View] {
+					t.Errorf("it is a %v, and Results has %v for %s", got, Results[a.View], a.View)
+				}
+				checkForms(t, a)
+				before := answers[address]
+				if before == nil {
+					answers[address] = a
+					return
+				}
+				c, err := compare(before.Result, a.Result)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.Largest > within || len(c.Others) > 0 {
+					t.Errorf("the CPU says otherwise: %+v", c)
+				}
+				if diff := pictureDifference(t, before, a); diff > 0.001 {
+					t.Errorf("%.3g of the picture differs from the CPU's", diff)
+				}
+			})
+		}
+	})
+	for _, v := range All() {
+		if !asked[v.Name] {
+			t.Errorf("no example asks %s", v.Name)
+		}
+	}
+}
+
+// checkForms writes an answer in all its forms.
+func checkForms(t *testing.T, a *Answer) {
+	var out bytes.Buffer
+	if err := WriteJSON(&out, a); err != nil || bytes.Count(out.Bytes(), []byte("\n")) != 1 {
+		t.Errorf("JSON: %v, %d lines", err, bytes.Count(out.Bytes(), []byte("\n")))
+	}
+	for _, columns := range []int{0, 40, 100} {
+		for _, color := range []bool{false, true} {
+			s := text(t, a, columns, color)
+			if !utf8.ValidString(s) || !color && strings.Contains(s, "\x1b") || strings.Contains(s, "%!") {
+				t.Errorf("text of %d columns, in colour: %v\n%s", columns, color, s)
+			}
+		}
+	}
+	if r, ok := a.Result.(Tabler); ok {
+		out.Reset()
+		w := csv.NewWriter(&out)
+		if err := w.WriteAll(r.Table()); err != nil {
+			t.Error(err)
+		}
+		rows, err := csv.NewReader(&out).ReadAll() // which wants all rows as long as the first
+		if err != nil || len(rows) < 2 {
+			t.Errorf("a table of %d rows, %v", len(rows), err)
+		}
+	}
+}
+
+// picture is what the answer draws, nil if it draws nothing.
+func picture(t *testing.T, a *Answer) image.Image {
+	d, ok := a.Result.(Drawer)
+	if !ok {
+		return nil
+	}
+	var svg, out bytes.Buffer
+	if err := d.Draw(&svg, plot.SVG); err != nil || !strings.Contains(svg.String(), "</svg>") {
+		t.Errorf("SVG: %v", err)
+	}
+	if err := d.Draw(&out, plot.PNG); err != nil {
+		t.Fatal(err)
+	}
+	p, err := png.Decode(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// pictureDifference is the share of pixels that differ by more than rounding does.
+func pictureDifference(t *testing.T, a, b *Answer) float64 {
+	p, q := picture(t, a), picture(t, b)
+	if p == nil || q == nil {
+		return 0
+	}
+	if p.Bounds() != q.Bounds() {
+		return 1
+	}
+	n := 0
+	for y := range p.Bounds().Dy() {
+		for x := range p.Bounds().Dx() {
+			r1, g1, b1, _ := p.At(x, y).RGBA()
+			r2, g2, b2, _ := q.At(x, y).RGBA()
+			far := func(a, b uint32) bool { return max(a, b)-min(a, b) > 3<<8 }
+			if far(r1, r2) || far(g1, g2) || far(b1, b2) {
+				n++
+			}
+		}
+	}
+	return float64(n) / float64(p.Bounds().Dx()*p.Bounds().Dy())
+}
