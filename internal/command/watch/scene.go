@@ -107,7 +107,7 @@ func (s *scene) drawStory() {
 	}
 	broken := func() { lines, width = append(lines, nil), 0 }
 	from := max(len(st.ids)-storyLines*columns, 0) // more do not fit
-	decode := s.app.texts.decoder()
+	decode, plain := s.app.texts.decoder(), strings.NewReplacer("\t", "    ", "\r", "")
 	for i := from; i < len(st.ids); i++ {
 		color := s.colors.ink
 		switch {
@@ -116,7 +116,7 @@ func (s *scene) drawStory() {
 		case i < st.begun:
 			color = s.colors.faint
 		}
-		for k, part := range strings.Split(decode(st.ids[i]), "\n") {
+		for k, part := range strings.Split(plain.Replace(decode(st.ids[i])), "\n") {
 			if k > 0 {
 				broken()
 			}

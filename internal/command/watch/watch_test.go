@@ -229,7 +229,7 @@ func TestWindow(t *testing.T) {
 	time.Sleep(200 * time.Millisecond)
 	s.see(r, 5, 4)
 	s.quit('q')
-	if want := r.text.String() + "\n"; s.out.String() != want {
+	if want := r.text.String() + "\n"; s.out.String() != want || !strings.HasPrefix(want, prompt) || len(want) < len(prompt)+9 {
 		t.Errorf("the program wrote %q, expected %q", s.out.String(), want)
 	}
 }

@@ -54,6 +54,7 @@ func openWindow(width, height int) (*window, error) {
 	}
 	glfw.WindowHint(glfw.ClientAPI, glfw.NoAPI)
 	glfw.WindowHint(glfw.ScaleToMonitor, glfw.True)
+	glfw.WindowHint(glfw.Visible, glfw.False) // until there is something to show
 	w, err := glfw.CreateWindow(width, height, "watch", nil, nil)
 	if err != nil {
 		glfw.Terminate()
@@ -132,29 +133,28 @@ func (a *app) run(ctx context.Context) (err error) {
 		return err
 	}
 	a.listen()
+	a.Show()
 	a.dirty = true
-	next := time.Now() // when a token may be written
+	var next, drawn time.Time // when a token may be written, and when the last picture was drawn
 	for !a.ShouldClose() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		switch {
-		case a.story.over != "":
-		case a.story.reading(): // the prompt is read in any case
-			if err := a.advance(ctx); err != nil {
-				return err
-			}
-		case a.steps > 0, a.running && !time.Now().Before(next):
-			a.steps = max(a.steps-1, 0)
-			next = time.Now()
-			if a.rate > 0 {
-				next = next.Add(time.Duration(float64(time.Second) / a.rate))
+		if a.due(next) {
+			if !a.story.reading() {
+				a.steps = max(a.steps-1, 0)
+				next = time.Now()
+				if a.rate > 0 {
+					next = next.Add(time.Duration(float64(time.Second) / a.rate))
+				}
 			}
 			if err := a.advance(ctx); err != nil {
 				return err
 			}
 		}
-		if a.dirty {
+		// More pictures than the screen shows would hold up the model.
+		if a.dirty && (!a.due(next) || time.Since(drawn) >= time.Second/60) {
+			drawn = time.Now()
 			if err := a.show(); err != nil {
 				return err
 			}
@@ -164,19 +164,23 @@ func (a *app) run(ctx context.Context) (err error) {
 	return nil
 }
 
+// due reports whether the model is to read something now: parts of the prompt it reads
+// in any case. next is when a token may be written while it runs.
+func (a *app) due(next time.Time) bool {
+	return a.story.over == "" && (a.story.reading() || a.steps > 0 || a.running && !time.Now().Before(next))
+}
+
 // wait hears keys, and returns when something is to be done. It returns now and then
 // without, so that Ctrl-C in the terminal is heard.
 func (a *app) wait(next time.Time) {
 	const most = 0.1 // seconds
 	switch {
-	case a.story.reading():
+	case a.due(next):
 		glfw.PollEvents()
-	case a.story.over != "" || !a.running && a.steps == 0:
-		glfw.WaitEventsTimeout(most)
-	case a.steps > 0 || !time.Now().Before(next):
-		glfw.PollEvents()
-	default:
+	case a.story.over == "" && a.running:
 		glfw.WaitEventsTimeout(min(max(time.Until(next).Seconds(), 0.001), most))
+	default:
+		glfw.WaitEventsTimeout(most)
 	}
 }
 
