@@ -3,6 +3,7 @@
 package vulkan
 
 import (
+	"errors"
 	"image"
 	"image/color"
 	"math"
@@ -334,5 +335,23 @@ func TestDrawRefuses(t *testing.T) {
 	}
 	if w := b.Pixel(color.RGBA{1, 2, 3, 4}); w != 0xff010203 {
 		t.Errorf("a pixel is %08x", w)
+	}
+}
+
+// TestSurfaceRefused opens devices for windows that there are not, under validation.
+func TestSurfaceRefused(t *testing.T) {
+	t.Parallel()
+	refused := errors.New("this desktop has no windows")
+	for want, s := range map[string]*Surface{
+		refused.Error():      {Create: func(uintptr) (uintptr, error) { return 0, refused }},
+		"VK_KHR_no_such_one": {Extensions: []string{"VK_KHR_surface", "VK_KHR_no_such_one"}},
+	} {
+		b, err := Open(Options{Device: index(t, lavapipe), Validation: true, Surface: s, OnMessage: func(text string) { t.Error(text) }})
+		if err == nil {
+			b.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, expected %q", err, want)
+		}
 	}
 }

@@ -186,10 +186,12 @@ func (s *scene) drawAttention() {
 	s.label(s.headsTitle, s.colors.ink, fmt.Sprintf("All heads of block %d: where “%s” looks", a.layer+1, a.texts.name(context[len(context)-1])))
 	for head := range v.model.Heads {
 		color := s.colors.faint
-		if head == a.head {
+		every := (s.glyph.Y - 2 + s.headHeight - 1) / s.headHeight // so that names do not overlap
+		switch off := head - a.head; {
+		case off == 0:
 			color = s.colors.mark
-		} else if s.headHeight < s.glyph.Y-2 && head%((s.glyph.Y+s.headHeight-1)/s.headHeight) != 0 {
-			continue // names would overlap
+		case head%every != 0 || max(off, -off) < every:
+			continue
 		}
 		name := fmt.Sprintf("head %d", head+1)
 		at := image.Pt(s.heads.Min.X-len(name)*s.glyph.X-s.glyph.X/2, s.heads.Min.Y+head*s.headHeight+(s.headHeight-1-s.glyph.Y)/2)
