@@ -2,9 +2,9 @@
 # setup.sh GROUP installs what a make target needs on Debian or Ubuntu, and elsewhere says what to install.
 #
 #   run    build the commands and run them on the CPU or through Vulkan
-#   code   run, and recompile the shaders
+#   code   run, recompile the shaders and bundle the inspector's page
 #   watch  run, and build the window (cmd/watch)
-#   test   code and watch, and the drivers, layers and libraries that the tests hold Caldera against
+#   test   code and watch, and the drivers, layers, libraries and the browser that the tests hold Caldera against
 #
 # A thing counts as there when it works, not when a package of its name is installed; where all is there, nothing is
 # asked of the network. To add one: a line `need` in its group below, or `want` where it only makes things faster: without
@@ -25,6 +25,8 @@ manifest() { # manifest FOLDER PATTERN: does the Vulkan loader find such a file?
   done
   return 1
 }
+# A browser that tests can drive: Debian's Chromium, or its part without a window, or Google's build.
+browser() { program chromium-headless-shell || program chromium || program google-chrome; }
 compiles() { header stdlib.h; }
 header() { printf '#include <%s>\n' "$1" | gcc -E - >/dev/null 2>&1; }
 
@@ -66,6 +68,8 @@ needs_code() {
   needs_run
   need glslc "compiles the shaders to SPIR-V" program glslc
   need spirv-tools "validates SPIR-V" program spirv-val
+  need nodejs "runs npm, and in tests the TypeScript compiler and the browser's driver" program node
+  need npm "fetches what the inspector's page is bundled of" program npm
 }
 # What github.com/go-gl/glfw is built with.
 needs_headers() {
@@ -92,6 +96,7 @@ needs_test() {
   need spirv-cross "translates the shaders to Metal, as on a Mac" program spirv-cross
   wanted=() # of which the tests need
   need libopenblas0-pthread "the BLAS that the CPU backend finds at run time" library libopenblas.so.0
+  need chromium-headless-shell "the browser in which the inspector's page is tested" browser
 }
 
 check_go() {
@@ -127,6 +132,7 @@ install() { # install PACKAGE…
   if [ ${#absent[@]} -gt 0 ]; then
     [[ " ${absent[*]} " != *" glslc "* ]] ||
       say "glslc: Debian has it from 12 on and Ubuntu from 24.04 on; the Vulkan SDK has it too (put it on PATH)"
+    [[ " ${absent[*]} " != *" chromium-headless-shell "* ]] || say "Ubuntu gives Chromium as a snap: snap install chromium"
     die "apt offers no ${absent[*]} here (on Ubuntu: is the component universe on?)"
   fi
   # What dpkg unpacks is no news; what goes wrong comes on standard error.
@@ -155,11 +161,12 @@ case $(uname -s) in
     ;;
   Darwin)
     program cc || die "the C compiler is missing: xcode-select --install"
-    [[ "$group" = run || "$group" = watch ]] || for name in glslc spirv-val spirv-cross; do
-      program "$name" || die "$name is missing: brew install shaderc spirv-tools spirv-cross"
+    [[ "$group" = run || "$group" = watch ]] || for name in glslc spirv-val spirv-cross npm; do
+      program "$name" || die "$name is missing: brew install shaderc spirv-tools spirv-cross node"
     done
     [ "$group" != test ] || die "the tests need Mesa's lavapipe, which is for Linux: run them in a container, or single packages with go test"
     ;;
   *) die "Linux and macOS are known here, not $(uname -s): 'go build ./cmd/...' needs Go and a C compiler, or CGO_ENABLED=0 for the CPU backend alone" ;;
 esac
 [ "$group" != test ] || scripts/swiftshader.sh >/dev/null
+[ "$group" != test ] || scripts/page.sh >/dev/null

@@ -1,0 +1,159 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Piece, WriteDone, WriteToken } from '../api';
+import { generateLine, type Info } from '../info';
+import { Num, percent } from '../number';
+import { TokenButton } from '../parts/candidates';
+import { Command } from '../parts/copy';
+import { Slider } from '../parts/field';
+import { say } from '../parts/say';
+import { Bar, Table } from '../parts/table';
+import { useSeen } from '../parts/visible';
+import { current, go, useApp } from '../state';
+import { stream } from '../stream';
+import { Piece as Shown } from '../text';
+import { useText } from '../textview';
+import { SampleProse } from './prose';
+
+// What one draw asks for. Each place of the text has a random number of its own, which the seed decides.
+function draw(text: string, place: number, n: number) {
+  const { temperature, topk, topp, seed } = current();
+  return { text, n, temperature, 'top-k': String(topk), 'top-p': String(topp), 'min-p': '0', seed: seed + place, alternatives: 12 };
+}
+
+// newer is the younger half of a text, as a session keeps it when its context is full.
+function newer(text: string, tokens: Piece[]): string {
+  const from = tokens[Math.ceil(tokens.length / 2)]?.from ?? 0;
+  return new TextDecoder().decode(new TextEncoder().encode(text).slice(Math.max(0, from)));
+}
+
+export function Sample({ info }: { info: Info }) {
+  const state = useApp();
+  const { tokens } = useText();
+  const { ref, near } = useSeen<HTMLElement>();
+  const [token, setToken] = useState<WriteToken>();
+  const [error, setError] = useState('');
+  const [written, setWritten] = useState<string | null>(null); // while it runs: the text so far
+  const stop = useRef<AbortController | undefined>(undefined);
+  const running = written !== null;
+  const room = info.model.shape.context - tokens.length;
+
+  // The token that would be drawn now, and what it would be drawn from.
+  const { text, temperature, topk, topp, seed } = state;
+  useEffect(() => {
+    if (!near || running || tokens.length === 0) return;
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      stream('generate', draw(text, tokens.length, 1), abort.signal, (h) => {
+        if (h.event !== 'token') return;
+        setToken(h.data as WriteToken);
+        setError('');
+      }).catch((err: unknown) => abort.signal.aborted || setError(err instanceof Error ? err.message : String(err)));
+    }, 60);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [near, running, text, temperature, topk, topp, seed, tokens.length]);
+  useEffect(() => () => stop.current?.abort(), []);
+
+  // write appends tokens: one, or many until it is stopped. What is not a whole character yet comes with the next token.
+  const write = async (n: number) => {
+    const abort = new AbortController();
+    stop.current = abort;
+    let all = text;
+    let count = 0;
+    let enough = false; // more may have come in the same moment
+    setWritten(all);
+    setError('');
+    try {
+      await stream('generate', draw(text, tokens.length, n === 1 ? 4 : n), abort.signal, (h) => {
+        if (enough) return;
+        if (h.event === 'token') {
+          const one = h.data as WriteToken;
+          all += one.delta;
+          count++;
+          setToken(one);
+          setWritten(all);
+          if (n === 1 && one.delta !== '') {
+            enough = true;
+            abort.abort();
+          }
+        } else if (h.event === 'done') {
+          all += (h.data as WriteDone).delta;
+        }
+      });
+    } catch (err) {
+      if (!abort.signal.aborted) setError(err instanceof Error ? err.message : String(err));
+    }
+    stop.current = undefined;
+    setWritten(null);
+    go({ text: all, position: -1 });
+    say(count === 1 ? `Appended ${all.slice(text.length).trim()}` : `${count} tokens were written`);
+  };
+  return (
+    <>
+      <SampleProse />
+      <div class="panels">
+        <article class="panel" ref={ref} aria-labelledby="sample-title" aria-busy={running} data-view="generate" data-read={token && !running ? String(token.read) : undefined}>
+          <header><h3 id="sample-title">Sample, append, repeat</h3></header>
+          <p class="written" aria-label="The text so far">{written ?? text}<span class="caret" aria-hidden="true" /></p>
+          <div class="buttons">
+            <button type="button" class="main" id="append" disabled={running || tokens.length === 0 || room < 1} onClick={() => void write(1)}>
+              Append {token && !running ? <Shown text={token.text} /> : 'a token'}
+            </button>
+            {running
+              ? <button type="button" id="run" onClick={() => stop.current?.abort()}>Stop</button>
+              : <button type="button" id="run" disabled={tokens.length === 0 || room < 1} onClick={() => void write(Math.min(room, 200))}>Let it run</button>}
+            <button type="button" disabled={running} onClick={() => go({ seed: seed + 1000 })}>Other luck</button>
+          </div>
+          {room < 1 && (
+            <p class="note">
+              The text fills the context of {info.model.shape.context} tokens.{' '}
+              <button type="button" onClick={() => go({ text: newer(text, tokens), position: -1 })}>Forget its older half</button>
+            </p>
+          )}
+          <div class="controls">
+            <Slider id="temperature" label="Temperature" min={0} max={3} step={0.05} value={temperature} say={(v) => v.toFixed(2)} onValue={(temperature) => go({ temperature }, true)} />
+            <Slider id="topk" label="Top-k: from so many tokens" min={0} max={100} step={1} value={topk} say={(v) => (v === 0 ? 'all' : String(v))} onValue={(topk) => go({ topk }, true)} />
+            <Slider id="topp" label="Top-p: until they reach" min={0.05} max={1} step={0.01} value={topp} say={(v) => (v === 1 ? 'all' : v.toFixed(2))} onValue={(topp) => go({ topp }, true)} />
+          </div>
+          {error && <p class="error">{error}</p>}
+          {token && <Draw token={token} vocab={info.model.shape.vocab} />}
+          <footer>
+            <details>
+              <summary>As a command</summary>
+              <Command line={generateLine(text, state)} />
+            </details>
+          </footer>
+        </article>
+      </div>
+    </>
+  );
+}
+
+// Draw shows what a token was drawn from: the model's probabilities, and those after the temperature and the filters.
+function Draw({ token, vocab }: { token: WriteToken; vocab: number }) {
+  const kept = new Map((token.kept ?? []).map((c) => [c.id, c.probability]));
+  const list = token.likeliest ?? [];
+  const rows = list.some((c) => c.id === token.id) ? list : [...list, { id: token.id, text: token.text, probability: token.probability }];
+  const widest = Math.max(...rows.flatMap((c) => [c.probability ?? 0, kept.get(c.id) ?? 0]), 1e-9);
+  return (
+    <>
+      <Table
+        caption="From what the token is drawn" rows={rows} chosen={(c) => c.id === token.id}
+        columns={[
+          { head: 'Token', cell: (c) => <TokenButton id={c.id} text={c.text} /> },
+          { head: 'Model', number: true, cell: (c) => <Num value={c.probability} as={percent} /> },
+          { head: 'Bar', cell: (c) => <Bar share={(c.probability ?? 0) / widest} /> },
+          { head: 'To draw', number: true, cell: (c) => (c.id === token.id ? <Num value={token.drawn ?? kept.get(c.id)} as={percent} /> : kept.has(c.id) ? <Num value={kept.get(c.id)} as={percent} /> : '–') },
+          { head: 'Bar to draw', cell: (c) => <Bar share={(c.id === token.id ? token.drawn ?? 0 : kept.get(c.id) ?? 0) / widest} /> },
+        ]}
+      />
+      <p class="readout">
+        Drawn: <Shown text={token.text} />, with probability <Num value={token.drawn} as={percent} />. <Num value={token.left} /> of{' '}
+        {vocab.toLocaleString('en')} tokens could be drawn. The model had read <Num value={token.read} /> tokens.
+        {token.slid && ' The context was full: the older half of its tokens has left it.'}
+      </p>
+    </>
+  );
+}

@@ -1,0 +1,49 @@
+// What the server says about itself, asked for once; and command lines that give the same as a panel.
+import { useEffect, useState } from 'preact/hooks';
+import type { Info } from './api';
+import { type Answer, type Params, request } from './client';
+import { quote } from './parts/copy';
+
+export type { Info };
+
+let asked: Promise<Info> | undefined;
+let known: Info | undefined;
+
+export function useInfo(): Answer<Info> {
+  const [answer, set] = useState<Answer<Info>>(known ? { data: known, busy: false } : { busy: true });
+  useEffect(() => {
+    if (known) return;
+    asked ??= request<Info>('api/info', 'info');
+    asked.then(
+      (data) => {
+        known = data;
+        set({ data, busy: false });
+      },
+      (err: unknown) => set({ error: err instanceof Error ? err.message : String(err), busy: false }),
+    );
+  }, []);
+  return answer;
+}
+
+export const useInfoNow = (): Info | undefined => useInfo().data;
+
+export function commandLine(info: Info, view: string, params: Params): string {
+  const about = (info.views ?? []).find((v) => v.name === view);
+  const argument = (about?.parameters ?? []).filter((p) => p.argument).map((p) => p.name);
+  const flags: string[] = [];
+  const words: string[] = [];
+  for (const [name, value] of Object.entries(params)) {
+    for (const v of Array.isArray(value) ? value : [value]) {
+      if (v === undefined || v === '' || v === false) continue;
+      if (argument.includes(name)) words.push(quote(String(v)));
+      else flags.push(v === true ? `--${name}` : `--${name}=${quote(String(v))}`);
+    }
+  }
+  if (words.some((w) => w.startsWith('-'))) words.unshift('--');
+  return ['caldera', 'inspect', view, ...flags, ...words].join(' ');
+}
+
+// generateLine is the command that continues a text as the page does.
+export function generateLine(text: string, s: { temperature: number; topk: number; topp: number; seed: number }): string {
+  return ['caldera', 'generate', '-p', quote(text), '-n', '40', `--temp=${s.temperature}`, `--top-k=${s.topk}`, `--top-p=${s.topp}`, '--min-p=0', `--seed=${s.seed}`].join(' ');
+}

@@ -1,0 +1,64 @@
+// Tokens that may come next, with their probabilities as bars; and the token that scores are about.
+import type { ComponentChildren } from 'preact';
+import { Num, percent } from '../number';
+import { go, useApp } from '../state';
+import { Piece, spoken } from '../text';
+import { Bar, type Column, Table } from './table';
+
+interface TokenButtonProps {
+  id: number;
+  text: string;
+}
+
+// TokenButton is a token of the vocabulary. Choosing it makes it the one that scores, ranks and attributions are about.
+export function TokenButton({ id, text }: TokenButtonProps) {
+  const { token } = useApp();
+  const on = token === id;
+  return (
+    <button type="button" class="quiet" aria-pressed={on} aria-label={`${spoken(text)}, token ${id}`} title={`id ${id}`} onClick={() => go({ token: on ? -1 : id })}>
+      <Piece text={text} />
+    </button>
+  );
+}
+
+export interface Candidate {
+  id: number;
+  text: string;
+  prob: number | null;
+}
+
+interface CandidatesProps<C extends Candidate> {
+  caption: string;
+  list: C[];
+  extra?: Column<C>[];
+  showCaption?: boolean;
+  name?: string; // of the numbers
+}
+
+export function Candidates<C extends Candidate>({ caption, list, extra = [], showCaption, name = 'Probability' }: CandidatesProps<C>) {
+  const widest = Math.max(...list.map((c) => c.prob ?? 0), 1e-9);
+  return (
+    <Table
+      caption={caption} rows={list} {...(showCaption === undefined ? {} : { showCaption })}
+      columns={[
+        { head: 'Token', cell: (c) => <TokenButton id={c.id} text={c.text} /> },
+        { head: name, number: true, cell: (c) => <Num value={c.prob} as={percent} /> },
+        { head: 'Bar', cell: (c) => <Bar share={(c.prob ?? 0) / widest} /> },
+        ...extra,
+      ]}
+    />
+  );
+}
+
+// Sought tells which token is looked for, and takes the choice back.
+export function Sought({ text, children }: { text: string | undefined; children?: ComponentChildren }) {
+  const { token } = useApp();
+  return (
+    <p class="sought">
+      {token < 0
+        ? <>It looks for the token that the model holds for the likeliest. Choose another in any list of tokens.</>
+        : <>It looks for {text === undefined ? `token ${token}` : <Piece text={text} />}. <button type="button" class="quiet" onClick={() => go({ token: -1 })}>Look for the likeliest</button></>}
+      {children}
+    </p>
+  );
+}

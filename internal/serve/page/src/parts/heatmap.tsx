@@ -1,0 +1,133 @@
+// A matrix as a picture: cells in colours on a canvas, with a cursor for pointer and keys.
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { colour, useTheme } from '../theme';
+
+export interface HeatMapProps {
+  label: string;
+  rows: number;
+  cols: number;
+  value: (row: number, col: number) => number | null | undefined;
+  low: number; // the value of the palest colour; with signs, −high is the other end
+  high: number;
+  signs?: boolean;
+  row: number; // where the cursor is
+  col: number;
+  rowName?: string; // what a row is: query
+  colName?: string;
+  rowLabels?: string[];
+  colLabels?: string[];
+  describe: (row: number, col: number) => string;
+  onSelect: (row: number, col: number) => void;
+  tall?: boolean; // cells need not be square
+}
+
+const clamp = (n: number, most: number) => Math.max(0, Math.min(most, n));
+
+// paint fills one pixel a cell.
+function paint(p: HeatMapProps): HTMLCanvasElement {
+  const [from, to, less] = [colour('--heat-low'), colour('--heat-high'), colour('--heat-less')];
+  const none = colour('--heat-none');
+  const cells = document.createElement('canvas');
+  cells.width = p.cols;
+  cells.height = p.rows;
+  const context = cells.getContext('2d');
+  if (!context) return cells;
+  const image = context.createImageData(p.cols, p.rows);
+  const scale = p.high - (p.signs ? 0 : p.low) || 1;
+  for (let r = 0; r < p.rows; r++) {
+    for (let c = 0; c < p.cols; c++) {
+      const v = p.value(r, c);
+      const at = 4 * (r * p.cols + c);
+      let rgb = none;
+      if (v !== null && v !== undefined) {
+        const share = (v - (p.signs ? 0 : p.low)) / scale;
+        const end = share < 0 ? less : to;
+        // The square root shows small differences near nothing, where most values are.
+        const t = Math.sqrt(Math.min(1, Math.abs(share)));
+        rgb = [0, 1, 2].map((i) => from[i]! + (end[i]! - from[i]!) * t) as [number, number, number];
+      }
+      image.data[at] = rgb[0];
+      image.data[at + 1] = rgb[1];
+      image.data[at + 2] = rgb[2];
+      image.data[at + 3] = 255;
+    }
+  }
+  context.putImageData(image, 0, 0);
+  return cells;
+}
+
+export function HeatMap(p: HeatMapProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [width, setWidth] = useState(0);
+  const [over, setOver] = useState<[number, number] | null>(null);
+  const [focused, setFocused] = useState(false);
+  const { version } = useTheme();
+
+  useEffect(() => {
+    if (!box.current) return;
+    const watch = new ResizeObserver(([entry]) => entry && setWidth(Math.floor(entry.contentRect.width)));
+    watch.observe(box.current);
+    return () => watch.disconnect();
+  }, []);
+
+  const cell = Math.min(26, width / Math.max(1, p.cols));
+  const wide = cell * p.cols;
+  const high = p.tall ? Math.min(12, Math.max(2, 480 / p.rows)) * p.rows : cell * p.rows;
+
+  useLayoutEffect(() => {
+    const c = canvas.current;
+    const context = c?.getContext('2d');
+    if (!c || !context || wide === 0) return;
+    const dpr = window.devicePixelRatio || 1;
+    c.width = Math.max(1, Math.round(wide * dpr));
+    c.height = Math.max(1, Math.round(high * dpr));
+    c.style.width = wide + 'px';
+    c.style.height = high + 'px';
+    context.imageSmoothingEnabled = cell * dpr < 1;
+    context.drawImage(paint(p), 0, 0, c.width, c.height);
+    const [cw, ch] = [c.width / p.cols, c.height / p.rows];
+    const frame = (row: number, col: number, name: string, thick: number) => {
+      context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue(name);
+      context.lineWidth = thick * dpr;
+      context.strokeRect(col * cw + dpr / 2, row * ch + dpr / 2, Math.max(cw - dpr, 2 * dpr), Math.max(ch - dpr, 2 * dpr));
+    };
+    if (over) frame(over[0], over[1], '--muted', 1);
+    frame(clamp(p.row, p.rows - 1), clamp(p.col, p.cols - 1), '--cursor', 2);
+  });
+  void version;
+
+  const at = (event: MouseEvent): [number, number] => {
+    const area = canvas.current!.getBoundingClientRect();
+    return [
+      clamp(Math.floor(((event.clientY - area.top) / area.height) * p.rows), p.rows - 1),
+      clamp(Math.floor(((event.clientX - area.left) / area.width) * p.cols), p.cols - 1),
+    ];
+  };
+  const move = (event: KeyboardEvent) => {
+    const steps: Record<string, [number, number]> = {
+      ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1],
+      PageUp: [-8, 0], PageDown: [8, 0], Home: [0, -p.cols], End: [0, p.cols],
+    };
+    const step = steps[event.key];
+    if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    p.onSelect(clamp(p.row + step[0], p.rows - 1), clamp(p.col + step[1], p.cols - 1));
+  };
+  const [row, col] = over ?? [clamp(p.row, p.rows - 1), clamp(p.col, p.cols - 1)];
+  return (
+    <div class="heat" ref={box}>
+      <div
+        class="heat-field" role="application" aria-roledescription="heat map" tabIndex={0}
+        aria-label={`${p.label}. ${p.rows} rows${p.rowName ? ', each a ' + p.rowName : ''}, ${p.cols} columns${p.colName ? ', each a ' + p.colName : ''}. Arrow keys move.`}
+        onKeyDown={move} onFocus={() => setFocused(true)} onBlur={() => setFocused(false)}
+      >
+        <canvas
+          ref={canvas} aria-hidden="true"
+          onMouseMove={(e) => setOver(at(e))} onMouseLeave={() => setOver(null)} onClick={(e) => p.onSelect(...at(e))}
+        />
+      </div>
+      <p class="readout" aria-live={focused ? 'polite' : 'off'}>{p.rows > 0 && p.cols > 0 ? p.describe(row, col) : ''}</p>
+    </div>
+  );
+}

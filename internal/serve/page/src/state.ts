@@ -1,0 +1,99 @@
+// What the reader looks at: one state for all panels, kept in the address, so that each view has an address that replays it.
+import { useEffect, useState } from 'preact/hooks';
+
+export interface State {
+  text: string;
+  other: string; // the second text of the chapter on context
+  word: string; // which word of the two texts
+  words: string; // the words of the chapter on vectors, one a space
+  position: number; // a token of the text; -1: the last one
+  layer: number;
+  head: number; // -1: the mean of all heads
+  neuron: number; // -1: the one with the strongest answer
+  token: number; // a token of the vocabulary that scores are about; -1: the most likely one
+  off: string; // heads and blocks that are switched off, as the command has them
+  temperature: number;
+  topk: number; // 0: all
+  topp: number; // 1: all
+  seed: number;
+  snapshot: number; // of the training run; -1: the last one
+  shape: string; // whose weights are counted; empty: the model's
+  compare: string; // the backend beside whose values ours stand; empty: none
+}
+
+export const defaults: State = {
+  text: 'It is a truth universally acknowledged, that a single man',
+  other: 'It was a truth that nobody acknowledged, that a poor man',
+  word: 'man',
+  words: 'man woman king queen',
+  position: -1, layer: 0, head: 0, neuron: -1, token: -1, off: '',
+  temperature: 1, topk: 0, topp: 1, seed: 1, snapshot: -1, shape: '', compare: '',
+};
+
+type Key = keyof State;
+const keys = Object.keys(defaults) as Key[];
+
+// read takes from an address what it knows; what is no number there counts as not said.
+export function read(search: string): State {
+  const said = new URLSearchParams(search);
+  const state: Record<string, string | number> = { ...defaults };
+  for (const key of keys) {
+    const value = said.get(key);
+    if (value === null) continue;
+    if (typeof defaults[key] === 'string') state[key] = value;
+    else if (value.trim() !== '' && Number.isFinite(Number(value))) state[key] = Number(value);
+  }
+  return state as unknown as State;
+}
+
+// write gives the query of an address. What is as it begins is left out.
+export function write(state: State): string {
+  const said = new URLSearchParams();
+  for (const key of keys) if (state[key] !== defaults[key]) said.set(key, String(state[key]));
+  const query = said.toString();
+  return query && '?' + query;
+}
+
+let now = read(location.search);
+const watchers = new Set<() => void>();
+
+export const current = (): State => now;
+
+// go changes the state. A step that the reader may want to take back is an entry of the history; typing and moving a slider
+// replace the last one.
+export function go(change: Partial<State>, replace = false): void {
+  const next = { ...now, ...change };
+  const query = write(next);
+  if (query === write(now)) return;
+  now = next;
+  const address = location.pathname + query + location.hash;
+  try {
+    if (replace) history.replaceState(null, '', address);
+    else history.pushState(null, '', address);
+  } catch {
+    // Browsers bound how often and how long addresses may be: the view goes on without one.
+  }
+  for (const tell of watchers) tell();
+}
+
+addEventListener('popstate', () => {
+  const next = read(location.search);
+  if (write(next) === write(now)) return;
+  now = next;
+  for (const tell of watchers) tell();
+});
+
+// useApp gives the state, and draws again when it changes.
+export function useApp(): State {
+  const [state, set] = useState(now);
+  useEffect(() => {
+    const tell = () => set(now);
+    watchers.add(tell);
+    tell();
+    return () => void watchers.delete(tell);
+  }, []);
+  return state;
+}
+
+// answerOf names the token that is looked for, as the server takes it.
+export const answerOf = (state: State): string | undefined => (state.token < 0 ? undefined : '#' + state.token);

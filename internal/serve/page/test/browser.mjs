@@ -1,0 +1,97 @@
+// What the checks share: a browser, a page that is watched for errors, and the values of panels.
+// Environment: MODULES, the folder with the npm packages; BROWSER, the browser's program; BASE, the server's address.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+const require = createRequire(process.env.MODULES + '/');
+const { chromium } = require('playwright-core');
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+export const base = process.env.BASE;
+
+export const launch = () => chromium.launch({ executablePath: process.env.BROWSER, args: ['--no-sandbox', '--disable-gpu', '--force-color-profile=srgb'] });
+
+export function fail(message) {
+  throw new Error(message);
+}
+
+export function equal(got, want, what) {
+  const [a, b] = [JSON.stringify(got), JSON.stringify(want)];
+  if (a !== b) fail(`${what}: found ${a?.slice(0, 400)}, expected ${b?.slice(0, 400)}`);
+}
+
+// open opens the page and watches it. faults has what must not be: errors in the console, requests to other hosts.
+export async function open(browser, query = '', options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', bypassCSP: false, ...options });
+  const page = await context.newPage();
+  const faults = [];
+  page.on('console', (m) => ['error', 'warning'].includes(m.type()) && faults.push(`console: ${m.text()} (${m.location().url})`));
+  page.on('pageerror', (e) => faults.push(`error: ${e.message}`));
+  page.on('dialog', (d) => {
+    faults.push(`dialog: ${d.message()}`);
+    d.dismiss();
+  });
+  page.on('request', (r) => {
+    if (!r.url().startsWith(base) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) faults.push(`request to another host: ${r.url()}`);
+  });
+  await page.goto(base + query);
+  await page.waitForSelector('main .chapter');
+  return { page, context, faults };
+}
+
+// settle waits until all panels that are near the screen have their values.
+export async function settle(page) {
+  await page.waitForFunction(() => {
+    const near = [...document.querySelectorAll('.panel')].filter((p) => {
+      const box = p.getBoundingClientRect();
+      return box.bottom > -100 && box.top < innerHeight + 100;
+    });
+    return near.every((p) => p.getAttribute('aria-busy') !== 'true');
+  }, undefined, { timeout: 30000 });
+}
+
+// walk scrolls through the page, so that each panel comes near the screen.
+export async function walk(page) {
+  const count = await page.locator('.chapter').count();
+  for (let i = 0; i < count; i++) {
+    await page.locator('.chapter').nth(i).evaluate((e) => e.scrollIntoView({ block: 'start', behavior: 'instant' }));
+    const panels = page.locator('.chapter').nth(i).locator('.panel');
+    for (let k = 0; k < (await panels.count()); k++) {
+      await panels.nth(k).evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
+      await page.waitForTimeout(60);
+      await settle(page);
+    }
+  }
+}
+
+// panel brings a panel near the screen, waits for its values, and gives it with the JSON that it asked for.
+export async function panel(page, view, title) {
+  const at = page.locator(`.panel[data-view="${view}"]`, title ? { has: page.locator('h3', { hasText: title }) } : {}).first();
+  await at.evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
+  await page.waitForFunction((e) => e.dataset.asked !== undefined && e.getAttribute('aria-busy') !== 'true', await at.elementHandle(), { timeout: 30000 });
+  const asked = await at.getAttribute('data-asked');
+  const answer = await fetch(base + asked);
+  if (!answer.ok) fail(`${asked}: ${answer.status} ${await answer.text()}`);
+  return { at, asked, answer: await answer.json() };
+}
+
+// numbers are all numbers of an element, as JSON has them.
+export const numbers = (at, selector = 'data') => at.locator(selector).evaluateAll((all) => all.map((e) => Number(e.getAttribute('value'))));
+
+// all numbers of a JSON value.
+export function flat(value, into = new Set()) {
+  if (typeof value === 'number') into.add(value);
+  else if (value && typeof value === 'object') for (const v of Object.values(value)) flat(v, into);
+  return into;
+}
+
+// accessible asks axe-core for what it finds wrong.
+export async function accessible(page, what) {
+  const session = await page.context().newCDPSession(page);
+  await session.send('Runtime.evaluate', { expression: axe }); // which the page's own policy would not let in as a script
+  const found = await page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run(document, { resultTypes: ['violations'] });
+    return violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 4).map((n) => n.target.join(' ') + ' ' + (n.any[0]?.message ?? n.all[0]?.message ?? '')).join('; ')}`);
+  });
+  if (found.length > 0) fail(`${what}: axe-core finds ${found.join('\n')}`);
+}
