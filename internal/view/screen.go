@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -41,6 +42,9 @@ func (s *Screen) Bold(text string) string { return s.with(bold, text) }
 // Shade is text on a ground that is the darker the larger share is, 0 to 1: of 24
 // greys of a terminal of 256 colours.
 func (s *Screen) Shade(share float64, text string) string {
+	if math.IsNaN(share) {
+		return s.Faint(text)
+	}
 	grey := 255 - int(23*min(max(share, 0), 1))
 	ink := 16
 	if share > 0.5 {
@@ -77,8 +81,12 @@ func (s *Screen) Table(rows [][]string) error {
 	return nil
 }
 
-// Bar is a bar of at most width characters for a share of 0 to 1, in eighths.
+// Bar is a bar of at most width characters for a share of 0 to 1, in eighths. There is
+// none for NaN.
 func Bar(share float64, width int) string {
+	if math.IsNaN(share) {
+		return ""
+	}
 	eighths := int(min(max(share, 0), 1)*float64(width)*8 + 0.5)
 	bar := strings.Repeat("█", eighths/8)
 	if rest := eighths % 8; rest > 0 {

@@ -22,10 +22,18 @@ import (
 )
 
 type commands struct {
-	Tally  tallyCommand                       `cmd:"" help:"${help_tally}"`
-	Tokens command[view.Tokens, *view.Tokens] `cmd:"" help:"${help_tokens}"`
-	Lens   command[view.Lens, *view.Lens]     `cmd:"" help:"${help_lens}"`
-	Serve  serveCommand                       `cmd:"" help:"Serve a page in which all of this is seen on one text, with sampling step by step and a model that learns."`
+	Tally     tallyCommand                             `cmd:"" help:"${help_tally}"`
+	Tokens    command[view.Tokens, *view.Tokens]       `cmd:"" help:"${help_tokens}"`
+	Embed     command[view.Embed, *view.Embed]         `cmd:"" help:"${help_embed}"`
+	Next      command[view.Next, *view.Next]           `cmd:"" help:"${help_next}"`
+	Attention command[view.Attention, *view.Attention] `cmd:"" help:"${help_attention}"`
+	Context   command[view.Context, *view.Context]     `cmd:"" help:"${help_context}"`
+	Lens      command[view.Lens, *view.Lens]           `cmd:"" help:"${help_lens}"`
+	MLP       command[view.MLP, *view.MLP]             `cmd:"" name:"mlp" help:"${help_mlp}"`
+	Forget    command[view.Forget, *view.Forget]       `cmd:"" help:"${help_forget}"`
+	Learn     learnCommand                             `cmd:"" help:"${help_learn}"`
+
+	Serve serveCommand `cmd:"" help:"Serve a page in which all of this is seen on one text, with sampling step by step and a model that learns."`
 }
 
 // Command returns the command, with flags of its own.
