@@ -107,12 +107,14 @@ func (m *Model) Info() any {
 }
 
 // View reads the parameters of a view, and two that all have: made asks for what made
-// the values, compare for a comparison with another device.
+// the values, compare for a comparison with another device. In the names of parameters
+// - and _ are the same.
 func (m *Model) View(name string, q url.Values) (func(context.Context) (*view.Answer, error), error) {
 	v, ok := view.Find(name)
 	if !ok {
 		return nil, ErrUnknown
 	}
+	q = dashed(q)
 	var extra struct {
 		Made    bool
 		Compare string
@@ -166,7 +168,7 @@ var streams = []struct {
 		func(m *Model, p any) (func(context.Context) (Work, error), error) { return m.train(*p.(*TrainParams)) }},
 }
 
-// Open reads the parameters of long work. In their names - and _ are the same.
+// Open reads the parameters of long work.
 func (m *Model) Open(name string, q url.Values) (func(context.Context) (Work, error), error) {
 	for _, s := range streams {
 		if s.name != name {

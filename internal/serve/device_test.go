@@ -62,11 +62,20 @@ func as[T any](t *testing.T, e event) (v T) {
 	return v
 }
 
+// testRun is a training run to look at.
+const testRun = "../view/testdata/run"
+
 // TestSameAsCommand expects the bytes that a command prints with --json.
 func TestSameAsCommand(t *testing.T) {
-	s := startReal(t, ModelOptions{})
-	for _, q := range []string{"tokens?text=It+is+a+truth,+%E4%B8%96%E7%95%8C", "tokens?tokens=5,17", "tally", "tally?shape=gpt2", "tokens?text=" + url.QueryEscape("<script>-- --help</script>")} {
+	s := startReal(t, ModelOptions{Runs: []string{testRun}})
+	asked := map[string]bool{}
+	for _, q := range []string{
+		"tally", "tally?shape=gpt2", "tokens?text=It+is+a+truth,+%E4%B8%96%E7%95%8C", "tokens?tokens=5,17", "tokens?text=" + url.QueryEscape("<script>-- --help</script>"),
+		"embed?word=lady", "next?text=It+is+a+truth&top-k=4", "attention?text=It+is+a+truth&layer=2&head=1", "context?first=a+large+fortune&second=the+good+fortune",
+		"lens?text=It+is&position=1", "mlp?text=It+is&layer=3", "forget?text=It+is+a+truth&context=3", "learn?run=" + testRun + "&text=the&most=2",
+	} {
 		name, query, _ := strings.Cut(q, "?")
+		asked[name] = true
 		v, _ := view.Find(name)
 		values, _ := url.ParseQuery(query)
 		p, err := view.Parse(v, values, s.m.o.Vars)
@@ -83,6 +92,15 @@ func TestSameAsCommand(t *testing.T) {
 			t.Errorf("%s: found %d %s, expected %s", q, g.status, g.body, want.String())
 		}
 	}
+	for _, v := range view.All() {
+		if !asked[v.Name] {
+			t.Errorf("nobody asked %s", v.Name)
+		}
+	}
+	if g := s.get("/api/next?text=It+is&top_k=4"); g.status != 200 { // as other programs spell it
+		t.Errorf("found %+v", g)
+	}
+	s.get("/api/learn?run=..&text=the").wantError(t, 400, `run: found ".."`)
 	if g := s.get("/api/tokens.csv?text=%3DEmma"); g.status != 200 || !strings.Contains(g.body, "'=") {
 		t.Errorf("a table of tokens: %+v", g)
 	}

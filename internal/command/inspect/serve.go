@@ -23,7 +23,7 @@ type serveCommand struct {
 	cli.ListJSON
 
 	Listen  string   `default:"127.0.0.1:8413" placeholder:"HOST:PORT" help:"Address to listen on; port 0: any that is free (${default}). There is no password: whoever reaches it can use the model."`
-	Runs    []string `name:"run" placeholder:"DIR" help:"Folder of a training run that the page may show; may be given several times."`
+	Runs    []string `name:"run" sep:"none" placeholder:"DIR" help:"Folder of a training run that the page may show; may be given several times."`
 	Open    bool     `help:"Open the page in a browser."`
 	Queue   int      `default:"1000" placeholder:"N" help:"Requests that may wait for the device; more are sent away (${default})."`
 	Streams int      `default:"4" placeholder:"N" help:"Texts and trainings that go on at the same time, each of which takes memory of the device; more wait (${default})."`
@@ -39,6 +39,13 @@ func (f *serveCommand) Run(ctx context.Context) (err error) {
 	}
 	if f.Streams < 1 || f.Streams > 1024 {
 		return cli.Usagef("--streams=%d: expected 1 to 1024", f.Streams)
+	}
+	for _, run := range f.Runs {
+		if info, err := os.Stat(run); err != nil {
+			return fmt.Errorf("--run: %w", err)
+		} else if !info.IsDir() {
+			return fmt.Errorf("--run=%s: found a file, expected the folder of a training run", run)
+		}
 	}
 	listener, host, err := serve.Listen(f.Listen) // before the model is loaded, which takes longer
 	if err != nil {
