@@ -19,13 +19,13 @@ import (
 	"caldera/internal/view"
 )
 
-// real is a server of the embedded model on the CPU, whose memory is counted.
+// real is a server of the embedded model on the CPU, whose buffers are counted.
 type real struct {
 	*served
 	in    *inspect.Inspector
 	m     *Model
 	count *gpttest.Account
-	idle  int // bytes in use when nobody asks
+	idle  int // buffers in use when nobody asks
 }
 
 func startReal(t *testing.T, o ModelOptions) *real {
@@ -40,7 +40,7 @@ func startReal(t *testing.T, o ModelOptions) *real {
 		m.Close()
 		in.Close()
 		if n := b.InUse(); n != r.idle {
-			t.Errorf("%d bytes of the device are in use after all, %d before", n, r.idle)
+			t.Errorf("%d buffers of the device are in use after all, %d before", n, r.idle)
 		}
 	})
 	return r
