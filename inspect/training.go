@@ -58,7 +58,7 @@ const (
 	maxTrainingWork  = 4e9 // operations of a step
 )
 
-// trainingBounds are the smallest and the largest value of each number.
+// bounds are the smallest and the largest value of each number.
 func (o *TrainingOptions) bounds() []trainingBound {
 	return []trainingBound{
 		{"layers", o.Layers, 1, 8}, {"heads", o.Heads, 1, 16}, {"width", o.Width, 4, 256}, {"context", o.Context, 4, 256},
