@@ -13,13 +13,6 @@ import (
 	"caldera/internal/view"
 )
 
-// Results are what the views answer. TestResults holds them to what the views give.
-var Results = map[string]reflect.Type{
-	"tally":  reflect.TypeFor[view.TallyResult](),
-	"tokens": reflect.TypeFor[view.TokensResult](),
-	"lens":   reflect.TypeFor[*view.LensResult](),
-}
-
 // others are what the server tells beside views: about itself, and event by event.
 var others = []reflect.Type{
 	reflect.TypeFor[serve.Info](),
@@ -36,9 +29,9 @@ func Types() (string, error) {
 	answer := w.Type(reflect.TypeFor[view.Answer]())
 	var views strings.Builder
 	for _, v := range view.All() {
-		result := Results[v.Name]
+		result := view.Results[v.Name]
 		if result == nil {
-			return "", fmt.Errorf("view %s has no type in Results of package api", v.Name)
+			return "", fmt.Errorf("view %s has no type in Results of package view", v.Name)
 		}
 		fmt.Fprintf(&views, "  %s: Of<%s>;\n", v.Name, strings.TrimSuffix(w.Type(result), " | null"))
 	}

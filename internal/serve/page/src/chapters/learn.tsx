@@ -10,6 +10,7 @@ import { Bar, Table } from '../parts/table';
 import { stream } from '../stream';
 import { Piece, visible } from '../text';
 import { LearnProse } from './prose';
+import { Run } from './run';
 
 interface Course {
   start?: TrainingStart;
@@ -19,12 +20,12 @@ interface Course {
 }
 
 export function Learn({ info }: { info: Info }) {
-  void info;
   return (
     <>
       <LearnProse />
       <div class="panels">
         <Live />
+        <Run info={info} />
       </div>
     </>
   );

@@ -24,7 +24,7 @@ export interface HeatMapProps {
 const clamp = (n: number, most: number) => Math.max(0, Math.min(most, n));
 
 // paint fills one pixel a cell.
-function paint(p: HeatMapProps): HTMLCanvasElement {
+export function paint(p: Pick<HeatMapProps, 'rows' | 'cols' | 'value' | 'low' | 'high' | 'signs'>): HTMLCanvasElement {
   const [from, to, less] = [colour('--heat-low'), colour('--heat-high'), colour('--heat-less')];
   const none = colour('--heat-none');
   const cells = document.createElement('canvas');
