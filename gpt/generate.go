@@ -93,7 +93,7 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if err := s.Fits(prompt); err != nil {
 		return err
 	}
-	barred, err := barred(s.m, o)
+	barred, err := o.NeverDrawn(s.m)
 	if err != nil {
 		return err
 	}
@@ -176,9 +176,9 @@ func first(n, most int, all iter.Seq2[int, float64]) []TokenProb {
 	return top
 }
 
-// barred lists the ids that are never drawn. A token that ends a text may be drawn
-// even if the tokenizer does not have it, because it is not part of the text.
-func barred(m *model.Model, o Options) ([]int, error) {
+// NeverDrawn lists the ids that Generate never draws. A token that ends a text may be
+// drawn even if the tokenizer does not have it, because it is not part of the text.
+func (o Options) NeverDrawn(m *model.Model) ([]int, error) {
 	if o.Vocab < 0 || o.Vocab > m.Vocab {
 		return nil, fmt.Errorf("a vocabulary of %d tokens: this model has %d, expected at most as many, or 0 for all", o.Vocab, m.Vocab)
 	}
@@ -203,12 +203,34 @@ func barred(m *model.Model, o Options) ([]int, error) {
 func (s *Session) next(ctx context.Context, id int) (logits []float32, slid bool, err error) {
 	ids := []int{id}
 	if slid = s.cached == s.size; slid {
-		rest := len(s.history) - s.size/2
-		ids = append(slices.Clone(s.history[rest:]), id)
-		s.history, s.cached = s.history[:rest], 0 // the other half is fed again
+		ids = append(s.drop(), id)
 	}
 	logits, err = s.Feed(ctx, ids...)
 	return logits, slid, err
+}
+
+// drop empties a full context, and returns the newer half of its tokens, which are to
+// be fed again.
+func (s *Session) drop() (kept []int) {
+	rest := len(s.history) - s.size/2
+	kept = slices.Clone(s.history[rest:])
+	s.history, s.cached = s.history[:rest], 0
+	return kept
+}
+
+// Slide removes the older half of the tokens from a full context, as Generate does, and
+// has the model read the others again. It returns the scores of every token that could
+// come next, as Feed does: what the model expects after the same token when it no longer
+// sees the older half. They are nil if no token is left, in a context of one.
+func (s *Session) Slide(ctx context.Context) ([]float32, error) {
+	if s.cached < s.size {
+		return nil, fmt.Errorf("the context holds %d of %d tokens: expected it to be full", s.cached, s.size)
+	}
+	kept := s.drop()
+	if len(kept) == 0 {
+		return nil, nil
+	}
+	return s.Feed(ctx, kept...)
 }
 
 // Fits returns an error for a prompt that has no tokens, or more than fit in the

@@ -116,31 +116,39 @@ func NewSampler(s Sampling) *Sampler {
 // Next returns an error if a logit is NaN or +Inf, which means that the model or
 // the device failed, if all are -Inf, or if a recent token is not in the vocabulary.
 func (s *Sampler) Next(logits []float32, recent []int) (id int, logProb float64, err error) {
+	penalized, first, best, err := s.prepare(logits, recent)
+	if err != nil {
+		return 0, 0, err
+	}
+	total := expSum(logits, best)
+	id = s.choose(penalized, first)
+	return id, float64(logits[id]) - float64(best) - math.Log(total), nil
+}
+
+// prepare checks the logits, of which best is the largest, and applies the repeat
+// penalty. first is the token with the largest logit after that.
+func (s *Sampler) prepare(logits []float32, recent []int) (penalized []float32, first int, best float32, err error) {
 	if s.err != nil {
-		return 0, 0, s.err
+		return nil, 0, 0, s.err
 	}
 	if len(logits) == 0 || len(logits) > math.MaxInt32 {
-		return 0, 0, fmt.Errorf("sampling: found %d logits, expected one for each token of the vocabulary", len(logits))
+		return nil, 0, 0, fmt.Errorf("sampling: found %d logits, expected one for each token of the vocabulary", len(logits))
 	}
-	best, err := argmax(logits)
-	if err != nil {
-		return 0, 0, err
+	if first, err = argmax(logits); err != nil {
+		return nil, 0, 0, err
 	}
-	total := expSum(logits, logits[best])
-	penalized, err := s.penalize(logits, recent)
-	if err != nil {
-		return 0, 0, err
+	best = logits[first]
+	if penalized, err = s.penalize(logits, recent); err != nil {
+		return nil, 0, 0, err
 	}
-	first := best
 	if &penalized[0] != &logits[0] {
 		first, _ = argmax(penalized) // which found no fault before, and penalize adds none
 	}
-	id = s.choose(penalized, first)
-	return id, float64(logits[id]) - float64(logits[best]) - math.Log(total), nil
+	return penalized, first, best, nil
 }
 
 // Drawn tells what the latest call of Next drew from, with the n likeliest tokens of
-// it. It is nil if Next has drawn none.
+// it. It is nil if Next has drawn none, or Choices was called since.
 func (s *Sampler) Drawn(n int) *Drawn {
 	if s.drawn == nil {
 		return nil
@@ -217,13 +225,7 @@ func (s *Sampler) choose(logits []float32, first int) int {
 		s.drawn, s.choice, s.total = s.candidates, 0, 1
 		return first
 	}
-	best := logits[first]
-	c := s.filter(logits, best)
-	total := 0.0
-	for i := range c {
-		c[i].weight = expNonPositive((float64(c[i].logit) - float64(best)) / s.settings.Temperature)
-		total += c[i].weight
-	}
+	c, total := s.weigh(logits, logits[first])
 	s.drawn, s.total = c, total
 	// Drawing in the order of ids, and not of probabilities, keeps the choice the
 	// same where two backends' logits differ in the last bit.
@@ -236,6 +238,37 @@ func (s *Sampler) choose(logits []float32, first int) int {
 	}
 	s.choice = slices.IndexFunc(c, func(x candidate) bool { return int(x.id) == first })
 	return first // only if rounding made u as large as all weights: about once in 10¹⁵ draws
+}
+
+// weigh returns the tokens that the filters keep, weighted by temperature, and the
+// sum of their weights. best is the largest logit.
+func (s *Sampler) weigh(logits []float32, best float32) (c []candidate, total float64) {
+	c = s.filter(logits, best)
+	for i := range c {
+		c[i].weight = expNonPositive((float64(c[i].logit) - float64(best)) / s.settings.Temperature)
+		total += c[i].weight
+	}
+	return c, total
+}
+
+// Choices are the tokens that Next would choose from, in the order of their ids: each
+// with the natural logarithm of the probability that Next chooses it. Greedy choice
+// has one. Arguments and errors are those of Next.
+func (s *Sampler) Choices(logits []float32, recent []int) ([]TokenProb, error) {
+	penalized, first, _, err := s.prepare(logits, recent)
+	if err != nil {
+		return nil, err
+	}
+	if s.settings.Temperature == 0 {
+		return []TokenProb{{first, 0}}, nil
+	}
+	c, total := s.weigh(penalized, penalized[first])
+	s.drawn = nil // whose memory c has
+	out := make([]TokenProb, len(c))
+	for i, x := range c {
+		out[i] = TokenProb{int(x.id), (float64(x.logit)-float64(penalized[first]))/s.settings.Temperature - math.Log(total)}
+	}
+	return out, nil
 }
 
 // filter returns the tokens that top-k, top-p and min-p keep, in the order of

@@ -88,6 +88,9 @@ func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
 func (s *Session) Len() int  { return s.cached }
 func (s *Session) Size() int { return s.size }
 
+// Tokens are those in the context, the oldest first.
+func (s *Session) Tokens() []int { return slices.Clone(s.history[len(s.history)-s.cached:]) }
+
 // Reset forgets all tokens.
 func (s *Session) Reset() { s.history, s.cached = s.history[:0], 0 }
 

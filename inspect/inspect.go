@@ -38,7 +38,8 @@ type Inspector struct {
 	masked  *masked      // to switch parts off, or nil
 	session *gpt.Session // with room for the longest text so far
 	cache   backend.DType
-	heads   map[int]*head // by the number of rows
+	heads   map[int]*head        // by the number of rows
+	norms   map[string][]float64 // of the rows of a matrix, by its name
 
 	profiling bool
 	made      []Made
@@ -51,11 +52,12 @@ type Options struct {
 }
 
 // New returns an Inspector of m. The model stays the caller's, who closes it after the
-// Inspector. t is the model's tokenizer, or nil.
+// Inspector, and its weights must stay as they are until then. t is the model's
+// tokenizer, or nil.
 func New(m *model.Model, t *tokenizer.Tokenizer, o Options) *Inspector {
 	measured := *m
 	measured.Backend = backend.WithProfiler(m.Backend)
-	return &Inspector{Model: &measured, Tokenizer: t, Name: o.Name, cache: cmp.Or(o.Cache, backend.F32), heads: map[int]*head{}}
+	return &Inspector{Model: &measured, Tokenizer: t, Name: o.Name, cache: cmp.Or(o.Cache, backend.F32), heads: map[int]*head{}, norms: map[string][]float64{}}
 }
 
 // Close frees what the Inspector has on the device.
@@ -83,8 +85,15 @@ func (e UserError) Unwrap() error { return e.Err }
 func Userf(format string, args ...any) error { return UserError{fmt.Errorf(format, args...)} }
 
 // Encode cuts a text into tokens, behind those that the tokenizer puts before a text.
-// An empty text is the token that begins one, if the model has any.
+// An empty text is the token that begins one, if the model has any. The error of a text
+// that does not fit the model's context is a UserError.
 func (in *Inspector) Encode(text string, options ...tokenizer.Option) ([]int, error) {
+	return in.EncodeUpTo(in.Model.Context, text, options...)
+}
+
+// EncodeUpTo is Encode for a text of up to so many tokens, which may be more than the
+// model's context holds.
+func (in *Inspector) EncodeUpTo(most int, text string, options ...tokenizer.Option) ([]int, error) {
 	switch {
 	case text == "" && in.Tokenizer != nil && len(in.Tokenizer.Prefix()) > 0:
 		return in.Tokenizer.Prefix(), nil
@@ -95,26 +104,35 @@ func (in *Inspector) Encode(text string, options ...tokenizer.Option) ([]int, er
 	case in.Tokenizer == nil:
 		return nil, Userf("the model has no tokenizer: give it token ids, 0 to %d", in.Model.Vocab-1)
 	}
-	if least := (len(text) + in.Tokenizer.Longest() - 1) / in.Tokenizer.Longest(); least > in.Model.Context {
-		return nil, tooLong(fmt.Sprintf("%d bytes, which are at least %d tokens,", len(text), least), in.Model.Context)
+	if least := (len(text) + in.Tokenizer.Longest() - 1) / in.Tokenizer.Longest(); least > most {
+		return nil, in.tooLong(fmt.Sprintf("%d bytes, which are at least %d tokens,", len(text), least), most)
 	}
 	ids, err := in.Tokenizer.EncodePrompt(text, options...)
 	if err != nil {
 		return nil, UserError{err}
 	}
-	return ids, in.Fits(ids)
+	return ids, in.fitsUpTo(most, ids)
 }
 
 // Fits returns an error for ids that are no text for the model: none, too many, or
 // unknown ones.
-func (in *Inspector) Fits(ids []int) error {
+func (in *Inspector) Fits(ids []int) error { return in.fitsUpTo(in.Model.Context, ids) }
+
+func (in *Inspector) fitsUpTo(most int, ids []int) error {
 	if len(ids) == 0 {
 		return UserError{errors.New("the text has no tokens: give it at least one")}
 	}
-	if len(ids) > in.Model.Context {
-		return tooLong(fmt.Sprintf("%d tokens", len(ids)), in.Model.Context)
+	if len(ids) > most {
+		return in.tooLong(fmt.Sprintf("%d tokens", len(ids)), most)
 	}
 	return in.known(ids)
+}
+
+func (in *Inspector) tooLong(found string, most int) error {
+	if most != in.Model.Context {
+		return Userf("the text has %s: expected at most %d: shorten it", found, most)
+	}
+	return Userf("the text has %s and the model's context holds %d: shorten it", found, most)
 }
 
 // known returns an error for ids that the model does not have.
@@ -125,10 +143,6 @@ func (in *Inspector) known(ids []int) error {
 		}
 	}
 	return nil
-}
-
-func tooLong(found string, context int) error {
-	return Userf("the text has %s and the model's context holds %d: shorten it", found, context)
 }
 
 // checkLayer returns an error if the model has no block i.

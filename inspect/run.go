@@ -99,15 +99,7 @@ func (in *Inspector) read(ctx context.Context, s *gpt.Session, ids []int, first 
 	}
 	s.Watch(names...)
 	r := &Run{IDs: ids, values: map[string]*Value{}}
-	for from := first; from < len(ids); from += gpt.MaxChunk {
-		chunk := ids[from:min(from+gpt.MaxChunk, len(ids))]
-		feed := func() error {
-			_, err := s.Feed(ctx, chunk...)
-			return err
-		}
-		if err := in.measure(feed, s.Watched, s.Writers); err != nil {
-			return nil, err
-		}
+	err := in.feed(ctx, s, ids[first:], gpt.MaxChunk, func(from, n int) error {
 		for _, name := range s.Watched() {
 			if name == "hidden.final" {
 				continue
@@ -122,36 +114,69 @@ func (in *Inspector) read(ctx context.Context, s *gpt.Session, ids []int, first 
 				v.Data = make([]float32, product(v.Shape))
 				r.values[name] = v
 			}
-			if err := in.collect(v, x, from-first, len(chunk)); err != nil {
-				return nil, err
+			if err := in.collect(v, x, from, n); err != nil {
+				return err
 			}
 		}
+		return nil
+	})
+	return r, err
+}
+
+// feed has s read ids, at most chunk of them at a time, and calls visit after each time:
+// s has seen n of them, from the index from on.
+func (in *Inspector) feed(ctx context.Context, s *gpt.Session, ids []int, chunk int, visit func(from, n int) error) error {
+	for from := 0; from < len(ids); from += chunk {
+		part := ids[from:min(from+chunk, len(ids))]
+		read := func() error {
+			_, err := s.Feed(ctx, part...)
+			return err
+		}
+		if err := in.measure(read, s.Watched, s.Writers); err != nil {
+			return err
+		}
+		if err := visit(from, len(part)); err != nil {
+			return err
+		}
 	}
-	return r, nil
+	return nil
 }
 
 // collect copies n positions of x, [1, time, width] or [1, heads, time, context], to
 // those of v that begin at from.
 func (in *Inspector) collect(v *Value, x backend.Tensor, from, n int) error {
-	x = x.Slice(2, 0, n)
 	width := v.Shape[len(v.Shape)-1]
-	x = x.Slice(3, 0, width)
-	begin, end := x.Span()
-	p := make([]float32, (end-begin)/4)
-	if err := backend.GetF32(in.Model.Backend, backend.Of(x.Buf, backend.F32, x.Offset, len(p)), p); err != nil {
+	x = x.Slice(2, 0, n).Slice(3, 0, width)
+	p, err := in.fetch(x)
+	if err != nil {
 		return err
 	}
 	for h := range x.Dim(1) {
-		for i := range n {
-			row := p[h*x.Stride(1)+i*x.Stride(2):][:width]
-			if len(v.Shape) == 3 {
-				copy(v.Row(h, from+i), row)
-			} else {
-				copy(v.Row(from+i), row)
-			}
-		}
+		to := v.Data[(h*v.Shape[len(v.Shape)-2]+from)*width:]
+		copy(to[:n*width], p[h*n*width:])
 	}
 	return nil
+}
+
+// fetch returns the elements of x, [1, n, rows, width] of f32 whose rows are neighbours
+// in memory, one row after the other.
+func (in *Inspector) fetch(x backend.Tensor) ([]float32, error) {
+	begin, end := x.Span()
+	p := make([]float32, (end-begin)/4)
+	if err := backend.GetF32(in.Model.Backend, backend.Of(x.Buf, backend.F32, x.Offset, len(p)), p); err != nil {
+		return nil, err
+	}
+	if x.Contiguous() {
+		return p, nil
+	}
+	width := x.Dim(3)
+	out := p[:0] // rows move to the front, never behind one that is still to move
+	for h := range x.Dim(1) {
+		for i := range x.Dim(2) {
+			out = append(out, p[h*x.Stride(1)+i*x.Stride(2):][:width]...)
+		}
+	}
+	return out, nil
 }
 
 func product(shape []int) int {

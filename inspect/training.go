@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
+	"errors"
 	"iter"
 	"math"
 	"math/rand/v2"
@@ -299,20 +300,25 @@ type TrainingStep struct {
 	Seconds Float `json:"seconds"`       // that this step took
 }
 
-// TrainingProgress is a step, or a look at the model: one of the two.
+// TrainingProgress is a step, or a look at the model; with neither it is a part of a
+// look, which has nothing to tell yet.
 type TrainingProgress struct {
 	Step *TrainingStep
 	Look *TrainingLook
 }
 
 // Learn does the steps, with a look at the model before the first one, after each
-// Every-th and after the last. Between two items nothing is computed. It ends with
-// the error of ctx when that ends, and with one when the loss is no number any more.
+// Every-th and after the last. Between two items nothing is computed, so whoever takes
+// them can let the device do something else; none takes long. It ends with the error
+// of ctx when that ends, and with one when the loss is no number any more.
 func (t *Training) Learn(ctx context.Context) iter.Seq2[TrainingProgress, error] {
 	return func(yield func(TrainingProgress, error) bool) {
 		for {
 			if n := t.trainer.Count(); n%t.o.Every == 0 || n == t.o.Steps {
-				look, err := t.look(ctx)
+				look, err := t.look(ctx, func() bool { return yield(TrainingProgress{}, nil) })
+				if errors.Is(err, errNoMore) {
+					return
+				}
 				if err != nil {
 					yield(TrainingProgress{}, err)
 					return

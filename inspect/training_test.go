@@ -13,6 +13,7 @@ import (
 
 	"caldera/backend"
 	"caldera/inspect"
+	"caldera/internal/devicetest"
 	"caldera/internal/gpttest"
 )
 
@@ -30,7 +31,8 @@ func learn(t *testing.T, b backend.Backend, o inspect.TrainingOptions) (start in
 		}
 		if p.Step != nil {
 			steps = append(steps, *p.Step)
-		} else {
+		}
+		if p.Look != nil {
 			looks = append(looks, *p.Look)
 		}
 	}
@@ -113,6 +115,43 @@ func TestTraining(t *testing.T) {
 	}
 }
 
+// TestTrainingOnDevices expects every device to learn the same.
+func TestTrainingOnDevices(t *testing.T) {
+	o := small()
+	o.Steps, o.Every, o.Sample = 4, 4, 3
+	var first []inspect.TrainingStep
+	var seen []inspect.TrainingLook
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		if strings.HasPrefix(backend.Describe(b), "SwiftShader") {
+			t.Skip("compiling for one Vulkan device is enough: package gpt trains on both")
+		}
+		_, steps, looks := learn(t, b, o)
+		if first == nil {
+			first, seen = steps, looks
+			return
+		}
+		near := func(what string, a, b inspect.Float) {
+			if math.Abs(float64(a-b)) > 1e-4 {
+				t.Errorf("%s is %v, and %v on the CPU", what, a, b)
+			}
+		}
+		for i, s := range steps {
+			near("the loss", s.Loss, first[i].Loss)
+			near("the norm", s.Norm, first[i].Norm)
+		}
+		for i, l := range looks {
+			near("the loss of what is held out", *l.HeldOut, *seen[i].HeldOut)
+			near("the probability of the next character", l.Next[0].Probability, seen[i].Next[0].Probability)
+			near("the nearest neighbour", l.Neighbours[0].Cosine, seen[i].Neighbours[0].Cosine)
+			for j, row := range l.Attention.Rows {
+				for k, v := range row {
+					near("attention", v, seen[i].Attention.Rows[j][k])
+				}
+			}
+		}
+	})
+}
+
 func TestTrainingRefuses(t *testing.T) {
 	b := gpttest.OpenCPU(t)
 	for _, c := range []struct {
@@ -165,14 +204,26 @@ func TestTrainingEnds(t *testing.T) {
 	defer tr.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	n := 0
-	for _, err = range tr.Learn(ctx) {
-		if n++; n == 5 {
+	steps := 0
+	for p, failed := range tr.Learn(ctx) {
+		if p.Step != nil {
+			steps++
+		}
+		if steps == 5 {
 			cancel()
 		}
+		err = failed
 	}
-	if !errors.Is(err, context.Canceled) || n != 6 {
-		t.Errorf("it ended after %d items with %v", n, err)
+	if !errors.Is(err, context.Canceled) || steps != 5 {
+		t.Errorf("it ended after %d steps with %v", steps, err)
+	}
+	// Whoever takes no more gets no more, also in the middle of a look.
+	if tr, err = inspect.NewTraining(t.Context(), b, small()); err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	for range tr.Learn(t.Context()) {
+		break
 	}
 }
 

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -45,8 +46,15 @@ type TrainingAttention struct {
 	Rows  [][]Float `json:"rows"`
 }
 
-// look reads the probe, writes a sample, and measures the loss of what is held out.
-func (t *Training) look(ctx context.Context) (*TrainingLook, error) {
+// errNoMore says that whoever takes the items of Learn wants no more.
+var errNoMore = errors.New("no more is wanted")
+
+// sampleAtOnce is how many characters of a sample are written without a pause.
+const sampleAtOnce = 16
+
+// look reads the probe, writes a sample, and measures the loss of what is held out,
+// with pauses, which report whether to go on.
+func (t *Training) look(ctx context.Context, pause func() bool) (*TrainingLook, error) {
 	l := &TrainingLook{Step: t.trainer.Count(), Character: t.text(t.character)}
 	for _, id := range t.probe {
 		l.Probe = append(l.Probe, t.text(id))
@@ -54,7 +62,7 @@ func (t *Training) look(ctx context.Context) (*TrainingLook, error) {
 	if err := t.readProbe(ctx, l); err != nil {
 		return nil, err
 	}
-	if err := t.sample(ctx, l); err != nil {
+	if err := t.sample(ctx, l, pause); err != nil {
 		return nil, err
 	}
 	if err := t.neighbours(l); err != nil {
@@ -102,15 +110,20 @@ func (t *Training) readProbe(ctx context.Context, l *TrainingLook) error {
 
 // sample has the model write a text. The random numbers are the same each time, so
 // that samples differ by what was learned.
-func (t *Training) sample(ctx context.Context, l *TrainingLook) error {
+func (t *Training) sample(ctx context.Context, l *TrainingLook, pause func() bool) error {
 	d := t.tokenizer.NewDecoder()
 	var text strings.Builder
 	t.session.Reset()
 	o := gpt.Options{Sampling: gpt.Sampling{Temperature: t.o.Temperature, Seed: t.o.Seed}, Predict: t.o.Sample}
+	n := 0
 	for token, err := range t.session.Generate(ctx, t.prompt, o) {
 		if err != nil {
 			return err
 		}
+		if n%sampleAtOnce == 0 && !pause() {
+			return errNoMore
+		}
+		n++
 		piece, err := d.Next(token.ID)
 		if err != nil {
 			return err

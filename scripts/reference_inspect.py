@@ -135,9 +135,9 @@ class Look:
         some = self.tokens(0, 12)
         x = e[some] - e[some].mean(0)
         _, s, components = torch.linalg.svd(x)
-        components = components[:2]
-        largest = components.gather(-1, components.abs().argmax(-1, keepdim=True))
-        out["embed.map"], out["embed.map.points"] = torch.tensor(some), x @ (components * largest.sign()).T
+        points = x @ components[:2].T
+        assert (points[0].abs() > points.abs().amax(0) / 1000).all()
+        out["embed.map"], out["embed.map.points"] = torch.tensor(some), points * points[0].sign()
         out["embed.map.share"] = (s.square() / s.square().sum())[:2]
 
     def context(self):

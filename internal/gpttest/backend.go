@@ -25,6 +25,7 @@ type Account struct {
 	backend.Backend
 	live      map[backend.Buffer]bool
 	Allocated int   // bytes that Alloc gave, freed ones included
+	Most      int   // bytes that buffers had at a time
 	Mapped    []int // bytes that MapHost was given each time
 	Recorded  int   // programs
 	Err       error // what Run reports
@@ -49,6 +50,7 @@ func AccountOf(b backend.Backend) *Account {
 			case c.Method == calltrace.Alloc && c.Err == nil:
 				a.Allocated += c.Bytes
 				a.live[c.Buffer] = true
+				a.Most = max(a.Most, a.Bytes())
 			case c.Method == calltrace.MapHost && c.Err == nil:
 				a.Mapped = append(a.Mapped, c.Bytes)
 				a.live[c.Buffer] = true
@@ -65,6 +67,15 @@ func (a *Account) InUse() int {
 		if buf.Size() > 0 {
 			n++
 		}
+	}
+	return n
+}
+
+// Bytes is how many bytes the buffers have that have not been freed.
+func (a *Account) Bytes() int {
+	n := 0
+	for buf := range a.live {
+		n += buf.Size()
 	}
 	return n
 }

@@ -13,6 +13,7 @@ type Bars struct {
 	Title, X string
 	Labels   []string
 	Values   []float64 // NaN and infinities have no bar
+	High     float64   // the axis reaches up to this at least
 }
 
 // barHeight is that of a bar and of the gap to the next, in points.
@@ -33,7 +34,7 @@ func (b Bars) Draw(c draw.Canvas) {
 			p.X.Min, p.X.Max = min(p.X.Min, v), max(p.X.Max, v)
 		}
 	}
-	p.X.Min, p.X.Max = min(p.X.Min, 0), max(p.X.Max, 0)
+	p.X.Min, p.X.Max = min(p.X.Min, 0), max(p.X.Max, b.High, 0)
 	if p.X.Min == p.X.Max {
 		p.X.Max = 1
 	}

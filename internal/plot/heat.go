@@ -3,6 +3,7 @@ package plot
 import (
 	"image/color"
 	"math"
+	"unicode/utf8"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/text"
@@ -32,8 +33,11 @@ func (h Heat) Size() (width, height vg.Length) {
 	if h.Cells != nil {
 		cell = textCell
 	}
-	return max(420, 120+cell*vg.Length(len(h.Columns))), 110 + cellHeight*vg.Length(len(h.Rows))
+	return max(widthOf(h.Title), 120+cell*vg.Length(len(h.Columns))), 110 + cellHeight*vg.Length(len(h.Rows))
 }
+
+// widthOf is a width in which a title can be read.
+func widthOf(title string) vg.Length { return vg.Length(max(420, 7*utf8.RuneCountInString(title))) }
 
 // Draw draws the map.
 func (h Heat) Draw(c draw.Canvas) {
@@ -49,6 +53,9 @@ func (h Heat) Draw(c draw.Canvas) {
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Tick.LineStyle.Width, a.Tick.Length, a.LineStyle.Width = 0, 2, 0
 		a.Tick.Label.Font.Size = 9
+	}
+	if h.Cells == nil {
+		p.X.Padding = 4 // turned text is longer than it is measured
 	}
 	p.Draw(c)
 }

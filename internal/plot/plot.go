@@ -91,9 +91,15 @@ func Write(w io.Writer, format Format, width, height vg.Length, paint func(draw.
 	if _, err := canvas.WriteTo(&svg); err != nil {
 		return err
 	}
-	// Some viewers ignore embedded fonts: name a fallback whose letters have the same widths.
-	const named = "font-family:Liberation Sans;"
-	_, err := w.Write(bytes.ReplaceAll(svg.Bytes(), []byte(named), []byte("font-family:'Liberation Sans',Arimo,Arial,Helvetica,sans-serif;")))
+	text := svg.Bytes()
+	for _, change := range [][2]string{
+		// Some viewers ignore embedded fonts: name a fallback whose letters have the same widths.
+		{"font-family:Liberation Sans;", "font-family:'Liberation Sans',Arimo,Arial,Helvetica,sans-serif;"},
+		{`xlink:href="data:image/jpg;`, `xlink:href="data:image/png;`}, // which is what pictures within are
+	} {
+		text = bytes.ReplaceAll(text, []byte(change[0]), []byte(change[1]))
+	}
+	_, err := w.Write(text)
 	return err
 }
 

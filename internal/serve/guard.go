@@ -122,8 +122,9 @@ func (s *Server) check(r *http.Request) error {
 // headers; other clients send none of them. Following a link to a view is no harm.
 // https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Fetch-Site
 func sameOrigin(r *http.Request, stream bool) error {
-	if origin, told := r.Header["Origin"]; told && (len(origin) != 1 || origin[0] != "http://"+r.Host) {
-		return refuse(http.StatusForbidden, "the request comes from %.100q, expected http://%s: other sites must not use this server", strings.Join(origin, ", "), r.Host)
+	own := []string{"http://" + r.Host, "https://" + r.Host} // the latter behind a proxy
+	if origin, told := r.Header["Origin"]; told && (len(origin) != 1 || !slices.Contains(own, origin[0])) {
+		return refuse(http.StatusForbidden, "the request comes from %.100q, expected %s: other sites must not use this server", strings.Join(origin, ", "), own[0])
 	}
 	site := r.Header.Get("Sec-Fetch-Site")
 	link := r.Header.Get("Sec-Fetch-Mode") == "navigate" && !stream

@@ -7,16 +7,17 @@ import (
 	"strconv"
 	"syscall"
 
+	"caldera/inspect"
 	"caldera/internal/setting"
 )
 
 // Listen listens on an address, a host and a port with a colon between. Port 0 stands
 // for one that is free. host is the part of the address that is a name, for
-// [Options].Host.
+// [Options].Host. The error of an address that is none is a [inspect.UserError].
 func Listen(address string) (l net.Listener, host string, err error) {
 	host, port, err := net.SplitHostPort(address)
 	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
-		return nil, "", setting.Errorf("{listen=%s}: expected a host and a port, 0 to 65535, such as 127.0.0.1:8413, or port 0 for one that is free", address)
+		return nil, "", inspect.UserError{Err: setting.Errorf("{listen=%s}: expected a host and a port, 0 to 65535, such as 127.0.0.1:8413, or port 0 for one that is free", address)}
 	}
 	l, err = net.Listen("tcp", address)
 	switch {

@@ -18,6 +18,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -89,8 +90,9 @@ type Server struct {
 	assets  map[string]asset
 	mux     *http.ServeMux
 	hosts   hosts
-	turns   *Scheduler // of the device
-	streams *Scheduler // places for streams, which wait for turns of the device then
+	turns   *Scheduler    // of the device
+	streams *Scheduler    // places for streams, which wait for turns of the device then
+	writing chan struct{} // places for results that are being written as JSON and so on
 
 	ending  context.Context // ends when the server does
 	end     context.CancelFunc
@@ -104,6 +106,7 @@ const (
 	maxBody        = 4 << 20 // of parameters, percent-encoded
 	maxConnections = 2048
 	maxTab         = 64
+	maxWriting     = 2 // results at a time that become JSON: some are a hundred megabytes
 
 	headerTime = 10 * time.Second
 	bodyTime   = 30 * time.Second
@@ -120,7 +123,7 @@ func New(d Device, o Options) (*Server, error) {
 	}
 	s := &Server{
 		device: d, host: o.Host, log: o.Log, policy: o.Policy, assets: assets, mux: http.NewServeMux(),
-		turns: NewScheduler(1, o.Queue), streams: NewScheduler(o.Streams, o.Queue),
+		turns: NewScheduler(1, o.Queue), streams: NewScheduler(o.Streams, o.Queue), writing: make(chan struct{}, maxWriting),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.mux.HandleFunc("/api/info", s.info)
@@ -177,5 +180,10 @@ func (s *Server) info(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.answer(w, r, "application/json", func(w http.ResponseWriter) error { return view.WriteJSON(w, s.device.Info()) })
+	var body bytes.Buffer
+	if err := view.WriteJSON(&body, s.device.Info()); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, r, "application/json", &body)
 }

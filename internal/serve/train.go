@@ -103,6 +103,8 @@ func (l *learning) Next(context.Context) ([]Event, bool, error) {
 		return append(l.flush(), l.end("steps")), false, nil
 	case p.Look != nil:
 		return append(l.flush(), Event{"look", p.Look}), true, nil
+	case p.Step == nil: // a part of a look
+		return nil, true, nil
 	}
 	l.steps = append(l.steps, *p.Step)
 	l.done = p.Step.Step

@@ -1,11 +1,14 @@
 package serve
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 
 	"caldera/internal/plot"
@@ -69,12 +72,12 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	var answer *view.Answer
+	var body bytes.Buffer
 	if r.Method != http.MethodHead { // of which nothing but the header is wanted
-		err := s.turns.Do(r.Context(), turn, func() (err error) {
-			answer, err = run(r.Context())
-			return err
-		})
+		err := s.compute(r.Context(), turn, run, func(a *view.Answer) error { return form.write(&body, a) })
+		if errors.Is(err, errNoForm) {
+			err = refuse(http.StatusNotFound, "%s%s: %w: ask for %s", name, ending, err, name)
+		}
 		if err != nil {
 			s.fail(w, r, err)
 			return
@@ -83,22 +86,38 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 	if ending != "" {
 		w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", file))
 	}
-	s.answer(w, r, form.kind, func(w http.ResponseWriter) error {
-		err := form.write(w, answer)
-		if errors.Is(err, errNoForm) {
-			return refuse(http.StatusNotFound, "%s%s: %w: ask for %s", name, ending, err, name)
+	s.answer(w, r, form.kind, &body)
+}
+
+// compute runs a view in a turn, and writes what it gives. Results are larger than
+// what is sent of them, so there are few at a time: the turn ends when one of those
+// before is written.
+func (s *Server) compute(ctx context.Context, turn Turn, run func(context.Context) (*view.Answer, error), write func(*view.Answer) error) error {
+	var answer *view.Answer
+	err := s.turns.Do(ctx, turn, func() (err error) {
+		if answer, err = run(ctx); err != nil {
+			return err
 		}
-		return err
+		select {
+		case s.writing <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	})
+	if err != nil {
+		return err
+	}
+	defer func() { <-s.writing }()
+	return write(answer)
 }
 
 func unknown(r *http.Request) error {
 	return refuse(http.StatusNotFound, "%.200q is not a view: /api/info lists them, and .json, .csv, .svg and .png behind a name ask for a file", r.URL.Path)
 }
 
-// answer writes an answer of the given type. An error before its first byte is
-// answered instead; one behind it ends the connection.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, kind string, write func(w http.ResponseWriter) error) {
+// answer sends an answer of the given type.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, kind string, body *bytes.Buffer) {
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Cache-Control", "no-store")
 	deadline(w)
@@ -106,14 +125,6 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, kind string, wri
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	tracked := &tracker{ResponseWriter: w}
-	err := write(tracked)
-	if err == nil {
-		return
-	}
-	if tracked.begun {
-		s.logf(r, "the answer was cut off: %v", err)
-		panic(http.ErrAbortHandler)
-	}
-	s.fail(w, r, err)
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	w.Write(body.Bytes()) // whoever does not take it has left
 }

@@ -105,7 +105,8 @@ type writing struct {
 	start   WriteStart
 	o       gpt.Options
 	session *gpt.Session
-	whole   bool // session may be used again
+	prompt  []int // what is still to be read before the last chunk
+	whole   bool  // session may be used again
 	decoder *tokenizer.Decoder
 	next    func() (gpt.Token, error, bool)
 	stop    func()
@@ -165,16 +166,23 @@ func (w *writing) begin(ctx context.Context, ids []int) (err error) {
 		}
 	}
 	w.session.Reset()
-	w.next, w.stop = iter.Pull2(w.session.Generate(ctx, ids, w.o))
+	last := (len(ids) - 1) / gpt.MaxChunk * gpt.MaxChunk
+	w.prompt = ids[:last]
+	w.next, w.stop = iter.Pull2(w.session.Generate(ctx, ids[last:], w.o))
 	return nil
 }
 
 // Start is the prompt.
 func (w *writing) Start() any { return w.start }
 
-// Next writes a token.
-func (w *writing) Next(context.Context) ([]Event, bool, error) {
+// Next writes a token. Before the first one it reads the prompt, in chunks.
+func (w *writing) Next(ctx context.Context) ([]Event, bool, error) {
 	w.whole = false
+	if len(w.prompt) > 0 {
+		_, err := w.session.Feed(ctx, w.prompt[:gpt.MaxChunk]...)
+		w.prompt = w.prompt[gpt.MaxChunk:]
+		return nil, true, err
+	}
 	began := time.Now()
 	token, err, ok := w.next()
 	if err != nil {

@@ -24,9 +24,18 @@ func TestMain(m *testing.M) { os.Exit(devicetest.Main(m)) }
 var examples = []string{
 	"tally", "tally?shape=gpt3",
 	"tokens?text=It is a truth, 世界", "tokens?tokens=5,17", "tokens?text=<script>alert(1)</script>",
+	"embed?word=lady", "embed?word=Elizabeth&word=Darcy&word=frobnicate&several=mean&on=he,she", "embed?word=mother - she %2B he&matrix=unembedding&nearest=4",
+	"next?text=It is a truth universally", "next?text=It is a truth&position=1&temperature=0,0.5&top-k=4&top-p=0.9&min-p=0.01&top=8", "next?tokens=5&top=2",
+	"attention?text=It is a truth universally acknowledged", "attention?text=It is a truth&weighted=1&layer=2",
+	"attention?text=It is a truth&layer=3&head=1", "attention?text=It is a truth&head=5&position=-1&top=3&skip-first=1", "attention?tokens=5&layer=0&head=0",
+	"mlp?text=It is a truth universally acknowledged", "mlp?text=It is a truth&layer=3&position=1&by-length=1&top=12&writes=8",
+	"mlp?text=It is a truth&layer=2&neuron=17", "mlp?tokens=5,17&top=1&writes=0",
+	"context?first=a large fortune of her own&second=the good fortune to please", "context?first=It is&second=It is a&at=-1&at=1&top=0",
+	"context?first=5,17&second=17&ids=1&at=1,0", "context?first=a man&second=<b>man</b>&word=man",
 	"lens?text=a single man in possession of a good&positions=3&top=2&off=3.mlp,2.head.1&each=heads",
 	"lens?text=a single man in possession of a good&position=3&answer= of&show=lens",
 	"lens?text=<script>alert(1)</script>&show=attribution&against=%231", "lens?text=Mr.&show=ablation&each=blocks",
+	"forget?text=It is a truth universally acknowledged", "forget?text=It is a truth universally&context=6&predict=10&temperature=1.5&seed=3&top=2", "forget?tokens=5,6&context=1&predict=0",
 }
 
 // within is how far numbers of two backends may be apart. Those of results are at most

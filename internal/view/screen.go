@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -77,8 +78,12 @@ func (s *Screen) Table(rows [][]string) error {
 	return nil
 }
 
-// Bar is a bar of at most width characters for a share of 0 to 1, in eighths.
+// Bar is a bar of at most width characters for a share of 0 to 1, in eighths. There is
+// none for NaN.
 func Bar(share float64, width int) string {
+	if math.IsNaN(share) {
+		return ""
+	}
 	eighths := int(min(max(share, 0), 1)*float64(width)*8 + 0.5)
 	bar := strings.Repeat("█", eighths/8)
 	if rest := eighths % 8; rest > 0 {

@@ -21,7 +21,10 @@ func (t *Text) Source() *Text { return t }
 // IDs are the tokens of the text.
 func (t *Text) IDs(in *inspect.Inspector) ([]int, error) { return t.ids(in) }
 
-func (t *Text) ids(in *inspect.Inspector) ([]int, error) {
+func (t *Text) ids(in *inspect.Inspector) ([]int, error) { return t.idsUpTo(in.Model.Context, in) }
+
+// idsUpTo are the tokens of a text of up to so many.
+func (t *Text) idsUpTo(most int, in *inspect.Inspector) ([]int, error) {
 	if t.Tokens != nil {
 		if len(t.Words) > 0 {
 			return nil, inspect.Userf("both a text and tokens: give one of them")
@@ -32,7 +35,7 @@ func (t *Text) ids(in *inspect.Inspector) ([]int, error) {
 	if t.Special {
 		options = append(options, tokenizer.AllowSpecial)
 	}
-	return in.Encode(strings.Join(t.Words, " "), options...)
+	return in.EncodeUpTo(most, strings.Join(t.Words, " "), options...)
 }
 
 func parseIDs(list string, vocab int) ([]int, error) {

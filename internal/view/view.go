@@ -37,7 +37,13 @@ func All() []View {
 	return []View{
 		{"tally", "Count the weights of a model by kind of matrix.", func() Params { return new(Tally) }},
 		{"tokens", "Cut a text into tokens, or join token ids to a text.", func() Params { return new(Tokens) }},
+		{"embed", "Show the vectors of words: what is near to them, sums, directions, a map.", func() Params { return new(Embed) }},
+		{"next", "Tell what the model expects after every token of a text, and how it takes what comes.", func() Params { return new(Next) }},
+		{"attention", "Show for each layer and head which token looks at which.", func() Params { return new(Attention) }},
+		{"context", "Compare a word in two texts: how far its vectors move apart, which words moved them, what they are near to.", func() Params { return new(Context) }},
 		{"lens", "Show what the model would say after each block, what each part added to a score, and what changes without it.", func() Params { return new(Lens) }},
+		{"mlp", "Show which of the MLP's questions a vector answers most strongly, and which tokens each answer writes.", func() Params { return new(MLP) }},
+		{"forget", "Show what leaves the model's window when its context is full, and what that changes.", func() Params { return new(Forget) }},
 	}
 }
 

@@ -2,9 +2,11 @@
 //
 //	inspect tokens "It is a truth universally acknowledged"
 //	inspect tally --shape=gpt3
+//	inspect serve
 //
 // What each command below inspect may be asked, and how it answers, is in package
-// view; ask.go runs a view on a model, and output.go writes the answer.
+// view; ask.go runs a view on a model, and output.go writes the answer. serve.go serves
+// all of them as a page.
 package inspect
 
 import (
@@ -20,9 +22,17 @@ import (
 )
 
 type commands struct {
-	Tally  tallyCommand                       `cmd:"" help:"${help_tally}"`
-	Tokens command[view.Tokens, *view.Tokens] `cmd:"" help:"${help_tokens}"`
-	Lens   command[view.Lens, *view.Lens]     `cmd:"" help:"${help_lens}"`
+	Tally     tallyCommand                             `cmd:"" help:"${help_tally}"`
+	Tokens    command[view.Tokens, *view.Tokens]       `cmd:"" help:"${help_tokens}"`
+	Embed     command[view.Embed, *view.Embed]         `cmd:"" help:"${help_embed}"`
+	Next      command[view.Next, *view.Next]           `cmd:"" help:"${help_next}"`
+	Attention command[view.Attention, *view.Attention] `cmd:"" help:"${help_attention}"`
+	Context   command[view.Context, *view.Context]     `cmd:"" help:"${help_context}"`
+	Lens      command[view.Lens, *view.Lens]           `cmd:"" help:"${help_lens}"`
+	MLP       command[view.MLP, *view.MLP]             `cmd:"" name:"mlp" help:"${help_mlp}"`
+	Forget    command[view.Forget, *view.Forget]       `cmd:"" help:"${help_forget}"`
+
+	Serve serveCommand `cmd:"" help:"Serve a page in which all of this is seen on one text, with sampling step by step and a model that learns."`
 }
 
 // Command returns the command, with flags of its own.
@@ -33,7 +43,7 @@ func Command() cli.Command {
 	}
 	return cli.Command{
 		Name: "inspect", Help: "Look into a GPT while it reads a text.", Flags: &commands{}, Vars: Vars(),
-		Arguments: "expected one of the commands " + strings.Join(names, ", "),
+		Arguments: "expected one of the commands " + strings.Join(append(names, "serve"), ", "),
 	}
 }
 

@@ -31,7 +31,7 @@ func Types() (string, error) {
 	for _, v := range view.All() {
 		result := view.Results[v.Name]
 		if result == nil {
-			return "", fmt.Errorf("view %s has no type in Results of package view", v.Name)
+			return "", fmt.Errorf("view %s has no type in view.Results", v.Name)
 		}
 		fmt.Fprintf(&views, "  %s: Of<%s>;\n", v.Name, strings.TrimSuffix(w.Type(result), " | null"))
 	}

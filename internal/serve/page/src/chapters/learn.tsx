@@ -1,6 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { TrainingLook, TrainingStart, TrainingStep, TrainDone, TrainSteps } from '../api';
-import type { Info } from '../info';
 import { Num, percent, short } from '../number';
 import { Field, Slider } from '../parts/field';
 import { HeatMap } from '../parts/heatmap';
@@ -10,7 +9,6 @@ import { Bar, Table } from '../parts/table';
 import { stream } from '../stream';
 import { Piece, visible } from '../text';
 import { LearnProse } from './prose';
-import { Run } from './run';
 
 interface Course {
   start?: TrainingStart;
@@ -19,13 +17,12 @@ interface Course {
   done?: TrainDone;
 }
 
-export function Learn({ info }: { info: Info }) {
+export function Learn() {
   return (
     <>
       <LearnProse />
       <div class="panels">
         <Live />
-        <Run info={info} />
       </div>
     </>
   );
