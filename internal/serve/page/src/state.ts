@@ -88,6 +88,17 @@ addEventListener('popstate', () => {
   for (const tell of watchers) tell();
 });
 
+// fit brings what an address says within what the model has.
+export function fit(shape: { layers: number; heads: number; inner: number; vocab: number }): void {
+  const within = (value: number, least: number, count: number) => Math.max(least, Math.min(count - 1, Math.round(value)));
+  go({
+    layer: within(now.layer, 0, shape.layers), head: within(now.head, 0, shape.heads), neuron: within(now.neuron, -1, shape.inner),
+    token: within(now.token, -1, shape.vocab), position: Math.max(-1, Math.round(now.position)), seed: Math.max(0, Math.round(now.seed)),
+    topk: Math.max(0, Math.round(now.topk)), topp: Math.max(0.05, Math.min(1, now.topp)), temperature: Math.max(0, Math.min(100, now.temperature)),
+    window: Math.max(0, Math.round(now.window)), weighted: now.weighted === 1 ? 1 : 0,
+  }, true);
+}
+
 // useApp gives the state, and draws again when it changes.
 export function useApp(): State {
   const [state, set] = useState(now);

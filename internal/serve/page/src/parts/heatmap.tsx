@@ -71,7 +71,7 @@ export function HeatMap(p: HeatMapProps) {
     return () => watch.disconnect();
   }, []);
 
-  const cell = Math.min(26, width / Math.max(1, p.cols));
+  const cell = Math.min(p.cols > 12 ? 26 : 38, width / Math.max(1, p.cols));
   const wide = cell * p.cols;
   const high = p.tall ? Math.min(12, Math.max(2, 480 / p.rows)) * p.rows : cell * p.rows;
 
