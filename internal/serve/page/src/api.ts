@@ -119,6 +119,84 @@ export interface Token {
   text: string;
 }
 
+// inspect.Neighbour
+export interface Neighbour {
+  id: number;
+  text: string;
+  cosine: number | null;
+  rank: number;
+}
+
+// inspect.EmbedWord
+export interface EmbedWord {
+  given: string;
+  text: string;
+  tokens: Token[] | null;
+  taken: string;
+  norm: number | null;
+  vector: (number | null)[] | null;
+  nearest: Neighbour[] | null;
+}
+
+// inspect.EmbedTerm
+export interface EmbedTerm {
+  sign: number;
+  word: string;
+}
+
+// inspect.EmbedSum
+export interface EmbedSum {
+  terms: EmbedTerm[] | null;
+  norm: number | null;
+  vector: (number | null)[] | null;
+  nearest: Neighbour[] | null;
+  excluded: Neighbour[] | null;
+}
+
+// inspect.EmbedProjection
+export interface EmbedProjection {
+  word: string;
+  length: number | null;
+  share: number | null;
+  cosine: number | null;
+}
+
+// inspect.EmbedDirection
+export interface EmbedDirection {
+  from: EmbedWord | null;
+  to: EmbedWord | null;
+  norm: number | null;
+  nearest: Neighbour[] | null;
+  projections: EmbedProjection[] | null;
+}
+
+// inspect.EmbedPoint
+export interface EmbedPoint {
+  kind: string;
+  text: string;
+  x: number | null;
+  y: number | null;
+}
+
+// inspect.EmbedMap
+export interface EmbedMap {
+  points: EmbedPoint[] | null;
+  explained: (number | null)[];
+}
+
+// view.EmbedResult
+export interface EmbedResult {
+  matrix: string;
+  tied: boolean;
+  vocab: number;
+  width: number;
+  words: (EmbedWord | null)[] | null;
+  cosines: ((number | null)[] | null)[] | null;
+  sum: EmbedSum | null;
+  direction: EmbedDirection | null;
+  map: EmbedMap | null;
+}
+
 // inspect.Candidate
 export interface Candidate {
   id: number;
@@ -126,6 +204,142 @@ export interface Candidate {
   score: number | null;
   prob: number | null;
   log_prob: number | null;
+}
+
+// inspect.NextPosition
+export interface NextPosition {
+  position: number;
+  token: Token;
+  next: Token | null;
+  prob: number | null;
+  surprise: number | null;
+  rank: number;
+  entropy: number | null;
+  top: Candidate[] | null;
+  note?: string;
+}
+
+// inspect.NextTraining
+export interface NextTraining {
+  predictions: number;
+  read: number;
+  read_alone: number;
+  loss: number | null;
+  perplexity: number | null;
+}
+
+// inspect.NextChoice
+export interface NextChoice {
+  id: number;
+  text: string;
+  prob: number | null;
+  kept: boolean;
+  drawn: number | null;
+}
+
+// inspect.NextTemperature
+export interface NextTemperature {
+  temperature: number | null;
+  kept: number;
+  kept_prob: number | null;
+  entropy: number | null;
+  tokens: NextChoice[] | null;
+  note?: string;
+}
+
+// view.NextResult
+export interface NextResult {
+  positions: NextPosition[] | null;
+  training: NextTraining;
+  position: number;
+  temperatures: NextTemperature[] | null;
+}
+
+// inspect.AttentionPair
+export interface AttentionPair {
+  layer: number;
+  head: number;
+  from: number;
+  to: number;
+  prob: number | null;
+  carried?: number | null;
+  weight: number | null;
+}
+
+// inspect.AttentionHead
+export interface AttentionHead {
+  layer: number;
+  head: number;
+  entropy: number | null;
+  first: number | null;
+  self: number | null;
+  previous: number | null;
+  distance: number | null;
+  strongest: AttentionPair[] | null;
+  map?: ((number | null)[] | null)[];
+}
+
+// view.AttentionResult
+export interface AttentionResult {
+  tokens: Token[] | null;
+  layers: number;
+  heads_per_layer: number;
+  kv_heads: number;
+  weighted: boolean;
+  pairs: AttentionPair[] | null;
+  heads: AttentionHead[] | null;
+  maps_left_out: string;
+}
+
+// inspect.ContextStage
+export interface ContextStage {
+  length: number | null;
+  nearest: Candidate[] | null;
+}
+
+// inspect.ContextMove
+export interface ContextMove {
+  weight: number | null;
+  length: number | null;
+  away: number | null;
+}
+
+// inspect.Move
+export interface Move {
+  length: number | null;
+  away: number | null;
+}
+
+// inspect.ContextBlock
+export interface ContextBlock {
+  block: number;
+  positions: ContextMove[] | null;
+  bias: Move | null;
+  mlp: Move;
+}
+
+// inspect.ContextText
+export interface ContextText {
+  tokens: Token[] | null;
+  position: number;
+  stages: ContextStage[] | null;
+  blocks: ContextBlock[] | null;
+}
+
+// inspect.Apart
+export interface Apart {
+  cosine_distance: number | null;
+  euclidean: number | null;
+  relative: number | null;
+}
+
+// view.ContextResult
+export interface ContextResult {
+  word: string;
+  first: ContextText;
+  second: ContextText;
+  without_position: Apart | null;
+  apart: Apart[] | null;
 }
 
 // inspect.LensCell
@@ -206,6 +420,103 @@ export interface LensResult {
   attribution: Attribution | null;
   ablation: Ablation | null;
   each: Ablation[] | null;
+}
+
+// inspect.TokenScore
+export interface TokenScore {
+  id: number;
+  text: string;
+  score: number | null;
+}
+
+// inspect.MLPAnswer
+export interface MLPAnswer {
+  neuron: number;
+  value: number | null;
+  length: number | null;
+  share: number | null;
+  along: number | null;
+  raised: TokenScore[] | null;
+  lowered: TokenScore[] | null;
+}
+
+// inspect.MLPLayer
+export interface MLPLayer {
+  layer: number;
+  length: number | null;
+  answers: MLPAnswer[] | null;
+}
+
+// inspect.MLPAnswers
+export interface MLPAnswers {
+  tokens: Token[] | null;
+  position: number;
+  neurons: number;
+  gated: boolean;
+  layers: MLPLayer[] | null;
+}
+
+// inspect.MLPNeuron
+export interface MLPNeuron {
+  tokens: Token[] | null;
+  layer: number;
+  neuron: number;
+  neurons: number;
+  gated: boolean;
+  column: number | null;
+  values: (number | null)[] | null;
+  strongest: number[] | null;
+  raised: TokenScore[] | null;
+  lowered: TokenScore[] | null;
+}
+
+// view.MLPResult
+export interface MLPResult {
+  answers?: MLPAnswers;
+  neuron?: MLPNeuron;
+}
+
+// inspect.ForgetStep
+export interface ForgetStep {
+  from: number;
+  to: number;
+  read: number;
+  slid: boolean;
+  next: Token | null;
+  prob: number | null;
+  surprise: number | null;
+  entropy: number | null;
+}
+
+// inspect.Range
+export interface Range {
+  from: number;
+  to: number;
+  text: string;
+}
+
+// inspect.Slide
+export interface Slide {
+  step: number;
+  forgotten: Range;
+  kept: Range;
+  before: number;
+  came: Token;
+  with: Outcome | null;
+  without: Outcome | null;
+  kl: number | null;
+}
+
+// view.ForgetResult
+export interface ForgetResult {
+  context: number;
+  most: number;
+  tokens: Token[] | null;
+  text: string;
+  given: number;
+  steps: ForgetStep[] | null;
+  slides: Slide[] | null;
+  left: number;
 }
 
 // serve.AboutModel
@@ -379,5 +690,11 @@ export type Of<Result> = Omit<Answer, 'result'> & { result: Result };
 export interface Views {
   tally: Of<TallyResult>;
   tokens: Of<TokensResult>;
+  embed: Of<EmbedResult>;
+  next: Of<NextResult>;
+  attention: Of<AttentionResult>;
+  context: Of<ContextResult>;
   lens: Of<LensResult>;
+  mlp: Of<MLPResult>;
+  forget: Of<ForgetResult>;
 }

@@ -1,5 +1,5 @@
 // The frame: what is looked at above, the chapters beside, and the story itself.
-import { useMemo } from 'preact/hooks';
+import { useEffect, useMemo } from 'preact/hooks';
 import { chapters, type Chapter } from './chapters';
 import { type Info, useInfo } from './info';
 import { Stepper } from './parts/field';
@@ -7,7 +7,7 @@ import { say } from './parts/say';
 import { type Shortcut, Shortcuts } from './parts/shortcuts';
 import { TokenStrip } from './parts/strip';
 import { useCurrent } from './parts/visible';
-import { current, go, useApp } from './state';
+import { current, fit, go, useApp } from './state';
 import { setTheme, type Theme, useTheme } from './theme';
 import { positionOf, TextContext, useText, useTokens } from './textview';
 import { spoken } from './text';
@@ -17,6 +17,10 @@ const ids = chapters.map((c) => c.id);
 export function App() {
   const info = useInfo();
   const tokens = useTokens();
+  const state = useApp();
+  useEffect(() => {
+    if (info.data) fit(info.data.model.shape);
+  }, [info.data, state]);
   return (
     <TextContext.Provider value={tokens}>
       <Top info={info.data} />

@@ -4,30 +4,35 @@ import { useEffect, useState } from 'preact/hooks';
 export interface State {
   text: string;
   other: string; // the second text of the chapter on context
-  word: string; // which word of the two texts
-  words: string; // the words of the chapter on vectors, one a space
+  word: string; // which word of the two texts; empty: one that both have
+  words: string; // the words of the chapter on vectors, with spaces between
+  sum: string; // words with + or − between them
+  on: string; // two words, from the first of which to the second a direction goes
   position: number; // a token of the text; -1: the last one
   layer: number;
-  head: number; // -1: the mean of all heads
-  neuron: number; // -1: the one with the strongest answer
+  head: number;
+  neuron: number; // -1: none
   token: number; // a token of the vocabulary that scores are about; -1: the most likely one
   off: string; // heads and blocks that are switched off, as the command has them
   temperature: number;
   topk: number; // 0: all
   topp: number; // 1: all
   seed: number;
-  snapshot: number; // of the training run; -1: the last one
+  weighted: number; // 1: attention times the length of what is taken
   shape: string; // whose weights are counted; empty: the model's
+  window: number; // tokens that the window of the chapter on forgetting holds; 0: as many as the text has
+  run: string; // folder of a training run
   compare: string; // the backend beside whose values ours stand; empty: none
 }
 
 export const defaults: State = {
   text: 'It is a truth universally acknowledged, that a single man',
   other: 'It was a truth that nobody acknowledged, that a poor man',
-  word: 'man',
-  words: 'man woman king queen',
+  word: '',
+  words: 'man woman he she mother father sister brother',
+  sum: 'mother - woman + man', on: 'man,woman',
   position: -1, layer: 0, head: 0, neuron: -1, token: -1, off: '',
-  temperature: 1, topk: 0, topp: 1, seed: 1, snapshot: -1, shape: '', compare: '',
+  temperature: 1, topk: 0, topp: 1, seed: 1, weighted: 0, shape: '', window: 0, run: '', compare: '',
 };
 
 type Key = keyof State;
@@ -82,6 +87,17 @@ addEventListener('popstate', () => {
   now = next;
   for (const tell of watchers) tell();
 });
+
+// fit brings what an address says within what the model has.
+export function fit(shape: { layers: number; heads: number; inner: number; vocab: number }): void {
+  const within = (value: number, least: number, count: number) => Math.max(least, Math.min(count - 1, Math.round(value)));
+  go({
+    layer: within(now.layer, 0, shape.layers), head: within(now.head, 0, shape.heads), neuron: within(now.neuron, -1, shape.inner),
+    token: within(now.token, -1, shape.vocab), position: Math.max(-1, Math.round(now.position)), seed: Math.max(0, Math.round(now.seed)),
+    topk: Math.max(0, Math.round(now.topk)), topp: Math.max(0.05, Math.min(1, now.topp)), temperature: Math.max(0, Math.min(100, now.temperature)),
+    window: Math.max(0, Math.round(now.window)), weighted: now.weighted === 1 ? 1 : 0,
+  }, true);
+}
 
 // useApp gives the state, and draws again when it changes.
 export function useApp(): State {

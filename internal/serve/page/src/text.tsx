@@ -15,7 +15,7 @@ export function visible(piece: string): string {
 export function spoken(piece: string): string {
   if (piece === '') return 'empty';
   if (/^\s+$/.test(piece)) return piece.replace(/ /g, 'space ').replace(/\n/g, 'line break ').replace(/\t/g, 'tab ').trim();
-  return piece;
+  return visible(piece).replace(/·/g, ' ').trim() || piece;
 }
 
 export function Piece({ text }: { text: string }) {

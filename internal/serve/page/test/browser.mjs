@@ -78,8 +78,18 @@ export async function panel(page, view, title) {
 // numbers are all numbers of an element, as JSON has them.
 export const numbers = (at, selector = 'data') => at.locator(selector).evaluateAll((all) => all.map((e) => Number(e.getAttribute('value'))));
 
-// all numbers of a JSON value.
+// column has the numbers of a table's column: the table's caption and the head of the column say which.
+export const column = (at, caption, head) => at.locator('table').evaluateAll((tables, [source, head]) => {
+  const table = tables.find((t) => new RegExp(source).test(t.caption?.textContent ?? t.getAttribute('aria-label') ?? ''));
+  if (!table) return `no table ${source} among ${tables.map((t) => t.caption?.textContent)}`;
+  const index = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent === head);
+  if (index < 0) return `no column ${head} among ${[...table.tHead.rows[0].cells].map((c) => c.textContent)}`;
+  return [...table.tBodies[0].rows].map((row) => row.cells[index].querySelector('data')).filter(Boolean).map((d) => Number(d.getAttribute('value')));
+}, [caption.source, head]);
+
+// all numbers of a JSON value, and how long its lists are.
 export function flat(value, into = new Set()) {
+  if (Array.isArray(value)) into.add(value.length);
   if (typeof value === 'number') into.add(value);
   else if (value && typeof value === 'object') for (const v of Object.values(value)) flat(v, into);
   return into;

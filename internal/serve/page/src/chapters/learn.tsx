@@ -1,6 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { TrainingLook, TrainingStart, TrainingStep, TrainDone, TrainSteps } from '../api';
-import type { Info } from '../info';
 import { Num, percent, short } from '../number';
 import { Field, Slider } from '../parts/field';
 import { HeatMap } from '../parts/heatmap';
@@ -18,8 +17,7 @@ interface Course {
   done?: TrainDone;
 }
 
-export function Learn({ info }: { info: Info }) {
-  void info;
+export function Learn() {
   return (
     <>
       <LearnProse />

@@ -24,7 +24,7 @@ export interface HeatMapProps {
 const clamp = (n: number, most: number) => Math.max(0, Math.min(most, n));
 
 // paint fills one pixel a cell.
-function paint(p: HeatMapProps): HTMLCanvasElement {
+export function paint(p: Pick<HeatMapProps, 'rows' | 'cols' | 'value' | 'low' | 'high' | 'signs'>): HTMLCanvasElement {
   const [from, to, less] = [colour('--heat-low'), colour('--heat-high'), colour('--heat-less')];
   const none = colour('--heat-none');
   const cells = document.createElement('canvas');
@@ -71,7 +71,7 @@ export function HeatMap(p: HeatMapProps) {
     return () => watch.disconnect();
   }, []);
 
-  const cell = Math.min(26, width / Math.max(1, p.cols));
+  const cell = Math.min(p.cols > 12 ? 26 : 38, width / Math.max(1, p.cols));
   const wide = cell * p.cols;
   const high = p.tall ? Math.min(12, Math.max(2, 480 / p.rows)) * p.rows : cell * p.rows;
 

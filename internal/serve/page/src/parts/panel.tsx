@@ -29,7 +29,8 @@ export function Panel<V extends View>(p: PanelProps<V>) {
   const info = useInfoNow();
   const asked = p.params && address(p.view, p.params);
   const id = `${p.view}-${p.title.toLowerCase().replace(/[^a-z0-9]+/g, '-')}`.slice(0, 36);
-  const main = useJSON<Views[V]>(near && asked ? asked : '', id);
+  const answer = useJSON<Views[V]>(near && asked ? asked : '', id);
+  const main: Answer<Views[V]> = asked ? answer : { busy: false };
   const [open, setOpen] = useState(false);
 
   // What made the values is measured op by op, which takes longer: it is asked for when the reader has paused.
@@ -58,14 +59,14 @@ export function Panel<V extends View>(p: PanelProps<V>) {
       <Shown answer={main}>{(data) => <div class="picture">{p.children(data.result)}</div>}</Shown>
       {main.data && !main.error && <MadeLine made={more.data && (more.data.made ?? [])} busy={more.busy} error={more.error} only={p.made} />}
       {main.data && !main.error && compare && <Compared compared={more.data?.compared} here={main.data.device} busy={more.busy} />}
-      <footer>
+      {p.params && <footer>
         {p.table && main.data && !main.error && (
           <details onToggle={(e) => setOpen(e.currentTarget.open)}>
             <summary>As a table</summary>
             {open && p.table(main.data.result)}
           </details>
         )}
-        {p.params && info && (
+        {info && (
           <details>
             <summary>As a command, and on another device</summary>
             <Command line={commandLine(info, p.view, p.params)} />
@@ -74,7 +75,7 @@ export function Panel<V extends View>(p: PanelProps<V>) {
             ))}
           </details>
         )}
-      </footer>
+      </footer>}
     </article>
   );
 }

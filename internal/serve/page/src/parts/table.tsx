@@ -1,5 +1,6 @@
 // Tables, plain and with bars.
 import type { ComponentChildren } from 'preact';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 export interface Column<Row> {
   head: string;
@@ -16,8 +17,15 @@ interface TableProps<Row> {
 }
 
 export function Table<Row>({ caption, columns, rows, chosen, showCaption }: TableProps<Row>) {
+  // What scrolls must be reached by keys; what does not is no stop on the way.
+  const box = useRef<HTMLDivElement>(null);
+  const [over, setOver] = useState(false);
+  useLayoutEffect(() => {
+    const b = box.current;
+    if (b) setOver(b.scrollWidth > b.clientWidth || b.scrollHeight > b.clientHeight);
+  });
   return (
-    <div class="scroll" role="region" aria-label={caption} tabIndex={0}>
+    <div class="scroll" role="group" aria-label={caption} ref={box} tabIndex={over ? 0 : undefined}>
       <table>
         <caption class={showCaption ? '' : 'unseen'}>{caption}</caption>
         <thead>

@@ -7,7 +7,7 @@ export function useSeen<E extends Element>() {
   const [near, set] = useState(false);
   useEffect(() => {
     if (!ref.current) return;
-    const watch = new IntersectionObserver(([entry]) => entry && set(entry.isIntersecting), { rootMargin: '240px 0px' });
+    const watch = new IntersectionObserver((entries) => set(entries[entries.length - 1]!.isIntersecting), { rootMargin: '240px 0px' });
     watch.observe(ref.current);
     return () => watch.disconnect();
   }, []);
