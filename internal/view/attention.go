@@ -6,10 +6,10 @@ import (
 	"io"
 	"math"
 	"strings"
-	"unicode/utf8"
 
 	"caldera/inspect"
 	"caldera/internal/plot"
+	"caldera/internal/table"
 )
 
 // Attention are the parameters of the view of who looks at whom.
@@ -121,7 +121,7 @@ func (r AttentionResult) printMap(s *Screen, h inspect.AttentionHead) error {
 	width := 0
 	for i, t := range r.Tokens {
 		labels[i] = fmt.Sprintf("%3d %s", i, Quote(t))
-		width = max(width, utf8.RuneCountInString(labels[i]))
+		width = max(width, table.Width(labels[i]))
 	}
 	const cell = 3
 	if needed := width + 1 + cell*len(r.Tokens); s.Columns > 0 && needed > s.Columns || len(r.Tokens) > 200 {
@@ -147,7 +147,7 @@ func (r AttentionResult) printMap(s *Screen, h inspect.AttentionHead) error {
 			}
 			line.WriteString(s.Shade(share, text))
 		}
-		if err := s.Print("%s%s %s", labels[i], strings.Repeat(" ", width-utf8.RuneCountInString(labels[i])), line.String()); err != nil {
+		if err := s.Print("%s%s %s", labels[i], strings.Repeat(" ", width-table.Width(labels[i])), line.String()); err != nil {
 			return err
 		}
 	}
