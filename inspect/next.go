@@ -199,7 +199,7 @@ func (in *Inspector) temperature(scores []float32, d distribution, s gpt.Samplin
 // tokenizer has no token.
 func (in *Inspector) barred(o gpt.Options) ([]int, error) {
 	if in.Tokenizer != nil {
-		o.Vocab, o.Barred = in.Tokenizer.VocabSize(), in.Tokenizer.Holes()
+		o.Vocab, o.Barred = min(in.Tokenizer.VocabSize(), in.Model.Vocab), in.Tokenizer.Holes()
 	}
 	return o.NeverDrawn(in.Model)
 }

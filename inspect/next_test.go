@@ -183,6 +183,15 @@ func TestNextPadded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A tokenizer may have more tokens than the model.
+	fewer := inspect.New(random(t, b, model.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 16, Context: 32, Vocab: 300}).Model, tokens, inspect.Options{})
+	defer fewer.Close()
+	if small, err := fewer.Next(t.Context(), []int{1, 2}, inspect.NextOptions{Temperatures: []float64{1}}); err != nil || small.Temperatures[0].Kept != 300 {
+		t.Errorf("with fewer ids than tokens: %+v, %v", small, err)
+	}
+	if _, err := fewer.Forget(t.Context(), []int{1, 2}, inspect.ForgetOptions{Predict: 1}); err != nil {
+		t.Error(err)
+	}
 	holes := 0
 	for _, temperature := range got.Temperatures {
 		for _, c := range temperature.Tokens {

@@ -69,6 +69,14 @@ func (r NextResult) Text(s *Screen) error {
 	if err := s.Table(rows); err != nil {
 		return err
 	}
+	for _, p := range r.Positions {
+		if p.Note != "" {
+			if err := s.Print("\nafter position %d: %s", p.Position, p.Note); err != nil {
+				return err
+			}
+			break
+		}
+	}
 	if err := r.training(s); err != nil {
 		return err
 	}
@@ -193,6 +201,9 @@ func (r NextResult) Draw(w io.Writer, f plot.Format) error {
 		panels = append(panels, drawn)
 	}
 	if len(panels) == 0 {
+		if note := r.Positions[0].Note; note != "" {
+			return inspect.Userf("there is nothing to draw: %s", note)
+		}
 		return inspect.Userf("there is nothing to draw: the text has one token, and no likely tokens or temperatures are asked for")
 	}
 	return plot.WritePanels(w, f, panels...)

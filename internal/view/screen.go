@@ -39,6 +39,30 @@ func (s *Screen) Faint(text string) string { return s.with(faint, text) }
 // Bold is text that is more important.
 func (s *Screen) Bold(text string) string { return s.with(bold, text) }
 
+// Note writes an explanation, broken into lines between its words.
+func (s *Screen) Note(text string) error {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if s.Columns > 0 && line != "" && table.Width(line)+1+table.Width(word) > s.Columns {
+			if err := s.Print("%s", s.Faint(line)); err != nil {
+				return err
+			}
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return s.Print("%s", s.Faint(line))
+}
+
+// Fits reports whether a table fits into a line.
+func (s *Screen) Fits(rows [][]string) bool {
+	if s.Columns == 0 {
+		return true
+	}
+	_, changed := table.PartsByFirst(rows, tableGap, s.Columns)
+	return !changed
+}
+
 // Shade is text on a ground that is the darker the larger share is, 0 to 1: of 24
 // greys of a terminal of 256 colours. There is no ground for NaN.
 func (s *Screen) Shade(share float64, text string) string {

@@ -74,6 +74,7 @@ func TestOutputs(t *testing.T) {
 	wantFailure(t, run(t, "tally", "-o", "a.txt"), 2, "a.txt", ".svg, .png, .csv or .json")
 	wantFailure(t, run(t, "tally", "--json", "-o", "a.json"), 2, "--json")
 	wantFailure(t, run(t, "tokens", "--backend=cpu", "-o", "a.svg", "x"), 2, "no picture of tokens")
+	wantFailure(t, run(t, "embed", "--backend=cpu", "--nearest=0", "-o", "a.svg", "he"), 2, "no map of one word")
 	if _, err := os.Stat("a.svg"); err == nil {
 		t.Error("a file was written for a picture that there is not")
 	}
@@ -107,7 +108,7 @@ func TestTexts(t *testing.T) {
 		{2, []string{"-f", file}, "not valid UTF-8"}, {2, []string{"-f", file, "a"}, "another text"}, {1, []string{"-f", file + "x"}, "no such file"},
 		{2, []string{"--tokens=2048"}, "0 to 2047"}, {2, []string{"--tokens=1", "a"}, "both a text and tokens"}, {2, []string{"caf\xe9"}, "not valid UTF-8"},
 		{2, []string{strings.Repeat("word ", 400)}, "the model's context holds 256"}, {2, []string{strings.Repeat("a", 100_000)}, "the model's context holds 256"},
-		{1, []string{"-m", "/nonexistent", "a"}, "/nonexistent"}, {2, []string{"--backend=metal", "a"}, `"metal"`}, {1, []string{"--compare=nothing", "a"}, `"nothing"`},
+		{1, []string{"-m", "/nonexistent", "a"}, "/nonexistent"}, {2, []string{"--backend=metal", "a"}, `"metal"`}, {1, []string{"--compare=nothing", "a"}, `--compare=nothing: `},
 	} {
 		if c.args[0] != "--backend=metal" {
 			c.args = append([]string{"--backend=cpu"}, c.args...)
