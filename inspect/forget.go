@@ -82,7 +82,7 @@ func (in *Inspector) checkForget(ids []int, o ForgetOptions) error {
 	case o.Context < 0 || o.Context > in.Model.Context:
 		return Userf("context %d: this model can have 1 to %d", o.Context, in.Model.Context)
 	case o.Predict < 0 || len(ids)+o.Predict > in.ForgetLimit():
-		return Userf("%d tokens to write after a text of %d: expected at least 0, and together at most %d, twice the model's context", o.Predict, len(ids), in.ForgetLimit())
+		return Userf("a text of %d tokens, and %d that the model is to write: expected together at most %d, twice the model's context: have it write fewer, at least 0, or shorten the text", len(ids), o.Predict, in.ForgetLimit())
 	case o.Top < 0 || o.Top > maxTop:
 		return Userf("top %d: expected 0 to %d of the likeliest tokens", o.Top, maxTop)
 	}

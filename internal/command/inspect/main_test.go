@@ -55,6 +55,9 @@ func TestTally(t *testing.T) {
 	}
 	wantFailure(t, run(t, "tally", "--shape=gpt9"), 2, `"gpt9"`, "gpt3")
 	wantFailure(t, run(t, "tally", "--shape=gpt3", "-m", "x"), 2, "--shape=gpt3", "--model=x")
+	if r := run(t, "tally", "gpt3"); r.Code != 2 || !strings.Contains(r.Stderr, `unexpected argument "gpt3"; see inspect tally --help`) {
+		t.Errorf("an argument that it does not take: exit code %d, %s", r.Code, r.Stderr)
+	}
 	wantFailure(t, run(t, "tally", "-m", "/nonexistent"), 1, "/nonexistent")
 }
 
@@ -97,6 +100,14 @@ func TestTexts(t *testing.T) {
 	if r := commandtest.Run(t, cmd); r.Code != 0 || r.Out != want {
 		t.Errorf("standard input: exit code %d, %s%s", r.Code, r.Out, r.Stderr)
 	}
+	zeros, err := os.Open("/dev/zero")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer zeros.Close()
+	cmd = exec.Command(program, "tokens", "--backend=cpu")
+	cmd.Stdin = zeros
+	wantFailure(t, commandtest.Run(t, cmd), 1, "standard input is longer than 67108864 bytes")
 	if err := os.WriteFile(file, []byte("caf\xe9"), 0o666); err != nil {
 		t.Fatal(err)
 	}
