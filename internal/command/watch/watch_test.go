@@ -105,7 +105,7 @@ func start(t *testing.T, prompt string, args ...string) *shown {
 func (s *shown) see(r *reference, layer, head int) *image.RGBA {
 	s.t.Helper()
 	var shot *image.RGBA
-	s.until(fmt.Sprintf("block %d, head %d after %q", layer+1, head+1, r.text.String()), func() (err error) {
+	s.until(fmt.Sprintf("block %d, head %d after %q", layer, head, r.text.String()), func() (err error) {
 		if s.cmd.ProcessState != nil {
 			return errors.New("the program has ended")
 		}
@@ -117,7 +117,7 @@ func (s *shown) see(r *reference, layer, head int) *image.RGBA {
 	if text := r.text.String(); s.out.String() != text {
 		s.t.Errorf("the program wrote %q, expected %q", s.out.String(), text)
 	}
-	want := fmt.Sprintf("block %d of 6, head %d of 6", layer+1, head+1)
+	want := fmt.Sprintf(", block %d, head %d", layer, head)
 	if title := s.title(s.w); !strings.Contains(title, want) || !strings.Contains(title, "austen on vulkan:0 llvmpipe") {
 		s.t.Errorf("the title is %q, expected model, device and %q", title, want)
 	}
@@ -163,7 +163,7 @@ func (s *shown) quit(key xproto.Keysym) {
 // TestWindow goes through what a person can do, and holds every picture to the values
 // that the host reads from the device in another process.
 func TestWindow(t *testing.T) {
-	s := start(t, prompt, "--paused", "-n", "9", "--layer=2", "--head=3")
+	s := start(t, prompt, "--paused", "-n", "9", "--layer=1", "--head=2")
 	r := newReference(t, prompt, 256, 9)
 	r.step(t) // the prompt
 	s.see(r, 1, 2)
@@ -293,8 +293,8 @@ func TestRefused(t *testing.T) {
 		{"no driver", 1, []string{"VK_DRIVER_FILES=/nonexistent.json"}, nil, []string{"no Vulkan driver"}},
 		{"another loader", 1, []string{"CALDERA_VULKAN_LOADER=/lib/x.so"}, nil, []string{"CALDERA_VULKAN_LOADER"}},
 		{"CPU", 2, nil, []string{"--backend=cpu"}, []string{"--backend=cpu", "Vulkan"}},
-		{"no such layer", 2, nil, []string{"--layer=7"}, []string{"--layer=7", "1 to 6"}},
-		{"no such head", 2, nil, []string{"--head=0"}, []string{"--head=0", "1 to 6"}},
+		{"no such layer", 2, nil, []string{"--layer=6"}, []string{"--layer=6", "0 to 5"}},
+		{"no such head", 2, nil, []string{"--head=-1"}, []string{"--head=-1", "0 to 5"}},
 		{"size", 2, nil, []string{"--size=12"}, []string{"--size=12", "1280x800"}},
 		{"rate", 2, nil, []string{"--rate=-3"}, []string{"--rate=-3"}},
 		{"context", 2, nil, []string{"-c", "9999"}, []string{"--ctx-size=9999", "256"}},
