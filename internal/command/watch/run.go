@@ -84,7 +84,7 @@ func (f *flags) run(ctx context.Context) (err error) {
 	}
 	defer v.close()
 	st := newStory(m, texts{t}, s, ids, options, os.Stdout)
-	defer func() { err = errors.Join(err, st.close()) }()
+	defer func() { err = cmp.Or(err, st.close()) }() // which returns an error of writing again
 	a := &app{
 		window: w, backend: on, story: st, values: v, texts: texts{t},
 		name: fmt.Sprintf("%s on %s %s", f.ModelFlags.Name(), device.Spec(), device.Name),
