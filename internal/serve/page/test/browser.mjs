@@ -68,7 +68,11 @@ export async function walk(page) {
 export async function panel(page, view, title) {
   const at = page.locator(`.panel[data-view="${view}"]`, title ? { has: page.locator('h3', { hasText: title }) } : {}).first();
   await at.evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
-  await page.waitForFunction((e) => e.dataset.asked !== undefined && e.getAttribute('aria-busy') !== 'true', await at.elementHandle(), { timeout: 30000 });
+  await page.waitForFunction((e) => {
+    if (e.dataset.asked !== undefined && e.getAttribute('aria-busy') !== 'true') return true;
+    e.scrollIntoView({ block: 'center', behavior: 'instant' }); // again and again: what is above may still grow
+    return false;
+  }, await at.elementHandle(), { timeout: 30000, polling: 100 });
   const asked = await at.getAttribute('data-asked');
   const answer = await fetch(base + asked);
   if (!answer.ok) fail(`${asked}: ${answer.status} ${await answer.text()}`);
