@@ -10,6 +10,9 @@ PKG    ?= ./...
 FUZZ   ?= 30s
 LONG   ?= 5m
 
+# The window needs headers that no other package does, so it has a build tag.
+WINDOW = ./internal/command/watch
+
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Names the Vulkan drivers to test on, and makes a missing one fail the tests.
 ENV = env=$$(scripts/testenv.sh) && eval "$$env" &&
@@ -27,9 +30,15 @@ run: export PROMPT := $(PROMPT)
 run: setup-run bin/generate ## write text with the embedded model (PROMPT=… N=… ARGS=…)
 	bin/generate -p "$$PROMPT" -n $(N) $(ARGS)
 
+.PHONY: watch
+watch: export PROMPT := $(PROMPT)
+watch: setup-watch bin/watch ## the same in a window that shows what the model computes, drawn by Vulkan (PROMPT=… ARGS=…)
+	bin/watch -p "$$PROMPT" $(ARGS)
+
 .PHONY: test
-test: setup-test lint ## everything that must hold before a change goes in
+test: setup-test lint lint-watch ## everything that must hold before a change goes in
 	$(ENV) scripts/test.sh -vet=off $(COUNT) $(LIMIT) $(PKG)
+	$(if $(filter ./... $(WINDOW),$(PKG)),$(ENV) scripts/test.sh -tags watch -vet=off $(COUNT) $(LIMIT) $(WINDOW))
 
 .PHONY: test-race
 test-race: setup-test ## the tests under the race detector
@@ -69,6 +78,11 @@ lint: ## gofmt, go.mod, go vet, staticcheck, and the build with and without cgo
 	go vet ./...
 	$(STATICCHECK) ./...
 
+.PHONY: lint-watch
+lint-watch: setup-watch
+	go vet -tags watch ./cmd/watch $(WINDOW)
+	$(STATICCHECK) -tags watch ./cmd/watch $(WINDOW)
+
 .PHONY: bench
 bench: setup-run bin/bench ## speed of this machine, CPU and Vulkan (ARGS=…)
 	bin/bench $(ARGS)
@@ -76,6 +90,10 @@ bench: setup-run bin/bench ## speed of this machine, CPU and Vulkan (ARGS=…)
 .PHONY: convert
 convert: setup-run bin/convert ## a checkpoint as GGUF, for llama.cpp and ollama, or as safetensors (ARGS="-m … -o …")
 	bin/convert $(ARGS)
+
+.PHONY: inspect
+inspect: setup-run bin/inspect ## look into a model while it reads a text, in the terminal or as a page (ARGS="lens …", ARGS=serve)
+	bin/inspect $(ARGS)
 
 .PHONY: train
 train: setup-run bin/train ## a model, or a tokenizer, of your own texts (ARGS="--data=… --out_dir=…", ARGS="tokenizer -o … texts…")
@@ -94,11 +112,12 @@ clean: ## remove what was built and measured here
 	rm -rf bin
 	find . -path ./.git -prune -o -type f '(' -name '*.test' -o -name '*.prof' -o -name 'coverage.out' ')' -exec rm -f {} +
 
-.PHONY: setup-run setup-code setup-test
-setup-run setup-code setup-test: setup-%:
+.PHONY: setup-run setup-code setup-watch setup-test
+setup-run setup-code setup-watch setup-test: setup-%:
 	@scripts/setup.sh $*
 
 # go build knows what is up to date. --version and bench's results name the commit, also where GOFLAGS turns off Go's own stamp.
-.PHONY: bin/caldera bin/generate bin/convert bin/train bin/bench
-bin/caldera bin/generate bin/convert bin/train bin/bench: bin/%:
-	go build -ldflags "-X caldera/internal/version.commit=$$(git describe --always --dirty --abbrev=12 2>/dev/null)" -o $@ ./cmd/$*
+.PHONY: bin/caldera bin/generate bin/convert bin/train bin/bench bin/inspect bin/watch
+bin/watch: TAGS = -tags watch
+bin/caldera bin/generate bin/convert bin/train bin/bench bin/inspect bin/watch: bin/%:
+	go build $(TAGS) -ldflags "-X caldera/internal/version.commit=$$(git describe --always --dirty --abbrev=12 2>/dev/null)" -o $@ ./cmd/$*

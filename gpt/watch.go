@@ -30,6 +30,15 @@ func (s *Session) Seen(name string) backend.Tensor {
 	return s.last.named[name]
 }
 
+// Scores are those that Feed has returned, [1, 1, vocab], in the memory of the backend:
+// they are overwritten by the next step. The tensor is absent if there was no step.
+func (s *Session) Scores() backend.Tensor {
+	if s.last == nil {
+		return backend.Tensor{}
+	}
+	return s.last.logits
+}
+
 // Watched are the names of the values that Seen has, in order.
 func (s *Session) Watched() []string {
 	if s.last == nil {

@@ -118,6 +118,10 @@ type attention struct {
 	position int // whose pairs are listed; below 0: of all
 	pairs    strongest
 	heads    []*attentionHead
+
+	// Memory for one head's rows and for the weights of one of them.
+	rows    []float32
+	weights []float64
 }
 
 // attentionHead is a head of it.
@@ -191,7 +195,7 @@ func (in *Inspector) attend(ctx context.Context, s *gpt.Session, a *attention, l
 		for _, l := range layers {
 			var carried [][]float64
 			if a.o.Weighted {
-				values, err := in.fetch(s.Seen(fmt.Sprintf("blocks.%d.attention.value", l)).Slice(2, 0, n))
+				values, err := in.fetch(nil, s.Seen(fmt.Sprintf("blocks.%d.attention.value", l)).Slice(2, 0, n))
 				if err != nil {
 					return err
 				}
@@ -207,12 +211,12 @@ func (in *Inspector) attend(ctx context.Context, s *gpt.Session, a *attention, l
 				if a.o.Weighted {
 					h.carried = append(h.carried, carried[h.Head]...)
 				}
-				rows, err := in.fetch(probs.Slice(1, h.Head, h.Head+1))
-				if err != nil {
+				var err error
+				if a.rows, err = in.fetch(a.rows, probs.Slice(1, h.Head, h.Head+1)); err != nil {
 					return err
 				}
 				for i := range n {
-					a.look(h, from+i, rows[i*(from+n):][:from+i+1])
+					a.look(h, from+i, a.rows[i*(from+n):][:from+i+1])
 				}
 			}
 		}
@@ -222,7 +226,11 @@ func (in *Inspector) attend(ctx context.Context, s *gpt.Session, a *attention, l
 
 // look adds what a head's position does, whose probabilities are p.
 func (a *attention) look(h *attentionHead, at int, p []float32) {
-	weights, total := widen(p), 1.0
+	weights, total := a.weights[:0], 1.0
+	for _, x := range p {
+		weights = append(weights, float64(x))
+	}
+	a.weights = weights
 	if h.carried != nil {
 		total = 0
 		for i, c := range h.carried[:at+1] {

@@ -257,7 +257,7 @@ func matrixOf(t *testing.T, m *model.Model, role model.Role, block int) []float3
 // the device is taken at a time.
 func TestAttentionMemory(t *testing.T) {
 	a := gpttest.OpenCPU(t)
-	c := model.Config{Family: "gpt2", Layers: 4, Heads: 12, Width: 24, Context: 1024, Vocab: 50, TieEmbeddings: true, Settings: &model.GPT2Settings{Activation: backend.GELUTanh}}
+	c := model.Config{Family: "gpt2", Layers: 6, Heads: 12, Width: 24, Context: 1024, Vocab: 50, TieEmbeddings: true, Settings: &model.GPT2Settings{Activation: backend.GELUTanh}}
 	m, err := gpt.Random(t.Context(), a, c.Complete(), gpt.LoadOptions{}, 7)
 	if err != nil {
 		t.Fatal(err)
@@ -274,11 +274,23 @@ func TestAttentionMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Heads) != 48 || len(got.Pairs) != 3 {
+	if len(got.Heads) != 72 || len(got.Pairs) != 3 {
 		t.Errorf("%d heads, %d pairs", len(got.Heads), len(got.Pairs))
 	}
 	const mb = 1 << 20
-	if used := a.Most - weights; used > 200*mb {
-		t.Errorf("%d MB were taken at a time, expected at most 200", used/mb)
+	if used := a.Most - weights; used > 120*mb {
+		t.Errorf("%d MB were taken at a time, expected at most 120", used/mb)
+	}
+}
+
+// TestMapSizes reads as many layers at once as memory holds, and fewer tokens where that
+// holds not even one.
+func TestMapSizes(t *testing.T) {
+	for _, c := range []struct{ heads, context, chunk, layers int }{
+		{12, 64, 512, 341}, {12, 1024, 512, 2}, {32, 1024, 512, 1}, {32, 8192, 64, 1}, {32, 131072, 16, 1}, {1, 1, 512, 1 << 24},
+	} {
+		if chunk, layers := inspect.MapSizes(c.heads, c.context, 64<<20); chunk != c.chunk || layers != c.layers {
+			t.Errorf("%d heads, a context of %d: %d tokens and %d layers at once, expected %d and %d", c.heads, c.context, chunk, layers, c.chunk, c.layers)
+		}
 	}
 }

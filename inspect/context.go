@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"caldera/backend"
 	"caldera/gpt/model"
 )
 
@@ -78,7 +79,7 @@ type ContextOptions struct {
 
 // maxValues bounds the bytes of values that are kept at a time, on the host and on the
 // device each.
-const maxValues = 48 << 20
+const maxValues = 16 << 20
 
 // Context has the model read two texts, and compares its vectors at a position of each.
 func (in *Inspector) Context(ctx context.Context, first, second []int, o ContextOptions) (*Contexts, error) {
@@ -205,7 +206,13 @@ func (in *Inspector) move(ctx context.Context, t, other *contextText, i int, val
 	m := in.Model
 	away := less(widen(t.hidden(i+1)), widen(other.hidden(i+1)))
 	distance := length(away)
-	of := func(x []float64) Move { return Move{Float(length(x)), Float(dot(x, away) / distance)} }
+	of := func(x []float32) Move {
+		along := 0.0
+		for k, v := range x {
+			along += float64(v) * away[k]
+		}
+		return Move{Float(length(x)), Float(along / distance)}
+	}
 
 	carried, err := in.carried(ctx, i, values)
 	if err != nil {
@@ -228,16 +235,16 @@ func (in *Inspector) move(ctx context.Context, t, other *contextText, i int, val
 	if err != nil {
 		return nil, err
 	}
-	b := &ContextBlock{Block: i, MLP: of(widen(t.run.Value("blocks.%d.mlp.output", i).Row(0)))}
+	b := &ContextBlock{Block: i, MLP: of(t.run.Value("blocks.%d.mlp.output", i).Row(0))}
 	for j, w := range weights {
-		b.Positions = append(b.Positions, ContextMove{Float(w), of(widen(written[j*m.Width : (j+1)*m.Width]))})
+		b.Positions = append(b.Positions, ContextMove{Float(w), of(written[j*m.Width : (j+1)*m.Width])})
 	}
-	bias, err := in.vector(in.weight(model.Bias, model.Output, i), 0)
-	if err != nil {
-		return nil, err
-	}
-	if bias != nil {
-		move := of(bias)
+	if bias := in.weight(model.Bias, model.Output, i).Tensor; bias != nil {
+		values := make([]float32, m.Width)
+		if err := backend.GetF32(m.Backend, *bias, values); err != nil {
+			return nil, err
+		}
+		move := of(values)
 		b.Bias = &move
 	}
 	return b, nil

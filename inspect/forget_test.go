@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"caldera/backend"
@@ -119,6 +120,15 @@ func TestForgetText(t *testing.T) {
 	}
 	if s := got.Slides[0]; s.Forgotten.Text != "It is a" || s.Kept.Text != " truth uni" || s.Came.Text != "vers" {
 		t.Errorf("%+v", s)
+	}
+	// A text may have more tokens than the context, but not any number.
+	for _, long := range []string{strings.Repeat("It is ", 200), strings.Repeat("word ", 20000)} {
+		_, err := in.EncodeUpTo(300, long)
+		wantUser(t, err)
+		gpttest.WantError(t, err, "tokens", "and at most 300 are expected: shorten it")
+	}
+	if text, err := in.EncodeUpTo(in.ForgetLimit(), strings.Repeat("It is ", 200)); err != nil || len(text) <= in.Model.Context {
+		t.Errorf("%d tokens, %v", len(text), err)
 	}
 	// Without a size, the window is as large as the text.
 	if got, err = in.Forget(context.Background(), text, inspect.ForgetOptions{Predict: 1}); err != nil || got.Context != len(text) || len(got.Slides) != 1 {

@@ -8,12 +8,20 @@
 //
 //	tally.go        the weights of a model, by kind
 //	tokens.go       a text cut into tokens
+//	embed.go        words as vectors: what is near, sums, directions, a map
+//	next.go         what is expected after every token, what came, what may be drawn
+//	forget.go       what a window drops when it is full
 //	run.go          the values that a model names, while it reads a text
 //	scores.go       vectors mapped to scores of all tokens
+//	attention.go    who looks at whom
+//	context.go      a word in two texts, and what moved its vectors apart
+//	mlp.go          which questions of the MLP a vector answers, and what the answers write
+//	weights.go      products with weights that no session computes
 //	lens.go         scores of the vectors after every block
 //	attribution.go  what each part of the model added to a score
 //	ablation.go     what the model says with some of its parts switched off
 //	made.go         which ops made a value, and how long that took
+//	learn.go        a text, read with the weights that a training run has kept on its way
 //
 // Results are structs that marshal to JSON.
 package inspect
@@ -130,7 +138,7 @@ func (in *Inspector) fitsUpTo(most int, ids []int) error {
 
 func (in *Inspector) tooLong(found string, most int) error {
 	if most != in.Model.Context {
-		return Userf("the text has %s: expected at most %d: shorten it", found, most)
+		return Userf("the text has %s and at most %d are expected: shorten it", found, most)
 	}
 	return Userf("the text has %s and the model's context holds %d: shorten it", found, most)
 }

@@ -238,7 +238,7 @@ func (in *Inspector) MLPNeuron(ctx context.Context, ids []int, o MLPNeuronOption
 	s.Reset()
 	s.Watch(name)
 	if err := in.feed(ctx, s, ids, gpt.MaxChunk, func(_, n int) error {
-		values, err := in.fetch(s.Seen(name).Slice(2, 0, n).Slice(3, o.Neuron, o.Neuron+1))
+		values, err := in.fetch(nil, s.Seen(name).Slice(2, 0, n).Slice(3, o.Neuron, o.Neuron+1))
 		for _, v := range values {
 			u.Values = append(u.Values, Float(v))
 			order = append(order, float32(math.Abs(float64(v))))

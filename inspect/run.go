@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"caldera/backend"
@@ -147,7 +148,7 @@ func (in *Inspector) feed(ctx context.Context, s *gpt.Session, ids []int, chunk 
 func (in *Inspector) collect(v *Value, x backend.Tensor, from, n int) error {
 	width := v.Shape[len(v.Shape)-1]
 	x = x.Slice(2, 0, n).Slice(3, 0, width)
-	p, err := in.fetch(x)
+	p, err := in.fetch(nil, x)
 	if err != nil {
 		return err
 	}
@@ -158,11 +159,11 @@ func (in *Inspector) collect(v *Value, x backend.Tensor, from, n int) error {
 	return nil
 }
 
-// fetch returns the elements of x, [1, n, rows, width] of f32 whose rows are neighbours
-// in memory, one row after the other.
-func (in *Inspector) fetch(x backend.Tensor) ([]float32, error) {
+// fetch returns the elements of x, [1, n, rows, width] of f32 whose numbers are neighbours
+// in memory, one row after the other, in the memory of p if that is large enough.
+func (in *Inspector) fetch(p []float32, x backend.Tensor) ([]float32, error) {
 	begin, end := x.Span()
-	p := make([]float32, (end-begin)/4)
+	p = slices.Grow(p[:0], (end-begin)/4)[:(end-begin)/4]
 	if err := backend.GetF32(in.Model.Backend, backend.Of(x.Buf, backend.F32, x.Offset, len(p)), p); err != nil {
 		return nil, err
 	}

@@ -50,15 +50,15 @@ type TrainingOptions struct {
 	Character   string  // whose neighbours are shown; the one that Text has most often, but for spaces
 }
 
-// What a Training may be at most: a step then takes a fraction of a second on a CPU,
-// and all of it a few dozen megabytes.
+// What a Training may be at most: a step then takes a tenth of a second on a CPU,
+// and all of it takes about a hundred megabytes.
 const (
 	maxTrainingText  = 1 << 20 // bytes
 	maxTrainingVocab = 4096
-	maxTrainingWork  = 4e9 // operations of a step: about 6 for each weight and character
+	maxTrainingWork  = 4e9 // operations of a step
 )
 
-// trainingBounds are the smallest and the largest value of each number.
+// bounds are the smallest and the largest value of each number.
 func (o *TrainingOptions) bounds() []trainingBound {
 	return []trainingBound{
 		{"layers", o.Layers, 1, 8}, {"heads", o.Heads, 1, 16}, {"width", o.Width, 4, 256}, {"context", o.Context, 4, 256},
@@ -107,6 +107,15 @@ func (o TrainingOptions) Validate() error {
 	return nil
 }
 
+// work is about how many operations a step of a model with so many weights takes: 6
+// for each weight and character; and for each two characters of a window, in each
+// layer, 12 for each number of a vector and some 60 for each head, whose softmax has an
+// exponential.
+func (o TrainingOptions) work(weights int) float64 {
+	pairs := float64(o.Layers * o.Context * (12*o.Width + 60*o.Heads))
+	return float64(o.Batch*o.Context) * (6*float64(weights) + pairs)
+}
+
 // Training is a small GPT, of GPT-2's kind, that learns a text character by
 // character, beginning with random weights. It is for one goroutine.
 type Training struct {
@@ -137,7 +146,7 @@ func NewTraining(ctx context.Context, b backend.Backend, o TrainingOptions) (_ *
 	if config.Vocab > maxTrainingVocab {
 		return nil, Userf("text: found %d different characters and parts of characters, expected at most %d: give a text of fewer", config.Vocab, maxTrainingVocab)
 	}
-	if work := 6 * float64(config.Parameters()) * float64(o.Batch*o.Context); work > maxTrainingWork {
+	if work := o.work(config.Parameters()); work > maxTrainingWork {
 		return nil, Userf("a step of %d windows of %d characters with %d weights takes %.1e operations, expected at most %.0e: choose a smaller width, batch or context, or fewer layers",
 			o.Batch, o.Context, config.Parameters(), work, float64(maxTrainingWork))
 	}

@@ -51,7 +51,7 @@ func TestTraining(t *testing.T) {
 	o := small()
 	start, steps, looks := learn(t, b, o)
 	if b.InUse() != 0 {
-		t.Errorf("%d bytes are in use after Close", b.InUse())
+		t.Errorf("%d buffers are in use after Close", b.InUse())
 	}
 	if n := utf8.RuneCountInString(o.Text); start.Characters != n || start.HeldOut != n/10 || start.Weights < 1000 {
 		t.Errorf("it begins with %+v, and the text has %d characters", start, n)
@@ -174,6 +174,10 @@ func TestTrainingRefuses(t *testing.T) {
 			o.Width, o.Layers, o.Context, o.Batch, o.Text = 256, 8, 256, 64, inspect.Passage
 			o.Probe, o.Character = "", ""
 		}, []string{"operations", "smaller width"}},
+		{func(o *inspect.TrainingOptions) { // few weights, and many pairs of characters
+			o.Width, o.Heads, o.Layers, o.Context, o.Batch, o.Text = 16, 16, 8, 256, 64, inspect.Passage
+			o.Probe, o.Character = "", ""
+		}, []string{"operations", "smaller width"}},
 		{func(o *inspect.TrainingOptions) {
 			var text strings.Builder
 			for r := rune(0x4e00); r < 0x4e00+5000; r++ {
@@ -191,7 +195,7 @@ func TestTrainingRefuses(t *testing.T) {
 		}
 	}
 	if b.InUse() != 0 {
-		t.Errorf("%d bytes are in use", b.InUse())
+		t.Errorf("%d buffers are in use", b.InUse())
 	}
 }
 

@@ -96,11 +96,15 @@ class Look:
             self.out[f"without.{i}.mlp"] = off(mlp)
             self.out[f"without.{i}.block"] = off(attention, mlp)
 
-    def contributions(self, seen, i):
-        """how long what a head takes from a position is: probs[h, t, j] * |v[j] @ out[h]|, [heads, time, time]"""
+    def carried(self, seen, i):
+        """what each head would write for the value of each position: v[j] @ out[h], [heads, time, width]"""
         v = seen[f"blocks.{i}.attention.value"].unflatten(-1, (self.parts["kv_heads"], -1))
         v = v.repeat_interleave(self.a.heads // self.parts["kv_heads"], -2).flatten(-2)
-        return seen[f"blocks.{i}.attention.probs"] * self.heads_out(i, v).norm(dim=-1).T[:, None]
+        return self.heads_out(i, v).transpose(0, 1)
+
+    def contributions(self, seen, i):
+        """how long what a head takes from a position is: probs[h, t, j] * |v[j] @ out[h]|, [heads, time, time]"""
+        return seen[f"blocks.{i}.attention.probs"] * self.carried(seen, i).norm(dim=-1)[:, None]
 
     def weighted(self):
         for i in range(self.a.layers):
@@ -152,8 +156,17 @@ class Look:
         out["context.positions"] = torch.tensor([at, there])
         out["context.cosine"] = torch.stack([1 - F.cosine_similarity(x, y, dim=0) for x, y in pairs])
         out["context.euclidean"] = torch.stack([(x - y).norm() for x, y in pairs])
-        moved = lambda s, p: torch.stack([self.contributions(s, i)[:, p, : p + 1].sum(0) for i in range(self.a.layers)])
-        out["context.moved.first"], out["context.moved.second"] = moved(seen, at), moved(others, there)
+        for name, s, p, t, q in ("first", seen, at, others, there), ("second", others, there, seen, at):
+            weights, taken, away = [], [], []
+            for i in range(self.a.layers):
+                weights.append(self.contributions(s, i)[:, p, : p + 1].sum(0))
+                probs = s[f"blocks.{i}.attention.probs"][:, p, : p + 1]
+                taken.append(torch.einsum("hj,hjw->jw", probs, self.carried(s, i)[:, : p + 1]))
+                apart = s[f"hidden.{i + 1}"][p] - t[f"hidden.{i + 1}"][q]
+                away.append(taken[-1] @ apart / apart.norm())
+            out[f"context.moved.{name}"] = torch.stack(weights)
+            out[f"context.length.{name}"] = torch.stack(taken).norm(dim=-1)
+            out[f"context.away.{name}"] = torch.stack(away)
 
     def mlp(self):
         p, i, at, out = self.parts, self.a.layers // 2, self.last // 2, self.out

@@ -3,7 +3,8 @@
 #
 #   run    build the commands and run them on the CPU or through Vulkan
 #   code   run, recompile the shaders and bundle the inspector's page
-#   test   code, and the drivers, layers, libraries and the browser that the tests hold Caldera against
+#   watch  run, and build the window (cmd/watch)
+#   test   code and watch, and the drivers, layers, libraries and the browser that the tests hold Caldera against
 #
 # A thing counts as there when it works, not when a package of its name is installed; where all is there, nothing is
 # asked of the network. To add one: a line `need` in its group below, or `want` where it only makes things faster: without
@@ -26,7 +27,8 @@ manifest() { # manifest FOLDER PATTERN: does the Vulkan loader find such a file?
 }
 # A browser that tests can drive: Debian's Chromium, or its part without a window, or Google's build.
 browser() { program chromium-headless-shell || program chromium || program google-chrome; }
-compiles() { printf '#include <stdlib.h>\n' | gcc -E - >/dev/null 2>&1; }
+compiles() { header stdlib.h; }
+header() { printf '#include <%s>\n' "$1" | gcc -E - >/dev/null 2>&1; }
 
 missing=() # packages that are needed
 wanted=()  # packages that make things faster
@@ -69,8 +71,24 @@ needs_code() {
   need nodejs "runs npm, and in tests the TypeScript compiler and the browser's driver" program node
   need npm "fetches what the inspector's page is bundled of" program npm
 }
+# What github.com/go-gl/glfw is built with.
+needs_headers() {
+  need libx11-dev "windows" header X11/Xlib.h
+  need libxcursor-dev "pointers of windows" header X11/Xcursor/Xcursor.h
+  need libxrandr-dev "the screen's size and density" header X11/extensions/Xrandr.h
+  need libxinerama-dev "several screens" header X11/extensions/Xinerama.h
+  need libxi-dev "the mouse in windows" header X11/extensions/XInput2.h
+  need libxxf86vm-dev "the screen's colours" header X11/extensions/xf86vmode.h
+  need libgl-dev "what the window's library links with" header GL/gl.h
+}
+needs_watch() {
+  needs_run
+  needs_headers
+}
 needs_test() {
   needs_code
+  needs_headers
+  need xvfb "a display without a screen, for the window's tests" program Xvfb
   if [[ ! " ${missing[*]-} " == *" mesa-vulkan-drivers "* ]]; then
     need mesa-vulkan-drivers "lavapipe, the Vulkan driver on the CPU that the tests run on" manifest icd.d 'lvp_icd*.json'
   fi
@@ -123,8 +141,8 @@ install() { # install PACKAGE…
 
 group=${1-}
 case $group in
-  run | code | test) ;;
-  *) say "usage: scripts/setup.sh run|code|test"; exit 2 ;;
+  run | code | watch | test) ;;
+  *) say "usage: scripts/setup.sh run|code|watch|test"; exit 2 ;;
 esac
 
 check_go
@@ -143,7 +161,7 @@ case $(uname -s) in
     ;;
   Darwin)
     program cc || die "the C compiler is missing: xcode-select --install"
-    [ "$group" = run ] || for name in glslc spirv-val spirv-cross npm; do
+    [[ "$group" = run || "$group" = watch ]] || for name in glslc spirv-val spirv-cross npm; do
       program "$name" || die "$name is missing: brew install shaderc spirv-tools spirv-cross node"
     done
     [ "$group" != test ] || die "the tests need Mesa's lavapipe, which is for Linux: run them in a container, or single packages with go test"

@@ -75,3 +75,22 @@ func TestSetupRunGoesOnWithoutOpenBLAS(t *testing.T) {
 		t.Errorf("no loader and no network: exit %d: %s", code, out)
 	}
 }
+
+// TestSetupWatchInstallsHeaders has a compiler that finds the window system's headers
+// once they are installed.
+func TestSetupWatchInstallsHeaders(t *testing.T) {
+	m := plainMachine(t, map[string]string{
+		"gcc":      `if grep -qE 'X11/|GL/'; then test -e "$PLAYED/apt"; fi`,
+		"ldconfig": `printf '\tlibvulkan.so.1 (x) => /a\n\tlibopenblas.so.0 (libc6,x86-64) => /b\n'`,
+	})
+	const packages = " libx11-dev libxcursor-dev libxrandr-dev libxinerama-dev libxi-dev libxxf86vm-dev libgl-dev\n"
+	if code, out := m.run("setup.sh", "run"); code != 0 || out != "" {
+		t.Errorf("for the other commands: exit %d: %s; expected that nothing is installed", code, out)
+	}
+	if code, out := m.run("setup.sh", "watch"); code != 0 || !strings.Contains(out, "all there") || !strings.HasSuffix(m.read("apt"), packages) {
+		t.Errorf("exit %d: %s; apt-get was called as %q, expected%s", code, out, m.read("apt"), packages)
+	}
+	if code, out := m.run("setup.sh", "watch"); code != 0 || out != "" {
+		t.Errorf("again: exit %d: %s; expected that all is there", code, out)
+	}
+}

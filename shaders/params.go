@@ -279,6 +279,41 @@ type AttentionBackwardPush struct {
 	Sinks                        uint32 // Absent: there are none
 }
 
+// DrawFillPush is for draw_fill.comp.
+type DrawFillPush struct {
+	Dst, Stride   uint32 // of the rectangle's first pixel, and between the rows of the picture
+	Width, Height uint32
+	Color         uint32
+}
+
+// DrawCellsPush is for draw_cells.comp.
+type DrawCellsPush struct {
+	Dst, Stride                     uint32
+	Rows, Columns                   uint32
+	CellWidth, CellHeight, Gap      uint32
+	Values, ValuesRow, ValuesColumn uint32
+	Colors                          uint32
+}
+
+// DrawBarsPush is for draw_bars.comp.
+type DrawBarsPush struct {
+	Dst, Stride                        uint32
+	Rows, Width, Height, Pitch         uint32 // of a bar, and from one to the next
+	Values, ValuesRow, ValuesColumn, N uint32 // N: length of a row of values
+	IDs, IDsStride                     uint32
+	Color, Track                       uint32
+}
+
+// DrawTextPush is for draw_text.comp.
+type DrawTextPush struct {
+	Dst, Stride, Width, Height             uint32 // of the picture
+	Runs, Count                            uint32
+	Codes, CodesRow, CodesRows             uint32
+	IDs, IDsStride                         uint32
+	Values, ValuesRow, ValuesColumn, N     uint32 // N: length of a row of values
+	Atlas, Glyphs, GlyphWidth, GlyphHeight uint32
+}
+
 // Specialization constants, with which a shader is compiled: uint32 or bool, in the order of
 // constant_id, from 0 on. They have the shader's names: QUERIES is Queries. Lanes and
 // LanesY are the size of the workgroup along x and y, which has no name in the shader.
@@ -322,6 +357,11 @@ type AttentionSpec struct {
 type AttentionBackwardSpec struct {
 	Lanes, Pass, Own, Chunk, AtOnce uint32
 	Extras                          bool // whether there is a window, a soft-cap or sinks
+}
+
+// DrawTextSpec is for draw_text.comp.
+type DrawTextSpec struct {
+	Lanes, Source uint32
 }
 
 // GatedActivationSpec is for gated_activation.comp and gated_activation_backward.comp.
@@ -389,6 +429,7 @@ var specs = map[string]any{
 	"attention":                  AttentionSpec{},
 	"attention_backward":         AttentionBackwardSpec{},
 	"cross_entropy":              CrossEntropySpec{},
+	"draw_text":                  DrawTextSpec{},
 	"gated_activation":           GatedActivationSpec{},
 	"gated_activation_backward":  GatedActivationSpec{},
 	"layernorm_backward_columns": LayerNormBackwardColumnsSpec{},

@@ -143,6 +143,11 @@ var Variants = append([]Variant{
 
 	row("cross_entropy", "", []Binding{out("loss"), out("x"), in("targets"), in("loss_scale")}, CrossEntropyPush{}),
 
+	row("draw_bars", "", []Binding{out("dst"), in("values"), in("ids")}, DrawBarsPush{}), // not ops: see their files
+	row("draw_cells", "", []Binding{out("dst"), in("values"), in("colors")}, DrawCellsPush{}),
+	row("draw_fill", "", []Binding{out("dst")}, DrawFillPush{}),
+	row("draw_text", "", []Binding{out("dst"), in("runs"), in("codes"), in("ids"), in("values"), in("atlas")}, DrawTextPush{}),
+
 	row("dropout", "", dropout, DropoutPush{}),
 	row("dropout", "X4", dropout, DropoutPush{}),
 

@@ -47,6 +47,11 @@ const maxInFlight = 32
 
 // submit submits command buffers in one call. what names them in errors.
 func (q *queue) submit(what string, cmds ...vk.CommandBuffer) error {
+	return q.submitBy(what, func(fence vk.Fence) error { return q.dev.Submit(cmds, fence) })
+}
+
+// submitBy is submit by a function, which passes the fence to the driver.
+func (q *queue) submitBy(what string, submit func(vk.Fence) error) error {
 	if q.lost != nil {
 		return q.lost
 	}
@@ -59,7 +64,7 @@ func (q *queue) submit(what string, cmds ...vk.CommandBuffer) error {
 	if err != nil {
 		return err
 	}
-	if err := q.dev.Submit(cmds, fence); err != nil {
+	if err := submit(fence); err != nil {
 		q.fences = append(q.fences, fence)
 		return q.failed(err, what)
 	}

@@ -9,7 +9,7 @@
 // ops that are too large for one dispatch (pieces.go). Commands are collected in a
 // recording (recording.go); barrier.go decides where barriers are needed. Run
 // submits a recording once, Record (record.go) keeps it to be submitted many
-// times. profile.go adds timestamps around ops while a profile is made. When a
+// times. draw.go draws values into pictures, and window.go shows them. profile.go adds timestamps around ops while a profile is made. When a
 // device is opened it is tested (proof.go).
 package vulkan
 
@@ -46,6 +46,10 @@ type Options struct {
 	// must not raise any.
 	Limits func(*Limits)
 
+	// Surface, if not nil, opens the device for a window: see [Backend.Present]. The
+	// device must have a queue that computes and also presents to that window.
+	Surface *Surface
+
 	// For tests.
 	hooks    *vk.Hooks     // intercepts calls to the driver
 	timeout  time.Duration // of the test of the device; 0: proofTimeout
@@ -67,6 +71,7 @@ type Backend struct {
 	down    staging
 	dummy   *buffer    // is bound in place of absent tensors
 	pending *recording // the commands of the next submit; nil: none
+	window  *window    // nil: the device was opened without one
 	closed  bool
 
 	programs map[*program]struct{}
@@ -116,10 +121,14 @@ func Open(o Options) (*Backend, error) {
 
 func (b *Backend) open(o Options) error {
 	var err error
-	b.inst, err = vk.New(vk.Options{
+	instance := vk.Options{
 		Validation: o.Validation || os.Getenv("CALDERA_VULKAN_VALIDATION") == "1",
 		Message:    func(s vk.Severity, id, text string) { b.onMessage(o.OnMessage, s, id, text) },
-	})
+	}
+	if o.Surface != nil {
+		instance.Extensions = o.Surface.Extensions
+	}
+	b.inst, err = vk.New(instance)
 	if err != nil {
 		return err
 	}
@@ -131,7 +140,12 @@ func (b *Backend) open(o Options) error {
 		return fmt.Errorf("%w: there is no device %d, their number is %d", vk.ErrNoDevice, o.Device, len(devices))
 	}
 	b.phys = devices[o.Device]
-	if b.dev, err = b.phys.Open(features(b.phys)); err != nil {
+	if o.Surface != nil {
+		err = b.openWindow(o.Surface, features(b.phys))
+	} else {
+		b.dev, err = b.phys.Open(features(b.phys))
+	}
+	if err != nil {
 		return err
 	}
 	b.dev.Hooks = o.hooks
@@ -385,8 +399,13 @@ func (b *Backend) Close() error {
 func (b *Backend) destroy() (err error) {
 	b.closed = true
 	if b.dev != nil {
+		if b.window != nil {
+			err = b.window.closeOnDevice()
+		}
 		if b.queue.dev != nil {
-			err = b.waitAll()
+			if e := b.waitAll(); err == nil {
+				err = e
+			}
 			for p := range b.programs {
 				p.release()
 			}
@@ -409,6 +428,9 @@ func (b *Backend) destroy() (err error) {
 		b.dev.Close()
 	}
 	if b.inst != nil {
+		if b.window != nil && b.window.surface != 0 {
+			b.inst.DestroySurface(b.window.surface)
+		}
 		b.inst.Close()
 	}
 	return err

@@ -71,7 +71,7 @@ var rules = []arch.Rule{{
 	Never: []string{"inspect"},
 	Why:   "a model runs without being looked at: it gives names to what it computes, and package inspect watches them",
 }, {
-	From:  []string{"inspect", "gpt/...", "internal/bench/...", "internal/train", "internal/trace", "internal/view", "internal/serve/..."},
+	From:  []string{"inspect", "gpt/...", "internal/bench/...", "internal/train/...", "internal/trace", "internal/view", "internal/serve/..."},
 	Never: []string{"internal/cli/...", "internal/command/..."},
 	Why:   "what commands do can be used, and tested, without a command line: flags and messages about them are the commands'",
 }, {
@@ -80,6 +80,10 @@ var rules = []arch.Rule{{
 	Never:  []string{"github.com/vulkan-go/vulkan"},
 	Why:    "the binding may free what it passes to Vulkan during a call, crashes on absent functions and loses error codes: backend/vulkan/internal/vk is the one place that knows which of its calls are safe",
 	Direct: true,
+}, {
+	From:  []string{"..."},
+	Never: []string{"github.com/go-gl/glfw/..."},
+	Why:   "windows need headers that many machines lack: files that open one have the build tag watch, so that everything builds everywhere",
 }}
 
 // TestImports holds this module to the rules.

@@ -70,12 +70,17 @@ func (f ListJSON) List(asked bool) (listed bool, err error) {
 // If the user has not named a device and opening fails, it writes a warning and tries
 // the next best GPU, and at last the CPU.
 func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
+	return h.OpenBy(log, func(d backend.Device) (backend.Backend, error) { return d.Open() })
+}
+
+// OpenBy is Open for a command that opens devices in its own way.
+func (h Hardware) OpenBy(log io.Writer, open func(backend.Device) (backend.Backend, error)) (backend.Backend, backend.Device, error) {
 	all, why, err := h.find()
 	if err != nil {
 		return nil, backend.Device{}, err
 	}
 	d := all[0]
-	b, err := open(d)
+	b, err := opened(d, open)
 	failed := err
 	for _, next := range all[1:] {
 		if err == nil {
@@ -87,7 +92,7 @@ func (h Hardware) Open(log io.Writer) (backend.Backend, backend.Device, error) {
 		}
 		fmt.Fprintf(log, "warning: %s instead: %s\n", instead, Message(err))
 		d = next
-		b, err = open(d)
+		b, err = opened(d, open)
 		failed = errors.Join(failed, err)
 	}
 	if err != nil {
@@ -115,8 +120,9 @@ func Advise(log io.Writer, d backend.Device) {
 	}
 }
 
-func open(d backend.Device) (backend.Backend, error) {
-	b, err := d.Open()
+// opened says in an error which device was not opened.
+func opened(d backend.Device, open func(backend.Device) (backend.Backend, error)) (backend.Backend, error) {
+	b, err := open(d)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s (%s): %w", d.Spec(), d.Name, err)
 	}

@@ -2,6 +2,7 @@ package plot
 
 import (
 	"bytes"
+	"fmt"
 	"image/color"
 	"image/png"
 	"math"
@@ -56,8 +57,15 @@ func TestMaps(t *testing.T) {
 		}
 	}
 	var svg bytes.Buffer
-	if err := WritePanels(&svg, SVG, Maps{Title: "<all>", Titles: []string{"a&b"}, Values: [][][]float64{small}, High: 2}); err != nil {
+	labels := make([]string, len(large))
+	for i := range labels {
+		labels[i] = fmt.Sprintf("token-%d", i)
+	}
+	if err := WritePanels(&svg, SVG, Maps{Title: "<all>", Titles: []string{"a&b"}, Values: [][][]float64{large}, Labels: labels, High: 2}); err != nil {
 		t.Fatal(err)
+	}
+	if n := strings.Count(svg.String(), ">token-"); n < 80 || n > 130 || n%2 != 0 {
+		t.Errorf("%d labels, expected some 50 on each axis", n)
 	}
 	if s := svg.String(); strings.Count(s, "data:image/png;base64") != 1 || !strings.Contains(s, "&lt;all&gt;") || !strings.Contains(s, "a&amp;b") {
 		t.Errorf("%.2000s", s)

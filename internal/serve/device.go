@@ -25,6 +25,8 @@ type ModelOptions struct {
 	// model on one of them. The Model closes none of these.
 	Others []string
 	Other  func(ctx context.Context, which string) (*inspect.Inspector, error)
+
+	Runs []string // folders of training runs that may be looked at
 }
 
 // Model is a [Device]: a model that is looked into, writes text, and has its device
@@ -57,6 +59,7 @@ type Info struct {
 	Views   []About     `json:"views"`
 	Streams []About     `json:"streams"`
 	Passage string      `json:"passage"` // that is learned if no text is given
+	Runs    []string    `json:"runs"`    // folders of training runs that may be looked at
 }
 
 // AboutModel tells what model it is.
@@ -91,7 +94,7 @@ func (m *Model) Info() any {
 		Version: version.Commit(),
 		Model:   AboutModel{m.in.Name, tally.Shape, tally.Parameters, m.in.Model.DType().String(), m.in.Tokenizer != nil},
 		Device:  AboutDevice{b.Name(), backend.Describe(b)},
-		Compare: append([]string{}, m.o.Others...), Shapes: model.ShapeNames(), Passage: inspect.Passage,
+		Compare: append([]string{}, m.o.Others...), Shapes: model.ShapeNames(), Passage: inspect.Passage, Runs: append([]string{}, m.o.Runs...),
 	}
 	for _, v := range view.All() {
 		result := view.Results[v.Name]
@@ -104,12 +107,14 @@ func (m *Model) Info() any {
 }
 
 // View reads the parameters of a view, and two that all have: made asks for what made
-// the values, compare for a comparison with another device.
+// the values, compare for a comparison with another device. In the names of parameters
+// - and _ are the same.
 func (m *Model) View(name string, q url.Values) (func(context.Context) (*view.Answer, error), error) {
 	v, ok := view.Find(name)
 	if !ok {
 		return nil, ErrUnknown
 	}
+	q = dashed(q)
 	var extra struct {
 		Made    bool
 		Compare string
@@ -124,6 +129,9 @@ func (m *Model) View(name string, q url.Values) (func(context.Context) (*view.An
 		return nil, inspect.Userf("compare: found %.40q, expected one of %s", extra.Compare, strings.Join(m.o.Others, ", "))
 	}
 	p, err := view.Parse(v, q, m.o.Vars)
+	if err == nil {
+		err = m.offered(p)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +168,7 @@ var streams = []struct {
 		func(m *Model, p any) (func(context.Context) (Work, error), error) { return m.train(*p.(*TrainParams)) }},
 }
 
-// Open reads the parameters of long work. In their names - and _ are the same.
+// Open reads the parameters of long work.
 func (m *Model) Open(name string, q url.Values) (func(context.Context) (Work, error), error) {
 	for _, s := range streams {
 		if s.name != name {

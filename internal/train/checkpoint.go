@@ -13,6 +13,7 @@ import (
 
 	"caldera/internal/atomicfile"
 	"caldera/internal/setting"
+	"caldera/internal/train/folder"
 )
 
 // Dir is where a run keeps its checkpoints:
@@ -20,6 +21,7 @@ import (
 //	step-000500/  a model directory, optimizer.safetensors and train.json
 //	newest        a symbolic link to the latest one
 //	best          a symbolic link to that of the least validation loss
+//	snapshots/    weights of the way, where they are kept (snapshot.go)
 //
 // A directory takes the name step-… when it is whole and on the disk, and a link
 // is replaced by renaming another over it. So whenever a run is cut off, each
@@ -31,18 +33,18 @@ type Dir string
 
 // Links of a Dir.
 const (
-	Newest = "newest"
-	Best   = "best"
+	Newest = folder.Newest
+	Best   = folder.Best
 )
 
 var links = []string{Newest, Best}
 
 var (
-	stepName      = regexp.MustCompile(`^step-(\d{6,10})$`)
-	temporaryName = regexp.MustCompile(`^(\.(step-\d{6,10}|newest|best|log\.jsonl)\.tmp|(log\.jsonl|loss\.svg|train\.json)\.[0-9a-f]{16}\.tmp|\.unsaved)$`)
+	stepName      = folder.StepName
+	temporaryName = regexp.MustCompile(`^(\.(step-\d{6,10}|newest|best|snapshots|log\.jsonl)\.tmp|(log\.jsonl|loss\.svg|train\.json)\.[0-9a-f]{16}\.tmp|\.unsaved)$`)
 )
 
-func stepDir(step int) string { return fmt.Sprintf("step-%06d", step) }
+func stepDir(step int) string { return folder.StepDir(step) }
 
 // Path is that of a link, which the user is told.
 func (d Dir) Path(name string) string { return filepath.Join(string(d), name) }
@@ -263,9 +265,12 @@ func (d Dir) clean() error {
 }
 
 // Sweep deletes what a run that was killed left half written, at the start of
-// the next one. unsavedName stays until there is a checkpoint: the next run may
-// fail before it begins a log of its own.
+// the next one, and puts its snapshots where they belong. unsavedName stays until
+// there is a checkpoint: the next run may fail before it begins a log of its own.
 func (d Dir) Sweep() error {
+	if err := d.sweepSnapshots(); err != nil {
+		return err
+	}
 	newest, err := d.newest()
 	if err != nil {
 		return err

@@ -240,7 +240,7 @@ func kindOf(dir string) kind {
 	switch {
 	case weights && has("config.json", stateName):
 		return checkpointDir
-	case newest != "":
+	case newest != "", snapshotsIn(dir):
 		return outputDir
 	case has("tokenizer.json", "vocab.json"):
 		return tokenizerDir

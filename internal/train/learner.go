@@ -52,11 +52,18 @@ func (o Options) trainer() gpt.TrainOptions {
 	}
 }
 
-// Save writes the model as Hugging Face's libraries and generate read it, and
-// what AdamW has gathered.
+// Save is SaveWeights, and writes what AdamW has gathered.
+func (g *GPT) Save(dir string) error {
+	if err := g.SaveWeights(dir); err != nil {
+		return err
+	}
+	return g.SaveState(filepath.Join(dir, optimizerName))
+}
+
+// SaveWeights writes the model as Hugging Face's libraries and generate read it.
 //
 // Weights that are no numbers any more are not saved.
-func (g *GPT) Save(dir string) error {
+func (g *GPT) SaveWeights(dir string) error {
 	c, err := checkpoint.Snapshot(g.Model, g.Tokenizer)
 	if err != nil {
 		return err
@@ -71,10 +78,7 @@ func (g *GPT) Save(dir string) error {
 	if err := c.SaveDir(context.Background(), dir, checkpoint.SaveOptions{DType: backend.F32}); err != nil {
 		return err
 	}
-	if err := writeGeneration(dir, g.Model.Config); err != nil {
-		return err
-	}
-	return g.SaveState(filepath.Join(dir, optimizerName))
+	return writeGeneration(dir, g.Model.Config)
 }
 
 // writeGeneration writes generation_config.json, from which Hugging Face's

@@ -1,7 +1,6 @@
 package train
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,27 +10,17 @@ import (
 	"path/filepath"
 
 	"caldera/internal/atomicfile"
-	"caldera/internal/regular"
+	"caldera/internal/train/folder"
 )
 
 // Files beside the checkpoints.
 const (
-	logName  = "log.jsonl"
+	logName  = folder.LogName
 	plotName = "loss.svg"
 )
 
-// Entry is a line of log.jsonl: of a step, or of an evaluation, which has a
-// validation loss and nothing but step and time beside it.
-type Entry struct {
-	Step    int      `json:"step"`               // steps so far
-	Loss    *float64 `json:"loss,omitempty"`     // of the step, before it, in nats a token
-	LR      *float64 `json:"lr,omitempty"`       // learning rate
-	Norm    *float64 `json:"norm,omitempty"`     // of the gradients, before they were clipped
-	Tokens  int64    `json:"tokens,omitempty"`   // learned from so far
-	Speed   float64  `json:"tokens/s,omitempty"` // since the line before
-	ValLoss *float64 `json:"val_loss,omitempty"` // in nats a token
-	Time    float64  `json:"time"`               // seconds of training so far
-}
+// Entry is a line of log.jsonl.
+type Entry = folder.Entry
 
 // Log is log.jsonl, and what it holds so far.
 type Log struct {
@@ -88,9 +77,6 @@ func (l *Log) move(to string) error {
 	return l.open(to)
 }
 
-// maxLog is the most that a log may have to be read again.
-const maxLog = 1 << 30
-
 // OpenLog opens the log in dir and drops what it tells of steps after step: a
 // run that went on beyond its newest checkpoint does these steps again.
 func OpenLog(dir string, step int) (_ *Log, err error) {
@@ -131,37 +117,19 @@ func (d Dir) takeLog(path string) (moved bool, err error) {
 
 // read returns the lines of steps up to step, and enters them.
 func (l *Log) read(path string, step int) (kept []byte, err error) {
-	f, err := regular.Open(os.DirFS(filepath.Dir(path)), filepath.Base(path))
-	if errors.Is(err, fs.ErrNotExist) || step == 0 {
+	if step == 0 {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxLog+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if len(text) > maxLog {
-		return nil, fmt.Errorf("%s: more than %d bytes", path, maxLog)
-	}
-	for n := 1; len(text) > 0; n++ {
-		line, rest, whole := bytes.Cut(text, []byte("\n"))
-		text = rest
-		var e Entry
-		if err := json.Unmarshal(line, &e); err != nil {
-			if !whole { // it was cut off, and so belongs to a step after the checkpoint
-				break
-			}
-			return nil, fmt.Errorf("%s: line %d: %w", path, n, err)
-		}
+	err = folder.ReadLog(path, func(line []byte, e Entry) {
 		if e.Step <= step {
 			l.Entries = append(l.Entries, e)
 			kept = append(append(kept, line...), '\n')
 		}
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	return kept, nil
+	return kept, err
 }
 
 // Add writes a line.
@@ -174,6 +142,16 @@ func (l *Log) Add(e Entry) error {
 		return err
 	}
 	l.Entries = append(l.Entries, e)
+	return nil
+}
+
+// loss is the training loss of a step, nil if the log does not tell.
+func (l *Log) loss(step int) *float64 {
+	for i := len(l.Entries) - 1; i >= 0 && l.Entries[i].Step >= step; i-- {
+		if e := l.Entries[i]; e.Step == step && e.Loss != nil {
+			return e.Loss
+		}
+	}
 	return nil
 }
 

@@ -12,6 +12,7 @@
 //	log.go         log.jsonl, plot.go its picture
 //	checkpoint.go  directories that are replaced whole, state.go what a run needs to go on
 //	replace.go     a run that takes the place of another
+//	snapshot.go    weights that are kept on the way; package folder reads what a run wrote
 //	learner.go     the model that learns, memory.go what to do where it does not fit
 package train
 
@@ -50,6 +51,7 @@ type Options struct {
 	EvalIters    *int `json:"eval_iters"` // random batches; nil: the whole split, unless it is large
 	LogInterval  int  `json:"log_interval"`
 	AlwaysSave   bool `json:"always_save_checkpoint"` // also where the validation loss has not fallen
+	Snapshots    int  `json:"snapshots,omitempty"`    // of the weights, on the way from step 0 to MaxIters
 
 	Prompt         *string `json:"prompt"`          // of samples; nil: a line break
 	SampleInterval *int    `json:"sample_interval"` // nil: EvalInterval; 0: never
@@ -71,6 +73,7 @@ func (o Options) Validate() error {
 		{"eval_interval", o.EvalInterval, 1, math.MaxInt32},
 		{"eval_iters", deref(o.EvalIters, 1), 1, 1 << 20},
 		{"log_interval", o.LogInterval, 1, math.MaxInt32},
+		{"snapshots", o.Snapshots, 0, maxSnapshots},
 		{"sample_interval", o.SampleEvery(), 0, math.MaxInt32},
 		{"sample_tokens", o.SampleTokens, 1, 1 << 20},
 	} {

@@ -10,15 +10,16 @@ import (
 
 	"caldera/internal/atomicfile"
 	"caldera/internal/setting"
+	"caldera/internal/train/folder"
 )
 
-// unsavedName is a file that says: log.jsonl and loss.svg beside it, and the plot
-// whose path it has, are of a run that has no checkpoint yet. The next run may
-// write over those.
+// unsavedName is a file that says: log.jsonl, loss.svg and snapshots beside it,
+// and the plot whose path it has, are of a run that has no checkpoint yet. The
+// next run may write over those.
 const unsavedName = ".unsaved"
 
 // Occupied returns the path of what a new run would write over: a checkpoint, or
-// a log or plot that is not of a run without checkpoints. It is "" where there
+// a log, plot or snapshot that is not of a run without checkpoints. It is "" where there
 // is nothing.
 func (d Dir) Occupied() (path string, checkpoint bool, err error) {
 	if there, err := d.Open(); err != nil || there != "" {
@@ -42,6 +43,11 @@ func (d Dir) Occupied() (path string, checkpoint bool, err error) {
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return "", false, err
 		}
+	}
+	if own, err := d.snapshots(); err != nil {
+		return "", false, err
+	} else if len(own) > 0 && path == "" {
+		path = d.Path(folder.Snapshots)
 	}
 	if _, err := os.Lstat(d.Path(unsavedName)); err == nil {
 		return "", false, nil

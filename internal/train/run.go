@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -23,6 +24,9 @@ type Learner interface {
 
 	// Save writes all that was learned to a directory.
 	Save(dir string) error
+
+	// SaveWeights writes what a model needs to run, and nothing else, to a directory.
+	SaveWeights(dir string) error
 }
 
 // Reporter is told what a run does.
@@ -31,6 +35,7 @@ type Reporter interface {
 	Evaluating(done, total int)              // batches
 	Evaluated(m Measured, best bool)         //
 	Saved(step int, best bool)               //
+	Snapshot(m Measured)                     // is saved
 	Sample(ctx context.Context, s int) error // is asked for text after s steps
 }
 
@@ -46,8 +51,9 @@ type Run struct {
 	Reporter Reporter
 	Replaces bool // another run in Dir, which is kept until the first checkpoint
 
-	eval  *evaluation
-	saved int // step of the newest checkpoint
+	eval      *evaluation
+	saved     int   // step of the newest checkpoint
+	snapshots []int // steps of which the weights are kept, in order
 
 	// For speed and the time that is left.
 	steps   int           // in this process
@@ -89,6 +95,7 @@ func (r *Run) Prepare() (string, error) {
 		return "", err
 	}
 	r.saved = r.State.Step
+	r.snapshots = r.SnapshotSteps()
 	return r.eval.String(), nil
 }
 
@@ -99,8 +106,20 @@ func (r *Run) Evaluate(ctx context.Context) (float64, error) {
 
 // Train does the steps that are left. When ctx ends it finishes the one that it
 // is at, saves, and returns the error of ctx.
-func (r *Run) Train(ctx context.Context) error {
+func (r *Run) Train(ctx context.Context) (failed error) {
+	defer func() {
+		if !r.Replaces {
+			return
+		}
+		// Nothing was saved, and snapshots may be large.
+		if err := os.RemoveAll(r.Dir.Path(pendingSnapshots)); err != nil {
+			failed = errors.Join(failed, err)
+		}
+	}()
 	if err := r.Dir.Repair(r.State); err != nil {
+		return err
+	}
+	if err := r.beginSnapshots(); err != nil {
 		return err
 	}
 	r.began = time.Now()
@@ -141,6 +160,9 @@ func (r *Run) between(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.snapshot(ctx); err != nil {
+		return err
+	}
 	if every := r.SampleEvery(); every > 0 && step > 0 && (step%every == 0 || end) {
 		// A terminal that is closed ends ctx and has writes to it fail, in either order.
 		if err := r.Reporter.Sample(ctx, step); err != nil {
@@ -150,24 +172,29 @@ func (r *Run) between(ctx context.Context) error {
 	return nil
 }
 
-// evaluate measures the validation loss, logs it, and saves where that is due.
-func (r *Run) evaluate(ctx context.Context) error {
+// measure measures the validation loss, and logs it.
+func (r *Run) measure(ctx context.Context) (m Measured, err error) {
 	loss, err := r.Evaluate(ctx)
+	if err != nil {
+		return m, err
+	}
+	if !finite(loss) {
+		return m, r.diverged("the validation loss is %v", loss)
+	}
+	r.clock()
+	return Measured{r.State.Step, loss}, r.Log.Add(Entry{Step: r.State.Step, ValLoss: &loss, Time: r.State.Seconds})
+}
+
+// evaluate measures the validation loss, and saves where that is due.
+func (r *Run) evaluate(ctx context.Context) error {
+	m, err := r.measure(ctx)
 	if err != nil {
 		return err
 	}
-	if !finite(loss) {
-		return r.diverged("the validation loss is %v", loss)
-	}
-	r.clock()
-	m := Measured{r.State.Step, loss}
-	best := r.State.Best == nil || loss < r.State.Best.ValLoss
+	best := r.State.Best == nil || m.ValLoss < r.State.Best.ValLoss
 	r.State.Measured = &m
 	if best {
 		r.State.Best = &m
-	}
-	if err := r.Log.Add(Entry{Step: m.Step, ValLoss: &loss, Time: r.State.Seconds}); err != nil {
-		return err
 	}
 	r.Reporter.Evaluated(m, best)
 	if m.Step > 0 && (best || r.AlwaysSave) {
@@ -234,6 +261,9 @@ func (r *Run) write(save func(int, bool, func(string) error) error, best bool) e
 			if err := r.Log.move(filepath.Join(dir, logName)); err != nil {
 				return err
 			}
+			if err := r.Dir.handOver(dir); err != nil {
+				return err
+			}
 		}
 		return writeState(dir, r.State)
 	})
@@ -246,7 +276,10 @@ func (r *Run) replace(best bool) error {
 	}
 	// The checkpoint had another name when the log was moved into it.
 	r.Log.path = filepath.Join(r.Dir.Path(stepDir(r.State.Step)), logName)
-	return r.Log.move(r.Dir.Path(logName))
+	if err := r.Log.move(r.Dir.Path(logName)); err != nil {
+		return err
+	}
+	return r.Dir.takeSnapshots()
 }
 
 // notSaved tells what is left where saving failed.
@@ -288,7 +321,7 @@ func (r *Run) step(ids, targets []int) error {
 	if spent := (r.busy - r.logged).Seconds(); spent > 0 {
 		e.Speed = float64((r.State.Step-r.logStep)*len(ids)) / spent
 	}
-	if r.State.Step%r.LogInterval == 0 || r.State.Step == r.MaxIters {
+	if r.State.Step%r.LogInterval == 0 || r.State.Step == r.MaxIters || r.keeps(r.State.Step) {
 		r.logged, r.logStep = r.busy, r.State.Step
 		if err := r.Log.Add(e); err != nil {
 			return err

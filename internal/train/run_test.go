@@ -56,6 +56,8 @@ func (f *fake) Save(dir string) error {
 	return errors.Join(err, os.WriteFile(filepath.Join(dir, "content"), text, 0o666))
 }
 
+func (f *fake) SaveWeights(dir string) error { return f.Save(dir) }
+
 // told notes what a run reports.
 type told struct {
 	lines []string
@@ -75,6 +77,7 @@ func (n *told) Step(e Entry, _ time.Duration) {
 }
 func (n *told) Evaluating(int, int)          {}
 func (n *told) Evaluated(m Measured, b bool) { n.note("val %d %v", m.Step, b) }
+func (n *told) Snapshot(m Measured)          { n.note("snapshot %d", m.Step) }
 func (n *told) Saved(step int, best bool)    { n.note("saved %d %v", step, best) }
 func (n *told) Sample(_ context.Context, s int) error {
 	n.note("sample %d", s)

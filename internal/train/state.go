@@ -15,6 +15,7 @@ import (
 	"caldera/internal/regular"
 	"caldera/internal/setting"
 	"caldera/internal/strictjson"
+	"caldera/internal/train/folder"
 )
 
 // State is what a run needs to go on, beside weights, means and the tokenizer:
@@ -48,7 +49,7 @@ type DataRecord struct {
 }
 
 const (
-	stateName    = "train.json"
+	stateName    = folder.StateName
 	stateFormat  = 1
 	maxStateSize = 1 << 20
 )

@@ -36,6 +36,7 @@ var examples = []string{
 	"lens?text=a single man in possession of a good&position=3&answer= of&show=lens",
 	"lens?text=<script>alert(1)</script>&show=attribution&against=%231", "lens?text=Mr.&show=ablation&each=blocks",
 	"forget?text=It is a truth universally acknowledged", "forget?text=It is a truth universally&context=6&predict=10&temperature=1.5&seed=3&top=2", "forget?tokens=5,6&context=1&predict=0",
+	"learn?run=testdata/run&text=the author&layer=1&head=1&top=1&steps=13,159,2000", "learn?run=testdata/run&text=the&near=author&top=0", "learn?run=testdata/run&tokens=5&most=1",
 }
 
 // within is how far numbers of two backends may be apart. Those of results are at most

@@ -202,25 +202,28 @@ func (r AttentionResult) Table() [][]string {
 	return rows
 }
 
-// maxLabelled is the most positions that a map labels with their tokens.
+// maxLabelled is the most positions of which a map labels each with its token.
 const maxLabelled = 96
 
 // Draw draws the map of one head, with tokens on both axes; those of several heads
-// without; or, where there are no maps, the figures of all heads.
+// without tokens; or, where there are no maps, the figures of all heads.
 func (r AttentionResult) Draw(w io.Writer, f plot.Format) error {
 	if r.MapsLeftOut != "" {
 		return plot.WritePanels(w, f, r.figures()...)
 	}
 	title := fmt.Sprintf("%s: who looks at whom, %s", r.which(), r.weights())
-	if len(r.Heads) == 1 && len(r.Tokens) <= maxLabelled {
-		h := plot.Heat{Title: title, X: "is looked at", Y: "looks", Values: widened(r.Heads[0].Map), High: r.highest(r.Heads[0])}
+	var labels []string
+	if len(r.Heads) == 1 {
 		for i, t := range r.Tokens {
-			label := fmt.Sprintf("%d %s", i, Quote(t))
-			h.Rows, h.Columns = append(h.Rows, label), append(h.Columns, label)
+			labels = append(labels, fmt.Sprintf("%d %s", i, Quote(t)))
 		}
-		return plot.WritePanels(w, f, h)
 	}
-	m := plot.Maps{Title: title + "; a row looks at columns", High: r.highest(r.Heads...)}
+	if len(r.Heads) == 1 && len(r.Tokens) <= maxLabelled {
+		return plot.WritePanels(w, f, plot.Heat{
+			Title: title, X: "is looked at", Y: "looks", Rows: labels, Columns: labels, Values: widened(r.Heads[0].Map), High: r.highest(r.Heads[0]),
+		})
+	}
+	m := plot.Maps{Title: title + "; a row looks at columns", Labels: labels, High: r.highest(r.Heads...)}
 	for _, h := range r.Heads {
 		m.Titles = append(m.Titles, fmt.Sprintf("layer %d, head %d", h.Layer, h.Head))
 		m.Values = append(m.Values, widened(h.Map))

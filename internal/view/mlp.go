@@ -148,7 +148,9 @@ func neuronText(r *inspect.MLPNeuron, s *Screen) error {
 	}
 	largest := 0.0
 	for _, v := range r.Values {
-		largest = max(largest, math.Abs(float64(v)))
+		if v := math.Abs(float64(v)); v > largest {
+			largest = v
+		}
 	}
 	if s.Color {
 		var line strings.Builder

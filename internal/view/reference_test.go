@@ -34,7 +34,7 @@ func TestReferences(t *testing.T) {
 	views := map[string]func(*reference, *testing.T){
 		"lens": (*reference).lens, "attribution": (*reference).attribution, "ablation": (*reference).ablation,
 		"next": (*reference).next, "attention": (*reference).attention, "embed": (*reference).embed,
-		"mlp": (*reference).mlp, "context": (*reference).context,
+		"mlp": (*reference).mlp, "context": (*reference).context, "forget": (*reference).forget,
 	}
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
 		if strings.HasPrefix(backend.Describe(b), "SwiftShader") {
@@ -383,7 +383,7 @@ func (r *reference) embed(t *testing.T) {
 
 	d := r.seen.Ints(t, "embed.direction")
 	figures := r.seen.Floats(t, "embed.direction.cosines")
-	v = r.ask(t, "embed", "word=%d&plus=%d&minus=%d&nearest=100", d[2], d[0], d[1])
+	v = r.ask(t, "embed", "word=%%23%d - %%23%d %%2B %%23%d&nearest=100", d[0], d[1], d[2])
 	place := map[int32]int32{} // of each token, by its rank
 	for _, list := range []string{"nearest", "excluded"} {
 		ids := ints(t, v, "sum.%s.*.id", list)
@@ -454,6 +454,21 @@ func (r *reference) context(t *testing.T) {
 	gpttest.CheckNear(t, "euclidean", floats(t, v, "apart.*.euclidean"), r.seen.Floats(t, "context.euclidean"), tolerance)
 	for i, text := range []string{"first", "second"} {
 		checkIDs(t, "position", ints(t, v, "%s.position", text), at[i:i+1])
-		gpttest.CheckNear(t, text, floats(t, v, "%s.blocks.*.positions.*.weight", text), r.seen.Floats(t, "context.moved."+text), tolerance)
+		for key, name := range map[string]string{"weight": "moved", "length": "length", "away": "away"} {
+			name = "context." + name + "." + text
+			gpttest.CheckNear(t, name, floats(t, v, "%s.blocks.*.positions.*.%s", text, key), r.seen.Floats(t, name), tolerance)
+		}
 	}
+}
+
+// forget holds what is expected before a window slides that the sequence fills.
+func (r *reference) forget(t *testing.T) {
+	came, vocab := r.expected.Ints(t, "targets")[r.time-1], r.in.Model.Vocab
+	v := r.ask(t, "forget", "%s,%d&context=%d&predict=0&top=%d", r.text, came, r.time, min(vocab, 100))
+	scores := r.expected.Floats(t, "logits")[(r.time-1)*vocab : r.time*vocab]
+	logs := logProbs(scores)
+	gpttest.CheckNear(t, "log of the probability", floats(t, v, "slides.0.with.log_prob"), []float32{float32(logs[came])}, tolerance)
+	gpttest.CheckNear(t, "scores", floats(t, v, "slides.0.with.top.*.score"), pick(scores, ints(t, v, "slides.0.with.top.*.id")...), tolerance)
+	checkIDs(t, "forgotten, kept", ints(t, v, "slides.0.forgotten.to"), ints(t, v, "slides.0.kept.from"))
+	checkIDs(t, "kept", ints(t, v, "slides.0.kept.from"), []int32{int32(r.time - r.time/2)})
 }

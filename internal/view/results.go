@@ -13,4 +13,5 @@ var Results = map[string]reflect.Type{
 	"context":   reflect.TypeFor[ContextResult](),
 	"lens":      reflect.TypeFor[*LensResult](),
 	"forget":    reflect.TypeFor[ForgetResult](),
+	"learn":     reflect.TypeFor[LearnResult](),
 }

@@ -42,6 +42,9 @@ func (s *Screen) Bold(text string) string { return s.with(bold, text) }
 // Shade is text on a ground that is the darker the larger share is, 0 to 1: of 24
 // greys of a terminal of 256 colours.
 func (s *Screen) Shade(share float64, text string) string {
+	if math.IsNaN(share) {
+		return s.Faint(text)
+	}
 	grey := 255 - int(23*min(max(share, 0), 1))
 	ink := 16
 	if share > 0.5 {

@@ -44,6 +44,7 @@ func All() []View {
 		{"lens", "Show what the model would say after each block, what each part added to a score, and what changes without it.", func() Params { return new(Lens) }},
 		{"mlp", "Show which of the MLP's questions a vector answers most strongly, and which tokens each answer writes.", func() Params { return new(MLP) }},
 		{"forget", "Show what leaves the model's window when its context is full, and what that changes.", func() Params { return new(Forget) }},
+		{"learn", "Look at a text with the weights that a training run has kept on its way from random ones.", func() Params { return new(Learn) }},
 	}
 }
 

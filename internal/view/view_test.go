@@ -45,13 +45,14 @@ func parse(t *testing.T, address string) (View, Params, error) {
 // TestParse reads parameters as they stand in an address.
 func TestParse(t *testing.T) {
 	for address, want := range map[string]Params{
-		"tokens?text=a+b":                &Tokens{Text{Words: []string{"a b"}}},
-		"tokens?text=--special":          &Tokens{Text{Words: []string{"--special"}}},
-		"tokens?text=<script>&special=1": &Tokens{Text{Words: []string{"<script>"}, Special: true}},
-		"tokens?text=":                   &Tokens{Text{Words: []string{""}}},
-		"tokens":                         &Tokens{},
-		"tally?shape=gpt3":               &Tally{Shape: "gpt3"},
-		"tally?shape=-h":                 &Tally{Shape: "-h"},
+		"tokens?text=a+b":                    &Tokens{Text{Words: []string{"a b"}}},
+		"tokens?text=--special":              &Tokens{Text{Words: []string{"--special"}}},
+		"tokens?text=<script>&special=1":     &Tokens{Text{Words: []string{"<script>"}, Special: true}},
+		"tokens?text=":                       &Tokens{Text{Words: []string{""}}},
+		"tokens":                             &Tokens{},
+		"context?first=a&second=--b&at=0,-1": &Context{First: "a", Second: "--b", At: []int{0, -1}, Top: 3},
+		"tally?shape=gpt3":                   &Tally{Shape: "gpt3"},
+		"tally?shape=-h":                     &Tally{Shape: "-h"},
 	} {
 		if _, p, err := parse(t, address); err != nil || !reflect.DeepEqual(p, want) {
 			t.Errorf("%s: %+v, %v; expected %+v", address, p, err, want)

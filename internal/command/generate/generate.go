@@ -3,14 +3,12 @@
 //
 //	generate -p "It is a truth universally acknowledged"
 //
-// generate.go has the flags, prompt.go finds what to continue, run.go generates
-// it, output.go writes the text as it comes, report.go is what --json, --logprobs
-// and --verbose print.
+// generate.go has the flags, run.go generates the text, output.go writes it as it
+// comes, report.go is what --json, --logprobs and --verbose print.
 package generate
 
 import (
 	"math"
-	"math/rand/v2"
 
 	"caldera/backend"
 	"caldera/gpt"
@@ -23,8 +21,9 @@ import (
 type flags struct {
 	cli.Hardware   `group:"Hardware"`
 	cli.ModelFlags `group:"Model"`
-	Prompt         promptFlags   `embed:"" group:"Prompt"`
-	Sampling       samplingFlags `embed:"" group:"Sampling"`
+	Prompt         cli.Prompt   `embed:"" group:"Prompt"`
+	Hide           bool         `name:"no-display-prompt" group:"Prompt" help:"Print what is generated, without the prompt before it."`
+	Sampling       cli.Sampling `embed:"" group:"Sampling"`
 
 	Predict   int    `short:"n" aliases:"n-predict,num-predict,max-tokens,max-new-tokens" default:"128" placeholder:"N" help:"How many tokens to generate; -1: until the model ends the text (${default})."`
 	CtxSize   int    `short:"c" aliases:"n-ctx,num-ctx,context" placeholder:"N" help:"Positions that the context holds (default: as many as the model can). When it is full the older half leaves it."`
@@ -49,42 +48,8 @@ func (f *flags) cache() backend.DType {
 	return d
 }
 
-type samplingFlags struct {
-	Temp          float64 `aliases:"temperature" default:"0.8" placeholder:"T" help:"Temperature: 0 takes the likeliest token, higher is bolder (${default})."`
-	TopK          int     `default:"40" placeholder:"K" help:"Draw from the K likeliest tokens; 0: from all (${default})."`
-	TopP          float64 `default:"0.95" placeholder:"P" help:"Draw from the fewest tokens whose probabilities reach P; 1: off (${default})."`
-	MinP          float64 `default:"0.05" placeholder:"P" help:"Leave out tokens less likely than P times the likeliest; 0: off (${default})."`
-	RepeatPenalty float64 `aliases:"repetition-penalty" default:"1" placeholder:"R" help:"Divide the scores of recent tokens by R; 1: off (${default})."`
-	RepeatLastN   int     `name:"repeat-last-n" default:"64" placeholder:"N" help:"How many recent tokens are penalised (${default})."`
-	Seed          int64   `short:"s" aliases:"random-seed" default:"-1" placeholder:"N" help:"The same seed, model and device give the same text; -1: a random one (${default})."`
-}
-
-func (f samplingFlags) sampling() (gpt.Sampling, error) {
-	if f.Seed < -1 {
-		return gpt.Sampling{}, cli.Usagef("--seed=%d: expected 0 or more, or -1 for a random one", f.Seed)
-	}
-	seed := uint64(f.Seed)
-	if f.Seed == -1 {
-		seed = uint64(rand.Uint32()) // which JSON readers that know doubles alone keep
-	}
-	s := gpt.Sampling{
-		Temperature: f.Temp, TopK: f.TopK, TopP: f.TopP, MinP: f.MinP,
-		RepeatPenalty: f.RepeatPenalty, RepeatLastN: f.RepeatLastN, Seed: seed,
-	}
-	if err := s.Validate(); err != nil {
-		return s, cli.UsageError{Err: err}
-	}
-	if s.RepeatPenalty == 0 {
-		return s, cli.Usagef("repeat penalty: found 0, expected a number above 0; 1 is off")
-	}
-	if s.TopP == 0 { // which is off in package gpt; the most probable token alone, as llama.cpp has it
-		s.TopP = math.SmallestNonzeroFloat64
-	}
-	return s, nil
-}
-
 func (f *flags) options() (gpt.Options, error) {
-	s, err := f.Sampling.sampling()
+	s, err := f.Sampling.Settings()
 	if err != nil {
 		return gpt.Options{}, err
 	}

@@ -25,7 +25,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	if _, err := gpt.NewStopper(f.Stop...); err != nil {
 		return cli.Usagef("--stop: %w", err)
 	}
-	text, err := f.Prompt.text(ctx)
+	text, err := f.Prompt.Text(ctx)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer s.Close()
-	ids, err := f.Prompt.ids(ctx, text, m, t, s)
+	ids, err := f.Prompt.IDs(ctx, text, m, t, s)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if !f.Prompt.Hide {
+	if !f.Hide {
 		if err := w.prompt(ids, m); err != nil {
 			return err
 		}

@@ -26,8 +26,18 @@ var stderr io.Writer = os.Stderr
 
 // lookFlags are the flags of every view of a model that is loaded.
 type lookFlags struct {
-	cli.Hardware   `group:"Hardware"`
+	deviceFlags
 	cli.ModelFlags `group:"Model"`
+}
+
+// ask runs the view of p and writes the answer.
+func (f *lookFlags) ask(ctx context.Context, p view.Params) error {
+	return f.deviceFlags.ask(ctx, p, f.open)
+}
+
+// deviceFlags are the flags of every view that needs a device.
+type deviceFlags struct {
+	cli.Hardware `group:"Hardware"`
 	outputFlags
 
 	File    *string `short:"f" placeholder:"FILE" help:"A file with the text, - for standard input; a newline at its end is left out."`
@@ -35,8 +45,11 @@ type lookFlags struct {
 	Compare string  `placeholder:"WHICH" help:"Look on another device too, such as cpu or vulkan:0, and tell how far its numbers are from these."`
 }
 
-// ask runs the view of p and writes the answer.
-func (f *lookFlags) ask(ctx context.Context, p view.Params) (err error) {
+// opener makes an Inspector on a device. done frees it.
+type opener func(context.Context, cli.Hardware) (in *inspect.Inspector, done func() error, err error)
+
+// ask runs the view of p, on an Inspector of open, and writes the answer.
+func (f *deviceFlags) ask(ctx context.Context, p view.Params, open opener) (err error) {
 	if f.ListDevices {
 		return cli.List(os.Stdout, f.JSON)
 	}
@@ -46,7 +59,7 @@ func (f *lookFlags) ask(ctx context.Context, p view.Params) (err error) {
 	if err := f.text(ctx, p); err != nil {
 		return err
 	}
-	in, done, err := f.open(ctx, f.Hardware)
+	in, done, err := open(ctx, f.Hardware)
 	if err != nil {
 		return err
 	}
@@ -54,7 +67,7 @@ func (f *lookFlags) ask(ctx context.Context, p view.Params) (err error) {
 	o := view.Options{Made: f.Made}
 	if f.Compare != "" {
 		o.Other = func() (*inspect.Inspector, error) {
-			other, closeOther, err := f.open(ctx, cli.Hardware{Backend: "auto", Device: spec(f.Compare)})
+			other, closeOther, err := open(ctx, cli.Hardware{Backend: "auto", Device: spec(f.Compare)})
 			if err == nil {
 				before := done
 				done = func() error { return errors.Join(closeOther(), before()) }
@@ -99,7 +112,7 @@ func (f *lookFlags) open(ctx context.Context, h cli.Hardware) (_ *inspect.Inspec
 }
 
 // text gives p the text of --file, or that of standard input if there is no other.
-func (f *lookFlags) text(ctx context.Context, p view.Params) error {
+func (f *deviceFlags) text(ctx context.Context, p view.Params) error {
 	source, ok := p.(interface{ Source() *view.Text })
 	switch {
 	case !ok && f.File != nil:

@@ -31,6 +31,7 @@ type commands struct {
 	Lens      command[view.Lens, *view.Lens]           `cmd:"" help:"${help_lens}"`
 	MLP       command[view.MLP, *view.MLP]             `cmd:"" name:"mlp" help:"${help_mlp}"`
 	Forget    command[view.Forget, *view.Forget]       `cmd:"" help:"${help_forget}"`
+	Learn     learnCommand                             `cmd:"" help:"${help_learn}"`
 
 	Serve serveCommand `cmd:"" help:"Serve a page in which all of this is seen on one text, with sampling step by step and a model that learns."`
 }

@@ -22,10 +22,11 @@ type serveCommand struct {
 	cli.ModelFlags `group:"Model"`
 	cli.ListJSON
 
-	Listen  string `default:"127.0.0.1:8413" placeholder:"HOST:PORT" help:"Address to listen on; port 0: any that is free (${default}). There is no password: whoever reaches it can use the model."`
-	Open    bool   `help:"Open the page in a browser."`
-	Queue   int    `default:"1000" placeholder:"N" help:"Requests that may wait for the device; more are sent away (${default})."`
-	Streams int    `default:"4" placeholder:"N" help:"Texts and trainings that go on at the same time, each of which takes memory of the device; more wait (${default})."`
+	Listen  string   `default:"127.0.0.1:8413" placeholder:"HOST:PORT" help:"Address to listen on; port 0: any that is free (${default}). There is no password: whoever reaches it can use the model."`
+	Runs    []string `name:"run" sep:"none" placeholder:"DIR" help:"Folder of a training run that the page may show; may be given several times."`
+	Open    bool     `help:"Open the page in a browser."`
+	Queue   int      `default:"1000" placeholder:"N" help:"Requests that may wait for the device; more are sent away (${default})."`
+	Streams int      `default:"4" placeholder:"N" help:"Texts and trainings that go on at the same time, each of which takes memory of the device; more wait (${default})."`
 }
 
 // Run serves until the process is interrupted.
@@ -39,12 +40,19 @@ func (f *serveCommand) Run(ctx context.Context) (err error) {
 	if f.Streams < 1 || f.Streams > 1024 {
 		return cli.Usagef("--streams=%d: expected 1 to 1024", f.Streams)
 	}
+	for _, run := range f.Runs {
+		if info, err := os.Stat(run); err != nil {
+			return fmt.Errorf("--run: %w", err)
+		} else if !info.IsDir() {
+			return fmt.Errorf("--run=%s: found a file, expected the folder of a training run", run)
+		}
+	}
 	listener, host, err := serve.Listen(f.Listen) // before the model is loaded, which takes longer
 	if err != nil {
 		return usage(err)
 	}
 	defer listener.Close()
-	flags := lookFlags{Hardware: f.Hardware, ModelFlags: f.ModelFlags}
+	flags := lookFlags{ModelFlags: f.ModelFlags}
 	in, done, err := flags.open(ctx, f.Hardware)
 	if err != nil {
 		return err
@@ -52,7 +60,7 @@ func (f *serveCommand) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, done()) }()
 	others := &others{flags: flags}
 	defer func() { err = errors.Join(err, others.close()) }()
-	model := serve.NewModel(in, serve.ModelOptions{Vars: Vars(), Others: otherDevices(in.Model.Backend.Name()), Other: others.open})
+	model := serve.NewModel(in, serve.ModelOptions{Vars: Vars(), Runs: f.Runs, Others: otherDevices(in.Model.Backend.Name()), Other: others.open})
 	defer model.Close()
 	server, err := serve.New(model, serve.Options{
 		Host: host, Page: page.Files(), Policy: page.Policy, Log: log.New(stderr, cli.Self()+" serve: ", 0), Queue: f.Queue, Streams: f.Streams,

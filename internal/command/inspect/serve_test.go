@@ -21,7 +21,7 @@ func TestServe(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("a program cannot be interrupted alone on Windows")
 	}
-	cmd := exec.Command(program, "serve", "--backend=cpu", "--listen=127.0.0.1:0")
+	cmd := exec.Command(program, "serve", "--backend=cpu", "--listen=127.0.0.1:0", "--run=../../view/testdata/run")
 	out, to, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +59,9 @@ func TestServe(t *testing.T) {
 	if want := run(t, "tokens", "--backend=cpu", "--json", "It is a truth").Out; get("api/tokens?text=It+is+a+truth") != want {
 		t.Errorf("the command gives %s, and the address something else", want)
 	}
+	if learned := get("api/learn?run=../../view/testdata/run&text=the&most=1"); !strings.HasPrefix(learned, `{"view":"learn"`) {
+		t.Errorf("found %s", learned)
+	}
 	if events := get("api/generate?text=Emma&n=3&temperature=0"); strings.Count(events, "event: token\n") != 3 || !strings.HasSuffix(events, "\n\n") {
 		t.Errorf("found %s", events)
 	}
@@ -80,6 +83,8 @@ func TestServeUsage(t *testing.T) {
 		{[]string{"--queue=1"}, 2, []string{"--queue=1", "2 to"}},
 		{[]string{"--streams=0"}, 2, []string{"--streams=0"}},
 		{[]string{"--listen=127.0.0.1:0", "-m", "/nonexistent", "--backend=cpu"}, 1, []string{"/nonexistent"}},
+		{[]string{"--run=/nonexistent"}, 1, []string{"--run", "/nonexistent"}},
+		{[]string{"--run=serve_test.go"}, 1, []string{"--run=serve_test.go", "folder"}},
 		{[]string{"text"}, 2, []string{"unexpected argument"}},
 	} {
 		wantFailure(t, run(t, append([]string{"serve"}, c.args...)...), c.code, c.parts...)

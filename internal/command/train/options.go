@@ -30,6 +30,7 @@ type trainFlags struct {
 	EvalIters      *int    `placeholder:"N" help:"Random batches of a validation (default: all that is held out, once, or 50 batches if that is less)."`
 	LogInterval    *int    `placeholder:"N" help:"Steps from one line of the log to the next (10)."`
 	AlwaysSave     *bool   `name:"always-save-checkpoint" negatable:"" help:"Save at each validation, not only when the loss has fallen (yes)."`
+	Snapshots      *int    `placeholder:"N" help:"Keep N snapshots of the weights in snapshots/ of --out_dir, from step 0 to the last, close together at first; 0: none (0)."`
 	SampleInterval *int    `placeholder:"N" help:"Steps from one sample of text to the next; 0: none (that of --eval_interval)."`
 	SampleTokens   *int    `placeholder:"N" help:"Tokens of a sample (100)."`
 	Prompt         *string `short:"p" placeholder:"TEXT" help:"What a sample begins with (a line break)."`
@@ -68,6 +69,7 @@ func (f *trainFlags) apply(o *train.Options) error {
 	set(&o.EvalInterval, f.EvalInterval)
 	set(&o.LogInterval, f.LogInterval)
 	set(&o.AlwaysSave, f.AlwaysSave)
+	set(&o.Snapshots, f.Snapshots)
 	set(&o.SampleTokens, f.SampleTokens)
 	keep(&o.MinLR, f.MinLR)
 	keep(&o.WarmupIters, f.WarmupIters)

@@ -11,9 +11,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"caldera/gpt"
 	"caldera/internal/cli"
 	"caldera/internal/train"
+	"caldera/internal/train/folder"
 )
 
 // report tells on standard error what a run does, and prints samples of text on
@@ -94,6 +97,24 @@ func (r *report) begin(evaluation string) {
 	}
 	passes := float64(o.MaxIters) * float64(o.StepTokens()) / float64(j.data.Train.Len())
 	fmt.Fprintf(os.Stderr, ": %.1f times the data\n", passes)
+	if steps := o.SnapshotSteps(); len(steps) > 0 {
+		fmt.Fprintf(os.Stderr, "snapshots: of steps %s, each of %s, in %s\n", stepList(steps), humanize.Bytes(4*uint64(m.Parameters())), j.dir.Path(folder.Snapshots))
+	}
+}
+
+// stepList lists a few steps, and the last.
+func stepList(steps []int) string {
+	const most = 8
+	var list []string
+	for i, step := range steps {
+		switch {
+		case i < most || i == len(steps)-1:
+			list = append(list, count(step))
+		case i == most:
+			list = append(list, "…")
+		}
+	}
+	return strings.Join(list, " ")
 }
 
 // Step shows a step: as a bar on a terminal, else as a line where it is logged.
@@ -139,6 +160,11 @@ func (r *report) Saved(step int, best bool) {
 		link = train.Best
 	}
 	r.line("step %d: saved as %s", step, r.job.dir.Path(link))
+}
+
+// Snapshot tells that the weights of a step are kept, and their loss.
+func (r *report) Snapshot(m train.Measured) {
+	r.line("step %d: snapshot saved, validation loss %.4f", m.Step, m.ValLoss)
 }
 
 // Sample prints a text that the model makes up, on standard output. Where that

@@ -36,7 +36,16 @@ typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
 
 // Functions that older loaders or drivers do not have: NULL in the table.
 #define CVK_INSTANCE_OPTIONAL(X)                                                                   \
-	X(int32_t, GetPhysicalDeviceCooperativeMatrixPropertiesKHR, (cvk_handle, uint32_t *, void *))
+	X(int32_t, GetPhysicalDeviceCooperativeMatrixPropertiesKHR, (cvk_handle, uint32_t *, void *)) \
+	CVK_SURFACE_FUNCTIONS(X)
+
+// Functions of the extensions for surfaces, which only an instance with a window enables.
+#define CVK_SURFACE_FUNCTIONS(X)                                                                   \
+	X(int32_t, GetPhysicalDeviceSurfaceSupportKHR,                                             \
+	  (cvk_handle, uint32_t, uint64_t, uint32_t *))                                            \
+	X(int32_t, GetPhysicalDeviceSurfaceCapabilitiesKHR, (cvk_handle, uint64_t, void *))        \
+	X(int32_t, GetPhysicalDeviceSurfaceFormatsKHR, (cvk_handle, uint64_t, uint32_t *, void *)) \
+	X(void, DestroySurfaceKHR, (cvk_handle, uint64_t, const void *))
 
 #define CVK_DEVICE_FUNCTIONS(X)                                                                    \
 	X(int32_t, QueueSubmit, (cvk_handle, uint32_t, const void *, uint64_t))                    \
@@ -72,11 +81,26 @@ typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
 	X(void, CmdResetQueryPool, (cvk_handle, uint64_t, uint32_t, uint32_t))                     \
 	X(void, CmdWriteTimestamp, (cvk_handle, uint32_t, uint64_t, uint32_t))
 
+// Functions that only a device with a window needs: NULL in the table of another one.
+#define CVK_DEVICE_OPTIONAL(X)                                                                     \
+	X(int32_t, CreateSwapchainKHR, (cvk_handle, const void *, const void *, uint64_t *))       \
+	X(void, DestroySwapchainKHR, (cvk_handle, uint64_t, const void *))                         \
+	X(int32_t, GetSwapchainImagesKHR, (cvk_handle, uint64_t, uint32_t *, uint64_t *))          \
+	X(int32_t, AcquireNextImageKHR,                                                            \
+	  (cvk_handle, uint64_t, uint64_t, uint64_t, uint64_t, uint32_t *))                        \
+	X(int32_t, QueuePresentKHR, (cvk_handle, const void *))                                    \
+	X(int32_t, QueueWaitIdle, (cvk_handle))                                                    \
+	X(int32_t, CreateSemaphore, (cvk_handle, const void *, const void *, uint64_t *))          \
+	X(void, DestroySemaphore, (cvk_handle, uint64_t, const void *))                            \
+	X(void, CmdCopyBufferToImage,                                                              \
+	  (cvk_handle, uint64_t, uint64_t, uint32_t, uint32_t, const void *))
+
 #define CVK_FIELD(ret, name, args) ret(CVK_API *name) args;
 typedef struct { CVK_INSTANCE_FUNCTIONS(CVK_FIELD) CVK_INSTANCE_OPTIONAL(CVK_FIELD) } cvk_instance;
 typedef struct {
 	cvk_handle device, queue;
 	CVK_DEVICE_FUNCTIONS(CVK_FIELD)
+	CVK_DEVICE_OPTIONAL(CVK_FIELD)
 } cvk_device;
 #undef CVK_FIELD
 
@@ -88,11 +112,13 @@ int32_t cvk_layer_present(uintptr_t get_proc, const char *layer);
 int32_t cvk_instance_extension_present(uintptr_t get_proc, const char *layer, const char *name);
 
 enum { CVK_PORTABILITY = 1, CVK_VALIDATION = 2, CVK_VALIDATION_FEATURES = 4 };
+enum { CVK_EXTENSIONS = 16 }; // of an instance, at most
 
 // cvk_create_instance makes an instance; with CVK_VALIDATION messages of the
-// validation layer go to Go under the given user number.
+// validation layer go to Go under the given user number. extensions: names of more
+// extensions, with a NUL after each and one more at the end.
 int32_t cvk_create_instance(uintptr_t get_proc, uint32_t api, uint32_t flags, uintptr_t user,
-                            uintptr_t *instance);
+                            const char *extensions, uintptr_t *instance);
 int32_t cvk_create_messenger(uintptr_t get_proc, uintptr_t instance, uintptr_t user,
                              uint64_t *messenger);
 void cvk_destroy_messenger(uintptr_t get_proc, uintptr_t instance, uint64_t messenger);
@@ -220,5 +246,46 @@ void cvk_update_buffer(uintptr_t d, uintptr_t cb, uint64_t dst, uint64_t offset,
                        const void *data);
 void cvk_reset_queries(uintptr_t d, uintptr_t cb, uint64_t pool, uint32_t first, uint32_t n);
 void cvk_write_timestamp(uintptr_t d, uintptr_t cb, uint32_t stage, uint64_t pool, uint32_t query);
+
+// surface.c
+
+// cvk_surface_missing returns the name of a function for surfaces that a table lacks, or NULL.
+const char *cvk_surface_missing(uintptr_t instance_table);
+const char *cvk_swapchain_missing(uintptr_t d);
+
+int32_t cvk_surface_support(uintptr_t instance_table, uintptr_t physical, uint32_t family,
+                            uint64_t surface, uint32_t *supported);
+void cvk_destroy_surface(uintptr_t instance_table, uintptr_t instance, uint64_t surface);
+
+typedef struct {
+	uint32_t min_images, max_images, width, height, min_width, min_height, max_width,
+		max_height, layers, transforms, current_transform, alphas, usages;
+} cvk_surface;
+
+int32_t cvk_surface_capabilities(uintptr_t instance_table, uintptr_t physical, uint64_t surface,
+                                 cvk_surface *out);
+
+typedef struct {
+	uint32_t format, color_space;
+} cvk_surface_format;
+
+int32_t cvk_surface_formats(uintptr_t instance_table, uintptr_t physical, uint64_t surface,
+                            cvk_surface_format *out, uint32_t *places);
+
+int32_t cvk_create_swapchain(uintptr_t d, uint64_t surface, uint32_t images,
+                             cvk_surface_format format, uint32_t width, uint32_t height,
+                             uint32_t transform, uint32_t alpha, uint64_t old, uint64_t *out);
+void cvk_destroy_swapchain(uintptr_t d, uint64_t swapchain);
+int32_t cvk_swapchain_images(uintptr_t d, uint64_t swapchain, uint64_t *out, uint32_t *places);
+int32_t cvk_acquire_image(uintptr_t d, uint64_t swapchain, uint64_t timeout, uint64_t semaphore,
+                          uint32_t *index);
+int32_t cvk_create_semaphore(uintptr_t d, uint64_t *out);
+void cvk_destroy_semaphore(uintptr_t d, uint64_t semaphore);
+int32_t cvk_submit_between(uintptr_t d, uintptr_t cb, uint64_t wait, uint32_t wait_stage,
+                           uint64_t signal, uint64_t fence);
+int32_t cvk_present(uintptr_t d, uint64_t swapchain, uint32_t index, uint64_t wait);
+int32_t cvk_wait_idle(uintptr_t d);
+void cvk_copy_to_image(uintptr_t d, uintptr_t cb, uint64_t buffer, uint64_t offset,
+                       uint64_t image, uint32_t width, uint32_t height);
 
 #endif

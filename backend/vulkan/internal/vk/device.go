@@ -54,6 +54,12 @@ func (p *PhysicalDevice) Open(want Features) (*Device, error) {
 	if family < 0 {
 		return nil, fmt.Errorf("%w: %s has no queue for compute", ErrNoDevice, p.Name)
 	}
+	return p.open(family, want)
+}
+
+// open opens the device with a queue of a family, and enables more extensions, which
+// the device has.
+func (p *PhysicalDevice) open(family int, want Features, more ...string) (*Device, error) {
 	d := &Device{Physical: p, Features: want.And(p.Features), Family: family}
 	if !d.Features.SubgroupSizeControl {
 		d.Features.FullSubgroups = false
@@ -64,6 +70,9 @@ func (p *PhysicalDevice) Open(want Features) (*Device, error) {
 	var names strings.Builder
 	var has uint32
 	enable := func(name string) { names.WriteString(name + "\x00") }
+	for _, name := range more {
+		enable(name)
+	}
 	if p.PortabilitySubset {
 		enable(extPortabilitySubset)
 	}

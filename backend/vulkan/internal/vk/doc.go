@@ -1,7 +1,7 @@
 // Package vk is a thin, typed layer over the parts of Vulkan that Caldera needs:
 // instances and validation, physical devices and their limits, memory and buffers,
 // compute pipelines, descriptor sets, recording of commands, submits and
-// timestamps. It needs Vulkan 1.1, and uses what later versions add where a device
+// timestamps; and, for a device with a window, surfaces and swapchains. It needs Vulkan 1.1, and uses what later versions add where a device
 // has it. No other package imports a Vulkan binding or uses cgo.
 //
 // # Two ways to call the driver

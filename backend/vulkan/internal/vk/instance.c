@@ -99,7 +99,7 @@ static messenger_create_info messenger_info(uintptr_t user) {
 }
 
 int32_t cvk_create_instance(uintptr_t get_proc, uint32_t api, uint32_t flags, uintptr_t user,
-                            uintptr_t *instance) {
+                            const char *more, uintptr_t *instance) {
 	struct {
 		uint32_t s_type;
 		const void *next;
@@ -123,11 +123,12 @@ int32_t cvk_create_instance(uintptr_t get_proc, uint32_t api, uint32_t flags, ui
 	                .enable = &synchronization};
 
 	const char *layers[] = {"VK_LAYER_KHRONOS_validation"};
-	const char *extensions[3];
+	const char *extensions[CVK_EXTENSIONS];
 	uint32_t n = 0;
 	if (flags & CVK_PORTABILITY) extensions[n++] = "VK_KHR_portability_enumeration";
 	if (flags & CVK_VALIDATION) extensions[n++] = "VK_EXT_debug_utils";
 	if (flags & CVK_VALIDATION_FEATURES) extensions[n++] = "VK_EXT_validation_features";
+	for (; *more != 0 && n < CVK_EXTENSIONS; more += strlen(more) + 1) extensions[n++] = more;
 
 	struct {
 		uint32_t s_type;
@@ -207,6 +208,10 @@ uintptr_t cvk_load_device(uintptr_t instance_table, uintptr_t device, uintptr_t 
 	d->name = (ret(CVK_API *) args)t->GetDeviceProcAddr(d->device, "vk" #name);                \
 	if (d->name == NULL) goto fail;
 	CVK_DEVICE_FUNCTIONS(LOAD)
+#undef LOAD
+#define LOAD(ret, name, args)                                                                      \
+	d->name = (ret(CVK_API *) args)t->GetDeviceProcAddr(d->device, "vk" #name);
+	CVK_DEVICE_OPTIONAL(LOAD)
 #undef LOAD
 	*missing = NULL;
 	return (uintptr_t)d;

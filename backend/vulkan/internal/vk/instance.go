@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/cgo"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -49,6 +50,10 @@ type Options struct {
 	// called on any goroutine, also on several at the same time. It must not call
 	// Vulkan. nil: messages are printed to standard error.
 	Message func(severity Severity, id, text string)
+
+	// Extensions are more extensions of the instance, such as those that a window
+	// library needs for its surfaces: at most 8.
+	Extensions []string
 }
 
 // Instance is a connection to the Vulkan loader and through it to its drivers.
@@ -120,11 +125,20 @@ func New(o Options) (*Instance, error) {
 		i.user = cgo.NewHandle(o.Message)
 	}
 
+	for _, name := range o.Extensions {
+		if !i.extension("", name) {
+			i.close()
+			return nil, fmt.Errorf("the Vulkan loader and its drivers lack %s, which the window needs", name)
+		}
+	}
+	more := C.CString(strings.Join(append(slices.Clone(o.Extensions), ""), "\x00"))
+	defer C.free(unsafe.Pointer(more))
+
 	// Not through the binding: it may free the C copies of the layer and extension
 	// names before the call, if the garbage collector runs in between. It also has
 	// no structs for validation.
 	var handle C.uintptr_t
-	r := Result(C.cvk_create_instance(i.getProc, C.uint32_t(api), flags, C.uintptr_t(i.user), &handle))
+	r := Result(C.cvk_create_instance(i.getProc, C.uint32_t(api), flags, C.uintptr_t(i.user), more, &handle))
 	if r != success {
 		i.close()
 		// A loader that cannot read a manifest may return VK_ERROR_OUT_OF_HOST_MEMORY.

@@ -284,9 +284,14 @@ func (p *PhysicalDevice) SupportsTexel(f Format) bool {
 // device has none. It prefers one with timestamps, and then one without graphics:
 // in that case compute work and the drawing of a desktop do not wait for each other.
 func (p *PhysicalDevice) computeQueue() int {
+	return p.bestQueue(func(int) bool { return true })
+}
+
+// bestQueue is computeQueue among the families that usable accepts.
+func (p *PhysicalDevice) bestQueue(usable func(family int) bool) int {
 	best, bestScore := -1, -1
 	for k, q := range p.Queues {
-		if !q.Compute || q.Count == 0 {
+		if !q.Compute || q.Count == 0 || !usable(k) {
 			continue
 		}
 		score := 0

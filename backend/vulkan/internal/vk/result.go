@@ -39,6 +39,8 @@ const (
 	deviceLost         Result = -4
 	incompatibleDriver Result = -9
 	outOfPoolMemory    Result = -1000069000
+	suboptimal         Result = 1000001003
+	outOfDate          Result = -1000001004
 )
 
 // results has the name and the meaning of each VkResult of Vulkan 1.4, in short

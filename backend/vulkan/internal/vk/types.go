@@ -25,6 +25,10 @@ type (
 	CommandPool         uint64
 	Fence               uint64
 	QueryPool           uint64
+	Surface             uint64
+	Swapchain           uint64
+	Image               uint64
+	Semaphore           uint64
 	CommandBuffer       uintptr
 )
 

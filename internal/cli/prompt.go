@@ -1,4 +1,4 @@
-package generate
+package cli
 
 import (
 	"context"
@@ -12,26 +12,25 @@ import (
 	"caldera/gpt"
 	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
-	"caldera/internal/cli"
 	"caldera/internal/printable"
 )
 
 // maxPrompt bounds what is read from a file: far more than any context holds.
 const maxPrompt = 64 << 20
 
-type promptFlags struct {
+// Prompt has the flags that give the text to continue.
+type Prompt struct {
 	Words   []string `arg:"" optional:"" empty:"" name:"prompt" help:"The text to continue."`
 	Prompt  *string  `short:"p" empty:"" xor:"prompt" placeholder:"TEXT" help:"The text to continue; without any, standard input if it is not a terminal."`
 	File    *string  `short:"f" xor:"prompt" placeholder:"FILE" help:"A file with the text to continue, - for standard input; a newline at its end is left out."`
 	Tokens  *string  `xor:"prompt" placeholder:"IDS" help:"Token ids to continue, such as 5,17,3, in place of text."`
 	Special bool     `help:"Read <|endoftext|> and other special tokens in the text as such, not as letters."`
-	Hide    bool     `name:"no-display-prompt" help:"Print what is generated, without the prompt before it."`
 }
 
-// text is the prompt as the user gave it, empty where there is none.
-func (f promptFlags) text(ctx context.Context) (text string, err error) {
+// Text returns the prompt as the user gave it, or "" if there is none.
+func (f Prompt) Text(ctx context.Context) (text string, err error) {
 	if len(f.Words) > 0 && (f.Prompt != nil || f.File != nil || f.Tokens != nil) {
-		return "", cli.Usagef("two prompts: %q and another by a flag", strings.Join(f.Words, " "))
+		return "", Usagef("two prompts: %q and another by a flag", strings.Join(f.Words, " "))
 	}
 	source := "the prompt"
 	switch {
@@ -52,7 +51,7 @@ func (f promptFlags) text(ctx context.Context) (text string, err error) {
 		return "", err
 	}
 	if at := printable.InvalidUTF8([]byte(text)); at >= 0 {
-		return "", cli.Usagef("%s is not valid UTF-8: byte %d is 0x%02x; convert it to UTF-8", source, at, text[at])
+		return "", Usagef("%s is not valid UTF-8: byte %d is 0x%02x; convert it to UTF-8", source, at, text[at])
 	}
 	return text, nil
 }
@@ -61,16 +60,16 @@ func (f promptFlags) text(ctx context.Context) (text string, err error) {
 // editors and echo end a text is no part of the prompt, as in llama.cpp; on
 // Windows it is two characters.
 func readPrompt(ctx context.Context, path string) (string, error) {
-	text, err := cli.ReadInput(ctx, path, maxPrompt)
+	text, err := ReadInput(ctx, path, maxPrompt)
 	if end, found := strings.CutSuffix(text, "\r\n"); found {
 		return end, err
 	}
 	return strings.TrimSuffix(text, "\n"), err
 }
 
-// ids are the tokens to continue, those of text or of --tokens. A model that is
-// asked for nothing starts a text of its own.
-func (f promptFlags) ids(ctx context.Context, text string, m *model.Model, t *tokenizer.Tokenizer, s *gpt.Session) ([]int, error) {
+// IDs returns the tokens to continue: those of the text, which Text has returned, or of
+// --tokens. Without any they are what begins a text.
+func (f Prompt) IDs(ctx context.Context, text string, m *model.Model, t *tokenizer.Tokenizer, s *gpt.Session) ([]int, error) {
 	if f.Tokens != nil {
 		known := m.Vocab
 		if t != nil {
@@ -83,7 +82,7 @@ func (f promptFlags) ids(ctx context.Context, text string, m *model.Model, t *to
 			return t.Prefix(), nil
 		}
 		if len(m.BOS) == 0 {
-			return nil, cli.Usagef("no prompt: this model has no token that begins a text, so give it one with -p, -f or --tokens")
+			return nil, Usagef("no prompt: this model has no token that begins a text, so give it one with -p, -f or --tokens")
 		}
 		return m.BOS[:1], nil
 	}
@@ -109,7 +108,7 @@ func parseIDs(list string, vocab int) ([]int, error) {
 	for _, s := range strings.Split(list, ",") {
 		id, err := strconv.Atoi(strings.TrimSpace(s))
 		if err != nil || id < 0 || id >= vocab {
-			return nil, cli.Usagef("--tokens: %q is not the id of a token: expected numbers from 0 to %d with commas between", s, vocab-1)
+			return nil, Usagef("--tokens: %q is not the id of a token: expected numbers from 0 to %d with commas between", s, vocab-1)
 		}
 		ids = append(ids, id)
 	}
