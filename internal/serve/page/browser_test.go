@@ -39,7 +39,7 @@ func startServer(t *testing.T) (url string) {
 	t.Helper()
 	in, other := gpttest.Inspect(t, gpttest.OpenCPU(t)), gpttest.Inspect(t, gpttest.OpenCPU(t))
 	m := serve.NewModel(in, serve.ModelOptions{
-		Vars: command.Vars(), Others: []string{"cpu:1"},
+		Vars: command.Vars(), Others: []string{"cpu:1"}, Runs: []string{"../../view/testdata/run"},
 		Other: func(context.Context, string) (*inspect.Inspector, error) { return other, nil },
 	})
 	var logged bytes.Buffer

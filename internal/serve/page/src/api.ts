@@ -519,6 +519,40 @@ export interface ForgetResult {
   left: number;
 }
 
+// inspect.StepLoss
+export interface StepLoss {
+  step: number;
+  training: number | null;
+  validation: number | null;
+}
+
+// inspect.Stage
+export interface Stage {
+  step: number;
+  path: string;
+  kinds: string[] | null;
+  training: number | null;
+  validation: number | null;
+  surprise: number | null;
+  next: Candidate[] | null;
+  neighbours: Neighbour[] | null;
+  attention: ((number | null)[] | null)[] | null;
+}
+
+// view.LearnResult
+export interface LearnResult {
+  run: string;
+  tokens: Token[] | null;
+  near: Token;
+  layer: number;
+  head: number;
+  losses: StepLoss[] | null;
+  stages: Stage[] | null;
+  left_out: number;
+  notes: string[] | null;
+  vocab: number;
+}
+
 // serve.AboutModel
 export interface AboutModel {
   name: string;
@@ -563,6 +597,7 @@ export interface Info {
   views: About[] | null;
   streams: About[] | null;
   passage: string;
+  runs: string[] | null;
 }
 
 // inspect.Tokens
@@ -697,4 +732,5 @@ export interface Views {
   lens: Of<LensResult>;
   mlp: Of<MLPResult>;
   forget: Of<ForgetResult>;
+  learn: Of<LearnResult>;
 }

@@ -1,5 +1,5 @@
 // The checks, by name. Each opens pages of its own.
-import { accessible, base, column, equal, fail, open, panel, settle, walk } from './browser.mjs';
+import { accessible, base, column, equal, fail, open, panel, ready, settle, walk } from './browser.mjs';
 import { made, values } from './values.mjs';
 
 const start = '?layer=1&head=2&neuron=5&off=1.mlp';
@@ -218,8 +218,7 @@ export const checks = {
   // A token a click, from the distribution that the sliders make; or running.
   async sample(browser) {
     const { page, faults } = await open(browser, '?temperature=0.7&topk=5');
-    await page.locator('#sample').evaluate((e) => e.scrollIntoView());
-    await page.locator('[data-view="generate"][data-read]').waitFor();
+    await ready(page, page.locator('[data-view="generate"]'), 'data-read');
     const text = await page.locator('#text').inputValue();
     const read = Number(await page.locator('[data-view="generate"]').getAttribute('data-read'));
     const body = new URLSearchParams({ text, n: 1, temperature: 0.7, 'top-k': 5, 'top-p': 1, 'min-p': 0, seed: 1 + read, alternatives: 12 });

@@ -33,6 +33,8 @@ const columns = [
   ['next', 'What may come next', /^The likeliest/, 'Score', (r) => r.positions.at(-1).top.map((c) => c.score)],
   ['next', 'The same at several', /^Probabilities/, 'T = 0.5', (r) => r.temperatures[0].tokens.map((c) => c.drawn)],
   ['forget', 'What has left', /^What the model sees/, 'Entropy (nats)', (r) => r.steps.map((s) => s.entropy)],
+  ['learn', 'How a trained model', /^The weights/, 'Surprise of the text', (r) => r.stages.map((s) => s.surprise)],
+  ['learn', 'How a trained model', /^The likeliest/, 'Probability', (r) => r.stages.at(-1).next.map((c) => c.prob)],
   ['tally', 'Eight kinds', /weights in/, 'Running total', (r) => r.kinds.map((k) => k.total)],
   ['tally', 'Eight kinds', /^What the tally/, 'Weights', (r) => [...r.left_out.map((o) => o.weights), r.parameters]],
 ];

@@ -76,7 +76,7 @@ function OneHead({ r }: { r: AttentionResult }) {
       {r.maps_left_out && <p class="note">{r.maps_left_out}</p>}
       {h?.map && (
         <>
-          <p class="note">What position {at} looks at: the darker, the more.</p>
+          <p class="note">What position {at} looks at: the stronger the colour, the more.</p>
           <TokenStrip
             wrap label={`Tokens, coloured by how much position ${at} looks at them`} chosen={at} onChoose={(position) => go({ position })}
             tokens={tokens.map((t, i) => ({ text: t.text, strength: (row[i] ?? 0) / strongest, note: i > at ? 'comes later' : short(row[i] ?? 0) }))}

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { TrainingLook, TrainingStart, TrainingStep, TrainDone, TrainSteps } from '../api';
+import type { Info } from '../info';
 import { Num, percent, short } from '../number';
 import { Field, Slider } from '../parts/field';
 import { HeatMap } from '../parts/heatmap';
@@ -9,6 +10,7 @@ import { Bar, Table } from '../parts/table';
 import { stream } from '../stream';
 import { Piece, visible } from '../text';
 import { LearnProse } from './prose';
+import { Run } from './run';
 
 interface Course {
   start?: TrainingStart;
@@ -17,12 +19,13 @@ interface Course {
   done?: TrainDone;
 }
 
-export function Learn() {
+export function Learn({ info }: { info: Info }) {
   return (
     <>
       <LearnProse />
       <div class="panels">
         <Live />
+        <Run info={info} />
       </div>
     </>
   );

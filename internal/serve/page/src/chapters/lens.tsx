@@ -23,7 +23,7 @@ export function LensChapter({ info }: { info: Info }) {
       <div class="panels">
         <Panel
           view="lens" title="What each block would say" params={{ ...shared, show: 'lens', positions: all ? 0 : 8 }}
-          about={<>The likeliest next token after each block, for the chosen position and those before it. Darker cells are more probable.</>}
+          about={<>The likeliest next token after each block, for the chosen position and those before it. The stronger a cell is coloured, the more probable.</>}
           controls={<button type="button" aria-pressed={all} onClick={() => setAll(!all)}>All positions</button>}
           made={['scores']} table={(r) => r.lens && <LensTable lens={r.lens} />}
         >

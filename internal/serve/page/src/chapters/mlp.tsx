@@ -101,7 +101,7 @@ function Neuron({ r }: { r: MLPNeuron }) {
   };
   return (
     <>
-      <p class="note">Where it answers: the darker, the stronger.</p>
+      <p class="note">Where it answers: the stronger the colour, the larger the answer.</p>
       <TokenStrip
         wrap label={`Tokens, coloured by how strongly neuron ${r.neuron} answers`} chosen={positionOf(state, tokens)} onChoose={(position) => go({ position })}
         tokens={tokens.map((t, i) => ({ text: t.text, strength: Math.abs(values[i] ?? 0) / most, note: short(values[i] ?? NaN) }))}

@@ -105,12 +105,12 @@ function VectorTable({ word }: { word: EmbedWord }) {
   );
 }
 
-export function Near({ caption, list }: { caption: string; list: Neighbour[] }) {
+export function Near({ caption, list, plain }: { caption: string; list: Neighbour[]; plain?: boolean }) {
   return (
     <Table
       caption={caption} showCaption rows={list}
       columns={[
-        { head: 'Token', cell: (n) => <TokenButton id={n.id} text={n.text} /> },
+        { head: 'Token', cell: (n) => (plain ? <Piece text={n.text} /> : <TokenButton id={n.id} text={n.text} />) },
         { head: 'Cosine', number: true, cell: (n) => <Num value={n.cosine} /> },
         { head: 'Bar', cell: (n) => <Bar share={n.cosine ?? 0} /> },
       ]}
