@@ -27,7 +27,7 @@ func austen(t *testing.T) *inspect.Inspector {
 }
 
 // parse reads an address.
-func parse(t *testing.T, address string) (View, Params, error) {
+func parse(t testing.TB, address string) (View, Params, error) {
 	t.Helper()
 	name, query, _ := strings.Cut(address, "?")
 	v, ok := Find(name)
