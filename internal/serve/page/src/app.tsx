@@ -19,7 +19,7 @@ export function App() {
   const tokens = useTokens();
   const state = useApp();
   useEffect(() => {
-    if (info.data) fit(info.data.model.shape);
+    if (info.data) fit(info.data.model.shape, info.data.model.tokenizer);
   }, [info.data, state]);
   return (
     <TextContext.Provider value={tokens}>

@@ -138,6 +138,3 @@ export function useJSON<T>(where: string, panel: string): Answer<T> {
   }, [where, panel]);
   return answer;
 }
-
-export const useView = <V extends View>(view: V, params: Params, panel: string): Answer<Views[V]> =>
-  useJSON<Views[V]>(address(view, params), panel);

@@ -25,6 +25,12 @@ export function useInfo(): Answer<Info> {
   return answer;
 }
 
+// hasText tells whether the model has a tokenizer. One that has none reads ids of tokens, with commas between.
+export const hasText = (): boolean => known?.model.tokenizer ?? true;
+
+// reading names the text as the server takes it.
+export const reading = (text: string): Params => (hasText() ? { text } : { tokens: text });
+
 export const useInfoNow = (): Info | undefined => useInfo().data;
 
 export function commandLine(info: Info, view: string, params: Params): string {

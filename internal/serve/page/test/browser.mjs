@@ -1,5 +1,6 @@
 // What the checks share: a browser, a page that is watched for errors, and the values of panels.
-// Environment: MODULES, the folder with the npm packages; BROWSER, the browser's program; BASE, the server's address.
+// Environment: MODULES, the folder with the npm packages; BROWSER, the browser's program; BASE, the server's address; BASE_IDS,
+// that of one whose model has no tokenizer.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
@@ -21,8 +22,8 @@ export function equal(got, want, what) {
 }
 
 // open opens the page and watches it. faults has what must not be: errors in the console, requests to other hosts.
-export async function open(browser, query = '', options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', bypassCSP: false, ...options });
+export async function open(browser, query = '', { at = base, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
   const faults = [];
   page.on('console', (m) => ['error', 'warning'].includes(m.type()) && faults.push(`console: ${m.text()} (${m.location().url})`));
@@ -32,10 +33,10 @@ export async function open(browser, query = '', options = {}) {
     d.dismiss();
   });
   page.on('request', (r) => {
-    if (!r.url().startsWith(base) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) faults.push(`request to another host: ${r.url()}`);
+    if (!r.url().startsWith(at) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) faults.push(`request to another host: ${r.url()}`);
   });
   // The training run that the test offers knows few characters: it reads a text of its own.
-  await page.goto(base + query + (query ? '&' : '?') + 'probe=the');
+  await page.goto(at + query + (query ? '&' : '?') + 'probe=the');
   await page.waitForSelector('main .chapter');
   return { page, context, faults };
 }

@@ -261,6 +261,33 @@ export const checks = {
     clean(faults);
   },
 
+  // A model without a tokenizer reads ids.
+  async ids(browser) {
+    const { page, faults } = await open(browser, '', { at: process.env.BASE_IDS });
+    await walk(page);
+    equal(await page.locator('.top .token').allInnerTexts(), ['0', '1', '2'], 'tokens');
+    equal(await page.locator('.panel .error').allInnerTexts(), [], 'errors in panels');
+    await page.locator('#text').fill('5,17');
+    await page.waitForFunction(() => document.querySelectorAll('.top .token').length === 2);
+    await ready(page, page.locator('[data-view="generate"]'), 'data-read');
+    await page.waitForFunction(() => document.querySelector('[data-view="generate"]').dataset.read === '2');
+    await page.locator('#append').click();
+    await page.waitForFunction(() => document.querySelectorAll('.top .token').length === 3);
+    clean(faults);
+  },
+
+  // Of what is typed fast the last counts.
+  async typing(browser) {
+    const { page, faults } = await open(browser);
+    await page.locator('#text').fill('');
+    await page.locator('#text').pressSequentially('A lady of large fortune', { delay: 15 });
+    await ready(page, page.locator('[data-view="tokens"]'), 'data-asked');
+    await page.waitForFunction(() => [...document.querySelectorAll('.top .token')].map((t) => t.textContent.replaceAll('·', ' ')).join('') === 'A lady of large fortune');
+    equal((await panel(page, 'tokens')).answer.result.text, 'A lady of large fortune', 'the text of the panel');
+    equal(await page.locator('.panel .error').count(), 0, 'errors in panels');
+    clean(expected(faults));
+  },
+
   async compare(browser) {
     const { page, faults } = await open(browser);
     const { at, asked } = await panel(page, 'next', 'What may come next');

@@ -15,7 +15,7 @@ const columns = [
   ['attention', 'Who looks at whom', /^What position/, 'Weight', (r) => r.heads[0].map.at(-1)],
   ['attention', 'Who looks at whom', /^The strongest/, 'Probability', (r) => r.pairs.map((p) => p.prob)],
   ['attention', 'All heads of the layer', /^Means/, 'entropy (nats)', (r) => r.heads.map((h) => h.entropy)],
-  ['attention', 'What heads do', /^The strongest/, 'Weight', (r) => r.pairs.map((p) => p.weight)],
+  ['attention', 'What heads do', /^The strongest/, 'Probability', (r) => r.pairs.map((p) => p.prob)],
   ['context', 'The same word', /^How far/, '1 − cosine', (r) => r.apart.map((a) => a.cosine_distance)],
   ['context', 'The same word', /^Both vectors/, 'Length in the second text', (r) => r.second.stages.map((s) => s.length)],
   ['mlp', 'The questions', /^Answers of layer/, 'Answer', (r) => r.answers.layers[0].answers.map((a) => a.value)],

@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { Ablation, Attribution, Lens } from '../api';
-import type { Info } from '../info';
+import type { Params } from '../client';
+import { type Info, reading } from '../info';
 import { Num, percent, short } from '../number';
 import { Candidates, Sought } from '../parts/candidates';
 import { Grid } from '../parts/grid';
@@ -15,7 +16,7 @@ import { LensProse } from './prose';
 export function LensChapter({ info }: { info: Info }) {
   const state = useApp();
   const { tokens } = useText();
-  const shared = { text: state.text, position: where(state, tokens), answer: answerOf(state) };
+  const shared = { ...reading(state.text), position: where(state, tokens), answer: answerOf(state) };
   const [all, setAll] = useState(false);
   return (
     <>
@@ -163,7 +164,7 @@ function HeadTable({ a }: { a: Attribution }) {
 
 interface SharedProps {
   info: Info;
-  shared: { text: string; position: number; answer: string | undefined };
+  shared: Params;
 }
 
 // Off switches parts off, and shows what changes.
@@ -269,7 +270,7 @@ function Each({ info, shared }: SharedProps) {
         for (let l = 0; l < layers; l++) for (let h = 0; h < heads; h++) most = Math.max(most, Math.abs(change(l, h) ?? 0));
         return (
           <HeatMap
-            label="Change of the answer's log probability without each head" rows={layers} cols={heads} value={change} low={-most} high={most} signs
+            label="Change of the answer's log probability without each head" rows={layers} cols={heads} of={r} value={change} low={-most} high={most} signs
             row={layer} col={Math.max(0, head)} rowName="block" colName="head" onSelect={(layer, head) => go({ layer, head })}
             describe={(l, h) => `Block ${l}, head ${h}: ${short(change(l, h) ?? NaN)} nats`}
           />

@@ -1,5 +1,5 @@
 import type { NextResult, NextTemperature } from '../api';
-import type { Info } from '../info';
+import { type Info, reading } from '../info';
 import { Num, percent, short } from '../number';
 import { Candidates, TokenButton } from '../parts/candidates';
 import { Slider } from '../parts/field';
@@ -13,7 +13,7 @@ import { LastProse, NextProse } from './prose';
 
 // Both chapters show parts of one answer: it is asked for once.
 const params = (state: State, tokens: unknown[]) => ({
-  text: state.text, top: 10, position: where(state, tokens), temperature: temperatures(state),
+  ...reading(state.text), top: 10, position: where(state, tokens), temperature: temperatures(state),
   'top-k': state.topk === 0 ? undefined : state.topk, 'top-p': state.topp === 1 ? undefined : state.topp,
 });
 
@@ -99,7 +99,7 @@ export function Next({ info }: { info: Info }) {
   return (
     <>
       <NextProse info={info} />
-      <div class="panels two">
+      <div class="panels">
         <Panel
           view="next" title="What may come next" params={params(state, tokens)} made={['scores']}
           about={<>The likeliest tokens after the chosen position, with the scores of which softmax made probabilities.</>}

@@ -1,11 +1,12 @@
 // A matrix as a picture: cells in colours on a canvas, with a cursor for pointer and keys.
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { colour, useTheme } from '../theme';
 
 export interface HeatMapProps {
   label: string;
   rows: number;
   cols: number;
+  of: unknown; // what the values come from: cells are painted again when it is another one
   value: (row: number, col: number) => number | null | undefined;
   low: number; // the value of the palest colour; with signs, −high is the other end
   high: number;
@@ -23,9 +24,15 @@ export interface HeatMapProps {
 
 const clamp = (n: number, most: number) => Math.max(0, Math.min(most, n));
 
+type RGB = [number, number, number];
+
+const mix = (a: RGB, b: RGB, t: number): RGB => [a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t, a[2] + (b[2] - a[2]) * t];
+
 // paint fills one pixel a cell.
 export function paint(p: Pick<HeatMapProps, 'rows' | 'cols' | 'value' | 'low' | 'high' | 'signs'>): HTMLCanvasElement {
-  const [from, to, less] = [colour('--heat-low'), colour('--heat-high'), colour('--heat-less')];
+  const from = colour('--heat-low');
+  const more = [colour('--heat-mid'), colour('--heat-high')] as const;
+  const less = [colour('--heat-less-mid'), colour('--heat-less')] as const;
   const none = colour('--heat-none');
   const cells = document.createElement('canvas');
   cells.width = p.cols;
@@ -41,10 +48,10 @@ export function paint(p: Pick<HeatMapProps, 'rows' | 'cols' | 'value' | 'low' | 
       let rgb = none;
       if (v !== null && v !== undefined) {
         const share = (v - (p.signs ? 0 : p.low)) / scale;
-        const end = share < 0 ? less : to;
+        const [middle, end] = share < 0 ? less : more;
         // The square root shows small differences near nothing, where most values are.
         const t = Math.sqrt(Math.min(1, Math.abs(share)));
-        rgb = [0, 1, 2].map((i) => from[i]! + (end[i]! - from[i]!) * t) as [number, number, number];
+        rgb = t < 0.5 ? mix(from, middle, 2 * t) : mix(middle, end, 2 * t - 1);
       }
       image.data[at] = rgb[0];
       image.data[at + 1] = rgb[1];
@@ -75,6 +82,7 @@ export function HeatMap(p: HeatMapProps) {
   const wide = cell * p.cols;
   const high = p.tall ? Math.min(12, Math.max(2, 480 / p.rows)) * p.rows : cell * p.rows;
 
+  const cells = useMemo(() => paint(p), [p.of, p.rows, p.cols, p.low, p.high, version]);
   useLayoutEffect(() => {
     const c = canvas.current;
     const context = c?.getContext('2d');
@@ -85,7 +93,7 @@ export function HeatMap(p: HeatMapProps) {
     c.style.width = wide + 'px';
     c.style.height = high + 'px';
     context.imageSmoothingEnabled = cell * dpr < 1;
-    context.drawImage(paint(p), 0, 0, c.width, c.height);
+    context.drawImage(cells, 0, 0, c.width, c.height);
     const [cw, ch] = [c.width / p.cols, c.height / p.rows];
     const frame = (row: number, col: number, name: string, thick: number) => {
       context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue(name);
@@ -95,7 +103,6 @@ export function HeatMap(p: HeatMapProps) {
     if (over) frame(over[0], over[1], '--muted', 1);
     frame(clamp(p.row, p.rows - 1), clamp(p.col, p.cols - 1), '--cursor', 2);
   });
-  void version;
 
   const at = (event: MouseEvent): [number, number] => {
     const area = canvas.current!.getBoundingClientRect();
