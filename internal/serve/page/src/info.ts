@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Info } from './api';
 import { type Answer, type Params, request } from './client';
 import { quote } from './parts/copy';
+import { fit } from './state';
 
 export type { Info };
 
@@ -17,6 +18,7 @@ export function useInfo(): Answer<Info> {
     asked.then(
       (data) => {
         known = data;
+        fit(data.model.shape, data.model.tokenizer); // before anything is asked
         set({ data, busy: false });
       },
       (err: unknown) => set({ error: err instanceof Error ? err.message : String(err), busy: false }),
