@@ -66,6 +66,7 @@ function OneHead({ r }: { r: AttentionResult }) {
   const state = useApp();
   const [col, setCol] = useState(0);
   const tokens = r.tokens ?? [];
+  const names = tokens.map((t) => visible(t.text));
   const at = positionOf(state, tokens);
   const h = r.heads?.[0];
   const row = h?.map?.[at] ?? [];
@@ -82,7 +83,7 @@ function OneHead({ r }: { r: AttentionResult }) {
             tokens={tokens.map((t, i) => ({ text: t.text, strength: (row[i] ?? 0) / strongest, note: i > at ? 'comes later' : short(row[i] ?? 0) }))}
           />
           <HeatMap
-            label={`Attention of head ${h.head} of layer ${h.layer}`} rows={tokens.length} cols={tokens.length} of={h} value={(a, b) => value(h, a, b)} low={0} high={high}
+            label={`Attention of head ${h.head} of layer ${h.layer}`} rows={tokens.length} cols={tokens.length} of={h} rowLabels={names} colLabels={names} value={(a, b) => value(h, a, b)} low={0} high={high}
             row={at} col={Math.min(col, at)} rowName="position that looks" colName="position that is looked at"
             onSelect={(position, to) => {
               setCol(to);
@@ -174,6 +175,8 @@ function Figures({ heads }: { heads: AttentionHead[] }) {
   );
 }
 
+const numbers = (name: string, count: number) => Array.from({ length: count }, (_, i) => name + i);
+
 function AllHeads({ r, info }: { r: AttentionResult; info: Info }) {
   const { layer, head } = useApp();
   const [which, setWhich] = useState<string>('previous');
@@ -186,7 +189,7 @@ function AllHeads({ r, info }: { r: AttentionResult; info: Info }) {
     <>
       <div class="controls"><Choice id="figure" label="How much goes" value={which} options={figures} onValue={setWhich} /></div>
       <HeatMap
-        label={`Heads by: ${name}`} rows={layers} cols={heads} of={(r.heads ?? []).map((h) => h[key]).join()} value={of} low={0} high={high || 1} row={layer} col={head} rowName="layer" colName="head"
+        label={`Heads by: ${name}`} rows={layers} cols={heads} rowLabels={numbers('layer ', layers)} colLabels={numbers('', heads)} of={(r.heads ?? []).map((h) => h[key]).join()} value={of} low={0} high={high || 1} row={layer} col={head} rowName="layer" colName="head"
         onSelect={(layer, head) => go({ layer, head })} describe={(l, h) => `Layer ${l}, head ${h}, ${name}: ${short(of(l, h) ?? NaN)}`}
       />
       <Pairs r={r} list={r.pairs ?? []} caption="The strongest pairs of all heads" />

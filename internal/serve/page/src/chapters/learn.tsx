@@ -163,7 +163,7 @@ function Look({ look }: { look: TrainingLook }) {
       <section>
         <h4>Who looks at whom, layer {look.attention.layer}, head {look.attention.head}</h4>
         <HeatMap
-          label="Attention of the model that learns" rows={rows.length} cols={rows.length} of={look} value={(r, c) => rows[r]?.[c]} low={0} high={1}
+          label="Attention of the model that learns" rows={rows.length} cols={rows.length} of={look} rowLabels={probe.map(visible)} colLabels={probe.map(visible)} value={(r, c) => rows[r]?.[c]} low={0} high={1}
           row={cursor[0]} col={cursor[1]} rowName="character that looks" colName="character that is looked at" onSelect={(r, c) => setCursor([r, c])}
           describe={(r, c) => `${visible(probe[r] ?? '')} looks at ${visible(probe[c] ?? '')}: ${c > r ? 'it comes later' : percent(rows[r]?.[c] ?? 0)}`}
         />

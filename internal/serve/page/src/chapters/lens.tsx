@@ -270,7 +270,7 @@ function Each({ info, shared }: SharedProps) {
         for (let l = 0; l < layers; l++) for (let h = 0; h < heads; h++) most = Math.max(most, Math.abs(change(l, h) ?? 0));
         return (
           <HeatMap
-            label="Change of the answer's log probability without each head" rows={layers} cols={heads} of={r} value={change} low={-most} high={most} signs
+            label="Change of the answer's log probability without each head" rows={layers} cols={heads} of={r} rowLabels={Array.from({ length: layers }, (_, i) => `block ${i}`)} colLabels={Array.from({ length: heads }, (_, i) => String(i))} value={change} low={-most} high={most} signs
             row={layer} col={Math.max(0, head)} rowName="block" colName="head" onSelect={(layer, head) => go({ layer, head })}
             describe={(l, h) => `Block ${l}, head ${h}: ${short(change(l, h) ?? NaN)} nats`}
           />

@@ -80,7 +80,7 @@ function At({ r, stage }: { r: LearnResult; stage: Stage }) {
       <section>
         <h4>Who looks at whom, layer {r.layer}, head {r.head}</h4>
         <HeatMap
-          label="Attention at this step" rows={rows.length} cols={rows.length} of={stage} value={(a, b) => rows[a]?.[b]} low={0} high={1} row={cursor[0]} col={cursor[1]}
+          label="Attention at this step" rows={rows.length} cols={rows.length} of={stage} rowLabels={(r.tokens ?? []).map((t) => visible(t.text))} colLabels={(r.tokens ?? []).map((t) => visible(t.text))} value={(a, b) => rows[a]?.[b]} low={0} high={1} row={cursor[0]} col={cursor[1]}
           rowName="position that looks" colName="position that is looked at" onSelect={(a, b) => setCursor([a, b])}
           describe={(a, b) => `${name(a)} looks at ${name(b)}: ${b > a ? 'it comes later' : short(rows[a]?.[b] ?? NaN)}`}
         />

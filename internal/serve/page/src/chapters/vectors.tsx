@@ -131,7 +131,7 @@ function WordMap({ r }: { r: EmbedResult }) {
       {points[chosen] && <p class="readout"><Piece text={points[chosen].text} /> at <Num value={points[chosen].x} />, <Num value={points[chosen].y} />. The map shows <Num value={r.map?.explained[0]} as={percent} /> and <Num value={r.map?.explained[1]} as={percent} /> of how they differ.</p>}
       {words.length > 1 && (
         <HeatMap
-          label="Cosines of each two words" rows={words.length} cols={words.length} of={r} value={(a, b) => r.cosines?.[a]?.[b]} low={-1} high={1} signs
+          label="Cosines of each two words" rows={words.length} cols={words.length} of={r} rowLabels={words.map((w) => w.given)} colLabels={words.map((w) => w.given)} value={(a, b) => r.cosines?.[a]?.[b]} low={-1} high={1} signs
           row={at[0]} col={at[1]} rowName="word" colName="word" onSelect={(a, b) => setAt([a, b])}
           describe={(a, b) => `${words[a]?.given ?? ''} and ${words[b]?.given ?? ''}: cosine ${short(r.cosines?.[a]?.[b] ?? NaN)}`}
         />

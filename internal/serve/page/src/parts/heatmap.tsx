@@ -15,12 +15,14 @@ export interface HeatMapProps {
   col: number;
   rowName?: string; // what a row is: query
   colName?: string;
-  rowLabels?: string[];
+  rowLabels?: string[]; // written beside, where there is room
   colLabels?: string[];
   describe: (row: number, col: number) => string;
   onSelect: (row: number, col: number) => void;
   tall?: boolean; // cells need not be square
 }
+
+const cut = (name: string) => (name.length > 12 ? name.slice(0, 11) + '…' : name);
 
 const clamp = (n: number, most: number) => Math.max(0, Math.min(most, n));
 
@@ -78,7 +80,12 @@ export function HeatMap(p: HeatMapProps) {
     return () => watch.disconnect();
   }, []);
 
-  const cell = Math.min(p.cols > 12 ? 26 : 38, width / Math.max(1, p.cols));
+  // Names take a part of the width, and are left out where rows are lower than a line.
+  const beside = p.rowLabels ? Math.min(104, 14 + 7.4 * Math.max(0, ...p.rowLabels.map((l) => Math.min(12, l.length)))) : 0;
+  const largest = Math.min(p.cols > 12 ? 26 : 38, p.tall ? Infinity : 720 / Math.max(1, p.rows, p.cols));
+  const narrow = Math.min(largest, (width - beside) / Math.max(1, p.cols));
+  const named = beside > 0 && narrow >= 14;
+  const cell = named ? narrow : Math.min(largest, width / Math.max(1, p.cols));
   const wide = cell * p.cols;
   const high = p.tall ? Math.min(12, Math.max(2, 480 / p.rows)) * p.rows : cell * p.rows;
 
@@ -129,10 +136,22 @@ export function HeatMap(p: HeatMapProps) {
         aria-label={`${p.label}. ${p.rows} rows${p.rowName ? ', each a ' + p.rowName : ''}, ${p.cols} columns${p.colName ? ', each a ' + p.colName : ''}. Arrow keys move.`}
         onKeyDown={move} onFocus={() => setFocused(true)} onBlur={() => setFocused(false)}
       >
-        <canvas
-          ref={canvas} aria-hidden="true"
-          onMouseMove={(e) => setOver(at(e))} onMouseLeave={() => setOver(null)} onClick={(e) => p.onSelect(...at(e))}
-        />
+        {named && p.colLabels && (
+          <div class="names across" aria-hidden="true" style={{ marginLeft: beside + 'px' }}>
+            {p.colLabels.map((l, i) => <span key={i} class={i === col ? 'at' : ''} style={{ width: cell + 'px' }}>{cut(l)}</span>)}
+          </div>
+        )}
+        <div class="rows">
+          {named && p.rowLabels && (
+            <div class="names" aria-hidden="true" style={{ width: beside + 'px' }}>
+              {p.rowLabels.map((l, i) => <span key={i} class={i === row ? 'at' : ''} style={{ height: high / p.rows + 'px', lineHeight: high / p.rows + 'px' }}>{cut(l)}</span>)}
+            </div>
+          )}
+          <canvas
+            ref={canvas} aria-hidden="true"
+            onMouseMove={(e) => setOver(at(e))} onMouseLeave={() => setOver(null)} onClick={(e) => p.onSelect(...at(e))}
+          />
+        </div>
       </div>
       <p class="readout" aria-live={focused ? 'polite' : 'off'}>{p.rows > 0 && p.cols > 0 ? p.describe(row, col) : ''}</p>
     </div>
