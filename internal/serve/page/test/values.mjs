@@ -27,6 +27,7 @@ const columns = [
   ['lens', 'What each part added', /^What added/, 'Added', (r) => r.attribution.rows.flatMap((row) => [row.score, ...(row.block === 1 ? list(row.heads) : [])])],
   ['lens', 'What each part added', /^What each head/, 'Head 2', (r) => r.attribution.rows.filter((row) => row.heads).map((row) => row.heads[2])],
   ['lens', 'Without some parts', /^Probabilities/, 'Without', (r) => r.ablation.changes.map((c) => c.after)],
+  ['lens', 'From a vector', /^The highest/, 'Score', (r) => r.lens.blocks.at(-1).at(-1).top.map((c) => c.score)],
   ['next', 'Every vector predicts', /^What the model/, 'Surprise (nats)', (r) => r.positions.filter((p) => p.next).map((p) => p.surprise)],
   ['next', 'Every vector predicts', /^What the model/, 'Rank', (r) => r.positions.filter((p) => p.next).map((p) => p.rank)],
   ['next', 'What may come next', /^The likeliest/, 'Probability', (r) => r.positions.at(-1).top.map((c) => c.prob)],
