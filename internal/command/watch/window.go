@@ -23,7 +23,8 @@ import (
 	"caldera/gpt"
 )
 
-// The window library wants all calls on the thread on which main runs.
+// The window library wants all calls on the thread on which main runs: see
+// cli.Command.MainThread.
 func init() { runtime.LockOSThread() }
 
 // window is a window of the desktop.
