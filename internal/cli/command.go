@@ -223,7 +223,7 @@ func misread(err error, chosen Command) error {
 	if errors.As(err, &e) {
 		if node := e.Context.Selected(); node != nil {
 			help = node.FullPath()
-			if node.Name != chosen.Name {
+			if usual := node.Parent != nil && node.Parent.DefaultCmd == node; node.Name != chosen.Name && !usual {
 				hint = ""
 			}
 		}
