@@ -120,7 +120,7 @@ export function useJSON<T>(where: string, panel: string): Answer<T> {
     let leave = () => {};
     set(({ data }) => (data === undefined ? { busy: true } : { data, busy: true }));
     // One that comes soon after another waits a little: a slider or a key held down makes many.
-    const wait = performance.now() - last.current < 150 ? 80 : 0;
+    const wait = performance.now() - last.current < 100 ? 40 : 0;
     last.current = performance.now();
     const timer = setTimeout(() => {
       const [body, drop] = ask(where, panel);
@@ -138,6 +138,3 @@ export function useJSON<T>(where: string, panel: string): Answer<T> {
   }, [where, panel]);
   return answer;
 }
-
-export const useView = <V extends View>(view: V, params: Params, panel: string): Answer<Views[V]> =>
-  useJSON<Views[V]>(address(view, params), panel);

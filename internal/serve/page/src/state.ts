@@ -22,6 +22,9 @@ export interface State {
   shape: string; // whose weights are counted; empty: the model's
   window: number; // tokens that the window of the chapter on forgetting holds; 0: as many as the text has
   run: string; // folder of a training run
+  probe: string; // the text that its weights read; empty: the text
+  runlayer: number; // whose map of attention is shown
+  runhead: number;
   compare: string; // the backend beside whose values ours stand; empty: none
 }
 
@@ -32,7 +35,7 @@ export const defaults: State = {
   words: 'man woman he she mother father sister brother',
   sum: 'mother - woman + man', on: 'man,woman',
   position: -1, layer: 0, head: 0, neuron: -1, token: -1, off: '',
-  temperature: 1, topk: 0, topp: 1, seed: 1, weighted: 0, shape: '', window: 0, run: '', compare: '',
+  temperature: 1, topk: 0, topp: 1, seed: 1, weighted: 0, shape: '', window: 0, run: '', probe: '', runlayer: 0, runhead: 0, compare: '',
 };
 
 type Key = keyof State;
@@ -89,13 +92,15 @@ addEventListener('popstate', () => {
 });
 
 // fit brings what an address says within what the model has.
-export function fit(shape: { layers: number; heads: number; inner: number; vocab: number }): void {
+export function fit(shape: { layers: number; heads: number; inner: number; vocab: number }, text: boolean): void {
   const within = (value: number, least: number, count: number) => Math.max(least, Math.min(count - 1, Math.round(value)));
+  const ids = /^\s*\d+(\s*,\s*\d+)*\s*$/;
   go({
+    ...(text || ids.test(now.text) ? {} : { text: '0,1,2', other: '3,2', words: '#0 #1 #2', sum: '#0 - #1 + #2', on: '#0,#1' }),
     layer: within(now.layer, 0, shape.layers), head: within(now.head, 0, shape.heads), neuron: within(now.neuron, -1, shape.inner),
     token: within(now.token, -1, shape.vocab), position: Math.max(-1, Math.round(now.position)), seed: Math.max(0, Math.round(now.seed)),
     topk: Math.max(0, Math.round(now.topk)), topp: Math.max(0.05, Math.min(1, now.topp)), temperature: Math.max(0, Math.min(100, now.temperature)),
-    window: Math.max(0, Math.round(now.window)), weighted: now.weighted === 1 ? 1 : 0,
+    window: Math.max(0, Math.round(now.window)), runlayer: Math.max(0, Math.round(now.runlayer)), runhead: Math.max(0, Math.round(now.runhead)), weighted: now.weighted === 1 ? 1 : 0,
   }, true);
 }
 

@@ -1,5 +1,6 @@
 // What the checks share: a browser, a page that is watched for errors, and the values of panels.
-// Environment: MODULES, the folder with the npm packages; BROWSER, the browser's program; BASE, the server's address.
+// Environment: MODULES, the folder with the npm packages; BROWSER, the browser's program; BASE, the server's address; BASE_IDS,
+// that of one whose model has no tokenizer.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
@@ -21,8 +22,8 @@ export function equal(got, want, what) {
 }
 
 // open opens the page and watches it. faults has what must not be: errors in the console, requests to other hosts.
-export async function open(browser, query = '', options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', bypassCSP: false, ...options });
+export async function open(browser, query = '', { at = base, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
   const faults = [];
   page.on('console', (m) => ['error', 'warning'].includes(m.type()) && faults.push(`console: ${m.text()} (${m.location().url})`));
@@ -32,9 +33,10 @@ export async function open(browser, query = '', options = {}) {
     d.dismiss();
   });
   page.on('request', (r) => {
-    if (!r.url().startsWith(base) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) faults.push(`request to another host: ${r.url()}`);
+    if (!r.url().startsWith(at) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) faults.push(`request to another host: ${r.url()}`);
   });
-  await page.goto(base + query);
+  // The training run that the test offers knows few characters: it reads a text of its own.
+  await page.goto(at + query + (query ? '&' : '?') + 'probe=the');
   await page.waitForSelector('main .chapter');
   return { page, context, faults };
 }
@@ -64,11 +66,20 @@ export async function walk(page) {
   }
 }
 
+// ready waits until an element has an attribute, and is not busy. It is kept on the screen: what is above may still grow.
+export async function ready(page, at, attribute) {
+  await at.evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
+  await page.waitForFunction(([e, attribute]) => {
+    if (e.hasAttribute(attribute) && e.getAttribute('aria-busy') !== 'true') return true;
+    e.scrollIntoView({ block: 'center', behavior: 'instant' });
+    return false;
+  }, [await at.elementHandle(), attribute], { timeout: 30000, polling: 100 });
+}
+
 // panel brings a panel near the screen, waits for its values, and gives it with the JSON that it asked for.
 export async function panel(page, view, title) {
   const at = page.locator(`.panel[data-view="${view}"]`, title ? { has: page.locator('h3', { hasText: title }) } : {}).first();
-  await at.evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
-  await page.waitForFunction((e) => e.dataset.asked !== undefined && e.getAttribute('aria-busy') !== 'true', await at.elementHandle(), { timeout: 30000 });
+  await ready(page, at, 'data-asked');
   const asked = await at.getAttribute('data-asked');
   const answer = await fetch(base + asked);
   if (!answer.ok) fail(`${asked}: ${answer.status} ${await answer.text()}`);

@@ -1,5 +1,5 @@
 // The checks, by name. Each opens pages of its own.
-import { accessible, base, column, equal, fail, open, panel, settle, walk } from './browser.mjs';
+import { accessible, base, column, equal, fail, open, panel, ready, settle, walk } from './browser.mjs';
 import { made, values } from './values.mjs';
 
 const start = '?layer=1&head=2&neuron=5&off=1.mlp';
@@ -218,8 +218,7 @@ export const checks = {
   // A token a click, from the distribution that the sliders make; or running.
   async sample(browser) {
     const { page, faults } = await open(browser, '?temperature=0.7&topk=5');
-    await page.locator('#sample').evaluate((e) => e.scrollIntoView());
-    await page.locator('[data-view="generate"][data-read]').waitFor();
+    await ready(page, page.locator('[data-view="generate"]'), 'data-read');
     const text = await page.locator('#text').inputValue();
     const read = Number(await page.locator('[data-view="generate"]').getAttribute('data-read'));
     const body = new URLSearchParams({ text, n: 1, temperature: 0.7, 'top-k': 5, 'top-p': 1, 'min-p': 0, seed: 1 + read, alternatives: 12 });
@@ -260,6 +259,33 @@ export const checks = {
     await at.locator('#look').fill('0');
     equal(await column(at, /^The likeliest next/, 'Probability'), looks[0].next.map((c) => c.probability), 'what followed before');
     clean(faults);
+  },
+
+  // A model without a tokenizer reads ids.
+  async ids(browser) {
+    const { page, faults } = await open(browser, '', { at: process.env.BASE_IDS });
+    await walk(page);
+    equal(await page.locator('.top .token').allInnerTexts(), ['0', '1', '2'], 'tokens');
+    equal(await page.locator('.panel .error').allInnerTexts(), [], 'errors in panels');
+    await page.locator('#text').fill('5,17');
+    await page.waitForFunction(() => document.querySelectorAll('.top .token').length === 2);
+    await ready(page, page.locator('[data-view="generate"]'), 'data-read');
+    await page.waitForFunction(() => document.querySelector('[data-view="generate"]').dataset.read === '2');
+    await page.locator('#append').click();
+    await page.waitForFunction(() => document.querySelectorAll('.top .token').length === 3);
+    clean(faults);
+  },
+
+  // Of what is typed fast the last counts.
+  async typing(browser) {
+    const { page, faults } = await open(browser);
+    await page.locator('#text').fill('');
+    await page.locator('#text').pressSequentially('A lady of large fortune', { delay: 15 });
+    await ready(page, page.locator('[data-view="tokens"]'), 'data-asked');
+    await page.waitForFunction(() => [...document.querySelectorAll('.top .token')].map((t) => t.textContent.replaceAll('·', ' ')).join('') === 'A lady of large fortune');
+    equal((await panel(page, 'tokens')).answer.result.text, 'A lady of large fortune', 'the text of the panel');
+    equal(await page.locator('.panel .error').count(), 0, 'errors in panels');
+    clean(expected(faults));
   },
 
   async compare(browser) {

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { AttentionHead, AttentionPair, AttentionResult } from '../api';
-import type { Info } from '../info';
+import { type Info, reading } from '../info';
 import { Num, percent, short } from '../number';
 import { Choice, Stepper, Switch } from '../parts/field';
 import { HeatMap } from '../parts/heatmap';
@@ -15,7 +15,7 @@ import { AttentionProse } from './prose';
 
 export function Attention({ info }: { info: Info }) {
   const { text, layer, head, weighted } = useApp();
-  const shared = { text, ...(weighted ? { weighted: true } : {}) };
+  const shared = { ...reading(text), ...(weighted ? { weighted: true } : {}) };
   const steppers = (
     <>
       <Stepper id="attention-layer" label="Layer" value={layer} count={info.model.shape.layers} onValue={(layer) => go({ layer })} />
@@ -66,6 +66,7 @@ function OneHead({ r }: { r: AttentionResult }) {
   const state = useApp();
   const [col, setCol] = useState(0);
   const tokens = r.tokens ?? [];
+  const names = tokens.map((t) => visible(t.text));
   const at = positionOf(state, tokens);
   const h = r.heads?.[0];
   const row = h?.map?.[at] ?? [];
@@ -76,13 +77,13 @@ function OneHead({ r }: { r: AttentionResult }) {
       {r.maps_left_out && <p class="note">{r.maps_left_out}</p>}
       {h?.map && (
         <>
-          <p class="note">What position {at} looks at: the darker, the more.</p>
+          <p class="note">What position {at} looks at: the stronger the colour, the more.</p>
           <TokenStrip
             wrap label={`Tokens, coloured by how much position ${at} looks at them`} chosen={at} onChoose={(position) => go({ position })}
             tokens={tokens.map((t, i) => ({ text: t.text, strength: (row[i] ?? 0) / strongest, note: i > at ? 'comes later' : short(row[i] ?? 0) }))}
           />
           <HeatMap
-            label={`Attention of head ${h.head} of layer ${h.layer}`} rows={tokens.length} cols={tokens.length} value={(a, b) => value(h, a, b)} low={0} high={high}
+            label={`Attention of head ${h.head} of layer ${h.layer}`} rows={tokens.length} cols={tokens.length} of={h} rowLabels={names} colLabels={names} value={(a, b) => value(h, a, b)} low={0} high={high}
             row={at} col={Math.min(col, at)} rowName="position that looks" colName="position that is looked at"
             onSelect={(position, to) => {
               setCol(to);
@@ -106,11 +107,15 @@ function Pairs({ r, list, caption }: { r: AttentionResult; list: AttentionPair[]
       columns={[
         { head: 'Who', cell: (p) => <button type="button" class="quiet" onClick={() => go({ layer: p.layer, head: p.head, position: p.from })}><Piece text={text(p.from)} /> {p.from}</button> },
         { head: 'Looks at', cell: (p) => <><Piece text={text(p.to)} /> {p.to}</> },
-        { head: 'Layer', number: true, cell: (p) => <Num value={p.layer} /> },
-        { head: 'Head', number: true, cell: (p) => <Num value={p.head} /> },
+        ...((r.heads ?? []).length === 1 ? [] : [
+          { head: 'Layer', number: true, cell: (p: AttentionPair) => <Num value={p.layer} /> },
+          { head: 'Head', number: true, cell: (p: AttentionPair) => <Num value={p.head} /> },
+        ]),
         { head: 'Probability', number: true, cell: (p) => <Num value={p.prob} as={percent} /> },
-        ...(r.weighted ? [{ head: 'Takes', number: true, cell: (p: AttentionPair) => <Num value={p.carried} /> }] : []),
-        { head: 'Weight', number: true, cell: (p) => <Num value={p.weight} /> },
+        ...(r.weighted ? [
+          { head: 'Takes', number: true, cell: (p: AttentionPair) => <Num value={p.carried} /> },
+          { head: 'Weight', number: true, cell: (p: AttentionPair) => <Num value={p.weight} /> },
+        ] : []),
         { head: 'Bar', cell: (p) => <Bar share={(p.weight ?? 0) / widest} /> },
       ]}
     />
@@ -144,7 +149,7 @@ function LayerHeads({ r }: { r: AttentionResult }) {
       <div class="thumbs" role="group" aria-label="Heads of the layer">
         {heads.map((h) => (
           <button key={h.head} type="button" aria-pressed={h.head === head} onClick={() => go({ head: h.head })}>
-            {h.map && <Thumb size={n} high={r.weighted ? most(h) : 1} value={(a, b) => value(h, a, b)} />}
+            {h.map && <Thumb of={h} size={n} high={r.weighted ? most(h) : 1} value={(a, b) => value(h, a, b)} />}
             <span>Head {h.head}</span>
           </button>
         ))}
@@ -170,6 +175,8 @@ function Figures({ heads }: { heads: AttentionHead[] }) {
   );
 }
 
+const numbers = (name: string, count: number) => Array.from({ length: count }, (_, i) => name + i);
+
 function AllHeads({ r, info }: { r: AttentionResult; info: Info }) {
   const { layer, head } = useApp();
   const [which, setWhich] = useState<string>('previous');
@@ -182,7 +189,7 @@ function AllHeads({ r, info }: { r: AttentionResult; info: Info }) {
     <>
       <div class="controls"><Choice id="figure" label="How much goes" value={which} options={figures} onValue={setWhich} /></div>
       <HeatMap
-        label={`Heads by: ${name}`} rows={layers} cols={heads} value={of} low={0} high={high || 1} row={layer} col={head} rowName="layer" colName="head"
+        label={`Heads by: ${name}`} rows={layers} cols={heads} rowLabels={numbers('layer ', layers)} colLabels={numbers('', heads)} of={(r.heads ?? []).map((h) => h[key]).join()} value={of} low={0} high={high || 1} row={layer} col={head} rowName="layer" colName="head"
         onSelect={(layer, head) => go({ layer, head })} describe={(l, h) => `Layer ${l}, head ${h}, ${name}: ${short(of(l, h) ?? NaN)}`}
       />
       <Pairs r={r} list={r.pairs ?? []} caption="The strongest pairs of all heads" />

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { ContextResult, ContextText } from '../api';
+import { hasText } from '../info';
 import { Num, percent, short } from '../number';
 import { TokenButton } from '../parts/candidates';
 import { Field, Slider } from '../parts/field';
@@ -18,7 +19,7 @@ export function Context() {
       <ContextProse />
       <div class="panels">
         <Panel
-          view="context" title="The same word in two texts" params={ready ? { first: text, second: other, word, top: 5 } : null}
+          view="context" title="The same word in two texts" params={ready ? { first: text, second: other, top: 5, ...(hasText() ? { word } : { ids: true, at: '-1,-1' }) } : null}
           about={<>The first text is yours, from the top of the page. Words move the vector only if they stand before it.</>}
           controls={
             <>

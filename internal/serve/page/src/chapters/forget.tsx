@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { ForgetResult, Slide } from '../api';
-import type { Info } from '../info';
+import { type Info, reading } from '../info';
 import { Num, percent } from '../number';
 import { Slider } from '../parts/field';
 import { Panel } from '../parts/panel';
@@ -17,7 +17,7 @@ export function Forget({ info }: { info: Info }) {
       <ForgetProse info={info} />
       <div class="panels">
         <Panel
-          view="forget" title="What has left the window" params={{ text, context: window, predict: 12, temperature, seed, top: 5 }}
+          view="forget" title="What has left the window" params={{ ...reading(text), context: window, predict: 12, temperature, seed, top: 5 }}
           about={<>The model writes on, with a window that is small enough to fill up before your eyes. When it is full, the older half goes.</>}
           controls={<Slider id="window" label="The window holds" min={0} max={most} step={1} value={Math.min(window, most)} say={(v) => (v === 0 ? 'the text' : `${v} tokens`)} onValue={(window) => go({ window }, true)} />}
           table={(r) => <Steps r={r} />}

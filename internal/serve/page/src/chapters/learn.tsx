@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { TrainingLook, TrainingStart, TrainingStep, TrainDone, TrainSteps } from '../api';
+import type { Info } from '../info';
 import { Num, percent, short } from '../number';
 import { Field, Slider } from '../parts/field';
 import { HeatMap } from '../parts/heatmap';
@@ -9,6 +10,7 @@ import { Bar, Table } from '../parts/table';
 import { stream } from '../stream';
 import { Piece, visible } from '../text';
 import { LearnProse } from './prose';
+import { Run } from './run';
 
 interface Course {
   start?: TrainingStart;
@@ -17,12 +19,13 @@ interface Course {
   done?: TrainDone;
 }
 
-export function Learn() {
+export function Learn({ info }: { info: Info }) {
   return (
     <>
       <LearnProse />
       <div class="panels">
         <Live />
+        <Run info={info} />
       </div>
     </>
   );
@@ -160,7 +163,7 @@ function Look({ look }: { look: TrainingLook }) {
       <section>
         <h4>Who looks at whom, layer {look.attention.layer}, head {look.attention.head}</h4>
         <HeatMap
-          label="Attention of the model that learns" rows={rows.length} cols={rows.length} value={(r, c) => rows[r]?.[c]} low={0} high={1}
+          label="Attention of the model that learns" rows={rows.length} cols={rows.length} of={look} rowLabels={probe.map(visible)} colLabels={probe.map(visible)} value={(r, c) => rows[r]?.[c]} low={0} high={1}
           row={cursor[0]} col={cursor[1]} rowName="character that looks" colName="character that is looked at" onSelect={(r, c) => setCursor([r, c])}
           describe={(r, c) => `${visible(probe[r] ?? '')} looks at ${visible(probe[c] ?? '')}: ${c > r ? 'it comes later' : percent(rows[r]?.[c] ?? 0)}`}
         />

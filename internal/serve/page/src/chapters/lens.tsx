@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { Ablation, Attribution, Lens } from '../api';
-import type { Info } from '../info';
+import type { Params } from '../client';
+import { type Info, reading } from '../info';
 import { Num, percent, short } from '../number';
 import { Candidates, Sought } from '../parts/candidates';
 import { Grid } from '../parts/grid';
@@ -15,7 +16,7 @@ import { LensProse } from './prose';
 export function LensChapter({ info }: { info: Info }) {
   const state = useApp();
   const { tokens } = useText();
-  const shared = { text: state.text, position: where(state, tokens), answer: answerOf(state) };
+  const shared = { ...reading(state.text), position: where(state, tokens), answer: answerOf(state) };
   const [all, setAll] = useState(false);
   return (
     <>
@@ -23,7 +24,7 @@ export function LensChapter({ info }: { info: Info }) {
       <div class="panels">
         <Panel
           view="lens" title="What each block would say" params={{ ...shared, show: 'lens', positions: all ? 0 : 8 }}
-          about={<>The likeliest next token after each block, for the chosen position and those before it. Darker cells are more probable.</>}
+          about={<>The likeliest next token after each block, for the chosen position and those before it. The stronger a cell is coloured, the more probable.</>}
           controls={<button type="button" aria-pressed={all} onClick={() => setAll(!all)}>All positions</button>}
           made={['scores']} table={(r) => r.lens && <LensTable lens={r.lens} />}
         >
@@ -163,7 +164,7 @@ function HeadTable({ a }: { a: Attribution }) {
 
 interface SharedProps {
   info: Info;
-  shared: { text: string; position: number; answer: string | undefined };
+  shared: Params;
 }
 
 // Off switches parts off, and shows what changes.
@@ -269,7 +270,7 @@ function Each({ info, shared }: SharedProps) {
         for (let l = 0; l < layers; l++) for (let h = 0; h < heads; h++) most = Math.max(most, Math.abs(change(l, h) ?? 0));
         return (
           <HeatMap
-            label="Change of the answer's log probability without each head" rows={layers} cols={heads} value={change} low={-most} high={most} signs
+            label="Change of the answer's log probability without each head" rows={layers} cols={heads} of={r} rowLabels={Array.from({ length: layers }, (_, i) => `block ${i}`)} colLabels={Array.from({ length: heads }, (_, i) => String(i))} value={change} low={-most} high={most} signs
             row={layer} col={Math.max(0, head)} rowName="block" colName="head" onSelect={(layer, head) => go({ layer, head })}
             describe={(l, h) => `Block ${l}, head ${h}: ${short(change(l, h) ?? NaN)} nats`}
           />

@@ -10,7 +10,8 @@ export const WhatProse = () => (
   <Prose>
     <p>
       <strong>GPT</strong> stands for <em>generative pretrained transformer</em>. Generative: it makes new text. Pretrained: it has learned from
-      a large amount of text, and can be trained further for a task. Transformer: the kind of neural network that it is.
+      a large amount of text, and can be trained further for a task. Transformer: the kind of neural network that it is,
+      first used in 2017 to translate.
     </p>
     <p>
       It takes a text and predicts what comes next, as a probability for every small piece of text that could follow. To write, it takes one of
@@ -125,7 +126,9 @@ export const SampleProse = () => (
 export const ForgetProse = ({ info }: { info: Info }) => (
   <Prose>
     <p>
-      The model takes at most {many(info.model.shape.context)} tokens at a time, its context size. When a text grows beyond that, something must go.
+      The model takes at most {many(info.model.shape.context)} tokens at a time, its context size: the
+      data that flows through it is an array of so many vectors of {many(info.model.shape.width)} numbers. GPT-3 takes 2,048 vectors of 12,288. When a
+      text grows beyond the context, something must go.
       What has left the context is forgotten: it cannot change what comes next. That is why early chatbots lost the thread of long
       conversations.
     </p>

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Piece, WriteDone, WriteToken } from '../api';
-import { generateLine, type Info } from '../info';
+import { generateLine, hasText, type Info, reading } from '../info';
 import { Num, percent } from '../number';
 import { TokenButton } from '../parts/candidates';
 import { Command } from '../parts/copy';
@@ -17,11 +17,12 @@ import { SampleProse } from './prose';
 // What one draw asks for. Each place of the text has a random number of its own, which the seed decides.
 function draw(text: string, place: number, n: number) {
   const { temperature, topk, topp, seed } = current();
-  return { text, n, temperature, 'top-k': String(topk), 'top-p': String(topp), 'min-p': '0', seed: seed + place, alternatives: 12 };
+  return { ...reading(text), n, temperature, 'top-k': String(topk), 'top-p': String(topp), 'min-p': '0', seed: seed + place, alternatives: 12 };
 }
 
 // newer is the younger half of a text, as a session keeps it when its context is full.
 function newer(text: string, tokens: Piece[]): string {
+  if (!hasText()) return text.split(',').slice(Math.ceil(tokens.length / 2)).join(',');
   const from = tokens[Math.ceil(tokens.length / 2)]?.from ?? 0;
   return new TextDecoder().decode(new TextEncoder().encode(text).slice(Math.max(0, from)));
 }
@@ -70,11 +71,11 @@ export function Sample({ info }: { info: Info }) {
         if (enough) return;
         if (h.event === 'token') {
           const one = h.data as WriteToken;
-          all += one.delta;
+          all += hasText() ? one.delta : `,${one.id}`;
           count++;
           setToken(one);
           setWritten(all);
-          if (n === 1 && one.delta !== '') {
+          if (n === 1 && (one.delta !== '' || !hasText())) {
             enough = true;
             abort.abort();
           }
@@ -119,12 +120,14 @@ export function Sample({ info }: { info: Info }) {
           </div>
           {error && <p class="error">{error}</p>}
           {token && <Draw token={token} vocab={info.model.shape.vocab} />}
-          <footer>
-            <details>
-              <summary>As a command</summary>
-              <Command line={generateLine(text, state)} />
-            </details>
-          </footer>
+          {hasText() && (
+            <footer>
+              <details>
+                <summary>As a command</summary>
+                <Command line={generateLine(text, state)} />
+              </details>
+            </footer>
+          )}
         </article>
       </div>
     </>

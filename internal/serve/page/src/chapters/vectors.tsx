@@ -23,7 +23,7 @@ export function Vectors({ info }: { info: Info }) {
   return (
     <>
       <VectorsProse info={info} />
-      <div class="panels two">
+      <div class="panels">
         <Panel
           view="embed" title="The vector of the chosen token" params={token ? { word: `#${token.id}`, nearest: 12 } : null}
           about={<>Every number of it as a cell, and the tokens whose vectors point in nearly the same direction.</>}
@@ -87,7 +87,7 @@ function One({ word }: { word: EmbedWord }) {
     <>
       <p><Piece text={word.text} /> <Num value={vector.length} /> numbers, of length <Num value={word.norm} /> together.</p>
       <HeatMap
-        label={`The vector of ${visible(word.text)}`} rows={rows} cols={cols} value={(r, c) => vector[r * cols + c]} low={-most} high={most} signs tall
+        label={`The vector of ${visible(word.text)}`} rows={rows} cols={cols} of={word} value={(r, c) => vector[r * cols + c]} low={-most} high={most} signs tall
         row={at[0]} col={at[1]} onSelect={(r, c) => setAt([r, c])}
         describe={(r, c) => (r * cols + c < vector.length ? `Number ${r * cols + c}: ${short(vector[r * cols + c] ?? NaN)}` : '')}
       />
@@ -105,12 +105,12 @@ function VectorTable({ word }: { word: EmbedWord }) {
   );
 }
 
-export function Near({ caption, list }: { caption: string; list: Neighbour[] }) {
+export function Near({ caption, list, plain }: { caption: string; list: Neighbour[]; plain?: boolean }) {
   return (
     <Table
       caption={caption} showCaption rows={list}
       columns={[
-        { head: 'Token', cell: (n) => <TokenButton id={n.id} text={n.text} /> },
+        { head: 'Token', cell: (n) => (plain ? <Piece text={n.text} /> : <TokenButton id={n.id} text={n.text} />) },
         { head: 'Cosine', number: true, cell: (n) => <Num value={n.cosine} /> },
         { head: 'Bar', cell: (n) => <Bar share={n.cosine ?? 0} /> },
       ]}
@@ -131,7 +131,7 @@ function WordMap({ r }: { r: EmbedResult }) {
       {points[chosen] && <p class="readout"><Piece text={points[chosen].text} /> at <Num value={points[chosen].x} />, <Num value={points[chosen].y} />. The map shows <Num value={r.map?.explained[0]} as={percent} /> and <Num value={r.map?.explained[1]} as={percent} /> of how they differ.</p>}
       {words.length > 1 && (
         <HeatMap
-          label="Cosines of each two words" rows={words.length} cols={words.length} value={(a, b) => r.cosines?.[a]?.[b]} low={-1} high={1} signs
+          label="Cosines of each two words" rows={words.length} cols={words.length} of={r} rowLabels={words.map((w) => w.given)} colLabels={words.map((w) => w.given)} value={(a, b) => r.cosines?.[a]?.[b]} low={-1} high={1} signs
           row={at[0]} col={at[1]} rowName="word" colName="word" onSelect={(a, b) => setAt([a, b])}
           describe={(a, b) => `${words[a]?.given ?? ''} and ${words[b]?.given ?? ''}: cosine ${short(r.cosines?.[a]?.[b] ?? NaN)}`}
         />

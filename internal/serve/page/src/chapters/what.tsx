@@ -16,7 +16,7 @@ export function What({ info }: { info: Info }) {
         <article class="panel">
           <h3>Your text</h3>
           <Field
-            id="text" label="Text that the model reads" value={text} lines={2} onValue={(text) => go({ text, position: -1 }, true)}
+            id="text" label={info.model.tokenizer ? 'Text that the model reads' : 'Ids of tokens that the model reads, with commas between'} value={text} lines={2} onValue={(text) => go({ text, position: -1 }, true)}
             hint="All chapters follow what you type. The address of this page changes with it: keep it, and it shows the same again."
           />
           {error && <Shown answer={{ error, busy: false }}>{() => null}</Shown>}

@@ -32,17 +32,17 @@ interface CandidatesProps<C extends Candidate> {
   list: C[];
   extra?: Column<C>[];
   showCaption?: boolean;
-  name?: string; // of the numbers
+  plain?: boolean; // tokens of another vocabulary: none can be chosen
 }
 
-export function Candidates<C extends Candidate>({ caption, list, extra = [], showCaption, name = 'Probability' }: CandidatesProps<C>) {
+export function Candidates<C extends Candidate>({ caption, list, extra = [], showCaption, plain }: CandidatesProps<C>) {
   const widest = Math.max(...list.map((c) => c.prob ?? 0), 1e-9);
   return (
     <Table
       caption={caption} rows={list} {...(showCaption === undefined ? {} : { showCaption })}
       columns={[
-        { head: 'Token', cell: (c) => <TokenButton id={c.id} text={c.text} /> },
-        { head: name, number: true, cell: (c) => <Num value={c.prob} as={percent} /> },
+        { head: 'Token', cell: (c) => (plain ? <Piece text={c.text} /> : <TokenButton id={c.id} text={c.text} />) },
+        { head: 'Probability', number: true, cell: (c) => <Num value={c.prob} as={percent} /> },
         { head: 'Bar', cell: (c) => <Bar share={(c.prob ?? 0) / widest} /> },
         ...extra,
       ]}
