@@ -190,7 +190,7 @@ func parse(parser *kong.Kong, commands []Command, args []string) (*kong.Context,
 	}
 	ctx, err := parser.Parse(args)
 	if err != nil {
-		return nil, misread(err, chosen.Arguments)
+		return nil, misread(err, chosen)
 	}
 	return ctx, empties(ctx)
 }
@@ -203,13 +203,16 @@ var (
 )
 
 // misread returns the error for a command line that kong could not read, with the help
-// to look at. hint says what to do about an argument that the command does not accept.
-func misread(err error, hint string) error {
-	text, help := err.Error(), self
+// to look at. A command below the chosen one does not accept what that one does.
+func misread(err error, chosen Command) error {
+	text, help, hint := err.Error(), self, chosen.Arguments
 	var e *kong.ParseError
 	if errors.As(err, &e) {
 		if node := e.Context.Selected(); node != nil {
 			help = node.FullPath()
+			if node.Name != chosen.Name {
+				hint = ""
+			}
 		}
 	}
 	if m := unexpected.FindStringSubmatch(text); m != nil {

@@ -37,8 +37,8 @@ type flags struct {
 	IgnoreEOS bool    `name:"ignore-eos" help:"Never let the model end the text."`
 	Rate      float64 `default:"4" placeholder:"R" help:"Tokens a second, at most; 0: as many as the device can (${default})."`
 	Paused    bool    `help:"Wait for the key of a step, or of running, before the first token."`
-	Layer     int     `default:"1" placeholder:"N" help:"Show the attention of block N at first (${default})."`
-	Head      int     `default:"1" placeholder:"N" help:"Show head N at first (${default})."`
+	Layer     int     `placeholder:"N" help:"Show the attention of block N at first, from 0 (0)."`
+	Head      int     `placeholder:"N" help:"Show head N at first, from 0 (0)."`
 	Size      string  `default:"1280x800" placeholder:"WxH" help:"Width and height of the window at first, in the units of the screen (${default})."`
 }
 

@@ -331,7 +331,7 @@ func (a *app) look(layer, head int) {
 }
 
 func (a *app) retitle() {
-	a.SetTitle(fmt.Sprintf("%s, block %d of %d, head %d of %d", a.name, a.layer+1, a.values.model.Layers, a.head+1, a.values.model.Heads))
+	a.SetTitle(fmt.Sprintf("%s, block %d, head %d", a.name, a.layer, a.head))
 }
 
 // click chooses the head or the block under the pointer.

@@ -517,6 +517,7 @@ export interface ForgetResult {
   steps: ForgetStep[] | null;
   slides: Slide[] | null;
   left: number;
+  note?: string;
 }
 
 // inspect.StepLoss
