@@ -67,6 +67,10 @@ const watchers = new Set<() => void>();
 
 export const current = (): State => now;
 
+// What changed last, and when: steps of the same kind that follow each other at once, as when a key is held down, are one.
+let last = { what: '', when: -Infinity };
+const atOnce = 700; // milliseconds
+
 // go changes the state. A step that the reader may want to take back is an entry of the history; typing and moving a slider
 // replace the last one.
 export function go(change: Partial<State>, replace = false): void {
@@ -74,6 +78,9 @@ export function go(change: Partial<State>, replace = false): void {
   const query = write(next);
   if (query === write(now)) return;
   now = next;
+  const step = { what: replace || 'text' in change ? '' : Object.keys(change).join(), when: performance.now() };
+  replace ||= step.what !== '' && step.what === last.what && step.when - last.when < atOnce;
+  last = step;
   const address = location.pathname + query + location.hash;
   try {
     if (replace) history.replaceState(null, '', address);

@@ -21,9 +21,24 @@ export function equal(got, want, what) {
   if (a !== b) fail(`${what}: found ${a?.slice(0, 400)}, expected ${b?.slice(0, 400)}`);
 }
 
+// patience bounds all waiting, in milliseconds: it ends a check that hangs. How fast a machine is must not decide.
+const patience = 120_000;
+
+// eventually tries until what is awaited is there.
+export async function eventually(check) {
+  for (const until = performance.now() + patience / 4; ; await new Promise((done) => setTimeout(done, 50))) {
+    try {
+      return await check();
+    } catch (err) {
+      if (performance.now() > until) throw err;
+    }
+  }
+}
+
 // open opens the page and watches it. faults has what must not be: errors in the console, requests to other hosts.
 export async function open(browser, query = '', { at = base, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...options });
+  context.setDefaultTimeout(patience);
   const page = await context.newPage();
   const faults = [];
   page.on('console', (m) => ['error', 'warning'].includes(m.type()) && faults.push(`console: ${m.text()} (${m.location().url})`));
@@ -49,7 +64,7 @@ export async function settle(page) {
       return box.bottom > -100 && box.top < innerHeight + 100;
     });
     return near.every((p) => p.getAttribute('aria-busy') !== 'true');
-  }, undefined, { timeout: 30000 });
+  });
 }
 
 // walk scrolls through the page, so that each panel comes near the screen.
@@ -73,7 +88,7 @@ export async function ready(page, at, attribute) {
     if (e.hasAttribute(attribute) && e.getAttribute('aria-busy') !== 'true') return true;
     e.scrollIntoView({ block: 'center', behavior: 'instant' });
     return false;
-  }, [await at.elementHandle(), attribute], { timeout: 30000, polling: 100 });
+  }, [await at.elementHandle(), attribute], { polling: 100 });
 }
 
 // panel brings a panel near the screen, waits for its values, and gives it with the JSON that it asked for.

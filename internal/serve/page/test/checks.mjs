@@ -1,10 +1,10 @@
 // The checks, by name. Each opens pages of its own.
-import { accessible, base, column, equal, fail, open, panel, ready, settle, walk } from './browser.mjs';
+import { accessible, base, column, equal, eventually, fail, open, panel, ready, settle, walk } from './browser.mjs';
 import { made, values } from './values.mjs';
 
 const start = '?layer=1&head=2&neuron=5&off=1.mlp';
 const clean = (faults) => equal(faults, [], 'faults of the page');
-const address = (page) => new URL(page.url()).searchParams;
+const address = async (page) => new URLSearchParams(await page.evaluate(() => location.search));
 // Answers that are errors are told in the console by the browser itself.
 const expected = (faults) => faults.filter((f) => !/status of 4\d\d/.test(f));
 
@@ -38,12 +38,12 @@ export const checks = {
     const { page, faults } = await open(browser);
     const { at } = await panel(page, 'attention', 'All heads');
     await at.getByRole('button', { name: 'Head 3' }).click();
-    equal(address(page).get('head'), '3', 'head in the address');
+    equal((await address(page)).get('head'), '3', 'head in the address');
     await page.locator('#top-layer').selectOption('4');
     const one = await panel(page, 'attention', 'Who looks at whom');
     equal([one.answer.result.heads[0].layer, one.answer.result.heads[0].head], [4, 3], 'layer and head that are shown');
     await one.at.locator('.token').nth(2).click();
-    equal(address(page).get('position'), '2', 'position in the address');
+    equal((await address(page)).get('position'), '2', 'position in the address');
     equal(await page.locator('.top .token[aria-checked="true"]').getAttribute('data-id'), String(one.answer.result.tokens[2].id), 'the token on top');
     const mlp = await panel(page, 'mlp', 'The questions');
     equal([mlp.answer.result.answers.position, mlp.answer.result.answers.layers[0].layer], [2, 4], 'position and layer of the MLP');
@@ -65,14 +65,14 @@ export const checks = {
     await page.locator('.top .token').first().click();
     const text = async (p) => (await panel(p, 'attention', 'Who looks at whom')).at.locator('.picture').innerText();
     const shown = await text(page);
-    const again = await open(browser, new URL(page.url()).search);
+    const again = await open(browser, await page.evaluate(() => location.search));
     equal(await text(again.page), shown, 'the same address in another tab');
     equal(await again.page.locator('#text').inputValue(), 'A lady of fortune', 'the text in another tab');
     await page.goBack();
-    equal(address(page).get('position'), null, 'position after going back');
+    equal((await address(page)).get('position'), null, 'position after going back');
     await page.waitForFunction(() => document.querySelector('.top .token:last-child')?.getAttribute('aria-checked') === 'true');
     await page.goForward();
-    equal(address(page).get('position'), '0', 'position after going forward');
+    equal((await address(page)).get('position'), '0', 'position after going forward');
     equal(await text(page), shown, 'what is shown after going forward');
     clean([...faults, ...again.faults]);
   },
@@ -90,24 +90,24 @@ export const checks = {
     await page.locator('.top .token[aria-checked="true"]').focus();
     await page.keyboard.press('Home');
     await page.keyboard.press('ArrowRight');
-    equal(address(page).get('position'), '1', 'arrow keys in the text');
+    equal((await address(page)).get('position'), '1', 'arrow keys in the text');
     const outline = (await focus()).outline;
     if (outline === 'none') fail('the token that has the focus shows it in no way');
     await page.keyboard.press(']');
     await page.keyboard.press('.');
-    equal([address(page).get('layer'), address(page).get('head')], ['1', '1'], 'keys for layer and head');
+    equal([(await address(page)).get('layer'), (await address(page)).get('head')], ['1', '1'], 'keys for layer and head');
     const { at } = await panel(page, 'attention', 'Who looks at whom');
     await at.locator('.heat-field').focus();
     if ((await focus()).outline === 'none') fail('the map that has the focus shows it in no way');
     await page.keyboard.press('ArrowDown');
     await page.keyboard.press('ArrowRight');
-    equal(address(page).get('position'), '2', 'arrow keys in a map');
+    equal((await address(page)).get('position'), '2', 'arrow keys in a map');
     const told = await at.locator('.readout').first().innerText();
     if (!/^2 .* looks at 1 /.test(told)) fail(`the map tells ${told}`);
     const lens = await panel(page, 'lens', 'What each block');
     await lens.at.locator('td[tabindex="0"]').focus();
     await page.keyboard.press('ArrowUp');
-    equal(address(page).get('layer'), '4', 'arrow keys in a table');
+    equal((await address(page)).get('layer'), '4', 'arrow keys in a table');
     await page.evaluate(() => document.activeElement.blur());
     await page.keyboard.press('?');
     await page.locator('dialog[open]').waitFor();
@@ -115,7 +115,7 @@ export const checks = {
     await page.keyboard.press('Escape');
     await page.evaluate(() => document.activeElement.blur());
     await page.keyboard.press(']');
-    equal(address(page).get('layer'), '4', 'a key that is switched off');
+    equal((await address(page)).get('layer'), '4', 'a key that is switched off');
     clean(faults);
   },
 
@@ -124,11 +124,12 @@ export const checks = {
       const { page, context, faults } = await open(browser, start, options);
       await walk(page);
       await page.evaluate(() => document.querySelectorAll('details').forEach((d) => { d.open = true; }));
-      await page.waitForTimeout(200);
-      await accessible(page, what);
       // A table stands behind every picture.
-      const bare = await page.locator('.panel').evaluateAll((all) => all.filter((p) => p.querySelector('canvas, svg') && !p.querySelector('table')).map((p) => p.querySelector('h3').textContent));
-      equal(bare, [], 'pictures without a table');
+      await eventually(async () => equal(
+        await page.locator('.panel').evaluateAll((all) => all.filter((p) => p.querySelector('canvas, svg') && !p.querySelector('table')).map((p) => p.querySelector('h3').textContent)),
+        [], 'pictures without a table',
+      ));
+      await accessible(page, what);
       clean(faults);
       await context.close();
     }
@@ -225,7 +226,7 @@ export const checks = {
     const events = (await (await fetch(base + 'api/generate', { method: 'POST', body })).text()).split('\n').filter((l) => l.startsWith('data: ')).map((l) => JSON.parse(l.slice(6)));
     const token = events.find((e) => 'likeliest' in e);
     const at = page.locator('[data-view="generate"]');
-    equal((await column(at, /^From what/, 'Model')).slice(0, token.likeliest.length), token.likeliest.map((c) => c.probability), 'probabilities of the model');
+    await eventually(async () => equal((await column(at, /^From what/, 'Model')).slice(0, token.likeliest.length), token.likeliest.map((c) => c.probability), 'probabilities of the model'));
     const kept = await column(at, /^From what/, 'To draw');
     equal(kept, token.kept.map((c) => c.probability), 'probabilities to draw');
     if (Math.abs(kept.reduce((a, b) => a + b, 0) - 1) > 1e-6) fail(`the five tokens that are kept have ${kept}`);
@@ -248,16 +249,16 @@ export const checks = {
     await page.locator('#layers').fill('1');
     await page.locator('#teach').click();
     const at = page.locator('[data-view="train"][data-steps="50"]');
-    await at.waitFor({ timeout: 60000 });
+    await at.waitFor();
     const body = new URLSearchParams({ steps: 50, layers: 1 });
     const events = (await (await fetch(base + 'api/train', { method: 'POST', body })).text()).split('\n').filter((l) => l.startsWith('data: ')).map((l) => JSON.parse(l.slice(6)));
     const looks = events.filter((e) => 'sample' in e);
     await at.locator('details.more').evaluate((e) => { e.open = true; });
-    equal(await column(at, /^Loss at each look/, 'Loss of text it does not see'), looks.map((l) => l.held_out_loss), 'losses of the looks');
-    equal(await column(at, /^The likeliest next/, 'Probability'), looks.at(-1).next.map((c) => c.probability), 'what follows the probe');
+    await eventually(async () => equal(await column(at, /^Loss at each look/, 'Loss of text it does not see'), looks.map((l) => l.held_out_loss), 'losses of the looks'));
+    await eventually(async () => equal(await column(at, /^The likeliest next/, 'Probability'), looks.at(-1).next.map((c) => c.probability), 'what follows the probe'));
     equal(await at.locator('pre.written').innerText(), looks.at(-1).sample, 'what it writes');
     await at.locator('#look').fill('0');
-    equal(await column(at, /^The likeliest next/, 'Probability'), looks[0].next.map((c) => c.probability), 'what followed before');
+    await eventually(async () => equal(await column(at, /^The likeliest next/, 'Probability'), looks[0].next.map((c) => c.probability), 'what followed before'));
     clean(faults);
   },
 
@@ -299,7 +300,7 @@ export const checks = {
     const { compared } = await (await fetch(base + asked + '&compare=' + which)).json();
     const shown = await at.locator('.compared data').evaluateAll((all) => all.map((e) => Number(e.getAttribute('value'))));
     equal(shown, [compared.largest, compared.here, compared.there], 'the comparison');
-    equal(address(page).get('compare'), which, 'the device in the address');
+    equal((await address(page)).get('compare'), which, 'the device in the address');
     clean(faults);
   },
 

@@ -1,5 +1,5 @@
 // The values of panels: what the page shows against the JSON that it asked for.
-import { base, column, equal, fail, flat, numbers, panel } from './browser.mjs';
+import { base, column, equal, eventually, fail, flat, numbers, panel } from './browser.mjs';
 
 const list = (value) => value ?? [];
 
@@ -48,12 +48,11 @@ export async function values(page) {
     if (!found) {
       found = await panel(page, view, title);
       for (const details of await found.at.locator('footer details').all()) await details.evaluate((e) => { e.open = true; });
-      await page.waitForTimeout(50);
       seen.set(view + title, found);
     }
     const numbersWanted = want(found.answer.result);
     if (numbersWanted.length === 0) fail(`${title}: the answer has nothing to compare`);
-    equal(await column(found.at, caption, head), numbersWanted, `${title}: ${head}`);
+    await eventually(async () => equal(await column(found.at, caption, head), numbersWanted, `${title}: ${head}`));
   }
   for (const [name, { at, answer }] of seen) {
     const known = flat(answer.result);
@@ -64,7 +63,7 @@ export async function values(page) {
 // made checks that beside each panel's values stands what made them, as the server tells it.
 export async function made(page, view, title) {
   const { at, asked } = await panel(page, view, title);
-  await at.locator('.made data').first().waitFor({ timeout: 30000 });
+  await at.locator('.made data').first().waitFor();
   const answer = await (await fetch(base + asked + '&made=true')).json();
   const text = await at.locator('.made').first().innerText();
   const m = answer.made.find((one) => text.includes(one.value)) ?? fail(`${title}: ${text} is none of ${answer.made.map((one) => one.value)}`);

@@ -56,7 +56,7 @@ function Apart({ r }: { r: ContextResult }) {
         ]}
       />
       {r.without_position && <p class="note">Without the embeddings of their positions the first vectors are <Num value={r.without_position.euclidean} /> apart.</p>}
-      <Slider id="context-block" label="Which words moved it, in block" min={0} max={Math.max(0, apart.length - 2)} step={1} value={block} onValue={(layer) => go({ layer })} />
+      <Slider id="context-block" label="Which words moved it, in block" min={0} max={Math.max(0, apart.length - 2)} step={1} value={block} onValue={(layer) => go({ layer }, true)} />
       <Moved name="In your text" text={r.first} block={block} />
       <Moved name="In the second text" text={r.second} block={block} />
     </>

@@ -51,7 +51,7 @@ export function Compared({ compared, here, busy }: { compared: Comparison | unde
     <div class="made compared" role="group" aria-label="Comparison of two devices">
       {compared.numbers.toLocaleString('en')} numbers of {here} and {compared.device} differ by at most{' '}
       <strong><Num value={compared.largest} /></strong>
-      {compared.where && <>, at <code>{compared.where.replace(/^\./, '')}</code>: <Num value={compared.here} /> and <Num value={compared.there} /></>}
+      {compared.where && <>, at <code>{compared.where.replace(/^\./, '')}</code>: <Num value={compared.here} as={String} /> and <Num value={compared.there} as={String} /></>}
       {(compared.others ?? []).length > 0 && <>. What else differs: <code>{compared.others!.join(', ')}</code></>}
     </div>
   );
