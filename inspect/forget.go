@@ -81,7 +81,7 @@ func (in *Inspector) checkForget(ids []int, o ForgetOptions) error {
 	switch {
 	case o.Context < 0 || o.Context > in.Model.Context:
 		return Userf("context %d: this model can have 1 to %d", o.Context, in.Model.Context)
-	case o.Predict < 0 || len(ids)+o.Predict > in.ForgetLimit():
+	case o.Predict < 0 || o.Predict > in.ForgetLimit()-len(ids): // no sum, which may overflow
 		return Userf("a text of %d tokens, and %d that the model is to write: expected together at most %d, twice the model's context: have it write fewer, at least 0, or shorten the text", len(ids), o.Predict, in.ForgetLimit())
 	case o.Top < 0 || o.Top > maxTop:
 		return Userf("top %d: expected 0 to %d of the likeliest tokens", o.Top, maxTop)
