@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"runtime"
 	"slices"
 	"strings"
@@ -156,6 +157,12 @@ func TestPresent(t *testing.T) {
 		t.Errorf("a picture that the window cannot have now: shown %v, %v", shown, err)
 	}
 	w.shows()
+	for bgra, want := range map[bool]uint32{true: 0xff010203, false: 0xff030201} {
+		w.window.bgra = bgra
+		if word := w.Pixel(color.RGBA{R: 1, G: 2, B: 3}); word != want {
+			t.Errorf("with blue first %v a pixel is %08x, expected %08x", bgra, word, want)
+		}
+	}
 	if n := w.made(createCall); n != 1 {
 		t.Errorf("%d swapchains for one size", n)
 	}

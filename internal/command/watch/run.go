@@ -90,7 +90,8 @@ func (f *flags) run(ctx context.Context) (err error) {
 		name: fmt.Sprintf("%s on %s %s", f.ModelFlags.Name(), device.Spec(), device.Name),
 		rate: f.Rate, running: !f.Paused, layer: f.Layer, head: f.Head,
 	}
-	return errors.Join(a.run(ctx), a.close())
+	defer a.close()
+	return a.run(ctx)
 }
 
 // options checks the flags that need no model.
