@@ -21,6 +21,11 @@ export function App() {
   useEffect(() => {
     if (info.data) fit(info.data.model.shape, info.data.model.tokenizer);
   }, [info.data, state]);
+  const there = info.data !== undefined;
+  useEffect(() => {
+    // The browser looked for the chapter that the address names before there were any.
+    if (there && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  }, [there]);
   return (
     <TextContext.Provider value={tokens}>
       <Top info={info.data} />

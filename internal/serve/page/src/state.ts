@@ -5,6 +5,7 @@ export interface State {
   text: string;
   other: string; // the second text of the chapter on context
   word: string; // which word of the two texts; empty: one that both have
+  ends: number; // 1: the last tokens of both texts are compared, whatever they are
   words: string; // the words of the chapter on vectors, with spaces between
   sum: string; // words with + or − between them
   on: string; // two words, from the first of which to the second a direction goes
@@ -32,6 +33,7 @@ export const defaults: State = {
   text: 'It is a truth universally acknowledged, that a single man',
   other: 'It was a truth that nobody acknowledged, that a poor man',
   word: '',
+  ends: 0,
   words: 'man woman he she mother father sister brother',
   sum: 'mother - woman + man', on: 'man,woman',
   position: -1, layer: 0, head: 0, neuron: -1, token: -1, off: '',
@@ -107,7 +109,7 @@ export function fit(shape: { layers: number; heads: number; inner: number; vocab
     layer: within(now.layer, 0, shape.layers), head: within(now.head, 0, shape.heads), neuron: within(now.neuron, -1, shape.inner),
     token: within(now.token, -1, shape.vocab), position: Math.max(-1, Math.round(now.position)), seed: Math.max(0, Math.round(now.seed)),
     topk: Math.max(0, Math.round(now.topk)), topp: Math.max(0.05, Math.min(1, now.topp)), temperature: Math.max(0, Math.min(100, now.temperature)),
-    window: Math.max(0, Math.round(now.window)), runlayer: Math.max(0, Math.round(now.runlayer)), runhead: Math.max(0, Math.round(now.runhead)), weighted: now.weighted === 1 ? 1 : 0,
+    window: Math.max(0, Math.round(now.window)), runlayer: Math.max(0, Math.round(now.runlayer)), runhead: Math.max(0, Math.round(now.runhead)), weighted: now.weighted === 1 ? 1 : 0, ends: now.ends === 1 ? 1 : 0,
   }, true);
 }
 

@@ -36,7 +36,7 @@ export async function eventually(check) {
 }
 
 // open opens the page and watches it. faults has what must not be: errors in the console, requests to other hosts.
-export async function open(browser, query = '', { at = base, ...options } = {}) {
+export async function open(browser, query = '', { at = base, chapter, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...options });
   context.setDefaultTimeout(patience);
   const page = await context.newPage();
@@ -51,7 +51,7 @@ export async function open(browser, query = '', { at = base, ...options } = {}) 
     if (!r.url().startsWith(at) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) faults.push(`request to another host: ${r.url()}`);
   });
   // The training run that the test offers knows few characters: it reads a text of its own.
-  await page.goto(at + query + (query ? '&' : '?') + 'probe=the');
+  await page.goto(at + query + (query ? '&' : '?') + 'probe=the' + (chapter ? '#' + chapter : ''));
   await page.waitForSelector('main .chapter');
   return { page, context, faults };
 }
@@ -67,18 +67,10 @@ export async function settle(page) {
   });
 }
 
-// walk scrolls through the page, so that each panel comes near the screen.
+// walk goes through the page, so that each panel is looked at and has its values.
 export async function walk(page) {
-  const count = await page.locator('.chapter').count();
-  for (let i = 0; i < count; i++) {
-    await page.locator('.chapter').nth(i).evaluate((e) => e.scrollIntoView({ block: 'start', behavior: 'instant' }));
-    const panels = page.locator('.chapter').nth(i).locator('.panel');
-    for (let k = 0; k < (await panels.count()); k++) {
-      await panels.nth(k).evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
-      await page.waitForTimeout(60);
-      await settle(page);
-    }
-  }
+  const panels = page.locator('.panel[data-view]:not([data-view="generate"], [data-view="train"])');
+  for (let i = 0, count = await panels.count(); i < count; i++) await ready(page, panels.nth(i), 'data-asked');
 }
 
 // ready waits until an element has an attribute, and is not busy. It is kept on the screen: what is above may still grow.
@@ -88,7 +80,7 @@ export async function ready(page, at, attribute) {
     if (e.hasAttribute(attribute) && e.getAttribute('aria-busy') !== 'true') return true;
     e.scrollIntoView({ block: 'center', behavior: 'instant' });
     return false;
-  }, [await at.elementHandle(), attribute], { polling: 100 });
+  }, [await at.elementHandle(), attribute], { polling: 40 });
 }
 
 // panel brings a panel near the screen, waits for its values, and gives it with the JSON that it asked for.

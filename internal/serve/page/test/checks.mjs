@@ -74,7 +74,9 @@ export const checks = {
     await page.goForward();
     equal((await address(page)).get('position'), '0', 'position after going forward');
     equal(await text(page), shown, 'what is shown after going forward');
-    clean([...faults, ...again.faults]);
+    const chapter = await open(browser, '', { chapter: 'mlp' });
+    await eventually(async () => equal(await chapter.page.locator('.chapters a[aria-current]').getAttribute('href'), '#mlp', 'the chapter that an address names'));
+    clean([...faults, ...again.faults, ...chapter.faults]);
   },
 
   async keyboard(browser) {

@@ -3,7 +3,7 @@ import type { ContextResult, ContextText } from '../api';
 import { hasText } from '../info';
 import { Num, percent, short } from '../number';
 import { TokenButton } from '../parts/candidates';
-import { Field, Slider } from '../parts/field';
+import { Field, Slider, Switch } from '../parts/field';
 import { Panel } from '../parts/panel';
 import { TokenStrip } from '../parts/strip';
 import { Bar, Table } from '../parts/table';
@@ -12,19 +12,21 @@ import { Piece } from '../text';
 import { ContextProse } from './prose';
 
 export function Context() {
-  const { text, other, word } = useApp();
+  const { text, other, word, ends } = useApp();
+  const last = ends === 1 || !hasText();
   const ready = text.trim() !== '' && other.trim() !== '';
   return (
     <>
       <ContextProse />
       <div class="panels">
         <Panel
-          view="context" title="The same word in two texts" params={ready ? { first: text, second: other, top: 5, ...(hasText() ? { word } : { ids: true, at: '-1,-1' }) } : null}
+          view="context" title="The same word in two texts" params={ready ? { first: text, second: other, top: 5, ids: !hasText(), ...(last ? { at: '-1,-1' } : { word }) } : null}
           about={<>The first text is yours, from the top of the page. Words move the vector only if they stand before it.</>}
           controls={
             <>
               <Field id="other" label="Second text" value={other} wait={300} onValue={(other) => go({ other }, true)} />
-              <Field id="word" label="Word" value={word} wait={300} onValue={(word) => go({ word }, true)} hint="Empty: one that both texts have." />
+              {!last && <Field id="word" label="Word" value={word} wait={300} onValue={(word) => go({ word }, true)} hint="Empty: one that both texts have." />}
+              {hasText() && <Switch label="The last tokens instead" on={ends === 1} onValue={(on) => go({ ends: on ? 1 : 0 })} />}
             </>
           }
           table={(r) => <Stages r={r} />}
