@@ -171,6 +171,7 @@ func TestForgetLong(t *testing.T) {
 		{49, inspect.ForgetOptions{}},
 		{40, inspect.ForgetOptions{Predict: 9}},
 		{4, inspect.ForgetOptions{Predict: -1}},
+		{4, inspect.ForgetOptions{Predict: math.MaxInt}},
 		{4, inspect.ForgetOptions{Context: 25}},
 		{4, inspect.ForgetOptions{Context: -1}},
 		{4, inspect.ForgetOptions{Top: 101}},

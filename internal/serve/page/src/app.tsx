@@ -41,13 +41,15 @@ export function App() {
   );
 }
 
+const titleOf = (chapter: string) => 'chapter-' + chapter;
+
 function Section({ chapter, number, info }: { chapter: Chapter; number: number; info: Info }) {
   const { Body } = chapter;
   return (
-    <section class="chapter" id={chapter.id} aria-labelledby={chapter.id + '-title'}>
+    <section class="chapter" id={chapter.id} aria-labelledby={titleOf(chapter.id)}>
       <header>
         <div class="n">Chapter {number}</div>
-        <h2 id={chapter.id + '-title'} tabIndex={-1}>{chapter.title}</h2>
+        <h2 id={titleOf(chapter.id)} tabIndex={-1}>{chapter.title}</h2>
       </header>
       <Body info={info} />
     </section>
@@ -120,10 +122,11 @@ function Jump() {
   );
 }
 
-// visit goes to a chapter and puts the focus on its title.
+// visit goes to a chapter, which the address then names, and puts the focus on its title.
 function visit(id: string): void {
+  history.replaceState(null, '', location.pathname + location.search + '#' + id);
   document.getElementById(id)?.scrollIntoView();
-  document.getElementById(id + '-title')?.focus({ preventScroll: true });
+  document.getElementById(titleOf(id))?.focus({ preventScroll: true });
 }
 
 // turn goes so many chapters on.

@@ -79,6 +79,107 @@ export const checks = {
     clean([...faults, ...again.faults, ...chapter.faults]);
   },
 
+  // All that was chosen in panels is in the address, too.
+  async replayAll(browser) {
+    const query = '?text=A+man+of+fortune&layer=2&head=1&row=0&all=1&each=1&figure=entropy&col=1&cell=7&dot=2&pair=3,1&from=1&from2=2&window=4&step=3&stage=0&spot=2,1&lesson=abc&steps=150&blocks=3';
+    const { page, faults } = await open(browser, query);
+    const checks = {
+      'What each block': async (at) => equal(await at.locator('td[aria-selected="true"]').getAttribute('data-at'), '0 3', 'the cell of the lens'),
+      'Without each head': async (at) => at.locator('canvas').waitFor(),
+      'What heads do': async (at) => equal(await at.locator('#figure').inputValue(), 'entropy', 'the figure of all heads'),
+      'Who looks at whom': async (at) => equal(/^3 .* looks at 1 /.test(await at.locator('.readout').first().innerText()), true, 'the cell of the map'),
+      'The vector of': async (at) => equal(/^Number 7:/.test(await at.locator('.readout').first().innerText()), true, 'the number of the vector'),
+      'Words on a map': async (at) => {
+        equal(await at.locator('.dot[aria-pressed="true"]').getAttribute('aria-label'), ' he', 'the word of the map');
+        equal(/^she and woman:/.test(await at.locator('.readout').last().innerText()), true, 'the two words');
+      },
+      'The same word': async (at) => equal(await at.locator('.strip').evaluateAll((all) => all.map((s) => [...s.children].findIndex((t) => t.getAttribute('aria-checked') === 'true'))), [1, 2], 'the tokens that moved the word'),
+      'What has left': async (at) => equal(await at.locator('#forget-step').inputValue(), '3', 'the step'),
+      'How a trained': async (at) => {
+        equal(await at.locator('#stage').inputValue(), '0', 'the weights');
+        equal(/ looks at .*later|looks at/.test(await at.locator('.heat .readout').innerText()), true, 'the map of the run');
+      },
+      'A model that learns': async (at) => equal([await at.locator('#lesson').inputValue(), await at.locator('#steps').inputValue(), await at.locator('#layers').inputValue()], ['abc', '150', '3'], 'what is to be learned'),
+    };
+    for (const [title, check] of Object.entries(checks)) {
+      const at = page.locator('.panel', { has: page.locator('h3', { hasText: title }) });
+      await at.evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
+      await eventually(async () => {
+        await at.evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
+        await check(at);
+      });
+    }
+    const again = new URLSearchParams(query);
+    for (const [name, value] of await address(page)) if (name !== 'probe') equal(value, again.get(name), name);
+    // Another text has not tried its heads.
+    await type(page, 'A lady');
+    equal((await address(page)).get('each'), null, 'heads of another text');
+    clean(faults);
+  },
+
+  // A text that is too long for an address is no reason for a page that does not load.
+  async reloadLong(browser) {
+    const { page } = await open(browser);
+    await page.locator('#text').fill('é'.repeat(120000));
+    await page.locator('#what .error').waitFor();
+    await page.locator('#text').fill('ü'.repeat(120000));
+    await eventually(async () => equal((await page.evaluate(() => location.href)).length < 250000, true, 'an address of a length that the server takes'));
+    await page.reload();
+    await page.waitForSelector('main .chapter');
+  },
+
+  // Whoever types while the model writes keeps what was typed; other settings count at once.
+  async typeWhileRunning(browser) {
+    const { page, faults } = await open(browser, '?temperature=0');
+    await ready(page, page.locator('[data-view="generate"]'), 'data-read');
+    await page.evaluate(() => {
+      document.querySelector('#run').click();
+      const seen = new MutationObserver(() => {
+        if (document.querySelector('.written').textContent.length < 90) return;
+        seen.disconnect();
+        const text = document.querySelector('#text');
+        text.value = 'A lady of fortune';
+        text.dispatchEvent(new InputEvent('input', { bubbles: true }));
+      });
+      seen.observe(document.querySelector('.written'), { subtree: true, childList: true, characterData: true });
+    });
+    await page.waitForFunction(() => document.querySelector('.written').textContent.startsWith('A lady') && document.querySelector('#run').textContent === 'Let it run');
+    await page.waitForTimeout(300);
+    equal([await page.locator('#text').inputValue(), (await address(page)).get('text'), await page.locator('.written').first().innerText()], ['A lady of fortune', 'A lady of fortune', 'A lady of fortune'], 'the text');
+    await ready(page, page.locator('[data-view="generate"]'), 'data-read');
+    await page.locator('#topk').fill('1');
+    await page.locator('#temperature').fill('1');
+    await ready(page, page.locator('[data-view="generate"]'), 'data-read');
+    // From all tokens while the first ones are drawn, then from one.
+    await page.locator('#topk').fill('0');
+    await page.evaluate(() => {
+      const from = document.querySelector('.written').textContent.length;
+      document.querySelector('#run').click();
+      const seen = new MutationObserver(() => {
+        if (document.querySelector('.written').textContent.length < from + 20) return;
+        seen.disconnect();
+        const slider = document.querySelector('#topk');
+        slider.value = '1';
+        slider.dispatchEvent(new InputEvent('input', { bubbles: true }));
+      });
+      seen.observe(document.querySelector('.written'), { subtree: true, childList: true, characterData: true });
+    });
+    await page.waitForFunction(() => document.querySelector('#run').textContent === 'Stop' && /^1 of/.test([...document.querySelectorAll('[data-view="generate"] .readout')].at(-1)?.textContent.split('. ')[1] ?? ''));
+    clean(expected(faults));
+  },
+
+  // What shows nothing, or turns the direction of what follows, is shown by its number, and has a name.
+  async unseen(browser) {
+    const { page, faults } = await open(browser);
+    await page.locator('#text').fill('a\u00ad\u061c\u3000\u2028\u{e0041}\ufe0fb\u000c');
+    await page.waitForFunction(() => /^b/.test(document.querySelector('.top .token:nth-last-child(2)')?.textContent ?? ''));
+    const tokens = await page.locator('.top .token').evaluateAll((all) => all.map((t) => [t.textContent, t.getAttribute('aria-label')]));
+    for (const [text, name] of tokens) if (/^\s*$/.test(text) || /^\d+: $/.test(name)) fail(`the token ${JSON.stringify(text)} is called ${JSON.stringify(name)}`);
+    const form = tokens.at(-1);
+    equal(form[0], '\\u000c', 'a form feed');
+    clean(faults);
+  },
+
   async keyboard(browser) {
     const { page, faults } = await open(browser);
     const focus = () => page.evaluate(() => {
@@ -126,6 +227,8 @@ export const checks = {
       const { page, context, faults } = await open(browser, start, options);
       await walk(page);
       await page.evaluate(() => document.querySelectorAll('details').forEach((d) => { d.open = true; }));
+      const twice = await page.evaluate(() => [...document.querySelectorAll('[id]')].map((e) => e.id).filter((id, i, all) => all.indexOf(id) !== i));
+      equal(twice, [], 'ids that two elements have');
       // A table stands behind every picture.
       await eventually(async () => equal(
         await page.locator('.panel').evaluateAll((all) => all.filter((p) => p.querySelector('canvas, svg') && !p.querySelector('table')).map((p) => p.querySelector('h3').textContent)),
@@ -143,6 +246,8 @@ export const checks = {
       for (const colorScheme of process.env.SCREENSHOTS ? ['light', 'dark'] : ['light']) {
         const { page, context, faults } = await open(browser, start, { colorScheme, viewport: { width, height: width < 500 ? 780 : 1000 } });
         await walk(page);
+        if (!process.env.SCREENSHOTS) await page.evaluate(() => document.querySelectorAll('details').forEach((d) => { d.open = true; }));
+        await page.waitForTimeout(200);
         const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         if (over > 0) fail(`at ${width} pixels the page is ${over} too wide`);
         if (process.env.SCREENSHOTS) {
@@ -222,6 +327,7 @@ export const checks = {
   async sample(browser) {
     const { page, faults } = await open(browser, '?temperature=0.7&topk=5');
     await ready(page, page.locator('[data-view="generate"]'), 'data-read');
+    await page.locator('[data-view="generate"] .made strong', { hasText: 'linear' }).first().waitFor();
     const text = await page.locator('#text').inputValue();
     const read = Number(await page.locator('[data-view="generate"]').getAttribute('data-read'));
     const body = new URLSearchParams({ text, n: 1, temperature: 0.7, 'top-k': 5, 'top-p': 1, 'min-p': 0, seed: 1 + read, alternatives: 12 });
@@ -237,7 +343,10 @@ export const checks = {
     await page.waitForFunction((r) => document.querySelector('[data-view="generate"]').dataset.read === String(r + 1), read);
     await page.locator('#run').click();
     await page.waitForFunction((n) => document.querySelector('[data-view="generate"] .written').textContent.length > n + 40, text.length);
-    await page.locator('#run').click();
+    await page.evaluate(() => {
+      const run = document.querySelector('#run');
+      if (run.textContent === 'Stop') run.click(); // else it has just ended
+    });
     await page.waitForFunction((n) => (new URLSearchParams(location.search).get('text') ?? '').length > n + 40, text.length);
     await page.goBack();
     await page.waitForFunction((t) => document.querySelector('#text').value === t, text + token.delta);

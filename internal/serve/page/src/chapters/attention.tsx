@@ -1,4 +1,3 @@
-import { useState } from 'preact/hooks';
 import type { AttentionHead, AttentionPair, AttentionResult } from '../api';
 import { type Info, reading } from '../info';
 import { Num, percent, short } from '../number';
@@ -64,7 +63,6 @@ function most(h: AttentionHead | undefined): number {
 
 function OneHead({ r }: { r: AttentionResult }) {
   const state = useApp();
-  const [col, setCol] = useState(0);
   const tokens = r.tokens ?? [];
   const names = tokens.map((t) => visible(t.text));
   const at = positionOf(state, tokens);
@@ -84,11 +82,8 @@ function OneHead({ r }: { r: AttentionResult }) {
           />
           <HeatMap
             label={`Attention of head ${h.head} of layer ${h.layer}`} rows={tokens.length} cols={tokens.length} of={h} rowLabels={names} colLabels={names} value={(a, b) => value(h, a, b)} low={0} high={high}
-            row={at} col={Math.min(col, at)} rowName="position that looks" colName="position that is looked at"
-            onSelect={(position, to) => {
-              setCol(to);
-              go({ position });
-            }}
+            row={at} col={Math.min(state.col, at)} rowName="position that looks" colName="position that is looked at"
+            onSelect={(position, col) => go({ position, col })}
             describe={(a, b) => `${a} ${visible(tokens[a]?.text ?? '')} looks at ${b} ${visible(tokens[b]?.text ?? '')}: ${b > a ? 'it comes later' : short(value(h, a, b) ?? NaN)}`}
           />
         </>
@@ -178,16 +173,15 @@ function Figures({ heads }: { heads: AttentionHead[] }) {
 const numbers = (name: string, count: number) => Array.from({ length: count }, (_, i) => name + i);
 
 function AllHeads({ r, info }: { r: AttentionResult; info: Info }) {
-  const { layer, head } = useApp();
-  const [which, setWhich] = useState<string>('previous');
+  const { layer, head, figure } = useApp();
   const { layers, heads } = info.model.shape;
-  const [key, name] = figures.find(([k]) => k === which) ?? figures[0]!;
+  const [key, name] = figures.find(([k]) => k === figure) ?? figures[0]!;
   const of = (l: number, h: number) => r.heads?.[l * heads + h]?.[key];
   let high = key === 'distance' || key === 'entropy' ? 0 : 1;
   for (const h of r.heads ?? []) high = Math.max(high, h[key] ?? 0);
   return (
     <>
-      <div class="controls"><Choice id="figure" label="How much goes" value={which} options={figures} onValue={setWhich} /></div>
+      <div class="controls"><Choice id="figure" label="How much goes" value={key} options={figures} onValue={(figure) => go({ figure })} /></div>
       <HeatMap
         label={`Heads by: ${name}`} rows={layers} cols={heads} rowLabels={numbers('layer ', layers)} colLabels={numbers('', heads)} of={(r.heads ?? []).map((h) => h[key]).join()} value={of} low={0} high={high || 1} row={layer} col={head} rowName="layer" colName="head"
         onSelect={(layer, head) => go({ layer, head })} describe={(l, h) => `Layer ${l}, head ${h}, ${name}: ${short(of(l, h) ?? NaN)}`}

@@ -1,4 +1,3 @@
-import { useState } from 'preact/hooks';
 import type { ForgetResult, Slide } from '../api';
 import { type Info, reading } from '../info';
 import { Num, percent } from '../number';
@@ -32,19 +31,19 @@ export function Forget({ info }: { info: Info }) {
 function Window({ r }: { r: ForgetResult }) {
   const steps = r.steps ?? [];
   const tokens = r.tokens ?? [];
-  const [chosen, choose] = useState(-1);
+  const { step: chosen } = useApp();
   const at = chosen < 0 ? steps.length - 1 : Math.min(chosen, steps.length - 1);
   const step = steps[at];
   if (!step) return null;
   const slide = (r.slides ?? []).filter((s) => s.step <= at).pop();
   return (
     <>
-      <Slider id="forget-step" label="After step" min={0} max={steps.length - 1} step={1} value={at} say={(v) => `${v} of ${steps.length - 1}`} onValue={choose} />
-      <p class="window" aria-label={`The model sees positions ${step.from} to ${step.to}`}>
+      <Slider id="forget-step" label="After step" min={0} max={steps.length - 1} step={1} value={at} say={(v) => `${v} of ${steps.length - 1}`} onValue={(v) => go({ step: v === steps.length - 1 ? -1 : v }, true)} />
+      <div class="window" role="group" aria-label={`The model sees positions ${step.from} to ${step.to}`}>
         {tokens.slice(0, step.to + 1).map((t, i) => (
           <span key={i} class={i < step.from ? 'gone' : i >= r.given ? 'wrote' : 'seen'}>{visible(t.text)}</span>
         ))}
-      </p>
+      </div>
       <p class="readout">
         The window holds <Num value={r.context} /> tokens; this model could have <Num value={r.most} />. Now it sees positions <Num value={step.from} /> to{' '}
         <Num value={step.to} />. It read <Num value={step.read} /> {step.read === 1 ? 'token' : 'tokens'} in this step{step.slid && ', because the window slid'}.

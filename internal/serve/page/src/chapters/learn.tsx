@@ -7,6 +7,7 @@ import { HeatMap } from '../parts/heatmap';
 import { Lines } from '../parts/lines';
 import { say } from '../parts/say';
 import { Bar, Table } from '../parts/table';
+import { go, useApp } from '../state';
 import { stream } from '../stream';
 import { Piece, visible } from '../text';
 import { LearnProse } from './prose';
@@ -33,9 +34,7 @@ export function Learn({ info }: { info: Info }) {
 
 // Live has the server train a small model, and shows what it has come to.
 function Live() {
-  const [text, setText] = useState('');
-  const [steps, setSteps] = useState(500);
-  const [layers, setLayers] = useState(2);
+  const { lesson, steps, blocks } = useApp();
   const [course, setCourse] = useState<Course>({ steps: [], looks: [] });
   const [error, setError] = useState('');
   const [running, setRunning] = useState(false);
@@ -52,7 +51,7 @@ function Live() {
     let now: Course = { steps: [], looks: [] };
     setCourse(now);
     try {
-      await stream('train', { text, steps, layers }, abort.signal, ({ event, data }) => {
+      await stream('train', { text: lesson, steps, layers: blocks }, abort.signal, ({ event, data }) => {
         if (event === 'start') now = { ...now, start: data as TrainingStart };
         else if (event === 'steps') now = { ...now, steps: [...now.steps, ...((data as TrainSteps).steps ?? [])] };
         else if (event === 'look') now = { ...now, looks: [...now.looks, data as TrainingLook] };
@@ -72,10 +71,10 @@ function Live() {
     <article class="panel" aria-labelledby="live-title" aria-busy={running} data-view="train" data-steps={course.done ? String(course.done.steps) : undefined}>
       <header><h3 id="live-title">A model that learns before your eyes</h3></header>
       <div class="about">A small GPT learns a text character by character, from random weights, on the same device. Nothing is saved.</div>
-      <Field id="lesson" label="Text to learn" value={text} lines={3} onValue={setText} hint="Empty: the first chapters of a novel. About a page of text is needed, at least." />
+      <Field id="lesson" label="Text to learn" value={lesson} lines={3} onValue={(lesson) => go({ lesson }, true)} hint="Empty: the first chapters of a novel. About a page of text is needed, at least." />
       <div class="controls">
-        <Slider id="steps" label="Steps" min={50} max={2000} step={50} value={steps} onValue={setSteps} />
-        <Slider id="layers" label="Blocks" min={1} max={4} step={1} value={layers} onValue={setLayers} />
+        <Slider id="steps" label="Steps" min={50} max={2000} step={50} value={steps} onValue={(steps) => go({ steps }, true)} />
+        <Slider id="layers" label="Blocks" min={1} max={4} step={1} value={blocks} onValue={(blocks) => go({ blocks }, true)} />
         {running
           ? <button type="button" id="teach" onClick={() => stop.current?.abort()}>Stop</button>
           : <button type="button" id="teach" class="main" onClick={() => void learn()}>Learn</button>}
@@ -99,8 +98,9 @@ function Progress({ course, mark }: { course: Course; mark: number | undefined }
   return (
     <>
       <p class="readout">
-        <Num value={start!.weights} /> weights in {start!.layers} blocks, <Num value={start!.characters} /> characters of text, {start!.vocab} different
-        ones.{last && <> Step <Num value={last.step} /> of {start!.steps}: loss <Num value={last.loss} /> nats a character; whoever takes all for equally likely has <Num value={start!.uniform_loss} />.</>}
+        A model of <Num value={start!.weights} /> weights with {start!.layers} {start!.layers === 1 ? 'block' : 'blocks'} reads a text of <Num value={start!.characters} /> characters.
+        Its vocabulary has <Num value={start!.vocab} /> tokens.{last && <> Step <Num value={last.step} /> of {start!.steps}: the loss is <Num value={last.loss} /> nats a
+        character. To take all tokens for equally likely would give <Num value={start!.uniform_loss} />.</>}
       </p>
       {steps.length > 1 && (
         <Lines

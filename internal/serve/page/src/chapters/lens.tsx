@@ -1,4 +1,3 @@
-import { useState } from 'preact/hooks';
 import type { Ablation, Attribution, Lens } from '../api';
 import type { Params } from '../client';
 import { type Info, reading } from '../info';
@@ -17,15 +16,14 @@ export function LensChapter({ info }: { info: Info }) {
   const state = useApp();
   const { tokens } = useText();
   const shared = { ...reading(state.text), position: where(state, tokens), answer: answerOf(state) };
-  const [all, setAll] = useState(false);
   return (
     <>
       <LensProse info={info} />
       <div class="panels">
         <Panel
-          view="lens" title="What each block would say" params={{ ...shared, show: 'lens', positions: all ? 0 : 8 }}
+          view="lens" title="What each block would say" params={{ ...shared, show: 'lens', positions: state.all ? 0 : 8 }}
           about={<>The likeliest next token after each block, for the chosen position and those before it. The stronger a cell is coloured, the more probable.</>}
-          controls={<button type="button" aria-pressed={all} onClick={() => setAll(!all)}>All positions</button>}
+          controls={<button type="button" aria-pressed={state.all === 1} onClick={() => go({ all: state.all ? 0 : 1 })}>All positions</button>}
           made={['scores']} table={(r) => r.lens && <LensTable lens={r.lens} />}
         >
           {(r) => r.lens && <LensGrid lens={r.lens} layers={info.model.shape.layers} />}
@@ -51,7 +49,7 @@ function LensGrid({ lens, layers }: { lens: Lens; layers: number }) {
   const blocks = lens.blocks ?? [];
   const tokens = lens.tokens ?? [];
   const count = blocks[0]?.length ?? 0;
-  const [row, setRow] = useState(layers);
+  const row = state.row < 0 ? layers : state.row;
   const at = blocks[row]?.[count - 1];
   return (
     <>
@@ -68,8 +66,8 @@ function LensGrid({ lens, layers }: { lens: Lens; layers: number }) {
           };
         }}
         onSelect={(r, c) => {
-          setRow(r);
-          if (r > 0) go({ layer: r - 1, position: c === count - 1 && state.position < 0 ? -1 : lens.from + c });
+          const position = c === count - 1 && state.position < 0 ? -1 : lens.from + c;
+          go({ row: r === layers ? -1 : r, position, ...(r > 0 ? { layer: r - 1 } : {}) });
         }}
       />
       {at && (
@@ -240,15 +238,13 @@ function ChangeTable({ a }: { a: Ablation }) {
 
 // Each switches each head off, one after the other. That is a run for each, so it is done on request.
 function Each({ info, shared }: SharedProps) {
-  const { layer, head } = useApp();
+  const { layer, head, each } = useApp();
   const { layers, heads } = info.model.shape;
-  const asked = JSON.stringify(shared);
-  const [wanted, want] = useState('');
   return (
     <Panel
-      view="lens" title="Without each head in turn" params={wanted === asked ? { ...shared, show: 'ablation', each: 'heads' } : null}
+      view="lens" title="Without each head in turn" params={each === 1 ? { ...shared, show: 'ablation', each: 'heads' } : null}
       about={<>By how much the logarithm of the answer's probability changes when one head is off: {layers * heads} runs of the model.</>}
-      controls={wanted !== asked && <button type="button" class="main" onClick={() => want(asked)}>Try each head</button>}
+      controls={each !== 1 && <button type="button" class="main" onClick={() => go({ each: 1 })}>Try each head</button>}
       table={(r) => (
         <Table
           caption="The answer's probability without each head" rows={r.each ?? []}

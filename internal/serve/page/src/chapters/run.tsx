@@ -1,4 +1,3 @@
-import { useState } from 'preact/hooks';
 import type { LearnResult, Stage } from '../api';
 import type { Info } from '../info';
 import { Num, percent, short } from '../number';
@@ -8,7 +7,7 @@ import { HeatMap } from '../parts/heatmap';
 import { Lines } from '../parts/lines';
 import { Panel } from '../parts/panel';
 import { Table } from '../parts/table';
-import { go, useApp } from '../state';
+import { go, place, useApp } from '../state';
 import { Piece, visible } from '../text';
 import { Near } from './vectors';
 
@@ -39,7 +38,7 @@ export function Run({ info }: { info: Info }) {
 
 function Way({ r }: { r: LearnResult }) {
   const stages = r.stages ?? [];
-  const [chosen, choose] = useState(-1);
+  const { stage: chosen } = useApp();
   const at = chosen < 0 ? stages.length - 1 : Math.min(chosen, stages.length - 1);
   const stage = stages[at];
   const points = (name: 'training' | 'validation') => (r.losses ?? []).filter((l) => l[name] !== null).map((l): [number, number] => [l.step, l[name]!]);
@@ -55,7 +54,7 @@ function Way({ r }: { r: LearnResult }) {
           { name: 'the text', points: surprise },
         ].filter((l) => l.points.length > 0)}
       />
-      <Slider id="stage" label="Weights of" min={0} max={stages.length - 1} step={1} value={at} say={(v) => `step ${stages[v]?.step ?? ''}`} onValue={(v) => choose(v === stages.length - 1 ? -1 : v)} />
+      <Slider id="stage" label="Weights of" min={0} max={stages.length - 1} step={1} value={at} say={(v) => `step ${stages[v]?.step ?? ''}`} onValue={(v) => go({ stage: v === stages.length - 1 ? -1 : v }, true)} />
       <At r={r} stage={stage} />
       {(r.notes ?? []).map((n) => <p key={n} class="note">{n}</p>)}
     </>
@@ -63,7 +62,7 @@ function Way({ r }: { r: LearnResult }) {
 }
 
 function At({ r, stage }: { r: LearnResult; stage: Stage }) {
-  const [cursor, setCursor] = useState<[number, number]>([0, 0]);
+  const cursor = place(useApp().spot);
   const rows = stage.attention ?? [];
   const name = (i: number) => visible(r.tokens?.[i]?.text ?? '');
   return (
@@ -81,7 +80,7 @@ function At({ r, stage }: { r: LearnResult; stage: Stage }) {
         <h4>Who looks at whom, layer {r.layer}, head {r.head}</h4>
         <HeatMap
           label="Attention at this step" rows={rows.length} cols={rows.length} of={stage} rowLabels={(r.tokens ?? []).map((t) => visible(t.text))} colLabels={(r.tokens ?? []).map((t) => visible(t.text))} value={(a, b) => rows[a]?.[b]} low={0} high={1} row={cursor[0]} col={cursor[1]}
-          rowName="position that looks" colName="position that is looked at" onSelect={(a, b) => setCursor([a, b])}
+          rowName="position that looks" colName="position that is looked at" onSelect={(a, b) => go({ spot: `${a},${b}` }, true)}
           describe={(a, b) => `${name(a)} looks at ${name(b)}: ${b > a ? 'it comes later' : short(rows[a]?.[b] ?? NaN)}`}
         />
       </section>

@@ -31,7 +31,7 @@ export function MadeLine({ made, busy, error, only }: MadeProps) {
   const first = made.filter((m) => !only || only.some((name) => m.value === name || m.value.endsWith(name)));
   const shown = (first.length > 0 ? first : made).slice(0, 2);
   const rest = made.filter((m) => !shown.includes(m));
-  if (made.length === 0) return <p class="made">Read from the tables of the model: no op of the device made this.</p>;
+  if (made.length === 0) return <p class="made">No op of the device made this. It comes from the vocabulary, the shape or the weights themselves.</p>;
   return (
     <div class="made">
       <ul>{shown.map((m, i) => <One key={i} made={m} />)}</ul>
