@@ -135,7 +135,7 @@ func Ask(ctx context.Context, in *inspect.Inspector, v View, p Params, o Options
 		if a.Compared, err = compare(a.Result, result); err != nil {
 			return nil, err
 		}
-		a.Compared.Device = other.Model.Backend.Name()
+		a.Compared.Device, a.Compared.Result = other.Model.Backend.Name(), result
 	}
 	return a, nil
 }
@@ -265,6 +265,7 @@ type Comparison struct {
 	Here    inspect.Float `json:"here"`    // the number
 	There   inspect.Float `json:"there"`   // on the other device
 	Others  []string      `json:"others"`  // paths of what differs and is no number, such as the order of two tokens; the first ten
+	Result  Result        `json:"result"`  // of the other device
 }
 
 // compare compares two results by their JSON, number by number.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"caldera/backend"
 	"caldera/inspect"
 	command "caldera/internal/command/inspect"
 	"caldera/internal/gpttest"
@@ -37,8 +38,10 @@ func browser(t *testing.T) string {
 // startServer serves the page, with the embedded model on the CPU, until the test ends. change changes the model before.
 func startServer(t *testing.T, change func(*inspect.Inspector)) (url string) {
 	t.Helper()
-	in, other := gpttest.Inspect(t, gpttest.OpenCPU(t)), gpttest.Inspect(t, gpttest.OpenCPU(t))
+	in := gpttest.Inspect(t, gpttest.OpenCPU(t))
 	change(in)
+	// The other device has the same weights in fewer bits, so that there are differences to show.
+	other := inspect.New(gpttest.Load(t, gpttest.OpenCPU(t), "../../../models/austen", backend.Q8_0), in.Tokenizer, inspect.Options{})
 	m := serve.NewModel(in, serve.ModelOptions{
 		Vars: command.Vars(), Others: []string{"cpu:1"}, Runs: []string{"../../view/testdata/run"},
 		Other: func(context.Context, string) (*inspect.Inspector, error) { return other, nil },

@@ -30,6 +30,7 @@ export interface Comparison {
   here: number | null;
   there: number | null;
   others: string[] | null;
+  result: unknown;
 }
 
 // view.Answer

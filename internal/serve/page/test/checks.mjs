@@ -411,7 +411,18 @@ export const checks = {
     const { compared } = await (await fetch(base + asked + '&compare=' + which)).json();
     const shown = await at.locator('.compared data').evaluateAll((all) => all.map((e) => Number(e.getAttribute('value'))));
     equal(shown, [compared.largest, compared.here, compared.there], 'the comparison');
+    if (!(compared.largest > 0)) fail('the two devices give the same: there is nothing to compare');
+    await at.locator('.compared details').evaluate((e) => { e.open = true; });
+    const there = compared.result.positions.flatMap((p) => p.top.map((c) => c.score));
+    await eventually(async () => {
+      const column2 = await column(at, /^Values of/, 'There, cpu').catch(() => []);
+      if (!column2.includes(compared.there) || !there.some((score) => column2.includes(score))) fail(`the values of the other device are not shown: ${column2}`);
+    });
+    const [ours, theirs, differences] = [await column(at, /^Values of/, 'Here, cpu'), await column(at, /^Values of/, 'There, cpu'), await column(at, /^Values of/, 'Difference')];
+    equal(differences, ours.map((v, i) => v - theirs[i]), 'differences');
+    equal([ours[0], theirs[0]], [compared.here, compared.there], 'those that differ most');
     equal((await address(page)).get('compare'), which, 'the device in the address');
+    await accessible(page, 'a comparison');
     clean(faults);
   },
 

@@ -57,7 +57,7 @@ export function Panel<V extends View>(p: PanelProps<V>) {
       {p.controls && <div class="controls">{p.controls}</div>}
       <Shown answer={main}>{(data) => <div class="picture">{p.children(data.result)}</div>}</Shown>
       {main.data && !main.error && <MadeLine made={more.data && (more.data.made ?? [])} busy={more.busy} error={more.error} only={p.made} />}
-      {main.data && !main.error && compare && <Compared compared={more.data?.compared} here={main.data.device} busy={more.busy} />}
+      {main.data && !main.error && compare && <Compared compared={more.data?.compared} here={main.data.device} result={more.data?.result} busy={more.busy} />}
       {p.params && <footer>
         {p.table && main.data && !main.error && (
           <details onToggle={(e) => setOpen(e.currentTarget.open)}>
