@@ -134,13 +134,20 @@ export function place(said: string): [number, number] {
   return [row ?? 0, col ?? 0];
 }
 
+const ids = { text: '0,1,2', other: '3,2', words: '#0 #1 #2', sum: '#0 - #1 + #2', on: '#0,#1' };
+
+// numbered puts ids in the place of words that nobody typed, for a model without a tokenizer.
+function numbered(): Partial<State> {
+  const unsaid = (Object.keys(ids) as (keyof typeof ids)[]).filter((key) => now[key] === defaults[key]);
+  return Object.fromEntries(unsaid.map((key) => [key, ids[key]]));
+}
+
 // fit brings what an address says within what the model has.
 export function fit(shape: { layers: number; heads: number; inner: number; vocab: number }, text: boolean): void {
   const within = (value: number, least: number, count: number) => Math.max(least, Math.min(count - 1, Math.round(value)));
   const count = (value: number, least = 0, most = 1e9) => Math.max(least, Math.min(most, Math.round(value)));
-  const ids = /^\s*\d+(\s*,\s*\d+)*\s*$/;
   go({
-    ...(text || ids.test(now.text) ? {} : { text: '0,1,2', other: '3,2', words: '#0 #1 #2', sum: '#0 - #1 + #2', on: '#0,#1' }),
+    ...(text ? {} : numbered()),
     layer: within(now.layer, 0, shape.layers), head: within(now.head, 0, shape.heads), neuron: within(now.neuron, -1, shape.inner),
     token: within(now.token, -1, shape.vocab), position: Math.max(-1, Math.round(now.position)), seed: Math.max(0, Math.round(now.seed)),
     topk: Math.max(0, Math.round(now.topk)), topp: Math.max(0.05, Math.min(1, now.topp)), temperature: Math.max(0, Math.min(100, now.temperature)),

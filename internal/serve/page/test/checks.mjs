@@ -223,6 +223,16 @@ export const checks = {
   },
 
   async accessible(browser) {
+    const busy = await open(browser, start, { colorScheme: 'dark' });
+    await busy.page.route('**/api/attention*', () => {}); // which is never answered
+    await busy.page.locator('#attention').evaluate((e) => e.scrollIntoView());
+    await busy.page.locator('.panel[aria-busy="true"] .waiting').first().waitFor();
+    await accessible(busy.page, 'while the device computes');
+    await busy.context.close();
+    const errors = await open(browser, '?off=zzz&sum=%2B&word=none&text=' + 'w+'.repeat(4000));
+    await walk(errors.page);
+    await accessible(errors.page, 'errors, and a text that is long');
+    await errors.context.close();
     for (const [what, options] of [['light', {}], ['dark, on a phone', { colorScheme: 'dark', viewport: { width: 360, height: 780 } }]]) {
       const { page, context, faults } = await open(browser, start, options);
       await walk(page);
@@ -379,13 +389,21 @@ export const checks = {
     await walk(page);
     equal(await page.locator('.top .token').allInnerTexts(), ['0', '1', '2'], 'tokens');
     equal(await page.locator('.panel .error').allInnerTexts(), [], 'errors in panels');
-    await page.locator('#text').fill('5,17');
+    await page.locator('#text').fill('');
+    await page.locator('#text').pressSequentially('5,17', { delay: 60 });
     await page.waitForFunction(() => document.querySelectorAll('.top .token').length === 2);
+    equal(await page.locator('#text').inputValue(), '5,17', 'ids that were typed key by key');
     await ready(page, page.locator('[data-view="generate"]'), 'data-read');
     await page.waitForFunction(() => document.querySelector('[data-view="generate"]').dataset.read === '2');
     await page.locator('#append').click();
     await page.waitForFunction(() => document.querySelectorAll('.top .token').length === 3);
-    clean(faults);
+    clean(expected(faults)); // "5," is not ids yet
+    // An address that has no more than a text works as well.
+    const short = await open(browser, '?text=1,2,3,4', { at: process.env.BASE_IDS });
+    await walk(short.page);
+    equal(await short.page.locator('.panel .error').allInnerTexts(), [], 'errors in panels');
+    equal(await short.page.locator('.top .token').count(), 4, 'tokens of the address');
+    clean(short.faults);
   },
 
   // Of what is typed fast the last counts.

@@ -72,7 +72,7 @@ function OneHead({ r }: { r: AttentionResult }) {
   const strongest = Math.max(...row.map((v) => v ?? 0), 1e-9);
   return (
     <>
-      {r.maps_left_out && <p class="note">{r.maps_left_out}</p>}
+      {r.maps_left_out && <p class="note">The maps are left out: {r.maps_left_out}.</p>}
       {h?.map && (
         <>
           <p class="note">What position {at} looks at: the stronger the colour, the more.</p>
@@ -140,7 +140,7 @@ function LayerHeads({ r }: { r: AttentionResult }) {
   const n = (r.tokens ?? []).length;
   return (
     <>
-      {r.maps_left_out && <p class="note">{r.maps_left_out}</p>}
+      {r.maps_left_out && <p class="note">The maps are left out: {r.maps_left_out}.</p>}
       <div class="thumbs" role="group" aria-label="Heads of the layer">
         {heads.map((h) => (
           <button key={h.head} type="button" aria-pressed={h.head === head} onClick={() => go({ head: h.head })}>
