@@ -102,6 +102,7 @@ function ask(where: string, panel: string): [Promise<unknown>, () => void] {
 export interface Answer<T> {
   data?: T; // the last one that came, until the next is there
   error?: string;
+  of?: string; // the address that it is the answer of
   busy: boolean;
 }
 
@@ -113,7 +114,7 @@ export function useJSON<T>(where: string, panel: string): Answer<T> {
   useEffect(() => {
     if (where === '') return;
     if (kept.has(where)) {
-      set({ data: kept.get(where) as T, busy: false });
+      set({ data: kept.get(where) as T, of: where, busy: false });
       return;
     }
     let gone = false;
@@ -126,8 +127,8 @@ export function useJSON<T>(where: string, panel: string): Answer<T> {
       const [body, drop] = ask(where, panel);
       leave = drop;
       body.then(
-        (data) => gone || set({ data: data as T, busy: false }),
-        (err: unknown) => gone || set({ error: err instanceof Error ? err.message : String(err), busy: false }),
+        (data) => gone || set({ data: data as T, of: where, busy: false }),
+        (err: unknown) => gone || set({ error: err instanceof Error ? err.message : String(err), of: where, busy: false }),
       );
     }, wait);
     return () => {

@@ -26,10 +26,10 @@ export const checks = {
     const { page, faults } = await open(browser);
     await panel(page, 'tally');
     await page.locator('#shape').selectOption('gpt3');
-    await page.waitForFunction(() => document.querySelector('[data-view="tally"] .picture')?.textContent.includes('175,181,291,520'));
-    const { at } = await panel(page, 'tally');
+    const { at, asked } = await panel(page, 'tally');
+    equal(asked, 'api/tally?shape=gpt3', 'what the panel shows');
     const text = await at.innerText();
-    for (const part of ['175,181,291,520', '27,938', '617,558,016']) if (!text.includes(part)) fail(`the tally of GPT-3 lacks ${part}: ${text}`);
+    for (const part of ['175,181,291,520', '27,938', '617,558,016', 'a context of 2,048 tokens', '1,235,116,032']) if (!text.includes(part)) fail(`the tally of GPT-3 lacks ${part}: ${text}`);
     clean(faults);
   },
 

@@ -154,7 +154,7 @@ function LayerHeads({ r }: { r: AttentionResult }) {
 }
 
 const figures: [keyof AttentionHead & ('first' | 'self' | 'previous' | 'distance' | 'entropy'), string][] = [
-  ['first', 'to the first token'], ['self', 'to itself'], ['previous', 'to the one before'], ['distance', 'how far back'], ['entropy', 'entropy (nats)'],
+  ['first', 'weight on the first token'], ['self', 'weight on itself'], ['previous', 'weight on the one before'], ['distance', 'tokens back'], ['entropy', 'entropy (nats)'],
 ];
 
 function Figures({ heads }: { heads: AttentionHead[] }) {
@@ -181,7 +181,7 @@ function AllHeads({ r, info }: { r: AttentionResult; info: Info }) {
   for (const h of r.heads ?? []) high = Math.max(high, h[key] ?? 0);
   return (
     <>
-      <div class="controls"><Choice id="figure" label="How much goes" value={key} options={figures} onValue={(figure) => go({ figure })} /></div>
+      <div class="controls"><Choice id="figure" label="The colour shows" value={key} options={figures} onValue={(figure) => go({ figure })} /></div>
       <HeatMap
         label={`Heads by: ${name}`} rows={layers} cols={heads} rowLabels={numbers('layer ', layers)} colLabels={numbers('', heads)} of={(r.heads ?? []).map((h) => h[key]).join()} value={of} low={0} high={high || 1} row={layer} col={head} rowName="layer" colName="head"
         onSelect={(layer, head) => go({ layer, head })} describe={(l, h) => `Layer ${l}, head ${h}, ${name}: ${short(of(l, h) ?? NaN)}`}

@@ -56,8 +56,8 @@ export function Sought({ text, children }: { text: string | undefined; children?
   return (
     <p class="sought">
       {token < 0
-        ? <>It looks for the token that the model holds for the likeliest. Choose another in any list of tokens.</>
-        : <>It looks for {text === undefined ? `token ${token}` : <Piece text={text} />}. <button type="button" class="quiet" onClick={() => go({ token: -1 })}>Look for the likeliest</button></>}
+        ? <>The figures are about the most likely token. Choose another one in any list of tokens.</>
+        : <>The figures are about {text === undefined ? `token ${token}` : <Piece text={text} />}. <button type="button" class="quiet" onClick={() => go({ token: -1 })}>Use the most likely one</button></>}
       {children}
     </p>
   );

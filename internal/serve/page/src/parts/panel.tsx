@@ -42,7 +42,7 @@ export function Panel<V extends View>(p: PanelProps<V>) {
   const more = useJSON<Views[V]>(near && asked && rested === asked ? address(p.view, { ...p.params, made: true, compare }) : '', id + '-made');
   const has = (info?.views ?? []).find((v) => v.name === p.view);
   return (
-    <article class="panel" ref={ref} aria-labelledby={id} aria-busy={main.busy} data-view={p.view} data-asked={!asked ? '' : (main.data || main.error) && !main.busy ? asked : undefined}>
+    <article class="panel" ref={ref} aria-labelledby={id} aria-busy={main.busy} data-view={p.view} data-asked={!asked ? '' : main.of === asked && !main.busy ? asked : undefined}>
       <header>
         <h3 id={id}>{p.title}</h3>
         {asked && p.params && (
