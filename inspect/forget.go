@@ -156,6 +156,9 @@ func (in *Inspector) Forget(ctx context.Context, ids []int, o ForgetOptions) (*F
 			f.Slides = append(f.Slides, *slide)
 			read += s.Len()
 		}
+		if err := in.pause(ctx); err != nil {
+			return nil, err
+		}
 		feed := func() (err error) {
 			scores, err = s.Feed(ctx, id)
 			return err

@@ -128,7 +128,7 @@ func Ask(ctx context.Context, in *inspect.Inspector, v View, p Params, o Options
 		if err != nil {
 			return nil, err
 		}
-		result, err := p.Run(ctx, other)
+		result, err := p.Run(inspect.WithPause(ctx, nil), other) // which another request may have closed after a pause
 		if err != nil {
 			return nil, fmt.Errorf("on %s: %w", other.Model.Backend.Name(), err)
 		}
