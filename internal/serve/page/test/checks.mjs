@@ -103,11 +103,8 @@ export const checks = {
     };
     for (const [title, check] of Object.entries(checks)) {
       const at = page.locator('.panel', { has: page.locator('h3', { hasText: title }) });
-      await at.evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
-      await eventually(async () => {
-        await at.evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
-        await check(at);
-      });
+      await ready(page, at, title === 'A model that learns' ? 'data-view' : 'data-asked');
+      await eventually(() => check(at));
     }
     const again = new URLSearchParams(query);
     for (const [name, value] of await address(page)) if (name !== 'probe') equal(value, again.get(name), name);
