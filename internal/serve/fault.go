@@ -51,7 +51,8 @@ func (s *Server) faultOf(r *http.Request, err error) *Fault {
 	case r.Context().Err() != nil:
 		return &Fault{Status: 499, Err: errors.New("the client has left")} // nginx's number; nobody gets it
 	case errors.Is(err, ErrReplaced):
-		return &Fault{Status: http.StatusConflict, Err: err}
+		// No error, so that browsers do not report one: the tab has asked for something else.
+		return &Fault{Status: http.StatusNoContent, Err: err}
 	case errors.Is(err, ErrBusy):
 		return &Fault{Status: http.StatusServiceUnavailable, Err: err, Header: http.Header{"Retry-After": {strconv.Itoa(retry)}}}
 	case errors.Is(err, backend.ErrOutOfMemory):
@@ -70,10 +71,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	for name, values := range f.Header {
 		w.Header()[name] = values
 	}
-	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Del("Content-Disposition")
 	deadline(w)
+	if f.Status == http.StatusNoContent {
+		w.Header().Del("Content-Type")
+		w.WriteHeader(f.Status)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.Status)
 	if r.Method != http.MethodHead {
 		view.WriteJSON(w, failure(f.Err)) // whoever does not take it has left

@@ -39,10 +39,11 @@ export async function request<T>(where: string, panel: string, signal?: AbortSig
       if (signal?.aborted) throw err;
       throw new Error('The server does not answer. Is caldera inspect serve still running?');
     }
-    if (answer.ok) return (await answer.json()) as T;
-    const again = answer.status === 409 || answer.status === 503;
+    const replaced = answer.status === 204; // by a newer request of this panel
+    if (answer.ok && !replaced) return (await answer.json()) as T;
+    const again = replaced || answer.status === 503;
     if (!again || left === 0) throw new Error(await reason(answer));
-    await pause(answer.status === 409 ? 100 : 1000);
+    await pause(replaced ? 100 : 1000);
     signal?.throwIfAborted();
   }
 }
