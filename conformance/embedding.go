@@ -21,10 +21,7 @@ func init() {
 func embedding(m Memory, o *backend.Embedding) {
 	batch, time, width := o.Dst.Dim(-3), o.Dst.Dim(-2), o.Dst.Dim(-1)
 	ids := m.Load(o.IDs)
-	at := NewValues(batch)
-	if !o.At.Absent() {
-		at = m.Load(o.At)
-	}
+	at := placesOf(m, o.At, batch*time)
 	dst := NewValues(batch * time * width)
 	// add puts row i of table on top of out, or NaN where there is no such row.
 	add := func(out Values, table backend.Tensor, i int) {
@@ -45,13 +42,18 @@ func embedding(m Memory, o *backend.Embedding) {
 			out.set(j, sum, e)
 		}
 	}
-	for b := range batch {
-		for t := range time {
-			out := dst.Row(b*time+t, width)
-			add(out, o.Tokens, int(ids.v[b*time+t]))
-			if !o.Positions.Absent() {
-				add(out, o.Positions, int(at.v[b])+t)
-			}
+	for i, p := range at {
+		out := dst.Row(i, width)
+		if p.isPadding() {
+			continue
+		}
+		add(out, o.Tokens, int(ids.v[i]))
+		switch {
+		case o.Positions.Absent():
+		case p.within(o.Positions.Dim(-2)):
+			add(out, o.Positions, p.pos)
+		default:
+			add(out, o.Positions, -1)
 		}
 	}
 	m.Store(o.Dst, dst)
@@ -88,7 +90,7 @@ func (s embeddingShape) embedding() Case {
 		o.Tokens.Buf.(*block).constant = s.large
 		if s.context > 0 {
 			o.Positions = l.Tensor(s.positions, s.context, s.width)
-			o.At = l.Ints(s.batch)
+			o.At = l.places(s.batch, s.time)
 		}
 		return o, func(r *rand.Rand, run int) {
 			Uniform(o.IDs, r, 0, s.vocab)
@@ -96,9 +98,9 @@ func (s embeddingShape) embedding() Case {
 				Set(o.IDs, s.ids[run:]...)
 			}
 			if s.context > 0 {
-				Uniform(o.At, r, 0, s.context-s.time+1)
+				standAnywhere(o.At, s.time, r, 0, s.context-s.time+1)
 				if s.at != nil {
-					Set(o.At, s.at[run:]...)
+					standAt(o.At, s.time, s.at[run:]...)
 				}
 			}
 		}

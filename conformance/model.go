@@ -99,7 +99,7 @@ type pass struct {
 func (m *transformer) forward(cache []backend.Tensor, time int) *pass {
 	batch, w := cache[0].Dim(-3), m.width
 	f32 := func(width int) backend.Tensor { return exact.Tensor(backend.F32, batch, time, width) }
-	p := &pass{ids: exact.Tensor(backend.I32, batch, time), at: exact.Tensor(backend.I32, batch)}
+	p := &pass{ids: exact.Tensor(backend.I32, batch, time), at: exact.places(batch, time)}
 	do := func(op backend.Op) { p.ops = append(p.ops, op) }
 	norm := func(x backend.Tensor, name string) backend.Tensor {
 		y := f32(w)
@@ -220,7 +220,7 @@ func pytorch(e *env, fused bool) {
 	m := tinyGPT2()
 	p := m.forward(m.cache(batch), time)
 	Set(p.ids, want["input_ids"]...)
-	Set(p.at, 0)
+	standAt(p.at, time, 0)
 	mem := memoryMap{e, map[backend.Buffer]backend.Buffer{}}
 	defer mem.free()
 	ops := p.ops
@@ -252,9 +252,9 @@ func greedy(e *env) {
 	cache := m.cache(1)
 	first, step := m.forward(cache, prompt), m.forward(cache, 1)
 	Set(first.ids, want[:prompt]...)
-	Set(first.at, 0)
+	standAt(first.at, prompt, 0)
 	Set(step.ids, 0)
-	Set(step.at, 0)
+	standAt(step.at, 1, 0)
 	mem := memoryMap{e, map[backend.Buffer]backend.Buffer{}}
 	defer mem.free()
 	id := step.ids.Reshape(1, 1, 1)
@@ -265,7 +265,7 @@ func greedy(e *env) {
 		if got := mem.get(step.ids)[0]; got != want[at] {
 			e.Fatalf("%s: token %d got %v want %v", e.name, at, got, want[at])
 		}
-		Set(step.at, float64(at))
+		standAt(step.at, 1, float64(at))
 		mem.put(step.at)
 		e.must(program.Run(), "replay")
 	}
@@ -300,7 +300,7 @@ func decodeEqualsPrefill(e *env, d backend.DType, chunk int) {
 	cache := m.cache(batch)
 	all := m.forward(cache, time)
 	Uniform(all.ids, r, 0, m.vocab)
-	Set(all.at, 0)
+	standAt(all.at, time, 0)
 	ids := sheet{}.Load(all.ids).v
 
 	s := sheet{}
@@ -334,7 +334,7 @@ func decodeEqualsPrefill(e *env, d backend.DType, chunk int) {
 				encode(backend.I32, step.ids.Buf.(*block).data, b*chunk+t, ids[b*time+int(at[b])+t])
 			}
 		}
-		Set(step.at, at[:]...)
+		standAt(step.at, chunk, at[:]...)
 		mem.put(step.ids)
 		mem.put(step.at)
 		e.must(program.Run(), fmt.Sprintf("replay %d", i+1))

@@ -83,7 +83,11 @@ func value(t *testing.T, b backend.Backend, x nn.Tensor) float32 {
 // that its comment tells.
 func TestTapeShapes(t *testing.T) {
 	b := newCounting()
-	ids, at := tensor(t, b, backend.I32, 2, 3), tensor(t, b, backend.I32, 2)
+	ids := tensor(t, b, backend.I32, 2, 3)
+	at, err := nn.NewPlaces(b, 2, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
 	tape := nn.NewTape(b)
 	x := tape.Embed(f32(t, b, 11, 8), f32(t, b, 7, 8), ids, at)
 	picked := tape.Pick(x, tensor(t, b, backend.I32, 2, 1))
@@ -242,7 +246,7 @@ func TestAttentionOptions(t *testing.T) {
 		}
 		tape := nn.NewTape(b)
 		kv := f32(t, b, 2, 7, 32/layer.Heads)
-		tape.Attention(layer, f32(t, b, 2, 3, 32), kv, kv, tensor(t, b, backend.I32, 2))
+		tape.Attention(layer, f32(t, b, 2, 3, 32), kv, kv, placesFrom(t, b, 3, 0, 0))
 		run(t, record(t, tape))
 		op := b.op.(*backend.Attention)
 		if got := (nn.Attention{Heads: op.Heads, Scale: op.Scale, Window: op.Window, SoftCap: op.SoftCap, Sinks: op.Sinks}); got != want {
@@ -252,7 +256,7 @@ func TestAttentionOptions(t *testing.T) {
 	b := newCounting()
 	tape := nn.NewTape(b)
 	kv := f32(t, b, 2, 7, 8)
-	tape.Attention(nn.Attention{}, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2))
+	tape.Attention(nn.Attention{}, f32(t, b, 2, 3, 8), kv, kv, placesFrom(t, b, 3, 0, 0))
 	if _, err := tape.Record(); err == nil || !strings.Contains(err.Error(), "0 heads") {
 		t.Errorf("without heads: %v", err)
 	}
@@ -264,7 +268,7 @@ func TestAttentionMap(t *testing.T) {
 		tape := nn.NewTape(b)
 		tape.Watch(func(name string) bool { return watch && name == "blocks.5.probs" })
 		kv := f32(t, b, 2, 7, 8)
-		tape.Scope("blocks.%d", 5).Attention(nn.Attention{Heads: 4}, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2))
+		tape.Scope("blocks.%d", 5).Attention(nn.Attention{Heads: 4}, f32(t, b, 2, 3, 8), kv, kv, placesFrom(t, b, 3, 0, 0))
 		p, err := tape.Record()
 		if err != nil {
 			t.Fatal(err)

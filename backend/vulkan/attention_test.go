@@ -29,10 +29,7 @@ func TestAttentionTakes(t *testing.T) {
 		}
 		return x
 	}
-	at, err := backend.New(b, backend.I32, batch)
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := placesOn(t, b, batch, time, 0)
 	three := func(apart bool) (q, k, v backend.Tensor) {
 		width, kv := heads*size, groups*size
 		if apart {
@@ -93,4 +90,22 @@ func TestAttentionTakes(t *testing.T) {
 			t.Errorf("%s: the gradient takes %s, expected %s", c.name, got, c.back)
 		}
 	}
+}
+
+// placesOn are the places of batch sequences of time tokens each, from a position on.
+func placesOn(tb testing.TB, b backend.Backend, batch, time, from int) backend.Tensor {
+	tb.Helper()
+	n := batch * time
+	at, err := backend.New(b, backend.I32, 2, n)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	values := make([]int32, 2*n)
+	for i := range n {
+		values[i], values[n+i] = int32(i/time), int32(from+i%time)
+	}
+	if err := backend.SetI32(b, at, values); err != nil {
+		tb.Fatal(err)
+	}
+	return at
 }
