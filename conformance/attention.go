@@ -15,7 +15,12 @@ func init() {
 		Oracle:    Oracle(attention),
 		NonFinite: attentionNonFinite,
 		Cases:     attentionCases,
-		Random:    func(r *rand.Rand) Case { return randomAttention(r).attention() },
+		Random: func(r *rand.Rand) Case {
+			if r.IntN(2) == 0 {
+				return randomStep(r).attention()
+			}
+			return randomAttention(r).attention()
+		},
 	})
 }
 
@@ -330,7 +335,7 @@ func attentionCases() []Case {
 			cases = append(cases, s.attention())
 		}
 	}
-	return cases
+	return append(cases, stepCases()...)
 }
 
 // attentionScores are shapes with a window, a soft-cap, sinks, and what models

@@ -66,6 +66,7 @@ type embeddingShape struct {
 	layout                             Layout
 	what                               string
 	ids, at                            []float64 // instead of random ones
+	seqs                               []float64 // likewise, where they are not 0, 1, …
 }
 
 func (s embeddingShape) String() string {
@@ -102,6 +103,7 @@ func (s embeddingShape) embedding() Case {
 				if s.at != nil {
 					standAt(o.At, s.time, s.at[run:]...)
 				}
+				setSequences(o.At, s.seqs, run)
 			}
 		}
 	}}
@@ -142,6 +144,7 @@ func embeddingCases() []Case {
 			at: []float64{3, -2, 9}})
 		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "positions far outside",
 			at: []float64{math.MaxInt32 - 1, math.MinInt32, math.MaxInt32}}) // at + time must not wrap into the table
+		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "padding", at: []float64{2, 0, 1}, seqs: paddingAmongOthers})
 		add(embeddingShape{batch: 1, time: 6, vocab: 5, width: 6, layout: l, what: "only picks, ids outside",
 			ids: []float64{4, 5, -1, 0, math.MinInt32, 2, 3}})
 	}

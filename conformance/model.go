@@ -20,6 +20,8 @@ var modelChecks = []check{
 	{"model/decode equals prefill,w=q8_0,x=q8_a", func(e *env) { decodeEqualsPrefill(e, backend.Q8_0, 1) }},
 	{"model/chunks equal prefill", func(e *env) { decodeEqualsPrefill(e, backend.F32, 4) }},
 	{"model/chunks equal prefill,w=f16", func(e *env) { decodeEqualsPrefill(e, backend.F16, 4) }},
+	{"model/steps of many sequences", func(e *env) { manySequences(e, backend.F32) }},
+	{"model/steps of many sequences,w=f16", func(e *env) { manySequences(e, backend.F16) }},
 }
 
 type transformer struct {
@@ -96,8 +98,15 @@ type pass struct {
 	next    backend.Tensor // [batch, time, 1]: the likeliest token
 }
 
+// forward is a pass over sequences of time tokens each.
 func (m *transformer) forward(cache []backend.Tensor, time int) *pass {
-	batch, w := cache[0].Dim(-3), m.width
+	return m.step(cache, backend.Tensor{}, cache[0].Dim(-3), time, 0)
+}
+
+// step is a pass over rows of time tokens, of which the first single ones are of any
+// sequence each. Where there is a table, it tells where blocks of the cache are.
+func (m *transformer) step(cache []backend.Tensor, table backend.Tensor, batch, time, single int) *pass {
+	w := m.width
 	f32 := func(width int) backend.Tensor { return exact.Tensor(backend.F32, batch, time, width) }
 	p := &pass{ids: exact.Tensor(backend.I32, batch, time), at: exact.places(batch, time)}
 	do := func(op backend.Op) { p.ops = append(p.ops, op) }
@@ -130,11 +139,17 @@ func (m *transformer) forward(cache []backend.Tensor, time int) *pass {
 		h := fmt.Sprintf("h.%d.", i)
 		qkv := linear(norm(x, h+"ln_1"), h+"attn.c_attn", 3*w)
 		k, v := cache[i].Slice(-1, 0, w), cache[i].Slice(-1, w, 2*w)
-		do(&backend.Store{Dst: k, X: qkv.Slice(-1, w, 2*w), At: p.at})
-		do(&backend.Store{Dst: v, X: qkv.Slice(-1, 2*w, 3*w), At: p.at})
+		do(&backend.Store{Dst: k, X: qkv.Slice(-1, w, 2*w), At: p.at, Table: table})
+		do(&backend.Store{Dst: v, X: qkv.Slice(-1, 2*w, 3*w), At: p.at, Table: table})
 		att, probs := f32(w), exact.Tensor(backend.F32, batch, m.heads, time, m.context)
-		do(&backend.Attention{Dst: att, Q: qkv.Slice(-1, 0, w), K: k, V: v, At: p.at, Probs: probs, Heads: m.heads,
-			Scale: float32(1 / math.Sqrt(float64(w/m.heads)))})
+		for _, r := range [][3]int{{0, single, 1}, {single, time, 0}} { // from, to, run
+			if r[0] == r[1] {
+				continue
+			}
+			part := func(x backend.Tensor) backend.Tensor { return x.Slice(-2, r[0], r[1]) }
+			do(&backend.Attention{Dst: part(att), Q: part(qkv.Slice(-1, 0, w)), K: k, V: v, At: p.at.Slice(-1, batch*r[0], batch*r[1]), Table: table, Run: r[2],
+				Probs: part(probs), Heads: m.heads, Scale: float32(1 / math.Sqrt(float64(w/m.heads)))})
+		}
 		p.probs = append(p.probs, probs)
 		x = add(x, linear(att, h+"attn.c_proj", w))
 		up := linear(norm(x, h+"ln_2"), h+"mlp.c_fc", 4*w)

@@ -36,6 +36,16 @@ func standAnywhere(at backend.Tensor, time int, r *rand.Rand, from, end int) {
 	standAt(at, time, starts...)
 }
 
+// paddingAmongOthers are sequences, of which some are none.
+var paddingAmongOthers = []float64{0, 1, padding, 0, 3, padding, padding, -2, 1 << 20, math.MinInt32, 7}
+
+// setSequences sets those of tokens to seqs, in turn, if there are some; run is as in Fill.
+func setSequences(at backend.Tensor, seqs []float64, run int) {
+	if seqs != nil {
+		Set(at.Slice(-2, 0, 1), seqs[run:]...)
+	}
+}
+
 // place is where a token stands.
 type place struct{ seq, pos int }
 
@@ -84,7 +94,7 @@ func rowsOfCache(m Memory, cache, table backend.Tensor) (context int, row func(p
 	}
 }
 
-// vectors are n vectors of NaN.
+// nans are n times NaN.
 func nans(n int) Values {
 	x := NewValues(n)
 	for i := range n {

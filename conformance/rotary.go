@@ -61,6 +61,7 @@ type rotaryShape struct {
 	layout                                   Layout
 	what                                     string
 	at                                       []float64 // instead of random ones
+	seqs                                     []float64 // likewise, where they are not 0, 1, …
 }
 
 func (s rotaryShape) String() string {
@@ -94,6 +95,7 @@ func (s rotaryShape) rotary() Case {
 			if s.at != nil {
 				standAt(o.At, s.time, s.at[run:]...)
 			}
+			setSequences(o.At, s.seqs, run)
 		}
 	}}
 }
@@ -120,7 +122,9 @@ func rotaryCases() []Case {
 				cases = append(cases, s.rotary())
 			}
 		}
-		s.what, s.at = "positions far outside", []float64{math.MaxInt32 - 1, math.MinInt32, math.MaxInt32} // at + time must not wrap into the table
+		s.what, s.at, s.seqs = "padding", []float64{2, 0, 1}, paddingAmongOthers
+		cases = append(cases, s.rotary())
+		s.what, s.at, s.seqs = "positions far outside", []float64{math.MaxInt32 - 1, math.MinInt32, math.MaxInt32}, nil // at + time must not wrap into the table
 		cases = append(cases, s.rotary())
 		s.what, s.at = "a slice of a product", nil
 		cases = append(cases, Case{Name: "rotary/" + s.String(), Edge: true, Build: func() (backend.Op, Fill) {

@@ -14,7 +14,13 @@ func init() {
 		Oracle:    Oracle(store),
 		NonFinite: storeNonFinite,
 		Cases:     storeCases,
-		Random:    func(r *rand.Rand) Case { return randomStore(r).Store() },
+		Random: func(r *rand.Rand) Case {
+			s := randomStep(r)
+			if s.what == "edge=6" || r.IntN(2) == 0 { // forks are not written to
+				return randomStore(r).Store()
+			}
+			return s.store()
+		},
 	})
 }
 
@@ -93,7 +99,7 @@ func storeCases() []Case {
 		add(storeShape{batch: 1, time: 5, context: 3, width: 6, layout: l, what: "more rows than the cache has", at: []float64{0, -1}})
 		add(storeShape{batch: 1, time: 3, context: 5, width: 14, layout: l, what: "values on the edge of f16", values: halfEdges})
 	}
-	return cases
+	return append(cases, storeSteps()...)
 }
 
 func randomStore(r *rand.Rand) storeShape {

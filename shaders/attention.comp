@@ -36,9 +36,6 @@ layout(constant_id = 4) const bool PROBS = false;
 layout(constant_id = 5) const bool SPLIT = false;
 layout(constant_id = 6) const uint AT_ONCE = 1;   // keys of an invocation in step 1, at most 4
 layout(constant_id = 7) const bool EXTRAS = false; // whether there is a window, a soft-cap or sinks
-#ifdef TABLE
-layout(constant_id = 8) const uint BLOCK_BITS = 0; // log₂ of the positions of a block
-#endif
 
 layout(push_constant) uniform Push {
 	uint dst, dst_run, dst_time;
@@ -57,7 +54,7 @@ layout(push_constant) uniform Push {
 	uint window;    // keys that a query sees at most
 	float soft_cap; // 0: none
 	uint sinks;     // ABSENT: there are none
-	uint first_seq, sequences; // the first one of k and v, and how many there are
+	uint first_seq, sequences; // the first one of k and v, and how many there are; TABLE: log₂ of the positions of a block, …
 } p;
 const uint ABSENT = 0xffffffffu;
 
@@ -108,19 +105,21 @@ float missing(uint i) { return (padding >> i & 1u) != 0 ? 0.0 : nan(); }
 
 #ifdef TABLE
 uint own_table; // of the sequence
+uint first_seq() { return 0; }
 uint first_key() { return 0; }
 uint end_key() { return p.context; }
 
 // The block of position j; none that is outside of the pool.
-uint block_of(uint j) { return table[own_table + (j >> BLOCK_BITS)]; }
+uint block_of(uint j) { return table[own_table + (j >> p.first_seq)]; }
 bool lost(uint j) { return block_of(j) >= p.state; }
 
 // Where position j is, in blocks that are so far apart, rather than outside of the pool.
 uint place_of(uint j, uint apart, uint row) {
 	uint block = block_of(j);
-	return (block < p.state ? block : 0) * apart + (j & (1u << BLOCK_BITS) - 1) * row;
+	return (block < p.state ? block : 0) * apart + (j & (1u << p.first_seq) - 1) * row;
 }
 #else
+uint first_seq() { return p.first_seq; }
 uint first_key() { return p.first_key; }
 uint end_key() { return p.first_key + p.keys; }
 bool lost(uint j) { return false; }
@@ -227,9 +226,9 @@ void main() {
 	uint at_q = p.q + run * p.q_run + head * SIZE;
 	uint at_probs = p.probs + run * p.probs_run + head * p.probs_head + t0 * p.probs_time;
 	// Modulo 2³²: negative numbers are outside.
-	uint tokens = p.seq + run * p.time, sequence = at[tokens - p.first_time], own = sequence - p.first_seq;
+	uint tokens = p.seq + run * p.time, sequence = at[tokens - p.first_time], own = sequence - first_seq();
 	bool mine = own < p.sequences;
-	if (!mine && p.first_seq > 0) {
+	if (!mine && first_seq() > 0) {
 		return; // another dispatch serves it
 	}
 	position0 = at[p.pos + run * p.time] + p.first_time + t0;

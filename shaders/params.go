@@ -196,7 +196,7 @@ type AttentionPush struct {
 	Window                                uint32 // keys that a query sees at most
 	SoftCap                               float32
 	Sinks                                 uint32 // Absent: there are none
-	FirstSeq, Sequences                   uint32 // the first one of k and v, and how many there are
+	FirstSeq, Sequences                   uint32 // the first one of k and v, and how many there are; with TABLE log₂ of the positions of a block, and the sequences of table
 }
 
 // ActivateBackwardPush is for activate_backward.comp.
@@ -358,12 +358,6 @@ type AttentionSpec struct {
 	Probs, Split                bool
 	AtOnce                      uint32
 	Extras                      bool // whether there is a window, a soft-cap or sinks
-}
-
-// AttentionTableSpec is for attention.comp with TABLE.
-type AttentionTableSpec struct {
-	AttentionSpec
-	BlockBits uint32 // log₂ of the positions of a block
 }
 
 // AttentionBackwardSpec is for attention_backward.comp.

@@ -220,11 +220,8 @@ var Variants = append([]Variant{
 
 func row(source, defines string, bindings []Binding, push any) Variant {
 	spec, ok := specs[source]
-	switch {
-	case !ok:
+	if !ok {
 		spec = Workgroup{}
-	case strings.Contains(defines, "TABLE"):
-		spec = AttentionTableSpec{}
 	}
 	return Variant{Source: source, Defines: strings.Fields(defines), Bindings: bindings, Push: push, Spec: spec}
 }

@@ -226,7 +226,7 @@ func attentionDispatch(e *encoder, part *backend.Attention, spec shaders.Attenti
 		defines = strings.TrimSpace(defines + " TABLE")
 		left, push.FirstKey = e.operand(part.Table, backend.Read)
 		push.Keys, push.State = uint32(part.Table.Stride(-2)), uint32(part.K.Dim(1))
-		p.spec = shaders.AttentionTableSpec{AttentionSpec: spec, BlockBits: uint32(bits.TrailingZeros(uint(part.K.Dim(2))))}
+		push.FirstSeq = uint32(bits.TrailingZeros(uint(part.K.Dim(2))))
 	}
 	sinks, base := e.operand(part.Sinks, backend.Read)
 	if push.Sinks = base; part.Sinks.Absent() {
