@@ -262,6 +262,64 @@ func TestAttentionOptions(t *testing.T) {
 	}
 }
 
+// TestAttentionSingle expects one attention of tokens that are single, and one of those
+// that follow one another, on slices of the same tensors.
+func TestAttentionSingle(t *testing.T) {
+	for _, c := range []struct {
+		single int
+		want   []string
+	}{
+		{0, []string{"f32[6 8] run 0 at 0, probs f32[2 6 8]"}},
+		{6, []string{"f32[6 8] run 1 at 0, probs f32[2 6 8]"}},
+		{2, []string{"f32[2 8] run 1 at 0, probs f32[2 2 8]", "f32[4 8] run 0 at 2, probs f32[2 4 8]"}},
+	} {
+		b := &allOps{}
+		tape := nn.NewTape(b)
+		tape.Watch(func(name string) bool { return name == "probs" })
+		pool, at := f32(t, b, 5, 4, 8), placesFrom(t, b, 6, 0)
+		at.Table, at.Single = tensor(t, b, backend.I32, 3, 2), c.single
+		x := tape.Activate(backend.ReLU, f32(t, b, 1, 6, 8))
+		y := tape.Attention(nn.Attention{Heads: 2}, x, tape.Store(pool, x, at), pool, at)
+		run(t, record(t, tape))
+		var got []string
+		for _, op := range b.ops {
+			switch op := op.(type) {
+			case *backend.Store:
+				if op.Table != at.Table || op.At != at.At {
+					t.Errorf("the cache is stored to by %v and %v", op.At, op.Table)
+				}
+			case *backend.Attention:
+				if op.Table != at.Table {
+					t.Errorf("attention has the table %v", op.Table)
+				}
+				got = append(got, fmt.Sprintf("%v run %d at %d, probs %v", op.Dst, op.Run, op.At.Offset, op.Probs))
+			}
+		}
+		if !slices.Equal(got, c.want) || y.String() != "f32[6 8]" {
+			t.Errorf("%d single: %q and %v, expected %q", c.single, got, y, c.want)
+		}
+	}
+	b := newCounting()
+	tape := nn.NewTape(b)
+	at := placesFrom(t, b, 3, 0, 0)
+	at.Single = 2
+	tape.Attention(nn.Attention{Heads: 2}, f32(t, b, 2, 3, 8), f32(t, b, 2, 7, 8), f32(t, b, 2, 7, 8), at)
+	if _, err := tape.Record(); err == nil || !strings.Contains(err.Error(), "single") {
+		t.Errorf("single tokens in two rows: %v", err)
+	}
+}
+
+// allOps remembers the ops of the last run.
+type allOps struct {
+	null.Backend
+	ops []backend.Op
+}
+
+func (a *allOps) Run(ops ...backend.Op) error {
+	a.ops = ops
+	return nil
+}
+
 func TestAttentionMap(t *testing.T) {
 	for watch, want := range map[bool]string{false: "", true: "f32[2 4 3 7]"} {
 		b := newCounting()
