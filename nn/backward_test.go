@@ -421,6 +421,13 @@ func TestBackwardErrors(t *testing.T) {
 			x = tape.Attention(nn.Attention{Heads: netHeads}, x, cache, cache, n.at)
 			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
 		}, []string{"op 2 (attention)", "no gradient through a cache"}},
+		{"tokens that are single", func(n *network, tape *nn.Tape) {
+			tape.Train(n.params, n.training)
+			x, at := tape.Embed(n.tokens, n.positions, n.ids, n.at), n.at
+			at.Single = netTime
+			x = tape.Attention(nn.Attention{Heads: netHeads}, x, x, x, at)
+			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
+		}, []string{"op 1 (attention)", "no gradient of tokens that are single"}},
 		{"a bias alone", func(n *network, tape *nn.Tape) {
 			tape.Train(n.params, n.training)
 			x := tape.Embed(n.tokens, n.positions, n.ids, n.at)
