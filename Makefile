@@ -80,8 +80,8 @@ lint: ## gofmt, go.mod, go vet, staticcheck, and the build with and without cgo
 
 .PHONY: lint-watch
 lint-watch: setup-watch
-	go vet -tags watch ./cmd/watch $(WINDOW)
-	$(STATICCHECK) -tags watch ./cmd/watch $(WINDOW)
+	go vet -tags watch ./cmd/caldera ./cmd/watch $(WINDOW)
+	$(STATICCHECK) -tags watch ./cmd/caldera ./cmd/watch $(WINDOW)
 
 .PHONY: bench
 bench: setup-run bin/bench ## speed of this machine, CPU and Vulkan (ARGS=…)

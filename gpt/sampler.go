@@ -7,7 +7,6 @@ package gpt
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -113,8 +112,8 @@ func NewSampler(s Sampling) *Sampler {
 // and without filters or penalty, in float64.
 //
 // Among equal logits the lowest id comes first, in greedy choice and in filters.
-// Next returns an error if a logit is NaN or +Inf, which means that the model or
-// the device failed, if all are -Inf, or if a recent token is not in the vocabulary.
+// Next returns a [LogitError] if a logit is NaN or +Inf, which means that the model or
+// the device failed, or if all are -Inf, and another error if a recent token is not in the vocabulary.
 func (s *Sampler) Next(logits []float32, recent []int) (id int, logProb float64, err error) {
 	penalized, first, best, err := s.prepare(logits, recent)
 	if err != nil {
@@ -163,6 +162,12 @@ func (s *Sampler) Drawn(n int) *Drawn {
 	})}
 }
 
+// A LogitError is the error of logits from which no token can be drawn, because the
+// model's weights or the device are at fault.
+type LogitError struct{ text string }
+
+func (e *LogitError) Error() string { return "sampling: " + e.text }
+
 // argmax returns the index of the largest of x, the first if there are several. It
 // is an error if one is NaN or +Inf, or if all are -Inf.
 func argmax(x []float32) (int, error) {
@@ -172,12 +177,12 @@ func argmax(x []float32) (int, error) {
 			continue // nearly always, but not for NaN and +Inf
 		}
 		if v-v != 0 {
-			return 0, fmt.Errorf("sampling: the logit of token %d is %v, expected a finite number: the model's weights or the device are at fault", i, v)
+			return 0, &LogitError{fmt.Sprintf("the logit of token %d is %v, expected a finite number: the model's weights or the device are at fault", i, v)}
 		}
 		best, largest = i, v
 	}
 	if math.IsInf(float64(largest), -1) {
-		return 0, errors.New("sampling: all logits are -Inf, expected one token at least that may be chosen")
+		return 0, &LogitError{"all logits are -Inf, expected one token at least that may be chosen"}
 	}
 	return best, nil
 }

@@ -138,7 +138,8 @@ func (in *Inspector) Ablate(ctx context.Context, ids []int, off []Part, o Ablati
 	return &all[0], nil
 }
 
-// AblateEach is Ablate for several lists of parts, one after the other.
+// AblateEach is Ablate for several lists of parts, one after the other. It pauses
+// between them: see [WithPause].
 func (in *Inspector) AblateEach(ctx context.Context, ids []int, offs [][]Part, o AblationOptions) ([]Ablation, error) {
 	if err := in.Fits(ids); err != nil {
 		return nil, err
@@ -157,12 +158,12 @@ func (in *Inspector) AblateEach(ctx context.Context, ids []int, offs [][]Part, o
 			}
 		}
 	}
-	m, err := in.maskedFor(at + 1)
-	if err != nil {
-		return nil, err
-	}
 	token := o.Token
 	read := func(off []Part) (Outcome, distribution, error) {
+		m, err := in.maskedFor(at + 1) // anew, for a pause may have needed a larger one
+		if err != nil {
+			return Outcome{}, distribution{}, err
+		}
 		scores, err := m.scores(ctx, in, ids[:at+1], off)
 		if err != nil {
 			return Outcome{}, distribution{}, err
@@ -180,6 +181,9 @@ func (in *Inspector) AblateEach(ctx context.Context, ids []int, offs [][]Part, o
 	}
 	list := []Ablation{}
 	for _, off := range offs {
+		if err := in.pause(ctx); err != nil {
+			return nil, err
+		}
 		after, without, err := read(off)
 		if err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"caldera/backend"
 	"caldera/gpt/model"
@@ -47,6 +48,10 @@ const (
 	PartMLP           = "mlp"                // without its output bias
 	PartMLPBias       = "mlp bias"           // of its output
 	PartShift         = "shift"              // of the last norm, where that is a LayerNorm
+
+	// PartRounding is there only if products with quantised weights round what they
+	// multiply: what is left of the score when all others are taken off.
+	PartRounding = "rounding"
 )
 
 // AttributionOptions say which score is taken apart.
@@ -105,7 +110,16 @@ func (in *Inspector) Attribution(ctx context.Context, ids []int, o AttributionOp
 	for _, r := range a.Rows {
 		a.Sum += r.Score
 	}
+	if in.rounds() {
+		a.Rows = append(a.Rows, AttributionRow{Part: PartRounding, Block: -1, Score: a.Score - a.Sum})
+		a.Sum = a.Score
+	}
 	return a, nil
+}
+
+// rounds reports whether products of the model round what they multiply.
+func (in *Inspector) rounds() bool {
+	return in.Model.Activations.Quantized() && slices.ContainsFunc(in.Model.Weights(), func(w model.Weight) bool { return w.Tensor.DType.Quantized() })
 }
 
 // attribute adds the rows to a.

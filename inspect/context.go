@@ -253,6 +253,9 @@ func (in *Inspector) move(ctx context.Context, t, other *contextText, i int, val
 // FindWord returns the position of the last token of a word in a text: of the last time
 // that it stands there by itself or, if it never does, within another one.
 func (in *Inspector) FindWord(ids []int, word string) (int, error) {
+	if in.Tokenizer == nil {
+		return 0, Userf("word %q: the model has no tokenizer, so its texts have no words: choose positions", word)
+	}
 	text, ends := in.joined(ids)
 	at := -1
 	for from := 0; word != "" && from < len(text); {
@@ -276,6 +279,9 @@ func (in *Inspector) FindWord(ids []int, word string) (int, error) {
 // where it stands for the last time: the last word of both, if that is the same, else
 // the longest one, of equally long ones the last in the first text.
 func (in *Inspector) SharedWord(first, second []int) (word string, at [2]int, err error) {
+	if in.Tokenizer == nil {
+		return "", at, Userf("the model has no tokenizer, so its texts have no words: choose positions to compare, one of each")
+	}
 	text, _ := in.joined(first)
 	other, _ := in.joined(second)
 	words, others := wordsOf(text), wordsOf(other)

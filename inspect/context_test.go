@@ -194,3 +194,14 @@ func TestContextErrors(t *testing.T) {
 	_, _, err = in.SharedWord(ids, ids) // without a tokenizer there are no words
 	wantUser(t, err)
 }
+
+// TestContextWithoutTokenizer asks for words of a model that has none.
+func TestContextWithoutTokenizer(t *testing.T) {
+	in := tiny(t)
+	_, _, err := in.SharedWord([]int{1, 2}, []int{2})
+	wantUser(t, err)
+	gpttest.WantError(t, err, "no tokenizer", "choose positions")
+	_, err = in.FindWord([]int{1, 2}, "word")
+	wantUser(t, err)
+	gpttest.WantError(t, err, "no tokenizer", "choose positions")
+}

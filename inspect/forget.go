@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -13,14 +14,15 @@ import (
 // the context is full, a session drops the older half of the tokens and computes the
 // newer half again, at new positions.
 type Forget struct {
-	Context int          `json:"context"` // tokens that the window holds
-	Most    int          `json:"most"`    // tokens that it could hold: the model's context
-	Tokens  []Token      `json:"tokens"`  // of the whole text
-	Text    string       `json:"text"`    // all of it
-	Given   int          `json:"given"`   // how many of them were given; the others the model wrote
-	Steps   []ForgetStep `json:"steps"`   // the first reads as much of the text as the window holds, each other one token more
-	Slides  []Slide      `json:"slides"`  // in order
-	Left    int          `json:"left"`    // tokens for which the window has room, after the last step
+	Context int          `json:"context"`        // tokens that the window holds
+	Most    int          `json:"most"`           // tokens that it could hold: the model's context
+	Tokens  []Token      `json:"tokens"`         // of the whole text
+	Text    string       `json:"text"`           // all of it
+	Given   int          `json:"given"`          // how many of them were given; the others the model wrote
+	Steps   []ForgetStep `json:"steps"`          // the first reads as much of the text as the window holds, each other one token more
+	Slides  []Slide      `json:"slides"`         // in order
+	Left    int          `json:"left"`           // tokens for which the window has room, after the last step
+	Note    string       `json:"note,omitempty"` // why the model wrote fewer tokens than it was asked for
 }
 
 // ForgetStep is a step in which the model reads tokens. What it sees are the tokens
@@ -79,8 +81,8 @@ func (in *Inspector) checkForget(ids []int, o ForgetOptions) error {
 	switch {
 	case o.Context < 0 || o.Context > in.Model.Context:
 		return Userf("context %d: this model can have 1 to %d", o.Context, in.Model.Context)
-	case o.Predict < 0 || len(ids)+o.Predict > in.ForgetLimit():
-		return Userf("%d tokens to write after a text of %d: expected at least 0, and together at most %d, twice the model's context", o.Predict, len(ids), in.ForgetLimit())
+	case o.Predict < 0 || o.Predict > in.ForgetLimit()-len(ids): // no sum, which may overflow
+		return Userf("a text of %d tokens, and %d that the model is to write: expected together at most %d, twice the model's context: have it write fewer, at least 0, or shorten the text", len(ids), o.Predict, in.ForgetLimit())
 	case o.Top < 0 || o.Top > maxTop:
 		return Userf("top %d: expected 0 to %d of the likeliest tokens", o.Top, maxTop)
 	}
@@ -132,6 +134,10 @@ func (in *Inspector) Forget(ctx context.Context, ids []int, o ForgetOptions) (*F
 		}
 		if seen == len(text) {
 			id, err := w.next(scores, text)
+			if math.IsNaN(float64(last.Entropy)) { // nothing can be drawn from what is no distribution
+				f.Note = fmt.Sprintf("the model writes %d of %d tokens: %v", seen-len(ids), o.Predict, err)
+				break
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -149,6 +155,9 @@ func (in *Inspector) Forget(ctx context.Context, ids []int, o ForgetOptions) (*F
 			slide.Step = len(f.Steps)
 			f.Slides = append(f.Slides, *slide)
 			read += s.Len()
+		}
+		if err := in.pause(ctx); err != nil {
+			return nil, err
 		}
 		feed := func() (err error) {
 			scores, err = s.Feed(ctx, id)
@@ -219,24 +228,15 @@ func (in *Inspector) textRange(ids []int, from int) Range {
 type writer struct {
 	sampler *gpt.Sampler
 	barred  []int
-	scores  []float32
 }
 
 func (in *Inspector) writer(o ForgetOptions) (*writer, error) {
-	g := gpt.Options{IgnoreEOS: true}
-	if in.Tokenizer != nil {
-		g.Vocab, g.Barred = in.Tokenizer.VocabSize(), in.Tokenizer.Holes()
-	}
-	barred, err := g.NeverDrawn(in.Model)
-	return &writer{sampler: gpt.NewSampler(o.Sampling), barred: barred}, err
+	barred, err := in.barred(gpt.Options{IgnoreEOS: true})
+	return &writer{gpt.NewSampler(o.Sampling), barred}, err
 }
 
 // next chooses a token after text.
 func (w *writer) next(scores []float32, text []int) (int, error) {
-	w.scores = append(w.scores[:0], scores...)
-	for _, id := range w.barred {
-		w.scores[id] = float32(math.Inf(-1))
-	}
-	id, _, err := w.sampler.Next(w.scores, text)
+	id, _, err := w.sampler.Next(without(scores, w.barred), text)
 	return id, err
 }

@@ -2,6 +2,7 @@ package inspect_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -170,6 +171,7 @@ func TestForgetLong(t *testing.T) {
 		{49, inspect.ForgetOptions{}},
 		{40, inspect.ForgetOptions{Predict: 9}},
 		{4, inspect.ForgetOptions{Predict: -1}},
+		{4, inspect.ForgetOptions{Predict: math.MaxInt}},
 		{4, inspect.ForgetOptions{Context: 25}},
 		{4, inspect.ForgetOptions{Context: -1}},
 		{4, inspect.ForgetOptions{Top: 101}},
@@ -182,5 +184,27 @@ func TestForgetLong(t *testing.T) {
 	cancel()
 	if _, err := in.Forget(ctx, ids(4, 37), inspect.ForgetOptions{}); err != context.Canceled {
 		t.Errorf("a context that ended: %v", err)
+	}
+}
+
+// TestForgetNotFinite has a model from which nothing can be drawn: what it read is told,
+// and why it writes no more.
+func TestForgetNotFinite(t *testing.T) {
+	in := tiny(t)
+	gamma := in.Model.Final().Gamma
+	values := make([]float32, gamma.Len())
+	values[0] = float32(math.NaN())
+	if err := backend.SetF32(in.Model.Backend, gamma, values); err != nil {
+		t.Fatal(err)
+	}
+	got, err := in.Forget(t.Context(), []int{1, 2, 3}, inspect.ForgetOptions{Context: 2, Predict: 4, Top: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Tokens) != 3 || len(got.Steps) != 2 || len(got.Slides) != 1 || !strings.Contains(got.Note, "0 of 4 tokens") {
+		t.Errorf("%+v", got)
+	}
+	if _, err := json.Marshal(got); err != nil {
+		t.Error(err)
 	}
 }

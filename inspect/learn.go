@@ -88,6 +88,9 @@ func (in *Inspector) Learn(ctx context.Context, run string, o LearnOptions) (*Le
 		l.Notes = append(l.Notes, "the run has kept no snapshots, which training does when it is told to: there are only its checkpoints")
 	}
 	for _, w := range weights {
+		if err := in.pause(ctx); err != nil {
+			return nil, err
+		}
 		if err := in.load(ctx, w.Path, func(child *Inspector) error {
 			ids, err := l.same(child, w, o)
 			if err != nil {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/inspect"
 	"caldera/internal/gpttest"
 )
@@ -337,4 +339,39 @@ func TestAblateEach(t *testing.T) {
 		}
 		sameOutcome(t, "nothing off", all[0].Before, plain.Blocks[in.Model.Layers][0].Outcome)
 	})
+}
+
+// TestAttributionRounding takes a score apart that comes from rounded activations: what
+// rounding made of it is a row, so that the rows add up still, and a small one.
+func TestAttributionRounding(t *testing.T) {
+	b := gpttest.OpenCPU(t)
+	c := model.Config{Family: "llama", Layers: 2, Heads: 2, KVHeads: 1, HeadSize: 32, Width: 64, Inner: 96, Context: 16, Vocab: 50}
+	of := func(activations backend.DType) *inspect.Attribution {
+		m, err := gpt.Random(t.Context(), b, c.Complete(), gpt.LoadOptions{DType: backend.Q8_0, Activations: activations}, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		in := inspect.New(m, nil, inspect.Options{})
+		defer in.Close()
+		a, err := in.Attribution(t.Context(), []int{1, 2, 3, 4}, inspect.AttributionOptions{Position: -1, Token: 7, Against: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := inspect.Float(0)
+		for _, r := range a.Rows {
+			sum += r.Score
+		}
+		if math.Abs(float64(sum-a.Score)) > 1e-5 || math.Abs(float64(a.Sum-a.Score)) > 1e-5 {
+			t.Errorf("activations of %v: rows add up to %v, the sum is said to be %v and the score %v", activations, sum, a.Sum, a.Score)
+		}
+		return a
+	}
+	exact, rounded := of(backend.F32), of(backend.Q8_A)
+	if last := exact.Rows[len(exact.Rows)-1]; last.Part == inspect.PartRounding {
+		t.Errorf("nothing is rounded, and there is %+v", last)
+	}
+	if last := rounded.Rows[len(rounded.Rows)-1]; last.Part != inspect.PartRounding || last.Score == 0 || math.Abs(float64(last.Score)) > 0.05 {
+		t.Errorf("the last row is %+v", last)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"caldera/gpt"
 )
@@ -54,7 +55,7 @@ type NextTemperature struct {
 type NextChoice struct {
 	Token
 	Prob  Float `json:"prob"`  // at the temperature, before tokens are left out
-	Kept  bool  `json:"kept"`  // it may be drawn
+	Kept  bool  `json:"kept"`  // it may be drawn; an id without a token never is
 	Drawn Float `json:"drawn"` // the probability with which it is drawn; 0 if it is left out
 }
 
@@ -112,6 +113,10 @@ func (in *Inspector) Next(ctx context.Context, ids []int, o NextOptions) (*Next,
 	if err != nil {
 		return nil, err
 	}
+	barred, err := in.barred(gpt.Options{})
+	if err != nil {
+		return nil, err
+	}
 	n := &Next{Position: at, Temperatures: []NextTemperature{}}
 	d := newDistribution(in.Model.Vocab)
 	err = in.Scores(ctx, r.Value("%s", last).Data, func(i int, scores []float32) error {
@@ -119,7 +124,7 @@ func (in *Inspector) Next(ctx context.Context, ids []int, o NextOptions) (*Next,
 		n.Positions = append(n.Positions, in.nextPosition(ids, i, scores, d, o.Top))
 		if i == at {
 			for _, s := range o.samplings() {
-				n.Temperatures = append(n.Temperatures, in.temperature(scores, d, s, o.Top))
+				n.Temperatures = append(n.Temperatures, in.temperature(scores, d, s, barred, o.Top))
 			}
 		}
 		return nil
@@ -162,10 +167,10 @@ func (n *Next) train() {
 }
 
 // temperature tells how a sampler draws from the distribution that scores stand for;
-// that is d at temperature 1.
-func (in *Inspector) temperature(scores []float32, d distribution, s gpt.Sampling, top int) NextTemperature {
+// that is d at temperature 1. The ids of barred are never drawn.
+func (in *Inspector) temperature(scores []float32, d distribution, s gpt.Sampling, barred []int, top int) NextTemperature {
 	t := NextTemperature{Temperature: Float(s.Temperature), Tokens: []NextChoice{}}
-	choices, err := gpt.NewSampler(s).Choices(scores, nil)
+	choices, err := gpt.NewSampler(s).Choices(without(scores, barred), nil)
 	if err != nil {
 		t.Mass, t.Entropy, t.Note = Float(math.NaN()), Float(math.NaN()), err.Error()
 		return t
@@ -188,6 +193,24 @@ func (in *Inspector) temperature(scores []float32, d distribution, s gpt.Samplin
 		t.Tokens = append(t.Tokens, NextChoice{in.Token(id), Float(before(id)), kept, Float(p)})
 	}
 	return t
+}
+
+// barred are the ids that Generate never draws with options o: those for which the
+// tokenizer has no token.
+func (in *Inspector) barred(o gpt.Options) ([]int, error) {
+	if in.Tokenizer != nil {
+		o.Vocab, o.Barred = min(in.Tokenizer.VocabSize(), in.Model.Vocab), in.Tokenizer.Holes()
+	}
+	return o.NeverDrawn(in.Model)
+}
+
+// without are scores with which none of barred is drawn.
+func without(scores []float32, barred []int) []float32 {
+	out := slices.Clone(scores)
+	for _, id := range barred {
+		out[id] = float32(math.Inf(-1))
+	}
+	return out
 }
 
 // heated is the probability of each token at a temperature; at 0 all of it is the

@@ -170,3 +170,41 @@ func TestNextNotFinite(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestNextPadded has a vocabulary with more ids than the tokenizer has tokens: as in
+// Generate, none of them is drawn.
+func TestNextPadded(t *testing.T) {
+	b := gpttest.OpenCPU(t)
+	tokens := gpttest.Inspect(t, b).Tokenizer
+	padded := random(t, b, model.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 16, Context: 32, Vocab: tokens.VocabSize() + 3000})
+	in := inspect.New(padded.Model, tokens, inspect.Options{})
+	defer in.Close()
+	got, err := in.Next(t.Context(), []int{1, 2}, inspect.NextOptions{Top: 50, Position: -1, Temperatures: []float64{0, 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A tokenizer may have more tokens than the model.
+	fewer := inspect.New(random(t, b, model.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 16, Context: 32, Vocab: 300}).Model, tokens, inspect.Options{})
+	defer fewer.Close()
+	if small, err := fewer.Next(t.Context(), []int{1, 2}, inspect.NextOptions{Temperatures: []float64{1}}); err != nil || small.Temperatures[0].Kept != 300 {
+		t.Errorf("with fewer ids than tokens: %+v, %v", small, err)
+	}
+	if _, err := fewer.Forget(t.Context(), []int{1, 2}, inspect.ForgetOptions{Predict: 1}); err != nil {
+		t.Error(err)
+	}
+	holes := 0
+	for _, temperature := range got.Temperatures {
+		for _, c := range temperature.Tokens {
+			if c.ID >= tokens.VocabSize() {
+				holes++
+				if c.Kept || c.Drawn != 0 {
+					t.Errorf("at temperature %v: %+v", temperature.Temperature, c)
+				}
+			}
+		}
+	}
+	one := got.Temperatures[1]
+	if holes == 0 || one.Kept != tokens.VocabSize() || one.Mass > 0.6 || got.Temperatures[0].Kept != 1 {
+		t.Errorf("%d ids without a token are likely; %+v", holes, one)
+	}
+}

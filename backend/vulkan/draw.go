@@ -33,6 +33,10 @@ func (b *Backend) Draw(pixels backend.Tensor, drawings ...Drawing) error {
 	if pixels.DType != backend.I32 || pixels.Dim(0)*pixels.Dim(1) != 1 || !pixels.Contiguous() {
 		return wrapError("Draw into %v: expected contiguous i32 [height, width]", pixels)
 	}
+	if n := uint64(pixels.Size()); n > b.limits.BindingRange {
+		return wrapError("a picture of %d × %d pixels has %s, and this device can draw into at most %s: make it smaller",
+			pixels.Dim(-1), pixels.Dim(-2), bytesString(n), bytesString(b.limits.BindingRange))
+	}
 	p := &picture{pixels, image.Rect(0, 0, pixels.Dim(-1), pixels.Dim(-2))}
 	err := b.encode(func(e *encoder) error {
 		for i, d := range drawings {

@@ -338,6 +338,17 @@ func TestDrawRefuses(t *testing.T) {
 	}
 }
 
+// TestDrawTooLarge draws into a picture that no binding of a small device takes.
+func TestDrawTooLarge(t *testing.T) {
+	t.Parallel()
+	b := openTest(t, lavapipe, func(l *Limits) { l.BindingRange = 256 << 10 })
+	pixels := c32(t, b, backend.I32, 257, 256)
+	err := b.Draw(pixels, Fill{image.Rect(0, 0, 1, 1), 1})
+	if err == nil || !strings.Contains(err.Error(), "256 × 257 pixels has 257.0 KiB") || !strings.Contains(err.Error(), "make it smaller") {
+		t.Errorf("%v, expected an error that tells both sizes", err)
+	}
+}
+
 // TestSurfaceRefused opens devices for windows that there are not, under validation.
 func TestSurfaceRefused(t *testing.T) {
 	t.Parallel()

@@ -9,8 +9,9 @@
 // ops that are too large for one dispatch (pieces.go). Commands are collected in a
 // recording (recording.go); barrier.go decides where barriers are needed. Run
 // submits a recording once, Record (record.go) keeps it to be submitted many
-// times. draw.go draws values into pictures, and window.go shows them. profile.go adds timestamps around ops while a profile is made. When a
-// device is opened it is tested (proof.go).
+// times. draw.go draws values into pictures, and window.go shows them. profile.go
+// adds timestamps around ops while a profile is made. When a device is opened it is
+// tested (proof.go).
 package vulkan
 
 import (

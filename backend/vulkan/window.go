@@ -32,7 +32,8 @@ type window struct {
 
 	swapchain     vk.Swapchain // 0: none yet
 	width, height uint32       // of its images
-	stale         bool         // the swapchain no longer fits the window
+	stale         bool         // the swapchain no longer fits the window: another one must be made
+	again         bool         // one of this size was suboptimal, and is or will be replaced
 	images        []vk.Image
 	shown         []vk.Semaphore // by image: it holds the picture. The display waits for it
 
@@ -176,7 +177,9 @@ func (w *window) present(pixels backend.Tensor) (shown bool, err error) {
 	if err != nil {
 		return false, b.queue.failed(err, rec.what())
 	}
-	w.stale = status != vk.Fits
+	// Some drivers call every swapchain suboptimal: one more of a size is enough.
+	w.stale = status == vk.OutOfDate || status == vk.Suboptimal && !w.again
+	w.again = w.again || w.stale && status == vk.Suboptimal
 	return status != vk.OutOfDate, nil
 }
 
@@ -212,6 +215,10 @@ func (w *window) acquire(width, height uint32) (index int, ok bool, err error) {
 // remake replaces the swapchain by one of width × height pixels. ok is false if the
 // window cannot have that size now.
 func (w *window) remake(width, height uint32) (ok bool, err error) {
+	// The size is asked for after the waiting, in which the window may get another one.
+	if err := w.idle(); err != nil {
+		return false, err
+	}
 	b := w.b
 	c, err := b.dev.SurfaceCapabilities(w.surface)
 	if err != nil {
@@ -221,14 +228,12 @@ func (w *window) remake(width, height uint32) (ok bool, err error) {
 		c.Width != vk.Undefined && (c.Width != width || c.Height != height) {
 		return false, nil
 	}
-	if err := w.idle(); err != nil {
-		return false, err
-	}
 	made, err := b.dev.CreateSwapchain(w.surface, c, w.format, width, height, w.swapchain)
 	w.drop()
 	if err != nil {
-		return false, err
+		return false, b.queue.failed(err, "a swapchain")
 	}
+	w.again = w.again && w.width == width && w.height == height
 	w.swapchain, w.width, w.height, w.stale = made, width, height, false
 	if w.images, err = b.dev.SwapchainImages(made); err != nil {
 		return false, err
@@ -245,13 +250,12 @@ func (w *window) remake(width, height uint32) (ok bool, err error) {
 
 // idle waits until nothing uses the swapchain and its semaphores.
 func (w *window) idle() error {
-	if err := w.b.waitAll(); err != nil {
-		return err
+	err := w.b.waitAll()
+	// Presenting has no fence. A lost device does not wait here.
+	if e := w.b.dev.WaitIdle(); err == nil && e != nil {
+		err = w.b.queue.failed(e, "pictures")
 	}
-	if err := w.b.dev.WaitIdle(); err != nil { // presenting has no fence
-		return w.b.queue.failed(err, "pictures")
-	}
-	return nil
+	return err
 }
 
 // drop destroys the swapchain and what belongs to its images.

@@ -13,9 +13,10 @@ import (
 	"caldera/internal/command/generate"
 	"caldera/internal/command/inspect"
 	"caldera/internal/command/train"
+	"caldera/internal/command/watch"
 )
 
 func main() {
 	os.Exit(cli.Program("GPTs on any GPU, from Go, without CUDA.",
-		generate.Command(), train.Command(), convert.Command(), bench.Command(), inspect.Command()))
+		generate.Command(), train.Command(), convert.Command(), bench.Command(), inspect.Command(), watch.Command()))
 }

@@ -145,6 +145,9 @@ func readInput(path string, limit int64) (string, error) {
 		return "", err
 	}
 	if int64(len(text)) > limit {
+		if path == "-" {
+			path = "standard input"
+		}
 		return "", fmt.Errorf("%s is longer than %d bytes", path, limit)
 	}
 	return string(text), nil

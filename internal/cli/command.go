@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -36,6 +37,10 @@ type Command struct {
 	// Arguments says what to do if the user gives an argument that the command does
 	// not accept.
 	Arguments string
+
+	// MainThread says that Run needs the thread on which the process began. The
+	// command's package locks it when it is initialised; other commands free it.
+	MainThread bool
 
 	// Child, if not nil, is called when the process starts. If the process is a child
 	// that the command has started for a part of its work, Child does that work and
@@ -160,6 +165,9 @@ func start(name, help string, commands []Command, args []string, flags any, opti
 	if len(commands) > 1 && commandWords(args) > 0 {
 		self = name + " " + args[0]
 	}
+	if !named(commands, args).MainThread {
+		runtime.UnlockOSThread() // nothing happens if it is not locked
+	}
 	chosen, err := parse(parser, commands, args)
 	if err != nil {
 		return report(self, err)
@@ -179,20 +187,25 @@ func parse(parser *kong.Kong, commands []Command, args []string) (*kong.Context,
 	if err != nil {
 		return nil, err
 	}
-	var chosen Command
-	for _, c := range commands {
-		if len(commands) == 1 || len(args) > 0 && args[0] == c.Name {
-			chosen = c
-		}
-	}
+	chosen := named(commands, args)
 	if args, err = respell(args, chosen.Foreign); err != nil {
 		return nil, err
 	}
 	ctx, err := parser.Parse(args)
 	if err != nil {
-		return nil, misread(err, chosen.Arguments)
+		return nil, misread(err, chosen)
 	}
 	return ctx, empties(ctx)
+}
+
+// named returns the command that the arguments begin with.
+func named(commands []Command, args []string) (c Command) {
+	for _, c := range commands {
+		if len(commands) == 1 || len(args) > 0 && args[0] == c.Name {
+			return c
+		}
+	}
+	return c
 }
 
 // kongs matches parts of kong's messages: the argument that a command does not accept,
@@ -203,13 +216,16 @@ var (
 )
 
 // misread returns the error for a command line that kong could not read, with the help
-// to look at. hint says what to do about an argument that the command does not accept.
-func misread(err error, hint string) error {
-	text, help := err.Error(), self
+// to look at. A command below the chosen one does not accept what that one does.
+func misread(err error, chosen Command) error {
+	text, help, hint := err.Error(), self, chosen.Arguments
 	var e *kong.ParseError
 	if errors.As(err, &e) {
 		if node := e.Context.Selected(); node != nil {
 			help = node.FullPath()
+			if usual := node.Parent != nil && node.Parent.DefaultCmd == node; node.Name != chosen.Name && !usual {
+				hint = ""
+			}
 		}
 	}
 	if m := unexpected.FindStringSubmatch(text); m != nil {

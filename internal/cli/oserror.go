@@ -18,7 +18,12 @@ import (
 func Message(err error) string {
 	err = setting.Spell(err, func(name string) string { return "--" + name })
 	text := err.Error()
+	replaced := map[string]bool{} // what several errors say is in the text several times
 	for _, e := range systemErrors(err) {
+		if replaced[e.Error()] {
+			continue
+		}
+		replaced[e.Error()] = true
 		said, path := words(e)
 		text = strings.ReplaceAll(text, e.Error(), said)
 		text = strings.ReplaceAll(text, path+": "+said, said) // if the path is in the text twice

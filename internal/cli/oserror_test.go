@@ -42,6 +42,7 @@ func TestMessage(t *testing.T) {
 		{fmt.Errorf("none: %w", failed(os.Open("none"))), "cannot read none: no such file or directory"},
 		{UsageError{fmt.Errorf("first: %w\nsecond: %w", failed(os.Stat("a")), os.Remove("b"))},
 			"first: cannot read a: no such file or directory; second: cannot delete b: no such file or directory"},
+		{errors.Join(failed(os.Open("a")), failed(os.Open("a"))), "cannot read a: no such file or directory; cannot read a: no such file or directory"},
 		{errors.Join(failed(os.Open("a")), failed(os.Open("b"))), "cannot read a: no such file or directory; cannot read b: no such file or directory"},
 		{fmt.Errorf("tensor \x1b[31m of caf\xe9: %w", failed(os.Open("\x1b]0;x\a"))),
 			`tensor \x1b[31m of caf\xe9: cannot read \x1b]0;x\a: no such file or directory`},

@@ -13,7 +13,7 @@ type Bars struct {
 	Title, X string
 	Labels   []string
 	Values   []float64 // NaN and infinities have no bar
-	High     float64   // the axis reaches up to this at least
+	High     float64   // the axis reaches up to this at least, if it is finite
 }
 
 // barHeight is that of a bar and of the gap to the next, in points.
@@ -29,12 +29,12 @@ func (b Bars) Draw(c draw.Canvas) {
 	p := New()
 	p.Title.Text, p.X.Label.Text = b.Title, b.X
 	p.Add(bars{b})
-	for _, v := range b.Values {
+	for _, v := range append([]float64{b.High}, b.Values...) {
 		if number(v) {
 			p.X.Min, p.X.Max = min(p.X.Min, v), max(p.X.Max, v)
 		}
 	}
-	p.X.Min, p.X.Max = min(p.X.Min, 0), max(p.X.Max, b.High, 0)
+	p.X.Min, p.X.Max = min(p.X.Min, 0), max(p.X.Max, 0)
 	if p.X.Min == p.X.Max {
 		p.X.Max = 1
 	}

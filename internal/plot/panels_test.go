@@ -94,6 +94,9 @@ func TestBars(t *testing.T) {
 	for _, values := range [][]float64{nil, {0}, {math.NaN()}, {math.Inf(-1), math.Inf(1)}} {
 		drawn(t, Bars{Labels: make([]string, len(values)), Values: values})
 	}
+	for _, high := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -5} {
+		drawn(t, Bars{Labels: []string{"a"}, Values: []float64{1}, High: high})
+	}
 }
 
 // TestPanels has all panels below one another, in a picture that has room for them.

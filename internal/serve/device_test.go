@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"caldera/inspect"
 	"caldera/internal/gpttest"
@@ -202,4 +203,34 @@ func TestAllAtOnce(t *testing.T) {
 	}
 	cancel()
 	long.Wait()
+}
+
+// TestLongView answers a quick view while one goes on that runs the model for each head.
+func TestLongView(t *testing.T) {
+	s := startReal(t, ModelOptions{})
+	want := s.get("/api/next?text=Emma&top=3").body
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	r, _ := http.NewRequestWithContext(ctx, "GET", s.url+"/api/lens?show=ablation&each=heads&tab=long&text="+strings.Repeat("man+", 240), nil)
+	go func() {
+		answer, err := s.c.Do(r)
+		if err == nil {
+			answer.Body.Close()
+		}
+		ended <- err
+	}()
+	eventually(t, "the long view", func() bool { return s.turns.left() == 0 })
+	for range 5 { // of which each waits for one run of the model at most
+		if got := s.get("/api/next?text=Emma&top=3&tab=quick").body; got != want {
+			t.Errorf("found %s, expected %s", got, want)
+		}
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("the quick views have waited for all of the long one (%v)", err)
+	case <-time.After(50 * time.Millisecond): // in which the answer would have come
+	}
+	cancel()
+	<-ended
 }

@@ -80,6 +80,17 @@ func (s *Scheduler) Do(ctx context.Context, t Turn, f func() error) error {
 	return f()
 }
 
+// Yield is called within f of Do. It lets others go first whose turns are due, as
+// before a step of long work, and waits for another turn. The error is that of ctx.
+func (s *Scheduler) Yield(ctx context.Context, tab string) error {
+	s.end()
+	// Do ends a turn in any case, so there is one also if ctx has ended.
+	if err := s.begin(context.WithoutCancel(ctx), Turn{Tab: tab, Class: Step}); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
 // Waiting is the number of turns that wait.
 func (s *Scheduler) Waiting() int {
 	s.mu.Lock()

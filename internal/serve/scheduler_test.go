@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -207,4 +208,38 @@ func (s *Scheduler) left() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.free
+}
+
+// TestYield lets a quick turn go first that waits while long work goes on.
+func TestYield(t *testing.T) {
+	s := NewScheduler(1, 10)
+	ctx, cancel := context.WithCancel(t.Context())
+	var quick <-chan struct{}
+	err := s.Do(ctx, Turn{Tab: "long"}, func() error {
+		if err := s.Yield(ctx, "long"); err != nil { // nobody waits
+			return err
+		}
+		done := make(chan struct{})
+		quick = done
+		go s.Do(t.Context(), Turn{Tab: "quick"}, func() error { close(done); return nil })
+		for s.Waiting() == 0 {
+			runtime.Gosched()
+		}
+		if err := s.Yield(ctx, "long"); err != nil {
+			return err
+		}
+		select {
+		case <-quick:
+		default:
+			return errors.New("the quick turn has not gone first")
+		}
+		cancel()
+		return s.Yield(ctx, "long")
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("found %v, expected that the context has ended", err)
+	}
+	if err := s.Do(t.Context(), Turn{}, func() error { return nil }); err != nil || s.free != 1 {
+		t.Errorf("%d turns are free after all (%v), expected 1", s.free, err)
+	}
 }

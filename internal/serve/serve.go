@@ -35,7 +35,8 @@ import (
 )
 
 // Device is a model on a device. The server calls what View and Open return for one
-// request at a time, and Info, View and Open themselves at any time.
+// request at a time, in the pauses of a view also for another one
+// ([inspect.WithPause]), and Info, View and Open themselves at any time.
 type Device interface {
 	// Info is what /api/info answers, as JSON.
 	Info() any

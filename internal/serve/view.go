@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"caldera/inspect"
 	"caldera/internal/plot"
 	"caldera/internal/view"
 )
@@ -95,7 +96,8 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 func (s *Server) compute(ctx context.Context, turn Turn, run func(context.Context) (*view.Answer, error), write func(*view.Answer) error) error {
 	var answer *view.Answer
 	err := s.turns.Do(ctx, turn, func() (err error) {
-		if answer, err = run(ctx); err != nil {
+		paused := inspect.WithPause(ctx, func() error { return s.turns.Yield(ctx, turn.Tab) })
+		if answer, err = run(paused); err != nil {
 			return err
 		}
 		select {

@@ -13,11 +13,11 @@ func Markdown(rows [][]string, right []bool) string {
 	var s strings.Builder
 	for n, row := range rows {
 		for i, cell := range row {
-			width := widths[i]
-			if !ends(i) {
-				width = -width // align left
+			padded := pad(cell, widths[i])
+			if ends(i) {
+				padded = padded[len(cell):] + cell
 			}
-			fmt.Fprintf(&s, "| %*s ", width, cell)
+			fmt.Fprintf(&s, "| %s ", padded)
 		}
 		s.WriteString("|\n")
 		if n > 0 {

@@ -3,11 +3,12 @@
 package table
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
 )
 
 // minCell is the smallest width that a cell is cut to.
@@ -20,9 +21,18 @@ type Part struct {
 }
 
 // Parts splits a table into as few parts as fit into width; one if all of it fits. All rows have the same length, and
-// the first row has the heads. gap is the number of characters between columns. Cells are cut only if a column does not
-// fit beside the key columns. changed reports whether the table was split or cut.
+// the first row has the heads. gap is the number of cells of a terminal between columns. Cells are cut only if a column
+// does not fit beside the key columns, which are columns with words. changed reports whether the table was split or cut.
 func Parts(rows [][]string, gap, width int) (parts []Part, changed bool) {
+	return split(rows, gap, width, func(widths []int) []int { return keyColumns(rows, widths, width/2) })
+}
+
+// PartsByFirst is Parts for a table whose first columns tell its rows apart, whether they have words or numbers.
+func PartsByFirst(rows [][]string, gap, width int) (parts []Part, changed bool) {
+	return split(rows, gap, width, func(widths []int) []int { return firstColumns(rows, widths, gap, width/2) })
+}
+
+func split(rows [][]string, gap, width int, keysOf func(widths []int) []int) (parts []Part, changed bool) {
 	widths := measure(rows)
 	line := func(columns []int) int {
 		sum := gap * (len(columns) - 1)
@@ -38,7 +48,7 @@ func Parts(rows [][]string, gap, width int) (parts []Part, changed bool) {
 	if line(all) <= width {
 		return []Part{{all, rows}}, false
 	}
-	keys := keyColumns(rows, widths, width/2)
+	keys := keysOf(widths)
 	for line(keys) > max(min(width*2/3, width-gap-minCell), len(keys)*(minCell+gap)-gap) { // narrow the widest one
 		widest := slices.MaxFunc(keys, func(a, b int) int { return widths[a] - widths[b] })
 		if widths[widest] <= minCell {
@@ -62,21 +72,62 @@ func Parts(rows [][]string, gap, width int) (parts []Part, changed bool) {
 			columns = append(columns, c)
 		} else {
 			parts = append(parts, pick(rows, columns, widths))
-			columns = append(slices.Clone(keys), c)
+			columns = slices.Clone(keys)
+			if !slices.Contains(keys, c) {
+				columns = append(columns, c)
+			}
 		}
 	}
 	return append(parts, pick(rows, columns, widths)), true
 }
+
+// Width is how many cells of a terminal a text takes: characters of East Asia and most emoji take two, and marks that
+// are combined with a letter none.
+func Width(s string) int { return uniseg.StringWidth(s) }
+
+// pad is s with spaces up to so many cells.
+func pad(s string, width int) string { return s + strings.Repeat(" ", max(0, width-Width(s))) }
 
 // measure returns the width of each column.
 func measure(rows [][]string) []int {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			widths[i] = max(widths[i], Width(cell))
 		}
 	}
 	return widths
+}
+
+// firstColumns returns columns that identify a row: from the left, each one that makes more rows differ, as long as all
+// of them fit into limit.
+func firstColumns(rows [][]string, widths []int, gap, limit int) (keys []int) {
+	apart, line := 1, -gap
+	for c := range rows[0] {
+		if apart == len(rows)-1 || line+gap+widths[c] > limit {
+			break
+		}
+		if n := different(rows, append(slices.Clone(keys), c)); n > apart {
+			keys, apart, line = append(keys, c), n, line+gap+widths[c]
+		}
+	}
+	if len(keys) == 0 {
+		keys = []int{0}
+	}
+	return keys
+}
+
+// different is how many rows are different in these columns.
+func different(rows [][]string, columns []int) int {
+	seen := map[string]bool{}
+	for _, row := range rows[1:] {
+		var key strings.Builder
+		for _, c := range columns {
+			key.WriteString(row[c] + "\x00")
+		}
+		seen[key.String()] = true
+	}
+	return len(seen)
 }
 
 // keyColumns returns the columns that identify a row. Of the columns with words, from the left, it takes each one that
@@ -89,16 +140,8 @@ func keyColumns(rows [][]string, widths []int, limit int) []int {
 			if apart == len(rows)-1 || !words(rows, c) || (widths[c] > limit) != wide {
 				continue
 			}
-			seen := map[string]bool{}
-			for _, row := range rows[1:] {
-				var key strings.Builder
-				for _, k := range append(slices.Clone(keys), c) {
-					key.WriteString(row[k] + "\x00")
-				}
-				seen[key.String()] = true
-			}
-			if len(seen) > apart {
-				keys, apart = append(keys, c), len(seen)
+			if n := different(rows, append(slices.Clone(keys), c)); n > apart {
+				keys, apart = append(keys, c), n
 			}
 		}
 	}
@@ -139,7 +182,7 @@ func Plain(rows [][]string, gap int) string {
 	for _, row := range rows {
 		var line strings.Builder
 		for i, cell := range row {
-			fmt.Fprintf(&line, "%-*s", widths[i]+gap, cell)
+			line.WriteString(pad(cell, widths[i]+gap))
 		}
 		s.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
@@ -147,9 +190,13 @@ func Plain(rows [][]string, gap int) string {
 }
 
 func cut(s string, width int) string {
-	if utf8.RuneCountInString(s) <= width {
+	if Width(s) <= width {
 		return s
 	}
-	runes := []rune(s)
-	return strings.TrimRight(string(runes[:width-1]), " ") + "…"
+	var out strings.Builder
+	used := 1 // by the mark at the end
+	for g := uniseg.NewGraphemes(s); g.Next() && used+g.Width() <= width; used += g.Width() {
+		out.WriteString(g.Str())
+	}
+	return strings.TrimRight(out.String(), " ") + "…"
 }

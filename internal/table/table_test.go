@@ -1,6 +1,7 @@
 package table
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -108,4 +109,47 @@ func longest(text string) int {
 		n = max(n, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")))
 	}
 	return n
+}
+
+// TestWide has characters that take two cells of a terminal, and marks that take none.
+func TestWide(t *testing.T) {
+	rows := [][]string{{"token", "n"}, {"日本語", "1"}, {"e\u0301", "2"}, {"😀", "3"}}
+	want := "token   n\n日本語  1\ne\u0301       2\n😀      3\n"
+	if got := Plain(rows, 2); got != want {
+		t.Errorf("found\n%sexpected\n%s", got, want)
+	}
+	want = "| a      |   b |\n|--------|----:|\n| 日本語 | 日x |\n"
+	if got := Markdown([][]string{{"a", "b"}, {"日本語", "日x"}}, []bool{1: true}); got != want {
+		t.Errorf("found\n%sexpected\n%s", got, want)
+	}
+	for width, want := range map[int]string{6: "日本語", 5: "日本…", 4: "日…", 3: "日…", 2: "…"} {
+		if got := cut("日本語", width); got != want {
+			t.Errorf("in %d cells it is cut to %q, expected %q", width, got, want)
+		}
+	}
+}
+
+// TestPartsByFirst keeps the numbers beside each part that tell its rows apart.
+func TestPartsByFirst(t *testing.T) {
+	long := strings.Repeat("x ", 12)
+	rows := [][]string{{"layer", "neuron", "raises", "lowers"}, {"0", "7", long + "1", long + "2"}, {"0", "9", long + "3", long + "4"}, {"1", "7", long + "5", long + "6"}}
+	parts, changed := PartsByFirst(rows, 2, 50)
+	var columns [][]int
+	for _, p := range parts {
+		columns = append(columns, p.Columns)
+	}
+	if diff := cmp.Diff([][]int{{0, 1, 2}, {0, 1, 3}}, columns); diff != "" || !changed {
+		t.Errorf("columns (- want, + have):\n%s", diff)
+	}
+}
+
+// TestPartsKeyOnce has a key column that begins a part: it stands there once.
+func TestPartsKeyOnce(t *testing.T) {
+	long := strings.Repeat("text ", 8)
+	parts, _ := Parts([][]string{{"n", "text", "hex", "to"}, {"1", "\"" + long, "e" + long, "3"}, {"2", "\"" + long, "f" + long, "9"}}, 2, 60)
+	for _, p := range parts {
+		if len(p.Columns) != len(slices.Compact(slices.Sorted(slices.Values(p.Columns)))) {
+			t.Errorf("columns %v", p.Columns)
+		}
+	}
 }

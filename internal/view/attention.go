@@ -6,10 +6,10 @@ import (
 	"io"
 	"math"
 	"strings"
-	"unicode/utf8"
 
 	"caldera/inspect"
 	"caldera/internal/plot"
+	"caldera/internal/table"
 )
 
 // Attention are the parameters of the view of who looks at whom.
@@ -63,13 +63,18 @@ func (r AttentionResult) Text(s *Screen) error {
 	if err := s.Table(rows); err != nil {
 		return err
 	}
-	if err := s.Print("\n%s", s.Faint("means over the positions behind the first: entropy in nats; how much goes to the first token, to itself, to the one before; how far back")); err != nil {
-		return err
+	note := "The last five columns are means over the positions behind the first: entropy of where a position looks, in nats (0: at one place); how much goes to the first token, to the position itself, to the one before; how many positions back."
+	if r.Weighted {
+		note += " Weights of a position are divided by their sum for them."
 	}
 	if r.MapsLeftOut != "" {
-		if err := s.Print("%s", s.Faint("no maps: "+r.MapsLeftOut)); err != nil {
-			return err
-		}
+		note += " There are no maps: " + r.MapsLeftOut + "."
+	}
+	if err := s.Print(""); err != nil {
+		return err
+	}
+	if err := s.Note(note); err != nil {
+		return err
 	}
 	if len(r.Pairs) == 0 {
 		return nil
@@ -121,9 +126,12 @@ func (r AttentionResult) printMap(s *Screen, h inspect.AttentionHead) error {
 	width := 0
 	for i, t := range r.Tokens {
 		labels[i] = fmt.Sprintf("%3d %s", i, Quote(t))
-		width = max(width, utf8.RuneCountInString(labels[i]))
+		width = max(width, table.Width(labels[i]))
 	}
-	const cell = 3
+	cell := 3 // 100 % is beside dots only
+	if r.Weighted {
+		cell = 4
+	}
 	if needed := width + 1 + cell*len(r.Tokens); s.Columns > 0 && needed > s.Columns || len(r.Tokens) > 200 {
 		return s.Print("%s\n", s.Faint(fmt.Sprintf("the map of %d × %d positions is too wide for text: see it as a picture", len(r.Tokens), len(r.Tokens))))
 	}
@@ -139,15 +147,16 @@ func (r AttentionResult) printMap(s *Screen, h inspect.AttentionHead) error {
 		var line strings.Builder
 		for _, w := range row {
 			share := float64(w) / highest
-			text := "  ·"
+			text := "·"
 			if percent := math.Round(100 * share); percent >= 1 {
-				text = fmt.Sprintf("%*.0f", cell, min(percent, 99))
+				text = fmt.Sprintf("%.0f", percent)
 			} else if math.IsNaN(share) {
-				text = "  ?"
+				text = "?"
 			}
+			text = fmt.Sprintf("%*s", cell, text)
 			line.WriteString(s.Shade(share, text))
 		}
-		if err := s.Print("%s%s %s", labels[i], strings.Repeat(" ", width-utf8.RuneCountInString(labels[i])), line.String()); err != nil {
+		if err := s.Print("%s%s %s", labels[i], strings.Repeat(" ", width-table.Width(labels[i])), line.String()); err != nil {
 			return err
 		}
 	}

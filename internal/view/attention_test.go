@@ -27,3 +27,15 @@ func TestAttentionText(t *testing.T) {
 		}
 	}
 }
+
+// TestAttentionMap has shares of 0 to 100 percent.
+func TestAttentionMap(t *testing.T) {
+	s := text(t, answer(t, austen(t), "attention?text=It is&layer=0&head=0", Options{}), 100, false)
+	if !strings.Contains(s, "\n  0 \"It\"  100\n") {
+		t.Errorf("the first position looks at itself alone, and it is said:\n%s", s)
+	}
+	s = text(t, answer(t, austen(t), "attention?text=It is&layer=0&head=0&weighted=1", Options{}), 100, false)
+	if !strings.Contains(s, " 100") {
+		t.Errorf("no weight is the largest:\n%s", s)
+	}
+}

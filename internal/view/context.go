@@ -22,7 +22,7 @@ type Context struct {
 	At      []int  `placeholder:"P,Q" help:"Compare these positions, one of each text, from 0, or from the end: -1 is the last."`
 	IDs     bool   `name:"ids" help:"Both texts are token ids such as 5,17,3."`
 	Special bool   `help:"Read <|endoftext|> and other special tokens in the texts as such, not as letters."`
-	Top     int    `default:"3" placeholder:"N" help:"How many of the tokens are listed that each vector is near to, and of those that moved it (${default})."`
+	Top     int    `default:"3" placeholder:"N" help:"How many of the likeliest next tokens are listed for each vector, and of the tokens that moved it (${default})."`
 }
 
 // Run looks.
@@ -90,16 +90,16 @@ func (r ContextResult) texts() []struct {
 	}{{"first", r.First}, {"second", r.Second}}
 }
 
-// quoted is the token whose vector is looked at.
-func quoted(t inspect.ContextText) string { return Quote(t.Tokens[t.Position]) }
+// atWord is the token whose vector is looked at.
+func atWord(t inspect.ContextText) string { return Quote(t.Tokens[t.Position]) }
 
 // Text writes how far the vectors are apart, and what moved them.
 func (r ContextResult) Text(s *Screen) error {
 	if err := s.Print("%s at position %d of the first text, %s at position %d of the second\n",
-		s.Bold(quoted(r.First)), r.First.Position, s.Bold(quoted(r.Second)), r.Second.Position); err != nil {
+		s.Bold(atWord(r.First)), r.First.Position, s.Bold(atWord(r.Second)), r.Second.Position); err != nil {
 		return err
 	}
-	rows := [][]string{{"after", "cosine distance", "distance", "relative", "", "near to in the first", "near to in the second"}}
+	rows := [][]string{{"after", "cosine distance", "distance", "relative", "", "likeliest next, first text", "likeliest next, second text"}}
 	row := func(name string, a inspect.Apart) []string {
 		return []string{name, number3(a.CosineDistance), number3(a.Euclidean), number3(a.Relative), Bar(float64(a.Relative)/2, 12)}
 	}
@@ -118,7 +118,10 @@ func (r ContextResult) Text(s *Screen) error {
 	if err := s.Table(rows); err != nil {
 		return err
 	}
-	if err := s.Print("\n%s", s.Faint("cosine distance: 1 less the cosine of the angle; relative: the distance, divided by the mean of both lengths; near to: the likeliest next tokens, if the model ended there")); err != nil {
+	if err := s.Print(""); err != nil {
+		return err
+	}
+	if err := s.Note("cosine distance: 1 less the cosine of the angle between both vectors; relative: the distance, divided by the mean of both lengths; likeliest next: which tokens the model would expect if it ended there (the logit lens)"); err != nil {
 		return err
 	}
 	for _, t := range r.texts() {
@@ -193,7 +196,7 @@ const maxMovers = 40
 
 // Draw draws how far the vectors are apart, and a map of what moved each.
 func (r ContextResult) Draw(w io.Writer, f plot.Format) error {
-	b := plot.Bars{Title: fmt.Sprintf("how far %s in the first text and %s in the second are apart", quoted(r.First), quoted(r.Second)), X: "distance, divided by the mean of both lengths"}
+	b := plot.Bars{Title: fmt.Sprintf("how far %s in the first text and %s in the second are apart", atWord(r.First), atWord(r.Second)), X: "distance, divided by the mean of both lengths"}
 	bar := func(name string, a inspect.Apart) {
 		b.Labels, b.Values = append(b.Labels, name), append(b.Values, float64(a.Relative))
 	}

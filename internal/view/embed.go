@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image/color"
 	"io"
+	"slices"
 	"strings"
 
 	"gonum.org/v1/plot/plotter"
@@ -248,6 +249,9 @@ func (r EmbedResult) Table() [][]string {
 // Draw draws the map.
 func (r EmbedResult) Draw(w io.Writer, f plot.Format) error {
 	if r.Map == nil {
+		if len(r.Words) > 1 || r.Sum != nil || r.Direction != nil || slices.ContainsFunc(r.Words, func(w *inspect.EmbedWord) bool { return len(w.Nearest) > 0 }) {
+			return inspect.Userf("there is no map: not all numbers of the vectors are finite, so the model's weights are at fault")
+		}
 		return inspect.Userf("there is no map of one word without its nearest tokens: give more words, or ask for tokens that are near")
 	}
 	p := plot.New()

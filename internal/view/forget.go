@@ -45,12 +45,21 @@ type ForgetResult struct{ *inspect.Forget }
 
 // Text writes what the model sees between slides, and what each slide does.
 func (r ForgetResult) Text(s *Screen) error {
+	full := fmt.Sprintf("when the window is full, the older %s of its tokens go, and the model reads the newer %s again, at positions from 0", count(r.Context-r.Context/2), count(r.Context/2))
+	if r.Context == 1 {
+		full = "when the window is full, its token goes, and the model reads the next one alone"
+	}
 	if err := s.Print(`%s
 
 a window of %s (this model can have %s); the text has %s, %s of them written by the model
-when the window is full, the older %s of its tokens go, and the model reads the newer %s again, at positions from 0
-`, printable.Text(r.Forget.Text), plural(r.Context, "token"), count(r.Most), plural(len(r.Tokens), "token"), count(len(r.Tokens)-r.Given), count(r.Context-r.Context/2), count(r.Context/2)); err != nil {
+%s
+`, printable.Text(r.Forget.Text), plural(r.Context, "token"), count(r.Most), plural(len(r.Tokens), "token"), count(len(r.Tokens)-r.Given), full); err != nil {
 		return err
+	}
+	if r.Note != "" {
+		if err := s.Print("%s\n", printable.Text(r.Note)); err != nil {
+			return err
+		}
 	}
 	rows := [][]string{{"step", "reads", "sees from", "to", "tokens", "tokens computed"}}
 	for i, step := range r.Steps {
@@ -72,30 +81,48 @@ when the window is full, the older %s of its tokens go, and the model reads the 
 	if len(r.Slides) == 0 {
 		return s.Print("\nnothing is forgotten: the window has room for %s more; give a smaller context, or let the model write more", plural(r.Left, "token"))
 	}
-	for i, slide := range r.Slides {
+	for i, slide := range r.Slides[:min(len(r.Slides), slidesListed)] {
 		if err := r.slide(s, i+1, slide); err != nil {
 			return err
 		}
 	}
+	if more := len(r.Slides) - slidesListed; more > 0 {
+		return s.Print("\n%s more: JSON and CSV have all", plural(more, "slide"))
+	}
 	return nil
 }
+
+// What text has of a text with many slides.
+const (
+	slidesListed = 3
+	stepsListed  = 24
+)
 
 // tells reports whether the text has a line for the step: those of the start, of a
 // slide, before a slide, and the last one.
 func (r ForgetResult) tells(i int) bool {
 	last := len(r.Steps) - 1
+	if i >= stepsListed {
+		return i == last
+	}
 	return i < 2 || i >= last || r.Steps[i].Slid || r.Steps[i+1].Slid
 }
 
 // slide writes what a slide does.
 func (r ForgetResult) slide(s *Screen, number int, slide inspect.Slide) error {
-	if err := s.Print("\n%s, before token %d, %s\n  forgotten: %s%s\n  still seen: %s%s, which move from position %d to 0 of the window",
-		s.Bold(fmt.Sprintf("slide %d", number)), slide.Kept.To, Quote(slide.Came),
-		s.Faint(printable.Text(slide.Forgotten.Text)), span(slide.Forgotten), printable.Text(slide.Kept.Text), span(slide.Kept), slide.Before); err != nil {
+	if err := s.Print("\n%s, before token %d, %s\n  forgotten: %s%s",
+		s.Bold(fmt.Sprintf("slide %d", number)), slide.Kept.To, Quote(slide.Came), s.Faint(quoted(slide.Forgotten)), span(slide.Forgotten)); err != nil {
 		return err
 	}
 	if slide.Without == nil {
 		return s.Print("  nothing is kept: the next token is read alone")
+	}
+	move := "which move"
+	if slide.Kept.To-slide.Kept.From == 1 {
+		move = "which moves"
+	}
+	if err := s.Print("  still seen: %s%s, %s from position %d to 0 of the window", quoted(slide.Kept), span(slide.Kept), move, slide.Before); err != nil {
+		return err
 	}
 	rows := [][]string{{"likeliest next", fmt.Sprintf("with all %d tokens", r.Context), "", fmt.Sprintf("with the newer %d", r.Context/2), ""}}
 	for i, with := range slide.With.Top {
@@ -116,10 +143,13 @@ func (r ForgetResult) slide(s *Screen, number int, slide inspect.Slide) error {
 	return s.Print("the prediction changes by %s nats (Kullback-Leibler divergence)", nats(slide.KL))
 }
 
+// quoted is the text of a part of the text.
+func quoted(r inspect.Range) string { return Quote(inspect.Token{Text: r.Text}) }
+
 // span tells which tokens a part of the text are.
 func span(r inspect.Range) string {
-	if r.To == r.From {
-		return "(nothing)"
+	if r.To == r.From+1 {
+		return fmt.Sprintf(" (token %d)", r.From)
 	}
 	return fmt.Sprintf(" (tokens %d to %d)", r.From, r.To-1)
 }

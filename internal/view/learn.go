@@ -106,8 +106,7 @@ func (r LearnResult) Text(s *Screen) error {
 	return nil
 }
 
-// weights is the name of a checkpoint in a run. A word comes first, by which
-// [Screen.Table] knows that this column stays where a table is split.
+// weights is the name of a checkpoint in a run.
 func weights(g inspect.Stage) string {
 	name := "step " + count(g.Step)
 	for _, k := range g.Kinds {

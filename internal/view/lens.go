@@ -59,6 +59,12 @@ func (p *Lens) Run(ctx context.Context, in *inspect.Inspector) (Result, error) {
 	case p.Top < 1 || p.Top > maxListed:
 		return nil, inspect.Userf("top %d: expected 1 to %d of the likeliest tokens", p.Top, maxListed)
 	}
+	if ablates := p.Show == "all" || p.Show == "ablation"; !ablates && (len(p.Off) > 0 || p.Each != "none") {
+		return nil, inspect.Userf("parts are to be switched off, which is not shown: with off or each, show all or ablation, not %s", p.Show)
+	}
+	if against >= 0 && p.Show != "all" && p.Show != "attribution" {
+		return nil, inspect.Userf("against is of the attribution, which is not shown: show all or attribution, not %s", p.Show)
+	}
 	r := &LensResult{Position: at, vocab: in.Model.Vocab}
 	if answer >= 0 {
 		token := in.Token(answer)

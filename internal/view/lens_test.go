@@ -41,7 +41,7 @@ func TestLens(t *testing.T) {
 	got := text(t, a, 0, false)
 	for _, want := range []string{
 		"the likeliest next token after each block", "embedding", "block 5", token + " after position 23, \" good\"",
-		"it is the likeliest token from here on: block ", "what added to the score of " + token, "block 0 attention bias", "\nsum ",
+		"it is the likeliest token from block ", "what added to the score of " + token, "block 0 attention bias", "\nsum ",
 		"the heads that added or took most, of 36:", "without 3.mlp, 2.head.1, after position 23", "without one part at a time: " + token,
 		"the 12 of 36 parts that change it most", "\nmade on cpu by", "blocks.3.attention.parts",
 	} {
@@ -131,6 +131,9 @@ func TestLensErrors(t *testing.T) {
 		"off=6":                            "layer 6: this model has layers 0 to 5",
 		"off=0.head.6":                     "head 6",
 		"show=ablation":                    "nothing is to be switched off",
+		"show=lens&off=3.mlp":              "show all or ablation, not lens",
+		"show=attribution&each=heads":      "show all or ablation, not attribution",
+		"show=lens&against=%231":           "show all or attribution, not lens",
 		"show=lens&tokens=1":               "both a text and tokens",
 	} {
 		v, p, err := parse(t, good+"&"+parameters)

@@ -80,10 +80,16 @@ func (r *LensResult) lensText(s *Screen) error {
 	if err := s.Table(rows); err != nil {
 		return err
 	}
-	if l.Appears[last] < 0 {
-		return s.Print("\nit is not the likeliest token at the end")
+	end := "it is the likeliest token from " + after(l.Appears[last]) + " on"
+	if note := l.Blocks[len(l.Blocks)-1][last].Note; note != "" {
+		end = note
+	} else if l.Appears[last] < 0 {
+		end = "it is not the likeliest token at the end"
 	}
-	return s.Print("\nit is the likeliest token from here on: %s", after(l.Appears[last]))
+	if err := s.Print("\n%s\n", end); err != nil {
+		return err
+	}
+	return s.Note("score: the logit of the token, if the model ended there; rank: its place among all tokens; entropy, and KL to the end, which is how far the distribution is from the model's last one: in nats")
 }
 
 // appears is the row of a lens at which an answer appears.
@@ -132,6 +138,16 @@ func (r *LensResult) attributionText(s *Screen) error {
 	rows[0][2], rows[0][3] = "takes away", "adds"
 	rows = append(rows, []string{"sum", number3(a.Sum), "", ""}, []string{"score", number3(a.Score), "", ""})
 	if err := s.Table(rows); err != nil {
+		return err
+	}
+	note := "A part adds what it wrote to the vector, through the last norm with its scale as it was in this run, times the token's row of the unembedding; shift is that of the last norm. The rows add up to the score, the logit."
+	if a.Rows[len(a.Rows)-1].Part == inspect.PartRounding {
+		note += " rounding: what rounding the activations changes."
+	}
+	if err := s.Print(""); err != nil {
+		return err
+	}
+	if err := s.Note(note); err != nil {
 		return err
 	}
 	slices.SortStableFunc(heads, func(x, y head) int { return byMagnitude(float64(x.score), float64(y.score)) })

@@ -73,11 +73,14 @@ func answersText(r *inspect.MLPAnswers, s *Screen) error {
 	if err := s.Table(rows); err != nil {
 		return err
 	}
-	return s.Print("\n%s", s.Faint("length: of what the neuron adds to the vector; share: of the lengths of what all neurons of the layer add; along output: its part of the MLP's output, which those of all neurons and of the bias make 1. "+writesNote))
+	if err := s.Print(""); err != nil {
+		return err
+	}
+	return s.Note("answer: the neuron's value after the activation; length: of what it adds to the vector; share: of the lengths of what all neurons of the layer add; along output: its part of the MLP's output (those of all neurons and of the bias add up to 1). " + writesNote)
 }
 
 // writesNote says what the lists of tokens mean.
-const writesNote = "An answer above 0 raises the scores of the first tokens and lowers those of the others; one below 0 does the contrary."
+const writesNote = "An answer above 0 raises the scores of the tokens that are said to be raised, and lowers those of the lowered ones; one below 0 does the contrary."
 
 func gateNote(gated bool) string {
 	if gated {
@@ -168,7 +171,10 @@ func neuronText(r *inspect.MLPNeuron, s *Screen) error {
 	if err := s.Table(rows); err != nil {
 		return err
 	}
-	return s.Print("\nraises %s\nlowers %s\n\n%s", tokenScores(r.Raised), tokenScores(r.Lowered), s.Faint(writesNote))
+	if err := s.Print("\nraises %s\nlowers %s\n", tokenScores(r.Raised), tokenScores(r.Lowered)); err != nil {
+		return err
+	}
+	return s.Note(writesNote)
 }
 
 // tokenScores are tokens with their scores in a line.

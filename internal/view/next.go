@@ -47,7 +47,7 @@ func (p *Next) Run(ctx context.Context, in *inspect.Inspector) (Result, error) {
 // NextResult is what the view shows.
 type NextResult struct{ *inspect.Next }
 
-// guesses is how many of the likeliest tokens a line of text has.
+// guesses is how many of the likeliest tokens a line of text has, if there is room.
 const guesses = 3
 
 // Text writes a line for each position, what they are together, and the temperatures.
@@ -58,16 +58,34 @@ func (r NextResult) Text(s *Screen) error {
 			most = max(most, float64(p.Surprise))
 		}
 	}
-	rows := [][]string{{"position", "token", "what came", "surprise", "", "rank", "probability", "entropy", "likeliest"}}
-	for _, p := range r.Positions {
-		row := []string{fmt.Sprint(p.Position), Quote(p.Token), "", "", "", "", "", nats(p.Entropy), likeliest(p.Top)}
-		if p.Next != nil {
-			copy(row[2:], []string{Quote(*p.Next), nats(p.Surprise), Bar(float64(p.Surprise)/most, 10), count(p.Rank), percent(p.Prob)})
+	table := func(width, guesses int) [][]string { // with bars of a width, and so many of the likeliest tokens
+		rows := [][]string{{"position", "token", "what came", "surprise", "", "rank", "probability", "entropy", "likeliest"}}
+		for _, p := range r.Positions {
+			row := []string{fmt.Sprint(p.Position), Quote(p.Token), "", "", "", "", "", nats(p.Entropy), likeliest(p.Top, guesses)}
+			if p.Next != nil {
+				copy(row[2:], []string{Quote(*p.Next), nats(p.Surprise), Bar(float64(p.Surprise)/most, width), count(p.Rank), percent(p.Prob)})
+			}
+			rows = append(rows, row)
 		}
-		rows = append(rows, row)
+		return rows
+	}
+	rows := table(10, guesses)
+	for _, smaller := range [][][]string{rows, table(10, 1), table(5, 1)} {
+		if s.Fits(smaller) { // rather less in a line than two tables
+			rows = smaller
+			break
+		}
 	}
 	if err := s.Table(rows); err != nil {
 		return err
+	}
+	for _, p := range r.Positions {
+		if p.Note != "" {
+			if err := s.Print("\nafter position %d: %s", p.Position, p.Note); err != nil {
+				return err
+			}
+			break
+		}
 	}
 	if err := r.training(s); err != nil {
 		return err
@@ -124,10 +142,10 @@ func (r NextResult) temperatures(s *Screen) error {
 	return s.Table(append(append([][]string{head}, rows...), entropy, kept, mass))
 }
 
-// likeliest are the first tokens of a list, with their probabilities.
-func likeliest(top []inspect.Candidate) string {
+// likeliest are the first tokens of a list, at most so many, with their probabilities.
+func likeliest(top []inspect.Candidate, most int) string {
 	var list []string
-	for _, c := range top[:min(len(top), guesses)] {
+	for _, c := range top[:min(len(top), most)] {
 		list = append(list, Quote(c.Token)+" "+percent(c.Prob))
 	}
 	return strings.Join(list, ", ")
@@ -193,6 +211,9 @@ func (r NextResult) Draw(w io.Writer, f plot.Format) error {
 		panels = append(panels, drawn)
 	}
 	if len(panels) == 0 {
+		if note := r.Positions[0].Note; note != "" {
+			return inspect.Userf("there is nothing to draw: %s", note)
+		}
 		return inspect.Userf("there is nothing to draw: the text has one token, and no likely tokens or temperatures are asked for")
 	}
 	return plot.WritePanels(w, f, panels...)

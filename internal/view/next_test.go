@@ -36,3 +36,14 @@ func TestNextText(t *testing.T) {
 		t.Errorf("a text of one token:\n%s", s)
 	}
 }
+
+// TestNextFits has one table in a line of 100 cells: with less in a row rather than in two.
+func TestNextFits(t *testing.T) {
+	a := answer(t, austen(t), "next?text=It is a truth universally acknowledged, that a single man", Options{})
+	if s := text(t, a, 100, false); strings.Count(s, "position  ") != 1 || !strings.Contains(s, "likeliest\n") {
+		t.Errorf("%s", s)
+	}
+	if s := text(t, a, 0, false); !strings.Contains(s, `" was" 31.53 %, "`) {
+		t.Errorf("there is room for more of the likeliest:\n%s", s)
+	}
+}

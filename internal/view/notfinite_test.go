@@ -32,6 +32,7 @@ func TestNotFinite(t *testing.T) {
 	for _, address := range []string{
 		"attention?tokens=3,1,4", "attention?tokens=3,1,4&layer=1&weighted=1", "attention?tokens=3,1,4&layer=1&head=0", "attention?tokens=3",
 		"mlp?tokens=3,1,4", "mlp?tokens=3,1,4&layer=2&neuron=0", "context?first=3,1,4&second=1,1,4&ids=1&at=-1,-1",
+		"next?tokens=3,1,4", "lens?tokens=3,1,4&off=1&each=heads", "forget?tokens=3,1,4&context=2",
 	} {
 		a := answer(t, in, address, Options{})
 		checkForms(t, a)

@@ -39,8 +39,32 @@ func (s *Screen) Faint(text string) string { return s.with(faint, text) }
 // Bold is text that is more important.
 func (s *Screen) Bold(text string) string { return s.with(bold, text) }
 
+// Note writes an explanation, broken into lines between its words.
+func (s *Screen) Note(text string) error {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if s.Columns > 0 && line != "" && table.Width(line)+1+table.Width(word) > s.Columns {
+			if err := s.Print("%s", s.Faint(line)); err != nil {
+				return err
+			}
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return s.Print("%s", s.Faint(line))
+}
+
+// Fits reports whether a table fits into a line.
+func (s *Screen) Fits(rows [][]string) bool {
+	if s.Columns == 0 {
+		return true
+	}
+	_, changed := table.PartsByFirst(rows, tableGap, s.Columns)
+	return !changed
+}
+
 // Shade is text on a ground that is the darker the larger share is, 0 to 1: of 24
-// greys of a terminal of 256 colours.
+// greys of a terminal of 256 colours. There is no ground for NaN.
 func (s *Screen) Shade(share float64, text string) string {
 	if math.IsNaN(share) {
 		return s.Faint(text)
@@ -60,13 +84,15 @@ func (s *Screen) with(sequence, text string) string {
 	return sequence + text + reset
 }
 
+// tableGap is how many cells of the terminal are between two columns of a table.
+const tableGap = 2
+
 // Table writes rows, of which the first has the heads, in columns. It is split where it
-// is too wide.
+// is too wide: the first columns that tell rows apart stand beside each part.
 func (s *Screen) Table(rows [][]string) error {
-	const gap = 2
 	parts := []table.Part{{Rows: rows}}
 	if s.Columns > 0 {
-		parts, _ = table.Parts(rows, gap, s.Columns)
+		parts, _ = table.PartsByFirst(rows, tableGap, s.Columns)
 	}
 	for i, p := range parts {
 		if i > 0 {
@@ -74,7 +100,7 @@ func (s *Screen) Table(rows [][]string) error {
 				return err
 			}
 		}
-		if _, err := io.WriteString(s.W, table.Plain(p.Rows, gap)); err != nil {
+		if _, err := io.WriteString(s.W, table.Plain(p.Rows, tableGap)); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -14,6 +15,7 @@ import (
 	"caldera/gpt/model"
 	"caldera/inspect"
 	"caldera/internal/plot"
+	"caldera/internal/printable"
 )
 
 // Tally are the parameters of the count of weights.
@@ -48,19 +50,30 @@ type TallyResult struct {
 func (r TallyResult) Text(s *Screen) error {
 	c := r.Shape
 	if err := s.Print("%s: %d layers of %d heads, vectors of %s numbers, a context of %s tokens, a vocabulary of %s\n",
-		s.Bold(r.Of), c.Layers, c.Heads, count(c.Width), count(c.Context), count(c.Vocab)); err != nil {
+		s.Bold(printable.Text(r.Of)), c.Layers, c.Heads, count(c.Width), count(c.Context), count(c.Vocab)); err != nil {
 		return err
 	}
-	rows := [][]string{{"kind", "matrices", "rows × columns", "weights", "share", "running total", ""}}
+	rows := [][]string{{"kind", "matrices", "rows × columns", "weights", "share", "running total"}}
 	for _, k := range r.Kinds {
 		rows = append(rows, []string{k.Kind, count(k.Matrices), fmt.Sprintf("%s × %s", count(k.Rows), count(k.Cols)), count(k.Weights),
-			percent(k.Share), count(k.Total), Bar(float64(k.Share), 8)})
+			percent(k.Share), count(k.Total)})
 	}
-	rows = append(rows, []string{"all kinds", count(r.Matrices), "", count(r.Weights), "", "", ""})
+	rows = append(rows, []string{"all kinds", count(r.Matrices), "", count(r.Weights), "", ""})
 	for _, o := range r.LeftOut {
-		rows = append(rows, []string{o.What, count(o.Tensors), "", count(o.Weights), "", "", ""})
+		rows = append(rows, []string{o.What, count(o.Tensors), "", count(o.Weights), "", ""})
 	}
-	rows = append(rows, []string{"all parameters", "", "", count(r.Parameters), "", "", ""})
+	rows = append(rows, []string{"all parameters", "", "", count(r.Parameters), "", ""})
+	var bars [][]string // with a bar for each kind, if there is room for it
+	for i, row := range rows {
+		bar := ""
+		if i > 0 && i <= len(r.Kinds) {
+			bar = Bar(float64(r.Kinds[i-1].Share), 8)
+		}
+		bars = append(bars, append(slices.Clone(row), bar))
+	}
+	if s.Fits(bars) {
+		rows = bars
+	}
 	if err := s.Table(rows); err != nil {
 		return err
 	}

@@ -17,6 +17,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/alecthomas/kong"
 
@@ -40,7 +42,7 @@ func All() []View {
 		{"embed", "Show the vectors of words: what is near to them, sums, directions, a map.", func() Params { return new(Embed) }},
 		{"next", "Tell what the model expects after every token of a text, and how it takes what comes.", func() Params { return new(Next) }},
 		{"attention", "Show for each layer and head which token looks at which.", func() Params { return new(Attention) }},
-		{"context", "Compare a word in two texts: how far its vectors move apart, which words moved them, what they are near to.", func() Params { return new(Context) }},
+		{"context", "Compare a word in two texts: how far its vectors move apart, which words moved them, what would come next.", func() Params { return new(Context) }},
 		{"lens", "Show what the model would say after each block, what each part added to a score, and what changes without it.", func() Params { return new(Lens) }},
 		{"mlp", "Show which of the MLP's questions a vector answers most strongly, and which tokens each answer writes.", func() Params { return new(MLP) }},
 		{"forget", "Show what leaves the model's window when its context is full, and what that changes.", func() Params { return new(Forget) }},
@@ -126,14 +128,14 @@ func Ask(ctx context.Context, in *inspect.Inspector, v View, p Params, o Options
 		if err != nil {
 			return nil, err
 		}
-		result, err := p.Run(ctx, other)
+		result, err := p.Run(inspect.WithPause(ctx, nil), other) // which another request may have closed after a pause
 		if err != nil {
 			return nil, fmt.Errorf("on %s: %w", other.Model.Backend.Name(), err)
 		}
 		if a.Compared, err = compare(a.Result, result); err != nil {
 			return nil, err
 		}
-		a.Compared.Device = other.Model.Backend.Name()
+		a.Compared.Device, a.Compared.Result = other.Model.Backend.Name(), result
 	}
 	return a, nil
 }
@@ -161,6 +163,9 @@ func (a *Answer) Text(s *Screen) error {
 		}
 	}
 	if c := a.Compared; c != nil {
+		if c.Largest == 0 && len(c.Others) == 0 {
+			return s.Print("\non %s all %s numbers are the same", c.Device, count(c.Numbers))
+		}
 		if err := s.Print("\non %s the largest difference of %s numbers is %.3g, at %s: %.7g here, %.7g there", c.Device, count(c.Numbers),
 			float64(c.Largest), strings.TrimPrefix(c.Where, "."), float64(c.Here), float64(c.There)); err != nil {
 			return err
@@ -172,11 +177,38 @@ func (a *Answer) Text(s *Screen) error {
 	return nil
 }
 
-// WriteJSON writes v on a line of its own.
+// WriteJSON writes v on a line of its own. Characters that a terminal may obey are
+// escaped, which JSON leaves open for all but the first 32.
 func WriteJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(escaped{w})
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// escaped writes whole JSON values, with characters escaped that are not printable.
+type escaped struct{ io.Writer }
+
+func (w escaped) Write(p []byte) (int, error) {
+	unprintable := func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+	if bytes.IndexFunc(p, unprintable) < 0 {
+		return w.Writer.Write(p)
+	}
+	var out bytes.Buffer
+	for _, r := range string(p) {
+		switch {
+		case !unprintable(r):
+			out.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+	}
+	if _, err := w.Writer.Write(out.Bytes()); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // Parse reads the parameters of an address as a command would read its flags and
@@ -233,6 +265,7 @@ type Comparison struct {
 	Here    inspect.Float `json:"here"`    // the number
 	There   inspect.Float `json:"there"`   // on the other device
 	Others  []string      `json:"others"`  // paths of what differs and is no number, such as the order of two tokens; the first ten
+	Result  Result        `json:"result"`  // of the other device
 }
 
 // compare compares two results by their JSON, number by number.

@@ -139,6 +139,10 @@ func TestCompared(t *testing.T) {
 	if c := a.Compared; c == nil || c.Largest != 1 || c.Where != ".vocab" || c.Device != "cpu" || !strings.Contains(text(t, a, 100, false), "largest difference") {
 		t.Errorf("%+v", c)
 	}
+	same := answer(t, austen(t), "tokens?text=a", Options{Other: func() (*inspect.Inspector, error) { return austen(t), nil }})
+	if s := text(t, same, 100, false); !strings.HasSuffix(s, "\non cpu all 6 numbers are the same\n") {
+		t.Errorf("two that are the same:\n%s", s)
+	}
 	gone := errors.New("gone")
 	v, p, _ := parse(t, "tokens?text=a")
 	if _, err := Ask(context.Background(), austen(t), v, p, Options{Other: func() (*inspect.Inspector, error) { return nil, gone }}); !errors.Is(err, gone) {
@@ -185,3 +189,32 @@ func TestTallyPicture(t *testing.T) {
 		t.Errorf("%+v, %v", back, err)
 	}
 }
+
+// TestWriteJSON escapes what a terminal may obey, and nothing else.
+func TestWriteJSON(t *testing.T) {
+	for given, want := range map[string]string{
+		"a<b>&c 世界 😀 \ufffd": `"a<b>&c 世界 😀 �"`,
+		"\x1b[31m\x07\n":     `"\u001b[31m\u0007\n"`,
+		"\u009b31m\x7f":      `"\u009b31m\u007f"`,
+		"\u202egnp\u2028":    `"\u202egnp\u2028"`,
+		"\U000e0001":         `"\udb40\udc01"`,
+	} {
+		var out bytes.Buffer
+		if err := WriteJSON(&out, given); err != nil || out.String() != want+"\n" {
+			t.Errorf("%q: %s, %v; expected %s", given, out.String(), err, want)
+		}
+		var back string
+		if err := json.Unmarshal(out.Bytes(), &back); err != nil || back != given {
+			t.Errorf("%q is read back as %q, %v", given, back, err)
+		}
+	}
+	gone := errors.New("gone")
+	if err := WriteJSON(broken{gone}, "\x7f"); !errors.Is(err, gone) {
+		t.Errorf("a writer that fails: %v", err)
+	}
+}
+
+// broken is a writer that fails.
+type broken struct{ err error }
+
+func (b broken) Write([]byte) (int, error) { return 0, b.err }

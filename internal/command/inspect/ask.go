@@ -68,11 +68,12 @@ func (f *deviceFlags) ask(ctx context.Context, p view.Params, open opener) (err 
 	if f.Compare != "" {
 		o.Other = func() (*inspect.Inspector, error) {
 			other, closeOther, err := open(ctx, cli.Hardware{Backend: "auto", Device: spec(f.Compare)})
-			if err == nil {
-				before := done
-				done = func() error { return errors.Join(closeOther(), before()) }
+			if err != nil {
+				return nil, fmt.Errorf("--compare=%s: %w", f.Compare, err)
 			}
-			return other, err
+			before := done
+			done = func() error { return errors.Join(closeOther(), before()) }
+			return other, nil
 		}
 	}
 	a, err := view.Ask(ctx, in, view.Of(p), p, o)

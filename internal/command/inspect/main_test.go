@@ -55,6 +55,9 @@ func TestTally(t *testing.T) {
 	}
 	wantFailure(t, run(t, "tally", "--shape=gpt9"), 2, `"gpt9"`, "gpt3")
 	wantFailure(t, run(t, "tally", "--shape=gpt3", "-m", "x"), 2, "--shape=gpt3", "--model=x")
+	if r := run(t, "tally", "gpt3"); r.Code != 2 || !strings.Contains(r.Stderr, `unexpected argument "gpt3"; see inspect tally --help`) {
+		t.Errorf("an argument that it does not take: exit code %d, %s", r.Code, r.Stderr)
+	}
 	wantFailure(t, run(t, "tally", "-m", "/nonexistent"), 1, "/nonexistent")
 }
 
@@ -74,6 +77,7 @@ func TestOutputs(t *testing.T) {
 	wantFailure(t, run(t, "tally", "-o", "a.txt"), 2, "a.txt", ".svg, .png, .csv or .json")
 	wantFailure(t, run(t, "tally", "--json", "-o", "a.json"), 2, "--json")
 	wantFailure(t, run(t, "tokens", "--backend=cpu", "-o", "a.svg", "x"), 2, "no picture of tokens")
+	wantFailure(t, run(t, "embed", "--backend=cpu", "--nearest=0", "-o", "a.svg", "he"), 2, "no map of one word")
 	if _, err := os.Stat("a.svg"); err == nil {
 		t.Error("a file was written for a picture that there is not")
 	}
@@ -96,6 +100,14 @@ func TestTexts(t *testing.T) {
 	if r := commandtest.Run(t, cmd); r.Code != 0 || r.Out != want {
 		t.Errorf("standard input: exit code %d, %s%s", r.Code, r.Out, r.Stderr)
 	}
+	zeros, err := os.Open("/dev/zero")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer zeros.Close()
+	cmd = exec.Command(program, "tokens", "--backend=cpu")
+	cmd.Stdin = zeros
+	wantFailure(t, commandtest.Run(t, cmd), 1, "standard input is longer than 67108864 bytes")
 	if err := os.WriteFile(file, []byte("caf\xe9"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +119,7 @@ func TestTexts(t *testing.T) {
 		{2, []string{"-f", file}, "not valid UTF-8"}, {2, []string{"-f", file, "a"}, "another text"}, {1, []string{"-f", file + "x"}, "no such file"},
 		{2, []string{"--tokens=2048"}, "0 to 2047"}, {2, []string{"--tokens=1", "a"}, "both a text and tokens"}, {2, []string{"caf\xe9"}, "not valid UTF-8"},
 		{2, []string{strings.Repeat("word ", 400)}, "the model's context holds 256"}, {2, []string{strings.Repeat("a", 100_000)}, "the model's context holds 256"},
-		{1, []string{"-m", "/nonexistent", "a"}, "/nonexistent"}, {2, []string{"--backend=metal", "a"}, `"metal"`}, {1, []string{"--compare=nothing", "a"}, `"nothing"`},
+		{1, []string{"-m", "/nonexistent", "a"}, "/nonexistent"}, {2, []string{"--backend=metal", "a"}, `"metal"`}, {1, []string{"--compare=nothing", "a"}, `--compare=nothing: `},
 	} {
 		if c.args[0] != "--backend=metal" {
 			c.args = append([]string{"--backend=cpu"}, c.args...)

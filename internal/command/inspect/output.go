@@ -70,7 +70,7 @@ func (f *outputFlags) save(a *view.Answer) error {
 		write = func(w io.Writer) error { return d.Draw(w, plot.Format(ext[1:])) }
 	}
 	if err := atomicfile.Write(f.Output, write); err != nil {
-		return err
+		return usage(err)
 	}
 	_, err := fmt.Fprintf(stderr, "wrote %s\n", f.Output)
 	return err

@@ -114,6 +114,23 @@ func (d *display) press(symbol xproto.Keysym) {
 	}
 }
 
+// close asks the program to close a window, as its button in a desktop does.
+func (d *display) close(w xproto.Window) {
+	d.t.Helper()
+	atom := func(name string) xproto.Atom {
+		a, err := xproto.InternAtom(d.conn, false, uint16(len(name)), name).Reply()
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		return a.Atom
+	}
+	e := xproto.ClientMessageEvent{Format: 32, Window: w, Type: atom("WM_PROTOCOLS"),
+		Data: xproto.ClientMessageDataUnionData32New([]uint32{uint32(atom("WM_DELETE_WINDOW")), 0, 0, 0, 0})}
+	if err := xproto.SendEventChecked(d.conn, false, w, 0, string(e.Bytes())).Check(); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 // click moves the pointer to a point of the screen, and presses its left button.
 func (d *display) click(at image.Point) {
 	d.t.Helper()

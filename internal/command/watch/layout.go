@@ -72,7 +72,7 @@ func newLayout(c contents) layout {
 
 	// The right column.
 	barWidth := min(max(w/8, 6*g.X), 24*g.X)
-	index := 4 * g.X // "12 " before a name
+	index := 10 * g.X // "embedding " or "block 12 " before a name
 	right := w - l.margin - index - (nameLength+1)*g.X - barWidth - 7*g.X
 	listAt := func(y, rows, pitch int) list {
 		x := right + index

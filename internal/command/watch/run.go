@@ -84,13 +84,14 @@ func (f *flags) run(ctx context.Context) (err error) {
 	}
 	defer v.close()
 	st := newStory(m, texts{t}, s, ids, options, os.Stdout)
-	defer func() { err = errors.Join(err, st.close()) }()
+	defer func() { err = cmp.Or(err, st.close()) }() // which returns an error of writing again
 	a := &app{
 		window: w, backend: on, story: st, values: v, texts: texts{t},
 		name: fmt.Sprintf("%s on %s %s", f.ModelFlags.Name(), device.Spec(), device.Name),
-		rate: f.Rate, running: !f.Paused, layer: f.Layer - 1, head: f.Head - 1,
+		rate: f.Rate, running: !f.Paused, layer: f.Layer, head: f.Head,
 	}
-	return errors.Join(a.run(ctx), a.close())
+	defer a.close()
+	return a.run(ctx)
 }
 
 // options checks the flags that need no model.
@@ -122,11 +123,11 @@ func (f *flags) options() (o gpt.Options, size struct{ X, Y int }, err error) {
 
 // within checks the flags that name a part of the model.
 func (f *flags) within(c model.Config) error {
-	if f.Layer < 1 || f.Layer > c.Layers {
-		return cli.Usagef("--layer=%d: expected 1 to %d, the blocks of this model", f.Layer, c.Layers)
+	if f.Layer < 0 || f.Layer >= c.Layers {
+		return cli.Usagef("--layer=%d: this model has blocks 0 to %d", f.Layer, c.Layers-1)
 	}
-	if f.Head < 1 || f.Head > c.Heads {
-		return cli.Usagef("--head=%d: expected 1 to %d, the heads of a block", f.Head, c.Heads)
+	if f.Head < 0 || f.Head >= c.Heads {
+		return cli.Usagef("--head=%d: a block of this model has heads 0 to %d", f.Head, c.Heads-1)
 	}
 	return nil
 }

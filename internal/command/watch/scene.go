@@ -140,7 +140,7 @@ func (s *scene) drawStory() {
 // drawAttention shows the map of a head, and the latest token's row of all heads.
 func (s *scene) drawAttention() {
 	a, v := s.app, s.app.values
-	s.label(s.mapTitle, s.colors.ink, fmt.Sprintf("Attention of block %d, head %d: each row's token looks at those of the columns", a.layer+1, a.head+1))
+	s.label(s.mapTitle, s.colors.ink, fmt.Sprintf("Attention of block %d, head %d: each row's token looks at those of the columns", a.layer, a.head))
 	if s.from == s.to {
 		note := "the model has read nothing yet"
 		if v.end > 0 {
@@ -183,7 +183,7 @@ func (s *scene) drawAttention() {
 			s.label(image.Pt(s.cells.Min.X-width-s.glyph.X/2, s.cells.Min.Y+(i-s.from)*s.cell+middle), color, name)
 		}
 	}
-	s.label(s.headsTitle, s.colors.ink, fmt.Sprintf("All heads of block %d: where “%s” looks", a.layer+1, a.texts.name(context[len(context)-1])))
+	s.label(s.headsTitle, s.colors.ink, fmt.Sprintf("All heads of block %d: where “%s” looks", a.layer, a.texts.name(context[len(context)-1])))
 	for head := range v.model.Heads {
 		color := s.colors.faint
 		every := (s.glyph.Y - 2 + s.headHeight - 1) / s.headHeight // so that names do not overlap
@@ -193,7 +193,7 @@ func (s *scene) drawAttention() {
 		case head%every != 0 || max(off, -off) < every:
 			continue
 		}
-		name := fmt.Sprintf("head %d", head+1)
+		name := fmt.Sprintf("head %d", head)
 		at := image.Pt(s.heads.Min.X-len(name)*s.glyph.X-s.glyph.X/2, s.heads.Min.Y+head*s.headHeight+(s.headHeight-1-s.glyph.Y)/2)
 		s.label(at, color, name)
 	}
@@ -228,7 +228,7 @@ func (s *scene) drawNext() {
 	if d := a.story.drawn; d != nil {
 		for i, top := range d.Top[:l.rows] {
 			if top.ID == d.ID {
-				s.label(image.Pt(l.at.X+s.glyph.X, l.at.Y+i*l.pitch+(l.pitch-s.glyph.Y)/2), s.colors.mark, "►")
+				s.label(image.Pt(l.name-2*s.glyph.X, l.at.Y+i*l.pitch+(l.pitch-s.glyph.Y)/2), s.colors.mark, "►")
 			}
 		}
 	}
@@ -244,12 +244,12 @@ func (s *scene) drawLens() {
 	}
 	to := s.lensFrom + s.vectors
 	for i := s.lensFrom; i < to; i++ {
-		color, name := s.colors.faint, fmt.Sprintf("%3d", i)
+		color, name := s.colors.faint, "embedding"
+		if i > 0 {
+			name = fmt.Sprintf("block %d", i-1)
+		}
 		if i == a.layer+1 {
 			color = s.colors.mark
-		}
-		if i == 0 {
-			name = " in"
 		}
 		s.label(image.Pt(l.at.X, l.at.Y+(i-s.lensFrom)*l.pitch+(l.pitch-s.glyph.Y)/2), color, name)
 	}
@@ -259,7 +259,7 @@ func (s *scene) drawLens() {
 // statusLine says where the model is.
 func (a *app) statusLine() string {
 	parts := []string{
-		fmt.Sprintf("block %d of %d", a.layer+1, a.values.model.Layers), fmt.Sprintf("head %d of %d", a.head+1, a.values.model.Heads),
+		fmt.Sprintf("block %d (of 0 to %d)", a.layer, a.values.model.Layers-1), fmt.Sprintf("head %d (of 0 to %d)", a.head, a.values.model.Heads-1),
 		fmt.Sprintf("%d of %d positions", a.values.session.Len(), a.values.session.Size()),
 	}
 	switch {
@@ -290,7 +290,8 @@ The newest row, all heads, the lens and the next tokens
 are drawn from the buffers that the model's own kernels
 have just written; older rows are copies of these, made
 by the device. Colours go by the square root of a value.
-“in” is the lens on the embedding, before the first block.`, "\n")
+Blocks and heads are counted from 0. “embedding” is the
+lens on a token's vector before the first block.`, "\n")
 
 // drawHelp lays the keys over the picture.
 func (s *scene) drawHelp() {

@@ -3,7 +3,9 @@
 package watch
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -31,10 +33,11 @@ type story struct {
 	next  func() (gpt.Token, error, bool)
 	stop  func()
 	over  string // why nothing follows, or ""
+	fault error  // of the model's scores: no token can be drawn from them
 
 	out    io.Writer // gets the text as it grows
 	decode func(id int) string
-	err    error // of writing to out
+	broken error // of writing to out
 }
 
 func newStory(m *model.Model, t texts, s *gpt.Session, prompt []int, o gpt.Options, out io.Writer) *story {
@@ -50,18 +53,18 @@ func (s *story) write(id int) {
 	if s.model.Ends(id) || slices.Contains(s.model.BOS, id) {
 		return
 	}
-	if _, err := io.WriteString(s.out, s.decode(id)); err != nil && s.err == nil {
-		s.err = err
+	if s.broken == nil {
+		_, s.broken = io.WriteString(s.out, s.decode(id))
 	}
 }
 
-// close ends the text.
+// close ends the text. It returns the error of writing it, or why it could not go on.
 func (s *story) close() error {
 	s.stop()
-	if _, err := io.WriteString(s.out, "\n"); err != nil && s.err == nil {
-		s.err = err
+	if s.broken == nil {
+		_, s.broken = io.WriteString(s.out, "\n")
 	}
-	return s.err
+	return cmp.Or(s.broken, s.fault)
 }
 
 // context returns the tokens in the session's context, oldest first.
@@ -80,7 +83,8 @@ type read struct {
 
 // advance makes the model read what comes next: a part of the prompt, or the token
 // that was drawn. After the whole prompt it draws a token from what the model says.
-// It reads 0 tokens when the story is over.
+// It reads 0 tokens when the story is over. If no token can be drawn from the scores, such
+// as NaN, the story is over too, so that a person can look for where they come from.
 func (s *story) advance(ctx context.Context) (read, error) {
 	if s.over != "" {
 		return read{}, nil
@@ -105,6 +109,10 @@ func (s *story) advance(ctx context.Context) (read, error) {
 		}
 	}
 	token, err, ok := s.next()
+	if fault := (*gpt.LogitError)(nil); errors.As(err, &fault) {
+		s.known, s.drawn, s.fault, s.over = len(s.ids), nil, err, "no next token: the scores are not finite"
+		return r, nil
+	}
 	if err != nil {
 		return read{}, err
 	}
@@ -120,7 +128,7 @@ func (s *story) advance(ctx context.Context) (read, error) {
 		s.ids = append(s.ids, token.ID)
 		s.write(token.ID)
 	}
-	return r, s.err
+	return r, s.broken
 }
 
 // Bounds of what watching may take in bytes: a part of the prompt, and what is read

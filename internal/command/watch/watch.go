@@ -6,8 +6,8 @@
 //
 // The model runs on Vulkan, and so does the drawing: shaders read the buffers that the
 // model's own kernels have just written. Only labels come from the host. The window
-// needs cgo and the headers of the window system, so it is built with the tag watch:
-// make watch. Without the tag the command says so.
+// needs cgo and the headers of the window system, so cmd/watch and cmd/caldera have it
+// where they are built with the tag watch: make watch. Without the tag the command says so.
 //
 // run.go loads the model and opens the device. story.go writes the text, token by token.
 // values.go has what is kept on the device for the drawing. layout.go says where things
@@ -37,8 +37,8 @@ type flags struct {
 	IgnoreEOS bool    `name:"ignore-eos" help:"Never let the model end the text."`
 	Rate      float64 `default:"4" placeholder:"R" help:"Tokens a second, at most; 0: as many as the device can (${default})."`
 	Paused    bool    `help:"Wait for the key of a step, or of running, before the first token."`
-	Layer     int     `default:"1" placeholder:"N" help:"Show the attention of block N at first (${default})."`
-	Head      int     `default:"1" placeholder:"N" help:"Show head N at first (${default})."`
+	Layer     int     `placeholder:"N" help:"Show the attention of block N at first, from 0 (0)."`
+	Head      int     `placeholder:"N" help:"Show head N at first, from 0 (0)."`
 	Size      string  `default:"1280x800" placeholder:"WxH" help:"Width and height of the window at first, in the units of the screen (${default})."`
 }
 
@@ -54,6 +54,7 @@ func (f *flags) Run(ctx context.Context) error {
 func Command() cli.Command {
 	return cli.Command{
 		Name: "watch", Help: "Show in a window what a GPT computes while it writes.",
-		Flags: &flags{}, Vars: cli.Vars(kong.Vars{"embedded": models.Name}),
+		MainThread: true,
+		Flags:      &flags{}, Vars: cli.Vars(kong.Vars{"embedded": models.Name}),
 	}
 }

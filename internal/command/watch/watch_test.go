@@ -4,23 +4,28 @@ package watch
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jezek/xgb"
 	"github.com/jezek/xgb/xproto"
 
+	"caldera/backend/vulkan"
 	"caldera/internal/cli"
 	"caldera/internal/commandtest"
 )
@@ -83,7 +88,11 @@ func (l *lockedBuffer) String() string {
 func start(t *testing.T, prompt string, args ...string) *shown {
 	t.Helper()
 	s := &shown{display: newDisplay(t)}
-	s.cmd = command(s.display, append(args, fmt.Sprintf("--seed=%d", seed), prompt)...)
+	args = append(args, fmt.Sprintf("--seed=%d", seed))
+	if prompt != "" {
+		args = append(args, prompt)
+	}
+	s.cmd = command(s.display, args...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.stderr
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -105,22 +114,26 @@ func start(t *testing.T, prompt string, args ...string) *shown {
 func (s *shown) see(r *reference, layer, head int) *image.RGBA {
 	s.t.Helper()
 	var shot *image.RGBA
-	s.until(fmt.Sprintf("block %d, head %d after %q", layer+1, head+1, r.text.String()), func() (err error) {
+	s.until(fmt.Sprintf("block %d, head %d after %q", layer, head, r.text.String()), func() (err error) {
 		if s.cmd.ProcessState != nil {
 			return errors.New("the program has ended")
 		}
 		if shot, err = s.screenshot(s.w); err != nil {
 			return err
 		}
-		return r.check(shot, layer, head)
+		if err = r.check(shot, layer, head); err != nil {
+			return err
+		}
+		// What is written and the title come here by other ways, perhaps later.
+		if text := r.text.String(); s.out.String() != text {
+			return fmt.Errorf("the program wrote %q, expected %q", s.out.String(), text)
+		}
+		want := fmt.Sprintf(", block %d, head %d", layer, head)
+		if title := s.title(s.w); !strings.HasSuffix(title, want) || !strings.HasPrefix(title, "austen on vulkan:0 llvmpipe") {
+			return fmt.Errorf("the title is %q, expected model, device and %q", title, want)
+		}
+		return nil
 	})
-	if text := r.text.String(); s.out.String() != text {
-		s.t.Errorf("the program wrote %q, expected %q", s.out.String(), text)
-	}
-	want := fmt.Sprintf("block %d of 6, head %d of 6", layer+1, head+1)
-	if title := s.title(s.w); !strings.Contains(title, want) || !strings.Contains(title, "austen on vulkan:0 llvmpipe") {
-		s.t.Errorf("the title is %q, expected model, device and %q", title, want)
-	}
 	s.keep(shot)
 	return shot
 }
@@ -145,25 +158,31 @@ func (s *shown) keep(shot image.Image) {
 func (s *shown) quit(key xproto.Keysym) {
 	s.t.Helper()
 	s.press(key)
+	if code := s.ends(); code != 0 {
+		s.t.Errorf("the program ended with code %d", code)
+	}
+}
+
+// ends waits for the end of the program, and returns its exit code.
+func (s *shown) ends() int {
+	s.t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- s.cmd.Wait() }()
 	select {
-	case err := <-done:
-		if err != nil {
-			s.t.Errorf("the program ended with %v", err)
-		}
+	case <-done: // its error is in the exit code
 	case <-time.After(2 * time.Minute):
 		s.t.Fatal("the program does not end")
 	}
 	if said := s.stderr.String(); strings.Contains(said, "VUID") || strings.Contains(said, "alidation") {
 		s.t.Errorf("validation: %s", said)
 	}
+	return s.cmd.ProcessState.ExitCode()
 }
 
 // TestWindow goes through what a person can do, and holds every picture to the values
 // that the host reads from the device in another process.
 func TestWindow(t *testing.T) {
-	s := start(t, prompt, "--paused", "-n", "9", "--layer=2", "--head=3")
+	s := start(t, prompt, "--paused", "-n", "9", "--layer=1", "--head=2")
 	r := newReference(t, prompt, 256, 9)
 	r.step(t) // the prompt
 	s.see(r, 1, 2)
@@ -278,6 +297,78 @@ func TestTiny(t *testing.T) {
 	s.quit('q')
 }
 
+// TestEnd ends the program while it computes: by the window's button, and by a signal.
+func TestEnd(t *testing.T) {
+	for code, end := range map[int]func(*shown){
+		0:                   func(s *shown) { s.close(s.w) },
+		cli.ExitInterrupted: func(s *shown) { _ = s.cmd.Process.Signal(syscall.SIGTERM) },
+	} {
+		s := start(t, prompt, "--rate=0", "--ignore-eos", "-c", "64")
+		s.until("some text", func() error {
+			if len(s.out.String()) < len(prompt)+20 {
+				return errors.New("there is little")
+			}
+			return nil
+		})
+		end(s)
+		if got := s.ends(); got != code || !strings.HasSuffix(s.out.String(), "\n") {
+			t.Errorf("exit code %d and %.300q, expected %d", got, s.out.String(), code)
+		}
+	}
+}
+
+// TestNaN shows a model with a weight that is no number: what it made NaN is to be seen,
+// and the program says in the end that no token could be drawn.
+func TestNaN(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../../gpt/testdata/gpt2-tiny")); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "model.safetensors")
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	length := binary.LittleEndian.Uint64(data)
+	var tensors map[string]struct {
+		At []int `json:"data_offsets"`
+	}
+	if err := json.Unmarshal(data[8:8+length], &tensors); err != nil {
+		t.Fatal(err)
+	}
+	at := tensors["h.1.attn.c_attn.bias"].At
+	if len(at) != 2 {
+		t.Fatalf("the checkpoint has no such bias: %v", tensors)
+	}
+	binary.LittleEndian.PutUint32(data[8+int(length)+at[0]:], math.Float32bits(float32(math.NaN())))
+	if err := os.WriteFile(name, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, "", "-m", dir, "--tokens=1,2,3", "--layer=1")
+	nan := cellColors()[vulkan.CellColors-1]
+	s.until("cells of NaN", func() error {
+		shot, err := s.screenshot(s.w)
+		if err != nil {
+			return err
+		}
+		n := 0
+		for i := 0; i < len(shot.Pix); i += 4 {
+			if near(color.RGBA{shot.Pix[i], shot.Pix[i+1], shot.Pix[i+2], 255}, nan, 1) {
+				n++
+			}
+		}
+		if n < 100 {
+			return fmt.Errorf("%d pixels have the colour of NaN", n)
+		}
+		s.keep(shot)
+		return nil
+	})
+	s.press('q')
+	if code := s.ends(); code != 1 || !strings.Contains(s.stderr.String(), "is NaN, expected a finite number") || s.out.String() != "1 2 3 \n" {
+		t.Errorf("exit code %d, %q, %q", code, s.out.String(), s.stderr.String())
+	}
+}
+
 // TestRefused shows what is said, in one line, where there is no window.
 func TestRefused(t *testing.T) {
 	d := newDisplay(t)
@@ -293,21 +384,30 @@ func TestRefused(t *testing.T) {
 		{"no driver", 1, []string{"VK_DRIVER_FILES=/nonexistent.json"}, nil, []string{"no Vulkan driver"}},
 		{"another loader", 1, []string{"CALDERA_VULKAN_LOADER=/lib/x.so"}, nil, []string{"CALDERA_VULKAN_LOADER"}},
 		{"CPU", 2, nil, []string{"--backend=cpu"}, []string{"--backend=cpu", "Vulkan"}},
-		{"no such layer", 2, nil, []string{"--layer=7"}, []string{"--layer=7", "1 to 6"}},
-		{"no such head", 2, nil, []string{"--head=0"}, []string{"--head=0", "1 to 6"}},
+		{"no such layer", 2, nil, []string{"--layer=6"}, []string{"--layer=6", "0 to 5"}},
+		{"no such head", 2, nil, []string{"--head=-1"}, []string{"--head=-1", "0 to 5"}},
 		{"size", 2, nil, []string{"--size=12"}, []string{"--size=12", "1280x800"}},
 		{"rate", 2, nil, []string{"--rate=-3"}, []string{"--rate=-3"}},
 		{"context", 2, nil, []string{"-c", "9999"}, []string{"--ctx-size=9999", "256"}},
+		{"full disk", 1, nil, nil, []string{"cannot write /dev/stdout: no space left on device\n"}},
 		{"no model", 1, nil, []string{"-m", "/nonexistent"}, []string{"/nonexistent"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cmd := command(d, append(c.args, prompt)...)
 			cmd.Env = append(cmd.Env, c.env...)
 			cmd.Stdout = io.Discard
+			if c.name == "full disk" {
+				full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+				if err != nil {
+					t.Skip(err)
+				}
+				defer full.Close()
+				cmd.Stdout = full
+			}
 			r := commandtest.Run(t, cmd)
 			var lines []string
 			for line := range strings.Lines(r.Stderr) {
-				if !strings.HasPrefix(line, "warning: vulkan:0") { // the line that tells the device
+				if !strings.HasPrefix(line, "warning: vulkan:0") && !strings.HasPrefix(line, "seed: ") { // which are told in any case
 					lines = append(lines, line)
 				}
 			}

@@ -23,7 +23,8 @@ import (
 	"caldera/gpt"
 )
 
-// The window library wants all calls on the thread on which main runs.
+// The window library wants all calls on the thread on which main runs: see
+// cli.Command.MainThread.
 func init() { runtime.LockOSThread() }
 
 // window is a window of the desktop.
@@ -114,7 +115,7 @@ type app struct {
 // maxRate bounds the tokens a second that can be asked for.
 const maxRate = 1024
 
-func (a *app) close() error {
+func (a *app) close() {
 	if a.font != nil {
 		a.font.close()
 	}
@@ -124,7 +125,6 @@ func (a *app) close() error {
 	if a.pixels.Buf != nil {
 		a.pixels.Buf.Free()
 	}
-	return nil
 }
 
 // run shows the model at work until the window is closed.
@@ -331,7 +331,7 @@ func (a *app) look(layer, head int) {
 }
 
 func (a *app) retitle() {
-	a.SetTitle(fmt.Sprintf("%s, block %d of %d, head %d of %d", a.name, a.layer+1, a.values.model.Layers, a.head+1, a.values.model.Heads))
+	a.SetTitle(fmt.Sprintf("%s, block %d, head %d", a.name, a.layer, a.head))
 }
 
 // click chooses the head or the block under the pointer.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"caldera/backend"
 	"caldera/inspect"
 	command "caldera/internal/command/inspect"
 	"caldera/internal/gpttest"
@@ -34,12 +35,15 @@ func browser(t *testing.T) string {
 	return ""
 }
 
-// startServer serves the page, with the embedded model on the CPU, until the test ends.
-func startServer(t *testing.T) (url string) {
+// startServer serves the page, with the embedded model on the CPU, until the test ends. change changes the model before.
+func startServer(t *testing.T, change func(*inspect.Inspector)) (url string) {
 	t.Helper()
-	in, other := gpttest.Inspect(t, gpttest.OpenCPU(t)), gpttest.Inspect(t, gpttest.OpenCPU(t))
+	in := gpttest.Inspect(t, gpttest.OpenCPU(t))
+	change(in)
+	// The other device has the same weights in fewer bits, so that there are differences to show.
+	other := inspect.New(gpttest.Load(t, gpttest.OpenCPU(t), "../../../models/austen", backend.Q8_0), in.Tokenizer, inspect.Options{})
 	m := serve.NewModel(in, serve.ModelOptions{
-		Vars: command.Vars(), Others: []string{"cpu:1"},
+		Vars: command.Vars(), Others: []string{"cpu:1"}, Runs: []string{"../../view/testdata/run"},
 		Other: func(context.Context, string) (*inspect.Inspector, error) { return other, nil },
 	})
 	var logged bytes.Buffer
@@ -76,7 +80,8 @@ func startServer(t *testing.T) (url string) {
 func TestBrowser(t *testing.T) {
 	npm, chromium := modules(t), browser(t)
 	cmd := exec.CommandContext(t.Context(), "node", filepath.Join("test", "run.mjs"))
-	cmd.Env = append(os.Environ(), "MODULES="+npm, "BROWSER="+chromium, "BASE="+startServer(t),
+	cmd.Env = append(os.Environ(), "MODULES="+npm, "BROWSER="+chromium, "BASE="+startServer(t, func(*inspect.Inspector) {}),
+		"BASE_IDS="+startServer(t, func(in *inspect.Inspector) { in.Tokenizer = nil }),
 		"SCREENSHOTS="+os.Getenv("CALDERA_SCREENSHOTS"), "ONLY="+os.Getenv("CALDERA_PAGE_CHECK"))
 	var errs bytes.Buffer
 	cmd.Stderr = &errs

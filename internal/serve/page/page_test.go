@@ -160,6 +160,27 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// TestChapters sees that the chapters that docs/inspect.md names are there.
+func TestChapters(t *testing.T) {
+	doc, err := os.ReadFile("../../../docs/inspect.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := os.ReadFile("src/chapters/index.tsx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("\\| `#([a-z]+)` \\|").FindAllSubmatch(doc, -1)
+	if len(named) < 30 {
+		t.Errorf("docs/inspect.md names %d chapters: its table is not where this test expects it", len(named))
+	}
+	for _, chapter := range named {
+		if !bytes.Contains(index, []byte("{ id: '"+string(chapter[1])+"',")) {
+			t.Errorf("docs/inspect.md names the chapter #%s, which the page does not have", chapter[1])
+		}
+	}
+}
+
 // TestLines keeps the sources short, as internal/arch does it for Go.
 func TestLines(t *testing.T) {
 	sources, err := bundle.Sources(".")

@@ -46,10 +46,6 @@ var bindingCalls = []string{
 // has: see Device.Features. The error is ErrNoDevice if the device is older than
 // Vulkan 1.1 or has no queue for compute.
 func (p *PhysicalDevice) Open(want Features) (*Device, error) {
-	if p.APIVersion < MakeVersion(1, 1, 0) {
-		return nil, fmt.Errorf("%w: %s has Vulkan %s, at least 1.1 is needed; %s",
-			ErrNoDevice, p.Name, p.APIVersion, installDriver())
-	}
 	family := p.computeQueue()
 	if family < 0 {
 		return nil, fmt.Errorf("%w: %s has no queue for compute", ErrNoDevice, p.Name)
@@ -60,6 +56,10 @@ func (p *PhysicalDevice) Open(want Features) (*Device, error) {
 // open opens the device with a queue of a family, and enables more extensions, which
 // the device has.
 func (p *PhysicalDevice) open(family int, want Features, more ...string) (*Device, error) {
+	if p.APIVersion < MakeVersion(1, 1, 0) {
+		return nil, fmt.Errorf("%w: %s has Vulkan %s, at least 1.1 is needed; %s",
+			ErrNoDevice, p.Name, p.APIVersion, installDriver())
+	}
 	d := &Device{Physical: p, Features: want.And(p.Features), Family: family}
 	if !d.Features.SubgroupSizeControl {
 		d.Features.FullSubgroups = false

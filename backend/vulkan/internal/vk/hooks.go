@@ -27,6 +27,10 @@ type Hooks struct {
 	// and with whether the driver has written them. It returns the latter.
 	Timestamps func(ticks []uint64, written bool) bool
 
+	// Window is called instead of each call for a window's surface and swapchain. It
+	// returns the call's result. made makes the call and returns what the driver says.
+	Window func(call string, made func() Result) Result
+
 	// Incoherent simulates incoherent memory: the host sees a copy of mapped memory.
 	// Only Flush and Invalidate copy between the two.
 	Incoherent bool
@@ -59,6 +63,14 @@ const (
 // records calls the hook Command. It reports whether the command is to be recorded.
 func (d *Device) records(cb CommandBuffer, k CommandKind) bool {
 	return d.Hooks == nil || d.Hooks.Command == nil || d.Hooks.Command(cb, Command{Kind: k})
+}
+
+// window makes a call for a window's surface or swapchain, or lets the hook do it.
+func (d *Device) window(call string, made func() Result) Result {
+	if d.Hooks == nil || d.Hooks.Window == nil {
+		return made()
+	}
+	return d.Hooks.Window(call, made)
 }
 
 // shadow is simulated incoherent memory: the host's copy, and the memory itself.

@@ -88,8 +88,12 @@ const Undefined = 1<<32 - 1
 func (d *Device) SurfaceCapabilities(s Surface) (SurfaceCapabilities, error) {
 	c := new(C.cvk_surface)
 	p := d.Physical
-	if r := C.cvk_surface_capabilities(p.instance.table, C.uintptr_t(p.handle), C.uint64_t(s), c); r != 0 {
-		return SurfaceCapabilities{}, check("vkGetPhysicalDeviceSurfaceCapabilitiesKHR", int32(r))
+	const call = "vkGetPhysicalDeviceSurfaceCapabilitiesKHR"
+	r := d.window(call, func() Result {
+		return Result(C.cvk_surface_capabilities(p.instance.table, C.uintptr_t(p.handle), C.uint64_t(s), c))
+	})
+	if r != success {
+		return SurfaceCapabilities{}, check(call, r)
 	}
 	return SurfaceCapabilities{
 		MinImages: int(c.min_images), MaxImages: int(c.max_images),
@@ -144,10 +148,13 @@ func (d *Device) CreateSwapchain(s Surface, c SurfaceCapabilities, f SurfaceForm
 		alpha = c.alphas & -c.alphas // the lowest bit
 	}
 	var out C.uint64_t
-	r := C.cvk_create_swapchain(d.table, C.uint64_t(s), C.uint32_t(images),
-		C.cvk_surface_format{C.uint32_t(f.Format), C.uint32_t(f.ColorSpace)}, C.uint32_t(width), C.uint32_t(height),
-		C.uint32_t(transform), C.uint32_t(alpha), C.uint64_t(old), &out)
-	return Swapchain(out), check("vkCreateSwapchainKHR", int32(r))
+	const call = "vkCreateSwapchainKHR"
+	r := d.window(call, func() Result {
+		return Result(C.cvk_create_swapchain(d.table, C.uint64_t(s), C.uint32_t(images),
+			C.cvk_surface_format{C.uint32_t(f.Format), C.uint32_t(f.ColorSpace)}, C.uint32_t(width), C.uint32_t(height),
+			C.uint32_t(transform), C.uint32_t(alpha), C.uint64_t(old), &out))
+	})
+	return Swapchain(out), check(call, r)
 }
 
 // DestroySwapchain destroys a swapchain whose images are not in use.
@@ -178,9 +185,11 @@ const (
 	Busy                       // no image was free in time
 )
 
-// status returns what a result says about a swapchain, or the error that it is.
-func status(call string, r C.int32_t) (SwapchainStatus, error) {
-	switch Result(r) {
+// status makes a call, and returns what its result says about a swapchain, or the error
+// that it is.
+func (d *Device) status(call string, made func() Result) (SwapchainStatus, error) {
+	r := d.window(call, made)
+	switch r {
 	case suboptimal:
 		return Suboptimal, nil
 	case outOfDate:
@@ -188,7 +197,7 @@ func status(call string, r C.int32_t) (SwapchainStatus, error) {
 	case timeout, notReady:
 		return Busy, nil
 	}
-	return Fits, check(call, int32(r))
+	return Fits, check(call, r)
 }
 
 // AcquireImage asks for the next image of a swapchain, for at most the given number
@@ -196,8 +205,9 @@ func status(call string, r C.int32_t) (SwapchainStatus, error) {
 // semaphore is signalled when the image may be written.
 func (d *Device) AcquireImage(s Swapchain, nanoseconds uint64, signal Semaphore) (index int, _ SwapchainStatus, _ error) {
 	var i C.uint32_t
-	r := C.cvk_acquire_image(d.table, C.uint64_t(s), C.uint64_t(nanoseconds), C.uint64_t(signal), &i)
-	st, err := status("vkAcquireNextImageKHR", r)
+	st, err := d.status("vkAcquireNextImageKHR", func() Result {
+		return Result(C.cvk_acquire_image(d.table, C.uint64_t(s), C.uint64_t(nanoseconds), C.uint64_t(signal), &i))
+	})
 	return int(i), st, err
 }
 
@@ -210,11 +220,16 @@ func (d *Device) SubmitBetween(cb CommandBuffer, wait, signal Semaphore, fence F
 
 // Present shows an image when the semaphore is signalled.
 func (d *Device) Present(s Swapchain, index int, wait Semaphore) (SwapchainStatus, error) {
-	return status("vkQueuePresentKHR", C.cvk_present(d.table, C.uint64_t(s), C.uint32_t(index), C.uint64_t(wait)))
+	return d.status("vkQueuePresentKHR", func() Result {
+		return Result(C.cvk_present(d.table, C.uint64_t(s), C.uint32_t(index), C.uint64_t(wait)))
+	})
 }
 
 // WaitIdle waits for everything that was submitted and presented.
-func (d *Device) WaitIdle() error { return check("vkQueueWaitIdle", int32(C.cvk_wait_idle(d.table))) }
+func (d *Device) WaitIdle() error {
+	const call = "vkQueueWaitIdle"
+	return check(call, d.window(call, func() Result { return Result(C.cvk_wait_idle(d.table)) }))
+}
 
 // CreateSemaphore makes a semaphore that is not signalled.
 func (d *Device) CreateSemaphore() (Semaphore, error) {

@@ -30,6 +30,7 @@ export interface Comparison {
   here: number | null;
   there: number | null;
   others: string[] | null;
+  result: unknown;
 }
 
 // view.Answer
@@ -517,6 +518,7 @@ export interface ForgetResult {
   steps: ForgetStep[] | null;
   slides: Slide[] | null;
   left: number;
+  note?: string;
 }
 
 // inspect.StepLoss

@@ -19,8 +19,13 @@ export function App() {
   const tokens = useTokens();
   const state = useApp();
   useEffect(() => {
-    if (info.data) fit(info.data.model.shape);
+    if (info.data) fit(info.data.model.shape, info.data.model.tokenizer);
   }, [info.data, state]);
+  const there = info.data !== undefined;
+  useEffect(() => {
+    // The browser looked for the chapter that the address names before there were any.
+    if (there && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  }, [there]);
   return (
     <TextContext.Provider value={tokens}>
       <Top info={info.data} />
@@ -36,13 +41,15 @@ export function App() {
   );
 }
 
+const titleOf = (chapter: string) => 'chapter-' + chapter;
+
 function Section({ chapter, number, info }: { chapter: Chapter; number: number; info: Info }) {
   const { Body } = chapter;
   return (
-    <section class="chapter" id={chapter.id} aria-labelledby={chapter.id + '-title'}>
+    <section class="chapter" id={chapter.id} aria-labelledby={titleOf(chapter.id)}>
       <header>
         <div class="n">Chapter {number}</div>
-        <h2 id={chapter.id + '-title'} tabIndex={-1}>{chapter.title}</h2>
+        <h2 id={titleOf(chapter.id)} tabIndex={-1}>{chapter.title}</h2>
       </header>
       <Body info={info} />
     </section>
@@ -59,6 +66,7 @@ function Top({ info }: { info: Info | undefined }) {
       <div class="brand">
         <h1>Inside a GPT{info && <span class="where"> {info.model.name} on {info.device.name}</span>}</h1>
         <div class="tools">
+          <Jump />
           <Shortcuts list={shortcuts} />
           <ThemeButton />
         </div>
@@ -88,7 +96,7 @@ function ThemeButton() {
   const { theme } = useTheme();
   const next: Record<Theme, Theme> = { system: 'dark', dark: 'light', light: 'system' };
   const name: Record<Theme, string> = { system: 'auto', dark: 'dark', light: 'light' };
-  return <button type="button" onClick={() => setTheme(next[theme])} aria-label={`Colours: ${name[theme]}. Change to ${name[next[theme]]}`}>Colours: {name[theme]}</button>;
+  return <button type="button" onClick={() => setTheme(next[theme])} aria-label={`Colours: ${name[theme]}. Change to ${name[next[theme]]}`}><span class="word">Colours: </span>{name[theme]}</button>;
 }
 
 function Contents() {
@@ -104,7 +112,24 @@ function Contents() {
   );
 }
 
-// turn goes to another chapter and puts the focus on its title.
+// Jump is the list of chapters where there is no room for one beside them.
+function Jump() {
+  const at = useCurrent(ids);
+  return (
+    <select class="jump" aria-label="Chapter" value={at} onChange={(e) => visit(e.currentTarget.value)}>
+      {chapters.map((c, i) => <option key={c.id} value={c.id}>{i + 1}. {c.title}</option>)}
+    </select>
+  );
+}
+
+// visit goes to a chapter, which the address then names, and puts the focus on its title.
+function visit(id: string): void {
+  history.replaceState(null, '', location.pathname + location.search + '#' + id);
+  document.getElementById(id)?.scrollIntoView();
+  document.getElementById(titleOf(id))?.focus({ preventScroll: true });
+}
+
+// turn goes so many chapters on.
 function turn(step: number): void {
   const tops = ids.map((id) => document.getElementById(id)?.getBoundingClientRect().top ?? Infinity);
   let at = -1;
@@ -112,8 +137,7 @@ function turn(step: number): void {
     if (top < 200) at = i;
   });
   const id = ids[Math.max(0, Math.min(ids.length - 1, at + step))]!;
-  document.getElementById(id)?.scrollIntoView();
-  document.getElementById(id + '-title')?.focus({ preventScroll: true });
+  visit(id);
 }
 
 function keysFor(info: Info): Shortcut[] {

@@ -102,6 +102,7 @@ function ask(where: string, panel: string): [Promise<unknown>, () => void] {
 export interface Answer<T> {
   data?: T; // the last one that came, until the next is there
   error?: string;
+  of?: string; // the address that it is the answer of
   busy: boolean;
 }
 
@@ -113,21 +114,21 @@ export function useJSON<T>(where: string, panel: string): Answer<T> {
   useEffect(() => {
     if (where === '') return;
     if (kept.has(where)) {
-      set({ data: kept.get(where) as T, busy: false });
+      set({ data: kept.get(where) as T, of: where, busy: false });
       return;
     }
     let gone = false;
     let leave = () => {};
     set(({ data }) => (data === undefined ? { busy: true } : { data, busy: true }));
     // One that comes soon after another waits a little: a slider or a key held down makes many.
-    const wait = performance.now() - last.current < 150 ? 80 : 0;
+    const wait = performance.now() - last.current < 100 ? 40 : 0;
     last.current = performance.now();
     const timer = setTimeout(() => {
       const [body, drop] = ask(where, panel);
       leave = drop;
       body.then(
-        (data) => gone || set({ data: data as T, busy: false }),
-        (err: unknown) => gone || set({ error: err instanceof Error ? err.message : String(err), busy: false }),
+        (data) => gone || set({ data: data as T, of: where, busy: false }),
+        (err: unknown) => gone || set({ error: err instanceof Error ? err.message : String(err), of: where, busy: false }),
       );
     }, wait);
     return () => {
@@ -138,6 +139,3 @@ export function useJSON<T>(where: string, panel: string): Answer<T> {
   }, [where, panel]);
   return answer;
 }
-
-export const useView = <V extends View>(view: V, params: Params, panel: string): Answer<Views[V]> =>
-  useJSON<Views[V]>(address(view, params), panel);

@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Info } from './api';
 import { type Answer, type Params, request } from './client';
 import { quote } from './parts/copy';
+import { fit } from './state';
 
 export type { Info };
 
@@ -17,6 +18,7 @@ export function useInfo(): Answer<Info> {
     asked.then(
       (data) => {
         known = data;
+        fit(data.model.shape, data.model.tokenizer); // before anything is asked
         set({ data, busy: false });
       },
       (err: unknown) => set({ error: err instanceof Error ? err.message : String(err), busy: false }),
@@ -24,6 +26,12 @@ export function useInfo(): Answer<Info> {
   }, []);
   return answer;
 }
+
+// hasText tells whether the model has a tokenizer. One that has none reads ids of tokens, with commas between.
+export const hasText = (): boolean => known?.model.tokenizer ?? true;
+
+// reading names the text as the server takes it.
+export const reading = (text: string): Params => (hasText() ? { text } : { tokens: text });
 
 export const useInfoNow = (): Info | undefined => useInfo().data;
 

@@ -1,8 +1,9 @@
 // The reader's text as tokens, which all chapters share.
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
-import type { Piece } from './api';
-import { useView } from './client';
+import type { Piece, Views } from './api';
+import { address, useJSON } from './client';
+import { reading, useInfoNow } from './info';
 import { type State, useApp } from './state';
 
 export interface TextTokens {
@@ -16,7 +17,8 @@ export const useText = (): TextTokens => useContext(TextContext);
 
 export function useTokens(): TextTokens {
   const { text } = useApp();
-  const { data, error, busy } = useView('tokens', { text }, 'text');
+  const info = useInfoNow(); // which tells whether it is a text or ids
+  const { data, error, busy } = useJSON<Views['tokens']>(info ? address('tokens', reading(text)) : '', 'text');
   return { tokens: data?.result.pieces ?? [], busy, ...(error === undefined ? {} : { error }) };
 }
 

@@ -1,5 +1,6 @@
 // What the checks share: a browser, a page that is watched for errors, and the values of panels.
-// Environment: MODULES, the folder with the npm packages; BROWSER, the browser's program; BASE, the server's address.
+// Environment: MODULES, the folder with the npm packages; BROWSER, the browser's program; BASE, the server's address; BASE_IDS,
+// that of one whose model has no tokenizer.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
@@ -20,9 +21,24 @@ export function equal(got, want, what) {
   if (a !== b) fail(`${what}: found ${a?.slice(0, 400)}, expected ${b?.slice(0, 400)}`);
 }
 
+// patience bounds all waiting, in milliseconds: it ends a check that hangs. How fast a machine is must not decide.
+const patience = 120_000;
+
+// eventually tries until what is awaited is there.
+export async function eventually(check) {
+  for (const until = performance.now() + patience / 4; ; await new Promise((done) => setTimeout(done, 50))) {
+    try {
+      return await check();
+    } catch (err) {
+      if (performance.now() > until) throw err;
+    }
+  }
+}
+
 // open opens the page and watches it. faults has what must not be: errors in the console, requests to other hosts.
-export async function open(browser, query = '', options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', bypassCSP: false, ...options });
+export async function open(browser, query = '', { at = base, chapter, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...options });
+  context.setDefaultTimeout(patience);
   const page = await context.newPage();
   const faults = [];
   page.on('console', (m) => ['error', 'warning'].includes(m.type()) && faults.push(`console: ${m.text()} (${m.location().url})`));
@@ -32,9 +48,10 @@ export async function open(browser, query = '', options = {}) {
     d.dismiss();
   });
   page.on('request', (r) => {
-    if (!r.url().startsWith(base) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) faults.push(`request to another host: ${r.url()}`);
+    if (!r.url().startsWith(at) && !r.url().startsWith('data:') && !r.url().startsWith('blob:')) faults.push(`request to another host: ${r.url()}`);
   });
-  await page.goto(base + query);
+  // The training run that the test offers knows few characters: it reads a text of its own.
+  await page.goto(at + query + (query ? '&' : '?') + 'probe=the' + (chapter ? '#' + chapter : ''));
   await page.waitForSelector('main .chapter');
   return { page, context, faults };
 }
@@ -47,28 +64,29 @@ export async function settle(page) {
       return box.bottom > -100 && box.top < innerHeight + 100;
     });
     return near.every((p) => p.getAttribute('aria-busy') !== 'true');
-  }, undefined, { timeout: 30000 });
+  });
 }
 
-// walk scrolls through the page, so that each panel comes near the screen.
+// walk goes through the page, so that each panel is looked at and has its values.
 export async function walk(page) {
-  const count = await page.locator('.chapter').count();
-  for (let i = 0; i < count; i++) {
-    await page.locator('.chapter').nth(i).evaluate((e) => e.scrollIntoView({ block: 'start', behavior: 'instant' }));
-    const panels = page.locator('.chapter').nth(i).locator('.panel');
-    for (let k = 0; k < (await panels.count()); k++) {
-      await panels.nth(k).evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
-      await page.waitForTimeout(60);
-      await settle(page);
-    }
-  }
+  const panels = page.locator('.panel[data-view]:not([data-view="generate"], [data-view="train"])');
+  for (let i = 0, count = await panels.count(); i < count; i++) await ready(page, panels.nth(i), 'data-asked');
+}
+
+// ready waits until an element has an attribute, and is not busy. It is kept on the screen: what is above may still grow.
+export async function ready(page, at, attribute) {
+  await at.evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
+  await page.waitForFunction(([e, attribute]) => {
+    if (e.hasAttribute(attribute) && e.getAttribute('aria-busy') !== 'true') return true;
+    e.scrollIntoView({ block: 'center', behavior: 'instant' });
+    return false;
+  }, [await at.elementHandle(), attribute], { polling: 40 });
 }
 
 // panel brings a panel near the screen, waits for its values, and gives it with the JSON that it asked for.
 export async function panel(page, view, title) {
   const at = page.locator(`.panel[data-view="${view}"]`, title ? { has: page.locator('h3', { hasText: title }) } : {}).first();
-  await at.evaluate((e) => e.scrollIntoView({ block: 'center', behavior: 'instant' }));
-  await page.waitForFunction((e) => e.dataset.asked !== undefined && e.getAttribute('aria-busy') !== 'true', await at.elementHandle(), { timeout: 30000 });
+  await ready(page, at, 'data-asked');
   const asked = await at.getAttribute('data-asked');
   const answer = await fetch(base + asked);
   if (!answer.ok) fail(`${asked}: ${answer.status} ${await answer.text()}`);

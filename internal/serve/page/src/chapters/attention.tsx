@@ -1,6 +1,5 @@
-import { useState } from 'preact/hooks';
 import type { AttentionHead, AttentionPair, AttentionResult } from '../api';
-import type { Info } from '../info';
+import { type Info, reading } from '../info';
 import { Num, percent, short } from '../number';
 import { Choice, Stepper, Switch } from '../parts/field';
 import { HeatMap } from '../parts/heatmap';
@@ -15,7 +14,7 @@ import { AttentionProse } from './prose';
 
 export function Attention({ info }: { info: Info }) {
   const { text, layer, head, weighted } = useApp();
-  const shared = { text, ...(weighted ? { weighted: true } : {}) };
+  const shared = { ...reading(text), ...(weighted ? { weighted: true } : {}) };
   const steppers = (
     <>
       <Stepper id="attention-layer" label="Layer" value={layer} count={info.model.shape.layers} onValue={(layer) => go({ layer })} />
@@ -64,8 +63,8 @@ function most(h: AttentionHead | undefined): number {
 
 function OneHead({ r }: { r: AttentionResult }) {
   const state = useApp();
-  const [col, setCol] = useState(0);
   const tokens = r.tokens ?? [];
+  const names = tokens.map((t) => visible(t.text));
   const at = positionOf(state, tokens);
   const h = r.heads?.[0];
   const row = h?.map?.[at] ?? [];
@@ -73,21 +72,18 @@ function OneHead({ r }: { r: AttentionResult }) {
   const strongest = Math.max(...row.map((v) => v ?? 0), 1e-9);
   return (
     <>
-      {r.maps_left_out && <p class="note">{r.maps_left_out}</p>}
+      {r.maps_left_out && <p class="note">The maps are left out: {r.maps_left_out}.</p>}
       {h?.map && (
         <>
-          <p class="note">What position {at} looks at: the darker, the more.</p>
+          <p class="note">What position {at} looks at: the stronger the colour, the more.</p>
           <TokenStrip
             wrap label={`Tokens, coloured by how much position ${at} looks at them`} chosen={at} onChoose={(position) => go({ position })}
             tokens={tokens.map((t, i) => ({ text: t.text, strength: (row[i] ?? 0) / strongest, note: i > at ? 'comes later' : short(row[i] ?? 0) }))}
           />
           <HeatMap
-            label={`Attention of head ${h.head} of layer ${h.layer}`} rows={tokens.length} cols={tokens.length} value={(a, b) => value(h, a, b)} low={0} high={high}
-            row={at} col={Math.min(col, at)} rowName="position that looks" colName="position that is looked at"
-            onSelect={(position, to) => {
-              setCol(to);
-              go({ position });
-            }}
+            label={`Attention of head ${h.head} of layer ${h.layer}`} rows={tokens.length} cols={tokens.length} of={h} rowLabels={names} colLabels={names} value={(a, b) => value(h, a, b)} low={0} high={high}
+            row={at} col={Math.min(state.col, at)} rowName="position that looks" colName="position that is looked at"
+            onSelect={(position, col) => go({ position, col })}
             describe={(a, b) => `${a} ${visible(tokens[a]?.text ?? '')} looks at ${b} ${visible(tokens[b]?.text ?? '')}: ${b > a ? 'it comes later' : short(value(h, a, b) ?? NaN)}`}
           />
         </>
@@ -106,11 +102,15 @@ function Pairs({ r, list, caption }: { r: AttentionResult; list: AttentionPair[]
       columns={[
         { head: 'Who', cell: (p) => <button type="button" class="quiet" onClick={() => go({ layer: p.layer, head: p.head, position: p.from })}><Piece text={text(p.from)} /> {p.from}</button> },
         { head: 'Looks at', cell: (p) => <><Piece text={text(p.to)} /> {p.to}</> },
-        { head: 'Layer', number: true, cell: (p) => <Num value={p.layer} /> },
-        { head: 'Head', number: true, cell: (p) => <Num value={p.head} /> },
+        ...((r.heads ?? []).length === 1 ? [] : [
+          { head: 'Layer', number: true, cell: (p: AttentionPair) => <Num value={p.layer} /> },
+          { head: 'Head', number: true, cell: (p: AttentionPair) => <Num value={p.head} /> },
+        ]),
         { head: 'Probability', number: true, cell: (p) => <Num value={p.prob} as={percent} /> },
-        ...(r.weighted ? [{ head: 'Takes', number: true, cell: (p: AttentionPair) => <Num value={p.carried} /> }] : []),
-        { head: 'Weight', number: true, cell: (p) => <Num value={p.weight} /> },
+        ...(r.weighted ? [
+          { head: 'Takes', number: true, cell: (p: AttentionPair) => <Num value={p.carried} /> },
+          { head: 'Weight', number: true, cell: (p: AttentionPair) => <Num value={p.weight} /> },
+        ] : []),
         { head: 'Bar', cell: (p) => <Bar share={(p.weight ?? 0) / widest} /> },
       ]}
     />
@@ -140,11 +140,11 @@ function LayerHeads({ r }: { r: AttentionResult }) {
   const n = (r.tokens ?? []).length;
   return (
     <>
-      {r.maps_left_out && <p class="note">{r.maps_left_out}</p>}
+      {r.maps_left_out && <p class="note">The maps are left out: {r.maps_left_out}.</p>}
       <div class="thumbs" role="group" aria-label="Heads of the layer">
         {heads.map((h) => (
           <button key={h.head} type="button" aria-pressed={h.head === head} onClick={() => go({ head: h.head })}>
-            {h.map && <Thumb size={n} high={r.weighted ? most(h) : 1} value={(a, b) => value(h, a, b)} />}
+            {h.map && <Thumb of={h} size={n} high={r.weighted ? most(h) : 1} value={(a, b) => value(h, a, b)} />}
             <span>Head {h.head}</span>
           </button>
         ))}
@@ -154,7 +154,7 @@ function LayerHeads({ r }: { r: AttentionResult }) {
 }
 
 const figures: [keyof AttentionHead & ('first' | 'self' | 'previous' | 'distance' | 'entropy'), string][] = [
-  ['first', 'to the first token'], ['self', 'to itself'], ['previous', 'to the one before'], ['distance', 'how far back'], ['entropy', 'entropy (nats)'],
+  ['first', 'weight on the first token'], ['self', 'weight on itself'], ['previous', 'weight on the one before'], ['distance', 'tokens back'], ['entropy', 'entropy (nats)'],
 ];
 
 function Figures({ heads }: { heads: AttentionHead[] }) {
@@ -170,19 +170,20 @@ function Figures({ heads }: { heads: AttentionHead[] }) {
   );
 }
 
+const numbers = (name: string, count: number) => Array.from({ length: count }, (_, i) => name + i);
+
 function AllHeads({ r, info }: { r: AttentionResult; info: Info }) {
-  const { layer, head } = useApp();
-  const [which, setWhich] = useState<string>('previous');
+  const { layer, head, figure } = useApp();
   const { layers, heads } = info.model.shape;
-  const [key, name] = figures.find(([k]) => k === which) ?? figures[0]!;
+  const [key, name] = figures.find(([k]) => k === figure) ?? figures[0]!;
   const of = (l: number, h: number) => r.heads?.[l * heads + h]?.[key];
   let high = key === 'distance' || key === 'entropy' ? 0 : 1;
   for (const h of r.heads ?? []) high = Math.max(high, h[key] ?? 0);
   return (
     <>
-      <div class="controls"><Choice id="figure" label="How much goes" value={which} options={figures} onValue={setWhich} /></div>
+      <div class="controls"><Choice id="figure" label="The colour shows" value={key} options={figures} onValue={(figure) => go({ figure })} /></div>
       <HeatMap
-        label={`Heads by: ${name}`} rows={layers} cols={heads} value={of} low={0} high={high || 1} row={layer} col={head} rowName="layer" colName="head"
+        label={`Heads by: ${name}`} rows={layers} cols={heads} rowLabels={numbers('layer ', layers)} colLabels={numbers('', heads)} of={(r.heads ?? []).map((h) => h[key]).join()} value={of} low={0} high={high || 1} row={layer} col={head} rowName="layer" colName="head"
         onSelect={(layer, head) => go({ layer, head })} describe={(l, h) => `Layer ${l}, head ${h}, ${name}: ${short(of(l, h) ?? NaN)}`}
       />
       <Pairs r={r} list={r.pairs ?? []} caption="The strongest pairs of all heads" />

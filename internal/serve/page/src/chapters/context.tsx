@@ -1,8 +1,8 @@
-import { useState } from 'preact/hooks';
 import type { ContextResult, ContextText } from '../api';
+import { hasText } from '../info';
 import { Num, percent, short } from '../number';
 import { TokenButton } from '../parts/candidates';
-import { Field, Slider } from '../parts/field';
+import { Field, Slider, Switch } from '../parts/field';
 import { Panel } from '../parts/panel';
 import { TokenStrip } from '../parts/strip';
 import { Bar, Table } from '../parts/table';
@@ -11,19 +11,21 @@ import { Piece } from '../text';
 import { ContextProse } from './prose';
 
 export function Context() {
-  const { text, other, word } = useApp();
+  const { text, other, word, ends } = useApp();
+  const last = ends === 1 || !hasText();
   const ready = text.trim() !== '' && other.trim() !== '';
   return (
     <>
       <ContextProse />
       <div class="panels">
         <Panel
-          view="context" title="The same word in two texts" params={ready ? { first: text, second: other, word, top: 5 } : null}
+          view="context" title="The same word in two texts" params={ready ? { first: text, second: other, top: 5, ids: !hasText(), ...(last ? { at: '-1,-1' } : { word }) } : null}
           about={<>The first text is yours, from the top of the page. Words move the vector only if they stand before it.</>}
           controls={
             <>
               <Field id="other" label="Second text" value={other} wait={300} onValue={(other) => go({ other }, true)} />
-              <Field id="word" label="Word" value={word} wait={300} onValue={(word) => go({ word }, true)} hint="Empty: one that both texts have." />
+              {!last && <Field id="word" label="Word" value={word} wait={300} onValue={(word) => go({ word }, true)} hint="Empty: one that both texts have." />}
+              {hasText() && <Switch label="The last tokens instead" on={ends === 1} onValue={(on) => go({ ends: on ? 1 : 0 })} />}
             </>
           }
           table={(r) => <Stages r={r} />}
@@ -38,7 +40,7 @@ export function Context() {
 const after = (stage: number) => (stage === 0 ? 'embedding' : `block ${stage - 1}`);
 
 function Apart({ r }: { r: ContextResult }) {
-  const { layer } = useApp();
+  const { layer, from, from2 } = useApp();
   const apart = r.apart ?? [];
   const widest = Math.max(...apart.map((a) => a.cosine_distance ?? 0), 1e-9);
   const block = Math.min(layer, apart.length - 2);
@@ -55,16 +57,23 @@ function Apart({ r }: { r: ContextResult }) {
         ]}
       />
       {r.without_position && <p class="note">Without the embeddings of their positions the first vectors are <Num value={r.without_position.euclidean} /> apart.</p>}
-      <Slider id="context-block" label="Which words moved it, in block" min={0} max={Math.max(0, apart.length - 2)} step={1} value={block} onValue={(layer) => go({ layer })} />
-      <Moved name="In your text" text={r.first} block={block} />
-      <Moved name="In the second text" text={r.second} block={block} />
+      <Slider id="context-block" label="Which words moved it, in block" min={0} max={Math.max(0, apart.length - 2)} step={1} value={block} onValue={(layer) => go({ layer }, true)} />
+      <Moved name="In your text" text={r.first} block={block} chosen={from} onChoose={(from) => go({ from })} />
+      <Moved name="In the second text" text={r.second} block={block} chosen={from2} onChoose={(from2) => go({ from2 })} />
     </>
   );
 }
 
+interface MovedProps {
+  name: string;
+  text: ContextText;
+  block: number;
+  chosen: number;
+  onChoose: (token: number) => void;
+}
+
 // Moved colours a text by how much attention took from each word, and lists what moved the vector most.
-function Moved({ name, text, block }: { name: string; text: ContextText; block: number }) {
-  const [chosen, choose] = useState(0);
+function Moved({ name, text, block, chosen, onChoose }: MovedProps) {
   const tokens = text.tokens ?? [];
   const moves = text.blocks?.[block];
   const positions = moves?.positions ?? [];
@@ -75,7 +84,7 @@ function Moved({ name, text, block }: { name: string; text: ContextText; block: 
     <div>
       <h4>{name}</h4>
       <TokenStrip
-        wrap label={`${name}: tokens, coloured by how much attention of block ${block} took from them`} chosen={at} onChoose={choose}
+        wrap label={`${name}: tokens, coloured by how much attention of block ${block} took from them`} chosen={at} onChoose={onChoose}
         tokens={tokens.map((t, i) => ({ text: t.text, strength: (positions[i]?.length ?? 0) / most, note: short(positions[i]?.length ?? NaN) }))}
       />
       {one && moves && (

@@ -1,6 +1,5 @@
-import { useState } from 'preact/hooks';
 import type { ForgetResult, Slide } from '../api';
-import type { Info } from '../info';
+import { type Info, reading } from '../info';
 import { Num, percent } from '../number';
 import { Slider } from '../parts/field';
 import { Panel } from '../parts/panel';
@@ -17,7 +16,7 @@ export function Forget({ info }: { info: Info }) {
       <ForgetProse info={info} />
       <div class="panels">
         <Panel
-          view="forget" title="What has left the window" params={{ text, context: window, predict: 12, temperature, seed, top: 5 }}
+          view="forget" title="What has left the window" params={{ ...reading(text), context: window, predict: 12, temperature, seed, top: 5 }}
           about={<>The model writes on, with a window that is small enough to fill up before your eyes. When it is full, the older half goes.</>}
           controls={<Slider id="window" label="The window holds" min={0} max={most} step={1} value={Math.min(window, most)} say={(v) => (v === 0 ? 'the text' : `${v} tokens`)} onValue={(window) => go({ window }, true)} />}
           table={(r) => <Steps r={r} />}
@@ -32,19 +31,19 @@ export function Forget({ info }: { info: Info }) {
 function Window({ r }: { r: ForgetResult }) {
   const steps = r.steps ?? [];
   const tokens = r.tokens ?? [];
-  const [chosen, choose] = useState(-1);
+  const { step: chosen } = useApp();
   const at = chosen < 0 ? steps.length - 1 : Math.min(chosen, steps.length - 1);
   const step = steps[at];
   if (!step) return null;
   const slide = (r.slides ?? []).filter((s) => s.step <= at).pop();
   return (
     <>
-      <Slider id="forget-step" label="After step" min={0} max={steps.length - 1} step={1} value={at} say={(v) => `${v} of ${steps.length - 1}`} onValue={choose} />
-      <p class="window" aria-label={`The model sees positions ${step.from} to ${step.to}`}>
+      <Slider id="forget-step" label="After step" min={0} max={steps.length - 1} step={1} value={at} say={(v) => `${v} of ${steps.length - 1}`} onValue={(v) => go({ step: v === steps.length - 1 ? -1 : v }, true)} />
+      <div class="window" role="group" aria-label={`The model sees positions ${step.from} to ${step.to}`}>
         {tokens.slice(0, step.to + 1).map((t, i) => (
           <span key={i} class={i < step.from ? 'gone' : i >= r.given ? 'wrote' : 'seen'}>{visible(t.text)}</span>
         ))}
-      </p>
+      </div>
       <p class="readout">
         The window holds <Num value={r.context} /> tokens; this model could have <Num value={r.most} />. Now it sees positions <Num value={step.from} /> to{' '}
         <Num value={step.to} />. It read <Num value={step.read} /> {step.read === 1 ? 'token' : 'tokens'} in this step{step.slid && ', because the window slid'}.

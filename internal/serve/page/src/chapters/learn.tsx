@@ -1,14 +1,17 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { TrainingLook, TrainingStart, TrainingStep, TrainDone, TrainSteps } from '../api';
+import type { Info } from '../info';
 import { Num, percent, short } from '../number';
 import { Field, Slider } from '../parts/field';
 import { HeatMap } from '../parts/heatmap';
 import { Lines } from '../parts/lines';
 import { say } from '../parts/say';
 import { Bar, Table } from '../parts/table';
+import { go, useApp } from '../state';
 import { stream } from '../stream';
 import { Piece, visible } from '../text';
 import { LearnProse } from './prose';
+import { Run } from './run';
 
 interface Course {
   start?: TrainingStart;
@@ -17,12 +20,13 @@ interface Course {
   done?: TrainDone;
 }
 
-export function Learn() {
+export function Learn({ info }: { info: Info }) {
   return (
     <>
       <LearnProse />
       <div class="panels">
         <Live />
+        <Run info={info} />
       </div>
     </>
   );
@@ -30,9 +34,7 @@ export function Learn() {
 
 // Live has the server train a small model, and shows what it has come to.
 function Live() {
-  const [text, setText] = useState('');
-  const [steps, setSteps] = useState(500);
-  const [layers, setLayers] = useState(2);
+  const { lesson, steps, blocks } = useApp();
   const [course, setCourse] = useState<Course>({ steps: [], looks: [] });
   const [error, setError] = useState('');
   const [running, setRunning] = useState(false);
@@ -49,7 +51,7 @@ function Live() {
     let now: Course = { steps: [], looks: [] };
     setCourse(now);
     try {
-      await stream('train', { text, steps, layers }, abort.signal, ({ event, data }) => {
+      await stream('train', { text: lesson, steps, layers: blocks }, abort.signal, ({ event, data }) => {
         if (event === 'start') now = { ...now, start: data as TrainingStart };
         else if (event === 'steps') now = { ...now, steps: [...now.steps, ...((data as TrainSteps).steps ?? [])] };
         else if (event === 'look') now = { ...now, looks: [...now.looks, data as TrainingLook] };
@@ -69,10 +71,10 @@ function Live() {
     <article class="panel" aria-labelledby="live-title" aria-busy={running} data-view="train" data-steps={course.done ? String(course.done.steps) : undefined}>
       <header><h3 id="live-title">A model that learns before your eyes</h3></header>
       <div class="about">A small GPT learns a text character by character, from random weights, on the same device. Nothing is saved.</div>
-      <Field id="lesson" label="Text to learn" value={text} lines={3} onValue={setText} hint="Empty: the first chapters of a novel. About a page of text is needed, at least." />
+      <Field id="lesson" label="Text to learn" value={lesson} lines={3} onValue={(lesson) => go({ lesson }, true)} hint="Empty: the first chapters of a novel. About a page of text is needed, at least." />
       <div class="controls">
-        <Slider id="steps" label="Steps" min={50} max={2000} step={50} value={steps} onValue={setSteps} />
-        <Slider id="layers" label="Blocks" min={1} max={4} step={1} value={layers} onValue={setLayers} />
+        <Slider id="steps" label="Steps" min={50} max={2000} step={50} value={steps} onValue={(steps) => go({ steps }, true)} />
+        <Slider id="layers" label="Blocks" min={1} max={4} step={1} value={blocks} onValue={(blocks) => go({ blocks }, true)} />
         {running
           ? <button type="button" id="teach" onClick={() => stop.current?.abort()}>Stop</button>
           : <button type="button" id="teach" class="main" onClick={() => void learn()}>Learn</button>}
@@ -96,8 +98,9 @@ function Progress({ course, mark }: { course: Course; mark: number | undefined }
   return (
     <>
       <p class="readout">
-        <Num value={start!.weights} /> weights in {start!.layers} blocks, <Num value={start!.characters} /> characters of text, {start!.vocab} different
-        ones.{last && <> Step <Num value={last.step} /> of {start!.steps}: loss <Num value={last.loss} /> nats a character; whoever takes all for equally likely has <Num value={start!.uniform_loss} />.</>}
+        A model of <Num value={start!.weights} /> weights with {start!.layers} {start!.layers === 1 ? 'block' : 'blocks'} reads a text of <Num value={start!.characters} /> characters.
+        Its vocabulary has <Num value={start!.vocab} /> tokens.{last && <> Step <Num value={last.step} /> of {start!.steps}: the loss is <Num value={last.loss} /> nats a
+        character. To take all tokens for equally likely would give <Num value={start!.uniform_loss} />.</>}
       </p>
       {steps.length > 1 && (
         <Lines
@@ -160,7 +163,7 @@ function Look({ look }: { look: TrainingLook }) {
       <section>
         <h4>Who looks at whom, layer {look.attention.layer}, head {look.attention.head}</h4>
         <HeatMap
-          label="Attention of the model that learns" rows={rows.length} cols={rows.length} value={(r, c) => rows[r]?.[c]} low={0} high={1}
+          label="Attention of the model that learns" rows={rows.length} cols={rows.length} of={look} rowLabels={probe.map(visible)} colLabels={probe.map(visible)} value={(r, c) => rows[r]?.[c]} low={0} high={1}
           row={cursor[0]} col={cursor[1]} rowName="character that looks" colName="character that is looked at" onSelect={(r, c) => setCursor([r, c])}
           describe={(r, c) => `${visible(probe[r] ?? '')} looks at ${visible(probe[c] ?? '')}: ${c > r ? 'it comes later' : percent(rows[r]?.[c] ?? 0)}`}
         />

@@ -1,6 +1,6 @@
-import { useState } from 'preact/hooks';
 import type { Ablation, Attribution, Lens } from '../api';
-import type { Info } from '../info';
+import type { Params } from '../client';
+import { type Info, reading } from '../info';
 import { Num, percent, short } from '../number';
 import { Candidates, Sought } from '../parts/candidates';
 import { Grid } from '../parts/grid';
@@ -15,16 +15,15 @@ import { LensProse } from './prose';
 export function LensChapter({ info }: { info: Info }) {
   const state = useApp();
   const { tokens } = useText();
-  const shared = { text: state.text, position: where(state, tokens), answer: answerOf(state) };
-  const [all, setAll] = useState(false);
+  const shared = { ...reading(state.text), position: where(state, tokens), answer: answerOf(state) };
   return (
     <>
       <LensProse info={info} />
       <div class="panels">
         <Panel
-          view="lens" title="What each block would say" params={{ ...shared, show: 'lens', positions: all ? 0 : 8 }}
-          about={<>The likeliest next token after each block, for the chosen position and those before it. Darker cells are more probable.</>}
-          controls={<button type="button" aria-pressed={all} onClick={() => setAll(!all)}>All positions</button>}
+          view="lens" title="What each block would say" params={{ ...shared, show: 'lens', positions: state.all ? 0 : 8 }}
+          about={<>The likeliest next token after each block, for the chosen position and those before it. The stronger a cell is coloured, the more probable.</>}
+          controls={<button type="button" aria-pressed={state.all === 1} onClick={() => go({ all: state.all ? 0 : 1 })}>All positions</button>}
           made={['scores']} table={(r) => r.lens && <LensTable lens={r.lens} />}
         >
           {(r) => r.lens && <LensGrid lens={r.lens} layers={info.model.shape.layers} />}
@@ -50,7 +49,7 @@ function LensGrid({ lens, layers }: { lens: Lens; layers: number }) {
   const blocks = lens.blocks ?? [];
   const tokens = lens.tokens ?? [];
   const count = blocks[0]?.length ?? 0;
-  const [row, setRow] = useState(layers);
+  const row = state.row < 0 ? layers : state.row;
   const at = blocks[row]?.[count - 1];
   return (
     <>
@@ -67,8 +66,8 @@ function LensGrid({ lens, layers }: { lens: Lens; layers: number }) {
           };
         }}
         onSelect={(r, c) => {
-          setRow(r);
-          if (r > 0) go({ layer: r - 1, position: c === count - 1 && state.position < 0 ? -1 : lens.from + c });
+          const position = c === count - 1 && state.position < 0 ? -1 : lens.from + c;
+          go({ row: r === layers ? -1 : r, position, ...(r > 0 ? { layer: r - 1 } : {}) });
         }}
       />
       {at && (
@@ -163,7 +162,7 @@ function HeadTable({ a }: { a: Attribution }) {
 
 interface SharedProps {
   info: Info;
-  shared: { text: string; position: number; answer: string | undefined };
+  shared: Params;
 }
 
 // Off switches parts off, and shows what changes.
@@ -239,15 +238,13 @@ function ChangeTable({ a }: { a: Ablation }) {
 
 // Each switches each head off, one after the other. That is a run for each, so it is done on request.
 function Each({ info, shared }: SharedProps) {
-  const { layer, head } = useApp();
+  const { layer, head, each } = useApp();
   const { layers, heads } = info.model.shape;
-  const asked = JSON.stringify(shared);
-  const [wanted, want] = useState('');
   return (
     <Panel
-      view="lens" title="Without each head in turn" params={wanted === asked ? { ...shared, show: 'ablation', each: 'heads' } : null}
+      view="lens" title="Without each head in turn" params={each === 1 ? { ...shared, show: 'ablation', each: 'heads' } : null}
       about={<>By how much the logarithm of the answer's probability changes when one head is off: {layers * heads} runs of the model.</>}
-      controls={wanted !== asked && <button type="button" class="main" onClick={() => want(asked)}>Try each head</button>}
+      controls={each !== 1 && <button type="button" class="main" onClick={() => go({ each: 1 })}>Try each head</button>}
       table={(r) => (
         <Table
           caption="The answer's probability without each head" rows={r.each ?? []}
@@ -269,7 +266,7 @@ function Each({ info, shared }: SharedProps) {
         for (let l = 0; l < layers; l++) for (let h = 0; h < heads; h++) most = Math.max(most, Math.abs(change(l, h) ?? 0));
         return (
           <HeatMap
-            label="Change of the answer's log probability without each head" rows={layers} cols={heads} value={change} low={-most} high={most} signs
+            label="Change of the answer's log probability without each head" rows={layers} cols={heads} of={r} rowLabels={Array.from({ length: layers }, (_, i) => `block ${i}`)} colLabels={Array.from({ length: heads }, (_, i) => String(i))} value={change} low={-most} high={most} signs
             row={layer} col={Math.max(0, head)} rowName="block" colName="head" onSelect={(layer, head) => go({ layer, head })}
             describe={(l, h) => `Block ${l}, head ${h}: ${short(change(l, h) ?? NaN)} nats`}
           />

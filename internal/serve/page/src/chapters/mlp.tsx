@@ -1,5 +1,5 @@
 import type { MLPAnswer, MLPAnswers, MLPNeuron, TokenScore } from '../api';
-import type { Info } from '../info';
+import { type Info, reading } from '../info';
 import { Num, percent, short } from '../number';
 import { TokenButton } from '../parts/candidates';
 import { Stepper } from '../parts/field';
@@ -20,7 +20,7 @@ export function MLP({ info }: { info: Info }) {
       <MLPProse info={info} />
       <div class="panels">
         <Panel
-          view="mlp" title="The questions that the vector answers most strongly" params={{ text, layer, position: where(state, tokens), top: 12, writes: 5 }} made={['.mlp.hidden', '.mlp.output']}
+          view="mlp" title="The questions that the vector answers most strongly" params={{ ...reading(text), layer, position: where(state, tokens), top: 12, writes: 5 }} made={['.mlp.hidden', '.mlp.output']}
           controls={<Stepper id="mlp-layer" label="Layer" value={layer} count={info.model.shape.layers} onValue={(layer) => go({ layer })} />}
           about={<>Each question is a neuron. Its answer is a number, times which the neuron's own vector is added. Choose a neuron to see where it answers.</>}
           table={(r) => r.answers && <Shares r={r.answers} />}
@@ -28,7 +28,7 @@ export function MLP({ info }: { info: Info }) {
           {(r) => r.answers && <Answers r={r.answers} />}
         </Panel>
         <Panel
-          view="mlp" title="One neuron, at all positions" params={neuron < 0 ? null : { text, layer, neuron, top: 12, writes: 10 }} made={['.mlp.hidden']}
+          view="mlp" title="One neuron, at all positions" params={neuron < 0 ? null : { ...reading(text), layer, neuron, top: 12, writes: 10 }} made={['.mlp.hidden']}
           controls={<Stepper id="neuron" label="Neuron" value={neuron} count={info.model.shape.inner} special="none" onValue={(neuron) => go({ neuron })} />}
           about={neuron < 0 ? <>Choose a neuron in the list above.</> : undefined}
           table={(r) => r.neuron && <Values r={r.neuron} />}
@@ -101,7 +101,7 @@ function Neuron({ r }: { r: MLPNeuron }) {
   };
   return (
     <>
-      <p class="note">Where it answers: the darker, the stronger.</p>
+      <p class="note">Where it answers: the stronger the colour, the larger the answer.</p>
       <TokenStrip
         wrap label={`Tokens, coloured by how strongly neuron ${r.neuron} answers`} chosen={positionOf(state, tokens)} onChoose={(position) => go({ position })}
         tokens={tokens.map((t, i) => ({ text: t.text, strength: Math.abs(values[i] ?? 0) / most, note: short(values[i] ?? NaN) }))}

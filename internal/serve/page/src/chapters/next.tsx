@@ -1,5 +1,5 @@
-import type { NextResult, NextTemperature } from '../api';
-import type { Info } from '../info';
+import type { Candidate, NextResult, NextTemperature } from '../api';
+import { type Info, reading } from '../info';
 import { Num, percent, short } from '../number';
 import { Candidates, TokenButton } from '../parts/candidates';
 import { Slider } from '../parts/field';
@@ -13,19 +13,34 @@ import { LastProse, NextProse } from './prose';
 
 // Both chapters show parts of one answer: it is asked for once.
 const params = (state: State, tokens: unknown[]) => ({
-  text: state.text, top: 10, position: where(state, tokens), temperature: temperatures(state),
+  ...reading(state.text), top: 10, position: where(state, tokens), temperature: temperatures(state),
   'top-k': state.topk === 0 ? undefined : state.topk, 'top-p': state.topp === 1 ? undefined : state.topp,
 });
 
 const temperatures = (state: State) => [...new Set([0.5, 1, 2, state.temperature])].sort((a, b) => a - b).join(',');
 
-export function Last() {
+export function Last({ info }: { info: Info }) {
   const state = useApp();
   const { tokens } = useText();
+  const { width, vocab } = info.model.shape;
   return (
     <>
       <LastProse />
       <div class="panels">
+        <Panel
+          view="lens" title="From a vector to scores" params={{ ...reading(state.text), show: 'lens', positions: 1, top: 12, position: where(state, tokens) }} made={['scores']}
+          about={<>The vector of the chosen position after all blocks, {width.toLocaleString('en')} numbers, is multiplied with the unembedding matrix: that gives {vocab.toLocaleString('en')} scores, one for each token.</>}
+        >
+          {(r) => {
+            const last = r.lens?.blocks?.at(-1)?.at(-1);
+            return last && (
+              <>
+                <Scores list={last.top ?? []} />
+                <p class="readout">These are the highest. Softmax makes them a distribution, whose entropy is <Num value={last.entropy} /> nats.</p>
+              </>
+            );
+          }}
+        </Panel>
         <Panel
           view="next" title="Every vector predicts" params={params(state, tokens)} made={['scores']}
           about={<>Each token, coloured by how much it surprised the model after those before it. Choose one to see what the model expects after it.</>}
@@ -35,6 +50,21 @@ export function Last() {
         </Panel>
       </div>
     </>
+  );
+}
+
+function Scores({ list }: { list: Candidate[] }) {
+  const widest = Math.max(...list.map((c) => Math.abs(c.score ?? 0)), 1e-9);
+  return (
+    <Table
+      caption="The highest scores" rows={list}
+      columns={[
+        { head: 'Token', cell: (c) => <TokenButton id={c.id} text={c.text} /> },
+        { head: 'Score', number: true, cell: (c) => <Num value={c.score} /> },
+        { head: 'Bar', cell: (c) => <Bar signs share={(c.score ?? 0) / widest} /> },
+        { head: 'Probability', number: true, cell: (c) => <Num value={c.prob} as={percent} /> },
+      ]}
+    />
   );
 }
 
@@ -99,7 +129,7 @@ export function Next({ info }: { info: Info }) {
   return (
     <>
       <NextProse info={info} />
-      <div class="panels two">
+      <div class="panels">
         <Panel
           view="next" title="What may come next" params={params(state, tokens)} made={['scores']}
           about={<>The likeliest tokens after the chosen position, with the scores of which softmax made probabilities.</>}

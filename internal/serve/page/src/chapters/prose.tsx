@@ -10,11 +10,13 @@ export const WhatProse = () => (
   <Prose>
     <p>
       <strong>GPT</strong> stands for <em>generative pretrained transformer</em>. Generative: it makes new text. Pretrained: it has learned from
-      a large amount of text, and can be trained further for a task. Transformer: the kind of neural network that it is.
+      a large amount of text, and can be trained further for a task. Transformer: the kind of neural network that it is,
+      first used in 2017 to translate.
     </p>
     <p>
       It takes a text and predicts what comes next, as a probability for every small piece of text that could follow. To write, it takes one of
-      these pieces by chance, appends it, and predicts again. This page follows your text through the model, step by step. The model that you
+      these pieces by chance, appends it, and predicts again. All that goes in and comes out is an array of numbers, called a tensor: its shape
+      stands beside each step. This page follows your text through the model, step by step. The model that you
       loaded computes every number on it.
     </p>
   </Prose>
@@ -53,7 +55,8 @@ export const AttentionProse = ({ info }: { info: Info }) => (
     </p>
     <p>
       Each of the {info.model.shape.layers} blocks does this with {info.model.shape.heads} heads at the same time, which look for different things.
-      No position sees a later one. That is why the upper half of each picture is empty.
+      No position sees a later one. That is why the upper right half of each
+      picture is empty. What matters may stand far back in the text.
     </p>
   </Prose>
 );
@@ -62,7 +65,7 @@ export const ContextProse = () => (
   <Prose>
     <p>
       The same word begins with the same vector wherever it stands. <em>Model</em> in <q>a machine learning model</q> and in <q>a fashion model</q>{' '}
-      start as one point. Block by block the vectors soak in their context and move apart. Give two texts that share a word, and see how far, and
+      start as one point. So does <em>king</em>, whose vector may come to tell of a king who lived in Scotland. Block by block the vectors soak in their context and move apart. Give two texts that share a word, and see how far, and
       which words moved it.
     </p>
   </Prose>
@@ -72,8 +75,8 @@ export const MLPProse = ({ info }: { info: Info }) => (
   <Prose>
     <p>
       After attention comes a multilayer perceptron (MLP). Here the vectors do not talk to each other: each goes through the same operation by
-      itself, all in parallel. It is like a list of {many(info.model.shape.inner)} questions about the vector. Each answer that is not near zero
-      adds its own vector to the result, which makes some tokens more likely and others less.
+      itself, all in parallel. It is like a list of {many(info.model.shape.inner)} questions about the vector. Each question has
+      a vector of its own. The answer is a number, and that many times this vector is added, which makes some tokens more likely and others less.
     </p>
   </Prose>
 );
@@ -95,7 +98,7 @@ export const LensProse = ({ info }: { info: Info }) => (
 export const LastProse = () => (
   <Prose>
     <p>
-      At the end all that matters of the text should be in the last vector. The prediction of the next token is made of this vector alone. The other
+      At the end all that matters of the text should be in the last vector. The prediction of the next token is made from this vector alone. The other
       vectors predict too: each the token that follows it. For writing only the last one counts. For training all of them do, so that one text
       gives as many lessons as it has tokens.
     </p>
@@ -125,7 +128,9 @@ export const SampleProse = () => (
 export const ForgetProse = ({ info }: { info: Info }) => (
   <Prose>
     <p>
-      The model takes at most {many(info.model.shape.context)} tokens at a time, its context size. When a text grows beyond that, something must go.
+      The model takes at most {many(info.model.shape.context)} tokens at a time, its context size: the
+      data that flows through it is an array of so many vectors of {many(info.model.shape.width)} numbers. GPT-3 takes 2,048 vectors of 12,288. When a
+      text grows beyond the context, something must go.
       What has left the context is forgotten: it cannot change what comes next. That is why early chatbots lost the thread of long
       conversations.
     </p>
@@ -137,8 +142,8 @@ export const LearnProse = () => (
     <p>
       Nobody wrote down what the weights should be. They begin at random. In training the model predicts each token of a text, and the loss says how
       surprised it was, in nats. Backpropagation computes for every weight how the loss would change with it, and each weight is moved a little so
-      that the loss falls. Repeated many times, the model learns to write. Below a small model learns on your computer, from nothing, while you
-      watch.
+      that the loss falls. After many such steps the model can write. All deep learning works in this way. A model that has been trained can be trained
+      further, on other text, for a task. Below a small model learns from nothing, while you watch.
     </p>
   </Prose>
 );
@@ -147,7 +152,8 @@ export const TallyProse = () => (
   <Prose>
     <p>
       What a model has learned is in its weights, numbers that stand in matrices. They meet the text only in weighted sums: a matrix times a vector.
-      All matrices of a GPT are of eight kinds. Count them up, with a running total.
+      So nearly all work is to
+      multiply matrices. The matrices of a GPT are of eight kinds. The table counts them, with a running total.
     </p>
     <p>GPT-3 has 175 billion weights. Choose its shape, and the tally gives 175,181,291,520 in 27,938 matrices, to the digit.</p>
   </Prose>

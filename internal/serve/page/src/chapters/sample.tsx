@@ -1,10 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Piece, WriteDone, WriteToken } from '../api';
-import { generateLine, type Info } from '../info';
+import type { Piece, Views, WriteDone, WriteToken } from '../api';
+import { address, useJSON } from '../client';
+import { generateLine, hasText, type Info, reading } from '../info';
 import { Num, percent } from '../number';
 import { TokenButton } from '../parts/candidates';
 import { Command } from '../parts/copy';
 import { Slider } from '../parts/field';
+import { MadeLine } from '../parts/made';
 import { say } from '../parts/say';
 import { Bar, Table } from '../parts/table';
 import { useSeen } from '../parts/visible';
@@ -17,11 +19,14 @@ import { SampleProse } from './prose';
 // What one draw asks for. Each place of the text has a random number of its own, which the seed decides.
 function draw(text: string, place: number, n: number) {
   const { temperature, topk, topp, seed } = current();
-  return { text, n, temperature, 'top-k': String(topk), 'top-p': String(topp), 'min-p': '0', seed: seed + place, alternatives: 12 };
+  return { ...reading(text), n, temperature, 'top-k': String(topk), 'top-p': String(topp), 'min-p': '0', seed: seed + place, alternatives: 12 };
 }
+
+const changed = 'other settings'; // why a text is written on anew
 
 // newer is the younger half of a text, as a session keeps it when its context is full.
 function newer(text: string, tokens: Piece[]): string {
+  if (!hasText()) return text.split(',').slice(Math.ceil(tokens.length / 2)).join(',');
   const from = tokens[Math.ceil(tokens.length / 2)]?.from ?? 0;
   return new TextDecoder().decode(new TextEncoder().encode(text).slice(Math.max(0, from)));
 }
@@ -56,37 +61,55 @@ export function Sample({ info }: { info: Info }) {
   }, [near, running, text, temperature, topk, topp, seed, tokens.length]);
   useEffect(() => () => stop.current?.abort(), []);
 
+  // While it runs, other settings count from the next token on, and another text ends it.
+  useEffect(() => stop.current?.abort(changed), [temperature, topk, topp, seed]);
+  useEffect(() => stop.current?.abort(), [text]);
+
+  // What made the scores, asked for when the reader has paused.
+  const shown = near && !running && token ? address('next', { ...reading(text), top: 1, made: true }) : '';
+  const [rested, setRested] = useState('');
+  useEffect(() => {
+    const timer = setTimeout(() => setRested(shown), 450);
+    return () => clearTimeout(timer);
+  }, [shown]);
+  const made = useJSON<Views['next']>(rested === shown ? shown : '', 'generate-made');
+
   // write appends tokens: one, or many until it is stopped. What is not a whole character yet comes with the next token.
   const write = async (n: number) => {
-    const abort = new AbortController();
-    stop.current = abort;
+    let abort: AbortController;
     let all = text;
     let count = 0;
     let enough = false; // more may have come in the same moment
     setWritten(all);
     setError('');
-    try {
-      await stream('generate', draw(text, tokens.length, n === 1 ? 4 : n), abort.signal, (h) => {
-        if (enough) return;
-        if (h.event === 'token') {
-          const one = h.data as WriteToken;
-          all += one.delta;
-          count++;
-          setToken(one);
-          setWritten(all);
-          if (n === 1 && one.delta !== '') {
-            enough = true;
-            abort.abort();
+    do {
+      abort = new AbortController();
+      stop.current = abort;
+      const { signal } = abort;
+      try {
+        await stream('generate', draw(all, tokens.length + count, n === 1 ? 4 : n - count), signal, (h) => {
+          if (enough || signal.aborted) return;
+          if (h.event === 'token') {
+            const one = h.data as WriteToken;
+            all += hasText() ? one.delta : `,${one.id}`;
+            count++;
+            setToken(one);
+            setWritten(all);
+            if (n === 1 && (one.delta !== '' || !hasText())) {
+              enough = true;
+              stop.current?.abort();
+            }
+          } else if (h.event === 'done') {
+            all += (h.data as WriteDone).delta;
           }
-        } else if (h.event === 'done') {
-          all += (h.data as WriteDone).delta;
-        }
-      });
-    } catch (err) {
-      if (!abort.signal.aborted) setError(err instanceof Error ? err.message : String(err));
-    }
+        });
+      } catch (err) {
+        if (!signal.aborted) setError(err instanceof Error ? err.message : String(err));
+      }
+    } while (abort.signal.reason === changed && count < n);
     stop.current = undefined;
     setWritten(null);
+    if (current().text !== text) return; // the reader has another one by now
     go({ text: all, position: -1 });
     say(count === 1 ? `Appended ${all.slice(text.length).trim()}` : `${count} tokens were written`);
   };
@@ -96,7 +119,7 @@ export function Sample({ info }: { info: Info }) {
       <div class="panels">
         <article class="panel" ref={ref} aria-labelledby="sample-title" aria-busy={running} data-view="generate" data-read={token && !running ? String(token.read) : undefined}>
           <header><h3 id="sample-title">Sample, append, repeat</h3></header>
-          <p class="written" aria-label="The text so far">{written ?? text}<span class="caret" aria-hidden="true" /></p>
+          <div class="written" role="group" aria-label="The text so far" tabIndex={0}>{written ?? text}<span class="caret" aria-hidden="true" /></div>
           <div class="buttons">
             <button type="button" class="main" id="append" disabled={running || tokens.length === 0 || room < 1} onClick={() => void write(1)}>
               Append {token && !running ? <Shown text={token.text} /> : 'a token'}
@@ -104,7 +127,7 @@ export function Sample({ info }: { info: Info }) {
             {running
               ? <button type="button" id="run" onClick={() => stop.current?.abort()}>Stop</button>
               : <button type="button" id="run" disabled={tokens.length === 0 || room < 1} onClick={() => void write(Math.min(room, 200))}>Let it run</button>}
-            <button type="button" disabled={running} onClick={() => go({ seed: seed + 1000 })}>Other luck</button>
+            <button type="button" disabled={running} onClick={() => go({ seed: seed + 1000 })}>Another random number</button>
           </div>
           {room < 1 && (
             <p class="note">
@@ -119,12 +142,16 @@ export function Sample({ info }: { info: Info }) {
           </div>
           {error && <p class="error">{error}</p>}
           {token && <Draw token={token} vocab={info.model.shape.vocab} />}
-          <footer>
-            <details>
-              <summary>As a command</summary>
-              <Command line={generateLine(text, state)} />
-            </details>
-          </footer>
+          {shown && <MadeLine made={made.data && (made.data.made ?? [])} busy={made.busy} error={made.error} only={['scores']} />}
+          {shown && <p class="made">Softmax, temperature, top-k, top-p and the draw are computed by the processor, from these scores.</p>}
+          {hasText() && (
+            <footer>
+              <details>
+                <summary>As a command</summary>
+                <Command line={generateLine(text, state)} />
+              </details>
+            </footer>
+          )}
         </article>
       </div>
     </>

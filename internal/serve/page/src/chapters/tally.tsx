@@ -1,3 +1,4 @@
+import type { TallyResult } from '../api';
 import type { Info } from '../info';
 import { bytes, Num, percent, short } from '../number';
 import { Choice } from '../parts/field';
@@ -5,6 +6,9 @@ import { Panel } from '../parts/panel';
 import { Bar, Table } from '../parts/table';
 import { go, useApp } from '../state';
 import { TallyProse } from './prose';
+
+// ends counts the weights of the first and the last matrix.
+const ends = (r: TallyResult) => (r.kinds ?? []).reduce((sum, k) => sum + (/^(un)?embedding$/i.test(k.kind) ? k.weights : 0), 0);
 
 export function Tally({ info }: { info: Info }) {
   const { shape } = useApp();
@@ -49,10 +53,12 @@ export function Tally({ info }: { info: Info }) {
                 ]}
               />
               <p>
-                All kinds: <strong><Num value={r.weights} /></strong> weights in <Num value={r.matrices} /> matrices. With what the tally
+                Its shape: <Num value={r.shape.layers} /> blocks of <Num value={r.shape.heads} /> heads, vectors of <Num value={r.shape.width} /> numbers, a context
+                of <Num value={r.shape.context} /> tokens, a vocabulary of <Num value={r.shape.vocab} />. All kinds: <strong><Num value={r.weights} /></strong> weights in <Num value={r.matrices} /> matrices. With what the tally
                 leaves out (table below) the model has <strong><Num value={r.parameters} /></strong> parameters. In memory:{' '}
                 {(r.bytes ?? []).map((b, i) => <span key={b.dtype}>{i > 0 && ', '}{b.dtype} <Num value={b.bytes} as={bytes} /></span>)}.
               </p>
+              {!r.shape.tied && <p>Embedding and unembedding together have {short(ends(r))} weights, a share of {percent(ends(r) / r.weights)}.</p>}
             </>
           )}
         </Panel>

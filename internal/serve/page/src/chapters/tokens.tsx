@@ -1,4 +1,4 @@
-import type { Info } from '../info';
+import { type Info, reading } from '../info';
 import { Panel } from '../parts/panel';
 import { TokenStrip } from '../parts/strip';
 import { Table } from '../parts/table';
@@ -15,7 +15,7 @@ export function Tokens({ info }: { info: Info }) {
       <TokensProse info={info} />
       <div class="panels">
         <Panel
-          view="tokens" params={{ text: state.text }} title="The text, cut up"
+          view="tokens" params={reading(state.text)} title="The text, cut up"
           about="Choose a token: all chapters below look at it. A dot stands for a space, ↵ for a line break."
           table={(r) => (
             <Table

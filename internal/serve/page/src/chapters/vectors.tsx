@@ -7,8 +7,7 @@ import { HeatMap } from '../parts/heatmap';
 import { Panel } from '../parts/panel';
 import { Scatter } from '../parts/scatter';
 import { Bar, Table } from '../parts/table';
-import { useState } from 'preact/hooks';
-import { go, useApp } from '../state';
+import { go, place, useApp } from '../state';
 import { Piece, visible } from '../text';
 import { positionOf, useText } from '../textview';
 import { VectorsProse } from './prose';
@@ -23,7 +22,7 @@ export function Vectors({ info }: { info: Info }) {
   return (
     <>
       <VectorsProse info={info} />
-      <div class="panels two">
+      <div class="panels">
         <Panel
           view="embed" title="The vector of the chosen token" params={token ? { word: `#${token.id}`, nearest: 12 } : null}
           about={<>Every number of it as a cell, and the tokens whose vectors point in nearly the same direction.</>}
@@ -78,7 +77,7 @@ export function Vectors({ info }: { info: Info }) {
 }
 
 function One({ word }: { word: EmbedWord }) {
-  const [at, setAt] = useState<[number, number]>([0, 0]);
+  const { cell } = useApp();
   const vector = word.vector ?? [];
   const cols = Math.min(48, vector.length);
   const rows = Math.ceil(vector.length / Math.max(1, cols));
@@ -87,8 +86,8 @@ function One({ word }: { word: EmbedWord }) {
     <>
       <p><Piece text={word.text} /> <Num value={vector.length} /> numbers, of length <Num value={word.norm} /> together.</p>
       <HeatMap
-        label={`The vector of ${visible(word.text)}`} rows={rows} cols={cols} value={(r, c) => vector[r * cols + c]} low={-most} high={most} signs tall
-        row={at[0]} col={at[1]} onSelect={(r, c) => setAt([r, c])}
+        label={`The vector of ${visible(word.text)}`} rows={rows} cols={cols} of={word} value={(r, c) => vector[r * cols + c]} low={-most} high={most} signs tall
+        row={Math.floor(cell / Math.max(1, cols))} col={cell % Math.max(1, cols)} onSelect={(r, c) => go({ cell: Math.min(r * cols + c, vector.length - 1) }, true)}
         describe={(r, c) => (r * cols + c < vector.length ? `Number ${r * cols + c}: ${short(vector[r * cols + c] ?? NaN)}` : '')}
       />
       <Near caption="Nearest tokens" list={word.nearest ?? []} />
@@ -105,12 +104,12 @@ function VectorTable({ word }: { word: EmbedWord }) {
   );
 }
 
-export function Near({ caption, list }: { caption: string; list: Neighbour[] }) {
+export function Near({ caption, list, plain }: { caption: string; list: Neighbour[]; plain?: boolean }) {
   return (
     <Table
       caption={caption} showCaption rows={list}
       columns={[
-        { head: 'Token', cell: (n) => <TokenButton id={n.id} text={n.text} /> },
+        { head: 'Token', cell: (n) => (plain ? <Piece text={n.text} /> : <TokenButton id={n.id} text={n.text} />) },
         { head: 'Cosine', number: true, cell: (n) => <Num value={n.cosine} /> },
         { head: 'Bar', cell: (n) => <Bar share={n.cosine ?? 0} /> },
       ]}
@@ -119,20 +118,20 @@ export function Near({ caption, list }: { caption: string; list: Neighbour[] }) 
 }
 
 function WordMap({ r }: { r: EmbedResult }) {
-  const [chosen, choose] = useState(0);
+  const { dot: chosen, pair } = useApp();
   const points = r.map?.points ?? [];
   const words = (r.words ?? []).filter((w) => w !== null);
-  const [at, setAt] = useState<[number, number]>([0, 1]);
+  const at = place(pair);
   return (
     <>
       {points.length > 0
-        ? <Scatter label={`A map of ${points.length} words`} dots={points.map((p) => ({ name: p.text, x: p.x ?? 0, y: p.y ?? 0 }))} chosen={chosen} onChoose={choose} />
+        ? <Scatter label={`A map of ${points.length} words`} dots={points.map((p) => ({ name: p.text, x: p.x ?? 0, y: p.y ?? 0 }))} chosen={chosen} onChoose={(dot) => go({ dot })} />
         : <p class="note">A map needs two words or more.</p>}
       {points[chosen] && <p class="readout"><Piece text={points[chosen].text} /> at <Num value={points[chosen].x} />, <Num value={points[chosen].y} />. The map shows <Num value={r.map?.explained[0]} as={percent} /> and <Num value={r.map?.explained[1]} as={percent} /> of how they differ.</p>}
       {words.length > 1 && (
         <HeatMap
-          label="Cosines of each two words" rows={words.length} cols={words.length} value={(a, b) => r.cosines?.[a]?.[b]} low={-1} high={1} signs
-          row={at[0]} col={at[1]} rowName="word" colName="word" onSelect={(a, b) => setAt([a, b])}
+          label="Cosines of each two words" rows={words.length} cols={words.length} of={r} rowLabels={words.map((w) => w.given)} colLabels={words.map((w) => w.given)} value={(a, b) => r.cosines?.[a]?.[b]} low={-1} high={1} signs
+          row={at[0]} col={at[1]} rowName="word" colName="word" onSelect={(a, b) => go({ pair: `${a},${b}` }, true)}
           describe={(a, b) => `${words[a]?.given ?? ''} and ${words[b]?.given ?? ''}: cosine ${short(r.cosines?.[a]?.[b] ?? NaN)}`}
         />
       )}

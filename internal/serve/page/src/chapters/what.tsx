@@ -7,7 +7,7 @@ import { WhatProse } from './prose';
 
 export function What({ info }: { info: Info }) {
   const { text } = useApp();
-  const { error } = useText();
+  const { error, tokens } = useText();
   const { shape } = info.model;
   return (
     <>
@@ -16,11 +16,11 @@ export function What({ info }: { info: Info }) {
         <article class="panel">
           <h3>Your text</h3>
           <Field
-            id="text" label="Text that the model reads" value={text} lines={2} onValue={(text) => go({ text, position: -1 }, true)}
+            id="text" label={info.model.tokenizer ? 'Text that the model reads' : 'Ids of tokens that the model reads, with commas between'} value={text} lines={2} onValue={(text) => go({ text, position: -1 }, true)}
             hint="All chapters follow what you type. The address of this page changes with it: keep it, and it shows the same again."
           />
           {error && <Shown answer={{ error, busy: false }}>{() => null}</Shown>}
-          <Flow info={info} />
+          <Flow info={info} tokens={tokens.length} />
         </article>
         <dl class="facts">
           <div><dt>Model</dt><dd>{info.model.name}, of the family {shape.family}</dd></div>
@@ -35,8 +35,10 @@ export function What({ info }: { info: Info }) {
   );
 }
 
-// Flow shows the way of a text through the model. Blocks can be chosen.
-function Flow({ info }: { info: Info }) {
+const Shape = ({ of }: { of: number[] }) => <span class="shape">[{of.join(', ')}]</span>;
+
+// Flow shows the way of a text through the model, and the shapes of the tensors on it. Blocks can be chosen.
+function Flow({ info, tokens }: { info: Info; tokens: number }) {
   const { layer } = useApp();
   const { shape } = info.model;
   const blocks = [];
@@ -51,14 +53,14 @@ function Flow({ info }: { info: Info }) {
   }
   return (
     <div class="flow" role="group" aria-label="The way of a text through the model">
-      <a href="#tokens">tokens</a>
-      <a href="#vectors">vectors</a>
+      <span><a href="#tokens">tokens</a> <Shape of={[tokens]} /></span>
+      <span><a href="#vectors">vectors</a> <Shape of={[tokens, shape.width]} /></span>
       <div class="blocks">
-        <span class="note">{shape.layers} blocks: <a href="#attention">attention</a>, then <a href="#mlp">MLP</a></span>
+        <span class="note">{shape.layers} blocks: <a href="#attention">attention</a>, then <a href="#mlp">MLP</a> <Shape of={[tokens, shape.width]} /></span>
         <ol start={0}>{blocks}</ol>
       </div>
-      <a href="#last">last vector</a>
-      <a href="#next">probabilities</a>
+      <span><a href="#last">last vector</a> <Shape of={[shape.width]} /></span>
+      <span><a href="#next">probabilities</a> <Shape of={[shape.vocab]} /></span>
       <a href="#sample">next token</a>
     </div>
   );

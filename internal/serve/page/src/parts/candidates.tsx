@@ -32,17 +32,17 @@ interface CandidatesProps<C extends Candidate> {
   list: C[];
   extra?: Column<C>[];
   showCaption?: boolean;
-  name?: string; // of the numbers
+  plain?: boolean; // tokens of another vocabulary: none can be chosen
 }
 
-export function Candidates<C extends Candidate>({ caption, list, extra = [], showCaption, name = 'Probability' }: CandidatesProps<C>) {
+export function Candidates<C extends Candidate>({ caption, list, extra = [], showCaption, plain }: CandidatesProps<C>) {
   const widest = Math.max(...list.map((c) => c.prob ?? 0), 1e-9);
   return (
     <Table
       caption={caption} rows={list} {...(showCaption === undefined ? {} : { showCaption })}
       columns={[
-        { head: 'Token', cell: (c) => <TokenButton id={c.id} text={c.text} /> },
-        { head: name, number: true, cell: (c) => <Num value={c.prob} as={percent} /> },
+        { head: 'Token', cell: (c) => (plain ? <Piece text={c.text} /> : <TokenButton id={c.id} text={c.text} />) },
+        { head: 'Probability', number: true, cell: (c) => <Num value={c.prob} as={percent} /> },
         { head: 'Bar', cell: (c) => <Bar share={(c.prob ?? 0) / widest} /> },
         ...extra,
       ]}
@@ -56,8 +56,8 @@ export function Sought({ text, children }: { text: string | undefined; children?
   return (
     <p class="sought">
       {token < 0
-        ? <>It looks for the token that the model holds for the likeliest. Choose another in any list of tokens.</>
-        : <>It looks for {text === undefined ? `token ${token}` : <Piece text={text} />}. <button type="button" class="quiet" onClick={() => go({ token: -1 })}>Look for the likeliest</button></>}
+        ? <>The figures are about the most likely token. Choose another one in any list of tokens.</>
+        : <>The figures are about {text === undefined ? `token ${token}` : <Piece text={text} />}. <button type="button" class="quiet" onClick={() => go({ token: -1 })}>Use the most likely one</button></>}
       {children}
     </p>
   );

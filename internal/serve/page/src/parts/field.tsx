@@ -13,7 +13,7 @@ interface FieldProps {
 }
 
 // Field is for text. What is typed counts when the reader pauses, and at once with Enter or when the field is left.
-export function Field({ id, label, value, onValue, hint, lines = 1, wait = 120, most }: FieldProps) {
+export function Field({ id, label, value, onValue, hint, lines = 1, wait = 10, most }: FieldProps) {
   const [typed, setTyped] = useState(value);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const sent = useRef(value);

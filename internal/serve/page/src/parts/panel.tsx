@@ -17,7 +17,6 @@ interface PanelProps<V extends View> {
   title: string;
   about?: ComponentChildren;
   controls?: ComponentChildren;
-  wide?: boolean;
   made?: string[]; // names of values of which it says what made them; else all
   table?: (result: Views[V]['result']) => ComponentChildren; // behind the picture
   children: (result: Views[V]['result']) => ComponentChildren; // the picture
@@ -43,7 +42,7 @@ export function Panel<V extends View>(p: PanelProps<V>) {
   const more = useJSON<Views[V]>(near && asked && rested === asked ? address(p.view, { ...p.params, made: true, compare }) : '', id + '-made');
   const has = (info?.views ?? []).find((v) => v.name === p.view);
   return (
-    <article class={p.wide ? 'panel wide' : 'panel'} ref={ref} aria-labelledby={id} aria-busy={main.busy} data-view={p.view} data-asked={main.data && !main.busy ? asked : undefined}>
+    <article class="panel" ref={ref} aria-labelledby={id} aria-busy={main.busy} data-view={p.view} data-asked={!asked ? '' : main.of === asked && !main.busy ? asked : undefined}>
       <header>
         <h3 id={id}>{p.title}</h3>
         {asked && p.params && (
@@ -58,7 +57,7 @@ export function Panel<V extends View>(p: PanelProps<V>) {
       {p.controls && <div class="controls">{p.controls}</div>}
       <Shown answer={main}>{(data) => <div class="picture">{p.children(data.result)}</div>}</Shown>
       {main.data && !main.error && <MadeLine made={more.data && (more.data.made ?? [])} busy={more.busy} error={more.error} only={p.made} />}
-      {main.data && !main.error && compare && <Compared compared={more.data?.compared} here={main.data.device} busy={more.busy} />}
+      {main.data && !main.error && compare && <Compared compared={more.data?.compared} here={main.data.device} result={more.data?.result} busy={more.busy} />}
       {p.params && <footer>
         {p.table && main.data && !main.error && (
           <details onToggle={(e) => setOpen(e.currentTarget.open)}>

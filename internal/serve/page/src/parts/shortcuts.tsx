@@ -45,7 +45,7 @@ export function Shortcuts({ list }: { list: Shortcut[] }) {
   };
   return (
     <>
-      <button type="button" onClick={open} aria-haspopup="dialog">Keys</button>
+      <button type="button" class="keys" onClick={open} aria-haspopup="dialog">Keys</button>
       <dialog ref={dialog} aria-labelledby="keys-title">
         <h3 id="keys-title">Keys</h3>
         <dl class="keys">

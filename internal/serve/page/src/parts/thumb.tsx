@@ -6,10 +6,11 @@ import { paint } from './heatmap';
 interface ThumbProps {
   size: number;
   high: number;
+  of: unknown; // what the values come from
   value: (row: number, col: number) => number | null | undefined;
 }
 
-export function Thumb({ size, high, value }: ThumbProps) {
+export function Thumb({ size, high, of, value }: ThumbProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const { version } = useTheme();
   useLayoutEffect(() => {
@@ -17,6 +18,6 @@ export function Thumb({ size, high, value }: ThumbProps) {
     if (!context || size === 0) return;
     context.imageSmoothingEnabled = size > 112;
     context.drawImage(paint({ rows: size, cols: size, low: 0, high, value }), 0, 0, 112, 112);
-  }, [value, size, high, version]);
+  }, [of, size, high, version]);
   return <canvas ref={canvas} width={112} height={112} aria-hidden="true" />;
 }

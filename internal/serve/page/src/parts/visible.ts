@@ -1,15 +1,25 @@
 // What is not on the screen asks nothing of the device.
 import { useEffect, useRef, useState } from 'preact/hooks';
 
-// useSeen tells whether the element has come near the screen. Once seen it stays so: its answers are kept.
+const pause = 100; // milliseconds; what only passes while the page scrolls is not looked at
+
+// useSeen tells whether the element is near the screen.
 export function useSeen<E extends Element>() {
   const ref = useRef<E>(null);
   const [near, set] = useState(false);
   useEffect(() => {
     if (!ref.current) return;
-    const watch = new IntersectionObserver((entries) => set(entries[entries.length - 1]!.isIntersecting), { rootMargin: '240px 0px' });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const watch = new IntersectionObserver((entries) => {
+      clearTimeout(timer);
+      if (entries[entries.length - 1]!.isIntersecting) timer = setTimeout(() => set(true), pause);
+      else set(false);
+    }, { rootMargin: '240px 0px' });
     watch.observe(ref.current);
-    return () => watch.disconnect();
+    return () => {
+      clearTimeout(timer);
+      watch.disconnect();
+    };
   }, []);
   return { ref, near };
 }
