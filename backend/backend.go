@@ -14,13 +14,30 @@
 // NaN, from ∞ − ∞, from 0 · ∞ and from ∞ / ∞. A maximum of numbers and NaN is NaN
 // too, except in [Argmax]. Elements that a formula does not read have no influence:
 // results in other rows keep every bit. (Only attention may compute a row by
-// another kernel, and so round differently, when other rows change.) Ops that need
+// another kernel, and so round differently, when other rows of its run change.) Ops that need
 // more rules state them.
 //
 // Two things are left open. A backend may leave out a term of a sum of products if
 // one factor is exactly 0, even if the other is NaN or infinite, as BLAS does. And
 // the sign and the payload of a NaN are undefined, except for a Copy between
 // tensors of one dtype, which copies bits.
+//
+// # Where tokens stand
+//
+// A step's tokens may be of many sequences. Ops for which that matters have an operand
+// At, [2, n] i32: at[0,i] is the sequence of token i, from 0 on, and at[1,i] its
+// position in the sequence. The tokens of a tensor [batch, time, width] are n =
+// batch·time, in row-major order.
+//
+// A token of sequence −1 is padding: what an op computes for it is 0, and nothing of it
+// is stored or added. No other sequence is below 0. If a sequence or a position is
+// outside of the op's cache or table, what it computes for the token is NaN, and nothing
+// of it is stored or added.
+//
+// A cache is [sequences, context, width]: a token's row is seq · context + pos. Or it is a
+// pool of blocks, [blocks, block, width], and a table, [sequences, blocks of each] i32,
+// has the number of each block of a sequence: its row is table[seq, pos / block] · block +
+// pos % block.
 //
 // To add an op, add a file here with its struct, Name, Check and Operands (and
 // Lower, if it can be expressed by simpler ops), a file of the same name in each

@@ -54,6 +54,12 @@ func TestCheckAbsent(t *testing.T) {
 			wantError(t, err, "positions", "at", "go together", "absent")
 		case op.Name() == "embedding_backward" && (name == "dpositions" || name == "at"):
 			wantError(t, err, "dpositions", "at", "go together", "absent")
+		case op.Name() == "store" && name == "table": // dst is of as many sequences as there are blocks
+			if err != nil {
+				t.Errorf("without it: %v", err)
+			}
+		case op.Name() == "attention" && name == "table": // and so probabilities are of fewer positions
+			wantError(t, err, "probs has shape")
 		default:
 			wantError(t, err, name, "absent")
 		}
@@ -101,7 +107,7 @@ func TestCheckDType(t *testing.T) {
 		}
 	}
 	half := &backend.Attention{
-		Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: tensor(backend.F16, 2, 7, 8), V: tensor(backend.F16, 2, 7, 8), At: i32(2), Heads: 2, Scale: 0.5,
+		Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: tensor(backend.F16, 2, 7, 8), V: tensor(backend.F16, 2, 7, 8), At: places(6), Heads: 2, Scale: 0.5,
 	}
 	if err := backend.Check(half); err != nil {
 		t.Errorf("attention over a cache of f16: %v", err)
@@ -110,9 +116,10 @@ func TestCheckDType(t *testing.T) {
 
 func TestCheckShape(t *testing.T) {
 	// Lengths that no other operand shares: of tables, caches and what goes into them.
-	free := map[string]int{"argmax/x": 3, "embedding/tokens": 2, "embedding/positions": 2, "store/dst": 2, "store/x": 2,
-		"embedding_backward/dtokens": 2, "embedding_backward/dpositions": 2, "cross_entropy/x": 3,
-		"global_norm/x": 3, "sum_squares/x": 3, "rotary/angles": 2}
+	free := map[string][]int{"argmax/x": {3}, "embedding/tokens": {2}, "embedding/positions": {2}, "store/dst": {1, 2},
+		"embedding_backward/dtokens": {2}, "embedding_backward/dpositions": {2}, "cross_entropy/x": {3},
+		"global_norm/x": {3}, "sum_squares/x": {3}, "rotary/angles": {2},
+		"attention with a table/table": {2}, "store with a table/table": {2, 3}, "store with a table/dst": {1}}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x
 		for i := range 4 {
@@ -120,7 +127,13 @@ func TestCheckShape(t *testing.T) {
 			dims[i]++
 			*x = right.Reshape(dims[:]...)
 			err := backend.Check(op)
-			if axis, ok := free[op.Name()+"/"+name]; ok && axis == i {
+			what := op.Name()
+			op.Operands(func(name string, _ *backend.Tensor, _ backend.Access) {
+				if name == "table" {
+					what += " with a table"
+				}
+			})
+			if slices.Contains(free[what+"/"+name], i) {
 				if err != nil {
 					t.Errorf("axis %d may have any length, got %v", i, err)
 				}
@@ -133,10 +146,10 @@ func TestCheckShape(t *testing.T) {
 
 func TestCheckStride(t *testing.T) {
 	anyStride := []string{
-		"argmax/dst", "attention/at", "copy/dst", "copy/x", "embedding/ids", "embedding/at", "store/at",
-		"embedding_backward/ids", "embedding_backward/at", "cross_entropy/targets", "cross_entropy/loss_scale",
+		"argmax/dst", "copy/dst", "copy/x", "embedding/ids",
+		"embedding_backward/ids", "cross_entropy/targets", "cross_entropy/loss_scale",
 		"adamw/scale", "dropout/seed", "sum_squares/dst",
-		"rmsnorm_backward/stats", "rotary/at", "scale/by",
+		"rmsnorm_backward/stats", "scale/by",
 	}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x
@@ -233,7 +246,7 @@ func TestCheckValues(t *testing.T) {
 		wantError(t, backend.Check(back), "epsilon", "expected a number above 0")
 	}
 	rotary := func(heads, width, angles int, p backend.Pairing) error {
-		return backend.Check(&backend.Rotary{Dst: f32(1, 3, width), X: f32(1, 3, width), Angles: f32(7, angles), At: i32(1), Heads: heads, Pairing: p})
+		return backend.Check(&backend.Rotary{Dst: f32(1, 3, width), X: f32(1, 3, width), Angles: f32(7, angles), At: places(3), Heads: heads, Pairing: p})
 	}
 	for _, heads := range []int{0, -1, 5, 9, 16, math.MinInt} {
 		wantError(t, rotary(heads, 8, 2, backend.Halves), "x is 8 wide", "heads")
@@ -270,7 +283,7 @@ func TestCheckValues(t *testing.T) {
 	}
 	attention := func(heads, width, kv int) error {
 		return backend.Check(&backend.Attention{
-			Dst: f32(1, 3, width), Q: f32(1, 3, width), K: f32(1, 7, kv), V: f32(1, 7, kv), At: i32(1), Heads: heads, Scale: 1,
+			Dst: f32(1, 3, width), Q: f32(1, 3, width), K: f32(1, 7, kv), V: f32(1, 7, kv), At: places(3), Heads: heads, Scale: 1,
 		})
 	}
 	for _, heads := range []int{0, -1, 5, 9, 16, math.MinInt} {
@@ -306,7 +319,7 @@ func TestCheckValues(t *testing.T) {
 		{"window is -1", 1, 0, -1}, {"soft-cap is -2", 1, -2, 0}, {"soft-cap is NaN", 1, inf - inf, 0}, {"soft-cap is +Inf", 1, inf, 0},
 	} {
 		wantError(t, backend.Check(&backend.Attention{
-			Dst: f32(1, 3, 8), Q: f32(1, 3, 8), K: f32(1, 7, 8), V: f32(1, 7, 8), At: i32(1), Heads: 2, Scale: c.scale, SoftCap: c.softCap, Window: c.window,
+			Dst: f32(1, 3, 8), Q: f32(1, 3, 8), K: f32(1, 7, 8), V: f32(1, 7, 8), At: places(3), Heads: 2, Scale: c.scale, SoftCap: c.softCap, Window: c.window,
 		}), c.what, "expected")
 		op := attentionBackward(2, 8, 8)
 		op.Scale, op.SoftCap, op.Window = c.scale, c.softCap, c.window
@@ -432,4 +445,34 @@ func TestCheckOverlapOfAnySlices(t *testing.T) {
 	if shared < 1000 || apart < 1000 {
 		t.Errorf("%d pairs share elements and %d do not, expected many of both", shared, apart)
 	}
+}
+
+// TestCheckRuns refuses tokens that are not whole runs, and blocks that no table can
+// address.
+func TestCheckRuns(t *testing.T) {
+	attention := func(run, block, blocks int) error {
+		k := f32(5, block, 8)
+		return backend.Check(&backend.Attention{
+			Dst: f32(2, 12, 8), Q: f32(2, 12, 8), K: k, V: k, At: places(24), Table: i32(3, blocks), Heads: 2, Run: run, Scale: 1,
+		})
+	}
+	for _, run := range []int{0, 1, 2, 3, 12} {
+		if err := attention(run, 4, 2); err != nil {
+			t.Errorf("runs of %d of 12 tokens: %v", run, err)
+		}
+	}
+	for _, run := range []int{-1, 5, 24} {
+		wantError(t, attention(run, 4, 2), "run is", "12 tokens")
+	}
+	for _, block := range []int{1, 2, 64} {
+		if err := attention(0, block, 2); err != nil {
+			t.Errorf("blocks of %d: %v", block, err)
+		}
+	}
+	wantError(t, attention(0, 6, 2), "k has blocks of 6", "power of two")
+	wantError(t, backend.Check(&backend.Store{Dst: f32(5, 3, 8), X: f32(1, 2, 8), At: places(2), Table: i32(3, 2)}), "dst has blocks of 3")
+	huge := i32(1)
+	huge.Shape[3], huge.Strides[3] = 1<<30, 0 // as many as no tensor has
+	store := &backend.Store{Dst: f32(5, 4, 8), X: f32(1, 2, 8), At: places(2), Table: huge}
+	wantError(t, store.Check(), "i32")
 }

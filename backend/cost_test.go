@@ -18,12 +18,13 @@ func TestCost(t *testing.T) {
 	f32 := func(dims ...int) Tensor { return Of(nil, F32, 0, dims...) }
 	f16 := func(dims ...int) Tensor { return Of(nil, F16, 0, dims...) }
 	i32 := func(dims ...int) Tensor { return Of(nil, I32, 0, dims...) }
-	attention := &Attention{Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: f16(2, 20, 4), V: f16(2, 20, 4), At: i32(2), Heads: 4}
+	places := func(n int) Tensor { return i32(2, n) }
+	attention := &Attention{Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: f16(2, 20, 4), V: f16(2, 20, 4), At: places(6), Heads: 4}
 	watched := *attention
 	watched.Probs = f32(2, 4, 3, 20)
 	narrow, wide := *attention, *attention
 	narrow.Window, wide.Window = 4, 19
-	beyond := &Attention{Dst: f32(1, 3, 8), Q: f32(1, 3, 8), K: f32(1, 2, 8), V: f32(1, 2, 8), At: i32(1), Heads: 2}
+	beyond := &Attention{Dst: f32(1, 3, 8), Q: f32(1, 3, 8), K: f32(1, 2, 8), V: f32(1, 2, 8), At: places(3), Heads: 2}
 	gradient := &AttentionBackward{DQ: f32(2, 3, 4), DK: f32(2, 3, 4), DV: f32(2, 3, 4), Q: f32(2, 3, 4), K: f32(2, 3, 4), V: f32(2, 3, 4),
 		DY: f32(2, 3, 4), Stats: f32(2, 2, 3, 2), Heads: 2}
 	for name, c := range map[string]struct {
@@ -37,19 +38,19 @@ func TestCost(t *testing.T) {
 		"linear and sum":               {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Residual: f32(6, 5), Sum: f32(6, 5)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20 + 30)},
 		"linear and GELU":              {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Activation: GELUTanh, Sum: f32(6, 5)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20)},
 		"gradient of a matrix":         {&LinearBackward{DW: f32(5, 4), DBias: f32(5), DY: f16(2, 3, 5), X: f16(2, 3, 4)}, 2 * 6 * 4 * 5, 4*(20+5) + 2*(30+24)},
-		"attention":                    {attention, 2 * 2 * 2 * 8 * (18 + 19 + 20), 4*(48+48+2) + 2*2*(2*20*4)},
-		"attention in a window":        {&narrow, 2 * 2 * 2 * 8 * (4 + 4 + 4), 4*(48+48+2) + 2*2*(2*6*4)},
-		"attention in a wide window":   {&wide, 2 * 2 * 2 * 8 * (18 + 19 + 19), 4*(48+48+2) + 2*2*(2*20*4)},
-		"attention and its map":        {&watched, 2 * 2 * 2 * 8 * (18 + 19 + 20), 4*(48+48+2) + 2*2*(2*20*4) + 4*(2*4*3*20)},
-		"attention past the cache":     {beyond, 2 * 2 * 8 * (1 + 2), 4 * (24 + 24 + 16 + 16 + 1)},
+		"attention":                    {attention, 2 * 2 * 2 * 8 * (18 + 19 + 20), 4*(48+48+12) + 2*2*(2*20*4)},
+		"attention in a window":        {&narrow, 2 * 2 * 2 * 8 * (4 + 4 + 4), 4*(48+48+12) + 2*2*(2*6*4)},
+		"attention in a wide window":   {&wide, 2 * 2 * 2 * 8 * (18 + 19 + 19), 4*(48+48+12) + 2*2*(2*20*4)},
+		"attention and its map":        {&watched, 2 * 2 * 2 * 8 * (18 + 19 + 20), 4*(48+48+12) + 2*2*(2*20*4) + 4*(2*4*3*20)},
+		"attention past the cache":     {beyond, 2 * 2 * 8 * (1 + 2), 4 * (24 + 24 + 16 + 16 + 6)},
 		"gradient of attention":        {gradient, 5 * 2 * 2 * 4 * (1 + 2 + 3), 4 * (72 + 72 + 24)},
-		"embedding":                    {&Embedding{Dst: f32(1, 3, 8), Tokens: f16(100, 8), Positions: f32(50, 8), IDs: i32(1, 3), At: i32(1)}, 0, 4*24 + 2*24 + 4*24 + 4*3 + 4},
+		"embedding":                    {&Embedding{Dst: f32(1, 3, 8), Tokens: f16(100, 8), Positions: f32(50, 8), IDs: i32(1, 3), At: places(3)}, 0, 4*24 + 2*24 + 4*24 + 4*3 + 4*6},
 		"picked rows":                  {&Embedding{Dst: f32(1, 3, 8), Tokens: f32(100, 8), IDs: i32(1, 3)}, 0, 4*24 + 4*24 + 4*3},
 		"more rows than the table has": {&Embedding{Dst: f32(1, 3, 8), Tokens: f32(2, 8), IDs: i32(1, 3)}, 0, 4*24 + 4*16 + 4*3},
-		"gradient of an embedding":     {&EmbeddingBackward{DTokens: f32(100, 8), DPositions: f32(50, 8), DY: f32(1, 3, 8), IDs: i32(1, 3), At: i32(1)}, 0, 4 * (3*24 + 3 + 1)},
-		"rotary":                       {&Rotary{Dst: f32(2, 3, 8), X: f32(2, 3, 8), Angles: f32(50, 4), At: i32(2), Heads: 2}, 0, 4 * (48 + 48 + 6*4 + 2)},
-		"rotary of a short table":      {&Rotary{Dst: f32(2, 3, 8), X: f32(2, 3, 8), Angles: f32(4, 4), At: i32(2), Heads: 2}, 0, 4 * (48 + 48 + 4*4 + 2)},
-		"store":                        {&Store{Dst: f16(1, 50, 8), X: f32(1, 3, 8), At: i32(1)}, 0, 2*24 + 4*24 + 4},
+		"gradient of an embedding":     {&EmbeddingBackward{DTokens: f32(100, 8), DPositions: f32(50, 8), DY: f32(1, 3, 8), IDs: i32(1, 3), At: places(3)}, 0, 4 * (3*24 + 3 + 6)},
+		"rotary":                       {&Rotary{Dst: f32(2, 3, 8), X: f32(2, 3, 8), Angles: f32(50, 4), At: places(6), Heads: 2}, 0, 4 * (48 + 48 + 6*4 + 12)},
+		"rotary of a short table":      {&Rotary{Dst: f32(2, 3, 8), X: f32(2, 3, 8), Angles: f32(4, 4), At: places(6), Heads: 2}, 0, 4 * (48 + 48 + 4*4 + 12)},
+		"store":                        {&Store{Dst: f16(1, 50, 8), X: f32(1, 3, 8), At: places(3)}, 0, 2*24 + 4*24 + 4*6},
 		"root mean square":             {&RMSNorm{Dst: f32(6, 8), X: f32(6, 8), Gamma: f32(8)}, 0, 4 * (48 + 48 + 8)},
 		"gated activation":             {&GatedActivation{Dst: f32(6, 8), Gate: f32(6, 8), Up: f32(6, 8)}, 0, 4 * 3 * 48},
 		"scale":                        {&Scale{Dst: f32(6, 8), X: f32(6, 8), By: f32(6, 1)}, 0, 4 * (48 + 48 + 6)},

@@ -4,16 +4,17 @@ import "fmt"
 
 // Embedding looks up the vector of each id, and adds the vector of its position:
 //
-//	dst[b,t] = tokens[ids[b,t]] + positions[at[b]+t]
+//	dst[b,t] = tokens[ids[b,t]] + positions[pos]
 //
-// Without Positions and At it only looks up tokens. If an id or a position is
-// outside of its table, that row of dst becomes NaN.
+// where pos is the token's position. Without Positions and At it only looks up tokens.
+// If an id or a position is outside of its table, that row of dst becomes NaN. If the
+// token is padding, it becomes 0.
 type Embedding struct {
 	Dst       Tensor // [batch, time, width] f32
 	Tokens    Tensor // [vocab, width] of a dtype of weights
 	Positions Tensor // [context, width] of a plain dtype of weights; may be absent
 	IDs       Tensor // [batch, time] i32
-	At        Tensor // [batch] i32: the position of ids[b,0]; absent with Positions
+	At        Tensor // [2, batch·time] i32: sequence and position of each token; absent with Positions
 }
 
 func (*Embedding) Name() string { return "embedding" }
@@ -50,9 +51,8 @@ func (o *Embedding) Check() error {
 	}
 	return first(
 		wantDType("positions", o.Positions, PlainDTypes()...),
-		wantDType("at", o.At, I32),
 		wantShape("positions", o.Positions, o.Positions.Dim(-2), width),
-		wantShape("at", o.At, batch),
+		checkPlaces(o.At, batch*time),
 		wantRows("positions", o.Positions),
 	)
 }

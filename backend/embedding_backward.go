@@ -7,15 +7,15 @@ import "fmt"
 // are the same each time:
 //
 //	dtokens[ids[b,t]]    += dy[b,t]
-//	dpositions[at[b]+t] += dy[b,t]
+//	dpositions[pos]     += dy[b,t]
 //
-// For an id or a position outside of its table nothing is added.
+// For an id or a position outside of its table nothing is added, nor for padding.
 type EmbeddingBackward struct {
 	DTokens    Tensor // [vocab, width] f32
 	DPositions Tensor // [context, width] f32; may be absent
 	DY         Tensor // [batch, time, width] f32
 	IDs        Tensor // [batch, time] i32
-	At         Tensor // [batch] i32: the position of ids[b,0]; absent with DPositions
+	At         Tensor // [2, batch·time] i32: sequence and position of each token; absent with DPositions
 }
 
 func (*EmbeddingBackward) Name() string { return "embedding_backward" }
@@ -52,9 +52,8 @@ func (o *EmbeddingBackward) Check() error {
 	}
 	return first(
 		wantDType("dpositions", o.DPositions, F32),
-		wantDType("at", o.At, I32),
 		wantShape("dpositions", o.DPositions, o.DPositions.Dim(-2), width),
-		wantShape("at", o.At, batch),
+		checkPlaces(o.At, batch*time),
 		wantRows("dpositions", o.DPositions),
 	)
 }

@@ -54,6 +54,7 @@ func tensor(d backend.DType, dims ...int) backend.Tensor {
 
 func f32(dims ...int) backend.Tensor { return tensor(backend.F32, dims...) }
 func i32(dims ...int) backend.Tensor { return tensor(backend.I32, dims...) }
+func places(n int) backend.Tensor    { return i32(2, n) }
 
 // samples are ops of every kind that are right, with every optional operand.
 func samples() []backend.Op {
@@ -65,7 +66,11 @@ func samples() []backend.Op {
 		&backend.Argmax{Dst: i32(2, 3, 1), X: f32(2, 3, 5)},
 		&backend.Attention{
 			Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: f32(2, 7, 4), V: f32(2, 7, 4),
-			At: i32(2), Sinks: f32(4), Probs: f32(2, 4, 3, 7), Heads: 4, Scale: 0.5, Window: 2, SoftCap: 50,
+			At: places(6), Sinks: f32(4), Probs: f32(2, 4, 3, 7), Heads: 4, Scale: 0.5, Window: 2, SoftCap: 50,
+		},
+		&backend.Attention{
+			Dst: f32(2, 4, 8), Q: f32(2, 4, 8), K: f32(5, 4, 4), V: f32(5, 4, 4), At: places(8), Table: i32(3, 2), Probs: f32(2, 4, 4, 8),
+			Heads: 4, Run: 2, Scale: 0.5,
 		},
 		&backend.AttentionBackward{
 			DQ: f32(2, 3, 8), DK: f32(2, 3, 4), DV: f32(2, 3, 4), Q: f32(2, 3, 8), K: f32(2, 3, 4), V: f32(2, 3, 4), DY: f32(2, 3, 8),
@@ -74,8 +79,8 @@ func samples() []backend.Op {
 		&backend.Copy{Dst: f32(2, 3, 5), X: f32(2, 3, 5)},
 		&backend.CrossEntropy{Loss: f32(3), X: f32(3, 5), Targets: i32(3), LossScale: f32(1), Scale: 1},
 		&backend.Dropout{Dst: f32(3, 5), X: f32(3, 5), Seed: i32(4), Rate: 0.5},
-		&backend.Embedding{Dst: f32(2, 3, 5), Tokens: f32(11, 5), Positions: f32(7, 5), IDs: i32(2, 3), At: i32(2)},
-		&backend.EmbeddingBackward{DTokens: f32(11, 5), DPositions: f32(7, 5), DY: f32(2, 3, 5), IDs: i32(2, 3), At: i32(2)},
+		&backend.Embedding{Dst: f32(2, 3, 5), Tokens: f32(11, 5), Positions: f32(7, 5), IDs: i32(2, 3), At: places(6)},
+		&backend.EmbeddingBackward{DTokens: f32(11, 5), DPositions: f32(7, 5), DY: f32(2, 3, 5), IDs: i32(2, 3), At: places(6)},
 		&backend.Activate{Dst: f32(3, 5), X: f32(3, 5), Func: backend.GELUTanh},
 		&backend.ActivateBackward{DX: f32(3, 5), X: f32(3, 5), DY: f32(3, 5), Func: backend.GELUTanh},
 		&backend.GatedActivation{Dst: f32(3, 5), Gate: f32(3, 5), Up: f32(3, 5), Func: backend.SiLU},
@@ -95,10 +100,11 @@ func samples() []backend.Op {
 		&backend.LinearBackward{DW: f32(4, 5), DBias: f32(4), DY: f32(2, 3, 4), X: f32(2, 3, 5)},
 		&backend.RMSNorm{Dst: f32(3, 5), X: f32(3, 5), Gamma: f32(5), Epsilon: 1e-5},
 		&backend.RMSNormBackward{DX: f32(3, 5), DGamma: f32(5), X: f32(3, 5), DY: f32(3, 5), Gamma: f32(5), Stats: f32(3, 1), Epsilon: 1e-5},
-		&backend.Rotary{Dst: f32(2, 3, 10), X: f32(2, 3, 10), Angles: f32(7, 4), At: i32(2), Heads: 2},
+		&backend.Rotary{Dst: f32(2, 3, 10), X: f32(2, 3, 10), Angles: f32(7, 4), At: places(6), Heads: 2},
 		&backend.Scale{Dst: f32(2, 3, 5), X: f32(2, 3, 5), By: f32(2, 3, 1)},
 		&backend.Softmax{Dst: f32(3, 5), X: f32(3, 5)},
-		&backend.Store{Dst: f32(2, 7, 5), X: f32(2, 3, 5), At: i32(2)},
+		&backend.Store{Dst: f32(2, 7, 5), X: f32(2, 3, 5), At: places(6)},
+		&backend.Store{Dst: f32(5, 4, 5), X: f32(2, 3, 5), At: places(6), Table: i32(3, 2)},
 		&backend.SumSquares{Dst: f32(2, 3, 1), X: f32(2, 3, 5)},
 	}
 }

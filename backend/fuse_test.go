@@ -28,7 +28,7 @@ func newBlock(x backend.Tensor) *block {
 		return &backend.Linear{Dst: f32(3, out), X: x, W: f32(out, x.Dim(-1)), Bias: f32(out)}
 	}
 	b := &block{}
-	cache, at := f32(7, 16), i32(1)
+	cache, at := f32(7, 16), places(3)
 	n1 := norm(x)
 	qkv := linear(n1.Dst, 24)
 	store := &backend.Store{Dst: cache, X: qkv.Dst.Slice(-1, 8, 24), At: at}
@@ -106,7 +106,7 @@ func TestFuseNot(t *testing.T) {
 			b.ops = append(b.ops, &backend.Copy{Dst: f32(3, 3), X: window(b.down.Dst)})
 		}},
 		{name: "updated later", want: "linear activate+gelu_tanh linear+residual store", change: func(b *block) {
-			b.ops = append(b.ops, &backend.Store{Dst: b.up.Dst, X: f32(1, 32), At: i32(1)})
+			b.ops = append(b.ops, &backend.Store{Dst: b.up.Dst, X: f32(1, 32), At: places(1)})
 		}},
 		{name: "overwritten later", want: "linear+gelu_tanh linear+residual softmax", change: func(b *block) {
 			b.ops = append(b.ops, &backend.Softmax{Dst: b.up.Dst, X: f32(3, 32)})

@@ -3,15 +3,15 @@ package backend
 import "fmt"
 
 // Rotary is rotary position embedding (RoPE; Su et al. 2021, arXiv:2104.09864). It
-// rotates pairs (a, b) of each head's elements by angles that depend on the position
-// p = at[b]+t:
+// rotates pairs (a, b) of each head's elements by angles that depend on the token's
+// position p:
 //
 //	dst = (a · cos − b · sin, b · cos + a · sin)
 //
 // with cos = Angles[p, i] and sin = Angles[p, pairs+i] for the i-th pair. The host
 // computes the table, so that every scaling of positions, and of the result, is data.
 // Elements of a head beyond the first 2·pairs are copied. If a position is outside of
-// the table, its row becomes NaN.
+// the table, its row becomes NaN. If the token is padding, it becomes 0.
 //
 // With Inverse it rotates back (−sin in place of sin). That is the gradient of the op
 // without Inverse.
@@ -19,7 +19,7 @@ type Rotary struct {
 	Dst     Tensor // [batch, time, Heads·size] f32
 	X       Tensor // [batch, time, Heads·size] f32
 	Angles  Tensor // [context, 2·pairs] f32: of each position the cosines, then the sines
-	At      Tensor // [batch] i32: the position of x[b,0]
+	At      Tensor // [2, batch·time] i32: sequence and position of each token
 	Heads   int    // number of heads along the last axis
 	Pairing Pairing
 	Inverse bool
@@ -86,11 +86,10 @@ func (o *Rotary) Check() error {
 		wantDType("dst", o.Dst, F32),
 		wantDType("x", o.X, F32),
 		wantDType("angles", o.Angles, F32),
-		wantDType("at", o.At, I32),
 		wantShape("x", o.X, batch, time, width),
 		wantShape("dst", o.Dst, batch, time, width),
 		wantShape("angles", o.Angles, o.Angles.Dim(-2), o.Angles.Dim(-1)),
-		wantShape("at", o.At, batch),
+		checkPlaces(o.At, batch*time),
 		wantRows("dst", o.Dst),
 		wantRows("x", o.X),
 		wantRows("angles", o.Angles),

@@ -1,15 +1,20 @@
 package backend
 
-// Store writes vectors to a cache, those of each sequence at its own position:
+// Store writes vectors to a cache, that of each token to the row of its place: row pos
+// of sequence seq, or with a table the row of the pool that is said there:
 //
-//	dst[b, at[b]+t] = x[b,t]
+//	dst[seq, pos] = x[b,t]
+//	dst[table[seq, pos / block], pos % block] = x[b,t]
 //
-// Other rows of dst keep their contents. Rows that would be outside of dst are not
-// written. Numbers are rounded to the nearest that dst can hold, ties to even.
+// Other rows of dst keep their contents. What is padding, or has a sequence, a position
+// or a block outside of dst or the table, is not stored. No two tokens may have the same
+// row: which of them it holds then is not defined. Numbers are rounded to the nearest
+// that dst can hold, ties to even.
 type Store struct {
-	Dst Tensor // [batch, context, width] of a dtype of caches
-	X   Tensor // [batch, time, width] f32
-	At  Tensor // [batch] i32: the row of x[b,0]
+	Dst   Tensor // [sequences, context, width] of a dtype of caches; with a table [blocks, block, width]
+	X     Tensor // [batch, time, width] f32
+	At    Tensor // [2, batch·time] i32: sequence and position of each token
+	Table Tensor // [sequences, context/block] i32, optional: the number of each block of a sequence in dst
 }
 
 func (*Store) Name() string { return "store" }
@@ -18,17 +23,23 @@ func (o *Store) Operands(yield func(string, *Tensor, Access)) {
 	yield("dst", &o.Dst, Update)
 	yield("x", &o.X, Read)
 	yield("at", &o.At, Read)
+	if !o.Table.Absent() {
+		yield("table", &o.Table, Read)
+	}
 }
 
+// Cache is how many sequences dst has, and how many positions each.
+func (o *Store) Cache() (sequences, context int) { return cacheSize(o.Dst, o.Table) }
+
 func (o *Store) Check() error {
-	batch, width := o.X.Dim(-3), o.X.Dim(-1)
+	batch, time, width := o.X.Dim(-3), o.X.Dim(-2), o.X.Dim(-1)
 	return first(
 		wantDType("dst", o.Dst, DTypes(Caches)...),
 		wantDType("x", o.X, F32),
-		wantDType("at", o.At, I32),
-		wantShape("x", o.X, batch, o.X.Dim(-2), width),
-		wantShape("dst", o.Dst, batch, o.Dst.Dim(-2), width),
-		wantShape("at", o.At, batch),
+		wantShape("x", o.X, batch, time, width),
+		wantShape("dst", o.Dst, o.Dst.Dim(-3), o.Dst.Dim(-2), width),
+		checkPlaces(o.At, batch*time),
+		checkTable("dst", o.Dst, o.Table),
 		wantRows("dst", o.Dst),
 		wantRows("x", o.X),
 	)

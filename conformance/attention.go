@@ -15,52 +15,74 @@ func init() {
 		Oracle:    Oracle(attention),
 		NonFinite: attentionNonFinite,
 		Cases:     attentionCases,
-		Random:    func(r *rand.Rand) Case { return randomAttention(r).attention() },
+		Random: func(r *rand.Rand) Case {
+			if r.IntN(2) == 0 {
+				return randomStep(r).attention()
+			}
+			return randomAttention(r).attention()
+		},
 	})
 }
 
 func attention(m Memory, o *backend.Attention) {
 	batch, time, width := o.Q.Dim(-3), o.Q.Dim(-2), o.Q.Dim(-1)
-	context, size, groups := o.K.Dim(-2), o.HeadSize(), o.Groups()
-	q, k, v, at := m.Load(o.Q), m.Load(o.K), m.Load(o.V), m.Load(o.At)
+	size, groups, n := o.HeadSize(), o.Groups(), batch*time
+	q, k, v := m.Load(o.Q), m.Load(o.K), m.Load(o.V)
+	context, row := rowsOfCache(m, o.K, o.Table)
+	sequences, _ := o.Cache()
+	_, run := o.Runs()
+	at := placesOf(m, o.At, n)
 	rule := scoring{scale: o.Scale, window: o.Window, softCap: o.SoftCap}
 	if !o.Sinks.Absent() {
 		rule.sinks = m.Load(o.Sinks).v
 	}
-	dst := NewValues(batch * time * width)
-	probs := NewValues(batch * o.Heads * time * context)
-	for b := range batch {
-		for t := range time {
-			out := dst.Row(b*time+t, width)
-			p := int(at.v[b]) + t
-			for h := range o.Heads {
-				prob := probs.Row((b*o.Heads+h)*time+t, context)
-				if p < 0 || p >= context {
-					for i := range size {
-						out.set(h*size+i, math.NaN(), 0)
-					}
-					for j := range context {
-						prob.set(j, math.NaN(), 0)
-					}
-					continue
-				}
-				g := h * groups / o.Heads
-				s := rule.softmax(h, p, q.Row(b*time+t, width).Row(h, size), func(j int) Values {
-					return k.Row(b*context+j, groups*size).Row(g, size)
-				})
-				n := len(s.p.v)
-				for j := range n {
-					prob.Put(s.from+j, s.p.At(j))
-				}
-				column := NewValues(n)
+	dst := NewValues(n * width)
+	probs := NewValues(n * o.Heads * context)
+	for i := range n {
+		out, p := dst.Row(i, width), at[i/run*run]
+		p.pos += i % run
+		if at[i].isPadding() {
+			p.seq = padding
+		}
+		outside := !p.within(context) || p.seq >= sequences
+		// part is the part of group g of the key or value at position j.
+		part := func(x Values, j, g int) Values {
+			r, ok := row(place{p.seq, j})
+			if !ok {
+				return nans(size)
+			}
+			return x.Row(r, groups*size).Row(g, size)
+		}
+		for h := range o.Heads {
+			prob := probs.Row((i/time*o.Heads+h)*time+i%time, context)
+			if outside {
 				for i := range size {
-					for j := range n {
-						from := (b*context+s.from+j)*groups*size + g*size + i
-						column.v[j], column.e[j] = v.v[from], v.e[from]
-					}
-					s, e := dot(s.p, column)
-					out.set(h*size+i, s, e)
+					out.set(h*size+i, p.missing(), 0)
 				}
+				for j := range context {
+					prob.set(j, p.missing(), 0)
+				}
+				continue
+			}
+			g := h * groups / o.Heads
+			s := rule.softmax(h, p.pos, q.Row(i, width).Row(h, size), func(j int) Values { return part(k, j, g) })
+			n := len(s.p.v)
+			for j := range n {
+				prob.Put(s.from+j, s.p.At(j))
+			}
+			columns := make([]Values, size)
+			for i := range columns {
+				columns[i] = NewValues(n)
+			}
+			for j := range n {
+				value := part(v, s.from+j, g)
+				for i := range columns {
+					columns[i].v[j], columns[i].e[j] = value.v[i], value.e[i]
+				}
+			}
+			for i, column := range columns {
+				s, e := dot(s.p, column)
+				out.set(h*size+i, s, e)
 			}
 		}
 	}
@@ -217,7 +239,7 @@ func (s attentionShape) attention() Case {
 		l, width, kv := s.layout, s.heads*s.size, s.groups*s.size
 		o := &backend.Attention{
 			Dst: l.Tensor(backend.F32, s.batch, s.time, width),
-			At:  l.Ints(s.batch), Sinks: s.scores.sinkTensor(l, s.heads),
+			At:  l.places(s.batch, s.time), Sinks: s.scores.sinkTensor(l, s.heads),
 			Heads: s.heads, Scale: s.scores.of(s.size), Window: s.scores.window, SoftCap: s.scores.softCap,
 		}
 		if s.fused {
@@ -233,7 +255,7 @@ func (s attentionShape) attention() Case {
 			o.Probs = l.Tensor(backend.F32, s.batch, s.heads, s.time, s.context)
 		}
 		return o, func(r *rand.Rand, run int) {
-			Uniform(o.At, r, s.from, s.to)
+			standAnywhere(o.At, s.time, r, s.from, s.to)
 			if s.scores.sinks != nil {
 				Set(o.Sinks, s.scores.sinks...)
 			}
@@ -284,9 +306,9 @@ func attentionCases() []Case {
 		add(s)
 		s.from, s.to, s.probs = 0, 12-s.time+1, false
 		s.what, s.fill = "rows after the position are NaN", func(o *backend.Attention, r *rand.Rand, _ int) {
-			at := sheet{}.Load(o.At)
+			at := placesOf(sheet{}, o.At, s.batch*s.time)
 			for b := range s.batch {
-				if p := int(at.v[b]) + s.time; p < s.context {
+				if p := at[b*s.time].pos + s.time; p < s.context {
 					Set(o.K.Slice(1, b, b+1).Slice(2, p, s.context), math.NaN())
 					Set(o.V.Slice(1, b, b+1).Slice(2, p, s.context), math.NaN())
 				}
@@ -313,7 +335,7 @@ func attentionCases() []Case {
 			cases = append(cases, s.attention())
 		}
 	}
-	return cases
+	return append(cases, stepCases()...)
 }
 
 // attentionScores are shapes with a window, a soft-cap, sinks, and what models

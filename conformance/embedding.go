@@ -21,10 +21,7 @@ func init() {
 func embedding(m Memory, o *backend.Embedding) {
 	batch, time, width := o.Dst.Dim(-3), o.Dst.Dim(-2), o.Dst.Dim(-1)
 	ids := m.Load(o.IDs)
-	at := NewValues(batch)
-	if !o.At.Absent() {
-		at = m.Load(o.At)
-	}
+	at := placesOf(m, o.At, batch*time)
 	dst := NewValues(batch * time * width)
 	// add puts row i of table on top of out, or NaN where there is no such row.
 	add := func(out Values, table backend.Tensor, i int) {
@@ -45,13 +42,18 @@ func embedding(m Memory, o *backend.Embedding) {
 			out.set(j, sum, e)
 		}
 	}
-	for b := range batch {
-		for t := range time {
-			out := dst.Row(b*time+t, width)
-			add(out, o.Tokens, int(ids.v[b*time+t]))
-			if !o.Positions.Absent() {
-				add(out, o.Positions, int(at.v[b])+t)
-			}
+	for i, p := range at {
+		out := dst.Row(i, width)
+		if p.isPadding() {
+			continue
+		}
+		add(out, o.Tokens, int(ids.v[i]))
+		switch {
+		case o.Positions.Absent():
+		case p.within(o.Positions.Dim(-2)):
+			add(out, o.Positions, p.pos)
+		default:
+			add(out, o.Positions, -1)
 		}
 	}
 	m.Store(o.Dst, dst)
@@ -64,6 +66,7 @@ type embeddingShape struct {
 	layout                             Layout
 	what                               string
 	ids, at                            []float64 // instead of random ones
+	seqs                               []float64 // likewise, where they are not 0, 1, …
 }
 
 func (s embeddingShape) String() string {
@@ -88,7 +91,7 @@ func (s embeddingShape) embedding() Case {
 		o.Tokens.Buf.(*block).constant = s.large
 		if s.context > 0 {
 			o.Positions = l.Tensor(s.positions, s.context, s.width)
-			o.At = l.Ints(s.batch)
+			o.At = l.places(s.batch, s.time)
 		}
 		return o, func(r *rand.Rand, run int) {
 			Uniform(o.IDs, r, 0, s.vocab)
@@ -96,10 +99,11 @@ func (s embeddingShape) embedding() Case {
 				Set(o.IDs, s.ids[run:]...)
 			}
 			if s.context > 0 {
-				Uniform(o.At, r, 0, s.context-s.time+1)
+				standAnywhere(o.At, s.time, r, 0, s.context-s.time+1)
 				if s.at != nil {
-					Set(o.At, s.at[run:]...)
+					standAt(o.At, s.time, s.at[run:]...)
 				}
+				setSequences(o.At, s.seqs, run)
 			}
 		}
 	}}
@@ -140,6 +144,7 @@ func embeddingCases() []Case {
 			at: []float64{3, -2, 9}})
 		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "positions far outside",
 			at: []float64{math.MaxInt32 - 1, math.MinInt32, math.MaxInt32}}) // at + time must not wrap into the table
+		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "padding", at: []float64{2, 0, 1}, seqs: paddingAmongOthers})
 		add(embeddingShape{batch: 1, time: 6, vocab: 5, width: 6, layout: l, what: "only picks, ids outside",
 			ids: []float64{4, 5, -1, 0, math.MinInt32, 2, 3}})
 	}

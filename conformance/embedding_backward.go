@@ -28,11 +28,12 @@ func init() {
 func embeddingBackward(m Memory, o *backend.EmbeddingBackward) {
 	batch, time, width := o.DY.Dim(-3), o.DY.Dim(-2), o.DY.Dim(-1)
 	dy, ids := m.Load(o.DY), m.Load(o.IDs)
+	at := placesOf(m, o.At, batch*time)
 	// scatter adds each vector to the row of table that index names.
-	scatter := func(table backend.Tensor, index func(b, t int) int) {
+	scatter := func(table backend.Tensor, index func(r int) int) {
 		rows := map[int][]int{}
 		for r := range batch * time {
-			if i := index(r/time, r%time); i >= 0 && i < table.Dim(-2) {
+			if i := index(r); at[r].seq >= 0 && i >= 0 && i < table.Dim(-2) {
 				rows[i] = append(rows[i], r)
 			}
 		}
@@ -51,10 +52,9 @@ func embeddingBackward(m Memory, o *backend.EmbeddingBackward) {
 		}
 		m.Store(table, sums)
 	}
-	scatter(o.DTokens, func(b, t int) int { return int(ids.v[b*time+t]) })
+	scatter(o.DTokens, func(r int) int { return int(ids.v[r]) })
 	if !o.DPositions.Absent() {
-		at := m.Load(o.At)
-		scatter(o.DPositions, func(b, t int) int { return int(at.v[b]) + t })
+		scatter(o.DPositions, func(r int) int { return at[r].pos })
 	}
 }
 
@@ -75,7 +75,7 @@ func (s embeddingShape) embeddingBackward() Case {
 		}
 		if s.context > 0 {
 			o.DPositions = l.Tensor(backend.F32, s.context, s.width)
-			o.At = l.Ints(s.batch)
+			o.At = l.places(s.batch, s.time)
 		}
 		return o, func(r *rand.Rand, run int) {
 			Uniform(o.IDs, r, 0, s.vocab)
@@ -83,10 +83,11 @@ func (s embeddingShape) embeddingBackward() Case {
 				Set(o.IDs, s.ids[run:]...)
 			}
 			if s.context > 0 {
-				Uniform(o.At, r, 0, s.context-s.time+1)
+				standAnywhere(o.At, s.time, r, 0, s.context-s.time+1)
 				if s.at != nil {
-					Set(o.At, s.at[run:]...)
+					standAt(o.At, s.time, s.at[run:]...)
 				}
+				setSequences(o.At, s.seqs, run)
 			}
 		}
 	}}
@@ -109,6 +110,7 @@ func embeddingBackwardCases() []Case {
 		add(embeddingShape{batch: 3, time: 40, vocab: 9, context: 50, width: 37, layout: l, what: "one id", ids: []float64{4, 4}})
 		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "ids outside",
 			ids: []float64{3, -1, 8, 9, 0, math.MinInt32, math.MaxInt32, -9, 4, 12345678, 1}})
+		add(embeddingShape{batch: 2, time: 4, vocab: 3, context: 6, width: 11, layout: l, what: "padding", at: []float64{2, 0, 1}, seqs: paddingAmongOthers})
 		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "positions outside",
 			at: []float64{3, -2, 9}})
 		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "positions far outside",

@@ -111,6 +111,13 @@ func TestGradientLayerNorm(t *testing.T) {
 	differentiate(t, "beta", beta, loss, result(t, op, dbeta))
 }
 
+// starting are the places of sequences of so many tokens that begin at these positions.
+func starting(time int, at ...float64) backend.Tensor {
+	p := exact.places(len(at), time)
+	standAt(p, time, at...)
+	return p
+}
+
 func TestGradientRMSNorm(t *testing.T) {
 	x, y, dy, dx := f32("x", 4, 9), zeros(4, 9), f32("dy", 4, 9), zeros(4, 9)
 	gamma, dgamma := f32("gamma", 9), zeros(9)
@@ -123,7 +130,7 @@ func TestGradientRMSNorm(t *testing.T) {
 func TestGradientRotary(t *testing.T) {
 	for _, pairing := range []backend.Pairing{backend.Halves, backend.Neighbours} {
 		x, y, dy, dx := f32("x", 2, 3, 10), zeros(2, 3, 10), f32("dy", 2, 3, 10), zeros(2, 3, 10)
-		angles, at := f32("angles", 7, 4), integers(5, 2)
+		angles, at := f32("angles", 7, 4), starting(3, 4, 1)
 		loss := against(t, &backend.Rotary{Dst: y, X: x, Angles: angles, At: at, Heads: 2, Pairing: pairing}, y, dy)
 		op := &backend.Rotary{Dst: dx, X: dy, Angles: angles, At: at, Heads: 2, Pairing: pairing, Inverse: true}
 		differentiate(t, "x", x, loss, result(t, op, dx))
@@ -189,7 +196,7 @@ func TestGradientLinear(t *testing.T) {
 }
 
 func TestGradientEmbedding(t *testing.T) {
-	tokens, positions, ids, at := f32("tokens", 4, 3), f32("positions", 9, 3), integers(4, 2, 6), integers(3, 2)
+	tokens, positions, ids, at := f32("tokens", 4, 3), f32("positions", 9, 3), integers(4, 2, 6), starting(6, 2, 0)
 	y, dy, dtokens, dpositions := zeros(2, 6, 3), f32("dy", 2, 6, 3), zeros(4, 3), zeros(9, 3)
 	loss := against(t, &backend.Embedding{Dst: y, Tokens: tokens, Positions: positions, IDs: ids, At: at}, y, dy)
 	op := &backend.EmbeddingBackward{DTokens: dtokens, DPositions: dpositions, DY: dy, IDs: ids, At: at}
@@ -212,7 +219,7 @@ func TestGradientAttention(t *testing.T) {
 		names := []string{"q", "k", "v"}
 		operands, gradients := []backend.Tensor{op.Q, op.K, op.V}, []backend.Tensor{op.DQ, op.DK, op.DV}
 		grid(op.DY, "dy")
-		y, at := zeros(s.batch, s.time, s.heads*s.size), integers(1, s.batch)
+		y, at := zeros(s.batch, s.time, s.heads*s.size), starting(s.time, 0, 0)
 		if !op.Sinks.Absent() {
 			Set(op.Sinks, s.scores.sinks...)
 			Set(op.DSinks, 0)

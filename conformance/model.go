@@ -20,6 +20,8 @@ var modelChecks = []check{
 	{"model/decode equals prefill,w=q8_0,x=q8_a", func(e *env) { decodeEqualsPrefill(e, backend.Q8_0, 1) }},
 	{"model/chunks equal prefill", func(e *env) { decodeEqualsPrefill(e, backend.F32, 4) }},
 	{"model/chunks equal prefill,w=f16", func(e *env) { decodeEqualsPrefill(e, backend.F16, 4) }},
+	{"model/steps of many sequences", func(e *env) { manySequences(e, backend.F32) }},
+	{"model/steps of many sequences,w=f16", func(e *env) { manySequences(e, backend.F16) }},
 }
 
 type transformer struct {
@@ -96,10 +98,17 @@ type pass struct {
 	next    backend.Tensor // [batch, time, 1]: the likeliest token
 }
 
+// forward is a pass over sequences of time tokens each.
 func (m *transformer) forward(cache []backend.Tensor, time int) *pass {
-	batch, w := cache[0].Dim(-3), m.width
+	return m.step(cache, backend.Tensor{}, cache[0].Dim(-3), time, 0)
+}
+
+// step is a pass over rows of time tokens, of which the first single ones are of any
+// sequence each. Where there is a table, it tells where blocks of the cache are.
+func (m *transformer) step(cache []backend.Tensor, table backend.Tensor, batch, time, single int) *pass {
+	w := m.width
 	f32 := func(width int) backend.Tensor { return exact.Tensor(backend.F32, batch, time, width) }
-	p := &pass{ids: exact.Tensor(backend.I32, batch, time), at: exact.Tensor(backend.I32, batch)}
+	p := &pass{ids: exact.Tensor(backend.I32, batch, time), at: exact.places(batch, time)}
 	do := func(op backend.Op) { p.ops = append(p.ops, op) }
 	norm := func(x backend.Tensor, name string) backend.Tensor {
 		y := f32(w)
@@ -130,11 +139,17 @@ func (m *transformer) forward(cache []backend.Tensor, time int) *pass {
 		h := fmt.Sprintf("h.%d.", i)
 		qkv := linear(norm(x, h+"ln_1"), h+"attn.c_attn", 3*w)
 		k, v := cache[i].Slice(-1, 0, w), cache[i].Slice(-1, w, 2*w)
-		do(&backend.Store{Dst: k, X: qkv.Slice(-1, w, 2*w), At: p.at})
-		do(&backend.Store{Dst: v, X: qkv.Slice(-1, 2*w, 3*w), At: p.at})
+		do(&backend.Store{Dst: k, X: qkv.Slice(-1, w, 2*w), At: p.at, Table: table})
+		do(&backend.Store{Dst: v, X: qkv.Slice(-1, 2*w, 3*w), At: p.at, Table: table})
 		att, probs := f32(w), exact.Tensor(backend.F32, batch, m.heads, time, m.context)
-		do(&backend.Attention{Dst: att, Q: qkv.Slice(-1, 0, w), K: k, V: v, At: p.at, Probs: probs, Heads: m.heads,
-			Scale: float32(1 / math.Sqrt(float64(w/m.heads)))})
+		for _, r := range [][3]int{{0, single, 1}, {single, time, 0}} { // from, to, run
+			if r[0] == r[1] {
+				continue
+			}
+			part := func(x backend.Tensor) backend.Tensor { return x.Slice(-2, r[0], r[1]) }
+			do(&backend.Attention{Dst: part(att), Q: part(qkv.Slice(-1, 0, w)), K: k, V: v, At: p.at.Slice(-1, batch*r[0], batch*r[1]), Table: table, Run: r[2],
+				Probs: part(probs), Heads: m.heads, Scale: float32(1 / math.Sqrt(float64(w/m.heads)))})
+		}
 		p.probs = append(p.probs, probs)
 		x = add(x, linear(att, h+"attn.c_proj", w))
 		up := linear(norm(x, h+"ln_2"), h+"mlp.c_fc", 4*w)
@@ -220,7 +235,7 @@ func pytorch(e *env, fused bool) {
 	m := tinyGPT2()
 	p := m.forward(m.cache(batch), time)
 	Set(p.ids, want["input_ids"]...)
-	Set(p.at, 0)
+	standAt(p.at, time, 0)
 	mem := memoryMap{e, map[backend.Buffer]backend.Buffer{}}
 	defer mem.free()
 	ops := p.ops
@@ -252,9 +267,9 @@ func greedy(e *env) {
 	cache := m.cache(1)
 	first, step := m.forward(cache, prompt), m.forward(cache, 1)
 	Set(first.ids, want[:prompt]...)
-	Set(first.at, 0)
+	standAt(first.at, prompt, 0)
 	Set(step.ids, 0)
-	Set(step.at, 0)
+	standAt(step.at, 1, 0)
 	mem := memoryMap{e, map[backend.Buffer]backend.Buffer{}}
 	defer mem.free()
 	id := step.ids.Reshape(1, 1, 1)
@@ -265,7 +280,7 @@ func greedy(e *env) {
 		if got := mem.get(step.ids)[0]; got != want[at] {
 			e.Fatalf("%s: token %d got %v want %v", e.name, at, got, want[at])
 		}
-		Set(step.at, float64(at))
+		standAt(step.at, 1, float64(at))
 		mem.put(step.at)
 		e.must(program.Run(), "replay")
 	}
@@ -300,7 +315,7 @@ func decodeEqualsPrefill(e *env, d backend.DType, chunk int) {
 	cache := m.cache(batch)
 	all := m.forward(cache, time)
 	Uniform(all.ids, r, 0, m.vocab)
-	Set(all.at, 0)
+	standAt(all.at, time, 0)
 	ids := sheet{}.Load(all.ids).v
 
 	s := sheet{}
@@ -334,7 +349,7 @@ func decodeEqualsPrefill(e *env, d backend.DType, chunk int) {
 				encode(backend.I32, step.ids.Buf.(*block).data, b*chunk+t, ids[b*time+int(at[b])+t])
 			}
 		}
-		Set(step.at, at[:]...)
+		standAt(step.at, chunk, at[:]...)
 		mem.put(step.ids)
 		mem.put(step.at)
 		e.must(program.Run(), fmt.Sprintf("replay %d", i+1))

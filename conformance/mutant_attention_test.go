@@ -53,7 +53,7 @@ var attentionMutants = []struct {
 	})},
 	{"clamps positions to the cache", "attention", wrong(func(o *backend.Attention) {
 		last := float64(o.K.Dim(-2) - o.Q.Dim(-2))
-		o.At = copied(o.At, func(v float64) float64 { return max(0, min(v, last)) })
+		o.At = moved(o.At, func(v float64) float64 { return max(0, min(v, last)) })
 		right(o)
 	})},
 	{"multiplies rows after the position by zero", "attention", wrong(func(o *backend.Attention) {
@@ -64,8 +64,7 @@ var attentionMutants = []struct {
 		}
 	})},
 	{"has one position for all sequences", "attention", wrong(func(o *backend.Attention) {
-		at := direct{}.Load(o.At)
-		o.At = copied(o.At, func(float64) float64 { return at.v[0] })
+		onePosition(&o.At, o.Q.Dim(-2))
 		right(o)
 	})},
 	{"sees one row more than its window", "attention", wrong(func(o *backend.Attention) { widen(&o.Window, 1); right(o) })},
@@ -108,7 +107,7 @@ var attentionMutants = []struct {
 // shift moves the causal mask by one.
 func shift(o *backend.Attention, by float64) {
 	last := float64(o.K.Dim(-2) - o.Q.Dim(-2))
-	o.At = copied(o.At, func(v float64) float64 {
+	o.At = moved(o.At, func(v float64) float64 {
 		if v < 0 || v > last { // outside, which is another matter
 			return v
 		}
@@ -132,15 +131,15 @@ func capMasked(o *backend.Attention) {
 		return
 	}
 	size, context := o.HeadSize(), o.K.Dim(2)
-	at := direct{}.Load(o.At)
+	at := direct{}.Load(o.At.Slice(-2, 1, 2))
 	for b := range o.Q.Dim(1) {
 		for t := range o.Q.Dim(2) {
-			p := int(at.v[b]) + t
+			p := int(at.v[b*o.Q.Dim(2)]) + t
 			for h := range o.Heads {
 				g := h * o.Groups() / o.Heads
 				of := func(x backend.Tensor, h int) backend.Tensor { return x.Slice(1, b, b+1).Slice(-1, h*size, (h+1)*size) }
 				one := backend.Attention{Dst: of(o.Dst, h).Slice(2, t, t+1), Q: of(o.Q, h).Slice(2, t, t+1), V: of(o.V, g),
-					K: copied(of(o.K, g), func(v float64) float64 { return v }), At: copied(o.At.Slice(-1, b, b+1), func(float64) float64 { return float64(context - 1) }),
+					K: copied(of(o.K, g), func(v float64) float64 { return v }), At: moved(copied(o.At.Slice(-1, 0, 1), func(float64) float64 { return 0 }), func(float64) float64 { return float64(context - 1) }),
 					Heads: 1, Scale: o.Scale, SoftCap: o.SoftCap}
 				for j := range context {
 					if j > p || o.Window > 0 && p-j >= o.Window {

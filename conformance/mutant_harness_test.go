@@ -157,6 +157,14 @@ func copied(t backend.Tensor, f func(float64) float64) backend.Tensor {
 	return c
 }
 
+// moved is a copy of places with each position changed by f.
+func moved(at backend.Tensor, f func(float64) float64) backend.Tensor {
+	c := copied(at, func(v float64) float64 { return v })
+	pos := c.Slice(-2, 1, 2)
+	direct{}.Store(pos, direct{}.Load(copied(pos, f)))
+	return c
+}
+
 // each makes a fault of a function from a row of x to a row of dst.
 func eachVector(dst, x backend.Tensor, f func(x, dst []float64)) {
 	in := direct{}.Load(x)

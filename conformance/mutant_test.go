@@ -44,8 +44,8 @@ var opMutants = []struct {
 	})},
 	{"pairs the other way", "rotary", wrong(func(o *backend.Rotary) { o.Pairing = 1 - o.Pairing; right(o) })},
 	{"is off by one position", "rotary", wrong(func(o *backend.Rotary) {
-		last := float64(o.Angles.Dim(-2) - o.X.Dim(-2))
-		o.At = copied(o.At, func(v float64) float64 {
+		last := float64(o.Angles.Dim(-2) - 1)
+		o.At = moved(o.At, func(v float64) float64 {
 			if v < 0 || v > last { // outside, which is another matter
 				return v
 			}
@@ -55,13 +55,12 @@ var opMutants = []struct {
 	})},
 	{"turns the other way", "rotary", wrong(func(o *backend.Rotary) { o.Inverse = !o.Inverse; right(o) })},
 	{"has one position for all sequences", "rotary", wrong(func(o *backend.Rotary) {
-		at := direct{}.Load(o.At)
-		o.At = copied(o.At, func(float64) float64 { return at.v[0] })
+		onePosition(&o.At, o.X.Dim(-2))
 		right(o)
 	})},
 	{"clamps positions to the table", "rotary", wrong(func(o *backend.Rotary) {
-		last := float64(max(0, o.Angles.Dim(-2)-o.X.Dim(-2)))
-		o.At = copied(o.At, func(v float64) float64 { return max(0, min(v, last)) })
+		last := float64(o.Angles.Dim(-2) - 1)
+		o.At = moved(o.At, func(v float64) float64 { return max(0, min(v, last)) })
 		right(o)
 	})},
 	{"takes sines for neighbours of cosines", "rotary", wrong(func(o *backend.Rotary) {
@@ -149,32 +148,18 @@ var opMutants = []struct {
 	})},
 	{"counts positions from 0", "embedding", wrong(func(o *backend.Embedding) {
 		if !o.At.Absent() {
-			o.At = copied(o.At, func(float64) float64 { return 0 })
+			fromZero(&o.At, o.Dst.Dim(-2))
 		}
 		right(o)
 	})},
 	{"forgets the positions", "embedding", wrong(func(o *backend.Embedding) { o.Positions, o.At = backend.Tensor{}, backend.Tensor{}; right(o) })},
-	{"wraps positions at 2³²", "embedding", wrong(func(o *backend.Embedding) {
-		right(o)
-		if o.At.Absent() {
-			return
-		}
-		for b := range o.Dst.Dim(-3) {
-			at := int32(direct{}.Load(o.At).v[b])
-			for t := range o.Dst.Dim(-2) {
-				if p := int(at + int32(t)); at > 0 && p < 0 {
-					direct{}.Store(o.Dst.Slice(1, b, b+1).Slice(2, t, t+1), NewValues(o.Dst.Dim(-1)))
-				}
-			}
-		}
-	})},
 	{"clamps rows to the cache", "store", wrong(func(o *backend.Store) {
-		last := float64(max(0, o.Dst.Dim(-2)-o.X.Dim(-2)))
-		o.At = copied(o.At, func(v float64) float64 { return max(0, min(v, last)) })
+		last := float64(o.Dst.Dim(-2) - 1)
+		o.At = moved(o.At, func(v float64) float64 { return max(0, min(v, last)) })
 		right(o)
 	})},
 	{"clears the rows before", "store", wrong(func(o *backend.Store) {
-		if at := int(direct{}.Load(o.At).v[0]); at > 0 && at < o.Dst.Dim(-2) {
+		if at := int(direct{}.Load(o.At.Slice(-2, 1, 2)).v[0]); at > 0 && at < o.Dst.Dim(-2) {
 			poke(o.Dst, o.Dst.Row(at-1), 0)
 		}
 		right(o)
@@ -270,12 +255,12 @@ var opMutants = []struct {
 	{"computes erf's GELU for tanh's", "model", wrong(swapped(backend.GELUTanh, backend.GELUErf))},
 	{"has another epsilon", "model", wrong(func(o *backend.LayerNorm) { o.Epsilon = 1e-3; right(o) })},
 	{"counts positions from 0", "model", wrong(func(o *backend.Embedding) {
-		o.At = copied(o.At, func(float64) float64 { return 0 })
+		fromZero(&o.At, o.Dst.Dim(-2))
 		right(o)
 	})},
 	{"sees only what this pass stored", "model", wrong(func(o *backend.Attention) {
 		if o.Q.Dim(-2) == 1 {
-			at := direct{}.Load(o.At)
+			at := direct{}.Load(o.At.Slice(-2, 1, 2))
 			for b := range at.v {
 				if p := int(at.v[b]); p > 0 {
 					c := o.K.Slice(1, b, b+1).Slice(2, 0, p)
@@ -285,6 +270,18 @@ var opMutants = []struct {
 		}
 		right(o)
 	})},
+}
+
+// onePosition lets all sequences of so many tokens begin where the first one does.
+func onePosition(at *backend.Tensor, time int) {
+	pos, i := direct{}.Load(at.Slice(-2, 1, 2)), -1
+	*at = moved(*at, func(float64) float64 { i++; return pos.v[i%time] })
+}
+
+// fromZero lets them begin at 0.
+func fromZero(at *backend.Tensor, time int) {
+	i := -1
+	*at = moved(*at, func(float64) float64 { i++; return float64(i % time) })
 }
 
 // wrongNorm is a layer norm of float32 sums with a choice of mistakes.
@@ -312,7 +309,7 @@ func wrongNorm(o *backend.LayerNorm, less int, eps float64, onePass bool) {
 }
 
 func TestOpMutants(t *testing.T) {
-	for _, m := range slices.Concat(opMutants, attentionMutants, linearMutants) {
+	for _, m := range slices.Concat(opMutants, attentionMutants, stepMutants, linearMutants) {
 		t.Run(m.group+"/"+m.name, func(t *testing.T) {
 			caught := examine(m.open, m.group)
 			if len(caught) == 0 {

@@ -157,7 +157,7 @@ var trainingMutants = []struct {
 	})},
 	{"counts positions from 0", "embedding_backward", wrong(func(o *backend.EmbeddingBackward) {
 		if !o.At.Absent() {
-			o.At = copied(o.At, func(float64) float64 { return 0 })
+			fromZero(&o.At, o.DY.Dim(-2))
 		}
 		right(o)
 	})},

@@ -24,7 +24,7 @@ type Poison uint8
 
 const (
 	Clean     Poison = iota // all numbers are finite, or the case does not test the others
-	SameBits                // results that do not depend on them must have the same bits as without them
+	SameBits                // results that do not depend on them must have the same bits as without them; other changes may be tried so, too
 	SameValue               // these results are only compared with the oracle: a backend may compute them in another way
 )
 
@@ -48,7 +48,7 @@ func (x *trial) reached(clean, poisoned [][]byte) string {
 			}
 			was, is := clean[d][i*n:(i+1)*n], poisoned[d][i*n:(i+1)*n]
 			if !bytes.Equal(was, is) {
-				return fmt.Sprintf("%s changed from %.9g to %.9g when numbers that it does not depend on became NaN or infinite",
+				return fmt.Sprintf("%s changed from %.9g to %.9g when only what it does not depend on changed",
 					o.at(i), decode(o.DType, was, 0), decode(o.DType, is, 0))
 			}
 		}

@@ -40,9 +40,9 @@ func attentionUnseen(kv backend.DType, size, window int) Case {
 		func(l Layout) (*backend.Attention, Fill) {
 			const sequences, time = 21, 23
 			o := &backend.Attention{Dst: l.Tensor(backend.F32, sequences, time, 2*size), Q: l.Tensor(backend.F32, sequences, time, 2*size),
-				K: l.Tensor(kv, sequences, time+2, size), V: l.Tensor(kv, sequences, time+2, size), At: l.Ints(sequences),
+				K: l.Tensor(kv, sequences, time+2, size), V: l.Tensor(kv, sequences, time+2, size), At: l.places(sequences, time),
 				Heads: 2, Scale: 0.6, Window: window}
-			return o, func(*rand.Rand, int) { Set(o.At, 0) }
+			return o, func(*rand.Rand, int) { standAt(o.At, time, 0) }
 		}, func(o *backend.Attention) {
 			for b := range o.K.Dim(1) {
 				from, to := b+1, o.K.Dim(-2) // the queries up to b see none of it
@@ -64,14 +64,14 @@ func attentionKinds(kv backend.DType, time, size int, probs bool, s scores, l La
 	}
 	return poisoned(SameValue, name, []Layout{l}, func(l Layout) (*backend.Attention, Fill) {
 		o := &backend.Attention{Dst: l.Tensor(backend.F32, sequences, time, 2*size), Q: l.Tensor(backend.F32, sequences, time, 2*size),
-			K: l.Tensor(kv, sequences, context, 2*size), V: l.Tensor(kv, sequences, context, 2*size), At: l.Ints(sequences),
+			K: l.Tensor(kv, sequences, context, 2*size), V: l.Tensor(kv, sequences, context, 2*size), At: l.places(sequences, time),
 			Sinks: s.sinkTensor(l, 2), Heads: 2, Scale: s.of(size), Window: s.window, SoftCap: s.softCap}
 		if probs {
 			o.Probs = l.Tensor(backend.F32, sequences, 2, time, context)
 		}
 		return o, func(*rand.Rand, int) {
 			last := context - float64(time)
-			Set(o.At, 5, 5, 5, 5, 5, 5, 5, last, last, 20, 20)
+			standAt(o.At, time, 5, 5, 5, 5, 5, 5, 5, last, last, 20, 20)
 			// Whose scores are infinite is known where queries are positive.
 			Set(o.Q.Slice(1, 5, 9), 1, 0.5, 0.25, 0.75)
 			if s.sinks != nil {
@@ -100,10 +100,10 @@ func attentionSinks(time int) Case {
 	const sequences, context, heads, size = 2, 12, 6, 8
 	return poisoned(SameValue, fmt.Sprintf("time=%d,sinks are not finite", time), rowLayouts[:1], func(l Layout) (*backend.Attention, Fill) {
 		o := &backend.Attention{Dst: l.Tensor(backend.F32, sequences, time, heads*size), Q: l.Tensor(backend.F32, sequences, time, heads*size),
-			K: l.Tensor(backend.F32, sequences, context, size), V: l.Tensor(backend.F32, sequences, context, size), At: l.Ints(sequences),
+			K: l.Tensor(backend.F32, sequences, context, size), V: l.Tensor(backend.F32, sequences, context, size), At: l.places(sequences, time),
 			Sinks: l.Tensor(backend.F32, heads), Heads: heads, Scale: 0.5}
 		return o, func(*rand.Rand, int) {
-			Set(o.At, 5)
+			standAt(o.At, time, 5)
 			Set(o.Q, 1)
 			Set(o.Sinks, 0.5, -1, 0, 2, -30, 1e4)
 		}

@@ -120,10 +120,10 @@ func embeddingNonFinite() []Case {
 		}
 		cases = append(cases, poisoned(SameBits, fmt.Sprintf("tokens=%v,not finite", d), ls, func(l Layout) (*backend.Embedding, Fill) {
 			o := &backend.Embedding{Dst: l.Tensor(backend.F32, 2, 5, 64), Tokens: l.Tensor(d, 7, 64), Positions: l.Tensor(positions, 6, 64),
-				IDs: l.Ints(2, 5), At: l.Ints(2)}
+				IDs: l.Ints(2, 5), At: l.places(2, 5)}
 			return o, func(*rand.Rand, int) {
 				Set(o.IDs, 0, 1, 2, 3, 4, 5, 6, 2)
-				Set(o.At, 0, 1)
+				standAt(o.At, 5, 0, 1)
 			}
 		}, func(o *backend.Embedding) {
 			Put(o.Tokens, 2, 0, nan)
@@ -142,10 +142,10 @@ func embeddingNonFinite() []Case {
 func embeddingBackwardNonFinite() []Case {
 	return poisoned(SameBits, "not finite", rowLayouts, func(l Layout) (*backend.EmbeddingBackward, Fill) {
 		o := &backend.EmbeddingBackward{DTokens: l.Tensor(backend.F32, 7, 20), DPositions: l.Tensor(backend.F32, 6, 20),
-			DY: l.Tensor(backend.F32, 2, 5, 20), IDs: l.Ints(2, 5), At: l.Ints(2)}
+			DY: l.Tensor(backend.F32, 2, 5, 20), IDs: l.Ints(2, 5), At: l.places(2, 5)}
 		return o, func(*rand.Rand, int) {
 			Set(o.IDs, 0, 1, 2, 1, 4, 5, -1, 2, 4, 3)
-			Set(o.At, 0, 1)
+			standAt(o.At, 5, 0, 1)
 		}
 	}, func(o *backend.EmbeddingBackward) {
 		Put(o.DY, 0, 0, nan)

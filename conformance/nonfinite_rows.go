@@ -80,8 +80,8 @@ func storeNonFinite() []Case {
 	var cases []Case
 	for _, d := range backend.DTypes(backend.Caches) {
 		cases = append(cases, poisoned(SameBits, fmt.Sprintf("dst=%v,not finite", d), rowLayouts, func(l Layout) (*backend.Store, Fill) {
-			o := &backend.Store{Dst: l.Tensor(d, 1, poisonedRows+3, 14), X: l.Tensor(backend.F32, 1, poisonedRows, 14), At: l.Ints(1)}
-			return o, func(*rand.Rand, int) { Set(o.At, 2) }
+			o := &backend.Store{Dst: l.Tensor(d, 1, poisonedRows+3, 14), X: l.Tensor(backend.F32, 1, poisonedRows, 14), At: l.places(1, poisonedRows)}
+			return o, func(*rand.Rand, int) { standAt(o.At, poisonedRows, 2) }
 		}, func(o *backend.Store) { putRows(o.X) })...)
 	}
 	return cases
@@ -195,11 +195,11 @@ func rotaryNonFinite() []Case {
 	for _, pairing := range []backend.Pairing{backend.Halves, backend.Neighbours} {
 		cases = append(cases, poisoned(SameBits, fmt.Sprintf("%v,not finite", pairing), rowLayouts, func(l Layout) (*backend.Rotary, Fill) {
 			x := rowsOf(l)
-			o := &backend.Rotary{Dst: rowsOf(l), X: x, Angles: l.Tensor(backend.F32, poisonedRows+2, 24), At: l.Ints(1), Heads: 1, Pairing: pairing}
+			o := &backend.Rotary{Dst: rowsOf(l), X: x, Angles: l.Tensor(backend.F32, poisonedRows+2, 24), At: l.places(1, poisonedRows), Heads: 1, Pairing: pairing}
 			if l == exact {
 				o.Heads = 2
 			}
-			return o, func(*rand.Rand, int) { Set(o.At, 1) }
+			return o, func(*rand.Rand, int) { standAt(o.At, poisonedRows, 1) }
 		}, func(o *backend.Rotary) {
 			putRows(o.X)
 			Put(o.Angles, 2, 3, nan)    // a cosine of row 1

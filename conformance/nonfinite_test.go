@@ -217,7 +217,7 @@ var nonFiniteMutants = []struct {
 	{"sees one key too many where it is NaN", "attention", wrong(func(o *backend.Attention) {
 		right(o)
 		for b := range o.Q.Dim(1) {
-			at := int(direct{}.Load(o.At).v[b])
+			at := int(direct{}.Load(o.At.Slice(-2, 1, 2)).v[b*o.Q.Dim(2)])
 			if next := at + 1; at >= 0 && next < o.K.Dim(-2) {
 				key := direct{}.Load(o.K.Slice(1, b, b+1).Slice(2, next, next+1))
 				if !finite(key.v[0]) {
@@ -230,7 +230,7 @@ var nonFiniteMutants = []struct {
 	{"multiplies keys before the window by zero", "attention", wrong(func(o *backend.Attention) {
 		right(o)
 		for b := range o.Q.Dim(1) {
-			p := int(direct{}.Load(o.At).v[b]) + o.Q.Dim(2) - 1 // of the last query
+			p := int(direct{}.Load(o.At.Slice(-2, 1, 2)).v[b*o.Q.Dim(2)]) + o.Q.Dim(2) - 1 // of the last query
 			if before := p - o.Window; o.Window > 0 && before >= 0 && p < o.K.Dim(2) {
 				value := direct{}.Load(o.V.Slice(1, b, b+1).Slice(2, before, before+1))
 				if !finite(value.v[0]) {

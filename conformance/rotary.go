@@ -21,36 +21,33 @@ func init() {
 func rotary(m Memory, o *backend.Rotary) {
 	batch, time, width := o.X.Dim(-3), o.X.Dim(-2), o.X.Dim(-1)
 	size, pairs := width/o.Heads, o.Angles.Dim(-1)/2
-	x, at := m.Load(o.X), m.Load(o.At)
+	x := m.Load(o.X)
 	dst := NewValues(len(x.v))
-	for b := range batch {
-		for t := range time {
-			row, out := x.Row(b*time+t, width), dst.Row(b*time+t, width)
-			p := int(at.v[b]) + t
-			if p < 0 || p >= o.Angles.Dim(-2) {
-				for i := range width {
-					out.set(i, math.NaN(), 0)
-				}
-				continue
+	for i, p := range placesOf(m, o.At, batch*time) {
+		row, out := x.Row(i, width), dst.Row(i, width)
+		if !p.within(o.Angles.Dim(-2)) {
+			for i := range width {
+				out.set(i, p.missing(), 0)
 			}
-			angles := m.Load(o.Angles.Slice(-2, p, p+1))
-			for h := range o.Heads {
-				head, turned := row.Row(h, size), out.Row(h, size)
-				for i := 2 * pairs; i < size; i++ {
-					turned.set(i, head.v[i], head.e[i])
+			continue
+		}
+		angles := m.Load(o.Angles.Slice(-2, p.pos, p.pos+1))
+		for h := range o.Heads {
+			head, turned := row.Row(h, size), out.Row(h, size)
+			for i := 2 * pairs; i < size; i++ {
+				turned.set(i, head.v[i], head.e[i])
+			}
+			for i := range pairs {
+				first, second := i, i+pairs
+				if o.Pairing == backend.Neighbours {
+					first, second = 2*i, 2*i+1
 				}
-				for i := range pairs {
-					first, second := i, i+pairs
-					if o.Pairing == backend.Neighbours {
-						first, second = 2*i, 2*i+1
-					}
-					a, b, cos, sin := head.At(first), head.At(second), angles.At(i), angles.At(pairs+i)
-					if o.Inverse {
-						sin.Value = -sin.Value
-					}
-					turned.Put(first, a.Times(cos).Minus(b.Times(sin)))
-					turned.Put(second, b.Times(cos).Plus(a.Times(sin)))
+				a, b, cos, sin := head.At(first), head.At(second), angles.At(i), angles.At(pairs+i)
+				if o.Inverse {
+					sin.Value = -sin.Value
 				}
+				turned.Put(first, a.Times(cos).Minus(b.Times(sin)))
+				turned.Put(second, b.Times(cos).Plus(a.Times(sin)))
 			}
 		}
 	}
@@ -64,6 +61,7 @@ type rotaryShape struct {
 	layout                                   Layout
 	what                                     string
 	at                                       []float64 // instead of random ones
+	seqs                                     []float64 // likewise, where they are not 0, 1, …
 }
 
 func (s rotaryShape) String() string {
@@ -83,7 +81,7 @@ func (s rotaryShape) op() *backend.Rotary {
 		Dst:    l.Tensor(backend.F32, s.batch, s.time, s.heads*s.size),
 		X:      l.Tensor(backend.F32, s.batch, s.time, s.heads*s.size),
 		Angles: l.Tensor(backend.F32, s.context, 2*s.pairs),
-		At:     l.Ints(s.batch), Heads: s.heads, Pairing: s.pairing, Inverse: s.inverse,
+		At:     l.places(s.batch, s.time), Heads: s.heads, Pairing: s.pairing, Inverse: s.inverse,
 	}
 }
 
@@ -93,10 +91,11 @@ func (s rotaryShape) rotary() Case {
 	return Case{Name: "rotary/" + s.String(), Edge: s.what != "", Build: func() (backend.Op, Fill) {
 		o := s.op()
 		return o, func(r *rand.Rand, run int) {
-			Uniform(o.At, r, 0, s.context-s.time+1)
+			standAnywhere(o.At, s.time, r, 0, s.context-s.time+1)
 			if s.at != nil {
-				Set(o.At, s.at[run:]...)
+				standAt(o.At, s.time, s.at[run:]...)
 			}
+			setSequences(o.At, s.seqs, run)
 		}
 	}}
 }
@@ -123,13 +122,15 @@ func rotaryCases() []Case {
 				cases = append(cases, s.rotary())
 			}
 		}
-		s.what, s.at = "positions far outside", []float64{math.MaxInt32 - 1, math.MinInt32, math.MaxInt32} // at + time must not wrap into the table
+		s.what, s.at, s.seqs = "padding", []float64{2, 0, 1}, paddingAmongOthers
+		cases = append(cases, s.rotary())
+		s.what, s.at, s.seqs = "positions far outside", []float64{math.MaxInt32 - 1, math.MinInt32, math.MaxInt32}, nil // at + time must not wrap into the table
 		cases = append(cases, s.rotary())
 		s.what, s.at = "a slice of a product", nil
 		cases = append(cases, Case{Name: "rotary/" + s.String(), Edge: true, Build: func() (backend.Op, Fill) {
 			o := s.op()
 			o.X = s.layout.Tensor(backend.F32, s.batch, s.time, 3*s.heads*s.size).Slice(-1, s.heads*s.size, 2*s.heads*s.size)
-			return o, func(r *rand.Rand, _ int) { Uniform(o.At, r, 0, s.context-s.time+1) }
+			return o, func(r *rand.Rand, _ int) { standAnywhere(o.At, s.time, r, 0, s.context-s.time+1) }
 		}})
 	}
 	// More than a binding of 256 KiB, of the rows and of the table.

@@ -45,13 +45,14 @@ func newEvaluator(m *model.Model, window, chunk int, cache backend.DType) (_ *Ev
 			e.Close()
 		}
 	}()
-	if e.inputs, err = backend.New(m.Backend, backend.I32, 1+headRows+e.time); err != nil {
+	if e.inputs, err = backend.New(m.Backend, backend.I32, 3*e.time+headRows); err != nil {
 		return nil, err
 	}
 	if e.cache, err = m.NewCache(1, window, cmp.Or(cache, backend.F32)); err != nil {
 		return nil, err
 	}
-	at, rows, ids := e.inputs.Slice(-1, 0, 1), e.inputs.Slice(-1, 1, 1+headRows), e.inputs.Slice(-1, 1+headRows, 1+headRows+e.time)
+	ids, at := stepTensors(e.inputs, e.time)
+	rows := e.inputs.Slice(-1, 3*e.time, 3*e.time+headRows)
 	t := m.Tape()
 	x := t.Keep(m.Forward(t, ids, at, e.cache)) // [1, time, width]
 	if e.chunk, err = t.Record(); err != nil {
@@ -81,10 +82,7 @@ func (e *Evaluator) Scores(ctx context.Context, ids []int, from int, visit func(
 			return err
 		}
 		end := min(start+e.time, len(ids))
-		if err := e.write(0, []int32{int32(start)}); err != nil {
-			return err
-		}
-		if err := e.write(1+headRows, int32s(ids[start:end])); err != nil {
+		if err := e.write(0, stepInputs(ids[start:end], 0, start, e.time)); err != nil {
 			return err
 		}
 		if err := e.chunk.Run(); err != nil {
@@ -105,7 +103,7 @@ func (e *Evaluator) score(i, end, start int, visit func(int, []float32) error) e
 	for j := range end - i {
 		rows[j] = int32(i + j - start)
 	}
-	if err := e.write(1, rows); err != nil {
+	if err := e.write(3*e.time, rows); err != nil {
 		return err
 	}
 	if err := e.head.Run(); err != nil {

@@ -57,7 +57,11 @@ func testForward(t *testing.T, b backend.Backend, dir string, m *model.Model, to
 	}
 	defer cache.Free()
 	tokens := tensor(t, b, ids, batch, time)
-	at := tensor(t, b, make([]int32, batch), batch)
+	at, err := nn.NewPlaces(b, batch, time)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer at.At.Buf.Free()
 	tape := nn.NewTape(b)
 	tape.Watch(func(string) bool { return true })
 	logits := tape.Keep(model.Unembed(m, tape, m.Forward(tape, tokens, at, cache)))

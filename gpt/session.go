@@ -37,7 +37,7 @@ type Session struct {
 	cached  int   // how many of them, the latest, are in the cache
 	size    int   // positions that the cache holds
 
-	inputs backend.Tensor // i32: position, index of the last token, then the ids of a chunk
+	inputs backend.Tensor // i32, of a chunk: ids, sequences, positions, then the index of the last token
 	steps  []*step        // those recorded, the latest used first
 	last   *step          // that ran last, or nil
 	watch  []string
@@ -74,7 +74,7 @@ func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
 	}
 	s := &Session{m: m, size: size, watch: o.Watch, edit: o.Edit, logits: make([]float32, m.Vocab)}
 	var err error
-	if s.inputs, err = backend.New(m.Backend, backend.I32, 2+min(MaxChunk, ceilPow2(size))); err != nil {
+	if s.inputs, err = backend.New(m.Backend, backend.I32, 1+3*min(MaxChunk, ceilPow2(size))); err != nil {
 		return nil, err
 	}
 	if s.cache, err = m.NewCache(1, size, cmp.Or(o.Cache, backend.F32)); err != nil {
@@ -128,11 +128,13 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 	return s.logits, nil
 }
 
-// read runs a step over ids. Where it takes more tokens than there are, what
-// it computes for the rest is never looked at: later positions do not
-// influence earlier ones, and their keys are overwritten when their turn comes.
+// read runs a step over ids. Where it takes more tokens than there are, the rest is
+// padding.
 func (s *Session) read(p *step, ids []int) error {
-	values := append([]int32{int32(s.cached), int32(len(ids) - 1)}, int32s(ids)...)
+	values := stepInputs(ids, 0, s.cached, p.time)
+	if p.time > 1 {
+		values = append(values, int32(len(ids)-1))
+	}
 	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 0, len(values)), values); err != nil {
 		return err
 	}
@@ -157,12 +159,10 @@ func (s *Session) step(time int) (*step, error) {
 	t := s.m.Tape()
 	t.Edit(s.edit)
 	t.Watch(s.watches)
-	at := s.inputs.Slice(-1, 0, 1)   // [batch], a batch of one
-	last := s.inputs.Slice(-1, 1, 2) // [batch, 1]
-	ids := s.inputs.Slice(-1, 2, 2+time)
+	ids, at := stepTensors(s.inputs, time)
 	x := s.m.Forward(t, ids, at, s.cache) // [1, time, width]
 	if time > 1 {
-		x = t.Pick(x, last) // [1, 1, width]: only what follows the last token is asked for
+		x = t.Pick(x, s.inputs.Slice(-1, 3*time, 3*time+1)) // [1, 1, width]: only what follows the last token is asked for
 	}
 	logits := t.Keep(model.Unembed(s.m, t, x))
 	if err := s.forget(); err != nil { // before memory for another is asked for
@@ -179,6 +179,25 @@ func (s *Session) step(time int) (*step, error) {
 	}
 	s.steps = slices.Insert(s.steps, 0, p)
 	return p, nil
+}
+
+// stepTensors are what [stepInputs] of so many tokens is for, where inputs begins with it.
+func stepTensors(inputs backend.Tensor, time int) (ids backend.Tensor, at nn.Places) {
+	return inputs.Slice(-1, 0, time), nn.Places{At: inputs.Slice(-1, time, 3*time).Reshape(2, time)}
+}
+
+// stepInputs are ids, sequences and positions of a step of so many tokens, in one list: of
+// ids, which follow one another from a position of a sequence on, and of padding.
+func stepInputs(ids []int, seq, pos, time int) []int32 {
+	values := make([]int32, 3*time, 3*time+1)
+	for i := range time {
+		if i >= len(ids) {
+			values[time+i] = -1
+			continue
+		}
+		values[i], values[time+i], values[2*time+i] = int32(ids[i]), int32(seq), int32(pos+i)
+	}
+	return values
 }
 
 // known reports the first of ids, those of what, that a model with vocab tokens does not have.

@@ -61,7 +61,7 @@ type Trainer struct {
 	lossLosses backend.Tensor // [batch, time] f32
 
 	ids, targets backend.Tensor // [batch, time] i32
-	at           backend.Tensor // [batch] i32: each sequence begins at position 0
+	at           nn.Places      // each sequence begins at position 0
 	step         backend.Tensor // [3] f32, see nn.AdamW.Step
 	seed         backend.Tensor // [4] i32, see nn.Training.Seed
 	lossScale    backend.Tensor // [1] f32, see nn.Training.LossScale
@@ -119,7 +119,7 @@ func (tr *Trainer) record() (err error) {
 		dims []int
 	}{
 		{&tr.ids, backend.I32, []int{o.Batch, o.Time}}, {&tr.targets, backend.I32, []int{o.Batch, o.Time}},
-		{&tr.at, backend.I32, []int{o.Batch}}, {&tr.step, backend.F32, []int{3}}, {&tr.seed, backend.I32, []int{4}},
+		{&tr.step, backend.F32, []int{3}}, {&tr.seed, backend.I32, []int{4}},
 		{&tr.lossScale, backend.F32, []int{1}}, {&tr.clip, backend.F32, []int{1}},
 	} {
 		if *x.dst, err = backend.New(m.Backend, x.d, x.dims...); err != nil {
@@ -127,6 +127,10 @@ func (tr *Trainer) record() (err error) {
 		}
 		tr.buffers = append(tr.buffers, x.dst.Buf)
 	}
+	if tr.at, err = nn.NewPlaces(m.Backend, o.Batch, o.Time); err != nil {
+		return err
+	}
+	tr.buffers = append(tr.buffers, tr.at.At.Buf)
 	training := nn.Training{Share: float32(1 / float64(o.Accumulate)), Dropout: o.Dropout, Seed: tr.seed, Recompute: o.Recompute}
 	if tr.scale != nil {
 		training.LossScale = tr.lossScale

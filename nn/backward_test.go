@@ -19,7 +19,8 @@ import (
 type network struct {
 	b                 backend.Backend
 	params            *nn.Parameters
-	ids, targets, at  nn.Tensor
+	ids, targets      nn.Tensor
+	at                nn.Places
 	training          nn.Training
 	tokens, positions nn.Tensor
 	norm              nn.Norm
@@ -60,7 +61,8 @@ func networkOf(t *testing.T, half bool) *network {
 		}
 		return x
 	}
-	n.ids, n.targets, n.at = ints(netVocab, netBatch, netTime), ints(netVocab, netBatch, netTime), ints(1, netBatch)
+	n.ids, n.targets = ints(netVocab, netBatch, netTime), ints(netVocab, netBatch, netTime)
+	n.at = placesFrom(t, n.b, netTime, make([]int32, netBatch)...)
 	n.training = nn.Training{Share: 1, Dropout: 0.2, Seed: ints(math.MaxInt32, 4)}
 	n.tokens, n.positions = random(netVocab, netWidth), random(7, netWidth)
 	n.norm = nn.Norm{Gamma: random(netWidth), Beta: random(netWidth), Epsilon: 1e-2}
@@ -419,6 +421,13 @@ func TestBackwardErrors(t *testing.T) {
 			x = tape.Attention(nn.Attention{Heads: netHeads}, x, cache, cache, n.at)
 			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
 		}, []string{"op 2 (attention)", "no gradient through a cache"}},
+		{"tokens that are single", func(n *network, tape *nn.Tape) {
+			tape.Train(n.params, n.training)
+			x, at := tape.Embed(n.tokens, n.positions, n.ids, n.at), n.at
+			at.Single = netTime
+			x = tape.Attention(nn.Attention{Heads: netHeads}, x, x, x, at)
+			tape.Backward(tape.CrossEntropy(nn.Linear{W: n.tokens}, x, n.targets, 4))
+		}, []string{"op 1 (attention)", "no gradient of tokens that are single"}},
 		{"a bias alone", func(n *network, tape *nn.Tape) {
 			tape.Train(n.params, n.training)
 			x := tape.Embed(n.tokens, n.positions, n.ids, n.at)

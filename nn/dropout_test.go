@@ -43,7 +43,11 @@ func newDropouts(t *testing.T, recompute bool) *dropouts {
 	positions := f32(t, d.b, 1+rows, width) // 0
 	head := nn.Linear{W: fill(vocab, width)}
 	d.seed = tensor(t, d.b, backend.I32, 4)
-	ids, targets, at := ints(0, 1, 2, 3, 4, 5), ints(1, 2, 3, 4, 0, 1), tensor(t, d.b, backend.I32, 1)
+	ids, targets := ints(0, 1, 2, 3, 4, 5), ints(1, 2, 3, 4, 0, 1)
+	at, err := nn.NewPlaces(d.b, 1, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
 	tables := []nn.Tensor{fill(rows, width), fill(rows, width)}
 	params, err := nn.NewParameters(d.b, nn.Parameter{Value: tables[0]}, nn.Parameter{Value: tables[1]}, nn.Parameter{Value: head.W}, nn.Parameter{Value: positions})
 	if err != nil {

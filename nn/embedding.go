@@ -3,11 +3,11 @@ package nn
 import "caldera/backend"
 
 // Embed looks up a vector for each id and adds that of its position.
-// tokens is [vocab, width], positions [context, width], ids [batch, time] and
-// at [batch]; the result is [batch, time, width].
-func (t *Tape) Embed(tokens, positions, ids, at Tensor) Tensor {
+// tokens is [vocab, width], positions [context, width] and ids [batch, time]; the
+// result is [batch, time, width].
+func (t *Tape) Embed(tokens, positions, ids Tensor, at Places) Tensor {
 	dst := t.tensor(backend.F32, ids.Dim(-2), ids.Dim(-1), tokens.Dim(-1))
-	t.add(&backend.Embedding{Dst: dst, Tokens: tokens, Positions: positions, IDs: ids, At: at})
+	t.add(&backend.Embedding{Dst: dst, Tokens: tokens, Positions: positions, IDs: ids, At: at.At})
 	return dst
 }
 

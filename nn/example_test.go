@@ -84,7 +84,11 @@ func ExampleTape_Train() {
 	defer b.Close()
 	tokens, positions := numbers(b, []float32{1, 0, 0, 0, 1, 0, 0, 0, 1}, 3, 3), numbers(b, make([]float32, 9), 3, 3)
 	head := nn.Linear{W: numbers(b, make([]float32, 9), 3, 3)}
-	ids, targets, at := whole(b, []int32{0, 1, 2}, 1, 3), whole(b, []int32{1, 2, 0}, 1, 3), whole(b, []int32{0}, 1)
+	ids, targets := whole(b, []int32{0, 1, 2}, 1, 3), whole(b, []int32{1, 2, 0}, 1, 3)
+	at, err := nn.NewPlaces(b, 1, 3) // a sequence of three tokens
+	if err != nil {
+		log.Fatal(err)
+	}
 	step := numbers(b, []float32{0, 0, 0}, 3)
 
 	params, err := nn.NewParameters(b, nn.Parameter{Value: tokens}, nn.Parameter{Value: positions}, nn.Parameter{Value: head.W})

@@ -19,7 +19,8 @@ import (
 type windows struct {
 	b                   backend.Backend
 	params              *nn.Parameters
-	sinks, zeros        nn.Tensor
+	sinks               nn.Tensor
+	places              func(time int, starts ...int32) nn.Places
 	input, ids, targets nn.Tensor
 	qkv                 nn.Linear
 	to                  [windowsWidth + 1]nn.Linear // to[n] makes vectors of four of vectors of n
@@ -66,6 +67,7 @@ func newWindows(t *testing.T, seed uint64) *windows {
 	}
 	w.factors = f32(t, w.b, 2, windowsWidth, windowsWidth, 1)
 	set(t, w.b, w.factors, scattered(r, w.factors.Len()))
+	w.places = func(time int, starts ...int32) nn.Places { return placesFrom(t, w.b, time, starts...) }
 	w.ids, w.targets = tensor(t, w.b, backend.I32, 1, 4), tensor(t, w.b, backend.I32, 1, 4)
 	if err := backend.SetI32(w.b, w.targets, []int32{4, 0, 2, 1}); err != nil {
 		t.Fatal(err)
@@ -73,7 +75,6 @@ func newWindows(t *testing.T, seed uint64) *windows {
 	if err := backend.SetI32(w.b, w.ids, []int32{0, 2, 1, 0}); err != nil {
 		t.Fatal(err)
 	}
-	w.zeros = tensor(t, w.b, backend.I32, windowsWidth)
 	var err error
 	if w.params, err = nn.NewParameters(w.b, list...); err != nil {
 		t.Fatal(err)
@@ -143,7 +144,7 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 		case 10:
 			if rows && x.Shape[0] == 1 && x.Dim(-1)%2 == 0 && x.Dim(-3) <= 4 && x.Dim(-2) <= windowsWidth {
 				pairing := backend.Pairing(r.IntN(2))
-				at := w.ids.Reshape(4).Slice(-1, 0, x.Dim(-3))
+				at := w.places(x.Dim(-2), []int32{0, 2, 1, 0}[:x.Dim(-3)]...)
 				add("rotary "+of, tape.Rotary(nn.Rotation{Angles: w.angles, Pairing: pairing}, x.Dim(-1)/2, x, at))
 			}
 		case 12:
@@ -166,7 +167,7 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 				if r.IntN(2) == 0 {
 					layer.Sinks = w.sinks.Slice(-1, 0, heads)
 				}
-				add(fmt.Sprintf("attention %+v %s", layer, of), tape.Attention(layer, x, k, v, w.zeros.Slice(-1, 0, x.Dim(-3))))
+				add(fmt.Sprintf("attention %+v %s", layer, of), tape.Attention(layer, x, k, v, w.places(x.Dim(-2), make([]int32, x.Dim(-3))...)))
 			}
 		case 13, 14: // a matrix that is a result, and a bias
 			for _, y := range pool {
@@ -187,7 +188,7 @@ func (w *windows) losses(tape *nn.Tape) nn.Tensor {
 					x = tape.RMSNorm(nn.Norm{Gamma: y, Epsilon: 0.1}, x)
 					add("normed "+of, x)
 					if x.Shape[0] == 1 {
-						add("sunk "+of, tape.Attention(nn.Attention{Heads: y.Dim(-1), Sinks: y}, x, x, x, w.zeros.Slice(-1, 0, x.Dim(-3))))
+						add("sunk "+of, tape.Attention(nn.Attention{Heads: y.Dim(-1), Sinks: y}, x, x, x, w.places(x.Dim(-2), make([]int32, x.Dim(-3))...)))
 					}
 					break
 				}
@@ -336,7 +337,7 @@ func TestGradientWindowsHalf(t *testing.T) {
 // not, and sums only where they overlap.
 func TestGradientOps(t *testing.T) {
 	const width = 4
-	zero := tensor(t, newCounting(), backend.I32, 1)
+	zero := placesFrom(t, newCounting(), 3, 0)
 	for _, c := range []struct {
 		name  string
 		write func(tape *nn.Tape, x nn.Tensor) nn.Tensor // from [1, 3, 2·width] to [1, 3, width]
@@ -397,4 +398,21 @@ func TestGradientOps(t *testing.T) {
 			}
 		})
 	}
+}
+
+// placesFrom are those of sequences of time tokens that begin at these positions.
+func placesFrom(t testing.TB, b backend.Backend, time int, starts ...int32) nn.Places {
+	t.Helper()
+	p, err := nn.NewPlaces(b, len(starts), time)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pos := make([]int32, len(starts)*time)
+	for i := range pos {
+		pos[i] = starts[i/time] + int32(i%time)
+	}
+	if err := backend.SetI32(b, p.At.Slice(-2, 1, 2), pos); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }

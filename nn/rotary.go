@@ -9,10 +9,10 @@ type Rotation struct {
 }
 
 // Rotary turns each head of x, [batch, time, heads·size], by the angles of its
-// position: x[b,0] stands at at[b].
-func (t *Tape) Rotary(r Rotation, heads int, x, at Tensor) Tensor {
+// position.
+func (t *Tape) Rotary(r Rotation, heads int, x Tensor, at Places) Tensor {
 	dst := t.like(x)
-	t.add(&backend.Rotary{Dst: dst, X: x, Angles: r.Angles, At: at, Heads: heads, Pairing: r.Pairing})
+	t.add(&backend.Rotary{Dst: dst, X: x, Angles: r.Angles, At: at.At, Heads: heads, Pairing: r.Pairing})
 	return dst
 }
 

@@ -83,7 +83,11 @@ func value(t *testing.T, b backend.Backend, x nn.Tensor) float32 {
 // that its comment tells.
 func TestTapeShapes(t *testing.T) {
 	b := newCounting()
-	ids, at := tensor(t, b, backend.I32, 2, 3), tensor(t, b, backend.I32, 2)
+	ids := tensor(t, b, backend.I32, 2, 3)
+	at, err := nn.NewPlaces(b, 2, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
 	tape := nn.NewTape(b)
 	x := tape.Embed(f32(t, b, 11, 8), f32(t, b, 7, 8), ids, at)
 	picked := tape.Pick(x, tensor(t, b, backend.I32, 2, 1))
@@ -242,7 +246,7 @@ func TestAttentionOptions(t *testing.T) {
 		}
 		tape := nn.NewTape(b)
 		kv := f32(t, b, 2, 7, 32/layer.Heads)
-		tape.Attention(layer, f32(t, b, 2, 3, 32), kv, kv, tensor(t, b, backend.I32, 2))
+		tape.Attention(layer, f32(t, b, 2, 3, 32), kv, kv, placesFrom(t, b, 3, 0, 0))
 		run(t, record(t, tape))
 		op := b.op.(*backend.Attention)
 		if got := (nn.Attention{Heads: op.Heads, Scale: op.Scale, Window: op.Window, SoftCap: op.SoftCap, Sinks: op.Sinks}); got != want {
@@ -252,10 +256,68 @@ func TestAttentionOptions(t *testing.T) {
 	b := newCounting()
 	tape := nn.NewTape(b)
 	kv := f32(t, b, 2, 7, 8)
-	tape.Attention(nn.Attention{}, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2))
+	tape.Attention(nn.Attention{}, f32(t, b, 2, 3, 8), kv, kv, placesFrom(t, b, 3, 0, 0))
 	if _, err := tape.Record(); err == nil || !strings.Contains(err.Error(), "0 heads") {
 		t.Errorf("without heads: %v", err)
 	}
+}
+
+// TestAttentionSingle expects one attention of tokens that are single, and one of those
+// that follow one another, on slices of the same tensors.
+func TestAttentionSingle(t *testing.T) {
+	for _, c := range []struct {
+		single int
+		want   []string
+	}{
+		{0, []string{"f32[6 8] run 0 at 0, probs f32[2 6 8]"}},
+		{6, []string{"f32[6 8] run 1 at 0, probs f32[2 6 8]"}},
+		{2, []string{"f32[2 8] run 1 at 0, probs f32[2 2 8]", "f32[4 8] run 0 at 2, probs f32[2 4 8]"}},
+	} {
+		b := &allOps{}
+		tape := nn.NewTape(b)
+		tape.Watch(func(name string) bool { return name == "probs" })
+		pool, at := f32(t, b, 5, 4, 8), placesFrom(t, b, 6, 0)
+		at.Table, at.Single = tensor(t, b, backend.I32, 3, 2), c.single
+		x := tape.Activate(backend.ReLU, f32(t, b, 1, 6, 8))
+		y := tape.Attention(nn.Attention{Heads: 2}, x, tape.Store(pool, x, at), pool, at)
+		run(t, record(t, tape))
+		var got []string
+		for _, op := range b.ops {
+			switch op := op.(type) {
+			case *backend.Store:
+				if op.Table != at.Table || op.At != at.At {
+					t.Errorf("the cache is stored to by %v and %v", op.At, op.Table)
+				}
+			case *backend.Attention:
+				if op.Table != at.Table {
+					t.Errorf("attention has the table %v", op.Table)
+				}
+				got = append(got, fmt.Sprintf("%v run %d at %d, probs %v", op.Dst, op.Run, op.At.Offset, op.Probs))
+			}
+		}
+		if !slices.Equal(got, c.want) || y.String() != "f32[6 8]" {
+			t.Errorf("%d single: %q and %v, expected %q", c.single, got, y, c.want)
+		}
+	}
+	b := newCounting()
+	tape := nn.NewTape(b)
+	at := placesFrom(t, b, 3, 0, 0)
+	at.Single = 2
+	tape.Attention(nn.Attention{Heads: 2}, f32(t, b, 2, 3, 8), f32(t, b, 2, 7, 8), f32(t, b, 2, 7, 8), at)
+	if _, err := tape.Record(); err == nil || !strings.Contains(err.Error(), "single") {
+		t.Errorf("single tokens in two rows: %v", err)
+	}
+}
+
+// allOps remembers the ops of the last run.
+type allOps struct {
+	null.Backend
+	ops []backend.Op
+}
+
+func (a *allOps) Run(ops ...backend.Op) error {
+	a.ops = ops
+	return nil
 }
 
 func TestAttentionMap(t *testing.T) {
@@ -264,7 +326,7 @@ func TestAttentionMap(t *testing.T) {
 		tape := nn.NewTape(b)
 		tape.Watch(func(name string) bool { return watch && name == "blocks.5.probs" })
 		kv := f32(t, b, 2, 7, 8)
-		tape.Scope("blocks.%d", 5).Attention(nn.Attention{Heads: 4}, f32(t, b, 2, 3, 8), kv, kv, tensor(t, b, backend.I32, 2))
+		tape.Scope("blocks.%d", 5).Attention(nn.Attention{Heads: 4}, f32(t, b, 2, 3, 8), kv, kv, placesFrom(t, b, 3, 0, 0))
 		p, err := tape.Record()
 		if err != nil {
 			t.Fatal(err)

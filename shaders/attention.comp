@@ -15,11 +15,18 @@
 // past the last one's position or before the first one's window, are not read.
 //
 // A cache too large to be bound is split: a dispatch for each piece (SPLIT)
-// leaves what it knows in dst and state for the next.
+// leaves what it knows in dst and state for the next. One of more sequences than can
+// be bound is split, too: a dispatch serves the tokens of its sequences, and the
+// first one writes NaN, or for padding 0, for all others.
+//
+// TABLE: keys and values are in blocks of positions, and table has the number of each
+// block of a sequence. What is in a block that is none counts as NaN. Such a cache is
+// never split.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "load.glsl"
 #include "math.glsl"
+#include "places.glsl"
 
 layout(local_size_x = 64, local_size_x_id = 0) in;
 layout(constant_id = 1) const uint QUERIES = 1; // divides the workgroup's size, at most 8
@@ -31,22 +38,23 @@ layout(constant_id = 6) const uint AT_ONCE = 1;   // keys of an invocation in st
 layout(constant_id = 7) const bool EXTRAS = false; // whether there is a window, a soft-cap or sinks
 
 layout(push_constant) uniform Push {
-	uint dst, dst_batch, dst_time;
-	uint q, q_batch, q_time;
-	uint k, k_batch, k_row;
-	uint v, v_batch, v_row;
-	uint probs, probs_batch, probs_head, probs_time;
-	uint at, at_stride;
-	uint first_time; // where q begins in the sequence
+	uint dst, dst_run, dst_time;
+	uint q, q_run, q_time;
+	uint k, k_seq, k_row; // k_seq, v_seq: from sequence to sequence, or from block to block
+	uint v, v_seq, v_row;
+	uint probs, probs_run, probs_head, probs_time;
+	uint seq, pos;   // of the first token of q, and of the first of its run; runs follow one another
+	uint first_time; // where q begins in a run; if not at 0, or not up to its end, there is one run
 	uint time, context;
 	uint shared_by;  // heads of a group
 	uint first_head; // the one at which dst, q, probs and sinks begin
 	float scale;
-	uint first_key, keys; // where k and v begin in the cache, and how many they are
-	uint state;
+	uint first_key, keys; // where k and v begin in a sequence, and how many they are; TABLE: where table begins, and its stride
+	uint state;           // TABLE: the blocks of the pool
 	uint window;    // keys that a query sees at most
 	float soft_cap; // 0: none
 	uint sinks;     // ABSENT: there are none
+	uint first_seq, sequences; // the first one of k and v, and how many there are; TABLE: log₂ of the positions of a block, …
 } p;
 const uint ABSENT = 0xffffffffu;
 
@@ -62,7 +70,11 @@ layout(binding = 3) restrict readonly buffer V { ELEMENT v[]; };
 #endif
 layout(binding = 4) restrict readonly buffer At { uint at[]; };
 layout(binding = 5) restrict buffer Probs { float probs[]; };
+#ifdef TABLE
+layout(binding = 6) restrict readonly buffer Table { uint table[]; };
+#else
 layout(binding = 6) restrict buffer State { float state[]; }; // maximum and total of each head and query
+#endif
 layout(binding = 7) restrict readonly buffer Sinks { float sinks[]; };
 
 const uint LANES = gl_WorkGroupSize.x;
@@ -82,12 +94,37 @@ void set(uint i, uint element, float x) { gathered[i] = x; }
 #endif
 
 uint position0; // of the first query
+uint live;      // a bit for each query: whether it stands in the cache
+uint padding;   // a bit for each query: whether it is none
 
 // The last key that query i sees, plus one; 0 where there is none.
-uint reach(uint i) {
-	uint place = position0 + i;
-	return gl_WorkGroupID.x * QUERIES + i < p.time && place < p.context ? place + 1 : 0;
+uint reach(uint i) { return (live >> i & 1u) != 0 ? position0 + i + 1 : 0; }
+
+// What is computed for query i, if it sees no key.
+float missing(uint i) { return (padding >> i & 1u) != 0 ? 0.0 : nan(); }
+
+#ifdef TABLE
+uint own_table; // of the sequence
+uint first_seq() { return 0; }
+uint first_key() { return 0; }
+uint end_key() { return p.context; }
+
+// The block of position j; none that is outside of the pool.
+uint block_of(uint j) { return table[own_table + (j >> p.first_seq)]; }
+bool lost(uint j) { return block_of(j) >= p.state; }
+
+// Where position j is, in blocks that are so far apart, rather than outside of the pool.
+uint place_of(uint j, uint apart, uint row) {
+	uint block = block_of(j);
+	return (block < p.state ? block : 0) * apart + (j & (1u << p.first_seq) - 1) * row;
 }
+#else
+uint first_seq() { return p.first_seq; }
+uint first_key() { return p.first_key; }
+uint end_key() { return p.first_key + p.keys; }
+bool lost(uint j) { return false; }
+uint place_of(uint j, uint apart, uint row) { return j * row; }
+#endif
 
 // The first key that query i sees, if it sees any.
 uint begin_of(uint i) {
@@ -122,7 +159,7 @@ void scores(uint lane, uint chunk, uint end, uint at_q, uint at_k) {
 		}
 		uint from[4]; // keys past the end are computed like the last one
 		[[unroll]] for (uint n = 0; n < AT_ONCE; n++) {
-			from[n] = at_k + min(chunk + j + n * LANES, end - 1) * p.k_row;
+			from[n] = at_k + place_of(min(chunk + j + n * LANES, end - 1), p.k_seq, p.k_row);
 		}
 		for (uint d = 0; d < SIZE; d += WIDTH) {
 			VEC query[8];
@@ -143,26 +180,28 @@ void scores(uint lane, uint chunk, uint end, uint at_q, uint at_k) {
 					if (EXTRAS && p.soft_cap > 0) {
 						x = p.soft_cap * tanh_(x / p.soft_cap);
 					}
-					score[i * CHUNK + j + n * LANES] = x;
+					score[i * CHUNK + j + n * LANES] = lost(min(chunk + j + n * LANES, end - 1)) ? nan() : x;
 				}
 			}
 		}
 	}
 }
 
+VEC value(uint at_v, uint j) { return READ(v, at_v + place_of(j, p.v_seq, p.v_row)); }
+
 // gather adds the values of keys from, from+PARTS … before to, which every query sees.
 void gather(inout VEC acc[8], uint chunk, uint from, uint to, uint at_v) {
 	uint j = from;
 	for (; j + 3 * PARTS < to; j += 4 * PARTS) {
-		VEC a = READ(v, at_v + (chunk + j) * p.v_row), b = READ(v, at_v + (chunk + j + PARTS) * p.v_row);
-		VEC c = READ(v, at_v + (chunk + j + 2 * PARTS) * p.v_row), d = READ(v, at_v + (chunk + j + 3 * PARTS) * p.v_row);
+		VEC a = value(at_v, chunk + j), b = value(at_v, chunk + j + PARTS);
+		VEC c = value(at_v, chunk + j + 2 * PARTS), d = value(at_v, chunk + j + 3 * PARTS);
 		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 			uint at = i * CHUNK + j;
 			acc[i] += (score[at] * a + score[at + PARTS] * b) + (score[at + 2 * PARTS] * c + score[at + 3 * PARTS] * d);
 		}
 	}
 	for (; j < to; j += PARTS) {
-		VEC a = READ(v, at_v + (chunk + j) * p.v_row);
+		VEC a = value(at_v, chunk + j);
 		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 			acc[i] += score[i * CHUNK + j] * a;
 		}
@@ -172,7 +211,7 @@ void gather(inout VEC acc[8], uint chunk, uint from, uint to, uint at_v) {
 // gather_seen does so where not every query sees every key: the others' values may be NaN.
 void gather_seen(inout VEC acc[8], uint chunk, uint from, uint to, uint at_v) {
 	for (uint j = from; j < to; j += PARTS) {
-		VEC a = READ(v, at_v + (chunk + j) * p.v_row);
+		VEC a = value(at_v, chunk + j);
 		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
 			if (chunk + j < reach(i) && (!EXTRAS || chunk + j >= begin_of(i))) {
 				acc[i] += score[i * CHUNK + j] * a;
@@ -182,14 +221,35 @@ void gather_seen(inout VEC acc[8], uint chunk, uint from, uint to, uint at_v) {
 }
 
 void main() {
-	uint lane = gl_LocalInvocationID.x, t0 = gl_WorkGroupID.x * QUERIES, b = gl_WorkGroupID.z;
+	uint lane = gl_LocalInvocationID.x, t0 = gl_WorkGroupID.x * QUERIES, run = gl_WorkGroupID.z;
 	uint head = gl_WorkGroupID.y, group = (p.first_head + head) / p.shared_by;
-	uint at_q = p.q + b * p.q_batch + head * SIZE;
+	uint at_q = p.q + run * p.q_run + head * SIZE;
+	uint at_probs = p.probs + run * p.probs_run + head * p.probs_head + t0 * p.probs_time;
+	// Modulo 2³²: negative numbers are outside.
+	uint tokens = p.seq + run * p.time, sequence = at[tokens - p.first_time], own = sequence - first_seq();
+	bool mine = own < p.sequences;
+	if (!mine && first_seq() > 0) {
+		return; // another dispatch serves it
+	}
+	position0 = at[p.pos + run * p.time] + p.first_time + t0;
+	live = padding = 0;
+	[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+		if (t0 + i < p.time) {
+			if (sequence == PADDING || at[tokens + t0 + i] == PADDING) {
+				padding |= 1u << i;
+			} else if (mine && position0 + i < p.context) {
+				live |= 1u << i;
+			}
+		}
+	}
+#ifdef TABLE
+	uint at_k = p.k + group * SIZE, at_v = p.v + group * SIZE;
+	own_table = p.first_key + own * p.keys;
+#else
 	// Of key 0, which may lie before the piece: modulo 2³² that is all right.
-	uint at_k = p.k + b * p.k_batch + group * SIZE - p.first_key * p.k_row;
-	uint at_v = p.v + b * p.v_batch + group * SIZE - p.first_key * p.v_row;
-	uint at_probs = p.probs + b * p.probs_batch + head * p.probs_head + t0 * p.probs_time;
-	position0 = at[p.at + b * p.at_stride] + p.first_time + t0; // modulo 2³²: negative ones are outside
+	uint at_k = p.k + own * p.k_seq + group * SIZE - p.first_key * p.k_row;
+	uint at_v = p.v + own * p.v_seq + group * SIZE - p.first_key * p.v_row;
+#endif
 
 	// Keys that some query sees, and that all of them see.
 	uint begin = 0xffffffffu, end = 0, every_begin = 0, every_end = 0xffffffffu;
@@ -201,65 +261,67 @@ void main() {
 			every_begin = max(every_begin, begin_of(i));
 		}
 	}
-	end = min(end, p.first_key + p.keys);
-	if (!EXTRAS || begin < p.first_key) {
-		begin = p.first_key;
+	end = min(end, end_key());
+	if (!EXTRAS || begin < first_key()) {
+		begin = first_key();
 	} else if (PROBS) { // so that the scores in probs are of the same invocations in each chunk
-		begin -= (begin - p.first_key) % LANES_A_QUERY;
+		begin -= (begin - first_key()) % LANES_A_QUERY;
 	}
 	for (uint i = lane; i < PARTS * QUERIES * ITEMS; i += LANES) {
 		gathered[i] = VEC(0);
 	}
-	uint mine = lane / LANES_A_QUERY, first = lane % LANES_A_QUERY; // in step 2
+	uint query = lane / LANES_A_QUERY, first = lane % LANES_A_QUERY; // in step 2
 	// Of this invocation's query; total: of its keys. The maximum begins at the least finite number: a difference of
 	// two −∞ would be NaN, and stay in the total when larger scores come.
 	float largest = uintBitsToFloat(0xff7fffffu), total = 0;
-	if (EXTRAS && p.sinks != ABSENT && p.first_key == 0) {
+	if (EXTRAS && p.sinks != ABSENT && first_key() == 0) {
 		float sink = sinks[p.sinks + head];
 		largest = max(largest, sink);
 		total = first == 0 ? exp_(sink - largest) : 0;
 	}
-	uint at_state = p.state + 2 * ((b * gl_NumWorkGroups.y + head) * p.time + t0 + mine);
+#ifndef TABLE
+	uint at_state = p.state + 2 * ((run * gl_NumWorkGroups.y + head) * p.time + t0 + query);
 	if (SPLIT && p.first_key > 0) {
 		barrier();
 	}
-	if (SPLIT && p.first_key > 0 && t0 + mine < p.time) { // go on from what the last piece left
+	if (SPLIT && p.first_key > 0 && t0 + query < p.time) { // go on from what the last piece left
 		largest = state[at_state];
 		total = first == 0 ? state[at_state + 1] : 0;
 		for (uint d = first; d < ITEMS; d += LANES_A_QUERY) {
-			uint from = p.dst + b * p.dst_batch + (t0 + mine) * p.dst_time + head * SIZE + d * WIDTH;
+			uint from = p.dst + run * p.dst_run + (t0 + query) * p.dst_time + head * SIZE + d * WIDTH;
 			for (uint i = 0; i < WIDTH; i++) {
-				set(mine * ITEMS + d, i, dst[from + i]);
+				set(query * ITEMS + d, i, dst[from + i]);
 			}
 		}
 	}
+#endif
 
 	for (uint chunk = begin; chunk < end; chunk += CHUNK) {
 		scores(lane, chunk, end, at_q, at_k);
 		barrier();
 
-		uint seen = min(reach(mine), min(chunk + CHUNK, end)), stop = seen > chunk ? seen - chunk : 0;
+		uint seen = min(reach(query), min(chunk + CHUNK, end)), stop = seen > chunk ? seen - chunk : 0;
 		uint start = first; // and of these the first that the query sees
-		if (EXTRAS && begin_of(mine) > chunk + first) {
-			start += (begin_of(mine) - chunk - first + LANES_A_QUERY - 1) / LANES_A_QUERY * LANES_A_QUERY;
+		if (EXTRAS && begin_of(query) > chunk + first) {
+			start += (begin_of(query) - chunk - first + LANES_A_QUERY - 1) / LANES_A_QUERY * LANES_A_QUERY;
 		}
 		float before = largest;
 		for (uint j = start; j < stop; j += LANES_A_QUERY) {
-			largest = max(largest, score[mine * CHUNK + j]);
+			largest = max(largest, score[query * CHUNK + j]);
 			if (PROBS) {
-				probs[at_probs + mine * p.probs_time + chunk + j] = score[mine * CHUNK + j];
+				probs[at_probs + query * p.probs_time + chunk + j] = score[query * CHUNK + j];
 			}
 		}
 		largest = over_query(largest, true);
 		float scaled = stop > 0 ? exp_(before - largest) : 1;
 		total *= scaled;
 		for (uint j = start; j < stop; j += LANES_A_QUERY) {
-			float weight = exp_(score[mine * CHUNK + j] - largest);
-			score[mine * CHUNK + j] = weight;
+			float weight = exp_(score[query * CHUNK + j] - largest);
+			score[query * CHUNK + j] = weight;
 			total += weight;
 		}
 		if (first == 0) {
-			factor[mine] = scaled;
+			factor[query] = scaled;
 		}
 		barrier();
 
@@ -284,43 +346,45 @@ void main() {
 	}
 	total = over_query(total, false);
 	if (first == 0) {
-		factor[mine] = total > 0 ? 1 / total : nan(); // NaN too where no score is above −∞
-		if (SPLIT && p.first_key + p.keys < p.context) {
-			factor[mine] = 1;
-			if (t0 + mine < p.time) {
+		factor[query] = total > 0 ? 1 / total : nan(); // NaN too where no score is above −∞
+#ifndef TABLE
+		if (SPLIT && end_key() < p.context) {
+			factor[query] = 1;
+			if (t0 + query < p.time) {
 				state[at_state] = largest;
 				state[at_state + 1] = total;
 			}
 		}
+#endif
 	}
 	barrier();
 
 	for (uint i = lane; i < QUERIES * ITEMS; i += LANES) {
-		uint query = i / ITEMS, d = i % ITEMS;
-		if (t0 + query >= p.time) {
+		uint of = i / ITEMS, d = i % ITEMS;
+		if (t0 + of >= p.time) {
 			break;
 		}
-		VEC value = gathered[i];
-		for (uint of = 1; of < PARTS; of++) {
-			value += gathered[of * QUERIES * ITEMS + i];
+		VEC x = gathered[i];
+		for (uint part = 1; part < PARTS; part++) {
+			x += gathered[part * QUERIES * ITEMS + i];
 		}
-		value = reach(query) > 0 ? value * factor[query] : VEC(nan());
-		uint to = p.dst + b * p.dst_batch + (t0 + query) * p.dst_time + head * SIZE + d * WIDTH;
+		x = reach(of) > 0 ? x * factor[of] : VEC(missing(of));
+		uint to = p.dst + run * p.dst_run + (t0 + of) * p.dst_time + head * SIZE + d * WIDTH;
 #if defined(FOURS)
-		dst[to] = value.x;
-		dst[to + 1] = value.y;
-		dst[to + 2] = value.z;
-		dst[to + 3] = value.w;
+		dst[to] = x.x;
+		dst[to + 1] = x.y;
+		dst[to + 2] = x.z;
+		dst[to + 3] = x.w;
 #else
-		dst[to] = value;
+		dst[to] = x;
 #endif
 	}
-	if (PROBS && t0 + mine < p.time && (!SPLIT || p.first_key + p.keys == p.context)) {
-		uint row = at_probs + mine * p.probs_time;
+	if (PROBS && t0 + query < p.time && (!SPLIT || end_key() == p.context)) {
+		uint row = at_probs + query * p.probs_time;
 		for (uint j = first; j < p.context; j += LANES_A_QUERY) { // the scores there are this invocation's own
-			bool seen = j < reach(mine) && (!EXTRAS || j >= begin_of(mine));
-			float weight = seen ? exp_(probs[row + j] - largest) * factor[mine] : 0;
-			probs[row + j] = reach(mine) > 0 ? weight : nan();
+			bool seen = j < reach(query) && (!EXTRAS || j >= begin_of(query));
+			float weight = seen ? exp_(probs[row + j] - largest) * factor[query] : 0;
+			probs[row + j] = reach(query) > 0 ? weight : missing(query);
 		}
 	}
 }

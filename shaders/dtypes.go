@@ -96,6 +96,9 @@ func dtypeRows() []Variant {
 	any := append(plain, blocks...)
 
 	rows("attention", attention, AttentionPush{}, plain, "X4")
+	for _, t := range plain {
+		rows("attention", attentionTable, AttentionPush{}, []string{t + " TABLE", t + " X4 TABLE"})
+	}
 
 	rows("copy", oneOperand, CopyPush{}, []string{""}, "MOVE")
 	for _, dst := range plain {

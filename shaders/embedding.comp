@@ -1,7 +1,8 @@
 #version 450
-// dst[b,t] = tokens[ids[b,t]] + positions[at[b]+t]. A dispatch has a piece of each
+// dst[b,t] = tokens[ids[b,t]] + positions[the token's]. A dispatch has a piece of each
 // table bound. It handles the ids and positions whose rows are in these pieces. The
-// first dispatch also writes NaN if an id or a position is outside of its whole table.
+// first dispatch also writes NaN if an id or a position is outside of its whole table, and
+// 0 for padding.
 //
 //	TOKENS_F16 …, POSITIONS_F16 …  the table has a dtype of pairs/, else f32
 //	TOKENS_Q8_0 …                  tokens has a dtype of blocks/: its base and stride are in 16-bit words
@@ -10,17 +11,17 @@
 #extension GL_GOOGLE_include_directive : require
 #include "dtypes.glsl"
 #include "math.glsl"
+#include "places.glsl"
 
 layout(local_size_x = 64, local_size_x_id = 0) in;
 
 layout(push_constant) uniform Push {
 	uvec4 dst; // strides of batch in z, of time in w
 	uint batch, time, width;
-	uint first_time; // where dst begins in the sequence
 	uint tokens, tokens_stride, first_id, piece_ids, vocab;
 	uint positions, positions_stride, first_position, piece_positions, context; // context 0: no such table
 	uint ids, ids_stride_batch, ids_stride_time;
-	uint at, at_stride;
+	uint seq, pos, at_batch; // of the first token of at, and from batch to batch
 	uint mark_missing;
 } p;
 layout(binding = 0) restrict writeonly buffer Dst { float dst[]; };
@@ -51,12 +52,13 @@ void main() {
 		uint to = p.dst.x + b * p.dst.z + t * p.dst.w;
 		// Unsigned, modulo 2³²: negative ones are large, and so outside.
 		uint id = ids[p.ids + b * p.ids_stride_batch + t * p.ids_stride_time];
-		uint place = p.context == 0 ? 0 : at[p.at + b * p.at_stride] + p.first_time + t;
+		uint n = b * p.at_batch + t;
+		uint sequence = p.context == 0 ? 0 : at[p.seq + n], place = p.context == 0 ? 0 : at[p.pos + n];
 
-		if (id >= p.vocab || (p.context != 0 && place >= p.context)) {
+		if (id >= p.vocab || int(sequence) < 0 || (p.context != 0 && place >= p.context)) {
 			if (p.mark_missing != 0) {
 				for (uint i = gl_GlobalInvocationID.x; i < p.width; i += step) {
-					dst[to + i] = nan();
+					dst[to + i] = sequence == PADDING ? 0.0 : nan();
 				}
 			}
 			continue;

@@ -3,7 +3,7 @@
 // its own, but the first dispatch of embedding_backward. For vector r of [batch, time]
 // it writes
 //
-//	chain[2r]      index[b,t] + t·step + first, the row of the table
+//	chain[2r]      index[b,t], the row of the table; 0xffffffff for padding
 //	chain[2r + 1]  the next vector of the same row, or batch·time if there is none;
 //	               with FOLLOWS set if there is one before
 //
@@ -17,16 +17,21 @@ layout(local_size_x = 64, local_size_x_id = 0) in;
 layout(push_constant) uniform Push {
 	uint chain;
 	uint index, index_batch, index_time;
-	uint step, first;
+	uint seq, seq_batch; // ABSENT: there are none
 	uint batch, time;
 } p;
 layout(binding = 0) restrict writeonly buffer Chain { uint chain[]; };
 layout(binding = 1) restrict readonly buffer Index { uint index[]; };
+layout(binding = 2) restrict readonly buffer Seq { uint seq[]; };
+const uint ABSENT = 0xffffffffu;
 
-// Modulo 2³²: a row that is negative or overflows is large, and so in no table.
+// A row that is negative is large, and so in no table.
 uint row(uint r) {
 	uint b = r / p.time, t = r % p.time;
-	return index[p.index + b * p.index_batch + t * p.index_time] + t * p.step + p.first;
+	if (p.seq != ABSENT && int(seq[p.seq + b * p.seq_batch + t]) < 0) {
+		return 0xffffffffu;
+	}
+	return index[p.index + b * p.index_batch + t * p.index_time];
 }
 
 void main() {

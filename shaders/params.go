@@ -53,11 +53,10 @@ type RotaryPush struct {
 	Dst, X                                              View // Strides[1] is that of the batch, Strides[2] that of time
 	Batch, Time, Heads, Size, Pairs                     uint32
 	Step, Apart                                         uint32 // pair i is at i·Step, and Apart from there
-	FirstTime                                           uint32 // where x begins in the sequence
 	Angles, AnglesStride, FirstPosition, PiecePositions uint32
 	Context                                             uint32 // length of the whole of angles
-	At, AtStride                                        uint32
-	MarkMissing                                         uint32 // 1: write NaN where a position is outside of the table
+	Seq, Pos, AtBatch                                   uint32 // of the first token of at, and from batch to batch
+	MarkMissing                                         uint32 // 1: write NaN where a position is outside of the table, 0 for padding
 	Direction                                           float32
 }
 
@@ -94,24 +93,25 @@ type CopyPush struct {
 
 // StorePush is for store.comp.
 type StorePush struct {
-	Dst, X             View // Strides[1] is that of the batch, Strides[2] that of rows
-	Batch, Time, Width uint32
-	First, Rows        uint32 // which rows of the cache dst is
-	FirstTime          uint32 // where x begins in the sequence
-	At, AtStride       uint32
+	Dst, X              View // Strides[1] is that of the batch, of sequences or of blocks, Strides[2] that of rows
+	Batch, Time, Width  uint32
+	Seq, Pos, AtBatch   uint32 // of the first token of at, and from batch to batch
+	FirstSeq, Sequences uint32 // of the cache in dst, or in table
+	First, Rows         uint32 // positions of a sequence in dst
+	Table, TableStride  uint32
+	Blocks, BlockBits   uint32 // of the pool, and log₂ of the positions of a block
 }
 
 // EmbeddingPush is for embedding.comp.
 type EmbeddingPush struct {
 	Dst                                                       View // Strides[1] is that of the batch, Strides[2] that of time
 	Batch, Time, Width                                        uint32
-	FirstTime                                                 uint32 // where dst begins in the sequence
 	Tokens, TokensStride, FirstID, PieceIDs, Vocab            uint32 // piece of tokens that is bound, and the rows of the whole
 	Positions, PositionsStride, FirstPosition, PiecePositions uint32
 	Context                                                   uint32 // rows of the whole of positions; 0: there is no such table
 	IDs, IDsStrideBatch, IDsStrideTime                        uint32
-	At, AtStride                                              uint32
-	MarkMissing                                               uint32 // 1: write NaN where an id or a position is in no table
+	Seq, Pos, AtBatch                                         uint32 // of the first token of at, and from batch to batch
+	MarkMissing                                               uint32 // 1: write NaN where an id or a position is in no table, 0 for padding
 }
 
 // Absent is the offset of a bias or of sinks that there are not, as in linear.glsl.
@@ -149,7 +149,7 @@ type CrossEntropyPush struct {
 type EmbeddingChainPush struct {
 	Chain                        uint32
 	Index, IndexBatch, IndexTime uint32
-	Step, First                  uint32
+	Seq, SeqBatch                uint32 // Absent: there are none
 	Batch, Time                  uint32
 }
 
@@ -180,22 +180,23 @@ type DropoutPush struct {
 // the groups follow from the heads, and whether the keys are the last ones from
 // their number: there is no field for these.
 type AttentionPush struct {
-	Dst, DstBatch, DstTime                  uint32
-	Q, QBatch, QTime                        uint32
-	K, KBatch, KRow                         uint32
-	V, VBatch, VRow                         uint32
-	Probs, ProbsBatch, ProbsHead, ProbsTime uint32
-	At, AtStride                            uint32
-	FirstTime                               uint32 // where q begins in the sequence
-	Time, Context                           uint32
-	SharedBy                                uint32 // heads of a group
-	FirstHead                               uint32 // the one at which dst, q, probs and sinks begin
-	Scale                                   float32
-	FirstKey, Keys                          uint32 // where k and v begin in the cache, and how many they are
-	State                                   uint32
-	Window                                  uint32 // keys that a query sees at most
-	SoftCap                                 float32
-	Sinks                                   uint32 // Absent: there are none
+	Dst, DstRun, DstTime                  uint32
+	Q, QRun, QTime                        uint32
+	K, KSeq, KRow                         uint32 // KSeq, VSeq: from sequence to sequence, with TABLE from block to block
+	V, VSeq, VRow                         uint32
+	Probs, ProbsRun, ProbsHead, ProbsTime uint32
+	Seq, Pos                              uint32 // of the first token of q, and of the first of its run; runs follow one another
+	FirstTime                             uint32 // where q begins in a run; if not at 0, or not up to its end, there is one run
+	Time, Context                         uint32
+	SharedBy                              uint32 // heads of a group
+	FirstHead                             uint32 // the one at which dst, q, probs and sinks begin
+	Scale                                 float32
+	FirstKey, Keys                        uint32 // where k and v begin in a sequence, and how many they are; with TABLE where table begins, and its stride
+	State                                 uint32 // with TABLE the blocks of the pool
+	Window                                uint32 // keys that a query sees at most
+	SoftCap                               float32
+	Sinks                                 uint32 // Absent: there are none
+	FirstSeq, Sequences                   uint32 // the first one of k and v, and how many there are; with TABLE log₂ of the positions of a block, and the sequences of table
 }
 
 // ActivateBackwardPush is for activate_backward.comp.
@@ -333,6 +334,12 @@ type ActivateSpec struct {
 	Lanes, Func uint32 // Func: a backend.Activation
 }
 
+// StoreSpec is for store.comp.
+type StoreSpec struct {
+	Lanes uint32
+	Table bool
+}
+
 // AdamWSpec is for adamw.comp.
 type AdamWSpec struct {
 	Lanes  uint32
@@ -440,6 +447,7 @@ var specs = map[string]any{
 	"linear_texel":               LinearTexelSpec{},
 	"linear_vec":                 LinearVecSpec{},
 	"linear_vec_t":               LinearVecTSpec{},
+	"store":                      StoreSpec{},
 	"sum_rows":                   Workgroup2D{},
 }
 

@@ -5,7 +5,7 @@
 //
 // Elements of a head that are in no pair are copied. A dispatch handles the positions
 // that are in its piece of the table. The first one also writes NaN if a position is
-// outside of the whole table.
+// outside of the whole table, and 0 for padding.
 //
 // Workgroups along y loop over the rows, invocations along x over the pairs and the
 // elements to copy.
@@ -14,15 +14,15 @@
 // i · step + apart. If pairs are neighbours, these two fours contain four pairs.
 #extension GL_GOOGLE_include_directive : require
 #include "math.glsl"
+#include "places.glsl"
 #include "elementwise.glsl"
 
 layout(push_constant) uniform Push {
 	uvec4 dst, x; // strides of batch in z, of time in w
 	uint batch, time, heads, size, pairs;
 	uint step, apart;
-	uint first_time; // where x begins in the sequence
 	uint angles, angles_stride, first_position, piece_positions, context;
-	uint at, at_stride;
+	uint seq, pos, at_batch; // of the first token of at, and from batch to batch
 	uint mark_missing;
 	float direction; // sines are multiplied by it
 } p;
@@ -36,11 +36,11 @@ void main() {
 		uint b = r / p.time, t = r % p.time;
 		uint to = p.dst.x + b * p.dst.z + t * p.dst.w, from = p.x.x + b * p.x.z + t * p.x.w;
 		// Unsigned, modulo 2³²: negative ones are large, and so outside.
-		uint place = at[p.at + b * p.at_stride] + p.first_time + t;
-		if (place >= p.context) {
+		uint n = b * p.at_batch + t, sequence = at[p.seq + n], place = at[p.pos + n];
+		if (int(sequence) < 0 || place >= p.context) {
 			if (p.mark_missing != 0) {
 				FOR_ROW(i, p.heads * p.size) {
-					dst[to + i] = T(nan());
+					dst[to + i] = T(sequence == PADDING ? 0.0 : nan());
 				}
 			}
 			continue;

@@ -84,7 +84,9 @@ var (
 	attention              = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state"), in("sinks")}
 	attentionBackward      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("dy"), out("stats"), out("dv"), in("sinks")}
 	attentionBackwardTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), texel("dy"), out("stats"), out("dv"), in("sinks")}
+	attentionTable         = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), in("table"), in("sinks")}
 	attentionTexel         = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state"), in("sinks")}
+	attentionTexelTable    = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), in("table"), in("sinks")}
 	dropout                = []Binding{out("dst"), in("x"), in("seed")}
 	embedding              = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
 	embeddingBackward      = []Binding{out("table"), in("dy"), in("chain")}
@@ -102,7 +104,7 @@ var (
 	rmsNormColumns         = []Binding{out("dgamma"), in("x"), in("dy"), in("stats"), out("partial")}
 	rotary                 = []Binding{out("dst"), in("x"), in("angles"), in("at")}
 	scale                  = []Binding{out("dst"), in("x"), in("by")}
-	store                  = []Binding{out("dst"), in("x"), in("at")}
+	store                  = []Binding{out("dst"), in("x"), in("at"), in("table")}
 	twoOperands            = []Binding{out("dst"), in("a"), in("b")}
 )
 
@@ -112,6 +114,7 @@ var (
 //	X_F16     activations hold f16 too, else f32
 //	X4        elements are read in fours: offsets and strides are multiples of four
 //	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
+//	TABLE     a table has where blocks of keys and values are
 //	SUBGROUP  sums are formed with subgroup arithmetic, else in shared memory
 //
 // Macros of a single shader are explained in its file.
@@ -134,6 +137,7 @@ var Variants = append([]Variant{
 	row("argmax", "", oneOperand, RowsPush{}),
 
 	row("attention", "TEXEL", attentionTexel, AttentionPush{}),
+	row("attention", "TEXEL TABLE", attentionTexelTable, AttentionPush{}),
 
 	row("attention_backward", "", attentionBackward, AttentionBackwardPush{}),
 	row("attention_backward", "X4", attentionBackward, AttentionBackwardPush{}),
@@ -153,7 +157,7 @@ var Variants = append([]Variant{
 
 	row("embedding_backward", "", embeddingBackward, EmbeddingBackwardPush{}),
 	row("embedding_backward", "X4", embeddingBackward, EmbeddingBackwardPush{}),
-	row("embedding_chain", "", []Binding{out("chain"), in("index")}, EmbeddingChainPush{}), // not an op: see its file
+	row("embedding_chain", "", []Binding{out("chain"), in("index"), in("seq")}, EmbeddingChainPush{}), // not an op: see its file
 
 	row("gated_activation", "", gatedActivation, GatedActivationPush{}),
 	row("gated_activation", "X4", gatedActivation, GatedActivationPush{}),

@@ -114,11 +114,20 @@ func BenchmarkAttention(b *testing.B) {
 	}
 }
 
-func setAt(tb testing.TB, b backend.Backend, t backend.Tensor, position int) {
+// setAt lets tokens of one sequence begin at a position.
+func setAt(tb testing.TB, b backend.Backend, at backend.Tensor, position int) {
 	tb.Helper()
-	if err := backend.SetI32(b, t, []int32{int32(position)}); err != nil {
+	pos := make([]int32, at.Dim(-1))
+	for i := range pos {
+		pos[i] = int32(position + i)
+	}
+	if err := backend.SetI32(b, at.Slice(-2, 1, 2), pos); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+func places(tb testing.TB, b backend.Backend, n int) backend.Tensor {
+	return tensor(tb, b, backend.I32, 2, n)
 }
 
 func benchAttention(tb testing.TB, be backend.Backend, d backend.DType, rows int) *backend.Attention {
@@ -127,7 +136,7 @@ func benchAttention(tb testing.TB, be backend.Backend, d backend.DType, rows int
 	return &backend.Attention{
 		Dst: tensor(tb, be, backend.F32, 1, rows, benchWidth), Q: qkv.Slice(-1, 0, benchWidth),
 		K: cache.Slice(-1, 0, benchWidth), V: cache.Slice(-1, benchWidth, 2*benchWidth),
-		At: tensor(tb, be, backend.I32, 1), Heads: benchHeads, Scale: 0.125,
+		At: places(tb, be, rows), Heads: benchHeads, Scale: 0.125,
 	}
 }
 

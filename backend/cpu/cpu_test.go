@@ -156,7 +156,7 @@ func TestAttentionIgnoresWhatComesLater(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		op := &backend.Attention{Dst: dst, Q: q, K: k, V: v, At: tensor(t, b, backend.I32, 1), Heads: 2, Scale: 0.3}
+		op := &backend.Attention{Dst: dst, Q: q, K: k, V: v, At: places(t, b, time), Heads: 2, Scale: 0.3}
 		if err := backend.Run(b, op); err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,11 @@ func embeddingRows(w *worker, op backend.Op, from, to int) {
 	for r := from; r < to; r++ {
 		b, t := r/time, r%time
 		dst := row[float32](&o.Dst, r)
+		seq, pos := placeOf(&o.At, r)
+		if seq == padding {
+			clear(dst)
+			continue
+		}
 		token := lookUp(w, &o.Tokens, int(at[int32](&o.IDs, b, t)))
 		switch {
 		case token == nil:
@@ -32,13 +37,24 @@ func embeddingRows(w *worker, op backend.Op, from, to int) {
 			copy(dst, token)
 		default:
 			copy(dst, token) // before the next lookUp overwrites the workspace that token may be in
-			if p := lookUp(w, &o.Positions, int(at[int32](&o.At, 0, b))+t); p != nil {
+			if p := lookUp(w, &o.Positions, pos); seq >= 0 && p != nil {
 				vec.Add(dst, dst, p)
 			} else {
 				fill(dst, nan)
 			}
 		}
 	}
+}
+
+// padding is the sequence of a token that is none.
+const padding = -1
+
+// placeOf returns the sequence and the position of token r, 0 where no places are given.
+func placeOf(places *backend.Tensor, r int) (seq, pos int) {
+	if places.Absent() {
+		return 0, 0
+	}
+	return int(at[int32](places, 0, r)), int(at[int32](places, 1, r))
 }
 
 // at returns element [i, j] of a matrix with any strides.

@@ -17,6 +17,10 @@ func embeddingBackwardColumns(_ *worker, op backend.Op, from, to int) {
 	time := o.DY.Shape[2]
 	for r := range o.DY.Rows() {
 		b, t := r/time, r%time
+		seq, pos := placeOf(&o.At, r)
+		if seq < 0 {
+			continue
+		}
 		dy := row[float32](&o.DY, r)[from:to]
 		if id := int(at[int32](&o.IDs, b, t)); id >= 0 && id < o.DTokens.Shape[2] {
 			sum := row[float32](&o.DTokens, id)[from:to]
@@ -25,8 +29,8 @@ func embeddingBackwardColumns(_ *worker, op backend.Op, from, to int) {
 		if o.DPositions.Absent() {
 			continue
 		}
-		if p := int(at[int32](&o.At, 0, b)) + t; p >= 0 && p < o.DPositions.Shape[2] {
-			sum := row[float32](&o.DPositions, p)[from:to]
+		if pos >= 0 && pos < o.DPositions.Shape[2] {
+			sum := row[float32](&o.DPositions, pos)[from:to]
 			vec.Add(sum, sum, dy)
 		}
 	}

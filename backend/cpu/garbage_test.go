@@ -14,7 +14,7 @@ func TestDecodeMakesNoGarbage(t *testing.T) {
 	x, y := tensor(t, b, backend.F32, 1, 256), tensor(t, b, backend.F32, 1, 256)
 	w, v := tensor(t, b, backend.F32, 256, 256), tensor(t, b, backend.F32, 256)
 	kv := tensor(t, b, backend.F32, 1, 64, 256)
-	where := tensor(t, b, backend.I32, 1)
+	where := places(t, b, 1)
 	setAt(t, b, where, 40)
 	blocks := tensor(t, b, backend.Q8_A, 1, 256)
 	ops, err := backend.Prepare(b,

@@ -13,16 +13,19 @@ func init() {
 
 func rotaryRows(_ *worker, op backend.Op, from, to int) {
 	o := op.(*backend.Rotary)
-	time, size, pairs := o.X.Shape[2], o.HeadSize(), o.Pairs()
+	size, pairs := o.HeadSize(), o.Pairs()
 	sign := float32(1)
 	if o.Inverse {
 		sign = -1
 	}
 	for r := from; r < to; r++ {
-		b, t := r/time, r%time
 		x, dst := row[float32](&o.X, r), row[float32](&o.Dst, r)
-		p := int(at[int32](&o.At, 0, b)) + t
-		if p < 0 || p >= o.Angles.Shape[2] {
+		seq, p := placeOf(&o.At, r)
+		if seq == padding {
+			clear(dst)
+			continue
+		}
+		if seq < 0 || p < 0 || p >= o.Angles.Shape[2] {
 			fill(dst, nan)
 			continue
 		}

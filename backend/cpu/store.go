@@ -12,17 +12,28 @@ func init() {
 
 func storeRows(_ *worker, op backend.Op, from, to int) {
 	o := op.(*backend.Store)
-	time, context := o.X.Shape[2], o.Dst.Shape[2]
+	sequences, context := o.Cache()
 	for r := from; r < to; r++ {
-		b, t := r/time, r%time
-		place := int(at[int32](&o.At, 0, b)) + t
-		if place < 0 || place >= context {
+		seq, pos := placeOf(&o.At, r)
+		if seq < 0 || seq >= sequences || pos < 0 || pos >= context {
+			continue
+		}
+		if !o.Table.Absent() {
+			seq, pos = blockOf(&o.Table, seq, pos, o.Dst.Shape[2])
+		}
+		if seq < 0 || seq >= o.Dst.Shape[1] { // a block that is none
 			continue
 		}
 		if p := pairs(o.Dst.DType); p != nil {
-			p.To(row[uint16](&o.Dst, b*context+place), row[float32](&o.X, r))
+			p.To(row[uint16](&o.Dst, seq*o.Dst.Shape[2]+pos), row[float32](&o.X, r))
 		} else {
-			copy(row[float32](&o.Dst, b*context+place), row[float32](&o.X, r))
+			copy(row[float32](&o.Dst, seq*o.Dst.Shape[2]+pos), row[float32](&o.X, r))
 		}
 	}
+}
+
+// blockOf returns the number of the block, of so many positions, that a table has for a
+// position, which may be any number, and the position in it.
+func blockOf(table *backend.Tensor, seq, pos, block int) (number, rest int) {
+	return int(at[int32](table, seq, pos/block)), pos % block
 }

@@ -3,6 +3,7 @@
 package vulkan
 
 import (
+	"math/bits"
 	"strings"
 
 	"caldera/backend"
@@ -20,27 +21,53 @@ const (
 )
 
 // supportsAttention: a row of each operand is bound as a whole, and a head's
-// vector must fit in shared memory.
+// vector must fit in shared memory. A pool of blocks is bound as a whole.
 func supportsAttention(l *Limits, op *backend.Attention) bool {
-	return rowsFit(l, op.Dst, op.Q, op.K, op.V, op.Probs) && op.HeadSize() <= attentionGathered
+	return rowsFit(l, op.Dst, op.Q, op.K, op.V, op.Probs) && op.HeadSize() <= attentionGathered && fit(l, op.At, op.Table) &&
+		(op.Table.Absent() || fit(l, op.K, op.V))
 }
 
 // encodeAttention takes one dispatch, or where operands are too large to be
-// bound one for each range of sequences, heads, queries and keys.
+// bound one for each range of runs, heads, queries, sequences and keys.
 func encodeAttention(e *encoder, op *backend.Attention) error {
+	batch, time := op.Q.Dim(1), op.Q.Dim(2)
+	if _, run := op.Runs(); run == time {
+		return encodeRuns(e, op)
+	}
+	// So that a run is a row of a batch: of one row each run; of several, one after the other.
+	return each(batch, 1, func(b, _ int) error {
+		n, run := op.Runs()
+		rows := func(t backend.Tensor) backend.Tensor {
+			t = t.Slice(1, b, b+1)
+			t.Shape[1], t.Shape[2], t.Strides[1] = n/batch, run, run*t.Strides[2]
+			return t
+		}
+		part := *op
+		part.Run = 0
+		part.Dst, part.Q, part.At = rows(op.Dst), rows(op.Q), op.At.Slice(3, b*time, (b+1)*time)
+		if p := &part.Probs; !p.Absent() {
+			*p = p.Slice(0, b, b+1)
+			p.Shape[0], p.Shape[2], p.Strides[0] = n/batch, run, run*p.Strides[2]
+		}
+		return encodeRuns(e, &part)
+	})
+}
+
+// encodeRuns is encodeAttention where a run is a row of a batch.
+func encodeRuns(e *encoder, op *backend.Attention) error {
 	l := e.limits()
-	sequences := min(e.maxAlong(op.Q, 1), e.maxAlong(op.Dst, 1), e.maxAlong(op.K, 1), e.maxAlong(op.V, 1),
-		e.maxAlong(op.At, 3), int(l.Groups[2])) // 0: not even one fits as a whole
+	runs := min(e.maxAlong(op.Q, 1), e.maxAlong(op.Dst, 1), int(l.Groups[2])) // 0: not even one fits as a whole
 	heads := min(op.Heads, int(l.Groups[1]))
 	if !op.Probs.Absent() {
-		sequences = min(sequences, e.maxAlong(op.Probs, 0))
+		runs = min(runs, e.maxAlong(op.Probs, 0))
 	}
-	size := op.HeadSize()
-	return each(op.Q.Dim(1), sequences, func(b, bEnd int) error {
+	size, time := op.HeadSize(), op.Q.Dim(2)
+	if one := attentionWork(op, time) / uint64(op.Q.Dim(1)); uint64(runs) > maxWork/one { // so that no watchdog fires
+		runs = int(max(maxWork/one, 1))
+	}
+	return each(op.Q.Dim(1), runs, func(b, bEnd int) error {
 		part := *op
-		part.Dst, part.Q = op.Dst.Slice(1, b, bEnd), op.Q.Slice(1, b, bEnd)
-		part.K, part.V = op.K.Slice(1, b, bEnd), op.V.Slice(1, b, bEnd)
-		part.At = op.At.Slice(3, b, bEnd)
+		part.Dst, part.Q, part.At = op.Dst.Slice(1, b, bEnd), op.Q.Slice(1, b, bEnd), op.At.Slice(3, b*time, bEnd*time)
 		if !op.Probs.Absent() {
 			part.Probs = op.Probs.Slice(0, b, bEnd)
 			heads = min(heads, e.maxAlong(part.Probs, 1))
@@ -60,13 +87,20 @@ func encodeAttention(e *encoder, op *backend.Attention) error {
 				part.Probs = part.Probs.Slice(1, h, hEnd)
 				queries = min(queries, e.maxRows(part.Probs))
 			}
-			return each(op.Q.Dim(2), queries, func(t, tEnd int) error {
-				part := part
-				part.Dst, part.Q = part.Dst.Slice(2, t, tEnd), part.Q.Slice(2, t, tEnd)
-				if !op.Probs.Absent() {
-					part.Probs = part.Probs.Slice(2, t, tEnd)
-				}
-				return encodeAttentionPart(e, &part, op, h, t)
+			apart := 1 // runs, where a dispatch does not take all of each
+			if queries >= time {
+				apart = bEnd - b
+			}
+			return each(bEnd-b, apart, func(r, rEnd int) error {
+				return each(time, queries, func(t, tEnd int) error {
+					part := part
+					part.Dst, part.Q = part.Dst.Slice(1, r, rEnd).Slice(2, t, tEnd), part.Q.Slice(1, r, rEnd).Slice(2, t, tEnd)
+					part.At = part.At.Slice(3, r*time, rEnd*time)
+					if !op.Probs.Absent() {
+						part.Probs = part.Probs.Slice(0, r, rEnd).Slice(2, t, tEnd)
+					}
+					return encodeAttentionPart(e, &part, op, h, t)
+				})
 			})
 		})
 	})
@@ -112,31 +146,40 @@ func encodeAttentionPart(e *encoder, part, op *backend.Attention, firstHead, fir
 	if chunk >= 4*lanes && (queries == 1 || l.Software) {
 		spec.AtOnce = 4 // keys, which share what is read of the query
 	}
+	sequences, context := part.Cache()
 	push := shaders.AttentionPush{
-		FirstTime: uint32(firstTime), Time: uint32(time), Context: uint32(part.K.Dim(2)),
+		FirstTime: uint32(firstTime), Time: uint32(time), Context: uint32(context),
 		SharedBy: uint32(op.Heads / op.Groups()), FirstHead: uint32(firstHead),
-		Scale: op.Scale, Window: attentionWindow(op.Window, part.K.Dim(2)), SoftCap: op.SoftCap,
+		Scale: op.Scale, Window: attentionWindow(op.Window, context), SoftCap: op.SoftCap,
+		Sequences: uint32(sequences),
 	}
 	groups := [3]uint32{uint32((time + queries - 1) / queries), uint32(part.Dst.Dim(3) / size), uint32(part.Q.Dim(1))}
+	if !part.Table.Absent() {
+		return attentionDispatch(e, part, spec, push, groups, backend.Tensor{})
+	}
 
-	context := part.K.Dim(2)
-	keys := min(e.maxRows(part.K), e.maxRows(part.V)) // that are bound at once
-	if e.maxAlong(part.K, 1) == part.K.Dim(1) && e.maxAlong(part.V, 1) == part.V.Dim(1) {
-		keys = context
+	seqs := min(e.maxAlong(part.K, 1), e.maxAlong(part.V, 1)) // that are bound at once; 0: not even one is
+	keys := context
+	if seqs == 0 {
+		if keys = min(e.maxRows(part.K.Slice(1, 0, 1)), e.maxRows(part.V.Slice(1, 0, 1))); keys > lanes { // so that each dispatch finds the scores of the one before with the same invocations
+			keys -= keys % lanes
+		}
 	}
-	if keys == context {
-		return attentionDispatch(e, part, spec, push, groups, backend.Tensor{}, 0, context)
+	var state backend.Tensor
+	if spec.Split = keys < context; spec.Split {
+		var err error
+		if state, err = e.scratch(backend.F32, int(groups[2]), int(groups[1]), time, 2); err != nil {
+			return err
+		}
 	}
-	spec.Split = true
-	if keys > lanes { // so that each dispatch finds the scores of the one before with the same invocations
-		keys -= keys % lanes
-	}
-	state, err := e.scratch(backend.F32, int(groups[2]), int(groups[1]), time, 2)
-	if err != nil {
-		return err
-	}
-	return each(context, keys, func(j, end int) error {
-		return attentionDispatch(e, part, spec, push, groups, state, j, end)
+	return each(sequences, seqs, func(s, sEnd int) error {
+		return each(context, keys, func(j, end int) error {
+			piece, push := *part, push
+			piece.K, piece.V = part.K.Slice(1, s, sEnd).Slice(2, j, end), part.V.Slice(1, s, sEnd).Slice(2, j, end)
+			push.FirstSeq, push.Sequences = uint32(s), uint32(sEnd-s)
+			push.FirstKey, push.Keys = uint32(j), uint32(end-j)
+			return attentionDispatch(e, &piece, spec, push, groups, state)
+		})
 	})
 }
 
@@ -152,16 +195,13 @@ func attentionWindow(window, keys int) uint32 {
 // each of them saw as many keys as it may.
 func attentionWork(op *backend.Attention, queries int) uint64 {
 	one := *op
-	one.Q = op.Q.Slice(2, 0, 1)
-	return uint64(queries) * multiplyAdds(&one)
+	one.Q, one.Run = op.Q.Slice(2, 0, 1), 0
+	return max(uint64(queries)*multiplyAdds(&one), 1)
 }
 
-// attentionDispatch encodes the dispatch for rows [from, to) of the cache.
-func attentionDispatch(e *encoder, op *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor, from, to int) error {
-	part := *op
-	part.K, part.V = op.K.Slice(2, from, to), op.V.Slice(2, from, to)
-	push.FirstKey, push.Keys = uint32(from), uint32(to-from)
-	defines, q, k, v := attentionOperands(e, &part, int(spec.Size), &push)
+// attentionDispatch encodes the dispatch for keys and values that are bound as a whole.
+func attentionDispatch(e *encoder, part *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor) error {
+	defines, q, k, v := attentionOperands(e, part, int(spec.Size), &push)
 
 	// Between dispatches dst and probs hold sums and scores. The shader may write
 	// probs and state: where they are absent dst stands for them.
@@ -172,29 +212,36 @@ func attentionDispatch(e *encoder, op *backend.Attention, spec shaders.Attention
 		}
 		return e.operand(t, backend.Update)
 	}
-	push.Dst, push.DstBatch, push.DstTime = base, uint32(part.Dst.Stride(1)), uint32(part.Dst.Stride(2))
+	push.Dst, push.DstRun, push.DstTime = base, uint32(part.Dst.Stride(1)), uint32(part.Dst.Stride(2))
 	at, base := e.operand(part.At, backend.Read)
-	push.At, push.AtStride = base, uint32(part.At.Stride(-1))
+	push.Seq, push.Pos = base+push.FirstTime, base+uint32(part.At.Stride(-2))
 	probs, base := written(part.Probs)
-	push.Probs, push.ProbsBatch, push.ProbsHead, push.ProbsTime = base,
+	push.Probs, push.ProbsRun, push.ProbsHead, push.ProbsTime = base,
 		uint32(part.Probs.Stride(0)), uint32(part.Probs.Stride(1)), uint32(part.Probs.Stride(2))
-	left, base := written(state)
-	push.State = base
+	var left binding
+	p := pipelineSpec{spec: spec, work: attentionWork(part, part.Q.Dim(2))}
+	if part.Table.Absent() {
+		left, push.State = written(state)
+	} else {
+		defines = strings.TrimSpace(defines + " TABLE")
+		left, push.FirstKey = e.operand(part.Table, backend.Read)
+		push.Keys, push.State = uint32(part.Table.Stride(-2)), uint32(part.K.Dim(1))
+		push.FirstSeq = uint32(bits.TrailingZeros(uint(part.K.Dim(2))))
+	}
 	sinks, base := e.operand(part.Sinks, backend.Read)
 	if push.Sinks = base; part.Sinks.Absent() {
 		push.Sinks = shaders.Absent
 	}
-	work := attentionWork(&part, part.Q.Dim(2))
-	return e.dispatch(pipelineSpec{variant: shaders.Find("attention", defines), spec: spec, work: work}, push, groups,
-		dst, q, k, v, at, probs, left, sinks)
+	p.variant = shaders.Find("attention", defines)
+	return e.dispatch(p, push, groups, dst, q, k, v, at, probs, left, sinks)
 }
 
 // attentionOperands binds queries, keys and values: through the texture unit on
 // a software driver (see chooseLinear), in fours where vectors allow it.
 func attentionOperands(e *encoder, part *backend.Attention, size int, push *shaders.AttentionPush) (defines string, q, k, v binding) {
-	push.QBatch, push.QTime = uint32(part.Q.Stride(1)), uint32(part.Q.Stride(2))
-	push.KBatch, push.KRow = uint32(part.K.Stride(1)), uint32(part.K.Stride(2))
-	push.VBatch, push.VRow = uint32(part.V.Stride(1)), uint32(part.V.Stride(2))
+	push.QRun, push.QTime = uint32(part.Q.Stride(1)), uint32(part.Q.Stride(2))
+	push.KSeq, push.KRow = uint32(part.K.Stride(1)), uint32(part.K.Stride(2))
+	push.VSeq, push.VRow = uint32(part.V.Stride(1)), uint32(part.V.Stride(2))
 	fours := func() bool {
 		return size%4 == 0 && inFours(part.Q, push.Q) && inFours(part.K, push.K) && inFours(part.V, push.V)
 	}

@@ -29,10 +29,7 @@ func TestAttentionTakes(t *testing.T) {
 		}
 		return x
 	}
-	at, err := backend.New(b, backend.I32, batch)
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := placesOn(t, b, batch, time, 0)
 	three := func(apart bool) (q, k, v backend.Tensor) {
 		width, kv := heads*size, groups*size
 		if apart {
@@ -93,4 +90,76 @@ func TestAttentionTakes(t *testing.T) {
 			t.Errorf("%s: the gradient takes %s, expected %s", c.name, got, c.back)
 		}
 	}
+}
+
+// TestStepTakes counts dispatches and pipelines of tokens of many sequences: one dispatch
+// each of Store and of Attention, and with a table one pipeline each, whatever the size of
+// a block.
+func TestStepTakes(t *testing.T) {
+	const heads, size, width = 2, 8, 16
+	b := openTest(t, lavapipe, nil)
+	tensor := func(d backend.DType, dims ...int) backend.Tensor {
+		x, err := backend.New(b, d, dims...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	if err := backend.Run(b, &backend.Add{Dst: tensor(backend.F32, 3), A: tensor(backend.F32, 3), B: tensor(backend.F32, 3)}); err != nil { // and what the first op of an open device takes
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name               string
+		block, tokens, run int
+		store, attention   int // new pipelines
+	}{
+		{name: "one sequence", tokens: 1, run: 1, store: 1, attention: 1},
+		{name: "several", tokens: 5, run: 1},
+		{name: "blocks", block: 16, tokens: 5, run: 1, store: 1, attention: 1},
+		{name: "larger blocks", block: 64, tokens: 7, run: 1},
+		{name: "runs", tokens: 40, run: 8, attention: 1},
+		{name: "runs in blocks", block: 4, tokens: 40, run: 8, attention: 1},
+		{name: "one long run in blocks", block: 1, tokens: 64, run: 64},
+	} {
+		cache, table := tensor(backend.F32, 64, 128, 2*width), backend.Tensor{}
+		if c.block > 0 {
+			cache, table = tensor(backend.F32, 100, c.block, 2*width), tensor(backend.I32, 9, 64/c.block)
+		}
+		at := placesOn(t, b, c.tokens/c.run, c.run, 0)
+		for _, o := range []struct {
+			op        backend.Op
+			pipelines int
+		}{
+			{&backend.Store{Dst: cache, X: tensor(backend.F32, 1, c.tokens, 2*width), At: at, Table: table}, c.store},
+			{&backend.Attention{Dst: tensor(backend.F32, 1, c.tokens, width), Q: tensor(backend.F32, 1, c.tokens, width),
+				K: cache.Slice(-1, 0, width), V: cache.Slice(-1, width, 2*width), At: at, Table: table, Run: c.run, Heads: heads, Scale: 1}, c.attention},
+		} {
+			before := b.Stats().Pipelines
+			spans, err := backend.Profile(b, func(b backend.Backend) error { return backend.Run(b, o.op) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := b.Stats().Pipelines - before; n != o.pipelines || len(spans) != 1 || spans[0].Dispatches != 1 {
+				t.Errorf("%s: %s takes %d new pipelines and %+v, expected %d and one dispatch", c.name, o.op.Name(), n, spans, o.pipelines)
+			}
+		}
+	}
+}
+
+// placesOn are the places of batch sequences of time tokens each, from a position on.
+func placesOn(tb testing.TB, b backend.Backend, batch, time, from int) backend.Tensor {
+	tb.Helper()
+	n := batch * time
+	at, err := backend.New(b, backend.I32, 2, n)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	values := make([]int32, 2*n)
+	for i := range n {
+		values[i], values[n+i] = int32(i/time), int32(from+i%time)
+	}
+	if err := backend.SetI32(b, at, values); err != nil {
+		tb.Fatal(err)
+	}
+	return at
 }

@@ -11,8 +11,10 @@ import (
 
 func init() {
 	register(kernel[*backend.Embedding]{
-		supports: func(l *Limits, op *backend.Embedding) bool { return rowsFit(l, op.Dst, op.Tokens, op.Positions) },
-		encode:   encodeEmbedding,
+		supports: func(l *Limits, op *backend.Embedding) bool {
+			return rowsFit(l, op.Dst, op.Tokens, op.Positions) && fit(l, op.At)
+		},
+		encode: encodeEmbedding,
 	})
 }
 
@@ -27,26 +29,23 @@ func encodeEmbedding(e *encoder, op *backend.Embedding) error {
 		context = op.Positions.Dim(-2)
 	}
 
-	sequences := min(e.maxAlong(op.Dst, 1), e.maxAlong(op.IDs, 2))
-	if context > 0 {
-		sequences = min(sequences, e.maxAlong(op.At, 3))
-	}
-	return each(op.Dst.Dim(1), sequences, func(b, bEnd int) error {
-		dst, ids, at := op.Dst.Slice(1, b, bEnd), op.IDs.Slice(2, b, bEnd), op.At
+	places := placesOf(op.At, op.Dst)
+	return each(op.Dst.Dim(1), min(e.maxAlong(op.Dst, 1), e.maxAlong(op.IDs, 2)), func(b, bEnd int) error {
+		dst, ids, places := op.Dst.Slice(1, b, bEnd), op.IDs.Slice(2, b, bEnd), places
 		if context > 0 {
-			at = at.Slice(3, b, bEnd)
+			places = places.Slice(1, b, bEnd)
 		}
 		return each(dst.Dim(2), min(e.maxRows(dst), e.maxAlong(ids, 3)), func(t, tEnd int) error {
 			mark := uint32(1)
 			return each(op.Tokens.Dim(-2), e.maxRows(op.Tokens), func(i, iEnd int) error {
 				tokens := op.Tokens.Slice(-2, i, iEnd)
 				piece := func(p, pEnd int) error {
-					positions := op.Positions
+					positions, at := op.Positions, places
 					if context > 0 {
-						positions = positions.Slice(-2, p, pEnd)
+						positions, at = positions.Slice(-2, p, pEnd), at.Slice(2, t, tEnd)
 					}
 					push := shaders.EmbeddingPush{
-						FirstTime: uint32(t), FirstID: uint32(i), Vocab: uint32(op.Tokens.Dim(-2)),
+						FirstID: uint32(i), Vocab: uint32(op.Tokens.Dim(-2)),
 						FirstPosition: uint32(p), Context: uint32(context), MarkMissing: mark,
 					}
 					mark = 0
@@ -75,7 +74,7 @@ func encodeEmbeddingPiece(e *encoder, variant *shaders.Variant, push shaders.Emb
 	idsBinding, base := e.operand(ids, backend.Read)
 	push.IDs, push.IDsStrideBatch, push.IDsStrideTime = base, uint32(ids.Stride(-2)), uint32(ids.Stride(-1))
 	atBinding, base := e.operand(at, backend.Read)
-	push.At, push.AtStride = base, uint32(at.Stride(-1))
+	push.Seq, push.Pos, push.AtBatch = placeBases(at, base)
 
 	const size = 64
 	return e.dispatch(

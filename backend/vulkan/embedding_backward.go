@@ -10,7 +10,7 @@ import (
 func init() {
 	register(kernel[*backend.EmbeddingBackward]{
 		supports: func(l *Limits, op *backend.EmbeddingBackward) bool {
-			return rowsFit(l, op.DTokens, op.DPositions, op.DY)
+			return rowsFit(l, op.DTokens, op.DPositions, op.DY) && fit(l, op.At)
 		},
 		encode: encodeEmbeddingBackward,
 	})
@@ -30,32 +30,34 @@ func encodeEmbeddingBackward(e *encoder, op *backend.EmbeddingBackward) error {
 	sequences := 1
 	if times == time { // else pieces of one sequence follow one another, so that the order of the sums stays
 		sequences = min(e.maxAlong(op.DY, 1), e.maxAlong(op.IDs, 2), max(e.maxRounds()/time, 1))
-		if !op.At.Absent() {
-			sequences = min(sequences, e.maxAlong(op.At, 3))
-		}
 	}
 	chain, err := e.sharedScratch(backend.I32, 2*max(sequences, 1)*times)
 	if err != nil {
 		return err
 	}
+	places := placesOf(op.At, op.DY)
 	return each(batch, sequences, func(b, bEnd int) error {
 		return each(time, times, func(t, tEnd int) error {
-			dy := op.DY.Slice(1, b, bEnd).Slice(2, t, tEnd)
-			if err := encodeScatter(e, op.DTokens, dy, op.IDs.Slice(2, b, bEnd).Slice(3, t, tEnd), chain, 0, 0); err != nil {
+			dy, ids, seq := op.DY.Slice(1, b, bEnd).Slice(2, t, tEnd), op.IDs.Slice(2, b, bEnd).Slice(3, t, tEnd), backend.Tensor{}
+			if op.At.Absent() {
+				return encodeScatter(e, op.DTokens, dy, ids, seq, chain)
+			}
+			part := func(i int) backend.Tensor { // [batch, time] of sequences, or of positions
+				x := places.Slice(0, i, i+1).Slice(1, b, bEnd).Slice(2, t, tEnd)
+				x.Shape, x.Strides = [4]int{1, 1, x.Shape[1], x.Shape[2]}, [4]int{1, 1, x.Strides[1], x.Strides[2]}
+				return x
+			}
+			if err := encodeScatter(e, op.DTokens, dy, ids, part(0), chain); err != nil {
 				return err
 			}
-			if op.DPositions.Absent() {
-				return nil
-			}
-			at := op.At.Slice(3, b, bEnd).Transpose() // [batch, 1]
-			return encodeScatter(e, op.DPositions, dy, at, chain, 1, t)
+			return encodeScatter(e, op.DPositions, dy, part(1), part(0), chain)
 		})
 	})
 }
 
-// encodeScatter adds each vector dy[b,t] to a row of table. For tokens (step 0)
-// that is row index[b,t]. For positions (step 1) it is row index[b] + first + t.
-func encodeScatter(e *encoder, table, dy, index, chain backend.Tensor, step, first int) error {
+// encodeScatter adds each vector dy[b,t] to row index[b,t] of table, unless seq[b,t],
+// where that is given, is below 0.
+func encodeScatter(e *encoder, table, dy, index, seq, chain backend.Tensor) error {
 	const size = 64
 	batch, time := uint32(dy.Dim(1)), uint32(dy.Dim(2))
 	chain = chain.Slice(-1, 0, 2*int(batch*time))
@@ -63,16 +65,17 @@ func encodeScatter(e *encoder, table, dy, index, chain backend.Tensor, step, fir
 	links, linksBase := e.operand(chain, backend.Write)
 	rows, rowsBase := e.operand(index, backend.Read)
 	push := shaders.EmbeddingChainPush{
-		Chain: linksBase, Index: rowsBase, IndexBatch: uint32(index.Stride(2)),
-		Step: uint32(step), First: uint32(first), Batch: batch, Time: time,
+		Chain: linksBase, Index: rowsBase, IndexBatch: uint32(index.Stride(2)), IndexTime: uint32(index.Stride(3)),
+		Seq: shaders.Absent, Batch: batch, Time: time,
 	}
-	if step == 0 {
-		push.IndexTime = uint32(index.Stride(3))
+	sequences, seqBase := e.operand(seq, backend.Read)
+	if !seq.Absent() {
+		push.Seq, push.SeqBatch = seqBase, uint32(seq.Stride(2))
 	}
 	err := e.dispatch(
 		pipelineSpec{variant: shaders.Find("embedding_chain", ""), spec: shaders.Workgroup{Lanes: size}}, push,
 		[3]uint32{e.groups(0, int(batch*time), size), 1, 1},
-		links, rows)
+		links, rows, sequences)
 	if err != nil {
 		return err
 	}

@@ -193,7 +193,7 @@ func (e *encoder) locate(t backend.Tensor) (buf *buffer, from, to uint64, err er
 
 // fits reports whether operand can bind the whole of t.
 func (e *encoder) fits(t backend.Tensor) bool {
-	return t.Absent() || e.maxAlong(t, 0) >= t.Dim(0)
+	return fit(&e.b.limits, t)
 }
 
 // maxRows returns the largest n such that operand can bind t.Slice(-2, i, i+n)

@@ -70,11 +70,7 @@ func BenchmarkKernels(b *testing.B) {
 			op := &backend.Attention{
 				Q: qkv.Slice(-1, 0, 768), Dst: random(b, dev, backend.F32, 1, queries, 768),
 				K: random(b, dev, backend.F32, 1, context, 768), V: random(b, dev, backend.F32, 1, context, 768),
-				At: backend.Tensor{}, Heads: 12, Scale: 0.125, Window: window,
-			}
-			op.At = random(b, dev, backend.I32, 1)
-			if err := backend.SetI32(dev, op.At, []int32{int32(context - queries)}); err != nil {
-				b.Fatal(err)
+				At: placesOn(b, dev, 1, queries, context-queries), Heads: 12, Scale: 0.125, Window: window,
 			}
 			flops, bytes := op.Cost()
 			measure(b, dev, op, int(flops), int(bytes))
@@ -91,7 +87,7 @@ func BenchmarkKernels(b *testing.B) {
 		&backend.LayerNorm{Dst: dst, X: x, Gamma: gamma, Beta: gamma, Epsilon: 1e-5},
 		&backend.Activate{Dst: dst, X: x, Func: backend.GELUTanh},
 		&backend.RMSNorm{Dst: dst, X: x, Gamma: gamma, Epsilon: 1e-5},
-		&backend.Rotary{Dst: dst, X: x, Angles: random(b, dev, backend.F32, 512, 64), At: random(b, dev, backend.I32, 1), Heads: 12},
+		&backend.Rotary{Dst: dst, X: x, Angles: random(b, dev, backend.F32, 512, 64), At: placesOn(b, dev, 1, 512, 0), Heads: 12},
 		&backend.GatedActivation{Dst: dst, Gate: x, Up: x, Func: backend.SiLU},
 		&backend.Scale{Dst: dst, X: x, By: gamma.Slice(-1, 0, 1)},
 		&backend.Add{Dst: dst, A: x, B: x},
@@ -150,7 +146,7 @@ func benchTraining(b *testing.B, dev *Backend) {
 	for _, op := range []backend.Op{
 		&backend.CrossEntropy{Loss: loss, X: scores, Targets: ids.Reshape(2048).Slice(-1, 0, 128), Scale: 1},
 		&backend.EmbeddingBackward{
-			DTokens: f32(50257, 768), DPositions: f32(256, 768), DY: dy, IDs: ids, At: random(b, dev, backend.I32, 8),
+			DTokens: f32(50257, 768), DPositions: f32(256, 768), DY: dy, IDs: ids, At: placesOn(b, dev, 8, 256, 0),
 		},
 		&backend.Dropout{Dst: f32(8, 256, 768), X: dy, Seed: ids.Reshape(2048).Slice(-1, 0, 4), Rate: 0.1},
 	} {
@@ -219,7 +215,7 @@ func benchAttentionBackward(b *testing.B, dev *Backend) {
 		shape := fmt.Sprintf("batch=4/time=%d", time)
 		qkv, dqkv := random(b, dev, backend.F32, 4, time, 3*768), random(b, dev, backend.F32, 4, time, 3*768)
 		y, dy := random(b, dev, backend.F32, 4, time, 768), random(b, dev, backend.F32, 4, time, 768)
-		stats, at := random(b, dev, backend.F32, 4, 12, time, 2), random(b, dev, backend.I32, 4)
+		stats, at := random(b, dev, backend.F32, 4, 12, time, 2), placesOn(b, dev, 4, time, 0)
 		pairs := 4 * time * (time + 1) / 2 // of queries and keys
 		part := func(x backend.Tensor, i int) backend.Tensor { return x.Slice(-1, i*768, (i+1)*768) }
 		b.Run("attention/"+shape, func(b *testing.B) {

@@ -63,6 +63,33 @@ func rowsFit(l *Limits, ts ...backend.Tensor) bool {
 	return true
 }
 
+// fit reports whether each tensor can be bound as a whole. Absent ones can.
+func fit(l *Limits, ts ...backend.Tensor) bool {
+	for _, t := range ts {
+		if !t.Absent() && maxAlong(l, t, 0) < t.Dim(0) {
+			return false
+		}
+	}
+	return true
+}
+
+// placesOf returns at, [2, tokens], as [2, batch, time] of x's tokens.
+func placesOf(at, x backend.Tensor) backend.Tensor {
+	if at.Absent() {
+		return at
+	}
+	at.Shape = [4]int{2, x.Dim(1), x.Dim(2), 1}
+	at.Strides = [4]int{at.Strides[2], x.Dim(2), 1, 1}
+	return at
+}
+
+// placeBases returns where the sequence and the position of the first token are in what
+// placesOf returned, or a slice of it, which is bound with a base, and how far the
+// batches are apart.
+func placeBases(at backend.Tensor, base uint32) (seq, pos, batch uint32) {
+	return base, base + uint32(at.Strides[0]), uint32(at.Strides[1])
+}
+
 // oneRow returns the first row of t.
 func oneRow(t backend.Tensor) backend.Tensor { return t.Slice(0, 0, 1).Slice(1, 0, 1).Slice(2, 0, 1) }
 

@@ -318,10 +318,7 @@ func TestSubmitsAreBounded(t *testing.T) {
 		t.Errorf("a product of 61e9 multiply-adds goes in %d submits", n)
 	}
 	wide := tensor(1, 8192, 1600)
-	at, err := backend.New(b, backend.I32, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := placesOn(t, b, 1, 8192, 0)
 	attention := &backend.Attention{Dst: tensor(1, 8192, 1600), Q: wide, K: wide, V: wide, At: at, Heads: 25, Scale: 0.125} // 215e9
 	if n := segments(attention); n < 5 || n > 11 {
 		t.Errorf("attention of 215e9 multiply-adds goes in %d submits", n)

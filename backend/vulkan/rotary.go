@@ -9,7 +9,7 @@ import (
 
 func init() {
 	register(kernel[*backend.Rotary]{
-		supports: func(l *Limits, op *backend.Rotary) bool { return rowsFit(l, op.Dst, op.X, op.Angles) },
+		supports: func(l *Limits, op *backend.Rotary) bool { return rowsFit(l, op.Dst, op.X, op.Angles) && fit(l, op.At) },
 		encode:   encodeRotary,
 	})
 }
@@ -18,17 +18,17 @@ func init() {
 // dispatch, unless the table is too large for one binding. Each dispatch handles
 // the positions whose rows lie in its piece.
 func encodeRotary(e *encoder, op *backend.Rotary) error {
-	sequences := min(e.maxAlong(op.Dst, 1), e.maxAlong(op.X, 1), e.maxAlong(op.At, 3))
-	return each(op.X.Dim(1), sequences, func(b, bEnd int) error {
+	places := placesOf(op.At, op.X)
+	return each(op.X.Dim(1), min(e.maxAlong(op.Dst, 1), e.maxAlong(op.X, 1)), func(b, bEnd int) error {
 		seq := *op
-		seq.Dst, seq.X, seq.At = op.Dst.Slice(1, b, bEnd), op.X.Slice(1, b, bEnd), op.At.Slice(3, b, bEnd)
+		seq.Dst, seq.X, seq.At = op.Dst.Slice(1, b, bEnd), op.X.Slice(1, b, bEnd), places.Slice(1, b, bEnd)
 		return each(op.X.Dim(2), min(e.maxRows(seq.Dst), e.maxRows(seq.X)), func(t, tEnd int) error {
 			part := seq
-			part.Dst, part.X = seq.Dst.Slice(2, t, tEnd), seq.X.Slice(2, t, tEnd)
+			part.Dst, part.X, part.At = seq.Dst.Slice(2, t, tEnd), seq.X.Slice(2, t, tEnd), seq.At.Slice(2, t, tEnd)
 			return each(op.Angles.Dim(2), e.maxRows(op.Angles), func(p, pEnd int) error {
 				part.Angles = op.Angles.Slice(2, p, pEnd)
 				return encodeRotaryPiece(e, &part, shaders.RotaryPush{
-					FirstTime: uint32(t), FirstPosition: uint32(p), Context: uint32(op.Angles.Dim(2)), MarkMissing: boolean(p == 0),
+					FirstPosition: uint32(p), Context: uint32(op.Angles.Dim(2)), MarkMissing: boolean(p == 0),
 				})
 			})
 		})
@@ -53,7 +53,7 @@ func encodeRotaryPiece(e *encoder, op *backend.Rotary, push shaders.RotaryPush) 
 	push.Size, push.Pairs, push.Step, push.Apart = uint32(size/unit), uint32(pairs/unit), uint32(step), uint32(apart)
 	push.Angles, push.AnglesStride = anglesBase/uint32(unit), uint32(op.Angles.Stride(2)/unit)
 	push.PiecePositions = uint32(op.Angles.Dim(2))
-	push.At, push.AtStride = atBase, uint32(op.At.Stride(3))
+	push.Seq, push.Pos, push.AtBatch = placeBases(op.At, atBase)
 	push.Direction = 1
 	if op.Inverse {
 		push.Direction = -1

@@ -38,12 +38,11 @@ type Network interface {
 	Weights() []Weight
 
 	// Forward turns token ids into hidden states: vectors that depend on their token
-	// and on earlier ones. ids is
-	// [batch, time]; at, [batch], is the position of each first id; the result is
-	// [batch, time, width]. Keys and values of earlier positions are read from the
-	// cache, and new ones stored. Without a cache ids is the whole sequence and at is
-	// 0: training runs this way.
-	Forward(t *nn.Tape, ids, at Tensor, cache Cache) Tensor
+	// and on earlier ones of its sequence. ids is [batch, time]; at tells of each id its
+	// sequence and its position; the result is [batch, time, width]. Keys and values of
+	// earlier positions are read from the cache, and new ones stored. Without a cache
+	// each row of ids is a whole sequence, row b sequence b: training runs this way.
+	Forward(t *nn.Tape, ids Tensor, at nn.Places, cache Cache) Tensor
 
 	// Final is the last norm: its result is the input of the unembedding.
 	Final() nn.Norm
@@ -69,8 +68,9 @@ func Head(n Network) (head nn.Linear) {
 }
 
 // Cache holds, for each block, the keys and values of all positions so far:
-// [batch, context, 2 · heads · size of a head], a position's key followed by its
-// value.
+// [sequences, context, 2 · heads · size of a head], a position's key followed by its
+// value; or, where a table tells where they are, a pool of blocks of positions,
+// [blocks, block, 2 · heads · size of a head].
 type Cache []Tensor
 
 // block is the cache of block i; it is absent if there is none at all.

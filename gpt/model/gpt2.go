@@ -152,7 +152,7 @@ func (m *GPT2) Weights() []Weight {
 }
 
 // Forward is as Network has it.
-func (m *GPT2) Forward(t *nn.Tape, ids, at Tensor, cache Cache) Tensor {
+func (m *GPT2) Forward(t *nn.Tape, ids Tensor, at nn.Places, cache Cache) Tensor {
 	x := t.Dropout(t.Embed(m.Tokens, m.Positions, ids, at)) // [batch, time, width]
 	for i, b := range m.Blocks {
 		x = t.Name(x, "hidden.%d", i)
@@ -168,14 +168,14 @@ func (m *GPT2) Forward(t *nn.Tape, ids, at Tensor, cache Cache) Tensor {
 // Attend moves meaning between positions. Each vector x makes a query, what it
 // looks for; a key, what it can be found by; and a value, what it has to tell.
 // The result gathers, for each query, the values whose keys fit it, up to itself.
-func (b *GPT2Block) Attend(t *nn.Tape, x, at, cache Tensor) Tensor {
+func (b *GPT2Block) Attend(t *nn.Tape, x Tensor, at nn.Places, cache Tensor) Tensor {
 	width := x.Dim(-1)
 	qkv := t.Linear(b.QKV, x)                                       // [batch, time, 3·width]
 	q, kv := qkv.Slice(-1, 0, width), qkv.Slice(-1, width, 3*width) // [batch, time, width], [batch, time, 2·width]
 	t.See(q, "query")
 	t.See(kv.Slice(-1, 0, width), "key")
 	t.See(kv.Slice(-1, width, 2*width), "value")
-	kv = t.Store(cache, kv, at) // rows at … at+time of [batch, context, 2·width]
+	kv = t.Store(cache, kv, at) // in all rows of the cache that are known so far
 	k, v := kv.Slice(-1, 0, width), kv.Slice(-1, width, 2*width)
 	y := t.Name(t.Attention(b.Attention, q, k, v, at), "heads") // [batch, time, width]
 	return t.Dropout(t.Name(t.Linear(b.Out, y), "output"))

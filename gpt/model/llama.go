@@ -271,7 +271,7 @@ func (m *Llama) Weights() []Weight {
 }
 
 // Forward is as Network has it.
-func (m *Llama) Forward(t *nn.Tape, ids, at Tensor, cache Cache) Tensor {
+func (m *Llama) Forward(t *nn.Tape, ids Tensor, at nn.Places, cache Cache) Tensor {
 	x := t.Dropout(t.Pick(m.Tokens, ids)) // [batch, time, width]
 	for i, b := range m.Blocks {
 		x = t.Name(x, "hidden.%d", i)
@@ -287,7 +287,7 @@ func (m *Llama) Forward(t *nn.Tape, ids, at Tensor, cache Cache) Tensor {
 // attend is attention, in which a key and value serve several queries. Queries and
 // keys are turned by where they stand, so that their product tells how far apart
 // they are. A cache has keys that are turned.
-func (m *Llama) attend(t *nn.Tape, b *LlamaBlock, x, at, cache Tensor) Tensor {
+func (m *Llama) attend(t *nn.Tape, b *LlamaBlock, x Tensor, at nn.Places, cache Tensor) Tensor {
 	c := m.config
 	q := t.Rotary(m.Rotation, c.Heads, t.Linear(b.Query, x), at) // [batch, time, heads·size]
 	k := t.Rotary(m.Rotation, c.KVHeads, t.Linear(b.Key, x), at) // [batch, time, kv heads·size]
@@ -296,7 +296,7 @@ func (m *Llama) attend(t *nn.Tape, b *LlamaBlock, x, at, cache Tensor) Tensor {
 	t.See(k, "key")
 	t.See(v, "value")
 	if width := k.Dim(-1); !cache.Absent() {
-		k = t.Store(cache.Slice(-1, 0, width), k, at) // [batch, context, kv heads·size]
+		k = t.Store(cache.Slice(-1, 0, width), k, at) // all rows of the cache that are known so far
 		v = t.Store(cache.Slice(-1, width, 2*width), v, at)
 	}
 	y := t.Name(t.Attention(nn.Attention{Heads: c.Heads}, q, k, v, at), "heads") // [batch, time, heads·size]

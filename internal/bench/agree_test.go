@@ -160,7 +160,7 @@ func TestOps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "store/32x32/f32 on played:0: not supported: op 0 (store): played does not support store for dst f32[32 32], x f32[32 32], at i32[1]"
+	want := "store/32x32/f32 on played:0: not supported: op 0 (store): played does not support store for dst f32[32 32], x f32[32 32], at i32[2 32]"
 	if len(skipped) != 1 || skipped[0].Error() != want {
 		t.Errorf("skipped %v, expected %s", skipped, want)
 	}

@@ -68,7 +68,7 @@ func advice(err error, context, cache bool) error {
 func (d *Device) lacks(c model.Config, dtype, cache backend.DType) error {
 	kv, heads := c.CacheWidth()/2, c.Heads*c.HeadSize
 	row := backend.Of(paper{1}, backend.F32, 0, 1, c.Width)
-	at := backend.Of(paper{2}, backend.I32, 0, 1)
+	at := backend.Of(paper{2}, backend.I32, 0, 2, 1)
 	keys := backend.Of(paper{3}, cache, 0, 1, c.Context, 2*kv)
 	ops := []backend.Op{
 		&backend.Store{Dst: keys, X: backend.Of(paper{4}, backend.F32, 0, 1, 2*kv), At: at},

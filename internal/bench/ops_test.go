@@ -101,7 +101,8 @@ func taped(t *testing.T, c model.Config, time int) (ops []backend.Op) {
 	}
 	b := calltrace.Wrap(&null.Backend{}, calltrace.Hooks{After: func(c calltrace.Call) { ops = append(ops, c.Ops...) }})
 	tape := nn.NewTape(b)
-	ids, at := null.Tensor(backend.I32, 1, time), null.Tensor(backend.I32, 1)
+	ids := null.Tensor(backend.I32, 1, time)
+	at := nn.Places{At: null.Tensor(backend.I32, 2, time)}
 	x := m.Forward(tape, ids, at, model.Cache{null.Tensor(backend.F32, 1, c.Context, c.CacheWidth())})
 	if time == 1 {
 		tape.Keep(model.Unembed(m, tape, x))

@@ -86,7 +86,7 @@ func Cases(s Shape, dtypes []backend.DType) (list []Case) {
 					if !d.Quantized() {
 						positions = d
 					}
-					o.Positions, o.At = m.tensor(positions, s.Context, s.Width), m.at(0)
+					o.Positions, o.At = m.tensor(positions, s.Context, s.Width), m.places(0, many)
 				}
 				return o
 			})
@@ -154,13 +154,13 @@ func (s Shape) caches(add adder, many int, d backend.DType) {
 			cache := m.tensor(d, 1, context, 2*kv) // a position's key, then its value
 			return &backend.Attention{
 				Dst: m.tensor(backend.F32, 1, time, width), Q: m.tensor(backend.F32, 1, time, width),
-				K: cache.Slice(-1, 0, kv), V: cache.Slice(-1, kv, 2*kv), At: m.at(context - time), Heads: s.Heads, Scale: s.scale(),
+				K: cache.Slice(-1, 0, kv), V: cache.Slice(-1, kv, 2*kv), At: m.places(context-time, time), Heads: s.Heads, Scale: s.scale(),
 			}
 		})
 	}
 	add("store", fmt.Sprintf("%dx%d", many, s.Stored), d, func(m *memory) backend.Op {
 		cache := m.tensor(d, 1, s.Context, 2*kv)
-		return &backend.Store{Dst: cache.Slice(-1, 0, s.Stored), X: m.tensor(backend.F32, 1, many, s.Stored), At: m.at(0)}
+		return &backend.Store{Dst: cache.Slice(-1, 0, s.Stored), X: m.tensor(backend.F32, 1, many, s.Stored), At: m.places(0, many)}
 	})
 	add("copy", fmt.Sprintf("%dx%d", s.Context, s.Width), d, func(m *memory) backend.Op {
 		return &backend.Copy{Dst: m.tensor(d, s.Context, s.Width), X: m.tensor(backend.F32, s.Context, s.Width)}
@@ -184,7 +184,7 @@ func (s Shape) vectors(add adder, many int) {
 		for _, heads := range []int{s.Heads, s.KVHeads} {
 			f32("rotary", n, heads*s.HeadSize, func(m *memory, dst, x backend.Tensor) backend.Op {
 				angles := m.tensor(backend.F32, s.Context, s.HeadSize/2*2)
-				return &backend.Rotary{Dst: dst, X: x, Angles: angles, At: m.at(s.Context - n), Heads: heads}
+				return &backend.Rotary{Dst: dst, X: x, Angles: angles, At: m.places(s.Context-n, n), Heads: heads}
 			})
 		}
 		f32("gated_activation", n, s.Inner, func(m *memory, dst, x backend.Tensor) backend.Op {
@@ -274,9 +274,13 @@ func (m *memory) ids(vocab int, dims ...int) backend.Tensor {
 	return m.ints(t, values)
 }
 
-// at is the position of one sequence.
-func (m *memory) at(position int) backend.Tensor {
-	return m.ints(m.zeros(backend.I32, 1), []int32{int32(position)})
+// places are those of n tokens of one sequence, from a position on.
+func (m *memory) places(from, n int) backend.Tensor {
+	values := make([]int32, 2*n)
+	for i := range n {
+		values[n+i] = int32(from + i)
+	}
+	return m.ints(m.zeros(backend.I32, 2, n), values)
 }
 
 func (m *memory) ints(t backend.Tensor, values []int32) backend.Tensor {

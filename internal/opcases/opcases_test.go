@@ -32,14 +32,14 @@ func TestCases(t *testing.T) {
 		"linear+gelu_tanh/1x32x128/f32": {2 * 32 * 128, 4 * (128 + 32 + 32*128 + 128)},
 		"linear+residual/16x128x32/f32": {2 * 16 * 128 * 32, 4 * (16*32 + 16*128 + 128*32 + 32 + 16*32)},
 		// Queries 0 to 15 of 16 look at 1 to 16 rows: 136 pairs, of 32 products and as many sums, twice.
-		"attention/16x16x32/f32": {4 * 136 * 32, 4 * (4*16*32 + 1)},
-		"attention/1x16x32/f16":  {4 * 16 * 32, 4*(2*32+1) + 2*2*16*32},
-		"embedding/16x32/q4_0":   {0, 4*16*32 + 18*16 + 4*16*32 + 4*16 + 4},
-		"store/16x64/f16":        {0, 2*16*64 + 4*16*64 + 4},
+		"attention/16x16x32/f32": {4 * 136 * 32, 4 * (4*16*32 + 32)},
+		"attention/1x16x32/f16":  {4 * 16 * 32, 4*(2*32+2) + 2*2*16*32},
+		"embedding/16x32/q4_0":   {0, 4*16*32 + 18*16 + 4*16*32 + 4*16 + 4*32},
+		"store/16x64/f16":        {0, 2*16*64 + 4*16*64 + 4*32},
 		"copy/16x32/f16":         {0, 16 * 32 * (2 + 4)},
 		"layernorm/1x32/f32":     {0, 4 * 4 * 32},
 		"rmsnorm/16x32/f32":      {0, 4 * (2*16*32 + 32)},
-		"rotary/1x32/f32":        {0, 4 * (2*32 + 16 + 1)},
+		"rotary/1x32/f32":        {0, 4 * (2*32 + 16 + 2)},
 		"argmax/1x50/f32":        {0, 4 * 51},
 
 		"gated_activation/16x128/f32":          {0, 4 * 3 * 16 * 128},
@@ -48,7 +48,7 @@ func TestCases(t *testing.T) {
 
 		"linear_backward/16x32x128/f32":          {2 * 16 * 32 * 128, 4 * (128*32 + 128 + 16*128 + 16*32)},
 		"cross_entropy/16x50/f32":                {0, 4 * (16 + 16*50 + 16)},
-		"embedding_backward/16x32/f32":           {0, 4 * (3*16*32 + 16 + 1)},
+		"embedding_backward/16x32/f32":           {0, 4 * (3*16*32 + 16 + 32)},
 		"dropout/16x32/f32":                      {0, 4 * (2*16*32 + 4)},
 		"activate_backward+gelu_tanh/16x128/f32": {0, 4 * 3 * 16 * 128},
 		"layernorm_backward/16x32/f32":           {0, 4 * (3*16*32 + 3*32)},

@@ -28,7 +28,7 @@ func (s Shape) training(add adder, many int) {
 	add("embedding_backward", fmt.Sprintf("%dx%d", many, s.Width), backend.F32, func(m *memory) backend.Op {
 		o := &backend.EmbeddingBackward{DTokens: m.tensor(backend.F32, vocab, s.Width), DY: m.tensor(backend.F32, 1, many, s.Width), IDs: m.ids(vocab, 1, many)}
 		if s.Positions {
-			o.DPositions, o.At = m.tensor(backend.F32, s.Context, s.Width), m.at(0)
+			o.DPositions, o.At = m.tensor(backend.F32, s.Context, s.Width), m.places(0, many)
 		}
 		return o
 	})

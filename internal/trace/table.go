@@ -68,13 +68,13 @@ func Summarise(passes ...Pass) Table {
 }
 
 // shape returns the shapes that distinguish an op from others of its type: that of
-// the first operand, and those of other operands that have several rows, each shape
+// the first operand, and those of other operands of numbers that have several rows, each shape
 // once.
 func shape(s backend.Span) string {
 	var parts []string
 	seen := map[[4]int]bool{}
 	for i, o := range s.Operands {
-		if i > 0 && (o.Access == backend.Scratch || o.Rows() == 1 || seen[o.Shape]) {
+		if i > 0 && (o.Access == backend.Scratch || o.DType == backend.I32 || o.Rows() == 1 || seen[o.Shape]) {
 			continue
 		}
 		seen[o.Shape] = true

@@ -29,7 +29,7 @@ func (p Pass) cost(s backend.Span) (flops, bytes int64) {
 	if op == nil { // the backend did not set it
 		return 0, 0
 	}
-	if a, ok := op.(*backend.Attention); ok && 0 < p.Keys && p.Keys < a.K.Dim(-2) {
+	if a, ok := op.(*backend.Attention); ok && 0 < p.Keys && p.Keys < a.K.Dim(-2) && a.Table.Absent() {
 		seen := *a
 		seen.K, seen.V = a.K.Slice(-2, 0, p.Keys), a.V.Slice(-2, 0, p.Keys)
 		op = &seen

@@ -29,7 +29,7 @@ var (
 	full  = &backend.Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4)}
 	gelu  = &backend.Activate{Dst: f32(2, 3, 8), X: f32(2, 3, 8), Func: backend.GELUTanh}
 	heads = &backend.Attention{
-		Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: of(backend.F16, 2, 20, 4), V: of(backend.F16, 2, 20, 4), At: of(backend.I32, 2), Heads: 4,
+		Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: of(backend.F16, 2, 20, 4), V: of(backend.F16, 2, 20, 4), At: of(backend.I32, 2, 6), Heads: 4,
 	}
 )
 
@@ -43,9 +43,9 @@ func TestCost(t *testing.T) {
 	}{
 		{"linear", half, 10, 2 * 6 * 4 * 5, 4*(30+24+5) + 2*20},
 		// The three queries see 8, 9 and 10 keys.
-		{"attention", heads, 10, 2 * 4 * 8 * 27, 4*(48+48+2) + 2*2*(2*10*4)},
-		{"attention to a full cache", heads, 20, 2 * 4 * 8 * 57, 4*(48+48+2) + 2*2*(2*20*4)},
-		{"attention to a cache of unknown use", heads, 0, 2 * 4 * 8 * 57, 4*(48+48+2) + 2*2*(2*20*4)},
+		{"attention", heads, 10, 2 * 4 * 8 * 27, 4*(48+48+12) + 2*2*(2*10*4)},
+		{"attention to a full cache", heads, 20, 2 * 4 * 8 * 57, 4*(48+48+12) + 2*2*(2*20*4)},
+		{"attention to a cache of unknown use", heads, 0, 2 * 4 * 8 * 57, 4*(48+48+12) + 2*2*(2*20*4)},
 	} {
 		if flops, bytes := (Pass{Keys: c.keys}).cost(backend.NewSpan(c.op)); flops != c.flops || bytes != c.bytes {
 			t.Errorf("%s: %d FLOP and %d bytes, want %d and %d", c.name, flops, bytes, c.flops, c.bytes)
@@ -114,8 +114,8 @@ func TestMarkdown(t *testing.T) {
 		// 3 × 276 bytes and 3 × 240 FLOP in 75 µs
 		{"linear", "dst[6 5] x[6 4] w[5 4]", "f32 f16", "3", "0.075", "75.0 %", "0.01", "0.01", "linear.x4 linear_vec.f16"},
 		{"activate+gelu_tanh", "dst[2 3 8]", "f32", "1", "0.010", "10.0 %", "0.04", "–", "activate.x4"},
-		// 2 × 392 + 16 × (6 + 7) × 2 bytes and 64 × (4 + 5 + 6 + 5 + 6 + 7) FLOP in 10 µs
-		{"attention", "dst[2 3 8] k[2 20 4]", "f32 f16", "2", "0.010", "10.0 %", "0.12", "0.21", "attention.x4"},
+		// 2 × 432 + 16 × (6 + 7) × 2 bytes and 64 × (4 + 5 + 6 + 5 + 6 + 7) FLOP in 10 µs
+		{"attention", "dst[2 3 8] k[2 20 4]", "f32 f16", "2", "0.010", "10.0 %", "0.13", "0.21", "attention.x4"},
 	} {
 		if want != nil && strings.Join(cells[i], "|") != strings.Join(want, "|") {
 			t.Errorf("line %d is %q, want %q", i, cells[i], want)
@@ -193,7 +193,7 @@ func TestChrome(t *testing.T) {
 		if e.Name != "attention" {
 			continue
 		}
-		if e.Args["operands"] != "dst f32[2 3 8], q f32[2 3 8], k f16[2 20 4], v f16[2 20 4], at i32[2]" || e.Args["dispatches"] != 1.0 || e.Args["flop"] == nil ||
+		if e.Args["operands"] != "dst f32[2 3 8], q f32[2 3 8], k f16[2 20 4], v f16[2 20 4], at i32[2 6]" || e.Args["dispatches"] != 1.0 || e.Args["flop"] == nil ||
 			fmt.Sprint(e.Args["shaders"]) != "[attention.x4]" {
 			t.Errorf("attention has args %v", e.Args)
 		}

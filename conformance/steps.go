@@ -1,0 +1,388 @@
+package conformance
+
+// Cases of steps: tokens of many sequences, in caches with and without a table.
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"caldera/backend"
+)
+
+// stepShape describes a case of Attention or Store whose tokens are runs of one sequence
+// each.
+type stepShape struct {
+	sequences, context  int
+	block               int // positions of a block; 0: there is no table
+	batch               int // rows that the tokens are in; 0: 1
+	runs, run           int // of tokens, in all and of each
+	heads, groups, size int
+	kv                  backend.DType
+	probs               bool
+	scores              scores
+	layout              Layout
+	what                string
+	change              func(s *step, r *rand.Rand) // what makes it an edge case
+	again               func(s *step, r *rand.Rand) // changes the second run, which must give the same bits where the oracle has the same results
+}
+
+// spareBlocks are those of a pool that belong to no sequence.
+const spareBlocks = 3
+
+// step is what a case of a stepShape has, before it is put into tensors.
+type step struct {
+	stepShape
+	at      []place // of the first token of each run
+	padding []bool  // of each token
+	numbers []int   // of the blocks, those of each sequence in turn
+	cache   backend.Tensor
+	table   backend.Tensor
+}
+
+func (s stepShape) String() string {
+	name := fmt.Sprintf("kv=%v,runs=%dx%d,%dx%dx%d,cache=%dx%d", s.kv, s.runs, s.run, s.heads, s.groups, s.size, s.sequences, s.context)
+	if s.block > 0 {
+		name += fmt.Sprintf(",block=%d", s.block)
+	}
+	if s.batch > 1 {
+		name += fmt.Sprintf(",batch=%d", s.batch)
+	}
+	if s.probs {
+		name += ",probs"
+	}
+	name += s.scores.String()
+	if s.what != "" {
+		name += "," + s.what
+	}
+	return name + s.layout.String()
+}
+
+// rows are the tokens as [batch, time].
+func (s stepShape) rows() (batch, time int) {
+	batch = max(s.batch, 1)
+	return batch, s.runs * s.run / batch
+}
+
+// tensors makes a cache of vectors of some width, and its table.
+func (s stepShape) tensors(width int) *step {
+	x := &step{stepShape: s}
+	if s.block == 0 {
+		x.cache = s.layout.Tensor(s.kv, s.sequences, s.context, width)
+		return x
+	}
+	blocks := s.sequences * s.context / s.block
+	x.cache = s.layout.Tensor(s.kv, blocks+spareBlocks, s.block, width)
+	x.table = s.layout.Tensor(backend.I32, s.sequences, s.context/s.block)
+	return x
+}
+
+// fill draws places and blocks, and puts them into tensors. Each run has a sequence of
+// its own.
+func (s *step) fill(at backend.Tensor, r *rand.Rand, run int) {
+	s.at, s.padding, s.numbers = nil, make([]bool, s.runs*s.run), nil
+	for _, seq := range r.Perm(s.sequences)[:s.runs] {
+		s.at = append(s.at, place{seq, r.IntN(s.context - s.run + 1)})
+	}
+	if s.block > 0 {
+		s.numbers = r.Perm(s.cache.Dim(1))[:s.table.Len()]
+	}
+	if s.change != nil {
+		s.change(s, r)
+	}
+	if run == 1 && s.again != nil {
+		s.put(at)
+		s.again(s, r)
+	}
+	s.put(at)
+}
+
+// put writes the tensors.
+func (s *step) put(at backend.Tensor) {
+	fill(at.Slice(-2, 0, 1), func(i int) float64 {
+		if s.padding[i] {
+			return padding
+		}
+		return float64(s.at[i/s.run].seq)
+	})
+	fill(at.Slice(-2, 1, 2), func(i int) float64 { return float64(int32(s.at[i/s.run].pos + i%s.run)) })
+	if s.block > 0 {
+		fill(s.table, func(i int) float64 { return float64(s.numbers[i]) })
+	}
+}
+
+// eachRow calls f for the row of each position of a sequence.
+func (s *step) eachRow(seq int, f func(pos int, row backend.Tensor)) {
+	_, row := rowsOfCache(sheet{}, s.cache, s.table)
+	n := s.cache.Dim(2)
+	for pos := range s.context {
+		if r, ok := row(place{seq, pos}); ok {
+			f(pos, s.cache.Slice(1, r/n, r/n+1).Slice(2, r%n, r%n+1))
+		}
+	}
+}
+
+func (s stepShape) poison() Poison {
+	if s.again != nil {
+		return SameBits
+	}
+	return Clean
+}
+
+func (s stepShape) attention() Case {
+	return Case{Name: "attention/" + s.String(), Edge: s.what != "", Poison: s.poison(), Build: func() (backend.Op, Fill) {
+		l, width, kv := s.layout, s.heads*s.size, s.groups*s.size
+		batch, time := s.rows()
+		x := s.tensors(2 * kv)
+		o := &backend.Attention{
+			Dst: l.Tensor(backend.F32, batch, time, width), Q: l.Tensor(backend.F32, batch, time, width),
+			K: x.cache.Slice(-1, 0, kv), V: x.cache.Slice(-1, kv, 2*kv), At: l.places(batch, time), Table: x.table, Run: s.run,
+			Sinks: s.scores.sinkTensor(l, s.heads),
+			Heads: s.heads, Scale: s.scores.of(s.size), Window: s.scores.window, SoftCap: s.scores.softCap,
+		}
+		if s.probs {
+			o.Probs = l.Tensor(backend.F32, batch, s.heads, time, s.context)
+		}
+		return o, func(r *rand.Rand, run int) {
+			if s.scores.sinks != nil {
+				Set(o.Sinks, s.scores.sinks...)
+			}
+			x.fill(o.At, r, run)
+		}
+	}}
+}
+
+func (s stepShape) store() Case {
+	return Case{Name: "store/" + s.String(), Edge: s.what != "", Poison: s.poison(), Build: func() (backend.Op, Fill) {
+		width := s.groups * s.size
+		batch, time := s.rows()
+		x := s.tensors(2 * width)
+		o := &backend.Store{Dst: x.cache.Slice(-1, width, 2*width), X: s.layout.Tensor(backend.F32, batch, time, width), At: s.layout.places(batch, time), Table: x.table}
+		return o, func(r *rand.Rand, run int) { x.fill(o.At, r, run) }
+	}}
+}
+
+// What makes edge cases of steps.
+
+// padded has padding at the end of each run, of another length in each.
+func padded(s *step, _ *rand.Rand) {
+	for i := range s.padding {
+		s.padding[i] = i%s.run >= s.run-i/s.run%(s.run+1)
+	}
+}
+
+// paddedAnywhere has it at another place of each run, and at most at one.
+func paddedAnywhere(s *step, _ *rand.Rand) {
+	for i := range s.padding {
+		s.padding[i] = i%s.run == i/s.run%(s.run+1)
+	}
+}
+
+// The ends of what an i32 holds.
+const most, least = math.MaxInt32, math.MinInt32
+
+func sequencesOutside(s *step, _ *rand.Rand) {
+	for i, seq := range []int{s.sequences, padding, -2, most, least} {
+		if i < len(s.at) {
+			s.at[i].seq = seq
+		}
+	}
+}
+
+func positionsOutside(s *step, _ *rand.Rand) {
+	for i, pos := range []int{s.context - 1, -1, -s.run + 1, s.context, most - 1, least, most} {
+		if i < len(s.at) {
+			s.at[i].pos = pos
+		}
+	}
+}
+
+// blocksOutside has blocks that are none in front of, at and behind a position.
+func blocksOutside(s *step, _ *rand.Rand) {
+	n := s.context / s.block
+	for i, p := range s.at {
+		number := []int{-1, s.cache.Dim(1), most, least}[i%4]
+		of := s.numbers[p.seq*n : (p.seq+1)*n]
+		switch i % 4 {
+		case 0:
+			of[0] = number
+		case 1:
+			of[p.pos/s.block] = number
+		case 2:
+			for j := (p.pos+s.run-1)/s.block + 1; j < n; j++ {
+				of[j] = number // no token sees it
+			}
+		}
+	}
+}
+
+// forked has sequences that share blocks, all but the last of the first one.
+func forked(s *step, _ *rand.Rand) {
+	n := s.context / s.block
+	for i := range s.numbers {
+		if i%n < n-1 {
+			s.numbers[i] = s.numbers[i%n]
+		}
+	}
+}
+
+// What must not change bits.
+
+// permuted moves blocks to other numbers, with what is in them.
+func permuted(s *step, r *rand.Rand) {
+	pool := sheet{}.Load(s.cache)
+	to, n := r.Perm(s.cache.Dim(1)), s.block*s.cache.Dim(3)
+	for from, to := range to {
+		Set(s.cache.Slice(1, to, to+1), pool.Row(from, n).v...)
+	}
+	for i, number := range s.numbers {
+		s.numbers[i] = to[number]
+	}
+}
+
+// othersNaN makes all NaN that the first run does not see: other sequences, later
+// positions, spare blocks.
+func othersNaN(s *step, _ *rand.Rand) {
+	kept := map[int]Values{}
+	s.eachRow(s.at[0].seq, func(pos int, row backend.Tensor) {
+		if pos < s.at[0].pos+s.run {
+			kept[pos] = sheet{}.Load(row)
+		}
+	})
+	Set(s.cache, nan, negativeNaN)
+	s.eachRow(s.at[0].seq, func(pos int, row backend.Tensor) {
+		if x, ok := kept[pos]; ok {
+			Set(row, x.v...)
+		}
+	})
+}
+
+// othersElsewhere moves all but the first run to other places.
+func othersElsewhere(s *step, r *rand.Rand) {
+	for i := range s.at[1:] {
+		s.at[1+i] = place{(s.at[0].seq + 1 + r.IntN(s.sequences-1)) % s.sequences, r.IntN(s.context)}
+	}
+	for i := range s.padding[s.run:] {
+		s.padding[s.run+i] = r.IntN(4) == 0
+	}
+}
+
+// stepShapes are those that attention is tried with. They have few sizes, for a backend
+// may compile each anew.
+func stepShapes() []stepShape {
+	var list []stepShape
+	add := func(s stepShape, what string, change, again func(*step, *rand.Rand)) {
+		s.what, s.change, s.again = what, change, again
+		list = append(list, s)
+	}
+	for i, block := range []int{1, 16, 64, 0} {
+		for j, run := range []int{1, 5, 23} {
+			s := stepShape{sequences: 7, context: 192, block: block, runs: 6, run: run, heads: 4, groups: 2, size: 8, layout: exact}
+			if (i+j)%2 == 0 {
+				s.layout, s.size, s.heads = strided, 5, 2
+			}
+			if run == 5 {
+				s.batch = 3
+			}
+			add(s, "", nil, nil)
+			add(s, "padding at the end", padded, nil)
+			add(s, "padding anywhere", paddedAnywhere, nil)
+			add(s, "sequences outside", sequencesOutside, nil)
+			add(s, "positions outside", positionsOutside, nil)
+			add(s, "others are NaN", nil, othersNaN)
+			add(s, "others are elsewhere", nil, othersElsewhere)
+			if block > 0 {
+				add(s, "blocks outside", blocksOutside, nil)
+				add(s, "forks", forked, nil)
+				add(s, "blocks are permuted", nil, permuted)
+			}
+			s.probs = true
+			add(s, "padding anywhere", paddedAnywhere, nil)
+			if block > 0 {
+				add(s, "blocks outside", blocksOutside, nil)
+			}
+			s.probs, s.scores.window = false, 33
+			add(s, "", nil, nil)
+			if block > 0 {
+				add(s, "blocks outside", blocksOutside, nil)
+				add(s, "blocks are permuted", nil, permuted)
+			}
+		}
+	}
+	// Chunks of keys, and what some models have.
+	for _, s := range []stepShape{
+		{sequences: 3, context: 1280, block: 64, runs: 3, run: 1, heads: 4, groups: 1, size: 8, layout: exact},
+		{sequences: 3, context: 1280, block: 64, runs: 2, run: 23, heads: 4, groups: 1, size: 8, layout: exact},
+		{sequences: 5, context: 128, block: 16, runs: 4, run: 23, heads: 4, groups: 2, size: 8, layout: exact, probs: true, scores: scores{window: 40, softCap: 2, sinks: []float64{0, 2}}},
+	} {
+		add(s, "", nil, nil)
+	}
+	return list
+}
+
+func stepCases() (cases []Case) {
+	for i, s := range stepShapes() {
+		dtypes := []backend.DType{backend.F32, backend.F16}
+		switch plain := !s.probs && s.scores.window == 0; {
+		case !plain:
+			dtypes = dtypes[:1]
+		case s.again == nil && s.what != "":
+			dtypes = dtypes[i%2:][:1]
+		}
+		for _, s.kv = range dtypes {
+			cases = append(cases, s.attention())
+		}
+	}
+	s := stepShape{sequences: 7, context: 192, block: 16, runs: 6, run: 1, heads: 4, groups: 2, size: 8, layout: exact, kv: backend.BF16}
+	cases = append(cases, s.attention())
+	s.run, s.layout, s.size = 5, strided, 5
+	return append(cases, s.attention())
+}
+
+// storeSteps are cases of Store.
+func storeSteps() (cases []Case) {
+	for i, block := range []int{1, 16, 64, 0} {
+		for _, run := range []int{1, 5} {
+			s := stepShape{sequences: 7, context: 192, block: block, runs: 6, run: run, groups: 1, size: 7 + i, kv: backend.DTypes(backend.Caches)[i%3], layout: Layouts[i%len(Layouts)]}
+			if run == 5 {
+				s.batch = 2
+			}
+			cases = append(cases, s.store())
+			for _, e := range []struct {
+				what   string
+				change func(*step, *rand.Rand)
+			}{{"padding at the end", padded}, {"padding anywhere", paddedAnywhere}, {"sequences outside", sequencesOutside},
+				{"positions outside", positionsOutside}, {"blocks outside", blocksOutside}} {
+				if s.what, s.change = e.what, e.change; block > 0 || e.what != "blocks outside" {
+					cases = append(cases, s.store())
+				}
+			}
+		}
+	}
+	return cases
+}
+
+func randomStep(r *rand.Rand) stepShape {
+	s := stepShape{sequences: 1 + r.IntN(8), block: []int{0, 1, 2, 16, 64}[r.IntN(5)], run: 1 + r.IntN(30), groups: 1 + r.IntN(3), size: 1 + r.IntN(70),
+		kv: anyOf(r, backend.DTypes(backend.Caches)), probs: r.IntN(2) == 0, layout: RandomLayout(r)}
+	if r.IntN(2) == 0 {
+		s.run = 1
+	}
+	s.heads = s.groups * (1 + r.IntN(3))
+	s.runs = 1 + r.IntN(s.sequences)
+	s.context = s.run + r.IntN(200)
+	if s.block > 0 {
+		s.context = (s.context + s.block - 1) / s.block * s.block
+	}
+	if r.IntN(2) == 0 {
+		s.batch = s.runs
+	}
+	s.scores = randomScores(r, s.context)
+	edges := []func(*step, *rand.Rand){nil, padded, paddedAnywhere, sequencesOutside, positionsOutside, blocksOutside, forked}
+	if s.block == 0 {
+		edges = edges[:5]
+	}
+	i := r.IntN(len(edges))
+	s.what, s.change = fmt.Sprintf("edge=%d", i), edges[i]
+	return s
+}

@@ -1,0 +1,40 @@
+package nn
+
+import "caldera/backend"
+
+// Places say where the tokens of a step stand: those of ids [batch, time], and of all
+// that is computed for them.
+type Places struct {
+	// At is [2, batch·time] i32: of each token its sequence and its position: see package
+	// backend.
+	At Tensor
+
+	// Table is [sequences, blocks of each], i32, where caches are pools of blocks, [blocks,
+	// block, width]: see [backend.Store]. Where it is absent, caches are [sequences,
+	// context, width].
+	Table Tensor
+
+	// Single is how many tokens, the first ones, are each of any sequence at any position.
+	// The others of a row of ids are of one sequence, at consecutive positions, with padding
+	// at most behind them. If it is not 0 or all of a row, there is one row.
+	Single int
+}
+
+// NewPlaces returns the places of batch whole sequences of time tokens: row b of ids is
+// sequence b, from position 0 on.
+func NewPlaces(b backend.Backend, batch, time int) (Places, error) {
+	n := batch * time
+	at, err := backend.New(b, backend.I32, 2, n)
+	if err != nil {
+		return Places{}, err
+	}
+	values := make([]int32, 2*n)
+	for i := range n {
+		values[i], values[n+i] = int32(i/time), int32(i%time)
+	}
+	if err := backend.SetI32(b, at, values); err != nil {
+		at.Buf.Free()
+		return Places{}, err
+	}
+	return Places{At: at}, nil
+}
