@@ -11,13 +11,14 @@ import (
 	"caldera/gpt"
 	"caldera/gpt/model"
 	"caldera/inspect"
+	"caldera/internal/devicetest"
 	"caldera/internal/gpttest"
 )
 
 // TestAttention holds maps, weighted by values or not, to PyTorch's, and the figures of
 // each head to what follows from PyTorch's maps in float64.
 func TestAttention(t *testing.T) {
-	eachReference(t, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
+	eachReference(t, devicetest.Each, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
 		ids := firstSequence(t, expected)
 		n, heads := len(ids), in.Model.Heads
 		for _, weighted := range []bool{false, true} {

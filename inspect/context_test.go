@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"caldera/inspect"
+	"caldera/internal/devicetest"
 	"caldera/internal/gpttest"
 )
 
 // TestContext holds how far vectors are apart, and what attention took from each
 // position, to PyTorch's; and adds up what moved the vectors.
 func TestContext(t *testing.T) {
-	eachReference(t, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
+	eachReference(t, devicetest.Each, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
 		var texts [2][]int
 		for i, name := range []string{"context.first", "context.second"} {
 			for _, id := range inspected.Ints(t, name) {

@@ -75,10 +75,7 @@ func reader(ids ...int) func(*inspect.Inspector) ([]int, error) {
 func TestLearn(t *testing.T) {
 	for _, family := range []string{"gpt2", "llama"} {
 		dir := learned(t, family)
-		devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-			if strings.HasPrefix(backend.Describe(b), "SwiftShader") {
-				t.Skip("compiling for one Vulkan device is enough: package gpt holds both to the same figures")
-			}
+		devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
 			text := ids(70, learnVocab)
 			in := inspect.New(&model.Model{Backend: b}, nil, inspect.Options{})
 			l, err := in.Learn(t.Context(), dir, inspect.LearnOptions{Text: reader(text...), Near: "5", Layer: 1, Head: 2, Top: 3, Most: 12})

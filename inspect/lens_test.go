@@ -11,6 +11,7 @@ import (
 	"caldera/gpt"
 	"caldera/gpt/model"
 	"caldera/inspect"
+	"caldera/internal/devicetest"
 	"caldera/internal/gpttest"
 )
 
@@ -25,10 +26,7 @@ type reference struct {
 // eachSequence runs a test with each of them on the CPU and a Vulkan device. Package
 // conformance holds other devices to the same results.
 func eachSequence(t *testing.T, test func(t *testing.T, r reference)) {
-	eachReference(t, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
-		if strings.HasPrefix(backend.Describe(in.Model.Backend), "SwiftShader") {
-			t.Skip("compiling for one Vulkan device is enough")
-		}
+	eachReference(t, devicetest.EachBackend, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
 		test(t, reference{in, firstSequence(t, expected), inspected})
 	})
 }

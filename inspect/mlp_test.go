@@ -9,12 +9,13 @@ import (
 	"caldera/gpt"
 	"caldera/gpt/model"
 	"caldera/inspect"
+	"caldera/internal/devicetest"
 	"caldera/internal/gpttest"
 )
 
 // TestMLP holds the strongest answers, and what the first of them writes, to PyTorch's.
 func TestMLP(t *testing.T) {
-	eachReference(t, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
+	eachReference(t, devicetest.Each, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
 		ids := firstSequence(t, expected)
 		layer, at := int(inspected.Ints(t, "mlp.layer")[0]), int(inspected.Ints(t, "mlp.position")[0])
 		neurons, values := inspected.Ints(t, "mlp.units"), inspected.Floats(t, "mlp.answers")

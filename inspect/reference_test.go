@@ -15,9 +15,10 @@ import (
 // tolerance on ‖out − reference‖ / ‖reference‖, that of all forward passes in f32.
 const tolerance = 1e-5
 
-// eachReference runs a test for each reference checkpoint on every device.
-func eachReference(t *testing.T, test func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures)) {
-	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+// eachReference runs a test for each reference checkpoint on the devices of each:
+// devicetest.Each or EachBackend.
+func eachReference(t *testing.T, each func(*testing.T, func(*testing.T, backend.Backend)), test func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures)) {
+	each(t, func(t *testing.T, b backend.Backend) {
 		for _, name := range gpttest.References {
 			t.Run(name, func(t *testing.T) {
 				dir := "../gpt/testdata/" + name
@@ -31,7 +32,7 @@ func eachReference(t *testing.T, test func(t *testing.T, in *inspect.Inspector, 
 
 // TestRun holds every value of a run to PyTorch's figures.
 func TestRun(t *testing.T) {
-	eachReference(t, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
+	eachReference(t, devicetest.Each, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
 		ids := firstSequence(t, expected)
 		run, err := in.Run(t.Context(), ids, "hidden.*", "blocks.*")
 		if err != nil {
@@ -70,7 +71,7 @@ func TestRun(t *testing.T) {
 
 // TestLensScores holds the unembedding of the vectors before and after every block.
 func TestLensScores(t *testing.T) {
-	eachReference(t, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
+	eachReference(t, devicetest.Each, func(t *testing.T, in *inspect.Inspector, expected, inspected gpttest.Figures) {
 		run, err := in.Run(t.Context(), firstSequence(t, expected), "hidden.*")
 		if err != nil {
 			t.Fatal(err)

@@ -121,10 +121,7 @@ func TestTrainingOnDevices(t *testing.T) {
 	o.Steps, o.Every, o.Sample = 4, 4, 3
 	var first []inspect.TrainingStep
 	var seen []inspect.TrainingLook
-	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		if strings.HasPrefix(backend.Describe(b), "SwiftShader") {
-			t.Skip("compiling for one Vulkan device is enough: package gpt trains on both")
-		}
+	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
 		_, steps, looks := learn(t, b, o)
 		if first == nil {
 			first, seen = steps, looks

@@ -175,7 +175,7 @@ func (b *GPT2Block) Attend(t *nn.Tape, x Tensor, at nn.Places, cache Tensor) Ten
 	t.See(q, "query")
 	t.See(kv.Slice(-1, 0, width), "key")
 	t.See(kv.Slice(-1, width, 2*width), "value")
-	kv = t.Store(cache, kv, at) // in all rows of the cache that are known so far
+	kv = t.Store(cache, kv, at) // the cache, which now has the keys and values of x too
 	k, v := kv.Slice(-1, 0, width), kv.Slice(-1, width, 2*width)
 	y := t.Name(t.Attention(b.Attention, q, k, v, at), "heads") // [batch, time, width]
 	return t.Dropout(t.Name(t.Linear(b.Out, y), "output"))

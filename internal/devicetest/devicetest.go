@@ -90,12 +90,25 @@ func Main(m *testing.M) int {
 // test.
 func Each(t *testing.T, test func(t *testing.T, b backend.Backend)) {
 	t.Helper()
+	each(t, len(devices), test)
+}
+
+// EachBackend is Each on one device of each backend: the CPU, and lavapipe. It is for
+// tests of what is built from ops that other tests run on all devices, because
+// compiling their shaders again takes long.
+func EachBackend(t *testing.T, test func(t *testing.T, b backend.Backend)) {
+	t.Helper()
+	each(t, 2, test)
+}
+
+func each(t *testing.T, n int, test func(t *testing.T, b backend.Backend)) {
+	t.Helper()
 	if !inMain {
 		t.Fatal("nobody closes the devices: TestMain must call devicetest.Main")
 	}
 	UseTestDrivers(t)
 	os.Setenv("CALDERA_VULKAN_VALIDATION", "1")
-	for _, d := range devices {
+	for _, d := range devices[:n] {
 		t.Run(d.name, func(t *testing.T) {
 			b := open[d.spec]
 			if b == nil {

@@ -49,10 +49,7 @@ const within = 2e-3
 func TestAnswers(t *testing.T) {
 	asked := map[string]bool{}
 	answers := map[string]*Answer{} // of the CPU
-	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		if strings.HasPrefix(backend.Describe(b), "SwiftShader") {
-			t.Skip("compiling for one Vulkan device is enough: package gpt holds both to the same figures")
-		}
+	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
 		in := gpttest.Inspect(t, b)
 		for _, address := range examples {
 			t.Run(address, func(t *testing.T) {

@@ -36,10 +36,7 @@ func TestReferences(t *testing.T) {
 		"next": (*reference).next, "attention": (*reference).attention, "embed": (*reference).embed,
 		"mlp": (*reference).mlp, "context": (*reference).context, "forget": (*reference).forget,
 	}
-	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-		if strings.HasPrefix(backend.Describe(b), "SwiftShader") {
-			t.Skip("one Vulkan device is enough: package inspect holds both to the same figures")
-		}
+	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
 		for _, name := range gpttest.References {
 			dir := "../../gpt/testdata/" + name
 			r := &reference{
