@@ -73,12 +73,19 @@ const (
 // it reads, so by rows is cheaper where those are more, and w is no work to read.
 func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part) {
 	m, n, k := x.Rows(), w.Shape[2], w.Shape[3]
+	l := linear{x: x, w: w}
 	nanos := max(2*float64(m)*float64(n)*float64(k)/gflops, float64(w.DType.Bytes(n*k))/gbs)
 	switch {
 	case m > n && n < 64*b.pool.threads():
 		b.pool.do(op, m, 1, nanos/float64(m), 1, rows)
 	case m > n && w.DType == backend.F32:
 		b.pool.do(op, m, 1, nanos/float64(m), 2, rows)
+	case l.thin():
+		pieces := chunksPerThread
+		if _, transposed, _ := layout(w); transposed {
+			pieces = 1
+		}
+		b.pool.do(op, n, cacheLine, nanos/float64(n), pieces, columns)
 	case m <= fewRows:
 		// Columns of a transposed matrix are strips of its rows: the wider, the
 		// better memory is read ahead. Four strips a thread took twice as long in f16.
@@ -99,6 +106,11 @@ func (l *linear) run(w *worker, r0, r1, c0, c1 int) {
 			l.begin(row[float32](l.dst, r)[c0:c1], r, c0, c1)
 		}
 	}
+	if l.thin() {
+		l.addThin(w, r0, r1, c0, c1)
+		l.finish(r0, r1, c0, c1)
+		return
+	}
 	width := c1 - c0
 	if l.panelled(r1 - r0) {
 		width = max(1, panelLen/l.w.Shape[3])
@@ -111,7 +123,7 @@ func (l *linear) run(w *worker, r0, r1, c0, c1 int) {
 // adds reports whether products are added to what dst holds. Where that would be
 // 0, BLAS is told so; the products of package vec always add.
 func (l *linear) adds(rows int) bool {
-	return l.residualFirst() || !l.bias.Absent() || l.w.DType != backend.F32 && rows <= fewRows
+	return l.residualFirst() || !l.bias.Absent() || l.thin() || l.w.DType != backend.F32 && rows <= fewRows
 }
 
 // begin puts bias and residual into columns [c0, c1) of row r of dst.

@@ -1,0 +1,76 @@
+package vec
+
+// Fast reports whether there is assembly for this CPU. Without it a BLAS library is the
+// faster way to make products of several rows.
+func Fast() bool { return fast }
+
+// Matrix is Rows vectors of float32, of which each begins Stride elements after the one
+// before. They do not overlap.
+type Matrix struct {
+	Data         []float32
+	Rows, Stride int
+}
+
+func (m Matrix) row(r int) []float32 { return m.Data[r*m.Stride:] }
+
+// Dots computes dst[r][c] += Σ x[r][i]·w[c][i] for all rows of x and all rows of w, which
+// are vectors of n elements. It is for few rows of x: each element of w is loaded from
+// memory once.
+func Dots(dst, x, w Matrix, n int) {
+	if n == 0 {
+		return
+	}
+	done, i := 0, 0
+	switch {
+	case wide:
+		done, i = w.Rows&^3, n
+		for c := 0; c < done; c += 4 {
+			dotsAVX512(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.row(c)[0], w.Stride, n)
+		}
+	case fast && n >= Lanes:
+		done, i = w.Rows&^1, n&^(Lanes-1)
+		for c := 0; c < done; c += 2 {
+			dotsAVX2(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.row(c)[0], w.Stride, i)
+		}
+	}
+	for c := range w.Rows {
+		from := i
+		if c >= done {
+			from = 0
+		}
+		if from == n {
+			continue
+		}
+		for r := range x.Rows {
+			dst.row(r)[c] += Dot(w.row(c)[from:], x.row(r)[from:n])
+		}
+	}
+}
+
+// Axpys computes dst[r][c] += Σ x[r][i]·w[i][c] for all rows of x, whose vectors are as
+// long as w has rows, and the given number of columns. It is for few rows of x: each
+// element of w is loaded from memory once.
+func Axpys(dst, x, w Matrix, columns int) {
+	c := 0
+	switch {
+	case w.Rows == 0:
+		return
+	case wide:
+		for ; c < columns; c += 64 {
+			axpysAVX512(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.Data[c], w.Stride, w.Rows, min(64, columns-c))
+		}
+	case fast:
+		for ; c+16 <= columns; c += 16 {
+			axpysAVX2(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.Data[c], w.Stride, w.Rows)
+		}
+	}
+	for ; c < columns; c++ {
+		for r := range x.Rows {
+			sum := dst.row(r)[c]
+			for i, a := range x.row(r)[:w.Rows] {
+				sum += a * w.Data[i*w.Stride+c]
+			}
+			dst.row(r)[c] = sum
+		}
+	}
+}
