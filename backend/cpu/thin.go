@@ -1,7 +1,8 @@
 package cpu
 
 import (
-	"caldera/backend"
+	"unsafe"
+
 	"caldera/backend/cpu/internal/vec"
 )
 
@@ -14,6 +15,7 @@ const (
 	thinTile  = 4    // columns of dst whose weights meet all rows before the next are read
 	thinDepth = 1024 // numbers of a column, so that a tile and the same part of 4 rows fit an L1 cache
 	thinRun   = 32   // rows of a transposed matrix that meet all rows before the next are read
+	thinAhead = 128  // columns between those that are multiplied and those that are asked for
 	thinStrip = 256  // columns of these that are converted at once
 )
 
@@ -40,34 +42,51 @@ func (l *linear) addThin(w *worker, r0, r1, c0, c1 int) {
 	}
 }
 
+// ahead is where the elements of w from column c and row i on lie.
+func (l *linear) ahead(c, i int) vec.Ahead {
+	d := l.w.DType
+	stride, _, _ := layout(l.w)
+	first := unsafe.SliceData(l.w.Buf.(*buffer).data)
+	return vec.Ahead{
+		Address: uintptr(unsafe.Pointer(first)) + uintptr(d.Bytes(l.w.Offset+c*l.w.Strides[2]+i*l.w.Strides[3])),
+		Stride:  d.Bytes(stride), Step: d.Bytes(256) / 16,
+	}
+}
+
 // along is for a matrix whose vectors are columns of the product.
 func (l *linear) along(wk *worker, dst, x vec.Matrix, c0, c1 int) {
 	in := l.w.Shape[3]
-	h, _ := viewHalf(l.w, 0, l.w.Shape[2])
-	q, _ := viewQuantized(l.w, 0)
-	workspace := wk.floats(0, thinTile*thinDepth)
+	h, half := viewHalf(l.w, 0, l.w.Shape[2])
+	q, quantized := viewQuantized(l.w, 0)
+	w := vec.Matrix{Stride: in}
+	if half || quantized {
+		w.Data = wk.floats(0, thinTile*in)
+	}
 	for c := c0; c < c1; c += thinTile {
-		columns := min(thinTile, c1-c)
-		for i := 0; i < in; i += thinDepth {
-			n := min(thinDepth, in-i)
-			w := vec.Matrix{Data: workspace, Rows: columns, Stride: n}
-			switch {
-			case l.w.DType == backend.F32:
-				stride, _, _ := layout(l.w)
-				w.Data, w.Stride = elements[float32](l.w)[c*stride+i:], stride
-			case h.Pairs != nil:
-				for j := range columns {
-					h.From(workspace[j*n:][:n], h.data[(c+j)*h.stride+i:])
-				}
-			default:
-				for j := range columns {
-					q.from(workspace[j*n:][:n], q.data[(c+j)*q.stride+l.w.DType.Bytes(i):])
-				}
+		w.Rows = min(thinTile, c1-c)
+		switch {
+		case half:
+			for j := range w.Rows {
+				h.From(w.Data[j*in:][:in], h.data[(c+j)*h.stride:])
 			}
-			vec.Dots(vec.Matrix{Data: dst.Data[c-c0:], Rows: dst.Rows, Stride: dst.Stride},
-				vec.Matrix{Data: x.Data[i:], Rows: x.Rows, Stride: x.Stride}, w, n)
+		case quantized:
+			for j := range w.Rows {
+				q.from(w.Data[j*in:][:in], q.data[(c+j)*q.stride:])
+			}
+		default:
+			w.Stride, _, _ = layout(l.w)
+			w.Data = elements[float32](l.w)[c*w.Stride:]
+		}
+		sums := vec.Matrix{Data: dst.Data[c-c0:], Rows: dst.Rows, Stride: dst.Stride}
+		for i := 0; i < in; i += thinDepth {
+			vec.Dots(sums, from(x, i), from(w, i), min(thinDepth, in-i), l.ahead(c+thinTile, i))
 		}
 	}
+}
+
+// from is the columns of a matrix from c on.
+func from(m vec.Matrix, c int) vec.Matrix {
+	return vec.Matrix{Data: m.Data[c:], Rows: m.Rows, Stride: m.Stride}
 }
 
 // across is for a matrix whose vectors have an element of each column.
@@ -76,20 +95,18 @@ func (l *linear) across(wk *worker, dst, x vec.Matrix, c0, c1 int) {
 	h, half := viewHalf(l.w, c0, c1)
 	for i := 0; i < in; i += thinRun {
 		n := min(thinRun, in-i)
-		some := vec.Matrix{Data: x.Data[i:], Rows: x.Rows, Stride: x.Stride}
 		if !half {
-			stride, _, _ := layout(l.w)
-			vec.Axpys(dst, some, vec.Matrix{Data: elements[float32](l.w)[c0+i*stride:], Rows: n, Stride: stride}, c1-c0)
+			m, _ := viewMatrix(l.w, c0, c1)
+			vec.Axpys(dst, from(x, i), vec.Matrix{Data: m.Data[i*m.Stride:], Rows: n, Stride: m.Stride}, c1-c0, l.ahead(c0+thinAhead, i))
 			continue
 		}
-		workspace := wk.floats(0, thinRun*thinStrip)
+		w := vec.Matrix{Data: wk.floats(0, thinRun*thinStrip), Rows: n, Stride: thinStrip}
 		for c := 0; c < c1-c0; c += thinStrip {
 			columns := min(thinStrip, c1-c0-c)
 			for j := range n {
-				h.From(workspace[j*columns:][:columns], h.data[(i+j)*h.stride+c:])
+				h.From(w.Data[j*thinStrip:][:columns], h.data[(i+j)*h.stride+c:])
 			}
-			vec.Axpys(vec.Matrix{Data: dst.Data[c:], Rows: dst.Rows, Stride: dst.Stride}, some,
-				vec.Matrix{Data: workspace, Rows: n, Stride: columns}, columns)
+			vec.Axpys(from(dst, c), from(x, i), w, columns, l.ahead(c0+c+thinStrip, i))
 		}
 	}
 }

@@ -13,10 +13,18 @@ type Matrix struct {
 
 func (m Matrix) row(r int) []float32 { return m.Data[r*m.Stride:] }
 
+// Ahead is memory that is read after what is multiplied now. The processor is asked to
+// load it meanwhile. It may lie anywhere, for a wrong address costs time only.
+type Ahead struct {
+	Address uintptr // of the first vector
+	Stride  int     // bytes from one vector to the next
+	Step    int     // bytes of 16 elements
+}
+
 // Dots computes dst[r][c] += Σ x[r][i]·w[c][i] for all rows of x and all rows of w, which
 // are vectors of n elements. It is for few rows of x: each element of w is loaded from
-// memory once.
-func Dots(dst, x, w Matrix, n int) {
+// memory once. next is where the vectors lie that follow those of w.
+func Dots(dst, x, w Matrix, n int, next Ahead) {
 	if n == 0 {
 		return
 	}
@@ -25,12 +33,12 @@ func Dots(dst, x, w Matrix, n int) {
 	case wide:
 		done, i = w.Rows&^3, n
 		for c := 0; c < done; c += 4 {
-			dotsAVX512(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.row(c)[0], w.Stride, n)
+			dotsAVX512(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.row(c)[0], w.Stride, n, next.Address+uintptr(c*next.Stride), next.Stride, next.Step)
 		}
 	case fast && n >= Lanes:
 		done, i = w.Rows&^1, n&^(Lanes-1)
 		for c := 0; c < done; c += 2 {
-			dotsAVX2(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.row(c)[0], w.Stride, i)
+			dotsAVX2(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.row(c)[0], w.Stride, i, next.Address+uintptr(c*next.Stride), next.Stride, next.Step/2)
 		}
 	}
 	for c := range w.Rows {
@@ -49,19 +57,20 @@ func Dots(dst, x, w Matrix, n int) {
 
 // Axpys computes dst[r][c] += Σ x[r][i]·w[i][c] for all rows of x, whose vectors are as
 // long as w has rows, and the given number of columns. It is for few rows of x: each
-// element of w is loaded from memory once.
-func Axpys(dst, x, w Matrix, columns int) {
+// element of w is loaded from memory once. next is where the vectors go on behind these columns.
+func Axpys(dst, x, w Matrix, columns int, next Ahead) {
 	c := 0
 	switch {
 	case w.Rows == 0:
 		return
 	case wide:
 		for ; c < columns; c += 64 {
-			axpysAVX512(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.Data[c], w.Stride, w.Rows, min(64, columns-c))
+			axpysAVX512(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.Data[c], w.Stride, w.Rows, min(64, columns-c),
+				next.Address+uintptr(c*next.Step/16), next.Stride)
 		}
 	case fast:
 		for ; c+16 <= columns; c += 16 {
-			axpysAVX2(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.Data[c], w.Stride, w.Rows)
+			axpysAVX2(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.Data[c], w.Stride, w.Rows, next.Address+uintptr(c*next.Step/16), next.Stride)
 		}
 	}
 	for ; c < columns; c++ {

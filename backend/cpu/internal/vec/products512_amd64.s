@@ -42,26 +42,38 @@
 	VUNPCKHPD Z18, Z16, Z19; \
 	VADDPS Z19, Z17, a
 
-// func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int)
-TEXT ·dotsAVX512(SB), NOSPLIT, $0-64
-	MOVQ xStride+24(FP), R12
-	MOVQ rows+32(FP), R13
+// AHEAD asks for a part of 4 vectors that are read next.
+#define AHEAD(p, stride, stride3) \
+	PREFETCHT0 (p); \
+	PREFETCHT0 (p)(stride*1); \
+	PREFETCHT0 (p)(stride*2); \
+	PREFETCHT0 (p)(stride3*1)
+
+// func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int)
+TEXT ·dotsAVX512(SB), NOSPLIT, $0-88
 	MOVQ n+56(FP), CX
 	ANDQ $15, CX
 	MOVL $1, AX
 	SHLL CX, AX
 	DECL AX
 	KMOVW AX, K1 // of what is left at the end
-	MOVQ x+16(FP), DI
 	MOVQ wStride+48(FP), DX
-	LEAQ (DX)(DX*2), BX
 	SHLQ $2, DX
-	SHLQ $2, BX
-	SHLQ $2, R12
+	LEAQ (DX)(DX*2), BX
 rows:
-	FOUR(DI, R12, R13)
+	MOVQ x+16(FP), SI
+	MOVQ xStride+24(FP), AX
+	MOVQ rows+32(FP), CX
+	SHLQ $2, AX
+	FOUR(SI, AX, CX)
+	LEAQ (SI)(AX*4), SI
+	MOVQ SI, x+16(FP)
 	MOVQ w+40(FP), SI
 	MOVQ n+56(FP), CX
+	MOVQ next+64(FP), DI
+	MOVQ nextStride+72(FP), R12
+	LEAQ (R12)(R12*2), R13
+	MOVQ step+80(FP), R15
 	ZERO(Z0, Z1, Z2, Z3)
 	ZERO(Z4, Z5, Z6, Z7)
 	ZERO(Z8, Z9, Z10, Z11)
@@ -78,10 +90,12 @@ loop:
 	VMOVUPS (R9)(AX*1), Z21
 	VMOVUPS (R10)(AX*1), Z22
 	VMOVUPS (R11)(AX*1), Z23
+	AHEAD(DI, R12, R13)
 	ROW(Z20, Z0, Z1, Z2, Z3)
 	ROW(Z21, Z4, Z5, Z6, Z7)
 	ROW(Z22, Z8, Z9, Z10, Z11)
 	ROW(Z23, Z12, Z13, Z14, Z15)
+	ADDQ R15, DI
 	ADDQ $64, SI
 	ADDQ $64, AX
 	SUBQ $16, CX
@@ -117,8 +131,9 @@ sums:
 	VADDPS Z2, Z0, Z0 // 4 columns of 4 rows
 	MOVQ dst+0(FP), SI
 	MOVQ dstStride+8(FP), AX
+	MOVQ rows+32(FP), CX
 	SHLQ $2, AX
-	FOUR(SI, AX, R13)
+	FOUR(SI, AX, CX)
 	VEXTRACTF128 $1, Y0, X1
 	VEXTRACTF32X4 $2, Z0, X2
 	VEXTRACTF32X4 $3, Z0, X3
@@ -132,8 +147,7 @@ sums:
 	VMOVUPS X3, (R11)
 	LEAQ (SI)(AX*4), SI
 	MOVQ SI, dst+0(FP)
-	LEAQ (DI)(R12*4), DI
-	SUBQ $4, R13
+	SUBQ $4, rows+32(FP)
 	JGT rows
 	VZEROUPPER
 	RET
@@ -162,8 +176,8 @@ sums:
 	VMOVUPS c, K3, 128(p); \
 	VMOVUPS d, K4, 192(p)
 
-// func axpysAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n, columns int)
-TEXT ·axpysAVX512(SB), NOSPLIT, $0-72
+// func axpysAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n, columns int, next uintptr, nextStride int)
+TEXT ·axpysAVX512(SB), NOSPLIT, $0-88
 	MOVQ columns+64(FP), DX
 	MASK(K1)
 	MASK(K2)
@@ -173,9 +187,6 @@ TEXT ·axpysAVX512(SB), NOSPLIT, $0-72
 	MOVQ dstStride+8(FP), R12
 	SHLQ $2, R12
 	MOVQ rows+32(FP), R13
-	MOVQ x+16(FP), SI
-	MOVQ xStride+24(FP), BX
-	SHLQ $2, BX
 	MOVQ wStride+48(FP), DX
 	SHLQ $2, DX
 rows:
@@ -184,9 +195,16 @@ rows:
 	LOAD(R9, Z4, Z5, Z6, Z7)
 	LOAD(R10, Z8, Z9, Z10, Z11)
 	LOAD(R11, Z12, Z13, Z14, Z15)
+	MOVQ x+16(FP), SI
+	MOVQ xStride+24(FP), BX
+	SHLQ $2, BX
 	FOUR(SI, BX, R13)
+	LEAQ (SI)(BX*4), SI
+	MOVQ SI, x+16(FP)
 	MOVQ w+40(FP), CX
 	MOVQ n+56(FP), R15
+	MOVQ next+72(FP), SI
+	MOVQ nextStride+80(FP), BX
 	XORQ AX, AX
 loop:
 	LOAD(CX, Z16, Z17, Z18, Z19)
@@ -194,14 +212,15 @@ loop:
 	VBROADCASTSS (R9)(AX*4), Z21
 	VBROADCASTSS (R10)(AX*4), Z22
 	VBROADCASTSS (R11)(AX*4), Z23
-	PREFETCHT0 512(CX)
-	PREFETCHT0 576(CX)
-	PREFETCHT0 640(CX)
-	PREFETCHT0 704(CX)
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 192(SI)
 	ROW(Z20, Z0, Z1, Z2, Z3)
 	ROW(Z21, Z4, Z5, Z6, Z7)
 	ROW(Z22, Z8, Z9, Z10, Z11)
 	ROW(Z23, Z12, Z13, Z14, Z15)
+	ADDQ BX, SI
 	ADDQ DX, CX
 	INCQ AX
 	CMPQ AX, R15
@@ -212,7 +231,6 @@ loop:
 	STORE(R10, Z8, Z9, Z10, Z11)
 	STORE(R11, Z12, Z13, Z14, Z15)
 	LEAQ (DI)(R12*4), DI
-	LEAQ (SI)(BX*4), SI
 	SUBQ $4, R13
 	JGT rows
 	VZEROUPPER

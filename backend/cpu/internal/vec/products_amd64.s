@@ -26,19 +26,21 @@
 	VEXTRACTF128 $1, a, X12; \
 	VADDPS X12, x, x
 
-// func dotsAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int)
-TEXT ·dotsAVX2(SB), NOSPLIT, $0-64
-	MOVQ dst+0(FP), DI
-	MOVQ dstStride+8(FP), R12
+// func dotsAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int)
+TEXT ·dotsAVX2(SB), NOSPLIT, $0-88
+	MOVQ wStride+48(FP), DX
+	SHLQ $2, DX
+rows:
 	MOVQ x+16(FP), SI
 	MOVQ xStride+24(FP), BX
 	MOVQ rows+32(FP), R13
-	MOVQ wStride+48(FP), DX
-	SHLQ $2, R12
 	SHLQ $2, BX
-	SHLQ $2, DX
-rows:
 	FOUR(SI, BX, R13)
+	LEAQ (SI)(BX*4), SI
+	MOVQ SI, x+16(FP)
+	MOVQ next+64(FP), SI
+	MOVQ nextStride+72(FP), DI
+	MOVQ step+80(FP), BX
 	MOVQ w+40(FP), CX
 	MOVQ n+56(FP), R15
 	VXORPS Y0, Y0, Y0
@@ -58,6 +60,8 @@ loop:
 	VMOVUPS (R9)(AX*4), Y11
 	VMOVUPS (R10)(AX*4), Y12
 	VMOVUPS (R11)(AX*4), Y13
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(DI*1)
 	VFMADD231PS Y8, Y10, Y0
 	VFMADD231PS Y9, Y10, Y1
 	VFMADD231PS Y8, Y11, Y2
@@ -66,11 +70,13 @@ loop:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y8, Y13, Y6
 	VFMADD231PS Y9, Y13, Y7
+	ADDQ BX, SI
 	ADDQ $8, AX
 	CMPQ AX, R15
 	JLT loop
 	TWOROWS(Y0, Y1, Y2, Y3, X0)
 	TWOROWS(Y4, Y5, Y6, Y7, X4)
+	MOVQ dst+0(FP), DI
 	MOVQ dstStride+8(FP), R12
 	SHLQ $2, R12
 	FOUR(DI, R12, R13)
@@ -85,22 +91,19 @@ loop:
 	VMOVLPS X4, (R10)
 	VMOVHPS X4, (R11)
 	LEAQ (DI)(R12*4), DI
-	LEAQ (SI)(BX*4), SI
-	SUBQ $4, R13
+	MOVQ DI, dst+0(FP)
+	SUBQ $4, rows+32(FP)
 	JGT rows
 	VZEROUPPER
 	RET
 
-// func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int)
-TEXT ·axpysAVX2(SB), NOSPLIT, $0-64
+// func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride int)
+TEXT ·axpysAVX2(SB), NOSPLIT, $0-80
 	MOVQ dst+0(FP), DI
 	MOVQ dstStride+8(FP), R12
-	MOVQ x+16(FP), SI
-	MOVQ xStride+24(FP), BX
 	MOVQ rows+32(FP), R13
 	MOVQ wStride+48(FP), DX
 	SHLQ $2, R12
-	SHLQ $2, BX
 	SHLQ $2, DX
 rows:
 	FOUR(DI, R12, R13)
@@ -112,9 +115,16 @@ rows:
 	VMOVUPS 32(R10), Y5
 	VMOVUPS (R11), Y6
 	VMOVUPS 32(R11), Y7
+	MOVQ x+16(FP), SI
+	MOVQ xStride+24(FP), BX
+	SHLQ $2, BX
 	FOUR(SI, BX, R13)
+	LEAQ (SI)(BX*4), SI
+	MOVQ SI, x+16(FP)
 	MOVQ w+40(FP), CX
 	MOVQ n+56(FP), R15
+	MOVQ next+64(FP), SI
+	MOVQ nextStride+72(FP), BX
 	XORQ AX, AX
 loop:
 	VMOVUPS (CX), Y8
@@ -123,7 +133,7 @@ loop:
 	VBROADCASTSS (R9)(AX*4), Y11
 	VBROADCASTSS (R10)(AX*4), Y12
 	VBROADCASTSS (R11)(AX*4), Y13
-	PREFETCHT0 512(CX)
+	PREFETCHT0 (SI)
 	VFMADD231PS Y8, Y10, Y0
 	VFMADD231PS Y9, Y10, Y1
 	VFMADD231PS Y8, Y11, Y2
@@ -132,6 +142,7 @@ loop:
 	VFMADD231PS Y9, Y12, Y5
 	VFMADD231PS Y8, Y13, Y6
 	VFMADD231PS Y9, Y13, Y7
+	ADDQ BX, SI
 	ADDQ DX, CX
 	INCQ AX
 	CMPQ AX, R15
@@ -146,7 +157,6 @@ loop:
 	VMOVUPS Y6, (R11)
 	VMOVUPS Y7, 32(R11)
 	LEAQ (DI)(R12*4), DI
-	LEAQ (SI)(BX*4), SI
 	SUBQ $4, R13
 	JGT rows
 	VZEROUPPER

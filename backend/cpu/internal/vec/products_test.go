@@ -42,8 +42,8 @@ func testProducts(t *testing.T, rows, n, columns int) {
 		}
 	}
 	for name, product := range map[string]func(dst, x Matrix){
-		"dots":  func(dst, x Matrix) { Dots(dst, x, w, n) },
-		"axpys": func(dst, x Matrix) { Axpys(dst, x, across, columns) },
+		"dots":  func(dst, x Matrix) { Dots(dst, x, w, n, Ahead{}) },
+		"axpys": func(dst, x Matrix) { Axpys(dst, x, across, columns, Ahead{}) },
 	} {
 		dst := spread(rows, columns, gap, 3)
 		before, alone := append([]float32{}, dst.Data...), append([]float32{}, dst.Data...)

@@ -129,16 +129,16 @@ func axpy4BF16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
 // Strides count elements. rows must be above 0.
 
 //go:noescape
-func dotsAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int) // 2 columns
+func dotsAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int) // 2 columns
 
 //go:noescape
-func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int) // 4 columns; n above 0
+func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int) // 4 columns; n above 0
 
 //go:noescape
-func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int) // 16 columns; n above 0
+func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride int) // 16 columns; n above 0
 
 //go:noescape
-func axpysAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n, columns int) // n above 0; 1 to 64 columns
+func axpysAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n, columns int, next uintptr, nextStride int) // n above 0; 1 to 64 columns
 
 // blocks must be above 0.
 

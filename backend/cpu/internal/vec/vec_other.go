@@ -51,11 +51,11 @@ func dotQ8AVX2(w *byte, x *float32, blocks int) float32                         
 func dotQ4AVX2(w *byte, x *float32, blocks int) float32                                            { return 0 }
 func dotQ8AVX512(w *byte, x *float32, blocks int) float32                                          { return 0 }
 func dotQ4AVX512(w *byte, x *float32, blocks int) float32                                          { return 0 }
-func dotsAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int) {
+func dotsAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int) {
 }
-func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int) {
+func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int) {
 }
-func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int) {
+func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride int) {
 }
-func axpysAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n, columns int) {
+func axpysAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n, columns int, next uintptr, nextStride int) {
 }
