@@ -95,8 +95,8 @@ func (l *linear) across(wk *worker, dst, x vec.Matrix, c0, c1 int) {
 	h, half := viewHalf(l.w, c0, c1)
 	for i := 0; i < in; i += thinRun {
 		n := min(thinRun, in-i)
-		if !half {
-			m, _ := viewMatrix(l.w, c0, c1)
+		m, _ := viewMatrix(l.w, c0, c1)
+		if !half && !(m.Stride%1024 == 0 && x.Rows > 4) {
 			vec.Axpys(dst, from(x, i), vec.Matrix{Data: m.Data[i*m.Stride:], Rows: n, Stride: m.Stride}, c1-c0, l.ahead(c0+thinAhead, i))
 			continue
 		}
@@ -104,7 +104,11 @@ func (l *linear) across(wk *worker, dst, x vec.Matrix, c0, c1 int) {
 		for c := 0; c < c1-c0; c += thinStrip {
 			columns := min(thinStrip, c1-c0-c)
 			for j := range n {
-				h.From(w.Data[j*thinStrip:][:columns], h.data[(i+j)*h.stride+c:])
+				if half {
+					h.From(w.Data[j*thinStrip:][:columns], h.data[(i+j)*h.stride+c:])
+				} else {
+					copy(w.Data[j*thinStrip:][:columns], m.Data[(i+j)*m.Stride+c:])
+				}
 			}
 			vec.Axpys(from(dst, c), from(x, i), w, columns, l.ahead(c0+c+thinStrip, i))
 		}

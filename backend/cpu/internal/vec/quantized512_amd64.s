@@ -1,4 +1,4 @@
-// Products with blocks of q8_0 and q4_0, with AVX-512, two registers for a block. A
+// Blocks of q8_0 and q4_0 with AVX-512, two registers for a block. A
 // register holds the 16 values of a 4-bit number. A permutation, which uses the low 4
 // bits of each index, looks them up.
 
@@ -137,5 +137,50 @@ loop4:
 done4:
 	TOTAL
 	VMOVSS X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// STORE puts a block's 32 numbers, times its scale, into memory.
+#define STORE \
+	VMULPS Z4, Z5, Z5; \
+	VMULPS Z4, Z6, Z6; \
+	VMOVUPS Z5, (DI); \
+	VMOVUPS Z6, 64(DI); \
+	ADDQ $128, DI
+
+// func fromQ8AVX512(dst *float32, src *byte, blocks int)
+TEXT ·fromQ8AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ blocks+16(FP), CX
+from8:
+	SCALE(0, X4, Z4)
+	VPMOVSXBD 2(SI), Z5
+	VPMOVSXBD 18(SI), Z6
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	STORE
+	ADDQ $34, SI
+	DECQ CX
+	JNZ from8
+	VZEROUPPER
+	RET
+
+// func fromQ4AVX512(dst *float32, src *byte, blocks int)
+TEXT ·fromQ4AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ blocks+16(FP), CX
+	VMOVUPS values<>(SB), Z15
+from4:
+	SCALE(0, X4, Z4)
+	VPMOVZXBD 2(SI), Z5
+	VPSRLD $4, Z5, Z6
+	VPERMPS Z15, Z5, Z5
+	VPERMPS Z15, Z6, Z6
+	STORE
+	ADDQ $18, SI
+	DECQ CX
+	JNZ from4
 	VZEROUPPER
 	RET

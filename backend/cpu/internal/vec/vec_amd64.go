@@ -6,8 +6,8 @@ import "golang.org/x/sys/cpu"
 // Package cpu has no flag for F16C, but every CPU with AVX2 has it.
 var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
 
-// wide reports whether the CPU has AVX-512 too, which makes products with quantised
-// weights faster.
+// wide reports whether the CPU has AVX-512 too, which makes products of several rows and
+// with quantised weights faster, and conversions.
 var wide = fast && cpu.X86.HasAVX512F
 
 // Functions in assembly. n must be above 0 and a multiple of Lanes.
@@ -100,6 +100,9 @@ func rotatePairsAVX2(dst, x, cos, sin *float32, n int, sign float32)
 func fromF16AVX2(dst *float32, src *uint16, n int)
 
 //go:noescape
+func fromF16AVX512(dst *float32, src *uint16, n int) // n must be a multiple of 4·Lanes
+
+//go:noescape
 func toF16AVX2(dst *uint16, src *float32, n int)
 
 //go:noescape
@@ -113,6 +116,9 @@ func axpy4F16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
 
 //go:noescape
 func fromBF16AVX2(dst *float32, src *uint16, n int)
+
+//go:noescape
+func fromBF16AVX512(dst *float32, src *uint16, n int) // n must be a multiple of 4·Lanes
 
 //go:noescape
 func toBF16AVX2(dst *uint16, src *float32, n int)
@@ -155,7 +161,13 @@ func dotQ8AVX2(w *byte, x *float32, blocks int) float32
 func dotQ4AVX2(w *byte, x *float32, blocks int) float32
 
 //go:noescape
+func fromQ8AVX512(dst *float32, src *byte, blocks int)
+
+//go:noescape
 func dotQ8AVX512(w *byte, x *float32, blocks int) float32
+
+//go:noescape
+func fromQ4AVX512(dst *float32, src *byte, blocks int)
 
 //go:noescape
 func dotQ4AVX512(w *byte, x *float32, blocks int) float32

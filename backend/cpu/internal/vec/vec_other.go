@@ -59,3 +59,7 @@ func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *fl
 }
 func axpysAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n, columns int, next uintptr, nextStride int) {
 }
+func fromF16AVX512(dst *float32, src *uint16, n int)   {}
+func fromBF16AVX512(dst *float32, src *uint16, n int)  {}
+func fromQ8AVX512(dst *float32, src *byte, blocks int) {}
+func fromQ4AVX512(dst *float32, src *byte, blocks int) {}
