@@ -14,6 +14,7 @@ const (
 	maxThin   = 32
 	thinTile  = 4    // columns of dst whose weights meet all rows before the next are read
 	thinDepth = 1024 // numbers of a column, so that a tile and the same part of 4 rows fit an L1 cache
+	thinBytes = 1<<14
 	thinRun   = 32   // rows of a transposed matrix that meet all rows before the next are read
 	thinAhead = 128  // columns between those that are multiplied and those that are asked for
 	thinStrip = 256  // columns of these that are converted at once
@@ -53,34 +54,37 @@ func (l *linear) ahead(c, i int) vec.Ahead {
 	}
 }
 
-// along is for a matrix whose vectors are columns of the product.
+// along is for a matrix whose vectors are columns of the product. A step is a part of a
+// few of them.
 func (l *linear) along(wk *worker, dst, x vec.Matrix, c0, c1 int) {
 	in := l.w.Shape[3]
 	h, half := viewHalf(l.w, 0, l.w.Shape[2])
 	q, quantized := viewQuantized(l.w, 0)
-	w := vec.Matrix{Stride: in}
+	w := vec.Matrix{Stride: thinDepth}
 	if half || quantized {
-		w.Data = wk.floats(0, thinTile*in)
+		w.Data = wk.floats(0, thinTile*thinDepth)
 	}
-	for c := c0; c < c1; c += thinTile {
+	tiles := (c1 - c0 + thinTile - 1) / thinTile
+	at := func(step int) (c, i int) { return c0 + step%tiles*thinTile, step / tiles * thinDepth }
+	distance := max(1, thinBytes/l.w.DType.Bytes(thinTile*min(in, thinDepth)))
+	for step := range tiles * ((in + thinDepth - 1) / thinDepth) {
+		c, i := at(step)
+		n := min(thinDepth, in-i)
 		w.Rows = min(thinTile, c1-c)
 		switch {
 		case half:
 			for j := range w.Rows {
-				h.From(w.Data[j*in:][:in], h.data[(c+j)*h.stride:])
+				h.From(w.Data[j*thinDepth:][:n], h.data[(c+j)*h.stride+i:])
 			}
 		case quantized:
 			for j := range w.Rows {
-				q.from(w.Data[j*in:][:in], q.data[(c+j)*q.stride:])
+				q.from(w.Data[j*thinDepth:][:n], q.data[(c+j)*q.stride+l.w.DType.Bytes(i):])
 			}
 		default:
 			w.Stride, _, _ = layout(l.w)
-			w.Data = elements[float32](l.w)[c*w.Stride:]
+			w.Data = elements[float32](l.w)[c*w.Stride+i:]
 		}
-		sums := vec.Matrix{Data: dst.Data[c-c0:], Rows: dst.Rows, Stride: dst.Stride}
-		for i := 0; i < in; i += thinDepth {
-			vec.Dots(sums, from(x, i), from(w, i), min(thinDepth, in-i), l.ahead(c+thinTile, i))
-		}
+		vec.Dots(from(dst, c-c0), from(x, i), w, n, l.ahead(at(step+distance)))
 	}
 }
 
