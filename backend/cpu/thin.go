@@ -14,10 +14,10 @@ const (
 	maxThin   = 32
 	thinTile  = 4    // columns of dst whose weights meet all rows before the next are read
 	thinDepth = 1024 // numbers of a column, so that a tile and the same part of 4 rows fit an L1 cache
-	thinBytes = 1<<14
-	thinRun   = 32   // rows of a transposed matrix that meet all rows before the next are read
-	thinAhead = 128  // columns between those that are multiplied and those that are asked for
-	thinStrip = 256  // columns of these that are converted at once
+	thinBytes = 1 << 14
+	thinRun   = 32  // rows of a transposed matrix that meet all rows before the next are read
+	thinAhead = 128 // columns between those that are multiplied and those that are asked for
+	thinStrip = 256 // columns of these that are converted at once
 )
 
 // thin reports whether the product has kernels for few rows.
@@ -43,15 +43,17 @@ func (l *linear) addThin(w *worker, r0, r1, c0, c1 int) {
 	}
 }
 
-// ahead is where the elements of w from column c and row i on lie.
+// at is where the element of column c and row i of w lies in its buffer, in bytes.
+func (l *linear) at(c, i int) int {
+	return l.w.DType.Bytes(l.w.Offset + c*l.w.Strides[2] + i*l.w.Strides[3])
+}
+
+// ahead is where the elements from column c and row i on lie.
 func (l *linear) ahead(c, i int) vec.Ahead {
 	d := l.w.DType
 	stride, _, _ := layout(l.w)
 	first := unsafe.SliceData(l.w.Buf.(*buffer).data)
-	return vec.Ahead{
-		Address: uintptr(unsafe.Pointer(first)) + uintptr(d.Bytes(l.w.Offset+c*l.w.Strides[2]+i*l.w.Strides[3])),
-		Stride:  d.Bytes(stride), Step: d.Bytes(256) / 16,
-	}
+	return vec.Ahead{Address: uintptr(unsafe.Pointer(first)) + uintptr(l.at(c, i)), Stride: d.Bytes(stride), Step: d.Bytes(256) / 16}
 }
 
 // along is for a matrix whose vectors are columns of the product. A step is a part of a
@@ -61,9 +63,17 @@ func (l *linear) along(wk *worker, dst, x vec.Matrix, c0, c1 int) {
 	h, half := viewHalf(l.w, 0, l.w.Shape[2])
 	q, quantized := viewQuantized(l.w, 0)
 	w := vec.Matrix{Stride: thinDepth}
+	var dots vec.Dots4
+	switch {
+	case half:
+		dots = h.Dots
+	case quantized:
+		dots = q.dots
+	}
 	if half || quantized {
 		w.Data = wk.floats(0, thinTile*thinDepth)
 	}
+	data := l.w.Buf.(*buffer).data
 	tiles := (c1 - c0 + thinTile - 1) / thinTile
 	at := func(step int) (c, i int) { return c0 + step%tiles*thinTile, step / tiles * thinDepth }
 	distance := max(1, thinBytes/l.w.DType.Bytes(thinTile*min(in, thinDepth)))
@@ -71,6 +81,10 @@ func (l *linear) along(wk *worker, dst, x vec.Matrix, c0, c1 int) {
 		c, i := at(step)
 		n := min(thinDepth, in-i)
 		w.Rows = min(thinTile, c1-c)
+		if sums, some, next := from(dst, c-c0), from(x, i), l.ahead(at(step+distance)); dots != nil && w.Rows == thinTile &&
+			dots(sums, some, data[l.at(c, i):], l.w.DType.Bytes(l.w.Strides[2]), n, next) {
+			continue
+		}
 		switch {
 		case half:
 			for j := range w.Rows {

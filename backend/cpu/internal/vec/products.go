@@ -1,5 +1,7 @@
 package vec
 
+import "unsafe"
+
 // Fast reports whether there is assembly for this CPU. Without it a BLAS library is the
 // faster way to make products of several rows.
 func Fast() bool { return fast }
@@ -33,12 +35,14 @@ func Dots(dst, x, w Matrix, n int, next Ahead) {
 	case wide:
 		done, i = w.Rows&^3, n
 		for c := 0; c < done; c += 4 {
-			dotsAVX512(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.row(c)[0], w.Stride, n, next.Address+uintptr(c*next.Stride), next.Stride, next.Step)
+			dotsAVX512(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, (*byte)(unsafe.Pointer(&w.row(c)[0])), 4*w.Stride, n,
+				next.Address+uintptr(c*next.Stride), next.Stride, next.Step)
 		}
 	case fast && n >= Lanes:
 		done, i = w.Rows&^1, n&^(Lanes-1)
 		for c := 0; c < done; c += 2 {
-			dotsAVX2(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.row(c)[0], w.Stride, i, next.Address+uintptr(c*next.Stride), next.Stride, next.Step/2)
+			dotsAVX2(&dst.Data[c], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w.row(c)[0], w.Stride, i,
+				next.Address+uintptr(c*next.Stride), next.Stride, next.Step/2)
 		}
 	}
 	for c := range w.Rows {
@@ -53,6 +57,47 @@ func Dots(dst, x, w Matrix, n int, next Ahead) {
 			dst.row(r)[c] += Dot(w.row(c)[from:], x.row(r)[from:n])
 		}
 	}
+}
+
+// Dots4 is Dots for 4 columns of another dtype, without a copy in float32: w is where the
+// first one lies, stride bytes from the next. It reports whether it can: there must be
+// assembly for this CPU, and n must be a multiple of 32.
+type Dots4 func(dst, x Matrix, w []byte, stride, n int, next Ahead) bool
+
+// DotsF16 is Dots4 for float16.
+func DotsF16(dst, x Matrix, w []byte, stride, n int, next Ahead) bool {
+	can := wide && n%blockLen == 0
+	if can {
+		dotsF16AVX512(&dst.Data[0], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w[:3*stride+2*n][0], stride, n, next.Address, next.Stride, next.Step)
+	}
+	return can
+}
+
+// DotsBF16 is Dots4 for bfloat16.
+func DotsBF16(dst, x Matrix, w []byte, stride, n int, next Ahead) bool {
+	can := wide && n%blockLen == 0
+	if can {
+		dotsBF16AVX512(&dst.Data[0], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w[:3*stride+2*n][0], stride, n, next.Address, next.Stride, next.Step)
+	}
+	return can
+}
+
+// DotsQ8 is Dots4 for blocks of q8_0.
+func DotsQ8(dst, x Matrix, w []byte, stride, n int, next Ahead) bool {
+	can := wide && n%blockLen == 0
+	if can {
+		dotsQ8AVX512(&dst.Data[0], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w[:3*stride+n/blockLen*q8Bytes][0], stride, n, next.Address, next.Stride, next.Step)
+	}
+	return can
+}
+
+// DotsQ4 is Dots4 for blocks of q4_0.
+func DotsQ4(dst, x Matrix, w []byte, stride, n int, next Ahead) bool {
+	can := wide && n%blockLen == 0
+	if can {
+		dotsQ4AVX512(&dst.Data[0], dst.Stride, &x.Data[0], x.Stride, x.Rows, &w[:3*stride+n/blockLen*q4Bytes][0], stride, n, next.Address, next.Stride, next.Step)
+	}
+	return can
 }
 
 // Axpys computes dst[r][c] += Σ x[r][i]·w[i][c] for all rows of x, whose vectors are as

@@ -2,20 +2,7 @@
 // of w. Sums stay in 8 registers until all numbers of a vector are multiplied.
 
 #include "textflag.h"
-
-// FOUR puts the addresses of the next 4 rows in R8 … R11. Where fewer are left, the last
-// one stands for those that are missing: it is computed again, to the same result.
-#define FOUR(base, stride, rows) \
-	MOVQ base, R8; \
-	LEAQ (R8)(stride*1), R9; \
-	CMPQ rows, $2; \
-	CMOVQLT R8, R9; \
-	LEAQ (R9)(stride*1), R10; \
-	CMPQ rows, $3; \
-	CMOVQLT R9, R10; \
-	LEAQ (R10)(stride*1), R11; \
-	CMPQ rows, $4; \
-	CMOVQLT R10, R11
+#include "products_amd64.h"
 
 // TWOROWS puts the sums of two columns of two rows into a register: a and b are of the
 // first row, c and d of the second.

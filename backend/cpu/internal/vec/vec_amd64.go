@@ -8,7 +8,7 @@ var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
 
 // wide reports whether the CPU has AVX-512 too, which makes products of several rows and
 // with quantised weights faster, and conversions.
-var wide = fast && cpu.X86.HasAVX512F
+var wide = fast && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL
 
 // Functions in assembly. n must be above 0 and a multiple of Lanes.
 
@@ -138,7 +138,19 @@ func axpy4BF16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
 func dotsAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int) // 2 columns
 
 //go:noescape
-func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int) // 4 columns; n above 0
+func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) // 4 columns; n above 0
+
+//go:noescape
+func dotsF16AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
+
+//go:noescape
+func dotsBF16AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
+
+//go:noescape
+func dotsQ8AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
+
+//go:noescape
+func dotsQ4AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
 
 //go:noescape
 func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride int) // 16 columns; n above 0
