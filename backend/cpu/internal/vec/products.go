@@ -6,6 +6,9 @@ import "unsafe"
 // faster way to make products of several rows.
 func Fast() bool { return fast }
 
+// Wide reports whether the assembly uses AVX-512.
+func Wide() bool { return wide }
+
 // Matrix is Rows vectors of float32, of which each begins Stride elements after the one
 // before. They do not overlap.
 type Matrix struct {
