@@ -281,7 +281,6 @@ func BenchmarkSteps(b *testing.B) {
 			runtime.GC()
 		}
 	}
-	b.Run("read", func(b *testing.B) { readAlone(b, be) })
 }
 
 // blasAlone is the matrix products of a prompt of 512 tokens through blas32,

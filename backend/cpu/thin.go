@@ -7,12 +7,12 @@ import (
 	"caldera/backend/cpu/internal/vec"
 )
 
-// Products of 2 to maxThin rows, such as a token of each of several sequences. Reading
+// Products of a few rows, such as a token of each of several sequences. Reading
 // the weights decides how long they take, if each is read from memory once and meets all
 // rows while it is in cache. A BLAS first copies weights to an order of its own, and
 // needs them in f32, which pays with hundreds of rows.
 const (
-	maxThin   = 32
+	maxThin   = 32      // with AVX2; twice as many with AVX-512
 	thinTile  = 4       // columns of the product that are multiplied at once
 	thinDepth = 1024    // of their numbers: as f32 they fit an L1 cache beside the same part of 4 rows of x
 	thinRun   = 32      // rows of a transposed matrix that meet all rows of x before the next are read
@@ -21,16 +21,19 @@ const (
 	thinAhead = 128     // columns between these in a transposed matrix
 )
 
-// thin reports whether the product has kernels for few rows. Two rows of weights that
-// have to be converted to memory first are no faster than each row alone.
+// thin reports whether the product has kernels for few rows. Without AVX-512, weights of
+// other dtypes are converted to memory first, which does not pay for two rows.
 func (l *linear) thin() bool {
 	_, _, ok := layout(l.w)
-	fewest := 2
-	if l.w.DType != backend.F32 && !vec.Wide() {
+	fewest, most := 2, maxThin
+	switch {
+	case vec.Wide():
+		most = 2 * maxThin
+	case l.w.DType != backend.F32:
 		fewest = 3
 	}
 	rows := l.x.Rows()
-	return ok && vec.Fast() && fewest <= rows && rows <= maxThin
+	return ok && vec.Fast() && fewest <= rows && rows <= most
 }
 
 // addThin adds the products of rows [r0, r1) to columns [c0, c1) of dst.
