@@ -51,11 +51,8 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer s.Close()
-	ids, err := f.Prompt.IDs(ctx, text, m, t, s)
+	ids, err := f.Prompt.IDs(ctx, text, m.Config, t, s.Room())
 	if err != nil {
-		return err
-	}
-	if err := s.Fits(ids); err != nil {
 		return err
 	}
 
