@@ -257,12 +257,14 @@ func (s *Session) Slide(ctx context.Context) ([]float32, error) {
 	return s.Feed(ctx, kept...)
 }
 
+var errNoTokens = errors.New("the prompt has no tokens: begin with at least one, such as that which begins a text")
+
 // Fits returns an error for a prompt that has no tokens, or more than fit in the
 // rest of the context.
 func (s *Session) Fits(prompt []int) error {
 	switch n := s.cached + len(prompt); {
 	case len(prompt) == 0:
-		return errors.New("the prompt has no tokens: begin with at least one, such as that which begins a text")
+		return errNoTokens
 	case n > s.size:
 		return fmt.Errorf("the prompt has %d tokens and the context holds %d: shorten it%s", n, s.size, s.roomHint())
 	}
