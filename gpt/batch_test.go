@@ -1,7 +1,6 @@
 package gpt_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,7 +9,6 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
-	"caldera/gpt/model"
 	"caldera/internal/devicetest"
 	"caldera/internal/gpttest"
 )
@@ -48,14 +46,17 @@ func TestBatch(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer batch.Close()
-				lives := liveAtRandom(t, batch, m, c.steps)
-				ties := 0
-				for _, l := range lives {
-					ties += checkAlone(t, c.dir, 40, l)
+				lives, err := liveAtRandom(t, batch, c.steps, func() {})
+				if err != nil {
+					t.Fatal(err)
 				}
-				drawn := 0
+				ties, drawn := 0, 0
 				for _, l := range lives {
-					drawn += len(l.got)
+					n, err := checkAlone(t, c.dir, 40, l)
+					if err != nil {
+						t.Fatal(err)
+					}
+					ties, drawn = ties+n, drawn+len(l.got)
 				}
 				if t.Logf("%d sequences, %d tokens, %d near ties", len(lives), drawn, ties); ties > drawn/1000+1 {
 					t.Errorf("%d of %d tokens are not the likeliest, if only just", ties, drawn)
@@ -65,8 +66,9 @@ func TestBatch(t *testing.T) {
 	})
 }
 
-// liveAtRandom makes so many steps, and then ends all sequences.
-func liveAtRandom(t *testing.T, batch *gpt.Batch, m *model.Model, steps int) (lives []*life) {
+// liveAtRandom makes so many steps, and then ends all sequences. It calls before ahead of
+// each step.
+func liveAtRandom(t *testing.T, batch *gpt.Batch, steps int, before func()) (lives []*life, err error) {
 	r := rand.New(rand.NewPCG(1, 2))
 	of := map[*gpt.Sequence]*life{}
 	add := func(s *gpt.Sequence, prompt int, err error) {
@@ -105,14 +107,15 @@ func liveAtRandom(t *testing.T, batch *gpt.Batch, m *model.Model, steps int) (li
 				live[r.IntN(len(live))].End()
 			}
 		}
+		before()
 		events, err := batch.Step(t.Context())
 		if err != nil {
-			t.Fatal(err)
+			return lives, err
 		}
 		for _, e := range events {
 			l := of[e.Sequence]
 			if l.end != gpt.Running {
-				t.Fatal("a sequence that had ended got an event")
+				return lives, errors.New("a sequence that had ended got an event")
 			}
 			if l.end = e.End; e.Token != nil {
 				l.got = append(l.got, e.Token.ID)
@@ -120,60 +123,79 @@ func liveAtRandom(t *testing.T, batch *gpt.Batch, m *model.Model, steps int) (li
 					slid++
 				}
 			}
-			if e.End == gpt.Failed {
-				t.Fatal(e.Err)
+			if e.Err != nil {
+				return lives, e.Err
 			}
 		}
 		if mem := batch.Memory(); mem.Used > mem.Reserved || mem.Reserved > mem.Blocks {
-			t.Fatalf("%d blocks are used, %d reserved, of %d", mem.Used, mem.Reserved, mem.Blocks)
+			return lives, fmt.Errorf("%d blocks are used, %d reserved, of %d", mem.Used, mem.Reserved, mem.Blocks)
 		}
 	}
 	if slid == 0 && steps >= 100 || full == 0 && steps >= 1000 {
-		t.Errorf("%d contexts slid, and a sequence found no room %d times: expected some", slid, full)
+		return lives, fmt.Errorf("%d contexts slid, and a sequence found no room %d times: expected some", slid, full)
 	}
 	for _, s := range batch.Live() {
 		s.End()
 	}
 	if mem := batch.Memory(); mem.Used != 0 || mem.Reserved != 0 {
-		t.Errorf("with no sequence left %d blocks are used, %d reserved", mem.Used, mem.Reserved)
+		return lives, fmt.Errorf("with no sequence left %d blocks are used, %d reserved", mem.Used, mem.Reserved)
 	}
-	return lives
+	return lives, nil
 }
 
-// checkAlone reads a sequence's tokens in a session, and returns how many of those that
-// were drawn are not the likeliest, by a hair.
-func checkAlone(t *testing.T, dir string, size int, l *life) (ties int) {
+// checkAlone reads a sequence's tokens in a session on the CPU. It returns how many of
+// those that were drawn are not the likeliest, by a hair, and an error if it is more.
+func checkAlone(t *testing.T, dir string, size int, l *life) (ties int, err error) {
 	t.Helper()
 	m := gpttest.Load(t, gpttest.OpenCPU(t), "testdata/"+dir, backend.F32)
 	s := gpttest.NewSession(t, m, size)
 	defer s.Close()
 	tokens := l.Tokens()
 	if want := append(slices.Clone(tokens[:l.drawn]), l.got...); !slices.Equal(tokens, want) {
-		t.Errorf("the sequence has %v, expected %v", tokens, want)
+		return 0, fmt.Errorf("the sequence has %v, expected %v", tokens, want)
 	}
-	scores, err := s.Feed(context.Background(), tokens[:l.prompt]...)
-	for i := l.prompt; i < len(tokens); i++ {
-		if err != nil {
-			t.Fatal(err)
-		}
+	scores, err := s.Feed(t.Context(), tokens[:l.prompt]...)
+	for i := l.prompt; i < len(tokens) && err == nil; i++ {
 		if i >= l.drawn {
-			best := slices.Max(scores[:100])
-			switch d := best - scores[tokens[i]]; {
+			switch d := slices.Max(scores[:100]) - scores[tokens[i]]; {
 			case d > 1e-4:
-				t.Fatalf("token %d is %d, %v below the likeliest one", i, tokens[i], d)
+				return ties, fmt.Errorf("token %d is %d, %v below the likeliest one", i, tokens[i], d)
 			case d > 0:
 				ties++
 			}
 		}
 		if s.Len() == s.Size() {
-			if _, err := s.Slide(context.Background()); err != nil {
-				t.Fatal(err)
+			if _, err := s.Slide(t.Context()); err != nil {
+				return ties, err
 			}
 		}
-		scores, err = s.Feed(context.Background(), tokens[i])
+		scores, err = s.Feed(t.Context(), tokens[i])
 	}
-	if err != nil {
-		t.Fatal(err)
+	return ties, err
+}
+
+// TestBatchMutants breaks what a batch knows of its blocks, before each step, and expects
+// that the test above finds it, or that the batch refuses the step.
+func TestBatchMutants(t *testing.T) {
+	_, m := tiny(t)
+	for _, c := range []struct {
+		what  string
+		spoil func(*gpt.Batch)
+	}{
+		{"counts of users are forgotten", (*gpt.Batch).ForgetUsers},
+		{"rows of the table are shifted", (*gpt.Batch).ShiftTable},
+		{"a fork does not copy", (*gpt.Batch).SkipCopies},
+		{"a block is given back too early", (*gpt.Batch).ReleaseOne},
+	} {
+		batch := newBatch(t, m, gpt.BatchOptions{Sequences: 16, Context: 40, Block: 4, Chunk: 8})
+		lives, err := liveAtRandom(t, batch, 100, func() { c.spoil(batch) })
+		for _, l := range lives {
+			if err == nil {
+				_, err = checkAlone(t, "gpt2-tiny", 40, l)
+			}
+		}
+		if t.Logf("%s: %v", c.what, err); err == nil {
+			t.Errorf("%s, and nothing was found", c.what)
+		}
 	}
-	return ties
 }
