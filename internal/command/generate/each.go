@@ -64,7 +64,9 @@ func (e *each) measure(ctx context.Context, c model.Config, t *tokenizer.Tokeniz
 	e.batch.Context = contextOf(e.flags, c)
 	e.longest = e.batch.Context
 	e.prompts.prepare(e.Prompt, c, t, e.batch.Context)
-	s, known, err := e.prompts.size(ctx)
+	reading := newProgress(0)
+	defer reading.end()
+	s, known, err := e.prompts.size(ctx, reading)
 	if err != nil || !known {
 		return err
 	}
@@ -176,7 +178,7 @@ func (q *queue) answer(ctx context.Context) error {
 				return err
 			}
 		}
-		q.progress.step(q.done, rate(q.drawn, time.Since(q.start)))
+		q.progress.answering(q.done, rate(q.drawn, time.Since(q.start)))
 	}
 }
 

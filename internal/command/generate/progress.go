@@ -3,6 +3,7 @@ package generate
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -24,18 +25,25 @@ func newProgress(total int) *progress {
 		total = -1
 	}
 	p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionFullWidth(), progressbar.OptionShowCount(),
-		progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription("prompts"),
+		progressbar.OptionClearOnFinish(), progressbar.OptionSetDescription("prompts"), progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionSetSpinnerChangeInterval(0)) // else what turns in place of a bar would never end
 	return p
 }
 
-// step shows how many prompts are done, and how many tokens are generated in a second.
-func (p *progress) step(done int, speed float64) {
-	if p.bar == nil {
-		return
+// reading shows how many prompts were read.
+func (p *progress) reading(done int) { p.show("reading prompts", done) }
+
+// answering shows how many prompts were answered, and how many tokens are generated in
+// a second.
+func (p *progress) answering(done int, speed float64) {
+	p.show(fmt.Sprintf("prompts, %.1f tokens/s", speed), done)
+}
+
+func (p *progress) show(what string, done int) {
+	if p.bar != nil {
+		p.bar.Describe(what)
+		p.bar.Set(done)
 	}
-	p.bar.Describe(fmt.Sprintf("prompts, %.4g tokens/s", speed))
-	p.bar.Set(done)
 }
 
 // hide makes room for a line on the terminal. The next step shows the bar again.

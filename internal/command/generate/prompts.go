@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"strings"
+	"syscall"
 
 	"caldera/gpt"
 	"caldera/gpt/model"
@@ -51,6 +53,9 @@ func openPrompts(path string) (*prompts, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info, err := f.Stat(); err == nil && info.IsDir() { // before a model is loaded
+		return nil, errors.Join(&fs.PathError{Op: "read", Path: path, Err: syscall.EISDIR}, f.Close())
+	}
 	return &prompts{file: f, isJSON: strings.HasSuffix(path, ".jsonl")}, nil
 }
 
@@ -78,7 +83,7 @@ type size struct {
 }
 
 // size reads the file, and goes back to its start. known is false for a pipe.
-func (p *prompts) size(ctx context.Context) (s size, known bool, err error) {
+func (p *prompts) size(ctx context.Context, told *progress) (s size, known bool, err error) {
 	info, err := p.file.Stat()
 	if err != nil {
 		return s, false, err
@@ -94,7 +99,9 @@ func (p *prompts) size(ctx context.Context) (s size, known bool, err error) {
 		if err != nil {
 			return s, false, err
 		}
-		s.prompts++
+		if s.prompts++; s.prompts%1000 == 0 {
+			told.reading(s.prompts)
+		}
 		if x.err == nil {
 			s.longest = max(s.longest, len(x.ids))
 		}
