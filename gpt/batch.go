@@ -54,11 +54,11 @@ const (
 // blocks; it is what is fastest for one.
 type Batch struct {
 	steps
-	o     BatchOptions // without zeros
-	pool  *blocks
-	table []int32 // [sequences, blocks of each]: what the device's is to hold
-	stale bool    // the device's table is older
-	free  []int   // rows of the table that no sequence has
+	o       BatchOptions // without zeros
+	pool    *blocks
+	entries []int32 // [sequences, blocks of each]: what the device's is to hold
+	stale   bool    // the device's table is older
+	free    []int   // rows of the table that no sequence has
 
 	live   []*Sequence // in the order in which they were admitted
 	logits []float32   // [rows, vocab]
@@ -86,7 +86,7 @@ func NewBatch(m *model.Model, o BatchOptions) (_ *Batch, err error) {
 		return nil, err
 	}
 	if o.Sequences > 1 {
-		if b.table, err = b.newTable(); err != nil {
+		if b.entries, err = b.newTable(); err != nil {
 			return nil, err
 		}
 	}

@@ -79,10 +79,10 @@ func (b *Batch) demand(more ...*Sequence) int {
 
 // enter writes an entry of the table: the number of the i-th block of a sequence.
 func (b *Batch) enter(s *Sequence, i, number int) {
-	if b.table == nil {
+	if b.entries == nil {
 		return
 	}
-	b.table[s.row*b.o.perSequence()+i] = int32(number)
+	b.entries[s.row*b.o.perSequence()+i] = int32(number)
 	b.stale = true
 }
 

@@ -185,7 +185,7 @@ func (b *Batch) read(p plan) error {
 		return err
 	}
 	if b.stale {
-		if err := backend.SetI32(b.m.Backend, b.steps.table, b.table); err != nil {
+		if err := backend.SetI32(b.m.Backend, b.steps.table, b.entries); err != nil {
 			return err
 		}
 		b.stale = false

@@ -35,9 +35,9 @@ func (b *Batch) ShiftTable() {
 	n := b.o.perSequence()
 	for _, s := range b.live {
 		for i := range n {
-			b.table[s.row*n+i] = noBlock
+			b.entries[s.row*n+i] = noBlock
 			if i < len(s.blocks) {
-				b.table[s.row*n+i] = int32(s.blocks[(i+1)%len(s.blocks)])
+				b.entries[s.row*n+i] = int32(s.blocks[(i+1)%len(s.blocks)])
 			}
 		}
 	}
