@@ -3,6 +3,7 @@ package generate
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -158,7 +159,7 @@ func (s *several) newAnswers(l loaded) (*answers, error) {
 	return p, nil
 }
 
-// generate generates all answers. Of an answer that fails by itself the error comes when
+// generate generates all answers. The error of one that fails by itself is returned when
 // the others have ended.
 func (p *answers) generate(ctx context.Context, b *gpt.Batch, ids []int, o gpt.Options) (failed error) {
 	p.start = time.Now()
@@ -191,8 +192,8 @@ func (p *answers) generate(ctx context.Context, b *gpt.Batch, ids []int, o gpt.O
 		}
 		a.generated.ended(time.Since(p.start))
 		a.sequence.End()
-		if e.Err != nil && failed == nil {
-			failed = e.Err
+		if e.Err != nil {
+			failed = errors.Join(failed, fmt.Errorf("answer %d: %w", *a.writer.answer+1, e.Err))
 		}
 		if err := a.end(e.Err); err != nil {
 			return err
