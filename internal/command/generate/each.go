@@ -120,6 +120,9 @@ func (e *each) run(ctx context.Context, l loaded) error {
 		err = errors.Join(err, q.abandon(err))
 	}
 	q.progress.end()
+	if q.slid > 0 {
+		fmt.Fprintf(os.Stderr, "%s: the context of %d tokens was full in %d prompts: its older half was forgotten\n", cli.Self(), e.batch.Context, q.slid)
+	}
 	if e.Verbose {
 		q.writeTimings(os.Stderr)
 	}
@@ -142,6 +145,7 @@ type queue struct {
 	start    time.Time
 	done     int // prompts, those that failed too
 	failed   int
+	slid     int  // whose context was full
 	read     int  // tokens of prompts that were answered
 	drawn    int  // tokens that were generated
 	broken   bool // results cannot be written
@@ -278,6 +282,9 @@ func (q *queue) end(s *gpt.Sequence, err error) error {
 	if r.Stop == "error" {
 		r.Error = cli.Message(err)
 		q.failed++
+	}
+	if r.slides > 0 {
+		q.slid++
 	}
 	q.read += len(r.PromptIDs)
 	return q.write(r)

@@ -110,9 +110,10 @@ func (p *prompts) size(ctx context.Context, told *progress) (s size, known bool,
 	return s, err == nil, err
 }
 
-// send reads prompts until the file or ctx ends. It closes the channel before it
-// returns, with an error of reading.
+// send reads prompts until the file or ctx ends. It closes the channel and the file
+// before it returns, with an error of reading.
 func (p *prompts) send(ctx context.Context, to chan<- prompt) error {
+	defer p.file.Close()
 	defer close(to)
 	for x, err := range p.all() {
 		if err != nil {

@@ -271,7 +271,7 @@ func TestPromptsProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	pty.Setsize(master, &pty.Winsize{Rows: 24, Cols: 120})
-	cmd := command(t, "--backend=cpu", "-n", "200", "--ignore-eos", "--parallel=1", "--verbose", "--prompts", fileOf(t, "two.txt", "Emma\n\nHarriet\n"))
+	cmd := command(t, "--backend=cpu", "-c", "64", "-n", "200", "--ignore-eos", "--parallel=1", "--verbose", "--prompts", fileOf(t, "two.txt", "Emma\n\nHarriet\n"))
 	cmd.Stderr = slave
 	read := make(chan string)
 	go func() {
@@ -285,7 +285,7 @@ func TestPromptsProgress(t *testing.T) {
 	if r.Code != 0 || len(resultsOf(t, r.Out)) != 2 {
 		t.Errorf("exit code %d, %q\n%s", r.Code, r.Out, shown)
 	}
-	for _, part := range []string{`prompts, \d+\.\d tokens/s +50% \|`, `\(1/2\) \[\d+m?s:\d+m?s\]`, `generated +\d+\.\d ms +400 tokens`} {
+	for _, part := range []string{`prompts, \d+\.\d tokens/s +50% \|`, `\(1/2\) \[\d+m?s:\d+m?s\]`, `generated +\d+\.\d ms +400 tokens`, `: the context of 64 tokens was full in 2 prompts`} {
 		if !regexp.MustCompile(part).MatchString(shown) {
 			t.Errorf("the terminal does not show %s:\n%q", part, shown)
 		}
