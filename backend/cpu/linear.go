@@ -64,7 +64,7 @@ func (l *linear) residualFirst() bool {
 const (
 	gflops   = 50.0 // of one thread: estimates of time need no more
 	gbs      = 10.0
-	fewRows  = 6       // up to here reading w decides, and products are made vector by vector
+	fewRows  = 6       // up to here products are made vector by vector, where package vec has no kernels for several rows
 	panelLen = 1 << 17 // elements of w that are expanded at once; as float32 they fill half an L2 cache
 )
 
@@ -80,20 +80,17 @@ func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part
 		b.pool.do(op, m, 1, nanos/float64(m), 1, rows)
 	case m > n && w.DType == backend.F32:
 		b.pool.do(op, m, 1, nanos/float64(m), 2, rows)
-	case l.thin():
-		pieces := chunksPerThread
-		if _, transposed, _ := layout(w); transposed {
-			pieces = 1
-		}
-		b.pool.do(op, n, cacheLine, nanos/float64(n), pieces, columns)
-	case m <= fewRows:
+	case l.thin() || m <= fewRows:
 		// Columns of a transposed matrix are strips of its rows: the wider, the
 		// better memory is read ahead. Four strips a thread took twice as long in f16.
-		pieces := chunksPerThread
+		pieces, unit := chunksPerThread, 1
 		if _, transposed, _ := layout(w); transposed {
 			pieces = 1
 		}
-		b.pool.do(op, n, 1, nanos/float64(n), pieces, columns)
+		if l.thin() {
+			unit = cacheLine // whole tiles
+		}
+		b.pool.do(op, n, unit, nanos/float64(n), pieces, columns)
 	default: // each chunk has BLAS rearrange all of x
 		b.pool.do(op, n, cacheLine, nanos/float64(n), 2, columns)
 	}
