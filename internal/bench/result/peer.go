@@ -3,6 +3,7 @@ package result
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,13 +21,40 @@ type PeerResult struct {
 
 	PeerAbout
 
-	SameToken bool `json:"same_token"` // both hold the same token for the likeliest after the test's
+	// Both hold the same token for the likeliest after the test's; of sequences together,
+	// after the prompt of each.
+	SameToken bool `json:"same_token"`
 
 	PeerTimes
+
+	// Of sequences that are run together: how many they are; of how many tokens of each, the
+	// first ones that were drawn, both sides' were compared, and how many of these are the same
+	// up to the first that is not; and how many batches a repetition of the peer's had, 0 if
+	// it does not tell.
+	NSequences  int     `json:"n_sequences" since:"5"`
+	SamePrefix  []int64 `json:"same_prefix" since:"5"`
+	Compared    int     `json:"compared" since:"5"`
+	PeerBatches int     `json:"peer_batches" since:"5"`
 }
 
 // Test is what was measured.
-func (r *PeerResult) Test() Test { return Test{Prompt: r.NPrompt, Gen: r.NGen} }
+func (r *PeerResult) Test() Test {
+	return Test{Prompt: r.NPrompt, Gen: r.NGen, Sequences: r.NSequences}
+}
+
+// Compare fills in how many tokens of sequences are the same on both sides, of those that
+// the peer tells.
+func (r *PeerResult) Compare(ours, peers [][]int) {
+	r.SameToken, r.SamePrefix, r.Compared = true, nil, 0
+	for i, ids := range peers {
+		n := 0
+		for n < min(len(ids), len(ours[i])) && ids[n] == ours[i][n] {
+			n++
+		}
+		r.SamePrefix, r.Compared = append(r.SamePrefix, int64(n)), len(ids)
+		r.SameToken = r.SameToken && n > 0
+	}
+}
 
 // Summarise fills in what follows from the times.
 func (r *PeerResult) Summarise() { r.PeerTimes.summarise(r.Test().Tokens()) }
@@ -79,7 +107,22 @@ func (r *PeerResult) check() error {
 	if (r.NPrompt > 0) == (r.NGen > 0) {
 		return fmt.Errorf("n_prompt %d, n_gen %d: expected one of them above 0", r.NPrompt, r.NGen)
 	}
-	return r.PeerTimes.check(r.Test().Tokens())
+	return cmp.Or(r.checkSequences(), r.PeerTimes.check(r.Test().Tokens()))
+}
+
+func (r *PeerResult) checkSequences() error {
+	if r.NSequences > MaxSequences {
+		return fmt.Errorf("n_sequences is %d, expected at most %d", r.NSequences, MaxSequences)
+	}
+	if len(r.SamePrefix) != r.NSequences {
+		return fmt.Errorf("same_prefix has %d numbers, expected %d as n_sequences", len(r.SamePrefix), r.NSequences)
+	}
+	for i, n := range r.SamePrefix {
+		if n > int64(r.Compared) || r.SameToken && n == 0 {
+			return fmt.Errorf("same_prefix[%d] is %d, which compared %d and same_token %v contradict", i, n, r.Compared, r.SameToken)
+		}
+	}
+	return nil
 }
 
 // goBench has the peer's times: ours come from bench run.
@@ -91,6 +134,7 @@ func (r *PeerResult) goBench() goBench {
 	b.special = []metric{{"ratio", r.AvgRatio}}
 	b.labels = append([][2]string{{"model", r.ModelType}}, r.deviceLabels(
 		[2]string{"dtype", r.DType}, [2]string{"peer", r.Peer}, [2]string{"threads", strconv.Itoa(r.PeerThreads)})...)
+	b.labels = append(b.labels, sequencesLabel(r.NSequences)...)
 	for _, ns := range r.PeerSamplesNS {
 		b.ns = append(b.ns, float64(ns))
 	}
@@ -111,7 +155,9 @@ func peerTables(s *strings.Builder, records []Record) {
 			r.ModelType, r.Device, r.DType, r.Test().String(), r.speed().String(), r.Peer, strconv.Itoa(r.PeerThreads),
 			r.peerSpeed().String(), r.ratio().String(),
 		})
-		if !r.SameToken {
+		if r.NSequences > 0 {
+			notes.add("%s, %v: %s", r.dtyped(), r.Test(), r.sameness())
+		} else if !r.SameToken {
 			notes.add("%s, %v: %s holds another token for the likeliest after the test's ids. That may be a near tie, which rounding decides, "+
 				"or it computes something else", r.dtyped(), r.Test(), r.Name())
 		}
@@ -122,12 +168,42 @@ func peerTables(s *strings.Builder, records []Record) {
 	about.write(s)
 	notes.write(s)
 	missing.write(s)
+	batched := slices.ContainsFunc(records, func(r Record) bool { return r.(*PeerResult).NSequences > 0 })
 	s.WriteString(`
 Ratio: how many times as fast as the peer Caldera was, of repetitions that followed one another, their geometric mean.
 Both sides had the same weights and were given the same tokens, and found the likeliest next one after the prompt, or
 after each of the tokens that stand for generation. Keys and values: f32 in Caldera, f16 in node-llama-cpp, whose default
 that is, and in PyTorch the type of the matrices.
 `)
+	if batched {
+		s.WriteString(`
+Tests with b are of so many sequences together, each of the length that the test's name has; tokens a second are of all.
+`)
+	}
+}
+
+// sameness tells of a peer's sequences how many tokens are the same as ours.
+func (r *PeerResult) sameness() string {
+	first, all := 0, 0
+	for _, n := range r.SamePrefix {
+		if n > 0 {
+			first++
+		}
+		if n == int64(r.Compared) {
+			all++
+		}
+	}
+	text := fmt.Sprintf("with %s the first token is the same in %d of %d sequences", r.Name(), first, r.NSequences)
+	if r.Compared > 1 {
+		text += fmt.Sprintf(", the first %d in %d", r.Compared, all)
+	}
+	if all < r.NSequences {
+		text += "; near ties, which rounding decides, may explain others"
+	}
+	if r.PeerBatches > 0 {
+		text += fmt.Sprintf("; it evaluated %d batches a repetition", r.PeerBatches)
+	}
+	return text
 }
 
 func (r *PeerResult) dtyped() string { return r.ModelType + " " + r.DType }
