@@ -18,11 +18,16 @@ import (
 // tinyPeers measures a tiny model beside peers.
 func tinyPeers(t *testing.T, ctx context.Context, timeout time.Duration, peers ...peer.Peer) (map[string][]*result.PeerResult, error) {
 	t.Helper()
+	return tinyPeersOf(t, ctx, timeout, []Test{{Prompt: 8}, {Gen: 4}}, peers...)
+}
+
+func tinyPeersOf(t *testing.T, ctx context.Context, timeout time.Duration, tests []Test, peers ...peer.Peer) (map[string][]*result.PeerResult, error) {
+	t.Helper()
 	c := model.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
 	o := PeerOptions{Options: quiet(3), Peers: peers, Threads: 1, Timeout: timeout}
 	o.DType = backend.F32
 	t.Setenv("TMPDIR", t.TempDir())
-	results, err := cpuDevice(t).Peers(ctx, Random("tiny", c), []Test{{Prompt: 8}, {Gen: 4}}, o)
+	results, err := cpuDevice(t).Peers(ctx, Random("tiny", c), tests, o)
 	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}

@@ -116,10 +116,10 @@ func checkNames(names, all []string) error {
 // than it runs.
 func (p Peer) lacks(d backend.DType, gpu string, sequences int) error {
 	if sequences > p.Sequences && p.Sequences == 0 {
-		return fmt.Errorf("%w: what is measured of it runs one sequence, not several together", result.ErrUnsupported)
+		return fmt.Errorf("%w: it is measured with one sequence, not with several at once", result.ErrUnsupported)
 	}
 	if sequences > p.Sequences {
-		return fmt.Errorf("%w: it runs at most %d sequences together", result.ErrUnsupported, p.Sequences)
+		return fmt.Errorf("%w: it runs at most %d sequences at once", result.ErrUnsupported, p.Sequences)
 	}
 	all := p.DTypes(gpu)
 	if slices.Contains(all, d) {

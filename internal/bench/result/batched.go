@@ -46,7 +46,7 @@ func (b *Batched) check() error {
 
 // batchTable is one of the tests that a batch ran, if there are any.
 func batchTable(s *strings.Builder, records []Record) {
-	t := table{{"model", "device", "dtype", "test", "sequences", "t/s", "t/s of each", "× one", "blocks", "of a sequence", "of the pool"}}
+	t := table{{"model", "device", "dtype", "test", "sequences", "t/s", "t/s of each", "× one", "blocks × positions", "KV of each", "KV in all"}}
 	ratios := false
 	for _, x := range records {
 		r := x.(*TestResult)
@@ -58,7 +58,7 @@ func batchTable(s *strings.Builder, records []Record) {
 		t = append(t, []string{
 			r.ModelType, r.Device, r.DType, r.Test().String(), strconv.Itoa(r.NSequences), r.speed().String(),
 			Spread{r.AvgSequenceTS, r.StddevSequenceTS, len(r.SamplesTS)}.String(), ratio,
-			fmt.Sprintf("%d of %d", r.KVBlocks, r.KVBlock), mebibytes(r.KVSequenceBytes), mebibytes(r.KVPoolBytes),
+			fmt.Sprintf("%d × %d", r.KVBlocks, r.KVBlock), mebibytes(r.KVSequenceBytes), mebibytes(r.KVPoolBytes),
 		})
 	}
 	if len(t) == 1 {
@@ -75,9 +75,10 @@ func batchTable(s *strings.Builder, records []Record) {
 }
 
 const batchesExplained = `
-Sequences of a test with b went through a batch together; tokens a second are of all, then of each. × one: how many times
-as many as of one sequence. Blocks: those of keys and values that the sequences had together, of so many positions. Memory
-of keys and values: what the blocks of a sequence take, and all that the batch has, for the longest test of most sequences.
+A test with b has so many sequences, each as long as its name says, that go through a batch together. t/s are the tokens
+of all, and of each, × one how many times as fast all are as one sequence is. Blocks are those for keys and values that the
+sequences of the test have together; each is for so many positions. KV: the memory of a sequence's blocks, and that of all
+blocks there are, enough for the longest test with the most sequences.
 `
 
 // overOne is how many times as fast as the same test of one sequence, if that is among

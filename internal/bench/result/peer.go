@@ -143,6 +143,10 @@ func (r *PeerResult) goBench() goBench {
 
 func peerTables(s *strings.Builder, records []Record) {
 	t := table{{"model", "device", "dtype", "test", "t/s", "peer", "threads", "its t/s", "ratio"}}
+	batched := slices.ContainsFunc(records, func(r Record) bool { return r.(*PeerResult).NSequences > 0 && r.(*PeerResult).Failure == "" })
+	if batched {
+		t[0] = append(t[0], "its batches", "same tokens")
+	}
 	var about, notes, missing lines
 	for _, x := range records {
 		r := x.(*PeerResult)
@@ -155,8 +159,12 @@ func peerTables(s *strings.Builder, records []Record) {
 			r.ModelType, r.Device, r.DType, r.Test().String(), r.speed().String(), r.Peer, strconv.Itoa(r.PeerThreads),
 			r.peerSpeed().String(), r.ratio().String(),
 		})
-		if r.NSequences > 0 {
-			notes.add("%s, %v: %s", r.dtyped(), r.Test(), r.sameness())
+		if batched {
+			t[len(t)-1] = append(t[len(t)-1], r.batchCells()...)
+		}
+		if other := r.otherFirst(); other > 0 {
+			notes.add("%s, %v: %s drew another first token for %d of %d sequences. Those may be near ties, which rounding decides, "+
+				"or it computes something else", r.dtyped(), r.Test(), r.Name(), other, r.NSequences)
 		} else if !r.SameToken {
 			notes.add("%s, %v: %s holds another token for the likeliest after the test's ids. That may be a near tie, which rounding decides, "+
 				"or it computes something else", r.dtyped(), r.Test(), r.Name())
@@ -168,7 +176,6 @@ func peerTables(s *strings.Builder, records []Record) {
 	about.write(s)
 	notes.write(s)
 	missing.write(s)
-	batched := slices.ContainsFunc(records, func(r Record) bool { return r.(*PeerResult).NSequences > 0 })
 	s.WriteString(`
 Ratio: how many times as fast as the peer Caldera was, of repetitions that followed one another, their geometric mean.
 Both sides had the same weights and were given the same tokens, and found the likeliest next one after the prompt, or
@@ -177,33 +184,37 @@ that is, and in PyTorch the type of the matrices.
 `)
 	if batched {
 		s.WriteString(`
-Tests with b are of so many sequences together, each of the length that the test's name has; tokens a second are of all.
+A test with b has so many sequences at once, each as long as its name says; t/s are the tokens of all. Batches: how often
+the peer evaluated its model in a repetition. It may evaluate fewer sequences at a time where that is faster for it. Same
+tokens: those of each sequence, from the first on, that are what Caldera drew, in the mean of all sequences.
 `)
 	}
 }
 
-// sameness tells of a peer's sequences how many tokens are the same as ours.
-func (r *PeerResult) sameness() string {
-	first, all := 0, 0
+// otherFirst is for how many sequences the first token is another.
+func (r *PeerResult) otherFirst() (count int) {
 	for _, n := range r.SamePrefix {
-		if n > 0 {
-			first++
-		}
-		if n == int64(r.Compared) {
-			all++
+		if n == 0 {
+			count++
 		}
 	}
-	text := fmt.Sprintf("with %s the first token is the same in %d of %d sequences", r.Name(), first, r.NSequences)
-	if r.Compared > 1 {
-		text += fmt.Sprintf(", the first %d in %d", r.Compared, all)
+	return count
+}
+
+// batchCells are how many batches the peer evaluated in a repetition, and how many tokens
+// are the same, in the mean of all sequences.
+func (r *PeerResult) batchCells() []string {
+	if r.NSequences == 0 {
+		return []string{"", ""}
 	}
-	if all < r.NSequences {
-		text += "; near ties, which rounding decides, may explain others"
+	same, batches := 0., "unknown"
+	for _, n := range r.SamePrefix {
+		same += float64(n) / float64(r.NSequences)
 	}
 	if r.PeerBatches > 0 {
-		text += fmt.Sprintf("; it evaluated %d batches a repetition", r.PeerBatches)
+		batches = strconv.Itoa(r.PeerBatches)
 	}
-	return text
+	return []string{batches, fmt.Sprintf("%.1f of %d", same, r.Compared)}
 }
 
 func (r *PeerResult) dtyped() string { return r.ModelType + " " + r.DType }

@@ -36,7 +36,7 @@ type peersCommand struct {
 
 // Run measures all models and dtypes on one device after the other.
 func (f *peersCommand) Run(ctx context.Context) error {
-	o := bench.PeerOptions{Threads: runtime.GOMAXPROCS(0), Timeout: f.Timeout}
+	o := bench.PeerOptions{Timeout: f.Timeout}
 	var list [][]bench.Test
 	prepare := func(j *job) (err error) {
 		if f.Timeout <= 0 {
@@ -69,7 +69,7 @@ func (f *peersCommand) Run(ctx context.Context) error {
 		return nil
 	}
 	return f.hardwareFlags.run(ctx, &f.outputFlags, f.repetitions, prepare, func(p piece) ([]result.Record, error) {
-		o.Options = p.Options
+		o.Options, o.Threads = p.Options, runtime.GOMAXPROCS(0) // as -t has set it
 		results, err := p.device.Peers(ctx, p.model, list[p.i], o)
 		return result.Records(results), err
 	})
