@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,10 +155,24 @@ func TestPeersReal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// A whole context, and single tokens.
+		// A whole context, and single tokens; then the same of sequences together.
 		results, err := cpuDevice(t).Peers(t.Context(), m, []Test{{Prompt: m.Config.Context}, {Gen: 20}}, o)
 		if err != nil {
 			t.Fatal(err)
+		}
+		together, err := cpuDevice(t).Peers(t.Context(), m, []Test{{Prompt: 24, Sequences: 3}, {Gen: 20, Sequences: 3}}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range together {
+			if r.Peer == "pytorch" && r.FailureKind == result.PeerUnsupported {
+				continue
+			}
+			// In turn or by itself, each sequence is evaluated once for each of its tokens.
+			tokens := max(1, r.NGen)
+			if r.FailureKind != "" || !slices.Equal(r.SamePrefix, slices.Repeat([]int64{int64(min(tokens, compared))}, 3)) || r.PeerBatches < 1 || r.PeerBatches > 3*tokens {
+				t.Errorf("%s, %s, %v: %s%v tokens of 3 sequences are the same, in %d batches", m.Name, r.Peer, r.Test(), r.Failure, r.SamePrefix, r.PeerBatches)
+			}
 		}
 		measured := 0
 		for _, r := range results {
