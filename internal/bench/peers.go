@@ -165,6 +165,10 @@ func (r *peerTests) turn(ctx context.Context, own *runner, n int, what string, w
 // on: further ones differ where a near tie came before, which rounding decides.
 const compared = 8
 
+// tries is how often a peer tries its ways to run sequences together: two, and one more
+// because the first try warms up.
+const tries = 3
+
 // turnBatch is turn of a test of sequences together.
 func (r *peerTests) turnBatch(ctx context.Context, own *runner, n int, what string, warm bool) error {
 	t := r.tests[n]
@@ -174,6 +178,15 @@ func (r *peerTests) turnBatch(ctx context.Context, own *runner, n int, what stri
 		return err
 	}
 	q := peer.Request{Command: "batch", Prompts: starts, Predict: max(1, t.Gen), Told: compared}
+	if warm && t.Sequences > 1 && t.Gen > 1 { // else both ways are the same
+		tried := q
+		tried.Try = true
+		for range tries {
+			if err := r.Turn(ctx, what, tried, func(*peer.Rival, peer.Reply) {}); err != nil {
+				return err
+			}
+		}
+	}
 	return r.Turn(ctx, what, q, func(x *peer.Rival, a peer.Reply) {
 		result := r.results[x][n]
 		result.PeerBatches = a.Batches

@@ -17,7 +17,7 @@ const features = (text) => [...text.matchAll(/(\w+) = 1/g)].map(([, name]) => na
 
 let llama, model, batching, batches;
 const sequences = new Map(); // by how many there are together
-const ways = new Map(); // by what is generated: which is faster
+const tries = new Map(); // by what is generated: the ways tried, and how long each took
 
 // The library's own way to fill a batch, counted; or nothing, where it is not found.
 async function counted(library) {
@@ -108,18 +108,20 @@ const commands = {
         return {ns, token};
     },
 
-    // Generates tokens after prompts, in the faster way. That is found at the first time,
-    // in which it also warms up.
+    // Generates tokens after prompts, in the way that was faster when it was tried.
     async batch(request) {
         const {prompts, predict} = request;
         const key = `${prompts.length} ${prompts[0].length} ${predict}`;
-        if (!ways.has(key)) {
-            const tried = [];
-            for (const way of [free, inStep, free])
-                tried.push((await generate(request, way)).ns);
-            ways.set(key, tried[1] < tried[2] ? inStep : free);
+        const tried = tries.get(key) ?? [];
+        tries.set(key, tried);
+        if (!request.try) {
+            const best = (way) => Math.min(...tried.filter((a) => a.way === way).map((a) => a.ns));
+            return generate(request, best(inStep) < best(free) ? inStep : free);
         }
-        return generate(request, ways.get(key));
+        const way = tried.length % 2 ? inStep : free;
+        const reply = await generate(request, way);
+        tried.push({way, ns: tried.length ? reply.ns : Infinity}); // the first warms up
+        return reply;
     }
 };
 

@@ -30,9 +30,11 @@ import (
 //	                                         the other, none for one by itself
 //	run     IDs, Chunk                       feeds ids, so many at a time, to an empty
 //	                                         context, and times that
-//	batch   Prompts, Predict, Told           generates so many tokens after each prompt,
+//	batch   Prompts, Predict, Told, Try      generates so many tokens after each prompt,
 //	                                         the likeliest ones, in as many sequences
-//	                                         together, and times that
+//	                                         together, and times that; with Try in one
+//	                                         of the ways that it has, by turns, of which
+//	                                         it takes the fastest later
 //
 // A peer that trains knows these, in place of load and run:
 //
@@ -56,6 +58,7 @@ type Request struct {
 	Prompts   [][]int `json:"prompts"`
 	Predict   int     `json:"predict"`
 	Told      int     `json:"told"` // how many tokens after each prompt it tells, from the first on
+	Try       bool    `json:"try"`
 
 	Targets []int `json:"targets"`
 	Steps   int   `json:"steps"`
