@@ -340,14 +340,18 @@ func stepShapes() []stepShape {
 			}
 		}
 	}
-	// Chunks of keys, and what some models have.
+	// Chunks of keys.
 	for _, s := range []stepShape{
 		{sequences: 3, context: 1280, block: 64, runs: 3, run: 1, heads: 4, groups: 1, size: 8, layout: exact},
 		{sequences: 3, context: 1280, block: 64, runs: 2, run: 23, heads: 4, groups: 1, size: 8, layout: exact},
-		{sequences: 5, context: 128, block: 16, runs: 4, run: 23, heads: 4, groups: 2, size: 8, layout: exact, probs: true, scores: scores{window: 40, softCap: 2, sinks: []float64{0, 2}}},
 	} {
 		add(s, "", nil, nil)
 	}
+	// What some models have.
+	all := stepShape{sequences: 5, context: 128, block: 16, runs: 4, run: 23, heads: 4, groups: 2, size: 8, layout: exact, probs: true, scores: scores{window: 40, softCap: 2, sinks: []float64{0, 2}}}
+	add(all, "", nil, nil)
+	add(all, "padding at random", paddedAtRandom, nil)
+	add(all, "blocks outside", blocksOutside, nil)
 	// Chunks of queries.
 	long := stepShape{sequences: 3, context: 128, block: 16, runs: 2, run: 70, heads: 2, groups: 1, size: 8, layout: exact}
 	add(long, "padding at random", paddedAtRandom, nil)
@@ -386,7 +390,7 @@ func stepCases() (cases []Case) {
 	}
 	s := stepShape{sequences: 7, context: 192, block: 16, runs: 6, run: 1, heads: 4, groups: 2, size: 8, layout: exact, kv: backend.BF16}
 	cases = append(cases, s.attention())
-	s.run, s.layout, s.size = 5, strided, 5
+	s.run, s.layout, s.size, s.what, s.change = 5, strided, 5, "blocks outside", blocksOutside
 	return append(cases, s.attention())
 }
 
