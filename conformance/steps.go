@@ -33,12 +33,12 @@ const spareBlocks = 3
 // step is what a case of a stepShape has, before it is put into tensors.
 type step struct {
 	stepShape
-	at      []place        // of the first token of each run
-	strayed int            // what is added to the sequence and the position of the others
-	padding []bool         // of each token
-	numbers []int          // of the blocks, those of each sequence in turn
-	q       backend.Tensor // of Attention
-	cache   backend.Tensor
+	at      []place          // of the first token of each run
+	strayed int              // what is added to the sequence and the position of the others
+	padding []bool           // of each token
+	numbers []int            // of the blocks, those of each sequence in turn
+	q       backend.Tensor   // of Attention
+	caches  []backend.Tensor // keys and values side by side, or each
 	table   backend.Tensor
 }
 
@@ -66,16 +66,18 @@ func (s stepShape) rows() (batch, time int) {
 	return batch, s.runs * s.run / batch
 }
 
-// tensors makes a cache of vectors of some width, and its table.
-func (s stepShape) tensors(width int) *step {
+// tensors makes caches of vectors of these widths, and their table.
+func (s stepShape) tensors(widths ...int) *step {
 	x := &step{stepShape: s}
-	if s.block == 0 {
-		x.cache = s.layout.Tensor(s.kv, s.sequences, s.context, width)
-		return x
+	sequences, positions := s.sequences, s.context
+	if s.block > 0 {
+		blocks := s.sequences * s.context / s.block
+		sequences, positions = blocks+spareBlocks, s.block
+		x.table = s.layout.Tensor(backend.I32, s.sequences, s.context/s.block)
 	}
-	blocks := s.sequences * s.context / s.block
-	x.cache = s.layout.Tensor(s.kv, blocks+spareBlocks, s.block, width)
-	x.table = s.layout.Tensor(backend.I32, s.sequences, s.context/s.block)
+	for _, width := range widths {
+		x.caches = append(x.caches, s.layout.Tensor(s.kv, sequences, positions, width))
+	}
 	return x
 }
 
@@ -87,7 +89,7 @@ func (s *step) fill(at backend.Tensor, r *rand.Rand, run int) {
 		s.at = append(s.at, place{seq, r.IntN(s.context - s.run + 1)})
 	}
 	if s.block > 0 {
-		s.numbers = r.Perm(s.cache.Dim(1))[:s.table.Len()]
+		s.numbers = r.Perm(s.caches[0].Dim(1))[:s.table.Len()]
 	}
 	if s.change != nil {
 		s.change(s, r)
@@ -118,13 +120,15 @@ func (s *step) put(at backend.Tensor) {
 	}
 }
 
-// eachRow calls f for the row of each position of a sequence.
-func (s *step) eachRow(seq int, f func(pos int, row backend.Tensor)) {
-	_, row := rowsOfCache(sheet{}, s.cache, s.table)
-	n := s.cache.Dim(2)
-	for pos := range s.context {
-		if r, ok := row(place{seq, pos}); ok {
-			f(pos, s.cache.Slice(1, r/n, r/n+1).Slice(2, r%n, r%n+1))
+// eachRow calls f for the rows of a sequence in each cache.
+func (s *step) eachRow(seq int, f func(cache, pos int, row backend.Tensor)) {
+	for i, c := range s.caches {
+		_, row := rowsOfCache(sheet{}, c, s.table)
+		n := c.Dim(2)
+		for pos := range s.context {
+			if r, ok := row(place{seq, pos}); ok {
+				f(i, pos, c.Slice(1, r/n, r/n+1).Slice(2, r%n, r%n+1))
+			}
 		}
 	}
 }
@@ -141,9 +145,14 @@ func (s stepShape) attention() Case {
 		l, width, kv := s.layout, s.heads*s.size, s.groups*s.size
 		batch, time := s.rows()
 		x := s.tensors(2 * kv)
+		k, v := x.caches[0].Slice(-1, 0, kv), x.caches[0].Slice(-1, kv, 2*kv)
+		if l != exact { // rows of values are farther apart than those of keys
+			x = s.tensors(kv, kv+3)
+			k, v = x.caches[0], x.caches[1].Slice(-1, 3, kv+3)
+		}
 		o := &backend.Attention{
 			Dst: l.Tensor(backend.F32, batch, time, width), Q: l.Tensor(backend.F32, batch, time, width),
-			K: x.cache.Slice(-1, 0, kv), V: x.cache.Slice(-1, kv, 2*kv), At: l.places(batch, time), Table: x.table, Run: s.run,
+			K: k, V: v, At: l.places(batch, time), Table: x.table, Run: s.run,
 			Sinks: s.scores.sinkTensor(l, s.heads),
 			Heads: s.heads, Scale: s.scores.of(s.size), Window: s.scores.window, SoftCap: s.scores.softCap,
 		}
@@ -165,7 +174,7 @@ func (s stepShape) store() Case {
 		width := s.groups * s.size
 		batch, time := s.rows()
 		x := s.tensors(2 * width)
-		o := &backend.Store{Dst: x.cache.Slice(-1, width, 2*width), X: s.layout.Tensor(backend.F32, batch, time, width), At: s.layout.places(batch, time), Table: x.table}
+		o := &backend.Store{Dst: x.caches[0].Slice(-1, width, 2*width), X: s.layout.Tensor(backend.F32, batch, time, width), At: s.layout.places(batch, time), Table: x.table}
 		return o, func(r *rand.Rand, run int) { x.fill(o.At, r, run) }
 	}}
 }
@@ -225,7 +234,7 @@ func positionsOutside(s *step, _ *rand.Rand) {
 // blocksOutside has blocks that are none in front of, at and behind a position.
 func blocksOutside(s *step, _ *rand.Rand) {
 	n := s.context / s.block
-	numbers := []int{-1, s.cache.Dim(1), most, wraps(s.block), least, least}
+	numbers := []int{-1, s.caches[0].Dim(1), most, wraps(s.block), least, least}
 	for i, p := range s.at {
 		number, of := numbers[i%len(numbers)], s.numbers[p.seq*n:(p.seq+1)*n]
 		switch i % 3 {
@@ -255,10 +264,12 @@ func forked(s *step, _ *rand.Rand) {
 
 // permuted moves blocks to other numbers, with what is in them.
 func permuted(s *step, r *rand.Rand) {
-	pool := sheet{}.Load(s.cache)
-	to, n := r.Perm(s.cache.Dim(1)), s.block*s.cache.Dim(3)
-	for from, to := range to {
-		Set(s.cache.Slice(1, to, to+1), pool.Row(from, n).v...)
+	to := r.Perm(s.caches[0].Dim(1))
+	for _, c := range s.caches {
+		pool, n := sheet{}.Load(c), s.block*c.Dim(3)
+		for from, to := range to {
+			Set(c.Slice(1, to, to+1), pool.Row(from, n).v...)
+		}
 	}
 	for i, number := range s.numbers {
 		s.numbers[i] = to[number]
@@ -268,18 +279,20 @@ func permuted(s *step, r *rand.Rand) {
 // othersNaN makes all NaN that the first run does not see: other queries, other sequences,
 // later positions, spare blocks.
 func othersNaN(s *step, _ *rand.Rand) {
-	kept := map[int]Values{}
-	s.eachRow(s.at[0].seq, func(pos int, row backend.Tensor) {
+	kept := map[[2]int]Values{}
+	s.eachRow(s.at[0].seq, func(cache, pos int, row backend.Tensor) {
 		if pos < s.at[0].pos+s.run {
-			kept[pos] = sheet{}.Load(row)
+			kept[[2]int{cache, pos}] = sheet{}.Load(row)
 		}
 	})
 	for i := s.run; i < s.runs*s.run; i++ {
 		putRow(s.q, i, nan)
 	}
-	Set(s.cache, nan, negativeNaN)
-	s.eachRow(s.at[0].seq, func(pos int, row backend.Tensor) {
-		if x, ok := kept[pos]; ok {
+	for _, c := range s.caches {
+		Set(c, nan, negativeNaN)
+	}
+	s.eachRow(s.at[0].seq, func(cache, pos int, row backend.Tensor) {
+		if x, ok := kept[[2]int{cache, pos}]; ok {
 			Set(row, x.v...)
 		}
 	})
