@@ -144,6 +144,9 @@ func (e *Evaluator) Scores(ctx context.Context, texts [][]int, from int, visit f
 			}
 		}
 		for ; len(places) > 0; places = places[min(e.o.Rows, len(places)):] {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			if err := e.score(places[:min(e.o.Rows, len(places))], start, visit); err != nil {
 				return err
 			}
