@@ -31,7 +31,7 @@ type Evaluator struct {
 // EvaluatorOptions say what an Evaluator reads.
 type EvaluatorOptions struct {
 	Window int           // tokens that a text has at most, 1 to the model's context; 0: as many as that
-	Texts  int           // that are read at once at most; 0, or more than [TextsAtOnce]: as many as that
+	Texts  int           // that are read at once at most; 0, or more than have [MaxChunk] tokens together: as many as that
 	Cache  backend.DType // of keys and values, as a Session has them: one of caches; None: F32
 	Rows   int           // positions whose scores are computed at once; 0: 64
 
@@ -54,7 +54,7 @@ func (o EvaluatorOptions) complete(c model.Config) (EvaluatorOptions, error) {
 	if o.Texts < 0 || o.Rows < 0 {
 		return o, fmt.Errorf("%d texts at once and %d rows of scores: expected 1 or more, or 0 for as many as is usual", o.Texts, o.Rows)
 	}
-	most := TextsAtOnce(o.Window)
+	most := max(1, MaxChunk/o.Window)
 	o.Texts, o.Rows, o.Cache = min(cmp.Or(o.Texts, most), most), cmp.Or(o.Rows, headRows), cmp.Or(o.Cache, backend.F32)
 	if o.Run == nil {
 		o.Run = (*nn.Program).Run
@@ -62,9 +62,15 @@ func (o EvaluatorOptions) complete(c model.Config) (EvaluatorOptions, error) {
 	return o, nil
 }
 
-// TextsAtOnce is how many texts of up to window tokens an Evaluator reads at once: as
-// many as have [MaxChunk] tokens together, and at least one.
-func TextsAtOnce(window int) int { return max(1, MaxChunk/max(1, window)) }
+// TextsAtOnce is how many of n texts of up to window tokens to read at once: at least one,
+// at most as many as have so many tokens together, and so many that the last ones to be
+// read are about as many as the others.
+func TextsAtOnce(n, window, tokens int) int {
+	n = max(n, 1)
+	most := max(1, tokens/window)
+	steps := (n + most - 1) / most
+	return (n + steps - 1) / steps
+}
 
 // NewEvaluator returns one for texts of up to o.Window tokens.
 func NewEvaluator(m *model.Model, o EvaluatorOptions) (*Evaluator, error) {

@@ -60,7 +60,7 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 		}
 	}
 	o.Progress("loading", 0, windows)
-	use := gpt.EvaluatorOptions{Window: window, Texts: atOnce(windows, gpt.TextsAtOnce(window)), Cache: cache}
+	use := gpt.EvaluatorOptions{Window: window, Texts: gpt.TextsAtOnce(windows, window, gpt.MaxChunk), Cache: cache}
 	m, err := d.load(ctx, d.b, model, o.Options, gpt.Use{Evaluate: &use})
 	for ; use.Texts > 1 && errors.As(err, new(*gpt.MemoryError)); m, err = d.load(ctx, d.b, model, o.Options, gpt.Use{Evaluate: &use}) {
 		use.Texts /= 2 // slower, in less memory
@@ -121,13 +121,6 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 		done(complete)
 	}
 	return r, nil
-}
-
-// atOnce is how many of so many windows to read at once, up to most: so many that the last
-// ones are about as many as the others.
-func atOnce(windows, most int) int {
-	steps := (windows + most - 1) / most
-	return (windows + steps - 1) / steps
 }
 
 // scorer adds up what single tokens give.
