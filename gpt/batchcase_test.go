@@ -258,7 +258,7 @@ func TestFork(t *testing.T) {
 		// The one that reads the prompt ends before it is read: another goes on.
 		first := admit(t, batch, prompt, sampled(0, 9))
 		second, third := fork(t, first, sampled(1, 9)), fork(t, first, sampled(2, 9))
-		other = admit(t, batch, []int{1}, sampled(7, 2))
+		admit(t, batch, []int{1}, sampled(7, 2))
 		if _, err := batch.Step(t.Context()); err != nil || len(first.Tokens()) > len(prompt) {
 			t.Fatalf("%v, or the prompt was read at once", err)
 		}
