@@ -200,7 +200,7 @@ func (c *linearChoice) spec(o *linearOp) any {
 	case "linear":
 		return shaders.LinearSpec{LinearEpilogue: e, Transposed: c.transposed, Size: c.tile, XTransposed: c.xColumns}
 	case "linear_texel":
-		return shaders.LinearTexelSpec{LinearEpilogue: e, Transposed: c.transposed}
+		return shaders.LinearTexelSpec{LinearEpilogue: e, Transposed: c.transposed, Rows: c.rowsEach}
 	case "linear_vec":
 		return shaders.LinearVecSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach}
 	case "linear_vec_t":
@@ -231,9 +231,13 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		lanes = max(l.SubgroupSize, 4)
 	}
 	texel := l.Software && linearTexel(e, o)
-	if rows > fewRows && texel {
+	if rows > 1 && texel {
+		each := 2
+		for each < min(rows, 8) {
+			each *= 2
+		}
 		return linearChoice{source: "linear_texel", texel: true, lanes: lanes,
-			rows: 8, outs: int(lanes) * 8, transposed: o.transposed()}
+			rows: each, outs: int(lanes) * 8, rowsEach: uint32(each), transposed: o.transposed()}
 	}
 	if rows > fewRows && l.fitTiles() {
 		c := e.chooseTile(o)
