@@ -131,6 +131,16 @@ func dtypeRows() []Variant {
 		}
 	}
 
+	// … on a driver that computes on the CPU several rows at once …
+	for _, w := range blocks {
+		all = append(all, row("linear_texel", w+" X_TEXEL", linearXTexel, LinearPush{}))
+	}
+	for _, w := range pairs {
+		if w != "F16" { // which texture units know
+			all = append(all, row("linear_texel", w+" X4 X_TEXEL", linearXTexel, LinearPush{}))
+		}
+	}
+
 	// … or, stored as [in, out], column by column.
 	rows("linear_vec_t", linear, LinearPush{}, plain, "X4")
 	rows("linear_vec_t", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")

@@ -414,7 +414,7 @@ type LinearMatrixSpec struct {
 type LinearTexelSpec struct {
 	LinearEpilogue
 	Transposed bool
-	Rows       uint32
+	Rows, Outs uint32
 }
 
 // LinearVecSpec is for linear_vec.comp.

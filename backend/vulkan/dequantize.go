@@ -16,7 +16,7 @@ const maxExpanded = 4 << 20
 // least does not unpack each block once for a few rows.
 func (o *linearOp) expands(l *Limits) bool {
 	_, texel := texelsOf[o.w.DType]
-	return l.Software && !texel && o.x.Dim(2) > 8
+	return l.Software && !texel && o.x.Dim(2) > 32
 }
 
 // encodeExpanded multiplies with a part of w after the other, each widened

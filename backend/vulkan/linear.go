@@ -182,11 +182,12 @@ const linearShared = 2 * 16 * (128 + 4) * 4
 type linearChoice struct {
 	source     string
 	texel      bool // x and w are read through the texture unit
+	xTexel     bool // x alone is
 	subgroup   bool
 	rows, outs int // of dst that a workgroup computes
 
 	lanes, lanesY        uint32 // of a workgroup
-	rowsEach, outsEach   uint32 // that an invocation computes, of the shaders for few rows
+	rowsEach, outsEach   uint32 // that an invocation computes, but for linear.comp
 	tile                 uint32 // of linear.comp: the edge of a tile, in 64
 	transposed, xColumns bool   // how w and x are stored: [in, out], [in, rows]
 }
@@ -200,7 +201,7 @@ func (c *linearChoice) spec(o *linearOp) any {
 	case "linear":
 		return shaders.LinearSpec{LinearEpilogue: e, Transposed: c.transposed, Size: c.tile, XTransposed: c.xColumns}
 	case "linear_texel":
-		return shaders.LinearTexelSpec{LinearEpilogue: e, Transposed: c.transposed, Rows: c.rowsEach}
+		return shaders.LinearTexelSpec{LinearEpilogue: e, Transposed: c.transposed, Rows: c.rowsEach, Outs: c.outsEach}
 	case "linear_vec":
 		return shaders.LinearVecSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach}
 	case "linear_vec_t":
@@ -231,13 +232,17 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		lanes = max(l.SubgroupSize, 4)
 	}
 	texel := l.Software && linearTexel(e, o)
-	if rows > 1 && texel {
-		each := 2
-		for each < min(rows, 8) {
-			each *= 2
+	if xTexel := l.Software && !texel && linearXTexel(e, o); rows > 1 && (texel || xTexel) {
+		c := linearChoice{source: "linear_texel", texel: texel, xTexel: xTexel, lanes: lanes,
+			rowsEach: 2, outsEach: 16, transposed: o.transposed()}
+		for int(c.rowsEach) < min(rows, 8) {
+			c.rowsEach *= 2
 		}
-		return linearChoice{source: "linear_texel", texel: true, lanes: lanes,
-			rows: each, outs: int(lanes) * 8, rowsEach: uint32(each), transposed: o.transposed()}
+		if c.transposed {
+			c.outsEach = 8
+		}
+		c.rows, c.outs = int(c.rowsEach), int(lanes*c.outsEach)
+		return c
 	}
 	if rows > fewRows && l.fitTiles() {
 		c := e.chooseTile(o)
@@ -282,6 +287,17 @@ func linearTexel(e *encoder, o *linearOp) bool {
 	x, xBase, ok := e.texels(o.x)
 	w, wBase, ok2 := e.texels(o.w)
 	return ok && ok2 && x.err == nil && w.err == nil && linearFours(o, xBase, wBase)
+}
+
+// linearXTexel reports whether x can be read as texels, beside a w of which the texture
+// unit does not know the dtype.
+func linearXTexel(e *encoder, o *linearOp) bool {
+	if _, ok := texelsOf[o.w.DType]; ok || o.x.DType != backend.F32 {
+		return false
+	}
+	x, xBase, ok := e.texels(o.x)
+	_, wBase := e.operand(o.w, backend.Read)
+	return ok && x.err == nil && linearFours(o, xBase, wBase)
 }
 
 // texels binds t as texels of four elements, if the texture unit knows its dtype.
@@ -332,11 +348,20 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	var x, w binding
 	var xBase, wBase uint32
 	var defines []string
-	if c.texel {
+	switch {
+	case c.texel:
 		x, xBase, _ = e.texels(o.x)
 		w, wBase, _ = e.texels(o.w)
 		defines = []string{"TEXEL"}
-	} else {
+	case c.xTexel:
+		x, xBase, _ = e.texels(o.x)
+		w, wBase = e.operand(o.w, backend.Read)
+		defines = storage("", o.w.DType)
+		if !o.w.DType.Quantized() {
+			defines = append(defines, "X4")
+		}
+		defines = append(defines, "X_TEXEL")
+	default:
 		x, xBase = e.operand(o.x, backend.Read)
 		w, wBase = e.operand(o.w, backend.Read)
 		defines = linearStorage(o, linearFours(o, xBase, wBase))
