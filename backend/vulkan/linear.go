@@ -54,7 +54,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 	}
 	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
 
-	if o.expands(e.limits()) {
+	if o.expands(e) {
 		return encodeExpanded(e, o)
 	}
 	if first, rest, ok := o.split(e); ok {
