@@ -128,10 +128,15 @@ func dtypeRows() []Variant {
 		for _, x := range activations {
 			rows("linear", linear, LinearPush{}, []string{w + " X_" + x})
 			rows("linear_vec", linear, LinearPush{}, []string{w + " X_" + x})
+			rows("linear_rows", linear, LinearPush{}, []string{w + " X_" + x})
 		}
 	}
 
-	// … on a driver that computes on the CPU several rows at once …
+	// … for several rows on a GPU …
+	rows("linear_rows", linear, LinearPush{}, any, "X4")
+	rows("linear_rows", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
+
+	// … and on a driver that computes on the CPU …
 	for _, w := range blocks {
 		all = append(all, row("linear_texel", w+" X_TEXEL", linearXTexel, LinearPush{}))
 	}

@@ -66,7 +66,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 	k := chooseLinear(e, &o)
 	rows, ins, outs := linearPiece(e, &o, k.texel)
 	ins = min(ins, e.maxRounds())
-	groups := int(min(e.limits().Groups[0], e.limits().Groups[1])) // linear_texel.comp has the axes the other way round
+	groups := int(min(e.limits().Groups[0], e.limits().Groups[1])) // some shaders have the axes the other way round
 	outs, rows = min(outs, groups*k.outs), min(rows, groups*k.rows)
 	in := o.x.Dim(-1)
 	if most := maxWork / (min(ins, in) * outs); rows > most { // so that no watchdog fires
@@ -204,20 +204,25 @@ func (c *linearChoice) spec(o *linearOp) any {
 		return shaders.LinearTexelSpec{LinearEpilogue: e, Transposed: c.transposed, Rows: c.rowsEach, Outs: c.outsEach}
 	case "linear_vec":
 		return shaders.LinearVecSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach}
-	case "linear_vec_t":
+	case "linear_rows", "linear_vec_t":
 		return shaders.LinearVecTSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach, LanesY: c.lanesY}
 	}
 	return shaders.LinearBackwardSpec{Lanes: c.lanes, Accumulate: o.accumulate}
 }
 
-// fewRows is how many rows of x are few: with more, a tile of the product is
-// computed at once; with these, w is read for up to half of them at a time.
+// fewRows is how many rows of x are few, where nothing else is said: with more, a tile
+// of the product is computed at once; with these, w is read for up to half of them at a time.
 const fewRows = 8
+
+// someRows is how many rows linear_rows.comp takes: with more, tiles of 64 rows that
+// share what they read of x are no longer mostly padding.
+const someRows = 32
 
 // chooseLinear picks the kernel for a product from the limits of the device.
 //
-// Few rows are bound by reading w: each workgroup reads some of it once. Many
-// rows are bound by arithmetic: tiles that reuse what they have read.
+// One row is bound by reading w: each workgroup reads some of it once. Several rows, of
+// a step of as many sequences, read it once for all of them, and keep the sums of each in
+// registers. Many rows are bound by arithmetic: tiles that reuse what they have read.
 //
 // A software driver pays for each barrier and for each load of a lane on its
 // own, but loads a texel for all lanes at once, and has few lanes: registers
@@ -234,14 +239,17 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 	texel := l.Software && linearTexel(e, o)
 	if xTexel := l.Software && !texel && linearXTexel(e, o); rows > 1 && (texel || xTexel) {
 		c := linearChoice{source: "linear_texel", texel: texel, xTexel: xTexel, lanes: lanes,
-			rowsEach: 2, outsEach: 16, transposed: o.transposed()}
-		for int(c.rowsEach) < min(rows, 8) {
-			c.rowsEach *= 2
-		}
+			rowsEach: rowTile(rows, 8), outsEach: 16, transposed: o.transposed()}
 		if c.transposed {
 			c.outsEach = 8
 		}
 		c.rows, c.outs = int(c.rowsEach), int(lanes*c.outsEach)
+		return c
+	}
+	matrices := e.b.matrixTest.passed && halves(o.x, o.w)
+	if !l.Software && !o.transposed() && rows > 1 && (rows <= fewRows || rows <= someRows && !matrices) {
+		c := linearChoice{source: "linear_rows", rowsEach: rowTile(rows, 16), outsEach: 2, lanes: 32, lanesY: 2}
+		c.rows, c.outs = int(c.rowsEach), int(c.outsEach*c.lanesY)
 		return c
 	}
 	if rows > fewRows && l.fitTiles() {
@@ -265,6 +273,16 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		c.outs, c.outsEach = 8, 8
 	}
 	return c
+}
+
+// rowTile is how many rows of so many an invocation takes: a power of two from 2 to most,
+// so that pipelines are few.
+func rowTile(rows, most int) uint32 {
+	tile := 2
+	for tile < min(rows, most) {
+		tile *= 2
+	}
+	return uint32(tile)
 }
 
 // fitTiles reports whether linear.comp fits the device.
@@ -389,7 +407,7 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	}
 	rows, out := o.x.Dim(2), o.dst.Dim(3)
 	across, along := uint32((out+outs-1)/outs), uint32((rows+c.rows-1)/c.rows)
-	if c.source == "linear_texel" {
+	if c.source == "linear_texel" || c.source == "linear_rows" {
 		across, along = along, across
 	}
 	return e.dispatch(
