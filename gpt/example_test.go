@@ -86,3 +86,47 @@ func ExampleSampler() {
 	// greedy: token 1, probability 0.64
 	// tokens drawn of the two likeliest: 2 and of the others: 0
 }
+
+// Four answers to one prompt, each with a seed of its own, in one pass over the weights for
+// each token. The prompt is read once.
+func ExampleBatch() {
+	ctx := context.Background()
+	b, err := backend.Open("cpu")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer b.Close()
+	m, err := gpt.Load(ctx, b, "testdata/gpt2-tiny", gpt.LoadOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	batch, err := gpt.NewBatch(m, gpt.BatchOptions{Sequences: 4})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer batch.Close()
+
+	options := gpt.Options{Predict: 5, IgnoreEOS: true, Sampling: gpt.Sampling{Temperature: 1, Seed: 1}}
+	first, err := batch.Admit([]int{1, 2, 3}, options)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for range 3 {
+		options.Seed++
+		if _, err := first.Fork(options); err != nil {
+			log.Fatal(err)
+		}
+	}
+	tokens := 0
+	for event, err := range batch.Run(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if event.Token != nil {
+			tokens++
+		}
+	}
+	fmt.Println(tokens, "tokens")
+	// Output: 20 tokens
+}

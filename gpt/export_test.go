@@ -20,3 +20,48 @@ func SetMaxWatching(bytes int) (undo func()) {
 
 // Parameters are what the trainer changes.
 func (tr *Trainer) Parameters() []nn.Parameter { return tr.params.List }
+
+// What breaks a batch.
+
+// ForgetUsers forgets that sequences share blocks.
+func (b *Batch) ForgetUsers() {
+	for n, users := range b.pool.users {
+		b.pool.users[n] = min(users, 1)
+	}
+}
+
+// ShiftTable moves the blocks of each sequence by one, in its row of the table.
+func (b *Batch) ShiftTable() {
+	n := b.o.perSequence()
+	for _, s := range b.live {
+		for i := range n {
+			b.entries[s.row*n+i] = noBlock
+			if i < len(s.blocks) {
+				b.entries[s.row*n+i] = int32(s.blocks[(i+1)%len(s.blocks)])
+			}
+		}
+	}
+	b.stale = true
+}
+
+// SkipCopies makes forks share a block that is not full.
+func (b *Batch) SkipCopies() {
+	for _, s := range b.live {
+		for _, f := range b.live {
+			if i := len(f.blocks) - 1; f != s && i >= 0 && len(s.blocks) == i+1 && i > 0 && s.blocks[0] == f.blocks[0] {
+				f.blocks[i] = s.blocks[i]
+				b.enter(f, i, s.blocks[i])
+			}
+		}
+	}
+}
+
+// ReleaseOne gives a block back that a sequence still uses.
+func (b *Batch) ReleaseOne() {
+	for _, s := range b.live {
+		if len(s.blocks) > 1 && b.pool.users[s.blocks[0]] == 1 {
+			b.pool.release(s.blocks[0])
+			return
+		}
+	}
+}

@@ -3,7 +3,6 @@ package gpt
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -87,58 +86,82 @@ func (s *Session) Generate(ctx context.Context, prompt []int, o Options) iter.Se
 }
 
 func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield func(Token) bool) error {
-	if err := o.Sampling.Validate(); err != nil {
-		return err
-	}
-	if err := s.Fits(prompt); err != nil {
-		return err
-	}
-	barred, err := o.NeverDrawn(s.m)
+	d, err := newDrawer(s.m, o, s.size-s.cached-len(prompt))
 	if err != nil {
 		return err
 	}
-	if o.LogProbs < 0 {
-		return fmt.Errorf("log-probabilities of the %d likeliest tokens: expected 0 or more", o.LogProbs)
+	if err := s.Room().Fits(prompt); err != nil {
+		return err
 	}
-	if o.Drawn < 0 {
-		return fmt.Errorf("probabilities of %d tokens after the filters: expected 0 or more", o.Drawn)
-	}
-	sampler := NewSampler(o.Sampling)
 	logits, err := s.Feed(ctx, prompt...)
 	if err != nil {
 		return err
 	}
-	if o.Predict == 0 {
-		o.Predict = s.size - s.cached + 1
-	}
-	slid := false
-	for n := 0; o.Predict < 0 || n < o.Predict; n++ {
-		for _, id := range barred {
-			logits[id] = float32(math.Inf(-1))
-		}
-		id, logProb, err := sampler.Next(logits, s.history)
-		if err != nil {
+	for slid := false; ; {
+		token, err := d.draw(logits, s.history)
+		if token == nil || err != nil {
 			return err
 		}
-		if s.m.Ends(id) {
+		if token.Slid = slid; !yield(*token) || d.done() {
 			return nil
 		}
-		token := Token{ID: id, LogProb: logProb, Slid: slid, Top: likeliest(logits, o.LogProbs, float64(logits[id])-logProb)}
-		if o.Drawn > 0 {
-			token.Drawn = sampler.Drawn(o.Drawn)
-		}
-		if !yield(token) {
-			return nil
-		}
-		if n+1 == o.Predict {
-			return nil
-		}
-		if logits, slid, err = s.next(ctx, id); err != nil {
+		if logits, slid, err = s.next(ctx, token.ID); err != nil {
 			return err
 		}
 	}
-	return nil
 }
+
+// drawer draws the tokens of one text, up to its limit.
+type drawer struct {
+	Options
+	m       *model.Model
+	sampler *Sampler
+	barred  []int
+	count   int // of those drawn
+}
+
+// newDrawer checks the options of a text behind whose prompt there is room for so many
+// tokens.
+func newDrawer(m *model.Model, o Options, room int) (*drawer, error) {
+	if err := o.Sampling.Validate(); err != nil {
+		return nil, err
+	}
+	barred, err := o.NeverDrawn(m)
+	if err != nil {
+		return nil, err
+	}
+	if o.LogProbs < 0 {
+		return nil, fmt.Errorf("log-probabilities of the %d likeliest tokens: expected 0 or more", o.LogProbs)
+	}
+	if o.Drawn < 0 {
+		return nil, fmt.Errorf("probabilities of %d tokens after the filters: expected 0 or more", o.Drawn)
+	}
+	if o.Predict == 0 {
+		o.Predict = room + 1
+	}
+	return &drawer{Options: o, m: m, sampler: NewSampler(o.Sampling), barred: barred}, nil
+}
+
+// draw returns the next token, or nil if the model ends the text. Logits of tokens that
+// are never drawn become -Inf. history are the tokens so far.
+func (d *drawer) draw(logits []float32, history []int) (*Token, error) {
+	for _, id := range d.barred {
+		logits[id] = float32(math.Inf(-1))
+	}
+	id, logProb, err := d.sampler.Next(logits, history)
+	if err != nil || d.m.Ends(id) {
+		return nil, err
+	}
+	d.count++
+	token := &Token{ID: id, LogProb: logProb, Top: likeliest(logits, d.LogProbs, float64(logits[id])-logProb)}
+	if d.Drawn > 0 {
+		token.Drawn = d.sampler.Drawn(d.Drawn)
+	}
+	return token, nil
+}
+
+// done reports whether as many tokens as were asked for are drawn.
+func (d *drawer) done() bool { return d.Predict >= 0 && d.count >= d.Predict }
 
 // likeliest are the n tokens with the largest logits, of equal ones those with
 // the lowest ids first. Those of -Inf, which are never drawn, are left out.
@@ -233,32 +256,5 @@ func (s *Session) Slide(ctx context.Context) ([]float32, error) {
 	return s.Feed(ctx, kept...)
 }
 
-// Fits returns an error for a prompt that has no tokens, or more than fit in the
-// rest of the context.
-func (s *Session) Fits(prompt []int) error {
-	switch n := s.cached + len(prompt); {
-	case len(prompt) == 0:
-		return errors.New("the prompt has no tokens: begin with at least one, such as that which begins a text")
-	case n > s.size:
-		return fmt.Errorf("the prompt has %d tokens and the context holds %d: shorten it%s", n, s.size, s.roomHint())
-	}
-	return nil
-}
-
-// FitsText returns an error for a prompt of so many bytes that it cannot fit in the
-// rest of the context, if no token has more than longest bytes. So a text that is
-// too long is refused before it is encoded.
-func (s *Session) FitsText(bytes, longest int) error {
-	if least := (bytes + longest - 1) / longest; s.cached+least > s.size {
-		return fmt.Errorf("the prompt has %d bytes, which are at least %d tokens, and the context holds %d: shorten it%s", bytes, least, s.size, s.roomHint())
-	}
-	return nil
-}
-
-// roomHint says what to do about a context that is too small, or is "".
-func (s *Session) roomHint() string {
-	if s.size < s.m.Context {
-		return fmt.Sprintf(", or enlarge the context: this model can hold %d", s.m.Context)
-	}
-	return ""
-}
+// Room is what the session's context has left for a prompt.
+func (s *Session) Room() Room { return Room{Used: s.cached, Size: s.size, Model: s.m.Context} }

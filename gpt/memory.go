@@ -23,6 +23,7 @@ type Use struct {
 	Cache    backend.DType // of keys and values, as in SessionOptions
 	Feeds    []int         // numbers of tokens that the session is going to be given at once, as far as they are known
 	Evaluate bool          // an Evaluator of Context tokens, in place of a Session
+	Batch    *BatchOptions // a Batch of these, in place of a Session: Context and Cache are not used, Feeds are of prompts
 	Beside   int64         // bytes that the caller is going to take for other things
 }
 
@@ -52,7 +53,7 @@ func (d Demand) String() string {
 }
 
 // MemoryError reports, before anything is loaded, a model that does not fit. It
-// wraps [backend.ErrOutOfMemory]. Of the three changes that might help, each by
+// wraps [backend.ErrOutOfMemory]. Of the changes that might help, each by
 // itself, those are set that would.
 type MemoryError struct {
 	Model       string // what it was to be loaded from
@@ -61,9 +62,10 @@ type MemoryError struct {
 	Free, Total int64 // bytes, as the backend tells them
 	Train       bool  // it was to be trained
 
-	Context int           // the most positions that would fit
-	Cache   backend.DType // F16 for keys and values
-	DType   backend.DType // the largest type of matrices that is smaller than that asked for
+	Context   int           // the most positions that would fit
+	Sequences int           // the most of a batch that would fit
+	Cache     backend.DType // F16 for keys and values
+	DType     backend.DType // the largest type of matrices that is smaller than that asked for
 }
 
 func (e *MemoryError) Unwrap() error { return backend.ErrOutOfMemory }
@@ -76,6 +78,9 @@ func (e *MemoryError) Error() string {
 	var remedies []string
 	if e.Context > 0 {
 		remedies = append(remedies, fmt.Sprintf("a context of %d", e.Context))
+	}
+	if e.Sequences > 0 {
+		remedies = append(remedies, fmt.Sprintf("%d sequences at once", e.Sequences))
 	}
 	if e.Cache != backend.None {
 		remedies = append(remedies, fmt.Sprintf("keys and values as %v", e.Cache))
@@ -122,6 +127,10 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 		o := o
 		if o.For != nil {
 			use := *o.For
+			if use.Batch != nil {
+				batch := *use.Batch
+				use.Batch = &batch
+			}
 			o.For = &use
 		}
 		change(&o, o.For)
@@ -129,12 +138,17 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 		return need.Total() <= free
 	}
 	if use := o.For; use != nil {
-		size := cmp.Or(use.Context, paper.Context)
-		most := int((free - (need.Total() - need.Cache)) / max(1, need.Cache/int64(size)))
-		if most >= max(leastContext, slices.Max(append(use.Feeds, 0))) && most < size {
-			e.Context = most
+		spare := free - (need.Total() - need.Cache)
+		if use.Batch != nil {
+			e.Sequences = max(0, int(spare/max(1, need.Cache/int64(max(1, use.Batch.Sequences)))))
+		} else {
+			size := cmp.Or(use.Context, paper.Context)
+			most := int(spare / max(1, need.Cache/int64(size)))
+			if most >= max(leastContext, slices.Max(append(use.Feeds, 0))) && most < size {
+				e.Context = most
+			}
 		}
-		if use.Cache != backend.F16 && fit(func(_ *LoadOptions, u *Use) { u.Cache = backend.F16 }) {
+		if use.cache() != backend.F16 && fit(func(_ *LoadOptions, u *Use) { u.setCache(backend.F16) }) {
 			e.Cache = backend.F16
 		}
 	}
@@ -162,11 +176,28 @@ func (o LoadOptions) demand(p checkpoint.Plan) (d Demand, paper *model.Model) {
 	return d, paper
 }
 
+// cache is the type of keys and values.
+func (u *Use) cache() backend.DType {
+	if u.Batch != nil {
+		return u.Batch.Cache
+	}
+	return u.Cache
+}
+
+func (u *Use) setCache(d backend.DType) {
+	if u.Cache = d; u.Batch != nil {
+		u.Batch.Cache = d
+	}
+}
+
 // use is the memory, beside the weights, of a session or an evaluator: what they
 // allocate where nothing is.
 func use(m *model.Model, u Use) (cache, workspace int64) {
 	dry, counts := *m, &null.Backend{As: m.Backend}
 	dry.Backend = counts
+	if u.Batch != nil {
+		return useBatch(&dry, counts, u)
+	}
 	size := min(cmp.Or(u.Context, m.Context), m.Context)
 	// What cannot be made needs nothing: whoever makes it is told why.
 	if _, err := dry.NewCache(1, size, cmp.Or(u.Cache, backend.F32)); err != nil {
@@ -191,4 +222,27 @@ func use(m *model.Model, u Use) (cache, workspace int64) {
 		}
 	}
 	return cache, counts.Allocated() - 2*cache
+}
+
+// useBatch is use of a batch: of its pool, and the step in which all its sequences read a
+// token.
+func useBatch(m *model.Model, counts *null.Backend, u Use) (cache, workspace int64) {
+	b, err := NewBatch(m, *u.Batch)
+	if err != nil {
+		return 0, 0
+	}
+	cache = int64(b.o.Blocks) * b.o.blockBytes(m.Config)
+	n := ceilPow2(b.o.Sequences)
+	sizes := []stepSize{{single: n, scored: n}}
+	for _, feed := range u.Feeds {
+		if feed > shortPrompt { // shorter ones may be read as single tokens
+			sizes = append(sizes, stepSize{chunk: ceilPow2(unpadded(min(feed, b.o.Chunk))), scored: 1})
+		}
+	}
+	for _, size := range sizes {
+		if _, err := b.get(size, nil, maxBatchSteps); err != nil {
+			break
+		}
+	}
+	return cache, counts.Allocated() - cache
 }

@@ -68,6 +68,14 @@ func TestDemand(t *testing.T) {
 		}
 		e.Close()
 	}
+	batch := func(m *model.Model, u gpt.Use) {
+		b := newBatch(t, m, *u.Batch)
+		defer b.Close()
+		for range u.Batch.Sequences {
+			admit(t, b, []int{1}, gpt.Options{Predict: 2, IgnoreEOS: true})
+		}
+		collectAll(t, b)
+	}
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
 		for _, c := range []struct {
 			dtype backend.DType
@@ -79,6 +87,9 @@ func TestDemand(t *testing.T) {
 			{backend.Q8_0, gpt.Use{Feeds: []int{650}}, session}, // 512 of them, then 128 that are padded
 			{backend.Q4_0, gpt.Use{Context: 600, Evaluate: true}, evaluator},
 			{backend.F32, gpt.Use{Context: 10, Cache: backend.F16, Evaluate: true}, evaluator},
+			{backend.F32, gpt.Use{Cache: backend.F16, Batch: &gpt.BatchOptions{Sequences: 5, Context: 300, Cache: backend.F16}}, batch},
+			{backend.Q8_0, gpt.Use{Batch: &gpt.BatchOptions{Sequences: 2, Blocks: 7, Block: 32}}, batch},
+			{backend.F16, gpt.Use{Batch: &gpt.BatchOptions{Sequences: 1}}, batch},
 		} {
 			a := gpttest.AccountOf(b)
 			o := gpt.LoadOptions{DType: c.dtype, For: &c.use}
@@ -107,6 +118,9 @@ func TestDemand(t *testing.T) {
 			size := c.use.Context
 			if size == 0 {
 				size = config.Context
+			}
+			if o := c.use.Batch; o != nil && o.Sequences > 1 {
+				size = map[int]int{5: 5 * 5 * 64, 2: 7 * 32}[o.Sequences]
 			}
 			if e.Need.Cache != perPosition*int64(size) {
 				t.Errorf("a cache of %d bytes, expected %d a position of %d", e.Need.Cache, perPosition, size)
@@ -167,6 +181,17 @@ func TestAdvice(t *testing.T) {
 		if got := load(need.Total()-need.Weights/2, d, use); (got == nil) != fits {
 			t.Errorf("as %v: %v", d, got)
 		}
+	}
+
+	many := gpt.Use{Batch: &gpt.BatchOptions{Sequences: 10, Context: 256}}
+	need = load(1, backend.F32, many).Need
+	free = need.Total() - need.Cache/2
+	if e = load(free, backend.F32, many); e.Sequences != 5 || e.Context != 0 || e.Cache != backend.F16 {
+		t.Errorf("room for half of ten sequences: %+v", e)
+	}
+	gpttest.WantError(t, e, "it would fit with 5 sequences at once, or with keys and values as f16")
+	if many.Batch.Sequences = e.Sequences; load(free, backend.F32, many) != nil {
+		t.Error("as many sequences as were said to fit do not")
 	}
 
 	// Of nothing that helps by itself nothing is said, nor of what is so already.

@@ -11,7 +11,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math/bits"
+	"math"
 	"slices"
 
 	"caldera/backend"
@@ -31,27 +31,12 @@ var maxWatching = 64 << 20
 // Session is one sequence of tokens that grows, and the keys and values of all
 // its positions. It is not for several goroutines at once.
 type Session struct {
-	m       *model.Model
-	cache   model.Cache
+	steps
 	history []int // all tokens since the start or Reset, also those that left the context
 	cached  int   // how many of them, the latest, are in the cache
 	size    int   // positions that the cache holds
-
-	inputs backend.Tensor // i32, of a chunk: ids, sequences, positions, then the index of the last token
-	steps  []*step        // those recorded, the latest used first
-	last   *step          // that ran last, or nil
-	watch  []string
-	edit   nn.Edit
-	logits []float32
-}
-
-// step is a recorded forward pass over a fixed number of tokens.
-type step struct {
-	*nn.Program
-	time   int      // tokens read
-	watch  []string // names of values that are kept
-	named  map[string]backend.Tensor
-	logits backend.Tensor // [1, 1, vocab], after the last token
+	watch   []string
+	logits  []float32
 }
 
 // SessionOptions say how a session keeps its tokens.
@@ -72,7 +57,7 @@ func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
 	if size < 1 || size > m.Context {
 		return nil, fmt.Errorf("context size %d: this model can have 1 to %d positions", size, m.Context)
 	}
-	s := &Session{m: m, size: size, watch: o.Watch, edit: o.Edit, logits: make([]float32, m.Vocab)}
+	s := &Session{steps: steps{m: m, edit: o.Edit}, size: size, watch: o.Watch, logits: make([]float32, m.Vocab)}
 	var err error
 	if s.inputs, err = backend.New(m.Backend, backend.I32, 1+3*min(MaxChunk, ceilPow2(size))); err != nil {
 		return nil, err
@@ -131,73 +116,26 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 // read runs a step over ids. Where it takes more tokens than there are, the rest is
 // padding.
 func (s *Session) read(p *step, ids []int) error {
-	values := stepInputs(ids, 0, s.cached, p.time)
-	if p.time > 1 {
+	values := stepInputs(ids, 0, s.cached, p.size.tokens())
+	if p.size.picks() {
 		values = append(values, int32(len(ids)-1))
 	}
-	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 0, len(values)), values); err != nil {
+	if err := s.run(p, values); err != nil {
 		return err
 	}
-	if err := p.Run(); err != nil {
-		return err
-	}
-	s.last = p
 	s.history = append(s.history, ids...)
 	s.cached += len(ids)
 	return nil
 }
 
-// step returns the program that reads time tokens, recorded at its first use.
+// step returns the step that reads time tokens and scores the last: only what follows it
+// is asked for.
 func (s *Session) step(time int) (*step, error) {
-	i := slices.IndexFunc(s.steps, func(p *step) bool { return p.time == time && slices.Equal(p.watch, s.watch) })
-	if i >= 0 {
-		p := s.steps[i]
-		copy(s.steps[1:], s.steps[:i])
-		s.steps[0] = p
-		return p, nil
+	most := math.MaxInt
+	if slices.ContainsFunc(s.recorded, func(p *step) bool { return len(p.watch) > 0 }) {
+		most = maxWatching
 	}
-	t := s.m.Tape()
-	t.Edit(s.edit)
-	t.Watch(s.watches)
-	ids, at := stepTensors(s.inputs, time)
-	x := s.m.Forward(t, ids, at, s.cache) // [1, time, width]
-	if time > 1 {
-		x = t.Pick(x, s.inputs.Slice(-1, 3*time, 3*time+1)) // [1, 1, width]: only what follows the last token is asked for
-	}
-	logits := t.Keep(model.Unembed(s.m, t, x))
-	if err := s.forget(); err != nil { // before memory for another is asked for
-		return nil, err
-	}
-	program, err := t.Record()
-	if err != nil {
-		return nil, err
-	}
-	p := &step{program, time, s.watch, program.Named(), program.Tensor(logits)}
-	if err := p.complete(); err != nil {
-		p.Close()
-		return nil, err
-	}
-	s.steps = slices.Insert(s.steps, 0, p)
-	return p, nil
-}
-
-// stepTensors are what [stepInputs] of so many tokens is for, where inputs begins with it.
-func stepTensors(inputs backend.Tensor, time int) (ids backend.Tensor, at nn.Places) {
-	return inputs.Slice(-1, 0, time), nn.Places{At: inputs.Slice(-1, time, 3*time).Reshape(2, time)}
-}
-
-// stepInputs are ids, sequences and positions of a step of so many tokens, in one list: of
-// ids, which follow one another from a position of a sequence on, and of padding.
-func stepInputs(ids []int, seq, pos, time int) []int32 {
-	values := make([]int32, 3*time, 3*time+1)
-	for i := range time {
-		if i >= len(ids) {
-			values[time+i] = -1
-			continue
-		}
-		values[i], values[time+i], values[2*time+i] = int32(ids[i]), int32(seq), int32(pos+i)
-	}
-	return values
+	return s.get(stepSize{chunk: time, scored: 1}, s.watch, most)
 }
 
 // known reports the first of ids, those of what, that a model with vocab tokens does not have.
@@ -209,26 +147,5 @@ func known(ids []int, what string, vocab int) error {
 	return fmt.Errorf("token %d of %s is %d: this model knows ids 0 to %d", i, what, ids[i], vocab-1)
 }
 
-// int32s are ids as devices have them.
-func int32s(ids []int) []int32 {
-	out := make([]int32, len(ids))
-	for i, id := range ids {
-		out[i] = int32(id)
-	}
-	return out
-}
-
 // Close frees the session's memory.
-func (s *Session) Close() {
-	for _, p := range s.steps {
-		p.Close()
-	}
-	s.steps, s.last = nil, nil
-	append(s.cache, s.inputs).Free()
-}
-
-// ceilPow2 is the least power of two that is at least n. Steps come in these
-// sizes only, so that few programs serve every prompt.
-func ceilPow2(n int) int {
-	return 1 << bits.Len(uint(n-1))
-}
+func (s *Session) Close() { s.close() }

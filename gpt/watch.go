@@ -56,10 +56,6 @@ func (s *Session) Writers(name string) []int {
 	return s.last.Writers(name)
 }
 
-func (s *Session) watches(name string) bool {
-	return slices.ContainsFunc(s.watch, func(pattern string) bool { return matches(pattern, name) })
-}
-
 // complete returns an error for a name that the model does not have.
 func (p *step) complete() error {
 	names := slices.Sorted(maps.Keys(p.named))
@@ -74,26 +70,4 @@ func (p *step) complete() error {
 func matches(pattern, name string) bool {
 	ok, err := path.Match(pattern, name)
 	return ok && err == nil
-}
-
-// forget closes the steps that were used longest ago until those that are left take
-// little memory, if there are any that watch.
-func (s *Session) forget() error {
-	total := 0
-	for i, p := range s.steps {
-		if total += p.Memory(); total <= maxWatching || !slices.ContainsFunc(s.steps, func(p *step) bool { return len(p.watch) > 0 }) {
-			continue
-		}
-		for _, p := range s.steps[i:] {
-			if err := p.Close(); err != nil {
-				return err
-			}
-			if p == s.last {
-				s.last = nil
-			}
-		}
-		s.steps = s.steps[:i]
-		break
-	}
-	return nil
 }

@@ -1,0 +1,184 @@
+package gpt
+
+// The memory of a batch: which blocks its sequences have and reserve.
+
+import (
+	"sort"
+
+	"caldera/backend"
+	"caldera/backend/null"
+	"caldera/gpt/model"
+	"caldera/nn"
+)
+
+// perSequence is how many blocks a sequence has at most.
+func (o BatchOptions) perSequence() int { return (o.Context + o.Block - 1) / o.Block }
+
+// reserve is how many blocks a sequence takes that has so many tokens and draws predict
+// more, and whether its context can become full. What is drawn last is not read.
+func (o BatchOptions) reserve(tokens, predict int) (blocks int, slides bool) {
+	if predict < 0 || predict > o.Context-tokens+1 {
+		return o.perSequence(), true
+	}
+	return (tokens + predict - 1 + o.Block - 1) / o.Block, false
+}
+
+// Need is how many blocks a batch has to have for so many answers to a prompt of so many
+// tokens, each of up to predict tokens, as in Options: forks of one sequence, which share
+// the blocks that the prompt fills. Answers that can fill a context share nothing then.
+func (o BatchOptions) Need(c model.Config, prompt, predict, answers int) (int, error) {
+	o, err := o.sizes(c)
+	if err != nil {
+		return 0, err
+	}
+	if predict == 0 {
+		predict = o.Context - prompt + 1
+	}
+	each, slides := o.reserve(prompt, predict)
+	if slides {
+		return answers * each, nil
+	}
+	return each + (answers-1)*(each-prompt/o.Block), nil
+}
+
+// demand is how many blocks the live sequences, and more, can come to take together.
+//
+// A sequence whose context can become full gives up what it shares then, so all that it
+// can have counts. For the others, what they have counts once, however many share it, and
+// what they can still take is added.
+func (b *Batch) demand(more ...*Sequence) int {
+	total, seen := 0, map[int]bool{}
+	count := func(s *Sequence) {
+		switch {
+		case s.slides:
+			total += s.most
+		case s.of == nil:
+			total += s.most - len(s.blocks)
+			for _, n := range s.blocks {
+				if !seen[n] {
+					seen[n] = true
+					total++
+				}
+			}
+		case s.of.slides:
+			total += s.most
+		case s.of.waits(): // the other takes what both are going to share
+			total += s.most - (len(s.history)-s.start)/b.o.Block
+		default: // it has taken that
+			total += s.most - s.of.read/b.o.Block
+		}
+	}
+	for _, s := range b.live {
+		count(s)
+	}
+	for _, s := range more {
+		count(s)
+	}
+	return total
+}
+
+// enter writes an entry of the table: the number of the i-th block of a sequence.
+func (b *Batch) enter(s *Sequence, i, number int) {
+	if b.entries == nil {
+		return
+	}
+	b.entries[s.row*b.o.perSequence()+i] = int32(number)
+	b.stale = true
+}
+
+// extend makes room for so many positions.
+func (b *Batch) extend(s *Sequence, positions int) {
+	for len(s.blocks)*b.o.Block < positions {
+		n := b.pool.take()
+		b.enter(s, len(s.blocks), n)
+		s.blocks = append(s.blocks, n)
+	}
+}
+
+// give lets a fork share what the other has read.
+func (b *Batch) give(f *Sequence) error {
+	s := f.of
+	f.of, f.read = nil, s.read
+	full, rest := s.read/b.o.Block, s.read%b.o.Block
+	for i, n := range s.blocks[:full] {
+		b.pool.share(n)
+		b.enter(f, i, n)
+	}
+	f.blocks = append(f.blocks, s.blocks[:full]...)
+	if rest == 0 {
+		return nil
+	}
+	b.extend(f, s.read)
+	return b.copy(s.blocks[full], f.blocks[full], rest)
+}
+
+// copies are programs that copy rows of the cache of all layers.
+type copies struct {
+	program *nn.Program
+	inputs  backend.Tensor // i32: [block] rows to read, then sequences and positions as for a step
+}
+
+func (c *copies) close() {
+	c.program.Close()
+	model.Cache{c.inputs}.Free()
+	*c = copies{}
+}
+
+// copy copies the first n positions of a block to another one, in every layer. It reads
+// rows as an embedding does, and stores them as a sequence of the whole pool.
+func (b *Batch) copy(from, to, n int) error {
+	block := b.o.Block
+	if b.copies.program == nil {
+		var err error
+		if b.copies.inputs, err = backend.New(b.m.Backend, backend.I32, 3*block); err != nil {
+			return err
+		}
+		rows, at := stepTensors(b.copies.inputs, block)
+		t := nn.NewTape(b.m.Backend)
+		for _, pool := range b.cache {
+			all := pool.Reshape(1, b.o.Blocks*block, pool.Dim(-1))
+			t.Store(all, t.Pick(all, rows), at)
+		}
+		if b.copies.program, err = t.Record(); err != nil {
+			return err
+		}
+	}
+	values := stepInputs(make([]int, n), 0, to*block, block)
+	for i := range n {
+		values[i] = int32(from*block + i)
+	}
+	if err := backend.SetI32(b.m.Backend, b.copies.inputs, values); err != nil {
+		return err
+	}
+	return b.copies.program.Run()
+}
+
+// Memory is what a batch has for keys and values.
+type Memory struct {
+	Block      int   // positions of a block
+	BlockBytes int64 // of a block, in all layers
+	Blocks     int   // in all
+	Used       int   // that sequences have
+	Reserved   int   // that they can come to have together
+}
+
+// Memory tells of the blocks.
+func (b *Batch) Memory() Memory {
+	return Memory{b.o.Block, b.o.blockBytes(b.m.Config), b.o.Blocks, b.pool.used(), b.demand()}
+}
+
+// blockBytes is the size of a block in all layers.
+func (o BatchOptions) blockBytes(c model.Config) int64 {
+	return int64(c.Layers) * int64(o.Cache.Bytes(o.Block*c.CacheWidth()))
+}
+
+// usable is how many blocks the backend can use at once: ops address a whole pool.
+func (o BatchOptions) usable(m *model.Model) int {
+	width, most := m.CacheWidth(), o.Sequences*o.perSequence()
+	at, x := null.Tensor(backend.I32, 2, 1), null.Tensor(backend.F32, 1, 1, width)
+	table := null.Tensor(backend.I32, o.Sequences, o.perSequence())
+	return sort.Search(most, func(i int) bool {
+		op := &backend.Store{Dst: null.Tensor(o.Cache, i+1, o.Block, width), X: x, At: at, Table: table}
+		return backend.Check(op) != nil || !m.Backend.Supports(op)
+	})
+}

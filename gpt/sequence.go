@@ -1,0 +1,123 @@
+package gpt
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Sequence is one of a [Batch]: a text that grows.
+type Sequence struct {
+	batch  *Batch
+	drawer *drawer
+	row    int // of the table
+
+	history []int // all tokens, also those that left the context
+	start   int   // how many have left it
+	read    int   // how many after these have keys and values
+	blocks  []int // that these are in
+
+	most   int       // blocks that it can come to have
+	slides bool      // its context can become full
+	slid   bool      // it has, since the last token was drawn
+	of     *Sequence // that reads the tokens for it, which are the same; or nil
+	ended  bool
+}
+
+// Tokens are the prompt and what was drawn, also those that have left the context.
+func (s *Sequence) Tokens() []int { return slices.Clone(s.history) }
+
+// Generated is how many tokens were drawn for it.
+func (s *Sequence) Generated() int { return s.drawer.count }
+
+// Ended reports whether the sequence is no longer part of its batch.
+func (s *Sequence) Ended() bool { return s.ended }
+
+// Blocks is how many blocks have its keys and values, and how many of these only it uses.
+func (s *Sequence) Blocks() (all, own int) {
+	for _, n := range s.blocks {
+		if s.batch.pool.users[n] == 1 {
+			own++
+		}
+	}
+	return len(s.blocks), own
+}
+
+// Fork adds a sequence to the batch that has the same tokens, and goes on as o says:
+// o.Predict counts from here. It shares the full blocks; of the last one, if that is
+// not full, it gets a copy. While s is still to read more than one token, the fork
+// waits for that, so that what they have in common is read once. Errors are as in Admit.
+func (s *Sequence) Fork(o Options) (*Sequence, error) {
+	if s.ended {
+		return nil, fmt.Errorf("a fork of a sequence that has ended: expected one that is in its batch")
+	}
+	b, f := s.batch, &Sequence{batch: s.batch, history: slices.Clone(s.history), start: s.start, slid: s.slid, of: s}
+	if s.of != nil {
+		f.of = s.of
+	}
+	if _, err := b.admit(f, o); err != nil {
+		return nil, err
+	}
+	if s.waits() {
+		return f, nil
+	}
+	if err := b.give(f); err != nil {
+		f.End()
+		return nil, err
+	}
+	return f, nil
+}
+
+// End takes the sequence out of its batch and frees the blocks that only it uses. If
+// others wait for what it reads, one of them goes on with that. It may be called again.
+func (s *Sequence) End() {
+	b := s.batch
+	if s.ended {
+		return
+	}
+	s.ended = true
+	b.live = slices.DeleteFunc(b.live, func(x *Sequence) bool { return x == s })
+	var heir *Sequence
+	for _, f := range b.live {
+		switch {
+		case f.of != s:
+		case heir == nil:
+			heir, f.of = f, nil
+		default:
+			f.of = heir
+		}
+	}
+	if heir != nil {
+		heir.read, heir.blocks = s.read, s.blocks
+		for i, n := range heir.blocks {
+			b.enter(heir, i, n)
+		}
+	} else {
+		for _, n := range s.blocks {
+			b.pool.release(n)
+		}
+	}
+	for i := range s.blocks {
+		b.enter(s, i, noBlock)
+	}
+	s.blocks, s.of = nil, nil
+	b.free = append(b.free, s.row)
+}
+
+// pending are the tokens that are still to be read.
+func (s *Sequence) pending() []int { return s.history[s.start+s.read:] }
+
+// waits reports whether it has to read more than the token that it drew last, or another
+// one does for it.
+func (s *Sequence) waits() bool { return s.of != nil || len(s.pending()) > 1 }
+
+// slide makes room in a full context: the newer half of its tokens is to be read again,
+// with the one that was drawn last.
+func (s *Sequence) slide() {
+	b := s.batch
+	s.start = len(s.history) - 1 - b.o.Context/2
+	for i, n := range s.blocks {
+		b.pool.release(n)
+		b.enter(s, i, noBlock)
+	}
+	s.read, s.blocks, s.slid = 0, nil, true
+}
