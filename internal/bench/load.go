@@ -43,7 +43,7 @@ func use(c model.Config, tests []Test, cache backend.DType) gpt.Use {
 func (d *Device) load(ctx context.Context, b backend.Backend, model Model, o Options, use gpt.Use) (*model.Model, error) {
 	m, err := model.Load(ctx, b, gpt.LoadOptions{DType: o.DType, Activations: o.Activations, For: &use})
 	if err != nil {
-		return nil, advice(err, use.Evaluate, true)
+		return nil, advice(err, use.Evaluate != nil, true)
 	}
 	if kept := m.DType(); o.DType != backend.None && kept != o.DType {
 		return nil, errors.Join(fmt.Errorf("%w: matrices were asked for as %v and kept as %v", result.ErrUnsupported, o.DType, kept), m.Close())
