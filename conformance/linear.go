@@ -264,7 +264,7 @@ func halfShapes(few bool) []linearShape {
 func plainShapes() []linearShape {
 	var shapes []linearShape
 	for _, d := range backend.PlainDTypes()[2:] {
-		for _, n := range [][3]int{{1, 64, 68}, {1, 3072, 12}, {3, 33, 31}, {17, 64, 68}, {33, 65, 63}} { // rows, in, out
+		for _, n := range [][3]int{{1, 64, 68}, {1, 3072, 12}, {3, 33, 31}, {5, 96, 133}, {17, 64, 68}, {33, 65, 63}} { // rows, in, out
 			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: n[0] == 3, layout: exact}
 			if n[1]%4 != 0 {
 				s.layout = strided
