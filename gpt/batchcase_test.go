@@ -313,6 +313,47 @@ func TestBatchFairness(t *testing.T) {
 	}
 }
 
+// TestPrefill reads prompts while a sequence that has read its own waits, and expects of
+// each what it draws otherwise.
+func TestPrefill(t *testing.T) {
+	_, m := tiny(t)
+	batch := newBatch(t, m, gpt.BatchOptions{Sequences: 3, Chunk: 8})
+	o := gpt.Options{Predict: 4, IgnoreEOS: true}
+	first := admit(t, batch, []int{1}, o)
+	prefill := func(want ...*gpt.Sequence) {
+		t.Helper()
+		events, err := batch.Prefill(t.Context())
+		var got []*gpt.Sequence
+		for _, e := range events {
+			got = append(got, e.Sequence)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d events, %v; expected %d", len(got), err, len(want))
+		}
+	}
+	prefill(first)
+	prefill()
+	long, short := admit(t, batch, sequence(50, 250), o), admit(t, batch, sequence(3, 250), o)
+	prefill(long, short) // nobody waits for a token: all of the prompts at once
+	prefill()
+	all := []*gpt.Sequence{first, long, short}
+	for _, s := range all {
+		if s.Generated() != 1 {
+			t.Errorf("%d tokens were drawn, expected 1", s.Generated())
+		}
+	}
+	collectAll(t, batch)
+	for i, n := range []int{1, 50, 3} {
+		got := all[i].Tokens()
+		alone := newBatch(t, m, gpt.BatchOptions{Sequences: 3})
+		s := admit(t, alone, got[:n], o)
+		collectAll(t, alone)
+		if !slices.Equal(got, s.Tokens()) || len(got) != n+4 {
+			t.Errorf("a prompt of %d tokens: %v, expected %v", n, got, s.Tokens())
+		}
+	}
+}
+
 func TestBatchErrors(t *testing.T) {
 	b, m := tiny(t)
 	before := b.InUse()
