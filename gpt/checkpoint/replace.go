@@ -13,7 +13,6 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -205,28 +204,10 @@ func stage(from, dir string) (path string, err error) {
 	if os.Link(from, path) == nil {
 		return path, nil
 	}
-	if err := copyFile(from, path); err != nil { // not all file systems have links
+	if err := atomicfile.Copy(from, path); err != nil { // not all file systems have links
 		return "", errors.Join(err, os.RemoveAll(path))
 	}
 	return path, nil
-}
-
-// copyFile writes the new file to, and makes sure that all of it is on the disk.
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	if err == nil {
-		err = out.Sync()
-	}
-	return errors.Join(err, out.Close())
 }
 
 // filesOf are the names of the files in a directory, config.json last.

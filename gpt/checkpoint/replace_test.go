@@ -213,15 +213,3 @@ func TestPendingOfOthers(t *testing.T) {
 		t.Errorf("then it has %d layers", n)
 	}
 }
-
-// TestCopyFile is the way to place a file where there are no links.
-func TestCopyFile(t *testing.T) {
-	dir := t.TempDir()
-	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
-	if err := errors.Join(os.WriteFile(from, []byte("new"), 0o666), copyFile(from, to)); err != nil {
-		t.Fatal(err)
-	}
-	if text, err := os.ReadFile(to); err != nil || string(text) != "new" {
-		t.Errorf("a copy holds %q (%v)", text, err)
-	}
-}

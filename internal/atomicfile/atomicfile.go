@@ -122,6 +122,23 @@ func Write(path string, content func(io.Writer) error) error {
 	return f.Commit()
 }
 
+// Copy writes the file to with what from holds, and makes sure that all of it is on the
+// disk. It is for a temporary name, that the caller replaces by the right one: after an
+// error a part of to may be there.
+func Copy(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Sync(), out.Close())
+}
+
 // Mkdir makes the directory at path, unless it is there, for files to be written
 // to. undo takes it away again if it was made here and nothing is in it.
 func Mkdir(path string) (undo func(), err error) {

@@ -182,3 +182,17 @@ func TestMkdir(t *testing.T) {
 		t.Error("a directory below a file was made")
 	}
 }
+
+func TestCopy(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	if err := errors.Join(os.WriteFile(from, []byte("new"), 0o666), atomicfile.Copy(from, to)); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(to); err != nil || string(text) != "new" {
+		t.Errorf("a copy holds %q (%v)", text, err)
+	}
+	if err := atomicfile.Copy(filepath.Join(dir, "absent"), to); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("copying what is not there: %v", err)
+	}
+}

@@ -154,7 +154,7 @@ func (d Dir) copy(name, to string) (err error) {
 		if os.Link(from, to) == nil {
 			continue
 		}
-		if err := copyFile(from, to); err != nil {
+		if err := atomicfile.Copy(from, to); err != nil {
 			return err
 		}
 	}
@@ -165,18 +165,4 @@ func (d Dir) copy(name, to string) (err error) {
 		return err
 	}
 	return atomicfile.SyncDir(string(d))
-}
-
-func copyFile(from, to string) error {
-	r, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	w, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(w, r)
-	return errors.Join(err, w.Sync(), w.Close())
 }
