@@ -184,9 +184,9 @@ func finishReplacement(dir string) error {
 
 // place makes to the same file as from, in one step. from stays.
 func place(from, to string) error {
-	temporary := fmt.Sprintf("%s.%016x.tmp", to, rand.Uint64())
-	if err := os.Link(from, temporary); err != nil {
-		return copyFile(from, to) // not all file systems have links
+	temporary, err := stage(from, filepath.Dir(to))
+	if err != nil {
+		return err
 	}
 	if err := os.Rename(temporary, to); err != nil {
 		return errors.Join(err, os.Remove(temporary))
@@ -198,16 +198,35 @@ func place(from, to string) error {
 	return nil
 }
 
+// stage makes the same file as from in dir, with a staging name: if placing it is cut
+// off, the next save removes it.
+func stage(from, dir string) (path string, err error) {
+	path = filepath.Join(dir, newStagingName())
+	if os.Link(from, path) == nil {
+		return path, nil
+	}
+	if err := copyFile(from, path); err != nil { // not all file systems have links
+		return "", errors.Join(err, os.RemoveAll(path))
+	}
+	return path, nil
+}
+
+// copyFile writes the new file to, and makes sure that all of it is on the disk.
 func copyFile(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	return atomicfile.Write(to, func(w io.Writer) error {
-		_, err := io.Copy(w, in)
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
 		return err
-	})
+	}
+	_, err = io.Copy(out, in)
+	if err == nil {
+		err = out.Sync()
+	}
+	return errors.Join(err, out.Close())
 }
 
 // filesOf are the names of the files in a directory, config.json last.
