@@ -40,12 +40,12 @@ made=$cache/run-$(cat "$0" "$here/i915.c" | sha256sum | cut -c1-16)
 if [ ! -x "$made/run" ]; then
   tmp=$(mktemp -d "$cache/new.XXXXXX")
   if [ "$release" = sid ]; then
-    gcc -std=gnu11 -O1 -Wall -Werror -shared -fPIC -I "$cache/debian/usr/include/libdrm" -o "$tmp/i915.so" "$here/i915.c" -ldl ||
+    gcc -std=gnu11 -O1 -Wall -Werror -shared -fPIC -I "$cache/debian/usr/include/libdrm" -idirafter "$cache/debian/usr/include" -o "$tmp/i915.so" "$here/i915.c" -ldl ||
       die "i915.c does not compile with the header of $release"
   fi
   cat >"$tmp/run" <<'RUN'
 #!/bin/sh
-# run CARD PROGRAM ARGS...: with the driver of that card. AMD: polaris10, vega10, navi21, navi31, gfx1201; NVIDIA:
+# run CARD PROGRAM ARGS...: with the driver of that card. AMD: polaris10, navi21, navi31, and of sid gfx1201; NVIDIA:
 # turing, ampere, and of sid ada, blackwell, gh100; of sid besides: m1 (Apple), adreno (Qualcomm's 740), dg2 and tgl
 # (Intel).
 made=$(cd "$(dirname "$0")" && pwd)

@@ -152,7 +152,11 @@ func (l *lab) load(s labModel, layers int, o checkpoint.LoadOptions) *model.Mode
 	for _, w := range m.Weights() {
 		need += uint64(w.Tensor.Buf.Size())
 	}
-	if most := l.available() / 3 * 2; layers == 0 && need > most {
+	most := l.available() / 3 * 2
+	if l.limits.Unified { // some cards tell the host's memory and can be given 4 GiB
+		most = min(most, 2<<30)
+	}
+	if layers == 0 && need > most {
 		l.t.Logf("%s as %v takes %s of %s: %d layers of it", s.shape, o.DType, bytesString(need), bytesString(most), fewLayers)
 		return l.load(s, fewLayers, o)
 	}

@@ -31,6 +31,10 @@ type Limits struct {
 	LargeTileEdge int
 	LargeTileSize int
 
+	// FewRegisters: a lane has fewer than the 128 registers (of 32 bits) that other GPUs have
+	// for it, so that kernels keep fewer sums in them.
+	FewRegisters bool
+
 	// Subgroups, as the driver advertises them. A kernel calls
 	// encoder.subgroups before it uses a variant with subgroup operations.
 	SubgroupSize       uint32 // invocations; 0: unknown
@@ -74,14 +78,21 @@ const intel = 0x8086
 
 // subgroupSizes returns the sizes of subgroups that pipelines ask for: the one that the
 // driver advertises, but on Intel 16, and the least for cooperative matrices. Intel's
-// driver advertises 32, takes any size that the shader has registers for unless it is
-// asked for one, and with 32 a product of matrices spills registers.
+// driver advertises 32, and compiles for what the shader has registers for unless it is
+// asked for a size.
 func subgroupSizes(p *vk.PhysicalDevice) (general, matrix int) {
 	s := p.Subgroup
 	if p.VendorID == intel && s.Max > 0 {
 		return min(max(16, s.Min), s.Max), s.Min
 	}
 	return s.Size, s.Size
+}
+
+// fewRegisters reports whether the device is Intel's from before Xe2, as subgroups of 8 tell:
+// a thread has 4 KiB of registers, 64 for each of 16 lanes. With the tiles of other GPUs the
+// driver spills 20 to 100 of them, and with cooperative matrices 14 to 260.
+func fewRegisters(p *vk.PhysicalDevice) bool {
+	return p.VendorID == intel && p.Subgroup.Min <= 8
 }
 
 // limitsOf returns the limits of an open device, except Unified (see chooseMemory).
@@ -107,6 +118,7 @@ func limitsOf(d *vk.Device) Limits {
 
 		SubgroupSize:       uint32(general),
 		MatrixSubgroup:     uint32(matrix),
+		FewRegisters:       fewRegisters(d.Physical),
 		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,
 
 		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
@@ -121,7 +133,7 @@ func limitsOf(d *vk.Device) Limits {
 	if p.MaxBufferSize > 0 {
 		l.AllocationSize = min(l.AllocationSize, p.MaxBufferSize)
 	}
-	if d.Features.And(matrixWanted) == matrixWanted {
+	if d.Features.And(matrixWanted) == matrixWanted && !l.FewRegisters {
 		l.Matrix = l.bestMatrix(d.Physical.Matrices)
 	}
 	for _, f := range texelFormats {

@@ -91,7 +91,7 @@ func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
 	defer p.dev.DestroyShaderModule(module)
 	handle, err := p.dev.CreateComputePipeline(vk.PipelineInfo{
 		Module: module, Layout: l.pipeline, Cache: p.cache, Spec: shaders.Words(s.spec),
-		Subgroup: p.subgroup(s.variant), FullSubgroups: s.variant.Matrix,
+		Subgroup: p.subgroup(s), FullSubgroups: s.variant.Matrix,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compiling it with constants %+v: %w", s.spec, err)
@@ -102,16 +102,19 @@ func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
 	return p.made[key], nil
 }
 
-// subgroup returns the subgroup size that a pipeline of the variant asks for: that on which
-// kernels rely which use subgroup operations. Else it is 0, as it is on devices that
-// cannot be asked: there the self-test tells what they do.
-func (p *pipelines) subgroup(v *shaders.Variant) int {
+// subgroup returns the subgroup size that a pipeline asks for: that on which kernels rely
+// which use subgroup operations. Else it is 0, as it is on devices that cannot be asked:
+// there the self-test tells what they do.
+func (p *pipelines) subgroup(s pipelineSpec) int {
 	size := 0
-	switch {
+	switch v := s.variant; {
 	case v.Matrix:
 		size = int(p.limits.MatrixSubgroup)
 	case v == selftestVariant(), slices.Contains(v.Defines, "SUBGROUP"):
 		size = int(p.limits.SubgroupSize)
+		if vec, ok := s.spec.(shaders.LinearVecSpec); ok && vec.Rows > 2 && p.limits.FewRegisters {
+			size = p.limits.SubgroupRange[0] // fewer lanes have more registers each; the kernel takes any size
+		}
 	}
 	if size < p.limits.SubgroupRange[0] || size > p.limits.SubgroupRange[1] {
 		return 0

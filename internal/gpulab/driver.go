@@ -25,7 +25,8 @@ var statisticsOf = map[Maker]names{
 		scratch: []string{"Private memory size", "Scratch size"},
 	},
 	Intel: {
-		registers: []string{"GRF registers"}, instructions: []string{"Instruction Count"}, spilled: []string{"Spill Count"}, scratch: []string{"Scratch Memory Size"},
+		registers:    []string{"Max live registers"}, // of 32 bytes, of a thread
+		instructions: []string{"Instructions"}, spilled: []string{"Spills"}, scratch: []string{"Scratch Memory Size"},
 	},
 }
 

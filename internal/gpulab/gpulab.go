@@ -17,7 +17,8 @@ type Card struct {
 	Release string // of Debian, whose driver plays it
 	Device  string // a part of the name that the driver gives it
 	Test    bool   // it belongs to make test; the others to make test-gpus
-	Judged  bool   // registers, spills and occupancy are demanded; else they are reported
+	Judged  bool   // spills and occupancy are demanded; else they are reported
+	GCN     bool   // an AMD card of that architecture; others have RDNA
 }
 
 // Maker is whose compiler it is that makes the machine code.
@@ -34,19 +35,19 @@ const (
 
 // Cards are all of them.
 var Cards = []Card{
-	{"polaris10", "AMD RX 480 (GCN 4)", AMD, "trixie", "RADV POLARIS10", false, true},
-	{"navi21", "AMD RX 6800 (RDNA 2)", AMD, "trixie", "RADV NAVI21", false, true},
-	{"navi31", "AMD RX 7900 (RDNA 3)", AMD, "trixie", "RADV NAVI31", true, true},
-	{"gfx1201", "AMD RX 9070 (RDNA 4)", AMD, "trixie", "RADV GFX1201", false, true},
-	{"turing", "NVIDIA Turing", NVIDIA, "trixie", "NVK", false, false},
-	{"ampere", "NVIDIA Ampere", NVIDIA, "trixie", "NVK", true, false},
-	{"ada", "NVIDIA Ada", NVIDIA, "sid", "NVK", false, false},
-	{"blackwell", "NVIDIA Blackwell", NVIDIA, "sid", "NVK", false, false},
-	{"gh100", "NVIDIA Hopper (GH100)", NVIDIA, "sid", "NVK", false, false},
-	{"m1", "Apple M1", Apple, "sid", "Apple", false, false},
-	{"adreno", "Qualcomm Adreno 740", Qualcomm, "sid", "Adreno", false, false},
-	{"dg2", "Intel Arc A770 (DG2)", Intel, "sid", "Intel", false, false},
-	{"tgl", "Intel Iris Xe (Tiger Lake)", Intel, "sid", "Intel", false, false},
+	{"polaris10", "AMD RX 480 (GCN 4)", AMD, "trixie", "RADV POLARIS10", false, true, true},
+	{"navi21", "AMD RX 6800 (RDNA 2)", AMD, "trixie", "RADV NAVI21", false, true, false},
+	{"navi31", "AMD RX 7900 (RDNA 3)", AMD, "trixie", "RADV NAVI31", true, true, false},
+	{"gfx1201", "AMD RX 9070 (RDNA 4)", AMD, "sid", "RADV GFX1201", false, true, false},
+	{"turing", "NVIDIA Turing", NVIDIA, "trixie", "NVK", false, false, false},
+	{"ampere", "NVIDIA Ampere", NVIDIA, "trixie", "NVK", true, false, false},
+	{"ada", "NVIDIA Ada", NVIDIA, "sid", "NVK", false, false, false},
+	{"blackwell", "NVIDIA Blackwell", NVIDIA, "sid", "NVK", false, false, false},
+	{"gh100", "NVIDIA Hopper (GH100)", NVIDIA, "sid", "NVK", false, false, false},
+	{"m1", "Apple M1", Apple, "sid", "Apple", false, false, false},
+	{"adreno", "Qualcomm Adreno 740", Qualcomm, "sid", "Adreno", false, false, false},
+	{"dg2", "Intel Arc A770 (DG2)", Intel, "sid", "Intel", false, true, false},
+	{"tgl", "Intel Iris Xe (Tiger Lake)", Intel, "sid", "Intel", false, true, false},
 }
 
 // Find returns the card of that name.
@@ -65,7 +66,7 @@ type Kernel struct {
 	Uses []string `json:"uses,omitempty"` // what dispatches it: "gpt2 f16 decode"; none: the conformance suite alone
 
 	Subgroup     int `json:"subgroup"`
-	Registers    int `json:"registers"` // of a lane, 32 bits each
+	Registers    int `json:"registers"` // of a lane, 32 bits each; of Intel those of a thread that are in use at once, 32 bytes each
 	Occupancy    int `json:"occupancy"` // subgroups that a SIMD unit (AMD) or multiprocessor (NVIDIA) holds at once, at most
 	Instructions int `json:"instructions"`
 	InFlight     int `json:"in_flight"` // bytes of global loads of a lane before the first wait, in the loop that loads most
