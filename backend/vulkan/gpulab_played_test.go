@@ -33,9 +33,10 @@ const (
 // lab is a played device, and what models and the conformance suite dispatched on it.
 type lab struct {
 	*Backend
-	t    *testing.T
-	use  string                   // what is being recorded
-	uses map[vk.Pipeline][]string // of each pipeline, in order
+	t     *testing.T
+	small bool                     // it can be given little memory
+	use   string                   // what is being recorded
+	uses  map[vk.Pipeline][]string // of each pipeline, in order
 }
 
 // TestPlayed records and submits models and the conformance suite on a device that computes
@@ -79,7 +80,7 @@ func TestPlayed(t *testing.T) {
 
 // openLab opens the only device there is.
 func openLab(t *testing.T, card gpulab.Card) *lab {
-	l := &lab{t: t, uses: map[vk.Pipeline][]string{}}
+	l := &lab{t: t, small: card.Small, uses: map[vk.Pipeline][]string{}}
 	messages := 0
 	var err error
 	l.Backend, err = Open(Options{
@@ -111,7 +112,7 @@ type labModel struct {
 	shape  string
 	dtypes []backend.DType
 	half   bool // it is trained in mixed precision too
-	vocab  int  // of what is trained, where it is less: played NVIDIA cards have 3 GiB
+	vocab  int  // of what is trained, and of all on small cards, where it is less: played NVIDIA cards have 3 GiB
 }
 
 var labModels = []labModel{
@@ -132,7 +133,7 @@ func (l *lab) load(s labModel, layers int, o checkpoint.LoadOptions) *model.Mode
 		l.t.Fatal(err)
 	}
 	c.Layers = cmp.Or(layers, c.Layers)
-	if o.Train && s.vocab > 0 {
+	if (o.Train || l.small) && s.vocab > 0 {
 		c.Vocab, c.BOS, c.EOS = s.vocab, nil, nil
 	}
 	random, err := checkpoint.Random(c, 1)
@@ -153,8 +154,8 @@ func (l *lab) load(s labModel, layers int, o checkpoint.LoadOptions) *model.Mode
 		need += uint64(w.Tensor.Buf.Size())
 	}
 	most := l.available() / 3 * 2
-	if l.limits.Unified { // some cards tell the host's memory and can be given 4 GiB
-		most = min(most, 2<<30)
+	if l.small {
+		most = min(most, 1<<30)
 	}
 	if layers == 0 && need > most {
 		l.t.Logf("%s as %v takes %s of %s: %d layers of it", s.shape, o.DType, bytesString(need), bytesString(most), fewLayers)
@@ -228,9 +229,13 @@ func (l *lab) train(s labModel) {
 	}
 	for _, d := range dtypes {
 		l.use = fmt.Sprintf("%s %v train", s.shape, d)
-		err := l.trainIn(s, fewLayers, d)
-		if errors.Is(err, backend.ErrOutOfMemory) {
-			l.t.Logf("%s of %d layers: %v: one layer of it", l.use, fewLayers, err)
+		layers := fewLayers
+		if l.small {
+			layers = 1
+		}
+		err := l.trainIn(s, layers, d)
+		if errors.Is(err, backend.ErrOutOfMemory) && layers > 1 {
+			l.t.Logf("%s of %d layers: %v: one layer of it", l.use, layers, err)
 			err = l.trainIn(s, 1, d)
 		}
 		l.must(err)

@@ -19,6 +19,7 @@ type Card struct {
 	Test    bool   // it belongs to make test; the others to make test-gpus
 	Judged  bool   // spills and occupancy are demanded; else they are reported
 	GCN     bool   // an AMD card of that architecture; others have RDNA
+	Small   bool   // it tells of more memory than it can be given
 }
 
 // Maker is whose compiler it is that makes the machine code.
@@ -35,19 +36,19 @@ const (
 
 // Cards are all of them.
 var Cards = []Card{
-	{"polaris10", "AMD RX 480 (GCN 4)", AMD, "trixie", "RADV POLARIS10", false, true, true},
-	{"navi21", "AMD RX 6800 (RDNA 2)", AMD, "trixie", "RADV NAVI21", false, true, false},
-	{"navi31", "AMD RX 7900 (RDNA 3)", AMD, "trixie", "RADV NAVI31", true, true, false},
-	{"gfx1201", "AMD RX 9070 (RDNA 4)", AMD, "sid", "RADV GFX1201", false, true, false},
-	{"turing", "NVIDIA Turing", NVIDIA, "trixie", "NVK", false, false, false},
-	{"ampere", "NVIDIA Ampere", NVIDIA, "trixie", "NVK", true, false, false},
-	{"ada", "NVIDIA Ada", NVIDIA, "sid", "NVK", false, false, false},
-	{"blackwell", "NVIDIA Blackwell", NVIDIA, "sid", "NVK", false, false, false},
-	{"gh100", "NVIDIA Hopper (GH100)", NVIDIA, "sid", "NVK", false, false, false},
-	{"m1", "Apple M1", Apple, "sid", "Apple", false, false, false},
-	{"adreno", "Qualcomm Adreno 740", Qualcomm, "sid", "Adreno", false, false, false},
-	{"dg2", "Intel Arc A770 (DG2)", Intel, "sid", "Intel", false, true, false},
-	{"tgl", "Intel Iris Xe (Tiger Lake)", Intel, "sid", "Intel", false, true, false},
+	{"polaris10", "AMD RX 480 (GCN 4)", AMD, "trixie", "RADV POLARIS10", false, true, true, false},
+	{"navi21", "AMD RX 6800 (RDNA 2)", AMD, "trixie", "RADV NAVI21", false, true, false, false},
+	{"navi31", "AMD RX 7900 (RDNA 3)", AMD, "trixie", "RADV NAVI31", true, true, false, false},
+	{"gfx1201", "AMD RX 9070 (RDNA 4)", AMD, "sid", "RADV GFX1201", false, true, false, false},
+	{"turing", "NVIDIA Turing", NVIDIA, "trixie", "NVK", false, false, false, false},
+	{"ampere", "NVIDIA Ampere", NVIDIA, "trixie", "NVK", true, false, false, false},
+	{"ada", "NVIDIA Ada", NVIDIA, "sid", "NVK", false, false, false, false},
+	{"blackwell", "NVIDIA Blackwell", NVIDIA, "sid", "NVK", false, false, false, false},
+	{"gh100", "NVIDIA Hopper (GH100)", NVIDIA, "sid", "NVK", false, false, false, false},
+	{"m1", "Apple M1", Apple, "sid", "Apple", false, false, false, true},
+	{"adreno", "Qualcomm Adreno 740", Qualcomm, "sid", "Adreno", false, false, false, true},
+	{"dg2", "Intel Arc A770 (DG2)", Intel, "sid", "Intel", false, true, false, false},
+	{"tgl", "Intel Iris Xe (Tiger Lake)", Intel, "sid", "Intel", false, true, false, false},
 }
 
 // Find returns the card of that name.
