@@ -95,6 +95,10 @@ lint-watch: setup-watch
 bench: setup-run bin/bench ## speed of this machine, CPU and Vulkan (ARGS=…)
 	bin/bench $(ARGS)
 
+.PHONY: gpu-kit
+gpu-kit: setup-run ## a folder, bin/gpu-kit, that tests and measures a graphics card where no Go is: run.sh OUT, in six minutes
+	scripts/gpukit.sh bin/gpu-kit
+
 .PHONY: convert
 convert: setup-run bin/convert ## a checkpoint as GGUF, for llama.cpp and ollama, or as safetensors (ARGS="-m … -o …")
 	bin/convert $(ARGS)

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		os.Exit(child())
 	}
-	if os.Getenv(benchDevice) == "" && os.Getenv(playedCard) == "" {
+	if os.Getenv(benchDevice) == "" && os.Getenv(playedCard) == "" && os.Getenv(testDevice) == "" {
 		useDrivers()
 	}
 	cache, err := os.MkdirTemp("", "caldera-vulkan-test")

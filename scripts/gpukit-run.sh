@@ -1,0 +1,101 @@
+#!/bin/sh
+# run.sh OUT measures the graphics card of this machine, for six minutes at most, and writes what it finds into the folder
+# OUT, in eight files. Each step has a limit of its own, and its result is there when it ends: a step that fails, or
+# takes too long, costs the others nothing. CALDERA_KIT_SECONDS is the limit for all steps together. CALDERA_KIT_SHAPES is
+# the models to measure (gpt2,gpt2-xl); CALDERA_KIT_DEVICE a part of the device's name, which may be a software driver (the
+# best GPU).
+#
+# It needs a driver, sh and the coreutils. PyTorch is measured beside where python3 has it, on CUDA as graphs;
+# llama.cpp where node is there and CALDERA_LLAMA names node-llama-cpp.
+set -u
+kit=$(cd "$(dirname "$0")" && pwd)
+out=${1:?usage: run.sh OUT}
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
+begun=$(date +%s)
+total=${CALDERA_KIT_SECONDS:-360}
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+for p in bench vulkan.test; do gzip -dc "$kit/$p.gz" >"$work/$p" && chmod +x "$work/$p" || exit 1; done
+export XDG_CACHE_HOME="$work/cache" CALDERA_VULKAN_LOADER="$kit/libvulkan.so.1"
+
+log() { echo "$(($(date +%s) - begun)) s: $*" | tee -a "$out/log.txt"; }
+
+# step NAME SECONDS FILE COMMAND…: standard output goes to the end of FILE, standard error to log.txt. A command that takes
+# longer is told so, with the signal of Ctrl-C, upon which bench writes what it has; ten seconds later it is killed.
+step() {
+  name=$1 limit=$2 file=$3
+  shift 3
+  left=$((total - ($(date +%s) - begun) - 10))
+  [ "$limit" -le "$left" ] || limit=$left
+  if [ "$limit" -lt 5 ]; then
+    log "$name: left out, the time is over"
+    return 1
+  fi
+  log "$name: begins, at most $limit s"
+  timeout -k 10 -s INT "$limit" "$@" >>"$out/$file" 2>>"$out/log.txt"
+  code=$?
+  case $code in
+  0) log "$name: done" ;;
+  124 | 137) log "$name: not done after $limit s" ;;
+  *) log "$name: failed with exit code $code; the end of what it printed is above" ;;
+  esac
+  return $code
+}
+
+# hardware: is there a device that is no software driver?
+hardware() { "$work/bench" --backend=vulkan --list-devices --json 2>>"$out/log.txt" | grep -Eq '"kind": "(discrete|integrated|virtual)'; }
+
+# NVIDIA's driver in a container may lack its manifest for the loader.
+if [ -z "${CALDERA_KIT_DEVICE:-}" ] && ! hardware; then
+  for lib in libGLX_nvidia.so.0 libEGL_nvidia.so.0; do
+    printf '{"file_format_version": "1.0.0", "ICD": {"library_path": "%s", "api_version": "1.3.0"}}\n' "$lib" >"$work/nvidia.json"
+    if VK_DRIVER_FILES="$work/nvidia.json" hardware; then
+      export VK_DRIVER_FILES="$work/nvidia.json"
+      log "the loader found no manifest: $lib is named by one of ours"
+      break
+    fi
+  done
+fi
+
+device=--backend=vulkan
+[ -z "${CALDERA_KIT_DEVICE:-}" ] || device=--device=$CALDERA_KIT_DEVICE
+shapes=${CALDERA_KIT_SHAPES:-gpt2,gpt2-xl}
+first=${shapes%%,*} # the smaller one
+rest=${shapes#"$first"} rest=${rest#,}
+
+facts() {
+  "$work/bench" --version
+  "$work/bench" --list-devices
+  uname -a
+  grep -m 1 'model name' /proc/cpuinfo
+  nproc
+  nvidia-smi 2>&1 | head -n 30
+  ls /etc/vulkan/icd.d /usr/share/vulkan/icd.d /dev/dri 2>&1
+  ldconfig -p 2>/dev/null | grep -E 'nvidia|vulkan' | head -n 20
+  python3 -c 'import torch; print("PyTorch", torch.__version__, torch.cuda.is_available() and torch.cuda.get_device_name())' 2>&1 | tail -n 1
+  node --version 2>&1
+}
+export work
+log "Caldera's kit for $(uname -m), in $out"
+facts >"$out/device.txt" 2>&1
+log "device: $(sed -n '/vulkan/p' "$out/device.txt" | head -n 1)"
+
+bench() { # bench NAME SECONDS FILE COMMAND FLAGS…: of one command of bench, as JSON
+  name=$1 limit=$2 file=$3
+  shift 3
+  step "$name" "$limit" "$file" "$work/bench" "$@" -o json
+}
+conformance() { # conformance NAME SECONDS FLAGS…
+  name=$1 limit=$2
+  shift 2
+  step "$name" "$limit" conformance.txt env CALDERA_TEST_DEVICE="${CALDERA_KIT_DEVICE:-best}" "$work/vulkan.test" -test.run '^TestDeviceConforms$' "$@"
+}
+
+bench "speed of $first" 60 "first.json" $device --shape="$first" --dtype=f16,q8_0,q4_0 -p 512 -n 128 -r 3 --profile="$out/profile.json"
+conformance "conformance, quick" 45 -test.short
+[ -z "$rest" ] || bench "speed of $rest" 120 "rest.json" $device --shape="$rest" --dtype=f16,q8_0,q4_0 -p 512 -n 128 -r 3
+bench "beside PyTorch: $first" 40 "peers.json" peers $device --shape="$first" --dtype=f16 -p 512 -n 128 -r 3
+bench "training of $first in mixed precision" 50 "train.json" train $device --shape="$first" --dtype=f16 --batch=8 --time=512 -r 3 --no-ceilings
+conformance "conformance, full" 240
+log "all: $(ls "$out" | wc -l) files"
