@@ -79,7 +79,7 @@ facts() {
 export work
 log "Caldera's kit for $(uname -m), in $out"
 facts >"$out/device.txt" 2>&1
-log "device: $(sed -n '/vulkan/p' "$out/device.txt" | head -n 1)"
+log "device: $(grep '^vulkan:' "$out/device.txt" | head -n 1)"
 
 bench() { # bench NAME SECONDS FILE COMMAND FLAGS…: of one command of bench, as JSON
   name=$1 limit=$2 file=$3

@@ -37,6 +37,9 @@ type lab struct {
 	small bool                     // it can be given little memory
 	use   string                   // what is being recorded
 	uses  map[vk.Pipeline][]string // of each pipeline, in order
+
+	without  bool     // barriers are left out
+	messages []string // of the validation layer while they are
 }
 
 // TestPlayed records and submits models and the conformance suite on a device that computes
@@ -52,6 +55,7 @@ func TestPlayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := openLab(t, card)
+	l.mustNotice()
 	for _, m := range labModels {
 		for _, d := range m.dtypes {
 			l.generate(m, d)
@@ -86,7 +90,9 @@ func openLab(t *testing.T, card gpulab.Card) *lab {
 	l.Backend, err = Open(Options{
 		Validation: true,
 		OnMessage: func(text string) {
-			if messages++; messages <= 10 {
+			if l.without {
+				l.messages = append(l.messages, text)
+			} else if messages++; messages <= 10 {
 				t.Errorf("validation, while recording %q: %s", l.use, text)
 			}
 		},
@@ -94,7 +100,7 @@ func openLab(t *testing.T, card gpulab.Card) *lab {
 			if c.Kind == vk.Dispatch && l.use != "" && !slices.Contains(l.uses[c.Pipeline], l.use) {
 				l.uses[c.Pipeline] = append(l.uses[c.Pipeline], l.use)
 			}
-			return true
+			return !(l.without && c.Kind == vk.Barrier)
 		}},
 		played: true,
 	})
@@ -105,6 +111,22 @@ func openLab(t *testing.T, card gpulab.Card) *lab {
 		t.Fatalf("this is %s, expected %s", l.phys.Name, card.Device)
 	}
 	return l
+}
+
+// mustNotice leaves out the barriers between two ops, which the validation layer must notice.
+func (l *lab) mustNotice() {
+	l.t.Helper()
+	x, err := backend.New(l.Backend, backend.F32, 1024)
+	l.must(err)
+	defer x.Buf.Free()
+	l.must(l.Run(&backend.Add{Dst: x, A: x, B: x}))
+	l.without = true
+	err = l.Run(&backend.Add{Dst: x, A: x, B: x}, &backend.Add{Dst: x, A: x, B: x})
+	l.without = false
+	if err == nil || len(l.messages) == 0 || !strings.Contains(l.messages[0], "SYNC-HAZARD") {
+		l.t.Errorf("two ops without a barrier between them: the validation layer says %q (%v), expected a hazard", l.messages, err)
+	}
+	l.Backend.messages.list = nil
 }
 
 // labModel is a shape that is recorded, with matrices of these types.

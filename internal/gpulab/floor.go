@@ -16,10 +16,10 @@ type Floor struct {
 	Why    string
 }
 
-// floors are searched from the first to the last. Of AMD they are for RDNA, whose SIMD units
+// Floors are searched from the first to the last. Of AMD they are for RDNA, whose SIMD units
 // hold up to 32 subgroups as the driver counts; GCN's have a quarter of the registers for each
 // subgroup, and a quarter of the floor.
-var floors = []Floor{
+var Floors = []Floor{
 	{"attention", "Queries 1,", AMD, 16, "one query reads keys and values from memory once: half of what fits hides its latency"},
 	{"attention", "", AMD, 4, "a workgroup of one subgroup keeps up to 8 queries and their scores in 16 KiB of shared memory, so that a key is read once for all of them: four workgroups share the unit's part of it"},
 	{"attention_backward", "", AMD, 4, "as attention, with the gradients of the queries"},
@@ -32,7 +32,7 @@ var floors = []Floor{
 
 // floorOf is the row of the table for a kernel on a card.
 func floorOf(c Card, k Kernel) (f Floor, ok bool) {
-	for _, f := range floors {
+	for _, f := range Floors {
 		if f.Maker == c.Maker && (f.Source == k.Source() || f.Source == "*") && strings.Contains(k.Spec+",", f.Spec) {
 			if c.GCN {
 				f.Least /= 4
