@@ -1,9 +1,10 @@
 #!/bin/sh
 # run.sh OUT measures the graphics card of this machine, for six minutes at most, and writes what it finds into the folder
-# OUT, in eight files. Each step has a limit of its own, and its result is there when it ends: a step that fails, or
+# OUT, in seven files. Each step has a limit of its own, and its result is there when it ends: a step that fails, or
 # takes too long, costs the others nothing. CALDERA_KIT_SECONDS is the limit for all steps together. CALDERA_KIT_SHAPES is
-# the models to measure (gpt2,gpt2-xl); CALDERA_KIT_DEVICE a part of the device's name, which may be a software driver (the
-# best GPU).
+# the one or two models to measure (gpt2,gpt2-xl), CALDERA_KIT_SIZE the flags of bench that say how much (-p 512 -n 128 -r 3),
+# CALDERA_KIT_DEVICE a part of the device's name, which may be a software driver (the best GPU), CALDERA_KIT_RUN a command
+# that runs another, as scripts/gpulab.sh prints one, and the card.
 #
 # It needs a driver, sh and the coreutils. PyTorch is measured beside where python3 has it, on CUDA as graphs;
 # llama.cpp where node is there and CALDERA_LLAMA names node-llama-cpp.
@@ -12,7 +13,10 @@ kit=$(cd "$(dirname "$0")" && pwd)
 out=${1:?usage: run.sh OUT}
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
 begun=$(date +%s)
+to=$out # the folder of what a step prints
 total=${CALDERA_KIT_SECONDS:-360}
+size=${CALDERA_KIT_SIZE:--p 512 -n 128 -r 3}
+run=${CALDERA_KIT_RUN:-}
 
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -33,7 +37,7 @@ step() {
     return 1
   fi
   log "$name: begins, at most $limit s"
-  timeout -k 10 -s INT "$limit" "$@" >>"$out/$file" 2>>"$out/log.txt"
+  timeout -k 10 -s INT "$limit" "$@" >>"$to/$file" 2>>"$out/log.txt"
   code=$?
   case $code in
   0) log "$name: done" ;;
@@ -44,7 +48,7 @@ step() {
 }
 
 # hardware: is there a device that is no software driver?
-hardware() { "$work/bench" --backend=vulkan --list-devices --json 2>>"$out/log.txt" | grep -Eq '"kind": "(discrete|integrated|virtual)'; }
+hardware() { $run "$work/bench" --backend=vulkan --list-devices --json 2>>"$out/log.txt" | grep -Eq '"kind": "(discrete|integrated|virtual)'; }
 
 # NVIDIA's driver in a container may lack its manifest for the loader.
 if [ -z "${CALDERA_KIT_DEVICE:-}" ] && ! hardware; then
@@ -65,8 +69,8 @@ first=${shapes%%,*} # the smaller one
 rest=${shapes#"$first"} rest=${rest#,}
 
 facts() {
-  "$work/bench" --version
-  "$work/bench" --list-devices
+  $run "$work/bench" --version
+  $run "$work/bench" --list-devices
   uname -a
   grep -m 1 'model name' /proc/cpuinfo
   nproc
@@ -76,26 +80,47 @@ facts() {
   python3 -c 'import torch; print("PyTorch", torch.__version__, torch.cuda.is_available() and torch.cuda.get_device_name())' 2>&1 | tail -n 1
   node --version 2>&1
 }
-export work
 log "Caldera's kit for $(uname -m), in $out"
 facts >"$out/device.txt" 2>&1
 log "device: $(grep '^vulkan:' "$out/device.txt" | head -n 1)"
 
-bench() { # bench NAME SECONDS FILE COMMAND FLAGS…: of one command of bench, as JSON
-  name=$1 limit=$2 file=$3
+bench() { # bench NAME SECONDS FILE.json COMMAND FLAGS…: results of one command of bench, added to those in the file
+  name=$1 limit=$2 list=$3
   shift 3
-  step "$name" "$limit" "$file" "$work/bench" "$@" -o json
+  rm -f "$work/part"
+  to=$work && step "$name" "$limit" part $run "$work/bench" "$@" -o json
+  to=$out
+  [ -s "$work/part" ] || return 1
+  if [ -s "$out/$list" ]; then # both are arrays, of which the brackets stand on lines of their own
+    { sed '$d' "$out/$list" && echo , && sed 1d "$work/part"; } >"$work/all" && cat "$work/all" >"$out/$list"
+  else
+    cat "$work/part" >"$out/$list"
+  fi
+}
+speed() { # speed SHAPE DTYPE SECONDS FLAGS…
+  shape=$1 dtype=$2 seconds=$3
+  shift 3
+  bench "speed of $shape $dtype" "$seconds" speeds.json "$device" --shape="$shape" --dtype="$dtype" $size "$@"
+}
+beside() { # beside SHAPE SECONDS
+  bench "$1 beside PyTorch and llama.cpp" "$2" peers.json peers "$device" --shape="$1" --dtype=f16 $size
 }
 conformance() { # conformance NAME SECONDS FLAGS…
   name=$1 limit=$2
   shift 2
-  step "$name" "$limit" conformance.txt env CALDERA_TEST_DEVICE="${CALDERA_KIT_DEVICE:-best}" "$work/vulkan.test" -test.run '^TestDeviceConforms$' "$@"
+  step "$name" "$limit" conformance.txt env CALDERA_TEST_DEVICE="${CALDERA_KIT_DEVICE:-best}" \
+    $run "$work/vulkan.test" -test.v -test.run '^TestDeviceConforms$' "$@"
 }
 
-bench "speed of $first" 60 "first.json" $device --shape="$first" --dtype=f16,q8_0,q4_0 -p 512 -n 128 -r 3 --profile="$out/profile.json"
+speed "$first" f16 45 --profile="$out/profile.json"
 conformance "conformance, quick" 45 -test.short
-[ -z "$rest" ] || bench "speed of $rest" 120 "rest.json" $device --shape="$rest" --dtype=f16,q8_0,q4_0 -p 512 -n 128 -r 3
-bench "beside PyTorch: $first" 40 "peers.json" peers $device --shape="$first" --dtype=f16 -p 512 -n 128 -r 3
-bench "training of $first in mixed precision" 50 "train.json" train $device --shape="$first" --dtype=f16 --batch=8 --time=512 -r 3 --no-ceilings
+speed "$first" q8_0 25
+speed "$first" q4_0 25
+[ -z "$rest" ] || speed "$rest" f16 60
+beside "$first" 40
+bench "training of $first in mixed precision" 50 train.json train "$device" --shape="$first" --dtype=f16 --batch=8 --time=512 -r 3 --no-ceilings
+for dtype in q8_0 q4_0; do [ -z "$rest" ] || speed "$rest" "$dtype" 60; done
+[ -z "$rest" ] || beside "$rest" 60
 conformance "conformance, full" 240
+rm -f "$out"/*.tmp
 log "all: $(ls "$out" | wc -l) files"

@@ -5,7 +5,7 @@
 # Debian's package mesa-drm-shim plays the kernel's side of a graphics card. Mesa's drivers open it with that card's
 # limits, and compile, record and submit as ever; a submit does nothing, memory keeps what it held. So this shows what
 # drivers say of our shaders and calls, and what their compilers make of them, never results or speed. For Intel's cards
-# the project has a preload of its own (i915.c).
+# the project has a preload of its own (gpulab/i915.c).
 #
 # RELEASE is trixie, Debian 13, or sid, which has newer drivers and more cards, and moves. Packages with all the
 # libraries that they need (100 MB each) are unpacked into the cache (scripts/debian.sh), and run there by their own
@@ -36,11 +36,11 @@ if [ ! -d "$cache/debian" ]; then
 fi
 
 # What is ours may change while the packages stay: its name tells what it was made of.
-made=$cache/run-$(cat "$0" "$here/i915.c" | sha256sum | cut -c1-16)
+made=$cache/run-$(cat "$0" "$here/gpulab/i915.c" | sha256sum | cut -c1-16)
 if [ ! -x "$made/run" ]; then
   tmp=$(mktemp -d "$cache/new.XXXXXX")
   if [ "$release" = sid ]; then
-    gcc -std=gnu11 -O1 -Wall -Werror -shared -fPIC -I "$cache/debian/usr/include/libdrm" -idirafter "$cache/debian/usr/include" -o "$tmp/i915.so" "$here/i915.c" -ldl ||
+    gcc -std=gnu11 -O1 -Wall -Werror -shared -fPIC -I "$cache/debian/usr/include/libdrm" -idirafter "$cache/debian/usr/include" -o "$tmp/i915.so" "$here/gpulab/i915.c" -ldl ||
       die "i915.c does not compile with the header of $release"
   fi
   cat >"$tmp/run" <<'RUN'
