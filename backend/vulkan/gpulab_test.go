@@ -20,6 +20,7 @@ import (
 // for those of make test; CALDERA_GPUS_REPORT a file for what was
 // seen on cards that passed.
 func TestGPUs(t *testing.T) {
+	t.Parallel()
 	asked := os.Getenv("CALDERA_GPUS")
 	reports := map[string]gpulab.Report{}
 	for _, c := range gpulab.Cards {
