@@ -171,7 +171,7 @@ typedef struct {
 	uint8_t device_uuid[16];
 	char driver_name[256], driver_info[256];
 	uint32_t subgroup_size, subgroup_stages, subgroup_operations;
-	uint32_t min_subgroup, max_subgroup, max_subgroups, required_subgroup_stages;
+	uint32_t min_subgroup, max_subgroup, required_subgroup_stages;
 	uint64_t max_memory_allocation_size, max_buffer_size;
 	uint32_t cooperative_matrix_stages;
 	uint32_t features;

@@ -122,7 +122,6 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	out->subgroup_operations = subgroup.operations;
 	out->min_subgroup = sizes.min;
 	out->max_subgroup = sizes.max;
-	out->max_subgroups = sizes.max_subgroups;
 	out->required_subgroup_stages = sizes.stages;
 	out->max_memory_allocation_size = maintenance3.max_allocation;
 	out->max_buffer_size = maintenance4.max_buffer;

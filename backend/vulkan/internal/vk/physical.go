@@ -53,9 +53,9 @@ type Subgroup struct {
 	Compute    bool        // compute shaders may use Operations
 	Operations SubgroupOps // the kinds of operation that the device has
 
-	// A compute pipeline may name a subgroup size, a power of two from Min to Max, if the
-	// workgroup has at most MaxSubgroups of it. All are 0 without the feature SubgroupSizeControl.
-	Min, Max, MaxSubgroups int
+	// A compute pipeline may ask for a subgroup size, a power of two from Min to Max. Both are
+	// 0 without the feature SubgroupSizeControl.
+	Min, Max int
 }
 
 // MatrixShape is a shape of cooperative matrices: in a compute shader a subgroup can
@@ -221,7 +221,7 @@ func (i *Instance) describe(h binding.PhysicalDevice) (*PhysicalDevice, error) {
 		Operations: SubgroupOps(info.subgroup_operations),
 	}
 	if p.Features.SubgroupSizeControl && info.required_subgroup_stages&compute != 0 {
-		p.Subgroup.Min, p.Subgroup.Max, p.Subgroup.MaxSubgroups = int(info.min_subgroup), int(info.max_subgroup), int(info.max_subgroups)
+		p.Subgroup.Min, p.Subgroup.Max = int(info.min_subgroup), int(info.max_subgroup)
 	}
 	if p.Features.CooperativeMatrix && info.cooperative_matrix_stages&compute != 0 {
 		p.Matrices = i.matrixShapes(ph)
