@@ -139,7 +139,7 @@ func TestBatchBits(t *testing.T) {
 	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
 		for _, dir := range []string{"gpt2-tiny", "llama-grouped"} {
 			m := gpttest.Load(t, b, "testdata/"+dir, backend.F32)
-			run := func(others int, permute bool) []gpt.Token {
+			run := func(others int, permute bool) (tokens []gpt.Token, blocks []int) {
 				batch := newBatch(t, m, gpt.BatchOptions{Sequences: 8, Context: 40, Block: 4, Chunk: 16})
 				if permute { // which blocks are free, and in which order
 					var held []*gpt.Sequence
@@ -167,16 +167,29 @@ func TestBatchBits(t *testing.T) {
 					}
 					admit(t, batch, prompt, gpt.Options{Predict: 40, IgnoreEOS: true})
 				}
-				return tokensOf(collectAll(t, batch)[s])
+				for e, err := range batch.Run(t.Context()) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if e.Sequence == s {
+						tokens = append(tokens, *e.Token)
+						blocks = append(blocks, s.BlockNumbers()...)
+					}
+				}
+				return tokens, blocks
 			}
-			want := run(1, false)
+			want, blocks := run(1, false)
 			for _, c := range []struct {
 				what    string
 				others  int
 				permute bool
 			}{{"nothing is changed", 1, false}, {"others hold other tokens", 7, false}, {"blocks have other numbers", 1, true}} {
-				if got := run(c.others, c.permute); !reflect.DeepEqual(got, want) {
+				got, has := run(c.others, c.permute)
+				if !reflect.DeepEqual(got, want) {
 					t.Errorf("%s, %s: the sequence has other bits", dir, c.what)
+				}
+				if slices.Equal(has, blocks) == c.permute {
+					t.Errorf("%s, %s: the sequence has blocks %v, before %v", dir, c.what, has[:5], blocks[:5])
 				}
 			}
 		}
@@ -258,7 +271,7 @@ func TestFork(t *testing.T) {
 		// The one that reads the prompt ends before it is read: another goes on.
 		first := admit(t, batch, prompt, sampled(0, 9))
 		second, third := fork(t, first, sampled(1, 9)), fork(t, first, sampled(2, 9))
-		other = admit(t, batch, []int{1}, sampled(7, 2))
+		admit(t, batch, []int{1}, sampled(7, 2))
 		if _, err := batch.Step(t.Context()); err != nil || len(first.Tokens()) > len(prompt) {
 			t.Fatalf("%v, or the prompt was read at once", err)
 		}
@@ -310,6 +323,47 @@ func TestBatchFairness(t *testing.T) {
 	admit(t, batch, sequence(50, 250), gpt.Options{Predict: 1})
 	if events, err := batch.Step(t.Context()); err != nil || len(events) != 1 || events[0].End != gpt.Limit {
 		t.Errorf("a prompt for which nobody waits gave %v, %v after a step", events, err)
+	}
+}
+
+// TestPrefill reads prompts while a sequence that has read its own waits, and expects of
+// each what it draws otherwise.
+func TestPrefill(t *testing.T) {
+	_, m := tiny(t)
+	batch := newBatch(t, m, gpt.BatchOptions{Sequences: 3, Chunk: 8})
+	o := gpt.Options{Predict: 4, IgnoreEOS: true}
+	first := admit(t, batch, []int{1}, o)
+	prefill := func(want ...*gpt.Sequence) {
+		t.Helper()
+		events, err := batch.Prefill(t.Context())
+		var got []*gpt.Sequence
+		for _, e := range events {
+			got = append(got, e.Sequence)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d events, %v; expected %d", len(got), err, len(want))
+		}
+	}
+	prefill(first)
+	prefill()
+	long, short := admit(t, batch, sequence(50, 250), o), admit(t, batch, sequence(3, 250), o)
+	prefill(long, short) // nobody waits for a token: all of the prompts at once
+	prefill()
+	all := []*gpt.Sequence{first, long, short}
+	for _, s := range all {
+		if s.Generated() != 1 {
+			t.Errorf("%d tokens were drawn, expected 1", s.Generated())
+		}
+	}
+	collectAll(t, batch)
+	for i, n := range []int{1, 50, 3} {
+		got := all[i].Tokens()
+		alone := newBatch(t, m, gpt.BatchOptions{Sequences: 3})
+		s := admit(t, alone, got[:n], o)
+		collectAll(t, alone)
+		if !slices.Equal(got, s.Tokens()) || len(got) != n+4 {
+			t.Errorf("a prompt of %d tokens: %v, expected %v", n, got, s.Tokens())
+		}
 	}
 }
 

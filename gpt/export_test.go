@@ -1,14 +1,15 @@
 package gpt
 
 import (
-	"caldera/backend"
+	"slices"
+
 	"caldera/gpt/model"
 	"caldera/nn"
 )
 
-// NewEvaluatorInChunks returns one that reads up to chunk tokens at once.
-func NewEvaluatorInChunks(m *model.Model, window, chunk int) (*Evaluator, error) {
-	return newEvaluator(m, window, chunk, backend.None)
+// NewEvaluatorInChunks returns one that reads up to chunk tokens of a text at once.
+func NewEvaluatorInChunks(m *model.Model, o EvaluatorOptions, chunk int) (*Evaluator, error) {
+	return newEvaluator(m, o, chunk)
 }
 
 // SetMaxWatching changes maxWatching until undo is called.
@@ -20,6 +21,9 @@ func SetMaxWatching(bytes int) (undo func()) {
 
 // Parameters are what the trainer changes.
 func (tr *Trainer) Parameters() []nn.Parameter { return tr.params.List }
+
+// BlockNumbers are those of a sequence's blocks.
+func (s *Sequence) BlockNumbers() []int { return slices.Clone(s.blocks) }
 
 // What breaks a batch.
 
