@@ -91,7 +91,7 @@ func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
 	defer p.dev.DestroyShaderModule(module)
 	handle, err := p.dev.CreateComputePipeline(vk.PipelineInfo{
 		Module: module, Layout: l.pipeline, Cache: p.cache, Spec: shaders.Words(s.spec),
-		Subgroup: p.subgroup(s), FullSubgroups: s.variant.Matrix,
+		Subgroup: p.subgroup(s.variant), FullSubgroups: s.variant.Matrix,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compiling it with constants %+v: %w", s.spec, err)
@@ -105,16 +105,13 @@ func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
 // subgroup returns the subgroup size that a pipeline asks for: that on which kernels rely
 // which use subgroup operations. Else it is 0, as it is on devices that cannot be asked:
 // there the self-test tells what they do.
-func (p *pipelines) subgroup(s pipelineSpec) int {
+func (p *pipelines) subgroup(v *shaders.Variant) int {
 	size := 0
-	switch v := s.variant; {
+	switch {
 	case v.Matrix:
 		size = int(p.limits.MatrixSubgroup)
 	case v == selftestVariant(), slices.Contains(v.Defines, "SUBGROUP"):
 		size = int(p.limits.SubgroupSize)
-		if vec, ok := s.spec.(shaders.LinearVecSpec); ok && vec.Rows > 2 && p.limits.FewRegisters {
-			size = p.limits.SubgroupRange[0] // fewer lanes have more registers each; the kernel takes any size
-		}
 	}
 	if size < p.limits.SubgroupRange[0] || size > p.limits.SubgroupRange[1] {
 		return 0

@@ -25,7 +25,8 @@ var Floors = []Floor{
 	{"attention_backward", "", AMD, 4, "as attention, with the gradients of the queries"},
 	{"linear", "", AMD, 12, "a tile of 64×64 takes 16 sums in each of 256 invocations, one of 128×128 takes 64: more registers are more reuse, and 12 leave 80 for each"},
 	{"linear_matrix", "", AMD, 8, "sums of a tile lie in the registers of few subgroups; a matrix instruction takes as long as many others"},
-	{"linear_vec", "", AMD, 8, "four rows of four outputs are 16 sums of four parts; each lane has at least 48 bytes in flight, 24 KiB in 8 subgroups"},
+	{"linear_vec", "", AMD, 8, "four outputs are sums of four parts; each lane has at least 48 bytes in flight, 24 KiB in 8 subgroups"},
+	{"linear_rows", "", AMD, 8, "up to 16 rows of two outputs are 32 sums of four parts, each added up in shared memory"},
 	{"linear_vec_t", "", AMD, 16, "bound by memory: half of what fits hides its latency"},
 	{"*", "", AMD, 16, "bound by memory, with few registers: half of what fits hides its latency"},
 }
