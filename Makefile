@@ -99,6 +99,10 @@ bench: setup-run bin/bench ## speed of this machine, CPU and Vulkan (ARGS=…)
 gpu-kit: setup-run ## a folder, bin/gpu-kit, that tests and measures a graphics card where no Go is: run.sh OUT, in six minutes
 	scripts/gpukit.sh bin/gpu-kit
 
+.PHONY: gpu-kit-llama
+gpu-kit-llama: ## a folder beside it, bin/gpu-kit-llama, with which run.sh measures llama.cpp on Vulkan too (npm fetches 300 MB)
+	scripts/gpukit.sh bin/gpu-kit llama
+
 .PHONY: convert
 convert: setup-run bin/convert ## a checkpoint as GGUF, for llama.cpp and ollama, or as safetensors (ARGS="-m … -o …")
 	bin/convert $(ARGS)

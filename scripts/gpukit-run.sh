@@ -7,7 +7,8 @@
 # that runs another, as scripts/gpulab.sh prints one, and the card.
 #
 # It needs a driver, sh and the coreutils. PyTorch is measured beside where python3 has it, on CUDA as graphs;
-# llama.cpp where node is there and CALDERA_LLAMA names node-llama-cpp.
+# llama.cpp where the folder of make gpu-kit-llama lies beside this one, or where node is there and CALDERA_LLAMA names
+# node-llama-cpp. CALDERA_KIT_ONLY is a word of the names of those steps that are run (beside, conformance); all otherwise.
 set -u
 kit=$(cd "$(dirname "$0")" && pwd)
 out=${1:?usage: run.sh OUT}
@@ -21,6 +22,9 @@ run=${CALDERA_KIT_RUN:-}
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 for p in bench vulkan.test; do gzip -dc "$kit/$p.gz" >"$work/$p" && chmod +x "$work/$p" || exit 1; done
+if [ -r "$kit-llama/llama.tar.xz" ] && mkdir "$work/llama" && tar -xJf "$kit-llama/llama.tar.xz" -C "$work/llama"; then
+  export PATH="$work/llama/bin:$PATH" CALDERA_LLAMA="$work/llama/node_modules/node-llama-cpp"
+fi
 export XDG_CACHE_HOME="$work/cache" CALDERA_VULKAN_LOADER="$kit/libvulkan.so.1"
 
 log() { echo "$(($(date +%s) - begun)) s: $*" | tee -a "$out/log.txt"; }
@@ -30,6 +34,7 @@ log() { echo "$(($(date +%s) - begun)) s: $*" | tee -a "$out/log.txt"; }
 step() {
   name=$1 limit=$2 file=$3
   shift 3
+  case $name in *"${CALDERA_KIT_ONLY:-}"*) ;; *) return 0 ;; esac
   left=$((total - ($(date +%s) - begun) - 10))
   [ "$limit" -le "$left" ] || limit=$left
   if [ "$limit" -lt 5 ]; then

@@ -20,7 +20,7 @@ type Floor struct {
 // hold up to 32 subgroups as the driver counts; GCN's have a quarter of the registers for each
 // subgroup, and a quarter of the floor.
 var Floors = []Floor{
-	{"attention", "Queries 1,", AMD, 16, "one query reads keys and values from memory once: half of what fits hides its latency"},
+	{"attention", "Queries 1,", AMD, 12, "one query reads keys and values from memory once; four keys at a time share what is read of it, in up to 120 registers"},
 	{"attention", "", AMD, 4, "a workgroup of one subgroup keeps up to 8 queries and their scores in 16 KiB of shared memory, so that a key is read once for all of them: four workgroups share the unit's part of it"},
 	{"attention_backward", "", AMD, 4, "as attention, with the gradients of the queries"},
 	{"linear", "", AMD, 12, "a tile of 64×64 takes 16 sums in each of 256 invocations, one of 128×128 takes 64: more registers are more reuse, and 12 leave 80 for each"},

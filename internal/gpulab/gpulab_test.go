@@ -127,7 +127,7 @@ func TestJudge(t *testing.T) {
 		{"navi31", low, "holds 7 subgroups of 60 registers, expected at least 8"},
 		{"polaris10", low, ""}, // which has a quarter of the registers
 		{"navi31", prefill, ""},
-		{"navi31", decode, "expected at least 16"},
+		{"navi31", decode, "expected at least 12"},
 		{"dg2", spilled, "spilled"},
 		{"ampere", spilled, ""}, // is not judged
 	} {
