@@ -110,8 +110,25 @@ func (e *env) must(err error, doing string) {
 		e.tally.lost = err
 	}
 	if err != nil {
-		e.Fatalf("%s/%s: %v", e.name, doing, err)
+		e.fatal("%s/%s: %v", e.name, doing, err)
 	}
+}
+
+// report is Errorf for what is wrong whatever the backend computes.
+func (e *env) report(format string, args ...any) {
+	if d, ok := e.reporter.(deaf); ok {
+		d.t.Errorf(format, args...)
+		return
+	}
+	e.Errorf(format, args...)
+}
+
+// fatal is Fatalf for what is wrong whatever the backend computes.
+func (e *env) fatal(format string, args ...any) {
+	if d, ok := e.reporter.(deaf); ok {
+		d.t.Errorf(format, args...)
+	}
+	e.Fatalf(format, args...)
 }
 
 func (e *env) alloc(size int) backend.Buffer {
@@ -136,7 +153,7 @@ func (c check) do(e *env) {
 				panic(p)
 			}
 			stack := debug.Stack()
-			e.Errorf("%s: panic: %v; a backend must return an error instead\n%s", c.name, p, stack[:min(len(stack), 3000)])
+			e.report("%s: panic: %v; a backend must return an error instead\n%s", c.name, p, stack[:min(len(stack), 3000)])
 		}
 	}()
 	c.run(e)

@@ -106,6 +106,14 @@ func encodeRuns(e *encoder, op *backend.Attention) error {
 	})
 }
 
+// attentionQueries is how many queries a workgroup takes at most.
+func (l *Limits) attentionQueries() int {
+	if l.FewRegisters {
+		return 4
+	}
+	return 8
+}
+
 // attentionLanes is the size of a workgroup for so many queries: a power of two.
 // On a software driver it is a subgroup; else more with a single query, where
 // a head's whole work falls to one workgroup.
@@ -128,7 +136,7 @@ func attentionLanes(l *Limits, queries int) int {
 func encodeAttentionPart(e *encoder, part, op *backend.Attention, firstHead, firstTime int) error {
 	l, size, time := e.limits(), op.HeadSize(), part.Q.Dim(2)
 	queries := 1
-	for queries < min(time, 8) {
+	for queries < min(time, l.attentionQueries()) {
 		queries *= 2
 	}
 	lanes := attentionLanes(l, queries)

@@ -31,10 +31,16 @@ type Limits struct {
 	LargeTileEdge int
 	LargeTileSize int
 
+	// FewRegisters: a lane has fewer than the 128 registers (of 32 bits) that other GPUs have
+	// for it, so that kernels keep fewer sums in them.
+	FewRegisters bool
+
 	// Subgroups, as the driver advertises them. A kernel calls
 	// encoder.subgroups before it uses a variant with subgroup operations.
 	SubgroupSize       uint32 // invocations; 0: unknown
 	SubgroupArithmetic bool   // subgroupAdd and similar operations
+	SubgroupRange      [2]int // the least and the most invocations that a pipeline may ask for; 0: it cannot ask
+	MatrixSubgroup     uint32 // invocations of a subgroup that multiplies cooperative matrices; 0: unknown
 
 	// Matrix is M, N and K of the cooperative matrices (f16, sums in f32) that
 	// suit linear_matrix.comp best, as the driver advertises them. It is all 0 if
@@ -58,18 +64,41 @@ var matrixWanted = vk.Features{
 	FullSubgroups:       true,
 }
 
-// features returns the features that a device is opened with. Only
-// linear_matrix.comp needs any.
+// features returns the features that a device is opened with: those that
+// linear_matrix.comp needs, and that pipelines may ask for a subgroup size.
 func features(p *vk.PhysicalDevice) vk.Features {
 	if len(p.Matrices) > 0 && p.Features.And(matrixWanted) == matrixWanted {
 		return matrixWanted
 	}
-	return vk.Features{}
+	return vk.Features{SubgroupSizeControl: true}
+}
+
+// intel is a PCI vendor.
+const intel = 0x8086
+
+// subgroupSizes returns the sizes of subgroups that pipelines ask for: the one that the
+// driver advertises, but on Intel 16, and the least for cooperative matrices. Intel's
+// driver advertises 32, and compiles for what the shader has registers for unless it is
+// asked for a size.
+func subgroupSizes(p *vk.PhysicalDevice) (general, matrix int) {
+	s := p.Subgroup
+	if p.VendorID == intel && s.Max > 0 {
+		return min(max(16, s.Min), s.Max), s.Min
+	}
+	return s.Size, s.Size
+}
+
+// fewRegisters reports whether the device is Intel's from before Xe2, as subgroups of 8 tell:
+// a thread has 4 KiB of registers, 64 for each of 16 lanes. With the tiles of other GPUs the
+// driver spills 20 to 100 of them, and with cooperative matrices 14 to 260.
+func fewRegisters(p *vk.PhysicalDevice) bool {
+	return p.VendorID == intel && p.Subgroup.Min <= 8
 }
 
 // limitsOf returns the limits of an open device, except Unified (see chooseMemory).
 func limitsOf(d *vk.Device) Limits {
 	p, s := &d.Physical.Limits, &d.Physical.Subgroup
+	general, matrix := subgroupSizes(d.Physical)
 	l := Limits{
 		BindingRange:   p.MaxStorageBufferRange &^ 15,
 		BindingAlign:   max(p.StorageBufferAlignment, 16),
@@ -87,11 +116,16 @@ func limitsOf(d *vk.Device) Limits {
 		LargeTileEdge: 256,
 		LargeTileSize: 256 * 128 * 128,
 
-		SubgroupSize:       uint32(s.Size),
+		SubgroupSize:       uint32(general),
+		MatrixSubgroup:     uint32(matrix),
+		FewRegisters:       fewRegisters(d.Physical),
 		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,
 
 		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
 		TimestampPeriod: p.TimestampPeriod,
+	}
+	if d.Features.SubgroupSizeControl {
+		l.SubgroupRange = [2]int{s.Min, s.Max}
 	}
 	for i := range l.WorkgroupSize {
 		l.WorkgroupSize[i] = uint32(p.MaxWorkGroupSize[i])
@@ -99,7 +133,7 @@ func limitsOf(d *vk.Device) Limits {
 	if p.MaxBufferSize > 0 {
 		l.AllocationSize = min(l.AllocationSize, p.MaxBufferSize)
 	}
-	if d.Features.And(matrixWanted) == matrixWanted {
+	if d.Features.And(matrixWanted) == matrixWanted && !l.FewRegisters {
 		l.Matrix = l.bestMatrix(d.Physical.Matrices)
 	}
 	for _, f := range texelFormats {

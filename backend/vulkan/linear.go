@@ -294,7 +294,7 @@ func (l *Limits) fitTiles() bool {
 func (e *encoder) chooseTile(o *linearOp) linearChoice {
 	rows, out := o.dst.Dim(2), o.dst.Dim(3)
 	// Twice as long an edge halves what is read, if there is work for all of the device.
-	if l := e.limits(); min(rows, out) >= l.LargeTileEdge && rows*out >= l.LargeTileSize && !e.smallMatrices(o) {
+	if l := e.limits(); min(rows, out) >= l.LargeTileEdge && rows*out >= l.LargeTileSize && !l.FewRegisters && !e.smallMatrices(o) {
 		return linearChoice{source: "linear", rows: 128, outs: 128, tile: 2}
 	}
 	return linearChoice{source: "linear", rows: 64, outs: 64, tile: 1}

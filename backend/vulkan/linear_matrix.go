@@ -54,17 +54,17 @@ func (l *Limits) matrixSpec(tiles shaders.LinearSpec) (_ shaders.LinearMatrixSpe
 	across, ok := l.matrixAcross(tiles.Size)
 	tiles.Lanes = 128 * tiles.Size
 	return shaders.LinearMatrixSpec{
-		LinearSpec: tiles, M: l.Matrix[0], N: l.Matrix[1], K: l.Matrix[2], Subgroup: l.SubgroupSize, Across: across,
+		LinearSpec: tiles, M: l.Matrix[0], N: l.Matrix[1], K: l.Matrix[2], Subgroup: l.MatrixSubgroup, Across: across,
 	}, ok
 }
 
 // matrixAcross is how many subgroups lie side by side in a tile of
 // linear_matrix.comp, so that each has about a square.
 func (l *Limits) matrixAcross(size uint32) (across uint32, ok bool) {
-	if l.SubgroupSize == 0 || 128*size%l.SubgroupSize != 0 {
+	if l.MatrixSubgroup == 0 || 128*size%l.MatrixSubgroup != 0 {
 		return 0, false
 	}
-	subgroups := 128 * size / l.SubgroupSize
+	subgroups := 128 * size / l.MatrixSubgroup
 	across = 1 << (bits.Len32(subgroups) / 2)
 	return across, l.matrixFits(size, across)
 }
@@ -77,10 +77,10 @@ func (l *Limits) matrixFits(size, across uint32) bool {
 	if m*n*k == 0 || (m|n|k)%8 != 0 || depth%k != 0 { // eights: see the shader
 		return false
 	}
-	tile, subgroups := 64*size, 128*size/l.SubgroupSize
+	tile, subgroups := 64*size, 128*size/l.MatrixSubgroup
 	along := subgroups / across
 	shared := 2*tile*(depth+8)*2 + subgroups*m*n*4
-	return along > 0 && along*across == subgroups && m*n%l.SubgroupSize == 0 &&
+	return along > 0 && along*across == subgroups && m*n%l.MatrixSubgroup == 0 &&
 		tile/along%m == 0 && tile/along >= m && tile/across%n == 0 && tile/across >= n &&
 		min(l.Invocations, l.WorkgroupSize[0]) >= 128*size && l.SharedMemory >= shared
 }

@@ -192,8 +192,8 @@ func TestMatrixLarge(t *testing.T) {
 // TestMatricesLie simulates devices that tell another size of subgroups than they have.
 func TestMatricesLie(t *testing.T) {
 	for name, clamp := range map[string]func(*Limits){
-		"twice": func(l *Limits) { l.SubgroupSize *= 2 },
-		"half":  func(l *Limits) { l.SubgroupSize /= 2 },
+		"twice": func(l *Limits) { l.MatrixSubgroup *= 2 },
+		"half":  func(l *Limits) { l.MatrixSubgroup /= 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := openMatrices(t, clamp)
@@ -206,7 +206,7 @@ func TestMatricesLie(t *testing.T) {
 }
 
 func TestMatrixFits(t *testing.T) {
-	usual := Limits{SubgroupSize: 32, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, SharedMemory: 48 << 10}
+	usual := Limits{MatrixSubgroup: 32, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, SharedMemory: 48 << 10}
 	for _, c := range []struct {
 		matrix   [3]uint32
 		subgroup uint32
@@ -224,7 +224,7 @@ func TestMatrixFits(t *testing.T) {
 		{[3]uint32{64, 64, 16}, 32, [2]uint32{}}, // larger than a subgroup's part
 	} {
 		l := usual
-		l.Matrix, l.SubgroupSize = c.matrix, c.subgroup
+		l.Matrix, l.MatrixSubgroup = c.matrix, c.subgroup
 		for i, want := range c.across {
 			if across, ok := l.matrixAcross(uint32(i + 1)); ok != (want > 0) || ok && across != want {
 				t.Errorf("matrices of %v, subgroups of %d, tiles of %d: %d across, %v, expected %d", c.matrix, c.subgroup, 64*(i+1), across, ok, want)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"caldera/backend/vulkan/internal/vk"
@@ -17,6 +18,7 @@ import (
 // compiled code is cached on disk (cache.go).
 type pipelines struct {
 	dev     *vk.Device
+	limits  *Limits
 	cache   vk.PipelineCache
 	path    string // of the cache file; empty: there is none
 	made    map[pipelineKey]*pipeline
@@ -56,8 +58,8 @@ type layoutKey struct {
 	push     int    // bytes of push constants
 }
 
-func newPipelines(dev *vk.Device, path string, key cacheKey) (*pipelines, error) {
-	p := &pipelines{dev: dev, path: path, made: map[pipelineKey]*pipeline{}, layouts: map[layoutKey]*layout{}}
+func newPipelines(dev *vk.Device, limits *Limits, path string, key cacheKey) (*pipelines, error) {
+	p := &pipelines{dev: dev, limits: limits, path: path, made: map[pipelineKey]*pipeline{}, layouts: map[layoutKey]*layout{}}
 	var err error
 	if data := readCache(path, key); data != nil {
 		if p.cache, err = dev.CreatePipelineCache(data); err == nil {
@@ -89,7 +91,7 @@ func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
 	defer p.dev.DestroyShaderModule(module)
 	handle, err := p.dev.CreateComputePipeline(vk.PipelineInfo{
 		Module: module, Layout: l.pipeline, Cache: p.cache, Spec: shaders.Words(s.spec),
-		FullSubgroups: s.variant.Matrix,
+		Subgroup: p.subgroup(s.variant), FullSubgroups: s.variant.Matrix,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compiling it with constants %+v: %w", s.spec, err)
@@ -98,6 +100,23 @@ func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
 	p.stats.CompileTime += time.Since(start)
 	p.made[key] = &pipeline{handle, l}
 	return p.made[key], nil
+}
+
+// subgroup returns the subgroup size that a pipeline asks for: that on which kernels rely
+// which use subgroup operations. Else it is 0, as it is on devices that cannot be asked:
+// there the self-test tells what they do.
+func (p *pipelines) subgroup(v *shaders.Variant) int {
+	size := 0
+	switch {
+	case v.Matrix:
+		size = int(p.limits.MatrixSubgroup)
+	case v == selftestVariant(), slices.Contains(v.Defines, "SUBGROUP"):
+		size = int(p.limits.SubgroupSize)
+	}
+	if size < p.limits.SubgroupRange[0] || size > p.limits.SubgroupRange[1] {
+		return 0
+	}
+	return size
 }
 
 func (p *pipelines) layout(v *shaders.Variant) (*layout, error) {

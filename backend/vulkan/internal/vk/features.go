@@ -20,6 +20,7 @@ type Features struct {
 	CooperativeMatrix   bool // VK_KHR_cooperative_matrix
 	MemoryModel         bool // the Vulkan memory model, which cooperative matrices need
 	MemoryModelDevice   bool // … with device scope
+	Executables         bool // VK_KHR_pipeline_executable_properties: pipelines are made so that Device.Executables tells of them
 }
 
 func (f Features) bits() (bits uint32) {

@@ -52,6 +52,10 @@ type Subgroup struct {
 	Size       int         // invocations of a subgroup
 	Compute    bool        // compute shaders may use Operations
 	Operations SubgroupOps // the kinds of operation that the device has
+
+	// A compute pipeline may ask for a subgroup size, a power of two from Min to Max. Both are
+	// 0 without the feature SubgroupSizeControl.
+	Min, Max int
 }
 
 // MatrixShape is a shape of cooperative matrices: in a compute shader a subgroup can
@@ -103,6 +107,7 @@ const (
 	extPortabilitySubset   = "VK_KHR_portability_subset"
 	extCooperativeMatrix   = "VK_KHR_cooperative_matrix"
 	extSubgroupSizeControl = "VK_EXT_subgroup_size_control"
+	extExecutables         = "VK_KHR_pipeline_executable_properties"
 )
 
 // never is above every version. It marks extensions that no version includes.
@@ -122,6 +127,7 @@ var optional = []struct {
 	{C.CVK_HAS_COOPERATIVE_MATRIX, never, extCooperativeMatrix},
 	{C.CVK_HAS_MEMORY_MODEL, MakeVersion(1, 2, 0), "VK_KHR_vulkan_memory_model"},
 	{C.CVK_HAS_MEMORY_BUDGET, never, extMemoryBudget},
+	{C.CVK_HAS_EXECUTABLES, never, extExecutables},
 }
 
 // version returns the Vulkan version to use: the device's, at most the one for
@@ -213,6 +219,9 @@ func (i *Instance) describe(h binding.PhysicalDevice) (*PhysicalDevice, error) {
 		Size:       int(info.subgroup_size),
 		Compute:    info.subgroup_stages&compute != 0,
 		Operations: SubgroupOps(info.subgroup_operations),
+	}
+	if p.Features.SubgroupSizeControl && info.required_subgroup_stages&compute != 0 {
+		p.Subgroup.Min, p.Subgroup.Max = int(info.min_subgroup), int(info.max_subgroup)
 	}
 	if p.Features.CooperativeMatrix && info.cooperative_matrix_stages&compute != 0 {
 		p.Matrices = i.matrixShapes(ph)
