@@ -16,7 +16,7 @@ import (
 // pipelines compiles each compute pipeline when it is first used. The driver's
 // compiled code is cached on disk (cache.go).
 type pipelines struct {
-	dev     *vk.Device
+	dev     driver
 	cache   vk.PipelineCache
 	path    string // of the cache file; empty: there is none
 	made    map[pipelineKey]*pipeline
@@ -56,7 +56,7 @@ type layoutKey struct {
 	push     int    // bytes of push constants
 }
 
-func newPipelines(dev *vk.Device, path string, key cacheKey) (*pipelines, error) {
+func newPipelines(dev driver, path string, key cacheKey) (*pipelines, error) {
 	p := &pipelines{dev: dev, path: path, made: map[pipelineKey]*pipeline{}, layouts: map[layoutKey]*layout{}}
 	var err error
 	if data := readCache(path, key); data != nil {

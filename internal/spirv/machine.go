@@ -29,10 +29,18 @@ func NewMemory(bytes int, seed uint64) *Memory {
 // Size is the number of bytes.
 func (m *Memory) Size() int { return 4 * len(m.words) }
 
-// Read copies bytes of the memory to a host.
-func (m *Memory) Read(to []byte, at int) {
-	for i := 0; i+4 <= len(to); i += 4 {
-		binary.LittleEndian.PutUint32(to[i:], m.words[(at+i)/4])
+// Read copies bytes of the memory to the host.
+func (m *Memory) Read(to []byte, at int) { m.bytes(to, at) }
+
+func (m *Memory) bytes(to []byte, at int) {
+	i := 0
+	if at%4 == 0 {
+		for ; i+4 <= len(to); i += 4 {
+			binary.LittleEndian.PutUint32(to[i:], m.words[(at+i)/4])
+		}
+	}
+	for ; i < len(to); i++ {
+		to[i] = byte(m.words[(at+i)/4] >> (8 * ((at + i) % 4)))
 	}
 }
 
@@ -57,6 +65,7 @@ type Machine struct {
 	rng     *rand.Rand
 	serial  uint32 // of the last workgroup or transfer
 	ordered uint64 // what has a lower serial number comes before what is next
+	since   Kinds  // of commands since the last barrier
 	reports []Report
 	known   map[reportKey]int
 
@@ -66,36 +75,67 @@ type Machine struct {
 
 // NewMachine makes a machine. The seed chooses the order of workgroups and subgroups.
 func NewMachine(seed uint64) *Machine {
-	return &Machine{rng: rand.New(rand.NewPCG(seed, 1)), ordered: 1, known: map[reportKey]int{}}
+	return &Machine{rng: rand.New(rand.NewPCG(seed, 1)), serial: 1, ordered: 2, known: map[reportKey]int{}}
 }
 
-// Barrier orders all that was dispatched and transferred before what comes next.
-func (m *Machine) Barrier() { m.ordered = uint64(m.serial) + 1 }
+// Kinds are kinds of commands that a pipeline barrier waits for.
+type Kinds uint8
 
-// transfers are the instructions that races of transfers are reported with.
-var transfers = [...]*inst{reads: {word: -1}, writes: {word: -2}}
+// Kinds of commands.
+const (
+	Shaders Kinds = 1 << iota
+	Transfers
+)
 
-// Put is a transfer into a memory: the host's write, a fill, or the second half of a copy. what names it in reports.
-func (m *Machine) Put(to *Memory, at int, words []uint32, what string) {
-	m.serial++
-	now := stamp(m.serial, 0, 0, 0)
-	for i, w := range words {
-		c := &to.cells[at/4+i]
-		if with := c.races(writes, now, now, m.ordered, 1); with != "" {
-			m.transferRace(transfers[writes], "%s at byte %d of a buffer, and a %s before it that no pipeline barrier orders", what, at+4*i, with)
-		}
-		to.words[at/4+i], c.write = w, now
+// Serial numbers workgroups and transfers, in the order in which they ran.
+type Serial uint32
+
+// Serial is the number of the last one.
+func (m *Machine) Serial() Serial { return Serial(m.serial) }
+
+// Barrier orders all commands of these kinds before what comes next. Commands of the other kind must be none since
+// the last barrier, or nothing is ordered: a pipeline barrier that misses one has no other use.
+func (m *Machine) Barrier(of Kinds) {
+	if m.since&^of == 0 {
+		m.ordered, m.since = uint64(m.serial)+1, 0
 	}
 }
 
-// Get is the first half of a copy.
-func (m *Machine) Get(from *Memory, at, words int, what string) []uint32 {
+// transfer is the instruction that races of transfers are reported with.
+var transfer = &inst{word: -1}
+
+// Put is a transfer into a memory: an update, a fill, or the second half of a copy. what names it in reports. Offset
+// and length are multiples of 4.
+func (m *Machine) Put(to *Memory, at int, data []byte, what string) error {
+	if at < 0 || at%4 != 0 || len(data)%4 != 0 || at+len(data) > to.Size() {
+		return fmt.Errorf("spirv: %s of %d bytes at %d of a memory of %d", what, len(data), at, to.Size())
+	}
 	m.serial++
+	m.since |= Transfers
 	now := stamp(m.serial, 0, 0, 0)
-	for i := range words {
-		c := &from.cells[at/4+i]
+	for i := 0; i < len(data); i += 4 {
+		c := &to.cells[(at+i)/4]
+		if with := c.races(writes, now, now, m.ordered, 1); with != "" {
+			m.transferRace("%s writes byte %d of a buffer: no pipeline barrier orders it after a %s", what, at+i, with)
+		}
+		to.words[(at+i)/4], c.write = binary.LittleEndian.Uint32(data[i:]), now
+	}
+	return nil
+}
+
+// Copy copies bytes. What was not written before counts as not written behind it.
+func (m *Machine) Copy(to *Memory, at int, from *Memory, start, size int) error {
+	if start < 0 || size < 0 || start+size > from.Size() || at < 0 || at+size > to.Size() {
+		return fmt.Errorf("spirv: a copy of %d bytes from %d of %d to %d of %d", size, start, from.Size(), at, to.Size())
+	}
+	data := make([]byte, size)
+	m.serial++
+	m.since |= Transfers
+	now := stamp(m.serial, 0, 0, 0)
+	for i := start / 4; i < (start+size+3)/4; i++ {
+		c := &from.cells[i]
 		if with := c.races(reads, now, now, m.ordered, 1); with != "" {
-			m.transferRace(transfers[reads], "%s at byte %d of a buffer, and a %s before it that no pipeline barrier orders", what, at+4*i, with)
+			m.transferRace("a copy reads byte %d of a buffer: no pipeline barrier orders it after a %s", 4*i, with)
 		}
 		if c.read>>stampSerial < m.ordered {
 			c.read = now
@@ -103,30 +143,50 @@ func (m *Machine) Get(from *Memory, at, words int, what string) []uint32 {
 			c.read = together(c.read, now, 1)
 		}
 	}
-	return append([]uint32(nil), from.words[at/4:at/4+words]...)
+	from.bytes(data, start)
+	now = stamp(m.serial, 0, 0, 0)
+	for i := at / 4; i < (at+size+3)/4; i++ {
+		c := &to.cells[i]
+		if with := c.races(writes, now, now, m.ordered, 1); with != "" {
+			m.transferRace("a copy writes byte %d of a buffer: no pipeline barrier orders it after a %s", 4*i, with)
+		}
+		first := max(4*i, at)
+		for b := first; b < min(4*i+4, at+size); b++ {
+			shift := 8 * (b % 4)
+			to.words[i] = to.words[i]&^(0xff<<shift) | uint32(data[b-at])<<shift
+		}
+		c.write = now
+		if from.cells[(start+first-at)/4].write == 0 {
+			c.write = 0
+		}
+	}
+	return nil
 }
 
-// Host is a write by the host, which no command may overlap. Words that are as they were count as not touched.
-func (m *Machine) Host(to *Memory, at int, bytes []byte) {
+// Host is a write by the host, which no command may overlap. Words that are as they were count as not touched. Offset
+// and length are multiples of 4.
+func (m *Machine) Host(to *Memory, at int, data []byte) {
 	m.serial++
-	for i := 0; i+4 <= len(bytes); i += 4 {
-		if w := binary.LittleEndian.Uint32(bytes[i:]); w != to.words[(at+i)/4] {
+	for i := 0; i+4 <= len(data); i += 4 {
+		if w := binary.LittleEndian.Uint32(data[i:]); w != to.words[(at+i)/4] {
 			to.words[(at+i)/4] = w
-			to.cells[(at+i)/4] = cell{write: stamp(m.serial, 0, 0, 0)}
+			to.cells[(at+i)/4] = cell{write: stamp(1, 0, 0, 0)}
 		}
 	}
 }
 
-// Forget makes the contents of a range count as not written: memory that is used for something else.
-func (m *Machine) Forget(of *Memory, at, bytes int) {
-	for i := at / 4; i < (at+bytes)/4; i++ {
-		of.words[i] = m.rng.Uint32() | 1<<16
-		of.cells[i].write = 0
+// Since gives a byte that was written after a serial number, in a range.
+func (m *Memory) Since(s Serial, at, size int) (byte int, ok bool) {
+	for i := at / 4; i < (at+size)/4; i++ {
+		if m.cells[i].write>>stampSerial > uint64(s) {
+			return 4 * i, true
+		}
 	}
+	return 0, false
 }
 
-func (m *Machine) transferRace(in *inst, format string, args ...any) {
-	key := reportKey{Race, nil, in.word}
+func (m *Machine) transferRace(format string, args ...any) {
+	key := reportKey{Race, nil, transfer.word}
 	if i, ok := m.known[key]; ok {
 		m.reports[i].Times++
 		return
@@ -182,6 +242,7 @@ func (m *Machine) Dispatch(p *Pipeline, bindings []Binding, push []byte, groups 
 	if err := g.prepare(push); err != nil {
 		return err
 	}
+	m.since |= Shaders
 	n := int(groups[0]) * int(groups[1]) * int(groups[2])
 	m.Dispatches, m.Workgroups = m.Dispatches+1, m.Workgroups+n
 	if uint64(m.serial)+uint64(n) >= 1<<32-1 {

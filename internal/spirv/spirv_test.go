@@ -36,12 +36,14 @@ func floats(m *Memory, at, n int) []float32 {
 }
 
 func put(mc *Machine, m *Memory, at int, x []float32) {
-	var w []uint32
+	var data []byte
 	for _, v := range x {
-		w = append(w, math.Float32bits(v))
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
 	}
-	mc.Put(m, at, w, "the test")
-	mc.Barrier()
+	if err := mc.Put(m, at, data, "the test"); err != nil {
+		panic(err)
+	}
+	mc.Barrier(Transfers)
 }
 
 func pushOf(t *testing.T, p any) []byte {
