@@ -30,7 +30,8 @@ type Pipeline struct {
 	code     []step
 	slots    int
 	masks    int
-	locals   int             // words
+	locals   int // words
+	partly   int
 	matrices int             // in variables
 	splats   map[int]float32 // matrices that are constants
 	shared   int             // words
@@ -59,6 +60,7 @@ type compiler struct {
 	splat     map[uint32]uint32
 	shared    int
 	locals    int
+	partly    int
 	matrices  int
 
 	blocks map[uint32]*block
@@ -119,7 +121,7 @@ func (m *Module) Compile(o Options) (p *Pipeline, err error) {
 	}
 	return &Pipeline{
 		o: o, m: m, size: size, lanes: o.Lanes, subs: (n + o.Lanes - 1) / o.Lanes, code: c.code, slots: c.slots, masks: c.masks,
-		locals: c.locals, matrices: c.matrices, splats: c.splats(), shared: c.shared, shapes: c.shapes, known: c.sortedConstants(), builtins: c.builtins, push: c.push[:],
+		locals: c.locals, partly: c.partly, matrices: c.matrices, splats: c.splats(), shared: c.shared, shapes: c.shapes, known: c.sortedConstants(), builtins: c.builtins, push: c.push[:],
 	}, nil
 }
 

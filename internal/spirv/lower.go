@@ -16,6 +16,7 @@ type reg struct {
 	header  bool   // of a loop
 	loop    *construct
 	slot    int // where it is in a subgroup's registers
+	partly  int // of a number of an array that was loaded as a whole: where it is in a subgroup's partly, from 1 on
 }
 
 // edge is one of the ways into a block that has phis.

@@ -132,7 +132,7 @@ func (m *Machine) Copy(to *Memory, at int, from *Memory, start, size int) error 
 	m.serial++
 	m.since |= Transfers
 	now := stamp(m.serial, 0, 0, 0)
-	for i := start / 4; i < (start+size+3)/4; i++ {
+	for i := (start + 3) / 4; i < (start+size)/4; i++ { // of a word that is copied in part, others may copy the rest
 		c := &from.cells[i]
 		if with := c.races(reads, now, now, m.ordered, 1); with != "" {
 			m.transferRace("a copy reads byte %d of a buffer: no pipeline barrier orders it after a %s", 4*i, with)
@@ -147,7 +147,8 @@ func (m *Machine) Copy(to *Memory, at int, from *Memory, start, size int) error 
 	now = stamp(m.serial, 0, 0, 0)
 	for i := at / 4; i < (at+size+3)/4; i++ {
 		c := &to.cells[i]
-		if with := c.races(writes, now, now, m.ordered, 1); with != "" {
+		whole := 4*i >= at && 4*i+4 <= at+size
+		if with := c.races(writes, now, now, m.ordered, 1); with != "" && whole {
 			m.transferRace("a copy writes byte %d of a buffer: no pipeline barrier orders it after a %s", 4*i, with)
 		}
 		first := max(4*i, at)
@@ -156,7 +157,7 @@ func (m *Machine) Copy(to *Memory, at int, from *Memory, start, size int) error 
 			to.words[i] = to.words[i]&^(0xff<<shift) | uint32(data[b-at])<<shift
 		}
 		c.write = now
-		if from.cells[(start+first-at)/4].write == 0 {
+		if whole && from.cells[(start+first-at)/4].write == 0 {
 			c.write = 0
 		}
 	}

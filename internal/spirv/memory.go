@@ -246,34 +246,50 @@ func (s *sub) race(m *micro, kind access, with string, c *cell, lane int, at uin
 func (c *compiler) local(m *micro) step {
 	p, w, base := m.ptr, c.o.Lanes, c.firstVar*c.o.Lanes
 	where := c.address(m)
-	var regs []int
+	type place struct{ at, partly int }
+	var regs []place
 	for _, r := range slices.Concat(m.dst, m.src) {
-		regs = append(regs, r.slot*w)
+		regs = append(regs, place{r.slot * w, r.partly})
 	}
-	load := m.op == opLoad
-	each := func(s *sub, lane int, at uint64) {
-		for j, r := range regs {
-			word := int(at) + j
-			v := base + word*w + lane
-			if load {
-				if !s.filled[word].has(lane) {
-					s.g.report(Uninitialised, m.in, "%s reads %s, which it has not written", s.invocation(lane), s.place(p, at+uint64(j)))
+	set := func(to *mask, lane int) {
+		if lane < 64 {
+			to.low |= 1 << lane
+		} else {
+			to.high |= 1 << (lane - 64)
+		}
+	}
+	if m.op == opLoad {
+		return func(s *sub) {
+			for _, lane := range s.active() {
+				at, ok := where(s, lane)
+				if !ok {
+					continue
 				}
-				s.r[r+lane] = s.r[v]
-				continue
-			}
-			s.r[v] = s.r[r+lane]
-			if lane < 64 {
-				s.filled[word].low |= 1 << lane
-			} else {
-				s.filled[word].high |= 1 << (lane - 64)
+				for j, r := range regs {
+					word := int(at) + j
+					switch written := s.filled[word].has(lane); {
+					case r.partly == 0 && !written:
+						s.g.report(Uninitialised, m.in, "%s reads %s, which it has not written", s.invocation(lane), s.place(p, uint64(word)))
+					case written:
+						set(&s.partly[r.partly], lane)
+					}
+					s.r[r.at+lane] = s.r[base+word*w+lane]
+				}
 			}
 		}
 	}
 	return func(s *sub) {
 		for _, lane := range s.active() {
-			if at, ok := where(s, lane); ok {
-				each(s, lane, at)
+			at, ok := where(s, lane)
+			if !ok {
+				continue
+			}
+			for j, r := range regs {
+				word := int(at) + j
+				s.r[base+word*w+lane] = s.r[r.at+lane]
+				if r.partly == 0 || s.partly[r.partly].has(lane) {
+					set(&s.filled[word], lane)
+				}
 			}
 		}
 	}

@@ -138,6 +138,10 @@ func (c *compiler) load(in *inst) {
 	default:
 		for i := range out {
 			out[i] = c.newReg()
+			if p.typ.kind == kindArray || p.typ.kind == kindStruct { // to copy what was not written is no fault
+				c.partly++
+				out[i].partly = c.partly
+			}
 		}
 		c.add(&micro{op: opLoad, in: in, dst: out, ptr: p})
 	}

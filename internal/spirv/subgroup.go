@@ -41,6 +41,7 @@ type sub struct {
 	at     *node       // the barrier where it waits; nil: it has ended
 	passed int         // subgroup barriers since the last one of the workgroup
 	filled []mask      // of variables: which lanes have written a word
+	partly []mask      // the same of numbers that were loaded with an array
 	mats   [][]float32 // matrices of values
 	vars   [][]float32 // … and of variables; nil: not written
 
@@ -60,7 +61,7 @@ func newSub(g *group, index, lanes int) *sub {
 	p := g.p
 	s := &sub{
 		g: g, index: index, first: index * p.lanes, lanes: lanes, width: p.lanes, r: make([]uint32, p.slots*p.lanes), all: firstLanes(lanes),
-		masks: make([]mask, p.masks), filled: make([]mask, p.locals), list: make([]int, 0, p.lanes), same: make([]uint32, p.lanes),
+		masks: make([]mask, p.masks), filled: make([]mask, p.locals), partly: make([]mask, p.partly+1), list: make([]int, 0, p.lanes), same: make([]uint32, p.lanes),
 	}
 	for _, shape := range p.shapes {
 		s.mats = append(s.mats, make([]float32, shape[0]*shape[1]))
