@@ -3,26 +3,173 @@
 package vulkan
 
 import (
+	"slices"
 	"testing"
 
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
 	"caldera/conformance"
+	"caldera/internal/spirv"
+	"caldera/shaders"
 )
 
 // cards are what interpreters play. They differ in the kernels that they take, and in the lanes of a subgroup.
 var cards = []played{
-	{name: "4-lanes", lanes: 4, software: true, unified: true},
-	{name: "32-lanes", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}, clamp: largeTiles},
+	{name: "4-lanes", lanes: 4, software: true, unified: true, clamp: fewGroups},
+	{name: "32-lanes", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}, clamp: func(l *Limits) { fewGroups(l); largeTiles(l) }},
 	{name: "64-lanes", lanes: 64, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}},
 }
 
-// TestInterpreted holds the kernels to the conformance suite on devices that forgive nothing.
+// TestInterpreted holds the kernels to the conformance suite on devices that forgive nothing, and then each barrier of
+// each shader to being needed.
 func TestInterpreted(t *testing.T) {
-	for _, c := range cards {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			conformance.TestShort(t, func(tb testing.TB) backend.Backend { return c.open(tb) })
-		})
+	all := make([]traces, len(cards))
+	t.Run("cards", func(t *testing.T) {
+		for i, c := range cards {
+			all[i] = traces{}
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				conformance.TestShort(t, func(tb testing.TB) backend.Backend { return c.open(tb, all[i]) })
+			})
+		}
+	})
+	t.Run("barriers", func(t *testing.T) { deleteBarriers(t, all) })
+}
+
+// traces are dispatches that were run, by their pipeline.
+type traces map[pipelineKey][]trace
+
+// trace is a dispatch, with all that it needs to be run again.
+type trace struct {
+	lanes    int
+	spec     []uint32
+	bindings []spirv.Binding
+	push     []byte
+	groups   [3]uint32
+}
+
+const (
+	maxTraces = 6        // of a pipeline
+	maxTrace  = 64 << 10 // bytes of all bindings, and invocations times 16
+)
+
+// keep copies what a dispatch works on, if it is small.
+func (ts traces) keep(v *shaders.Variant, spec []uint32, lanes int, bindings []spirv.Binding, push []byte, groups [3]uint32) {
+	key := pipelineKey{v, string(shaderKey(spec))}
+	if len(ts[key]) >= maxTraces {
+		return
 	}
+	t := trace{lanes: lanes, spec: spec, push: slices.Clone(push), groups: groups}
+	parts := map[*spirv.Memory][2]int{}
+	for _, b := range bindings {
+		r, ok := parts[b.Memory]
+		if !ok {
+			r = [2]int{b.Offset, b.Offset + b.Size}
+		}
+		parts[b.Memory] = [2]int{min(r[0], b.Offset), max(r[1], b.Offset+b.Size)}
+	}
+	total := 0
+	for _, r := range parts {
+		total += r[1] - r[0]
+	}
+	if total > maxTrace || int(groups[0]*groups[1]*groups[2]) > 64 {
+		return
+	}
+	copies := map[*spirv.Memory]*spirv.Memory{}
+	for m, r := range parts {
+		copies[m] = m.Part(r[0], r[1]-r[0])
+	}
+	for _, b := range bindings {
+		b.Offset -= parts[b.Memory][0]
+		b.Memory = copies[b.Memory]
+		t.bindings = append(t.bindings, b)
+	}
+	ts[key] = append(ts[key], t)
+}
+
+func shaderKey(spec []uint32) (key []byte) {
+	for _, w := range spec {
+		key = append(key, byte(w), byte(w>>8), byte(w>>16), byte(w>>24))
+	}
+	return key
+}
+
+// run runs a trace again.
+func (t *trace) run(p *spirv.Pipeline, seed uint64) (results []*spirv.Memory, reports []spirv.Report, err error) {
+	fresh := map[*spirv.Memory]*spirv.Memory{}
+	var bindings []spirv.Binding
+	for _, b := range t.bindings {
+		if fresh[b.Memory] == nil {
+			fresh[b.Memory] = b.Memory.Part(0, b.Memory.Size())
+		}
+		b.Memory = fresh[b.Memory]
+		bindings = append(bindings, b)
+		results = append(results, b.Memory)
+	}
+	m := spirv.NewMachine(seed)
+	err = m.Dispatch(p, bindings, t.push, t.groups)
+	return results, m.Reports(), err
+}
+
+// deleteBarriers leaves out each barrier of each shader in turn. Then a dispatch must be reported, or compute something
+// else.
+func deleteBarriers(t *testing.T, all []traces) {
+	deleted, caught, wrong := 0, 0, 0
+	for i := range shaders.Variants {
+		v := &shaders.Variants[i]
+		m, err := spirv.Parse(v.SPIRV())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list []trace
+		for _, ts := range all {
+			for key, some := range ts {
+				if key.variant == v {
+					list = append(list, some...)
+				}
+			}
+		}
+		for n := range m.Barriers() {
+			deleted++
+			without := m.WithoutBarrier(n)
+			how, reached := "", 0
+			for _, tr := range list {
+				o := spirv.Options{Name: v.Name(), Spec: tr.spec, Lanes: tr.lanes}
+				whole, err := m.Compile(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, reports, err := tr.run(whole, 1)
+				if err != nil || len(reports) > 0 {
+					t.Fatalf("%s: %v, %v", v.Name(), err, reports)
+				}
+				if !whole.Passed(n) {
+					continue
+				}
+				reached++
+				p, err := without.Compile(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, reports, err := tr.run(p, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(reports) > 0 {
+					how = reports[0].Kind.String()
+					break
+				}
+				if !slices.EqualFunc(got, want, (*spirv.Memory).Equal) {
+					how, wrong = "a wrong result", wrong+1
+					break
+				}
+			}
+			if how == "" {
+				t.Errorf("%s: barrier %d of %d can be left out, and nothing shows it (%d of %d dispatches reach it)", v.Name(), n, m.Barriers(), reached, len(list))
+				continue
+			}
+			caught++
+		}
+	}
+	t.Logf("%d barriers left out, %d noticed, %d of them by wrong results alone", deleted, caught, wrong)
 }

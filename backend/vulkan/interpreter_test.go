@@ -28,7 +28,7 @@ type interpreter struct {
 	buffers  map[vk.Buffer]vk.Memory
 	views    map[vk.BufferView]spirv.Binding
 	modules  map[vk.ShaderModule]module
-	pipes    map[vk.Pipeline]*spirv.Pipeline
+	pipes    map[vk.Pipeline]pipe
 	pools    map[vk.DescriptorPool][]vk.DescriptorSet
 	sets     map[vk.DescriptorSet][]vk.Descriptor
 	commands map[vk.CommandBuffer]*[]func() error
@@ -36,7 +36,8 @@ type interpreter struct {
 	queue    []submitted
 	seen     spirv.Serial // what the host may read
 	report   func(spirv.Report)
-	err      error // of a command
+	traces   traces // nil: none are kept
+	err      error  // of a command
 }
 
 type hostMemory struct {
@@ -47,6 +48,12 @@ type hostMemory struct {
 type module struct {
 	variant *shaders.Variant
 	module  *spirv.Module
+}
+
+type pipe struct {
+	*spirv.Pipeline
+	variant *shaders.Variant
+	spec    []uint32
 }
 
 type submitted struct {
@@ -80,18 +87,19 @@ func newInterpreter(lanes int, seed uint64) *interpreter {
 	return &interpreter{
 		lanes: lanes, machine: spirv.NewMachine(seed), rng: rand.New(rand.NewPCG(seed, 2)),
 		memories: map[vk.Memory]*hostMemory{}, buffers: map[vk.Buffer]vk.Memory{}, views: map[vk.BufferView]spirv.Binding{},
-		modules: map[vk.ShaderModule]module{}, pipes: map[vk.Pipeline]*spirv.Pipeline{}, pools: map[vk.DescriptorPool][]vk.DescriptorSet{},
+		modules: map[vk.ShaderModule]module{}, pipes: map[vk.Pipeline]pipe{}, pools: map[vk.DescriptorPool][]vk.DescriptorSet{},
 		sets: map[vk.DescriptorSet][]vk.Descriptor{}, commands: map[vk.CommandBuffer]*[]func() error{}, fences: map[vk.Fence]bool{},
 	}
 }
 
 // open opens the card. Reports fail the test when it is closed, or sooner.
-func (c played) open(tb testing.TB) *Backend {
+func (c played) open(tb testing.TB, ts traces) *Backend {
 	tb.Helper()
 	b, d, err := c.openQuiet()
 	if err != nil {
 		tb.Fatal(err)
 	}
+	d.traces = ts
 	d.report = func(r spirv.Report) { tb.Errorf("%s: %v", c.name, r) }
 	tb.Cleanup(func() {
 		if err := b.Close(); err != nil {
@@ -232,7 +240,7 @@ func (d *interpreter) CreateComputePipeline(info vk.PipelineInfo) (vk.Pipeline, 
 		return 0, err
 	}
 	h := vk.Pipeline(d.handle())
-	d.pipes[h] = p
+	d.pipes[h] = pipe{p, m.variant, info.Spec}
 	return h, nil
 }
 
@@ -292,7 +300,11 @@ func (d *interpreter) CmdRun(cb vk.CommandBuffer, p vk.Pipeline, _ vk.PipelineLa
 				bindings = append(bindings, spirv.Binding{Memory: d.of(vk.Buffer(b.Handle)), Offset: int(b.Offset), Size: int(b.Bytes)})
 			}
 		}
-		return d.machine.Dispatch(d.pipes[p], bindings, push, [3]uint32{x, y, z})
+		pipe, groups := d.pipes[p], [3]uint32{x, y, z}
+		if d.traces != nil {
+			d.traces.keep(pipe.variant, pipe.spec, d.lanes, bindings, push, groups)
+		}
+		return d.machine.Dispatch(pipe.Pipeline, bindings, push, groups)
 	})
 }
 

@@ -39,7 +39,21 @@ type Pipeline struct {
 	known    []*reg // constants
 	builtins map[preset]*reg
 	push     []*reg
-	group    *group // of the last dispatch, to be reused
+	group    *group       // of the last dispatch, to be reused
+	passed   map[int]bool // the barriers that workgroups have passed, by their place in the module
+}
+
+// Passed reports whether a workgroup has passed the module's control barrier number n.
+func (p *Pipeline) Passed(n int) bool {
+	for _, in := range p.m.body {
+		if in.op == opControlBarrier {
+			if n == 0 {
+				return p.passed[in.word]
+			}
+			n--
+		}
+	}
+	return false
 }
 
 // fault is what compiling panics with where the module is not as expected.
@@ -121,7 +135,7 @@ func (m *Module) Compile(o Options) (p *Pipeline, err error) {
 	}
 	return &Pipeline{
 		o: o, m: m, size: size, lanes: o.Lanes, subs: (n + o.Lanes - 1) / o.Lanes, code: c.code, slots: c.slots, masks: c.masks,
-		locals: c.locals, partly: c.partly, matrices: c.matrices, splats: c.splats(), shared: c.shared, shapes: c.shapes, known: c.sortedConstants(), builtins: c.builtins, push: c.push[:],
+		locals: c.locals, partly: c.partly, matrices: c.matrices, splats: c.splats(), shared: c.shared, shapes: c.shapes, passed: map[int]bool{}, known: c.sortedConstants(), builtins: c.builtins, push: c.push[:],
 	}, nil
 }
 

@@ -166,6 +166,7 @@ func (c *compiler) barrier(n *node) {
 			if s.m != s.all {
 				s.g.report(Divergent, n.in, "%s is not here, %s is", s.invocation(s.absent()), s.invocation(s.active()[0]))
 			}
+			s.g.p.passed[n.in.word] = true
 			if orders {
 				s.passed++
 				s.restamp()

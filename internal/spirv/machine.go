@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 )
 
 // Memory is what buffers are made of: words of 32 bits, each with what is known of it.
@@ -77,6 +78,20 @@ type Machine struct {
 func NewMachine(seed uint64) *Machine {
 	return &Machine{rng: rand.New(rand.NewPCG(seed, 1)), serial: 1, ordered: 2, known: map[reportKey]int{}}
 }
+
+// Part is a copy of a range, as memory of its own. What was written there counts as written by the host.
+func (m *Memory) Part(at, size int) *Memory {
+	p := &Memory{append([]uint32(nil), m.words[at/4:(at+size)/4]...), make([]cell, size/4)}
+	for i := range p.cells {
+		if m.cells[at/4+i].write != 0 {
+			p.cells[i].write = stamp(1, 0, 0, 0)
+		}
+	}
+	return p
+}
+
+// Equal reports whether two memories hold the same words.
+func (m *Memory) Equal(o *Memory) bool { return slices.Equal(m.words, o.words) }
 
 // Kinds are kinds of commands that a pipeline barrier waits for.
 type Kinds uint8
@@ -320,6 +335,7 @@ func (g *group) run(id [3]uint32) {
 			g.report(BarrierMissed, at.in, "other subgroups of workgroup %d,%d,%d have ended", id[0], id[1], id[2])
 			return
 		}
+		g.p.passed[at.in.word] = true
 		g.phase++
 		if at.cases[1]&semanticsUniform != 0 {
 			g.seen++

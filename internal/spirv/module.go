@@ -18,7 +18,6 @@ type Module struct {
 	decorations map[uint32]map[uint32][]uint32
 	members     map[member]map[uint32][]uint32
 	barriers    int
-	noBarrier   int // the one that is left out, or -1
 }
 
 type member struct{ of, index uint32 }
@@ -88,7 +87,7 @@ func Parse(code []byte) (*Module, error) {
 	}
 	m := &Module{
 		types: map[uint32]*typ{}, decorations: map[uint32]map[uint32][]uint32{}, members: map[member]map[uint32][]uint32{},
-		bound: words[3], size: [3]uint32{1, 1, 1}, noBarrier: -1,
+		bound: words[3], size: [3]uint32{1, 1, 1},
 	}
 	inside, line, functions := false, 0, 0
 	for at := 5; at < len(words); {
@@ -249,7 +248,7 @@ func (m *Module) Barriers() int { return m.barriers }
 // being needed.
 func (m *Module) WithoutBarrier(n int) *Module {
 	without := *m
-	without.body, without.noBarrier = slices.Clone(m.body), n
+	without.body = slices.Clone(m.body)
 	without.body = slices.DeleteFunc(without.body, func(in *inst) bool {
 		if in.op != opControlBarrier {
 			return false
@@ -257,6 +256,7 @@ func (m *Module) WithoutBarrier(n int) *Module {
 		n--
 		return n == -1
 	})
+	without.barriers--
 	return &without
 }
 
