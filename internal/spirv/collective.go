@@ -166,16 +166,17 @@ func (c *compiler) matrixStep(m *micro) step {
 	if m.ptr == nil || m.ptr.class != classWorkgroup {
 		panic(fault{m.in.name(c.m) + " is known for shared memory alone"})
 	}
-	where, k, shape, bits := c.address(m), m.mats[0], c.shapes[m.mats[0]], m.extra[0]
-	stride, each := m.src[0].slot*c.o.Lanes, uint64(c.numbers(m.ptr.typ)) // words of what the pointer points to
+	where, k, shape, bits := c.address(m), m.mats[0], c.shapes[m.mats[0]], int(m.extra[0])
+	stride, each := m.src[0].slot*c.o.Lanes, c.numbers(m.ptr.typ) // words of what the pointer points to
 	const columnMajor = 1
 	column := m.extra[1] == columnMajor
 	load := m.op == opCooperativeMatrixLoad
 	return func(s *sub) {
 		whole(s)
 		lane := s.active()[0]
-		at, ok := where(s, lane)
-		if !ok {
+		where(s, []int{lane})
+		at := s.at[lane]
+		if at == nowhere {
 			return
 		}
 		for i := range shape[0] {
@@ -184,9 +185,9 @@ func (c *compiler) matrixStep(m *micro) step {
 				if column {
 					line, in = j, i
 				}
-				element := uint64(line)*uint64(s.r[stride+lane])*each*32/uint64(bits) + uint64(in)
-				word := at + element*uint64(bits)/32
-				if word >= uint64(len(s.g.shared)) {
+				element := line*int(s.r[stride+lane])*each*32/bits + in
+				word := at + element*bits/32
+				if word >= len(s.g.shared) {
 					s.g.report(OutOfBounds, m.in, "element %d,%d of a matrix is at word %d of shared memory, of which there are %d", i, j, word, len(s.g.shared))
 					continue
 				}
@@ -217,14 +218,16 @@ func (c *compiler) moveMatrix(m *micro) step {
 	shape := c.shapes[value]
 	limit := c.matrices
 	return func(s *sub) {
-		at, ok := where(s, s.active()[0])
-		if !ok || int(at) >= limit {
+		lane := s.active()[0]
+		where(s, []int{lane})
+		at := s.at[lane]
+		if at == nowhere || at >= limit {
 			return
 		}
 		v := s.vars[at]
 		if v == nil {
 			if load {
-				s.g.report(Uninitialised, m.in, "%s reads matrix %d of variable %%%d, which it has not written", s.invocation(s.active()[0]), at, m.ptr.id)
+				s.g.report(Uninitialised, m.in, "%s reads matrix %d of variable %%%d, which it has not written", s.invocation(lane), at, m.ptr.id)
 			}
 			v = make([]float32, shape[0]*shape[1])
 			s.vars[at] = v

@@ -178,7 +178,7 @@ func (c *compiler) barrier(n *node) {
 		if s.m != s.all {
 			s.g.report(BarrierMissed, n.in, "%s is not here, %s is", s.invocation(s.absent()), s.invocation(s.active()[0]))
 		}
-		s.at = n
+		s.waits = n
 	})
 }
 

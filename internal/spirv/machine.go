@@ -319,13 +319,13 @@ func (g *group) run(id [3]uint32) {
 			s := g.subs[i]
 			s.run()
 			switch {
-			case s.at == nil:
+			case s.waits == nil:
 				ended = true
-			case at != nil && at.in != s.at.in:
-				g.report(BarrierMissed, s.at.in, "%s waits here, and another subgroup at %s", s.invocation(0), at.in.name(g.p.m))
+			case at != nil && at.in != s.waits.in:
+				g.report(BarrierMissed, s.waits.in, "%s waits here, and another subgroup at %s", s.invocation(0), at.in.name(g.p.m))
 				return
 			default:
-				at = s.at
+				at = s.waits
 			}
 		}
 		if at == nil {

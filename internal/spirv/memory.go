@@ -2,43 +2,61 @@ package spirv
 
 import "slices"
 
-// address computes where a pointer points to, in words of its memory, for a lane. It reports an index outside of an
-// array, and then gives ok false.
-type address func(s *sub, lane int) (at uint64, ok bool)
+// address computes where a pointer points to, in words of its memory, for some lanes: into s.at. It reports an index
+// outside of an array, and then gives nowhere.
+type address func(s *sub, lanes []int)
+
+const nowhere = -1
 
 func (c *compiler) address(m *micro) address {
 	p, w := m.ptr, c.o.Lanes
-	constant := uint64(p.offset)
+	constant := int(p.offset)
 	if p.class == classWorkgroup || p.class == classFunction || p.class == classPrivate {
-		constant += uint64(p.base)
+		constant += int(p.base)
 	}
-	switch {
-	case len(p.terms) == 0:
-		return func(*sub, int) (uint64, bool) { return constant, true }
-	case len(p.terms) == 1 && p.terms[0].limit == 0:
-		from, stride := p.terms[0].index.slot*w, uint64(p.terms[0].stride)
-		return func(s *sub, lane int) (uint64, bool) { return constant + uint64(s.r[from+lane])*stride, true }
+	if len(p.terms) == 0 {
+		return func(s *sub, lanes []int) {
+			for _, i := range lanes {
+				s.at[i] = constant
+			}
+		}
+	}
+	first, stride, limit := p.terms[0].index.slot*w, int(p.terms[0].stride), p.terms[0].limit
+	if len(p.terms) == 1 && limit == 0 {
+		return func(s *sub, lanes []int) {
+			index := s.r[first : first+w]
+			for _, i := range lanes {
+				s.at[i] = constant + int(index[i])*stride
+			}
+		}
 	}
 	type place struct {
-		from   int
-		stride uint64
-		limit  uint32
+		from, stride int
+		limit        uint32
 	}
 	var places []place
 	for _, t := range p.terms {
-		places = append(places, place{t.index.slot * w, uint64(t.stride), t.limit})
+		places = append(places, place{t.index.slot * w, int(t.stride), t.limit})
 	}
-	return func(s *sub, lane int) (uint64, bool) {
-		at := constant
-		for _, t := range places {
-			i := s.r[t.from+lane]
-			if t.limit != 0 && i >= t.limit {
-				s.g.report(OutOfBounds, m.in, "%s has index %d in an array of %d, %s", s.invocation(lane), int32(i), t.limit, s.place(p, constant))
-				return 0, false
+	return func(s *sub, lanes []int) {
+		for n, t := range places {
+			index := s.r[t.from : t.from+w]
+			for _, i := range lanes {
+				at := constant
+				if n > 0 {
+					at = s.at[i]
+				}
+				switch k := index[i]; {
+				case at == nowhere:
+				case t.limit != 0 && k >= t.limit:
+					s.g.report(OutOfBounds, m.in, "%s has index %d in an array of %d, %s", s.invocation(i), int32(k), t.limit, s.place(p, constant))
+					at = nowhere
+				default:
+					at += int(k) * t.stride
+				}
+				s.at[i] = at
 			}
-			at += uint64(i) * t.stride
 		}
-		return at, true
 	}
 }
 
@@ -80,8 +98,11 @@ func (c *compiler) memory(m *micro) step {
 		b := &s.g.bind[base]
 		return b.words, b.cells
 	}
-	inRange := func(s *sub, lane int, at uint64, k, n int) bool {
-		if at+uint64(k) <= uint64(n) {
+	inRange := func(s *sub, lane, at, k, n int) bool {
+		switch {
+		case at == nowhere:
+			return false
+		case at+k <= n:
 			return true
 		}
 		s.g.report(OutOfBounds, in, "%s accesses %s, of which %d bytes are there", s.invocation(lane), s.place(p, at), 4*n)
@@ -89,7 +110,7 @@ func (c *compiler) memory(m *micro) step {
 	}
 	switch m.op {
 	case opLoad:
-		once, wide := m.once(), m.dst[0].wide
+		once := m.once()
 		return func(s *sub) {
 			words, cells := memory(s)
 			lanes, flag := s.active(), uint64(0)
@@ -99,44 +120,37 @@ func (c *compiler) memory(m *micro) step {
 				}
 				lanes = lanes[:1]
 			}
+			where(s, lanes)
 			for _, lane := range lanes {
-				at, ok := where(s, lane)
-				if !ok || !inRange(s, lane, at, len(dst), len(words)) {
+				at := s.at[lane]
+				if !inRange(s, lane, at, len(dst), len(words)) {
 					for _, d := range dst {
 						s.r[d+lane] = 0
 					}
 					continue
 				}
 				for j, d := range dst {
-					s.reads(&cells[at+uint64(j)], shared, flag, lane, m, at+uint64(j))
-					s.r[d+lane] = words[at+uint64(j)]
+					s.reads(&cells[at+j], shared, flag, lane, m, at+j)
+					s.r[d+lane] = words[at+j]
 				}
 			}
 			if once {
-				first := lanes[0]
-				for j, d := range dst {
-					v := s.r[d+first]
-					s.r[d] = v
-					if wide || m.dst[j].wide {
-						r := s.r[d : d+w]
-						for i := range r {
-							r[i] = v
-						}
-					}
-				}
+				s.spreadFrom(lanes[0], dst)
 			}
 		}
 	case opStore:
 		return func(s *sub) {
 			words, cells := memory(s)
-			for _, lane := range s.active() {
-				at, ok := where(s, lane)
-				if !ok || !inRange(s, lane, at, len(src), len(words)) {
+			lanes := s.active()
+			where(s, lanes)
+			for _, lane := range lanes {
+				at := s.at[lane]
+				if !inRange(s, lane, at, len(src), len(words)) {
 					continue
 				}
 				for j, x := range src {
-					s.writes(&cells[at+uint64(j)], shared, lane, m, at+uint64(j))
-					words[at+uint64(j)] = s.r[x+lane]
+					s.writes(&cells[at+j], shared, lane, m, at+j)
+					words[at+j] = s.r[x+lane]
 				}
 			}
 		}
@@ -145,9 +159,10 @@ func (c *compiler) memory(m *micro) step {
 		words, cells := memory(s)
 		lanes := slices.Clone(s.active())
 		s.g.machine.rng.Shuffle(len(lanes), func(i, j int) { lanes[i], lanes[j] = lanes[j], lanes[i] })
+		where(s, lanes)
 		for _, lane := range lanes {
-			at, ok := where(s, lane)
-			if !ok || !inRange(s, lane, at, 1, len(words)) {
+			at := s.at[lane]
+			if !inRange(s, lane, at, 1, len(words)) {
 				continue
 			}
 			s.atomic(&cells[at], shared, lane, m, at)
@@ -165,42 +180,59 @@ func (c *compiler) memory(m *micro) step {
 	}
 }
 
-// reads notes a read of a word.
-func (s *sub) reads(c *cell, shared bool, flag uint64, lane int, m *micro, at uint64) {
-	ordered, now := s.g.machine.ordered, s.stamps.read+uint64(lane)|flag
-	if shared {
-		ordered, now = uint64(s.g.serial), s.stamps.shared+uint64(lane)|flag
-		if c.write>>stampSerial < ordered {
-			s.unwritten(m, lane, at)
+// spreadFrom gives all lanes what one of them has.
+func (s *sub) spreadFrom(lane int, slots []int) {
+	for _, d := range slots {
+		r := s.r[d : d+s.width]
+		v := r[lane]
+		for i := range r {
+			r[i] = v
 		}
-	}
-	if w := c.write >> stampSerial; w >= ordered || w == 0 {
-		if w == 0 {
-			s.unwritten(m, lane, at)
-		}
-		seen := s.stamps.write + uint64(lane) | flag
-		if shared {
-			seen = now
-		}
-		if with := c.races(reads, seen, seen, ordered, s.width); with != "" {
-			s.race(m, reads, with, c, lane, at)
-		}
-	}
-	switch {
-	case c.read == now:
-	case c.read>>stampSerial < ordered:
-		c.read = now
-	default:
-		c.read = together(c.read, now, s.width)
 	}
 }
 
-func (s *sub) unwritten(m *micro, lane int, at uint64) {
+// reads notes a read of a word. Mostly an earlier command has written it, and what is known of its readers is enough
+// for a later write to be a race.
+func (s *sub) reads(c *cell, shared bool, flag uint64, lane int, m *micro, at int) {
+	ordered, now := s.g.machine.ordered, s.stamps.read+uint64(lane)|flag
+	if shared {
+		ordered, now = uint64(s.g.serial), s.stamps.shared+uint64(lane)|flag
+	}
+	if w := c.write >> stampSerial; w >= ordered || w == 0 || shared {
+		s.seen(c, shared, ordered, now, flag, lane, m, at)
+	}
+	switch r := c.read; {
+	case r>>stampSerial < ordered:
+		c.read = now
+	case r == now, r&stampGroups != 0, r&stampMany != 0 && (r^now)>>stampPhase == 0:
+	default:
+		c.read = together(r, now, s.width)
+	}
+}
+
+// seen checks that a word that is read was written, and that a barrier stands between.
+func (s *sub) seen(c *cell, shared bool, ordered, now, flag uint64, lane int, m *micro, at int) {
+	if w := c.write >> stampSerial; w == 0 || shared && w < ordered {
+		s.unwritten(m, lane, at)
+		return
+	}
+	if !shared {
+		now = s.stamps.write + uint64(lane) | flag
+	}
+	if c.write == now {
+		return
+	}
+	if with := c.races(reads, now, now, ordered, s.width); with != "" {
+		s.race(m, reads, with, c, lane, at)
+	}
+}
+
+func (s *sub) unwritten(m *micro, lane int, at int) {
 	s.g.report(Uninitialised, m.in, "%s reads %s, which nothing has written", s.invocation(lane), s.place(m.ptr, at))
 }
 
 // writes notes a write of a word.
-func (s *sub) writes(c *cell, shared bool, lane int, m *micro, at uint64) {
+func (s *sub) writes(c *cell, shared bool, lane int, m *micro, at int) {
 	ordered, seen, first := s.g.machine.ordered, s.stamps.write+uint64(lane), s.stamps.read+uint64(lane)
 	if shared {
 		ordered = uint64(s.g.serial)
@@ -216,7 +248,7 @@ func (s *sub) writes(c *cell, shared bool, lane int, m *micro, at uint64) {
 }
 
 // atomic notes an atomic operation on a word.
-func (s *sub) atomic(c *cell, shared bool, lane int, m *micro, at uint64) {
+func (s *sub) atomic(c *cell, shared bool, lane int, m *micro, at int) {
 	ordered, now := s.g.machine.ordered, s.stamps.write+uint64(lane)|stampAtomic
 	if shared {
 		ordered, now = uint64(s.g.serial), s.stamps.shared+uint64(lane)|stampAtomic
@@ -230,7 +262,7 @@ func (s *sub) atomic(c *cell, shared bool, lane int, m *micro, at uint64) {
 	c.write = now
 }
 
-func (s *sub) race(m *micro, kind access, with string, c *cell, lane int, at uint64) {
+func (s *sub) race(m *micro, kind access, with string, c *cell, lane int, at int) {
 	other := c.write
 	if with == accessNames[reads] {
 		other = c.read
@@ -258,37 +290,51 @@ func (c *compiler) local(m *micro) step {
 			to.high |= 1 << (lane - 64)
 		}
 	}
+	constant := len(p.terms) == 0
 	if m.op == opLoad {
+		one := func(s *sub, lane, word int, r place) {
+			switch written := s.filled[word].has(lane); {
+			case r.partly == 0 && !written:
+				s.g.report(Uninitialised, m.in, "%s reads %s, which it has not written", s.invocation(lane), s.place(p, word))
+			case written && r.partly != 0:
+				set(&s.partly[r.partly], lane)
+			}
+			s.r[r.at+lane] = s.r[base+word*w+lane]
+		}
 		return func(s *sub) {
-			for _, lane := range s.active() {
-				at, ok := where(s, lane)
-				if !ok {
+			lanes := s.active()
+			where(s, lanes)
+			for j, r := range regs {
+				if word := s.at[lanes[0]] + j; constant && s.m == s.all && s.filled[word] == s.all {
+					copy(s.r[r.at:r.at+w], s.r[base+word*w:])
+					s.partly[r.partly] = s.all
 					continue
 				}
-				for j, r := range regs {
-					word := int(at) + j
-					switch written := s.filled[word].has(lane); {
-					case r.partly == 0 && !written:
-						s.g.report(Uninitialised, m.in, "%s reads %s, which it has not written", s.invocation(lane), s.place(p, uint64(word)))
-					case written:
-						set(&s.partly[r.partly], lane)
+				for _, lane := range lanes {
+					if at := s.at[lane]; at != nowhere {
+						one(s, lane, at+j, r)
 					}
-					s.r[r.at+lane] = s.r[base+word*w+lane]
 				}
 			}
 		}
 	}
 	return func(s *sub) {
-		for _, lane := range s.active() {
-			at, ok := where(s, lane)
-			if !ok {
+		lanes := s.active()
+		where(s, lanes)
+		for j, r := range regs {
+			if word := s.at[lanes[0]] + j; constant && s.m == s.all && (r.partly == 0 || s.partly[r.partly] == s.all) {
+				copy(s.r[base+word*w:][:w], s.r[r.at:])
+				s.filled[word] = s.all
 				continue
 			}
-			for j, r := range regs {
-				word := int(at) + j
-				s.r[base+word*w+lane] = s.r[r.at+lane]
+			for _, lane := range lanes {
+				at := s.at[lane]
+				if at == nowhere {
+					continue
+				}
+				s.r[base+(at+j)*w+lane] = s.r[r.at+lane]
 				if r.partly == 0 || s.partly[r.partly].has(lane) {
-					set(&s.filled[word], lane)
+					set(&s.filled[at+j], lane)
 				}
 			}
 		}
@@ -305,7 +351,7 @@ func (c *compiler) fetch(m *micro) step {
 	}
 	return func(s *sub) {
 		b := &s.g.bind[m.ptr.base]
-		k := uint64(4)
+		k := 4
 		if b.format == RGBA16F {
 			k = 2
 		}
@@ -317,9 +363,9 @@ func (c *compiler) fetch(m *micro) step {
 			lanes = lanes[:1]
 		}
 		for _, lane := range lanes {
-			at := uint64(s.r[from+lane]) * k
-			if at+k > uint64(len(b.words)) || b.format == 0 {
-				s.g.report(OutOfBounds, m.in, "%s fetches texel %d of %d of binding %d", s.invocation(lane), int32(s.r[from+lane]), len(b.words)/int(k), m.ptr.base)
+			at := int(s.r[from+lane]) * k
+			if at+k > len(b.words) || b.format == 0 {
+				s.g.report(OutOfBounds, m.in, "%s fetches texel %d of %d of binding %d", s.invocation(lane), int32(s.r[from+lane]), len(b.words)/k, m.ptr.base)
 				for _, d := range dst {
 					s.r[d+lane] = 0
 				}
@@ -330,21 +376,14 @@ func (c *compiler) fetch(m *micro) step {
 			}
 			for j, d := range dst {
 				if b.format == RGBA16F {
-					s.r[d+lane] = half(b.words[at+uint64(j)/2] >> (16 * (j & 1)) & 0xffff)
+					s.r[d+lane] = half(b.words[at+j/2] >> (16 * (j & 1)) & 0xffff)
 				} else {
-					s.r[d+lane] = b.words[at+uint64(j)]
+					s.r[d+lane] = b.words[at+j]
 				}
 			}
 		}
 		if once {
-			first := lanes[0]
-			for _, d := range dst {
-				v := s.r[d+first]
-				r := s.r[d : d+w]
-				for i := range r {
-					r[i] = v
-				}
-			}
+			s.spreadFrom(lanes[0], dst[:])
 		}
 	}
 }

@@ -142,8 +142,8 @@ func Parse(code []byte) (*Module, error) {
 			}
 		}
 	}
-	if len(m.body) == 0 || m.body[0].op != opLabel {
-		return nil, fmt.Errorf("spirv: no function with a block")
+	if len(m.body) == 0 || m.body[0].op != opLabel || inside {
+		return nil, fmt.Errorf("spirv: no function with a block and an end")
 	}
 	return m, nil
 }

@@ -71,7 +71,7 @@ func (s *sub) invocation(lane int) string {
 }
 
 // place names a place of a pointer.
-func (s *sub) place(p *pointer, at uint64) string {
+func (s *sub) place(p *pointer, at int) string {
 	switch p.class {
 	case classStorageBuffer, classUniformConstant:
 		name := fmt.Sprint(p.base)
@@ -80,7 +80,7 @@ func (s *sub) place(p *pointer, at uint64) string {
 		}
 		return fmt.Sprintf("byte %d of binding %s", 4*at, name)
 	case classWorkgroup:
-		return fmt.Sprintf("word %d of shared variable %%%d", at-uint64(p.base), p.id)
+		return fmt.Sprintf("word %d of shared variable %%%d", at-int(p.base), p.id)
 	}
 	return fmt.Sprintf("word %d of variable %%%d", at, p.id)
 }

@@ -38,13 +38,14 @@ type sub struct {
 	all    mask // lanes that exist
 	masks  []mask
 	pc     int
-	at     *node       // the barrier where it waits; nil: it has ended
+	waits  *node       // the barrier where it waits; nil: it has ended
 	passed int         // subgroup barriers since the last one of the workgroup
 	filled []mask      // of variables: which lanes have written a word
 	partly []mask      // the same of numbers that were loaded with an array
 	mats   [][]float32 // matrices of values
 	vars   [][]float32 // … and of variables; nil: not written
 
+	at     []int // addresses, by lane
 	list   []int // lanes of listed
 	listed mask
 
@@ -61,7 +62,7 @@ func newSub(g *group, index, lanes int) *sub {
 	p := g.p
 	s := &sub{
 		g: g, index: index, first: index * p.lanes, lanes: lanes, width: p.lanes, r: make([]uint32, p.slots*p.lanes), all: firstLanes(lanes),
-		masks: make([]mask, p.masks), filled: make([]mask, p.locals), partly: make([]mask, p.partly+1), list: make([]int, 0, p.lanes), same: make([]uint32, p.lanes),
+		masks: make([]mask, p.masks), filled: make([]mask, p.locals), partly: make([]mask, p.partly+1), list: make([]int, 0, p.lanes), at: make([]int, p.lanes), same: make([]uint32, p.lanes),
 	}
 	for _, shape := range p.shapes {
 		s.mats = append(s.mats, make([]float32, shape[0]*shape[1]))
@@ -110,7 +111,7 @@ func (s *sub) fill(r *reg, v uint32) {
 
 // begin prepares for a workgroup.
 func (s *sub) begin() {
-	s.pc, s.m, s.at, s.passed = 0, s.all, nil, 0
+	s.pc, s.m, s.waits, s.passed = 0, s.all, nil, 0
 	clear(s.filled)
 	clear(s.vars)
 	for key, r := range s.g.p.builtins {
@@ -140,9 +141,9 @@ func (s *sub) restamp() {
 
 // run runs up to the next barrier of the workgroup, or to the end.
 func (s *sub) run() {
-	s.at = nil
+	s.waits = nil
 	code := s.g.p.code
-	for s.pc < len(code) && s.at == nil {
+	for s.pc < len(code) && s.waits == nil {
 		i := s.pc
 		s.pc++
 		code[i](s)
