@@ -16,9 +16,10 @@ import (
 //	dst[b,t,h] = Σⱼ exp(score[j]) · v[j,g] / (exp(sinks[h]) + Σⱼ exp(score[j]))
 //
 // where j goes over the positions that the query sees, k[j] and v[j] are the
-// sequence's rows of the cache, and exp(sinks[h]) is 0 if there are no sinks. The soft-cap is that of Gemma 2 (arXiv:2408.00118). A sink
-// is a logit which takes probability and has no value, as in gpt-oss; after
-// Xiao et al. 2023, arXiv:2309.17453.
+// sequence's rows of the cache, and exp(sinks[h]) is 0 if there are no sinks. The
+// soft-cap is that of Gemma 2 (arXiv:2408.00118). A sink is a logit which takes
+// probability and has no value, as in gpt-oss; after Xiao et al. 2023,
+// arXiv:2309.17453.
 //
 // Heads lie side by side along the last axis, each of size = q's width / Heads,
 // whatever the width of the model. Where k and v are narrower than q,

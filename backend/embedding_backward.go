@@ -9,7 +9,8 @@ import "fmt"
 //	dtokens[ids[b,t]]    += dy[b,t]
 //	dpositions[pos]     += dy[b,t]
 //
-// For an id or a position outside of its table nothing is added, nor for padding.
+// For an id or a position outside of its table nothing is added to that table. For a
+// token whose sequence is below 0, such as padding, nothing is added to either.
 type EmbeddingBackward struct {
 	DTokens    Tensor // [vocab, width] f32
 	DPositions Tensor // [context, width] f32; may be absent

@@ -17,7 +17,7 @@ func init() {
 		Cases:     attentionCases,
 		Random: func(r *rand.Rand) Case {
 			if r.IntN(2) == 0 {
-				return randomStep(r).attention()
+				return randomStep(r, true).attention()
 			}
 			return randomAttention(r).attention()
 		},
@@ -276,6 +276,7 @@ func attentionCases() []Case {
 	for _, s := range attentionScores { // first, for they find most of what may be wrong
 		add(s)
 	}
+	cases = append(cases, stepCases()...)
 	for i, n := range [][6]int{ // batch, time, context, heads, groups, size
 		{1, 1, 1, 1, 1, 1}, {1, 1, 2, 1, 1, 2}, {1, 1, 7, 2, 2, 3}, {2, 1, 9, 3, 3, 5}, {1, 1, 33, 4, 4, 8},
 		{1, 1, 129, 2, 2, 16}, {3, 1, 65, 4, 2, 20}, {1, 1, 257, 3, 3, 64}, {1, 1, 1023, 2, 1, 32},
@@ -335,7 +336,7 @@ func attentionCases() []Case {
 			cases = append(cases, s.attention())
 		}
 	}
-	return append(cases, stepCases()...)
+	return cases
 }
 
 // attentionScores are shapes with a window, a soft-cap, sinks, and what models

@@ -144,7 +144,8 @@ func embeddingCases() []Case {
 			at: []float64{3, -2, 9}})
 		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "positions far outside",
 			at: []float64{math.MaxInt32 - 1, math.MinInt32, math.MaxInt32}}) // at + time must not wrap into the table
-		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "padding", at: []float64{2, 0, 1}, seqs: paddingAmongOthers})
+		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "padding",
+			ids: []float64{3, 8, -1, 0, 9, 1, 12345678, 2, 4}, at: []float64{2, -3, 1}, seqs: paddingAmongOthers}) // some of it outside
 		add(embeddingShape{batch: 1, time: 6, vocab: 5, width: 6, layout: l, what: "only picks, ids outside",
 			ids: []float64{4, 5, -1, 0, math.MinInt32, 2, 3}})
 	}

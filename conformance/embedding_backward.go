@@ -110,7 +110,7 @@ func embeddingBackwardCases() []Case {
 		add(embeddingShape{batch: 3, time: 40, vocab: 9, context: 50, width: 37, layout: l, what: "one id", ids: []float64{4, 4}})
 		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "ids outside",
 			ids: []float64{3, -1, 8, 9, 0, math.MinInt32, math.MaxInt32, -9, 4, 12345678, 1}})
-		add(embeddingShape{batch: 2, time: 4, vocab: 3, context: 6, width: 11, layout: l, what: "padding", at: []float64{2, 0, 1}, seqs: paddingAmongOthers})
+		add(embeddingShape{batch: 2, time: 4, vocab: 3, context: 6, width: 11, layout: l, what: "padding", at: []float64{2, -3, 1}, seqs: paddingAmongOthers})
 		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "positions outside",
 			at: []float64{3, -2, 9}})
 		add(embeddingShape{batch: 2, time: 4, vocab: 9, context: 6, width: 11, layout: l, what: "positions far outside",

@@ -27,6 +27,19 @@ var stepMutants = []struct {
 		o.Run = 1
 		right(o)
 	})},
+	{"asks each token of a run for its place", "attention", wrong(func(o *backend.Attention) {
+		_, run := o.Runs()
+		i := -1
+		seq := direct{}.Load(o.At.Slice(-2, 0, 1)).v
+		o.At = resequenced(o.At, func(v float64) float64 { // padding as it should be
+			if i++; seq[i/run*run] == padding {
+				return padding
+			}
+			return v
+		})
+		o.Run = 1
+		right(o)
+	})},
 	{"takes padding for tokens", "attention", wrong(func(o *backend.Attention) { o.At = unpadded(o.At, 0); right(o) })},
 	{"makes padding NaN", "attention", wrong(func(o *backend.Attention) { o.At = unpadded(o.At, -2); o.Run = 1; right(o) })},
 	{"ends a run at padding", "attention", wrong(func(o *backend.Attention) {
@@ -58,6 +71,18 @@ var stepMutants = []struct {
 		}
 		right(o)
 	})},
+	{"makes padding at a position outside NaN", "embedding", wrong(func(o *backend.Embedding) {
+		if !o.At.Absent() {
+			pos, i := direct{}.Load(o.At.Slice(-2, 1, 2)).v, -1
+			o.At = resequenced(o.At, func(v float64) float64 {
+				if i++; pos[i] < 0 {
+					return -2
+				}
+				return v
+			})
+		}
+		right(o)
+	})},
 	{"adds padding", "embedding_backward", wrong(func(o *backend.EmbeddingBackward) {
 		if !o.At.Absent() {
 			o.At = unpadded(o.At, 0)
@@ -77,6 +102,10 @@ var stepMutants = []struct {
 	})},
 	{"clamps blocks to the pool", "attention", wrong(func(o *backend.Attention) { clampTable(&o.Table, o.K); right(o) })},
 	{"clamps blocks to the pool", "store", wrong(func(o *backend.Store) { clampTable(&o.Table, o.Dst); right(o) })},
+	{"wraps rows of blocks at 2³²", "attention", wrong(func(o *backend.Attention) { wrapTable(&o.Table, o.K); right(o) })},
+	{"wraps rows of blocks at 2³²", "store", wrong(func(o *backend.Store) { wrapTable(&o.Table, o.Dst); right(o) })},
+	{"wraps rows of sequences at 2³²", "attention", wrong(func(o *backend.Attention) { o.At = wrapSequences(o.At, o.K, o.Table); right(o) })},
+	{"wraps rows of sequences at 2³²", "store", wrong(func(o *backend.Store) { o.At = wrapSequences(o.At, o.Dst, o.Table); right(o) })},
 	{"looks at blocks that no token sees", "attention", wrong(func(o *backend.Attention) {
 		right(o)
 		if o.Table.Absent() {
@@ -131,6 +160,28 @@ func clampTable(table *backend.Tensor, pool backend.Tensor) {
 	if !table.Absent() {
 		*table = copied(*table, func(v float64) float64 { return max(0, min(v, float64(pool.Dim(1)-1))) })
 	}
+}
+
+// wrapTable computes rows of blocks in 32 bits before it looks whether they are of the pool.
+func wrapTable(table *backend.Tensor, pool backend.Tensor) {
+	if !table.Absent() {
+		block := pool.Dim(-2)
+		*table = copied(*table, func(v float64) float64 { return float64(min(int(uint32(int(v)*block))/block, most)) })
+	}
+}
+
+// wrapSequences does so with rows of sequences of a cache without a table.
+func wrapSequences(at, cache, table backend.Tensor) backend.Tensor {
+	if !table.Absent() {
+		return at
+	}
+	context := cache.Dim(-2)
+	return resequenced(at, func(v float64) float64 {
+		if v == padding {
+			return v
+		}
+		return float64(min(int(uint32(int(v)*context))/context, most))
+	})
 }
 
 // unpadded gives padding a sequence.

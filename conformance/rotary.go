@@ -122,7 +122,7 @@ func rotaryCases() []Case {
 				cases = append(cases, s.rotary())
 			}
 		}
-		s.what, s.at, s.seqs = "padding", []float64{2, 0, 1}, paddingAmongOthers
+		s.what, s.at, s.seqs = "padding", []float64{2, -3, 1}, paddingAmongOthers // some of it outside
 		cases = append(cases, s.rotary())
 		s.what, s.at, s.seqs = "positions far outside", []float64{math.MaxInt32 - 1, math.MinInt32, math.MaxInt32}, nil // at + time must not wrap into the table
 		cases = append(cases, s.rotary())

@@ -18,7 +18,7 @@ type stepShape struct {
 	batch               int // rows that the tokens are in; 0: 1
 	runs, run           int // of tokens, in all and of each
 	heads, groups, size int
-	kv                  backend.DType
+	kv                  backend.DType // None: of those that are tried
 	probs               bool
 	scores              scores
 	layout              Layout
@@ -33,10 +33,12 @@ const spareBlocks = 3
 // step is what a case of a stepShape has, before it is put into tensors.
 type step struct {
 	stepShape
-	at      []place // of the first token of each run
-	padding []bool  // of each token
-	numbers []int   // of the blocks, those of each sequence in turn
-	cache   backend.Tensor
+	at      []place          // of the first token of each run
+	strayed int              // what is added to the sequence and the position of the others
+	padding []bool           // of each token
+	numbers []int            // of the blocks, those of each sequence in turn
+	q       backend.Tensor   // of Attention
+	caches  []backend.Tensor // keys and values side by side, or each
 	table   backend.Tensor
 }
 
@@ -64,16 +66,18 @@ func (s stepShape) rows() (batch, time int) {
 	return batch, s.runs * s.run / batch
 }
 
-// tensors makes a cache of vectors of some width, and its table.
-func (s stepShape) tensors(width int) *step {
+// tensors makes caches of vectors of these widths, and their table.
+func (s stepShape) tensors(widths ...int) *step {
 	x := &step{stepShape: s}
-	if s.block == 0 {
-		x.cache = s.layout.Tensor(s.kv, s.sequences, s.context, width)
-		return x
+	sequences, positions := s.sequences, s.context
+	if s.block > 0 {
+		blocks := s.sequences * s.context / s.block
+		sequences, positions = blocks+spareBlocks, s.block
+		x.table = s.layout.Tensor(backend.I32, s.sequences, s.context/s.block)
 	}
-	blocks := s.sequences * s.context / s.block
-	x.cache = s.layout.Tensor(s.kv, blocks+spareBlocks, s.block, width)
-	x.table = s.layout.Tensor(backend.I32, s.sequences, s.context/s.block)
+	for _, width := range widths {
+		x.caches = append(x.caches, s.layout.Tensor(s.kv, sequences, positions, width))
+	}
 	return x
 }
 
@@ -85,7 +89,7 @@ func (s *step) fill(at backend.Tensor, r *rand.Rand, run int) {
 		s.at = append(s.at, place{seq, r.IntN(s.context - s.run + 1)})
 	}
 	if s.block > 0 {
-		s.numbers = r.Perm(s.cache.Dim(1))[:s.table.Len()]
+		s.numbers = r.Perm(s.caches[0].Dim(1))[:s.table.Len()]
 	}
 	if s.change != nil {
 		s.change(s, r)
@@ -99,25 +103,32 @@ func (s *step) fill(at backend.Tensor, r *rand.Rand, run int) {
 
 // put writes the tensors.
 func (s *step) put(at backend.Tensor) {
-	fill(at.Slice(-2, 0, 1), func(i int) float64 {
-		if s.padding[i] {
-			return padding
+	token := func(i int) place {
+		p := s.at[i/s.run]
+		if i%s.run > 0 {
+			p = place{p.seq + s.strayed, p.pos + i%s.run + s.strayed}
 		}
-		return float64(s.at[i/s.run].seq)
-	})
-	fill(at.Slice(-2, 1, 2), func(i int) float64 { return float64(int32(s.at[i/s.run].pos + i%s.run)) })
+		if s.padding[i] {
+			p.seq = padding
+		}
+		return p
+	}
+	fill(at.Slice(-2, 0, 1), func(i int) float64 { return float64(token(i).seq) })
+	fill(at.Slice(-2, 1, 2), func(i int) float64 { return float64(int32(token(i).pos)) })
 	if s.block > 0 {
 		fill(s.table, func(i int) float64 { return float64(s.numbers[i]) })
 	}
 }
 
-// eachRow calls f for the row of each position of a sequence.
-func (s *step) eachRow(seq int, f func(pos int, row backend.Tensor)) {
-	_, row := rowsOfCache(sheet{}, s.cache, s.table)
-	n := s.cache.Dim(2)
-	for pos := range s.context {
-		if r, ok := row(place{seq, pos}); ok {
-			f(pos, s.cache.Slice(1, r/n, r/n+1).Slice(2, r%n, r%n+1))
+// eachRow calls f for the rows of a sequence in each cache.
+func (s *step) eachRow(seq int, f func(cache, pos int, row backend.Tensor)) {
+	for i, c := range s.caches {
+		_, row := rowsOfCache(sheet{}, c, s.table)
+		n := c.Dim(2)
+		for pos := range s.context {
+			if r, ok := row(place{seq, pos}); ok {
+				f(i, pos, c.Slice(1, r/n, r/n+1).Slice(2, r%n, r%n+1))
+			}
 		}
 	}
 }
@@ -134,9 +145,14 @@ func (s stepShape) attention() Case {
 		l, width, kv := s.layout, s.heads*s.size, s.groups*s.size
 		batch, time := s.rows()
 		x := s.tensors(2 * kv)
+		k, v := x.caches[0].Slice(-1, 0, kv), x.caches[0].Slice(-1, kv, 2*kv)
+		if l != exact { // rows of values are farther apart than those of keys
+			x = s.tensors(kv, kv+3)
+			k, v = x.caches[0], x.caches[1].Slice(-1, 3, kv+3)
+		}
 		o := &backend.Attention{
 			Dst: l.Tensor(backend.F32, batch, time, width), Q: l.Tensor(backend.F32, batch, time, width),
-			K: x.cache.Slice(-1, 0, kv), V: x.cache.Slice(-1, kv, 2*kv), At: l.places(batch, time), Table: x.table, Run: s.run,
+			K: k, V: v, At: l.places(batch, time), Table: x.table, Run: s.run,
 			Sinks: s.scores.sinkTensor(l, s.heads),
 			Heads: s.heads, Scale: s.scores.of(s.size), Window: s.scores.window, SoftCap: s.scores.softCap,
 		}
@@ -147,6 +163,7 @@ func (s stepShape) attention() Case {
 			if s.scores.sinks != nil {
 				Set(o.Sinks, s.scores.sinks...)
 			}
+			x.q = o.Q
 			x.fill(o.At, r, run)
 		}
 	}}
@@ -157,7 +174,7 @@ func (s stepShape) store() Case {
 		width := s.groups * s.size
 		batch, time := s.rows()
 		x := s.tensors(2 * width)
-		o := &backend.Store{Dst: x.cache.Slice(-1, width, 2*width), X: s.layout.Tensor(backend.F32, batch, time, width), At: s.layout.places(batch, time), Table: x.table}
+		o := &backend.Store{Dst: x.caches[0].Slice(-1, width, 2*width), X: s.layout.Tensor(backend.F32, batch, time, width), At: s.layout.places(batch, time), Table: x.table}
 		return o, func(r *rand.Rand, run int) { x.fill(o.At, r, run) }
 	}}
 }
@@ -171,28 +188,45 @@ func padded(s *step, _ *rand.Rand) {
 	}
 }
 
-// paddedAnywhere has it at another place of each run, and at most at one.
+// paddedAnywhere has it at another place of each run, the first one of the first run, and
+// at most at one.
 func paddedAnywhere(s *step, _ *rand.Rand) {
 	for i := range s.padding {
-		s.padding[i] = i%s.run == i/s.run%(s.run+1)
+		s.padding[i] = i%s.run == 7*(i/s.run)%(s.run+1)
 	}
 }
+
+// paddedAtRandom has it at any places.
+func paddedAtRandom(s *step, r *rand.Rand) {
+	for i := range s.padding {
+		s.padding[i] = r.IntN(4) == 0
+	}
+}
+
+// strayed has tokens that say other places than the first of their run does, from which
+// attention counts.
+func strayed(s *step, _ *rand.Rand) { s.strayed = 1 }
 
 // The ends of what an i32 holds.
 const most, least = math.MaxInt32, math.MinInt32
 
+// wraps is an i32 which times n is a small number modulo 2³², if there is one.
+func wraps(n int) int { return min((1<<32+n-1)/n, most) }
+
 func sequencesOutside(s *step, _ *rand.Rand) {
-	for i, seq := range []int{s.sequences, padding, -2, most, least} {
+	for i, seq := range []int{s.sequences, padding, -2, wraps(s.context), least} {
 		if i < len(s.at) {
 			s.at[i].seq = seq
 		}
 	}
 }
 
+// positionsOutside has padding there, too.
 func positionsOutside(s *step, _ *rand.Rand) {
-	for i, pos := range []int{s.context - 1, -1, -s.run + 1, s.context, most - 1, least, most} {
+	for i, pos := range []int{s.context - 1, -1, -s.run + 1, s.context, most, least} {
 		if i < len(s.at) {
 			s.at[i].pos = pos
+			s.padding[(i+1)*s.run-1] = s.run > 1
 		}
 	}
 }
@@ -200,10 +234,10 @@ func positionsOutside(s *step, _ *rand.Rand) {
 // blocksOutside has blocks that are none in front of, at and behind a position.
 func blocksOutside(s *step, _ *rand.Rand) {
 	n := s.context / s.block
+	numbers := []int{-1, s.caches[0].Dim(1), most, wraps(s.block), least, least}
 	for i, p := range s.at {
-		number := []int{-1, s.cache.Dim(1), most, least}[i%4]
-		of := s.numbers[p.seq*n : (p.seq+1)*n]
-		switch i % 4 {
+		number, of := numbers[i%len(numbers)], s.numbers[p.seq*n:(p.seq+1)*n]
+		switch i % 3 {
 		case 0:
 			of[0] = number
 		case 1:
@@ -230,28 +264,35 @@ func forked(s *step, _ *rand.Rand) {
 
 // permuted moves blocks to other numbers, with what is in them.
 func permuted(s *step, r *rand.Rand) {
-	pool := sheet{}.Load(s.cache)
-	to, n := r.Perm(s.cache.Dim(1)), s.block*s.cache.Dim(3)
-	for from, to := range to {
-		Set(s.cache.Slice(1, to, to+1), pool.Row(from, n).v...)
+	to := r.Perm(s.caches[0].Dim(1))
+	for _, c := range s.caches {
+		pool, n := sheet{}.Load(c), s.block*c.Dim(3)
+		for from, to := range to {
+			Set(c.Slice(1, to, to+1), pool.Row(from, n).v...)
+		}
 	}
 	for i, number := range s.numbers {
 		s.numbers[i] = to[number]
 	}
 }
 
-// othersNaN makes all NaN that the first run does not see: other sequences, later
-// positions, spare blocks.
+// othersNaN makes all NaN that the first run does not see: other queries, other sequences,
+// later positions, spare blocks.
 func othersNaN(s *step, _ *rand.Rand) {
-	kept := map[int]Values{}
-	s.eachRow(s.at[0].seq, func(pos int, row backend.Tensor) {
+	kept := map[[2]int]Values{}
+	s.eachRow(s.at[0].seq, func(cache, pos int, row backend.Tensor) {
 		if pos < s.at[0].pos+s.run {
-			kept[pos] = sheet{}.Load(row)
+			kept[[2]int{cache, pos}] = sheet{}.Load(row)
 		}
 	})
-	Set(s.cache, nan, negativeNaN)
-	s.eachRow(s.at[0].seq, func(pos int, row backend.Tensor) {
-		if x, ok := kept[pos]; ok {
+	for i := s.run; i < s.runs*s.run; i++ {
+		putRow(s.q, i, nan)
+	}
+	for _, c := range s.caches {
+		Set(c, nan, negativeNaN)
+	}
+	s.eachRow(s.at[0].seq, func(cache, pos int, row backend.Tensor) {
+		if x, ok := kept[[2]int{cache, pos}]; ok {
 			Set(row, x.v...)
 		}
 	})
@@ -275,7 +316,7 @@ func stepShapes() []stepShape {
 		s.what, s.change, s.again = what, change, again
 		list = append(list, s)
 	}
-	for i, block := range []int{1, 16, 64, 0} {
+	for i, block := range []int{1, 0, 16, 64} {
 		for j, run := range []int{1, 5, 23} {
 			s := stepShape{sequences: 7, context: 192, block: block, runs: 6, run: run, heads: 4, groups: 2, size: 8, layout: exact}
 			if (i+j)%2 == 0 {
@@ -289,6 +330,9 @@ func stepShapes() []stepShape {
 			add(s, "padding anywhere", paddedAnywhere, nil)
 			add(s, "sequences outside", sequencesOutside, nil)
 			add(s, "positions outside", positionsOutside, nil)
+			if run == 5 {
+				add(s, "places of others in a run", strayed, nil)
+			}
 			add(s, "others are NaN", nil, othersNaN)
 			add(s, "others are elsewhere", nil, othersElsewhere)
 			if block > 0 {
@@ -309,24 +353,48 @@ func stepShapes() []stepShape {
 			}
 		}
 	}
-	// Chunks of keys, and what some models have.
+	// Chunks of keys.
 	for _, s := range []stepShape{
 		{sequences: 3, context: 1280, block: 64, runs: 3, run: 1, heads: 4, groups: 1, size: 8, layout: exact},
 		{sequences: 3, context: 1280, block: 64, runs: 2, run: 23, heads: 4, groups: 1, size: 8, layout: exact},
-		{sequences: 5, context: 128, block: 16, runs: 4, run: 23, heads: 4, groups: 2, size: 8, layout: exact, probs: true, scores: scores{window: 40, softCap: 2, sinks: []float64{0, 2}}},
 	} {
 		add(s, "", nil, nil)
 	}
+	// What some models have.
+	all := stepShape{sequences: 5, context: 128, block: 16, runs: 4, run: 23, heads: 4, groups: 2, size: 8, layout: exact, probs: true, scores: scores{window: 40, softCap: 2, sinks: []float64{0, 2}}}
+	add(all, "", nil, nil)
+	add(all, "padding at random", paddedAtRandom, nil)
+	add(all, "blocks outside", blocksOutside, nil)
+	// Chunks of queries.
+	long := stepShape{sequences: 3, context: 128, block: 16, runs: 2, run: 70, heads: 2, groups: 1, size: 8, layout: exact}
+	add(long, "padding at random", paddedAtRandom, nil)
+	long.scores.window = 33
+	add(long, "padding at random", paddedAtRandom, nil)
+	for _, s := range largeSteps(8) {
+		s.heads, s.groups = 4, 2
+		add(s, "padding anywhere", paddedAnywhere, nil)
+		add(s, "sequences outside", sequencesOutside, nil)
+	}
 	return list
+}
+
+// largeSteps are shapes whose cache takes several bindings of 256 KiB, the last ones also
+// for one sequence, where two heads of that size are stored.
+func largeSteps(size int) []stepShape {
+	s := stepShape{sequences: 7, context: 1024, runs: 6, run: 1, groups: 2, size: size, kv: backend.F32, layout: exact}
+	chunks, longer := s, s
+	chunks.run = 5
+	longer.sequences, longer.context, longer.runs, longer.run = 2, 2304, 2, 5
+	return []stepShape{s, chunks, longer}
 }
 
 func stepCases() (cases []Case) {
 	for i, s := range stepShapes() {
 		dtypes := []backend.DType{backend.F32, backend.F16}
 		switch plain := !s.probs && s.scores.window == 0; {
-		case !plain:
-			dtypes = dtypes[:1]
-		case s.again == nil && s.what != "":
+		case s.kv != backend.None:
+			dtypes = []backend.DType{s.kv}
+		case !plain || s.again == nil && s.what != "":
 			dtypes = dtypes[i%2:][:1]
 		}
 		for _, s.kv = range dtypes {
@@ -335,7 +403,7 @@ func stepCases() (cases []Case) {
 	}
 	s := stepShape{sequences: 7, context: 192, block: 16, runs: 6, run: 1, heads: 4, groups: 2, size: 8, layout: exact, kv: backend.BF16}
 	cases = append(cases, s.attention())
-	s.run, s.layout, s.size = 5, strided, 5
+	s.run, s.layout, s.size, s.what, s.change = 5, strided, 5, "blocks outside", blocksOutside
 	return append(cases, s.attention())
 }
 
@@ -359,10 +427,17 @@ func storeSteps() (cases []Case) {
 			}
 		}
 	}
+	for _, s := range largeSteps(8) {
+		s.what, s.change = "sequences outside", sequencesOutside
+		cases = append(cases, s.store())
+		s.what, s.change = "positions outside", positionsOutside
+		cases = append(cases, s.store())
+	}
 	return cases
 }
 
-func randomStep(r *rand.Rand) stepShape {
+// randomStep is of any shape; reads says that two tokens may have the same row.
+func randomStep(r *rand.Rand, reads bool) stepShape {
 	s := stepShape{sequences: 1 + r.IntN(8), block: []int{0, 1, 2, 16, 64}[r.IntN(5)], run: 1 + r.IntN(30), groups: 1 + r.IntN(3), size: 1 + r.IntN(70),
 		kv: anyOf(r, backend.DTypes(backend.Caches)), probs: r.IntN(2) == 0, layout: RandomLayout(r)}
 	if r.IntN(2) == 0 {
@@ -378,9 +453,15 @@ func randomStep(r *rand.Rand) stepShape {
 		s.batch = s.runs
 	}
 	s.scores = randomScores(r, s.context)
-	edges := []func(*step, *rand.Rand){nil, padded, paddedAnywhere, sequencesOutside, positionsOutside, blocksOutside, forked}
-	if s.block == 0 {
-		edges = edges[:5]
+	edges := []func(*step, *rand.Rand){nil, padded, paddedAnywhere, paddedAtRandom, sequencesOutside, positionsOutside}
+	if s.block > 0 {
+		edges = append(edges, blocksOutside)
+	}
+	if reads {
+		edges = append(edges, strayed)
+	}
+	if reads && s.block > 0 {
+		edges = append(edges, forked)
 	}
 	i := r.IntN(len(edges))
 	s.what, s.change = fmt.Sprintf("edge=%d", i), edges[i]

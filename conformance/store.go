@@ -15,8 +15,8 @@ func init() {
 		NonFinite: storeNonFinite,
 		Cases:     storeCases,
 		Random: func(r *rand.Rand) Case {
-			s := randomStep(r)
-			if s.what == "edge=6" || r.IntN(2) == 0 { // forks are not written to
+			s := randomStep(r, false)
+			if r.IntN(2) == 0 {
 				return randomStore(r).Store()
 			}
 			return s.store()

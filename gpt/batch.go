@@ -110,15 +110,8 @@ const noBlock = -1
 // Admit adds a sequence that begins with a prompt and goes on as o says. The error is a
 // [FullError] if there is no room for it now, but will be when others have ended.
 func (b *Batch) Admit(prompt []int, o Options) (*Sequence, error) {
-	switch n := len(prompt); {
-	case n == 0:
-		return nil, errNoTokens
-	case n > b.o.Context:
-		hint := ""
-		if b.o.Context < b.m.Context {
-			hint = fmt.Sprintf(", or enlarge the context: this model can hold %d", b.m.Context)
-		}
-		return nil, fmt.Errorf("the prompt has %d tokens and the context holds %d: shorten it%s", n, b.o.Context, hint)
+	if err := (Room{Size: b.o.Context, Model: b.m.Context}).Fits(prompt); err != nil {
+		return nil, err
 	}
 	if err := known(prompt, "the prompt", b.m.Vocab); err != nil {
 		return nil, err

@@ -258,7 +258,7 @@ func TestFork(t *testing.T) {
 		// The one that reads the prompt ends before it is read: another goes on.
 		first := admit(t, batch, prompt, sampled(0, 9))
 		second, third := fork(t, first, sampled(1, 9)), fork(t, first, sampled(2, 9))
-		other = admit(t, batch, []int{1}, sampled(7, 2))
+		admit(t, batch, []int{1}, sampled(7, 2))
 		if _, err := batch.Step(t.Context()); err != nil || len(first.Tokens()) > len(prompt) {
 			t.Fatalf("%v, or the prompt was read at once", err)
 		}
@@ -310,6 +310,47 @@ func TestBatchFairness(t *testing.T) {
 	admit(t, batch, sequence(50, 250), gpt.Options{Predict: 1})
 	if events, err := batch.Step(t.Context()); err != nil || len(events) != 1 || events[0].End != gpt.Limit {
 		t.Errorf("a prompt for which nobody waits gave %v, %v after a step", events, err)
+	}
+}
+
+// TestPrefill reads prompts while a sequence that has read its own waits, and expects of
+// each what it draws otherwise.
+func TestPrefill(t *testing.T) {
+	_, m := tiny(t)
+	batch := newBatch(t, m, gpt.BatchOptions{Sequences: 3, Chunk: 8})
+	o := gpt.Options{Predict: 4, IgnoreEOS: true}
+	first := admit(t, batch, []int{1}, o)
+	prefill := func(want ...*gpt.Sequence) {
+		t.Helper()
+		events, err := batch.Prefill(t.Context())
+		var got []*gpt.Sequence
+		for _, e := range events {
+			got = append(got, e.Sequence)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d events, %v; expected %d", len(got), err, len(want))
+		}
+	}
+	prefill(first)
+	prefill()
+	long, short := admit(t, batch, sequence(50, 250), o), admit(t, batch, sequence(3, 250), o)
+	prefill(long, short) // nobody waits for a token: all of the prompts at once
+	prefill()
+	all := []*gpt.Sequence{first, long, short}
+	for _, s := range all {
+		if s.Generated() != 1 {
+			t.Errorf("%d tokens were drawn, expected 1", s.Generated())
+		}
+	}
+	collectAll(t, batch)
+	for i, n := range []int{1, 50, 3} {
+		got := all[i].Tokens()
+		alone := newBatch(t, m, gpt.BatchOptions{Sequences: 3})
+		s := admit(t, alone, got[:n], o)
+		collectAll(t, alone)
+		if !slices.Equal(got, s.Tokens()) || len(got) != n+4 {
+			t.Errorf("a prompt of %d tokens: %v, expected %v", n, got, s.Tokens())
+		}
 	}
 }
 

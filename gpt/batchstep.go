@@ -61,14 +61,23 @@ type plan struct {
 // BatchOptions.Chunk if others wait. For each sequence that has then read all its tokens
 // one is drawn. It returns these, and the ends of sequences, in the order of admission.
 // Nothing has changed if the error is that of ctx.
-func (b *Batch) Step(ctx context.Context) ([]Event, error) {
+func (b *Batch) Step(ctx context.Context) ([]Event, error) { return b.step(ctx, false) }
+
+// Prefill is a Step of prompts alone: sequences that have read theirs wait. Where no
+// prompt is left to read, it does nothing and returns nil.
+func (b *Batch) Prefill(ctx context.Context) ([]Event, error) { return b.step(ctx, true) }
+
+func (b *Batch) step(ctx context.Context, prompts bool) ([]Event, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if b.failed != nil || len(b.live) == 0 {
 		return nil, b.failed
 	}
-	p := b.plan()
+	p := b.plan(prompts)
+	if len(p.single)+len(p.chunk) == 0 {
+		return nil, nil
+	}
 	if err := b.read(p); err != nil {
 		return nil, err
 	}
@@ -79,8 +88,9 @@ func (b *Batch) Step(ctx context.Context) ([]Event, error) {
 
 // plan chooses the tokens. Each sequence that waits for its next one gets it. Of the
 // others those that came first go first. One of them gets the chunk; prompts that are
-// short, and fit beside it, are read as single tokens.
-func (b *Batch) plan() (p plan) {
+// short, and fit beside it, are read as single tokens. If it is to be prompts alone, the
+// sequences that have drawn a token and read all others get none.
+func (b *Batch) plan(prompts bool) (p plan) {
 	budget := MaxChunk
 	var readers []*Sequence
 	for _, s := range b.live {
@@ -88,6 +98,7 @@ func (b *Batch) plan() (p plan) {
 		case s.of != nil:
 		case len(s.pending()) > 1:
 			readers = append(readers, s)
+		case prompts && s.Generated() > 0:
 		default:
 			p.scored = append(p.scored, len(p.single))
 			p.single = append(p.single, token{s, s.read})

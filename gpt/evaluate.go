@@ -13,53 +13,101 @@ import (
 // headRows is the number of positions whose scores are computed at once.
 const headRows = 64
 
-// Evaluator scores every position of a text, where a Session scores only the
-// last one: what training does with a text, and what perplexity is made of.
+// Evaluator scores every position of texts, where a Session scores only the last one:
+// what training does with a text, and what perplexity is made of. It reads several
+// short texts in one pass over the weights.
 type Evaluator struct {
 	m      *model.Model
+	o      EvaluatorOptions
 	cache  model.Cache
-	size   int // positions of a window
-	inputs backend.Tensor
-	chunk  *nn.Program    // reads tokens
-	head   *nn.Program    // scores rows of what chunk made
-	time   int            // tokens that chunk reads
-	logits backend.Tensor // [1, headRows, vocab]
+	time   int            // tokens that a step reads of each text
+	inputs backend.Tensor // i32: ids, sequences and positions of a step, then the rows to be scored
+	step   *nn.Program    // reads tokens
+	head   *nn.Program    // scores rows of what step made
+	logits backend.Tensor // [1, o.Rows, vocab]
 	values []float32
 }
 
-// NewEvaluator returns one for texts of up to window tokens, 1 to m.Context. A
-// text is read through a cache of keys and values, as a Session reads it, stored
-// as cache says: one of caches, or None for F32.
-func NewEvaluator(m *model.Model, window int, cache backend.DType) (*Evaluator, error) {
-	return newEvaluator(m, window, MaxChunk, cache)
+// EvaluatorOptions say what an Evaluator reads.
+type EvaluatorOptions struct {
+	Window int           // tokens that a text has at most, 1 to the model's context; 0: as many as that
+	Texts  int           // that are read at once at most; 0, or more than have [MaxChunk] tokens together: as many as that
+	Cache  backend.DType // of keys and values, as a Session has them: one of caches; None: F32
+	Rows   int           // positions whose scores are computed at once; 0: 64
+
+	// Edit, if not nil, may replace the values that the model names: see [nn.Tape.Edit].
+	// Text i is row i of their batch.
+	Edit nn.Edit
+
+	// Run, if not nil, runs a program in place of its Run, such as to measure it. The
+	// programs name what they keep: the last hidden states, as package model does, and
+	// "scores".
+	Run func(p *nn.Program) error
 }
 
-// newEvaluator returns one that reads up to chunk tokens at once.
-func newEvaluator(m *model.Model, window, chunk int, cache backend.DType) (_ *Evaluator, err error) {
-	if window < 1 || window > m.Context {
-		return nil, fmt.Errorf("a window of %d tokens: this model can have 1 to %d", window, m.Context)
+// complete fills in what is 0, and checks the rest.
+func (o EvaluatorOptions) complete(c model.Config) (EvaluatorOptions, error) {
+	o.Window = cmp.Or(o.Window, c.Context)
+	if o.Window < 1 || o.Window > c.Context {
+		return o, fmt.Errorf("a window of %d tokens: this model can have 1 to %d", o.Window, c.Context)
 	}
-	e := &Evaluator{m: m, size: window, time: min(window, chunk), values: make([]float32, headRows*m.Vocab)}
+	if o.Texts < 0 || o.Rows < 0 {
+		return o, fmt.Errorf("%d texts at once and %d rows of scores: expected 1 or more, or 0 for as many as is usual", o.Texts, o.Rows)
+	}
+	most := max(1, MaxChunk/o.Window)
+	o.Texts, o.Rows, o.Cache = min(cmp.Or(o.Texts, most), most), cmp.Or(o.Rows, headRows), cmp.Or(o.Cache, backend.F32)
+	if o.Run == nil {
+		o.Run = (*nn.Program).Run
+	}
+	return o, nil
+}
+
+// TextsAtOnce is how many of n texts of up to window tokens to read at once: at least one,
+// at most as many as have so many tokens together, and so many that the last ones to be
+// read are about as many as the others.
+func TextsAtOnce(n, window, tokens int) int {
+	n = max(n, 1)
+	most := max(1, tokens/window)
+	steps := (n + most - 1) / most
+	return (n + steps - 1) / steps
+}
+
+// NewEvaluator returns one for texts of up to o.Window tokens.
+func NewEvaluator(m *model.Model, o EvaluatorOptions) (*Evaluator, error) {
+	return newEvaluator(m, o, MaxChunk)
+}
+
+// newEvaluator returns one that reads up to chunk tokens of a text at once.
+func newEvaluator(m *model.Model, o EvaluatorOptions, chunk int) (_ *Evaluator, err error) {
+	if o, err = o.complete(m.Config); err != nil {
+		return nil, err
+	}
+	e := &Evaluator{m: m, o: o, time: min(o.Window, chunk), values: make([]float32, o.Rows*m.Vocab)}
 	defer func() {
 		if err != nil {
 			e.Close()
 		}
 	}()
-	if e.inputs, err = backend.New(m.Backend, backend.I32, 3*e.time+headRows); err != nil {
+	n := o.Texts * e.time
+	if e.inputs, err = backend.New(m.Backend, backend.I32, 3*n+o.Rows); err != nil {
 		return nil, err
 	}
-	if e.cache, err = m.NewCache(1, window, cmp.Or(cache, backend.F32)); err != nil {
+	if e.cache, err = m.NewCache(o.Texts, o.Window, o.Cache); err != nil {
 		return nil, err
 	}
-	ids, at := stepTensors(e.inputs, e.time)
-	rows := e.inputs.Slice(-1, 3*e.time, 3*e.time+headRows)
+	ids, at := stepTensors(e.inputs, n)
+	rows := e.inputs.Slice(-1, 3*n, 3*n+o.Rows)
+	last := fmt.Sprintf("hidden.%d", m.Layers)
 	t := m.Tape()
-	x := t.Keep(m.Forward(t, ids, at, e.cache)) // [1, time, width]
-	if e.chunk, err = t.Record(); err != nil {
+	t.Edit(o.Edit)
+	t.Watch(func(name string) bool { return name == last })
+	x := t.Keep(m.Forward(t, ids.Reshape(o.Texts, e.time), at, e.cache)) // [texts, time, width]
+	if e.step, err = t.Record(); err != nil {
 		return nil, err
 	}
 	t = m.Tape()
-	logits := t.Keep(model.Unembed(m, t, t.Pick(e.chunk.Tensor(x), rows))) // [1, headRows, vocab]
+	t.Watch(func(name string) bool { return name == "scores" })
+	logits := t.Keep(t.Name(model.Unembed(m, t, t.Pick(e.step.Tensor(x), rows)), "scores")) // [1, rows, vocab]
 	if e.head, err = t.Record(); err != nil {
 		return nil, err
 	}
@@ -67,29 +115,45 @@ func newEvaluator(m *model.Model, window, chunk int, cache backend.DType) (_ *Ev
 	return e, nil
 }
 
-// Scores reads ids as a text of its own and calls visit with the scores of the
-// token that follows each position, from position from on. The scores, [vocab],
-// are valid until visit returns.
-func (e *Evaluator) Scores(ctx context.Context, ids []int, from int, visit func(position int, scores []float32) error) error {
-	if len(ids) > e.size {
-		return fmt.Errorf("%d tokens do not fit a window of %d", len(ids), e.size)
+// Texts is how many texts Scores takes at most.
+func (e *Evaluator) Texts() int { return e.o.Texts }
+
+// Scores reads up to Texts texts, each by itself, and calls visit with the scores of the
+// token that follows each position, from position from on: those of the first text in the
+// order of positions, then those of the next. In a step text i is sequence i. The scores,
+// [vocab], are valid until visit returns.
+func (e *Evaluator) Scores(ctx context.Context, texts [][]int, from int, visit func(text, position int, scores []float32) error) error {
+	if len(texts) > e.o.Texts {
+		return fmt.Errorf("%d texts at once: this evaluator reads up to %d", len(texts), e.o.Texts)
 	}
-	if err := known(ids, "the text", e.m.Vocab); err != nil {
-		return err
+	longest := 0
+	for i, ids := range texts {
+		if len(ids) > e.o.Window {
+			return fmt.Errorf("text %d: %d tokens do not fit a window of %d", i, len(ids), e.o.Window)
+		}
+		if err := known(ids, fmt.Sprintf("text %d", i), e.m.Vocab); err != nil {
+			return err
+		}
+		longest = max(longest, len(ids))
 	}
-	for start := 0; start < len(ids); start += e.time {
+	for start := 0; start < longest; start += e.time { // more than once only where there is one text
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		end := min(start+e.time, len(ids))
-		if err := e.write(0, stepInputs(ids[start:end], 0, start, e.time)); err != nil {
+		if err := e.read(texts, start); err != nil {
 			return err
 		}
-		if err := e.chunk.Run(); err != nil {
-			return err
+		var places []place
+		for i, ids := range texts {
+			for p := max(start, from, 0); p < min(start+e.time, len(ids)); p++ {
+				places = append(places, place{i, p})
+			}
 		}
-		for i := max(start, from); i < end; i += headRows {
-			if err := e.score(i, min(i+headRows, end), start, visit); err != nil {
+		for ; len(places) > 0; places = places[min(e.o.Rows, len(places)):] {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := e.score(places[:min(e.o.Rows, len(places))], start, visit); err != nil {
 				return err
 			}
 		}
@@ -97,23 +161,46 @@ func (e *Evaluator) Scores(ctx context.Context, ids []int, from int, visit func(
 	return nil
 }
 
-// score visits positions [i, end), which lie in the chunk that begins at start.
-func (e *Evaluator) score(i, end, start int, visit func(int, []float32) error) error {
-	rows := make([]int32, headRows) // those past the end repeat the first one of the chunk
-	for j := range end - i {
-		rows[j] = int32(i + j - start)
+// place is a position of a text.
+type place struct{ text, position int }
+
+// read runs a step over the tokens of each text that begin at position start.
+func (e *Evaluator) read(texts [][]int, start int) error {
+	values := make([]int32, 3*e.o.Texts*e.time)
+	for i := range e.o.Texts {
+		for j := range e.time {
+			put(values, i*e.time+j, 0, padding, 0)
+			if i < len(texts) && start+j < len(texts[i]) {
+				put(values, i*e.time+j, texts[i][start+j], i, start+j)
+			}
+		}
 	}
-	if err := e.write(3*e.time, rows); err != nil {
+	if err := e.write(0, values); err != nil {
 		return err
 	}
-	if err := e.head.Run(); err != nil {
+	return e.o.Run(e.step)
+}
+
+// score visits places of the step that begins at position start, at most as many as the
+// head has rows.
+func (e *Evaluator) score(places []place, start int, visit func(text, position int, scores []float32) error) error {
+	rows := make([]int32, e.o.Rows) // those past the end repeat the first one of the step
+	for j, p := range places {
+		rows[j] = int32(p.text*e.time + p.position - start)
+	}
+	if err := e.write(3*e.o.Texts*e.time, rows); err != nil {
 		return err
 	}
-	if err := backend.GetF32(e.m.Backend, e.logits, e.values); err != nil {
+	if err := e.o.Run(e.head); err != nil {
 		return err
 	}
-	for j := range end - i {
-		if err := visit(i+j, e.values[j*e.m.Vocab:(j+1)*e.m.Vocab]); err != nil {
+	vocab := e.m.Vocab
+	values := e.values[:len(places)*vocab]
+	if err := backend.GetF32(e.m.Backend, e.logits.Slice(-2, 0, len(places)), values); err != nil {
+		return err
+	}
+	for j, p := range places {
+		if err := visit(p.text, p.position, values[j*vocab:(j+1)*vocab]); err != nil {
 			return err
 		}
 	}
@@ -126,7 +213,7 @@ func (e *Evaluator) write(at int, values []int32) error {
 
 // Close frees the evaluator's memory.
 func (e *Evaluator) Close() {
-	for _, p := range []*nn.Program{e.head, e.chunk} {
+	for _, p := range []*nn.Program{e.head, e.step} {
 		p.Close()
 	}
 	append(e.cache, e.inputs).Free()

@@ -13,40 +13,107 @@ import (
 	"caldera/internal/gpttest"
 )
 
-// TestEvaluator holds the scores of every position to PyTorch's logits.
+// TestEvaluator holds the scores of every position to PyTorch's logits. All texts are
+// read at once, and one is shorter than the others.
 func TestEvaluator(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		most := 0
+		defer func() {
+			if most < 2 {
+				t.Error("no reference has several texts")
+			}
+		}()
 		for _, name := range gpttest.References {
 			dir := "testdata/" + name
 			m := gpttest.Load(t, b, dir, backend.F32)
 			want := gpttest.Expected(t, dir)
 			ids, logits := want.Ints(t, "input_ids"), want.Floats(t, "logits")
 			time := want.Shape("input_ids")[1]
-			e, err := gpt.NewEvaluator(m, m.Context, backend.None)
+			e, err := gpt.NewEvaluator(m, gpt.EvaluatorOptions{Window: time})
 			if err != nil {
 				t.Fatal(err)
 			}
+			var texts [][]int
 			for batch := range want.Shape("input_ids")[0] {
-				text := make([]int, time)
+				text := make([]int, time-3*batch)
 				for i := range text {
 					text[i] = int(ids[batch*time+i])
 				}
-				from := batch * time / 3 // a part of the second text
-				next := from
-				err := e.Scores(t.Context(), text, from, func(i int, scores []float32) error {
-					if i != next {
-						t.Errorf("position %d, expected %d", i, next)
-					}
-					next++
-					at := (batch*time + i) * m.Vocab
-					gpttest.CheckNear(t, name, scores, logits[at:at+m.Vocab], 1e-5)
-					return nil
-				})
-				if err != nil || next != time {
-					t.Errorf("%s: visited positions up to %d of %d, %v", name, next, time, err)
+				texts = append(texts, text)
+			}
+			most = max(most, len(texts))
+			from := time / 3
+			var visited, expected [][2]int
+			for i, text := range texts {
+				for p := from; p < len(text); p++ {
+					expected = append(expected, [2]int{i, p})
 				}
 			}
+			err = e.Scores(t.Context(), texts, from, func(i, p int, scores []float32) error {
+				visited = append(visited, [2]int{i, p})
+				at := (i*time + p) * m.Vocab
+				gpttest.CheckNear(t, name, scores, logits[at:at+m.Vocab], 1e-5)
+				return nil
+			})
+			if err != nil || !slices.Equal(visited, expected) {
+				t.Errorf("%s: visited %v, expected %v, %v", name, visited, expected, err)
+			}
 			e.Close()
+		}
+	})
+}
+
+// TestEvaluatorTexts reads texts of all lengths at once, as many as fill a step. In one
+// program other texts leave the bits of a text unchanged, and alone it has the same scores.
+func TestEvaluatorTexts(t *testing.T) {
+	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
+		m := gpttest.Load(t, b, "testdata/gpt2-tiny", backend.F32)
+		scores := func(e *gpt.Evaluator, texts ...[]int) map[[2]int][]float32 {
+			all := map[[2]int][]float32{}
+			if err := e.Scores(t.Context(), texts, 0, func(i, p int, scores []float32) error {
+				all[[2]int{i, p}] = slices.Clone(scores)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}
+		for cache, tolerance := range map[backend.DType]float64{
+			backend.F32: 5e-6,
+			backend.F16: 1e-4, // a key that rounds to its other neighbour
+		} {
+			many, err := gpt.NewEvaluator(m, gpt.EvaluatorOptions{Window: 39, Cache: cache, Rows: 30})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer many.Close()
+			one, err := gpt.NewEvaluator(m, gpt.EvaluatorOptions{Window: 39, Cache: cache, Texts: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer one.Close()
+			if many.Texts() != 13 || one.Texts() != 1 {
+				t.Fatalf("%d and %d texts at once, expected 13, of 512 tokens, and 1", many.Texts(), one.Texts())
+			}
+			var texts, others [][]int
+			for i := range 13 {
+				ids, n := sequence(60, m.Vocab), i*16%40 // 0 to 32 tokens
+				texts, others = append(texts, ids[i:i+n]), append(others, ids[i+3:i+3+n])
+			}
+			all := scores(many, texts...)
+			for i, text := range texts {
+				alone := scores(one, text)
+				among := slices.Clone(others)
+				among[i] = text
+				same := scores(many, among...)
+				for p := range text {
+					got := all[[2]int{i, p}]
+					if !slices.Equal(got, same[[2]int{i, p}]) {
+						t.Fatalf("%v: text %d, position %d: other texts change its scores", cache, i, p)
+					}
+					gpttest.CheckNear(t, fmt.Sprintf("%v: text %d, position %d", cache, i, p), got, alone[[2]int{0, p}], tolerance)
+				}
+			}
 		}
 	})
 }
@@ -58,12 +125,12 @@ func TestEvaluatorInChunks(t *testing.T) {
 	_, m := tiny(t)
 	text := sequence(13, m.Vocab)
 	scores := func(chunk, from int) (all [][]float32) {
-		e, err := gpt.NewEvaluatorInChunks(m, m.Context, chunk)
+		e, err := gpt.NewEvaluatorInChunks(m, gpt.EvaluatorOptions{}, chunk)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer e.Close()
-		if err := e.Scores(t.Context(), text, from, func(_ int, scores []float32) error {
+		if err := e.Scores(t.Context(), [][]int{text}, from, func(_, _ int, scores []float32) error {
 			all = append(all, slices.Clone(scores))
 			return nil
 		}); err != nil {
@@ -91,14 +158,14 @@ func TestEvaluatorInChunks(t *testing.T) {
 func TestEvaluatorLong(t *testing.T) {
 	m := long(t, gpttest.OpenCPU(t))
 	text := sequence(600, m.Vocab)
-	e, err := gpt.NewEvaluator(m, m.Context, backend.None)
+	e, err := gpt.NewEvaluator(m, gpt.EvaluatorOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
 	for _, from := range []int{0, 60, 130, 520} {
 		next := from
-		err := e.Scores(t.Context(), text, from, func(i int, scores []float32) error {
+		err := e.Scores(t.Context(), [][]int{text}, from, func(_, i int, scores []float32) error {
 			if i != next {
 				t.Fatalf("from %d: position %d, expected %d", from, i, next)
 			}
@@ -119,24 +186,33 @@ func TestEvaluatorErrors(t *testing.T) {
 	b := gpttest.OpenCPU(t)
 	m := gpttest.Load(t, b, "testdata/gpt2-tiny", backend.F32)
 	before := b.InUse()
-	for _, window := range []int{0, -1, m.Context + 1} {
-		_, err := gpt.NewEvaluator(m, window, backend.None)
+	for _, window := range []int{-1, m.Context + 1} {
+		_, err := gpt.NewEvaluator(m, gpt.EvaluatorOptions{Window: window})
 		gpttest.WantError(t, err, "1 to 64")
 	}
-	e, err := gpt.NewEvaluator(m, 8, backend.None)
+	for _, o := range []gpt.EvaluatorOptions{{Texts: -1}, {Rows: -1}} {
+		_, err := gpt.NewEvaluator(m, o)
+		gpttest.WantError(t, err, "expected 1 or more")
+	}
+	e, err := gpt.NewEvaluator(m, gpt.EvaluatorOptions{Window: 8, Texts: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
-	none := func(int, []float32) error { return nil }
-	gpttest.WantError(t, e.Scores(t.Context(), make([]int, 9), 0, none), "9 tokens do not fit a window of 8")
-	gpttest.WantError(t, e.Scores(t.Context(), []int{1, m.Vocab}, 0, none), "token 1 of the text is 257")
+	none := func(int, int, []float32) error { return nil }
+	two := []int{1, 2}
+	gpttest.WantError(t, e.Scores(t.Context(), [][]int{two, make([]int, 9)}, 0, none), "text 1: 9 tokens do not fit a window of 8")
+	gpttest.WantError(t, e.Scores(t.Context(), [][]int{two, two, {1, m.Vocab}}, 0, none), "token 1 of text 2 is 257")
+	gpttest.WantError(t, e.Scores(t.Context(), make([][]int, 4), 0, none), "4 texts at once: this evaluator reads up to 3")
+	if err := e.Scores(t.Context(), nil, 0, none); err != nil {
+		t.Errorf("no texts: %v", err)
+	}
 	stop := errors.New("enough")
-	if err := e.Scores(t.Context(), []int{1, 2}, 0, func(int, []float32) error { return stop }); err != stop {
+	if err := e.Scores(t.Context(), [][]int{two}, 0, func(int, int, []float32) error { return stop }); err != stop {
 		t.Errorf("the visitor's error came back as %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := e.Scores(ctx, []int{1, 2}, 0, none); !errors.Is(err, context.Canceled) {
+	if err := e.Scores(ctx, [][]int{two}, 0, none); !errors.Is(err, context.Canceled) {
 		t.Errorf("after cancelling: %v", err)
 	}
 	e.Close()
@@ -151,7 +227,7 @@ func TestEvaluatorWithoutMemory(t *testing.T) {
 	before := b.InUse()
 	for left := range 6 { // inputs, the caches of three blocks, results of two programs
 		b.Left = left
-		if _, err := gpt.NewEvaluator(m, 8, backend.None); !errors.Is(err, backend.ErrOutOfMemory) {
+		if _, err := gpt.NewEvaluator(m, gpt.EvaluatorOptions{Window: 8}); !errors.Is(err, backend.ErrOutOfMemory) {
 			t.Errorf("with memory for %d buffers: %v", left, err)
 		}
 		if n := b.InUse(); n != before {

@@ -1,14 +1,13 @@
 package gpt
 
 import (
-	"caldera/backend"
 	"caldera/gpt/model"
 	"caldera/nn"
 )
 
-// NewEvaluatorInChunks returns one that reads up to chunk tokens at once.
-func NewEvaluatorInChunks(m *model.Model, window, chunk int) (*Evaluator, error) {
-	return newEvaluator(m, window, chunk, backend.None)
+// NewEvaluatorInChunks returns one that reads up to chunk tokens of a text at once.
+func NewEvaluatorInChunks(m *model.Model, o EvaluatorOptions, chunk int) (*Evaluator, error) {
+	return newEvaluator(m, o, chunk)
 }
 
 // SetMaxWatching changes maxWatching until undo is called.

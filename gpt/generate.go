@@ -3,7 +3,6 @@ package gpt
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -91,7 +90,7 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if err != nil {
 		return err
 	}
-	if err := s.Fits(prompt); err != nil {
+	if err := s.Room().Fits(prompt); err != nil {
 		return err
 	}
 	logits, err := s.Feed(ctx, prompt...)
@@ -257,34 +256,5 @@ func (s *Session) Slide(ctx context.Context) ([]float32, error) {
 	return s.Feed(ctx, kept...)
 }
 
-var errNoTokens = errors.New("the prompt has no tokens: begin with at least one, such as that which begins a text")
-
-// Fits returns an error for a prompt that has no tokens, or more than fit in the
-// rest of the context.
-func (s *Session) Fits(prompt []int) error {
-	switch n := s.cached + len(prompt); {
-	case len(prompt) == 0:
-		return errNoTokens
-	case n > s.size:
-		return fmt.Errorf("the prompt has %d tokens and the context holds %d: shorten it%s", n, s.size, s.roomHint())
-	}
-	return nil
-}
-
-// FitsText returns an error for a prompt of so many bytes that it cannot fit in the
-// rest of the context, if no token has more than longest bytes. So a text that is
-// too long is refused before it is encoded.
-func (s *Session) FitsText(bytes, longest int) error {
-	if least := (bytes + longest - 1) / longest; s.cached+least > s.size {
-		return fmt.Errorf("the prompt has %d bytes, which are at least %d tokens, and the context holds %d: shorten it%s", bytes, least, s.size, s.roomHint())
-	}
-	return nil
-}
-
-// roomHint says what to do about a context that is too small, or is "".
-func (s *Session) roomHint() string {
-	if s.size < s.m.Context {
-		return fmt.Sprintf(", or enlarge the context: this model can hold %d", s.m.Context)
-	}
-	return ""
-}
+// Room is what the session's context has left for a prompt.
+func (s *Session) Room() Room { return Room{Used: s.cached, Size: s.size, Model: s.m.Context} }

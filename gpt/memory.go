@@ -19,12 +19,12 @@ import (
 
 // Use is what a model is loaded for: what has to fit beside its weights.
 type Use struct {
-	Context  int           // positions of the cache; 0: as many as the model has
-	Cache    backend.DType // of keys and values, as in SessionOptions
-	Feeds    []int         // numbers of tokens that the session is going to be given at once, as far as they are known
-	Evaluate bool          // an Evaluator of Context tokens, in place of a Session
-	Batch    *BatchOptions // a Batch of these, in place of a Session: Context and Cache are not used, Feeds are of prompts
-	Beside   int64         // bytes that the caller is going to take for other things
+	Context  int               // positions of the cache; 0: as many as the model has
+	Cache    backend.DType     // of keys and values, as in SessionOptions
+	Feeds    []int             // numbers of tokens that the session is going to be given at once, as far as they are known
+	Evaluate *EvaluatorOptions // an Evaluator of these, in place of a Session: Context, Cache and Feeds are not used
+	Batch    *BatchOptions     // a Batch of these, in place of a Session: Context and Cache are not used, Feeds are of prompts
+	Beside   int64             // bytes that the caller is going to take for other things
 }
 
 // Demand is the memory that a model takes on a backend, in bytes. Ranges that a
@@ -131,6 +131,10 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 				batch := *use.Batch
 				use.Batch = &batch
 			}
+			if use.Evaluate != nil {
+				evaluate := *use.Evaluate
+				use.Evaluate = &evaluate
+			}
 			o.For = &use
 		}
 		change(&o, o.For)
@@ -139,9 +143,17 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 	}
 	if use := o.For; use != nil {
 		spare := free - (need.Total() - need.Cache)
-		if use.Batch != nil {
+		switch {
+		case use.Batch != nil:
 			e.Sequences = max(0, int(spare/max(1, need.Cache/int64(max(1, use.Batch.Sequences)))))
-		} else {
+		case use.Evaluate != nil:
+			size := cmp.Or(use.Evaluate.Window, paper.Context)
+			most := int(spare / max(1, need.Cache/int64(size)))
+			// More texts are read at once where windows are smaller.
+			if most >= leastContext && most < size && fit(func(_ *LoadOptions, u *Use) { u.Evaluate.Window = most }) {
+				e.Context = most
+			}
+		default:
 			size := cmp.Or(use.Context, paper.Context)
 			most := int(spare / max(1, need.Cache/int64(size)))
 			if most >= max(leastContext, slices.Max(append(use.Feeds, 0))) && most < size {
@@ -178,8 +190,11 @@ func (o LoadOptions) demand(p checkpoint.Plan) (d Demand, paper *model.Model) {
 
 // cache is the type of keys and values.
 func (u *Use) cache() backend.DType {
-	if u.Batch != nil {
+	switch {
+	case u.Batch != nil:
 		return u.Batch.Cache
+	case u.Evaluate != nil:
+		return u.Evaluate.Cache
 	}
 	return u.Cache
 }
@@ -188,9 +203,12 @@ func (u *Use) setCache(d backend.DType) {
 	if u.Cache = d; u.Batch != nil {
 		u.Batch.Cache = d
 	}
+	if u.Evaluate != nil {
+		u.Evaluate.Cache = d
+	}
 }
 
-// use is the memory, beside the weights, of a session or an evaluator: what they
+// use is the memory, beside the weights, of a session, an evaluator or a batch: what they
 // allocate where nothing is.
 func use(m *model.Model, u Use) (cache, workspace int64) {
 	dry, counts := *m, &null.Backend{As: m.Backend}
@@ -198,18 +216,22 @@ func use(m *model.Model, u Use) (cache, workspace int64) {
 	if u.Batch != nil {
 		return useBatch(&dry, counts, u)
 	}
+	if u.Evaluate != nil {
+		e, err := NewEvaluator(&dry, *u.Evaluate)
+		if err != nil {
+			return 0, 0
+		}
+		for _, t := range e.cache {
+			cache += int64(t.Size())
+		}
+		return cache, counts.Allocated() - cache
+	}
 	size := min(cmp.Or(u.Context, m.Context), m.Context)
 	// What cannot be made needs nothing: whoever makes it is told why.
 	if _, err := dry.NewCache(1, size, cmp.Or(u.Cache, backend.F32)); err != nil {
 		return 0, 0
 	}
 	cache = counts.Allocated() // and then again
-	if u.Evaluate {
-		if _, err := NewEvaluator(&dry, size, u.Cache); err != nil {
-			return cache, 0
-		}
-		return cache, counts.Allocated() - 2*cache
-	}
 	session, err := NewSession(&dry, SessionOptions{Context: size, Cache: u.Cache})
 	if err != nil {
 		return cache, 0

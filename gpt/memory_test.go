@@ -62,7 +62,7 @@ func TestDemand(t *testing.T) {
 		}
 	}
 	evaluator := func(m *model.Model, u gpt.Use) {
-		e, err := gpt.NewEvaluator(m, u.Context, u.Cache)
+		e, err := gpt.NewEvaluator(m, *u.Evaluate)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,8 +85,8 @@ func TestDemand(t *testing.T) {
 			{backend.F32, gpt.Use{Feeds: []int{1}}, session},
 			{backend.F16, gpt.Use{Context: 100, Cache: backend.F16, Feeds: []int{7, 1, 8, 100}}, session},
 			{backend.Q8_0, gpt.Use{Feeds: []int{650}}, session}, // 512 of them, then 128 that are padded
-			{backend.Q4_0, gpt.Use{Context: 600, Evaluate: true}, evaluator},
-			{backend.F32, gpt.Use{Context: 10, Cache: backend.F16, Evaluate: true}, evaluator},
+			{backend.Q4_0, gpt.Use{Evaluate: &gpt.EvaluatorOptions{Window: 600}}, evaluator},
+			{backend.F32, gpt.Use{Cache: backend.F16, Evaluate: &gpt.EvaluatorOptions{Window: 10, Cache: backend.F16, Rows: 3}}, evaluator}, // of 51 texts
 			{backend.F32, gpt.Use{Cache: backend.F16, Batch: &gpt.BatchOptions{Sequences: 5, Context: 300, Cache: backend.F16}}, batch},
 			{backend.Q8_0, gpt.Use{Batch: &gpt.BatchOptions{Sequences: 2, Blocks: 7, Block: 32}}, batch},
 			{backend.F16, gpt.Use{Batch: &gpt.BatchOptions{Sequences: 1}}, batch},
@@ -121,6 +121,9 @@ func TestDemand(t *testing.T) {
 			}
 			if o := c.use.Batch; o != nil && o.Sequences > 1 {
 				size = map[int]int{5: 5 * 5 * 64, 2: 7 * 32}[o.Sequences]
+			}
+			if o := c.use.Evaluate; o != nil {
+				size = map[int]int{600: 600, 10: 51 * 10}[o.Window]
 			}
 			if e.Need.Cache != perPosition*int64(size) {
 				t.Errorf("a cache of %d bytes, expected %d a position of %d", e.Need.Cache, perPosition, size)
@@ -192,6 +195,25 @@ func TestAdvice(t *testing.T) {
 	gpttest.WantError(t, e, "it would fit with 5 sequences at once, or with keys and values as f16")
 	if many.Batch.Sequences = e.Sequences; load(free, backend.F32, many) != nil {
 		t.Error("as many sequences as were said to fit do not")
+	}
+
+	// A smaller window does not help where more of them are then read at once.
+	short := gpt.Use{Evaluate: &gpt.EvaluatorOptions{Window: 256}}
+	need = load(1, backend.F32, short).Need
+	free = need.Total() - need.Cache/2
+	if e = load(free, backend.F32, short); e.Context != 0 || e.Cache != backend.F16 {
+		t.Errorf("room for half of two windows: %+v", e)
+	}
+	if short.Evaluate.Texts = 1; load(free, backend.F32, short) != nil {
+		t.Error("one window does not fit where half of two do")
+	}
+	need = load(1, backend.F32, short).Need
+	free = need.Total() - need.Cache/2
+	if e = load(free, backend.F32, short); e == nil || e.Context != 128 {
+		t.Fatalf("room for half of one window: %+v", e)
+	}
+	if short.Evaluate.Window = e.Context; load(free, backend.F32, short) != nil {
+		t.Errorf("a window of %d does not fit, which was said to", e.Context)
 	}
 
 	// Of nothing that helps by itself nothing is said, nor of what is so already.

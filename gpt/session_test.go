@@ -191,10 +191,10 @@ func TestFitsText(t *testing.T) {
 	if _, err := s.Feed(t.Context(), 1, 2); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.FitsText(40, 5); err != nil { // 8 tokens after 2
+	if err := s.Room().FitsText(40, 5); err != nil { // 8 tokens after 2
 		t.Error(err)
 	}
-	gpttest.WantError(t, s.FitsText(41, 5), "the prompt has 41 bytes, which are at least 9 tokens", "the context holds 10", "this model can hold 64")
+	gpttest.WantError(t, s.Room().FitsText(41, 5), "the prompt has 41 bytes, which are at least 9 tokens", "the context holds 10", "this model can hold 64")
 }
 
 // TestFeedCancelled stops between chunks, and goes on from there.

@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,9 +128,8 @@ type AblationOptions struct {
 	Top      int // how many of the likeliest tokens are listed
 }
 
-// Ablate reads a text twice, with all parts of the model and without those of off. Both
-// are runs of one recorded program, in which each part is multiplied by a number of a
-// tensor, 1 or 0.
+// Ablate reads a text with all parts of the model and without those of off. Both are
+// sequences of one step, in which each part is multiplied by a number of a tensor, 1 or 0.
 func (in *Inspector) Ablate(ctx context.Context, ids []int, off []Part, o AblationOptions) (*Ablation, error) {
 	all, err := in.AblateEach(ctx, ids, [][]Part{off}, o)
 	if err != nil {
@@ -138,8 +138,8 @@ func (in *Inspector) Ablate(ctx context.Context, ids []int, off []Part, o Ablati
 	return &all[0], nil
 }
 
-// AblateEach is Ablate for several lists of parts, one after the other. It pauses
-// between them: see [WithPause].
+// AblateEach is Ablate for several lists of parts. A step reads the text without as many
+// of them as make it worth while, and there is a pause between steps: see [WithPause].
 func (in *Inspector) AblateEach(ctx context.Context, ids []int, offs [][]Part, o AblationOptions) ([]Ablation, error) {
 	if err := in.Fits(ids); err != nil {
 		return nil, err
@@ -158,39 +158,40 @@ func (in *Inspector) AblateEach(ctx context.Context, ids []int, offs [][]Part, o
 			}
 		}
 	}
-	token := o.Token
-	read := func(off []Part) (Outcome, distribution, error) {
-		m, err := in.maskedFor(at + 1) // anew, for a pause may have needed a larger one
-		if err != nil {
-			return Outcome{}, distribution{}, err
+	token, list := o.Token, []Ablation{}
+	before, all, without := Outcome{}, newDistribution(in.Model.Vocab), newDistribution(in.Model.Vocab)
+	visit := func(i int, scores []float32) error {
+		if i == 0 {
+			if token < 0 {
+				token = topOf(scores, 1)[0]
+			}
+			all.set(scores)
+			before = in.outcome(scores, all, token, o.Top)
+			return nil
 		}
-		scores, err := m.scores(ctx, in, ids[:at+1], off)
-		if err != nil {
-			return Outcome{}, distribution{}, err
-		}
-		if token < 0 {
-			token = topOf(scores, 1)[0]
-		}
-		d := newDistribution(len(scores))
-		d.set(scores)
-		return in.outcome(scores, d, token, o.Top), d, nil
-	}
-	before, all, err := read(nil)
-	if err != nil {
-		return nil, err
-	}
-	list := []Ablation{}
-	for _, off := range offs {
-		if err := in.pause(ctx); err != nil {
-			return nil, err
-		}
-		after, without, err := read(off)
-		if err != nil {
-			return nil, err
-		}
-		a := Ablation{Position: at, Token: in.Token(token), Off: append([]Part{}, off...), Before: before, After: after, KL: Float(all.divergence(without))}
+		without.set(scores)
+		a := Ablation{Position: at, Token: in.Token(token), Off: append([]Part{}, offs[i-1]...), Before: before,
+			After: in.outcome(scores, without, token, o.Top), KL: Float(all.divergence(without))}
 		a.changes(in, all, without)
 		list = append(list, a)
+		return nil
+	}
+	variants := append([][]Part{nil}, offs...) // nothing is off in the first
+	for from := 0; from < len(variants); {
+		if from > 0 {
+			if err := in.pause(ctx); err != nil {
+				return nil, err
+			}
+		}
+		m, err := in.maskedFor(at+1, len(variants)) // anew, for a pause may have needed another
+		if err != nil {
+			return nil, err
+		}
+		part := variants[from:min(from+m.reader.Texts(), len(variants))]
+		if err := m.scores(ctx, in, ids[:at+1], part, func(i int, scores []float32) error { return visit(from+i, scores) }); err != nil {
+			return nil, err
+		}
+		from += len(part)
 	}
 	return list, nil
 }
@@ -209,27 +210,37 @@ func (in *Inspector) Parts(kind PartKind) (list []Part) {
 	return list
 }
 
-// masked is a session in which parts can be switched off. It is recorded with more ops
-// than others, so it is made at its first use.
+// maskedTokens is how many tokens a step reads in which parts are off, unless the text is
+// longer: more make it no faster on two cores, and keep others waiting longer.
+const maskedTokens = 128
+
+// masked reads a text several times at once, each time with other parts switched off.
 type masked struct {
-	session *gpt.Session
-	masks   backend.Tensor // [layers, heads + 2]: of each head, of attention, of the MLP
+	reader *gpt.Evaluator
+	window int            // tokens of the text
+	masks  backend.Tensor // [texts, layers, heads + 2, 1]: of each head, of attention, of the MLP
 }
 
-// maskedFor returns the session, with room for so many tokens.
-func (in *Inspector) maskedFor(tokens int) (*masked, error) {
-	if in.masked != nil && in.masked.session.Size() >= tokens {
-		return in.masked, nil
+// maskedFor returns what reads a text of so many tokens in so many variants. It is made
+// anew for another length: that takes less time than to read padding.
+func (in *Inspector) maskedFor(tokens, variants int) (_ *masked, err error) {
+	texts := gpt.TextsAtOnce(variants, tokens, maskedTokens)
+	if m := in.masked; m != nil && m.window == tokens && m.reader.Texts() == texts {
+		return m, nil
 	}
 	in.masked.close()
 	in.masked = nil
+	m := &masked{window: tokens}
 	layers, heads := in.Model.Layers, in.Model.Heads
-	masks, err := backend.New(in.Model.Backend, backend.F32, layers, heads+2)
-	if err != nil {
+	if m.masks, err = backend.New(in.Model.Backend, backend.F32, texts, layers, heads+2, 1); err != nil {
 		return nil, err
 	}
-	m := &masked{masks: masks}
-	m.session, err = gpt.NewSession(in.Model, gpt.SessionOptions{Context: roomFor(tokens, in.Model.Context), Cache: in.cache, Edit: m.edit(layers, heads)})
+	run := func(p *nn.Program) error {
+		return in.measure(p.Run, func() []string { return slices.Collect(maps.Keys(p.Named())) }, p.Writers)
+	}
+	m.reader, err = gpt.NewEvaluator(in.Model, gpt.EvaluatorOptions{
+		Window: tokens, Texts: texts, Cache: in.cache, Rows: min(texts, headRows), Edit: m.edit(layers, heads), Run: run,
+	})
 	if err != nil {
 		m.close()
 		return nil, err
@@ -242,66 +253,60 @@ func (m *masked) close() {
 	if m == nil {
 		return
 	}
-	if m.session != nil {
-		m.session.Close()
+	if m.reader != nil {
+		m.reader.Close()
 	}
 	m.masks.Buf.Free()
 }
 
 // edit multiplies what the parts of each block give by their masks.
 func (m *masked) edit(layers, heads int) nn.Edit {
-	by := map[string]backend.Tensor{}
+	by := map[string]backend.Tensor{} // [texts, 1, parts, 1]
 	for i := range layers {
-		row := m.masks.Slice(-2, i, i+1)
-		by[fmt.Sprintf("blocks.%d.attention.heads", i)] = row.Slice(-1, 0, heads).Transpose() // [heads, 1]
-		by[fmt.Sprintf("blocks.%d.attention.output", i)] = row.Slice(-1, heads, heads+1)
-		by[fmt.Sprintf("blocks.%d.mlp.output", i)] = row.Slice(-1, heads+1, heads+2)
+		row := m.masks.Slice(-3, i, i+1)
+		by[fmt.Sprintf("blocks.%d.attention.heads", i)] = row.Slice(-2, 0, heads)
+		by[fmt.Sprintf("blocks.%d.attention.output", i)] = row.Slice(-2, heads, heads+1)
+		by[fmt.Sprintf("blocks.%d.mlp.output", i)] = row.Slice(-2, heads+1, heads+2)
 	}
 	return func(t *nn.Tape, name string, x nn.Tensor) nn.Tensor {
 		mask, ok := by[name]
 		if !ok {
 			return x
 		}
-		apart := x
-		if n := mask.Dim(-2); n > 1 { // [batch, time, heads, size]
-			apart = x.Reshape(x.Dim(-3), x.Dim(-2), n, x.Dim(-1)/n)
-		}
+		n := mask.Dim(-2)
+		apart := x.Reshape(x.Dim(-3), x.Dim(-2), n, x.Dim(-1)/n) // [texts, time, parts, size]
 		return t.Scale(apart, mask).Reshape(x.Shape[:]...)
 	}
 }
 
-// scores has the model read ids without the parts of off, and returns the scores after
-// the last one.
-func (m *masked) scores(ctx context.Context, in *Inspector, ids []int, off []Part) ([]float32, error) {
+// scores has the model read ids once for each list of parts, without those, and calls
+// visit with the scores after the last token. There are at most as many lists as the
+// reader has texts.
+func (m *masked) scores(ctx context.Context, in *Inspector, ids []int, offs [][]Part, visit func(i int, scores []float32) error) error {
 	heads := in.Model.Heads
 	values := make([]float32, m.masks.Len())
 	for i := range values {
 		values[i] = 1
 	}
-	for _, p := range off {
-		row := values[p.Block*(heads+2):][:heads+2]
-		switch p.Kind {
-		case Head:
-			row[p.Head] = 0
-		case Attention:
-			row[heads] = 0
-		case MLP:
-			row[heads+1] = 0
-		case WholeBlock:
-			row[heads], row[heads+1] = 0, 0
+	var texts [][]int
+	for i, off := range offs {
+		texts = append(texts, ids)
+		for _, p := range off {
+			row := values[(i*in.Model.Layers+p.Block)*(heads+2):][:heads+2]
+			switch p.Kind {
+			case Head:
+				row[p.Head] = 0
+			case Attention:
+				row[heads] = 0
+			case MLP:
+				row[heads+1] = 0
+			case WholeBlock:
+				row[heads], row[heads+1] = 0, 0
+			}
 		}
 	}
 	if err := backend.SetF32(in.Model.Backend, m.masks, values); err != nil {
-		return nil, err
+		return err
 	}
-	last := fmt.Sprintf("hidden.%d", in.Model.Layers)
-	run, err := in.read(ctx, m.session, ids, len(ids)-1, []string{last})
-	if err != nil {
-		return nil, err
-	}
-	var out []float32
-	return out, in.Scores(ctx, run.Value("%s", last).Row(0), func(_ int, scores []float32) error {
-		out = slices.Clone(scores)
-		return nil
-	})
+	return m.reader.Scores(ctx, texts, len(ids)-1, func(i, _ int, scores []float32) error { return visit(i, scores) })
 }

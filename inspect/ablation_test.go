@@ -165,7 +165,7 @@ func TestMaskedMemory(t *testing.T) {
 	ablate(inspect.WholeBlock)
 	once := used()
 	if once <= before {
-		t.Errorf("%d bytes before and %d after: the session with masks is not kept", before, once)
+		t.Errorf("%d bytes before and %d after: what reads with masks is not kept", before, once)
 	}
 	for _, kind := range []inspect.PartKind{inspect.Head, inspect.Attention, inspect.MLP} {
 		if ablate(kind); used() != once {

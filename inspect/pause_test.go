@@ -19,7 +19,7 @@ func TestPause(t *testing.T) {
 	offs := [][]inspect.Part{{{Block: 0, Kind: inspect.Head, Head: 1}}, {{Block: 1, Kind: inspect.MLP}}, {{Block: 1, Kind: inspect.WholeBlock}}}
 	works := map[string]func(ctx context.Context) (any, error){
 		"ablation": func(ctx context.Context) (any, error) {
-			return in.AblateEach(ctx, ids(5, 37), offs, inspect.AblationOptions{Position: -1, Token: -1, Top: 3})
+			return in.AblateEach(ctx, ids(100, 37), offs, inspect.AblationOptions{Position: -1, Token: -1, Top: 3})
 		},
 		"forget": func(ctx context.Context) (any, error) {
 			return in.Forget(ctx, ids(5, 37), inspect.ForgetOptions{Context: 4, Predict: 2, Sampling: gpt.Sampling{Temperature: 1, Seed: 3}, Top: 3})
@@ -36,7 +36,7 @@ func TestPause(t *testing.T) {
 			if _, err := in.Run(t.Context(), ids(7, 37), "hidden.*"); err != nil {
 				return err
 			}
-			// More room than the work has asked for: it is made anew.
+			// Another text than that of the work: what reads it is made anew.
 			_, err := in.Ablate(t.Context(), ids(60*pauses, 37), offs[0], inspect.AblationOptions{Position: -1, Token: -1})
 			return err
 		}))

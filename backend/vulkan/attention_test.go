@@ -163,3 +163,36 @@ func placesOn(tb testing.TB, b backend.Backend, batch, time, from int) backend.T
 	}
 	return at
 }
+
+// TestPoolIsBoundAsAWhole takes pools of blocks up to the size of a binding, and no larger
+// ones. A cache without a table may be of any size, for it is split.
+func TestPoolIsBoundAsAWhole(t *testing.T) {
+	const width, block, blocks = 32, 16, 127 // with what an offset is rounded down by, nearly 256 KiB of f32
+	b := openTest(t, lavapipe, small)
+	of := func(d backend.DType, dims ...int) backend.Tensor { return backend.Of(nil, d, 0, dims...) }
+	for _, c := range []struct {
+		blocks int
+		dtype  backend.DType
+		table  bool
+		want   bool
+	}{
+		{blocks, backend.F32, true, true},
+		{blocks + 1, backend.F32, true, false},
+		{blocks + 1, backend.F32, false, true},
+		{blocks + 1, backend.F16, true, true},
+		{2*blocks + 2, backend.F16, true, false},
+	} {
+		pool, at, table, x := of(c.dtype, c.blocks, block, width), of(backend.I32, 2, 3), backend.Tensor{}, of(backend.F32, 1, 3, width)
+		if c.table {
+			table = of(backend.I32, 4, 20)
+		}
+		for _, op := range []backend.Op{
+			&backend.Store{Dst: pool, X: x, At: at, Table: table},
+			&backend.Attention{Dst: x, Q: x, K: pool, V: pool, At: at, Table: table, Heads: 4, Run: 1, Scale: 1},
+		} {
+			if got := b.Supports(op); got != c.want {
+				t.Errorf("%s with a table: %v, cache of %v: supported is %v, expected %v", op.Name(), c.table, pool, got, c.want)
+			}
+		}
+	}
+}

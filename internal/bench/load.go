@@ -15,11 +15,24 @@ import (
 // use describes the use of a model that runs the tests: a context of as many
 // tokens as the longest has, as llama-bench takes it. All of what a model can see
 // would fill a device, where that is a hundred thousand tokens.
-func use(tests []Test, cache backend.DType) gpt.Use {
+func use(c model.Config, tests []Test, cache backend.DType) gpt.Use {
 	u := gpt.Use{Cache: cache}
+	sessions := false
 	for _, t := range tests {
-		u.Context = max(u.Context, t.Depth+t.Tokens())
+		sessions = sessions || t.Sequences == 0
+		u.Context = max(u.Context, t.Positions())
 		u.Feeds = append(u.Feeds, t.Depth, t.Prompt, min(1, t.Gen))
+	}
+	caches := func(n int) int64 { return int64(n) * int64(c.Layers) * int64(cache.Bytes(u.Context*c.CacheWidth())) }
+	for i, o := range batchOptions(tests, cache) {
+		if i == 0 {
+			u.Batch = &o
+		} else {
+			u.Beside += caches(o.Sequences)
+		}
+	}
+	if u.Batch != nil && sessions {
+		u.Beside += caches(1)
 	}
 	return u
 }
@@ -30,7 +43,7 @@ func use(tests []Test, cache backend.DType) gpt.Use {
 func (d *Device) load(ctx context.Context, b backend.Backend, model Model, o Options, use gpt.Use) (*model.Model, error) {
 	m, err := model.Load(ctx, b, gpt.LoadOptions{DType: o.DType, Activations: o.Activations, For: &use})
 	if err != nil {
-		return nil, advice(err, use.Evaluate, true)
+		return nil, advice(err, use.Evaluate != nil, true)
 	}
 	if kept := m.DType(); o.DType != backend.None && kept != o.DType {
 		return nil, errors.Join(fmt.Errorf("%w: matrices were asked for as %v and kept as %v", result.ErrUnsupported, o.DType, kept), m.Close())

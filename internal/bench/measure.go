@@ -64,9 +64,9 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 	forgetPeakRSS()
 	r.p.step("loading")
 	start := d.now()
-	use := use(tests, o.Cache)
+	use := use(model.Config, tests, o.Cache)
 	if slices.ContainsFunc(tests, func(t Test) bool { return t.Gen > 0 }) {
-		use.Beside = int64(backend.F32.Bytes(d.sizes.read[0] * d.sizes.read[1])) // the yardstick's
+		use.Beside += int64(backend.F32.Bytes(d.sizes.read[0] * d.sizes.read[1])) // the yardstick's
 	}
 	m, err := d.load(ctx, d.b, model, o, use)
 	if err != nil {
@@ -74,14 +74,12 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	loaded := d.now().Sub(start)
-	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: use.Context, Cache: o.Cache})
-	if err != nil {
+	r.m = m
+	defer r.close()
+	if err := r.sequences(tests, use.Context); err != nil {
 		return nil, err
 	}
-	defer s.Close()
 	debug.FreeOSMemory() // so that no collection of garbage falls into a test
-	r.m, r.s = m, s
-	defer r.close()
 	err = r.all(ctx, tests)
 	for _, t := range r.running {
 		if len(t.SamplesNS) == 0 {
@@ -104,7 +102,8 @@ type runner struct {
 	o        Options
 	p        progress
 	m        *model.Model
-	s        *gpt.Session
+	s        *gpt.Session // of tests of one sequence by itself; nil if there is none
+	batches  batches      // of the others
 	running  []*running
 	ceilings result.Ceilings
 	ys       []*yardstick
@@ -119,14 +118,30 @@ type running struct {
 	result.TestResult
 	test  Test
 	ids   []int      // Depth of them, then those that are timed
+	each  [][]int    // what sequences of a batch begin with
 	y     *yardstick // that the test is compared with
 	need  float64    // work of the yardstick's kind in a repetition
 	rates []float64  // FLOP or bytes a second of the yardstick, beside each sample
 }
 
+// sequences makes what the tests run in.
+func (r *runner) sequences(tests []Test, context int) (err error) {
+	if slices.ContainsFunc(tests, func(t Test) bool { return t.Sequences == 0 }) {
+		if r.s, err = gpt.NewSession(r.m, gpt.SessionOptions{Context: context, Cache: r.o.Cache}); err != nil {
+			return err
+		}
+	}
+	r.batches, err = newBatches(r.m, tests, r.o.Cache)
+	return err
+}
+
 func (r *runner) close() {
 	for _, y := range r.ys {
 		y.close()
+	}
+	r.batches.close()
+	if r.s != nil {
+		r.s.Close()
 	}
 }
 
@@ -164,7 +179,10 @@ func (r *runner) all(ctx context.Context, tests []Test) error {
 // warm runs a test once, which makes its programs.
 func (r *runner) warm(ctx context.Context, test Test) error {
 	work := Count(r.m.Config, test, r.m.DType(), r.o.Cache)
-	t := &running{test: test, ids: randomIDs(test, r.m.Vocab), need: work.Bytes()}
+	t := &running{test: test, ids: randomIDs(test, r.m.Vocab), each: prompts(test, r.m.Vocab), need: work.Bytes()}
+	if test.Prompt > 0 {
+		t.need = work.Products + work.Head
+	}
 	t.Common = r.d.newCommon("test")
 	t.NPrompt, t.NGen, t.NDepth, t.FLOP, t.Bytes = test.Prompt, test.Gen, test.Depth, work.FLOP(), work.Bytes()
 	start, before := r.d.now(), r.d.b.spent
@@ -185,7 +203,7 @@ func (r *runner) warm(ctx context.Context, test Test) error {
 // number of tokens share one.
 func (r *runner) yardstick(t *running) error {
 	for _, o := range r.running {
-		if o.y != nil && o.test.Prompt == t.test.Prompt {
+		if o.y != nil && promptRows(o.test) == promptRows(t.test) {
 			t.y = o.y
 		}
 	}
@@ -199,9 +217,6 @@ func (r *runner) yardstick(t *running) error {
 			return err
 		}
 		t.y = y
-	}
-	if t.test.Prompt > 0 {
-		t.need = t.y.work
 	}
 	t.Yardstick, t.YardstickUnit = t.y.name, t.y.unit
 	return nil
@@ -237,6 +252,13 @@ func (r *runner) repeat(ctx context.Context, t *running) (err error) {
 // once times one repetition, after filling the context to its depth. Feed ends
 // when the scores are with the host.
 func (r *runner) once(ctx context.Context, t *running) (time.Duration, error) {
+	if t.test.Sequences > 0 {
+		took, held, _, err := r.batches.run(ctx, t.test, t.each, r.d.now)
+		if err == nil {
+			t.Batched = batched(t.test, held)
+		}
+		return took, err
+	}
 	r.s.Reset()
 	context, ids := t.ids[:t.test.Depth], t.ids[t.test.Depth:]
 	if len(context) > 0 {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,6 +89,21 @@ func fakePeer(mode string) {
 			answer(peer.Reply{Threads: q.Threads})
 		case mode == "has a child":
 			os.Exit(5)
+		case q.Command == "batch":
+			start := time.Now()
+			time.Sleep(time.Millisecond)
+			a := peer.Reply{Batches: 7}
+			for range q.Prompts {
+				a.Tokens = append(a.Tokens, slices.Repeat([]int{1}, min(q.Predict, q.Told)))
+			}
+			switch mode {
+			case "few sequences":
+				a.Tokens = a.Tokens[1:]
+			case "few tokens":
+				a.Tokens[0] = nil
+			}
+			a.NS = time.Since(start).Nanoseconds()
+			answer(a)
 		default:
 			start := time.Now()
 			time.Sleep(time.Millisecond)

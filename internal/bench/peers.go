@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"caldera/backend"
@@ -37,6 +38,9 @@ func (d *Device) Peers(ctx context.Context, model Model, tests []Test, o PeerOpt
 		return nil, fmt.Errorf("%s on %s: %w", model.Name, d.Spec(), err)
 	}
 	r := &peerTests{Race: d.race(model, o.DType, o), d: d, model: model, tests: tests, o: o, results: map[*peer.Rival][]*result.PeerResult{}}
+	for _, t := range tests {
+		r.Sequences = max(r.Sequences, t.Sequences)
+	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	if err := r.Start(ctx, o.Peers); err != nil {
 		return nil, err
@@ -75,7 +79,7 @@ type peerTests struct {
 func (r *peerTests) result(t Test, about result.PeerAbout) *result.PeerResult {
 	return &result.PeerResult{
 		Common: r.d.newCommon("peer"), ModelFilename: r.model.File, ModelType: r.model.Name, DType: r.o.DType.String(),
-		ModelNParams: int64(r.model.Config.Parameters()), NPrompt: t.Prompt, NGen: t.Gen, PeerAbout: about,
+		ModelNParams: int64(r.model.Config.Parameters()), NPrompt: t.Prompt, NGen: t.Gen, NSequences: t.Sequences, PeerAbout: about,
 	}
 }
 
@@ -88,18 +92,18 @@ func (r *peerTests) run(ctx context.Context) (err error) {
 		return err
 	}
 	p.step("loading")
-	use := use(r.tests, backend.F32)
+	use := use(r.model.Config, r.tests, backend.F32)
 	m, err := gpt.Load(ctx, r.d.b, path, gpt.LoadOptions{For: &use})
 	if err != nil {
 		return advice(err, false, false)
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: use.Context})
-	if err != nil {
+	own := &runner{d: r.d, o: Options{Cache: backend.F32}, m: m}
+	defer own.close()
+	if err := own.sequences(r.tests, use.Context); err != nil {
 		return err
 	}
-	defer s.Close()
-	err = r.Load(ctx, peer.Request{Command: "load", Context: use.Context}, func(x *peer.Rival, a peer.Reply) {
+	err = r.Load(ctx, peer.Request{Command: "load", Context: use.Context, Sequences: sequenceNumbers(r.tests)}, func(x *peer.Rival, a peer.Reply) {
 		for _, t := range r.tests {
 			r.results[x] = append(r.results[x], r.result(t, x.About(a)))
 		}
@@ -114,7 +118,7 @@ func (r *peerTests) run(ctx context.Context) (err error) {
 				what = t.String() + " warm-up"
 			}
 			p.step(what)
-			if err := r.turn(ctx, s, n, what, i == 0); err != nil {
+			if err := r.turn(ctx, own, n, what, i == 0); err != nil {
 				return fmt.Errorf("%v: %w", t, err)
 			}
 		}
@@ -122,14 +126,27 @@ func (r *peerTests) run(ctx context.Context) (err error) {
 	return nil
 }
 
+// sequenceNumbers are those of the tests, each once; nil if they are of one by itself.
+func sequenceNumbers(tests []Test) (all []int) {
+	for _, t := range tests {
+		if t.Sequences > 0 && !slices.Contains(all, t.Sequences) {
+			all = append(all, t.Sequences)
+		}
+	}
+	return all
+}
+
 // turn has each side run a test once.
-func (r *peerTests) turn(ctx context.Context, s *gpt.Session, n int, what string, warm bool) error {
+func (r *peerTests) turn(ctx context.Context, own *runner, n int, what string, warm bool) error {
 	t := r.tests[n]
+	if t.Sequences > 0 {
+		return r.turnBatch(ctx, own, n, what, warm)
+	}
 	ids, chunk := randomIDs(t, r.model.Config.Vocab), 1
 	if t.Prompt > 0 {
 		chunk = t.Prompt
 	}
-	ours, token, err := r.ours(ctx, s, ids, chunk)
+	ours, token, err := r.ours(ctx, own.s, ids, chunk)
 	if err != nil {
 		return err
 	}
@@ -137,6 +154,44 @@ func (r *peerTests) turn(ctx context.Context, s *gpt.Session, n int, what string
 		result := r.results[x][n]
 		if warm {
 			result.SameToken = a.Token == token
+			return
+		}
+		result.SamplesNS = append(result.SamplesNS, ours.Nanoseconds())
+		result.PeerSamplesNS = append(result.PeerSamplesNS, a.NS)
+	})
+}
+
+// compared is how many tokens of each sequence are compared with a peer's, from the first
+// on: further ones differ where a near tie came before, which rounding decides.
+const compared = 8
+
+// tries is how often a peer tries its ways to run sequences together: two, and one more
+// because the first try warms up.
+const tries = 3
+
+// turnBatch is turn of a test of sequences together.
+func (r *peerTests) turnBatch(ctx context.Context, own *runner, n int, what string, warm bool) error {
+	t := r.tests[n]
+	starts := prompts(t, r.model.Config.Vocab)
+	ours, _, drawn, err := own.batches.run(ctx, t, starts, r.d.now)
+	if err != nil {
+		return err
+	}
+	q := peer.Request{Command: "batch", Prompts: starts, Predict: max(1, t.Gen), Told: compared}
+	if warm && t.Sequences > 1 && t.Gen > 1 { // else both ways are the same
+		tried := q
+		tried.Try = true
+		for range tries {
+			if err := r.Turn(ctx, what, tried, func(*peer.Rival, peer.Reply) {}); err != nil {
+				return err
+			}
+		}
+	}
+	return r.Turn(ctx, what, q, func(x *peer.Rival, a peer.Reply) {
+		result := r.results[x][n]
+		result.PeerBatches = a.Batches
+		if warm {
+			result.Compare(drawn, a.Tokens)
 			return
 		}
 		result.SamplesNS = append(result.SamplesNS, ours.Nanoseconds())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,11 +19,16 @@ import (
 // tinyPeers measures a tiny model beside peers.
 func tinyPeers(t *testing.T, ctx context.Context, timeout time.Duration, peers ...peer.Peer) (map[string][]*result.PeerResult, error) {
 	t.Helper()
+	return tinyPeersOf(t, ctx, timeout, []Test{{Prompt: 8}, {Gen: 4}}, peers...)
+}
+
+func tinyPeersOf(t *testing.T, ctx context.Context, timeout time.Duration, tests []Test, peers ...peer.Peer) (map[string][]*result.PeerResult, error) {
+	t.Helper()
 	c := model.Config{Family: "gpt2", Layers: 1, Heads: 2, Width: 32, Inner: 64, Context: 32, Vocab: 300, Epsilon: 1e-5, TieEmbeddings: true}
 	o := PeerOptions{Options: quiet(3), Peers: peers, Threads: 1, Timeout: timeout}
 	o.DType = backend.F32
 	t.Setenv("TMPDIR", t.TempDir())
-	results, err := cpuDevice(t).Peers(ctx, Random("tiny", c), []Test{{Prompt: 8}, {Gen: 4}}, o)
+	results, err := cpuDevice(t).Peers(ctx, Random("tiny", c), tests, o)
 	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
@@ -149,10 +155,24 @@ func TestPeersReal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// A whole context, and single tokens.
+		// A whole context, and single tokens; then the same of sequences together.
 		results, err := cpuDevice(t).Peers(t.Context(), m, []Test{{Prompt: m.Config.Context}, {Gen: 20}}, o)
 		if err != nil {
 			t.Fatal(err)
+		}
+		together, err := cpuDevice(t).Peers(t.Context(), m, []Test{{Prompt: 24, Sequences: 3}, {Gen: 20, Sequences: 3}}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range together {
+			if r.Peer == "pytorch" && r.FailureKind == result.PeerUnsupported {
+				continue
+			}
+			// In turn or by itself, each sequence is evaluated once for each of its tokens.
+			tokens := max(1, r.NGen)
+			if r.FailureKind != "" || !slices.Equal(r.SamePrefix, slices.Repeat([]int64{int64(min(tokens, compared))}, 3)) || r.PeerBatches < 1 || r.PeerBatches > 3*tokens {
+				t.Errorf("%s, %s, %v: %s%v tokens of 3 sequences are the same, in %d batches", m.Name, r.Peer, r.Test(), r.Failure, r.SamePrefix, r.PeerBatches)
+			}
 		}
 		measured := 0
 		for _, r := range results {

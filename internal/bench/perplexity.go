@@ -60,12 +60,16 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 		}
 	}
 	o.Progress("loading", 0, windows)
-	m, err := d.load(ctx, d.b, model, o.Options, gpt.Use{Context: window, Cache: cache, Evaluate: true})
+	use := gpt.EvaluatorOptions{Window: window, Texts: gpt.TextsAtOnce(windows, window, gpt.MaxChunk), Cache: cache}
+	m, err := d.load(ctx, d.b, model, o.Options, gpt.Use{Evaluate: &use})
+	for ; use.Texts > 1 && errors.As(err, new(*gpt.MemoryError)); m, err = d.load(ctx, d.b, model, o.Options, gpt.Use{Evaluate: &use}) {
+		use.Texts /= 2 // slower, in less memory
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	e, err := gpt.NewEvaluator(m, window, cache)
+	e, err := gpt.NewEvaluator(m, use)
 	if err != nil {
 		return nil, err
 	}
@@ -89,18 +93,32 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 		r.Windows, r.TotalNS = windows, d.now().Sub(start).Nanoseconds()
 		s.summarise(r)
 	}
-	for i := range windows {
+	complete := 0
+	for i := 0; i < windows; i += e.Texts() {
 		o.Progress(fmt.Sprintf("window %d/%d", i+1, windows), i, windows)
-		text := ids[i*window : (i+1)*window]
-		err := e.Scores(ctx, text[:window-1], window/2, func(at int, scores []float32) error { return s.add(scores, text[at+1]) })
-		if err != nil && i == 0 {
+		var texts [][]int
+		for j := i; j < min(i+e.Texts(), windows); j++ {
+			texts = append(texts, ids[j*window:(j+1)*window-1])
+		}
+		err := e.Scores(ctx, texts, window/2, func(text, at int, scores []float32) error {
+			if i+text > complete {
+				complete = i + text
+				done(complete)
+			}
+			if err := s.add(scores, ids[(i+text)*window+at+1]); err != nil {
+				return fmt.Errorf("window %d: %w", i+text+1, err)
+			}
+			return nil
+		})
+		if err != nil && complete == 0 {
 			return nil, err
 		}
 		if err != nil {
 			r.Incomplete = true
 			return r, err
 		}
-		done(i + 1)
+		complete = i + len(texts)
+		done(complete)
 	}
 	return r, nil
 }

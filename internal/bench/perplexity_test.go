@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"caldera/backend"
 	_ "caldera/backend/cpu"
+	"caldera/gpt"
 	"caldera/gpt/checkpoint/safetensors"
 	"caldera/internal/bench/result"
 )
@@ -167,6 +169,66 @@ func TestPerplexityAgainstBase(t *testing.T) {
 	}
 	if math.Abs(far.MeanKL-kl) > 1e-4*kl || kl < 1e-5 || math.Abs(far.SameTop-top) > 1e-9 || math.Abs(far.BaseNats-plain.Nats) > 1e-6 {
 		t.Errorf("divergence %v, equal %v, base %v nats; worked out %v, %v, %v", far.MeanKL, far.SameTop, far.BaseNats, kl, top, plain.Nats)
+	}
+}
+
+// TestPerplexityAtOnce reads several windows in a step: the numbers are those of each
+// window by itself, an error leaves the windows before it, and where there is no memory
+// for all, fewer are read at once.
+func TestPerplexityAtOnce(t *testing.T) {
+	m, ids, _ := tinyText(t)
+	d := cpuDevice(t)
+	all, path := saved(t, d, m, ids, PerplexityOptions{Window: 4})
+	if all.Windows != 4 || all.Tokens != 4 {
+		t.Fatalf("%d tokens of %d windows, expected one of each of 4", all.Tokens, all.Windows)
+	}
+	nats := 0.0
+	for i := range 4 {
+		r, err := d.Perplexity(t.Context(), m, ids[4*i:4*i+4], PerplexityOptions{Window: 4, Options: Options{Progress: noProgress}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nats += r.Nats / 4
+	}
+	if math.Abs(all.Nats-nats) > 1e-6*nats {
+		t.Errorf("%v nats, and the mean of the windows one by one is %v", all.Nats, nats)
+	}
+
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third := bytes.IndexByte(data, '\n') + 1 + 2*4*m.Config.Vocab
+	binary.LittleEndian.PutUint32(data[third:], math.Float32bits(float32(math.NaN())))
+	if err := os.WriteFile(path, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	base, err := result.OpenLogits(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer base.Close()
+	r, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Window: 4, Base: base, Options: Options{Progress: noProgress}})
+	if err == nil || !strings.Contains(err.Error(), "window 3: ") || r == nil || !r.Incomplete || r.Windows != 2 || r.Tokens != 2 {
+		t.Errorf("the third window fails: %+v, %v", r, err)
+	}
+
+	p := &played{free: 1, total: 1 << 40}
+	small, text := Random("tiny", tiny), randomIDs(Test{Prompt: 64}, tiny.Vocab)
+	measure := func(windows int) (*result.PerplexityResult, error) {
+		return playedDevice(p).Perplexity(t.Context(), small, text, PerplexityOptions{Window: 4, Windows: windows, Options: Options{Progress: noProgress}})
+	}
+	var e *gpt.MemoryError
+	if _, err := measure(1); !errors.As(err, &e) {
+		t.Fatal(err)
+	}
+	p.free = e.Need.Total()
+	if r, err := measure(16); err != nil || r.Windows != 16 || p.most > p.free {
+		t.Errorf("16 windows in memory for one: %+v, %v, %d bytes of %d were taken", r, err, p.most, p.free)
+	}
+	p.free = 1 << 30
+	if _, err := measure(16); err != nil || p.most <= e.Need.Total() {
+		t.Errorf("with enough memory %d bytes were taken, for one window %d are: %v", p.most, e.Need.Total(), err)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"io"
 
 	"caldera/backend"
-	"caldera/gpt"
 	"caldera/internal/bench/result"
 	"caldera/internal/trace"
 )
@@ -46,25 +45,25 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 	b := backend.WithProfiler(d.b)
 	bar := progress{o.Progress, 0, 1 + 2*len(tests)}
 	bar.step("loading")
-	use := use(tests, cache)
+	use := use(model.Config, tests, cache)
 	m, err := d.load(ctx, b, model, o, use)
 	if err != nil {
 		return p, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: use.Context, Cache: cache})
-	if err != nil {
+	r := &runner{o: Options{Cache: cache}, m: m}
+	defer r.close()
+	if err := r.sequences(tests, use.Context); err != nil {
 		return p, err
 	}
-	defer s.Close()
 	p.Name = fmt.Sprintf("%s %s, %s %v%s", d.Spec(), d.Name, model.Name, dtypes(m), result.CacheNote(cache.String(), cache.String()))
 	for _, t := range tests {
 		bar.step(fmt.Sprintf("profile of %v, warm-up", t))
-		if _, err := profile(ctx, s, m.Vocab, t, func(run func() error) ([]backend.Span, error) { return nil, run() }); err != nil {
+		if _, err := r.profile(ctx, t, func(run func() error) ([]backend.Span, error) { return nil, run() }); err != nil {
 			return p, err
 		}
 		bar.step(fmt.Sprintf("profile of %v", t))
-		part, err := profile(ctx, s, m.Vocab, t, func(run func() error) ([]backend.Span, error) {
+		part, err := r.profile(ctx, t, func(run func() error) ([]backend.Span, error) {
 			return backend.Profile(b, func(backend.Backend) error { return run() })
 		})
 		if len(part.Passes) > 0 {
@@ -77,40 +76,75 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 	return p, nil
 }
 
-// profile runs a test in an empty session, each pass within a call of spans.
-func profile(ctx context.Context, s *gpt.Session, vocab int, t Test, spans func(func() error) ([]backend.Span, error)) (p ProfilePart, err error) {
+// profile runs a test, each pass within a call of spans.
+func (r *runner) profile(ctx context.Context, t Test, spans func(func() error) ([]backend.Span, error)) (p ProfilePart, err error) {
+	steps := min(profileSteps, t.Gen)
+	p.Name = t.String()
+	if t.Gen > 0 {
+		p.Name = fmt.Sprintf("the first %d steps of %v", steps, t)
+	}
+	if t.Sequences > 0 {
+		err := r.profileBatch(ctx, t, steps, &p, spans)
+		return p, err
+	}
+	s := r.s
 	s.Reset()
-	ids := randomIDs(t, vocab)
+	ids := randomIDs(t, r.m.Vocab)
 	before, ids := ids[:t.Depth], ids[t.Depth:]
 	if len(before) > 0 {
 		if _, err := s.Feed(ctx, before...); err != nil {
 			return p, err
 		}
 	}
-	pass := func(name string, ids ...int) error {
-		took, err := spans(func() error { _, err := s.Feed(ctx, ids...); return err })
-		if err != nil {
-			return err
-		}
-		done := trace.Pass{Name: name, Spans: took, Keys: s.Len()}
-		if err := done.Check(); err != nil {
-			return err
-		}
-		p.Passes = append(p.Passes, done)
-		return nil
+	feed := func(name string, ids ...int) error {
+		return p.pass(name, s.Len()+len(ids), spans, func() error { _, err := s.Feed(ctx, ids...); return err })
 	}
 	if t.Prompt > 0 {
-		p.Name = t.String()
-		return p, pass(p.Name, ids...)
+		err := feed(p.Name, ids...)
+		return p, err
 	}
-	steps := min(profileSteps, t.Gen)
-	p.Name = fmt.Sprintf("the first %d steps of %v", steps, t)
 	for i := range steps {
-		if err := pass(fmt.Sprintf("tg1 at %d", s.Len()), ids[i]); err != nil {
+		if err := feed(fmt.Sprintf("tg1 at %d", s.Len()), ids[i]); err != nil {
 			return p, err
 		}
 	}
 	return p, nil
+}
+
+// profileBatch runs a test of a batch: all steps of prompts, the first ones of
+// generation.
+func (r *runner) profileBatch(ctx context.Context, t Test, steps int, p *ProfilePart, spans func(func() error) ([]backend.Span, error)) error {
+	all, err := r.batches.begin(ctx, t, prompts(t, r.m.Vocab))
+	defer end(all)
+	if err != nil {
+		return err
+	}
+	for i := 0; going(all) && (t.Prompt > 0 || i < steps); i++ {
+		name, keys := fmt.Sprintf("step %d of %v", i, t), t.Prompt
+		if t.Gen > 0 {
+			keys = t.Depth + i + 1
+			name = fmt.Sprintf("tg1 b%d at %d", t.Sequences, keys-1)
+		}
+		err := p.pass(name, keys, spans, func() error { return step(ctx, r.batches.of(t.Sequences).Step) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pass adds a pass, at whose end so many keys are there.
+func (p *ProfilePart) pass(name string, keys int, spans func(func() error) ([]backend.Span, error), run func() error) error {
+	took, err := spans(run)
+	if err != nil {
+		return err
+	}
+	done := trace.Pass{Name: name, Spans: took, Keys: keys}
+	if err := done.Check(); err != nil {
+		return err
+	}
+	p.Passes = append(p.Passes, done)
+	return nil
 }
 
 // Track is the profile on a time line.

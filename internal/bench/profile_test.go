@@ -15,7 +15,7 @@ func TestProfile(t *testing.T) {
 	d := openCPU(t)
 	var told []string
 	o := Options{DType: backend.F16, Progress: func(what string, _, _ int) { told = append(told, what) }}
-	p, err := d.Profile(t.Context(), Random("tiny", tiny), []Test{{Prompt: 20, Depth: 3}, {Gen: 3}, {Gen: 12, Depth: 20}}, o)
+	p, err := d.Profile(t.Context(), Random("tiny", tiny), []Test{{Prompt: 20, Depth: 3}, {Gen: 3}, {Gen: 12, Depth: 20}, {Gen: 2, Depth: 20, Sequences: 3}, {Prompt: 20, Sequences: 1}}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,6 +28,8 @@ func TestProfile(t *testing.T) {
 		{"the first 3 steps of tg3", []string{"tg1 at 0", "tg1 at 1", "tg1 at 2"}, []int{1, 2, 3}},
 		{"the first 8 steps of tg12 @ d20", []string{"tg1 at 20", "tg1 at 21", "tg1 at 22", "tg1 at 23", "tg1 at 24", "tg1 at 25", "tg1 at 26", "tg1 at 27"},
 			[]int{21, 22, 23, 24, 25, 26, 27, 28}},
+		{"the first 2 steps of tg2 b3 @ d20", []string{"tg1 b3 at 20", "tg1 b3 at 21"}, []int{21, 22}},
+		{"pp20 b1", []string{"step 0 of pp20 b1"}, []int{20}},
 	}
 	if len(p.Parts) != len(want) {
 		t.Fatalf("%d parts, expected %d", len(p.Parts), len(want))
@@ -51,10 +53,10 @@ func TestProfile(t *testing.T) {
 			t.Errorf("%s: %q with %v keys, expected %+v", part.Name, names, keys, want[i])
 		}
 	}
-	if len(told) != 7 || told[0] != "loading" || told[1] != "profile of pp20 @ d3, warm-up" || told[6] != "profile of tg12 @ d20" {
+	if len(told) != 11 || told[0] != "loading" || told[1] != "profile of pp20 @ d3, warm-up" || told[6] != "profile of tg12 @ d20" {
 		t.Errorf("progress told %q", told)
 	}
-	if passes := p.Track().Passes; len(passes) != 12 || passes[0].Name != "pp20 @ d3" {
+	if passes := p.Track().Passes; len(passes) != 15 || passes[0].Name != "pp20 @ d3" {
 		t.Errorf("the track has %d passes", len(passes))
 	}
 	var out strings.Builder

@@ -27,14 +27,16 @@ type Work struct {
 // after its last token alone. Its attention is counted as n² pairs, as kernels
 // compute it and llama.cpp counts it, though each token sees only those before
 // it. Generation is n passes of one token; the i-th sees i keys. At a depth,
-// each token sees as many keys more.
+// each token sees as many keys more. Sequences share the passes, and each has
+// tokens, scores and keys of its own.
 func Count(c model.Config, t Test, weights, cache backend.DType) (w Work) {
-	n, depth := t.Tokens(), t.Depth
+	n, depth, sequences := t.Prompt+t.Gen, t.Depth, max(1, t.Sequences)
 	passes, rows, keys, pairs := 1, n, depth+n, n*(depth+n)
 	if t.Gen > 0 {
 		passes, rows, keys = n, 1, n*depth+n*(n+1)/2
 		pairs = keys
 	}
+	rows, keys, pairs = sequences*rows, sequences*keys, sequences*pairs
 	product := func(count, rows, in, out int) (flops float64) {
 		x := backend.Linear{Dst: numbers(backend.F32, rows, out), X: numbers(backend.F32, rows, in), W: numbers(weights, out, in)}
 		n, _ := x.Cost()
@@ -46,7 +48,7 @@ func Count(c model.Config, t Test, weights, cache backend.DType) (w Work) {
 			w.Products += product(m.Count, rows, m.Cols, m.Rows)
 		}
 	}
-	w.Head = product(1, 1, c.Width, c.Vocab)
+	w.Head = product(1, sequences, c.Width, c.Vocab)
 	// One query that sees as many keys as all queries do together.
 	query, keyed := numbers(backend.F32, 1, 1, c.Heads*c.HeadSize), numbers(cache, 1, pairs, c.CacheWidth()/2)
 	all := backend.Attention{Q: query, Dst: query, K: keyed, V: keyed, Heads: c.Heads}

@@ -54,6 +54,15 @@ func TestCount(t *testing.T) {
 			Products: 679_477_248, Head: 308_779_008, Attention: 50 * 36_864,
 			Weights: 988_256_256, Cache: 50 * 73_728,
 		}},
+		// Sequences share the weights, and nothing else.
+		{"four tokens of f16 at a depth, of three sequences", Test{Gen: 4, Depth: 10, Sequences: 3}, backend.F16, Work{
+			Products: 3 * 679_477_248, Head: 3 * 308_779_008, Attention: 3 * 50 * 36_864,
+			Weights: 988_256_256, Cache: 3 * 50 * 73_728,
+		}},
+		{"prompts", Test{Prompt: 512, Sequences: 2}, backend.F32, Work{
+			Products: 2 * 86_973_087_744, Head: 2 * 77_194_752, Attention: 2 * 9_663_676_416,
+			Weights: 494_128_128, Cache: 2 * 37_748_736,
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := Count(shape(t, "gpt2"), test.test, test.dtype, backend.F32)
@@ -85,7 +94,7 @@ func TestWorkOfOps(t *testing.T) {
 	for _, d := range []backend.DType{backend.F32, backend.F16, backend.Q8_0} {
 		o := quiet(1)
 		o.DType = d
-		p, err := openCPU(t).Profile(t.Context(), Random("small", c), []Test{{Prompt: 32}, {Gen: 1, Depth: 32}}, o)
+		p, err := openCPU(t).Profile(t.Context(), Random("small", c), []Test{{Prompt: 32}, {Gen: 1, Depth: 32}, {Gen: 1, Depth: 32, Sequences: 4}}, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,6 +110,14 @@ func TestWorkOfOps(t *testing.T) {
 		// Weights are read once; biases, norms and results are little beside them.
 		if moved := float64(step.Bytes); moved < w.Bytes() || moved > 1.06*w.Bytes() {
 			t.Errorf("%v: the ops of a step move %.0f bytes, want little more than %.0f", d, moved, w.Bytes())
+		}
+		if s := p.Parts[2].Passes; len(s) != 1 {
+			t.Fatalf("%d steps of a batch, expected 1", len(s))
+		}
+		// A block of 64 positions counts whole, where a sequence has 33.
+		steps, w := trace.Summarise(p.Parts[2].Passes...).Total, Count(c, Test{Gen: 1, Depth: 32, Sequences: 4}, d, backend.F32)
+		if want := w.FLOP() + w.Attention*(64./33-1); math.Abs(float64(steps.FLOP)/want-1) > 1e-9 {
+			t.Errorf("%v: the ops of a step of four sequences have %d FLOP, want %.0f", d, steps.FLOP, want)
 		}
 	}
 }

@@ -69,10 +69,14 @@ func (y *yardstick) failed(err error) error {
 // its matrices, for generation the reading of memory.
 func (d *Device) newYardstick(m *model.Model, t Test) (*yardstick, error) {
 	if t.Prompt > 0 {
-		return d.newProducts(m, t.Prompt)
+		return d.newProducts(m, promptRows(t))
 	}
 	return d.newBandwidth(d.sizes.read[0], d.sizes.read[1])
 }
+
+// promptRows is how many tokens of a test's prompts are read at once; 0 of generation.
+// Several prompts share a step while they fit.
+func promptRows(t Test) int { return min(t.Prompt*max(1, t.Sequences), max(t.Prompt, gpt.MaxChunk)) }
 
 func (y *yardstick) close() {
 	if y.program != nil {

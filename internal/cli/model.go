@@ -27,6 +27,10 @@ type ModelFlags struct {
 	// NoText is set for a command that takes token ids. If the tokenizer cannot be
 	// read, Load writes a warning and returns none.
 	NoText bool `kong:"-"`
+
+	// Quiet is set to leave out notes about the checkpoint and its tokenizer, such as where
+	// the same checkpoint was loaded before.
+	Quiet bool `kong:"-"`
 }
 
 // Name returns the model's name for people.
@@ -48,7 +52,11 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 			return nil, nil, UsageError{err}
 		}
 	}
-	c, err := f.Open(os.Stderr)
+	log := io.Writer(os.Stderr)
+	if f.Quiet {
+		log = io.Discard
+	}
+	c, err := f.Open(log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,7 +66,7 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 		switch {
 		case errors.Is(tokenizerErr, tokenizer.ErrNone):
 		case f.NoText:
-			fmt.Fprintf(os.Stderr, "%s: warning: %v: going on with token ids\n", Self(), tokenizerErr)
+			fmt.Fprintf(log, "%s: warning: %v: going on with token ids\n", Self(), tokenizerErr)
 		default:
 			return nil, nil, errors.Join(tokenizerErr, c.Close())
 		}
@@ -68,7 +76,7 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 	}
 	m, err := gpt.LoadCheckpoint(ctx, b, c, o)
 	if err != nil {
-		return nil, nil, WithFlags(err)
+		return nil, nil, WithFlags(err, "--parallel=%d")
 	}
 	if o.Activations.Quantized() && !m.DType().Quantized() {
 		fmt.Fprintf(os.Stderr, "%s: warning: --activations=%s changes nothing, for the matrices are %v: see --dtype\n", Self(), f.Activations, m.DType())
@@ -96,8 +104,9 @@ func Tell(log io.Writer, notes []string) {
 }
 
 // WithFlags adds to the error of a model that does not fit into memory the flags with
-// which it would.
-func WithFlags(err error) error {
+// which it would. sequences is the format of the flag for the number of sequences, or ""
+// for a command that has none.
+func WithFlags(err error, sequences string) error {
 	var e *gpt.MemoryError
 	if !errors.As(err, &e) {
 		return err
@@ -105,6 +114,9 @@ func WithFlags(err error) error {
 	var flags []string
 	if e.Context > 0 {
 		flags = append(flags, fmt.Sprintf("-c %d", e.Context))
+	}
+	if e.Sequences > 0 && sequences != "" {
+		flags = append(flags, fmt.Sprintf(sequences, e.Sequences))
 	}
 	if e.Cache != backend.None {
 		flags = append(flags, fmt.Sprintf("--cache-type=%v", e.Cache))

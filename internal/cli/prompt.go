@@ -68,39 +68,55 @@ func readPrompt(ctx context.Context, path string) (string, error) {
 }
 
 // IDs returns the tokens to continue: those of the text, which Text has returned, or of
-// --tokens. Without any they are what begins a text.
-func (f Prompt) IDs(ctx context.Context, text string, m *model.Model, t *tokenizer.Tokenizer, s *gpt.Session) ([]int, error) {
+// --tokens. Without any they are what begins a text. It returns an error for a prompt
+// that does not fit in the room of a context.
+func (f Prompt) IDs(ctx context.Context, text string, c model.Config, t *tokenizer.Tokenizer, room gpt.Room) (ids []int, err error) {
 	if f.Tokens != nil {
-		known := m.Vocab
-		if t != nil {
-			known = t.VocabSize()
-		}
-		return parseIDs(*f.Tokens, known)
+		ids, err = parseIDs(*f.Tokens, Known(c, t))
+	} else {
+		ids, err = f.Encode(text, c, t, room)
 	}
+	if err == nil {
+		err = room.Fits(ids)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ids, ctx.Err()
+}
+
+// Known is how many tokens there are: a prompt may have ids below it. t is nil for none.
+func Known(c model.Config, t *tokenizer.Tokenizer) int {
+	if t != nil {
+		return t.VocabSize()
+	}
+	return c.Vocab
+}
+
+// Encode returns the tokens of a text, or for "" what begins a text. It returns an error
+// for a text of so many bytes that it cannot fit in the room of a context; ids of other
+// texts may still be too many for it.
+func (f Prompt) Encode(text string, c model.Config, t *tokenizer.Tokenizer, room gpt.Room) ([]int, error) {
 	if text == "" {
 		if t != nil && len(t.Prefix()) > 0 {
 			return t.Prefix(), nil
 		}
-		if len(m.BOS) == 0 {
+		if len(c.BOS) == 0 {
 			return nil, Usagef("no prompt: this model has no token that begins a text, so give it one with -p, -f or --tokens")
 		}
-		return m.BOS[:1], nil
+		return c.BOS[:1], nil
 	}
 	if t == nil {
 		return nil, fmt.Errorf("the checkpoint has no tokenizer files (tokenizer.json, or vocab.json and merges.txt): give ids with --tokens=5,17,…")
 	}
-	if err := s.FitsText(len(text), t.Longest()); err != nil {
+	if err := room.FitsText(len(text), t.Longest()); err != nil {
 		return nil, err
 	}
 	var options []tokenizer.Option
 	if f.Special {
 		options = append(options, tokenizer.AllowSpecial)
 	}
-	ids, err := t.EncodePrompt(text, options...)
-	if err != nil {
-		return nil, err
-	}
-	return ids, ctx.Err()
+	return t.EncodePrompt(text, options...)
 }
 
 func parseIDs(list string, vocab int) ([]int, error) {

@@ -17,8 +17,9 @@ type Pass struct {
 	Name  string
 	Spans []backend.Span
 
-	// Keys is the number of positions in the cache at the end of the pass. The
-	// operands of Attention do not say it. 0: the cache counts as full.
+	// Keys is the number of positions in the cache at the end of the pass, of each
+	// sequence. The operands of Attention do not say it. 0: the cache counts as full.
+	// Where it is in blocks, whole blocks count.
 	Keys int
 }
 
@@ -29,9 +30,14 @@ func (p Pass) cost(s backend.Span) (flops, bytes int64) {
 	if op == nil { // the backend did not set it
 		return 0, 0
 	}
-	if a, ok := op.(*backend.Attention); ok && 0 < p.Keys && p.Keys < a.K.Dim(-2) && a.Table.Absent() {
+	if a, ok := op.(*backend.Attention); ok && p.Keys > 0 {
 		seen := *a
-		seen.K, seen.V = a.K.Slice(-2, 0, p.Keys), a.V.Slice(-2, 0, p.Keys)
+		if keys := min(p.Keys, a.K.Dim(-2)); a.Table.Absent() {
+			seen.K, seen.V = a.K.Slice(-2, 0, keys), a.V.Slice(-2, 0, keys)
+		} else {
+			block := a.K.Dim(-2)
+			seen.Table = a.Table.Slice(-1, 0, min((p.Keys+block-1)/block, a.Table.Dim(-1)))
+		}
 		op = &seen
 	}
 	return backend.Cost(op)

@@ -28,6 +28,9 @@ var (
 	half  = &backend.Linear{Dst: f32(6, 5), X: f32(6, 4), W: of(backend.F16, 5, 4), Bias: f32(5)}
 	full  = &backend.Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4)}
 	gelu  = &backend.Activate{Dst: f32(2, 3, 8), X: f32(2, 3, 8), Func: backend.GELUTanh}
+	paged = &backend.Attention{ // single tokens of sequences that have five blocks of four positions
+		Dst: f32(1, 3, 8), Q: f32(1, 3, 8), K: of(backend.F16, 15, 4, 4), V: of(backend.F16, 15, 4, 4), At: of(backend.I32, 2, 3), Table: of(backend.I32, 2, 5), Heads: 4, Run: 1,
+	}
 	heads = &backend.Attention{
 		Dst: f32(2, 3, 8), Q: f32(2, 3, 8), K: of(backend.F16, 2, 20, 4), V: of(backend.F16, 2, 20, 4), At: of(backend.I32, 2, 6), Heads: 4,
 	}
@@ -44,6 +47,9 @@ func TestCost(t *testing.T) {
 		{"linear", half, 10, 2 * 6 * 4 * 5, 4*(30+24+5) + 2*20},
 		// The three queries see 8, 9 and 10 keys.
 		{"attention", heads, 10, 2 * 4 * 8 * 27, 4*(48+48+12) + 2*2*(2*10*4)},
+		// Three blocks have the ten keys of a query.
+		{"attention to blocks", paged, 10, 4 * 8 * 3 * 12, 4*(24+24+6) + 4*2*3 + 2*2*(3*12*4)},
+		{"attention to all blocks", paged, 20, 4 * 8 * 3 * 20, 4*(24+24+6) + 4*2*5 + 2*2*(3*20*4)},
 		{"attention to a full cache", heads, 20, 2 * 4 * 8 * 57, 4*(48+48+12) + 2*2*(2*20*4)},
 		{"attention to a cache of unknown use", heads, 0, 2 * 4 * 8 * 57, 4*(48+48+12) + 2*2*(2*20*4)},
 	} {

@@ -102,23 +102,31 @@ func (p *Lens) ablate(ctx context.Context, in *inspect.Inspector, ids []int, at,
 		}
 		off = append(off, part)
 	}
-	o := inspect.AblationOptions{Position: at, Token: answer, Top: p.Top}
-	var err error
+	kind, each := kinds[p.Each]
+	if len(off) == 0 && !each {
+		if p.Show == "ablation" {
+			return inspect.Userf("nothing is to be switched off: say which parts with off, such as 3.mlp, or each of a kind with each, such as heads")
+		}
+		return nil
+	}
+	var offs [][]inspect.Part
 	if len(off) > 0 {
-		if r.Ablation, err = in.Ablate(ctx, ids, off, o); err != nil {
-			return err
+		offs = append(offs, off)
+	}
+	if each {
+		for _, part := range in.Parts(kind) {
+			offs = append(offs, []inspect.Part{part})
 		}
 	}
-	if kind, ok := kinds[p.Each]; ok {
-		var each [][]inspect.Part
-		for _, part := range in.Parts(kind) {
-			each = append(each, []inspect.Part{part})
-		}
-		r.Each, err = in.AblateEach(ctx, ids, each, o)
+	all, err := in.AblateEach(ctx, ids, offs, inspect.AblationOptions{Position: at, Token: answer, Top: p.Top})
+	if err != nil {
 		return err
 	}
-	if p.Show == "ablation" && len(off) == 0 {
-		return inspect.Userf("nothing is to be switched off: say which parts with off, such as 3.mlp, or each of a kind with each, such as heads")
+	if len(off) > 0 {
+		r.Ablation, all = &all[0], all[1:]
+	}
+	if each {
+		r.Each = all
 	}
 	return nil
 }

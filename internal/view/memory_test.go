@@ -43,6 +43,7 @@ func TestMemory(t *testing.T) {
 	for _, address := range []string{
 		"next?tokens=" + ids, "attention?tokens=" + ids, "attention?weighted=1&layer=5&head=3&tokens=" + ids, "lens?show=lens&tokens=" + ids,
 		"lens?show=attribution&tokens=" + ids, "lens?show=ablation&off=3.head.5&tokens=" + ids, "mlp?tokens=" + ids, "mlp?layer=3&neuron=5&tokens=" + ids,
+		"lens?show=ablation&each=heads&tokens=11,11", // of many texts at once
 		"context?ids=1&at=-1&at=-1&first=" + ids + "&second=" + ids, "forget?predict=2&tokens=" + ids,
 	} {
 		name, _, _ := strings.Cut(address, "tokens=")

@@ -19,12 +19,12 @@ func BenchmarkEmbedded(b *testing.B) {
 		in := gpttest.Inspect(b, device)
 		const text = "It is a truth universally acknowledged, that a single man"
 		ask(b, in, "tokens?text="+text, "embed?word=man", "next?text="+text, "attention?layer=3&head=1&text="+text, "mlp?layer=3&text="+text,
-			"lens?show=lens&text="+text, "lens?show=attribution&text="+text, "lens?show=ablation&off=3.mlp&text="+text)
+			"lens?show=lens&text="+text, "lens?show=attribution&text="+text, "lens?show=ablation&off=3.mlp&text="+text, "lens?show=ablation&each=heads&text="+text)
 	})
 }
 
 // BenchmarkGPT2 asks views of a model of GPT-2's shape, with random weights, about a
-// text that fills its context.
+// text that fills its context; the last one about a text of 18 tokens.
 func BenchmarkGPT2(b *testing.B) {
 	each(b, func(b *testing.B, device backend.Backend) {
 		config, err := model.Shape("gpt2")
@@ -40,7 +40,8 @@ func BenchmarkGPT2(b *testing.B) {
 		defer in.Close()
 		ids := strings.TrimSuffix(strings.Repeat("11,262,", config.Context/2), ",")
 		ask(b, in, "next?tokens="+ids, "attention?layer=5&head=3&tokens="+ids, "attention?tokens="+ids, "mlp?layer=5&tokens="+ids,
-			"lens?show=lens&tokens="+ids, "lens?show=attribution&tokens="+ids, "lens?show=ablation&off=3.mlp&tokens="+ids)
+			"lens?show=lens&tokens="+ids, "lens?show=attribution&tokens="+ids, "lens?show=ablation&off=3.mlp&tokens="+ids,
+			"lens?show=ablation&each=attention&tokens="+strings.Repeat("11,262,", 8)+"11,262")
 	})
 }
 

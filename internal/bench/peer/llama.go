@@ -26,7 +26,8 @@ func llamaPeer(at Places) Peer {
 			}
 			return []int{n, n - 1}
 		},
-		File: Files.GGUF,
+		File:      Files.GGUF,
+		Sequences: 256, // LLAMA_MAX_SEQ
 	}
 }
 

@@ -28,6 +28,8 @@ type Peer struct {
 	Threads  func(gpu string, n int) []int                      // to measure it with where we have n
 	File     func(f Files, ctx context.Context) (string, error) // writes the model as it reads it
 	Trains   bool
+
+	Sequences int // the most that it runs together; 0: it is written for one
 }
 
 // Program is a process to start, and the first request to it.
@@ -110,8 +112,15 @@ func checkNames(names, all []string) error {
 	return nil
 }
 
-// lacks reports a type that the peer does not compute with.
-func (p Peer) lacks(d backend.DType, gpu string) error {
+// lacks reports a type that the peer does not compute with, or more sequences together
+// than it runs.
+func (p Peer) lacks(d backend.DType, gpu string, sequences int) error {
+	if sequences > p.Sequences && p.Sequences == 0 {
+		return fmt.Errorf("%w: it is measured with one sequence, not with several at once", result.ErrUnsupported)
+	}
+	if sequences > p.Sequences {
+		return fmt.Errorf("%w: it runs at most %d sequences at once", result.ErrUnsupported, p.Sequences)
+	}
 	all := p.DTypes(gpu)
 	if slices.Contains(all, d) {
 		return nil

@@ -25,9 +25,16 @@ import (
 //
 //	start   Library, GPU                     says what it is, or that it is absent
 //	load    Model, DType, GPU, Threads,      loads a model, for as many tokens
-//	        Context                          as Context
+//	        Context, Sequences               as Context, of so many sequences
+//	                                         together; several numbers for one after
+//	                                         the other, none for one by itself
 //	run     IDs, Chunk                       feeds ids, so many at a time, to an empty
 //	                                         context, and times that
+//	batch   Prompts, Predict, Told, Try      generates so many tokens after each prompt,
+//	                                         the likeliest ones, in as many sequences
+//	                                         together, and times that; with Try in one
+//	                                         of the ways that it has, by turns, of which
+//	                                         it takes the fastest later
 //
 // A peer that trains knows these, in place of load and run:
 //
@@ -46,8 +53,15 @@ type Request struct {
 	Context int    `json:"context"`
 	IDs     []int  `json:"ids"`
 	Chunk   int    `json:"chunk"`
-	Targets []int  `json:"targets"`
-	Steps   int    `json:"steps"`
+
+	Sequences []int   `json:"sequences"`
+	Prompts   [][]int `json:"prompts"`
+	Predict   int     `json:"predict"`
+	Told      int     `json:"told"` // how many tokens after each prompt it tells, from the first on
+	Try       bool    `json:"try"`
+
+	Targets []int `json:"targets"`
+	Steps   int   `json:"steps"`
 	result.Training
 }
 
@@ -59,11 +73,14 @@ type Reply struct {
 	Info    string `json:"info"`
 	Absent  string `json:"absent"`  // start: what is missing
 	Threads int    `json:"threads"` // load, train: how many it has; and Info, how it computes
-	NS      int64  `json:"ns"`      // run, steps: from the first id until the token, or all losses, are known
+	NS      int64  `json:"ns"`      // run, batch, steps: from the first id until the token, all tokens, or all losses, are known
 	Token   int    `json:"token"`   // run: the likeliest after the last id
 	Error   string `json:"error"`   // of anything that fails
 
 	Unsupported string `json:"unsupported"` // load, train: what of the model it does not compute
+
+	Tokens  [][]int `json:"tokens"`  // batch: the first ones after each prompt
+	Batches int     `json:"batches"` // batch: how often the model was evaluated; 0 if it cannot tell
 
 	Losses     []float64 `json:"losses"`      // steps: before each, in nats
 	PeakRSS    int64     `json:"peak_rss"`    // steps: the most memory of the process so far, in bytes; 0 if unknown
@@ -210,13 +227,32 @@ func (p *process) ask(ctx context.Context, timeout time.Duration, q Request) (Re
 	if a.Error != "" {
 		return a, errors.New(result.OneLine(a.Error))
 	}
-	if timed := q.Command == "run" || q.Command == "steps"; timed && (a.NS <= 0 || a.NS > elapsed.Nanoseconds()) {
+	if timed := q.Command == "run" || q.Command == "batch" || q.Command == "steps"; timed && (a.NS <= 0 || a.NS > elapsed.Nanoseconds()) {
 		return a, fmt.Errorf("it says that it took %d ns, expected more than 0 and at most %d, after which it said so", a.NS, elapsed.Nanoseconds())
 	}
-	if q.Command == "steps" {
+	switch q.Command {
+	case "steps":
 		return a, a.checkSteps(q.Steps)
+	case "batch":
+		return a, a.checkBatch(q)
 	}
 	return a, nil
+}
+
+func (a Reply) checkBatch(q Request) error {
+	if len(a.Tokens) != len(q.Prompts) {
+		return fmt.Errorf("it tells tokens of %d sequences, expected %d", len(a.Tokens), len(q.Prompts))
+	}
+	want := min(q.Told, q.Predict)
+	for i, ids := range a.Tokens {
+		if len(ids) != want {
+			return fmt.Errorf("it tells %d tokens of sequence %d, expected %d", len(ids), i, want)
+		}
+	}
+	if a.Batches < 0 {
+		return fmt.Errorf("it tells that it evaluated %d batches", a.Batches)
+	}
+	return nil
 }
 
 func (a Reply) checkSteps(n int) error {

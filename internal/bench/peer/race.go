@@ -24,6 +24,8 @@ type Race struct {
 	Threads int           // of ours
 	Timeout time.Duration // for each reply of a peer
 
+	Sequences int // the most that are run together; 0: one by itself
+
 	Rivals  []*Rival
 	Missing []result.PeerAbout // peers that are absent or failed
 	Failed  []error            // of those that failed
@@ -58,7 +60,7 @@ func (r *Race) Start(ctx context.Context, peers []Peer) (err error) {
 		return err
 	}
 	for _, p := range peers {
-		if err := p.lacks(r.DType, r.gpu()); err != nil {
+		if err := p.lacks(r.DType, r.gpu(), r.Sequences); err != nil {
 			r.miss(p.Name, 0, err)
 			continue
 		}

@@ -95,6 +95,14 @@ func cacheLabel(k, v string) [][2]string {
 	return nil
 }
 
+// sequencesLabel is empty for one that no batch ran.
+func sequencesLabel(n int) [][2]string {
+	if n > 0 {
+		return [][2]string{{"sequences", strconv.Itoa(n)}}
+	}
+	return nil
+}
+
 func (r *TestResult) goBench() goBench {
 	b := goBench{name: "PP" + strconv.Itoa(r.NPrompt), rates: []rate{{"t/s", float64(r.Test().Tokens())}}}
 	if r.NGen > 0 {
@@ -102,6 +110,7 @@ func (r *TestResult) goBench() goBench {
 	}
 	b.labels = append([][2]string{{"model", r.ModelType}}, r.deviceLabels([2]string{"dtype", r.DType})...)
 	b.labels = append(b.labels, cacheLabel(r.TypeK, r.TypeV)...)
+	b.labels = append(b.labels, sequencesLabel(r.NSequences)...)
 	if r.NDepth > 0 {
 		b.labels = append(b.labels, [2]string{"depth", strconv.Itoa(r.NDepth)})
 	}

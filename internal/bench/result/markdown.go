@@ -98,6 +98,7 @@ func testTables(s *strings.Builder, records []Record) {
 	s.WriteByte('\n')
 	before.write(s)
 	s.WriteString(testsExplained)
+	batchTable(s, records)
 }
 
 const testsExplained = `

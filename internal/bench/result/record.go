@@ -24,7 +24,8 @@ import (
 //	2  incomplete; of perplexity text_sha256, type_k and type_v; of peers failure_kind
 //	3  results of kind train; ratios to peers are geometric means, which were arithmetic ones
 //	4  of kind train ceilings, and shares of them
-const Format = 4
+//	5  of kinds test and peer sequences that a batch runs together
+const Format = 5
 
 // Record is one result of any kind: a [TestResult] of a test on a model, an
 // [OpResult], an [OverheadResult], a [PeerResult], a [PerplexityResult], a

@@ -11,13 +11,25 @@ type Test struct {
 	Prompt int // tokens fed at once
 	Gen    int // tokens fed one after another, scores read back after each
 	Depth  int // tokens in the context before that
+
+	// Sequences is how many a batch runs together, each of which has all of the above. Then
+	// the tokens after the first are those that are drawn, the likeliest ones. 0 is one
+	// sequence, in a session.
+	Sequences int
 }
 
-// String is the name that llama-bench gives the test: "pp512", "tg128 @ d256".
+// MaxSequences is the most that a batch has.
+const MaxSequences = 512
+
+// String is the name that llama-bench gives the test: "pp512", "tg128 @ d256". A batch adds
+// how many sequences it has: "tg128 b8".
 func (t Test) String() string {
 	name := fmt.Sprintf("tg%d", t.Gen)
 	if t.Prompt > 0 {
 		name = fmt.Sprintf("pp%d", t.Prompt)
+	}
+	if t.Sequences > 0 {
+		name += fmt.Sprintf(" b%d", t.Sequences)
 	}
 	if t.Depth > 0 {
 		name += fmt.Sprintf(" @ d%d", t.Depth)
@@ -25,8 +37,11 @@ func (t Test) String() string {
 	return name
 }
 
-// Tokens is the number of tokens that a repetition is timed over.
-func (t Test) Tokens() int { return t.Prompt + t.Gen }
+// Tokens is the number of tokens that a repetition is timed over, of all sequences.
+func (t Test) Tokens() int { return (t.Prompt + t.Gen) * max(1, t.Sequences) }
+
+// Positions is how many tokens a sequence has in the end.
+func (t Test) Positions() int { return t.Depth + t.Prompt + t.Gen }
 
 // TestResult is a test of a model on a device. Fields up to SamplesTS have the
 // names and meanings of llama-bench's JSON; the others are Caldera's.
@@ -70,10 +85,14 @@ type TestResult struct {
 
 	Ceilings
 	Shares
+
+	Batched `since:"5"`
 }
 
 // Test is what was measured.
-func (r *TestResult) Test() Test { return Test{Prompt: r.NPrompt, Gen: r.NGen, Depth: r.NDepth} }
+func (r *TestResult) Test() Test {
+	return Test{Prompt: r.NPrompt, Gen: r.NGen, Depth: r.NDepth, Sequences: r.NSequences}
+}
 
 // speed is tokens a second, seconds those of a repetition.
 func (r *TestResult) speed() Spread   { return Spread{r.AvgTS, r.StddevTS, len(r.SamplesTS)} }
@@ -96,6 +115,7 @@ func (r *TestResult) Summarise(c Ceilings) {
 	ns := spreadOfNS(r.SamplesNS)
 	r.AvgNS, r.StddevNS = int64(ns.Mean), int64(ns.SD)
 	r.AvgTS, r.StddevTS = meanStdDev(r.SamplesTS)
+	r.Batched.summarise(r.speed())
 	r.AvgShare, r.StddevShare = meanStdDev(r.SamplesShare)
 	r.Ceilings, r.Shares = c, c.shares(r.seconds(), r.Bytes, r.FLOP)
 }
@@ -138,7 +158,7 @@ func (r *TestResult) check() error {
 	if t.Prompt < 0 || t.Gen < 0 || t.Depth < 0 || (t.Prompt > 0) == (t.Gen > 0) {
 		return fmt.Errorf("n_prompt %d, n_gen %d, n_depth %d: expected one of the first two above 0, and none below", t.Prompt, t.Gen, t.Depth)
 	}
-	if err := cmp.Or(plausible(r), positive("samples_ns", r.SamplesNS)); err != nil {
+	if err := cmp.Or(plausible(r), positive("samples_ns", r.SamplesNS), r.Batched.check()); err != nil {
 		return err
 	}
 	if r.TypeK == "" || r.TypeV == "" {
@@ -152,6 +172,7 @@ func (r *TestResult) check() error {
 	return cmp.Or(
 		near("avg_ns", float64(r.AvgNS), float64(again.AvgNS), "stddev_ns", float64(r.StddevNS), float64(again.StddevNS)),
 		near("avg_ts", r.AvgTS, again.AvgTS, "stddev_ts", r.StddevTS, again.StddevTS),
+		near("avg_sequence_ts", r.AvgSequenceTS, again.AvgSequenceTS, "stddev_sequence_ts", r.StddevSequenceTS, again.StddevSequenceTS),
 		near("avg_share", r.AvgShare, again.AvgShare, "stddev_share", r.StddevShare, again.StddevShare),
 		near("avg_copy_share", r.AvgCopyShare, again.AvgCopyShare, "stddev_copy_share", r.StddevCopyShare, again.StddevCopyShare),
 		near("avg_peak_share", r.AvgPeakShare, again.AvgPeakShare, "stddev_peak_share", r.StddevPeakShare, again.StddevPeakShare),

@@ -59,10 +59,11 @@ var foreign = cli.Foreign(map[string]string{
 	"--cache-type":  "-ctk -ctv --cache-type-k --cache-type-v",
 	"--model":       "--model-path --model-name-or-path",
 	"--repetitions": "--reps --iterations",
+	"--parallel":    "-npl -np --n-parallel --sequences",
 	"--backend=cpu": "--cpu --no-cuda --use-cpu",
 	cli.NoFetch:     "-hf --hf-repo -hff --hf-file -hft --hf-token",
 	"the whole model is on one device, and how it runs there is chosen by itself: leave it out": "-ngl --n-gpu-layers --gpu-layers -fa --flash-attn -ub --ubatch-size" +
-		" -b --batch-size -sm --split-mode -mg --main-gpu -ts --tensor-split -nkvo --no-kv-offload -mmp --mmap -ot --override-tensor -embd --embeddings -rpc --rpc" +
+		" --batch-size -sm --split-mode -mg --main-gpu -ts --tensor-split -nkvo --no-kv-offload -mmp --mmap -ot --override-tensor -embd --embeddings -rpc --rpc" +
 		" --numa --prio --poll --delay -C --cpu-mask --cpu-strict --no-op-offload -nopo -ncmoe --n-cpu-moe --compile",
 	"prompts and generation are measured each by itself, with -p and -n; for generation behind a prompt see -d": "-pg",
 	"results go to standard output, and all else to standard error: leave it out":                               "-oe --output-err",

@@ -102,10 +102,10 @@ func (j *job) on(ctx context.Context, d backend.Device, measure func(piece) ([]r
 				}
 			}
 			if errors.Is(err, result.ErrUnsupported) {
-				notMeasured(cli.WithFlags(err))
+				notMeasured(cli.WithFlags(err, "-b %d"))
 				continue
 			}
-			failed = errors.Join(failed, cli.WithFlags(err))
+			failed = errors.Join(failed, cli.WithFlags(err, "-b %d"))
 			if ctx.Err() != nil || errors.Is(err, backend.ErrDeviceLost) {
 				return all, failed
 			}

@@ -72,6 +72,13 @@ func TestBadFlags(t *testing.T) {
 		{"--device=0", 2, "an index goes with a backend"},
 		{"-d 256", 2, "-d 256: expected 0 to 255 tokens"},
 		{"--device=all,cpu", 2, "--device=all goes without other devices"},
+		{"-b 0", 2, "model austen: -b 0: expected 1 to 512 sequences that generate at once"},
+		{"-b 2048", 2, "-b 2048: expected 1 to 512 sequences"},
+		{"-b 8 -p 64 -d 8", 2, "-p 64 at -d 8: in a batch, prompts are read into empty contexts; leave out -d, or say -p 0"},
+		{"-b 8 -p 0 -n 250 -d 8", 2, "-n 250 at -d 8: expected 0 to 248 tokens"},
+		{"-npl 1,x", 2, "--parallel"},
+		{"--batch-size=512", 2, "--batch-size: "},
+		{"peers -b 513", 2, "-b 513: expected 1 to 512 sequences"},
 		{"ops -r 0", 2, "-r 0: expected 1"},
 		{"ops --op=sing", 2, "--op=sing: expected one of linear,"},
 		{"ops --dtype=auto", 2, "expected one of f32, f16, bf16, q8_0, q4_0"},
@@ -246,6 +253,7 @@ func TestCommands(t *testing.T) {
 		{"train --backend=cpu --shape=nanogpt --batch=1 --time=8 --peer=none -r 1 --no-ceilings -o bench", "BenchmarkTrain/model=nanogpt/device=cpu:0/dtype=f32/step=1x8-"},
 		{"startup --backend=cpu -r 1", "| austen | cpu:0 "},
 		{"run --backend=cpu -p 4 -n 0 -r 1 --no-ceilings -o bench", "BenchmarkPP4/model=austen/device=cpu:0/dtype=f16-"},
+		{"run --backend=cpu -npl 2 -p 0 -n 3 -d 4 -r 1 --no-ceilings -o bench", "BenchmarkTG3/model=austen/device=cpu:0/dtype=f16/sequences=2/depth=4-"},
 		{"ops --list-devices", "cpu:0"},
 		{"perplexity --list-devices", "cpu:0"}, // needs no text
 		{"--help", "--prompt=N"},               // of the command that is meant where none is named

@@ -28,6 +28,7 @@ type peersCommand struct {
 
 	Prompt      []int `group:"Test" short:"p" placeholder:"N" help:"Measure reading prompts of N tokens; 0: none (default: ${prompt}, or what the context holds)."`
 	Gen         []int `group:"Test" name:"n-gen" short:"n" placeholder:"N" help:"Measure generating N tokens; 0: none (default: 64, or what the context holds)."`
+	Parallel    []int `group:"Test" short:"b" placeholder:"N" help:"Measure N sequences at once, in a batch, beside peers that have such; several for one after the other (llama.cpp's -npl; default: one sequence)."`
 	repetitions `group:"Test"`
 
 	outputFlags `group:"Output"`
@@ -35,7 +36,7 @@ type peersCommand struct {
 
 // Run measures all models and dtypes on one device after the other.
 func (f *peersCommand) Run(ctx context.Context) error {
-	o := bench.PeerOptions{Threads: runtime.GOMAXPROCS(0), Timeout: f.Timeout}
+	o := bench.PeerOptions{Timeout: f.Timeout}
 	var list [][]bench.Test
 	prepare := func(j *job) (err error) {
 		if f.Timeout <= 0 {
@@ -59,7 +60,7 @@ func (f *peersCommand) Run(ctx context.Context) error {
 			if gen == nil {
 				gen = []int{min(peerGen, m.Config.Context)}
 			}
-			one, err := tests([]bench.Model{m}, f.Prompt, gen, nil)
+			one, err := tests([]bench.Model{m}, f.Prompt, gen, nil, f.Parallel)
 			if err != nil {
 				return err
 			}
@@ -68,7 +69,7 @@ func (f *peersCommand) Run(ctx context.Context) error {
 		return nil
 	}
 	return f.hardwareFlags.run(ctx, &f.outputFlags, f.repetitions, prepare, func(p piece) ([]result.Record, error) {
-		o.Options = p.Options
+		o.Options, o.Threads = p.Options, runtime.GOMAXPROCS(0) // as -t has set it
 		results, err := p.device.Peers(ctx, p.model, list[p.i], o)
 		return result.Records(results), err
 	})

@@ -17,6 +17,7 @@ type runCommand struct {
 	Prompt      []int `group:"Test" short:"p" aliases:"n-prompt" placeholder:"N" help:"Measure reading prompts of N tokens; 0: none (default: ${prompt}, or what the context holds)."`
 	Gen         []int `group:"Test" name:"n-gen" short:"n" placeholder:"N" help:"Measure generating N tokens; 0: none (default: ${gen}, or what the context holds)."`
 	Depth       []int `group:"Test" name:"n-depth" short:"d" placeholder:"N" help:"Tokens in the context before each test; several for one after the other (default: 0)."`
+	Parallel    []int `group:"Test" short:"b" placeholder:"N" help:"Measure N sequences at once, in a batch: N prompts read, and N tokens generated in each step (llama.cpp's -npl; not a batch size in tokens, which is chosen by itself); several for one after the other (default: one sequence, in a session)."`
 	repetitions `group:"Test"`
 	cacheFlag   `group:"Test"`
 	Ceilings    bool `group:"Test" default:"true" negatable:"" help:"Measure the device's copy bandwidth and arithmetic peak, too, and each test's share of them; slow on software drivers."`
@@ -37,7 +38,7 @@ func (f *runCommand) Run(ctx context.Context) error {
 		if j.models, err = f.models(); err != nil {
 			return err
 		}
-		if profile.tests, err = tests(j.models, f.Prompt, f.Gen, f.Depth); err != nil {
+		if profile.tests, err = tests(j.models, f.Prompt, f.Gen, f.Depth, f.Parallel); err != nil {
 			return err
 		}
 		if err := distinct("--output", f.Output, "--profile", f.Profile); err != nil {
@@ -57,10 +58,10 @@ func (f *runCommand) Run(ctx context.Context) error {
 }
 
 // tests lists those of each model.
-func tests(models []bench.Model, prompt, gen, depth []int) (all [][]bench.Test, err error) {
-	flags := map[string]string{"prompt": "-p", "n-gen": "-n", "depth": "-d"}
+func tests(models []bench.Model, prompt, gen, depth, parallel []int) (all [][]bench.Test, err error) {
+	flags := map[string]string{"prompt": "-p", "n-gen": "-n", "depth": "-d", "parallel": "-b"}
 	for _, m := range models {
-		list, err := bench.Tests(m.Config, prompt, gen, depth)
+		list, err := bench.Tests(m.Config, prompt, gen, depth, parallel)
 		if err != nil {
 			return nil, cli.Usagef("model %s: %w", m.Name, setting.Spell(err, func(name string) string { return flags[name] }))
 		}

@@ -39,7 +39,7 @@ type trainCommand struct {
 
 // Run measures all models on one device after the other.
 func (f *trainCommand) Run(ctx context.Context) error {
-	o := bench.PeerOptions{Threads: runtime.GOMAXPROCS(0), Timeout: f.Timeout}
+	o := bench.PeerOptions{Timeout: f.Timeout}
 	var steps []bench.Training // of each model
 	prepare := func(j *job) (err error) {
 		j.what, j.options.Ceilings = "training of", f.Ceilings
@@ -72,7 +72,7 @@ func (f *trainCommand) Run(ctx context.Context) error {
 		return nil
 	}
 	return f.hardwareFlags.run(ctx, &f.outputFlags, f.repetitions, prepare, func(p piece) ([]result.Record, error) {
-		o.Options = p.Options
+		o.Options, o.Threads = p.Options, runtime.GOMAXPROCS(0) // as -t has set it
 		results, err := p.device.Train(ctx, p.model, steps[p.i], o)
 		return result.Records(results), withFlags(err, steps[p.i])
 	})

@@ -34,6 +34,10 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"-p", "a", "--tokens", "1"}, []string{"--prompt", "--tokens"}},
 		{[]string{"a", "-p", "b"}, []string{"two prompts"}},
 		{[]string{"a", "--tokens", "1"}, []string{"two prompts"}},
+		{[]string{"a", "--prompts", file}, []string{"two prompts"}},
+		{[]string{"-p", "a", "--prompts", file}, []string{"--prompt ", "--prompts"}},
+		{[]string{"--json-stream", "--prompts", file}, []string{"--json-stream", "--prompts"}},
+		{[]string{"--parallel=513"}, []string{"--parallel=513", "1 to 512"}},
 		{[]string{"-n", "0"}, []string{"--predict=0", "expected 1 to"}},
 		{[]string{"-n", "-5"}, []string{"--predict=-5", "-1 for no limit"}},
 		{[]string{"-n", "3000000000"}, []string{"--predict=3000000000", "expected 1 to 2147483647"}},
@@ -74,6 +78,7 @@ func TestUsageErrors(t *testing.T) {
 		"seed":           {"-2", "1.5"},
 		"predict":        {"0", "-2", "1.5"},
 		"ctx-size":       {"-1", "1.5", "100000"},
+		"parallel":       {"0", "-1", "513", "1.5"},
 		"threads":        {"-1", "1.5", "100000"},
 	} {
 		for _, value := range append(bad, "abc", "", "99999999999999999999x") {
@@ -111,6 +116,8 @@ func TestFailures(t *testing.T) {
 		{[]string{"-m", broken}, []string{broken, "config.json"}},
 		{[]string{"-f", "/nonexistent"}, []string{"/nonexistent", "no such file"}},
 		{[]string{"-f", empty}, []string{empty, "is a directory"}},
+		{[]string{"--prompts", "/nonexistent"}, []string{"/nonexistent", "no such file"}},
+		{[]string{"--prompts", empty}, []string{empty, "is a directory"}},
 		{[]string{"-f", long}, []string{"the prompt has", "the context holds 256", "shorten it"}},
 		{[]string{"-f", huge}, []string{"the prompt has 2097152 bytes, which are at least ", "the context holds 256", "shorten it"}},
 		{[]string{"-c", "4", prompt}, []string{"the context holds 4", "can hold 256"}},
@@ -162,6 +169,7 @@ func TestReaderLeaves(t *testing.T) {
 		endless(prompt),
 		endless(prompt, "--verbose"),
 		endless(prompt, "-n", "-1"),
+		endless(prompt, "--parallel=2"),
 		endless("-m", "../../../gpt/testdata/gpt2-tiny", "--tokens=1"),
 	} {
 		cmd := command(t, args...)
@@ -176,7 +184,7 @@ func TestReaderLeaves(t *testing.T) {
 		}()
 		got := run(t, cmd) // to an end that comes only because the reader has left
 		w.Close()
-		stderr := regexp.MustCompile(`(?m)^(cpu:0|generate: the context of|seed:|load|prompt|decode) .*\n`).ReplaceAllString(got.Stderr, "")
+		stderr := regexp.MustCompile(`(?m)^(cpu:0|generate: (answer .: )?the context of|seeds?:|answer|load|prompt|decode) .*\n`).ReplaceAllString(got.Stderr, "")
 		if stderr = strings.TrimPrefix(stderr, strings.SplitAfter(stderr, "\n")[0]); got.Code != 0 || stderr != "" {
 			t.Errorf("%q: exit code %d, standard error %q, expected it to end quietly", args, got.Code, got.Stderr)
 		}
@@ -187,7 +195,7 @@ func TestDiskFull(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("/dev/full is a device of Linux")
 	}
-	for _, args := range [][]string{{prompt}, {"--json", "-n", "2", prompt}, {"--list-devices"}} {
+	for _, args := range [][]string{{prompt}, {"--json", "-n", "2", prompt}, {"--parallel=2", prompt}, {"-n", "2", "--prompts=main_test.go"}, {"--list-devices"}} {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)

@@ -3,8 +3,10 @@
 //
 //	generate -p "It is a truth universally acknowledged"
 //
-// generate.go has the flags, run.go generates the text, output.go writes it as it
-// comes, report.go is what --json, --logprobs and --verbose print.
+// generate.go has the flags. run.go loads the model and generates one text; parallel.go
+// generates several answers to one prompt at once; each.go answers many prompts, which
+// prompts.go reads. output.go writes text as it comes, report.go is what --json,
+// --logprobs and --verbose print, progress.go tells on a terminal how far it is.
 package generate
 
 import (
@@ -22,6 +24,7 @@ type flags struct {
 	cli.Hardware   `group:"Hardware"`
 	cli.ModelFlags `group:"Model"`
 	Prompt         cli.Prompt   `embed:"" group:"Prompt"`
+	Prompts        *string      `xor:"prompt" group:"Prompt" placeholder:"FILE" help:"Answer many prompts: a file, - for standard input, with one in each line. Blank lines are skipped. In a file that ends in .jsonl a line is a JSON string, or an object with a prompt, text or ids, and perhaps an id, which comes back. The results are JSON objects, a line each, in the order in which they end; that of line L has seed S + L - 1."`
 	Hide           bool         `name:"no-display-prompt" group:"Prompt" help:"Print what is generated, without the prompt before it."`
 	Sampling       cli.Sampling `embed:"" group:"Sampling"`
 
@@ -32,8 +35,10 @@ type flags struct {
 
 	Stop []string `short:"r" aliases:"reverse-prompt" sep:"none" placeholder:"TEXT" help:"End before this text, which is not printed; may be given several times."`
 
+	Parallel *int `aliases:"n-parallel,num-return-sequences,num-samples" placeholder:"N" help:"Generate N answers to the prompt at once, which share its memory (1). The first has seed S, the next S + 1, and so on: --seed=S+1 alone gives the second one, unless two tokens are as good as equally likely. With --prompts: how many prompts are answered at once (16, or fewer if memory is short)."`
+
 	JSON       bool   `name:"json" xor:"json" help:"Print one JSON object in place of the text: ids, log-probabilities, timings, device."`
-	JSONStream bool   `name:"json-stream" xor:"json" help:"Print a JSON object a token as it comes, a line each, and at the end what --json prints, as {\"done\": …}."`
+	JSONStream bool   `name:"json-stream" xor:"json" help:"Print a JSON object a token as it comes, a line each, and at the end what --json prints, as {\"done\": …}. Of several answers, \"answer\" is the place of its own among them, from 0."`
 	LogProbs   int    `name:"logprobs" aliases:"n-probs,top-logprobs" placeholder:"N" help:"Tell of the N likeliest tokens at each place their log-probabilities: in the JSON, else in a table on standard error."`
 	Color      string `enum:"auto,always,never" default:"auto" placeholder:"WHEN" help:"Print the prompt faint: auto (on a terminal, unless NO_COLOR is set), always or never (${default})."`
 	Verbose    bool   `short:"v" help:"End with timings on standard error."`
@@ -58,6 +63,9 @@ func (f *flags) options() (gpt.Options, error) {
 	}
 	if f.CtxSize < 0 {
 		return gpt.Options{}, cli.Usagef("--ctx-size=%d: expected at least 1, or 0 for what the model can", f.CtxSize)
+	}
+	if f.Parallel != nil && (*f.Parallel < 1 || *f.Parallel > gpt.MaxChunk) {
+		return gpt.Options{}, cli.Usagef("--parallel=%d: expected 1 to %d", *f.Parallel, gpt.MaxChunk)
 	}
 	if f.LogProbs < 0 || f.LogProbs > maxLogProbs {
 		return gpt.Options{}, cli.Usagef("--logprobs=%d: expected 0 to %d", f.LogProbs, maxLogProbs)
@@ -88,6 +96,8 @@ var foreign = cli.Foreign(map[string]string{
 	"--threads":     "--num-thread",
 	"--model":       "--model-path --model-name-or-path --model-dir --ckpt --checkpoint",
 	"--prompt":      "--start --input --text",
+	"--prompts":     "--prompts-file --prompt-list",
+	"--parallel":    "-np --num-completions",
 	"--file":        "--prompt-file --input-file",
 	"--stop":        "--stop-sequence --stop-sequences --stop-token --stop-string --stop-strings",
 	"--color":       "--colour",
@@ -107,7 +117,6 @@ var foreign = cli.Foreign(map[string]string{
 		" --no-repeat-ngram-size --length-penalty --penalty-alpha",
 	"positions are learned, they cannot be scaled: leave it out":                    "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx",
 	"adapters are not read: merge it into its base model first":                     "--lora --lora-scaled --adapter",
-	"one text is written: call again with another --seed":                           "--num-return-sequences --num-samples -np --parallel",
 	"say with --predict how many tokens follow the prompt":                          "--max-length --max-len --max-seq-len",
 	"text is printed on standard output: write > FILE behind it":                    "-o --out --output --output-file",
 	"say --json, or --json-stream for an object a token":                            "--format --output-format",

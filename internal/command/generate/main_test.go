@@ -62,7 +62,7 @@ func wantFailure(t *testing.T, r result, code int, parts ...string) {
 		t.Errorf("standard output has %q, expected nothing", r.Out)
 	}
 	lines := strings.Split(strings.TrimSuffix(r.Stderr, "\n"), "\n")
-	for len(lines) > 1 && (deviceLine(lines[0]) || strings.HasPrefix(lines[0], "seed: ")) {
+	for len(lines) > 1 && (deviceLine(lines[0]) || regexp.MustCompile(`^(seeds?: |answer )`).MatchString(lines[0])) {
 		lines = lines[1:]
 	}
 	if len(lines) != 1 || !strings.HasPrefix(lines[0], "generate: ") {

@@ -2,6 +2,7 @@ package generate
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -18,24 +19,27 @@ import (
 // writer writes text as it comes, never half a character, and ends it at a stop
 // text. Without a tokenizer it writes ids.
 type writer struct {
+	out     io.Writer
 	decoder *tokenizer.Decoder // nil without a tokenizer
 	stopper *gpt.Stopper
 	stream  bool // a JSON object a token
+	answer  *int // whose tokens these are, in the stream; nil where there is one answer
 	quiet   bool // print no text
 	faint   bool // the prompt
 
 	text    strings.Builder // what was generated, to be reported
 	stopped bool            // at a stop text
 	printed bool            // anything, on a line that is to be ended
-	report  *report
+	report  *generated
 	prefix  []int // what the tokenizer puts before a prompt
 }
 
 // Escape sequences of terminals (ECMA-48, select graphic rendition).
 const faint, normal = "\x1b[2m", "\x1b[22m"
 
-func (f *flags) newWriter(t *tokenizer.Tokenizer, r *report) (*writer, error) {
-	w := &writer{stream: f.JSONStream, quiet: f.JSON || f.JSONStream, faint: f.colored(), report: r}
+// newWriter returns a writer of what r reports. Its text goes nowhere if it is quiet.
+func (f *flags) newWriter(out io.Writer, t *tokenizer.Tokenizer, r *generated) (*writer, error) {
+	w := &writer{out: out, stream: f.JSONStream, quiet: f.quiet(), faint: f.colored(), report: r}
 	if t != nil {
 		w.decoder, w.prefix = t.NewDecoder(), t.Prefix()
 	} else if len(f.Stop) > 0 {
@@ -46,6 +50,9 @@ func (f *flags) newWriter(t *tokenizer.Tokenizer, r *report) (*writer, error) {
 	return w, err
 }
 
+// quiet reports whether JSON is printed in place of text.
+func (f *flags) quiet() bool { return f.JSON || f.JSONStream || f.Prompts != nil }
+
 // colored follows no-color.org.
 func (f *flags) colored() bool {
 	if f.Color != "auto" {
@@ -55,13 +62,13 @@ func (f *flags) colored() bool {
 }
 
 // prompt prints what is continued. In a text the tokens that begin it are not shown.
-func (w *writer) prompt(ids []int, m *model.Model) error {
+func (w *writer) prompt(ids []int, c model.Config) error {
 	if w.quiet {
 		return nil
 	}
 	if n := len(w.prefix); n > 0 && n <= len(ids) && slices.Equal(ids[:n], w.prefix) {
 		ids = ids[n:]
-	} else if w.decoder != nil && len(m.BOS) > 0 && ids[0] == m.BOS[0] {
+	} else if w.decoder != nil && len(c.BOS) > 0 && ids[0] == c.BOS[0] {
 		ids = ids[1:]
 	}
 	var text strings.Builder
@@ -106,7 +113,10 @@ func (w *writer) token(t gpt.Token) error {
 	if w.decoder != nil {
 		p.Text = &piece
 	}
-	return writeJSON(p)
+	return writeJSON(w.out, struct {
+		Answer *int `json:"answer,omitempty"`
+		place
+	}{w.answer, p})
 }
 
 // end writes what is held back and ends the last line.
@@ -118,7 +128,10 @@ func (w *writer) end() error {
 		w.text.WriteString(rest)
 	}
 	if w.stream && rest != "" {
-		return writeJSON(map[string]string{"text": rest})
+		return writeJSON(w.out, struct {
+			Answer *int   `json:"answer,omitempty"`
+			Text   string `json:"text"`
+		}{w.answer, rest})
 	}
 	if err := w.print(rest); err != nil {
 		return err
@@ -126,7 +139,7 @@ func (w *writer) end() error {
 	if w.quiet || !w.printed {
 		return nil
 	}
-	_, err := os.Stdout.WriteString("\n")
+	_, err := io.WriteString(w.out, "\n")
 	return err
 }
 
@@ -135,13 +148,13 @@ func (w *writer) print(s string) error {
 		return nil
 	}
 	w.printed = true
-	_, err := os.Stdout.WriteString(s)
+	_, err := io.WriteString(w.out, s)
 	return err
 }
 
 // writeJSON writes a value on a line of its own.
-func writeJSON(v any) error {
-	e := json.NewEncoder(os.Stdout)
+func writeJSON(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }

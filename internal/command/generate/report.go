@@ -15,22 +15,42 @@ import (
 	"caldera/gpt/tokenizer"
 )
 
-// report is what --json prints. Timings have llama.cpp's names.
+// report is what --json prints of one answer. Timings have llama.cpp's names.
 type report struct {
-	Model     string    `json:"model"`
-	Device    device    `json:"device"`
-	Seed      uint64    `json:"seed"`
-	PromptIDs []int     `json:"prompt_ids"`
-	IDs       []int     `json:"generated_ids"`
-	Text      string    `json:"text"` // of the generated ids, up to a stop text; empty without a tokenizer
-	LogProbs  []float64 `json:"logprobs"`
-	Top       [][]place `json:"top_logprobs,omitempty"` // of --logprobs
-	Stop      string    `json:"stop"`                   // limit, eos, stop (a stop text), interrupted or error
-	Timings   timings   `json:"timings"`
+	Model     string `json:"model"`
+	Device    device `json:"device"`
+	Seed      uint64 `json:"seed"`
+	PromptIDs []int  `json:"prompt_ids"`
+	generated
+	Timings timings `json:"timings"`
+}
+
+// answersReport is what --json prints of several answers.
+type answersReport struct {
+	Model     string          `json:"model"`
+	Device    device          `json:"device"`
+	PromptIDs []int           `json:"prompt_ids"`
+	Answers   []*answerReport `json:"answers"`
+	Timings   timings         `json:"timings"` // of all answers together
+}
+
+// answerReport is one of several answers.
+type answerReport struct {
+	Seed uint64 `json:"seed"`
+	generated
+	Timings timings `json:"timings"`
+}
+
+// generated is what a model said after a prompt.
+type generated struct {
+	IDs      []int     `json:"generated_ids"`
+	Text     string    `json:"text"` // of the generated ids, up to a stop text; empty without a tokenizer
+	LogProbs []float64 `json:"logprobs"`
+	Top      [][]place `json:"top_logprobs,omitempty"` // of --logprobs
+	Stop     string    `json:"stop"`                   // limit, eos, stop (a stop text), interrupted or error
 
 	tokenizer *tokenizer.Tokenizer // nil for none
 
-	load   time.Duration
 	first  time.Duration // from the start of reading the prompt to the first token
 	total  time.Duration // … to the last one
 	slides int
@@ -60,22 +80,23 @@ type timings struct {
 	PredictedN         int     `json:"predicted_n"`
 	PredictedMS        float64 `json:"predicted_ms"` // of the tokens after the first
 	PredictedPerSecond float64 `json:"predicted_per_second"`
+
+	later int // tokens that came after the first of their answer
 }
 
-func newReport(model string, d backend.Device, o gpt.Options, prompt []int, load time.Duration, t *tokenizer.Tokenizer) *report {
-	return &report{
-		Model:     model,
-		Device:    device{d.Backend, d.Index, d.Name, d.Kind.String(), d.Driver},
-		Seed:      o.Seed,
-		PromptIDs: prompt,
-		IDs:       []int{}, // not null, where there are none
-		LogProbs:  []float64{},
-		load:      load,
-		tokenizer: t,
-	}
+func newReport(model string, d backend.Device, o gpt.Options, prompt []int, t *tokenizer.Tokenizer) *report {
+	return &report{Model: model, Device: newDevice(d), Seed: o.Seed, PromptIDs: prompt, generated: newGenerated(t)}
 }
 
-func (r *report) add(t gpt.Token, at time.Duration) {
+func newDevice(d backend.Device) device {
+	return device{d.Backend, d.Index, d.Name, d.Kind.String(), d.Driver}
+}
+
+func newGenerated(t *tokenizer.Tokenizer) generated {
+	return generated{IDs: []int{}, LogProbs: []float64{}, tokenizer: t} // not null, where there are none
+}
+
+func (r *generated) add(t gpt.Token, at time.Duration) {
 	if len(r.IDs) == 0 {
 		r.first = at
 	}
@@ -91,7 +112,7 @@ func (r *report) add(t gpt.Token, at time.Duration) {
 }
 
 // place is a token as JSON tells it, without its own text.
-func (r *report) place(t gpt.Token) place {
+func (r *generated) place(t gpt.Token) place {
 	p := place{ID: t.ID, LogProb: t.LogProb}
 	for _, x := range t.Top {
 		top := place{ID: x.ID, LogProb: x.LogProb}
@@ -105,7 +126,7 @@ func (r *report) place(t gpt.Token) place {
 
 // piece is a token's own text, if there is a tokenizer that knows it. Bytes that
 // are no whole character are replaced by U+FFFD.
-func (r *report) piece(id int) (string, bool) {
+func (r *generated) piece(id int) (string, bool) {
 	if r.tokenizer == nil || id >= r.tokenizer.VocabSize() {
 		return "", false
 	}
@@ -114,14 +135,14 @@ func (r *report) piece(id int) (string, bool) {
 }
 
 // ended tells when generation ended of its own accord, perhaps at the first token.
-func (r *report) ended(at time.Duration) {
+func (r *generated) ended(at time.Duration) {
 	if len(r.IDs) == 0 {
 		r.first, r.total = at, at
 	}
 }
 
 // finish fills in what is known once generation has ended, with err or without.
-func (r *report) finish(w *writer, limit int, err error) {
+func (r *generated) finish(w *writer, limit int, err error) {
 	r.Text = w.text.String()
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -135,13 +156,21 @@ func (r *report) finish(w *writer, limit int, err error) {
 	default:
 		r.Stop = "eos"
 	}
-	n := len(r.IDs)
-	r.Timings = timings{
-		LoadMS:  milliseconds(r.load),
-		PromptN: len(r.PromptIDs), PromptMS: milliseconds(r.first),
-		PromptPerSecond: rate(len(r.PromptIDs), r.first),
-		PredictedN:      n, PredictedMS: milliseconds(r.total - r.first),
-		PredictedPerSecond: rate(n-1, r.total-r.first),
+}
+
+// timings are those of one answer to a prompt of so many tokens.
+func (r *generated) timings(load time.Duration, prompt int) timings {
+	return newTimings(load, prompt, r.first, len(r.IDs), max(0, len(r.IDs)-1), r.total-r.first)
+}
+
+// newTimings are those of a prompt after which the first token came after some time, and
+// of tokens, of which some came later.
+func newTimings(load time.Duration, prompt int, first time.Duration, tokens, later int, decode time.Duration) timings {
+	return timings{
+		LoadMS:  milliseconds(load),
+		PromptN: prompt, PromptMS: milliseconds(first), PromptPerSecond: rate(prompt, first),
+		PredictedN: tokens, PredictedMS: milliseconds(decode), PredictedPerSecond: rate(later, decode),
+		later: later,
 	}
 }
 
@@ -156,7 +185,7 @@ func rate(n int, d time.Duration) float64 {
 
 // writeLogProbs writes the log-probabilities of what came and could have come, in
 // lines of at most so many columns, 0 for any: a place that needs more has several.
-func (r *report) writeLogProbs(w io.Writer, columns int) {
+func (r *generated) writeLogProbs(w io.Writer, columns int) {
 	name := func(id int, logProb float64) string {
 		text, ok := r.piece(id)
 		if !ok {
@@ -193,9 +222,9 @@ func (r *report) writeLogProbs(w io.Writer, columns int) {
 	}
 }
 
-func (r *report) writeTimings(w io.Writer) {
-	t := r.Timings
+// write writes the timings of one answer.
+func (t timings) write(w io.Writer) {
 	fmt.Fprintf(w, "load    %9.1f ms\n", t.LoadMS)
 	fmt.Fprintf(w, "prompt  %9.1f ms  %5d tokens  %9.1f tokens/s\n", t.PromptMS, t.PromptN, t.PromptPerSecond)
-	fmt.Fprintf(w, "decode  %9.1f ms  %5d tokens  %9.1f tokens/s\n", t.PredictedMS, max(0, t.PredictedN-1), t.PredictedPerSecond)
+	fmt.Fprintf(w, "decode  %9.1f ms  %5d tokens  %9.1f tokens/s\n", t.PredictedMS, t.later, t.PredictedPerSecond)
 }

@@ -7,11 +7,28 @@ import (
 	"os"
 	"time"
 
+	"caldera/backend"
 	"caldera/gpt"
 	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
 )
+
+// A mode is what the command does with a model: see one, several and each.
+type mode interface {
+	// use is what the model is loaded for.
+	use(ctx context.Context, c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error)
+	run(ctx context.Context, l loaded) error
+}
+
+// loaded is a model on a device.
+type loaded struct {
+	device    backend.Device
+	model     *model.Model
+	tokenizer *tokenizer.Tokenizer // nil for none
+	options   gpt.Options          // with the tokenizer's vocabulary
+	load      time.Duration        // that loading took
+}
 
 // Run generates text.
 func (f *flags) Run(ctx context.Context) (err error) {
@@ -25,7 +42,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	if _, err := gpt.NewStopper(f.Stop...); err != nil {
 		return cli.Usagef("--stop: %w", err)
 	}
-	text, err := f.Prompt.Text(ctx)
+	mode, err := f.mode(ctx)
 	if err != nil {
 		return err
 	}
@@ -36,8 +53,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, b.Close()) }()
 
 	start := time.Now()
-	f.ModelFlags.NoText = f.Prompt.Tokens != nil
-	m, t, err := f.ModelFlags.Load(ctx, b, func(c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) { return f.use(text, c, t) })
+	m, t, err := f.load(ctx, b, mode)
 	if err != nil {
 		return err
 	}
@@ -45,32 +61,84 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	if t != nil {
 		options.Vocab, options.Barred = t.VocabSize(), t.Holes()
 	}
-	loaded := time.Since(start)
-	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: f.CtxSize, Cache: f.cache()})
+	return mode.run(ctx, loaded{device, m, t, options, time.Since(start)})
+}
+
+// load loads the model.
+func (f *flags) load(ctx context.Context, b backend.Backend, mode mode) (*model.Model, *tokenizer.Tokenizer, error) {
+	for {
+		m, t, err := f.ModelFlags.Load(ctx, b, func(c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
+			if f.CtxSize > c.Context {
+				return nil, cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, c.Context)
+			}
+			return mode.use(ctx, c, t)
+		})
+		if e, ok := mode.(*each); !ok || !e.fewer(err) {
+			return m, t, err
+		}
+		f.ModelFlags.Quiet = true
+	}
+}
+
+// mode reads the prompt, or opens the file of prompts.
+func (f *flags) mode(ctx context.Context) (mode, error) {
+	f.ModelFlags.NoText = f.Prompt.Tokens != nil
+	if f.Prompts != nil {
+		return f.each()
+	}
+	text, err := f.Prompt.Text(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if f.Parallel != nil && *f.Parallel > 1 {
+		return &several{flags: f, text: text}, nil
+	}
+	return &one{f, text}, nil
+}
+
+// one answers one prompt once.
+type one struct {
+	*flags
+	text string
+}
+
+// use: how many tokens the prompt has is not known yet, but that each of them has some
+// bytes.
+func (o *one) use(_ context.Context, c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
+	prompt := 1
+	if t != nil && o.text != "" {
+		prompt = (len(o.text) + t.Longest() - 1) / t.Longest()
+	}
+	use := &gpt.Use{Context: o.CtxSize, Cache: o.cache(), Feeds: []int{prompt}}
+	if o.Predict != 1 {
+		use.Feeds = append(use.Feeds, 1)
+	}
+	return use, nil
+}
+
+func (o *one) run(ctx context.Context, l loaded) error {
+	s, err := gpt.NewSession(l.model, gpt.SessionOptions{Context: o.CtxSize, Cache: o.cache()})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	ids, err := f.Prompt.IDs(ctx, text, m, t, s)
+	ids, err := o.Prompt.IDs(ctx, o.text, l.model.Config, l.tokenizer, s.Room())
 	if err != nil {
-		return err
-	}
-	if err := s.Fits(ids); err != nil {
 		return err
 	}
 
-	fmt.Fprintf(os.Stderr, "seed: %d\n", options.Seed)
-	r := newReport(f.ModelFlags.Name(), device, options, ids, loaded, t)
-	w, err := f.newWriter(t, r)
+	fmt.Fprintf(os.Stderr, "seed: %d\n", l.options.Seed)
+	r := newReport(o.ModelFlags.Name(), l.device, l.options, ids, l.tokenizer)
+	w, err := o.newWriter(os.Stdout, l.tokenizer, &r.generated)
 	if err != nil {
 		return err
 	}
-	if !f.Hide {
-		if err := w.prompt(ids, m); err != nil {
+	if !o.Hide {
+		if err := w.prompt(ids, l.model.Config); err != nil {
 			return err
 		}
 	}
-	err = generate(ctx, s, ids, options, w, r)
+	err = generate(ctx, s, ids, l.options, w, &r.generated)
 	also := func(e error) {
 		if err == nil {
 			err = e
@@ -81,39 +149,23 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	if r.slides > 0 { // at the end, for on a terminal it would come amid the text
 		fmt.Fprintf(os.Stderr, "%s: the context of %d tokens was full: its older half was forgotten (%d times)\n", cli.Self(), s.Size(), r.slides)
 	}
-	r.finish(w, options.Predict, err)
+	r.finish(w, l.options.Predict, err)
+	r.Timings = r.timings(l.load, len(ids))
 	switch {
-	case f.JSON:
-		also(writeJSON(r))
-	case f.JSONStream:
-		also(writeJSON(map[string]*report{"done": r}))
-	case f.LogProbs > 0:
+	case o.JSON:
+		also(writeJSON(os.Stdout, r))
+	case o.JSONStream:
+		also(writeJSON(os.Stdout, map[string]*report{"done": r}))
+	case o.LogProbs > 0:
 		r.writeLogProbs(os.Stderr, cli.Columns(os.Stderr))
 	}
-	if f.Verbose {
-		r.writeTimings(os.Stderr)
+	if o.Verbose {
+		r.Timings.write(os.Stderr)
 	}
 	return err
 }
 
-// use is what the model is loaded for. How many tokens the prompt has is not
-// known yet, but that each of them has some bytes.
-func (f *flags) use(text string, c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
-	if f.CtxSize > c.Context {
-		return nil, cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, c.Context)
-	}
-	prompt := 1
-	if t != nil && text != "" {
-		prompt = (len(text) + t.Longest() - 1) / t.Longest()
-	}
-	use := &gpt.Use{Context: f.CtxSize, Cache: f.cache(), Feeds: []int{prompt}}
-	if f.Predict != 1 {
-		use.Feeds = append(use.Feeds, 1)
-	}
-	return use, nil
-}
-
-func generate(ctx context.Context, s *gpt.Session, ids []int, o gpt.Options, w *writer, r *report) error {
+func generate(ctx context.Context, s *gpt.Session, ids []int, o gpt.Options, w *writer, r *generated) error {
 	start := time.Now()
 	for token, err := range s.Generate(ctx, ids, o) {
 		if err != nil {

@@ -240,7 +240,7 @@ func TestSpellings(t *testing.T) {
 	want := prompt + ". I am\n"
 	for _, args := range []string{
 		"--temp=0 -n 3", "--temperature 0 --n-predict 3", "--temp=0 --max-tokens=3", "--temp=0 --max_new_tokens 3",
-		"-temp 0 -n 3", "--temp=0 -n 3 -dev cpu:0", "--temp=0 -n 3 --n-ctx 200 -ctk f32 --n-threads 2 --repetition_penalty 1",
+		"-temp 0 -n 3", "-np 1 --temp=0 -n 3 -dev cpu:0", "--temp=0 -n 3 --n-ctx 200 -ctk f32 --n-threads 2 --repetition_penalty 1",
 	} {
 		if got := generate(t, append(strings.Fields(args), prompt)...).Out; got != want {
 			t.Errorf("%s: got %q", args, got)
@@ -273,7 +273,7 @@ func TestSpellings(t *testing.T) {
 // TestEmptyFlags gives each flag that takes text an empty one, as an unset
 // variable of the shell does.
 func TestEmptyFlags(t *testing.T) {
-	for _, flag := range []string{"-m", "--model", "-f", "--tokens", "--device", "--dtype", "--backend", "--stop", "--color", "--cache-type"} {
+	for _, flag := range []string{"-m", "--model", "-f", "--tokens", "--prompts", "--parallel", "--device", "--dtype", "--backend", "--stop", "--color", "--cache-type"} {
 		for _, args := range [][]string{{flag, ""}, {flag + "="}} {
 			if flag[1] != '-' && args[0] != flag {
 				continue // -m= is the path "="

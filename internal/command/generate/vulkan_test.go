@@ -39,6 +39,11 @@ func TestDeviceLost(t *testing.T) {
 	if a.Stop != "error" || len(a.IDs) == 0 || len(a.IDs) >= 23 || !strings.HasPrefix(austen, prompt+a.Text) || len(a.LogProbs) != len(a.IDs) {
 		t.Errorf("stopped for %q after %d tokens, text %q", a.Stop, len(a.IDs), a.Text)
 	}
+	for i, a := range strictly[answers](t, lose("9", "--json", "--parallel=2").Out).Answers {
+		if a.Stop != "error" || len(a.IDs) == 0 || len(a.IDs) >= 23 || !strings.HasPrefix(austen, prompt+a.Text) {
+			t.Errorf("answer %d of 2 stopped for %q after %d tokens, text %q", i+1, a.Stop, len(a.IDs), a.Text)
+		}
+	}
 }
 
 // TestDeviceFull loads a terabyte of weights, more than the device has.

@@ -61,7 +61,7 @@ func (r *report) prepare() (err error) {
 	if r.session, err = gpt.NewSession(r.gpt.Model, gpt.SessionOptions{}); err != nil {
 		return err
 	}
-	if err := r.session.Fits(r.prompt); err != nil {
+	if err := r.session.Room().Fits(r.prompt); err != nil {
 		return cli.Usagef("--prompt: %w", err)
 	}
 	return nil

@@ -66,10 +66,7 @@ func (f *flags) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer s.Close()
-	ids, err := f.Prompt.IDs(ctx, text, m, t, s)
-	if err == nil {
-		err = s.Fits(ids)
-	}
+	ids, err := f.Prompt.IDs(ctx, text, m.Config, t, s.Room())
 	if err != nil {
 		return err
 	}
