@@ -25,24 +25,37 @@ func Test(t *testing.T, open func(testing.TB) backend.Backend) {
 func TestShort(t *testing.T, open func(testing.TB) backend.Backend) { run(t, open, checks(true)) }
 
 // TestSmall is TestShort without the cases of ops that move and compute more than most: bytes and floating-point
-// operations together, as backend.Cost counts them. It is for a backend that takes its time, such as an interpreter.
-func TestSmall(t *testing.T, open func(testing.TB) backend.Backend, most int) {
+// operations together, as backend.Cost counts them. It is for a backend that takes its time, such as an interpreter. If
+// groups are given it runs these alone, as TestGroups does.
+func TestSmall(t *testing.T, open func(testing.TB) backend.Backend, most int, groups ...string) {
 	s := newSession(t, open)
 	s.most = most
-	s.all(t, checks(true))
+	s.all(t, ofGroups(t, checks(true), groups))
 }
 
 // TestGroups runs only some groups of the checks of Test: an op's name, memory,
-// program, model or lifetime. It is for a backend that differs from another one, which
+// program, model or lifetime; or those whose names begin so, such as "attention/kv=f32,q=". It is for a backend that differs from another one, which
 // goes through all of Test, only in what these groups check, and for a new op.
 func TestGroups(t *testing.T, open func(testing.TB) backend.Backend, groups ...string) {
-	all := checks(testing.Short())
+	run(t, open, ofGroups(t, checks(testing.Short()), groups))
+}
+
+// ofGroups are the checks of some groups, or all if none are given.
+func ofGroups(t *testing.T, all []check, groups []string) []check {
+	if len(groups) == 0 {
+		return all
+	}
 	for _, g := range groups {
-		if !slices.ContainsFunc(all, func(c check) bool { return c.group() == g }) {
+		if !slices.ContainsFunc(all, func(c check) bool { return c.in(g) }) {
 			t.Errorf("conformance: there is no group %q", g)
 		}
 	}
-	run(t, open, slices.DeleteFunc(all, func(c check) bool { return !slices.Contains(groups, c.group()) }))
+	return slices.DeleteFunc(all, func(c check) bool { return !slices.ContainsFunc(groups, c.in) })
+}
+
+// in reports whether the check is of a group, or its name begins so.
+func (c check) in(group string) bool {
+	return c.group() == group || strings.Contains(group, "/") && strings.HasPrefix(c.name, group)
 }
 
 // check is one thing to try. Its name begins with the group it belongs to: an

@@ -244,6 +244,9 @@ func (m *Machine) Dispatch(p *Pipeline, bindings []Binding, push []byte, groups 
 		g = newGroup(p)
 		p.group = g
 	}
+	if g.machine != m { // another one has the same serial numbers
+		clear(g.cells)
+	}
 	g.machine, g.count = m, groups
 	clear(g.bind[:])
 	for i, b := range bindings {
