@@ -190,6 +190,7 @@ func linearShapes() []linearShape {
 		{1, 127, 129}, {1, 255, 257}, {1, 768, 255}, {2, 257, 65}, {1, 1023, 31}, {31, 129, 127}, {33, 65, 63},
 		{63, 63, 65}, {64, 64, 64}, {65, 127, 31}, {127, 33, 9}, {129, 32, 130}, {255, 5, 3}, {257, 16, 31},
 		{17, 768, 96}, {1, 3072, 65}, {4, 64, 1025}, {1, 64, 2305},
+		{6, 1100, 37}, {16, 96, 20}, {32, 40, 323},
 	} {
 		add(linearShape{rows: n[:1:1], in: n[1], out: n[2], noBias: i%3 == 2, layout: Layouts[i%len(Layouts)]})
 	}
@@ -209,6 +210,7 @@ func linearShapes() []linearShape {
 	for i, n := range [][3]int{ // rows, in, out
 		{1, 32, 1}, {1, 64, 3}, {2, 96, 33}, {3, 32, 129}, {1, 768, 65}, {1, 3072, 31}, {4, 320, 17}, {7, 64, 66},
 		{9, 96, 63}, {33, 128, 65}, {64, 64, 64}, {129, 32, 130}, {17, 768, 96}, {1, 64, 2305},
+		{6, 1120, 37}, {16, 96, 20}, {32, 64, 68},
 	} {
 		for _, d := range backend.QuantizedDTypes() {
 			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: i%3 == 2}
@@ -262,7 +264,7 @@ func halfShapes(few bool) []linearShape {
 func plainShapes() []linearShape {
 	var shapes []linearShape
 	for _, d := range backend.PlainDTypes()[2:] {
-		for _, n := range [][3]int{{1, 64, 68}, {1, 3072, 12}, {3, 33, 31}, {17, 64, 68}, {33, 65, 63}} { // rows, in, out
+		for _, n := range [][3]int{{1, 64, 68}, {1, 3072, 12}, {3, 33, 31}, {5, 96, 133}, {17, 64, 68}, {33, 65, 63}} { // rows, in, out
 			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: n[0] == 3, layout: exact}
 			if n[1]%4 != 0 {
 				s.layout = strided

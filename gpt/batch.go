@@ -7,6 +7,7 @@ package gpt
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -61,10 +62,14 @@ type Batch struct {
 	free    []int   // rows of the table that no sequence has
 
 	live   []*Sequence // in the order in which they were admitted
+	turns  int         // how many sequences came to read
 	logits []float32   // [rows, vocab]
 	copies copies
-	failed error // of a device that left a sequence half written
+	untold []Event // of a step, after a loop of Run that was left
+	failed error   // of a device that left a sequence half written, or of a batch that is closed
 }
+
+var errClosed = errors.New("the batch is closed")
 
 // NewBatch returns a batch without sequences. It allocates the memory of all keys and
 // values.
@@ -121,6 +126,9 @@ func (b *Batch) Admit(prompt []int, o Options) (*Sequence, error) {
 
 // admit gives a sequence, whose tokens are known, its limits and its place.
 func (b *Batch) admit(s *Sequence, o Options) (*Sequence, error) {
+	if b.failed != nil {
+		return nil, b.failed
+	}
 	length := len(s.history) - s.start
 	var err error
 	if s.drawer, err = newDrawer(b.m, o, b.o.Context-length); err != nil {
@@ -139,8 +147,15 @@ func (b *Batch) admit(s *Sequence, o Options) (*Sequence, error) {
 	}
 	last := len(b.free) - 1
 	s.row, b.free = b.free[last], b.free[:last]
+	s.turn = b.nextTurn()
 	b.live = append(b.live, s)
 	return s, nil
+}
+
+// nextTurn is for a sequence that has tokens to read.
+func (b *Batch) nextTurn() int {
+	b.turns++
+	return b.turns
 }
 
 // FullError reports that a batch has no room for a sequence until others have ended.
@@ -164,17 +179,18 @@ func (b *Batch) Live() []*Sequence { return slices.Clone(b.live) }
 // ctx ends; sequences keep what they have, and another Run goes on.
 func (b *Batch) Run(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		for len(b.live) > 0 {
+		for len(b.live) > 0 || len(b.untold) > 0 {
 			events, err := b.Step(ctx)
 			if err != nil {
 				yield(Event{}, err)
 				return
 			}
-			for _, e := range events {
+			for i, e := range events {
 				if e.End == Running && e.Sequence.ended {
 					continue // by the loop, since the step
 				}
 				if !yield(e, nil) {
+					b.untold = events[i+1:]
 					return
 				}
 			}
@@ -187,7 +203,7 @@ func (b *Batch) Close() {
 	for _, s := range b.live {
 		s.ended = true
 	}
-	b.live = nil
+	b.live, b.untold, b.failed = nil, nil, errClosed
 	b.copies.close()
 	b.close()
 }

@@ -139,7 +139,7 @@ func TestBatchBits(t *testing.T) {
 	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
 		for _, dir := range []string{"gpt2-tiny", "llama-grouped"} {
 			m := gpttest.Load(t, b, "testdata/"+dir, backend.F32)
-			run := func(others int, permute bool) []gpt.Token {
+			run := func(others int, permute bool) (tokens []gpt.Token, blocks []int) {
 				batch := newBatch(t, m, gpt.BatchOptions{Sequences: 8, Context: 40, Block: 4, Chunk: 16})
 				if permute { // which blocks are free, and in which order
 					var held []*gpt.Sequence
@@ -167,16 +167,29 @@ func TestBatchBits(t *testing.T) {
 					}
 					admit(t, batch, prompt, gpt.Options{Predict: 40, IgnoreEOS: true})
 				}
-				return tokensOf(collectAll(t, batch)[s])
+				for e, err := range batch.Run(t.Context()) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if e.Sequence == s {
+						tokens = append(tokens, *e.Token)
+						blocks = append(blocks, s.BlockNumbers()...)
+					}
+				}
+				return tokens, blocks
 			}
-			want := run(1, false)
+			want, blocks := run(1, false)
 			for _, c := range []struct {
 				what    string
 				others  int
 				permute bool
 			}{{"nothing is changed", 1, false}, {"others hold other tokens", 7, false}, {"blocks have other numbers", 1, true}} {
-				if got := run(c.others, c.permute); !reflect.DeepEqual(got, want) {
+				got, has := run(c.others, c.permute)
+				if !reflect.DeepEqual(got, want) {
 					t.Errorf("%s, %s: the sequence has other bits", dir, c.what)
+				}
+				if slices.Equal(has, blocks) == c.permute {
+					t.Errorf("%s, %s: the sequence has blocks %v, before %v", dir, c.what, has[:5], blocks[:5])
 				}
 			}
 		}

@@ -3,6 +3,7 @@ package gpt
 // The memory of a batch: which blocks its sequences have and reserve.
 
 import (
+	"slices"
 	"sort"
 
 	"caldera/backend"
@@ -41,31 +42,29 @@ func (o BatchOptions) Need(c model.Config, prompt, predict, answers int) (int, e
 	return each + (answers-1)*(each-prompt/o.Block), nil
 }
 
-// demand is how many blocks the live sequences, and more, can come to take together.
+// demand is how many blocks the live sequences, and more, can come to take together. It
+// never grows but by a sequence that is admitted.
 //
 // A sequence whose context can become full gives up what it shares then, so all that it
-// can have counts. For the others, what they have counts once, however many share it, and
-// what they can still take is added.
+// can have counts. For the others, what they share counts once, and what they can still
+// take is added.
 func (b *Batch) demand(more ...*Sequence) int {
-	total, seen := 0, map[int]bool{}
+	total, seen, counted := 0, map[int]bool{}, map[*Sequence]bool{}
 	count := func(s *Sequence) {
+		total += s.most
 		switch {
 		case s.slides:
-			total += s.most
 		case s.of == nil:
-			total += s.most - len(s.blocks)
 			for _, n := range s.blocks {
-				if !seen[n] {
-					seen[n] = true
-					total++
+				if seen[n] {
+					total--
 				}
+				seen[n] = true
 			}
-		case s.of.slides:
-			total += s.most
-		case s.of.waits(): // the other takes what both are going to share
-			total += s.most - (len(s.history)-s.start)/b.o.Block
-		default: // it has taken that
-			total += s.most - s.of.read/b.o.Block
+		case s.of.slides && !counted[s.of]: // which keeps nothing for those that wait for it
+			counted[s.of] = true
+		default:
+			total -= (len(s.history) - s.start) / b.o.Block
 		}
 	}
 	for _, s := range b.live {
@@ -95,16 +94,17 @@ func (b *Batch) extend(s *Sequence, positions int) {
 	}
 }
 
+// full are the blocks that a fork shares with a sequence.
+func (s *Sequence) full() []int { return s.blocks[:s.read/s.batch.o.Block] }
+
 // give lets a fork share what the other has read.
-func (b *Batch) give(f *Sequence) error {
-	s := f.of
-	f.of, f.read = nil, s.read
-	full, rest := s.read/b.o.Block, s.read%b.o.Block
-	for i, n := range s.blocks[:full] {
+func (b *Batch) give(f, s *Sequence) error {
+	f.of, f.read, f.blocks = nil, s.read, slices.Clone(s.full())
+	for i, n := range f.blocks {
 		b.pool.share(n)
 		b.enter(f, i, n)
 	}
-	f.blocks = append(f.blocks, s.blocks[:full]...)
+	full, rest := len(f.blocks), s.read%b.o.Block
 	if rest == 0 {
 		return nil
 	}
@@ -124,25 +124,35 @@ func (c *copies) close() {
 	*c = copies{}
 }
 
-// copy copies the first n positions of a block to another one, in every layer. It reads
-// rows as an embedding does, and stores them as a sequence of the whole pool.
+// record makes the program, before the first fork: where memory is short no sequence has
+// changed then. It reads rows as an embedding does, and stores them as a sequence of
+// the whole pool.
+func (c *copies) record(b *Batch) (err error) {
+	block := b.o.Block
+	if c.program != nil || block == 1 { // of which none is ever half full
+		return nil
+	}
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
+	if c.inputs, err = backend.New(b.m.Backend, backend.I32, 3*block); err != nil {
+		return err
+	}
+	rows, at := stepTensors(c.inputs, block)
+	t := nn.NewTape(b.m.Backend)
+	for _, pool := range b.cache {
+		all := pool.Reshape(1, b.o.Blocks*block, pool.Dim(-1))
+		t.Store(all, t.Pick(all, rows), at)
+	}
+	c.program, err = t.Record()
+	return err
+}
+
+// copy copies the first n positions of a block to another one, in every layer.
 func (b *Batch) copy(from, to, n int) error {
 	block := b.o.Block
-	if b.copies.program == nil {
-		var err error
-		if b.copies.inputs, err = backend.New(b.m.Backend, backend.I32, 3*block); err != nil {
-			return err
-		}
-		rows, at := stepTensors(b.copies.inputs, block)
-		t := nn.NewTape(b.m.Backend)
-		for _, pool := range b.cache {
-			all := pool.Reshape(1, b.o.Blocks*block, pool.Dim(-1))
-			t.Store(all, t.Pick(all, rows), at)
-		}
-		if b.copies.program, err = t.Record(); err != nil {
-			return err
-		}
-	}
 	values := stepInputs(make([]int, n), 0, to*block, block)
 	for i := range n {
 		values[i] = int32(from*block + i)

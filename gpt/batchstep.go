@@ -4,6 +4,7 @@ package gpt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -59,7 +60,8 @@ type plan struct {
 // Step reads, in one pass over the weights, the next token of each sequence that has
 // read its prompt, and a part of the prompts of the others: the next MaxChunk tokens, or
 // BatchOptions.Chunk if others wait. For each sequence that has then read all its tokens
-// one is drawn. It returns these, and the ends of sequences, in the order of admission.
+// one is drawn. It returns these, and the ends of sequences, in the order of admission;
+// or, without a step, those that a loop of [Batch.Run] left behind.
 // Nothing has changed if the error is that of ctx.
 func (b *Batch) Step(ctx context.Context) ([]Event, error) { return b.step(ctx, false) }
 
@@ -70,6 +72,10 @@ func (b *Batch) Prefill(ctx context.Context) ([]Event, error) { return b.step(ct
 func (b *Batch) step(ctx context.Context, prompts bool) ([]Event, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if events := b.untold; len(events) > 0 {
+		b.untold = nil
+		return events, nil
 	}
 	if b.failed != nil || len(b.live) == 0 {
 		return nil, b.failed
@@ -105,6 +111,7 @@ func (b *Batch) plan(prompts bool) (p plan) {
 			budget = b.o.Chunk
 		}
 	}
+	slices.SortFunc(readers, func(x, y *Sequence) int { return x.turn - y.turn })
 	var chunk *Sequence
 	count, short := map[*Sequence]int{}, 0
 	for _, s := range readers {
@@ -121,11 +128,15 @@ func (b *Batch) plan(prompts bool) (p plan) {
 		count[s] = n
 		budget -= n
 	}
-	if chunk == nil && len(count) > 0 {
+	padding := ceilPow2(len(p.single)) - len(p.single) // that may be tokens as well
+	if chunk == nil && short > padding {
 		chunk = slices.MaxFunc(readers, func(x, y *Sequence) int { return count[x] - count[y] })
 		short -= count[chunk]
 	}
-	room := unpadded(len(p.single)+short) - len(p.single)
+	room := max(padding, unpadded(len(p.single)+short)-len(p.single))
+	if room == 0 && short > 0 {
+		chunk = readers[0] // so that it does not wait for all those that come after it
+	}
 	for _, s := range readers {
 		if n := min(count[s], room); s != chunk && n > 0 {
 			room -= n
@@ -150,9 +161,10 @@ func (p *plan) add(s *Sequence, n int, to *[]token) {
 }
 
 // unpadded is how many of n tokens to read at once: those of a power of two, if padding the
-// others to the next one would take much longer. Few rows take as long as their weights.
+// others to the next one would take longer than to read them in a step of their own. Few
+// rows take as long as their weights.
 func unpadded(n int) int {
-	if up := ceilPow2(n); n > cheapRows && up > n+n/4 {
+	if up := ceilPow2(n); n > cheapRows && up > n+n/3 {
 		return up / 2
 	}
 	return n
@@ -192,6 +204,11 @@ func (b *Batch) read(p plan) error {
 	}
 	size := p.size()
 	step, err := b.get(size, nil, maxBatchSteps)
+	if errors.Is(err, backend.ErrOutOfMemory) && len(b.recorded) > 0 { // that the others take
+		if err = b.forget(0); err == nil {
+			step, err = b.get(size, nil, 0)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -315,7 +332,7 @@ func (b *Batch) draw(p plan) ([]Event, error) {
 	// Forks get their share before any sequence gives up its own.
 	for _, e := range list {
 		if s := e.Sequence; s.of != nil && e.End == Running {
-			if err := b.give(s); err != nil {
+			if err := b.give(s, s.of); err != nil {
 				return nil, err
 			}
 		}

@@ -1,6 +1,8 @@
 package gpt
 
 import (
+	"slices"
+
 	"caldera/gpt/model"
 	"caldera/nn"
 )
@@ -19,6 +21,9 @@ func SetMaxWatching(bytes int) (undo func()) {
 
 // Parameters are what the trainer changes.
 func (tr *Trainer) Parameters() []nn.Parameter { return tr.params.List }
+
+// BlockNumbers are those of a sequence's blocks.
+func (s *Sequence) BlockNumbers() []int { return slices.Clone(s.blocks) }
 
 // What breaks a batch.
 

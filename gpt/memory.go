@@ -23,7 +23,7 @@ type Use struct {
 	Cache    backend.DType     // of keys and values, as in SessionOptions
 	Feeds    []int             // numbers of tokens that the session is going to be given at once, as far as they are known
 	Evaluate *EvaluatorOptions // an Evaluator of these, in place of a Session: Context, Cache and Feeds are not used
-	Batch    *BatchOptions     // a Batch of these, in place of a Session: Context and Cache are not used, Feeds are of prompts
+	Batch    *BatchOptions     // a Batch of these, in place of a Session: Context and Cache are not used, Feeds are of prompts, the first of the one that is read first
 	Beside   int64             // bytes that the caller is going to take for other things
 }
 
@@ -256,9 +256,13 @@ func useBatch(m *model.Model, counts *null.Backend, u Use) (cache, workspace int
 	cache = int64(b.o.Blocks) * b.o.blockBytes(m.Config)
 	n := ceilPow2(b.o.Sequences)
 	sizes := []stepSize{{single: n, scored: n}}
-	for _, feed := range u.Feeds {
+	for i, feed := range u.Feeds {
+		most := b.o.Chunk
+		if i == 0 || b.o.Sequences == 1 {
+			most = MaxChunk // nobody waits then
+		}
 		if feed > shortPrompt { // shorter ones may be read as single tokens
-			sizes = append(sizes, stepSize{chunk: ceilPow2(unpadded(min(feed, b.o.Chunk))), scored: 1})
+			sizes = append(sizes, stepSize{chunk: ceilPow2(unpadded(min(feed, most))), scored: 1})
 		}
 	}
 	for _, size := range sizes {

@@ -71,7 +71,11 @@ func TestDemand(t *testing.T) {
 	batch := func(m *model.Model, u gpt.Use) {
 		b := newBatch(t, m, *u.Batch)
 		defer b.Close()
-		for range u.Batch.Sequences {
+		for _, n := range u.Feeds { // nobody waits
+			admit(t, b, make([]int, n), gpt.Options{Predict: 3, IgnoreEOS: true})
+			step(t, b)
+		}
+		for len(b.Live()) < u.Batch.Sequences {
 			admit(t, b, []int{1}, gpt.Options{Predict: 2, IgnoreEOS: true})
 		}
 		collectAll(t, b)
@@ -90,6 +94,8 @@ func TestDemand(t *testing.T) {
 			{backend.F32, gpt.Use{Cache: backend.F16, Batch: &gpt.BatchOptions{Sequences: 5, Context: 300, Cache: backend.F16}}, batch},
 			{backend.Q8_0, gpt.Use{Batch: &gpt.BatchOptions{Sequences: 2, Blocks: 7, Block: 32}}, batch},
 			{backend.F16, gpt.Use{Batch: &gpt.BatchOptions{Sequences: 1}}, batch},
+			{backend.F32, gpt.Use{Batch: &gpt.BatchOptions{Sequences: 1}, Feeds: []int{200}}, batch}, // 256 with padding
+			{backend.F16, gpt.Use{Batch: &gpt.BatchOptions{Sequences: 3, Context: 300}, Feeds: []int{250}}, batch},
 		} {
 			a := gpttest.AccountOf(b)
 			o := gpt.LoadOptions{DType: c.dtype, For: &c.use}
@@ -120,7 +126,7 @@ func TestDemand(t *testing.T) {
 				size = config.Context
 			}
 			if o := c.use.Batch; o != nil && o.Sequences > 1 {
-				size = map[int]int{5: 5 * 5 * 64, 2: 7 * 32}[o.Sequences]
+				size = map[int]int{5: 5 * 5 * 64, 3: 3 * 5 * 64, 2: 7 * 32}[o.Sequences]
 			}
 			if o := c.use.Evaluate; o != nil {
 				size = map[int]int{600: 600, 10: 51 * 10}[o.Window]

@@ -1,6 +1,7 @@
 package gpt
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -20,6 +21,7 @@ type Sequence struct {
 	slides bool      // its context can become full
 	slid   bool      // it has, since the last token was drawn
 	of     *Sequence // that reads the tokens for it, which are the same; or nil
+	turn   int       // when it came to read: those that came first read first
 	ended  bool
 }
 
@@ -50,17 +52,23 @@ func (s *Sequence) Fork(o Options) (*Sequence, error) {
 	if s.ended {
 		return nil, fmt.Errorf("a fork of a sequence that has ended: expected one that is in its batch")
 	}
-	b, f := s.batch, &Sequence{batch: s.batch, history: slices.Clone(s.history), start: s.start, slid: s.slid, of: s}
-	if s.of != nil {
-		f.of = s.of
+	b, f := s.batch, &Sequence{batch: s.batch, history: slices.Clone(s.history), start: s.start, slid: s.slid}
+	waits := s.waits()
+	if waits {
+		f.of = cmp.Or(s.of, s)
+	} else {
+		f.blocks = s.full() // which are to be counted once
+	}
+	if err := b.copies.record(b); err != nil {
+		return nil, err
 	}
 	if _, err := b.admit(f, o); err != nil {
 		return nil, err
 	}
-	if s.waits() {
+	if waits {
 		return f, nil
 	}
-	if err := b.give(f); err != nil {
+	if err := b.give(f, s); err != nil {
 		f.End()
 		return nil, err
 	}
@@ -87,7 +95,7 @@ func (s *Sequence) End() {
 		}
 	}
 	if heir != nil {
-		heir.read, heir.blocks = s.read, s.blocks
+		heir.read, heir.blocks, heir.turn = s.read, s.blocks, s.turn
 		for i, n := range heir.blocks {
 			b.enter(heir, i, n)
 		}
@@ -119,5 +127,5 @@ func (s *Sequence) slide() {
 		b.pool.release(n)
 		b.enter(s, i, noBlock)
 	}
-	s.read, s.blocks, s.slid = 0, nil, true
+	s.read, s.blocks, s.slid, s.turn = 0, nil, true, b.nextTurn()
 }

@@ -135,7 +135,8 @@ uint begin_of(uint i) {
 // The first number from at least n on that is part plus a multiple of PARTS.
 uint next(uint part, uint n) { return part >= n ? part : part + (n - part + PARTS - 1) / PARTS * PARTS; }
 
-// over_query gives the maximum (or the sum) over the invocations of a query.
+// over_query gives the maximum (or the sum) over the invocations of a query. Before it is called again there is a
+// barrier: others may still read part.
 float over_query(float x, bool largest) {
 	if (LANES_A_QUERY == 1) {
 		return x;
@@ -147,7 +148,6 @@ float over_query(float x, bool largest) {
 	for (uint i = 1; i < LANES_A_QUERY; i++) {
 		x = largest ? max(x, part[first + i]) : x + part[first + i];
 	}
-	barrier();
 	return x;
 }
 
@@ -192,18 +192,29 @@ VEC value(uint at_v, uint j) { return READ(v, at_v + place_of(j, p.v_seq, p.v_ro
 // gather adds the values of keys from, from+PARTS … before to, which every query sees.
 void gather(inout VEC acc[8], uint chunk, uint from, uint to, uint at_v) {
 	uint j = from;
-	for (; j + 3 * PARTS < to; j += 4 * PARTS) {
-		VEC a = value(at_v, chunk + j), b = value(at_v, chunk + j + PARTS);
-		VEC c = value(at_v, chunk + j + 2 * PARTS), d = value(at_v, chunk + j + 3 * PARTS);
-		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
-			uint at = i * CHUNK + j;
-			acc[i] += (score[at] * a + score[at + PARTS] * b) + (score[at + 2 * PARTS] * c + score[at + 3 * PARTS] * d);
+#ifdef TABLE
+	for (uint last = to; j < last;) { // keys of one block, of which the place is looked up once
+		uint first = chunk + j, rows = 1u << p.first_seq;
+		to = min(last, j + rows - (first & rows - 1));
+		uint at = at_v + place_of(first, p.v_seq, p.v_row) - first * p.v_row; // of key 0, modulo 2³²
+#define VALUE(j) READ(v, at + (j) * p.v_row)
+#else
+	{
+#define VALUE(j) value(at_v, j)
+#endif
+		for (; j + 3 * PARTS < to; j += 4 * PARTS) {
+			VEC a = VALUE(chunk + j), b = VALUE(chunk + j + PARTS);
+			VEC c = VALUE(chunk + j + 2 * PARTS), d = VALUE(chunk + j + 3 * PARTS);
+			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+				uint at = i * CHUNK + j;
+				acc[i] += (score[at] * a + score[at + PARTS] * b) + (score[at + 2 * PARTS] * c + score[at + 3 * PARTS] * d);
+			}
 		}
-	}
-	for (; j < to; j += PARTS) {
-		VEC a = value(at_v, chunk + j);
-		[[unroll]] for (uint i = 0; i < QUERIES; i++) {
-			acc[i] += score[i * CHUNK + j] * a;
+		for (; j < to; j += PARTS) {
+			VEC a = VALUE(chunk + j);
+			[[unroll]] for (uint i = 0; i < QUERIES; i++) {
+				acc[i] += score[i * CHUNK + j] * a;
+			}
 		}
 	}
 }

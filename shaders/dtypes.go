@@ -128,6 +128,21 @@ func dtypeRows() []Variant {
 		for _, x := range activations {
 			rows("linear", linear, LinearPush{}, []string{w + " X_" + x})
 			rows("linear_vec", linear, LinearPush{}, []string{w + " X_" + x})
+			rows("linear_rows", linear, LinearPush{}, []string{w + " X_" + x})
+		}
+	}
+
+	// … for several rows on a GPU …
+	rows("linear_rows", linear, LinearPush{}, any, "X4")
+	rows("linear_rows", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
+
+	// … and on a driver that computes on the CPU …
+	for _, w := range blocks {
+		all = append(all, row("linear_texel", w+" X_TEXEL", linearXTexel, LinearPush{}))
+	}
+	for _, w := range pairs {
+		if w != "F16" { // which texture units know
+			all = append(all, row("linear_texel", w+" X4 X_TEXEL", linearXTexel, LinearPush{}))
 		}
 	}
 

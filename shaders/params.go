@@ -414,6 +414,7 @@ type LinearMatrixSpec struct {
 type LinearTexelSpec struct {
 	LinearEpilogue
 	Transposed bool
+	Rows, Outs uint32
 }
 
 // LinearVecSpec is for linear_vec.comp.
@@ -422,7 +423,7 @@ type LinearVecSpec struct {
 	Rows, Outs uint32
 }
 
-// LinearVecTSpec is for linear_vec_t.comp.
+// LinearVecTSpec is for linear_rows.comp and linear_vec_t.comp.
 type LinearVecTSpec struct {
 	LinearEpilogue
 	Rows, Outs, LanesY uint32
@@ -444,6 +445,7 @@ var specs = map[string]any{
 	"linear":                     LinearSpec{},
 	"linear_backward":            LinearBackwardSpec{},
 	"linear_matrix":              LinearMatrixSpec{},
+	"linear_rows":                LinearVecTSpec{},
 	"linear_texel":               LinearTexelSpec{},
 	"linear_vec":                 LinearVecSpec{},
 	"linear_vec_t":               LinearVecTSpec{},

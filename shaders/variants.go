@@ -98,6 +98,7 @@ var (
 	linear                 = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
 	linearBackward         = []Binding{out("dst"), in("x"), in("w")}
 	linearBackwardTexel    = []Binding{out("dst"), texel("x"), texel("w")}
+	linearXTexel           = []Binding{out("dst"), texel("x"), in("w"), in("bias"), in("residual")}
 	linearTexel            = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
 	oneOperand             = []Binding{out("dst"), in("x")}
 	rmsNorm                = []Binding{out("dst"), in("x"), in("gamma")}
@@ -114,6 +115,7 @@ var (
 //	X_F16     activations hold f16 too, else f32
 //	X4        elements are read in fours: offsets and strides are multiples of four
 //	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
+//	X_TEXEL   only activations are
 //	TABLE     a table has where blocks of keys and values are
 //	SUBGROUP  sums are formed with subgroup arithmetic, else in shared memory
 //

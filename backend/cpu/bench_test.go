@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
@@ -58,11 +59,15 @@ func run(b *testing.B, be backend.Backend, flop, bytes float64, ops ...backend.O
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
+	fastest := time.Hour
 	for b.Loop() {
+		from := time.Now()
 		if err := p.Run(); err != nil {
 			b.Fatal(err)
 		}
+		fastest = min(fastest, time.Since(from))
 	}
+	b.ReportMetric(fastest.Seconds()*1e3, "ms")
 	s := b.Elapsed().Seconds() / float64(b.N)
 	if flop > 0 {
 		b.ReportMetric(flop/s/1e9, "GFLOP/s")
@@ -227,6 +232,55 @@ func BenchmarkGPT2(b *testing.B) {
 	}
 	b.Run("f32/rows=512/blas", func(b *testing.B) { blasAlone(b, be) })
 	b.Run("read", func(b *testing.B) { readAlone(b, be) })
+}
+
+// BenchmarkSteps is the products of GPT-2 for a token of each of several sequences:
+// what a step reads of the weights is the same for all numbers of rows.
+// ms is the time of the fastest pass.
+func BenchmarkSteps(b *testing.B) {
+	be := open(b)
+	for _, d := range []backend.DType{backend.F32, backend.F16, backend.BF16, backend.Q8_0, backend.Q4_0} {
+		for _, way := range []string{"out,in", "in,out"} {
+			if d.Quantized() && way == "in,out" {
+				continue
+			}
+			layer := [][2]int{{benchWidth, 3 * benchWidth}, {benchWidth, benchWidth}, {benchWidth, 4 * benchWidth}, {4 * benchWidth, benchWidth}}
+			var weights []backend.Tensor
+			bytes := 0.0
+			matrix := func(in, out int, way string) {
+				if way == "out,in" {
+					weights = append(weights, tensor(b, be, d, out, in))
+				} else {
+					weights = append(weights, tensor(b, be, d, in, out).Transpose())
+				}
+				bytes += float64(weights[len(weights)-1].Size())
+			}
+			for range benchLayers {
+				for _, n := range layer {
+					matrix(n[0], n[1], way)
+				}
+			}
+			matrix(benchWidth, benchVocab, "out,in")
+			for _, rows := range []int{1, 2, 3, 4, 8, 16, 32} {
+				var ops []backend.Op
+				flop := 0.0
+				for _, w := range weights {
+					in, out := w.Dim(-1), w.Dim(-2)
+					ops = append(ops, &backend.Linear{Dst: tensor(b, be, backend.F32, rows, out), X: tensor(b, be, backend.F32, rows, in),
+						W: w, Bias: tensor(b, be, backend.F32, out)})
+					flop += 2 * float64(rows) * float64(in) * float64(out)
+				}
+				b.Run(fmt.Sprintf("%v[%s]/rows=%d", d, way, rows), func(b *testing.B) {
+					run(b, be, flop, bytes, ops...)
+					b.ReportMetric(float64(rows*b.N)/b.Elapsed().Seconds(), "tokens/s")
+				})
+			}
+			for buf := range be.live {
+				buf.Free()
+			}
+			runtime.GC()
+		}
+	}
 }
 
 // blasAlone is the matrix products of a prompt of 512 tokens through blas32,

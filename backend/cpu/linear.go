@@ -64,7 +64,7 @@ func (l *linear) residualFirst() bool {
 const (
 	gflops   = 50.0 // of one thread: estimates of time need no more
 	gbs      = 10.0
-	fewRows  = 6       // up to here reading w decides, and products are made vector by vector
+	fewRows  = 6       // up to here products are made vector by vector, where package vec has no kernels for several rows
 	panelLen = 1 << 17 // elements of w that are expanded at once; as float32 they fill half an L2 cache
 )
 
@@ -73,20 +73,24 @@ const (
 // it reads, so by rows is cheaper where those are more, and w is no work to read.
 func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part) {
 	m, n, k := x.Rows(), w.Shape[2], w.Shape[3]
+	l := linear{x: x, w: w}
 	nanos := max(2*float64(m)*float64(n)*float64(k)/gflops, float64(w.DType.Bytes(n*k))/gbs)
 	switch {
 	case m > n && n < 64*b.pool.threads():
 		b.pool.do(op, m, 1, nanos/float64(m), 1, rows)
 	case m > n && w.DType == backend.F32:
 		b.pool.do(op, m, 1, nanos/float64(m), 2, rows)
-	case m <= fewRows:
+	case l.thin() || m <= fewRows:
 		// Columns of a transposed matrix are strips of its rows: the wider, the
 		// better memory is read ahead. Four strips a thread took twice as long in f16.
-		pieces := chunksPerThread
+		pieces, unit := chunksPerThread, 1
 		if _, transposed, _ := layout(w); transposed {
 			pieces = 1
 		}
-		b.pool.do(op, n, 1, nanos/float64(n), pieces, columns)
+		if l.thin() {
+			unit = cacheLine // whole tiles
+		}
+		b.pool.do(op, n, unit, nanos/float64(n), pieces, columns)
 	default: // each chunk has BLAS rearrange all of x
 		b.pool.do(op, n, cacheLine, nanos/float64(n), 2, columns)
 	}
@@ -98,6 +102,11 @@ func (l *linear) run(w *worker, r0, r1, c0, c1 int) {
 		for r := r0; r < r1; r++ {
 			l.begin(row[float32](l.dst, r)[c0:c1], r, c0, c1)
 		}
+	}
+	if l.thin() {
+		l.addThin(w, r0, r1, c0, c1)
+		l.finish(r0, r1, c0, c1)
+		return
 	}
 	width := c1 - c0
 	if l.panelled(r1 - r0) {
@@ -111,7 +120,7 @@ func (l *linear) run(w *worker, r0, r1, c0, c1 int) {
 // adds reports whether products are added to what dst holds. Where that would be
 // 0, BLAS is told so; the products of package vec always add.
 func (l *linear) adds(rows int) bool {
-	return l.residualFirst() || !l.bias.Absent() || l.w.DType != backend.F32 && rows <= fewRows
+	return l.residualFirst() || !l.bias.Absent() || l.thin() || l.w.DType != backend.F32 && rows <= fewRows
 }
 
 // begin puts bias and residual into columns [c0, c1) of row r of dst.
@@ -227,9 +236,11 @@ func (m matrix) multiply(x blas32.General, beta float32, dst blas32.General) {
 			t = blas.Trans
 		}
 		for r := range x.Rows {
-			blas32.Gemv(t, 1, m.General,
-				blas32.Vector{N: x.Cols, Inc: 1, Data: x.Data[r*x.Stride:]}, beta,
-				blas32.Vector{N: dst.Cols, Inc: 1, Data: dst.Data[r*dst.Stride:]})
+			y := dst.Data[r*dst.Stride:][:dst.Cols]
+			if beta == 0 { // told so, gonum 0.17 clears one number too many of an odd number
+				clear(y)
+			}
+			blas32.Gemv(t, 1, m.General, blas32.Vector{N: x.Cols, Inc: 1, Data: x.Data[r*x.Stride:]}, 1, blas32.Vector{N: dst.Cols, Inc: 1, Data: y})
 		}
 	}
 }

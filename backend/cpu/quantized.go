@@ -9,14 +9,15 @@ import (
 type blockKernels struct {
 	from func(dst []float32, row []byte)       // dst = row
 	dot  func(row []byte, x []float32) float32 // Σ row·x
+	dots vec.Dots4                             // for several rows of x; nil: none
 }
 
 // fastBlocks are the dtypes that have kernels of their own. Others are decoded by
 // package backend.
 var fastBlocks = map[backend.DType]blockKernels{
-	backend.Q8_0: {vec.FromQ8, vec.DotQ8},
-	backend.Q4_0: {vec.FromQ4, vec.DotQ4},
-	backend.Q8_A: {vec.FromQ8A, nil}, // of activations alone
+	backend.Q8_0: {vec.FromQ8, vec.DotQ8, vec.DotsQ8},
+	backend.Q4_0: {vec.FromQ4, vec.DotQ4, vec.DotsQ4},
+	backend.Q8_A: {from: vec.FromQ8A}, // of activations alone
 }
 
 // kernelsOf are the kernels of a quantised dtype.
@@ -29,7 +30,7 @@ func kernelsOf(d backend.DType) blockKernels {
 			panic(err) // Check saw to shapes
 		}
 	}
-	return blockKernels{from, func(row []byte, x []float32) (sum float32) {
+	return blockKernels{from: from, dot: func(row []byte, x []float32) (sum float32) {
 		var w [256]float32 // a block, or several
 		for n := 0; len(x) > 0; x, row = x[n:], row[d.Bytes(n):] {
 			n = min(len(x), len(w)/d.BlockLen()*d.BlockLen())

@@ -146,6 +146,44 @@ func TestStepTakes(t *testing.T) {
 	}
 }
 
+// TestStepBarriers counts the barriers of a step of single tokens and a chunk of a prompt:
+// their attentions may run at the same time, behind one barrier, for they write other rows.
+func TestStepBarriers(t *testing.T) {
+	const heads, width, single, chunk, block = 2, 16, 3, 4, 16
+	r := &recorder{open: map[vk.CommandBuffer][]vk.Command{}}
+	b, err := openWithHooks(t, lavapipe, nil, &vk.Hooks{Command: r.command})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = single + chunk
+	qkv, dst := newTensor(t, b, backend.F32, 1, n, 3*width), newTensor(t, b, backend.F32, 1, n, width)
+	pool, table := newTensor(t, b, backend.F32, 20, block, 2*width), newTensor(t, b, backend.I32, 4, 4)
+	at := placesOn(t, b, n, 1, 0)
+	attention := func(from, to, run int) backend.Op {
+		return &backend.Attention{Dst: dst.Slice(-2, from, to), Q: qkv.Slice(-1, 0, width).Slice(-2, from, to), K: pool.Slice(-1, 0, width), V: pool.Slice(-1, width, 2*width),
+			At: at.Slice(-1, from, to), Table: table, Run: run, Heads: heads, Scale: 1}
+	}
+	program, err := backend.Record(b,
+		&backend.Store{Dst: pool, X: qkv.Slice(-1, width, 3*width), At: at, Table: table},
+		attention(0, single, 1), attention(single, n, chunk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	order := ""
+	for _, c := range r.whole[len(r.whole)-1] {
+		switch c.Kind {
+		case vk.Dispatch:
+			order += "dispatch "
+		case vk.Barrier:
+			order += "barrier "
+		}
+	}
+	if want := "barrier dispatch barrier dispatch dispatch barrier "; order != want {
+		t.Errorf("the step is %q, expected %q", order, want)
+	}
+}
+
 // placesOn are the places of batch sequences of time tokens each, from a position on.
 func placesOn(tb testing.TB, b backend.Backend, batch, time, from int) backend.Tensor {
 	tb.Helper()

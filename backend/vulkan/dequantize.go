@@ -11,12 +11,17 @@ import (
 // at once: 16 MiB.
 const maxExpanded = 4 << 20
 
-// expands reports whether w is widened to f32 before it is multiplied: with many
-// rows on a driver that computes on the CPU, which then reads it as texels, or at
-// least does not unpack each block once for a few rows.
-func (o *linearOp) expands(l *Limits) bool {
+// expands reports whether w is widened to f32 before it is multiplied, on a driver
+// that computes on the CPU. It then is read as texels, which pays for blocks with many
+// rows. Where x cannot be read beside w as texels, unpacking each number once for a few
+// rows costs more than widening with fewer rows.
+func (o *linearOp) expands(e *encoder) bool {
+	rows := o.x.Dim(2)
 	_, texel := texelsOf[o.w.DType]
-	return l.Software && !texel && o.x.Dim(2) > 8
+	if !e.limits().Software || texel || rows <= 8 {
+		return false
+	}
+	return !linearXTexel(e, o) || o.w.DType.Quantized() && rows > 128
 }
 
 // encodeExpanded multiplies with a part of w after the other, each widened

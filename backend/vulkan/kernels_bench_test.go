@@ -261,13 +261,18 @@ func benchWeights(b *testing.B, dev *Backend) {
 
 // measure runs op and reports its FLOP and bytes per second.
 func measure(b *testing.B, dev *Backend, op backend.Op, flop, bytes int) {
-	program, err := backend.Record(dev, op)
+	measureAll(b, dev, []backend.Op{op}, flop, bytes)
+}
+
+// measureAll measures ops in one program.
+func measureAll(b *testing.B, dev *Backend, ops []backend.Op, flop, bytes int) {
+	program, err := backend.Record(dev, ops...)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer program.Close()
 	wait := func() {
-		if err := dev.Read(make([]byte, 4), operandBuffer(op), 0); err != nil {
+		if err := dev.Read(make([]byte, 4), operandBuffer(ops[0]), 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -54,7 +54,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 	}
 	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
 
-	if o.expands(e.limits()) {
+	if o.expands(e) {
 		return encodeExpanded(e, o)
 	}
 	if first, rest, ok := o.split(e); ok {
@@ -66,7 +66,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 	k := chooseLinear(e, &o)
 	rows, ins, outs := linearPiece(e, &o, k.texel)
 	ins = min(ins, e.maxRounds())
-	groups := int(min(e.limits().Groups[0], e.limits().Groups[1])) // linear_texel.comp has the axes the other way round
+	groups := int(min(e.limits().Groups[0], e.limits().Groups[1])) // some shaders have the axes the other way round
 	outs, rows = min(outs, groups*k.outs), min(rows, groups*k.rows)
 	in := o.x.Dim(-1)
 	if most := maxWork / (min(ins, in) * outs); rows > most { // so that no watchdog fires
@@ -182,11 +182,12 @@ const linearShared = 2 * 16 * (128 + 4) * 4
 type linearChoice struct {
 	source     string
 	texel      bool // x and w are read through the texture unit
+	xTexel     bool // x alone is
 	subgroup   bool
 	rows, outs int // of dst that a workgroup computes
 
 	lanes, lanesY        uint32 // of a workgroup
-	rowsEach, outsEach   uint32 // that an invocation computes, of the shaders for few rows
+	rowsEach, outsEach   uint32 // that an invocation computes, but for linear.comp
 	tile                 uint32 // of linear.comp: the edge of a tile, in 64
 	transposed, xColumns bool   // how w and x are stored: [in, out], [in, rows]
 }
@@ -200,23 +201,28 @@ func (c *linearChoice) spec(o *linearOp) any {
 	case "linear":
 		return shaders.LinearSpec{LinearEpilogue: e, Transposed: c.transposed, Size: c.tile, XTransposed: c.xColumns}
 	case "linear_texel":
-		return shaders.LinearTexelSpec{LinearEpilogue: e, Transposed: c.transposed}
+		return shaders.LinearTexelSpec{LinearEpilogue: e, Transposed: c.transposed, Rows: c.rowsEach, Outs: c.outsEach}
 	case "linear_vec":
 		return shaders.LinearVecSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach}
-	case "linear_vec_t":
+	case "linear_rows", "linear_vec_t":
 		return shaders.LinearVecTSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach, LanesY: c.lanesY}
 	}
 	return shaders.LinearBackwardSpec{Lanes: c.lanes, Accumulate: o.accumulate}
 }
 
-// fewRows is how many rows of x are few: with more, a tile of the product is
-// computed at once; with these, w is read for up to half of them at a time.
+// fewRows is how many rows of x are few, where nothing else is said: with more, a tile
+// of the product is computed at once; with these, w is read for up to half of them at a time.
 const fewRows = 8
+
+// someRows is how many rows linear_rows.comp takes: with more, tiles of 64 rows that
+// share what they read of x are no longer mostly padding.
+const someRows = 32
 
 // chooseLinear picks the kernel for a product from the limits of the device.
 //
-// Few rows are bound by reading w: each workgroup reads some of it once. Many
-// rows are bound by arithmetic: tiles that reuse what they have read.
+// One row is bound by reading w: each workgroup reads some of it once. Several rows, of
+// a step of as many sequences, read it once for all of them, and keep the sums of each in
+// registers. Many rows are bound by arithmetic: tiles that reuse what they have read.
 //
 // A software driver pays for each barrier and for each load of a lane on its
 // own, but loads a texel for all lanes at once, and has few lanes: registers
@@ -231,9 +237,20 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		lanes = max(l.SubgroupSize, 4)
 	}
 	texel := l.Software && linearTexel(e, o)
-	if rows > fewRows && texel {
-		return linearChoice{source: "linear_texel", texel: true, lanes: lanes,
-			rows: 8, outs: int(lanes) * 8, transposed: o.transposed()}
+	if xTexel := l.Software && !texel && linearXTexel(e, o); rows > 1 && (texel || xTexel) {
+		c := linearChoice{source: "linear_texel", texel: texel, xTexel: xTexel, lanes: lanes,
+			rowsEach: rowTile(rows, 8), outsEach: 16, transposed: o.transposed()}
+		if c.transposed {
+			c.outsEach = 8
+		}
+		c.rows, c.outs = int(c.rowsEach), int(lanes*c.outsEach)
+		return c
+	}
+	matrices := e.b.matrixTest.passed && halves(o.x, o.w)
+	if !l.Software && !o.transposed() && rows > 1 && (rows <= fewRows || rows <= someRows && !matrices) {
+		c := linearChoice{source: "linear_rows", rowsEach: rowTile(rows, 16), outsEach: 2, lanes: 32, lanesY: 2}
+		c.rows, c.outs = int(c.rowsEach), int(c.outsEach*c.lanesY)
+		return c
 	}
 	if rows > fewRows && l.fitTiles() {
 		c := e.chooseTile(o)
@@ -258,6 +275,16 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 	return c
 }
 
+// rowTile is how many rows of so many an invocation takes: a power of two from 2 to most,
+// so that pipelines are few.
+func rowTile(rows, most int) uint32 {
+	tile := 2
+	for tile < min(rows, most) {
+		tile *= 2
+	}
+	return uint32(tile)
+}
+
 // fitTiles reports whether linear.comp fits the device.
 func (l *Limits) fitTiles() bool {
 	return min(l.Invocations, l.WorkgroupSize[0]) >= 256 && l.SharedMemory >= linearShared
@@ -278,6 +305,17 @@ func linearTexel(e *encoder, o *linearOp) bool {
 	x, xBase, ok := e.texels(o.x)
 	w, wBase, ok2 := e.texels(o.w)
 	return ok && ok2 && x.err == nil && w.err == nil && linearFours(o, xBase, wBase)
+}
+
+// linearXTexel reports whether x can be read as texels, beside a w of which the texture
+// unit does not know the dtype.
+func linearXTexel(e *encoder, o *linearOp) bool {
+	if _, ok := texelsOf[o.w.DType]; ok || o.x.DType != backend.F32 {
+		return false
+	}
+	x, xBase, ok := e.texels(o.x)
+	_, wBase := e.operand(o.w, backend.Read)
+	return ok && x.err == nil && linearFours(o, xBase, wBase)
 }
 
 // texels binds t as texels of four elements, if the texture unit knows its dtype.
@@ -328,11 +366,20 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	var x, w binding
 	var xBase, wBase uint32
 	var defines []string
-	if c.texel {
+	switch {
+	case c.texel:
 		x, xBase, _ = e.texels(o.x)
 		w, wBase, _ = e.texels(o.w)
 		defines = []string{"TEXEL"}
-	} else {
+	case c.xTexel:
+		x, xBase, _ = e.texels(o.x)
+		w, wBase = e.operand(o.w, backend.Read)
+		defines = storage("", o.w.DType)
+		if !o.w.DType.Quantized() {
+			defines = append(defines, "X4")
+		}
+		defines = append(defines, "X_TEXEL")
+	default:
 		x, xBase = e.operand(o.x, backend.Read)
 		w, wBase = e.operand(o.w, backend.Read)
 		defines = linearStorage(o, linearFours(o, xBase, wBase))
@@ -360,7 +407,7 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	}
 	rows, out := o.x.Dim(2), o.dst.Dim(3)
 	across, along := uint32((out+outs-1)/outs), uint32((rows+c.rows-1)/c.rows)
-	if c.source == "linear_texel" {
+	if c.source == "linear_texel" || c.source == "linear_rows" {
 		across, along = along, across
 	}
 	return e.dispatch(

@@ -114,20 +114,26 @@ func report(name string, err error) int {
 // there are more than limit bytes. It stops when ctx ends, because the other end of a
 // pipe may never write.
 func ReadInput(ctx context.Context, path string, limit int64) (string, error) {
-	type input struct {
-		text string
-		err  error
+	return Until(ctx, func() (string, error) { return readInput(path, limit) })
+}
+
+// Until returns what f returns, or when ctx ends its error. f then goes on, and what it
+// returns is lost: it is for what waits for the other end of a pipe.
+func Until[T any](ctx context.Context, f func() (T, error)) (result T, err error) {
+	type outcome struct {
+		result T
+		err    error
 	}
-	done := make(chan input, 1)
+	done := make(chan outcome, 1)
 	go func() {
-		text, err := readInput(path, limit)
-		done <- input{text, err}
+		result, err := f()
+		done <- outcome{result, err}
 	}()
 	select {
-	case in := <-done:
-		return in.text, in.err
+	case o := <-done:
+		return o.result, o.err
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return result, ctx.Err()
 	}
 }
 

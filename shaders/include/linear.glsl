@@ -35,11 +35,14 @@ const uint ABSENT = 0xffffffffu;
 #endif
 
 layout(binding = 0) restrict buffer Dst { float dst[]; };
-#ifdef TEXEL
+#if defined(TEXEL) || defined(X_TEXEL)
 layout(binding = 1) uniform textureBuffer x;
-layout(binding = 2) uniform textureBuffer w;
 #else
 layout(binding = 1) restrict readonly buffer X { X_ELEMENT x[]; };
+#endif
+#ifdef TEXEL
+layout(binding = 2) uniform textureBuffer w;
+#else
 layout(binding = 2) restrict readonly buffer W { ELEMENT w[]; };
 #endif
 #ifndef NO_EPILOGUE

@@ -55,12 +55,12 @@ float sum(float v) { return v; }
 #endif
 
 // Activations beside it are f32, with X_F16 of the same type, or with X_Q8_A in
-// blocks: single, in fours, or through the texture unit. READ_X_AT reads element k
+// blocks: single, in fours, or through the texture unit (TEXEL, X_TEXEL). READ_X_AT reads element k
 // of the row that begins at at, of any type.
 #if defined(X_BLOCKS)
 #define X_ELEMENT uint
 #define READ_X_AT X_BLOCK_AT
-#elif defined(TEXEL)
+#elif defined(TEXEL) || defined(X_TEXEL)
 #define READ_X(b, i) texelFetch(b, int((i) >> 2))
 #elif defined(X_PAIRS)
 #define X_ELEMENT ELEMENT

@@ -29,14 +29,14 @@ type each struct {
 	batch    gpt.BatchOptions
 }
 
-func (f *flags) each() (*each, error) {
+func (f *flags) each(ctx context.Context) (*each, error) {
 	switch {
 	case len(f.Prompt.Words) > 0:
 		return nil, cli.Usagef("two prompts: %q and another by a flag", strings.Join(f.Prompt.Words, " "))
 	case f.JSONStream:
 		return nil, cli.Usagef("--json-stream is for one prompt: --prompts prints a JSON object for each prompt when its text has ended")
 	}
-	p, err := openPrompts(*f.Prompts)
+	p, err := cli.Until(ctx, func() (*prompts, error) { return openPrompts(*f.Prompts) })
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (e *each) use(ctx context.Context, c model.Config, t *tokenizer.Tokenizer) 
 		}
 		e.measured = true
 	}
-	return &gpt.Use{Batch: &e.batch, Feeds: []int{e.longest}}, nil
+	return &gpt.Use{Batch: &e.batch, Feeds: []int{1, e.longest}}, nil // some other prompt may be the first
 }
 
 func (e *each) measure(ctx context.Context, c model.Config, t *tokenizer.Tokenizer) error {

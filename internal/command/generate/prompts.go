@@ -139,7 +139,9 @@ func (p *prompts) all() iter.Seq2[prompt, error] {
 			case err == nil && len(bytes.TrimSpace(line.text)) == 0:
 				continue
 			case err == nil:
-				x.err = p.parse(line.text, &x)
+				if x.err = p.parse(line.text, &x); x.err != nil {
+					x.text, x.ids = nil, nil // which may be large, and others may wait behind them
+				}
 			}
 			if !yield(x, err) {
 				return

@@ -84,7 +84,7 @@ func (f *flags) load(ctx context.Context, b backend.Backend, mode mode) (*model.
 func (f *flags) mode(ctx context.Context) (mode, error) {
 	f.ModelFlags.NoText = f.Prompt.Tokens != nil
 	if f.Prompts != nil {
-		return f.each()
+		return f.each(ctx)
 	}
 	text, err := f.Prompt.Text(ctx)
 	if err != nil {

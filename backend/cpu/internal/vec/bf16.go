@@ -3,14 +3,18 @@ package vec
 import "math"
 
 // BF16 has the functions for bfloat16, the upper half of a float32.
-var BF16 = Pairs{FromBF16, ToBF16, DotBF16, AxpyBF16, Axpy4BF16}
+var BF16 = Pairs{FromBF16, ToBF16, DotBF16, DotsBF16, AxpyBF16, Axpy4BF16}
 
 // FromBF16 converts the bits of bfloat16 to float32.
 func FromBF16(dst []float32, src []uint16) {
 	i := 0
-	if fast && len(dst) >= Lanes {
-		i = len(dst) &^ (Lanes - 1)
-		fromBF16AVX2(&dst[0], &src[:len(dst)][0], i)
+	if wide && len(dst) >= 4*Lanes {
+		i = len(dst) &^ (4*Lanes - 1)
+		fromBF16AVX512(&dst[0], &src[:len(dst)][0], i)
+	}
+	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
+		fromBF16AVX2(&dst[i], &src[:len(dst)][i], n)
+		i += n
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = fromBF16(src[i])

@@ -19,6 +19,25 @@ fromloop:
 	VZEROUPPER
 	RET
 
+// func fromBF16AVX512(dst *float32, src *uint16, n int)
+TEXT ·fromBF16AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+from512loop:
+	VPMOVZXWD (SI), Z0
+	VPMOVZXWD 32(SI), Z1
+	VPSLLD $16, Z0, Z0
+	VPSLLD $16, Z1, Z1
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ $64, SI
+	ADDQ $128, DI
+	SUBQ $32, CX
+	JNZ from512loop
+	VZEROUPPER
+	RET
+
 DATA rounding<>+0(SB)/4, $1
 DATA rounding<>+4(SB)/4, $0x7fff
 DATA rounding<>+8(SB)/4, $0x40

@@ -17,6 +17,23 @@ fromloop:
 	VZEROUPPER
 	RET
 
+// func fromF16AVX512(dst *float32, src *uint16, n int)
+TEXT ·fromF16AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+from512loop:
+	VCVTPH2PS (SI), Z0
+	VCVTPH2PS 32(SI), Z1
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ $64, SI
+	ADDQ $128, DI
+	SUBQ $32, CX
+	JNZ from512loop
+	VZEROUPPER
+	RET
+
 // func toF16AVX2(dst *uint16, src *float32, n int)
 TEXT ·toF16AVX2(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI

@@ -16,7 +16,11 @@ func scaleOf(block []byte) float32 { return fromF16(binary.LittleEndian.Uint16(b
 func FromQ8(dst []float32, src []byte) {
 	n := len(dst) / blockLen
 	src = src[:n*q8Bytes]
-	if fast && n > 0 {
+	switch {
+	case wide && n > 0:
+		fromQ8AVX512(&dst[0], &src[0], n)
+		return
+	case fast && n > 0:
 		fromQ8AVX2(&dst[0], &src[0], n)
 		return
 	}
@@ -32,7 +36,11 @@ func FromQ8(dst []float32, src []byte) {
 func FromQ4(dst []float32, src []byte) {
 	n := len(dst) / blockLen
 	src = src[:n*q4Bytes]
-	if fast && n > 0 {
+	switch {
+	case wide && n > 0:
+		fromQ4AVX512(&dst[0], &src[0], n)
+		return
+	case fast && n > 0:
 		fromQ4AVX2(&dst[0], &src[0], n)
 		return
 	}

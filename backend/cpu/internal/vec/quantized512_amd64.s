@@ -1,8 +1,9 @@
-// Products with blocks of q8_0 and q4_0, with AVX-512, two registers for a block. A
+// Blocks of q8_0 and q4_0 with AVX-512, two registers for a block. A
 // register holds the 16 values of a 4-bit number. A permutation, which uses the low 4
 // bits of each index, looks them up.
 
 #include "textflag.h"
+#include "products_amd64.h"
 
 DATA values<>+0(SB)/4, $-8.0
 DATA values<>+4(SB)/4, $-7.0
@@ -139,3 +140,110 @@ done4:
 	VMOVSS X0, ret+24(FP)
 	VZEROUPPER
 	RET
+
+// STORE puts a block's 32 numbers, times its scale, into memory.
+#define STORE \
+	VMULPS Z4, Z5, Z5; \
+	VMULPS Z4, Z6, Z6; \
+	VMOVUPS Z5, (DI); \
+	VMOVUPS Z6, 64(DI); \
+	ADDQ $128, DI
+
+// func fromQ8AVX512(dst *float32, src *byte, blocks int)
+TEXT ·fromQ8AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ blocks+16(FP), CX
+from8:
+	SCALE(0, X4, Z4)
+	VPMOVSXBD 2(SI), Z5
+	VPMOVSXBD 18(SI), Z6
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	STORE
+	ADDQ $34, SI
+	DECQ CX
+	JNZ from8
+	VZEROUPPER
+	RET
+
+// func fromQ4AVX512(dst *float32, src *byte, blocks int)
+TEXT ·fromQ4AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ blocks+16(FP), CX
+	VMOVUPS values<>(SB), Z15
+from4:
+	SCALE(0, X4, Z4)
+	VPMOVZXBD 2(SI), Z5
+	VPSRLD $4, Z5, Z6
+	VPERMPS Z15, Z5, Z5
+	VPERMPS Z15, Z6, Z6
+	STORE
+	ADDQ $18, SI
+	DECQ CX
+	JNZ from4
+	VZEROUPPER
+	RET
+
+// BLOCKSCALE puts the scale of a block in all lanes of a register.
+#define BLOCKSCALE(p, y, z) \
+	VPBROADCASTW p, y; \
+	VCVTPH2PS y, z
+
+// BLOCKS is a function that multiplies blocks of 4 columns with rows of x. first and
+// second load 16 numbers of a block, the latter from an offset on.
+#define BLOCKS(first, second, offset, bytes) \
+	DOTS; \
+rows: \
+	NEXTROWS; \
+loop: \
+	BLOCKSCALE((SI), Y24, Z24); \
+	BLOCKSCALE((SI)(DX*1), Y25, Z25); \
+	BLOCKSCALE((SI)(DX*2), Y26, Z26); \
+	BLOCKSCALE((SI)(BX*1), Y27, Z27); \
+	first(2(SI), Z24, Z16); \
+	first(2(SI)(DX*1), Z25, Z17); \
+	first(2(SI)(DX*2), Z26, Z18); \
+	first(2(SI)(BX*1), Z27, Z19); \
+	PRODUCTS; \
+	AHEAD; \
+	second(offset(SI), Z24, Z16); \
+	second(offset(SI)(DX*1), Z25, Z17); \
+	second(offset(SI)(DX*2), Z26, Z18); \
+	second(offset(SI)(BX*1), Z27, Z19); \
+	PRODUCTS; \
+	AHEAD; \
+	ADDQ $bytes, SI; \
+	SUBQ $32, CX; \
+	JNZ loop; \
+	SUMS; \
+	JGT rows; \
+	VZEROUPPER; \
+	RET
+
+#define BYTES(p, scale, z) \
+	VPMOVSXBD p, z; \
+	VCVTDQ2PS z, z; \
+	VMULPS scale, z, z
+
+// func dotsQ8AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
+TEXT ·dotsQ8AVX512(SB), NOSPLIT, $0-88
+	BLOCKS(BYTES, BYTES, 18, 34)
+
+// LOW and HIGH halves of bytes. Z28 holds the values of a 4-bit number.
+#define LOW(p, scale, z) \
+	VPMOVZXBD p, z; \
+	VPERMPS Z28, z, z; \
+	VMULPS scale, z, z
+
+#define HIGH(p, scale, z) \
+	VPMOVZXBD p, z; \
+	VPSRLD $4, z, z; \
+	VPERMPS Z28, z, z; \
+	VMULPS scale, z, z
+
+// func dotsQ4AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
+TEXT ·dotsQ4AVX512(SB), NOSPLIT, $0-88
+	VMOVUPS values<>(SB), Z28
+	BLOCKS(LOW, HIGH, 2, 18)

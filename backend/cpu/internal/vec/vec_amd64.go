@@ -6,9 +6,9 @@ import "golang.org/x/sys/cpu"
 // Package cpu has no flag for F16C, but every CPU with AVX2 has it.
 var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
 
-// wide reports whether the CPU has AVX-512 too, which makes products with quantised
-// weights faster.
-var wide = fast && cpu.X86.HasAVX512F
+// wide reports whether the CPU has AVX-512 too, which makes products of several rows and
+// with quantised weights faster, and conversions.
+var wide = fast && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL
 
 // Functions in assembly. n must be above 0 and a multiple of Lanes.
 
@@ -100,6 +100,9 @@ func rotatePairsAVX2(dst, x, cos, sin *float32, n int, sign float32)
 func fromF16AVX2(dst *float32, src *uint16, n int)
 
 //go:noescape
+func fromF16AVX512(dst *float32, src *uint16, n int) // n must be a multiple of 4·Lanes
+
+//go:noescape
 func toF16AVX2(dst *uint16, src *float32, n int)
 
 //go:noescape
@@ -115,6 +118,9 @@ func axpy4F16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
 func fromBF16AVX2(dst *float32, src *uint16, n int)
 
 //go:noescape
+func fromBF16AVX512(dst *float32, src *uint16, n int) // n must be a multiple of 4·Lanes
+
+//go:noescape
 func toBF16AVX2(dst *uint16, src *float32, n int)
 
 //go:noescape
@@ -125,6 +131,32 @@ func axpyBF16AVX2(y *float32, w *uint16, a float32, n int)
 
 //go:noescape
 func axpy4BF16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
+
+// Strides count elements. rows must be above 0.
+
+//go:noescape
+func dotsAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int) // 2 columns
+
+//go:noescape
+func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) // 4 columns; n above 0
+
+//go:noescape
+func dotsF16AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
+
+//go:noescape
+func dotsBF16AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
+
+//go:noescape
+func dotsQ8AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
+
+//go:noescape
+func dotsQ4AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
+
+//go:noescape
+func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride int) // 16 columns; n above 0
+
+//go:noescape
+func axpysAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n, columns int, next uintptr, nextStride int) // n above 0; 1 to 64 columns
 
 // blocks must be above 0.
 
@@ -141,7 +173,13 @@ func dotQ8AVX2(w *byte, x *float32, blocks int) float32
 func dotQ4AVX2(w *byte, x *float32, blocks int) float32
 
 //go:noescape
+func fromQ8AVX512(dst *float32, src *byte, blocks int)
+
+//go:noescape
 func dotQ8AVX512(w *byte, x *float32, blocks int) float32
+
+//go:noescape
+func fromQ4AVX512(dst *float32, src *byte, blocks int)
 
 //go:noescape
 func dotQ4AVX512(w *byte, x *float32, blocks int) float32

@@ -1,0 +1,70 @@
+package cpu
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"caldera/backend"
+)
+
+// TestThinRows wants each row of a product to have the same bits whatever the rows beside
+// it hold, NaN too, for every number of rows that has kernels of its own, and one more.
+func TestThinRows(t *testing.T) {
+	b := open(t)
+	const in, out = 96, 37
+	r := rand.New(rand.NewPCG(1, 2))
+	numbers := func(n int) []float32 {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+		return x
+	}
+	set := func(x backend.Tensor, values []float32) {
+		t.Helper()
+		if err := backend.SetF32(b, x, values); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, d := range backend.DTypes(backend.Weights) {
+		for _, transposed := range []bool{false, true} {
+			if d.Quantized() && transposed {
+				continue
+			}
+			w := tensor(t, b, d, out, in)
+			if transposed {
+				w = tensor(t, b, d, in, out)
+			}
+			set(w, numbers(in*out))
+			if transposed {
+				w = w.Transpose()
+			}
+			for rows := 2; rows <= 2*maxThin+1; rows += 1 + rows/9 {
+				x, y := tensor(t, b, backend.F32, rows, in), tensor(t, b, backend.F32, rows, out)
+				product := func(values []float32) []float32 {
+					set(x, values)
+					if err := b.Run(&backend.Linear{Dst: y, X: x, W: w}); err != nil {
+						t.Fatal(err)
+					}
+					return slices.Clone(elements[float32](&y))
+				}
+				values := numbers(rows * in)
+				all := product(values)
+				for _, kept := range []int{0, rows / 2, rows - 1} {
+					others := numbers(rows * in)
+					for i := range others {
+						if i/in%2 == 0 {
+							others[i] = float32(math.NaN())
+						}
+					}
+					copy(others[kept*in:], values[kept*in:][:in])
+					if got := product(others)[kept*out:][:out]; !slices.Equal(got, all[kept*out:][:out]) {
+						t.Fatalf("%v, transposed %t: row %d of %d changed with the others", d, transposed, kept, rows)
+					}
+				}
+			}
+		}
+	}
+}

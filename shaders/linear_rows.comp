@@ -1,0 +1,82 @@
+#version 450
+// dst = x · wᵀ + bias for a few rows of x on a GPU, w stored as [out, in]: each
+// element of w is read once, and serves ROWS rows.
+//
+// Invocations along x share the inputs, so that neighbours read neighbours; those
+// along y have OUTS outputs each, and read the same of x. An invocation keeps
+// ROWS · OUTS sums in registers, which are added up in shared memory at the end.
+// That takes fewer instructions than subgroup arithmetic, which adds each sum on its own.
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "linear.glsl"
+
+layout(local_size_x = 32, local_size_y = 2, local_size_x_id = 0, local_size_y_id = 6) in;
+layout(constant_id = 4) const uint ROWS = 16; // at most 16
+layout(constant_id = 5) const uint OUTS = 2;  // at most 2
+
+const uint SUMS = ROWS * OUTS;
+
+shared float partial[2 * 16 * (32 + 1)]; // [y][sum][x], rows longer than x, so that reads meet no bank conflicts
+
+#if defined(FOURS)
+float product(vec4 a, vec4 b) { return dot(a, b); }
+#else
+float product(float a, float b) { return a * b; }
+#endif
+
+// add_up adds up 16 sums, or what is left of them, and finishes them.
+void add_up(float acc[32], const uint from, uint row0, uint first) {
+	uint lanes = gl_WorkGroupSize.x, pitch = lanes + 1, n = min(SUMS - from, 16);
+	[[unroll]] for (uint i = 0; i < 16; i++) {
+		if (from + i < SUMS) {
+			partial[(gl_LocalInvocationID.y * 16 + i) * pitch + gl_LocalInvocationID.x] = acc[from + i];
+		}
+	}
+	barrier();
+	for (uint i = gl_LocalInvocationIndex; i < gl_WorkGroupSize.y * n; i += lanes * gl_WorkGroupSize.y) {
+		uint y = i / n, sum = from + i % n;
+		float v = 0;
+		[[unroll]] for (uint j = 0; j < gl_WorkGroupSize.x; j++) {
+			v += partial[(y * 16 + i % n) * pitch + j];
+		}
+		finish(row0 + sum / OUTS, first + y * OUTS + sum % OUTS, v);
+	}
+}
+
+// Workgroups along x are neighbours in the rows, so that those that run at the same
+// time read the same of w.
+void main() {
+	uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x, row0 = gl_WorkGroupID.x * ROWS;
+	uint first = gl_WorkGroupID.y * gl_WorkGroupSize.y * OUTS, out0 = first + gl_LocalInvocationID.y * OUTS;
+
+	// Outputs and rows past the end are computed like the last one, and not written.
+	uint at_w[2], at_x[16];
+	[[unroll]] for (uint o = 0; o < OUTS; o++) {
+		at_w[o] = p.w + min(out0 + o, p.out_ - 1) * p.w_stride;
+	}
+	[[unroll]] for (uint r = 0; r < ROWS; r++) {
+		at_x[r] = p.x + min(row0 + r, p.rows - 1) * p.x_stride;
+	}
+	float acc[32];
+	[[unroll]] for (uint i = 0; i < SUMS; i++) {
+		acc[i] = 0;
+	}
+	for (uint k = lane * WIDTH; k < p.in_; k += lanes * WIDTH) {
+		VEC b[2];
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			b[o] = READ_AT(w, at_w[o], k);
+		}
+		[[unroll]] for (uint r = 0; r < ROWS; r++) {
+			VEC a = READ_X_AT(x, at_x[r], k);
+			[[unroll]] for (uint o = 0; o < OUTS; o++) {
+				acc[r * OUTS + o] += product(a, b[o]);
+			}
+		}
+	}
+
+	add_up(acc, 0, row0, first);
+	if (SUMS > 16) { // in two steps, so that more workgroups fit shared memory
+		barrier();
+		add_up(acc, 16, row0, first);
+	}
+}
