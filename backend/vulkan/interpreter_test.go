@@ -124,6 +124,13 @@ func (c played) openQuiet() (*Backend, *interpreter, error) {
 	}
 	d := newInterpreter(c.lanes, 1)
 	b, err := Open(Options{opened: &opened{physical, d, c.limits()}, Limits: c.clamp})
+	if err == nil { // what scratch memory held for one op, the next one must not read
+		b.mem.freed = func(b *block, offset, size uint64) {
+			if size < dedicated { // else the block is freed too
+				d.of(b.Buffer).Forget(int(offset), int(roundUp(size, rangeUnit)))
+			}
+		}
+	}
 	return b, d, err
 }
 

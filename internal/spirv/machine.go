@@ -191,6 +191,14 @@ func (m *Machine) Host(to *Memory, at int, data []byte) {
 	}
 }
 
+// Forget makes the contents of a range, at multiples of 4, count as not written: memory that is freed.
+func (m *Memory) Forget(at, size int) {
+	for i := at / 4; i < (at+size)/4; i++ {
+		m.words[i] = uint32(i)*0x9e3779b1 | 1<<16
+		m.cells[i].write = 0
+	}
+}
+
 // Since gives a byte that was written after a serial number, in a range.
 func (m *Memory) Since(s Serial, at, size int) (byte int, ok bool) {
 	for i := at / 4; i < (at+size)/4; i++ {

@@ -111,7 +111,7 @@ const (
 	opGroupNonUniformXor       = 346
 	opGroupNonUniformIAdd      = 349
 	opGroupNonUniformFAdd      = 350
-	opGroupNonUniformUMax      = 355
+	opGroupNonUniformUMax      = 357
 	opGroupNonUniformFMax      = 358
 	opTypeCooperativeMatrix    = 4456
 	opCooperativeMatrixLoad    = 4457

@@ -1,9 +1,6 @@
 package spirv
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Kind is what a report is about.
 type Kind uint8
@@ -83,13 +80,4 @@ func (s *sub) place(p *pointer, at int) string {
 		return fmt.Sprintf("word %d of shared variable %%%d", at-int(p.base), p.id)
 	}
 	return fmt.Sprintf("word %d of variable %%%d", at, p.id)
-}
-
-// names are the kinds of reports, for a test's message.
-func names(list []Report) string {
-	var b strings.Builder
-	for _, r := range list {
-		fmt.Fprintln(&b, r)
-	}
-	return b.String()
 }
