@@ -70,31 +70,51 @@ func (ts traces) keep(v *shaders.Variant, spec []uint32, lanes int, bindings []s
 		return
 	}
 	t := trace{lanes: lanes, spec: spec, push: slices.Clone(push), groups: groups}
-	parts := map[*spirv.Memory][2]int{}
+	var parts []*part // bindings that overlap are of one part
 	for _, b := range bindings {
-		r, ok := parts[b.Memory]
-		if !ok {
-			r = [2]int{b.Offset, b.Offset + b.Size}
+		p := &part{memory: b.Memory, from: b.Offset, to: b.Offset + b.Size}
+		for before := -1; before != len(parts); { // one that is joined may reach others
+			before = len(parts)
+			parts = slices.DeleteFunc(parts, p.join)
 		}
-		parts[b.Memory] = [2]int{min(r[0], b.Offset), max(r[1], b.Offset+b.Size)}
+		parts = append(parts, p)
 	}
 	total := 0
-	for _, r := range parts {
-		total += r[1] - r[0]
+	for _, p := range parts {
+		total += p.to - p.from
 	}
 	if total > maxTrace || int(groups[0]*groups[1]*groups[2]) > 256 {
 		return
 	}
-	copies := map[*spirv.Memory]*spirv.Memory{}
-	for m, r := range parts {
-		copies[m] = m.Part(r[0], r[1]-r[0])
+	for _, p := range parts {
+		p.copied = p.memory.Part(p.from, p.to-p.from)
 	}
 	for _, b := range bindings {
-		b.Offset -= parts[b.Memory][0]
-		b.Memory = copies[b.Memory]
+		for _, p := range parts {
+			if p.memory == b.Memory && p.from <= b.Offset && b.Offset < p.to {
+				b.Memory, b.Offset = p.copied, b.Offset-p.from
+				break
+			}
+		}
 		t.bindings = append(t.bindings, b)
 	}
 	ts[key] = append(ts[key], t)
+}
+
+// part is a range of a memory that a trace copies.
+type part struct {
+	memory   *spirv.Memory
+	from, to int
+	copied   *spirv.Memory
+}
+
+// join makes p span o too, if they overlap.
+func (p *part) join(o *part) bool {
+	if p.memory != o.memory || o.to <= p.from || p.to <= o.from {
+		return false
+	}
+	p.from, p.to = min(p.from, o.from), max(p.to, o.to)
+	return true
 }
 
 func shaderKey(spec []uint32) (key []byte) {

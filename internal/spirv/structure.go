@@ -81,7 +81,6 @@ type node struct {
 	in         *inst
 	loop       *construct // the innermost one
 	position   int        // of the first micro, for the allocation of registers
-	end        int
 }
 
 // move is the value of a phi on an edge.
