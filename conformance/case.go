@@ -97,6 +97,10 @@ type trial struct {
 
 func (c Case) run(e *env) {
 	op, fill := c.Build()
+	if flops, bytes := backend.Cost(op); e.most > 0 && flops+bytes > int64(e.most) {
+		e.skip("large")
+		return
+	}
 	x := &trial{env: e, op: op, list: operands(op), fill: fill, poison: c.Poison, device: map[backend.Buffer]backend.Buffer{}}
 	for _, o := range x.list {
 		if x.device[o.Buf] == nil {

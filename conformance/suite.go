@@ -24,17 +24,38 @@ func Test(t *testing.T, open func(testing.TB) backend.Backend) {
 // that go through all of Test.
 func TestShort(t *testing.T, open func(testing.TB) backend.Backend) { run(t, open, checks(true)) }
 
+// TestSmall is TestShort without the cases of ops that move and compute more than most: bytes and floating-point
+// operations together, as backend.Cost counts them. It is for a backend that takes its time, such as an interpreter. If
+// groups are given it runs these alone, as TestGroups does.
+func TestSmall(t *testing.T, open func(testing.TB) backend.Backend, most int, groups ...string) {
+	s := newSession(t, open)
+	s.most = most
+	s.all(t, ofGroups(t, checks(true), groups))
+}
+
 // TestGroups runs only some groups of the checks of Test: an op's name, memory,
-// program, model or lifetime. It is for a backend that differs from another one, which
+// program, model or lifetime; or those whose names begin so, such as "attention/kv=f32,q=". It is for a backend that differs from another one, which
 // goes through all of Test, only in what these groups check, and for a new op.
 func TestGroups(t *testing.T, open func(testing.TB) backend.Backend, groups ...string) {
-	all := checks(testing.Short())
+	run(t, open, ofGroups(t, checks(testing.Short()), groups))
+}
+
+// ofGroups are the checks of some groups, or all if none are given.
+func ofGroups(t *testing.T, all []check, groups []string) []check {
+	if len(groups) == 0 {
+		return all
+	}
 	for _, g := range groups {
-		if !slices.ContainsFunc(all, func(c check) bool { return c.group() == g }) {
+		if !slices.ContainsFunc(all, func(c check) bool { return c.in(g) }) {
 			t.Errorf("conformance: there is no group %q", g)
 		}
 	}
-	run(t, open, slices.DeleteFunc(all, func(c check) bool { return !slices.Contains(groups, c.group()) }))
+	return slices.DeleteFunc(all, func(c check) bool { return !slices.ContainsFunc(groups, c.in) })
+}
+
+// in reports whether the check is of a group, or its name begins so.
+func (c check) in(group string) bool {
+	return c.group() == group || strings.Contains(group, "/") && strings.HasPrefix(c.name, group)
 }
 
 // check is one thing to try. Its name begins with the group it belongs to: an
@@ -87,6 +108,7 @@ type env struct {
 	open  func() backend.Backend // one more, for the check to close
 	tally *tally
 	once  bool // no other device runs the same check: the oracle's answer is not kept for it
+	most  int  // what an op may cost; 0: any
 }
 
 // tally counts what was run.
@@ -168,6 +190,7 @@ type session struct {
 	open  func(testing.TB) backend.Backend
 	tally tally
 	once  bool // as in env
+	most  int  // as in env
 }
 
 func newSession(t *testing.T, open func(testing.TB) backend.Backend) *session {
@@ -177,7 +200,7 @@ func newSession(t *testing.T, open func(testing.TB) backend.Backend) *session {
 // run runs a check as a test below that of its group. It reports whether all was well.
 func (s *session) run(t *testing.T, c check) bool {
 	return t.Run(c.name[len(c.group())+1:], func(t *testing.T) {
-		c.do(&env{reporter: t, b: s.b, open: func() backend.Backend { return s.open(t) }, tally: &s.tally, once: s.once})
+		c.do(&env{reporter: t, b: s.b, open: func() backend.Backend { return s.open(t) }, tally: &s.tally, once: s.once, most: s.most})
 	})
 }
 
@@ -193,7 +216,11 @@ func (s *session) end(t *testing.T) {
 }
 
 func run(t *testing.T, open func(testing.TB) backend.Backend, list []check) {
-	s := newSession(t, open)
+	newSession(t, open).all(t, list)
+}
+
+// all runs checks, and closes the backend.
+func (s *session) all(t *testing.T, list []check) {
 	for len(list) > 0 {
 		group := list[0].group()
 		n := slices.IndexFunc(list, func(c check) bool { return c.group() != group })

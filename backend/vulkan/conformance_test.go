@@ -20,7 +20,7 @@ func TestConformance(t *testing.T) {
 	conformSimulated(t) // last: by then most of their shaders are in the cache
 }
 
-// TestLong tries random cases on the drivers as they are, for as long as CALDERA_LONG says, as `make test-long` does.
+// TestLong tries random cases on the drivers as they are, and on interpreters, for as long as CALDERA_LONG says, as `make test-long` does.
 func TestLong(t *testing.T) {
 	for _, p := range testDevices {
 		if p.clamp == nil {
@@ -28,6 +28,11 @@ func TestLong(t *testing.T) {
 				conformance.Long(t, func(tb testing.TB) backend.Backend { return openTest(tb, p.driver, nil) })
 			})
 		}
+	}
+	for _, c := range cards {
+		t.Run("interpreted-"+c.name, func(t *testing.T) {
+			conformance.Long(t, func(tb testing.TB) backend.Backend { return c.open(tb, nil) })
+		})
 	}
 }
 

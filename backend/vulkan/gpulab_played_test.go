@@ -303,7 +303,7 @@ func (l *lab) selfTests() {
 func (l *lab) report(card gpulab.Card) gpulab.Report {
 	r := gpulab.Report{Card: card.Name, Device: l.Describe(), Pipelines: len(l.pipes.made)}
 	for key, made := range l.pipes.made {
-		all, err := l.dev.Executables(made.handle)
+		all, err := l.dev.(*vk.Device).Executables(made.handle)
 		if err != nil {
 			l.t.Fatal(err)
 		}

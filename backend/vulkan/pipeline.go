@@ -17,7 +17,7 @@ import (
 // pipelines compiles each compute pipeline when it is first used. The driver's
 // compiled code is cached on disk (cache.go).
 type pipelines struct {
-	dev     *vk.Device
+	dev     driver
 	limits  *Limits
 	cache   vk.PipelineCache
 	path    string // of the cache file; empty: there is none
@@ -58,7 +58,7 @@ type layoutKey struct {
 	push     int    // bytes of push constants
 }
 
-func newPipelines(dev *vk.Device, limits *Limits, path string, key cacheKey) (*pipelines, error) {
+func newPipelines(dev driver, limits *Limits, path string, key cacheKey) (*pipelines, error) {
 	p := &pipelines{dev: dev, limits: limits, path: path, made: map[pipelineKey]*pipeline{}, layouts: map[layoutKey]*layout{}}
 	var err error
 	if data := readCache(path, key); data != nil {

@@ -15,7 +15,7 @@ import (
 // finished, and calls functions that wait for a submit. Each submit has a fence
 // and a serial number, counted from 1.
 type queue struct {
-	dev      *vk.Device
+	dev      driver
 	pool     vk.CommandPool
 	last     uint64       // serial of the latest submit
 	done     uint64       // serial of the latest submit that is known to have finished

@@ -55,6 +55,7 @@ type Options struct {
 	hooks   *vk.Hooks     // intercepts calls to the driver
 	timeout time.Duration // of the test of the device; 0: proofTimeout
 	played  bool          // the device computes nothing: it is not tested, self-tests count as passed, and pipelines can be looked into
+	opened  *opened       // the device, in place of a driver's
 }
 
 // Backend is an open device.
@@ -63,7 +64,7 @@ type Backend struct {
 	limits  Limits
 	inst    *vk.Instance
 	phys    *vk.PhysicalDevice
-	dev     *vk.Device
+	dev     driver
 	types   memoryTypes
 	mem     memory
 	queue   queue
@@ -121,6 +122,16 @@ func Open(o Options) (*Backend, error) {
 }
 
 func (b *Backend) open(o Options) error {
+	if o.opened != nil {
+		b.phys, b.dev, b.limits = o.opened.physical, o.opened.driver, o.opened.limits
+	} else if err := b.openDriver(o); err != nil {
+		return err
+	}
+	return b.start(o)
+}
+
+// openDriver opens a driver's device.
+func (b *Backend) openDriver(o Options) error {
 	var err error
 	instance := vk.Options{
 		Validation: o.Validation || os.Getenv("CALDERA_VULKAN_VALIDATION") == "1",
@@ -143,16 +154,21 @@ func (b *Backend) open(o Options) error {
 	b.phys = devices[o.Device]
 	want := features(b.phys)
 	want.Executables = o.played
+	var dev *vk.Device
 	if o.Surface != nil {
-		err = b.openWindow(o.Surface, want)
+		dev, err = b.openWindow(o.Surface, want)
 	} else {
-		b.dev, err = b.phys.Open(want)
+		dev, err = b.phys.Open(want)
 	}
-	if err != nil {
-		return err
+	if dev != nil { // also where a window could not be opened on it: it has to be closed
+		dev.Hooks = o.hooks
+		b.dev, b.limits = dev, limitsOf(dev)
 	}
-	b.dev.Hooks = o.hooks
-	b.limits = limitsOf(b.dev)
+	return err
+}
+
+// start makes what an open device needs, and tests it.
+func (b *Backend) start(o Options) error {
 	if err := b.chooseMemory(); err != nil {
 		return err
 	}
