@@ -39,7 +39,7 @@ func macros(folder string) (list []string) {
 func DTypes() []string { return slices.Concat(pairs, blocks, activations) }
 
 // Operands of which macros choose the type: TOKENS_F16.
-var operands = []string{"", "X_", "DST_", "TOKENS_", "POSITIONS_"}
+var operands = []string{"", "X_", "DST_", "TOKENS_", "POSITIONS_", "CACHE_"}
 
 // Include is the text of include/dtypes.glsl.
 func Include() string {
@@ -123,6 +123,14 @@ func dtypeRows() []Variant {
 	// Few rows of x: w is read once, row by row …
 	rows("linear_vec", linear, LinearPush{}, any, "X4", "SUBGROUP", "X4 SUBGROUP")
 	rows("linear_vec", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
+
+	// One row of x on a GPU, with what comes before the product and behind it.
+	for _, w := range any {
+		all = append(all, row("linear_one", w+" SUBGROUP", linearOne, LinearOnePush{}))
+		for _, cache := range plain {
+			all = append(all, row("linear_one", w+" "+operand("CACHE_", cache)+" PLACES SUBGROUP", linearOnePlaces, LinearOnePlacesPush{}))
+		}
+	}
 
 	for _, w := range blocks {
 		for _, x := range activations {

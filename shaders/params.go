@@ -128,6 +128,30 @@ type LinearPush struct {
 	Part, PartStride         uint32 // inputs of a workgroup along z, and the distance of their results
 }
 
+// LinearOnePush is for linear_one.comp.
+type LinearOnePush struct {
+	Dst, X      uint32
+	W, WStride  uint32
+	Bias        uint32
+	Residual    uint32
+	Out         uint32
+	Gamma, Beta uint32
+	Epsilon     float32
+}
+
+// LinearOnePlacesPush is for its variants with PLACES.
+type LinearOnePlacesPush struct {
+	LinearOnePush
+	Seq, Pos                        uint32 // of the token, in at
+	Angles, AnglesStride, Positions uint32 // and the rows of angles
+	Head                            uint32 // outputs of a head
+	Stored                          uint32 // the first output that is stored
+	Cache, CacheStride, CacheRow    uint32 // of sequences or blocks, and of positions
+	Sequences, Context              uint32 // of the cache, or of what is in table
+	Table, TableStride              uint32
+	Blocks, BlockBits               uint32 // of the pool, and log₂ of the positions of a block
+}
+
 // SumRowsPush is for sum_rows.comp.
 type SumRowsPush struct {
 	Dst        uint32
@@ -423,6 +447,22 @@ type LinearVecSpec struct {
 	Rows, Outs uint32
 }
 
+// LinearOneSpec is for linear_one.comp.
+type LinearOneSpec struct {
+	LinearEpilogue
+	Outs, In  uint32
+	Norm      uint32 // 0: none, 1: layer norm, 2: by the root mean square
+	Subgroups uint32 // of a workgroup
+}
+
+// LinearOnePlacesSpec is for its variants with PLACES.
+type LinearOnePlacesSpec struct {
+	LinearOneSpec
+	Apart uint32 // how far apart the outputs of a pair are that is rotated; 0: none are
+	Store bool
+	Table bool
+}
+
 // LinearVecTSpec is for linear_rows.comp and linear_vec_t.comp.
 type LinearVecTSpec struct {
 	LinearEpilogue
@@ -445,6 +485,7 @@ var specs = map[string]any{
 	"linear":                     LinearSpec{},
 	"linear_backward":            LinearBackwardSpec{},
 	"linear_matrix":              LinearMatrixSpec{},
+	"linear_one":                 LinearOneSpec{}, // see row
 	"linear_rows":                LinearVecTSpec{},
 	"linear_texel":               LinearTexelSpec{},
 	"linear_vec":                 LinearVecSpec{},
