@@ -74,6 +74,7 @@ func limitsOf(d *vk.Device) Limits {
 	l := Limits{
 		BindingRange:   p.MaxStorageBufferRange &^ 15,
 		BindingAlign:   max(p.StorageBufferAlignment, 16),
+		Bindings:       p.MaxStorageBuffers,
 		TexelElements:  p.MaxTexelBufferElements,
 		TexelAlign:     max(p.TexelBufferAlignment, 16),
 		AllocationSize: p.MaxMemoryAllocationSize,
