@@ -51,6 +51,7 @@ func Include() string {
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
+//	BLOCK, EIGHT, NUMBERS  of a type of blocks/
 `)
 	one := func(folder, kind, macro string, functions ...string) {
 		var chosen []string
@@ -62,8 +63,11 @@ func Include() string {
 			fmt.Fprintf(&b, "#ifdef %s%s\n#define %s%s\n", operand, macro, operand, kind)
 			for _, f := range functions {
 				name := strings.ToLower(macro + "_" + f)
-				if f == "BLOCK_AT" {
+				switch f {
+				case "BLOCK_AT":
 					name = macro + "_AT"
+				case "BLOCK", "EIGHT", "NUMBERS": // macros
+					name = macro + "_" + f
 				}
 				fmt.Fprintf(&b, "#define %s%s %s\n", operand, f, name)
 			}
@@ -74,7 +78,7 @@ func Include() string {
 		one("pairs", "PAIRS", macro, "PAIR", "WIDEN", "ROUND")
 	}
 	for _, macro := range blocks {
-		one("blocks", "BLOCKS", macro, "BLOCK_AT")
+		one("blocks", "BLOCKS", macro, "BLOCK_AT", "BLOCK", "EIGHT", "NUMBERS")
 	}
 	for _, macro := range activations {
 		one("activations", "BLOCKS", macro, "BLOCK_AT")

@@ -58,26 +58,10 @@ layout(push_constant) uniform Push {
 
 #if defined(PAIRS)
 #define ELEMENT uvec4
-#define RAW uvec4
-#define UNIT(i) ((i) >> 3)
-#define LOAD(at, c) w[(at) + (c)]
-#define LOW(u) vec4(PAIR((u).x), PAIR((u).y))
-#define HIGH(u) vec4(PAIR((u).z), PAIR((u).w))
-RAW kept(RAW v, bool keep) { return keep ? v : uvec4(0); }
-#else
-struct RAW { vec4 low, high; };
-#define LOW(v) (v).low
-#define HIGH(v) (v).high
-RAW kept(RAW v, bool keep) { return RAW(keep ? v.low : vec4(0), keep ? v.high : vec4(0)); }
-#if defined(BLOCKS)
+#elif defined(BLOCKS)
 #define ELEMENT uint
-#define UNIT(i) (i)
-#define LOAD(at, c) RAW(BLOCK_AT(w, at, (c) * 8), BLOCK_AT(w, at, (c) * 8 + 4))
 #else
 #define ELEMENT vec4
-#define UNIT(i) ((i) >> 2)
-#define LOAD(at, c) RAW(w[(at) + (c) * 2], w[(at) + (c) * 2 + 1])
-#endif
 #endif
 
 layout(binding = 0) restrict buffer Dst { float dst[]; };
@@ -92,6 +76,37 @@ layout(binding = 7) restrict readonly buffer At { uint at[]; };
 layout(binding = 8) restrict readonly buffer Angles { float angles[]; };
 layout(binding = 9) restrict buffer Cache { uint cache[]; };
 layout(binding = 10) restrict readonly buffer Table { uint table[]; };
+#endif
+
+// RAW is eight elements of w as they lie: those from 8·c on of the row that begins at at, which
+// row_at gives. load_eight reads it, and product multiplies it with eight of x.
+#if defined(PAIRS)
+#define RAW uvec4
+uint row_at(uint i) { return i >> 3; }
+RAW load_eight(uint at, uint c) { return w[at + c]; }
+float product(RAW v, vec4 low, vec4 high, uint at, uint c) {
+	return dot(low, vec4(PAIR(v.x), PAIR(v.y))) + dot(high, vec4(PAIR(v.z), PAIR(v.w)));
+}
+#elif defined(BLOCKS)
+// Three words in which the numbers are, which may begin in the middle of one, and that of
+// the scale. A word that has no number is not read: it may be outside of w.
+#define RAW uvec4
+uint row_at(uint i) { return i; }
+RAW load_eight(uint at, uint c) {
+	uint half_word = EIGHT(at, c * 8), word = half_word >> 1;
+	return uvec4(w[word], w[word + 1], w[word + 1 + (half_word & 1u)], w[BLOCK(at, c * 8) >> 1]);
+}
+float product(RAW v, vec4 low, vec4 high, uint at, uint c) {
+	bool odd = (EIGHT(at, c * 8) & 1u) != 0;
+	uint first = odd ? v.x >> 16 | v.y << 16 : v.x, second = odd ? v.y >> 16 | v.z << 16 : v.y;
+	float scale = unpackHalf2x16(v.w >> ((BLOCK(at, c * 8) & 1u) << 4)).x;
+	return scale * (dot(low, NUMBERS(first, c * 8)) + dot(high, NUMBERS(second, c * 8)));
+}
+#else
+struct RAW { vec4 low, high; };
+uint row_at(uint i) { return i >> 2; }
+RAW load_eight(uint at, uint c) { return RAW(w[at + c * 2], w[at + c * 2 + 1]); }
+float product(RAW v, vec4 low, vec4 high, uint at, uint c) { return dot(low, v.low) + dot(high, v.high); }
 #endif
 
 const uint EIGHTS = IN / 8;
@@ -152,8 +167,22 @@ uint output_of(uint o) {
 // eight is the s-th eight of an invocation, and the last one for what is past the end. inside
 // reports whether it is not, and whole whether it is for no invocation.
 bool whole(uint s) { return (s + 1) * gl_WorkGroupSize.x <= EIGHTS; }
-bool inside(uint s) { return whole(s) || s * gl_WorkGroupSize.x + gl_LocalInvocationID.x < EIGHTS; }
-uint eight(uint s) { return inside(s) ? s * gl_WorkGroupSize.x + gl_LocalInvocationID.x : EIGHTS - 1; }
+bool inside(uint s) { return s * gl_WorkGroupSize.x + gl_LocalInvocationID.x < EIGHTS; }
+uint eight(uint s) {
+	uint c = s * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+	return whole(s) ? c : min(c, EIGHTS - 1);
+}
+
+// What is past the end counts as 0, also where w is infinite. These are no branches, as ?:
+// may be.
+float kept(float v, uint s) { return whole(s) ? v : mix(0.0, v, inside(s)); }
+vec2 kept(vec2 v, uint s) { return whole(s) ? v : mix(vec2(0), v, bvec2(inside(s))); }
+vec4 kept(vec4 v, uint s) { return whole(s) ? v : mix(vec4(0), v, bvec4(inside(s))); }
+#if defined(PAIRS) || defined(BLOCKS)
+RAW kept(RAW v, uint s) { return whole(s) ? v : mix(uvec4(0), v, bvec4(inside(s))); }
+#else
+RAW kept(RAW v, uint s) { return RAW(kept(v.low, s), kept(v.high, s)); }
+#endif
 
 void main() {
 	uint lane = gl_LocalInvocationID.x;
@@ -170,10 +199,9 @@ void main() {
 	uint at_w[8];
 	float acc[8];
 	[[unroll]] for (uint o = 0; o < OUTS; o++) {
-		at_w[o] = UNIT(p.w + min(output_of(o), p.out_ - 1) * p.w_stride);
+		at_w[o] = row_at(p.w + min(output_of(o), p.out_ - 1) * p.w_stride);
 		acc[o] = 0;
 	}
-	// What is past the end counts as 0, also where w is infinite.
 	vec4 a[16], g[16], h[16];
 	RAW b[32];
 	[[unroll]] for (uint s = 0; s < STEPS; s++) {
@@ -195,7 +223,7 @@ void main() {
 	[[unroll]] for (uint s = 0; s < STEPS; s++) {
 		uint c = eight(s);
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
-			b[s * OUTS + o] = LOAD(at_w[o], c);
+			b[s * OUTS + o] = load_eight(at_w[o], c);
 		}
 	}
 
@@ -203,14 +231,14 @@ void main() {
 		float origin = x[p.x >> 2].x, sum = 0;
 		[[unroll]] for (uint s = 0; s < STEPS; s++) {
 			vec4 d = (a[2 * s] - origin) + (a[2 * s + 1] - origin);
-			sum += inside(s) ? (d.x + d.y) + (d.z + d.w) : 0.0;
+			sum += kept((d.x + d.y) + (d.z + d.w), s);
 		}
 		float mean = origin + mean_sum(sum) / float(IN);
 		vec2 sums = vec2(0);
 		[[unroll]] for (uint s = 0; s < STEPS; s++) {
 			precise vec4 d = a[2 * s] - mean, e = a[2 * s + 1] - mean;
 			vec4 f = d + e;
-			sums += inside(s) ? vec2((f.x + f.y) + (f.z + f.w), dot(d, d) + dot(e, e)) : vec2(0);
+			sums += kept(vec2((f.x + f.y) + (f.z + f.w), dot(d, d) + dot(e, e)), s);
 			a[2 * s] = d;
 			a[2 * s + 1] = e;
 		}
@@ -224,7 +252,7 @@ void main() {
 	} else if (NORM == 2) { // as rmsnorm.comp
 		float sum = 0;
 		[[unroll]] for (uint s = 0; s < STEPS; s++) {
-			sum += inside(s) ? dot(a[2 * s], a[2 * s]) + dot(a[2 * s + 1], a[2 * s + 1]) : 0.0;
+			sum += kept(dot(a[2 * s], a[2 * s]) + dot(a[2 * s + 1], a[2 * s + 1]), s);
 		}
 		float scale = inverse_root(mean_sum(sum) / float(IN) + p.epsilon);
 		[[unroll]] for (uint s = 0; s < STEPS; s++) {
@@ -234,14 +262,10 @@ void main() {
 	}
 
 	[[unroll]] for (uint s = 0; s < STEPS; s++) {
-		bool is_inside = inside(s);
-		vec4 low = is_inside ? a[2 * s] : vec4(0), high = is_inside ? a[2 * s + 1] : vec4(0);
+		uint c = eight(s);
+		vec4 low = kept(a[2 * s], s), high = kept(a[2 * s + 1], s);
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
-			RAW v = b[s * OUTS + o];
-			if (!whole(s)) {
-				v = kept(v, is_inside);
-			}
-			acc[o] += dot(low, LOW(v)) + dot(high, HIGH(v));
+			acc[o] += product(kept(b[s * OUTS + o], s), low, high, at_w[o], c);
 		}
 	}
 

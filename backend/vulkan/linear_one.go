@@ -27,7 +27,7 @@ const manyOuts = 8192
 // shapeOne returns how a product with in inputs and out outputs is divided. ok is false if
 // linear_one.comp does not suit the device or the product.
 //
-// A lane has steps of eight inputs for each of its outputs, in registers: 4 steps or less
+// A lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
 // of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
 // by several subgroups.
 func shapeOne(l *Limits, in, out int) (s oneShape, ok bool) {
@@ -37,7 +37,7 @@ func shapeOne(l *Limits, in, out int) (s oneShape, ok bool) {
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
 	s.lanes, s.outs = l.SubgroupSize, 4
 	steps := func() uint32 { return (uint32(in/8) + s.lanes - 1) / s.lanes }
-	wanted := uint32(4)
+	wanted := uint32(3)
 	if out >= manyOuts {
 		wanted = 2
 	}
