@@ -24,32 +24,45 @@ type oneShape struct {
 // and each of them reads x and the norm's gamma and beta.
 const manyOuts = 8192
 
-// shapeOne returns how a product with in inputs and out outputs is divided. ok is false if
-// linear_one.comp does not suit the device or the product.
+// mostNumbers is how many words a lane may have of what it reads, in registers: of the 256 that
+// a lane has on the GPUs of most makers the sums and the addresses take some.
+const mostNumbers = 192
+
+// shapeOne returns how a product is divided. ok is false if linear_one.comp does not suit the
+// device or the product.
 //
 // A lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
 // of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
 // by several subgroups.
-func shapeOne(l *Limits, in, out int) (s oneShape, ok bool) {
+func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
+	in, out := o.x.Dim(-1), o.dst.Dim(-1)
 	if l.Software || !l.SubgroupArithmetic || l.SubgroupSize < 4 || in%8 != 0 {
 		return s, false
 	}
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
 	s.lanes, s.outs = l.SubgroupSize, 4
-	steps := func() uint32 { return (uint32(in/8) + s.lanes - 1) / s.lanes }
 	wanted := uint32(3)
 	if out >= manyOuts {
-		wanted = 2
+		s.outs, wanted = 8, 2
 	}
+	steps := func() uint32 { return (uint32(in/8) + s.lanes - 1) / s.lanes }
 	for steps() > wanted && s.lanes*2 <= most {
 		s.lanes *= 2
 	}
-	if out >= manyOuts && steps() <= 4 {
-		s.outs = 8
+	eight, beside := uint32(4), uint32(8) // words of eight elements of w, and of what goes with them: x, gamma and beta
+	if o.w.DType == backend.F32 {
+		eight = 8
+	}
+	if !o.norm.Gamma.Absent() {
+		beside += 16
+	}
+	numbers := func() uint32 { return steps() * (s.outs*eight + beside) }
+	for numbers() > mostNumbers && s.outs > 2 {
+		s.outs /= 2
 	}
 	s.subgroups = s.lanes / l.SubgroupSize
 	groups := (out + int(s.outs) - 1) / int(s.outs)
-	return s, s.lanes <= most && steps() <= 8 && groups <= int(l.Groups[0])
+	return s, s.lanes <= most && steps() <= 8 && numbers() <= mostNumbers && groups <= int(l.Groups[0])
 }
 
 // fitsOne reports whether linear_one.comp can read the operands of a product: all that it reads
@@ -76,8 +89,8 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 		return true
 	}
 	o := linearOpOf(op)
-	in, out := op.X.Dim(-1), op.Dst.Dim(-1)
-	s, ok := shapeOne(l, in, out)
+	out := op.Dst.Dim(-1)
+	s, ok := shapeOne(l, &o)
 	if !ok || l.Bindings < len(linearOneBindings(&o)) || !fitsOne(&o, uint32(op.X.Offset), uint32(op.W.Offset)) ||
 		!fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
 		return false
@@ -120,7 +133,7 @@ func (o *linearOp) places() bool { return !o.rotation.Angles.Absent() || !o.stor
 // suitsOne reports whether linear_one.comp is the kernel for a product of which nothing has
 // to be split, and how it is divided.
 func suitsOne(e *encoder, o *linearOp) (oneShape, bool) {
-	s, ok := shapeOne(e.limits(), o.x.Dim(3), o.dst.Dim(3))
+	s, ok := shapeOne(e.limits(), o)
 	_, xBase := e.operand(o.x, backend.Read)
 	_, wBase := e.operand(o.w, backend.Read)
 	return s, ok && e.subgroups() && e.limits().Bindings >= len(linearOneBindings(o)) && fitsOne(o, xBase, wBase)
