@@ -25,8 +25,9 @@ type oneShape struct {
 const manyOuts = 8192
 
 // mostNumbers is how many words a lane may have of what it reads, in registers: of the 256 that
-// a lane has on the GPUs of most makers the sums and the addresses take some.
-const mostNumbers = 192
+// a lane has on the GPUs of most makers sums and addresses take some, and with 170 or fewer several
+// subgroups fit a unit.
+const mostNumbers = 128
 
 // shapeOne returns how a product is divided. ok is false if linear_one.comp does not suit the
 // device or the product.
