@@ -157,15 +157,16 @@ func fuseNorms(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 }
 
 // normReaders returns, by index, what the ops become that read norm, which is the i-th op.
+// ok is false if one of them must read it as it is, or if computing it again does not pay.
 func normReaders(b Backend, ops []Op, i int, norm LinearNorm, x Tensor) (fused map[int]Op, ok bool) {
 	fused = map[int]Op{}
 	changed := false // whether the norm would be another now
-	for j, op := range ops {
-		if op == nil || j == i {
+	for j := i + 1; j < len(ops); j++ {
+		if ops[j] == nil {
 			continue
 		}
 		reads, writes, later := 0, false, false
-		op.Operands(func(_ string, t *Tensor, a Access) {
+		ops[j].Operands(func(_ string, t *Tensor, a Access) {
 			if t.Overlaps(norm.Normed) {
 				if a == Read || a == Update {
 					reads++
@@ -174,11 +175,11 @@ func normReaders(b Backend, ops []Op, i int, norm LinearNorm, x Tensor) (fused m
 			}
 			later = later || a.Writes() && (t.Overlaps(x) || t.Overlaps(norm.Gamma) || t.Overlaps(norm.Beta))
 		})
-		if writes || reads > 0 && j < i {
+		if writes {
 			return nil, false
 		}
 		if reads > 0 {
-			l, ok := op.(*Linear)
+			l, ok := ops[j].(*Linear)
 			if !ok || reads > 1 || changed || l.X != norm.Normed || l.Norm.present() {
 				return nil, false
 			}
@@ -189,9 +190,10 @@ func normReaders(b Backend, ops []Op, i int, norm LinearNorm, x Tensor) (fused m
 			}
 			fused[j] = &f
 		}
-		changed = changed || j > i && later
+		changed = changed || later
 	}
-	return fused, len(fused) > 0 && cheaperAgain(ops[i], len(fused))
+	before := slices.DeleteFunc(slices.Clone(ops[:i]), func(op Op) bool { return op == nil })
+	return fused, len(fused) > 0 && readers(before, norm.Normed) == 0 && cheaperAgain(ops[i], len(fused))
 }
 
 // dispatch is about what a dispatch of its own, and the barrier before it, cost a GPU: 2 µs,

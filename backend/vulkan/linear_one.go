@@ -58,7 +58,7 @@ func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
 		beside += 16
 	}
 	numbers := func() uint32 { return steps() * (s.outs*eight + beside) }
-	for numbers() > mostNumbers && s.outs > 2 {
+	for (numbers() > mostNumbers || s.outs > s.lanes) && s.outs > 2 { // a lane finishes an output
 		s.outs /= 2
 	}
 	s.subgroups = s.lanes / l.SubgroupSize

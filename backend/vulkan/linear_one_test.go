@@ -131,3 +131,90 @@ func TestLayerDispatches(t *testing.T) {
 		}
 	}
 }
+
+// TestUntestedSubgroups has a device whose subgroups fail their test compute joined products as
+// simpler ops, though its limits say that it takes them.
+func TestUntestedSubgroups(t *testing.T) {
+	b := openTest(t, lavapipe, gpu)
+	b.subgroupTest.done = true // and has not passed
+	ops := backend.Fuse(b, gpt2Layer(&layer{t: t, b: b, w: backend.F32}, 1, backend.F32, 0), func(backend.Tensor) bool { return false })
+	spans, err := backend.Profile(b, func(backend.Backend) error { return backend.Run(b, ops...) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	dispatches := 0
+	for _, s := range spans {
+		dispatches += s.Dispatches
+		for _, v := range s.Variants {
+			if source(v) == "linear_one" {
+				t.Errorf("%s took %s", s.Op, v)
+			}
+		}
+	}
+	if len(spans) != 5 || dispatches != 8 {
+		t.Errorf("%d ops in %d dispatches, expected 5 and 8", len(spans), dispatches)
+	}
+}
+
+// TestShapeOne holds the rule by which a product of one row is divided to what it is for, on the
+// subgroups of all makers.
+func TestShapeOne(t *testing.T) {
+	shape := func(l Limits, in, out int, w backend.DType, norm bool) (oneShape, bool) {
+		o := linearOp{x: backend.Of(nil, backend.F32, 0, 1, in), dst: backend.Of(nil, backend.F32, 0, 1, out), w: backend.Of(nil, w, 0, out, in)}
+		if norm {
+			o.norm.Gamma = backend.Of(nil, backend.F32, 0, in)
+		}
+		return shapeOne(&l, &o)
+	}
+	usual := Limits{SubgroupArithmetic: true, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, Groups: [3]uint32{65535, 65535, 65535}}
+	for _, c := range []struct {
+		subgroup uint32
+		in, out  int
+		w        backend.DType
+		norm     bool
+		want     oneShape // lanes, subgroups, outs
+	}{
+		{32, 768, 2304, backend.F16, true, oneShape{32, 1, 4}},  // NVIDIA
+		{32, 768, 768, backend.F16, false, oneShape{32, 1, 4}},  //
+		{32, 3072, 768, backend.F16, false, oneShape{128, 4, 4}}, //
+		{32, 1600, 6400, backend.F16, true, oneShape{128, 4, 4}}, //
+		{32, 6400, 1600, backend.F16, false, oneShape{256, 8, 4}},
+		{32, 768, 50257, backend.F16, true, oneShape{64, 2, 8}},
+		{32, 768, 2304, backend.F32, true, oneShape{32, 1, 2}},
+		{32, 14336, 4096, backend.F16, false, oneShape{256, 8, 2}},
+		{64, 768, 2304, backend.F16, true, oneShape{64, 1, 4}}, // AMD
+		{64, 3072, 768, backend.F16, false, oneShape{128, 2, 4}},
+		{64, 768, 50257, backend.F16, true, oneShape{64, 1, 8}},
+		{16, 768, 2304, backend.Q8_0, true, oneShape{32, 2, 4}}, // Intel
+		{128, 768, 2304, backend.F16, true, oneShape{128, 1, 4}},
+		{8, 64, 68, backend.F16, false, oneShape{8, 1, 4}}, // lavapipe
+		{4, 32, 9000, backend.F16, false, oneShape{4, 1, 4}}, // SwiftShader: no more outputs than lanes
+	} {
+		l := usual
+		l.SubgroupSize = c.subgroup
+		if got, ok := shape(l, c.in, c.out, c.w, c.norm); !ok || got != c.want {
+			t.Errorf("%d inputs, %d outputs by %v, norm %v, subgroups of %d: %+v, %v, expected %+v", c.in, c.out, c.w, c.norm, c.subgroup, got, ok, c.want)
+		}
+	}
+	for name, c := range map[string]struct {
+		change  func(l *Limits)
+		in, out int
+	}{
+		"a software driver":  {func(l *Limits) { l.Software = true }, 768, 768},
+		"no subgroups":       {func(l *Limits) { l.SubgroupArithmetic = false }, 768, 768},
+		"tiny subgroups":     {func(l *Limits) { l.SubgroupSize = 2 }, 768, 768},
+		"huge subgroups":     {func(l *Limits) { l.SubgroupSize = 512 }, 768, 768},
+		"odd inputs":         {func(*Limits) {}, 772, 768},
+		"a row too long":     {func(*Limits) {}, 1 << 16, 768},
+		"small workgroups":   {func(l *Limits) { l.Invocations = 16 }, 768, 768},
+		"too many outputs":   {func(l *Limits) { l.Groups[0] = 3 }, 768, 768},
+		"long and small":     {func(l *Limits) { l.Invocations = 32 }, 16384, 768},
+	} {
+		l := usual
+		l.SubgroupSize = 32
+		c.change(&l)
+		if got, ok := shape(l, c.in, c.out, backend.F16, false); ok {
+			t.Errorf("%s: %+v, expected none", name, got)
+		}
+	}
+}
