@@ -40,16 +40,6 @@ func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
 	if l.Software || !l.SubgroupArithmetic || l.SubgroupSize < 4 || in%8 != 0 {
 		return s, false
 	}
-	most := min(256, l.Invocations, l.WorkgroupSize[0])
-	s.lanes, s.outs = l.SubgroupSize, 4
-	wanted := uint32(3)
-	if out >= manyOuts {
-		s.outs, wanted = 8, 2
-	}
-	steps := func() uint32 { return (uint32(in/8) + s.lanes - 1) / s.lanes }
-	for steps() > wanted && s.lanes*2 <= most {
-		s.lanes *= 2
-	}
 	eight, beside := uint32(4), uint32(8) // words of eight elements of w, and of what goes with them: x, gamma and beta
 	if o.w.DType == backend.F32 {
 		eight = 8
@@ -57,7 +47,17 @@ func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
 	if !o.norm.Gamma.Absent() {
 		beside += 16
 	}
+	most := min(256, l.Invocations, l.WorkgroupSize[0])
+	s.lanes, s.outs = l.SubgroupSize, 4
+	wanted := uint32(3)
+	if out >= manyOuts {
+		s.outs, wanted = 8, 2
+	}
+	steps := func() uint32 { return (uint32(in/8) + s.lanes - 1) / s.lanes }
 	numbers := func() uint32 { return steps() * (s.outs*eight + beside) }
+	for steps() > 1 && (steps() > wanted || numbers() > mostNumbers) && s.lanes*2 <= most {
+		s.lanes *= 2
+	}
 	for (numbers() > mostNumbers || s.outs > s.lanes) && s.outs > 2 { // a lane finishes an output
 		s.outs /= 2
 	}

@@ -180,7 +180,7 @@ func TestShapeOne(t *testing.T) {
 		{32, 1600, 6400, backend.F16, true, oneShape{128, 4, 4}}, //
 		{32, 6400, 1600, backend.F16, false, oneShape{256, 8, 4}},
 		{32, 768, 50257, backend.F16, true, oneShape{64, 2, 8}},
-		{32, 768, 2304, backend.F32, true, oneShape{32, 1, 2}},
+		{32, 768, 2304, backend.F32, true, oneShape{64, 2, 4}},
 		{32, 14336, 4096, backend.F16, false, oneShape{256, 8, 2}},
 		{64, 768, 2304, backend.F16, true, oneShape{64, 1, 4}}, // AMD
 		{64, 3072, 768, backend.F16, false, oneShape{128, 2, 4}},
