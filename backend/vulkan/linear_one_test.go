@@ -174,8 +174,8 @@ func TestShapeOne(t *testing.T) {
 		norm     bool
 		want     oneShape // lanes, subgroups, outs
 	}{
-		{32, 768, 2304, backend.F16, true, oneShape{32, 1, 4}},  // NVIDIA
-		{32, 768, 768, backend.F16, false, oneShape{32, 1, 4}},  //
+		{32, 768, 2304, backend.F16, true, oneShape{32, 1, 4}},   // NVIDIA
+		{32, 768, 768, backend.F16, false, oneShape{32, 1, 4}},   //
 		{32, 3072, 768, backend.F16, false, oneShape{128, 4, 4}}, //
 		{32, 1600, 6400, backend.F16, true, oneShape{128, 4, 4}}, //
 		{32, 6400, 1600, backend.F16, false, oneShape{256, 8, 4}},
@@ -187,7 +187,7 @@ func TestShapeOne(t *testing.T) {
 		{64, 768, 50257, backend.F16, true, oneShape{64, 1, 8}},
 		{16, 768, 2304, backend.Q8_0, true, oneShape{32, 2, 4}}, // Intel
 		{128, 768, 2304, backend.F16, true, oneShape{128, 1, 4}},
-		{8, 64, 68, backend.F16, false, oneShape{8, 1, 4}}, // lavapipe
+		{8, 64, 68, backend.F16, false, oneShape{8, 1, 4}},   // lavapipe
 		{4, 32, 9000, backend.F16, false, oneShape{4, 1, 4}}, // SwiftShader: no more outputs than lanes
 	} {
 		l := usual
@@ -200,15 +200,15 @@ func TestShapeOne(t *testing.T) {
 		change  func(l *Limits)
 		in, out int
 	}{
-		"a software driver":  {func(l *Limits) { l.Software = true }, 768, 768},
-		"no subgroups":       {func(l *Limits) { l.SubgroupArithmetic = false }, 768, 768},
-		"tiny subgroups":     {func(l *Limits) { l.SubgroupSize = 2 }, 768, 768},
-		"huge subgroups":     {func(l *Limits) { l.SubgroupSize = 512 }, 768, 768},
-		"odd inputs":         {func(*Limits) {}, 772, 768},
-		"a row too long":     {func(*Limits) {}, 1 << 16, 768},
-		"small workgroups":   {func(l *Limits) { l.Invocations = 16 }, 768, 768},
-		"too many outputs":   {func(l *Limits) { l.Groups[0] = 3 }, 768, 768},
-		"long and small":     {func(l *Limits) { l.Invocations = 32 }, 16384, 768},
+		"a software driver": {func(l *Limits) { l.Software = true }, 768, 768},
+		"no subgroups":      {func(l *Limits) { l.SubgroupArithmetic = false }, 768, 768},
+		"tiny subgroups":    {func(l *Limits) { l.SubgroupSize = 2 }, 768, 768},
+		"huge subgroups":    {func(l *Limits) { l.SubgroupSize = 512 }, 768, 768},
+		"odd inputs":        {func(*Limits) {}, 772, 768},
+		"a row too long":    {func(*Limits) {}, 1 << 16, 768},
+		"small workgroups":  {func(l *Limits) { l.Invocations = 16 }, 768, 768},
+		"too many outputs":  {func(l *Limits) { l.Groups[0] = 3 }, 768, 768},
+		"long and small":    {func(l *Limits) { l.Invocations = 32 }, 16384, 768},
 	} {
 		l := usual
 		l.SubgroupSize = 32
