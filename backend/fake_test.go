@@ -16,10 +16,14 @@ import (
 type fake struct {
 	null.Backend
 	lacks []string // names or labels
+	joins bool     // products with a norm, a rotation or a store
 	ran   []backend.Op
 }
 
 func (f *fake) Supports(op backend.Op) bool {
+	if l, ok := op.(*backend.Linear); ok && l.Joined() && !f.joins {
+		return false
+	}
 	return !slices.Contains(f.lacks, op.Name()) && !slices.Contains(f.lacks, backend.Label(op))
 }
 

@@ -5,12 +5,14 @@ import (
 	"slices"
 )
 
-// Linear multiplies each vector of x by a matrix and adds a bias. An activation
-// and a residual may follow, while the sums are at hand:
+// Linear multiplies each vector of x by a matrix and adds a bias. A norm of x may come
+// before, the prologue; an activation and a residual, or a rotation, may follow, while the
+// sums are at hand, and a part of the result may be stored in a cache besides, the epilogue:
 //
-//	dst = residual + activation(x · wᵀ + bias)
+//	dst = residual + activation(norm(x) · wᵀ + bias)
+//	dst = rotated(norm(x) · wᵀ + bias)
 //
-// A backend may lack what follows, the epilogue: then the op is lowered.
+// A backend may lack the prologue and the epilogue: then the op is lowered.
 //
 // The matrix may lie in memory in either orientation: row by row as [out, in],
 // or as the Transpose of a tensor that is stored as [in, out]. A quantised one
@@ -24,26 +26,44 @@ type Linear struct {
 	W    Tensor // [out, in] of a dtype of weights
 	Bias Tensor // [out] f32; may be absent
 
+	Norm LinearNorm // of x, which is f32 then
+
 	Activation Activation
-	Residual   Tensor // [..., out] f32; may be absent
-	Sum        Tensor // [..., out] f32, scratch for Lower; present where there is an activation or a residual
+	Residual   Tensor         // [..., out] f32; may be absent
+	Rotation   LinearRotation // of x that is [batch, time, in]
+	Sum        Tensor         // [..., out] f32, scratch for Lower; present where there is an activation, a residual or a rotation
+	Store      LinearStore    // of x that is [batch, time, in]
 }
 
 func (*Linear) Name() string { return "linear" }
 
 func (o *Linear) Label() string {
-	name := "linear"
+	name := o.Norm.label() + "linear"
 	if o.Activation != NoActivation {
 		name += "+" + o.Activation.String()
 	}
 	if !o.Residual.Absent() {
 		name += "+residual"
 	}
+	if o.Rotation.present() {
+		name += "+rotary"
+	}
+	if o.Store.present() {
+		name += "+store"
+	}
 	return name
 }
 
-// HasEpilogue reports whether an activation or a residual follows the product.
-func (o *Linear) HasEpilogue() bool { return o.Activation != NoActivation || !o.Residual.Absent() }
+// HasEpilogue reports whether an activation, a residual or a rotation follows the product.
+func (o *Linear) HasEpilogue() bool {
+	return o.Activation != NoActivation || !o.Residual.Absent() || o.Rotation.present()
+}
+
+// Joined reports whether the product is joined with a norm before it, or with a rotation or
+// a store behind it.
+func (o *Linear) Joined() bool {
+	return o.Norm.present() || o.Rotation.present() || o.Store.present()
+}
 
 func (o *Linear) Operands(yield func(string, *Tensor, Access)) {
 	yield("dst", &o.Dst, Write)
@@ -58,6 +78,9 @@ func (o *Linear) Operands(yield func(string, *Tensor, Access)) {
 	if !o.Sum.Absent() {
 		yield("sum", &o.Sum, Scratch)
 	}
+	o.Norm.operands(yield)
+	o.Rotation.operands(yield)
+	o.Store.operands(yield)
 }
 
 // factors are the dtypes of what is multiplied with weights of dtype w.
@@ -91,6 +114,9 @@ func (o *Linear) Check() error {
 			wantRows("bias", o.Bias),
 		)
 	}
+	if err == nil {
+		err = o.Norm.check(o.X)
+	}
 	return first(err, o.checkEpilogue())
 }
 
@@ -100,32 +126,46 @@ func (o *Linear) checkEpilogue() error {
 	}
 	if !o.HasEpilogue() {
 		if !o.Sum.Absent() {
-			return fmt.Errorf("sum is %v, expected none: there is no activation and no residual", o.Sum)
+			return fmt.Errorf("sum is %v, expected none: there is no activation, no residual and no rotation", o.Sum)
 		}
-		return nil
+		return o.checkPlaces()
 	}
 	err := first(
 		wantDType("sum", o.Sum, F32),
 		wantShape("sum", o.Sum, o.Dst.Shape[:]...),
 		wantRows("sum", o.Sum),
 	)
-	if err != nil || o.Residual.Absent() {
+	if err == nil && !o.Residual.Absent() {
+		err = first(
+			wantDType("residual", o.Residual, F32),
+			wantShape("residual", o.Residual, o.Dst.Shape[:]...),
+			wantRows("residual", o.Residual),
+		)
+	}
+	if err != nil {
 		return err
 	}
-	return first(
-		wantDType("residual", o.Residual, F32),
-		wantShape("residual", o.Residual, o.Dst.Shape[:]...),
-		wantRows("residual", o.Residual),
-	)
+	return o.checkPlaces()
 }
 
-// Lower gives the product and what follows it. A product that nothing follows
-// has no simpler form.
+// Lower takes off the norm, or else the store, or else what else follows the product. A
+// product alone has no simpler form.
 func (o *Linear) Lower() []Op {
+	rest := *o
+	switch {
+	case o.Norm.present():
+		rest.X, rest.Norm = o.Norm.Normed, LinearNorm{}
+		return []Op{o.Norm.op(o.X), &rest}
+	case o.Store.present():
+		rest.Store = LinearStore{}
+		return []Op{&rest, o.Store.op(o.Dst)}
+	}
 	product := &Linear{Dst: o.Sum, X: o.X, W: o.W, Bias: o.Bias}
 	switch {
 	case !o.HasEpilogue():
 		return nil
+	case o.Rotation.present():
+		return []Op{product, o.Rotation.op(o.Dst, o.Sum)}
 	case o.Residual.Absent():
 		return []Op{product, &Activate{Dst: o.Dst, X: o.Sum, Func: o.Activation}}
 	case o.Activation == NoActivation:
@@ -135,7 +175,20 @@ func (o *Linear) Lower() []Op {
 	return []Op{product, &Activate{Dst: o.Sum, X: o.Dst, Func: o.Activation}, &Add{Dst: o.Dst, A: o.Residual, B: o.Sum}}
 }
 
-// Cost is of one product with the matrix.
+// Cost is of one product with the matrix. It counts the rows of angles and of the cache that
+// are read or written.
 func (o *Linear) Cost() (flops, bytes int64) {
-	return product(o.X.Rows(), o.W.Dim(-1), o.W.Dim(-2)), moved(o, 0)
+	flops = product(o.X.Rows(), o.W.Dim(-1), o.W.Dim(-2))
+	plain := *o
+	plain.Rotation.Angles, plain.Store.Cache = Tensor{}, Tensor{} // and nothing else of them
+	bytes = moved(&plain, 0)
+	if o.Rotation.present() {
+		angles := min(o.Rotation.Angles.Len(), o.X.Rows()*o.Rotation.Angles.Dim(-1))
+		bytes += int64(F32.Bytes(angles) + o.Rotation.At.Size())
+	}
+	if o.Store.present() {
+		stored := min(o.Store.Cache.Len(), o.X.Rows()*o.Store.Cache.Dim(-1))
+		bytes += int64(o.Store.Cache.DType.Bytes(stored) + o.Store.At.Size() + o.Store.Table.Size())
+	}
+	return flops, bytes
 }

@@ -55,16 +55,14 @@ func TestFuseModel(t *testing.T) {
 		}
 		return n
 	}
-	if g, a := count("linear+gelu_tanh"), count("linear+residual"); g != m.layers || a != 2*m.layers {
-		t.Errorf("%d layers gave %d linear+gelu_tanh and %d linear+residual, expected %d and %d", m.layers, g, a, m.layers, 2*m.layers)
-	}
-	var lowered []backend.Op
-	for _, op := range ops {
-		if lowers(op) {
-			lowered = append(lowered, op.(backend.Lowerer).Lower()...)
-		} else {
-			lowered = append(lowered, op)
+	for name, each := range map[string]int{"layernorm+linear+store": 1, "attention": 1, "linear+residual": 2, "layernorm+linear+gelu_tanh": 1} {
+		if n := count(name); n != each*m.layers {
+			t.Errorf("%d layers gave %d %s, expected %d", m.layers, n, name, each*m.layers)
 		}
+	}
+	lowered, err := backend.Prepare(&reference{}, ops...)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if !slices.EqualFunc(p.ops, lowered, func(a, b backend.Op) bool { return a.Name() == b.Name() }) {
 		t.Error("Lower(Fuse(ops)) is another list than ops")

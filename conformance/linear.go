@@ -26,9 +26,14 @@ func init() {
 				[]linearShape{large, tall}) {
 				cases = append(cases, s.linear())
 			}
-			return cases
+			return append(joinedCases(), cases...) // these are few and fast: mutants of them fail early
 		},
-		Random: func(r *rand.Rand) Case { return randomLinear(r).linear() },
+		Random: func(r *rand.Rand) Case {
+			if r.IntN(4) == 0 {
+				return randomJoined(r).joined()
+			}
+			return randomLinear(r).linear()
+		},
 	})
 }
 
@@ -59,7 +64,7 @@ func withResidual(shapes []linearShape) []linearShape {
 }
 
 func linear(m Memory, o *backend.Linear) {
-	if o.Activation == backend.NoActivation {
+	if o.Activation == backend.NoActivation && !o.Joined() {
 		products(m, o.Dst, o.X, o.W, o.Bias, o.Residual)
 		return
 	}

@@ -77,7 +77,7 @@ func linearNonFinite() []Case {
 			}
 		}})
 	}
-	return cases
+	return append(cases, joinedNonFinite()...)
 }
 
 func linearBackwardNonFinite() []Case {

@@ -39,7 +39,7 @@ func macros(folder string) (list []string) {
 func DTypes() []string { return slices.Concat(pairs, blocks, activations) }
 
 // Operands of which macros choose the type: TOKENS_F16.
-var operands = []string{"", "X_", "DST_", "TOKENS_", "POSITIONS_"}
+var operands = []string{"", "X_", "DST_", "TOKENS_", "POSITIONS_", "CACHE_"}
 
 // Include is the text of include/dtypes.glsl.
 func Include() string {
@@ -51,6 +51,7 @@ func Include() string {
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
+//	BLOCK, EIGHT, NUMBERS  of a type of blocks/
 `)
 	one := func(folder, kind, macro string, functions ...string) {
 		var chosen []string
@@ -62,8 +63,11 @@ func Include() string {
 			fmt.Fprintf(&b, "#ifdef %s%s\n#define %s%s\n", operand, macro, operand, kind)
 			for _, f := range functions {
 				name := strings.ToLower(macro + "_" + f)
-				if f == "BLOCK_AT" {
+				switch f {
+				case "BLOCK_AT":
 					name = macro + "_AT"
+				case "BLOCK", "EIGHT", "NUMBERS": // macros
+					name = macro + "_" + f
 				}
 				fmt.Fprintf(&b, "#define %s%s %s\n", operand, f, name)
 			}
@@ -74,7 +78,7 @@ func Include() string {
 		one("pairs", "PAIRS", macro, "PAIR", "WIDEN", "ROUND")
 	}
 	for _, macro := range blocks {
-		one("blocks", "BLOCKS", macro, "BLOCK_AT")
+		one("blocks", "BLOCKS", macro, "BLOCK_AT", "BLOCK", "EIGHT", "NUMBERS")
 	}
 	for _, macro := range activations {
 		one("activations", "BLOCKS", macro, "BLOCK_AT")
@@ -123,6 +127,14 @@ func dtypeRows() []Variant {
 	// Few rows of x: w is read once, row by row …
 	rows("linear_vec", linear, LinearPush{}, any, "X4", "SUBGROUP", "X4 SUBGROUP")
 	rows("linear_vec", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
+
+	// One row of x on a GPU, with what comes before the product and behind it.
+	for _, w := range any {
+		all = append(all, row("linear_one", w+" SUBGROUP", linearOne, LinearOnePush{}))
+		for _, cache := range plain {
+			all = append(all, row("linear_one", w+" "+operand("CACHE_", cache)+" PLACES SUBGROUP", linearOnePlaces, LinearOnePlacesPush{}))
+		}
+	}
 
 	for _, w := range blocks {
 		for _, x := range activations {

@@ -117,17 +117,6 @@ type EmbeddingPush struct {
 // Absent is the offset of a bias or of sinks that there are not, as in linear.glsl.
 const Absent = 1<<32 - 1
 
-// LinearPush is for linear*.comp.
-type LinearPush struct {
-	Dst, DstStride           uint32
-	X, XStride               uint32
-	W, WStride               uint32 // of its rows, or where it is stored as [in, out] of its columns
-	Bias                     uint32
-	Residual, ResidualStride uint32
-	Rows, In, Out            uint32
-	Part, PartStride         uint32 // inputs of a workgroup along z, and the distance of their results
-}
-
 // SumRowsPush is for sum_rows.comp.
 type SumRowsPush struct {
 	Dst        uint32
@@ -382,53 +371,6 @@ type LayerNormBackwardColumnsSpec struct {
 	Lanes, LanesY, Stage uint32
 }
 
-// LinearEpilogue is what the constants of linear*.comp begin with: see linear.glsl.
-type LinearEpilogue struct {
-	Lanes      uint32 // not of linear.comp, whose workgroups have 256
-	Accumulate bool
-	Activation uint32 // a backend.Activation
-	Residual   bool
-}
-
-// LinearBackwardSpec is for linear_backward.comp.
-type LinearBackwardSpec struct {
-	Lanes      uint32
-	Accumulate bool
-}
-
-// LinearSpec is for linear.comp.
-type LinearSpec struct {
-	LinearEpilogue
-	Transposed  bool
-	Size        uint32
-	XTransposed bool
-}
-
-// LinearMatrixSpec is for linear_matrix.comp.
-type LinearMatrixSpec struct {
-	LinearSpec
-	M, N, K, Subgroup, Across uint32
-}
-
-// LinearTexelSpec is for linear_texel.comp.
-type LinearTexelSpec struct {
-	LinearEpilogue
-	Transposed bool
-	Rows, Outs uint32
-}
-
-// LinearVecSpec is for linear_vec.comp.
-type LinearVecSpec struct {
-	LinearEpilogue
-	Rows, Outs uint32
-}
-
-// LinearVecTSpec is for linear_rows.comp and linear_vec_t.comp.
-type LinearVecTSpec struct {
-	LinearEpilogue
-	Rows, Outs, LanesY uint32
-}
-
 // specs are the constants of shaders that have more than the size of a workgroup.
 var specs = map[string]any{
 	"activate":                   ActivateSpec{},
@@ -445,6 +387,7 @@ var specs = map[string]any{
 	"linear":                     LinearSpec{},
 	"linear_backward":            LinearBackwardSpec{},
 	"linear_matrix":              LinearMatrixSpec{},
+	"linear_one":                 LinearOneSpec{}, // see row
 	"linear_rows":                LinearVecTSpec{},
 	"linear_texel":               LinearTexelSpec{},
 	"linear_vec":                 LinearVecSpec{},

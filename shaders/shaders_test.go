@@ -153,7 +153,7 @@ func TestMetal(t *testing.T) {
 	}
 }
 
-// TestInterface holds the table and params.go to what the shaders declare.
+// TestInterface holds the table and params*.go to what the shaders declare.
 func TestInterface(t *testing.T) {
 	for _, v := range Variants {
 		t.Run(v.Name(), func(t *testing.T) {
@@ -215,7 +215,10 @@ func fields(t reflect.Type) []field {
 	}
 	var list []field
 	offset := 0
-	for f := range t.Fields() {
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous {
+			continue
+		}
 		typ := map[reflect.Kind]string{reflect.Uint32: "uint", reflect.Int32: "int", reflect.Float32: "float"}[f.Type.Kind()]
 		if f.Type == reflect.TypeFor[View]() || f.Type == reflect.TypeFor[[4]uint32]() {
 			typ = "uvec4"

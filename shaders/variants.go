@@ -12,6 +12,7 @@ import (
 	"embed"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -98,6 +99,8 @@ var (
 	linear                 = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
 	linearBackward         = []Binding{out("dst"), in("x"), in("w")}
 	linearBackwardTexel    = []Binding{out("dst"), texel("x"), texel("w")}
+	linearOne              = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual"), in("gamma"), in("beta")}
+	linearOnePlaces        = append(slices.Clip(linearOne), in("at"), in("angles"), out("cache"), in("table"))
 	linearXTexel           = []Binding{out("dst"), texel("x"), in("w"), in("bias"), in("residual")}
 	linearTexel            = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
 	oneOperand             = []Binding{out("dst"), in("x")}
@@ -117,6 +120,8 @@ var (
 //	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
 //	X_TEXEL   only activations are
 //	TABLE     a table has where blocks of keys and values are
+//	PLACES    rows are of tokens, for which at says where they stand
+//	CACHE_F16 … a cache holds that type, else f32
 //	SUBGROUP  sums are formed with subgroup arithmetic, else in shared memory
 //
 // Macros of a single shader are explained in its file.
@@ -224,6 +229,9 @@ func row(source, defines string, bindings []Binding, push any) Variant {
 	spec, ok := specs[source]
 	if !ok {
 		spec = Workgroup{}
+	}
+	if source == "linear_one" && slices.Contains(strings.Fields(defines), "PLACES") {
+		spec = LinearOnePlacesSpec{}
 	}
 	return Variant{Source: source, Defines: strings.Fields(defines), Bindings: bindings, Push: push, Spec: spec}
 }

@@ -113,12 +113,17 @@ func (b *Backend) Read(dst []byte, src backend.Buffer, off int) error {
 	return nil
 }
 
-// Supports returns true unless Lacks or As refuses the op.
+// Supports returns true unless Lacks or As refuses the op. Without As it refuses products that
+// are joined with a norm, a rotation or a store, as most devices do.
 func (b *Backend) Supports(op backend.Op) bool {
 	if b.Lacks != nil && b.Lacks(op) {
 		return false
 	}
-	return b.As == nil || b.As.Supports(op)
+	if b.As != nil {
+		return b.As.Supports(op)
+	}
+	l, ok := op.(*backend.Linear)
+	return !(ok && l.Joined())
 }
 
 // Run checks the ops' buffers and does nothing.

@@ -11,6 +11,7 @@ type Limits struct {
 	// Memory.
 	BindingRange   uint64 // bytes that a storage buffer binding may span
 	BindingAlign   uint64 // alignment in bytes of a storage buffer binding's offset: a power of two, at least 16
+	Bindings       int    // storage buffers that a shader may bind
 	TexelElements  uint64 // most texels in a uniform texel buffer; 0: no texel buffers
 	TexelAlign     uint64 // alignment in bytes of a texel buffer view's offset: a power of two, at least 16
 	AllocationSize uint64 // bytes of the largest allocation and of the largest buffer
@@ -102,6 +103,7 @@ func limitsOf(d *vk.Device) Limits {
 	l := Limits{
 		BindingRange:   p.MaxStorageBufferRange &^ 15,
 		BindingAlign:   max(p.StorageBufferAlignment, 16),
+		Bindings:       p.MaxStorageBuffers,
 		TexelElements:  p.MaxTexelBufferElements,
 		TexelAlign:     max(p.TexelBufferAlignment, 16),
 		AllocationSize: p.MaxMemoryAllocationSize,

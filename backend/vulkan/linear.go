@@ -13,19 +13,31 @@ import (
 func init() {
 	register(kernel[*backend.Linear]{
 		cooperative: func(op *backend.Linear) bool { return halves(op.X, op.W) },
+		supports:    supportsLinear,
 		encode: func(e *encoder, op *backend.Linear) error {
-			return encodeLinear(e, linearOp{
-				dst: op.Dst, x: op.X, w: op.W, bias: op.Bias, residual: op.Residual, activation: op.Activation,
-			})
+			if op.Joined() {
+				return encodeJoined(e, op)
+			}
+			return encodeLinear(e, linearOpOf(op))
 		},
 	})
+}
+
+func linearOpOf(op *backend.Linear) linearOp {
+	return linearOp{
+		dst: op.Dst, x: op.X, w: op.W, bias: op.Bias, residual: op.Residual, activation: op.Activation,
+		norm: op.Norm, rotation: op.Rotation, store: op.Store,
+	}
 }
 
 // linearOp is a Linear with what may follow it. Its tensors are matrices: [rows, n].
 type linearOp struct {
 	dst, x, w, bias, residual backend.Tensor
 	activation                backend.Activation
-	accumulate                bool // dst holds the product of earlier columns of w, to be added to
+	norm                      backend.LinearNorm     // these three only of linear_one.comp
+	rotation                  backend.LinearRotation //
+	store                     backend.LinearStore    //
+	accumulate                bool                   // dst holds the product of earlier columns of w, to be added to
 }
 
 // withoutEpilogue is the product alone, of which a later dispatch makes the rest.
@@ -88,6 +100,9 @@ func encodeLinear(e *encoder, o linearOp) error {
 				}
 				if !part.residual.Absent() {
 					part.residual = part.residual.Slice(2, r, rEnd).Slice(3, c, cEnd)
+				}
+				if s, ok := suitsOne(e, &part); ok {
+					return encodeOne(e, &part, s)
 				}
 				return linearKernel(e, &part, k)
 			})

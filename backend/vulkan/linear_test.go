@@ -27,7 +27,7 @@ func TestRowsTake(t *testing.T) {
 		{"lavapipe", nil, []backend.DType{backend.F32, backend.F16, backend.BF16, backend.Q8_0, backend.Q4_0}, both},
 		{"without texels", func(l *Limits) { l.TexelElements = 0 }, []backend.DType{backend.F32, backend.Q8_0}, []row{{1, "linear_vec"}, {8, "linear_vec"}}},
 		{"gpu", gpu, []backend.DType{backend.F32, backend.BF16, backend.Q4_0},
-			[]row{{1, "linear_vec"}, {2, "linear_rows"}, {5, "linear_rows"}, {9, "linear_rows"}, {32, "linear_rows"}, {33, "linear"}}},
+			[]row{{1, "linear_one"}, {2, "linear_rows"}, {5, "linear_rows"}, {9, "linear_rows"}, {32, "linear_rows"}, {33, "linear"}}},
 	} {
 		b := openTest(t, lavapipe, c.clamp)
 		for _, d := range c.dtypes {

@@ -63,6 +63,9 @@ func (w *watcher) Supports(op backend.Op) bool {
 	if w.Backend.Supports(op) {
 		return true
 	}
+	if o, ok := op.(*backend.Linear); ok && o.Joined() {
+		return false // such products pay on some devices alone, and for few rows: none are missed
+	}
 	if l, ok := op.(backend.Lowerer); ok && len(l.Lower()) > 0 && !slices.Contains(w.lacked, backend.Label(op)) {
 		w.lacked = append(w.lacked, backend.Label(op))
 	}

@@ -5,8 +5,9 @@
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
+//	BLOCK, EIGHT, NUMBERS  of a type of blocks/
 
-#if defined(BF16) || defined(X_BF16) || defined(DST_BF16) || defined(TOKENS_BF16) || defined(POSITIONS_BF16)
+#if defined(BF16) || defined(X_BF16) || defined(DST_BF16) || defined(TOKENS_BF16) || defined(POSITIONS_BF16) || defined(CACHE_BF16)
 #include "pairs/bf16.glsl"
 #endif
 #ifdef BF16
@@ -39,8 +40,14 @@
 #define POSITIONS_WIDEN bf16_widen
 #define POSITIONS_ROUND bf16_round
 #endif
+#ifdef CACHE_BF16
+#define CACHE_PAIRS
+#define CACHE_PAIR bf16_pair
+#define CACHE_WIDEN bf16_widen
+#define CACHE_ROUND bf16_round
+#endif
 
-#if defined(F16) || defined(X_F16) || defined(DST_F16) || defined(TOKENS_F16) || defined(POSITIONS_F16)
+#if defined(F16) || defined(X_F16) || defined(DST_F16) || defined(TOKENS_F16) || defined(POSITIONS_F16) || defined(CACHE_F16)
 #include "pairs/f16.glsl"
 #endif
 #ifdef F16
@@ -73,56 +80,106 @@
 #define POSITIONS_WIDEN f16_widen
 #define POSITIONS_ROUND f16_round
 #endif
+#ifdef CACHE_F16
+#define CACHE_PAIRS
+#define CACHE_PAIR f16_pair
+#define CACHE_WIDEN f16_widen
+#define CACHE_ROUND f16_round
+#endif
 
-#if defined(Q4_0) || defined(X_Q4_0) || defined(DST_Q4_0) || defined(TOKENS_Q4_0) || defined(POSITIONS_Q4_0)
+#if defined(Q4_0) || defined(X_Q4_0) || defined(DST_Q4_0) || defined(TOKENS_Q4_0) || defined(POSITIONS_Q4_0) || defined(CACHE_Q4_0)
 #include "blocks/q4_0.glsl"
 #endif
 #ifdef Q4_0
 #define BLOCKS
 #define BLOCK_AT Q4_0_AT
+#define BLOCK Q4_0_BLOCK
+#define EIGHT Q4_0_EIGHT
+#define NUMBERS Q4_0_NUMBERS
 #endif
 #ifdef X_Q4_0
 #define X_BLOCKS
 #define X_BLOCK_AT Q4_0_AT
+#define X_BLOCK Q4_0_BLOCK
+#define X_EIGHT Q4_0_EIGHT
+#define X_NUMBERS Q4_0_NUMBERS
 #endif
 #ifdef DST_Q4_0
 #define DST_BLOCKS
 #define DST_BLOCK_AT Q4_0_AT
+#define DST_BLOCK Q4_0_BLOCK
+#define DST_EIGHT Q4_0_EIGHT
+#define DST_NUMBERS Q4_0_NUMBERS
 #endif
 #ifdef TOKENS_Q4_0
 #define TOKENS_BLOCKS
 #define TOKENS_BLOCK_AT Q4_0_AT
+#define TOKENS_BLOCK Q4_0_BLOCK
+#define TOKENS_EIGHT Q4_0_EIGHT
+#define TOKENS_NUMBERS Q4_0_NUMBERS
 #endif
 #ifdef POSITIONS_Q4_0
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q4_0_AT
+#define POSITIONS_BLOCK Q4_0_BLOCK
+#define POSITIONS_EIGHT Q4_0_EIGHT
+#define POSITIONS_NUMBERS Q4_0_NUMBERS
+#endif
+#ifdef CACHE_Q4_0
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT Q4_0_AT
+#define CACHE_BLOCK Q4_0_BLOCK
+#define CACHE_EIGHT Q4_0_EIGHT
+#define CACHE_NUMBERS Q4_0_NUMBERS
 #endif
 
-#if defined(Q8_0) || defined(X_Q8_0) || defined(DST_Q8_0) || defined(TOKENS_Q8_0) || defined(POSITIONS_Q8_0)
+#if defined(Q8_0) || defined(X_Q8_0) || defined(DST_Q8_0) || defined(TOKENS_Q8_0) || defined(POSITIONS_Q8_0) || defined(CACHE_Q8_0)
 #include "blocks/q8_0.glsl"
 #endif
 #ifdef Q8_0
 #define BLOCKS
 #define BLOCK_AT Q8_0_AT
+#define BLOCK Q8_0_BLOCK
+#define EIGHT Q8_0_EIGHT
+#define NUMBERS Q8_0_NUMBERS
 #endif
 #ifdef X_Q8_0
 #define X_BLOCKS
 #define X_BLOCK_AT Q8_0_AT
+#define X_BLOCK Q8_0_BLOCK
+#define X_EIGHT Q8_0_EIGHT
+#define X_NUMBERS Q8_0_NUMBERS
 #endif
 #ifdef DST_Q8_0
 #define DST_BLOCKS
 #define DST_BLOCK_AT Q8_0_AT
+#define DST_BLOCK Q8_0_BLOCK
+#define DST_EIGHT Q8_0_EIGHT
+#define DST_NUMBERS Q8_0_NUMBERS
 #endif
 #ifdef TOKENS_Q8_0
 #define TOKENS_BLOCKS
 #define TOKENS_BLOCK_AT Q8_0_AT
+#define TOKENS_BLOCK Q8_0_BLOCK
+#define TOKENS_EIGHT Q8_0_EIGHT
+#define TOKENS_NUMBERS Q8_0_NUMBERS
 #endif
 #ifdef POSITIONS_Q8_0
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q8_0_AT
+#define POSITIONS_BLOCK Q8_0_BLOCK
+#define POSITIONS_EIGHT Q8_0_EIGHT
+#define POSITIONS_NUMBERS Q8_0_NUMBERS
+#endif
+#ifdef CACHE_Q8_0
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT Q8_0_AT
+#define CACHE_BLOCK Q8_0_BLOCK
+#define CACHE_EIGHT Q8_0_EIGHT
+#define CACHE_NUMBERS Q8_0_NUMBERS
 #endif
 
-#if defined(Q8_A) || defined(X_Q8_A) || defined(DST_Q8_A) || defined(TOKENS_Q8_A) || defined(POSITIONS_Q8_A)
+#if defined(Q8_A) || defined(X_Q8_A) || defined(DST_Q8_A) || defined(TOKENS_Q8_A) || defined(POSITIONS_Q8_A) || defined(CACHE_Q8_A)
 #include "activations/q8_a.glsl"
 #endif
 #ifdef Q8_A
@@ -144,4 +201,8 @@
 #ifdef POSITIONS_Q8_A
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q8_A_AT
+#endif
+#ifdef CACHE_Q8_A
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT Q8_A_AT
 #endif

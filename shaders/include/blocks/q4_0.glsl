@@ -9,3 +9,8 @@ vec4 q4_0_numbers(uint bytes, uint k) {
 // Elements k … k+3 of the row that begins at 16-bit word at; k is a multiple of 4.
 #define Q4_0_BLOCK(at, k) ((at) + ((k) >> 5) * 9u)
 #define Q4_0_AT(b, at, k) (SCALE(b, Q4_0_BLOCK(at, k)) * q4_0_numbers(WORD(b, Q4_0_BLOCK(at, k) + 1u + (((k) & 15u) >> 1)), k))
+
+// For shaders that take eight elements at a time, k a multiple of 8: the 16-bit word where their
+// numbers begin, and the numbers of four bytes.
+#define Q4_0_EIGHT(at, k) (Q4_0_BLOCK(at, k) + 1u + (((k) & 15u) >> 1))
+#define Q4_0_NUMBERS(bytes, k) q4_0_numbers(bytes, k)

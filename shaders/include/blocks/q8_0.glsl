@@ -9,3 +9,8 @@ vec4 q8_0_numbers(uint bytes) {
 // Elements k … k+3 of the row that begins at 16-bit word at; k is a multiple of 4.
 #define Q8_0_BLOCK(at, k) ((at) + ((k) >> 5) * 17u)
 #define Q8_0_AT(b, at, k) (SCALE(b, Q8_0_BLOCK(at, k)) * q8_0_numbers(WORD(b, Q8_0_BLOCK(at, k) + 1u + (((k) & 31u) >> 1))))
+
+// For shaders that take eight elements at a time, k a multiple of 8: the 16-bit word where their
+// numbers begin, and the numbers of four bytes.
+#define Q8_0_EIGHT(at, k) (Q8_0_BLOCK(at, k) + 1u + (((k) & 31u) >> 1))
+#define Q8_0_NUMBERS(bytes, k) q8_0_numbers(bytes)

@@ -1,0 +1,220 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+)
+
+// layer is the ops of a layer for one token, as nn.Tape writes them.
+type layer struct {
+	t   *testing.T
+	b   *Backend
+	w   backend.DType
+	ops []backend.Op
+}
+
+func (l *layer) f32(dims ...int) backend.Tensor { return newTensor(l.t, l.b, backend.F32, dims...) }
+
+func (l *layer) add(op backend.Op) { l.ops = append(l.ops, op) }
+
+func (l *layer) linear(x backend.Tensor, out int) backend.Tensor {
+	dst := l.f32(x.Dim(-3), x.Dim(-2), out)
+	l.add(&backend.Linear{Dst: dst, X: x, W: newTensor(l.t, l.b, l.w, out, x.Dim(-1)), Bias: l.f32(out)})
+	return dst
+}
+
+func (l *layer) norm(x backend.Tensor, rms bool) backend.Tensor {
+	dst, width := l.f32(1, x.Dim(-2), x.Dim(-1)), x.Dim(-1)
+	if rms {
+		l.add(&backend.RMSNorm{Dst: dst, X: x, Gamma: l.f32(width), Epsilon: 1e-5})
+	} else {
+		l.add(&backend.LayerNorm{Dst: dst, X: x, Gamma: l.f32(width), Beta: l.f32(width), Epsilon: 1e-5})
+	}
+	return dst
+}
+
+func (l *layer) residual(x, y backend.Tensor) backend.Tensor {
+	dst := l.f32(1, x.Dim(-2), x.Dim(-1))
+	l.add(&backend.Add{Dst: dst, A: x, B: y})
+	return dst
+}
+
+// gpt2Layer is a layer of GPT-2 for so many tokens, with a cache of a dtype and perhaps a table.
+func gpt2Layer(l *layer, tokens int, cache backend.DType, block int) []backend.Op {
+	const width, heads = 64, 4
+	x, at := l.f32(1, tokens, width), newTensor(l.t, l.b, backend.I32, 2, tokens)
+	kv, table := newTensor(l.t, l.b, cache, 1, 32, 2*width), backend.Tensor{}
+	if block > 0 {
+		kv, table = newTensor(l.t, l.b, cache, 5, block, 2*width), newTensor(l.t, l.b, backend.I32, 1, 32/block)
+	}
+	qkv := l.linear(l.norm(x, false), 3*width)
+	l.add(&backend.Store{Dst: kv, X: qkv.Slice(-1, width, 3*width), At: at, Table: table})
+	y := l.f32(1, tokens, width)
+	l.add(&backend.Attention{Dst: y, Q: qkv.Slice(-1, 0, width), K: kv.Slice(-1, 0, width), V: kv.Slice(-1, width, 2*width), At: at, Table: table, Heads: heads, Scale: 0.25})
+	x = l.residual(x, l.linear(y, width))
+	up := l.linear(l.norm(x, false), 4*width)
+	hidden := l.f32(1, tokens, 4*width)
+	l.add(&backend.Activate{Dst: hidden, X: up, Func: backend.GELUTanh})
+	l.residual(x, l.linear(hidden, width))
+	return l.ops
+}
+
+// llamaLayer is one of Llama, for a token.
+func llamaLayer(l *layer, cache backend.DType) []backend.Op {
+	const width, heads, kvHeads = 64, 4, 2
+	x, at, angles := l.f32(1, 1, width), newTensor(l.t, l.b, backend.I32, 2, 1), l.f32(32, width/heads)
+	kvWidth := width / heads * kvHeads
+	kv := newTensor(l.t, l.b, cache, 1, 32, 2*kvWidth)
+	n := l.norm(x, true)
+	turned := func(x backend.Tensor, heads int) backend.Tensor {
+		dst := l.f32(1, 1, x.Dim(-1))
+		l.add(&backend.Rotary{Dst: dst, X: x, Angles: angles, At: at, Heads: heads})
+		return dst
+	}
+	q := turned(l.linear(n, width), heads)
+	k := turned(l.linear(n, kvWidth), kvHeads)
+	v := l.linear(n, kvWidth)
+	keys, values := kv.Slice(-1, 0, kvWidth), kv.Slice(-1, kvWidth, 2*kvWidth)
+	l.add(&backend.Store{Dst: keys, X: k, At: at})
+	l.add(&backend.Store{Dst: values, X: v, At: at})
+	y := l.f32(1, 1, width)
+	l.add(&backend.Attention{Dst: y, Q: q, K: keys, V: values, At: at, Heads: heads, Scale: 0.25})
+	x = l.residual(x, l.linear(y, width))
+	n = l.norm(x, true)
+	gate, up, hidden := l.linear(n, 128), l.linear(n, 128), l.f32(1, 1, 128)
+	l.add(&backend.GatedActivation{Dst: hidden, Gate: gate, Up: up, Func: backend.SiLU})
+	l.residual(x, l.linear(hidden, width))
+	return l.ops
+}
+
+// TestLayerDispatches counts the dispatches of a layer for one token. Norms, rotations and
+// stores are in products on GPUs, and apart on software drivers and for several tokens.
+func TestLayerDispatches(t *testing.T) {
+	shared := openTest(t, lavapipe, gpu)
+	software := openTest(t, lavapipe, nil)
+	for _, c := range []struct {
+		name string
+		b    *Backend
+		ops  func(l *layer) []backend.Op
+		want string
+	}{
+		{"gpt2", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) }, "linear_one attention linear_one linear_one linear_one"},
+		{"gpt2, cache of f16", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 0) }, "linear_one attention linear_one linear_one linear_one"},
+		{"gpt2, table", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 8) }, "linear_one attention linear_one linear_one linear_one"},
+		{"gpt2, three tokens", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 3, backend.F32, 0) },
+			"layernorm linear_rows store attention linear_rows layernorm linear_rows linear_rows"},
+		{"llama", shared, func(l *layer) []backend.Op { return llamaLayer(l, backend.F16) },
+			"linear_one linear_one linear_one attention linear_one linear_one linear_one gated_activation linear_one"},
+		{"gpt2 on a software driver", software, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) },
+			"layernorm linear_vec store attention linear_vec layernorm linear_vec linear_vec"},
+		{"llama on a software driver", software, func(l *layer) []backend.Op { return llamaLayer(l, backend.F32) },
+			"rmsnorm linear_vec rotary linear_vec rotary linear_vec store store attention linear_vec rmsnorm linear_vec linear_vec gated_activation linear_vec"},
+	} {
+		for _, w := range []backend.DType{backend.F32, backend.F16, backend.Q8_0} {
+			ops := backend.Fuse(c.b, c.ops(&layer{t: t, b: c.b, w: w}), func(backend.Tensor) bool { return false })
+			spans, err := backend.Profile(c.b, func(backend.Backend) error { return backend.Run(c.b, ops...) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			var took []string
+			for _, s := range spans {
+				took = append(took, slices.Repeat([]string{source(s.Variants[0])}, s.Dispatches)...)
+			}
+			if got := strings.Join(took, " "); got != c.want {
+				t.Errorf("%s by %v: dispatches of\n%s, expected\n%s", c.name, w, got, c.want)
+			}
+		}
+	}
+}
+
+// TestUntestedSubgroups has a device whose subgroups fail their test compute joined products as
+// simpler ops, though its limits say that it takes them.
+func TestUntestedSubgroups(t *testing.T) {
+	b := openTest(t, lavapipe, gpu)
+	b.subgroupTest.done = true // and has not passed
+	ops := backend.Fuse(b, gpt2Layer(&layer{t: t, b: b, w: backend.F32}, 1, backend.F32, 0), func(backend.Tensor) bool { return false })
+	spans, err := backend.Profile(b, func(backend.Backend) error { return backend.Run(b, ops...) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	dispatches := 0
+	for _, s := range spans {
+		dispatches += s.Dispatches
+		for _, v := range s.Variants {
+			if source(v) == "linear_one" {
+				t.Errorf("%s took %s", s.Op, v)
+			}
+		}
+	}
+	if len(spans) != 5 || dispatches != 8 {
+		t.Errorf("%d ops in %d dispatches, expected 5 and 8", len(spans), dispatches)
+	}
+}
+
+// TestShapeOne holds the rule by which a product of one row is divided to what it is for, on the
+// subgroups of all makers.
+func TestShapeOne(t *testing.T) {
+	shape := func(l Limits, in, out int, w backend.DType, norm bool) (oneShape, bool) {
+		o := linearOp{x: backend.Of(nil, backend.F32, 0, 1, in), dst: backend.Of(nil, backend.F32, 0, 1, out), w: backend.Of(nil, w, 0, out, in)}
+		if norm {
+			o.norm.Gamma = backend.Of(nil, backend.F32, 0, in)
+		}
+		return shapeOne(&l, &o)
+	}
+	usual := Limits{SubgroupArithmetic: true, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, Groups: [3]uint32{65535, 65535, 65535}}
+	for _, c := range []struct {
+		subgroup uint32
+		in, out  int
+		w        backend.DType
+		norm     bool
+		want     oneShape // lanes, subgroups, outs
+	}{
+		{32, 768, 2304, backend.F16, true, oneShape{32, 1, 4}},   // NVIDIA
+		{32, 768, 768, backend.F16, false, oneShape{32, 1, 4}},   //
+		{32, 3072, 768, backend.F16, false, oneShape{128, 4, 4}}, //
+		{32, 1600, 6400, backend.F16, true, oneShape{128, 4, 4}}, //
+		{32, 6400, 1600, backend.F16, false, oneShape{256, 8, 4}},
+		{32, 768, 50257, backend.F16, true, oneShape{64, 2, 8}},
+		{32, 768, 2304, backend.F32, true, oneShape{64, 2, 4}},
+		{32, 14336, 4096, backend.F16, false, oneShape{256, 8, 2}},
+		{64, 768, 2304, backend.F16, true, oneShape{64, 1, 4}}, // AMD
+		{64, 3072, 768, backend.F16, false, oneShape{128, 2, 4}},
+		{64, 768, 50257, backend.F16, true, oneShape{64, 1, 8}},
+		{16, 768, 2304, backend.Q8_0, true, oneShape{32, 2, 4}}, // Intel
+		{128, 768, 2304, backend.F16, true, oneShape{128, 1, 4}},
+		{8, 64, 68, backend.F16, false, oneShape{8, 1, 4}},   // lavapipe
+		{4, 32, 9000, backend.F16, false, oneShape{4, 1, 4}}, // SwiftShader: no more outputs than lanes
+	} {
+		l := usual
+		l.SubgroupSize = c.subgroup
+		if got, ok := shape(l, c.in, c.out, c.w, c.norm); !ok || got != c.want {
+			t.Errorf("%d inputs, %d outputs by %v, norm %v, subgroups of %d: %+v, %v, expected %+v", c.in, c.out, c.w, c.norm, c.subgroup, got, ok, c.want)
+		}
+	}
+	for name, c := range map[string]struct {
+		change  func(l *Limits)
+		in, out int
+	}{
+		"a software driver": {func(l *Limits) { l.Software = true }, 768, 768},
+		"no subgroups":      {func(l *Limits) { l.SubgroupArithmetic = false }, 768, 768},
+		"tiny subgroups":    {func(l *Limits) { l.SubgroupSize = 2 }, 768, 768},
+		"huge subgroups":    {func(l *Limits) { l.SubgroupSize = 512 }, 768, 768},
+		"odd inputs":        {func(*Limits) {}, 772, 768},
+		"a row too long":    {func(*Limits) {}, 1 << 16, 768},
+		"small workgroups":  {func(l *Limits) { l.Invocations = 16 }, 768, 768},
+		"too many outputs":  {func(l *Limits) { l.Groups[0] = 3 }, 768, 768},
+		"long and small":    {func(l *Limits) { l.Invocations = 32 }, 16384, 768},
+	} {
+		l := usual
+		l.SubgroupSize = 32
+		c.change(&l)
+		if got, ok := shape(l, c.in, c.out, backend.F16, false); ok {
+			t.Errorf("%s: %+v, expected none", name, got)
+		}
+	}
+}
