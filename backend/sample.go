@@ -43,7 +43,6 @@ type Sample struct {
 	Settings Tensor // [slots, SampleSettingWords] i32: see [SampleSettings]
 	Marks    Tensor // [slots, 2, ⌈n/32⌉] i32: bit i of the first row: token i is barred; of the second: it is in the window
 	Recent   Tensor // [slots, 2 + window] i32: how often was drawn; tokens of the window so far; the latest of them, token j at j mod Window
-	Scratch  Tensor // [rows, SampleScratch(n)] i32
 }
 
 // Lengths of the rows of Sample's operands.
@@ -53,12 +52,7 @@ const (
 	MaxSampleVocab     = 1 << 20
 	MaxCandidates      = 1024
 	SampleCells        = 512
-	SampleChunk        = 2048 // logits that a workgroup reads
-	sampleParts        = 8    // words of each chunk
 )
-
-// SampleScratch is how many words the op takes for a row of n logits.
-func SampleScratch(n int) int { return SampleCells + (n+SampleChunk-1)/SampleChunk*sampleParts }
 
 func (*Sample) Name() string { return "sample" }
 
@@ -70,7 +64,6 @@ func (o *Sample) Operands(yield func(string, *Tensor, Access)) {
 	yield("settings", &o.Settings, Read)
 	yield("marks", &o.Marks, Update)
 	yield("recent", &o.Recent, Update)
-	yield("scratch", &o.Scratch, Scratch)
 }
 
 func (o *Sample) Check() error {
@@ -89,7 +82,6 @@ func (o *Sample) Check() error {
 		wantDType("settings", o.Settings, I32),
 		wantDType("marks", o.Marks, I32),
 		wantDType("recent", o.Recent, I32),
-		wantDType("scratch", o.Scratch, I32),
 		wantShape("x", o.X, rows, n),
 		wantShape("dst", o.Dst, rows, SampleWords),
 		wantShape("next", o.Next, rows),
@@ -97,9 +89,8 @@ func (o *Sample) Check() error {
 		wantShape("settings", o.Settings, slots, SampleSettingWords),
 		wantShape("marks", o.Marks, slots, 2, (n+31)/32),
 		wantShape("recent", o.Recent, slots, o.Recent.Dim(-1)),
-		wantShape("scratch", o.Scratch, rows, SampleScratch(n)),
 		wantRows("dst", o.Dst), wantRows("next", o.Next), wantRows("x", o.X), wantRows("slots", o.Slots),
-		wantRows("settings", o.Settings), wantRows("marks", o.Marks), wantRows("recent", o.Recent), wantRows("scratch", o.Scratch),
+		wantRows("settings", o.Settings), wantRows("marks", o.Marks), wantRows("recent", o.Recent),
 	)
 }
 

@@ -50,7 +50,6 @@ func (s sampleShape) op() *backend.Sample {
 	return &backend.Sample{
 		Dst: i32(s.rows, backend.SampleWords), Next: i32(s.rows), X: l.Tensor(backend.F32, s.rows, s.n), Slots: i32(s.rows),
 		Settings: i32(s.slots, backend.SampleSettingWords), Marks: i32(s.slots, 2, (s.n+31)/32), Recent: i32(s.slots, 2+s.window),
-		Scratch: i32(s.rows, backend.SampleScratch(s.n)),
 	}
 }
 
