@@ -120,8 +120,11 @@ type SampleResult struct {
 	Draws  int32   // of the slot, with this one
 }
 
-// Words is the result as a row of Dst has it.
+// Words is the result as a row of Dst has it. All NaN are one.
 func (r SampleResult) Words() [SampleWords]int32 {
+	if r.Logit != r.Logit {
+		r.Logit = math.Float32frombits(0x7fc00000)
+	}
 	return [SampleWords]int32{r.ID, int32(r.Status), int32(math.Float32bits(r.Best)), int32(math.Float32bits(r.Logit)),
 		int32(uint32(r.Total)), int32(uint32(r.Total >> 32)), r.Kept, r.Draws}
 }

@@ -247,7 +247,7 @@ void remember(uint slot, Sampling s, uint id) {
 }
 
 void main() {
-	uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x, chunks = (p.n + CHUNK - 1) / CHUNK;
+	uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
 	for (uint r = gl_WorkGroupID.x; r < p.rows; r += gl_NumWorkGroups.x) {
 		uint to = p.dst + r * p.dst_stride, slot = slot_of(r);
 		if (slot >= p.slot_count) {
@@ -258,7 +258,7 @@ void main() {
 		}
 		Sampling s = sampling(slot);
 		uvec4 best = uvec4(0, 0, NOBODY, NOBODY), sums = uvec4(0);
-		for (uint i = lane; i < chunks; i += lanes) {
+		for (uint i = lane; i < chunks(); i += lanes) {
 			uint at = p.scratch + r * p.scratch_stride + PARTS + i * PART;
 			best = joined(best, uvec4(scratch[at], scratch[at + 1], scratch[at + 2], scratch[at + 3]));
 			uvec4 more = uvec4(scratch[at + 4], scratch[at + 5], scratch[at + 6], scratch[at + 7]);

@@ -15,7 +15,7 @@ layout(binding = 4) restrict readonly buffer Marks { uint marks[]; };
 shared uint cells[512];
 
 void main() {
-	uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x, chunk = gl_WorkGroupID.x;
+	uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
 	for (uint r = gl_WorkGroupID.y; r < p.rows; r += gl_NumWorkGroups.y) {
 		uint to = p.scratch + r * p.scratch_stride, slot = slot_of(r);
 		if (slot >= p.slot_count) {
@@ -26,36 +26,38 @@ void main() {
 		}
 		Sampling s = sampling(slot);
 		uvec4 best = uvec4(0, 0, NOBODY, NOBODY);
-		for (uint i = lane; i < gl_NumWorkGroups.x; i += lanes) {
+		for (uint i = lane; i < chunks(); i += lanes) {
 			uint at = to + PARTS + i * PART;
 			best = joined(best, uvec4(scratch[at], scratch[at + 1], scratch[at + 2], scratch[at + 3]));
 		}
 		best = workgroup_join(best);
 		bool second = s.top_k == 0 && s.top_p != uvec2(0); // whether the other sum is asked for
-		uvec4 sums = uvec4(0);
-		for (uint i = chunk * CHUNK + lane; i < min(p.n, (chunk + 1) * CHUNK); i += lanes) {
-			uvec2 k = keys(r, slot, s, i);
-			if (k.x == NONE || best.w != NOBODY) {
-				continue;
-			}
-			float d = distance_to(best.x, k.x);
-			uvec2 w = weight(d);
-			sums.xy = add(sums.xy, w);
-			if (s.greedy) {
-				continue;
-			}
-			if (k.x != k.y || best.x != best.y) {
-				d = distance_to(best.y, k.y);
-				if (second) {
-					w = weight(d);
+		for (uint chunk = gl_WorkGroupID.x; chunk < chunks(); chunk += gl_NumWorkGroups.x) {
+			uvec4 sums = uvec4(0);
+			for (uint i = chunk * CHUNK + lane; i < min(p.n, (chunk + 1) * CHUNK); i += lanes) {
+				uvec2 k = keys(r, slot, s, i);
+				if (k.x == NONE || best.w != NOBODY) {
+					continue;
 				}
+				float d = distance_to(best.x, k.x);
+				uvec2 w = weight(d);
+				sums.xy = add(sums.xy, w);
+				if (s.greedy) {
+					continue;
+				}
+				if (k.x != k.y || best.x != best.y) {
+					d = distance_to(best.y, k.y);
+					if (second) {
+						w = weight(d);
+					}
+				}
+				sums.zw = add(sums.zw, w);
+				atomicAdd(cells[cell(d)], 1);
 			}
-			sums.zw = add(sums.zw, w);
-			atomicAdd(cells[cell(d)], 1);
-		}
-		sums = workgroup_add(sums); // which all wait for
-		if (lane < 4) {
-			scratch[to + PARTS + chunk * PART + 4 + lane] = sums[lane];
+			sums = workgroup_add(sums); // which all wait for
+			if (lane < 4) {
+				scratch[to + PARTS + chunk * PART + 4 + lane] = sums[lane];
+			}
 		}
 		for (uint i = lane; i < CELLS; i += lanes) {
 			if (cells[i] != 0) {

@@ -66,7 +66,7 @@ func encodeSampleRows(e *encoder, op *backend.Sample, scratch backend.Tensor, ch
 		parts := bind(scratch, pass.access, &push.Scratch)
 		err := e.dispatch(
 			pipelineSpec{variant: shaders.Find(pass.shader, ""), spec: shaders.Workgroup{Lanes: e.rowLanes(min(n, sampleChunk))}}, push,
-			[3]uint32{uint32(chunks), e.groups(1, rows, 1), 1},
+			[3]uint32{e.groups(0, chunks, 1), e.groups(1, rows, 1), 1},
 			parts, x, slots, settings, marks)
 		if err != nil {
 			return err

@@ -21,6 +21,7 @@ const uint CELLS = 512, CHUNK = 2048, CANDIDATES = 1024;
 // words: the largest key without a penalty, that with the penalty, its id, the id of the
 // first logit that is NaN or +∞, and two sums of weights.
 const uint PARTS = CELLS, PART = 8;
+uint chunks() { return (p.n + CHUNK - 1) / CHUNK; }
 const uint NOBODY = 0xffffffffu; // an id that is none
 
 const uint ZERO = 0x80000000u, INFINITY = 0x7f800000u;
