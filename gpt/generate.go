@@ -93,11 +93,20 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if err := s.Room().Fits(prompt); err != nil {
 		return err
 	}
+	if s.canDraw(d) {
+		return s.generateAhead(ctx, prompt, d, yield)
+	}
 	logits, err := s.Feed(ctx, prompt...)
 	if err != nil {
 		return err
 	}
-	for slid := false; ; {
+	return s.generateFrom(ctx, logits, false, d, yield)
+}
+
+// generateFrom draws tokens on the host, the first of them from logits; slid is as in the
+// first Token.
+func (s *Session) generateFrom(ctx context.Context, logits []float32, slid bool, d *drawer, yield func(Token) bool) (err error) {
+	for {
 		token, err := d.draw(logits, s.history)
 		if token == nil || err != nil {
 			return err

@@ -191,6 +191,14 @@ type LogitError struct{ text string }
 
 func (e *LogitError) Error() string { return "sampling: " + e.text }
 
+func notFinite(id int, logit float32) *LogitError {
+	return &LogitError{fmt.Sprintf("the logit of token %d is %v, expected a finite number: the model's weights or the device are at fault", id, logit)}
+}
+
+func errAllBarred() *LogitError {
+	return &LogitError{"all logits are -Inf, expected one token at least that may be chosen"}
+}
+
 // argmax returns the index of the largest of x, the first if there are several. It
 // is an error if one is NaN or +Inf, or if all are -Inf.
 func argmax(x []float32) (int, error) {
@@ -200,12 +208,12 @@ func argmax(x []float32) (int, error) {
 			continue // nearly always, but not for NaN and +Inf
 		}
 		if v-v != 0 {
-			return 0, &LogitError{fmt.Sprintf("the logit of token %d is %v, expected a finite number: the model's weights or the device are at fault", i, v)}
+			return 0, notFinite(i, v)
 		}
 		best, largest = i, v
 	}
 	if math.IsInf(float64(largest), -1) {
-		return 0, &LogitError{"all logits are -Inf, expected one token at least that may be chosen"}
+		return 0, errAllBarred()
 	}
 	if keyOf(largest) == keyOf(0) { // others may have the same key
 		least := leastOf(keyOf(0))

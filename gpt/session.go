@@ -92,14 +92,25 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 	if err := known(ids, "the input", s.m.Vocab); err != nil {
 		return nil, err
 	}
-	var last *step
+	last, err := s.feed(ctx, ids, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := backend.GetF32(s.m.Backend, last.logits, s.logits); err != nil {
+		return nil, err
+	}
+	return s.logits, nil
+}
+
+// feed runs steps over ids, of which the last one draws a token if asked to, and returns
+// that.
+func (s *Session) feed(ctx context.Context, ids []int, draws bool) (last *step, err error) {
 	for len(ids) > 0 {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		n := min(len(ids), MaxChunk)
-		var err error
-		if last, err = s.step(ceilPow2(n)); err != nil {
+		if last, err = s.step(ceilPow2(n), draws && n == len(ids)); err != nil {
 			return nil, err
 		}
 		if err := s.read(last, ids[:n]); err != nil {
@@ -107,10 +118,7 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 		}
 		ids = ids[n:]
 	}
-	if err := backend.GetF32(s.m.Backend, last.logits, s.logits); err != nil {
-		return nil, err
-	}
-	return s.logits, nil
+	return last, nil
 }
 
 // read runs a step over ids. Where it takes more tokens than there are, the rest is
@@ -130,12 +138,12 @@ func (s *Session) read(p *step, ids []int) error {
 
 // step returns the step that reads time tokens and scores the last: only what follows it
 // is asked for.
-func (s *Session) step(time int) (*step, error) {
+func (s *Session) step(time int, draws bool) (*step, error) {
 	most := math.MaxInt
 	if slices.ContainsFunc(s.recorded, func(p *step) bool { return len(p.watch) > 0 }) {
 		most = maxWatching
 	}
-	return s.get(stepSize{chunk: time, scored: 1}, s.watch, most)
+	return s.get(stepSize{chunk: time, scored: 1, draws: draws}, s.watch, most)
 }
 
 // known reports the first of ids, those of what, that a model with vocab tokens does not have.

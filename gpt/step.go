@@ -19,6 +19,7 @@ type steps struct {
 	table  backend.Tensor // as in nn.Places
 	inputs backend.Tensor // i32, of a step: ids, sequences, positions, then the rows to score
 	edit   nn.Edit
+	draws  *draws // where steps draw tokens; nil until one does
 
 	recorded []*step // the latest used first
 	last     *step   // that ran last, or nil
@@ -26,9 +27,10 @@ type steps struct {
 
 // stepSize is how many tokens a step reads, each number a power of two or 0.
 type stepSize struct {
-	single int // the first ones, each of any sequence
-	chunk  int // the others, of one sequence, at consecutive positions
-	scored int // tokens whose scores are computed; not a power of two where a chunk's last is one of them
+	single int  // the first ones, each of any sequence
+	chunk  int  // the others, of one sequence, at consecutive positions
+	scored int  // tokens whose scores are computed; not a power of two where a chunk's last is one of them
+	draws  bool // a token is drawn for each of these
 }
 
 // tokens is how many are read.
@@ -52,6 +54,7 @@ type step struct {
 	watch  []string // names of values that are kept
 	named  map[string]backend.Tensor
 	logits backend.Tensor // [1, scored, vocab]
+	drawn  backend.Tensor // [scored, backend.SampleWords], if the step draws
 }
 
 // get returns the step of a size that watches the names, recorded at its first use.
@@ -78,6 +81,10 @@ func (s *steps) get(size stepSize, watch []string, most int) (*step, error) {
 		x = t.Pick(x, s.inputs.Slice(-1, 3*n, 3*n+size.scored)) // [1, scored, width]
 	}
 	logits := t.Keep(model.Unembed(s.m, t, x))
+	var drawn backend.Tensor
+	if size.draws {
+		drawn = t.Keep(t.Sample(logits, s.draws.Sampling, s.inputs.Slice(-1, 0, size.scored)))
+	}
 	if err := s.forget(most); err != nil {
 		return nil, err
 	}
@@ -85,7 +92,7 @@ func (s *steps) get(size stepSize, watch []string, most int) (*step, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &step{program, size, watch, program.Named(), program.Tensor(logits)}
+	p := &step{program, size, watch, program.Named(), program.Tensor(logits), program.Tensor(drawn)}
 	if err := p.complete(); err != nil {
 		p.Close()
 		return nil, err
@@ -135,6 +142,7 @@ func (s *steps) close() {
 	}
 	s.recorded, s.last = nil, nil
 	append(s.cache, s.inputs, s.table).Free()
+	s.draws.free()
 }
 
 // stepTensors are what [stepInputs] of so many tokens is for, where inputs begins with it.
