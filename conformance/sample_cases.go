@@ -148,12 +148,15 @@ func sampleCases() []Case {
 			backend.NewSampleSettings(2, 7, 0.9, 0.01, 1.05, -1, 0),
 		}},
 	}
-	for i, n := range []int{1, 2, 31, 32, 33, 257, 1024, 1025, 2047, 2049, 4099, 50257} {
-		for _, x := range settings {
-			rows := len(x.s)
-			cases = append(cases, sampleShape{rows: rows, n: n, slots: rows, window: 12, layout: Layouts[i%len(Layouts)], what: x.what, s: x.s, past: 20, barred: 0.1}.Case())
+	sizes := func(sizes ...int) {
+		for i, n := range sizes {
+			for _, x := range settings {
+				rows := len(x.s)
+				cases = append(cases, sampleShape{rows: rows, n: n, slots: rows, window: 12, layout: Layouts[i%len(Layouts)], what: x.what, s: x.s, past: 20, barred: 0.1}.Case())
+			}
 		}
 	}
+	sizes(1, 2, 31, 32, 33, 257, 1024)
 	one := func(what string, s backend.SampleSettings, n int, values ...float64) sampleShape {
 		return sampleShape{rows: 1, n: n, slots: 1, window: 4, what: what, s: []backend.SampleSettings{s}, values: values}
 	}
@@ -203,6 +206,7 @@ func sampleCases() []Case {
 		s = sampleShape{rows: 4, n: 300, slots: 4, layout: l, what: "no room for a window", s: settings[2].s, past: 3}
 		cases = append(cases, s.Case())
 	}
+	sizes(1025, 2047, 2049, 4099, 50257) // last, for they take long
 	return cases
 }
 
