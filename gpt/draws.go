@@ -18,7 +18,7 @@ const maxWindow = 1024
 // draws is what a device draws tokens with: settings and recent tokens of each slot.
 type draws struct{ nn.Sampling }
 
-// newDraws allocates it for so many slots, each of which is that of a row.
+// newDraws allocates it for so many slots. Those of a step's rows are inputs of the step.
 func newDraws(b backend.Backend, slots, vocab int) (*draws, error) {
 	d := &draws{}
 	var err error
@@ -27,7 +27,6 @@ func newDraws(b backend.Backend, slots, vocab int) (*draws, error) {
 			*t, err = backend.New(b, backend.I32, dims...)
 		}
 	}
-	alloc(&d.Slots, slots)
 	alloc(&d.Settings, slots, backend.SampleSettingWords)
 	alloc(&d.Marks, slots, 2, (vocab+31)/32)
 	alloc(&d.Recent, slots, 2+maxWindow)
@@ -42,7 +41,7 @@ func (d *draws) free() {
 	if d == nil {
 		return
 	}
-	for _, t := range []backend.Tensor{d.Slots, d.Settings, d.Marks, d.Recent} {
+	for _, t := range []backend.Tensor{d.Settings, d.Marks, d.Recent} {
 		if !t.Absent() {
 			t.Buf.Free()
 		}
@@ -86,28 +85,29 @@ func (d *draws) begin(b backend.Backend, slot int, x *drawer, history []int) err
 	return nil
 }
 
-// canDraw reports whether the device draws the tokens of a text: where it can work ahead of
-// the host, nobody looks at the values of a step, and all that is asked for of a token is
-// its id and its probability.
-func (s *Session) canDraw(d *drawer) bool {
-	b := s.m.Backend
-	if _, ok := backend.As[backend.Fetcher](b); !ok || len(s.watch) > 0 || d.LogProbs > 0 || d.Drawn > 0 || d.sampler.words.Window > maxWindow {
+// canDraw reports whether the device draws the tokens of a text in so many slots: where it can
+// work ahead of the host, and all that is asked for of a token is its id and its
+// probability. It allocates s.draws.
+func (s *steps) canDraw(d *drawer, slots int) bool {
+	b, vocab := s.m.Backend, s.m.Vocab
+	if _, ok := backend.As[backend.Fetcher](b); !ok || d.LogProbs > 0 || d.Drawn > 0 || d.sampler.words.Window > maxWindow {
 		return false
 	}
-	if s.m.Vocab > backend.MaxCandidates && d.Temperature > 0 && d.TopK == 0 && d.sampler.words.TopP == 0 && d.MinP == 0 {
+	if vocab > backend.MaxCandidates && d.Temperature > 0 && d.TopK == 0 && d.sampler.words.TopP == 0 && d.MinP == 0 {
 		return false // all tokens are candidates
 	}
 	if s.draws == nil {
-		var err error
-		if s.draws, err = newDraws(b, 1, s.m.Vocab); err != nil {
+		i32 := func(dims ...int) backend.Tensor { return backend.Of(nil, backend.I32, 0, dims...) }
+		op := &backend.Sample{
+			Dst: i32(1, backend.SampleWords), Next: i32(1), X: backend.Of(nil, backend.F32, 0, 1, vocab), Slots: i32(1),
+			Settings: i32(slots, backend.SampleSettingWords), Marks: i32(slots, 2, (vocab+31)/32), Recent: i32(slots, 2+maxWindow),
+		}
+		if op.Check() != nil || !b.Supports(op) {
 			return false
 		}
+		s.draws, _ = newDraws(b, slots, vocab) // without memory for it the host draws
 	}
-	op := &backend.Sample{
-		Dst: backend.Of(nil, backend.I32, 0, 1, backend.SampleWords), Next: backend.Of(nil, backend.I32, 0, 1),
-		X: backend.Of(nil, backend.F32, 0, 1, s.m.Vocab), Slots: s.draws.Slots, Settings: s.draws.Settings, Marks: s.draws.Marks, Recent: s.draws.Recent,
-	}
-	return op.Check() == nil && b.Supports(op)
+	return s.draws != nil
 }
 
 // drawing is a step that draws a token, and how to wait for that.
@@ -194,7 +194,7 @@ func (s *Session) readAhead() (drawing, error) {
 	if err != nil {
 		return drawing{}, err
 	}
-	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 1, 3), []int32{0, int32(s.cached)}); err != nil {
+	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 1, p.size.inputs()), []int32{0, int32(s.cached), 0}); err != nil {
 		return drawing{}, err
 	}
 	if err := p.Run(); err != nil {

@@ -93,7 +93,7 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if err := s.Room().Fits(prompt); err != nil {
 		return err
 	}
-	if s.canDraw(d) {
+	if len(s.watch) == 0 && s.canDraw(d, 1) {
 		return s.generateAhead(ctx, prompt, d, yield)
 	}
 	logits, err := s.Feed(ctx, prompt...)

@@ -59,7 +59,7 @@ func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
 	}
 	s := &Session{steps: steps{m: m, edit: o.Edit}, size: size, watch: o.Watch, logits: make([]float32, m.Vocab)}
 	var err error
-	if s.inputs, err = backend.New(m.Backend, backend.I32, 1+3*min(MaxChunk, ceilPow2(size))); err != nil {
+	if s.inputs, err = backend.New(m.Backend, backend.I32, 2+3*min(MaxChunk, ceilPow2(size))); err != nil {
 		return nil, err
 	}
 	if s.cache, err = m.NewCache(1, size, cmp.Or(o.Cache, backend.F32)); err != nil {
@@ -127,6 +127,9 @@ func (s *Session) read(p *step, ids []int) error {
 	values := stepInputs(ids, 0, s.cached, p.size.tokens())
 	if p.size.picks() {
 		values = append(values, int32(len(ids)-1))
+	}
+	if p.size.draws {
+		values = append(values, 0) // the only slot
 	}
 	if err := s.run(p, values); err != nil {
 		return err

@@ -17,7 +17,7 @@ type steps struct {
 	m      *model.Model
 	cache  model.Cache
 	table  backend.Tensor // as in nn.Places
-	inputs backend.Tensor // i32, of a step: ids, sequences, positions, then the rows to score
+	inputs backend.Tensor // i32, of a step: ids, sequences, positions, the rows to score, the slots that these are drawn for
 	edit   nn.Edit
 	draws  *draws // where steps draw tokens; nil until one does
 
@@ -39,12 +39,20 @@ func (n stepSize) tokens() int { return n.single + n.chunk }
 // picks reports whether the rows to score are an input: otherwise they are all rows.
 func (n stepSize) picks() bool { return n.scored != n.tokens() }
 
-// inputs is the number of a step's inputs.
-func (n stepSize) inputs() int {
+// slots is where in a step's inputs the slots begin that its rows are drawn for.
+func (n stepSize) slots() int {
 	if n.picks() {
 		return 3*n.tokens() + n.scored
 	}
 	return 3 * n.tokens()
+}
+
+// inputs is the number of a step's inputs.
+func (n stepSize) inputs() int {
+	if n.draws {
+		return n.slots() + n.scored
+	}
+	return n.slots()
 }
 
 // step is a recorded pass.
@@ -83,7 +91,9 @@ func (s *steps) get(size stepSize, watch []string, most int) (*step, error) {
 	logits := t.Keep(model.Unembed(s.m, t, x))
 	var drawn backend.Tensor
 	if size.draws {
-		drawn = t.Keep(t.Sample(logits, s.draws.Sampling, s.inputs.Slice(-1, 0, size.scored)))
+		draws := s.draws.Sampling
+		draws.Slots = s.inputs.Slice(-1, size.slots(), size.inputs())
+		drawn = t.Keep(t.Sample(logits, draws, s.inputs.Slice(-1, 0, size.scored)))
 	}
 	if err := s.forget(most); err != nil {
 		return nil, err
