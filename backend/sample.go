@@ -7,7 +7,7 @@ import (
 
 // Sample draws a token from each row of logits: repeat penalty, top-k, top-p, min-p and
 // temperature, in the order of llama.cpp. Whatever decides is an integer, so equal logits
-// give equal tokens on every backend. Docs/design.md tells why.
+// give equal tokens on every backend.
 //
 // What a row draws for is a slot: a sequence with its own settings, tokens that it never
 // draws, recent tokens, and count of draws. Slots[r] is the slot of row r; a row that has

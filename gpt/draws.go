@@ -4,6 +4,7 @@ package gpt
 // already reads it and draws the next one.
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -125,7 +126,8 @@ func (s *Session) fetch(p *step) (drawing, error) {
 // generateAhead is generate on a device that draws the tokens. Before the host waits for a
 // token, the step that reads it is submitted. What is read ahead counts only when the
 // text goes on: until then the session does not have it, and whatever is fed next
-// overwrites it.
+// overwrites it. Where the context is full nothing is read ahead. Once the caller watches
+// values the host draws, a step at a time.
 func (s *Session) generateAhead(ctx context.Context, prompt []int, d *drawer, yield func(Token) bool) error {
 	if err := known(prompt, "the input", s.m.Vocab); err != nil {
 		return err
@@ -139,10 +141,9 @@ func (s *Session) generateAhead(ctx context.Context, prompt []int, d *drawer, yi
 	}
 	for slid := false; ; {
 		var next drawing
+		var ahead error // of reading ahead: the token that is drawn comes first
 		if (d.Predict < 0 || d.count+1 < d.Predict) && s.cached < s.size {
-			if next, err = s.readAhead(); err != nil {
-				return err
-			}
+			next, ahead = s.readAhead()
 		}
 		var words [backend.SampleWords]int32
 		if err := now.wait(words[:]); err != nil {
@@ -163,10 +164,17 @@ func (s *Session) generateAhead(ctx context.Context, prompt []int, d *drawer, yi
 		if token.Slid = slid; !yield(*token) || d.done() {
 			return nil
 		}
-		if err := ctx.Err(); err != nil {
+		if err := cmp.Or(ctx.Err(), ahead); err != nil {
 			return err
 		}
-		if slid = next.step == nil; slid {
+		if len(s.watch) > 0 { // since this token: a step that was read ahead has no values
+			logits, slid, err := s.next(ctx, token.ID)
+			if err != nil {
+				return err
+			}
+			return s.generateFrom(ctx, logits, slid, d, yield)
+		}
+		if slid = s.cached == s.size; slid {
 			if now, err = s.feedAhead(ctx, append(s.drop(), token.ID)); err != nil {
 				return err
 			}

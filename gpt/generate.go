@@ -43,7 +43,7 @@ type Options struct {
 // Token is one token that was generated.
 type Token struct {
 	ID      int
-	LogProb float64 // natural logarithm of the probability that the model gave it, among tokens that may be drawn
+	LogProb float64 // natural logarithm of the probability that the model gave it, among tokens that may be drawn; within 10⁻⁶ where a device drew it
 	Slid    bool    // the context was full: the older half of its tokens was removed
 
 	// Top are the likeliest tokens at this position, the likeliest first: as many

@@ -25,7 +25,7 @@ const MaxChunk = 512
 
 // maxWatching bounds the bytes of recorded steps that are kept for use again, apart
 // from the one in use, where some of them watch values. Without watched values there
-// are ten steps at most, and all are kept.
+// are twenty steps at most, ten that draw and ten that do not, and all are kept.
 var maxWatching = 64 << 20
 
 // Session is one sequence of tokens that grows, and the keys and values of all
