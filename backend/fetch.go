@@ -10,6 +10,10 @@ type Fetcher interface {
 	// does. It is called at most once, and before the [MaxFetches]-th Fetch after this
 	// one; it need not be called.
 	Fetch(src Buffer, off, n int) (wait func(dst []byte) error, err error)
+
+	// Beside reports whether the device works beside the host. A software driver takes the
+	// host's processors, so that nothing is gained by giving it the host's work.
+	Beside() bool
 }
 
 // Bounds of [Fetcher].

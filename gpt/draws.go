@@ -16,6 +16,9 @@ import (
 // looks at all of them.
 const maxWindow = 1024
 
+// drawAnywhere lets devices draw that take the host's processors: for tests.
+var drawAnywhere = false
+
 // draws is what a device draws tokens with: settings and recent tokens of each slot.
 type draws struct{ nn.Sampling }
 
@@ -86,12 +89,15 @@ func (d *draws) begin(b backend.Backend, slot int, x *drawer, history []int) err
 	return nil
 }
 
-// canDraw reports whether the device draws the tokens of a text in so many slots: where it can
-// work ahead of the host, and all that is asked for of a token is its id and its
+// canDraw reports whether the device draws the tokens of a text in so many slots: where it
+// works beside the host, and all that is asked for of a token is its id and its
 // probability. It allocates s.draws.
 func (s *steps) canDraw(d *drawer, slots int) bool {
 	b, vocab := s.m.Backend, s.m.Vocab
-	if _, ok := backend.As[backend.Fetcher](b); !ok || d.LogProbs > 0 || d.Drawn > 0 || d.sampler.words.Window > maxWindow {
+	if f, ok := backend.As[backend.Fetcher](b); !ok || !f.Beside() && !drawAnywhere {
+		return false
+	}
+	if d.LogProbs > 0 || d.Drawn > 0 || d.sampler.words.Window > maxWindow {
 		return false
 	}
 	if vocab > backend.MaxCandidates && d.Temperature > 0 && d.TopK == 0 && d.sampler.words.TopP == 0 && d.MinP == 0 {

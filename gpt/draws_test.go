@@ -58,6 +58,7 @@ func vocabulary(tb testing.TB, b backend.Backend, vocab int) *model.Model {
 // TestDrawnByDevices expects the tokens of the CPU, whose host draws them, of devices. Scores
 // come to the host only for tokens that it is to draw, and after the first of a text all.
 func TestDrawnByDevices(t *testing.T) {
+	gpt.DrawAnywhere(t)
 	const vocab = 3000
 	reference := vocabulary(t, gpttest.OpenCPU(t), vocab)
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {

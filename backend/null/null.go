@@ -127,6 +127,9 @@ func (b *Backend) Fetch(src backend.Buffer, off, n int) (wait func(dst []byte) e
 	return func(dst []byte) error { copy(dst, now); return b.Fault }, nil
 }
 
+// Beside implements [backend.Fetcher]: the host need not wait for it.
+func (b *Backend) Beside() bool { return true }
+
 // Supports returns true unless Lacks or As refuses the op.
 func (b *Backend) Supports(op backend.Op) bool {
 	if b.Lacks != nil && b.Lacks(op) {

@@ -31,6 +31,9 @@ func (b *Backend) Fetch(src backend.Buffer, off, n int) (func(dst []byte) error,
 	}, nil
 }
 
+// Beside implements [backend.Fetcher].
+func (b *Backend) Beside() bool { return !b.limits.Software }
+
 func (b *Backend) fetch(src backend.Buffer, off, n int) (func(dst []byte) error, error) {
 	if err := b.ready(); err != nil {
 		return nil, err
