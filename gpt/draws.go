@@ -16,6 +16,10 @@ import (
 // looks at all of them.
 const maxWindow = 1024
 
+// mostLeft is how often the device may leave tokens to the host, less half as often as it drew
+// since, before the host draws the rest of a text: each of them costs a step.
+const mostLeft = 16
+
 // drawAnywhere lets devices draw that take the host's processors: for tests.
 var drawAnywhere = false
 
@@ -145,6 +149,7 @@ func (s *Session) generateAhead(ctx context.Context, prompt []int, d *drawer, yi
 	if err != nil {
 		return err
 	}
+	left := 0 // how often the device left a token to the host of late
 	for slid := false; ; {
 		var next drawing
 		var ahead error // of reading ahead: the token that is drawn comes first
@@ -156,14 +161,21 @@ func (s *Session) generateAhead(ctx context.Context, prompt []int, d *drawer, yi
 			return err
 		}
 		result := backend.ReadSampleResult(words[:])
-		if result.Status == backend.SampleTooMany {
-			logits, err := s.scoresAgain(ctx, now.step, next.step)
-			if err != nil {
+		forHost := result.Status == backend.SampleTooMany
+		var token *Token
+		if forHost {
+			var logits []float32
+			if logits, err = s.scoresAgain(ctx, now.step, next.step); err != nil {
 				return err
 			}
-			return s.generateFrom(ctx, logits, slid, d, yield)
+			if left += 2; left > mostLeft {
+				return s.generateFrom(ctx, logits, slid, d, yield)
+			}
+			token, err = d.draw(logits, s.history)
+		} else {
+			left = max(left-1, 0)
+			token, err = d.take(result)
 		}
-		token, err := d.take(result)
 		if token == nil || err != nil {
 			return err
 		}
@@ -180,8 +192,17 @@ func (s *Session) generateAhead(ctx context.Context, prompt []int, d *drawer, yi
 			}
 			return s.generateFrom(ctx, logits, slid, d, yield)
 		}
+		if forHost { // the device does not know of the token, and has read another one
+			if err := s.draws.begin(s.m.Backend, 0, d, append(s.history[:len(s.history):len(s.history)], token.ID)); err != nil {
+				return err
+			}
+		}
+		ids := []int{token.ID}
 		if slid = s.cached == s.size; slid {
-			if now, err = s.feedAhead(ctx, append(s.drop(), token.ID)); err != nil {
+			ids = append(s.drop(), token.ID)
+		}
+		if slid || forHost {
+			if now, err = s.feedAhead(ctx, ids); err != nil {
 				return err
 			}
 			continue

@@ -93,3 +93,42 @@ func TestDrawnByDevices(t *testing.T) {
 		}
 	})
 }
+
+// TestStopsAhead stops a text while the device is a token ahead, goes on with it, and begins
+// to watch values amid the rest.
+func TestStopsAhead(t *testing.T) {
+	gpt.DrawAnywhere(t)
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		m := gpttest.Load(t, b, "testdata/gpt2-tiny", backend.F32)
+		prompt := []int{1, 2, 3}
+		want := idsOf(generate(t, m, 0, prompt, greedy(12)))
+		s := gpttest.NewSession(t, m, 0)
+		defer s.Close()
+		var got []int
+		for token, err := range s.Generate(t.Context(), prompt, greedy(-1)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got = append(got, token.ID); len(got) == 5 {
+				break
+			}
+		}
+		if s.Len() != len(prompt)+4 {
+			t.Errorf("stopped after 5 tokens it has %d, expected the prompt and 4", s.Len())
+		}
+		for token, err := range s.Generate(t.Context(), got[4:], greedy(7)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch got = append(got, token.ID); {
+			case len(got) == 8:
+				s.Watch("hidden.*")
+			case len(got) > 8 && len(s.Watched()) == 0:
+				t.Errorf("token %d comes without the values that are watched", len(got))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("in two parts %v, at once %v", got, want)
+		}
+	})
+}
