@@ -1,8 +1,9 @@
 #version 450
 // The last dispatch of sample: see backend.Sample. A workgroup draws for a row: it collects
-// the candidates, and finds for each of them how many come before it and how much these
-// weigh, by going through all of them.
+// the candidates, from the blocks that have some, and finds for each of them how many come
+// before it and how much these weigh, by going through all of them.
 #extension GL_GOOGLE_include_directive : require
+#define LANES 128
 #include "sample.glsl"
 
 layout(binding = 0) restrict writeonly buffer Dst { uint dst[]; };
@@ -19,7 +20,7 @@ const uint DRAWN = 0, TOO_MANY = 1, NOT_FINITE = 2, ALL_BARRED = 3;
 
 // The candidates. An id has 20 bits, and the upper word of a weight 9: they share a word.
 shared uint candidate_key[1024], candidate_id[1024], candidate_low[1024];
-shared uint count, last_cells, top_cells, chosen, repeated;
+shared uint visited, count, last_cells, top_cells, chosen, repeated;
 
 const uint ID = 0xfffffu;
 
@@ -76,6 +77,7 @@ uint cells_of(uint r, Sampling s, out bool sure) {
 	barrier();
 	partial[lane].x = sum;
 	if (lane == 0) {
+		visited = 0;
 		count = 0;
 		last_cells = 0;
 		top_cells = CELLS;
@@ -115,20 +117,30 @@ uint draw(uint r, uint slot, Sampling s, uint best, uvec2 total, out uint kept) 
 	if (cells == 0) {
 		return 0;
 	}
-	for (uint i = lane; i < p.n; i += lanes) {
-		uint k = keys(r, slot, s, i).y;
-		if (k == NONE) {
-			continue;
+	// Blocks whose largest logit is a candidate: no more than there are candidates.
+	uint blocks = p.scratch + r * p.scratch_stride + blocks_at();
+	for (uint b = lane; b < (p.n + BLOCK - 1) / BLOCK; b += lanes) {
+		uint k = scratch[blocks + b];
+		if (k != 0 && cell(distance_to(best, k)) < cells) {
+			candidate_low[atomicAdd(visited, 1)] = b;
 		}
-		float d = distance_to(best, k);
-		if (cell(d) < cells) {
+	}
+	barrier();
+	for (uint j = lane; j < visited * BLOCK; j += lanes) {
+		uint i = candidate_low[j / BLOCK] * BLOCK + j % BLOCK;
+		uint k = i < p.n ? keys(r, slot, s, i).y : NONE;
+		if (k != NONE && cell(distance_to(best, k)) < cells) {
 			uint at = atomicAdd(count, 1);
 			candidate_key[at] = k;
-			put(at, i, weight(d));
+			candidate_id[at] = i;
 		}
 	}
 	barrier();
 	uint n = count;
+	for (uint i = lane; i < n; i += lanes) {
+		put(i, candidate_id[i], weight(distance_to(best, candidate_key[i])));
+	}
+	barrier();
 	bool by_p = s.top_p != uvec2(0), by_k = s.top_k > 0;
 	if (by_p && (by_k || !sure)) { // the weight of the first k, or of all candidates
 		uvec2 sum = uvec2(0);
@@ -178,7 +190,6 @@ uint draw(uint r, uint slot, Sampling s, uint best, uvec2 total, out uint kept) 
 	uvec2 all = workgroup_add(uvec4(own, 0, 0, 0)).xy;
 	uvec4 end = workgroup_last(own > 0 ? uvec4(last.xy, 1, 0) : uvec4(0));
 	kept = all.x;
-	barrier();
 	uvec2 sum = uvec2(0);
 	for (uint i = lane; i < n; i += lanes) {
 		uint k = candidate_key[i], id = id_of(i);
@@ -277,7 +288,6 @@ void main() {
 			status = kept == 0 ? TOO_MANY : DRAWN;
 		}
 		uint draws = recent[p.recent + slot * p.recent_stride];
-		barrier();
 		if (status == DRAWN) {
 			remember(slot, s, id);
 			draws++;
@@ -300,6 +310,5 @@ void main() {
 				next[p.next + r] = id;
 			}
 		}
-		barrier();
 	}
 }

@@ -3,6 +3,7 @@
 // the weights, without and with the penalty; for the row how many tokens are in each cell.
 // A workgroup takes a chunk.
 #extension GL_GOOGLE_include_directive : require
+#define LANES 256
 #include "sample.glsl"
 
 layout(binding = 0) restrict buffer Scratch { uint scratch[]; };
@@ -64,6 +65,5 @@ void main() {
 				atomicAdd(scratch[to + i], cells[i]);
 			}
 		}
-		barrier();
 	}
 }

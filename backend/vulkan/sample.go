@@ -16,11 +16,12 @@ func init() {
 	})
 }
 
-// Of sample.glsl: how many logits a workgroup of the first two dispatches takes, and words
-// of scratch of a row: for cells, and for each such chunk.
+// Of sample.glsl: how many logits a workgroup of the first two dispatches takes, the words
+// of scratch for each such chunk, and how many logits a block has, which takes one word.
 const (
 	sampleChunk = 2048
 	samplePart  = 8
+	sampleBlock = 64
 )
 
 // encodeSample takes three dispatches: the largest logits, then sums of weights and how
@@ -28,7 +29,7 @@ const (
 func encodeSample(e *encoder, op *backend.Sample) error {
 	n := op.X.Dim(-1)
 	chunks := (n + sampleChunk - 1) / sampleChunk
-	words := backend.SampleCells + chunks*samplePart
+	words := backend.SampleCells + chunks*samplePart + (n+sampleBlock-1)/sampleBlock
 	rows := min(e.maxRows(op.X), e.maxRows(op.Dst), int(e.limits().BindingRange)/(8*words))
 	return each(op.X.Dim(-2), rows, func(from, to int) error {
 		scratch, err := e.sharedScratch(backend.I32, to-from, words)
@@ -75,7 +76,8 @@ func encodeSampleRows(e *encoder, op *backend.Sample, scratch backend.Tensor, ch
 	marks, parts := bind(op.Marks, backend.Update, &push.Marks), bind(scratch, backend.Read, &push.Scratch)
 	l := e.limits()
 	// Candidates compare with one another: few lanes would go through too many (see maxRounds).
-	lanes := min(256, l.Invocations, l.WorkgroupSize[0])
+	// More take too much shared memory: 16 KiB is all that some devices have.
+	lanes := min(128, l.Invocations, l.WorkgroupSize[0])
 	return e.dispatch(
 		pipelineSpec{variant: shaders.Find("sample", ""), spec: shaders.Workgroup{Lanes: lanes}}, push,
 		[3]uint32{e.groups(0, rows, 1), 1, 1},

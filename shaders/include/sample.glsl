@@ -1,5 +1,6 @@
 // What the shaders of sample share. backend/weights.go has the same arithmetic in Go: each
-// operation here must give the same bits. Numbers of 64 bits are uvec2(low, high).
+// operation here must give the same bits. Numbers of 64 bits are uvec2(low, high). A shader
+// defines LANES, how many invocations a workgroup has at most.
 
 #include "philox.glsl"
 
@@ -19,9 +20,11 @@ const uint CELLS = 512, CHUNK = 2048, CANDIDATES = 1024;
 
 // Scratch of a row: how many tokens are in each cell, then for each chunk of logits eight
 // words: the largest key without a penalty, that with the penalty, its id, the id of the
-// first logit that is NaN or +∞, and two sums of weights.
-const uint PARTS = CELLS, PART = 8;
+// first logit that is NaN or +∞, and two sums of weights. Then for each block of logits the
+// largest key with the penalty, 0 if no token of it may be drawn.
+const uint PARTS = CELLS, PART = 8, BLOCK = 64;
 uint chunks() { return (p.n + CHUNK - 1) / CHUNK; }
+uint blocks_at() { return PARTS + chunks() * PART; }
 const uint NOBODY = 0xffffffffu; // an id that is none
 
 const uint ZERO = 0x80000000u, INFINITY = 0x7f800000u;
@@ -92,10 +95,10 @@ uvec2 add(uvec2 a, uvec2 b) {
 
 bool less(uvec2 a, uvec2 b) { return a.y < b.y || (a.y == b.y && a.x < b.x); }
 
-// Workgroups have up to 256 invocations, and a power of two. All of them must call these
-// functions, and all get the result.
+// Workgroups have a power of two of invocations. All of them must call these functions, and
+// all get the result.
 
-shared uvec4 partial[256];
+shared uvec4 partial[LANES];
 
 // joined is of two parts: see PARTS.
 uvec4 joined(uvec4 a, uvec4 b) {
