@@ -118,7 +118,7 @@ func TestCheckShape(t *testing.T) {
 	// Lengths that no other operand shares: of tables, caches and what goes into them.
 	free := map[string][]int{"argmax/x": {3}, "embedding/tokens": {2}, "embedding/positions": {2}, "store/dst": {1, 2},
 		"embedding_backward/dtokens": {2}, "embedding_backward/dpositions": {2}, "cross_entropy/x": {3},
-		"global_norm/x": {3}, "sum_squares/x": {3}, "rotary/angles": {2},
+		"global_norm/x": {3}, "sum_squares/x": {3}, "rotary/angles": {2}, "sample/recent": {3},
 		"attention with a table/table": {2}, "store with a table/table": {2, 3}, "store with a table/dst": {1}}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x

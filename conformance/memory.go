@@ -29,6 +29,7 @@ var memoryChecks = []check{
 	{"memory/fragments", fragments},
 	{"memory/returned", returned},
 	{"memory/freed while in use", freedInUse},
+	{"memory/fetched", fetched},
 	{"memory/mapped", mapped},
 	{"memory/reported", reported},
 }

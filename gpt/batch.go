@@ -61,9 +61,10 @@ type Batch struct {
 	stale   bool    // the device's table is older
 	free    []int   // rows of the table that no sequence has
 
-	live   []*Sequence // in the order in which they were admitted
-	turns  int         // how many sequences came to read
-	logits []float32   // [rows, vocab]
+	live   []*Sequence            // in the order in which they were admitted
+	turns  int                    // how many sequences came to read
+	logits []float32              // [rows, vocab]
+	drawn  []backend.SampleResult // of a step that draws; else nil
 	copies copies
 	untold []Event // of a step, after a loop of Run that was left
 	failed error   // of a device that left a sequence half written, or of a batch that is closed
@@ -86,7 +87,7 @@ func NewBatch(m *model.Model, o BatchOptions) (_ *Batch, err error) {
 			b.Close()
 		}
 	}()
-	most := stepSize{single: ceilPow2(o.Sequences + MaxChunk), chunk: MaxChunk, scored: ceilPow2(o.Sequences) + 1}
+	most := stepSize{single: ceilPow2(o.Sequences + MaxChunk), chunk: MaxChunk, scored: ceilPow2(o.Sequences) + 1, draws: true}
 	if b.inputs, err = backend.New(m.Backend, backend.I32, most.inputs()); err != nil {
 		return nil, err
 	}

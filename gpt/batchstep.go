@@ -203,6 +203,10 @@ func (b *Batch) read(p plan) error {
 		return err
 	}
 	size := p.size()
+	var err error
+	if size.draws, err = b.drawsOnDevice(p); err != nil {
+		return err
+	}
 	step, err := b.get(size, nil, maxBatchSteps)
 	if errors.Is(err, backend.ErrOutOfMemory) && len(b.recorded) > 0 { // that the others take
 		if err = b.forget(0); err == nil {
@@ -224,7 +228,11 @@ func (b *Batch) read(p plan) error {
 	for _, t := range tokens {
 		t.read++
 	}
-	b.failed = b.fetch(step, p)
+	if size.draws {
+		b.failed = b.fetchDrawn(step, p)
+	} else {
+		b.drawn, b.failed = nil, b.fetch(step, p)
+	}
 	return b.failed
 }
 
@@ -245,7 +253,7 @@ func (p *plan) inputs(size stepSize) []int32 {
 		put(values, size.index(i, len(p.single)), t.history[t.start+t.pos], t.row, t.pos)
 	}
 	if !size.picks() {
-		return values
+		return append(values, p.slots(size)...)
 	}
 	rows := make([]int32, size.scored) // those that nobody asks for repeat a row
 	for i := range rows {
@@ -253,7 +261,29 @@ func (p *plan) inputs(size stepSize) []int32 {
 			rows[i] = int32(size.index(p.scored[min(i, len(p.scored)-1)], len(p.single)))
 		}
 	}
-	return append(values, rows...)
+	return append(append(values, rows...), p.slots(size)...)
+}
+
+// slots are those that the rows to score are drawn for, if the step draws: none for rows
+// that nobody asks for.
+func (p *plan) slots(size stepSize) []int32 {
+	if !size.draws {
+		return nil
+	}
+	slots := slices.Repeat([]int32{noSlot}, size.scored)
+	all := p.all()
+	for i, at := range p.scored {
+		slots[p.row(size, i)] = int32(all[at].row)
+	}
+	return slots
+}
+
+// row is the row of a step's scores that p.scored[i] asks for.
+func (p *plan) row(size stepSize, i int) int {
+	if size.picks() {
+		return i
+	}
+	return size.index(p.scored[i], len(p.single))
 }
 
 // fetch brings the scores to the host.
@@ -315,6 +345,10 @@ func (b *Batch) draw(p plan) ([]Event, error) {
 		for _, e := range from {
 			events[e.Sequence] = e
 		}
+		if b.drawn != nil && b.drawn[i].Status != backend.SampleTooMany {
+			from[0].take(b.drawn[i])
+			continue
+		}
 		scores := b.logits[i*b.m.Vocab : (i+1)*b.m.Vocab]
 		if len(p.scored) == 1 {
 			drawAll(from, scores)
@@ -364,7 +398,14 @@ func drawAll(events []*Event, scores []float32) {
 // draw draws the token of an event.
 func (e *Event) draw(logits []float32) {
 	s := e.Sequence
+	s.slot = false
 	e.Token, e.Err = s.drawer.draw(logits, s.history)
+	e.drew()
+}
+
+// drew completes an event whose token is drawn, or is not.
+func (e *Event) drew() {
+	s := e.Sequence
 	switch {
 	case e.Err != nil:
 		e.End = Failed

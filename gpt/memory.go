@@ -238,7 +238,7 @@ func use(m *model.Model, u Use) (cache, workspace int64) {
 	}
 	for _, n := range u.Feeds {
 		for n = min(n, size); n > 0; n -= MaxChunk {
-			if _, err := session.step(ceilPow2(min(n, MaxChunk))); err != nil {
+			if _, err := session.step(ceilPow2(min(n, MaxChunk)), false); err != nil {
 				return cache, 0
 			}
 		}

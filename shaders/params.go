@@ -60,6 +60,17 @@ type RotaryPush struct {
 	Direction                                           float32
 }
 
+// SamplePush is for sample.comp, sample_count.comp and sample_max.comp.
+type SamplePush struct {
+	Dst, DstStride, Next         uint32
+	X, XStride, Rows, N          uint32
+	Slots, SlotCount             uint32
+	Settings, SettingsStride     uint32
+	Marks, MarksSlot, MarksSeen  uint32
+	Recent, RecentStride, Window uint32
+	Scratch, ScratchStride       uint32
+}
+
 // ScalePush is for scale.comp.
 type ScalePush struct {
 	Dst, X, By   View // By: a row of one factor for each row of x

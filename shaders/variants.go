@@ -107,6 +107,7 @@ var (
 	rmsNorm                = []Binding{out("dst"), in("x"), in("gamma")}
 	rmsNormColumns         = []Binding{out("dgamma"), in("x"), in("dy"), in("stats"), out("partial")}
 	rotary                 = []Binding{out("dst"), in("x"), in("angles"), in("at")}
+	samplePart             = []Binding{out("scratch"), in("x"), in("slots"), in("settings"), in("marks")}
 	scale                  = []Binding{out("dst"), in("x"), in("by")}
 	store                  = []Binding{out("dst"), in("x"), in("at"), in("table")}
 	twoOperands            = []Binding{out("dst"), in("a"), in("b")}
@@ -208,6 +209,10 @@ var Variants = append([]Variant{
 
 	row("rotary", "", rotary, RotaryPush{}),
 	row("rotary", "X4", rotary, RotaryPush{}),
+
+	row("sample", "", []Binding{out("dst"), out("next"), in("x"), in("slots"), in("settings"), out("marks"), out("recent"), in("scratch")}, SamplePush{}),
+	row("sample_count", "", samplePart, SamplePush{}), // not ops: see their files
+	row("sample_max", "", samplePart, SamplePush{}),
 
 	row("scale", "", scale, ScalePush{}),
 	row("scale", "X4", scale, ScalePush{}),

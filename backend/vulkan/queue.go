@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
@@ -234,6 +235,9 @@ func (q *queue) close() error {
 	err := q.wait(q.last)
 	if q.lost != nil {
 		for _, s := range q.inFlight {
+			// What was submitted before may still run, and use what is going to be destroyed.
+			// A device that is lost does not keep the host waiting.
+			q.dev.WaitFence(s.fence, uint64(time.Second))
 			q.fences = append(q.fences, s.fence)
 		}
 		q.inFlight, q.done = nil, q.last

@@ -71,6 +71,7 @@ type Backend struct {
 	pipes   *pipelines
 	up      uploads
 	down    staging
+	fetches fetches
 	dummy   *buffer    // is bound in place of absent tensors
 	pending *recording // the commands of the next submit; nil: none
 	window  *window    // nil: the device was opened without one
@@ -445,6 +446,7 @@ func (b *Backend) destroy() (err error) {
 		for _, s := range []*staging{&b.up.buffers[0], &b.up.buffers[1], &b.down} {
 			b.destroyMemory(s.deviceMemory)
 		}
+		b.destroyMemory(b.fetches.deviceMemory)
 		b.mem.close()
 		b.dev.Close()
 	}
