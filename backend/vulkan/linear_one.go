@@ -19,8 +19,13 @@ const manyOuts = 8192
 
 // mostNumbers is how many words a lane may have of what it reads, in registers: of the 256 that
 // a lane has on the GPUs of most makers sums and addresses take some, and with 170 or fewer several
-// subgroups fit a unit.
-const mostNumbers = 128
+// subgroups fit a unit. Where there are few, they are 64 for each of 16 lanes.
+func mostNumbers(l *Limits) uint32 {
+	if l.FewRegisters {
+		return 40
+	}
+	return 128
+}
 
 // oneNumbers returns how many steps of eight inputs a lane has for each of so many outputs, and
 // how many words of what it reads.
@@ -56,13 +61,13 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 	}
 	for {
 		steps, numbers := oneNumbers(p, lanes, outs)
-		if steps <= 1 || steps <= wanted && numbers <= mostNumbers || lanes*2 > most {
+		if steps <= 1 || steps <= wanted && numbers <= mostNumbers(l) || lanes*2 > most {
 			break
 		}
 		lanes *= 2
 	}
 	for outs > 2 { // a lane finishes an output
-		if _, numbers := oneNumbers(p, lanes, outs); numbers <= mostNumbers && outs <= lanes {
+		if _, numbers := oneNumbers(p, lanes, outs); numbers <= mostNumbers(l) && outs <= lanes {
 			break
 		}
 		outs /= 2
@@ -72,7 +77,7 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 			steps, numbers := oneNumbers(p, lanes, outs)
 			groups := (p.out + int(outs) - 1) / int(outs)
 			apart := p.joined.apart > 0 && p.joined.head/2%int(outs/2) != 0 // pairs of outputs that are rotated are of one workgroup
-			if lanes <= most && outs <= lanes && steps <= 8 && numbers <= mostNumbers && groups <= int(l.Groups[0]) && !apart {
+			if lanes <= most && outs <= lanes && steps <= 8 && numbers <= mostNumbers(l) && groups <= int(l.Groups[0]) && !apart {
 				list = append(list, linearChoice{source: "linear_one", subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
 			}
 		}
