@@ -118,7 +118,6 @@ func (b *Backend) settle(list []unchecked) error {
 
 	found, err := b.tryAll(list)
 	if err != nil {
-		clear(b.checks.chosen)
 		return fmt.Errorf("checking kernels: %w", err)
 	}
 	c := &b.checks
@@ -210,7 +209,9 @@ func (e *encoder) choose(p *product) (linearChoice, error) {
 			return linearChoice{}, err
 		}
 		if ok {
-			e.b.checks.chosen[*p] = c
+			if e.b.checks.verdicts[pipelineKey{spec.variant, spec.spec}] != nil { // not only taken as right
+				e.b.checks.chosen[*p] = c
+			}
 			return c, nil
 		}
 		wrong = append(wrong, spec.variant)

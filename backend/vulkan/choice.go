@@ -150,6 +150,9 @@ func (l *Limits) choices(p *product) (list []linearChoice) {
 	var others []linearChoice // which can, but do not suit
 	for i := range linearKernels {
 		k := &linearKernels[i]
+		if p.joined != (joined{}) && k.source != "linear_one" {
+			continue // what it falls back on are ops of their own
+		}
 		ways := slices.DeleteFunc(k.ways(l, p), func(c linearChoice) bool {
 			v, ok := c.variant(p)
 			return !ok || len(v.Bindings) > max(l.Bindings, minBindings)
