@@ -163,7 +163,10 @@ func (l *Limits) choices(p *product) (list []linearChoice) {
 			others = append(others, ways...)
 		}
 	}
-	return append(list, others...)
+	if n := len(list); n > 0 { // what all devices can goes last
+		return slices.Concat(list[:n-1], others, list[n-1:])
+	}
+	return others
 }
 
 // variant is the shader's variant for a product. ok is false if there is none.
