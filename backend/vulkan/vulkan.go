@@ -121,6 +121,7 @@ func Open(o Options) (*Backend, error) {
 func (b *Backend) open(o Options) error {
 	if o.opened != nil {
 		b.phys, b.dev, b.limits = o.opened.physical, o.opened.driver, o.opened.limits
+		b.checks.trusted = o.opened.trusted
 	} else if err := b.openDriver(o); err != nil {
 		return err
 	}
