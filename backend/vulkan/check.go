@@ -145,6 +145,18 @@ func (b *Backend) settleAll(taken map[pipelineKey]unchecked) (failed bool, err e
 	return len(b.checks.failed) > before, err
 }
 
+// alone encodes a dispatch for which there is one kernel: if that fails its check, the device is refused.
+func (e *encoder) alone(p pipelineSpec, what string, try func(t *trials), encode func() error) error {
+	ok, err := e.trusts(p, try)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return e.b.refuse(what)
+	}
+	return encode()
+}
+
 // refuse is the error of a device on which the plainest kernel for an op fails its check.
 func (b *Backend) refuse(what string) error {
 	why := "there is no kernel"
