@@ -169,24 +169,29 @@ func (b *Backend) refuse(what string) error {
 
 // describeFailed tells for Describe which kernels have failed, or "" if none has.
 func (b *Backend) describeFailed() string {
+	if len(b.checks.failed) == 0 {
+		return ""
+	}
 	var names []string
-	var first error
 	for _, v := range b.checks.failed {
-		name, _, _ := strings.Cut(v.name, " ")
+		names = append(names, v.name)
+	}
+	return fmt.Sprintf(", without %s, which computed wrongly (%v)", kernelNames(names), b.checks.failed[0].err)
+}
+
+// kernelNames joins what people call kernels, by the names of pipelines, each once.
+func kernelNames(pipelines []string) string {
+	var names []string
+	for _, name := range pipelines {
+		name, _, _ := strings.Cut(name, " ")
 		if name == selftestVariant().Name() {
 			name = "subgroup operations"
-		}
-		if first == nil {
-			first = v.err
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
-	if len(names) == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", without %s, which computed wrongly (%v)", strings.Join(names, ", "), first)
+	return strings.Join(names, ", ")
 }
 
 // describeMatrices tells for Describe that cooperative matrices multiply, once they have.

@@ -162,6 +162,12 @@ func TestMiscompiled(t *testing.T) {
 			if text := b.Describe(); changed == "" || !strings.Contains(text, ", without "+changed) || !strings.Contains(text, "which computed wrongly (with ") {
 				t.Errorf("%q was wrong, and this is %s", changed, text)
 			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if faults := lastFaults(b.phys); !strings.HasPrefix(faults, changed) {
+				t.Errorf("%q was wrong, and the list of devices names %q", changed, faults)
+			}
 			if !slices.Contains(b.taken(), c.instead) && c.instead != "attention" {
 				t.Errorf("%v were taken, expected %s", b.taken(), c.instead)
 			}
