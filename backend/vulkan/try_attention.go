@@ -66,7 +66,7 @@ func tryAttentionOf(t *trials, like *backend.Attention, h triedHeads, time, cont
 	op.K, k = rows(like.K.DType, sequences*context, groups*size, 3)
 	op.V, v = rows(like.V.DType, sequences*context, groups*size, 30)
 	op.Q = shaped(op.Q, sequences, time)
-	all, each := sequences, context // of the caches
+	all, each := sequences, context                              // of the caches
 	place := func(seq, pos int) int { return seq*context + pos } // the row of the cache
 	if !like.Table.Absent() {
 		n := sequences * context / block
