@@ -113,7 +113,7 @@ func TestCacheOnDisk(t *testing.T) {
 				if s := b.Stats(); s.Pipelines == 0 || s.CompileTime <= 0 {
 					t.Errorf("Stats() = %+v after an op has run", s)
 				}
-				path := b.pipes.path
+				path := b.pipes.file.path
 				if !strings.HasPrefix(path, os.Getenv("XDG_CACHE_HOME")) {
 					t.Fatalf("the cache is at %s, not in the user's cache directory", path)
 				}

@@ -82,9 +82,9 @@ func TestMatricesTaken(t *testing.T) {
 		if !b.matrixTest.done || b.matrixTest.passed != has || slices.Contains(b.taken(), "linear_matrix") != has {
 			t.Errorf("matrices of %v: passed is %v, %v, having taken %v", b.limits.Matrix, b.matrixTest.passed, b.matrixTest.err, b.taken())
 		}
-		before := b.pipes.stats.Pipelines
+		before := b.Stats().Pipelines
 		run(backend.F16, 9, 8)
-		if made := b.pipes.stats.Pipelines > before; has && made { // else it is one of the self-test's
+		if made := b.Stats().Pipelines > before; has && made { // else it is one of the self-test's
 			t.Errorf("matrices of %v: a pipeline was made for 9 rows of 8", b.limits.Matrix)
 		}
 	})

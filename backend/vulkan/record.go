@@ -32,6 +32,7 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 	}
 	b.testSubgroups()
 	b.testFor(ops)
+	b.startPipelines(ops)
 	p := &program{b: b, ops: backend.Freeze(ops), used: map[*buffer]struct{}{}, resources: resources{b: b}}
 	e := encoder{b: b, full: p.next}
 	err := p.next(&e)

@@ -103,6 +103,7 @@ var (
 	_ backend.Describer      = (*Backend)(nil)
 	_ backend.MemoryReporter = (*Backend)(nil)
 	_ backend.Profiler       = (*Backend)(nil)
+	_ backend.Compiler       = (*Backend)(nil)
 )
 
 // Open opens a device. If there is none, the error says what is missing and what
@@ -189,7 +190,7 @@ func (b *Backend) start(o Options) error {
 	}
 	b.queue = queue{dev: b.dev, pool: pool}
 	key := cacheKey{b.phys.VendorID, b.phys.DeviceID, b.phys.PipelineCacheUUID, shaderSet()}
-	if b.pipes, err = newPipelines(b.dev, &b.limits, cachePath(key), key); err != nil {
+	if b.pipes, err = newPipelines(b.dev, &b.limits, cacheFileOf(key)); err != nil {
 		return err
 	}
 	if b.dummy, err = b.alloc(rangeUnit); err != nil {
@@ -200,11 +201,11 @@ func (b *Backend) start(o Options) error {
 	}
 	if o.played {
 		b.takeAsTested()
-		b.pipes.path = "" // its pipelines are of no use to others
+		b.pipes.file.path = "" // its pipelines are of no use to others
 		return nil
 	}
 	err = b.prove(cmp.Or(o.timeout, proofTimeout))
-	b.pipes.proof = b.pipes.stats.Pipelines
+	b.pipes.proof = b.Stats().Pipelines
 	return err
 }
 
@@ -215,7 +216,7 @@ func (b *Backend) Name() string { return b.name }
 func (b *Backend) Limits() Limits { return b.limits }
 
 // Stats returns what has been compiled so far.
-func (b *Backend) Stats() Stats { return b.pipes.stats }
+func (b *Backend) Stats() Stats { return b.pipes.stats() }
 
 // Describe implements [backend.Describer].
 func (b *Backend) Describe() string {
