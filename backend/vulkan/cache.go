@@ -93,13 +93,13 @@ func (f *cacheFile) readNew() []byte {
 
 // write replaces the file, unless data are what was read, and removes old files.
 func (f *cacheFile) write(data []byte) {
-	if sha256.Sum256(data) == f.sum {
-		now := time.Now()
+	now := time.Now()
+	switch {
+	case len(data) > cacheMaxSize:
+	case sha256.Sum256(data) == f.sum:
 		_ = os.Chtimes(f.path, now, now) // for prune
-		return
-	}
-	if len(data) <= cacheMaxSize && writeCache(f.path, data) == nil {
-		prune(filepath.Dir(f.path), filepath.Base(f.path), time.Now())
+	case writeCache(f.path, data) == nil:
+		prune(filepath.Dir(f.path), filepath.Base(f.path), now)
 	}
 }
 
