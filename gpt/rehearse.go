@@ -11,13 +11,14 @@ import (
 	"caldera/gpt/model"
 )
 
-// rehearse makes the session, evaluator or batch of u and its programs. draws: tokens are
-// drawn on the device, if it can. cache is how many bytes its keys and values take; with
-// an error, which is that of whoever makes them in earnest, as many as were made.
-func (u Use) rehearse(m *model.Model, draws bool) (cache int64, err error) {
+// rehearse makes the session, evaluator or batch of u and its programs: those that will be
+// made for certain, or those that will be made if all goes as usual, so that tokens are drawn
+// on the device if it can. cache is how many bytes its keys and values take. An error is that
+// of whoever makes them in earnest.
+func (u Use) rehearse(m *model.Model, usual bool) (cache int64, err error) {
 	switch {
 	case u.Batch != nil:
-		return u.rehearseBatch(m, draws)
+		return u.rehearseBatch(m, usual)
 	case u.Evaluate != nil:
 		e, err := NewEvaluator(m, *u.Evaluate)
 		if err != nil {
@@ -30,7 +31,7 @@ func (u Use) rehearse(m *model.Model, draws bool) (cache int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	draws = draws && s.deviceDraws(1)
+	draws := usual && s.deviceDraws(1)
 	for _, n := range u.Feeds {
 		for n = min(n, size); n > 0; n -= MaxChunk {
 			if _, err := s.step(ceilPow2(min(n, MaxChunk)), draws && n <= MaxChunk); err != nil {
@@ -43,20 +44,21 @@ func (u Use) rehearse(m *model.Model, draws bool) (cache int64, err error) {
 
 // rehearseBatch makes the steps in which its sequences read their prompts, and the one in which all
 // of them read a token.
-func (u Use) rehearseBatch(m *model.Model, draws bool) (cache int64, err error) {
+func (u Use) rehearseBatch(m *model.Model, usual bool) (cache int64, err error) {
 	b, err := NewBatch(m, *u.Batch)
 	if err != nil {
 		return 0, err
 	}
-	draws = draws && b.deviceDraws(b.o.Sequences)
+	draws := usual && b.deviceDraws(b.o.Sequences)
 	var sizes []stepSize
 	for i, feed := range u.Feeds {
 		most := b.o.Chunk
 		if i == 0 || b.o.Sequences == 1 {
 			most = MaxChunk // nobody waits then
 		}
-		if feed > shortPrompt { // shorter ones may be read as single tokens
-			sizes = append(sizes, stepSize{chunk: ceilPow2(unpadded(min(feed, most))), scored: 1, draws: draws})
+		alone := usual && i == 0 && feed > 1
+		if feed > shortPrompt || alone { // shorter ones that are not alone may be read as single tokens
+			sizes = append(sizes, stepSize{chunk: max(ceilPow2(unpadded(min(feed, most))), leastChunk), scored: 1, draws: draws})
 		}
 	}
 	n := ceilPow2(b.o.Sequences)
