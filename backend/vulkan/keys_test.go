@@ -204,7 +204,7 @@ func TestCachePaths(t *testing.T) {
 		}
 		paths[path] = k
 	}
-	if sum := shaderSet(); sum == (cacheKey{}).shaders {
+	if shaders.Set() == (cacheKey{}).shaders {
 		t.Error("the shaders have no hash")
 	}
 }

@@ -3,7 +3,6 @@
 package vulkan
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"reflect"
@@ -288,15 +287,4 @@ func (p *pipelines) save() error {
 		p.file.write(data)
 	}
 	return err
-}
-
-// shaderSet returns the hash of all shaders. It makes cache files of different
-// versions of this program differ.
-func shaderSet() (sum [sha256.Size]byte) {
-	h := sha256.New()
-	for i := range shaders.Variants {
-		h.Write(shaders.Variants[i].SPIRV())
-	}
-	h.Sum(sum[:0])
-	return sum
 }

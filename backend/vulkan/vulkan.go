@@ -26,6 +26,7 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
+	"caldera/shaders"
 )
 
 // Options say how to open a device. The zero value opens the best one.
@@ -189,7 +190,7 @@ func (b *Backend) start(o Options) error {
 		return err
 	}
 	b.queue = queue{dev: b.dev, pool: pool}
-	key := cacheKey{b.phys.VendorID, b.phys.DeviceID, b.phys.PipelineCacheUUID, shaderSet()}
+	key := cacheKey{b.phys.VendorID, b.phys.DeviceID, b.phys.PipelineCacheUUID, shaders.Set()}
 	if b.pipes, err = newPipelines(b.dev, &b.limits, cacheFileOf(key)); err != nil {
 		return err
 	}
