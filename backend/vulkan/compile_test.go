@@ -283,8 +283,7 @@ func TestCacheIsShared(t *testing.T) {
 // TestCompileAhead: what Compile starts for ops on buffers of another backend is what
 // the ops need when they are recorded, which compiles nothing more.
 func TestCompileAhead(t *testing.T) {
-	for _, clamp := range []func(*Limits){nil, small} {
-		b := openTest(t, lavapipe, clamp)
+	for _, b := range []*Backend{openTest(t, lavapipe, nil), openTest(t, lavapipe, small), played{name: "interpreted", lanes: 32}.open(t, nil)} {
 		ops := func(on backend.Backend) []backend.Op {
 			tensor := func(d backend.DType, dims ...int) backend.Tensor {
 				x, err := backend.New(on, d, dims...)
