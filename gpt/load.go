@@ -18,9 +18,7 @@ type LoadOptions struct {
 
 	// For is what the model is loaded for. Where the backend tells how much
 	// memory is free, and that has no room for all of it, nothing is loaded and
-	// the error is a [MemoryError]. A backend that compiles begins with that while
-	// weights are copied. Nil: only the weights must fit, and what is made of the model
-	// is compiled when it is made.
+	// the error is a [MemoryError]. Nil: only the weights must fit.
 	For *Use
 }
 
@@ -41,7 +39,7 @@ func LoadCheckpoint(ctx context.Context, b backend.Backend, c *checkpoint.Checkp
 		if err := o.fits(b, p); err != nil {
 			return err
 		}
-		if o.For != nil {
+		if o.For != nil && o.For.Compile {
 			paper, _ := p.Paper(o.DType)
 			o.For.compile(b, paper)
 		}

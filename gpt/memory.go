@@ -25,6 +25,10 @@ type Use struct {
 	Evaluate *EvaluatorOptions // an Evaluator of these, in place of a Session: Context, Cache and Feeds are not used
 	Batch    *BatchOptions     // a Batch of these, in place of a Session: Context and Cache are not used, Feeds are of prompts, the first of the one that is read first
 	Beside   int64             // bytes that the caller is going to take for other things
+
+	// Compile: all of this is going to run, and soon. A device that compiles then begins
+	// with it while the weights are copied. Else it compiles what is needed when it is.
+	Compile bool
 }
 
 // Demand is the memory that a model takes on a backend, in bytes. Ranges that a

@@ -102,6 +102,7 @@ func TestCompiledAhead(t *testing.T) {
 		{"batch that draws", gpt.Use{Batch: &gpt.BatchOptions{Sequences: 4}, Feeds: []int{40}}, true, batch},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			c.use.Compile = true
 			b := &compiles{Backend: &null.Backend{}, beside: c.beside}
 			m, err := gpt.Random(t.Context(), b, config, gpt.LoadOptions{DType: backend.F16, For: &c.use}, 1)
 			if err != nil {
@@ -121,13 +122,13 @@ func TestCompiledAhead(t *testing.T) {
 	}
 }
 
-// TestNothingCompiledAhead: not for a model that does not fit, nor where nobody says what it is for.
+// TestNothingCompiledAhead: not for a model that does not fit, nor where nobody asks for it.
 func TestNothingCompiledAhead(t *testing.T) {
 	config := model.Config{Family: "gpt2", Layers: 1, Heads: 1, Width: 64, Inner: 64, Context: 64, Vocab: 500, Epsilon: 1e-5}
-	for _, o := range []gpt.LoadOptions{{}, {For: &gpt.Use{Feeds: []int{1}, Beside: 1 << 40}}} {
+	for _, o := range []gpt.LoadOptions{{}, {For: &gpt.Use{Feeds: []int{1}}}, {For: &gpt.Use{Feeds: []int{1}, Beside: 1 << 40, Compile: true}}} {
 		b := &compiles{Backend: &null.Backend{Limit: 1 << 30}}
 		m, err := gpt.Random(t.Context(), b, config, o, 1)
-		if (err != nil) != (o.For != nil) || len(b.ahead) > 0 {
+		if (err != nil) != (o.For != nil && o.For.Compile) || len(b.ahead) > 0 {
 			t.Errorf("%+v: %d ops are compiled (%v)", o.For, len(b.ahead), err)
 		}
 		if err == nil {

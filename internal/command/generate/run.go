@@ -108,7 +108,7 @@ func (o *one) use(ctx context.Context, c model.Config, t *tokenizer.Tokenizer) (
 	if o.ids, err = o.Prompt.IDs(ctx, o.text, c, t, gpt.Room{Size: contextOf(o.flags, c), Model: c.Context}); err != nil {
 		return nil, err
 	}
-	use := &gpt.Use{Context: o.CtxSize, Cache: o.cache(), Feeds: []int{len(o.ids)}}
+	use := &gpt.Use{Context: o.CtxSize, Cache: o.cache(), Feeds: []int{len(o.ids)}, Compile: true}
 	if o.Predict != 1 {
 		use.Feeds = append(use.Feeds, 1)
 	}
