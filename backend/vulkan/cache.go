@@ -7,11 +7,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"caldera/internal/atomicfile"
 )
 
 // Compiled pipelines are cached on disk. There is one file for each device,
@@ -38,10 +41,11 @@ const (
 	vkCacheHeader = 32        // bytes of VkPipelineCacheHeaderVersionOne
 
 	cacheSuffix = ".pipelines"
-	cacheTemp   = ".new-" // begins the name of a file that is being written
+	cacheTemp   = ".tmp" // ends the name of a file that is being written: see package atomicfile
 )
 
-// Bounds of the files in the cache directory.
+// Bounds of the files of one kind in the cache directory: of compiled pipelines, and of what was
+// found about devices (verdicts.go).
 const (
 	cacheFiles   = 16
 	cacheTotal   = 512 << 20           // bytes
@@ -93,13 +97,12 @@ func (f *cacheFile) readNew() []byte {
 
 // write replaces the file, unless data are what was read, and removes old files.
 func (f *cacheFile) write(data []byte) {
-	now := time.Now()
 	switch {
 	case len(data) > cacheMaxSize:
 	case sha256.Sum256(data) == f.sum:
-		_ = os.Chtimes(f.path, now, now) // for prune
+		markUsed(f.path)
 	case writeCache(f.path, data) == nil:
-		prune(filepath.Dir(f.path), filepath.Base(f.path), now)
+		prune(f.path, time.Now())
 	}
 }
 
@@ -131,40 +134,28 @@ func (k cacheKey) matches(data []byte) bool {
 		bytes.Equal(data[16:32], k.uuid[:])
 }
 
-// writeCache writes data to a new file and renames it to path.
+// writeCache replaces the file at path.
 func writeCache(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	sum := sha256.Sum256(data)
 	header := append([]byte(cacheMagic), binary.LittleEndian.AppendUint64(nil, uint64(len(data)))...)
-	temp, err := os.CreateTemp(filepath.Dir(path), cacheTemp+"*")
-	if err != nil {
+	return atomicfile.Write(path, func(w io.Writer) error {
+		_, err := w.Write(append(header, sum[:]...))
+		if err == nil {
+			_, err = w.Write(data)
+		}
 		return err
-	}
-	_, err = temp.Write(append(header, sum[:]...))
-	if err == nil {
-		_, err = temp.Write(data)
-	}
-	if err == nil {
-		err = temp.Sync()
-	}
-	if e := temp.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		os.Remove(temp.Name())
-	}
-	return err
+	})
 }
 
-// prune removes cache files of dir: those that were not used for cacheAge, and those
-// that were used longest ago where there are more than cacheFiles, or than cacheTotal
-// bytes. It keeps the file with the name keep, and all that is no cache file.
-func prune(dir, keep string, now time.Time) {
+// prune removes files beside the one at path, of the same ending: those that were not used
+// for cacheAge, and those that were used longest ago where there are more than cacheFiles,
+// or than cacheTotal bytes, together with that file, which stays. Files that were never completed go too.
+func prune(path string, now time.Time) {
+	dir, keep := filepath.Split(path)
+	_, ending, _ := strings.Cut(keep, ".")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return
@@ -176,14 +167,16 @@ func prune(dir, keep string, now time.Time) {
 		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		switch name := info.Name(); {
-		case strings.HasPrefix(name, cacheTemp):
+		name := info.Name()
+		_, end, _ := strings.Cut(name, ".")
+		switch {
+		case strings.HasSuffix(name, cacheTemp):
 			if now.Sub(info.ModTime()) > cacheTempAge {
 				os.Remove(filepath.Join(dir, name))
 			}
 		case name == keep:
 			count, total = count+1, total+info.Size()
-		case strings.HasSuffix(name, cacheSuffix):
+		case end == ending:
 			files = append(files, info)
 		}
 	}
@@ -194,4 +187,10 @@ func prune(dir, keep string, now time.Time) {
 			os.Remove(filepath.Join(dir, info.Name()))
 		}
 	}
+}
+
+// markUsed says that a file was used now, for prune.
+func markUsed(path string) {
+	now := time.Now()
+	_ = os.Chtimes(path, now, now)
 }

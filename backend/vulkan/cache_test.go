@@ -130,14 +130,15 @@ func TestCachePruned(t *testing.T) {
 				touch(fmt.Sprintf("%02d%s", i, cacheSuffix), time.Duration(i)*c.step+time.Minute, c.bytes)
 			}
 			touch("notes.txt", 10*cacheAge, 10)
-			touch(cacheTemp+"1", cacheTempAge/2, 10) // another process may be writing it
-			touch(cacheTemp+"2", 2*cacheTempAge, 10)
+			touch("of.checks.json", 10*cacheAge, 10)      // pruned with its like
+			touch("mine.1"+cacheTemp, cacheTempAge/2, 10) // another process may be writing it
+			touch("mine.2"+cacheTemp, 2*cacheTempAge, 10)
 			if err := os.Mkdir(filepath.Join(dir, "folder"+cacheSuffix), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			f := cacheFile{path: filepath.Join(dir, "mine"+cacheSuffix), key: testKey()}
 			f.write(cacheData(testKey(), 10))
-			want := []string{cacheTemp + "1", "folder" + cacheSuffix, "mine" + cacheSuffix, "notes.txt"}
+			want := []string{"mine.1" + cacheTemp, "of.checks.json", "folder" + cacheSuffix, "mine" + cacheSuffix, "notes.txt"}
 			for i := range c.left {
 				want = append(want, fmt.Sprintf("%02d%s", i, cacheSuffix))
 			}
