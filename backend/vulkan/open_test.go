@@ -95,27 +95,29 @@ func openTest(tb testing.TB, driver string, clamp func(*Limits)) *Backend {
 func staged(l *Limits) { l.Unified = false }
 
 // testDevices are the devices that the tests run on: two drivers, and simulated ones.
-// Of the conformance suite one goes through the groups that may show what others
-// do not; nil is all of them. TestLeftOut says why that is enough.
-var testDevices = []struct {
-	name, driver string
-	clamp        func(*Limits)
-	groups       []string
-}{
-	{"lavapipe", lavapipe, nil, nil},
-	{"swiftshader", swiftshader, nil, nil},
-	{"lavapipe-staged", lavapipe, staged, []string{"memory", "program", "copy", "model", "lifetime"}},
-	{"lavapipe-small", lavapipe, small, nil},
+var testDevices = []conforming{
+	{"lavapipe", lavapipe, nil, false, nil},
+	{"swiftshader", swiftshader, nil, false, nil},
+	{"lavapipe-staged", lavapipe, staged, false, []string{"memory", "program", "copy", "model", "lifetime"}},
+	{"lavapipe-small", lavapipe, small, true, nil},
 }
 
-// conform runs the conformance suite on a device.
-func conform(t *testing.T, driver string, clamp func(*Limits), groups []string) {
-	open := func(tb testing.TB) backend.Backend { return openTest(tb, driver, clamp) }
-	if groups == nil {
-		conformance.Test(t, open)
-	} else {
-		conformance.TestGroups(t, open, groups...)
+// conforming is a device that goes through the conformance suite. Of one that differs little from others, short leaves
+// out three of four cases, which are for TestLong. Groups are those that may show what other devices do not; nil is all
+// of them. TestLeftOut says why that is enough.
+type conforming struct {
+	name, driver string
+	clamp        func(*Limits)
+	short        bool
+	groups       []string
+}
+
+func (c conforming) conform(t *testing.T) {
+	test := conformance.TestGroups
+	if c.short {
+		test = conformance.TestShort
 	}
+	test(t, func(tb testing.TB) backend.Backend { return openTest(tb, c.driver, c.clamp) }, c.groups...)
 }
 
 // small simulates a device with the lowest limits.

@@ -7,7 +7,6 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
-	"caldera/conformance"
 )
 
 // fewGroups simulates a device that takes few workgroups along each axis, so that
@@ -29,18 +28,13 @@ var simulated = []struct {
 	{"played-texel", func(l *Limits) { staged(l); fewGroups(l) }},
 }
 
-// conformSimulated runs the conformance suite on them, in its short form, which found the same
-// faults in an eighth of the time.
-func conformSimulated(t *testing.T) {
-	for _, p := range simulated {
-		t.Run(p.name, func(t *testing.T) {
-			conformance.TestShort(t, func(tb testing.TB) backend.Backend {
-				b, err := openWithHooks(tb, lavapipe, func(l *Limits) { p.clamp(l); l.Coherent = false }, &vk.Hooks{Incoherent: true})
-				if err != nil {
-					tb.Fatal(err)
-				}
-				return b
-			})
-		})
+// openSimulated opens one of them.
+func openSimulated(clamp func(*Limits)) func(testing.TB) backend.Backend {
+	return func(tb testing.TB) backend.Backend {
+		b, err := openWithHooks(tb, lavapipe, func(l *Limits) { clamp(l); l.Coherent = false }, &vk.Hooks{Incoherent: true})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return b
 	}
 }
