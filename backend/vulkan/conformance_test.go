@@ -19,9 +19,6 @@ func TestConformance(t *testing.T) {
 	for _, p := range testDevices {
 		t.Run(p.name, p.conform)
 	}
-	for _, p := range simulated { // last: by then most of their shaders are in the cache
-		t.Run(p.name, func(t *testing.T) { conformance.TestShort(t, openSimulated(p.clamp)) })
-	}
 }
 
 // TestLong takes simulated devices through all of the suite, and tries random cases on the drivers as they are, and on
@@ -29,13 +26,10 @@ func TestConformance(t *testing.T) {
 func TestLong(t *testing.T) {
 	if os.Getenv("CALDERA_LONG") != "" {
 		for _, p := range slices.Concat(testDevices, families) {
-			if p.short {
-				p.short = false
+			if p.part != whole || p.groups != nil {
+				p.part, p.groups = whole, nil
 				t.Run(p.name+"-whole", p.conform)
 			}
-		}
-		for _, p := range simulated {
-			t.Run(p.name+"-whole", func(t *testing.T) { conformance.Test(t, openSimulated(p.clamp)) })
 		}
 	}
 	for _, p := range testDevices {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
 	"caldera/conformance"
 	"caldera/internal/commandtest"
 )
@@ -96,28 +97,54 @@ func staged(l *Limits) { l.Unified = false }
 
 // testDevices are the devices that the tests run on: two drivers, and simulated ones.
 var testDevices = []conforming{
-	{"lavapipe", lavapipe, nil, false, nil},
-	{"swiftshader", swiftshader, nil, false, nil},
-	{"lavapipe-staged", lavapipe, staged, false, []string{"memory", "program", "copy", "model", "lifetime"}},
-	{"lavapipe-small", lavapipe, small, true, nil},
+	{name: "lavapipe", driver: lavapipe},
+	{name: "swiftshader", driver: swiftshader},
+	{name: "lavapipe-staged", driver: lavapipe, clamp: staged, groups: []string{"memory", "program", "copy", "model", "lifetime"}},
+	{name: "lavapipe-small", driver: lavapipe, clamp: small, part: later},
 }
 
-// conforming is a device that goes through the conformance suite. Of one that differs little from others, short leaves
-// out three of four cases, which are for TestLong. Groups are those that may show what other devices do not; nil is all
-// of them. TestLeftOut says why that is enough.
+// conforming is a device that goes through the conformance suite, or through the groups that may show what other devices
+// do not; no groups are all of them. TestLeftOut says why that is enough.
 type conforming struct {
 	name, driver string
 	clamp        func(*Limits)
-	short        bool
+	incoherent   bool // its memory
+	part         share
 	groups       []string
 }
 
+// share is which cases a device takes. Simulated devices that differ little from others take a quarter: the kernels of GPUs
+// go through the whole suite on the four of them together. In TestLong each device takes all.
+type share int
+
+const (
+	whole share = iota
+	first
+	second
+	third
+	fourth
+	later // none but in TestLong
+)
+
 func (c conforming) conform(t *testing.T) {
-	test := conformance.TestGroups
-	if c.short {
-		test = conformance.TestShort
+	open := func(tb testing.TB) backend.Backend {
+		if !c.incoherent {
+			return openTest(tb, c.driver, c.clamp)
+		}
+		b, err := openWithHooks(tb, c.driver, func(l *Limits) { c.clamp(l); l.Coherent = false }, &vk.Hooks{Incoherent: true})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return b
 	}
-	test(t, func(tb testing.TB) backend.Backend { return openTest(tb, c.driver, c.clamp) }, c.groups...)
+	switch c.part {
+	case whole:
+		conformance.TestGroups(t, open, c.groups...)
+	case later:
+		t.Skip("it is for TestLong")
+	default:
+		conformance.TestPart(t, open, int(c.part-first), int(later-first), c.groups...)
+	}
 }
 
 // small simulates a device with the lowest limits.
