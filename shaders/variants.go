@@ -9,11 +9,13 @@
 package shaders
 
 import (
+	"crypto/sha256"
 	"embed"
 	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 //go:generate go run gen.go
@@ -45,6 +47,16 @@ func (v *Variant) SPIRV() []byte {
 	return code
 }
 
+// Set returns a hash that differs for sets of shaders whose code differs: that of the list
+// of all, in which are their own.
+func Set() [sha256.Size]byte {
+	list, err := compiled.ReadFile("spv/MANIFEST")
+	if err != nil {
+		panic("shaders: " + err.Error() + " (run go generate ./shaders)")
+	}
+	return sha256.Sum256(list)
+}
+
 // PushSize returns the number of bytes of push constants.
 func (v *Variant) PushSize() int {
 	if v.Push == nil {
@@ -70,13 +82,26 @@ func texel(name string) Binding { return Binding{Name: name, Texel: true, ReadOn
 // Find returns the variant of a shader with the given macros, which are separated by
 // spaces. It panics if the table has none.
 func Find(source, defines string) *Variant {
-	for i := range Variants {
-		if v := &Variants[i]; v.Source == source && strings.Join(v.Defines, " ") == defines {
-			return v
-		}
+	if v, ok := Lookup(source, defines); ok {
+		return v
 	}
 	panic(fmt.Sprintf("shaders: no variant of %s with %q", source, defines))
 }
+
+// Lookup is Find for variants that there may not be.
+func Lookup(source, defines string) (v *Variant, ok bool) {
+	v, ok = byMacros()[[2]string{source, defines}]
+	return v, ok
+}
+
+// byMacros are the variants by source and macros.
+var byMacros = sync.OnceValue(func() map[[2]string]*Variant {
+	all := map[[2]string]*Variant{}
+	for i := range Variants {
+		all[[2]string{Variants[i].Source, strings.Join(Variants[i].Defines, " ")}] = &Variants[i]
+	}
+	return all
+})
 
 // Bindings that variants share.
 var (
