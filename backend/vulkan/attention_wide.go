@@ -1,0 +1,218 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"math/bits"
+	"strings"
+
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+// On a GPU with subgroups attention of one query a run is attention_one.comp, and of several
+// attention_tile.comp. attention.comp remains for what these do not take: probabilities that are
+// to be kept, vectors that do not lie in 16 bytes, operands that are not bound as a whole, software drivers.
+
+const (
+	splitFrom = 512 // a context that is longer is split in parts: then one workgroup a group would be busy too long
+	partKeys  = 256 // of a part at least
+	mostParts = 64
+)
+
+// wideAttention is what the dispatches of a part of an op are told.
+type wideAttention struct {
+	extras, table bool
+	push          shaders.AttentionWidePush
+}
+
+// takesWide reports whether attention_one.comp or attention_tile.comp can read the operands of a part of op.
+func takesWide(e *encoder, part, op *backend.Attention) bool {
+	l := e.limits()
+	if l.Software || !e.shuffles() || part.Q.Dim(3) != op.Q.Dim(3) || !part.Probs.Absent() || !e.fits(part.K) || !e.fits(part.V) {
+		return false
+	}
+	for _, t := range []backend.Tensor{part.Dst, part.Q, part.K, part.V} {
+		n := wideElements(t.DType)
+		if _, base := e.operand(t, backend.Read); int(base)%n != 0 || t.Stride(1)%n != 0 && t.Dim(1) > 1 || t.Stride(2)%n != 0 && t.Dim(2) > 1 {
+			return false
+		}
+	}
+	if op.HeadSize()%wideElements(op.K.DType) != 0 {
+		return false
+	}
+	if op.Q.Dim(2) == 1 {
+		_, _, ok := shapeOneQuery(l, op)
+		return ok
+	}
+	_, ok := shapeTile(l, part)
+	return ok
+}
+
+// wideElements is how many elements 16 bytes are.
+func wideElements(d backend.DType) int { return 16 / d.BlockBytes() }
+
+// encodeWide encodes a part of op that takesWide, which begins at a query.
+func encodeWide(e *encoder, part, op *backend.Attention, firstTime int) error {
+	sequences, context := part.Cache()
+	w := wideAttention{
+		extras: part.Window > 0 || part.SoftCap > 0 || !part.Sinks.Absent(), table: !part.Table.Absent(),
+		push: shaders.AttentionWidePush{
+			QRun: uint32(part.Q.Stride(1)), QTime: uint32(part.Q.Stride(2)), DstRun: uint32(part.Dst.Stride(1)), DstTime: uint32(part.Dst.Stride(2)),
+			KSeq: uint32(part.K.Stride(1)), KRow: uint32(part.K.Stride(2)), VSeq: uint32(part.V.Stride(1)), VRow: uint32(part.V.Stride(2)),
+			FirstTime: uint32(firstTime), Time: uint32(part.Q.Dim(2)), Context: uint32(context),
+			SharedBy: uint32(part.Heads / part.Groups()), Scale: part.Scale, Window: attentionWindow(part.Window, context), SoftCap: part.SoftCap,
+			Sequences: uint32(sequences), TableStride: uint32(part.Table.Stride(-2)),
+			Blocks: uint32(part.K.Dim(1)), BlockBits: uint32(bits.TrailingZeros(uint(part.K.Dim(2)))),
+		},
+	}
+	if op.Q.Dim(2) == 1 {
+		return w.one(e, part)
+	}
+	return w.tile(e, part)
+}
+
+// shapeOneQuery returns how attention_one.comp divides its work. shares is how many workgroups take the
+// heads of a group. ok is false if vectors are too long for the lanes of a subgroup.
+func shapeOneQuery(l *Limits, op *backend.Attention) (s shaders.AttentionOneSpec, shares int, ok bool) {
+	size, shared, subgroup := op.HeadSize(), op.Heads/op.Groups(), int(l.SubgroupSize)
+	pieces, fours, most := size/wideElements(op.K.DType), wideElements(op.K.DType)/4, 16 // pieces of 16 bytes; vectors of four of each, and that a lane has
+	if l.FewRegisters {
+		most = 4
+	}
+	cluster := 1
+	for cluster < min(pieces, 8, subgroup) {
+		cluster *= 2
+	}
+	items := func() int { return (pieces + cluster - 1) / cluster }
+	for (items() > 4 || items()*fours > min(most, 8)) && cluster < subgroup {
+		cluster *= 2
+	}
+	heads := min(shared, 4, most/(items()*fours))
+	if items() > 4 || heads == 0 {
+		return s, 0, false
+	}
+	shares = (shared + heads - 1) / heads
+	heads = (shared + shares - 1) / shares
+	lanes, limit := 8*subgroup, min(256, int(l.Invocations), int(l.WorkgroupSize[0]))
+	for lanes > limit || lanes/subgroup*heads*size > 3072 { // which the sums have in shared memory
+		lanes /= 2
+	}
+	s.Lanes, s.Size, s.Heads, s.Cluster = uint32(lanes), uint32(size), uint32(heads), uint32(cluster)
+	s.Keys, s.Subgroups = uint32(min(4, 6/items())), uint32(lanes/subgroup)
+	return s, shares, lanes >= subgroup
+}
+
+// manyRows is from how many queries of all heads on a lane takes two: then workgroups are still
+// enough to fill a GPU.
+const manyRows = 32768
+
+// shapeTile returns how attention_tile.comp divides its work. ok is false if vectors are too long for
+// it or for the lanes of a subgroup.
+func shapeTile(l *Limits, part *backend.Attention) (s shaders.AttentionTileSpec, ok bool) {
+	size, shared := part.HeadSize(), part.Heads/part.Groups()
+	s.Size, s.Cluster, s.Lanes, s.Heads, s.Rows, s.Tile, s.Block = uint32(size), 4, 128, 1, 1, 32, 16
+	switch { // a tile must fit in shared memory, and queries and sums of a lane in registers
+	case size > 128:
+		s.Cluster, s.Tile, s.Block = 8, 8, 8
+	case size > 64:
+		s.Cluster, s.Tile = 8, 16
+	case l.FewRegisters && size > 16:
+		s.Cluster = 8
+	}
+	for shared%int(2*s.Heads) == 0 && s.Heads < 4 {
+		s.Heads *= 2
+	}
+	if queries := part.Q.Dim(1) * part.Q.Dim(2) * part.Heads; size <= 128 && !l.FewRegisters && queries >= manyRows {
+		s.Rows = 2
+	}
+	return s, size <= 256 && s.Cluster <= l.SubgroupSize && s.Lanes%l.SubgroupSize == 0 && s.Lanes <= min(l.Invocations, l.WorkgroupSize[0])
+}
+
+// one encodes the dispatch for one query a run, and where keys are split another one that joins the parts.
+// How many parts there are depends on the context, not on the position, which nobody knows yet: a part
+// that a query does not reach is over at once. It does not depend on other runs, so that what a token
+// gets does not either.
+func (w *wideAttention) one(e *encoder, part *backend.Attention) error {
+	l := e.limits()
+	spec, shares, _ := shapeOneQuery(l, part)
+	spec.Extras, spec.Table = w.extras, w.table
+	span := int(w.push.Window)
+	parts := min(mostParts, (span+partKeys-1)/partKeys, int(l.Groups[0]))
+	if spec.Split = span > splitFrom && parts > 1; !spec.Split {
+		parts = 1
+	}
+	w.push.PartKeys = uint32((span + parts - 1) / parts)
+	p := pipelineSpec{variant: wideVariant("attention_one", part), spec: spec, work: attentionWork(part, 1)}
+	groups := [3]uint32{uint32(parts), uint32(part.Groups() * shares), uint32(part.Q.Dim(1))}
+	if !spec.Split {
+		return w.dispatch(e, p, part, part.Dst, groups)
+	}
+	one := backend.Of(nil, backend.F32, 0, 1, part.Heads, parts, part.HeadSize()+4) // what is left of a run
+	return each(part.Q.Dim(1), max(1, (int(min(l.BindingRange, 1<<62))-int(l.BindingAlign))/one.Size()), func(r, end int) error {
+		of := *part
+		of.Q, of.Dst, of.At = part.Q.Slice(1, r, end), part.Dst.Slice(1, r, end), part.At.Slice(3, r, end)
+		left, err := e.sharedScratch(backend.F32, end-r, one.Dim(1), one.Dim(2), one.Dim(3))
+		if err != nil {
+			return err
+		}
+		groups[2] = uint32(end - r)
+		if err := w.dispatch(e, p, &of, left, groups); err != nil {
+			return err
+		}
+		return w.join(e, &of, left)
+	})
+}
+
+// join encodes the dispatch that joins what is left of parts.
+func (w *wideAttention) join(e *encoder, of *backend.Attention, left backend.Tensor) error {
+	l := e.limits()
+	x, xBase := e.operand(left, backend.Read)
+	dst, base := e.operand(of.Dst, backend.Write)
+	at, seq := e.operand(of.At, backend.Read)
+	return e.dispatch(pipelineSpec{
+		variant: shaders.Find("attention_join", "SUBGROUP"),
+		spec: shaders.AttentionJoinSpec{
+			Lanes: max(64, l.SubgroupSize), Size: uint32(of.HeadSize()), Parts: uint32(left.Dim(2)), Subgroup: l.SubgroupSize,
+		},
+	}, shaders.AttentionJoinPush{
+		Dst: base, DstRun: w.push.DstRun, X: xBase, Seq: seq, Pos: seq + uint32(of.At.Stride(-2)),
+		Sequences: w.push.Sequences, Context: w.push.Context, Window: w.push.Window, PartKeys: w.push.PartKeys,
+	}, [3]uint32{1, uint32(of.Heads), uint32(of.Q.Dim(1))}, dst, x, at)
+}
+
+// tile encodes the dispatch for runs of several queries.
+func (w *wideAttention) tile(e *encoder, part *backend.Attention) error {
+	spec, _ := shapeTile(e.limits(), part)
+	spec.Extras, spec.Table = w.extras, w.table
+	time, runs, queries := part.Q.Dim(2), part.Q.Dim(1), int(spec.Lanes/spec.Cluster*spec.Rows/spec.Heads)
+	p := pipelineSpec{variant: wideVariant("attention_tile", part), spec: spec, work: attentionWork(part, time)}
+	return w.dispatch(e, p, part, part.Dst, [3]uint32{uint32((time + queries - 1) / queries), uint32(part.Heads / int(spec.Heads)), uint32(runs)})
+}
+
+// wideVariant is the variant of a shader for keys and values of an op.
+func wideVariant(source string, part *backend.Attention) *shaders.Variant {
+	return shaders.Find(source, strings.Join(append(storage("", part.K.DType), "SUBGROUP"), " "))
+}
+
+// dispatch encodes a dispatch of attention_one.comp or attention_tile.comp.
+func (w *wideAttention) dispatch(e *encoder, p pipelineSpec, part *backend.Attention, dst backend.Tensor, groups [3]uint32) error {
+	push := w.push
+	to, base := e.operand(dst, backend.Write)
+	push.Dst = base
+	q, base := e.operand(part.Q, backend.Read)
+	push.Q = base
+	k, base := e.operand(part.K, backend.Read)
+	push.K = base
+	v, base := e.operand(part.V, backend.Read)
+	push.V = base
+	at, base := e.operand(part.At, backend.Read)
+	push.Seq, push.Pos = base, base+uint32(part.At.Stride(-2))
+	table, base := e.operand(part.Table, backend.Read)
+	push.Table = base
+	sinks, base := e.operand(part.Sinks, backend.Read)
+	if push.Sinks = base; part.Sinks.Absent() {
+		push.Sinks = shaders.Absent
+	}
+	return e.dispatch(p, push, groups, to, q, k, v, at, table, sinks)
+}
