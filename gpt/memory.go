@@ -228,7 +228,7 @@ func use(m *model.Model, u Use) (cache, workspace int64) {
 	}
 	size := min(cmp.Or(u.Context, m.Context), m.Context)
 	// What cannot be made needs nothing: whoever makes it is told why.
-	if _, err := dry.NewCache(1, size, cmp.Or(u.Cache, backend.F32)); err != nil {
+	if _, err := dry.NewCache(1, size, dry.CacheDType(u.Cache)); err != nil {
 		return 0, 0
 	}
 	cache = counts.Allocated() // and then again

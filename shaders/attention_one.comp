@@ -27,7 +27,7 @@ layout(constant_id = 7) const uint SUBGROUPS = 1; // of a workgroup, at most 8
 layout(constant_id = 8) const bool SPLIT = false;
 #include "attention_wide.glsl"
 
-const uint ITEMS = (SIZE / WIDE + CLUSTER - 1) / CLUSTER; // of 16 bytes, of a lane: ITEMS·KEYS at most 8, ITEMS·HEADS·FOURS at most 16
+const uint ITEMS = (SIZE / WIDE + CLUSTER - 1) / CLUSTER; // of 16 bytes, of a lane: ITEMS·KEYS at most 8, ITEMS·HEADS·FOURS at most 8
 const uint SUBGROUP_SIZE = gl_WorkGroupSize.x / SUBGROUPS;
 const uint CLUSTERS = gl_WorkGroupSize.x / CLUSTER;
 const bool WHOLE = SIZE / WIDE % CLUSTER == 0;
@@ -59,7 +59,7 @@ void main() {
 		end = min(end, begin + p.part_keys);
 	}
 
-	vec4 query[16], acc[16];
+	vec4 query[8], acc[8];
 	float largest[4], total[4];
 	[[unroll]] for (uint h = 0; h < HEADS; h++) {
 		uint of = min(head + h, last_head);
@@ -99,6 +99,7 @@ void main() {
 				values[n * ITEMS + i] = v[rows[n].y + item(i)];
 			}
 		}
+		// There is no branch from here to the last use of values, behind which compilers would put reading them.
 		float scores[16];
 		[[unroll]] for (uint n = 0; n < KEYS; n++) {
 			vec4 products[4];
@@ -118,22 +119,24 @@ void main() {
 				scores[n * HEADS + h] = (products[h].x + products[h].y) + (products[h].z + products[h].w);
 			}
 		}
-		[[unroll]] for (uint apart = 1; apart < CLUSTER; apart *= 2) {
+		[[unroll]] for (uint bit = 0; bit < 7; bit++) { // loops of literals, which compilers unroll
 			[[unroll]] for (uint s = 0; s < KEYS * HEADS; s++) {
-				scores[s] += subgroupShuffleXor(scores[s], apart);
+				if (1u << bit < CLUSTER) {
+					scores[s] += subgroupShuffleXor(scores[s], 1u << bit);
+				}
 			}
 		}
 		[[unroll]] for (uint h = 0; h < HEADS; h++) {
 			float before = largest[h];
 			[[unroll]] for (uint n = 0; n < KEYS; n++) {
-				float x = lost[n] ? nan() : score(scores[n * HEADS + h]);
+				float x = mix(score(scores[n * HEADS + h]), nan(), lost[n]);
 				scores[n * HEADS + h] = x;
-				largest[h] = seen[n] ? max(largest[h], x) : largest[h];
+				largest[h] = mix(largest[h], max(largest[h], x), seen[n]);
 			}
 			float scaled = exp_(before - largest[h]);
 			total[h] *= scaled;
 			[[unroll]] for (uint n = 0; n < KEYS; n++) {
-				float weight = seen[n] ? exp_(scores[n * HEADS + h] - largest[h]) : 0.0;
+				float weight = mix(0.0, exp_(scores[n * HEADS + h] - largest[h]), seen[n]);
 				scores[n * HEADS + h] = weight;
 				total[h] += weight;
 			}
@@ -161,11 +164,15 @@ void main() {
 		[[unroll]] for (uint i = 0; i < ITEMS * FOURS; i++) {
 			acc[h * ITEMS * FOURS + i] *= scaled;
 		}
-		[[unroll]] for (uint apart = CLUSTER; apart < SUBGROUP_SIZE; apart *= 2) {
-			total[h] += subgroupShuffleXor(total[h], apart);
-			[[unroll]] for (uint i = h * ITEMS * FOURS; i < (h + 1) * ITEMS * FOURS; i++) {
-				acc[i] += vec4(subgroupShuffleXor(acc[i].x, apart), subgroupShuffleXor(acc[i].y, apart),
-					subgroupShuffleXor(acc[i].z, apart), subgroupShuffleXor(acc[i].w, apart));
+		[[unroll]] for (uint bit = 0; bit < 7; bit++) {
+			const uint apart = 1u << bit;
+			if (apart >= CLUSTER && apart < SUBGROUP_SIZE) {
+				total[h] += subgroupShuffleXor(total[h], apart);
+				[[unroll]] for (uint i = 0; i < ITEMS * FOURS; i++) {
+					vec4 x = acc[h * ITEMS * FOURS + i];
+					acc[h * ITEMS * FOURS + i] = x + vec4(subgroupShuffleXor(x.x, apart), subgroupShuffleXor(x.y, apart),
+						subgroupShuffleXor(x.z, apart), subgroupShuffleXor(x.w, apart));
+				}
 			}
 		}
 		if (lane % SUBGROUP_SIZE / CLUSTER == h % (SUBGROUP_SIZE / CLUSTER)) {

@@ -18,7 +18,7 @@ layout(constant_id = 1) const uint SIZE = 64;      // of a head: a multiple of W
 layout(constant_id = 2) const bool EXTRAS = false; // whether there is a window, a soft-cap or sinks
 layout(constant_id = 3) const bool TABLE = false;
 layout(constant_id = 4) const uint HEADS = 1;      // of a workgroup: a power of two, which divides those of a group
-layout(constant_id = 5) const uint CLUSTER = 4;    // a power of two, at most a subgroup
+layout(constant_id = 5) const uint CLUSTER = 4;    // a power of two, at most 16 and a subgroup
 layout(constant_id = 6) const uint ROWS = 2;       // of a cluster, at most 2
 layout(constant_id = 7) const uint TILE = 32;      // a multiple of BLOCK
 layout(constant_id = 8) const uint BLOCK = 16;     // a multiple of CLUSTER, at most 16
@@ -155,12 +155,14 @@ void main() {
 			// Lanes exchange halves: a lane with the bit of apart keeps the upper one.
 			uint first = tile + block + of * OWN; // the key of its first score
 			[[unroll]] for (uint r = 0; r < ROWS; r++) {
-				[[unroll]] for (uint apart = CLUSTER / 2; apart > 0; apart /= 2) {
+				[[unroll]] for (uint bit = 0; bit < 4; bit++) { // loops of literals, which compilers unroll
+					uint apart = CLUSTER >> bit + 1, n = apart * OWN;
 					bool upper = (of & apart) != 0;
-					uint n = apart * OWN;
-					[[unroll]] for (uint i = 0; i < n; i++) {
-						float low = s[r * BLOCK + i], high = s[r * BLOCK + n + i];
-						s[r * BLOCK + i] = mix(low, high, upper) + subgroupShuffleXor(mix(high, low, upper), apart);
+					[[unroll]] for (uint i = 0; i < 8; i++) {
+						if (i < n) {
+							float low = s[r * BLOCK + i], high = s[r * BLOCK + n + i];
+							s[r * BLOCK + i] = mix(low, high, upper) + subgroupShuffleXor(mix(high, low, upper), apart);
+						}
 					}
 				}
 				float before = largest[r];
@@ -169,8 +171,10 @@ void main() {
 					s[r * BLOCK + i] = x;
 					largest[r] = mix(largest[r], max(largest[r], x), first + i < end[r] && (!EXTRAS || first + i >= begin[r]));
 				}
-				[[unroll]] for (uint apart = 1; apart < CLUSTER; apart *= 2) {
-					largest[r] = max(largest[r], subgroupShuffleXor(largest[r], apart));
+				[[unroll]] for (uint bit = 0; bit < 4; bit++) {
+					if (1u << bit < CLUSTER) {
+						largest[r] = max(largest[r], subgroupShuffleXor(largest[r], 1u << bit));
+					}
 				}
 				float scaled = exp_(before - largest[r]);
 				total[r] *= scaled;
@@ -180,13 +184,15 @@ void main() {
 					s[r * BLOCK + i] = weight;
 					total[r] += weight;
 				}
-				[[unroll]] for (uint apart = 1; apart < CLUSTER; apart *= 2) {
+				[[unroll]] for (uint bit = 0; bit < 4; bit++) {
+					uint apart = 1u << bit, n = apart * OWN;
 					bool upper = (of & apart) != 0;
-					uint n = apart * OWN;
-					[[unroll]] for (uint i = 0; i < n; i++) {
-						float mine = s[r * BLOCK + i], other = subgroupShuffleXor(mine, apart);
-						s[r * BLOCK + i] = mix(mine, other, upper);
-						s[r * BLOCK + n + i] = mix(other, mine, upper);
+					[[unroll]] for (uint i = 0; i < 8; i++) {
+						if (i < n && apart < CLUSTER) {
+							float mine = s[r * BLOCK + i], other = subgroupShuffleXor(mine, apart);
+							s[r * BLOCK + i] = mix(mine, other, upper);
+							s[r * BLOCK + n + i] = mix(other, mine, upper);
+						}
 					}
 				}
 				[[unroll]] for (uint i = 0; i < ITEMS; i++) {
@@ -212,8 +218,10 @@ void main() {
 	}
 
 	[[unroll]] for (uint r = 0; r < ROWS; r++) {
-		[[unroll]] for (uint apart = 1; apart < CLUSTER; apart *= 2) {
-			total[r] += subgroupShuffleXor(total[r], apart);
+		[[unroll]] for (uint bit = 0; bit < 4; bit++) {
+			if (1u << bit < CLUSTER) {
+				total[r] += subgroupShuffleXor(total[r], 1u << bit);
+			}
 		}
 		uint row = r * SLOTS + lane / CLUSTER, t = t0 + row / HEADS, head = head0 + row % HEADS;
 		float factor = total[r] > 0 ? 1 / total[r] : nan(); // NaN too where no score is above −∞

@@ -76,16 +76,16 @@ func encodeWide(e *encoder, part, op *backend.Attention, firstTime int) error {
 // heads of a group. ok is false if vectors are too long for the lanes of a subgroup.
 func shapeOneQuery(l *Limits, op *backend.Attention) (s shaders.AttentionOneSpec, shares int, ok bool) {
 	size, shared, subgroup := op.HeadSize(), op.Heads/op.Groups(), int(l.SubgroupSize)
-	pieces, fours, most := size/wideElements(op.K.DType), wideElements(op.K.DType)/4, 16 // pieces of 16 bytes; vectors of four of each, and that a lane has
+	pieces, fours, most := size/wideElements(op.K.DType), wideElements(op.K.DType)/4, 8 // pieces of 16 bytes; vectors of four of each, and that a lane has
 	if l.FewRegisters {
 		most = 4
 	}
 	cluster := 1
-	for cluster < min(pieces, 8, subgroup) {
+	for cluster < min(pieces, 16, subgroup) {
 		cluster *= 2
 	}
 	items := func() int { return (pieces + cluster - 1) / cluster }
-	for (items() > 4 || items()*fours > min(most, 8)) && cluster < subgroup {
+	for (items() > 4 || items()*fours > most) && cluster < subgroup {
 		cluster *= 2
 	}
 	heads := min(shared, 4, most/(items()*fours))
