@@ -15,9 +15,10 @@ import (
 // to be kept, vectors that do not lie in 16 bytes, operands that are not bound as a whole, software drivers.
 
 const (
-	splitFrom = 512 // a context that is longer is split in parts: then one workgroup a group would be busy too long
-	partKeys  = 256 // of a part at least
-	mostParts = 64
+	splitFrom  = 512 // keys; more are split: one workgroup would take longer for them than another dispatch does
+	partKeys   = 128 // of a part: a multiple
+	mostParts  = 64  // which attention_join.comp takes
+	fillGroups = 128 // workgroups that fill most GPUs
 )
 
 // wideAttention is what the dispatches of a part of an op are told.
@@ -78,7 +79,7 @@ func shapeOneQuery(l *Limits, op *backend.Attention) (s shaders.AttentionOneSpec
 	size, shared, subgroup := op.HeadSize(), op.Heads/op.Groups(), int(l.SubgroupSize)
 	pieces, fours, most := size/wideElements(op.K.DType), wideElements(op.K.DType)/4, 8 // pieces of 16 bytes; vectors of four of each, and that a lane has
 	if l.FewRegisters {
-		most = 4
+		most = 2
 	}
 	cluster := 1
 	for cluster < min(pieces, 16, subgroup) {
@@ -108,7 +109,7 @@ func shapeOneQuery(l *Limits, op *backend.Attention) (s shaders.AttentionOneSpec
 const manyRows = 32768
 
 // shapeTile returns how attention_tile.comp divides its work. ok is false if vectors are too long for
-// it or for the lanes of a subgroup.
+// it or for the lanes of a subgroup, or if registers are few: Intel's driver would spill 44 to 190 of them.
 func shapeTile(l *Limits, part *backend.Attention) (s shaders.AttentionTileSpec, ok bool) {
 	size, shared := part.HeadSize(), part.Heads/part.Groups()
 	s.Size, s.Cluster, s.Lanes, s.Heads, s.Rows, s.Tile, s.Block = uint32(size), 4, 128, 1, 1, 32, 16
@@ -117,16 +118,29 @@ func shapeTile(l *Limits, part *backend.Attention) (s shaders.AttentionTileSpec,
 		s.Cluster, s.Tile, s.Block = 8, 8, 8
 	case size > 64:
 		s.Cluster, s.Tile = 8, 16
-	case l.FewRegisters && size > 16:
-		s.Cluster = 8
 	}
 	for shared%int(2*s.Heads) == 0 && s.Heads < 4 {
 		s.Heads *= 2
 	}
-	if queries := part.Q.Dim(1) * part.Q.Dim(2) * part.Heads; size <= 128 && !l.FewRegisters && queries >= manyRows {
+	if queries := part.Q.Dim(1) * part.Q.Dim(2) * part.Heads; size <= 128 && queries >= manyRows {
 		s.Rows = 2
 	}
-	return s, size <= 256 && s.Cluster <= l.SubgroupSize && s.Lanes%l.SubgroupSize == 0 && s.Lanes <= min(l.Invocations, l.WorkgroupSize[0])
+	return s, !l.FewRegisters && size <= 256 && s.Cluster <= l.SubgroupSize && s.Lanes%l.SubgroupSize == 0 && s.Lanes <= min(l.Invocations, l.WorkgroupSize[0])
+}
+
+// splitKeys returns in how many parts so many keys are split, and how many keys each has, where
+// groups workgroups serve all keys together.
+func splitKeys(l *Limits, keys, groups int) (parts, each int) {
+	most := min(mostParts, int(l.Groups[0]))
+	if keys <= splitFrom || most < 2 {
+		return 1, keys
+	}
+	wanted := min(most, (fillGroups+groups-1)/groups)
+	each = max(keys/wanted/partKeys, 1) * partKeys
+	if (keys+each-1)/each > most {
+		each = (keys + most - 1) / most
+	}
+	return (keys + each - 1) / each, each
 }
 
 // one encodes the dispatch for one query a run, and where keys are split another one that joins the parts.
@@ -137,12 +151,8 @@ func (w *wideAttention) one(e *encoder, part *backend.Attention) error {
 	l := e.limits()
 	spec, shares, _ := shapeOneQuery(l, part)
 	spec.Extras, spec.Table = w.extras, w.table
-	span := int(w.push.Window)
-	parts := min(mostParts, (span+partKeys-1)/partKeys, int(l.Groups[0]))
-	if spec.Split = span > splitFrom && parts > 1; !spec.Split {
-		parts = 1
-	}
-	w.push.PartKeys = uint32((span + parts - 1) / parts)
+	parts, keys := splitKeys(l, int(w.push.Window), part.Groups()*shares)
+	spec.Split, w.push.PartKeys = parts > 1, uint32(keys)
 	p := pipelineSpec{variant: wideVariant("attention_one", part), spec: spec, work: attentionWork(part, 1)}
 	groups := [3]uint32{uint32(parts), uint32(part.Groups() * shares), uint32(part.Q.Dim(1))}
 	if !spec.Split {

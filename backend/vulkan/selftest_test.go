@@ -15,6 +15,8 @@ func TestSubgroups(t *testing.T) {
 		switch err := b.subgroupTest.err; {
 		case advertised && err != nil:
 			t.Errorf("self-test: %v", err)
+		case b.subgroupTest.shuffles != (advertised && b.limits.SubgroupShuffle):
+			t.Errorf("of shuffles: passed is %v, advertised is %v", b.subgroupTest.shuffles, b.limits.SubgroupShuffle)
 		case !advertised && (err == nil || b.subgroupTest.passed):
 			t.Error("the self-test passed on a device without subgroup arithmetic")
 		}
@@ -32,28 +34,34 @@ func TestSubgroupsLie(t *testing.T) {
 
 func TestCheckSubgroups(t *testing.T) {
 	const subgroup, size = 4, 8
-	right := func() []byte {
-		var p []byte
-		for i := range uint32(2 * size) {
-			i %= size
-			sum := uint32(0)
-			for j := i / subgroup * subgroup; j < (i/subgroup+1)*subgroup; j++ {
-				sum += j*j + 1
+	for _, word := range []selftestWord{checkSum, checkShuffled} {
+		right := func() []byte {
+			var p []byte
+			for i := range uint32(2 * size) {
+				i %= size
+				first := i / subgroup * subgroup
+				for _, v := range []uint32{subgroup, i / subgroup, i % subgroup, word(i, first, first+subgroup)} {
+					p = binary.LittleEndian.AppendUint32(p, v)
+				}
 			}
-			for _, v := range []uint32{subgroup, i / subgroup, i % subgroup, sum} {
-				p = binary.LittleEndian.AppendUint32(p, v)
+			return p
+		}
+		if err := checkSubgroups(right(), subgroup, size, word); err != nil {
+			t.Fatal(err)
+		}
+		for at := range len(right()) / 4 {
+			wrong := right()
+			wrong[4*at]++
+			if checkSubgroups(wrong, subgroup, size, word) == nil {
+				t.Errorf("a wrong word %d goes unnoticed", at)
 			}
 		}
-		return p
 	}
-	if err := checkSubgroups(right(), subgroup, size, checkSum); err != nil {
-		t.Fatal(err)
+	// Of lanes 4 to 7 number 5 reads 4 and 7, which are apart by 1 and 2, and then 6.
+	if got, want := checkSum(5, 4, 8), uint32(17+26+37+50); got != want {
+		t.Errorf("the sum is %d, expected %d", got, want)
 	}
-	for at := range len(right()) / 4 {
-		wrong := right()
-		wrong[4*at]++
-		if checkSubgroups(wrong, subgroup, size, checkSum) == nil {
-			t.Errorf("a wrong word %d goes unnoticed", at)
-		}
+	if got, want := checkShuffled(5, 4, 8), uint32((17*3+50)*3+37); got != want {
+		t.Errorf("what lane 5 reads is %d, expected %d", got, want)
 	}
 }
