@@ -21,16 +21,57 @@ const (
 	fillGroups = 128 // workgroups that fill most GPUs
 )
 
-// wideAttention is what the dispatches of a part of an op are told.
+// wideAttention is what the dispatches of a part of an op are told beside its operands.
 type wideAttention struct {
-	extras, table bool
-	push          shaders.AttentionWidePush
+	extras      bool // whether there is a window, a soft-cap or sinks
+	firstTime   int  // where the part begins in its run
+	parts, keys int  // of one query: in how many parts keys are split, and how many each has
 }
 
-// takesWide reports whether attention_one.comp or attention_tile.comp can read the operands of a part of op.
-func takesWide(e *encoder, part, op *backend.Attention) bool {
+// encodeWide encodes a part of an op, which begins at a query, by attention_one.comp or
+// attention_tile.comp. ok is false if these do not take it, or are wrong on this device.
+func encodeWide(e *encoder, part, op *backend.Attention, firstTime int) (ok bool, err error) {
 	l := e.limits()
-	if l.Software || !e.shuffles() || part.Q.Dim(3) != op.Q.Dim(3) || !part.Probs.Absent() || !e.fits(part.K) || !e.fits(part.V) {
+	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || part.Q.Dim(3) != op.Q.Dim(3) || !liesWide(e, part) {
+		return false, nil
+	}
+	w := wideAttention{extras: part.Window > 0 || part.SoftCap > 0 || !part.Sinks.Absent(), firstTime: firstTime}
+	if op.Q.Dim(2) > 1 {
+		spec, ok := shapeTile(l, part)
+		if !ok {
+			return false, nil
+		}
+		w.spec(&spec.AttentionWideSpec, part)
+		ok, err := e.trusts(tilePipeline(part, spec), func(t *trials) { tryTile(t, part, w, spec) })
+		if err != nil || !ok {
+			return false, err
+		}
+		return true, w.tile(e, part, spec)
+	}
+	spec, shares, ok := shapeOneQuery(l, part)
+	if !ok {
+		return false, nil
+	}
+	w.spec(&spec.AttentionWideSpec, part)
+	_, context := part.Cache()
+	w.parts, w.keys = splitKeys(l, int(attentionWindow(part.Window, context)), part.Groups()*shares)
+	spec.Split = w.parts > 1
+	pipelines := []pipelineSpec{onePipeline(part, spec)}
+	if spec.Split {
+		pipelines = append(pipelines, w.joinPipeline(l, part))
+	}
+	for _, p := range pipelines {
+		ok, err := e.trusts(p, func(t *trials) { tryOneQuery(t, part, w, spec) })
+		if err != nil || !ok {
+			return false, err
+		}
+	}
+	return true, w.one(e, part, spec, shares)
+}
+
+// liesWide reports whether operands are such as the shaders read them.
+func liesWide(e *encoder, part *backend.Attention) bool {
+	if !part.Probs.Absent() || !e.fits(part.K) || !e.fits(part.V) || part.HeadSize()%wideElements(part.K.DType) != 0 {
 		return false
 	}
 	for _, t := range []backend.Tensor{part.Dst, part.Q, part.K, part.V} {
@@ -39,38 +80,15 @@ func takesWide(e *encoder, part, op *backend.Attention) bool {
 			return false
 		}
 	}
-	if op.HeadSize()%wideElements(op.K.DType) != 0 {
-		return false
-	}
-	if op.Q.Dim(2) == 1 {
-		_, _, ok := shapeOneQuery(l, op)
-		return ok
-	}
-	_, ok := shapeTile(l, part)
-	return ok
+	return true
 }
 
 // wideElements is how many elements 16 bytes are.
 func wideElements(d backend.DType) int { return 16 / d.BlockBytes() }
 
-// encodeWide encodes a part of op that takesWide, which begins at a query.
-func encodeWide(e *encoder, part, op *backend.Attention, firstTime int) error {
-	sequences, context := part.Cache()
-	w := wideAttention{
-		extras: part.Window > 0 || part.SoftCap > 0 || !part.Sinks.Absent(), table: !part.Table.Absent(),
-		push: shaders.AttentionWidePush{
-			QRun: uint32(part.Q.Stride(1)), QTime: uint32(part.Q.Stride(2)), DstRun: uint32(part.Dst.Stride(1)), DstTime: uint32(part.Dst.Stride(2)),
-			KSeq: uint32(part.K.Stride(1)), KRow: uint32(part.K.Stride(2)), VSeq: uint32(part.V.Stride(1)), VRow: uint32(part.V.Stride(2)),
-			FirstTime: uint32(firstTime), Time: uint32(part.Q.Dim(2)), Context: uint32(context),
-			SharedBy: uint32(part.Heads / part.Groups()), Scale: part.Scale, Window: attentionWindow(part.Window, context), SoftCap: part.SoftCap,
-			Sequences: uint32(sequences), TableStride: uint32(part.Table.Stride(-2)),
-			Blocks: uint32(part.K.Dim(1)), BlockBits: uint32(bits.TrailingZeros(uint(part.K.Dim(2)))),
-		},
-	}
-	if op.Q.Dim(2) == 1 {
-		return w.one(e, part)
-	}
-	return w.tile(e, part)
+// spec fills in what follows from a part of an op.
+func (w *wideAttention) spec(s *shaders.AttentionWideSpec, part *backend.Attention) {
+	s.Extras, s.Table = w.extras, !part.Table.Absent()
 }
 
 // shapeOneQuery returns how attention_one.comp divides its work. shares is how many workgroups take the
@@ -143,22 +161,29 @@ func splitKeys(l *Limits, keys, groups int) (parts, each int) {
 	return (keys + each - 1) / each, each
 }
 
+// onePipeline is that of attention_one.comp.
+func onePipeline(part *backend.Attention, spec shaders.AttentionOneSpec) pipelineSpec {
+	return pipelineSpec{variant: wideVariant("attention_one", part), spec: spec, work: attentionWork(part, 1)}
+}
+
+// joinPipeline is that of attention_join.comp.
+func (w *wideAttention) joinPipeline(l *Limits, part *backend.Attention) pipelineSpec {
+	return pipelineSpec{variant: shaders.Find("attention_join", "SUBGROUP"), spec: shaders.AttentionJoinSpec{
+		Lanes: max(64, l.SubgroupSize), Size: uint32(part.HeadSize()), Parts: uint32(w.parts), Subgroup: l.SubgroupSize,
+	}}
+}
+
 // one encodes the dispatch for one query a run, and where keys are split another one that joins the parts.
 // How many parts there are depends on the context, not on the position, which nobody knows yet: a part
 // that a query does not reach is over at once. It does not depend on other runs, so that what a token
 // gets does not either.
-func (w *wideAttention) one(e *encoder, part *backend.Attention) error {
-	l := e.limits()
-	spec, shares, _ := shapeOneQuery(l, part)
-	spec.Extras, spec.Table = w.extras, w.table
-	parts, keys := splitKeys(l, int(w.push.Window), part.Groups()*shares)
-	spec.Split, w.push.PartKeys = parts > 1, uint32(keys)
-	p := pipelineSpec{variant: wideVariant("attention_one", part), spec: spec, work: attentionWork(part, 1)}
-	groups := [3]uint32{uint32(parts), uint32(part.Groups() * shares), uint32(part.Q.Dim(1))}
+func (w *wideAttention) one(e *encoder, part *backend.Attention, spec shaders.AttentionOneSpec, shares int) error {
+	groups := [3]uint32{uint32(w.parts), uint32(part.Groups() * shares), uint32(part.Q.Dim(1))}
 	if !spec.Split {
-		return w.dispatch(e, p, part, part.Dst, groups)
+		return w.dispatch(e, onePipeline(part, spec), part, part.Dst, groups)
 	}
-	one := backend.Of(nil, backend.F32, 0, 1, part.Heads, parts, part.HeadSize()+4) // what is left of a run
+	l := e.limits()
+	one := backend.Of(nil, backend.F32, 0, 1, part.Heads, w.parts, part.HeadSize()+4) // what is left of a run
 	return each(part.Q.Dim(1), max(1, (int(min(l.BindingRange, 1<<62))-int(l.BindingAlign))/one.Size()), func(r, end int) error {
 		of := *part
 		of.Q, of.Dst, of.At = part.Q.Slice(1, r, end), part.Dst.Slice(1, r, end), part.At.Slice(3, r, end)
@@ -167,7 +192,7 @@ func (w *wideAttention) one(e *encoder, part *backend.Attention) error {
 			return err
 		}
 		groups[2] = uint32(end - r)
-		if err := w.dispatch(e, p, &of, left, groups); err != nil {
+		if err := w.dispatch(e, onePipeline(&of, spec), &of, left, groups); err != nil {
 			return err
 		}
 		return w.join(e, &of, left)
@@ -176,28 +201,31 @@ func (w *wideAttention) one(e *encoder, part *backend.Attention) error {
 
 // join encodes the dispatch that joins what is left of parts.
 func (w *wideAttention) join(e *encoder, of *backend.Attention, left backend.Tensor) error {
-	l := e.limits()
 	x, xBase := e.operand(left, backend.Read)
 	dst, base := e.operand(of.Dst, backend.Write)
 	at, seq := e.operand(of.At, backend.Read)
-	return e.dispatch(pipelineSpec{
-		variant: shaders.Find("attention_join", "SUBGROUP"),
-		spec: shaders.AttentionJoinSpec{
-			Lanes: max(64, l.SubgroupSize), Size: uint32(of.HeadSize()), Parts: uint32(left.Dim(2)), Subgroup: l.SubgroupSize,
-		},
-	}, shaders.AttentionJoinPush{
-		Dst: base, DstRun: w.push.DstRun, X: xBase, Seq: seq, Pos: seq + uint32(of.At.Stride(-2)),
-		Sequences: w.push.Sequences, Context: w.push.Context, Window: w.push.Window, PartKeys: w.push.PartKeys,
+	sequences, context := of.Cache()
+	return e.dispatch(w.joinPipeline(e.limits(), of), shaders.AttentionJoinPush{
+		Dst: base, DstRun: uint32(of.Dst.Stride(1)), X: xBase, Seq: seq, Pos: seq + uint32(of.At.Stride(-2)),
+		Sequences: uint32(sequences), Context: uint32(context), Window: attentionWindow(of.Window, context), PartKeys: uint32(w.keys),
 	}, [3]uint32{1, uint32(of.Heads), uint32(of.Q.Dim(1))}, dst, x, at)
 }
 
+// tilePipeline is that of attention_tile.comp.
+func tilePipeline(part *backend.Attention, spec shaders.AttentionTileSpec) pipelineSpec {
+	return pipelineSpec{variant: wideVariant("attention_tile", part), spec: spec, work: attentionWork(part, part.Q.Dim(2))}
+}
+
+// tileQueries is how many queries a workgroup of attention_tile.comp takes.
+func tileQueries(spec shaders.AttentionTileSpec) int {
+	return int(spec.Lanes / spec.Cluster * spec.Rows / spec.Heads)
+}
+
 // tile encodes the dispatch for runs of several queries.
-func (w *wideAttention) tile(e *encoder, part *backend.Attention) error {
-	spec, _ := shapeTile(e.limits(), part)
-	spec.Extras, spec.Table = w.extras, w.table
-	time, runs, queries := part.Q.Dim(2), part.Q.Dim(1), int(spec.Lanes/spec.Cluster*spec.Rows/spec.Heads)
-	p := pipelineSpec{variant: wideVariant("attention_tile", part), spec: spec, work: attentionWork(part, time)}
-	return w.dispatch(e, p, part, part.Dst, [3]uint32{uint32((time + queries - 1) / queries), uint32(part.Heads / int(spec.Heads)), uint32(runs)})
+func (w *wideAttention) tile(e *encoder, part *backend.Attention, spec shaders.AttentionTileSpec) error {
+	time, queries := part.Q.Dim(2), tileQueries(spec)
+	groups := [3]uint32{uint32((time + queries - 1) / queries), uint32(part.Heads / int(spec.Heads)), uint32(part.Q.Dim(1))}
+	return w.dispatch(e, tilePipeline(part, spec), part, part.Dst, groups)
 }
 
 // wideVariant is the variant of a shader for keys and values of an op.
@@ -207,7 +235,15 @@ func wideVariant(source string, part *backend.Attention) *shaders.Variant {
 
 // dispatch encodes a dispatch of attention_one.comp or attention_tile.comp.
 func (w *wideAttention) dispatch(e *encoder, p pipelineSpec, part *backend.Attention, dst backend.Tensor, groups [3]uint32) error {
-	push := w.push
+	sequences, context := part.Cache()
+	push := shaders.AttentionWidePush{
+		QRun: uint32(part.Q.Stride(1)), QTime: uint32(part.Q.Stride(2)), DstRun: uint32(part.Dst.Stride(1)), DstTime: uint32(part.Dst.Stride(2)),
+		KSeq: uint32(part.K.Stride(1)), KRow: uint32(part.K.Stride(2)), VSeq: uint32(part.V.Stride(1)), VRow: uint32(part.V.Stride(2)),
+		FirstTime: uint32(w.firstTime), Time: uint32(part.Q.Dim(2)), Context: uint32(context),
+		SharedBy: uint32(part.Heads / part.Groups()), Scale: part.Scale, Window: attentionWindow(part.Window, context), SoftCap: part.SoftCap,
+		Sequences: uint32(sequences), TableStride: uint32(part.Table.Stride(-2)),
+		Blocks: uint32(part.K.Dim(1)), BlockBits: uint32(bits.TrailingZeros(uint(part.K.Dim(2)))), PartKeys: uint32(w.keys),
+	}
 	to, base := e.operand(dst, backend.Write)
 	push.Dst = base
 	q, base := e.operand(part.Q, backend.Read)
