@@ -3,11 +3,63 @@
 package vulkan
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
 	"caldera/backend"
 )
+
+// TestWideTakes counts the dispatches of attention on a GPU with subgroups: a long context takes one more for one query,
+// unless a window is short; and what the kernels do not take, or compute wrongly, attention.comp does.
+func TestWideTakes(t *testing.T) {
+	b := openTest(t, lavapipe, gpu)
+	op := func(time, context, size int) *backend.Attention {
+		wide := func(n int) backend.Tensor { return newTensor(t, b, backend.F32, 1, n, 2*size) }
+		return &backend.Attention{Dst: wide(time), Q: wide(time), K: wide(context), V: wide(context), At: placesOn(t, b, 1, time, 3), Heads: 2, Scale: 1}
+	}
+	takes := func(op *backend.Attention) string {
+		t.Helper()
+		spans, err := backend.Profile(b, func(b backend.Backend) error { return backend.Run(b, op) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, v := range spans[0].Variants {
+			names = append(names, source(v))
+		}
+		return fmt.Sprint(spans[0].Dispatches, " ", names)
+	}
+	window, probs := op(1, 600, 8), op(1, 40, 8)
+	window.Window, probs.Probs = 500, newTensor(t, b, backend.F32, 1, 2, 1, 40)
+	for _, c := range []struct {
+		name string
+		op   *backend.Attention
+		want string
+	}{
+		{"one query", op(1, 512, 8), "1 [attention_one]"},
+		{"a longer context", op(1, 513, 8), "2 [attention_one attention_join]"},
+		{"a window", window, "1 [attention_one]"},
+		{"several queries", op(5, 600, 8), "1 [attention_tile]"},
+		{"vectors not in 16 bytes", op(1, 600, 6), "1 [attention]"},
+		{"vectors that are too long", op(5, 40, 264), "1 [attention]"},
+		{"probabilities", probs, "1 [attention]"},
+	} {
+		if got := takes(c.op); got != c.want {
+			t.Errorf("%s: %s, expected %s", c.name, got, c.want)
+		}
+	}
+	for key := range b.checks.verdicts {
+		if key.variant.Source == "attention_join" || key.variant.Source == "attention_tile" {
+			b.checks.verdicts[key] = &verdict{err: errors.New("it is wrong")}
+		}
+	}
+	for _, c := range []struct{ time, context int }{{1, 513}, {5, 600}} {
+		if got := takes(op(c.time, c.context, 8)); got != "1 [attention]" {
+			t.Errorf("%d queries after the checks have failed: %s", c.time, got)
+		}
+	}
+}
 
 // TestSplitKeys: short contexts are not split, others in so many parts that the workgroups fill a GPU, and no key is
 // left out.
