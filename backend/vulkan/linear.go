@@ -26,7 +26,7 @@ func init() {
 func linearOpOf(op *backend.Linear) linearOp {
 	return linearOp{
 		dst: op.Dst, x: op.X, w: op.W, bias: op.Bias, residual: op.Residual, activation: op.Activation,
-		norm: op.Norm, rotation: op.Rotation, store: op.Store,
+		norm: op.Norm, rotation: op.Rotation, sum: op.Sum, gate: op.Gate, store: op.Store,
 	}
 }
 
@@ -34,8 +34,10 @@ func linearOpOf(op *backend.Linear) linearOp {
 type linearOp struct {
 	dst, x, w, bias, residual backend.Tensor
 	activation                backend.Activation
-	norm                      backend.LinearNorm     // these three only of linear_one.comp
+	norm                      backend.LinearNorm     // these five only of linear_one.comp
 	rotation                  backend.LinearRotation //
+	sum                       backend.Tensor         // which has as many outputs as are rotated
+	gate                      backend.LinearGate     //
 	store                     backend.LinearStore    //
 	accumulate                bool                   // dst holds the product of earlier columns of w, to be added to
 }

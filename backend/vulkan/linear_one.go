@@ -36,7 +36,7 @@ const mostNumbers = 128
 // of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
 // by several subgroups.
 func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
-	in, out := o.x.Dim(-1), o.dst.Dim(-1)
+	in, out := o.x.Dim(-1), o.w.Dim(-2)
 	if l.Software || !l.SubgroupArithmetic || l.SubgroupSize < 4 || in%8 != 0 {
 		return s, false
 	}
@@ -83,22 +83,22 @@ func fitsOne(o *linearOp, xBase, wBase uint32) bool {
 }
 
 // supportsLinear reports whether a product can be encoded as one op. One with a norm before it,
-// or a rotation or a store behind it, must suit linear_one.comp. That is for one row: with more
+// or a rotation, a gate or a store behind it, must suit linear_one.comp. That is for one row: with more
 // each workgroup would normalise all of them.
 func supportsLinear(l *Limits, op *backend.Linear) bool {
 	if !op.Joined() {
 		return true
 	}
 	o := linearOpOf(op)
-	out := op.Dst.Dim(-1)
+	out := op.W.Dim(-2)
 	s, ok := shapeOne(l, &o)
 	if !ok || l.Bindings < len(linearOneBindings(&o)) || !fitsOne(&o, uint32(op.X.Offset), uint32(op.W.Offset)) ||
 		!fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
 		return false
 	}
 	if r := &op.Rotation; !r.Angles.Absent() {
-		size, pairs := out/r.Heads, r.Angles.Dim(-1)/2
-		if 2*pairs != size || pairs%int(s.outs/2) != 0 || !fit(l, r.Angles, r.At) {
+		size, pairs := op.Sum.Dim(-1)/r.Heads, r.Angles.Dim(-1)/2
+		if 2*pairs != size || out%size != 0 || pairs%int(s.outs/2) != 0 || !fit(l, r.Angles, r.At) {
 			return false
 		}
 	}
@@ -156,7 +156,7 @@ func encodeOne(e *encoder, o *linearOp, s oneShape) error {
 	residual, residualBase := e.operand(o.residual, backend.Read)
 	gamma, gammaBase := e.operand(o.norm.Gamma, backend.Read)
 	beta, betaBase := e.operand(o.norm.Beta, backend.Read)
-	out := o.dst.Dim(3)
+	out := o.w.Dim(2)
 	push := shaders.LinearOnePush{
 		Dst: dstBase, X: xBase, W: wBase, WStride: rowStride(o.w), Bias: biasBase, Residual: residualBase, Out: uint32(out),
 		Gamma: gammaBase, Beta: betaBase, Epsilon: o.norm.Epsilon,
@@ -168,10 +168,14 @@ func encodeOne(e *encoder, o *linearOp, s oneShape) error {
 		Outs: s.outs, In: uint32(o.x.Dim(3)), Norm: normKind(&o.norm), Subgroups: s.subgroups,
 	}
 	bindings := []binding{dst, x, w, bias, residual, gamma, beta}
-	p := pipelineSpec{variant: linearOneVariant(o), work: o.work(), spec: spec}
+	gated, limit := o.gate, backend.GatedActivation{Limit: o.gate.Limit}
+	if gated.On {
+		spec.Activation = uint32(gated.Func)
+	}
+	p := pipelineSpec{variant: linearOneVariant(o), work: o.work(), spec: shaders.LinearOneGateSpec{LinearOneSpec: spec, Gated: gated.On}}
 	groups := [3]uint32{(uint32(out) + s.outs - 1) / s.outs, 1, 1}
 	if !o.places() {
-		return e.dispatch(p, push, groups, bindings...)
+		return e.dispatch(p, shaders.LinearOneGatePush{LinearOnePush: push, Limit: limit.Bound(), Shift: gated.Shift}, groups, bindings...)
 	}
 	places, placesSpec, more := onePlaces(e, o)
 	places.LinearOnePush, placesSpec.LinearOneSpec = push, spec
@@ -202,7 +206,8 @@ func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, spec 
 	angles, base := e.operand(r.Angles, backend.Read)
 	if !r.Angles.Absent() {
 		push.Angles, push.AnglesStride, push.Positions = base, uint32(r.Angles.Stride(-2)), uint32(r.Angles.Dim(-2))
-		push.Head = uint32(o.dst.Dim(3) / r.Heads)
+		push.Turned = uint32(o.sum.Dim(3))
+		push.Head = push.Turned / uint32(r.Heads)
 		spec.Apart = 1
 		if r.Pairing == backend.Halves {
 			spec.Apart = push.Head / 2
@@ -226,7 +231,7 @@ func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, spec 
 	return push, spec, []binding{at, angles, cache, table}
 }
 
-// encodeJoined encodes a product with a norm before it, or a rotation or a store behind it:
+// encodeJoined encodes a product with a norm before it, or a rotation, a gate or a store behind it:
 // as one dispatch, or where subgroups have failed their test as what it lowers to.
 func encodeJoined(e *encoder, op *backend.Linear) error {
 	o := linearOpOf(op)
