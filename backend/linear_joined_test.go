@@ -72,7 +72,7 @@ func TestCheckGate(t *testing.T) {
 		change func(o *backend.Linear)
 		want   []string
 	}{
-		{func(o *backend.Linear) { o.Gate.On = false }, []string{"not gated", "expected no function"}},
+		{func(o *backend.Linear) { o.Gate.On, o.Dst = false, f32(2, 3, 16) }, []string{"not gated", "expected no function"}},
 		{func(o *backend.Linear) { o.Gate.Limit = -1 }, []string{"gate: limit is -1"}},
 		{func(o *backend.Linear) { o.Gate.Func = backend.SiLU + 1 }, []string{"gate: func is"}},
 		{func(o *backend.Linear) { o.Dst = f32(2, 3, 16) }, []string{"dst has shape [2 3 16], expected [2 3 8]"}},
