@@ -32,9 +32,9 @@ type Linear struct {
 	Activation Activation
 	Residual   Tensor         // [..., out] f32; may be absent
 	Rotation   LinearRotation // of x that is [batch, time, in]
-	Gate       LinearGate
-	Sum        Tensor      // [..., out] f32, scratch for Lower; present where there is an activation, a residual, a rotation or a gate. With a rotation [..., n]: the first n outputs are rotated
-	Store      LinearStore // of x that is [batch, time, in]
+	Gate       LinearGate     // of outputs by others
+	Sum        Tensor         // scratch for Lower, f32; present where any of these four is: [..., out], or [..., n] where the first n outputs are rotated
+	Store      LinearStore    // of x that is [batch, time, in]
 }
 
 func (*Linear) Name() string { return "linear" }
