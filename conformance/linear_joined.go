@@ -169,13 +169,6 @@ func joinedCases() []Case {
 			}
 		}
 	}
-	// Rows that several subgroups share.
-	long := joinedShape{linearShape: one(1600, 16, backend.F32), norm: "rmsnorm"}
-	cases = append(cases, long.joined())
-	long.heads, long.cache = 2, backend.F16
-	cases = append(cases, long.joined())
-	long.norm, long.heads, long.from = "layernorm", 0, 8
-	cases = append(cases, long.joined())
 	// Gates: the functions, sizes at which workgroups end, and types of weights.
 	for i, n := range [][2]int{{64, 68}, {96, 10}, {768, 36}, {64, 16392}} { // in, out
 		s := joinedShape{linearShape: one(n[0], n[1], backend.F32), gate: backend.LinearGate{On: true, Func: backend.SiLU}}
