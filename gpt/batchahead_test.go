@@ -17,8 +17,12 @@ func TestBatchAhead(t *testing.T) {
 	gpt.DrawAnywhere(t)
 	const vocab, context = 3000, 200
 	reference := vocabulary(t, gpttest.OpenCPU(t), vocab)
-	alone := func(prompt int, o gpt.Options) []int { return idsOf(generate(t, reference, context, sequence(prompt, 50), o)) }
-	options := func(predict int, s gpt.Sampling) gpt.Options { return gpt.Options{Sampling: s, IgnoreEOS: true, Predict: predict} }
+	alone := func(prompt int, o gpt.Options) []int {
+		return idsOf(generate(t, reference, context, sequence(prompt, 50), o))
+	}
+	options := func(predict int, s gpt.Sampling) gpt.Options {
+		return gpt.Options{Sampling: s, IgnoreEOS: true, Predict: predict}
+	}
 	usual := gpt.Sampling{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, RepeatPenalty: 1.1, RepeatLastN: 8, Seed: 1}
 	broad := gpt.Sampling{Temperature: 1, TopP: 0.9, Seed: 2} // most tokens are candidates: the host draws
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
