@@ -117,16 +117,16 @@ func TestLayerDispatches(t *testing.T) {
 		ops  func(l *layer) []backend.Op
 		want string
 	}{
-		{"gpt2", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) }, "linear_one attention linear_one linear_one linear_one"},
-		{"gpt2, cache of f16", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 0) }, "linear_one attention linear_one linear_one linear_one"},
-		{"gpt2, table", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 8) }, "linear_one attention linear_one linear_one linear_one"},
+		{"gpt2", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, cache of f16", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 0) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, table", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 8) }, "linear_one attention_one linear_one linear_one linear_one"},
 		{"gpt2, three tokens", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 3, backend.F32, 0) },
-			"layernorm linear_rows store attention linear_rows layernorm linear_rows linear_rows"},
-		{"llama", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, l.w) }, "linear_one attention linear_one linear_one linear_one"},
+			"layernorm linear_rows store attention_tile linear_rows layernorm linear_rows linear_rows"},
+		{"llama", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, l.w) }, "linear_one attention_one linear_one linear_one linear_one"},
 		{"llama, values of another dtype", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, backend.BF16) },
-			"linear_one linear_one attention linear_one linear_one linear_one"},
+			"linear_one linear_one attention_one linear_one linear_one linear_one"},
 		{"llama, three tokens", shared, func(l *layer) []backend.Op { return llamaLayer(l, 3, backend.F32, l.w) },
-			"rmsnorm linear_rows linear_rows rotary store attention linear_rows rmsnorm linear_rows gated_activation linear_rows"},
+			"rmsnorm linear_rows linear_rows rotary store attention_tile linear_rows rmsnorm linear_rows gated_activation linear_rows"},
 		{"gpt2 on a software driver", software, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) },
 			"layernorm linear_vec store attention linear_vec layernorm linear_vec linear_vec"},
 		{"llama on a software driver", software, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F32, l.w) },
