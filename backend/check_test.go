@@ -360,7 +360,7 @@ func TestCheckValues(t *testing.T) {
 	linear := &backend.Linear{Dst: f32(2, 4), X: f32(2, 5), W: f32(4, 5), Activation: backend.SiLU + 1, Sum: f32(2, 4)}
 	wantError(t, backend.Check(linear), "activation is activation(6), expected one of none, gelu_tanh,")
 	linear.Activation = backend.NoActivation
-	wantError(t, backend.Check(linear), "sum is f32[2 4], expected none: there is no activation, no residual and no rotation")
+	wantError(t, backend.Check(linear), "sum is f32[2 4], expected none: there is no activation, no residual, no rotation and no gate")
 	op := &backend.Attention{Q: f32(1, 3, 8), K: f32(1, 7, 4), Heads: 4}
 	if op.HeadSize() != 2 || op.Groups() != 2 {
 		t.Errorf("heads of %d in %d groups, expected 2 and 2", op.HeadSize(), op.Groups())

@@ -5,7 +5,7 @@ import "slices"
 // fuse returns the op that replaces a and b, or nil: the inverse of [Linear.Lower].
 func fuse(a, b Op) Op {
 	l, ok := a.(*Linear)
-	if !ok || l.Store.present() {
+	if !ok || l.Store.present() || l.Gate.On {
 		return nil
 	}
 	fused := *l
@@ -27,6 +27,9 @@ func fuse(a, b Op) Op {
 		default:
 			return nil
 		}
+		if fused.Residual.Overlaps(l.Dst) {
+			return nil
+		}
 		fused.Sum, fused.Dst = l.Dst, b.Dst
 	case *Rotary:
 		if b.X != l.Dst || l.HasEpilogue() || b.Inverse {
@@ -34,6 +37,12 @@ func fuse(a, b Op) Op {
 		}
 		fused.Sum, fused.Dst = l.Dst, b.Dst
 		fused.Rotation = LinearRotation{Angles: b.Angles, At: b.At, Heads: b.Heads, Pairing: b.Pairing}
+	case *GatedActivation:
+		gate := LinearGate{On: true, Func: b.Func, Limit: b.Limit, Shift: b.Shift}
+		if l.HasEpilogue() || *gate.op(b.Dst, l.Dst) != *b {
+			return nil
+		}
+		fused.Sum, fused.Dst, fused.Gate = l.Dst, b.Dst, gate
 	case *Store:
 		from := b.X.Offset - l.Dst.Offset
 		if from < 0 || from+b.X.Dim(-1) > l.Dst.Dim(-1) || b.X != l.Dst.Slice(-1, from, from+b.X.Dim(-1)) {
@@ -50,8 +59,16 @@ func fuse(a, b Op) Op {
 // intermediate result that is written no more: no other op reads it, and keep returns false
 // for it. A Linear takes an activation, a residual, or first the one and then the other; or a
 // rotation, a store, or first the one and then the other. These are the ops that follow it,
-// but others may stand before a store. At last a Linear takes the norm before it.
+// but others may stand before a rotation or a store. Then ops that do the same with
+// neighbouring slices become one, and a Linear may take what follows both, such as a gated
+// activation. At last a Linear takes the norm before it.
 func Fuse(b Backend, ops []Op, keep func(Tensor) bool) []Op {
+	out := fuseBeside(b, fuseFollowing(b, ops, keep))
+	return fuseNorms(b, fuseFollowing(b, out, keep), keep)
+}
+
+// fuseFollowing has each Linear take what follows it.
+func fuseFollowing(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 	out := make([]Op, 0, len(ops))
 	taken := make([]bool, len(ops))
 	for i, op := range ops {
@@ -67,7 +84,7 @@ func Fuse(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 		}
 		out = append(out, op)
 	}
-	return fuseNorms(b, out, keep)
+	return out
 }
 
 // fuseNext returns op, the i-th, fused with one behind it, the j-th, or nil.
@@ -76,12 +93,16 @@ func fuseNext(b Backend, op Op, i int, ops []Op, taken []bool, keep func(Tensor)
 		return nil, 0
 	}
 	var between []Op
-	for j := i + 1; j < len(ops) && len(between) <= storeAfter; j++ {
+	for j := i + 1; j < len(ops) && len(between) <= mostBetween; j++ {
 		if taken[j] {
 			continue
 		}
-		_, store := ops[j].(*Store)
-		if len(between) == 0 || store && movable(ops[j], between) {
+		moves := false
+		switch ops[j].(type) {
+		case *Rotary, *Store:
+			moves = true
+		}
+		if len(between) == 0 || moves && movable(ops[j], between) {
 			if fused := fuse(op, ops[j]); fused != nil && Check(fused) == nil && b.Supports(fused) && !scratchNeeded(fused, ops, keep) {
 				return fused, j
 			}
@@ -91,9 +112,9 @@ func fuseNext(b Backend, op Op, i int, ops []Op, taken []bool, keep func(Tensor)
 	return nil, 0
 }
 
-// storeAfter is how many ops may stand between a product and the store of its result: keys
-// are rotated and values computed before both are stored.
-const storeAfter = 4
+// mostBetween is how many ops may stand between two that become one: queries, keys and values
+// are computed, and the first two of them rotated, before the last two are stored.
+const mostBetween = 5
 
 // movable reports whether op gives the same before the ops others as behind them: none
 // of these writes what it accesses, or accesses what it writes.
@@ -124,87 +145,17 @@ func scratchNeeded(fused Op, ops []Op, keep func(Tensor) bool) bool {
 	return needed
 }
 
-// readers counts the operands of ops that read memory of t.
+// readers counts the ops that read memory of t.
 func readers(ops []Op, t Tensor) int {
 	n := 0
 	for _, op := range ops {
+		reads := false
 		op.Operands(func(_ string, o *Tensor, a Access) {
-			if (a == Read || a == Update) && o.Overlaps(t) {
-				n++
-			}
+			reads = reads || (a == Read || a == Update) && o.Overlaps(t)
 		})
+		if reads {
+			n++
+		}
 	}
 	return n
-}
-
-// fuseNorms moves norms into the products that read them, where these are all that does,
-// and b supports each.
-func fuseNorms(b Backend, ops []Op, keep func(Tensor) bool) []Op {
-	out := slices.Clone(ops)
-	for i, op := range ops {
-		norm, x, ok := normOf(op)
-		if !ok || keep(norm.Normed) {
-			continue
-		}
-		if fused, ok := normReaders(b, out, i, norm, x); ok {
-			for j, f := range fused {
-				out[j] = f
-			}
-			out[i] = nil
-		}
-	}
-	return slices.DeleteFunc(out, func(op Op) bool { return op == nil })
-}
-
-// normReaders returns, by index, what the ops become that read norm, which is the i-th op.
-// ok is false if one of them must read it as it is, or if computing it again does not pay.
-func normReaders(b Backend, ops []Op, i int, norm LinearNorm, x Tensor) (fused map[int]Op, ok bool) {
-	fused = map[int]Op{}
-	changed := false // whether the norm would be another now
-	for j := i + 1; j < len(ops); j++ {
-		if ops[j] == nil {
-			continue
-		}
-		reads, writes, later := 0, false, false
-		ops[j].Operands(func(_ string, t *Tensor, a Access) {
-			if t.Overlaps(norm.Normed) {
-				if a == Read || a == Update {
-					reads++
-				}
-				writes = writes || a.Writes()
-			}
-			later = later || a.Writes() && (t.Overlaps(x) || t.Overlaps(norm.Gamma) || t.Overlaps(norm.Beta))
-		})
-		if writes {
-			return nil, false
-		}
-		if reads > 0 {
-			l, ok := ops[j].(*Linear)
-			if !ok || reads > 1 || changed || l.X != norm.Normed || l.Norm.present() {
-				return nil, false
-			}
-			f := *l
-			f.X, f.Norm = x, norm
-			if Check(&f) != nil || !b.Supports(&f) {
-				return nil, false
-			}
-			fused[j] = &f
-		}
-		changed = changed || later
-	}
-	before := slices.DeleteFunc(slices.Clone(ops[:i]), func(op Op) bool { return op == nil })
-	return fused, len(fused) > 0 && readers(before, norm.Normed) == 0 && cheaperAgain(ops[i], len(fused))
-}
-
-// dispatch is about what a dispatch of its own, and the barrier before it, cost a GPU: 2 µs,
-// in which it moves a megabyte or more.
-const dispatch = 1 << 20
-
-// cheaperAgain reports whether a norm costs less if each of its readers computes it again
-// than as an op of its own, by the bytes that are moved, with caches all of them counted.
-func cheaperAgain(norm Op, readers int) bool {
-	_, apart := Cost(norm)
-	n, x, _ := normOf(norm)
-	again := int64(readers) * int64(x.Size()+n.Gamma.Size()+n.Beta.Size())
-	return again <= apart+int64(readers*x.Size())+dispatch
 }

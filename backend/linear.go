@@ -10,7 +10,8 @@ import (
 // sums are at hand, and a part of the result may be stored in a cache besides, the epilogue:
 //
 //	dst = residual + activation(norm(x) · wᵀ + bias)
-//	dst = rotated(norm(x) · wᵀ + bias)
+//	dst = rotated(norm(x) · wᵀ + bias), or the first outputs rotated and the others not
+//	dst = f(gate) · (up + shift), where norm(x) · wᵀ + bias is gate, and up behind it
 //
 // A backend may lack the prologue and the epilogue: then the op is lowered.
 //
@@ -21,7 +22,7 @@ import (
 // Products of two f16 numbers are exact in f32, in which they are added up. So
 // mixed precision multiplies, and so do the matrix units of GPUs.
 type Linear struct {
-	Dst  Tensor // [..., out] f32
+	Dst  Tensor // [..., out] f32; [..., out/2] with a gate
 	X    Tensor // [..., in] f32, f16 where w is, or q8_a where w is quantised
 	W    Tensor // [out, in] of a dtype of weights
 	Bias Tensor // [out] f32; may be absent
@@ -31,7 +32,8 @@ type Linear struct {
 	Activation Activation
 	Residual   Tensor         // [..., out] f32; may be absent
 	Rotation   LinearRotation // of x that is [batch, time, in]
-	Sum        Tensor         // [..., out] f32, scratch for Lower; present where there is an activation, a residual or a rotation
+	Gate       LinearGate     // of outputs by others
+	Sum        Tensor         // scratch for Lower, f32; present where any of these four is: [..., out], or [..., n] where the first n outputs are rotated
 	Store      LinearStore    // of x that is [batch, time, in]
 }
 
@@ -48,21 +50,24 @@ func (o *Linear) Label() string {
 	if o.Rotation.present() {
 		name += "+rotary"
 	}
+	if o.Gate.On {
+		name += "+gated_" + o.Gate.Func.String()
+	}
 	if o.Store.present() {
 		name += "+store"
 	}
 	return name
 }
 
-// HasEpilogue reports whether an activation, a residual or a rotation follows the product.
+// HasEpilogue reports whether an activation, a residual, a rotation or a gate follows the product.
 func (o *Linear) HasEpilogue() bool {
-	return o.Activation != NoActivation || !o.Residual.Absent() || o.Rotation.present()
+	return o.Activation != NoActivation || !o.Residual.Absent() || o.Rotation.present() || o.Gate.On
 }
 
-// Joined reports whether the product is joined with a norm before it, or with a rotation or
-// a store behind it.
+// Joined reports whether the product is joined with a norm before it, or with a rotation, a
+// gate or a store behind it.
 func (o *Linear) Joined() bool {
-	return o.Norm.present() || o.Rotation.present() || o.Store.present()
+	return o.Norm.present() || o.Rotation.present() || o.Gate.On || o.Store.present()
 }
 
 func (o *Linear) Operands(yield func(string, *Tensor, Access)) {
@@ -94,6 +99,9 @@ func (o *Linear) Check() error {
 	out, in := o.W.Dim(-2), o.W.Dim(-1)
 	dst := o.X.Shape
 	dst[3] = out
+	if o.Gate.On {
+		dst[3] = out / 2
+	}
 	err := first(
 		wantDType("dst", o.Dst, F32),
 		wantDType("w", o.W, DTypes(Weights)...),
@@ -124,15 +132,25 @@ func (o *Linear) checkEpilogue() error {
 	if err := wantActivation("activation", o.Activation, true); err != nil {
 		return err
 	}
+	if err := o.checkGate(); err != nil {
+		return err
+	}
 	if !o.HasEpilogue() {
 		if !o.Sum.Absent() {
-			return fmt.Errorf("sum is %v, expected none: there is no activation, no residual and no rotation", o.Sum)
+			return fmt.Errorf("sum is %v, expected none: there is no activation, no residual, no rotation and no gate", o.Sum)
 		}
 		return o.checkPlaces()
 	}
+	sum := o.Dst.Shape
+	switch {
+	case o.Gate.On:
+		sum[3] = o.W.Dim(-2)
+	case o.Rotation.present() && o.Sum.Dim(-1) < sum[3]:
+		sum[3] = o.Sum.Dim(-1)
+	}
 	err := first(
 		wantDType("sum", o.Sum, F32),
-		wantShape("sum", o.Sum, o.Dst.Shape[:]...),
+		wantShape("sum", o.Sum, sum[:]...),
 		wantRows("sum", o.Sum),
 	)
 	if err == nil && !o.Residual.Absent() {
@@ -148,8 +166,8 @@ func (o *Linear) checkEpilogue() error {
 	return o.checkPlaces()
 }
 
-// Lower takes off the norm, or else the store, or else what else follows the product. A
-// product alone has no simpler form.
+// Lower takes off the norm, or else the store, or else what else follows the product. Where
+// some outputs are rotated and others not, it parts them. A product alone has no simpler form.
 func (o *Linear) Lower() []Op {
 	rest := *o
 	switch {
@@ -159,6 +177,8 @@ func (o *Linear) Lower() []Op {
 	case o.Store.present():
 		rest.Store = LinearStore{}
 		return []Op{&rest, o.Store.op(o.Dst)}
+	case o.Rotation.present() && o.Sum.Dim(-1) < o.Dst.Dim(-1):
+		return o.parted(o.Sum.Dim(-1))
 	}
 	product := &Linear{Dst: o.Sum, X: o.X, W: o.W, Bias: o.Bias}
 	switch {
@@ -166,6 +186,8 @@ func (o *Linear) Lower() []Op {
 		return nil
 	case o.Rotation.present():
 		return []Op{product, o.Rotation.op(o.Dst, o.Sum)}
+	case o.Gate.On:
+		return []Op{product, o.Gate.op(o.Dst, o.Sum)}
 	case o.Residual.Absent():
 		return []Op{product, &Activate{Dst: o.Dst, X: o.Sum, Func: o.Activation}}
 	case o.Activation == NoActivation:
@@ -173,6 +195,18 @@ func (o *Linear) Lower() []Op {
 	}
 	product.Dst = o.Dst
 	return []Op{product, &Activate{Dst: o.Sum, X: o.Dst, Func: o.Activation}, &Add{Dst: o.Dst, A: o.Residual, B: o.Sum}}
+}
+
+// parted is the product of the first n outputs, with the rotation, and that of the others.
+func (o *Linear) parted(n int) []Op {
+	turned, rest := *o, Linear{X: o.X}
+	out := o.W.Dim(-2)
+	turned.Dst, rest.Dst = o.Dst.Slice(-1, 0, n), o.Dst.Slice(-1, n, out)
+	turned.W, rest.W = o.W.Slice(-2, 0, n), o.W.Slice(-2, n, out)
+	if !o.Bias.Absent() {
+		turned.Bias, rest.Bias = o.Bias.Slice(-1, 0, n), o.Bias.Slice(-1, n, out)
+	}
+	return []Op{&turned, &rest}
 }
 
 // Cost is of one product with the matrix. It counts the rows of angles and of the cache that

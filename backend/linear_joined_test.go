@@ -54,6 +54,49 @@ func TestCheckJoined(t *testing.T) {
 	}
 }
 
+// TestCheckGate says what is wrong with a gate behind a product, and with a rotation of a part.
+func TestCheckGate(t *testing.T) {
+	gated := func() *backend.Linear {
+		return &backend.Linear{Dst: f32(2, 3, 8), X: f32(2, 3, 5), W: f32(16, 5), Sum: f32(2, 3, 16), Gate: backend.LinearGate{On: true, Func: backend.SiLU, Limit: 7, Shift: 1}}
+	}
+	if err := backend.Check(gated()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := backend.Label(gated()), "linear+gated_silu"; got != want || !gated().Joined() || !gated().HasEpilogue() {
+		t.Errorf("label %q, joined %v, expected %q and true", got, gated().Joined(), want)
+	}
+	if flops, _ := backend.Cost(gated()); flops != 2*6*5*16 {
+		t.Errorf("it costs %d operations, expected those of 16 outputs", flops)
+	}
+	for _, c := range []struct {
+		change func(o *backend.Linear)
+		want   []string
+	}{
+		{func(o *backend.Linear) { o.Gate.On, o.Dst = false, f32(2, 3, 16) }, []string{"not gated", "expected no function"}},
+		{func(o *backend.Linear) { o.Gate.Limit = -1 }, []string{"gate: limit is -1"}},
+		{func(o *backend.Linear) { o.Gate.Func = backend.SiLU + 1 }, []string{"gate: func is"}},
+		{func(o *backend.Linear) { o.Dst = f32(2, 3, 16) }, []string{"dst has shape [2 3 16], expected [2 3 8]"}},
+		{func(o *backend.Linear) { o.Sum = f32(2, 3, 8) }, []string{"sum has shape [2 3 8], expected [2 3 16]"}},
+		{func(o *backend.Linear) { o.W, o.Dst = f32(15, 5), f32(2, 3, 7) }, []string{"w has 15 rows"}},
+		{func(o *backend.Linear) { o.Activation = backend.SiLU }, []string{"gated", "no activation"}},
+		{func(o *backend.Linear) { o.Residual = f32(2, 3, 8) }, []string{"gated", "no residual"}},
+		{func(o *backend.Linear) { o.Store = backend.LinearStore{Cache: f32(2, 9, 8), At: places(6)} }, []string{"gated", "nothing to be stored"}},
+	} {
+		o := gated()
+		c.change(o)
+		wantError(t, backend.Check(o), c.want...)
+	}
+	part := joined()
+	part.Sum, part.Rotation.Heads = f32(2, 3, 12), 3
+	if err := backend.Check(part); err != nil {
+		t.Error(err)
+	}
+	part.Sum = f32(2, 3, 13)
+	wantError(t, backend.Check(part), "rotation: x is 13 wide", "3 heads")
+	part.Sum = f32(2, 3, 20)
+	wantError(t, backend.Check(part), "sum has shape [2 3 20], expected [2 3 16]")
+}
+
 // TestLabelJoined names what a product is joined with, in the order in which it is computed.
 func TestLabelJoined(t *testing.T) {
 	o := joined()

@@ -6,11 +6,12 @@ import (
 )
 
 // LinearRotation rotates the result of a [Linear] whose rows are tokens, as [Rotary]
-// does. Without angles there is none.
+// does: all outputs, or as many of the first ones as the product's Sum has. Without angles
+// there is none.
 type LinearRotation struct {
 	Angles  Tensor // [context, 2·pairs] f32; absent: no rotation
 	At      Tensor // [2, batch·time] i32: sequence and position of each token
-	Heads   int
+	Heads   int    // of the outputs that are rotated
 	Pairing Pairing
 }
 
@@ -62,11 +63,13 @@ func (o *Linear) checkPlaces() error {
 		return errors.New("the rotation has no angles, expected none of at, heads and pairing either")
 	case !s.present() && *s != (LinearStore{}):
 		return errors.New("nothing is stored, for there is no cache: expected none of at, table and from either")
+	case s.present() && o.Gate.On:
+		return errors.New("the result is gated: expected nothing to be stored")
 	case r.present() && (o.Activation != NoActivation || !o.Residual.Absent()):
 		return errors.New("the result is rotated: expected no activation and no residual")
 	}
 	if r.present() {
-		if err := r.op(o.Dst, o.Sum).Check(); err != nil {
+		if err := r.op(o.Dst.Slice(-1, 0, o.Sum.Dim(-1)), o.Sum).Check(); err != nil {
 			return fmt.Errorf("rotation: %w", err)
 		}
 	}

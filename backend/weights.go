@@ -72,6 +72,16 @@ func SampleDistance(best, key uint32) float32 {
 	return normal(min(float32(SampleValue(best)-SampleValue(key)), math.MaxFloat32))
 }
 
+// SampleBelow is [SampleDistance] of the logit itself, which is finite; best is the number of
+// the largest's key.
+func SampleBelow(best, logit float32) float32 {
+	d := float32(best - normal(logit))
+	if d > math.MaxFloat32 {
+		return math.MaxFloat32
+	}
+	return normal(d)
+}
+
 // SampleWeight is 2⁴⁰ · exp(−d), d ≥ 0, with an error of less than 2⁻²⁵ of it, and one for
 // rounding down. It is 0 from d = 32 on.
 //
@@ -84,12 +94,9 @@ func SampleWeight(d float32) uint64 {
 	}
 	p := uint64(uint32(d*(1<<27))) * 0xb8aa3b29
 	f := p >> 26 & math.MaxUint32
-	q := 0x54a612 - (0x78809 * f >> 32)
-	q = 0x274f388 - (q * f >> 32)
-	q = 0xe353290 - (q * f >> 32)
-	q = 0x3d7f7506 - (q * f >> 32)
-	q = 0xb17217df - (q * f >> 32)
-	return (1<<31 - q*f>>33) << (sampleBits - 31) >> (p >> 58)
+	// One expression, by Horner's rule, so that Go compiles it into loops.
+	return (1<<31 - (0xb17217df-((0x3d7f7506-((0xe353290-((0x274f388-((0x54a612-(0x78809*f>>32))*
+		f>>32))*f>>32))*f>>32))*f>>32))*f>>33) << (sampleBits - 31) >> (p >> 58)
 }
 
 // SampleScaled is d times a slot's Scale: the distance at its temperature.

@@ -15,6 +15,8 @@ type joinedShape struct {
 	linearShape                      // rows are [batch, time] where tokens have places
 	norm        string               // layernorm, rmsnorm or nothing
 	heads       int                  // that are rotated; 0: none
+	plain       int                  // heads behind them that are not
+	gate        backend.LinearGate   //
 	pairing     backend.Pairing      //
 	spare       int                  // elements of a head that are in no pair
 	cache       backend.DType        // of what is stored; None: nothing is
@@ -34,8 +36,17 @@ func (s joinedShape) String() string {
 	}
 	if s.heads > 0 {
 		name += fmt.Sprintf(",heads=%d,%v", s.heads, s.pairing)
+		if s.plain > 0 {
+			name += fmt.Sprintf(",plain=%d", s.plain)
+		}
 		if s.spare > 0 {
 			name += fmt.Sprintf(",spare=%d", s.spare)
+		}
+	}
+	if s.gate.On {
+		name += fmt.Sprintf(",gate=%v", s.gate.Func)
+		if s.gate.Limit != 0 || s.gate.Shift != 0 {
+			name += fmt.Sprintf(",limit=%v,shift=%v", s.gate.Limit, s.gate.Shift)
 		}
 	}
 	if s.cache != backend.None {
@@ -64,8 +75,13 @@ func (s joinedShape) build() (*backend.Linear, Fill) {
 		at = l.places(1, tokens)
 	}
 	if s.heads > 0 {
-		o.Rotation = backend.LinearRotation{Angles: l.Tensor(backend.F32, joinedContext, s.out/s.heads-s.spare), At: at, Heads: s.heads, Pairing: s.pairing}
+		size := s.out / (s.heads + s.plain)
+		o.Rotation = backend.LinearRotation{Angles: l.Tensor(backend.F32, joinedContext, size-s.spare), At: at, Heads: s.heads, Pairing: s.pairing}
+		o.Sum = l.Tensor(backend.F32, s.rows[0], tokens/s.rows[0], s.heads*size)
+	}
+	if o.Gate = s.gate; s.gate.On {
 		o.Sum = l.Tensor(backend.F32, o.Dst.Shape[:]...)
+		o.Dst = l.Tensor(backend.F32, o.X.Dim(0), o.X.Dim(1), o.X.Dim(2), s.out/2)
 	}
 	if s.cache != backend.None {
 		o.Store = backend.LinearStore{At: at, From: s.from}
@@ -137,6 +153,7 @@ func joinedCases() []Case {
 	for _, s := range []joinedShape{
 		{norm: "layernorm", from: 16}, {from: 16, block: 4}, {norm: "rmsnorm", heads: 3}, {norm: "rmsnorm", heads: 3, pairing: backend.Neighbours},
 		{heads: 6}, {norm: "layernorm", heads: 2, block: 4}, {heads: 2, spare: 4}, {norm: "rmsnorm"},
+		{norm: "rmsnorm", heads: 2, plain: 1, from: 16}, {heads: 4, plain: 2, pairing: backend.Neighbours, from: 32, block: 4},
 	} {
 		for i, cache := range append([]backend.DType{backend.None}, backend.DTypes(backend.Caches)...) {
 			s.linearShape, s.cache = one(64, 48, backend.F32), cache
@@ -151,6 +168,25 @@ func joinedCases() []Case {
 				cases = append(cases, more.joined())
 			}
 		}
+	}
+	// Gates: the functions, sizes at which workgroups end, and types of weights.
+	for i, n := range [][2]int{{64, 68}, {96, 10}, {768, 36}, {64, 16392}} { // in, out
+		s := joinedShape{linearShape: one(n[0], n[1], backend.F32), gate: backend.LinearGate{On: true, Func: backend.SiLU}}
+		s.norm, s.noBias = []string{"rmsnorm", "", "layernorm"}[i%3], i%2 == 0
+		cases = append(cases, s.joined())
+		if i > 1 {
+			continue
+		}
+		s.rows = []int{2, 3}
+		cases = append(cases, s.joined())
+		s.rows, s.layout, s.gate = []int{1, 1}, strided, backend.LinearGate{On: true, Func: backend.GELUSigmoid, Limit: 0.75, Shift: 1}
+		cases = append(cases, s.joined())
+	}
+	for _, f := range []backend.Activation{backend.NoActivation, backend.GELUTanh} {
+		cases = append(cases, joinedShape{linearShape: one(64, 20, backend.F32), gate: backend.LinearGate{On: true, Func: f}}.joined())
+	}
+	for _, d := range backend.DTypes(backend.Weights)[1:] {
+		cases = append(cases, joinedShape{linearShape: one(96, 36, d), norm: "rmsnorm", gate: backend.LinearGate{On: true, Func: backend.SiLU}}.joined())
 	}
 	for _, rows := range [][]int{{1, 1}, {2, 3}} {
 		s := joinedShape{linearShape: linearShape{rows: rows, in: 64, out: 24, w: backend.F32, layout: exact}, norm: "layernorm", heads: 3, cache: backend.F16, from: 8}
@@ -176,8 +212,15 @@ func randomJoined(r *rand.Rand) joinedShape {
 		s.in = 32 * (1 + r.IntN(60))
 	}
 	s.norm = []string{"", "layernorm", "rmsnorm"}[r.IntN(3)]
-	if r.IntN(2) == 0 {
+	switch r.IntN(4) {
+	case 0, 1:
 		s.heads, s.pairing = []int{1, 2, 4}[r.IntN(3)], backend.Pairing(r.IntN(2))
+		if s.heads == 2 && r.IntN(2) == 0 {
+			s.plain = 2
+		}
+	case 2:
+		s.gate = backend.LinearGate{On: true, Func: backend.Activation(r.IntN(6)), Limit: float32(r.IntN(2)), Shift: float32(r.IntN(2))}
+		return s
 	}
 	if r.IntN(2) == 0 {
 		s.cache, s.from = anyOf(r, backend.DTypes(backend.Caches)), r.IntN(s.out)
@@ -191,6 +234,7 @@ func joinedNonFinite() []Case {
 	var cases []Case
 	for _, s := range []joinedShape{
 		{norm: "layernorm", cache: backend.F32}, {norm: "rmsnorm", heads: 2, cache: backend.F16}, {heads: 2},
+		{norm: "rmsnorm", gate: backend.LinearGate{On: true, Func: backend.SiLU, Limit: 2}},
 	} {
 		for _, rows := range [][]int{{1, 1}, {1, 3}} {
 			s.linearShape = linearShape{rows: slices.Clone(rows), in: 72, out: 68, w: backend.F32, layout: exact}

@@ -73,6 +73,29 @@ var joinedMutants = []struct {
 			right(&backend.Copy{Dst: o.Dst.Slice(-1, n, h*n), X: o.Sum.Slice(-1, n, h*n)})
 		}
 	})},
+	{"rotates all outputs", "linear", wrong(func(o *backend.Linear) {
+		n := o.Sum.Dim(-1)
+		if o.Rotation.Angles.Absent() || n == o.Dst.Dim(-1) {
+			right(o)
+			return
+		}
+		all := *o
+		all.Rotation.Heads = o.Dst.Dim(-1) / (n / o.Rotation.Heads)
+		all.Sum = copied(o.Dst, func(float64) float64 { return 0 })
+		right(&all)
+	})},
+	{"forgets the gate", "linear", wrongGate(func(g *backend.LinearGate) { g.Func = backend.NoActivation })},
+	{"forgets the gate's limit", "linear", wrongGate(func(g *backend.LinearGate) { g.Limit = 0 })},
+	{"forgets the gate's shift", "linear", wrongGate(func(g *backend.LinearGate) { g.Shift = 0 })},
+	{"takes gate and up for each other", "linear", wrong(func(o *backend.Linear) {
+		if !o.Gate.On || !o.Norm.Gamma.Absent() {
+			right(o)
+			return
+		}
+		n := o.Dst.Dim(-1)
+		right(&backend.Linear{Dst: o.Sum, X: o.X, W: o.W, Bias: o.Bias})
+		right(&backend.GatedActivation{Dst: o.Dst, Gate: o.Sum.Slice(-1, n, 2*n), Up: o.Sum.Slice(-1, 0, n), Func: o.Gate.Func, Limit: o.Gate.Limit, Shift: o.Gate.Shift})
+	})},
 	{"stores nothing", "linear", wrong(func(o *backend.Linear) { o.Store = backend.LinearStore{}; right(o) })},
 	{"stores what is not rotated", "linear", wrong(func(o *backend.Linear) {
 		right(o)
@@ -103,4 +126,14 @@ var joinedMutants = []struct {
 			right(&backend.Copy{Dst: o.Dst.Slice(-1, o.Store.From, o.Dst.Dim(-1)), X: zeros.Slice(-1, o.Store.From, o.Dst.Dim(-1))})
 		}
 	})},
+}
+
+// wrongGate is a backend that has another gate behind products.
+func wrongGate(change func(*backend.LinearGate)) func() backend.Backend {
+	return wrong(func(o *backend.Linear) {
+		if o.Gate.On {
+			change(&o.Gate)
+		}
+		right(o)
+	})
 }

@@ -65,6 +65,8 @@ type Batch struct {
 	turns  int                    // how many sequences came to read
 	logits []float32              // [rows, vocab]
 	drawn  []backend.SampleResult // of a step that draws; else nil
+	ahead  *flight                // that was submitted before the tokens that it reads were known; or nil
+	left   int                    // how often the device left tokens to the host of late, as in Session
 	copies copies
 	untold []Event // of a step, after a loop of Run that was left
 	failed error   // of a device that left a sequence half written, or of a batch that is closed
@@ -204,7 +206,7 @@ func (b *Batch) Close() {
 	for _, s := range b.live {
 		s.ended = true
 	}
-	b.live, b.untold, b.failed = nil, nil, errClosed
+	b.live, b.untold, b.ahead, b.failed = nil, nil, nil, errClosed
 	b.copies.close()
 	b.close()
 }

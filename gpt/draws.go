@@ -126,6 +126,13 @@ func (s *steps) deviceDraws(slots int) bool {
 	return s.draws != nil
 }
 
+// DrawsOnDevice reports whether Generate with these options has the device draw the tokens, a
+// step ahead of the host.
+func (s *Session) DrawsOnDevice(o Options) bool {
+	d, err := newDrawer(s.m, o, 1)
+	return err == nil && len(s.watch) == 0 && s.canDraw(d, 1)
+}
+
 // drawing is a step that draws a token, and how to wait for that.
 type drawing struct {
 	*step

@@ -76,3 +76,6 @@ func (b *Batch) ReleaseOne() {
 		}
 	}
 }
+
+// Ahead reports whether a step was submitted whose tokens nobody has asked for yet.
+func (b *Batch) Ahead() bool { return b.ahead != nil }

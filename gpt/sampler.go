@@ -261,11 +261,14 @@ func (s *Sampler) choose(logits []float32, first int) int {
 		s.drawn, s.choice = s.candidates, 0
 		return first
 	}
-	s.drawn = s.filter(logits)
+	var final bool
+	s.drawn, final = s.filter(logits)
 	total := uint64(0)
 	for i := range s.drawn {
 		c := &s.drawn[i]
-		c.weight = backend.SampleWeight(s.words.SampleScaled(backend.SampleDistance(s.best, c.key)))
+		if !final {
+			c.weight = backend.SampleWeight(s.words.SampleScaled(backend.SampleDistance(s.best, c.key)))
+		}
 		total += c.weight
 	}
 	// Drawing in the order of ids, and not of probabilities, keeps the choice the
@@ -291,7 +294,7 @@ func (s *Sampler) Choices(logits []float32, recent []int) ([]TokenProb, error) {
 		return []TokenProb{{first, 0}}, nil
 	}
 	s.best = keyOf(penalized[first])
-	c := s.filter(penalized)
+	c, _ := s.filter(penalized)
 	s.drawn = nil // whose memory c has
 	logTotal := s.logTotal(c)
 	out := make([]TokenProb, len(c))
@@ -301,14 +304,14 @@ func (s *Sampler) Choices(logits []float32, recent []int) ([]TokenProb, error) {
 	return out, nil
 }
 
-// filter returns the tokens that top-k, top-p and min-p keep, in the order of ids.
-// s.best is the largest key.
+// filter returns the tokens that top-k, top-p and min-p keep, in the order of ids. final
+// says that their weights are those at the temperature. s.best is the largest key.
 //
 // Top-p and min-p both keep the first tokens of the order by probability, and
 // neither depends on how many the other keeps. So it does not matter which comes
 // first, and min-p does, because it leaves less to the slower top-p.
-func (s *Sampler) filter(logits []float32) []candidate {
-	c := slices.Grow(s.candidates[:0], len(logits))
+func (s *Sampler) filter(logits []float32) (c []candidate, final bool) {
+	c = slices.Grow(s.candidates[:0], len(logits))
 	s.candidates = c
 	total := uint64(0) // of the weights that top-p refers to
 	if s.settings.TopK > 0 && s.settings.TopK < len(logits) {
@@ -320,12 +323,12 @@ func (s *Sampler) filter(logits []float32) []candidate {
 		}
 		c = slices.DeleteFunc(c, func(x candidate) bool { return backend.SampleDistance(s.best, x.key) > s.words.MinP })
 	} else {
+		best := backend.SampleValue(s.best)
 		most := float64(s.words.MinP) // how far from the largest a token may be
 		if s.words.TopP > 0 {
+			// Of numbers below the normal ones, and of −∞, the weight is the same without care.
 			for _, logit := range logits {
-				if logit >= -math.MaxFloat32 {
-					total += backend.SampleWeight(backend.SampleDistance(s.best, keyOf(logit)))
-				}
+				total += backend.SampleWeight(float32(best - logit))
 			}
 			// All tokens that are less probable than (1−p)/n have together less
 			// than 1−p, so that top-p keeps none of them. A little more, for weights are rounded.
@@ -333,24 +336,22 @@ func (s *Sampler) filter(logits []float32) []candidate {
 			most = min(most, -math.Log(least/(1<<40))+1e-3)
 		}
 		// Logits further down need no key. What rounding does is less than that.
-		best := float64(backend.SampleValue(s.best))
-		floor := float32(max(best-most*(1+1e-6)-1e-6*math.Abs(best)-1e-37, -math.MaxFloat32))
+		floor := float32(max(float64(best)-most*(1+1e-6)-1e-6*math.Abs(float64(best))-1e-37, -math.MaxFloat32))
+		words := s.words
+		if final = s.words.TopP == 0; !final {
+			words.Scale = 1
+		}
 		for id, logit := range logits {
 			if logit < floor {
 				continue
 			}
-			if key := keyOf(logit); key > backend.SampleKeyNone && backend.SampleDistance(s.best, key) <= s.words.MinP {
-				c = append(c, candidate{id: int32(id), key: key})
-			}
-		}
-		if s.words.TopP > 0 {
-			for i := range c {
-				c[i].weight = backend.SampleWeight(backend.SampleDistance(s.best, c[i].key))
+			if d := backend.SampleBelow(best, logit); d <= s.words.MinP {
+				c = append(c, candidate{int32(id), keyOf(logit), backend.SampleWeight(words.SampleScaled(d))})
 			}
 		}
 	}
 	if s.words.TopP > 0 {
 		c = s.topP(c, s.words.SampleTarget(total))
 	}
-	return c
+	return c, final
 }

@@ -24,6 +24,7 @@ type Sequence struct {
 	turn   int       // when it came to read: those that came first read first
 	ended  bool
 	slot   bool // the device knows its settings and recent tokens
+	again  bool // its last token is read again, so that the host can draw the next one
 }
 
 // Tokens are the prompt and what was drawn, also those that have left the context.

@@ -20,6 +20,37 @@ func (t *Tape) Linear(l Linear, x Tensor) Tensor {
 	return dst
 }
 
+// Linears maps each vector of x by each of the matrices. The results lie side by side, in
+// order, as slices of one tensor: where the matrices lie one below the other in memory, they
+// are multiplied as one.
+func (t *Tape) Linears(x Tensor, ls ...Linear) []Tensor {
+	return t.linears(x, t.beside(x, ls), ls)
+}
+
+// beside is a tensor for the results of several matrices, in slices.
+func (t *Tape) beside(x Tensor, ls []Linear) []Tensor {
+	width := 0
+	for _, l := range ls {
+		width += l.W.Dim(-2)
+	}
+	all := t.tensor(backend.F32, x.Dim(0), x.Dim(1), x.Dim(2), width)
+	dst, from := make([]Tensor, len(ls)), 0
+	for i, l := range ls {
+		dst[i] = all.Slice(-1, from, from+l.W.Dim(-2))
+		from += l.W.Dim(-2)
+	}
+	return dst
+}
+
+// linears computes dst, a result of each matrix.
+func (t *Tape) linears(x Tensor, dst []Tensor, ls []Linear) []Tensor {
+	for i, l := range ls {
+		w, x := t.round(l.W, x)
+		t.add(&backend.Linear{Dst: dst[i], X: x, W: w, Bias: l.Bias})
+	}
+	return dst
+}
+
 // round is w and x as a product reads them: both in f16, where w is a parameter
 // for which that was asked, or x in blocks, where w is quantised and the tape was
 // told so.

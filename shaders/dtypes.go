@@ -136,7 +136,7 @@ func dtypeRows() []Variant {
 
 	// One row of x on a GPU, with what comes before the product and behind it.
 	for _, w := range any {
-		all = append(all, row("linear_one", w+" SUBGROUP", linearOne, LinearOnePush{}))
+		all = append(all, row("linear_one", w+" SUBGROUP", linearOne, LinearOneGatePush{}))
 		for _, cache := range plain {
 			all = append(all, row("linear_one", w+" "+operand("CACHE_", cache)+" PLACES SUBGROUP", linearOnePlaces, LinearOnePlacesPush{}))
 		}

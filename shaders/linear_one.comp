@@ -8,8 +8,11 @@
 // invocation asks for all that it reads before it waits for any of it, first for what comes after
 // the product, then for x and the norm's gamma and beta, then for w.
 //
-// PLACES: the row is that of a token. Its outputs are rotated as rotary.comp does, or those
-// from p.stored on are written to a cache as store.comp does, or both.
+// PLACES: the row is that of a token. Its first p.turned outputs are rotated as rotary.comp
+// does, or those from p.stored on are written to a cache as store.comp does, or both.
+//
+// GATED: the first half of the outputs is a gate, which decides as in gated_activation.comp what
+// of the second half passes. A workgroup computes as many of the one half as of the other.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -33,6 +36,9 @@ layout(constant_id = 7) const uint SUBGROUPS = 1; // of a workgroup
 layout(constant_id = 8) const uint APART = 0; // how far apart the outputs of a pair are that is rotated; 0: none are
 layout(constant_id = 9) const bool STORE = false;
 layout(constant_id = 10) const bool TABLE = false;
+const bool GATED = false;
+#else
+layout(constant_id = 8) const bool GATED = false; // by the function ACTIVATION
 #endif
 
 const uint ABSENT = 0xffffffffu; // stands in p.bias for no bias
@@ -47,12 +53,14 @@ layout(push_constant) uniform Push {
 #ifdef PLACES
 	uint seq, pos;                            // of the token, in at
 	uint angles, angles_stride, positions;    // and the rows of angles
-	uint head;                                // outputs of a head
+	uint head, turned;                        // outputs of a head, and how many are rotated
 	uint stored;                              // the first output that is stored
 	uint cache, cache_stride, cache_row;      // of sequences or blocks, and of positions
 	uint sequences, context;                  // of the cache in dst, or in table
 	uint table, table_stride;
 	uint blocks, block_bits;                  // of the pool, and log₂ of the positions of a block
+#else
+	float limit, shift; // of a gate
 #endif
 } p;
 
@@ -115,13 +123,13 @@ const uint STEPS = (EIGHTS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x; // ei
 shared float partial_mean[256]; // of each invocation, those of a subgroup alike
 shared vec2 partial_squares[256];
 shared float partial[8 * 64];    // of each output those of the subgroups, and no device has subgroups of less than four
-#ifdef PLACES
 shared float results[8]; // that lanes have of one another
 #ifdef CACHE_PAIRS
-const bool SHARED = true;
+#define SHARED true
+#elif defined(PLACES)
+#define SHARED (APART > 0)
 #else
-const bool SHARED = APART > 0;
-#endif
+#define SHARED GATED
 #endif
 
 // Sums over the workgroup of the norm's statistics, which all invocations get. There is no
@@ -154,7 +162,11 @@ vec2 squares_sum(vec2 v) {
 
 // output is the o-th output of the workgroup. Where pairs are rotated that are apart, the
 // first half of a workgroup's outputs has the first ones of pairs, the second half the others.
+// So it is with gates and what they let pass.
 uint output_of(uint o) {
+	if (GATED) {
+		return gl_WorkGroupID.x * (OUTS / 2) + o % (OUTS / 2) + o / (OUTS / 2) * (p.out_ / 2);
+	}
 #ifdef PLACES
 	if (APART > 1) {
 		uint pair = gl_WorkGroupID.x * (OUTS / 2) + o % (OUTS / 2);
@@ -289,16 +301,18 @@ void main() {
 			}
 		}
 	}
-	v = activation(ACTIVATION, v + before) + behind;
+	v = GATED ? v + before : activation(ACTIVATION, v + before) + behind;
 #ifdef PLACES
 	uint seq = at[p.seq], pos = at[p.pos];
+#endif
 	if (SHARED) {
 		if (lane < OUTS) {
 			results[lane] = v;
 		}
 		barrier();
 	}
-	if (lane < OUTS && APART > 0) {
+#ifdef PLACES
+	if (lane < OUTS && APART > 0 && mine < p.turned) {
 		uint other = lane ^ (APART > 1 ? OUTS / 2 : 1), size = p.head, i = mine % size;
 		bool second = APART > 1 ? lane >= OUTS / 2 : (lane & 1) != 0;
 		uint pair = APART > 1 ? i % APART : i / 2;
@@ -340,7 +354,11 @@ void main() {
 #endif
 	}
 #else
-	if (lane < OUTS && mine < p.out_) {
+	uint outs = GATED ? OUTS / 2 : OUTS, outputs = GATED ? p.out_ / 2 : p.out_;
+	if (lane < outs && mine < outputs) {
+		if (GATED) {
+			v = activation(ACTIVATION, at_most(v, p.limit)) * (within(results[lane + outs], p.limit) + p.shift);
+		}
 		dst[p.dst + mine] = v;
 	}
 #endif

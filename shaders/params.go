@@ -457,7 +457,7 @@ var specs = map[string]any{
 	"linear":                     LinearSpec{},
 	"linear_backward":            LinearBackwardSpec{},
 	"linear_matrix":              LinearMatrixSpec{},
-	"linear_one":                 LinearOneSpec{}, // see row
+	"linear_one":                 LinearOneGateSpec{}, // see row
 	"linear_rows":                LinearVecTSpec{},
 	"linear_texel":               LinearTexelSpec{},
 	"linear_vec":                 LinearVecSpec{},

@@ -13,7 +13,7 @@ type LinearPush struct {
 	Part, PartStride         uint32 // inputs of a workgroup along z, and the distance of their results
 }
 
-// LinearOnePush is for linear_one.comp.
+// LinearOnePush is what the push constants of linear_one.comp begin with.
 type LinearOnePush struct {
 	Dst, X      uint32
 	W, WStride  uint32
@@ -24,12 +24,18 @@ type LinearOnePush struct {
 	Epsilon     float32
 }
 
+// LinearOneGatePush is for its variants without PLACES.
+type LinearOneGatePush struct {
+	LinearOnePush
+	Limit, Shift float32 // of a gate
+}
+
 // LinearOnePlacesPush is for its variants with PLACES.
 type LinearOnePlacesPush struct {
 	LinearOnePush
 	Seq, Pos                        uint32 // of the token, in at
 	Angles, AnglesStride, Positions uint32 // and the rows of angles
-	Head                            uint32 // outputs of a head
+	Head, Turned                    uint32 // outputs of a head, and how many are rotated
 	Stored                          uint32 // the first output that is stored
 	Cache, CacheStride, CacheRow    uint32 // of sequences or blocks, and of positions
 	Sequences, Context              uint32 // of the cache, or of what is in table
@@ -78,12 +84,18 @@ type LinearVecSpec struct {
 	Rows, Outs uint32
 }
 
-// LinearOneSpec is for linear_one.comp.
+// LinearOneSpec is what the constants of linear_one.comp begin with.
 type LinearOneSpec struct {
 	LinearEpilogue
 	Outs, In  uint32
 	Norm      uint32 // 0: none, 1: layer norm, 2: by the root mean square
 	Subgroups uint32 // of a workgroup
+}
+
+// LinearOneGateSpec is for its variants without PLACES.
+type LinearOneGateSpec struct {
+	LinearOneSpec
+	Gated bool // by the function Activation
 }
 
 // LinearOnePlacesSpec is for its variants with PLACES.

@@ -16,6 +16,7 @@ var triedProducts = []product{
 	{rows: 1, in: 96, out: 300, x: backend.F32, w: backend.BF16, fours: true, xTexels: true, eights: true, joined: joined{norm: 2, apart: 1, head: 20}},
 	{rows: 1, in: 96, out: 300, x: backend.F32, w: backend.Q8_0, fours: true, xTexels: true, eights: true, joined: joined{apart: 8, head: 16, cache: backend.F32}},
 	{rows: 1, in: 96, out: 300, x: backend.F32, w: backend.Q4_0, fours: true, xTexels: true, eights: true, activation: backend.SiLU},
+	{rows: 1, in: 96, out: 300, x: backend.F32, w: backend.F16, fours: true, texels: true, eights: true, activation: backend.SiLU, joined: joined{norm: 2, gate: true}},
 	{rows: 3, in: 96, out: 300, x: backend.F32, w: backend.F16, fours: true, texels: true, residual: true},
 	{rows: 3, in: 96, out: 300, x: backend.Q8_A, w: backend.Q8_0, activation: backend.GELUErf},
 	{rows: 20, in: 96, out: 300, x: backend.F32, w: backend.Q4_0, fours: true, xTexels: true},

@@ -33,8 +33,8 @@ var modelProducts = []struct {
 }{
 	{"gpt2", gpt2Products(768)}, {"gpt2-xl", gpt2Products(1600)},
 	{"llama-3.2-1b", []modelProduct{
-		{"q", 2048, 2048, joined{norm: 2, apart: 32, head: 64}}, {"k", 2048, 512, joined{norm: 2, apart: 32, head: 64, cache: backend.F16}},
-		{"v", 2048, 512, joined{norm: 2, cache: backend.F16}}, {"out", 2048, 2048, joined{}}, {"gate, up", 2048, 8192, joined{norm: 2}},
+		{"qkv", 2048, 3072, joined{norm: 2, apart: 32, head: 64, cache: backend.F16}}, {"v of another type", 2048, 512, joined{norm: 2, cache: backend.F16}},
+		{"out", 2048, 2048, joined{}}, {"gate and up", 2048, 16384, joined{norm: 2, gate: true}},
 		{"down", 8192, 2048, joined{}}, {"head", 2048, 128256, joined{norm: 2}},
 	}},
 }

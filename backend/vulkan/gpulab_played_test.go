@@ -33,7 +33,7 @@ const (
 // lab is a played device, and what models and the conformance suite dispatched on it.
 type lab struct {
 	*Backend
-	t     *testing.T
+	t     testing.TB
 	small bool                     // it can be given little memory
 	use   string                   // what is being recorded
 	uses  map[vk.Pipeline][]string // of each pipeline, in order
@@ -83,7 +83,7 @@ func TestPlayed(t *testing.T) {
 }
 
 // openLab opens the only device there is.
-func openLab(t *testing.T, card gpulab.Card) *lab {
+func openLab(t testing.TB, card gpulab.Card) *lab {
 	l := &lab{t: t, small: card.Small, uses: map[vk.Pipeline][]string{}}
 	messages := 0
 	var err error
@@ -173,7 +173,7 @@ func (l *lab) load(s labModel, layers int, o checkpoint.LoadOptions) *model.Mode
 	}
 	need := uint64(0)
 	for _, w := range m.Weights() {
-		need += uint64(w.Tensor.Buf.Size())
+		need += uint64(w.Tensor.Size())
 	}
 	most := l.available() / 3 * 2
 	if l.small {
@@ -183,12 +183,16 @@ func (l *lab) load(s labModel, layers int, o checkpoint.LoadOptions) *model.Mode
 		l.t.Logf("%s as %v takes %s of %s: %d layers of it", s.shape, o.DType, bytesString(need), bytesString(most), fewLayers)
 		return l.load(s, fewLayers, o)
 	}
+	made := map[backend.Buffer]*buffer{} // several weights may lie in one
 	for _, w := range m.Weights() {
-		buf, err := l.alloc(uint64(w.Tensor.Buf.Size()))
-		if err != nil {
-			l.t.Fatalf("%s: %v", s.shape, err)
+		buf := made[w.Tensor.Buf]
+		if buf == nil {
+			if buf, err = l.alloc(uint64(w.Tensor.Buf.Size())); err != nil {
+				l.t.Fatalf("%s: %v", s.shape, err)
+			}
+			buf.zeroFrom = buf.size // as if it were written: memory that nobody touches takes none
+			made[w.Tensor.Buf] = buf
 		}
-		buf.zeroFrom = buf.size // as if it were written: memory that nobody touches takes none
 		w.Tensor.Buf = buf
 	}
 	return m

@@ -66,6 +66,26 @@ func runMore(t *testing.T) traces {
 			runAttentions(t, b, d, run)
 		}
 	}
+	// Norms of rows that several subgroups share, with and without a store.
+	b = played{name: "norms", lanes: 32}.open(t, ts)
+	const in, out = 1600, 8
+	for _, centered := range []bool{false, true} {
+		for _, cache := range []backend.DType{backend.None, backend.F16} {
+			f32 := func(dims ...int) backend.Tensor { return newTensor(t, b, backend.F32, dims...) }
+			op := &backend.Linear{Dst: f32(1, 1, out), X: f32(1, 1, in), W: f32(out, in)}
+			op.Norm = backend.LinearNorm{Gamma: f32(in), Epsilon: 1e-5, Normed: f32(1, 1, in)}
+			if centered {
+				op.Norm.Beta = f32(in)
+			}
+			if cache != backend.None {
+				op.Store = backend.LinearStore{Cache: newTensor(t, b, cache, 1, 4, out), At: newTensor(t, b, backend.I32, 2, 1)}
+			}
+			if !b.Supports(op) {
+				t.Fatalf("%s is not supported", backend.Label(op))
+			}
+			run(b, op)
+		}
+	}
 	return ts
 }
 

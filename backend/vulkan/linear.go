@@ -22,7 +22,7 @@ func init() {
 func linearOpOf(op *backend.Linear) linearOp {
 	return linearOp{
 		dst: op.Dst, x: op.X, w: op.W, bias: op.Bias, residual: op.Residual, activation: op.Activation,
-		norm: op.Norm, rotation: op.Rotation, store: op.Store,
+		norm: op.Norm, rotation: op.Rotation, turned: op.Sum.Dim(-1), gate: op.Gate, store: op.Store,
 	}
 }
 
@@ -30,8 +30,10 @@ func linearOpOf(op *backend.Linear) linearOp {
 type linearOp struct {
 	dst, x, w, bias, residual backend.Tensor
 	activation                backend.Activation
-	norm                      backend.LinearNorm     // these three only of linear_one.comp
+	norm                      backend.LinearNorm     // these five only of linear_one.comp
 	rotation                  backend.LinearRotation //
+	turned                    int                    // outputs that are rotated, the first ones
+	gate                      backend.LinearGate     //
 	store                     backend.LinearStore    //
 	accumulate                bool                   // dst holds the product of earlier columns of w, to be added to
 }

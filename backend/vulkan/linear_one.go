@@ -91,7 +91,7 @@ func specOfOne(l *Limits, p *product, c *linearChoice) any {
 		LinearEpilogue: epilogue(p, c), Outs: c.outsEach, In: uint32(p.in), Norm: p.joined.norm, Subgroups: c.lanes / l.SubgroupSize,
 	}
 	if !p.joined.places() {
-		return spec
+		return shaders.LinearOneGateSpec{LinearOneSpec: spec, Gated: p.joined.gate}
 	}
 	return shaders.LinearOnePlacesSpec{LinearOneSpec: spec, Apart: uint32(p.joined.apart), Store: p.joined.cache != backend.None, Table: p.joined.table}
 }
@@ -113,14 +113,13 @@ func fitsOne(o *linearOp, xBase, wBase uint32) bool {
 }
 
 // supportsLinear reports whether a product can be encoded as one op. One with a norm before it,
-// or a rotation or a store behind it, must suit linear_one.comp. That is for one row: with more
+// or a rotation, a gate or a store behind it, must suit linear_one.comp. That is for one row: with more
 // each workgroup would normalise all of them.
 func supportsLinear(l *Limits, op *backend.Linear) bool {
 	if !op.Joined() {
 		return true
 	}
 	o := linearOpOf(op)
-	out := op.Dst.Dim(-1)
 	p := describe(&o, uint32(op.X.Offset), uint32(op.W.Offset))
 	ways := waysOfOne(l, &p)
 	if len(ways) == 0 || !fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
@@ -130,21 +129,20 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 		return false
 	}
 	if r := &op.Rotation; !r.Angles.Absent() {
-		size, pairs := out/r.Heads, r.Angles.Dim(-1)/2
-		if 2*pairs != size || !fit(l, r.Angles, r.At) {
+		if 2*(r.Angles.Dim(-1)/2) != p.joined.head || p.out%p.joined.head != 0 || !fit(l, r.Angles, r.At) {
 			return false
 		}
 	}
 	if t := &op.Store; !t.Cache.Absent() {
 		if t.Cache.DType != backend.F32 { // outputs are stored in pairs
-			for _, n := range []int{t.From, out, t.Cache.Offset, t.Cache.Dim(-1), t.Cache.Stride(-2), t.Cache.Stride(-3)} {
+			for _, n := range []int{t.From, p.out, t.Cache.Offset, t.Cache.Dim(-1), t.Cache.Stride(-2), t.Cache.Stride(-3)} {
 				if n%2 != 0 {
 					return false
 				}
 			}
 		}
 		// All outputs from one on are stored. One tensor says where the token stands, for both.
-		return t.From+t.Cache.Dim(-1) == out && fit(l, t.Cache, t.At, t.Table) && (op.Rotation.At.Absent() || op.Rotation.At == t.At)
+		return t.From+t.Cache.Dim(-1) == p.out && fit(l, t.Cache, t.At, t.Table) && (op.Rotation.At.Absent() || op.Rotation.At == t.At)
 	}
 	return true
 }
@@ -165,7 +163,7 @@ func encodeOne(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipeli
 	residual, residualBase := e.operand(o.residual, backend.Read)
 	gamma, gammaBase := e.operand(o.norm.Gamma, backend.Read)
 	beta, betaBase := e.operand(o.norm.Beta, backend.Read)
-	out := o.dst.Dim(3)
+	out := o.w.Dim(2)
 	push := shaders.LinearOnePush{
 		Dst: dstBase, X: xBase, W: wBase, WStride: rowStride(o.w), Bias: biasBase, Residual: residualBase, Out: uint32(out),
 		Gamma: gammaBase, Beta: betaBase, Epsilon: o.norm.Epsilon,
@@ -174,7 +172,8 @@ func encodeOne(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipeli
 	spec.work = o.work()
 	groups := [3]uint32{uint32((out + c.outs - 1) / c.outs), 1, 1}
 	if !p.joined.places() {
-		return e.dispatch(spec, push, groups, bindings...)
+		gate := backend.GatedActivation{Limit: o.gate.Limit}
+		return e.dispatch(spec, shaders.LinearOneGatePush{LinearOnePush: push, Limit: gate.Bound(), Shift: o.gate.Shift}, groups, bindings...)
 	}
 	places, more := onePlaces(e, o)
 	places.LinearOnePush = push
@@ -204,7 +203,8 @@ func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, bindi
 	angles, base := e.operand(r.Angles, backend.Read)
 	if !r.Angles.Absent() {
 		push.Angles, push.AnglesStride, push.Positions = base, uint32(r.Angles.Stride(-2)), uint32(r.Angles.Dim(-2))
-		push.Head = uint32(o.dst.Dim(3) / r.Heads)
+		push.Turned = uint32(o.turned)
+		push.Head = push.Turned / uint32(r.Heads)
 	}
 	table, base := e.operand(t.Table, backend.Read)
 	push.Table, push.TableStride = base, uint32(t.Table.Stride(-2))
@@ -223,7 +223,7 @@ func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, bindi
 	return push, []binding{at, angles, cache, table}
 }
 
-// encodeJoined encodes a product with a norm before it, or a rotation or a store behind it:
+// encodeJoined encodes a product with a norm before it, or a rotation, a gate or a store behind it:
 // as one dispatch, or where linear_one.comp has failed its check as what it lowers to.
 func encodeJoined(e *encoder, op *backend.Linear) error {
 	o := linearOpOf(op)

@@ -66,29 +66,41 @@ func gpt2Layer(l *layer, tokens int, cache backend.DType, block int) []backend.O
 	return l.ops
 }
 
-// llamaLayer is one of Llama, for a token.
-func llamaLayer(l *layer, cache backend.DType) []backend.Op {
-	const width, heads, kvHeads = 64, 4, 2
-	x, at, angles := l.f32(1, 1, width), newTensor(l.t, l.b, backend.I32, 2, 1), l.f32(32, width/heads)
-	kvWidth := width / heads * kvHeads
+// llamaLayer is one of Llama, for so many tokens. The matrices of values may have another dtype
+// than those of queries and keys.
+func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op {
+	const width, heads, kvHeads, size, inner = 64, 4, 2, 16, 128
+	const kvWidth = kvHeads * size
+	x, at, angles := l.f32(1, tokens, width), newTensor(l.t, l.b, backend.I32, 2, tokens), l.f32(32, size)
 	kv := newTensor(l.t, l.b, cache, 1, 32, 2*kvWidth)
 	n := l.norm(x, true)
-	turned := func(x backend.Tensor, heads int) backend.Tensor {
-		dst := l.f32(1, 1, x.Dim(-1))
-		l.add(&backend.Rotary{Dst: dst, X: x, Angles: angles, At: at, Heads: heads})
-		return dst
+	// Matrices lie one below the other, and results side by side.
+	product := func(dst, w backend.Tensor, from, to int) {
+		l.add(&backend.Linear{Dst: dst, X: n, W: w.Slice(-2, from, to)})
 	}
-	q := turned(l.linear(n, width), heads)
-	k := turned(l.linear(n, kvWidth), kvHeads)
-	v := l.linear(n, kvWidth)
-	keys, values := kv.Slice(-1, 0, kvWidth), kv.Slice(-1, kvWidth, 2*kvWidth)
+	w := newTensor(l.t, l.b, l.w, width+2*kvWidth, width)
+	qk, qkv := l.f32(1, tokens, width+kvWidth), l.f32(1, tokens, width+2*kvWidth)
+	q, k, v := qkv.Slice(-1, 0, width), qkv.Slice(-1, width, width+kvWidth), qkv.Slice(-1, width+kvWidth, width+2*kvWidth)
+	product(qk.Slice(-1, 0, width), w, 0, width)
+	product(qk.Slice(-1, width, width+kvWidth), w, width, width+kvWidth)
+	if values == l.w {
+		product(v, w, width+kvWidth, width+2*kvWidth)
+	} else {
+		product(v, newTensor(l.t, l.b, values, kvWidth, width), 0, kvWidth)
+	}
+	l.add(&backend.Rotary{Dst: q, X: qk.Slice(-1, 0, width), Angles: angles, At: at, Heads: heads})
+	l.add(&backend.Rotary{Dst: k, X: qk.Slice(-1, width, width+kvWidth), Angles: angles, At: at, Heads: kvHeads})
+	keys, vals := kv.Slice(-1, 0, kvWidth), kv.Slice(-1, kvWidth, 2*kvWidth)
 	l.add(&backend.Store{Dst: keys, X: k, At: at})
-	l.add(&backend.Store{Dst: values, X: v, At: at})
-	y := l.f32(1, 1, width)
-	l.add(&backend.Attention{Dst: y, Q: q, K: keys, V: values, At: at, Heads: heads, Scale: 0.25})
+	l.add(&backend.Store{Dst: vals, X: v, At: at})
+	y := l.f32(1, tokens, width)
+	l.add(&backend.Attention{Dst: y, Q: q, K: keys, V: vals, At: at, Heads: heads, Scale: 0.25})
 	x = l.residual(x, l.linear(y, width))
 	n = l.norm(x, true)
-	gate, up, hidden := l.linear(n, 128), l.linear(n, 128), l.f32(1, 1, 128)
+	w, both, hidden := newTensor(l.t, l.b, l.w, 2*inner, width), l.f32(1, tokens, 2*inner), l.f32(1, tokens, inner)
+	gate, up := both.Slice(-1, 0, inner), both.Slice(-1, inner, 2*inner)
+	product(gate, w, 0, inner)
+	product(up, w, inner, 2*inner)
 	l.add(&backend.GatedActivation{Dst: hidden, Gate: gate, Up: up, Func: backend.SiLU})
 	l.residual(x, l.linear(hidden, width))
 	return l.ops
@@ -110,12 +122,15 @@ func TestLayerDispatches(t *testing.T) {
 		{"gpt2, table", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 8) }, "linear_one attention_one linear_one linear_one linear_one"},
 		{"gpt2, three tokens", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 3, backend.F32, 0) },
 			"layernorm linear_rows store attention_tile linear_rows layernorm linear_rows linear_rows"},
-		{"llama", shared, func(l *layer) []backend.Op { return llamaLayer(l, backend.F16) },
-			"linear_one linear_one linear_one attention_one linear_one linear_one linear_one gated_activation linear_one"},
+		{"llama", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, l.w) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"llama, values of another dtype", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, backend.BF16) },
+			"linear_one linear_one attention_one linear_one linear_one linear_one"},
+		{"llama, three tokens", shared, func(l *layer) []backend.Op { return llamaLayer(l, 3, backend.F32, l.w) },
+			"rmsnorm linear_rows linear_rows rotary store attention_tile linear_rows rmsnorm linear_rows gated_activation linear_rows"},
 		{"gpt2 on a software driver", software, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) },
 			"layernorm linear_vec store attention linear_vec layernorm linear_vec linear_vec"},
-		{"llama on a software driver", software, func(l *layer) []backend.Op { return llamaLayer(l, backend.F32) },
-			"rmsnorm linear_vec rotary linear_vec rotary linear_vec store store attention linear_vec rmsnorm linear_vec linear_vec gated_activation linear_vec"},
+		{"llama on a software driver", software, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F32, l.w) },
+			"rmsnorm linear_vec linear_vec rotary store attention linear_vec rmsnorm linear_vec gated_activation linear_vec"},
 	} {
 		for _, w := range []backend.DType{backend.F32, backend.F16, backend.Q8_0} {
 			ops := backend.Fuse(c.b, c.ops(&layer{t: t, b: c.b, w: w}), func(backend.Tensor) bool { return false })
@@ -172,7 +187,7 @@ func TestShapeOne(t *testing.T) {
 		if len(ways) == 0 {
 			return oneShape{}, false
 		}
-		spec := specOfOne(&l, &p, &ways[0]).(shaders.LinearOneSpec)
+		spec := specOfOne(&l, &p, &ways[0]).(shaders.LinearOneGateSpec)
 		return oneShape{spec.Lanes, spec.Subgroups, spec.Outs}, true
 	}
 	usual := Limits{SubgroupArithmetic: true, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, Groups: [3]uint32{65535, 65535, 65535}}

@@ -34,10 +34,11 @@ type product struct {
 }
 
 // joined is what linear_one.comp alone computes besides: a norm before the product, a
-// rotation and a store behind it.
+// rotation and a store, or a gate, behind it.
 type joined struct {
 	norm        uint32        // as normKind tells
 	apart, head int           // how far the outputs of a pair are apart that is rotated, and how many a head has; 0: no rotation
+	gate        bool          // half of the outputs are a gate of the others, by the activation
 	cache       backend.DType // of what is stored; None: nothing is
 	table       bool          // blocks of the cache are found through a table
 }
@@ -61,7 +62,7 @@ func (e *encoder) productOf(o *linearOp) product {
 // before them.
 func describe(o *linearOp, xBase, wBase uint32) product {
 	p := product{
-		rows: o.x.Dim(-2), in: o.x.Dim(-1), out: o.dst.Dim(-1), x: o.x.DType, w: o.w.DType,
+		rows: o.x.Dim(-2), in: o.x.Dim(-1), out: o.w.Dim(-2), x: o.x.DType, w: o.w.DType,
 		transposed: o.transposed(), whole: o.dst.Contiguous(),
 		accumulate: o.accumulate, activation: o.activation, residual: !o.residual.Absent(),
 	}
@@ -69,10 +70,13 @@ func describe(o *linearOp, xBase, wBase uint32) product {
 	p.eights = fitsOne(o, xBase, wBase)
 	p.joined.norm = normKind(&o.norm)
 	if r := &o.rotation; !r.Angles.Absent() {
-		p.joined.apart, p.joined.head = 1, p.out/r.Heads
+		p.joined.apart, p.joined.head = 1, o.turned/r.Heads
 		if r.Pairing == backend.Halves {
 			p.joined.apart = p.joined.head / 2
 		}
+	}
+	if g := &o.gate; g.On {
+		p.joined.gate, p.activation = true, g.Func
 	}
 	if s := &o.store; !s.Cache.Absent() {
 		p.joined.cache, p.joined.table = s.Cache.DType, !s.Table.Absent()
@@ -110,7 +114,7 @@ func (p *product) String() string {
 		text string
 	}{
 		{p.columns, ", gradient"}, {p.transposed && !p.columns, ", transposed"},
-		{p.joined.norm != 0, ", norm"}, {p.joined.apart > 0, ", rotation"}, {p.joined.cache != backend.None, ", store"},
+		{p.joined.norm != 0, ", norm"}, {p.joined.apart > 0, ", rotation"}, {p.joined.gate, ", gate"}, {p.joined.cache != backend.None, ", store"},
 	} {
 		if more.is {
 			s.WriteString(more.text)

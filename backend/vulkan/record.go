@@ -3,6 +3,9 @@
 package vulkan
 
 import (
+	"maps"
+	"slices"
+
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
 )
@@ -14,8 +17,10 @@ type program struct {
 	ops       []backend.Op // for Profile, which records them anew
 	segments  []segment
 	resources resources
-	used      map[*buffer]struct{}
-	last      uint64 // serial of the last run
+	used      map[*buffer]struct{} // while it is being recorded
+	buffers   []*buffer            // that it uses
+	frees     uint64               // of the backend, when none of these was freed
+	last      uint64               // serial of the last run
 	closed    bool
 }
 
@@ -69,6 +74,7 @@ func (b *Backend) record(ops []backend.Op) (_ *program, taken map[pipelineKey]un
 		p.release()
 		return nil, taken, err
 	}
+	p.buffers, p.used = slices.Collect(maps.Keys(p.used)), nil
 	return p, taken, nil
 }
 
@@ -110,16 +116,19 @@ func (p *program) Run() error {
 	if p.closed {
 		return wrapError("the program is closed: %w", backend.ErrClosed)
 	}
-	for buf := range p.used {
-		if buf.freed {
-			return wrapError("a program cannot run: %w (it had %d bytes)", backend.ErrFreed, buf.size)
+	if p.frees != b.frees {
+		for _, buf := range p.buffers {
+			if buf.freed {
+				return wrapError("a program cannot run: %w (it had %d bytes)", backend.ErrFreed, buf.size)
+			}
 		}
+		p.frees = b.frees
 	}
 	if b.profile != nil {
 		return b.Run(p.ops...) // the same dispatches, with timestamps
 	}
 	defer func() { // also if a later segment failed: the earlier ones run
-		for buf := range p.used {
+		for _, buf := range p.buffers {
 			buf.lastUse = max(buf.lastUse, p.last)
 		}
 	}()

@@ -17,7 +17,7 @@ func tryLinear(t *trials, p *product, c *linearChoice) {
 	spec := c.pipeline(&t.b.limits, p)
 	outs := edges(c.outs, p.outUnit(c))
 	if h := p.joined.head; h > 0 {
-		outs = []int{h}
+		outs = []int{2 * h, h} // of the two heads the second one is not rotated
 	}
 	ins := p.edgesOfIn(c)
 	rows := []int{1}
@@ -68,6 +68,8 @@ func (p *product) outUnit(c *linearChoice) int {
 	case p.transposed && !p.columns && c.inFours():
 		return 4
 	case p.joined.cache != backend.None && p.joined.cache != backend.F32: // stored in pairs
+		return 2
+	case p.joined.gate:
 		return 2
 	}
 	return 1
@@ -207,7 +209,7 @@ func tryProduct(t *trials, p *product, c *linearChoice, spec pipelineSpec) {
 		if p.accumulate {
 			want[i] += float64(before[i])
 		}
-		if p.activation != backend.NoActivation {
+		if p.activation != backend.NoActivation && !p.joined.gate {
 			want[i] = activate(p.activation, want[i])
 			most[i] = 1.2*most[i] + 1e-5*(1+math.Abs(want[i]))
 		}
@@ -225,7 +227,12 @@ func tryProduct(t *trials, p *product, c *linearChoice, spec pipelineSpec) {
 		before = nil
 	}
 	o.accumulate, o.activation = p.accumulate, p.activation
-	o.dst = t.expect(&tr, "dst", backend.F32, p.rows, p.out, before, want, most)
+	outs := p.out
+	if p.joined.gate {
+		outs /= 2
+		want, most = p.tryGate(&o, want, most)
+	}
+	o.dst = t.expect(&tr, "dst", backend.F32, p.rows, outs, before, want, most)
 	q := *p
 	tr.encode = func(e *encoder) error { return linearDispatch(e, &o, &q, c, spec) }
 	t.add(tr)
@@ -317,6 +324,21 @@ func normed(x, gamma, beta []float32, centered bool, epsilon float64) []float32 
 	return y
 }
 
+// tryGate adds a gate to the product of a row, and returns what passes it.
+func (p *product) tryGate(o *linearOp, want, most []float64) (passed, off []float64) {
+	const limit, shift = 40, 1
+	o.activation, o.gate = backend.NoActivation, backend.LinearGate{On: true, Func: p.activation, Limit: limit, Shift: shift}
+	n := len(want) / 2
+	passed, off = make([]float64, n), make([]float64, n)
+	for i := range n {
+		gate, up := activate(p.activation, min(want[i], limit)), max(-limit, min(want[n+i], limit))+shift
+		passed[i] = gate * up
+		gateOff := 1.2*most[i] + 1e-5*(1+math.Abs(gate))
+		off[i] = gateOff*(math.Abs(up)+most[n+i]) + math.Abs(gate)*most[n+i] + math.Abs(passed[i])/(1<<22)
+	}
+	return passed, off
+}
+
 // tryPlaces adds a rotation and a store to the product of a token, whose results are in want.
 func (p *product) tryPlaces(t *trials, tr *trial, o *linearOp, want, most []float64) {
 	const sequences, context, seq, pos, block = 2, 8, 1, 6, 4
@@ -326,20 +348,18 @@ func (p *product) tryPlaces(t *trials, tr *trial, o *linearOp, want, most []floa
 		pairs := j.head / 2
 		angles := t.integers(context*j.head, 2)
 		table, _ := t.operand(backend.F32, angles, context, j.head, 0)
-		o.rotation = backend.LinearRotation{Angles: table, At: at, Heads: p.out / j.head}
+		o.rotation, o.turned = backend.LinearRotation{Angles: table, At: at, Heads: 1}, j.head
 		step := 1
 		if j.apart == 1 {
 			o.rotation.Pairing, step = backend.Neighbours, 2
 		}
 		cos, sin := angles[pos*j.head:][:pairs], angles[pos*j.head+pairs:][:pairs]
-		for head := 0; head < p.out; head += j.head {
-			for i := range pairs {
-				first, second := head+i*step, head+i*step+j.apart
-				a, b, c, s := want[first], want[second], float64(cos[i]), float64(sin[i])
-				want[first], want[second] = a*c-b*s, b*c+a*s
-				off := 2 * (most[first] + most[second])
-				most[first], most[second] = off, off
-			}
+		for i := range pairs {
+			first, second := i*step, i*step+j.apart
+			a, b, c, s := want[first], want[second], float64(cos[i]), float64(sin[i])
+			want[first], want[second] = a*c-b*s, b*c+a*s
+			off := 2 * (most[first] + most[second])
+			most[first], most[second] = off, off
 		}
 	} else {
 		from = min(2, p.out-p.outUnit(&linearChoice{}))

@@ -81,6 +81,7 @@ type Backend struct {
 	closed  bool
 
 	programs map[*program]struct{}
+	frees    uint64 // how many buffers were freed
 
 	profile *profile       // the profile that is being made; nil: none
 	queries []vk.QueryPool // free pools, to be reused

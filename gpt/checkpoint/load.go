@@ -119,25 +119,21 @@ func (c *Checkpoint) plan(b backend.Backend, o LoadOptions) (p Plan, err error) 
 func (p Plan) Paper(d backend.DType) (paper *model.Model, bytes int64) {
 	p.o.DType = d
 	paper = model.New(p.m.Backend, p.m.Config, p.m.Placement)
-	for _, w := range paper.Weights() {
-		t := p.tensor(w)
-		k := p.kept(w, t)
-		*w.Tensor = null.Tensor(k.dtype, k.shape...)
-		if !k.mapped || t.made {
-			bytes += int64(w.Tensor.Size())
+	for _, g := range p.groups(paper) {
+		n := g.elements()
+		all := null.Tensor(g.k[0].dtype, n)
+		if !g.k[0].mapped || p.tensor(g.w[0]).made {
+			bytes += int64(all.Size())
 		}
-		if k.view {
-			*w.Tensor = w.Tensor.Transpose()
-		}
+		g.lay(all.Buf)
 	}
 	return paper, bytes
 }
 
 func (p Plan) load(ctx context.Context) error {
-	for _, w := range p.m.Weights() {
-		t := p.tensor(w)
-		if err := p.place(ctx, w, t); err != nil {
-			return fmt.Errorf("%s: tensor %q: %w", t.File, t.Name, err)
+	for _, g := range p.groups(p.m) {
+		if err := p.place(ctx, g); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -186,36 +182,4 @@ func (p Plan) kept(w model.Weight, t rawTensor) kept {
 		k.shape = w.Shape
 	}
 	return k
-}
-
-// place puts one tensor of a checkpoint into the memory of the backend.
-func (p Plan) place(ctx context.Context, w model.Weight, t rawTensor) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if p.o.Train {
-		if err := checkFinite(ctx, t); err != nil {
-			return err
-		}
-	}
-	k, b := p.kept(w, t), p.m.Backend
-	if k.mapped {
-		buf, err := backend.MapHost(b, t.Data())
-		if err != nil {
-			return err
-		}
-		*w.Tensor = backend.Of(buf, k.dtype, 0, k.shape...)
-	} else {
-		if *w.Tensor, err = backend.New(b, k.dtype, k.shape...); err != nil {
-			return err
-		}
-		c := converter{stored: backend.OfFileName(t.DType), data: t.Data(), dtype: k.dtype, shape: k.shape, transpose: k.transpose, rows: k.rows}
-		if err := c.write(ctx, b, *w.Tensor); err != nil {
-			return err
-		}
-	}
-	if k.view {
-		*w.Tensor = w.Tensor.Transpose()
-	}
-	return nil
 }

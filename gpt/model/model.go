@@ -90,13 +90,15 @@ func (m *Model) NewCache(batch, context int, d backend.DType) (Cache, error) {
 	return cache, nil
 }
 
-// Close frees the weights, each of which has a buffer of its own.
+// Close frees the weights, of which several may lie in one buffer.
 func (m *Model) Close() error {
+	freed := map[backend.Buffer]bool{nil: true}
 	for _, w := range m.Weights() {
-		if w.Tensor.Buf != nil {
-			w.Tensor.Buf.Free()
-			w.Tensor.Buf = nil
+		if buf := w.Tensor.Buf; !freed[buf] {
+			buf.Free()
+			freed[buf] = true
 		}
+		w.Tensor.Buf = nil
 	}
 	if m.Source == nil {
 		return nil

@@ -248,7 +248,8 @@ func (r *runner) repeat(ctx context.Context, t *running) (err error) {
 }
 
 // once times one repetition, after filling the context to its depth. Feed ends
-// when the scores are with the host.
+// when the scores are with the host. Where the device draws tokens, it generates as users do:
+// the first token that is read is one of the test's, the others are drawn.
 func (r *runner) once(ctx context.Context, t *running) (time.Duration, error) {
 	if t.test.Sequences > 0 {
 		took, held, _, err := r.batches.run(ctx, t.test, t.each, r.d.now)
@@ -267,6 +268,16 @@ func (r *runner) once(ctx context.Context, t *running) (time.Duration, error) {
 	chunk := 1
 	if t.test.Prompt > 0 {
 		chunk = len(ids)
+	}
+	generation := gpt.Options{Predict: len(ids), IgnoreEOS: true}
+	if t.DrawnOnDevice = t.test.Gen > 0 && r.s.DrawsOnDevice(generation); t.DrawnOnDevice {
+		start := r.d.now()
+		for _, err := range r.s.Generate(ctx, ids[:1], generation) {
+			if err != nil {
+				return 0, err
+			}
+		}
+		return r.d.now().Sub(start), nil
 	}
 	start := r.d.now()
 	for ids := range slices.Chunk(ids, chunk) {
