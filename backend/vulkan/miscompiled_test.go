@@ -80,7 +80,7 @@ var (
 func tinyModel(t *testing.T, b *Backend) []float32 {
 	t.Helper()
 	m := gpttest.Load(t, b, "../../gpt/testdata/gpt2-tiny", backend.F16)
-	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: 16})
+	s, err := gpt.NewSession(m, gpt.SessionOptions{Context: 16, Cache: backend.F32})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestMiscompiled(t *testing.T) {
 				}
 				return backend.Run(b, &backend.Attention{Dst: f32(8), Q: f32(8), K: f32(8), V: f32(8), At: newTensor(t, b, backend.I32, 2, 1), Heads: 2, Scale: 1})
 			}
-			b, _ := cardPlain.openChecked(t)
+			b, _ := cardPlain.openChecked(t) // where there is no other kernel
 			if err := run(b); err != nil {
 				t.Fatal(err)
 			}
