@@ -84,6 +84,7 @@ type LinearOneSpec struct {
 	Outs, In  uint32
 	Norm      uint32 // 0: none, 1: layer norm, 2: by the root mean square
 	Subgroups uint32 // of a workgroup
+	Put       bool   // see include/blocks/q8_0.glsl
 }
 
 // LinearOnePlacesSpec is for its variants with PLACES.

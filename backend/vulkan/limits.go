@@ -36,10 +36,13 @@ type Limits struct {
 	// for it, so that kernels keep fewer sums in them.
 	FewRegisters bool
 
+	// SlowConversions: integers are converted to f32 at a fraction of the rate of additions.
+	SlowConversions bool
+
 	// Subgroups, as the driver advertises them. A kernel calls
 	// encoder.subgroups before it uses a variant with subgroup operations.
 	SubgroupSize       uint32 // invocations; 0: unknown
-	SubgroupArithmetic bool   // subgroupAdd and similar operations
+	SubgroupArithmetic bool   // subgroupAdd, subgroupShuffleXor and similar operations
 	SubgroupRange      [2]int // the least and the most invocations that a pipeline may ask for; 0: it cannot ask
 	MatrixSubgroup     uint32 // invocations of a subgroup that multiplies cooperative matrices; 0: unknown
 
@@ -74,8 +77,11 @@ func features(p *vk.PhysicalDevice) vk.Features {
 	return vk.Features{SubgroupSizeControl: true}
 }
 
-// intel is a PCI vendor.
-const intel = 0x8086
+// PCI vendors.
+const (
+	intel  = 0x8086
+	nvidia = 0x10de // its units for conversions have an eighth of the lanes of those that add (Nsight Compute's guide: XU and FMA)
+)
 
 // subgroupSizes returns the sizes of subgroups that pipelines ask for: the one that the
 // driver advertises, but on Intel 16, and the least for cooperative matrices. Intel's
@@ -95,6 +101,9 @@ func subgroupSizes(p *vk.PhysicalDevice) (general, matrix int) {
 func fewRegisters(p *vk.PhysicalDevice) bool {
 	return p.VendorID == intel && p.Subgroup.Min <= 8
 }
+
+// subgroupOps are the kinds of subgroup operation that kernels use.
+const subgroupOps = vk.SubgroupArithmetic | vk.SubgroupShuffle
 
 // limitsOf returns the limits of an open device, except Unified (see chooseMemory).
 func limitsOf(d *vk.Device) Limits {
@@ -121,7 +130,8 @@ func limitsOf(d *vk.Device) Limits {
 		SubgroupSize:       uint32(general),
 		MatrixSubgroup:     uint32(matrix),
 		FewRegisters:       fewRegisters(d.Physical),
-		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,
+		SlowConversions:    d.Physical.VendorID == nvidia,
+		SubgroupArithmetic: s.Compute && s.Operations&subgroupOps == subgroupOps,
 
 		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
 		TimestampPeriod: p.TimestampPeriod,

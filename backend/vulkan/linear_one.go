@@ -34,21 +34,25 @@ const mostNumbers = 128
 //
 // A lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
 // of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
-// by several subgroups.
+// by several subgroups. Blocks are taken in twos, which eight lanes share.
 func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
 	in, out := o.x.Dim(-1), o.dst.Dim(-1)
-	if l.Software || !l.SubgroupArithmetic || l.SubgroupSize < 4 || in%8 != 0 {
+	if l.Software || !l.SubgroupArithmetic || l.SubgroupSize < 4 || in%(2*max(4, o.w.DType.BlockLen())) != 0 {
 		return s, false
 	}
 	eight, beside := uint32(4), uint32(8) // words of eight elements of w, and of what goes with them: x, gamma and beta
-	if o.w.DType == backend.F32 {
+	s.lanes, s.outs = l.SubgroupSize, 4
+	switch {
+	case o.w.DType.Quantized():
+		eight = uint32(o.w.DType.Bytes(32)/16) + 1 // and the word with the scale
+		s.lanes = max(8, s.lanes)
+	case o.w.DType == backend.F32:
 		eight = 8
 	}
 	if !o.norm.Gamma.Absent() {
 		beside += 16
 	}
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
-	s.lanes, s.outs = l.SubgroupSize, 4
 	wanted := uint32(3)
 	if out >= manyOuts {
 		s.outs, wanted = 8, 2
@@ -58,7 +62,7 @@ func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
 	for steps() > 1 && (steps() > wanted || numbers() > mostNumbers) && s.lanes*2 <= most {
 		s.lanes *= 2
 	}
-	for (numbers() > mostNumbers || s.outs > s.lanes) && s.outs > 2 { // a lane finishes an output
+	for (numbers() > mostNumbers || s.outs > l.SubgroupSize) && s.outs > 2 { // a lane of each subgroup has the sum of an output
 		s.outs /= 2
 	}
 	s.subgroups = s.lanes / l.SubgroupSize
@@ -67,16 +71,19 @@ func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
 }
 
 // fitsOne reports whether linear_one.comp can read the operands of a product: all that it reads
-// in eights and fours lies so.
+// in eights and fours lies so. wBase is in elements, or of blocks in any unit of which each has an
+// odd number: every other one begins with a word.
 func fitsOne(o *linearOp, xBase, wBase uint32) bool {
 	if o.x.Rows() != 1 || o.x.DType != backend.F32 || o.transposed() || xBase%4 != 0 {
 		return false
 	}
 	unit := 1
 	switch {
+	case o.w.DType.Quantized():
+		return wBase%2 == 0 && (o.w.Dim(-2) == 1 || o.w.Stride(-2)/o.w.DType.BlockLen()%2 == 0)
 	case o.w.DType == backend.F32:
 		unit = 4
-	case !o.w.DType.Quantized():
+	default:
 		unit = 8
 	}
 	return int(wBase)%unit == 0 && (o.w.Dim(-2) == 1 || o.w.Stride(-2)%unit == 0)
@@ -92,7 +99,7 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 	o := linearOpOf(op)
 	out := op.Dst.Dim(-1)
 	s, ok := shapeOne(l, &o)
-	if !ok || l.Bindings < len(linearOneBindings(&o)) || !fitsOne(&o, uint32(op.X.Offset), uint32(op.W.Offset)) ||
+	if !ok || l.Bindings < len(linearOneBindings(&o)) || !fitsOne(&o, uint32(op.X.Offset), uint32(op.W.Offset/op.W.DType.BlockLen())) ||
 		!fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
 		return false
 	}
@@ -166,6 +173,7 @@ func encodeOne(e *encoder, o *linearOp, s oneShape) error {
 			Lanes: s.lanes, Accumulate: o.accumulate, Activation: uint32(o.activation), Residual: !o.residual.Absent(),
 		},
 		Outs: s.outs, In: uint32(o.x.Dim(3)), Norm: normKind(&o.norm), Subgroups: s.subgroups,
+		Put: e.limits().SlowConversions,
 	}
 	bindings := []binding{dst, x, w, bias, residual, gamma, beta}
 	p := pipelineSpec{variant: linearOneVariant(o), work: o.work(), spec: spec}

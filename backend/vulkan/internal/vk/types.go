@@ -150,8 +150,11 @@ const (
 // SubgroupOps is a set of kinds of subgroup operation.
 type SubgroupOps uint32
 
-// SubgroupArithmetic is the kind of subgroupAdd and similar operations.
-const SubgroupArithmetic SubgroupOps = 0x4
+// Kinds of subgroup operation.
+const (
+	SubgroupArithmetic SubgroupOps = 0x4  // subgroupAdd and similar ones
+	SubgroupShuffle    SubgroupOps = 0x10 // subgroupShuffleXor and similar ones
+)
 
 // Forever is a timeout of WaitFence that never ends.
 const Forever = uint64(math.MaxUint64)
