@@ -61,6 +61,10 @@ layout(push_constant) uniform Push {
 #if defined(PAIRS)
 #define ELEMENT uvec4
 #define SOME vec4
+#elif defined(X_BLOCKS)
+#define ELEMENT uint
+#define SOME uint
+#include "dot.glsl"
 #elif defined(BLOCKS)
 #define ELEMENT uint
 #define SOME vec2
@@ -176,7 +180,7 @@ float kept(float v, uint s) { return whole(s) ? v : mix(0.0, v, inside(s)); }
 vec2 kept(vec2 v, uint s) { return whole(s) ? v : mix(vec2(0), v, bvec2(inside(s))); }
 vec4 kept(vec4 v, uint s) { return whole(s) ? v : mix(vec4(0), v, bvec4(inside(s))); }
 #if defined(BLOCKS)
-RAW kept(RAW v, uint s) { return whole(s) ? v : uvec3(v.xy, mix(0, v.z, inside(s))); } // the numbers are finite
+RAW kept(RAW v, uint s) { return RAW(v.numbers, whole(s) ? v.scale : mix(0, v.scale, inside(s))); } // the numbers are finite
 #elif defined(PAIRS)
 RAW kept(RAW v, uint s) { return whole(s) ? v : mix(uvec4(0), v, bvec4(inside(s))); }
 #else
@@ -201,8 +205,14 @@ void main() {
 		at_w[o] = row_at(p.w + min(output_of(o), p.out_ - 1) * p.w_stride);
 		acc[o] = 0;
 	}
-	vec4 a[16], g[16], h[16];
 	RAW b[32];
+#ifdef DOT
+	uvec3 a[8];
+	[[unroll]] for (uint s = 0; s < STEPS; s++) {
+		a[s] = x_eight(s);
+	}
+#else
+	vec4 a[16], g[16], h[16];
 	[[unroll]] for (uint s = 0; s < STEPS; s++) {
 		a[2 * s] = LOW(x, p.x, s);
 		a[2 * s + 1] = HIGH(x, p.x, s);
@@ -217,12 +227,28 @@ void main() {
 			}
 		}
 	}
+#endif
 	[[unroll]] for (uint s = 0; s < STEPS; s++) {
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
 			b[s * OUTS + o] = load_eight(at_w[o], s);
 		}
 	}
 
+#ifdef DOT
+	// Eights of a block are added up as integers.
+	[[unroll]] for (uint s = 0; s < STEPS; s += TOGETHER) {
+		int start = offset(a[s]) + (TOGETHER > 1 ? offset(a[s + TOGETHER - 1]) : 0);
+		float scale = kept(x_scale(a[s]), s);
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			RAW first = kept(b[s * OUTS + o], s);
+			int sum = product(first, a[s], start, s);
+			if (TOGETHER > 1) {
+				sum = product(b[(s + TOGETHER - 1) * OUTS + o], a[s + TOGETHER - 1], sum, s + TOGETHER - 1);
+			}
+			acc[o] += eight_scale(first) * scale * float(sum);
+		}
+	}
+#else
 	if (NORM == 1) { // as layernorm.comp
 		float origin = ORIGIN, sum = 0;
 		[[unroll]] for (uint s = 0; s < STEPS; s++) {
@@ -263,6 +289,7 @@ void main() {
 			acc[o] += product(kept(b[s * OUTS + o], s), low, high, s);
 		}
 	}
+#endif
 
 	// One lane an output: half of the lanes go on with half of the sums, each with those of its
 	// partner added, until each lane has one.

@@ -95,7 +95,13 @@ type LinearOnePlacesSpec struct {
 	Table bool
 }
 
-// LinearVecTSpec is for linear_rows.comp and linear_vec_t.comp.
+// LinearRowsSpec is for linear_rows.comp.
+type LinearRowsSpec struct {
+	LinearVecTSpec
+	Put bool // see include/blocks/q8_0.glsl
+}
+
+// LinearVecTSpec is for linear_vec_t.comp.
 type LinearVecTSpec struct {
 	LinearEpilogue
 	Rows, Outs, LanesY uint32

@@ -30,6 +30,9 @@ type Variant struct {
 	Matrix   bool      // it multiplies cooperative matrices: see matrixRow
 }
 
+// Dots reports whether it has integer dot products, which tools for Metal do not know.
+func (v *Variant) Dots() bool { return slices.Contains(v.Defines, "DOT") }
+
 // Name returns the variant's unique name, which is that of its file in spv/:
 // "linear_vec.f16.x4".
 func (v *Variant) Name() string {
@@ -123,6 +126,7 @@ var (
 //	TABLE     a table has where blocks of keys and values are
 //	PLACES    rows are of tokens, for which at says where they stand
 //	CACHE_F16 … a cache holds that type, else f32
+//	DOT       bytes are multiplied with integer dot products
 //	SUBGROUP  sums are formed with subgroup arithmetic, else in shared memory
 //
 // Macros of a single shader are explained in its file.

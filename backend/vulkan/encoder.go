@@ -83,6 +83,9 @@ func (e *encoder) limits() *Limits { return &e.b.limits }
 // the device advertises these operations and has passed the self-test (selftest.go).
 func (e *encoder) subgroups() bool { return e.b.subgroupTest.passed }
 
+// dots reports whether kernels may use integer dot products.
+func (e *encoder) dots() bool { return e.b.dotTest.passed }
+
 // operand binds the bytes of t as a storage buffer. base is the distance from
 // the start of the binding to t's first element, in the units of elements: in
 // elements of t's dtype, or in 16-bit words if that is quantised. The binding

@@ -29,6 +29,9 @@ type kernel[O backend.Op] struct {
 	// cooperative tells whether cooperative matrices may serve for op, so that
 	// they are tested before it is encoded. nil: for none.
 	cooperative func(op O) bool
+
+	// dots tells the same of integer dot products.
+	dots func(op O) bool
 }
 
 // anyKernel is a kernel without the type parameter.
@@ -36,6 +39,7 @@ type anyKernel struct {
 	supports    func(l *Limits, op backend.Op) bool
 	encode      func(e *encoder, op backend.Op) error
 	cooperative func(op backend.Op) bool
+	dots        func(op backend.Op) bool
 }
 
 var kernels = map[reflect.Type]anyKernel{}
@@ -49,6 +53,7 @@ func register[O backend.Op](k kernel[O]) {
 		supports:    func(l *Limits, op backend.Op) bool { return k.supports == nil || k.supports(l, op.(O)) },
 		encode:      func(e *encoder, op backend.Op) error { return k.encode(e, op.(O)) },
 		cooperative: func(op backend.Op) bool { return k.cooperative != nil && k.cooperative(op.(O)) },
+		dots:        func(op backend.Op) bool { return k.dots != nil && k.dots(op.(O)) },
 	}
 }
 
@@ -58,11 +63,16 @@ func supports(l *Limits, op backend.Op) bool {
 	return ok && k.supports(l, op)
 }
 
-// testFor runs the self-test of cooperative matrices if an op may use them.
+// testFor runs the self-tests of cooperative matrices and integer dot products if an op may use
+// them.
 func (b *Backend) testFor(ops []backend.Op) {
 	for _, op := range ops {
-		if k, ok := kernels[reflect.TypeOf(op)]; ok && k.cooperative(op) {
+		k, ok := kernels[reflect.TypeOf(op)]
+		if ok && k.cooperative(op) {
 			b.testMatrices()
+		}
+		if ok && k.dots(op) {
+			b.testDots()
 		}
 	}
 }

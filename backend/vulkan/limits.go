@@ -39,6 +39,10 @@ type Limits struct {
 	// SlowConversions: integers are converted to f32 at a fraction of the rate of additions.
 	SlowConversions bool
 
+	// FastDot: the device has an instruction for the product of four bytes with four, as the
+	// driver advertises. Kernels call encoder.dots.
+	FastDot bool
+
 	// Subgroups, as the driver advertises them. A kernel calls
 	// encoder.subgroups before it uses a variant with subgroup operations.
 	SubgroupSize       uint32 // invocations; 0: unknown
@@ -69,12 +73,14 @@ var matrixWanted = vk.Features{
 }
 
 // features returns the features that a device is opened with: those that
-// linear_matrix.comp needs, and that pipelines may ask for a subgroup size.
+// linear_matrix.comp needs, that pipelines may ask for a subgroup size, and integer dot products.
 func features(p *vk.PhysicalDevice) vk.Features {
 	if len(p.Matrices) > 0 && p.Features.And(matrixWanted) == matrixWanted {
-		return matrixWanted
+		wanted := matrixWanted
+		wanted.IntegerDot = true
+		return wanted
 	}
-	return vk.Features{SubgroupSizeControl: true}
+	return vk.Features{SubgroupSizeControl: true, IntegerDot: true}
 }
 
 // PCI vendors.
@@ -131,6 +137,7 @@ func limitsOf(d *vk.Device) Limits {
 		MatrixSubgroup:     uint32(matrix),
 		FewRegisters:       fewRegisters(d.Physical),
 		SlowConversions:    d.Physical.VendorID == nvidia,
+		FastDot:            d.Physical.FastDot && d.Features.IntegerDot,
 		SubgroupArithmetic: s.Compute && s.Operations&subgroupOps == subgroupOps,
 
 		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),

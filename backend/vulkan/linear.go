@@ -13,6 +13,7 @@ import (
 func init() {
 	register(kernel[*backend.Linear]{
 		cooperative: func(op *backend.Linear) bool { return halves(op.X, op.W) },
+		dots:        func(op *backend.Linear) bool { return op.X.DType == backend.Q8_A },
 		supports:    supportsLinear,
 		encode: func(e *encoder, op *backend.Linear) error {
 			if op.Joined() {
@@ -199,7 +200,9 @@ type linearChoice struct {
 	texel      bool // x and w are read through the texture unit
 	xTexel     bool // x alone is
 	subgroup   bool
-	rows, outs int // of dst that a workgroup computes
+	dots       bool // integer dot products
+	put        bool // see include/blocks/q8_0.glsl
+	rows, outs int  // of dst that a workgroup computes
 
 	lanes, lanesY        uint32 // of a workgroup
 	rowsEach, outsEach   uint32 // that an invocation computes, but for linear.comp
@@ -219,7 +222,9 @@ func (c *linearChoice) spec(o *linearOp) any {
 		return shaders.LinearTexelSpec{LinearEpilogue: e, Transposed: c.transposed, Rows: c.rowsEach, Outs: c.outsEach}
 	case "linear_vec":
 		return shaders.LinearVecSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach}
-	case "linear_rows", "linear_vec_t":
+	case "linear_rows":
+		return shaders.LinearRowsSpec{LinearVecTSpec: shaders.LinearVecTSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach, LanesY: c.lanesY}, Put: c.put}
+	case "linear_vec_t":
 		return shaders.LinearVecTSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach, LanesY: c.lanesY}
 	}
 	return shaders.LinearBackwardSpec{Lanes: c.lanes, Accumulate: o.accumulate}
@@ -263,7 +268,8 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 	}
 	matrices := e.b.matrixTest.passed && halves(o.x, o.w)
 	if !l.Software && !o.transposed() && rows > 1 && (rows <= fewRows || rows <= someRows && !matrices) {
-		c := linearChoice{source: "linear_rows", rowsEach: rowTile(rows, 16), outsEach: 2, lanes: 32, lanesY: 2}
+		c := linearChoice{source: "linear_rows", rowsEach: rowTile(rows, 16), outsEach: 2, lanes: 32, lanesY: 2,
+			dots: e.dots() && o.x.DType == backend.Q8_A, put: l.SlowConversions}
 		c.rows, c.outs = int(c.rowsEach), int(c.outsEach*c.lanesY)
 		return c
 	}
@@ -402,6 +408,9 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	outs := c.outs
 	if c.source == "linear_vec_t" && (c.texel || slices.Contains(defines, "X4")) {
 		outs *= 4
+	}
+	if c.dots {
+		defines = append(defines, "DOT")
 	}
 	if c.subgroup {
 		defines = append(defines, "SUBGROUP")

@@ -49,8 +49,11 @@ func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
 	case o.w.DType == backend.F32:
 		eight = 8
 	}
-	if !o.norm.Gamma.Absent() {
+	switch {
+	case !o.norm.Gamma.Absent():
 		beside += 16
+	case o.x.DType.Quantized():
+		beside = 3
 	}
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
 	wanted := uint32(3)
@@ -74,7 +77,16 @@ func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
 // in eights and fours lies so. wBase is in elements, or of blocks in any unit of which each has an
 // odd number: every other one begins with a word.
 func fitsOne(o *linearOp, xBase, wBase uint32) bool {
-	if o.x.Rows() != 1 || o.x.DType != backend.F32 || o.transposed() || xBase%4 != 0 {
+	if o.x.Rows() != 1 || o.transposed() {
+		return false
+	}
+	switch o.x.DType {
+	case backend.F32:
+		if xBase%4 != 0 {
+			return false
+		}
+	case backend.Q8_A:
+	default:
 		return false
 	}
 	unit := 1
@@ -99,7 +111,7 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 	o := linearOpOf(op)
 	out := op.Dst.Dim(-1)
 	s, ok := shapeOne(l, &o)
-	if !ok || l.Bindings < len(linearOneBindings(&o)) || !fitsOne(&o, uint32(op.X.Offset), uint32(op.W.Offset/op.W.DType.BlockLen())) ||
+	if !ok || op.X.DType == backend.Q8_A && !l.FastDot || l.Bindings < len(linearOneBindings(&o)) || !fitsOne(&o, uint32(op.X.Offset), uint32(op.W.Offset/op.W.DType.BlockLen())) ||
 		!fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
 		return false
 	}
@@ -127,7 +139,10 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 func linearOneBindings(o *linearOp) []shaders.Binding { return linearOneVariant(o).Bindings }
 
 func linearOneVariant(o *linearOp) *shaders.Variant {
-	defines := storage("", o.w.DType)
+	defines := append(storage("", o.w.DType), storage("X_", o.x.DType)...)
+	if o.x.DType == backend.Q8_A {
+		defines = append(defines, "DOT")
+	}
 	if o.places() {
 		defines = append(defines, storage("CACHE_", o.store.Cache.DType)...)
 		defines = append(defines, "PLACES")
@@ -144,7 +159,7 @@ func suitsOne(e *encoder, o *linearOp) (oneShape, bool) {
 	s, ok := shapeOne(e.limits(), o)
 	_, xBase := e.operand(o.x, backend.Read)
 	_, wBase := e.operand(o.w, backend.Read)
-	return s, ok && e.subgroups() && e.limits().Bindings >= len(linearOneBindings(o)) && fitsOne(o, xBase, wBase)
+	return s, ok && e.subgroups() && (e.dots() || o.x.DType != backend.Q8_A) && e.limits().Bindings >= len(linearOneBindings(o)) && fitsOne(o, xBase, wBase)
 }
 
 // encodeOne encodes the dispatch of a product that suitsOne.

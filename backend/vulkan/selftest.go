@@ -83,6 +83,7 @@ func checkSubgroups(got []byte, subgroup, size uint32) error {
 func (b *Backend) takeAsTested() {
 	b.subgroupTest.done, b.subgroupTest.passed = true, b.limits.SubgroupArithmetic && b.limits.SubgroupSize > 0
 	b.matrixTest.done, b.matrixTest.passed = true, b.limits.Matrix != [3]uint32{}
+	b.dotTest.done, b.dotTest.passed = true, b.limits.FastDot
 }
 
 func selftestVariant() *shaders.Variant { return shaders.Find("selftest", "") }

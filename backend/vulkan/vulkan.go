@@ -91,6 +91,11 @@ type Backend struct {
 		err          error // why it has not passed
 	}
 
+	dotTest struct {
+		done, passed bool
+		err          error // why it has not passed
+	}
+
 	messages struct {
 		sync.Mutex
 		list []string
@@ -221,7 +226,7 @@ func (b *Backend) Stats() Stats { return b.pipes.stats }
 func (b *Backend) Describe() string {
 	return fmt.Sprintf("%s (%s), %s, Vulkan %v, subgroups of %d, %s%s",
 		b.phys.Name, kindOf(b.phys), driverOf(b.phys), b.phys.APIVersion, b.limits.SubgroupSize,
-		bytesString(b.phys.Heaps[b.phys.MemoryTypes[b.types.device].Heap].Size), b.describeMatrices())
+		bytesString(b.phys.Heaps[b.phys.MemoryTypes[b.types.device].Heap].Size), b.describeMatrices()+b.describeDots())
 }
 
 // Supports implements [backend.Backend].

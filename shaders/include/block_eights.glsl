@@ -25,43 +25,81 @@ uint blocks(uint s) { return whole(s) ? before(s) + (first() >> 3) : min(before(
 bool second() { return (first() & 4u) != 0; }
 bool fourth(uint s) { return s % TOGETHER == TOGETHER - 1 && place(s) == 3u; }
 
-const uint EIGHT_TWOS = 2 * EIGHT_WORDS;           // of x, between one eight and the next
-const uint SECOND_TWO = EIGHT_WORDS > 1 ? 0u : 8u; // what is added in the second block: see two
-
 // Elements of x in twos: where the eight begins, and the last two of its first four (q4_0) or of all.
-uint two(uint s) { return blocks(s) * 32 + place(s) * EIGHT_TWOS + (second() ? SECOND_TWO : 1u); }
+const uint EIGHT_TWOS = 2 * EIGHT_WORDS; // between one eight and the next
+#if EIGHT_WORDS > 1
+uint two(uint s) { return blocks(s) * 32 + place(s) * EIGHT_TWOS + (second() ? 0u : 1u); }
+#define LOW_TWOS(s) two(s), two(s) + 1
+#define HIGH_TWOS(s) two(s) + 2, last_two(s)
+#else
+uint two(uint s) { return blocks(s) * 32 + place(s) * EIGHT_TWOS + (second() ? 8u : 1u); }
+#define LOW_TWOS(s) two(s), last_two(s)
+#define HIGH_TWOS(s) two(s) + 8, last_two(s) + 8
+#endif
 uint last_two(uint s) { return fourth(s) ? blocks(s) * 32 : two(s) + EIGHT_TWOS - 1; }
-#define LOW_TWO(s) (EIGHT_WORDS > 1 ? two(s) + 1 : last_two(s))
-#define HIGH_TWOS (EIGHT_WORDS > 1 ? 2u : 8u)
-#define HIGH_TWO(s) (EIGHT_WORDS > 1 ? last_two(s) : last_two(s) + 8)
-#define ORIGIN x[p.x >> 1].x
-#define LOW(b, base, s) vec4(b[((base) >> 1) + two(s)], b[((base) >> 1) + LOW_TWO(s)])
-#define HIGH(b, base, s) vec4(b[((base) >> 1) + two(s) + HIGH_TWOS], b[((base) >> 1) + HIGH_TWO(s)])
 
-// Numbers in x and y, and in z the word with the scale, of the row that begins at word at.
-#define RAW uvec3
+#ifndef DOT
+#define ORIGIN x[p.x >> 1].x
+#define FOUR(b, base, i, j) vec4(b[((base) >> 1) + i], b[((base) >> 1) + j])
+#define FOUR_OF(b, base, twos) FOUR(b, base, twos)
+#define LOW(b, base, s) FOUR_OF(b, base, LOW_TWOS(s))
+#define HIGH(b, base, s) FOUR_OF(b, base, HIGH_TWOS(s))
+#endif
+
+// Of the row that begins at word at: numbers, and the word with their scale.
+struct RAW { EIGHT numbers; uint scale; };
 uint row_at(uint i) { return i >> 1; }
 RAW load_eight(uint at, uint s) {
-	uint start = at + blocks(s) * (8 * EIGHT_WORDS + 1);
+	uint start = at + blocks(s) * (8 * EIGHT_WORDS + 1), scale = w[start + (first() & 4u) * EIGHT_WORDS];
 	uint word = start + place(s) * EIGHT_WORDS + 1;
-	return uvec3(w[word], EIGHT_WORDS > 1 ? w[word + 1] : 0, w[start + (first() & 4u) * EIGHT_WORDS]);
+#if EIGHT_WORDS > 1
+	return RAW(uvec2(w[word], w[word + 1]), scale);
+#else
+	return RAW(w[word], scale);
+#endif
 }
 
-// raw_eight makes the fourth eight whole.
-RAW raw_eight(RAW v, uint s) {
+// numbers makes the fourth eight whole.
+EIGHT numbers(RAW v, uint s) {
 	uint mask = fourth(s) ? 0xffffu : 0xffffffffu;
-	if (EIGHT_WORDS > 1) {
-		v.y = v.y & mask | v.z & ~mask;
-	} else {
-		v.x = v.x & mask | v.z & ~mask;
-	}
-	return v;
+#if EIGHT_WORDS > 1
+	v.numbers.y = v.numbers.y & mask | v.scale & ~mask;
+#else
+	v.numbers = v.numbers & mask | v.scale & ~mask;
+#endif
+	return v.numbers;
 }
 
-float eight_scale(RAW v) { return unpackHalf2x16(v.z >> (second() ? 16 : 0)).x; }
+// Scales are f16 in either half of their word.
+float eight_scale(RAW v) { return unpackHalf2x16(v.scale >> (second() ? 16 : 0)).x; }
 
+#ifdef DOT
+// x in blocks of activations (see backend/q8_a.go), of which each is 9 words: the eight as
+// bytes, and the word with the scale of its block.
+uvec3 x_eight(uint s) {
+	uint block = (p.x >> 1) + 9 * (2 * blocks(s) + uint(second())), at = place(s) & 3u;
+	uint low = block + 1 + at * EIGHT_WORDS, next = at == 3 ? block + 1 : low + EIGHT_WORDS;
+#if EIGHT_WORDS > 1
+	uint a = x[low], b = x[low + 1], c = b, d = x[next];
+#else
+	uint a = x[low], b = x[next], c = x[low + 4], d = x[next + 4];
+#endif
+	return uvec3(second() ? a : a >> 16 | b << 16, second() ? c : c >> 16 | d << 16, x[block]);
+}
+
+float x_scale(uvec3 v) { return unpackHalf2x16(v.z).x; } // see dot.glsl
+
+// An eight times one of x, without their scales: an integer. start is offset, of the latter.
+int product(RAW v, uvec3 x, int start, uint s) {
+	uvec2 b = BYTES(numbers(v, s));
+	return dot4(b.x, x.x) + (dot4(b.y, x.y) + start);
+}
+
+int offset(uvec3 x) { return OFFSET == 0 ? 0 : -OFFSET * (dot4(0x01010101u, x.x) + dot4(0x01010101u, x.y)); }
+#else
 float product(RAW v, vec4 low, vec4 high, uint s) {
 	vec4 a, b;
-	FLOATS(raw_eight(v, s).xy, PUT, a, b);
+	FLOATS(numbers(v, s), PUT, a, b);
 	return eight_scale(v) * (dot(low, a) + dot(high, b));
 }
+#endif

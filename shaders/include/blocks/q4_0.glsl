@@ -13,10 +13,15 @@ vec4 q4_0_numbers(uint bytes, uint k) {
 // For shaders that take eight elements at a time: four, and those that are 16 further on. They
 // lie in one word. Each is put into the last bits of a power of two as an f32, which is
 // subtracted: no conversion takes fewer instructions, whatever put says.
-#define Q4_0_EIGHT_WORDS 1u
+#define Q4_0_EIGHT uint
+#define Q4_0_EIGHT_WORDS 1
 
-void q4_0_floats(uvec2 words, bool put, out vec4 low, out vec4 high) {
-	uvec2 parts = uvec2(words.x, words.x >> 16);
+// The eight as bytes, from which an offset is to be subtracted.
+#define Q4_0_OFFSET 8
+uvec2 q4_0_bytes(uint word) { return uvec2(word, word >> 4) & 0x0f0f0f0fu; }
+
+void q4_0_floats(uint word, bool put, out vec4 low, out vec4 high) {
+	uvec2 parts = uvec2(word, word >> 16);
 	precise vec2 at0 = uintBitsToFloat(parts & 0xfu | 0x4b000000u) - 8388616.0; // 2²³ + 8
 	precise vec2 at4 = uintBitsToFloat(parts & 0xf0u | 0x49000000u) - 524296.0; // 2¹⁹ + 8
 	precise vec2 at8 = uintBitsToFloat(parts & 0xf00u | 0x47000000u) - 32776.0; // 2¹⁵ + 8
