@@ -19,8 +19,8 @@ var families = []struct {
 	clamp        func(*Limits)
 	groups       []string // of the suite, as testDevices have them
 }{
-	// Shared memory, subgroups.
-	{"gpu", lavapipe, func(l *Limits) { l.Software = false }, nil},
+	// Shared memory, subgroups, integer dot products, no conversions.
+	{"gpu", lavapipe, func(l *Limits) { l.Software, l.FastDot, l.SlowConversions = false, true, true }, nil},
 	// Shared memory alone.
 	{"gpu-plain", swiftshader, func(l *Limits) { l.Software = false; noSubgroups(l) }, nil},
 	// Texels, no subgroups.
