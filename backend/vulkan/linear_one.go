@@ -26,8 +26,13 @@ const manyOuts = 8192
 
 // mostNumbers is how many words a lane may have of what it reads, in registers: of the 256 that
 // a lane has on the GPUs of most makers sums and addresses take some, and with 170 or fewer several
-// subgroups fit a unit.
-const mostNumbers = 128
+// subgroups fit a unit. Where there are few, they are 64 for each of 16 lanes.
+func mostNumbers(l *Limits) uint32 {
+	if l.FewRegisters {
+		return 40
+	}
+	return 128
+}
 
 // shapeOne returns how a product is divided. ok is false if linear_one.comp does not suit the
 // device or the product.
@@ -62,15 +67,15 @@ func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
 	}
 	steps := func() uint32 { return (uint32(in/8) + s.lanes - 1) / s.lanes }
 	numbers := func() uint32 { return steps() * (s.outs*eight + beside) }
-	for steps() > 1 && (steps() > wanted || numbers() > mostNumbers) && s.lanes*2 <= most {
+	for steps() > 1 && (steps() > wanted || numbers() > mostNumbers(l)) && s.lanes*2 <= most {
 		s.lanes *= 2
 	}
-	for (numbers() > mostNumbers || s.outs > l.SubgroupSize) && s.outs > 2 { // a lane of each subgroup has the sum of an output
+	for (numbers() > mostNumbers(l) || s.outs > l.SubgroupSize) && s.outs > 2 { // a lane of each subgroup has the sum of an output
 		s.outs /= 2
 	}
 	s.subgroups = s.lanes / l.SubgroupSize
 	groups := (out + int(s.outs) - 1) / int(s.outs)
-	return s, s.lanes <= most && steps() <= 8 && numbers() <= mostNumbers && groups <= int(l.Groups[0])
+	return s, s.lanes <= most && steps() <= 8 && numbers() <= mostNumbers(l) && groups <= int(l.Groups[0])
 }
 
 // fitsOne reports whether linear_one.comp can read the operands of a product: all that it reads
