@@ -116,7 +116,7 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 	o := linearOpOf(op)
 	out := op.Dst.Dim(-1)
 	s, ok := shapeOne(l, &o)
-	if !ok || op.X.DType == backend.Q8_A && !l.FastDot || l.Bindings < len(linearOneBindings(&o)) || !fitsOne(&o, uint32(op.X.Offset), uint32(op.W.Offset/op.W.DType.BlockLen())) ||
+	if !ok || op.X.DType == backend.Q8_A && !l.FastDot || !fitsOne(&o, uint32(op.X.Offset), uint32(op.W.Offset/op.W.DType.BlockLen())) || l.Bindings < len(linearOneBindings(&o)) ||
 		!fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
 		return false
 	}
@@ -164,7 +164,7 @@ func suitsOne(e *encoder, o *linearOp) (oneShape, bool) {
 	s, ok := shapeOne(e.limits(), o)
 	_, xBase := e.operand(o.x, backend.Read)
 	_, wBase := e.operand(o.w, backend.Read)
-	return s, ok && e.subgroups() && (e.dots() || o.x.DType != backend.Q8_A) && e.limits().Bindings >= len(linearOneBindings(o)) && fitsOne(o, xBase, wBase)
+	return s, ok && e.subgroups() && (e.dots() || o.x.DType != backend.Q8_A) && fitsOne(o, xBase, wBase) && e.limits().Bindings >= len(linearOneBindings(o))
 }
 
 // encodeOne encodes the dispatch of a product that suitsOne.
