@@ -202,7 +202,7 @@ void main() {
 	uint at_w[8];
 	float acc[8];
 	[[unroll]] for (uint o = 0; o < OUTS; o++) {
-		at_w[o] = row_at(p.w + min(output_of(o), p.out_ - 1) * p.w_stride);
+		at_w[o] = row_at(p.w) + min(output_of(o), p.out_ - 1) * row_at(p.w_stride);
 		acc[o] = 0;
 	}
 	RAW b[32];
@@ -237,13 +237,14 @@ void main() {
 #ifdef DOT
 	// Eights of a block are added up as integers.
 	[[unroll]] for (uint s = 0; s < STEPS; s += TOGETHER) {
-		int start = offset(a[s]) + (TOGETHER > 1 ? offset(a[s + TOGETHER - 1]) : 0);
+		uint t = s + TOGETHER - 1;
+		int start = offset(a[s]) + (TOGETHER > 1 ? offset(a[t]) : 0);
 		float scale = kept(x_scale(a[s]), s);
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
 			RAW first = kept(b[s * OUTS + o], s);
 			int sum = product(first, a[s], start, s);
 			if (TOGETHER > 1) {
-				sum = product(b[(s + TOGETHER - 1) * OUTS + o], a[s + TOGETHER - 1], sum, s + TOGETHER - 1);
+				sum = product(b[t * OUTS + o], a[t], sum, t);
 			}
 			acc[o] += eight_scale(first) * scale * float(sum);
 		}
@@ -283,12 +284,27 @@ void main() {
 		}
 	}
 
+#ifdef BLOCKS
+	[[unroll]] for (uint s = 0; s < STEPS; s += TOGETHER) {
+		uint t = s + TOGETHER - 1;
+		vec4 low = kept(a[2 * s], s), high = kept(a[2 * s + 1], s), low2 = kept(a[2 * t], t), high2 = kept(a[2 * t + 1], t);
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			RAW first = kept(b[s * OUTS + o], s);
+			float sum = product(first, low, high, 0, s);
+			if (TOGETHER > 1) {
+				sum = product(b[t * OUTS + o], low2, high2, sum, t);
+			}
+			acc[o] += eight_scale(first) * sum;
+		}
+	}
+#else
 	[[unroll]] for (uint s = 0; s < STEPS; s++) {
 		vec4 low = kept(a[2 * s], s), high = kept(a[2 * s + 1], s);
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
 			acc[o] += product(kept(b[s * OUTS + o], s), low, high, s);
 		}
 	}
+#endif
 #endif
 
 	// One lane an output: half of the lanes go on with half of the sums, each with those of its

@@ -97,9 +97,16 @@ int product(RAW v, uvec3 x, int start, uint s) {
 
 int offset(uvec3 x) { return OFFSET == 0 ? 0 : -OFFSET * (dot4(0x01010101u, x.x) + dot4(0x01010101u, x.y)); }
 #else
-float product(RAW v, vec4 low, vec4 high, uint s) {
+// An eight times one of x, without the scale, and start: a chain of multiply-adds.
+float product(RAW v, vec4 low, vec4 high, float start, uint s) {
 	vec4 a, b;
 	FLOATS(numbers(v, s), PUT, a, b);
-	return eight_scale(v) * (dot(low, a) + dot(high, b));
+	[[unroll]] for (uint i = 0; i < 4; i++) {
+		start += low[i] * a[i];
+	}
+	[[unroll]] for (uint i = 0; i < 4; i++) {
+		start += high[i] * b[i];
+	}
+	return start;
 }
 #endif
