@@ -20,7 +20,7 @@ var families = []struct {
 	groups       []string // of the suite, as testDevices have them
 }{
 	// Shared memory, subgroups, integer dot products, no conversions.
-	{"gpu", lavapipe, func(l *Limits) { l.Software, l.FastDot, l.SlowConversions = false, true, true }, nil},
+	{"gpu", lavapipe, func(l *Limits) { l.Software, l.FastDot, l.Vendor = false, true, nvidia }, nil},
 	// Shared memory alone.
 	{"gpu-plain", swiftshader, func(l *Limits) { l.Software = false; noSubgroups(l) }, nil},
 	// Texels, no subgroups.
@@ -53,8 +53,8 @@ func TestLeftOut(t *testing.T) {
 	for what, allowed := range map[string][]string{
 		// A device with staging memory runs the kernels of others. Every device runs proof.go when it is opened.
 		".Unified":            {"buffer.go", "devicememory.go", "proof.go", "transfer.go", "vulkan.go"},
-		".subgroups()":        {"linear.go", "linear_one.go"},
-		".SubgroupArithmetic": {"limits.go", "linear_one.go", "selftest.go"},
+		".sumSubgroups()":     {"choice.go", "linear_one.go"},
+		".SubgroupArithmetic": {"choice.go", "limits.go"},
 	} {
 		for _, name := range files {
 			text, err := os.ReadFile(name)

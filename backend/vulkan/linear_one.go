@@ -4,7 +4,6 @@ package vulkan
 
 import (
 	"math/bits"
-	"strings"
 
 	"caldera/backend"
 	"caldera/shaders"
@@ -13,12 +12,6 @@ import (
 // linear_one.comp multiplies one row on a GPU. All that an invocation reads is asked for
 // before any of it is waited for, and what comes before the product and behind it, a norm, a
 // rotation and the storing of keys and values, is in the same dispatch.
-
-// oneShape is how linear_one.comp divides a product among workgroups.
-type oneShape struct {
-	lanes, subgroups uint32 // of a workgroup
-	outs             uint32 // of a workgroup
-}
 
 // manyOuts is from how many outputs on workgroups have eight: these are enough to fill any GPU,
 // and each of them reads x and the norm's gamma and beta.
@@ -34,74 +27,100 @@ func mostNumbers(l *Limits) uint32 {
 	return 128
 }
 
-// shapeOne returns how a product is divided. ok is false if linear_one.comp does not suit the
-// device or the product.
-//
-// A lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
-// of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
-// by several subgroups. Blocks are taken in twos, which eight lanes share.
-func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
-	in, out := o.x.Dim(-1), o.dst.Dim(-1)
-	if l.Software || !l.SubgroupArithmetic || l.SubgroupSize < 4 || in%(2*max(4, o.w.DType.BlockLen())) != 0 {
-		return s, false
-	}
+// oneNumbers returns how many steps of eight inputs a lane has for each of so many outputs, and
+// how many words of what it reads.
+func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
 	eight, beside := uint32(4), uint32(8) // words of eight elements of w, and of what goes with them: x, gamma and beta
-	s.lanes, s.outs = l.SubgroupSize, 4
 	switch {
-	case o.w.DType.Quantized():
-		eight = uint32(o.w.DType.Bytes(32)/16) + 1 // and the word with the scale
-		s.lanes = max(8, s.lanes)
-	case o.w.DType == backend.F32:
+	case p.w.Quantized():
+		eight = uint32(p.w.Bytes(32)/16) + 1 // and the word with the scale
+	case p.w == backend.F32:
 		eight = 8
 	}
 	switch {
-	case !o.norm.Gamma.Absent():
+	case p.joined.norm != 0:
 		beside += 16
-	case o.x.DType.Quantized():
+	case p.x.Quantized():
 		beside = 3
 	}
+	steps = (uint32(p.in/8) + lanes - 1) / lanes
+	return steps, steps * (outs*eight + beside)
+}
+
+// waysOfOne is how linear_one.comp can divide a product among workgroups: none if it does not
+// suit the device or the product. By the rule
+// a lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
+// of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
+// by several subgroups. Blocks are taken in twos, which eight lanes share; activations in blocks
+// are multiplied with integer dot products alone.
+//
+// The number of subgroups in a workgroup is a constant, so their size must be known: devices
+// that have several sizes, and cannot be asked for one, do without.
+func waysOfOne(l *Limits, p *product) (list []linearChoice) {
+	if l.Software || !l.sumSubgroups() || l.SubgroupVaries || !p.eights || p.columns || p.in%(2*max(4, p.w.BlockLen())) != 0 || p.x.Quantized() && !l.FastDot {
+		return nil
+	}
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
-	wanted := uint32(3)
-	if out >= manyOuts {
-		s.outs, wanted = 8, 2
+	m := l.maker()
+	least := l.SubgroupSize
+	if p.w.Quantized() {
+		least = max(8, least)
 	}
-	steps := func() uint32 { return (uint32(in/8) + s.lanes - 1) / s.lanes }
-	numbers := func() uint32 { return steps() * (s.outs*eight + beside) }
-	for steps() > 1 && (steps() > wanted || numbers() > mostNumbers(l)) && s.lanes*2 <= most {
-		s.lanes *= 2
+	lanes, outs, wanted := least, m.oneOuts, m.oneSteps
+	if p.out >= manyOuts {
+		outs, wanted = 2*outs, wanted*2/3
 	}
-	for (numbers() > mostNumbers(l) || s.outs > l.SubgroupSize) && s.outs > 2 { // a lane of each subgroup has the sum of an output
-		s.outs /= 2
+	for {
+		steps, numbers := oneNumbers(p, lanes, outs)
+		if steps <= 1 || steps <= wanted && numbers <= mostNumbers(l) || lanes*2 > most {
+			break
+		}
+		lanes *= 2
 	}
-	s.subgroups = s.lanes / l.SubgroupSize
-	groups := (out + int(s.outs) - 1) / int(s.outs)
-	return s, s.lanes <= most && steps() <= 8 && numbers() <= mostNumbers(l) && groups <= int(l.Groups[0])
+	for outs > 2 { // a lane of each subgroup has the sum of an output
+		if _, numbers := oneNumbers(p, lanes, outs); numbers <= mostNumbers(l) && outs <= l.SubgroupSize {
+			break
+		}
+		outs /= 2
+	}
+	for _, lanes := range ruleFirst(lanes, least, 2*least, 4*least, 8*least) {
+		for _, outs := range ruleFirst(outs, 2, 4, 8) {
+			steps, numbers := oneNumbers(p, lanes, outs)
+			groups := (p.out + int(outs) - 1) / int(outs)
+			apart := p.joined.apart > 0 && p.joined.head/2%int(outs/2) != 0 // pairs of outputs that are rotated are of one workgroup
+			if lanes <= most && outs <= l.SubgroupSize && steps <= 8 && numbers <= mostNumbers(l) && groups <= int(l.Groups[0]) && !apart {
+				list = append(list, linearChoice{source: "linear_one", dots: p.x.Quantized(), subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
+			}
+		}
+	}
+	return list
+}
+
+// specOfOne is the constants of linear_one.comp.
+func specOfOne(l *Limits, p *product, c *linearChoice) any {
+	spec := shaders.LinearOneSpec{
+		LinearEpilogue: epilogue(p, c), Outs: c.outsEach, In: uint32(p.in), Norm: p.joined.norm, Subgroups: c.lanes / l.SubgroupSize,
+		Put: l.maker().slowConversions,
+	}
+	if !p.joined.places() {
+		return spec
+	}
+	return shaders.LinearOnePlacesSpec{LinearOneSpec: spec, Apart: uint32(p.joined.apart), Store: p.joined.cache != backend.None, Table: p.joined.table}
 }
 
 // fitsOne reports whether linear_one.comp can read the operands of a product: all that it reads
 // in eights and fours lies so. wBase is in elements, or of blocks in any unit of which each has an
 // odd number: every other one begins with a word.
 func fitsOne(o *linearOp, xBase, wBase uint32) bool {
-	if o.x.Rows() != 1 || o.transposed() {
+	if o.x.Rows() != 1 || o.x.DType != backend.F32 && o.x.DType != backend.Q8_A || o.transposed() || o.x.DType == backend.F32 && xBase%4 != 0 {
 		return false
 	}
-	switch o.x.DType {
-	case backend.F32:
-		if xBase%4 != 0 {
-			return false
-		}
-	case backend.Q8_A:
-	default:
-		return false
-	}
-	unit := 1
+	unit := 8
 	switch {
 	case o.w.DType.Quantized():
 		return wBase%2 == 0 && (o.w.Dim(-2) == 1 || o.w.Stride(-2)/o.w.DType.BlockLen()%2 == 0)
 	case o.w.DType == backend.F32:
 		unit = 4
-	default:
-		unit = 8
 	}
 	return int(wBase)%unit == 0 && (o.w.Dim(-2) == 1 || o.w.Stride(-2)%unit == 0)
 }
@@ -115,14 +134,17 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 	}
 	o := linearOpOf(op)
 	out := op.Dst.Dim(-1)
-	s, ok := shapeOne(l, &o)
-	if !ok || op.X.DType == backend.Q8_A && !l.FastDot || !fitsOne(&o, uint32(op.X.Offset), uint32(op.W.Offset/op.W.DType.BlockLen())) || l.Bindings < len(linearOneBindings(&o)) ||
-		!fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
+	p := describe(&o, uint32(op.X.Offset), uint32(op.W.Offset/op.W.DType.BlockLen()))
+	ways := waysOfOne(l, &p)
+	if len(ways) == 0 || !fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
+		return false
+	}
+	if v, ok := ways[0].variant(&p); !ok || l.Bindings < len(v.Bindings) {
 		return false
 	}
 	if r := &op.Rotation; !r.Angles.Absent() {
 		size, pairs := out/r.Heads, r.Angles.Dim(-1)/2
-		if 2*pairs != size || pairs%int(s.outs/2) != 0 || !fit(l, r.Angles, r.At) {
+		if 2*pairs != size || !fit(l, r.Angles, r.At) {
 			return false
 		}
 	}
@@ -140,35 +162,8 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 	return true
 }
 
-// linearOneBindings are those of the variant that a product takes.
-func linearOneBindings(o *linearOp) []shaders.Binding { return linearOneVariant(o).Bindings }
-
-func linearOneVariant(o *linearOp) *shaders.Variant {
-	defines := append(storage("", o.w.DType), storage("X_", o.x.DType)...)
-	if o.x.DType == backend.Q8_A {
-		defines = append(defines, "DOT")
-	}
-	if o.places() {
-		defines = append(defines, storage("CACHE_", o.store.Cache.DType)...)
-		defines = append(defines, "PLACES")
-	}
-	return shaders.Find("linear_one", strings.Join(append(defines, "SUBGROUP"), " "))
-}
-
-// places reports whether what follows the product depends on where its token stands.
-func (o *linearOp) places() bool { return !o.rotation.Angles.Absent() || !o.store.Cache.Absent() }
-
-// suitsOne reports whether linear_one.comp is the kernel for a product of which nothing has
-// to be split, and how it is divided.
-func suitsOne(e *encoder, o *linearOp) (oneShape, bool) {
-	s, ok := shapeOne(e.limits(), o)
-	_, xBase := e.operand(o.x, backend.Read)
-	_, wBase := e.operand(o.w, backend.Read)
-	return s, ok && e.subgroups() && (e.dots() || o.x.DType != backend.Q8_A) && fitsOne(o, xBase, wBase) && e.limits().Bindings >= len(linearOneBindings(o))
-}
-
-// encodeOne encodes the dispatch of a product that suitsOne.
-func encodeOne(e *encoder, o *linearOp, s oneShape) error {
+// encodeOne encodes the dispatch of a product by linear_one.comp.
+func encodeOne(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipelineSpec) error {
 	access := backend.Write
 	if o.accumulate {
 		access = backend.Update
@@ -188,23 +183,15 @@ func encodeOne(e *encoder, o *linearOp, s oneShape) error {
 		Dst: dstBase, X: xBase, W: wBase, WStride: rowStride(o.w), Bias: biasBase, Residual: residualBase, Out: uint32(out),
 		Gamma: gammaBase, Beta: betaBase, Epsilon: o.norm.Epsilon,
 	}
-	spec := shaders.LinearOneSpec{
-		LinearEpilogue: shaders.LinearEpilogue{
-			Lanes: s.lanes, Accumulate: o.accumulate, Activation: uint32(o.activation), Residual: !o.residual.Absent(),
-		},
-		Outs: s.outs, In: uint32(o.x.Dim(3)), Norm: normKind(&o.norm), Subgroups: s.subgroups,
-		Put: e.limits().SlowConversions,
-	}
 	bindings := []binding{dst, x, w, bias, residual, gamma, beta}
-	p := pipelineSpec{variant: linearOneVariant(o), work: o.work(), spec: spec}
-	groups := [3]uint32{(uint32(out) + s.outs - 1) / s.outs, 1, 1}
-	if !o.places() {
-		return e.dispatch(p, push, groups, bindings...)
+	spec.work = o.work()
+	groups := [3]uint32{uint32((out + c.outs - 1) / c.outs), 1, 1}
+	if !p.joined.places() {
+		return e.dispatch(spec, push, groups, bindings...)
 	}
-	places, placesSpec, more := onePlaces(e, o)
-	places.LinearOnePush, placesSpec.LinearOneSpec = push, spec
-	p.spec = placesSpec
-	return e.dispatch(p, places, groups, append(bindings, more...)...)
+	places, more := onePlaces(e, o)
+	places.LinearOnePush = push
+	return e.dispatch(spec, places, groups, append(bindings, more...)...)
 }
 
 // normKind is the shader's number for a norm.
@@ -219,7 +206,7 @@ func normKind(n *backend.LinearNorm) uint32 {
 }
 
 // onePlaces is what the shader is told for a rotation and a store.
-func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, spec shaders.LinearOnePlacesSpec, bindings []binding) {
+func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, bindings []binding) {
 	r, t := &o.rotation, &o.store
 	place := r.At
 	if place.Absent() {
@@ -231,10 +218,6 @@ func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, spec 
 	if !r.Angles.Absent() {
 		push.Angles, push.AnglesStride, push.Positions = base, uint32(r.Angles.Stride(-2)), uint32(r.Angles.Dim(-2))
 		push.Head = uint32(o.dst.Dim(3) / r.Heads)
-		spec.Apart = 1
-		if r.Pairing == backend.Halves {
-			spec.Apart = push.Head / 2
-		}
 	}
 	table, base := e.operand(t.Table, backend.Read)
 	push.Table, push.TableStride = base, uint32(t.Table.Stride(-2))
@@ -249,18 +232,29 @@ func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, spec 
 		push.CacheStride, push.CacheRow = uint32(t.Cache.Stride(-3)), uint32(t.Cache.Stride(-2))
 		push.Sequences, push.Context = uint32(sequences), uint32(context)
 		push.Blocks, push.BlockBits = uint32(t.Cache.Dim(-3)), uint32(bits.TrailingZeros(uint(t.Cache.Dim(-2))))
-		spec.Store, spec.Table = true, !t.Table.Absent()
 	}
-	return push, spec, []binding{at, angles, cache, table}
+	return push, []binding{at, angles, cache, table}
 }
 
 // encodeJoined encodes a product with a norm before it, or a rotation or a store behind it:
-// as one dispatch, or where subgroups have failed their test as what it lowers to.
+// as one dispatch, or where linear_one.comp has failed its check as what it lowers to.
 func encodeJoined(e *encoder, op *backend.Linear) error {
 	o := linearOpOf(op)
 	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
-	if s, ok := suitsOne(e, &o); ok {
-		return encodeOne(e, &o, s)
+	p := e.productOf(&o)
+	for _, c := range e.inOrder(&p) {
+		if c.source != "linear_one" {
+			continue
+		}
+		spec := c.pipeline(e.limits(), &p)
+		ok, err := e.trusts(spec, func(t *trials) { tryLinear(t, &p, &c) })
+		if err != nil {
+			return err
+		}
+		if ok {
+			return encodeOne(e, &o, &p, &c, spec)
+		}
+		break // its other divisions are the same shader
 	}
 	for _, part := range op.Lower() {
 		if err := encodeOp(e, part); err != nil {
