@@ -65,6 +65,9 @@ func (e *encoder) trusts(p pipelineSpec, try func(t *trials)) (ok bool, err erro
 	if v := e.b.verdictOn(u); v != nil {
 		return v.err == nil, nil
 	}
+	if e.dry != nil {
+		e.b.pipes.start(p) // for its check
+	}
 	if e.unchecked != nil {
 		if _, twice := e.unchecked[u.key()]; !twice {
 			e.unchecked[u.key()] = u

@@ -49,7 +49,7 @@ func Devices() ([]backend.Device, error) {
 }
 
 // minBindings is the largest number of storage buffers that a shader of ours
-// binds. Vulkan guarantees only 4; GPUs of the last ten years have at least 16.
+// binds which has no other in its place. Vulkan guarantees only 4; GPUs of the last ten years have at least 16.
 const minBindings = 8
 
 // physicalDevices returns the devices that can be opened, best first. An index

@@ -71,6 +71,7 @@ func readStored(path string, p *vk.PhysicalDevice, v any, h *storedHeader) error
 		return fmt.Errorf("%s is of format %d, %q and driver %q, expected format %d, %q and driver %q",
 			path, h.Format, h.Device, h.Driver, storedFormat, p.Name, driverOf(p))
 	}
+	markUsed(path)
 	return nil
 }
 
@@ -79,12 +80,16 @@ func writeStored(path string, v any) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, func(w io.Writer) error {
+	err := atomicfile.Write(path, func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)
 		e.SetIndent("", "  ")
 		return e.Encode(v)
 	})
+	if err == nil {
+		prune(path, time.Now())
+	}
+	return err
 }
 
 // header is that of a file of the device.
