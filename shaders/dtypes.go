@@ -129,14 +129,14 @@ func dtypeRows() []Variant {
 	rows("linear_vec", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
 
 	// One row of x on a GPU, with what comes before the product and behind it.
-	one := func(operands string) {
-		all = append(all, row("linear_one", operands+" SUBGROUP", linearOne, LinearOnePush{}))
+	one := func(operands string, bindings []Binding) {
+		all = append(all, row("linear_one", operands+" SUBGROUP", bindings, LinearOnePush{}))
 		for _, cache := range plain {
-			all = append(all, row("linear_one", operands+" "+operand("CACHE_", cache)+" PLACES SUBGROUP", linearOnePlaces, LinearOnePlacesPush{}))
+			all = append(all, row("linear_one", operands+" "+operand("CACHE_", cache)+" PLACES SUBGROUP", slices.Concat(bindings, places), LinearOnePlacesPush{}))
 		}
 	}
 	for _, w := range any {
-		one(w)
+		one(w, linearOne)
 	}
 
 	for _, w := range blocks {
@@ -144,7 +144,7 @@ func dtypeRows() []Variant {
 			rows("linear", linear, LinearPush{}, []string{w + " X_" + x})
 			rows("linear_vec", linear, LinearPush{}, []string{w + " X_" + x})
 			rows("linear_rows", linear, LinearPush{}, []string{w + " X_" + x, w + " X_" + x + " DOT"})
-			one(w + " X_" + x + " DOT")
+			one(w+" X_"+x+" DOT", linear) // no norm gives blocks
 		}
 	}
 

@@ -78,13 +78,18 @@ layout(binding = 1) restrict readonly buffer X { SOME x[]; };
 layout(binding = 2) restrict readonly buffer W { ELEMENT w[]; };
 layout(binding = 3) restrict readonly buffer Bias { float bias[]; };
 layout(binding = 4) restrict readonly buffer Residual { float residual[]; };
+#ifdef DOT // no norm gives blocks
+#define PLACE 5
+#else
 layout(binding = 5) restrict readonly buffer Gamma { SOME gamma[]; };
 layout(binding = 6) restrict readonly buffer Beta { SOME beta[]; };
+#define PLACE 7
+#endif
 #ifdef PLACES
-layout(binding = 7) restrict readonly buffer At { uint at[]; };
-layout(binding = 8) restrict readonly buffer Angles { float angles[]; };
-layout(binding = 9) restrict buffer Cache { uint cache[]; };
-layout(binding = 10) restrict readonly buffer Table { uint table[]; };
+layout(binding = PLACE) restrict readonly buffer At { uint at[]; };
+layout(binding = PLACE + 1) restrict readonly buffer Angles { float angles[]; };
+layout(binding = PLACE + 2) restrict buffer Cache { uint cache[]; };
+layout(binding = PLACE + 3) restrict readonly buffer Table { uint table[]; };
 #endif
 
 const uint EIGHTS = IN / 8;

@@ -128,10 +128,10 @@ var (
 	linearBackward         = []Binding{out("dst"), in("x"), in("w")}
 	linearBackwardTexel    = []Binding{out("dst"), texel("x"), texel("w")}
 	linearOne              = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual"), in("gamma"), in("beta")}
-	linearOnePlaces        = append(slices.Clip(linearOne), in("at"), in("angles"), out("cache"), in("table"))
 	linearXTexel           = []Binding{out("dst"), texel("x"), in("w"), in("bias"), in("residual")}
 	linearTexel            = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
 	oneOperand             = []Binding{out("dst"), in("x")}
+	places                 = []Binding{in("at"), in("angles"), out("cache"), in("table")}
 	rmsNorm                = []Binding{out("dst"), in("x"), in("gamma")}
 	rmsNormColumns         = []Binding{out("dgamma"), in("x"), in("dy"), in("stats"), out("partial")}
 	rotary                 = []Binding{out("dst"), in("x"), in("angles"), in("at")}

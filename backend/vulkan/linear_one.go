@@ -183,7 +183,10 @@ func encodeOne(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipeli
 		Dst: dstBase, X: xBase, W: wBase, WStride: rowStride(o.w), Bias: biasBase, Residual: residualBase, Out: uint32(out),
 		Gamma: gammaBase, Beta: betaBase, Epsilon: o.norm.Epsilon,
 	}
-	bindings := []binding{dst, x, w, bias, residual, gamma, beta}
+	bindings := []binding{dst, x, w, bias, residual}
+	if !o.x.DType.Quantized() { // no norm gives blocks
+		bindings = append(bindings, gamma, beta)
+	}
 	spec.work = o.work()
 	groups := [3]uint32{uint32((out + c.outs - 1) / c.outs), 1, 1}
 	if !p.joined.places() {
