@@ -46,7 +46,8 @@ type Limits struct {
 	// Subgroups, as the driver advertises them. Variants with subgroup operations are
 	// checked before they are used (check.go).
 	SubgroupSize       uint32 // invocations; 0: unknown
-	SubgroupArithmetic bool   // subgroupAdd, subgroupShuffleXor and similar operations
+	SubgroupArithmetic bool   // subgroupAdd and similar operations
+	SubgroupShuffle    bool   // subgroupShuffle and similar operations
 	SubgroupRange      [2]int // the least and the most invocations that a pipeline may ask for; 0: it cannot ask
 	SubgroupVaries     bool   // pipelines have subgroups of several sizes, and cannot ask for one
 	MatrixSubgroup     uint32 // invocations of a subgroup that multiplies cooperative matrices; 0: unknown
@@ -84,9 +85,6 @@ func features(p *vk.PhysicalDevice) vk.Features {
 	return vk.Features{SubgroupSizeControl: true, IntegerDot: true}
 }
 
-// subgroupOps are the kinds of subgroup operation that kernels use.
-const subgroupOps = vk.SubgroupArithmetic | vk.SubgroupShuffle
-
 // limitsOf returns the limits of an open device, except Unified (see chooseMemory).
 func limitsOf(d *vk.Device) Limits {
 	p, s := &d.Physical.Limits, &d.Physical.Subgroup
@@ -114,7 +112,8 @@ func limitsOf(d *vk.Device) Limits {
 		MatrixSubgroup:     uint32(matrix),
 		FewRegisters:       fewRegisters(d.Physical),
 		FastDot:            d.Physical.FastDot && d.Features.IntegerDot,
-		SubgroupArithmetic: s.Compute && s.Operations&subgroupOps == subgroupOps,
+		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,
+		SubgroupShuffle:    s.Compute && s.Operations&vk.SubgroupShuffle != 0,
 
 		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
 		TimestampPeriod: p.TimestampPeriod,

@@ -57,7 +57,7 @@ func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
 // The number of subgroups in a workgroup is a constant, so their size must be known: devices
 // that have several sizes, and cannot be asked for one, do without.
 func waysOfOne(l *Limits, p *product) (list []linearChoice) {
-	if l.Software || !l.sumSubgroups() || l.SubgroupVaries || !p.eights || p.columns || p.in%(2*max(4, p.w.BlockLen())) != 0 || p.x.Quantized() && !l.FastDot {
+	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || l.SubgroupVaries || !p.eights || p.columns || p.in%(2*max(4, p.w.BlockLen())) != 0 || p.x.Quantized() && !l.FastDot {
 		return nil
 	}
 	most := min(256, l.Invocations, l.WorkgroupSize[0])

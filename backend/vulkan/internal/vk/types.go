@@ -150,10 +150,11 @@ const (
 // SubgroupOps is a set of kinds of subgroup operation.
 type SubgroupOps uint32
 
-// Kinds of subgroup operation.
+// SubgroupArithmetic is the kind of subgroupAdd and similar operations, SubgroupShuffle that of
+// subgroupShuffle and subgroupShuffleXor.
 const (
-	SubgroupArithmetic SubgroupOps = 0x4  // subgroupAdd and similar ones
-	SubgroupShuffle    SubgroupOps = 0x10 // subgroupShuffleXor and similar ones
+	SubgroupArithmetic SubgroupOps = 0x4
+	SubgroupShuffle    SubgroupOps = 0x10
 )
 
 // Forever is a timeout of WaitFence that never ends.
