@@ -175,7 +175,7 @@ func TestShapeOne(t *testing.T) {
 		spec := specOfOne(&l, &p, &ways[0]).(shaders.LinearOneSpec)
 		return oneShape{spec.Lanes, spec.Subgroups, spec.Outs}, true
 	}
-	usual := Limits{SubgroupArithmetic: true, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, Groups: [3]uint32{65535, 65535, 65535}}
+	usual := Limits{SubgroupArithmetic: true, SubgroupShuffle: true, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, Groups: [3]uint32{65535, 65535, 65535}}
 	for _, c := range []struct {
 		subgroup uint32
 		in, out  int
@@ -214,6 +214,7 @@ func TestShapeOne(t *testing.T) {
 	}{
 		"a software driver":          {func(l *Limits) { l.Software = true }, 768, 768},
 		"no subgroups":               {func(l *Limits) { l.SubgroupArithmetic = false }, 768, 768},
+		"no shuffles":                {func(l *Limits) { l.SubgroupShuffle = false }, 768, 768},
 		"subgroups of several sizes": {func(l *Limits) { l.SubgroupVaries = true }, 768, 768},
 		"tiny subgroups":             {func(l *Limits) { l.SubgroupSize = 2 }, 768, 768},
 		"huge subgroups":             {func(l *Limits) { l.SubgroupSize = 512 }, 768, 768},
