@@ -148,6 +148,14 @@ func joinedCases() []Case {
 		cases = append(cases, joinedShape{linearShape: one(96, 20, d), norm: "layernorm"}.joined(),
 			joinedShape{linearShape: one(768, 16, d), norm: "rmsnorm", heads: 2, cache: backend.F32}.joined())
 	}
+	for _, d := range backend.QuantizedDTypes() { // two blocks at a time, and activations in blocks
+		cases = append(cases, joinedShape{linearShape: one(192, 20, d), norm: "layernorm"}.joined())
+		for i, cache := range backend.DTypes(backend.Caches) {
+			s := joinedShape{linearShape: one(192, 48, d), cache: cache, from: 16 * (i % 2), heads: 2 * (1 - i%2)}
+			s.blocks = true
+			cases = append(cases, s.joined())
+		}
+	}
 	// Queries, keys and values of one product, of which the last two are stored; and keys of
 	// their own, which are rotated before that.
 	for _, s := range []joinedShape{

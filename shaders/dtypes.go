@@ -51,7 +51,7 @@ func Include() string {
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
-//	BLOCK, EIGHT, NUMBERS  of a type of blocks/
+//	EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
 `)
 	one := func(folder, kind, macro string, functions ...string) {
 		var chosen []string
@@ -66,7 +66,7 @@ func Include() string {
 				switch f {
 				case "BLOCK_AT":
 					name = macro + "_AT"
-				case "BLOCK", "EIGHT", "NUMBERS": // macros
+				case "EIGHT", "EIGHT_WORDS", "OFFSET": // macros
 					name = macro + "_" + f
 				}
 				fmt.Fprintf(&b, "#define %s%s %s\n", operand, f, name)
@@ -78,7 +78,7 @@ func Include() string {
 		one("pairs", "PAIRS", macro, "PAIR", "WIDEN", "ROUND")
 	}
 	for _, macro := range blocks {
-		one("blocks", "BLOCKS", macro, "BLOCK_AT", "BLOCK", "EIGHT", "NUMBERS")
+		one("blocks", "BLOCKS", macro, "BLOCK_AT", "EIGHT", "EIGHT_WORDS", "OFFSET", "FLOATS", "BYTES")
 	}
 	for _, macro := range activations {
 		one("activations", "BLOCKS", macro, "BLOCK_AT")
@@ -135,18 +135,22 @@ func dtypeRows() []Variant {
 	rows("linear_vec", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
 
 	// One row of x on a GPU, with what comes before the product and behind it.
-	for _, w := range any {
-		all = append(all, row("linear_one", w+" SUBGROUP", linearOne, LinearOneGatePush{}))
+	one := func(operands string, bindings []Binding) {
+		all = append(all, row("linear_one", operands+" SUBGROUP", bindings, LinearOneGatePush{}))
 		for _, cache := range plain {
-			all = append(all, row("linear_one", w+" "+operand("CACHE_", cache)+" PLACES SUBGROUP", linearOnePlaces, LinearOnePlacesPush{}))
+			all = append(all, row("linear_one", operands+" "+operand("CACHE_", cache)+" PLACES SUBGROUP", slices.Concat(bindings, places), LinearOnePlacesPush{}))
 		}
+	}
+	for _, w := range any {
+		one(w, linearOne)
 	}
 
 	for _, w := range blocks {
 		for _, x := range activations {
 			rows("linear", linear, LinearPush{}, []string{w + " X_" + x})
 			rows("linear_vec", linear, LinearPush{}, []string{w + " X_" + x})
-			rows("linear_rows", linear, LinearPush{}, []string{w + " X_" + x})
+			rows("linear_rows", linear, LinearPush{}, []string{w + " X_" + x, w + " X_" + x + " DOT"})
+			one(w+" X_"+x+" DOT", linear) // no norm gives blocks
 		}
 	}
 

@@ -17,6 +17,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
 #include "dtypes.glsl"
 #include "math.glsl"
 #include "activation.glsl"
@@ -32,13 +33,14 @@ layout(constant_id = 4) const uint OUTS = 4; // even, at most 8
 layout(constant_id = 5) const uint IN = 768; // a multiple of 8
 layout(constant_id = 6) const uint NORM = 0; // 1: layer norm, 2: by the root mean square
 layout(constant_id = 7) const uint SUBGROUPS = 1; // of a workgroup
+layout(constant_id = 8) const bool PUT = false;   // see q8_0.glsl
 #ifdef PLACES
-layout(constant_id = 8) const uint APART = 0; // how far apart the outputs of a pair are that is rotated; 0: none are
-layout(constant_id = 9) const bool STORE = false;
-layout(constant_id = 10) const bool TABLE = false;
+layout(constant_id = 9) const uint APART = 0; // how far apart the outputs of a pair are that is rotated; 0: none are
+layout(constant_id = 10) const bool STORE = false;
+layout(constant_id = 11) const bool TABLE = false;
 const bool GATED = false;
 #else
-layout(constant_id = 8) const bool GATED = false; // by the function ACTIVATION
+layout(constant_id = 9) const bool GATED = false; // by the function ACTIVATION
 #endif
 
 const uint ABSENT = 0xffffffffu; // stands in p.bias for no bias
@@ -66,59 +68,72 @@ layout(push_constant) uniform Push {
 
 #if defined(PAIRS)
 #define ELEMENT uvec4
+#define SOME vec4
+#elif defined(X_BLOCKS)
+#define ELEMENT uint
+#define SOME uint
+#include "dot.glsl"
 #elif defined(BLOCKS)
 #define ELEMENT uint
+#define SOME vec2
 #else
 #define ELEMENT vec4
+#define SOME vec4
 #endif
 
 layout(binding = 0) restrict buffer Dst { float dst[]; };
-layout(binding = 1) restrict readonly buffer X { vec4 x[]; };
+layout(binding = 1) restrict readonly buffer X { SOME x[]; };
 layout(binding = 2) restrict readonly buffer W { ELEMENT w[]; };
 layout(binding = 3) restrict readonly buffer Bias { float bias[]; };
 layout(binding = 4) restrict readonly buffer Residual { float residual[]; };
-layout(binding = 5) restrict readonly buffer Gamma { vec4 gamma[]; };
-layout(binding = 6) restrict readonly buffer Beta { vec4 beta[]; };
-#ifdef PLACES
-layout(binding = 7) restrict readonly buffer At { uint at[]; };
-layout(binding = 8) restrict readonly buffer Angles { float angles[]; };
-layout(binding = 9) restrict buffer Cache { uint cache[]; };
-layout(binding = 10) restrict readonly buffer Table { uint table[]; };
-#endif
-
-// RAW is eight elements of w as they lie: those from 8·c on of the row that begins at at, which
-// row_at gives. load_eight reads it, and product multiplies it with eight of x.
-#if defined(PAIRS)
-#define RAW uvec4
-uint row_at(uint i) { return i >> 3; }
-RAW load_eight(uint at, uint c) { return w[at + c]; }
-float product(RAW v, vec4 low, vec4 high, uint at, uint c) {
-	return dot(low, vec4(PAIR(v.x), PAIR(v.y))) + dot(high, vec4(PAIR(v.z), PAIR(v.w)));
-}
-#elif defined(BLOCKS)
-// Three words in which the numbers are, which may begin in the middle of one, and that of
-// the scale. A word that has no number is not read: it may be outside of w.
-#define RAW uvec4
-uint row_at(uint i) { return i; }
-RAW load_eight(uint at, uint c) {
-	uint half_word = EIGHT(at, c * 8), word = half_word >> 1;
-	return uvec4(w[word], w[word + 1], w[word + 1 + (half_word & 1u)], w[BLOCK(at, c * 8) >> 1]);
-}
-float product(RAW v, vec4 low, vec4 high, uint at, uint c) {
-	bool odd = (EIGHT(at, c * 8) & 1u) != 0;
-	uint first = odd ? v.x >> 16 | v.y << 16 : v.x, second = odd ? v.y >> 16 | v.z << 16 : v.y;
-	float scale = unpackHalf2x16(v.w >> ((BLOCK(at, c * 8) & 1u) << 4)).x;
-	return scale * (dot(low, NUMBERS(first, c * 8)) + dot(high, NUMBERS(second, c * 8)));
-}
+#ifdef DOT // no norm gives blocks
+#define PLACE 5
 #else
-struct RAW { vec4 low, high; };
-uint row_at(uint i) { return i >> 2; }
-RAW load_eight(uint at, uint c) { return RAW(w[at + c * 2], w[at + c * 2 + 1]); }
-float product(RAW v, vec4 low, vec4 high, uint at, uint c) { return dot(low, v.low) + dot(high, v.high); }
+layout(binding = 5) restrict readonly buffer Gamma { SOME gamma[]; };
+layout(binding = 6) restrict readonly buffer Beta { SOME beta[]; };
+#define PLACE 7
+#endif
+#ifdef PLACES
+layout(binding = PLACE) restrict readonly buffer At { uint at[]; };
+layout(binding = PLACE + 1) restrict readonly buffer Angles { float angles[]; };
+layout(binding = PLACE + 2) restrict buffer Cache { uint cache[]; };
+layout(binding = PLACE + 3) restrict readonly buffer Table { uint table[]; };
 #endif
 
 const uint EIGHTS = IN / 8;
 const uint STEPS = (EIGHTS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x; // eights of an invocation: at most 8
+
+// RAW is an eight, eight elements of w, as they lie: the s-th of an invocation, of the row that
+// begins at at, which row_at gives. load_eight reads it, and product multiplies it with those of
+// x, which LOW and HIGH read. Past the end it is the last one. inside reports whether it is not past the
+// end, and whole whether it is for no invocation.
+#if defined(BLOCKS)
+const uint TOGETHER = 2 - STEPS % 2; // eights that lie side by side and have one scale
+#include "block_eights.glsl"
+#else
+bool whole(uint s) { return (s + 1) * gl_WorkGroupSize.x <= EIGHTS; }
+bool inside(uint s) { return s * gl_WorkGroupSize.x + gl_LocalInvocationID.x < EIGHTS; }
+uint eight(uint s) {
+	uint c = s * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+	return whole(s) ? c : min(c, EIGHTS - 1);
+}
+#define ORIGIN x[p.x >> 2].x
+#define LOW(b, base, s) b[((base) >> 2) + 2 * eight(s)]
+#define HIGH(b, base, s) b[((base) >> 2) + 2 * eight(s) + 1]
+#if defined(PAIRS)
+#define RAW uvec4
+uint row_at(uint i) { return i >> 3; }
+RAW load_eight(uint at, uint s) { return w[at + eight(s)]; }
+float product(RAW v, vec4 low, vec4 high, uint s) {
+	return dot(low, vec4(PAIR(v.x), PAIR(v.y))) + dot(high, vec4(PAIR(v.z), PAIR(v.w)));
+}
+#else
+struct RAW { vec4 low, high; };
+uint row_at(uint i) { return i >> 2; }
+RAW load_eight(uint at, uint s) { return RAW(w[at + eight(s) * 2], w[at + eight(s) * 2 + 1]); }
+float product(RAW v, vec4 low, vec4 high, uint s) { return dot(low, v.low) + dot(high, v.high); }
+#endif
+#endif
 
 shared float partial_mean[256]; // of each invocation, those of a subgroup alike
 shared vec2 partial_squares[256];
@@ -176,21 +191,14 @@ uint output_of(uint o) {
 	return gl_WorkGroupID.x * OUTS + o;
 }
 
-// eight is the s-th eight of an invocation, and the last one for what is past the end. inside
-// reports whether it is not, and whole whether it is for no invocation.
-bool whole(uint s) { return (s + 1) * gl_WorkGroupSize.x <= EIGHTS; }
-bool inside(uint s) { return s * gl_WorkGroupSize.x + gl_LocalInvocationID.x < EIGHTS; }
-uint eight(uint s) {
-	uint c = s * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
-	return whole(s) ? c : min(c, EIGHTS - 1);
-}
-
 // What is past the end counts as 0, also where w is infinite. These are no branches, as ?:
 // may be.
 float kept(float v, uint s) { return whole(s) ? v : mix(0.0, v, inside(s)); }
 vec2 kept(vec2 v, uint s) { return whole(s) ? v : mix(vec2(0), v, bvec2(inside(s))); }
 vec4 kept(vec4 v, uint s) { return whole(s) ? v : mix(vec4(0), v, bvec4(inside(s))); }
-#if defined(PAIRS) || defined(BLOCKS)
+#if defined(BLOCKS)
+RAW kept(RAW v, uint s) { return RAW(v.numbers, whole(s) ? v.scale : mix(0, v.scale, inside(s))); } // the numbers are finite
+#elif defined(PAIRS)
 RAW kept(RAW v, uint s) { return whole(s) ? v : mix(uvec4(0), v, bvec4(inside(s))); }
 #else
 RAW kept(RAW v, uint s) { return RAW(kept(v.low, s), kept(v.high, s)); }
@@ -211,36 +219,56 @@ void main() {
 	uint at_w[8];
 	float acc[8];
 	[[unroll]] for (uint o = 0; o < OUTS; o++) {
-		at_w[o] = row_at(p.w + min(output_of(o), p.out_ - 1) * p.w_stride);
+		at_w[o] = row_at(p.w) + min(output_of(o), p.out_ - 1) * row_at(p.w_stride);
 		acc[o] = 0;
 	}
-	vec4 a[16], g[16], h[16];
 	RAW b[32];
+#ifdef DOT
+	uvec3 a[8];
 	[[unroll]] for (uint s = 0; s < STEPS; s++) {
-		uint c = eight(s);
-		a[2 * s] = x[(p.x >> 2) + 2 * c];
-		a[2 * s + 1] = x[(p.x >> 2) + 2 * c + 1];
+		a[s] = x_eight(s);
+	}
+#else
+	vec4 a[16], g[16], h[16];
+	[[unroll]] for (uint s = 0; s < STEPS; s++) {
+		a[2 * s] = LOW(x, p.x, s);
+		a[2 * s + 1] = HIGH(x, p.x, s);
 	}
 	if (NORM != 0) {
 		[[unroll]] for (uint s = 0; s < STEPS; s++) {
-			uint c = eight(s);
-			g[2 * s] = gamma[(p.gamma >> 2) + 2 * c];
-			g[2 * s + 1] = gamma[(p.gamma >> 2) + 2 * c + 1];
+			g[2 * s] = LOW(gamma, p.gamma, s);
+			g[2 * s + 1] = HIGH(gamma, p.gamma, s);
 			if (NORM == 1) {
-				h[2 * s] = beta[(p.beta >> 2) + 2 * c];
-				h[2 * s + 1] = beta[(p.beta >> 2) + 2 * c + 1];
+				h[2 * s] = LOW(beta, p.beta, s);
+				h[2 * s + 1] = HIGH(beta, p.beta, s);
 			}
 		}
 	}
+#endif
 	[[unroll]] for (uint s = 0; s < STEPS; s++) {
-		uint c = eight(s);
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
-			b[s * OUTS + o] = load_eight(at_w[o], c);
+			b[s * OUTS + o] = load_eight(at_w[o], s);
 		}
 	}
 
+#ifdef DOT
+	// Eights of a block are added up as integers.
+	[[unroll]] for (uint s = 0; s < STEPS; s += TOGETHER) {
+		uint t = s + TOGETHER - 1;
+		int start = offset(a[s]) + (TOGETHER > 1 ? offset(a[t]) : 0);
+		float scale = kept(x_scale(a[s]), s);
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			RAW first = kept(b[s * OUTS + o], s);
+			int sum = product(first, a[s], start, s);
+			if (TOGETHER > 1) {
+				sum = product(b[t * OUTS + o], a[t], sum, t);
+			}
+			acc[o] += eight_scale(first) * scale * float(sum);
+		}
+	}
+#else
 	if (NORM == 1) { // as layernorm.comp
-		float origin = x[p.x >> 2].x, sum = 0;
+		float origin = ORIGIN, sum = 0;
 		[[unroll]] for (uint s = 0; s < STEPS; s++) {
 			vec4 d = (a[2 * s] - origin) + (a[2 * s + 1] - origin);
 			sum += kept((d.x + d.y) + (d.z + d.w), s);
@@ -273,29 +301,49 @@ void main() {
 		}
 	}
 
+#ifdef BLOCKS
+	[[unroll]] for (uint s = 0; s < STEPS; s += TOGETHER) {
+		uint t = s + TOGETHER - 1;
+		vec4 low = kept(a[2 * s], s), high = kept(a[2 * s + 1], s), low2 = kept(a[2 * t], t), high2 = kept(a[2 * t + 1], t);
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			RAW first = kept(b[s * OUTS + o], s);
+			float sum = product(first, low, high, 0, s);
+			if (TOGETHER > 1) {
+				sum = product(b[t * OUTS + o], low2, high2, sum, t);
+			}
+			acc[o] += eight_scale(first) * sum;
+		}
+	}
+#else
 	[[unroll]] for (uint s = 0; s < STEPS; s++) {
-		uint c = eight(s);
 		vec4 low = kept(a[2 * s], s), high = kept(a[2 * s + 1], s);
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
-			acc[o] += product(kept(b[s * OUTS + o], s), low, high, at_w[o], c);
+			acc[o] += product(kept(b[s * OUTS + o], s), low, high, s);
 		}
 	}
+#endif
+#endif
 
-	// One lane an output.
-	float v = 0;
-	[[unroll]] for (uint o = 0; o < OUTS; o++) {
-		float sum = subgroupAdd(acc[o]);
-		if (SUBGROUPS > 1) {
-			if (subgroupElect()) {
-				partial[o * 64 + gl_SubgroupID] = sum;
-			}
-		} else {
-			v = o == lane ? sum : v;
+	// One lane an output: half of the lanes go on with half of the sums, each with those of its
+	// partner added, until each lane has one.
+	const uint LANES = gl_WorkGroupSize.x / SUBGROUPS;
+	[[unroll]] for (uint n = OUTS / 2; n > 0; n /= 2) {
+		bool upper = (gl_SubgroupInvocationID & n) != 0;
+		[[unroll]] for (uint o = 0; o < n; o++) {
+			acc[o] = mix(acc[o], acc[o + n], upper) + subgroupShuffleXor(mix(acc[o + n], acc[o], upper), n);
 		}
+	}
+	float v = acc[0];
+	[[unroll]] for (uint n = OUTS; n < LANES; n *= 2) {
+		v += subgroupShuffleXor(v, n);
 	}
 	if (SUBGROUPS > 1) {
+		if (gl_SubgroupInvocationID < OUTS) {
+			partial[gl_SubgroupInvocationID * 64 + gl_SubgroupID] = v;
+		}
 		barrier();
 		if (lane < OUTS) {
+			v = 0;
 			for (uint i = 0; i < SUBGROUPS; i++) {
 				v += partial[lane * 64 + i];
 			}

@@ -458,7 +458,7 @@ var specs = map[string]any{
 	"linear_backward":            LinearBackwardSpec{},
 	"linear_matrix":              LinearMatrixSpec{},
 	"linear_one":                 LinearOneGateSpec{}, // see row
-	"linear_rows":                LinearVecTSpec{},
+	"linear_rows":                LinearRowsSpec{},
 	"linear_texel":               LinearTexelSpec{},
 	"linear_vec":                 LinearVecSpec{},
 	"linear_vec_t":               LinearVecTSpec{},

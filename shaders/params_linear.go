@@ -90,6 +90,7 @@ type LinearOneSpec struct {
 	Outs, In  uint32
 	Norm      uint32 // 0: none, 1: layer norm, 2: by the root mean square
 	Subgroups uint32 // of a workgroup
+	Put       bool   // see include/blocks/q8_0.glsl
 }
 
 // LinearOneGateSpec is for its variants without PLACES.
@@ -106,7 +107,13 @@ type LinearOnePlacesSpec struct {
 	Table bool
 }
 
-// LinearVecTSpec is for linear_rows.comp and linear_vec_t.comp.
+// LinearRowsSpec is for linear_rows.comp.
+type LinearRowsSpec struct {
+	LinearVecTSpec
+	Put bool // see include/blocks/q8_0.glsl
+}
+
+// LinearVecTSpec is for linear_vec_t.comp.
 type LinearVecTSpec struct {
 	LinearEpilogue
 	Rows, Outs, LanesY uint32

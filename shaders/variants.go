@@ -32,6 +32,9 @@ type Variant struct {
 	Matrix   bool      // it multiplies cooperative matrices: see matrixRow
 }
 
+// Dots reports whether it has integer dot products, which tools for Metal do not know.
+func (v *Variant) Dots() bool { return slices.Contains(v.Defines, "DOT") }
+
 // Name returns the variant's unique name, which is that of its file in spv/:
 // "linear_vec.f16.x4".
 func (v *Variant) Name() string {
@@ -127,10 +130,10 @@ var (
 	linearBackward         = []Binding{out("dst"), in("x"), in("w")}
 	linearBackwardTexel    = []Binding{out("dst"), texel("x"), texel("w")}
 	linearOne              = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual"), in("gamma"), in("beta")}
-	linearOnePlaces        = append(slices.Clip(linearOne), in("at"), in("angles"), out("cache"), in("table"))
 	linearXTexel           = []Binding{out("dst"), texel("x"), in("w"), in("bias"), in("residual")}
 	linearTexel            = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
 	oneOperand             = []Binding{out("dst"), in("x")}
+	places                 = []Binding{in("at"), in("angles"), out("cache"), in("table")}
 	rmsNorm                = []Binding{out("dst"), in("x"), in("gamma")}
 	rmsNormColumns         = []Binding{out("dgamma"), in("x"), in("dy"), in("stats"), out("partial")}
 	rotary                 = []Binding{out("dst"), in("x"), in("angles"), in("at")}
@@ -150,6 +153,7 @@ var (
 //	TABLE     a table has where blocks of keys and values are
 //	PLACES    rows are of tokens, for which at says where they stand
 //	CACHE_F16 … a cache holds that type, else f32
+//	DOT       bytes are multiplied with integer dot products
 //	SUBGROUP  sums are formed with subgroup arithmetic, else in shared memory
 //
 // Macros of a single shader are explained in its file.

@@ -25,6 +25,7 @@ type linearChoice struct {
 	texel    bool // x and w are read through the texture unit
 	xTexel   bool // x alone is
 	fours    bool // x and w are read in fours
+	dots     bool // bytes are multiplied with integer dot products
 	subgroup bool // sums are formed with subgroup arithmetic
 
 	rows, outs int // of dst that a workgroup computes
@@ -41,7 +42,7 @@ func (c *linearChoice) String() string {
 	for _, m := range []struct {
 		is   bool
 		name string
-	}{{c.texel, " texel"}, {c.xTexel, " x_texel"}, {c.fours, " x4"}, {c.subgroup, " subgroup"}} {
+	}{{c.texel, " texel"}, {c.xTexel, " x_texel"}, {c.fours, " x4"}, {c.dots, " dot"}, {c.subgroup, " subgroup"}} {
 		if m.is {
 			parts[0] += m.name
 		}
@@ -111,7 +112,9 @@ var linearKernels = []linearKernel{{
 	source: "linear_rows",
 	suits:  func(l *Limits, p *product) bool { return !l.Software && p.rows <= someRows },
 	ways:   waysOfRows,
-	spec:   linearVecTSpec,
+	spec: func(l *Limits, p *product, c *linearChoice) any {
+		return shaders.LinearRowsSpec{LinearVecTSpec: vecTSpec(p, c), Put: l.maker().slowConversions}
+	},
 }, {
 	source: "linear",
 	suits:  func(l *Limits, p *product) bool { return p.columns && !l.Software || !p.columns && p.rows > fewRows },
@@ -128,7 +131,7 @@ var linearKernels = []linearKernel{{
 	source: "linear_vec_t",
 	suits:  func(*Limits, *product) bool { return true },
 	ways:   waysOfVecT,
-	spec:   linearVecTSpec,
+	spec:   func(_ *Limits, p *product, c *linearChoice) any { return vecTSpec(p, c) },
 }, {
 	source: "linear_vec",
 	suits:  func(*Limits, *product) bool { return true },
@@ -176,7 +179,10 @@ func (c *linearChoice) variant(p *product) (v *shaders.Variant, ok bool) {
 	case c.texel:
 		macros = []string{"TEXEL"}
 	case c.source == "linear_one":
-		macros = storage("", p.w)
+		macros = append(storage("", p.w), storage("X_", p.x)...)
+		if c.dots {
+			macros = append(macros, "DOT")
+		}
 		if p.joined.places() {
 			macros = append(append(macros, storage("CACHE_", p.joined.cache)...), "PLACES")
 		}
@@ -189,6 +195,9 @@ func (c *linearChoice) variant(p *product) (v *shaders.Variant, ok bool) {
 		macros = append(storage("", p.w), storage("X_", p.x)...)
 		if c.fours {
 			macros = append(macros, "X4")
+		}
+		if c.dots {
+			macros = append(macros, "DOT")
 		}
 	}
 	if c.subgroup {
@@ -214,7 +223,7 @@ func linearSpec(p *product, c *linearChoice) shaders.LinearSpec {
 	return shaders.LinearSpec{LinearEpilogue: epilogue(p, c), Transposed: p.transposed, Size: c.tile, XTransposed: p.columns}
 }
 
-func linearVecTSpec(_ *Limits, p *product, c *linearChoice) any {
+func vecTSpec(p *product, c *linearChoice) shaders.LinearVecTSpec {
 	return shaders.LinearVecTSpec{LinearEpilogue: epilogue(p, c), Rows: c.rowsEach, Outs: c.outsEach, LanesY: c.lanesY}
 }
 
@@ -254,7 +263,7 @@ func waysOfTexel(l *Limits, p *product) (list []linearChoice) {
 }
 
 // waysOfRows: a few rows, of which each invocation keeps several in registers.
-func waysOfRows(_ *Limits, p *product) (list []linearChoice) {
+func waysOfRows(l *Limits, p *product) (list []linearChoice) {
 	if p.columns || p.transposed || p.rows == 1 {
 		return nil
 	}
@@ -263,7 +272,20 @@ func waysOfRows(_ *Limits, p *product) (list []linearChoice) {
 		c.rows, c.outs = int(rows), int(c.outsEach*c.lanesY)
 		list = append(list, c)
 	}
-	return p.inFoursToo(list)
+	return dotsToo(l, p, p.inFoursToo(list))
+}
+
+// dotsToo puts before the choices the same with integer dot products, where activations are in
+// blocks and the device has an instruction for it.
+func dotsToo(l *Limits, p *product, list []linearChoice) []linearChoice {
+	if !l.FastDot || p.x != backend.Q8_A {
+		return list
+	}
+	dots := slices.Clone(list)
+	for i := range dots {
+		dots[i].dots = true
+	}
+	return append(dots, list...)
 }
 
 // waysOfTiles: tiles of the product in shared memory. Twice as long an edge halves what is

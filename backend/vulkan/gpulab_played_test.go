@@ -58,7 +58,10 @@ func TestPlayed(t *testing.T) {
 	l.mustNotice()
 	for _, m := range labModels {
 		for _, d := range m.dtypes {
-			l.generate(m, d)
+			l.generate(m, d, backend.F32)
+			if d.Quantized() {
+				l.generate(m, d, backend.Q8_A)
+			}
 		}
 		l.train(m)
 	}
@@ -207,28 +210,32 @@ func (l *lab) must(err error) {
 }
 
 // generate reads a prompt and goes on, as a session and as a batch do.
-func (l *lab) generate(s labModel, d backend.DType) {
+func (l *lab) generate(s labModel, d, activations backend.DType) {
 	layers := fewLayers
 	if d == s.dtypes[0] {
 		layers = 0
 	}
-	m := l.load(s, layers, checkpoint.LoadOptions{DType: d})
+	types := d.String()
+	if activations != backend.F32 {
+		types += fmt.Sprintf(" by %v", activations)
+	}
+	m := l.load(s, layers, checkpoint.LoadOptions{DType: d, Activations: activations})
 	defer m.Close()
 	ctx := l.t.Context()
 	for _, cache := range []backend.DType{backend.F32, backend.F16} {
 		session, err := gpt.NewSession(m, gpt.SessionOptions{Context: 1024, Cache: cache})
 		l.must(err)
-		l.use = fmt.Sprintf("%s %v prefill", s.shape, d)
+		l.use = fmt.Sprintf("%s %s prefill", s.shape, types)
 		_, err = session.Feed(ctx, make([]int, 512)...)
 		l.must(err)
-		l.use = fmt.Sprintf("%s %v decode", s.shape, d)
+		l.use = fmt.Sprintf("%s %s decode", s.shape, types)
 		for range 2 {
 			_, err = session.Feed(ctx, 0)
 			l.must(err)
 		}
 		session.Close()
 	}
-	l.use = fmt.Sprintf("%s %v batch", s.shape, d)
+	l.use = fmt.Sprintf("%s %s batch", s.shape, types)
 	l.batch(ctx, m)
 }
 

@@ -56,11 +56,12 @@ func runMore(t *testing.T) traces {
 
 	// Several chunks of keys, and rows of x and w, in every dtype.
 	for _, c := range []played{
-		{name: "dtypes-4", lanes: 4, software: true, unified: true}, {name: "dtypes-32", lanes: 32}, {name: "dtypes-64", lanes: 64, clamp: noSubgroups},
+		{name: "dtypes-4", lanes: 4, software: true, unified: true}, {name: "dtypes-32", lanes: 32, clamp: dots}, {name: "dtypes-64", lanes: 64, clamp: noSubgroups},
 	} {
 		b = c.open(t, ts)
 		for _, d := range backend.DTypes(backend.Weights) {
 			runLinears(t, b, d, run)
+			runPlaces(t, b, d, run)
 		}
 		for _, d := range backend.DTypes(backend.Caches) {
 			runAttentions(t, b, d, run)
@@ -106,6 +107,21 @@ func runLinears(t *testing.T, b *Backend, d backend.DType, run func(*Backend, ba
 				run(b, op)
 			} else if in%4 == 0 {
 				op.W = newTensor(t, b, d, in, 12).Transpose()
+				run(b, op)
+			}
+		}
+	}
+}
+
+// runPlaces stores what a product gives, in each type of caches.
+func runPlaces(t *testing.T, b *Backend, d backend.DType, run func(*Backend, backend.Op)) {
+	for _, x := range backend.DTypes(backend.Activations) {
+		for _, cache := range backend.DTypes(backend.Caches) {
+			op := &backend.Linear{
+				Dst: newTensor(t, b, backend.F32, 1, 1, 16), X: newTensor(t, b, x, 1, 1, 128), W: newTensor(t, b, d, 16, 128),
+				Store: backend.LinearStore{Cache: newTensor(t, b, cache, 1, 4, 16), At: newTensor(t, b, backend.I32, 2, 1)},
+			}
+			if backend.Check(op) == nil && b.Supports(op) {
 				run(b, op)
 			}
 		}

@@ -36,6 +36,10 @@ type Limits struct {
 	// for it, so that kernels keep fewer sums in them.
 	FewRegisters bool
 
+	// FastDot: the device has an instruction for the product of four bytes with four, as the
+	// driver advertises. Variants with integer dot products are checked before they are used.
+	FastDot bool
+
 	// Vendor is the PCI vendor: a row of the table of makers.
 	Vendor uint32
 
@@ -71,12 +75,14 @@ var matrixWanted = vk.Features{
 }
 
 // features returns the features that a device is opened with: those that
-// linear_matrix.comp needs, and that pipelines may ask for a subgroup size.
+// linear_matrix.comp needs, that pipelines may ask for a subgroup size, and integer dot products.
 func features(p *vk.PhysicalDevice) vk.Features {
 	if len(p.Matrices) > 0 && p.Features.And(matrixWanted) == matrixWanted {
-		return matrixWanted
+		wanted := matrixWanted
+		wanted.IntegerDot = true
+		return wanted
 	}
-	return vk.Features{SubgroupSizeControl: true}
+	return vk.Features{SubgroupSizeControl: true, IntegerDot: true}
 }
 
 // limitsOf returns the limits of an open device, except Unified (see chooseMemory).
@@ -105,6 +111,7 @@ func limitsOf(d *vk.Device) Limits {
 		SubgroupSize:       uint32(general),
 		MatrixSubgroup:     uint32(matrix),
 		FewRegisters:       fewRegisters(d.Physical),
+		FastDot:            d.Physical.FastDot && d.Features.IntegerDot,
 		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,
 		SubgroupShuffle:    s.Compute && s.Operations&vk.SubgroupShuffle != 0,
 

@@ -31,11 +31,17 @@ func mostNumbers(l *Limits) uint32 {
 // how many words of what it reads.
 func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
 	eight, beside := uint32(4), uint32(8) // words of eight elements of w, and of what goes with them: x, gamma and beta
-	if p.w == backend.F32 {
+	switch {
+	case p.w.Quantized():
+		eight = uint32(p.w.Bytes(32)/16) + 1 // and the word with the scale
+	case p.w == backend.F32:
 		eight = 8
 	}
-	if p.joined.norm != 0 {
+	switch {
+	case p.joined.norm != 0:
 		beside += 16
+	case p.x.Quantized():
+		beside = 3
 	}
 	steps = (uint32(p.in/8) + lanes - 1) / lanes
 	return steps, steps * (outs*eight + beside)
@@ -45,17 +51,22 @@ func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
 // suit the device or the product. By the rule
 // a lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
 // of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
-// by several subgroups.
+// by several subgroups. Blocks are taken in twos, which eight lanes share; activations in blocks
+// are multiplied with integer dot products alone.
 //
 // The number of subgroups in a workgroup is a constant, so their size must be known: devices
 // that have several sizes, and cannot be asked for one, do without.
 func waysOfOne(l *Limits, p *product) (list []linearChoice) {
-	if l.Software || !l.sumSubgroups() || l.SubgroupVaries || !p.eights || p.columns || p.in%8 != 0 {
+	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || l.SubgroupVaries || !p.eights || p.columns || p.in%(2*max(4, p.w.BlockLen())) != 0 || p.x.Quantized() && !l.FastDot {
 		return nil
 	}
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
 	m := l.maker()
-	lanes, outs, wanted := l.SubgroupSize, m.oneOuts, m.oneSteps
+	least := l.SubgroupSize
+	if p.w.Quantized() {
+		least = max(8, least)
+	}
+	lanes, outs, wanted := least, m.oneOuts, m.oneSteps
 	if p.out >= manyOuts {
 		outs, wanted = 2*outs, wanted*2/3
 	}
@@ -66,19 +77,19 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 		}
 		lanes *= 2
 	}
-	for outs > 2 { // a lane finishes an output
-		if _, numbers := oneNumbers(p, lanes, outs); numbers <= mostNumbers(l) && outs <= lanes {
+	for outs > 2 { // a lane of each subgroup has the sum of an output
+		if _, numbers := oneNumbers(p, lanes, outs); numbers <= mostNumbers(l) && outs <= l.SubgroupSize {
 			break
 		}
 		outs /= 2
 	}
-	for _, lanes := range ruleFirst(lanes, l.SubgroupSize, 2*l.SubgroupSize, 4*l.SubgroupSize, 8*l.SubgroupSize) {
+	for _, lanes := range ruleFirst(lanes, least, 2*least, 4*least, 8*least) {
 		for _, outs := range ruleFirst(outs, 2, 4, 8) {
 			steps, numbers := oneNumbers(p, lanes, outs)
 			groups := (p.out + int(outs) - 1) / int(outs)
 			apart := p.joined.apart > 0 && p.joined.head/2%int(outs/2) != 0 // pairs of outputs that are rotated are of one workgroup
-			if lanes <= most && outs <= lanes && steps <= 8 && numbers <= mostNumbers(l) && groups <= int(l.Groups[0]) && !apart {
-				list = append(list, linearChoice{source: "linear_one", subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
+			if lanes <= most && outs <= l.SubgroupSize && steps <= 8 && numbers <= mostNumbers(l) && groups <= int(l.Groups[0]) && !apart {
+				list = append(list, linearChoice{source: "linear_one", dots: p.x.Quantized(), subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
 			}
 		}
 	}
@@ -89,6 +100,7 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 func specOfOne(l *Limits, p *product, c *linearChoice) any {
 	spec := shaders.LinearOneSpec{
 		LinearEpilogue: epilogue(p, c), Outs: c.outsEach, In: uint32(p.in), Norm: p.joined.norm, Subgroups: c.lanes / l.SubgroupSize,
+		Put: l.maker().slowConversions,
 	}
 	if !p.joined.places() {
 		return shaders.LinearOneGateSpec{LinearOneSpec: spec, Gated: p.joined.gate}
@@ -97,17 +109,18 @@ func specOfOne(l *Limits, p *product, c *linearChoice) any {
 }
 
 // fitsOne reports whether linear_one.comp can read the operands of a product: all that it reads
-// in eights and fours lies so.
+// in eights and fours lies so. wBase is in elements, or of blocks in any unit of which each has an
+// odd number: every other one begins with a word.
 func fitsOne(o *linearOp, xBase, wBase uint32) bool {
-	if o.x.Rows() != 1 || o.x.DType != backend.F32 || o.transposed() || xBase%4 != 0 {
+	if o.x.Rows() != 1 || o.x.DType != backend.F32 && o.x.DType != backend.Q8_A || o.transposed() || o.x.DType == backend.F32 && xBase%4 != 0 {
 		return false
 	}
-	unit := 1
+	unit := 8
 	switch {
+	case o.w.DType.Quantized():
+		return wBase%2 == 0 && (o.w.Dim(-2) == 1 || o.w.Stride(-2)/o.w.DType.BlockLen()%2 == 0)
 	case o.w.DType == backend.F32:
 		unit = 4
-	case !o.w.DType.Quantized():
-		unit = 8
 	}
 	return int(wBase)%unit == 0 && (o.w.Dim(-2) == 1 || o.w.Stride(-2)%unit == 0)
 }
@@ -120,7 +133,7 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 		return true
 	}
 	o := linearOpOf(op)
-	p := describe(&o, uint32(op.X.Offset), uint32(op.W.Offset))
+	p := describe(&o, uint32(op.X.Offset), uint32(op.W.Offset/op.W.DType.BlockLen()))
 	ways := waysOfOne(l, &p)
 	if len(ways) == 0 || !fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
 		return false
@@ -168,7 +181,10 @@ func encodeOne(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipeli
 		Dst: dstBase, X: xBase, W: wBase, WStride: rowStride(o.w), Bias: biasBase, Residual: residualBase, Out: uint32(out),
 		Gamma: gammaBase, Beta: betaBase, Epsilon: o.norm.Epsilon,
 	}
-	bindings := []binding{dst, x, w, bias, residual, gamma, beta}
+	bindings := []binding{dst, x, w, bias, residual}
+	if !o.x.DType.Quantized() { // no norm gives blocks
+		bindings = append(bindings, gamma, beta)
+	}
 	spec.work = o.work()
 	groups := [3]uint32{uint32((out + c.outs - 1) / c.outs), 1, 1}
 	if !p.joined.places() {

@@ -190,7 +190,7 @@ func TestShapeOne(t *testing.T) {
 		spec := specOfOne(&l, &p, &ways[0]).(shaders.LinearOneGateSpec)
 		return oneShape{spec.Lanes, spec.Subgroups, spec.Outs}, true
 	}
-	usual := Limits{SubgroupArithmetic: true, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, Groups: [3]uint32{65535, 65535, 65535}}
+	usual := Limits{SubgroupArithmetic: true, SubgroupShuffle: true, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, Groups: [3]uint32{65535, 65535, 65535}}
 	for _, c := range []struct {
 		subgroup uint32
 		in, out  int
@@ -210,6 +210,9 @@ func TestShapeOne(t *testing.T) {
 		{64, 3072, 768, backend.F16, false, oneShape{128, 2, 4}},
 		{64, 768, 50257, backend.F16, true, oneShape{64, 1, 8}},
 		{16, 768, 2304, backend.Q8_0, true, oneShape{32, 2, 4}}, // Intel
+		{64, 768, 2304, backend.Q4_0, true, oneShape{64, 1, 4}},
+		{64, 768, 50257, backend.Q8_0, true, oneShape{64, 1, 8}},
+		{4, 64, 68, backend.Q8_0, false, oneShape{8, 2, 4}}, // two blocks are shared by eight lanes
 		{128, 768, 2304, backend.F16, true, oneShape{128, 1, 4}},
 		{8, 64, 68, backend.F16, false, oneShape{8, 1, 4}},   // lavapipe
 		{4, 32, 9000, backend.F16, false, oneShape{4, 1, 4}}, // SwiftShader: no more outputs than lanes
@@ -226,6 +229,7 @@ func TestShapeOne(t *testing.T) {
 	}{
 		"a software driver":          {func(l *Limits) { l.Software = true }, 768, 768},
 		"no subgroups":               {func(l *Limits) { l.SubgroupArithmetic = false }, 768, 768},
+		"no shuffles":                {func(l *Limits) { l.SubgroupShuffle = false }, 768, 768},
 		"subgroups of several sizes": {func(l *Limits) { l.SubgroupVaries = true }, 768, 768},
 		"tiny subgroups":             {func(l *Limits) { l.SubgroupSize = 2 }, 768, 768},
 		"huge subgroups":             {func(l *Limits) { l.SubgroupSize = 512 }, 768, 768},

@@ -18,19 +18,24 @@ type maker struct {
 	matrixLeast bool // cooperative matrices are multiplied by the least subgroups
 	varies      bool // drivers that cannot be asked for a size have several
 
+	slowConversions bool // integers are converted to f32 at a fraction of the rate of additions
+
 	oneOuts  uint32 // outputs of a workgroup of linear_one.comp, and twice as many where there are many
 	oneSteps uint32 // steps of eight inputs that a lane of it has at most, if workgroups may be large enough
 }
 
+const nvidia = 0x10de
+
 // makers is the table. The last row is for makers that have none.
 //
 // Intel's driver advertises subgroups of 32, and compiles for what the shader has registers
-// for unless it is asked for a size. NVIDIA's have 32 lanes; AMD's drivers advertise 64. On
+// for unless it is asked for a size. NVIDIA's have 32 lanes, and units for conversions with an
+// eighth of the lanes of those that add (Nsight Compute's guide: XU and FMA); AMD's drivers advertise 64. On
 // these no other numbers have been measured to be better than the usual ones: bench tune
 // measures them on the card at hand.
 var makers = []maker{
 	{name: "AMD", vendor: 0x1002, oneOuts: 4, oneSteps: 3},
-	{name: "NVIDIA", vendor: 0x10de, oneOuts: 4, oneSteps: 3},
+	{name: "NVIDIA", vendor: nvidia, slowConversions: true, oneOuts: 4, oneSteps: 3},
 	{name: "Intel", vendor: 0x8086, subgroup: 16, matrixLeast: true, varies: true, oneOuts: 4, oneSteps: 3},
 	{name: "Apple", vendor: 0x106b, oneOuts: 4, oneSteps: 3},
 	{name: "Qualcomm", vendor: 0x5143, varies: true, oneOuts: 4, oneSteps: 3}, // 64 or 128, as the shader has registers for

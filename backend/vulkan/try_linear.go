@@ -91,6 +91,9 @@ func (p *product) edgesOfIn(c *linearChoice) []int {
 		round *= int(c.lanes)
 		if p.w.Quantized() {
 			round = 4 * int(c.lanes)
+			if c.source == "linear_rows" {
+				round = 8 * int(c.lanes)
+			}
 		}
 	case "linear_vec_t":
 		round *= int(c.lanesY)
@@ -141,6 +144,11 @@ func (c *linearChoice) pad(n int) int {
 func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float32) {
 	place := func(d backend.DType, rows int, transposed bool) (backend.Tensor, []float32) {
 		values := p.values(t, rows*p.in)
+		if d == backend.Q8_A && p.out%2 == 1 { // scales that are denormal in f16
+			for i := range values {
+				values[i] *= 0x1p-20
+			}
+		}
 		if !transposed {
 			return t.operand(d, values, rows, p.in, c.pad(p.in))
 		}

@@ -194,6 +194,8 @@ func (c *compiler) global(in *inst) {
 			v = append(v, c.value(id)...)
 		}
 		set(v...)
+	case opUndef:
+		c.expression(in, in.op, nil)
 	case opSpecConstantOp:
 		op := uint16(in.args[0])
 		if !c.expression(in, op, in.args[1:]) {

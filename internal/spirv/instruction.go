@@ -28,7 +28,7 @@ func (c *compiler) instruction(in *inst) {
 		out := []*reg{c.newReg(), c.newReg(), c.newReg(), c.newReg()}
 		c.add(&micro{op: in.op, in: in, dst: out, src: c.value(in.args[1]), ptr: c.pointers[in.args[0]]})
 		c.set(in, out)
-	case opAtomicIAdd, opAtomicAnd, opAtomicOr:
+	case opAtomicIAdd, opAtomicUMin, opAtomicUMax, opAtomicAnd, opAtomicOr:
 		out := c.newReg()
 		c.add(&micro{op: in.op, in: in, dst: []*reg{out}, src: c.value(in.args[3]), ptr: c.pointers[in.args[0]]})
 		c.set(in, []*reg{out})

@@ -121,6 +121,9 @@ func (c *compiler) number(id uint32) uint32 {
 	return r.val
 }
 
+// unwritten stands in a number that is undefined, of which a shader may have copies that it does not use: a NaN.
+const unwritten = 0x7fc0dead
+
 // componentwise are the opcodes that do the same with each number of vectors.
 func componentwise(op uint16) bool {
 	if _, ok := unary[op]; ok {
@@ -159,6 +162,34 @@ func (c *compiler) expression(in *inst, op uint16, args []uint32) bool {
 			sum = c.pure(in, opFAdd, sum, c.pure(in, opFMul, a[i+1], b[i+1]))
 		}
 		out = []*reg{sum}
+	case op == opIAddCarry:
+		a, b := c.value(args[0]), c.value(args[1])
+		for i := range a {
+			out = append(out, c.pure(in, opIAdd, a[i], b[i]))
+		}
+		for i, sum := range out {
+			out = append(out, c.pure(in, opULessThan, sum, a[i]))
+		}
+	case op == opUndef:
+		t, v := c.types(in.typ), uint32(unwritten)
+		if t.kind == kindBool {
+			v = 1
+		}
+		for range c.numbers(t) {
+			out = append(out, c.constant(v))
+		}
+	case op == opAny, op == opAll:
+		a, join := c.value(args[0]), uint16(opLogicalOr)
+		if op == opAll {
+			join = opLogicalAnd
+		}
+		joined := a[0]
+		for _, x := range a[1:] {
+			joined = c.pure(in, join, joined, x)
+		}
+		out = []*reg{joined}
+	case op >= opSDot && op <= opSUDotAccSat:
+		out = []*reg{c.dotOfBytes(in, op, args)}
 	case op == opUMulExtended:
 		a, b := c.value(args[0]), c.value(args[1])
 		for i := range a {

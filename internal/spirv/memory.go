@@ -170,6 +170,10 @@ func (c *compiler) memory(m *micro) step {
 			switch m.op {
 			case opAtomicIAdd:
 				words[at] = was + x
+			case opAtomicUMin:
+				words[at] = min(was, x)
+			case opAtomicUMax:
+				words[at] = max(was, x)
 			case opAtomicAnd:
 				words[at] = was & x
 			default:

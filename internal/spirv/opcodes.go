@@ -1,7 +1,9 @@
 package spirv
 
-// Opcodes of the SPIR-V specification, version 1.3, and of SPV_KHR_cooperative_matrix, as far as they are known here.
+// Opcodes of the SPIR-V specification, version 1.3, of SPV_KHR_cooperative_matrix and of SPV_KHR_integer_dot_product, as
+// far as they are known here.
 const (
+	opUndef                    = 1
 	opExtension                = 10
 	opExtInstImport            = 11
 	opExtInst                  = 12
@@ -62,7 +64,10 @@ const (
 	opUMod                     = 137
 	opVectorTimesScalar        = 142
 	opDot                      = 148
+	opIAddCarry                = 149
 	opUMulExtended             = 151
+	opAny                      = 154
+	opAll                      = 155
 	opLogicalOr                = 166
 	opLogicalAnd               = 167
 	opLogicalNot               = 168
@@ -94,6 +99,8 @@ const (
 	opBitFieldUExtract         = 203
 	opControlBarrier           = 224
 	opAtomicIAdd               = 234
+	opAtomicUMin               = 237
+	opAtomicUMax               = 239
 	opAtomicAnd                = 240
 	opAtomicOr                 = 241
 	opPhi                      = 245
@@ -113,6 +120,12 @@ const (
 	opGroupNonUniformFAdd      = 350
 	opGroupNonUniformUMax      = 357
 	opGroupNonUniformFMax      = 358
+	opSDot                     = 4450
+	opUDot                     = 4451
+	opSUDot                    = 4452
+	opSDotAccSat               = 4453
+	opUDotAccSat               = 4454
+	opSUDotAccSat              = 4455
 	opTypeCooperativeMatrix    = 4456
 	opCooperativeMatrixLoad    = 4457
 	opCooperativeMatrixStore   = 4458
@@ -169,7 +182,7 @@ var opcodes = map[uint16]struct {
 	opShiftLeftLogical: {"OpShiftLeftLogical", typed}, opBitwiseOr: {"OpBitwiseOr", typed}, opBitwiseXor: {"OpBitwiseXor", typed},
 	opBitwiseAnd: {"OpBitwiseAnd", typed}, opNot: {"OpNot", typed}, opBitFieldSExtract: {"OpBitFieldSExtract", typed},
 	opBitFieldUExtract: {"OpBitFieldUExtract", typed}, opControlBarrier: {"OpControlBarrier", plain},
-	opAtomicIAdd: {"OpAtomicIAdd", typed}, opAtomicAnd: {"OpAtomicAnd", typed}, opAtomicOr: {"OpAtomicOr", typed},
+	opAtomicIAdd: {"OpAtomicIAdd", typed}, opAtomicUMin: {"OpAtomicUMin", typed}, opAtomicUMax: {"OpAtomicUMax", typed}, opAtomicAnd: {"OpAtomicAnd", typed}, opAtomicOr: {"OpAtomicOr", typed},
 	opPhi: {"OpPhi", typed}, opLoopMerge: {"OpLoopMerge", plain}, opSelectionMerge: {"OpSelectionMerge", plain},
 	opLabel: {"OpLabel", result}, opBranch: {"OpBranch", plain}, opBranchConditional: {"OpBranchConditional", plain},
 	opSwitch: {"OpSwitch", plain}, opReturn: {"OpReturn", plain},
@@ -180,6 +193,9 @@ var opcodes = map[uint16]struct {
 	opGroupNonUniformFMax:   {"OpGroupNonUniformFMax", typed},
 	opCooperativeMatrixLoad: {"OpCooperativeMatrixLoadKHR", typed}, opCooperativeMatrixStore: {"OpCooperativeMatrixStoreKHR", plain},
 	opCooperativeMatrixMulAdd: {"OpCooperativeMatrixMulAddKHR", typed},
+	opUndef:                   {"OpUndef", typed}, opAny: {"OpAny", typed}, opAll: {"OpAll", typed}, opIAddCarry: {"OpIAddCarry", typed},
+	opSDot: {"OpSDot", typed}, opUDot: {"OpUDot", typed}, opSUDot: {"OpSUDot", typed},
+	opSDotAccSat: {"OpSDotAccSat", typed}, opUDotAccSat: {"OpUDotAccSat", typed}, opSUDotAccSat: {"OpSUDotAccSat", typed},
 }
 
 // debugging are the opcodes of debug information: OpSourceContinued … OpLine, OpNoLine, OpModuleProcessed.
@@ -188,7 +204,8 @@ var debugging = map[uint16]bool{2: true, 3: true, 4: true, 5: true, 6: true, 7: 
 // capabilities that are known. Each permits instructions, which are checked themselves.
 var capabilities = map[uint32]string{
 	1: "Shader", 9: "Float16", 46: "SampledBuffer", 61: "GroupNonUniform", 63: "GroupNonUniformArithmetic",
-	64: "GroupNonUniformBallot", 65: "GroupNonUniformShuffle", 5345: "VulkanMemoryModel", 6022: "CooperativeMatrixKHR",
+	64: "GroupNonUniformBallot", 65: "GroupNonUniformShuffle", 5345: "VulkanMemoryModel",
+	6018: "DotProductInput4x8BitPacked", 6019: "DotProduct", 6022: "CooperativeMatrixKHR",
 }
 
 // Instructions of GLSL.std.450.

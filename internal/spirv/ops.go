@@ -5,7 +5,7 @@ import "math"
 // micro makes the step of a micro-instruction.
 func (c *compiler) micro(m *micro) step {
 	switch m.op {
-	case opLoad, opStore, opAtomicIAdd, opAtomicAnd, opAtomicOr:
+	case opLoad, opStore, opAtomicIAdd, opAtomicUMin, opAtomicUMax, opAtomicAnd, opAtomicOr:
 		return c.memory(m)
 	case opImageFetch:
 		return c.fetch(m)

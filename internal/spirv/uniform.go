@@ -100,7 +100,7 @@ func (m *micro) varies() bool {
 		if m.ptr.class == classFunction || m.ptr.class == classPrivate {
 			return true
 		}
-	case opAtomicIAdd, opAtomicAnd, opAtomicOr, opGroupNonUniformElect, opGroupNonUniformShuffle, opGroupNonUniformXor:
+	case opAtomicIAdd, opAtomicUMin, opAtomicUMax, opAtomicAnd, opAtomicOr, opGroupNonUniformElect, opGroupNonUniformShuffle, opGroupNonUniformXor:
 		return true
 	case opGroupNonUniformBroadcast, opGroupNonUniformBallot, opGroupNonUniformIAdd, opGroupNonUniformFAdd, opGroupNonUniformUMax, opGroupNonUniformFMax:
 		return false

@@ -5,7 +5,7 @@
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
-//	BLOCK, EIGHT, NUMBERS  of a type of blocks/
+//	EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
 
 #if defined(BF16) || defined(X_BF16) || defined(DST_BF16) || defined(TOKENS_BF16) || defined(POSITIONS_BF16) || defined(CACHE_BF16)
 #include "pairs/bf16.glsl"
@@ -93,44 +93,56 @@
 #ifdef Q4_0
 #define BLOCKS
 #define BLOCK_AT Q4_0_AT
-#define BLOCK Q4_0_BLOCK
 #define EIGHT Q4_0_EIGHT
-#define NUMBERS Q4_0_NUMBERS
+#define EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define OFFSET Q4_0_OFFSET
+#define FLOATS q4_0_floats
+#define BYTES q4_0_bytes
 #endif
 #ifdef X_Q4_0
 #define X_BLOCKS
 #define X_BLOCK_AT Q4_0_AT
-#define X_BLOCK Q4_0_BLOCK
 #define X_EIGHT Q4_0_EIGHT
-#define X_NUMBERS Q4_0_NUMBERS
+#define X_EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define X_OFFSET Q4_0_OFFSET
+#define X_FLOATS q4_0_floats
+#define X_BYTES q4_0_bytes
 #endif
 #ifdef DST_Q4_0
 #define DST_BLOCKS
 #define DST_BLOCK_AT Q4_0_AT
-#define DST_BLOCK Q4_0_BLOCK
 #define DST_EIGHT Q4_0_EIGHT
-#define DST_NUMBERS Q4_0_NUMBERS
+#define DST_EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define DST_OFFSET Q4_0_OFFSET
+#define DST_FLOATS q4_0_floats
+#define DST_BYTES q4_0_bytes
 #endif
 #ifdef TOKENS_Q4_0
 #define TOKENS_BLOCKS
 #define TOKENS_BLOCK_AT Q4_0_AT
-#define TOKENS_BLOCK Q4_0_BLOCK
 #define TOKENS_EIGHT Q4_0_EIGHT
-#define TOKENS_NUMBERS Q4_0_NUMBERS
+#define TOKENS_EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define TOKENS_OFFSET Q4_0_OFFSET
+#define TOKENS_FLOATS q4_0_floats
+#define TOKENS_BYTES q4_0_bytes
 #endif
 #ifdef POSITIONS_Q4_0
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q4_0_AT
-#define POSITIONS_BLOCK Q4_0_BLOCK
 #define POSITIONS_EIGHT Q4_0_EIGHT
-#define POSITIONS_NUMBERS Q4_0_NUMBERS
+#define POSITIONS_EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define POSITIONS_OFFSET Q4_0_OFFSET
+#define POSITIONS_FLOATS q4_0_floats
+#define POSITIONS_BYTES q4_0_bytes
 #endif
 #ifdef CACHE_Q4_0
 #define CACHE_BLOCKS
 #define CACHE_BLOCK_AT Q4_0_AT
-#define CACHE_BLOCK Q4_0_BLOCK
 #define CACHE_EIGHT Q4_0_EIGHT
-#define CACHE_NUMBERS Q4_0_NUMBERS
+#define CACHE_EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define CACHE_OFFSET Q4_0_OFFSET
+#define CACHE_FLOATS q4_0_floats
+#define CACHE_BYTES q4_0_bytes
 #endif
 
 #if defined(Q8_0) || defined(X_Q8_0) || defined(DST_Q8_0) || defined(TOKENS_Q8_0) || defined(POSITIONS_Q8_0) || defined(CACHE_Q8_0)
@@ -139,44 +151,56 @@
 #ifdef Q8_0
 #define BLOCKS
 #define BLOCK_AT Q8_0_AT
-#define BLOCK Q8_0_BLOCK
 #define EIGHT Q8_0_EIGHT
-#define NUMBERS Q8_0_NUMBERS
+#define EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define OFFSET Q8_0_OFFSET
+#define FLOATS q8_0_floats
+#define BYTES q8_0_bytes
 #endif
 #ifdef X_Q8_0
 #define X_BLOCKS
 #define X_BLOCK_AT Q8_0_AT
-#define X_BLOCK Q8_0_BLOCK
 #define X_EIGHT Q8_0_EIGHT
-#define X_NUMBERS Q8_0_NUMBERS
+#define X_EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define X_OFFSET Q8_0_OFFSET
+#define X_FLOATS q8_0_floats
+#define X_BYTES q8_0_bytes
 #endif
 #ifdef DST_Q8_0
 #define DST_BLOCKS
 #define DST_BLOCK_AT Q8_0_AT
-#define DST_BLOCK Q8_0_BLOCK
 #define DST_EIGHT Q8_0_EIGHT
-#define DST_NUMBERS Q8_0_NUMBERS
+#define DST_EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define DST_OFFSET Q8_0_OFFSET
+#define DST_FLOATS q8_0_floats
+#define DST_BYTES q8_0_bytes
 #endif
 #ifdef TOKENS_Q8_0
 #define TOKENS_BLOCKS
 #define TOKENS_BLOCK_AT Q8_0_AT
-#define TOKENS_BLOCK Q8_0_BLOCK
 #define TOKENS_EIGHT Q8_0_EIGHT
-#define TOKENS_NUMBERS Q8_0_NUMBERS
+#define TOKENS_EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define TOKENS_OFFSET Q8_0_OFFSET
+#define TOKENS_FLOATS q8_0_floats
+#define TOKENS_BYTES q8_0_bytes
 #endif
 #ifdef POSITIONS_Q8_0
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q8_0_AT
-#define POSITIONS_BLOCK Q8_0_BLOCK
 #define POSITIONS_EIGHT Q8_0_EIGHT
-#define POSITIONS_NUMBERS Q8_0_NUMBERS
+#define POSITIONS_EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define POSITIONS_OFFSET Q8_0_OFFSET
+#define POSITIONS_FLOATS q8_0_floats
+#define POSITIONS_BYTES q8_0_bytes
 #endif
 #ifdef CACHE_Q8_0
 #define CACHE_BLOCKS
 #define CACHE_BLOCK_AT Q8_0_AT
-#define CACHE_BLOCK Q8_0_BLOCK
 #define CACHE_EIGHT Q8_0_EIGHT
-#define CACHE_NUMBERS Q8_0_NUMBERS
+#define CACHE_EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define CACHE_OFFSET Q8_0_OFFSET
+#define CACHE_FLOATS q8_0_floats
+#define CACHE_BYTES q8_0_bytes
 #endif
 
 #if defined(Q8_A) || defined(X_Q8_A) || defined(DST_Q8_A) || defined(TOKENS_Q8_A) || defined(POSITIONS_Q8_A) || defined(CACHE_Q8_A)

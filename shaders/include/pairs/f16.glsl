@@ -1,4 +1,6 @@
 // f16, two in a word: IEEE 754 binary16.
+#ifndef F16_GLSL // blocks of activations include it too
+#define F16_GLSL
 
 // f16_pair converts both elements of a word with the device's instruction, which may
 // flush denormals to 0.
@@ -27,3 +29,4 @@ uint f16_round(uint bits) {
 	v = mix(v, 0x7c00u, magnitude >= 0x477ff000u); // at least 65520, halfway between 65504 and 65536: infinity
 	return sign | mix(v, 0x7e00u | (magnitude >> 13 & 0x3ffu), magnitude > 0x7f800000u);
 }
+#endif

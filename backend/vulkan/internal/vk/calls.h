@@ -153,6 +153,7 @@ enum {
 	CVK_F_MEMORY_MODEL = 1 << 4,
 	CVK_F_MEMORY_MODEL_DEVICE = 1 << 5,
 	CVK_F_EXECUTABLES = 1 << 6,
+	CVK_F_INTEGER_DOT = 1 << 7,
 };
 
 // What a device has, according to its version and its extensions. A pNext chain must
@@ -166,6 +167,7 @@ enum {
 	CVK_HAS_MEMORY_MODEL = 1 << 5,
 	CVK_HAS_MEMORY_BUDGET = 1 << 6,
 	CVK_HAS_EXECUTABLES = 1 << 7,
+	CVK_HAS_INTEGER_DOT = 1 << 8,
 };
 
 typedef struct {
@@ -174,7 +176,7 @@ typedef struct {
 	uint32_t subgroup_size, subgroup_stages, subgroup_operations;
 	uint32_t min_subgroup, max_subgroup, required_subgroup_stages;
 	uint64_t max_memory_allocation_size, max_buffer_size;
-	uint32_t cooperative_matrix_stages;
+	uint32_t cooperative_matrix_stages, fast_dot;
 	uint32_t features;
 } cvk_info;
 

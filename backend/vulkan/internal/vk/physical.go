@@ -41,6 +41,7 @@ type PhysicalDevice struct {
 	Heaps       []MemoryHeap
 	Queues      []QueueFamily
 	Features    Features // features that the device has
+	FastDot     bool     // IntegerDot of signed bytes takes fewer instructions than other code
 	Extensions  []string // sorted
 
 	// PortabilitySubset: the driver, such as MoltenVK, lacks parts of Vulkan.
@@ -132,6 +133,7 @@ var optional = []struct {
 	{C.CVK_HAS_MEMORY_MODEL, MakeVersion(1, 2, 0), "VK_KHR_vulkan_memory_model"},
 	{C.CVK_HAS_MEMORY_BUDGET, never, extMemoryBudget},
 	{C.CVK_HAS_EXECUTABLES, never, extExecutables},
+	{C.CVK_HAS_INTEGER_DOT, MakeVersion(1, 3, 0), "VK_KHR_shader_integer_dot_product"},
 }
 
 // version returns the Vulkan version to use: the device's, at most the one for
@@ -216,6 +218,7 @@ func (i *Instance) describe(h binding.PhysicalDevice) (*PhysicalDevice, error) {
 	p.DriverName = C.GoString(&info.driver_name[0])
 	p.DriverInfo = C.GoString(&info.driver_info[0])
 	p.Features = featuresFromBits(uint32(info.features))
+	p.FastDot = p.Features.IntegerDot && info.fast_dot != 0
 	p.Limits.MaxMemoryAllocationSize = uint64(info.max_memory_allocation_size)
 	p.Limits.MaxBufferSize = uint64(info.max_buffer_size)
 	const compute = 0x20
