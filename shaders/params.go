@@ -413,7 +413,7 @@ type AttentionTileSpec struct {
 
 // AttentionJoinSpec is for attention_join.comp.
 type AttentionJoinSpec struct {
-	Lanes, Size, Parts, Subgroup uint32
+	Lanes, Size, Parts, SubgroupSize uint32
 }
 
 // AttentionBackwardSpec is for attention_backward.comp.

@@ -169,7 +169,7 @@ func onePipeline(part *backend.Attention, spec shaders.AttentionOneSpec) pipelin
 // joinPipeline is that of attention_join.comp.
 func (w *wideAttention) joinPipeline(l *Limits, part *backend.Attention) pipelineSpec {
 	return pipelineSpec{variant: shaders.Find("attention_join", "SUBGROUP"), spec: shaders.AttentionJoinSpec{
-		Lanes: max(64, l.SubgroupSize), Size: uint32(part.HeadSize()), Parts: uint32(w.parts), Subgroup: l.SubgroupSize,
+		Lanes: max(64, l.SubgroupSize), Size: uint32(part.HeadSize()), Parts: uint32(w.parts), SubgroupSize: l.SubgroupSize,
 	}}
 }
 
