@@ -397,6 +397,7 @@ var specs = map[string]any{
 	"rmsnorm_backward_columns":   LayerNormBackwardColumnsSpec{},
 	"linear":                     LinearSpec{},
 	"linear_backward":            LinearBackwardSpec{},
+	"linear_lanes":               LinearLanesSpec{},
 	"linear_matrix":              LinearMatrixSpec{},
 	"linear_one":                 LinearOneSpec{}, // see row
 	"linear_rows":                LinearVecTSpec{},

@@ -182,11 +182,12 @@ var Variants = append([]Variant{
 	row("layernorm_backward_columns", "", layernormColumns, LayerNormBackwardColumnsPush{}),
 	row("layernorm_backward_columns", "X4", layernormColumns, LayerNormBackwardColumnsPush{}),
 
+	row("linear_lanes", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
+
 	row("linear_texel", "TEXEL", linearTexel, LinearPush{}),
 	matrixRow("linear_matrix", "F16 X_F16 X4", linear, LinearPush{}),
 
 	row("linear_vec", "TEXEL", linearTexel, LinearPush{}),
-	row("linear_vec", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
 
 	row("linear_vec_t", "TEXEL", linearTexel, LinearPush{}),
 
@@ -218,6 +219,7 @@ var Variants = append([]Variant{
 	row("scale", "X4", scale, ScalePush{}),
 
 	row("selftest", "", []Binding{out("dst")}, nil), // not an op: see its file
+	row("selftest", "SHUFFLE SUBGROUP", []Binding{out("dst")}, nil),
 
 	row("softmax", "", oneOperand, RowsPush{}),
 

@@ -83,6 +83,10 @@ func (e *encoder) limits() *Limits { return &e.b.limits }
 // the device advertises these operations and has passed the self-test (selftest.go).
 func (e *encoder) subgroups() bool { return e.b.subgroupTest.passed }
 
+// shuffles reports whether kernels may use variants in which the lanes of a subgroup also read
+// one another's values: all that subgroups reports, and the same of these operations.
+func (e *encoder) shuffles() bool { return e.b.subgroupTest.shuffles }
+
 // operand binds the bytes of t as a storage buffer. base is the distance from
 // the start of the binding to t's first element, in the units of elements: in
 // elements of t's dtype, or in 16-bit words if that is quantised. The binding

@@ -37,9 +37,10 @@ type Limits struct {
 	FewRegisters bool
 
 	// Subgroups, as the driver advertises them. A kernel calls
-	// encoder.subgroups before it uses a variant with subgroup operations.
+	// encoder.subgroups, or encoder.shuffles, before it uses a variant with subgroup operations.
 	SubgroupSize       uint32 // invocations; 0: unknown
 	SubgroupArithmetic bool   // subgroupAdd and similar operations
+	SubgroupShuffle    bool   // subgroupShuffle and similar operations
 	SubgroupRange      [2]int // the least and the most invocations that a pipeline may ask for; 0: it cannot ask
 	MatrixSubgroup     uint32 // invocations of a subgroup that multiplies cooperative matrices; 0: unknown
 
@@ -122,6 +123,7 @@ func limitsOf(d *vk.Device) Limits {
 		MatrixSubgroup:     uint32(matrix),
 		FewRegisters:       fewRegisters(d.Physical),
 		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,
+		SubgroupShuffle:    s.Compute && s.Operations&vk.SubgroupShuffle != 0,
 
 		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
 		TimestampPeriod: p.TimestampPeriod,

@@ -203,6 +203,7 @@ type linearChoice struct {
 
 	lanes, lanesY        uint32 // of a workgroup
 	rowsEach, outsEach   uint32 // that an invocation computes, but for linear.comp
+	steps                uint32 // of linear_lanes.comp: how many fours of each row a lane takes at once
 	tile                 uint32 // of linear.comp: the edge of a tile, in 64
 	transposed, xColumns bool   // how w and x are stored: [in, out], [in, rows]
 }
@@ -215,6 +216,8 @@ func (c *linearChoice) spec(o *linearOp) any {
 	switch c.source {
 	case "linear":
 		return shaders.LinearSpec{LinearEpilogue: e, Transposed: c.transposed, Size: c.tile, XTransposed: c.xColumns}
+	case "linear_lanes":
+		return shaders.LinearLanesSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach, Steps: c.steps}
 	case "linear_texel":
 		return shaders.LinearTexelSpec{LinearEpilogue: e, Transposed: c.transposed, Rows: c.rowsEach, Outs: c.outsEach}
 	case "linear_vec":
@@ -252,6 +255,9 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		lanes = max(l.SubgroupSize, 4)
 	}
 	texel := l.Software && linearTexel(e, o)
+	if texel && !o.transposed() && e.shuffles() && l.SubgroupSize >= 4 && l.SubgroupSize <= lanesMost {
+		return lanesChoice(rows, o.x.Dim(3), lanes)
+	}
 	if xTexel := l.Software && !texel && linearXTexel(e, o); rows > 1 && (texel || xTexel) {
 		c := linearChoice{source: "linear_texel", texel: texel, xTexel: xTexel, lanes: lanes,
 			rowsEach: rowTile(rows, 8), outsEach: 16, transposed: o.transposed()}
@@ -282,11 +288,28 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		c.outs = int(c.lanes * c.outsEach) // in texels or fours as many more
 		return c
 	}
-	c := linearChoice{source: "linear_vec", texel: texel, subgroup: e.subgroups() && l.SubgroupSize >= 4 && o.x.DType == backend.F32,
+	c := linearChoice{source: "linear_vec", texel: texel, subgroup: e.subgroups() && l.SubgroupSize >= 4 && o.x.DType == backend.F32 && !texel,
 		lanes: lanes, rows: each, outs: 4, rowsEach: uint32(each), outsEach: 4}
 	if l.Software {
 		c.outs, c.outsEach = 8, 8
 	}
+	return c
+}
+
+// lanesMost is how many lanes linear_lanes.comp can have at most: each finishes one of the 16 sums of a row.
+const lanesMost = 16
+
+// lanesChoice is linear_lanes.comp, with what suits a product of so many rows and inputs, on subgroups
+// of so many lanes.
+func lanesChoice(rows, in int, lanes uint32) linearChoice {
+	c := linearChoice{source: "linear_lanes", texel: true, subgroup: true, lanes: lanes, rowsEach: 1, outsEach: 16, steps: 1}
+	if rows > 1 {
+		c.rowsEach = rowTile(rows, 8)
+	}
+	if in%int(2*4*lanes) == 0 {
+		c.steps = 2
+	}
+	c.rows, c.outs = int(c.rowsEach), int(c.outsEach)
 	return c
 }
 
@@ -422,7 +445,7 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 	}
 	rows, out := o.x.Dim(2), o.dst.Dim(3)
 	across, along := uint32((out+outs-1)/outs), uint32((rows+c.rows-1)/c.rows)
-	if c.source == "linear_texel" || c.source == "linear_rows" {
+	if c.source == "linear_lanes" || c.source == "linear_texel" || c.source == "linear_rows" {
 		across, along = along, across
 	}
 	return e.dispatch(

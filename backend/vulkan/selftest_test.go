@@ -46,13 +46,13 @@ func TestCheckSubgroups(t *testing.T) {
 		}
 		return p
 	}
-	if err := checkSubgroups(right(), subgroup, size); err != nil {
+	if err := checkSubgroups(right(), subgroup, size, checkSum); err != nil {
 		t.Fatal(err)
 	}
 	for at := range len(right()) / 4 {
 		wrong := right()
 		wrong[4*at]++
-		if checkSubgroups(wrong, subgroup, size) == nil {
+		if checkSubgroups(wrong, subgroup, size, checkSum) == nil {
 			t.Errorf("a wrong word %d goes unnoticed", at)
 		}
 	}

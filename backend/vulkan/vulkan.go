@@ -84,6 +84,7 @@ type Backend struct {
 
 	subgroupTest struct {
 		done, passed bool
+		shuffles     bool  // also of subgroupShuffle
 		err          error // why it has not passed
 	}
 	matrixTest struct {
