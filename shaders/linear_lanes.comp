@@ -1,7 +1,7 @@
 #version 450
 // dst = x · wᵀ + bias on a driver that computes on the CPU, w stored as [out, in].
 //
-// A workgroup is one subgroup. Its lanes share the inputs, four each at a time, so that they
+// A workgroup is one subgroup. Its lanes share the inputs, four each at a time or a block, so that they
 // read neighbours, and its sums, of ROWS rows and OUTS outputs, stay in registers. They are added
 // up at the end. Nothing is shared before: shared memory and barriers cost such a driver more
 // than they save, while loads through the texture unit it does for all lanes at once.
@@ -15,6 +15,27 @@ layout(local_size_x = 8, local_size_x_id = 0) in;
 layout(constant_id = 4) const uint ROWS = 8;  // at most 8
 layout(constant_id = 5) const uint OUTS = 16; // at most 16, even
 layout(constant_id = 6) const uint STEPS = 2; // at most 2: the fours of each row that a lane takes at once; rows are a whole number of these of all lanes
+
+#ifdef BLOCKS
+// block is the block with input k of the row that begins at 16-bit word at.
+Block block(uint at, uint k) {
+	uint h = BLOCK(at, k);
+	Texels t;
+	[[unroll]] for (uint i = 0; i < TEXELS; i++) {
+		uvec4 u = texelFetch(w, int((h >> 3) + i));
+		t.words[4 * i] = u.x;
+		t.words[4 * i + 1] = u.y;
+		t.words[4 * i + 2] = u.z;
+		t.words[4 * i + 3] = u.w;
+	}
+	return UNPACK(h, t);
+}
+#define B(b) b.numbers
+#define SCALED(b, v) (b.scale * v)
+#else
+#define B(b) b
+#define SCALED(b, v) v
+#endif
 
 // HALVE(n) leaves n sums of 2n, for drivers that unroll no loop over powers of two.
 #define HALVE(n) \
@@ -30,7 +51,7 @@ layout(constant_id = 6) const uint STEPS = 2; // at most 2: the fours of each ro
 // after another find their part of w in the cache.
 void main() {
 	uint lane = gl_SubgroupInvocationID, row0 = gl_WorkGroupID.x * ROWS, out0 = gl_WorkGroupID.y * OUTS;
-	uint step = gl_WorkGroupSize.x * 4, end = p.in_;
+	uint lanes = gl_WorkGroupSize.x, end = p.in_;
 
 	// Outputs and rows past the end are computed like the last one, and not written.
 	uint at_x[8], at_w[16];
@@ -44,33 +65,43 @@ void main() {
 	[[unroll]] for (uint i = 0; i < ROWS * OUTS; i++) {
 		acc[i] = 0;
 	}
-	for (uint k = lane * 4; k < end; k += STEPS * step) {
-		vec4 a[16];
+#ifdef BLOCKS
+	const uint N = 8; // fours that a lane takes at once: a block
+	uint first = lane * 32, apart = 4;
+#else
+	const uint N = STEPS;
+	uint first = lane * 4, apart = lanes * 4;
+#endif
+	for (uint k = first; k < end; k += lanes * 4 * N) {
+		vec4 a[64]; // [row][four]
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
-			[[unroll]] for (uint s = 0; s < STEPS; s++) {
-				a[2 * r + s] = READ_X(x, at_x[r] + k + s * step);
+			[[unroll]] for (uint i = 0; i < N; i++) {
+				a[N * r + i] = READ_X(x, at_x[r] + k + i * apart);
 			}
 		}
 		[[unroll]] for (uint o = 0; o < OUTS; o += 2) {
-			vec4 b[4];
-			[[unroll]] for (uint s = 0; s < STEPS; s++) {
-				b[s] = READ_AT(w, at_w[o], k + s * step);
-				b[2 + s] = READ_AT(w, at_w[o + 1], k + s * step);
+#ifdef BLOCKS
+			Block b0 = block(at_w[o], k), b1 = block(at_w[o + 1], k);
+#else
+			vec4 b0[2], b1[2];
+			[[unroll]] for (uint i = 0; i < N; i++) {
+				b0[i] = READ_AT(w, at_w[o], k + i * apart);
+				b1[i] = READ_AT(w, at_w[o + 1], k + i * apart);
 			}
+#endif
 			[[unroll]] for (uint r = 0; r < ROWS; r++) {
 				float u = 0, v = 0;
-				[[unroll]] for (uint s = 0; s < STEPS; s++) {
-					u += dot(a[2 * r + s], b[s]);
-					v += dot(a[2 * r + s], b[2 + s]);
+				[[unroll]] for (uint i = 0; i < N; i++) {
+					u += dot(a[N * r + i], B(b0)[i]);
+					v += dot(a[N * r + i], B(b1)[i]);
 				}
-				acc[OUTS * r + o] += u;
-				acc[OUTS * r + o + 1] += v;
+				acc[OUTS * r + o] += SCALED(b0, u);
+				acc[OUTS * r + o + 1] += SCALED(b1, v);
 			}
 		}
 	}
 	// As many sums as there are lanes: each lane keeps half of them, and gives the other half
 	// to a lane that keeps these, until it has one, of all lanes' parts.
-	uint lanes = gl_WorkGroupSize.x;
 	[[unroll]] for (uint i = 0; i < ROWS * OUTS; i += lanes) {
 		HALVE(8)
 		HALVE(4)

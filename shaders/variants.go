@@ -120,6 +120,7 @@ var (
 //	X4        elements are read in fours: offsets and strides are multiples of four
 //	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
 //	X_TEXEL   only activations are
+//	WORDS     weights are read through the texture unit as whole numbers, which the shader unpacks
 //	TABLE     a table has where blocks of keys and values are
 //	PLACES    rows are of tokens, for which at says where they stand
 //	CACHE_F16 … a cache holds that type, else f32

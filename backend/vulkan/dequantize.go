@@ -18,7 +18,7 @@ const maxExpanded = 4 << 20
 func (o *linearOp) expands(e *encoder) bool {
 	rows := o.x.Dim(2)
 	_, texel := texelsOf[o.w.DType]
-	if !e.limits().Software || texel || rows <= 8 {
+	if !e.limits().Software || texel || rows <= 8 || o.lanes(e) {
 		return false
 	}
 	return !linearXTexel(e, o) || o.w.DType.Quantized() && rows > 128

@@ -76,7 +76,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 		return encodeLinear(e, rest)
 	}
 	k := chooseLinear(e, &o)
-	rows, ins, outs := linearPiece(e, &o, k.texel)
+	rows, ins, outs := linearPiece(e, &o, k.texel || k.words)
 	ins = min(ins, e.maxRounds())
 	groups := int(min(e.limits().Groups[0], e.limits().Groups[1])) // some shaders have the axes the other way round
 	outs, rows = min(outs, groups*k.outs), min(rows, groups*k.rows)
@@ -198,6 +198,7 @@ type linearChoice struct {
 	source     string
 	texel      bool // x and w are read through the texture unit
 	xTexel     bool // x alone is
+	words      bool // w is too, as whole numbers
 	subgroup   bool
 	rows, outs int // of dst that a workgroup computes
 
@@ -255,8 +256,8 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 		lanes = max(l.SubgroupSize, 4)
 	}
 	texel := l.Software && linearTexel(e, o)
-	if texel && !o.transposed() && e.shuffles() && l.SubgroupSize >= 4 && l.SubgroupSize <= lanesMost {
-		return lanesChoice(rows, o.x.Dim(3), lanes)
+	if o.lanes(e) {
+		return lanesChoice(o, lanes)
 	}
 	if xTexel := l.Software && !texel && linearXTexel(e, o); rows > 1 && (texel || xTexel) {
 		c := linearChoice{source: "linear_texel", texel: texel, xTexel: xTexel, lanes: lanes,
@@ -299,14 +300,21 @@ func chooseLinear(e *encoder, o *linearOp) linearChoice {
 // lanesMost is how many lanes linear_lanes.comp can have at most: each finishes one of the 16 sums of a row.
 const lanesMost = 16
 
-// lanesChoice is linear_lanes.comp, with what suits a product of so many rows and inputs, on subgroups
-// of so many lanes.
-func lanesChoice(rows, in int, lanes uint32) linearChoice {
-	c := linearChoice{source: "linear_lanes", texel: true, subgroup: true, lanes: lanes, rowsEach: 1, outsEach: 16, steps: 1}
-	if rows > 1 {
+// lanes reports whether linear_lanes.comp can compute the product, on a driver that computes on the CPU.
+func (o *linearOp) lanes(e *encoder) bool {
+	l := e.limits()
+	return l.Software && !o.transposed() && e.shuffles() && l.SubgroupSize >= 4 && l.SubgroupSize <= lanesMost &&
+		(linearTexel(e, o) || linearWords(e, o))
+}
+
+// lanesChoice is linear_lanes.comp, with what suits the product, on subgroups of so many lanes.
+func lanesChoice(o *linearOp, lanes uint32) linearChoice {
+	_, texel := texelsOf[o.w.DType]
+	c := linearChoice{source: "linear_lanes", texel: texel, words: !texel, subgroup: true, lanes: lanes, rowsEach: 1, outsEach: 16, steps: 1}
+	if rows := o.x.Dim(2); rows > 1 {
 		c.rowsEach = rowTile(rows, 8)
 	}
-	if in%int(2*4*lanes) == 0 {
+	if o.x.Dim(3)%int(2*4*lanes) == 0 {
 		c.steps = 2
 	}
 	c.rows, c.outs = int(c.rowsEach), int(c.outsEach)
@@ -356,6 +364,17 @@ func linearXTexel(e *encoder, o *linearOp) bool {
 	return ok && x.err == nil && linearFours(o, xBase, wBase)
 }
 
+// linearWords reports whether x can be read as texels, and w as texels of whole numbers that
+// the shader unpacks.
+func linearWords(e *encoder, o *linearOp) bool {
+	f, ok := wordsOf[o.w.DType]
+	if !ok || !linearXTexel(e, o) {
+		return false
+	}
+	w, wBase, ok := e.texel(o.w, f)
+	return ok && w.err == nil && (o.w.DType.Quantized() || inFours(o.w, wBase))
+}
+
 // texels binds t as texels of four elements, if the texture unit knows its dtype.
 func (e *encoder) texels(t backend.Tensor) (b binding, base uint32, ok bool) {
 	f, ok := texelsOf[t.DType]
@@ -367,6 +386,9 @@ func (e *encoder) texels(t backend.Tensor) (b binding, base uint32, ok bool) {
 
 // texelsOf are the formats of the dtypes that texture units know.
 var texelsOf = map[backend.DType]texelFormat{backend.F32: texelF32x4, backend.F16: texelF16x4}
+
+// wordsOf are the formats in which linear_lanes.comp reads weights of other dtypes.
+var wordsOf = map[backend.DType]texelFormat{backend.BF16: texelU16x4, backend.Q8_0: texelU32x4, backend.Q4_0: texelU32x4}
 
 // storage is the macro of a shader that chooses the type of an operand.
 func storage(operand string, d backend.DType) []string {
@@ -409,6 +431,10 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 		x, xBase, _ = e.texels(o.x)
 		w, wBase, _ = e.texels(o.w)
 		defines = []string{"TEXEL"}
+	case c.words:
+		x, xBase, _ = e.texels(o.x)
+		w, wBase, _ = e.texel(o.w, wordsOf[o.w.DType])
+		defines = append(storage("", o.w.DType), "X_TEXEL", "WORDS")
 	case c.xTexel:
 		x, xBase, _ = e.texels(o.x)
 		w, wBase = e.operand(o.w, backend.Read)

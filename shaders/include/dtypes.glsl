@@ -5,7 +5,7 @@
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
-//	BLOCK, EIGHT, NUMBERS  of a type of blocks/
+//	BLOCK, EIGHT, NUMBERS, TEXELS, UNPACK  of a type of blocks/
 
 #if defined(BF16) || defined(X_BF16) || defined(DST_BF16) || defined(TOKENS_BF16) || defined(POSITIONS_BF16) || defined(CACHE_BF16)
 #include "pairs/bf16.glsl"
@@ -96,6 +96,8 @@
 #define BLOCK Q4_0_BLOCK
 #define EIGHT Q4_0_EIGHT
 #define NUMBERS Q4_0_NUMBERS
+#define TEXELS Q4_0_TEXELS
+#define UNPACK q4_0_unpack
 #endif
 #ifdef X_Q4_0
 #define X_BLOCKS
@@ -103,6 +105,8 @@
 #define X_BLOCK Q4_0_BLOCK
 #define X_EIGHT Q4_0_EIGHT
 #define X_NUMBERS Q4_0_NUMBERS
+#define X_TEXELS Q4_0_TEXELS
+#define X_UNPACK q4_0_unpack
 #endif
 #ifdef DST_Q4_0
 #define DST_BLOCKS
@@ -110,6 +114,8 @@
 #define DST_BLOCK Q4_0_BLOCK
 #define DST_EIGHT Q4_0_EIGHT
 #define DST_NUMBERS Q4_0_NUMBERS
+#define DST_TEXELS Q4_0_TEXELS
+#define DST_UNPACK q4_0_unpack
 #endif
 #ifdef TOKENS_Q4_0
 #define TOKENS_BLOCKS
@@ -117,6 +123,8 @@
 #define TOKENS_BLOCK Q4_0_BLOCK
 #define TOKENS_EIGHT Q4_0_EIGHT
 #define TOKENS_NUMBERS Q4_0_NUMBERS
+#define TOKENS_TEXELS Q4_0_TEXELS
+#define TOKENS_UNPACK q4_0_unpack
 #endif
 #ifdef POSITIONS_Q4_0
 #define POSITIONS_BLOCKS
@@ -124,6 +132,8 @@
 #define POSITIONS_BLOCK Q4_0_BLOCK
 #define POSITIONS_EIGHT Q4_0_EIGHT
 #define POSITIONS_NUMBERS Q4_0_NUMBERS
+#define POSITIONS_TEXELS Q4_0_TEXELS
+#define POSITIONS_UNPACK q4_0_unpack
 #endif
 #ifdef CACHE_Q4_0
 #define CACHE_BLOCKS
@@ -131,6 +141,8 @@
 #define CACHE_BLOCK Q4_0_BLOCK
 #define CACHE_EIGHT Q4_0_EIGHT
 #define CACHE_NUMBERS Q4_0_NUMBERS
+#define CACHE_TEXELS Q4_0_TEXELS
+#define CACHE_UNPACK q4_0_unpack
 #endif
 
 #if defined(Q8_0) || defined(X_Q8_0) || defined(DST_Q8_0) || defined(TOKENS_Q8_0) || defined(POSITIONS_Q8_0) || defined(CACHE_Q8_0)
@@ -142,6 +154,8 @@
 #define BLOCK Q8_0_BLOCK
 #define EIGHT Q8_0_EIGHT
 #define NUMBERS Q8_0_NUMBERS
+#define TEXELS Q8_0_TEXELS
+#define UNPACK q8_0_unpack
 #endif
 #ifdef X_Q8_0
 #define X_BLOCKS
@@ -149,6 +163,8 @@
 #define X_BLOCK Q8_0_BLOCK
 #define X_EIGHT Q8_0_EIGHT
 #define X_NUMBERS Q8_0_NUMBERS
+#define X_TEXELS Q8_0_TEXELS
+#define X_UNPACK q8_0_unpack
 #endif
 #ifdef DST_Q8_0
 #define DST_BLOCKS
@@ -156,6 +172,8 @@
 #define DST_BLOCK Q8_0_BLOCK
 #define DST_EIGHT Q8_0_EIGHT
 #define DST_NUMBERS Q8_0_NUMBERS
+#define DST_TEXELS Q8_0_TEXELS
+#define DST_UNPACK q8_0_unpack
 #endif
 #ifdef TOKENS_Q8_0
 #define TOKENS_BLOCKS
@@ -163,6 +181,8 @@
 #define TOKENS_BLOCK Q8_0_BLOCK
 #define TOKENS_EIGHT Q8_0_EIGHT
 #define TOKENS_NUMBERS Q8_0_NUMBERS
+#define TOKENS_TEXELS Q8_0_TEXELS
+#define TOKENS_UNPACK q8_0_unpack
 #endif
 #ifdef POSITIONS_Q8_0
 #define POSITIONS_BLOCKS
@@ -170,6 +190,8 @@
 #define POSITIONS_BLOCK Q8_0_BLOCK
 #define POSITIONS_EIGHT Q8_0_EIGHT
 #define POSITIONS_NUMBERS Q8_0_NUMBERS
+#define POSITIONS_TEXELS Q8_0_TEXELS
+#define POSITIONS_UNPACK q8_0_unpack
 #endif
 #ifdef CACHE_Q8_0
 #define CACHE_BLOCKS
@@ -177,6 +199,8 @@
 #define CACHE_BLOCK Q8_0_BLOCK
 #define CACHE_EIGHT Q8_0_EIGHT
 #define CACHE_NUMBERS Q8_0_NUMBERS
+#define CACHE_TEXELS Q8_0_TEXELS
+#define CACHE_UNPACK q8_0_unpack
 #endif
 
 #if defined(Q8_A) || defined(X_Q8_A) || defined(DST_Q8_A) || defined(TOKENS_Q8_A) || defined(POSITIONS_Q8_A) || defined(CACHE_Q8_A)

@@ -14,3 +14,18 @@ vec4 q4_0_numbers(uint bytes, uint k) {
 // numbers begin, and the numbers of four bytes.
 #define Q4_0_EIGHT(at, k) (Q4_0_BLOCK(at, k) + 1u + (((k) & 15u) >> 1))
 #define Q4_0_NUMBERS(bytes, k) q4_0_numbers(bytes, k)
+
+#ifdef WORDS
+#define Q4_0_TEXELS 2u
+Block q4_0_unpack(uint h, Texels t) {
+	t = shifted(h, t);
+	Block b;
+	b.scale = block_scale(h, t);
+	[[unroll]] for (uint i = 0; i < 4; i++) {
+		uint word = block_word(h, t, i);
+		b.numbers[i] = q4_0_numbers(word, 0u);
+		b.numbers[i + 4] = q4_0_numbers(word, 16u);
+	}
+	return b;
+}
+#endif

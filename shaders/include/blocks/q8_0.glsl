@@ -14,3 +14,16 @@ vec4 q8_0_numbers(uint bytes) {
 // numbers begin, and the numbers of four bytes.
 #define Q8_0_EIGHT(at, k) (Q8_0_BLOCK(at, k) + 1u + (((k) & 31u) >> 1))
 #define Q8_0_NUMBERS(bytes, k) q8_0_numbers(bytes)
+
+#ifdef WORDS
+#define Q8_0_TEXELS 3u
+Block q8_0_unpack(uint h, Texels t) {
+	t = shifted(h, t);
+	Block b;
+	b.scale = block_scale(h, t);
+	[[unroll]] for (uint i = 0; i < 8; i++) {
+		b.numbers[i] = q8_0_numbers(block_word(h, t, i));
+	}
+	return b;
+}
+#endif
