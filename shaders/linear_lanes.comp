@@ -17,9 +17,8 @@ layout(constant_id = 5) const uint OUTS = 16; // at most 16, even
 layout(constant_id = 6) const uint STEPS = 2; // at most 2: the fours of each row that a lane takes at once; rows are a whole number of these of all lanes
 
 #ifdef BLOCKS
-// block is the block with input k of the row that begins at 16-bit word at.
-Block block(uint at, uint k) {
-	uint h = BLOCK(at, k);
+// texels are those in which the block lies that begins at 16-bit word h.
+Texels texels(uint h) {
 	Texels t;
 	[[unroll]] for (uint i = 0; i < TEXELS; i++) {
 		uvec4 u = texelFetch(w, int((h >> 3) + i));
@@ -28,12 +27,12 @@ Block block(uint at, uint k) {
 		t.words[4 * i + 2] = u.z;
 		t.words[4 * i + 3] = u.w;
 	}
-	return UNPACK(h, t);
+	return t;
 }
-#define B(b) b.numbers
+#define B(j, i) b##j.numbers[i]
 #define SCALED(b, v) (b.scale * v)
 #else
-#define B(b) b
+#define B(j, i) b[N * (o + j) + i]
 #define SCALED(b, v) v
 #endif
 
@@ -79,21 +78,29 @@ void main() {
 				a[N * r + i] = READ_X(x, at_x[r] + k + i * apart);
 			}
 		}
-		[[unroll]] for (uint o = 0; o < OUTS; o += 2) {
+		// All is asked for before any of it is waited for: w comes from memory.
 #ifdef BLOCKS
-			Block b0 = block(at_w[o], k), b1 = block(at_w[o + 1], k);
+		Texels t[16];
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			t[o] = texels(BLOCK(at_w[o], k));
+		}
 #else
-			vec4 b0[2], b1[2];
+		vec4 b[32]; // [output][four]
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
 			[[unroll]] for (uint i = 0; i < N; i++) {
-				b0[i] = READ_AT(w, at_w[o], k + i * apart);
-				b1[i] = READ_AT(w, at_w[o + 1], k + i * apart);
+				b[N * o + i] = READ_AT(w, at_w[o], k + i * apart);
 			}
+		}
+#endif
+		[[unroll]] for (uint o = 0; o < OUTS; o += 2) { // two outputs share what is read of x
+#ifdef BLOCKS
+			Block b0 = UNPACK(BLOCK(at_w[o], k), t[o]), b1 = UNPACK(BLOCK(at_w[o + 1], k), t[o + 1]);
 #endif
 			[[unroll]] for (uint r = 0; r < ROWS; r++) {
 				float u = 0, v = 0;
 				[[unroll]] for (uint i = 0; i < N; i++) {
-					u += dot(a[N * r + i], B(b0)[i]);
-					v += dot(a[N * r + i], B(b1)[i]);
+					u += dot(a[N * r + i], B(0, i));
+					v += dot(a[N * r + i], B(1, i));
 				}
 				acc[OUTS * r + o] += SCALED(b0, u);
 				acc[OUTS * r + o + 1] += SCALED(b1, v);
