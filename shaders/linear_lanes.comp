@@ -20,6 +20,9 @@ layout(constant_id = 6) const uint STEPS = 2; // at most 2: the fours of each ro
 // texels are those in which the block lies that begins at 16-bit word h.
 Texels texels(uint h) {
 	Texels t;
+	[[unroll]] for (uint i = 0; i < 16; i++) {
+		t.words[i] = 0;
+	}
 	[[unroll]] for (uint i = 0; i < TEXELS; i++) {
 		uvec4 u = texelFetch(w, int((h >> 3) + i));
 		t.words[4 * i] = u.x;

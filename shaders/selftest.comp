@@ -3,14 +3,10 @@
 //
 // Each invocation i of workgroup g writes four words at 4·(g·size+i):
 // gl_SubgroupSize, gl_SubgroupID, its lane, and the sum of i·i+1 over its
-// subgroup; with SHUFFLE, in place of the sum, what lanes read of one another.
+// subgroup.
 #version 450
 #extension GL_KHR_shader_subgroup_basic : require
-#ifdef SHUFFLE
-#extension GL_KHR_shader_subgroup_shuffle : require
-#else
 #extension GL_KHR_shader_subgroup_arithmetic : require
-#endif
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
@@ -22,13 +18,5 @@ void main() {
   dst[at] = gl_SubgroupSize;
   dst[at + 1] = gl_SubgroupID;
   dst[at + 2] = gl_SubgroupInvocationID;
-#ifdef SHUFFLE
-  uint sum = 0;
-  for (uint apart = 1; apart < gl_SubgroupSize; apart *= 2) {
-    sum = sum * 3 + subgroupShuffleXor(i * i + 1, apart);
-  }
-  dst[at + 3] = sum * 3 + subgroupShuffle(i * i + 1, (gl_SubgroupInvocationID + 1) % gl_SubgroupSize);
-#else
   dst[at + 3] = subgroupAdd(i * i + 1);
-#endif
 }

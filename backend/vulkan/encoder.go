@@ -40,6 +40,10 @@ type encoder struct {
 	temporary []*buffer // scratch memory, freed after a Run
 
 	shared backend.Tensor // see sharedScratch
+
+	// unchecked are pipelines that are taken as right until the recording is complete. nil:
+	// each is checked before it is recorded. See trusts.
+	unchecked map[pipelineKey]unchecked
 }
 
 // pipelineSpec describes a dispatch's compute pipeline.
@@ -82,14 +86,6 @@ type binding struct {
 
 // limits returns the device's limits.
 func (e *encoder) limits() *Limits { return &e.b.limits }
-
-// subgroups reports whether kernels may use variants with subgroup operations:
-// the device advertises these operations and has passed the self-test (selftest.go).
-func (e *encoder) subgroups() bool { return e.b.subgroupTest.passed }
-
-// shuffles reports whether kernels may use variants in which the lanes of a subgroup also read
-// one another's values: all that subgroups reports, and the same of these operations.
-func (e *encoder) shuffles() bool { return e.b.subgroupTest.shuffles }
 
 // operand binds the bytes of t as a storage buffer. base is the distance from
 // the start of the binding to t's first element, in the units of elements: in
