@@ -32,9 +32,11 @@ Texels texels(uint h) {
 	}
 	return t;
 }
+#define N 8u // fours that a lane takes at once: a block
 #define B(j, i) b##j.numbers[i]
 #define SCALED(b, v) (b.scale * v)
 #else
+#define N STEPS
 #define B(j, i) b[N * (o + j) + i]
 #define SCALED(b, v) v
 #endif
@@ -68,10 +70,8 @@ void main() {
 		acc[i] = 0;
 	}
 #ifdef BLOCKS
-	const uint N = 8; // fours that a lane takes at once: a block
 	uint first = lane * 32, apart = 4;
 #else
-	const uint N = STEPS;
 	uint first = lane * 4, apart = lanes * 4;
 #endif
 	for (uint k = first; k < end; k += lanes * 4 * N) {

@@ -371,7 +371,13 @@ func (c *compiler) fetch(m *micro) step {
 				}
 				continue
 			}
-			for j := range k {
+			// Blocks need not fill the last texel of 16 bytes in which they lie. What is behind them may be
+			// read, but is a number that spoils every result that it comes into.
+			filled := k
+			for b.format == RGBA32U && filled > 1 && b.cells[at+filled-1].write>>stampSerial == 0 {
+				filled--
+			}
+			for j := range filled {
 				s.reads(&b.cells[at+j], false, flag, lane, m, at+j)
 			}
 			for j, d := range dst {
@@ -382,6 +388,9 @@ func (c *compiler) fetch(m *micro) step {
 					s.r[d+lane] = bits >> (16 * (j & 1)) & 0xffff
 				default:
 					s.r[d+lane] = bits
+				}
+				if j >= filled && k == 4 {
+					s.r[d+lane] = 0x7fff7fff // NaN, as f16 too
 				}
 			}
 		}
