@@ -22,21 +22,27 @@ import (
 // miscompiled is a shader as a compiler with a fault has it: it subtracts where it should add.
 func miscompiled(t *testing.T, v *shaders.Variant) *spirv.Module {
 	t.Helper()
-	const iAdd, fAdd, iSub, fSub = 128, 129, 130, 131
-	code, changed := slices.Clone(v.SPIRV()), 0
-	for at := 20; at < len(code); {
-		word := binary.LittleEndian.Uint32(code[at:])
-		if op := word & 0xffff; op == fAdd || op == iAdd && v == selftestVariant() {
-			binary.LittleEndian.PutUint32(code[at:], word&^0xffff|map[uint32]uint32{iAdd: iSub, fAdd: fSub}[op])
-			changed++
-		}
-		at += 4 * int(word>>16)
-	}
+	code, changed := subtracting(v)
 	m, err := spirv.Parse(code)
 	if err != nil || changed == 0 {
 		t.Fatalf("%s: %d additions, %v", v.Name(), changed, err)
 	}
 	return m
+}
+
+// subtracting is the code of a shader with differences for sums, of integers where it has no others, and how many.
+func subtracting(v *shaders.Variant) (code []byte, changed int) {
+	const iAdd, fAdd, iSub, fSub = 128, 129, 130, 131
+	code = slices.Clone(v.SPIRV())
+	for at := 20; at < len(code); {
+		word := binary.LittleEndian.Uint32(code[at:])
+		if op := word & 0xffff; op == fAdd || op == iAdd && (v == selftestVariant() || v.Source == "argmax" || strings.HasPrefix(v.Source, "sample")) {
+			binary.LittleEndian.PutUint32(code[at:], word&^0xffff|map[uint32]uint32{iAdd: iSub, fAdd: fSub}[op])
+			changed++
+		}
+		at += 4 * int(word>>16)
+	}
+	return code, changed
 }
 
 // miscompiles are devices of which the compiler has a fault in one kernel.
@@ -164,8 +170,80 @@ func TestMiscompiled(t *testing.T) {
 			if text := b.Describe(); changed == "" || !strings.Contains(text, ", without "+changed) || !strings.Contains(text, "which computed wrongly (with ") {
 				t.Errorf("%q was wrong, and this is %s", changed, text)
 			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if faults := lastFaults(b.phys); !strings.HasPrefix(faults, changed) {
+				t.Errorf("%q was wrong, and the list of devices names %q", changed, faults)
+			}
 			if !slices.Contains(b.taken(), c.instead) && c.instead != "attention" {
 				t.Errorf("%v were taken, expected %s", b.taken(), c.instead)
+			}
+		})
+	}
+	// Of these there is one kernel, or the plainest is wrong too.
+	for _, source := range []string{"layernorm", "rmsnorm", "softmax", "argmax", "attention"} {
+		t.Run(source+" alone", func(t *testing.T) {
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			run := func(b *Backend) error {
+				f32 := func(n int) backend.Tensor { return newTensor(t, b, backend.F32, 1, n) }
+				switch source {
+				case "layernorm":
+					return backend.Run(b, &backend.LayerNorm{Dst: f32(8), X: f32(8), Gamma: f32(8), Beta: f32(8), Epsilon: 1})
+				case "rmsnorm":
+					return backend.Run(b, &backend.RMSNorm{Dst: f32(8), X: f32(8), Gamma: f32(8), Epsilon: 1})
+				case "softmax":
+					return backend.Run(b, &backend.Softmax{Dst: f32(8), X: f32(8)})
+				case "argmax":
+					return backend.Run(b, &backend.Argmax{Dst: newTensor(t, b, backend.I32, 1), X: f32(8)})
+				}
+				return backend.Run(b, &backend.Attention{Dst: f32(8), Q: f32(8), K: f32(8), V: f32(8), At: newTensor(t, b, backend.I32, 2, 1), Heads: 2, Scale: 1})
+			}
+			b, _ := card32.openChecked(t)
+			if err := run(b); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			b, d := card32.openChecked(t)
+			d.edit = func(v *shaders.Variant, m *spirv.Module) *spirv.Module {
+				if v.Source == source {
+					return miscompiled(t, v)
+				}
+				return m
+			}
+			var refused *RefusedError
+			if err := run(b); !errors.As(err, &refused) || !strings.Contains(err.Error(), "its kernel "+source) || !strings.Contains(b.Describe(), ", without "+source) {
+				t.Errorf("it computes on: %v, and this is %s", err, b.Describe())
+			}
+		})
+	}
+	// A device that cannot draw tokens says so, and the host draws them.
+	for _, source := range []string{"", "sample_max", "sample"} {
+		t.Run("draws by "+source, func(t *testing.T) {
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			b, err := openWithHooks(t, lavapipe, gpu, &vk.Hooks{Shader: func(words []uint32) []uint32 {
+				code := make([]byte, 4*len(words))
+				for i, w := range words {
+					binary.LittleEndian.PutUint32(code[4*i:], w)
+				}
+				if v := variants[string(code)]; v != nil && v.Source == source {
+					code, _ = subtracting(v)
+					for i := range words {
+						words[i] = binary.LittleEndian.Uint32(code[4*i:])
+					}
+				}
+				return words
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			i32 := func(dims ...int) backend.Tensor { return backend.Of(nil, backend.I32, 0, dims...) }
+			op := &backend.Sample{
+				Dst: i32(1, backend.SampleWords), Next: i32(1), X: backend.Of(nil, backend.F32, 0, 1, 5000), Slots: i32(1),
+				Settings: i32(2, backend.SampleSettingWords), Marks: i32(2, 2, 157), Recent: i32(2, 6),
+			}
+			if got := b.Supports(op); got != (source == "") || strings.Contains(b.Describe(), ", without sample") == got {
+				t.Errorf("that it draws is %v, and this is %s", got, b.Describe())
 			}
 		})
 	}

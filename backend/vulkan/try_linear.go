@@ -30,6 +30,9 @@ func tryLinear(t *trials, p *product, c *linearChoice) {
 		q := *p
 		// The longest of one with the shortest of another.
 		q.rows, q.in, q.out = rows[i%len(rows)], ins[i%len(ins)], outs[len(outs)-1-i%len(outs)]
+		if (c.texel || c.xTexel) && powerOfTwo(q.in) {
+			q.rows = max(q.rows, 2) // see operand
+		}
 		if !fits(q.out, q.in) && (tried || !fits(1, q.in)) {
 			continue
 		}
@@ -95,6 +98,10 @@ func (p *product) edgesOfIn(c *linearChoice) []int {
 		}
 	case "linear_vec_t":
 		round *= int(c.lanesY)
+	}
+	if c.texel || c.xTexel {
+		// Lavapipe compiles a shader again for texel buffers of less than 256 bytes: all have more.
+		round *= (96 + round - 1) / round
 	}
 	unit = max(unit, p.x.BlockLen(), p.w.BlockLen())
 	return edges(round, unit)
@@ -285,7 +292,7 @@ func tilesOf(p pipelineSpec) (s shaders.LinearSpec, ok bool) {
 
 // tryNorm adds a norm to the product, and returns x after it.
 func (p *product) tryNorm(t *trials, o *linearOp, x []float32) []float32 {
-	const epsilon = 1e-5
+	const epsilon = 0.5 // so large that it shows
 	gamma, beta := t.integers(p.in, 3), t.integers(p.in, 3)
 	g, _ := t.operand(backend.F32, gamma, 1, p.in, 0)
 	o.norm.Gamma, o.norm.Epsilon = g.Reshape(p.in), epsilon
