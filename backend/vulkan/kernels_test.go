@@ -14,7 +14,7 @@ import (
 
 // families are devices of which each takes other shaders than the testDevices do.
 // Real GPUs are simulated by a software driver that does not say what it is. SwiftShader compiles a
-// kernel in a fifth of the time that lavapipe takes.
+// kernel sooner than lavapipe.
 var families = []conforming{
 	// Shared memory, subgroups.
 	{name: "gpu", driver: swiftshader, clamp: gpu, part: first},
