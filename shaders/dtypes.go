@@ -51,7 +51,7 @@ func Include() string {
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
-//	EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
+//	BLOCK, TEXELS, UNPACK, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
 `)
 	one := func(folder, kind, macro string, functions ...string) {
 		var chosen []string
@@ -66,7 +66,7 @@ func Include() string {
 				switch f {
 				case "BLOCK_AT":
 					name = macro + "_AT"
-				case "EIGHT", "EIGHT_WORDS", "OFFSET": // macros
+				case "BLOCK", "TEXELS", "EIGHT", "EIGHT_WORDS", "OFFSET": // macros
 					name = macro + "_" + f
 				}
 				fmt.Fprintf(&b, "#define %s%s %s\n", operand, f, name)
@@ -78,7 +78,7 @@ func Include() string {
 		one("pairs", "PAIRS", macro, "PAIR", "WIDEN", "ROUND")
 	}
 	for _, macro := range blocks {
-		one("blocks", "BLOCKS", macro, "BLOCK_AT", "EIGHT", "EIGHT_WORDS", "OFFSET", "FLOATS", "BYTES")
+		one("blocks", "BLOCKS", macro, "BLOCK_AT", "BLOCK", "TEXELS", "UNPACK", "EIGHT", "EIGHT_WORDS", "OFFSET", "FLOATS", "BYTES")
 	}
 	for _, macro := range activations {
 		one("activations", "BLOCKS", macro, "BLOCK_AT")
@@ -161,10 +161,12 @@ func dtypeRows() []Variant {
 	// … and on a driver that computes on the CPU …
 	for _, w := range blocks {
 		all = append(all, row("linear_texel", w+" X_TEXEL", linearXTexel, LinearPush{}))
+		all = append(all, row("linear_lanes", w+" X_TEXEL WORDS SUBGROUP", linearTexel, LinearPush{}))
 	}
 	for _, w := range pairs {
 		if w != "F16" { // which texture units know
 			all = append(all, row("linear_texel", w+" X4 X_TEXEL", linearXTexel, LinearPush{}))
+			all = append(all, row("linear_lanes", w+" X_TEXEL WORDS SUBGROUP", linearTexel, LinearPush{}))
 		}
 	}
 

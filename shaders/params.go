@@ -456,6 +456,7 @@ var specs = map[string]any{
 	"rmsnorm_backward_columns":   LayerNormBackwardColumnsSpec{},
 	"linear":                     LinearSpec{},
 	"linear_backward":            LinearBackwardSpec{},
+	"linear_lanes":               LinearLanesSpec{},
 	"linear_matrix":              LinearMatrixSpec{},
 	"linear_one":                 LinearOneGateSpec{}, // see row
 	"linear_rows":                LinearRowsSpec{},

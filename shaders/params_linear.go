@@ -78,6 +78,12 @@ type LinearTexelSpec struct {
 	Rows, Outs uint32
 }
 
+// LinearLanesSpec is for linear_lanes.comp.
+type LinearLanesSpec struct {
+	LinearEpilogue
+	Rows, Outs, Steps uint32
+}
+
 // LinearVecSpec is for linear_vec.comp.
 type LinearVecSpec struct {
 	LinearEpilogue

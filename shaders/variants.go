@@ -150,6 +150,7 @@ var (
 //	X4        elements are read in fours: offsets and strides are multiples of four
 //	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
 //	X_TEXEL   only activations are
+//	WORDS     weights are read through the texture unit as whole numbers, which the shader unpacks
 //	TABLE     a table has where blocks of keys and values are
 //	PLACES    rows are of tokens, for which at says where they stand
 //	CACHE_F16 … a cache holds that type, else f32
@@ -215,11 +216,12 @@ var Variants = append([]Variant{
 	row("layernorm_backward_columns", "", layernormColumns, LayerNormBackwardColumnsPush{}),
 	row("layernorm_backward_columns", "X4", layernormColumns, LayerNormBackwardColumnsPush{}),
 
+	row("linear_lanes", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
+
 	row("linear_texel", "TEXEL", linearTexel, LinearPush{}),
 	matrixRow("linear_matrix", "F16 X_F16 X4", linear, LinearPush{}),
 
 	row("linear_vec", "TEXEL", linearTexel, LinearPush{}),
-	row("linear_vec", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
 
 	row("linear_vec_t", "TEXEL", linearTexel, LinearPush{}),
 

@@ -24,6 +24,7 @@ type linearChoice struct {
 	source   string
 	texel    bool // x and w are read through the texture unit
 	xTexel   bool // x alone is
+	words    bool // x is, and w as whole numbers
 	fours    bool // x and w are read in fours
 	dots     bool // bytes are multiplied with integer dot products
 	subgroup bool // sums are formed with subgroup arithmetic
@@ -42,7 +43,7 @@ func (c *linearChoice) String() string {
 	for _, m := range []struct {
 		is   bool
 		name string
-	}{{c.texel, " texel"}, {c.xTexel, " x_texel"}, {c.fours, " x4"}, {c.dots, " dot"}, {c.subgroup, " subgroup"}} {
+	}{{c.texel, " texel"}, {c.xTexel, " x_texel"}, {c.words, " words"}, {c.fours, " x4"}, {c.dots, " dot"}, {c.subgroup, " subgroup"}} {
 		if m.is {
 			parts[0] += m.name
 		}
@@ -93,6 +94,13 @@ var linearKernels = []linearKernel{{
 	suits:  func(*Limits, *product) bool { return true },
 	ways:   waysOfOne,
 	spec:   specOfOne,
+}, {
+	source: "linear_lanes",
+	suits:  func(*Limits, *product) bool { return true },
+	ways:   waysOfLanes,
+	spec: func(_ *Limits, p *product, c *linearChoice) any {
+		return shaders.LinearLanesSpec{LinearEpilogue: epilogue(p, c), Rows: c.rowsEach, Outs: c.outsEach, Steps: laneSteps(p, c)}
+	},
 }, {
 	source: "linear_texel",
 	suits:  func(_ *Limits, p *product) bool { return p.rows > 1 },
@@ -186,6 +194,8 @@ func (c *linearChoice) variant(p *product) (v *shaders.Variant, ok bool) {
 		if p.joined.places() {
 			macros = append(append(macros, storage("CACHE_", p.joined.cache)...), "PLACES")
 		}
+	case c.words:
+		macros = append(storage("", p.w), "X_TEXEL", "WORDS")
 	case c.xTexel:
 		if macros = storage("", p.w); !p.w.Quantized() {
 			macros = append(macros, "X4")
@@ -241,6 +251,38 @@ func (l *Limits) subgroupLanes() uint32 {
 		return max(l.SubgroupSize, 4)
 	}
 	return 64
+}
+
+// lanesMost is how many lanes linear_lanes.comp can have at most: each finishes one of the 16 sums of a row.
+const lanesMost = 16
+
+// fitLanes reports whether linear_lanes.comp fits the device: a software driver.
+func (l *Limits) fitLanes() bool {
+	return l.Software && l.SubgroupShuffle && l.SubgroupArithmetic && l.SubgroupSize >= 4 && l.SubgroupSize <= lanesMost
+}
+
+// waysOfLanes: lanes that share the inputs, on a software driver.
+func waysOfLanes(l *Limits, p *product) (list []linearChoice) {
+	if !l.fitLanes() || p.columns || p.transposed || !p.texels && !p.words {
+		return nil
+	}
+	rows := []uint32{1}
+	if p.rows > 1 {
+		rows = ruleFirst(rowTile(p.rows, 8), 2, 4, 8)
+	}
+	for _, n := range rows {
+		list = append(list, linearChoice{source: "linear_lanes", texel: p.texels, words: !p.texels, subgroup: true,
+			lanes: l.SubgroupSize, rows: int(n), outs: 16, rowsEach: n, outsEach: 16})
+	}
+	return list
+}
+
+// laneSteps is how many fours of each row a lane of linear_lanes.comp takes at once.
+func laneSteps(p *product, c *linearChoice) uint32 {
+	if p.in%int(2*4*c.lanes) == 0 {
+		return 2
+	}
+	return 1
 }
 
 // waysOfTexel: registers in place of shared memory, for several rows on a software driver.

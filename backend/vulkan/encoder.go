@@ -61,6 +61,8 @@ type texelFormat uint8
 const (
 	texelF32x4 texelFormat = iota // four f32
 	texelF16x4                    // four f16, converted to f32
+	texelU16x4                    // four whole numbers of 16 bits
+	texelU32x4                    // four of 32 bits: 16 bytes of blocks
 )
 
 var texelFormats = [...]struct {
@@ -69,6 +71,8 @@ var texelFormats = [...]struct {
 }{
 	texelF32x4: {vk.RGBA32F, 16},
 	texelF16x4: {vk.RGBA16F, 8},
+	texelU16x4: {vk.RGBA16U, 8},
+	texelU32x4: {vk.RGBA32U, 16},
 }
 
 // binding is a range of a device buffer that a dispatch accesses.

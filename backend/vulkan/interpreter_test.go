@@ -196,7 +196,7 @@ func (d *interpreter) of(b vk.Buffer) *spirv.Memory { return d.memories[d.buffer
 
 func (d *interpreter) CreateBufferView(b vk.Buffer, f vk.Format, offset, size uint64) (vk.BufferView, error) {
 	v := vk.BufferView(d.handle())
-	format := map[vk.Format]spirv.Format{vk.RGBA32F: spirv.RGBA32F, vk.RGBA16F: spirv.RGBA16F}[f]
+	format := map[vk.Format]spirv.Format{vk.RGBA32F: spirv.RGBA32F, vk.RGBA16F: spirv.RGBA16F, vk.RGBA32U: spirv.RGBA32U, vk.RGBA16U: spirv.RGBA16U}[f]
 	d.views[v] = spirv.Binding{Memory: d.of(b), Offset: int(offset), Size: int(size), Texels: format}
 	return v, nil
 }

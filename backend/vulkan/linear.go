@@ -78,7 +78,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 	if err != nil {
 		return err
 	}
-	rows, ins, outs := linearPiece(e, &o, k.texel)
+	rows, ins, outs := linearPiece(e, &o, k.texel || k.words)
 	ins = min(ins, e.maxRounds())
 	groups := int(min(e.limits().Groups[0], e.limits().Groups[1])) // some shaders have the axes the other way round
 	outs, rows = min(outs, groups*k.outs), min(rows, groups*k.rows)
@@ -210,6 +210,17 @@ func linearXTexel(e *encoder, o *linearOp) bool {
 	return ok && x.err == nil && linearFours(o, xBase, wBase)
 }
 
+// linearWords reports whether x can be read as texels, and w as texels of whole numbers that
+// the shader unpacks.
+func linearWords(e *encoder, o *linearOp) bool {
+	f, ok := wordsOf[o.w.DType]
+	if !ok || !linearXTexel(e, o) {
+		return false
+	}
+	w, wBase, ok := e.texel(o.w, f)
+	return ok && w.err == nil && !o.transposed() && (o.w.DType.Quantized() || inFours(o.w, wBase))
+}
+
 // texels binds t as texels of four elements, if the texture unit knows its dtype.
 func (e *encoder) texels(t backend.Tensor) (b binding, base uint32, ok bool) {
 	f, ok := texelsOf[t.DType]
@@ -221,6 +232,9 @@ func (e *encoder) texels(t backend.Tensor) (b binding, base uint32, ok bool) {
 
 // texelsOf are the formats of the dtypes that texture units know.
 var texelsOf = map[backend.DType]texelFormat{backend.F32: texelF32x4, backend.F16: texelF16x4}
+
+// wordsOf are the formats in which linear_lanes.comp reads weights of other dtypes.
+var wordsOf = map[backend.DType]texelFormat{backend.BF16: texelU16x4, backend.Q8_0: texelU32x4, backend.Q4_0: texelU32x4}
 
 // storage is the macro of a shader that chooses the type of an operand.
 func storage(operand string, d backend.DType) []string {
@@ -250,14 +264,17 @@ func linearDispatch(e *encoder, o *linearOp, p *product, c *linearChoice, spec p
 	}
 	var x, w binding
 	var xBase, wBase uint32
-	if c.texel || c.xTexel {
+	if c.inFours() && !c.fours { // through the texture unit
 		x, xBase, _ = e.texels(o.x)
 	} else {
 		x, xBase = e.operand(o.x, backend.Read)
 	}
-	if c.texel {
+	switch {
+	case c.texel:
 		w, wBase, _ = e.texels(o.w)
-	} else {
+	case c.words:
+		w, wBase, _ = e.texel(o.w, wordsOf[o.w.DType])
+	default:
 		w, wBase = e.operand(o.w, backend.Read)
 	}
 	access := backend.Write
@@ -276,7 +293,7 @@ func linearDispatch(e *encoder, o *linearOp, p *product, c *linearChoice, spec p
 	}
 	rows, out := o.x.Dim(2), o.dst.Dim(3)
 	across, along := uint32((out+c.outs-1)/c.outs), uint32((rows+c.rows-1)/c.rows)
-	if c.source == "linear_texel" || c.source == "linear_rows" {
+	if c.source == "linear_lanes" || c.source == "linear_texel" || c.source == "linear_rows" {
 		across, along = along, across
 	}
 	spec.work = o.work()

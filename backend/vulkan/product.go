@@ -22,6 +22,7 @@ type product struct {
 	fours   bool // x and w can be read in fours
 	texels  bool // x and w can be read as texels of four
 	xTexels bool // x alone can
+	words   bool // x can, and w as texels of whole numbers
 	eights  bool // one row, and all that linear_one.comp reads in eights and fours lies so
 	whole   bool // dst is contiguous
 
@@ -54,6 +55,7 @@ func (e *encoder) productOf(o *linearOp) product {
 	if e.limits().Software {
 		p.texels = linearTexel(e, o)
 		p.xTexels = !p.texels && linearXTexel(e, o)
+		p.words = p.xTexels && linearWords(e, o)
 	}
 	return p
 }

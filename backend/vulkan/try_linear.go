@@ -60,7 +60,7 @@ func edges(size, unit int) (list []int) {
 }
 
 // inFours reports whether a choice reads four neighbours at once.
-func (c *linearChoice) inFours() bool { return c.fours || c.texel || c.xTexel }
+func (c *linearChoice) inFours() bool { return c.fours || c.texel || c.xTexel || c.words }
 
 // outUnit is of how many outputs the number is a multiple.
 func (p *product) outUnit(c *linearChoice) int {
@@ -94,6 +94,12 @@ func (p *product) edgesOfIn(c *linearChoice) []int {
 			if c.source == "linear_rows" {
 				round = 8 * int(c.lanes)
 			}
+		}
+	case "linear_lanes":
+		if steps := int(laneSteps(p, c)); p.w.Quantized() {
+			round = p.w.BlockLen() * int(c.lanes)
+		} else if round *= steps * int(c.lanes); steps > 1 {
+			unit = round
 		}
 	case "linear_vec_t":
 		round *= int(c.lanesY)

@@ -59,6 +59,8 @@ type Format uint8
 const (
 	RGBA32F Format = 1 + iota
 	RGBA16F
+	RGBA32U
+	RGBA16U
 )
 
 // Machine dispatches pipelines. It belongs to one goroutine.

@@ -356,7 +356,7 @@ func (c *compiler) fetch(m *micro) step {
 	return func(s *sub) {
 		b := &s.g.bind[m.ptr.base]
 		k := 4
-		if b.format == RGBA16F {
+		if b.format == RGBA16F || b.format == RGBA16U {
 			k = 2
 		}
 		lanes, flag := s.active(), uint64(0)
@@ -375,14 +375,26 @@ func (c *compiler) fetch(m *micro) step {
 				}
 				continue
 			}
-			for j := range k {
+			// Blocks need not fill the last texel of 16 bytes in which they lie. What is behind them may be
+			// read, but is a number that spoils every result that it comes into.
+			filled := k
+			for b.format == RGBA32U && filled > 1 && b.cells[at+filled-1].write>>stampSerial == 0 {
+				filled--
+			}
+			for j := range filled {
 				s.reads(&b.cells[at+j], false, flag, lane, m, at+j)
 			}
 			for j, d := range dst {
-				if b.format == RGBA16F {
-					s.r[d+lane] = half(b.words[at+j/2] >> (16 * (j & 1)) & 0xffff)
-				} else {
-					s.r[d+lane] = b.words[at+j]
+				switch bits := b.words[at+j*k/4]; b.format {
+				case RGBA16F:
+					s.r[d+lane] = half(bits >> (16 * (j & 1)) & 0xffff)
+				case RGBA16U:
+					s.r[d+lane] = bits >> (16 * (j & 1)) & 0xffff
+				default:
+					s.r[d+lane] = bits
+				}
+				if j >= filled && k == 4 {
+					s.r[d+lane] = 0x7fff7fff // NaN, as f16 too
 				}
 			}
 		}

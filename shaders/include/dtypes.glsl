@@ -5,7 +5,7 @@
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
-//	EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
+//	BLOCK, TEXELS, UNPACK, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
 
 #if defined(BF16) || defined(X_BF16) || defined(DST_BF16) || defined(TOKENS_BF16) || defined(POSITIONS_BF16) || defined(CACHE_BF16)
 #include "pairs/bf16.glsl"
@@ -93,6 +93,9 @@
 #ifdef Q4_0
 #define BLOCKS
 #define BLOCK_AT Q4_0_AT
+#define BLOCK Q4_0_BLOCK
+#define TEXELS Q4_0_TEXELS
+#define UNPACK q4_0_unpack
 #define EIGHT Q4_0_EIGHT
 #define EIGHT_WORDS Q4_0_EIGHT_WORDS
 #define OFFSET Q4_0_OFFSET
@@ -102,6 +105,9 @@
 #ifdef X_Q4_0
 #define X_BLOCKS
 #define X_BLOCK_AT Q4_0_AT
+#define X_BLOCK Q4_0_BLOCK
+#define X_TEXELS Q4_0_TEXELS
+#define X_UNPACK q4_0_unpack
 #define X_EIGHT Q4_0_EIGHT
 #define X_EIGHT_WORDS Q4_0_EIGHT_WORDS
 #define X_OFFSET Q4_0_OFFSET
@@ -111,6 +117,9 @@
 #ifdef DST_Q4_0
 #define DST_BLOCKS
 #define DST_BLOCK_AT Q4_0_AT
+#define DST_BLOCK Q4_0_BLOCK
+#define DST_TEXELS Q4_0_TEXELS
+#define DST_UNPACK q4_0_unpack
 #define DST_EIGHT Q4_0_EIGHT
 #define DST_EIGHT_WORDS Q4_0_EIGHT_WORDS
 #define DST_OFFSET Q4_0_OFFSET
@@ -120,6 +129,9 @@
 #ifdef TOKENS_Q4_0
 #define TOKENS_BLOCKS
 #define TOKENS_BLOCK_AT Q4_0_AT
+#define TOKENS_BLOCK Q4_0_BLOCK
+#define TOKENS_TEXELS Q4_0_TEXELS
+#define TOKENS_UNPACK q4_0_unpack
 #define TOKENS_EIGHT Q4_0_EIGHT
 #define TOKENS_EIGHT_WORDS Q4_0_EIGHT_WORDS
 #define TOKENS_OFFSET Q4_0_OFFSET
@@ -129,6 +141,9 @@
 #ifdef POSITIONS_Q4_0
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q4_0_AT
+#define POSITIONS_BLOCK Q4_0_BLOCK
+#define POSITIONS_TEXELS Q4_0_TEXELS
+#define POSITIONS_UNPACK q4_0_unpack
 #define POSITIONS_EIGHT Q4_0_EIGHT
 #define POSITIONS_EIGHT_WORDS Q4_0_EIGHT_WORDS
 #define POSITIONS_OFFSET Q4_0_OFFSET
@@ -138,6 +153,9 @@
 #ifdef CACHE_Q4_0
 #define CACHE_BLOCKS
 #define CACHE_BLOCK_AT Q4_0_AT
+#define CACHE_BLOCK Q4_0_BLOCK
+#define CACHE_TEXELS Q4_0_TEXELS
+#define CACHE_UNPACK q4_0_unpack
 #define CACHE_EIGHT Q4_0_EIGHT
 #define CACHE_EIGHT_WORDS Q4_0_EIGHT_WORDS
 #define CACHE_OFFSET Q4_0_OFFSET
@@ -151,6 +169,9 @@
 #ifdef Q8_0
 #define BLOCKS
 #define BLOCK_AT Q8_0_AT
+#define BLOCK Q8_0_BLOCK
+#define TEXELS Q8_0_TEXELS
+#define UNPACK q8_0_unpack
 #define EIGHT Q8_0_EIGHT
 #define EIGHT_WORDS Q8_0_EIGHT_WORDS
 #define OFFSET Q8_0_OFFSET
@@ -160,6 +181,9 @@
 #ifdef X_Q8_0
 #define X_BLOCKS
 #define X_BLOCK_AT Q8_0_AT
+#define X_BLOCK Q8_0_BLOCK
+#define X_TEXELS Q8_0_TEXELS
+#define X_UNPACK q8_0_unpack
 #define X_EIGHT Q8_0_EIGHT
 #define X_EIGHT_WORDS Q8_0_EIGHT_WORDS
 #define X_OFFSET Q8_0_OFFSET
@@ -169,6 +193,9 @@
 #ifdef DST_Q8_0
 #define DST_BLOCKS
 #define DST_BLOCK_AT Q8_0_AT
+#define DST_BLOCK Q8_0_BLOCK
+#define DST_TEXELS Q8_0_TEXELS
+#define DST_UNPACK q8_0_unpack
 #define DST_EIGHT Q8_0_EIGHT
 #define DST_EIGHT_WORDS Q8_0_EIGHT_WORDS
 #define DST_OFFSET Q8_0_OFFSET
@@ -178,6 +205,9 @@
 #ifdef TOKENS_Q8_0
 #define TOKENS_BLOCKS
 #define TOKENS_BLOCK_AT Q8_0_AT
+#define TOKENS_BLOCK Q8_0_BLOCK
+#define TOKENS_TEXELS Q8_0_TEXELS
+#define TOKENS_UNPACK q8_0_unpack
 #define TOKENS_EIGHT Q8_0_EIGHT
 #define TOKENS_EIGHT_WORDS Q8_0_EIGHT_WORDS
 #define TOKENS_OFFSET Q8_0_OFFSET
@@ -187,6 +217,9 @@
 #ifdef POSITIONS_Q8_0
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q8_0_AT
+#define POSITIONS_BLOCK Q8_0_BLOCK
+#define POSITIONS_TEXELS Q8_0_TEXELS
+#define POSITIONS_UNPACK q8_0_unpack
 #define POSITIONS_EIGHT Q8_0_EIGHT
 #define POSITIONS_EIGHT_WORDS Q8_0_EIGHT_WORDS
 #define POSITIONS_OFFSET Q8_0_OFFSET
@@ -196,6 +229,9 @@
 #ifdef CACHE_Q8_0
 #define CACHE_BLOCKS
 #define CACHE_BLOCK_AT Q8_0_AT
+#define CACHE_BLOCK Q8_0_BLOCK
+#define CACHE_TEXELS Q8_0_TEXELS
+#define CACHE_UNPACK q8_0_unpack
 #define CACHE_EIGHT Q8_0_EIGHT
 #define CACHE_EIGHT_WORDS Q8_0_EIGHT_WORDS
 #define CACHE_OFFSET Q8_0_OFFSET

@@ -29,3 +29,18 @@ void q4_0_floats(uint word, bool put, out vec4 low, out vec4 high) {
 	low = vec4(at0.x, at8.x, at0.y, at8.y);
 	high = vec4(at4.x, at12.x, at4.y, at12.y);
 }
+
+#ifdef WORDS
+#define Q4_0_TEXELS 2u
+Block q4_0_unpack(uint h, Texels t) {
+	t = shifted(h, t);
+	Block b;
+	b.scale = block_scale(h, t);
+	[[unroll]] for (uint i = 0; i < 4; i++) {
+		uint word = block_word(h, t, i);
+		b.numbers[i] = q4_0_numbers(word, 0u);
+		b.numbers[i + 4] = q4_0_numbers(word, 16u);
+	}
+	return b;
+}
+#endif

@@ -32,3 +32,16 @@ void q8_0_floats(uvec2 words, bool put, out vec4 low, out vec4 high) {
 	low = put ? q8_0_put(words.x) : q8_0_numbers(words.x);
 	high = put ? q8_0_put(words.y) : q8_0_numbers(words.y);
 }
+
+#ifdef WORDS
+#define Q8_0_TEXELS 3u
+Block q8_0_unpack(uint h, Texels t) {
+	t = shifted(h, t);
+	Block b;
+	b.scale = block_scale(h, t);
+	[[unroll]] for (uint i = 0; i < 8; i++) {
+		b.numbers[i] = q8_0_numbers(block_word(h, t, i));
+	}
+	return b;
+}
+#endif

@@ -119,7 +119,9 @@ type Format uint32
 
 // Formats of texel buffers.
 const (
+	RGBA16U Format = 95
 	RGBA16F Format = 97
+	RGBA32U Format = 107
 	RGBA32F Format = 109
 )
 
