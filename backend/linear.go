@@ -20,13 +20,19 @@ import (
 //
 // Products of two f16 numbers are exact in f32, in which they are added up. So
 // mixed precision multiplies, and so do the matrix units of GPUs.
+//
+// With Rounded, x enters the product with the precision of f16, as [Round] gives it, whatever
+// the device. Matrix units hold it as f16, times a power of two for each row, or part of a row.
+// So they may give a number that is less than 2⁻¹² times the largest magnitude of its row
+// fewer bits: it may be off by 2⁻²² times that magnitude.
 type Linear struct {
 	Dst  Tensor // [..., out] f32
 	X    Tensor // [..., in] f32, f16 where w is, or q8_a where w is quantised
 	W    Tensor // [out, in] of a dtype of weights
 	Bias Tensor // [out] f32; may be absent
 
-	Norm LinearNorm // of x, which is f32 then
+	Norm    LinearNorm // of x, which is f32 then
+	Rounded Tensor     // [..., in] f32, scratch for Lower; present where x, behind the norm, is rounded. x is f32 then, and w is not
 
 	Activation Activation
 	Residual   Tensor         // [..., out] f32; may be absent
@@ -38,7 +44,11 @@ type Linear struct {
 func (*Linear) Name() string { return "linear" }
 
 func (o *Linear) Label() string {
-	name := o.Norm.label() + "linear"
+	name := o.Norm.label()
+	if !o.Rounded.Absent() {
+		name += "round+"
+	}
+	name += "linear"
 	if o.Activation != NoActivation {
 		name += "+" + o.Activation.String()
 	}
@@ -79,6 +89,9 @@ func (o *Linear) Operands(yield func(string, *Tensor, Access)) {
 		yield("sum", &o.Sum, Scratch)
 	}
 	o.Norm.operands(yield)
+	if !o.Rounded.Absent() {
+		yield("rounded", &o.Rounded, Scratch)
+	}
 	o.Rotation.operands(yield)
 	o.Store.operands(yield)
 }
@@ -117,7 +130,20 @@ func (o *Linear) Check() error {
 	if err == nil {
 		err = o.Norm.check(o.X)
 	}
+	if err == nil && !o.Rounded.Absent() {
+		err = o.checkRounded()
+	}
 	return first(err, o.checkEpilogue())
+}
+
+func (o *Linear) checkRounded() error {
+	if o.W.DType == F32 {
+		return fmt.Errorf("x is rounded beside w of f32, expected w of another dtype")
+	}
+	if err := (&Round{Dst: o.Rounded, X: o.X}).Check(); err != nil { // in which rounded is dst
+		return fmt.Errorf("rounded: %w", err)
+	}
+	return nil
 }
 
 func (o *Linear) checkEpilogue() error {
@@ -148,8 +174,8 @@ func (o *Linear) checkEpilogue() error {
 	return o.checkPlaces()
 }
 
-// Lower takes off the norm, or else the store, or else what else follows the product. A
-// product alone has no simpler form.
+// Lower takes off the norm, or else the store, or else the rounding of x, or else what else
+// follows the product. A product alone has no simpler form.
 func (o *Linear) Lower() []Op {
 	rest := *o
 	switch {
@@ -159,6 +185,9 @@ func (o *Linear) Lower() []Op {
 	case o.Store.present():
 		rest.Store = LinearStore{}
 		return []Op{&rest, o.Store.op(o.Dst)}
+	case !o.Rounded.Absent():
+		rest.X, rest.Rounded = o.Rounded, Tensor{}
+		return []Op{&Round{Dst: o.Rounded, X: o.X}, &rest}
 	}
 	product := &Linear{Dst: o.Sum, X: o.X, W: o.W, Bias: o.Bias}
 	switch {

@@ -219,7 +219,7 @@ func TestActivations(t *testing.T) {
 	if want := load(t, gpttest.OpenCPU(t), gpt.LoadOptions{}); distance(gpttest.Feed(t, plain, ids...), gpttest.Feed(t, want, ids...)) != 0 {
 		t.Error("weights that are not quantised are multiplied with rounded activations")
 	}
-	for _, d := range []backend.DType{backend.Q8_0, backend.F16} {
+	for _, d := range []backend.DType{backend.Q8_0, backend.BF16} {
 		_, err := gpt.Load(t.Context(), gpttest.OpenCPU(t), "testdata/gpt2-tiny", gpt.LoadOptions{Activations: d})
 		if err == nil || !strings.Contains(err.Error(), d.String()+" is no dtype of activations") {
 			t.Errorf("activations of %v: %v", d, err)

@@ -16,8 +16,20 @@ type Linear struct {
 func (t *Tape) Linear(l Linear, x Tensor) Tensor {
 	dst := t.tensor(backend.F32, x.Dim(0), x.Dim(1), x.Dim(2), l.W.Dim(-2))
 	w, x := t.round(l.W, x)
-	t.add(&backend.Linear{Dst: dst, X: x, W: w, Bias: l.Bias})
+	t.add(&backend.Linear{Dst: dst, X: x, W: w, Bias: l.Bias, Rounded: t.rounded(w, x)})
 	return dst
+}
+
+// manyRows is with how many rows a product is bound by multiplying, so that x is rounded for
+// matrix units: with fewer, reading the weights takes longer.
+const manyRows = 33
+
+// rounded is scratch memory for x in the precision of f16, where a product with w rounds it.
+func (t *Tape) rounded(w, x Tensor) Tensor {
+	if t.params != nil || t.activations != backend.F16 || w.DType == backend.F32 || x.DType != backend.F32 || x.Rows() < manyRows {
+		return Tensor{}
+	}
+	return t.like(x)
 }
 
 // round is w and x as a product reads them: both in f16, where w is a parameter

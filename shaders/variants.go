@@ -210,6 +210,9 @@ var Variants = append([]Variant{
 	row("rotary", "", rotary, RotaryPush{}),
 	row("rotary", "X4", rotary, RotaryPush{}),
 
+	row("round", "", oneOperand, RowsPush{}),
+	row("round", "X4", oneOperand, RowsPush{}),
+
 	row("sample", "", []Binding{out("dst"), out("next"), in("x"), in("slots"), in("settings"), out("marks"), out("recent"), in("scratch")}, SamplePush{}),
 	row("sample_count", "", samplePart, SamplePush{}), // not ops: see their files
 	row("sample_max", "", samplePart, SamplePush{}),
