@@ -124,6 +124,10 @@ func dtypeRows() []Variant {
 	rows("linear", linear, LinearPush{}, any, "X4")
 	rows("linear", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
 
+	for _, w := range any[1:] {
+		all = append(all, matrixRow("linear_matrix", w, linear, LinearPush{}))
+	}
+
 	// Few rows of x: w is read once, row by row …
 	rows("linear_vec", linear, LinearPush{}, any, "X4", "SUBGROUP", "X4 SUBGROUP")
 	rows("linear_vec", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")

@@ -400,6 +400,7 @@ var specs = map[string]any{
 	"linear_matrix":              LinearMatrixSpec{},
 	"linear_one":                 LinearOneSpec{}, // see row
 	"linear_rows":                LinearVecTSpec{},
+	"linear_sum":                 LinearEpilogue{},
 	"linear_texel":               LinearTexelSpec{},
 	"linear_vec":                 LinearVecSpec{},
 	"linear_vec_t":               LinearVecTSpec{},

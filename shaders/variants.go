@@ -101,6 +101,7 @@ var (
 	linearBackwardTexel    = []Binding{out("dst"), texel("x"), texel("w")}
 	linearOne              = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual"), in("gamma"), in("beta")}
 	linearOnePlaces        = append(slices.Clip(linearOne), in("at"), in("angles"), out("cache"), in("table"))
+	linearSum              = []Binding{out("dst"), in("x"), in("bias"), in("residual")}
 	linearXTexel           = []Binding{out("dst"), texel("x"), in("w"), in("bias"), in("residual")}
 	linearTexel            = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
 	oneOperand             = []Binding{out("dst"), in("x")}
@@ -183,7 +184,8 @@ var Variants = append([]Variant{
 	row("layernorm_backward_columns", "X4", layernormColumns, LayerNormBackwardColumnsPush{}),
 
 	row("linear_texel", "TEXEL", linearTexel, LinearPush{}),
-	matrixRow("linear_matrix", "F16 X_F16 X4", linear, LinearPush{}),
+	matrixRow("linear_matrix", "F16 X_F16", linear, LinearPush{}),
+	row("linear_sum", "", linearSum, LinearPush{}), // not an op: see its file
 
 	row("linear_vec", "TEXEL", linearTexel, LinearPush{}),
 	row("linear_vec", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
