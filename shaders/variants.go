@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 //go:generate go run gen.go
@@ -70,13 +71,26 @@ func texel(name string) Binding { return Binding{Name: name, Texel: true, ReadOn
 // Find returns the variant of a shader with the given macros, which are separated by
 // spaces. It panics if the table has none.
 func Find(source, defines string) *Variant {
-	for i := range Variants {
-		if v := &Variants[i]; v.Source == source && strings.Join(v.Defines, " ") == defines {
-			return v
-		}
+	if v, ok := Lookup(source, defines); ok {
+		return v
 	}
 	panic(fmt.Sprintf("shaders: no variant of %s with %q", source, defines))
 }
+
+// Lookup is Find for variants that there may not be.
+func Lookup(source, defines string) (v *Variant, ok bool) {
+	v, ok = byMacros()[[2]string{source, defines}]
+	return v, ok
+}
+
+// byMacros are the variants by source and macros.
+var byMacros = sync.OnceValue(func() map[[2]string]*Variant {
+	all := map[[2]string]*Variant{}
+	for i := range Variants {
+		all[[2]string{Variants[i].Source, strings.Join(Variants[i].Defines, " ")}] = &Variants[i]
+	}
+	return all
+})
 
 // Bindings that variants share.
 var (

@@ -40,6 +40,10 @@ type encoder struct {
 	temporary []*buffer // scratch memory, freed after a Run
 
 	shared backend.Tensor // see sharedScratch
+
+	// unchecked are pipelines that are taken as right until the recording is complete. nil:
+	// each is checked before it is recorded. See trusts.
+	unchecked map[pipelineKey]unchecked
 }
 
 // pipelineSpec describes a dispatch's compute pipeline.
@@ -78,10 +82,6 @@ type binding struct {
 
 // limits returns the device's limits.
 func (e *encoder) limits() *Limits { return &e.b.limits }
-
-// subgroups reports whether kernels may use variants with subgroup operations:
-// the device advertises these operations and has passed the self-test (selftest.go).
-func (e *encoder) subgroups() bool { return e.b.subgroupTest.passed }
 
 // operand binds the bytes of t as a storage buffer. base is the distance from
 // the start of the binding to t's first element, in the units of elements: in

@@ -64,7 +64,7 @@ func TestPlayed(t *testing.T) {
 	}
 	l.use = ""
 	conformance.Record(t, l.Backend, testing.Short())
-	l.selfTests()
+	l.checkProducts()
 	r := l.report(card)
 	for _, fault := range gpulab.Judge(card, r.Kernels) {
 		t.Error(fault)
@@ -285,18 +285,32 @@ func (l *lab) trainIn(s labModel, layers int, d backend.DType) error {
 	return err
 }
 
-// selfTests records the tests that were left out. They must tell that nothing is computed.
-func (l *lab) selfTests() {
-	if l.subgroupTest.passed {
-		if err := l.subgroupSelfTest(); err == nil || !strings.Contains(err.Error(), "expected") {
-			l.t.Errorf("the self-test of subgroups on a device that computes nothing: %v", err)
+// checkProducts records the checks of the products that were taken, which were left out. They must
+// tell that nothing is computed.
+func (l *lab) checkProducts() {
+	l.t.Helper()
+	var all []unchecked
+	seen := map[pipelineKey]bool{}
+	for p, c := range l.checks.chosen {
+		u := unchecked{c.pipeline(&l.limits, &p), func(t *trials) { tryLinear(t, &p, &c) }}
+		if !seen[u.key()] {
+			seen[u.key()] = true
+			all = append(all, u)
 		}
 	}
-	if l.matrixTest.passed {
-		if err := l.matrixSelfTest(); err == nil || !strings.Contains(err.Error(), "expected") {
-			l.t.Errorf("the self-test of matrices on a device that computes nothing: %v", err)
+	if l.limits.SubgroupArithmetic {
+		all = append(all, unchecked{l.subgroupTest(), trySubgroups})
+	}
+	for list := range slices.Chunk(all, 32) {
+		found, err := l.tryAll(list)
+		l.must(err)
+		for i, err := range found {
+			if err == nil || !strings.Contains(err.Error(), "expected") {
+				l.t.Errorf("the check of %s on a device that computes nothing: %v", l.pipelineName(list[i].pipelineSpec), err)
+			}
 		}
 	}
+	l.t.Logf("%d checks", len(all))
 }
 
 // report asks the driver what it made of each pipeline.

@@ -19,9 +19,15 @@ func TestInterpretedMatrices(t *testing.T) {
 			t.Run(fmt.Sprintf("%dx%dx%d/%d", s.M, s.N, s.K, lanes), func(t *testing.T) {
 				t.Parallel()
 				b := played{name: "matrices", lanes: lanes, shapes: []vk.MatrixShape{s}}.open(t, nil)
-				b.testMatrices()
-				if b.matrixTest.err != nil {
-					t.Fatal(b.matrixTest.err)
+				for _, w := range [][2]bool{{false, false}, {true, false}, {true, true}} {
+					for _, tile := range []int{64, 300} { // which suits tiles of 64, of 128
+						p := product{rows: tile, in: 36, out: tile, x: backend.F16, w: backend.F16, transposed: w[0], columns: w[1], fours: true, accumulate: w[1]}
+						c := b.limits.choices(&p)[0]
+						found, err := b.tryAll([]unchecked{{c.pipeline(&b.limits, &p), func(t *trials) { tryLinear(t, &p, &c) }}})
+						if err != nil || found[0] != nil {
+							t.Fatal(err, found)
+						}
+					}
 				}
 				if got := b.taken(); !slices.Equal(got, []string{"linear_matrix"}) {
 					t.Errorf("%v were taken", got)
@@ -38,8 +44,8 @@ func TestInterpretedSubgroups(t *testing.T) {
 			t.Parallel()
 			c := played{name: "subgroups", lanes: lanes}
 			b := c.open(t, nil)
-			if b.testSubgroups(); b.subgroupTest.err != nil {
-				t.Fatal(b.subgroupTest.err)
+			if err := b.subgroups(t); err != nil {
+				t.Fatal(err)
 			}
 			conformance.TestGroups(t, func(tb testing.TB) backend.Backend { return c.open(tb, nil) }, "sum_squares")
 		})

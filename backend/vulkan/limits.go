@@ -36,16 +36,20 @@ type Limits struct {
 	// for it, so that kernels keep fewer sums in them.
 	FewRegisters bool
 
-	// Subgroups, as the driver advertises them. A kernel calls
-	// encoder.subgroups before it uses a variant with subgroup operations.
+	// Vendor is the PCI vendor: a row of the table of makers.
+	Vendor uint32
+
+	// Subgroups, as the driver advertises them. Variants with subgroup operations are
+	// checked before they are used (check.go).
 	SubgroupSize       uint32 // invocations; 0: unknown
 	SubgroupArithmetic bool   // subgroupAdd and similar operations
 	SubgroupRange      [2]int // the least and the most invocations that a pipeline may ask for; 0: it cannot ask
+	SubgroupVaries     bool   // pipelines have subgroups of several sizes, and cannot ask for one
 	MatrixSubgroup     uint32 // invocations of a subgroup that multiplies cooperative matrices; 0: unknown
 
 	// Matrix is M, N and K of the cooperative matrices (f16, sums in f32) that
 	// suit linear_matrix.comp best, as the driver advertises them. It is all 0 if
-	// there are none. Kernels call encoder.onMatrices.
+	// there are none.
 	Matrix [3]uint32
 
 	// Timestamps, for Profile.
@@ -74,32 +78,10 @@ func features(p *vk.PhysicalDevice) vk.Features {
 	return vk.Features{SubgroupSizeControl: true}
 }
 
-// intel is a PCI vendor.
-const intel = 0x8086
-
-// subgroupSizes returns the sizes of subgroups that pipelines ask for: the one that the
-// driver advertises, but on Intel 16, and the least for cooperative matrices. Intel's
-// driver advertises 32, and compiles for what the shader has registers for unless it is
-// asked for a size.
-func subgroupSizes(p *vk.PhysicalDevice) (general, matrix int) {
-	s := p.Subgroup
-	if p.VendorID == intel && s.Max > 0 {
-		return min(max(16, s.Min), s.Max), s.Min
-	}
-	return s.Size, s.Size
-}
-
-// fewRegisters reports whether the device is Intel's from before Xe2, as subgroups of 8 tell:
-// a thread has 4 KiB of registers, 64 for each of 16 lanes. With the tiles of other GPUs the
-// driver spills 20 to 100 of them, and with cooperative matrices 14 to 260.
-func fewRegisters(p *vk.PhysicalDevice) bool {
-	return p.VendorID == intel && p.Subgroup.Min <= 8
-}
-
 // limitsOf returns the limits of an open device, except Unified (see chooseMemory).
 func limitsOf(d *vk.Device) Limits {
 	p, s := &d.Physical.Limits, &d.Physical.Subgroup
-	general, matrix := subgroupSizes(d.Physical)
+	general, matrix := makerOf(d.Physical.VendorID).subgroupSizes(d.Physical)
 	l := Limits{
 		BindingRange:   p.MaxStorageBufferRange &^ 15,
 		BindingAlign:   max(p.StorageBufferAlignment, 16),
@@ -118,6 +100,7 @@ func limitsOf(d *vk.Device) Limits {
 		LargeTileEdge: 256,
 		LargeTileSize: 256 * 128 * 128,
 
+		Vendor:             d.Physical.VendorID,
 		SubgroupSize:       uint32(general),
 		MatrixSubgroup:     uint32(matrix),
 		FewRegisters:       fewRegisters(d.Physical),
@@ -126,9 +109,7 @@ func limitsOf(d *vk.Device) Limits {
 		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
 		TimestampPeriod: p.TimestampPeriod,
 	}
-	if d.Features.SubgroupSizeControl {
-		l.SubgroupRange = [2]int{s.Min, s.Max}
-	}
+	l.setSubgroupRange(d.Physical, d.Features.SubgroupSizeControl)
 	for i := range l.WorkgroupSize {
 		l.WorkgroupSize[i] = uint32(p.MaxWorkGroupSize[i])
 	}

@@ -11,7 +11,7 @@ import (
 
 // TestSubgroupSizes: which sizes pipelines ask for, on devices as drivers describe them.
 func TestSubgroupSizes(t *testing.T) {
-	const nvidia, amd = 0x10de, 0x1002
+	const nvidia, amd, intel = 0x10de, 0x1002, 0x8086
 	for _, c := range []struct {
 		name              string
 		vendor            uint32
@@ -28,7 +28,7 @@ func TestSubgroupSizes(t *testing.T) {
 		{"an old driver of Intel", intel, 32, 0, 0, 32, 32, true, 0},
 	} {
 		p := &vk.PhysicalDevice{VendorID: c.vendor, Subgroup: vk.Subgroup{Size: c.size, Min: c.least, Max: c.most}}
-		general, matrix := subgroupSizes(p)
+		general, matrix := makerOf(c.vendor).subgroupSizes(p)
 		if general != c.general || matrix != c.matrix || fewRegisters(p) != c.few {
 			t.Errorf("%s: subgroups of %d, %d for matrices, few registers %v; expected %d, %d, %v", c.name, general, matrix, fewRegisters(p), c.general, c.matrix, c.few)
 		}

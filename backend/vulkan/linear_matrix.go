@@ -5,7 +5,6 @@ package vulkan
 import (
 	"math/bits"
 
-	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
 	"caldera/shaders"
 )
@@ -13,40 +12,7 @@ import (
 // Products of two matrices of f16 are what GPUs have matrix units for. Vulkan
 // reaches them through cooperative matrices, with linear_matrix.comp: it has
 // linear.comp's operands, push constants and tiles, so that it takes its place
-// in one dispatch and not in another, as operands lie. Before that it computes,
-// at the first such product of an open device, some whose results are known.
-
-// halves reports whether both operands of a product are f16.
-func halves(x, w backend.Tensor) bool { return x.DType == backend.F16 && w.DType == backend.F16 }
-
-// matrixVariant is linear_matrix.comp, and replaces is what it stands in for.
-func matrixVariant() (v, replaces *shaders.Variant) {
-	return shaders.Find("linear_matrix", "F16 X_F16 X4"), shaders.Find("linear", "F16 X_F16 X4")
-}
-
-// onMatrices is p, or the same product on cooperative matrices where that can be.
-func (e *encoder) onMatrices(p pipelineSpec) pipelineSpec {
-	if !e.b.matrixTest.passed {
-		return p
-	}
-	v, replaces := matrixVariant()
-	if p.variant != replaces {
-		return p
-	}
-	if spec, ok := e.limits().matrixSpec(p.spec.(shaders.LinearSpec)); ok {
-		p.variant, p.spec = v, spec
-	}
-	return p
-}
-
-// smallMatrices reports whether cooperative matrices can be had in small tiles alone.
-func (e *encoder) smallMatrices(o *linearOp) bool {
-	if !e.b.matrixTest.passed || !halves(o.x, o.w) {
-		return false
-	}
-	_, large := e.limits().matrixAcross(2)
-	return !large
-}
+// in one dispatch and not in another, as operands lie.
 
 // matrixSpec makes the specialization constants of linear_matrix.comp from
 // those of linear.comp. ok is false where the device cannot compute such tiles.

@@ -3,8 +3,6 @@
 package vulkan
 
 import (
-	"encoding/binary"
-	"math"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +11,7 @@ import (
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
 	"caldera/conformance"
+	"caldera/shaders"
 )
 
 // The drivers of make test have no cooperative matrices. That of make
@@ -74,25 +73,16 @@ func TestMatricesTaken(t *testing.T) {
 			}
 		}
 		run(backend.F32, 9, 8)
-		if b.matrixTest.done || slices.Contains(b.taken(), "linear_matrix") {
-			t.Error("a product of f32 has cooperative matrices tested")
-		}
 		run(backend.F16, 9, 7) // not in fours
-		has := b.limits.Matrix != [3]uint32{}
-		if !b.matrixTest.done || b.matrixTest.passed != has || slices.Contains(b.taken(), "linear_matrix") != has {
-			t.Errorf("matrices of %v: passed is %v, %v, having taken %v", b.limits.Matrix, b.matrixTest.passed, b.matrixTest.err, b.taken())
+		if slices.Contains(b.taken(), "linear_matrix") {
+			t.Error("a product of f32, or one that is not in fours, took cooperative matrices")
 		}
-		before := b.pipes.stats.Pipelines
+		has := b.limits.Matrix != [3]uint32{}
 		run(backend.F16, 9, 8)
-		if made := b.pipes.stats.Pipelines > before; has && made { // else it is one of the self-test's
-			t.Errorf("matrices of %v: a pipeline was made for 9 rows of 8", b.limits.Matrix)
+		if slices.Contains(b.taken(), "linear_matrix") != has || strings.Contains(b.Describe(), "cooperative") != has {
+			t.Errorf("matrices of %v: taken are %v, and this is %s", b.limits.Matrix, b.taken(), b.Describe())
 		}
 	})
-	b := openTest(t, lavapipe, nil)
-	b.testMatrices()
-	if b.matrixTest.done {
-		t.Error("a software driver has its cooperative matrices tested, and would use them")
-	}
 }
 
 // TestMatricesOfVocabulary multiplies gradients of scores, which are as many as a
@@ -123,8 +113,7 @@ func TestMatrixKernels(t *testing.T) {
 	}
 }
 
-// TestMatrixTiles runs the self-test with tiles that are divided among
-// subgroups in every way that is possible.
+// TestMatrixTiles checks tiles that are divided among subgroups in every way that is possible.
 func TestMatrixTiles(t *testing.T) {
 	b := openMatrices(t, func(*Limits) {})
 	tried := 0
@@ -134,8 +123,15 @@ func TestMatrixTiles(t *testing.T) {
 				continue
 			}
 			tried++
-			if err := b.testProducts(size, across); err != nil {
-				t.Errorf("tiles of %d, %d subgroups side by side: %v", 64*size, across, err)
+			p := product{rows: 140, in: 100, out: 132, x: backend.F16, w: backend.F16, fours: true}
+			c := linearChoice{source: "linear_matrix", fours: true, rows: int(64 * size), outs: int(64 * size), tile: size}
+			spec := c.pipeline(&b.limits, &p)
+			constants := spec.spec.(shaders.LinearMatrixSpec)
+			constants.Across = across
+			spec.spec = constants
+			found, err := b.tryAll([]unchecked{{spec, func(t *trials) { tryProduct(t, &p, &c, spec) }}})
+			if err != nil || found[0] != nil {
+				t.Errorf("tiles of %d, %d subgroups side by side: %v %v", 64*size, across, err, found)
 			}
 		}
 	}
@@ -196,10 +192,14 @@ func TestMatricesLie(t *testing.T) {
 		"half":  func(l *Limits) { l.MatrixSubgroup /= 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Setenv("XDG_CACHE_HOME", t.TempDir()) // what passed before must not count
 			b := openMatrices(t, clamp)
-			b.testMatrices()
-			if b.matrixTest.passed || !strings.Contains(b.matrixTest.err.Error(), "the sum is") {
-				t.Errorf("passed is %v, %v", b.matrixTest.passed, b.matrixTest.err)
+			op := &backend.Linear{Dst: newTensor(t, b, backend.F32, 9, 8), X: newTensor(t, b, backend.F16, 9, 8), W: newTensor(t, b, backend.F16, 8, 8)}
+			if err := b.Run(op); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.Describe(); !strings.Contains(got, "without linear_matrix.f16.x_f16.x4, which computed wrongly (with ") {
+				t.Error(got)
 			}
 		})
 	}
@@ -246,30 +246,5 @@ func TestMatrixFits(t *testing.T) {
 	best := usual.bestMatrix([]vk.MatrixShape{{M: 16, N: 8, K: 8}, {M: 16, N: 16, K: 16}, {M: 16, N: 8, K: 16}, {M: 64, N: 64, K: 16}})
 	if best != [3]uint32{16, 16, 16} {
 		t.Errorf("the best shape is %v", best)
-	}
-}
-
-func TestCheckProducts(t *testing.T) {
-	var right []byte
-	for part := range testParts {
-		for r := range testRows {
-			for o := range testOuts {
-				sum := 0
-				for i := part * testPart; i < min((part+1)*testPart, testIns); i++ {
-					sum += int(testX(r, i)) * int(testW(o, i))
-				}
-				right = binary.LittleEndian.AppendUint32(right, math.Float32bits(float32(sum)))
-			}
-		}
-	}
-	if err := checkProducts(right); err != nil {
-		t.Fatal(err)
-	}
-	for at := 0; at < len(right); at += 4 * 97 {
-		right[at]++
-		if checkProducts(right) == nil {
-			t.Errorf("a wrong sum %d goes unnoticed", at/4)
-		}
-		right[at]--
 	}
 }

@@ -4,7 +4,6 @@ package vulkan
 
 import (
 	"math/bits"
-	"strings"
 
 	"caldera/backend"
 	"caldera/shaders"
@@ -14,56 +13,87 @@ import (
 // before any of it is waited for, and what comes before the product and behind it, a norm, a
 // rotation and the storing of keys and values, is in the same dispatch.
 
-// oneShape is how linear_one.comp divides a product among workgroups.
-type oneShape struct {
-	lanes, subgroups uint32 // of a workgroup
-	outs             uint32 // of a workgroup
-}
-
 // manyOuts is from how many outputs on workgroups have eight: these are enough to fill any GPU,
 // and each of them reads x and the norm's gamma and beta.
 const manyOuts = 8192
 
 // mostNumbers is how many words a lane may have of what it reads, in registers: of the 256 that
 // a lane has on the GPUs of most makers sums and addresses take some, and with 170 or fewer several
-// subgroups fit a unit.
-const mostNumbers = 128
-
-// shapeOne returns how a product is divided. ok is false if linear_one.comp does not suit the
-// device or the product.
-//
-// A lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
-// of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
-// by several subgroups.
-func shapeOne(l *Limits, o *linearOp) (s oneShape, ok bool) {
-	in, out := o.x.Dim(-1), o.dst.Dim(-1)
-	if l.Software || !l.SubgroupArithmetic || l.SubgroupSize < 4 || in%8 != 0 {
-		return s, false
+// subgroups fit a unit. Where there are few, they are 64 for each of 16 lanes.
+func mostNumbers(l *Limits) uint32 {
+	if l.FewRegisters {
+		return 40
 	}
+	return 128
+}
+
+// oneNumbers returns how many steps of eight inputs a lane has for each of so many outputs, and
+// how many words of what it reads.
+func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
 	eight, beside := uint32(4), uint32(8) // words of eight elements of w, and of what goes with them: x, gamma and beta
-	if o.w.DType == backend.F32 {
+	if p.w == backend.F32 {
 		eight = 8
 	}
-	if !o.norm.Gamma.Absent() {
+	if p.joined.norm != 0 {
 		beside += 16
 	}
+	steps = (uint32(p.in/8) + lanes - 1) / lanes
+	return steps, steps * (outs*eight + beside)
+}
+
+// waysOfOne is how linear_one.comp can divide a product among workgroups: none if it does not
+// suit the device or the product. By the rule
+// a lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
+// of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
+// by several subgroups.
+//
+// The number of subgroups in a workgroup is a constant, so their size must be known: devices
+// that have several sizes, and cannot be asked for one, do without.
+func waysOfOne(l *Limits, p *product) (list []linearChoice) {
+	if l.Software || !l.sumSubgroups() || l.SubgroupVaries || !p.eights || p.columns || p.in%8 != 0 {
+		return nil
+	}
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
-	s.lanes, s.outs = l.SubgroupSize, 4
-	wanted := uint32(3)
-	if out >= manyOuts {
-		s.outs, wanted = 8, 2
+	m := l.maker()
+	lanes, outs, wanted := l.SubgroupSize, m.oneOuts, m.oneSteps
+	if p.out >= manyOuts {
+		outs, wanted = 2*outs, wanted*2/3
 	}
-	steps := func() uint32 { return (uint32(in/8) + s.lanes - 1) / s.lanes }
-	numbers := func() uint32 { return steps() * (s.outs*eight + beside) }
-	for steps() > 1 && (steps() > wanted || numbers() > mostNumbers) && s.lanes*2 <= most {
-		s.lanes *= 2
+	for {
+		steps, numbers := oneNumbers(p, lanes, outs)
+		if steps <= 1 || steps <= wanted && numbers <= mostNumbers(l) || lanes*2 > most {
+			break
+		}
+		lanes *= 2
 	}
-	for (numbers() > mostNumbers || s.outs > s.lanes) && s.outs > 2 { // a lane finishes an output
-		s.outs /= 2
+	for outs > 2 { // a lane finishes an output
+		if _, numbers := oneNumbers(p, lanes, outs); numbers <= mostNumbers(l) && outs <= lanes {
+			break
+		}
+		outs /= 2
 	}
-	s.subgroups = s.lanes / l.SubgroupSize
-	groups := (out + int(s.outs) - 1) / int(s.outs)
-	return s, s.lanes <= most && steps() <= 8 && numbers() <= mostNumbers && groups <= int(l.Groups[0])
+	for _, lanes := range ruleFirst(lanes, l.SubgroupSize, 2*l.SubgroupSize, 4*l.SubgroupSize, 8*l.SubgroupSize) {
+		for _, outs := range ruleFirst(outs, 2, 4, 8) {
+			steps, numbers := oneNumbers(p, lanes, outs)
+			groups := (p.out + int(outs) - 1) / int(outs)
+			apart := p.joined.apart > 0 && p.joined.head/2%int(outs/2) != 0 // pairs of outputs that are rotated are of one workgroup
+			if lanes <= most && outs <= lanes && steps <= 8 && numbers <= mostNumbers(l) && groups <= int(l.Groups[0]) && !apart {
+				list = append(list, linearChoice{source: "linear_one", subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
+			}
+		}
+	}
+	return list
+}
+
+// specOfOne is the constants of linear_one.comp.
+func specOfOne(l *Limits, p *product, c *linearChoice) any {
+	spec := shaders.LinearOneSpec{
+		LinearEpilogue: epilogue(p, c), Outs: c.outsEach, In: uint32(p.in), Norm: p.joined.norm, Subgroups: c.lanes / l.SubgroupSize,
+	}
+	if !p.joined.places() {
+		return spec
+	}
+	return shaders.LinearOnePlacesSpec{LinearOneSpec: spec, Apart: uint32(p.joined.apart), Store: p.joined.cache != backend.None, Table: p.joined.table}
 }
 
 // fitsOne reports whether linear_one.comp can read the operands of a product: all that it reads
@@ -94,14 +124,17 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 	}
 	o := linearOpOf(op)
 	out := op.Dst.Dim(-1)
-	s, ok := shapeOne(l, &o)
-	if !ok || l.Bindings < len(linearOneBindings(&o)) || !fitsOne(&o, uint32(op.X.Offset), uint32(op.W.Offset)) ||
-		!fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
+	p := describe(&o, uint32(op.X.Offset), uint32(op.W.Offset))
+	ways := waysOfOne(l, &p)
+	if len(ways) == 0 || !fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
+		return false
+	}
+	if v, ok := ways[0].variant(&p); !ok || l.Bindings < len(v.Bindings) {
 		return false
 	}
 	if r := &op.Rotation; !r.Angles.Absent() {
 		size, pairs := out/r.Heads, r.Angles.Dim(-1)/2
-		if 2*pairs != size || pairs%int(s.outs/2) != 0 || !fit(l, r.Angles, r.At) {
+		if 2*pairs != size || !fit(l, r.Angles, r.At) {
 			return false
 		}
 	}
@@ -119,32 +152,8 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 	return true
 }
 
-// linearOneBindings are those of the variant that a product takes.
-func linearOneBindings(o *linearOp) []shaders.Binding { return linearOneVariant(o).Bindings }
-
-func linearOneVariant(o *linearOp) *shaders.Variant {
-	defines := storage("", o.w.DType)
-	if o.places() {
-		defines = append(defines, storage("CACHE_", o.store.Cache.DType)...)
-		defines = append(defines, "PLACES")
-	}
-	return shaders.Find("linear_one", strings.Join(append(defines, "SUBGROUP"), " "))
-}
-
-// places reports whether what follows the product depends on where its token stands.
-func (o *linearOp) places() bool { return !o.rotation.Angles.Absent() || !o.store.Cache.Absent() }
-
-// suitsOne reports whether linear_one.comp is the kernel for a product of which nothing has
-// to be split, and how it is divided.
-func suitsOne(e *encoder, o *linearOp) (oneShape, bool) {
-	s, ok := shapeOne(e.limits(), o)
-	_, xBase := e.operand(o.x, backend.Read)
-	_, wBase := e.operand(o.w, backend.Read)
-	return s, ok && e.subgroups() && e.limits().Bindings >= len(linearOneBindings(o)) && fitsOne(o, xBase, wBase)
-}
-
-// encodeOne encodes the dispatch of a product that suitsOne.
-func encodeOne(e *encoder, o *linearOp, s oneShape) error {
+// encodeOne encodes the dispatch of a product by linear_one.comp.
+func encodeOne(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipelineSpec) error {
 	access := backend.Write
 	if o.accumulate {
 		access = backend.Update
@@ -164,22 +173,15 @@ func encodeOne(e *encoder, o *linearOp, s oneShape) error {
 		Dst: dstBase, X: xBase, W: wBase, WStride: rowStride(o.w), Bias: biasBase, Residual: residualBase, Out: uint32(out),
 		Gamma: gammaBase, Beta: betaBase, Epsilon: o.norm.Epsilon,
 	}
-	spec := shaders.LinearOneSpec{
-		LinearEpilogue: shaders.LinearEpilogue{
-			Lanes: s.lanes, Accumulate: o.accumulate, Activation: uint32(o.activation), Residual: !o.residual.Absent(),
-		},
-		Outs: s.outs, In: uint32(o.x.Dim(3)), Norm: normKind(&o.norm), Subgroups: s.subgroups,
-	}
 	bindings := []binding{dst, x, w, bias, residual, gamma, beta}
-	p := pipelineSpec{variant: linearOneVariant(o), work: o.work(), spec: spec}
-	groups := [3]uint32{(uint32(out) + s.outs - 1) / s.outs, 1, 1}
-	if !o.places() {
-		return e.dispatch(p, push, groups, bindings...)
+	spec.work = o.work()
+	groups := [3]uint32{uint32((out + c.outs - 1) / c.outs), 1, 1}
+	if !p.joined.places() {
+		return e.dispatch(spec, push, groups, bindings...)
 	}
-	places, placesSpec, more := onePlaces(e, o)
-	places.LinearOnePush, placesSpec.LinearOneSpec = push, spec
-	p.spec = placesSpec
-	return e.dispatch(p, places, groups, append(bindings, more...)...)
+	places, more := onePlaces(e, o)
+	places.LinearOnePush = push
+	return e.dispatch(spec, places, groups, append(bindings, more...)...)
 }
 
 // normKind is the shader's number for a norm.
@@ -194,7 +196,7 @@ func normKind(n *backend.LinearNorm) uint32 {
 }
 
 // onePlaces is what the shader is told for a rotation and a store.
-func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, spec shaders.LinearOnePlacesSpec, bindings []binding) {
+func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, bindings []binding) {
 	r, t := &o.rotation, &o.store
 	place := r.At
 	if place.Absent() {
@@ -206,10 +208,6 @@ func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, spec 
 	if !r.Angles.Absent() {
 		push.Angles, push.AnglesStride, push.Positions = base, uint32(r.Angles.Stride(-2)), uint32(r.Angles.Dim(-2))
 		push.Head = uint32(o.dst.Dim(3) / r.Heads)
-		spec.Apart = 1
-		if r.Pairing == backend.Halves {
-			spec.Apart = push.Head / 2
-		}
 	}
 	table, base := e.operand(t.Table, backend.Read)
 	push.Table, push.TableStride = base, uint32(t.Table.Stride(-2))
@@ -224,18 +222,29 @@ func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, spec 
 		push.CacheStride, push.CacheRow = uint32(t.Cache.Stride(-3)), uint32(t.Cache.Stride(-2))
 		push.Sequences, push.Context = uint32(sequences), uint32(context)
 		push.Blocks, push.BlockBits = uint32(t.Cache.Dim(-3)), uint32(bits.TrailingZeros(uint(t.Cache.Dim(-2))))
-		spec.Store, spec.Table = true, !t.Table.Absent()
 	}
-	return push, spec, []binding{at, angles, cache, table}
+	return push, []binding{at, angles, cache, table}
 }
 
 // encodeJoined encodes a product with a norm before it, or a rotation or a store behind it:
-// as one dispatch, or where subgroups have failed their test as what it lowers to.
+// as one dispatch, or where linear_one.comp has failed its check as what it lowers to.
 func encodeJoined(e *encoder, op *backend.Linear) error {
 	o := linearOpOf(op)
 	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
-	if s, ok := suitsOne(e, &o); ok {
-		return encodeOne(e, &o, s)
+	p := e.productOf(&o)
+	for _, c := range e.inOrder(&p) {
+		if c.source != "linear_one" {
+			continue
+		}
+		spec := c.pipeline(e.limits(), &p)
+		ok, err := e.trusts(spec, func(t *trials) { tryLinear(t, &p, &c) })
+		if err != nil {
+			return err
+		}
+		if ok {
+			return encodeOne(e, &o, &p, &c, spec)
+		}
+		break // its other divisions are the same shader
 	}
 	for _, part := range op.Lower() {
 		if err := encodeOp(e, part); err != nil {

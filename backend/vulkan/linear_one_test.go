@@ -3,11 +3,13 @@
 package vulkan
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"caldera/backend"
+	"caldera/shaders"
 )
 
 // layer is the ops of a layer for one token, as nn.Tape writes them.
@@ -132,11 +134,12 @@ func TestLayerDispatches(t *testing.T) {
 	}
 }
 
-// TestUntestedSubgroups has a device whose subgroups fail their test compute joined products as
+// TestFailedSubgroups has a device whose subgroups fail their test compute joined products as
 // simpler ops, though its limits say that it takes them.
-func TestUntestedSubgroups(t *testing.T) {
+func TestFailedSubgroups(t *testing.T) {
 	b := openTest(t, lavapipe, gpu)
-	b.subgroupTest.done = true // and has not passed
+	test := b.subgroupTest()
+	b.checks.verdicts[pipelineKey{test.variant, test.spec}] = &verdict{err: errors.New("they are none")}
 	ops := backend.Fuse(b, gpt2Layer(&layer{t: t, b: b, w: backend.F32}, 1, backend.F32, 0), func(backend.Tensor) bool { return false })
 	spans, err := backend.Profile(b, func(backend.Backend) error { return backend.Run(b, ops...) })
 	if err != nil {
@@ -159,12 +162,18 @@ func TestUntestedSubgroups(t *testing.T) {
 // TestShapeOne holds the rule by which a product of one row is divided to what it is for, on the
 // subgroups of all makers.
 func TestShapeOne(t *testing.T) {
+	type oneShape struct{ lanes, subgroups, outs uint32 }
 	shape := func(l Limits, in, out int, w backend.DType, norm bool) (oneShape, bool) {
-		o := linearOp{x: backend.Of(nil, backend.F32, 0, 1, in), dst: backend.Of(nil, backend.F32, 0, 1, out), w: backend.Of(nil, w, 0, out, in)}
+		p := product{rows: 1, in: in, out: out, x: backend.F32, w: w, eights: true}
 		if norm {
-			o.norm.Gamma = backend.Of(nil, backend.F32, 0, in)
+			p.joined.norm = 1
 		}
-		return shapeOne(&l, &o)
+		ways := waysOfOne(&l, &p)
+		if len(ways) == 0 {
+			return oneShape{}, false
+		}
+		spec := specOfOne(&l, &p, &ways[0]).(shaders.LinearOneSpec)
+		return oneShape{spec.Lanes, spec.Subgroups, spec.Outs}, true
 	}
 	usual := Limits{SubgroupArithmetic: true, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, Groups: [3]uint32{65535, 65535, 65535}}
 	for _, c := range []struct {
@@ -200,15 +209,16 @@ func TestShapeOne(t *testing.T) {
 		change  func(l *Limits)
 		in, out int
 	}{
-		"a software driver": {func(l *Limits) { l.Software = true }, 768, 768},
-		"no subgroups":      {func(l *Limits) { l.SubgroupArithmetic = false }, 768, 768},
-		"tiny subgroups":    {func(l *Limits) { l.SubgroupSize = 2 }, 768, 768},
-		"huge subgroups":    {func(l *Limits) { l.SubgroupSize = 512 }, 768, 768},
-		"odd inputs":        {func(*Limits) {}, 772, 768},
-		"a row too long":    {func(*Limits) {}, 1 << 16, 768},
-		"small workgroups":  {func(l *Limits) { l.Invocations = 16 }, 768, 768},
-		"too many outputs":  {func(l *Limits) { l.Groups[0] = 3 }, 768, 768},
-		"long and small":    {func(l *Limits) { l.Invocations = 32 }, 16384, 768},
+		"a software driver":          {func(l *Limits) { l.Software = true }, 768, 768},
+		"no subgroups":               {func(l *Limits) { l.SubgroupArithmetic = false }, 768, 768},
+		"subgroups of several sizes": {func(l *Limits) { l.SubgroupVaries = true }, 768, 768},
+		"tiny subgroups":             {func(l *Limits) { l.SubgroupSize = 2 }, 768, 768},
+		"huge subgroups":             {func(l *Limits) { l.SubgroupSize = 512 }, 768, 768},
+		"odd inputs":                 {func(*Limits) {}, 772, 768},
+		"a row too long":             {func(*Limits) {}, 1 << 16, 768},
+		"small workgroups":           {func(l *Limits) { l.Invocations = 16 }, 768, 768},
+		"too many outputs":           {func(l *Limits) { l.Groups[0] = 3 }, 768, 768},
+		"long and small":             {func(l *Limits) { l.Invocations = 32 }, 16384, 768},
 	} {
 		l := usual
 		l.SubgroupSize = 32

@@ -30,11 +30,31 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 	if err := b.ready(); err != nil {
 		return nil, err
 	}
-	b.testSubgroups()
-	b.testFor(ops)
+	for {
+		p, taken, err := b.record(ops)
+		wrong, unsettled := b.settleAll(taken)
+		if err == nil && (wrong || unsettled != nil) {
+			p.release()
+			err = unsettled
+		}
+		if wrong && unsettled == nil { // kernels that were taken: others take their place
+			continue
+		}
+		if err != nil {
+			return nil, wrapError("recording %w", err)
+		}
+		b.programs[p] = struct{}{}
+		return p, nil
+	}
+}
+
+// record is Record, but for checking the pipelines that it has taken for the first time.
+// After an error the program is nil.
+func (b *Backend) record(ops []backend.Op) (_ *program, taken map[pipelineKey]unchecked, err error) {
 	p := &program{b: b, ops: backend.Freeze(ops), used: map[*buffer]struct{}{}, resources: resources{b: b}}
-	e := encoder{b: b, full: p.next}
-	err := p.next(&e)
+	taken = map[pipelineKey]unchecked{}
+	e := encoder{b: b, full: p.next, unchecked: taken}
+	err = p.next(&e)
 	if err == nil {
 		err = e.encodeAll(ops)
 	}
@@ -46,10 +66,9 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 			_ = p.end(&e) // a command buffer must be ended before it is reused
 		}
 		p.release()
-		return nil, wrapError("recording %w", err)
+		return nil, taken, err
 	}
-	b.programs[p] = struct{}{}
-	return p, nil
+	return p, taken, nil
 }
 
 // next ends the current segment, if there is one, and begins another.

@@ -193,7 +193,7 @@ func TestValidationSpeaksUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	x, y, z := vector(t, b, 1, 2), vector(t, b, 0, 0), vector(t, b, 0, 0)
-	err = b.run(func(e *encoder) error {
+	err = b.encode(func(e *encoder) error {
 		if err := encodeOp(e, &backend.Add{Dst: y, A: x, B: x}); err != nil {
 			return err
 		}
@@ -280,7 +280,7 @@ func TestDispatchChecks(t *testing.T) {
 			return e.dispatch(spec, nil, one, to)
 		}},
 	} {
-		if err := b.run(c.do); err == nil {
+		if err := b.encode(c.do); err == nil {
 			t.Errorf("%s: no error", c.name)
 		}
 	}

@@ -11,7 +11,9 @@
 // submits a recording once, Record (record.go) keeps it to be submitted many
 // times. draw.go draws values into pictures, and window.go shows them. profile.go
 // adds timestamps around ops while a profile is made. When a device is opened it is
-// tested (proof.go).
+// tested (proof.go), and each kernel of which there are several for an op is checked before
+// it is used (check.go). Which of them is taken follows from the device's limits (choice.go),
+// or from what was measured on it (tune.go).
 package vulkan
 
 import (
@@ -54,7 +56,7 @@ type Options struct {
 	// For tests.
 	hooks   *vk.Hooks     // intercepts calls to the driver
 	timeout time.Duration // of the test of the device; 0: proofTimeout
-	played  bool          // the device computes nothing: it is not tested, self-tests count as passed, and pipelines can be looked into
+	played  bool          // the device computes nothing: it is not tested, checks count as passed, and pipelines can be looked into
 	opened  *opened       // the device, in place of a driver's
 }
 
@@ -82,14 +84,8 @@ type Backend struct {
 	profile *profile       // the profile that is being made; nil: none
 	queries []vk.QueryPool // free pools, to be reused
 
-	subgroupTest struct {
-		done, passed bool
-		err          error // why it has not passed
-	}
-	matrixTest struct {
-		done, passed bool
-		err          error // why it has not passed
-	}
+	checks checks
+	tuned  tuning
 
 	messages struct {
 		sync.Mutex
@@ -192,6 +188,8 @@ func (b *Backend) start(o Options) error {
 	if b.pipes, err = newPipelines(b.dev, &b.limits, cachePath(key), key); err != nil {
 		return err
 	}
+	b.checks.path = beside(b.pipes.path, b.phys, verdictsEnding)
+	b.checks.load(b.phys)
 	if b.dummy, err = b.alloc(rangeUnit); err != nil {
 		return err
 	}
@@ -199,8 +197,8 @@ func (b *Backend) start(o Options) error {
 		return err
 	}
 	if o.played {
-		b.takeAsTested()
-		b.pipes.path = "" // its pipelines are of no use to others
+		b.checks.trusted = true
+		b.pipes.path, b.checks.path = "", "" // its pipelines are of no use to others
 		return nil
 	}
 	err = b.prove(cmp.Or(o.timeout, proofTimeout))
@@ -221,7 +219,7 @@ func (b *Backend) Stats() Stats { return b.pipes.stats }
 func (b *Backend) Describe() string {
 	return fmt.Sprintf("%s (%s), %s, Vulkan %v, subgroups of %d, %s%s",
 		b.phys.Name, kindOf(b.phys), driverOf(b.phys), b.phys.APIVersion, b.limits.SubgroupSize,
-		bytesString(b.phys.Heaps[b.phys.MemoryTypes[b.types.device].Heap].Size), b.describeMatrices())
+		bytesString(b.phys.Heaps[b.phys.MemoryTypes[b.types.device].Heap].Size), b.describeMatrices()+b.describeFailed())
 }
 
 // Supports implements [backend.Backend].
@@ -235,21 +233,13 @@ func (b *Backend) Run(ops ...backend.Op) error {
 	if len(ops) == 0 {
 		return nil
 	}
-	b.testFor(ops)
-	if err := b.run(func(e *encoder) error { return e.encodeAll(ops) }); err != nil {
+	if err := b.encode(func(e *encoder) error { return e.encodeAll(ops) }); err != nil {
 		return wrapError("%w", err)
 	}
 	return b.validationError()
 }
 
-// run calls encode and submits what it records, in as many submits as it takes.
-// It runs the subgroup self-test first.
-func (b *Backend) run(encode func(*encoder) error) error {
-	b.testSubgroups()
-	return b.encode(encode)
-}
-
-// encode is run without the subgroup self-test.
+// encode calls encode and submits what it records, in as many submits as it takes.
 func (b *Backend) encode(encode func(*encoder) error) error {
 	rec, err := b.commands()
 	if err != nil {
@@ -437,6 +427,9 @@ func (b *Backend) destroy() (err error) {
 		}
 		for _, q := range b.queries {
 			b.dev.DestroyQueryPool(q)
+		}
+		if b.phys != nil {
+			b.checks.save(b.phys)
 		}
 		if b.pipes != nil {
 			if e := b.pipes.close(); err == nil {

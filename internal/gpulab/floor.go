@@ -27,6 +27,10 @@ var Floors = []Floor{
 	{"linear_matrix", "", AMD, 8, "sums of a tile lie in the registers of few subgroups; a matrix instruction takes as long as many others"},
 	{"linear_vec", "", AMD, 8, "four outputs are sums of four parts; each lane has at least 48 bytes in flight, 24 KiB in 8 subgroups"},
 	{"linear_rows", "", AMD, 8, "up to 16 rows of two outputs are 32 sums of four parts, each added up in shared memory"},
+	{"linear_one", "", AMD, 8, "a lane asks for up to 512 bytes before it waits for any of them, into registers: 8 subgroups of 64 lanes have 200 KiB in flight"},
+	{"sample", "", AMD, 8, "one workgroup is all of it, so occupancy hides nothing"},
+	{"sample_count", "", AMD, 6, "a histogram lies in shared memory, and workgroups are fewer than units"},
+	{"sample_max", "", AMD, 6, "as sample_count"},
 	{"linear_vec_t", "", AMD, 16, "bound by memory: half of what fits hides its latency"},
 	{"*", "", AMD, 16, "bound by memory, with few registers: half of what fits hides its latency"},
 }

@@ -56,6 +56,10 @@ type Subgroup struct {
 	// A compute pipeline may ask for a subgroup size, a power of two from Min to Max. Both are
 	// 0 without the feature SubgroupSizeControl.
 	Min, Max int
+
+	// The sizes that subgroups of pipelines have which do not ask, a power of two from Least to
+	// Most. Both are 0 where the driver does not tell.
+	Least, Most int
 }
 
 // MatrixShape is a shape of cooperative matrices: in a compute shader a subgroup can
@@ -220,6 +224,7 @@ func (i *Instance) describe(h binding.PhysicalDevice) (*PhysicalDevice, error) {
 		Compute:    info.subgroup_stages&compute != 0,
 		Operations: SubgroupOps(info.subgroup_operations),
 	}
+	p.Subgroup.Least, p.Subgroup.Most = int(info.min_subgroup), int(info.max_subgroup)
 	if p.Features.SubgroupSizeControl && info.required_subgroup_stages&compute != 0 {
 		p.Subgroup.Min, p.Subgroup.Max = int(info.min_subgroup), int(info.max_subgroup)
 	}
