@@ -123,11 +123,12 @@ func (t *Tape) tensor(d backend.DType, dims ...int) Tensor {
 	return x
 }
 
-// padded is a result whose rows begin at multiples of four numbers, which
+// padded is a result whose rows begin at multiples of 16 bytes, which
 // backends read faster: vocabularies have any length.
 func (t *Tape) padded(d backend.DType, shape [4]int) Tensor {
 	n := shape[3]
-	shape[3] = (n + 3) / 4 * 4
+	unit := 16 / d.BlockBytes()
+	shape[3] = (n + unit - 1) / unit * unit
 	return t.tensor(d, shape[:]...).Slice(-1, 0, n)
 }
 

@@ -220,7 +220,7 @@ bool rescale() {
 #ifdef SCALED_W
 		most.y = floatBitsToUint(w_largest[j]);
 #endif
-		tiles[gl_LocalInvocationID.x + j * INVOCATIONS].xy = most;
+		tiles[gl_LocalInvocationID.x + j * INVOCATIONS] = uvec4(most, 0, 0);
 	}
 	barrier();
 	bool needed = false;

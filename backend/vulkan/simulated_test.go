@@ -16,7 +16,7 @@ import (
 func fewGroups(l *Limits) { l.Groups = [3]uint32{3, 8, 3} }
 
 // largeTiles makes all products with many rows use large tiles.
-func largeTiles(l *Limits) { l.LargeTileEdge, l.LargeTileSize = 1, 1 }
+func largeTiles(l *Limits) { l.LargeTileEdge, l.LargeTileSize, l.MatrixTiles = 1, 1, 1 }
 
 // simulated are devices for code that neither the test drivers nor the usual sizes of ops
 // reach: loops over workgroups, large tiles, and incoherent memory, both mapped device memory

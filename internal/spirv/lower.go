@@ -140,6 +140,9 @@ func (c *compiler) expression(in *inst, op uint16, args []uint32) bool {
 	case op == opExtInst && args[1] == glslUnpackHalf2x16:
 		x := c.scalar(args[2])
 		out = []*reg{c.pure(in, opLowHalf, x), c.pure(in, opTopHalf, x)}
+	case op == opExtInst && args[1] == glslPackHalf2x16:
+		v := c.value(args[2])
+		out = []*reg{c.pure(in, opPackHalf, v[0], v[1])}
 	case op == opExtInst:
 		if args[0] != c.m.glsl || !componentwise(extended+uint16(args[1])) {
 			panic(fault{fmt.Sprintf("instruction %d of GLSL.std.450 is not known", args[1])})

@@ -207,13 +207,14 @@ const (
 	glslSMax           = 42
 	glslFClamp         = 43
 	glslFma            = 50
+	glslPackHalf2x16   = 58
 	glslUnpackHalf2x16 = 62
 )
 
 var glslNames = map[uint32]string{
 	glslFAbs: "FAbs", glslFloor: "Floor", glslExp: "Exp", glslLog: "Log", glslSqrt: "Sqrt", glslInverseSqrt: "InverseSqrt",
 	glslFMin: "FMin", glslUMin: "UMin", glslSMin: "SMin", glslFMax: "FMax", glslUMax: "UMax", glslSMax: "SMax",
-	glslFClamp: "FClamp", glslFma: "Fma", glslUnpackHalf2x16: "UnpackHalf2x16",
+	glslFClamp: "FClamp", glslFma: "Fma", glslPackHalf2x16: "PackHalf2x16", glslUnpackHalf2x16: "UnpackHalf2x16",
 }
 
 // Storage classes.
