@@ -24,7 +24,8 @@ import (
 // With Rounded, x enters the product with the precision of f16, as [Round] gives it, whatever
 // the device. Matrix units hold it as f16, times a power of two for each row, or part of a row.
 // So they may give a number that is less than 2⁻¹² times the largest magnitude of its row
-// fewer bits: it may be off by 2⁻²² times that magnitude.
+// fewer bits: it may be off by 2⁻²² times that magnitude. The same goes for rows of w of bf16. And
+// beside an infinity in its row, a number that f16 cannot hold may count as infinite.
 type Linear struct {
 	Dst  Tensor // [..., out] f32
 	X    Tensor // [..., in] f32, f16 where w is, or q8_a where w is quantised

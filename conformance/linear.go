@@ -65,30 +65,33 @@ func withResidual(shapes []linearShape) []linearShape {
 }
 
 func linear(m Memory, o *backend.Linear) {
-	if !o.Rounded.Absent() && !o.Joined() {
+	rounded := !o.Rounded.Absent() && !o.Joined()
+	if rounded {
 		rest := *o
 		rest.X, rest.Rounded = o.Rounded, backend.Tensor{}
-		m.Store(o.Rounded, roundedOperand(m.Load(o.X), o.X.Dim(-1)))
-		linear(m, &rest)
-		return
+		x := roundedF16(m.Load(o.X))
+		x.loseSmall(o.X.Dim(-1))
+		m.Store(o.Rounded, x)
+		o = &rest
 	}
 	if o.Activation == backend.NoActivation && !o.Joined() {
-		products(m, o.Dst, o.X, o.W, o.Bias, o.Residual)
+		products(m, o, rounded)
 		return
 	}
 	for _, op := range o.Lower() {
-		if err := interpret(m, op); err != nil {
+		if l, ok := op.(*backend.Linear); ok && rounded {
+			products(m, l, true)
+		} else if err := interpret(m, op); err != nil {
 			panic(err) // each has an oracle
 		}
 	}
 }
 
-// roundedOperand is x, rows of n numbers, as a product reads it that rounds x. Numbers that are
-// small beside others of their row may lose bits: see [backend.Linear].
-func roundedOperand(x Values, n int) Values {
-	v := roundedF16(x)
+// loseSmall gives numbers that are small beside others of their row, of n numbers, the bounds
+// that they have in a product that rounds x: see [backend.Linear].
+func (x Values) loseSmall(n int) {
 	for r := range len(x.v) / n {
-		row, largest := v.Row(r, n), 0.0
+		row, largest := x.Row(r, n), 0.0
 		for _, x := range row.v {
 			if finite(x) {
 				largest = math.Max(largest, math.Abs(x))
@@ -100,14 +103,14 @@ func roundedOperand(x Values, n int) Values {
 			}
 		}
 	}
-	return v
 }
 
 // products is dst = x · wᵀ + bias + residual, of which the last two may be absent.
-// A backend may begin a sum with them and add the products to it.
-func products(m Memory, dst, x, w, bias, residual backend.Tensor) {
-	out, in, rows := w.Dim(-2), w.Dim(-1), x.Rows()
-	xs, bs, rs, sums := m.Load(x), NewValues(out), NewValues(rows*out), NewValues(rows*out)
+// A backend may begin a sum with them and add the products to it. rounded tells that x was rounded.
+func products(m Memory, o *backend.Linear, rounded bool) {
+	w, bias, residual := o.W, o.Bias, o.Residual
+	out, in, rows := w.Dim(-2), w.Dim(-1), o.X.Rows()
+	xs, bs, rs, sums := m.Load(o.X), NewValues(out), NewValues(rows*out), NewValues(rows*out)
 	if !bias.Absent() {
 		bs = m.Load(bias)
 	}
@@ -116,12 +119,15 @@ func products(m Memory, dst, x, w, bias, residual backend.Tensor) {
 	}
 	for i := range out {
 		row := m.Load(w.Slice(-2, i, i+1))
+		if rounded && w.DType == backend.BF16 {
+			row.loseSmall(in)
+		}
 		for r := range rows {
 			sum, err := dot(xs.Row(r, in), row, bs.At(i), rs.At(r*out+i))
 			sums.set(r*out+i, sum, err)
 		}
 	}
-	m.Store(dst, sums)
+	m.Store(o.Dst, sums)
 }
 
 // linearShape describes a case of Linear.
@@ -223,6 +229,13 @@ func (s linearShape) linear() Case {
 			return o, nil
 		}
 		return o, func(r *rand.Rand, run int) {
+			if o.W.DType == backend.BF16 { // whose outputs may need scales too
+				w := make([]float64, o.W.Len())
+				for i := range w {
+					w[i] = r.NormFloat64() * s.x[i/s.in%len(s.x)]
+				}
+				Set(o.W, w...)
+			}
 			x, i, n := make([]float64, o.X.Len()), 0, o.X.Dim(-1)
 			for row := range o.X.Rows() {
 				for range n {

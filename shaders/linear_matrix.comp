@@ -92,6 +92,10 @@ uvec2 place(bool transposed, uint j) {
 
 uint slot(bool transposed, uvec2 at) { return transposed ? at.y * PITCH_T + at.x / 8 : at.x * PITCH + at.y / 8; }
 
+// Where the rows of those eights begin. What lies outside is read from the last row instead,
+// and its sums are not written.
+uint x_row[2], w_row[2];
+
 // What is on its way: of f16 and bf16 the eight numbers, of f32 two times four, of blocks the
 // words in which the numbers are, and the one with the scale.
 #ifdef SCALED_X
@@ -105,39 +109,35 @@ uvec4 next_w[2];
 float w_scale[2], w_largest[2];
 #endif
 
-// fetch reads the slice from input k0 on, of inputs before end. What lies outside counts as 0.
-// Rows of f16 may end amid an eight.
-void fetch(uint row0, uint out0, uint k0, uint end) {
+// fetch reads the slice from input k0 on, of inputs before end. No branch is around the loads,
+// so that none waits for another: inputs outside are read from within, and put makes them 0.
+void fetch(uint k0, uint end) {
 	[[unroll]] for (uint j = 0; j < 2; j++) {
-		uvec2 at = place(X_TRANSPOSED, j) + uvec2(row0, k0);
+		uint k = k0 + place(X_TRANSPOSED, j).y;
+		uint i = x_row[j] + (X_TRANSPOSED ? min(k, end - 1) * p.x_stride : min(k, (end - 1) & ~7u));
 #ifdef SCALED_X
-		next_x[2 * j] = next_x[2 * j + 1] = uvec4(0);
-		if (at.x < p.rows && at.y < end) {
-			uint i = (p.x + at.x * p.x_stride + at.y) >> 2;
-			next_x[2 * j] = x[i];
-			next_x[2 * j + 1] = x[i + 1];
-		}
+		next_x[2 * j] = x[i >> 2];
+		next_x[2 * j + 1] = x[(i >> 2) + 1];
 #else
-		next_x[j] = uvec4(0);
-		if (at.x < p.rows && at.y < end) {
-			next_x[j] = x[(p.x + (X_TRANSPOSED ? at.y * p.x_stride + at.x : at.x * p.x_stride + at.y)) >> 3];
-			next_x[j].zw = mix(next_x[j].zw, uvec2(0), bvec2(!X_TRANSPOSED && at.y + 4 >= end));
-		}
+		next_x[j] = x[i >> 3];
 #endif
 	}
 	[[unroll]] for (uint j = 0; j < 2; j++) {
-		uvec2 at = place(TRANSPOSED, j) + uvec2(out0, k0);
-		next_w[j] = uvec4(0);
-		if (at.x < p.out_ && at.y < end) {
+		uint k = k0 + place(TRANSPOSED, j).y;
 #ifdef BLOCKS
-			uint row = p.w + at.x * p.w_stride, i = EIGHT(row, at.y), word = i >> 1;
-			next_w[j] = uvec4(w[word], w[word + 1], w[word + 1 + (i & 1)], w[BLOCK(row, at.y) >> 1]);
+		k = min(k, (end - 1) & ~7u);
+		uint i = EIGHT(w_row[j], k), word = i >> 1;
+		next_w[j] = uvec4(w[word], w[word + 1], w[word + 1 + (i & 1)], w[BLOCK(w_row[j], k) >> 1]);
 #else
-			next_w[j] = w[(p.w + (TRANSPOSED ? at.y * p.w_stride + at.x : at.x * p.w_stride + at.y)) >> 3];
-			next_w[j].zw = mix(next_w[j].zw, uvec2(0), bvec2(!TRANSPOSED && at.y + 4 >= end));
+		next_w[j] = w[(w_row[j] + (TRANSPOSED ? min(k, end - 1) * p.w_stride : min(k, (end - 1) & ~7u))) >> 3];
 #endif
-		}
 	}
+}
+
+// within is v without the inputs that are not before end, where it begins with input k. Rows
+// of f16 may end amid an eight.
+uvec4 within(uvec4 v, bool transposed, uint k, uint end) {
+	return mix(uvec4(0), v, bvec4(bvec2(k < end), bvec2(transposed ? k < end : k + 4 < end)));
 }
 
 #ifdef SCALED
@@ -149,14 +149,17 @@ float largest(float most, vec4 v) {
 uvec2 halves(vec4 v) { return uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw)); }
 
 // scale_for is a power of two that brings the largest magnitude of a row, given its bits, to
-// 2¹⁴ or above, and below 2¹⁵. What is not finite counts as 2¹²⁸: its row has no finite sums.
+// 2¹⁴ or above, and below 2¹⁵.
 float scale_for(uint most) { return uintBitsToFloat(min(268u - (most >> 23), 253u) << 23); }
 
 float inverse(float power) { return uintBitsToFloat((254u << 23) - floatBitsToUint(power)); }
 
 // in_range reports whether f16 holds a row whose largest magnitude is most so that what
-// denormals lose is nothing beside that.
-bool in_range(float most) { return most == 0.0 || most >= 0.25 && most <= 65504.0; }
+// denormals lose is nothing beside that. A row with an infinity stays as it is: no sum of it
+// is finite.
+bool in_range(float most) {
+	return most == 0.0 || most >= 0.25 && most <= 65504.0 || floatBitsToUint(most) >= 0x7f800000u;
+}
 #endif
 
 #ifdef SCALED_X
@@ -171,8 +174,9 @@ uvec2 to_f16(vec4 v) {
 }
 #endif
 
-// put brings what fetch has read, from input k0 on, into shared memory.
-void put(uint out0, uint k0) {
+// put brings what fetch has read into shared memory.
+void put(uint k0, uint end) {
+	bool tail = k0 + DEPTH > end;
 	[[unroll]] for (uint j = 0; j < 2; j++) {
 		uvec4 v = next_x[j];
 #ifdef SCALED_X
@@ -180,7 +184,11 @@ void put(uint out0, uint k0) {
 		x_largest[j] = largest(largest(x_largest[j], low), high);
 		v = uvec4(to_f16(low * x_scale[j]), to_f16(high * x_scale[j]));
 #endif
-		tiles[slot(X_TRANSPOSED, place(X_TRANSPOSED, j))] = v;
+		uvec2 at = place(X_TRANSPOSED, j);
+		if (tail) {
+			v = within(v, X_TRANSPOSED, k0 + at.y, end);
+		}
+		tiles[slot(X_TRANSPOSED, at)] = v;
 	}
 	[[unroll]] for (uint j = 0; j < 2; j++) {
 		uvec2 at = place(TRANSPOSED, j);
@@ -191,15 +199,19 @@ void put(uint out0, uint k0) {
 		v = uvec4(halves(low * w_scale[j]), halves(high * w_scale[j]));
 #endif
 #ifdef BLOCKS
-		uint row = p.w + (out0 + at.x) * p.w_stride, k = k0 + at.y;
-		bool odd = (EIGHT(row, k) & 1) != 0;
+		uint k = k0 + at.y;
+		bool odd = (EIGHT(w_row[j], k) & 1) != 0;
 		uint first = odd ? v.x >> 16 | v.y << 16 : v.x, second = odd ? v.y >> 16 | v.z << 16 : v.y;
 		vec4 low = NUMBERS(first, k), high = NUMBERS(second, k);
 		if (at.y == 0) {
 			vec2 pair = unpackHalf2x16(v.w);
-			scales[at.x] = (BLOCK(row, k) & 1) != 0 ? pair.y : pair.x;
+			scales[at.x] = (BLOCK(w_row[j], k) & 1) != 0 ? pair.y : pair.x;
 		}
 		v = uvec4(packHalf2x16(low.xy), packHalf2x16(low.zw), packHalf2x16(high.xy), packHalf2x16(high.zw));
+#else
+		if (tail) {
+			v = within(v, TRANSPOSED, k0 + at.y, end);
+		}
 #endif
 		tiles[W_TILE + slot(TRANSPOSED, at)] = v;
 	}
@@ -264,6 +276,11 @@ void main() {
 	uint my_row = me / ACROSS * ROWS * M, my_out = me % ACROSS * OUTS * N;
 	uint first = gl_WorkGroupID.z * p.part, end = min(first + p.part, p.in_);
 
+	[[unroll]] for (uint j = 0; j < 2; j++) {
+		uint r = row0 + place(X_TRANSPOSED, j).x, o = out0 + place(TRANSPOSED, j).x;
+		x_row[j] = p.x + (X_TRANSPOSED ? min(r, (p.rows - 1) & ~7u) : min(r, p.rows - 1) * p.x_stride);
+		w_row[j] = p.w + (TRANSPOSED ? min(o, (p.out_ - 1) & ~7u) : min(o, p.out_ - 1) * p.w_stride);
+	}
 	coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator> acc[ROWS * OUTS];
 #ifdef SCALED_X
 	x_scale[0] = x_scale[1] = 1.0;
@@ -274,21 +291,19 @@ void main() {
 	w_largest[0] = w_largest[1] = 0.0;
 #endif
 #ifdef SCALED
-	for (uint pass = 0; pass < 2; pass++) {
+	[[dont_unroll]] for (uint pass = 0; pass < 2; pass++) {
 #else
 	{
 #endif
 		[[unroll]] for (uint i = 0; i < ROWS * OUTS; i++) {
 			acc[i] = coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>(0);
 		}
-		fetch(row0, out0, first, end);
+		fetch(first, end);
 		for (uint k0 = first; k0 < end; k0 += DEPTH) {
 			barrier();
-			put(out0, k0);
+			put(k0, end);
 			barrier();
-			if (k0 + DEPTH < end) {
-				fetch(row0, out0, k0 + DEPTH, end);
-			}
+			fetch(k0 + DEPTH, end); // of the last slice again, behind it
 #ifdef BLOCKS
 			coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB> b[OUTS * (DEPTH / K)];
 			coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator> scale[OUTS];
@@ -341,7 +356,7 @@ void main() {
 			coopMatStore(acc[i * OUTS + j], tiles, me * STAGE + j * (N / 4), OUTS * (N / 4), gl_CooperativeMatrixLayoutRowMajor);
 		}
 		subgroupBarrier();
-		[[unroll]] for (uint t = 0; t < STAGE; t += SUBGROUP) {
+		[[dont_unroll]] for (uint t = 0; t < STAGE; t += SUBGROUP) {
 			uint e = t + gl_SubgroupInvocationID;
 			if (e < STAGE) {
 				uint r = my_row + i * M + e / (OUTS * (N / 4)), o = my_out + e % (OUTS * (N / 4)) * 4;

@@ -94,6 +94,9 @@ func (e *encoder) aligned(o *linearOp) bool {
 // matrixSpec returns the specialization constants of linear_matrix.comp.
 func matrixSpec(l *Limits, p *product, c *linearChoice) any {
 	across, _ := l.matrixAcross(c.tile)
+	if p.w.Quantized() && 32*c.tile/across/l.Matrix[1] > 2 && l.matrixFits(c.tile, 2*across) {
+		across *= 2 // fewer of the matrices of w lie in registers, beside their scales
+	}
 	e := epilogue(p, c)
 	e.Lanes = 64 * c.tile
 	return shaders.LinearMatrixSpec{
