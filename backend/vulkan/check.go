@@ -118,7 +118,6 @@ func (b *Backend) settle(list []unchecked) error {
 
 	found, err := b.tryAll(list)
 	if err != nil {
-		clear(b.checks.chosen)
 		return fmt.Errorf("checking kernels: %w", err)
 	}
 	c := &b.checks
@@ -191,7 +190,7 @@ func (b *Backend) describeMatrices() string {
 // inOrder lists the ways to compute a product, in the order in which they are to be taken:
 // first what was measured to be the fastest, where there is such a measurement, then by the rule.
 func (e *encoder) inOrder(p *product) []linearChoice {
-	return e.b.tuned.first(p, e.limits().choices(p))
+	return e.b.tuned.ways.first(p, e.limits().choices(p))
 }
 
 // choose picks the way to compute a product: the first one whose pipeline is right.
@@ -219,7 +218,9 @@ func (e *encoder) find(p *product) (c linearChoice, ok bool, err error) {
 			return linearChoice{}, false, err
 		}
 		if ok {
-			e.b.checks.chosen[*p] = c
+			if e.b.checks.verdicts[pipelineKey{spec.variant, spec.spec}] != nil { // not only taken as right
+				e.b.checks.chosen[*p] = c
+			}
 			return c, true, nil
 		}
 		wrong = append(wrong, spec.variant)

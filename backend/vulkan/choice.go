@@ -152,6 +152,9 @@ func (l *Limits) choices(p *product) (list []linearChoice) {
 		if p.rounded && k.source != "linear_matrix" {
 			continue // x is rounded by an op of its own
 		}
+		if p.joined != (joined{}) && k.source != "linear_one" {
+			continue // what it falls back on are ops of their own
+		}
 		ways := slices.DeleteFunc(k.ways(l, p), func(c linearChoice) bool {
 			v, ok := c.variant(p)
 			return !ok || len(v.Bindings) > max(l.Bindings, minBindings)
@@ -162,7 +165,10 @@ func (l *Limits) choices(p *product) (list []linearChoice) {
 			others = append(others, ways...)
 		}
 	}
-	return append(list, others...)
+	if n := len(list); n > 0 { // what all devices can goes last
+		return slices.Concat(list[:n-1], others, list[n-1:])
+	}
+	return others
 }
 
 // variant is the shader's variant for a product. ok is false if there is none.

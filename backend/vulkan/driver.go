@@ -68,4 +68,5 @@ type opened struct {
 	physical *vk.PhysicalDevice
 	driver   driver
 	limits   Limits // without Unified
+	trusted  bool   // checks of kernels count as passed: the test shows itself what they compute
 }

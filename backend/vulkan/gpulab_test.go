@@ -40,7 +40,7 @@ func TestGPUs(t *testing.T) {
 				}
 			}
 			file := filepath.Join(t.TempDir(), "report.json")
-			args := []string{"-test.run=^TestPlayed$", "-test.v"}
+			args := []string{"-test.run=^TestPlayed", "-test.v"}
 			if c.Test && asked == "" {
 				args = append(args, "-test.short")
 			}

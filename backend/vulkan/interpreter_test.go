@@ -69,6 +69,7 @@ type played struct {
 	unified  bool             // the host maps its memory
 	shapes   []vk.MatrixShape // of its cooperative matrices
 	clamp    func(*Limits)    // changes the limits
+	checked  bool             // kernels are checked before they are used, as on other devices
 }
 
 // limits are those of the card.
@@ -123,7 +124,7 @@ func (c played) openQuiet() (*Backend, *interpreter, error) {
 		physical.MemoryTypes = append(physical.MemoryTypes, vk.MemoryType{Flags: f})
 	}
 	d := newInterpreter(c.lanes, 1)
-	b, err := Open(Options{opened: &opened{physical, d, c.limits()}, Limits: c.clamp})
+	b, err := Open(Options{opened: &opened{physical, d, c.limits(), !c.checked}, Limits: c.clamp})
 	if err == nil { // what scratch memory held for one op, the next one must not read
 		b.mem.freed = func(b *block, offset, size uint64) {
 			if size < dedicated { // else the block is freed too

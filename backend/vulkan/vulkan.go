@@ -85,7 +85,7 @@ type Backend struct {
 	queries []vk.QueryPool // free pools, to be reused
 
 	checks checks
-	tuned  tuning
+	tuned  tuned
 
 	messages struct {
 		sync.Mutex
@@ -99,6 +99,7 @@ var (
 	_ backend.Describer      = (*Backend)(nil)
 	_ backend.MemoryReporter = (*Backend)(nil)
 	_ backend.Profiler       = (*Backend)(nil)
+	_ backend.Tuner          = (*Backend)(nil)
 )
 
 // Open opens a device. If there is none, the error says what is missing and what
@@ -121,6 +122,7 @@ func Open(o Options) (*Backend, error) {
 func (b *Backend) open(o Options) error {
 	if o.opened != nil {
 		b.phys, b.dev, b.limits = o.opened.physical, o.opened.driver, o.opened.limits
+		b.checks.trusted = o.opened.trusted
 	} else if err := b.openDriver(o); err != nil {
 		return err
 	}
@@ -190,6 +192,10 @@ func (b *Backend) start(o Options) error {
 	}
 	b.checks.path = beside(b.pipes.path, b.phys, verdictsEnding)
 	b.checks.load(b.phys)
+	if !o.played {
+		b.tuned.path = beside(b.pipes.path, b.phys, tunedEnding)
+	}
+	b.tuned.load(b.phys)
 	if b.dummy, err = b.alloc(rangeUnit); err != nil {
 		return err
 	}
@@ -219,7 +225,7 @@ func (b *Backend) Stats() Stats { return b.pipes.stats }
 func (b *Backend) Describe() string {
 	return fmt.Sprintf("%s (%s), %s, Vulkan %v, subgroups of %d, %s%s",
 		b.phys.Name, kindOf(b.phys), driverOf(b.phys), b.phys.APIVersion, b.limits.SubgroupSize,
-		bytesString(b.phys.Heaps[b.phys.MemoryTypes[b.types.device].Heap].Size), b.describeMatrices()+b.describeFailed())
+		bytesString(b.phys.Heaps[b.phys.MemoryTypes[b.types.device].Heap].Size), b.describeMatrices()+b.tuned.describe()+b.describeFailed())
 }
 
 // Supports implements [backend.Backend].

@@ -53,6 +53,8 @@ type watcher struct {
 	spent   time.Duration
 	lacked  []string // fused ops that were asked for since the last program
 	lowered []string // those that programs lacked which have run; sorted
+
+	recorded func(ops []backend.Op) // is called with what is recorded; nil: not
 }
 
 func (w *watcher) Unwrap() backend.Backend { return w.Backend }
@@ -76,6 +78,9 @@ func (w *watcher) Supports(op backend.Op) bool {
 func (w *watcher) Record(ops ...backend.Op) (backend.Program, error) {
 	start := w.now()
 	defer func() { w.spent += w.now().Sub(start) }()
+	if w.recorded != nil {
+		w.recorded(ops)
+	}
 	p, err := backend.Record(w.Backend, ops...)
 	if err != nil {
 		return nil, err

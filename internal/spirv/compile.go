@@ -168,6 +168,12 @@ func (c *compiler) global(in *inst) {
 	switch in.op {
 	case opVariable:
 		c.variable(in)
+	case opUndef: // a compiler writes it for what nobody reads: whoever does gets a number that shows
+		var v []*reg
+		for range c.numbers(c.types(in.typ)) {
+			v = append(v, c.constant(0xdeadbeef))
+		}
+		set(v...)
 	case opConstantTrue:
 		set(c.constant(1))
 	case opConstantFalse:

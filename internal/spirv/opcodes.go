@@ -5,6 +5,7 @@ const (
 	opExtension                = 10
 	opExtInstImport            = 11
 	opExtInst                  = 12
+	opUndef                    = 1
 	opMemoryModel              = 14
 	opEntryPoint               = 15
 	opExecutionMode            = 16
@@ -141,7 +142,7 @@ var opcodes = map[uint16]struct {
 	opTypeArray: {"OpTypeArray", result}, opTypeRuntimeArray: {"OpTypeRuntimeArray", result}, opTypeStruct: {"OpTypeStruct", result},
 	opTypePointer: {"OpTypePointer", result}, opTypeFunction: {"OpTypeFunction", result},
 	opTypeCooperativeMatrix: {"OpTypeCooperativeMatrixKHR", result},
-	opConstantTrue:          {"OpConstantTrue", typed}, opConstantFalse: {"OpConstantFalse", typed}, opConstant: {"OpConstant", typed},
+	opUndef:                 {"OpUndef", typed}, opConstantTrue: {"OpConstantTrue", typed}, opConstantFalse: {"OpConstantFalse", typed}, opConstant: {"OpConstant", typed},
 	opConstantComposite: {"OpConstantComposite", typed}, opSpecConstantTrue: {"OpSpecConstantTrue", typed},
 	opSpecConstantFalse: {"OpSpecConstantFalse", typed}, opSpecConstant: {"OpSpecConstant", typed},
 	opSpecConstantComposite: {"OpSpecConstantComposite", typed}, opSpecConstantOp: {"OpSpecConstantOp", typed},

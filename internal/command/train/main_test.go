@@ -4,8 +4,10 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"caldera/gpt/tokenizer"
@@ -20,6 +22,7 @@ var trainBinary, generateBinary, convertBinary string
 const sample = "../../../gpt/tokenizer/testdata/train/text.txt"
 
 func TestMain(m *testing.M) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // under nohup commands would be started with SIGHUP ignored, and outlive it
 	os.Exit(commandtest.Main(m, func(folder string) error {
 		trainBinary, generateBinary, convertBinary = filepath.Join(folder, "train"), filepath.Join(folder, "generate"), filepath.Join(folder, "convert")
 		return errors.Join(commandtest.Build(trainBinary, "caldera/cmd/train"), commandtest.Build(generateBinary, "caldera/cmd/generate"), commandtest.Build(convertBinary, "caldera/cmd/convert"))
