@@ -64,11 +64,11 @@ func TestRoundedToF16(t *testing.T) {
 		trains bool
 		want   string
 	}{
-		{backend.F16, 33, false, "round linear:f32 linear:f32 round linear:f32"}, // beside f16, f32 and q8_0
-		{backend.F16, 32, false, "linear:f32 linear:f32 linear:f32"},
-		{backend.F16, 33, true, "linear:f32 linear:f32 linear:f32"},
-		{backend.F32, 33, false, "linear:f32 linear:f32 linear:f32"},
-		{backend.None, 33, false, "linear:f32 linear:f32 linear:f32"},
+		{backend.F16, 65, false, "round linear:f32 linear:f32 round linear:f32"}, // beside f16, f32 and q8_0
+		{backend.F16, 64, false, "linear:f32 linear:f32 linear:f32"},
+		{backend.F16, 65, true, "linear:f32 linear:f32 linear:f32"},
+		{backend.F32, 65, false, "linear:f32 linear:f32 linear:f32"},
+		{backend.None, 65, false, "linear:f32 linear:f32 linear:f32"},
 	} {
 		b := newCounting()
 		x := f32(t, b, c.rows, 64)

@@ -52,7 +52,7 @@ func NewTape(b backend.Backend) *Tape {
 // these with:
 //
 //	f32, None: as it is
-//	f16: rounded to its precision (see [backend.Round]), in products of more than 32 rows
+//	f16: rounded to its precision (see [backend.Round]), in products of more than 64 rows
 //	a quantised dtype of activations: in blocks of it, where weights are quantised too
 //
 // The first two differ where matrix units pay: with fewer rows reading the weights takes longer

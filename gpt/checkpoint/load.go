@@ -26,7 +26,7 @@ type LoadOptions struct {
 
 	// Activations says how products with weights that are not f32 read what they
 	// multiply these with: F16 or None rounds it to the precision of f16 where a step
-	// has more than 32 tokens, as matrix units want it; F32 does not round it; Q8_A makes
+	// has more than 64 tokens, as matrix units want it; F32 does not round it; Q8_A makes
 	// blocks of 8 bits of it where weights are quantised, which is less exact. A model
 	// that trains does not round so.
 	Activations backend.DType
