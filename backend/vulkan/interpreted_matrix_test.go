@@ -14,11 +14,19 @@ import (
 
 // TestInterpretedMatrices has cooperative matrices of each shape that cards have, for subgroups of 32 and 64 lanes.
 func TestInterpretedMatrices(t *testing.T) {
+	var all []traces
+	t.Run("shapes", func(t *testing.T) { all = interpretMatrices(t) })
+	t.Run("barriers", func(t *testing.T) { deleteBarriers(t, all, "linear_matrix") })
+}
+
+func interpretMatrices(t *testing.T) (all []traces) {
 	for _, s := range []vk.MatrixShape{{M: 16, N: 16, K: 16}, {M: 8, N: 8, K: 16}, {M: 16, N: 8, K: 16}} {
 		for _, lanes := range []int{32, 64} {
+			ts := traces{}
+			all = append(all, ts)
 			t.Run(fmt.Sprintf("%dx%dx%d/%d", s.M, s.N, s.K, lanes), func(t *testing.T) {
 				t.Parallel()
-				b := played{name: "matrices", lanes: lanes, shapes: []vk.MatrixShape{s}}.open(t, nil)
+				b := played{name: "matrices", lanes: lanes, shapes: []vk.MatrixShape{s}}.open(t, ts)
 				for _, p := range matrixProducts() {
 					tried := 0
 					for _, c := range waysOfMatrix(&b.limits, &p) {
@@ -38,6 +46,7 @@ func TestInterpretedMatrices(t *testing.T) {
 			})
 		}
 	}
+	return all
 }
 
 // matrixProducts are products for each variant of linear_matrix.comp, and each way in which
