@@ -97,15 +97,20 @@ func (d *draws) begin(b backend.Backend, slot int, x *drawer, history []int) err
 // works beside the host, and all that is asked for of a token is its id and its
 // probability. It allocates s.draws.
 func (s *steps) canDraw(d *drawer, slots int) bool {
+	switch {
+	case d.LogProbs > 0 || d.Drawn > 0 || d.sampler.words.Window > maxWindow:
+		return false
+	case s.m.Vocab > backend.MaxCandidates && d.Temperature > 0 && d.TopK == 0 && d.sampler.words.TopP == 0 && d.MinP == 0:
+		return false // all tokens are candidates
+	}
+	return s.deviceDraws(slots)
+}
+
+// deviceDraws is canDraw as far as that depends on the device.
+func (s *steps) deviceDraws(slots int) bool {
 	b, vocab := s.m.Backend, s.m.Vocab
 	if f, ok := backend.As[backend.Fetcher](b); !ok || !f.Beside() && !drawAnywhere {
 		return false
-	}
-	if d.LogProbs > 0 || d.Drawn > 0 || d.sampler.words.Window > maxWindow {
-		return false
-	}
-	if vocab > backend.MaxCandidates && d.Temperature > 0 && d.TopK == 0 && d.sampler.words.TopP == 0 && d.MinP == 0 {
-		return false // all tokens are candidates
 	}
 	if s.draws == nil {
 		i32 := func(dims ...int) backend.Tensor { return backend.Of(nil, backend.I32, 0, dims...) }

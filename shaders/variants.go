@@ -9,6 +9,7 @@
 package shaders
 
 import (
+	"crypto/sha256"
 	"embed"
 	"encoding/binary"
 	"fmt"
@@ -44,6 +45,16 @@ func (v *Variant) SPIRV() []byte {
 		panic("shaders: " + err.Error() + " (run go generate ./shaders)")
 	}
 	return code
+}
+
+// Set returns a hash that differs for sets of shaders whose code differs: that of the list
+// of all, in which are their own.
+func Set() [sha256.Size]byte {
+	list, err := compiled.ReadFile("spv/MANIFEST")
+	if err != nil {
+		panic("shaders: " + err.Error() + " (run go generate ./shaders)")
+	}
+	return sha256.Sum256(list)
 }
 
 // PushSize returns the number of bytes of push constants.

@@ -65,6 +65,9 @@ func (e *encoder) trusts(p pipelineSpec, try func(t *trials)) (ok bool, err erro
 	if v := e.b.verdictOn(u); v != nil {
 		return v.err == nil, nil
 	}
+	if e.dry != nil {
+		e.b.pipes.start(p) // for its check
+	}
 	if e.unchecked != nil {
 		if _, twice := e.unchecked[u.key()]; !twice {
 			e.unchecked[u.key()] = u
@@ -145,6 +148,18 @@ func (b *Backend) settleAll(taken map[pipelineKey]unchecked) (failed bool, err e
 	return len(b.checks.failed) > before, err
 }
 
+// alone encodes a dispatch for which there is one kernel: if that fails its check, the device is refused.
+func (e *encoder) alone(p pipelineSpec, what string, try func(t *trials), encode func() error) error {
+	ok, err := e.trusts(p, try)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return e.b.refuse(what)
+	}
+	return encode()
+}
+
 // refuse is the error of a device on which the plainest kernel for an op fails its check.
 func (b *Backend) refuse(what string) error {
 	why := "there is no kernel"
@@ -157,24 +172,29 @@ func (b *Backend) refuse(what string) error {
 
 // describeFailed tells for Describe which kernels have failed, or "" if none has.
 func (b *Backend) describeFailed() string {
+	if len(b.checks.failed) == 0 {
+		return ""
+	}
 	var names []string
-	var first error
 	for _, v := range b.checks.failed {
-		name, _, _ := strings.Cut(v.name, " ")
+		names = append(names, v.name)
+	}
+	return fmt.Sprintf(", without %s, which computed wrongly (%v)", kernelNames(names), b.checks.failed[0].err)
+}
+
+// kernelNames joins what people call kernels, by the names of pipelines, each once.
+func kernelNames(pipelines []string) string {
+	var names []string
+	for _, name := range pipelines {
+		name, _, _ := strings.Cut(name, " ")
 		if name == selftestVariant().Name() {
 			name = "subgroup operations"
-		}
-		if first == nil {
-			first = v.err
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
-	if len(names) == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", without %s, which computed wrongly (%v)", strings.Join(names, ", "), first)
+	return strings.Join(names, ", ")
 }
 
 // describeMatrices tells for Describe that cooperative matrices multiply, once they have.

@@ -5,6 +5,8 @@ package vulkan
 import "caldera/backend/vulkan/internal/vk"
 
 // driver is what this package calls of an open device: a *vk.Device. Tests have another one, which interprets shaders.
+// CreateShaderModule, DestroyShaderModule and CreateComputePipeline are called on several goroutines at once, and while
+// others are called.
 type driver interface {
 	Close()
 
@@ -29,6 +31,7 @@ type driver interface {
 	DestroyPipelineLayout(vk.PipelineLayout)
 	CreatePipelineCache(data []byte) (vk.PipelineCache, error)
 	PipelineCacheData(vk.PipelineCache) ([]byte, error)
+	MergePipelineCaches(to, from vk.PipelineCache) error
 	DestroyPipelineCache(vk.PipelineCache)
 	CreateComputePipeline(vk.PipelineInfo) (vk.Pipeline, error)
 	DestroyPipeline(vk.Pipeline)

@@ -41,6 +41,8 @@ type encoder struct {
 
 	shared backend.Tensor // see sharedScratch
 
+	dry *buffer // stands for every buffer where ops are not encoded but only the pipelines that they need are started; else nil
+
 	// unchecked are pipelines that are taken as right until the recording is complete. nil:
 	// each is checked before it is recorded. See trusts.
 	unchecked map[pipelineKey]unchecked
@@ -146,6 +148,10 @@ func (e *encoder) texel(t backend.Tensor, f texelFormat) (b binding, base uint32
 // are undefined at first.
 func (e *encoder) scratch(d backend.DType, dims ...int) (backend.Tensor, error) {
 	t := backend.Of(nil, d, 0, dims...)
+	if e.dry != nil {
+		t.Buf = e.dry
+		return t, nil
+	}
 	buf, err := e.b.allocNow(uint64(t.Size()))
 	if err != nil {
 		return backend.Tensor{}, fmt.Errorf("scratch memory: %w", err)
@@ -180,6 +186,10 @@ func (e *encoder) locate(t backend.Tensor) (buf *buffer, from, to uint64, err er
 	if t.Absent() {
 		return e.b.dummy, e.b.dummy.offset, e.b.dummy.offset + e.b.dummy.size, nil
 	}
+	first, end := t.Span()
+	if e.dry != nil {
+		return e.dry, uint64(first), uint64(end), nil
+	}
 	buf, err = e.b.own(t.Buf)
 	if err != nil {
 		return nil, 0, 0, err
@@ -187,7 +197,6 @@ func (e *encoder) locate(t backend.Tensor) (buf *buffer, from, to uint64, err er
 	if err := buf.zeroRest(); err != nil {
 		return nil, 0, 0, err
 	}
-	first, end := t.Span()
 	return buf, buf.offset + uint64(first), buf.offset + uint64(end), nil
 }
 
@@ -229,7 +238,7 @@ func (e *encoder) dispatch(p pipelineSpec, push any, groups [3]uint32, bindings 
 	if err := e.encode(p, push, groups, bindings); err != nil {
 		return fmt.Errorf("shader %s: %w", p.variant.Name(), err)
 	}
-	if e.rec.full() {
+	if e.dry == nil && e.rec.full() {
 		return e.full(e)
 	}
 	return nil
@@ -267,6 +276,10 @@ func (e *encoder) encode(p pipelineSpec, push any, groups [3]uint32, bindings []
 		return fmt.Errorf("%d bytes of push constants, its table has %d and this device takes %d",
 			len(e.push), p.variant.PushSize(), l.PushConstants)
 	}
+	if e.dry != nil {
+		e.b.pipes.start(p)
+		return nil
+	}
 	pipe, err := e.b.pipes.get(p)
 	if err != nil {
 		return err
@@ -288,6 +301,9 @@ func (e *encoder) copy(dst, x backend.Tensor) error {
 	from, fromStart, fromEnd, err := e.locate(x)
 	if err != nil {
 		return err
+	}
+	if e.dry != nil {
+		return nil
 	}
 	size := fromEnd - fromStart
 	e.rec.note(e.index, e.name)

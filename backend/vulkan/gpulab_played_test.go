@@ -317,6 +317,10 @@ func (l *lab) checkProducts() {
 func (l *lab) report(card gpulab.Card) gpulab.Report {
 	r := gpulab.Report{Card: card.Name, Device: l.Describe(), Pipelines: len(l.pipes.made)}
 	for key, made := range l.pipes.made {
+		if <-made.done; made.err != nil {
+			l.t.Errorf("%s {%s}: %v", key.variant.Name(), specOf(key.spec), made.err)
+			continue
+		}
 		all, err := l.dev.(*vk.Device).Executables(made.handle)
 		if err != nil {
 			l.t.Fatal(err)

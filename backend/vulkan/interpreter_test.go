@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"caldera/backend/vulkan/internal/vk"
@@ -23,7 +24,8 @@ type interpreter struct {
 	rng     *rand.Rand
 	edit    func(v *shaders.Variant, m *spirv.Module) *spirv.Module // changes each shader; nil: does not
 
-	last     uint64 // handle
+	mu       sync.Mutex // of last, modules and pipes: pipelines are compiled on several goroutines
+	last     uint64     // handle
 	memories map[vk.Memory]*hostMemory
 	buffers  map[vk.Buffer]vk.Memory
 	views    map[vk.BufferView]spirv.Binding
@@ -135,7 +137,12 @@ func (c played) openQuiet() (*Backend, *interpreter, error) {
 	return b, d, err
 }
 
-func (d *interpreter) handle() uint64 { d.last++; return d.last }
+func (d *interpreter) handle() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last++
+	return d.last
+}
 
 func (d *interpreter) Close() {}
 
@@ -215,11 +222,17 @@ func (d *interpreter) CreateShaderModule(code []byte) (vk.ShaderModule, error) {
 		m = d.edit(v, m)
 	}
 	h := vk.ShaderModule(d.handle())
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.modules[h] = module{v, m}
 	return h, nil
 }
 
-func (d *interpreter) DestroyShaderModule(m vk.ShaderModule) { delete(d.modules, m) }
+func (d *interpreter) DestroyShaderModule(m vk.ShaderModule) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.modules, m)
+}
 
 func (d *interpreter) CreateDescriptorSetLayout([]vk.DescriptorType) (vk.DescriptorSetLayout, error) {
 	return vk.DescriptorSetLayout(d.handle()), nil
@@ -234,14 +247,16 @@ func (d *interpreter) CreatePipelineLayout(_ vk.DescriptorSetLayout, pushBytes i
 func (d *interpreter) DestroyPipelineLayout(vk.PipelineLayout)              {}
 func (d *interpreter) CreatePipelineCache([]byte) (vk.PipelineCache, error) { return 0, nil }
 func (d *interpreter) PipelineCacheData(vk.PipelineCache) ([]byte, error)   { return nil, nil }
+func (d *interpreter) MergePipelineCaches(_, _ vk.PipelineCache) error      { return nil }
 func (d *interpreter) DestroyPipelineCache(vk.PipelineCache)                {}
-func (d *interpreter) DestroyPipeline(p vk.Pipeline)                        { delete(d.pipes, p) }
 
 func (d *interpreter) CreateComputePipeline(info vk.PipelineInfo) (vk.Pipeline, error) {
 	if info.Subgroup != 0 && info.Subgroup != d.lanes {
 		return 0, fmt.Errorf("a subgroup of %d is asked for, the card has %d", info.Subgroup, d.lanes)
 	}
+	d.mu.Lock()
 	m := d.modules[info.Module]
+	d.mu.Unlock()
 	var names []string
 	for _, b := range m.variant.Bindings {
 		names = append(names, b.Name)
@@ -251,8 +266,22 @@ func (d *interpreter) CreateComputePipeline(info vk.PipelineInfo) (vk.Pipeline, 
 		return 0, err
 	}
 	h := vk.Pipeline(d.handle())
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.pipes[h] = pipe{p, m.variant, info.Spec}
 	return h, nil
+}
+
+func (d *interpreter) DestroyPipeline(p vk.Pipeline) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.pipes, p)
+}
+
+func (d *interpreter) pipe(p vk.Pipeline) pipe {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pipes[p]
 }
 
 func (d *interpreter) CreateDescriptorPool(vk.PoolSize) (vk.DescriptorPool, error) {
@@ -311,7 +340,7 @@ func (d *interpreter) CmdRun(cb vk.CommandBuffer, p vk.Pipeline, _ vk.PipelineLa
 				bindings = append(bindings, spirv.Binding{Memory: d.of(vk.Buffer(b.Handle)), Offset: int(b.Offset), Size: int(b.Bytes)})
 			}
 		}
-		pipe, groups := d.pipes[p], [3]uint32{x, y, z}
+		pipe, groups := d.pipe(p), [3]uint32{x, y, z}
 		if d.traces != nil {
 			d.traces.keep(pipe.variant, pipe.spec, d.lanes, bindings, push, groups)
 		}

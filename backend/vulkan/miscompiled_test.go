@@ -26,7 +26,7 @@ func miscompiled(t *testing.T, v *shaders.Variant) *spirv.Module {
 	code, changed := slices.Clone(v.SPIRV()), 0
 	for at := 20; at < len(code); {
 		word := binary.LittleEndian.Uint32(code[at:])
-		if op := word & 0xffff; op == fAdd || op == iAdd && v == selftestVariant() {
+		if op := word & 0xffff; op == fAdd || op == iAdd && (v == selftestVariant() || v.Source == "argmax") {
 			binary.LittleEndian.PutUint32(code[at:], word&^0xffff|map[uint32]uint32{iAdd: iSub, fAdd: fSub}[op])
 			changed++
 		}
@@ -162,8 +162,50 @@ func TestMiscompiled(t *testing.T) {
 			if text := b.Describe(); changed == "" || !strings.Contains(text, ", without "+changed) || !strings.Contains(text, "which computed wrongly (with ") {
 				t.Errorf("%q was wrong, and this is %s", changed, text)
 			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if faults := lastFaults(b.phys); !strings.HasPrefix(faults, changed) {
+				t.Errorf("%q was wrong, and the list of devices names %q", changed, faults)
+			}
 			if !slices.Contains(b.taken(), c.instead) && c.instead != "attention" {
 				t.Errorf("%v were taken, expected %s", b.taken(), c.instead)
+			}
+		})
+	}
+	// Of these there is one kernel, or the plainest is wrong too.
+	for _, source := range []string{"layernorm", "rmsnorm", "softmax", "argmax", "attention"} {
+		t.Run(source+" alone", func(t *testing.T) {
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			run := func(b *Backend) error {
+				f32 := func(n int) backend.Tensor { return newTensor(t, b, backend.F32, 1, n) }
+				switch source {
+				case "layernorm":
+					return backend.Run(b, &backend.LayerNorm{Dst: f32(8), X: f32(8), Gamma: f32(8), Beta: f32(8), Epsilon: 1})
+				case "rmsnorm":
+					return backend.Run(b, &backend.RMSNorm{Dst: f32(8), X: f32(8), Gamma: f32(8), Epsilon: 1})
+				case "softmax":
+					return backend.Run(b, &backend.Softmax{Dst: f32(8), X: f32(8)})
+				case "argmax":
+					return backend.Run(b, &backend.Argmax{Dst: newTensor(t, b, backend.I32, 1), X: f32(8)})
+				}
+				return backend.Run(b, &backend.Attention{Dst: f32(8), Q: f32(8), K: f32(8), V: f32(8), At: newTensor(t, b, backend.I32, 2, 1), Heads: 2, Scale: 1})
+			}
+			b, _ := card32.openChecked(t)
+			if err := run(b); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			b, d := card32.openChecked(t)
+			d.edit = func(v *shaders.Variant, m *spirv.Module) *spirv.Module {
+				if v.Source == source {
+					return miscompiled(t, v)
+				}
+				return m
+			}
+			var refused *RefusedError
+			if err := run(b); !errors.As(err, &refused) || !strings.Contains(err.Error(), "its kernel "+source) || !strings.Contains(b.Describe(), ", without "+source) {
+				t.Errorf("it computes on: %v, and this is %s", err, b.Describe())
 			}
 		})
 	}

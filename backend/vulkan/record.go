@@ -30,6 +30,7 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 	if err := b.ready(); err != nil {
 		return nil, err
 	}
+	b.startPipelines(ops)
 	for {
 		p, taken, err := b.record(ops)
 		wrong, unsettled := b.settleAll(taken)

@@ -45,9 +45,36 @@ func beside(pipelines string, p *vk.PhysicalDevice, ending string) string {
 	if pipelines == "" {
 		return ""
 	}
+	return strings.TrimSuffix(pipelines, filepath.Ext(pipelines)) + "-" + cardOf(p) + ending
+}
+
+// cardOf names a card with its driver.
+func cardOf(p *vk.PhysicalDevice) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%x %v %d %s", p.DeviceUUID, p.Name, p.DriverVersion, driverOf(p))
-	return strings.TrimSuffix(pipelines, ".pipelines") + "-" + hex.EncodeToString(h.Sum(nil)[:4]) + ending
+	return hex.EncodeToString(h.Sum(nil)[:4])
+}
+
+// lastFaults tells which kernels failed when a card was last used with its driver, by any version
+// of this program; or "".
+func lastFaults(p *vk.PhysicalDevice) string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	const most = 64 // files
+	files, _ := filepath.Glob(filepath.Join(dir, "caldera", "vulkan", fmt.Sprintf("%04x-%04x-*-%s%s", p.VendorID, p.DeviceID, cardOf(p), verdictsEnding)))
+	var last storedVerdicts
+	for _, path := range files[:min(len(files), most)] {
+		if v := readVerdicts(path, p); v.Date.After(last.Date) {
+			last = v
+		}
+	}
+	var names []string
+	for _, f := range last.Failed {
+		names = append(names, f.Kernel)
+	}
+	return kernelNames(names)
 }
 
 // readStored reads a file of a device into v, whose header is h. An error says why the
@@ -71,6 +98,7 @@ func readStored(path string, p *vk.PhysicalDevice, v any, h *storedHeader) error
 		return fmt.Errorf("%s is of format %d, %q and driver %q, expected format %d, %q and driver %q",
 			path, h.Format, h.Device, h.Driver, storedFormat, p.Name, driverOf(p))
 	}
+	markUsed(path)
 	return nil
 }
 
@@ -79,12 +107,16 @@ func writeStored(path string, v any) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return atomicfile.Write(path, func(w io.Writer) error {
+	err := atomicfile.Write(path, func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)
 		e.SetIndent("", "  ")
 		return e.Encode(v)
 	})
+	if err == nil {
+		prune(path, time.Now())
+	}
+	return err
 }
 
 // header is that of a file of the device.
@@ -130,7 +162,8 @@ func (c *checks) save(p *vk.PhysicalDevice) {
 		return
 	}
 	passed := map[string]bool{}
-	for _, name := range readVerdicts(c.path, p).Passed {
+	old := readVerdicts(c.path, p)
+	for _, name := range old.Passed {
 		passed[name] = true
 	}
 	v := storedVerdicts{storedHeader: header(p)}
@@ -142,6 +175,11 @@ func (c *checks) save(p *vk.PhysicalDevice) {
 	for _, name := range slices.Sorted(maps.Keys(passed)) {
 		if passed[name] {
 			v.Passed = append(v.Passed, name)
+		}
+	}
+	for _, f := range old.Failed { // which this process has not asked for
+		if _, again := passed[f.Kernel]; !again {
+			v.Failed = append(v.Failed, f)
 		}
 	}
 	for _, x := range c.failed {

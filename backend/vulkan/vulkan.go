@@ -28,6 +28,7 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
+	"caldera/shaders"
 )
 
 // Options say how to open a device. The zero value opens the best one.
@@ -99,6 +100,7 @@ var (
 	_ backend.Describer      = (*Backend)(nil)
 	_ backend.MemoryReporter = (*Backend)(nil)
 	_ backend.Profiler       = (*Backend)(nil)
+	_ backend.Compiler       = (*Backend)(nil)
 	_ backend.Tuner          = (*Backend)(nil)
 )
 
@@ -186,14 +188,14 @@ func (b *Backend) start(o Options) error {
 		return err
 	}
 	b.queue = queue{dev: b.dev, pool: pool}
-	key := cacheKey{b.phys.VendorID, b.phys.DeviceID, b.phys.PipelineCacheUUID, shaderSet()}
-	if b.pipes, err = newPipelines(b.dev, &b.limits, cachePath(key), key); err != nil {
+	key := cacheKey{b.phys.VendorID, b.phys.DeviceID, b.phys.PipelineCacheUUID, shaders.Set()}
+	if b.pipes, err = newPipelines(b.dev, &b.limits, cacheFileOf(key)); err != nil {
 		return err
 	}
-	b.checks.path = beside(b.pipes.path, b.phys, verdictsEnding)
+	b.checks.path = beside(b.pipes.file.path, b.phys, verdictsEnding)
 	b.checks.load(b.phys)
 	if !o.played {
-		b.tuned.path = beside(b.pipes.path, b.phys, tunedEnding)
+		b.tuned.path = beside(b.pipes.file.path, b.phys, tunedEnding)
 	}
 	b.tuned.load(b.phys)
 	if b.dummy, err = b.alloc(rangeUnit); err != nil {
@@ -204,11 +206,11 @@ func (b *Backend) start(o Options) error {
 	}
 	if o.played {
 		b.checks.trusted = true
-		b.pipes.path, b.checks.path = "", "" // its pipelines are of no use to others
+		b.pipes.file.path, b.checks.path = "", "" // its pipelines are of no use to others
 		return nil
 	}
 	err = b.prove(cmp.Or(o.timeout, proofTimeout))
-	b.pipes.proof = b.pipes.stats.Pipelines
+	b.pipes.proof = b.Stats().Pipelines
 	return err
 }
 
@@ -219,7 +221,7 @@ func (b *Backend) Name() string { return b.name }
 func (b *Backend) Limits() Limits { return b.limits }
 
 // Stats returns what has been compiled so far.
-func (b *Backend) Stats() Stats { return b.pipes.stats }
+func (b *Backend) Stats() Stats { return b.pipes.stats() }
 
 // Describe implements [backend.Describer].
 func (b *Backend) Describe() string {

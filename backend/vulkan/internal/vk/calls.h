@@ -59,6 +59,7 @@ typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
 	X(int32_t, CreatePipelineLayout, (cvk_handle, const void *, const void *, uint64_t *))     \
 	X(int32_t, CreateComputePipelines,                                                         \
 	  (cvk_handle, uint64_t, uint32_t, const void *, const void *, uint64_t *))                \
+	X(int32_t, MergePipelineCaches, (cvk_handle, uint64_t, uint32_t, const uint64_t *))        \
 	X(int32_t, CreateDescriptorPool, (cvk_handle, const void *, const void *, uint64_t *))     \
 	X(int32_t, AllocateDescriptorSets, (cvk_handle, const void *, uint64_t *))                 \
 	X(void, UpdateDescriptorSets,                                                              \
@@ -217,6 +218,7 @@ int32_t cvk_create_pipeline_layout(uintptr_t d, uint64_t set_layout, uint32_t pu
 int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64_t layout,
                             const uint32_t *spec, uint32_t n, uint32_t subgroup,
                             uint32_t full_subgroups, uint32_t capture, uint64_t *out);
+int32_t cvk_merge_pipeline_caches(uintptr_t d, uint64_t to, uint64_t from);
 int32_t cvk_create_descriptor_pool(uintptr_t d, uint32_t sets, uint32_t storage_buffers,
                                    uint32_t texel_buffers, uint64_t *out);
 int32_t cvk_allocate_set(uintptr_t d, uint64_t pool, uint64_t layout, uint64_t *out);

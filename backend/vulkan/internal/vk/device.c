@@ -124,6 +124,10 @@ int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64
 	return r;
 }
 
+int32_t cvk_merge_pipeline_caches(uintptr_t d, uint64_t to, uint64_t from) {
+	return D->MergePipelineCaches(D->device, to, 1, &from);
+}
+
 int32_t cvk_create_descriptor_pool(uintptr_t d, uint32_t sets, uint32_t storage_buffers,
                                    uint32_t texel_buffers, uint64_t *out) {
 	struct {

@@ -144,6 +144,11 @@ func (d *Device) PipelineCacheData(c PipelineCache) ([]byte, error) {
 	return nil, nil
 }
 
+// MergePipelineCaches adds what is in from to to.
+func (d *Device) MergePipelineCaches(to, from PipelineCache) error {
+	return check("vkMergePipelineCaches", C.cvk_merge_pipeline_caches(d.table, C.uint64_t(to), C.uint64_t(from)))
+}
+
 // DestroyPipelineCache destroys a cache. Pipelines stay valid.
 func (d *Device) DestroyPipelineCache(c PipelineCache) {
 	binding.DestroyPipelineCache(d.handle, to[binding.PipelineCache](c), nil)
