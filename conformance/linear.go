@@ -22,8 +22,7 @@ func init() {
 			tall := linearShape{rows: []int{1}, in: 70_003, out: 5, w: backend.F32, transposed: true}
 			var cases []Case
 			for _, s := range slices.Concat(activationShapes(), linearShapes(), halfShapes(false), roundedShapes(), plainShapes(), blockShapes(),
-				withResidual(slices.Concat(linearShapes(), halfShapes(true))),
-				withActivation(slices.Concat(linearShapes(), halfShapes(true)), backend.GELUTanh),
+				withResidual(epilogueShapes(0)), withActivation(epilogueShapes(1), backend.GELUTanh),
 				[]linearShape{large, tall}) {
 				cases = append(cases, s.linear())
 			}
@@ -48,6 +47,18 @@ func activationShapes() []linearShape {
 		shapes = append(shapes, withActivation([]linearShape{few}, f)...)
 	}
 	return append(shapes, withResidual(withActivation([]linearShape{few, many}, backend.SiLU))...)
+}
+
+// epilogueShapes are one half or the other of linearShapes and of a few halfShapes. An
+// epilogue is the same code for each storage of w, and takes pipelines of its own for each.
+func epilogueShapes(half int) []linearShape {
+	return slices.DeleteFunc(slices.Concat(linearShapes(), halfShapes(true)), func(s linearShape) bool {
+		of := max(slices.Index(backend.PlainDTypes(), s.w), slices.Index(backend.QuantizedDTypes(), s.w))
+		if s.transposed {
+			of++
+		}
+		return of%2 != half
+	})
 }
 
 func withActivation(shapes []linearShape, f backend.Activation) []linearShape {
@@ -251,7 +262,7 @@ func (s linearShape) linear() Case {
 	}}
 }
 
-// linearShapes are those that each epilogue is tried with.
+// linearShapes are of one storage of w after the other.
 func linearShapes() []linearShape {
 	var shapes []linearShape
 	add := func(s linearShape) {

@@ -20,11 +20,17 @@ func Test(t *testing.T, open func(testing.TB) backend.Backend) {
 	run(t, open, checks(testing.Short()))
 }
 
-// TestShort is Test as it is with -short: for a variant of a device, beside others
-// that go through all of Test.
-func TestShort(t *testing.T, open func(testing.TB) backend.Backend) { run(t, open, checks(true)) }
+// TestPart is Test of one in so many cases of each op, without the largest: for variants of a device, of which each
+// takes another part, from 0 on, so that together they go through all. If groups are given it runs these alone, as
+// TestGroups does.
+func TestPart(t *testing.T, open func(testing.TB) backend.Backend, part, parts int, groups ...string) {
+	run(t, open, ofGroups(t, checksOf(func(i int, c Case) bool { return !c.Large && oneIn(parts, i) == part }), groups))
+}
 
-// TestSmall is TestShort without the cases of ops that move and compute more than most: bytes and floating-point
+// oneIn is the part that case i is in. Cases come in twos and fours, of which it is not always the same one.
+func oneIn(parts, i int) int { return (i + i/parts) % parts }
+
+// TestSmall is Test as it is with -short, and without the cases of ops that move and compute more than most: bytes and floating-point
 // operations together, as backend.Cost counts them. It is for a backend that takes its time, such as an interpreter. If
 // groups are given it runs these alone, as TestGroups does.
 func TestSmall(t *testing.T, open func(testing.TB) backend.Backend, most int, groups ...string) {
@@ -80,14 +86,19 @@ func names() []string {
 	return all
 }
 
+// checks are those of Test, or of Test with -short.
 func checks(short bool) []check {
+	return checksOf(func(i int, c Case) bool { return !short || !c.Large && (c.Edge || oneIn(4, i) == 0) })
+}
+
+// checksOf are all checks, and of the cases of ops those that keep has.
+func checksOf(keep func(i int, c Case) bool) []check {
 	all := slices.Concat(memoryChecks, programChecks)
 	for _, name := range names() {
 		for i, c := range kinds[name].all() {
-			if short && (c.Large || !c.Edge && i%4 != 0) {
-				continue
+			if keep(i, c) {
+				all = append(all, check{c.Name, c.run})
 			}
-			all = append(all, check{c.Name, c.run})
 		}
 	}
 	return slices.Concat(all, modelChecks, lifetimeChecks)

@@ -20,7 +20,7 @@ import (
 type BatchOptions struct {
 	Sequences int           // how many there are at most at once, 1 to MaxChunk
 	Context   int           // positions of each, 1 to the model's; 0: as many as the model has
-	Cache     backend.DType // of keys and values: one of caches; None: F32
+	Cache     backend.DType // of keys and values: one of caches; None: F16, or F32 where the matrices are
 
 	// Block is how many positions the blocks have in which a sequence takes memory for
 	// keys and values, a power of two. 0: 64.
@@ -211,7 +211,7 @@ func (b *Batch) Close() {
 
 // complete fills in what is left out, and checks the rest.
 func (o BatchOptions) complete(m *model.Model) (BatchOptions, error) {
-	o.Cache = cmp.Or(o.Cache, backend.F32)
+	o.Cache = m.CacheDType(o.Cache)
 	o, err := o.sizes(m.Config)
 	if err != nil || o.Sequences == 1 {
 		return o, err

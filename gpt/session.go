@@ -42,7 +42,7 @@ type Session struct {
 // SessionOptions say how a session keeps its tokens.
 type SessionOptions struct {
 	Context int           // positions, 1 to the model's; 0: as many as the model has
-	Cache   backend.DType // of keys and values: one of caches; None: F32
+	Cache   backend.DType // of keys and values: one of caches; None: F16, or F32 where the matrices are
 
 	// Watch is as in [Session.Watch].
 	Watch []string
@@ -62,7 +62,7 @@ func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
 	if s.inputs, err = backend.New(m.Backend, backend.I32, 2+3*min(MaxChunk, ceilPow2(size))); err != nil {
 		return nil, err
 	}
-	if s.cache, err = m.NewCache(1, size, cmp.Or(o.Cache, backend.F32)); err != nil {
+	if s.cache, err = m.NewCache(1, size, m.CacheDType(o.Cache)); err != nil {
 		s.Close()
 		return nil, err
 	}

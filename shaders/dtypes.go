@@ -104,6 +104,12 @@ func dtypeRows() []Variant {
 		rows("attention", attentionTable, AttentionPush{}, []string{t + " TABLE", t + " X4 TABLE"})
 	}
 
+	// … on a GPU that has subgroups, for one query a sequence, and for several.
+	for _, t := range plain {
+		rows("attention_one", attentionWide, AttentionWidePush{}, []string{t + " SUBGROUP"})
+		rows("attention_tile", attentionWide, AttentionWidePush{}, []string{t + " SUBGROUP"})
+	}
+
 	rows("copy", oneOperand, CopyPush{}, []string{""}, "MOVE")
 	for _, dst := range plain {
 		for _, x := range plain {

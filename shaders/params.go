@@ -199,6 +199,35 @@ type AttentionPush struct {
 	FirstSeq, Sequences                   uint32 // the first one of k and v, and how many there are; with TABLE log₂ of the positions of a block, and the sequences of table
 }
 
+// AttentionWidePush is for attention_one.comp and attention_tile.comp.
+type AttentionWidePush struct {
+	Dst, DstRun, DstTime uint32
+	Q, QRun, QTime       uint32
+	K, KSeq, KRow        uint32 // KSeq, VSeq: from sequence to sequence, with a table from block to block
+	V, VSeq, VRow        uint32
+	Seq, Pos             uint32 // of the first token of a run; runs follow one another
+	FirstTime            uint32 // where q begins in a run; if not at 0, or not up to its end, there is one run
+	Time, Context        uint32
+	SharedBy             uint32 // heads of a group
+	Scale                float32
+	Window               uint32 // keys that a query sees at most
+	SoftCap              float32
+	Sinks                uint32 // Absent: there are none
+	Sequences            uint32 // of the cache, or of table
+	Table, TableStride   uint32
+	Blocks, BlockBits    uint32 // of the pool, and log₂ of the positions of a block
+	PartKeys             uint32 // of a part, where keys are split
+}
+
+// AttentionJoinPush is for attention_join.comp.
+type AttentionJoinPush struct {
+	Dst, DstRun        uint32
+	X                  uint32
+	Seq, Pos           uint32 // of the first query
+	Sequences, Context uint32
+	Window, PartKeys   uint32
+}
+
 // ActivateBackwardPush is for activate_backward.comp.
 type ActivateBackwardPush struct {
 	Dx, X, Dy    View
@@ -360,6 +389,33 @@ type AttentionSpec struct {
 	Extras                      bool // whether there is a window, a soft-cap or sinks
 }
 
+// AttentionWideSpec is what attention_one.comp and attention_tile.comp share.
+type AttentionWideSpec struct {
+	Lanes, Size uint32
+	Extras      bool // whether there is a window, a soft-cap or sinks
+	Table       bool
+	Heads       uint32 // of a workgroup
+	Cluster     uint32 // lanes that share a key, or rows
+}
+
+// AttentionOneSpec is for attention_one.comp.
+type AttentionOneSpec struct {
+	AttentionWideSpec
+	Keys, Subgroups uint32
+	Split           bool
+}
+
+// AttentionTileSpec is for attention_tile.comp.
+type AttentionTileSpec struct {
+	AttentionWideSpec
+	Rows, Tile, Block uint32
+}
+
+// AttentionJoinSpec is for attention_join.comp.
+type AttentionJoinSpec struct {
+	Lanes, Size, Parts, Subgroup uint32
+}
+
 // AttentionBackwardSpec is for attention_backward.comp.
 type AttentionBackwardSpec struct {
 	Lanes, Pass, Own, Chunk, AtOnce uint32
@@ -389,6 +445,9 @@ var specs = map[string]any{
 	"adamw":                      AdamWSpec{},
 	"attention":                  AttentionSpec{},
 	"attention_backward":         AttentionBackwardSpec{},
+	"attention_join":             AttentionJoinSpec{},
+	"attention_one":              AttentionOneSpec{},
+	"attention_tile":             AttentionTileSpec{},
 	"cross_entropy":              CrossEntropySpec{},
 	"draw_text":                  DrawTextSpec{},
 	"gated_activation":           GatedActivationSpec{},

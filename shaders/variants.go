@@ -110,9 +110,11 @@ var (
 	attention              = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state"), in("sinks")}
 	attentionBackward      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("dy"), out("stats"), out("dv"), in("sinks")}
 	attentionBackwardTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), texel("dy"), out("stats"), out("dv"), in("sinks")}
+	attentionJoin          = []Binding{out("dst"), in("x"), in("at")}
 	attentionTable         = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), in("table"), in("sinks")}
 	attentionTexel         = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state"), in("sinks")}
 	attentionTexelTable    = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), in("table"), in("sinks")}
+	attentionWide          = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), in("table"), in("sinks")}
 	dropout                = []Binding{out("dst"), in("x"), in("seed")}
 	embedding              = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
 	embeddingBackward      = []Binding{out("table"), in("dy"), in("chain")}
@@ -176,6 +178,8 @@ var Variants = append([]Variant{
 	row("attention_backward", "", attentionBackward, AttentionBackwardPush{}),
 	row("attention_backward", "X4", attentionBackward, AttentionBackwardPush{}),
 	row("attention_backward", "TEXEL", attentionBackwardTexel, AttentionBackwardPush{}),
+
+	row("attention_join", "SUBGROUP", attentionJoin, AttentionJoinPush{}), // not an op: see its file
 
 	row("copy_half", "X4", oneOperand, RowsPush{}), // not an op: see its file
 

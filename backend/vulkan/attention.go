@@ -134,6 +134,9 @@ func attentionLanes(l *Limits, queries int) int {
 // encodeAttentionPart encodes the dispatches for a part of op that begins at a
 // head and a query.
 func encodeAttentionPart(e *encoder, part, op *backend.Attention, firstHead, firstTime int) error {
+	if ok, err := encodeWide(e, part, op, firstTime); ok || err != nil {
+		return err
+	}
 	l, size, time := e.limits(), op.HeadSize(), part.Q.Dim(2)
 	queries := 1
 	for queries < min(time, l.attentionQueries()) {

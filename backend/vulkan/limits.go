@@ -47,6 +47,7 @@ type Limits struct {
 	// checked before they are used (check.go).
 	SubgroupSize       uint32 // invocations; 0: unknown
 	SubgroupArithmetic bool   // subgroupAdd and similar operations
+	SubgroupShuffle    bool   // subgroupShuffle and similar operations
 	SubgroupRange      [2]int // the least and the most invocations that a pipeline may ask for; 0: it cannot ask
 	SubgroupVaries     bool   // pipelines have subgroups of several sizes, and cannot ask for one
 	MatrixSubgroup     uint32 // invocations of a subgroup that multiplies cooperative matrices; 0: unknown
@@ -110,6 +111,7 @@ func limitsOf(d *vk.Device) Limits {
 		MatrixSubgroup:     uint32(matrix),
 		FewRegisters:       fewRegisters(d.Physical),
 		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,
+		SubgroupShuffle:    s.Compute && s.Operations&vk.SubgroupShuffle != 0,
 
 		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
 		TimestampPeriod: p.TimestampPeriod,

@@ -105,13 +105,13 @@ func TestLayerDispatches(t *testing.T) {
 		ops  func(l *layer) []backend.Op
 		want string
 	}{
-		{"gpt2", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) }, "linear_one attention linear_one linear_one linear_one"},
-		{"gpt2, cache of f16", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 0) }, "linear_one attention linear_one linear_one linear_one"},
-		{"gpt2, table", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 8) }, "linear_one attention linear_one linear_one linear_one"},
+		{"gpt2", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, cache of f16", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 0) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, table", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 8) }, "linear_one attention_one linear_one linear_one linear_one"},
 		{"gpt2, three tokens", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 3, backend.F32, 0) },
-			"layernorm linear_rows store attention linear_rows layernorm linear_rows linear_rows"},
+			"layernorm linear_rows store attention_tile linear_rows layernorm linear_rows linear_rows"},
 		{"llama", shared, func(l *layer) []backend.Op { return llamaLayer(l, backend.F16) },
-			"linear_one linear_one linear_one attention linear_one linear_one linear_one gated_activation linear_one"},
+			"linear_one linear_one linear_one attention_one linear_one linear_one linear_one gated_activation linear_one"},
 		{"gpt2 on a software driver", software, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) },
 			"layernorm linear_vec store attention linear_vec layernorm linear_vec linear_vec"},
 		{"llama on a software driver", software, func(l *layer) []backend.Op { return llamaLayer(l, backend.F32) },

@@ -22,21 +22,27 @@ import (
 // miscompiled is a shader as a compiler with a fault has it: it subtracts where it should add.
 func miscompiled(t *testing.T, v *shaders.Variant) *spirv.Module {
 	t.Helper()
-	const iAdd, fAdd, iSub, fSub = 128, 129, 130, 131
-	code, changed := slices.Clone(v.SPIRV()), 0
-	for at := 20; at < len(code); {
-		word := binary.LittleEndian.Uint32(code[at:])
-		if op := word & 0xffff; op == fAdd || op == iAdd && (v == selftestVariant() || v.Source == "argmax") {
-			binary.LittleEndian.PutUint32(code[at:], word&^0xffff|map[uint32]uint32{iAdd: iSub, fAdd: fSub}[op])
-			changed++
-		}
-		at += 4 * int(word>>16)
-	}
+	code, changed := subtracting(v)
 	m, err := spirv.Parse(code)
 	if err != nil || changed == 0 {
 		t.Fatalf("%s: %d additions, %v", v.Name(), changed, err)
 	}
 	return m
+}
+
+// subtracting is the code of a shader with differences for sums, of integers where it has no others, and how many.
+func subtracting(v *shaders.Variant) (code []byte, changed int) {
+	const iAdd, fAdd, iSub, fSub = 128, 129, 130, 131
+	code = slices.Clone(v.SPIRV())
+	for at := 20; at < len(code); {
+		word := binary.LittleEndian.Uint32(code[at:])
+		if op := word & 0xffff; op == fAdd || op == iAdd && (v == selftestVariant() || v.Source == "argmax" || strings.HasPrefix(v.Source, "sample")) {
+			binary.LittleEndian.PutUint32(code[at:], word&^0xffff|map[uint32]uint32{iAdd: iSub, fAdd: fSub}[op])
+			changed++
+		}
+		at += 4 * int(word>>16)
+	}
+	return code, changed
 }
 
 // miscompiles are devices of which the compiler has a fault in one kernel.
@@ -206,6 +212,36 @@ func TestMiscompiled(t *testing.T) {
 			var refused *RefusedError
 			if err := run(b); !errors.As(err, &refused) || !strings.Contains(err.Error(), "its kernel "+source) || !strings.Contains(b.Describe(), ", without "+source) {
 				t.Errorf("it computes on: %v, and this is %s", err, b.Describe())
+			}
+		})
+	}
+	// A device that cannot draw tokens says so, and the host draws them.
+	for _, source := range []string{"", "sample_max", "sample"} {
+		t.Run("draws by "+source, func(t *testing.T) {
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			b, err := openWithHooks(t, lavapipe, gpu, &vk.Hooks{Shader: func(words []uint32) []uint32 {
+				code := make([]byte, 4*len(words))
+				for i, w := range words {
+					binary.LittleEndian.PutUint32(code[4*i:], w)
+				}
+				if v := variants[string(code)]; v != nil && v.Source == source {
+					code, _ = subtracting(v)
+					for i := range words {
+						words[i] = binary.LittleEndian.Uint32(code[4*i:])
+					}
+				}
+				return words
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			i32 := func(dims ...int) backend.Tensor { return backend.Of(nil, backend.I32, 0, dims...) }
+			op := &backend.Sample{
+				Dst: i32(1, backend.SampleWords), Next: i32(1), X: backend.Of(nil, backend.F32, 0, 1, 5000), Slots: i32(1),
+				Settings: i32(2, backend.SampleSettingWords), Marks: i32(2, 2, 157), Recent: i32(2, 6),
+			}
+			if got := b.Supports(op); got != (source == "") || strings.Contains(b.Describe(), ", without sample") == got {
+				t.Errorf("that it draws is %v, and this is %s", got, b.Describe())
 			}
 		})
 	}

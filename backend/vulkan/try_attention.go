@@ -54,14 +54,19 @@ func tryAttentionOf(t *trials, like *backend.Attention, h triedHeads, time, cont
 	tr := trial{what: fmt.Sprintf("%d queries of %d heads of %d, %d keys", time, heads, size, context)}
 
 	rows := func(d backend.DType, n, width, most int) (backend.Tensor, []float32) {
-		return t.operand(d, t.integers(n*width, most), n, width, 0)
+		return t.operand(d, t.integers(n*width, most), n, width, 8)
+	}
+	// as [1, a, b, n], of rows that lie at one distance
+	shaped := func(x backend.Tensor, a, b int) backend.Tensor {
+		x.Shape, x.Strides = [4]int{1, a, b, x.Dim(-1)}, [4]int{0, b * x.Stride(-2), x.Stride(-2), 1}
+		return x
 	}
 	var q, k, v, sinks []float32
 	op.Q, q = rows(backend.F32, sequences*time, heads*size, 3)
 	op.K, k = rows(like.K.DType, sequences*context, groups*size, 3)
 	op.V, v = rows(like.V.DType, sequences*context, groups*size, 30)
-	op.Q = op.Q.Reshape(1, sequences, time, heads*size)
-	caches := []int{1, sequences, context, groups * size}
+	op.Q = shaped(op.Q, sequences, time)
+	all, each := sequences, context                              // of the caches
 	place := func(seq, pos int) int { return seq*context + pos } // the row of the cache
 	if !like.Table.Absent() {
 		n := sequences * context / block
@@ -71,9 +76,9 @@ func tryAttentionOf(t *trials, like *backend.Attention, h triedHeads, time, cont
 		}
 		op.Table = t.numbers(numbers...).Reshape(sequences, context/block)
 		place = func(seq, pos int) int { return int(numbers[seq*context/block+pos/block])*block + pos%block }
-		caches = []int{1, n, block, groups * size}
+		all, each = n, block
 	}
-	op.K, op.V = op.K.Reshape(caches...), op.V.Reshape(caches...)
+	op.K, op.V = shaped(op.K, all, each), shaped(op.V, all, each)
 	if extras {
 		op.Window, op.SoftCap = max(context/2, 1), 5
 		var s backend.Tensor

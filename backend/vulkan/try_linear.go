@@ -35,6 +35,9 @@ func tryLinear(t *trials, p *product, c *linearChoice) {
 		q := *p
 		// The longest of one with the shortest of another.
 		q.rows, q.in, q.out = rows[i%len(rows)], ins[i%len(ins)], outs[len(outs)-1-i%len(outs)]
+		if (c.texel || c.xTexel) && powerOfTwo(q.in) {
+			q.rows = max(q.rows, 2) // see operand
+		}
 		if !fits(q.out, q.in) && (tried || !fits(1, q.in)) {
 			continue
 		}
@@ -101,6 +104,10 @@ func (p *product) edgesOfIn(c *linearChoice) []int {
 		}
 	case "linear_vec_t":
 		round *= int(c.lanesY)
+	}
+	if c.texel || c.xTexel {
+		// Lavapipe compiles a shader again for texel buffers of less than 256 bytes: all have more.
+		round *= (96 + round - 1) / round
 	}
 	unit = max(unit, p.x.BlockLen(), p.w.BlockLen())
 	return edges(round, unit)

@@ -231,7 +231,7 @@ func (b *Backend) Describe() string {
 }
 
 // Supports implements [backend.Backend].
-func (b *Backend) Supports(op backend.Op) bool { return supports(&b.limits, op) }
+func (b *Backend) Supports(op backend.Op) bool { return supports(&b.limits, op) && b.sound(op) }
 
 // Run implements [backend.Backend].
 func (b *Backend) Run(ops ...backend.Op) error {

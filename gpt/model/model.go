@@ -57,6 +57,18 @@ func (m *Model) DType() backend.DType {
 	return backend.None
 }
 
+// CacheDType is the type of keys and values where one may be asked for: d, or for None f16, but
+// f32 where the matrices are f32.
+func (m *Model) CacheDType(d backend.DType) backend.DType {
+	switch {
+	case d != backend.None:
+		return d
+	case m.DType() == backend.F32:
+		return backend.F32
+	}
+	return backend.F16
+}
+
 // Tape is one on which the model computes, but does not train.
 func (m *Model) Tape() *nn.Tape {
 	t := nn.NewTape(m.Backend)

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +20,7 @@ type Options struct {
 	Repetitions int           // 1 or more
 	DType       backend.DType // of matrices; None keeps what the model has
 	Activations backend.DType // how products read what they multiply weights with: F16, F32 or Q8_A; None: F16
-	Cache       backend.DType // of keys and values: one of caches; None: F32
+	Cache       backend.DType // of keys and values: one of caches; None: F16, or F32 where the matrices are
 	Ceilings    bool          // also measure what the device can do at most
 
 	// Progress is called when a step begins.
@@ -52,7 +51,6 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 			err = fmt.Errorf("%s on %s: %w", model.Name, d.Spec(), err)
 		}
 	}()
-	o.Cache = cmp.Or(o.Cache, backend.F32)
 	r := &runner{d: d, o: o, p: progress{o.Progress, 0, 1 + len(tests)*(1+o.Repetitions)}}
 	if err := d.lacks(model.Config, o.DType, o.Cache); err != nil {
 		return nil, err
@@ -74,7 +72,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	loaded := d.now().Sub(start)
-	r.m = m
+	r.m, r.o.Cache = m, m.CacheDType(o.Cache)
 	defer r.close()
 	if err := r.sequences(tests, use.Context); err != nil {
 		return nil, err
@@ -87,7 +85,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 		}
 		t.ModelType, t.ModelFilename = model.Name, model.File
 		t.ModelSize, t.ModelNParams = bytesOf(m), int64(m.Parameters())
-		t.DType, t.TypeK, t.TypeV = dtypes(m), o.Cache.String(), o.Cache.String()
+		t.DType, t.TypeK, t.TypeV = dtypes(m), r.o.Cache.String(), r.o.Cache.String()
 		t.Incomplete = len(t.SamplesNS) < o.Repetitions
 		t.LoadNS = loaded.Nanoseconds()
 		t.Summarise(r.ceilings)

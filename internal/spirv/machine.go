@@ -130,7 +130,7 @@ func (m *Machine) Put(to *Memory, at int, data []byte, what string) error {
 	now := stamp(m.serial, 0, 0, 0)
 	for i := 0; i < len(data); i += 4 {
 		c := &to.cells[(at+i)/4]
-		if with := c.races(writes, now, now, m.ordered, 1); with != "" {
+		if with := c.overwritten(now, m.ordered); with != "" {
 			m.transferRace("%s writes byte %d of a buffer: no pipeline barrier orders it after a %s", what, at+i, with)
 		}
 		to.words[(at+i)/4], c.write = binary.LittleEndian.Uint32(data[i:]), now
@@ -163,13 +163,17 @@ func (m *Machine) Copy(to *Memory, at int, from *Memory, start, size int) error 
 	for i := at / 4; i < (at+size+3)/4; i++ {
 		c := &to.cells[i]
 		whole := 4*i >= at && 4*i+4 <= at+size
-		if with := c.races(writes, now, now, m.ordered, 1); with != "" && whole {
+		if with := c.overwritten(now, m.ordered); with != "" && whole {
 			m.transferRace("a copy writes byte %d of a buffer: no pipeline barrier orders it after a %s", 4*i, with)
 		}
 		first := max(4*i, at)
-		for b := first; b < min(4*i+4, at+size); b++ {
-			shift := 8 * (b % 4)
-			to.words[i] = to.words[i]&^(0xff<<shift) | uint32(data[b-at])<<shift
+		if whole {
+			to.words[i] = binary.LittleEndian.Uint32(data[first-at:])
+		} else {
+			for b := first; b < min(4*i+4, at+size); b++ {
+				shift := 8 * (b % 4)
+				to.words[i] = to.words[i]&^(0xff<<shift) | uint32(data[b-at])<<shift
+			}
 		}
 		c.write = now
 		if whole && from.cells[(start+first-at)/4].write == 0 {

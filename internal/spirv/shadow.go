@@ -94,3 +94,11 @@ func (c *cell) races(kind access, now, first uint64, ordered uint64, lanes int) 
 	}
 	return ""
 }
+
+// overwritten is races of a transfer that writes a word. Mostly a pipeline barrier stands behind all that was done with it.
+func (c *cell) overwritten(now, ordered uint64) string {
+	if max(c.write, c.read)>>stampSerial < ordered {
+		return ""
+	}
+	return c.races(writes, now, now, ordered, 1)
+}

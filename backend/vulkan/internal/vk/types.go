@@ -150,8 +150,12 @@ const (
 // SubgroupOps is a set of kinds of subgroup operation.
 type SubgroupOps uint32
 
-// SubgroupArithmetic is the kind of subgroupAdd and similar operations.
-const SubgroupArithmetic SubgroupOps = 0x4
+// SubgroupArithmetic is the kind of subgroupAdd and similar operations, SubgroupShuffle that of
+// subgroupShuffle and subgroupShuffleXor.
+const (
+	SubgroupArithmetic SubgroupOps = 0x4
+	SubgroupShuffle    SubgroupOps = 0x10
+)
 
 // Forever is a timeout of WaitFence that never ends.
 const Forever = uint64(math.MaxUint64)
