@@ -46,7 +46,7 @@ func beside(a, c Op) Op {
 // besideLinear joins products of one x with matrices one below the other. What is rotated of
 // them comes first, and what is stored last.
 func besideLinear(a, c *Linear) Op {
-	if a.X != c.X || a.Norm.present() || c.Norm.present() ||
+	if a.X != c.X || a.Rounded != c.Rounded || a.Norm.present() || c.Norm.present() ||
 		!a.Rotation.present() && a.HasEpilogue() || !c.Rotation.present() && c.HasEpilogue() {
 		return nil
 	}

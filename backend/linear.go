@@ -21,13 +21,20 @@ import (
 //
 // Products of two f16 numbers are exact in f32, in which they are added up. So
 // mixed precision multiplies, and so do the matrix units of GPUs.
+//
+// With Rounded, x enters the product with the precision of f16, as [Round] gives it, whatever
+// the device. Matrix units hold it as f16, times a power of two for each row, or part of a row.
+// So they may give a number that is less than 2⁻¹² times the largest magnitude of its row
+// fewer bits: it may be off by 2⁻²² times that magnitude. The same goes for rows of w of bf16. And
+// beside an infinity in its row, a number that f16 cannot hold may count as infinite.
 type Linear struct {
 	Dst  Tensor // [..., out] f32; [..., out/2] with a gate
 	X    Tensor // [..., in] f32, f16 where w is, or q8_a where w is quantised
 	W    Tensor // [out, in] of a dtype of weights
 	Bias Tensor // [out] f32; may be absent
 
-	Norm LinearNorm // of x, which is f32 then
+	Norm    LinearNorm // of x, which is f32 then
+	Rounded Tensor     // [..., in] f32, scratch for Lower; present where x, behind the norm, is rounded. x is f32 then, and w is not
 
 	Activation Activation
 	Residual   Tensor         // [..., out] f32; may be absent
@@ -40,7 +47,11 @@ type Linear struct {
 func (*Linear) Name() string { return "linear" }
 
 func (o *Linear) Label() string {
-	name := o.Norm.label() + "linear"
+	name := o.Norm.label()
+	if !o.Rounded.Absent() {
+		name += "round+"
+	}
+	name += "linear"
 	if o.Activation != NoActivation {
 		name += "+" + o.Activation.String()
 	}
@@ -84,6 +95,9 @@ func (o *Linear) Operands(yield func(string, *Tensor, Access)) {
 		yield("sum", &o.Sum, Scratch)
 	}
 	o.Norm.operands(yield)
+	if !o.Rounded.Absent() {
+		yield("rounded", &o.Rounded, Scratch)
+	}
 	o.Rotation.operands(yield)
 	o.Store.operands(yield)
 }
@@ -125,7 +139,20 @@ func (o *Linear) Check() error {
 	if err == nil {
 		err = o.Norm.check(o.X)
 	}
+	if err == nil && !o.Rounded.Absent() {
+		err = o.checkRounded()
+	}
 	return first(err, o.checkEpilogue())
+}
+
+func (o *Linear) checkRounded() error {
+	if o.W.DType == F32 {
+		return fmt.Errorf("x is rounded beside w of f32, expected w of another dtype")
+	}
+	if err := (&Round{Dst: o.Rounded, X: o.X}).Check(); err != nil { // in which rounded is dst
+		return fmt.Errorf("rounded: %w", err)
+	}
+	return nil
 }
 
 func (o *Linear) checkEpilogue() error {
@@ -166,8 +193,9 @@ func (o *Linear) checkEpilogue() error {
 	return o.checkPlaces()
 }
 
-// Lower takes off the norm, or else the store, or else what else follows the product. Where
-// some outputs are rotated and others not, it parts them. A product alone has no simpler form.
+// Lower takes off the norm, or else the store, or else the rounding of x, or else what else
+// follows the product. Where some outputs are rotated and others not, it parts them. A product
+// alone has no simpler form.
 func (o *Linear) Lower() []Op {
 	rest := *o
 	switch {
@@ -177,6 +205,9 @@ func (o *Linear) Lower() []Op {
 	case o.Store.present():
 		rest.Store = LinearStore{}
 		return []Op{&rest, o.Store.op(o.Dst)}
+	case !o.Rounded.Absent():
+		rest.X, rest.Rounded = o.Rounded, Tensor{}
+		return []Op{&Round{Dst: o.Rounded, X: o.X}, &rest}
 	case o.Rotation.present() && o.Sum.Dim(-1) < o.Dst.Dim(-1):
 		return o.parted(o.Sum.Dim(-1))
 	}

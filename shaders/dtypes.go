@@ -51,7 +51,7 @@ func Include() string {
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
-//	BLOCK, TEXELS, UNPACK, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
+//	BLOCK, TEXELS, UNPACK, EIGHT_AT, NUMBERS, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
 `)
 	one := func(folder, kind, macro string, functions ...string) {
 		var chosen []string
@@ -66,7 +66,7 @@ func Include() string {
 				switch f {
 				case "BLOCK_AT":
 					name = macro + "_AT"
-				case "BLOCK", "TEXELS", "EIGHT", "EIGHT_WORDS", "OFFSET": // macros
+				case "BLOCK", "TEXELS", "EIGHT_AT", "NUMBERS", "EIGHT", "EIGHT_WORDS", "OFFSET": // macros
 					name = macro + "_" + f
 				}
 				fmt.Fprintf(&b, "#define %s%s %s\n", operand, f, name)
@@ -78,7 +78,7 @@ func Include() string {
 		one("pairs", "PAIRS", macro, "PAIR", "WIDEN", "ROUND")
 	}
 	for _, macro := range blocks {
-		one("blocks", "BLOCKS", macro, "BLOCK_AT", "BLOCK", "TEXELS", "UNPACK", "EIGHT", "EIGHT_WORDS", "OFFSET", "FLOATS", "BYTES")
+		one("blocks", "BLOCKS", macro, "BLOCK_AT", "BLOCK", "TEXELS", "UNPACK", "EIGHT_AT", "NUMBERS", "EIGHT", "EIGHT_WORDS", "OFFSET", "FLOATS", "BYTES")
 	}
 	for _, macro := range activations {
 		one("activations", "BLOCKS", macro, "BLOCK_AT")
@@ -129,6 +129,10 @@ func dtypeRows() []Variant {
 	// Many rows of x: tiles of the product.
 	rows("linear", linear, LinearPush{}, any, "X4")
 	rows("linear", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
+
+	for _, w := range any[1:] {
+		all = append(all, matrixRow("linear_matrix", w, linear, LinearPush{}))
+	}
 
 	// Few rows of x: w is read once, row by row …
 	rows("linear_vec", linear, LinearPush{}, any, "X4", "SUBGROUP", "X4 SUBGROUP")

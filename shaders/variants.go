@@ -130,6 +130,7 @@ var (
 	linearBackward         = []Binding{out("dst"), in("x"), in("w")}
 	linearBackwardTexel    = []Binding{out("dst"), texel("x"), texel("w")}
 	linearOne              = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual"), in("gamma"), in("beta")}
+	linearSum              = []Binding{out("dst"), in("x"), in("bias"), in("residual")}
 	linearXTexel           = []Binding{out("dst"), texel("x"), in("w"), in("bias"), in("residual")}
 	linearTexel            = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
 	oneOperand             = []Binding{out("dst"), in("x")}
@@ -219,7 +220,8 @@ var Variants = append([]Variant{
 	row("linear_lanes", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
 
 	row("linear_texel", "TEXEL", linearTexel, LinearPush{}),
-	matrixRow("linear_matrix", "F16 X_F16 X4", linear, LinearPush{}),
+	matrixRow("linear_matrix", "F16 X_F16", linear, LinearPush{}),
+	row("linear_sum", "", linearSum, LinearPush{}), // not an op: see its file
 
 	row("linear_vec", "TEXEL", linearTexel, LinearPush{}),
 
@@ -244,6 +246,9 @@ var Variants = append([]Variant{
 
 	row("rotary", "", rotary, RotaryPush{}),
 	row("rotary", "X4", rotary, RotaryPush{}),
+
+	row("round", "", oneOperand, RowsPush{}),
+	row("round", "X4", oneOperand, RowsPush{}),
 
 	row("sample", "", []Binding{out("dst"), out("next"), in("x"), in("slots"), in("settings"), out("marks"), out("recent"), in("scratch")}, SamplePush{}),
 	row("sample_count", "", samplePart, SamplePush{}), // not ops: see their files

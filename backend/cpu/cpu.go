@@ -98,10 +98,10 @@ func register[O backend.Op](run func(b *Backend, op O)) {
 }
 
 // Supports returns true for every op that has a kernel, for all shapes, but for products that
-// are joined with a norm, a rotation or a store.
+// round x, or are joined with a norm, a rotation or a store.
 func (b *Backend) Supports(op backend.Op) bool {
 	l, ok := op.(*backend.Linear)
-	return kernels[reflect.TypeOf(op)] != nil && !(ok && l.Joined())
+	return kernels[reflect.TypeOf(op)] != nil && !(ok && (l.Joined() || !l.Rounded.Absent()))
 }
 
 // Run runs ops in order and returns when they have finished. If an operand of one of

@@ -131,7 +131,7 @@ func (b *Backend) Fetch(src backend.Buffer, off, n int) (wait func(dst []byte) e
 func (b *Backend) Beside() bool { return true }
 
 // Supports returns true unless Lacks or As refuses the op. Without As it refuses products that
-// are joined with a norm, a rotation or a store, as most devices do.
+// round x, or are joined with a norm, a rotation or a store, as most devices do.
 func (b *Backend) Supports(op backend.Op) bool {
 	if b.Lacks != nil && b.Lacks(op) {
 		return false
@@ -140,7 +140,7 @@ func (b *Backend) Supports(op backend.Op) bool {
 		return b.As.Supports(op)
 	}
 	l, ok := op.(*backend.Linear)
-	return !(ok && l.Joined())
+	return !(ok && (l.Joined() || !l.Rounded.Absent()))
 }
 
 // Run checks the ops' buffers and does nothing.

@@ -215,8 +215,17 @@ func (e *encoder) inOrder(p *product) []linearChoice {
 
 // choose picks the way to compute a product: the first one whose pipeline is right.
 func (e *encoder) choose(p *product) (linearChoice, error) {
+	c, ok, err := e.find(p)
+	if err == nil && !ok {
+		err = e.b.refuse("a product of " + p.String())
+	}
+	return c, err
+}
+
+// find is choose for products that there may be no way to compute: ok is false then.
+func (e *encoder) find(p *product) (c linearChoice, ok bool, err error) {
 	if c, ok := e.b.checks.chosen[*p]; ok {
-		return c, nil
+		return c, true, nil
 	}
 	var wrong []*shaders.Variant // another division of the work would be compiled from the same
 	for _, c := range e.inOrder(p) {
@@ -226,17 +235,17 @@ func (e *encoder) choose(p *product) (linearChoice, error) {
 		}
 		ok, err := e.trusts(spec, func(t *trials) { tryLinear(t, p, &c) })
 		if err != nil {
-			return linearChoice{}, err
+			return linearChoice{}, false, err
 		}
 		if ok {
 			if e.b.checks.verdicts[pipelineKey{spec.variant, spec.spec}] != nil { // not only taken as right
 				e.b.checks.chosen[*p] = c
 			}
-			return c, nil
+			return c, true, nil
 		}
 		wrong = append(wrong, spec.variant)
 	}
-	return linearChoice{}, e.b.refuse("a product of " + p.String())
+	return linearChoice{}, false, nil
 }
 
 // tryAll makes and runs the trials of pipelines, and returns what is wrong with each. An

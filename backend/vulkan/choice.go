@@ -33,7 +33,7 @@ type linearChoice struct {
 
 	lanes, lanesY      uint32 // of a workgroup; 0: they are fixed
 	rowsEach, outsEach uint32 // that an invocation computes, or of linear_one.comp a workgroup
-	tile               uint32 // of linear.comp and linear_matrix.comp: the edge of a tile, in 64
+	tile               uint32 // of linear.comp and linear_matrix.comp: the edge of a tile, in 32
 }
 
 // String names the choice as files of tuning and tests have it: "linear_rows x4, 8 rows, 2
@@ -51,7 +51,7 @@ func (c *linearChoice) String() string {
 	for _, n := range []struct {
 		n    uint32
 		what string
-	}{{64 * c.tile, "tile"}, {c.lanes, "lanes"}, {c.rowsEach, "rows"}, {c.outsEach, "outputs"}} {
+	}{{32 * c.tile, "tile"}, {c.lanes, "lanes"}, {c.rowsEach, "rows"}, {c.outsEach, "outputs"}} {
 		if n.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n.n, n.what))
 		}
@@ -112,10 +112,7 @@ var linearKernels = []linearKernel{{
 	source: "linear_matrix",
 	suits:  func(l *Limits, p *product) bool { return !l.Software && (p.columns || p.rows > fewRows) },
 	ways:   waysOfMatrix,
-	spec: func(l *Limits, p *product, c *linearChoice) any {
-		spec, _ := l.matrixSpec(linearSpec(p, c))
-		return spec
-	},
+	spec:   matrixSpec,
 }, {
 	source: "linear_rows",
 	suits:  func(l *Limits, p *product) bool { return !l.Software && p.rows <= someRows },
@@ -127,7 +124,9 @@ var linearKernels = []linearKernel{{
 	source: "linear",
 	suits:  func(l *Limits, p *product) bool { return p.columns && !l.Software || !p.columns && p.rows > fewRows },
 	ways:   waysOfTiles,
-	spec:   func(_ *Limits, p *product, c *linearChoice) any { return linearSpec(p, c) },
+	spec: func(_ *Limits, p *product, c *linearChoice) any {
+		return shaders.LinearSpec{LinearEpilogue: epilogue(p, c), Transposed: p.transposed, Size: c.tile / 2, XTransposed: p.columns}
+	},
 }, {
 	source: "linear_backward",
 	suits:  func(*Limits, *product) bool { return true },
@@ -161,6 +160,9 @@ func (l *Limits) choices(p *product) (list []linearChoice) {
 	var others []linearChoice // which can, but do not suit
 	for i := range linearKernels {
 		k := &linearKernels[i]
+		if p.rounded && k.source != "linear_matrix" {
+			continue // x is rounded by an op of its own
+		}
 		if p.joined != (joined{}) && k.source != "linear_one" {
 			continue // what it falls back on are ops of their own
 		}
@@ -220,17 +222,15 @@ func (c *linearChoice) variant(p *product) (v *shaders.Variant, ok bool) {
 func (c *linearChoice) pipeline(l *Limits, p *product) pipelineSpec {
 	v, _ := c.variant(p)
 	q := *p
-	q.accumulate = p.accumulate && !(p.columns && gradientParts(l, p, c) > 1) // the parts are added up elsewhere
+	if c.parts(l, p) > 1 { // they are added up elsewhere
+		q = p.withoutEpilogue()
+	}
 	return pipelineSpec{variant: v, spec: kernelOf(c).spec(l, &q, c)}
 }
 
 // epilogue is what the constants of linear*.comp begin with.
 func epilogue(p *product, c *linearChoice) shaders.LinearEpilogue {
 	return shaders.LinearEpilogue{Lanes: c.lanes, Accumulate: p.accumulate, Activation: uint32(p.activation), Residual: p.residual}
-}
-
-func linearSpec(p *product, c *linearChoice) shaders.LinearSpec {
-	return shaders.LinearSpec{LinearEpilogue: epilogue(p, c), Transposed: p.transposed, Size: c.tile, XTransposed: p.columns}
 }
 
 func vecTSpec(p *product, c *linearChoice) shaders.LinearVecTSpec {
@@ -341,23 +341,9 @@ func waysOfTiles(l *Limits, p *product) (list []linearChoice) {
 		sizes = []uint32{2, 1}
 	}
 	for _, n := range sizes {
-		list = append(list, linearChoice{source: "linear", rows: int(64 * n), outs: int(64 * n), tile: n})
+		list = append(list, linearChoice{source: "linear", rows: int(64 * n), outs: int(64 * n), tile: 2 * n})
 	}
 	return p.inFoursToo(list)
-}
-
-// waysOfMatrix: the same tiles on cooperative matrices.
-func waysOfMatrix(l *Limits, p *product) (list []linearChoice) {
-	if !p.halves() || !p.fours {
-		return nil
-	}
-	for _, c := range waysOfTiles(l, p) {
-		if _, ok := l.matrixAcross(c.tile); ok && c.fours {
-			c.source = "linear_matrix"
-			list = append(list, c)
-		}
-	}
-	return list
 }
 
 // waysOfBackward: the gradient of a matrix in registers alone.

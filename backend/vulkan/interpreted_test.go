@@ -47,7 +47,7 @@ func TestInterpreted(t *testing.T) {
 		}
 	})
 	t.Run("more", func(t *testing.T) { all = append(all, runMore(t)) })
-	t.Run("barriers", func(t *testing.T) { deleteBarriers(t, all) })
+	t.Run("barriers", func(t *testing.T) { deleteBarriers(t, all, "") })
 }
 
 // traces are dispatches that were run, by their pipeline.
@@ -147,8 +147,8 @@ func (t *trace) run(p *spirv.Pipeline, seed uint64) (results []*spirv.Memory, re
 
 // deleteBarriers leaves out each barrier of each shader in turn. Then a dispatch must be reported, or compute something
 // else. Variants of a shader for other dtypes have the same barriers: one that no dispatch passes in a variant must be
-// needed in another.
-func deleteBarriers(t *testing.T, all []traces) {
+// needed in another. Source names the only shader to look at; empty: all.
+func deleteBarriers(t *testing.T, all []traces, source string) {
 	total, wrong, elsewhere := 0, 0, 0
 	type place struct {
 		source   string
@@ -159,6 +159,9 @@ func deleteBarriers(t *testing.T, all []traces) {
 	unpassed := map[place][]string{}
 	for i := range shaders.Variants {
 		v := &shaders.Variants[i]
+		if source != "" && v.Source != source {
+			continue
+		}
 		m, err := spirv.Parse(v.SPIRV())
 		if err != nil {
 			t.Fatal(err)

@@ -32,6 +32,10 @@ type Limits struct {
 	LargeTileEdge int
 	LargeTileSize int
 
+	// MatrixTiles is how many workgroups with tiles of 128 keep the device busy that
+	// multiplies cooperative matrices, or twice as many of 64, of half the invocations.
+	MatrixTiles int
+
 	// FewRegisters: a lane has fewer than the 128 registers (of 32 bits) that other GPUs have
 	// for it, so that kernels keep fewer sums in them.
 	FewRegisters bool
@@ -106,6 +110,7 @@ func limitsOf(d *vk.Device) Limits {
 
 		LargeTileEdge: 256,
 		LargeTileSize: 256 * 128 * 128,
+		MatrixTiles:   64,
 
 		Vendor:             d.Physical.VendorID,
 		SubgroupSize:       uint32(general),

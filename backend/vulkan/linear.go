@@ -22,7 +22,7 @@ func init() {
 func linearOpOf(op *backend.Linear) linearOp {
 	return linearOp{
 		dst: op.Dst, x: op.X, w: op.W, bias: op.Bias, residual: op.Residual, activation: op.Activation,
-		norm: op.Norm, rotation: op.Rotation, turned: op.Sum.Dim(-1), gate: op.Gate, store: op.Store,
+		rounded: op.Rounded, norm: op.Norm, rotation: op.Rotation, turned: op.Sum.Dim(-1), gate: op.Gate, store: op.Store,
 	}
 }
 
@@ -30,6 +30,7 @@ func linearOpOf(op *backend.Linear) linearOp {
 type linearOp struct {
 	dst, x, w, bias, residual backend.Tensor
 	activation                backend.Activation
+	rounded                   backend.Tensor         // [rows, in], scratch memory: x gets the precision of f16. Absent: it does not
 	norm                      backend.LinearNorm     // these five only of linear_one.comp
 	rotation                  backend.LinearRotation //
 	turned                    int                    // outputs that are rotated, the first ones
@@ -51,18 +52,24 @@ func (o *linearOp) transposed() bool { return o.w.Dim(-1) > 1 && o.w.Stride(-1) 
 // of which linearKernel takes one.
 func encodeLinear(e *encoder, o linearOp) error {
 	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
-		if !haveRowStride(o.dst, o.x, o.residual) && o.x.Dim(axis) > 1 {
+		if !haveRowStride(o.dst, o.x, o.residual, o.rounded) && o.x.Dim(axis) > 1 {
 			return each(o.x.Dim(axis), 1, func(i, end int) error {
 				part := o
 				part.dst, part.x = o.dst.Slice(axis, i, end), o.x.Slice(axis, i, end)
 				if !o.residual.Absent() {
 					part.residual = o.residual.Slice(axis, i, end)
 				}
+				if !o.rounded.Absent() {
+					part.rounded = o.rounded.Slice(axis, i, end)
+				}
 				return encodeLinear(e, part)
 			})
 		}
 	}
-	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
+	o.dst, o.x, o.residual, o.rounded = matrix(o.dst), matrix(o.x), matrix(o.residual), matrix(o.rounded)
+	if err := roundBefore(e, &o); err != nil {
+		return err
+	}
 
 	if o.expands(e) {
 		return encodeExpanded(e, o)
@@ -95,6 +102,9 @@ func encodeLinear(e *encoder, o linearOp) error {
 				part := o
 				part.dst = o.dst.Slice(2, r, rEnd).Slice(3, c, cEnd)
 				part.x = o.x.Slice(2, r, rEnd).Slice(3, i, iEnd)
+				if !o.rounded.Absent() {
+					part.rounded = o.rounded.Slice(2, r, rEnd).Slice(3, i, iEnd)
+				}
 				part.w = o.w.Slice(2, c, cEnd).Slice(3, i, iEnd)
 				part.accumulate = o.accumulate || i > 0
 				if iEnd < in { // the bias and what follows come with the last part
@@ -131,6 +141,27 @@ func (o *linearOp) split(e *encoder) (first, rest linearOp, ok bool) {
 	return first, rest, linearFours(&first, xBase, wBase)
 }
 
+// roundBefore rounds x by a dispatch of its own, where that is not the kernel's part: with few
+// rows, or where no kernel on cooperative matrices suits.
+func roundBefore(e *encoder, o *linearOp) error {
+	if o.rounded.Absent() {
+		return nil
+	}
+	if o.x.Dim(2) > fewRows {
+		p := e.productOf(o)
+		if _, ok, err := e.find(&p); ok || err != nil {
+			return err
+		}
+	}
+	x := o.rounded
+	o.rounded = backend.Tensor{}
+	if err := encodeRound(e, &backend.Round{Dst: x, X: o.x}); err != nil {
+		return err
+	}
+	o.x = x
+	return nil
+}
+
 // haveRowStride reports whether the rows of each tensor lie at a single distance.
 func haveRowStride(ts ...backend.Tensor) bool {
 	for _, t := range ts {
@@ -157,7 +188,7 @@ func matrix(t backend.Tensor) backend.Tensor {
 // stored as [in, out] by inputs, whose parts of the sum then add up in dst.
 func linearPiece(e *encoder, o *linearOp, texel bool) (rows, ins, outs int) {
 	ins, outs = o.w.Dim(3), o.w.Dim(2)
-	whole := max(4, o.w.DType.BlockLen())
+	whole := max(8, o.w.DType.BlockLen())
 	fours := func(n, all int) int { // so that a part begins where fours, or blocks, do
 		if n < all && n >= whole {
 			return n - n%whole
@@ -261,6 +292,9 @@ func (o *linearOp) work() uint64 { return multiplyAdds(&backend.Linear{Dst: o.ds
 func linearDispatch(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipelineSpec) error {
 	if c.source == "linear_one" {
 		return encodeOne(e, o, p, c, spec)
+	}
+	if parts := c.parts(e.limits(), p); parts > 1 {
+		return encodeParts(e, o, p, c, spec, parts)
 	}
 	var x, w binding
 	var xBase, wBase uint32

@@ -105,11 +105,14 @@ const minPart = 256
 // fullDevice is how many workgroups keep a large GPU busy.
 const fullDevice = 256
 
-// gradientParts is in how many parts the sums of a gradient are split. Small matrices are few
-// tiles: workgroups share the vectors, and the parts are added up in order.
-func gradientParts(l *Limits, p *product, c *linearChoice) int {
-	if c.tile == 0 || !p.whole {
+// parts is in how many parts the sums of a product are split, that are added up in order by
+// another dispatch. Small matrices are few tiles: workgroups share the inputs.
+func (c *linearChoice) parts(l *Limits, p *product) int {
+	switch {
+	case c.tile == 0 || p.columns && !p.whole:
 		return 1
+	case !p.columns:
+		return matrixParts(l, p, c)
 	}
 	tiles := (p.out + c.outs - 1) / c.outs * ((p.rows + c.rows - 1) / c.rows)
 	return max(min(p.in/minPart, (fullDevice+tiles-1)/tiles, int(l.Groups[2])), 1)
@@ -121,7 +124,7 @@ func gradientDispatch(e *encoder, o *linearOp, p *product, c *linearChoice) erro
 	across, along := (out+c.outs-1)/c.outs, (rows+c.rows-1)/c.rows
 	push := shaders.LinearPush{Bias: shaders.Absent, Rows: uint32(rows), In: uint32(in), Out: uint32(out), Part: uint32(in)}
 
-	parts := gradientParts(e.limits(), p, c)
+	parts := c.parts(e.limits(), p)
 	target, access := o.dst, backend.Update
 	if parts > 1 {
 		push.Part, push.PartStride = uint32((in+parts-1)/parts), uint32(rows*out)

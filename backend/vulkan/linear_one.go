@@ -129,6 +129,9 @@ func fitsOne(o *linearOp, xBase, wBase uint32) bool {
 // or a rotation, a gate or a store behind it, must suit linear_one.comp. That is for one row: with more
 // each workgroup would normalise all of them.
 func supportsLinear(l *Limits, op *backend.Linear) bool {
+	if !op.Rounded.Absent() && (op.Joined() || l.Matrix == [3]uint32{} || l.Software) {
+		return false
+	}
 	if !op.Joined() {
 		return true
 	}

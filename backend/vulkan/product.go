@@ -24,7 +24,10 @@ type product struct {
 	xTexels bool // x alone can
 	words   bool // x can, and w as texels of whole numbers
 	eights  bool // one row, and all that linear_one.comp reads in eights and fours lies so
+	aligned bool // and all that linear_matrix.comp reads and writes in 16 bytes
 	whole   bool // dst is contiguous
+
+	rounded bool // x gets the precision of f16, in the kernel
 
 	// What follows the product.
 	accumulate bool
@@ -52,6 +55,7 @@ func (e *encoder) productOf(o *linearOp) product {
 	_, xBase := e.operand(o.x, backend.Read)
 	_, wBase := e.operand(o.w, backend.Read)
 	p := describe(o, xBase, wBase)
+	p.aligned = e.aligned(o)
 	if e.limits().Software {
 		p.texels = linearTexel(e, o)
 		p.xTexels = !p.texels && linearXTexel(e, o)
@@ -65,7 +69,7 @@ func (e *encoder) productOf(o *linearOp) product {
 func describe(o *linearOp, xBase, wBase uint32) product {
 	p := product{
 		rows: o.x.Dim(-2), in: o.x.Dim(-1), out: o.w.Dim(-2), x: o.x.DType, w: o.w.DType,
-		transposed: o.transposed(), whole: o.dst.Contiguous(),
+		transposed: o.transposed(), whole: o.dst.Contiguous(), rounded: !o.rounded.Absent(),
 		accumulate: o.accumulate, activation: o.activation, residual: !o.residual.Absent(),
 	}
 	p.fours = linearFours(o, xBase, wBase)
@@ -95,6 +99,7 @@ func (e *encoder) gradientOf(o *linearOp) product {
 		transposed: true, columns: true, whole: o.dst.Contiguous(), accumulate: true,
 	}
 	p.fours = x.err == nil && w.err == nil && columnsInFours(o.x, xBase) && columnsInFours(o.w, wBase)
+	p.aligned = e.aligned(o)
 	if e.limits().Software {
 		x, xBase, ok := e.texels(o.x)
 		w, wBase, ok2 := e.texels(o.w)
@@ -106,6 +111,13 @@ func (e *encoder) gradientOf(o *linearOp) product {
 // halves reports whether both operands are f16.
 func (p *product) halves() bool { return p.x == backend.F16 && p.w == backend.F16 }
 
+// withoutEpilogue is the product alone.
+func (p *product) withoutEpilogue() product {
+	q := *p
+	q.accumulate, q.activation, q.residual = false, backend.NoActivation, false
+	return q
+}
+
 // String names the shape and what the choice of its kernel goes by: "1×768×2304 f32·q8_0, layernorm".
 // What follows in registers does not change the choice and has no part in it.
 func (p *product) String() string {
@@ -115,7 +127,7 @@ func (p *product) String() string {
 		is   bool
 		text string
 	}{
-		{p.columns, ", gradient"}, {p.transposed && !p.columns, ", transposed"},
+		{p.rounded, ", rounded"}, {p.columns, ", gradient"}, {p.transposed && !p.columns, ", transposed"},
 		{p.joined.norm != 0, ", norm"}, {p.joined.apart > 0, ", rotation"}, {p.joined.gate, ", gate"}, {p.joined.cache != backend.None, ", store"},
 	} {
 		if more.is {

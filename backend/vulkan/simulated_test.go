@@ -8,4 +8,4 @@ package vulkan
 func fewGroups(l *Limits) { l.Groups = [3]uint32{3, 8, 3} }
 
 // largeTiles makes all products with many rows use large tiles.
-func largeTiles(l *Limits) { l.LargeTileEdge, l.LargeTileSize = 1, 1 }
+func largeTiles(l *Limits) { l.LargeTileEdge, l.LargeTileSize, l.MatrixTiles = 1, 1, 1 }

@@ -15,6 +15,11 @@ import (
 // Numbers are small integers, so that sums are exact where nothing but the product is computed.
 func tryLinear(t *trials, p *product, c *linearChoice) {
 	spec := c.pipeline(&t.b.limits, p)
+	if c.parts(&t.b.limits, p) > 1 && !p.columns {
+		product := p.withoutEpilogue()
+		p = &product
+	}
+	t.fours = c.source == "linear_matrix"
 	outs := edges(c.outs, p.outUnit(c))
 	if h := p.joined.head; h > 0 {
 		outs = []int{2 * h, h} // of the two heads the second one is not rotated
@@ -60,12 +65,14 @@ func edges(size, unit int) (list []int) {
 }
 
 // inFours reports whether a choice reads four neighbours at once.
-func (c *linearChoice) inFours() bool { return c.fours || c.texel || c.xTexel || c.words }
+func (c *linearChoice) inFours() bool {
+	return c.fours || c.texel || c.xTexel || c.words || c.source == "linear_matrix"
+}
 
 // outUnit is of how many outputs the number is a multiple.
 func (p *product) outUnit(c *linearChoice) int {
 	switch {
-	case p.transposed && !p.columns && c.inFours():
+	case p.transposed && !p.columns && c.inFours() && c.source != "linear_matrix":
 		return 4
 	case p.joined.cache != backend.None && p.joined.cache != backend.F32: // stored in pairs
 		return 2
@@ -85,8 +92,13 @@ func (p *product) edgesOfIn(c *linearChoice) []int {
 	switch c.source {
 	case "linear_one":
 		return []int{p.in}
-	case "linear", "linear_matrix":
+	case "linear":
 		round = 32
+	case "linear_matrix":
+		round = depth
+		if p.rounded {
+			unit = 8
+		}
 	case "linear_rows", "linear_vec":
 		round *= int(c.lanes)
 		if p.w.Quantized() {
@@ -140,6 +152,8 @@ func (c *linearChoice) pad(n int) int {
 	switch {
 	case c.source == "linear_one":
 		return 8
+	case c.source == "linear_matrix":
+		return 8 + (8-n%8)%8
 	case c.inFours():
 		return 4 + (4-n%4)%4
 	}
@@ -162,8 +176,42 @@ func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float3
 		return m.Transpose(), transpose(got, p.in, rows)
 	}
 	o.x, x = place(p.x, p.rows, p.columns)
+	if p.rounded {
+		o.x, x = p.unrounded(t, c, x)
+		o.rounded = o.x // present: it is not used
+	}
 	o.w, w = place(p.w, p.out, p.transposed)
+	if p.rounded && p.w == backend.BF16 { // so that outputs need scales
+		for i := range w {
+			w[i] *= []float32{1, 0x1p12, 0x1p-30, 1}[i/p.in%4]
+		}
+		o.w, w = t.operand(p.w, w, p.out, p.in, c.pad(p.in))
+	}
 	return o, x, w
+}
+
+// unrounded places x, [rows, in], such that only its precision is lost where it is rounded
+// right, and returns what is left: rows that f16 holds, and rows that it does not, where nothing
+// but a scale helps, or only as denormals.
+func (p *product) unrounded(t *trials, c *linearChoice, x []float32) (backend.Tensor, []float32) {
+	values := make([]float32, len(x))
+	for i, v := range x {
+		row, in := i/p.in, i%p.in
+		switch by := []float64{1, 0x1p17, 0x1p-30, 1, 0x1p-2}[row%5]; {
+		case row%5 == 3 && in > 1:
+			v = 0
+		case row%5 == 3:
+			v = []float32{1, 0x3p-16}[in]
+		default:
+			v *= float32(by * (1 + 0x1p-13*float64(1-2*(in%2))))
+		}
+		values[i] = v
+	}
+	placed, _ := t.operand(p.x, values, p.rows, p.in, c.pad(p.in))
+	for i, v := range values {
+		x[i] = backend.RoundF16(v)
+	}
+	return placed, x
 }
 
 // transpose returns a matrix [rows, n] as [n, rows].
@@ -180,7 +228,7 @@ func transpose(m []float32, rows, n int) []float32 {
 // sums are x · wᵀ over inputs from one to another, and how far off f32 may be.
 func (p *product) sums(x, w []float32, from, to int) (sums, most []float64) {
 	sums, most = make([]float64, p.rows*p.out), make([]float64, p.rows*p.out)
-	exact := !p.x.Quantized() && !p.w.Quantized() && p.joined.norm == 0
+	exact := !p.x.Quantized() && !p.w.Quantized() && p.joined.norm == 0 && !p.rounded
 	for r := range p.rows {
 		x := x[r*p.in:][:p.in]
 		for out := range p.out {
@@ -216,7 +264,11 @@ func tryProduct(t *trials, p *product, c *linearChoice, spec pipelineSpec) {
 	o.bias = o.bias.Reshape(p.out)
 	before, residual := t.integers(len(want), 50), t.integers(len(want), 50)
 	if p.residual {
-		o.residual, _ = t.operand(backend.F32, residual, p.rows, p.out, 1)
+		pad := 1
+		if t.fours {
+			pad = 4 + (4-p.out%4)%4
+		}
+		o.residual, _ = t.operand(backend.F32, residual, p.rows, p.out, pad)
 	}
 	for i := range want {
 		want[i] += float64(bias[i%p.out])
@@ -231,7 +283,7 @@ func tryProduct(t *trials, p *product, c *linearChoice, spec pipelineSpec) {
 			want[i] += float64(residual[i])
 		}
 		if most[i] > 0 { // rounded to f32 in between
-			most[i] += math.Abs(want[i]) / (1 << 22)
+			most[i] += (math.Abs(want[i]) + math.Abs(float64(bias[i%p.out])) + math.Abs(float64(residual[i])) + math.Abs(float64(before[i]))) / (1 << 22)
 		}
 	}
 	if p.joined.places() {

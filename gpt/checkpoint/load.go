@@ -24,9 +24,11 @@ type LoadOptions struct {
 	// weight that is NaN or infinite is a [NonFiniteError].
 	Train bool
 
-	// Activations is the dtype in which products with quantised weights read what
-	// they multiply with: F32 or None, or Q8_A for blocks of 8 bits, which is less
-	// exact. Other products, and a model that trains, do not round so.
+	// Activations says how products with weights that are not f32 read what they
+	// multiply these with: F16 or None rounds it to the precision of f16 where a step
+	// has more than 64 tokens, as matrix units want it; F32 does not round it; Q8_A makes
+	// blocks of 8 bits of it where weights are quantised, which is less exact. A model
+	// that trains does not round so.
 	Activations backend.DType
 
 	// Fits is asked, where it is not nil, before anything is copied. Where it returns
@@ -42,8 +44,8 @@ func (o LoadOptions) check() error {
 	if o.DType != backend.None && !o.DType.Is(backend.Weights) {
 		return fmt.Errorf("%v is no dtype of weights: expected one of %s", o.DType, backend.JoinDTypes(backend.DTypes(backend.Weights)))
 	}
-	if d := o.Activations; d != backend.None && d != backend.F32 && !(d.Quantized() && d.Is(backend.Activations)) {
-		return fmt.Errorf("%v is no dtype of activations to load a model with: expected %v or %v", d, backend.F32, backend.Q8_A)
+	if d := o.Activations; d != backend.None && d != backend.F32 && d != backend.F16 && !(d.Quantized() && d.Is(backend.Activations)) {
+		return fmt.Errorf("%v is no dtype of activations to load a model with: expected %v, %v or %v", d, backend.F16, backend.F32, backend.Q8_A)
 	}
 	return nil
 }

@@ -32,12 +32,12 @@ type Model struct {
 type Placement struct {
 	Order       Format        // in which rows lie that formats order differently
 	Train       bool          // weights may be written to
-	Activations backend.DType // in which products with quantised weights read what they multiply with; None: F32
+	Activations backend.DType // how products read what they multiply weights with: see [nn.Tape.RoundActivations]; None: F16
 }
 
 // New returns a model of a valid shape, whose weights are still to come.
 func New(b backend.Backend, c Config, o Placement) *Model {
-	o.Activations = cmp.Or(o.Activations, backend.F32)
+	o.Activations = cmp.Or(o.Activations, backend.F16)
 	return &Model{Config: c, Network: c.Architecture().Network(c, o.Order), Placement: o, Backend: b}
 }
 
@@ -72,7 +72,7 @@ func (m *Model) CacheDType(d backend.DType) backend.DType {
 // Tape is one on which the model computes, but does not train.
 func (m *Model) Tape() *nn.Tape {
 	t := nn.NewTape(m.Backend)
-	t.QuantizeActivations(m.Activations)
+	t.RoundActivations(m.Activations)
 	return t
 }
 

@@ -26,6 +26,7 @@ var Floors = []Floor{
 	{"attention_tile", "", AMD, 8, "queries, sums and scores of a block of keys lie in registers, so that shared memory is read once for all of them"},
 	{"attention_backward", "", AMD, 4, "as attention, with the gradients of the queries"},
 	{"linear", "", AMD, 12, "a tile of 64×64 takes 16 sums in each of 256 invocations, one of 128×128 takes 64: more registers are more reuse, and 12 leave 80 for each"},
+	{"linear_matrix", "Size 4,", AMD, 6, "a tile of 128×128 takes 21 KiB of shared memory, of which a unit has 128: no more than six workgroups fit, of a subgroup for each of its SIMD units"},
 	{"linear_matrix", "", AMD, 8, "sums of a tile lie in the registers of few subgroups; a matrix instruction takes as long as many others"},
 	{"linear_vec", "", AMD, 8, "four outputs are sums of four parts; each lane has at least 48 bytes in flight, 24 KiB in 8 subgroups"},
 	{"linear_rows", "", AMD, 8, "up to 16 rows of two outputs are 32 sums of four parts, each added up in shared memory"},

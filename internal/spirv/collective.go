@@ -105,6 +105,16 @@ func (c *compiler) matrixValue(in *inst, t *typ) {
 	c.typeOfID[in.id] = in.typ
 }
 
+// matrixMove is the value of a phi of matrices on an edge: which matrix becomes which.
+func (c *compiler) matrixMove(phi *inst, from uint32) [2]int {
+	k, ok := c.matrix[from]
+	if !ok {
+		panic(fault{fmt.Sprintf("%%%d is no matrix", from)})
+	}
+	c.matrixValue(phi, c.types(phi.typ))
+	return [2]int{c.matrix[phi.id], k}
+}
+
 // cooperative lowers an instruction on cooperative matrices.
 func (c *compiler) cooperative(in *inst) {
 	m := &micro{op: in.op, in: in}
@@ -126,6 +136,9 @@ func (c *compiler) cooperative(in *inst) {
 	case opCooperativeMatrixStore:
 		m.ptr, m.mats = c.pointers[in.args[0]], []int{operand(in.args[1])}
 		m.extra, m.src = []uint32{c.typeOf(in.args[1]).of.width, c.number(in.args[2])}, c.value(in.args[3])
+	case opFAdd, opFMul:
+		m.op = map[uint16]uint16{opFAdd: opMatrixAdd, opFMul: opMatrixMul}[in.op]
+		m.mats = append(m.mats, operand(in.args[0]), operand(in.args[1]))
 	default:
 		for _, id := range in.args[:3] {
 			m.mats = append(m.mats, operand(id))
@@ -159,6 +172,19 @@ func (c *compiler) matrixStep(m *micro) step {
 						sum += s.mats[a][i*depth+k] * s.mats[b][k*columns+j]
 					}
 					s.mats[d][i*columns+j] = sum
+				}
+			}
+		}
+	}
+	if m.op == opMatrixAdd || m.op == opMatrixMul {
+		d, a, b := m.mats[0], m.mats[1], m.mats[2]
+		return func(s *sub) {
+			whole(s)
+			for i, x := range s.mats[a] {
+				if y := s.mats[b][i]; m.op == opMatrixAdd {
+					s.mats[d][i] = x + y
+				} else {
+					s.mats[d][i] = x * y
 				}
 			}
 		}

@@ -168,6 +168,12 @@ func (c *compiler) global(in *inst) {
 	switch in.op {
 	case opVariable:
 		c.variable(in)
+	case opUndef: // a compiler writes it for what nobody reads: whoever does gets a number that shows
+		var v []*reg
+		for range c.numbers(c.types(in.typ)) {
+			v = append(v, c.constant(0xdeadbeef))
+		}
+		set(v...)
 	case opConstantTrue:
 		set(c.constant(1))
 	case opConstantFalse:
@@ -194,8 +200,6 @@ func (c *compiler) global(in *inst) {
 			v = append(v, c.value(id)...)
 		}
 		set(v...)
-	case opUndef:
-		c.expression(in, in.op, nil)
 	case opSpecConstantOp:
 		op := uint16(in.args[0])
 		if !c.expression(in, op, in.args[1:]) {

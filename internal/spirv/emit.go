@@ -1,5 +1,7 @@
 package spirv
 
+import "slices"
+
 // sequence emits nodes. Behind it no lane is active: each has left for a construct around it, or has ended.
 func (c *compiler) sequence(list []*node) {
 	var ends []*int // jumps to the end
@@ -195,11 +197,6 @@ func (s *sub) absent() int {
 // moves emits the moves on an edge. They happen at once: a phi may read another one of the same block.
 func (c *compiler) moves(n *node) step {
 	w := c.o.Lanes
-	type pair struct {
-		to, from int
-		varying  bool // one of each lane, else one for all
-		spread   bool // … which is stored for each lane
-	}
 	var pairs []pair
 	overlap := false
 	for _, mv := range n.copies {
@@ -213,9 +210,37 @@ func (c *compiler) moves(n *node) step {
 			overlap = overlap || q.to == p.from
 		}
 	}
+	if len(n.matrices) > 0 {
+		numbers := c.numberMoves(pairs, overlap)
+		return func(s *sub) {
+			if numbers != nil {
+				numbers(s)
+			}
+			saved := make([][]float32, len(n.matrices))
+			for i, mv := range n.matrices {
+				saved[i] = slices.Clone(s.mats[mv[1]])
+			}
+			for i, mv := range n.matrices {
+				copy(s.mats[mv[0]], saved[i])
+			}
+		}
+	}
+	return c.numberMoves(pairs, overlap)
+}
+
+// pair is a number that is moved on an edge, by the places of registers.
+type pair struct {
+	to, from int
+	varying  bool // one of each lane, else one for all
+	spread   bool // … which is stored for each lane
+}
+
+// numberMoves emits the moves of numbers. overlap tells that one reads what another writes.
+func (c *compiler) numberMoves(pairs []pair, overlap bool) step {
 	if len(pairs) == 0 {
 		return nil
 	}
+	w := c.o.Lanes
 	one := func(s *sub, p pair, from []uint32) {
 		to := s.r[p.to : p.to+w]
 		switch {

@@ -38,6 +38,10 @@ func (c *compiler) instruction(in *inst) {
 	case opCooperativeMatrixLoad, opCooperativeMatrixStore, opCooperativeMatrixMulAdd:
 		c.cooperative(in)
 	default:
+		if (in.op == opFAdd || in.op == opFMul) && c.types(in.typ).kind == kindMatrix {
+			c.cooperative(in)
+			return
+		}
 		if in.op == opCompositeConstruct && c.types(in.typ).kind == kindMatrix {
 			panic(fault{in.name(c.m) + " of a matrix is not known"})
 		}

@@ -121,9 +121,6 @@ func (c *compiler) number(id uint32) uint32 {
 	return r.val
 }
 
-// unwritten stands in a number that is undefined, of which a shader may have copies that it does not use: a NaN.
-const unwritten = 0x7fc0dead
-
 // componentwise are the opcodes that do the same with each number of vectors.
 func componentwise(op uint16) bool {
 	if _, ok := unary[op]; ok {
@@ -143,6 +140,9 @@ func (c *compiler) expression(in *inst, op uint16, args []uint32) bool {
 	case op == opExtInst && args[1] == glslUnpackHalf2x16:
 		x := c.scalar(args[2])
 		out = []*reg{c.pure(in, opLowHalf, x), c.pure(in, opTopHalf, x)}
+	case op == opExtInst && args[1] == glslPackHalf2x16:
+		v := c.value(args[2])
+		out = []*reg{c.pure(in, opPackHalf, v[0], v[1])}
 	case op == opExtInst:
 		if args[0] != c.m.glsl || !componentwise(extended+uint16(args[1])) {
 			panic(fault{fmt.Sprintf("instruction %d of GLSL.std.450 is not known", args[1])})
@@ -169,14 +169,6 @@ func (c *compiler) expression(in *inst, op uint16, args []uint32) bool {
 		}
 		for i, sum := range out {
 			out = append(out, c.pure(in, opULessThan, sum, a[i]))
-		}
-	case op == opUndef:
-		t, v := c.types(in.typ), uint32(unwritten)
-		if t.kind == kindBool {
-			v = 1
-		}
-		for range c.numbers(t) {
-			out = append(out, c.constant(v))
 		}
 	case op == opAny, op == opAll:
 		a, join := c.value(args[0]), uint16(opLogicalOr)

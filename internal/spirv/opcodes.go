@@ -154,7 +154,7 @@ var opcodes = map[uint16]struct {
 	opTypeArray: {"OpTypeArray", result}, opTypeRuntimeArray: {"OpTypeRuntimeArray", result}, opTypeStruct: {"OpTypeStruct", result},
 	opTypePointer: {"OpTypePointer", result}, opTypeFunction: {"OpTypeFunction", result},
 	opTypeCooperativeMatrix: {"OpTypeCooperativeMatrixKHR", result},
-	opConstantTrue:          {"OpConstantTrue", typed}, opConstantFalse: {"OpConstantFalse", typed}, opConstant: {"OpConstant", typed},
+	opUndef:                 {"OpUndef", typed}, opConstantTrue: {"OpConstantTrue", typed}, opConstantFalse: {"OpConstantFalse", typed}, opConstant: {"OpConstant", typed},
 	opConstantComposite: {"OpConstantComposite", typed}, opSpecConstantTrue: {"OpSpecConstantTrue", typed},
 	opSpecConstantFalse: {"OpSpecConstantFalse", typed}, opSpecConstant: {"OpSpecConstant", typed},
 	opSpecConstantComposite: {"OpSpecConstantComposite", typed}, opSpecConstantOp: {"OpSpecConstantOp", typed},
@@ -193,7 +193,7 @@ var opcodes = map[uint16]struct {
 	opGroupNonUniformFMax:   {"OpGroupNonUniformFMax", typed},
 	opCooperativeMatrixLoad: {"OpCooperativeMatrixLoadKHR", typed}, opCooperativeMatrixStore: {"OpCooperativeMatrixStoreKHR", plain},
 	opCooperativeMatrixMulAdd: {"OpCooperativeMatrixMulAddKHR", typed},
-	opUndef:                   {"OpUndef", typed}, opAny: {"OpAny", typed}, opAll: {"OpAll", typed}, opIAddCarry: {"OpIAddCarry", typed},
+	opAny: {"OpAny", typed}, opAll: {"OpAll", typed}, opIAddCarry: {"OpIAddCarry", typed},
 	opSDot: {"OpSDot", typed}, opUDot: {"OpUDot", typed}, opSUDot: {"OpSUDot", typed},
 	opSDotAccSat: {"OpSDotAccSat", typed}, opUDotAccSat: {"OpUDotAccSat", typed}, opSUDotAccSat: {"OpSUDotAccSat", typed},
 }
@@ -224,13 +224,14 @@ const (
 	glslSMax           = 42
 	glslFClamp         = 43
 	glslFma            = 50
+	glslPackHalf2x16   = 58
 	glslUnpackHalf2x16 = 62
 )
 
 var glslNames = map[uint32]string{
 	glslFAbs: "FAbs", glslFloor: "Floor", glslExp: "Exp", glslLog: "Log", glslSqrt: "Sqrt", glslInverseSqrt: "InverseSqrt",
 	glslFMin: "FMin", glslUMin: "UMin", glslSMin: "SMin", glslFMax: "FMax", glslUMax: "UMax", glslSMax: "SMax",
-	glslFClamp: "FClamp", glslFma: "Fma", glslUnpackHalf2x16: "UnpackHalf2x16",
+	glslFClamp: "FClamp", glslFma: "Fma", glslPackHalf2x16: "PackHalf2x16", glslUnpackHalf2x16: "UnpackHalf2x16",
 }
 
 // Storage classes.

@@ -100,17 +100,38 @@ var binary2 = map[uint16]func(a, b uint32) uint32{
 	extended + glslFMax: fmax,
 }
 
-// opUMulHi is the upper half of OpUMulExtended, and opHalf the lower or upper half of UnpackHalf2x16: they are no
-// opcodes of SPIR-V.
+// opUMulHi is the upper half of OpUMulExtended, opLowHalf and opTopHalf are the halves of UnpackHalf2x16, opPackHalf
+// is PackHalf2x16 of two numbers, and opMatrixAdd and opMatrixMul work on cooperative matrices: they are no opcodes of
+// SPIR-V.
 const (
-	opUMulHi  = 0xf000
-	opLowHalf = 0xf001
-	opTopHalf = 0xf002
+	opUMulHi    = 0xf000
+	opLowHalf   = 0xf001
+	opTopHalf   = 0xf002
+	opPackHalf  = 0xf003
+	opMatrixAdd = 0xf004
+	opMatrixMul = 0xf005
 )
 
 func init() {
 	unary[opLowHalf] = func(a uint32) uint32 { return half(a & 0xffff) }
 	unary[opTopHalf] = func(a uint32) uint32 { return half(a >> 16) }
+	binary2[opPackHalf] = func(a, b uint32) uint32 { return cutHalf(a) | cutHalf(b)<<16 }
+}
+
+// cutHalf is the f16 of an f32, rounded towards 0: how PackHalf2x16 rounds is undefined.
+func cutHalf(bits uint32) uint32 {
+	sign, m := bits>>16&0x8000, bits&0x7fffffff
+	switch {
+	case m > 0x7f800000:
+		return sign | 0x7e00
+	case m == 0x7f800000:
+		return sign | 0x7c00
+	case m >= 0x47800000: // 65536
+		return sign | 0x7bff
+	case m >= 0x38800000: // 2⁻¹⁴
+		return sign | (m-0x38000000)>>13
+	}
+	return sign | (m&0x7fffff|0x800000)>>min(126-m>>23, 31)
 }
 
 func unlessZero(b uint32, f func() uint32) uint32 {

@@ -73,6 +73,7 @@ type node struct {
 	kind       nodeKind
 	micros     []*micro
 	copies     []move
+	matrices   [][2]int // copies of matrices: of each the places of the new one and of the old one
 	cond       *reg
 	cases      []uint32 // of a switch: the values that take the first way
 	then, els  []*node
@@ -257,6 +258,10 @@ func (c *compiler) edge(b *block, to uint32, guards []*reg, header bool) *node {
 			if phi.args[i+1] != b.label {
 				continue
 			}
+			if c.types(phi.typ).kind == kindMatrix {
+				n.matrices = append(n.matrices, c.matrixMove(phi, phi.args[i]))
+				continue
+			}
 			from := c.value(phi.args[i])
 			for j, r := range c.phiRegs(phi, len(from)) {
 				n.copies = append(n.copies, move{r, from[j]})
@@ -270,9 +275,6 @@ func (c *compiler) edge(b *block, to uint32, guards []*reg, header bool) *node {
 
 func (c *compiler) phiRegs(phi *inst, n int) []*reg {
 	if c.phis[phi.id] == nil {
-		if c.types(phi.typ).kind == kindMatrix {
-			panic(fault{"a phi of matrices is not known"})
-		}
 		for range n {
 			c.phis[phi.id] = append(c.phis[phi.id], &reg{})
 		}
@@ -286,6 +288,9 @@ func (c *compiler) lower(b *block) []*node {
 	nodes := []*node{c.node(&node{kind: nodeBlock})}
 	c.block = nodes[0]
 	for _, phi := range b.phis {
+		if c.types(phi.typ).kind == kindMatrix {
+			continue
+		}
 		c.values[phi.id] = c.phis[phi.id]
 		for _, r := range c.phis[phi.id] {
 			r.loop = c.innermost()

@@ -10,6 +10,11 @@ vec4 q4_0_numbers(uint bytes, uint k) {
 #define Q4_0_BLOCK(at, k) ((at) + ((k) >> 5) * 9u)
 #define Q4_0_AT(b, at, k) (SCALE(b, Q4_0_BLOCK(at, k)) * q4_0_numbers(WORD(b, Q4_0_BLOCK(at, k) + 1u + (((k) & 15u) >> 1)), k))
 
+// For shaders that bring eight elements at a time to elsewhere, k a multiple of 8: the 16-bit word where their
+// numbers begin, and the numbers of four bytes.
+#define Q4_0_EIGHT_AT(at, k) (Q4_0_BLOCK(at, k) + 1u + (((k) & 15u) >> 1))
+#define Q4_0_NUMBERS(bytes, k) q4_0_numbers(bytes, k)
+
 // For shaders that take eight elements at a time: four, and those that are 16 further on. They
 // lie in one word. Each is put into the last bits of a power of two as an f32, which is
 // subtracted: no conversion takes fewer instructions, whatever put says.

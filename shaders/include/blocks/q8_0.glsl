@@ -10,6 +10,11 @@ vec4 q8_0_numbers(uint bytes) {
 #define Q8_0_BLOCK(at, k) ((at) + ((k) >> 5) * 17u)
 #define Q8_0_AT(b, at, k) (SCALE(b, Q8_0_BLOCK(at, k)) * q8_0_numbers(WORD(b, Q8_0_BLOCK(at, k) + 1u + (((k) & 31u) >> 1))))
 
+// For shaders that bring eight elements at a time to elsewhere, k a multiple of 8: the 16-bit word where their
+// numbers begin, and the numbers of four bytes.
+#define Q8_0_EIGHT_AT(at, k) (Q8_0_BLOCK(at, k) + 1u + (((k) & 31u) >> 1))
+#define Q8_0_NUMBERS(bytes, k) q8_0_numbers(bytes)
+
 // For shaders that take eight elements at a time. They lie in two words.
 #define Q8_0_EIGHT uvec2
 #define Q8_0_EIGHT_WORDS 2
