@@ -10,7 +10,8 @@ import (
 )
 
 // Fusing is the inverse of lowering: for every case of a fused op,
-// Fuse(Lower(op)) is op and Lower(Fuse(ops)) is ops.
+// Fuse(Lower(op)) is op and Lower(Fuse(ops)) is ops. A product that rounds x is
+// written as one op by whoever wants it (nn.Tape): Fuse leaves its two ops apart.
 func TestFuseInvertsLower(t *testing.T) {
 	b := &faulty{reference: &reference{}, fused: true}
 	sameBuffer := cmp.Comparer(func(a, b backend.Buffer) bool { return a == b })
@@ -25,6 +26,9 @@ func TestFuseInvertsLower(t *testing.T) {
 				continue
 			}
 			ops := op.(backend.Lowerer).Lower()
+			if _, ok := ops[0].(*backend.Round); ok {
+				continue
+			}
 			fused := backend.Fuse(b, ops, func(backend.Tensor) bool { return false })
 			if diff := cmp.Diff([]backend.Op{op}, fused, sameBuffer); diff != "" {
 				t.Fatalf("%s: Fuse(Lower(op)) differs from op (-want +got):\n%s", c.Name, diff)

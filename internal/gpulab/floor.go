@@ -33,7 +33,7 @@ var Floors = []Floor{
 	{"linear_one", "", AMD, 8, "a lane asks for up to 512 bytes before it waits for any of them, into registers: 8 subgroups of 64 lanes have 200 KiB in flight"},
 	{"sample", "", AMD, 8, "one workgroup is all of it, so occupancy hides nothing"},
 	{"sample_count", "", AMD, 6, "a histogram lies in shared memory, and workgroups are fewer than units"},
-	{"sample_max", "", AMD, 6, "as sample_count"},
+	{"sample_max", "", AMD, 6, "a histogram lies in shared memory, as in sample_count"},
 	{"linear_vec_t", "", AMD, 16, "bound by memory: half of what fits hides its latency"},
 	{"*", "", AMD, 16, "bound by memory, with few registers: half of what fits hides its latency"},
 }

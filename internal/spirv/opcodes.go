@@ -193,7 +193,7 @@ var opcodes = map[uint16]struct {
 	opGroupNonUniformFMax:   {"OpGroupNonUniformFMax", typed},
 	opCooperativeMatrixLoad: {"OpCooperativeMatrixLoadKHR", typed}, opCooperativeMatrixStore: {"OpCooperativeMatrixStoreKHR", plain},
 	opCooperativeMatrixMulAdd: {"OpCooperativeMatrixMulAddKHR", typed},
-	opAny: {"OpAny", typed}, opAll: {"OpAll", typed}, opIAddCarry: {"OpIAddCarry", typed},
+	opAny:                     {"OpAny", typed}, opAll: {"OpAll", typed}, opIAddCarry: {"OpIAddCarry", typed},
 	opSDot: {"OpSDot", typed}, opUDot: {"OpUDot", typed}, opSUDot: {"OpSUDot", typed},
 	opSDotAccSat: {"OpSDotAccSat", typed}, opUDotAccSat: {"OpUDotAccSat", typed}, opSUDotAccSat: {"OpSUDotAccSat", typed},
 }
