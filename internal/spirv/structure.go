@@ -48,6 +48,7 @@ type construct struct {
 	guards       int // how many conditions there were when it began
 	used         bool
 	exits        [][]*reg // guards of each edge that leaves a loop
+	parted       []*reg   // guards of lanes that wait already: behind a selection, or for the loop's next round
 	parent       *construct
 
 	left, again, back int // masks: lanes that left, lanes that continue, lanes for another round
@@ -201,9 +202,18 @@ func (c *compiler) branch(b *block, cond *reg, cases []uint32, then, els func() 
 func (c *compiler) leaves(k *construct) {
 	for i := len(c.stack) - 1; i >= 0 && c.stack[i] != k; i-- {
 		if l := c.stack[i]; l.loop {
-			l.exits = append(l.exits, slices.Clone(c.guards[l.guards:]))
+			l.exits = append(l.exits, c.since(i))
 		}
 	}
+}
+
+// since returns the conditions that have decided, since construct number i of the stack began, which lanes are here.
+func (c *compiler) since(i int) []*reg {
+	guards := slices.Clone(c.guards[c.stack[i].guards:])
+	for _, k := range c.stack[i:] {
+		guards = append(guards, k.parted...)
+	}
+	return guards
 }
 
 // way makes the edge from a block to another.
@@ -212,7 +222,11 @@ func (c *compiler) way(b *block, to uint32) []*node {
 		k := c.stack[i]
 		end := func(kind nodeKind) []*node {
 			n := &node{kind: kind, of: k}
-			if e := c.edge(b, to, c.guards[k.guards:], false); e != nil {
+			guards := c.since(i)
+			if kind == nodeContinue || !k.loop {
+				k.parted = append(k.parted, c.guards[k.guards:]...)
+			}
+			if e := c.edge(b, to, guards, false); e != nil {
 				return []*node{e, n}
 			}
 			return []*node{n}
@@ -222,7 +236,7 @@ func (c *compiler) way(b *block, to uint32) []*node {
 			k.used = true
 			c.leaves(k)
 			if k.loop {
-				k.exits = append(k.exits, slices.Clone(c.guards[k.guards:]))
+				k.exits = append(k.exits, c.since(i))
 			}
 			return end(nodeLeave)
 		case k.loop && k.next == to && k.next != k.header:

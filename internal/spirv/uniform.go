@@ -123,11 +123,12 @@ func (m *micro) once() bool {
 	return componentwise(m.op) || m.op == opVectorExtractDynamic || m.op == opLoad || m.op == opImageFetch
 }
 
-// widen marks uniform numbers that are stored for each lane, because instructions on all lanes read them.
+// widen marks uniform numbers that are stored for each lane, because instructions on all lanes read them. A load reads
+// its indices in an active lane, which need not be the first one, also if it loads one number for all.
 func (c *compiler) widen() {
 	for _, n := range c.nodes {
 		for _, m := range n.micros {
-			if !m.once() {
+			if !m.once() || m.op == opLoad || m.op == opImageFetch {
 				m.uses(func(r *reg) { r.wide = true })
 			}
 		}
