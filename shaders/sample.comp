@@ -237,7 +237,7 @@ void remember(uint slot, Sampling s, uint id) {
 	if (s.window > 0) {
 		for (uint i = lane; i < uint(s.window); i += lanes) {
 			if ((i == place ? id : recent[ring + i]) == old) {
-				repeated = 1;
+				atomicOr(repeated, 1);
 			}
 		}
 	}
