@@ -93,9 +93,9 @@ func inWhole(n, unit, all int) int {
 }
 
 // columnsInFours reports whether the columns of a matrix can be read in fours
-// along their neighbours, up to three more than there are.
+// along their neighbours, up to three more than there are where rows lie so far apart.
 func columnsInFours(t backend.Tensor, base uint32) bool {
-	return base%4 == 0 && (t.Dim(3) == 1 || t.Stride(3)%4 == 0)
+	return base%4 == 0 && (t.Stride(3)%4 == 0 || t.Dim(3) == 1 && t.Dim(2)%4 == 0)
 }
 
 // minPart is how many vectors a part of a sum has at least: with fewer, adding
