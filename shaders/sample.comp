@@ -35,10 +35,9 @@ void put(uint i, uint id, uvec2 w) {
 bool before(uint key_a, uint id_a, uint key_b, uint id_b) { return key_a > key_b || (key_a == key_b && id_a < id_b); }
 
 // workgroup_last is the last of candidates in the order, each with the complement of its
-// key, its id, and 1 if there is one.
+// key, its id, and 1 if there is one. See workgroup_add.
 uvec4 workgroup_last(uvec4 v) {
 	uint lane = gl_LocalInvocationID.x;
-	barrier();
 	partial[lane] = v;
 	barrier();
 	for (uint n = gl_WorkGroupSize.x / 2; n > 0; n /= 2) {
@@ -187,7 +186,9 @@ uint draw(uint r, uint slot, Sampling s, uint best, uvec2 total, out uint kept) 
 		}
 	}
 	// The filters keep the first tokens of the order, so the last one tells which.
+	barrier();
 	uvec2 all = workgroup_add(uvec4(own, 0, 0, 0)).xy;
+	barrier();
 	uvec4 end = workgroup_last(own > 0 ? uvec4(last.xy, 1, 0) : uvec4(0));
 	kept = all.x;
 	uvec2 sum = uvec2(0);
@@ -197,6 +198,7 @@ uint draw(uint r, uint slot, Sampling s, uint best, uvec2 total, out uint kept) 
 		put(i, id, w);
 		sum = add(sum, w);
 	}
+	barrier();
 	sum = workgroup_add(uvec4(sum, 0, 0)).xy;
 	uvec4 random = philox(s.seed, uvec4(recent[p.recent + slot * p.recent_stride], 0, 0x73616d70u, 0x6c650000u));
 	uvec2 u = product64(random.xy, sum, rest);
@@ -275,7 +277,9 @@ void main() {
 			uvec4 more = uvec4(scratch[at + 4], scratch[at + 5], scratch[at + 6], scratch[at + 7]);
 			sums = uvec4(add(sums.xy, more.xy), add(sums.zw, more.zw));
 		}
+		barrier();
 		best = workgroup_join(best);
+		barrier();
 		sums = workgroup_add(sums);
 		uint status = DRAWN, id = best.z, kept = 1;
 		if (best.w != NOBODY) {

@@ -31,6 +31,7 @@ void main() {
 			uint at = to + PARTS + i * PART;
 			best = joined(best, uvec4(scratch[at], scratch[at + 1], scratch[at + 2], scratch[at + 3]));
 		}
+		barrier();
 		best = workgroup_join(best);
 		bool second = s.top_k == 0 && s.top_p != uvec2(0); // whether the other sum is asked for
 		for (uint chunk = gl_WorkGroupID.x; chunk < chunks(); chunk += gl_NumWorkGroups.x) {
@@ -55,6 +56,7 @@ void main() {
 				sums.zw = add(sums.zw, w);
 				atomicAdd(cells[cell(d)], 1);
 			}
+			barrier();
 			sums = workgroup_add(sums); // which all wait for
 			if (lane < 4) {
 				scratch[to + PARTS + chunk * PART + 4 + lane] = sums[lane];

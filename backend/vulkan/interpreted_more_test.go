@@ -3,6 +3,7 @@
 package vulkan
 
 import (
+	"bytes"
 	"encoding/binary"
 	"testing"
 
@@ -87,7 +88,36 @@ func runMore(t *testing.T) traces {
 			run(b, op)
 		}
 	}
+	runSamples(t, played{name: "samples", lanes: 4, software: true, unified: true, clamp: fewGroups}.open(t, ts), run)
 	return ts
+}
+
+// runSamples draws for more rows than there are workgroups. In the first ones all tokens are barred.
+func runSamples(t *testing.T, b *Backend, run func(*Backend, backend.Op)) {
+	const rows, vocab, barred, window = 10, 300, 3, 4
+	const words = (vocab + 31) / 32
+	i32 := func(dims ...int) backend.Tensor { return newTensor(t, b, backend.I32, dims...) }
+	op := &backend.Sample{
+		Dst: i32(rows, backend.SampleWords), Next: i32(rows), X: newTensor(t, b, backend.F32, rows, vocab), Slots: i32(rows),
+		Settings: i32(rows, backend.SampleSettingWords), Marks: i32(rows, 2, words), Recent: i32(rows, 2+window),
+	}
+	var slots, settings []byte
+	for i := range rows {
+		slots = binary.LittleEndian.AppendUint32(slots, uint32(i))
+		s := backend.NewSampleSettings(0.8, 40, 0.95, 0, 1.1, window, uint64(i))
+		for _, w := range s.Words() {
+			settings = binary.LittleEndian.AppendUint32(settings, uint32(w))
+		}
+	}
+	for _, w := range []struct {
+		to   backend.Tensor
+		data []byte
+	}{{op.Slots, slots}, {op.Settings, settings}, {op.Marks, bytes.Repeat([]byte{0xff}, 4*2*words*barred)}} {
+		if err := b.Write(w.to.Buf, 0, w.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(b, op)
 }
 
 func runLinears(t *testing.T, b *Backend, d backend.DType, run func(*Backend, backend.Op)) {

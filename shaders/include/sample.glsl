@@ -96,7 +96,8 @@ uvec2 add(uvec2 a, uvec2 b) {
 bool less(uvec2 a, uvec2 b) { return a.y < b.y || (a.y == b.y && a.x < b.x); }
 
 // Workgroups have a power of two of invocations. All of them must call these functions, and
-// all get the result.
+// all get the result. They use partial: a barrier must stand between what read it before, an
+// earlier call too, and the call.
 
 shared uvec4 partial[LANES];
 
@@ -108,7 +109,6 @@ uvec4 joined(uvec4 a, uvec4 b) {
 
 uvec4 workgroup_join(uvec4 v) {
 	uint lane = gl_LocalInvocationID.x;
-	barrier();
 	partial[lane] = v;
 	barrier();
 	for (uint n = gl_WorkGroupSize.x / 2; n > 0; n /= 2) {
@@ -123,7 +123,6 @@ uvec4 workgroup_join(uvec4 v) {
 // Two sums at once.
 uvec4 workgroup_add(uvec4 v) {
 	uint lane = gl_LocalInvocationID.x;
-	barrier();
 	partial[lane] = v;
 	barrier();
 	for (uint n = gl_WorkGroupSize.x / 2; n > 0; n /= 2) {
