@@ -298,7 +298,7 @@ func linearDispatch(e *encoder, o *linearOp, p *product, c *linearChoice, spec p
 	}
 	var x, w binding
 	var xBase, wBase uint32
-	if c.inFours() && !c.fours { // through the texture unit
+	if c.texel || c.xTexel || c.words { // through the texture unit
 		x, xBase, _ = e.texels(o.x)
 	} else {
 		x, xBase = e.operand(o.x, backend.Read)
