@@ -232,7 +232,7 @@ func attentionWork(op *backend.Attention, queries int) uint64 {
 func attentionDispatch(e *encoder, part *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor) error {
 	for _, way := range attentionWays(e, part, int(spec.Size)) {
 		p := way.pipeline(part, spec)
-		ok, err := e.trusts(p, func(t *trials) { tryAttention(t, part, int(push.SharedBy), spec, way) })
+		ok, err := e.trusts(p, func(t *trials) { tryAttention(t, part, int(push.SharedBy), spec, way.dispatch) })
 		if err != nil {
 			return err
 		}

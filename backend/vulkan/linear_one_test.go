@@ -3,6 +3,7 @@
 package vulkan
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -18,9 +19,16 @@ type layer struct {
 	b   *Backend
 	w   backend.DType
 	ops []backend.Op
+
+	context int // positions of the cache; 0: 32
 }
 
 func (l *layer) f32(dims ...int) backend.Tensor { return newTensor(l.t, l.b, backend.F32, dims...) }
+
+// cache is one of a sequence, with width elements a position.
+func (l *layer) cache(d backend.DType, width int) backend.Tensor {
+	return newTensor(l.t, l.b, d, 1, cmp.Or(l.context, 32), width)
+}
 
 func (l *layer) add(op backend.Op) { l.ops = append(l.ops, op) }
 
@@ -50,7 +58,7 @@ func (l *layer) residual(x, y backend.Tensor) backend.Tensor {
 func gpt2Layer(l *layer, tokens int, cache backend.DType, block int) []backend.Op {
 	const width, heads = 64, 4
 	x, at := l.f32(1, tokens, width), newTensor(l.t, l.b, backend.I32, 2, tokens)
-	kv, table := newTensor(l.t, l.b, cache, 1, 32, 2*width), backend.Tensor{}
+	kv, table := l.cache(cache, 2*width), backend.Tensor{}
 	if block > 0 {
 		kv, table = newTensor(l.t, l.b, cache, 5, block, 2*width), newTensor(l.t, l.b, backend.I32, 1, 32/block)
 	}
@@ -72,7 +80,7 @@ func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op 
 	const width, heads, kvHeads, size, inner = 64, 4, 2, 16, 128
 	const kvWidth = kvHeads * size
 	x, at, angles := l.f32(1, tokens, width), newTensor(l.t, l.b, backend.I32, 2, tokens), l.f32(32, size)
-	kv := newTensor(l.t, l.b, cache, 1, 32, 2*kvWidth)
+	kv := l.cache(cache, 2*kvWidth)
 	n := l.norm(x, true)
 	// Matrices lie one below the other, and results side by side.
 	product := func(dst, w backend.Tensor, from, to int) {
@@ -106,8 +114,9 @@ func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op 
 	return l.ops
 }
 
-// TestLayerDispatches counts the dispatches of a layer for one token. Norms, rotations and
-// stores are in products on GPUs, and apart on software drivers and for several tokens.
+// TestLayerDispatches counts the dispatches of a layer for one token: on GPUs five, for norms,
+// rotations and stores are in products, and one more where attention of a long context is in parts.
+// On software drivers and for several tokens they are apart.
 func TestLayerDispatches(t *testing.T) {
 	shared := openTest(t, lavapipe, gpu)
 	software := openTest(t, lavapipe, nil)
@@ -119,18 +128,22 @@ func TestLayerDispatches(t *testing.T) {
 	}{
 		{"gpt2", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) }, "linear_one attention_one linear_one linear_one linear_one"},
 		{"gpt2, cache of f16", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 0) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, a long context", shared, func(l *layer) []backend.Op { l.context = 600; return gpt2Layer(l, 1, backend.F16, 0) },
+			"linear_one attention_one attention_join linear_one linear_one linear_one"},
 		{"gpt2, table", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 8) }, "linear_one attention_one linear_one linear_one linear_one"},
 		{"gpt2, three tokens", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 3, backend.F32, 0) },
 			"layernorm linear_rows store attention_tile linear_rows layernorm linear_rows linear_rows"},
 		{"llama", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, l.w) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"llama, a long context", shared, func(l *layer) []backend.Op { l.context = 600; return llamaLayer(l, 1, backend.F16, l.w) },
+			"linear_one attention_one attention_join linear_one linear_one linear_one"},
 		{"llama, values of another dtype", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, backend.BF16) },
 			"linear_one linear_one attention_one linear_one linear_one linear_one"},
 		{"llama, three tokens", shared, func(l *layer) []backend.Op { return llamaLayer(l, 3, backend.F32, l.w) },
 			"rmsnorm linear_rows linear_rows rotary store attention_tile linear_rows rmsnorm linear_rows gated_activation linear_rows"},
 		{"gpt2 on a software driver", software, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) },
-			"layernorm linear_vec store attention linear_vec layernorm linear_vec linear_vec"},
+			"layernorm linear_lanes store attention linear_lanes layernorm linear_lanes linear_lanes"},
 		{"llama on a software driver", software, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F32, l.w) },
-			"rmsnorm linear_vec linear_vec rotary store attention linear_vec rmsnorm linear_vec gated_activation linear_vec"},
+			"rmsnorm linear_lanes linear_lanes rotary store attention linear_lanes rmsnorm linear_lanes gated_activation linear_lanes"},
 	} {
 		for _, w := range []backend.DType{backend.F32, backend.F16, backend.Q8_0} {
 			ops := backend.Fuse(c.b, c.ops(&layer{t: t, b: c.b, w: w}), func(backend.Tensor) bool { return false })
@@ -140,7 +153,16 @@ func TestLayerDispatches(t *testing.T) {
 			}
 			var took []string
 			for _, s := range spans {
-				took = append(took, slices.Repeat([]string{source(s.Variants[0])}, s.Dispatches)...)
+				if len(s.Variants) == 1 {
+					took = append(took, slices.Repeat([]string{source(s.Variants[0])}, s.Dispatches)...)
+					continue
+				}
+				if len(s.Variants) != s.Dispatches {
+					t.Errorf("%s by %v: %s takes %d dispatches of %v", c.name, w, s.Op, s.Dispatches, s.Variants)
+				}
+				for _, v := range s.Variants {
+					took = append(took, source(v))
+				}
 			}
 			if got := strings.Join(took, " "); got != c.want {
 				t.Errorf("%s by %v: dispatches of\n%s, expected\n%s", c.name, w, got, c.want)

@@ -76,17 +76,24 @@ func (t *trials) tensor(d backend.DType, at int, dims ...int) backend.Tensor {
 	return backend.Of(t.slab, d, at/d.BlockBytes()*d.BlockLen(), dims...)
 }
 
-// operand places numbers, rounded to a dtype, and returns what they are then. Rows of numbers
-// that are not in blocks are pad elements apart, or a few more: Mesa compiles a shader again for texel
-// buffers whose length is a power of two, which those of models seldom are.
-func (t *trials) operand(d backend.DType, values []float32, rows, n, pad int) (backend.Tensor, []float32) {
+// padding is how many elements operand leaves between rows of n: none between those of blocks; else pad,
+// or a few more: Mesa compiles a shader again for texel buffers whose length is a power of two, which
+// those of models seldom are.
+func padding(d backend.DType, rows, n, pad int) int {
 	if d.Quantized() {
-		pad = 0
-	} else if pad > 0 && rows > 1 {
+		return 0
+	}
+	if pad > 0 && rows > 1 {
 		for span := (rows-1)*(n+pad) + n; span%4 == 0 && powerOfTwo(span/4); span = (rows-1)*(n+pad) + n {
 			pad += 4
 		}
 	}
+	return pad
+}
+
+// operand places numbers, rounded to a dtype, and returns what they are then. Rows are padding apart.
+func (t *trials) operand(d backend.DType, values []float32, rows, n, pad int) (backend.Tensor, []float32) {
+	pad = padding(d, rows, n, pad)
 	wide := make([]float32, rows*(n+pad))
 	for r := range rows {
 		copy(wide[r*(n+pad):], values[r*n:(r+1)*n])
@@ -122,14 +129,20 @@ func (t *trials) numbers(values ...int32) backend.Tensor {
 	return t.tensor(backend.I32, t.place(p), len(values))
 }
 
+// resultStride is the distance between rows of n numbers that expect places.
+func (t *trials) resultStride(n int) int {
+	const right = 8
+	if t.fours {
+		return (n + right + 3) / 4 * 4
+	}
+	return n + right
+}
+
 // expect places a matrix [rows, n] that the op is to write, in a wider and longer one, and
 // returns it. before is what is in it first; want what it must be, and most how far off.
 func (t *trials) expect(tr *trial, name string, d backend.DType, rows, n int, before []float32, want, most []float64) backend.Tensor {
-	const right, below = 8, 1
-	stride := n + right
-	if t.fours {
-		stride = (stride + 3) / 4 * 4
-	}
+	const below = 1
+	stride := t.resultStride(n)
 	r := result{name: name, dtype: d, stride: stride, want: make([]float64, (rows+below)*stride), most: make([]float64, (rows+below)*stride)}
 	wide := make([]float32, len(r.want))
 	for i := range wide {

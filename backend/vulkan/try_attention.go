@@ -10,15 +10,15 @@ import (
 	"caldera/shaders"
 )
 
-// tryAttention makes the trials of attention.comp: one query less, as many and one more than a
-// workgroup takes, over one chunk of keys less a few, whole, and a few more.
-func tryAttention(t *trials, like *backend.Attention, shared int, spec shaders.AttentionSpec, way attentionWay) {
+// tryAttention makes the trials of attention.comp: one query more than a workgroup takes, over one chunk of
+// keys and a few more; as many, over a chunk; and one less, if that is any, over a chunk less a few.
+func tryAttention(t *trials, like *backend.Attention, shared int, spec shaders.AttentionSpec, dispatch dispatchAttention) {
 	const step = 4 // positions in a block of a table
 	chunk := (int(spec.Chunk) + step - 1) / step * step
-	for i, context := range []int{chunk - step, chunk, chunk + step} {
+	for i, context := range []int{chunk + step, chunk, chunk - step} {
 		heads := triedHeads{size: int(spec.Size), shared: shared, groups: min(like.K.Dim(-1)/int(spec.Size), 2)}
 		time := int(spec.Queries) + 1 - i
-		for !fit(&t.b.limits, backend.Of(nil, like.K.DType, 0, 2*context, heads.groups*heads.size)) && context > step {
+		for !heads.fit(t, like, time, context) && context > step {
 			context = context / 2 / step * step // a device that binds less has shorter pieces, too
 		}
 		if time < 1 || context < time {
@@ -27,7 +27,7 @@ func tryAttention(t *trials, like *backend.Attention, shared int, spec shaders.A
 		tryAttentionOf(t, like, heads, time, context, spec.Extras, func(e *encoder, op *backend.Attention) error {
 			push, groups := attentionPush(op, op, spec, 0, 0)
 			if !op.Table.Absent() {
-				return way.dispatch(e, op, spec, push, groups, backend.Tensor{})
+				return dispatch(e, op, spec, push, groups, backend.Tensor{})
 			}
 			sequences, context := op.Cache()
 			keys := context
@@ -36,7 +36,7 @@ func tryAttention(t *trials, like *backend.Attention, shared int, spec shaders.A
 					keys = (context + 1) / 2
 				}
 			}
-			return attentionPieces(e, op, spec, push, groups, [4]int{sequences, sequences, context, keys}, way.dispatch)
+			return attentionPieces(e, op, spec, push, groups, [4]int{sequences, sequences, context, keys}, dispatch)
 		})
 	}
 }
@@ -45,16 +45,32 @@ func tryAttention(t *trials, like *backend.Attention, shared int, spec shaders.A
 // a position has.
 type triedHeads struct{ size, shared, groups int }
 
+// triedSequences and triedPad are those of a trial: how many sequences there are, and how many elements lie
+// between rows of operands.
+const triedSequences, triedPad = 2, 8
+
+// fit reports whether the device binds what grows with the context as a whole: keys, values and
+// probabilities, as they are placed.
+func (h triedHeads) fit(t *trials, like *backend.Attention, time, context int) bool {
+	rows, n := triedSequences*context, h.groups*h.size
+	for _, x := range []backend.Tensor{like.K, like.V} {
+		if !fit(&t.b.limits, backend.Of(nil, x.DType, 0, rows, n+padding(x.DType, rows, n, triedPad))) {
+			return false
+		}
+	}
+	return like.Probs.Absent() || fit(&t.b.limits, backend.Of(nil, backend.F32, 0, triedSequences*h.shared*h.groups*time, t.resultStride(context)))
+}
+
 // tryAttentionOf makes a trial of attention with the types and the table of another op: of two sequences, with so many queries at the end of each. extras: a window, a soft-cap and sinks.
 func tryAttentionOf(t *trials, like *backend.Attention, h triedHeads, time, context int, extras bool, encode func(e *encoder, op *backend.Attention) error) {
-	const sequences, block = 2, 4
+	const sequences, block = triedSequences, 4
 	size, shared, groups := h.size, h.shared, h.groups
 	heads := shared * groups
 	op := &backend.Attention{Heads: heads, Scale: float32(1 / math.Sqrt(float64(size)) / 4)}
 	tr := trial{what: fmt.Sprintf("%d queries of %d heads of %d, %d keys", time, heads, size, context)}
 
 	rows := func(d backend.DType, n, width, most int) (backend.Tensor, []float32) {
-		return t.operand(d, t.integers(n*width, most), n, width, 8)
+		return t.operand(d, t.integers(n*width, most), n, width, triedPad)
 	}
 	// as [1, a, b, n], of rows that lie at one distance
 	shaped := func(x backend.Tensor, a, b int) backend.Tensor {
