@@ -143,13 +143,19 @@ func runLinears(t *testing.T, b *Backend, d backend.DType, run func(*Backend, ba
 	}
 }
 
-// runPlaces stores what a product gives, in each type of caches.
+// runPlaces rotates and stores what a product gives, in each type of caches. Several subgroups share a row of blocks.
 func runPlaces(t *testing.T, b *Backend, d backend.DType, run func(*Backend, backend.Op)) {
 	for _, x := range backend.DTypes(backend.Activations) {
+		in := 128
+		if x.Quantized() {
+			in = 2048
+		}
 		for _, cache := range backend.DTypes(backend.Caches) {
+			at := newTensor(t, b, backend.I32, 2, 1)
 			op := &backend.Linear{
-				Dst: newTensor(t, b, backend.F32, 1, 1, 16), X: newTensor(t, b, x, 1, 1, 128), W: newTensor(t, b, d, 16, 128),
-				Store: backend.LinearStore{Cache: newTensor(t, b, cache, 1, 4, 16), At: newTensor(t, b, backend.I32, 2, 1)},
+				Dst: newTensor(t, b, backend.F32, 1, 1, 16), X: newTensor(t, b, x, 1, 1, in), W: newTensor(t, b, d, 16, in),
+				Sum: newTensor(t, b, backend.F32, 1, 1, 8), Rotation: backend.LinearRotation{Angles: newTensor(t, b, backend.F32, 4, 8), At: at, Heads: 1},
+				Store: backend.LinearStore{Cache: newTensor(t, b, cache, 1, 4, 16), At: at},
 			}
 			if backend.Check(op) == nil && b.Supports(op) {
 				run(b, op)
