@@ -39,7 +39,7 @@ func TestCases(t *testing.T) {
 		"copy/16x32/f16":         {0, 16 * 32 * (2 + 4)},
 		"layernorm/1x32/f32":     {0, 4 * 4 * 32},
 		"rmsnorm/16x32/f32":      {0, 4 * (2*16*32 + 32)},
-		"rotary/1x64/f32":        {0, 4 * (2*32 + 16 + 2)},
+		"rotary/1x64/f32":        {0, 4 * (2*64 + 16 + 2)},
 		"argmax/1x50/f32":        {0, 4 * 51},
 
 		"gated_activation/16x128/f32":          {0, 4 * 3 * 16 * 128},
