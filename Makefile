@@ -45,8 +45,9 @@ test-race: setup-test ## the tests under the race detector
 	$(ENV) go test $(COUNT) -race -timeout 4h $(PKG)
 
 .PHONY: test-long
-test-long: setup-test ## the tests twice in random order, random cases of ops on each device for LONG=5m, then each fuzz target for FUZZ=30s
+test-long: setup-test ## the tests twice in random order, all played GPUs, the conformance suite whole on simulated devices, random cases of ops on each device for LONG=5m, then each fuzz target for FUZZ=30s
 	$(ENV) go test -count=2 -shuffle=on -timeout 4h $(PKG)
+	$(MAKE) test-gpus
 	$(ENV) CALDERA_LONG=$(LONG) go test -count=1 -run '^TestLong$$' -timeout 4h $(PKG)
 	$(ENV) scripts/fuzz.sh $(FUZZ) $(PKG)
 
@@ -64,10 +65,17 @@ test-matrix: setup-test ## products of f16 on cooperative matrices, as GPUs have
 	CALDERA_REQUIRE_MATRICES=1 go test -count=1 $(LIMIT) -exec "$$run" -run 'Devices|Features|Subgroup' ./backend/vulkan/internal/vk && \
 	CALDERA_REQUIRE_MATRICES=1 go test -count=1 $(LIMIT) -exec "$$run" -run 'Matri|CheckProducts|Subgroups' ./backend/vulkan
 
-# Not part of make test either: no GPU is needed, but drivers that move.
-.PHONY: test-gpulab
-test-gpulab: setup-test ## shaders in the compilers of AMD's and NVIDIA's drivers, and that a GPU which computes nothing is refused (fetches 100 MB into the cache)
-	$(ENV) lab=$$(scripts/gpulab.sh) && CALDERA_GPULAB=$$lab go test -count=1 $(LIMIT) -v -run TestGPULab ./backend/vulkan
+# Two of the cards belong to make test; of the others some need the drivers of Debian's unstable release, which moves.
+.PHONY: test-gpus
+test-gpus: setup-test ## all kernels, models and the conformance suite in the real drivers of 13 GPUs that are not there (fetches 200 MB into the cache)
+	$(ENV) CALDERA_GPULAB_SID=$$(scripts/gpulab.sh sid) && export CALDERA_GPULAB_SID && \
+	CALDERA_GPUS=all go test -count=1 $(LIMIT) -run '^TestGPUs$$' ./backend/vulkan
+
+.PHONY: results-gpus
+results-gpus: setup-test ## the same, and write docs/results/gpus.md of what the drivers made of the kernels
+	$(ENV) CALDERA_GPULAB_SID=$$(scripts/gpulab.sh sid) && export CALDERA_GPULAB_SID && \
+	CALDERA_GPUS=all CALDERA_GPUS_REPORT=$(CURDIR)/docs/results/gpus.json go test -count=1 $(LIMIT) -run '^TestGPUs$$' ./backend/vulkan && \
+	go generate ./internal/gpulab
 
 .PHONY: lint
 lint: ## gofmt, go.mod, go vet, staticcheck, and the build with and without cgo
@@ -86,6 +94,14 @@ lint-watch: setup-watch
 .PHONY: bench
 bench: setup-run bin/bench ## speed of this machine, CPU and Vulkan (ARGS=…)
 	bin/bench $(ARGS)
+
+.PHONY: gpu-kit
+gpu-kit: setup-run ## a folder, bin/gpu-kit, that tests and measures a graphics card where no Go is: run.sh OUT, in six minutes
+	scripts/gpukit.sh bin/gpu-kit
+
+.PHONY: gpu-kit-llama
+gpu-kit-llama: ## a folder beside it, bin/gpu-kit-llama, with which run.sh measures llama.cpp on Vulkan too (npm fetches 300 MB)
+	scripts/gpukit.sh bin/gpu-kit llama
 
 .PHONY: convert
 convert: setup-run bin/convert ## a checkpoint as GGUF, for llama.cpp and ollama, or as safetensors (ARGS="-m … -o …")

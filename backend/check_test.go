@@ -118,7 +118,7 @@ func TestCheckShape(t *testing.T) {
 	// Lengths that no other operand shares: of tables, caches and what goes into them.
 	free := map[string][]int{"argmax/x": {3}, "embedding/tokens": {2}, "embedding/positions": {2}, "store/dst": {1, 2},
 		"embedding_backward/dtokens": {2}, "embedding_backward/dpositions": {2}, "cross_entropy/x": {3},
-		"global_norm/x": {3}, "sum_squares/x": {3}, "rotary/angles": {2},
+		"global_norm/x": {3}, "sum_squares/x": {3}, "rotary/angles": {2}, "sample/recent": {3},
 		"attention with a table/table": {2}, "store with a table/table": {2, 3}, "store with a table/dst": {1}}
 	eachOperand(t, func(t *testing.T, op backend.Op, name string, x *backend.Tensor, _ backend.Access) {
 		right := *x
@@ -360,7 +360,7 @@ func TestCheckValues(t *testing.T) {
 	linear := &backend.Linear{Dst: f32(2, 4), X: f32(2, 5), W: f32(4, 5), Activation: backend.SiLU + 1, Sum: f32(2, 4)}
 	wantError(t, backend.Check(linear), "activation is activation(6), expected one of none, gelu_tanh,")
 	linear.Activation = backend.NoActivation
-	wantError(t, backend.Check(linear), "sum is f32[2 4], expected none: there is no activation and no residual")
+	wantError(t, backend.Check(linear), "sum is f32[2 4], expected none: there is no activation, no residual, no rotation and no gate")
 	op := &backend.Attention{Q: f32(1, 3, 8), K: f32(1, 7, 4), Heads: 4}
 	if op.HeadSize() != 2 || op.Groups() != 2 {
 		t.Errorf("heads of %d in %d groups, expected 2 and 2", op.HeadSize(), op.Groups())

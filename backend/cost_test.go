@@ -31,12 +31,17 @@ func TestCost(t *testing.T) {
 		op           Op
 		flops, bytes int64
 	}{
-		"linear":                       {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f16(5, 4), Bias: f32(5)}, 2 * 6 * 4 * 5, 4*(30+24+5) + 2*20},
-		"linear, transposed":           {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(4, 5).Transpose()}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20)},
-		"linear of blocks":             {&Linear{Dst: f32(7), X: f32(64), W: Of(nil, Q8_0, 0, 7, 64)}, 2 * 64 * 7, 4*(7+64) + 7*68},
-		"linear of batches":            {&Linear{Dst: f32(2, 3, 5), X: f32(2, 3, 4), W: f32(5, 4)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20)},
-		"linear and sum":               {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Residual: f32(6, 5), Sum: f32(6, 5)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20 + 30)},
-		"linear and GELU":              {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Activation: GELUTanh, Sum: f32(6, 5)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20)},
+		"linear":             {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f16(5, 4), Bias: f32(5)}, 2 * 6 * 4 * 5, 4*(30+24+5) + 2*20},
+		"linear, transposed": {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(4, 5).Transpose()}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20)},
+		"linear of blocks":   {&Linear{Dst: f32(7), X: f32(64), W: Of(nil, Q8_0, 0, 7, 64)}, 2 * 64 * 7, 4*(7+64) + 7*68},
+		"linear of batches":  {&Linear{Dst: f32(2, 3, 5), X: f32(2, 3, 4), W: f32(5, 4)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20)},
+		"linear and sum":     {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Residual: f32(6, 5), Sum: f32(6, 5)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20 + 30)},
+		"linear and GELU":    {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Activation: GELUTanh, Sum: f32(6, 5)}, 2 * 6 * 4 * 5, 4 * (30 + 24 + 20)},
+		"linear of a norm": {&Linear{Dst: f32(6, 5), X: f32(6, 4), W: f32(5, 4), Norm: LinearNorm{Gamma: f32(4), Beta: f32(4), Epsilon: 1, Normed: f32(6, 4)}},
+			2 * 6 * 4 * 5, 4 * (30 + 24 + 20 + 8)},
+		"linear, rotated and stored": {&Linear{Dst: f32(2, 3, 8), X: f32(2, 3, 4), W: f32(8, 4), Sum: f32(2, 3, 8),
+			Rotation: LinearRotation{Angles: f32(50, 4), At: places(6), Heads: 2}, Store: LinearStore{Cache: f16(2, 50, 6), At: places(6), From: 2}},
+			2 * 6 * 4 * 8, 4*(48+24+32+6*4+12+12) + 2*36},
 		"gradient of a matrix":         {&LinearBackward{DW: f32(5, 4), DBias: f32(5), DY: f16(2, 3, 5), X: f16(2, 3, 4)}, 2 * 6 * 4 * 5, 4*(20+5) + 2*(30+24)},
 		"attention":                    {attention, 2 * 2 * 2 * 8 * (18 + 19 + 20), 4*(48+48+12) + 2*2*(2*20*4)},
 		"attention in a window":        {&narrow, 2 * 2 * 2 * 8 * (4 + 4 + 4), 4*(48+48+12) + 2*2*(2*6*4)},

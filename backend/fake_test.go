@@ -16,10 +16,14 @@ import (
 type fake struct {
 	null.Backend
 	lacks []string // names or labels
+	joins bool     // products with a norm, a rotation or a store
 	ran   []backend.Op
 }
 
 func (f *fake) Supports(op backend.Op) bool {
+	if l, ok := op.(*backend.Linear); ok && l.Joined() && !f.joins {
+		return false
+	}
 	return !slices.Contains(f.lacks, op.Name()) && !slices.Contains(f.lacks, backend.Label(op))
 }
 
@@ -103,6 +107,10 @@ func samples() []backend.Op {
 		&backend.Rotary{Dst: f32(2, 3, 10), X: f32(2, 3, 10), Angles: f32(7, 4), At: places(6), Heads: 2},
 		&backend.Scale{Dst: f32(2, 3, 5), X: f32(2, 3, 5), By: f32(2, 3, 1)},
 		&backend.Softmax{Dst: f32(3, 5), X: f32(3, 5)},
+		&backend.Sample{
+			Dst: i32(3, backend.SampleWords), Next: i32(3), X: f32(3, 96), Slots: i32(3), Settings: i32(4, backend.SampleSettingWords),
+			Marks: i32(4, 2, 3), Recent: i32(4, 7),
+		},
 		&backend.Store{Dst: f32(2, 7, 5), X: f32(2, 3, 5), At: places(6)},
 		&backend.Store{Dst: f32(5, 4, 5), X: f32(2, 3, 5), At: places(6), Table: i32(3, 2)},
 		&backend.SumSquares{Dst: f32(2, 3, 1), X: f32(2, 3, 5)},

@@ -21,6 +21,10 @@ type Device struct {
 	Advice  string // a sentence that says what to install to make it faster, or empty
 	Note    string // for a software driver: why there may be no other, such as a driver that does not load; else empty
 	Open    func() (Backend, error)
+
+	// Faults returns what of the device computed wrongly when it was last used, so that
+	// something else was taken in its place; or "". nil: nothing ever does.
+	Faults func() string
 }
 
 // Spec returns the name of the device for [Open]: "vulkan:0".

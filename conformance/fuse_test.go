@@ -10,7 +10,8 @@ import (
 )
 
 // Fusing is the inverse of lowering: for every case of a fused op,
-// Fuse(Lower(op)) is op and Lower(Fuse(ops)) is ops.
+// Fuse(Lower(op)) is op and Lower(Fuse(ops)) is ops. A product that rounds x is
+// written as one op by whoever wants it (nn.Tape): Fuse leaves its two ops apart.
 func TestFuseInvertsLower(t *testing.T) {
 	b := &faulty{reference: &reference{}, fused: true}
 	sameBuffer := cmp.Comparer(func(a, b backend.Buffer) bool { return a == b })
@@ -25,6 +26,9 @@ func TestFuseInvertsLower(t *testing.T) {
 				continue
 			}
 			ops := op.(backend.Lowerer).Lower()
+			if _, ok := ops[0].(*backend.Round); ok {
+				continue
+			}
 			fused := backend.Fuse(b, ops, func(backend.Tensor) bool { return false })
 			if diff := cmp.Diff([]backend.Op{op}, fused, sameBuffer); diff != "" {
 				t.Fatalf("%s: Fuse(Lower(op)) differs from op (-want +got):\n%s", c.Name, diff)
@@ -55,16 +59,14 @@ func TestFuseModel(t *testing.T) {
 		}
 		return n
 	}
-	if g, a := count("linear+gelu_tanh"), count("linear+residual"); g != m.layers || a != 2*m.layers {
-		t.Errorf("%d layers gave %d linear+gelu_tanh and %d linear+residual, expected %d and %d", m.layers, g, a, m.layers, 2*m.layers)
-	}
-	var lowered []backend.Op
-	for _, op := range ops {
-		if lowers(op) {
-			lowered = append(lowered, op.(backend.Lowerer).Lower()...)
-		} else {
-			lowered = append(lowered, op)
+	for name, each := range map[string]int{"layernorm+linear+store": 1, "attention": 1, "linear+residual": 2, "layernorm+linear+gelu_tanh": 1} {
+		if n := count(name); n != each*m.layers {
+			t.Errorf("%d layers gave %d %s, expected %d", m.layers, n, name, each*m.layers)
 		}
+	}
+	lowered, err := backend.Prepare(&reference{}, ops...)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if !slices.EqualFunc(p.ops, lowered, func(a, b backend.Op) bool { return a.Name() == b.Name() }) {
 		t.Error("Lower(Fuse(ops)) is another list than ops")

@@ -229,11 +229,11 @@ func (l Layout) Tensor(d backend.DType, dims ...int) backend.Tensor {
 	return t
 }
 
-// fours lays out a tensor whose rows begin at multiples of four numbers, though
+// fours lays out a tensor whose rows begin at multiples of eight numbers, though
 // they may be of any length, if l's offset and gap are such too.
 func (l Layout) fours(d backend.DType, dims ...int) backend.Tensor {
 	n := len(dims) - 1
-	return l.Tensor(d, append(append([]int{}, dims[:n]...), (dims[n]+3)/4*4)...).Slice(-1, 0, dims[n])
+	return l.Tensor(d, append(append([]int{}, dims[:n]...), (dims[n]+7)/8*8)...).Slice(-1, 0, dims[n])
 }
 
 // Ints is Tensor for ids or positions of type i32, which may have gaps along the last

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -20,15 +21,19 @@ func init() {
 			// tokens: more than some drivers take rounds of a loop.
 			tall := linearShape{rows: []int{1}, in: 70_003, out: 5, w: backend.F32, transposed: true}
 			var cases []Case
-			for _, s := range slices.Concat(activationShapes(), linearShapes(), halfShapes(false), plainShapes(), blockShapes(),
-				withResidual(slices.Concat(linearShapes(), halfShapes(true))),
-				withActivation(slices.Concat(linearShapes(), halfShapes(true)), backend.GELUTanh),
+			for _, s := range slices.Concat(activationShapes(), linearShapes(), halfShapes(false), roundedShapes(), plainShapes(), blockShapes(),
+				withResidual(epilogueShapes(0)), withActivation(epilogueShapes(1), backend.GELUTanh),
 				[]linearShape{large, tall}) {
 				cases = append(cases, s.linear())
 			}
-			return cases
+			return append(joinedCases(), cases...) // these are few and fast: mutants of them fail early
 		},
-		Random: func(r *rand.Rand) Case { return randomLinear(r).linear() },
+		Random: func(r *rand.Rand) Case {
+			if r.IntN(4) == 0 {
+				return randomJoined(r).joined()
+			}
+			return randomLinear(r).linear()
+		},
 	})
 }
 
@@ -42,6 +47,18 @@ func activationShapes() []linearShape {
 		shapes = append(shapes, withActivation([]linearShape{few}, f)...)
 	}
 	return append(shapes, withResidual(withActivation([]linearShape{few, many}, backend.SiLU))...)
+}
+
+// epilogueShapes are one half or the other of linearShapes and of a few halfShapes. An
+// epilogue is the same code for each storage of w, and takes pipelines of its own for each.
+func epilogueShapes(half int) []linearShape {
+	return slices.DeleteFunc(slices.Concat(linearShapes(), halfShapes(true)), func(s linearShape) bool {
+		of := max(slices.Index(backend.PlainDTypes(), s.w), slices.Index(backend.QuantizedDTypes(), s.w))
+		if s.transposed {
+			of++
+		}
+		return of%2 != half
+	})
 }
 
 func withActivation(shapes []linearShape, f backend.Activation) []linearShape {
@@ -59,22 +76,52 @@ func withResidual(shapes []linearShape) []linearShape {
 }
 
 func linear(m Memory, o *backend.Linear) {
-	if o.Activation == backend.NoActivation {
-		products(m, o.Dst, o.X, o.W, o.Bias, o.Residual)
+	rounded := !o.Rounded.Absent() && !o.Joined()
+	if rounded {
+		rest := *o
+		rest.X, rest.Rounded = o.Rounded, backend.Tensor{}
+		x := roundedF16(m.Load(o.X))
+		x.loseSmall(o.X.Dim(-1))
+		m.Store(o.Rounded, x)
+		o = &rest
+	}
+	if o.Activation == backend.NoActivation && !o.Joined() {
+		products(m, o, rounded)
 		return
 	}
 	for _, op := range o.Lower() {
-		if err := interpret(m, op); err != nil {
+		if l, ok := op.(*backend.Linear); ok && rounded {
+			products(m, l, true)
+		} else if err := interpret(m, op); err != nil {
 			panic(err) // each has an oracle
 		}
 	}
 }
 
+// loseSmall gives numbers that are small beside others of their row, of n numbers, the bounds
+// that they have in a product that rounds x: see [backend.Linear].
+func (x Values) loseSmall(n int) {
+	for r := range len(x.v) / n {
+		row, largest := x.Row(r, n), 0.0
+		for _, x := range row.v {
+			if finite(x) {
+				largest = math.Max(largest, math.Abs(x))
+			}
+		}
+		for i, x := range row.v {
+			if math.Abs(x) < largest*0x1p-12 {
+				row.e[i] = largest * 0x1p-22
+			}
+		}
+	}
+}
+
 // products is dst = x · wᵀ + bias + residual, of which the last two may be absent.
-// A backend may begin a sum with them and add the products to it.
-func products(m Memory, dst, x, w, bias, residual backend.Tensor) {
-	out, in, rows := w.Dim(-2), w.Dim(-1), x.Rows()
-	xs, bs, rs, sums := m.Load(x), NewValues(out), NewValues(rows*out), NewValues(rows*out)
+// A backend may begin a sum with them and add the products to it. rounded tells that x was rounded.
+func products(m Memory, o *backend.Linear, rounded bool) {
+	w, bias, residual := o.W, o.Bias, o.Residual
+	out, in, rows := w.Dim(-2), w.Dim(-1), o.X.Rows()
+	xs, bs, rs, sums := m.Load(o.X), NewValues(out), NewValues(rows*out), NewValues(rows*out)
 	if !bias.Absent() {
 		bs = m.Load(bias)
 	}
@@ -83,12 +130,15 @@ func products(m Memory, dst, x, w, bias, residual backend.Tensor) {
 	}
 	for i := range out {
 		row := m.Load(w.Slice(-2, i, i+1))
+		if rounded && w.DType == backend.BF16 {
+			row.loseSmall(in)
+		}
 		for r := range rows {
 			sum, err := dot(xs.Row(r, in), row, bs.At(i), rs.At(r*out+i))
 			sums.set(r*out+i, sum, err)
 		}
 	}
-	m.Store(dst, sums)
+	m.Store(o.Dst, sums)
 }
 
 // linearShape describes a case of Linear.
@@ -98,7 +148,11 @@ type linearShape struct {
 	w          backend.DType
 	half       bool // x is f16, as w is
 	blocks     bool // x is q8_a
-	transposed bool // w lies in memory as [in, out]
+	rounded    bool // x is rounded
+	what       string
+	x          []float64 // powers of two that rows of x are multiplied with, in turn
+	spread     bool      // numbers of a row are of very different sizes
+	transposed bool      // w lies in memory as [in, out]
 	noBias     bool
 	large      bool
 	fours      bool // rows of x begin at multiples of four numbers
@@ -118,6 +172,8 @@ func (s linearShape) String() string {
 		name = "x=f16," + name
 	case s.blocks:
 		name = "x=q8_a," + name
+	case s.rounded:
+		name = "x=rounded," + name
 	}
 	if s.transposed {
 		name += "T"
@@ -133,6 +189,9 @@ func (s linearShape) String() string {
 	}
 	if s.residual {
 		name += ",residual"
+	}
+	if s.what != "" {
+		name += "," + s.what
 	}
 	return name + s.layout.String()
 }
@@ -162,6 +221,9 @@ func (s linearShape) tensors() *backend.Linear {
 	if !s.noBias {
 		o.Bias = l.Tensor(backend.F32, s.out)
 	}
+	if s.rounded {
+		o.Rounded = l.Tensor(backend.F32, o.X.Shape[:]...)
+	}
 	if s.residual {
 		o.Residual = l.Tensor(backend.F32, o.Dst.Shape[:]...)
 	}
@@ -172,10 +234,35 @@ func (s linearShape) tensors() *backend.Linear {
 }
 
 func (s linearShape) linear() Case {
-	return Case{Name: "linear/" + s.String(), Large: s.large, Build: func() (backend.Op, Fill) { return s.tensors(), nil }}
+	return Case{Name: "linear/" + s.String(), Large: s.large, Edge: s.what != "", Build: func() (backend.Op, Fill) {
+		o := s.tensors()
+		if s.x == nil {
+			return o, nil
+		}
+		return o, func(r *rand.Rand, run int) {
+			if o.W.DType == backend.BF16 { // whose outputs may need scales too
+				w := make([]float64, o.W.Len())
+				for i := range w {
+					w[i] = r.NormFloat64() * s.x[i/s.in%len(s.x)]
+				}
+				Set(o.W, w...)
+			}
+			x, i, n := make([]float64, o.X.Len()), 0, o.X.Dim(-1)
+			for row := range o.X.Rows() {
+				for range n {
+					x[i] = r.NormFloat64() * s.x[(row+run)%len(s.x)]
+					if s.spread && i%3 > 0 {
+						x[i] = math.Ldexp(x[i], -r.IntN(40))
+					}
+					i++
+				}
+			}
+			Set(o.X, x...)
+		}
+	}}
 }
 
-// linearShapes are those that each epilogue is tried with.
+// linearShapes are of one storage of w after the other.
 func linearShapes() []linearShape {
 	var shapes []linearShape
 	add := func(s linearShape) {
@@ -259,6 +346,29 @@ func halfShapes(few bool) []linearShape {
 	return shapes
 }
 
+// roundedShapes round x. Most have as many rows as tiles need, for all else is as without it.
+func roundedShapes() []linearShape {
+	var shapes []linearShape
+	for _, d := range backend.DTypes(backend.Weights)[1:] {
+		for i, n := range [][3]int{{1, 64, 7}, {33, 64, 68}, {70, 96, 133}, {40, 768, 36}} { // rows, in, out
+			shapes = append(shapes, linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, rounded: true, noBias: i == 2, layout: []Layout{exact, strided}[i/2]})
+		}
+		shape := linearShape{rows: []int{2, 20}, in: 64, out: 36, w: d, rounded: true, layout: exact, activation: backend.GELUTanh, residual: true}
+		shapes = append(shapes, shape)
+		shape.activation, shape.residual = backend.NoActivation, false
+		// Rows that f16 does not hold, or holds as denormals, beside others.
+		shape.what, shape.x = "rows of all sizes", []float64{1, 0x1p17, 0x1p-20, 0, 0x1p60, 0x1p-60, 0x1p-3, 0x1p9}
+		shapes = append(shapes, shape)
+		shape.what, shape.x, shape.spread = "small numbers beside large ones", []float64{1, 0x1p20, 0x1p-18, 0x1p-2}, true
+		shapes = append(shapes, shape)
+	}
+	for _, transposed := range []bool{false, true} {
+		shapes = append(shapes, linearShape{rows: []int{35}, in: 40, out: 44, w: backend.F16, rounded: true, transposed: transposed, layout: exact},
+			linearShape{rows: []int{34}, in: 33, out: 31, w: backend.BF16, rounded: true, transposed: transposed, layout: strided})
+	}
+	return shapes
+}
+
 // plainShapes are of plain dtypes beside f32 and f16. They are few, for each takes
 // pipelines of its own.
 func plainShapes() []linearShape {
@@ -306,8 +416,9 @@ func randomLinear(r *rand.Rand) linearShape {
 		s.activation = randomActivation(r)
 	}
 	s.half = s.w == backend.F16 && r.IntN(2) == 0
+	s.rounded = s.w != backend.F32 && !s.half && r.IntN(2) == 0
 	if s.w.Quantized() {
-		s.blocks = r.IntN(2) == 0
+		s.blocks = !s.rounded && r.IntN(2) == 0
 		s.in, s.transposed = 32*(1+s.in/32), false
 	}
 	if r.IntN(4) == 0 {

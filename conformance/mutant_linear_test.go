@@ -3,6 +3,8 @@ package conformance
 import (
 	"math"
 
+	"github.com/x448/float16"
+
 	"caldera/backend"
 )
 
@@ -69,6 +71,29 @@ var linearMutants = []struct {
 		if o.X.DType == backend.F16 {
 			direct{}.Store(o.Dst, direct{}.Load(copied(o.Dst, truncated(10))))
 		}
+	})},
+	{"does not round x", "linear", wrong(func(o *backend.Linear) {
+		if !o.Rounded.Absent() {
+			right(&backend.Copy{Dst: o.Rounded, X: o.X})
+			o.X, o.Rounded = o.Rounded, backend.Tensor{}
+		}
+		right(o)
+	})},
+	{"cuts x off instead of rounding it", "linear", wrong(roundedBy(truncated(10)))},
+	{"rounds x to bf16", "linear", wrong(roundedBy(truncated(7)))},
+	{"does not scale rows that f16 cannot hold", "linear", wrong(roundedBy(func(v float64) float64 {
+		return float64(float16.Fromfloat32(float32(math.Max(-65504, math.Min(v, 65504)))).Float32())
+	}))},
+	{"does not scale rows of denormals", "linear", wrong(roundedBy(func(v float64) float64 {
+		if math.Abs(v) < 65504 {
+			v = float64(float16.Fromfloat32(float32(v)).Float32())
+		}
+		return v
+	}))},
+	{"rounds to 10 bits", "round", wrong(func(o *backend.Round) { o.X = copied(o.X, truncated(9)); right(o) })},
+	{"rounds ties away from 0", "round", wrong(func(o *backend.Round) {
+		o.X = copied(o.X, func(v float64) float64 { return v * (1 + 0x1p-23) })
+		right(o)
 	})},
 	{"multiplies in tf32", "linear", wrong(func(o *backend.Linear) { o.W = copied(o.W, truncated(10)); right(o) })},
 	{"adds the bias after the activation", "linear", wrong(func(o *backend.Linear) {
@@ -151,4 +176,16 @@ var linearMutants = []struct {
 			}
 		})
 	})},
+}
+
+// roundedBy is a product that rounds x by f.
+func roundedBy(f func(float64) float64) func(o *backend.Linear) {
+	return func(o *backend.Linear) {
+		if !o.Rounded.Absent() {
+			x := copied(o.X, f)
+			right(&backend.Copy{Dst: o.Rounded, X: x})
+			o.X, o.Rounded = o.Rounded, backend.Tensor{}
+		}
+		right(o)
+	}
 }

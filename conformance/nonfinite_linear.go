@@ -51,6 +51,8 @@ func linearPoison(few bool) []linearShape {
 		}
 	}
 	return append(shapes,
+		linearShape{rows: []int{40}, in: 64, out: 68, w: backend.F16, rounded: true, layout: exact},
+		linearShape{rows: []int{40}, in: 64, out: 68, w: backend.Q8_0, rounded: true, layout: exact},
 		linearShape{rows: []int{12}, in: 96, out: 68, w: backend.Q8_0, layout: exact},
 		linearShape{rows: []int{2}, in: 96, out: 68, w: backend.Q4_0, layout: exact},
 		linearShape{rows: []int{12}, in: 96, out: 68, w: backend.Q8_0, blocks: true, layout: exact},
@@ -77,7 +79,7 @@ func linearNonFinite() []Case {
 			}
 		}})
 	}
-	return cases
+	return append(cases, joinedNonFinite()...)
 }
 
 func linearBackwardNonFinite() []Case {

@@ -20,21 +20,48 @@ func Test(t *testing.T, open func(testing.TB) backend.Backend) {
 	run(t, open, checks(testing.Short()))
 }
 
-// TestShort is Test as it is with -short: for a variant of a device, beside others
-// that go through all of Test.
-func TestShort(t *testing.T, open func(testing.TB) backend.Backend) { run(t, open, checks(true)) }
+// TestPart is Test of one in so many cases of each op, without the largest: for variants of a device, of which each
+// takes another part, from 0 on, so that together they go through all. If groups are given it runs these alone, as
+// TestGroups does.
+func TestPart(t *testing.T, open func(testing.TB) backend.Backend, part, parts int, groups ...string) {
+	run(t, open, ofGroups(t, checksOf(func(i int, c Case) bool { return !c.Large && oneIn(parts, i) == part }), groups))
+}
+
+// oneIn is the part that case i is in. Cases come in twos and fours, of which it is not always the same one.
+func oneIn(parts, i int) int { return (i + i/parts) % parts }
+
+// TestSmall is Test as it is with -short, and without the cases of ops that move and compute more than most: bytes and floating-point
+// operations together, as backend.Cost counts them. It is for a backend that takes its time, such as an interpreter. If
+// groups are given it runs these alone, as TestGroups does.
+func TestSmall(t *testing.T, open func(testing.TB) backend.Backend, most int, groups ...string) {
+	s := newSession(t, open)
+	s.most = most
+	s.all(t, ofGroups(t, checks(true), groups))
+}
 
 // TestGroups runs only some groups of the checks of Test: an op's name, memory,
-// program, model or lifetime. It is for a backend that differs from another one, which
+// program, model or lifetime; or those whose names begin so, such as "attention/kv=f32,q=". It is for a backend that differs from another one, which
 // goes through all of Test, only in what these groups check, and for a new op.
 func TestGroups(t *testing.T, open func(testing.TB) backend.Backend, groups ...string) {
-	all := checks(testing.Short())
+	run(t, open, ofGroups(t, checks(testing.Short()), groups))
+}
+
+// ofGroups are the checks of some groups, or all if none are given.
+func ofGroups(t *testing.T, all []check, groups []string) []check {
+	if len(groups) == 0 {
+		return all
+	}
 	for _, g := range groups {
-		if !slices.ContainsFunc(all, func(c check) bool { return c.group() == g }) {
+		if !slices.ContainsFunc(all, func(c check) bool { return c.in(g) }) {
 			t.Errorf("conformance: there is no group %q", g)
 		}
 	}
-	run(t, open, slices.DeleteFunc(all, func(c check) bool { return !slices.Contains(groups, c.group()) }))
+	return slices.DeleteFunc(all, func(c check) bool { return !slices.ContainsFunc(groups, c.in) })
+}
+
+// in reports whether the check is of a group, or its name begins so.
+func (c check) in(group string) bool {
+	return c.group() == group || strings.Contains(group, "/") && strings.HasPrefix(c.name, group)
 }
 
 // check is one thing to try. Its name begins with the group it belongs to: an
@@ -59,14 +86,19 @@ func names() []string {
 	return all
 }
 
+// checks are those of Test, or of Test with -short.
 func checks(short bool) []check {
+	return checksOf(func(i int, c Case) bool { return !short || !c.Large && (c.Edge || oneIn(4, i) == 0) })
+}
+
+// checksOf are all checks, and of the cases of ops those that keep has.
+func checksOf(keep func(i int, c Case) bool) []check {
 	all := slices.Concat(memoryChecks, programChecks)
 	for _, name := range names() {
 		for i, c := range kinds[name].all() {
-			if short && (c.Large || !c.Edge && i%4 != 0) {
-				continue
+			if keep(i, c) {
+				all = append(all, check{c.Name, c.run})
 			}
-			all = append(all, check{c.Name, c.run})
 		}
 	}
 	return slices.Concat(all, modelChecks, lifetimeChecks)
@@ -87,6 +119,7 @@ type env struct {
 	open  func() backend.Backend // one more, for the check to close
 	tally *tally
 	once  bool // no other device runs the same check: the oracle's answer is not kept for it
+	most  int  // what an op may cost; 0: any
 }
 
 // tally counts what was run.
@@ -110,8 +143,25 @@ func (e *env) must(err error, doing string) {
 		e.tally.lost = err
 	}
 	if err != nil {
-		e.Fatalf("%s/%s: %v", e.name, doing, err)
+		e.fatal("%s/%s: %v", e.name, doing, err)
 	}
+}
+
+// report is Errorf for what is wrong whatever the backend computes.
+func (e *env) report(format string, args ...any) {
+	if d, ok := e.reporter.(deaf); ok {
+		d.t.Errorf(format, args...)
+		return
+	}
+	e.Errorf(format, args...)
+}
+
+// fatal is Fatalf for what is wrong whatever the backend computes.
+func (e *env) fatal(format string, args ...any) {
+	if d, ok := e.reporter.(deaf); ok {
+		d.t.Errorf(format, args...)
+	}
+	e.Fatalf(format, args...)
 }
 
 func (e *env) alloc(size int) backend.Buffer {
@@ -136,7 +186,7 @@ func (c check) do(e *env) {
 				panic(p)
 			}
 			stack := debug.Stack()
-			e.Errorf("%s: panic: %v; a backend must return an error instead\n%s", c.name, p, stack[:min(len(stack), 3000)])
+			e.report("%s: panic: %v; a backend must return an error instead\n%s", c.name, p, stack[:min(len(stack), 3000)])
 		}
 	}()
 	c.run(e)
@@ -151,6 +201,7 @@ type session struct {
 	open  func(testing.TB) backend.Backend
 	tally tally
 	once  bool // as in env
+	most  int  // as in env
 }
 
 func newSession(t *testing.T, open func(testing.TB) backend.Backend) *session {
@@ -160,7 +211,7 @@ func newSession(t *testing.T, open func(testing.TB) backend.Backend) *session {
 // run runs a check as a test below that of its group. It reports whether all was well.
 func (s *session) run(t *testing.T, c check) bool {
 	return t.Run(c.name[len(c.group())+1:], func(t *testing.T) {
-		c.do(&env{reporter: t, b: s.b, open: func() backend.Backend { return s.open(t) }, tally: &s.tally, once: s.once})
+		c.do(&env{reporter: t, b: s.b, open: func() backend.Backend { return s.open(t) }, tally: &s.tally, once: s.once, most: s.most})
 	})
 }
 
@@ -176,7 +227,11 @@ func (s *session) end(t *testing.T) {
 }
 
 func run(t *testing.T, open func(testing.TB) backend.Backend, list []check) {
-	s := newSession(t, open)
+	newSession(t, open).all(t, list)
+}
+
+// all runs checks, and closes the backend.
+func (s *session) all(t *testing.T, list []check) {
 	for len(list) > 0 {
 		group := list[0].group()
 		n := slices.IndexFunc(list, func(c check) bool { return c.group() != group })

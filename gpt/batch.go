@@ -20,7 +20,7 @@ import (
 type BatchOptions struct {
 	Sequences int           // how many there are at most at once, 1 to MaxChunk
 	Context   int           // positions of each, 1 to the model's; 0: as many as the model has
-	Cache     backend.DType // of keys and values: one of caches; None: F32
+	Cache     backend.DType // of keys and values: one of caches; None: F16, or F32 where the matrices are
 
 	// Block is how many positions the blocks have in which a sequence takes memory for
 	// keys and values, a power of two. 0: 64.
@@ -61,9 +61,12 @@ type Batch struct {
 	stale   bool    // the device's table is older
 	free    []int   // rows of the table that no sequence has
 
-	live   []*Sequence // in the order in which they were admitted
-	turns  int         // how many sequences came to read
-	logits []float32   // [rows, vocab]
+	live   []*Sequence            // in the order in which they were admitted
+	turns  int                    // how many sequences came to read
+	logits []float32              // [rows, vocab]
+	drawn  []backend.SampleResult // of a step that draws; else nil
+	ahead  *flight                // that was submitted before the tokens that it reads were known; or nil
+	left   int                    // how often the device left tokens to the host of late, as in Session
 	copies copies
 	untold []Event // of a step, after a loop of Run that was left
 	failed error   // of a device that left a sequence half written, or of a batch that is closed
@@ -86,7 +89,7 @@ func NewBatch(m *model.Model, o BatchOptions) (_ *Batch, err error) {
 			b.Close()
 		}
 	}()
-	most := stepSize{single: ceilPow2(o.Sequences + MaxChunk), chunk: MaxChunk, scored: ceilPow2(o.Sequences) + 1}
+	most := stepSize{single: ceilPow2(o.Sequences + MaxChunk), chunk: MaxChunk, scored: ceilPow2(o.Sequences) + 1, draws: true}
 	if b.inputs, err = backend.New(m.Backend, backend.I32, most.inputs()); err != nil {
 		return nil, err
 	}
@@ -203,14 +206,14 @@ func (b *Batch) Close() {
 	for _, s := range b.live {
 		s.ended = true
 	}
-	b.live, b.untold, b.failed = nil, nil, errClosed
+	b.live, b.untold, b.ahead, b.failed = nil, nil, nil, errClosed
 	b.copies.close()
 	b.close()
 }
 
 // complete fills in what is left out, and checks the rest.
 func (o BatchOptions) complete(m *model.Model) (BatchOptions, error) {
-	o.Cache = cmp.Or(o.Cache, backend.F32)
+	o.Cache = m.CacheDType(o.Cache)
 	o, err := o.sizes(m.Config)
 	if err != nil || o.Sequences == 1 {
 		return o, err

@@ -25,6 +25,7 @@ type life struct {
 // TestBatch admits, forks and ends sequences at random, and expects of each the greedy
 // text that it has alone, in a session on the CPU.
 func TestBatch(t *testing.T) {
+	gpt.DrawAnywhere(t)
 	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
 		steps := 1000
 		if b.Name() != "cpu" {

@@ -69,6 +69,7 @@ func tokensOf(events []gpt.Event) (tokens []gpt.Token) {
 // TestBatchIsSession expects of a batch what sessions draw: with samplers, penalties, the
 // end of a text, and contexts that slide.
 func TestBatchIsSession(t *testing.T) {
+	gpt.DrawAnywhere(t)
 	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
 		m := gpttest.Load(t, b, "testdata/gpt2-tiny", backend.F32)
 		options := []gpt.Options{

@@ -3,6 +3,7 @@ package gpt
 // A step of a batch: which tokens it reads, and what is drawn from their scores.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,6 +64,10 @@ type plan struct {
 // one is drawn. It returns these, and the ends of sequences, in the order of admission;
 // or, without a step, those that a loop of [Batch.Run] left behind.
 // Nothing has changed if the error is that of ctx.
+//
+// Where the device draws the tokens, and no prompt is left to read, the next step is
+// submitted before this one's tokens are there: a sequence that is admitted then reads its
+// prompt in the step after that.
 func (b *Batch) Step(ctx context.Context) ([]Event, error) { return b.step(ctx, false) }
 
 // Prefill is a Step of prompts alone: sequences that have read theirs wait. Where no
@@ -80,15 +85,24 @@ func (b *Batch) step(ctx context.Context, prompts bool) ([]Event, error) {
 	if b.failed != nil || len(b.live) == 0 {
 		return nil, b.failed
 	}
-	p := b.plan(prompts)
-	if len(p.single)+len(p.chunk) == 0 {
-		return nil, nil
+	f := b.landing(prompts)
+	if f == nil {
+		p := b.plan(prompts)
+		if len(p.single)+len(p.chunk) == 0 {
+			return nil, nil
+		}
+		var err error
+		if f, err = b.read(p); err != nil {
+			return nil, err
+		}
 	}
-	if err := b.read(p); err != nil {
-		return nil, err
+	var ahead error // of reading ahead: the tokens that are drawn come first
+	b.ahead, ahead = b.readAhead(f)
+	if b.failed = b.fetch(f); b.failed != nil {
+		return nil, b.failed
 	}
-	events, err := b.draw(p)
-	b.failed = err
+	events, err := b.draw(f.p)
+	b.failed = cmp.Or(err, ahead)
 	return events, err
 }
 
@@ -193,16 +207,20 @@ func (p *plan) size() stepSize {
 	return n
 }
 
-// read runs a step, and leaves the scores in b.logits, those of p.scored[i] in row i.
-func (b *Batch) read(p plan) error {
+// read submits a step.
+func (b *Batch) read(p plan) (*flight, error) {
 	tokens := p.all()
 	for _, t := range tokens {
 		b.extend(t.Sequence, t.pos+1)
 	}
 	if err := b.refuse(tokens); err != nil {
-		return err
+		return nil, err
 	}
 	size := p.size()
+	var err error
+	if size.draws, err = b.drawsOnDevice(p); err != nil {
+		return nil, err
+	}
 	step, err := b.get(size, nil, maxBatchSteps)
 	if errors.Is(err, backend.ErrOutOfMemory) && len(b.recorded) > 0 { // that the others take
 		if err = b.forget(0); err == nil {
@@ -210,22 +228,35 @@ func (b *Batch) read(p plan) error {
 		}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if b.stale {
-		if err := backend.SetI32(b.m.Backend, b.steps.table, b.entries); err != nil {
-			return err
-		}
-		b.stale = false
+	if err := b.tell(); err != nil {
+		return nil, err
 	}
 	if err := b.run(step, p.inputs(size)); err != nil {
-		return err
+		return nil, err
 	}
 	for _, t := range tokens {
 		t.read++
+		t.again = false
 	}
-	b.failed = b.fetch(step, p)
-	return b.failed
+	rows := make([]int, len(p.scored))
+	for i := range rows {
+		rows[i] = p.row(size, i)
+	}
+	f, err := b.fly(step, p, rows)
+	b.failed = err
+	return f, err
+}
+
+// tell brings the table to the device.
+func (b *Batch) tell() error {
+	if !b.stale {
+		return nil
+	}
+	err := backend.SetI32(b.m.Backend, b.steps.table, b.entries)
+	b.stale = err != nil
+	return err
 }
 
 // index is where token i of a plan stands in a step: single tokens are padded to their
@@ -245,7 +276,7 @@ func (p *plan) inputs(size stepSize) []int32 {
 		put(values, size.index(i, len(p.single)), t.history[t.start+t.pos], t.row, t.pos)
 	}
 	if !size.picks() {
-		return values
+		return append(values, p.slots(size)...)
 	}
 	rows := make([]int32, size.scored) // those that nobody asks for repeat a row
 	for i := range rows {
@@ -253,12 +284,39 @@ func (p *plan) inputs(size stepSize) []int32 {
 			rows[i] = int32(size.index(p.scored[min(i, len(p.scored)-1)], len(p.single)))
 		}
 	}
-	return append(values, rows...)
+	return append(append(values, rows...), p.slots(size)...)
 }
 
-// fetch brings the scores to the host.
-func (b *Batch) fetch(step *step, p plan) error {
-	vocab := b.m.Vocab
+// slots are those that the rows to score are drawn for, if the step draws: none for rows
+// that nobody asks for.
+func (p *plan) slots(size stepSize) []int32 {
+	if !size.draws {
+		return nil
+	}
+	slots := slices.Repeat([]int32{noSlot}, size.scored)
+	all := p.all()
+	for i, at := range p.scored {
+		slots[p.row(size, i)] = int32(all[at].row)
+	}
+	return slots
+}
+
+// row is the row of a step's scores that p.scored[i] asks for.
+func (p *plan) row(size stepSize, i int) int {
+	if size.picks() {
+		return i
+	}
+	return size.index(p.scored[i], len(p.single))
+}
+
+// fetch waits for a step. It leaves in b.drawn what that drew for each of p.scored, or in
+// b.logits a row of scores.
+func (b *Batch) fetch(f *flight) error {
+	if f.size.draws {
+		return b.fetchDrawn(f)
+	}
+	step, p, vocab := f.step, f.p, b.m.Vocab
+	b.drawn = nil
 	b.logits = slices.Grow(b.logits[:0], len(p.scored)*vocab)[:len(p.scored)*vocab]
 	get := func(to, from, n int) error {
 		return backend.GetF32(b.m.Backend, step.logits.Slice(-2, from, from+n), b.logits[to*vocab:(to+n)*vocab])
@@ -315,6 +373,10 @@ func (b *Batch) draw(p plan) ([]Event, error) {
 		for _, e := range from {
 			events[e.Sequence] = e
 		}
+		if b.drawn != nil && b.drawn[i].Status != backend.SampleTooMany {
+			from[0].take(b.drawn[i])
+			continue
+		}
 		scores := b.logits[i*b.m.Vocab : (i+1)*b.m.Vocab]
 		if len(p.scored) == 1 {
 			drawAll(from, scores)
@@ -364,7 +426,14 @@ func drawAll(events []*Event, scores []float32) {
 // draw draws the token of an event.
 func (e *Event) draw(logits []float32) {
 	s := e.Sequence
+	s.slot = false
 	e.Token, e.Err = s.drawer.draw(logits, s.history)
+	e.drew()
+}
+
+// drew completes an event whose token is drawn, or is not.
+func (e *Event) drew() {
+	s := e.Sequence
 	switch {
 	case e.Err != nil:
 		e.End = Failed

@@ -1,6 +1,7 @@
 package gpt_test
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -26,6 +27,20 @@ func TestGenerateOnDevices(t *testing.T) {
 		size int
 		o    gpt.Options
 	}{{"sliding", 8, greedy(20)}, {"seed 1", 0, seeded(1)}, {"seed 2", 0, seeded(2)}}
+	for _, x := range []gpt.Sampling{
+		{Temperature: 0.8, TopK: 40, TopP: 0.95, MinP: 0.05, Seed: 3},
+		{Temperature: 1.3, TopP: 0.9, RepeatPenalty: 1.3, RepeatLastN: 3, Seed: 4},
+		{Temperature: 2, MinP: 0.02, RepeatPenalty: 0.9, RepeatLastN: 5, Seed: 5},
+		{Temperature: 0, RepeatPenalty: 1e30, RepeatLastN: 9},
+	} {
+		o := greedy(30)
+		o.Sampling = x
+		cases = append(cases, struct {
+			name string
+			size int
+			o    gpt.Options
+		}{fmt.Sprintf("%+v", x), 20, o})
+	}
 	var want [][]gpt.Token
 	for _, c := range cases {
 		want = append(want, generate(t, reference, c.size, prompt, c.o))
@@ -35,6 +50,9 @@ func TestGenerateOnDevices(t *testing.T) {
 	}
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
 		m := gpttest.Load(t, b, "testdata/gpt2-tiny", backend.F32)
+		if b.Name() != "cpu" {
+			gpt.DrawAnywhere(t) // what the host draws is compared on the CPU, and for commands
+		}
 		for i, c := range cases {
 			got := generate(t, m, c.size, prompt, c.o)
 			if !slices.Equal(idsOf(got), idsOf(want[i])) {

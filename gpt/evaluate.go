@@ -32,7 +32,7 @@ type Evaluator struct {
 type EvaluatorOptions struct {
 	Window int           // tokens that a text has at most, 1 to the model's context; 0: as many as that
 	Texts  int           // that are read at once at most; 0, or more than have [MaxChunk] tokens together: as many as that
-	Cache  backend.DType // of keys and values, as a Session has them: one of caches; None: F32
+	Cache  backend.DType // of keys and values, as a Session has them: one of caches; None: F16, or F32 where the matrices are
 	Rows   int           // positions whose scores are computed at once; 0: 64
 
 	// Edit, if not nil, may replace the values that the model names: see [nn.Tape.Edit].
@@ -46,16 +46,16 @@ type EvaluatorOptions struct {
 }
 
 // complete fills in what is 0, and checks the rest.
-func (o EvaluatorOptions) complete(c model.Config) (EvaluatorOptions, error) {
-	o.Window = cmp.Or(o.Window, c.Context)
-	if o.Window < 1 || o.Window > c.Context {
-		return o, fmt.Errorf("a window of %d tokens: this model can have 1 to %d", o.Window, c.Context)
+func (o EvaluatorOptions) complete(m *model.Model) (EvaluatorOptions, error) {
+	o.Window = cmp.Or(o.Window, m.Context)
+	if o.Window < 1 || o.Window > m.Context {
+		return o, fmt.Errorf("a window of %d tokens: this model can have 1 to %d", o.Window, m.Context)
 	}
 	if o.Texts < 0 || o.Rows < 0 {
 		return o, fmt.Errorf("%d texts at once and %d rows of scores: expected 1 or more, or 0 for as many as is usual", o.Texts, o.Rows)
 	}
 	most := max(1, MaxChunk/o.Window)
-	o.Texts, o.Rows, o.Cache = min(cmp.Or(o.Texts, most), most), cmp.Or(o.Rows, headRows), cmp.Or(o.Cache, backend.F32)
+	o.Texts, o.Rows, o.Cache = min(cmp.Or(o.Texts, most), most), cmp.Or(o.Rows, headRows), m.CacheDType(o.Cache)
 	if o.Run == nil {
 		o.Run = (*nn.Program).Run
 	}
@@ -79,7 +79,7 @@ func NewEvaluator(m *model.Model, o EvaluatorOptions) (*Evaluator, error) {
 
 // newEvaluator returns one that reads up to chunk tokens of a text at once.
 func newEvaluator(m *model.Model, o EvaluatorOptions, chunk int) (_ *Evaluator, err error) {
-	if o, err = o.complete(m.Config); err != nil {
+	if o, err = o.complete(m); err != nil {
 		return nil, err
 	}
 	e := &Evaluator{m: m, o: o, time: min(o.Window, chunk), values: make([]float32, o.Rows*m.Vocab)}

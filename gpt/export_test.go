@@ -2,6 +2,7 @@ package gpt
 
 import (
 	"slices"
+	"testing"
 
 	"caldera/gpt/model"
 	"caldera/nn"
@@ -10,6 +11,12 @@ import (
 // NewEvaluatorInChunks returns one that reads up to chunk tokens of a text at once.
 func NewEvaluatorInChunks(m *model.Model, o EvaluatorOptions, chunk int) (*Evaluator, error) {
 	return newEvaluator(m, o, chunk)
+}
+
+// DrawAnywhere lets software drivers draw tokens, as GPUs do, until the test ends.
+func DrawAnywhere(t testing.TB) {
+	drawAnywhere = true
+	t.Cleanup(func() { drawAnywhere = false })
 }
 
 // SetMaxWatching changes maxWatching until undo is called.
@@ -69,3 +76,6 @@ func (b *Batch) ReleaseOne() {
 		}
 	}
 }
+
+// Ahead reports whether a step was submitted whose tokens nobody has asked for yet.
+func (b *Batch) Ahead() bool { return b.ahead != nil }

@@ -43,7 +43,7 @@ type Options struct {
 // Token is one token that was generated.
 type Token struct {
 	ID      int
-	LogProb float64 // natural logarithm of the probability that the model gave it, among tokens that may be drawn
+	LogProb float64 // natural logarithm of the probability that the model gave it, among tokens that may be drawn; within 10⁻⁶ where a device drew it
 	Slid    bool    // the context was full: the older half of its tokens was removed
 
 	// Top are the likeliest tokens at this position, the likeliest first: as many
@@ -93,11 +93,20 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if err := s.Room().Fits(prompt); err != nil {
 		return err
 	}
+	if len(s.watch) == 0 && s.canDraw(d, 1) {
+		return s.generateAhead(ctx, prompt, d, yield)
+	}
 	logits, err := s.Feed(ctx, prompt...)
 	if err != nil {
 		return err
 	}
-	for slid := false; ; {
+	return s.generateFrom(ctx, logits, false, d, yield)
+}
+
+// generateFrom draws tokens on the host, the first of them from logits; slid is as in the
+// first Token.
+func (s *Session) generateFrom(ctx context.Context, logits []float32, slid bool, d *drawer, yield func(Token) bool) (err error) {
+	for {
 		token, err := d.draw(logits, s.history)
 		if token == nil || err != nil {
 			return err

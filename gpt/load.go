@@ -35,7 +35,16 @@ func Load(ctx context.Context, b backend.Backend, path string, o LoadOptions) (*
 // LoadCheckpoint checks that the model fits into the memory of b, and loads it as
 // [checkpoint.Checkpoint.Load] does, which takes the checkpoint over.
 func LoadCheckpoint(ctx context.Context, b backend.Backend, c *checkpoint.Checkpoint, o LoadOptions) (*model.Model, error) {
-	return c.Load(ctx, b, checkpoint.LoadOptions{DType: o.DType, Train: o.Train, Activations: o.Activations, Fits: func(p checkpoint.Plan) error { return o.fits(b, p) }})
+	return c.Load(ctx, b, checkpoint.LoadOptions{DType: o.DType, Train: o.Train, Activations: o.Activations, Fits: func(p checkpoint.Plan) error {
+		if err := o.fits(b, p); err != nil {
+			return err
+		}
+		if o.For != nil && o.For.Compile {
+			paper, _ := p.Paper(o.DType)
+			o.For.compile(b, paper)
+		}
+		return nil
+	}})
 }
 
 // Random loads [checkpoint.Random]: a model as it is before training, in which

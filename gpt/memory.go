@@ -25,6 +25,10 @@ type Use struct {
 	Evaluate *EvaluatorOptions // an Evaluator of these, in place of a Session: Context, Cache and Feeds are not used
 	Batch    *BatchOptions     // a Batch of these, in place of a Session: Context and Cache are not used, Feeds are of prompts, the first of the one that is read first
 	Beside   int64             // bytes that the caller is going to take for other things
+
+	// Compile: all of this is going to run, and soon. A device that compiles then begins
+	// with it while the weights are copied. Else it compiles what is needed when it is.
+	Compile bool
 }
 
 // Demand is the memory that a model takes on a backend, in bytes. Ranges that a
@@ -213,62 +217,9 @@ func (u *Use) setCache(d backend.DType) {
 func use(m *model.Model, u Use) (cache, workspace int64) {
 	dry, counts := *m, &null.Backend{As: m.Backend}
 	dry.Backend = counts
-	if u.Batch != nil {
-		return useBatch(&dry, counts, u)
-	}
-	if u.Evaluate != nil {
-		e, err := NewEvaluator(&dry, *u.Evaluate)
-		if err != nil {
-			return 0, 0
-		}
-		for _, t := range e.cache {
-			cache += int64(t.Size())
-		}
-		return cache, counts.Allocated() - cache
-	}
-	size := min(cmp.Or(u.Context, m.Context), m.Context)
-	// What cannot be made needs nothing: whoever makes it is told why.
-	if _, err := dry.NewCache(1, size, cmp.Or(u.Cache, backend.F32)); err != nil {
-		return 0, 0
-	}
-	cache = counts.Allocated() // and then again
-	session, err := NewSession(&dry, SessionOptions{Context: size, Cache: u.Cache})
-	if err != nil {
+	cache, err := u.rehearse(&dry, false)
+	if err != nil { // what cannot be made needs nothing: whoever makes it is told why
 		return cache, 0
-	}
-	for _, n := range u.Feeds {
-		for n = min(n, size); n > 0; n -= MaxChunk {
-			if _, err := session.step(ceilPow2(min(n, MaxChunk))); err != nil {
-				return cache, 0
-			}
-		}
-	}
-	return cache, counts.Allocated() - 2*cache
-}
-
-// useBatch is use of a batch: of its pool, and the step in which all its sequences read a
-// token.
-func useBatch(m *model.Model, counts *null.Backend, u Use) (cache, workspace int64) {
-	b, err := NewBatch(m, *u.Batch)
-	if err != nil {
-		return 0, 0
-	}
-	cache = int64(b.o.Blocks) * b.o.blockBytes(m.Config)
-	n := ceilPow2(b.o.Sequences)
-	sizes := []stepSize{{single: n, scored: n}}
-	for i, feed := range u.Feeds {
-		most := b.o.Chunk
-		if i == 0 || b.o.Sequences == 1 {
-			most = MaxChunk // nobody waits then
-		}
-		if feed > shortPrompt { // shorter ones may be read as single tokens
-			sizes = append(sizes, stepSize{chunk: ceilPow2(unpadded(min(feed, most))), scored: 1})
-		}
-	}
-	for _, size := range sizes {
-		if _, err := b.get(size, nil, maxBatchSteps); err != nil {
-			break
-		}
 	}
 	return cache, counts.Allocated() - cache
 }

@@ -117,10 +117,14 @@ func TestDemand(t *testing.T) {
 			if used := a.Allocated - before; e.Need.Weights != int64(weights) || e.Need.Cache+e.Need.Workspace != int64(used) {
 				t.Errorf("%v, %+v: %+v was worked out, %d bytes of weights and %d beside them were taken", c.dtype, c.use, e.Need, weights, used)
 			}
-			perPosition := 2 * int64(config.Layers*config.Width*c.use.Cache.Bytes(1))
-			if c.use.Cache == backend.None {
-				perPosition = 2 * 4 * int64(config.Layers*config.Width)
+			cache := c.use.Cache
+			switch {
+			case cache == backend.None && c.dtype == backend.F32:
+				cache = backend.F32
+			case cache == backend.None:
+				cache = backend.F16
 			}
+			perPosition := 2 * int64(config.Layers*config.Width*cache.Bytes(1))
 			size := c.use.Context
 			if size == 0 {
 				size = config.Context
@@ -157,7 +161,7 @@ func TestAdvice(t *testing.T) {
 		}
 		return e
 	}
-	use := gpt.Use{Feeds: []int{30, 1}, Beside: 5000}
+	use := gpt.Use{Cache: backend.F32, Feeds: []int{30, 1}, Beside: 5000}
 	need := load(1, backend.F32, use).Need
 	if got := load(need.Total(), backend.F32, use); got != nil {
 		t.Fatalf("what just fits is refused: %v", got)

@@ -219,7 +219,7 @@ func TestActivations(t *testing.T) {
 	if want := load(t, gpttest.OpenCPU(t), gpt.LoadOptions{}); distance(gpttest.Feed(t, plain, ids...), gpttest.Feed(t, want, ids...)) != 0 {
 		t.Error("weights that are not quantised are multiplied with rounded activations")
 	}
-	for _, d := range []backend.DType{backend.Q8_0, backend.F16} {
+	for _, d := range []backend.DType{backend.Q8_0, backend.BF16} {
 		_, err := gpt.Load(t.Context(), gpttest.OpenCPU(t), "testdata/gpt2-tiny", gpt.LoadOptions{Activations: d})
 		if err == nil || !strings.Contains(err.Error(), d.String()+" is no dtype of activations") {
 			t.Errorf("activations of %v: %v", d, err)
@@ -228,4 +228,29 @@ func TestActivations(t *testing.T) {
 	if _, err := gpt.Load(t.Context(), gpttest.OpenCPU(t), "testdata/gpt2-tiny", gpt.LoadOptions{DType: backend.Q8_A}); err == nil || !strings.Contains(err.Error(), "q8_a is no dtype of weights") {
 		t.Errorf("weights of q8_a: %v", err)
 	}
+}
+
+// TestRoundedPrompts reads texts with weights of 16 bits: one of more than 64 tokens gives nearly
+// the scores that it gives where nothing is rounded, and a shorter one the same.
+func TestRoundedPrompts(t *testing.T) {
+	c := model.Config{Family: "llama", Layers: 2, Heads: 2, KVHeads: 1, HeadSize: 32, Width: 64, Inner: 96, Context: 128, Vocab: 50}.Complete()
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		load := func(activations backend.DType) *model.Model {
+			m, err := gpt.Random(t.Context(), b, c, gpt.LoadOptions{DType: backend.F16, Activations: activations}, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { m.Close() })
+			return m
+		}
+		usual, exact := load(backend.None), load(backend.F32)
+		for _, n := range []int{64, 100} {
+			ids := manyIDs(n, c.Vocab)
+			far := distance(gpttest.Feed(t, usual, ids...), gpttest.Feed(t, exact, ids...))
+			const bound = 2e-3 // numbers of f16: conformance/tolerance.go
+			if n <= 64 && far != 0 || n > 64 && (far < 1e-6 || far > bound) {
+				t.Errorf("%d tokens: rounding changes the scores by %.2g", n, far)
+			}
+		}
+	})
 }

@@ -2,6 +2,8 @@ package gpt
 
 // Choosing the next token from the model's logits, on the host. The filters and
 // their order are llama.cpp's: repeat penalty, top-k, top-p, min-p, temperature.
+// What decides is computed in integers, as [backend.Sample] does on a device: equal
+// logits give equal tokens wherever they are drawn.
 // sampler_select.go has the parts that are fast on a vocabulary of 50,257. A new
 // filter is a field of Sampling, a line in Validate and a step in filter.
 
@@ -9,8 +11,9 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"slices"
+
+	"caldera/backend"
 )
 
 // Sampling says how to choose a token. Its fields are llama.cpp's options of the
@@ -45,7 +48,8 @@ type Sampling struct {
 	RepeatLastN int
 
 	// Seed determines the choices: samplers of equal Sampling that are given equal
-	// logits choose equal tokens.
+	// logits choose equal tokens, on every backend. The n-th token that is drawn depends
+	// on the n-th random number of the seed, whatever the others are.
 	Seed uint64
 }
 
@@ -73,11 +77,12 @@ func (s Sampling) Validate() error {
 type Sampler struct {
 	settings Sampling
 	err      error // what settings.Validate says
-	rng      *rand.Rand
+	words    backend.SampleSettings
+	draws    uint32 // so far
 
 	drawn  []candidate // what the latest token was drawn from, in the order of ids
 	choice int         // index in drawn
-	total  float64     // of the weights of drawn
+	best   uint32      // the largest key, of logits with the penalty
 
 	// Buffers that are used again for each token, so that choosing one allocates nothing.
 	logits     []float32   // with the penalty applied
@@ -90,8 +95,8 @@ type Sampler struct {
 // candidate is a token that may be chosen.
 type candidate struct {
 	id     int32
-	logit  float32
-	weight float64 // in proportion to its probability
+	key    uint32 // of its logit: see backend.SampleKey
+	weight uint64 // in proportion to its probability: see backend.SampleWeight
 }
 
 // NewSampler returns a Sampler for s. If s is not valid, each Next returns the
@@ -99,8 +104,8 @@ type candidate struct {
 func NewSampler(s Sampling) *Sampler {
 	err := s.Validate()
 	s.TopP, s.RepeatPenalty = cmp.Or(s.TopP, 1), cmp.Or(s.RepeatPenalty, 1)
-	// The second word of the state only has to be fixed.
-	return &Sampler{settings: s, err: err, rng: rand.New(rand.NewPCG(s.Seed, 0x9e3779b97f4a7c15))}
+	return &Sampler{settings: s, err: err,
+		words: backend.NewSampleSettings(s.Temperature, s.TopK, s.TopP, s.MinP, s.RepeatPenalty, s.RepeatLastN, s.Seed)}
 }
 
 // Next chooses a token. logits has one number for each token of the vocabulary and
@@ -152,14 +157,32 @@ func (s *Sampler) Drawn(n int) *Drawn {
 	if s.drawn == nil {
 		return nil
 	}
-	logProb := func(c candidate) float64 { return math.Log(c.weight / s.total) }
-	return &Drawn{logProb(s.drawn[s.choice]), len(s.drawn), first(n, len(s.drawn), func(yield func(int, float64) bool) {
+	logTotal := s.logTotal(s.drawn)
+	return &Drawn{s.exponent(s.drawn[s.choice]) - logTotal, len(s.drawn), first(n, len(s.drawn), func(yield func(int, float64) bool) {
 		for _, c := range s.drawn {
-			if !yield(int(c.id), logProb(c)) {
+			if !yield(int(c.id), s.exponent(c)-logTotal) {
 				return
 			}
 		}
 	})}
+}
+
+// exponent is the natural logarithm of how likely a token is beside the likeliest, at the
+// temperature.
+func (s *Sampler) exponent(c candidate) float64 {
+	if s.settings.Temperature == 0 {
+		return 0 // there is one
+	}
+	return (float64(backend.SampleValue(c.key)) - float64(backend.SampleValue(s.best))) / s.settings.Temperature
+}
+
+// logTotal is the natural logarithm of the sum of the exponentials of those.
+func (s *Sampler) logTotal(c []candidate) float64 {
+	total := 0.0
+	for _, x := range c {
+		total += expNonPositive(s.exponent(x))
+	}
+	return math.Log(total)
 }
 
 // A LogitError is the error of logits from which no token can be drawn, because the
@@ -167,6 +190,14 @@ func (s *Sampler) Drawn(n int) *Drawn {
 type LogitError struct{ text string }
 
 func (e *LogitError) Error() string { return "sampling: " + e.text }
+
+func notFinite(id int, logit float32) *LogitError {
+	return &LogitError{fmt.Sprintf("the logit of token %d is %v, expected a finite number: the model's weights or the device are at fault", id, logit)}
+}
+
+func errAllBarred() *LogitError {
+	return &LogitError{"all logits are -Inf, expected one token at least that may be chosen"}
+}
 
 // argmax returns the index of the largest of x, the first if there are several. It
 // is an error if one is NaN or +Inf, or if all are -Inf.
@@ -177,12 +208,16 @@ func argmax(x []float32) (int, error) {
 			continue // nearly always, but not for NaN and +Inf
 		}
 		if v-v != 0 {
-			return 0, &LogitError{fmt.Sprintf("the logit of token %d is %v, expected a finite number: the model's weights or the device are at fault", i, v)}
+			return 0, notFinite(i, v)
 		}
 		best, largest = i, v
 	}
 	if math.IsInf(float64(largest), -1) {
-		return 0, &LogitError{"all logits are -Inf, expected one token at least that may be chosen"}
+		return 0, errAllBarred()
+	}
+	if keyOf(largest) == keyOf(0) { // others may have the same key
+		least := leastOf(keyOf(0))
+		best = slices.IndexFunc(x, func(v float32) bool { return v >= least })
 	}
 	return best, nil
 }
@@ -208,16 +243,9 @@ func (s *Sampler) penalize(logits []float32, recent []int) ([]float32, error) {
 			continue // a token that was there several times is penalized once
 		}
 		s.seen[id] = s.round
-		v := float64(s.logits[id])
-		if math.IsInf(v, -1) {
-			continue // never chosen anyway
+		if key := keyOf(s.logits[id]); backend.SampleKeyFinite(key) { // -Inf is never chosen anyway
+			s.logits[id] = backend.SampleValue(s.words.SamplePenalty(key))
 		}
-		if v > 0 {
-			v /= s.settings.RepeatPenalty
-		} else {
-			v *= s.settings.RepeatPenalty
-		}
-		s.logits[id] = float32(max(-math.MaxFloat32, min(v, math.MaxFloat32)))
 	}
 	return s.logits, nil
 }
@@ -225,35 +253,33 @@ func (s *Sampler) penalize(logits []float32, recent []int) ([]float32, error) {
 // choose applies the filters to logits and draws a token. first is the token
 // with the largest logit.
 func (s *Sampler) choose(logits []float32, first int) int {
+	draws := s.draws
+	s.draws++
+	s.best = keyOf(logits[first])
 	if s.settings.Temperature == 0 {
-		s.candidates = append(s.candidates[:0], candidate{int32(first), logits[first], 1})
-		s.drawn, s.choice, s.total = s.candidates, 0, 1
+		s.candidates = append(s.candidates[:0], candidate{int32(first), s.best, 1})
+		s.drawn, s.choice = s.candidates, 0
 		return first
 	}
-	c, total := s.weigh(logits, logits[first])
-	s.drawn, s.total = c, total
+	var final bool
+	s.drawn, final = s.filter(logits)
+	total := uint64(0)
+	for i := range s.drawn {
+		c := &s.drawn[i]
+		if !final {
+			c.weight = backend.SampleWeight(s.words.SampleScaled(backend.SampleDistance(s.best, c.key)))
+		}
+		total += c.weight
+	}
 	// Drawing in the order of ids, and not of probabilities, keeps the choice the
 	// same where two backends' logits differ in the last bit.
-	u := s.rng.Float64() * total
-	for i := range c {
-		if u -= c[i].weight; u < 0 {
-			s.choice = i
-			return int(c[i].id)
-		}
+	u := s.words.SampleRandom(draws, total)
+	s.choice = 0
+	for u >= s.drawn[s.choice].weight { // u is less than the sum
+		u -= s.drawn[s.choice].weight
+		s.choice++
 	}
-	s.choice = slices.IndexFunc(c, func(x candidate) bool { return int(x.id) == first })
-	return first // only if rounding made u as large as all weights: about once in 10¹⁵ draws
-}
-
-// weigh returns the tokens that the filters keep, weighted by temperature, and the
-// sum of their weights. best is the largest logit.
-func (s *Sampler) weigh(logits []float32, best float32) (c []candidate, total float64) {
-	c = s.filter(logits, best)
-	for i := range c {
-		c[i].weight = expNonPositive((float64(c[i].logit) - float64(best)) / s.settings.Temperature)
-		total += c[i].weight
-	}
-	return c, total
+	return int(s.drawn[s.choice].id)
 }
 
 // Choices are the tokens that Next would choose from, in the order of their ids: each
@@ -267,54 +293,65 @@ func (s *Sampler) Choices(logits []float32, recent []int) ([]TokenProb, error) {
 	if s.settings.Temperature == 0 {
 		return []TokenProb{{first, 0}}, nil
 	}
-	c, total := s.weigh(penalized, penalized[first])
+	s.best = keyOf(penalized[first])
+	c, _ := s.filter(penalized)
 	s.drawn = nil // whose memory c has
+	logTotal := s.logTotal(c)
 	out := make([]TokenProb, len(c))
 	for i, x := range c {
-		out[i] = TokenProb{int(x.id), (float64(x.logit)-float64(penalized[first]))/s.settings.Temperature - math.Log(total)}
+		out[i] = TokenProb{int(x.id), s.exponent(x) - logTotal}
 	}
 	return out, nil
 }
 
-// filter returns the tokens that top-k, top-p and min-p keep, in the order of
-// ids. best is the largest logit.
+// filter returns the tokens that top-k, top-p and min-p keep, in the order of ids. final
+// says that their weights are those at the temperature. s.best is the largest key.
 //
 // Top-p and min-p both keep the first tokens of the order by probability, and
 // neither depends on how many the other keeps. So it does not matter which comes
 // first, and min-p does, because it leaves less to the slower top-p.
-func (s *Sampler) filter(logits []float32, best float32) []candidate {
-	c := slices.Grow(s.candidates[:0], len(logits))
+func (s *Sampler) filter(logits []float32) (c []candidate, final bool) {
+	c = slices.Grow(s.candidates[:0], len(logits))
 	s.candidates = c
-	floor := -math.MaxFloat32 // tokens with a smaller logit are out: -Inf always is
-	if s.settings.MinP > 0 {
-		floor = float64(best) + math.Log(s.settings.MinP)
-	}
-	total := 0.0 // of the weights that top-p refers to
+	total := uint64(0) // of the weights that top-p refers to
 	if s.settings.TopK > 0 && s.settings.TopK < len(logits) {
 		c = s.topK(c, logits, s.settings.TopK)
-		for _, x := range c {
-			total += expNonPositive(float64(x.logit) - float64(best))
+		c = slices.DeleteFunc(c, func(x candidate) bool { return x.key == backend.SampleKeyNone })
+		for i := range c {
+			c[i].weight = backend.SampleWeight(backend.SampleDistance(s.best, c[i].key))
+			total += c[i].weight
 		}
-		c = slices.DeleteFunc(c, func(x candidate) bool { return float64(x.logit) < floor })
+		c = slices.DeleteFunc(c, func(x candidate) bool { return backend.SampleDistance(s.best, x.key) > s.words.MinP })
 	} else {
-		if s.settings.TopP < 1 {
-			total = expSum(logits, best)
+		best := backend.SampleValue(s.best)
+		most := float64(s.words.MinP) // how far from the largest a token may be
+		if s.words.TopP > 0 {
+			// Of numbers below the normal ones, and of −∞, the weight is the same without care.
+			for _, logit := range logits {
+				total += backend.SampleWeight(float32(best - logit))
+			}
 			// All tokens that are less probable than (1−p)/n have together less
-			// than 1−p, so that top-p keeps none of them.
-			least := math.Log((1 - s.settings.TopP) * total / float64(len(logits)))
-			floor = max(floor, float64(best)+min(least, 0))
+			// than 1−p, so that top-p keeps none of them. A little more, for weights are rounded.
+			least := float64(total-s.words.SampleTarget(total)) / float64(len(logits))
+			most = min(most, -math.Log(least/(1<<40))+1e-3)
+		}
+		// Logits further down need no key. What rounding does is less than that.
+		floor := float32(max(float64(best)-most*(1+1e-6)-1e-6*math.Abs(float64(best))-1e-37, -math.MaxFloat32))
+		words := s.words
+		if final = s.words.TopP == 0; !final {
+			words.Scale = 1
 		}
 		for id, logit := range logits {
-			if float64(logit) >= floor {
-				c = append(c, candidate{id: int32(id), logit: logit})
+			if logit < floor {
+				continue
+			}
+			if d := backend.SampleBelow(best, logit); d <= s.words.MinP {
+				c = append(c, candidate{int32(id), keyOf(logit), backend.SampleWeight(words.SampleScaled(d))})
 			}
 		}
 	}
-	if s.settings.TopP < 1 {
-		for i := range c {
-			c[i].weight = expNonPositive(float64(c[i].logit) - float64(best))
-		}
-		c = s.topP(c, s.settings.TopP*total)
+	if s.words.TopP > 0 {
+		c = s.topP(c, s.words.SampleTarget(total))
 	}
-	return c
+	return c, final
 }

@@ -4,12 +4,26 @@ package gpt
 // tokens, or the likeliest ones with probability p together, without sorting a
 // large vocabulary.
 
-import "math"
+import (
+	"math"
+
+	"caldera/backend"
+)
+
+func keyOf(logit float32) uint32 { return backend.SampleKey(math.Float32bits(logit)) }
+
+// leastOf is the least number with a key: all that lies below the normal numbers has that of 0.
+func leastOf(key uint32) float32 {
+	if v := backend.SampleValue(key); v != 0 {
+		return v
+	}
+	return -math.Float32frombits(0x007fffff)
+}
 
 // before is the order of the filters: larger logits first and, of equal logits, the
 // lower id first. Two different candidates are never equal in it.
 func before(a, b candidate) bool {
-	return a.logit > b.logit || a.logit == b.logit && a.id < b.id
+	return a.key > b.key || a.key == b.key && a.id < b.id
 }
 
 // topK appends the first k tokens of logits, by before, to c, in the order of ids. k
@@ -20,21 +34,30 @@ func before(a, b candidate) bool {
 func (s *Sampler) topK(c []candidate, logits []float32, k int) []candidate {
 	h := s.scratch[:0]
 	for id, logit := range logits[:k] {
-		h = append(h, candidate{id: int32(id), logit: logit})
+		h = append(h, candidate{id: int32(id), key: keyOf(logit)})
 	}
 	for i := k/2 - 1; i >= 0; i-- {
 		sink(h, i)
 	}
+	root := backend.SampleValue(h[0].key)
 	for id := k; id < len(logits); id++ {
-		if logits[id] > h[0].logit { // ids ascend, so an equal one comes behind
-			h[0] = candidate{id: int32(id), logit: logits[id]}
+		if logits[id] <= root { // ids ascend, so an equal one comes behind
+			continue
+		}
+		if key := keyOf(logits[id]); key > h[0].key {
+			h[0] = candidate{id: int32(id), key: key}
 			sink(h, 0)
+			root = backend.SampleValue(h[0].key)
 		}
 	}
 	s.scratch = h
 	last := h[0]
+	least := leastOf(last.key)
 	for id, logit := range logits {
-		if x := (candidate{id: int32(id), logit: logit}); x == last || before(x, last) {
+		if logit < least {
+			continue
+		}
+		if x := (candidate{id: int32(id), key: keyOf(logit)}); x == last || before(x, last) {
 			c = append(c, x)
 		}
 	}
@@ -66,13 +89,13 @@ func sink(h []candidate, i int) {
 // It is a quickselect, Hoare's FIND (https://doi.org/10.1145/366622.366647), by
 // weight instead of rank: a pivot divides the candidates, and the search goes on in
 // the part where the sum passes mass. That takes linear time on average.
-func (s *Sampler) topP(c []candidate, mass float64) []candidate {
+func (s *Sampler) topP(c []candidate, mass uint64) []candidate {
 	s.scratch = append(s.scratch[:0], c...)
 	h := s.scratch
 	var last candidate // the last one to keep
 	for len(h) > 0 {
 		n := partition(h)
-		sum := 0.0
+		sum := uint64(0)
 		for _, x := range h[:n] {
 			sum += x.weight
 		}

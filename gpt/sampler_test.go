@@ -258,18 +258,10 @@ func TestKeepLarge(t *testing.T) {
 	}
 	for _, p := range []float64{0.001, 0.5, 0.95, 0.9999} {
 		want := slowKeep(Sampling{TopP: p, Temperature: 1}, logits)
-		var c []candidate
-		best, total := logits[0], 0.0
-		for id, logit := range logits {
-			c = append(c, candidate{id: int32(id), logit: logit})
-			best = max(best, logit)
-		}
-		for i := range c {
-			c[i].weight = math.Exp(float64(c[i].logit - best))
-			total += c[i].weight
-		}
-		s := NewSampler(llamaCpp())
-		checkKept(t, fmt.Sprintf("top-p %v", p), s.topP(c, p*total), want)
+		s := NewSampler(Sampling{TopP: p, Temperature: 1})
+		s.best = keyOf(slices.Max(logits))
+		got, _ := s.filter(logits)
+		checkKept(t, fmt.Sprintf("top-p %v", p), got, want)
 	}
 }
 

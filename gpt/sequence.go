@@ -23,6 +23,8 @@ type Sequence struct {
 	of     *Sequence // that reads the tokens for it, which are the same; or nil
 	turn   int       // when it came to read: those that came first read first
 	ended  bool
+	slot   bool // the device knows its settings and recent tokens
+	again  bool // its last token is read again, so that the host can draw the next one
 }
 
 // Tokens are the prompt and what was drawn, also those that have left the context.

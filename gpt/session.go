@@ -25,7 +25,7 @@ const MaxChunk = 512
 
 // maxWatching bounds the bytes of recorded steps that are kept for use again, apart
 // from the one in use, where some of them watch values. Without watched values there
-// are ten steps at most, and all are kept.
+// are twenty steps at most, ten that draw and ten that do not, and all are kept.
 var maxWatching = 64 << 20
 
 // Session is one sequence of tokens that grows, and the keys and values of all
@@ -42,7 +42,7 @@ type Session struct {
 // SessionOptions say how a session keeps its tokens.
 type SessionOptions struct {
 	Context int           // positions, 1 to the model's; 0: as many as the model has
-	Cache   backend.DType // of keys and values: one of caches; None: F32
+	Cache   backend.DType // of keys and values: one of caches; None: F16, or F32 where the matrices are
 
 	// Watch is as in [Session.Watch].
 	Watch []string
@@ -59,10 +59,10 @@ func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
 	}
 	s := &Session{steps: steps{m: m, edit: o.Edit}, size: size, watch: o.Watch, logits: make([]float32, m.Vocab)}
 	var err error
-	if s.inputs, err = backend.New(m.Backend, backend.I32, 1+3*min(MaxChunk, ceilPow2(size))); err != nil {
+	if s.inputs, err = backend.New(m.Backend, backend.I32, 2+3*min(MaxChunk, ceilPow2(size))); err != nil {
 		return nil, err
 	}
-	if s.cache, err = m.NewCache(1, size, cmp.Or(o.Cache, backend.F32)); err != nil {
+	if s.cache, err = m.NewCache(1, size, m.CacheDType(o.Cache)); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -92,14 +92,25 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 	if err := known(ids, "the input", s.m.Vocab); err != nil {
 		return nil, err
 	}
-	var last *step
+	last, err := s.feed(ctx, ids, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := backend.GetF32(s.m.Backend, last.logits, s.logits); err != nil {
+		return nil, err
+	}
+	return s.logits, nil
+}
+
+// feed runs steps over ids, of which the last one draws a token if asked to, and returns
+// that.
+func (s *Session) feed(ctx context.Context, ids []int, draws bool) (last *step, err error) {
 	for len(ids) > 0 {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		n := min(len(ids), MaxChunk)
-		var err error
-		if last, err = s.step(ceilPow2(n)); err != nil {
+		if last, err = s.step(ceilPow2(n), draws && n == len(ids)); err != nil {
 			return nil, err
 		}
 		if err := s.read(last, ids[:n]); err != nil {
@@ -107,10 +118,7 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 		}
 		ids = ids[n:]
 	}
-	if err := backend.GetF32(s.m.Backend, last.logits, s.logits); err != nil {
-		return nil, err
-	}
-	return s.logits, nil
+	return last, nil
 }
 
 // read runs a step over ids. Where it takes more tokens than there are, the rest is
@@ -119,6 +127,9 @@ func (s *Session) read(p *step, ids []int) error {
 	values := stepInputs(ids, 0, s.cached, p.size.tokens())
 	if p.size.picks() {
 		values = append(values, int32(len(ids)-1))
+	}
+	if p.size.draws {
+		values = append(values, 0) // the only slot
 	}
 	if err := s.run(p, values); err != nil {
 		return err
@@ -130,12 +141,12 @@ func (s *Session) read(p *step, ids []int) error {
 
 // step returns the step that reads time tokens and scores the last: only what follows it
 // is asked for.
-func (s *Session) step(time int) (*step, error) {
+func (s *Session) step(time int, draws bool) (*step, error) {
 	most := math.MaxInt
 	if slices.ContainsFunc(s.recorded, func(p *step) bool { return len(p.watch) > 0 }) {
 		most = maxWatching
 	}
-	return s.get(stepSize{chunk: time, scored: 1}, s.watch, most)
+	return s.get(stepSize{chunk: time, scored: 1, draws: draws}, s.watch, most)
 }
 
 // known reports the first of ids, those of what, that a model with vocab tokens does not have.

@@ -17,8 +17,9 @@ type steps struct {
 	m      *model.Model
 	cache  model.Cache
 	table  backend.Tensor // as in nn.Places
-	inputs backend.Tensor // i32, of a step: ids, sequences, positions, then the rows to score
+	inputs backend.Tensor // i32, of a step: ids, sequences, positions, the rows to score, the slots that these are drawn for
 	edit   nn.Edit
+	draws  *draws // where steps draw tokens; nil until one does
 
 	recorded []*step // the latest used first
 	last     *step   // that ran last, or nil
@@ -26,9 +27,10 @@ type steps struct {
 
 // stepSize is how many tokens a step reads, each number a power of two or 0.
 type stepSize struct {
-	single int // the first ones, each of any sequence
-	chunk  int // the others, of one sequence, at consecutive positions
-	scored int // tokens whose scores are computed; not a power of two where a chunk's last is one of them
+	single int  // the first ones, each of any sequence
+	chunk  int  // the others, of one sequence, at consecutive positions
+	scored int  // tokens whose scores are computed; not a power of two where a chunk's last is one of them
+	draws  bool // a token is drawn for each of these
 }
 
 // tokens is how many are read.
@@ -37,12 +39,20 @@ func (n stepSize) tokens() int { return n.single + n.chunk }
 // picks reports whether the rows to score are an input: otherwise they are all rows.
 func (n stepSize) picks() bool { return n.scored != n.tokens() }
 
-// inputs is the number of a step's inputs.
-func (n stepSize) inputs() int {
+// slots is where in a step's inputs the slots begin that its rows are drawn for.
+func (n stepSize) slots() int {
 	if n.picks() {
 		return 3*n.tokens() + n.scored
 	}
 	return 3 * n.tokens()
+}
+
+// inputs is the number of a step's inputs.
+func (n stepSize) inputs() int {
+	if n.draws {
+		return n.slots() + n.scored
+	}
+	return n.slots()
 }
 
 // step is a recorded pass.
@@ -52,6 +62,7 @@ type step struct {
 	watch  []string // names of values that are kept
 	named  map[string]backend.Tensor
 	logits backend.Tensor // [1, scored, vocab]
+	drawn  backend.Tensor // [scored, backend.SampleWords], if the step draws
 }
 
 // get returns the step of a size that watches the names, recorded at its first use.
@@ -78,6 +89,12 @@ func (s *steps) get(size stepSize, watch []string, most int) (*step, error) {
 		x = t.Pick(x, s.inputs.Slice(-1, 3*n, 3*n+size.scored)) // [1, scored, width]
 	}
 	logits := t.Keep(model.Unembed(s.m, t, x))
+	var drawn backend.Tensor
+	if size.draws {
+		draws := s.draws.Sampling
+		draws.Slots = s.inputs.Slice(-1, size.slots(), size.inputs())
+		drawn = t.Keep(t.Sample(logits, draws, s.inputs.Slice(-1, 0, size.scored)))
+	}
 	if err := s.forget(most); err != nil {
 		return nil, err
 	}
@@ -85,7 +102,7 @@ func (s *steps) get(size stepSize, watch []string, most int) (*step, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &step{program, size, watch, program.Named(), program.Tensor(logits)}
+	p := &step{program, size, watch, program.Named(), program.Tensor(logits), program.Tensor(drawn)}
 	if err := p.complete(); err != nil {
 		p.Close()
 		return nil, err
@@ -135,6 +152,7 @@ func (s *steps) close() {
 	}
 	s.recorded, s.last = nil, nil
 	append(s.cache, s.inputs, s.table).Free()
+	s.draws.free()
 }
 
 // stepTensors are what [stepInputs] of so many tokens is for, where inputs begins with it.

@@ -10,9 +10,9 @@ import (
 	"caldera/nn"
 )
 
-// TestQuantizeActivations sees which products read blocks, and that those that read
+// TestRoundActivations sees which products read blocks, and that those that read
 // one tensor share them.
-func TestQuantizeActivations(t *testing.T) {
+func TestRoundActivations(t *testing.T) {
 	for _, c := range []struct {
 		d      backend.DType
 		trains bool
@@ -26,7 +26,7 @@ func TestQuantizeActivations(t *testing.T) {
 		b := newCounting()
 		x := f32(t, b, 2, 64)
 		tape := nn.NewTape(b)
-		tape.QuantizeActivations(c.d)
+		tape.RoundActivations(c.d)
 		if c.trains {
 			p, err := nn.NewParameters(b, nn.Parameter{Value: f32(t, b, 3, 3)})
 			if err != nil {
@@ -55,12 +55,56 @@ func TestQuantizeActivations(t *testing.T) {
 	}
 }
 
-// TestQuantizeActivationsRefused names dtypes in which products do not read activations
-// because a tape was told so: blocks of weights, and f16, in which only training has them.
-func TestQuantizeActivationsRefused(t *testing.T) {
-	for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0, backend.F16, backend.BF16, backend.I32} {
+// TestRoundedToF16 sees which products round x: those of many rows with weights that are not
+// f32, on a tape that was told so and does not train.
+func TestRoundedToF16(t *testing.T) {
+	for _, c := range []struct {
+		d      backend.DType
+		rows   int
+		trains bool
+		want   string
+	}{
+		{backend.F16, 65, false, "round linear:f32 linear:f32 round linear:f32"}, // beside f16, f32 and q8_0
+		{backend.F16, 64, false, "linear:f32 linear:f32 linear:f32"},
+		{backend.F16, 65, true, "linear:f32 linear:f32 linear:f32"},
+		{backend.F32, 65, false, "linear:f32 linear:f32 linear:f32"},
+		{backend.None, 65, false, "linear:f32 linear:f32 linear:f32"},
+	} {
+		b := newCounting()
+		x := f32(t, b, c.rows, 64)
+		tape := nn.NewTape(b)
+		tape.RoundActivations(c.d)
+		if c.trains {
+			p, err := nn.NewParameters(b, nn.Parameter{Value: f32(t, b, 3, 3)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tape.Train(p, nn.Training{Share: 1})
+		}
+		for i, d := range []backend.DType{backend.F16, backend.F32, backend.Q8_0} {
+			tape.Keep(tape.Linear(nn.Linear{W: tensor(t, b, d, 32+i, 64)}, x))
+		}
+		p, err := tape.Record()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.told = nil
+		if err := p.Run(); err != nil {
+			t.Fatal(err)
+		}
+		p.Close()
+		if got := strings.Join(b.told, " "); got != c.want {
+			t.Errorf("%v, %d rows, trains %v: ran %s, expected %s", c.d, c.rows, c.trains, got, c.want)
+		}
+	}
+}
+
+// TestRoundActivationsRefused names dtypes in which products do not read activations
+// because a tape was told so: blocks of weights, and bf16.
+func TestRoundActivationsRefused(t *testing.T) {
+	for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0, backend.BF16, backend.I32} {
 		tape := nn.NewTape(newCounting())
-		tape.QuantizeActivations(d)
+		tape.RoundActivations(d)
 		if _, err := tape.Record(); err == nil || !strings.Contains(err.Error(), "activations in "+d.String()+": expected f32") {
 			t.Errorf("%v: got %v", d, err)
 		}
@@ -83,7 +127,7 @@ func TestQuantizedResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	tape := nn.NewTape(b)
-	tape.QuantizeActivations(backend.Q8_A)
+	tape.RoundActivations(backend.Q8_A)
 	var sums []nn.Tensor
 	for i := range 5 { // so that blocks come to lie behind other results
 		y := x

@@ -34,7 +34,7 @@ func (t *Tape) CrossEntropy(head Linear, x, targets Tensor, chunk int) Tensor {
 		end := min(r+chunk, rows)
 		w, part := t.round(head.W, vectors.Slice(-2, r, end))
 		scores := t.padded(backend.F32, [4]int{1, 1, end - r, w.Dim(-2)})
-		op := &backend.Linear{Dst: scores, X: part, W: w, Bias: head.Bias}
+		op := &backend.Linear{Dst: scores, X: part, W: w, Bias: head.Bias, Rounded: t.rounded(w, part)}
 		t.add(op)
 		t.add(&backend.CrossEntropy{
 			Loss: losses.Slice(-1, r, end), X: scores, Targets: labels.Slice(-1, r, end), LossScale: t.training.LossScale, Scale: scale,

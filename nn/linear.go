@@ -16,8 +16,66 @@ type Linear struct {
 func (t *Tape) Linear(l Linear, x Tensor) Tensor {
 	dst := t.tensor(backend.F32, x.Dim(0), x.Dim(1), x.Dim(2), l.W.Dim(-2))
 	w, x := t.round(l.W, x)
-	t.add(&backend.Linear{Dst: dst, X: x, W: w, Bias: l.Bias})
+	t.add(&backend.Linear{Dst: dst, X: x, W: w, Bias: l.Bias, Rounded: t.rounded(w, x)})
 	return dst
+}
+
+// Linears maps each vector of x by each of the matrices. The results lie side by side, in
+// order, as slices of one tensor: where the matrices lie one below the other in memory, they
+// are multiplied as one.
+func (t *Tape) Linears(x Tensor, ls ...Linear) []Tensor {
+	return t.linears(x, t.beside(x, ls), ls)
+}
+
+// beside is a tensor for the results of several matrices, in slices.
+func (t *Tape) beside(x Tensor, ls []Linear) []Tensor {
+	width := 0
+	for _, l := range ls {
+		width += l.W.Dim(-2)
+	}
+	all := t.tensor(backend.F32, x.Dim(0), x.Dim(1), x.Dim(2), width)
+	dst, from := make([]Tensor, len(ls)), 0
+	for i, l := range ls {
+		dst[i] = all.Slice(-1, from, from+l.W.Dim(-2))
+		from += l.W.Dim(-2)
+	}
+	return dst
+}
+
+// linears computes dst, a result of each matrix.
+func (t *Tape) linears(x Tensor, dst []Tensor, ls []Linear) []Tensor {
+	var rounded Tensor // one for all
+	for i, l := range ls {
+		w, x := t.round(l.W, x)
+		op := &backend.Linear{Dst: dst[i], X: x, W: w, Bias: l.Bias}
+		if t.rounds(w, x) {
+			if rounded.Absent() {
+				rounded = t.like(x)
+			}
+			op.Rounded = rounded
+		}
+		t.add(op)
+	}
+	return dst
+}
+
+// manyRows is from how many rows on x is rounded for matrix units. With 64 rows a GPU multiplies in
+// f32 about as long as it reads the weights (7900 XTX: 61 TFLOPS, 0.96 TB/s), or three times as
+// long (H100: 60 TFLOPS, 3.3 TB/s), so that rounding gains little. And so a step of up to 64
+// sequences gives a token the same numbers, but for the order of sums, as one of them alone.
+const manyRows = 65
+
+// rounds reports whether a product with w rounds x.
+func (t *Tape) rounds(w, x Tensor) bool {
+	return t.params == nil && t.activations == backend.F16 && w.DType != backend.F32 && x.DType == backend.F32 && x.Rows() >= manyRows
+}
+
+// rounded is scratch memory for x in the precision of f16, where a product with w rounds it.
+func (t *Tape) rounded(w, x Tensor) Tensor {
+	if !t.rounds(w, x) {
+		return Tensor{}
+	}
+	return t.like(x)
 }
 
 // round is w and x as a product reads them: both in f16, where w is a parameter

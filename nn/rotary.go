@@ -11,9 +11,25 @@ type Rotation struct {
 // Rotary turns each head of x, [batch, time, heads·size], by the angles of its
 // position.
 func (t *Tape) Rotary(r Rotation, heads int, x Tensor, at Places) Tensor {
-	dst := t.like(x)
+	return t.rotate(t.like(x), r, heads, x, at)
+}
+
+func (t *Tape) rotate(dst Tensor, r Rotation, heads int, x Tensor, at Places) Tensor {
 	t.add(&backend.Rotary{Dst: dst, X: x, Angles: r.Angles, At: at.At, Heads: heads, Pairing: r.Pairing})
 	return dst
+}
+
+// QKV computes queries, [batch, time, heads·size], and keys and values, [batch, time, kv
+// heads·size], of x. The heads of the first two, of so many numbers, are turned. All three
+// lie side by side, as slices of one tensor.
+func (t *Tape) QKV(r Rotation, size int, query, key, value Linear, x Tensor, at Places) (q, k, v Tensor) {
+	ls := []Linear{query, key, value}
+	products, dst := t.beside(x, ls[:2]), t.beside(x, ls)
+	t.linears(x, append(products, dst[2]), ls)
+	for i, p := range products {
+		t.rotate(dst[i], r, p.Dim(-1)/max(size, 1), p, at)
+	}
+	return dst[0], dst[1], dst[2]
 }
 
 func init() {

@@ -32,8 +32,8 @@ type tape struct {
 	edit  Edit // nil: values stay as they are
 	named map[string]Tensor
 
-	activations backend.DType     // see QuantizeActivations
-	quantized   map[Tensor]Tensor // what QuantizeActivations made so far
+	activations backend.DType     // see RoundActivations
+	quantized   map[Tensor]Tensor // what RoundActivations made blocks of so far
 
 	params   *Parameters // whose gradients are wanted, or nil
 	training Training
@@ -48,13 +48,19 @@ func NewTape(b backend.Backend) *Tape {
 	return &Tape{tape: &tape{b: b, wants: func(string) bool { return false }, named: map[string]Tensor{}}}
 }
 
-// QuantizeActivations makes products with quantised weights read what they multiply
-// with in blocks of d, a quantised dtype of activations, or with [backend.F32], as it
-// does otherwise, unrounded. Products that read the same tensor share its blocks. A tape
-// that trains never does this. Record reports any other dtype.
-func (t *Tape) QuantizeActivations(d backend.DType) {
-	if t.activations = d; d != backend.None && d != backend.F32 && !(d.Is(backend.Activations) && d.Quantized()) {
-		t.fail(fmt.Errorf("activations in %v: expected f32, or a quantised dtype of activations such as %v", d, backend.Q8_A))
+// RoundActivations says how products with weights that are not f32 read what they multiply
+// these with:
+//
+//	f32, None: as it is
+//	f16: rounded to its precision (see [backend.Round]), in products of more than 64 rows
+//	a quantised dtype of activations: in blocks of it, where weights are quantised too
+//
+// The first two differ where matrix units pay: with fewer rows reading the weights takes longer
+// than multiplying them, whatever the numbers are. Products that read the same tensor share its
+// blocks. A tape that trains never does this: see [Training]. Record reports any other dtype.
+func (t *Tape) RoundActivations(d backend.DType) {
+	if t.activations = d; d != backend.None && d != backend.F32 && d != backend.F16 && !(d.Is(backend.Activations) && d.Quantized()) {
+		t.fail(fmt.Errorf("activations in %v: expected f32, f16, or a quantised dtype of activations such as %v", d, backend.Q8_A))
 	}
 }
 
@@ -117,11 +123,12 @@ func (t *Tape) tensor(d backend.DType, dims ...int) Tensor {
 	return x
 }
 
-// padded is a result whose rows begin at multiples of four numbers, which
+// padded is a result whose rows begin at multiples of 16 bytes, which
 // backends read faster: vocabularies have any length.
 func (t *Tape) padded(d backend.DType, shape [4]int) Tensor {
 	n := shape[3]
-	shape[3] = (n + 3) / 4 * 4
+	unit := 16 / d.BlockBytes()
+	shape[3] = (n + unit - 1) / unit * unit
 	return t.tensor(d, shape[:]...).Slice(-1, 0, n)
 }
 

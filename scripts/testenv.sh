@@ -21,8 +21,11 @@ swiftshader=$("$(dirname "$0")/swiftshader.sh")
 # hold the code to the hashes of its source.
 "$(dirname "$0")/glslc.sh" >/dev/null || echo "testenv.sh: without the newer glslc shaders with cooperative matrices are not recompiled" >&2
 
+# Real drivers on GPUs that are not there. They are Debian's.
+lab=$("$(dirname "$0")/gpulab.sh" trixie) || { lab= && echo "testenv.sh: without the drivers of GPUs TestGPUs is left out" >&2; }
+
 # Mesa keeps compiled shaders here. Compiling one takes up to 0.3 s, reading it back a millisecond.
 mesa=${MESA_SHADER_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/caldera/mesa}
 mkdir -p "$mesa"
 
-printf 'export %s=%q\n' CALDERA_REQUIRE_DRIVERS 1 CALDERA_LAVAPIPE_ICD "$lavapipe" CALDERA_SWIFTSHADER_ICD "$swiftshader" MESA_SHADER_CACHE_DIR "$mesa"
+printf 'export %s=%q\n' CALDERA_REQUIRE_DRIVERS 1 CALDERA_LAVAPIPE_ICD "$lavapipe" CALDERA_SWIFTSHADER_ICD "$swiftshader" CALDERA_GPULAB_TRIXIE "$lab" MESA_SHADER_CACHE_DIR "$mesa"

@@ -135,7 +135,8 @@ uint begin_of(uint i) {
 // The first number from at least n on that is part plus a multiple of PARTS.
 uint next(uint part, uint n) { return part >= n ? part : part + (n - part + PARTS - 1) / PARTS * PARTS; }
 
-// over_query gives the maximum (or the sum) over the invocations of a query.
+// over_query gives the maximum (or the sum) over the invocations of a query. Before it is called again there is a
+// barrier: others may still read part.
 float over_query(float x, bool largest) {
 	if (LANES_A_QUERY == 1) {
 		return x;
@@ -147,7 +148,6 @@ float over_query(float x, bool largest) {
 	for (uint i = 1; i < LANES_A_QUERY; i++) {
 		x = largest ? max(x, part[first + i]) : x + part[first + i];
 	}
-	barrier();
 	return x;
 }
 

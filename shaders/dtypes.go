@@ -39,7 +39,7 @@ func macros(folder string) (list []string) {
 func DTypes() []string { return slices.Concat(pairs, blocks, activations) }
 
 // Operands of which macros choose the type: TOKENS_F16.
-var operands = []string{"", "X_", "DST_", "TOKENS_", "POSITIONS_"}
+var operands = []string{"", "X_", "DST_", "TOKENS_", "POSITIONS_", "CACHE_"}
 
 // Include is the text of include/dtypes.glsl.
 func Include() string {
@@ -51,6 +51,7 @@ func Include() string {
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
+//	BLOCK, TEXELS, UNPACK, EIGHT_AT, NUMBERS, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
 `)
 	one := func(folder, kind, macro string, functions ...string) {
 		var chosen []string
@@ -62,8 +63,11 @@ func Include() string {
 			fmt.Fprintf(&b, "#ifdef %s%s\n#define %s%s\n", operand, macro, operand, kind)
 			for _, f := range functions {
 				name := strings.ToLower(macro + "_" + f)
-				if f == "BLOCK_AT" {
+				switch f {
+				case "BLOCK_AT":
 					name = macro + "_AT"
+				case "BLOCK", "TEXELS", "EIGHT_AT", "NUMBERS", "EIGHT", "EIGHT_WORDS", "OFFSET": // macros
+					name = macro + "_" + f
 				}
 				fmt.Fprintf(&b, "#define %s%s %s\n", operand, f, name)
 			}
@@ -74,7 +78,7 @@ func Include() string {
 		one("pairs", "PAIRS", macro, "PAIR", "WIDEN", "ROUND")
 	}
 	for _, macro := range blocks {
-		one("blocks", "BLOCKS", macro, "BLOCK_AT")
+		one("blocks", "BLOCKS", macro, "BLOCK_AT", "BLOCK", "TEXELS", "UNPACK", "EIGHT_AT", "NUMBERS", "EIGHT", "EIGHT_WORDS", "OFFSET", "FLOATS", "BYTES")
 	}
 	for _, macro := range activations {
 		one("activations", "BLOCKS", macro, "BLOCK_AT")
@@ -100,6 +104,12 @@ func dtypeRows() []Variant {
 		rows("attention", attentionTable, AttentionPush{}, []string{t + " TABLE", t + " X4 TABLE"})
 	}
 
+	// … on a GPU that has subgroups, for one query a sequence, and for several.
+	for _, t := range plain {
+		rows("attention_one", attentionWide, AttentionWidePush{}, []string{t + " SUBGROUP"})
+		rows("attention_tile", attentionWide, AttentionWidePush{}, []string{t + " SUBGROUP"})
+	}
+
 	rows("copy", oneOperand, CopyPush{}, []string{""}, "MOVE")
 	for _, dst := range plain {
 		for _, x := range plain {
@@ -120,15 +130,31 @@ func dtypeRows() []Variant {
 	rows("linear", linear, LinearPush{}, any, "X4")
 	rows("linear", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
 
+	for _, w := range any[1:] {
+		all = append(all, matrixRow("linear_matrix", w, linear, LinearPush{}))
+	}
+
 	// Few rows of x: w is read once, row by row …
 	rows("linear_vec", linear, LinearPush{}, any, "X4", "SUBGROUP", "X4 SUBGROUP")
 	rows("linear_vec", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
+
+	// One row of x on a GPU, with what comes before the product and behind it.
+	one := func(operands string, bindings []Binding) {
+		all = append(all, row("linear_one", operands+" SUBGROUP", bindings, LinearOneGatePush{}))
+		for _, cache := range plain {
+			all = append(all, row("linear_one", operands+" "+operand("CACHE_", cache)+" PLACES SUBGROUP", slices.Concat(bindings, places), LinearOnePlacesPush{}))
+		}
+	}
+	for _, w := range any {
+		one(w, linearOne)
+	}
 
 	for _, w := range blocks {
 		for _, x := range activations {
 			rows("linear", linear, LinearPush{}, []string{w + " X_" + x})
 			rows("linear_vec", linear, LinearPush{}, []string{w + " X_" + x})
-			rows("linear_rows", linear, LinearPush{}, []string{w + " X_" + x})
+			rows("linear_rows", linear, LinearPush{}, []string{w + " X_" + x, w + " X_" + x + " DOT"})
+			one(w+" X_"+x+" DOT", linear) // no norm gives blocks
 		}
 	}
 
@@ -139,10 +165,12 @@ func dtypeRows() []Variant {
 	// … and on a driver that computes on the CPU …
 	for _, w := range blocks {
 		all = append(all, row("linear_texel", w+" X_TEXEL", linearXTexel, LinearPush{}))
+		all = append(all, row("linear_lanes", w+" X_TEXEL WORDS SUBGROUP", linearTexel, LinearPush{}))
 	}
 	for _, w := range pairs {
 		if w != "F16" { // which texture units know
 			all = append(all, row("linear_texel", w+" X4 X_TEXEL", linearXTexel, LinearPush{}))
+			all = append(all, row("linear_lanes", w+" X_TEXEL WORDS SUBGROUP", linearTexel, LinearPush{}))
 		}
 	}
 

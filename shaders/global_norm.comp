@@ -20,7 +20,7 @@ void main() {
 	for (uint i = gl_LocalInvocationID.x; i < p.n; i += gl_WorkGroupSize.x) {
 		total += x[p.x + i];
 	}
-	total = workgroup_sum(vec2(total, 0)).x;
+	total = workgroup_sum_once(vec2(total, 0)).x;
 	if (gl_LocalInvocationID.x > 0) {
 		return;
 	}

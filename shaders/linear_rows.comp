@@ -9,16 +9,44 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "linear.glsl"
+#ifdef DOT
+#include "dot.glsl"
+#endif
 
 layout(local_size_x = 32, local_size_y = 2, local_size_x_id = 0, local_size_y_id = 6) in;
 layout(constant_id = 4) const uint ROWS = 16; // at most 16
 layout(constant_id = 5) const uint OUTS = 2;  // at most 2
+layout(constant_id = 7) const bool PUT = false; // see q8_0.glsl
 
 const uint SUMS = ROWS * OUTS;
 
 shared float partial[2 * 16 * (32 + 1)]; // [y][sum][x], rows longer than x, so that reads meet no bank conflicts
 
-#if defined(FOURS)
+#if defined(BLOCKS)
+// Eights of w: eight elements that lie in EIGHT_WORDS words, which may begin in the middle of
+// one. Eight c of a row has four elements from low_of(c) on, and four more from high_of(c) on.
+#if EIGHT_WORDS > 1
+uint low_of(uint c) { return c * 8; }
+uint high_of(uint c) { return c * 8 + 4; }
+#else
+uint low_of(uint c) { return (c >> 2) * 32 + (c & 3u) * 4; }
+uint high_of(uint c) { return low_of(c) + 16; }
+#endif
+
+EIGHT load_eight(uint at, uint c, out float scale) {
+	uint block = at + (c >> 2) * (8 * EIGHT_WORDS + 1), begins = block + 1 + (c & 3u) * (2 * EIGHT_WORDS);
+	uint word = begins >> 1, odd = begins & 1u;
+	scale = unpackHalf2x16(w[block >> 1] >> ((block & 1u) << 4)).x;
+	// A word that has no number is not read: it may be outside of w.
+#if EIGHT_WORDS > 1
+	uint a = w[word], b = w[word + 1], d = w[word + 1 + odd];
+	return odd != 0 ? uvec2(a >> 16 | b << 16, b >> 16 | d << 16) : uvec2(a, b);
+#else
+	uint a = w[word], b = w[word + odd];
+	return odd != 0 ? a >> 16 | b << 16 : a;
+#endif
+}
+#elif defined(FOURS)
 float product(vec4 a, vec4 b) { return dot(a, b); }
 #else
 float product(float a, float b) { return a * b; }
@@ -61,6 +89,40 @@ void main() {
 	[[unroll]] for (uint i = 0; i < SUMS; i++) {
 		acc[i] = 0;
 	}
+#if defined(DOT)
+	for (uint c = lane; c < p.in_ / 8; c += lanes) {
+		uvec2 b[2];
+		float scale[2];
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			b[o] = BYTES(load_eight(at_w[o], c, scale[o]));
+			if (OFFSET > 0) { // from each of the bytes, whose first bits are 0
+				b[o] = ((b[o] | 0x80808080u) - OFFSET * 0x01010101u) ^ 0x80808080u;
+			}
+		}
+		[[unroll]] for (uint r = 0; r < ROWS; r++) {
+			uint block = (at_x[r] >> 1) + (c >> 2) * 9;
+			uint low = x[block + 1 + (low_of(c) & 31u) / 4], high = x[block + 1 + (high_of(c) & 31u) / 4];
+			float by = unpackHalf2x16(x[block]).x; // see dot.glsl
+			[[unroll]] for (uint o = 0; o < OUTS; o++) {
+				acc[r * OUTS + o] += by * scale[o] * float(dot4(b[o].x, low) + dot4(b[o].y, high));
+			}
+		}
+	}
+#elif defined(BLOCKS)
+	for (uint c = lane; c < p.in_ / 8; c += lanes) {
+		vec4 low[2], high[2];
+		float scale[2];
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			FLOATS(load_eight(at_w[o], c, scale[o]), PUT, low[o], high[o]);
+		}
+		[[unroll]] for (uint r = 0; r < ROWS; r++) {
+			vec4 a = READ_X_AT(x, at_x[r], low_of(c)), b = READ_X_AT(x, at_x[r], high_of(c));
+			[[unroll]] for (uint o = 0; o < OUTS; o++) {
+				acc[r * OUTS + o] += scale[o] * (dot(a, low[o]) + dot(b, high[o]));
+			}
+		}
+	}
+#else
 	for (uint k = lane * WIDTH; k < p.in_; k += lanes * WIDTH) {
 		VEC b[2];
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
@@ -73,6 +135,7 @@ void main() {
 			}
 		}
 	}
+#endif
 
 	add_up(acc, 0, row0, first);
 	if (SUMS > 16) { // in two steps, so that more workgroups fit shared memory

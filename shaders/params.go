@@ -60,6 +60,17 @@ type RotaryPush struct {
 	Direction                                           float32
 }
 
+// SamplePush is for sample.comp, sample_count.comp and sample_max.comp.
+type SamplePush struct {
+	Dst, DstStride, Next         uint32
+	X, XStride, Rows, N          uint32
+	Slots, SlotCount             uint32
+	Settings, SettingsStride     uint32
+	Marks, MarksSlot, MarksSeen  uint32
+	Recent, RecentStride, Window uint32
+	Scratch, ScratchStride       uint32
+}
+
 // ScalePush is for scale.comp.
 type ScalePush struct {
 	Dst, X, By   View // By: a row of one factor for each row of x
@@ -116,17 +127,6 @@ type EmbeddingPush struct {
 
 // Absent is the offset of a bias or of sinks that there are not, as in linear.glsl.
 const Absent = 1<<32 - 1
-
-// LinearPush is for linear*.comp.
-type LinearPush struct {
-	Dst, DstStride           uint32
-	X, XStride               uint32
-	W, WStride               uint32 // of its rows, or where it is stored as [in, out] of its columns
-	Bias                     uint32
-	Residual, ResidualStride uint32
-	Rows, In, Out            uint32
-	Part, PartStride         uint32 // inputs of a workgroup along z, and the distance of their results
-}
 
 // SumRowsPush is for sum_rows.comp.
 type SumRowsPush struct {
@@ -197,6 +197,35 @@ type AttentionPush struct {
 	SoftCap                               float32
 	Sinks                                 uint32 // Absent: there are none
 	FirstSeq, Sequences                   uint32 // the first one of k and v, and how many there are; with TABLE log₂ of the positions of a block, and the sequences of table
+}
+
+// AttentionWidePush is for attention_one.comp and attention_tile.comp.
+type AttentionWidePush struct {
+	Dst, DstRun, DstTime uint32
+	Q, QRun, QTime       uint32
+	K, KSeq, KRow        uint32 // KSeq, VSeq: from sequence to sequence, with a table from block to block
+	V, VSeq, VRow        uint32
+	Seq, Pos             uint32 // of the first token of a run; runs follow one another
+	FirstTime            uint32 // where q begins in a run; if not at 0, or not up to its end, there is one run
+	Time, Context        uint32
+	SharedBy             uint32 // heads of a group
+	Scale                float32
+	Window               uint32 // keys that a query sees at most
+	SoftCap              float32
+	Sinks                uint32 // Absent: there are none
+	Sequences            uint32 // of the cache, or of table
+	Table, TableStride   uint32
+	Blocks, BlockBits    uint32 // of the pool, and log₂ of the positions of a block
+	PartKeys             uint32 // of a part, where keys are split
+}
+
+// AttentionJoinPush is for attention_join.comp.
+type AttentionJoinPush struct {
+	Dst, DstRun        uint32
+	X                  uint32
+	Seq, Pos           uint32 // of the first query
+	Sequences, Context uint32
+	Window, PartKeys   uint32
 }
 
 // ActivateBackwardPush is for activate_backward.comp.
@@ -360,6 +389,33 @@ type AttentionSpec struct {
 	Extras                      bool // whether there is a window, a soft-cap or sinks
 }
 
+// AttentionWideSpec is what attention_one.comp and attention_tile.comp share.
+type AttentionWideSpec struct {
+	Lanes, Size uint32
+	Extras      bool // whether there is a window, a soft-cap or sinks
+	Table       bool
+	Heads       uint32 // of a workgroup
+	Cluster     uint32 // lanes that share a key, or rows
+}
+
+// AttentionOneSpec is for attention_one.comp.
+type AttentionOneSpec struct {
+	AttentionWideSpec
+	Keys, Subgroups uint32
+	Split           bool
+}
+
+// AttentionTileSpec is for attention_tile.comp.
+type AttentionTileSpec struct {
+	AttentionWideSpec
+	Rows, Tile, Block uint32
+}
+
+// AttentionJoinSpec is for attention_join.comp.
+type AttentionJoinSpec struct {
+	Lanes, Size, Parts, SubgroupSize uint32
+}
+
 // AttentionBackwardSpec is for attention_backward.comp.
 type AttentionBackwardSpec struct {
 	Lanes, Pass, Own, Chunk, AtOnce uint32
@@ -382,53 +438,6 @@ type LayerNormBackwardColumnsSpec struct {
 	Lanes, LanesY, Stage uint32
 }
 
-// LinearEpilogue is what the constants of linear*.comp begin with: see linear.glsl.
-type LinearEpilogue struct {
-	Lanes      uint32 // not of linear.comp, whose workgroups have 256
-	Accumulate bool
-	Activation uint32 // a backend.Activation
-	Residual   bool
-}
-
-// LinearBackwardSpec is for linear_backward.comp.
-type LinearBackwardSpec struct {
-	Lanes      uint32
-	Accumulate bool
-}
-
-// LinearSpec is for linear.comp.
-type LinearSpec struct {
-	LinearEpilogue
-	Transposed  bool
-	Size        uint32
-	XTransposed bool
-}
-
-// LinearMatrixSpec is for linear_matrix.comp.
-type LinearMatrixSpec struct {
-	LinearSpec
-	M, N, K, Subgroup, Across uint32
-}
-
-// LinearTexelSpec is for linear_texel.comp.
-type LinearTexelSpec struct {
-	LinearEpilogue
-	Transposed bool
-	Rows, Outs uint32
-}
-
-// LinearVecSpec is for linear_vec.comp.
-type LinearVecSpec struct {
-	LinearEpilogue
-	Rows, Outs uint32
-}
-
-// LinearVecTSpec is for linear_rows.comp and linear_vec_t.comp.
-type LinearVecTSpec struct {
-	LinearEpilogue
-	Rows, Outs, LanesY uint32
-}
-
 // specs are the constants of shaders that have more than the size of a workgroup.
 var specs = map[string]any{
 	"activate":                   ActivateSpec{},
@@ -436,6 +445,9 @@ var specs = map[string]any{
 	"adamw":                      AdamWSpec{},
 	"attention":                  AttentionSpec{},
 	"attention_backward":         AttentionBackwardSpec{},
+	"attention_join":             AttentionJoinSpec{},
+	"attention_one":              AttentionOneSpec{},
+	"attention_tile":             AttentionTileSpec{},
 	"cross_entropy":              CrossEntropySpec{},
 	"draw_text":                  DrawTextSpec{},
 	"gated_activation":           GatedActivationSpec{},
@@ -444,8 +456,11 @@ var specs = map[string]any{
 	"rmsnorm_backward_columns":   LayerNormBackwardColumnsSpec{},
 	"linear":                     LinearSpec{},
 	"linear_backward":            LinearBackwardSpec{},
+	"linear_lanes":               LinearLanesSpec{},
 	"linear_matrix":              LinearMatrixSpec{},
-	"linear_rows":                LinearVecTSpec{},
+	"linear_one":                 LinearOneGateSpec{}, // see row
+	"linear_rows":                LinearRowsSpec{},
+	"linear_sum":                 LinearEpilogue{},
 	"linear_texel":               LinearTexelSpec{},
 	"linear_vec":                 LinearVecSpec{},
 	"linear_vec_t":               LinearVecTSpec{},

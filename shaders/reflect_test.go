@@ -66,7 +66,7 @@ func crossReflection(t *testing.T, code []byte) surface {
 		add(r, name, false)
 	}
 	for _, r := range j.Texel {
-		if r.Type != "samplerBuffer" {
+		if r.Type != "samplerBuffer" && r.Type != "usamplerBuffer" {
 			t.Fatalf("%s is a %s, expected a texel buffer", r.Name, r.Type)
 		}
 		add(r, r.Name, true)

@@ -9,10 +9,13 @@
 package shaders
 
 import (
+	"crypto/sha256"
 	"embed"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 )
 
 //go:generate go run gen.go
@@ -29,6 +32,9 @@ type Variant struct {
 	Matrix   bool      // it multiplies cooperative matrices: see matrixRow
 }
 
+// Dots reports whether it has integer dot products, which tools for Metal do not know.
+func (v *Variant) Dots() bool { return slices.Contains(v.Defines, "DOT") }
+
 // Name returns the variant's unique name, which is that of its file in spv/:
 // "linear_vec.f16.x4".
 func (v *Variant) Name() string {
@@ -42,6 +48,16 @@ func (v *Variant) SPIRV() []byte {
 		panic("shaders: " + err.Error() + " (run go generate ./shaders)")
 	}
 	return code
+}
+
+// Set returns a hash that differs for sets of shaders whose code differs: that of the list
+// of all, in which are their own.
+func Set() [sha256.Size]byte {
+	list, err := compiled.ReadFile("spv/MANIFEST")
+	if err != nil {
+		panic("shaders: " + err.Error() + " (run go generate ./shaders)")
+	}
+	return sha256.Sum256(list)
 }
 
 // PushSize returns the number of bytes of push constants.
@@ -69,13 +85,26 @@ func texel(name string) Binding { return Binding{Name: name, Texel: true, ReadOn
 // Find returns the variant of a shader with the given macros, which are separated by
 // spaces. It panics if the table has none.
 func Find(source, defines string) *Variant {
-	for i := range Variants {
-		if v := &Variants[i]; v.Source == source && strings.Join(v.Defines, " ") == defines {
-			return v
-		}
+	if v, ok := Lookup(source, defines); ok {
+		return v
 	}
 	panic(fmt.Sprintf("shaders: no variant of %s with %q", source, defines))
 }
+
+// Lookup is Find for variants that there may not be.
+func Lookup(source, defines string) (v *Variant, ok bool) {
+	v, ok = byMacros()[[2]string{source, defines}]
+	return v, ok
+}
+
+// byMacros are the variants by source and macros.
+var byMacros = sync.OnceValue(func() map[[2]string]*Variant {
+	all := map[[2]string]*Variant{}
+	for i := range Variants {
+		all[[2]string{Variants[i].Source, strings.Join(Variants[i].Defines, " ")}] = &Variants[i]
+	}
+	return all
+})
 
 // Bindings that variants share.
 var (
@@ -84,9 +113,11 @@ var (
 	attention              = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), out("state"), in("sinks")}
 	attentionBackward      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("dy"), out("stats"), out("dv"), in("sinks")}
 	attentionBackwardTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), texel("dy"), out("stats"), out("dv"), in("sinks")}
+	attentionJoin          = []Binding{out("dst"), in("x"), in("at")}
 	attentionTable         = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), in("table"), in("sinks")}
 	attentionTexel         = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state"), in("sinks")}
 	attentionTexelTable    = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), in("table"), in("sinks")}
+	attentionWide          = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), in("table"), in("sinks")}
 	dropout                = []Binding{out("dst"), in("x"), in("seed")}
 	embedding              = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
 	embeddingBackward      = []Binding{out("table"), in("dy"), in("chain")}
@@ -98,12 +129,16 @@ var (
 	linear                 = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
 	linearBackward         = []Binding{out("dst"), in("x"), in("w")}
 	linearBackwardTexel    = []Binding{out("dst"), texel("x"), texel("w")}
+	linearOne              = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual"), in("gamma"), in("beta")}
+	linearSum              = []Binding{out("dst"), in("x"), in("bias"), in("residual")}
 	linearXTexel           = []Binding{out("dst"), texel("x"), in("w"), in("bias"), in("residual")}
 	linearTexel            = []Binding{out("dst"), texel("x"), texel("w"), in("bias"), in("residual")}
 	oneOperand             = []Binding{out("dst"), in("x")}
+	places                 = []Binding{in("at"), in("angles"), out("cache"), in("table")}
 	rmsNorm                = []Binding{out("dst"), in("x"), in("gamma")}
 	rmsNormColumns         = []Binding{out("dgamma"), in("x"), in("dy"), in("stats"), out("partial")}
 	rotary                 = []Binding{out("dst"), in("x"), in("angles"), in("at")}
+	samplePart             = []Binding{out("scratch"), in("x"), in("slots"), in("settings"), in("marks")}
 	scale                  = []Binding{out("dst"), in("x"), in("by")}
 	store                  = []Binding{out("dst"), in("x"), in("at"), in("table")}
 	twoOperands            = []Binding{out("dst"), in("a"), in("b")}
@@ -116,7 +151,11 @@ var (
 //	X4        elements are read in fours: offsets and strides are multiples of four
 //	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
 //	X_TEXEL   only activations are
+//	WORDS     weights are read through the texture unit as whole numbers, which the shader unpacks
 //	TABLE     a table has where blocks of keys and values are
+//	PLACES    rows are of tokens, for which at says where they stand
+//	CACHE_F16 … a cache holds that type, else f32
+//	DOT       bytes are multiplied with integer dot products
 //	SUBGROUP  sums are formed with subgroup arithmetic, else in shared memory
 //
 // Macros of a single shader are explained in its file.
@@ -144,6 +183,8 @@ var Variants = append([]Variant{
 	row("attention_backward", "", attentionBackward, AttentionBackwardPush{}),
 	row("attention_backward", "X4", attentionBackward, AttentionBackwardPush{}),
 	row("attention_backward", "TEXEL", attentionBackwardTexel, AttentionBackwardPush{}),
+
+	row("attention_join", "SUBGROUP", attentionJoin, AttentionJoinPush{}), // not an op: see its file
 
 	row("copy_half", "X4", oneOperand, RowsPush{}), // not an op: see its file
 
@@ -176,11 +217,13 @@ var Variants = append([]Variant{
 	row("layernorm_backward_columns", "", layernormColumns, LayerNormBackwardColumnsPush{}),
 	row("layernorm_backward_columns", "X4", layernormColumns, LayerNormBackwardColumnsPush{}),
 
+	row("linear_lanes", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
+
 	row("linear_texel", "TEXEL", linearTexel, LinearPush{}),
-	matrixRow("linear_matrix", "F16 X_F16 X4", linear, LinearPush{}),
+	matrixRow("linear_matrix", "F16 X_F16", linear, LinearPush{}),
+	row("linear_sum", "", linearSum, LinearPush{}), // not an op: see its file
 
 	row("linear_vec", "TEXEL", linearTexel, LinearPush{}),
-	row("linear_vec", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
 
 	row("linear_vec_t", "TEXEL", linearTexel, LinearPush{}),
 
@@ -204,6 +247,13 @@ var Variants = append([]Variant{
 	row("rotary", "", rotary, RotaryPush{}),
 	row("rotary", "X4", rotary, RotaryPush{}),
 
+	row("round", "", oneOperand, RowsPush{}),
+	row("round", "X4", oneOperand, RowsPush{}),
+
+	row("sample", "", []Binding{out("dst"), out("next"), in("x"), in("slots"), in("settings"), out("marks"), out("recent"), in("scratch")}, SamplePush{}),
+	row("sample_count", "", samplePart, SamplePush{}), // not ops: see their files
+	row("sample_max", "", samplePart, SamplePush{}),
+
 	row("scale", "", scale, ScalePush{}),
 	row("scale", "X4", scale, ScalePush{}),
 
@@ -224,6 +274,9 @@ func row(source, defines string, bindings []Binding, push any) Variant {
 	spec, ok := specs[source]
 	if !ok {
 		spec = Workgroup{}
+	}
+	if source == "linear_one" && slices.Contains(strings.Fields(defines), "PLACES") {
+		spec = LinearOnePlacesSpec{}
 	}
 	return Variant{Source: source, Defines: strings.Fields(defines), Bindings: bindings, Push: push, Spec: spec}
 }

@@ -97,8 +97,12 @@ func register[O backend.Op](run func(b *Backend, op O)) {
 	kernels[reflect.TypeFor[O]()] = func(b *Backend, op backend.Op) { run(b, op.(O)) }
 }
 
-// Supports returns true for every op that has a kernel, for all shapes.
-func (b *Backend) Supports(op backend.Op) bool { return kernels[reflect.TypeOf(op)] != nil }
+// Supports returns true for every op that has a kernel, for all shapes, but for products that
+// round x, or are joined with a norm, a rotation or a store.
+func (b *Backend) Supports(op backend.Op) bool {
+	l, ok := op.(*backend.Linear)
+	return kernels[reflect.TypeOf(op)] != nil && !(ok && (l.Joined() || !l.Rounded.Absent()))
+}
 
 // Run runs ops in order and returns when they have finished. If an operand of one of
 // them cannot be used, nothing runs.

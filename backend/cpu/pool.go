@@ -17,6 +17,7 @@ type part func(w *worker, op backend.Op, from, to int)
 // worker is the state of one thread: its workspaces.
 type worker struct {
 	scratch [7][]float32
+	sampler *sampler // of sample.go; nil before its first use
 }
 
 // floats returns a workspace of n floats, contents undefined. A part that

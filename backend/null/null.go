@@ -36,7 +36,10 @@ type Backend struct {
 	closed    bool
 }
 
-var _ backend.MemoryReporter = (*Backend)(nil)
+var (
+	_ backend.MemoryReporter = (*Backend)(nil)
+	_ backend.Fetcher        = (*Backend)(nil)
+)
 
 // unlimited is smaller than every 64-bit address space.
 const unlimited = 64 << 40
@@ -113,12 +116,31 @@ func (b *Backend) Read(dst []byte, src backend.Buffer, off int) error {
 	return nil
 }
 
-// Supports returns true unless Lacks or As refuses the op.
+// Fetch implements [backend.Fetcher]: nothing has to be waited for.
+func (b *Backend) Fetch(src backend.Buffer, off, n int) (wait func(dst []byte) error, err error) {
+	buf, err := b.ownRange(src, off, n)
+	if err != nil {
+		return nil, err
+	}
+	now := make([]byte, n)
+	buf.read(now, off)
+	return func(dst []byte) error { copy(dst, now); return b.Fault }, nil
+}
+
+// Beside implements [backend.Fetcher]: the host need not wait for it.
+func (b *Backend) Beside() bool { return true }
+
+// Supports returns true unless Lacks or As refuses the op. Without As it refuses products that
+// round x, or are joined with a norm, a rotation or a store, as most devices do.
 func (b *Backend) Supports(op backend.Op) bool {
 	if b.Lacks != nil && b.Lacks(op) {
 		return false
 	}
-	return b.As == nil || b.As.Supports(op)
+	if b.As != nil {
+		return b.As.Supports(op)
+	}
+	l, ok := op.(*backend.Linear)
+	return !(ok && (l.Joined() || !l.Rounded.Absent()))
 }
 
 // Run checks the ops' buffers and does nothing.

@@ -106,6 +106,14 @@ func encodeRuns(e *encoder, op *backend.Attention) error {
 	})
 }
 
+// attentionQueries is how many queries a workgroup takes at most.
+func (l *Limits) attentionQueries() int {
+	if l.FewRegisters {
+		return 4
+	}
+	return 8
+}
+
 // attentionLanes is the size of a workgroup for so many queries: a power of two.
 // On a software driver it is a subgroup; else more with a single query, where
 // a head's whole work falls to one workgroup.
@@ -126,9 +134,12 @@ func attentionLanes(l *Limits, queries int) int {
 // encodeAttentionPart encodes the dispatches for a part of op that begins at a
 // head and a query.
 func encodeAttentionPart(e *encoder, part, op *backend.Attention, firstHead, firstTime int) error {
+	if ok, err := encodeWide(e, part, op, firstTime); ok || err != nil {
+		return err
+	}
 	l, size, time := e.limits(), op.HeadSize(), part.Q.Dim(2)
 	queries := 1
-	for queries < min(time, 8) {
+	for queries < min(time, l.attentionQueries()) {
 		queries *= 2
 	}
 	lanes := attentionLanes(l, queries)
@@ -146,18 +157,11 @@ func encodeAttentionPart(e *encoder, part, op *backend.Attention, firstHead, fir
 	if chunk >= 4*lanes && (queries == 1 || l.Software) {
 		spec.AtOnce = 4 // keys, which share what is read of the query
 	}
-	sequences, context := part.Cache()
-	push := shaders.AttentionPush{
-		FirstTime: uint32(firstTime), Time: uint32(time), Context: uint32(context),
-		SharedBy: uint32(op.Heads / op.Groups()), FirstHead: uint32(firstHead),
-		Scale: op.Scale, Window: attentionWindow(op.Window, context), SoftCap: op.SoftCap,
-		Sequences: uint32(sequences),
-	}
-	groups := [3]uint32{uint32((time + queries - 1) / queries), uint32(part.Dst.Dim(3) / size), uint32(part.Q.Dim(1))}
+	push, groups := attentionPush(part, op, spec, firstHead, firstTime)
 	if !part.Table.Absent() {
 		return attentionDispatch(e, part, spec, push, groups, backend.Tensor{})
 	}
-
+	sequences, context := part.Cache()
 	seqs := min(e.maxAlong(part.K, 1), e.maxAlong(part.V, 1)) // that are bound at once; 0: not even one is
 	keys := context
 	if seqs == 0 {
@@ -165,20 +169,45 @@ func encodeAttentionPart(e *encoder, part, op *backend.Attention, firstHead, fir
 			keys -= keys % lanes
 		}
 	}
+	spec.Split = keys < context
+	return attentionPieces(e, part, spec, push, groups, [4]int{sequences, seqs, context, keys}, attentionDispatch)
+}
+
+// attentionPush is what the shader is told of a part of op that begins at a head and a query, and
+// the workgroups for it.
+func attentionPush(part, op *backend.Attention, spec shaders.AttentionSpec, firstHead, firstTime int) (push shaders.AttentionPush, groups [3]uint32) {
+	sequences, context := part.Cache()
+	time, size := part.Q.Dim(2), op.HeadSize()
+	push = shaders.AttentionPush{
+		FirstTime: uint32(firstTime), Time: uint32(time), Context: uint32(context),
+		SharedBy: uint32(op.Heads / op.Groups()), FirstHead: uint32(firstHead),
+		Scale: op.Scale, Window: attentionWindow(op.Window, context), SoftCap: op.SoftCap,
+		Sequences: uint32(sequences),
+	}
+	return push, [3]uint32{(uint32(time) + spec.Queries - 1) / spec.Queries, uint32(part.Dst.Dim(3) / size), uint32(part.Q.Dim(1))}
+}
+
+// dispatchAttention encodes a dispatch for keys and values that are bound as a whole.
+type dispatchAttention func(e *encoder, part *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor) error
+
+// attentionPieces encodes a dispatch for each range of keys: of so many sequences, as many as are bound
+// at once, and of so many positions.
+func attentionPieces(e *encoder, part *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, ranges [4]int, dispatch dispatchAttention) error {
 	var state backend.Tensor
-	if spec.Split = keys < context; spec.Split {
+	if spec.Split {
 		var err error
-		if state, err = e.scratch(backend.F32, int(groups[2]), int(groups[1]), time, 2); err != nil {
+		if state, err = e.scratch(backend.F32, int(groups[2]), int(groups[1]), part.Q.Dim(2), 2); err != nil {
 			return err
 		}
 	}
+	sequences, seqs, context, keys := ranges[0], ranges[1], ranges[2], ranges[3]
 	return each(sequences, seqs, func(s, sEnd int) error {
 		return each(context, keys, func(j, end int) error {
 			piece, push := *part, push
 			piece.K, piece.V = part.K.Slice(1, s, sEnd).Slice(2, j, end), part.V.Slice(1, s, sEnd).Slice(2, j, end)
 			push.FirstSeq, push.Sequences = uint32(s), uint32(sEnd-s)
 			push.FirstKey, push.Keys = uint32(j), uint32(end-j)
-			return attentionDispatch(e, &piece, spec, push, groups, state)
+			return dispatch(e, &piece, spec, push, groups, state)
 		})
 	})
 }
@@ -199,9 +228,73 @@ func attentionWork(op *backend.Attention, queries int) uint64 {
 	return max(uint64(queries)*multiplyAdds(&one), 1)
 }
 
-// attentionDispatch encodes the dispatch for keys and values that are bound as a whole.
+// attentionDispatch is a dispatchAttention by the first of the variants whose pipeline is right.
 func attentionDispatch(e *encoder, part *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor) error {
-	defines, q, k, v := attentionOperands(e, part, int(spec.Size), &push)
+	for _, way := range attentionWays(e, part, int(spec.Size)) {
+		p := way.pipeline(part, spec)
+		ok, err := e.trusts(p, func(t *trials) { tryAttention(t, part, int(push.SharedBy), spec, way.dispatch) })
+		if err != nil {
+			return err
+		}
+		if ok {
+			return way.dispatch(e, part, spec, push, groups, state)
+		}
+	}
+	return e.b.refuse("attention")
+}
+
+// attentionWay is how attention.comp reads queries, keys and values: in fours where vectors allow
+// it, through the texture unit on a software driver (see linearKernels).
+type attentionWay struct{ texel, fours bool }
+
+// attentionWays are those that the operands allow, the fastest first.
+func attentionWays(e *encoder, part *backend.Attention, size int) (ways []attentionWay) {
+	fours := func(read func(t backend.Tensor) (base uint32, ok bool)) bool {
+		for _, t := range []backend.Tensor{part.Q, part.K, part.V} {
+			if base, ok := read(t); !ok || !inFours(t, base) {
+				return false
+			}
+		}
+		return size%4 == 0
+	}
+	if e.limits().Software && fours(func(t backend.Tensor) (uint32, bool) { _, base, ok := e.texels(t); return base, ok }) {
+		ways = append(ways, attentionWay{texel: true})
+	}
+	if fours(func(t backend.Tensor) (uint32, bool) { _, base := e.operand(t, backend.Read); return base, true }) {
+		ways = append(ways, attentionWay{fours: true})
+	}
+	return append(ways, attentionWay{})
+}
+
+// pipeline is that of attention.comp.
+func (w attentionWay) pipeline(part *backend.Attention, spec shaders.AttentionSpec) pipelineSpec {
+	macros := storage("", part.K.DType)
+	switch {
+	case w.texel:
+		macros = []string{"TEXEL"}
+	case w.fours:
+		macros = append(macros, "X4")
+	}
+	if !part.Table.Absent() {
+		macros = append(macros, "TABLE")
+	}
+	return pipelineSpec{variant: shaders.Find("attention", strings.Join(macros, " ")), spec: spec, work: attentionWork(part, part.Q.Dim(2))}
+}
+
+// dispatch is a dispatchAttention.
+func (w attentionWay) dispatch(e *encoder, part *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor) error {
+	read := func(t backend.Tensor, base *uint32) (b binding) {
+		if w.texel {
+			b, *base, _ = e.texels(t)
+		} else {
+			b, *base = e.operand(t, backend.Read)
+		}
+		return b
+	}
+	q, k, v := read(part.Q, &push.Q), read(part.K, &push.K), read(part.V, &push.V)
+	push.QRun, push.QTime = uint32(part.Q.Stride(1)), uint32(part.Q.Stride(2))
+	push.KSeq, push.KRow = uint32(part.K.Stride(1)), uint32(part.K.Stride(2))
+	push.VSeq, push.VRow = uint32(part.V.Stride(1)), uint32(part.V.Stride(2))
 
 	// Between dispatches dst and probs hold sums and scores. The shader may write
 	// probs and state: where they are absent dst stands for them.
@@ -219,11 +312,9 @@ func attentionDispatch(e *encoder, part *backend.Attention, spec shaders.Attenti
 	push.Probs, push.ProbsRun, push.ProbsHead, push.ProbsTime = base,
 		uint32(part.Probs.Stride(0)), uint32(part.Probs.Stride(1)), uint32(part.Probs.Stride(2))
 	var left binding
-	p := pipelineSpec{spec: spec, work: attentionWork(part, part.Q.Dim(2))}
 	if part.Table.Absent() {
 		left, push.State = written(state)
 	} else {
-		defines = strings.TrimSpace(defines + " TABLE")
 		left, push.FirstKey = e.operand(part.Table, backend.Read)
 		push.Keys, push.State = uint32(part.Table.Stride(-2)), uint32(part.K.Dim(1))
 		push.FirstSeq = uint32(bits.TrailingZeros(uint(part.K.Dim(2))))
@@ -232,34 +323,5 @@ func attentionDispatch(e *encoder, part *backend.Attention, spec shaders.Attenti
 	if push.Sinks = base; part.Sinks.Absent() {
 		push.Sinks = shaders.Absent
 	}
-	p.variant = shaders.Find("attention", defines)
-	return e.dispatch(p, push, groups, dst, q, k, v, at, probs, left, sinks)
-}
-
-// attentionOperands binds queries, keys and values: through the texture unit on
-// a software driver (see chooseLinear), in fours where vectors allow it.
-func attentionOperands(e *encoder, part *backend.Attention, size int, push *shaders.AttentionPush) (defines string, q, k, v binding) {
-	push.QRun, push.QTime = uint32(part.Q.Stride(1)), uint32(part.Q.Stride(2))
-	push.KSeq, push.KRow = uint32(part.K.Stride(1)), uint32(part.K.Stride(2))
-	push.VSeq, push.VRow = uint32(part.V.Stride(1)), uint32(part.V.Stride(2))
-	fours := func() bool {
-		return size%4 == 0 && inFours(part.Q, push.Q) && inFours(part.K, push.K) && inFours(part.V, push.V)
-	}
-	if e.limits().Software {
-		var okQ, okK, okV bool
-		q, push.Q, okQ = e.texel(part.Q, texelF32x4)
-		k, push.K, okK = e.texels(part.K)
-		v, push.V, okV = e.texels(part.V)
-		if okQ && okK && okV && fours() {
-			return "TEXEL", q, k, v
-		}
-	}
-	q, push.Q = e.operand(part.Q, backend.Read)
-	k, push.K = e.operand(part.K, backend.Read)
-	v, push.V = e.operand(part.V, backend.Read)
-	macros := storage("", part.K.DType)
-	if fours() {
-		macros = append(macros, "X4")
-	}
-	return strings.Join(macros, " "), q, k, v
+	return e.dispatch(w.pipeline(part, spec), push, groups, dst, q, k, v, at, probs, left, sinks)
 }

@@ -224,7 +224,7 @@ func attentionSinksBackward(e *encoder, o attentionBackwardPart) error {
 // attentionBackwardShape gives the specialization constants of a dispatch. They
 // hardly depend on the op: compiling takes long.
 func attentionBackwardShape(l *Limits, pass uint32, sums, size int) shaders.AttentionBackwardSpec {
-	own := 8
+	own := l.attentionQueries()
 	lanes := attentionLanes(l, own)
 	own = min(own, lanes)
 	for sums*size*own > attentionBackwardGathered {

@@ -74,6 +74,7 @@ func (buf *buffer) Free() {
 		return
 	}
 	buf.freed = true
+	buf.b.frees++
 	buf.b.queue.after(buf.lastUse, func() { buf.b.mem.release(buf.block, buf.offset, buf.size) })
 }
 

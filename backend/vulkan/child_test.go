@@ -17,10 +17,7 @@ import (
 const childVariable = "CALDERA_VULKAN_TEST_CHILD"
 
 // child opens the best device and prints the result.
-func child(what string) int {
-	if what == compileChild {
-		return compileAll()
-	}
+func child() int {
 	b, err := backend.Open("vulkan")
 	if err != nil {
 		fmt.Println(err)

@@ -3,6 +3,8 @@
 package vulkan
 
 import (
+	"os"
+	"slices"
 	"testing"
 
 	"caldera/backend"
@@ -15,19 +17,32 @@ import (
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for _, p := range testDevices {
-		t.Run(p.name, func(t *testing.T) { conform(t, p.driver, p.clamp, p.groups) })
+		t.Run(p.name, p.conform)
 	}
-	conformSimulated(t) // last: by then most of their shaders are in the cache
 }
 
-// TestLong tries random cases on the drivers as they are, for as long as CALDERA_LONG says, as `make test-long` does.
+// TestLong takes simulated devices through all of the suite, and tries random cases on the drivers as they are, and on
+// interpreters, for as long as CALDERA_LONG says, as `make test-long` does.
 func TestLong(t *testing.T) {
+	if os.Getenv("CALDERA_LONG") != "" {
+		for _, p := range slices.Concat(testDevices, families) {
+			if p.part != whole || p.groups != nil {
+				p.part, p.groups = whole, nil
+				t.Run(p.name+"-whole", p.conform)
+			}
+		}
+	}
 	for _, p := range testDevices {
 		if p.clamp == nil {
 			t.Run(p.name, func(t *testing.T) {
 				conformance.Long(t, func(tb testing.TB) backend.Backend { return openTest(tb, p.driver, nil) })
 			})
 		}
+	}
+	for _, c := range cards {
+		t.Run("interpreted-"+c.name, func(t *testing.T) {
+			conformance.Long(t, func(tb testing.TB) backend.Backend { return c.open(tb, nil) })
+		})
 	}
 }
 

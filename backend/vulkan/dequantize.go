@@ -12,14 +12,18 @@ import (
 const maxExpanded = 4 << 20
 
 // expands reports whether w is widened to f32 before it is multiplied, on a driver
-// that computes on the CPU. It then is read as texels, which pays for blocks with many
-// rows. Where x cannot be read beside w as texels, unpacking each number once for a few
-// rows costs more than widening with fewer rows.
+// that computes on the CPU. It then is read as texels of numbers, which pays for blocks with many
+// rows: with a few hundred where linear_lanes.comp unpacks them for 8 rows at a time. Where x cannot
+// be read beside w as texels, unpacking each number once for a few rows costs more than widening
+// with fewer rows.
 func (o *linearOp) expands(e *encoder) bool {
 	rows := o.x.Dim(2)
 	_, texel := texelsOf[o.w.DType]
 	if !e.limits().Software || texel || rows <= 8 {
 		return false
+	}
+	if e.limits().fitLanes() && linearWords(e, o) {
+		return o.w.DType.Quantized() && rows > 384
 	}
 	return !linearXTexel(e, o) || o.w.DType.Quantized() && rows > 128
 }

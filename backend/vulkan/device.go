@@ -43,13 +43,14 @@ func Devices() ([]backend.Device, error) {
 			Memory:  memoryOf(p),
 			Note:    note,
 			Open:    func() (backend.Backend, error) { return Open(Options{Device: i}) },
+			Faults:  func() string { return lastFaults(p) },
 		}
 	}
 	return list, nil
 }
 
 // minBindings is the largest number of storage buffers that a shader of ours
-// binds. Vulkan guarantees only 4; GPUs of the last ten years have at least 16.
+// binds which has no other in its place. Vulkan guarantees only 4; GPUs of the last ten years have at least 16.
 const minBindings = 8
 
 // physicalDevices returns the devices that can be opened, best first. An index

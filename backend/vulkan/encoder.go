@@ -40,6 +40,12 @@ type encoder struct {
 	temporary []*buffer // scratch memory, freed after a Run
 
 	shared backend.Tensor // see sharedScratch
+
+	dry *buffer // stands for every buffer where ops are not encoded but only the pipelines that they need are started; else nil
+
+	// unchecked are pipelines that are taken as right until the recording is complete. nil:
+	// each is checked before it is recorded. See trusts.
+	unchecked map[pipelineKey]unchecked
 }
 
 // pipelineSpec describes a dispatch's compute pipeline.
@@ -55,6 +61,8 @@ type texelFormat uint8
 const (
 	texelF32x4 texelFormat = iota // four f32
 	texelF16x4                    // four f16, converted to f32
+	texelU16x4                    // four whole numbers of 16 bits
+	texelU32x4                    // four of 32 bits: 16 bytes of blocks
 )
 
 var texelFormats = [...]struct {
@@ -63,6 +71,8 @@ var texelFormats = [...]struct {
 }{
 	texelF32x4: {vk.RGBA32F, 16},
 	texelF16x4: {vk.RGBA16F, 8},
+	texelU16x4: {vk.RGBA16U, 8},
+	texelU32x4: {vk.RGBA32U, 16},
 }
 
 // binding is a range of a device buffer that a dispatch accesses.
@@ -78,10 +88,6 @@ type binding struct {
 
 // limits returns the device's limits.
 func (e *encoder) limits() *Limits { return &e.b.limits }
-
-// subgroups reports whether kernels may use variants with subgroup operations:
-// the device advertises these operations and has passed the self-test (selftest.go).
-func (e *encoder) subgroups() bool { return e.b.subgroupTest.passed }
 
 // operand binds the bytes of t as a storage buffer. base is the distance from
 // the start of the binding to t's first element, in the units of elements: in
@@ -146,6 +152,10 @@ func (e *encoder) texel(t backend.Tensor, f texelFormat) (b binding, base uint32
 // are undefined at first.
 func (e *encoder) scratch(d backend.DType, dims ...int) (backend.Tensor, error) {
 	t := backend.Of(nil, d, 0, dims...)
+	if e.dry != nil {
+		t.Buf = e.dry
+		return t, nil
+	}
 	buf, err := e.b.allocNow(uint64(t.Size()))
 	if err != nil {
 		return backend.Tensor{}, fmt.Errorf("scratch memory: %w", err)
@@ -180,6 +190,10 @@ func (e *encoder) locate(t backend.Tensor) (buf *buffer, from, to uint64, err er
 	if t.Absent() {
 		return e.b.dummy, e.b.dummy.offset, e.b.dummy.offset + e.b.dummy.size, nil
 	}
+	first, end := t.Span()
+	if e.dry != nil {
+		return e.dry, uint64(first), uint64(end), nil
+	}
 	buf, err = e.b.own(t.Buf)
 	if err != nil {
 		return nil, 0, 0, err
@@ -187,7 +201,6 @@ func (e *encoder) locate(t backend.Tensor) (buf *buffer, from, to uint64, err er
 	if err := buf.zeroRest(); err != nil {
 		return nil, 0, 0, err
 	}
-	first, end := t.Span()
 	return buf, buf.offset + uint64(first), buf.offset + uint64(end), nil
 }
 
@@ -229,7 +242,7 @@ func (e *encoder) dispatch(p pipelineSpec, push any, groups [3]uint32, bindings 
 	if err := e.encode(p, push, groups, bindings); err != nil {
 		return fmt.Errorf("shader %s: %w", p.variant.Name(), err)
 	}
-	if e.rec.full() {
+	if e.dry == nil && e.rec.full() {
 		return e.full(e)
 	}
 	return nil
@@ -267,6 +280,10 @@ func (e *encoder) encode(p pipelineSpec, push any, groups [3]uint32, bindings []
 		return fmt.Errorf("%d bytes of push constants, its table has %d and this device takes %d",
 			len(e.push), p.variant.PushSize(), l.PushConstants)
 	}
+	if e.dry != nil {
+		e.b.pipes.start(p)
+		return nil
+	}
 	pipe, err := e.b.pipes.get(p)
 	if err != nil {
 		return err
@@ -288,6 +305,9 @@ func (e *encoder) copy(dst, x backend.Tensor) error {
 	from, fromStart, fromEnd, err := e.locate(x)
 	if err != nil {
 		return err
+	}
+	if e.dry != nil {
+		return nil
 	}
 	size := fromEnd - fromStart
 	e.rec.note(e.index, e.name)

@@ -25,17 +25,12 @@ type kernel[O backend.Op] struct {
 	// encode records the dispatches that compute op. The barriers between them
 	// follow from the access of each binding.
 	encode func(e *encoder, op O) error
-
-	// cooperative tells whether cooperative matrices may serve for op, so that
-	// they are tested before it is encoded. nil: for none.
-	cooperative func(op O) bool
 }
 
 // anyKernel is a kernel without the type parameter.
 type anyKernel struct {
-	supports    func(l *Limits, op backend.Op) bool
-	encode      func(e *encoder, op backend.Op) error
-	cooperative func(op backend.Op) bool
+	supports func(l *Limits, op backend.Op) bool
+	encode   func(e *encoder, op backend.Op) error
 }
 
 var kernels = map[reflect.Type]anyKernel{}
@@ -46,9 +41,8 @@ func register[O backend.Op](k kernel[O]) {
 		panic("vulkan: two kernels for " + t.String())
 	}
 	kernels[t] = anyKernel{
-		supports:    func(l *Limits, op backend.Op) bool { return k.supports == nil || k.supports(l, op.(O)) },
-		encode:      func(e *encoder, op backend.Op) error { return k.encode(e, op.(O)) },
-		cooperative: func(op backend.Op) bool { return k.cooperative != nil && k.cooperative(op.(O)) },
+		supports: func(l *Limits, op backend.Op) bool { return k.supports == nil || k.supports(l, op.(O)) },
+		encode:   func(e *encoder, op backend.Op) error { return k.encode(e, op.(O)) },
 	}
 }
 
@@ -56,15 +50,6 @@ func register[O backend.Op](k kernel[O]) {
 func supports(l *Limits, op backend.Op) bool {
 	k, ok := kernels[reflect.TypeOf(op)]
 	return ok && k.supports(l, op)
-}
-
-// testFor runs the self-test of cooperative matrices if an op may use them.
-func (b *Backend) testFor(ops []backend.Op) {
-	for _, op := range ops {
-		if k, ok := kernels[reflect.TypeOf(op)]; ok && k.cooperative(op) {
-			b.testMatrices()
-		}
-	}
 }
 
 // encodeOp calls the op's kernel.

@@ -198,13 +198,13 @@ func TestCachePaths(t *testing.T) {
 	}
 	paths := map[string]cacheKey{}
 	for _, k := range keys {
-		path := cachePath(k)
+		path := cacheFileOf(k).path
 		if was, ok := paths[path]; ok {
 			t.Errorf("%+v and %+v have one path, %s", was, k, path)
 		}
 		paths[path] = k
 	}
-	if sum := shaderSet(); sum == (cacheKey{}).shaders {
+	if shaders.Set() == (cacheKey{}).shaders {
 		t.Error("the shaders have no hash")
 	}
 }

@@ -11,6 +11,7 @@ type Limits struct {
 	// Memory.
 	BindingRange   uint64 // bytes that a storage buffer binding may span
 	BindingAlign   uint64 // alignment in bytes of a storage buffer binding's offset: a power of two, at least 16
+	Bindings       int    // storage buffers that a shader may bind
 	TexelElements  uint64 // most texels in a uniform texel buffer; 0: no texel buffers
 	TexelAlign     uint64 // alignment in bytes of a texel buffer view's offset: a power of two, at least 16
 	AllocationSize uint64 // bytes of the largest allocation and of the largest buffer
@@ -31,14 +32,33 @@ type Limits struct {
 	LargeTileEdge int
 	LargeTileSize int
 
-	// Subgroups, as the driver advertises them. A kernel calls
-	// encoder.subgroups before it uses a variant with subgroup operations.
+	// MatrixTiles is how many workgroups with tiles of 128 keep the device busy that
+	// multiplies cooperative matrices, or twice as many of 64, of half the invocations.
+	MatrixTiles int
+
+	// FewRegisters: a lane has fewer than the 128 registers (of 32 bits) that other GPUs have
+	// for it, so that kernels keep fewer sums in them.
+	FewRegisters bool
+
+	// FastDot: the device has an instruction for the product of four bytes with four, as the
+	// driver advertises. Variants with integer dot products are checked before they are used.
+	FastDot bool
+
+	// Vendor is the PCI vendor: a row of the table of makers.
+	Vendor uint32
+
+	// Subgroups, as the driver advertises them. Variants with subgroup operations are
+	// checked before they are used (check.go).
 	SubgroupSize       uint32 // invocations; 0: unknown
 	SubgroupArithmetic bool   // subgroupAdd and similar operations
+	SubgroupShuffle    bool   // subgroupShuffle and similar operations
+	SubgroupRange      [2]int // the least and the most invocations that a pipeline may ask for; 0: it cannot ask
+	SubgroupVaries     bool   // pipelines have subgroups of several sizes, and cannot ask for one
+	MatrixSubgroup     uint32 // invocations of a subgroup that multiplies cooperative matrices; 0: unknown
 
 	// Matrix is M, N and K of the cooperative matrices (f16, sums in f32) that
 	// suit linear_matrix.comp best, as the driver advertises them. It is all 0 if
-	// there are none. Kernels call encoder.onMatrices.
+	// there are none.
 	Matrix [3]uint32
 
 	// Timestamps, for Profile.
@@ -58,21 +78,25 @@ var matrixWanted = vk.Features{
 	FullSubgroups:       true,
 }
 
-// features returns the features that a device is opened with. Only
-// linear_matrix.comp needs any.
+// features returns the features that a device is opened with: those that
+// linear_matrix.comp needs, that pipelines may ask for a subgroup size, and integer dot products.
 func features(p *vk.PhysicalDevice) vk.Features {
 	if len(p.Matrices) > 0 && p.Features.And(matrixWanted) == matrixWanted {
-		return matrixWanted
+		wanted := matrixWanted
+		wanted.IntegerDot = true
+		return wanted
 	}
-	return vk.Features{}
+	return vk.Features{SubgroupSizeControl: true, IntegerDot: true}
 }
 
 // limitsOf returns the limits of an open device, except Unified (see chooseMemory).
 func limitsOf(d *vk.Device) Limits {
 	p, s := &d.Physical.Limits, &d.Physical.Subgroup
+	general, matrix := makerOf(d.Physical.VendorID).subgroupSizes(d.Physical)
 	l := Limits{
 		BindingRange:   p.MaxStorageBufferRange &^ 15,
 		BindingAlign:   max(p.StorageBufferAlignment, 16),
+		Bindings:       p.MaxStorageBuffers,
 		TexelElements:  p.MaxTexelBufferElements,
 		TexelAlign:     max(p.TexelBufferAlignment, 16),
 		AllocationSize: p.MaxMemoryAllocationSize,
@@ -86,20 +110,27 @@ func limitsOf(d *vk.Device) Limits {
 
 		LargeTileEdge: 256,
 		LargeTileSize: 256 * 128 * 128,
+		MatrixTiles:   64,
 
-		SubgroupSize:       uint32(s.Size),
+		Vendor:             d.Physical.VendorID,
+		SubgroupSize:       uint32(general),
+		MatrixSubgroup:     uint32(matrix),
+		FewRegisters:       fewRegisters(d.Physical),
+		FastDot:            d.Physical.FastDot && d.Features.IntegerDot,
 		SubgroupArithmetic: s.Compute && s.Operations&vk.SubgroupArithmetic != 0,
+		SubgroupShuffle:    s.Compute && s.Operations&vk.SubgroupShuffle != 0,
 
 		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
 		TimestampPeriod: p.TimestampPeriod,
 	}
+	l.setSubgroupRange(d.Physical, d.Features.SubgroupSizeControl)
 	for i := range l.WorkgroupSize {
 		l.WorkgroupSize[i] = uint32(p.MaxWorkGroupSize[i])
 	}
 	if p.MaxBufferSize > 0 {
 		l.AllocationSize = min(l.AllocationSize, p.MaxBufferSize)
 	}
-	if d.Features.And(matrixWanted) == matrixWanted {
+	if d.Features.And(matrixWanted) == matrixWanted && !l.FewRegisters {
 		l.Matrix = l.bestMatrix(d.Physical.Matrices)
 	}
 	for _, f := range texelFormats {

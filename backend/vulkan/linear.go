@@ -3,29 +3,40 @@
 package vulkan
 
 import (
-	"slices"
-	"strings"
-
 	"caldera/backend"
 	"caldera/shaders"
 )
 
 func init() {
 	register(kernel[*backend.Linear]{
-		cooperative: func(op *backend.Linear) bool { return halves(op.X, op.W) },
+		supports: supportsLinear,
 		encode: func(e *encoder, op *backend.Linear) error {
-			return encodeLinear(e, linearOp{
-				dst: op.Dst, x: op.X, w: op.W, bias: op.Bias, residual: op.Residual, activation: op.Activation,
-			})
+			if op.Joined() {
+				return encodeJoined(e, op)
+			}
+			return encodeLinear(e, linearOpOf(op))
 		},
 	})
+}
+
+func linearOpOf(op *backend.Linear) linearOp {
+	return linearOp{
+		dst: op.Dst, x: op.X, w: op.W, bias: op.Bias, residual: op.Residual, activation: op.Activation,
+		rounded: op.Rounded, norm: op.Norm, rotation: op.Rotation, turned: op.Sum.Dim(-1), gate: op.Gate, store: op.Store,
+	}
 }
 
 // linearOp is a Linear with what may follow it. Its tensors are matrices: [rows, n].
 type linearOp struct {
 	dst, x, w, bias, residual backend.Tensor
 	activation                backend.Activation
-	accumulate                bool // dst holds the product of earlier columns of w, to be added to
+	rounded                   backend.Tensor         // [rows, in], scratch memory: x gets the precision of f16. Absent: it does not
+	norm                      backend.LinearNorm     // these five only of linear_one.comp
+	rotation                  backend.LinearRotation //
+	turned                    int                    // outputs that are rotated, the first ones
+	gate                      backend.LinearGate     //
+	store                     backend.LinearStore    //
+	accumulate                bool                   // dst holds the product of earlier columns of w, to be added to
 }
 
 // withoutEpilogue is the product alone, of which a later dispatch makes the rest.
@@ -41,18 +52,24 @@ func (o *linearOp) transposed() bool { return o.w.Dim(-1) > 1 && o.w.Stride(-1) 
 // of which linearKernel takes one.
 func encodeLinear(e *encoder, o linearOp) error {
 	for axis := range 2 { // rows that lie at no single distance: one outer index after the other
-		if !haveRowStride(o.dst, o.x, o.residual) && o.x.Dim(axis) > 1 {
+		if !haveRowStride(o.dst, o.x, o.residual, o.rounded) && o.x.Dim(axis) > 1 {
 			return each(o.x.Dim(axis), 1, func(i, end int) error {
 				part := o
 				part.dst, part.x = o.dst.Slice(axis, i, end), o.x.Slice(axis, i, end)
 				if !o.residual.Absent() {
 					part.residual = o.residual.Slice(axis, i, end)
 				}
+				if !o.rounded.Absent() {
+					part.rounded = o.rounded.Slice(axis, i, end)
+				}
 				return encodeLinear(e, part)
 			})
 		}
 	}
-	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
+	o.dst, o.x, o.residual, o.rounded = matrix(o.dst), matrix(o.x), matrix(o.residual), matrix(o.rounded)
+	if err := roundBefore(e, &o); err != nil {
+		return err
+	}
 
 	if o.expands(e) {
 		return encodeExpanded(e, o)
@@ -63,8 +80,12 @@ func encodeLinear(e *encoder, o linearOp) error {
 		}
 		return encodeLinear(e, rest)
 	}
-	k := chooseLinear(e, &o)
-	rows, ins, outs := linearPiece(e, &o, k.texel)
+	p := e.productOf(&o)
+	k, err := e.choose(&p)
+	if err != nil {
+		return err
+	}
+	rows, ins, outs := linearPiece(e, &o, k.texel || k.words)
 	ins = min(ins, e.maxRounds())
 	groups := int(min(e.limits().Groups[0], e.limits().Groups[1])) // some shaders have the axes the other way round
 	outs, rows = min(outs, groups*k.outs), min(rows, groups*k.rows)
@@ -72,12 +93,18 @@ func encodeLinear(e *encoder, o linearOp) error {
 	if most := maxWork / (min(ins, in) * outs); rows > most { // so that no watchdog fires
 		rows = max(most-most%k.rows, k.rows)
 	}
+	if rows >= p.rows && ins >= p.in && outs >= p.out {
+		return linearDispatch(e, &o, &p, &k, k.pipeline(e.limits(), &p))
+	}
 	return each(o.x.Dim(2), rows, func(r, rEnd int) error {
 		return each(o.dst.Dim(3), outs, func(c, cEnd int) error {
 			return each(in, ins, func(i, iEnd int) error {
 				part := o
 				part.dst = o.dst.Slice(2, r, rEnd).Slice(3, c, cEnd)
 				part.x = o.x.Slice(2, r, rEnd).Slice(3, i, iEnd)
+				if !o.rounded.Absent() {
+					part.rounded = o.rounded.Slice(2, r, rEnd).Slice(3, i, iEnd)
+				}
 				part.w = o.w.Slice(2, c, cEnd).Slice(3, i, iEnd)
 				part.accumulate = o.accumulate || i > 0
 				if iEnd < in { // the bias and what follows come with the last part
@@ -89,7 +116,7 @@ func encodeLinear(e *encoder, o linearOp) error {
 				if !part.residual.Absent() {
 					part.residual = part.residual.Slice(2, r, rEnd).Slice(3, c, cEnd)
 				}
-				return linearKernel(e, &part, k)
+				return encodeLinear(e, part) // which another kernel may suit
 			})
 		})
 	})
@@ -112,6 +139,27 @@ func (o *linearOp) split(e *encoder) (first, rest linearOp, ok bool) {
 	_, xBase := e.operand(first.x, backend.Read)
 	_, wBase := e.operand(first.w, backend.Read)
 	return first, rest, linearFours(&first, xBase, wBase)
+}
+
+// roundBefore rounds x by a dispatch of its own, where that is not the kernel's part: with few
+// rows, or where no kernel on cooperative matrices suits.
+func roundBefore(e *encoder, o *linearOp) error {
+	if o.rounded.Absent() {
+		return nil
+	}
+	if o.x.Dim(2) > fewRows {
+		p := e.productOf(o)
+		if _, ok, err := e.find(&p); ok || err != nil {
+			return err
+		}
+	}
+	x := o.rounded
+	o.rounded = backend.Tensor{}
+	if err := encodeRound(e, &backend.Round{Dst: x, X: o.x}); err != nil {
+		return err
+	}
+	o.x = x
+	return nil
 }
 
 // haveRowStride reports whether the rows of each tensor lie at a single distance.
@@ -140,7 +188,7 @@ func matrix(t backend.Tensor) backend.Tensor {
 // stored as [in, out] by inputs, whose parts of the sum then add up in dst.
 func linearPiece(e *encoder, o *linearOp, texel bool) (rows, ins, outs int) {
 	ins, outs = o.w.Dim(3), o.w.Dim(2)
-	whole := max(4, o.w.DType.BlockLen())
+	whole := max(8, o.w.DType.BlockLen())
 	fours := func(n, all int) int { // so that a part begins where fours, or blocks, do
 		if n < all && n >= whole {
 			return n - n%whole
@@ -175,131 +223,6 @@ func linearPiece(e *encoder, o *linearOp, texel bool) (rows, ins, outs int) {
 	return rows, ins, outs
 }
 
-// linearShared is how many bytes of shared memory linear.comp takes.
-const linearShared = 2 * 16 * (128 + 4) * 4
-
-// linearChoice is a kernel for a product: a shader, and how much a workgroup computes.
-type linearChoice struct {
-	source     string
-	texel      bool // x and w are read through the texture unit
-	xTexel     bool // x alone is
-	subgroup   bool
-	rows, outs int // of dst that a workgroup computes
-
-	lanes, lanesY        uint32 // of a workgroup
-	rowsEach, outsEach   uint32 // that an invocation computes, but for linear.comp
-	tile                 uint32 // of linear.comp: the edge of a tile, in 64
-	transposed, xColumns bool   // how w and x are stored: [in, out], [in, rows]
-}
-
-// spec are the specialization constants.
-func (c *linearChoice) spec(o *linearOp) any {
-	e := shaders.LinearEpilogue{
-		Lanes: c.lanes, Accumulate: o.accumulate, Activation: uint32(o.activation), Residual: !o.residual.Absent(),
-	}
-	switch c.source {
-	case "linear":
-		return shaders.LinearSpec{LinearEpilogue: e, Transposed: c.transposed, Size: c.tile, XTransposed: c.xColumns}
-	case "linear_texel":
-		return shaders.LinearTexelSpec{LinearEpilogue: e, Transposed: c.transposed, Rows: c.rowsEach, Outs: c.outsEach}
-	case "linear_vec":
-		return shaders.LinearVecSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach}
-	case "linear_rows", "linear_vec_t":
-		return shaders.LinearVecTSpec{LinearEpilogue: e, Rows: c.rowsEach, Outs: c.outsEach, LanesY: c.lanesY}
-	}
-	return shaders.LinearBackwardSpec{Lanes: c.lanes, Accumulate: o.accumulate}
-}
-
-// fewRows is how many rows of x are few, where nothing else is said: with more, a tile
-// of the product is computed at once; with these, w is read for up to half of them at a time.
-const fewRows = 8
-
-// someRows is how many rows linear_rows.comp takes: with more, tiles of 64 rows that
-// share what they read of x are no longer mostly padding.
-const someRows = 32
-
-// chooseLinear picks the kernel for a product from the limits of the device.
-//
-// One row is bound by reading w: each workgroup reads some of it once. Several rows, of
-// a step of as many sequences, read it once for all of them, and keep the sums of each in
-// registers. Many rows are bound by arithmetic: tiles that reuse what they have read.
-//
-// A software driver pays for each barrier and for each load of a lane on its
-// own, but loads a texel for all lanes at once, and has few lanes: registers
-// in place of shared memory, and a workgroup no larger than a subgroup. On
-// lavapipe that made the difference between 2.8 and 45 GFLOP/s with many rows,
-// and between 2.6 and 17 GB/s with one.
-func chooseLinear(e *encoder, o *linearOp) linearChoice {
-	l := e.limits()
-	rows := o.x.Dim(2)
-	lanes := uint32(64)
-	if l.Software {
-		lanes = max(l.SubgroupSize, 4)
-	}
-	texel := l.Software && linearTexel(e, o)
-	if xTexel := l.Software && !texel && linearXTexel(e, o); rows > 1 && (texel || xTexel) {
-		c := linearChoice{source: "linear_texel", texel: texel, xTexel: xTexel, lanes: lanes,
-			rowsEach: rowTile(rows, 8), outsEach: 16, transposed: o.transposed()}
-		if c.transposed {
-			c.outsEach = 8
-		}
-		c.rows, c.outs = int(c.rowsEach), int(lanes*c.outsEach)
-		return c
-	}
-	matrices := e.b.matrixTest.passed && halves(o.x, o.w)
-	if !l.Software && !o.transposed() && rows > 1 && (rows <= fewRows || rows <= someRows && !matrices) {
-		c := linearChoice{source: "linear_rows", rowsEach: rowTile(rows, 16), outsEach: 2, lanes: 32, lanesY: 2}
-		c.rows, c.outs = int(c.rowsEach), int(c.outsEach*c.lanesY)
-		return c
-	}
-	if rows > fewRows && l.fitTiles() {
-		c := e.chooseTile(o)
-		c.transposed = o.transposed()
-		return c
-	}
-	each := min(rows, fewRows/2)
-	if o.transposed() {
-		c := linearChoice{source: "linear_vec_t", texel: texel, rows: each,
-			lanes: 32, lanesY: min(8, l.Invocations/32), rowsEach: uint32(each), outsEach: 1}
-		if l.Software {
-			c.lanes, c.lanesY, c.outsEach = lanes, 1, 2
-		}
-		c.outs = int(c.lanes * c.outsEach) // in texels or fours as many more
-		return c
-	}
-	c := linearChoice{source: "linear_vec", texel: texel, subgroup: e.subgroups() && l.SubgroupSize >= 4 && o.x.DType == backend.F32,
-		lanes: lanes, rows: each, outs: 4, rowsEach: uint32(each), outsEach: 4}
-	if l.Software {
-		c.outs, c.outsEach = 8, 8
-	}
-	return c
-}
-
-// rowTile is how many rows of so many an invocation takes: a power of two from 2 to most,
-// so that pipelines are few.
-func rowTile(rows, most int) uint32 {
-	tile := 2
-	for tile < min(rows, most) {
-		tile *= 2
-	}
-	return uint32(tile)
-}
-
-// fitTiles reports whether linear.comp fits the device.
-func (l *Limits) fitTiles() bool {
-	return min(l.Invocations, l.WorkgroupSize[0]) >= 256 && l.SharedMemory >= linearShared
-}
-
-// chooseTile is linear.comp, with the size of tile that suits the product.
-func (e *encoder) chooseTile(o *linearOp) linearChoice {
-	rows, out := o.dst.Dim(2), o.dst.Dim(3)
-	// Twice as long an edge halves what is read, if there is work for all of the device.
-	if l := e.limits(); min(rows, out) >= l.LargeTileEdge && rows*out >= l.LargeTileSize && !e.smallMatrices(o) {
-		return linearChoice{source: "linear", rows: 128, outs: 128, tile: 2}
-	}
-	return linearChoice{source: "linear", rows: 64, outs: 64, tile: 1}
-}
-
 // linearTexel reports whether x and w can be read as texels of four elements.
 func linearTexel(e *encoder, o *linearOp) bool {
 	x, xBase, ok := e.texels(o.x)
@@ -318,6 +241,17 @@ func linearXTexel(e *encoder, o *linearOp) bool {
 	return ok && x.err == nil && linearFours(o, xBase, wBase)
 }
 
+// linearWords reports whether x can be read as texels, and w as texels of whole numbers that
+// the shader unpacks.
+func linearWords(e *encoder, o *linearOp) bool {
+	f, ok := wordsOf[o.w.DType]
+	if !ok || !linearXTexel(e, o) {
+		return false
+	}
+	w, wBase, ok := e.texel(o.w, f)
+	return ok && w.err == nil && !o.transposed() && (o.w.DType.Quantized() || inFours(o.w, wBase))
+}
+
 // texels binds t as texels of four elements, if the texture unit knows its dtype.
 func (e *encoder) texels(t backend.Tensor) (b binding, base uint32, ok bool) {
 	f, ok := texelsOf[t.DType]
@@ -330,22 +264,15 @@ func (e *encoder) texels(t backend.Tensor) (b binding, base uint32, ok bool) {
 // texelsOf are the formats of the dtypes that texture units know.
 var texelsOf = map[backend.DType]texelFormat{backend.F32: texelF32x4, backend.F16: texelF16x4}
 
+// wordsOf are the formats in which linear_lanes.comp reads weights of other dtypes.
+var wordsOf = map[backend.DType]texelFormat{backend.BF16: texelU16x4, backend.Q8_0: texelU32x4, backend.Q4_0: texelU32x4}
+
 // storage is the macro of a shader that chooses the type of an operand.
 func storage(operand string, d backend.DType) []string {
 	if d == backend.F32 || d == backend.None {
 		return nil
 	}
 	return []string{operand + d.FileName()}
-}
-
-// linearStorage is the macros for x and w where they lie, read in fours or not.
-func linearStorage(o *linearOp, fours bool) []string {
-	defines := storage("", o.w.DType)
-	defines = append(defines, storage("X_", o.x.DType)...)
-	if fours && !o.x.DType.Quantized() {
-		defines = append(defines, "X4")
-	}
-	return defines
 }
 
 // linearFours reports whether x and w can be read in fours: their rows begin at
@@ -361,35 +288,28 @@ func linearFours(o *linearOp, xBase, wBase uint32) bool {
 // work is how many multiply-adds the product takes.
 func (o *linearOp) work() uint64 { return multiplyAdds(&backend.Linear{Dst: o.dst, X: o.x, W: o.w}) }
 
-// linearKernel encodes one dispatch.
-func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
+// linearDispatch encodes one dispatch.
+func linearDispatch(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipelineSpec) error {
+	if c.source == "linear_one" {
+		return encodeOne(e, o, p, c, spec)
+	}
+	if parts := c.parts(e.limits(), p); parts > 1 {
+		return encodeParts(e, o, p, c, spec, parts)
+	}
 	var x, w binding
 	var xBase, wBase uint32
-	var defines []string
+	if c.texel || c.xTexel || c.words { // through the texture unit
+		x, xBase, _ = e.texels(o.x)
+	} else {
+		x, xBase = e.operand(o.x, backend.Read)
+	}
 	switch {
 	case c.texel:
-		x, xBase, _ = e.texels(o.x)
 		w, wBase, _ = e.texels(o.w)
-		defines = []string{"TEXEL"}
-	case c.xTexel:
-		x, xBase, _ = e.texels(o.x)
-		w, wBase = e.operand(o.w, backend.Read)
-		defines = storage("", o.w.DType)
-		if !o.w.DType.Quantized() {
-			defines = append(defines, "X4")
-		}
-		defines = append(defines, "X_TEXEL")
+	case c.words:
+		w, wBase, _ = e.texel(o.w, wordsOf[o.w.DType])
 	default:
-		x, xBase = e.operand(o.x, backend.Read)
 		w, wBase = e.operand(o.w, backend.Read)
-		defines = linearStorage(o, linearFours(o, xBase, wBase))
-	}
-	outs := c.outs
-	if c.source == "linear_vec_t" && (c.texel || slices.Contains(defines, "X4")) {
-		outs *= 4
-	}
-	if c.subgroup {
-		defines = append(defines, "SUBGROUP")
 	}
 	access := backend.Write
 	if o.accumulate {
@@ -406,16 +326,12 @@ func linearKernel(e *encoder, o *linearOp, c linearChoice) error {
 		wStride = rowStride(o.w.Transpose())
 	}
 	rows, out := o.x.Dim(2), o.dst.Dim(3)
-	across, along := uint32((out+outs-1)/outs), uint32((rows+c.rows-1)/c.rows)
-	if c.source == "linear_texel" || c.source == "linear_rows" {
+	across, along := uint32((out+c.outs-1)/c.outs), uint32((rows+c.rows-1)/c.rows)
+	if c.source == "linear_lanes" || c.source == "linear_texel" || c.source == "linear_rows" {
 		across, along = along, across
 	}
-	return e.dispatch(
-		e.onMatrices(pipelineSpec{
-			variant: shaders.Find(c.source, strings.Join(defines, " ")),
-			work:    o.work(),
-			spec:    c.spec(o),
-		}),
+	spec.work = o.work()
+	return e.dispatch(spec,
 		shaders.LinearPush{
 			Dst: dstBase, DstStride: uint32(o.dst.Stride(2)),
 			X: xBase, XStride: rowStride(o.x),

@@ -10,10 +10,7 @@ import (
 )
 
 func init() {
-	register(kernel[*backend.LinearBackward]{
-		cooperative: func(op *backend.LinearBackward) bool { return halves(op.DY, op.X) },
-		encode:      encodeLinearBackward,
-	})
+	register(kernel[*backend.LinearBackward]{encode: encodeLinearBackward})
 }
 
 // encodeLinearBackward is a product of the same kind as linear's, dst = x · wᵀ,
@@ -49,7 +46,11 @@ func alongRows(a, b backend.Tensor, f func(a, b backend.Tensor) error) error {
 // encodeGradient brings a product of transposed matrices, dst += x · wᵀ, down
 // to such that can be bound.
 func encodeGradient(e *encoder, o linearOp) error {
-	k := chooseGradient(e, &o)
+	p := e.gradientOf(&o)
+	k, err := e.choose(&p)
+	if err != nil {
+		return err
+	}
 	rows, outs, in := o.dst.Dim(2), o.dst.Dim(3), o.x.Dim(3)
 	groups := int(min(e.limits().Groups[0], e.limits().Groups[1]))
 	c := min(e.maxAlong(o.dst.Slice(2, 0, 1), 3), groups*k.outs)
@@ -66,6 +67,9 @@ func encodeGradient(e *encoder, o linearOp) error {
 	if most := maxWork / (i * c); r > most { // so that no watchdog fires
 		r = max(most-most%k.rows, k.rows)
 	}
+	if r >= rows && c >= outs && i >= in {
+		return gradientDispatch(e, &o, &p, &k)
+	}
 	return each(rows, r, func(r, rEnd int) error {
 		return each(outs, c, func(c, cEnd int) error {
 			return each(in, i, func(i, iEnd int) error {
@@ -73,7 +77,7 @@ func encodeGradient(e *encoder, o linearOp) error {
 				part.dst = o.dst.Slice(2, r, rEnd).Slice(3, c, cEnd)
 				part.x = o.x.Slice(2, r, rEnd).Slice(3, i, iEnd)
 				part.w = o.w.Slice(2, c, cEnd).Slice(3, i, iEnd)
-				return gradientKernel(e, &part, k)
+				return encodeGradient(e, part) // which another kernel may suit
 			})
 		})
 	})
@@ -88,31 +92,10 @@ func inWhole(n, unit, all int) int {
 	return n
 }
 
-// chooseGradient picks the kernel as chooseLinear does with many rows.
-func chooseGradient(e *encoder, o *linearOp) linearChoice {
-	l := e.limits()
-	if !l.Software && l.fitTiles() {
-		c := e.chooseTile(o)
-		c.transposed, c.xColumns = true, true
-		return c
-	}
-	lanes := uint32(64)
-	if l.Software {
-		lanes = max(l.SubgroupSize, 4)
-	}
-	c := linearChoice{source: "linear_backward", lanes: lanes, rows: 8, outs: int(lanes) * 8}
-	if l.Software {
-		x, xBase, ok := e.texels(o.x)
-		w, wBase, ok2 := e.texels(o.w)
-		c.texel = ok && ok2 && x.err == nil && w.err == nil && columnsInFours(o.x, xBase) && columnsInFours(o.w, wBase)
-	}
-	return c
-}
-
 // columnsInFours reports whether the columns of a matrix can be read in fours
-// along their neighbours, up to three more than there are.
+// along their neighbours, up to three more than there are where rows lie so far apart.
 func columnsInFours(t backend.Tensor, base uint32) bool {
-	return base%4 == 0 && (t.Dim(3) == 1 || t.Stride(3)%4 == 0)
+	return base%4 == 0 && (t.Stride(3)%4 == 0 || t.Dim(3) == 1 && t.Dim(2)%4 == 0)
 }
 
 // minPart is how many vectors a part of a sum has at least: with fewer, adding
@@ -122,21 +105,27 @@ const minPart = 256
 // fullDevice is how many workgroups keep a large GPU busy.
 const fullDevice = 256
 
-// gradientKernel encodes the dispatches of dst += x · wᵀ.
-func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
-	rows, out, in := o.dst.Dim(2), o.dst.Dim(3), o.x.Dim(3)
+// parts is in how many parts the sums of a product are split, that are added up in order by
+// another dispatch. Small matrices are few tiles: workgroups share the inputs.
+func (c *linearChoice) parts(l *Limits, p *product) int {
+	switch {
+	case c.tile == 0 || p.columns && !p.whole:
+		return 1
+	case !p.columns:
+		return matrixParts(l, p, c)
+	}
+	tiles := (p.out + c.outs - 1) / c.outs * ((p.rows + c.rows - 1) / c.rows)
+	return max(min(p.in/minPart, (fullDevice+tiles-1)/tiles, int(l.Groups[2])), 1)
+}
+
+// gradientDispatch encodes the dispatches of dst += x · wᵀ.
+func gradientDispatch(e *encoder, o *linearOp, p *product, c *linearChoice) error {
+	rows, out, in := p.rows, p.out, p.in
 	across, along := (out+c.outs-1)/c.outs, (rows+c.rows-1)/c.rows
 	push := shaders.LinearPush{Bias: shaders.Absent, Rows: uint32(rows), In: uint32(in), Out: uint32(out), Part: uint32(in)}
 
-	// Small matrices are few tiles: their sums are split, and workgroups
-	// share the vectors. The parts are added up in order.
-	parts := 1
-	if c.source == "linear" && o.dst.Contiguous() {
-		parts = max(min(in/minPart, (fullDevice+across*along-1)/(across*along), int(e.limits().Groups[2])), 1)
-	}
+	parts := c.parts(e.limits(), p)
 	target, access := o.dst, backend.Update
-	product := *o
-	product.accumulate = parts == 1
 	if parts > 1 {
 		push.Part, push.PartStride = uint32((in+parts-1)/parts), uint32(rows*out)
 		var err error
@@ -145,42 +134,35 @@ func gradientKernel(e *encoder, o *linearOp, c linearChoice) error {
 		}
 		access = backend.Write
 	}
+	groups := [3]uint32{uint32(across), uint32(along), uint32(parts)}
+	if err := gradientTiles(e, o, c, target, access, push, groups, c.pipeline(e.limits(), p)); err != nil || parts == 1 {
+		return err
+	}
+	return sumRows(e, o.dst.Reshape(rows*out), target.Reshape(parts, rows*out))
+}
 
+// gradientTiles encodes the product, to dst or in parts to scratch memory.
+func gradientTiles(e *encoder, o *linearOp, c *linearChoice, target backend.Tensor, access backend.Access, push shaders.LinearPush, groups [3]uint32, spec pipelineSpec) error {
 	var x, w binding
-	var defines []string
 	if c.texel {
 		x, push.X, _ = e.texels(o.x)
 		w, push.W, _ = e.texels(o.w)
-		defines = []string{"TEXEL"}
 	} else {
 		x, push.X = e.operand(o.x, backend.Read)
 		w, push.W = e.operand(o.w, backend.Read)
-		defines = linearStorage(o, columnsInFours(o.x, push.X) && columnsInFours(o.w, push.W))
 	}
 	dst, base := e.operand(target, access)
 	push.Dst, push.DstStride = base, uint32(target.Stride(2))
 	push.XStride, push.WStride = uint32(o.x.Stride(3)), uint32(o.w.Stride(3))
 	bindings := []binding{dst, x, w}
-	if c.source == "linear" { // which has a bias and a residual too
+	if c.tile > 0 { // which have a bias and a residual too
 		none, _ := e.operand(backend.Tensor{}, backend.Read)
 		bindings = append(bindings, none, none)
+	} else {
+		groups[0], groups[1] = groups[1], groups[0]
 	}
-
-	groups := [3]uint32{uint32(across), uint32(along), uint32(parts)}
-	if c.source != "linear" {
-		groups = [3]uint32{uint32(along), uint32(across), 1}
-	}
-	err := e.dispatch(
-		e.onMatrices(pipelineSpec{
-			variant: shaders.Find(c.source, strings.Join(defines, " ")),
-			work:    o.work(),
-			spec:    c.spec(&product),
-		}),
-		push, groups, bindings...)
-	if err != nil || parts == 1 {
-		return err
-	}
-	return sumRows(e, o.dst.Reshape(rows*out), target.Reshape(parts, rows*out))
+	spec.work = o.work()
+	return e.dispatch(spec, push, groups, bindings...)
 }
 
 // sumRows adds the rows of a matrix to a vector.

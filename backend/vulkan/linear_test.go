@@ -17,17 +17,19 @@ func TestRowsTake(t *testing.T) {
 		rows  int
 		takes string
 	}
-	both := []row{{1, "linear_vec"}, {2, "linear_texel"}, {3, "linear_texel"}, {8, "linear_texel"}, {16, "linear_texel"}, {64, "linear_texel"}}
+	texels := []row{{1, "linear_lanes"}, {2, "linear_lanes"}, {3, "linear_lanes"}, {16, "linear_lanes"}, {64, "linear_lanes"}}
+	plain := []row{{1, "linear_vec"}, {2, "linear_texel"}, {3, "linear_texel"}, {16, "linear_texel"}, {64, "linear_texel"}}
 	for _, c := range []struct {
 		device string
 		clamp  func(*Limits)
 		dtypes []backend.DType
 		rows   []row
 	}{
-		{"lavapipe", nil, []backend.DType{backend.F32, backend.F16, backend.BF16, backend.Q8_0, backend.Q4_0}, both},
+		{"lavapipe", nil, []backend.DType{backend.F32, backend.F16, backend.BF16, backend.Q8_0, backend.Q4_0}, texels},
+		{"without shuffles", func(l *Limits) { l.SubgroupShuffle = false }, []backend.DType{backend.F32, backend.Q8_0}, plain},
 		{"without texels", func(l *Limits) { l.TexelElements = 0 }, []backend.DType{backend.F32, backend.Q8_0}, []row{{1, "linear_vec"}, {8, "linear_vec"}}},
 		{"gpu", gpu, []backend.DType{backend.F32, backend.BF16, backend.Q4_0},
-			[]row{{1, "linear_vec"}, {2, "linear_rows"}, {5, "linear_rows"}, {9, "linear_rows"}, {32, "linear_rows"}, {33, "linear"}}},
+			[]row{{1, "linear_one"}, {2, "linear_rows"}, {5, "linear_rows"}, {9, "linear_rows"}, {32, "linear_rows"}, {33, "linear"}}},
 	} {
 		b := openTest(t, lavapipe, c.clamp)
 		for _, d := range c.dtypes {

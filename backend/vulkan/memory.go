@@ -37,6 +37,7 @@ type memory struct {
 
 	create  func(size uint64) (deviceMemory, error)
 	destroy func(deviceMemory)
+	freed   func(b *block, offset, size uint64) // for tests: is told of each range that is released; nil: there is none
 }
 
 // alloc allocates a range of size bytes and returns its block and its offset free.
@@ -83,6 +84,9 @@ func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 // spare block of blockSize, so that allocating and freeing in turn stays fast.
 func (m *memory) release(b *block, offset, size uint64) {
 	b.ranges.release(offset, size)
+	if m.freed != nil {
+		m.freed(b, offset, size)
+	}
 	if !b.ranges.empty() {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
 	"caldera/conformance"
 	"caldera/internal/commandtest"
 )
@@ -18,9 +19,9 @@ import (
 // scripts/testenv.sh, which make test calls.
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
-		os.Exit(child(os.Getenv(childVariable)))
+		os.Exit(child())
 	}
-	if os.Getenv(benchDevice) == "" {
+	if os.Getenv(benchDevice) == "" && os.Getenv(playedCard) == "" && os.Getenv(testDevice) == "" {
 		useDrivers()
 	}
 	cache, err := os.MkdirTemp("", "caldera-vulkan-test")
@@ -95,26 +96,54 @@ func openTest(tb testing.TB, driver string, clamp func(*Limits)) *Backend {
 func staged(l *Limits) { l.Unified = false }
 
 // testDevices are the devices that the tests run on: two drivers, and simulated ones.
-// Of the conformance suite one goes through the groups that may show what others
-// do not; nil is all of them. TestLeftOut says why that is enough.
-var testDevices = []struct {
-	name, driver string
-	clamp        func(*Limits)
-	groups       []string
-}{
-	{"lavapipe", lavapipe, nil, nil},
-	{"swiftshader", swiftshader, nil, nil},
-	{"lavapipe-staged", lavapipe, staged, []string{"memory", "program", "copy", "model", "lifetime"}},
-	{"lavapipe-small", lavapipe, small, nil},
+var testDevices = []conforming{
+	{name: "lavapipe", driver: lavapipe},
+	{name: "swiftshader", driver: swiftshader},
+	{name: "lavapipe-staged", driver: lavapipe, clamp: staged, groups: []string{"memory", "program", "copy", "model", "lifetime"}},
+	{name: "lavapipe-small", driver: lavapipe, clamp: small, part: later},
 }
 
-// conform runs the conformance suite on a device.
-func conform(t *testing.T, driver string, clamp func(*Limits), groups []string) {
-	open := func(tb testing.TB) backend.Backend { return openTest(tb, driver, clamp) }
-	if groups == nil {
-		conformance.Test(t, open)
-	} else {
-		conformance.TestGroups(t, open, groups...)
+// conforming is a device that goes through the conformance suite, or through the groups that may show what other devices
+// do not; no groups are all of them. TestLeftOut says why that is enough.
+type conforming struct {
+	name, driver string
+	clamp        func(*Limits)
+	incoherent   bool // its memory
+	part         share
+	groups       []string
+}
+
+// share is which cases a device takes. Simulated devices that differ little from others take a quarter: the kernels of GPUs
+// go through the whole suite on the four of them together. In TestLong each device takes all.
+type share int
+
+const (
+	whole share = iota
+	first
+	second
+	third
+	fourth
+	later // none but in TestLong
+)
+
+func (c conforming) conform(t *testing.T) {
+	open := func(tb testing.TB) backend.Backend {
+		if !c.incoherent {
+			return openTest(tb, c.driver, c.clamp)
+		}
+		b, err := openWithHooks(tb, c.driver, func(l *Limits) { c.clamp(l); l.Coherent = false }, &vk.Hooks{Incoherent: true})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return b
+	}
+	switch c.part {
+	case whole:
+		conformance.TestGroups(t, open, c.groups...)
+	case later:
+		t.Skip("it is for TestLong")
+	default:
+		conformance.TestPart(t, open, int(c.part-first), int(later-first), c.groups...)
 	}
 }
 

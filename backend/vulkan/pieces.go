@@ -213,20 +213,23 @@ func (e *encoder) overElements(shader string, access []backend.Access, spec any,
 }
 
 // rowwise dispatches a shader that computes row i of dst from row i of x, with one
-// workgroup for each row.
-func (e *encoder) rowwise(shader string, dst, x backend.Tensor) error {
-	variant := shaders.Find(shader, "")
+// workgroup for each row. try makes its trials.
+func (e *encoder) rowwise(shader string, dst, x backend.Tensor, try func(*trials, pipelineSpec)) error {
+	p := pipelineSpec{variant: shaders.Find(shader, ""), spec: shaders.Workgroup{Lanes: e.rowLanes(x.Dim(-1))}}
 	return e.pieces(2, []backend.Tensor{dst, x}, func(ts []backend.Tensor) error {
-		to, toBase := e.operand(ts[0], backend.Write)
-		from, fromBase := e.operand(ts[1], backend.Read)
-		x := ts[1]
-		return e.dispatch(
-			pipelineSpec{variant: variant, spec: shaders.Workgroup{Lanes: e.rowLanes(x.Dim(-1))}},
-			shaders.RowsPush{
-				Dst: view(ts[0], toBase, 1), X: view(x, fromBase, 1),
-				Rows: uint32(x.Rows()), N1: uint32(x.Dim(1)), N2: uint32(x.Dim(2)), N: uint32(x.Dim(-1)),
-			},
-			[3]uint32{e.groups(0, x.Rows(), 1), 1, 1},
-			to, from)
+		return e.alone(p, "the op "+shader, func(t *trials) { try(t, p) }, func() error { return dispatchRows(e, ts[0], ts[1], p) })
 	})
+}
+
+// dispatchRows encodes one dispatch of a shader for rowwise.
+func dispatchRows(e *encoder, dst, x backend.Tensor, p pipelineSpec) error {
+	to, toBase := e.operand(dst, backend.Write)
+	from, fromBase := e.operand(x, backend.Read)
+	return e.dispatch(p,
+		shaders.RowsPush{
+			Dst: view(dst, toBase, 1), X: view(x, fromBase, 1),
+			Rows: uint32(x.Rows()), N1: uint32(x.Dim(1)), N2: uint32(x.Dim(2)), N: uint32(x.Dim(-1)),
+		},
+		[3]uint32{e.groups(0, x.Rows(), 1), 1, 1},
+		to, from)
 }

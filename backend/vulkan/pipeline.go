@@ -3,38 +3,63 @@
 package vulkan
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
 	"caldera/shaders"
 )
 
-// pipelines compiles each compute pipeline when it is first used. The driver's
-// compiled code is cached on disk (cache.go).
+// pipelines compiles each compute pipeline when it is first needed. start begins to
+// compile one in the background, so that several are compiled at once: what runs ops
+// starts all that they need, and then gets each of them. The driver's compiled code is
+// cached on disk (cache.go).
+//
+// Like the Backend, it is for one goroutine at a time. Those that compile use the driver
+// and their own pipeline only.
 type pipelines struct {
-	dev     *vk.Device
+	dev     driver
+	limits  *Limits
 	cache   vk.PipelineCache
-	path    string // of the cache file; empty: there is none
-	made    map[pipelineKey]*pipeline
+	file    cacheFile
+	made    map[pipelineKey]*pipeline // also those that are being compiled
 	layouts map[layoutKey]*layout
-	stats   Stats
+	workers chan struct{} // holds an element for each pipeline that is compiled in the background now
+	running sync.WaitGroup
+	closing atomic.Bool
+	count   counter
 	proof   int // pipelines compiled by prove; they alone are no reason to write the cache file
+}
+
+// counter counts what is compiled, on several goroutines.
+type counter struct {
+	sync.Mutex
+	Stats
 }
 
 // Stats counts what a backend has compiled.
 type Stats struct {
 	Pipelines   int           // created, compiled or loaded from the cache file
-	CompileTime time.Duration // time that creating them took
+	CompileTime time.Duration // sum of the times that creating each of them took: several are created at once
 }
 
-// pipeline is a compute pipeline with its layout.
+// pipeline is a compute pipeline with its layout. handle and err are set once done is
+// closed.
 type pipeline struct {
-	handle vk.Pipeline
-	layout *layout
+	layout   *layout
+	variant  *shaders.Variant
+	spec     any
+	subgroup int // as in vk.PipelineInfo
+	done     chan struct{}
+	handle   vk.Pipeline
+	err      error // why it could not be compiled
 }
 
 // layout has the layouts of a descriptor set and of a pipeline.
@@ -56,10 +81,13 @@ type layoutKey struct {
 	push     int    // bytes of push constants
 }
 
-func newPipelines(dev *vk.Device, path string, key cacheKey) (*pipelines, error) {
-	p := &pipelines{dev: dev, path: path, made: map[pipelineKey]*pipeline{}, layouts: map[layoutKey]*layout{}}
+func newPipelines(dev driver, limits *Limits, file cacheFile) (*pipelines, error) {
+	p := &pipelines{
+		dev: dev, limits: limits, file: file, made: map[pipelineKey]*pipeline{}, layouts: map[layoutKey]*layout{},
+		workers: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
 	var err error
-	if data := readCache(path, key); data != nil {
+	if data := p.file.read(); data != nil {
 		if p.cache, err = dev.CreatePipelineCache(data); err == nil {
 			return p, nil
 		}
@@ -68,36 +96,121 @@ func newPipelines(dev *vk.Device, path string, key cacheKey) (*pipelines, error)
 	return p, err
 }
 
-// get returns the pipeline that s describes. It compiles it at the first call.
+// get returns the pipeline that s describes. It compiles it at the first call, or waits
+// until it is compiled where start has begun that.
 func (p *pipelines) get(s pipelineSpec) (*pipeline, error) {
+	made := p.made[pipelineKey{s.variant, s.spec}]
+	if made == nil {
+		var err error
+		if made, err = p.add(s); err != nil {
+			return nil, err
+		}
+		p.compile(made)
+	}
+	<-made.done
+	if made.err != nil {
+		delete(p.made, pipelineKey{s.variant, s.spec}) // the next call tries again
+		return nil, made.err
+	}
+	return made, nil
+}
+
+// start begins to compile the pipeline that s describes, in the background. get returns
+// its errors.
+func (p *pipelines) start(s pipelineSpec) {
+	if made := p.made[pipelineKey{s.variant, s.spec}]; made != nil && !made.failed() {
+		return
+	}
+	made, err := p.add(s)
+	if err != nil {
+		return
+	}
+	p.running.Go(func() {
+		p.workers <- struct{}{}
+		defer func() { <-p.workers }()
+		if p.closing.Load() {
+			made.err = backend.ErrClosed
+			close(made.done)
+			return
+		}
+		p.compile(made)
+	})
+}
+
+// failed reports whether it is known that the pipeline could not be compiled.
+func (made *pipeline) failed() bool {
+	select {
+	case <-made.done:
+		return made.err != nil
+	default:
+		return false
+	}
+}
+
+// add adds a pipeline that is not compiled yet.
+func (p *pipelines) add(s pipelineSpec) (*pipeline, error) {
 	if s.spec != nil && reflect.TypeOf(s.spec) != reflect.TypeOf(s.variant.Spec) {
 		return nil, fmt.Errorf("specialization constants of type %T, its table has %T", s.spec, s.variant.Spec)
-	}
-	key := pipelineKey{s.variant, s.spec}
-	if made, ok := p.made[key]; ok {
-		return made, nil
 	}
 	l, err := p.layout(s.variant)
 	if err != nil {
 		return nil, err
 	}
+	made := &pipeline{layout: l, variant: s.variant, spec: s.spec, subgroup: p.subgroup(s.variant), done: make(chan struct{})}
+	p.made[pipelineKey{s.variant, s.spec}] = made
+	return made, nil
+}
+
+// compile compiles a pipeline, on any goroutine.
+func (p *pipelines) compile(made *pipeline) {
+	defer close(made.done)
 	start := time.Now()
-	module, err := p.dev.CreateShaderModule(s.variant.SPIRV())
+	module, err := p.dev.CreateShaderModule(made.variant.SPIRV())
 	if err != nil {
-		return nil, err
+		made.err = err
+		return
 	}
 	defer p.dev.DestroyShaderModule(module)
-	handle, err := p.dev.CreateComputePipeline(vk.PipelineInfo{
-		Module: module, Layout: l.pipeline, Cache: p.cache, Spec: shaders.Words(s.spec),
-		FullSubgroups: s.variant.Matrix,
+	made.handle, err = p.dev.CreateComputePipeline(vk.PipelineInfo{
+		Module: module, Layout: made.layout.pipeline, Cache: p.cache, Spec: shaders.Words(made.spec),
+		Subgroup: made.subgroup, FullSubgroups: made.variant.Matrix,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("compiling it with constants %+v: %w", s.spec, err)
+		made.err = fmt.Errorf("compiling it with constants %+v: %w", made.spec, err)
+		return
 	}
-	p.stats.Pipelines++
-	p.stats.CompileTime += time.Since(start)
-	p.made[key] = &pipeline{handle, l}
-	return p.made[key], nil
+	p.count.add(time.Since(start))
+}
+
+func (c *counter) add(took time.Duration) {
+	c.Lock()
+	defer c.Unlock()
+	c.Pipelines++
+	c.CompileTime += took
+}
+
+// stats returns what has been compiled so far.
+func (p *pipelines) stats() Stats {
+	p.count.Lock()
+	defer p.count.Unlock()
+	return p.count.Stats
+}
+
+// subgroup returns the subgroup size that a pipeline asks for: that on which kernels rely
+// which use subgroup operations. Else it is 0, as it is on devices that cannot be asked:
+// there the self-test tells what they do.
+func (p *pipelines) subgroup(v *shaders.Variant) int {
+	size := 0
+	switch {
+	case v.Matrix:
+		size = int(p.limits.MatrixSubgroup)
+	case v == selftestVariant(), slices.Contains(v.Defines, "SUBGROUP"):
+		size = int(p.limits.SubgroupSize)
+	}
+	if size < p.limits.SubgroupRange[0] || size > p.limits.SubgroupRange[1] {
+		return 0
+	}
+	return size
 }
 
 func (p *pipelines) layout(v *shaders.Variant) (*layout, error) {
@@ -129,20 +242,20 @@ func (p *pipelines) layout(v *shaders.Variant) (*layout, error) {
 	return l, nil
 }
 
-// close destroys all pipelines, and writes the cache file if pipelines were
-// created. A file that cannot be written is no error: the next process compiles
-// its pipelines anew.
+// close waits for the pipelines that are being compiled, destroys all, and writes the
+// cache file if there is something new. A file that cannot be written is no error: the
+// next process compiles its pipelines anew.
 func (p *pipelines) close() error {
+	p.closing.Store(true)
+	p.running.Wait()
 	var err error
-	if p.path != "" && p.stats.Pipelines > p.proof {
-		var data []byte
-		data, err = p.dev.PipelineCacheData(p.cache)
-		if err == nil && len(data) > 32 { // more than the header
-			_ = writeCache(p.path, data)
-		}
+	if p.stats().Pipelines > p.proof {
+		err = p.save()
 	}
 	for _, made := range p.made {
-		p.dev.DestroyPipeline(made.handle)
+		if made.err == nil {
+			p.dev.DestroyPipeline(made.handle)
+		}
 	}
 	for _, l := range p.layouts {
 		p.dev.DestroyPipelineLayout(l.pipeline)
@@ -155,13 +268,23 @@ func (p *pipelines) close() error {
 	return err
 }
 
-// shaderSet returns the hash of all shaders. It makes cache files of different
-// versions of this program differ.
-func shaderSet() (sum [sha256.Size]byte) {
-	h := sha256.New()
-	for i := range shaders.Variants {
-		h.Write(shaders.Variants[i].SPIRV())
+// save writes the cache file, with what other processes have written to it meanwhile.
+func (p *pipelines) save() error {
+	if p.file.path == "" {
+		return nil
 	}
-	h.Sum(sum[:0])
-	return sum
+	if data := p.file.readNew(); data != nil {
+		if other, err := p.dev.CreatePipelineCache(data); err == nil {
+			err = p.dev.MergePipelineCaches(p.cache, other)
+			p.dev.DestroyPipelineCache(other)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	data, err := p.dev.PipelineCacheData(p.cache)
+	if err == nil && len(data) > vkCacheHeader {
+		p.file.write(data)
+	}
+	return err
 }

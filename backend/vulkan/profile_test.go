@@ -161,7 +161,7 @@ func TestProfileOfPieces(t *testing.T) {
 		t.Fatal(err)
 	}
 	spans, wall = profileOf(t, b, func() error {
-		return b.run(func(e *encoder) error {
+		return b.encode(func(e *encoder) error {
 			err := e.encodeAll(ops)
 			if parts := e.rec.times.parts; err == nil && (len(parts) != 1+whole || parts[0].Dispatches != 8 || parts[0] == parts[1]) {
 				t.Errorf("the second submit has %d parts of ops, want the rest of one and %d", len(parts), whole)
@@ -220,7 +220,7 @@ func TestProfileOff(t *testing.T) {
 	}
 	defer program.Close()
 	measure := func(when string) (run, replay float64) {
-		if err := b.run(func(e *encoder) error {
+		if err := b.encode(func(e *encoder) error {
 			if err := e.encodeAll([]backend.Op{op}); err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
@@ -15,7 +16,7 @@ import (
 // finished, and calls functions that wait for a submit. Each submit has a fence
 // and a serial number, counted from 1.
 type queue struct {
-	dev      *vk.Device
+	dev      driver
 	pool     vk.CommandPool
 	last     uint64       // serial of the latest submit
 	done     uint64       // serial of the latest submit that is known to have finished
@@ -234,6 +235,9 @@ func (q *queue) close() error {
 	err := q.wait(q.last)
 	if q.lost != nil {
 		for _, s := range q.inFlight {
+			// What was submitted before may still run, and use what is going to be destroyed.
+			// A device that is lost does not keep the host waiting.
+			q.dev.WaitFence(s.fence, uint64(time.Second))
 			q.fences = append(q.fences, s.fence)
 		}
 		q.inFlight, q.done = nil, q.last

@@ -3,6 +3,9 @@
 package vulkan
 
 import (
+	"maps"
+	"slices"
+
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
 )
@@ -14,8 +17,10 @@ type program struct {
 	ops       []backend.Op // for Profile, which records them anew
 	segments  []segment
 	resources resources
-	used      map[*buffer]struct{}
-	last      uint64 // serial of the last run
+	used      map[*buffer]struct{} // while it is being recorded
+	buffers   []*buffer            // that it uses
+	frees     uint64               // of the backend, when none of these was freed
+	last      uint64               // serial of the last run
 	closed    bool
 }
 
@@ -30,11 +35,32 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 	if err := b.ready(); err != nil {
 		return nil, err
 	}
-	b.testSubgroups()
-	b.testFor(ops)
+	b.startPipelines(ops)
+	for {
+		p, taken, err := b.record(ops)
+		wrong, unsettled := b.settleAll(taken)
+		if err == nil && (wrong || unsettled != nil) {
+			p.release()
+			err = unsettled
+		}
+		if wrong && unsettled == nil { // kernels that were taken: others take their place
+			continue
+		}
+		if err != nil {
+			return nil, wrapError("recording %w", err)
+		}
+		b.programs[p] = struct{}{}
+		return p, nil
+	}
+}
+
+// record is Record, but for checking the pipelines that it has taken for the first time.
+// After an error the program is nil.
+func (b *Backend) record(ops []backend.Op) (_ *program, taken map[pipelineKey]unchecked, err error) {
 	p := &program{b: b, ops: backend.Freeze(ops), used: map[*buffer]struct{}{}, resources: resources{b: b}}
-	e := encoder{b: b, full: p.next}
-	err := p.next(&e)
+	taken = map[pipelineKey]unchecked{}
+	e := encoder{b: b, full: p.next, unchecked: taken}
+	err = p.next(&e)
 	if err == nil {
 		err = e.encodeAll(ops)
 	}
@@ -46,10 +72,10 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 			_ = p.end(&e) // a command buffer must be ended before it is reused
 		}
 		p.release()
-		return nil, wrapError("recording %w", err)
+		return nil, taken, err
 	}
-	b.programs[p] = struct{}{}
-	return p, nil
+	p.buffers, p.used = slices.Collect(maps.Keys(p.used)), nil
+	return p, taken, nil
 }
 
 // next ends the current segment, if there is one, and begins another.
@@ -90,16 +116,19 @@ func (p *program) Run() error {
 	if p.closed {
 		return wrapError("the program is closed: %w", backend.ErrClosed)
 	}
-	for buf := range p.used {
-		if buf.freed {
-			return wrapError("a program cannot run: %w (it had %d bytes)", backend.ErrFreed, buf.size)
+	if p.frees != b.frees {
+		for _, buf := range p.buffers {
+			if buf.freed {
+				return wrapError("a program cannot run: %w (it had %d bytes)", backend.ErrFreed, buf.size)
+			}
 		}
+		p.frees = b.frees
 	}
 	if b.profile != nil {
 		return b.Run(p.ops...) // the same dispatches, with timestamps
 	}
 	defer func() { // also if a later segment failed: the earlier ones run
-		for buf := range p.used {
+		for _, buf := range p.buffers {
 			buf.lastUse = max(buf.lastUse, p.last)
 		}
 	}()

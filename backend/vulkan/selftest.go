@@ -3,80 +3,47 @@
 package vulkan
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
-
 	"caldera/backend"
 	"caldera/shaders"
 )
 
 // Some drivers advertise subgroup operations that do not work, or a subgroup size
-// that is not the real one. So kernels use subgroup operations only after a test
-// shader has given the right results: the self-test, once for each open device.
+// that is not the real one. So before any kernel with subgroup operations is checked, a test
+// shader must have given the right results.
 
-// testSubgroups runs the self-test at its first call and sets b.subgroupTest.
-func (b *Backend) testSubgroups() {
-	t := &b.subgroupTest
-	if t.done {
-		return
-	}
-	t.done = true
-	if t.err = b.subgroupSelfTest(); t.err == nil {
-		t.passed = true
-	}
-}
-
-// subgroupSelfTest runs selftest.comp. It checks that subgroups have the size that
-// the limits say, that consecutive invocations are lanes of one subgroup, and that
-// subgroupAdd gives the right sum.
-func (b *Backend) subgroupSelfTest() error {
+// subgroupTest is the pipeline of selftest.comp.
+func (b *Backend) subgroupTest() pipelineSpec {
 	l := &b.limits
-	if !l.SubgroupArithmetic || l.SubgroupSize == 0 {
-		return errors.New("the device advertises no subgroup arithmetic")
-	}
-	const groups = 2
-	size := min(4*l.SubgroupSize, l.Invocations, l.WorkgroupSize[0])
-	buf, err := b.alloc(uint64(16 * groups * size))
-	if err != nil {
-		return err
-	}
-	defer buf.Free()
-	dst := backend.Of(buf, backend.I32, 0, int(4*groups*size))
-	err = b.run(func(e *encoder) error {
-		e.name = "subgroup self-test"
-		to, _ := e.operand(dst, backend.Write)
-		spec := pipelineSpec{variant: selftestVariant(), spec: shaders.Workgroup{Lanes: size}}
-		return e.dispatch(spec, nil, [3]uint32{groups, 1, 1}, to)
-	})
-	if err != nil {
-		return err
-	}
-	got := make([]byte, dst.Size())
-	if err := b.read(got, buf, 0); err != nil {
-		return err
-	}
-	return checkSubgroups(got, l.SubgroupSize, size)
+	return pipelineSpec{variant: selftestVariant(), spec: shaders.Workgroup{Lanes: min(4*l.SubgroupSize, l.Invocations, l.WorkgroupSize[0])}}
 }
 
-// checkSubgroups compares the results of selftest.comp with what they must be. For
-// each invocation these are the subgroup's size and number, the lane and the sum.
-func checkSubgroups(got []byte, subgroup, size uint32) error {
-	for at := 0; at < len(got)/16; at++ {
-		i := uint32(at) % size
+func selftestVariant() *shaders.Variant { return shaders.Find("selftest", "") }
+
+// trySubgroups makes the trial of selftest.comp. Subgroups must have the size that
+// the limits say, consecutive invocations must be lanes of one subgroup, and subgroupAdd must
+// give the right sum.
+func trySubgroups(t *trials) {
+	const groups = 2
+	spec := t.b.subgroupTest()
+	size, subgroup := spec.spec.(shaders.Workgroup).Lanes, t.b.limits.SubgroupSize
+	r := result{name: "(size, number, lane, sum) of the subgroup of an invocation", dtype: backend.I32, stride: 4}
+	for at := range groups * size {
+		i := at % size
 		first := i / subgroup * subgroup
 		sum := uint32(0)
 		for j := first; j < min(first+subgroup, size); j++ {
 			sum += j*j + 1
 		}
-		want := [4]uint32{subgroup, i / subgroup, i % subgroup, sum}
-		for k, what := range [4]string{"a subgroup size", "a subgroup number", "a lane", "a sum"} {
-			if v := binary.LittleEndian.Uint32(got[16*at+4*k:]); v != want[k] {
-				return fmt.Errorf("invocation %d of %d has %s of %d, expected %d", i, size, what, v, want[k])
-			}
-		}
+		r.want = append(r.want, float64(subgroup), float64(i/subgroup), float64(i%subgroup), float64(sum))
 	}
-	return nil
+	r.most = make([]float64, len(r.want))
+	r.at = t.place(make([]byte, 4*len(r.want)))
+	dst := t.tensor(backend.I32, r.at, len(r.want))
+	t.add(trial{
+		what: "a workgroup for each of two", results: []result{r},
+		encode: func(e *encoder) error {
+			to, _ := e.operand(dst, backend.Write)
+			return e.dispatch(spec, nil, [3]uint32{groups, 1, 1}, to)
+		},
+	})
 }
-
-func selftestVariant() *shaders.Variant { return shaders.Find("selftest", "") }

@@ -3,20 +3,27 @@
 package vulkan
 
 import (
-	"encoding/binary"
 	"strings"
 	"testing"
 )
 
+// subgroups runs the test of subgroups, and returns what it found.
+func (b *Backend) subgroups(t *testing.T) error {
+	t.Helper()
+	found, err := b.tryAll([]unchecked{{b.subgroupTest(), trySubgroups}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found[0]
+}
+
 func TestSubgroups(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *Backend) {
-		advertised := b.limits.SubgroupArithmetic
-		b.testSubgroups()
-		switch err := b.subgroupTest.err; {
-		case advertised && err != nil:
-			t.Errorf("self-test: %v", err)
-		case !advertised && (err == nil || b.subgroupTest.passed):
-			t.Error("the self-test passed on a device without subgroup arithmetic")
+		if !b.limits.SubgroupArithmetic {
+			return
+		}
+		if err := b.subgroups(t); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -24,36 +31,7 @@ func TestSubgroups(t *testing.T) {
 // TestSubgroupsLie simulates a device that tells another size than it has.
 func TestSubgroupsLie(t *testing.T) {
 	b := openTest(t, lavapipe, func(l *Limits) { l.SubgroupSize *= 2 })
-	b.testSubgroups()
-	if b.subgroupTest.passed || !strings.Contains(b.subgroupTest.err.Error(), "a subgroup size of") {
-		t.Errorf("self-test of a device with half the subgroup size: passed %v, %v", b.subgroupTest.passed, b.subgroupTest.err)
-	}
-}
-
-func TestCheckSubgroups(t *testing.T) {
-	const subgroup, size = 4, 8
-	right := func() []byte {
-		var p []byte
-		for i := range uint32(2 * size) {
-			i %= size
-			sum := uint32(0)
-			for j := i / subgroup * subgroup; j < (i/subgroup+1)*subgroup; j++ {
-				sum += j*j + 1
-			}
-			for _, v := range []uint32{subgroup, i / subgroup, i % subgroup, sum} {
-				p = binary.LittleEndian.AppendUint32(p, v)
-			}
-		}
-		return p
-	}
-	if err := checkSubgroups(right(), subgroup, size); err != nil {
-		t.Fatal(err)
-	}
-	for at := range len(right()) / 4 {
-		wrong := right()
-		wrong[4*at]++
-		if checkSubgroups(wrong, subgroup, size) == nil {
-			t.Errorf("a wrong word %d goes unnoticed", at)
-		}
+	if err := b.subgroups(t); err == nil || !strings.Contains(err.Error(), "(size, number, lane, sum) of the subgroup of an invocation at [0, 0]") {
+		t.Errorf("the test of a device with half the subgroup size: %v", err)
 	}
 }

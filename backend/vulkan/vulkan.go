@@ -11,7 +11,9 @@
 // submits a recording once, Record (record.go) keeps it to be submitted many
 // times. draw.go draws values into pictures, and window.go shows them. profile.go
 // adds timestamps around ops while a profile is made. When a device is opened it is
-// tested (proof.go).
+// tested (proof.go), and each kernel of which there are several for an op is checked before
+// it is used (check.go). Which of them is taken follows from the device's limits (choice.go),
+// or from what was measured on it (tune.go).
 package vulkan
 
 import (
@@ -26,6 +28,7 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
+	"caldera/shaders"
 )
 
 // Options say how to open a device. The zero value opens the best one.
@@ -52,9 +55,10 @@ type Options struct {
 	Surface *Surface
 
 	// For tests.
-	hooks    *vk.Hooks     // intercepts calls to the driver
-	timeout  time.Duration // of the test of the device; 0: proofTimeout
-	unproved bool          // skips the test of the device
+	hooks   *vk.Hooks     // intercepts calls to the driver
+	timeout time.Duration // of the test of the device; 0: proofTimeout
+	played  bool          // the device computes nothing: it is not tested, checks count as passed, and pipelines can be looked into
+	opened  *opened       // the device, in place of a driver's
 }
 
 // Backend is an open device.
@@ -63,31 +67,27 @@ type Backend struct {
 	limits  Limits
 	inst    *vk.Instance
 	phys    *vk.PhysicalDevice
-	dev     *vk.Device
+	dev     driver
 	types   memoryTypes
 	mem     memory
 	queue   queue
 	pipes   *pipelines
 	up      uploads
 	down    staging
+	fetches fetches
 	dummy   *buffer    // is bound in place of absent tensors
 	pending *recording // the commands of the next submit; nil: none
 	window  *window    // nil: the device was opened without one
 	closed  bool
 
 	programs map[*program]struct{}
+	frees    uint64 // how many buffers were freed
 
 	profile *profile       // the profile that is being made; nil: none
 	queries []vk.QueryPool // free pools, to be reused
 
-	subgroupTest struct {
-		done, passed bool
-		err          error // why it has not passed
-	}
-	matrixTest struct {
-		done, passed bool
-		err          error // why it has not passed
-	}
+	checks checks
+	tuned  tuned
 
 	messages struct {
 		sync.Mutex
@@ -101,6 +101,8 @@ var (
 	_ backend.Describer      = (*Backend)(nil)
 	_ backend.MemoryReporter = (*Backend)(nil)
 	_ backend.Profiler       = (*Backend)(nil)
+	_ backend.Compiler       = (*Backend)(nil)
+	_ backend.Tuner          = (*Backend)(nil)
 )
 
 // Open opens a device. If there is none, the error says what is missing and what
@@ -121,6 +123,17 @@ func Open(o Options) (*Backend, error) {
 }
 
 func (b *Backend) open(o Options) error {
+	if o.opened != nil {
+		b.phys, b.dev, b.limits = o.opened.physical, o.opened.driver, o.opened.limits
+		b.checks.trusted = o.opened.trusted
+	} else if err := b.openDriver(o); err != nil {
+		return err
+	}
+	return b.start(o)
+}
+
+// openDriver opens a driver's device.
+func (b *Backend) openDriver(o Options) error {
 	var err error
 	instance := vk.Options{
 		Validation: o.Validation || os.Getenv("CALDERA_VULKAN_VALIDATION") == "1",
@@ -141,16 +154,23 @@ func (b *Backend) open(o Options) error {
 		return fmt.Errorf("%w: there is no device %d, their number is %d", vk.ErrNoDevice, o.Device, len(devices))
 	}
 	b.phys = devices[o.Device]
+	want := features(b.phys)
+	want.Executables = o.played
+	var dev *vk.Device
 	if o.Surface != nil {
-		err = b.openWindow(o.Surface, features(b.phys))
+		dev, err = b.openWindow(o.Surface, want)
 	} else {
-		b.dev, err = b.phys.Open(features(b.phys))
+		dev, err = b.phys.Open(want)
 	}
-	if err != nil {
-		return err
+	if dev != nil { // also where a window could not be opened on it: it has to be closed
+		dev.Hooks = o.hooks
+		b.dev, b.limits = dev, limitsOf(dev)
 	}
-	b.dev.Hooks = o.hooks
-	b.limits = limitsOf(b.dev)
+	return err
+}
+
+// start makes what an open device needs, and tests it.
+func (b *Backend) start(o Options) error {
 	if err := b.chooseMemory(); err != nil {
 		return err
 	}
@@ -169,21 +189,29 @@ func (b *Backend) open(o Options) error {
 		return err
 	}
 	b.queue = queue{dev: b.dev, pool: pool}
-	key := cacheKey{b.phys.VendorID, b.phys.DeviceID, b.phys.PipelineCacheUUID, shaderSet()}
-	if b.pipes, err = newPipelines(b.dev, cachePath(key), key); err != nil {
+	key := cacheKey{b.phys.VendorID, b.phys.DeviceID, b.phys.PipelineCacheUUID, shaders.Set()}
+	if b.pipes, err = newPipelines(b.dev, &b.limits, cacheFileOf(key)); err != nil {
 		return err
 	}
+	b.checks.path = beside(b.pipes.file.path, b.phys, verdictsEnding)
+	b.checks.load(b.phys)
+	if !o.played {
+		b.tuned.path = beside(b.pipes.file.path, b.phys, tunedEnding)
+	}
+	b.tuned.load(b.phys)
 	if b.dummy, err = b.alloc(rangeUnit); err != nil {
 		return err
 	}
 	if err := b.dummy.zeroRest(); err != nil {
 		return err
 	}
-	if o.unproved {
+	if o.played {
+		b.checks.trusted = true
+		b.pipes.file.path, b.checks.path = "", "" // its pipelines are of no use to others
 		return nil
 	}
 	err = b.prove(cmp.Or(o.timeout, proofTimeout))
-	b.pipes.proof = b.pipes.stats.Pipelines
+	b.pipes.proof = b.Stats().Pipelines
 	return err
 }
 
@@ -194,17 +222,17 @@ func (b *Backend) Name() string { return b.name }
 func (b *Backend) Limits() Limits { return b.limits }
 
 // Stats returns what has been compiled so far.
-func (b *Backend) Stats() Stats { return b.pipes.stats }
+func (b *Backend) Stats() Stats { return b.pipes.stats() }
 
 // Describe implements [backend.Describer].
 func (b *Backend) Describe() string {
 	return fmt.Sprintf("%s (%s), %s, Vulkan %v, subgroups of %d, %s%s",
 		b.phys.Name, kindOf(b.phys), driverOf(b.phys), b.phys.APIVersion, b.limits.SubgroupSize,
-		bytesString(b.phys.Heaps[b.phys.MemoryTypes[b.types.device].Heap].Size), b.describeMatrices())
+		bytesString(b.phys.Heaps[b.phys.MemoryTypes[b.types.device].Heap].Size), b.describeMatrices()+b.tuned.describe()+b.describeFailed())
 }
 
 // Supports implements [backend.Backend].
-func (b *Backend) Supports(op backend.Op) bool { return supports(&b.limits, op) }
+func (b *Backend) Supports(op backend.Op) bool { return supports(&b.limits, op) && b.sound(op) }
 
 // Run implements [backend.Backend].
 func (b *Backend) Run(ops ...backend.Op) error {
@@ -214,21 +242,13 @@ func (b *Backend) Run(ops ...backend.Op) error {
 	if len(ops) == 0 {
 		return nil
 	}
-	b.testFor(ops)
-	if err := b.run(func(e *encoder) error { return e.encodeAll(ops) }); err != nil {
+	if err := b.encode(func(e *encoder) error { return e.encodeAll(ops) }); err != nil {
 		return wrapError("%w", err)
 	}
 	return b.validationError()
 }
 
-// run calls encode and submits what it records, in as many submits as it takes.
-// It runs the subgroup self-test first.
-func (b *Backend) run(encode func(*encoder) error) error {
-	b.testSubgroups()
-	return b.encode(encode)
-}
-
-// encode is run without the subgroup self-test.
+// encode calls encode and submits what it records, in as many submits as it takes.
 func (b *Backend) encode(encode func(*encoder) error) error {
 	rec, err := b.commands()
 	if err != nil {
@@ -417,6 +437,9 @@ func (b *Backend) destroy() (err error) {
 		for _, q := range b.queries {
 			b.dev.DestroyQueryPool(q)
 		}
+		if b.phys != nil {
+			b.checks.save(b.phys)
+		}
 		if b.pipes != nil {
 			if e := b.pipes.close(); err == nil {
 				err = e
@@ -425,6 +448,7 @@ func (b *Backend) destroy() (err error) {
 		for _, s := range []*staging{&b.up.buffers[0], &b.up.buffers[1], &b.down} {
 			b.destroyMemory(s.deviceMemory)
 		}
+		b.destroyMemory(b.fetches.deviceMemory)
 		b.mem.close()
 		b.dev.Close()
 	}

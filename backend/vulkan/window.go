@@ -27,6 +27,7 @@ type Surface struct {
 type window struct {
 	b       *Backend
 	surface vk.Surface
+	dev     *vk.Device
 	format  vk.SurfaceFormat
 	bgra    bool
 
@@ -47,25 +48,25 @@ type window struct {
 }
 
 // openWindow opens the device for a surface.
-func (b *Backend) openWindow(s *Surface, features vk.Features) error {
+func (b *Backend) openWindow(s *Surface, features vk.Features) (*vk.Device, error) {
 	handle, err := s.Create(b.inst.Handle())
 	if err != nil {
-		return fmt.Errorf("a surface for the window: %w", err)
+		return nil, fmt.Errorf("a surface for the window: %w", err)
 	}
 	w := &window{b: b, surface: vk.Surface(handle)}
 	b.window = w
-	if b.dev, err = b.phys.OpenFor(w.surface, features); err != nil {
-		return err
+	if w.dev, err = b.phys.OpenFor(w.surface, features); err != nil {
+		return nil, err
 	}
-	if w.format, w.bgra, err = b.dev.PixelFormat(w.surface); err != nil {
-		return err
+	if w.format, w.bgra, err = w.dev.PixelFormat(w.surface); err != nil {
+		return w.dev, err
 	}
 	for i := range w.frames {
-		if w.frames[i].acquired, err = b.dev.CreateSemaphore(); err != nil {
-			return err
+		if w.frames[i].acquired, err = w.dev.CreateSemaphore(); err != nil {
+			return w.dev, err
 		}
 	}
-	return nil
+	return w.dev, nil
 }
 
 // Pixel returns the 32-bit word of an opaque pixel in pictures for [Backend.Present].
@@ -85,7 +86,7 @@ func (b *Backend) WindowSize(framebuffer image.Point) (image.Point, error) {
 	if err := b.presents(); err != nil {
 		return image.Point{}, err
 	}
-	c, err := b.dev.SurfaceCapabilities(b.window.surface)
+	c, err := b.window.dev.SurfaceCapabilities(b.window.surface)
 	if err != nil {
 		return image.Point{}, wrapError("the size of the window: %w", err)
 	}
@@ -160,11 +161,11 @@ func (w *window) present(pixels backend.Tensor) (shown bool, err error) {
 	from, to := pixels.Span()
 	first, end := buf.offset+uint64(from), buf.offset+uint64(to)
 	rec.wait(transfer, touch{uint64(buf.block.Buffer), first, end, false})
-	b.dev.CmdCopyToImage(rec.cmd, buf.block.Buffer, first, w.images[index], w.width, w.height)
+	b.window.dev.CmdCopyToImage(rec.cmd, buf.block.Buffer, first, w.images[index], w.width, w.height)
 	rec.use(buf)
 	if err = rec.end(); err == nil {
 		err = b.queue.submitBy(rec.what(), func(fence vk.Fence) error {
-			return b.dev.SubmitBetween(rec.cmd, f.acquired, w.shown[index], fence)
+			return b.window.dev.SubmitBetween(rec.cmd, f.acquired, w.shown[index], fence)
 		})
 	}
 	if err != nil {
@@ -173,7 +174,7 @@ func (w *window) present(pixels backend.Tensor) (shown bool, err error) {
 	}
 	f.lastUse, w.frame = b.queue.last, (w.frame+1)%len(w.frames)
 	b.queue.after(b.queue.last, func() { b.release(rec) })
-	status, err := b.dev.Present(w.swapchain, index, w.shown[index])
+	status, err := b.window.dev.Present(w.swapchain, index, w.shown[index])
 	if err != nil {
 		return false, b.queue.failed(err, rec.what())
 	}
@@ -197,7 +198,7 @@ func (w *window) acquire(width, height uint32) (index int, ok bool, err error) {
 		if err := w.b.queue.wait(f.lastUse); err != nil {
 			return 0, false, err
 		}
-		index, status, err := w.b.dev.AcquireImage(w.swapchain, acquireTimeout, f.acquired)
+		index, status, err := w.dev.AcquireImage(w.swapchain, acquireTimeout, f.acquired)
 		if err != nil {
 			return 0, false, w.b.queue.failed(err, "the acquisition of an image")
 		}
@@ -220,7 +221,7 @@ func (w *window) remake(width, height uint32) (ok bool, err error) {
 		return false, err
 	}
 	b := w.b
-	c, err := b.dev.SurfaceCapabilities(w.surface)
+	c, err := b.window.dev.SurfaceCapabilities(w.surface)
 	if err != nil {
 		return false, err
 	}
@@ -228,18 +229,18 @@ func (w *window) remake(width, height uint32) (ok bool, err error) {
 		c.Width != vk.Undefined && (c.Width != width || c.Height != height) {
 		return false, nil
 	}
-	made, err := b.dev.CreateSwapchain(w.surface, c, w.format, width, height, w.swapchain)
+	made, err := b.window.dev.CreateSwapchain(w.surface, c, w.format, width, height, w.swapchain)
 	w.drop()
 	if err != nil {
 		return false, b.queue.failed(err, "a swapchain")
 	}
 	w.again = w.again && w.width == width && w.height == height
 	w.swapchain, w.width, w.height, w.stale = made, width, height, false
-	if w.images, err = b.dev.SwapchainImages(made); err != nil {
+	if w.images, err = b.window.dev.SwapchainImages(made); err != nil {
 		return false, err
 	}
 	for range w.images {
-		s, err := b.dev.CreateSemaphore()
+		s, err := b.window.dev.CreateSemaphore()
 		if err != nil {
 			return false, err
 		}
@@ -252,7 +253,7 @@ func (w *window) remake(width, height uint32) (ok bool, err error) {
 func (w *window) idle() error {
 	err := w.b.waitAll()
 	// Presenting has no fence. A lost device does not wait here.
-	if e := w.b.dev.WaitIdle(); err == nil && e != nil {
+	if e := w.dev.WaitIdle(); err == nil && e != nil {
 		err = w.b.queue.failed(e, "pictures")
 	}
 	return err
@@ -261,10 +262,10 @@ func (w *window) idle() error {
 // drop destroys the swapchain and what belongs to its images.
 func (w *window) drop() {
 	for _, s := range w.shown {
-		w.b.dev.DestroySemaphore(s)
+		w.dev.DestroySemaphore(s)
 	}
 	if w.swapchain != 0 {
-		w.b.dev.DestroySwapchain(w.swapchain)
+		w.dev.DestroySwapchain(w.swapchain)
 	}
 	w.swapchain, w.images, w.shown = 0, nil, nil
 }
@@ -275,7 +276,7 @@ func (w *window) closeOnDevice() error {
 	w.drop()
 	for _, f := range w.frames {
 		if f.acquired != 0 {
-			w.b.dev.DestroySemaphore(f.acquired)
+			w.dev.DestroySemaphore(f.acquired)
 		}
 	}
 	return err

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"context"
+	"encoding/binary"
 
 	"caldera/backend"
 )
@@ -58,6 +59,9 @@ func (c *converter) pieces(yield func(p []byte) error) error {
 	if len(c.shape) > 1 {
 		rows, cols = c.shape[0], c.shape[1]
 	}
+	if c.dtype == c.stored && !c.dtype.Quantized() { // it is transposed
+		return c.transposed(rows, cols, yield)
+	}
 	// Blocks of the stored matrix may run along its columns: they are not cut.
 	block := c.stored.BlockLen()
 	step := max(block, pieceLen/cols/block*block)
@@ -80,6 +84,54 @@ func (c *converter) pieces(yield func(p []byte) error) error {
 		}
 	}
 	return nil
+}
+
+// transposed is pieces for a result, [rows, cols], of the dtype that is stored: its
+// elements, of two or four bytes, change their places.
+func (c *converter) transposed(rows, cols int, yield func(p []byte) error) error {
+	step := max(1, pieceLen/cols)
+	out := make([]byte, c.dtype.Bytes(min(step, rows)*cols))
+	for r := 0; r < rows; r += step {
+		n := min(step, rows-r)
+		piece := out[:c.dtype.Bytes(n*cols)]
+		if c.dtype.BlockBytes() == 2 {
+			transpose2(piece, c.data[2*r:], n, cols, rows)
+		} else {
+			transpose4(piece, c.data[4*r:], n, cols, rows)
+		}
+		if err := yield(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// transposeTile is the edge of the squares in which a matrix is transposed, so that the lines of
+// memory that are read stay in cache.
+const transposeTile = 32
+
+// transpose2 writes dst, [rows, cols], of elements of two bytes. Element (r, c) is at src[c·pitch + r].
+func transpose2(dst, src []byte, rows, cols, pitch int) {
+	for c0 := 0; c0 < cols; c0 += transposeTile {
+		c1 := min(c0+transposeTile, cols)
+		for r := range rows {
+			for c := c0; c < c1; c++ {
+				binary.LittleEndian.PutUint16(dst[2*(r*cols+c):], binary.LittleEndian.Uint16(src[2*(c*pitch+r):]))
+			}
+		}
+	}
+}
+
+// transpose4 is transpose2 for elements of four bytes.
+func transpose4(dst, src []byte, rows, cols, pitch int) {
+	for c0 := 0; c0 < cols; c0 += transposeTile {
+		c1 := min(c0+transposeTile, cols)
+		for r := range rows {
+			for c := c0; c < c1; c++ {
+				binary.LittleEndian.PutUint32(dst[4*(r*cols+c):], binary.LittleEndian.Uint32(src[4*(c*pitch+r):]))
+			}
+		}
+	}
 }
 
 // columns reads n columns of the stored matrix, [cols, rows], from column r on,

@@ -24,9 +24,11 @@ type LoadOptions struct {
 	// weight that is NaN or infinite is a [NonFiniteError].
 	Train bool
 
-	// Activations is the dtype in which products with quantised weights read what
-	// they multiply with: F32 or None, or Q8_A for blocks of 8 bits, which is less
-	// exact. Other products, and a model that trains, do not round so.
+	// Activations says how products with weights that are not f32 read what they
+	// multiply these with: F16 or None rounds it to the precision of f16 where a step
+	// has more than 64 tokens, as matrix units want it; F32 does not round it; Q8_A makes
+	// blocks of 8 bits of it where weights are quantised, which is less exact. A model
+	// that trains does not round so.
 	Activations backend.DType
 
 	// Fits is asked, where it is not nil, before anything is copied. Where it returns
@@ -42,8 +44,8 @@ func (o LoadOptions) check() error {
 	if o.DType != backend.None && !o.DType.Is(backend.Weights) {
 		return fmt.Errorf("%v is no dtype of weights: expected one of %s", o.DType, backend.JoinDTypes(backend.DTypes(backend.Weights)))
 	}
-	if d := o.Activations; d != backend.None && d != backend.F32 && !(d.Quantized() && d.Is(backend.Activations)) {
-		return fmt.Errorf("%v is no dtype of activations to load a model with: expected %v or %v", d, backend.F32, backend.Q8_A)
+	if d := o.Activations; d != backend.None && d != backend.F32 && d != backend.F16 && !(d.Quantized() && d.Is(backend.Activations)) {
+		return fmt.Errorf("%v is no dtype of activations to load a model with: expected %v, %v or %v", d, backend.F16, backend.F32, backend.Q8_A)
 	}
 	return nil
 }
@@ -119,25 +121,21 @@ func (c *Checkpoint) plan(b backend.Backend, o LoadOptions) (p Plan, err error) 
 func (p Plan) Paper(d backend.DType) (paper *model.Model, bytes int64) {
 	p.o.DType = d
 	paper = model.New(p.m.Backend, p.m.Config, p.m.Placement)
-	for _, w := range paper.Weights() {
-		t := p.tensor(w)
-		k := p.kept(w, t)
-		*w.Tensor = null.Tensor(k.dtype, k.shape...)
-		if !k.mapped || t.made {
-			bytes += int64(w.Tensor.Size())
+	for _, g := range p.groups(paper) {
+		n := g.elements()
+		all := null.Tensor(g.k[0].dtype, n)
+		if !g.k[0].mapped || p.tensor(g.w[0]).made {
+			bytes += int64(all.Size())
 		}
-		if k.view {
-			*w.Tensor = w.Tensor.Transpose()
-		}
+		g.lay(all.Buf)
 	}
 	return paper, bytes
 }
 
 func (p Plan) load(ctx context.Context) error {
-	for _, w := range p.m.Weights() {
-		t := p.tensor(w)
-		if err := p.place(ctx, w, t); err != nil {
-			return fmt.Errorf("%s: tensor %q: %w", t.File, t.Name, err)
+	for _, g := range p.groups(p.m) {
+		if err := p.place(ctx, g); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -186,36 +184,4 @@ func (p Plan) kept(w model.Weight, t rawTensor) kept {
 		k.shape = w.Shape
 	}
 	return k
-}
-
-// place puts one tensor of a checkpoint into the memory of the backend.
-func (p Plan) place(ctx context.Context, w model.Weight, t rawTensor) (err error) {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if p.o.Train {
-		if err := checkFinite(ctx, t); err != nil {
-			return err
-		}
-	}
-	k, b := p.kept(w, t), p.m.Backend
-	if k.mapped {
-		buf, err := backend.MapHost(b, t.Data())
-		if err != nil {
-			return err
-		}
-		*w.Tensor = backend.Of(buf, k.dtype, 0, k.shape...)
-	} else {
-		if *w.Tensor, err = backend.New(b, k.dtype, k.shape...); err != nil {
-			return err
-		}
-		c := converter{stored: backend.OfFileName(t.DType), data: t.Data(), dtype: k.dtype, shape: k.shape, transpose: k.transpose, rows: k.rows}
-		if err := c.write(ctx, b, *w.Tensor); err != nil {
-			return err
-		}
-	}
-	if k.view {
-		*w.Tensor = w.Tensor.Transpose()
-	}
-	return nil
 }

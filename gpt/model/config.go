@@ -143,7 +143,7 @@ func (c Config) Parameters() int { return int(c.weights()) }
 func (c Config) weights() (n int64) {
 	for _, w := range c.table() {
 		if w.Make == nil {
-			n += w.elements()
+			n += w.Elements()
 		}
 	}
 	return n

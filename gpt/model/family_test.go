@@ -52,7 +52,7 @@ func TestFamilies(t *testing.T) {
 						t.Errorf("%s: two rows, or none, are called %q in %v", f.Name, name, format)
 					}
 					seen[w.Name(format)] = true
-					if w.Tensor == nil || w.elements() < 1 || (w.Order == InOut && !w.Matrix()) || (w.Order == Rotated && w.Shape[0]%c.HeadSize != 0) {
+					if w.Tensor == nil || w.Elements() < 1 || (w.Order == InOut && !w.Matrix()) || (w.Order == Rotated && w.Shape[0]%c.HeadSize != 0) {
 						t.Errorf("%s: %s: shape %v does not fit order %d", f.Name, w.HF, w.Shape, w.Order)
 					}
 				}

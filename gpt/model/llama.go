@@ -248,19 +248,19 @@ func (m *Llama) Weights() []Weight {
 		return []Weight{
 			{Role: Norm, HF: "model.layers.%d.input_layernorm.weight", GGUF: "blk.%d.attn_norm.weight", Tensor: &b.Norm1.Gamma, Shape: []int{c.Width}, Init: Ones},
 			{Role: Query, HF: "model.layers.%d.self_attn.q_proj.weight", GGUF: "blk.%d.attn_q.weight", Tensor: &b.Query.W, Shape: []int{heads, c.Width}, Order: Rotated},
-			{Role: Key, HF: "model.layers.%d.self_attn.k_proj.weight", GGUF: "blk.%d.attn_k.weight", Tensor: &b.Key.W, Shape: []int{kv, c.Width}, Order: Rotated},
-			{Role: Value, HF: "model.layers.%d.self_attn.v_proj.weight", GGUF: "blk.%d.attn_v.weight", Tensor: &b.Value.W, Shape: []int{kv, c.Width}},
+			{Role: Key, Below: true, HF: "model.layers.%d.self_attn.k_proj.weight", GGUF: "blk.%d.attn_k.weight", Tensor: &b.Key.W, Shape: []int{kv, c.Width}, Order: Rotated},
+			{Role: Value, Below: true, HF: "model.layers.%d.self_attn.v_proj.weight", GGUF: "blk.%d.attn_v.weight", Tensor: &b.Value.W, Shape: []int{kv, c.Width}},
 			{Role: Output, HF: "model.layers.%d.self_attn.o_proj.weight", GGUF: "blk.%d.attn_output.weight", Tensor: &b.Out.W, Shape: []int{c.Width, heads}, Init: Residual},
 			{Role: Norm, HF: "model.layers.%d.post_attention_layernorm.weight", GGUF: "blk.%d.ffn_norm.weight", Tensor: &b.Norm2.Gamma, Shape: []int{c.Width}, Init: Ones},
 			{Role: Gate, HF: "model.layers.%d.mlp.gate_proj.weight", GGUF: "blk.%d.ffn_gate.weight", Tensor: &b.Gate.W, Shape: []int{c.Inner, c.Width}},
-			{Role: Up, HF: "model.layers.%d.mlp.up_proj.weight", GGUF: "blk.%d.ffn_up.weight", Tensor: &b.Up.W, Shape: []int{c.Inner, c.Width}},
+			{Role: Up, Below: true, HF: "model.layers.%d.mlp.up_proj.weight", GGUF: "blk.%d.ffn_up.weight", Tensor: &b.Up.W, Shape: []int{c.Inner, c.Width}},
 			{Role: Down, HF: "model.layers.%d.mlp.down_proj.weight", GGUF: "blk.%d.ffn_down.weight", Tensor: &b.Down.W, Shape: []int{c.Width, c.Inner}, Init: Residual},
 			{Role: Bias, Of: Query, HF: "model.layers.%d.self_attn.q_proj.bias", GGUF: "blk.%d.attn_q.bias", Tensor: &b.Query.Bias, Shape: []int{heads}, Init: Zeros, Order: Rotated, Absent: !s.QKVBias},
-			{Role: Bias, Of: Key, HF: "model.layers.%d.self_attn.k_proj.bias", GGUF: "blk.%d.attn_k.bias", Tensor: &b.Key.Bias, Shape: []int{kv}, Init: Zeros, Order: Rotated, Absent: !s.QKVBias},
-			{Role: Bias, Of: Value, HF: "model.layers.%d.self_attn.v_proj.bias", GGUF: "blk.%d.attn_v.bias", Tensor: &b.Value.Bias, Shape: []int{kv}, Init: Zeros, Absent: !s.QKVBias},
+			{Role: Bias, Of: Key, Below: true, HF: "model.layers.%d.self_attn.k_proj.bias", GGUF: "blk.%d.attn_k.bias", Tensor: &b.Key.Bias, Shape: []int{kv}, Init: Zeros, Order: Rotated, Absent: !s.QKVBias},
+			{Role: Bias, Of: Value, Below: true, HF: "model.layers.%d.self_attn.v_proj.bias", GGUF: "blk.%d.attn_v.bias", Tensor: &b.Value.Bias, Shape: []int{kv}, Init: Zeros, Absent: !s.QKVBias},
 			{Role: Bias, Of: Output, HF: "model.layers.%d.self_attn.o_proj.bias", GGUF: "blk.%d.attn_output.bias", Tensor: &b.Out.Bias, Shape: []int{c.Width}, Init: Zeros, Absent: !s.OutBias},
 			{Role: Bias, Of: Gate, HF: "model.layers.%d.mlp.gate_proj.bias", GGUF: "blk.%d.ffn_gate.bias", Tensor: &b.Gate.Bias, Shape: []int{c.Inner}, Init: Zeros, Absent: !s.MLPBias},
-			{Role: Bias, Of: Up, HF: "model.layers.%d.mlp.up_proj.bias", GGUF: "blk.%d.ffn_up.bias", Tensor: &b.Up.Bias, Shape: []int{c.Inner}, Init: Zeros, Absent: !s.MLPBias},
+			{Role: Bias, Of: Up, Below: true, HF: "model.layers.%d.mlp.up_proj.bias", GGUF: "blk.%d.ffn_up.bias", Tensor: &b.Up.Bias, Shape: []int{c.Inner}, Init: Zeros, Absent: !s.MLPBias},
 			{Role: Bias, Of: Down, HF: "model.layers.%d.mlp.down_proj.bias", GGUF: "blk.%d.ffn_down.bias", Tensor: &b.Down.Bias, Shape: []int{c.Width}, Init: Zeros, Absent: !s.MLPBias},
 		}
 	},
@@ -289,9 +289,7 @@ func (m *Llama) Forward(t *nn.Tape, ids Tensor, at nn.Places, cache Cache) Tenso
 // they are. A cache has keys that are turned.
 func (m *Llama) attend(t *nn.Tape, b *LlamaBlock, x Tensor, at nn.Places, cache Tensor) Tensor {
 	c := m.config
-	q := t.Rotary(m.Rotation, c.Heads, t.Linear(b.Query, x), at) // [batch, time, heads·size]
-	k := t.Rotary(m.Rotation, c.KVHeads, t.Linear(b.Key, x), at) // [batch, time, kv heads·size]
-	v := t.Linear(b.Value, x)                                    // likewise
+	q, k, v := t.QKV(m.Rotation, c.HeadSize, b.Query, b.Key, b.Value, x, at) // [batch, time, heads·size], [batch, time, kv heads·size] twice
 	t.See(q, "query")
 	t.See(k, "key")
 	t.See(v, "value")
@@ -306,7 +304,8 @@ func (m *Llama) attend(t *nn.Tape, b *LlamaBlock, x Tensor, at nn.Places, cache 
 // think is the MLP: the gate decides what of up passes.
 func (m *Llama) think(t *nn.Tape, b *LlamaBlock, x Tensor) Tensor {
 	gate := nn.Gate{Func: llamaSettings(&m.config).Activation}
-	inner := t.GatedActivation(gate, t.Linear(b.Gate, x), t.Linear(b.Up, x))      // [batch, time, inner]
+	y := t.Linears(x, b.Gate, b.Up)                                               // [batch, time, inner] twice
+	inner := t.GatedActivation(gate, y[0], y[1])                                  // likewise
 	return t.Dropout(t.Name(t.Linear(b.Down, t.Name(inner, "hidden")), "output")) // [batch, time, width]
 }
 

@@ -32,12 +32,12 @@ type Model struct {
 type Placement struct {
 	Order       Format        // in which rows lie that formats order differently
 	Train       bool          // weights may be written to
-	Activations backend.DType // in which products with quantised weights read what they multiply with; None: F32
+	Activations backend.DType // how products read what they multiply weights with: see [nn.Tape.RoundActivations]; None: F16
 }
 
 // New returns a model of a valid shape, whose weights are still to come.
 func New(b backend.Backend, c Config, o Placement) *Model {
-	o.Activations = cmp.Or(o.Activations, backend.F32)
+	o.Activations = cmp.Or(o.Activations, backend.F16)
 	return &Model{Config: c, Network: c.Architecture().Network(c, o.Order), Placement: o, Backend: b}
 }
 
@@ -57,10 +57,22 @@ func (m *Model) DType() backend.DType {
 	return backend.None
 }
 
+// CacheDType is the type of keys and values where one may be asked for: d, or for None f16, but
+// f32 where the matrices are f32.
+func (m *Model) CacheDType(d backend.DType) backend.DType {
+	switch {
+	case d != backend.None:
+		return d
+	case m.DType() == backend.F32:
+		return backend.F32
+	}
+	return backend.F16
+}
+
 // Tape is one on which the model computes, but does not train.
 func (m *Model) Tape() *nn.Tape {
 	t := nn.NewTape(m.Backend)
-	t.QuantizeActivations(m.Activations)
+	t.RoundActivations(m.Activations)
 	return t
 }
 
@@ -78,13 +90,15 @@ func (m *Model) NewCache(batch, context int, d backend.DType) (Cache, error) {
 	return cache, nil
 }
 
-// Close frees the weights, each of which has a buffer of its own.
+// Close frees the weights, of which several may lie in one buffer.
 func (m *Model) Close() error {
+	freed := map[backend.Buffer]bool{nil: true}
 	for _, w := range m.Weights() {
-		if w.Tensor.Buf != nil {
-			w.Tensor.Buf.Free()
-			w.Tensor.Buf = nil
+		if buf := w.Tensor.Buf; !freed[buf] {
+			buf.Free()
+			freed[buf] = true
 		}
+		w.Tensor.Buf = nil
 	}
 	if m.Source == nil {
 		return nil

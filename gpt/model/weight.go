@@ -24,6 +24,10 @@ type Weight struct {
 	Init   Init    // before training
 	Order  Order   // of its numbers, where formats differ
 
+	// Below: the tensor lies in memory behind that of the row before, if both have one dtype,
+	// so that products with several matrices can be one product.
+	Below bool
+
 	Absent bool // this model has none: others of the family do
 	Block  int  // that %d stands for
 
@@ -141,7 +145,8 @@ func (w Weight) Multiplies() bool {
 // Inputs is how many numbers a matrix multiplies with each row of its result.
 func (w Weight) Inputs() int { return w.Shape[len(w.Shape)-1] }
 
-func (w Weight) elements() int64 {
+// Elements is how many numbers the tensor has.
+func (w Weight) Elements() int64 {
 	n := int64(1)
 	for _, d := range w.Shape {
 		n *= int64(d)
@@ -152,7 +157,7 @@ func (w Weight) elements() int64 {
 // Initial makes the first numbers of the tensor in a model of so many layers, as
 // Hugging Face's layout stores them.
 func (w Weight) Initial(layers int, r *rand.Rand) []float32 {
-	values := make([]float32, w.elements())
+	values := make([]float32, w.Elements())
 	std := map[Init]float64{Normal: 0.02, Residual: 0.02 / math.Sqrt(2*float64(layers))}[w.Init]
 	mean := map[Init]float32{Ones: 1}[w.Init]
 	for i := range values {

@@ -53,6 +53,8 @@ type watcher struct {
 	spent   time.Duration
 	lacked  []string // fused ops that were asked for since the last program
 	lowered []string // those that programs lacked which have run; sorted
+
+	recorded func(ops []backend.Op) // is called with what is recorded; nil: not
 }
 
 func (w *watcher) Unwrap() backend.Backend { return w.Backend }
@@ -62,6 +64,9 @@ func (w *watcher) Unwrap() backend.Backend { return w.Backend }
 func (w *watcher) Supports(op backend.Op) bool {
 	if w.Backend.Supports(op) {
 		return true
+	}
+	if o, ok := op.(*backend.Linear); ok && o.Joined() {
+		return false // such products pay on some devices alone, and for few rows: none are missed
 	}
 	if l, ok := op.(backend.Lowerer); ok && len(l.Lower()) > 0 && !slices.Contains(w.lacked, backend.Label(op)) {
 		w.lacked = append(w.lacked, backend.Label(op))
@@ -73,6 +78,9 @@ func (w *watcher) Supports(op backend.Op) bool {
 func (w *watcher) Record(ops ...backend.Op) (backend.Program, error) {
 	start := w.now()
 	defer func() { w.spent += w.now().Sub(start) }()
+	if w.recorded != nil {
+		w.recorded(ops)
+	}
 	p, err := backend.Record(w.Backend, ops...)
 	if err != nil {
 		return nil, err

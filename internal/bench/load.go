@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,8 @@ func use(c model.Config, tests []Test, cache backend.DType) gpt.Use {
 		u.Context = max(u.Context, t.Positions())
 		u.Feeds = append(u.Feeds, t.Depth, t.Prompt, min(1, t.Gen))
 	}
-	caches := func(n int) int64 { return int64(n) * int64(c.Layers) * int64(cache.Bytes(u.Context*c.CacheWidth())) }
+	most := cmp.Or(cache, backend.F32) // whichever it will be
+	caches := func(n int) int64 { return int64(n) * int64(c.Layers) * int64(most.Bytes(u.Context*c.CacheWidth())) }
 	for i, o := range batchOptions(tests, cache) {
 		if i == 0 {
 			u.Batch = &o
@@ -82,7 +84,7 @@ func (d *Device) lacks(c model.Config, dtype, cache backend.DType) error {
 	kv, heads := c.CacheWidth()/2, c.Heads*c.HeadSize
 	row := backend.Of(paper{1}, backend.F32, 0, 1, c.Width)
 	at := backend.Of(paper{2}, backend.I32, 0, 2, 1)
-	keys := backend.Of(paper{3}, cache, 0, 1, c.Context, 2*kv)
+	keys := backend.Of(paper{3}, cmp.Or(cache, backend.F32), 0, 1, c.Context, 2*kv)
 	ops := []backend.Op{
 		&backend.Store{Dst: keys, X: backend.Of(paper{4}, backend.F32, 0, 1, 2*kv), At: at},
 		&backend.Attention{Dst: backend.Of(paper{}, backend.F32, 0, 1, heads), Q: backend.Of(paper{7}, backend.F32, 0, 1, heads), At: at, Heads: c.Heads, Scale: 1,

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +19,8 @@ import (
 type Options struct {
 	Repetitions int           // 1 or more
 	DType       backend.DType // of matrices; None keeps what the model has
-	Activations backend.DType // of products with quantised weights: F32, or Q8_A; None: F32
-	Cache       backend.DType // of keys and values: one of caches; None: F32
+	Activations backend.DType // how products read what they multiply weights with: F16, F32 or Q8_A; None: F16
+	Cache       backend.DType // of keys and values: one of caches; None: F16, or F32 where the matrices are
 	Ceilings    bool          // also measure what the device can do at most
 
 	// Progress is called when a step begins.
@@ -52,7 +51,6 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 			err = fmt.Errorf("%s on %s: %w", model.Name, d.Spec(), err)
 		}
 	}()
-	o.Cache = cmp.Or(o.Cache, backend.F32)
 	r := &runner{d: d, o: o, p: progress{o.Progress, 0, 1 + len(tests)*(1+o.Repetitions)}}
 	if err := d.lacks(model.Config, o.DType, o.Cache); err != nil {
 		return nil, err
@@ -74,7 +72,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	loaded := d.now().Sub(start)
-	r.m = m
+	r.m, r.o.Cache = m, m.CacheDType(o.Cache)
 	defer r.close()
 	if err := r.sequences(tests, use.Context); err != nil {
 		return nil, err
@@ -87,7 +85,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 		}
 		t.ModelType, t.ModelFilename = model.Name, model.File
 		t.ModelSize, t.ModelNParams = bytesOf(m), int64(m.Parameters())
-		t.DType, t.TypeK, t.TypeV = dtypes(m), o.Cache.String(), o.Cache.String()
+		t.DType, t.TypeK, t.TypeV = dtypes(m), r.o.Cache.String(), r.o.Cache.String()
 		t.Incomplete = len(t.SamplesNS) < o.Repetitions
 		t.LoadNS = loaded.Nanoseconds()
 		t.Summarise(r.ceilings)
@@ -250,7 +248,8 @@ func (r *runner) repeat(ctx context.Context, t *running) (err error) {
 }
 
 // once times one repetition, after filling the context to its depth. Feed ends
-// when the scores are with the host.
+// when the scores are with the host. Where the device draws tokens, it generates as users do:
+// the first token that is read is one of the test's, the others are drawn.
 func (r *runner) once(ctx context.Context, t *running) (time.Duration, error) {
 	if t.test.Sequences > 0 {
 		took, held, _, err := r.batches.run(ctx, t.test, t.each, r.d.now)
@@ -269,6 +268,16 @@ func (r *runner) once(ctx context.Context, t *running) (time.Duration, error) {
 	chunk := 1
 	if t.test.Prompt > 0 {
 		chunk = len(ids)
+	}
+	generation := gpt.Options{Predict: len(ids), IgnoreEOS: true}
+	if t.DrawnOnDevice = t.test.Gen > 0 && r.s.DrawsOnDevice(generation); t.DrawnOnDevice {
+		start := r.d.now()
+		for _, err := range r.s.Generate(ctx, ids[:1], generation) {
+			if err != nil {
+				return 0, err
+			}
+		}
+		return r.d.now().Sub(start), nil
 	}
 	start := r.d.now()
 	for ids := range slices.Chunk(ids, chunk) {

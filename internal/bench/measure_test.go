@@ -167,3 +167,26 @@ func TestCheckpoint(t *testing.T) {
 		t.Errorf("%q of %q, %v; expected gpt2-tiny of .", m.Name, m.File, err)
 	}
 }
+
+// TestMeasureDrawn generates on a device that draws tokens: no scores are read, the next step
+// is submitted before a token is waited for, and the record says so.
+func TestMeasureDrawn(t *testing.T) {
+	for _, draws := range []bool{false, true} {
+		p := &played{hostRun: 1000, submit: 20000, dispatch: 3000, read: 5000, flops: 1e9, bandwidth: 1e10, draws: draws}
+		results, err := playedDevice(p).Measure(t.Context(), Random("tiny", tiny), []Test{{Gen: 4}, {Prompt: 4}, {Gen: 4, Depth: 3}}, quiet(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range results {
+			if want := draws && r.NGen > 0; r.DrawnOnDevice != want {
+				t.Errorf("%v: drawn_on_device is %v, expected %v", r.Test(), r.DrawnOnDevice, want)
+			}
+			if err := reread(r); err != nil {
+				t.Error(err)
+			}
+		}
+		if want := 2 * 3 * 4; draws && p.fetched != want || !draws && p.fetched != 0 {
+			t.Errorf("a device that draws is %v: %d tokens were waited for, expected %d of two tests, run three times", draws, p.fetched, want)
+		}
+	}
+}

@@ -35,7 +35,7 @@ func OpNames() []string {
 func opShape(c model.Config) (opcases.Shape, error) {
 	c, gated := c.Complete(), false
 	s := opcases.Shape{
-		Width: c.Width, Inner: c.Inner, Heads: c.Heads, KVHeads: c.KVHeads, HeadSize: c.HeadSize, Vocab: c.Vocab, Context: c.Context, Stored: c.CacheWidth() / 2,
+		Width: c.Width, Inner: c.Inner, Heads: c.Heads, KVHeads: c.KVHeads, HeadSize: c.HeadSize, Vocab: c.Vocab, Context: c.Context,
 	}
 	f, err := model.FamilyOf(c.Family)
 	if err != nil {
@@ -46,8 +46,6 @@ func opShape(c model.Config) (opcases.Shape, error) {
 		switch gated = gated || w.Role == model.Gate; {
 		case w.Role == model.Positions:
 			s.Positions = true
-		case w.Role == model.QKV:
-			s.Stored = c.CacheWidth()
 		case w.Role == model.Up && !gated:
 			p.Activation = backend.GELUTanh
 		}

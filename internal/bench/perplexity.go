@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math"
 
-	"caldera/backend"
 	"caldera/gpt"
 	"caldera/internal/bench/result"
 )
@@ -49,18 +48,11 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 	if o.Windows > 0 {
 		windows = min(windows, o.Windows)
 	}
-	cache := cmp.Or(o.Cache, backend.F32)
-	if err := d.lacks(model.Config, o.DType, cache); err != nil {
+	if err := d.lacks(model.Config, o.DType, o.Cache); err != nil {
 		return nil, err
 	}
-	head := result.LogitHeader{Model: model.Name, Cache: cache.String(), Device: d.Spec(), Vocab: model.Config.Vocab, Window: window, Windows: windows}.Of(ids[:windows*window])
-	if o.Base != nil {
-		if err := o.Base.Begin(head); err != nil {
-			return nil, err
-		}
-	}
 	o.Progress("loading", 0, windows)
-	use := gpt.EvaluatorOptions{Window: window, Texts: gpt.TextsAtOnce(windows, window, gpt.MaxChunk), Cache: cache}
+	use := gpt.EvaluatorOptions{Window: window, Texts: gpt.TextsAtOnce(windows, window, gpt.MaxChunk), Cache: o.Cache}
 	m, err := d.load(ctx, d.b, model, o.Options, gpt.Use{Evaluate: &use})
 	for ; use.Texts > 1 && errors.As(err, new(*gpt.MemoryError)); m, err = d.load(ctx, d.b, model, o.Options, gpt.Use{Evaluate: &use}) {
 		use.Texts /= 2 // slower, in less memory
@@ -69,6 +61,13 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	cache := m.CacheDType(o.Cache)
+	head := result.LogitHeader{Model: model.Name, Cache: cache.String(), Device: d.Spec(), Vocab: model.Config.Vocab, Window: window, Windows: windows}.Of(ids[:windows*window])
+	if o.Base != nil {
+		if err := o.Base.Begin(head); err != nil {
+			return nil, err
+		}
+	}
 	e, err := gpt.NewEvaluator(m, use)
 	if err != nil {
 		return nil, err

@@ -261,7 +261,7 @@ func TestQuantizedPerplexity(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Base: base, Options: Options{DType: dtype, Progress: noProgress}})
+		r, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Base: base, Options: Options{DType: dtype, Cache: backend.F32, Progress: noProgress}})
 		base.Close()
 		if err != nil {
 			t.Fatal(err)

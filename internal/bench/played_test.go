@@ -41,6 +41,21 @@ type played struct {
 	most  int64          // bytes that were used at once
 
 	free, total int64 // bytes, as it tells them
+
+	draws   bool // tokens, beside the host
+	fetched int  // results that were waited for without later work
+}
+
+func (p *played) Beside() bool { return p.draws }
+
+// Fetch takes as long as Read.
+func (p *played) Fetch(backend.Buffer, int, int) (func([]byte) error, error) {
+	busy := p.busy
+	return func([]byte) error {
+		p.now = max(p.now, busy) + p.read
+		p.fetched++
+		return nil
+	}, nil
 }
 
 func playedDevice(p *played) *Device {

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,19 +37,19 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 			err = fmt.Errorf("profile of %s on %s: %w", model.Name, d.Spec(), err)
 		}
 	}()
-	cache := cmp.Or(o.Cache, backend.F32)
-	if err := d.lacks(model.Config, o.DType, cache); err != nil {
+	if err := d.lacks(model.Config, o.DType, o.Cache); err != nil {
 		return p, err
 	}
 	b := backend.WithProfiler(d.b)
 	bar := progress{o.Progress, 0, 1 + 2*len(tests)}
 	bar.step("loading")
-	use := use(model.Config, tests, cache)
+	use := use(model.Config, tests, o.Cache)
 	m, err := d.load(ctx, b, model, o, use)
 	if err != nil {
 		return p, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	cache := m.CacheDType(o.Cache)
 	r := &runner{o: Options{Cache: cache}, m: m}
 	defer r.close()
 	if err := r.sequences(tests, use.Context); err != nil {

@@ -63,7 +63,7 @@ func TestProfile(t *testing.T) {
 	if err := p.WriteMarkdown(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"cpu:0 ", ", tiny f16: pp20 @ d3\n", ": the first 3 steps of tg3\n", "| attention ", "| total "} {
+	for _, want := range []string{"cpu:0 ", ", tiny f16, cache f16: pp20 @ d3\n", ": the first 3 steps of tg3\n", "| attention ", "| total "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -62,7 +62,7 @@ func startupChild(in io.Reader, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := model.Load(context.Background(), b, gpt.LoadOptions{DType: job.DType, For: &gpt.Use{Feeds: []int{job.Prompt}}})
+	m, err := model.Load(context.Background(), b, gpt.LoadOptions{DType: job.DType, For: &gpt.Use{Feeds: []int{job.Prompt}, Compile: true}})
 	if err != nil {
 		return advice(err, false, false)
 	}

@@ -9,19 +9,22 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// ActivationFlag chooses how products with quantised weights read what they
-// multiply with.
+// ActivationFlag chooses how products read what they multiply weights with, where these are
+// not f32.
 type ActivationFlag struct {
-	Activations string `enum:"f32,q8_0" default:"f32" placeholder:"TYPE" help:"Multiply quantised weights with numbers of f32, or rounded to blocks of 8 bits: q8_0, which is less exact (${default})."`
+	Activations string `enum:"f16,f32,q8_0" default:"f16" placeholder:"TYPE" help:"How numbers are rounded that weights, unless of f32, are multiplied with: f16, to its precision, for more than 64 tokens at once, as matrix units need it; f32, not at all; q8_0, to blocks of 8 bits beside quantised weights, which is less exact (${default})."`
 }
 
 // Activation is the dtype of activations. On the command line it has the name that
 // other programs give to blocks of 8 bits.
 func (f ActivationFlag) Activation() backend.DType {
-	if f.Activations == backend.Q8_0.String() {
+	switch f.Activations {
+	case backend.Q8_0.String():
 		return backend.Q8_A
+	case backend.F32.String():
+		return backend.F32
 	}
-	return backend.F32
+	return backend.F16
 }
 
 // Vars adds to the variables of a command's tags those that list what package

@@ -139,8 +139,9 @@ func List(w io.Writer, asJSON bool) error {
 		Name    string `json:"name"`
 		Kind    string `json:"kind"`
 		Driver  string `json:"driver"`
-		Memory  int64  `json:"memory_bytes"` // 0 if unknown
-		UUID    string `json:"uuid"`         // empty if unknown
+		Memory  int64  `json:"memory_bytes"`     // 0 if unknown
+		UUID    string `json:"uuid"`             // empty if unknown
+		Faults  string `json:"faults,omitempty"` // what computed wrongly when it was last used
 	}
 	list := []device{} // so that an empty list is [] in JSON, not null
 	for _, name := range backend.Names() {
@@ -150,7 +151,11 @@ func List(w io.Writer, asJSON bool) error {
 			continue
 		}
 		for _, d := range devices {
-			list = append(list, device{d.Spec(), d.Backend, d.Index, d.Name, d.Kind.String(), d.Driver, d.Memory, d.UUID})
+			faults := ""
+			if d.Faults != nil {
+				faults = d.Faults()
+			}
+			list = append(list, device{d.Spec(), d.Backend, d.Index, d.Name, d.Kind.String(), d.Driver, d.Memory, d.UUID, faults})
 		}
 	}
 	if asJSON {
@@ -172,6 +177,11 @@ func List(w io.Writer, asJSON bool) error {
 	var texts []string
 	for _, part := range parts {
 		texts = append(texts, table.Plain(part.Rows, gap))
+	}
+	for _, d := range list {
+		if d.Faults != "" {
+			texts = append(texts, printable.Text(d.Device+" is used without "+d.Faults+", which computed wrongly when it was last used.")+"\n")
+		}
 	}
 	if changed {
 		texts = append(texts, wideNote+"\n")

@@ -39,10 +39,14 @@ func Logits(t *testing.T, b backend.Backend, dir string, o gpt.LoadOptions) []fl
 // GPT2 is the network of a model of that family.
 func GPT2(m *model.Model) *model.GPT2 { return m.Network.(*model.GPT2) }
 
-// Feed returns the scores after ids in a session of their own.
+// Feed returns the scores after ids in a session of their own, whose keys and values are f32
+// whatever the weights are: what differs is the weights' doing.
 func Feed(t *testing.T, m *model.Model, ids ...int) []float32 {
 	t.Helper()
-	s := NewSession(t, m, 0)
+	s, err := gpt.NewSession(m, gpt.SessionOptions{Cache: backend.F32})
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer s.Close()
 	logits, err := s.Feed(context.Background(), ids...)
 	if err != nil {

@@ -18,7 +18,6 @@ type Shape struct {
 	Heads, KVHeads int // which ask, and which have keys and values
 	HeadSize       int
 	Vocab, Context int
-	Stored         int  // width of what is stored in a cache at once: keys and values of all heads, or either
 	Positions      bool // there is a table of them
 	Products       []Product
 }
@@ -33,7 +32,7 @@ type Product struct {
 
 // GPT2 is the shape of GPT-2 (124M).
 var GPT2 = Shape{
-	Width: 768, Inner: 3072, Heads: 12, KVHeads: 12, HeadSize: 64, Vocab: 50257, Context: 1024, Stored: 2 * 768, Positions: true,
+	Width: 768, Inner: 3072, Heads: 12, KVHeads: 12, HeadSize: 64, Vocab: 50257, Context: 1024, Positions: true,
 	Products: []Product{
 		{In: 768, Out: 3 * 768}, {In: 768, Out: 768, Residual: true}, {In: 768, Out: 3072, Activation: backend.GELUTanh}, {In: 3072, Out: 768, Residual: true},
 	},
@@ -158,9 +157,9 @@ func (s Shape) caches(add adder, many int, d backend.DType) {
 			}
 		})
 	}
-	add("store", fmt.Sprintf("%dx%d", many, s.Stored), d, func(m *memory) backend.Op {
+	add("store", fmt.Sprintf("%dx%d", many, 2*kv), d, func(m *memory) backend.Op {
 		cache := m.tensor(d, 1, s.Context, 2*kv)
-		return &backend.Store{Dst: cache.Slice(-1, 0, s.Stored), X: m.tensor(backend.F32, 1, many, s.Stored), At: m.places(0, many)}
+		return &backend.Store{Dst: cache.Slice(-1, 0, 2*kv), X: m.tensor(backend.F32, 1, many, 2*kv), At: m.places(0, many)}
 	})
 	add("copy", fmt.Sprintf("%dx%d", s.Context, s.Width), d, func(m *memory) backend.Op {
 		return &backend.Copy{Dst: m.tensor(d, s.Context, s.Width), X: m.tensor(backend.F32, s.Context, s.Width)}
@@ -181,12 +180,11 @@ func (s Shape) vectors(add adder, many int) {
 		f32("rmsnorm", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
 			return &backend.RMSNorm{Dst: dst, X: x, Gamma: m.tensor(backend.F32, s.Width), Epsilon: 1e-5}
 		})
-		for _, heads := range []int{s.Heads, s.KVHeads} {
-			f32("rotary", n, heads*s.HeadSize, func(m *memory, dst, x backend.Tensor) backend.Op {
-				angles := m.tensor(backend.F32, s.Context, s.HeadSize/2*2)
-				return &backend.Rotary{Dst: dst, X: x, Angles: angles, At: m.places(s.Context-n, n), Heads: heads}
-			})
-		}
+		heads := s.Heads + s.KVHeads // queries and keys lie side by side
+		f32("rotary", n, heads*s.HeadSize, func(m *memory, dst, x backend.Tensor) backend.Op {
+			angles := m.tensor(backend.F32, s.Context, s.HeadSize/2*2)
+			return &backend.Rotary{Dst: dst, X: x, Angles: angles, At: m.places(s.Context-n, n), Heads: heads}
+		})
 		f32("gated_activation", n, s.Inner, func(m *memory, dst, x backend.Tensor) backend.Op {
 			return &backend.GatedActivation{Dst: dst, Gate: x, Up: m.tensor(backend.F32, n, s.Inner), Func: backend.SiLU}
 		})

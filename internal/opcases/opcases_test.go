@@ -10,7 +10,7 @@ import (
 // shape is of GPT-2's kind.
 func shape(width, inner int) Shape {
 	return Shape{
-		Width: width, Inner: inner, Heads: 2, KVHeads: 2, HeadSize: width / 2, Vocab: 50, Context: 16, Stored: 2 * width, Positions: true,
+		Width: width, Inner: inner, Heads: 2, KVHeads: 2, HeadSize: width / 2, Vocab: 50, Context: 16, Positions: true,
 		Products: []Product{{In: width, Out: 3 * width}, {In: width, Out: width, Residual: true}, {In: width, Out: inner, Activation: backend.GELUTanh}, {In: inner, Out: width, Residual: true}},
 	}
 }
@@ -39,7 +39,7 @@ func TestCases(t *testing.T) {
 		"copy/16x32/f16":         {0, 16 * 32 * (2 + 4)},
 		"layernorm/1x32/f32":     {0, 4 * 4 * 32},
 		"rmsnorm/16x32/f32":      {0, 4 * (2*16*32 + 32)},
-		"rotary/1x32/f32":        {0, 4 * (2*32 + 16 + 2)},
+		"rotary/1x64/f32":        {0, 4 * (2*64 + 16 + 2)},
 		"argmax/1x50/f32":        {0, 4 * 51},
 
 		"gated_activation/16x128/f32":          {0, 4 * 3 * 16 * 128},

@@ -188,7 +188,7 @@ func files(p page) (wrong []string) {
 		}
 		first, _, _ := strings.Cut(name, "/")
 		source := slices.Contains([]string{".go", ".comp", ".sh"}, path.Ext(name))
-		if !exists(first) && !source {
+		if first == "bin" || !exists(first) && !source {
 			continue // of another project, or made by a command
 		}
 		found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(name)))

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"caldera/inspect"
+	"caldera/internal/commandtest"
 	"caldera/internal/plot"
 	"caldera/internal/view"
 )
@@ -334,11 +335,9 @@ func names(list []event) string {
 // eventually waits for what must come about.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 1000 {
-		if ok() {
-			return
+	for end := time.Now().Add(commandtest.Patience); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it did not come about: %s", what)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("it did not come about: %s", what)
 }

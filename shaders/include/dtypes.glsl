@@ -5,8 +5,9 @@
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
+//	BLOCK, TEXELS, UNPACK, EIGHT_AT, NUMBERS, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
 
-#if defined(BF16) || defined(X_BF16) || defined(DST_BF16) || defined(TOKENS_BF16) || defined(POSITIONS_BF16)
+#if defined(BF16) || defined(X_BF16) || defined(DST_BF16) || defined(TOKENS_BF16) || defined(POSITIONS_BF16) || defined(CACHE_BF16)
 #include "pairs/bf16.glsl"
 #endif
 #ifdef BF16
@@ -39,8 +40,14 @@
 #define POSITIONS_WIDEN bf16_widen
 #define POSITIONS_ROUND bf16_round
 #endif
+#ifdef CACHE_BF16
+#define CACHE_PAIRS
+#define CACHE_PAIR bf16_pair
+#define CACHE_WIDEN bf16_widen
+#define CACHE_ROUND bf16_round
+#endif
 
-#if defined(F16) || defined(X_F16) || defined(DST_F16) || defined(TOKENS_F16) || defined(POSITIONS_F16)
+#if defined(F16) || defined(X_F16) || defined(DST_F16) || defined(TOKENS_F16) || defined(POSITIONS_F16) || defined(CACHE_F16)
 #include "pairs/f16.glsl"
 #endif
 #ifdef F16
@@ -73,56 +80,190 @@
 #define POSITIONS_WIDEN f16_widen
 #define POSITIONS_ROUND f16_round
 #endif
+#ifdef CACHE_F16
+#define CACHE_PAIRS
+#define CACHE_PAIR f16_pair
+#define CACHE_WIDEN f16_widen
+#define CACHE_ROUND f16_round
+#endif
 
-#if defined(Q4_0) || defined(X_Q4_0) || defined(DST_Q4_0) || defined(TOKENS_Q4_0) || defined(POSITIONS_Q4_0)
+#if defined(Q4_0) || defined(X_Q4_0) || defined(DST_Q4_0) || defined(TOKENS_Q4_0) || defined(POSITIONS_Q4_0) || defined(CACHE_Q4_0)
 #include "blocks/q4_0.glsl"
 #endif
 #ifdef Q4_0
 #define BLOCKS
 #define BLOCK_AT Q4_0_AT
+#define BLOCK Q4_0_BLOCK
+#define TEXELS Q4_0_TEXELS
+#define UNPACK q4_0_unpack
+#define EIGHT_AT Q4_0_EIGHT_AT
+#define NUMBERS Q4_0_NUMBERS
+#define EIGHT Q4_0_EIGHT
+#define EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define OFFSET Q4_0_OFFSET
+#define FLOATS q4_0_floats
+#define BYTES q4_0_bytes
 #endif
 #ifdef X_Q4_0
 #define X_BLOCKS
 #define X_BLOCK_AT Q4_0_AT
+#define X_BLOCK Q4_0_BLOCK
+#define X_TEXELS Q4_0_TEXELS
+#define X_UNPACK q4_0_unpack
+#define X_EIGHT_AT Q4_0_EIGHT_AT
+#define X_NUMBERS Q4_0_NUMBERS
+#define X_EIGHT Q4_0_EIGHT
+#define X_EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define X_OFFSET Q4_0_OFFSET
+#define X_FLOATS q4_0_floats
+#define X_BYTES q4_0_bytes
 #endif
 #ifdef DST_Q4_0
 #define DST_BLOCKS
 #define DST_BLOCK_AT Q4_0_AT
+#define DST_BLOCK Q4_0_BLOCK
+#define DST_TEXELS Q4_0_TEXELS
+#define DST_UNPACK q4_0_unpack
+#define DST_EIGHT_AT Q4_0_EIGHT_AT
+#define DST_NUMBERS Q4_0_NUMBERS
+#define DST_EIGHT Q4_0_EIGHT
+#define DST_EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define DST_OFFSET Q4_0_OFFSET
+#define DST_FLOATS q4_0_floats
+#define DST_BYTES q4_0_bytes
 #endif
 #ifdef TOKENS_Q4_0
 #define TOKENS_BLOCKS
 #define TOKENS_BLOCK_AT Q4_0_AT
+#define TOKENS_BLOCK Q4_0_BLOCK
+#define TOKENS_TEXELS Q4_0_TEXELS
+#define TOKENS_UNPACK q4_0_unpack
+#define TOKENS_EIGHT_AT Q4_0_EIGHT_AT
+#define TOKENS_NUMBERS Q4_0_NUMBERS
+#define TOKENS_EIGHT Q4_0_EIGHT
+#define TOKENS_EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define TOKENS_OFFSET Q4_0_OFFSET
+#define TOKENS_FLOATS q4_0_floats
+#define TOKENS_BYTES q4_0_bytes
 #endif
 #ifdef POSITIONS_Q4_0
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q4_0_AT
+#define POSITIONS_BLOCK Q4_0_BLOCK
+#define POSITIONS_TEXELS Q4_0_TEXELS
+#define POSITIONS_UNPACK q4_0_unpack
+#define POSITIONS_EIGHT_AT Q4_0_EIGHT_AT
+#define POSITIONS_NUMBERS Q4_0_NUMBERS
+#define POSITIONS_EIGHT Q4_0_EIGHT
+#define POSITIONS_EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define POSITIONS_OFFSET Q4_0_OFFSET
+#define POSITIONS_FLOATS q4_0_floats
+#define POSITIONS_BYTES q4_0_bytes
+#endif
+#ifdef CACHE_Q4_0
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT Q4_0_AT
+#define CACHE_BLOCK Q4_0_BLOCK
+#define CACHE_TEXELS Q4_0_TEXELS
+#define CACHE_UNPACK q4_0_unpack
+#define CACHE_EIGHT_AT Q4_0_EIGHT_AT
+#define CACHE_NUMBERS Q4_0_NUMBERS
+#define CACHE_EIGHT Q4_0_EIGHT
+#define CACHE_EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define CACHE_OFFSET Q4_0_OFFSET
+#define CACHE_FLOATS q4_0_floats
+#define CACHE_BYTES q4_0_bytes
 #endif
 
-#if defined(Q8_0) || defined(X_Q8_0) || defined(DST_Q8_0) || defined(TOKENS_Q8_0) || defined(POSITIONS_Q8_0)
+#if defined(Q8_0) || defined(X_Q8_0) || defined(DST_Q8_0) || defined(TOKENS_Q8_0) || defined(POSITIONS_Q8_0) || defined(CACHE_Q8_0)
 #include "blocks/q8_0.glsl"
 #endif
 #ifdef Q8_0
 #define BLOCKS
 #define BLOCK_AT Q8_0_AT
+#define BLOCK Q8_0_BLOCK
+#define TEXELS Q8_0_TEXELS
+#define UNPACK q8_0_unpack
+#define EIGHT_AT Q8_0_EIGHT_AT
+#define NUMBERS Q8_0_NUMBERS
+#define EIGHT Q8_0_EIGHT
+#define EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define OFFSET Q8_0_OFFSET
+#define FLOATS q8_0_floats
+#define BYTES q8_0_bytes
 #endif
 #ifdef X_Q8_0
 #define X_BLOCKS
 #define X_BLOCK_AT Q8_0_AT
+#define X_BLOCK Q8_0_BLOCK
+#define X_TEXELS Q8_0_TEXELS
+#define X_UNPACK q8_0_unpack
+#define X_EIGHT_AT Q8_0_EIGHT_AT
+#define X_NUMBERS Q8_0_NUMBERS
+#define X_EIGHT Q8_0_EIGHT
+#define X_EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define X_OFFSET Q8_0_OFFSET
+#define X_FLOATS q8_0_floats
+#define X_BYTES q8_0_bytes
 #endif
 #ifdef DST_Q8_0
 #define DST_BLOCKS
 #define DST_BLOCK_AT Q8_0_AT
+#define DST_BLOCK Q8_0_BLOCK
+#define DST_TEXELS Q8_0_TEXELS
+#define DST_UNPACK q8_0_unpack
+#define DST_EIGHT_AT Q8_0_EIGHT_AT
+#define DST_NUMBERS Q8_0_NUMBERS
+#define DST_EIGHT Q8_0_EIGHT
+#define DST_EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define DST_OFFSET Q8_0_OFFSET
+#define DST_FLOATS q8_0_floats
+#define DST_BYTES q8_0_bytes
 #endif
 #ifdef TOKENS_Q8_0
 #define TOKENS_BLOCKS
 #define TOKENS_BLOCK_AT Q8_0_AT
+#define TOKENS_BLOCK Q8_0_BLOCK
+#define TOKENS_TEXELS Q8_0_TEXELS
+#define TOKENS_UNPACK q8_0_unpack
+#define TOKENS_EIGHT_AT Q8_0_EIGHT_AT
+#define TOKENS_NUMBERS Q8_0_NUMBERS
+#define TOKENS_EIGHT Q8_0_EIGHT
+#define TOKENS_EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define TOKENS_OFFSET Q8_0_OFFSET
+#define TOKENS_FLOATS q8_0_floats
+#define TOKENS_BYTES q8_0_bytes
 #endif
 #ifdef POSITIONS_Q8_0
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q8_0_AT
+#define POSITIONS_BLOCK Q8_0_BLOCK
+#define POSITIONS_TEXELS Q8_0_TEXELS
+#define POSITIONS_UNPACK q8_0_unpack
+#define POSITIONS_EIGHT_AT Q8_0_EIGHT_AT
+#define POSITIONS_NUMBERS Q8_0_NUMBERS
+#define POSITIONS_EIGHT Q8_0_EIGHT
+#define POSITIONS_EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define POSITIONS_OFFSET Q8_0_OFFSET
+#define POSITIONS_FLOATS q8_0_floats
+#define POSITIONS_BYTES q8_0_bytes
+#endif
+#ifdef CACHE_Q8_0
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT Q8_0_AT
+#define CACHE_BLOCK Q8_0_BLOCK
+#define CACHE_TEXELS Q8_0_TEXELS
+#define CACHE_UNPACK q8_0_unpack
+#define CACHE_EIGHT_AT Q8_0_EIGHT_AT
+#define CACHE_NUMBERS Q8_0_NUMBERS
+#define CACHE_EIGHT Q8_0_EIGHT
+#define CACHE_EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define CACHE_OFFSET Q8_0_OFFSET
+#define CACHE_FLOATS q8_0_floats
+#define CACHE_BYTES q8_0_bytes
 #endif
 
-#if defined(Q8_A) || defined(X_Q8_A) || defined(DST_Q8_A) || defined(TOKENS_Q8_A) || defined(POSITIONS_Q8_A)
+#if defined(Q8_A) || defined(X_Q8_A) || defined(DST_Q8_A) || defined(TOKENS_Q8_A) || defined(POSITIONS_Q8_A) || defined(CACHE_Q8_A)
 #include "activations/q8_a.glsl"
 #endif
 #ifdef Q8_A
@@ -144,4 +285,8 @@
 #ifdef POSITIONS_Q8_A
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q8_A_AT
+#endif
+#ifdef CACHE_Q8_A
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT Q8_A_AT
 #endif

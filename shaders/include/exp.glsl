@@ -5,7 +5,7 @@
 // r (expf of Moshier's Cephes), then two multiplications for 2ⁿ, because 2ⁿ itself may
 // overflow where the result does not.
 NUMBER exp_(NUMBER x) {
-	NUMBER c = clamp(x, -104.0, 89.0);
+	NUMBER c = mix(clamp(x, -104.0, 89.0), NUMBER(0.0), is_nan(x)); // NaN as an integer is undefined
 	NUMBER n = floor(c * 1.44269504 + 0.5);
 	precise NUMBER r = (c - n * 0.693359375) - n * -2.12194440e-4;
 	NUMBER p = NUMBER(1.9875691500e-4);

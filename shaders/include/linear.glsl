@@ -40,7 +40,9 @@ layout(binding = 1) uniform textureBuffer x;
 #else
 layout(binding = 1) restrict readonly buffer X { X_ELEMENT x[]; };
 #endif
-#ifdef TEXEL
+#if defined(WORDS)
+layout(binding = 2) uniform utextureBuffer w;
+#elif defined(TEXEL)
 layout(binding = 2) uniform textureBuffer w;
 #else
 layout(binding = 2) restrict readonly buffer W { ELEMENT w[]; };

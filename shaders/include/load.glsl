@@ -5,10 +5,14 @@
 //	X4       vec4       READ(b, i): elements i … i+3, i a multiple of 4
 //	F16 X4 … uvec2      READ(b, i)
 //	TEXEL    (texture)  READ(b, i), from f32 or f16: the view's format converts
+//	WORDS    (texture)  READ(b, i), of types of pairs/ that the view's format does not convert
 //	Q8_0 …   uint       READ_AT(b, at, k): elements k … k+3 of the row at at, k a multiple of 4: types of blocks/
 //
 // ELEMENT is the type of the buffer's array. Numbers of 16 bits are read as words
 // because not every device (SwiftShader, older GPUs) has 16-bit types.
+//
+// With WORDS a type of blocks/ is read as texels of 16 bytes: UNPACK(h, t) takes the block that begins
+// at 16-bit word h out of the TEXELS texels that it lies in.
 //
 // VEC is what a read gives, WIDTH its length, and FOURS is defined where that
 // is 4: for code that is the same for single elements and for fours. READ_AT
@@ -19,6 +23,10 @@
 #if defined(TEXEL)
 #define FOURS
 #define READ(b, i) texelFetch(b, int((i) >> 2))
+#elif defined(WORDS) && defined(PAIRS)
+#define FOURS
+vec4 widened(uvec4 u) { return uintBitsToFloat(uvec4(WIDEN(u.x), WIDEN(u.y), WIDEN(u.z), WIDEN(u.w))); }
+#define READ(b, i) widened(texelFetch(b, int((i) >> 2)))
 #elif defined(X4) && defined(PAIRS)
 #define FOURS
 #define ELEMENT uvec2

@@ -28,7 +28,7 @@ float inverse_root(float x) { return is_infinite(x) ? 0.0 : 1.0 / sqrt(x); }
 // tanh x with an error of a few units in the last place: e / (e + 2) with
 // e = exp(2x) − 1, computed as 2ⁿ·(exp(r) − 1) + (2ⁿ − 1), which is accurate near 0.
 float tanh_(float x) {
-	float c = clamp(2.0 * x, -18.0, 18.0);
+	float c = is_nan(x) ? 0.0 : clamp(2.0 * x, -18.0, 18.0); // NaN as an integer is undefined
 	float n = floor(c * 1.44269504 + 0.5);
 	precise float r = (c - n * 0.693359375) - n * -2.12194440e-4;
 	float p = 1.9875691500e-4;

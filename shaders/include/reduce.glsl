@@ -6,7 +6,8 @@
 
 shared vec2 partial[256]; // the largest workgroup: see the note on arrays in variants.go
 
-vec2 workgroup_sum(vec2 v) {
+// workgroup_sum_once is for a sum behind which no other follows: what it reads may still be read when it returns.
+vec2 workgroup_sum_once(vec2 v) {
 	uint lane = gl_LocalInvocationID.x;
 	partial[lane] = v;
 	barrier();
@@ -24,6 +25,11 @@ vec2 workgroup_sum(vec2 v) {
 		}
 		v = partial[0];
 	}
+	return v;
+}
+
+vec2 workgroup_sum(vec2 v) {
+	v = workgroup_sum_once(v);
 	barrier();
 	return v;
 }

@@ -66,7 +66,7 @@ func testTables(s *strings.Builder, records []Record) {
 	speed := table{{"model", "size", "params", "device", "dtype", "test", "t/s", "share", "of"}}
 	parts := table{{"model", "device", "dtype", "test", "GB/s", "of copy", "GFLOP/s", "of peak"}}
 	before := table{{"model", "device", "dtype", "test", "load", "compile + record", "first run", "peak RSS", "device memory"}}
-	var lowered lines
+	var notes lines
 	for _, x := range records {
 		r := x.(*TestResult)
 		n := len(r.SamplesNS)
@@ -86,11 +86,14 @@ func testTables(s *strings.Builder, records []Record) {
 			milliseconds(r.LoadNS), milliseconds(r.RecordNS), milliseconds(r.FirstNS - r.RecordNS), known(r.PeakRSS), known(r.DeviceMemory),
 		})
 		for _, op := range r.Lowered {
-			lowered.add("lowered: %s on %s with %s: the backend lacks it, so simpler ops ran", op, r.Device, r.DType)
+			notes.add("lowered: %s on %s with %s: the backend lacks it, so simpler ops ran", op, r.Device, r.DType)
+		}
+		if r.DrawnOnDevice {
+			notes.add("generation on %s: the device draws the tokens, a step ahead, and no scores come to the host", r.Device)
 		}
 	}
 	speed.write(s)
-	lowered.write(s)
+	notes.write(s)
 	if records[0].(*TestResult).Copy != "" {
 		s.WriteByte('\n')
 		parts.write(s)

@@ -25,7 +25,8 @@ import (
 //	3  results of kind train; ratios to peers are geometric means, which were arithmetic ones
 //	4  of kind train ceilings, and shares of them
 //	5  of kinds test and peer sequences that a batch runs together
-const Format = 5
+//	6  of kind test drawn_on_device: generation reads what is drawn there, and no scores come to the host
+const Format = 6
 
 // Record is one result of any kind: a [TestResult] of a test on a model, an
 // [OpResult], an [OverheadResult], a [PeerResult], a [PerplexityResult], a

@@ -20,7 +20,8 @@ type StartupResult struct {
 	SamplesNS    []int64 `json:"samples_ns"`
 
 	// How much longer the first prompt takes than the same one again in a new
-	// session of the same process: compiling, and memory touched first.
+	// session of the same process: compiling, as far as it was not done while the model was
+	// loaded, and memory touched first.
 	AvgCompileNS     int64   `json:"avg_compile_ns"`
 	StddevCompileNS  int64   `json:"stddev_compile_ns"`
 	SamplesCompileNS []int64 `json:"samples_compile_ns"`
@@ -90,6 +91,7 @@ func startupTables(s *strings.Builder, records []Record) {
 	fmt.Fprintf(s, `
 First token: from the start of a new process until it has read a prompt of %d tokens and knows the next. Cold: no
 compiled pipelines on disk, neither Caldera's nor the driver's; the program and the model may be in memory. Compiling:
-how much longer the first prompt took than the same one again in a new session of that process.
+how much longer the first prompt took than the same one again in a new session of that process. What was compiled while
+the model was loaded is not in it.
 `, records[0].(*StartupResult).NPrompt)
 }

@@ -9,7 +9,7 @@ import (
 // Test is one thing to measure on a model. Prompt or Gen is 0.
 type Test struct {
 	Prompt int // tokens fed at once
-	Gen    int // tokens fed one after another, scores read back after each
+	Gen    int // tokens fed one after another: those that the device draws, or if it draws none any, with scores read back after each
 	Depth  int // tokens in the context before that
 
 	// Sequences is how many a batch runs together, each of which has all of the above. Then
@@ -62,6 +62,9 @@ type TestResult struct {
 	StddevTS      float64   `json:"stddev_ts"`
 	SamplesNS     []int64   `json:"samples_ns"`
 	SamplesTS     []float64 `json:"samples_ts"`
+
+	// Generation read the tokens that the device drew, the likeliest ones, a step ahead of the host.
+	DrawnOnDevice bool `json:"drawn_on_device" since:"6"`
 
 	DType   string   `json:"dtype"`   // of matrices
 	Lowered []string `json:"lowered"` // ops that the backend lacks, for which simpler ones ran
@@ -160,6 +163,9 @@ func (r *TestResult) check() error {
 	}
 	if err := cmp.Or(plausible(r), positive("samples_ns", r.SamplesNS), r.Batched.check()); err != nil {
 		return err
+	}
+	if r.DrawnOnDevice && (t.Gen == 0 || t.Sequences > 0) {
+		return fmt.Errorf("drawn_on_device is true of %v, expected it of generation of one sequence alone", t)
 	}
 	if r.TypeK == "" || r.TypeV == "" {
 		return fmt.Errorf("type_k is %q and type_v %q: expected types such as f32", r.TypeK, r.TypeV)

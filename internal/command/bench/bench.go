@@ -36,6 +36,7 @@ type commands struct {
 	Perplexity perplexityCommand `cmd:"" help:"Measure how well a model foretells a text, by dtype and device, and how far it is from a saved run."`
 	Train      trainCommand      `cmd:"" help:"Measure training, in tokens a second, beside PyTorch by turns."`
 	Peers      peersCommand      `cmd:"" help:"Measure beside other programs that run GPTs, by turns: node-llama-cpp, PyTorch."`
+	Tune       tuneCommand       `cmd:"" help:"Measure which of several ways to compute the products of a model is the fastest on a device, and have it taken from then on."`
 	Show       showCommand       `cmd:"" help:"Write results that were saved as JSON as tables, or in another format."`
 	Compare    compareCommand    `cmd:"" help:"Lay results of several machines or devices side by side, in a table and a plot."`
 }
@@ -44,7 +45,7 @@ type commands struct {
 func Command() cli.Command {
 	return cli.Command{
 		Name: "bench", Help: "Measure how fast GPTs run on the devices of this machine.", Flags: &commands{}, Child: bench.Child, Foreign: foreign,
-		Arguments: "expected flags, or one of the commands run, ops, overhead, startup, perplexity, train, peers, show and compare",
+		Arguments: "expected flags, or one of the commands run, ops, overhead, startup, perplexity, train, peers, tune, show and compare",
 		Vars: cli.Vars(kong.Vars{
 			"embedded": models.Name, "prompt": fmt.Sprint(bench.DefaultPrompt), "gen": fmt.Sprint(bench.DefaultGen),
 			"formats": strings.Join(result.Formats, ","), "summary": result.Summary, "ops": strings.Join(bench.OpNames(), ", "),

@@ -132,7 +132,7 @@ func TestCacheType(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, stderr, code := command(t, "perplexity", "-f", path, "--windows=2", "--backend=cpu", "-o", "json", "--output", path+".json"); code != 0 {
+		if _, stderr, code := command(t, "perplexity", "-f", path, "--windows=2", "--backend=cpu", "--cache-type=f32", "-o", "json", "--output", path+".json"); code != 0 {
 			t.Fatalf("exit %d: %s", code, stderr)
 		}
 		want := map[string]int{same: 0, other: 1}[path]

@@ -220,7 +220,7 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	stdout, stderr, code := command(t, "compare", file("a.json"), file("b.json"), "--plot", file("plot.svg"))
-	if code != 0 || !strings.Contains(stdout, "| austen pp8 f16 | t/s ") || !strings.Contains(stdout, "b cpu:0") {
+	if code != 0 || !strings.Contains(stdout, "| austen pp8 f16, cache f16 | t/s ") || !strings.Contains(stdout, "b cpu:0") {
 		t.Errorf("exit %d, standard output:\n%s\nstandard error:\n%s", code, stdout, stderr)
 	}
 	if svg, err := os.ReadFile(file("plot.svg")); err != nil || !bytes.Contains(svg, []byte("<svg")) || !bytes.Contains(svg, []byte("austen tg2 f16")) {
@@ -252,8 +252,8 @@ func TestCommands(t *testing.T) {
 		{"overhead --backend=cpu -r 1 -o bench", "BenchmarkOverhead/of=dispatch/device=cpu:0-"},
 		{"train --backend=cpu --shape=nanogpt --batch=1 --time=8 --peer=none -r 1 --no-ceilings -o bench", "BenchmarkTrain/model=nanogpt/device=cpu:0/dtype=f32/step=1x8-"},
 		{"startup --backend=cpu -r 1", "| austen | cpu:0 "},
-		{"run --backend=cpu -p 4 -n 0 -r 1 --no-ceilings -o bench", "BenchmarkPP4/model=austen/device=cpu:0/dtype=f16-"},
-		{"run --backend=cpu -npl 2 -p 0 -n 3 -d 4 -r 1 --no-ceilings -o bench", "BenchmarkTG3/model=austen/device=cpu:0/dtype=f16/sequences=2/depth=4-"},
+		{"run --backend=cpu -p 4 -n 0 -r 1 --no-ceilings -o bench", "BenchmarkPP4/model=austen/device=cpu:0/dtype=f16/cache=f16-"},
+		{"run --backend=cpu -npl 2 -p 0 -n 3 -d 4 -r 1 --no-ceilings -o bench", "BenchmarkTG3/model=austen/device=cpu:0/dtype=f16/cache=f16/sequences=2/depth=4-"},
 		{"ops --list-devices", "cpu:0"},
 		{"perplexity --list-devices", "cpu:0"}, // needs no text
 		{"--help", "--prompt=N"},               // of the command that is meant where none is named

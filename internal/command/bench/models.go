@@ -20,11 +20,11 @@ type modelFlags struct {
 // cacheFlag is for commands that read and generate text.
 type cacheFlag struct {
 	cli.ActivationFlag
-	CacheType string `enum:"${caches}" default:"f32" placeholder:"TYPE" help:"Keep keys and values as one of ${caches} (${default})."`
+	CacheType string `enum:"auto,${caches}" default:"auto" placeholder:"TYPE" help:"Keep keys and values as one of ${caches} (auto: f16, or f32 where matrices are)."`
 }
 
 func (f cacheFlag) cache() backend.DType {
-	d, _ := backend.ParseDType(f.CacheType, backend.Caches) // checked by the parser of flags
+	d, _ := backend.ParseDType(f.CacheType, backend.Caches) // checked by the parser of flags; auto is None
 	return d
 }
 

@@ -14,7 +14,7 @@ func TestProfile(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "| pp8 ") || strings.Contains(stdout, "attention") {
 		t.Fatalf("exit %d, standard output:\n%s\nstandard error:\n%s", code, stdout, stderr)
 	}
-	for _, want := range []string{"austen f32: pp8 @ d5\n", "austen f16: pp16 @ d5\n", "austen f16: the first 3 steps of tg3 @ d5\n", "| attention "} {
+	for _, want := range []string{"austen f32: pp8 @ d5\n", "austen f16, cache f16: pp16 @ d5\n", "austen f16, cache f16: the first 3 steps of tg3 @ d5\n", "| attention "} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("no %q on standard error:\n%s", want, stderr)
 		}

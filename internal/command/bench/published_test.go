@@ -36,6 +36,9 @@ func shown(t *testing.T, args ...string) string {
 	return stdout
 }
 
+// gpus is a page of what nobody measured: package gpulab holds it to its JSON.
+const gpus = "docs/results/gpus"
+
 // TestPublished sees that published tables are what the results' JSON says:
 // docs/results/X.md is bench show --wide docs/results/X.json, and pages hold tables
 // between <!-- bench show … --> or compare, and <!-- end -->. go generate writes them.
@@ -47,6 +50,9 @@ func TestPublished(t *testing.T) {
 	}
 	for _, path := range results {
 		name := "docs/results/" + filepath.Base(path)
+		if name == gpus+".json" {
+			continue
+		}
 		want[strings.TrimSuffix(name, ".json")+".md"] = shown(t, "show", "--wide", name)
 	}
 	blocks := 0
@@ -81,7 +87,7 @@ func TestPublished(t *testing.T) {
 	}
 	for _, path := range pages {
 		_, err := os.Stat(strings.TrimSuffix(path, ".md") + ".txt") // what Go's benchmarks printed
-		if name := "docs/results/" + filepath.Base(path); want[name] == "" && err != nil {
+		if name := "docs/results/" + filepath.Base(path); want[name] == "" && err != nil && name != gpus+".md" {
 			t.Errorf("%s: there is neither JSON nor output of Go's benchmarks that it is made of", name)
 		}
 	}

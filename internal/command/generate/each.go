@@ -57,7 +57,7 @@ func (e *each) use(ctx context.Context, c model.Config, t *tokenizer.Tokenizer) 
 		}
 		e.measured = true
 	}
-	return &gpt.Use{Batch: &e.batch, Feeds: []int{1, e.longest}}, nil // some other prompt may be the first
+	return &gpt.Use{Batch: &e.batch, Feeds: []int{1, e.longest}, Compile: true}, nil // some other prompt may be the first
 }
 
 func (e *each) measure(ctx context.Context, c model.Config, t *tokenizer.Tokenizer) error {

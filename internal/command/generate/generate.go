@@ -30,7 +30,7 @@ type flags struct {
 
 	Predict   int    `short:"n" aliases:"n-predict,num-predict,max-tokens,max-new-tokens" default:"128" placeholder:"N" help:"How many tokens to generate; -1: until the model ends the text (${default})."`
 	CtxSize   int    `short:"c" aliases:"n-ctx,num-ctx,context" placeholder:"N" help:"Positions that the context holds (default: as many as the model can). When it is full the older half leaves it."`
-	CacheType string `aliases:"cache-type-k,cache-type-v" enum:"${caches}" default:"f32" placeholder:"TYPE" help:"Keep keys and values as one of ${caches} (${default})."`
+	CacheType string `aliases:"cache-type-k,cache-type-v" enum:"auto,${caches}" default:"auto" placeholder:"TYPE" help:"Keep keys and values as one of ${caches} (auto: f16, or f32 where matrices are)."`
 	IgnoreEOS bool   `name:"ignore-eos" help:"Never let the model end the text."`
 
 	Stop []string `short:"r" aliases:"reverse-prompt" sep:"none" placeholder:"TEXT" help:"End before this text, which is not printed; may be given several times."`
@@ -47,7 +47,7 @@ type flags struct {
 // maxLogProbs bounds how many tokens are listed for each one generated.
 const maxLogProbs = 1000
 
-// cache is the dtype of keys and values, which the parser of flags has checked.
+// cache is the dtype of keys and values, which the parser of flags has checked; None: auto.
 func (f *flags) cache() backend.DType {
 	d, _ := backend.ParseDType(f.CacheType, backend.Caches)
 	return d

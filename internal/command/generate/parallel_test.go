@@ -82,7 +82,7 @@ func strictly[T any](t *testing.T, text string) (v T) {
 
 // TestParallelJSON ends some answers at a stop text, while the others go on.
 func TestParallelJSON(t *testing.T) {
-	args := []string{"-n", "24", "--stop= year", "--stop= mark", "--logprobs=2", prompt}
+	args := []string{"-n", "24", "--stop= mind", "--stop= situat", "--logprobs=2", prompt}
 	var want []answer
 	stops := map[string]int{}
 	for seed := range 4 {

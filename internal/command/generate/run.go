@@ -93,23 +93,22 @@ func (f *flags) mode(ctx context.Context) (mode, error) {
 	if f.Parallel != nil && *f.Parallel > 1 {
 		return &several{flags: f, text: text}, nil
 	}
-	return &one{f, text}, nil
+	return &one{flags: f, text: text}, nil
 }
 
 // one answers one prompt once.
 type one struct {
 	*flags
 	text string
+	ids  []int // of the prompt
 }
 
-// use: how many tokens the prompt has is not known yet, but that each of them has some
-// bytes.
-func (o *one) use(_ context.Context, c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
-	prompt := 1
-	if t != nil && o.text != "" {
-		prompt = (len(o.text) + t.Longest() - 1) / t.Longest()
+func (o *one) use(ctx context.Context, c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
+	var err error
+	if o.ids, err = o.Prompt.IDs(ctx, o.text, c, t, gpt.Room{Size: contextOf(o.flags, c), Model: c.Context}); err != nil {
+		return nil, err
 	}
-	use := &gpt.Use{Context: o.CtxSize, Cache: o.cache(), Feeds: []int{prompt}}
+	use := &gpt.Use{Context: o.CtxSize, Cache: o.cache(), Feeds: []int{len(o.ids)}, Compile: true}
 	if o.Predict != 1 {
 		use.Feeds = append(use.Feeds, 1)
 	}
@@ -122,23 +121,19 @@ func (o *one) run(ctx context.Context, l loaded) error {
 		return err
 	}
 	defer s.Close()
-	ids, err := o.Prompt.IDs(ctx, o.text, l.model.Config, l.tokenizer, s.Room())
-	if err != nil {
-		return err
-	}
 
 	fmt.Fprintf(os.Stderr, "seed: %d\n", l.options.Seed)
-	r := newReport(o.ModelFlags.Name(), l.device, l.options, ids, l.tokenizer)
+	r := newReport(o.ModelFlags.Name(), l.device, l.options, o.ids, l.tokenizer)
 	w, err := o.newWriter(os.Stdout, l.tokenizer, &r.generated)
 	if err != nil {
 		return err
 	}
 	if !o.Hide {
-		if err := w.prompt(ids, l.model.Config); err != nil {
+		if err := w.prompt(o.ids, l.model.Config); err != nil {
 			return err
 		}
 	}
-	err = generate(ctx, s, ids, l.options, w, &r.generated)
+	err = generate(ctx, s, o.ids, l.options, w, &r.generated)
 	also := func(e error) {
 		if err == nil {
 			err = e
@@ -150,7 +145,7 @@ func (o *one) run(ctx context.Context, l loaded) error {
 		fmt.Fprintf(os.Stderr, "%s: the context of %d tokens was full: its older half was forgotten (%d times)\n", cli.Self(), s.Size(), r.slides)
 	}
 	r.finish(w, l.options.Predict, err)
-	r.Timings = r.timings(l.load, len(ids))
+	r.Timings = r.timings(l.load, len(o.ids))
 	switch {
 	case o.JSON:
 		also(writeJSON(os.Stdout, r))

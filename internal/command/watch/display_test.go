@@ -177,9 +177,6 @@ func (d *display) until(what string, check func() error) {
 	if deadline, ok := d.t.Deadline(); ok {
 		end = deadline.Add(-time.Minute)
 	}
-	if most := time.Now().Add(2 * time.Minute); end.After(most) {
-		end = most
-	}
 	for {
 		err := check()
 		if err == nil {

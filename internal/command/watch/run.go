@@ -129,7 +129,7 @@ func (f *flags) within(c model.Config) error {
 	return nil
 }
 
-// cache is the dtype of keys and values, which the parser of flags has checked.
+// cache is the dtype of keys and values, which the parser of flags has checked; None: auto.
 func (f *flags) cache() backend.DType {
 	d, _ := backend.ParseDType(f.CacheType, backend.Caches)
 	return d

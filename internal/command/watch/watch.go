@@ -33,7 +33,7 @@ type flags struct {
 
 	Predict   int     `short:"n" aliases:"n-predict,num-predict,max-tokens,max-new-tokens" default:"-1" placeholder:"N" help:"How many tokens to write; -1: until the model ends the text (${default})."`
 	CtxSize   int     `short:"c" aliases:"n-ctx,num-ctx,context" placeholder:"N" help:"Positions that the context holds (default: as many as the model can, at most 1024). When it is full the older half leaves it."`
-	CacheType string  `aliases:"cache-type-k,cache-type-v" enum:"${caches}" default:"f32" placeholder:"TYPE" help:"Keep keys and values as one of ${caches} (${default})."`
+	CacheType string  `aliases:"cache-type-k,cache-type-v" enum:"auto,${caches}" default:"auto" placeholder:"TYPE" help:"Keep keys and values as one of ${caches} (auto: f16, or f32 where matrices are)."`
 	IgnoreEOS bool    `name:"ignore-eos" help:"Never let the model end the text."`
 	Rate      float64 `default:"4" placeholder:"R" help:"Tokens a second, at most; 0: as many as the device can (${default})."`
 	Paused    bool    `help:"Wait for the key of a step, or of running, before the first token."`

@@ -170,7 +170,7 @@ func (s *shown) ends() int {
 	go func() { done <- s.cmd.Wait() }()
 	select {
 	case <-done: // its error is in the exit code
-	case <-time.After(2 * time.Minute):
+	case <-time.After(commandtest.Patience):
 		s.t.Fatal("the program does not end")
 	}
 	if said := s.stderr.String(); strings.Contains(said, "VUID") || strings.Contains(said, "alidation") {

@@ -1,4 +1,6 @@
 // f16, two in a word: IEEE 754 binary16.
+#ifndef F16_GLSL // blocks of activations include it too
+#define F16_GLSL
 
 // f16_pair converts both elements of a word with the device's instruction, which may
 // flush denormals to 0.
@@ -22,8 +24,9 @@ uint f16_round(uint bits) {
 	uint normal = (magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1u)) >> 13;
 	// Below 2⁻¹⁴ the 24-bit significand is shifted right by 14 … 24; by more it becomes 0.
 	uint m = (magnitude & 0x7fffffu) | 0x800000u, down = min(126u - (magnitude >> 23), 31u);
-	uint subnormal = (m + (1u << (down - 1u)) - 1u + (m >> down & 1u)) >> down;
+	uint subnormal = (m + (1u << down >> 1u) - 1u + (m >> down & 1u)) >> down; // down may be 0 where this is not selected
 	uint v = mix(normal, subnormal, magnitude < 0x38800000u);
 	v = mix(v, 0x7c00u, magnitude >= 0x477ff000u); // at least 65520, halfway between 65504 and 65536: infinity
 	return sign | mix(v, 0x7e00u | (magnitude >> 13 & 0x3ffu), magnitude > 0x7f800000u);
 }
+#endif

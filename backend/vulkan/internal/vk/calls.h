@@ -59,6 +59,7 @@ typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
 	X(int32_t, CreatePipelineLayout, (cvk_handle, const void *, const void *, uint64_t *))     \
 	X(int32_t, CreateComputePipelines,                                                         \
 	  (cvk_handle, uint64_t, uint32_t, const void *, const void *, uint64_t *))                \
+	X(int32_t, MergePipelineCaches, (cvk_handle, uint64_t, uint32_t, const uint64_t *))        \
 	X(int32_t, CreateDescriptorPool, (cvk_handle, const void *, const void *, uint64_t *))     \
 	X(int32_t, AllocateDescriptorSets, (cvk_handle, const void *, uint64_t *))                 \
 	X(void, UpdateDescriptorSets,                                                              \
@@ -95,12 +96,22 @@ typedef cvk_any(CVK_API *cvk_get_proc)(cvk_handle, const char *);
 	X(void, CmdCopyBufferToImage,                                                              \
 	  (cvk_handle, uint64_t, uint64_t, uint32_t, uint32_t, const void *))
 
+// Functions that only a device with executable properties has: NULL in the table of another one.
+#define CVK_EXECUTABLE_FUNCTIONS(X)                                                                \
+	X(int32_t, GetPipelineExecutablePropertiesKHR,                                             \
+	  (cvk_handle, const void *, uint32_t *, void *))                                          \
+	X(int32_t, GetPipelineExecutableStatisticsKHR,                                             \
+	  (cvk_handle, const void *, uint32_t *, void *))                                          \
+	X(int32_t, GetPipelineExecutableInternalRepresentationsKHR,                                \
+	  (cvk_handle, const void *, uint32_t *, void *))
+
 #define CVK_FIELD(ret, name, args) ret(CVK_API *name) args;
 typedef struct { CVK_INSTANCE_FUNCTIONS(CVK_FIELD) CVK_INSTANCE_OPTIONAL(CVK_FIELD) } cvk_instance;
 typedef struct {
 	cvk_handle device, queue;
 	CVK_DEVICE_FUNCTIONS(CVK_FIELD)
 	CVK_DEVICE_OPTIONAL(CVK_FIELD)
+	CVK_EXECUTABLE_FUNCTIONS(CVK_FIELD)
 } cvk_device;
 #undef CVK_FIELD
 
@@ -141,6 +152,8 @@ enum {
 	CVK_F_COOPERATIVE_MATRIX = 1 << 3,
 	CVK_F_MEMORY_MODEL = 1 << 4,
 	CVK_F_MEMORY_MODEL_DEVICE = 1 << 5,
+	CVK_F_EXECUTABLES = 1 << 6,
+	CVK_F_INTEGER_DOT = 1 << 7,
 };
 
 // What a device has, according to its version and its extensions. A pNext chain must
@@ -153,14 +166,17 @@ enum {
 	CVK_HAS_COOPERATIVE_MATRIX = 1 << 4,
 	CVK_HAS_MEMORY_MODEL = 1 << 5,
 	CVK_HAS_MEMORY_BUDGET = 1 << 6,
+	CVK_HAS_EXECUTABLES = 1 << 7,
+	CVK_HAS_INTEGER_DOT = 1 << 8,
 };
 
 typedef struct {
 	uint8_t device_uuid[16];
 	char driver_name[256], driver_info[256];
 	uint32_t subgroup_size, subgroup_stages, subgroup_operations;
+	uint32_t min_subgroup, max_subgroup, required_subgroup_stages;
 	uint64_t max_memory_allocation_size, max_buffer_size;
-	uint32_t cooperative_matrix_stages;
+	uint32_t cooperative_matrix_stages, fast_dot;
 	uint32_t features;
 } cvk_info;
 
@@ -202,8 +218,9 @@ int32_t cvk_create_set_layout(uintptr_t d, const uint32_t *types, uint32_t n, ui
 int32_t cvk_create_pipeline_layout(uintptr_t d, uint64_t set_layout, uint32_t push_bytes,
                                    uint64_t *out);
 int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64_t layout,
-                            const uint32_t *spec, uint32_t n, uint32_t full_subgroups,
-                            uint64_t *out);
+                            const uint32_t *spec, uint32_t n, uint32_t subgroup,
+                            uint32_t full_subgroups, uint32_t capture, uint64_t *out);
+int32_t cvk_merge_pipeline_caches(uintptr_t d, uint64_t to, uint64_t from);
 int32_t cvk_create_descriptor_pool(uintptr_t d, uint32_t sets, uint32_t storage_buffers,
                                    uint32_t texel_buffers, uint64_t *out);
 int32_t cvk_allocate_set(uintptr_t d, uint64_t pool, uint64_t layout, uint64_t *out);
@@ -225,6 +242,27 @@ typedef struct {
 int32_t cvk_submit(uintptr_t d, cvk_submits buffers, uint32_t n, uint64_t fence);
 int32_t cvk_wait_fence(uintptr_t d, uint64_t fence, uint64_t timeout);
 int32_t cvk_reset_fence(uintptr_t d, uint64_t fence);
+
+// executable.c
+
+typedef struct {
+	char name[256];
+	uint32_t format; // VkPipelineExecutableStatisticFormatKHR
+	uint64_t value;
+} cvk_statistic;
+
+enum { CVK_STATISTICS = 64 };
+
+// cvk_executable_properties tells how many executables a pipeline has, and the subgroup size of each of
+// the first places.
+int32_t cvk_executable_properties(uintptr_t d, uint64_t pipeline, uint32_t *subgroup_sizes,
+                                  uint32_t places, uint32_t *n);
+int32_t cvk_executable_statistics(uintptr_t d, uint64_t pipeline, uint32_t executable,
+                                  cvk_statistic *out, uint32_t *n);
+
+// cvk_executable_code gives the last of the texts that a driver keeps of an executable: NULL, or to be
+// freed by the caller.
+int32_t cvk_executable_code(uintptr_t d, uint64_t pipeline, uint32_t executable, char **text);
 
 // command.c
 

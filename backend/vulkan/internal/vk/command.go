@@ -82,7 +82,7 @@ func push(l PipelineLayout, data []byte) (p C.cvk_push) {
 // into C in place of four. It panics if data is longer than the layout's push
 // constants.
 func (d *Device) CmdRun(cb CommandBuffer, p Pipeline, l PipelineLayout, s DescriptorSet, data []byte, x, y, z uint32) {
-	if d.records(cb, Dispatch) {
+	if d.records(cb, Command{Kind: Dispatch, Pipeline: p}) {
 		C.cvk_run(d.table, C.uintptr_t(cb), C.uint64_t(p), C.uint64_t(l.handle), C.uint64_t(s),
 			push(l, data), C.uint32_t(len(data)), C.uint32_t(x), C.uint32_t(y), C.uint32_t(z))
 	}
@@ -92,7 +92,7 @@ func (d *Device) CmdRun(cb CommandBuffer, p Pipeline, l PipelineLayout, s Descri
 // for the stages src of earlier ones, whose writes (srcAccess) become visible to
 // the accesses dstAccess.
 func (d *Device) CmdBarrier(cb CommandBuffer, src Stage, srcAccess Access, dst Stage, dstAccess Access) {
-	if d.Hooks != nil && d.Hooks.Command != nil && !d.Hooks.Command(cb, Command{Barrier, src, dst, srcAccess, dstAccess}) {
+	if d.Hooks != nil && d.Hooks.Command != nil && !d.Hooks.Command(cb, Command{Kind: Barrier, Src: src, Dst: dst, SrcAccess: srcAccess, DstAccess: dstAccess}) {
 		return
 	}
 	C.cvk_barrier(d.table, C.uintptr_t(cb), C.uint32_t(src), C.uint32_t(srcAccess), C.uint32_t(dst), C.uint32_t(dstAccess))
@@ -100,7 +100,7 @@ func (d *Device) CmdBarrier(cb CommandBuffer, src Stage, srcAccess Access, dst S
 
 // CmdCopyBuffer copies size bytes. Source and destination must not overlap.
 func (d *Device) CmdCopyBuffer(cb CommandBuffer, src, dst Buffer, srcOffset, dstOffset, size uint64) {
-	if d.records(cb, Copy) {
+	if d.records(cb, Command{Kind: Copy}) {
 		C.cvk_copy_buffer(d.table, C.uintptr_t(cb), C.uint64_t(src), C.uint64_t(dst),
 			C.uint64_t(srcOffset), C.uint64_t(dstOffset), C.uint64_t(size))
 	}
@@ -109,7 +109,7 @@ func (d *Device) CmdCopyBuffer(cb CommandBuffer, src, dst Buffer, srcOffset, dst
 // CmdFillBuffer fills size bytes with copies of a 32-bit word. Offset and size
 // are multiples of 4.
 func (d *Device) CmdFillBuffer(cb CommandBuffer, dst Buffer, offset, size uint64, word uint32) {
-	if d.records(cb, Fill) {
+	if d.records(cb, Command{Kind: Fill}) {
 		C.cvk_fill_buffer(d.table, C.uintptr_t(cb), C.uint64_t(dst), C.uint64_t(offset), C.uint64_t(size), C.uint32_t(word))
 	}
 }
@@ -120,7 +120,7 @@ const MaxUpdate = 65536
 // CmdUpdateBuffer writes data to a buffer. The data are stored in the command
 // buffer. Offset and length are multiples of 4, the length at most MaxUpdate.
 func (d *Device) CmdUpdateBuffer(cb CommandBuffer, dst Buffer, offset uint64, data []byte) {
-	if len(data) == 0 || !d.records(cb, Update) {
+	if len(data) == 0 || !d.records(cb, Command{Kind: Update}) {
 		return
 	}
 	C.cvk_update_buffer(d.table, C.uintptr_t(cb), C.uint64_t(dst), C.uint64_t(offset), C.uint64_t(len(data)), unsafe.Pointer(&data[0]))
@@ -134,7 +134,7 @@ func (d *Device) CmdResetQueryPool(cb CommandBuffer, q QueryPool, first, n int) 
 // CmdWriteTimestamp writes the time at which all earlier commands have finished
 // the stage s.
 func (d *Device) CmdWriteTimestamp(cb CommandBuffer, s Stage, q QueryPool, query int) {
-	if d.records(cb, WriteTimestamp) {
+	if d.records(cb, Command{Kind: WriteTimestamp}) {
 		C.cvk_write_timestamp(d.table, C.uintptr_t(cb), C.uint32_t(s), C.uint64_t(q), C.uint32_t(query))
 	}
 }

@@ -46,9 +46,9 @@ func (d *Device) AllocateDescriptorSet(p DescriptorPool, l DescriptorSetLayout) 
 
 // Descriptor is the content of one binding of a set. Bind and BindTexels make one.
 type Descriptor struct {
-	kind          DescriptorType
-	handle        uint64
-	offset, bytes uint64
+	Type          DescriptorType
+	Handle        uint64 // of a buffer, or of a view
+	Offset, Bytes uint64 // of a buffer
 }
 
 // Bind makes a storage-buffer descriptor of a range of a buffer. The offset is
@@ -60,7 +60,7 @@ func Bind(b Buffer, offset, bytes uint64) Descriptor {
 
 // BindTexels makes a uniform-texel-buffer descriptor of a view.
 func BindTexels(v BufferView) Descriptor {
-	return Descriptor{kind: UniformTexelDescriptor, handle: uint64(v)}
+	return Descriptor{Type: UniformTexelDescriptor, Handle: uint64(v)}
 }
 
 // UpdateDescriptorSet writes descriptors[i] to binding i of a set. No submitted
@@ -70,8 +70,8 @@ func (d *Device) UpdateDescriptorSet(s DescriptorSet, descriptors []Descriptor) 
 	n := 0
 	for i, x := range descriptors {
 		w.at[n] = C.cvk_write{
-			handle: C.uint64_t(x.handle), offset: C.uint64_t(x.offset), _range: C.uint64_t(x.bytes),
-			binding: C.uint32_t(i), _type: C.uint32_t(x.kind),
+			handle: C.uint64_t(x.Handle), offset: C.uint64_t(x.Offset), _range: C.uint64_t(x.Bytes),
+			binding: C.uint32_t(i), _type: C.uint32_t(x.Type),
 		}
 		if n++; n == len(w.at) {
 			C.cvk_update_set(d.table, C.uint64_t(s), w, C.uint32_t(n))

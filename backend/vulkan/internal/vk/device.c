@@ -70,8 +70,8 @@ int32_t cvk_create_pipeline_layout(uintptr_t d, uint64_t set_layout, uint32_t pu
 }
 
 int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64_t layout,
-                            const uint32_t *spec, uint32_t n, uint32_t full_subgroups,
-                            uint64_t *out) {
+                            const uint32_t *spec, uint32_t n, uint32_t subgroup,
+                            uint32_t full_subgroups, uint32_t capture, uint64_t *out) {
 	typedef struct {
 		uint32_t id, offset;
 		size_t size;
@@ -91,6 +91,11 @@ int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64
 	} specialization = {n, entries, 4 * (size_t)n, spec};
 	struct {
 		uint32_t s_type;
+		void *next;
+		uint32_t size;
+	} required = {1000225001, NULL, subgroup};
+	struct {
+		uint32_t s_type;
 		const void *next;
 		uint32_t flags;
 		struct {
@@ -104,7 +109,9 @@ int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64
 		uint64_t layout, base;
 		int32_t base_index;
 	} info = {.s_type = 29,
+	          .flags = capture ? 0x40 | 0x80 : 0, // ..._CAPTURE_STATISTICS_BIT_KHR, ..._CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR
 	          .stage = {.s_type = 18,
+	                    .next = subgroup ? &required : NULL,
 	                    .flags = full_subgroups ? 0x2 : 0, // ..._REQUIRE_FULL_SUBGROUPS_BIT
 	                    .stage = COMPUTE_STAGE,
 	                    .module = module,
@@ -115,6 +122,10 @@ int32_t cvk_create_pipeline(uintptr_t d, uint64_t cache, uint64_t module, uint64
 	int32_t r = D->CreateComputePipelines(D->device, cache, 1, &info, NULL, out);
 	free(entries);
 	return r;
+}
+
+int32_t cvk_merge_pipeline_caches(uintptr_t d, uint64_t to, uint64_t from) {
+	return D->MergePipelineCaches(D->device, to, 1, &from);
 }
 
 int32_t cvk_create_descriptor_pool(uintptr_t d, uint32_t sets, uint32_t storage_buffers,

@@ -82,6 +82,7 @@ func (p *PhysicalDevice) open(family int, want Features, more ...string) (*Devic
 		case p.version() >= o.core:
 			has |= o.has
 		case o.extension == extCooperativeMatrix && !d.Features.CooperativeMatrix:
+		case o.extension == extExecutables && !d.Features.Executables:
 		default:
 			has |= o.has
 			enable(o.extension)

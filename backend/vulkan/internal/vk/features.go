@@ -20,6 +20,8 @@ type Features struct {
 	CooperativeMatrix   bool // VK_KHR_cooperative_matrix
 	MemoryModel         bool // the Vulkan memory model, which cooperative matrices need
 	MemoryModelDevice   bool // … with device scope
+	Executables         bool // VK_KHR_pipeline_executable_properties: pipelines are made so that Device.Executables tells of them
+	IntegerDot          bool // products of four bytes with four
 }
 
 func (f Features) bits() (bits uint32) {

@@ -42,6 +42,8 @@ type Hooks struct {
 type Command struct {
 	Kind CommandKind
 
+	Pipeline Pipeline // of a dispatch
+
 	// Of a barrier.
 	Src, Dst             Stage
 	SrcAccess, DstAccess Access
@@ -61,8 +63,8 @@ const (
 )
 
 // records calls the hook Command. It reports whether the command is to be recorded.
-func (d *Device) records(cb CommandBuffer, k CommandKind) bool {
-	return d.Hooks == nil || d.Hooks.Command == nil || d.Hooks.Command(cb, Command{Kind: k})
+func (d *Device) records(cb CommandBuffer, c Command) bool {
+	return d.Hooks == nil || d.Hooks.Command == nil || d.Hooks.Command(cb, c)
 }
 
 // window makes a call for a window's surface or swapchain, or lets the hook do it.

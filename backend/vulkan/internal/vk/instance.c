@@ -212,6 +212,7 @@ uintptr_t cvk_load_device(uintptr_t instance_table, uintptr_t device, uintptr_t 
 #define LOAD(ret, name, args)                                                                      \
 	d->name = (ret(CVK_API *) args)t->GetDeviceProcAddr(d->device, "vk" #name);
 	CVK_DEVICE_OPTIONAL(LOAD)
+	CVK_EXECUTABLE_FUNCTIONS(LOAD)
 #undef LOAD
 	*missing = NULL;
 	return (uintptr_t)d;

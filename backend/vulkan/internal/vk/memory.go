@@ -49,6 +49,9 @@ func (d *Device) Map(m Memory, size uint64) ([]byte, error) {
 	if r != binding.Success {
 		return nil, &CallError{"vkMapMemory", fmt.Sprintf("%d bytes", size), Result(r)}
 	}
+	if p == nil { // of a driver that does not check its own call
+		return nil, &CallError{"vkMapMemory", fmt.Sprintf("%d bytes; the driver reports success and gives no memory", size), -5}
+	}
 	return d.Hooks.mapShadow(m, unsafe.Slice((*byte)(p), size)), nil
 }
 

@@ -31,6 +31,8 @@ static const feature_kind kinds[] = {
 	 {CVK_F_SUBGROUP_SIZE_CONTROL, CVK_F_FULL_SUBGROUPS}},
 	{1000506000, CVK_HAS_COOPERATIVE_MATRIX, {CVK_F_COOPERATIVE_MATRIX}},
 	{1000211000, CVK_HAS_MEMORY_MODEL, {CVK_F_MEMORY_MODEL, CVK_F_MEMORY_MODEL_DEVICE}},
+	{1000269000, CVK_HAS_EXECUTABLES, {CVK_F_EXECUTABLES}},
+	{1000280000, CVK_HAS_INTEGER_DOT, {CVK_F_INTEGER_DOT}},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -95,6 +97,14 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	} matrix = {0};
 	struct {
 		head h;
+		uint32_t min, max, max_subgroups, stages;
+	} sizes = {0};
+	struct {
+		head h;
+		uint32_t unused[4], packed_signed, more[25]; // VkBool32: which kinds are accelerated
+	} dot = {0};
+	struct {
+		head h;
 		uint64_t core[103]; // VkPhysicalDeviceProperties: 824 bytes, read through the binding
 	} top = {0};
 
@@ -104,6 +114,8 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	if (has & CVK_HAS_MAINTENANCE4) next = link_struct(&maintenance4.h, 1000413001, next);
 	if (has & CVK_HAS_DRIVER_PROPERTIES) next = link_struct(&driver.h, 1000196000, next);
 	if (has & CVK_HAS_COOPERATIVE_MATRIX) next = link_struct(&matrix.h, 1000506002, next);
+	if (has & CVK_HAS_SUBGROUP_SIZE_CONTROL) next = link_struct(&sizes.h, 1000225000, next);
+	if (has & CVK_HAS_INTEGER_DOT) next = link_struct(&dot.h, 1000280001, next);
 	link_struct(&top.h, 1000059001, next);
 	T->GetPhysicalDeviceProperties2(P, &top);
 
@@ -114,9 +126,13 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	out->subgroup_size = subgroup.size;
 	out->subgroup_stages = subgroup.stages;
 	out->subgroup_operations = subgroup.operations;
+	out->min_subgroup = sizes.min;
+	out->max_subgroup = sizes.max;
+	out->required_subgroup_stages = sizes.stages;
 	out->max_memory_allocation_size = maintenance3.max_allocation;
 	out->max_buffer_size = maintenance4.max_buffer;
 	out->cooperative_matrix_stages = matrix.stages;
+	out->fast_dot = dot.packed_signed;
 
 	features2 f;
 	features_struct all[KINDS];

@@ -41,6 +41,7 @@ type PhysicalDevice struct {
 	Heaps       []MemoryHeap
 	Queues      []QueueFamily
 	Features    Features // features that the device has
+	FastDot     bool     // IntegerDot of signed bytes takes fewer instructions than other code
 	Extensions  []string // sorted
 
 	// PortabilitySubset: the driver, such as MoltenVK, lacks parts of Vulkan.
@@ -52,6 +53,14 @@ type Subgroup struct {
 	Size       int         // invocations of a subgroup
 	Compute    bool        // compute shaders may use Operations
 	Operations SubgroupOps // the kinds of operation that the device has
+
+	// A compute pipeline may ask for a subgroup size, a power of two from Min to Max. Both are
+	// 0 without the feature SubgroupSizeControl.
+	Min, Max int
+
+	// The sizes that subgroups of pipelines have which do not ask, a power of two from Least to
+	// Most. Both are 0 where the driver does not tell.
+	Least, Most int
 }
 
 // MatrixShape is a shape of cooperative matrices: in a compute shader a subgroup can
@@ -103,6 +112,7 @@ const (
 	extPortabilitySubset   = "VK_KHR_portability_subset"
 	extCooperativeMatrix   = "VK_KHR_cooperative_matrix"
 	extSubgroupSizeControl = "VK_EXT_subgroup_size_control"
+	extExecutables         = "VK_KHR_pipeline_executable_properties"
 )
 
 // never is above every version. It marks extensions that no version includes.
@@ -122,6 +132,8 @@ var optional = []struct {
 	{C.CVK_HAS_COOPERATIVE_MATRIX, never, extCooperativeMatrix},
 	{C.CVK_HAS_MEMORY_MODEL, MakeVersion(1, 2, 0), "VK_KHR_vulkan_memory_model"},
 	{C.CVK_HAS_MEMORY_BUDGET, never, extMemoryBudget},
+	{C.CVK_HAS_EXECUTABLES, never, extExecutables},
+	{C.CVK_HAS_INTEGER_DOT, MakeVersion(1, 3, 0), "VK_KHR_shader_integer_dot_product"},
 }
 
 // version returns the Vulkan version to use: the device's, at most the one for
@@ -206,6 +218,7 @@ func (i *Instance) describe(h binding.PhysicalDevice) (*PhysicalDevice, error) {
 	p.DriverName = C.GoString(&info.driver_name[0])
 	p.DriverInfo = C.GoString(&info.driver_info[0])
 	p.Features = featuresFromBits(uint32(info.features))
+	p.FastDot = p.Features.IntegerDot && info.fast_dot != 0
 	p.Limits.MaxMemoryAllocationSize = uint64(info.max_memory_allocation_size)
 	p.Limits.MaxBufferSize = uint64(info.max_buffer_size)
 	const compute = 0x20
@@ -213,6 +226,10 @@ func (i *Instance) describe(h binding.PhysicalDevice) (*PhysicalDevice, error) {
 		Size:       int(info.subgroup_size),
 		Compute:    info.subgroup_stages&compute != 0,
 		Operations: SubgroupOps(info.subgroup_operations),
+	}
+	p.Subgroup.Least, p.Subgroup.Most = int(info.min_subgroup), int(info.max_subgroup)
+	if p.Features.SubgroupSizeControl && info.required_subgroup_stages&compute != 0 {
+		p.Subgroup.Min, p.Subgroup.Max = int(info.min_subgroup), int(info.max_subgroup)
 	}
 	if p.Features.CooperativeMatrix && info.cooperative_matrix_stages&compute != 0 {
 		p.Matrices = i.matrixShapes(ph)

@@ -121,9 +121,10 @@ func (d *Device) cacheMatches(data []byte) bool {
 		UUID(data[16:32]) == p.PipelineCacheUUID
 }
 
-// PipelineCacheData returns the content of a cache, to be saved for later processes.
+// PipelineCacheData returns the content of a cache, to be saved for later processes. It is
+// nil if the driver cannot give all of it.
 func (d *Device) PipelineCacheData(c PipelineCache) ([]byte, error) {
-	for {
+	for range 3 {
 		var size uint
 		if r := binding.GetPipelineCacheData(d.handle, to[binding.PipelineCache](c), &size, nil); r < 0 {
 			return nil, check("vkGetPipelineCacheData", r)
@@ -138,8 +139,14 @@ func (d *Device) PipelineCacheData(c PipelineCache) ([]byte, error) {
 			return nil, check("vkGetPipelineCacheData", r)
 		case r == binding.Success:
 			return data[:size], nil
-		} // VK_INCOMPLETE: the cache grew between the two calls
+		} // VK_INCOMPLETE: the cache grew between the two calls, or (NVK) a pipeline cannot be saved
 	}
+	return nil, nil
+}
+
+// MergePipelineCaches adds what is in from to to.
+func (d *Device) MergePipelineCaches(to, from PipelineCache) error {
+	return check("vkMergePipelineCaches", C.cvk_merge_pipeline_caches(d.table, C.uint64_t(to), C.uint64_t(from)))
 }
 
 // DestroyPipelineCache destroys a cache. Pipelines stay valid.
@@ -158,6 +165,10 @@ type PipelineInfo struct {
 	// beyond the end of Spec keep the shader's default.
 	Spec []uint32
 
+	// Subgroup is the number of invocations of a subgroup, or 0 to leave it to the driver.
+	// The device must be opened with SubgroupSizeControl: see Subgroup.Min.
+	Subgroup int
+
 	// FullSubgroups requires that all lanes of each subgroup are active. The device
 	// must be opened with the feature of that name.
 	FullSubgroups bool
@@ -169,13 +180,20 @@ func (d *Device) CreateComputePipeline(p PipelineInfo) (Pipeline, error) {
 	if p.FullSubgroups && !d.Features.FullSubgroups {
 		return 0, errors.New("vkCreateComputePipelines: full subgroups were asked for, but the device was opened without FullSubgroups")
 	}
-	var full C.uint32_t
+	if s := d.Physical.Subgroup; p.Subgroup != 0 && (!d.Features.SubgroupSizeControl || p.Subgroup < s.Min || p.Subgroup > s.Max) {
+		return 0, fmt.Errorf("vkCreateComputePipelines: subgroups of %d were asked for, and the device has some of %d to %d (SubgroupSizeControl: %v)",
+			p.Subgroup, s.Min, s.Max, d.Features.SubgroupSizeControl)
+	}
+	var full, capture C.uint32_t
 	if p.FullSubgroups {
 		full = 1
 	}
+	if d.Features.Executables {
+		capture = 1
+	}
 	var h C.uint64_t
 	r := C.cvk_create_pipeline(d.table, C.uint64_t(p.Cache), C.uint64_t(p.Module), C.uint64_t(p.Layout.handle),
-		(*C.uint32_t)(unsafe.SliceData(p.Spec)), C.uint32_t(len(p.Spec)), full, &h)
+		(*C.uint32_t)(unsafe.SliceData(p.Spec)), C.uint32_t(len(p.Spec)), C.uint32_t(p.Subgroup), full, capture, &h)
 	return Pipeline(h), check("vkCreateComputePipelines", r)
 }
 

@@ -119,7 +119,9 @@ type Format uint32
 
 // Formats of texel buffers.
 const (
+	RGBA16U Format = 95
 	RGBA16F Format = 97
+	RGBA32U Format = 107
 	RGBA32F Format = 109
 )
 
@@ -150,8 +152,12 @@ const (
 // SubgroupOps is a set of kinds of subgroup operation.
 type SubgroupOps uint32
 
-// SubgroupArithmetic is the kind of subgroupAdd and similar operations.
-const SubgroupArithmetic SubgroupOps = 0x4
+// SubgroupArithmetic is the kind of subgroupAdd and similar operations, SubgroupShuffle that of
+// subgroupShuffle and subgroupShuffleXor.
+const (
+	SubgroupArithmetic SubgroupOps = 0x4
+	SubgroupShuffle    SubgroupOps = 0x10
+)
 
 // Forever is a timeout of WaitFence that never ends.
 const Forever = uint64(math.MaxUint64)

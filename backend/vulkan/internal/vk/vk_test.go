@@ -156,9 +156,10 @@ func newAdder(tb testing.TB, d *vk.Device, n int, scale uint32) *adder {
 		Module: module, Layout: x.layout, Cache: cache, Spec: []uint32{64, scale}}))
 	d.DestroyShaderModule(module)
 	data := must[[]byte](tb)(d.PipelineCacheData(cache))
+	other := must[vk.PipelineCache](tb)(d.CreatePipelineCache(data))
+	ok(tb, d.MergePipelineCaches(other, cache))
 	d.DestroyPipelineCache(cache)
-	cache = must[vk.PipelineCache](tb)(d.CreatePipelineCache(data))
-	d.DestroyPipelineCache(cache)
+	d.DestroyPipelineCache(other)
 
 	x.pool = must[vk.DescriptorPool](tb)(d.CreateDescriptorPool(vk.PoolSize{Sets: 1, StorageBuffers: 2, TexelBuffers: 1}))
 	x.set = must[vk.DescriptorSet](tb)(d.AllocateDescriptorSet(x.pool, x.sets))

@@ -21,8 +21,9 @@ export function equal(got, want, what) {
   if (a !== b) fail(`${what}: found ${a?.slice(0, 400)}, expected ${b?.slice(0, 400)}`);
 }
 
-// patience bounds all waiting, in milliseconds: it ends a check that hangs. How fast a machine is must not decide.
-const patience = 120_000;
+// patience bounds all waiting, in milliseconds: it ends a check that hangs. How fast a machine is must not decide, so it
+// is that of the tests in Go.
+const patience = 90 * 60_000;
 
 // eventually tries until what is awaited is there.
 export async function eventually(check) {

@@ -1,0 +1,271 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"math/bits"
+
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+// linear_one.comp multiplies one row on a GPU. All that an invocation reads is asked for
+// before any of it is waited for, and what comes before the product and behind it, a norm, a
+// rotation and the storing of keys and values, is in the same dispatch.
+
+// manyOuts is from how many outputs on workgroups have eight: these are enough to fill any GPU,
+// and each of them reads x and the norm's gamma and beta.
+const manyOuts = 8192
+
+// mostNumbers is how many words a lane may have of what it reads, in registers: of the 256 that
+// a lane has on the GPUs of most makers sums and addresses take some, and with 170 or fewer several
+// subgroups fit a unit. Where there are few, they are 64 for each of 16 lanes.
+func mostNumbers(l *Limits) uint32 {
+	if l.FewRegisters {
+		return 40
+	}
+	return 128
+}
+
+// oneNumbers returns how many steps of eight inputs a lane has for each of so many outputs, and
+// how many words of what it reads.
+func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
+	eight, beside := uint32(4), uint32(8) // words of eight elements of w, and of what goes with them: x, gamma and beta
+	switch {
+	case p.w.Quantized():
+		eight = uint32(p.w.Bytes(32)/16) + 1 // and the word with the scale
+	case p.w == backend.F32:
+		eight = 8
+	}
+	switch {
+	case p.joined.norm != 0:
+		beside += 16
+	case p.x.Quantized():
+		beside = 3
+	}
+	steps = (uint32(p.in/8) + lanes - 1) / lanes
+	return steps, steps * (outs*eight + beside)
+}
+
+// waysOfOne is how linear_one.comp can divide a product among workgroups: none if it does not
+// suit the device or the product. By the rule
+// a lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
+// of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
+// by several subgroups. Blocks are taken in twos, which eight lanes share; activations in blocks
+// are multiplied with integer dot products alone.
+//
+// The number of subgroups in a workgroup is a constant, so their size must be known: devices
+// that have several sizes, and cannot be asked for one, do without.
+func waysOfOne(l *Limits, p *product) (list []linearChoice) {
+	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || l.SubgroupVaries || !p.eights || p.columns || p.in%(2*max(4, p.w.BlockLen())) != 0 || p.x.Quantized() && !l.FastDot {
+		return nil
+	}
+	most := min(256, l.Invocations, l.WorkgroupSize[0])
+	m := l.maker()
+	least := l.SubgroupSize
+	if p.w.Quantized() {
+		least = max(8, least)
+	}
+	lanes, outs, wanted := least, m.oneOuts, m.oneSteps
+	if p.out >= manyOuts {
+		outs, wanted = 2*outs, wanted*2/3
+	}
+	for {
+		steps, numbers := oneNumbers(p, lanes, outs)
+		if steps <= 1 || steps <= wanted && numbers <= mostNumbers(l) || lanes*2 > most {
+			break
+		}
+		lanes *= 2
+	}
+	for outs > 2 { // a lane of each subgroup has the sum of an output
+		if _, numbers := oneNumbers(p, lanes, outs); numbers <= mostNumbers(l) && outs <= l.SubgroupSize {
+			break
+		}
+		outs /= 2
+	}
+	for _, lanes := range ruleFirst(lanes, least, 2*least, 4*least, 8*least) {
+		for _, outs := range ruleFirst(outs, 2, 4, 8) {
+			steps, numbers := oneNumbers(p, lanes, outs)
+			groups := (p.out + int(outs) - 1) / int(outs)
+			apart := p.joined.apart > 0 && p.joined.head/2%int(outs/2) != 0 // pairs of outputs that are rotated are of one workgroup
+			if lanes <= most && outs <= l.SubgroupSize && steps <= 8 && numbers <= mostNumbers(l) && groups <= int(l.Groups[0]) && !apart {
+				list = append(list, linearChoice{source: "linear_one", dots: p.x.Quantized(), subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
+			}
+		}
+	}
+	return list
+}
+
+// specOfOne is the constants of linear_one.comp.
+func specOfOne(l *Limits, p *product, c *linearChoice) any {
+	spec := shaders.LinearOneSpec{
+		LinearEpilogue: epilogue(p, c), Outs: c.outsEach, In: uint32(p.in), Norm: p.joined.norm, Subgroups: c.lanes / l.SubgroupSize,
+		Put: l.maker().slowConversions,
+	}
+	if !p.joined.places() {
+		return shaders.LinearOneGateSpec{LinearOneSpec: spec, Gated: p.joined.gate}
+	}
+	return shaders.LinearOnePlacesSpec{LinearOneSpec: spec, Apart: uint32(p.joined.apart), Store: p.joined.cache != backend.None, Table: p.joined.table}
+}
+
+// fitsOne reports whether linear_one.comp can read the operands of a product: all that it reads
+// in eights and fours lies so. wBase is in elements, or of blocks in any unit of which each has an
+// odd number: every other one begins with a word.
+func fitsOne(o *linearOp, xBase, wBase uint32) bool {
+	if o.x.Rows() != 1 || o.x.DType != backend.F32 && o.x.DType != backend.Q8_A || o.transposed() || o.x.DType == backend.F32 && xBase%4 != 0 {
+		return false
+	}
+	unit := 8
+	switch {
+	case o.w.DType.Quantized():
+		return wBase%2 == 0 && (o.w.Dim(-2) == 1 || o.w.Stride(-2)/o.w.DType.BlockLen()%2 == 0)
+	case o.w.DType == backend.F32:
+		unit = 4
+	}
+	return int(wBase)%unit == 0 && (o.w.Dim(-2) == 1 || o.w.Stride(-2)%unit == 0)
+}
+
+// supportsLinear reports whether a product can be encoded as one op. One with a norm before it,
+// or a rotation, a gate or a store behind it, must suit linear_one.comp. That is for one row: with more
+// each workgroup would normalise all of them.
+func supportsLinear(l *Limits, op *backend.Linear) bool {
+	if !op.Rounded.Absent() && (op.Joined() || l.Matrix == [3]uint32{} || l.Software) {
+		return false
+	}
+	if !op.Joined() {
+		return true
+	}
+	o := linearOpOf(op)
+	p := describe(&o, uint32(op.X.Offset), uint32(op.W.Offset/op.W.DType.BlockLen()))
+	ways := waysOfOne(l, &p)
+	if len(ways) == 0 || !fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
+		return false
+	}
+	if v, ok := ways[0].variant(&p); !ok || l.Bindings < len(v.Bindings) {
+		return false
+	}
+	if r := &op.Rotation; !r.Angles.Absent() {
+		if 2*(r.Angles.Dim(-1)/2) != p.joined.head || p.out%p.joined.head != 0 || !fit(l, r.Angles, r.At) {
+			return false
+		}
+	}
+	if t := &op.Store; !t.Cache.Absent() {
+		if t.Cache.DType != backend.F32 { // outputs are stored in pairs
+			for _, n := range []int{t.From, p.out, t.Cache.Offset, t.Cache.Dim(-1), t.Cache.Stride(-2), t.Cache.Stride(-3)} {
+				if n%2 != 0 {
+					return false
+				}
+			}
+		}
+		// All outputs from one on are stored. One tensor says where the token stands, for both.
+		return t.From+t.Cache.Dim(-1) == p.out && fit(l, t.Cache, t.At, t.Table) && (op.Rotation.At.Absent() || op.Rotation.At == t.At)
+	}
+	return true
+}
+
+// encodeOne encodes the dispatch of a product by linear_one.comp.
+func encodeOne(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipelineSpec) error {
+	access := backend.Write
+	if o.accumulate {
+		access = backend.Update
+	}
+	dst, dstBase := e.operand(o.dst, access)
+	x, xBase := e.operand(o.x, backend.Read)
+	w, wBase := e.operand(o.w, backend.Read)
+	bias, biasBase := e.operand(o.bias, backend.Read)
+	if o.bias.Absent() {
+		biasBase = shaders.Absent
+	}
+	residual, residualBase := e.operand(o.residual, backend.Read)
+	gamma, gammaBase := e.operand(o.norm.Gamma, backend.Read)
+	beta, betaBase := e.operand(o.norm.Beta, backend.Read)
+	out := o.w.Dim(2)
+	push := shaders.LinearOnePush{
+		Dst: dstBase, X: xBase, W: wBase, WStride: rowStride(o.w), Bias: biasBase, Residual: residualBase, Out: uint32(out),
+		Gamma: gammaBase, Beta: betaBase, Epsilon: o.norm.Epsilon,
+	}
+	bindings := []binding{dst, x, w, bias, residual}
+	if !o.x.DType.Quantized() { // no norm gives blocks
+		bindings = append(bindings, gamma, beta)
+	}
+	spec.work = o.work()
+	groups := [3]uint32{uint32((out + c.outs - 1) / c.outs), 1, 1}
+	if !p.joined.places() {
+		gate := backend.GatedActivation{Limit: o.gate.Limit}
+		return e.dispatch(spec, shaders.LinearOneGatePush{LinearOnePush: push, Limit: gate.Bound(), Shift: o.gate.Shift}, groups, bindings...)
+	}
+	places, more := onePlaces(e, o)
+	places.LinearOnePush = push
+	return e.dispatch(spec, places, groups, append(bindings, more...)...)
+}
+
+// normKind is the shader's number for a norm.
+func normKind(n *backend.LinearNorm) uint32 {
+	switch {
+	case n.Gamma.Absent():
+		return 0
+	case n.Beta.Absent():
+		return 2
+	}
+	return 1
+}
+
+// onePlaces is what the shader is told for a rotation and a store.
+func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, bindings []binding) {
+	r, t := &o.rotation, &o.store
+	place := r.At
+	if place.Absent() {
+		place = t.At
+	}
+	at, base := e.operand(place, backend.Read)
+	push.Seq, push.Pos = base, base+uint32(place.Stride(-2))
+	angles, base := e.operand(r.Angles, backend.Read)
+	if !r.Angles.Absent() {
+		push.Angles, push.AnglesStride, push.Positions = base, uint32(r.Angles.Stride(-2)), uint32(r.Angles.Dim(-2))
+		push.Turned = uint32(o.turned)
+		push.Head = push.Turned / uint32(r.Heads)
+	}
+	table, base := e.operand(t.Table, backend.Read)
+	push.Table, push.TableStride = base, uint32(t.Table.Stride(-2))
+	var cache binding
+	if t.Cache.Absent() { // something that the shader may write must be bound
+		cache, _ = e.operand(o.dst, backend.Write)
+	} else {
+		cache, push.Cache = e.operand(t.Cache, backend.Update)
+		op := backend.Store{Dst: t.Cache, Table: t.Table}
+		sequences, context := op.Cache()
+		push.Stored = uint32(t.From)
+		push.CacheStride, push.CacheRow = uint32(t.Cache.Stride(-3)), uint32(t.Cache.Stride(-2))
+		push.Sequences, push.Context = uint32(sequences), uint32(context)
+		push.Blocks, push.BlockBits = uint32(t.Cache.Dim(-3)), uint32(bits.TrailingZeros(uint(t.Cache.Dim(-2))))
+	}
+	return push, []binding{at, angles, cache, table}
+}
+
+// encodeJoined encodes a product with a norm before it, or a rotation, a gate or a store behind it:
+// as one dispatch, or where linear_one.comp has failed its check as what it lowers to.
+func encodeJoined(e *encoder, op *backend.Linear) error {
+	o := linearOpOf(op)
+	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
+	p := e.productOf(&o)
+	for _, c := range e.inOrder(&p) {
+		if c.source != "linear_one" {
+			continue
+		}
+		spec := c.pipeline(e.limits(), &p)
+		ok, err := e.trusts(spec, func(t *trials) { tryLinear(t, &p, &c) })
+		if err != nil {
+			return err
+		}
+		if ok {
+			return encodeOne(e, &o, &p, &c, spec)
+		}
+		break // its other divisions are the same shader
+	}
+	for _, part := range op.Lower() {
+		if err := encodeOp(e, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}

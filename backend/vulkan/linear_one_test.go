@@ -1,0 +1,271 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+// layer is the ops of a layer for one token, as nn.Tape writes them.
+type layer struct {
+	t   *testing.T
+	b   *Backend
+	w   backend.DType
+	ops []backend.Op
+
+	context int // positions of the cache; 0: 32
+}
+
+func (l *layer) f32(dims ...int) backend.Tensor { return newTensor(l.t, l.b, backend.F32, dims...) }
+
+// cache is one of a sequence, with width elements a position.
+func (l *layer) cache(d backend.DType, width int) backend.Tensor {
+	return newTensor(l.t, l.b, d, 1, cmp.Or(l.context, 32), width)
+}
+
+func (l *layer) add(op backend.Op) { l.ops = append(l.ops, op) }
+
+func (l *layer) linear(x backend.Tensor, out int) backend.Tensor {
+	dst := l.f32(x.Dim(-3), x.Dim(-2), out)
+	l.add(&backend.Linear{Dst: dst, X: x, W: newTensor(l.t, l.b, l.w, out, x.Dim(-1)), Bias: l.f32(out)})
+	return dst
+}
+
+func (l *layer) norm(x backend.Tensor, rms bool) backend.Tensor {
+	dst, width := l.f32(1, x.Dim(-2), x.Dim(-1)), x.Dim(-1)
+	if rms {
+		l.add(&backend.RMSNorm{Dst: dst, X: x, Gamma: l.f32(width), Epsilon: 1e-5})
+	} else {
+		l.add(&backend.LayerNorm{Dst: dst, X: x, Gamma: l.f32(width), Beta: l.f32(width), Epsilon: 1e-5})
+	}
+	return dst
+}
+
+func (l *layer) residual(x, y backend.Tensor) backend.Tensor {
+	dst := l.f32(1, x.Dim(-2), x.Dim(-1))
+	l.add(&backend.Add{Dst: dst, A: x, B: y})
+	return dst
+}
+
+// gpt2Layer is a layer of GPT-2 for so many tokens, with a cache of a dtype and perhaps a table.
+func gpt2Layer(l *layer, tokens int, cache backend.DType, block int) []backend.Op {
+	const width, heads = 64, 4
+	x, at := l.f32(1, tokens, width), newTensor(l.t, l.b, backend.I32, 2, tokens)
+	kv, table := l.cache(cache, 2*width), backend.Tensor{}
+	if block > 0 {
+		kv, table = newTensor(l.t, l.b, cache, 5, block, 2*width), newTensor(l.t, l.b, backend.I32, 1, 32/block)
+	}
+	qkv := l.linear(l.norm(x, false), 3*width)
+	l.add(&backend.Store{Dst: kv, X: qkv.Slice(-1, width, 3*width), At: at, Table: table})
+	y := l.f32(1, tokens, width)
+	l.add(&backend.Attention{Dst: y, Q: qkv.Slice(-1, 0, width), K: kv.Slice(-1, 0, width), V: kv.Slice(-1, width, 2*width), At: at, Table: table, Heads: heads, Scale: 0.25})
+	x = l.residual(x, l.linear(y, width))
+	up := l.linear(l.norm(x, false), 4*width)
+	hidden := l.f32(1, tokens, 4*width)
+	l.add(&backend.Activate{Dst: hidden, X: up, Func: backend.GELUTanh})
+	l.residual(x, l.linear(hidden, width))
+	return l.ops
+}
+
+// llamaLayer is one of Llama, for so many tokens. The matrices of values may have another dtype
+// than those of queries and keys.
+func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op {
+	const width, heads, kvHeads, size, inner = 64, 4, 2, 16, 128
+	const kvWidth = kvHeads * size
+	x, at, angles := l.f32(1, tokens, width), newTensor(l.t, l.b, backend.I32, 2, tokens), l.f32(32, size)
+	kv := l.cache(cache, 2*kvWidth)
+	n := l.norm(x, true)
+	// Matrices lie one below the other, and results side by side.
+	product := func(dst, w backend.Tensor, from, to int) {
+		l.add(&backend.Linear{Dst: dst, X: n, W: w.Slice(-2, from, to)})
+	}
+	w := newTensor(l.t, l.b, l.w, width+2*kvWidth, width)
+	qk, qkv := l.f32(1, tokens, width+kvWidth), l.f32(1, tokens, width+2*kvWidth)
+	q, k, v := qkv.Slice(-1, 0, width), qkv.Slice(-1, width, width+kvWidth), qkv.Slice(-1, width+kvWidth, width+2*kvWidth)
+	product(qk.Slice(-1, 0, width), w, 0, width)
+	product(qk.Slice(-1, width, width+kvWidth), w, width, width+kvWidth)
+	if values == l.w {
+		product(v, w, width+kvWidth, width+2*kvWidth)
+	} else {
+		product(v, newTensor(l.t, l.b, values, kvWidth, width), 0, kvWidth)
+	}
+	l.add(&backend.Rotary{Dst: q, X: qk.Slice(-1, 0, width), Angles: angles, At: at, Heads: heads})
+	l.add(&backend.Rotary{Dst: k, X: qk.Slice(-1, width, width+kvWidth), Angles: angles, At: at, Heads: kvHeads})
+	keys, vals := kv.Slice(-1, 0, kvWidth), kv.Slice(-1, kvWidth, 2*kvWidth)
+	l.add(&backend.Store{Dst: keys, X: k, At: at})
+	l.add(&backend.Store{Dst: vals, X: v, At: at})
+	y := l.f32(1, tokens, width)
+	l.add(&backend.Attention{Dst: y, Q: q, K: keys, V: vals, At: at, Heads: heads, Scale: 0.25})
+	x = l.residual(x, l.linear(y, width))
+	n = l.norm(x, true)
+	w, both, hidden := newTensor(l.t, l.b, l.w, 2*inner, width), l.f32(1, tokens, 2*inner), l.f32(1, tokens, inner)
+	gate, up := both.Slice(-1, 0, inner), both.Slice(-1, inner, 2*inner)
+	product(gate, w, 0, inner)
+	product(up, w, inner, 2*inner)
+	l.add(&backend.GatedActivation{Dst: hidden, Gate: gate, Up: up, Func: backend.SiLU})
+	l.residual(x, l.linear(hidden, width))
+	return l.ops
+}
+
+// TestLayerDispatches counts the dispatches of a layer for one token: on GPUs five, for norms,
+// rotations and stores are in products, and one more where attention of a long context is in parts.
+// On software drivers and for several tokens they are apart.
+func TestLayerDispatches(t *testing.T) {
+	shared := openTest(t, lavapipe, gpu)
+	software := openTest(t, lavapipe, nil)
+	for _, c := range []struct {
+		name string
+		b    *Backend
+		ops  func(l *layer) []backend.Op
+		want string
+	}{
+		{"gpt2", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, cache of f16", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 0) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, a long context", shared, func(l *layer) []backend.Op { l.context = 600; return gpt2Layer(l, 1, backend.F16, 0) },
+			"linear_one attention_one attention_join linear_one linear_one linear_one"},
+		{"gpt2, table", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 8) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, three tokens", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 3, backend.F32, 0) },
+			"layernorm linear_rows store attention_tile linear_rows layernorm linear_rows linear_rows"},
+		{"llama", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, l.w) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"llama, a long context", shared, func(l *layer) []backend.Op { l.context = 600; return llamaLayer(l, 1, backend.F16, l.w) },
+			"linear_one attention_one attention_join linear_one linear_one linear_one"},
+		{"llama, values of another dtype", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, backend.BF16) },
+			"linear_one linear_one attention_one linear_one linear_one linear_one"},
+		{"llama, three tokens", shared, func(l *layer) []backend.Op { return llamaLayer(l, 3, backend.F32, l.w) },
+			"rmsnorm linear_rows linear_rows rotary store attention_tile linear_rows rmsnorm linear_rows gated_activation linear_rows"},
+		{"gpt2 on a software driver", software, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) },
+			"layernorm linear_lanes store attention linear_lanes layernorm linear_lanes linear_lanes"},
+		{"llama on a software driver", software, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F32, l.w) },
+			"rmsnorm linear_lanes linear_lanes rotary store attention linear_lanes rmsnorm linear_lanes gated_activation linear_lanes"},
+	} {
+		for _, w := range []backend.DType{backend.F32, backend.F16, backend.Q8_0} {
+			ops := backend.Fuse(c.b, c.ops(&layer{t: t, b: c.b, w: w}), func(backend.Tensor) bool { return false })
+			spans, err := backend.Profile(c.b, func(backend.Backend) error { return backend.Run(c.b, ops...) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			var took []string
+			for _, s := range spans {
+				if len(s.Variants) == 1 {
+					took = append(took, slices.Repeat([]string{source(s.Variants[0])}, s.Dispatches)...)
+					continue
+				}
+				if len(s.Variants) != s.Dispatches {
+					t.Errorf("%s by %v: %s takes %d dispatches of %v", c.name, w, s.Op, s.Dispatches, s.Variants)
+				}
+				for _, v := range s.Variants {
+					took = append(took, source(v))
+				}
+			}
+			if got := strings.Join(took, " "); got != c.want {
+				t.Errorf("%s by %v: dispatches of\n%s, expected\n%s", c.name, w, got, c.want)
+			}
+		}
+	}
+}
+
+// TestFailedSubgroups has a device whose subgroups fail their test compute joined products as
+// simpler ops, though its limits say that it takes them.
+func TestFailedSubgroups(t *testing.T) {
+	b := openTest(t, lavapipe, gpu)
+	test := b.subgroupTest()
+	b.checks.verdicts[pipelineKey{test.variant, test.spec}] = &verdict{err: errors.New("they are none")}
+	ops := backend.Fuse(b, gpt2Layer(&layer{t: t, b: b, w: backend.F32}, 1, backend.F32, 0), func(backend.Tensor) bool { return false })
+	spans, err := backend.Profile(b, func(backend.Backend) error { return backend.Run(b, ops...) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	dispatches := 0
+	for _, s := range spans {
+		dispatches += s.Dispatches
+		for _, v := range s.Variants {
+			if source(v) == "linear_one" {
+				t.Errorf("%s took %s", s.Op, v)
+			}
+		}
+	}
+	if len(spans) != 5 || dispatches != 8 {
+		t.Errorf("%d ops in %d dispatches, expected 5 and 8", len(spans), dispatches)
+	}
+}
+
+// TestShapeOne holds the rule by which a product of one row is divided to what it is for, on the
+// subgroups of all makers.
+func TestShapeOne(t *testing.T) {
+	type oneShape struct{ lanes, subgroups, outs uint32 }
+	shape := func(l Limits, in, out int, w backend.DType, norm bool) (oneShape, bool) {
+		p := product{rows: 1, in: in, out: out, x: backend.F32, w: w, eights: true}
+		if norm {
+			p.joined.norm = 1
+		}
+		ways := waysOfOne(&l, &p)
+		if len(ways) == 0 {
+			return oneShape{}, false
+		}
+		spec := specOfOne(&l, &p, &ways[0]).(shaders.LinearOneGateSpec)
+		return oneShape{spec.Lanes, spec.Subgroups, spec.Outs}, true
+	}
+	usual := Limits{SubgroupArithmetic: true, SubgroupShuffle: true, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, Groups: [3]uint32{65535, 65535, 65535}}
+	for _, c := range []struct {
+		subgroup uint32
+		in, out  int
+		w        backend.DType
+		norm     bool
+		want     oneShape // lanes, subgroups, outs
+	}{
+		{32, 768, 2304, backend.F16, true, oneShape{32, 1, 4}},   // NVIDIA
+		{32, 768, 768, backend.F16, false, oneShape{32, 1, 4}},   //
+		{32, 3072, 768, backend.F16, false, oneShape{128, 4, 4}}, //
+		{32, 1600, 6400, backend.F16, true, oneShape{128, 4, 4}}, //
+		{32, 6400, 1600, backend.F16, false, oneShape{256, 8, 4}},
+		{32, 768, 50257, backend.F16, true, oneShape{64, 2, 8}},
+		{32, 768, 2304, backend.F32, true, oneShape{64, 2, 4}},
+		{32, 14336, 4096, backend.F16, false, oneShape{256, 8, 2}},
+		{64, 768, 2304, backend.F16, true, oneShape{64, 1, 4}}, // AMD
+		{64, 3072, 768, backend.F16, false, oneShape{128, 2, 4}},
+		{64, 768, 50257, backend.F16, true, oneShape{64, 1, 8}},
+		{16, 768, 2304, backend.Q8_0, true, oneShape{32, 2, 4}}, // Intel
+		{64, 768, 2304, backend.Q4_0, true, oneShape{64, 1, 4}},
+		{64, 768, 50257, backend.Q8_0, true, oneShape{64, 1, 8}},
+		{4, 64, 68, backend.Q8_0, false, oneShape{8, 2, 4}}, // two blocks are shared by eight lanes
+		{128, 768, 2304, backend.F16, true, oneShape{128, 1, 4}},
+		{8, 64, 68, backend.F16, false, oneShape{8, 1, 4}},   // lavapipe
+		{4, 32, 9000, backend.F16, false, oneShape{4, 1, 4}}, // SwiftShader: no more outputs than lanes
+	} {
+		l := usual
+		l.SubgroupSize = c.subgroup
+		if got, ok := shape(l, c.in, c.out, c.w, c.norm); !ok || got != c.want {
+			t.Errorf("%d inputs, %d outputs by %v, norm %v, subgroups of %d: %+v, %v, expected %+v", c.in, c.out, c.w, c.norm, c.subgroup, got, ok, c.want)
+		}
+	}
+	for name, c := range map[string]struct {
+		change  func(l *Limits)
+		in, out int
+	}{
+		"a software driver":          {func(l *Limits) { l.Software = true }, 768, 768},
+		"no subgroups":               {func(l *Limits) { l.SubgroupArithmetic = false }, 768, 768},
+		"no shuffles":                {func(l *Limits) { l.SubgroupShuffle = false }, 768, 768},
+		"subgroups of several sizes": {func(l *Limits) { l.SubgroupVaries = true }, 768, 768},
+		"tiny subgroups":             {func(l *Limits) { l.SubgroupSize = 2 }, 768, 768},
+		"huge subgroups":             {func(l *Limits) { l.SubgroupSize = 512 }, 768, 768},
+		"odd inputs":                 {func(*Limits) {}, 772, 768},
+		"a row too long":             {func(*Limits) {}, 1 << 16, 768},
+		"small workgroups":           {func(l *Limits) { l.Invocations = 16 }, 768, 768},
+		"too many outputs":           {func(l *Limits) { l.Groups[0] = 3 }, 768, 768},
+		"long and small":             {func(l *Limits) { l.Invocations = 32 }, 16384, 768},
+	} {
+		l := usual
+		l.SubgroupSize = 32
+		c.change(&l)
+		if got, ok := shape(l, c.in, c.out, backend.F16, false); ok {
+			t.Errorf("%s: %+v, expected none", name, got)
+		}
+	}
+}

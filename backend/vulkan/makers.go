@@ -1,0 +1,86 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"slices"
+
+	"caldera/backend/vulkan/internal/vk"
+)
+
+// maker is what the GPUs of a maker differ in beside the limits that their drivers tell. It
+// has a part in the choice of kernels: see choice.go.
+type maker struct {
+	name   string
+	vendor uint32 // PCI vendor, or Khronos's number
+
+	subgroup    int  // the size of subgroups that pipelines ask for; 0: that which the driver advertises
+	matrixLeast bool // cooperative matrices are multiplied by the least subgroups
+	varies      bool // drivers that cannot be asked for a size have several
+
+	slowConversions bool // integers are converted to f32 at a fraction of the rate of additions
+
+	oneOuts  uint32 // outputs of a workgroup of linear_one.comp, and twice as many where there are many
+	oneSteps uint32 // steps of eight inputs that a lane of it has at most, if workgroups may be large enough
+}
+
+const nvidia = 0x10de
+
+// makers is the table. The last row is for makers that have none.
+//
+// Intel's driver advertises subgroups of 32, and compiles for what the shader has registers
+// for unless it is asked for a size. NVIDIA's have 32 lanes, and units for conversions with an
+// eighth of the lanes of those that add (Nsight Compute's guide: XU and FMA); AMD's drivers advertise 64. On
+// these no other numbers have been measured to be better than the usual ones: bench tune
+// measures them on the card at hand.
+var makers = []maker{
+	{name: "AMD", vendor: 0x1002, oneOuts: 4, oneSteps: 3},
+	{name: "NVIDIA", vendor: nvidia, slowConversions: true, oneOuts: 4, oneSteps: 3},
+	{name: "Intel", vendor: 0x8086, subgroup: 16, matrixLeast: true, varies: true, oneOuts: 4, oneSteps: 3},
+	{name: "Apple", vendor: 0x106b, oneOuts: 4, oneSteps: 3},
+	{name: "Qualcomm", vendor: 0x5143, varies: true, oneOuts: 4, oneSteps: 3}, // 64 or 128, as the shader has registers for
+	{name: "others", oneOuts: 4, oneSteps: 3},
+}
+
+// makerOf is the row of a vendor.
+func makerOf(vendor uint32) *maker {
+	if i := slices.IndexFunc(makers, func(m maker) bool { return m.vendor == vendor }); i >= 0 {
+		return &makers[i]
+	}
+	return &makers[len(makers)-1]
+}
+
+func (l *Limits) maker() *maker { return makerOf(l.Vendor) }
+
+// subgroupSizes returns the sizes of subgroups that pipelines ask for, the second one those
+// with cooperative matrices.
+func (m *maker) subgroupSizes(p *vk.PhysicalDevice) (general, matrix int) {
+	s := p.Subgroup
+	general, matrix = s.Size, s.Size
+	if m.subgroup > 0 && s.Max > 0 {
+		general = min(max(m.subgroup, s.Min), s.Max)
+	}
+	if m.matrixLeast && s.Max > 0 {
+		matrix = s.Min
+	}
+	return general, matrix
+}
+
+// fewRegisters reports whether the device is Intel's from before Xe2, as subgroups of 8 tell:
+// a thread has 4 KiB of registers, 64 for each of 16 lanes. With the tiles of other GPUs the
+// driver spills 20 to 100 of them, and with cooperative matrices 14 to 260.
+func fewRegisters(p *vk.PhysicalDevice) bool {
+	return makerOf(p.VendorID).name == "Intel" && p.Subgroup.Min <= 8
+}
+
+// setSubgroupRange sets which sizes of subgroups a pipeline may ask for, or whether it gets
+// one of several without.
+func (l *Limits) setSubgroupRange(p *vk.PhysicalDevice, control bool) {
+	s := p.Subgroup
+	if control {
+		l.SubgroupRange = [2]int{s.Min, s.Max}
+	}
+	if l.SubgroupRange == [2]int{} {
+		l.SubgroupVaries = s.Least != s.Most || s.Most == 0 && makerOf(p.VendorID).varies
+	}
+}

@@ -1,0 +1,168 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"fmt"
+	"math"
+
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+// tryAttention makes the trials of attention.comp: one query more than a workgroup takes, over one chunk of
+// keys and a few more; as many, over a chunk; and one less, if that is any, over a chunk less a few.
+func tryAttention(t *trials, like *backend.Attention, shared int, spec shaders.AttentionSpec, dispatch dispatchAttention) {
+	const step = 4 // positions in a block of a table
+	chunk := (int(spec.Chunk) + step - 1) / step * step
+	for i, context := range []int{chunk + step, chunk, chunk - step} {
+		heads := triedHeads{size: int(spec.Size), shared: shared, groups: min(like.K.Dim(-1)/int(spec.Size), 2)}
+		time := int(spec.Queries) + 1 - i
+		for !heads.fit(t, like, time, context) && context > step {
+			context = context / 2 / step * step // a device that binds less has shorter pieces, too
+		}
+		if time < 1 || context < time {
+			continue
+		}
+		tryAttentionOf(t, like, heads, time, context, spec.Extras, func(e *encoder, op *backend.Attention) error {
+			push, groups := attentionPush(op, op, spec, 0, 0)
+			if !op.Table.Absent() {
+				return dispatch(e, op, spec, push, groups, backend.Tensor{})
+			}
+			sequences, context := op.Cache()
+			keys := context
+			if spec.Split {
+				if keys = int(spec.Lanes); keys >= context {
+					keys = (context + 1) / 2
+				}
+			}
+			return attentionPieces(e, op, spec, push, groups, [4]int{sequences, sequences, context, keys}, dispatch)
+		})
+	}
+}
+
+// triedHeads are the heads of a trial: how long vectors are, how many heads share a key, and how many keys
+// a position has.
+type triedHeads struct{ size, shared, groups int }
+
+// triedSequences and triedPad are those of a trial: how many sequences there are, and how many elements lie
+// between rows of operands.
+const triedSequences, triedPad = 2, 8
+
+// fit reports whether the device binds what grows with the context as a whole: keys, values and
+// probabilities, as they are placed.
+func (h triedHeads) fit(t *trials, like *backend.Attention, time, context int) bool {
+	rows, n := triedSequences*context, h.groups*h.size
+	for _, x := range []backend.Tensor{like.K, like.V} {
+		if !fit(&t.b.limits, backend.Of(nil, x.DType, 0, rows, n+padding(x.DType, rows, n, triedPad))) {
+			return false
+		}
+	}
+	return like.Probs.Absent() || fit(&t.b.limits, backend.Of(nil, backend.F32, 0, triedSequences*h.shared*h.groups*time, t.resultStride(context)))
+}
+
+// tryAttentionOf makes a trial of attention with the types and the table of another op: of two sequences, with so many queries at the end of each. extras: a window, a soft-cap and sinks.
+func tryAttentionOf(t *trials, like *backend.Attention, h triedHeads, time, context int, extras bool, encode func(e *encoder, op *backend.Attention) error) {
+	const sequences, block = triedSequences, 4
+	size, shared, groups := h.size, h.shared, h.groups
+	heads := shared * groups
+	op := &backend.Attention{Heads: heads, Scale: float32(1 / math.Sqrt(float64(size)) / 4)}
+	tr := trial{what: fmt.Sprintf("%d queries of %d heads of %d, %d keys", time, heads, size, context)}
+
+	rows := func(d backend.DType, n, width, most int) (backend.Tensor, []float32) {
+		return t.operand(d, t.integers(n*width, most), n, width, triedPad)
+	}
+	// as [1, a, b, n], of rows that lie at one distance
+	shaped := func(x backend.Tensor, a, b int) backend.Tensor {
+		x.Shape, x.Strides = [4]int{1, a, b, x.Dim(-1)}, [4]int{0, b * x.Stride(-2), x.Stride(-2), 1}
+		return x
+	}
+	var q, k, v, sinks []float32
+	op.Q, q = rows(backend.F32, sequences*time, heads*size, 3)
+	op.K, k = rows(like.K.DType, sequences*context, groups*size, 3)
+	op.V, v = rows(like.V.DType, sequences*context, groups*size, 30)
+	op.Q = shaped(op.Q, sequences, time)
+	all, each := sequences, context                              // of the caches
+	place := func(seq, pos int) int { return seq*context + pos } // the row of the cache
+	if !like.Table.Absent() {
+		n := sequences * context / block
+		numbers := make([]int32, n)
+		for i := range numbers {
+			numbers[i] = int32(n - 1 - i)
+		}
+		op.Table = t.numbers(numbers...).Reshape(sequences, context/block)
+		place = func(seq, pos int) int { return int(numbers[seq*context/block+pos/block])*block + pos%block }
+		all, each = n, block
+	}
+	op.K, op.V = shaped(op.K, all, each), shaped(op.V, all, each)
+	if extras {
+		op.Window, op.SoftCap = max(context/2, 1), 5
+		var s backend.Tensor
+		s, sinks = t.operand(backend.F32, t.integers(heads, 2), 1, heads, 0)
+		op.Sinks = s.Reshape(heads)
+	}
+	at := make([]int32, 2*sequences*time)
+	want := make([]float64, sequences*time*heads*size)
+	probs := make([]float64, sequences*heads*time*context)
+	for seq := range sequences {
+		for i := range time {
+			row, pos := seq*time+i, context-time+i
+			at[row], at[sequences*time+row] = int32(seq), int32(pos)
+			for h := range heads {
+				from := 0
+				if op.Window > 0 {
+					from = max(0, pos+1-op.Window)
+				}
+				g := h / shared
+				p := probs[((seq*heads+h)*time+i)*context:][:context]
+				vector := q[row*heads*size+h*size:][:size]
+				sum := 0.0
+				if sinks != nil {
+					sum = math.Exp(float64(sinks[h]))
+				}
+				for j := from; j <= pos; j++ {
+					key := k[place(seq, j)*groups*size+g*size:][:size]
+					score := 0.0
+					for x := range vector {
+						score += float64(vector[x]) * float64(key[x])
+					}
+					score *= float64(op.Scale)
+					if op.SoftCap > 0 {
+						score = float64(op.SoftCap) * math.Tanh(score/float64(op.SoftCap))
+					}
+					p[j] = math.Exp(score)
+					sum += p[j]
+				}
+				to := want[row*heads*size+h*size:][:size]
+				for j := from; j <= pos; j++ {
+					p[j] /= sum
+					value := v[place(seq, j)*groups*size+g*size:][:size]
+					for x := range to {
+						to[x] += p[j] * float64(value[x])
+					}
+				}
+			}
+		}
+	}
+	op.At = t.numbers(at...).Reshape(2, sequences*time)
+	dst := t.expect(&tr, "dst", backend.F32, sequences*time, heads*size, nil, want, off(len(want), 1e-3))
+	op.Dst = dst
+	op.Dst.Shape, op.Dst.Strides = [4]int{1, sequences, time, heads * size}, [4]int{0, time * dst.Stride(-2), dst.Stride(-2), 1}
+	if !like.Probs.Absent() {
+		p := t.expect(&tr, "probs", backend.F32, sequences*heads*time, context, nil, probs, off(len(probs), 1e-5))
+		op.Probs = p
+		op.Probs.Shape = [4]int{sequences, heads, time, context}
+		op.Probs.Strides = [4]int{heads * time * p.Stride(-2), time * p.Stride(-2), p.Stride(-2), 1}
+	}
+	tr.encode = func(e *encoder) error { return encode(e, op) }
+	t.add(tr)
+}
+
+// off is n times how far off a number may be.
+func off(n int, most float64) []float64 {
+	list := make([]float64, n)
+	for i := range list {
+		list[i] = most
+	}
+	return list
+}

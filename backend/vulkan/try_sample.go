@@ -1,0 +1,95 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"fmt"
+	"math"
+
+	"caldera/backend"
+	"caldera/shaders"
+)
+
+// sound reports whether the kernels for an op are right where the caller has another way than this
+// backend's: tokens are drawn by the host where the shaders that draw them fail their check. An error
+// of the device counts as no.
+func (b *Backend) sound(op backend.Op) bool {
+	s, ok := op.(*backend.Sample)
+	if !ok || b.ready() != nil {
+		return true
+	}
+	e := encoder{b: b}
+	n := s.X.Dim(-1)
+	u := unchecked{
+		pipelineSpec{variant: shaders.Find("sample", ""), spec: shaders.Workgroup{Lanes: e.rowLanes(min(n, sampleChunk))}},
+		func(t *trials) { trySample(t, n) },
+	}
+	v := b.verdictOn(u)
+	if v == nil {
+		if b.settle([]unchecked{u}) != nil {
+			return false
+		}
+		v = b.checks.verdicts[u.key()]
+	}
+	return v.err == nil
+}
+
+// trySample makes the trials of the three shaders that draw tokens, for a vocabulary of so many: of
+// logits that leave no choice, without a temperature, with one, with the likeliest token barred, and with
+// a penalty on it.
+func trySample(t *trials, vocab int) {
+	const slots, window = 4, 4
+	sizes := []int{vocab}
+	if vocab >= sampleChunk { // the same pipelines, where a chunk ends
+		sizes = []int{sampleChunk, sampleChunk + 1, 2*sampleChunk - 1}
+	}
+	for _, n := range sizes {
+		if n < 2 {
+			continue
+		}
+		best := t.rng.IntN(n)
+		second := (best + 1 + t.rng.IntN(n-1)) % n
+		logits := t.integers(slots*n, 1000)
+		words := (n + 31) / 32
+		marks, settings := make([]int32, slots*2*words), []int32{}
+		recent := make([]int32, slots*(2+window))
+		r := result{name: "the result", dtype: backend.I32, stride: backend.SampleWords}
+		for slot := range slots {
+			logits[slot*n+best], logits[slot*n+second] = 5000, 4000
+			s, id := backend.NewSampleSettings(0, 0, 1, 0, 1, 0, 1), best
+			mark := func(row int) { marks[(slot*2+row)*words+best/32] |= 1 << (best % 32) }
+			switch slot {
+			case 1:
+				s = backend.NewSampleSettings(1, 1, 1, 0, 1, 0, 1)
+			case 2:
+				mark(0)
+				id = second
+			case 3:
+				s = backend.NewSampleSettings(0, 0, 1, 0, 10, window, 1)
+				mark(1)
+				recent[slot*(2+window)+1], recent[slot*(2+window)+2] = 1, int32(best)
+				id = second
+			}
+			w := s.Words()
+			settings = append(settings, w[:]...)
+			for i := range backend.SampleWords { // the token and the status; the rest follows from the weights
+				want, most := 0.0, math.Inf(1)
+				if i < 2 {
+					most = 0
+				}
+				if i == 0 {
+					want = float64(id)
+				}
+				r.want, r.most = append(r.want, want), append(r.most, most)
+			}
+		}
+		r.at = t.place(make([]byte, 4*len(r.want)))
+		op := &backend.Sample{
+			Dst: t.tensor(backend.I32, r.at, slots, backend.SampleWords), Next: t.numbers(make([]int32, slots)...), Slots: t.numbers(0, 1, 2, 3),
+			Settings: t.numbers(settings...).Reshape(slots, backend.SampleSettingWords), Marks: t.numbers(marks...).Reshape(slots, 2, words),
+			Recent: t.numbers(recent...).Reshape(slots, 2+window),
+		}
+		op.X, _ = t.operand(backend.F32, logits, slots, n, 1)
+		t.add(trial{what: fmt.Sprintf("a vocabulary of %d", n), results: []result{r}, encode: func(e *encoder) error { return encodeSample(e, op) }})
+	}
+}

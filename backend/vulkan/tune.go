@@ -1,0 +1,209 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
+)
+
+// Which way to compute a product is the fastest can be measured on a device. What was found is
+// stored beside the compiled pipelines, and goes before the rule in every later process.
+
+// tuning is what was measured to be the fastest way to compute a product, by the product's
+// and the choice's String.
+type tuning map[string]string
+
+// first puts the way before the others that was measured to be the fastest. What is no
+// choice for the product, as limits are, changes nothing.
+func (t tuning) first(p *product, list []linearChoice) []linearChoice {
+	if len(t) == 0 {
+		return list
+	}
+	name, ok := t[p.String()]
+	if !ok {
+		return list
+	}
+	i := slices.IndexFunc(list, func(c linearChoice) bool { return c.String() == name })
+	if i <= 0 {
+		return list
+	}
+	c := list[i]
+	return slices.Insert(slices.Delete(list, i, i+1), 0, c)
+}
+
+// tuned is what was measured on a device.
+type tuned struct {
+	ways    tuning
+	path    string // of the file; empty: there is none
+	ignored error  // why the file is not used; nil: it is, or there is none
+}
+
+// storedTuned is the file.
+type storedTuned struct {
+	storedHeader
+	Choices []backend.Tuned `json:"choices"`
+}
+
+const tunedEnding = ".tuned.json"
+
+// Bounds of what a file may hold.
+const (
+	mostTuned  = 10_000
+	longestWay = 200 // bytes of a name
+)
+
+// load reads what is stored.
+func (t *tuned) load(p *vk.PhysicalDevice) {
+	t.ways = tuning{}
+	if t.path == "" {
+		return
+	}
+	stored, err := readTuned(t.path, p)
+	if err != nil {
+		t.ignored = err
+	}
+	for _, c := range stored.Choices {
+		t.ways[c.Of] = c.Way
+	}
+}
+
+// readTuned reads the file. It is empty where there is none.
+func readTuned(path string, p *vk.PhysicalDevice) (v storedTuned, err error) {
+	err = readStored(path, p, &v, &v.storedHeader)
+	if errors.Is(err, fs.ErrNotExist) {
+		return storedTuned{}, nil
+	}
+	if err == nil && len(v.Choices) > mostTuned {
+		err = fmt.Errorf("%s has %d choices, expected at most %d", path, len(v.Choices), mostTuned)
+	}
+	for i := range v.Choices {
+		if err == nil && !validTuned(&v.Choices[i]) {
+			err = fmt.Errorf("%s: choice %d is none: expected names of up to %d bytes and times above 0", path, i, longestWay)
+		}
+	}
+	if err != nil {
+		return storedTuned{}, err
+	}
+	return v, nil
+}
+
+// validTuned reports whether a choice can have been written by StoreTuned.
+func validTuned(c *backend.Tuned) bool {
+	for _, name := range []string{c.Of, c.Way, c.Rule} {
+		bad := func(r rune) bool { return r < ' ' || r == utf8.RuneError }
+		if name == "" || len(name) > longestWay || strings.ContainsFunc(name, bad) {
+			return false
+		}
+	}
+	for _, s := range []float64{c.Seconds, c.RuleSeconds} {
+		if !(s > 0) || math.IsInf(s, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// describe tells for Describe that there is something measured, or why it is not used.
+func (t *tuned) describe() string {
+	switch {
+	case t.ignored != nil:
+		return fmt.Sprintf(", not tuned, because %v", t.ignored)
+	case len(t.ways) > 0:
+		return fmt.Sprintf(", tuned for %d products", len(t.ways))
+	}
+	return ""
+}
+
+// Ways implements [backend.Tuner].
+func (b *Backend) Ways(op backend.Op) (of string, ways []string) {
+	linear, ok := op.(*backend.Linear)
+	if !ok || b.ready() != nil {
+		return "", nil
+	}
+	e := &encoder{b: b}
+	o := linearOpOf(linear)
+	if !haveRowStride(o.dst, o.x, o.residual) {
+		return "", nil
+	}
+	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
+	if _, _, split := o.split(e); split || o.expands(e) { // several products are made of it
+		return "", nil
+	}
+	p := e.productOf(&o)
+	for _, c := range b.limits.choices(&p) {
+		ways = append(ways, c.String())
+	}
+	return p.String(), ways
+}
+
+// Take implements [backend.Tuner].
+func (b *Backend) Take(of, way string) {
+	if way == "" {
+		delete(b.tuned.ways, of)
+	} else {
+		b.tuned.ways[of] = way
+	}
+	clear(b.checks.chosen)
+}
+
+// Tuned implements [backend.Tuner].
+func (b *Backend) Tuned() (list []backend.Tuned, path string, err error) {
+	if b.tuned.path == "" {
+		return nil, "", nil
+	}
+	stored, err := readTuned(b.tuned.path, b.phys)
+	if err != nil {
+		return nil, b.tuned.path, wrapError("%w", err)
+	}
+	return stored.Choices, b.tuned.path, nil
+}
+
+// StoreTuned implements [backend.Tuner].
+func (b *Backend) StoreTuned(list []backend.Tuned) error {
+	if b.tuned.path == "" {
+		return wrapError("there is no directory for what was measured: set HOME or XDG_CACHE_HOME")
+	}
+	stored, _ := readTuned(b.tuned.path, b.phys) // a file that cannot be used is replaced
+	all := map[string]backend.Tuned{}
+	for _, c := range slices.Concat(stored.Choices, list) {
+		all[c.Of] = c
+	}
+	v := storedTuned{storedHeader: header(b.phys)}
+	for _, of := range slices.Sorted(maps.Keys(all)) {
+		c := all[of]
+		if !validTuned(&c) || len(v.Choices) == mostTuned {
+			return wrapError("%q by %q in %v s cannot be stored", c.Of, c.Way, c.Seconds)
+		}
+		v.Choices = append(v.Choices, c)
+	}
+	if err := writeStored(b.tuned.path, &v); err != nil {
+		return wrapError("%w", err)
+	}
+	b.tuned.load(b.phys)
+	clear(b.checks.chosen)
+	return nil
+}
+
+// ForgetTuned implements [backend.Tuner].
+func (b *Backend) ForgetTuned() error {
+	if b.tuned.path != "" {
+		if err := os.Remove(b.tuned.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return wrapError("%w", err)
+		}
+	}
+	b.tuned.ignored = nil
+	clear(b.tuned.ways)
+	clear(b.checks.chosen)
+	return nil
+}

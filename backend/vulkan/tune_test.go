@@ -1,0 +1,134 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"caldera/backend"
+)
+
+// TestTuned has a device take another kernel than the rule's, in this process and in the next one.
+func TestTuned(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	card := played{name: "tuned", lanes: 32}
+	run := func(b *Backend) (took []string, of string, ways []string) {
+		t.Helper()
+		op := &backend.Linear{Dst: newTensor(t, b, backend.F32, 1, 8), X: newTensor(t, b, backend.F32, 1, 8), W: newTensor(t, b, backend.F32, 8, 8)}
+		if err := backend.Run(b, op); err != nil {
+			t.Fatal(err)
+		}
+		of, ways = b.Ways(op)
+		return b.taken(), of, ways
+	}
+	b, _ := card.openChecked(t)
+	took, of, ways := run(b)
+	if of != "1×8×8 f32·f32" || !strings.HasPrefix(ways[0], "linear_one ") || !slices.Equal(took, []string{"linear_one"}) {
+		t.Fatalf("%s: ways %q, took %v", of, ways, took)
+	}
+	if of, ways := b.Ways(&backend.Add{}); of != "" || ways != nil {
+		t.Errorf("an addition has ways %q", ways)
+	}
+	const other = "linear_vec x4, 64 lanes, 1 rows, 4 outputs"
+	if !slices.Contains(ways, other) {
+		t.Fatalf("%q is not among %q", other, ways)
+	}
+	b.Take(of, other)
+	if took, _, _ = run(b); !slices.Contains(took, "linear_vec") {
+		t.Errorf("linear_vec was to be taken, and %v were", took)
+	}
+	b.Take(of, "")
+	tuned := backend.Tuned{Of: of, Way: other, Seconds: 1e-6, Rule: ways[0], RuleSeconds: 2e-6, Measured: time.Unix(1, 0).UTC()}
+	if err := b.StoreTuned([]backend.Tuned{tuned, {Of: "another", Way: "a", Seconds: 1, Rule: "b", RuleSeconds: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.StoreTuned([]backend.Tuned{{Of: "no name", Seconds: 1, Rule: "b", RuleSeconds: 1}}); err == nil {
+		t.Error("a choice without a name is stored")
+	}
+	next, _ := card.openChecked(t)
+	if took, _, _ = run(next); !slices.Equal(took, []string{"linear_vec"}) || !strings.Contains(next.Describe(), ", tuned for 2 products") {
+		t.Errorf("linear_vec alone was to be taken, and %v were by %s", took, next.Describe())
+	}
+	list, path, err := next.Tuned()
+	if err != nil || len(list) != 2 || list[0] != tuned {
+		t.Fatalf("stored are %+v, %v", list, err)
+	}
+
+	// What is damaged, too large, another device's or of another format is not used, and said to be not.
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string][]byte{
+		"empty": nil, "cut off": text[:len(text)/2], "another format": bytes.Replace(text, []byte(`"caldera_format": 1`), []byte(`"caldera_format": 2`), 1),
+		"another device": bytes.Replace(text, []byte(`"device": "tuned"`), []byte(`"device": "other"`), 1), "a long name": bytes.Replace(text, []byte(other), bytes.Repeat([]byte("x"), 300), 1),
+		"a control character": bytes.Replace(text, []byte(other), []byte(`\u001b[1m`), 1), "a time of 0": bytes.Replace(text, []byte(`0.000001`), []byte("0"), 1),
+		"too large": append(slices.Clone(text), make([]byte, storedMax)...),
+	} {
+		if bytes.Equal(bad, text) {
+			t.Fatalf("%s: nothing was changed in\n%s", name, text)
+		}
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, _ := card.openChecked(t)
+		if _, _, err := b.Tuned(); err == nil || len(b.tuned.ways) > 0 || !strings.Contains(b.Describe(), ", not tuned, because ") {
+			t.Errorf("%s: %v, and this is %s", name, err, b.Describe())
+		}
+		if name != "empty" {
+			continue
+		}
+		if took, _, _ := run(b); !slices.Equal(took, []string{"linear_one"}) {
+			t.Errorf("%s: %v was taken", name, took)
+		}
+		if err := b.StoreTuned([]backend.Tuned{tuned}); err != nil {
+			t.Errorf("a file that cannot be used is not replaced: %v", err)
+		}
+	}
+	if err := next.ForgetTuned(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("what was measured is not forgotten")
+	}
+	if took, _, _ = run(next); !slices.Contains(took, "linear_one") {
+		t.Errorf("after it is forgotten %v was taken", took)
+	}
+	if list, _, err := next.Tuned(); err != nil || list != nil {
+		t.Errorf("nothing is stored: %v, %v", list, err)
+	}
+}
+
+// TestVerdictsStored: what passed its check is not checked again by the next process, and what failed is;
+// a file that is damaged counts as absent.
+func TestVerdictsStored(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	card := played{name: "verdicts", lanes: 32, checked: true}
+	run := func() (*Backend, int) {
+		t.Helper()
+		b, _ := card.openChecked(t)
+		someProducts(t, b)
+		ran := b.checks.ran
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b, ran
+	}
+	b, first := run()
+	if _, again := run(); first == 0 || again != 0 {
+		t.Errorf("%d checks, and %d in the next process, expected some and none", first, again)
+	}
+	for _, text := range []string{"", "{", `{"caldera_format": 1, "device": "verdicts", "driver": "other", "passed": ["linear"]}`} {
+		if err := os.WriteFile(b.checks.path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, again := run(); again != first {
+			t.Errorf("by a file of %q %d checks, expected %d", text, again, first)
+		}
+	}
+}

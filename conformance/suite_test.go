@@ -1,0 +1,34 @@
+package conformance
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestParts expects parts that together are all cases but the largest, each of them with
+// cases of each kind: those that vary one thing stand in twos and fours.
+func TestParts(t *testing.T) {
+	const parts = 4
+	left := map[string]bool{}
+	for _, c := range checksOf(func(_ int, c Case) bool { return !c.Large }) {
+		left[c.name] = true
+	}
+	for part := range parts {
+		lacks := map[string]bool{"linear w=f32": true, "linear w=f16": true, "linear w=q8_0": true, "linear T": true, "linear residual": true,
+			"attention kv=f32": true, "attention kv=f16": true, "attention probs": true, "attention interleaved": true}
+		for _, c := range checksOf(func(i int, c Case) bool { return !c.Large && oneIn(parts, i) == part }) {
+			delete(left, c.name)
+			for what := range lacks {
+				if op, word, _ := strings.Cut(what, " "); c.group() == op && strings.Contains(c.name, word) {
+					delete(lacks, what)
+				}
+			}
+		}
+		if len(lacks) > 0 {
+			t.Errorf("part %d has no case of %v", part, lacks)
+		}
+	}
+	if len(left) > 0 {
+		t.Errorf("no part has %v", left)
+	}
+}
