@@ -33,7 +33,10 @@ type Variant struct {
 }
 
 // Dots reports whether it has integer dot products, which tools for Metal do not know.
-func (v *Variant) Dots() bool { return slices.Contains(v.Defines, "DOT") }
+func (v *Variant) Dots() bool { return v.Has("DOT") }
+
+// Has reports whether it is compiled with a macro.
+func (v *Variant) Has(macro string) bool { return slices.Contains(v.Defines, macro) }
 
 // Name returns the variant's unique name, which is that of its file in spv/:
 // "linear_vec.f16.x4".

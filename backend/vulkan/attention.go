@@ -230,8 +230,10 @@ func attentionWork(op *backend.Attention, queries int) uint64 {
 
 // attentionDispatch is a dispatchAttention by the first of the variants whose pipeline is right.
 func attentionDispatch(e *encoder, part *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor) error {
+	var wrong []pipelineSpec
 	for _, way := range attentionWays(e, part, int(spec.Size)) {
 		p := way.pipeline(part, spec)
+		wrong = append(wrong, p)
 		ok, err := e.trusts(p, func(t *trials) { tryAttention(t, part, int(push.SharedBy), spec, way.dispatch) })
 		if err != nil {
 			return err
@@ -240,7 +242,7 @@ func attentionDispatch(e *encoder, part *backend.Attention, spec shaders.Attenti
 			return way.dispatch(e, part, spec, push, groups, state)
 		}
 	}
-	return e.b.refuse("attention")
+	return e.b.refuse("attention", wrong...)
 }
 
 // attentionWay is how attention.comp reads queries, keys and values: in fours where vectors allow

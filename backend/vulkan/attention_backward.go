@@ -160,16 +160,19 @@ func attentionBackwardPass(e *encoder, o attentionBackwardPart, pass uint32, t, 
 		push.DvBatch, push.DvRow = uint32(o.DV.Stride(1)), uint32(o.DV.Stride(2))
 	}
 	sinks := o.sinks(e, &push)
-	defines, read := attentionBackwardOperands(e, size, &push, [4]backend.Tensor{
+	work := uint64(products*o.DY.Dim(1)*heads*size) * uint64(queries) * uint64(min(keys, int(push.Window)+own))
+	p, read, err := attentionBackwardOperands(e, pipelineSpec{spec: spec, work: work}, size, &push, [4]backend.Tensor{
 		o.ofHeads(o.Q, t, tEnd), o.ofGroups(o.K, j, jEnd), o.ofGroups(o.V, j, jEnd), o.ofHeads(o.DY, t, tEnd),
 	})
+	if err != nil {
+		return err
+	}
 	most := lanes // parts, of one element an invocation
-	if defines != "" {
+	if unitOf(p) > 1 {
 		most = 4 * lanes
 	}
 	push.Parts = uint32(max(min(most/(sums*size), attentionBackwardGathered/(own*sums*size)), 1))
-	work := uint64(products*o.DY.Dim(1)*heads*size) * uint64(queries) * uint64(min(keys, int(push.Window)+own))
-	return e.dispatch(pipelineSpec{variant: shaders.Find("attention_backward", defines), spec: spec, work: work}, push, groups,
+	return e.dispatch(p, push, groups,
 		dst, read[0], read[1], read[2], read[3], stats, dv, sinks)
 }
 
@@ -238,34 +241,44 @@ func attentionBackwardShape(l *Limits, pass uint32, sums, size int) shaders.Atte
 	return spec
 }
 
-// attentionBackwardOperands binds queries, keys, values and what comes from
+// attentionBackwardOperands chooses the variant and binds queries, keys, values and what comes from
 // above: through the texture unit on a software driver, in fours where vectors
 // allow it.
-func attentionBackwardOperands(e *encoder, size int, push *shaders.AttentionBackwardPush, ts [4]backend.Tensor) (defines string, bound [4]binding) {
-	bases := [4]*uint32{&push.Q, &push.K, &push.V, &push.Dy}
-	fours := func() bool {
-		ok := size%4 == 0
+func attentionBackwardOperands(e *encoder, p pipelineSpec, size int, push *shaders.AttentionBackwardPush, ts [4]backend.Tensor) (pipelineSpec, [4]binding, error) {
+	type way struct {
+		macro string
+		bound [4]binding
+		bases [4]uint32
+	}
+	var ways []way
+	add := func(macro string, bind func(t backend.Tensor) (binding, uint32, bool)) {
+		w, ok := way{macro: macro}, macro == "" || size%4 == 0
 		for i, t := range ts {
-			ok = ok && inFours(t, *bases[i])
+			var bound bool
+			w.bound[i], w.bases[i], bound = bind(t)
+			ok = ok && bound && (macro == "" || inFours(t, w.bases[i]))
 		}
-		return ok
+		if ok {
+			ways = append(ways, w)
+		}
 	}
 	if e.limits().Software {
-		all := true
-		for i, t := range ts {
-			var ok bool
-			bound[i], *bases[i], ok = e.texel(t, texelF32x4)
-			all = all && ok
-		}
-		if all && fours() {
-			return "TEXEL", bound
-		}
+		add("TEXEL", func(t backend.Tensor) (binding, uint32, bool) { return e.texel(t, texelF32x4) })
 	}
-	for i, t := range ts {
-		bound[i], *bases[i] = e.operand(t, backend.Read)
+	for _, macro := range []string{"X4", ""} {
+		add(macro, func(t backend.Tensor) (binding, uint32, bool) {
+			b, base := e.operand(t, backend.Read)
+			return b, base, true
+		})
 	}
-	if fours() {
-		return "X4", bound
+	var list [][]pipelineSpec
+	for _, w := range ways {
+		q := p
+		q.variant = shaders.Find("attention_backward", w.macro)
+		list = append(list, []pipelineSpec{q})
 	}
-	return "", bound
+	i, err := e.pick(list...)
+	w := ways[i]
+	push.Q, push.K, push.V, push.Dy = w.bases[0], w.bases[1], w.bases[2], w.bases[3]
+	return list[i][0], w.bound, err
 }

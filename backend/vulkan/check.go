@@ -15,15 +15,16 @@ import (
 
 // Some drivers compile one kernel wrongly and all others rightly, list matrix units that do
 // not multiply, or tell another size of subgroups than they have. The proof (proof.go) sees
-// that a device computes at all. Beyond that each pipeline for which there is an alternative
-// is checked before it is used for the first time: it computes small ops whose results are
-// known, at the sizes where its tiles end. One that fails is not used: whoever chooses a kernel
-// takes the next one, down to the plainest, and [Backend.Describe] names what failed. If the
-// plainest one fails, the device is refused.
+// that a device computes at all. Beyond that each pipeline is checked before it is used for
+// the first time: it computes small ops whose results are known, at the sizes where its tiles
+// end. One that fails is not used: whoever chooses a kernel takes the next one, down to the
+// plainest, and [Backend.Describe] names what failed. If the plainest one fails, the device is
+// refused for the op.
 //
 // A kernel is checked by a function that makes its trials (trials.go): tryLinear, tryAttention
-// and so on. What passed is kept beside the pipelines (verdicts.go), so that the next process
-// checks nothing; what failed is checked again.
+// and so on. Kernels of which there is one for each way in which operands lie have theirs in a
+// table (checks.go). What passed is kept beside the pipelines (verdicts.go), so that the next
+// process checks nothing; what failed is checked again.
 
 // verdict is what a check found. A nil error: the pipeline may be used.
 type verdict struct {
@@ -148,24 +149,14 @@ func (b *Backend) settleAll(taken map[pipelineKey]unchecked) (failed bool, err e
 	return len(b.checks.failed) > before, err
 }
 
-// alone encodes a dispatch for which there is one kernel: if that fails its check, the device is refused.
-func (e *encoder) alone(p pipelineSpec, what string, try func(t *trials), encode func() error) error {
-	ok, err := e.trusts(p, try)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return e.b.refuse(what)
-	}
-	return encode()
-}
-
-// refuse is the error of a device on which the plainest kernel for an op fails its check.
-func (b *Backend) refuse(what string) error {
+// refuse is the error of a device on which the kernels for an op fail their checks: these pipelines,
+// the plainest one last.
+func (b *Backend) refuse(what string, pipelines ...pipelineSpec) error {
 	why := "there is no kernel"
-	if n := len(b.checks.failed); n > 0 {
-		v := b.checks.failed[n-1]
-		why = fmt.Sprintf("its kernel %s computes wrongly: %v", v.name, v.err)
+	for _, p := range pipelines {
+		if v := b.checks.verdicts[pipelineKey{p.variant, p.spec}]; v != nil && v.err != nil {
+			why = fmt.Sprintf("its kernel %s computes wrongly: %v", v.name, v.err)
+		}
 	}
 	return &RefusedError{Device: b.phys.Name, Driver: driverOf(b.phys), Found: fmt.Sprintf("cannot compute %s: %s", what, why)}
 }
@@ -217,7 +208,11 @@ func (e *encoder) inOrder(p *product) []linearChoice {
 func (e *encoder) choose(p *product) (linearChoice, error) {
 	c, ok, err := e.find(p)
 	if err == nil && !ok {
-		err = e.b.refuse("a product of " + p.String())
+		var pipelines []pipelineSpec
+		for _, c := range e.inOrder(p) {
+			pipelines = append(pipelines, c.pipeline(e.limits(), p))
+		}
+		err = e.b.refuse("a product of "+p.String(), pipelines...)
 	}
 	return c, err
 }
@@ -265,7 +260,8 @@ func (b *Backend) tryAll(list []unchecked) (found []error, err error) {
 	found = make([]error, len(list))
 	err = b.encode(func(e *encoder) error {
 		e.name = "checks of kernels"
-		for i := range list {
+		for i, u := range list {
+			e.tried = &tried{pipelineSpec: u.pipelineSpec}
 			for _, trial := range t.list[of[i]:of[i+1]] {
 				if found[i] = trial.encode(e); found[i] == nil {
 					continue
@@ -274,6 +270,9 @@ func (b *Backend) tryAll(list []unchecked) (found []error, err error) {
 					return found[i]
 				}
 				break // a driver that cannot compile it
+			}
+			if found[i] == nil && !e.tried.used {
+				found[i] = errors.New("its check has not run it")
 			}
 		}
 		return nil

@@ -15,6 +15,7 @@ func init() {
 }
 
 func encodeCrossEntropy(e *encoder, op *backend.CrossEntropy) error {
+	v := shaders.Find("cross_entropy", "")
 	most := min(e.maxRows(op.X), e.maxAlong(op.Loss, 3), e.maxAlong(op.Targets, 3))
 	return each(op.X.Dim(-2), most, func(r, rEnd int) error {
 		x, targets := op.X.Slice(-2, r, rEnd), op.Targets.Slice(-1, r, rEnd)
@@ -23,7 +24,7 @@ func encodeCrossEntropy(e *encoder, op *backend.CrossEntropy) error {
 		target, targetBase := e.operand(targets, backend.Read)
 		lossScale, lossScaleBase := e.operand(op.LossScale, backend.Read)
 		return e.dispatch(
-			pipelineSpec{variant: shaders.Find("cross_entropy", ""), spec: shaders.CrossEntropySpec{Lanes: e.rowLanes(x.Dim(-1)), LossScale: !op.LossScale.Absent()}},
+			pipelineSpec{variant: v, spec: shaders.CrossEntropySpec{Lanes: e.workgroup(v, x.Dim(-1)), LossScale: !op.LossScale.Absent()}},
 			shaders.CrossEntropyPush{
 				Loss: lossBase,
 				X:    scoresBase, XStride: uint32(x.Stride(-2)),

@@ -33,21 +33,19 @@ func encodeDropout(e *encoder, op *backend.Dropout) error {
 				whole = whole && rest.Strides[i] == 0
 			}
 		}
-		unit, defines := 1, ""
-		if whole && inFours(dst, toBase) && inFours(x, fromBase) {
-			unit, defines = 4, "X4"
+		p, unit, err := e.inUnits("dropout", "", whole && inFours(dst, toBase) && inFours(x, fromBase), elementwiseWorkgroup)
+		if err != nil {
+			return err
 		}
 		n := dst.Dim(-1) / unit
-		const size = 64
-		return e.dispatch(
-			pipelineSpec{variant: shaders.Find("dropout", defines), spec: shaders.Workgroup{Lanes: size}},
+		return e.dispatch(p,
 			shaders.DropoutPush{
 				Dst: view(dst, toBase, unit), X: view(x, fromBase, unit), Fours: fours, Rest: rest,
 				Rows: uint32(dst.Rows()), N1: uint32(dst.Dim(1)), N2: uint32(dst.Dim(2)), N: uint32(n),
 				Seed: seedBase, SeedStride: uint32(op.Seed.Stride(-1)), Stream: op.Stream,
 				Threshold: op.Threshold(), Scale: op.Scale(),
 			},
-			[3]uint32{e.groups(0, n, size), e.groups(1, dst.Rows(), 1), 1},
+			[3]uint32{e.groups(0, n, elementwiseLanes), e.groups(1, dst.Rows(), 1), 1},
 			to, from, seed)
 	})
 }

@@ -58,10 +58,16 @@ func encodeEmbeddingBackward(e *encoder, op *backend.EmbeddingBackward) error {
 // encodeScatter adds each vector dy[b,t] to row index[b,t] of table, unless seq[b,t],
 // where that is given, is below 0.
 func encodeScatter(e *encoder, table, dy, index, seq, chain backend.Tensor) error {
-	const size = 64
-	batch, time := uint32(dy.Dim(1)), uint32(dy.Dim(2))
-	chain = chain.Slice(-1, 0, 2*int(batch*time))
+	chain = chain.Slice(-1, 0, 2*index.Len())
+	if err := encodeChain(e, chain, index, seq); err != nil {
+		return err
+	}
+	return encodeChainSums(e, table, dy, chain)
+}
 
+// encodeChain links the tokens of each row of a table: index, [batch, time], has the rows.
+func encodeChain(e *encoder, chain, index, seq backend.Tensor) error {
+	batch, time := uint32(index.Dim(2)), uint32(index.Dim(3))
 	links, linksBase := e.operand(chain, backend.Write)
 	rows, rowsBase := e.operand(index, backend.Read)
 	push := shaders.EmbeddingChainPush{
@@ -72,33 +78,34 @@ func encodeScatter(e *encoder, table, dy, index, seq, chain backend.Tensor) erro
 	if !seq.Absent() {
 		push.Seq, push.SeqBatch = seqBase, uint32(seq.Stride(2))
 	}
-	err := e.dispatch(
-		pipelineSpec{variant: shaders.Find("embedding_chain", ""), spec: shaders.Workgroup{Lanes: size}}, push,
-		[3]uint32{e.groups(0, int(batch*time), size), 1, 1},
+	return e.dispatch(
+		pipelineSpec{variant: shaders.Find("embedding_chain", ""), spec: shaders.Workgroup{Lanes: elementwiseLanes}}, push,
+		[3]uint32{e.groups(0, int(batch*time), elementwiseLanes), 1, 1},
 		links, rows, sequences)
-	if err != nil {
-		return err
-	}
+}
 
+// encodeChainSums adds the vectors of each chain to its row of table.
+func encodeChainSums(e *encoder, table, dy, chain backend.Tensor) error {
+	batch, time := uint32(dy.Dim(1)), uint32(dy.Dim(2))
 	return each(table.Dim(-2), e.maxRows(table), func(r, rEnd int) error {
 		rows := table.Slice(-2, r, rEnd)
 		to, toBase := e.operand(rows, backend.Update)
 		from, fromBase := e.operand(dy, backend.Read)
 		links, linksBase := e.operand(chain, backend.Read)
-		unit, defines := uint32(1), ""
-		if inFours(rows, toBase) && inFours(dy, fromBase) {
-			unit, defines = 4, "X4"
+		p, n, err := e.inUnits("embedding_backward", "", inFours(rows, toBase) && inFours(dy, fromBase), elementwiseWorkgroup)
+		if err != nil {
+			return err
 		}
+		unit := uint32(n)
 		width := uint32(dy.Dim(-1)) / unit
-		return e.dispatch(
-			pipelineSpec{variant: shaders.Find("embedding_backward", defines), spec: shaders.Workgroup{Lanes: size}},
+		return e.dispatch(p,
 			shaders.EmbeddingBackwardPush{
 				Table: toBase / unit, TableStride: rowStride(rows) / unit,
 				FirstRow: uint32(r), PieceRows: uint32(rEnd - r),
 				Dy: fromBase / unit, DyBatch: uint32(dy.Stride(1)) / unit, DyTime: uint32(dy.Stride(2)) / unit,
 				Chain: linksBase, Batch: batch, Time: time, Width: width,
 			},
-			[3]uint32{e.groups(0, int(width), size), e.groups(1, int(batch*time), 1), 1},
+			[3]uint32{e.groups(0, int(width), elementwiseLanes), e.groups(1, int(batch*time), 1), 1},
 			to, from, links)
 	})
 }

@@ -46,6 +46,14 @@ type encoder struct {
 	// unchecked are pipelines that are taken as right until the recording is complete. nil:
 	// each is checked before it is recorded. See trusts.
 	unchecked map[pipelineKey]unchecked
+
+	tried *tried // the pipeline whose trials are being encoded: nothing else is checked; else nil
+}
+
+// tried is a pipeline that is being checked.
+type tried struct {
+	pipelineSpec
+	used bool // in a dispatch
 }
 
 // pipelineSpec describes a dispatch's compute pipeline.
@@ -285,6 +293,9 @@ func (e *encoder) encode(p pipelineSpec, push any, groups [3]uint32, bindings []
 		return nil
 	}
 	pipe, err := e.b.pipes.get(p)
+	if err == nil && !pipe.right {
+		err = e.admit(pipe, p)
+	}
 	if err != nil {
 		return err
 	}

@@ -48,9 +48,10 @@ func layerNormBackwardRows(e *encoder, op *backend.LayerNormBackward) error {
 	dy, dyBase := e.operand(op.DY, backend.Read)
 	gamma, gammaBase := e.operand(op.Gamma, backend.Read)
 	stats, statsBase := e.operand(op.Stats, backend.Write)
-	rows, unit, defines := op.X.Dim(2), 1, ""
-	if inFours(op.DX, dxBase) && inFours(op.X, xBase) && inFours(op.DY, dyBase) && inFours(op.Gamma, gammaBase) {
-		unit, defines = 4, "X4"
+	rows, fours := op.X.Dim(2), inFours(op.DX, dxBase) && inFours(op.X, xBase) && inFours(op.DY, dyBase) && inFours(op.Gamma, gammaBase)
+	p, unit, err := e.inUnits("layernorm_backward", "", fours, e.rowWorkgroup(op.X.Dim(3)))
+	if err != nil {
+		return err
 	}
 	of := func(t backend.Tensor, base uint32) (uint32, uint32) {
 		return base / uint32(unit), uint32(t.Stride(2) / unit)
@@ -62,8 +63,7 @@ func layerNormBackwardRows(e *encoder, op *backend.LayerNormBackward) error {
 	push.Dx, push.DxStride = of(op.DX, dxBase)
 	push.X, push.XStride = of(op.X, xBase)
 	push.Dy, push.DyStride = of(op.DY, dyBase)
-	return e.dispatch(
-		pipelineSpec{variant: shaders.Find("layernorm_backward", defines), spec: shaders.Workgroup{Lanes: e.rowLanes(int(push.N))}}, push,
+	return e.dispatch(p, push,
 		[3]uint32{e.groups(0, rows, 1), 1, 1},
 		dx, x, dy, gamma, stats)
 }
@@ -77,42 +77,72 @@ func layerNormBackwardColumns(e *encoder, op *backend.LayerNormBackward) error {
 	stats, statsBase := e.operand(op.Stats, backend.Read)
 	none, _ := e.operand(backend.Tensor{}, backend.Read)
 
-	rows, unit, defines := op.X.Dim(2), 1, ""
-	if inFours(op.X, xBase) && inFours(op.DY, dyBase) && inFours(op.DGamma, dgammaBase) && inFours(op.DBeta, dbetaBase) {
-		unit, defines = 4, "X4"
+	rows, fours := op.X.Dim(2), inFours(op.X, xBase) && inFours(op.DY, dyBase) && inFours(op.DGamma, dgammaBase) && inFours(op.DBeta, dbetaBase)
+	c, err := e.normColumns("layernorm_backward_columns", fours, rows, op.X.Dim(3))
+	if err != nil {
+		return err
 	}
+	unit := uint32(c.unit)
 	push := shaders.LayerNormBackwardColumnsPush{
-		Dgamma: dgammaBase / uint32(unit), Dbeta: dbetaBase / uint32(unit),
-		X: xBase / uint32(unit), XStride: uint32(op.X.Stride(2) / unit),
-		Dy: dyBase / uint32(unit), DyStride: uint32(op.DY.Stride(2) / unit),
+		Dgamma: dgammaBase / unit, Dbeta: dbetaBase / unit,
+		X: xBase / unit, XStride: uint32(op.X.Stride(2)) / unit,
+		Dy: dyBase / unit, DyStride: uint32(op.DY.Stride(2)) / unit,
 		Stats: statsBase, StatsStride: uint32(op.Stats.Stride(2)),
-		Rows: uint32(rows), N: uint32(op.X.Dim(3) / unit), Slice: uint32(rows),
+		Rows: uint32(rows), N: uint32(op.X.Dim(3)) / unit, Slice: uint32(c.slice),
 	}
-	columns, lanes := columnLanes(e.limits())
-	blocks := e.groups(0, int(push.N), int(columns))
 	// A binding that the shader may write must not be absent. A stage that does not
 	// use it binds another output in its place.
-	dispatch := func(stage, slices uint32, bindings ...binding) error {
-		p := pipelineSpec{variant: shaders.Find("layernorm_backward_columns", defines), spec: shaders.LayerNormBackwardColumnsSpec{Lanes: columns, LanesY: lanes, Stage: stage}}
-		return e.dispatch(p, push, [3]uint32{blocks, slices, 1}, bindings...)
+	if c.slices == 1 {
+		return e.dispatch(c.stages[0], push, c.groups(1), dgamma, dbeta, x, dy, stats, dbeta)
 	}
-	slices := e.columnSlices(rows, blocks)
-	if slices == 1 {
-		return dispatch(0, 1, dgamma, dbeta, x, dy, stats, dbeta)
-	}
-	slice := (rows + slices - 1) / slices
-	slices = (rows + slice - 1) / slice
-	sums, err := e.scratch(backend.F32, slices, 2, op.X.Dim(3))
+	sums, err := e.scratch(backend.F32, c.slices, 2, op.X.Dim(3))
 	if err != nil {
 		return err
 	}
 	partial, base := e.operand(sums, backend.Update)
-	push.Slice, push.Partial = uint32(slice), base/uint32(unit)
-	if err := dispatch(1, uint32(slices), partial, partial, x, dy, stats, partial); err != nil {
+	push.Partial = base / unit
+	if err := e.dispatch(c.stages[0], push, c.groups(c.slices), partial, partial, x, dy, stats, partial); err != nil {
 		return err
 	}
-	push.Rows, push.Slice = uint32(slices), uint32(slices)
-	return dispatch(2, 1, dgamma, dbeta, none, none, none, partial)
+	push.Rows, push.Slice = uint32(c.slices), uint32(c.slices)
+	return e.dispatch(c.stages[1], push, c.groups(1), dgamma, dbeta, none, none, none, partial)
+}
+
+// normColumns is how the columns of a matrix are summed for the gradient of a norm: at once, or
+// slices of the rows first and then their sums.
+type normColumns struct {
+	unit          int            // elements that are read at once
+	blocks        uint32         // of columns, for each of which there is a workgroup
+	slices, slice int            // how many, and how many rows each has
+	stages        []pipelineSpec // one or two
+}
+
+func (c *normColumns) groups(slices int) [3]uint32 { return [3]uint32{c.blocks, uint32(slices), 1} }
+
+// normColumns returns it for a matrix [rows, width] that may be read in fours.
+func (e *encoder) normColumns(shader string, fours bool, rows, width int) (normColumns, error) {
+	columns, lanes := columnLanes(e.limits())
+	in := func(unit int, macros string) normColumns {
+		c := normColumns{unit: unit, blocks: e.groups(0, width/unit, int(columns)), slice: rows}
+		c.slices = e.columnSlices(rows, c.blocks)
+		stages := []uint32{0}
+		if c.slices > 1 {
+			c.slice = (rows + c.slices - 1) / c.slices
+			c.slices = (rows + c.slice - 1) / c.slice
+			stages = []uint32{1, 2}
+		}
+		for _, s := range stages {
+			spec := shaders.LayerNormBackwardColumnsSpec{Lanes: columns, LanesY: lanes, Stage: s}
+			c.stages = append(c.stages, pipelineSpec{variant: shaders.Find(shader, macros), spec: spec})
+		}
+		return c
+	}
+	if !fours {
+		return in(1, ""), nil
+	}
+	ways := []normColumns{in(4, "X4"), in(1, "")}
+	i, err := e.pick(ways[0].stages, ways[1].stages)
+	return ways[i], err
 }
 
 // columnSlices returns into how many slices the rows are split to sum columns.

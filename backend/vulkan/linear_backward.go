@@ -175,18 +175,18 @@ func sumRows(e *encoder, dst, x backend.Tensor) error {
 			x := x.Slice(2, r, rEnd)
 			to, toBase := e.operand(dst, backend.Update)
 			from, fromBase := e.operand(x, backend.Read)
-			unit, defines := uint32(1), storage("", x.DType)
-			if inFours(dst, toBase) && inFours(x, fromBase) {
-				unit, defines = 4, append(defines, "X4")
+			macros, fours := strings.Join(storage("", x.DType), " "), inFours(dst, toBase) && inFours(x, fromBase)
+			p, units, err := e.inUnits("sum_rows", macros, fours, func(v *shaders.Variant, _ int) any { return e.sumLanes(v, x.Dim(2)) })
+			if err != nil {
+				return err
 			}
+			unit := uint32(units)
 			n := uint32(cEnd-c) / unit
-			size := e.sumLanes(x.Dim(2))
-			return e.dispatch(
-				pipelineSpec{variant: shaders.Find("sum_rows", strings.Join(defines, " ")), spec: size},
+			return e.dispatch(p,
 				shaders.SumRowsPush{
 					Dst: toBase / unit, X: fromBase / unit, XStride: rowStride(x) / unit, Rows: uint32(x.Dim(2)), N: n,
 				},
-				[3]uint32{e.groups(0, int(n), int(size.Lanes)), 1, 1},
+				[3]uint32{e.groups(0, int(n), int(lanesOf(p))), 1, 1},
 				to, from)
 		})
 	})
@@ -194,7 +194,10 @@ func sumRows(e *encoder, dst, x backend.Tensor) error {
 
 // sumLanes is the workgroup that adds up columns of so many rows: neighbours,
 // and how many share a column.
-func (e *encoder) sumLanes(rows int) shaders.Workgroup2D {
+func (e *encoder) sumLanes(v *shaders.Variant, rows int) shaders.Workgroup2D {
+	if e.tried != nil && e.tried.variant == v {
+		return e.tried.spec.(shaders.Workgroup2D)
+	}
 	l := e.limits()
 	if l.Software {
 		return shaders.Workgroup2D{Lanes: max(l.SubgroupSize, 4), LanesY: 1}

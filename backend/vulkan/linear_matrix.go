@@ -130,6 +130,11 @@ func encodeParts(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipe
 	if err := e.dispatch(spec, push, groups, to, x, w, none, none); err != nil {
 		return err
 	}
+	return encodePartSums(e, o, p, sums)
+}
+
+// encodePartSums adds up the sums of a product, [parts, rows, outputs], and does what follows.
+func encodePartSums(e *encoder, o *linearOp, p *product, sums backend.Tensor) error {
 	from, fromBase := e.operand(sums, backend.Read)
 	access := backend.Write
 	if o.accumulate {
@@ -149,7 +154,7 @@ func encodeParts(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipe
 		shaders.LinearPush{
 			Dst: dstBase, DstStride: uint32(o.dst.Stride(2)), X: fromBase, XStride: uint32(sums.Stride(2)), Bias: biasBase,
 			Residual: residualBase, ResidualStride: uint32(o.residual.Stride(2)),
-			Rows: uint32(p.rows), Out: uint32(p.out), Part: uint32(parts), PartStride: uint32(sums.Stride(1)),
+			Rows: uint32(p.rows), Out: uint32(p.out), Part: uint32(sums.Dim(1)), PartStride: uint32(sums.Stride(1)),
 		},
 		[3]uint32{e.groups(0, p.rows*tiles(p.out, 4), size), 1, 1},
 		dst, from, bias, residual)

@@ -32,12 +32,21 @@ func miscompiled(t *testing.T, v *shaders.Variant) *spirv.Module {
 
 // subtracting is the code of a shader with differences for sums, of integers where it has no others, and how many.
 func subtracting(v *shaders.Variant) (code []byte, changed int) {
-	const iAdd, fAdd, iSub, fSub = 128, 129, 130, 131
+	if v == selftestVariant() || v.Source == "argmax" || strings.HasPrefix(v.Source, "sample") {
+		return replaced(v, opIAdd, opISub)
+	}
+	return replaced(v, opFAdd, opFSub)
+}
+
+const opIAdd, opFAdd, opISub, opFSub, opIMul, opFMul = 128, 129, 130, 131, 132, 133
+
+// replaced is the code of a shader with one instruction for another, and how many there were.
+func replaced(v *shaders.Variant, from, to uint32) (code []byte, changed int) {
 	code = slices.Clone(v.SPIRV())
 	for at := 20; at < len(code); {
 		word := binary.LittleEndian.Uint32(code[at:])
-		if op := word & 0xffff; op == fAdd || op == iAdd && (v == selftestVariant() || v.Source == "argmax" || strings.HasPrefix(v.Source, "sample")) {
-			binary.LittleEndian.PutUint32(code[at:], word&^0xffff|map[uint32]uint32{iAdd: iSub, fAdd: fSub}[op])
+		if word&0xffff == from {
+			binary.LittleEndian.PutUint32(code[at:], word&^0xffff|to)
 			changed++
 		}
 		at += 4 * int(word>>16)

@@ -178,6 +178,10 @@ func (e *encoder) elementwise(shader string, push func(views []shaders.View, row
 // elementwiseLanes is the size of a workgroup of elementwise shaders.
 const elementwiseLanes = 64
 
+func elementwiseWorkgroup(*shaders.Variant, int) any {
+	return shaders.Workgroup{Lanes: elementwiseLanes}
+}
+
 // overElements is elementwise with an access for each tensor, with spec as the
 // shader's specialization constants, and with more bindings behind the tensors.
 func (e *encoder) overElements(shader string, access []backend.Access, spec any, more []binding,
@@ -195,17 +199,16 @@ func (e *encoder) overElements(shader string, access []backend.Access, spec any,
 			bindings[i], bases[i] = e.operand(ts[i], access[i])
 			fours = fours && inFours(ts[i], bases[i])
 		}
-		unit, defines := 1, ""
-		if fours {
-			unit, defines = 4, "X4"
+		p, unit, err := e.inUnits(shader, "", fours, func(*shaders.Variant, int) any { return spec })
+		if err != nil {
+			return err
 		}
 		views := make([]shaders.View, len(ts))
 		for i, t := range ts {
 			views[i] = view(t, bases[i], unit)
 		}
 		dst, n := ts[0], ts[0].Dim(-1)/unit
-		return e.dispatch(
-			pipelineSpec{variant: shaders.Find(shader, defines), spec: spec},
+		return e.dispatch(p,
 			push(views, uint32(dst.Rows()), uint32(dst.Dim(1)), uint32(dst.Dim(2)), uint32(n)),
 			[3]uint32{e.groups(0, n, elementwiseLanes), e.groups(1, dst.Rows(), 1), 1},
 			append(bindings, more...)...)
@@ -213,23 +216,20 @@ func (e *encoder) overElements(shader string, access []backend.Access, spec any,
 }
 
 // rowwise dispatches a shader that computes row i of dst from row i of x, with one
-// workgroup for each row. try makes its trials.
-func (e *encoder) rowwise(shader string, dst, x backend.Tensor, try func(*trials, pipelineSpec)) error {
-	p := pipelineSpec{variant: shaders.Find(shader, ""), spec: shaders.Workgroup{Lanes: e.rowLanes(x.Dim(-1))}}
+// workgroup for each row.
+func (e *encoder) rowwise(shader string, dst, x backend.Tensor) error {
+	v := shaders.Find(shader, "")
 	return e.pieces(2, []backend.Tensor{dst, x}, func(ts []backend.Tensor) error {
-		return e.alone(p, "the op "+shader, func(t *trials) { try(t, p) }, func() error { return dispatchRows(e, ts[0], ts[1], p) })
+		dst, x := ts[0], ts[1]
+		to, toBase := e.operand(dst, backend.Write)
+		from, fromBase := e.operand(x, backend.Read)
+		return e.dispatch(
+			pipelineSpec{variant: v, spec: shaders.Workgroup{Lanes: e.workgroup(v, x.Dim(-1))}},
+			shaders.RowsPush{
+				Dst: view(dst, toBase, 1), X: view(x, fromBase, 1),
+				Rows: uint32(x.Rows()), N1: uint32(x.Dim(1)), N2: uint32(x.Dim(2)), N: uint32(x.Dim(-1)),
+			},
+			[3]uint32{e.groups(0, x.Rows(), 1), 1, 1},
+			to, from)
 	})
-}
-
-// dispatchRows encodes one dispatch of a shader for rowwise.
-func dispatchRows(e *encoder, dst, x backend.Tensor, p pipelineSpec) error {
-	to, toBase := e.operand(dst, backend.Write)
-	from, fromBase := e.operand(x, backend.Read)
-	return e.dispatch(p,
-		shaders.RowsPush{
-			Dst: view(dst, toBase, 1), X: view(x, fromBase, 1),
-			Rows: uint32(x.Rows()), N1: uint32(x.Dim(1)), N2: uint32(x.Dim(2)), N: uint32(x.Dim(-1)),
-		},
-		[3]uint32{e.groups(0, x.Rows(), 1), 1, 1},
-		to, from)
 }

@@ -60,6 +60,7 @@ type pipeline struct {
 	done     chan struct{}
 	handle   vk.Pipeline
 	err      error // why it could not be compiled
+	right    bool  // it has passed its check
 }
 
 // layout has the layouts of a descriptor set and of a pipeline.

@@ -16,54 +16,22 @@ func init() {
 
 func encodeRMSNorm(e *encoder, op *backend.RMSNorm) error {
 	return e.pieces(2, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
-		part := *op
-		part.Dst, part.X = ts[0], ts[1]
-		_, dstBase := e.operand(part.Dst, backend.Write)
-		_, xBase := e.operand(part.X, backend.Read)
-		_, gammaBase := e.operand(op.Gamma, backend.Read)
-		units := []int{1}
-		if inFours(part.Dst, dstBase) && inFours(part.X, xBase) && inFours(op.Gamma, gammaBase) {
-			units = []int{4, 1}
+		dst, dstBase := e.operand(ts[0], backend.Write)
+		x, xBase := e.operand(ts[1], backend.Read)
+		gamma, gammaBase := e.operand(op.Gamma, backend.Read)
+		fours := inFours(ts[0], dstBase) && inFours(ts[1], xBase) && inFours(op.Gamma, gammaBase)
+		p, unit, err := e.inUnits("rmsnorm", "", fours, e.rowWorkgroup(op.X.Dim(-1)))
+		if err != nil {
+			return err
 		}
-		for _, unit := range units {
-			p := rmsNormPipeline(e, op.X.Dim(-1), unit)
-			ok, err := e.trusts(p, func(t *trials) {
-				tryNorms(t, p, unit, func(e *encoder, dst, x backend.Tensor, n backend.LinearNorm) error {
-					return dispatchRMSNorm(e, &backend.RMSNorm{Dst: dst, X: x, Gamma: n.Gamma, Epsilon: n.Epsilon}, p, unit)
-				})
-			})
-			if err != nil {
-				return err
-			}
-			if ok {
-				return dispatchRMSNorm(e, &part, p, unit)
-			}
-		}
-		return e.b.refuse("a norm by the root mean square")
+		rows, n := ts[1].Rows(), op.X.Dim(-1)/unit
+		return e.dispatch(p,
+			shaders.RMSNormPush{
+				Dst: view(ts[0], dstBase, unit), X: view(ts[1], xBase, unit),
+				Rows: uint32(rows), N1: uint32(ts[1].Dim(1)), N2: uint32(ts[1].Dim(2)), N: uint32(n),
+				Gamma: gammaBase / uint32(unit), Epsilon: op.Epsilon,
+			},
+			[3]uint32{e.groups(0, rows, 1), 1, 1},
+			dst, x, gamma)
 	})
-}
-
-// rmsNormPipeline is the pipeline for rows of so many elements, read in units.
-func rmsNormPipeline(e *encoder, n, unit int) pipelineSpec {
-	defines := ""
-	if unit == 4 {
-		defines = "X4"
-	}
-	return pipelineSpec{variant: shaders.Find("rmsnorm", defines), spec: shaders.Workgroup{Lanes: e.rowLanes(n / unit)}}
-}
-
-// dispatchRMSNorm encodes one dispatch.
-func dispatchRMSNorm(e *encoder, op *backend.RMSNorm, p pipelineSpec, unit int) error {
-	dst, dstBase := e.operand(op.Dst, backend.Write)
-	x, xBase := e.operand(op.X, backend.Read)
-	gamma, gammaBase := e.operand(op.Gamma, backend.Read)
-	rows, n := op.X.Rows(), op.X.Dim(-1)/unit
-	return e.dispatch(p,
-		shaders.RMSNormPush{
-			Dst: view(op.Dst, dstBase, unit), X: view(op.X, xBase, unit),
-			Rows: uint32(rows), N1: uint32(op.X.Dim(1)), N2: uint32(op.X.Dim(2)), N: uint32(n),
-			Gamma: gammaBase / uint32(unit), Epsilon: op.Epsilon,
-		},
-		[3]uint32{e.groups(0, rows, 1), 1, 1},
-		dst, x, gamma)
 }

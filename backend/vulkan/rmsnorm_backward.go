@@ -51,9 +51,10 @@ func rmsNormBackwardRows(e *encoder, op *backend.RMSNormBackward) error {
 	dy, dyBase := e.operand(op.DY, backend.Read)
 	gamma, gammaBase := e.operand(op.Gamma, backend.Read)
 	stats, statsBase := e.operand(op.Stats, backend.Write)
-	rows, unit, defines := op.X.Dim(2), 1, ""
-	if inFours(op.DX, dxBase) && inFours(op.X, xBase) && inFours(op.DY, dyBase) && inFours(op.Gamma, gammaBase) {
-		unit, defines = 4, "X4"
+	rows, fours := op.X.Dim(2), inFours(op.DX, dxBase) && inFours(op.X, xBase) && inFours(op.DY, dyBase) && inFours(op.Gamma, gammaBase)
+	p, unit, err := e.inUnits("rmsnorm_backward", "", fours, e.rowWorkgroup(op.X.Dim(3)))
+	if err != nil {
+		return err
 	}
 	of := func(t backend.Tensor, base uint32) (uint32, uint32) {
 		return base / uint32(unit), uint32(t.Stride(2) / unit)
@@ -65,8 +66,7 @@ func rmsNormBackwardRows(e *encoder, op *backend.RMSNormBackward) error {
 	push.Dx, push.DxStride = of(op.DX, dxBase)
 	push.X, push.XStride = of(op.X, xBase)
 	push.Dy, push.DyStride = of(op.DY, dyBase)
-	return e.dispatch(
-		pipelineSpec{variant: shaders.Find("rmsnorm_backward", defines), spec: shaders.Workgroup{Lanes: e.rowLanes(int(push.N))}}, push,
+	return e.dispatch(p, push,
 		[3]uint32{e.groups(0, rows, 1), 1, 1},
 		dx, x, dy, gamma, stats)
 }
@@ -79,41 +79,33 @@ func rmsNormBackwardColumns(e *encoder, op *backend.RMSNormBackward) error {
 	stats, statsBase := e.operand(op.Stats, backend.Read)
 	none, _ := e.operand(backend.Tensor{}, backend.Read)
 
-	rows, unit, defines := op.X.Dim(2), 1, ""
-	if inFours(op.X, xBase) && inFours(op.DY, dyBase) && inFours(op.DGamma, dgammaBase) {
-		unit, defines = 4, "X4"
+	rows, fours := op.X.Dim(2), inFours(op.X, xBase) && inFours(op.DY, dyBase) && inFours(op.DGamma, dgammaBase)
+	c, err := e.normColumns("rmsnorm_backward_columns", fours, rows, op.X.Dim(3))
+	if err != nil {
+		return err
 	}
+	unit := uint32(c.unit)
 	push := shaders.RMSNormBackwardColumnsPush{
-		Dgamma: dgammaBase / uint32(unit),
-		X:      xBase / uint32(unit), XStride: uint32(op.X.Stride(2) / unit),
-		Dy: dyBase / uint32(unit), DyStride: uint32(op.DY.Stride(2) / unit),
+		Dgamma: dgammaBase / unit,
+		X:      xBase / unit, XStride: uint32(op.X.Stride(2)) / unit,
+		Dy: dyBase / unit, DyStride: uint32(op.DY.Stride(2)) / unit,
 		Stats: statsBase, StatsStride: uint32(op.Stats.Stride(2)),
-		Rows: uint32(rows), N: uint32(op.X.Dim(3) / unit), Slice: uint32(rows),
+		Rows: uint32(rows), N: uint32(op.X.Dim(3)) / unit, Slice: uint32(c.slice),
 	}
-	columns, lanes := columnLanes(e.limits())
-	blocks := e.groups(0, int(push.N), int(columns))
 	// A binding that the shader may write must not be absent. A stage that does not
 	// use it binds another output in its place.
-	dispatch := func(stage, slices uint32, bindings ...binding) error {
-		spec := shaders.LayerNormBackwardColumnsSpec{Lanes: columns, LanesY: lanes, Stage: stage}
-		p := pipelineSpec{variant: shaders.Find("rmsnorm_backward_columns", defines), spec: spec}
-		return e.dispatch(p, push, [3]uint32{blocks, slices, 1}, bindings...)
+	if c.slices == 1 {
+		return e.dispatch(c.stages[0], push, c.groups(1), dgamma, x, dy, stats, dgamma)
 	}
-	slices := e.columnSlices(rows, blocks)
-	if slices == 1 {
-		return dispatch(0, 1, dgamma, x, dy, stats, dgamma)
-	}
-	slice := (rows + slices - 1) / slices
-	slices = (rows + slice - 1) / slice
-	sums, err := e.scratch(backend.F32, slices, op.X.Dim(3))
+	sums, err := e.scratch(backend.F32, c.slices, op.X.Dim(3))
 	if err != nil {
 		return err
 	}
 	partial, base := e.operand(sums, backend.Update)
-	push.Slice, push.Partial = uint32(slice), base/uint32(unit)
-	if err := dispatch(1, uint32(slices), partial, x, dy, stats, partial); err != nil {
+	push.Partial = base / unit
+	if err := e.dispatch(c.stages[0], push, c.groups(c.slices), partial, x, dy, stats, partial); err != nil {
 		return err
 	}
-	push.Rows, push.Slice = uint32(slices), uint32(slices)
-	return dispatch(2, 1, dgamma, none, none, none, partial)
+	push.Rows, push.Slice = uint32(c.slices), uint32(c.slices)
+	return e.dispatch(c.stages[1], push, c.groups(1), dgamma, none, none, none, partial)
 }

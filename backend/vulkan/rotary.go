@@ -40,9 +40,11 @@ func encodeRotaryPiece(e *encoder, op *backend.Rotary, push shaders.RotaryPush) 
 	x, xBase := e.operand(op.X, backend.Read)
 	angles, anglesBase := e.operand(op.Angles, backend.Read)
 	at, atBase := e.operand(op.At, backend.Read)
-	size, pairs, unit, defines := op.HeadSize(), op.Pairs(), 1, ""
-	if size%4 == 0 && pairs%4 == 0 && inFours(op.Dst, dstBase) && inFours(op.X, xBase) && inFours(op.Angles, anglesBase) {
-		unit, defines = 4, "X4"
+	size, pairs := op.HeadSize(), op.Pairs()
+	fours := size%4 == 0 && pairs%4 == 0 && inFours(op.Dst, dstBase) && inFours(op.X, xBase) && inFours(op.Angles, anglesBase)
+	p, unit, err := e.inUnits("rotary", "", fours, elementwiseWorkgroup)
+	if err != nil {
+		return err
 	}
 	step, apart := op.Places()
 	if step == 1 {
@@ -59,8 +61,7 @@ func encodeRotaryPiece(e *encoder, op *backend.Rotary, push shaders.RotaryPush) 
 		push.Direction = -1
 	}
 	items := op.Heads * (size - pairs) / unit
-	return e.dispatch(
-		pipelineSpec{variant: shaders.Find("rotary", defines), spec: shaders.Workgroup{Lanes: elementwiseLanes}}, push,
+	return e.dispatch(p, push,
 		[3]uint32{e.groups(0, items, elementwiseLanes), e.groups(1, op.X.Rows(), 1), 1},
 		dst, x, angles, at)
 }

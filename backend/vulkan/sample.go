@@ -65,8 +65,7 @@ func encodeSampleRows(e *encoder, op *backend.Sample, scratch backend.Tensor, ch
 		access backend.Access
 	}{{"sample_max", backend.Write}, {"sample_count", backend.Update}} {
 		parts := bind(scratch, pass.access, &push.Scratch)
-		err := e.dispatch(
-			pipelineSpec{variant: shaders.Find(pass.shader, ""), spec: shaders.Workgroup{Lanes: e.rowLanes(min(n, sampleChunk))}}, push,
+		err := e.dispatch(samplePipeline(e, pass.shader, n), push,
 			[3]uint32{e.groups(0, chunks, 1), e.groups(1, rows, 1), 1},
 			parts, x, slots, settings, marks)
 		if err != nil {
@@ -74,12 +73,19 @@ func encodeSampleRows(e *encoder, op *backend.Sample, scratch backend.Tensor, ch
 		}
 	}
 	marks, parts := bind(op.Marks, backend.Update, &push.Marks), bind(scratch, backend.Read, &push.Scratch)
-	l := e.limits()
-	// Candidates compare with one another: few lanes would go through too many (see maxRounds).
-	// More take too much shared memory: 16 KiB is all that some devices have.
-	lanes := min(128, l.Invocations, l.WorkgroupSize[0])
-	return e.dispatch(
-		pipelineSpec{variant: shaders.Find("sample", ""), spec: shaders.Workgroup{Lanes: lanes}}, push,
+	return e.dispatch(samplePipeline(e, "sample", n), push,
 		[3]uint32{e.groups(0, rows, 1), 1, 1},
 		dst, next, x, slots, settings, marks, recent, parts)
+}
+
+// samplePipeline is that of one of the shaders, for a vocabulary of n.
+func samplePipeline(e *encoder, shader string, n int) pipelineSpec {
+	l, v := e.limits(), shaders.Find(shader, "")
+	lanes := e.workgroup(v, min(n, sampleChunk))
+	if shader == "sample" {
+		// Candidates compare with one another: few lanes would go through too many (see maxRounds).
+		// More take too much shared memory: 16 KiB is all that some devices have.
+		lanes = min(128, l.Invocations, l.WorkgroupSize[0])
+	}
+	return pipelineSpec{variant: v, spec: shaders.Workgroup{Lanes: lanes}}
 }

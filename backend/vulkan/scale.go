@@ -22,13 +22,12 @@ func encodeScale(e *encoder, op *backend.Scale) error {
 		to, toBase := e.operand(dst, backend.Write)
 		from, fromBase := e.operand(x, backend.Read)
 		factors, factorsBase := e.operand(by, backend.Read)
-		unit, defines := 1, ""
-		if inFours(dst, toBase) && inFours(x, fromBase) {
-			unit, defines = 4, "X4"
+		p, unit, err := e.inUnits("scale", "", inFours(dst, toBase) && inFours(x, fromBase), elementwiseWorkgroup)
+		if err != nil {
+			return err
 		}
 		n := x.Dim(-1) / unit
-		return e.dispatch(
-			pipelineSpec{variant: shaders.Find("scale", defines), spec: shaders.Workgroup{Lanes: elementwiseLanes}},
+		return e.dispatch(p,
 			shaders.ScalePush{
 				Dst: view(dst, toBase, unit), X: view(x, fromBase, unit), By: view(by, factorsBase, 1),
 				Rows: uint32(x.Rows()), N1: uint32(x.Dim(1)), N2: uint32(x.Dim(2)), N: uint32(n),

@@ -35,9 +35,9 @@ type result struct {
 	name   string
 	at     int // bytes in the slab
 	dtype  backend.DType
-	stride int // elements from row to row, for messages
-	want   []float64
-	most   []float64 // how far each element may be off; nil: not at all
+	stride int       // elements from row to row, for messages
+	want   []float64 // NaN: it must be
+	most   []float64 // how far each element may be off
 }
 
 // untouched is what is around a result, and stays there.
@@ -148,18 +148,11 @@ func (t *trials) expect(tr *trial, name string, d backend.DType, rows, n int, be
 	for i := range wide {
 		row, col := i/stride, i%stride
 		wide[i], r.want[i] = untouched, untouched
-		if row < rows && col < n {
-			at := row*n + col
-			wide[i] = untouched
-			if before != nil {
-				wide[i] = before[at]
-			}
-			r.want[i] = want[at]
-			if most != nil {
-				r.most[i] = most[at]
-			}
+		if row < rows && col < n && before != nil {
+			wide[i] = before[row*n+col]
 		}
 	}
+	r.set(rows, n, want, most)
 	p, err := backend.Encode(nil, d, wide)
 	if err != nil {
 		panic(err)
@@ -167,6 +160,17 @@ func (t *trials) expect(tr *trial, name string, d backend.DType, rows, n int, be
 	r.at = t.place(p)
 	tr.results = append(tr.results, r)
 	return t.tensor(d, r.at, rows+below, stride).Slice(-2, 0, rows).Slice(-1, 0, n)
+}
+
+// set says what a result [rows, n] must be, and how far off: nil: not at all.
+func (r *result) set(rows, n int, want, most []float64) {
+	for at := range rows * n {
+		i := at/n*r.stride + at%n
+		r.want[i] = want[at]
+		if most != nil {
+			r.most[i] = most[at]
+		}
+	}
 }
 
 func (t *trials) add(tr trial) { t.list = append(t.list, tr) }
@@ -185,16 +189,23 @@ func (t *trials) upload() error {
 // check compares the results with what they must be.
 func (tr *trial) check(image []byte) error {
 	for _, r := range tr.results {
-		got := make([]float32, len(r.want))
+		got := make([]float64, len(r.want))
 		if r.dtype == backend.I32 {
 			for i := range got {
-				got[i] = float32(int32(binary.LittleEndian.Uint32(image[r.at+4*i:])))
+				got[i] = float64(int32(binary.LittleEndian.Uint32(image[r.at+4*i:])))
 			}
-		} else if err := backend.Decode(got, r.dtype, image[r.at:]); err != nil {
-			return err
+		} else {
+			numbers := make([]float32, len(got))
+			if err := backend.Decode(numbers, r.dtype, image[r.at:]); err != nil {
+				return err
+			}
+			got = wide(numbers)
 		}
 		for i, want := range r.want {
-			if d := math.Abs(float64(got[i]) - want); !(d <= r.most[i]) {
+			if math.IsNaN(got[i]) && math.IsNaN(want) {
+				continue
+			}
+			if d := math.Abs(got[i] - want); !(d <= r.most[i]) {
 				return fmt.Errorf("with %s, %s at [%d, %d] is %v, expected %v", tr.what, r.name, i/r.stride, i%r.stride, got[i], want)
 			}
 		}

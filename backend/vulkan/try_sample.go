@@ -5,9 +5,9 @@ package vulkan
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"caldera/backend"
-	"caldera/shaders"
 )
 
 // sound reports whether the kernels for an op are right where the caller has another way than this
@@ -19,29 +19,29 @@ func (b *Backend) sound(op backend.Op) bool {
 		return true
 	}
 	e := encoder{b: b}
-	n := s.X.Dim(-1)
-	u := unchecked{
-		pipelineSpec{variant: shaders.Find("sample", ""), spec: shaders.Workgroup{Lanes: e.rowLanes(min(n, sampleChunk))}},
-		func(t *trials) { trySample(t, n) },
-	}
-	v := b.verdictOn(u)
-	if v == nil {
-		if b.settle([]unchecked{u}) != nil {
-			return false
+	var unknown []unchecked
+	var list []pipelineSpec
+	for _, shader := range []string{"sample_max", "sample_count", "sample"} {
+		p := samplePipeline(&e, shader, s.X.Dim(-1))
+		list = append(list, p)
+		if u := (unchecked{p, func(t *trials) { trySample(t, p) }}); b.verdictOn(u) == nil {
+			unknown = append(unknown, u)
 		}
-		v = b.checks.verdicts[u.key()]
 	}
-	return v.err == nil
+	if len(unknown) > 0 && b.settle(unknown) != nil {
+		return false
+	}
+	return !slices.ContainsFunc(list, func(p pipelineSpec) bool { return b.checks.verdicts[pipelineKey{p.variant, p.spec}].err != nil })
 }
 
-// trySample makes the trials of the three shaders that draw tokens, for a vocabulary of so many: of
+// trySample makes the trials of a shader of the three that draw tokens, which follow one another: of
 // logits that leave no choice, without a temperature, with one, with the likeliest token barred, and with
 // a penalty on it.
-func trySample(t *trials, vocab int) {
+func trySample(t *trials, p pipelineSpec) {
 	const slots, window = 4, 4
-	sizes := []int{vocab}
-	if vocab >= sampleChunk { // the same pipelines, where a chunk ends
-		sizes = []int{sampleChunk, sampleChunk + 1, 2*sampleChunk - 1}
+	sizes := []int{sampleChunk, sampleChunk + 1, 2*sampleChunk - 1} // where a chunk ends
+	if e := (encoder{b: t.b}); p.variant.Source != "sample" && lanesOf(p) != e.rowLanes(sampleChunk) {
+		sizes = edges(8*int(lanesOf(p)), 1) // those of a small vocabulary
 	}
 	for _, n := range sizes {
 		if n < 2 {

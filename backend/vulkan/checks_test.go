@@ -1,0 +1,200 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	"caldera/internal/spirv"
+	"caldera/shaders"
+)
+
+// tablePipelines are pipelines of each variant that has its check in the table, as ops take them on a device.
+func tablePipelines(b *Backend, v *shaders.Variant) (list []pipelineSpec) {
+	e := encoder{b: b}
+	add := func(specs ...any) {
+		for _, s := range specs {
+			if p := (pipelineSpec{variant: v, spec: s}); !slices.Contains(list, p) {
+				list = append(list, p)
+			}
+		}
+	}
+	lanes := []uint32{e.rowLanes(5), e.rowLanes(5000)}
+	switch v.Source {
+	case "activate", "activate_backward":
+		for f := backend.GELUTanh; f <= backend.SiLU; f++ {
+			add(shaders.ActivateSpec{Lanes: elementwiseLanes, Func: uint32(f)})
+		}
+	case "gated_activation", "gated_activation_backward":
+		for f := backend.GELUTanh; f <= backend.SiLU; f++ {
+			add(shaders.GatedActivationSpec{Lanes: elementwiseLanes, Func: uint32(f)})
+		}
+	case "adamw":
+		add(shaders.AdamWSpec{Lanes: elementwiseLanes}, shaders.AdamWSpec{Lanes: elementwiseLanes, Scaled: true})
+	case "store":
+		add(shaders.StoreSpec{Lanes: elementwiseLanes}, shaders.StoreSpec{Lanes: elementwiseLanes, Table: true})
+	case "cross_entropy":
+		for i, n := range lanes {
+			add(shaders.CrossEntropySpec{Lanes: n, LossScale: i == 0})
+		}
+	case "argmax", "global_norm", "layernorm", "layernorm_backward", "rmsnorm", "rmsnorm_backward", "softmax", "sum_squares":
+		for _, n := range lanes {
+			add(shaders.Workgroup{Lanes: n})
+		}
+	case "layernorm_backward_columns", "rmsnorm_backward_columns":
+		columns, lanes := columnLanes(&b.limits)
+		for stage := range uint32(3) {
+			if stage == 0 || !b.limits.Software {
+				add(shaders.LayerNormBackwardColumnsSpec{Lanes: columns, LanesY: lanes, Stage: stage})
+			}
+		}
+	case "attention_backward":
+		if v.Has("TEXEL") && (!b.limits.Software || b.limits.TexelElements == 0) {
+			return nil
+		}
+		for pass := range uint32(attentionSinks) {
+			s := attentionBackwardShape(&b.limits, pass, 1+int(pass)/2, 12)
+			s.Extras = v.Has("X4")
+			add(s)
+			if pass == attentionKeys && v.Has("X4") && b.inst != nil { // of long vectors, which take an interpreter seconds
+				add(attentionBackwardShape(&b.limits, pass, 2, 400))
+			}
+		}
+		if len(v.Defines) == 0 {
+			s := attentionBackwardShape(&b.limits, attentionSinks, 1, 12)
+			s.Extras = true
+			add(s)
+		}
+	case "sum_rows":
+		add(e.sumLanes(v, 3), e.sumLanes(v, 500))
+	case "linear_sum":
+		add(shaders.LinearEpilogue{Lanes: 64}, shaders.LinearEpilogue{Lanes: 64, Accumulate: true, Activation: uint32(backend.SiLU), Residual: true})
+	case "sample", "sample_count", "sample_max":
+		list = append(list, samplePipeline(&e, v.Source, 50), samplePipeline(&e, v.Source, 50000))
+	default:
+		add(shaders.Workgroup{Lanes: elementwiseLanes})
+	}
+	return list
+}
+
+// checkedInTable are the pipelines of all variants that have their check in the table.
+func checkedInTable(b *Backend) (list []unchecked) {
+	for i := range shaders.Variants {
+		v := &shaders.Variants[i]
+		if check := kernelChecks[v.Source]; check.try != nil {
+			for _, p := range tablePipelines(b, v) {
+				list = append(list, unchecked{p, func(t *trials) { check.try(t, p) }})
+			}
+		}
+	}
+	return list
+}
+
+// TestEveryKernelIsChecked: each shader has a check, or is checked where it is chosen, or there is a reason
+// why it is not. Those of the table find nothing wrong with a device that computes rightly.
+func TestEveryKernelIsChecked(t *testing.T) {
+	seen := map[string]bool{}
+	for i := range shaders.Variants {
+		seen[shaders.Variants[i].Source] = true
+	}
+	for source := range seen {
+		switch c := kernelChecks[source]; {
+		case c.try != nil && c.op != "" && !c.chosen && c.none == "":
+		case c.try == nil && c.chosen != (c.none != ""):
+		default:
+			t.Errorf("%s.comp has no check, and no reason: %+v", source, c)
+		}
+	}
+	for source := range kernelChecks {
+		if !seen[source] {
+			t.Errorf("there is no %s.comp", source)
+		}
+	}
+	test := func(name string, open func(t *testing.T) *Backend) {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			list := checkedInTable(b)
+			found, err := b.tryAll(list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, err := range found {
+				if err != nil {
+					t.Errorf("%s: %v", b.pipelineName(list[i].pipelineSpec), err)
+				}
+			}
+			t.Logf("%d pipelines", len(list))
+		})
+	}
+	test("software", func(t *testing.T) *Backend { return openTest(t, lavapipe, nil) })
+	test("gpu", func(t *testing.T) *Backend { return openTest(t, lavapipe, gpu) })
+	test("small", func(t *testing.T) *Backend { return openTest(t, lavapipe, small) })
+	for _, lanes := range []int{4, 32, 64} {
+		c := played{name: "checked", lanes: lanes}
+		test(c.name, func(t *testing.T) *Backend { return c.open(t, nil) })
+	}
+}
+
+// faults are what a compiler may get wrong: an instruction for another one. The first three are of arithmetic, of
+// which one alone may cancel out; the last one is of places in memory.
+var faults = []struct {
+	name     string
+	from, to uint32
+}{
+	{"differences for sums", opFAdd, opFSub},
+	{"products for sums", opFAdd, opFMul},
+	{"sums for products", opFMul, opFAdd},
+	{"sums for products of integers", opIMul, opIAdd},
+}
+
+// TestChecksFind has the compiler of a device make a fault in every kernel of the table: the check of each finds one of
+// those of arithmetic, if it has any, and that of places.
+func TestChecksFind(t *testing.T) {
+	c := played{name: "faults", lanes: 32}
+	var list []unchecked
+	missed := map[pipelineKey][]string{} // faults of arithmetic that were not found
+	tried := map[pipelineKey]int{}
+	for _, f := range faults {
+		b, d := c.openChecked(t)
+		changed := map[*shaders.Variant]int{}
+		d.edit = func(v *shaders.Variant, m *spirv.Module) *spirv.Module {
+			if kernelChecks[v.Source].try == nil || f.from == opIMul && (v.Source == "embedding_backward" || strings.HasPrefix(v.Source, "sample")) {
+				return m // or a loop of it would not end
+			}
+			code, n := replaced(v, f.from, f.to)
+			changed[v] = n
+			m, err := spirv.Parse(code)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m
+		}
+		list = checkedInTable(b)
+		found, err := b.tryAll(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, u := range list {
+			n := changed[u.variant]
+			switch {
+			case n == 0 && found[i] != nil:
+				t.Errorf("%s: nothing is wrong, and its check says %v", b.pipelineName(u.pipelineSpec), found[i])
+			case f.from == opIMul && n > 0 && found[i] == nil:
+				t.Errorf("%s: %s were not found in %d places", b.pipelineName(u.pipelineSpec), f.name, n)
+			case f.from != opIMul && n > 0:
+				if tried[u.key()]++; found[i] == nil {
+					missed[u.key()] = append(missed[u.key()], f.name)
+				}
+			}
+		}
+	}
+	for _, u := range list {
+		relu := strings.HasPrefix(u.variant.Source, "activate") && u.spec.(shaders.ActivateSpec).Func == uint32(backend.ReLU) // which adds nothing
+		if n := len(missed[u.key()]); n > 0 && n == tried[u.key()] && !relu {
+			t.Errorf("%s, %+v: not found were %q", u.variant.Name(), u.spec, missed[u.key()])
+		}
+	}
+}
