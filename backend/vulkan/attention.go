@@ -4,6 +4,7 @@ package vulkan
 
 import (
 	"math/bits"
+	"slices"
 	"strings"
 
 	"caldera/backend"
@@ -36,20 +37,7 @@ func encodeAttention(e *encoder, op *backend.Attention) error {
 	}
 	// So that a run is a row of a batch: of one row each run; of several, one after the other.
 	return each(batch, 1, func(b, _ int) error {
-		n, run := op.Runs()
-		rows := func(t backend.Tensor) backend.Tensor {
-			t = t.Slice(1, b, b+1)
-			t.Shape[1], t.Shape[2], t.Strides[1] = n/batch, run, run*t.Strides[2]
-			return t
-		}
-		part := *op
-		part.Run = 0
-		part.Dst, part.Q, part.At = rows(op.Dst), rows(op.Q), op.At.Slice(3, b*time, (b+1)*time)
-		if p := &part.Probs; !p.Absent() {
-			*p = p.Slice(0, b, b+1)
-			p.Shape[0], p.Shape[2], p.Strides[0] = n/batch, run, run*p.Strides[2]
-		}
-		return encodeRuns(e, &part)
+		return encodeRuns(e, runsOf(op, b))
 	})
 }
 
@@ -99,7 +87,7 @@ func encodeRuns(e *encoder, op *backend.Attention) error {
 					if !op.Probs.Absent() {
 						part.Probs = part.Probs.Slice(0, r, rEnd).Slice(2, t, tEnd)
 					}
-					return encodeAttentionPart(e, &part, op, h, t)
+					return encodeAttentionPart(e, &attentionPart{&part, op, h, t})
 				})
 			})
 		})
@@ -131,13 +119,13 @@ func attentionLanes(l *Limits, queries int) int {
 	return lanes
 }
 
-// encodeAttentionPart encodes the dispatches for a part of op that begins at a
-// head and a query.
-func encodeAttentionPart(e *encoder, part, op *backend.Attention, firstHead, firstTime int) error {
-	if ok, err := encodeWide(e, part, op, firstTime); ok || err != nil {
-		return err
-	}
+// encodePlain encodes the dispatches of attention.comp for a part of an op. ok is always true: an error says where it is wrong.
+func encodePlain(e *encoder, of *attentionPart, c *attentionChoice) (ok bool, err error) {
+	part, op := of.Attention, of.op
 	l, size, time := e.limits(), op.HeadSize(), part.Q.Dim(2)
+	dispatch := func(e *encoder, part *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor) error {
+		return attentionDispatch(e, part, c.way, spec, push, groups, state)
+	}
 	queries := 1
 	for queries < min(time, l.attentionQueries()) {
 		queries *= 2
@@ -157,9 +145,9 @@ func encodeAttentionPart(e *encoder, part, op *backend.Attention, firstHead, fir
 	if chunk >= 4*lanes && (queries == 1 || l.Software) {
 		spec.AtOnce = 4 // keys, which share what is read of the query
 	}
-	push, groups := attentionPush(part, op, spec, firstHead, firstTime)
+	push, groups := attentionPush(part, op, spec, of.firstHead, of.firstTime)
 	if !part.Table.Absent() {
-		return attentionDispatch(e, part, spec, push, groups, backend.Tensor{})
+		return true, dispatch(e, part, spec, push, groups, backend.Tensor{})
 	}
 	sequences, context := part.Cache()
 	seqs := min(e.maxAlong(part.K, 1), e.maxAlong(part.V, 1)) // that are bound at once; 0: not even one is
@@ -170,7 +158,7 @@ func encodeAttentionPart(e *encoder, part, op *backend.Attention, firstHead, fir
 		}
 	}
 	spec.Split = keys < context
-	return attentionPieces(e, part, spec, push, groups, [4]int{sequences, seqs, context, keys}, attentionDispatch)
+	return true, attentionPieces(e, part, spec, push, groups, [4]int{sequences, seqs, context, keys}, dispatch)
 }
 
 // attentionPush is what the shader is told of a part of op that begins at a head and a query, and
@@ -228,10 +216,15 @@ func attentionWork(op *backend.Attention, queries int) uint64 {
 	return max(uint64(queries)*multiplyAdds(&one), 1)
 }
 
-// attentionDispatch is a dispatchAttention by the first of the variants whose pipeline is right.
-func attentionDispatch(e *encoder, part *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor) error {
+// attentionDispatch is a dispatchAttention by the first of the variants whose pipeline is right: a certain one before
+// the others, if operands allow it.
+func attentionDispatch(e *encoder, part *backend.Attention, first attentionWay, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor) error {
 	var wrong []pipelineSpec
-	for _, way := range attentionWays(e, part, int(spec.Size)) {
+	ways := attentionWays(e, part, int(spec.Size))
+	if i := slices.Index(ways, first); i > 0 {
+		ways = slices.Insert(slices.Delete(ways, i, i+1), 0, first)
+	}
+	for _, way := range ways {
 		p := way.pipeline(part, spec)
 		wrong = append(wrong, p)
 		ok, err := e.trusts(p, func(t *trials) { tryAttention(t, part, int(push.SharedBy), spec, way.dispatch) })

@@ -28,47 +28,6 @@ type wideAttention struct {
 	parts, keys int  // of one query: in how many parts keys are split, and how many each has
 }
 
-// encodeWide encodes a part of an op, which begins at a query, by attention_one.comp or
-// attention_tile.comp. ok is false if these do not take it, or are wrong on this device.
-func encodeWide(e *encoder, part, op *backend.Attention, firstTime int) (ok bool, err error) {
-	l := e.limits()
-	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || part.Q.Dim(3) != op.Q.Dim(3) || !liesWide(e, part) {
-		return false, nil
-	}
-	w := wideAttention{extras: part.Window > 0 || part.SoftCap > 0 || !part.Sinks.Absent(), firstTime: firstTime}
-	if op.Q.Dim(2) > 1 {
-		spec, ok := shapeTile(l, part)
-		if !ok {
-			return false, nil
-		}
-		w.spec(&spec.AttentionWideSpec, part)
-		ok, err := e.trusts(tilePipeline(part, spec), func(t *trials) { tryTile(t, part, w, spec) })
-		if err != nil || !ok {
-			return false, err
-		}
-		return true, w.tile(e, part, spec)
-	}
-	spec, shares, ok := shapeOneQuery(l, part)
-	if !ok {
-		return false, nil
-	}
-	w.spec(&spec.AttentionWideSpec, part)
-	_, context := part.Cache()
-	w.parts, w.keys = splitKeys(l, int(attentionWindow(part.Window, context)), part.Groups()*shares)
-	spec.Split = w.parts > 1
-	pipelines := []pipelineSpec{onePipeline(part, spec)}
-	if spec.Split {
-		pipelines = append(pipelines, w.joinPipeline(l, part))
-	}
-	for _, p := range pipelines {
-		ok, err := e.trusts(p, func(t *trials) { tryOneQuery(t, part, w, spec) })
-		if err != nil || !ok {
-			return false, err
-		}
-	}
-	return true, w.one(e, part, spec, shares)
-}
-
 // liesWide reports whether operands are such as the shaders read them.
 func liesWide(e *encoder, part *backend.Attention) bool {
 	if !part.Probs.Absent() || !e.fits(part.K) || !e.fits(part.V) || part.HeadSize()%wideElements(part.K.DType) != 0 {
@@ -126,6 +85,9 @@ func shapeOneQuery(l *Limits, op *backend.Attention) (s shaders.AttentionOneSpec
 // enough to fill a GPU.
 const manyRows = 32768
 
+// mostTileRows is how many elements a vector may have where a lane takes two queries.
+const mostTileRows = 128
+
 // shapeTile returns how attention_tile.comp divides its work. ok is false if vectors are too long for
 // it or for the lanes of a subgroup, or if registers are few: Intel's driver would spill 44 to 190 of them.
 func shapeTile(l *Limits, part *backend.Attention) (s shaders.AttentionTileSpec, ok bool) {
@@ -140,7 +102,7 @@ func shapeTile(l *Limits, part *backend.Attention) (s shaders.AttentionTileSpec,
 	for shared%int(2*s.Heads) == 0 && s.Heads < 4 {
 		s.Heads *= 2
 	}
-	if queries := part.Q.Dim(1) * part.Q.Dim(2) * part.Heads; size <= 128 && queries >= manyRows {
+	if queries := part.Q.Dim(1) * part.Q.Dim(2) * part.Heads; size <= mostTileRows && queries >= manyRows {
 		s.Rows = 2
 	}
 	return s, !l.FewRegisters && size <= 256 && s.Cluster <= l.SubgroupSize && s.Lanes%l.SubgroupSize == 0 && s.Lanes <= min(l.Invocations, l.WorkgroupSize[0])

@@ -201,7 +201,7 @@ func (b *Backend) describeMatrices() string {
 // inOrder lists the ways to compute a product, in the order in which they are to be taken:
 // first what was measured to be the fastest, where there is such a measurement, then by the rule.
 func (e *encoder) inOrder(p *product) []linearChoice {
-	return e.b.tuned.ways.first(p, e.limits().choices(p))
+	return tunedFirst(e.b.tuned.ways, p.String, e.limits().choices(p), (*linearChoice).String)
 }
 
 // choose picks the way to compute a product: the first one whose pipeline is right.

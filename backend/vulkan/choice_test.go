@@ -173,13 +173,13 @@ func TestTunedChoice(t *testing.T) {
 	p := product{rows: 1, in: 768, out: 768, x: backend.F32, w: backend.F16, fours: true, eights: true}
 	list := l.choices(&p)
 	measured := tuning{p.String(): list[3].String()}
-	got := measured.first(&p, l.choices(&p))
+	got := tunedFirst(measured, p.String, l.choices(&p), (*linearChoice).String)
 	if got[0] != list[3] || got[1] != list[0] || len(got) != len(list) {
 		t.Errorf("%v goes first, then %v, of %d", &got[0], &got[1], len(got))
 	}
 	for _, name := range []string{"", "linear_one subgroup, 1024 lanes, 4 outputs", "linear_texel"} {
 		measured[p.String()] = name
-		if got := measured.first(&p, l.choices(&p)); got[0] != list[0] {
+		if got := tunedFirst(measured, p.String, l.choices(&p), (*linearChoice).String); got[0] != list[0] {
 			t.Errorf("measured was %q, which is no choice: %v goes first", name, &got[0])
 		}
 	}

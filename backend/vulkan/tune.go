@@ -17,29 +17,37 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
-// Which way to compute a product is the fastest can be measured on a device. What was found is
+// Which way to compute a product or attention is the fastest can be measured on a device. What was found is
 // stored beside the compiled pipelines, and goes before the rule in every later process.
 
-// tuning is what was measured to be the fastest way to compute a product, by the product's
-// and the choice's String.
+// tuning is what was measured to be the fastest way to compute an op, by what it is called
+// ([product.String], attentionName) and the choice's String.
 type tuning map[string]string
 
-// first puts the way before the others that was measured to be the fastest. What is no
-// choice for the product, as limits are, changes nothing.
-func (t tuning) first(p *product, list []linearChoice) []linearChoice {
+// tunedFirst puts the way before the others that was measured to be the fastest for an op, which is
+// called so. What is no choice for it, as limits are, changes nothing.
+func tunedFirst[C any](t tuning, of func() string, list []C, name func(*C) string) []C {
 	if len(t) == 0 {
 		return list
 	}
-	name, ok := t[p.String()]
+	way, ok := t[of()]
 	if !ok {
 		return list
 	}
-	i := slices.IndexFunc(list, func(c linearChoice) bool { return c.String() == name })
+	i := slices.IndexFunc(list, func(c C) bool { return name(&c) == way })
 	if i <= 0 {
 		return list
 	}
 	c := list[i]
 	return slices.Insert(slices.Delete(list, i, i+1), 0, c)
+}
+
+// waysOf are the names of choices.
+func waysOf[C any](list []C, name func(*C) string) (names []string) {
+	for i := range list {
+		names = append(names, name(&list[i]))
+	}
+	return names
 }
 
 // tuned is what was measured on a device.
@@ -120,18 +128,24 @@ func (t *tuned) describe() string {
 	case t.ignored != nil:
 		return fmt.Sprintf(", not tuned, because %v", t.ignored)
 	case len(t.ways) > 0:
-		return fmt.Sprintf(", tuned for %d products", len(t.ways))
+		return fmt.Sprintf(", tuned for %d ops", len(t.ways))
 	}
 	return ""
 }
 
 // Ways implements [backend.Tuner].
 func (b *Backend) Ways(op backend.Op) (of string, ways []string) {
-	linear, ok := op.(*backend.Linear)
-	if !ok || b.ready() != nil {
+	if b.ready() != nil {
 		return "", nil
 	}
 	e := &encoder{b: b}
+	if op, ok := op.(*backend.Attention); ok {
+		return e.waysOfAttention(op)
+	}
+	linear, ok := op.(*backend.Linear)
+	if !ok {
+		return "", nil
+	}
 	o := linearOpOf(linear)
 	if !haveRowStride(o.dst, o.x, o.residual) {
 		return "", nil
@@ -141,10 +155,7 @@ func (b *Backend) Ways(op backend.Op) (of string, ways []string) {
 		return "", nil
 	}
 	p := e.productOf(&o)
-	for _, c := range b.limits.choices(&p) {
-		ways = append(ways, c.String())
-	}
-	return p.String(), ways
+	return p.String(), waysOf(b.limits.choices(&p), (*linearChoice).String)
 }
 
 // Take implements [backend.Tuner].

@@ -4,6 +4,8 @@ package vulkan
 
 import (
 	"bytes"
+	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -51,7 +53,7 @@ func TestTuned(t *testing.T) {
 		t.Error("a choice without a name is stored")
 	}
 	next, _ := card.openChecked(t)
-	if took, _, _ = run(next); !slices.Equal(took, []string{"linear_vec"}) || !strings.Contains(next.Describe(), ", tuned for 2 products") {
+	if took, _, _ = run(next); !slices.Equal(took, []string{"linear_vec"}) || !strings.Contains(next.Describe(), ", tuned for 2 ops") {
 		t.Errorf("linear_vec alone was to be taken, and %v were by %s", took, next.Describe())
 	}
 	list, path, err := next.Tuned()
@@ -130,5 +132,111 @@ func TestVerdictsStored(t *testing.T) {
 		if _, again := run(); again != first {
 			t.Errorf("by a file of %q %d checks, expected %d", text, again, first)
 		}
+	}
+}
+
+// attentionRun computes attention over a context, and returns the result with the pipelines of attention that were taken.
+func attentionRun(t *testing.T, b *Backend, context, queries int) (got []float32, op *backend.Attention, took []string) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(1, 2))
+	f32 := func(dims ...int) backend.Tensor {
+		x := newTensor(t, b, backend.F32, dims...)
+		numbers := make([]float32, x.Len())
+		for i := range numbers {
+			numbers[i] = rng.Float32()
+		}
+		if err := backend.SetF32(b, x, numbers); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	op = &backend.Attention{Dst: f32(1, queries, 16), Q: f32(1, queries, 16), K: f32(1, context, 16), V: f32(1, context, 16), At: newTensor(t, b, backend.I32, 2, queries), Heads: 2, Scale: 1}
+	at := make([]int32, 2*queries)
+	for i := range queries {
+		at[queries+i] = int32(context - queries + i)
+	}
+	if err := backend.SetI32(b, op.At, at); err != nil {
+		t.Fatal(err)
+	}
+	p, err := backend.Record(b, op)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for key := range b.pipes.made {
+		if strings.HasPrefix(key.variant.Source, "attention") {
+			took = append(took, key.variant.Name())
+		}
+	}
+	slices.Sort(took)
+	return values(t, b, op.Dst), op, took
+}
+
+// TestTunedAttention: attention is computed as was measured and stored, in a later process, on a driver and on GPUs; and by the rule
+// where the file is damaged or another card's, which the device's line says.
+func TestTunedAttention(t *testing.T) {
+	onDriver := func(t *testing.T) *Backend { return openTest(t, lavapipe, nil) }
+	onCard := func(t *testing.T) *Backend { b, _ := card32.openChecked(t); return b }
+	for _, c := range []struct {
+		name             string
+		open             func(t *testing.T) *Backend
+		context, queries int
+		ways             []string // some of those that there are, the rule's first
+		rule, tuned      []string // pipelines
+		way              string
+	}{
+		{"driver", onDriver, 40, 1, []string{"attention texel", "attention x4", "attention"}, []string{"attention.texel"}, []string{"attention.x4"}, "attention x4"},
+		{"parts", onCard, 600, 1, []string{"attention_one, parts of 128 keys", "attention_one, one part", "attention_one, parts of 256 keys", "attention x4", "attention"},
+			[]string{"attention_join.subgroup", "attention_one.subgroup"}, []string{"attention_one.subgroup"}, "attention_one, one part"},
+		{"tile", onCard, 40, 9, []string{"attention_tile, 1 rows", "attention_tile, 2 rows", "attention x4"}, []string{"attention_tile.subgroup"}, []string{"attention"}, "attention"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			b := c.open(t)
+			want, op, took := attentionRun(t, b, c.context, c.queries)
+			of, ways := b.Ways(op)
+			if !slices.Equal(took, c.rule) || ways[0] != c.ways[0] || of == "" {
+				t.Fatalf("%s: ways %q, took %q", of, ways, took)
+			}
+			for _, way := range c.ways {
+				if !slices.Contains(ways, way) {
+					t.Errorf("%q is not among %q", way, ways)
+				}
+			}
+			for _, way := range ways { // all of them compute the same
+				b.Take(of, way)
+				got, _, _ := attentionRun(t, b, c.context, c.queries)
+				for i, w := range want {
+					if d := math.Abs(float64(got[i] - w)); !(d <= 1e-5) {
+						t.Fatalf("by %s number %d is %v, expected %v", way, i, got[i], w)
+					}
+				}
+			}
+			b.Take(of, "")
+			if err := b.StoreTuned([]backend.Tuned{{Of: of, Way: c.way, Seconds: 1e-6, Rule: ways[0], RuleSeconds: 2e-6, Measured: time.Unix(1, 0).UTC()}}); err != nil {
+				t.Fatal(err)
+			}
+			next := c.open(t)
+			if _, _, took := attentionRun(t, next, c.context-3, c.queries); !slices.Equal(took, c.tuned) || !strings.Contains(next.Describe(), ", tuned for 1 ops") {
+				t.Errorf("%q was stored; %q were taken by %s", c.way, took, next.Describe())
+			}
+			text, err := os.ReadFile(next.tuned.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, bad := range map[string][]byte{
+				"cut off": text[:len(text)/2], "another driver's": bytes.Replace(text, []byte(`"driver": "`), []byte(`"driver": "other `), 1),
+			} {
+				if err := os.WriteFile(next.tuned.path, bad, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				b := c.open(t)
+				if _, _, took := attentionRun(t, b, c.context, c.queries); !slices.Equal(took, c.rule) || !strings.Contains(b.Describe(), ", not tuned, because ") {
+					t.Errorf("%s: %q were taken by %s", name, took, b.Describe())
+				}
+			}
+		})
 	}
 }

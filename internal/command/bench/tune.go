@@ -128,7 +128,7 @@ func writeTuned(w io.Writer, d backend.Device, path string, list []backend.Tuned
 		_, err := fmt.Fprintf(w, "%s: nothing was tuned (%s)\n", d.Spec(), printable.Text(path))
 		return err
 	}
-	rows := [][]string{{"product", "by the rule", "µs", "fastest", "µs", "×"}}
+	rows := [][]string{{"op", "by the rule", "µs", "fastest", "µs", "×"}}
 	for _, c := range list {
 		rows = append(rows, []string{
 			printable.Text(c.Of), printable.Text(c.Rule), fmt.Sprintf("%.1f", 1e6*c.RuleSeconds), printable.Text(c.Way), fmt.Sprintf("%.1f", 1e6*c.Seconds),

@@ -1,0 +1,235 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+
+	"caldera/backend"
+)
+
+// Attention can be computed by several kernels, too, in several divisions of the work. The rule is the table below: the first
+// kernel that can, in the first of its ways. Where a kernel has failed its check, the next one is taken; where
+// another way was measured to be faster (tune.go), that one. Nothing of it may depend on how many runs there are: what a token gets
+// does not either.
+
+// attentionChoice is a way to compute attention: a shader, and what another way with the same one differs in.
+type attentionChoice struct {
+	source string
+	parts  int    // of attention_one.comp: in how many parts keys are split
+	keys   int    // that each part has
+	rows   uint32 // of attention_tile.comp: queries that a lane takes
+	way    attentionWay
+}
+
+// String names the choice as files of tuning and tests have it: "attention_one, parts of 256 keys". Two choices for one op have different names.
+func (c *attentionChoice) String() string {
+	name := c.source
+	switch {
+	case c.way.texel:
+		name += " texel"
+	case c.way.fours:
+		name += " x4"
+	case c.parts == 1:
+		name += ", one part"
+	case c.parts > 1: // by their length, so that it is a choice for other contexts too
+		name += fmt.Sprintf(", parts of %d keys", c.keys)
+	case c.rows > 0:
+		name += fmt.Sprintf(", %d rows", c.rows)
+	}
+	return name
+}
+
+// attentionPart is a part of an op: of the heads and the queries of each run from the first ones on.
+type attentionPart struct {
+	*backend.Attention
+	op                   *backend.Attention // the whole
+	firstHead, firstTime int
+}
+
+// attentionKernel is a row of the table.
+type attentionKernel struct {
+	source string
+
+	// ways lists how it can compute a part on a device, that which the rule takes first. None: it cannot.
+	ways func(e *encoder, part *attentionPart) []attentionChoice
+
+	// encode encodes the dispatches of a choice. ok is false if the kernel is wrong on this device.
+	encode func(e *encoder, part *attentionPart, c *attentionChoice) (ok bool, err error)
+}
+
+// attentionKernels are all kernels for attention, in the order in which the rule asks them. The last one computes all of it on every
+// device.
+var attentionKernels = []attentionKernel{
+	{"attention_one", waysOfOneQuery, encodeOneQuery},
+	{"attention_tile", waysOfTile, encodeTile},
+	{"attention", waysOfPlain, encodePlain},
+}
+
+// encodeAttentionPart encodes the dispatches for a part of an op: by the first choice of which the kernel is right.
+func encodeAttentionPart(e *encoder, part *attentionPart) error {
+	var wrong []string // another division of the work would be compiled from the same
+	name := func() string { return attentionName(part.op) }
+	for _, c := range tunedFirst(e.b.tuned.ways, name, e.attentionChoices(part), (*attentionChoice).String) {
+		if slices.Contains(wrong, c.source) {
+			continue
+		}
+		k := slices.IndexFunc(attentionKernels, func(k attentionKernel) bool { return k.source == c.source })
+		ok, err := attentionKernels[k].encode(e, part, &c)
+		if ok || err != nil {
+			return err
+		}
+		wrong = append(wrong, c.source)
+	}
+	return e.b.refuse("attention")
+}
+
+// attentionChoices lists all ways to compute a part, that which the rule takes first.
+func (e *encoder) attentionChoices(part *attentionPart) (list []attentionChoice) {
+	for _, k := range attentionKernels {
+		list = append(list, k.ways(e, part)...)
+	}
+	return list
+}
+
+// attentionName says what the choice for an op, of which a run is a row of a batch, goes by.
+func attentionName(op *backend.Attention) string {
+	_, context := op.Cache()
+	keys := int(attentionWindow(op.Window, context))
+	name := fmt.Sprintf("attention of %d queries, %d heads of %d, %d groups, up to %d keys of %v", op.Q.Dim(2), op.Heads, op.HeadSize(), op.Groups(), 1<<bits.Len(uint(keys-1)), op.K.DType)
+	if op.K.DType != op.V.DType {
+		name += fmt.Sprintf(" and %v", op.V.DType)
+	}
+	for _, m := range []struct {
+		is   bool
+		name string
+	}{
+		{!op.Table.Absent(), "in blocks"}, {op.Window > 0, "in a window"}, {op.SoftCap > 0, "capped"},
+		{!op.Sinks.Absent(), "with sinks"}, {!op.Probs.Absent(), "with probabilities"},
+	} {
+		if m.is {
+			name += ", " + m.name
+		}
+	}
+	return name
+}
+
+// wide returns what the dispatches of attention_one.comp and attention_tile.comp are told of a part. ok is false if these do not take it.
+func (e *encoder) wide(part *attentionPart) (w wideAttention, ok bool) {
+	l := e.limits()
+	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || part.Q.Dim(3) != part.op.Q.Dim(3) || !liesWide(e, part.Attention) {
+		return w, false
+	}
+	return wideAttention{extras: part.Window > 0 || part.SoftCap > 0 || !part.Sinks.Absent(), firstTime: part.firstTime}, true
+}
+
+// waysOfOneQuery: a query a run, whose keys are split in parts.
+func waysOfOneQuery(e *encoder, part *attentionPart) (list []attentionChoice) {
+	if _, ok := e.wide(part); !ok || part.op.Q.Dim(2) > 1 {
+		return nil
+	}
+	l := e.limits()
+	_, shares, ok := shapeOneQuery(l, part.Attention)
+	if !ok {
+		return nil
+	}
+	_, context := part.Cache()
+	keys := int(attentionWindow(part.Window, context))
+	add := func(parts, each int) {
+		c := attentionChoice{source: "attention_one", parts: parts, keys: each}
+		if parts <= min(mostParts, int(l.Groups[0])) && !slices.Contains(list, c) {
+			list = append(list, c)
+		}
+	}
+	add(splitKeys(l, keys, part.Groups()*shares))
+	add(1, keys)
+	for each := partKeys; each < keys; each *= 2 {
+		add((keys+each-1)/each, each)
+	}
+	return list
+}
+
+func encodeOneQuery(e *encoder, part *attentionPart, c *attentionChoice) (ok bool, err error) {
+	w, _ := e.wide(part)
+	l := e.limits()
+	spec, shares, _ := shapeOneQuery(l, part.Attention)
+	w.spec(&spec.AttentionWideSpec, part.Attention)
+	w.parts, w.keys = c.parts, c.keys
+	spec.Split = w.parts > 1
+	pipelines := []pipelineSpec{onePipeline(part.Attention, spec)}
+	if spec.Split {
+		pipelines = append(pipelines, w.joinPipeline(l, part.Attention))
+	}
+	for _, p := range pipelines {
+		ok, err := e.trusts(p, func(t *trials) { tryOneQuery(t, part.Attention, w, spec) })
+		if err != nil || !ok {
+			return false, err
+		}
+	}
+	return true, w.one(e, part.Attention, spec, shares)
+}
+
+// waysOfTile: several queries a run, in tiles.
+func waysOfTile(e *encoder, part *attentionPart) (list []attentionChoice) {
+	if _, ok := e.wide(part); !ok || part.op.Q.Dim(2) == 1 {
+		return nil
+	}
+	rule, ok := shapeTile(e.limits(), part.Attention)
+	if !ok {
+		return nil
+	}
+	list = []attentionChoice{{source: "attention_tile", rows: rule.Rows}}
+	if part.HeadSize() <= mostTileRows {
+		list = append(list, attentionChoice{source: "attention_tile", rows: 3 - rule.Rows})
+	}
+	return list
+}
+
+func encodeTile(e *encoder, part *attentionPart, c *attentionChoice) (ok bool, err error) {
+	w, _ := e.wide(part)
+	spec, _ := shapeTile(e.limits(), part.Attention)
+	spec.Rows = c.rows
+	w.spec(&spec.AttentionWideSpec, part.Attention)
+	ok, err = e.trusts(tilePipeline(part.Attention, spec), func(t *trials) { tryTile(t, part.Attention, w, spec) })
+	if err != nil || !ok {
+		return false, err
+	}
+	return true, w.tile(e, part.Attention, spec)
+}
+
+// waysOfPlain: attention.comp, which takes all.
+func waysOfPlain(e *encoder, part *attentionPart) (list []attentionChoice) {
+	for _, way := range attentionWays(e, part.Attention, part.HeadSize()) {
+		list = append(list, attentionChoice{source: "attention", way: way})
+	}
+	return list
+}
+
+// runsOf is an op of which a run is a row of a batch: the runs of a row of the batch of op.
+func runsOf(op *backend.Attention, b int) *backend.Attention {
+	batch, time := op.Q.Dim(1), op.Q.Dim(2)
+	n, run := op.Runs()
+	rows := func(t backend.Tensor) backend.Tensor {
+		t = t.Slice(1, b, b+1)
+		t.Shape[1], t.Shape[2], t.Strides[1] = n/batch, run, run*t.Strides[2]
+		return t
+	}
+	part := *op
+	part.Run = 0
+	part.Dst, part.Q, part.At = rows(op.Dst), rows(op.Q), op.At.Slice(3, b*time, (b+1)*time)
+	if p := &part.Probs; !p.Absent() {
+		*p = p.Slice(0, b, b+1)
+		p.Shape[0], p.Shape[2], p.Strides[0] = n/batch, run, run*p.Strides[2]
+	}
+	return &part
+}
+
+// waysOfAttention is Ways for attention.
+func (e *encoder) waysOfAttention(op *backend.Attention) (of string, ways []string) {
+	if _, run := op.Runs(); run != op.Q.Dim(2) {
+		op = runsOf(op, 0)
+	}
+	return attentionName(op), waysOf(e.attentionChoices(&attentionPart{op, op, 0, 0}), (*attentionChoice).String)
+}
