@@ -24,6 +24,7 @@ type Use struct {
 	Feeds    []int             // numbers of tokens that the session is going to be given at once, as far as they are known
 	Evaluate *EvaluatorOptions // an Evaluator of these, in place of a Session: Context, Cache and Feeds are not used
 	Batch    *BatchOptions     // a Batch of these, in place of a Session: Context and Cache are not used, Feeds are of prompts, the first of the one that is read first
+	Forks    bool              // of a Batch: sequences are going to be forked
 	Beside   int64             // bytes that the caller is going to take for other things
 
 	// Compile: all of this is going to run, and soon. A device that compiles then begins

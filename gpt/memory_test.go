@@ -75,6 +75,9 @@ func TestDemand(t *testing.T) {
 			admit(t, b, make([]int, n), gpt.Options{Predict: 3, IgnoreEOS: true})
 			step(t, b)
 		}
+		if u.Forks {
+			fork(t, b.Live()[0], gpt.Options{Predict: 2, IgnoreEOS: true})
+		}
 		for len(b.Live()) < u.Batch.Sequences {
 			admit(t, b, []int{1}, gpt.Options{Predict: 2, IgnoreEOS: true})
 		}
@@ -96,6 +99,7 @@ func TestDemand(t *testing.T) {
 			{backend.F16, gpt.Use{Batch: &gpt.BatchOptions{Sequences: 1}}, batch},
 			{backend.F32, gpt.Use{Batch: &gpt.BatchOptions{Sequences: 1}, Feeds: []int{200}}, batch}, // 256 with padding
 			{backend.F16, gpt.Use{Batch: &gpt.BatchOptions{Sequences: 3, Context: 300}, Feeds: []int{250}}, batch},
+			{backend.F16, gpt.Use{Batch: &gpt.BatchOptions{Sequences: 3, Context: 300}, Feeds: []int{250}, Forks: true}, batch},
 		} {
 			a := gpttest.AccountOf(b)
 			o := gpt.LoadOptions{DType: c.dtype, For: &c.use}

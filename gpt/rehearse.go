@@ -42,8 +42,8 @@ func (u Use) rehearse(m *model.Model, usual bool) (cache int64, err error) {
 	return bytesOf(s.cache), nil
 }
 
-// rehearseBatch makes the steps in which its sequences read their prompts, and the one in which all
-// of them read a token.
+// rehearseBatch makes the steps in which its sequences read their prompts, the one in which all
+// of them read a token, and what forks are copied by.
 func (u Use) rehearseBatch(m *model.Model, usual bool) (cache int64, err error) {
 	b, err := NewBatch(m, *u.Batch)
 	if err != nil {
@@ -67,7 +67,10 @@ func (u Use) rehearseBatch(m *model.Model, usual bool) (cache int64, err error) 
 			break
 		}
 	}
-	return bytesOf(b.cache), nil
+	if u.Forks {
+		err = b.copies.record(b)
+	}
+	return bytesOf(b.cache), err
 }
 
 func bytesOf(c model.Cache) (bytes int64) {

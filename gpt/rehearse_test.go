@@ -87,6 +87,14 @@ func TestCompiledAhead(t *testing.T) {
 		_, err := b.Step(t.Context())
 		return err
 	}
+	forks := func(m *model.Model, u gpt.Use) error {
+		b := newBatch(t, m, *u.Batch)
+		defer b.Close()
+		first := admit(t, b, make([]int, u.Feeds[0]), gpt.Options{Predict: 3, IgnoreEOS: true})
+		fork(t, first, gpt.Options{Predict: 3, IgnoreEOS: true})
+		_, err := b.Step(t.Context())
+		return err
+	}
 	for _, c := range []struct {
 		name   string
 		use    gpt.Use
@@ -99,6 +107,7 @@ func TestCompiledAhead(t *testing.T) {
 		{"session in two chunks that draws", gpt.Use{Feeds: []int{530, 1}}, true, session},
 		{"evaluator", gpt.Use{Evaluate: &gpt.EvaluatorOptions{Window: 40}}, false, evaluator},
 		{"batch", gpt.Use{Batch: &gpt.BatchOptions{Sequences: 4}, Feeds: []int{40}}, false, batch},
+		{"batch that forks", gpt.Use{Batch: &gpt.BatchOptions{Sequences: 2}, Feeds: []int{40}, Forks: true}, true, forks},
 		{"batch that draws", gpt.Use{Batch: &gpt.BatchOptions{Sequences: 1}, Feeds: []int{40}}, true, batch},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -35,7 +35,7 @@ func (s *several) use(ctx context.Context, c model.Config, t *tokenizer.Tokenize
 	if s.batch.Blocks, err = s.batch.Need(c, len(s.ids), s.Predict, n); err != nil {
 		return nil, err
 	}
-	return &gpt.Use{Batch: &s.batch, Feeds: []int{len(s.ids)}, Compile: true}, nil
+	return &gpt.Use{Batch: &s.batch, Feeds: []int{len(s.ids)}, Forks: n > 1, Compile: true}, nil
 }
 
 // contextOf is how many positions a sequence has.
