@@ -37,7 +37,7 @@ func (c *attentionChoice) String() string {
 	case c.parts > 1: // by their length, so that it is a choice for other contexts too
 		name += fmt.Sprintf(", parts of %d keys", c.keys)
 	case c.rows > 0:
-		name += fmt.Sprintf(", %d rows", c.rows)
+		name += fmt.Sprintf(", %d queries a lane", c.rows)
 	}
 	return name
 }
@@ -98,7 +98,12 @@ func (e *encoder) attentionChoices(part *attentionPart) (list []attentionChoice)
 func attentionName(op *backend.Attention) string {
 	_, context := op.Cache()
 	keys := int(attentionWindow(op.Window, context))
-	name := fmt.Sprintf("attention of %d queries, %d heads of %d, %d groups, up to %d keys of %v", op.Q.Dim(2), op.Heads, op.HeadSize(), op.Groups(), 1<<bits.Len(uint(keys-1)), op.K.DType)
+	queries := "1 query"
+	if n := op.Q.Dim(2); n > 1 {
+		queries = fmt.Sprintf("%d queries", n)
+	}
+	most := 1 << bits.Len(uint(keys-1)) // a class of contexts: parts have as many keys in all of them
+	name := fmt.Sprintf("attention of %s, %d heads of %d, %d groups, up to %d keys of %v", queries, op.Heads, op.HeadSize(), op.Groups(), most, op.K.DType)
 	if op.K.DType != op.V.DType {
 		name += fmt.Sprintf(" and %v", op.V.DType)
 	}

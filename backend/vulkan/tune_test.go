@@ -190,7 +190,7 @@ func TestTunedAttention(t *testing.T) {
 		{"driver", onDriver, 40, 1, []string{"attention texel", "attention x4", "attention"}, []string{"attention.texel"}, []string{"attention.x4"}, "attention x4"},
 		{"parts", onCard, 600, 1, []string{"attention_one, parts of 128 keys", "attention_one, one part", "attention_one, parts of 256 keys", "attention x4", "attention"},
 			[]string{"attention_join.subgroup", "attention_one.subgroup"}, []string{"attention_one.subgroup"}, "attention_one, one part"},
-		{"tile", onCard, 40, 9, []string{"attention_tile, 1 rows", "attention_tile, 2 rows", "attention x4"}, []string{"attention_tile.subgroup"}, []string{"attention"}, "attention"},
+		{"tile", onCard, 40, 9, []string{"attention_tile, 1 queries a lane", "attention_tile, 2 queries a lane", "attention x4"}, []string{"attention_tile.subgroup"}, []string{"attention"}, "attention"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("XDG_CACHE_HOME", t.TempDir())
