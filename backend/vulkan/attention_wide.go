@@ -11,7 +11,8 @@ import (
 )
 
 // On a GPU with subgroups attention of one query a run is attention_one.comp, and of several
-// attention_tile.comp. attention.comp remains for what these do not take: probabilities that are
+// attention_tile.comp, or where the device has matrix units attention_matrix.comp
+// (attention_matrix.go). attention.comp remains for what these do not take: probabilities that are
 // to be kept, vectors that do not lie in 16 bytes, operands that are not bound as a whole, software drivers.
 
 const (
@@ -28,14 +29,24 @@ type wideAttention struct {
 	parts, keys int  // of one query: in how many parts keys are split, and how many each has
 }
 
-// encodeWide encodes a part of an op, which begins at a query, by attention_one.comp or
-// attention_tile.comp. ok is false if these do not take it, or are wrong on this device.
+// encodeWide encodes a part of an op, which begins at a query, by attention_one.comp,
+// attention_matrix.comp or attention_tile.comp. ok is false if these do not take it, or are wrong on this device.
 func encodeWide(e *encoder, part, op *backend.Attention, firstTime int) (ok bool, err error) {
 	l := e.limits()
 	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || part.Q.Dim(3) != op.Q.Dim(3) || !liesWide(e, part) {
 		return false, nil
 	}
 	w := wideAttention{extras: part.Window > 0 || part.SoftCap > 0 || !part.Sinks.Absent(), firstTime: firstTime}
+	if spec, ok := shapeMatrixAttention(l, part); ok {
+		w.spec(&spec.AttentionWideSpec, part)
+		ok, err := e.trusts(attentionMatrixPipeline(part, spec), func(t *trials) { tryAttentionMatrix(t, part, w, spec) })
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			return true, w.matrix(e, part, spec)
+		}
+	}
 	if op.Q.Dim(2) > 1 {
 		spec, ok := shapeTile(l, part)
 		if !ok {
@@ -233,7 +244,7 @@ func wideVariant(source string, part *backend.Attention) *shaders.Variant {
 	return shaders.Find(source, strings.Join(append(storage("", part.K.DType), "SUBGROUP"), " "))
 }
 
-// dispatch encodes a dispatch of attention_one.comp or attention_tile.comp.
+// dispatch encodes a dispatch of attention_one.comp, attention_tile.comp or attention_matrix.comp.
 func (w *wideAttention) dispatch(e *encoder, p pipelineSpec, part *backend.Attention, dst backend.Tensor, groups [3]uint32) error {
 	sequences, context := part.Cache()
 	push := shaders.AttentionWidePush{

@@ -42,8 +42,11 @@ func tryAttention(t *trials, like *backend.Attention, shared int, spec shaders.A
 }
 
 // triedHeads are the heads of a trial: how long vectors are, how many heads share a key, and how many keys
-// a position has.
-type triedHeads struct{ size, shared, groups int }
+// a position has. Fine: queries have more bits than a number of f16.
+type triedHeads struct {
+	size, shared, groups int
+	fine                 bool
+}
 
 // triedSequences and triedPad are those of a trial: how many sequences there are, and how many elements lie
 // between rows of operands.
@@ -78,7 +81,13 @@ func tryAttentionOf(t *trials, like *backend.Attention, h triedHeads, time, cont
 		return x
 	}
 	var q, k, v, sinks []float32
-	op.Q, q = rows(backend.F32, sequences*time, heads*size, 3)
+	most := 3
+	if h.fine {
+		const finer = 1 << 14
+		most *= finer
+		op.Scale /= finer
+	}
+	op.Q, q = rows(backend.F32, sequences*time, heads*size, most)
 	op.K, k = rows(like.K.DType, sequences*context, groups*size, 3)
 	op.V, v = rows(like.V.DType, sequences*context, groups*size, 30)
 	op.Q = shaped(op.Q, sequences, time)

@@ -32,6 +32,7 @@ var unary = map[uint16]func(a uint32) uint32{
 	opNot:                      func(a uint32) uint32 { return ^a },
 	extended + glslFAbs:        func(a uint32) uint32 { return a &^ (1 << 31) },
 	extended + glslFloor:       func(a uint32) uint32 { return word(float32(math.Floor(float64(f32(a))))) },
+	extended + glslExp2:        func(a uint32) uint32 { return word(float32(math.Exp2(float64(f32(a))))) },
 	extended + glslExp:         func(a uint32) uint32 { return word(float32(math.Exp(float64(f32(a))))) },
 	extended + glslLog:         func(a uint32) uint32 { return word(float32(math.Log(float64(f32(a))))) },
 	extended + glslSqrt:        func(a uint32) uint32 { return word(float32(math.Sqrt(float64(f32(a))))) },
