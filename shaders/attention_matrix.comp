@@ -32,6 +32,7 @@ layout(constant_id = 6) const uint LANES = 32; // lanes, at most 64
 layout(constant_id = 7) const uint M = 16;
 layout(constant_id = 8) const uint N = 16;
 layout(constant_id = 9) const uint INNER = 16; // K
+layout(constant_id = 10) const bool HELD = true; // queries stay in registers, else in shared memory
 #include "attention_wide.glsl"
 
 const uint ROWS = 16; // of a subgroup
@@ -55,6 +56,8 @@ shared uvec4 keys[TILE * PITCH];
 shared uint values[WIDTH * VALUE_PITCH];
 shared uvec4 work[SUBGROUPS * WORK];
 shared float factors[SUBGROUPS * ROWS];
+const uint QUERY_PITCH = WIDTH / 8 * 2 + 1; // first halves, then second ones
+shared uvec4 stored[HELD ? 1 : SUBGROUPS * ROWS * QUERY_PITCH];
 
 const float LOG2E = 1.44269504088896340736;
 const float UP = 16384.0; // weights are multiplied with it, so that none of their bits is below f16's least normal number
@@ -121,7 +124,7 @@ uvec4 halves(vec4 x) {
 	return uvec4(first, packHalf2x16(rest.xy), packHalf2x16(rest.zw));
 }
 
-// put_halves leaves eight numbers of a row where it has its scores, from the eight of index to on.
+// put_halves leaves eight numbers of a row where it has its scores, as the eight of index to.
 void put_halves(uint to, vec4 low, vec4 high) {
 	uvec4 a = halves(low), b = halves(high);
 	work[to] = uvec4(a.xy, b.xy);
@@ -253,7 +256,7 @@ void main() {
 	}
 
 	// Queries are multiplied with a power of two that brings the largest of a row to 2¹⁴ or above, and below 2¹⁵.
-	LEFT queries[DOWN * STEPS], rests[DOWN * STEPS];
+	LEFT queries[HELD ? DOWN * STEPS : 1], rests[HELD ? DOWN * STEPS : 1];
 	float power[2];
 	[[unroll]] for (uint n = 0; n < PASSES; n++) {
 		uint query = query_at(rows[n]), most = 0;
@@ -282,18 +285,27 @@ void main() {
 					low = q[query_at(rows[n]) + d / 4] * power[n];
 					high = q[query_at(rows[n]) + d / 4 + 1] * power[n];
 				}
-				put_halves(rows_in[n] + eight, low, high);
+				if (HELD) {
+					put_halves(rows_in[n] + eight, low, high);
+				} else if (d < WIDTH) {
+					uvec4 a = halves(low), b = halves(high);
+					uint to = (first + n * (LANES / CLUSTER) + lane / CLUSTER) * QUERY_PITCH + d / 8;
+					stored[to] = uvec4(a.xy, b.xy);
+					stored[to + WIDTH / 8] = uvec4(a.zw, b.zw);
+				}
 			}
 		}
 		subgroupBarrier();
-		[[unroll]] for (uint s = c; s < min(c + TILE, WIDTH); s += INNER) {
-			[[unroll]] for (uint i = 0; i < DOWN; i++) {
-				uint from = my_work + i * M * WORK_PITCH + (s - c) / 8;
-				coopMatLoad(queries[i * STEPS + s / INNER], work, from, WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
-				coopMatLoad(rests[i * STEPS + s / INNER], work, from + PARTS / 2, WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+		if (HELD) {
+			[[unroll]] for (uint s = c; s < min(c + TILE, WIDTH); s += INNER) {
+				[[unroll]] for (uint i = 0; i < DOWN; i++) {
+					uint from = my_work + i * M * WORK_PITCH + (s - c) / 8;
+					coopMatLoad(queries[i * STEPS + s / INNER], work, from, WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+					coopMatLoad(rests[i * STEPS + s / INNER], work, from + PARTS / 2, WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+				}
 			}
+			subgroupBarrier();
 		}
-		subgroupBarrier();
 	}
 
 	// Keys that some row sees: positions follow one another, so those of the last query that stands in the
@@ -345,12 +357,23 @@ void main() {
 			scores[i] = SUMS(0);
 		}
 		[[unroll]] for (uint s = 0; s < STEPS; s++) {
+			LEFT query[DOWN], rest[DOWN];
+			[[unroll]] for (uint i = 0; i < DOWN; i++) {
+				if (HELD) {
+					query[i] = queries[i * STEPS + s];
+					rest[i] = rests[i * STEPS + s];
+				} else {
+					uint from = (first + i * M) * QUERY_PITCH + s * (INNER / 8);
+					coopMatLoad(query[i], stored, from, QUERY_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+					coopMatLoad(rest[i], stored, from + WIDTH / 8, QUERY_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+				}
+			}
 			[[unroll]] for (uint j = 0; j < ACROSS; j++) {
 				RIGHT key;
 				coopMatLoad(key, keys, j * N * PITCH + s * (INNER / 8), PITCH, gl_CooperativeMatrixLayoutColumnMajor);
 				[[unroll]] for (uint i = 0; i < DOWN; i++) {
-					scores[i * ACROSS + j] = coopMatMulAdd(queries[i * STEPS + s], key, scores[i * ACROSS + j]);
-					scores[i * ACROSS + j] = coopMatMulAdd(rests[i * STEPS + s], key, scores[i * ACROSS + j]);
+					scores[i * ACROSS + j] = coopMatMulAdd(query[i], key, scores[i * ACROSS + j]);
+					scores[i * ACROSS + j] = coopMatMulAdd(rest[i], key, scores[i * ACROSS + j]);
 				}
 			}
 		}

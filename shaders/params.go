@@ -415,6 +415,7 @@ type AttentionTileSpec struct {
 type AttentionMatrixSpec struct {
 	AttentionWideSpec
 	Subgroup, M, N, K uint32
+	Held              bool // queries stay in registers
 }
 
 // AttentionJoinSpec is for attention_join.comp.

@@ -21,9 +21,9 @@ const (
 
 // shapeMatrixAttention returns how attention_matrix.comp divides its work: the rule by which a part of an op
 // takes it. ok is false if the device has no matrices of a size that suits it, if vectors are too long for its registers,
-// or if there are too few rows: a tile of the other kernel has as many.
+// or if there are fewer rows than a subgroup serves.
 func shapeMatrixAttention(l *Limits, part *backend.Attention) (s shaders.AttentionMatrixSpec, ok bool) {
-	size, shared, lanes := part.HeadSize(), part.Heads/part.Groups(), l.MatrixSubgroup
+	size, shared, lanes := part.HeadSize(), part.Heads/part.Groups(), l.attentionSubgroup()
 	for _, n := range l.Matrix {
 		if n != 8 && n != 16 {
 			return s, false
@@ -38,7 +38,7 @@ func shapeMatrixAttention(l *Limits, part *backend.Attention) (s shaders.Attenti
 		s.Heads *= 2
 	}
 	rows := part.Q.Dim(2) * int(s.Heads) // of a run, which share keys
-	if rows < 2*attentionMatrixRows {
+	if part.Q.Dim(2) < 2 || rows < attentionMatrixRows {
 		return s, false
 	}
 	// As many subgroups share a tile as leave enough workgroups to keep the device busy, but no more than there are
@@ -55,6 +55,7 @@ func shapeMatrixAttention(l *Limits, part *backend.Attention) (s shaders.Attenti
 			break
 		}
 	}
+	s.Held = l.maker().holds || l.SharedMemory < attentionMatrixShared(s)
 	return s, s.Lanes <= min(l.Invocations, l.WorkgroupSize[0]) && l.SharedMemory >= attentionMatrixShared(s)
 }
 
@@ -63,7 +64,11 @@ func attentionMatrixShared(s shaders.AttentionMatrixSpec) uint32 {
 	const tile, rows = attentionMatrixTile, attentionMatrixRows
 	width, subgroups := (s.Size+15)/16*16, s.Lanes/s.Subgroup
 	keys, values := tile*(width/8+1)*16, width*(tile/2+4)*4
-	return keys + values + subgroups*rows*((tile/4+1)*16+4)
+	row := (tile/4+1)*16 + uint32(4) // its scores
+	if !s.Held {
+		row += (width/8*2 + 1) * 16 // its query
+	}
+	return keys + values + subgroups*rows*row
 }
 
 // attentionMatrixPipeline is that of attention_matrix.comp.

@@ -102,7 +102,7 @@ var binary2 = map[uint16]func(a, b uint32) uint32{
 }
 
 // opUMulHi is the upper half of OpUMulExtended, opLowHalf and opTopHalf are the halves of UnpackHalf2x16, opPackHalf
-// is PackHalf2x16 of two numbers, and opMatrixAdd and opMatrixMul work on cooperative matrices: they are no opcodes of
+// is PackHalf2x16 of two numbers, and opMatrixAdd, opMatrixSub and opMatrixMul work on cooperative matrices: they are no opcodes of
 // SPIR-V.
 const (
 	opUMulHi    = 0xf000
@@ -111,6 +111,7 @@ const (
 	opPackHalf  = 0xf003
 	opMatrixAdd = 0xf004
 	opMatrixMul = 0xf005
+	opMatrixSub = 0xf006
 )
 
 func init() {
