@@ -6,8 +6,7 @@
 // second of which is what rounding to the first one left. So two matrix products take the place of one,
 // and a number keeps 22 bits.
 //
-// Each subgroup serves 16 rows: neighbouring queries, of one or several heads of a group. Those of
-// the rows are in registers, and so are the sums. Subgroups share tiles of TILE keys and values in shared
+// Each subgroup serves 16 rows: neighbouring queries, of one or several heads of a group. Its sums are in registers. Subgroups share tiles of TILE keys and values in shared
 // memory. Which lane holds which element of a matrix is the device's secret, so scores go through shared
 // memory: CLUSTER lanes have the scores of a row, and leave its weights in their place.
 //
@@ -22,24 +21,24 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-layout(local_size_x_id = 0) in; // LANES times as many as there are subgroups
+layout(local_size_x_id = 0) in; // SUBGROUP_SIZE times as many as there are subgroups
 layout(constant_id = 1) const uint SIZE = 64;      // of a head: a multiple of 8, at most 128
 layout(constant_id = 2) const bool EXTRAS = false; // whether there is a window, a soft-cap or sinks
 layout(constant_id = 3) const bool TABLE = false;
-layout(constant_id = 4) const uint HEADS = 1;   // of a workgroup: a power of two, which divides those of a group
-layout(constant_id = 5) const uint CLUSTER = 2; // lanes of a row: LANES / 16, or 1
-layout(constant_id = 6) const uint LANES = 32; // lanes, at most 64
+layout(constant_id = 4) const uint HEADS = 1;          // of a workgroup: a power of two, which divides those of a group
+layout(constant_id = 5) const uint CLUSTER = 2;        // lanes of a row: SUBGROUP_SIZE / 16, or 1
+layout(constant_id = 6) const uint SUBGROUP_SIZE = 32; // a power of two, 8 to 64
 layout(constant_id = 7) const uint M = 16;
 layout(constant_id = 8) const uint N = 16;
-layout(constant_id = 9) const uint INNER = 16; // K
+layout(constant_id = 9) const uint INNER = 16;   // K
 layout(constant_id = 10) const bool HELD = true; // queries stay in registers, else in shared memory
 #include "attention_wide.glsl"
 
 const uint ROWS = 16; // of a subgroup
 const uint TILE = 32;
-const uint SUBGROUPS = gl_WorkGroupSize.x / LANES;
+const uint SUBGROUPS = gl_WorkGroupSize.x / SUBGROUP_SIZE;
 const uint QUERIES = SUBGROUPS * ROWS / HEADS;
-const uint PASSES = ROWS * CLUSTER / LANES; // rows of a lane
+const uint PASSES = ROWS * CLUSTER / SUBGROUP_SIZE; // rows of a lane
 const uint WIDTH = (SIZE + 15) / 16 * 16;
 const uint DOWN = ROWS / M, ACROSS = TILE / N, COLUMNS = WIDTH / N, STEPS = WIDTH / INNER; // in matrices
 const uint RUNS = TILE / CLUSTER / 8; // of eight keys, which a lane has of a row
@@ -165,8 +164,8 @@ float cluster_max(float x) {
 // plainly computes the rows of this subgroup from the first one on in f32: lanes divide keys among
 // them, and then the elements of values.
 void plainly(uint first) {
-	const uint ITEMS = (SIZE / 4 + LANES - 1) / LANES; // at most 4
-	uint lane = gl_SubgroupInvocationID % LANES;
+	const uint ITEMS = (SIZE / 4 + SUBGROUP_SIZE - 1) / SUBGROUP_SIZE; // at most 4
+	uint lane = gl_SubgroupInvocationID % SUBGROUP_SIZE;
 	[[dont_unroll]] for (uint i = 0; i < ROWS; i++) {
 		Row r = row_at(first + i);
 		float largest = LEAST, total = 0;
@@ -180,7 +179,7 @@ void plainly(uint first) {
 			acc[item] = vec4(0);
 		}
 		uint query = query_at(r);
-		[[dont_unroll]] for (uint from = r.begin; from < r.end; from += LANES) {
+		[[dont_unroll]] for (uint from = r.begin; from < r.end; from += SUBGROUP_SIZE) {
 			bool seen = from + lane < r.end, lost;
 			uint key = rows_of(sequence, min(from + lane, r.end - 1), lost).x + group * EIGHTS;
 			vec4 products = vec4(0);
@@ -197,13 +196,13 @@ void plainly(uint first) {
 			[[unroll]] for (uint item = 0; item < ITEMS; item++) {
 				acc[item] *= scaled;
 			}
-			[[dont_unroll]] for (uint j = 0; j < LANES; j++) {
+			[[dont_unroll]] for (uint j = 0; j < SUBGROUP_SIZE; j++) {
 				float w = subgroupShuffle(weight, j);
 				if (from + j < r.end) {
 					bool unknown; // whose score is NaN
 					uint value = rows_of(sequence, from + j, unknown).y + group * EIGHTS;
 					[[unroll]] for (uint item = 0; item < ITEMS; item++) {
-						uint d = min(item * LANES + lane, SIZE / 4 - 1);
+						uint d = min(item * SUBGROUP_SIZE + lane, SIZE / 4 - 1);
 						acc[item] += w * four(v[value + d / 2], d % 2);
 					}
 				}
@@ -211,7 +210,7 @@ void plainly(uint first) {
 		}
 		float factor = total > 0 ? 1 / total : nan(); // NaN too where no score is above −∞
 		[[unroll]] for (uint item = 0; item < ITEMS; item++) {
-			uint d = item * LANES + lane;
+			uint d = item * SUBGROUP_SIZE + lane;
 			if (r.t < p.time && d < SIZE / 4) {
 				dst[result_at(r) + d] = r.end > 0 ? acc[item] * factor : vec4(r.padding ? 0.0 : nan());
 			}
@@ -225,7 +224,7 @@ void plainly(uint first) {
 
 void main() {
 	// A device may have other subgroups than it told: still none leaves its part of shared memory.
-	uint me = gl_SubgroupID % SUBGROUPS, lane = gl_SubgroupInvocationID % LANES, of = lane % CLUSTER;
+	uint me = gl_SubgroupID % SUBGROUPS, lane = gl_SubgroupInvocationID % SUBGROUP_SIZE, of = lane % CLUSTER;
 	uint first = me * ROWS, my_work = me * WORK;
 	run = gl_WorkGroupID.z;
 	head0 = gl_WorkGroupID.y * HEADS;
@@ -240,7 +239,7 @@ void main() {
 	float largest[2], total[2]; // of the scores; total: of the keys that this lane has
 	float odd = 0;              // NaN or infinite if a score is
 	[[unroll]] for (uint n = 0; n < PASSES; n++) {
-		uint row = n * (LANES / CLUSTER) + lane / CLUSTER;
+		uint row = n * (SUBGROUP_SIZE / CLUSTER) + lane / CLUSTER;
 		rows[n] = row_at(first + row);
 		rows_in[n] = my_work + row * WORK_PITCH;
 		largest[n] = LEAST;
@@ -289,7 +288,7 @@ void main() {
 					put_halves(rows_in[n] + eight, low, high);
 				} else if (d < WIDTH) {
 					uvec4 a = halves(low), b = halves(high);
-					uint to = (first + n * (LANES / CLUSTER) + lane / CLUSTER) * QUERY_PITCH + d / 8;
+					uint to = (first + n * (SUBGROUP_SIZE / CLUSTER) + lane / CLUSTER) * QUERY_PITCH + d / 8;
 					stored[to] = uvec4(a.xy, b.xy);
 					stored[to + WIDTH / 8] = uvec4(a.zw, b.zw);
 				}
@@ -421,7 +420,7 @@ void main() {
 				subgroupBarrier(); // all lanes of a row have read its scores
 			}
 			if (of == 0) {
-				factors[first + n * (LANES / CLUSTER) + lane / CLUSTER] = scaled;
+				factors[first + n * (SUBGROUP_SIZE / CLUSTER) + lane / CLUSTER] = scaled;
 			}
 			[[unroll]] for (uint i = 0; i < RUNS; i++) {
 				put_halves(rows_in[n] + i * CLUSTER + of, vec4(s[i * 8], s[i * 8 + 1], s[i * 8 + 2], s[i * 8 + 3]),

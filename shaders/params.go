@@ -414,8 +414,8 @@ type AttentionTileSpec struct {
 // AttentionMatrixSpec is for attention_matrix.comp.
 type AttentionMatrixSpec struct {
 	AttentionWideSpec
-	Subgroup, M, N, K uint32
-	Held              bool // queries stay in registers
+	SubgroupSize, M, N, Inner uint32 // M, N and K of matrices
+	Held                      bool   // queries stay in registers
 }
 
 // AttentionJoinSpec is for attention_join.comp.

@@ -32,7 +32,7 @@ func shapeMatrixAttention(l *Limits, part *backend.Attention) (s shaders.Attenti
 	if part.K.DType != backend.F16 || size%8 != 0 || size > 128 || lanes < 8 || lanes > 64 || bits.OnesCount32(lanes) != 1 {
 		return s, false
 	}
-	s.M, s.N, s.K, s.Subgroup = l.Matrix[0], l.Matrix[1], l.Matrix[2], lanes
+	s.M, s.N, s.Inner, s.SubgroupSize = l.Matrix[0], l.Matrix[1], l.Matrix[2], lanes
 	s.Size, s.Heads, s.Cluster = uint32(size), 1, max(lanes/attentionMatrixRows, 1)
 	for shared%int(2*s.Heads) == 0 && s.Heads < 4 {
 		s.Heads *= 2
@@ -62,7 +62,7 @@ func shapeMatrixAttention(l *Limits, part *backend.Attention) (s shaders.Attenti
 // attentionMatrixShared is how many bytes of shared memory attention_matrix.comp takes.
 func attentionMatrixShared(s shaders.AttentionMatrixSpec) uint32 {
 	const tile, rows = attentionMatrixTile, attentionMatrixRows
-	width, subgroups := (s.Size+15)/16*16, s.Lanes/s.Subgroup
+	width, subgroups := (s.Size+15)/16*16, s.Lanes/s.SubgroupSize
 	keys, values := tile*(width/8+1)*16, width*(tile/2+4)*4
 	row := (tile/4+1)*16 + uint32(4) // its scores
 	if !s.Held {
@@ -78,7 +78,7 @@ func attentionMatrixPipeline(part *backend.Attention, spec shaders.AttentionMatr
 
 // attentionMatrixQueries is how many queries a workgroup of attention_matrix.comp takes.
 func attentionMatrixQueries(spec shaders.AttentionMatrixSpec) int {
-	return int(spec.Lanes / spec.Subgroup * attentionMatrixRows / spec.Heads)
+	return int(spec.Lanes / spec.SubgroupSize * attentionMatrixRows / spec.Heads)
 }
 
 // matrix encodes the dispatch for runs of several queries on cooperative matrices.

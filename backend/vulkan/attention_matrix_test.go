@@ -88,10 +88,10 @@ func TestMatrixAttentionShapes(t *testing.T) {
 									continue
 								}
 								taken++
-								subgroups := s.Lanes / s.Subgroup
+								subgroups := s.Lanes / s.SubgroupSize
 								fetched := (attentionMatrixTile*s.Size/8 + s.Lanes - 1) / s.Lanes
-								if size%8 != 0 || size > 128 || fetched > 4 || subgroups*s.Subgroup != s.Lanes || subgroups < 2 || s.Subgroup != lanes || attentionMatrixShared(s) > shared ||
-									heads%int(s.Heads) != 0 || s.Cluster > 4 || attentionMatrixRows*s.Cluster%s.Subgroup != 0 || attentionMatrixQueries(s) < 1 || time*int(s.Heads) < 16 {
+								if size%8 != 0 || size > 128 || fetched > 4 || subgroups*s.SubgroupSize != s.Lanes || subgroups < 2 || s.SubgroupSize != lanes || attentionMatrixShared(s) > shared ||
+									heads%int(s.Heads) != 0 || s.Cluster > 4 || attentionMatrixRows*s.Cluster%s.SubgroupSize != 0 || attentionMatrixQueries(s) < 1 || time*int(s.Heads) < 16 {
 									t.Errorf("%s: %+v", what, s)
 								}
 							}

@@ -124,7 +124,7 @@ func attentionChoices(t *testing.T, table *strings.Builder) {
 				l := cardLimits(t, card.Name)
 				name := "attention"
 				if s, ok := shapeMatrixAttention(&l, op); ok {
-					name = fmt.Sprintf("attention_matrix, %d lanes, %d heads, subgroups of %d", s.Lanes, s.Heads, s.Subgroup)
+					name = fmt.Sprintf("attention_matrix, %d lanes, %d heads, subgroups of %d", s.Lanes, s.Heads, s.SubgroupSize)
 				} else if s, ok := shapeTile(&l, op); ok {
 					name = fmt.Sprintf("attention_tile, %d lanes, %d heads, %d rows", s.Lanes, s.Heads, s.Rows)
 				}
