@@ -6,9 +6,10 @@
 // second of which is what rounding to the first one left. So two matrix products take the place of one,
 // and a number keeps 22 bits.
 //
-// Each subgroup serves 16 rows: neighbouring queries, of one or several heads of a group. Its sums are in registers. Subgroups share tiles of TILE keys and values in shared
-// memory. Which lane holds which element of a matrix is the device's secret, so scores go through shared
-// memory: CLUSTER lanes have the scores of a row, and leave its weights in their place.
+// Each subgroup serves 16 rows: neighbouring queries, of one or several heads of a group. Its sums are in
+// registers. Subgroups share tiles of TILE keys and values in shared memory. Which lane holds which element
+// of a matrix is the device's secret, so scores go through shared memory: CLUSTER lanes have the scores of a
+// row, and leave its weights in their place.
 //
 // Where something is not finite, halves do not add up: ∞ − ∞ is NaN. Then a subgroup computes its
 // rows anew, one by one in f32: see plainly.
