@@ -316,6 +316,7 @@ void main() {
 	if (sequence < p.sequences && none < queries_end && position0 + none < p.context) {
 		all_end = min(position0 + queries_end, p.context);
 		all_begin = EXTRAS && position0 + none + 1 > p.window ? position0 + none + 1 - p.window : 0;
+		all_begin = all_begin / TILE * TILE; // so that what a row gets does not depend on how many a workgroup serves
 		uint my_first = max(first / HEADS, none), my_last = min((first + ROWS - 1) / HEADS, queries_end - 1);
 		if (my_first <= my_last && position0 + my_first < p.context) {
 			my_end = min(position0 + my_last + 1, p.context);
