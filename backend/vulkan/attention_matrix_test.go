@@ -5,6 +5,7 @@ package vulkan
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -103,5 +104,48 @@ func TestMatrixAttentionShapes(t *testing.T) {
 	}
 	if taken < 1000 {
 		t.Errorf("%d shapes were taken", taken)
+	}
+}
+
+// TestMatrixAttentionSameBits: what a query gets does not depend on how many workgroups there are, and so on how many rows each of
+// them serves: with a window too, which begins amid a tile of keys.
+func TestMatrixAttentionSameBits(t *testing.T) {
+	const time, context, heads, size = 70, 130, 2, 24
+	for _, window := range []int{0, 37} {
+		var want []float32
+		for _, c := range []struct {
+			tiles int
+			lanes uint32
+		}{{1, 128}, {1000, 64}} {
+			b := played{name: "matrices", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}, clamp: func(l *Limits) { l.MatrixTiles = c.tiles }}.open(t, nil)
+			rng := rand.New(rand.NewPCG(1, 2))
+			operand := func(d backend.DType, rows int) backend.Tensor {
+				x := newTensor(t, b, d, 1, rows, heads*size)
+				numbers := make([]float32, x.Len())
+				for i := range numbers {
+					numbers[i] = float32(rng.NormFloat64())
+				}
+				if err := backend.SetF32(b, x, numbers); err != nil {
+					t.Fatal(err)
+				}
+				return x
+			}
+			op := &backend.Attention{
+				Dst: operand(backend.F32, time), Q: operand(backend.F32, time), K: operand(backend.F16, context), V: operand(backend.F16, context),
+				At: placesOn(t, b, 1, time, 57), Heads: heads, Scale: 0.2, Window: window,
+			}
+			if s, ok := shapeMatrixAttention(&b.limits, op); !ok || s.Lanes != c.lanes {
+				t.Fatalf("%d lanes, %v, expected %d", s.Lanes, ok, c.lanes)
+			}
+			if err := backend.Run(b, op); err != nil {
+				t.Fatal(err)
+			}
+			got := values(t, b, op.Dst)
+			if want == nil {
+				want = got
+			} else if !slices.Equal(got, want) {
+				t.Errorf("with a window of %d, workgroups of other sizes give other results", window)
+			}
+		}
 	}
 }
