@@ -59,9 +59,9 @@ test-peers: setup-run ## what convert, train and bench compute, in llama.cpp, Hu
 # Not part of make test: its driver is that of Debian's unstable release, which moves, and on which a test may fail
 # tomorrow for no change of ours.
 .PHONY: test-matrix
-test-matrix: setup-test ## products of f16 on cooperative matrices, as GPUs have them, on a lavapipe of Mesa 26 (fetches 100 MB into the cache)
+test-matrix: setup-test ## products and attention on cooperative matrices, as GPUs have them, on a lavapipe of Mesa 26 (fetches 100 MB into the cache)
 	$(ENV) scripts/glslc.sh >/dev/null && run=$$(scripts/newmesa.sh) && \
-	go test -count=1 -run '/linear_matrix' ./shaders && \
+	go test -count=1 -run '/(linear|attention)_matrix' ./shaders && \
 	CALDERA_REQUIRE_MATRICES=1 go test -count=1 $(LIMIT) -exec "$$run" -run 'Devices|Features|Subgroup' ./backend/vulkan/internal/vk && \
 	CALDERA_REQUIRE_MATRICES=1 go test -count=1 $(LIMIT) -exec "$$run" -run 'Matri|CheckProducts|Subgroups' ./backend/vulkan
 

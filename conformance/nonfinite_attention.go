@@ -29,6 +29,11 @@ func attentionNonFinite() []Case {
 			}
 		}
 	}
+	// So many queries of vectors of eights, with keys and values in f16, that matrix units take them.
+	cases = append(cases, attentionUnseen(backend.F16, 8, 0), attentionUnseen(backend.F16, 8, 6))
+	for _, s := range []scores{{}, {window: 9}, {softCap: 3}, {sinks: []float64{1, -1}}} {
+		cases = append(cases, attentionKinds(backend.F16, 20, 8, false, s, exact))
+	}
 	return append(cases, attentionSinks(1), attentionSinks(6))
 }
 

@@ -199,7 +199,7 @@ type AttentionPush struct {
 	FirstSeq, Sequences                   uint32 // the first one of k and v, and how many there are; with TABLE log₂ of the positions of a block, and the sequences of table
 }
 
-// AttentionWidePush is for attention_one.comp and attention_tile.comp.
+// AttentionWidePush is for attention_one.comp, attention_tile.comp and attention_matrix.comp.
 type AttentionWidePush struct {
 	Dst, DstRun, DstTime uint32
 	Q, QRun, QTime       uint32
@@ -389,7 +389,7 @@ type AttentionSpec struct {
 	Extras                      bool // whether there is a window, a soft-cap or sinks
 }
 
-// AttentionWideSpec is what attention_one.comp and attention_tile.comp share.
+// AttentionWideSpec is what attention_one.comp, attention_tile.comp and attention_matrix.comp share.
 type AttentionWideSpec struct {
 	Lanes, Size uint32
 	Extras      bool // whether there is a window, a soft-cap or sinks
@@ -409,6 +409,13 @@ type AttentionOneSpec struct {
 type AttentionTileSpec struct {
 	AttentionWideSpec
 	Rows, Tile, Block uint32
+}
+
+// AttentionMatrixSpec is for attention_matrix.comp.
+type AttentionMatrixSpec struct {
+	AttentionWideSpec
+	SubgroupSize, M, N, Inner uint32 // M, N and K of matrices
+	Held                      bool   // queries stay in registers
 }
 
 // AttentionJoinSpec is for attention_join.comp.
@@ -446,6 +453,7 @@ var specs = map[string]any{
 	"attention":                  AttentionSpec{},
 	"attention_backward":         AttentionBackwardSpec{},
 	"attention_join":             AttentionJoinSpec{},
+	"attention_matrix":           AttentionMatrixSpec{},
 	"attention_one":              AttentionOneSpec{},
 	"attention_tile":             AttentionTileSpec{},
 	"cross_entropy":              CrossEntropySpec{},

@@ -189,6 +189,8 @@ var Variants = append([]Variant{
 
 	row("attention_join", "SUBGROUP", attentionJoin, AttentionJoinPush{}), // not an op: see its file
 
+	matrixRow("attention_matrix", "F16 SUBGROUP", attentionWide, AttentionWidePush{}),
+
 	row("copy_half", "X4", oneOperand, RowsPush{}), // not an op: see its file
 
 	row("cross_entropy", "", []Binding{out("loss"), out("x"), in("targets"), in("loss_scale")}, CrossEntropyPush{}),

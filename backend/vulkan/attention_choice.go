@@ -64,6 +64,7 @@ type attentionKernel struct {
 // device.
 var attentionKernels = []attentionKernel{
 	{"attention_one", waysOfOneQuery, encodeOneQuery},
+	{"attention_matrix", waysOfAttentionMatrix, encodeAttentionMatrix},
 	{"attention_tile", waysOfTile, encodeTile},
 	{"attention", waysOfPlain, encodePlain},
 }
@@ -121,7 +122,7 @@ func attentionName(op *backend.Attention) string {
 	return name
 }
 
-// wide returns what the dispatches of attention_one.comp and attention_tile.comp are told of a part. ok is false if these do not take it.
+// wide returns what the dispatches of attention_one.comp, attention_tile.comp and attention_matrix.comp are told of a part. ok is false if these do not take it.
 func (e *encoder) wide(part *attentionPart) (w wideAttention, ok bool) {
 	l := e.limits()
 	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || part.Q.Dim(3) != part.op.Q.Dim(3) || !liesWide(e, part.Attention) {
@@ -174,6 +175,28 @@ func encodeOneQuery(e *encoder, part *attentionPart, c *attentionChoice) (ok boo
 		}
 	}
 	return true, w.one(e, part.Attention, spec, shares)
+}
+
+// waysOfAttentionMatrix: several queries a run, in tiles on cooperative matrices.
+func waysOfAttentionMatrix(e *encoder, part *attentionPart) []attentionChoice {
+	if _, ok := e.wide(part); !ok {
+		return nil
+	}
+	if _, ok := shapeMatrixAttention(e.limits(), part.Attention); !ok {
+		return nil
+	}
+	return []attentionChoice{{source: "attention_matrix"}}
+}
+
+func encodeAttentionMatrix(e *encoder, part *attentionPart, _ *attentionChoice) (ok bool, err error) {
+	w, _ := e.wide(part)
+	spec, _ := shapeMatrixAttention(e.limits(), part.Attention)
+	w.spec(&spec.AttentionWideSpec, part.Attention)
+	ok, err = e.trusts(attentionMatrixPipeline(part.Attention, spec), func(t *trials) { tryAttentionMatrix(t, part.Attention, w, spec) })
+	if err != nil || !ok {
+		return false, err
+	}
+	return true, w.matrix(e, part.Attention, spec)
 }
 
 // waysOfTile: several queries a run, in tiles.

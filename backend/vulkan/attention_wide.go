@@ -11,7 +11,8 @@ import (
 )
 
 // On a GPU with subgroups attention of one query a run is attention_one.comp, and of several
-// attention_tile.comp. attention.comp remains for what these do not take: probabilities that are
+// attention_tile.comp, or where the device has matrix units attention_matrix.comp
+// (attention_matrix.go). attention.comp remains for what these do not take: probabilities that are
 // to be kept, vectors that do not lie in 16 bytes, operands that are not bound as a whole, software drivers.
 
 const (
@@ -195,7 +196,7 @@ func wideVariant(source string, part *backend.Attention) *shaders.Variant {
 	return shaders.Find(source, strings.Join(append(storage("", part.K.DType), "SUBGROUP"), " "))
 }
 
-// dispatch encodes a dispatch of attention_one.comp or attention_tile.comp.
+// dispatch encodes a dispatch of attention_one.comp, attention_tile.comp or attention_matrix.comp.
 func (w *wideAttention) dispatch(e *encoder, p pipelineSpec, part *backend.Attention, dst backend.Tensor, groups [3]uint32) error {
 	sequences, context := part.Cache()
 	push := shaders.AttentionWidePush{

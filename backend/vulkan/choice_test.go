@@ -50,7 +50,7 @@ func gpt2Products(width int) []modelProduct {
 // eight, and a prompt. What it shows is in testdata, so that a change of a rule is seen on every card.
 func TestChoices(t *testing.T) {
 	var table strings.Builder
-	table.WriteString("# What played cards take for the products of models: see TestChoices.\n")
+	table.WriteString("# What played cards take for the products and the attention of models: see TestChoices.\n")
 	for _, m := range modelProducts {
 		for _, rows := range []int{1, 8, 512} {
 			for _, w := range []backend.DType{backend.F16, backend.Q8_0} {
@@ -89,6 +89,7 @@ func TestChoices(t *testing.T) {
 			}
 		}
 	}
+	attentionChoices(t, &table)
 	if os.Getenv(writeChoices) != "" {
 		if err := os.WriteFile(choicesFile, []byte(table.String()), 0o666); err != nil {
 			t.Fatal(err)
@@ -104,6 +105,37 @@ func TestChoices(t *testing.T) {
 		if i >= len(got) || i >= len(old) || got[i] != old[i] {
 			t.Fatalf("line %d of %s is no longer what cards take: if that is meant, write it with %s=1\nis:  %q\nwas: %q",
 				i+1, choicesFile, writeChoices, at(got, i), at(old, i))
+		}
+	}
+}
+
+// attentionChoices writes what cards take for attention of a prompt, with keys and values in f16.
+func attentionChoices(t *testing.T, table *strings.Builder) {
+	for _, m := range []struct {
+		name                string
+		heads, groups, size int
+	}{{"gpt2", 12, 12, 64}, {"gpt2-xl", 25, 25, 64}, {"llama-3.2-1b", 32, 8, 64}, {"llama-3.1-8b", 32, 8, 128}} {
+		for _, time := range []int{16, 512, 4096} {
+			op := &backend.Attention{Heads: m.heads, Q: backend.Of(nil, backend.F32, 0, 1, time, m.heads*m.size), K: backend.Of(nil, backend.F16, 0, 1, time, m.groups*m.size)}
+			fmt.Fprintf(table, "\n%s, attention: %d queries of %d heads, %d in a group\n", m.name, time, m.heads, m.heads/m.groups)
+			byChoice := map[string][]string{}
+			var order []string
+			for _, card := range gpulab.Cards {
+				l := cardLimits(t, card.Name)
+				name := "attention"
+				if s, ok := shapeMatrixAttention(&l, op); ok {
+					name = fmt.Sprintf("attention_matrix, %d lanes, %d heads, subgroups of %d", s.Lanes, s.Heads, s.SubgroupSize)
+				} else if s, ok := shapeTile(&l, op); ok {
+					name = fmt.Sprintf("attention_tile, %d lanes, %d heads, %d rows", s.Lanes, s.Heads, s.Rows)
+				}
+				if byChoice[name] == nil {
+					order = append(order, name)
+				}
+				byChoice[name] = append(byChoice[name], card.Name)
+			}
+			for _, name := range order {
+				fmt.Fprintf(table, "  %s: %s\n", name, strings.Join(byChoice[name], " "))
+			}
 		}
 	}
 }

@@ -19,6 +19,65 @@ func TestInterpretedMatrices(t *testing.T) {
 	t.Run("barriers", func(t *testing.T) { deleteBarriers(t, all, "linear_matrix") })
 }
 
+// TestInterpretedMatrixAttention has attention on cooperative matrices of each shape that cards have, on cards with 8, 32 and
+// 64 lanes.
+func TestInterpretedMatrixAttention(t *testing.T) {
+	var all []traces
+	t.Run("shapes", func(t *testing.T) { all = interpretMatrixAttention(t) })
+	t.Run("barriers", func(t *testing.T) { deleteBarriers(t, all, "attention_matrix") })
+}
+
+func interpretMatrixAttention(t *testing.T) (all []traces) {
+	for _, c := range []struct {
+		shape vk.MatrixShape
+		lanes int
+	}{
+		{vk.MatrixShape{M: 16, N: 16, K: 16}, 32}, {vk.MatrixShape{M: 16, N: 16, K: 16}, 64}, {vk.MatrixShape{M: 8, N: 8, K: 16}, 32},
+		{vk.MatrixShape{M: 16, N: 8, K: 16}, 32}, {vk.MatrixShape{M: 8, N: 8, K: 8}, 8},
+	} {
+		ts := traces{}
+		all = append(all, ts)
+		t.Run(fmt.Sprintf("%dx%dx%d/%d", c.shape.M, c.shape.N, c.shape.K, c.lanes), func(t *testing.T) {
+			t.Parallel()
+			b := played{name: "matrices", lanes: c.lanes, shapes: []vk.MatrixShape{c.shape}}.open(t, ts)
+			for _, op := range matrixAttentions() {
+				spec, ok := shapeMatrixAttention(&b.limits, op)
+				if !ok {
+					t.Fatalf("%s does not take it", backend.Label(op))
+				}
+				w := wideAttention{extras: op.Window > 0}
+				w.spec(&spec.AttentionWideSpec, op)
+				found, err := b.tryAll([]unchecked{{attentionMatrixPipeline(op, spec), func(t *trials) { tryAttentionMatrix(t, op, w, spec) }}})
+				if err != nil || found[0] != nil {
+					t.Fatal(backend.Label(op), err, found)
+				}
+			}
+		})
+	}
+	return all
+}
+
+// matrixAttentions are ops whose trials differ: heads that share keys, tables, windows, and vectors that do not fill matrices.
+func matrixAttentions() (list []*backend.Attention) {
+	of := func(d backend.DType, dims ...int) backend.Tensor { return backend.Of(nil, d, 0, dims...) }
+	for _, c := range []struct {
+		size, heads, groups int
+		table, extras       bool
+	}{{64, 2, 2, false, false}, {24, 4, 1, true, true}} {
+		op := &backend.Attention{
+			Q: of(backend.F32, 1, 40, c.heads*c.size), K: of(backend.F16, 1, 64, c.groups*c.size), V: of(backend.F16, 1, 64, c.groups*c.size), Heads: c.heads,
+		}
+		if c.table {
+			op.Table = of(backend.I32, 1, 1)
+		}
+		if c.extras {
+			op.Window = 1
+		}
+		list = append(list, op)
+	}
+	return list
+}
+
 func interpretMatrices(t *testing.T) (all []traces) {
 	for _, s := range []vk.MatrixShape{{M: 16, N: 16, K: 16}, {M: 8, N: 8, K: 16}, {M: 16, N: 8, K: 16}} {
 		for _, lanes := range []int{32, 64} {

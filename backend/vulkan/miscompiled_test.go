@@ -74,6 +74,7 @@ var miscompiles = []struct {
 	{"attention", "X4", cardPlain, true, "attention"},
 	{"attention_one", "", card32, true, "attention"},
 	{"attention_tile", "", card32, true, "attention"},
+	{"attention_matrix", "", cardMatrix, false, "attention"},
 	{"attention", "TEXEL", cardSoftware, true, "attention"},
 	{"linear_backward", "X4", cardOdd, false, "linear_backward"},
 }
@@ -107,7 +108,7 @@ func tinyModel(t *testing.T, b *Backend) []float32 {
 	return scores
 }
 
-// someProducts returns the results of products that no small model has.
+// someProducts returns the results of products that no small model has, and of attention of many queries.
 func someProducts(t *testing.T, b *Backend) (all []float32) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -124,18 +125,23 @@ func someProducts(t *testing.T, b *Backend) (all []float32) {
 	}
 	f16, f32 := backend.F16, backend.F32
 	dst := operand(f32, 40, 24)
+	wide := func(d backend.DType) backend.Tensor { return operand(d, 1, 20, 16) }
 	for _, op := range []backend.Op{
 		&backend.Linear{Dst: dst, X: operand(f16, 40, 40), W: operand(f16, 24, 40)},
 		&backend.Linear{Dst: dst.Slice(-2, 0, 1), X: operand(f32, 1, 40), W: operand(f32, 24, 40)},
 		&backend.Linear{Dst: dst.Slice(-2, 0, 3), X: operand(f32, 3, 40), W: operand(f32, 40, 24).Transpose()},
 		&backend.LinearBackward{DW: operand(f32, 24, 40), DY: operand(f32, 9, 24), X: operand(f32, 9, 40)},
+		&backend.Attention{Dst: wide(f32), Q: wide(f32), K: wide(f16), V: wide(f16), At: placesOn(t, b, 1, 20, 0), Heads: 2, Scale: 0.1},
 	} {
 		if err := backend.Run(b, op); err != nil {
 			t.Fatal(err)
 		}
 		to := dst
-		if o, ok := op.(*backend.LinearBackward); ok {
+		switch o := op.(type) {
+		case *backend.LinearBackward:
 			to = o.DW
+		case *backend.Attention:
+			to = o.Dst
 		}
 		all = append(all, values(t, b, to)...)
 	}

@@ -203,6 +203,8 @@ func (p *pipelines) stats() Stats {
 func (p *pipelines) subgroup(v *shaders.Variant) int {
 	size := 0
 	switch {
+	case v.Source == "attention_matrix":
+		size = int(p.limits.attentionSubgroup())
 	case v.Matrix:
 		size = int(p.limits.MatrixSubgroup)
 	case v == selftestVariant(), slices.Contains(v.Defines, "SUBGROUP"):

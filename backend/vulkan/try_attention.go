@@ -42,8 +42,12 @@ func tryAttention(t *trials, like *backend.Attention, shared int, spec shaders.A
 }
 
 // triedHeads are the heads of a trial: how long vectors are, how many heads share a key, and how many keys
-// a position has.
-type triedHeads struct{ size, shared, groups int }
+// a position has. Fine: queries have more bits than a number of f16. Infinite: no query of a sequence attends to its
+// first key, because the score is −∞.
+type triedHeads struct {
+	size, shared, groups int
+	fine, infinite       bool
+}
 
 // triedSequences and triedPad are those of a trial: how many sequences there are, and how many elements lie
 // between rows of operands.
@@ -78,8 +82,25 @@ func tryAttentionOf(t *trials, like *backend.Attention, h triedHeads, time, cont
 		return x
 	}
 	var q, k, v, sinks []float32
-	op.Q, q = rows(backend.F32, sequences*time, heads*size, 3)
-	op.K, k = rows(like.K.DType, sequences*context, groups*size, 3)
+	most := 3
+	if h.fine {
+		const finer = 1 << 14
+		most *= finer
+		op.Scale /= finer
+	}
+	numbers, keys := t.integers(sequences*time*heads*size, most), t.integers(sequences*context*groups*size, 3)
+	if h.infinite {
+		for i := 0; i < len(numbers); i += size {
+			numbers[i] = 1
+		}
+		for i := 0; i < len(keys); i += size {
+			if position := i / (groups * size) % context; position == 0 {
+				keys[i] = float32(math.Inf(-1))
+			}
+		}
+	}
+	op.Q, q = t.operand(backend.F32, numbers, sequences*time, heads*size, triedPad)
+	op.K, k = t.operand(like.K.DType, keys, sequences*context, groups*size, triedPad)
 	op.V, v = rows(like.V.DType, sequences*context, groups*size, 30)
 	op.Q = shaped(op.Q, sequences, time)
 	all, each := sequences, context                              // of the caches

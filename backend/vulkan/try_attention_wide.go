@@ -37,3 +37,22 @@ func tryTile(t *trials, like *backend.Attention, w wideAttention, spec shaders.A
 		})
 	}
 }
+
+// tryAttentionMatrix makes the trials of attention_matrix.comp: as tryTile, and with queries of more bits than a number of
+// f16 has; and one in which something is not finite, for which the shader has a way of its own.
+func tryAttentionMatrix(t *trials, like *backend.Attention, w wideAttention, spec shaders.AttentionMatrixSpec) {
+	const step = 4
+	queries := attentionMatrixQueries(spec)
+	heads := triedHeads{size: int(spec.Size), shared: like.Heads / like.Groups(), groups: min(like.Groups(), 2), fine: true}
+	w.firstTime = 0
+	try := func(h triedHeads, time, context int) {
+		tryAttentionOf(t, like, h, time, context/step*step, spec.Extras, func(e *encoder, op *backend.Attention) error {
+			return w.matrix(e, op, spec)
+		})
+	}
+	try(heads, max(queries-1, 2), queries+attentionMatrixTile)
+	try(heads, queries+1, queries+step)
+	try(heads, 2, step)
+	heads.infinite = true
+	try(heads, 3, 2*step)
+}

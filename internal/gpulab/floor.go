@@ -23,6 +23,7 @@ var Floors = []Floor{
 	{"attention", "Queries 1,", AMD, 12, "one query reads keys and values from memory once; four keys at a time share what is read of it, in up to 120 registers"},
 	{"attention", "", AMD, 4, "a workgroup of one subgroup keeps up to 8 queries and their scores in 16 KiB of shared memory, so that a key is read once for all of them: four workgroups share the unit's part of it"},
 	{"attention_one", "", AMD, 8, "each lane has 128 bytes of keys and values or more in flight: 64 KiB in 8 subgroups of 64"},
+	{"attention_matrix", "", AMD, 2, "queries lie in shared memory, in halves, beside keys, values and scores: 36 to 62 KiB of 128 for four subgroups; a matrix instruction takes as long as many others"},
 	{"attention_tile", "", AMD, 8, "queries, sums and scores of a block of keys lie in registers, so that shared memory is read once for all of them"},
 	{"attention_backward", "", AMD, 4, "as attention, with the gradients of the queries"},
 	{"linear", "", AMD, 12, "a tile of 64×64 takes 16 sums in each of 256 invocations, one of 128×128 takes 64: more registers are more reuse, and 12 leave 80 for each"},

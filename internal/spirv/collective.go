@@ -136,8 +136,8 @@ func (c *compiler) cooperative(in *inst) {
 	case opCooperativeMatrixStore:
 		m.ptr, m.mats = c.pointers[in.args[0]], []int{operand(in.args[1])}
 		m.extra, m.src = []uint32{c.typeOf(in.args[1]).of.width, c.number(in.args[2])}, c.value(in.args[3])
-	case opFAdd, opFMul:
-		m.op = map[uint16]uint16{opFAdd: opMatrixAdd, opFMul: opMatrixMul}[in.op]
+	case opFAdd, opFSub, opFMul:
+		m.op = map[uint16]uint16{opFAdd: opMatrixAdd, opFSub: opMatrixSub, opFMul: opMatrixMul}[in.op]
 		m.mats = append(m.mats, operand(in.args[0]), operand(in.args[1]))
 	default:
 		for _, id := range in.args[:3] {
@@ -176,14 +176,17 @@ func (c *compiler) matrixStep(m *micro) step {
 			}
 		}
 	}
-	if m.op == opMatrixAdd || m.op == opMatrixMul {
+	if m.op == opMatrixAdd || m.op == opMatrixSub || m.op == opMatrixMul {
 		d, a, b := m.mats[0], m.mats[1], m.mats[2]
 		return func(s *sub) {
 			whole(s)
 			for i, x := range s.mats[a] {
-				if y := s.mats[b][i]; m.op == opMatrixAdd {
+				switch y := s.mats[b][i]; m.op {
+				case opMatrixAdd:
 					s.mats[d][i] = x + y
-				} else {
+				case opMatrixSub:
+					s.mats[d][i] = x - y
+				default:
 					s.mats[d][i] = x * y
 				}
 			}

@@ -38,7 +38,7 @@ func (c *compiler) instruction(in *inst) {
 	case opCooperativeMatrixLoad, opCooperativeMatrixStore, opCooperativeMatrixMulAdd:
 		c.cooperative(in)
 	default:
-		if (in.op == opFAdd || in.op == opFMul) && c.types(in.typ).kind == kindMatrix {
+		if (in.op == opFAdd || in.op == opFSub || in.op == opFMul) && c.types(in.typ).kind == kindMatrix {
 			c.cooperative(in)
 			return
 		}

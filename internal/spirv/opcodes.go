@@ -214,6 +214,7 @@ const (
 	glslFloor          = 8
 	glslExp            = 27
 	glslLog            = 28
+	glslExp2           = 29
 	glslSqrt           = 31
 	glslInverseSqrt    = 32
 	glslFMin           = 37
@@ -229,7 +230,7 @@ const (
 )
 
 var glslNames = map[uint32]string{
-	glslFAbs: "FAbs", glslFloor: "Floor", glslExp: "Exp", glslLog: "Log", glslSqrt: "Sqrt", glslInverseSqrt: "InverseSqrt",
+	glslFAbs: "FAbs", glslFloor: "Floor", glslExp: "Exp", glslLog: "Log", glslExp2: "Exp2", glslSqrt: "Sqrt", glslInverseSqrt: "InverseSqrt",
 	glslFMin: "FMin", glslUMin: "UMin", glslSMin: "SMin", glslFMax: "FMax", glslUMax: "UMax", glslSMax: "SMax",
 	glslFClamp: "FClamp", glslFma: "Fma", glslPackHalf2x16: "PackHalf2x16", glslUnpackHalf2x16: "UnpackHalf2x16",
 }

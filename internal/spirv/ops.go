@@ -12,7 +12,7 @@ func (c *compiler) micro(m *micro) step {
 	case opGroupNonUniformElect, opGroupNonUniformBroadcast, opGroupNonUniformShuffle, opGroupNonUniformXor, opGroupNonUniformBallot,
 		opGroupNonUniformIAdd, opGroupNonUniformFAdd, opGroupNonUniformUMax, opGroupNonUniformFMax:
 		return c.subgroupStep(m)
-	case opCooperativeMatrixLoad, opCooperativeMatrixStore, opCooperativeMatrixMulAdd, opMatrixAdd, opMatrixMul:
+	case opCooperativeMatrixLoad, opCooperativeMatrixStore, opCooperativeMatrixMulAdd, opMatrixAdd, opMatrixSub, opMatrixMul:
 		return c.matrixStep(m)
 	}
 	w, n := c.o.Lanes, c.o.Lanes

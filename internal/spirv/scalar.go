@@ -32,6 +32,7 @@ var unary = map[uint16]func(a uint32) uint32{
 	opNot:                      func(a uint32) uint32 { return ^a },
 	extended + glslFAbs:        func(a uint32) uint32 { return a &^ (1 << 31) },
 	extended + glslFloor:       func(a uint32) uint32 { return word(float32(math.Floor(float64(f32(a))))) },
+	extended + glslExp2:        func(a uint32) uint32 { return word(float32(math.Exp2(float64(f32(a))))) },
 	extended + glslExp:         func(a uint32) uint32 { return word(float32(math.Exp(float64(f32(a))))) },
 	extended + glslLog:         func(a uint32) uint32 { return word(float32(math.Log(float64(f32(a))))) },
 	extended + glslSqrt:        func(a uint32) uint32 { return word(float32(math.Sqrt(float64(f32(a))))) },
@@ -101,7 +102,7 @@ var binary2 = map[uint16]func(a, b uint32) uint32{
 }
 
 // opUMulHi is the upper half of OpUMulExtended, opLowHalf and opTopHalf are the halves of UnpackHalf2x16, opPackHalf
-// is PackHalf2x16 of two numbers, and opMatrixAdd and opMatrixMul work on cooperative matrices: they are no opcodes of
+// is PackHalf2x16 of two numbers, and opMatrixAdd, opMatrixSub and opMatrixMul work on cooperative matrices: they are no opcodes of
 // SPIR-V.
 const (
 	opUMulHi    = 0xf000
@@ -110,6 +111,7 @@ const (
 	opPackHalf  = 0xf003
 	opMatrixAdd = 0xf004
 	opMatrixMul = 0xf005
+	opMatrixSub = 0xf006
 )
 
 func init() {

@@ -1,4 +1,4 @@
-// What attention_one.comp and attention_tile.comp share: their operands, and where the keys and
+// What attention_one.comp, attention_tile.comp and attention_matrix.comp share: their operands, and where the keys and
 // values of a token's sequence are. K and v are read 16 bytes at a time, which are WIDE elements
 // of any type of caches: offsets and strides are multiples of WIDE, those of q and dst of four.
 #include "dtypes.glsl"

@@ -69,7 +69,7 @@ func (c Compiler) Compile(dir, file string, defines []string, flags ...string) (
 	if err != nil {
 		return nil, fmt.Errorf("glslc %s %v: %w\n%s", file, defines, err, errs.Bytes())
 	}
-	return code, nil
+	return relax(code)
 }
 
 // Entry is a line of the record: what a compiled file was made from and what

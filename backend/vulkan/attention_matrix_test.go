@@ -1,0 +1,151 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
+)
+
+// TestMatrixAttentionTakes: cooperative matrices take queries of a run if these, with the heads that share their keys, are
+// enough for a subgroup, and keys and values are f16. What they do not take, or compute wrongly, other kernels do.
+func TestMatrixAttentionTakes(t *testing.T) {
+	b := played{name: "matrices", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}}.open(t, nil)
+	op := func(time, size, heads, groups int, d backend.DType) *backend.Attention {
+		q := func() backend.Tensor { return newTensor(t, b, backend.F32, 1, time, heads*size) }
+		k := func() backend.Tensor { return newTensor(t, b, d, 1, 40, groups*size) }
+		return &backend.Attention{Dst: q(), Q: q(), K: k(), V: k(), At: placesOn(t, b, 1, time, 3), Heads: heads, Scale: 1}
+	}
+	takes := func(op *backend.Attention) string {
+		t.Helper()
+		b.pipes.made = map[pipelineKey]*pipeline{}
+		if err := backend.Run(b, op); err != nil {
+			t.Fatal(err)
+		}
+		var sources []string
+		for key := range b.pipes.made {
+			sources = append(sources, key.variant.Source)
+		}
+		slices.Sort(sources)
+		return fmt.Sprint(sources)
+	}
+	f16 := backend.F16
+	probs := op(20, 8, 2, 2, f16)
+	probs.Probs = newTensor(t, b, backend.F32, 1, 2, 20, 40)
+	for _, c := range []struct {
+		name string
+		op   *backend.Attention
+		want string
+	}{
+		{"enough queries", op(16, 8, 2, 2, f16), "[attention_matrix]"},
+		{"too few", op(15, 8, 2, 2, f16), "[attention_tile]"},
+		{"heads that share keys", op(4, 8, 4, 1, f16), "[attention_matrix]"},
+		{"one query of many heads", op(1, 8, 32, 1, f16), "[attention_one]"},
+		{"f32", op(16, 8, 2, 2, backend.F32), "[attention_tile]"},
+		{"bf16", op(16, 8, 2, 2, backend.BF16), "[attention_tile]"},
+		{"vectors that are too long", op(16, 136, 2, 2, f16), "[attention_tile]"},
+		{"probabilities", probs, "[attention]"},
+	} {
+		if got := takes(c.op); got != c.want {
+			t.Errorf("%s: %s, expected %s", c.name, got, c.want)
+		}
+	}
+	for key := range b.checks.verdicts {
+		if key.variant.Source == "attention_matrix" {
+			b.checks.verdicts[key] = &verdict{err: errors.New("it is wrong")}
+		}
+	}
+	if got := takes(op(16, 8, 2, 2, f16)); got != "[attention_tile]" {
+		t.Errorf("after the check has failed: %s", got)
+	}
+}
+
+// TestMatrixAttentionShapes: what a lane fetches fits the arrays of the shader, and shared memory holds all, whatever the
+// subgroup and the matrices; and the sizes that models have are taken.
+func TestMatrixAttentionShapes(t *testing.T) {
+	taken := 0
+	for _, matrix := range [][3]uint32{{16, 16, 16}, {8, 16, 16}, {8, 8, 16}, {16, 8, 16}, {8, 8, 8}, {16, 16, 32}, {}} {
+		for _, lanes := range []uint32{4, 8, 16, 32, 64, 128} {
+			for _, shared := range []uint32{16 << 10, 32 << 10, 48 << 10, 64 << 10} {
+				for _, vendor := range []uint32{0, 0x1002, nvidia} {
+					l := &Limits{Matrix: matrix, MatrixSubgroup: lanes, SubgroupRange: [2]int{int(lanes), int(lanes)}, SharedMemory: shared, MatrixTiles: 64, Vendor: vendor,
+						Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}}
+					for size := 4; size <= 256; size += 4 {
+						for _, heads := range []int{1, 2, 3, 8} {
+							for _, time := range []int{1, 8, 16, 70, 4096} {
+								op := &backend.Attention{Heads: heads, Q: backend.Of(nil, backend.F32, 0, 1, time, heads*size), K: backend.Of(nil, backend.F16, 0, 1, 5000, size)}
+								what := fmt.Sprintf("matrices %v, subgroups of %d, %d bytes, vendor %x, %d queries of %d heads of %d", matrix, lanes, shared, vendor, time, heads, size)
+								s, ok := shapeMatrixAttention(l, op)
+								if usual := matrix[0]*matrix[1]*matrix[2] >= 512 && matrix[2] <= 16 && lanes >= 32 && lanes <= 64 && shared >= 32<<10 && time >= 16; !ok {
+									if usual && size%8 == 0 && size <= 128 {
+										t.Errorf("%s: it is not taken", what)
+									}
+									continue
+								}
+								taken++
+								subgroups := s.Lanes / s.SubgroupSize
+								fetched := (attentionMatrixTile*s.Size/8 + s.Lanes - 1) / s.Lanes
+								if size%8 != 0 || size > 128 || fetched > 4 || subgroups*s.SubgroupSize != s.Lanes || subgroups < 2 || s.SubgroupSize != lanes || attentionMatrixShared(s) > shared ||
+									heads%int(s.Heads) != 0 || s.Cluster > 4 || attentionMatrixRows*s.Cluster%s.SubgroupSize != 0 || attentionMatrixQueries(s) < 1 || time*int(s.Heads) < 16 {
+									t.Errorf("%s: %+v", what, s)
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	if taken < 1000 {
+		t.Errorf("%d shapes were taken", taken)
+	}
+}
+
+// TestMatrixAttentionSameBits: what a query gets does not depend on how many workgroups there are, and so on how many rows each of
+// them serves: with a window too, which begins amid a tile of keys.
+func TestMatrixAttentionSameBits(t *testing.T) {
+	const time, context, heads, size = 70, 130, 2, 24
+	for _, window := range []int{0, 37} {
+		var want []float32
+		for _, c := range []struct {
+			tiles int
+			lanes uint32
+		}{{1, 128}, {1000, 64}} {
+			b := played{name: "matrices", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}, clamp: func(l *Limits) { l.MatrixTiles = c.tiles }}.open(t, nil)
+			rng := rand.New(rand.NewPCG(1, 2))
+			operand := func(d backend.DType, rows int) backend.Tensor {
+				x := newTensor(t, b, d, 1, rows, heads*size)
+				numbers := make([]float32, x.Len())
+				for i := range numbers {
+					numbers[i] = float32(rng.NormFloat64())
+				}
+				if err := backend.SetF32(b, x, numbers); err != nil {
+					t.Fatal(err)
+				}
+				return x
+			}
+			op := &backend.Attention{
+				Dst: operand(backend.F32, time), Q: operand(backend.F32, time), K: operand(backend.F16, context), V: operand(backend.F16, context),
+				At: placesOn(t, b, 1, time, 57), Heads: heads, Scale: 0.2, Window: window,
+			}
+			if s, ok := shapeMatrixAttention(&b.limits, op); !ok || s.Lanes != c.lanes {
+				t.Fatalf("%d lanes, %v, expected %d", s.Lanes, ok, c.lanes)
+			}
+			if err := backend.Run(b, op); err != nil {
+				t.Fatal(err)
+			}
+			got := values(t, b, op.Dst)
+			if want == nil {
+				want = got
+			} else if !slices.Equal(got, want) {
+				t.Errorf("with a window of %d, workgroups of other sizes give other results", window)
+			}
+		}
+	}
+}

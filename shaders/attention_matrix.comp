@@ -1,0 +1,502 @@
+#version 450
+// Causal attention of runs of queries on cooperative matrices, which a subgroup multiplies with a
+// GPU's matrix units, with a running softmax (Dao et al. 2022, arXiv:2205.14135). Keys and values are f16.
+//
+// Nothing is rounded to f16 that was not: a query, and a weight, is the sum of two numbers of f16, the
+// second of which is what rounding to the first one left. So two matrix products take the place of one,
+// and a number keeps 22 bits.
+//
+// Each subgroup serves 16 rows: neighbouring queries, of one or several heads of a group. Its sums are in
+// registers. Subgroups share tiles of TILE keys and values in shared memory. Which lane holds which element
+// of a matrix is the device's secret, so scores go through shared memory: CLUSTER lanes have the scores of a
+// row, and leave its weights in their place.
+//
+// Where something is not finite, halves do not add up: ∞ − ∞ is NaN. Then a subgroup computes its
+// rows anew, one by one in f32: see plainly.
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+layout(local_size_x_id = 0) in; // SUBGROUP_SIZE times as many as there are subgroups
+layout(constant_id = 1) const uint SIZE = 64;      // of a head: a multiple of 8, at most 128
+layout(constant_id = 2) const bool EXTRAS = false; // whether there is a window, a soft-cap or sinks
+layout(constant_id = 3) const bool TABLE = false;
+layout(constant_id = 4) const uint HEADS = 1;          // of a workgroup: a power of two, which divides those of a group
+layout(constant_id = 5) const uint CLUSTER = 2;        // lanes of a row: SUBGROUP_SIZE / 16, or 1
+layout(constant_id = 6) const uint SUBGROUP_SIZE = 32; // a power of two, 8 to 64
+layout(constant_id = 7) const uint M = 16;
+layout(constant_id = 8) const uint N = 16;
+layout(constant_id = 9) const uint INNER = 16;   // K
+layout(constant_id = 10) const bool HELD = true; // queries stay in registers, else in shared memory
+#include "attention_wide.glsl"
+
+const uint ROWS = 16; // of a subgroup
+const uint TILE = 32;
+const uint SUBGROUPS = gl_WorkGroupSize.x / SUBGROUP_SIZE;
+const uint QUERIES = SUBGROUPS * ROWS / HEADS;
+const uint PASSES = ROWS * CLUSTER / SUBGROUP_SIZE; // rows of a lane
+const uint WIDTH = (SIZE + 15) / 16 * 16;
+const uint DOWN = ROWS / M, ACROSS = TILE / N, COLUMNS = WIDTH / N, STEPS = WIDTH / INNER; // in matrices
+const uint RUNS = TILE / CLUSTER / 8; // of eight keys, which a lane has of a row
+
+// Shared memory is counted in eights of f16, to which loads of matrices must be aligned. Rows have one more
+// than they need, so that they begin in different banks. Values lie transposed, [element][key], because
+// matrix units want keys side by side there.
+const uint PITCH = WIDTH / 8 + 1;
+const uint VALUE_PITCH = TILE / 2 + 4; // in words
+const uint PARTS = TILE / 4;           // of a row of scores, or of its weights: the first halves, then the second ones
+const uint WORK_PITCH = PARTS + 1;
+const uint WORK = ROWS * WORK_PITCH;   // of a subgroup
+shared uvec4 keys[TILE * PITCH];
+shared uint values[WIDTH * VALUE_PITCH];
+shared uvec4 work[SUBGROUPS * WORK];
+shared float factors[SUBGROUPS * ROWS];
+const uint QUERY_PITCH = WIDTH / 8 * 2 + 1; // first halves, then second ones
+shared uvec4 stored[HELD ? 1 : SUBGROUPS * ROWS * QUERY_PITCH];
+
+const float LOG2E = 1.44269504088896340736;
+const float UP = 16384.0; // weights are multiplied with it, so that none of their bits is below f16's least normal number
+
+// What a lane fetches of a tile, in 16 bytes: of keys one after the other, of values two neighbouring keys at a time.
+const uint EIGHTS = SIZE / 8;
+const uint KEYS_EACH = (TILE * EIGHTS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;       // at most 4
+const uint VALUES_EACH = (TILE / 2 * EIGHTS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x; // at most 2
+uvec4 next_keys[4], next_values[4];
+
+uint sequence, group, head0, t0, position0, run;
+
+// fetch reads keys and values from tile on. What is not before end is read from the last one instead, and
+// masked later.
+void fetch(uint tile, uint end) {
+	uint at_keys[4], at_values[4];
+	bool lost[4], ignored;
+	[[unroll]] for (uint n = 0; n < KEYS_EACH; n++) {
+		uint i = n * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+		at_keys[n] = rows_of(sequence, min(tile + i / EIGHTS, end - 1), lost[n]).x + group * EIGHTS + i % EIGHTS;
+	}
+	[[unroll]] for (uint n = 0; n < 2 * VALUES_EACH; n++) {
+		uint i = n / 2 * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+		at_values[n] = rows_of(sequence, min(tile + i % (TILE / 2) * 2 + n % 2, end - 1), ignored).y + group * EIGHTS + min(i / (TILE / 2), EIGHTS - 1);
+	}
+	[[unroll]] for (uint n = 0; n < KEYS_EACH; n++) {
+		next_keys[n] = k[at_keys[n]];
+	}
+	[[unroll]] for (uint n = 0; n < 2 * VALUES_EACH; n++) {
+		next_values[n] = v[at_values[n]];
+	}
+	if (TABLE) { // values need no NaN beside that of the scores
+		[[unroll]] for (uint n = 0; n < KEYS_EACH; n++) {
+			next_keys[n] = mix(next_keys[n], uvec4(0x7fff7fffu), bvec4(lost[n]));
+		}
+	}
+}
+
+// put brings what fetch has read into shared memory.
+void put() {
+	[[unroll]] for (uint n = 0; n < KEYS_EACH; n++) {
+		uint i = n * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+		if (KEYS_EACH * gl_WorkGroupSize.x == TILE * EIGHTS || i < TILE * EIGHTS) {
+			keys[i / EIGHTS * PITCH + i % EIGHTS] = next_keys[n];
+		}
+	}
+	[[unroll]] for (uint n = 0; n < VALUES_EACH; n++) {
+		uint i = n * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+		if (VALUES_EACH * gl_WorkGroupSize.x == TILE / 2 * EIGHTS || i < TILE / 2 * EIGHTS) {
+			uint to = i / (TILE / 2) * 8 * VALUE_PITCH + i % (TILE / 2);
+			[[unroll]] for (uint c = 0; c < 4; c++) {
+				uint a = next_values[2 * n][c], b = next_values[2 * n + 1][c];
+				values[to + 2 * c * VALUE_PITCH] = a & 0xffffu | b << 16;
+				values[to + (2 * c + 1) * VALUE_PITCH] = a >> 16 | b & 0xffff0000u;
+			}
+		}
+	}
+}
+
+// halves splits four numbers in two of f16 each: .xy are the first halves.
+uvec4 halves(vec4 x) {
+	uvec2 first = uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));
+	vec4 rest = x - vec4(unpackHalf2x16(first.x), unpackHalf2x16(first.y));
+	return uvec4(first, packHalf2x16(rest.xy), packHalf2x16(rest.zw));
+}
+
+// put_halves leaves eight numbers of a row where it has its scores, as the eight of index to.
+void put_halves(uint to, vec4 low, vec4 high) {
+	uvec4 a = halves(low), b = halves(high);
+	work[to] = uvec4(a.xy, b.xy);
+	work[to + PARTS / 2] = uvec4(a.zw, b.zw);
+}
+
+struct Row {
+	uint t, head;
+	uint begin, end; // keys that it sees
+	bool padding;
+};
+
+Row row_at(uint row) {
+	Row r;
+	r.t = t0 + row / HEADS;
+	r.head = head0 + row % HEADS;
+	uint tokens = p.seq + run * p.time, position = position0 + row / HEADS;
+	r.padding = sequence == PADDING || at[tokens + p.first_time + min(r.t, p.time - 1)] == PADDING;
+	bool live = r.t < p.time && !r.padding && sequence < p.sequences && position < p.context;
+	r.end = live ? position + 1 : 0;
+	r.begin = EXTRAS && r.end > p.window ? r.end - p.window : 0;
+	return r;
+}
+
+uint query_at(Row r) { return (p.q + run * p.q_run + min(r.t, p.time - 1) * p.q_time + r.head * SIZE) / 4; }
+
+uint result_at(Row r) { return (p.dst + run * p.dst_run + r.t * p.dst_time + r.head * SIZE) / 4; }
+
+float cluster_max(float x) {
+	[[unroll]] for (uint bit = 0; bit < 2; bit++) {
+		if (1u << bit < CLUSTER) {
+			x = max(x, subgroupShuffleXor(x, 1u << bit));
+		}
+	}
+	return x;
+}
+
+// plainly computes the rows of this subgroup from the first one on in f32: lanes divide keys among
+// them, and then the elements of values.
+void plainly(uint first) {
+	const uint ITEMS = (SIZE / 4 + SUBGROUP_SIZE - 1) / SUBGROUP_SIZE; // at most 4
+	uint lane = gl_SubgroupInvocationID % SUBGROUP_SIZE;
+	[[dont_unroll]] for (uint i = 0; i < ROWS; i++) {
+		Row r = row_at(first + i);
+		float largest = LEAST, total = 0;
+		if (EXTRAS && p.sinks != ABSENT) {
+			float sink = sinks[p.sinks + r.head];
+			largest = max(largest, sink);
+			total = exp_(sink - largest);
+		}
+		vec4 acc[4];
+		[[unroll]] for (uint item = 0; item < ITEMS; item++) {
+			acc[item] = vec4(0);
+		}
+		uint query = query_at(r);
+		[[dont_unroll]] for (uint from = r.begin; from < r.end; from += SUBGROUP_SIZE) {
+			bool seen = from + lane < r.end, lost;
+			uint key = rows_of(sequence, min(from + lane, r.end - 1), lost).x + group * EIGHTS;
+			vec4 products = vec4(0);
+			[[dont_unroll]] for (uint d = 0; d < EIGHTS; d++) {
+				uvec4 raw = k[key + d];
+				products += q[query + 2 * d] * four(raw, 0);
+				products += q[query + 2 * d + 1] * four(raw, 1);
+			}
+			float x = score((products.x + products.y) + (products.z + products.w)), before = largest;
+			x = mix(x, nan(), lost);
+			largest = max(largest, subgroupMax(mix(LEAST, x, seen)));
+			float weight = mix(0.0, exp_(x - largest), seen), scaled = exp_(before - largest);
+			total = total * scaled + subgroupAdd(weight);
+			[[unroll]] for (uint item = 0; item < ITEMS; item++) {
+				acc[item] *= scaled;
+			}
+			[[dont_unroll]] for (uint j = 0; j < SUBGROUP_SIZE; j++) {
+				float w = subgroupShuffle(weight, j);
+				if (from + j < r.end) {
+					bool unknown; // whose score is NaN
+					uint value = rows_of(sequence, from + j, unknown).y + group * EIGHTS;
+					[[unroll]] for (uint item = 0; item < ITEMS; item++) {
+						uint d = min(item * SUBGROUP_SIZE + lane, SIZE / 4 - 1);
+						acc[item] += w * four(v[value + d / 2], d % 2);
+					}
+				}
+			}
+		}
+		float factor = total > 0 ? 1 / total : nan(); // NaN too where no score is above −∞
+		[[unroll]] for (uint item = 0; item < ITEMS; item++) {
+			uint d = item * SUBGROUP_SIZE + lane;
+			if (r.t < p.time && d < SIZE / 4) {
+				dst[result_at(r) + d] = r.end > 0 ? acc[item] * factor : vec4(r.padding ? 0.0 : nan());
+			}
+		}
+	}
+}
+
+#define SUMS coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>
+#define LEFT coopmat<float16_t, gl_ScopeSubgroup, M, INNER, gl_MatrixUseA>
+#define RIGHT coopmat<float16_t, gl_ScopeSubgroup, INNER, N, gl_MatrixUseB>
+
+void main() {
+	// A device may have other subgroups than it told: still none leaves its part of shared memory.
+	uint me = gl_SubgroupID % SUBGROUPS, lane = gl_SubgroupInvocationID % SUBGROUP_SIZE, of = lane % CLUSTER;
+	uint first = me * ROWS, my_work = me * WORK;
+	run = gl_WorkGroupID.z;
+	head0 = gl_WorkGroupID.y * HEADS;
+	group = head0 / p.shared_by;
+	t0 = (gl_NumWorkGroups.x - 1 - gl_WorkGroupID.x) * QUERIES; // those that see most keys begin first
+	sequence = at[p.seq + run * p.time];
+	position0 = at[p.pos + run * p.time] + p.first_time + t0;
+
+	Row rows[2];
+	uint rows_in[2];            // of work, and where a row begins there
+	float by[2];                // what sums of products are multiplied with, to be scores, in powers of two if there is no soft-cap
+	float largest[2], total[2]; // of the scores; total: of the keys that this lane has
+	float odd = 0;              // NaN or infinite if a score is
+	[[unroll]] for (uint n = 0; n < PASSES; n++) {
+		uint row = n * (SUBGROUP_SIZE / CLUSTER) + lane / CLUSTER;
+		rows[n] = row_at(first + row);
+		rows_in[n] = my_work + row * WORK_PITCH;
+		largest[n] = LEAST;
+		total[n] = 0;
+		if (EXTRAS && p.sinks != ABSENT) {
+			float sink = sinks[p.sinks + rows[n].head] * LOG2E;
+			if (is_nan(sink) || sink > 0 && is_infinite(sink)) {
+				odd = sink;
+			}
+			largest[n] = max(largest[n], sink);
+			total[n] = of == 0 ? exp2(sink - largest[n]) * UP : 0.0;
+		}
+	}
+
+	// Queries are multiplied with a power of two that brings the largest of a row to 2¹⁴ or above, and below 2¹⁵.
+	LEFT queries[HELD ? DOWN * STEPS : 1], rests[HELD ? DOWN * STEPS : 1];
+	float power[2];
+	[[unroll]] for (uint n = 0; n < PASSES; n++) {
+		uint query = query_at(rows[n]), most = 0;
+		[[dont_unroll]] for (uint d = of; d < SIZE / 4; d += CLUSTER) {
+			uvec4 bits = floatBitsToUint(q[query + d]) & 0x7fffffffu;
+			most = max(max(most, max(bits.x, bits.y)), max(bits.z, bits.w));
+		}
+		[[unroll]] for (uint bit = 0; bit < 2; bit++) {
+			if (1u << bit < CLUSTER) {
+				most = max(most, subgroupShuffleXor(most, 1u << bit));
+			}
+		}
+		uint exponent = min(268u - (most >> 23), 253u);
+		power[n] = uintBitsToFloat(exponent << 23);
+		by[n] = uintBitsToFloat(254u - exponent << 23) * p.scale;
+		if (!EXTRAS || p.soft_cap == 0) {
+			by[n] *= LOG2E;
+		}
+	}
+	[[unroll]] for (uint c = 0; c < WIDTH; c += TILE) {
+		[[unroll]] for (uint n = 0; n < PASSES; n++) {
+			[[unroll]] for (uint i = 0; i < RUNS; i++) {
+				uint eight = i * CLUSTER + of, d = c + eight * 8;
+				vec4 low = vec4(0), high = vec4(0);
+				if (d < SIZE) {
+					low = q[query_at(rows[n]) + d / 4] * power[n];
+					high = q[query_at(rows[n]) + d / 4 + 1] * power[n];
+				}
+				if (HELD) {
+					put_halves(rows_in[n] + eight, low, high);
+				} else if (d < WIDTH) {
+					uvec4 a = halves(low), b = halves(high);
+					uint to = (first + n * (SUBGROUP_SIZE / CLUSTER) + lane / CLUSTER) * QUERY_PITCH + d / 8;
+					stored[to] = uvec4(a.xy, b.xy);
+					stored[to + WIDTH / 8] = uvec4(a.zw, b.zw);
+				}
+			}
+		}
+		subgroupBarrier();
+		if (HELD) {
+			[[unroll]] for (uint s = c; s < min(c + TILE, WIDTH); s += INNER) {
+				[[unroll]] for (uint i = 0; i < DOWN; i++) {
+					uint from = my_work + i * M * WORK_PITCH + (s - c) / 8;
+					coopMatLoad(queries[i * STEPS + s / INNER], work, from, WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+					coopMatLoad(rests[i * STEPS + s / INNER], work, from + PARTS / 2, WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+				}
+			}
+			subgroupBarrier();
+		}
+	}
+
+	// Keys that some row sees: positions follow one another, so those of the last query that stands in the
+	// cache and those of the first one say it. Padding is behind them. The same of this subgroup's rows.
+	uint all_begin = 0, all_end = 0, my_begin = 0, my_end = 0, seen_by_all = 0;
+	uint none = int(position0) < 0 ? 0 - position0 : 0; // queries that are before the cache, modulo 2³²
+	uint queries_end = min(QUERIES, p.time - t0);
+	if (sequence < p.sequences && none < queries_end && position0 + none < p.context) {
+		all_end = min(position0 + queries_end, p.context);
+		all_begin = EXTRAS && position0 + none + 1 > p.window ? position0 + none + 1 - p.window : 0;
+		all_begin = all_begin / TILE * TILE; // so that what a row gets does not depend on how many a workgroup serves
+		uint my_first = max(first / HEADS, none), my_last = min((first + ROWS - 1) / HEADS, queries_end - 1);
+		if (my_first <= my_last && position0 + my_first < p.context) {
+			my_end = min(position0 + my_last + 1, p.context);
+			seen_by_all = position0 + my_first + 1; // of the cache
+			my_begin = EXTRAS && position0 + my_first + 1 > p.window ? position0 + my_first + 1 - p.window : 0;
+		}
+	}
+
+	SUMS acc[DOWN * COLUMNS];
+	[[unroll]] for (uint i = 0; i < DOWN * COLUMNS; i++) {
+		acc[i] = SUMS(0);
+	}
+	if (SIZE < WIDTH) { // half an eight of keys, and rows of values
+		for (uint i = gl_LocalInvocationID.x; i < TILE; i += gl_WorkGroupSize.x) {
+			keys[i * PITCH + EIGHTS] = uvec4(0);
+		}
+		for (uint i = gl_LocalInvocationID.x; i < 8 * VALUE_PITCH; i += gl_WorkGroupSize.x) {
+			values[SIZE * VALUE_PITCH + i] = 0;
+		}
+	}
+	if (all_begin < all_end) {
+		fetch(all_begin, all_end);
+	}
+	[[dont_unroll]] for (uint tile = all_begin; tile < all_end; tile += TILE) {
+		if (tile > all_begin) {
+			barrier();
+		}
+		put();
+		barrier();
+		if (tile + TILE < all_end) { // while this tile is multiplied the next one is on its way
+			fetch(tile + TILE, all_end);
+		}
+		if (tile >= my_end || tile + TILE <= my_begin) {
+			continue; // none of these rows sees it
+		}
+
+		SUMS scores[DOWN * ACROSS];
+		[[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++) {
+			scores[i] = SUMS(0);
+		}
+		[[unroll]] for (uint s = 0; s < STEPS; s++) {
+			LEFT query[DOWN], rest[DOWN];
+			[[unroll]] for (uint i = 0; i < DOWN; i++) {
+				if (HELD) {
+					query[i] = queries[i * STEPS + s];
+					rest[i] = rests[i * STEPS + s];
+				} else {
+					uint from = (first + i * M) * QUERY_PITCH + s * (INNER / 8);
+					coopMatLoad(query[i], stored, from, QUERY_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+					coopMatLoad(rest[i], stored, from + WIDTH / 8, QUERY_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+				}
+			}
+			[[unroll]] for (uint j = 0; j < ACROSS; j++) {
+				RIGHT key;
+				coopMatLoad(key, keys, j * N * PITCH + s * (INNER / 8), PITCH, gl_CooperativeMatrixLayoutColumnMajor);
+				[[unroll]] for (uint i = 0; i < DOWN; i++) {
+					scores[i * ACROSS + j] = coopMatMulAdd(query[i], key, scores[i * ACROSS + j]);
+					scores[i * ACROSS + j] = coopMatMulAdd(rest[i], key, scores[i * ACROSS + j]);
+				}
+			}
+		}
+		[[unroll]] for (uint i = 0; i < DOWN * ACROSS; i++) {
+			coopMatStore(scores[i], work, my_work + i / ACROSS * M * WORK_PITCH + i % ACROSS * (N / 4), WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+		}
+		subgroupBarrier();
+
+		// The scores of keys become weights.
+		bool every = tile + TILE <= seen_by_all && (!EXTRAS || tile + p.window >= my_end);
+		[[unroll]] for (uint n = 0; n < PASSES; n++) {
+			float s[32];
+			[[unroll]] for (uint i = 0; i < RUNS; i++) {
+				[[unroll]] for (uint half_ = 0; half_ < 2; half_++) {
+					vec4 x = uintBitsToFloat(work[rows_in[n] + (i * CLUSTER + of) * 2 + half_]) * by[n];
+					odd += (x.x + x.y) + (x.z + x.w);
+					if (EXTRAS && p.soft_cap > 0) {
+						[[unroll]] for (uint e = 0; e < 4; e++) {
+							x[e] = p.soft_cap * LOG2E * tanh_(x[e] / p.soft_cap);
+						}
+					}
+					if (!every) {
+						uint j = tile + (i * CLUSTER + of) * 8 + half_ * 4;
+						[[unroll]] for (uint e = 0; e < 4; e++) {
+							x[e] = mix(uintBitsToFloat(0xff800000u), x[e], j + e < rows[n].end && (!EXTRAS || j + e >= rows[n].begin));
+						}
+					}
+					[[unroll]] for (uint e = 0; e < 4; e++) {
+						s[i * 8 + half_ * 4 + e] = x[e];
+					}
+				}
+			}
+			float before = largest[n];
+			[[unroll]] for (uint i = 0; i < RUNS * 8; i++) {
+				largest[n] = max(largest[n], s[i]);
+			}
+			largest[n] = cluster_max(largest[n]);
+			float scaled = exp2(before - largest[n]);
+			total[n] *= scaled;
+			[[unroll]] for (uint i = 0; i < RUNS * 8; i++) {
+				s[i] = exp2(s[i] - largest[n]) * UP;
+				total[n] += s[i];
+			}
+			if (CLUSTER > 1) {
+				subgroupBarrier(); // all lanes of a row have read its scores
+			}
+			if (of == 0) {
+				factors[first + n * (SUBGROUP_SIZE / CLUSTER) + lane / CLUSTER] = scaled;
+			}
+			[[unroll]] for (uint i = 0; i < RUNS; i++) {
+				put_halves(rows_in[n] + i * CLUSTER + of, vec4(s[i * 8], s[i * 8 + 1], s[i * 8 + 2], s[i * 8 + 3]),
+					vec4(s[i * 8 + 4], s[i * 8 + 5], s[i * 8 + 6], s[i * 8 + 7]));
+			}
+		}
+		subgroupBarrier();
+
+		[[unroll]] for (uint i = 0; i < DOWN; i++) {
+			SUMS factor;
+			coopMatLoad(factor, factors, first + i * M, 0, gl_CooperativeMatrixLayoutColumnMajor); // each column is the same
+			[[unroll]] for (uint j = 0; j < COLUMNS; j++) {
+				acc[i * COLUMNS + j] = acc[i * COLUMNS + j] * factor;
+			}
+		}
+		[[unroll]] for (uint s = 0; s < TILE / INNER; s++) {
+			LEFT weights[DOWN], small[DOWN];
+			[[unroll]] for (uint i = 0; i < DOWN; i++) {
+				uint from = my_work + i * M * WORK_PITCH + s * (INNER / 8);
+				coopMatLoad(weights[i], work, from, WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+				coopMatLoad(small[i], work, from + PARTS / 2, WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+			}
+			[[unroll]] for (uint j = 0; j < COLUMNS; j++) {
+				RIGHT value;
+				coopMatLoad(value, values, j * N * VALUE_PITCH + s * (INNER / 2), VALUE_PITCH, gl_CooperativeMatrixLayoutColumnMajor);
+				[[unroll]] for (uint i = 0; i < DOWN; i++) {
+					acc[i * COLUMNS + j] = coopMatMulAdd(weights[i], value, acc[i * COLUMNS + j]);
+					acc[i * COLUMNS + j] = coopMatMulAdd(small[i], value, acc[i * COLUMNS + j]);
+				}
+			}
+		}
+	}
+
+	// Whether a sum is not finite tells the sum of a row's sums.
+	subgroupBarrier();
+	[[unroll]] for (uint i = 0; i < DOWN; i++) {
+		SUMS all = acc[i * COLUMNS];
+		[[unroll]] for (uint j = 1; j < COLUMNS; j++) {
+			all = all + acc[i * COLUMNS + j];
+		}
+		coopMatStore(all, work, my_work + i * M * WORK_PITCH, WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+	}
+	subgroupBarrier();
+	[[unroll]] for (uint n = 0; n < PASSES; n++) {
+		[[unroll]] for (uint bit = 0; bit < 2; bit++) {
+			if (1u << bit < CLUSTER) {
+				total[n] += subgroupShuffleXor(total[n], 1u << bit);
+			}
+		}
+		for (uint i = of; i < N / 4; i += CLUSTER) {
+			vec4 x = uintBitsToFloat(work[rows_in[n] + i]);
+			odd += (x.x + x.y) + (x.z + x.w);
+		}
+	}
+	if (subgroupMax(floatBitsToUint(odd) & 0x7fffffffu) >= 0x7f800000u) {
+		plainly(first);
+		return;
+	}
+	[[unroll]] for (uint c = 0; c < WIDTH; c += TILE) {
+		subgroupBarrier();
+		[[unroll]] for (uint j = c / N; j < min(c + TILE, WIDTH) / N; j++) {
+			[[unroll]] for (uint i = 0; i < DOWN; i++) {
+				coopMatStore(acc[i * COLUMNS + j], work, my_work + i * M * WORK_PITCH + (j * N - c) / 4, WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+			}
+		}
+		subgroupBarrier();
+		[[unroll]] for (uint n = 0; n < PASSES; n++) {
+			float factor = total[n] > 0 ? 1 / total[n] : nan();
+			[[unroll]] for (uint i = 0; i < RUNS * 2; i++) { // neighbours in a row go to neighbouring lanes
+				uint e = i * CLUSTER + of, d = c / 4 + e;
+				if (rows[n].t < p.time && d < SIZE / 4) {
+					dst[result_at(rows[n]) + d] = rows[n].end > 0 ? uintBitsToFloat(work[rows_in[n] + e]) * factor : vec4(rows[n].padding ? 0.0 : nan());
+				}
+			}
+		}
+	}
+}
