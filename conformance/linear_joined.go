@@ -154,7 +154,10 @@ func joinedCases() []Case {
 			s := joinedShape{linearShape: one(192, 48, d), cache: cache, from: 16 * (i % 2), heads: 2 * (1 - i%2)}
 			s.blocks = true
 			cases = append(cases, s.joined())
+			s.blocks, s.converted = false, true
+			cases = append(cases, s.joined())
 		}
+		cases = append(cases, convertedCases(d)...)
 	}
 	// Queries, keys and values of one product, of which the last two are stored; and keys of
 	// their own, which are rotated before that.
@@ -213,11 +216,39 @@ func joinedCases() []Case {
 	return cases
 }
 
+// convertedCases have x become blocks in the product, with weights of d.
+func convertedCases(d backend.DType) []Case {
+	var cases []Case
+	for i, n := range [][2]int{{64, 5}, {96, 12}, {768, 20}, {3072, 10}, {6400, 6}} { // in, out
+		s := joinedShape{linearShape: linearShape{rows: []int{1, 1}, in: n[0], out: n[1], w: d, converted: true, noBias: i%2 == 1, layout: []Layout{exact, strided}[i%2]}}
+		if s.norm = []string{"", "layernorm", "rmsnorm"}[i%3]; i == 3 {
+			s.residual, s.activation = true, backend.GELUTanh
+		}
+		cases = append(cases, s.joined())
+	}
+	s := joinedShape{linearShape: linearShape{rows: []int{1, 1}, in: 192, out: 36, w: d, converted: true, layout: exact}, norm: "rmsnorm"}
+	gated := s
+	gated.gate = backend.LinearGate{On: true, Func: backend.SiLU}
+	cases = append(cases, gated.joined())
+	s.rows = []int{2, 3}
+	cases = append(cases, s.joined())
+	// Blocks whose scales are denormal in f16, 0 or too large for it.
+	for _, c := range []struct {
+		what string
+		size float64
+	}{{"scales of one bit", 0x1p-18}, {"numbers that become 0", 0x1p-24}, {"scales that become infinite", 0x1p22}} {
+		s := joinedShape{linearShape: linearShape{rows: []int{1, 1}, in: 192, out: 20, w: d, converted: true, layout: exact}, what: c.what}
+		s.x = func(x backend.Tensor) { Normal(x, seed(c.what, 0), 0, c.size) }
+		cases = append(cases, s.joined())
+	}
+	return cases
+}
+
 func randomJoined(r *rand.Rand) joinedShape {
 	s := joinedShape{linearShape: linearShape{rows: []int{1, 1 + r.IntN(2)*r.IntN(5)}, in: 8 * (1 + r.IntN(200)), out: 8 * (1 + r.IntN(40)),
 		w: anyOf(r, backend.DTypes(backend.Weights)), noBias: r.IntN(2) == 0, layout: RandomLayout(r)}}
 	if s.w.Quantized() {
-		s.in = 32 * (1 + r.IntN(60))
+		s.in, s.converted = 32*(1+r.IntN(60)), r.IntN(2) == 0
 	}
 	s.norm = []string{"", "layernorm", "rmsnorm"}[r.IntN(3)]
 	switch r.IntN(4) {

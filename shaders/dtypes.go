@@ -39,7 +39,7 @@ func macros(folder string) (list []string) {
 func DTypes() []string { return slices.Concat(pairs, blocks, activations) }
 
 // Operands of which macros choose the type: TOKENS_F16.
-var operands = []string{"", "X_", "DST_", "TOKENS_", "POSITIONS_", "CACHE_"}
+var operands = []string{"", "X_", "DST_", "TOKENS_", "POSITIONS_", "CACHE_", "TO_"}
 
 // Include is the text of include/dtypes.glsl.
 func Include() string {
@@ -154,7 +154,8 @@ func dtypeRows() []Variant {
 			rows("linear", linear, LinearPush{}, []string{w + " X_" + x})
 			rows("linear_vec", linear, LinearPush{}, []string{w + " X_" + x})
 			rows("linear_rows", linear, LinearPush{}, []string{w + " X_" + x, w + " X_" + x + " DOT"})
-			one(w+" X_"+x+" DOT", linear) // no norm gives blocks
+			one(w+" X_"+x+" DOT", linear) // of blocks there is no norm
+			one(w+" TO_"+x+" DOT", linearOne)
 		}
 	}
 

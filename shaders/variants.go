@@ -148,6 +148,7 @@ var (
 //
 //	F16 …     the large operand (weights, keys and values) holds that type, else f32: see dtypes.go
 //	X_F16     activations hold f16 too, else f32
+//	TO_Q8_A   activations are f32, and become blocks of that type in the shader
 //	X4        elements are read in fours: offsets and strides are multiples of four
 //	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
 //	X_TEXEL   only activations are

@@ -189,7 +189,7 @@ func (c *linearChoice) variant(p *product) (v *shaders.Variant, ok bool) {
 	case c.texel:
 		macros = []string{"TEXEL"}
 	case c.source == "linear_one":
-		macros = append(storage("", p.w), storage("X_", p.x)...)
+		macros = append(append(storage("", p.w), storage("X_", p.x)...), storage("TO_", p.joined.blocks)...)
 		if c.dots {
 			macros = append(macros, "DOT")
 		}

@@ -30,7 +30,7 @@ func linearOpOf(op *backend.Linear) linearOp {
 type linearOp struct {
 	dst, x, w, bias, residual backend.Tensor
 	activation                backend.Activation
-	rounded                   backend.Tensor         // [rows, in], scratch memory: x gets the precision of f16. Absent: it does not
+	rounded                   backend.Tensor         // [rows, in], scratch memory: x gets the precision of f16, or of linear_one.comp becomes blocks. Absent: neither
 	norm                      backend.LinearNorm     // these five only of linear_one.comp
 	rotation                  backend.LinearRotation //
 	turned                    int                    // outputs that are rotated, the first ones

@@ -51,13 +51,14 @@ func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
 // suit the device or the product. By the rule
 // a lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
 // of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
-// by several subgroups. Blocks are taken in twos, which eight lanes share; activations in blocks
-// are multiplied with integer dot products alone.
+// by several subgroups. Blocks are taken in twos, which eight lanes share; activations in blocks,
+// or that become such, are multiplied with integer dot products alone.
 //
 // The number of subgroups in a workgroup is a constant, so their size must be known: devices
 // that have several sizes, and cannot be asked for one, do without.
 func waysOfOne(l *Limits, p *product) (list []linearChoice) {
-	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || l.SubgroupVaries || !p.eights || p.columns || p.in%(2*max(4, p.w.BlockLen())) != 0 || p.x.Quantized() && !l.FastDot {
+	dots := p.x.Quantized() || p.joined.blocks != backend.None
+	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || l.SubgroupVaries || !p.eights || p.columns || p.in%(2*max(4, p.w.BlockLen())) != 0 || dots && !l.FastDot {
 		return nil
 	}
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
@@ -89,7 +90,7 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 			groups := (p.out + int(outs) - 1) / int(outs)
 			apart := p.joined.apart > 0 && p.joined.head/2%int(outs/2) != 0 // pairs of outputs that are rotated are of one workgroup
 			if lanes <= most && outs <= l.SubgroupSize && steps <= 8 && numbers <= mostNumbers(l) && groups <= int(l.Groups[0]) && !apart {
-				list = append(list, linearChoice{source: "linear_one", dots: p.x.Quantized(), subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
+				list = append(list, linearChoice{source: "linear_one", dots: dots, subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
 			}
 		}
 	}
@@ -125,11 +126,11 @@ func fitsOne(o *linearOp, xBase, wBase uint32) bool {
 	return int(wBase)%unit == 0 && (o.w.Dim(-2) == 1 || o.w.Stride(-2)%unit == 0)
 }
 
-// supportsLinear reports whether a product can be encoded as one op. One with a norm before it,
-// or a rotation, a gate or a store behind it, must suit linear_one.comp. That is for one row: with more
+// supportsLinear reports whether a product can be encoded as one op. One with a norm or a conversion
+// to blocks before it, or a rotation, a gate or a store behind it, must suit linear_one.comp. That is for one row: with more
 // each workgroup would normalise all of them.
 func supportsLinear(l *Limits, op *backend.Linear) bool {
-	if !op.Rounded.Absent() && (op.Joined() || l.Matrix == [3]uint32{} || l.Software) {
+	if !op.Rounded.Absent() && !op.InBlocks() && (op.Joined() || l.Matrix == [3]uint32{} || l.Software) {
 		return false
 	}
 	if !op.Joined() {
@@ -185,7 +186,7 @@ func encodeOne(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipeli
 		Gamma: gammaBase, Beta: betaBase, Epsilon: o.norm.Epsilon,
 	}
 	bindings := []binding{dst, x, w, bias, residual}
-	if !o.x.DType.Quantized() { // no norm gives blocks
+	if !o.x.DType.Quantized() { // of blocks there is no norm
 		bindings = append(bindings, gamma, beta)
 	}
 	spec.work = o.work()
@@ -242,8 +243,8 @@ func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, bindi
 	return push, []binding{at, angles, cache, table}
 }
 
-// encodeJoined encodes a product with a norm before it, or a rotation, a gate or a store behind it:
-// as one dispatch, or where linear_one.comp has failed its check as what it lowers to.
+// encodeJoined encodes a product with a norm or a conversion to blocks before it, or a rotation, a gate or a
+// store behind it: as one dispatch, or where linear_one.comp has failed its check as what it lowers to.
 func encodeJoined(e *encoder, op *backend.Linear) error {
 	o := linearOpOf(op)
 	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)

@@ -162,9 +162,9 @@ func (c *linearChoice) pad(n int) int {
 
 // factors places x and w as the product has them, and returns their numbers as [rows, in] and [out, in].
 func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float32) {
-	place := func(d backend.DType, rows int, transposed bool) (backend.Tensor, []float32) {
+	place := func(d backend.DType, rows int, transposed, tiny bool) (backend.Tensor, []float32) {
 		values := p.values(t, rows*p.in)
-		if d == backend.Q8_A && p.out%2 == 1 { // scales that are denormal in f16
+		if tiny { // scales that are denormal in f16
 			for i := range values {
 				values[i] *= 0x1p-20
 			}
@@ -175,12 +175,12 @@ func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float3
 		m, got := t.operand(d, transpose(values, rows, p.in), p.in, rows, c.pad(rows))
 		return m.Transpose(), transpose(got, p.in, rows)
 	}
-	o.x, x = place(p.x, p.rows, p.columns)
+	o.x, x = place(p.x, p.rows, p.columns, p.out%2 == 1 && (p.x.Quantized() || p.joined.blocks != backend.None))
 	if p.rounded {
 		o.x, x = p.unrounded(t, c, x)
 		o.rounded = o.x // present: it is not used
 	}
-	o.w, w = place(p.w, p.out, p.transposed)
+	o.w, w = place(p.w, p.out, p.transposed, false)
 	if p.rounded && p.w == backend.BF16 { // so that outputs need scales
 		for i := range w {
 			w[i] *= []float32{1, 0x1p12, 0x1p-30, 1}[i/p.in%4]
@@ -258,7 +258,16 @@ func tryProduct(t *trials, p *product, c *linearChoice, spec pipelineSpec) {
 	if p.joined.norm != 0 {
 		x = p.tryNorm(t, &o, x)
 	}
+	var off []float64 // of x
+	if p.joined.blocks != backend.None {
+		x, off = p.tryBlocks(&o, x)
+	}
 	want, most := p.sums(x, w, 0, p.in)
+	for i := range most {
+		for j, d := range off {
+			most[i] += d * math.Abs(float64(w[i*p.in+j]))
+		}
+	}
 	bias := t.integers(p.out, 3)
 	o.bias, _ = t.operand(backend.F32, bias, 1, p.out, 0)
 	o.bias = o.bias.Reshape(p.out)
