@@ -213,7 +213,7 @@ void main() {
 
 	// Outputs past the end are computed like the last one, and not written.
 	uint mine = output_of(min(lane, OUTS - 1)), near = min(mine, p.out_ - 1);
-	float before = p.bias != ABSENT ? bias[p.bias + near] : 0.0, behind = 0;
+	float before = bias[mix(p.bias + near, 0, p.bias == ABSENT)], behind = 0; // zeros are bound where there is none: no branch
 	if (ACCUMULATE) {
 		before += dst[p.dst + near];
 	}

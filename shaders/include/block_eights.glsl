@@ -36,7 +36,8 @@ uint two(uint s) { return blocks(s) * 32 + place(s) * EIGHT_TWOS + (second() ? 8
 #define LOW_TWOS(s) two(s), last_two(s)
 #define HIGH_TWOS(s) two(s) + 8, last_two(s) + 8
 #endif
-uint last_two(uint s) { return fourth(s) ? blocks(s) * 32 : two(s) + EIGHT_TWOS - 1; }
+// It is no ?:, of which glslc makes a branch: before a branch Mesa's compiler for NVIDIA waits for all loads.
+uint last_two(uint s) { return mix(two(s) + EIGHT_TWOS - 1, blocks(s) * 32, fourth(s)); }
 
 #ifndef X_BLOCKS
 #define ORIGIN x[p.x >> 1].x
