@@ -47,11 +47,27 @@ func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
 	return steps, steps * (outs*eight + beside)
 }
 
+// leastBytes is how many bytes a lane asks for before it waits, at least.
+const leastBytes = 128
+
+// oneBytes returns how many bytes a lane reads of w, x and what a norm takes. Two eights that lie side by side
+// have one scale.
+func oneBytes(p *product, lanes, outs uint32) uint32 {
+	steps, words := oneNumbers(p, lanes, outs)
+	if p.w.Quantized() && steps%2 == 0 {
+		words -= steps / 2 * outs
+	}
+	if p.joined.norm == 2 { // which has no beta
+		words -= steps * 8
+	}
+	return 4 * words
+}
+
 // waysOfOne is how linear_one.comp can divide a product among workgroups: none if it does not
 // suit the device or the product. By the rule
 // a lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
 // of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
-// by several subgroups. Blocks are taken in twos, which eight lanes share; activations in blocks,
+// by several subgroups, of as few that each lane has enough in flight. Blocks are taken in twos, which eight lanes share; activations in blocks,
 // or that become such, are multiplied with integer dot products alone.
 //
 // The number of subgroups in a workgroup is a constant, so their size must be known: devices
@@ -84,12 +100,24 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 		}
 		outs /= 2
 	}
+	fits := func(lanes, outs uint32) bool {
+		steps, numbers := oneNumbers(p, lanes, outs)
+		return lanes >= least && lanes <= most && outs <= min(8, l.SubgroupSize) && steps <= 8 && numbers <= mostNumbers(l)
+	}
+	for oneBytes(p, lanes, outs) < leastBytes { // as of q4_0
+		if fits(lanes/2, outs) {
+			lanes /= 2
+		} else if fits(lanes, 2*outs) {
+			outs *= 2
+		} else {
+			break
+		}
+	}
 	for _, lanes := range ruleFirst(lanes, least, 2*least, 4*least, 8*least) {
 		for _, outs := range ruleFirst(outs, 2, 4, 8) {
-			steps, numbers := oneNumbers(p, lanes, outs)
 			groups := (p.out + int(outs) - 1) / int(outs)
 			apart := p.joined.apart > 0 && p.joined.head/2%int(outs/2) != 0 // pairs of outputs that are rotated are of one workgroup
-			if lanes <= most && outs <= l.SubgroupSize && steps <= 8 && numbers <= mostNumbers(l) && groups <= int(l.Groups[0]) && !apart {
+			if fits(lanes, outs) && groups <= int(l.Groups[0]) && !apart {
 				list = append(list, linearChoice{source: "linear_one", dots: dots, subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
 			}
 		}
