@@ -147,6 +147,11 @@ func joinedCases() []Case {
 	for _, d := range backend.DTypes(backend.Weights)[1:] {
 		cases = append(cases, joinedShape{linearShape: one(96, 20, d), norm: "layernorm"}.joined(),
 			joinedShape{linearShape: one(768, 16, d), norm: "rmsnorm", heads: 2, cache: backend.F32}.joined())
+		for i, rows := range [][]int{{1, 3}, {2, 1}} { // whose norms a product may compute too
+			few := joinedShape{linearShape: one(96+64*i, 36, d), norm: []string{"layernorm", "rmsnorm"}[i]}
+			few.rows, few.residual = rows, i == 0
+			cases = append(cases, few.joined())
+		}
 	}
 	for _, d := range backend.QuantizedDTypes() { // two blocks at a time, and activations in blocks
 		cases = append(cases, joinedShape{linearShape: one(192, 20, d), norm: "layernorm"}.joined())

@@ -163,6 +163,10 @@ func dtypeRows() []Variant {
 	rows("linear_rows", linear, LinearPush{}, any, "X4")
 	rows("linear_rows", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
 
+	for _, w := range any {
+		all = append(all, row("linear_rows", w+" X4 NORM SUBGROUP", linearOne, LinearNormPush{}))
+	}
+
 	// … and on a driver that computes on the CPU …
 	for _, w := range blocks {
 		all = append(all, row("linear_texel", w+" X_TEXEL", linearXTexel, LinearPush{}))

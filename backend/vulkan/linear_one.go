@@ -155,8 +155,8 @@ func fitsOne(o *linearOp, xBase, wBase uint32) bool {
 }
 
 // supportsLinear reports whether a product can be encoded as one op. One with a norm or a conversion
-// to blocks before it, or a rotation, a gate or a store behind it, must suit linear_one.comp. That is for one row: with more
-// each workgroup would normalise all of them.
+// to blocks before it, or a rotation, a gate or a store behind it, must suit linear_one.comp, which is for one row. A norm
+// of up to four rows must suit linear_rows.comp: with more each workgroup would normalise too many of them.
 func supportsLinear(l *Limits, op *backend.Linear) bool {
 	if !op.Rounded.Absent() && !op.InBlocks() && (op.Joined() || l.Matrix == [3]uint32{} || l.Software) {
 		return false
@@ -165,8 +165,15 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 		return true
 	}
 	o := linearOpOf(op)
+	if !haveRowStride(o.dst, o.x, o.residual) {
+		return false
+	}
+	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
 	p := describe(&o, uint32(op.X.Offset), uint32(op.W.Offset/op.W.DType.BlockLen()))
 	ways := waysOfOne(l, &p)
+	if p.rows > 1 && p.joined == (joined{norm: p.joined.norm}) {
+		ways = waysOfRows(l, &p)
+	}
 	if len(ways) == 0 || !fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
 		return false
 	}
@@ -272,22 +279,19 @@ func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, bindi
 }
 
 // encodeJoined encodes a product with a norm or a conversion to blocks before it, or a rotation, a gate or a
-// store behind it: as one dispatch, or where linear_one.comp has failed its check as what it lowers to.
+// store behind it: as one dispatch, or where the kernel has failed its check as what it lowers to.
 func encodeJoined(e *encoder, op *backend.Linear) error {
 	o := linearOpOf(op)
 	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
 	p := e.productOf(&o)
 	for _, c := range e.inOrder(&p) {
-		if c.source != "linear_one" {
-			continue
-		}
 		spec := c.pipeline(e.limits(), &p)
 		ok, err := e.trusts(spec, func(t *trials) { tryLinear(t, &p, &c) })
 		if err != nil {
 			return err
 		}
 		if ok {
-			return encodeOne(e, &o, &p, &c, spec)
+			return linearDispatch(e, &o, &p, &c, spec)
 		}
 		break // its other divisions are the same shader
 	}

@@ -5,6 +5,7 @@ package vulkan
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"caldera/backend"
 	"caldera/shaders"
@@ -121,7 +122,12 @@ func (p *product) edgesOfIn(c *linearChoice) []int {
 		round *= (96 + round - 1) / round
 	}
 	unit = max(unit, p.x.BlockLen(), p.w.BlockLen())
-	return edges(round, unit)
+	list := edges(round, unit)
+	if p.joined.norm != 0 { // of which a lane takes as many numbers as p needs, and no more
+		most := normedSteps(p, c) * 4 * c.lanes * c.lanesY / c.rowsEach
+		list = append(slices.DeleteFunc(list, func(n int) bool { return n >= p.in || n > int(most) }), p.in)
+	}
+	return list
 }
 
 // values are integers for an operand of so many inputs. With few inputs their sums are too
@@ -364,39 +370,6 @@ func tilesOf(p pipelineSpec) (s shaders.LinearSpec, ok bool) {
 		return spec.LinearSpec, true
 	}
 	return s, false
-}
-
-// tryNorm adds a norm to the product, and returns x after it.
-func (p *product) tryNorm(t *trials, o *linearOp, x []float32) []float32 {
-	const epsilon = 0.5 // so large that it shows
-	gamma, beta := t.integers(p.in, 3), t.integers(p.in, 3)
-	g, _ := t.operand(backend.F32, gamma, 1, p.in, 0)
-	o.norm.Gamma, o.norm.Epsilon = g.Reshape(p.in), epsilon
-	if p.joined.norm == 1 {
-		b, _ := t.operand(backend.F32, beta, 1, p.in, 0)
-		o.norm.Beta = b.Reshape(p.in)
-	} else {
-		clear(beta)
-	}
-	return normed(x, gamma, beta, p.joined.norm == 1, epsilon)
-}
-
-// normed is a norm of a row: a layer norm, or by the root mean square.
-func normed(x, gamma, beta []float32, centered bool, epsilon float64) []float32 {
-	mean, square := 0.0, 0.0
-	if centered {
-		for _, v := range x {
-			mean += float64(v) / float64(len(x))
-		}
-	}
-	for _, v := range x {
-		square += (float64(v) - mean) * (float64(v) - mean) / float64(len(x))
-	}
-	y := make([]float32, len(x))
-	for i, v := range x {
-		y[i] = float32((float64(v)-mean)/math.Sqrt(square+epsilon)*float64(gamma[i]) + float64(beta[i]))
-	}
-	return y
 }
 
 // tryGate adds a gate to the product of a row, and returns what passes it.
