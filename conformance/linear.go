@@ -26,6 +26,10 @@ func init() {
 				[]linearShape{large, tall}) {
 				cases = append(cases, s.linear())
 			}
+			cases = append(cases, normedRowCases()...)
+			for _, d := range backend.QuantizedDTypes() {
+				cases = append(cases, convertedCases(d)...)
+			}
 			return append(joinedCases(), cases...) // these are few and fast: mutants of them fail early
 		},
 		Random: func(r *rand.Rand) Case {

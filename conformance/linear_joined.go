@@ -147,11 +147,6 @@ func joinedCases() []Case {
 	for _, d := range backend.DTypes(backend.Weights)[1:] {
 		cases = append(cases, joinedShape{linearShape: one(96, 20, d), norm: "layernorm"}.joined(),
 			joinedShape{linearShape: one(768, 16, d), norm: "rmsnorm", heads: 2, cache: backend.F32}.joined())
-		for i, rows := range [][]int{{1, 3}, {2, 1}} { // whose norms a product may compute too
-			few := joinedShape{linearShape: one(96+64*i, 36, d), norm: []string{"layernorm", "rmsnorm"}[i]}
-			few.rows, few.residual = rows, i == 0
-			cases = append(cases, few.joined())
-		}
 	}
 	for _, d := range backend.QuantizedDTypes() { // two blocks at a time, and activations in blocks
 		cases = append(cases, joinedShape{linearShape: one(192, 20, d), norm: "layernorm"}.joined())
@@ -159,10 +154,7 @@ func joinedCases() []Case {
 			s := joinedShape{linearShape: one(192, 48, d), cache: cache, from: 16 * (i % 2), heads: 2 * (1 - i%2)}
 			s.blocks = true
 			cases = append(cases, s.joined())
-			s.blocks, s.converted = false, true
-			cases = append(cases, s.joined())
 		}
-		cases = append(cases, convertedCases(d)...)
 	}
 	// Queries, keys and values of one product, of which the last two are stored; and keys of
 	// their own, which are rotated before that.
@@ -221,9 +213,25 @@ func joinedCases() []Case {
 	return cases
 }
 
+// normedRowCases have a norm of few rows, which a product may compute too.
+func normedRowCases() []Case {
+	var cases []Case
+	for _, d := range backend.DTypes(backend.Weights) {
+		for i, rows := range [][]int{{1, 3}, {2, 1}} {
+			s := joinedShape{linearShape: linearShape{rows: rows, in: 96 + 64*i, out: 36, w: d, layout: exact, residual: i == 0}, norm: []string{"layernorm", "rmsnorm"}[i]}
+			cases = append(cases, s.joined())
+		}
+	}
+	return cases
+}
+
 // convertedCases have x become blocks in the product, with weights of d.
 func convertedCases(d backend.DType) []Case {
 	var cases []Case
+	for i, cache := range backend.DTypes(backend.Caches) {
+		s := joinedShape{linearShape: linearShape{rows: []int{1, 1}, in: 192, out: 48, w: d, converted: true, layout: exact}, cache: cache, from: 16 * (i % 2), heads: 2 * (1 - i%2)}
+		cases = append(cases, s.joined())
+	}
 	for i, n := range [][2]int{{64, 5}, {96, 12}, {768, 20}, {3072, 10}, {6400, 6}} { // in, out
 		s := joinedShape{linearShape: linearShape{rows: []int{1, 1}, in: n[0], out: n[1], w: d, converted: true, noBias: i%2 == 1, layout: []Layout{exact, strided}[i%2]}}
 		if s.norm = []string{"", "layernorm", "rmsnorm"}[i%3]; i == 3 {

@@ -129,8 +129,8 @@ type LinearRowsSpec struct {
 // LinearRowsNormSpec is for its variants with NORM: see include/norm_rows.glsl.
 type LinearRowsNormSpec struct {
 	LinearRowsSpec
-	Norm     uint32 // 1: layer norm, 2: by the root mean square
-	Subgroup uint32 // lanes of one
+	Kind     uint32 // 1: layer norm, 2: by the root mean square
+	Sublanes uint32 // of a subgroup
 	Steps    uint32 // fours of x that a lane takes for it
 }
 

@@ -122,7 +122,7 @@ var linearKernels = []linearKernel{{
 		if p.joined.norm == 0 {
 			return spec
 		}
-		return shaders.LinearRowsNormSpec{LinearRowsSpec: spec, Norm: p.joined.norm, Subgroup: l.SubgroupSize, Steps: normedSteps(p, c)}
+		return shaders.LinearRowsNormSpec{LinearRowsSpec: spec, Kind: p.joined.norm, Sublanes: l.SubgroupSize, Steps: normedSteps(p, c)}
 	},
 }, {
 	source: "linear",
