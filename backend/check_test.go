@@ -100,6 +100,7 @@ func TestCheckDType(t *testing.T) {
 	})
 	for _, op := range []backend.Op{
 		&backend.Linear{Dst: f32(2, 3), X: tensor(backend.F16, 2, 5), W: tensor(backend.F16, 3, 5)},
+		&backend.Linear{Dst: f32(2, 3), X: f32(2, 64), W: tensor(backend.Q8_0, 3, 64), Rounded: tensor(backend.Q8_A, 2, 64)},
 		&backend.LinearBackward{DW: f32(3, 5), DY: tensor(backend.F16, 2, 3), X: tensor(backend.F16, 2, 5)},
 	} {
 		if err := backend.Check(op); err != nil {

@@ -64,7 +64,7 @@ func fuse(a, b Op) Op {
 // activation. At last a Linear takes the norm before it.
 func Fuse(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 	out := fuseBeside(b, fuseFollowing(b, ops, keep))
-	return fuseNorms(b, fuseFollowing(b, out, keep), keep)
+	return fuseBefore(b, fuseFollowing(b, out, keep), keep)
 }
 
 // fuseFollowing has each Linear take what follows it.

@@ -22,11 +22,13 @@ import (
 // Products of two f16 numbers are exact in f32, in which they are added up. So
 // mixed precision multiplies, and so do the matrix units of GPUs.
 //
-// With Rounded, x enters the product with the precision of f16, as [Round] gives it, whatever
+// With Rounded in f32, x enters the product with the precision of f16, as [Round] gives it, whatever
 // the device. Matrix units hold it as f16, times a power of two for each row, or part of a row.
 // So they may give a number that is less than 2⁻¹² times the largest magnitude of its row
 // fewer bits: it may be off by 2⁻²² times that magnitude. The same goes for rows of w of bf16. And
 // beside an infinity in its row, a number that f16 cannot hold may count as infinite.
+//
+// With Rounded in blocks of activations, x is converted to these, as [Copy] does: see [Q8_A].
 type Linear struct {
 	Dst  Tensor // [..., out] f32; [..., out/2] with a gate
 	X    Tensor // [..., in] f32, f16 where w is, or q8_a where w is quantised
@@ -34,7 +36,7 @@ type Linear struct {
 	Bias Tensor // [out] f32; may be absent
 
 	Norm    LinearNorm // of x, which is f32 then
-	Rounded Tensor     // [..., in] f32, scratch for Lower; present where x, behind the norm, is rounded. x is f32 then, and w is not
+	Rounded Tensor     // [..., in] f32, or q8_a where w is quantised, scratch for Lower; present where x, behind the norm, is rounded. x is f32 then, and w is not
 
 	Activation Activation
 	Residual   Tensor         // [..., out] f32; may be absent
@@ -48,7 +50,10 @@ func (*Linear) Name() string { return "linear" }
 
 func (o *Linear) Label() string {
 	name := o.Norm.label()
-	if !o.Rounded.Absent() {
+	switch {
+	case o.InBlocks():
+		name += "copy+"
+	case !o.Rounded.Absent():
 		name += "round+"
 	}
 	name += "linear"
@@ -75,11 +80,14 @@ func (o *Linear) HasEpilogue() bool {
 	return o.Activation != NoActivation || !o.Residual.Absent() || o.Rotation.present() || o.Gate.On
 }
 
-// Joined reports whether the product is joined with a norm before it, or with a rotation, a
-// gate or a store behind it.
+// Joined reports whether the product is joined with a norm or a conversion of x to blocks before
+// it, or with a rotation, a gate or a store behind it.
 func (o *Linear) Joined() bool {
-	return o.Norm.present() || o.Rotation.present() || o.Gate.On || o.Store.present()
+	return o.Norm.present() || o.InBlocks() || o.Rotation.present() || o.Gate.On || o.Store.present()
 }
+
+// InBlocks reports whether the product converts x to blocks of activations.
+func (o *Linear) InBlocks() bool { return o.Rounded.DType.Quantized() }
 
 func (o *Linear) Operands(yield func(string, *Tensor, Access)) {
 	yield("dst", &o.Dst, Write)
@@ -149,10 +157,26 @@ func (o *Linear) checkRounded() error {
 	if o.W.DType == F32 {
 		return fmt.Errorf("x is rounded beside w of f32, expected w of another dtype")
 	}
-	if err := (&Round{Dst: o.Rounded, X: o.X}).Check(); err != nil { // in which rounded is dst
+	if o.InBlocks() {
+		if o.X.DType != F32 {
+			return fmt.Errorf("x is %v and rounded is %v, expected x of f32", o.X.DType, o.Rounded.DType)
+		}
+		if !slices.Contains(factors(o.W.DType), o.Rounded.DType) {
+			return fmt.Errorf("rounded is %v beside w of %v, expected one of %v", o.Rounded.DType, o.W.DType, factors(o.W.DType))
+		}
+	}
+	if err := o.round().Check(); err != nil { // in which rounded is dst
 		return fmt.Errorf("rounded: %w", err)
 	}
 	return nil
+}
+
+// round is the rounding of x as an op of its own.
+func (o *Linear) round() Op {
+	if o.InBlocks() {
+		return &Copy{Dst: o.Rounded, X: o.X}
+	}
+	return &Round{Dst: o.Rounded, X: o.X}
 }
 
 func (o *Linear) checkEpilogue() error {
@@ -207,7 +231,7 @@ func (o *Linear) Lower() []Op {
 		return []Op{&rest, o.Store.op(o.Dst)}
 	case !o.Rounded.Absent():
 		rest.X, rest.Rounded = o.Rounded, Tensor{}
-		return []Op{&Round{Dst: o.Rounded, X: o.X}, &rest}
+		return []Op{o.round(), &rest}
 	case o.Rotation.present() && o.Sum.Dim(-1) < o.Dst.Dim(-1):
 		return o.parted(o.Sum.Dim(-1))
 	}

@@ -26,6 +26,10 @@ func init() {
 				[]linearShape{large, tall}) {
 				cases = append(cases, s.linear())
 			}
+			cases = append(cases, normedRowCases()...)
+			for _, d := range backend.QuantizedDTypes() {
+				cases = append(cases, convertedCases(d)...)
+			}
 			return append(joinedCases(), cases...) // these are few and fast: mutants of them fail early
 		},
 		Random: func(r *rand.Rand) Case {
@@ -149,6 +153,7 @@ type linearShape struct {
 	half       bool // x is f16, as w is
 	blocks     bool // x is q8_a
 	rounded    bool // x is rounded
+	converted  bool // x becomes q8_a
 	what       string
 	x          []float64 // powers of two that rows of x are multiplied with, in turn
 	spread     bool      // numbers of a row are of very different sizes
@@ -174,6 +179,8 @@ func (s linearShape) String() string {
 		name = "x=q8_a," + name
 	case s.rounded:
 		name = "x=rounded," + name
+	case s.converted:
+		name = "x=to_q8_a," + name
 	}
 	if s.transposed {
 		name += "T"
@@ -223,6 +230,9 @@ func (s linearShape) tensors() *backend.Linear {
 	}
 	if s.rounded {
 		o.Rounded = l.Tensor(backend.F32, o.X.Shape[:]...)
+	}
+	if s.converted {
+		o.Rounded = l.Tensor(backend.Q8_A, o.X.Shape[:]...)
 	}
 	if s.residual {
 		o.Residual = l.Tensor(backend.F32, o.Dst.Shape[:]...)
@@ -419,6 +429,7 @@ func randomLinear(r *rand.Rand) linearShape {
 	s.rounded = s.w != backend.F32 && !s.half && r.IntN(2) == 0
 	if s.w.Quantized() {
 		s.blocks = !s.rounded && r.IntN(2) == 0
+		s.converted = !s.rounded && !s.blocks && r.IntN(2) == 0
 		s.in, s.transposed = 32*(1+s.in/32), false
 	}
 	if r.IntN(4) == 0 {

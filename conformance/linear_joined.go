@@ -213,11 +213,55 @@ func joinedCases() []Case {
 	return cases
 }
 
+// normedRowCases have a norm of few rows, which a product may compute too.
+func normedRowCases() []Case {
+	var cases []Case
+	for _, d := range backend.DTypes(backend.Weights) {
+		for i, rows := range [][]int{{1, 3}, {2, 1}} {
+			s := joinedShape{linearShape: linearShape{rows: rows, in: 96 + 64*i, out: 36, w: d, layout: exact, residual: i == 0}, norm: []string{"layernorm", "rmsnorm"}[i]}
+			cases = append(cases, s.joined())
+		}
+	}
+	return cases
+}
+
+// convertedCases have x become blocks in the product, with weights of d.
+func convertedCases(d backend.DType) []Case {
+	var cases []Case
+	for i, cache := range backend.DTypes(backend.Caches) {
+		s := joinedShape{linearShape: linearShape{rows: []int{1, 1}, in: 192, out: 48, w: d, converted: true, layout: exact}, cache: cache, from: 16 * (i % 2), heads: 2 * (1 - i%2)}
+		cases = append(cases, s.joined())
+	}
+	for i, n := range [][2]int{{64, 5}, {96, 12}, {768, 20}, {3072, 10}, {6400, 6}} { // in, out
+		s := joinedShape{linearShape: linearShape{rows: []int{1, 1}, in: n[0], out: n[1], w: d, converted: true, noBias: i%2 == 1, layout: []Layout{exact, strided}[i%2]}}
+		if s.norm = []string{"", "layernorm", "rmsnorm"}[i%3]; i == 3 {
+			s.residual, s.activation = true, backend.GELUTanh
+		}
+		cases = append(cases, s.joined())
+	}
+	s := joinedShape{linearShape: linearShape{rows: []int{1, 1}, in: 192, out: 36, w: d, converted: true, layout: exact}, norm: "rmsnorm"}
+	gated := s
+	gated.gate = backend.LinearGate{On: true, Func: backend.SiLU}
+	cases = append(cases, gated.joined())
+	s.rows = []int{2, 3}
+	cases = append(cases, s.joined())
+	// Blocks whose scales are denormal in f16, 0 or too large for it.
+	for _, c := range []struct {
+		what string
+		size float64
+	}{{"scales of one bit", 0x1p-18}, {"numbers that become 0", 0x1p-24}, {"scales that become infinite", 0x1p22}} {
+		s := joinedShape{linearShape: linearShape{rows: []int{1, 1}, in: 192, out: 20, w: d, converted: true, layout: exact}, what: c.what}
+		s.x = func(x backend.Tensor) { Normal(x, seed(c.what, 0), 0, c.size) }
+		cases = append(cases, s.joined())
+	}
+	return cases
+}
+
 func randomJoined(r *rand.Rand) joinedShape {
 	s := joinedShape{linearShape: linearShape{rows: []int{1, 1 + r.IntN(2)*r.IntN(5)}, in: 8 * (1 + r.IntN(200)), out: 8 * (1 + r.IntN(40)),
 		w: anyOf(r, backend.DTypes(backend.Weights)), noBias: r.IntN(2) == 0, layout: RandomLayout(r)}}
 	if s.w.Quantized() {
-		s.in = 32 * (1 + r.IntN(60))
+		s.in, s.converted = 32*(1+r.IntN(60)), r.IntN(2) == 0
 	}
 	s.norm = []string{"", "layernorm", "rmsnorm"}[r.IntN(3)]
 	switch r.IntN(4) {

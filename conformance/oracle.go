@@ -111,6 +111,7 @@ func (s sheet) Store(t backend.Tensor, x Values) {
 		if width := t.Dim(-1); b.dtype.Quantized() {
 			encodeActivations(w.data[b.dtype.Bytes(at):], x.v[i:i+width])
 			decodeRow(w.v[at:at+width], b.dtype, w.data, at, 1)
+			activationBounds(w.e[at:at+width], w.v[at:at+width], x.v[i:i+width], x.e[i:i+width])
 			for j := range width {
 				w.set[at+j] = true
 			}

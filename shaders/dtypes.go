@@ -39,7 +39,7 @@ func macros(folder string) (list []string) {
 func DTypes() []string { return slices.Concat(pairs, blocks, activations) }
 
 // Operands of which macros choose the type: TOKENS_F16.
-var operands = []string{"", "X_", "DST_", "TOKENS_", "POSITIONS_", "CACHE_"}
+var operands = []string{"", "X_", "DST_", "TOKENS_", "POSITIONS_", "CACHE_", "TO_"}
 
 // Include is the text of include/dtypes.glsl.
 func Include() string {
@@ -154,13 +154,18 @@ func dtypeRows() []Variant {
 			rows("linear", linear, LinearPush{}, []string{w + " X_" + x})
 			rows("linear_vec", linear, LinearPush{}, []string{w + " X_" + x})
 			rows("linear_rows", linear, LinearPush{}, []string{w + " X_" + x, w + " X_" + x + " DOT"})
-			one(w+" X_"+x+" DOT", linear) // no norm gives blocks
+			one(w+" X_"+x+" DOT", linear) // of blocks there is no norm
+			one(w+" TO_"+x+" DOT", linearOne)
 		}
 	}
 
 	// … for several rows on a GPU …
 	rows("linear_rows", linear, LinearPush{}, any, "X4")
 	rows("linear_rows", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
+
+	for _, w := range any {
+		all = append(all, row("linear_rows", w+" X4 NORM SUBGROUP", linearOne, LinearNormPush{}))
+	}
 
 	// … and on a driver that computes on the CPU …
 	for _, w := range blocks {

@@ -8,6 +8,8 @@
 // invocation asks for all that it reads before it waits for any of it, first for what comes after
 // the product, then for x and the norm's gamma and beta, then for w.
 //
+// TO_Q8_A: x, behind the norm, becomes blocks of activations.
+//
 // PLACES: the row is that of a token. Its first p.turned outputs are rotated as rotary.comp
 // does, or those from p.stored on are written to a cache as store.comp does, or both.
 //
@@ -72,7 +74,6 @@ layout(push_constant) uniform Push {
 #elif defined(X_BLOCKS)
 #define ELEMENT uint
 #define SOME uint
-#include "dot.glsl"
 #elif defined(BLOCKS)
 #define ELEMENT uint
 #define SOME vec2
@@ -80,13 +81,16 @@ layout(push_constant) uniform Push {
 #define ELEMENT vec4
 #define SOME vec4
 #endif
+#ifdef DOT
+#include "dot.glsl"
+#endif
 
 layout(binding = 0) restrict buffer Dst { float dst[]; };
 layout(binding = 1) restrict readonly buffer X { SOME x[]; };
 layout(binding = 2) restrict readonly buffer W { ELEMENT w[]; };
 layout(binding = 3) restrict readonly buffer Bias { float bias[]; };
 layout(binding = 4) restrict readonly buffer Residual { float residual[]; };
-#ifdef DOT // no norm gives blocks
+#ifdef X_BLOCKS // of which there is no norm
 #define PLACE 5
 #else
 layout(binding = 5) restrict readonly buffer Gamma { SOME gamma[]; };
@@ -209,7 +213,7 @@ void main() {
 
 	// Outputs past the end are computed like the last one, and not written.
 	uint mine = output_of(min(lane, OUTS - 1)), near = min(mine, p.out_ - 1);
-	float before = p.bias != ABSENT ? bias[p.bias + near] : 0.0, behind = 0;
+	float before = bias[mix(p.bias + near, 0, p.bias == ABSENT)], behind = 0; // zeros are bound where there is none: no branch
 	if (ACCUMULATE) {
 		before += dst[p.dst + near];
 	}
@@ -224,9 +228,11 @@ void main() {
 	}
 	RAW b[32];
 #ifdef DOT
-	uvec3 a[8];
+	uvec3 bytes[8];
+#endif
+#ifdef X_BLOCKS
 	[[unroll]] for (uint s = 0; s < STEPS; s++) {
-		a[s] = x_eight(s);
+		bytes[s] = x_eight(s);
 	}
 #else
 	vec4 a[16], g[16], h[16];
@@ -251,22 +257,7 @@ void main() {
 		}
 	}
 
-#ifdef DOT
-	// Eights of a block are added up as integers.
-	[[unroll]] for (uint s = 0; s < STEPS; s += TOGETHER) {
-		uint t = s + TOGETHER - 1;
-		int start = offset(a[s]) + (TOGETHER > 1 ? offset(a[t]) : 0);
-		float scale = kept(x_scale(a[s]), s);
-		[[unroll]] for (uint o = 0; o < OUTS; o++) {
-			RAW first = kept(b[s * OUTS + o], s);
-			int sum = product(first, a[s], start, s);
-			if (TOGETHER > 1) {
-				sum = product(b[t * OUTS + o], a[t], sum, t);
-			}
-			acc[o] += eight_scale(first) * scale * float(sum);
-		}
-	}
-#else
+#ifndef X_BLOCKS
 	if (NORM == 1) { // as layernorm.comp
 		float origin = ORIGIN, sum = 0;
 		[[unroll]] for (uint s = 0; s < STEPS; s++) {
@@ -300,8 +291,36 @@ void main() {
 			a[2 * s + 1] = a[2 * s + 1] * scale * g[2 * s + 1];
 		}
 	}
+#endif
 
-#ifdef BLOCKS
+#ifdef TO_BLOCKS
+	[[unroll]] for (uint s = 0; s < STEPS; s += TOGETHER) {
+		uint t = s + TOGETHER - 1;
+		uint largest = max(max(largest_of(a[2 * s]), largest_of(a[2 * s + 1])), max(largest_of(a[2 * t]), largest_of(a[2 * t + 1])));
+		float d = to_scale(largest), inverse = 1.0 / max(d, 5.9604644775390625e-8); // 2⁻²⁴, as d may be 0
+		bytes[s] = uvec3(to_bytes(a[2 * s], d, inverse), to_bytes(a[2 * s + 1], d, inverse), floatBitsToUint(d));
+		if (TOGETHER > 1) {
+			bytes[t] = uvec3(to_bytes(a[2 * t], d, inverse), to_bytes(a[2 * t + 1], d, inverse), bytes[s].z);
+		}
+	}
+#endif
+
+#if defined(DOT)
+	// Eights of a block are added up as integers.
+	[[unroll]] for (uint s = 0; s < STEPS; s += TOGETHER) {
+		uint t = s + TOGETHER - 1;
+		int start = offset(bytes[s]) + (TOGETHER > 1 ? offset(bytes[t]) : 0);
+		float scale = kept(x_scale(bytes[s]), s);
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			RAW first = kept(b[s * OUTS + o], s);
+			int sum = product(first, bytes[s], start, s);
+			if (TOGETHER > 1) {
+				sum = product(b[t * OUTS + o], bytes[t], sum, t);
+			}
+			acc[o] += eight_scale(first) * scale * float(sum);
+		}
+	}
+#elif defined(BLOCKS)
 	[[unroll]] for (uint s = 0; s < STEPS; s += TOGETHER) {
 		uint t = s + TOGETHER - 1;
 		vec4 low = kept(a[2 * s], s), high = kept(a[2 * s + 1], s), low2 = kept(a[2 * t], t), high2 = kept(a[2 * t + 1], t);
@@ -321,7 +340,6 @@ void main() {
 			acc[o] += product(kept(b[s * OUTS + o], s), low, high, s);
 		}
 	}
-#endif
 #endif
 
 	// One lane an output: half of the lanes go on with half of the sums, each with those of its

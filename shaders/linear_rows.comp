@@ -6,8 +6,15 @@
 // along y have OUTS outputs each, and read the same of x. An invocation keeps
 // ROWS · OUTS sums in registers, which are added up in shared memory at the end.
 // That takes fewer instructions than subgroup arithmetic, which adds each sum on its own.
+//
+// NORM: x is normalised first, at most four rows of it, by all invocations for all outputs. The first
+// weights are asked for before that.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef NORM
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#endif
 #include "linear.glsl"
 #ifdef DOT
 #include "dot.glsl"
@@ -20,7 +27,15 @@ layout(constant_id = 7) const bool PUT = false; // see q8_0.glsl
 
 const uint SUMS = ROWS * OUTS;
 
-shared float partial[2 * 16 * (32 + 1)]; // [y][sum][x], rows longer than x, so that reads meet no bank conflicts
+// [y][sum][x], rows longer than x, so that reads meet no bank conflicts
+#ifdef NORM
+#define MOST 8 // sums that are added up at once
+shared float partial[8 * MOST * (32 + 1)];
+#include "norm_rows.glsl"
+#else
+#define MOST 16
+shared float partial[2 * MOST * (32 + 1)];
+#endif
 
 #if defined(BLOCKS)
 // Eights of w: eight elements that lie in EIGHT_WORDS words, which may begin in the middle of
@@ -52,12 +67,12 @@ float product(vec4 a, vec4 b) { return dot(a, b); }
 float product(float a, float b) { return a * b; }
 #endif
 
-// add_up adds up 16 sums, or what is left of them, and finishes them.
+// add_up adds up MOST sums, or what is left of them, and finishes them.
 void add_up(float acc[32], const uint from, uint row0, uint first) {
-	uint lanes = gl_WorkGroupSize.x, pitch = lanes + 1, n = min(SUMS - from, 16);
-	[[unroll]] for (uint i = 0; i < 16; i++) {
+	uint lanes = gl_WorkGroupSize.x, pitch = lanes + 1, n = min(SUMS - from, MOST);
+	[[unroll]] for (uint i = 0; i < MOST; i++) {
 		if (from + i < SUMS) {
-			partial[(gl_LocalInvocationID.y * 16 + i) * pitch + gl_LocalInvocationID.x] = acc[from + i];
+			partial[(gl_LocalInvocationID.y * MOST + i) * pitch + gl_LocalInvocationID.x] = acc[from + i];
 		}
 	}
 	barrier();
@@ -65,7 +80,7 @@ void add_up(float acc[32], const uint from, uint row0, uint first) {
 		uint y = i / n, sum = from + i % n;
 		float v = 0;
 		[[unroll]] for (uint j = 0; j < gl_WorkGroupSize.x; j++) {
-			v += partial[(y * 16 + i % n) * pitch + j];
+			v += partial[(y * MOST + i % n) * pitch + j];
 		}
 		finish(row0 + sum / OUTS, first + y * OUTS + sum % OUTS, v);
 	}
@@ -108,6 +123,49 @@ void main() {
 			}
 		}
 	}
+#elif defined(NORM) && defined(BLOCKS)
+	uint c = lane, eights = p.in_ / 8;
+	EIGHT b[2];
+	float scale[2];
+	[[unroll]] for (uint o = 0; o < OUTS; o++) {
+		b[o] = load_eight(at_w[o], min(c, eights - 1), scale[o]);
+	}
+	normalise(row0);
+	while (c < eights) {
+		vec4 low[2], high[2];
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			FLOATS(b[o], PUT, low[o], high[o]);
+		}
+		[[unroll]] for (uint r = 0; r < ROWS; r++) {
+			vec4 u = NORMED(r, low_of(c)), v = NORMED(r, high_of(c));
+			[[unroll]] for (uint o = 0; o < OUTS; o++) {
+				acc[r * OUTS + o] += scale[o] * (dot(u, low[o]) + dot(v, high[o]));
+			}
+		}
+		c += lanes;
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			b[o] = load_eight(at_w[o], min(c, eights - 1), scale[o]);
+		}
+	}
+#elif defined(NORM)
+	uint k = lane * WIDTH;
+	VEC b[2];
+	[[unroll]] for (uint o = 0; o < OUTS; o++) {
+		b[o] = READ_AT(w, at_w[o], min(k, p.in_ - WIDTH));
+	}
+	normalise(row0);
+	while (k < p.in_) {
+		[[unroll]] for (uint r = 0; r < ROWS; r++) {
+			VEC a = NORMED(r, k);
+			[[unroll]] for (uint o = 0; o < OUTS; o++) {
+				acc[r * OUTS + o] += product(a, b[o]);
+			}
+		}
+		k += lanes * WIDTH;
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			b[o] = READ_AT(w, at_w[o], min(k, p.in_ - WIDTH));
+		}
+	}
 #elif defined(BLOCKS)
 	for (uint c = lane; c < p.in_ / 8; c += lanes) {
 		vec4 low[2], high[2];
@@ -138,8 +196,10 @@ void main() {
 #endif
 
 	add_up(acc, 0, row0, first);
-	if (SUMS > 16) { // in two steps, so that more workgroups fit shared memory
+#ifndef NORM
+	if (SUMS > MOST) { // in two steps, so that more workgroups fit shared memory
 		barrier();
-		add_up(acc, 16, row0, first);
+		add_up(acc, MOST, row0, first);
 	}
+#endif
 }

@@ -13,6 +13,13 @@ type LinearPush struct {
 	Part, PartStride         uint32 // inputs of a workgroup along z, and the distance of their results
 }
 
+// LinearNormPush is for the variants of linear_rows.comp with NORM.
+type LinearNormPush struct {
+	LinearPush
+	Gamma, Beta uint32
+	Epsilon     float32
+}
+
 // LinearOnePush is what the push constants of linear_one.comp begin with.
 type LinearOnePush struct {
 	Dst, X      uint32
@@ -117,6 +124,14 @@ type LinearOnePlacesSpec struct {
 type LinearRowsSpec struct {
 	LinearVecTSpec
 	Put bool // see include/blocks/q8_0.glsl
+}
+
+// LinearRowsNormSpec is for its variants with NORM: see include/norm_rows.glsl.
+type LinearRowsNormSpec struct {
+	LinearRowsSpec
+	Kind     uint32 // 1: layer norm, 2: by the root mean square
+	Sublanes uint32 // of a subgroup
+	Steps    uint32 // fours of x that a lane takes for it
 }
 
 // LinearVecTSpec is for linear_vec_t.comp.

@@ -151,6 +151,8 @@ var (
 //
 //	F16 …     the large operand (weights, keys and values) holds that type, else f32: see dtypes.go
 //	X_F16     activations hold f16 too, else f32
+//	TO_Q8_A   activations are f32, and become blocks of that type in the shader
+//	NORM      a norm of x comes before the product
 //	X4        elements are read in fours: offsets and strides are multiples of four
 //	TEXEL     operands are read through the texture unit, in fours; it also converts from f16
 //	X_TEXEL   only activations are
@@ -279,6 +281,9 @@ func row(source, defines string, bindings []Binding, push any) Variant {
 	spec, ok := specs[source]
 	if !ok {
 		spec = Workgroup{}
+	}
+	if source == "linear_rows" && slices.Contains(strings.Fields(defines), "NORM") {
+		spec = LinearRowsNormSpec{}
 	}
 	if source == "linear_one" && slices.Contains(strings.Fields(defines), "PLACES") {
 		spec = LinearOnePlacesSpec{}

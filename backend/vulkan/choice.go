@@ -118,7 +118,11 @@ var linearKernels = []linearKernel{{
 	suits:  func(l *Limits, p *product) bool { return !l.Software && p.rows <= someRows },
 	ways:   waysOfRows,
 	spec: func(l *Limits, p *product, c *linearChoice) any {
-		return shaders.LinearRowsSpec{LinearVecTSpec: vecTSpec(p, c), Put: l.maker().slowConversions}
+		spec := shaders.LinearRowsSpec{LinearVecTSpec: vecTSpec(p, c), Put: l.maker().slowConversions}
+		if p.joined.norm == 0 {
+			return spec
+		}
+		return shaders.LinearRowsNormSpec{LinearRowsSpec: spec, Kind: p.joined.norm, Sublanes: l.SubgroupSize, Steps: normedSteps(p, c)}
 	},
 }, {
 	source: "linear",
@@ -163,7 +167,7 @@ func (l *Limits) choices(p *product) (list []linearChoice) {
 		if p.rounded && k.source != "linear_matrix" {
 			continue // x is rounded by an op of its own
 		}
-		if p.joined != (joined{}) && k.source != "linear_one" {
+		if p.joined != (joined{}) && k.source != "linear_one" && !(k.source == "linear_rows" && p.joined == (joined{norm: p.joined.norm})) {
 			continue // what it falls back on are ops of their own
 		}
 		ways := slices.DeleteFunc(k.ways(l, p), func(c linearChoice) bool {
@@ -189,7 +193,7 @@ func (c *linearChoice) variant(p *product) (v *shaders.Variant, ok bool) {
 	case c.texel:
 		macros = []string{"TEXEL"}
 	case c.source == "linear_one":
-		macros = append(storage("", p.w), storage("X_", p.x)...)
+		macros = append(append(storage("", p.w), storage("X_", p.x)...), storage("TO_", p.joined.blocks)...)
 		if c.dots {
 			macros = append(macros, "DOT")
 		}
@@ -210,6 +214,9 @@ func (c *linearChoice) variant(p *product) (v *shaders.Variant, ok bool) {
 		}
 		if c.dots {
 			macros = append(macros, "DOT")
+		}
+		if p.joined.norm != 0 {
+			macros = append(macros, "NORM")
 		}
 	}
 	if c.subgroup {
@@ -309,12 +316,40 @@ func waysOfRows(l *Limits, p *product) (list []linearChoice) {
 	if p.columns || p.transposed || p.rows == 1 {
 		return nil
 	}
+	if p.joined.norm != 0 {
+		return waysOfNormedRows(l, p)
+	}
 	for _, rows := range ruleFirst(rowTile(p.rows, 16), 2, 4, 8, 16) {
 		c := linearChoice{source: "linear_rows", rowsEach: rows, outsEach: 2, lanes: 32, lanesY: 2}
 		c.rows, c.outs = int(rows), int(c.outsEach*c.lanesY)
 		list = append(list, c)
 	}
 	return dotsToo(l, p, p.inFoursToo(list))
+}
+
+// normedNumbers is how many numbers of normalised rows fit the shared memory that linear_rows.comp
+// takes for them, and normedShared all that it takes then, in bytes.
+const (
+	normedNumbers = 4096
+	normedShared  = 28 << 10
+)
+
+// waysOfNormedRows: up to four rows, and a norm of them first. A workgroup normalises all of them, for 16 outputs:
+// so it is 256 lanes, in which a row is whole subgroups.
+func waysOfNormedRows(l *Limits, p *product) []linearChoice {
+	const lanes, outs = 256, 16
+	rows := int(rowTile(p.rows, 4))
+	if l.Software || p.rows > 4 || rows*p.in > normedNumbers || !p.fours || p.x != backend.F32 || !l.sumSubgroups() || l.SubgroupVaries ||
+		int(l.SubgroupSize) > lanes/rows || l.Invocations < lanes || l.WorkgroupSize[1] < lanes/32 || l.SharedMemory < normedShared {
+		return nil
+	}
+	return []linearChoice{{source: "linear_rows", fours: true, subgroup: true, rows: rows, outs: outs, rowsEach: uint32(rows), outsEach: 2, lanes: 32, lanesY: lanes / 32}}
+}
+
+// normedSteps is how many fours of the rows a lane of linear_rows.comp normalises.
+func normedSteps(p *product, c *linearChoice) uint32 {
+	lanes := c.lanes * c.lanesY
+	return (c.rowsEach*uint32(p.in)/4 + lanes - 1) / lanes
 }
 
 // dotsToo puts before the choices the same with integer dot products, where activations are in

@@ -21,7 +21,7 @@ var cards = []struct {
 	{played{name: "4-lanes", lanes: 4, software: true, unified: true, clamp: fewGroups}, nil},
 	{played{name: "32-lanes", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}, clamp: func(l *Limits) { fewGroups(l); largeTiles(l); dots(l); l.Vendor = nvidia }}, nil},
 	{played{name: "64-lanes", lanes: 64, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}, clamp: dots}, nil},
-	{played{name: "4-lanes-gpu", lanes: 4, clamp: dots}, []string{"linear/w=q8_0", "linear/w=q4_0", "linear/x=q8_a", "linear/w=f16,x=1x"}},
+	{played{name: "4-lanes-gpu", lanes: 4, clamp: dots}, []string{"linear/w=q8_0", "linear/w=q4_0", "linear/x=q8_a", "linear/x=to_q8_a", "linear/w=f16,x=1x"}},
 	{played{name: "no-subgroups", lanes: 16, clamp: noSubgroups}, []string{"linear"}},
 	// All that is long comes in pieces.
 	{played{name: "pieces", lanes: 32, clamp: func(l *Limits) { l.BindingRange, l.BindingAlign = 8<<10, 256 }}, []string{"attention/kv=f32,q=", "attention/kv=f16,q=", "attention_backward"}},

@@ -30,8 +30,8 @@ func linearOpOf(op *backend.Linear) linearOp {
 type linearOp struct {
 	dst, x, w, bias, residual backend.Tensor
 	activation                backend.Activation
-	rounded                   backend.Tensor         // [rows, in], scratch memory: x gets the precision of f16. Absent: it does not
-	norm                      backend.LinearNorm     // these five only of linear_one.comp
+	rounded                   backend.Tensor         // [rows, in], scratch memory: x gets the precision of f16, or of linear_one.comp becomes blocks. Absent: neither
+	norm                      backend.LinearNorm     // these five only of linear_one.comp, but for a norm of few rows
 	rotation                  backend.LinearRotation //
 	turned                    int                    // outputs that are rotated, the first ones
 	gate                      backend.LinearGate     //
@@ -331,17 +331,22 @@ func linearDispatch(e *encoder, o *linearOp, p *product, c *linearChoice, spec p
 		across, along = along, across
 	}
 	spec.work = o.work()
-	return e.dispatch(spec,
-		shaders.LinearPush{
-			Dst: dstBase, DstStride: uint32(o.dst.Stride(2)),
-			X: xBase, XStride: rowStride(o.x),
-			W: wBase, WStride: wStride,
-			Bias:     biasBase,
-			Residual: residualBase, ResidualStride: uint32(o.residual.Stride(2)),
-			Rows: uint32(rows), In: uint32(o.x.Dim(3)), Out: uint32(out), Part: uint32(o.x.Dim(3)),
-		},
-		[3]uint32{across, along, 1},
-		dst, x, w, bias, residual)
+	push := shaders.LinearPush{
+		Dst: dstBase, DstStride: uint32(o.dst.Stride(2)),
+		X: xBase, XStride: rowStride(o.x),
+		W: wBase, WStride: wStride,
+		Bias:     biasBase,
+		Residual: residualBase, ResidualStride: uint32(o.residual.Stride(2)),
+		Rows: uint32(rows), In: uint32(o.x.Dim(3)), Out: uint32(out), Part: uint32(o.x.Dim(3)),
+	}
+	groups := [3]uint32{across, along, 1}
+	if o.norm.Gamma.Absent() {
+		return e.dispatch(spec, push, groups, dst, x, w, bias, residual)
+	}
+	gamma, gammaBase := e.operand(o.norm.Gamma, backend.Read)
+	beta, betaBase := e.operand(o.norm.Beta, backend.Read)
+	return e.dispatch(spec, shaders.LinearNormPush{LinearPush: push, Gamma: gammaBase, Beta: betaBase, Epsilon: o.norm.Epsilon}, groups,
+		dst, x, w, bias, residual, gamma, beta)
 }
 
 func boolean(b bool) uint32 {

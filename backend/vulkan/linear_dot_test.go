@@ -11,6 +11,23 @@ import (
 	"caldera/backend/vulkan/internal/vk"
 )
 
+// runConverted multiplies quantised weights with a row that becomes blocks in the product, and returns
+// the names of the variants that did.
+func runConverted(t *testing.T, b *Backend) (taken []string) {
+	t.Helper()
+	for _, d := range backend.QuantizedDTypes() {
+		op := &backend.Linear{Dst: newTensor(t, b, backend.F32, 1, 8), X: newTensor(t, b, backend.F32, 1, 64), W: newTensor(t, b, d, 8, 64), Rounded: newTensor(t, b, backend.Q8_A, 1, 64)}
+		spans, err := backend.Profile(b, func(backend.Backend) error { return backend.Run(b, op) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range spans {
+			taken = append(taken, s.Variants...)
+		}
+	}
+	return taken
+}
+
 // runDots multiplies quantised weights with activations in blocks, and returns the names of the
 // variants that did.
 func runDots(t *testing.T, b *Backend, rows int) (taken []string) {
@@ -48,6 +65,12 @@ func TestDotsTaken(t *testing.T) {
 			t.Errorf("%d rows, an instruction for it %v: %s, expected %s", c.rows, c.b.limits.FastDot, got, c.want)
 		}
 	}
+	if got, want := strings.Join(runConverted(t, fast), " "), "linear_one.q8_0.to_q8_a.dot.subgroup linear_one.q4_0.to_q8_a.dot.subgroup"; got != want {
+		t.Errorf("x becomes blocks: %s, expected %s", got, want)
+	}
+	if got, want := strings.Join(runConverted(t, openTest(t, lavapipe, gpu)), " "), "quantize linear_vec.q8_0.x_q8_a quantize linear_vec.q4_0.x_q8_a"; got != want {
+		t.Errorf("x becomes blocks, without an instruction for products of bytes: %s, expected %s", got, want)
+	}
 	if strings.Contains(fast.Describe(), "computed wrongly") {
 		t.Error(fast.Describe())
 	}
@@ -75,7 +98,10 @@ func TestDotsLie(t *testing.T) {
 			t.Errorf("%d rows: %v", rows, got)
 		}
 	}
-	for _, v := range []string{"linear_one.q4_0.x_q8_a.dot.subgroup", "linear_one.q8_0.x_q8_a.dot.subgroup", "linear_rows.q4_0.x_q8_a.dot", "linear_rows.q8_0.x_q8_a.dot"} {
+	if got, want := strings.Join(runConverted(t, b), " "), "quantize linear_vec.q8_0.x_q8_a quantize linear_vec.q4_0.x_q8_a"; got != want {
+		t.Errorf("x becomes blocks: %s, expected %s", got, want)
+	}
+	for _, v := range []string{"linear_one.q4_0.to_q8_a.dot.subgroup", "linear_one.q8_0.to_q8_a.dot.subgroup", "linear_one.q4_0.x_q8_a.dot.subgroup", "linear_one.q8_0.x_q8_a.dot.subgroup", "linear_rows.q4_0.x_q8_a.dot", "linear_rows.q8_0.x_q8_a.dot"} {
 		if !strings.Contains(b.Describe(), v) {
 			t.Errorf("%s is not said to be left out: %s", v, b.Describe())
 		}

@@ -47,17 +47,34 @@ func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
 	return steps, steps * (outs*eight + beside)
 }
 
+// leastBytes is how many bytes a lane asks for before it waits, at least.
+const leastBytes = 128
+
+// oneBytes returns how many bytes a lane reads of w, x and what a norm takes. Two eights that lie side by side
+// have one scale.
+func oneBytes(p *product, lanes, outs uint32) uint32 {
+	steps, words := oneNumbers(p, lanes, outs)
+	if p.w.Quantized() && steps%2 == 0 {
+		words -= steps / 2 * outs
+	}
+	if p.joined.norm == 2 { // which has no beta
+		words -= steps * 8
+	}
+	return 4 * words
+}
+
 // waysOfOne is how linear_one.comp can divide a product among workgroups: none if it does not
 // suit the device or the product. By the rule
 // a lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
 // of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
-// by several subgroups. Blocks are taken in twos, which eight lanes share; activations in blocks
-// are multiplied with integer dot products alone.
+// by several subgroups, of as few that each lane has enough in flight. Blocks are taken in twos, which eight lanes share; activations in blocks,
+// or that become such, are multiplied with integer dot products alone.
 //
 // The number of subgroups in a workgroup is a constant, so their size must be known: devices
 // that have several sizes, and cannot be asked for one, do without.
 func waysOfOne(l *Limits, p *product) (list []linearChoice) {
-	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || l.SubgroupVaries || !p.eights || p.columns || p.in%(2*max(4, p.w.BlockLen())) != 0 || p.x.Quantized() && !l.FastDot {
+	dots := p.x.Quantized() || p.joined.blocks != backend.None
+	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || l.SubgroupVaries || !p.eights || p.columns || p.in%(2*max(4, p.w.BlockLen())) != 0 || dots && !l.FastDot {
 		return nil
 	}
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
@@ -83,13 +100,25 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 		}
 		outs /= 2
 	}
+	fits := func(lanes, outs uint32) bool {
+		steps, numbers := oneNumbers(p, lanes, outs)
+		return lanes >= least && lanes <= most && outs <= min(8, l.SubgroupSize) && steps <= 8 && numbers <= mostNumbers(l)
+	}
+	for oneBytes(p, lanes, outs) < leastBytes { // as of q4_0
+		if fits(lanes/2, outs) {
+			lanes /= 2
+		} else if fits(lanes, 2*outs) {
+			outs *= 2
+		} else {
+			break
+		}
+	}
 	for _, lanes := range ruleFirst(lanes, least, 2*least, 4*least, 8*least) {
 		for _, outs := range ruleFirst(outs, 2, 4, 8) {
-			steps, numbers := oneNumbers(p, lanes, outs)
 			groups := (p.out + int(outs) - 1) / int(outs)
 			apart := p.joined.apart > 0 && p.joined.head/2%int(outs/2) != 0 // pairs of outputs that are rotated are of one workgroup
-			if lanes <= most && outs <= l.SubgroupSize && steps <= 8 && numbers <= mostNumbers(l) && groups <= int(l.Groups[0]) && !apart {
-				list = append(list, linearChoice{source: "linear_one", dots: p.x.Quantized(), subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
+			if fits(lanes, outs) && groups <= int(l.Groups[0]) && !apart {
+				list = append(list, linearChoice{source: "linear_one", dots: dots, subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
 			}
 		}
 	}
@@ -125,19 +154,26 @@ func fitsOne(o *linearOp, xBase, wBase uint32) bool {
 	return int(wBase)%unit == 0 && (o.w.Dim(-2) == 1 || o.w.Stride(-2)%unit == 0)
 }
 
-// supportsLinear reports whether a product can be encoded as one op. One with a norm before it,
-// or a rotation, a gate or a store behind it, must suit linear_one.comp. That is for one row: with more
-// each workgroup would normalise all of them.
+// supportsLinear reports whether a product can be encoded as one op. One with a norm or a conversion
+// to blocks before it, or a rotation, a gate or a store behind it, must suit linear_one.comp, which is for one row. A norm
+// of up to four rows must suit linear_rows.comp: with more each workgroup would normalise too many of them.
 func supportsLinear(l *Limits, op *backend.Linear) bool {
-	if !op.Rounded.Absent() && (op.Joined() || l.Matrix == [3]uint32{} || l.Software) {
+	if !op.Rounded.Absent() && !op.InBlocks() && (op.Joined() || l.Matrix == [3]uint32{} || l.Software) {
 		return false
 	}
 	if !op.Joined() {
 		return true
 	}
 	o := linearOpOf(op)
+	if !haveRowStride(o.dst, o.x, o.residual) {
+		return false
+	}
+	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
 	p := describe(&o, uint32(op.X.Offset), uint32(op.W.Offset/op.W.DType.BlockLen()))
 	ways := waysOfOne(l, &p)
+	if p.rows > 1 && p.joined == (joined{norm: p.joined.norm}) {
+		ways = waysOfRows(l, &p)
+	}
 	if len(ways) == 0 || !fit(l, op.Dst, op.X, op.W, op.Bias, op.Residual, op.Norm.Gamma, op.Norm.Beta) || op.Norm.Gamma.Offset%4 != 0 || op.Norm.Beta.Offset%4 != 0 {
 		return false
 	}
@@ -185,7 +221,7 @@ func encodeOne(e *encoder, o *linearOp, p *product, c *linearChoice, spec pipeli
 		Gamma: gammaBase, Beta: betaBase, Epsilon: o.norm.Epsilon,
 	}
 	bindings := []binding{dst, x, w, bias, residual}
-	if !o.x.DType.Quantized() { // no norm gives blocks
+	if !o.x.DType.Quantized() { // of blocks there is no norm
 		bindings = append(bindings, gamma, beta)
 	}
 	spec.work = o.work()
@@ -242,23 +278,20 @@ func onePlaces(e *encoder, o *linearOp) (push shaders.LinearOnePlacesPush, bindi
 	return push, []binding{at, angles, cache, table}
 }
 
-// encodeJoined encodes a product with a norm before it, or a rotation, a gate or a store behind it:
-// as one dispatch, or where linear_one.comp has failed its check as what it lowers to.
+// encodeJoined encodes a product with a norm or a conversion to blocks before it, or a rotation, a gate or a
+// store behind it: as one dispatch, or where the kernel has failed its check as what it lowers to.
 func encodeJoined(e *encoder, op *backend.Linear) error {
 	o := linearOpOf(op)
 	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
 	p := e.productOf(&o)
 	for _, c := range e.inOrder(&p) {
-		if c.source != "linear_one" {
-			continue
-		}
 		spec := c.pipeline(e.limits(), &p)
 		ok, err := e.trusts(spec, func(t *trials) { tryLinear(t, &p, &c) })
 		if err != nil {
 			return err
 		}
 		if ok {
-			return encodeOne(e, &o, &p, &c, spec)
+			return linearDispatch(e, &o, &p, &c, spec)
 		}
 		break // its other divisions are the same shader
 	}

@@ -20,7 +20,8 @@ type layer struct {
 	w   backend.DType
 	ops []backend.Op
 
-	context int // positions of the cache; 0: 32
+	context int  // positions of the cache; 0: 32
+	blocks  bool // products with weights in blocks read x in blocks
 }
 
 func (l *layer) f32(dims ...int) backend.Tensor { return newTensor(l.t, l.b, backend.F32, dims...) }
@@ -32,9 +33,19 @@ func (l *layer) cache(d backend.DType, width int) backend.Tensor {
 
 func (l *layer) add(op backend.Op) { l.ops = append(l.ops, op) }
 
+// factor is x as a product reads it.
+func (l *layer) factor(x backend.Tensor) backend.Tensor {
+	if !l.blocks || !l.w.Quantized() {
+		return x
+	}
+	dst := newTensor(l.t, l.b, backend.Q8_A, x.Dim(-3), x.Dim(-2), x.Dim(-1))
+	l.add(&backend.Copy{Dst: dst, X: x})
+	return dst
+}
+
 func (l *layer) linear(x backend.Tensor, out int) backend.Tensor {
 	dst := l.f32(x.Dim(-3), x.Dim(-2), out)
-	l.add(&backend.Linear{Dst: dst, X: x, W: newTensor(l.t, l.b, l.w, out, x.Dim(-1)), Bias: l.f32(out)})
+	l.add(&backend.Linear{Dst: dst, X: l.factor(x), W: newTensor(l.t, l.b, l.w, out, x.Dim(-1)), Bias: l.f32(out)})
 	return dst
 }
 
@@ -81,7 +92,7 @@ func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op 
 	const kvWidth = kvHeads * size
 	x, at, angles := l.f32(1, tokens, width), newTensor(l.t, l.b, backend.I32, 2, tokens), l.f32(32, size)
 	kv := l.cache(cache, 2*kvWidth)
-	n := l.norm(x, true)
+	n := l.factor(l.norm(x, true))
 	// Matrices lie one below the other, and results side by side.
 	product := func(dst, w backend.Tensor, from, to int) {
 		l.add(&backend.Linear{Dst: dst, X: n, W: w.Slice(-2, from, to)})
@@ -104,7 +115,7 @@ func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op 
 	y := l.f32(1, tokens, width)
 	l.add(&backend.Attention{Dst: y, Q: q, K: keys, V: vals, At: at, Heads: heads, Scale: 0.25})
 	x = l.residual(x, l.linear(y, width))
-	n = l.norm(x, true)
+	n = l.factor(l.norm(x, true))
 	w, both, hidden := newTensor(l.t, l.b, l.w, 2*inner, width), l.f32(1, tokens, 2*inner), l.f32(1, tokens, inner)
 	gate, up := both.Slice(-1, 0, inner), both.Slice(-1, inner, 2*inner)
 	product(gate, w, 0, inner)
@@ -116,9 +127,10 @@ func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op 
 
 // TestLayerDispatches counts the dispatches of a layer for one token: on GPUs five, for norms,
 // rotations and stores are in products, and one more where attention of a long context is in parts.
-// On software drivers and for several tokens they are apart.
+// On software drivers and for many tokens they are apart; for two to four tokens only norms are in products. x becomes blocks in products too.
 func TestLayerDispatches(t *testing.T) {
 	shared := openTest(t, lavapipe, gpu)
+	dots := openTest(t, lavapipe, func(l *Limits) { gpu(l); l.FastDot = true })
 	software := openTest(t, lavapipe, nil)
 	for _, c := range []struct {
 		name string
@@ -132,6 +144,8 @@ func TestLayerDispatches(t *testing.T) {
 			"linear_one attention_one attention_join linear_one linear_one linear_one"},
 		{"gpt2, table", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 8) }, "linear_one attention_one linear_one linear_one linear_one"},
 		{"gpt2, three tokens", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 3, backend.F32, 0) },
+			"linear_rows store attention_tile linear_rows linear_rows linear_rows"},
+		{"gpt2, five tokens", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 5, backend.F32, 0) },
 			"layernorm linear_rows store attention_tile linear_rows layernorm linear_rows linear_rows"},
 		{"llama", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, l.w) }, "linear_one attention_one linear_one linear_one linear_one"},
 		{"llama, a long context", shared, func(l *layer) []backend.Op { l.context = 600; return llamaLayer(l, 1, backend.F16, l.w) },
@@ -139,14 +153,22 @@ func TestLayerDispatches(t *testing.T) {
 		{"llama, values of another dtype", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, backend.BF16) },
 			"linear_one linear_one attention_one linear_one linear_one linear_one"},
 		{"llama, three tokens", shared, func(l *layer) []backend.Op { return llamaLayer(l, 3, backend.F32, l.w) },
-			"rmsnorm linear_rows linear_rows rotary store attention_tile linear_rows rmsnorm linear_rows gated_activation linear_rows"},
+			"linear_rows linear_rows rotary store attention_tile linear_rows linear_rows gated_activation linear_rows"},
+		{"gpt2, x in blocks", dots, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 0) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, x in blocks, a long context", dots, func(l *layer) []backend.Op { l.context = 600; return gpt2Layer(l, 1, backend.F16, 0) },
+			"linear_one attention_one attention_join linear_one linear_one linear_one"},
+		{"llama, x in blocks", dots, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, l.w) }, "linear_one attention_one linear_one linear_one linear_one"},
 		{"gpt2 on a software driver", software, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) },
 			"layernorm linear_lanes store attention linear_lanes layernorm linear_lanes linear_lanes"},
 		{"llama on a software driver", software, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F32, l.w) },
 			"rmsnorm linear_lanes linear_lanes rotary store attention linear_lanes rmsnorm linear_lanes gated_activation linear_lanes"},
 	} {
-		for _, w := range []backend.DType{backend.F32, backend.F16, backend.Q8_0} {
-			ops := backend.Fuse(c.b, c.ops(&layer{t: t, b: c.b, w: w}), func(backend.Tensor) bool { return false })
+		types := []backend.DType{backend.F32, backend.F16, backend.Q8_0}
+		if c.b == dots {
+			types = backend.QuantizedDTypes()
+		}
+		for _, w := range types {
+			ops := backend.Fuse(c.b, c.ops(&layer{t: t, b: c.b, w: w, blocks: c.b == dots}), func(backend.Tensor) bool { return false })
 			spans, err := backend.Profile(c.b, func(backend.Backend) error { return backend.Run(c.b, ops...) })
 			if err != nil {
 				t.Fatal(err)
@@ -236,7 +258,7 @@ func TestShapeOne(t *testing.T) {
 		{64, 768, 50257, backend.Q8_0, true, oneShape{64, 1, 8}},
 		{4, 64, 68, backend.Q8_0, false, oneShape{8, 2, 4}}, // two blocks are shared by eight lanes
 		{128, 768, 2304, backend.F16, true, oneShape{128, 1, 4}},
-		{8, 64, 68, backend.F16, false, oneShape{8, 1, 4}},   // lavapipe
+		{8, 64, 68, backend.F16, false, oneShape{8, 1, 8}},   // lavapipe: 96 bytes for four outputs are few
 		{4, 32, 9000, backend.F16, false, oneShape{4, 1, 4}}, // SwiftShader: no more outputs than lanes
 	} {
 		l := usual

@@ -37,10 +37,11 @@ type product struct {
 	joined joined
 }
 
-// joined is what linear_one.comp alone computes besides: a norm before the product, a
-// rotation and a store, or a gate, behind it.
+// joined is what linear_one.comp alone computes besides: a norm and a conversion of x to blocks
+// before the product, a rotation and a store, or a gate, behind it.
 type joined struct {
 	norm        uint32        // as normKind tells
+	blocks      backend.DType // of activations, to which x is converted; None: it is not
 	apart, head int           // how far the outputs of a pair are apart that is rotated, and how many a head has; 0: no rotation
 	gate        bool          // half of the outputs are a gate of the others, by the activation
 	cache       backend.DType // of what is stored; None: nothing is
@@ -69,12 +70,15 @@ func (e *encoder) productOf(o *linearOp) product {
 func describe(o *linearOp, xBase, wBase uint32) product {
 	p := product{
 		rows: o.x.Dim(-2), in: o.x.Dim(-1), out: o.w.Dim(-2), x: o.x.DType, w: o.w.DType,
-		transposed: o.transposed(), whole: o.dst.Contiguous(), rounded: !o.rounded.Absent(),
+		transposed: o.transposed(), whole: o.dst.Contiguous(), rounded: !o.rounded.Absent() && !o.rounded.DType.Quantized(),
 		accumulate: o.accumulate, activation: o.activation, residual: !o.residual.Absent(),
 	}
 	p.fours = linearFours(o, xBase, wBase)
 	p.eights = fitsOne(o, xBase, wBase)
 	p.joined.norm = normKind(&o.norm)
+	if o.rounded.DType.Quantized() {
+		p.joined.blocks = o.rounded.DType
+	}
 	if r := &o.rotation; !r.Angles.Absent() {
 		p.joined.apart, p.joined.head = 1, o.turned/r.Heads
 		if r.Pairing == backend.Halves {
@@ -128,7 +132,8 @@ func (p *product) String() string {
 		text string
 	}{
 		{p.rounded, ", rounded"}, {p.columns, ", gradient"}, {p.transposed && !p.columns, ", transposed"},
-		{p.joined.norm != 0, ", norm"}, {p.joined.apart > 0, ", rotation"}, {p.joined.gate, ", gate"}, {p.joined.cache != backend.None, ", store"},
+		{p.joined.norm != 0, ", norm"}, {p.joined.blocks != backend.None, ", in blocks"},
+		{p.joined.apart > 0, ", rotation"}, {p.joined.gate, ", gate"}, {p.joined.cache != backend.None, ", store"},
 	} {
 		if more.is {
 			s.WriteString(more.text)

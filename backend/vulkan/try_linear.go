@@ -5,6 +5,7 @@ package vulkan
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"caldera/backend"
 	"caldera/shaders"
@@ -121,7 +122,12 @@ func (p *product) edgesOfIn(c *linearChoice) []int {
 		round *= (96 + round - 1) / round
 	}
 	unit = max(unit, p.x.BlockLen(), p.w.BlockLen())
-	return edges(round, unit)
+	list := edges(round, unit)
+	if p.joined.norm != 0 { // of which a lane takes as many numbers as p needs, and no more
+		most := normedSteps(p, c) * 4 * c.lanes * c.lanesY / c.rowsEach
+		list = append(slices.DeleteFunc(list, func(n int) bool { return n >= p.in || n > int(most) }), p.in)
+	}
+	return list
 }
 
 // values are integers for an operand of so many inputs. With few inputs their sums are too
@@ -162,9 +168,9 @@ func (c *linearChoice) pad(n int) int {
 
 // factors places x and w as the product has them, and returns their numbers as [rows, in] and [out, in].
 func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float32) {
-	place := func(d backend.DType, rows int, transposed bool) (backend.Tensor, []float32) {
+	place := func(d backend.DType, rows int, transposed, tiny bool) (backend.Tensor, []float32) {
 		values := p.values(t, rows*p.in)
-		if d == backend.Q8_A && p.out%2 == 1 { // scales that are denormal in f16
+		if tiny { // scales that are denormal in f16
 			for i := range values {
 				values[i] *= 0x1p-20
 			}
@@ -175,12 +181,12 @@ func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float3
 		m, got := t.operand(d, transpose(values, rows, p.in), p.in, rows, c.pad(rows))
 		return m.Transpose(), transpose(got, p.in, rows)
 	}
-	o.x, x = place(p.x, p.rows, p.columns)
+	o.x, x = place(p.x, p.rows, p.columns, p.out%2 == 1 && (p.x.Quantized() || p.joined.blocks != backend.None))
 	if p.rounded {
 		o.x, x = p.unrounded(t, c, x)
 		o.rounded = o.x // present: it is not used
 	}
-	o.w, w = place(p.w, p.out, p.transposed)
+	o.w, w = place(p.w, p.out, p.transposed, false)
 	if p.rounded && p.w == backend.BF16 { // so that outputs need scales
 		for i := range w {
 			w[i] *= []float32{1, 0x1p12, 0x1p-30, 1}[i/p.in%4]
@@ -258,7 +264,16 @@ func tryProduct(t *trials, p *product, c *linearChoice, spec pipelineSpec) {
 	if p.joined.norm != 0 {
 		x = p.tryNorm(t, &o, x)
 	}
+	var off []float64 // of x
+	if p.joined.blocks != backend.None {
+		x, off = p.tryBlocks(&o, x)
+	}
 	want, most := p.sums(x, w, 0, p.in)
+	for i := range most {
+		for j, d := range off {
+			most[i] += d * math.Abs(float64(w[i*p.in+j]))
+		}
+	}
 	bias := t.integers(p.out, 3)
 	o.bias, _ = t.operand(backend.F32, bias, 1, p.out, 0)
 	o.bias = o.bias.Reshape(p.out)
@@ -355,39 +370,6 @@ func tilesOf(p pipelineSpec) (s shaders.LinearSpec, ok bool) {
 		return spec.LinearSpec, true
 	}
 	return s, false
-}
-
-// tryNorm adds a norm to the product, and returns x after it.
-func (p *product) tryNorm(t *trials, o *linearOp, x []float32) []float32 {
-	const epsilon = 0.5 // so large that it shows
-	gamma, beta := t.integers(p.in, 3), t.integers(p.in, 3)
-	g, _ := t.operand(backend.F32, gamma, 1, p.in, 0)
-	o.norm.Gamma, o.norm.Epsilon = g.Reshape(p.in), epsilon
-	if p.joined.norm == 1 {
-		b, _ := t.operand(backend.F32, beta, 1, p.in, 0)
-		o.norm.Beta = b.Reshape(p.in)
-	} else {
-		clear(beta)
-	}
-	return normed(x, gamma, beta, p.joined.norm == 1, epsilon)
-}
-
-// normed is a norm of a row: a layer norm, or by the root mean square.
-func normed(x, gamma, beta []float32, centered bool, epsilon float64) []float32 {
-	mean, square := 0.0, 0.0
-	if centered {
-		for _, v := range x {
-			mean += float64(v) / float64(len(x))
-		}
-	}
-	for _, v := range x {
-		square += (float64(v) - mean) * (float64(v) - mean) / float64(len(x))
-	}
-	y := make([]float32, len(x))
-	for i, v := range x {
-		y[i] = float32((float64(v)-mean)/math.Sqrt(square+epsilon)*float64(gamma[i]) + float64(beta[i]))
-	}
-	return y
 }
 
 // tryGate adds a gate to the product of a row, and returns what passes it.

@@ -36,9 +36,10 @@ uint two(uint s) { return blocks(s) * 32 + place(s) * EIGHT_TWOS + (second() ? 8
 #define LOW_TWOS(s) two(s), last_two(s)
 #define HIGH_TWOS(s) two(s) + 8, last_two(s) + 8
 #endif
-uint last_two(uint s) { return fourth(s) ? blocks(s) * 32 : two(s) + EIGHT_TWOS - 1; }
+// It is no ?:, of which glslc makes a branch: before a branch Mesa's compiler for NVIDIA waits for all loads.
+uint last_two(uint s) { return mix(two(s) + EIGHT_TWOS - 1, blocks(s) * 32, fourth(s)); }
 
-#ifndef DOT
+#ifndef X_BLOCKS
 #define ORIGIN x[p.x >> 1].x
 #define FOUR(b, base, i, j) vec4(b[((base) >> 1) + i], b[((base) >> 1) + j])
 #define FOUR_OF(b, base, twos) FOUR(b, base, twos)
@@ -73,7 +74,7 @@ EIGHT numbers(RAW v, uint s) {
 // Scales are f16 in either half of their word.
 float eight_scale(RAW v) { return unpackHalf2x16(v.scale >> (second() ? 16 : 0)).x; }
 
-#ifdef DOT
+#ifdef X_BLOCKS
 // x in blocks of activations (see backend/q8_a.go), of which each is 9 words: the eight as
 // bytes, and the word with the scale of its block.
 uvec3 x_eight(uint s) {
@@ -88,7 +89,16 @@ uvec3 x_eight(uint s) {
 }
 
 float x_scale(uvec3 v) { return unpackHalf2x16(v.z).x; } // see dot.glsl
+#endif
 
+#ifdef TO_BLOCKS
+// x that becomes such: the eight as bytes, and the scale of its block.
+#include "to_q8_a.glsl"
+
+float x_scale(uvec3 v) { return uintBitsToFloat(v.z); }
+#endif
+
+#ifdef DOT
 // An eight times one of x, without their scales: an integer. start is offset, of the latter.
 int product(RAW v, uvec3 x, int start, uint s) {
 	uvec2 b = BYTES(numbers(v, s));

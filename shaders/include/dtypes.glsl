@@ -7,7 +7,7 @@
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
 //	BLOCK, TEXELS, UNPACK, EIGHT_AT, NUMBERS, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
 
-#if defined(BF16) || defined(X_BF16) || defined(DST_BF16) || defined(TOKENS_BF16) || defined(POSITIONS_BF16) || defined(CACHE_BF16)
+#if defined(BF16) || defined(X_BF16) || defined(DST_BF16) || defined(TOKENS_BF16) || defined(POSITIONS_BF16) || defined(CACHE_BF16) || defined(TO_BF16)
 #include "pairs/bf16.glsl"
 #endif
 #ifdef BF16
@@ -46,8 +46,14 @@
 #define CACHE_WIDEN bf16_widen
 #define CACHE_ROUND bf16_round
 #endif
+#ifdef TO_BF16
+#define TO_PAIRS
+#define TO_PAIR bf16_pair
+#define TO_WIDEN bf16_widen
+#define TO_ROUND bf16_round
+#endif
 
-#if defined(F16) || defined(X_F16) || defined(DST_F16) || defined(TOKENS_F16) || defined(POSITIONS_F16) || defined(CACHE_F16)
+#if defined(F16) || defined(X_F16) || defined(DST_F16) || defined(TOKENS_F16) || defined(POSITIONS_F16) || defined(CACHE_F16) || defined(TO_F16)
 #include "pairs/f16.glsl"
 #endif
 #ifdef F16
@@ -86,8 +92,14 @@
 #define CACHE_WIDEN f16_widen
 #define CACHE_ROUND f16_round
 #endif
+#ifdef TO_F16
+#define TO_PAIRS
+#define TO_PAIR f16_pair
+#define TO_WIDEN f16_widen
+#define TO_ROUND f16_round
+#endif
 
-#if defined(Q4_0) || defined(X_Q4_0) || defined(DST_Q4_0) || defined(TOKENS_Q4_0) || defined(POSITIONS_Q4_0) || defined(CACHE_Q4_0)
+#if defined(Q4_0) || defined(X_Q4_0) || defined(DST_Q4_0) || defined(TOKENS_Q4_0) || defined(POSITIONS_Q4_0) || defined(CACHE_Q4_0) || defined(TO_Q4_0)
 #include "blocks/q4_0.glsl"
 #endif
 #ifdef Q4_0
@@ -174,8 +186,22 @@
 #define CACHE_FLOATS q4_0_floats
 #define CACHE_BYTES q4_0_bytes
 #endif
+#ifdef TO_Q4_0
+#define TO_BLOCKS
+#define TO_BLOCK_AT Q4_0_AT
+#define TO_BLOCK Q4_0_BLOCK
+#define TO_TEXELS Q4_0_TEXELS
+#define TO_UNPACK q4_0_unpack
+#define TO_EIGHT_AT Q4_0_EIGHT_AT
+#define TO_NUMBERS Q4_0_NUMBERS
+#define TO_EIGHT Q4_0_EIGHT
+#define TO_EIGHT_WORDS Q4_0_EIGHT_WORDS
+#define TO_OFFSET Q4_0_OFFSET
+#define TO_FLOATS q4_0_floats
+#define TO_BYTES q4_0_bytes
+#endif
 
-#if defined(Q8_0) || defined(X_Q8_0) || defined(DST_Q8_0) || defined(TOKENS_Q8_0) || defined(POSITIONS_Q8_0) || defined(CACHE_Q8_0)
+#if defined(Q8_0) || defined(X_Q8_0) || defined(DST_Q8_0) || defined(TOKENS_Q8_0) || defined(POSITIONS_Q8_0) || defined(CACHE_Q8_0) || defined(TO_Q8_0)
 #include "blocks/q8_0.glsl"
 #endif
 #ifdef Q8_0
@@ -262,8 +288,22 @@
 #define CACHE_FLOATS q8_0_floats
 #define CACHE_BYTES q8_0_bytes
 #endif
+#ifdef TO_Q8_0
+#define TO_BLOCKS
+#define TO_BLOCK_AT Q8_0_AT
+#define TO_BLOCK Q8_0_BLOCK
+#define TO_TEXELS Q8_0_TEXELS
+#define TO_UNPACK q8_0_unpack
+#define TO_EIGHT_AT Q8_0_EIGHT_AT
+#define TO_NUMBERS Q8_0_NUMBERS
+#define TO_EIGHT Q8_0_EIGHT
+#define TO_EIGHT_WORDS Q8_0_EIGHT_WORDS
+#define TO_OFFSET Q8_0_OFFSET
+#define TO_FLOATS q8_0_floats
+#define TO_BYTES q8_0_bytes
+#endif
 
-#if defined(Q8_A) || defined(X_Q8_A) || defined(DST_Q8_A) || defined(TOKENS_Q8_A) || defined(POSITIONS_Q8_A) || defined(CACHE_Q8_A)
+#if defined(Q8_A) || defined(X_Q8_A) || defined(DST_Q8_A) || defined(TOKENS_Q8_A) || defined(POSITIONS_Q8_A) || defined(CACHE_Q8_A) || defined(TO_Q8_A)
 #include "activations/q8_a.glsl"
 #endif
 #ifdef Q8_A
@@ -289,4 +329,8 @@
 #ifdef CACHE_Q8_A
 #define CACHE_BLOCKS
 #define CACHE_BLOCK_AT Q8_A_AT
+#endif
+#ifdef TO_Q8_A
+#define TO_BLOCKS
+#define TO_BLOCK_AT Q8_A_AT
 #endif

@@ -22,6 +22,10 @@ layout(push_constant) uniform Push {
 	uint residual, residual_stride;
 	uint rows, in_, out_;
 	uint part, part_stride;
+#ifdef NORM
+	uint gamma, beta;
+	float epsilon;
+#endif
 } p;
 
 // dst already holds what an earlier part of w, too large for one binding, gave.

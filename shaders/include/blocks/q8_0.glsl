@@ -22,10 +22,10 @@ vec4 q8_0_numbers(uint bytes) {
 // A number of 0 … 255 is put into the last bits of the f32 2²³, and where it begins at
 // bit 8 into those of 2¹⁵: one instruction, and one to subtract that.
 vec4 q8_0_put(uint word) {
-	word ^= 0x80808080u; // from −128 … 127 to 0 … 255
 	uvec2 parts = uvec2(word, word >> 16);
-	precise vec2 at0 = uintBitsToFloat(parts & 0xffu | 0x4b000000u) - 8388736.0; // 2²³ + 128
-	precise vec2 at8 = uintBitsToFloat(parts & 0xff00u | 0x47000000u) - 32896.0; // 2¹⁵ + 128
+	// ^ also makes 0 … 255 of −128 … 127.
+	precise vec2 at0 = uintBitsToFloat((parts & 0xffu) ^ 0x4b000080u) - 8388736.0; // 2²³ + 128
+	precise vec2 at8 = uintBitsToFloat((parts & 0xff00u) ^ 0x47008000u) - 32896.0; // 2¹⁵ + 128
 	return vec4(at0.x, at8.x, at0.y, at8.y);
 }
 

@@ -1,0 +1,77 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"math"
+	"slices"
+
+	"caldera/backend"
+)
+
+// tryBlocks has the product convert x, a row, to blocks, and returns what these hold, and how far off
+// they may be: with a norm before, whose results are rounded, a number may be rounded the other way.
+func (p *product) tryBlocks(o *linearOp, x []float32) (held []float32, off []float64) {
+	o.rounded = backend.Of(nil, p.joined.blocks, 0, 1, p.in) // present: it is not used
+	convert := func(by float64) []float32 {
+		v := slices.Clone(x)
+		for i := range v {
+			v[i] += float32(by * (math.Abs(float64(v[i])) + 3))
+		}
+		bytes, err := backend.Encode(nil, p.joined.blocks, v)
+		if err == nil {
+			err = backend.Decode(v, p.joined.blocks, bytes)
+		}
+		if err != nil {
+			panic(err) // they are whole blocks
+		}
+		return v
+	}
+	held, off = convert(0), make([]float64, len(x))
+	if p.joined.norm == 0 {
+		return held, off
+	}
+	for _, by := range []float64{1.0 / (1 << 18), -1.0 / (1 << 18)} {
+		for i, v := range convert(by) {
+			off[i] = max(off[i], math.Abs(float64(v)-float64(held[i])))
+		}
+	}
+	return held, off
+}
+
+// tryNorm adds a norm to the product, and returns x after it.
+func (p *product) tryNorm(t *trials, o *linearOp, x []float32) []float32 {
+	const epsilon = 0.5 // so large that it shows
+	gamma, beta := t.integers(p.in, 3), t.integers(p.in, 3)
+	g, _ := t.operand(backend.F32, gamma, 1, p.in, 0)
+	o.norm.Gamma, o.norm.Epsilon = g.Reshape(p.in), epsilon
+	if p.joined.norm == 1 {
+		b, _ := t.operand(backend.F32, beta, 1, p.in, 0)
+		o.norm.Beta = b.Reshape(p.in)
+	} else {
+		clear(beta)
+	}
+	var y []float32
+	for row := range slices.Chunk(x, p.in) {
+		y = append(y, normed(row, gamma, beta, p.joined.norm == 1, epsilon)...)
+	}
+	return y
+}
+
+// normed is a norm of a row: a layer norm, or by the root mean square.
+func normed(x, gamma, beta []float32, centered bool, epsilon float64) []float32 {
+	mean, square := 0.0, 0.0
+	if centered {
+		for _, v := range x {
+			mean += float64(v) / float64(len(x))
+		}
+	}
+	for _, v := range x {
+		square += (float64(v) - mean) * (float64(v) - mean) / float64(len(x))
+	}
+	y := make([]float32, len(x))
+	for i, v := range x {
+		y[i] = float32((float64(v)-mean)/math.Sqrt(square+epsilon)*float64(gamma[i]) + float64(beta[i]))
+	}
+	return y
+}
