@@ -460,6 +460,7 @@ var specs = map[string]any{
 	"linear_matrix":              LinearMatrixSpec{},
 	"linear_one":                 LinearOneGateSpec{}, // see row
 	"linear_rows":                LinearRowsSpec{},
+	"linear_spread":              LinearSpreadSpec{},
 	"linear_sum":                 LinearEpilogue{},
 	"linear_texel":               LinearTexelSpec{},
 	"linear_vec":                 LinearVecSpec{},

@@ -218,6 +218,7 @@ var Variants = append([]Variant{
 	row("layernorm_backward_columns", "X4", layernormColumns, LayerNormBackwardColumnsPush{}),
 
 	row("linear_lanes", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
+	row("linear_spread", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
 
 	row("linear_texel", "TEXEL", linearTexel, LinearPush{}),
 	matrixRow("linear_matrix", "F16 X_F16", linear, LinearPush{}),
