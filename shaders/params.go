@@ -389,6 +389,12 @@ type AttentionSpec struct {
 	Extras                      bool // whether there is a window, a soft-cap or sinks
 }
 
+// AttentionSpreadSpec is for attention_spread.comp.
+type AttentionSpreadSpec struct {
+	Lanes, Size, Queries uint32
+	Permute              bool
+}
+
 // AttentionWideSpec is what attention_one.comp and attention_tile.comp share.
 type AttentionWideSpec struct {
 	Lanes, Size uint32
@@ -447,6 +453,7 @@ var specs = map[string]any{
 	"attention_backward":         AttentionBackwardSpec{},
 	"attention_join":             AttentionJoinSpec{},
 	"attention_one":              AttentionOneSpec{},
+	"attention_spread":           AttentionSpreadSpec{},
 	"attention_tile":             AttentionTileSpec{},
 	"cross_entropy":              CrossEntropySpec{},
 	"draw_text":                  DrawTextSpec{},

@@ -114,6 +114,7 @@ var (
 	attentionBackward      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("dy"), out("stats"), out("dv"), in("sinks")}
 	attentionBackwardTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), texel("dy"), out("stats"), out("dv"), in("sinks")}
 	attentionJoin          = []Binding{out("dst"), in("x"), in("at")}
+	attentionSpread        = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at")}
 	attentionTable         = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), in("table"), in("sinks")}
 	attentionTexel         = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state"), in("sinks")}
 	attentionTexelTable    = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), in("table"), in("sinks")}
@@ -184,6 +185,7 @@ var Variants = append([]Variant{
 	row("attention_backward", "X4", attentionBackward, AttentionBackwardPush{}),
 	row("attention_backward", "TEXEL", attentionBackwardTexel, AttentionBackwardPush{}),
 
+	row("attention_spread", "SUBGROUP", attentionSpread, AttentionPush{}),
 	row("attention_join", "SUBGROUP", attentionJoin, AttentionJoinPush{}), // not an op: see its file
 
 	row("copy_half", "X4", oneOperand, RowsPush{}), // not an op: see its file

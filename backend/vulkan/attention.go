@@ -137,6 +137,9 @@ func encodeAttentionPart(e *encoder, part, op *backend.Attention, firstHead, fir
 	if ok, err := encodeWide(e, part, op, firstTime); ok || err != nil {
 		return err
 	}
+	if ok, err := encodeAttentionSpread(e, part, op, firstHead, firstTime); ok || err != nil {
+		return err
+	}
 	l, size, time := e.limits(), op.HeadSize(), part.Q.Dim(2)
 	queries := 1
 	for queries < min(time, l.attentionQueries()) {
