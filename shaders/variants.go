@@ -125,6 +125,7 @@ var (
 	gatedActivation        = []Binding{out("dst"), in("gate"), in("up")}
 	gatedBackward          = []Binding{out("dgate"), out("dup"), in("gate"), in("up"), in("dy")}
 	layernorm              = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
+	layernormTexel         = []Binding{out("dst"), texel("x"), texel("gamma"), texel("beta")}
 	layernormBackward      = []Binding{out("dx"), in("x"), in("dy"), in("gamma"), out("stats")}
 	layernormColumns       = []Binding{out("dgamma"), out("dbeta"), in("x"), in("dy"), in("stats"), out("partial")}
 	linear                 = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
@@ -213,6 +214,7 @@ var Variants = append([]Variant{
 	row("global_norm", "", oneOperand, GlobalNormPush{}),
 
 	row("layernorm", "", layernorm, LayerNormPush{}),
+	row("layernorm", "TEXEL", layernormTexel, LayerNormPush{}),
 
 	row("layernorm_backward", "", layernormBackward, LayerNormBackwardPush{}),
 	row("layernorm_backward", "X4", layernormBackward, LayerNormBackwardPush{}),

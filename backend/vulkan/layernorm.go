@@ -14,33 +14,75 @@ func init() {
 	})
 }
 
-var layerNorm = shaders.Find("layernorm", "")
-
 func encodeLayerNorm(e *encoder, op *backend.LayerNorm) error {
 	return e.pieces(2, []backend.Tensor{op.Dst, op.X}, func(ts []backend.Tensor) error {
 		part := *op
 		part.Dst, part.X = ts[0], ts[1]
-		p := pipelineSpec{variant: layerNorm, spec: shaders.Workgroup{Lanes: e.rowLanes(op.X.Dim(-1))}}
-		return e.alone(p, "a layer norm", func(t *trials) {
-			tryNorms(t, p, 1, func(e *encoder, dst, x backend.Tensor, n backend.LinearNorm) error {
-				return dispatchLayerNorm(e, &backend.LayerNorm{Dst: dst, X: x, Gamma: n.Gamma, Beta: n.Beta, Epsilon: n.Epsilon}, p)
+		units := []int{1}
+		if layerNormTexels(e, &part) {
+			units = []int{4, 1}
+		}
+		for _, unit := range units {
+			p := layerNormPipeline(e, op.X.Dim(-1), unit)
+			ok, err := e.trusts(p, func(t *trials) {
+				tryNorms(t, p, unit, func(e *encoder, dst, x backend.Tensor, n backend.LinearNorm) error {
+					return dispatchLayerNorm(e, &backend.LayerNorm{Dst: dst, X: x, Gamma: n.Gamma, Beta: n.Beta, Epsilon: n.Epsilon}, p, unit)
+				})
 			})
-		}, func() error { return dispatchLayerNorm(e, &part, p) })
+			if err != nil {
+				return err
+			}
+			if ok {
+				return dispatchLayerNorm(e, &part, p, unit)
+			}
+		}
+		return e.b.refuse("a layer norm")
 	})
 }
 
+// layerNormTexels reports whether all that a norm reads can be read through the texture unit, in fours,
+// and what it writes be written so, on a software driver.
+func layerNormTexels(e *encoder, op *backend.LayerNorm) bool {
+	if !e.limits().Software {
+		return false
+	}
+	for _, t := range []backend.Tensor{op.X, op.Gamma, op.Beta} {
+		if b, base, ok := e.texels(t); !ok || b.err != nil || !inFours(t, base) {
+			return false
+		}
+	}
+	_, base := e.operand(op.Dst, backend.Write)
+	return inFours(op.Dst, base)
+}
+
+// layerNormPipeline is the pipeline for rows of so many elements, read in units: four are a texel.
+func layerNormPipeline(e *encoder, n, unit int) pipelineSpec {
+	defines := ""
+	if unit == 4 {
+		defines = "TEXEL"
+	}
+	return pipelineSpec{variant: shaders.Find("layernorm", defines), spec: shaders.Workgroup{Lanes: e.rowLanes(n / unit)}}
+}
+
 // dispatchLayerNorm encodes one dispatch.
-func dispatchLayerNorm(e *encoder, op *backend.LayerNorm, p pipelineSpec) error {
+func dispatchLayerNorm(e *encoder, op *backend.LayerNorm, p pipelineSpec, unit int) error {
+	read := func(t backend.Tensor) (b binding, base uint32) {
+		if unit == 4 {
+			b, base, _ = e.texels(t)
+			return b, base
+		}
+		return e.operand(t, backend.Read)
+	}
 	dst, dstBase := e.operand(op.Dst, backend.Write)
-	x, xBase := e.operand(op.X, backend.Read)
-	gamma, gammaBase := e.operand(op.Gamma, backend.Read)
-	beta, betaBase := e.operand(op.Beta, backend.Read)
-	rows, width := op.X.Rows(), op.X.Dim(-1)
+	x, xBase := read(op.X)
+	gamma, gammaBase := read(op.Gamma)
+	beta, betaBase := read(op.Beta)
+	rows, n := op.X.Rows(), op.X.Dim(-1)/unit
 	return e.dispatch(p,
 		shaders.LayerNormPush{
-			Dst: view(op.Dst, dstBase, 1), X: view(op.X, xBase, 1),
-			Rows: uint32(rows), N1: uint32(op.X.Dim(1)), N2: uint32(op.X.Dim(2)), N: uint32(width),
-			Gamma: gammaBase, Beta: betaBase, Epsilon: op.Epsilon,
+			Dst: view(op.Dst, dstBase, unit), X: view(op.X, xBase, unit),
+			Rows: uint32(rows), N1: uint32(op.X.Dim(1)), N2: uint32(op.X.Dim(2)), N: uint32(n),
+			Gamma: gammaBase / uint32(unit), Beta: betaBase / uint32(unit), Epsilon: op.Epsilon,
 		},
 		[3]uint32{e.groups(0, rows, 1), 1, 1},
 		dst, x, gamma, beta)

@@ -20,7 +20,7 @@ func rowSizes(p pipelineSpec, unit int) []int {
 // tryNorms makes the trials of a kernel for norms: layer norms where it has a beta.
 func tryNorms(t *trials, p pipelineSpec, unit int, encode func(e *encoder, dst, x backend.Tensor, n backend.LinearNorm) error) {
 	const epsilon = 0.5 // so large that it shows
-	layer := p.variant.Source == layerNorm.Source
+	layer := p.variant.Source == "layernorm"
 	for i, n := range rowSizes(p, unit) {
 		rows := 1 + i%3
 		tr := trial{what: fmt.Sprintf("%d rows of %d", rows, n)}
