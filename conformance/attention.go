@@ -284,6 +284,7 @@ func attentionCases() []Case {
 		{1, 2, 3, 1, 1, 8}, {2, 5, 8, 2, 2, 5}, {1, 7, 31, 6, 3, 5}, {1, 31, 33, 2, 2, 8}, {2, 17, 64, 4, 4, 20},
 		{1, 33, 63, 4, 1, 5}, {1, 65, 127, 1, 1, 65}, {1, 63, 65, 3, 3, 20}, {1, 127, 129, 2, 2, 65}, {2, 3, 255, 8, 4, 6},
 		{1, 16, 257, 2, 2, 64}, {1, 9, 40, 3, 3, 128}, {1, 129, 130, 2, 2, 8},
+		{2, 19, 40, 2, 1, 32},
 	} {
 		s := attentionShape{batch: n[0], time: n[1], context: n[2], heads: n[3], groups: n[4], size: n[5],
 			to: n[2] - n[1] + 1, layout: Layouts[i%len(Layouts)]}
@@ -301,7 +302,15 @@ func attentionCases() []Case {
 	}
 	edge := attentionShape{batch: 2, time: 4, context: 12, heads: 2, groups: 2, size: 8, to: 9}
 	decode := attentionShape{batch: 3, time: 1, context: 12, heads: 2, groups: 2, size: 8, to: 12}
-	for _, s := range []attentionShape{edge, decode} {
+	long := attentionShape{batch: 1, time: 11, context: 20, heads: 2, groups: 1, size: 32, to: 10, layout: exact}
+	long.what, long.fill = "the last query's own row is NaN", func(o *backend.Attention, _ *rand.Rand, _ int) {
+		last := placesOf(sheet{}, o.At, long.time)[0].pos + long.time - 1
+		Set(o.K.Slice(2, last, last+1), math.NaN())
+		Set(o.V.Slice(2, last, last+1), math.NaN())
+	}
+	add(long)
+	long.fill = nil
+	for _, s := range []attentionShape{edge, decode, long} {
 		s.what, s.from, s.to = "some positions outside", -6, 18
 		add(s)
 		s.probs = true

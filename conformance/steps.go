@@ -401,6 +401,13 @@ func stepCases() (cases []Case) {
 			cases = append(cases, s.attention())
 		}
 	}
+	for _, e := range []struct {
+		what   string
+		change func(*step, *rand.Rand)
+	}{{"padding at the end", padded}, {"padding anywhere", paddedAnywhere}, {"sequences outside", sequencesOutside}, {"positions outside", positionsOutside}} {
+		s := stepShape{sequences: 3, context: 24, runs: 2, run: 11, heads: 2, groups: 1, size: 32, layout: exact, kv: backend.F32, what: e.what, change: e.change}
+		cases = append(cases, s.attention())
+	}
 	s := stepShape{sequences: 7, context: 192, block: 16, runs: 6, run: 1, heads: 4, groups: 2, size: 8, layout: exact, kv: backend.BF16}
 	cases = append(cases, s.attention())
 	s.run, s.layout, s.size, s.what, s.change = 5, strided, 5, "blocks outside", blocksOutside

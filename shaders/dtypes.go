@@ -176,6 +176,7 @@ func dtypeRows() []Variant {
 		if w != "F16" { // which texture units know
 			all = append(all, row("linear_texel", w+" X4 X_TEXEL", linearXTexel, LinearPush{}))
 			all = append(all, row("linear_lanes", w+" X_TEXEL WORDS SUBGROUP", linearTexel, LinearPush{}))
+			all = append(all, row("linear_spread", w+" X_TEXEL WORDS SUBGROUP", linearTexel, LinearPush{}))
 		}
 	}
 

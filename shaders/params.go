@@ -389,6 +389,12 @@ type AttentionSpec struct {
 	Extras                      bool // whether there is a window, a soft-cap or sinks
 }
 
+// AttentionSpreadSpec is for attention_spread.comp.
+type AttentionSpreadSpec struct {
+	Lanes, Size, Queries uint32
+	Permute              bool
+}
+
 // AttentionWideSpec is what attention_one.comp, attention_tile.comp and attention_matrix.comp share.
 type AttentionWideSpec struct {
 	Lanes, Size uint32
@@ -455,6 +461,7 @@ var specs = map[string]any{
 	"attention_join":             AttentionJoinSpec{},
 	"attention_matrix":           AttentionMatrixSpec{},
 	"attention_one":              AttentionOneSpec{},
+	"attention_spread":           AttentionSpreadSpec{},
 	"attention_tile":             AttentionTileSpec{},
 	"cross_entropy":              CrossEntropySpec{},
 	"draw_text":                  DrawTextSpec{},
@@ -468,6 +475,7 @@ var specs = map[string]any{
 	"linear_matrix":              LinearMatrixSpec{},
 	"linear_one":                 LinearOneGateSpec{}, // see row
 	"linear_rows":                LinearRowsSpec{},
+	"linear_spread":              LinearSpreadSpec{},
 	"linear_sum":                 LinearEpilogue{},
 	"linear_texel":               LinearTexelSpec{},
 	"linear_vec":                 LinearVecSpec{},

@@ -91,6 +91,13 @@ type LinearLanesSpec struct {
 	Rows, Outs, Steps uint32
 }
 
+// LinearSpreadSpec is for linear_spread.comp.
+type LinearSpreadSpec struct {
+	LinearEpilogue
+	Transposed, Permute         bool
+	Rows, Outs, AtOnce, Readers uint32
+}
+
 // LinearVecSpec is for linear_vec.comp.
 type LinearVecSpec struct {
 	LinearEpilogue

@@ -117,6 +117,7 @@ var (
 	attentionBackward      = []Binding{out("dst"), in("q"), in("k"), in("v"), in("dy"), out("stats"), out("dv"), in("sinks")}
 	attentionBackwardTexel = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), texel("dy"), out("stats"), out("dv"), in("sinks")}
 	attentionJoin          = []Binding{out("dst"), in("x"), in("at")}
+	attentionSpread        = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at")}
 	attentionTable         = []Binding{out("dst"), in("q"), in("k"), in("v"), in("at"), out("probs"), in("table"), in("sinks")}
 	attentionTexel         = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), out("state"), in("sinks")}
 	attentionTexelTable    = []Binding{out("dst"), texel("q"), texel("k"), texel("v"), in("at"), out("probs"), in("table"), in("sinks")}
@@ -127,6 +128,7 @@ var (
 	gatedActivation        = []Binding{out("dst"), in("gate"), in("up")}
 	gatedBackward          = []Binding{out("dgate"), out("dup"), in("gate"), in("up"), in("dy")}
 	layernorm              = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
+	layernormTexel         = []Binding{out("dst"), texel("x"), texel("gamma"), texel("beta")}
 	layernormBackward      = []Binding{out("dx"), in("x"), in("dy"), in("gamma"), out("stats")}
 	layernormColumns       = []Binding{out("dgamma"), out("dbeta"), in("x"), in("dy"), in("stats"), out("partial")}
 	linear                 = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("residual")}
@@ -189,6 +191,7 @@ var Variants = append([]Variant{
 	row("attention_backward", "X4", attentionBackward, AttentionBackwardPush{}),
 	row("attention_backward", "TEXEL", attentionBackwardTexel, AttentionBackwardPush{}),
 
+	row("attention_spread", "SUBGROUP", attentionSpread, AttentionPush{}),
 	row("attention_join", "SUBGROUP", attentionJoin, AttentionJoinPush{}), // not an op: see its file
 
 	matrixRow("attention_matrix", "F16 SUBGROUP", attentionWide, AttentionWidePush{}),
@@ -218,6 +221,7 @@ var Variants = append([]Variant{
 	row("global_norm", "", oneOperand, GlobalNormPush{}),
 
 	row("layernorm", "", layernorm, LayerNormPush{}),
+	row("layernorm", "TEXEL", layernormTexel, LayerNormPush{}),
 
 	row("layernorm_backward", "", layernormBackward, LayerNormBackwardPush{}),
 	row("layernorm_backward", "X4", layernormBackward, LayerNormBackwardPush{}),
@@ -225,6 +229,7 @@ var Variants = append([]Variant{
 	row("layernorm_backward_columns", "X4", layernormColumns, LayerNormBackwardColumnsPush{}),
 
 	row("linear_lanes", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
+	row("linear_spread", "TEXEL SUBGROUP", linearTexel, LinearPush{}),
 
 	row("linear_texel", "TEXEL", linearTexel, LinearPush{}),
 	matrixRow("linear_matrix", "F16 X_F16", linear, LinearPush{}),

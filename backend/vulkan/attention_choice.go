@@ -66,6 +66,7 @@ var attentionKernels = []attentionKernel{
 	{"attention_one", waysOfOneQuery, encodeOneQuery},
 	{"attention_matrix", waysOfAttentionMatrix, encodeAttentionMatrix},
 	{"attention_tile", waysOfTile, encodeTile},
+	{"attention_spread", waysOfAttentionSpread, encodeAttentionSpread},
 	{"attention", waysOfPlain, encodePlain},
 }
 

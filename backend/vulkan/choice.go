@@ -95,6 +95,11 @@ var linearKernels = []linearKernel{{
 	ways:   waysOfOne,
 	spec:   specOfOne,
 }, {
+	source: "linear_spread",
+	suits:  func(_ *Limits, p *product) bool { return p.rows > fewRows },
+	ways:   waysOfSpread,
+	spec:   specOfSpread,
+}, {
 	source: "linear_lanes",
 	suits:  func(*Limits, *product) bool { return true },
 	ways:   waysOfLanes,

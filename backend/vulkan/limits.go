@@ -2,7 +2,11 @@
 
 package vulkan
 
-import "caldera/backend/vulkan/internal/vk"
+import (
+	"golang.org/x/sys/cpu"
+
+	"caldera/backend/vulkan/internal/vk"
+)
 
 // Limits is what a device can do. This package and its kernels read every limit
 // from here, so that a test can lower one to simulate a smaller device (see
@@ -52,6 +56,7 @@ type Limits struct {
 	SubgroupSize       uint32 // invocations; 0: unknown
 	SubgroupArithmetic bool   // subgroupAdd and similar operations
 	SubgroupShuffle    bool   // subgroupShuffle and similar operations
+	Permutes           bool   // a software driver shuffles in one instruction if its compiler does not know from which lane: see linear_spread.comp
 	SubgroupRange      [2]int // the least and the most invocations that a pipeline may ask for; 0: it cannot ask
 	SubgroupVaries     bool   // pipelines have subgroups of several sizes, and cannot ask for one
 	MatrixSubgroup     uint32 // invocations of a subgroup that multiplies cooperative matrices; 0: unknown
@@ -123,6 +128,7 @@ func limitsOf(d *vk.Device) Limits {
 		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
 		TimestampPeriod: p.TimestampPeriod,
 	}
+	l.Permutes = l.Software && cpu.X86.HasAVX2 && l.SubgroupSize == 8
 	l.setSubgroupRange(d.Physical, d.Features.SubgroupSizeControl)
 	for i := range l.WorkgroupSize {
 		l.WorkgroupSize[i] = uint32(p.MaxWorkGroupSize[i])

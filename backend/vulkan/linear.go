@@ -327,7 +327,7 @@ func linearDispatch(e *encoder, o *linearOp, p *product, c *linearChoice, spec p
 	}
 	rows, out := o.x.Dim(2), o.dst.Dim(3)
 	across, along := uint32((out+c.outs-1)/c.outs), uint32((rows+c.rows-1)/c.rows)
-	if c.source == "linear_lanes" || c.source == "linear_texel" || c.source == "linear_rows" {
+	if c.source == "linear_spread" || c.source == "linear_lanes" || c.source == "linear_texel" || c.source == "linear_rows" {
 		across, along = along, across
 	}
 	spec.work = o.work()

@@ -17,7 +17,8 @@ func TestRowsTake(t *testing.T) {
 		rows  int
 		takes string
 	}
-	texels := []row{{1, "linear_lanes"}, {2, "linear_lanes"}, {3, "linear_lanes"}, {16, "linear_lanes"}, {64, "linear_lanes"}}
+	texels := []row{{1, "linear_lanes"}, {2, "linear_lanes"}, {8, "linear_lanes"}, {9, "linear_spread"}, {64, "linear_spread"}}
+	blocks := []row{{1, "linear_lanes"}, {2, "linear_lanes"}, {3, "linear_lanes"}, {16, "linear_lanes"}, {64, "linear_lanes"}}
 	plain := []row{{1, "linear_vec"}, {2, "linear_texel"}, {3, "linear_texel"}, {16, "linear_texel"}, {64, "linear_texel"}}
 	for _, c := range []struct {
 		device string
@@ -25,7 +26,8 @@ func TestRowsTake(t *testing.T) {
 		dtypes []backend.DType
 		rows   []row
 	}{
-		{"lavapipe", nil, []backend.DType{backend.F32, backend.F16, backend.BF16, backend.Q8_0, backend.Q4_0}, texels},
+		{"lavapipe", nil, []backend.DType{backend.F32, backend.F16, backend.BF16}, texels},
+		{"lavapipe", nil, []backend.DType{backend.Q8_0, backend.Q4_0}, blocks},
 		{"without shuffles", func(l *Limits) { l.SubgroupShuffle = false }, []backend.DType{backend.F32, backend.Q8_0}, plain},
 		{"without texels", func(l *Limits) { l.TexelElements = 0 }, []backend.DType{backend.F32, backend.Q8_0}, []row{{1, "linear_vec"}, {8, "linear_vec"}}},
 		{"gpu", gpu, []backend.DType{backend.F32, backend.BF16, backend.Q4_0},

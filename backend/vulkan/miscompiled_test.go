@@ -69,6 +69,7 @@ var miscompiles = []struct {
 	{"linear_vec_t", "X4", card32, false, "linear_vec_t"},
 	{"linear_vec", "SUBGROUP", cardOdd, false, "linear_vec"},
 	{"linear_lanes", "", cardSoftware, true, "linear_texel"},
+	{"linear_spread", "", cardSoftware, false, "linear_lanes"},
 	{"linear_texel", "", cardNoShuffles, true, "linear_vec"},
 	{"linear_vec", "TEXEL", cardNoShuffles, true, "linear_vec"},
 	{"attention", "X4", cardPlain, true, "attention"},
@@ -76,6 +77,8 @@ var miscompiles = []struct {
 	{"attention_tile", "", card32, true, "attention"},
 	{"attention_matrix", "", cardMatrix, false, "attention"},
 	{"attention", "TEXEL", cardSoftware, true, "attention"},
+	{"attention_spread", "", cardSoftware, false, "attention"},
+	{"layernorm", "TEXEL", cardSoftware, true, "linear_lanes"},
 	{"linear_backward", "X4", cardOdd, false, "linear_backward"},
 }
 
@@ -130,8 +133,11 @@ func someProducts(t *testing.T, b *Backend) (all []float32) {
 		&backend.Linear{Dst: dst, X: operand(f16, 40, 40), W: operand(f16, 24, 40)},
 		&backend.Linear{Dst: dst.Slice(-2, 0, 1), X: operand(f32, 1, 40), W: operand(f32, 24, 40)},
 		&backend.Linear{Dst: dst.Slice(-2, 0, 3), X: operand(f32, 3, 40), W: operand(f32, 40, 24).Transpose()},
+		&backend.Linear{Dst: dst.Slice(-2, 0, 17), X: operand(f32, 17, 48), W: operand(f32, 24, 48)},
+		&backend.Linear{Dst: dst.Slice(-2, 0, 9), X: operand(f32, 9, 48), W: operand(f32, 48, 24).Transpose()},
 		&backend.LinearBackward{DW: operand(f32, 24, 40), DY: operand(f32, 9, 24), X: operand(f32, 9, 40)},
 		&backend.Attention{Dst: wide(f32), Q: wide(f32), K: wide(f16), V: wide(f16), At: placesOn(t, b, 1, 20, 0), Heads: 2, Scale: 0.1},
+		&backend.Attention{Dst: operand(f32, 1, 12, 32), Q: operand(f32, 1, 12, 32), K: operand(f32, 1, 12, 16), V: operand(f32, 1, 12, 16), At: placesOn(t, b, 1, 12, 0), Heads: 2, Scale: 0.25},
 	} {
 		if err := backend.Run(b, op); err != nil {
 			t.Fatal(err)

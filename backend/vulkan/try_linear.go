@@ -108,6 +108,8 @@ func (p *product) edgesOfIn(c *linearChoice) []int {
 				round = 8 * int(c.lanes)
 			}
 		}
+	case "linear_spread":
+		unit, round = spreadInputs, spreadInputs
 	case "linear_lanes":
 		if steps := int(laneSteps(p, c)); p.w.Quantized() {
 			round = p.w.BlockLen() * int(c.lanes)

@@ -23,7 +23,7 @@ func rowSizes(p pipelineSpec) []int {
 
 // tryNorms makes the trials of layernorm.comp and rmsnorm.comp.
 func tryNorms(t *trials, p pipelineSpec) {
-	layer := p.variant.Source == layerNorm.Source
+	layer := p.variant.Source == "layernorm"
 	for i, n := range rowSizes(p) {
 		rows := 1 + i%3
 		tr := trial{what: fmt.Sprintf("%d rows of %d", rows, n)}
