@@ -105,7 +105,10 @@ func (r *peerTests) run(ctx context.Context) (err error) {
 	}
 	err = r.Load(ctx, peer.Request{Command: "load", Context: use.Context, Sequences: sequenceNumbers(r.tests)}, func(x *peer.Rival, a peer.Reply) {
 		for _, t := range r.tests {
-			r.results[x] = append(r.results[x], r.result(t, x.About(a)))
+			result := r.result(t, x.About(a))
+			result.CacheType = own.o.Cache.String()
+			result.DrawnOnDevice = t.Sequences == 0 && own.s.DrawsOnDevice(greedy(1))
+			r.results[x] = append(r.results[x], result)
 		}
 	})
 	if err != nil {

@@ -148,6 +148,11 @@ func TestPeersDrawn(t *testing.T) {
 		if err != nil || len(results) != 2 {
 			t.Fatalf("%d results, %v", len(results), err)
 		}
+		for _, r := range results {
+			if r.DrawnOnDevice != draws || r.CacheType != "f32" {
+				t.Errorf("%v: drawn_on_device is %v and cache_type %s, expected %v and f32", r.Test(), r.DrawnOnDevice, r.CacheType, draws)
+			}
+		}
 		if want := 3 * (1 + 4); draws && p.fetched != want || !draws && p.fetched != 0 {
 			t.Errorf("a device that draws is %v: %d tokens were waited for, expected %d of two tests, run three times", draws, p.fetched, want)
 		}
