@@ -83,7 +83,7 @@ limited() {
 step() {
   name=$1 limit=$2 file=$3
   shift 3
-  case $name in *"${CALDERA_KIT_ONLY:-}"*) ;; *) return 0 ;; esac
+  case $name in device* | *"${CALDERA_KIT_ONLY:-}"*) ;; *) return 0 ;; esac
   left=$((total - $(seconds) - 12))
   [ "$limit" -le "$left" ] || limit=$left
   if [ "$limit" -lt 5 ]; then
