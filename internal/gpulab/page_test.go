@@ -46,7 +46,9 @@ func TestPage(t *testing.T) {
 // TestWriteChanges: kernels of one name are one row, with what is on one side alone.
 func TestWriteChanges(t *testing.T) {
 	uses := []string{"gpt2 f16 decode"}
-	report := func(card string, kernels ...gpulab.Kernel) gpulab.Report { return gpulab.Report{Card: card, Kernels: kernels} }
+	report := func(card string, kernels ...gpulab.Kernel) gpulab.Report {
+		return gpulab.Report{Card: card, Kernels: kernels}
+	}
 	before := []gpulab.Report{report("navi31",
 		gpulab.Kernel{Name: "vec", Spec: "a", Uses: uses, Instructions: 290, InFlight: 48},
 		gpulab.Kernel{Name: "vec", Spec: "b", Uses: uses, Instructions: 400, InFlight: 48, Spilled: 3},
