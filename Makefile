@@ -77,6 +77,15 @@ results-gpus: setup-test ## the same, and write docs/results/gpus.md of what the
 	CALDERA_GPUS=all CALDERA_GPUS_REPORT=$(CURDIR)/docs/results/gpus.json go test -count=1 $(LIMIT) -run '^TestGPUs$$' ./backend/vulkan && \
 	go generate ./internal/gpulab
 
+# What each test of the interpreter told, after its name, in the order of names.
+.PHONY: results-interpreter
+results-interpreter: setup-test ## the shaders in the interpreter, without each of their barriers in turn; writes docs/results/interpreter.txt and .md of it
+	mkdir -p bin
+	$(ENV) go test -v -count=1 $(LIMIT) -run '^TestInterpreted' ./backend/vulkan >bin/interpreted.txt || { cat bin/interpreted.txt; exit 1; }
+	awk '/^=== (RUN|NAME|CONT)/ { name = $$3 } / (cases run|barriers left out|none needs it)/ { sub(/^ *[a-z_]*\.go:[0-9]*: /, ""); print name ": " $$0 }' bin/interpreted.txt | \
+	LC_ALL=C sort >docs/results/interpreter.txt
+	go generate ./internal/spirv
+
 .PHONY: lint
 lint: ## gofmt, go.mod, go vet, staticcheck, and the build with and without cgo
 	@files=$$(gofmt -l .) && if [ -n "$$files" ]; then echo "run gofmt -w on:" $$files; exit 1; fi

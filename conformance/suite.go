@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"caldera/backend"
 )
@@ -15,7 +16,8 @@ import (
 // backend promises. Nearly all checks share one open backend; a few open more. Test
 // closes all of them. Where open cannot open one, it ends the test itself.
 //
-// With -short the largest cases and three of four others are left out.
+// With -short the largest cases and three of four others are left out. Where the time of the
+// test (-timeout) is nearly over, what is left is not run: Test fails, and tells how much that is.
 func Test(t *testing.T, open func(testing.TB) backend.Backend) {
 	run(t, open, checks(testing.Short()))
 }
@@ -200,13 +202,24 @@ type session struct {
 	b     backend.Backend
 	open  func(testing.TB) backend.Backend
 	tally tally
-	once  bool // as in env
-	most  int  // as in env
+	once  bool      // as in env
+	most  int       // as in env
+	until time.Time // when no more checks begin; zero: never
 }
 
+// spare is the time that a check, and closing a device, may take, of that which -timeout allows.
+const spare = 4 * time.Second
+
 func newSession(t *testing.T, open func(testing.TB) backend.Backend) *session {
-	return &session{b: open(t), open: open}
+	s := &session{b: open(t), open: open}
+	if deadline, ok := t.Deadline(); ok {
+		s.until = deadline.Add(-spare)
+	}
+	return s
 }
+
+// over reports whether there is no time for another check.
+func (s *session) over() bool { return !s.until.IsZero() && time.Now().After(s.until) }
 
 // run runs a check as a test below that of its group. It reports whether all was well.
 func (s *session) run(t *testing.T, c check) bool {
@@ -232,6 +245,12 @@ func run(t *testing.T, open func(testing.TB) backend.Backend, list []check) {
 
 // all runs checks, and closes the backend.
 func (s *session) all(t *testing.T, list []check) {
+	left, total := 0, len(list) // checks for which there was no time, of all
+	defer func() {
+		if left > 0 {
+			t.Errorf("conformance: %d of %d cases were not run: the time of the test (-timeout) is nearly over", left, total)
+		}
+	}()
 	for len(list) > 0 {
 		group := list[0].group()
 		n := slices.IndexFunc(list, func(c check) bool { return c.group() != group })
@@ -239,7 +258,11 @@ func (s *session) all(t *testing.T, list []check) {
 			n = len(list)
 		}
 		t.Run(group, func(t *testing.T) {
-			for _, c := range list[:n] {
+			for i, c := range list[:n] {
+				if s.over() {
+					left += n - i
+					return
+				}
 				s.run(t, c)
 			}
 		})

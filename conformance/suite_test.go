@@ -1,8 +1,13 @@
 package conformance
 
 import (
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
+
+	"caldera/backend"
+	"caldera/backend/null"
 )
 
 // TestParts expects parts that together are all cases but the largest, each of them with
@@ -30,5 +35,21 @@ func TestParts(t *testing.T) {
 	}
 	if len(left) > 0 {
 		t.Errorf("no part has %v", left)
+	}
+}
+
+// TestNearlyOver: a suite for which there is no time fails, and says how much it left out; it is
+// not killed.
+func TestNearlyOver(t *testing.T) {
+	const child = "CALDERA_TEST_NEARLY_OVER"
+	if os.Getenv(child) != "" {
+		Test(t, func(testing.TB) backend.Backend { return &null.Backend{} })
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestNearlyOver$", "-test.timeout="+spare.String())
+	cmd.Env = append(os.Environ(), child+"=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), " cases were not run: the time of the test (-timeout) is nearly over") || strings.Contains(string(out), "panic") {
+		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -125,7 +125,11 @@ func (s *Sampler) Next(logits []float32, recent []int) (id int, logProb float64,
 		return 0, 0, err
 	}
 	total := expSum(logits, best)
-	id = s.choose(penalized, first)
+	sum := total
+	if &penalized[0] != &logits[0] {
+		sum = 0
+	}
+	id = s.choose(penalized, first, sum)
 	return id, float64(logits[id]) - float64(best) - math.Log(total), nil
 }
 
@@ -251,8 +255,8 @@ func (s *Sampler) penalize(logits []float32, recent []int) ([]float32, error) {
 }
 
 // choose applies the filters to logits and draws a token. first is the token
-// with the largest logit.
-func (s *Sampler) choose(logits []float32, first int) int {
+// with the largest logit, and sum as of filter.
+func (s *Sampler) choose(logits []float32, first int, sum float64) int {
 	draws := s.draws
 	s.draws++
 	s.best = keyOf(logits[first])
@@ -261,15 +265,13 @@ func (s *Sampler) choose(logits []float32, first int) int {
 		s.drawn, s.choice = s.candidates, 0
 		return first
 	}
-	var final bool
-	s.drawn, final = s.filter(logits)
-	total := uint64(0)
-	for i := range s.drawn {
-		c := &s.drawn[i]
-		if !final {
+	var total uint64
+	if s.drawn, total = s.filter(logits, sum); total == 0 {
+		for i := range s.drawn {
+			c := &s.drawn[i]
 			c.weight = backend.SampleWeight(s.words.SampleScaled(backend.SampleDistance(s.best, c.key)))
+			total += c.weight
 		}
-		total += c.weight
 	}
 	// Drawing in the order of ids, and not of probabilities, keeps the choice the
 	// same where two backends' logits differ in the last bit.
@@ -294,7 +296,7 @@ func (s *Sampler) Choices(logits []float32, recent []int) ([]TokenProb, error) {
 		return []TokenProb{{first, 0}}, nil
 	}
 	s.best = keyOf(penalized[first])
-	c, _ := s.filter(penalized)
+	c, _ := s.filter(penalized, 0)
 	s.drawn = nil // whose memory c has
 	logTotal := s.logTotal(c)
 	out := make([]TokenProb, len(c))
@@ -304,13 +306,14 @@ func (s *Sampler) Choices(logits []float32, recent []int) ([]TokenProb, error) {
 	return out, nil
 }
 
-// filter returns the tokens that top-k, top-p and min-p keep, in the order of ids. final
-// says that their weights are those at the temperature. s.best is the largest key.
+// filter returns the tokens that top-k, top-p and min-p keep, in the order of ids. weighed is the sum
+// of their weights where these are those at the temperature, else 0. s.best is the largest key. sum is that
+// of the exponentials of logits less the largest; 0 if it is not known.
 //
 // Top-p and min-p both keep the first tokens of the order by probability, and
 // neither depends on how many the other keeps. So it does not matter which comes
 // first, and min-p does, because it leaves less to the slower top-p.
-func (s *Sampler) filter(logits []float32) (c []candidate, final bool) {
+func (s *Sampler) filter(logits []float32, sum float64) (c []candidate, weighed uint64) {
 	c = slices.Grow(s.candidates[:0], len(logits))
 	s.candidates = c
 	total := uint64(0) // of the weights that top-p refers to
@@ -322,36 +325,80 @@ func (s *Sampler) filter(logits []float32) (c []candidate, final bool) {
 			total += c[i].weight
 		}
 		c = slices.DeleteFunc(c, func(x candidate) bool { return backend.SampleDistance(s.best, x.key) > s.words.MinP })
-	} else {
+	} else if s.words.TopP > 0 {
+		// The sum of exponentials, which is there, mostly decides as that of weights does: that takes longer.
+		if sum > 0 {
+			about := sum * (1 << 40)
+			off := about*sumError + float64(2*len(logits))
+			low, high := s.words.SampleTarget(uint64(max(0, about-off))), s.words.SampleTarget(uint64(about+off))
+			c = s.topP(s.near(c, logits, about-off), low)
+			mass := uint64(0)
+			for _, x := range c {
+				mass += x.weight
+			}
+			if mass >= high {
+				return c, 0
+			}
+			c = s.candidates[:0]
+		}
 		best := backend.SampleValue(s.best)
-		most := float64(s.words.MinP) // how far from the largest a token may be
-		if s.words.TopP > 0 {
-			// Of numbers below the normal ones, and of −∞, the weight is the same without care.
-			for _, logit := range logits {
-				total += backend.SampleWeight(float32(best - logit))
-			}
-			// All tokens that are less probable than (1−p)/n have together less
-			// than 1−p, so that top-p keeps none of them. A little more, for weights are rounded.
-			least := float64(total-s.words.SampleTarget(total)) / float64(len(logits))
-			most = min(most, -math.Log(least/(1<<40))+1e-3)
+		for _, logit := range logits {
+			total += backend.SampleWeight(float32(best - logit)) // the same as of a distance, for all numbers
 		}
-		// Logits further down need no key. What rounding does is less than that.
-		floor := float32(max(float64(best)-most*(1+1e-6)-1e-6*math.Abs(float64(best))-1e-37, -math.MaxFloat32))
-		words := s.words
-		if final = s.words.TopP == 0; !final {
-			words.Scale = 1
-		}
-		for id, logit := range logits {
-			if logit < floor {
-				continue
-			}
-			if d := backend.SampleBelow(best, logit); d <= s.words.MinP {
-				c = append(c, candidate{int32(id), keyOf(logit), backend.SampleWeight(words.SampleScaled(d))})
-			}
-		}
+		c = s.near(c, logits, float64(total))
+	} else {
+		return s.all(c, logits)
 	}
 	if s.words.TopP > 0 {
 		c = s.topP(c, s.words.SampleTarget(total))
 	}
-	return c, final
+	return c, 0
+}
+
+// sumError is how far the sum of exponentials may be from that of weights, in proportion: a
+// distance, up to 32, is rounded to 24 bits, and a weight to 25.
+const sumError = 3e-6
+
+// near appends the tokens that top-p and min-p may keep where all weights add up to total, or a
+// little more, with their weights.
+func (s *Sampler) near(c []candidate, logits []float32, total float64) []candidate {
+	best := backend.SampleValue(s.best)
+	// All tokens that are less probable than (1−p)/n have together less than 1−p, so that
+	// top-p keeps none of them. A little more, for weights are rounded.
+	least := total * (1 - float64(s.words.TopP)/(1<<64)) / float64(len(logits))
+	most := min(float64(s.words.MinP), 1e-3-math.Log(least/(1<<40)))
+	floor := s.floor(best, most)
+	for id, logit := range logits {
+		if logit < floor {
+			continue
+		}
+		if d := backend.SampleBelow(best, logit); d <= s.words.MinP {
+			c = append(c, candidate{int32(id), keyOf(logit), backend.SampleWeight(d)})
+		}
+	}
+	return c
+}
+
+// all appends the tokens that min-p keeps, with their weights at the temperature, and adds these up.
+func (s *Sampler) all(c []candidate, logits []float32) ([]candidate, uint64) {
+	total := uint64(0)
+	best := backend.SampleValue(s.best)
+	floor := s.floor(best, float64(s.words.MinP))
+	for id, logit := range logits {
+		if logit < floor {
+			continue
+		}
+		if d := backend.SampleBelow(best, logit); d <= s.words.MinP {
+			weight := backend.SampleWeight(float32(d * s.words.Scale)) // 0 where the product overflows
+			c = append(c, candidate{int32(id), keyOf(logit), weight})
+			total += weight
+		}
+	}
+	return c, total
+}
+
+// floor is below all logits that are up to most below the largest: those further down need no key.
+// What rounding does is less than what it leaves.
+func (s *Sampler) floor(best float32, most float64) float32 {
+	return float32(max(float64(best)-most*(1+1e-6)-1e-6*math.Abs(float64(best))-1e-37, -math.MaxFloat32))
 }

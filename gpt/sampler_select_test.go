@@ -3,6 +3,7 @@ package gpt
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -39,6 +40,36 @@ func vocabularyLogits(seed uint64) []float32 {
 		logits[rng.IntN(len(logits))] = float32(-31 + i/2)
 	}
 	return logits
+}
+
+// TestTopPDecides: where the sum of exponentials decides what top-p keeps, the sum of weights decides so too.
+func TestTopPDecides(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for i := range 500 {
+		logits := make([]float32, 1+rng.IntN(2000))
+		scale := math.Exp(2 * rng.NormFloat64())
+		for j := range logits {
+			logits[j] = float32(rng.NormFloat64()*scale - 3)
+			switch {
+			case i%3 == 0: // many are equal
+				logits[j] = float32(math.Round(float64(logits[j])))
+			case rng.IntN(20) == 0:
+				logits[j] = float32(math.Inf(-1))
+			}
+		}
+		p := []float64{0.95, 0.5, 0.999999, 1 - 1e-16, rng.Float64()}[rng.IntN(5)]
+		s, exact := NewSampler(Sampling{Temperature: 0.8, TopP: p}), NewSampler(Sampling{Temperature: 0.8, TopP: p})
+		_, first, best, err := s.prepare(logits, nil)
+		if err != nil {
+			continue // none is finite
+		}
+		s.best, exact.best = keyOf(logits[first]), keyOf(logits[first])
+		got, _ := s.filter(logits, expSum(logits, best))
+		want, _ := exact.filter(logits, 0)
+		if !slices.Equal(got, want) {
+			t.Fatalf("top-p %v keeps %d of %d tokens, expected %d", p, len(got), len(logits), len(want))
+		}
+	}
 }
 
 var samplingBenchmarks = []struct {

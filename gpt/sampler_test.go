@@ -260,7 +260,7 @@ func TestKeepLarge(t *testing.T) {
 		want := slowKeep(Sampling{TopP: p, Temperature: 1}, logits)
 		s := NewSampler(Sampling{TopP: p, Temperature: 1})
 		s.best = keyOf(slices.Max(logits))
-		got, _ := s.filter(logits)
+		got, _ := s.filter(logits, 0)
 		checkKept(t, fmt.Sprintf("top-p %v", p), got, want)
 	}
 }

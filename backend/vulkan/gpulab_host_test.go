@@ -4,17 +4,18 @@ package vulkan
 
 import (
 	"os"
-
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
 	"caldera/gpt"
 	"caldera/gpt/checkpoint"
 	"caldera/internal/gpulab"
 )
 
 // BenchmarkPlayedHost is what the host takes for a token, through the driver of a GPU that is
-// played: there a submit does nothing, and nothing has to be waited for. It runs by hand, as in
+// played: there a submit does nothing, and nothing has to be waited for; and how many dispatches,
+// barriers and submits a token has. It runs by hand, as in
 //
 //	go test -c -o /tmp/vulkan.test ./backend/vulkan
 //	CALDERA_GPULAB_CARD=navi31 $CALDERA_GPULAB_TRIXIE navi31 /tmp/vulkan.test -test.run=^$ -test.bench=PlayedHost
@@ -27,13 +28,28 @@ func BenchmarkPlayedHost(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	device, err := Open(Options{played: true})
+	var counted [3]int // dispatches, barriers, submits
+	device, err := Open(Options{played: true, hooks: &vk.Hooks{
+		Command: func(_ vk.CommandBuffer, c vk.Command) bool {
+			switch c.Kind {
+			case vk.Dispatch:
+				counted[0]++
+			case vk.Barrier:
+				counted[1]++
+			}
+			return true
+		},
+		Submit: func() (commands, fence bool) {
+			counted[2]++
+			return true, true
+		},
+	}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer device.Close()
 	l := &lab{Backend: device, t: b, small: card.Small}
-	for _, shape := range []string{"gpt2", "gpt2-xl"} {
+	for _, shape := range []string{"gpt2", "gpt2-xl", "llama-3.2-1b"} {
 		m := l.load(labModel{shape: shape}, 0, checkpoint.LoadOptions{DType: backend.F16})
 		defer m.Close()
 		for _, c := range []struct {
@@ -58,12 +74,23 @@ func BenchmarkPlayedHost(b *testing.B) {
 					}
 					s.Reset()
 				}
-				generate(3) // which records the step
+				// The first time records the step; what the second time counts is recorded for each token.
+				const few = 3
+				var first, again [3]int
+				counted = [3]int{}
+				generate(few)
+				first, counted = counted, [3]int{}
+				generate(few)
+				again = counted
 				b.ResetTimer()
 				before := processorTime(b)
 				for left := b.N; left > 0; left -= 1000 {
 					generate(min(left, 1000))
 				}
+				for i, unit := range []string{"dispatches/op", "barriers/op"} {
+					b.ReportMetric(float64(first[i]-again[i])+float64(again[i])/few, unit)
+				}
+				b.ReportMetric(float64(again[2])/few, "submits/op")
 				b.ReportMetric(float64((processorTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
 			})
 		}

@@ -242,7 +242,7 @@ func TestMiscompiled(t *testing.T) {
 		})
 	}
 	// A device that cannot draw tokens says so, and the host draws them.
-	for _, source := range []string{"", "sample_max", "sample"} {
+	for _, source := range []string{"", "sample_max", "sample_count", "sample"} {
 		t.Run("draws by "+source, func(t *testing.T) {
 			t.Setenv("XDG_CACHE_HOME", t.TempDir())
 			b, err := openWithHooks(t, lavapipe, gpu, &vk.Hooks{Shader: func(words []uint32) []uint32 {

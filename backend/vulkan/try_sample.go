@@ -72,15 +72,14 @@ func trySample(t *trials, p pipelineSpec) {
 			}
 			w := s.Words()
 			settings = append(settings, w[:]...)
-			for i := range backend.SampleWords { // the token and the status; the rest follows from the weights
-				want, most := 0.0, math.Inf(1)
-				if i < 2 {
+			// All others weigh nothing: the sum is the weight of the likeliest.
+			drawn := backend.SampleResult{ID: int32(id), Total: backend.SampleWeight(0)}
+			for i, word := range drawn.Words() {
+				most := math.Inf(1) // of what does not tell whether the sums are right
+				if i == 0 || i == 1 || i == 4 || i == 5 {
 					most = 0
 				}
-				if i == 0 {
-					want = float64(id)
-				}
-				r.want, r.most = append(r.want, want), append(r.most, most)
+				r.want, r.most = append(r.want, float64(word)), append(r.most, most)
 			}
 		}
 		r.at = t.place(make([]byte, 4*len(r.want)))

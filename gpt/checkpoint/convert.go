@@ -3,6 +3,9 @@ package checkpoint
 import (
 	"context"
 	"encoding/binary"
+	"runtime"
+	"slices"
+	"sync"
 
 	"caldera/backend"
 )
@@ -15,7 +18,7 @@ func decode(dst []float32, d backend.DType, src []byte) {
 }
 
 // converter turns a matrix or vector of a checkpoint into another dtype or
-// layout, in pieces so that memory stays bounded however large it is.
+// layout, in pieces so that memory stays bounded however large it is, several at a time.
 type converter struct {
 	stored    backend.DType
 	data      []byte        // row-major
@@ -65,22 +68,45 @@ func (c *converter) pieces(yield func(p []byte) error) error {
 	// Blocks of the stored matrix may run along its columns: they are not cut.
 	block := c.stored.BlockLen()
 	step := max(block, pieceLen/cols/block*block)
-	floats := make([]float32, min(step, rows)*cols)
-	out := make([]byte, 0, c.dtype.Bytes(len(floats)))
-	for r := 0; r < rows; r += step {
-		n := min(step, rows-r)
-		piece := floats[:n*cols]
+	return inPieces(rows, step, func(p *piece, r, n int) (err error) {
+		p.floats = slices.Grow(p.floats[:0], n*cols)[:n*cols]
 		if c.transpose {
-			c.columns(piece, r, n, rows, cols)
+			c.columns(p.floats, r, n, rows, cols)
 		} else {
-			decode(piece, c.stored, data[c.stored.Bytes(r*cols):])
+			decode(p.floats, c.stored, data[c.stored.Bytes(r*cols):])
 		}
-		var err error
-		if out, err = backend.Encode(out[:0], c.dtype, piece); err != nil {
-			return err
+		p.out, err = backend.Encode(p.out[:0], c.dtype, p.floats)
+		return err
+	}, yield)
+}
+
+// piece is rows under conversion.
+type piece struct {
+	floats []float32
+	out    []byte
+	err    error
+}
+
+// inPieces calls yield with one part after the other, of so many rows each, that convert has put into p.out. As many are made
+// at the same time as Go uses processors, at most 8.
+func inPieces(rows, step int, convert func(p *piece, r, n int) error, yield func([]byte) error) error {
+	var pieces [8]piece
+	for r := 0; r < rows; {
+		var working sync.WaitGroup
+		round := pieces[:min(len(pieces), runtime.GOMAXPROCS(0), (rows-r+step-1)/step)]
+		for i := range round {
+			p, first, n := &round[i], r, min(step, rows-r)
+			working.Go(func() { p.err = convert(p, first, n) })
+			r += n
 		}
-		if err := yield(out); err != nil {
-			return err
+		working.Wait()
+		for _, p := range round {
+			if p.err != nil {
+				return p.err
+			}
+			if err := yield(p.out); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -89,21 +115,16 @@ func (c *converter) pieces(yield func(p []byte) error) error {
 // transposed is pieces for a result, [rows, cols], of the dtype that is stored: its
 // elements, of two or four bytes, change their places.
 func (c *converter) transposed(rows, cols int, yield func(p []byte) error) error {
-	step := max(1, pieceLen/cols)
-	out := make([]byte, c.dtype.Bytes(min(step, rows)*cols))
-	for r := 0; r < rows; r += step {
-		n := min(step, rows-r)
-		piece := out[:c.dtype.Bytes(n*cols)]
+	return inPieces(rows, max(1, pieceLen/cols), func(p *piece, r, n int) error {
+		size := c.dtype.Bytes(n * cols)
+		p.out = slices.Grow(p.out[:0], size)[:size]
 		if c.dtype.BlockBytes() == 2 {
-			transpose2(piece, c.data[2*r:], n, cols, rows)
+			transpose2(p.out, c.data[2*r:], n, cols, rows)
 		} else {
-			transpose4(piece, c.data[4*r:], n, cols, rows)
+			transpose4(p.out, c.data[4*r:], n, cols, rows)
 		}
-		if err := yield(piece); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	}, yield)
 }
 
 // transposeTile is the edge of the squares in which a matrix is transposed, so that the lines of

@@ -154,14 +154,11 @@ func (w Weight) Elements() int64 {
 	return n
 }
 
-// Initial makes the first numbers of the tensor in a model of so many layers, as
-// Hugging Face's layout stores them.
-func (w Weight) Initial(layers int, r *rand.Rand) []float32 {
-	values := make([]float32, w.Elements())
+// Initial draws first numbers of the tensor in a model of so many layers.
+func (w Weight) Initial(values []float32, layers int, r *rand.Rand) {
 	std := map[Init]float64{Normal: 0.02, Residual: 0.02 / math.Sqrt(2*float64(layers))}[w.Init]
 	mean := map[Init]float32{Ones: 1}[w.Init]
 	for i := range values {
 		values[i] = mean + float32(r.NormFloat64()*std)
 	}
-	return values
 }

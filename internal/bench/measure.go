@@ -269,15 +269,8 @@ func (r *runner) once(ctx context.Context, t *running) (time.Duration, error) {
 	if t.test.Prompt > 0 {
 		chunk = len(ids)
 	}
-	generation := gpt.Options{Predict: len(ids), IgnoreEOS: true}
-	if t.DrawnOnDevice = t.test.Gen > 0 && r.s.DrawsOnDevice(generation); t.DrawnOnDevice {
-		start := r.d.now()
-		for _, err := range r.s.Generate(ctx, ids[:1], generation) {
-			if err != nil {
-				return 0, err
-			}
-		}
-		return r.d.now().Sub(start), nil
+	if t.DrawnOnDevice = t.test.Gen > 0 && r.s.DrawsOnDevice(greedy(len(ids))); t.DrawnOnDevice {
+		return generate(ctx, r.s, ids[:1], len(ids), r.d.now)
 	}
 	start := r.d.now()
 	for ids := range slices.Chunk(ids, chunk) {
@@ -286,6 +279,20 @@ func (r *runner) once(ctx context.Context, t *running) (time.Duration, error) {
 		}
 	}
 	return r.d.now().Sub(start), nil
+}
+
+// greedy is generation of n tokens, the likeliest ones.
+func greedy(n int) gpt.Options { return gpt.Options{Predict: n, IgnoreEOS: true} }
+
+// generate times the reading of ids by an empty session and the drawing of n tokens.
+func generate(ctx context.Context, s *gpt.Session, ids []int, n int, now func() time.Time) (time.Duration, error) {
+	start := now()
+	for _, err := range s.Generate(ctx, ids, greedy(n)) {
+		if err != nil {
+			return 0, err
+		}
+	}
+	return now().Sub(start), nil
 }
 
 // randomIDs are tokens for a test, the same each time: what they are does not

@@ -34,7 +34,7 @@ func (d *Device) race(model Model, dtype backend.DType, o PeerOptions) peer.Race
 // has a result that says so, and the rest goes on. The error joins what failed,
 // without peers that are absent or lack the type of matrices.
 func (d *Device) Peers(ctx context.Context, model Model, tests []Test, o PeerOptions) (results []*result.PeerResult, err error) {
-	if err := d.lacks(model.Config, o.DType, backend.F32); err != nil {
+	if err := d.lacks(model.Config, o.DType, backend.None); err != nil {
 		return nil, fmt.Errorf("%s on %s: %w", model.Name, d.Spec(), err)
 	}
 	r := &peerTests{Race: d.race(model, o.DType, o), d: d, model: model, tests: tests, o: o, results: map[*peer.Rival][]*result.PeerResult{}}
@@ -92,20 +92,23 @@ func (r *peerTests) run(ctx context.Context) (err error) {
 		return err
 	}
 	p.step("loading")
-	use := use(r.model.Config, r.tests, backend.F32)
+	use := use(r.model.Config, r.tests, backend.None)
 	m, err := gpt.Load(ctx, r.d.b, path, gpt.LoadOptions{For: &use})
 	if err != nil {
 		return advice(err, false, false)
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	own := &runner{d: r.d, o: Options{Cache: backend.F32}, m: m}
+	own := &runner{d: r.d, o: Options{Cache: m.CacheDType(backend.None)}, m: m}
 	defer own.close()
 	if err := own.sequences(r.tests, use.Context); err != nil {
 		return err
 	}
 	err = r.Load(ctx, peer.Request{Command: "load", Context: use.Context, Sequences: sequenceNumbers(r.tests)}, func(x *peer.Rival, a peer.Reply) {
 		for _, t := range r.tests {
-			r.results[x] = append(r.results[x], r.result(t, x.About(a)))
+			result := r.result(t, x.About(a))
+			result.CacheType = own.o.Cache.String()
+			result.DrawnOnDevice = t.Sequences == 0 && own.s.DrawsOnDevice(greedy(1))
+			r.results[x] = append(r.results[x], result)
 		}
 	})
 	if err != nil {
@@ -146,7 +149,7 @@ func (r *peerTests) turn(ctx context.Context, own *runner, n int, what string, w
 	if t.Prompt > 0 {
 		chunk = t.Prompt
 	}
-	ours, token, err := r.ours(ctx, own.s, ids, chunk)
+	ours, token, err := r.ours(ctx, own.s, ids, chunk, warm)
 	if err != nil {
 		return err
 	}
@@ -199,18 +202,28 @@ func (r *peerTests) turnBatch(ctx context.Context, own *runner, n int, what stri
 	})
 }
 
-// ours does what a peer does for a run: feeds the ids and finds, after each
-// chunk of them, the token that is likeliest to come next.
-func (r *peerTests) ours(ctx context.Context, s *gpt.Session, ids []int, chunk int) (took time.Duration, token int, err error) {
+// ours does what a peer does for a run: reads the ids and finds, after each chunk of them,
+// the token that is likeliest to come next. Where the device draws tokens, ours generates as
+// users do: single tokens after the first are those that were drawn. The warm-up feeds the
+// ids there, too, so that both sides can be compared.
+func (r *peerTests) ours(ctx context.Context, s *gpt.Session, ids []int, chunk int, warm bool) (took time.Duration, token int, err error) {
+	n := len(ids) / chunk // how many tokens are found
+	draws := s.DrawsOnDevice(greedy(n))
 	s.Reset()
-	greedy := gpt.NewSampler(gpt.Sampling{TopP: 1, RepeatPenalty: 1})
+	if draws {
+		if took, err = generate(ctx, s, ids[:chunk], n, r.d.now); err != nil || !warm {
+			return took, 0, err
+		}
+		s.Reset()
+	}
+	sampler := gpt.NewSampler(gpt.Sampling{TopP: 1, RepeatPenalty: 1})
 	start := r.d.now()
 	for at := 0; at < len(ids); at += chunk {
 		scores, err := s.Feed(ctx, ids[at:at+chunk]...)
 		if err != nil {
 			return 0, 0, err
 		}
-		if token, _, err = greedy.Next(scores, nil); err != nil {
+		if token, _, err = sampler.Next(scores, nil); err != nil {
 			return 0, 0, err
 		}
 	}

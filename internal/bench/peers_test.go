@@ -137,6 +137,28 @@ func TestPeersKeepsSamples(t *testing.T) {
 	}
 }
 
+// TestPeersDrawn: on a device that draws tokens ours generates as users do, and the warm-up feeds
+// the ids besides, to compare.
+func TestPeersDrawn(t *testing.T) {
+	for _, draws := range []bool{false, true} {
+		p := &played{hostRun: 1000, submit: 20000, dispatch: 3000, read: 5000, flops: 1e9, bandwidth: 1e10, draws: draws}
+		o := PeerOptions{Options: quiet(2), Peers: []peer.Peer{fake("good", "good")}, Threads: 1, Timeout: commandtest.Patience}
+		o.DType = backend.F32
+		results, err := playedDevice(p).Peers(t.Context(), Random("tiny", tiny), []Test{{Prompt: 8}, {Gen: 4}}, o)
+		if err != nil || len(results) != 2 {
+			t.Fatalf("%d results, %v", len(results), err)
+		}
+		for _, r := range results {
+			if r.DrawnOnDevice != draws || r.CacheType != "f32" {
+				t.Errorf("%v: drawn_on_device is %v and cache_type %s, expected %v and f32", r.Test(), r.DrawnOnDevice, r.CacheType, draws)
+			}
+		}
+		if want := 3 * (1 + 4); draws && p.fetched != want || !draws && p.fetched != 0 {
+			t.Errorf("a device that draws is %v: %d tokens were waited for, expected %d of two tests, run three times", draws, p.fetched, want)
+		}
+	}
+}
+
 // TestPeersReal holds the programs of real peers to ours, in models of each family:
 // the same weights and tokens must lead to the same token. make test-peers installs llama.cpp.
 func TestPeersReal(t *testing.T) {

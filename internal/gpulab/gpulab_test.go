@@ -160,16 +160,21 @@ func TestReports(t *testing.T) {
 		}}
 	}
 	for _, r := range []map[string]gpulab.Report{
+		{}, // no card passed
+		{"tgl": {Card: "tgl", Device: "without kernels"}},
 		{"navi31": report("navi31", 12), "ampere": report("ampere", 20)},
 		{"navi31": report("navi31", 16)},
 	} {
 		if err := gpulab.UpdateReports(path, r); err != nil {
 			t.Fatal(err)
 		}
+		if _, err := gpulab.ReadReports(path); err != nil {
+			t.Fatal(err)
+		}
 	}
 	list, err := gpulab.ReadReports(path)
-	if err != nil || len(list) != 2 || list[0].Card != "navi31" || list[0].Kernels[0].Registers != 16 || len(list[1].Kernels) != 2 {
-		t.Fatalf("%+v, %v; expected navi31's newer report, then ampere's", list, err)
+	if err != nil || len(list) != 3 || list[2].Card != "tgl" || len(list[2].Kernels) > 0 || list[0].Card != "navi31" || list[0].Kernels[0].Registers != 16 || len(list[1].Kernels) != 2 {
+		t.Fatalf("%+v, %v; expected navi31's newer report, then ampere's, then tgl's, which is empty", list, err)
 	}
 	var page strings.Builder
 	if err := gpulab.WritePage(&page, list); err != nil {

@@ -38,7 +38,8 @@ func UpdateReports(path string, reports map[string]Report) error {
 		all[name] = r
 	}
 	return atomicfile.Write(path, func(w io.Writer) error {
-		before := "[\n"
+		fmt.Fprint(w, "[")
+		before := "\n"
 		for _, c := range Cards {
 			r, ok := all[c.Name]
 			if !ok {
@@ -50,8 +51,8 @@ func UpdateReports(path string, reports map[string]Report) error {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(w, "%s%s", before, head[:len(head)-len("null}")])
-			separator := "[\n"
+			fmt.Fprintf(w, "%s%s[", before, head[:len(head)-len("null}")])
+			separator := "\n"
 			for _, k := range kernels {
 				text, err := json.Marshal(k)
 				if err != nil {

@@ -21,37 +21,61 @@ class Passes:
     """Passes over ids, so many at a time, on a CPU."""
 
     def __init__(self, model, chunk, total):
-        self.model, self.cache = model, model.cache(total)
+        self.model, self.chunk, self.cache = model, chunk, model.cache(total)
 
-    def next(self, ids, at):
-        places = torch.arange(at, at + len(ids))
-        return self.model.forward(torch.tensor(ids), places, self.cache, at + len(ids)).item()
+    def run(self, ids):
+        """The likeliest token after all of the ids."""
+        for at in range(0, len(ids), self.chunk):
+            part = ids[at : at + self.chunk]
+            places = torch.arange(at, at + len(part))
+            token = self.model.forward(torch.tensor(part), places, self.cache, at + len(part)).item()
+        return token
 
 
 class Graphs:
-    """The same on a GPU: one pass, recorded."""
+    """The same on a GPU: one pass, recorded, which reads ids of the device and
+    counts on, so that the device never waits for the host between passes."""
 
     def __init__(self, model, chunk, total):
-        device = model.head.device
+        device, self.passes = model.head.device, total // chunk
         cache = model.cache(total)
-        self.ids = torch.zeros(chunk, dtype=torch.long, device=device)
-        self.at = torch.arange(chunk, device=device)
-        self.steps = torch.arange(chunk, device=device)
+        self.feed = torch.zeros(total, dtype=torch.long, device=device)
+        self.begin = torch.arange(chunk, device=device)
+        self.at = self.begin.clone()
+
+        def step():
+            token = model.forward(self.feed[self.at], self.at, cache, total)
+            self.at.add_(chunk)
+            return token
+
         side = torch.cuda.Stream()  # where libraries make ready what a graph must not record
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
-                model.forward(self.ids, self.at, cache, total)
+                self.at.copy_(self.begin)
+                step()
+            self.at.copy_(self.begin)
         torch.cuda.current_stream().wait_stream(side)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
-            self.token = model.forward(self.ids, self.at, cache, total)
+            self.token = step()
 
-    def next(self, ids, at):
-        self.ids.copy_(torch.tensor(ids))
-        torch.add(self.steps, at, out=self.at)
-        self.graph.replay()
+    def run(self, ids):
+        self.feed.copy_(torch.tensor(ids))
+        self.at.copy_(self.begin)
+        for _ in range(self.passes):
+            self.graph.replay()
         return self.token.item()
+
+
+def cuda(gpu):
+    """The number of the CUDA device that Vulkan calls gpu. Names differ in what
+    drivers add in brackets: AMD Radeon RX 7900 XTX (RADV NAVI31)."""
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    for want in gpu, re.sub(r"\s*\(.*\)$", "", gpu):
+        if want in names:
+            return names.index(want), names
+    return None, names
 
 
 class Peer:
@@ -62,13 +86,12 @@ class Peer:
         found = dict(re.findall(r"(CPU capability usage|BLAS_INFO)[:=] ?(\w+)", torch.__config__.show()))
         info = ", ".join("%s %s" % x for x in found.items())
         if request["gpu"]:
-            name = request["gpu"]
-            names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-            if name not in names:
-                return {"absent": "PyTorch finds %s, expected %s" % (", ".join(names) or "no CUDA device", name)}
-            self.device = torch.device("cuda", names.index(name))
+            i, names = cuda(request["gpu"])
+            if i is None:
+                return {"absent": "PyTorch finds %s, expected %s" % (", ".join(names) or "no CUDA device", request["gpu"])}
+            name, self.device = names[i], torch.device("cuda", i)
             torch.cuda.set_device(self.device)
-            info = "CUDA %s" % torch.version.cuda
+            info = "ROCm %s" % torch.version.hip if getattr(torch.version, "hip", None) else "CUDA %s" % torch.version.cuda
         return {"name": "PyTorch", "version": torch.__version__, "device": name, "info": info}
 
     def load(self, request):
@@ -91,8 +114,7 @@ class Peer:
             self.passes[size] = (Graphs if self.device.type == "cuda" else Passes)(self.model, *size)
         passes = self.passes[size]
         start = time.perf_counter_ns()
-        for at in range(0, len(ids), chunk):
-            token = passes.next(ids[at : at + chunk], at)
+        token = passes.run(ids)
         return {"ns": time.perf_counter_ns() - start, "token": token}
 
     def train(self, request):

@@ -84,8 +84,9 @@ class Model:
         than ids have filled, what lies behind the last of them is masked.
         """
         n, group = len(ids), self.heads // self.kv
+        whole = n > 1 and n == seen and group == 1 and fused  # a prompt from its first token on
         mask = None
-        if n > 1 or self.head.is_cuda:
+        if (n > 1 or self.head.is_cuda) and not whole:
             mask = torch.arange(seen, device=at.device) <= at[:, None]  # [time, seen]
             if n > 1 and group > 1:
                 mask = mask.repeat(group, 1)
@@ -96,7 +97,7 @@ class Model:
             values.index_copy_(1, at, v.transpose(0, 1))
             # Heads that share keys are rows of one product.
             q = q.reshape(n, self.kv, group, self.size).permute(1, 2, 0, 3).reshape(self.kv, group * n, self.size)
-            y = attention(q, keys[:, :seen], values[:, :seen], mask)
+            y = attention(q, keys[:, :seen], values[:, :seen], mask, whole)
             return y.view(self.kv, group, n, self.size).permute(2, 0, 1, 3).reshape(n, self.heads * self.size)
 
         x = self.embed(ids, at)  # [time, width]
@@ -105,9 +106,14 @@ class Model:
         return torch.mv(self.head, self.final(x[-1])).argmax()
 
 
-def attention(q, k, v, mask):
-    if hasattr(F, "scaled_dot_product_attention"):
-        return F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=mask)[0]
+fused = hasattr(F, "scaled_dot_product_attention")
+
+
+def attention(q, k, v, mask, causal):
+    """With causal, as many queries as keys, each of which sees those before it: the
+    fastest kernels take no mask."""
+    if fused:
+        return F.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=mask, is_causal=causal)[0]
     scores = q @ k.transpose(1, 2) / math.sqrt(q.shape[-1])
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)

@@ -2,6 +2,7 @@ package result
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -35,6 +36,9 @@ type PeerResult struct {
 	SamePrefix  []int64 `json:"same_prefix" since:"5"`
 	Compared    int     `json:"compared" since:"5"`
 	PeerBatches int     `json:"peer_batches" since:"5"`
+
+	CacheType     string `json:"cache_type" since:"7"`      // of our keys and values
+	DrawnOnDevice bool   `json:"drawn_on_device" since:"7"` // ours read tokens that the device drew, no scores
 }
 
 // Test is what was measured.
@@ -79,6 +83,9 @@ func (r *PeerResult) size() string { return repetitions(len(r.SamplesNS)) }
 // upgrade finds the kind of failure in its text, where format 1 had it, and
 // computes the mean of ratios anew.
 func (r *PeerResult) upgrade(from int) {
+	if from < 7 && r.Failure == "" {
+		r.CacheType = "f32"
+	}
 	if from < 3 && len(r.SamplesRatio) > 0 {
 		r.AvgRatio, r.StddevRatio = geometricMean(r.SamplesRatio)
 	}
@@ -106,6 +113,9 @@ func (r *PeerResult) check() error {
 	}
 	if (r.NPrompt > 0) == (r.NGen > 0) {
 		return fmt.Errorf("n_prompt %d, n_gen %d: expected one of them above 0", r.NPrompt, r.NGen)
+	}
+	if r.CacheType == "" {
+		return errors.New("cache_type is empty: expected a type such as f32")
 	}
 	return cmp.Or(r.checkSequences(), r.PeerTimes.check(r.Test().Tokens()))
 }
@@ -148,12 +158,18 @@ func peerTables(s *strings.Builder, records []Record) {
 		t[0] = append(t[0], "its batches", "same tokens")
 	}
 	var about, notes, missing lines
+	var caches []string
+	drawn := false
 	for _, x := range records {
 		r := x.(*PeerResult)
 		if r.Failure != "" {
 			missing.add("not measured beside %s on %s: %s: %s", r.dtyped(), r.Device, r.Name(), r.Failure)
 			continue
 		}
+		if !slices.Contains(caches, r.CacheType) {
+			caches = append(caches, r.CacheType)
+		}
+		drawn = drawn || r.DrawnOnDevice
 		about.add("%s %s on %s: %s", r.Peer, r.PeerVersion, r.PeerDevice, r.PeerInfo)
 		t = append(t, []string{
 			r.ModelType, r.Device, r.DType, r.Test().String(), r.speed().String(), r.Peer, strconv.Itoa(r.PeerThreads),
@@ -176,12 +192,18 @@ func peerTables(s *strings.Builder, records []Record) {
 	about.write(s)
 	notes.write(s)
 	missing.write(s)
-	s.WriteString(`
+	if len(caches) == 0 { // nothing was measured
+		caches = []string{"f32"}
+	}
+	fmt.Fprintf(s, `
 Ratio: how many times as fast as the peer Caldera was, of repetitions that followed one another, their geometric mean.
 Both sides had the same weights and were given the same tokens, and found the likeliest next one after the prompt, or
-after each of the tokens that stand for generation. Keys and values: f32 in Caldera, f16 in node-llama-cpp, whose default
+after each of the tokens that stand for generation. Keys and values: %s in Caldera, f16 in node-llama-cpp, whose default
 that is, and in PyTorch the type of the matrices.
-`)
+`, strings.Join(caches, " and "))
+	if drawn {
+		s.WriteString("On a GPU that draws tokens Caldera went on from what it drew.\n")
+	}
 	if batched {
 		s.WriteString(`
 A test with b has so many sequences at once, each as long as its name says; t/s are the tokens of all. Batches: how often

@@ -12,7 +12,7 @@ import (
 func beside(c Common) *PeerResult {
 	c.Kind = "peer"
 	r := &PeerResult{
-		Common: c, ModelType: "gpt2", ModelNParams: 124_439_808, DType: "f32", NGen: 4, SameToken: true,
+		Common: c, ModelType: "gpt2", ModelNParams: 124_439_808, DType: "f32", NGen: 4, SameToken: true, CacheType: "f32",
 		PeerAbout: PeerAbout{Peer: "pytorch", PeerVersion: "2.0", PeerDevice: "CPU", PeerInfo: "AVX2", PeerThreads: 2},
 		PeerTimes: PeerTimes{SamplesNS: []int64{8e6, 10e6}, PeerSamplesNS: []int64{12e6, 20e6}},
 	}
@@ -24,7 +24,7 @@ func TestPeerTables(t *testing.T) {
 	_, records := example()
 	c := *records[0].common()
 	other := beside(c)
-	other.DType, other.SameToken = "q4_0", false
+	other.DType, other.SameToken, other.CacheType, other.DrawnOnDevice = "q4_0", false, "f16", true
 	records = []Record{beside(c), other, &PeerResult{Common: other.Common, ModelType: "gpt2", DType: "f32", PeerAbout: PeerAbout{Peer: "node-llama-cpp", Failure: "absent: it is not there", FailureKind: PeerAbsent}}}
 	var out bytes.Buffer
 	if err := Write(&out, "md", records); err != nil {
@@ -34,6 +34,8 @@ func TestPeerTables(t *testing.T) {
 		"| gpt2  | vulkan:1 | f32   | tg4  | 450.00 ± 70.71 | pytorch | 2       | 266.67 ± 94.28 | 1.73 ± 0.35 |\n",
 		"\n- pytorch 2.0 on CPU: AVX2\n",
 		"\n- gpt2 q4_0, tg4: pytorch with 2 threads holds another token",
+		" Keys and values: f32 and f16 in Caldera, f16 in node-llama-cpp",
+		"\nOn a GPU that draws tokens Caldera went on from what it drew.\n",
 		"\n- not measured beside gpt2 f32 on vulkan:1: node-llama-cpp: absent: it is not there\n",
 	} {
 		if !strings.Contains(out.String(), want) {

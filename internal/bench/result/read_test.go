@@ -75,9 +75,9 @@ func TestReadBadFiles(t *testing.T) {
 		{"no results", "[]", "it holds no results"},
 		{"two arrays", good + good, "after the results"},
 		{"results of llama-bench", `[{"build_commit": "abc", "avg_ts": 1.5}]`, "it has no caldera_format"},
-		{"a newer format", instead(`"caldera_format": 6`, `"caldera_format": 7`), "caldera_format is 7 and this program reads 6: take a newer bench"},
-		{"a newer format with fields of its own", `[{"caldera_format": 7, "speed": {}}]`, "take a newer bench"},
-		{"a format that is no number", instead(`"caldera_format": 6`, `"caldera_format": "one"`), "it has no caldera_format"},
+		{"a newer format", instead(`"caldera_format": 7`, `"caldera_format": 8`), "caldera_format is 8 and this program reads 7: take a newer bench"},
+		{"a newer format with fields of its own", `[{"caldera_format": 8, "speed": {}}]`, "take a newer bench"},
+		{"a format that is no number", instead(`"caldera_format": 7`, `"caldera_format": "one"`), "it has no caldera_format"},
 		{"another kind", instead(`"kind": "test"`, `"kind": "song"`), `kind is "song", expected one of [op overhead peer perplexity startup test train]`},
 		{"a missing field", instead(`"n_gen": 0,`, ``), "n_gen is missing"},
 		{"a field too many", instead(`"n_gen": 0,`, `"n_gen": 0, "n_others": 1,`), `it has a "n_others"`},
@@ -122,7 +122,7 @@ func TestReadBadFiles(t *testing.T) {
 		{"an op without a name", instead(`"op": "linear"`, `"op": ""`), "result 1: op is empty"},
 		{"no type of keys", instead(`"type_k": "f32"`, `"type_k": ""`), "result 0: type_k is \"\""},
 		{"no hash", instead(`"text_sha256": ""`, `"text_sha256": "zz"`), "text_sha256 is \"zz\""},
-		{"a field of a later format", instead(`"caldera_format": 6`, `"caldera_format": 1`), "result 0: it has a \"incomplete\", which no test of format 1 has"},
+		{"a field of a later format", instead(`"caldera_format": 7`, `"caldera_format": 1`), "result 0: it has a \"incomplete\", which no test of format 1 has"},
 		{"a kind of a later format", `[{"caldera_format": 2, "kind": "train"}]`, "it is of kind train, which format 3 has and 2 has not"},
 		{"losses that contradict", instead(`"same_loss": true`, `"same_loss": false`), "result 8: same_loss is false, which the losses contradict"},
 		{"a share of training that is not of its samples", instead(`"avg_share": 0.75`, `"avg_share": 0.5`), "result 7: avg_share 0.5"},
@@ -165,6 +165,7 @@ func older(all []map[string]any, version int) {
 			"same_prefix", "compared", "peer_batches",
 		},
 		6: {"drawn_on_device"},
+		7: {"cache_type"},
 	}
 	for _, r := range all {
 		r["caldera_format"] = version
@@ -174,6 +175,9 @@ func older(all []map[string]any, version int) {
 					delete(r, name)
 				}
 			}
+		}
+		if version < 7 && r["kind"] == "peer" {
+			delete(r, "drawn_on_device")
 		}
 		if version == 1 && r["kind"] == "perplexity" {
 			delete(r, "type_k")
@@ -191,7 +195,7 @@ func TestReadOldFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	all = all[:len(want)] // kind train comes last
-	for _, version := range []int{5, 4, 3, 2, 1} {
+	for _, version := range []int{6, 5, 4, 3, 2, 1} {
 		older(all, version)
 		text, err := json.Marshal(all)
 		if err != nil {

@@ -26,7 +26,8 @@ import (
 //	4  of kind train ceilings, and shares of them
 //	5  of kinds test and peer sequences that a batch runs together
 //	6  of kind test drawn_on_device: generation reads what is drawn there, and no scores come to the host
-const Format = 6
+//	7  of kind peer cache_type of ours, which was f32, and drawn_on_device
+const Format = 7
 
 // Record is one result of any kind: a [TestResult] of a test on a model, an
 // [OpResult], an [OverheadResult], a [PeerResult], a [PerplexityResult], a

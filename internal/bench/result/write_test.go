@@ -69,7 +69,7 @@ func TestWriteJSON(t *testing.T) {
 	for name, want := range map[string]any{
 		"build_commit": h.Commit, "cpu_info": h.CPU, "gpu_info": "Some GPU", "backends": "vulkan", "model_type": "gpt2",
 		"model_size": 497759232.0, "model_n_params": 124439808.0, "n_threads": 2.0, "n_prompt": 512.0, "n_gen": 0.0,
-		"n_depth": 256.0, "caldera_format": 6.0, "kind": "test", "incomplete": false, "test_time": "2026-01-02T03:04:05Z", "avg_ns": 1e9, "stddev_ns": 0.0, "avg_ts": 512.0, "stddev_ts": 0.0,
+		"n_depth": 256.0, "caldera_format": 7.0, "kind": "test", "incomplete": false, "test_time": "2026-01-02T03:04:05Z", "avg_ns": 1e9, "stddev_ns": 0.0, "avg_ts": 512.0, "stddev_ts": 0.0,
 		"dtype": "f32", "device": "vulkan:1", "driver": "Mesa 25", "blas": "", "avg_yardstick": 207e9,
 	} {
 		if got, ok := list[0][name]; !ok || got != want {
