@@ -179,55 +179,8 @@ type DropoutPush struct {
 // AttentionPush is for attention.comp. Rows of sinks and state follow one another,
 // the groups follow from the heads, and whether the keys are the last ones from
 // their number: there is no field for these.
-type AttentionPush struct {
-	Dst, DstRun, DstTime                  uint32
-	Q, QRun, QTime                        uint32
-	K, KSeq, KRow                         uint32 // KSeq, VSeq: from sequence to sequence, with TABLE from block to block
-	V, VSeq, VRow                         uint32
-	Probs, ProbsRun, ProbsHead, ProbsTime uint32
-	Seq, Pos                              uint32 // of the first token of q, and of the first of its run; runs follow one another
-	FirstTime                             uint32 // where q begins in a run; if not at 0, or not up to its end, there is one run
-	Time, Context                         uint32
-	SharedBy                              uint32 // heads of a group
-	FirstHead                             uint32 // the one at which dst, q, probs and sinks begin
-	Scale                                 float32
-	FirstKey, Keys                        uint32 // where k and v begin in a sequence, and how many they are; with TABLE where table begins, and its stride
-	State                                 uint32 // with TABLE the blocks of the pool
-	Window                                uint32 // keys that a query sees at most
-	SoftCap                               float32
-	Sinks                                 uint32 // Absent: there are none
-	FirstSeq, Sequences                   uint32 // the first one of k and v, and how many there are; with TABLE log₂ of the positions of a block, and the sequences of table
-}
-
 // AttentionWidePush is for attention_one.comp, attention_tile.comp and attention_matrix.comp.
-type AttentionWidePush struct {
-	Dst, DstRun, DstTime uint32
-	Q, QRun, QTime       uint32
-	K, KSeq, KRow        uint32 // KSeq, VSeq: from sequence to sequence, with a table from block to block
-	V, VSeq, VRow        uint32
-	Seq, Pos             uint32 // of the first token of a run; runs follow one another
-	FirstTime            uint32 // where q begins in a run; if not at 0, or not up to its end, there is one run
-	Time, Context        uint32
-	SharedBy             uint32 // heads of a group
-	Scale                float32
-	Window               uint32 // keys that a query sees at most
-	SoftCap              float32
-	Sinks                uint32 // Absent: there are none
-	Sequences            uint32 // of the cache, or of table
-	Table, TableStride   uint32
-	Blocks, BlockBits    uint32 // of the pool, and log₂ of the positions of a block
-	PartKeys             uint32 // of a part, where keys are split
-}
-
 // AttentionJoinPush is for attention_join.comp.
-type AttentionJoinPush struct {
-	Dst, DstRun        uint32
-	X                  uint32
-	Seq, Pos           uint32 // of the first query
-	Sequences, Context uint32
-	Window, PartKeys   uint32
-}
-
 // ActivateBackwardPush is for activate_backward.comp.
 type ActivateBackwardPush struct {
 	Dx, X, Dy    View
@@ -291,24 +244,6 @@ type RMSNormBackwardColumnsPush struct {
 // AttentionBackwardPush is for attention_backward.comp. Rows of stats and sinks follow
 // one another, and have no strides. Whether results are added to those of an earlier
 // dispatch follows from where queries and keys begin. No byte is left for more.
-type AttentionBackwardPush struct {
-	Dst, DstBatch, DstRow        uint32 // dq, dk or dsinks
-	Dv, DvBatch, DvRow           uint32
-	Q, QBatch, QRow              uint32
-	K, KBatch, KRow              uint32
-	V, VBatch, VRow              uint32
-	Dy, DyBatch, DyRow           uint32
-	Stats, StatsBatch, StatsHead uint32
-	FirstQuery, Queries          uint32 // where q, dy, dq and stats begin in the sequence, and how many they are
-	FirstKey, Keys               uint32 // where gradients of sinks are summed up, keys are sequences
-	SharedBy                     uint32 // heads of a group
-	Size, Parts                  uint32 // of a head; parts, times what is owned times one head (keys: two): at most 2560
-	Scale                        float32
-	Window                       uint32 // keys that a query sees at most
-	SoftCap                      float32
-	Sinks                        uint32 // Absent: there are none
-}
-
 // DrawFillPush is for draw_fill.comp.
 type DrawFillPush struct {
 	Dst, Stride   uint32 // of the rectangle's first pixel, and between the rows of the picture
@@ -382,59 +317,13 @@ type CrossEntropySpec struct {
 }
 
 // AttentionSpec is for attention.comp.
-type AttentionSpec struct {
-	Lanes, Queries, Chunk, Size uint32
-	Probs, Split                bool
-	AtOnce                      uint32
-	Extras                      bool // whether there is a window, a soft-cap or sinks
-}
-
 // AttentionSpreadSpec is for attention_spread.comp.
-type AttentionSpreadSpec struct {
-	Lanes, Size, Queries uint32
-	Permute              bool
-}
-
 // AttentionWideSpec is what attention_one.comp, attention_tile.comp and attention_matrix.comp share.
-type AttentionWideSpec struct {
-	Lanes, Size uint32
-	Extras      bool // whether there is a window, a soft-cap or sinks
-	Table       bool
-	Heads       uint32 // of a workgroup
-	Cluster     uint32 // lanes that share a key, or rows
-}
-
 // AttentionOneSpec is for attention_one.comp.
-type AttentionOneSpec struct {
-	AttentionWideSpec
-	Keys, Subgroups uint32
-	Split           bool
-}
-
 // AttentionTileSpec is for attention_tile.comp.
-type AttentionTileSpec struct {
-	AttentionWideSpec
-	Rows, Tile, Block uint32
-}
-
 // AttentionMatrixSpec is for attention_matrix.comp.
-type AttentionMatrixSpec struct {
-	AttentionWideSpec
-	SubgroupSize, M, N, Inner uint32 // M, N and K of matrices
-	Held                      bool   // queries stay in registers
-}
-
 // AttentionJoinSpec is for attention_join.comp.
-type AttentionJoinSpec struct {
-	Lanes, Size, Parts, SubgroupSize uint32
-}
-
 // AttentionBackwardSpec is for attention_backward.comp.
-type AttentionBackwardSpec struct {
-	Lanes, Pass, Own, Chunk, AtOnce uint32
-	Extras                          bool // whether there is a window, a soft-cap or sinks
-}
-
 // DrawTextSpec is for draw_text.comp.
 type DrawTextSpec struct {
 	Lanes, Source uint32

@@ -110,7 +110,7 @@ func TestMatrixAttentionShapes(t *testing.T) {
 // TestMatrixAttentionSameBits: what a query gets does not depend on how many workgroups there are, and so on how many rows each of
 // them serves: with a window too, which begins amid a tile of keys.
 func TestMatrixAttentionSameBits(t *testing.T) {
-	const time, context, heads, size = 70, 130, 2, 24
+	const time, context, heads, size = 70, 130, 2, 24 // heads share keys
 	for _, window := range []int{0, 37} {
 		var want []float32
 		for _, c := range []struct {
@@ -119,8 +119,8 @@ func TestMatrixAttentionSameBits(t *testing.T) {
 		}{{1, 128}, {1000, 64}} {
 			b := played{name: "matrices", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}, clamp: func(l *Limits) { l.MatrixTiles = c.tiles }}.open(t, nil)
 			rng := rand.New(rand.NewPCG(1, 2))
-			operand := func(d backend.DType, rows int) backend.Tensor {
-				x := newTensor(t, b, d, 1, rows, heads*size)
+			operand := func(d backend.DType, rows, width int) backend.Tensor {
+				x := newTensor(t, b, d, 1, rows, width)
 				numbers := make([]float32, x.Len())
 				for i := range numbers {
 					numbers[i] = float32(rng.NormFloat64())
@@ -131,7 +131,7 @@ func TestMatrixAttentionSameBits(t *testing.T) {
 				return x
 			}
 			op := &backend.Attention{
-				Dst: operand(backend.F32, time), Q: operand(backend.F32, time), K: operand(backend.F16, context), V: operand(backend.F16, context),
+				Dst: operand(backend.F32, time, heads*size), Q: operand(backend.F32, time, heads*size), K: operand(backend.F16, context, size), V: operand(backend.F16, context, size),
 				At: placesOn(t, b, 1, time, 57), Heads: heads, Scale: 0.2, Window: window,
 			}
 			if s, ok := shapeMatrixAttention(&b.limits, op); !ok || s.Lanes != c.lanes {
