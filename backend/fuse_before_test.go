@@ -86,3 +86,24 @@ func TestFuseInBlocksIsInverseOfLower(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestCheckInBlocks names products that cannot convert what they multiply to blocks.
+func TestCheckInBlocks(t *testing.T) {
+	product := func() *backend.Linear {
+		return &backend.Linear{Dst: f32(2, 3), X: f32(2, 64), W: tensor(backend.Q8_0, 3, 64), Rounded: tensor(backend.Q8_A, 2, 64)}
+	}
+	if err := backend.Check(product()); err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]func(o *backend.Linear){
+		"x is q8_a and rounded is q8_a, expected x of f32": func(o *backend.Linear) { o.X = tensor(backend.Q8_A, 2, 64) },
+		"rounded is q8_a beside w of f16":                  func(o *backend.Linear) { o.W = tensor(backend.F16, 3, 64) },
+		"rounded is q8_0 beside w of q8_0":                 func(o *backend.Linear) { o.Rounded = tensor(backend.Q8_0, 2, 64) },
+		"x is rounded beside w of f32":                     func(o *backend.Linear) { o.W = f32(3, 64) },
+		"rounded: dst has shape":                           func(o *backend.Linear) { o.Rounded = tensor(backend.Q8_A, 2, 32) },
+	} {
+		o := product()
+		change(o)
+		wantError(t, backend.Check(o), want)
+	}
+}

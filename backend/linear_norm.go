@@ -54,14 +54,3 @@ func (n *LinearNorm) check(x Tensor) error {
 	}
 	return nil
 }
-
-// normOf returns what op does as a LinearNorm of x, if it is a norm.
-func normOf(op Op) (n LinearNorm, x Tensor, ok bool) {
-	switch o := op.(type) {
-	case *LayerNorm:
-		return LinearNorm{Gamma: o.Gamma, Beta: o.Beta, Epsilon: o.Epsilon, Normed: o.Dst}, o.X, true
-	case *RMSNorm:
-		return LinearNorm{Gamma: o.Gamma, Epsilon: o.Epsilon, Normed: o.Dst}, o.X, true
-	}
-	return LinearNorm{}, Tensor{}, false
-}

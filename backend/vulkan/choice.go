@@ -343,8 +343,11 @@ const (
 // so it is 256 lanes, in which a row is whole subgroups.
 func waysOfNormedRows(l *Limits, p *product) []linearChoice {
 	const lanes, outs = 256, 16
-	rows := int(rowTile(p.rows, 4))
-	if l.Software || p.rows > 4 || rows*p.in > normedNumbers || !p.fours || p.x != backend.F32 || !l.sumSubgroups() || l.SubgroupVaries ||
+	rows, numbers := int(rowTile(p.rows, 4)), normedNumbers
+	if l.FewRegisters { // with more the driver spills three of them
+		numbers = normedNumbers / 4 * 3
+	}
+	if l.Software || p.rows > 4 || rows*p.in > numbers || !p.fours || p.x != backend.F32 || !l.sumSubgroups() || l.SubgroupVaries ||
 		int(l.SubgroupSize) > lanes/rows || l.Invocations < lanes || l.WorkgroupSize[1] < lanes/32 || l.SharedMemory < normedShared {
 		return nil
 	}

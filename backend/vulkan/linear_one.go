@@ -284,7 +284,8 @@ func encodeJoined(e *encoder, op *backend.Linear) error {
 	o := linearOpOf(op)
 	o.dst, o.x, o.residual = matrix(o.dst), matrix(o.x), matrix(o.residual)
 	p := e.productOf(&o)
-	for _, c := range e.inOrder(&p) {
+	if ways := e.inOrder(&p); len(ways) > 0 { // the others are the same shader, divided otherwise
+		c := ways[0]
 		spec := c.pipeline(e.limits(), &p)
 		ok, err := e.trusts(spec, func(t *trials) { tryLinear(t, &p, &c) })
 		if err != nil {
@@ -293,7 +294,6 @@ func encodeJoined(e *encoder, op *backend.Linear) error {
 		if ok {
 			return linearDispatch(e, &o, &p, &c, spec)
 		}
-		break // its other divisions are the same shader
 	}
 	for _, part := range op.Lower() {
 		if err := encodeOp(e, part); err != nil {
