@@ -221,7 +221,7 @@ func TestEveryVariantIsChosen(t *testing.T) {
 		e := &encoder{b: b, dry: &buffer{b: b, block: &block{}}}
 		for _, d := range backend.DTypes(backend.Caches) {
 			for _, size := range []int{8, 6} { // in fours, and not
-				for _, queries := range []int{1, 9} {
+				for _, queries := range []int{1, 20} {
 					for _, table := range []bool{false, true} {
 						f32 := func(dims ...int) backend.Tensor { return backend.Of(e.dry, backend.F32, 0, dims...) }
 						op := &backend.Attention{Heads: 2, Dst: f32(1, queries, 2*size), Q: f32(1, queries, 2*size), At: backend.Of(e.dry, backend.I32, 0, 2, queries)}
