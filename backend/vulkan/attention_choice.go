@@ -123,15 +123,6 @@ func attentionName(op *backend.Attention) string {
 	return name
 }
 
-// wide returns what the dispatches of attention_one.comp, attention_tile.comp and attention_matrix.comp are told of a part. ok is false if these do not take it.
-func (e *encoder) wide(part *attentionPart) (w wideAttention, ok bool) {
-	l := e.limits()
-	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || part.Q.Dim(3) != part.op.Q.Dim(3) || !liesWide(e, part.Attention) {
-		return w, false
-	}
-	return wideAttention{extras: part.Window > 0 || part.SoftCap > 0 || !part.Sinks.Absent(), firstTime: part.firstTime}, true
-}
-
 // waysOfOneQuery: a query a run, whose keys are split in parts.
 func waysOfOneQuery(e *encoder, part *attentionPart) (list []attentionChoice) {
 	if _, ok := e.wide(part); !ok || part.op.Q.Dim(2) > 1 {

@@ -29,6 +29,15 @@ type wideAttention struct {
 	parts, keys int  // of one query: in how many parts keys are split, and how many each has
 }
 
+// wide returns what the dispatches of attention_one.comp, attention_tile.comp and attention_matrix.comp are told of a part. ok is false if these do not take it.
+func (e *encoder) wide(part *attentionPart) (w wideAttention, ok bool) {
+	l := e.limits()
+	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || part.Q.Dim(3) != part.op.Q.Dim(3) || !liesWide(e, part.Attention) {
+		return w, false
+	}
+	return wideAttention{extras: part.Window > 0 || part.SoftCap > 0 || !part.Sinks.Absent(), firstTime: part.firstTime}, true
+}
+
 // liesWide reports whether operands are such as the shaders read them.
 func liesWide(e *encoder, part *backend.Attention) bool {
 	if !part.Probs.Absent() || !e.fits(part.K) || !e.fits(part.V) || part.HeadSize()%wideElements(part.K.DType) != 0 {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
 	"caldera/internal/spirv"
 	"caldera/shaders"
 )
@@ -197,4 +198,125 @@ func TestChecksFind(t *testing.T) {
 			t.Errorf("%s, %+v: not found were %q", u.variant.Name(), u.spec, missed[u.key()])
 		}
 	}
+}
+
+// TestEveryVariantIsChosen: each variant of a kernel that has its check where it is chosen is among the choices
+// for some op on some device: none is compiled by a way around its check.
+func TestEveryVariantIsChosen(t *testing.T) {
+	card := played{name: "GPU", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}}.limits()
+	card.FastDot = true
+	noSubgroups := played{name: "no subgroups", lanes: 32}.limits()
+	noSubgroups.SubgroupArithmetic, noSubgroups.SubgroupShuffle = false, false
+	software := played{name: "software", lanes: 8, software: true}.limits()
+	noShuffles := software
+	noShuffles.SubgroupShuffle = false
+	chosen := map[*shaders.Variant]bool{selftestVariant(): true, shaders.Find("attention_join", "SUBGROUP"): true} // see trusts and encodeOneQuery
+	for _, l := range []Limits{card, noSubgroups, software, noShuffles} {
+		for _, p := range everyProduct() {
+			for _, c := range l.choices(&p) {
+				chosen[c.pipeline(&l, &p).variant] = true
+			}
+		}
+		b := &Backend{limits: l}
+		e := &encoder{b: b, dry: &buffer{b: b, block: &block{}}}
+		for _, d := range backend.DTypes(backend.Caches) {
+			for _, size := range []int{8, 6} { // in fours, and not
+				for _, queries := range []int{1, 20} {
+					for _, table := range []bool{false, true} {
+						f32 := func(dims ...int) backend.Tensor { return backend.Of(e.dry, backend.F32, 0, dims...) }
+						op := &backend.Attention{Heads: 2, Dst: f32(1, queries, 2*size), Q: f32(1, queries, 2*size), At: backend.Of(e.dry, backend.I32, 0, 2, queries)}
+						op.K, op.V = backend.Of(e.dry, d, 0, 1, 16, 2*size), backend.Of(e.dry, d, 0, 1, 16, 2*size)
+						if table {
+							op.Table = backend.Of(e.dry, backend.I32, 0, 1, 1)
+						}
+						for _, c := range e.attentionChoices(&attentionPart{op, op, 0, 0}) {
+							v := wideVariantOf(c.source, op)
+							if c.source == "attention" {
+								v = c.way.pipeline(op, shaders.AttentionSpec{}).variant
+							}
+							chosen[v] = true
+						}
+					}
+				}
+			}
+		}
+	}
+	for i := range shaders.Variants {
+		if v := &shaders.Variants[i]; kernelChecks[v.Source].chosen != chosen[v] {
+			t.Errorf("%s: its check is where it is chosen: %v, and it is a choice: %v", v.Name(), kernelChecks[v.Source].chosen, chosen[v])
+		}
+	}
+}
+
+// wideVariantOf is wideVariant, or nil if there is none.
+func wideVariantOf(source string, op *backend.Attention) *shaders.Variant {
+	v, _ := shaders.Lookup(source, strings.Join(append(storage("", op.K.DType), "SUBGROUP"), " "))
+	return v
+}
+
+// everyProduct are products of all kinds by which choices differ.
+func everyProduct() (list []product) {
+	weights := backend.DTypes(backend.Weights)
+	for _, w := range weights {
+		for _, rows := range []int{1, 3, 20, 300} {
+			for _, fours := range []bool{false, true} {
+				p := product{rows: rows, in: 256, out: 96, x: backend.F32, w: w, fours: fours, eights: fours, aligned: fours}
+				list = append(list, p)
+				if !w.Quantized() {
+					p.transposed = true
+					list = append(list, p)
+					p.transposed = false
+				}
+				if !fours {
+					continue
+				}
+				_, texels := texelsOf[w]
+				p.texels, p.xTexels = texels, !texels
+				list = append(list, p)
+				if w != backend.F32 {
+					q := p
+					q.rounded = true
+					list = append(list, q)
+				}
+				if texels {
+					q := p
+					q.transposed = true
+					list = append(list, q)
+				} else {
+					q := p
+					q.words = true
+					list = append(list, q)
+				}
+			}
+		}
+		for _, cache := range backend.DTypes(backend.Caches) {
+			for _, x := range []backend.DType{backend.F32, backend.Q8_A} {
+				if x == backend.F32 || w.Quantized() {
+					list = append(list, product{rows: 1, in: 256, out: 96, x: x, w: w, fours: true, eights: true, joined: joined{cache: cache}})
+				}
+			}
+		}
+		if w.Quantized() {
+			for _, rows := range []int{1, 3, 20, 300} {
+				list = append(list, product{rows: rows, in: 256, out: 96, x: backend.Q8_A, w: w, eights: true})
+			}
+		}
+	}
+	for _, rows := range []int{1, 3, 20, 300} {
+		for _, fours := range []bool{false, true} {
+			for _, transposed := range []bool{false, true} {
+				for _, columns := range []bool{false, transposed} {
+					for _, d := range []backend.DType{backend.F16, backend.F32} {
+						p := product{rows: rows, in: 256, out: 96, x: d, w: d, fours: fours, aligned: fours, transposed: transposed, columns: columns, accumulate: columns, whole: columns}
+						list = append(list, p)
+						if fours && d == backend.F32 {
+							p.texels = true
+							list = append(list, p)
+						}
+					}
+				}
+			}
+		}
+	}
+	return list
 }
