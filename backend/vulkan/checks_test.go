@@ -42,6 +42,9 @@ func tablePipelines(b *Backend, v *shaders.Variant) (list []pipelineSpec) {
 			add(shaders.CrossEntropySpec{Lanes: n, LossScale: i == 0})
 		}
 	case "argmax", "global_norm", "layernorm", "layernorm_backward", "rmsnorm", "rmsnorm_backward", "softmax", "sum_squares":
+		if v.Has("TEXEL") && (!b.limits.Software || b.limits.TexelElements == 0) {
+			return nil
+		}
 		for _, n := range lanes {
 			add(shaders.Workgroup{Lanes: n})
 		}
@@ -220,7 +223,7 @@ func TestEveryVariantIsChosen(t *testing.T) {
 		b := &Backend{limits: l}
 		e := &encoder{b: b, dry: &buffer{b: b, block: &block{}}}
 		for _, d := range backend.DTypes(backend.Caches) {
-			for _, size := range []int{8, 6} { // in fours, and not
+			for _, size := range []int{32, 6} { // in fours, and not
 				for _, queries := range []int{1, 20} {
 					for _, table := range []bool{false, true} {
 						f32 := func(dims ...int) backend.Tensor { return backend.Of(e.dry, backend.F32, 0, dims...) }
@@ -250,6 +253,9 @@ func TestEveryVariantIsChosen(t *testing.T) {
 
 // wideVariantOf is wideVariant, or nil if there is none.
 func wideVariantOf(source string, op *backend.Attention) *shaders.Variant {
+	if source == "attention_spread" {
+		return shaders.Find(source, "SUBGROUP")
+	}
 	v, _ := shaders.Lookup(source, strings.Join(append(storage("", op.K.DType), "SUBGROUP"), " "))
 	return v
 }
@@ -289,7 +295,12 @@ func everyProduct() (list []product) {
 				}
 			}
 		}
-		for _, cache := range backend.DTypes(backend.Caches) {
+		list = append(list, product{rows: 3, in: 256, out: 96, x: backend.F32, w: w, fours: true, joined: joined{norm: 1}})
+		for _, cache := range append([]backend.DType{backend.None}, backend.DTypes(backend.Caches)...) {
+			if w.Quantized() { // x is converted by the kernel
+				p := product{rows: 1, in: 256, out: 96, x: backend.F32, w: w, fours: true, eights: true, joined: joined{cache: cache, blocks: backend.Q8_A}}
+				list = append(list, p)
+			}
 			for _, x := range []backend.DType{backend.F32, backend.Q8_A} {
 				if x == backend.F32 || w.Quantized() {
 					list = append(list, product{rows: 1, in: 256, out: 96, x: x, w: w, fours: true, eights: true, joined: joined{cache: cache}})
