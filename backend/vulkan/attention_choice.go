@@ -85,7 +85,7 @@ func encodeAttentionPart(e *encoder, part *attentionPart) error {
 		}
 		wrong = append(wrong, c.source)
 	}
-	return e.b.refuse("attention")
+	panic("vulkan: attention: the last kernel of the table takes all parts and is never passed over")
 }
 
 // attentionChoices lists all ways to compute a part, that which the rule takes first.

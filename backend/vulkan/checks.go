@@ -9,11 +9,11 @@ import (
 	"caldera/shaders"
 )
 
-// kernelCheck says how the pipelines of a shader are checked: one of its fields is set beside op.
+// kernelCheck says how the pipelines of a shader are checked: by op and try, or by one of the other fields.
 type kernelCheck struct {
 	op     string                          // what is computed, in the error where no kernel for it is right
 	try    func(t *trials, p pipelineSpec) // makes the trials of a pipeline
-	chosen bool                            // it is checked by whoever chooses among kernels: see choice.go, attention.go
+	chosen bool                            // it is checked by whoever chooses among kernels: see choice.go, attention_choice.go
 	none   string                          // why it is not checked
 }
 
