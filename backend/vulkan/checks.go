@@ -35,8 +35,8 @@ func init() { // it refers to functions that refer to it
 
 		"copy":       {op: "a copy", try: tryCopy},
 		"copy_half":  {op: "a copy to f16", try: tryCopy},
-		"dequantize": {op: "a copy of blocks", try: tryBlocks},
-		"quantize":   {op: "a copy to blocks", try: tryBlocks},
+		"dequantize": {op: "a copy of blocks", try: tryCopyBlocks},
+		"quantize":   {op: "a copy to blocks", try: tryCopyBlocks},
 
 		"embedding":          {op: "an embedding", try: tryEmbedding},
 		"embedding_chain":    {op: "the gradient of an embedding", try: tryChain},
