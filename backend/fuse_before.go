@@ -43,8 +43,8 @@ func beforeNorm(n LinearNorm, x Tensor) before {
 }
 
 // fuseBefore moves norms and conversions to blocks into the products that read them, where
-// these are all that does, and b supports each. What comes last before a product goes first: a norm
-// can follow a conversion that reads it.
+// these are all that does, and b supports each. Ops are visited from the last to
+// the first: the conversion next to the product is taken before the norm that it reads.
 func fuseBefore(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 	out := slices.Clone(ops)
 	for i := len(out) - 1; i >= 0; i-- {
@@ -66,7 +66,7 @@ func fuseBefore(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 // ok is false if one of them must read it as it is, or if computing it again does not pay.
 func (p *before) fusedReaders(b Backend, ops []Op, i int) (fused map[int]Op, ok bool) {
 	fused = map[int]Op{}
-	changed := false // whether it would be another now
+	changed := false // whether an op so far has overwritten what op reads
 	for j := i + 1; j < len(ops); j++ {
 		if ops[j] == nil {
 			continue

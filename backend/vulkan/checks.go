@@ -114,7 +114,7 @@ func (e *encoder) admit(pipe *pipeline, p pipelineSpec) error {
 	return nil
 }
 
-// passes is trusts for the pipelines of which the table has the check.
+// passes is like trusts, with the trials of the table.
 func (e *encoder) passes(p pipelineSpec) (ok bool, err error) {
 	check := kernelChecks[p.variant.Source]
 	return e.trusts(p, func(t *trials) {
