@@ -265,14 +265,10 @@ func (l *Limits) subgroupLanes() uint32 {
 	return 64
 }
 
-// lanesMost is how many lanes a subgroup may have of the kernels for software drivers: each of linear_lanes.comp finishes one
-// of the 16 sums of a row.
-const lanesMost = 16
-
 // softwareShuffles reports whether the device is a software driver whose subgroups suit linear_lanes.comp,
-// linear_spread.comp and attention_spread.comp, which shuffle.
+// linear_spread.comp and attention_spread.comp: at most 16 lanes, each of which finishes one of 16 sums.
 func (l *Limits) softwareShuffles() bool {
-	return l.Software && l.SubgroupShuffle && l.SubgroupArithmetic && l.SubgroupSize >= 4 && l.SubgroupSize <= lanesMost
+	return l.Software && l.SubgroupShuffle && l.SubgroupArithmetic && l.SubgroupSize >= 4 && l.SubgroupSize <= 16
 }
 
 // waysOfLanes: lanes that share the inputs, on a software driver.

@@ -29,9 +29,7 @@ const nvidia = 0x10de
 //
 // Intel's driver advertises subgroups of 32, and compiles for what the shader has registers
 // for unless it is asked for a size. NVIDIA's have 32 lanes, and units for conversions with an
-// eighth of the lanes of those that add (Nsight Compute's guide: XU and FMA); AMD's drivers advertise 64. On
-// these no other numbers have been measured to be better than the usual ones: bench tune
-// measures them on the card at hand.
+// eighth of the lanes of those that add (Nsight Compute's guide: XU and FMA); AMD's drivers advertise 64.
 //
 // AMD's matrix units want each row of an operand in two lanes of a subgroup of 32 (RDNA3), and in four lanes of
 // one of 64: so 64 lanes read twice as much shared memory for the same product. Attention reads much. Mesa's driver keeps
