@@ -61,7 +61,8 @@ func fuse(a, b Op) Op {
 // rotation, a store, or first the one and then the other. These are the ops that follow it,
 // but others may stand before a rotation or a store. Then ops that do the same with
 // neighbouring slices become one, and a Linear may take what follows both, such as a gated
-// activation. At last a Linear takes the norm before it.
+// activation. At last a Linear takes what stands before it: the conversion of
+// its inputs to blocks, and the norm before that.
 func Fuse(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 	out := fuseBeside(b, fuseFollowing(b, ops, keep))
 	return fuseBefore(b, fuseFollowing(b, out, keep), keep)

@@ -43,8 +43,8 @@ func beforeNorm(n LinearNorm, x Tensor) before {
 }
 
 // fuseBefore moves norms and conversions to blocks into the products that read them, where
-// these are all that does, and b supports each. What comes last before a product goes first: a norm
-// can follow a conversion that reads it.
+// these are all that does, and b supports each. Ops are visited from the last to
+// the first: the conversion next to the product is taken before the norm that it reads.
 func fuseBefore(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 	out := slices.Clone(ops)
 	for i := len(out) - 1; i >= 0; i-- {
@@ -52,7 +52,7 @@ func fuseBefore(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 		if !ok || keep(op.dst) {
 			continue
 		}
-		if fused, ok := op.readers(b, out, i); ok {
+		if fused, ok := op.fusedReaders(b, out, i); ok {
 			for j, f := range fused {
 				out[j] = f
 			}
@@ -62,11 +62,11 @@ func fuseBefore(b Backend, ops []Op, keep func(Tensor) bool) []Op {
 	return slices.DeleteFunc(out, func(op Op) bool { return op == nil })
 }
 
-// readers returns, by index, what the ops become that read p, which is the i-th op.
+// fusedReaders returns, by index, what the ops become that read p, which is the i-th op.
 // ok is false if one of them must read it as it is, or if computing it again does not pay.
-func (p *before) readers(b Backend, ops []Op, i int) (fused map[int]Op, ok bool) {
+func (p *before) fusedReaders(b Backend, ops []Op, i int) (fused map[int]Op, ok bool) {
 	fused = map[int]Op{}
-	changed := false // whether it would be another now
+	changed := false // whether an op so far has overwritten what op reads
 	for j := i + 1; j < len(ops); j++ {
 		if ops[j] == nil {
 			continue
@@ -101,9 +101,9 @@ func (p *before) readers(b Backend, ops []Op, i int) (fused map[int]Op, ok bool)
 	return fused, len(fused) > 0 && readers(earlier, p.dst) == 0 && p.cheaperAgain(ops[i], len(fused))
 }
 
-// dispatch is about what a dispatch of its own, and the barrier before it, cost a GPU: 2 µs,
+// dispatchBytes is about what a dispatch of its own, and the barrier before it, cost a GPU: 2 µs,
 // in which it moves a megabyte or more.
-const dispatch = 1 << 20
+const dispatchBytes = 1 << 20
 
 // cheaperAgain reports whether an op costs less if each of its readers computes it again than
 // as an op of its own, by the bytes that are moved, with caches all of them counted.
@@ -113,5 +113,5 @@ func (p *before) cheaperAgain(op Op, readers int) bool {
 	for _, t := range p.reads {
 		again += t.Size()
 	}
-	return int64(readers*again) <= apart+int64(readers*p.dst.Size())+dispatch
+	return int64(readers*again) <= apart+int64(readers*p.dst.Size())+dispatchBytes
 }

@@ -401,7 +401,7 @@ void main() {
 		}
 	}
 
-	// Whether a sum is not finite tells the sum of a row's sums.
+	// The sum of a row's sums tells whether one of them is not finite.
 	subgroupBarrier();
 	[[unroll]] for (uint i = 0; i < DOWN; i++) {
 		SUMS all = acc[i * COLUMNS];

@@ -110,7 +110,7 @@ const uint STEPS = (EIGHTS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x; // ei
 // RAW is an eight, eight elements of w, as they lie: the s-th of an invocation, of the row that
 // begins at at, which row_at gives. load_eight reads it, and product multiplies it with those of
 // x, which LOW and HIGH read. Past the end it is the last one. inside reports whether it is not past the
-// end, and whole whether it is for no invocation.
+// end; whole: no invocation is past the end in step s.
 #if defined(BLOCKS)
 const uint TOGETHER = 2 - STEPS % 2; // eights that lie side by side and have one scale
 #include "block_eights.glsl"

@@ -5,7 +5,7 @@
 // them. The lanes read x together, four inputs each, so that a texel of x is read once for all outputs, and
 // give what they have read to one another. A product then takes a multiplication and an
 // addition, and little beside: such a driver's reads take some fifty instructions for four numbers of each lane.
-// Both numbers are as large as they can be before the code of a round no longer fits into
+// ROWS and OUTS are as large as they can be before the code of a round no longer fits into
 // a processor's cache for instructions.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require

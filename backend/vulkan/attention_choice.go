@@ -12,8 +12,8 @@ import (
 
 // Attention can be computed by several kernels, too, in several divisions of the work. The rule is the table below: the first
 // kernel that can, in the first of its ways. Where a kernel has failed its check, the next one is taken; where
-// another way was measured to be faster (tune.go), that one. Nothing of it may depend on how many runs there are: what a token gets
-// does not either.
+// another way was measured to be faster (tune.go), that one. The choice may depend on the number
+// of runs; the bits that a token gets must not.
 
 // attentionChoice is a way to compute attention: a shader, and what another way with the same one differs in.
 type attentionChoice struct {
@@ -85,7 +85,7 @@ func encodeAttentionPart(e *encoder, part *attentionPart) error {
 		}
 		wrong = append(wrong, c.source)
 	}
-	return e.b.refuse("attention")
+	panic("vulkan: attention: the last kernel of the table takes all parts and is never passed over")
 }
 
 // attentionChoices lists all ways to compute a part, that which the rule takes first.

@@ -9,26 +9,26 @@ import (
 
 // waysOfAttentionSpread: several queries a run, on a software driver.
 func waysOfAttentionSpread(e *encoder, part *attentionPart) []attentionChoice {
-	if _, ok := shapeSpread(e, part.Attention); !ok {
+	if _, ok := shapeAttentionSpread(e, part.Attention); !ok {
 		return nil
 	}
 	return []attentionChoice{{source: "attention_spread"}}
 }
 
 func encodeAttentionSpread(e *encoder, part *attentionPart, _ *attentionChoice) (ok bool, err error) {
-	spec, _ := shapeSpread(e, part.Attention)
-	ok, err = e.trusts(spreadPipeline(part.Attention, spec), func(t *trials) { trySpread(t, part.Attention, spec) })
+	spec, _ := shapeAttentionSpread(e, part.Attention)
+	ok, err = e.trusts(attentionSpreadPipeline(part.Attention, spec), func(t *trials) { tryAttentionSpread(t, part.Attention, spec) })
 	if err != nil || !ok {
 		return false, err
 	}
-	return true, dispatchSpread(e, part.Attention, part.op, spec, part.firstHead, part.firstTime)
+	return true, dispatchAttentionSpread(e, part.Attention, part.op, spec, part.firstHead, part.firstTime)
 }
 
-// shapeSpread returns how attention_spread.comp divides its work. ok is false if it does not take a part: it
+// shapeAttentionSpread returns how attention_spread.comp divides its work. ok is false if it does not take a part: it
 // is for runs of several queries on a software driver, without what is rare.
-func shapeSpread(e *encoder, part *backend.Attention) (s shaders.AttentionSpreadSpec, ok bool) {
+func shapeAttentionSpread(e *encoder, part *backend.Attention) (s shaders.AttentionSpreadSpec, ok bool) {
 	l, size := e.limits(), part.HeadSize()
-	if !l.fitLanes() || part.Q.Dim(2) <= fewRows || size > 128 || size%int(4*l.SubgroupSize) != 0 ||
+	if !l.softwareShuffles() || part.Q.Dim(2) <= fewRows || size > 128 || size%int(4*l.SubgroupSize) != 0 ||
 		part.Window > 0 || part.SoftCap > 0 || !part.Sinks.Absent() || !part.Probs.Absent() || !part.Table.Absent() ||
 		!e.fits(part.K) || !e.fits(part.V) {
 		return s, false
@@ -48,11 +48,11 @@ func shapeSpread(e *encoder, part *backend.Attention) (s shaders.AttentionSpread
 	return s, true
 }
 
-func spreadPipeline(part *backend.Attention, spec shaders.AttentionSpreadSpec) pipelineSpec {
+func attentionSpreadPipeline(part *backend.Attention, spec shaders.AttentionSpreadSpec) pipelineSpec {
 	return pipelineSpec{variant: shaders.Find("attention_spread", "SUBGROUP"), spec: spec, work: attentionWork(part, part.Q.Dim(2))}
 }
 
-func dispatchSpread(e *encoder, part, op *backend.Attention, spec shaders.AttentionSpreadSpec, firstHead, firstTime int) error {
+func dispatchAttentionSpread(e *encoder, part, op *backend.Attention, spec shaders.AttentionSpreadSpec, firstHead, firstTime int) error {
 	push, groups := attentionPush(part, op, shaders.AttentionSpec{Queries: spec.Lanes * spec.Queries}, firstHead, firstTime)
 	read := func(t backend.Tensor, base *uint32) (b binding) {
 		b, *base, _ = e.texels(t)
@@ -66,18 +66,18 @@ func dispatchSpread(e *encoder, part, op *backend.Attention, spec shaders.Attent
 	push.Dst, push.DstRun, push.DstTime = base, uint32(part.Dst.Stride(1)), uint32(part.Dst.Stride(2))
 	at, base := e.operand(part.At, backend.Read)
 	push.Seq, push.Pos = base+push.FirstTime, base+uint32(part.At.Stride(-2))
-	return e.dispatch(spreadPipeline(part, spec), push, groups, dst, q, k, v, at)
+	return e.dispatch(attentionSpreadPipeline(part, spec), push, groups, dst, q, k, v, at)
 }
 
-// trySpread makes the trials of attention_spread.comp: one query more than a workgroup takes, over as many keys and
+// tryAttentionSpread makes the trials of attention_spread.comp: one query more than a workgroup takes, over as many keys and
 // over more, and fewer queries than it takes.
-func trySpread(t *trials, like *backend.Attention, spec shaders.AttentionSpreadSpec) {
+func tryAttentionSpread(t *trials, like *backend.Attention, spec shaders.AttentionSpreadSpec) {
 	const step = 4
 	queries := int(spec.Lanes * spec.Queries)
 	heads := triedHeads{size: int(spec.Size), shared: like.Heads / like.Groups(), groups: min(like.Groups(), 2)}
 	for _, c := range [][2]int{{queries + 1, queries + step}, {queries + 1, 2*queries + step}, {queries - 1, queries}} {
 		tryAttentionOf(t, like, heads, c[0], c[1], false, func(e *encoder, op *backend.Attention) error {
-			return dispatchSpread(e, op, op, spec, 0, 0)
+			return dispatchAttentionSpread(e, op, op, spec, 0, 0)
 		})
 	}
 }

@@ -64,7 +64,9 @@ func (w *wideAttention) spec(s *shaders.AttentionWideSpec, part *backend.Attenti
 // heads of a group. ok is false if vectors are too long for the lanes of a subgroup.
 func shapeOneQuery(l *Limits, op *backend.Attention) (s shaders.AttentionOneSpec, shares int, ok bool) {
 	size, shared, subgroup := op.HeadSize(), op.Heads/op.Groups(), int(l.SubgroupSize)
-	pieces, fours, most := size/wideElements(op.K.DType), wideElements(op.K.DType)/4, 8 // pieces of 16 bytes; vectors of four of each, and that a lane has
+	pieces := size / wideElements(op.K.DType) // of 16 bytes, of a head
+	fours := wideElements(op.K.DType) / 4     // vectors of four of a piece
+	most := 8                                 // vectors of four that a lane has
 	if l.FewRegisters {
 		most = 2
 	}
@@ -147,8 +149,8 @@ func (w *wideAttention) joinPipeline(l *Limits, part *backend.Attention) pipelin
 
 // one encodes the dispatch for one query a run, and where keys are split another one that joins the parts.
 // How many parts there are depends on the context, not on the position, which nobody knows yet: a part
-// that a query does not reach is over at once. It does not depend on other runs, so that what a token
-// gets does not either.
+// that a query does not reach is over at once. It does not depend on other runs,
+// because what a token gets must not.
 func (w *wideAttention) one(e *encoder, part *backend.Attention, spec shaders.AttentionOneSpec, shares int) error {
 	groups := [3]uint32{uint32(w.parts), uint32(part.Groups() * shares), uint32(part.Q.Dim(1))}
 	if !spec.Split {

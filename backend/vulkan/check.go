@@ -57,7 +57,7 @@ func (u *unchecked) key() pipelineKey { return pipelineKey{u.variant, u.spec} }
 // checks all of its pipelines at once before it may run. An error is one of the device.
 func (e *encoder) trusts(p pipelineSpec, try func(t *trials)) (ok bool, err error) {
 	c := &e.b.checks
-	if slices.Contains(p.variant.Defines, "SUBGROUP") {
+	if p.variant.Has("SUBGROUP") {
 		if ok, err := e.trusts(e.b.subgroupTest(), trySubgroups); !ok || err != nil {
 			return false, err
 		}

@@ -9,11 +9,11 @@ import (
 	"caldera/shaders"
 )
 
-// kernelCheck says how the pipelines of a shader are checked: one of its fields is set beside op.
+// kernelCheck says how the pipelines of a shader are checked: by op and try, or by one of the other fields.
 type kernelCheck struct {
 	op     string                          // what is computed, in the error where no kernel for it is right
 	try    func(t *trials, p pipelineSpec) // makes the trials of a pipeline
-	chosen bool                            // it is checked by whoever chooses among kernels: see choice.go, attention.go
+	chosen bool                            // it is checked by whoever chooses among kernels: see choice.go, attention_choice.go
 	none   string                          // why it is not checked
 }
 
@@ -35,8 +35,8 @@ func init() { // it refers to functions that refer to it
 
 		"copy":       {op: "a copy", try: tryCopy},
 		"copy_half":  {op: "a copy to f16", try: tryCopy},
-		"dequantize": {op: "a copy of blocks", try: tryBlocks},
-		"quantize":   {op: "a copy to blocks", try: tryBlocks},
+		"dequantize": {op: "a copy of blocks", try: tryCopyBlocks},
+		"quantize":   {op: "a copy to blocks", try: tryCopyBlocks},
 
 		"embedding":          {op: "an embedding", try: tryEmbedding},
 		"embedding_chain":    {op: "the gradient of an embedding", try: tryChain},
@@ -114,7 +114,7 @@ func (e *encoder) admit(pipe *pipeline, p pipelineSpec) error {
 	return nil
 }
 
-// passes is trusts for the pipelines of which the table has the check.
+// passes is like trusts, with the trials of the table.
 func (e *encoder) passes(p pipelineSpec) (ok bool, err error) {
 	check := kernelChecks[p.variant.Source]
 	return e.trusts(p, func(t *trials) {

@@ -265,17 +265,15 @@ func (l *Limits) subgroupLanes() uint32 {
 	return 64
 }
 
-// lanesMost is how many lanes linear_lanes.comp can have at most: each finishes one of the 16 sums of a row.
-const lanesMost = 16
-
-// fitLanes reports whether linear_lanes.comp fits the device: a software driver.
-func (l *Limits) fitLanes() bool {
-	return l.Software && l.SubgroupShuffle && l.SubgroupArithmetic && l.SubgroupSize >= 4 && l.SubgroupSize <= lanesMost
+// softwareShuffles reports whether the device is a software driver whose subgroups suit linear_lanes.comp,
+// linear_spread.comp and attention_spread.comp: at most 16 lanes, as each of linear_lanes.comp finishes one of 16 sums.
+func (l *Limits) softwareShuffles() bool {
+	return l.Software && l.SubgroupShuffle && l.SubgroupArithmetic && l.SubgroupSize >= 4 && l.SubgroupSize <= 16
 }
 
 // waysOfLanes: lanes that share the inputs, on a software driver.
 func waysOfLanes(l *Limits, p *product) (list []linearChoice) {
-	if !l.fitLanes() || p.columns || p.transposed || !p.texels && !p.words {
+	if !l.softwareShuffles() || p.columns || p.transposed || !p.texels && !p.words {
 		return nil
 	}
 	rows := []uint32{1}

@@ -46,45 +46,73 @@ func gpt2Products(width int) []modelProduct {
 	}
 }
 
-// TestChoices shows what each played card takes for the products of models: a token of one sequence, of
-// eight, and a prompt. What it shows is in testdata, so that a change of a rule is seen on every card.
+// choosing are numbers of rows of products, and the weights with which each is shown.
+var choosing = []struct {
+	rows    int
+	normed  bool // of more than one row: only the products with a norm, which is joined
+	weights []backend.DType
+}{
+	{1, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0}},
+	{2, true, []backend.DType{backend.F16, backend.Q4_0}},
+	{8, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0}},
+	{512, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0}},
+}
+
+// choiceTable is the table of choices that is written.
+type choiceTable struct{ strings.Builder }
+
+// add adds what cards take for an op, the cards by what they take.
+func (table *choiceTable) add(t *testing.T, title string, choice func(card string, l *Limits) string) {
+	fmt.Fprintf(table, "\n%s\n", title)
+	byChoice := map[string][]string{}
+	var order []string
+	for _, card := range gpulab.Cards {
+		l := cardLimits(t, card.Name)
+		name := choice(card.Name, &l)
+		if byChoice[name] == nil {
+			order = append(order, name)
+		}
+		byChoice[name] = append(byChoice[name], card.Name)
+	}
+	for _, name := range order {
+		fmt.Fprintf(table, "  %s: %s\n", name, strings.Join(byChoice[name], " "))
+	}
+}
+
+// TestChoices shows what each played card takes for the products and the attention of models: a token of one sequence, of
+// two and of eight, and a prompt. What it shows is in testdata, so that a change of a rule is seen on every card.
 func TestChoices(t *testing.T) {
-	var table strings.Builder
+	var table choiceTable
 	table.WriteString("# What played cards take for the products and the attention of models: see TestChoices.\n")
 	for _, m := range modelProducts {
-		for _, rows := range []int{1, 8, 512} {
-			for _, w := range []backend.DType{backend.F16, backend.Q8_0} {
+		for _, c := range choosing {
+			for _, w := range c.weights {
 				for _, of := range m.products {
-					p := product{rows: rows, in: of.in, out: of.out, x: backend.F32, w: w, fours: true, whole: true}
-					switch rows {
-					case 1:
+					p := product{rows: c.rows, in: of.in, out: of.out, x: backend.F32, w: w, fours: true, whole: true}
+					switch {
+					case c.rows == 1:
 						p.joined, p.eights = of.joined, true
-					case 512:
+					case c.normed && of.joined.norm == 0:
+						continue
+					case c.normed:
+						p.joined.norm = of.joined.norm
+					case c.rows == 512:
 						p.rounded, p.aligned = true, true
 					}
-					fmt.Fprintf(&table, "\n%s, %s: %v\n", m.name, of.name, &p)
-					byChoice := map[string][]string{}
-					var order []string
-					for _, card := range gpulab.Cards {
-						l := cardLimits(t, card.Name)
-						name, before, p := "as simpler ops", "", p
+					table.add(t, fmt.Sprintf("%s, %s: %v", m.name, of.name, &p), func(card string, l *Limits) string {
+						before, p := "", p
 						if p.rounded && len(l.choices(&p)) == 0 {
 							p.rounded, before = false, "round, then "
 						}
 						if list := l.choices(&p); len(list) > 0 {
-							name = before + list[0].String()
-							checkChoices(t, card.Name, &l, &p, list)
-						} else if p.joined == (joined{}) {
-							t.Errorf("%s: no kernel for %v", card.Name, &p)
+							checkChoices(t, card, l, &p, list)
+							return before + list[0].String()
 						}
-						if byChoice[name] == nil {
-							order = append(order, name)
+						if p.joined == (joined{}) {
+							t.Errorf("%s: no kernel for %v", card, &p)
 						}
-						byChoice[name] = append(byChoice[name], card.Name)
-					}
-					for _, name := range order {
-						fmt.Fprintf(&table, "  %s: %s\n", name, strings.Join(byChoice[name], " "))
-					}
+						return "as simpler ops"
+					})
 				}
 			}
 		}
@@ -109,33 +137,31 @@ func TestChoices(t *testing.T) {
 	}
 }
 
-// attentionChoices writes what cards take for attention of a prompt, with keys and values in f16.
-func attentionChoices(t *testing.T, table *strings.Builder) {
+// attentionChoices writes what cards take for attention, with keys and values in f16: of prompts, and of one query in
+// contexts; and how the kernels for several queries divide their work.
+func attentionChoices(t *testing.T, table *choiceTable) {
+	buf := &buffer{block: &block{}} // no memory is behind it
 	for _, m := range []struct {
 		name                string
 		heads, groups, size int
 	}{{"gpt2", 12, 12, 64}, {"gpt2-xl", 25, 25, 64}, {"llama-3.2-1b", 32, 8, 64}, {"llama-3.1-8b", 32, 8, 128}} {
-		for _, time := range []int{16, 512, 4096} {
-			op := &backend.Attention{Heads: m.heads, Q: backend.Of(nil, backend.F32, 0, 1, time, m.heads*m.size), K: backend.Of(nil, backend.F16, 0, 1, time, m.groups*m.size)}
-			fmt.Fprintf(table, "\n%s, attention: %d queries of %d heads, %d in a group\n", m.name, time, m.heads, m.heads/m.groups)
-			byChoice := map[string][]string{}
-			var order []string
-			for _, card := range gpulab.Cards {
-				l := cardLimits(t, card.Name)
-				name := "attention"
-				if s, ok := shapeMatrixAttention(&l, op); ok {
-					name = fmt.Sprintf("attention_matrix, %d lanes, %d heads, subgroups of %d", s.Lanes, s.Heads, s.SubgroupSize)
-				} else if s, ok := shapeTile(&l, op); ok {
-					name = fmt.Sprintf("attention_tile, %d lanes, %d heads, %d rows", s.Lanes, s.Heads, s.Rows)
+		for _, c := range []struct{ queries, keys int }{{1, 512}, {1, 1024}, {1, 8192}, {16, 16}, {512, 512}, {4096, 4096}} {
+			q := backend.Of(nil, backend.F32, 0, 1, c.queries, m.heads*m.size)
+			kv := backend.Of(nil, backend.F16, 0, 1, c.keys, m.groups*m.size)
+			op := &backend.Attention{Heads: m.heads, Dst: q, Q: q, K: kv, V: kv, At: backend.Of(nil, backend.I32, 0, 2, c.queries)}
+			table.add(t, fmt.Sprintf("%s: %s", m.name, attentionName(op)), func(_ string, l *Limits) string {
+				e := &encoder{b: &Backend{limits: *l, dummy: buf}, dry: buf}
+				first := e.attentionChoices(&attentionPart{op, op, 0, 0})[0]
+				switch first.source {
+				case "attention_matrix":
+					s, _ := shapeMatrixAttention(l, op)
+					return fmt.Sprintf("%v, %d lanes, %d heads, subgroups of %d", &first, s.Lanes, s.Heads, s.SubgroupSize)
+				case "attention_tile":
+					s, _ := shapeTile(l, op)
+					return fmt.Sprintf("%v, %d lanes, %d heads", &first, s.Lanes, s.Heads)
 				}
-				if byChoice[name] == nil {
-					order = append(order, name)
-				}
-				byChoice[name] = append(byChoice[name], card.Name)
-			}
-			for _, name := range order {
-				fmt.Fprintf(table, "  %s: %s\n", name, strings.Join(byChoice[name], " "))
-			}
+				return first.String()
+			})
 		}
 	}
 }

@@ -62,7 +62,7 @@ type Limits struct {
 	MatrixSubgroup     uint32 // invocations of a subgroup that multiplies cooperative matrices; 0: unknown
 
 	// Matrix is M, N and K of the cooperative matrices (f16, sums in f32) that
-	// suit linear_matrix.comp best, as the driver advertises them. It is all 0 if
+	// suit linear_matrix.comp and attention_matrix.comp best, as the driver advertises them. It is all 0 if
 	// there are none.
 	Matrix [3]uint32
 
@@ -71,7 +71,7 @@ type Limits struct {
 	TimestampPeriod float64 // nanoseconds per tick
 }
 
-// matrixWanted are the features that linear_matrix.comp needs. They are enabled
+// matrixWanted are the features that linear_matrix.comp and attention_matrix.comp need. They are enabled
 // if a device has all of them. Device scope is among them because the atomics of
 // other shaders need it once the memory model is enabled.
 var matrixWanted = vk.Features{
@@ -84,7 +84,7 @@ var matrixWanted = vk.Features{
 }
 
 // features returns the features that a device is opened with: those that
-// linear_matrix.comp needs, that pipelines may ask for a subgroup size, and integer dot products.
+// kernels on cooperative matrices need, that pipelines may ask for a subgroup size, and integer dot products.
 func features(p *vk.PhysicalDevice) vk.Features {
 	if len(p.Matrices) > 0 && p.Features.And(matrixWanted) == matrixWanted {
 		wanted := matrixWanted

@@ -13,6 +13,14 @@ import (
 // before any of it is waited for, and what comes before the product and behind it, a norm, a
 // rotation and the storing of keys and values, is in the same dispatch.
 
+// What the rule takes: outputs of a workgroup, and twice as many where there are many; and steps of eight inputs that a
+// lane has at most, if workgroups may be large enough. No card has been measured to want others: bench tune
+// measures them on the card at hand.
+const (
+	oneOuts  = 4
+	oneSteps = 3
+)
+
 // manyOuts is from how many outputs on workgroups have eight: these are enough to fill any GPU,
 // and each of them reads x and the norm's gamma and beta.
 const manyOuts = 8192
@@ -78,12 +86,11 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 		return nil
 	}
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
-	m := l.maker()
 	least := l.SubgroupSize
 	if p.w.Quantized() {
 		least = max(8, least)
 	}
-	lanes, outs, wanted := least, m.oneOuts, m.oneSteps
+	lanes, outs, wanted := least, uint32(oneOuts), uint32(oneSteps)
 	if p.out >= manyOuts {
 		outs, wanted = 2*outs, wanted*2/3
 	}

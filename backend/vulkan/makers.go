@@ -17,13 +17,10 @@ type maker struct {
 	subgroup    int  // the size of subgroups that pipelines ask for; 0: that which the driver advertises
 	matrixLeast bool // cooperative matrices are multiplied by the least subgroups
 	attention   int  // the size of subgroups with which attention multiplies cooperative matrices; 0: that of other kernels
-	holds       bool // … with its queries in registers
+	holds       bool // attention on matrices keeps its queries in registers
 	varies      bool // drivers that cannot be asked for a size have several
 
 	slowConversions bool // integers are converted to f32 at a fraction of the rate of additions
-
-	oneOuts  uint32 // outputs of a workgroup of linear_one.comp, and twice as many where there are many
-	oneSteps uint32 // steps of eight inputs that a lane of it has at most, if workgroups may be large enough
 }
 
 const nvidia = 0x10de
@@ -32,20 +29,18 @@ const nvidia = 0x10de
 //
 // Intel's driver advertises subgroups of 32, and compiles for what the shader has registers
 // for unless it is asked for a size. NVIDIA's have 32 lanes, and units for conversions with an
-// eighth of the lanes of those that add (Nsight Compute's guide: XU and FMA); AMD's drivers advertise 64. On
-// these no other numbers have been measured to be better than the usual ones: bench tune
-// measures them on the card at hand.
+// eighth of the lanes of those that add (Nsight Compute's guide: XU and FMA); AMD's drivers advertise 64.
 //
 // AMD's matrix units want each row of an operand in two lanes of a subgroup of 32 (RDNA3), and in four lanes of
 // one of 64: so 64 lanes read twice as much shared memory for the same product. Attention reads much. Mesa's driver keeps
 // an operand of 16 by 16 in 16 registers there, which leaves none for queries; NVIDIA's cards need 4.
 var makers = []maker{
-	{name: "AMD", vendor: 0x1002, attention: 32, oneOuts: 4, oneSteps: 3},
-	{name: "NVIDIA", vendor: nvidia, holds: true, slowConversions: true, oneOuts: 4, oneSteps: 3},
-	{name: "Intel", vendor: 0x8086, subgroup: 16, matrixLeast: true, varies: true, oneOuts: 4, oneSteps: 3},
-	{name: "Apple", vendor: 0x106b, oneOuts: 4, oneSteps: 3},
-	{name: "Qualcomm", vendor: 0x5143, varies: true, oneOuts: 4, oneSteps: 3}, // 64 or 128, as the shader has registers for
-	{name: "others", oneOuts: 4, oneSteps: 3},
+	{name: "AMD", vendor: 0x1002, attention: 32},
+	{name: "NVIDIA", vendor: nvidia, holds: true, slowConversions: true},
+	{name: "Intel", vendor: 0x8086, subgroup: 16, matrixLeast: true, varies: true},
+	{name: "Apple", vendor: 0x106b},
+	{name: "Qualcomm", vendor: 0x5143, varies: true}, // 64 or 128, as the shader has registers for
+	{name: "others"},
 }
 
 // makerOf is the row of a vendor.

@@ -40,7 +40,7 @@ func trySubgroups(t *trials) {
 	r.at = t.place(make([]byte, 4*len(r.want)))
 	dst := t.tensor(backend.I32, r.at, len(r.want))
 	t.add(trial{
-		what: "a workgroup for each of two", results: []result{r},
+		what: "two workgroups", results: []result{r},
 		encode: func(e *encoder) error {
 			to, _ := e.operand(dst, backend.Write)
 			return e.dispatch(spec, nil, [3]uint32{groups, 1, 1}, to)

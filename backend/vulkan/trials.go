@@ -199,7 +199,7 @@ func (tr *trial) check(image []byte) error {
 			if err := backend.Decode(numbers, r.dtype, image[r.at:]); err != nil {
 				return err
 			}
-			got = wide(numbers)
+			got = float64s(numbers)
 		}
 		for i, want := range r.want {
 			if math.IsNaN(got[i]) && math.IsNaN(want) {

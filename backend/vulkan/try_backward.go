@@ -74,8 +74,8 @@ func tryNormBackward(t *trials, p pipelineSpec) {
 }
 
 // tryNormColumns makes the trials of layernorm_backward_columns.comp and rmsnorm_backward_columns.comp: of columns that
-// end where a workgroup does, one unit before and one behind; rows are so few that they are summed at once, or, for the
-// stages of which this is none, so many that they are summed in slices.
+// end where a workgroup does, one unit before and one behind; rows are so few that they are summed at once, which is stage 0,
+// or, for stages 1 and 2, so many that they are summed in slices.
 func tryNormColumns(t *trials, p pipelineSpec) {
 	layer := strings.HasPrefix(p.variant.Source, "layernorm")
 	spec, unit := p.spec.(shaders.LayerNormBackwardColumnsSpec), unitOf(p)

@@ -9,9 +9,9 @@ import (
 	"caldera/backend"
 )
 
-// tryBlocks has the product convert x, a row, to blocks, and returns what these hold, and how far off
+// tryInBlocks has the product convert x, a row, to blocks, and returns what these hold, and how far off
 // they may be: with a norm before, whose results are rounded, a number may be rounded the other way.
-func (p *product) tryBlocks(o *linearOp, x []float32) (held []float32, off []float64) {
+func (p *product) tryInBlocks(o *linearOp, x []float32) (held []float32, apart []float64) {
 	o.rounded = backend.Of(nil, p.joined.blocks, 0, 1, p.in) // present: it is not used
 	convert := func(by float64) []float32 {
 		v := slices.Clone(x)
@@ -27,16 +27,16 @@ func (p *product) tryBlocks(o *linearOp, x []float32) (held []float32, off []flo
 		}
 		return v
 	}
-	held, off = convert(0), make([]float64, len(x))
+	held, apart = convert(0), make([]float64, len(x))
 	if p.joined.norm == 0 {
-		return held, off
+		return held, apart
 	}
 	for _, by := range []float64{1.0 / (1 << 18), -1.0 / (1 << 18)} {
 		for i, v := range convert(by) {
-			off[i] = max(off[i], math.Abs(float64(v)-float64(held[i])))
+			apart[i] = max(apart[i], math.Abs(float64(v)-float64(held[i])))
 		}
 	}
-	return held, off
+	return held, apart
 }
 
 // tryNorm adds a norm to the product, and returns x after it.

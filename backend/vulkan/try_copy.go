@@ -31,11 +31,11 @@ func stored(d backend.DType, values []float32) (p []byte, as []float64) {
 	if err := backend.Decode(got, d, p); err != nil {
 		panic(err)
 	}
-	return p, wide(got)
+	return p, float64s(got)
 }
 
-// wide are numbers in float64.
-func wide(values []float32) []float64 {
+// float64s are numbers in float64.
+func float64s(values []float32) []float64 {
 	list := make([]float64, len(values))
 	for i, v := range values {
 		list[i] = float64(v)
@@ -66,9 +66,9 @@ func tryCopy(t *trials, p pipelineSpec) {
 	}
 }
 
-// tryBlocks makes the trials of dequantize.comp and quantize.comp: rows of a block less than a
+// tryCopyBlocks makes the trials of dequantize.comp and quantize.comp: rows of a block less than a
 // workgroup takes, as many and one more.
-func tryBlocks(t *trials, p pipelineSpec) {
+func tryCopyBlocks(t *trials, p pipelineSpec) {
 	from, to, each := dtypeOf(p.variant, ""), backend.F32, 4 // elements that an invocation takes
 	if p.variant.Source == "quantize" {
 		from, to = backend.F32, backend.Q8_A
@@ -81,7 +81,7 @@ func tryBlocks(t *trials, p pipelineSpec) {
 		x, values := t.operand(from, blockValues(t, from, rows*n), rows, n, 0)
 		var dst backend.Tensor
 		if to == backend.F32 {
-			dst = t.expect(&tr, "dst", to, rows, n, nil, wide(values), nil)
+			dst = t.expect(&tr, "dst", to, rows, n, nil, float64s(values), nil)
 		} else {
 			dst = t.expectBlocks(&tr, "dst", to, rows, n, values)
 		}

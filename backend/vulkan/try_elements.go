@@ -63,7 +63,7 @@ func between(most float32) func(*trials, int) []float32 {
 	}
 }
 
-// small16 are as between, but each seventh, of which some are denormal in f16.
+// small16 are as between, but every seventh number is small; some are denormal in f16.
 func small16(most float32) func(*trials, int) []float32 {
 	return func(t *trials, n int) []float32 {
 		values := between(most)(t, n)

@@ -266,13 +266,13 @@ func tryProduct(t *trials, p *product, c *linearChoice, spec pipelineSpec) {
 	if p.joined.norm != 0 {
 		x = p.tryNorm(t, &o, x)
 	}
-	var off []float64 // of x
+	var apart []float64 // how far off numbers of x may be
 	if p.joined.blocks != backend.None {
-		x, off = p.tryBlocks(&o, x)
+		x, apart = p.tryInBlocks(&o, x)
 	}
 	want, most := p.sums(x, w, 0, p.in)
 	for i := range most {
-		for j, d := range off {
+		for j, d := range apart {
 			most[i] += d * math.Abs(float64(w[i*p.in+j]))
 		}
 	}

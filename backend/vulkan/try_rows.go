@@ -34,7 +34,7 @@ func tryNorms(t *trials, p pipelineSpec) {
 		}
 		var want []float64
 		for r := range rows {
-			want = append(want, wide(normed(numbers[r*n:(r+1)*n], gamma, beta, layer, epsilonTried))...)
+			want = append(want, float64s(normed(numbers[r*n:(r+1)*n], gamma, beta, layer, epsilonTried))...)
 		}
 		g, b := t.vector(gamma), t.vector(beta)
 		dst := t.expect(&tr, "dst", backend.F32, rows, n, nil, want, off(len(want), 1e-4))
@@ -186,7 +186,7 @@ func trySumRows(t *trials, p pipelineSpec) {
 		tr := trial{what: fmt.Sprintf("%d rows of %d", rows, n)}
 		x, numbers := t.operand(of, t.integers(rows*n, 50), rows, n, 4)
 		before := t.integers(n, 50)
-		want := wide(before)
+		want := float64s(before)
 		for at, v := range numbers {
 			want[at%n] += float64(v)
 		}

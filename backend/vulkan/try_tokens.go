@@ -156,7 +156,7 @@ func tryStore(t *trials, p pipelineSpec) {
 			all, each = sequences*triedContext/block, block
 		}
 		before := t.integers(sequences*triedContext*width, 50)
-		want := wide(before)
+		want := float64s(before)
 		_, rounded := stored(cache, x)
 		for token := range n {
 			if _, ok := missing(token); ok {
@@ -245,7 +245,7 @@ func tryEmbeddingBackward(t *trials, p pipelineSpec) {
 		chain := t.numbers(chainOf(of)...)
 		dy, values := t.operand(backend.F32, t.integers(n*width, 50), n, width, 4)
 		before := t.integers(rows*width, 50)
-		want := wide(before)
+		want := float64s(before)
 		for at, v := range values {
 			if row := int(of[at/width]); row < rows {
 				want[row*width+at%width] += float64(v)

@@ -25,7 +25,7 @@ import (
 type tuning map[string]string
 
 // tunedFirst puts the way before the others that was measured to be the fastest for an op, which is
-// called so. What is no choice for it, as limits are, changes nothing.
+// called so. A stored way that these limits do not allow is ignored.
 func tunedFirst[C any](t tuning, of func() string, list []C, name func(*C) string) []C {
 	if len(t) == 0 {
 		return list
