@@ -293,7 +293,7 @@ func (e *encoder) encode(p pipelineSpec, push any, groups [3]uint32, bindings []
 		return nil
 	}
 	pipe, err := e.b.pipes.get(p)
-	if err == nil && !pipe.right {
+	if err == nil && (e.tried != nil || !pipe.right) {
 		err = e.admit(pipe, p)
 	}
 	if err != nil {

@@ -39,22 +39,27 @@ func interpretMatrixAttention(t *testing.T) (all []traces) {
 		all = append(all, ts)
 		t.Run(fmt.Sprintf("%dx%dx%d/%d", c.shape.M, c.shape.N, c.shape.K, c.lanes), func(t *testing.T) {
 			t.Parallel()
-			b := played{name: "matrices", lanes: c.lanes, shapes: []vk.MatrixShape{c.shape}}.open(t, ts)
-			for _, op := range matrixAttentions() {
-				spec, ok := shapeMatrixAttention(&b.limits, op)
-				if !ok {
-					t.Fatalf("%s does not take it", backend.Label(op))
-				}
-				w := wideAttention{extras: op.Window > 0}
-				w.spec(&spec.AttentionWideSpec, op)
-				found, err := b.tryAll([]unchecked{{attentionMatrixPipeline(op, spec), func(t *trials) { tryAttentionMatrix(t, op, w, spec) }}})
-				if err != nil || found[0] != nil {
-					t.Fatal(backend.Label(op), err, found)
-				}
-			}
+			runMatrixAttentions(t, played{name: "matrices", lanes: c.lanes, shapes: []vk.MatrixShape{c.shape}}.open(t, ts))
 		})
 	}
 	return all
+}
+
+// runMatrixAttentions runs the trials of attention on cooperative matrices.
+func runMatrixAttentions(t *testing.T, b *Backend) {
+	t.Helper()
+	for _, op := range matrixAttentions() {
+		spec, ok := shapeMatrixAttention(&b.limits, op)
+		if !ok {
+			t.Fatalf("%s does not take it", backend.Label(op))
+		}
+		w := wideAttention{extras: op.Window > 0}
+		w.spec(&spec.AttentionWideSpec, op)
+		found, err := b.tryAll([]unchecked{{attentionMatrixPipeline(op, spec), func(t *trials) { tryAttentionMatrix(t, op, w, spec) }}})
+		if err != nil || found[0] != nil {
+			t.Fatal(backend.Label(op), err, found)
+		}
+	}
 }
 
 // matrixAttentions are ops whose trials differ: heads that share keys, tables, windows, and vectors that do not fill matrices.

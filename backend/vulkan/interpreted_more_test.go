@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
 )
 
 // runMore runs ops that the suite leaves to drivers, or has in no such size, for barriers that only they need. Their
@@ -35,6 +36,9 @@ func runMore(t *testing.T) traces {
 			DSinks: newTensor(t, b, backend.F32, heads), Heads: heads, Scale: 1, Window: 5,
 		})
 	}
+
+	// Several subgroups that share tiles of keys.
+	runMatrixAttentions(t, played{name: "matrices", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}}.open(t, ts))
 
 	// More columns than the workgroups of a dispatch have, with rows that several invocations add up.
 	b = played{name: "columns", lanes: 32, clamp: fewGroups}.open(t, ts)

@@ -132,7 +132,8 @@ func tryAttentionBackward(t *trials, p pipelineSpec) {
 		times = append(times[len(times)-1:], int(spec.Chunk)+own-1)
 	}
 	for i, time := range times {
-		if i == 0 || fit(&t.b.limits, backend.Of(nil, backend.F32, 0, triedSequences*time, 2*triedShared*size+triedPad)) {
+		most := backend.Of(nil, backend.F32, 0, triedSequences*time, 2*triedShared*size+triedPad)
+		if i == 0 || fit(&t.b.limits, most) && uint32(tiles(time, own)) <= t.b.limits.Groups[0] {
 			tryAttentionPass(t, spec, time, size)
 		}
 	}
