@@ -58,7 +58,7 @@ shared uvec4 keys[TILE * PITCH];
 shared uint values[WIDTH * VALUE_PITCH];
 shared uvec4 work[SUBGROUPS * WORK];
 shared float factors[SUBGROUPS * ROWS];
-shared uint odd_values[2]; // a bit for each key of a tile, 1 if its values are not finite; tiles take turns
+shared uint odd_values[4]; // a bit for each key of a tile, 1 if its values are not finite; tiles take turns. 16 bytes, to keep others aligned
 const uint QUERY_PITCH = WIDTH / 8 * 2 + 1; // first halves, then second ones
 shared uvec4 stored[HELD ? 1 : SUBGROUPS * ROWS * QUERY_PITCH];
 
@@ -107,9 +107,9 @@ bool not_finite(uvec4 x) {
 
 // put brings what fetch has read into shared memory, as tile.
 void put(uint tile) {
-	uint turn = tile / TILE & 1;
+	uint turn = tile / TILE & 3;
 	if (gl_LocalInvocationID.x == 0) {
-		odd_values[turn ^ 1] = 0; // all have read those of the tile before
+		odd_values[turn + 1 & 3] = 0; // which nobody reads any more
 	}
 	[[unroll]] for (uint n = 0; n < KEYS_EACH; n++) {
 		uint i = n * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
@@ -222,24 +222,43 @@ void main() {
 
 	// Queries are multiplied with a power of two that brings the largest of a row to 2¹⁴ or above, and below 2¹⁵.
 	LEFT queries[HELD ? DOWN * STEPS : 1], rests[HELD ? DOWN * STEPS : 1];
-	float power[2], faint[2]; // faint: how many elements are so small that their second half may lack some of their 21 bits
+	float power[2];
 	[[unroll]] for (uint n = 0; n < PASSES; n++) {
-		uint query = query_at(rows[n]), most = 0;
+		uint query = query_at(rows[n]), most = 0, least = ~0u; // least: of those that are not 0, less 1
 		[[dont_unroll]] for (uint d = of; d < SIZE / 4; d += CLUSTER) {
 			uvec4 bits = floatBitsToUint(q[query + d]) & 0x7fffffffu;
 			most = max(max(most, max(bits.x, bits.y)), max(bits.z, bits.w));
+			bits -= 1;
+			least = min(min(least, min(bits.x, bits.y)), min(bits.z, bits.w));
 		}
 		[[unroll]] for (uint bit = 0; bit < 2; bit++) {
 			if (1u << bit < CLUSTER) {
 				most = max(most, subgroupShuffleXor(most, 1u << bit));
 			}
 		}
-		faint[n] = 0;
 		uint exponent = min(268u - (most >> 23), 253u);
 		power[n] = uintBitsToFloat(exponent << 23);
 		by[n] = uintBitsToFloat(254u - exponent << 23) * p.scale;
 		if (!EXTRAS || p.soft_cap == 0) {
 			by[n] *= LOG2E;
+		}
+
+		// Of an element that is then below 2⁻⁴ the halves may lack up to 2⁻²⁵. Keys are below 2¹⁶. It must not change
+		// a score, which is an exponent, by more than 2⁻²¹.
+		uint faint = max(most >> 23, 18u) - 18u << 23;
+		float count = 0;
+		if (least < faint) { // seldom
+			[[dont_unroll]] for (uint d = of; d < SIZE / 4; d += CLUSTER) {
+				count += dot(vec4(lessThan((floatBitsToUint(q[query + d]) & 0x7fffffffu) - 1, uvec4(faint - 1))), vec4(1));
+			}
+		}
+		[[unroll]] for (uint bit = 0; bit < 2; bit++) {
+			if (1u << bit < CLUSTER) {
+				count += subgroupShuffleXor(count, 1u << bit);
+			}
+		}
+		if (count * by[n] > 1.0 / 4096) {
+			odd[n] = nan();
 		}
 	}
 	[[unroll]] for (uint c = 0; c < WIDTH; c += TILE) {
@@ -251,8 +270,6 @@ void main() {
 					low = q[query_at(rows[n]) + d / 4] * power[n];
 					high = q[query_at(rows[n]) + d / 4 + 1] * power[n];
 				}
-				faint[n] += dot(vec4(lessThan(abs(low), vec4(0.0625))) * vec4(notEqual(low, vec4(0))), vec4(1));
-				faint[n] += dot(vec4(lessThan(abs(high), vec4(0.0625))) * vec4(notEqual(high, vec4(0))), vec4(1));
 				if (HELD) {
 					put_halves(rows_in[n] + eight, low, high);
 				} else if (d < WIDTH) {
@@ -273,18 +290,6 @@ void main() {
 				}
 			}
 			subgroupBarrier();
-		}
-	}
-
-	// A faint element lacks at most 2⁻²⁵, and a key is below 2¹⁶. That may change a score, which is an exponent, by 2⁻²¹.
-	[[unroll]] for (uint n = 0; n < PASSES; n++) {
-		[[unroll]] for (uint bit = 0; bit < 2; bit++) {
-			if (1u << bit < CLUSTER) {
-				faint[n] += subgroupShuffleXor(faint[n], 1u << bit);
-			}
-		}
-		if (faint[n] * by[n] > 1.0 / 4096) {
-			odd[n] = nan();
 		}
 	}
 
@@ -317,7 +322,7 @@ void main() {
 			values[SIZE * VALUE_PITCH + i] = 0;
 		}
 	}
-	if (gl_LocalInvocationID.x < 2) {
+	if (gl_LocalInvocationID.x < 4) {
 		odd_values[gl_LocalInvocationID.x] = 0;
 	}
 	if (all_begin < all_end) {
@@ -366,7 +371,7 @@ void main() {
 
 		// The scores of keys become weights.
 		bool every = tile + TILE <= seen_by_all && (!EXTRAS || tile + p.window >= my_end);
-		uint odd_keys = odd_values[tile / TILE & 1];
+		uint odd_keys = odd_values[tile / TILE & 3];
 		[[unroll]] for (uint n = 0; n < PASSES; n++) {
 			if (odd_keys != 0) { // seldom
 				int from = min(max(int(rows[n].begin - tile), 0), int(TILE)), to = min(max(int(rows[n].end - tile), from), int(TILE));
@@ -377,24 +382,21 @@ void main() {
 			float s[32];
 			[[unroll]] for (uint i = 0; i < RUNS; i++) {
 				[[unroll]] for (uint half_ = 0; half_ < 2; half_++) {
-					vec4 x = uintBitsToFloat(work[rows_in[n] + (i * CLUSTER + of) * 2 + half_]) * by[n];
-					uint j = tile + (i * CLUSTER + of) * 8 + half_ * 4;
-					bvec4 seen = bvec4(true);
-					if (!every) {
-						[[unroll]] for (uint e = 0; e < 4; e++) {
-							seen[e] = j + e < rows[n].end && (!EXTRAS || j + e >= rows[n].begin);
-						}
-						x = mix(vec4(0), x, seen);
-					}
-					odd[n] += (x.x + x.y) + (x.z + x.w);
+					vec4 x = uintBitsToFloat(work[rows_in[n] + (i * CLUSTER + of) * 2 + half_]) * by[n], raw = x;
 					if (EXTRAS && p.soft_cap > 0) {
 						[[unroll]] for (uint e = 0; e < 4; e++) {
 							x[e] = p.soft_cap * LOG2E * tanh_(x[e] / p.soft_cap);
 						}
 					}
 					if (!every) {
-						x = mix(vec4(uintBitsToFloat(0xff800000u)), x, seen);
+						uint j = tile + (i * CLUSTER + of) * 8 + half_ * 4;
+						[[unroll]] for (uint e = 0; e < 4; e++) {
+							bool seen = j + e < rows[n].end && (!EXTRAS || j + e >= rows[n].begin);
+							raw[e] = mix(0.0, raw[e], seen);
+							x[e] = mix(uintBitsToFloat(0xff800000u), x[e], seen);
+						}
 					}
+					odd[n] += (raw.x + raw.y) + (raw.z + raw.w);
 					[[unroll]] for (uint e = 0; e < 4; e++) {
 						s[i * 8 + half_ * 4 + e] = x[e];
 					}

@@ -68,7 +68,7 @@ func attentionMatrixShared(s shaders.AttentionMatrixSpec) uint32 {
 	if !s.Held {
 		row += (width/8*2 + 1) * 16 // its query
 	}
-	const odd = 2 * 4 // a bit for each key of two tiles
+	const odd = 16 // a bit for each key of four tiles
 	return keys + values + subgroups*rows*row + odd
 }
 
