@@ -2,19 +2,18 @@
 // Causal attention of runs of queries on cooperative matrices, which a subgroup multiplies with a
 // GPU's matrix units, with a running softmax (Dao et al. 2022, arXiv:2205.14135). Keys and values are f16.
 //
-// Nothing is rounded to f16 that was not: a query, and a weight, is the sum of two numbers of f16, the
-// second of which is what rounding to the first one left. So two matrix products take the place of one,
-// and a number keeps 22 bits, if it is not much smaller than the largest: a query's element keeps 21 above 2⁻¹⁸ of the row's
-// largest, and a weight is right to 2⁻³⁹ of the largest weight. Queries for which that could matter are computed plainly.
+// Nothing is rounded to f16 that was not: a query, and a weight, is the sum of two numbers of f16, the second of which is
+// what rounding to the first one left. So two matrix products take the place of one, and a number keeps 21 bits, if it is
+// not much smaller than the largest. Below 2⁻¹⁸ of a query's largest element, another one lacks up to 2⁻³⁹ of that: a query
+// of which this could matter is computed plainly. A weight lacks at most 2⁻³⁹ of the largest one.
 //
-// Each subgroup serves 16 rows: neighbouring queries, of one or several heads of a group. Its sums are in
-// registers. Subgroups share tiles of TILE keys and values in shared memory. Which lane holds which element
-// of a matrix is the device's secret, so scores go through shared memory: CLUSTER lanes have the scores of a
-// row, and leave its weights in their place.
+// Each subgroup serves 16 rows: neighbouring queries, of one or several heads of a group. Its sums are in registers.
+// Subgroups share tiles of TILE keys and values in shared memory. Which lane holds which element of a matrix is the device's
+// secret, so scores go through shared memory: CLUSTER lanes have the scores of a row, and leave its weights in their place.
 //
-// Where something is not finite, halves do not add up: ∞ − ∞ is NaN. Then a subgroup computes the rows that see it anew,
-// one by one in f32: see attention_plainly.glsl. Other rows must not notice it: 0 · NaN is NaN, so values that are not
-// finite are 0 in shared memory, and odd_values tells whose they are.
+// Where something is not finite, halves do not add up: ∞ − ∞ is NaN. Then a subgroup computes the rows that see it anew, one
+// by one in f32: see attention_plainly.glsl. Other rows must not notice it: 0 · NaN is NaN, so values that are not finite
+// are 0 in shared memory, and odd_values tells whose they are.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
@@ -242,7 +241,6 @@ void main() {
 		if (!EXTRAS || p.soft_cap == 0) {
 			by[n] *= LOG2E;
 		}
-
 		// Of an element that is then below 2⁻⁴ the halves may lack up to 2⁻²⁵. Keys are below 2¹⁶. It must not change
 		// a score, which is an exponent, by more than 2⁻²¹.
 		uint faint = max(most >> 23, 18u) - 18u << 23;
