@@ -309,6 +309,16 @@ func attentionCases() []Case {
 		Set(o.V.Slice(2, last, last+1), math.NaN())
 	}
 	add(long)
+	long.what, long.fill = "a query has 1e8 where keys are 0", func(o *backend.Attention, _ *rand.Rand, _ int) {
+		for t := range long.time {
+			Put(o.Q, t, 5, 1e8)
+			Put(o.Q, t, long.size+5, -1e8)
+		}
+		for j := range long.context {
+			Put(o.K, j, 5, 0)
+		}
+	}
+	add(long)
 	long.fill = nil
 	for _, s := range []attentionShape{edge, decode, long} {
 		s.what, s.from, s.to = "some positions outside", -6, 18

@@ -260,54 +260,6 @@ func forked(s *step, _ *rand.Rand) {
 	}
 }
 
-// What must not change bits.
-
-// permuted moves blocks to other numbers, with what is in them.
-func permuted(s *step, r *rand.Rand) {
-	to := r.Perm(s.caches[0].Dim(1))
-	for _, c := range s.caches {
-		pool, n := sheet{}.Load(c), s.block*c.Dim(3)
-		for from, to := range to {
-			Set(c.Slice(1, to, to+1), pool.Row(from, n).v...)
-		}
-	}
-	for i, number := range s.numbers {
-		s.numbers[i] = to[number]
-	}
-}
-
-// othersNaN makes all NaN that the first run does not see: other queries, other sequences,
-// later positions, spare blocks.
-func othersNaN(s *step, _ *rand.Rand) {
-	kept := map[[2]int]Values{}
-	s.eachRow(s.at[0].seq, func(cache, pos int, row backend.Tensor) {
-		if pos < s.at[0].pos+s.run {
-			kept[[2]int{cache, pos}] = sheet{}.Load(row)
-		}
-	})
-	for i := s.run; i < s.runs*s.run; i++ {
-		putRow(s.q, i, nan)
-	}
-	for _, c := range s.caches {
-		Set(c, nan, negativeNaN)
-	}
-	s.eachRow(s.at[0].seq, func(cache, pos int, row backend.Tensor) {
-		if x, ok := kept[[2]int{cache, pos}]; ok {
-			Set(row, x.v...)
-		}
-	})
-}
-
-// othersElsewhere moves all but the first run to other places.
-func othersElsewhere(s *step, r *rand.Rand) {
-	for i := range s.at[1:] {
-		s.at[1+i] = place{(s.at[0].seq + 1 + r.IntN(s.sequences-1)) % s.sequences, r.IntN(s.context)}
-	}
-	for i := range s.padding[s.run:] {
-		s.padding[s.run+i] = r.IntN(4) == 0
-	}
-}
-
 // stepShapes are those that attention is tried with. They have few sizes, for a backend
 // may compile each anew.
 func stepShapes() []stepShape {
@@ -370,6 +322,11 @@ func stepShapes() []stepShape {
 	add(long, "padding at random", paddedAtRandom, nil)
 	long.scores.window = 33
 	add(long, "padding at random", paddedAtRandom, nil)
+	// Rows of padding, among those of tokens.
+	for _, block := range []int{0, 16} {
+		add(stepShape{sequences: 3, context: 32, block: block, runs: 2, run: 13, heads: 2, groups: 1, size: 32, layout: exact},
+			"padding, and what no token sees is NaN", paddedLast, unseenNaN)
+	}
 	for _, s := range largeSteps(8) {
 		s.heads, s.groups = 4, 2
 		add(s, "padding anywhere", paddedAnywhere, nil)

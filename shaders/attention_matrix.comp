@@ -2,17 +2,18 @@
 // Causal attention of runs of queries on cooperative matrices, which a subgroup multiplies with a
 // GPU's matrix units, with a running softmax (Dao et al. 2022, arXiv:2205.14135). Keys and values are f16.
 //
-// Nothing is rounded to f16 that was not: a query, and a weight, is the sum of two numbers of f16, the
-// second of which is what rounding to the first one left. So two matrix products take the place of one,
-// and a number keeps 22 bits.
+// Nothing is rounded to f16 that was not: a query, and a weight, is the sum of two numbers of f16, the second of which is
+// what rounding to the first one left. So two matrix products take the place of one, and a number keeps 21 bits, if it is
+// not much smaller than the largest. Below 2⁻¹⁸ of a query's largest element, another one lacks up to 2⁻³⁹ of that: a query
+// of which this could matter is computed plainly. A weight lacks at most 2⁻³⁹ of the largest one.
 //
-// Each subgroup serves 16 rows: neighbouring queries, of one or several heads of a group. Its sums are in
-// registers. Subgroups share tiles of TILE keys and values in shared memory. Which lane holds which element
-// of a matrix is the device's secret, so scores go through shared memory: CLUSTER lanes have the scores of a
-// row, and leave its weights in their place.
+// Each subgroup serves 16 rows: neighbouring queries, of one or several heads of a group. Its sums are in registers.
+// Subgroups share tiles of TILE keys and values in shared memory. Which lane holds which element of a matrix is the device's
+// secret, so scores go through shared memory: CLUSTER lanes have the scores of a row, and leave its weights in their place.
 //
-// Where something is not finite, halves do not add up: ∞ − ∞ is NaN. Then a subgroup computes its
-// rows anew, one by one in f32: see attention_plainly.glsl.
+// Where something is not finite, halves do not add up: ∞ − ∞ is NaN. Then a subgroup computes the rows that see it anew, one
+// by one in f32: see attention_plainly.glsl. Other rows must not notice it: 0 · NaN is NaN, so values that are not finite
+// are 0 in shared memory, and odd_values tells whose they are.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
@@ -56,6 +57,7 @@ shared uvec4 keys[TILE * PITCH];
 shared uint values[WIDTH * VALUE_PITCH];
 shared uvec4 work[SUBGROUPS * WORK];
 shared float factors[SUBGROUPS * ROWS];
+shared uint odd_values[4]; // a bit for each key of a tile, 1 if its values are not finite; tiles take turns. 16 bytes, to keep others aligned
 const uint QUERY_PITCH = WIDTH / 8 * 2 + 1; // first halves, then second ones
 shared uvec4 stored[HELD ? 1 : SUBGROUPS * ROWS * QUERY_PITCH];
 
@@ -96,8 +98,18 @@ void fetch(uint tile, uint end) {
 	}
 }
 
-// put brings what fetch has read into shared memory.
-void put() {
+// not_finite reports whether one of eight numbers of f16 is not finite: an exponent of ones, plus one, is the sign's bit.
+bool not_finite(uvec4 x) {
+	x = (x & 0x7c007c00u) + 0x04000400u;
+	return ((x.x | x.y | x.z | x.w) & 0x80008000u) != 0;
+}
+
+// put brings what fetch has read into shared memory, as tile.
+void put(uint tile) {
+	uint turn = tile / TILE & 3;
+	if (gl_LocalInvocationID.x == 0) {
+		odd_values[turn + 1 & 3] = 0; // which nobody reads any more
+	}
 	[[unroll]] for (uint n = 0; n < KEYS_EACH; n++) {
 		uint i = n * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
 		if (KEYS_EACH * gl_WorkGroupSize.x == TILE * EIGHTS || i < TILE * EIGHTS) {
@@ -108,6 +120,12 @@ void put() {
 		uint i = n * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
 		if (VALUES_EACH * gl_WorkGroupSize.x == TILE / 2 * EIGHTS || i < TILE / 2 * EIGHTS) {
 			uint to = i / (TILE / 2) * 8 * VALUE_PITCH + i % (TILE / 2);
+			bool first = not_finite(next_values[2 * n]), second = not_finite(next_values[2 * n + 1]);
+			if (first || second) {
+				atomicOr(odd_values[turn], (first ? 1u : 0u) + (second ? 2u : 0u) << i % (TILE / 2) * 2);
+				next_values[2 * n] = mix(next_values[2 * n], uvec4(0), bvec4(first));
+				next_values[2 * n + 1] = mix(next_values[2 * n + 1], uvec4(0), bvec4(second));
+			}
 			[[unroll]] for (uint c = 0; c < 4; c++) {
 				uint a = next_values[2 * n][c], b = next_values[2 * n + 1][c];
 				values[to + 2 * c * VALUE_PITCH] = a & 0xffffu | b << 16;
@@ -183,17 +201,18 @@ void main() {
 	uint rows_in[2];            // of work, and where a row begins there
 	float by[2];                // what sums of products are multiplied with, to be scores, in powers of two if there is no soft-cap
 	float largest[2], total[2]; // of the scores; total: of the keys that this lane has
-	float odd = 0;              // NaN or infinite if a score is
+	float odd[2];               // not finite if something is not that the row sees, or if halves hold too little of its query
 	[[unroll]] for (uint n = 0; n < PASSES; n++) {
 		uint row = n * (SUBGROUP_SIZE / CLUSTER) + lane / CLUSTER;
 		rows[n] = row_at(first + row);
 		rows_in[n] = my_work + row * WORK_PITCH;
 		largest[n] = LEAST;
 		total[n] = 0;
+		odd[n] = 0;
 		if (EXTRAS && p.sinks != ABSENT) {
 			float sink = sinks[p.sinks + rows[n].head] * LOG2E;
 			if (is_nan(sink) || sink > 0 && is_infinite(sink)) {
-				odd = sink;
+				odd[n] = sink;
 			}
 			largest[n] = max(largest[n], sink);
 			total[n] = of == 0 ? exp2(sink - largest[n]) * UP : 0.0;
@@ -204,10 +223,12 @@ void main() {
 	LEFT queries[HELD ? DOWN * STEPS : 1], rests[HELD ? DOWN * STEPS : 1];
 	float power[2];
 	[[unroll]] for (uint n = 0; n < PASSES; n++) {
-		uint query = query_at(rows[n]), most = 0;
+		uint query = query_at(rows[n]), most = 0, least = ~0u; // least: of those that are not 0, less 1
 		[[dont_unroll]] for (uint d = of; d < SIZE / 4; d += CLUSTER) {
 			uvec4 bits = floatBitsToUint(q[query + d]) & 0x7fffffffu;
 			most = max(max(most, max(bits.x, bits.y)), max(bits.z, bits.w));
+			bits -= 1;
+			least = min(min(least, min(bits.x, bits.y)), min(bits.z, bits.w));
 		}
 		[[unroll]] for (uint bit = 0; bit < 2; bit++) {
 			if (1u << bit < CLUSTER) {
@@ -219,6 +240,23 @@ void main() {
 		by[n] = uintBitsToFloat(254u - exponent << 23) * p.scale;
 		if (!EXTRAS || p.soft_cap == 0) {
 			by[n] *= LOG2E;
+		}
+		// Of an element that is then below 2⁻⁴ the halves may lack up to 2⁻²⁵. Keys are below 2¹⁶. It must not change
+		// a score, which is an exponent, by more than 2⁻²¹.
+		uint faint = max(most >> 23, 18u) - 18u << 23;
+		float count = 0;
+		if (least < faint) { // seldom
+			[[dont_unroll]] for (uint d = of; d < SIZE / 4; d += CLUSTER) {
+				count += dot(vec4(lessThan((floatBitsToUint(q[query + d]) & 0x7fffffffu) - 1, uvec4(faint - 1))), vec4(1));
+			}
+		}
+		[[unroll]] for (uint bit = 0; bit < 2; bit++) {
+			if (1u << bit < CLUSTER) {
+				count += subgroupShuffleXor(count, 1u << bit);
+			}
+		}
+		if (count * by[n] > 1.0 / 4096) {
+			odd[n] = nan();
 		}
 	}
 	[[unroll]] for (uint c = 0; c < WIDTH; c += TILE) {
@@ -282,14 +320,15 @@ void main() {
 			values[SIZE * VALUE_PITCH + i] = 0;
 		}
 	}
+	if (gl_LocalInvocationID.x < 4) {
+		odd_values[gl_LocalInvocationID.x] = 0;
+	}
 	if (all_begin < all_end) {
 		fetch(all_begin, all_end);
 	}
 	[[dont_unroll]] for (uint tile = all_begin; tile < all_end; tile += TILE) {
-		if (tile > all_begin) {
-			barrier();
-		}
-		put();
+		barrier();
+		put(tile);
 		barrier();
 		if (tile + TILE < all_end) { // while this tile is multiplied the next one is on its way
 			fetch(tile + TILE, all_end);
@@ -330,12 +369,18 @@ void main() {
 
 		// The scores of keys become weights.
 		bool every = tile + TILE <= seen_by_all && (!EXTRAS || tile + p.window >= my_end);
+		uint odd_keys = odd_values[tile / TILE & 3];
 		[[unroll]] for (uint n = 0; n < PASSES; n++) {
+			if (odd_keys != 0) { // seldom
+				int from = min(max(int(rows[n].begin - tile), 0), int(TILE)), to = min(max(int(rows[n].end - tile), from), int(TILE));
+				if (bitfieldExtract(odd_keys, from, to - from) != 0) {
+					odd[n] = nan();
+				}
+			}
 			float s[32];
 			[[unroll]] for (uint i = 0; i < RUNS; i++) {
 				[[unroll]] for (uint half_ = 0; half_ < 2; half_++) {
-					vec4 x = uintBitsToFloat(work[rows_in[n] + (i * CLUSTER + of) * 2 + half_]) * by[n];
-					odd += (x.x + x.y) + (x.z + x.w);
+					vec4 x = uintBitsToFloat(work[rows_in[n] + (i * CLUSTER + of) * 2 + half_]) * by[n], raw = x;
 					if (EXTRAS && p.soft_cap > 0) {
 						[[unroll]] for (uint e = 0; e < 4; e++) {
 							x[e] = p.soft_cap * LOG2E * tanh_(x[e] / p.soft_cap);
@@ -344,9 +389,12 @@ void main() {
 					if (!every) {
 						uint j = tile + (i * CLUSTER + of) * 8 + half_ * 4;
 						[[unroll]] for (uint e = 0; e < 4; e++) {
-							x[e] = mix(uintBitsToFloat(0xff800000u), x[e], j + e < rows[n].end && (!EXTRAS || j + e >= rows[n].begin));
+							bool seen = j + e < rows[n].end && (!EXTRAS || j + e >= rows[n].begin);
+							raw[e] = mix(0.0, raw[e], seen);
+							x[e] = mix(uintBitsToFloat(0xff800000u), x[e], seen);
 						}
 					}
+					odd[n] += (raw.x + raw.y) + (raw.z + raw.w);
 					[[unroll]] for (uint e = 0; e < 4; e++) {
 						s[i * 8 + half_ * 4 + e] = x[e];
 					}
@@ -411,21 +459,23 @@ void main() {
 		coopMatStore(all, work, my_work + i * M * WORK_PITCH, WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
 	}
 	subgroupBarrier();
+	uint again = 0; // a bit for each row that must be computed plainly
 	[[unroll]] for (uint n = 0; n < PASSES; n++) {
+		for (uint i = of; i < N / 4; i += CLUSTER) {
+			vec4 x = uintBitsToFloat(work[rows_in[n] + i]);
+			odd[n] += (x.x + x.y) + (x.z + x.w);
+		}
 		[[unroll]] for (uint bit = 0; bit < 2; bit++) {
 			if (1u << bit < CLUSTER) {
+				odd[n] += subgroupShuffleXor(odd[n], 1u << bit);
 				total[n] += subgroupShuffleXor(total[n], 1u << bit);
 			}
 		}
-		for (uint i = of; i < N / 4; i += CLUSTER) {
-			vec4 x = uintBitsToFloat(work[rows_in[n] + i]);
-			odd += (x.x + x.y) + (x.z + x.w);
+		if (of == 0 && (is_nan(odd[n]) || is_infinite(odd[n]))) {
+			again |= 1u << n * (SUBGROUP_SIZE / CLUSTER) + lane / CLUSTER;
 		}
 	}
-	if (subgroupMax(floatBitsToUint(odd) & 0x7fffffffu) >= 0x7f800000u) {
-		plainly(first);
-		return;
-	}
+	again = subgroupAdd(again);
 	[[unroll]] for (uint c = 0; c < WIDTH; c += TILE) {
 		subgroupBarrier();
 		[[unroll]] for (uint j = c / N; j < min(c + TILE, WIDTH) / N; j++) {
@@ -438,10 +488,13 @@ void main() {
 			float factor = total[n] > 0 ? 1 / total[n] : nan();
 			[[unroll]] for (uint i = 0; i < RUNS * 2; i++) { // neighbours in a row go to neighbouring lanes
 				uint e = i * CLUSTER + of, d = c / 4 + e;
-				if (rows[n].t < p.time && d < SIZE / 4) {
+				if (rows[n].t < p.time && d < SIZE / 4 && (again >> n * (SUBGROUP_SIZE / CLUSTER) + lane / CLUSTER & 1) == 0) {
 					dst[result_at(rows[n]) + d] = rows[n].end > 0 ? uintBitsToFloat(work[rows_in[n] + e]) * factor : vec4(rows[n].padding ? 0.0 : nan());
 				}
 			}
 		}
+	}
+	if (again != 0) {
+		plainly(first, again);
 	}
 }

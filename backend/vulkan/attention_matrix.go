@@ -68,7 +68,8 @@ func attentionMatrixShared(s shaders.AttentionMatrixSpec) uint32 {
 	if !s.Held {
 		row += (width/8*2 + 1) * 16 // its query
 	}
-	return keys + values + subgroups*rows*row
+	const odd = 16 // a bit for each key of four tiles
+	return keys + values + subgroups*rows*row + odd
 }
 
 // attentionMatrixPipeline is that of attention_matrix.comp.

@@ -5,6 +5,7 @@ package vulkan
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -107,10 +108,30 @@ func TestMatrixAttentionShapes(t *testing.T) {
 	}
 }
 
+// matrixAttention is an op of 70 queries of two heads that share keys, at position 57 of 130, with random operands.
+func matrixAttention(t *testing.T, b *Backend, window int) *backend.Attention {
+	const time, context, heads, size = 70, 130, 2, 24
+	rng := rand.New(rand.NewPCG(1, 2))
+	operand := func(d backend.DType, rows, width int) backend.Tensor {
+		x := newTensor(t, b, d, 1, rows, width)
+		numbers := make([]float32, x.Len())
+		for i := range numbers {
+			numbers[i] = float32(rng.NormFloat64())
+		}
+		if err := backend.SetF32(b, x, numbers); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	return &backend.Attention{
+		Dst: operand(backend.F32, time, heads*size), Q: operand(backend.F32, time, heads*size), K: operand(backend.F16, context, size), V: operand(backend.F16, context, size),
+		At: placesOn(t, b, 1, time, 57), Heads: heads, Scale: 0.2, Window: window,
+	}
+}
+
 // TestMatrixAttentionSameBits: what a query gets does not depend on how many workgroups there are, and so on how many rows each of
 // them serves: with a window too, which begins amid a tile of keys.
 func TestMatrixAttentionSameBits(t *testing.T) {
-	const time, context, heads, size = 70, 130, 2, 24 // heads share keys
 	for _, window := range []int{0, 37} {
 		var want []float32
 		for _, c := range []struct {
@@ -118,22 +139,7 @@ func TestMatrixAttentionSameBits(t *testing.T) {
 			lanes uint32
 		}{{1, 128}, {1000, 64}} {
 			b := played{name: "matrices", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}, clamp: func(l *Limits) { l.MatrixTiles = c.tiles }}.open(t, nil)
-			rng := rand.New(rand.NewPCG(1, 2))
-			operand := func(d backend.DType, rows, width int) backend.Tensor {
-				x := newTensor(t, b, d, 1, rows, width)
-				numbers := make([]float32, x.Len())
-				for i := range numbers {
-					numbers[i] = float32(rng.NormFloat64())
-				}
-				if err := backend.SetF32(b, x, numbers); err != nil {
-					t.Fatal(err)
-				}
-				return x
-			}
-			op := &backend.Attention{
-				Dst: operand(backend.F32, time, heads*size), Q: operand(backend.F32, time, heads*size), K: operand(backend.F16, context, size), V: operand(backend.F16, context, size),
-				At: placesOn(t, b, 1, time, 57), Heads: heads, Scale: 0.2, Window: window,
-			}
+			op := matrixAttention(t, b, window)
 			if s, ok := shapeMatrixAttention(&b.limits, op); !ok || s.Lanes != c.lanes {
 				t.Fatalf("%d lanes, %v, expected %d", s.Lanes, ok, c.lanes)
 			}
@@ -145,6 +151,48 @@ func TestMatrixAttentionSameBits(t *testing.T) {
 				want = got
 			} else if !slices.Equal(got, want) {
 				t.Errorf("with a window of %d, workgroups of other sizes give other results", window)
+			}
+		}
+	}
+}
+
+// TestMatrixAttentionUnseen: a key or a value that is not finite is NaN for the queries that see it, and leaves the bits of all
+// others, those beside them in a matrix too.
+func TestMatrixAttentionUnseen(t *testing.T) {
+	const from = 57 // position of the first query
+	for _, window := range []int{0, 37} {
+		b := played{name: "matrices", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}}.open(t, nil)
+		op := matrixAttention(t, b, window)
+		run := func() []float32 {
+			if err := backend.Run(b, op); err != nil {
+				t.Fatal(err)
+			}
+			return values(t, b, op.Dst)
+		}
+		want, width := run(), op.Q.Dim(-1)
+		for _, cache := range []backend.Tensor{op.K, op.V} {
+			clean := values(t, b, cache)
+			for _, c := range []struct {
+				position int
+				value    float64
+			}{{from + 9, math.NaN()}, {from + 40, math.Inf(1)}, {from - 30, math.NaN()}} {
+				numbers := slices.Clone(clean)
+				for i := range cache.Dim(-1) {
+					numbers[c.position*cache.Dim(-1)+i] = float32(c.value)
+				}
+				if err := backend.SetF32(b, cache, numbers); err != nil {
+					t.Fatal(err)
+				}
+				for i, got := range run() {
+					position := from + i/width
+					sees := c.position <= position && (window == 0 || position-c.position < window)
+					if sees && !(math.IsNaN(float64(got)) || math.IsInf(float64(got), 1)) || !sees && got != want[i] {
+						t.Fatalf("window %d, %v at position %d: the query at %d gets %v, and without it %v", window, c.value, c.position, position, got, want[i])
+					}
+				}
+			}
+			if err := backend.SetF32(b, cache, clean); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}

@@ -1,11 +1,14 @@
-// How attention_matrix.comp computes rows in which something is not finite.
+// How attention_matrix.comp computes rows in which something is not finite, or for which halves hold too little.
 
-// plainly computes the rows of this subgroup from the first one on in f32: lanes divide keys among
-// them, and then the elements of values.
-void plainly(uint first) {
+// plainly computes in f32, of the rows of this subgroup from the first one on, those whose bits are in which: lanes divide
+// keys among them, and then the elements of values.
+void plainly(uint first, uint which) {
 	const uint ITEMS = (SIZE / 4 + SUBGROUP_SIZE - 1) / SUBGROUP_SIZE; // at most 4
 	uint lane = gl_SubgroupInvocationID % SUBGROUP_SIZE;
 	[[dont_unroll]] for (uint i = 0; i < ROWS; i++) {
+		if ((which >> i & 1) == 0) {
+			continue;
+		}
 		Row r = row_at(first + i);
 		float largest = LEAST, total = 0;
 		if (EXTRAS && p.sinks != ABSENT) {
