@@ -116,13 +116,19 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 	for _, lanes := range ruleFirst(lanes, least, 2*least, 4*least, 8*least) {
 		for _, outs := range ruleFirst(outs, 2, 4, 8) {
 			groups := (p.out + int(outs) - 1) / int(outs)
-			apart := p.joined.apart > 0 && p.joined.head/2%int(outs/2) != 0 // pairs of outputs that are rotated are of one workgroup
-			if fits(lanes, outs) && groups <= int(l.Groups[0]) && !apart {
+			if fits(lanes, outs) && groups <= int(l.Groups[0]) && !p.joined.divides(outs) {
 				list = append(list, linearChoice{source: "linear_one", dots: dots, subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
 			}
 		}
 	}
 	return list
+}
+
+// divides reports whether workgroups of so many outputs would divide those that one of them must have: pairs that
+// are rotated, and neighbours that are stored in one word. Of outputs that are rotated with those of the other half of
+// a head a workgroup has as many of each half, so that two of them are no neighbours.
+func (j *joined) divides(outs uint32) bool {
+	return j.apart > 0 && j.head/2%int(outs/2) != 0 || j.apart > 1 && j.pairs() && outs == 2
 }
 
 // specOfOne is the constants of linear_one.comp.
@@ -186,7 +192,7 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 		}
 	}
 	if t := &op.Store; !t.Cache.Absent() {
-		if t.Cache.DType != backend.F32 { // outputs are stored in pairs
+		if p.joined.pairs() {
 			for _, n := range []int{t.From, p.out, t.Cache.Offset, t.Cache.Dim(-1), t.Cache.Stride(-2), t.Cache.Stride(-3)} {
 				if n%2 != 0 {
 					return false
