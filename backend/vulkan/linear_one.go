@@ -27,6 +27,10 @@ func mostNumbers(l *Limits) uint32 {
 	return 128
 }
 
+// mostSteps is how many steps of eight inputs a lane may have, and mostEights how many eights of w, of all outputs: the
+// shader has arrays for so many.
+const mostSteps, mostEights = 8, 32
+
 // oneNumbers returns how many steps of eight inputs a lane has for each of so many outputs, and
 // how many words of what it reads.
 func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
@@ -94,15 +98,12 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 		}
 		lanes *= 2
 	}
-	for outs > 2 { // a lane of each subgroup has the sum of an output
-		if _, numbers := oneNumbers(p, lanes, outs); numbers <= mostNumbers(l) && outs <= l.SubgroupSize {
-			break
-		}
-		outs /= 2
-	}
-	fits := func(lanes, outs uint32) bool {
+	fits := func(lanes, outs uint32) bool { // a lane of each subgroup has the sum of an output
 		steps, numbers := oneNumbers(p, lanes, outs)
-		return lanes >= least && lanes <= most && outs <= min(8, l.SubgroupSize) && steps <= 8 && numbers <= mostNumbers(l)
+		return lanes >= least && lanes <= most && outs <= min(8, l.SubgroupSize) && steps <= mostSteps && steps*outs <= mostEights && numbers <= mostNumbers(l)
+	}
+	for outs > 2 && !fits(lanes, outs) {
+		outs /= 2
 	}
 	for oneBytes(p, lanes, outs) < leastBytes { // as of q4_0
 		if fits(lanes/2, outs) {
