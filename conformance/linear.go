@@ -30,6 +30,7 @@ func init() {
 			for _, d := range backend.QuantizedDTypes() {
 				cases = append(cases, convertedCases(d)...)
 			}
+			cases = append(cases, oddHalfCases()...)
 			return append(joinedCases(), cases...) // these are few and fast: mutants of them fail early
 		},
 		Random: func(r *rand.Rand) Case {

@@ -213,6 +213,16 @@ func joinedCases() []Case {
 	return cases
 }
 
+// oddHalfCases store heads whose halves share a word of the cache.
+func oddHalfCases() []Case {
+	var cases []Case
+	for _, cache := range backend.DTypes(backend.Caches) {
+		s := joinedShape{linearShape: linearShape{rows: []int{1, 1}, in: 64, out: 24, w: backend.F16, layout: exact}, heads: 2, plain: 2, cache: cache, what: "odd halves"}
+		cases = append(cases, s.joined())
+	}
+	return cases
+}
+
 // normedRowCases have a norm of few rows, which a product may compute too.
 func normedRowCases() []Case {
 	var cases []Case

@@ -256,7 +256,8 @@ func TestShapeOne(t *testing.T) {
 		{16, 768, 2304, backend.Q8_0, true, oneShape{32, 2, 4}}, // Intel
 		{64, 768, 2304, backend.Q4_0, true, oneShape{64, 1, 4}},
 		{64, 768, 50257, backend.Q8_0, true, oneShape{64, 1, 8}},
-		{4, 64, 68, backend.Q8_0, false, oneShape{8, 2, 4}}, // two blocks are shared by eight lanes
+		{4, 64, 68, backend.Q8_0, false, oneShape{8, 2, 4}},         // two blocks are shared by eight lanes
+		{32, 10240, 8192, backend.Q4_0, false, oneShape{256, 8, 4}}, // eight outputs are small enough, and too many numbers of w
 		{128, 768, 2304, backend.F16, true, oneShape{128, 1, 4}},
 		{8, 64, 68, backend.F16, false, oneShape{8, 1, 8}},   // lavapipe: 96 bytes for four outputs are few
 		{4, 32, 9000, backend.F16, false, oneShape{4, 1, 4}}, // SwiftShader: no more outputs than lanes
@@ -265,6 +266,39 @@ func TestShapeOne(t *testing.T) {
 		l.SubgroupSize = c.subgroup
 		if got, ok := shape(l, c.in, c.out, c.w, c.norm); !ok || got != c.want {
 			t.Errorf("%d inputs, %d outputs by %v, norm %v, subgroups of %d: %+v, %v, expected %+v", c.in, c.out, c.w, c.norm, c.subgroup, got, ok, c.want)
+		}
+	}
+	// Keys that are rotated and stored: in words of two, if a workgroup has neighbours.
+	for _, c := range []struct {
+		w           backend.DType
+		in          int
+		apart, head int
+		cache       backend.DType
+		outs        []uint32
+	}{
+		{backend.F16, 64, 3, 6, backend.F32, []uint32{2}},
+		{backend.F16, 64, 3, 6, backend.F16, nil},
+		{backend.F16, 64, 3, 6, backend.None, []uint32{2}},
+		{backend.F16, 64, 1, 6, backend.F16, []uint32{2}},
+		{backend.F16, 64, 4, 8, backend.BF16, []uint32{4, 8}},
+		{backend.F16, 64, 4, 8, backend.F32, []uint32{2, 4, 8}},
+		{backend.F16, 64, 64, 128, backend.F16, []uint32{4, 8}},
+		{backend.F32, 5120, 4, 8, backend.F16, nil},
+		{backend.F32, 5120, 4, 8, backend.F32, []uint32{2}},
+		{backend.F16, 8192, 64, 128, backend.BF16, nil},
+		{backend.F16, 8192, 64, 128, backend.F32, []uint32{2}},
+	} {
+		l := usual
+		l.SubgroupSize = 32
+		p := product{rows: 1, in: c.in, out: 2 * c.head, x: backend.F32, w: c.w, eights: true, joined: joined{norm: 2, apart: c.apart, head: c.head, cache: c.cache}}
+		var outs []uint32
+		for _, way := range waysOfOne(&l, &p) {
+			if !slices.Contains(outs, way.outsEach) {
+				outs = append(outs, way.outsEach)
+			}
+		}
+		if slices.Sort(outs); !slices.Equal(outs, c.outs) {
+			t.Errorf("%+v: workgroups of %d outputs, expected %d", c, outs, c.outs)
 		}
 	}
 	for name, c := range map[string]struct {
