@@ -105,6 +105,7 @@ void main() {
 		if (queries > 0 && position0 < p.context) {
 			all_end = min(position0 + queries, p.context);
 			all_begin = EXTRAS && position0 + 1 > p.window ? position0 + 1 - p.window : 0;
+			all_begin = all_begin / TILE * TILE; // so that what a row gets does not depend on how many a workgroup serves
 		}
 	}
 

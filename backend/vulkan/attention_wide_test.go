@@ -5,6 +5,8 @@ package vulkan
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"caldera/backend"
@@ -137,5 +139,55 @@ func TestWideShapes(t *testing.T) {
 	}
 	if ones < 1000 || tiles < 1000 {
 		t.Errorf("%d and %d shapes were tried", ones, tiles)
+	}
+}
+
+// TestTileSameBits: what a query gets does not depend on how many of them a lane takes, which the number of runs decides;
+// with a window neither.
+func TestTileSameBits(t *testing.T) {
+	const time, context, heads, size = 100, 200, 4, 64
+	for _, window := range []int{0, 37} {
+		var want []float32
+		for _, rows := range []uint32{1, 2} {
+			b := played{name: "tiles", lanes: 32}.open(t, nil)
+			rng := rand.New(rand.NewPCG(1, 2))
+			operand := func(d backend.DType, rows, width int) backend.Tensor {
+				x := newTensor(t, b, d, 1, rows, width)
+				numbers := make([]float32, x.Len())
+				for i := range numbers {
+					numbers[i] = float32(rng.NormFloat64())
+				}
+				if err := backend.SetF32(b, x, numbers); err != nil {
+					t.Fatal(err)
+				}
+				return x
+			}
+			op := &backend.Attention{
+				Dst: operand(backend.F32, time, heads*size), Q: operand(backend.F32, time, heads*size), K: operand(backend.F16, context, size), V: operand(backend.F16, context, size),
+				At: placesOn(t, b, 1, time, 57), Heads: heads, Scale: 0.2, Window: window,
+			}
+			spec, ok := shapeTile(&b.limits, op)
+			if !ok {
+				t.Fatal("attention_tile does not take it")
+			}
+			w := wideAttention{extras: window > 0}
+			w.spec(&spec.AttentionWideSpec, op)
+			spec.Rows = rows
+			if err := b.encode(func(e *encoder) error { return w.tile(e, op, spec) }); err != nil {
+				t.Fatal(err)
+			}
+			got := values(t, b, op.Dst)
+			if want == nil {
+				want = got
+			} else if !slices.Equal(got, want) {
+				n := 0
+				for i := range got {
+					if got[i] != want[i] {
+						n++
+					}
+				}
+				t.Errorf("with a window of %d: %d of %d numbers differ", window, n, len(got))
+			}
+		}
 	}
 }
