@@ -177,6 +177,9 @@ func joinedCases() []Case {
 			}
 		}
 	}
+	for _, cache := range []backend.DType{backend.F16, backend.BF16} { // halves of heads of an odd size, of which some of both are in a word of the cache
+		cases = append(cases, joinedShape{linearShape: one(64, 24, backend.F16), heads: 2, plain: 2, cache: cache}.joined())
+	}
 	// Gates: the functions, sizes at which workgroups end, and types of weights.
 	for i, n := range [][2]int{{64, 68}, {96, 10}, {768, 36}, {64, 16392}} { // in, out
 		s := joinedShape{linearShape: one(n[0], n[1], backend.F32), gate: backend.LinearGate{On: true, Func: backend.SiLU}}

@@ -29,7 +29,7 @@ layout(local_size_x = 32, local_size_x_id = 0) in;
 layout(constant_id = 1) const bool ACCUMULATE = false; // see linear.glsl
 layout(constant_id = 2) const uint ACTIVATION = 0;     // see activation.glsl
 layout(constant_id = 3) const bool RESIDUAL = false;
-layout(constant_id = 4) const uint OUTS = 4; // even, at most 8
+layout(constant_id = 4) const uint OUTS = 4; // even, at most 8; more than 2 for CACHE_PAIRS with APART > 1, so that lanes beside each other have neighbours
 layout(constant_id = 5) const uint IN = 768; // a multiple of 8
 layout(constant_id = 6) const uint NORM = 0; // 1: layer norm, 2: by the root mean square
 layout(constant_id = 7) const uint SUBGROUPS = 1; // of a workgroup

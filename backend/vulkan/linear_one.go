@@ -27,6 +27,10 @@ func mostNumbers(l *Limits) uint32 {
 	return 128
 }
 
+// mostSteps is how many steps of eight inputs a lane may have, and mostEights how many eights of w, of all outputs: the
+// shader has arrays for so many.
+const mostSteps, mostEights = 8, 32
+
 // oneNumbers returns how many steps of eight inputs a lane has for each of so many outputs, and
 // how many words of what it reads.
 func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
@@ -77,23 +81,29 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 		}
 		lanes *= 2
 	}
-	for outs > 2 { // a lane of each subgroup has the sum of an output
-		if _, numbers := oneNumbers(p, lanes, outs); numbers <= mostNumbers(l) && outs <= l.SubgroupSize {
-			break
-		}
+	fits := func(lanes, outs uint32) bool { // a lane of each subgroup has the sum of an output
+		steps, numbers := oneNumbers(p, lanes, outs)
+		return lanes <= most && outs <= min(8, l.SubgroupSize) && steps <= mostSteps && steps*outs <= mostEights && numbers <= mostNumbers(l)
+	}
+	for outs > 2 && !fits(lanes, outs) {
 		outs /= 2
 	}
 	for _, lanes := range ruleFirst(lanes, least, 2*least, 4*least, 8*least) {
 		for _, outs := range ruleFirst(outs, 2, 4, 8) {
-			steps, numbers := oneNumbers(p, lanes, outs)
 			groups := (p.out + int(outs) - 1) / int(outs)
-			apart := p.joined.apart > 0 && p.joined.head/2%int(outs/2) != 0 // pairs of outputs that are rotated are of one workgroup
-			if lanes <= most && outs <= l.SubgroupSize && steps <= 8 && numbers <= mostNumbers(l) && groups <= int(l.Groups[0]) && !apart {
+			if fits(lanes, outs) && groups <= int(l.Groups[0]) && !p.joined.divides(outs) {
 				list = append(list, linearChoice{source: "linear_one", dots: p.x.Quantized(), subgroup: true, rows: 1, outs: int(outs), lanes: lanes, outsEach: outs})
 			}
 		}
 	}
 	return list
+}
+
+// divides reports whether workgroups of so many outputs would divide those that one of them must have: pairs that
+// are rotated, and neighbours that are stored in one word. Of outputs that are rotated with those of the other half of
+// a head a workgroup has as many of each half, so that two of them are no neighbours.
+func (j *joined) divides(outs uint32) bool {
+	return j.apart > 0 && j.head/2%int(outs/2) != 0 || j.apart > 1 && j.pairs() && outs == 2
 }
 
 // specOfOne is the constants of linear_one.comp.
@@ -150,7 +160,7 @@ func supportsLinear(l *Limits, op *backend.Linear) bool {
 		}
 	}
 	if t := &op.Store; !t.Cache.Absent() {
-		if t.Cache.DType != backend.F32 { // outputs are stored in pairs
+		if p.joined.pairs() {
 			for _, n := range []int{t.From, p.out, t.Cache.Offset, t.Cache.Dim(-1), t.Cache.Stride(-2), t.Cache.Stride(-3)} {
 				if n%2 != 0 {
 					return false

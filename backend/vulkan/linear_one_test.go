@@ -245,6 +245,39 @@ func TestShapeOne(t *testing.T) {
 			t.Errorf("%d inputs, %d outputs by %v, norm %v, subgroups of %d: %+v, %v, expected %+v", c.in, c.out, c.w, c.norm, c.subgroup, got, ok, c.want)
 		}
 	}
+	// Keys that are rotated and stored: in words of two, if a workgroup has neighbours.
+	for _, c := range []struct {
+		w           backend.DType
+		in          int
+		apart, head int
+		cache       backend.DType
+		outs        []uint32
+	}{
+		{backend.F16, 64, 3, 6, backend.F32, []uint32{2}},
+		{backend.F16, 64, 3, 6, backend.F16, nil},
+		{backend.F16, 64, 3, 6, backend.None, []uint32{2}},
+		{backend.F16, 64, 1, 6, backend.F16, []uint32{2}},
+		{backend.F16, 64, 4, 8, backend.BF16, []uint32{4, 8}},
+		{backend.F16, 64, 4, 8, backend.F32, []uint32{2, 4, 8}},
+		{backend.F16, 64, 64, 128, backend.F16, []uint32{4, 8}},
+		{backend.F32, 5120, 4, 8, backend.F16, nil},
+		{backend.F32, 5120, 4, 8, backend.F32, []uint32{2}},
+		{backend.F16, 8192, 64, 128, backend.BF16, nil},
+		{backend.F16, 8192, 64, 128, backend.F32, []uint32{2}},
+	} {
+		l := usual
+		l.SubgroupSize = 32
+		p := product{rows: 1, in: c.in, out: 2 * c.head, x: backend.F32, w: c.w, eights: true, joined: joined{norm: 2, apart: c.apart, head: c.head, cache: c.cache}}
+		var outs []uint32
+		for _, way := range waysOfOne(&l, &p) {
+			if !slices.Contains(outs, way.outsEach) {
+				outs = append(outs, way.outsEach)
+			}
+		}
+		if slices.Sort(outs); !slices.Equal(outs, c.outs) {
+			t.Errorf("%+v: workgroups of %d outputs, expected %d", c, outs, c.outs)
+		}
+	}
 	for name, c := range map[string]struct {
 		change  func(l *Limits)
 		in, out int

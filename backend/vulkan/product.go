@@ -50,6 +50,9 @@ type joined struct {
 // places reports whether what follows the product depends on where its token stands.
 func (j *joined) places() bool { return j.apart > 0 || j.cache != backend.None }
 
+// pairs reports whether outputs are stored in pairs, each of which is a word of the cache.
+func (j *joined) pairs() bool { return j.cache != backend.None && j.cache != backend.F32 }
+
 // productOf describes a product of matrices that can be bound.
 func (e *encoder) productOf(o *linearOp) product {
 	_, xBase := e.operand(o.x, backend.Read)

@@ -77,15 +77,15 @@ func (t *trials) tensor(d backend.DType, at int, dims ...int) backend.Tensor {
 }
 
 // padding is how many elements operand leaves between rows of n: none between those of blocks; else pad,
-// or a few more: Mesa compiles a shader again for texel buffers whose length is a power of two, which
-// those of models seldom are.
+// or some eights more, so that rows lie as well as before: Mesa compiles a shader again for texel buffers whose length
+// is a power of two, which those of models seldom are.
 func padding(d backend.DType, rows, n, pad int) int {
 	if d.Quantized() {
 		return 0
 	}
 	if pad > 0 && rows > 1 {
 		for span := (rows-1)*(n+pad) + n; span%4 == 0 && powerOfTwo(span/4); span = (rows-1)*(n+pad) + n {
-			pad += 4
+			pad += 8
 		}
 	}
 	return pad

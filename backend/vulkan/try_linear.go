@@ -74,7 +74,7 @@ func (p *product) outUnit(c *linearChoice) int {
 	switch {
 	case p.transposed && !p.columns && c.inFours() && c.source != "linear_matrix":
 		return 4
-	case p.joined.cache != backend.None && p.joined.cache != backend.F32: // stored in pairs
+	case p.joined.pairs():
 		return 2
 	case p.joined.gate:
 		return 2
@@ -160,14 +160,23 @@ func (c *linearChoice) pad(n int) int {
 	return 1 + n%2 // so that rows are an odd distance apart
 }
 
+// sizeOfX is a power of two by which values are multiplied in x, so that sums of them have as many bits as before.
+func (p *product) sizeOfX() float32 {
+	switch {
+	case p.out%2 == 1 && p.x.Quantized():
+		return 0x1p-20 // scales that are denormal in f16
+	case p.joined.cache == backend.F16 && p.joined.norm == 0 && p.activation == backend.NoActivation:
+		return 0x1p-10 // a rotation makes sums four times as large, and f16 holds them: values tells how large they are
+	}
+	return 1
+}
+
 // factors places x and w as the product has them, and returns their numbers as [rows, in] and [out, in].
 func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float32) {
-	place := func(d backend.DType, rows int, transposed bool) (backend.Tensor, []float32) {
+	place := func(d backend.DType, rows int, transposed bool, by float32) (backend.Tensor, []float32) {
 		values := p.values(t, rows*p.in)
-		if d == backend.Q8_A && p.out%2 == 1 { // scales that are denormal in f16
-			for i := range values {
-				values[i] *= 0x1p-20
-			}
+		for i := range values {
+			values[i] *= by
 		}
 		if !transposed {
 			return t.operand(d, values, rows, p.in, c.pad(p.in))
@@ -175,12 +184,12 @@ func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float3
 		m, got := t.operand(d, transpose(values, rows, p.in), p.in, rows, c.pad(rows))
 		return m.Transpose(), transpose(got, p.in, rows)
 	}
-	o.x, x = place(p.x, p.rows, p.columns)
+	o.x, x = place(p.x, p.rows, p.columns, p.sizeOfX())
 	if p.rounded {
 		o.x, x = p.unrounded(t, c, x)
 		o.rounded = o.x // present: it is not used
 	}
-	o.w, w = place(p.w, p.out, p.transposed)
+	o.w, w = place(p.w, p.out, p.transposed, 1)
 	if p.rounded && p.w == backend.BF16 { // so that outputs need scales
 		for i := range w {
 			w[i] *= []float32{1, 0x1p12, 0x1p-30, 1}[i/p.in%4]
