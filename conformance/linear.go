@@ -26,6 +26,7 @@ func init() {
 				[]linearShape{large, tall}) {
 				cases = append(cases, s.linear())
 			}
+			cases = append(cases, oddHalfCases()...)
 			return append(joinedCases(), cases...) // these are few and fast: mutants of them fail early
 		},
 		Random: func(r *rand.Rand) Case {

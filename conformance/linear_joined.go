@@ -177,9 +177,6 @@ func joinedCases() []Case {
 			}
 		}
 	}
-	for _, cache := range []backend.DType{backend.F16, backend.BF16} { // halves of heads of an odd size, of which some of both are in a word of the cache
-		cases = append(cases, joinedShape{linearShape: one(64, 24, backend.F16), heads: 2, plain: 2, cache: cache}.joined())
-	}
 	// Gates: the functions, sizes at which workgroups end, and types of weights.
 	for i, n := range [][2]int{{64, 68}, {96, 10}, {768, 36}, {64, 16392}} { // in, out
 		s := joinedShape{linearShape: one(n[0], n[1], backend.F32), gate: backend.LinearGate{On: true, Func: backend.SiLU}}
@@ -212,6 +209,16 @@ func joinedCases() []Case {
 		far := joinedShape{linearShape: s.linearShape, norm: "layernorm", what: "mean 1000, deviation 1"}
 		far.x = func(x backend.Tensor) { Normal(x, seed(far.what, 0), 1000, 1) }
 		cases = append(cases, far.joined())
+	}
+	return cases
+}
+
+// oddHalfCases store heads whose halves share a word of the cache.
+func oddHalfCases() []Case {
+	var cases []Case
+	for _, cache := range backend.DTypes(backend.Caches) {
+		s := joinedShape{linearShape: linearShape{rows: []int{1, 1}, in: 64, out: 24, w: backend.F16, layout: exact}, heads: 2, plain: 2, cache: cache, what: "odd halves"}
+		cases = append(cases, s.joined())
 	}
 	return cases
 }
