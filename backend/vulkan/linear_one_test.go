@@ -234,7 +234,8 @@ func TestShapeOne(t *testing.T) {
 		{16, 768, 2304, backend.Q8_0, true, oneShape{32, 2, 4}}, // Intel
 		{64, 768, 2304, backend.Q4_0, true, oneShape{64, 1, 4}},
 		{64, 768, 50257, backend.Q8_0, true, oneShape{64, 1, 8}},
-		{4, 64, 68, backend.Q8_0, false, oneShape{8, 2, 4}}, // two blocks are shared by eight lanes
+		{4, 64, 68, backend.Q8_0, false, oneShape{8, 2, 4}},         // two blocks are shared by eight lanes
+		{32, 10240, 8192, backend.Q4_0, false, oneShape{256, 8, 4}}, // eight outputs are small enough, and too many numbers of w
 		{128, 768, 2304, backend.F16, true, oneShape{128, 1, 4}},
 		{8, 64, 68, backend.F16, false, oneShape{8, 1, 4}},   // lavapipe
 		{4, 32, 9000, backend.F16, false, oneShape{4, 1, 4}}, // SwiftShader: no more outputs than lanes
