@@ -278,8 +278,8 @@ void main() {
 				}
 			}
 		}
-		subgroupBarrier();
 		if (HELD) {
+			subgroupBarrier();
 			[[unroll]] for (uint s = c; s < min(c + TILE, WIDTH); s += INNER) {
 				[[unroll]] for (uint i = 0; i < DOWN; i++) {
 					uint from = my_work + i * M * WORK_PITCH + (s - c) / 8;
