@@ -141,13 +141,13 @@ func (o *linearOp) split(e *encoder) (first, rest linearOp, ok bool) {
 	return first, rest, linearFours(&first, xBase, wBase)
 }
 
-// roundBefore rounds x by a dispatch of its own, where that is not the kernel's part: with few
-// rows, or where no kernel on cooperative matrices suits.
+// roundBefore rounds x by a dispatch of its own, where no kernel that does it suits: with few rows
+// beside a matrix that is stored as [in, out], or where these have failed their checks.
 func roundBefore(e *encoder, o *linearOp) error {
 	if o.rounded.Absent() {
 		return nil
 	}
-	if o.x.Dim(2) > fewRows {
+	if !o.transposed() || o.x.Dim(2) > fewRows {
 		p := e.productOf(o)
 		if _, ok, err := e.find(&p); ok || err != nil {
 			return err
