@@ -224,6 +224,37 @@ func TestLayerDispatches(t *testing.T) {
 	}
 }
 
+// TestRoundedApart counts the dispatches of products of a few rows that round x: two where x would be rounded for
+// very many outputs, and nobody else does it.
+func TestRoundedApart(t *testing.T) {
+	b := openTest(t, lavapipe, gpu)
+	for _, c := range []struct {
+		rows, in, out int
+		want          string
+	}{
+		{1, 1024, 8192, "linear_one"}, {8, 1024, 4088, "linear_rows"}, {8, 1024, 4096, "linear_rows round"}, {33, 1024, 1024, "linear"},
+	} {
+		op := &backend.Linear{
+			Dst: newTensor(t, b, backend.F32, c.rows, c.out), X: newTensor(t, b, backend.F32, c.rows, c.in),
+			Rounded: newTensor(t, b, backend.F32, c.rows, c.in), W: newTensor(t, b, backend.F16, c.out, c.in),
+		}
+		spans, err := backend.Profile(b, func(backend.Backend) error { return backend.Run(b, op) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		var took []string
+		for _, s := range spans {
+			for _, v := range s.Variants {
+				took = append(took, source(v))
+			}
+		}
+		slices.Sort(took)
+		if got := strings.Join(took, " "); got != c.want {
+			t.Errorf("%d rows of %d by %d outputs: dispatches of %s, expected %s", c.rows, c.in, c.out, got, c.want)
+		}
+	}
+}
+
 // TestFailedSubgroups has a device whose subgroups fail their test compute joined products as
 // simpler ops, though its limits say that it takes them.
 func TestFailedSubgroups(t *testing.T) {
