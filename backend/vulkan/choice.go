@@ -71,9 +71,6 @@ type linearKernel struct {
 	// it cannot. Ways of which there is no variant are left out by choices.
 	ways func(l *Limits, p *product) []linearChoice
 
-	// rounds reports whether it may give x the precision of f16; for others that is an op of its own.
-	rounds bool
-
 	// spec returns the specialization constants.
 	spec func(l *Limits, p *product, c *linearChoice) any
 }
@@ -96,7 +93,6 @@ var linearKernels = []linearKernel{{
 	source: "linear_one",
 	suits:  func(*Limits, *product) bool { return true },
 	ways:   waysOfOne,
-	rounds: true,
 	spec:   specOfOne,
 }, {
 	source: "linear_spread",
@@ -121,13 +117,11 @@ var linearKernels = []linearKernel{{
 	source: "linear_matrix",
 	suits:  func(l *Limits, p *product) bool { return !l.Software && (p.columns || p.rows > fewRows) },
 	ways:   waysOfMatrix,
-	rounds: true,
 	spec:   matrixSpec,
 }, {
 	source: "linear_rows",
 	suits:  func(l *Limits, p *product) bool { return !l.Software && p.rows <= someRows },
 	ways:   waysOfRows,
-	rounds: true,
 	spec: func(l *Limits, p *product, c *linearChoice) any {
 		spec := shaders.LinearRowsSpec{LinearVecTSpec: vecTSpec(p, c), Put: l.maker().slowConversions, RoundX: p.rounded}
 		if p.joined.norm == 0 {
@@ -139,10 +133,9 @@ var linearKernels = []linearKernel{{
 	source: "linear",
 	suits:  func(l *Limits, p *product) bool { return p.columns && !l.Software || !p.columns && p.rows > fewRows },
 	ways:   waysOfTiles,
-	rounds: true,
 	spec: func(_ *Limits, p *product, c *linearChoice) any {
-		spec := shaders.LinearSpec{LinearEpilogue: epilogue(p, c), Transposed: p.transposed, Size: c.tile / 2, XTransposed: p.columns}
-		return shaders.LinearTileSpec{LinearSpec: spec, RoundX: p.rounded}
+		tile := shaders.LinearSpec{LinearEpilogue: epilogue(p, c), Transposed: p.transposed, Size: c.tile / 2, XTransposed: p.columns}
+		return shaders.LinearTileSpec{LinearSpec: tile, RoundX: p.rounded}
 	},
 }, {
 	source: "linear_backward",
@@ -160,7 +153,6 @@ var linearKernels = []linearKernel{{
 	source: "linear_vec",
 	suits:  func(*Limits, *product) bool { return true },
 	ways:   waysOfVec,
-	rounds: true,
 	spec: func(_ *Limits, p *product, c *linearChoice) any {
 		return shaders.LinearVecSpec{LinearEpilogue: epilogue(p, c), Rows: c.rowsEach, Outs: c.outsEach, RoundX: p.rounded}
 	},
@@ -178,8 +170,8 @@ func (l *Limits) choices(p *product) (list []linearChoice) {
 	var others []linearChoice // which can, but do not suit
 	for i := range linearKernels {
 		k := &linearKernels[i]
-		if p.rounded && !k.rounds {
-			continue
+		if p.rounded && !slices.Contains([]string{"linear_one", "linear_matrix", "linear_rows", "linear", "linear_vec"}, k.source) {
+			continue // x is rounded by an op of its own
 		}
 		if p.joined != (joined{}) && k.source != "linear_one" && !(k.source == "linear_rows" && p.joined == (joined{norm: p.joined.norm})) {
 			continue // what it falls back on are ops of their own

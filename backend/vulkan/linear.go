@@ -143,7 +143,7 @@ func (o *linearOp) split(e *encoder) (first, rest linearOp, ok bool) {
 
 // roundedApart is from how many multiply-adds on a dispatch that rounds x takes less than linear_rows.comp
 // does, which rounds it in each workgroup, again for four outputs: 17 instructions for 512 of them on AMD's cards, so
-// that this many take 4 µs of a 7900 XTX. A dispatch and its barrier take about 2.
+// that this many take 5 µs of a 7900 XTX. A dispatch and its barrier take about 2.
 const roundedApart = 32 << 20
 
 // roundBefore rounds x by a dispatch of its own, where that takes less time, or where no kernel that does it
