@@ -143,7 +143,7 @@ func (j *joined) divides(outs uint32) bool {
 func specOfOne(l *Limits, p *product, c *linearChoice) any {
 	spec := shaders.LinearOneSpec{
 		LinearEpilogue: epilogue(p, c), Outs: c.outsEach, In: uint32(p.in), Norm: p.joined.norm, Subgroups: c.lanes / l.SubgroupSize,
-		Put: l.maker().slowConversions,
+		Put: l.maker().slowConversions, RoundX: p.rounded,
 	}
 	if !p.joined.places() {
 		return shaders.LinearOneGateSpec{LinearOneSpec: spec, Gated: p.joined.gate}
@@ -171,8 +171,9 @@ func fitsOne(o *linearOp, xBase, wBase uint32) bool {
 // supportsLinear reports whether a product can be encoded as one op. One with a norm or a conversion
 // to blocks before it, or a rotation, a gate or a store behind it, must suit linear_one.comp, which is for one row. A norm
 // of up to four rows must suit linear_rows.comp: with more each workgroup would normalise too many of them.
+// Kernels for software drivers do not round x.
 func supportsLinear(l *Limits, op *backend.Linear) bool {
-	if !op.Rounded.Absent() && !op.InBlocks() && (op.Joined() || l.Matrix == [3]uint32{} || l.Software) {
+	if !op.Rounded.Absent() && !op.InBlocks() && l.Software {
 		return false
 	}
 	if !op.Joined() {

@@ -22,6 +22,7 @@ type layer struct {
 
 	context int  // positions of the cache; 0: 32
 	blocks  bool // products with weights in blocks read x in blocks
+	rounds  bool // products with weights that are not f32 round x
 }
 
 func (l *layer) f32(dims ...int) backend.Tensor { return newTensor(l.t, l.b, backend.F32, dims...) }
@@ -43,9 +44,17 @@ func (l *layer) factor(x backend.Tensor) backend.Tensor {
 	return dst
 }
 
+// rounded is scratch for x, where a product with w rounds it.
+func (l *layer) rounded(w, x backend.Tensor) backend.Tensor {
+	if !l.rounds || w.DType == backend.F32 {
+		return backend.Tensor{}
+	}
+	return l.f32(x.Dim(-3), x.Dim(-2), x.Dim(-1))
+}
+
 func (l *layer) linear(x backend.Tensor, out int) backend.Tensor {
-	dst := l.f32(x.Dim(-3), x.Dim(-2), out)
-	l.add(&backend.Linear{Dst: dst, X: l.factor(x), W: newTensor(l.t, l.b, l.w, out, x.Dim(-1)), Bias: l.f32(out)})
+	dst, w := l.f32(x.Dim(-3), x.Dim(-2), out), newTensor(l.t, l.b, l.w, out, x.Dim(-1))
+	l.add(&backend.Linear{Dst: dst, X: l.factor(x), W: w, Bias: l.f32(out), Rounded: l.rounded(w, x)})
 	return dst
 }
 
@@ -94,8 +103,14 @@ func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op 
 	kv := l.cache(cache, 2*kvWidth)
 	n := l.factor(l.norm(x, true))
 	// Matrices lie one below the other, and results side by side.
+	var rounded backend.Tensor // one for all products of n
 	product := func(dst, w backend.Tensor, from, to int) {
-		l.add(&backend.Linear{Dst: dst, X: n, W: w.Slice(-2, from, to)})
+		op := &backend.Linear{Dst: dst, X: n, W: w.Slice(-2, from, to)}
+		if rounded.Absent() || l.rounded(w, n).Absent() {
+			rounded = l.rounded(w, n)
+		}
+		op.Rounded = rounded
+		l.add(op)
 	}
 	w := newTensor(l.t, l.b, l.w, width+2*kvWidth, width)
 	qk, qkv := l.f32(1, tokens, width+kvWidth), l.f32(1, tokens, width+2*kvWidth)
@@ -132,6 +147,8 @@ func TestLayerDispatches(t *testing.T) {
 	shared := openTest(t, lavapipe, gpu)
 	dots := openTest(t, lavapipe, func(l *Limits) { gpu(l); l.FastDot = true })
 	software := openTest(t, lavapipe, nil)
+	rounds := openTest(t, lavapipe, gpu)
+	rounds.limits.Matrix = [3]uint32{16, 16, 16} // of which lavapipe has none: only what is not multiplied with them is recorded
 	for _, c := range []struct {
 		name string
 		b    *Backend
@@ -158,17 +175,31 @@ func TestLayerDispatches(t *testing.T) {
 		{"gpt2, x in blocks, a long context", dots, func(l *layer) []backend.Op { l.context = 600; return gpt2Layer(l, 1, backend.F16, 0) },
 			"linear_one attention_one attention_join linear_one linear_one linear_one"},
 		{"llama, x in blocks", dots, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, l.w) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, x in f16", rounds, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 0) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, x in f16, three tokens", rounds, func(l *layer) []backend.Op { return gpt2Layer(l, 3, backend.F32, 0) },
+			"linear_rows store attention_tile linear_rows linear_rows linear_rows"},
+		{"gpt2, x in f16, five tokens", rounds, func(l *layer) []backend.Op { return gpt2Layer(l, 5, backend.F32, 0) },
+			"layernorm linear_rows store attention_tile linear_rows layernorm linear_rows linear_rows"},
+		{"llama, x in f16", rounds, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, l.w) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"llama, x in f16, values of another dtype", rounds, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, backend.F32) },
+			"linear_one linear_one attention_one linear_one linear_one linear_one"},
 		{"gpt2 on a software driver", software, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) },
 			"layernorm linear_lanes store attention linear_lanes layernorm linear_lanes linear_lanes"},
 		{"llama on a software driver", software, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F32, l.w) },
 			"rmsnorm linear_lanes linear_lanes rotary store attention linear_lanes rmsnorm linear_lanes gated_activation linear_lanes"},
 	} {
 		types := []backend.DType{backend.F32, backend.F16, backend.Q8_0}
-		if c.b == dots {
+		switch c.b {
+		case dots:
 			types = backend.QuantizedDTypes()
+		case rounds:
+			types = backend.DTypes(backend.Weights)[1:]
 		}
 		for _, w := range types {
-			ops := backend.Fuse(c.b, c.ops(&layer{t: t, b: c.b, w: w, blocks: c.b == dots}), func(backend.Tensor) bool { return false })
+			if c.b == rounds && backend.Rounding(c.b, w) != backend.F16 {
+				t.Fatalf("%v: x is not rounded", w)
+			}
+			ops := backend.Fuse(c.b, c.ops(&layer{t: t, b: c.b, w: w, blocks: c.b == dots, rounds: c.b == rounds}), func(backend.Tensor) bool { return false })
 			spans, err := backend.Profile(c.b, func(backend.Backend) error { return backend.Run(c.b, ops...) })
 			if err != nil {
 				t.Fatal(err)
@@ -189,6 +220,37 @@ func TestLayerDispatches(t *testing.T) {
 			if got := strings.Join(took, " "); got != c.want {
 				t.Errorf("%s by %v: dispatches of\n%s, expected\n%s", c.name, w, got, c.want)
 			}
+		}
+	}
+}
+
+// TestRoundedApart counts the dispatches of products of a few rows that round x: two where x would be rounded for
+// very many outputs, and nobody else does it.
+func TestRoundedApart(t *testing.T) {
+	b := openTest(t, lavapipe, gpu)
+	for _, c := range []struct {
+		rows, in, out int
+		want          string
+	}{
+		{1, 1024, 8192, "linear_one"}, {8, 1024, 4088, "linear_rows"}, {8, 1024, 4096, "linear_rows round"}, {33, 1024, 1024, "linear"},
+	} {
+		op := &backend.Linear{
+			Dst: newTensor(t, b, backend.F32, c.rows, c.out), X: newTensor(t, b, backend.F32, c.rows, c.in),
+			Rounded: newTensor(t, b, backend.F32, c.rows, c.in), W: newTensor(t, b, backend.F16, c.out, c.in),
+		}
+		spans, err := backend.Profile(b, func(backend.Backend) error { return backend.Run(b, op) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		var took []string
+		for _, s := range spans {
+			for _, v := range s.Variants {
+				took = append(took, source(v))
+			}
+		}
+		slices.Sort(took)
+		if got := strings.Join(took, " "); got != c.want {
+			t.Errorf("%d rows of %d by %d outputs: dispatches of %s, expected %s", c.rows, c.in, c.out, got, c.want)
 		}
 	}
 }
