@@ -201,7 +201,7 @@ func waysOfTile(e *encoder, part *attentionPart) (list []attentionChoice) {
 		return nil
 	}
 	list = []attentionChoice{{source: "attention_tile", rows: rule.Rows}}
-	if part.HeadSize() <= mostTileRows {
+	if e.limits().twoQueries(part.HeadSize()) {
 		list = append(list, attentionChoice{source: "attention_tile", rows: 3 - rule.Rows})
 	}
 	return list

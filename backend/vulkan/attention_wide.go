@@ -100,8 +100,8 @@ func shapeOneQuery(l *Limits, op *backend.Attention) (s shaders.AttentionOneSpec
 // enough to fill a GPU.
 const manyRows = 32768
 
-// mostTileRows is how many elements a vector may have where a lane takes two queries.
-const mostTileRows = 128
+// twoQueries reports whether a lane of attention_tile.comp may take two queries of so many elements.
+func (l *Limits) twoQueries(size int) bool { return size <= 128 && !l.maker().halfRegisters }
 
 // shapeTile returns how attention_tile.comp divides its work. ok is false if vectors are too long for
 // it or for the lanes of a subgroup, or if registers are few: Intel's driver would spill 44 to 190 of them.
@@ -117,7 +117,7 @@ func shapeTile(l *Limits, part *backend.Attention) (s shaders.AttentionTileSpec,
 	for shared%int(2*s.Heads) == 0 && s.Heads < 4 {
 		s.Heads *= 2
 	}
-	if queries := part.Q.Dim(1) * part.Q.Dim(2) * part.Heads; size <= mostTileRows && queries >= manyRows {
+	if queries := part.Q.Dim(1) * part.Q.Dim(2) * part.Heads; l.twoQueries(size) && queries >= manyRows {
 		s.Rows = 2
 	}
 	return s, !l.FewRegisters && size <= 256 && s.Cluster <= l.SubgroupSize && s.Lanes%l.SubgroupSize == 0 && s.Lanes <= min(l.Invocations, l.WorkgroupSize[0])

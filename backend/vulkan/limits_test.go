@@ -52,6 +52,29 @@ func TestFewRegisters(t *testing.T) {
 	if few.attentionQueries() >= many.attentionQueries() {
 		t.Errorf("attention takes %d queries at once, and %d with more registers", few.attentionQueries(), many.attentionQueries())
 	}
+	op := &backend.Attention{Heads: 4, Q: backend.Of(nil, backend.F32, 0, 1, 1, 4*64), K: backend.Of(nil, backend.F16, 0, 1, 9, 64)}
+	for _, c := range []struct {
+		vendor uint32
+		heads  uint32 // of a group that a workgroup of attention_one.comp takes
+		two    bool
+		lanes  uint32 // of a product with a norm, and with a table besides
+		table  uint32
+	}{{nvidia, 4, true, 32, 32}, {apple, 2, false, 32, 64}} {
+		l := &Limits{
+			Vendor: c.vendor, SubgroupSize: 32, SubgroupArithmetic: true, SubgroupShuffle: true, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64},
+			Groups: [3]uint32{65535, 65535, 65535},
+		}
+		if s, _, _ := shapeOneQuery(l, op); s.Heads != c.heads || l.twoQueries(64) != c.two {
+			t.Errorf("vendor %#x: %d heads, two queries a lane %v; expected %d, %v", c.vendor, s.Heads, l.twoQueries(64), c.heads, c.two)
+		}
+		p := product{rows: 1, in: 768, out: 2304, x: backend.F32, w: backend.F16, eights: true, joined: joined{norm: 1, cache: backend.F16}}
+		for table, lanes := range map[bool]uint32{false: c.lanes, true: c.table} {
+			p.joined.table = table
+			if ways := waysOfOne(l, &p); len(ways) == 0 || ways[0].lanes != lanes {
+				t.Errorf("vendor %#x, a table %v: %v, expected %d lanes", c.vendor, table, ways, lanes)
+			}
+		}
+	}
 }
 
 // TestCores: how many cores a device has, by its driver or by the table of makers; and what fills them.
