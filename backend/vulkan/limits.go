@@ -34,7 +34,7 @@ type Limits struct {
 	// device has, as the driver tells, or else as usual devices of the maker: see coresOf.
 	Cores int
 
-	// A product uses large tiles, of 128, if it has at least LargeTileEdge rows and
+	// A product uses large tiles if it has at least LargeTileEdge rows and
 	// outputs, and at least LargeTileSize elements: then the tiles are enough to
 	// keep the whole device busy.
 	LargeTileEdge int
@@ -121,6 +121,7 @@ func limitsOf(d *vk.Device) Limits {
 		PushConstants: uint32(p.MaxPushConstants),
 
 		LargeTileEdge: 256,
+		LargeTileSize: 256 * 128 * 128,
 
 		Vendor:             vendor,
 		SubgroupSize:       uint32(general),

@@ -108,23 +108,21 @@ func TestCores(t *testing.T) {
 		}
 	}
 
-	// A prompt of 512 tokens: the edge of tiles, in how many parts their sums are, and whether tiles without cooperative
-	// matrices are large.
+	// A prompt of 512 tokens: the edge of tiles, and in how many parts their sums are.
 	for _, c := range []struct {
 		cores, in, out int
 		edge, parts    int
-		large          bool
 	}{
-		{132, 768, 2304, 128, 2, false}, // gpt2 on an H100
-		{132, 768, 768, 32, 1, false},
-		{132, 3072, 768, 32, 1, false},
-		{132, 1600, 6400, 128, 1, false}, // gpt2-xl
-		{132, 6400, 1600, 64, 1, false},
-		{96, 6400, 1600, 128, 2, false}, // on a 7900 XTX
-		{96, 768, 768, 64, 2, false},
-		{36, 1600, 6400, 128, 1, true},
-		{8, 768, 768, 128, 1, true},
-		{1, 768, 768, 128, 1, true},
+		{132, 768, 2304, 128, 2}, // gpt2 on an H100
+		{132, 768, 768, 32, 1},
+		{132, 3072, 768, 32, 1},
+		{132, 1600, 6400, 128, 1}, // gpt2-xl
+		{132, 6400, 1600, 64, 1},
+		{96, 6400, 1600, 128, 2}, // on a 7900 XTX
+		{96, 768, 768, 64, 2},
+		{36, 1600, 6400, 128, 1},
+		{8, 768, 768, 128, 1},
+		{1, 768, 768, 128, 1},
 	} {
 		l := &Limits{Matrix: [3]uint32{16, 16, 16}, MatrixSubgroup: 32, SubgroupSize: 32, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, SharedMemory: 48 << 10, Groups: [3]uint32{65535, 65535, 65535}}
 		l.setCores(c.cores)
@@ -133,8 +131,8 @@ func TestCores(t *testing.T) {
 		if len(ways) == 0 {
 			t.Fatal("linear_matrix takes no product")
 		}
-		if edge, parts, large := ways[0].rows, matrixParts(l, p, &ways[0]), l.largeTiles(p); edge != c.edge || parts != c.parts || large != c.large {
-			t.Errorf("512×%d×%d on %d cores: tiles of %d in %d parts, large tiles %v; expected %d in %d, %v", c.in, c.out, c.cores, edge, parts, large, c.edge, c.parts, c.large)
+		if edge, parts := ways[0].rows, matrixParts(l, p, &ways[0]); edge != c.edge || parts != c.parts {
+			t.Errorf("512×%d×%d on %d cores: tiles of %d in %d parts, expected %d in %d", c.in, c.out, c.cores, edge, parts, c.edge, c.parts)
 		}
 	}
 }

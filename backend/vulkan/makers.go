@@ -76,10 +76,9 @@ func coresOf(p *vk.PhysicalDevice) int {
 	return m.discrete
 }
 
-// setCores sets how many cores there are, and what follows from it: see Limits. A core takes two workgroups with tiles of 128
-// without cooperative matrices.
+// setCores sets how many cores there are, and what follows from it.
 func (l *Limits) setCores(n int) {
-	l.Cores, l.LargeTileSize, l.MatrixTiles = n, 2*n*128*128, (n+1)/2
+	l.Cores, l.MatrixTiles = n, (n+1)/2
 }
 
 // makerOf is the row of a vendor.

@@ -27,7 +27,6 @@ var Floors = []Floor{
 	{"attention_matrix", "", AMD, "", 2, "queries lie in shared memory, in halves, beside keys, values and scores: 36 to 62 KiB of 128 for four subgroups; a matrix instruction takes as long as many others"},
 	{"attention_tile", "", AMD, "", 8, "queries, sums and scores of a block of keys lie in registers, so that shared memory is read once for all of them"},
 	{"attention_backward", "", AMD, "", 4, "as attention, with the gradients of the queries"},
-	{"linear", "Size 2,", AMD, "navi21", 10, "RDNA 2 has two thirds of the registers of RDNA 3: 96 for a tile of 128×128 with an activation. The rule takes such tiles where each compute unit gets two workgroups, which are 8 subgroups as the driver counts"},
 	{"linear", "", AMD, "", 12, "a tile of 64×64 takes 16 sums in each of 256 invocations, one of 128×128 takes 64: more registers are more reuse, and 12 leave 80 for each"},
 	{"linear_matrix", "Size 4,", AMD, "", 6, "a tile of 128×128 takes 21 KiB of shared memory, of which a unit has 128: no more than six workgroups fit, of a subgroup for each of its SIMD units"},
 	{"linear_matrix", "", AMD, "", 8, "sums of a tile lie in the registers of few subgroups; a matrix instruction takes as long as many others"},
