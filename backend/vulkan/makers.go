@@ -109,7 +109,7 @@ func (m *maker) subgroupSizes(p *vk.PhysicalDevice) (general, matrix int) {
 // a thread has 4 KiB of registers, 64 for each of 16 lanes. With the tiles of other GPUs the
 // driver spills 20 to 100 of them, and with cooperative matrices 14 to 260.
 func fewRegisters(p *vk.PhysicalDevice) bool {
-	return makerOf(p.VendorID).name == "Intel" && p.Subgroup.Min <= 8
+	return makerOf(vendorOf(p)).name == "Intel" && p.Subgroup.Min <= 8
 }
 
 // setSubgroupRange sets which sizes of subgroups a pipeline may ask for, or whether it gets
@@ -120,7 +120,7 @@ func (l *Limits) setSubgroupRange(p *vk.PhysicalDevice, control bool) {
 		l.SubgroupRange = [2]int{s.Min, s.Max}
 	}
 	if l.SubgroupRange == [2]int{} {
-		l.SubgroupVaries = s.Least != s.Most || s.Most == 0 && makerOf(p.VendorID).varies
+		l.SubgroupVaries = s.Least != s.Most || s.Most == 0 && makerOf(vendorOf(p)).varies
 	}
 }
 
