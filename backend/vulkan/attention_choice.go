@@ -129,7 +129,7 @@ func waysOfOneQuery(e *encoder, part *attentionPart) (list []attentionChoice) {
 		return nil
 	}
 	l := e.limits()
-	_, shares, ok := shapeOneQuery(l, part.Attention)
+	spec, shares, ok := shapeOneQuery(l, part.Attention)
 	if !ok {
 		return nil
 	}
@@ -141,7 +141,7 @@ func waysOfOneQuery(e *encoder, part *attentionPart) (list []attentionChoice) {
 			list = append(list, c)
 		}
 	}
-	add(splitKeys(l, keys, part.Groups()*shares))
+	add(splitKeys(l, keys, part.Groups()*shares, int(spec.Lanes)))
 	add(1, keys)
 	for each := partKeys; each < keys; each *= 2 {
 		add((keys+each-1)/each, each)
@@ -201,7 +201,7 @@ func waysOfTile(e *encoder, part *attentionPart) (list []attentionChoice) {
 		return nil
 	}
 	list = []attentionChoice{{source: "attention_tile", rows: rule.Rows}}
-	if part.HeadSize() <= mostTileRows {
+	if e.limits().twoQueries(part.HeadSize()) {
 		list = append(list, attentionChoice{source: "attention_tile", rows: 3 - rule.Rows})
 	}
 	return list

@@ -105,6 +105,11 @@ func openLab(t testing.TB, card gpulab.Card) *lab {
 			}
 			return !(l.without && c.Kind == vk.Barrier)
 		}},
+		Limits: func(l *Limits) {
+			if card.Cores > 0 {
+				l.setCores(card.Cores)
+			}
+		},
 		played: true,
 	})
 	if err != nil {

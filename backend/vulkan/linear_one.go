@@ -27,10 +27,16 @@ const manyOuts = 8192
 
 // mostNumbers is how many words a lane may have of what it reads, in registers: of the 256 that
 // a lane has on the GPUs of most makers sums and addresses take some, and with 170 or fewer several
-// subgroups fit a unit. Where there are few, they are 64 for each of 16 lanes.
-func mostNumbers(l *Limits) uint32 {
-	if l.FewRegisters {
+// subgroups fit a unit. Where there are few, they are 64 for each of 16 lanes. Apple's 128 the driver fills with 120
+// such words, for it forgets those of a norm before it needs others; a table takes some.
+func mostNumbers(l *Limits, p *product) uint32 {
+	switch {
+	case l.FewRegisters:
 		return 40
+	case l.maker().halfRegisters && p.joined.table:
+		return 112
+	case l.maker().halfRegisters:
+		return 120
 	}
 	return 128
 }
@@ -100,14 +106,14 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 	}
 	for {
 		steps, numbers := oneNumbers(p, lanes, outs)
-		if steps <= 1 || steps <= wanted && numbers <= mostNumbers(l) || lanes*2 > most {
+		if steps <= 1 || steps <= wanted && numbers <= mostNumbers(l, p) || lanes*2 > most {
 			break
 		}
 		lanes *= 2
 	}
 	fits := func(lanes, outs uint32) bool { // a lane of each subgroup has the sum of an output
 		steps, numbers := oneNumbers(p, lanes, outs)
-		return lanes >= least && lanes <= most && outs <= min(8, l.SubgroupSize) && steps <= mostSteps && steps*outs <= mostEights && numbers <= mostNumbers(l)
+		return lanes >= least && lanes <= most && outs <= min(8, l.SubgroupSize) && steps <= mostSteps && steps*outs <= mostEights && numbers <= mostNumbers(l, p)
 	}
 	for outs > 2 && !fits(lanes, outs) {
 		outs /= 2
