@@ -227,7 +227,7 @@ func attentionDispatch(e *encoder, part *backend.Attention, first attentionWay, 
 	for _, way := range ways {
 		p := way.pipeline(part, spec)
 		wrong = append(wrong, p)
-		ok, err := e.trusts(p, func(t *trials) { tryAttention(t, part, int(push.SharedBy), spec, way.dispatch) })
+		ok, err := e.trusts(p, func(t *trials) { tryAttention(t, part, int(push.SharedBy), spec, way, way.dispatch) })
 		if err != nil {
 			return err
 		}

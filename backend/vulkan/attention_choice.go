@@ -221,7 +221,7 @@ func encodeTile(e *encoder, part *attentionPart, c *attentionChoice) (ok bool, e
 
 // waysOfPlain: attention.comp, which takes all.
 func waysOfPlain(e *encoder, part *attentionPart) (list []attentionChoice) {
-	for _, way := range attentionWays(e, part.Attention, part.HeadSize()) {
+	for _, way := range attentionWays(e, part.Attention, part.op.HeadSize()) {
 		list = append(list, attentionChoice{source: "attention", way: way})
 	}
 	return list
