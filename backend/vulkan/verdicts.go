@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -63,10 +64,11 @@ func lastFaults(p *vk.PhysicalDevice) string {
 		return ""
 	}
 	const most = 64 // files
-	files, _ := filepath.Glob(filepath.Join(dir, "caldera", "vulkan", fmt.Sprintf("%04x-%04x-*-%s%s", p.VendorID, p.DeviceID, cardOf(p), verdictsEnding)))
+	dir = filepath.Join(dir, "caldera", "vulkan")
+	files, _ := fs.Glob(os.DirFS(dir), fmt.Sprintf("%04x-%04x-*-%s%s", p.VendorID, p.DeviceID, cardOf(p), verdictsEnding))
 	var last storedVerdicts
-	for _, path := range files[:min(len(files), most)] {
-		if v := readVerdicts(path, p); v.Date.After(last.Date) {
+	for _, name := range files[:min(len(files), most)] {
+		if v := readVerdicts(filepath.Join(dir, name), p); v.Date.After(last.Date) {
 			last = v
 		}
 	}
@@ -168,7 +170,7 @@ func (c *checks) save(p *vk.PhysicalDevice) {
 	}
 	v := storedVerdicts{storedHeader: header(p)}
 	for _, x := range c.verdicts {
-		if x.name != "" {
+		if x.name != "" && x.ran() {
 			passed[x.name] = x.err == nil
 		}
 	}
@@ -183,6 +185,9 @@ func (c *checks) save(p *vk.PhysicalDevice) {
 		}
 	}
 	for _, x := range c.failed {
+		if !x.ran() {
+			continue
+		}
 		v.Failed = append(v.Failed, storedFailed{x.name, x.err.Error()})
 	}
 	_ = writeStored(c.path, &v)
