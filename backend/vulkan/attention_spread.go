@@ -15,6 +15,11 @@ func waysOfAttentionSpread(e *encoder, part *attentionPart) []attentionChoice {
 	return []attentionChoice{{source: "attention_spread"}}
 }
 
+func pipelinesOfAttentionSpread(e *encoder, part *attentionPart, _ *attentionChoice) []pipelineSpec {
+	spec, _ := shapeAttentionSpread(e, part)
+	return []pipelineSpec{attentionSpreadPipeline(part.Attention, spec)}
+}
+
 func encodeAttentionSpread(e *encoder, part *attentionPart, _ *attentionChoice) (ok bool, err error) {
 	spec, _ := shapeAttentionSpread(e, part)
 	ok, err = e.trusts(attentionSpreadPipeline(part.Attention, spec), func(t *trials) { tryAttentionSpread(t, part.op, spec) })

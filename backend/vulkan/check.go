@@ -115,6 +115,15 @@ func (b *Backend) verdictOn(u unchecked) *verdict {
 	return v
 }
 
+// refused reports whether it is known that a pipeline is not to be used.
+func (b *Backend) refused(p pipelineSpec) bool {
+	if p.variant.Has("SUBGROUP") && b.refused(b.subgroupTest()) {
+		return true
+	}
+	v := b.checks.verdicts[pipelineKey{p.variant, p.spec}]
+	return v != nil && v.err != nil
+}
+
 // pipelineName names a pipeline for people, and in the file of verdicts.
 func (b *Backend) pipelineName(p pipelineSpec) string {
 	name := p.variant.Name()
