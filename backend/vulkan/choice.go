@@ -346,7 +346,7 @@ func waysOfNormedRows(l *Limits, p *product) []linearChoice {
 	if l.FewRegisters { // with more the driver spills three of them
 		numbers = normedNumbers / 4 * 3
 	}
-	if l.Software || p.rows > 4 || rows*p.in > numbers || !p.fours || p.x != backend.F32 || !l.sumSubgroups() || l.SubgroupVaries ||
+	if l.Software || p.rows > 4 || rows*p.in > numbers || tiles(p.out, outs) > int(l.Groups[1]) || !p.fours || p.x != backend.F32 || !l.sumSubgroups() || l.SubgroupVaries ||
 		int(l.SubgroupSize) > lanes/rows || l.Invocations < lanes || l.WorkgroupSize[1] < lanes/32 || l.SharedMemory < normedShared {
 		return nil
 	}

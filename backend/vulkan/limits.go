@@ -5,6 +5,7 @@ package vulkan
 import (
 	"golang.org/x/sys/cpu"
 
+	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
 )
 
@@ -152,4 +153,10 @@ func limitsOf(d *vk.Device) Limits {
 		}
 	}
 	return l
+}
+
+// fitTexels reports whether a tensor can be read as texels of four elements, wherever it begins.
+func (l *Limits) fitTexels(t backend.Tensor) bool {
+	f, ok := texelsOf[t.DType]
+	return ok && (uint64(t.Size())+l.TexelAlign)/texelFormats[f].bytes < l.TexelElements
 }

@@ -137,3 +137,22 @@ func TestCores(t *testing.T) {
 		}
 	}
 }
+
+// TestNormedRowsFit: a norm of several rows is computed with the product behind it where a dispatch has workgroups for all outputs.
+func TestNormedRowsFit(t *testing.T) {
+	b := played{name: "few groups", lanes: 32, clamp: fewGroups}.open(t, nil) // 8, of 16 outputs each
+	for _, out := range []int{128, 129, 256} {
+		for rows := 2; rows <= 4; rows++ {
+			op := &backend.Linear{
+				Dst: newTensor(t, b, backend.F32, rows, out), X: newTensor(t, b, backend.F32, rows, 64), W: newTensor(t, b, backend.F16, out, 64),
+				Norm: backend.LinearNorm{Normed: newTensor(t, b, backend.F32, rows, 64), Gamma: newTensor(t, b, backend.F32, 64), Epsilon: 1},
+			}
+			if got, want := supportsLinear(&b.limits, op), out == 128; got != want {
+				t.Errorf("%d rows, %d outputs: one op: %v, expected %v", rows, out, got, want)
+			}
+			if err := backend.Run(b, op); err != nil {
+				t.Errorf("%d rows, %d outputs: %v", rows, out, err)
+			}
+		}
+	}
+}

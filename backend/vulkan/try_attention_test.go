@@ -35,7 +35,7 @@ func TestAttentionTrialsFit(t *testing.T) {
 							what := fmt.Sprintf("%d bytes a binding, %v, %d groups of %d heads of %d, probabilities %v", l.BindingRange, d, groups, shared, size, probs)
 							spec := shaders.AttentionSpec{Lanes: uint32(attentionLanes(&l, 1)), Queries: 1, Chunk: attentionScores, Size: uint32(size), Probs: probs, AtOnce: 4}
 							var contexts []int
-							tryAttention(tr, like, shared, spec, func(_ *encoder, op *backend.Attention, _ shaders.AttentionSpec, _ shaders.AttentionPush, _ [3]uint32, _ backend.Tensor) error {
+							tryAttention(tr, like, shared, spec, attentionWay{}, func(_ *encoder, op *backend.Attention, _ shaders.AttentionSpec, _ shaders.AttentionPush, _ [3]uint32, _ backend.Tensor) error {
 								for _, x := range []backend.Tensor{op.Dst, op.Q, op.K, op.V, op.Probs} {
 									if !fit(&l, x) {
 										t.Errorf("%s: %v does not fit", what, x)

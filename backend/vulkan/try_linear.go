@@ -30,7 +30,10 @@ func tryLinear(t *trials, p *product, c *linearChoice) {
 	if c.source != "linear_one" {
 		rows = edges(c.rows, 1)
 	}
-	fits := func(n, in int) bool { return fit(&t.b.limits, backend.Of(nil, p.w, 0, n, in)) }
+	// One head fits where the op does, and so do two tiles of outputs.
+	fits := func(n, in int) bool {
+		return fit(&t.b.limits, backend.Of(nil, p.w, 0, n, in)) && tiles(n, c.outs) <= int(t.b.limits.Groups[0])
+	}
 	tried := false
 	for i := range max(len(outs), len(ins), len(rows)) {
 		q := *p
