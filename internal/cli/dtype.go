@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 
 	"caldera/backend"
+	"caldera/gpt/model"
 
 	"github.com/alecthomas/kong"
 )
@@ -27,6 +29,18 @@ func (f ActivationFlag) Activation() backend.DType {
 		return backend.F16
 	}
 	return backend.None
+}
+
+// ActivationsWarning says that --activations changes nothing for a model. It is empty where that is not so.
+func ActivationsWarning(m *model.Model) string {
+	if !m.RoundsNothing() {
+		return ""
+	}
+	name := m.Activations
+	if name == backend.Q8_A {
+		name = backend.Q8_0
+	}
+	return fmt.Sprintf("%s: warning: --activations=%v changes nothing, for the matrices are %v: see --dtype", Self(), name, m.DType())
 }
 
 // Vars adds to the variables of a command's tags those that list what package
