@@ -21,7 +21,7 @@ func init() {
 // clamped is x within ±limit, or below limit only; NaN stays NaN. A number beyond the limit may be
 // as far within as its bound reaches.
 func clamped(x Number, limit float64, below bool) Number {
-	at := x.Value
+	var at float64
 	switch {
 	case x.Value > limit:
 		at = limit
