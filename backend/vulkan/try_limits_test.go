@@ -3,6 +3,10 @@
 package vulkan
 
 import (
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -180,5 +184,40 @@ func TestLongVectorsOnFewTexels(t *testing.T) {
 		if key.variant.Source == "attention" && !key.variant.Has("TEXEL") {
 			t.Errorf("%s was taken, expected the kernel that reads texels", key.variant.Name())
 		}
+	}
+}
+
+// TestSpreadAttentionOfSomeHeads: where a dispatch has workgroups for some of the heads alone, results are as with all at once.
+func TestSpreadAttentionOfSomeHeads(t *testing.T) {
+	run := func(heads uint32) []float32 {
+		b := played{name: "software", lanes: 4, software: true, clamp: func(l *Limits) { l.Groups[1] = heads }}.open(t, nil)
+		rng := rand.New(rand.NewPCG(1, 2))
+		f32 := func(dims ...int) backend.Tensor {
+			x := newTensor(t, b, backend.F32, dims...)
+			numbers := make([]float32, x.Len())
+			for i := range numbers {
+				numbers[i] = rng.Float32()
+			}
+			if err := backend.SetF32(b, x, numbers); err != nil {
+				t.Fatal(err)
+			}
+			return x
+		}
+		const queries, all, size = 10, 4, 32
+		op := &backend.Attention{Dst: f32(1, queries, all*size), Q: f32(1, queries, all*size), K: f32(1, queries, 2*size), V: f32(1, queries, 2*size), At: newTensor(t, b, backend.I32, 2, queries), Heads: all, Scale: 1}
+		at := make([]int32, 2*queries)
+		for i := range queries {
+			at[queries+i] = int32(i)
+		}
+		if err := errors.Join(backend.SetI32(b, op.At, at), backend.Run(b, op)); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(b.pipes.made)), func(k pipelineKey) bool { return k.variant.Source == "attention_spread" }) {
+			t.Error("another kernel was taken")
+		}
+		return values(t, b, op.Dst)
+	}
+	if whole, some := run(65535), run(2); !slices.Equal(whole, some) {
+		t.Errorf("two heads at a time are %v, all at once %v", some[:8], whole[:8])
 	}
 }
