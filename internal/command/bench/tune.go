@@ -124,6 +124,9 @@ func writeTuned(w io.Writer, d backend.Device, path string, list []backend.Tuned
 		at = "not stored"
 	}
 	if len(list) == 0 {
+		if path == "" {
+			at = "there is no place for it"
+		}
 		_, err := fmt.Fprintf(w, "%s: nothing was tuned (%s)\n", d.Spec(), at)
 		return err
 	}
