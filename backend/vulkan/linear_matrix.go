@@ -82,6 +82,11 @@ func (e *encoder) aligned(o *linearOp) bool {
 			return false
 		}
 	}
+	for _, t := range []backend.Tensor{o.dst, o.residual} { // rows of one output are neighbours
+		if !t.Absent() && t.Dim(2) > 1 && t.Stride(2)%4 != 0 {
+			return false
+		}
+	}
 	half := o.x.DType == backend.F16
 	switch {
 	case half && !begin(o.x, 8, 2, 3), !half && !begin(o.x, 4, 2):
