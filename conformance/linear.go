@@ -370,6 +370,7 @@ func roundedShapes() []linearShape {
 		for i, n := range [][3]int{{1, 64, 7}, {33, 64, 68}, {70, 96, 133}, {40, 768, 36}} { // rows, in, out
 			shapes = append(shapes, linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, rounded: true, noBias: i == 2, layout: []Layout{exact, strided}[i/2]})
 		}
+		shapes = append(shapes, linearShape{rows: []int{18}, in: 64, out: 1, w: d, rounded: true, layout: exact, residual: true}) // rows are neighbours
 		shape := linearShape{rows: []int{2, 20}, in: 64, out: 36, w: d, rounded: true, layout: exact, activation: backend.GELUTanh, residual: true}
 		shapes = append(shapes, shape)
 		shape.activation, shape.residual = backend.NoActivation, false
