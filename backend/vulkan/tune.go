@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"caldera/backend"
@@ -114,7 +115,7 @@ func readTuned(path string, p *vk.PhysicalDevice) (v storedTuned, err error) {
 // checkTuned says why a choice cannot have been written by StoreTuned. Its text follows what names the choice.
 func checkTuned(c *backend.Tuned) error {
 	for _, name := range []string{c.Of, c.Way, c.Rule} {
-		bad := func(r rune) bool { return r < ' ' || r == utf8.RuneError }
+		bad := func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }
 		switch {
 		case name == "" || len(name) > longestWay:
 			return fmt.Errorf("has a name of %d bytes, expected 1 to %d", len(name), longestWay)
