@@ -69,24 +69,28 @@ func matrixParts(l *Limits, p *product, c *linearChoice) int {
 // aligned reports whether the operands lie as linear_matrix.comp reads and writes them, in 16
 // bytes. Along its neighbours x of f32 has whole eights of inputs, and x of f16 whole fours.
 func (e *encoder) aligned(o *linearOp) bool {
-	begin := func(t backend.Tensor, unit, axis int) bool { // axis: not that of neighbours
+	begin := func(t backend.Tensor, unit int, strides ...int) bool {
 		_, base := e.operand(t, backend.Read)
-		return int(base)%unit == 0 && (t.Dim(axis) <= 1 || t.Stride(axis)%unit == 0)
-	}
-	either := func(t backend.Tensor, unit int) bool { // it may lie transposed
-		if t.Dim(3) > 1 && t.Stride(3) != 1 {
-			return begin(t, unit, 3) && (t.Dim(2) <= 1 || t.Stride(2) == 1 || t.Stride(2)%unit == 0)
+		for _, axis := range strides {
+			if t.Dim(axis) > 1 && t.Stride(axis) != 1 && t.Stride(axis)%unit != 0 {
+				return false
+			}
 		}
-		return begin(t, unit, 2)
+		return int(base)%unit == 0
 	}
 	for _, t := range []backend.Tensor{o.dst, o.residual, o.bias} {
 		if !t.Absent() && !begin(t, 4, 2) {
 			return false
 		}
 	}
+	for _, t := range []backend.Tensor{o.dst, o.residual} { // rows of one output are neighbours
+		if !t.Absent() && t.Dim(2) > 1 && t.Stride(2)%4 != 0 {
+			return false
+		}
+	}
 	half := o.x.DType == backend.F16
 	switch {
-	case half && !either(o.x, 8), !half && !begin(o.x, 4, 2):
+	case half && !begin(o.x, 8, 2, 3), !half && !begin(o.x, 4, 2):
 		return false
 	case o.x.Stride(3) == 1 && o.x.Dim(3)%8 != 0 && !(half && o.x.Dim(3)%4 == 0):
 		return false
@@ -95,7 +99,7 @@ func (e *encoder) aligned(o *linearOp) bool {
 	case o.transposed() && !half: // as weights do not lie
 		return false
 	}
-	return either(o.w, 8)
+	return begin(o.w, 8, 2, 3)
 }
 
 // matrixSpec returns the specialization constants of linear_matrix.comp.
