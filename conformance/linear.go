@@ -370,7 +370,6 @@ func roundedShapes() []linearShape {
 		for i, n := range [][3]int{{1, 64, 7}, {33, 64, 68}, {70, 96, 133}, {40, 768, 36}} { // rows, in, out
 			shapes = append(shapes, linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, rounded: true, noBias: i == 2, layout: []Layout{exact, strided}[i/2]})
 		}
-		shapes = append(shapes, linearShape{rows: []int{18}, in: 64, out: 1, w: d, rounded: true, layout: exact, residual: true}) // rows are neighbours
 		shape := linearShape{rows: []int{2, 20}, in: 64, out: 36, w: d, rounded: true, layout: exact, activation: backend.GELUTanh, residual: true}
 		shapes = append(shapes, shape)
 		shape.activation, shape.residual = backend.NoActivation, false
@@ -383,6 +382,9 @@ func roundedShapes() []linearShape {
 	for _, transposed := range []bool{false, true} {
 		shapes = append(shapes, linearShape{rows: []int{35}, in: 40, out: 44, w: backend.F16, rounded: true, transposed: transposed, layout: exact},
 			linearShape{rows: []int{34}, in: 33, out: 31, w: backend.BF16, rounded: true, transposed: transposed, layout: strided})
+	}
+	for _, d := range backend.DTypes(backend.Weights)[1:] { // rows are neighbours
+		shapes = append(shapes, linearShape{rows: []int{18}, in: 64, out: 1, w: d, rounded: true, layout: exact, residual: true})
 	}
 	return shapes
 }
