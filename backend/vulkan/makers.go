@@ -20,8 +20,8 @@ type maker struct {
 	holds       bool // attention on matrices keeps its queries in registers
 	varies      bool // drivers that cannot be asked for a size have several
 
-	// Cores of a device whose driver does not tell: of a usual one, on the high side, for parts that
-	// are too many cost little, and cores that are idle much.
+	// How many cores a device has whose driver does not tell. These are rather too many than too few for
+	// common devices, because too many parts cost little, and idle cores cost much.
 	discrete, integrated int
 
 	halfRegisters   bool // a lane has 128 registers of 32 bits, half of what others have
