@@ -228,6 +228,23 @@ export const checks = {
     await page.evaluate(() => document.activeElement.blur());
     await page.keyboard.press(']');
     equal((await address(page)).get('layer'), '4', 'a key that is switched off');
+    // Keys act on what the page is now, however soon they come: here no frame passes between them.
+    const layer = await page.evaluate(async () => {
+      const press = async () => {
+        dispatchEvent(new KeyboardEvent('keydown', { key: '[' }));
+        for (let i = 0; i < 8; i++) await null;
+        return new URLSearchParams(location.search).get('layer');
+      };
+      const box = document.querySelector('dialog input[type="checkbox"]');
+      const off = [await press(), await press()];
+      box.click();
+      await null;
+      const on = [await press(), await press()];
+      box.click();
+      await null;
+      return [...off, ...on, await press()];
+    });
+    equal(layer, ['4', '4', '3', '2', '2'], 'keys that come at once');
     clean(faults);
   },
 

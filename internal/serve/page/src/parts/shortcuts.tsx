@@ -1,5 +1,5 @@
 // Keys for the whole page. They can be switched off, as people need who speak to their computer.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Switch } from './field';
 
 export interface Shortcut {
@@ -23,7 +23,8 @@ export function Shortcuts({ list }: { list: Shortcut[] }) {
   const [on, setOn] = useState(allowed);
   const dialog = useRef<HTMLDialogElement>(null);
   const open = () => dialog.current?.open || dialog.current?.showModal();
-  useEffect(() => {
+  // Not useEffect: that waits for the next frame, and until then a key would meet what the page was before.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || takesText(event.target)) return;
       if (!on || dialog.current?.open) return;
