@@ -4,62 +4,202 @@
 
 package gemm
 
-// dot6AVX512F32 adds the products of rows of x with 6 rows of w.
+// dot6F32AVX512 is a dotKernel for 6 columns.
 //
 //go:noescape
-func dot6AVX512F32(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+func dot6F32AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
 
-// dot2AVX512F32 adds the products of rows of x with 2 rows of w.
+// dot2F32AVX512 is a dotKernel for 2 columns.
 //
 //go:noescape
-func dot2AVX512F32(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+func dot2F32AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
 
-// dot1AVX512F32 adds the products of rows of x with 1 rows of w.
+// dot1F32AVX512 is a dotKernel for 1 columns.
 //
 //go:noescape
-func dot1AVX512F32(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+func dot1F32AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
 
-// dot6AVX512F16 adds the products of rows of x with 6 rows of w.
+// outer8x48F32AVX512 is an outerKernel for 48 columns.
 //
 //go:noescape
-func dot6AVX512F16(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+func outer8x48F32AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
-// dot2AVX512F16 adds the products of rows of x with 2 rows of w.
+// outer8x32F32AVX512 is an outerKernel for 32 columns.
 //
 //go:noescape
-func dot2AVX512F16(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+func outer8x32F32AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
-// dot1AVX512F16 adds the products of rows of x with 1 rows of w.
+// outer8x16F32AVX512 is an outerKernel for 16 columns.
 //
 //go:noescape
-func dot1AVX512F16(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+func outer8x16F32AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
-// dot6AVX512BF16 adds the products of rows of x with 6 rows of w.
+// outer1x96F32AVX512 is an outerKernel for 96 columns.
 //
 //go:noescape
-func dot6AVX512BF16(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+func outer1x96F32AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
-// dot2AVX512BF16 adds the products of rows of x with 2 rows of w.
+// dot6F16AVX512 is a dotKernel for 6 columns.
 //
 //go:noescape
-func dot2AVX512BF16(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+func dot6F16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
 
-// dot1AVX512BF16 adds the products of rows of x with 1 rows of w.
+// dot2F16AVX512 is a dotKernel for 2 columns.
 //
 //go:noescape
-func dot1AVX512BF16(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+func dot2F16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
 
-// outer8x3AVX512 adds the products of rows of x with up to 48 columns of w.
+// dot1F16AVX512 is a dotKernel for 1 columns.
 //
 //go:noescape
-func outer8x3AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *float32, wStride int, n int, columns int, ahead int)
+func dot1F16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
 
-// outer8x2AVX512 adds the products of rows of x with up to 32 columns of w.
+// outer8x48F16AVX512 is an outerKernel for 48 columns.
 //
 //go:noescape
-func outer8x2AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *float32, wStride int, n int, columns int, ahead int)
+func outer8x48F16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
-// outer1x6AVX512 adds the products of rows of x with up to 96 columns of w.
+// outer8x32F16AVX512 is an outerKernel for 32 columns.
 //
 //go:noescape
-func outer1x6AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *float32, wStride int, n int, columns int, ahead int)
+func outer8x32F16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer8x16F16AVX512 is an outerKernel for 16 columns.
+//
+//go:noescape
+func outer8x16F16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer1x96F16AVX512 is an outerKernel for 96 columns.
+//
+//go:noescape
+func outer1x96F16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// dot6BF16AVX512 is a dotKernel for 6 columns.
+//
+//go:noescape
+func dot6BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot2BF16AVX512 is a dotKernel for 2 columns.
+//
+//go:noescape
+func dot2BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot1BF16AVX512 is a dotKernel for 1 columns.
+//
+//go:noescape
+func dot1BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// outer8x48BF16AVX512 is an outerKernel for 48 columns.
+//
+//go:noescape
+func outer8x48BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer8x32BF16AVX512 is an outerKernel for 32 columns.
+//
+//go:noescape
+func outer8x32BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer8x16BF16AVX512 is an outerKernel for 16 columns.
+//
+//go:noescape
+func outer8x16BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer1x96BF16AVX512 is an outerKernel for 96 columns.
+//
+//go:noescape
+func outer1x96BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// dot4F32AVX2 is a dotKernel for 4 columns.
+//
+//go:noescape
+func dot4F32AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot2F32AVX2 is a dotKernel for 2 columns.
+//
+//go:noescape
+func dot2F32AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot1F32AVX2 is a dotKernel for 1 columns.
+//
+//go:noescape
+func dot1F32AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// outer4x24F32AVX2 is an outerKernel for 24 columns.
+//
+//go:noescape
+func outer4x24F32AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer4x16F32AVX2 is an outerKernel for 16 columns.
+//
+//go:noescape
+func outer4x16F32AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer4x8F32AVX2 is an outerKernel for 8 columns.
+//
+//go:noescape
+func outer4x8F32AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer1x48F32AVX2 is an outerKernel for 48 columns.
+//
+//go:noescape
+func outer1x48F32AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// dot4F16AVX2 is a dotKernel for 4 columns.
+//
+//go:noescape
+func dot4F16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot2F16AVX2 is a dotKernel for 2 columns.
+//
+//go:noescape
+func dot2F16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot1F16AVX2 is a dotKernel for 1 columns.
+//
+//go:noescape
+func dot1F16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// outer4x24F16AVX2 is an outerKernel for 24 columns.
+//
+//go:noescape
+func outer4x24F16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer4x16F16AVX2 is an outerKernel for 16 columns.
+//
+//go:noescape
+func outer4x16F16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer1x48F16AVX2 is an outerKernel for 48 columns.
+//
+//go:noescape
+func outer1x48F16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// dot4BF16AVX2 is a dotKernel for 4 columns.
+//
+//go:noescape
+func dot4BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot2BF16AVX2 is a dotKernel for 2 columns.
+//
+//go:noescape
+func dot2BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot1BF16AVX2 is a dotKernel for 1 columns.
+//
+//go:noescape
+func dot1BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// outer4x24BF16AVX2 is an outerKernel for 24 columns.
+//
+//go:noescape
+func outer4x24BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer4x16BF16AVX2 is an outerKernel for 16 columns.
+//
+//go:noescape
+func outer4x16BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer1x48BF16AVX2 is an outerKernel for 48 columns.
+//
+//go:noescape
+func outer1x48BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)

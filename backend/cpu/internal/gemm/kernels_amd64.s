@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func dot6AVX512F32(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// func dot6F32AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
 // Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
-TEXT ·dot6AVX512F32(SB), NOSPLIT, $0-72
+TEXT ·dot6F32AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
 	MOVQ  x+16(FP), DX
@@ -15,14 +15,14 @@ TEXT ·dot6AVX512F32(SB), NOSPLIT, $0-72
 	MOVQ  wStride+48(FP), R8
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
-	MOVQ  n+56(FP), R11
-	ANDQ  $0x0f, R11
-	MOVQ  $+1, DI
-	SHLXQ R11, DI, DI
-	DECQ  DI
-	KMOVW DI, K1
+	MOVQ  n+56(FP), DI
+	ANDQ  $0x0f, DI
+	MOVQ  $+1, R11
+	SHLXQ DI, R11, R11
+	DECQ  R11
+	KMOVW R11, K1
 
-four:
+rows:
 	CMPQ   CX, $0x04
 	JL     rest
 	VPXORD Z0, Z0, Z0
@@ -55,7 +55,8 @@ four:
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	LEAQ   (DX)(BX*4), R12
+	MOVQ   DX, R12
+	LEAQ   (R12)(BX*4), R12
 
 more4:
 	VMOVUPS     (DX), Z24
@@ -193,8 +194,7 @@ short4:
 	VFMADD231PS Z27, Z28, Z23
 
 sums4:
-	MOVQ          n+56(FP), R11
-	MOVQ          R11, DI
+	MOVQ          n+56(FP), DI
 	ANDQ          $-16, DI
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
@@ -245,8 +245,9 @@ sums4:
 	VUNPCKLPD     Z1, Z0, Z2
 	VUNPCKHPD     Z1, Z0, Z0
 	VADDPS        Z0, Z2, Z2
-	VADDPS        (AX), X2, X2
-	VMOVUPS       X2, (AX)
+	VEXTRACTF32X4 $0x00, Z2, X0
+	VADDPS        (AX), X0, X0
+	VMOVUPS       X0, (AX)
 	VEXTRACTF32X4 $0x01, Z2, X0
 	VADDPS        (AX)(DI*1), X0, X0
 	VMOVUPS       X0, (AX)(DI*1)
@@ -280,9 +281,10 @@ sums4:
 	VUNPCKLPD     Z0, Z0, Z1
 	VUNPCKHPD     Z0, Z0, Z0
 	VADDPS        Z0, Z1, Z1
-	VMOVSD        16(AX), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, 16(AX)
+	VEXTRACTF32X4 $0x00, Z1, X0
+	VMOVSD        16(AX), X2
+	VADDPS        X2, X0, X0
+	VMOVSD        X0, 16(AX)
 	VEXTRACTF32X4 $0x01, Z1, X0
 	VMOVSD        16(AX)(DI*1), X2
 	VADDPS        X2, X0, X0
@@ -299,298 +301,18 @@ sums4:
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
 	SUBQ          $0x04, CX
-	JMP           four
+	JMP           rows
 
 rest:
-	CMPQ   CX, $0x02
-	JG     three
-	JE     two
-	CMPQ   CX, $0x00
-	JE     end
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R11
-	SUBQ   $0x10, R11
-	JL     short1
-	MOVQ   ahead+64(FP), R12
-	ADDQ   DI, R12
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
 
-loop1:
-	VMOVUPS     (DX), Z6
-	VMOVUPS     (DI), Z7
-	VFMADD231PS Z6, Z7, Z0
-	VMOVUPS     (DI)(R8*1), Z7
-	VFMADD231PS Z6, Z7, Z1
-	VMOVUPS     (DI)(R8*2), Z7
-	VFMADD231PS Z6, Z7, Z2
-	VMOVUPS     (DI)(R9*1), Z7
-	VFMADD231PS Z6, Z7, Z3
-	VMOVUPS     (DI)(R8*4), Z7
-	VFMADD231PS Z6, Z7, Z4
-	VMOVUPS     (DI)(R10*1), Z7
-	VFMADD231PS Z6, Z7, Z5
-	PREFETCHT0  (R12)
-	PREFETCHT0  (R12)(R8*1)
-	PREFETCHT0  (R12)(R8*2)
-	PREFETCHT0  (R12)(R9*1)
-	PREFETCHT0  (R12)(R8*4)
-	PREFETCHT0  (R12)(R10*1)
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, DI
-	ADDQ        $0x40, R12
-	SUBQ        $0x10, R11
-	JGE         loop1
-
-short1:
-	ADDQ        $0x10, R11
-	JZ          sums1
-	VMOVUPS.Z   (DX), K1, Z6
-	VMOVUPS.Z   (DI), K1, Z7
-	VFMADD231PS Z6, Z7, Z0
-	VMOVUPS.Z   (DI)(R8*1), K1, Z7
-	VFMADD231PS Z6, Z7, Z1
-	VMOVUPS.Z   (DI)(R8*2), K1, Z7
-	VFMADD231PS Z6, Z7, Z2
-	VMOVUPS.Z   (DI)(R9*1), K1, Z7
-	VFMADD231PS Z6, Z7, Z3
-	VMOVUPS.Z   (DI)(R8*4), K1, Z7
-	VFMADD231PS Z6, Z7, Z4
-	VMOVUPS.Z   (DI)(R10*1), K1, Z7
-	VFMADD231PS Z6, Z7, Z5
-
-sums1:
-	MOVQ          n+56(FP), R11
-	MOVQ          R11, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y6
-	VADDPS        Y6, Y0, Y6
-	VEXTRACTF32X4 $0x01, Y6, X0
-	VADDPS        X0, X6, X0
-	VEXTRACTF64X4 $0x01, Z1, Y6
-	VADDPS        Y6, Y1, Y6
-	VEXTRACTF32X4 $0x01, Y6, X1
-	VADDPS        X1, X6, X1
-	VEXTRACTF64X4 $0x01, Z2, Y6
-	VADDPS        Y6, Y2, Y6
-	VEXTRACTF32X4 $0x01, Y6, X2
-	VADDPS        X2, X6, X2
-	VEXTRACTF64X4 $0x01, Z3, Y6
-	VADDPS        Y6, Y3, Y6
-	VEXTRACTF32X4 $0x01, Y6, X3
-	VADDPS        X3, X6, X3
-	VUNPCKLPS     X1, X0, X6
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X6, X6
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X6, X1
-	VUNPCKHPD     X0, X6, X0
-	VADDPS        X0, X1, X1
-	VADDPS        (AX), X1, X1
-	VMOVUPS       X1, (AX)
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPS        Y0, Y4, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPS        Y0, Y5, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VMOVSD        16(AX), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, 16(AX)
-	JMP           end
-
-two:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R11
-	SUBQ   $0x10, R11
-	JL     short2
-	MOVQ   ahead+64(FP), R12
-	ADDQ   DI, R12
-
-loop2:
-	VMOVUPS     (DX), Z12
-	VMOVUPS     (DX)(BX*1), Z13
-	VMOVUPS     (DI), Z14
-	VFMADD231PS Z12, Z14, Z0
-	VFMADD231PS Z13, Z14, Z6
-	VMOVUPS     (DI)(R8*1), Z14
-	VFMADD231PS Z12, Z14, Z1
-	VFMADD231PS Z13, Z14, Z7
-	VMOVUPS     (DI)(R8*2), Z14
-	VFMADD231PS Z12, Z14, Z2
-	VFMADD231PS Z13, Z14, Z8
-	VMOVUPS     (DI)(R9*1), Z14
-	VFMADD231PS Z12, Z14, Z3
-	VFMADD231PS Z13, Z14, Z9
-	VMOVUPS     (DI)(R8*4), Z14
-	VFMADD231PS Z12, Z14, Z4
-	VFMADD231PS Z13, Z14, Z10
-	VMOVUPS     (DI)(R10*1), Z14
-	VFMADD231PS Z12, Z14, Z5
-	VFMADD231PS Z13, Z14, Z11
-	PREFETCHT0  (R12)
-	PREFETCHT0  (R12)(R8*1)
-	PREFETCHT0  (R12)(R8*2)
-	PREFETCHT0  (R12)(R9*1)
-	PREFETCHT0  (R12)(R8*4)
-	PREFETCHT0  (R12)(R10*1)
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, DI
-	ADDQ        $0x40, R12
-	SUBQ        $0x10, R11
-	JGE         loop2
-
-short2:
-	ADDQ        $0x10, R11
-	JZ          sums2
-	VMOVUPS.Z   (DX), K1, Z12
-	VMOVUPS.Z   (DX)(BX*1), K1, Z13
-	VMOVUPS.Z   (DI), K1, Z14
-	VFMADD231PS Z12, Z14, Z0
-	VFMADD231PS Z13, Z14, Z6
-	VMOVUPS.Z   (DI)(R8*1), K1, Z14
-	VFMADD231PS Z12, Z14, Z1
-	VFMADD231PS Z13, Z14, Z7
-	VMOVUPS.Z   (DI)(R8*2), K1, Z14
-	VFMADD231PS Z12, Z14, Z2
-	VFMADD231PS Z13, Z14, Z8
-	VMOVUPS.Z   (DI)(R9*1), K1, Z14
-	VFMADD231PS Z12, Z14, Z3
-	VFMADD231PS Z13, Z14, Z9
-	VMOVUPS.Z   (DI)(R8*4), K1, Z14
-	VFMADD231PS Z12, Z14, Z4
-	VFMADD231PS Z13, Z14, Z10
-	VMOVUPS.Z   (DI)(R10*1), K1, Z14
-	VFMADD231PS Z12, Z14, Z5
-	VFMADD231PS Z13, Z14, Z11
-
-sums2:
-	MOVQ          n+56(FP), R11
-	MOVQ          R11, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y12
-	VADDPS        Y12, Y0, Y12
-	VEXTRACTF32X4 $0x01, Y12, X0
-	VADDPS        X0, X12, X0
-	VEXTRACTF64X4 $0x01, Z1, Y12
-	VADDPS        Y12, Y1, Y12
-	VEXTRACTF32X4 $0x01, Y12, X1
-	VADDPS        X1, X12, X1
-	VEXTRACTF64X4 $0x01, Z2, Y12
-	VADDPS        Y12, Y2, Y12
-	VEXTRACTF32X4 $0x01, Y12, X2
-	VADDPS        X2, X12, X2
-	VEXTRACTF64X4 $0x01, Z3, Y12
-	VADDPS        Y12, Y3, Y12
-	VEXTRACTF32X4 $0x01, Y12, X3
-	VADDPS        X3, X12, X3
-	VUNPCKLPS     X1, X0, X12
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X12, X12
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X12, X1
-	VUNPCKHPD     X0, X12, X0
-	VADDPS        X0, X1, X1
-	VADDPS        (AX), X1, X1
-	VMOVUPS       X1, (AX)
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPS        Y0, Y4, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPS        Y0, Y5, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VMOVSD        16(AX), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, 16(AX)
-	VEXTRACTF64X4 $0x01, Z6, Y0
-	VADDPS        Y0, Y6, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z7, Y0
-	VADDPS        Y0, Y7, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y0
-	VEXTRACTF32X4 $0x01, Y0, X3
-	VADDPS        X3, X0, X3
-	VEXTRACTF64X4 $0x01, Z9, Y0
-	VADDPS        Y0, Y9, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X4
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPS     X4, X3, X1
-	VUNPCKHPS     X4, X3, X2
-	VADDPS        X2, X1, X1
-	VUNPCKLPD     X1, X0, X2
-	VUNPCKHPD     X1, X0, X0
-	VADDPS        X0, X2, X2
-	VADDPS        (AX)(CX*1), X2, X2
-	VMOVUPS       X2, (AX)(CX*1)
-	VEXTRACTF64X4 $0x01, Z10, Y0
-	VADDPS        Y0, Y10, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z11, Y0
-	VADDPS        Y0, Y11, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VMOVSD        16(AX)(CX*1), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, 16(AX)(CX*1)
-	JMP           end
-
-three:
+rest3:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -688,8 +410,7 @@ short3:
 	VFMADD231PS Z20, Z21, Z17
 
 sums3:
-	MOVQ          n+56(FP), R11
-	MOVQ          R11, CX
+	MOVQ          n+56(FP), CX
 	ANDQ          $-16, CX
 	NEGQ          CX
 	LEAQ          (DX)(CX*4), DX
@@ -721,6 +442,60 @@ sums3:
 	VADDPS        X0, X1, X1
 	VADDPS        (AX), X1, X1
 	VMOVUPS       X1, (AX)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X6
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X6, X3, X1
+	VUNPCKHPS     X6, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*1), X2, X2
+	VMOVUPS       X2, (AX)(CX*1)
+	VEXTRACTF64X4 $0x01, Z12, Y0
+	VADDPS        Y0, Y12, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VADDPS        Y0, Y13, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z14, Y0
+	VADDPS        Y0, Y14, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VADDPS        Y0, Y15, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X6
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X6, X3, X1
+	VUNPCKHPS     X6, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*2), X2, X2
+	VMOVUPS       X2, (AX)(CX*2)
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -738,33 +513,6 @@ sums3:
 	VMOVSD        16(AX), X0
 	VADDPS        X0, X1, X1
 	VMOVSD        X1, 16(AX)
-	VEXTRACTF64X4 $0x01, Z6, Y0
-	VADDPS        Y0, Y6, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z7, Y0
-	VADDPS        Y0, Y7, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y0
-	VEXTRACTF32X4 $0x01, Y0, X3
-	VADDPS        X3, X0, X3
-	VEXTRACTF64X4 $0x01, Z9, Y0
-	VADDPS        Y0, Y9, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X4
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPS     X4, X3, X1
-	VUNPCKHPS     X4, X3, X2
-	VADDPS        X2, X1, X1
-	VUNPCKLPD     X1, X0, X2
-	VUNPCKHPD     X1, X0, X0
-	VADDPS        X0, X2, X2
-	VADDPS        (AX)(CX*1), X2, X2
-	VMOVUPS       X2, (AX)(CX*1)
 	VEXTRACTF64X4 $0x01, Z10, Y0
 	VADDPS        Y0, Y10, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -782,33 +530,6 @@ sums3:
 	VMOVSD        16(AX)(CX*1), X0
 	VADDPS        X0, X1, X1
 	VMOVSD        X1, 16(AX)(CX*1)
-	VEXTRACTF64X4 $0x01, Z12, Y0
-	VADDPS        Y0, Y12, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z13, Y0
-	VADDPS        Y0, Y13, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VEXTRACTF64X4 $0x01, Z14, Y0
-	VADDPS        Y0, Y14, Y0
-	VEXTRACTF32X4 $0x01, Y0, X3
-	VADDPS        X3, X0, X3
-	VEXTRACTF64X4 $0x01, Z15, Y0
-	VADDPS        Y0, Y15, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X4
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPS     X4, X3, X1
-	VUNPCKHPS     X4, X3, X2
-	VADDPS        X2, X1, X1
-	VUNPCKLPD     X1, X0, X2
-	VUNPCKHPD     X1, X0, X0
-	VADDPS        X0, X2, X2
-	VADDPS        (AX)(CX*2), X2, X2
-	VMOVUPS       X2, (AX)(CX*2)
 	VEXTRACTF64X4 $0x01, Z16, Y0
 	VADDPS        Y0, Y16, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -826,28 +547,310 @@ sums3:
 	VMOVSD        16(AX)(CX*2), X0
 	VADDPS        X0, X1, X1
 	VMOVSD        X1, 16(AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R11
+	SUBQ   $0x10, R11
+	JL     short2
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+
+loop2:
+	VMOVUPS     (DX), Z12
+	VMOVUPS     (DX)(BX*1), Z13
+	VMOVUPS     (DI), Z14
+	VFMADD231PS Z12, Z14, Z0
+	VFMADD231PS Z13, Z14, Z6
+	VMOVUPS     (DI)(R8*1), Z14
+	VFMADD231PS Z12, Z14, Z1
+	VFMADD231PS Z13, Z14, Z7
+	VMOVUPS     (DI)(R8*2), Z14
+	VFMADD231PS Z12, Z14, Z2
+	VFMADD231PS Z13, Z14, Z8
+	VMOVUPS     (DI)(R9*1), Z14
+	VFMADD231PS Z12, Z14, Z3
+	VFMADD231PS Z13, Z14, Z9
+	VMOVUPS     (DI)(R8*4), Z14
+	VFMADD231PS Z12, Z14, Z4
+	VFMADD231PS Z13, Z14, Z10
+	VMOVUPS     (DI)(R10*1), Z14
+	VFMADD231PS Z12, Z14, Z5
+	VFMADD231PS Z13, Z14, Z11
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(R8*1)
+	PREFETCHT0  (R12)(R8*2)
+	PREFETCHT0  (R12)(R9*1)
+	PREFETCHT0  (R12)(R8*4)
+	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R12
+	SUBQ        $0x10, R11
+	JGE         loop2
+
+short2:
+	ADDQ        $0x10, R11
+	JZ          sums2
+	VMOVUPS.Z   (DX), K1, Z12
+	VMOVUPS.Z   (DX)(BX*1), K1, Z13
+	VMOVUPS.Z   (DI), K1, Z14
+	VFMADD231PS Z12, Z14, Z0
+	VFMADD231PS Z13, Z14, Z6
+	VMOVUPS.Z   (DI)(R8*1), K1, Z14
+	VFMADD231PS Z12, Z14, Z1
+	VFMADD231PS Z13, Z14, Z7
+	VMOVUPS.Z   (DI)(R8*2), K1, Z14
+	VFMADD231PS Z12, Z14, Z2
+	VFMADD231PS Z13, Z14, Z8
+	VMOVUPS.Z   (DI)(R9*1), K1, Z14
+	VFMADD231PS Z12, Z14, Z3
+	VFMADD231PS Z13, Z14, Z9
+	VMOVUPS.Z   (DI)(R8*4), K1, Z14
+	VFMADD231PS Z12, Z14, Z4
+	VFMADD231PS Z13, Z14, Z10
+	VMOVUPS.Z   (DI)(R10*1), K1, Z14
+	VFMADD231PS Z12, Z14, Z5
+	VFMADD231PS Z13, Z14, Z11
+
+sums2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y12
+	VEXTRACTF32X4 $0x01, Y12, X0
+	VADDPS        X0, X12, X0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y12
+	VEXTRACTF32X4 $0x01, Y12, X1
+	VADDPS        X1, X12, X1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y12
+	VEXTRACTF32X4 $0x01, Y12, X2
+	VADDPS        X2, X12, X2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y12
+	VEXTRACTF32X4 $0x01, Y12, X3
+	VADDPS        X3, X12, X3
+	VUNPCKLPS     X1, X0, X12
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X12, X12
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X12, X1
+	VUNPCKHPD     X0, X12, X0
+	VADDPS        X0, X1, X1
+	VADDPS        (AX), X1, X1
+	VMOVUPS       X1, (AX)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X6
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X6, X3, X1
+	VUNPCKHPS     X6, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*1), X2, X2
+	VMOVUPS       X2, (AX)(CX*1)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        16(AX), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, 16(AX)
+	VEXTRACTF64X4 $0x01, Z10, Y0
+	VADDPS        Y0, Y10, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z11, Y0
+	VADDPS        Y0, Y11, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        16(AX)(CX*1), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, 16(AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R11
+	SUBQ   $0x10, R11
+	JL     short1
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+
+loop1:
+	VMOVUPS     (DX), Z6
+	VMOVUPS     (DI), Z7
+	VFMADD231PS Z6, Z7, Z0
+	VMOVUPS     (DI)(R8*1), Z7
+	VFMADD231PS Z6, Z7, Z1
+	VMOVUPS     (DI)(R8*2), Z7
+	VFMADD231PS Z6, Z7, Z2
+	VMOVUPS     (DI)(R9*1), Z7
+	VFMADD231PS Z6, Z7, Z3
+	VMOVUPS     (DI)(R8*4), Z7
+	VFMADD231PS Z6, Z7, Z4
+	VMOVUPS     (DI)(R10*1), Z7
+	VFMADD231PS Z6, Z7, Z5
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(R8*1)
+	PREFETCHT0  (R12)(R8*2)
+	PREFETCHT0  (R12)(R9*1)
+	PREFETCHT0  (R12)(R8*4)
+	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R12
+	SUBQ        $0x10, R11
+	JGE         loop1
+
+short1:
+	ADDQ        $0x10, R11
+	JZ          sums1
+	VMOVUPS.Z   (DX), K1, Z6
+	VMOVUPS.Z   (DI), K1, Z7
+	VFMADD231PS Z6, Z7, Z0
+	VMOVUPS.Z   (DI)(R8*1), K1, Z7
+	VFMADD231PS Z6, Z7, Z1
+	VMOVUPS.Z   (DI)(R8*2), K1, Z7
+	VFMADD231PS Z6, Z7, Z2
+	VMOVUPS.Z   (DI)(R9*1), K1, Z7
+	VFMADD231PS Z6, Z7, Z3
+	VMOVUPS.Z   (DI)(R8*4), K1, Z7
+	VFMADD231PS Z6, Z7, Z4
+	VMOVUPS.Z   (DI)(R10*1), K1, Z7
+	VFMADD231PS Z6, Z7, Z5
+
+sums1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y6
+	VADDPS        Y6, Y0, Y6
+	VEXTRACTF32X4 $0x01, Y6, X0
+	VADDPS        X0, X6, X0
+	VEXTRACTF64X4 $0x01, Z1, Y6
+	VADDPS        Y6, Y1, Y6
+	VEXTRACTF32X4 $0x01, Y6, X1
+	VADDPS        X1, X6, X1
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VADDPS        Y6, Y2, Y6
+	VEXTRACTF32X4 $0x01, Y6, X2
+	VADDPS        X2, X6, X2
+	VEXTRACTF64X4 $0x01, Z3, Y6
+	VADDPS        Y6, Y3, Y6
+	VEXTRACTF32X4 $0x01, Y6, X3
+	VADDPS        X3, X6, X3
+	VUNPCKLPS     X1, X0, X6
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X6, X6
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X6, X1
+	VUNPCKHPD     X0, X6, X0
+	VADDPS        X0, X1, X1
+	VADDPS        (AX), X1, X1
+	VMOVUPS       X1, (AX)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        16(AX), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, 16(AX)
 
 end:
 	VZEROUPPER
 	RET
 
-// func dot2AVX512F32(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// func dot2F32AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
 // Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
-TEXT ·dot2AVX512F32(SB), NOSPLIT, $0-72
+TEXT ·dot2F32AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
 	MOVQ  x+16(FP), DX
 	MOVQ  xStride+24(FP), BX
 	LEAQ  (BX)(BX*2), SI
 	MOVQ  wStride+48(FP), R8
-	MOVQ  n+56(FP), R9
-	ANDQ  $0x0f, R9
-	MOVQ  $+1, DI
-	SHLXQ R9, DI, DI
-	DECQ  DI
-	KMOVW DI, K1
+	MOVQ  n+56(FP), DI
+	ANDQ  $0x0f, DI
+	MOVQ  $+1, R9
+	SHLXQ DI, R9, R9
+	DECQ  R9
+	KMOVW R9, K1
 
-four:
+rows:
 	CMPQ   CX, $0x04
 	JL     rest
 	VPXORD Z0, Z0, Z0
@@ -864,7 +867,8 @@ four:
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	LEAQ   (DX)(BX*4), R10
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*4), R10
 
 more4:
 	VMOVUPS     (DX), Z8
@@ -938,8 +942,7 @@ short4:
 	VFMADD231PS Z11, Z12, Z7
 
 sums4:
-	MOVQ          n+56(FP), R9
-	MOVQ          R9, DI
+	MOVQ          n+56(FP), DI
 	ANDQ          $-16, DI
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
@@ -969,9 +972,10 @@ sums4:
 	VUNPCKLPD     Z0, Z0, Z1
 	VUNPCKHPD     Z0, Z0, Z0
 	VADDPS        Z0, Z1, Z1
-	VMOVSD        (AX), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, (AX)
+	VEXTRACTF32X4 $0x00, Z1, X0
+	VMOVSD        (AX), X2
+	VADDPS        X2, X0, X0
+	VMOVSD        X0, (AX)
 	VEXTRACTF32X4 $0x01, Z1, X0
 	VMOVSD        (AX)(DI*1), X2
 	VADDPS        X2, X0, X0
@@ -988,157 +992,18 @@ sums4:
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
 	SUBQ          $0x04, CX
-	JMP           four
+	JMP           rows
 
 rest:
-	CMPQ   CX, $0x02
-	JG     three
-	JE     two
-	CMPQ   CX, $0x00
-	JE     end
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R9
-	SUBQ   $0x10, R9
-	JL     short1
-	MOVQ   ahead+64(FP), R10
-	ADDQ   DI, R10
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
 
-loop1:
-	VMOVUPS     (DX), Z2
-	VMOVUPS     (DI), Z3
-	VFMADD231PS Z2, Z3, Z0
-	VMOVUPS     (DI)(R8*1), Z3
-	VFMADD231PS Z2, Z3, Z1
-	PREFETCHT0  (R10)
-	PREFETCHT0  (R10)(R8*1)
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, DI
-	ADDQ        $0x40, R10
-	SUBQ        $0x10, R9
-	JGE         loop1
-
-short1:
-	ADDQ        $0x10, R9
-	JZ          sums1
-	VMOVUPS.Z   (DX), K1, Z2
-	VMOVUPS.Z   (DI), K1, Z3
-	VFMADD231PS Z2, Z3, Z0
-	VMOVUPS.Z   (DI)(R8*1), K1, Z3
-	VFMADD231PS Z2, Z3, Z1
-
-sums1:
-	MOVQ          n+56(FP), R9
-	MOVQ          R9, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y2, Y0, Y2
-	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X0
-	VEXTRACTF64X4 $0x01, Z1, Y2
-	VADDPS        Y2, Y1, Y2
-	VEXTRACTF32X4 $0x01, Y2, X1
-	VADDPS        X1, X2, X1
-	VUNPCKLPS     X1, X0, X2
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X2, X2
-	VUNPCKLPD     X2, X2, X0
-	VUNPCKHPD     X2, X2, X1
-	VADDPS        X1, X0, X0
-	VMOVSD        (AX), X1
-	VADDPS        X1, X0, X0
-	VMOVSD        X0, (AX)
-	JMP           end
-
-two:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R9
-	SUBQ   $0x10, R9
-	JL     short2
-	MOVQ   ahead+64(FP), R10
-	ADDQ   DI, R10
-
-loop2:
-	VMOVUPS     (DX), Z4
-	VMOVUPS     (DX)(BX*1), Z5
-	VMOVUPS     (DI), Z6
-	VFMADD231PS Z4, Z6, Z0
-	VFMADD231PS Z5, Z6, Z2
-	VMOVUPS     (DI)(R8*1), Z6
-	VFMADD231PS Z4, Z6, Z1
-	VFMADD231PS Z5, Z6, Z3
-	PREFETCHT0  (R10)
-	PREFETCHT0  (R10)(R8*1)
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, DI
-	ADDQ        $0x40, R10
-	SUBQ        $0x10, R9
-	JGE         loop2
-
-short2:
-	ADDQ        $0x10, R9
-	JZ          sums2
-	VMOVUPS.Z   (DX), K1, Z4
-	VMOVUPS.Z   (DX)(BX*1), K1, Z5
-	VMOVUPS.Z   (DI), K1, Z6
-	VFMADD231PS Z4, Z6, Z0
-	VFMADD231PS Z5, Z6, Z2
-	VMOVUPS.Z   (DI)(R8*1), K1, Z6
-	VFMADD231PS Z4, Z6, Z1
-	VFMADD231PS Z5, Z6, Z3
-
-sums2:
-	MOVQ          n+56(FP), R9
-	MOVQ          R9, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y4
-	VADDPS        Y4, Y0, Y4
-	VEXTRACTF32X4 $0x01, Y4, X0
-	VADDPS        X0, X4, X0
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VADDPS        Y4, Y1, Y4
-	VEXTRACTF32X4 $0x01, Y4, X1
-	VADDPS        X1, X4, X1
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPD     X4, X4, X0
-	VUNPCKHPD     X4, X4, X1
-	VADDPS        X1, X0, X0
-	VMOVSD        (AX), X1
-	VADDPS        X1, X0, X0
-	VMOVSD        X0, (AX)
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPS        Y0, Y2, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VADDPS        Y0, Y3, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VMOVSD        (AX)(CX*1), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, (AX)(CX*1)
-	JMP           end
-
-three:
+rest3:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1188,8 +1053,7 @@ short3:
 	VFMADD231PS Z8, Z9, Z5
 
 sums3:
-	MOVQ          n+56(FP), R9
-	MOVQ          R9, CX
+	MOVQ          n+56(FP), CX
 	ANDQ          $-16, CX
 	NEGQ          CX
 	LEAQ          (DX)(CX*4), DX
@@ -1245,28 +1109,169 @@ sums3:
 	VMOVSD        (AX)(CX*2), X0
 	VADDPS        X0, X1, X1
 	VMOVSD        X1, (AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
+	JL     short2
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
+
+loop2:
+	VMOVUPS     (DX), Z4
+	VMOVUPS     (DX)(BX*1), Z5
+	VMOVUPS     (DI), Z6
+	VFMADD231PS Z4, Z6, Z0
+	VFMADD231PS Z5, Z6, Z2
+	VMOVUPS     (DI)(R8*1), Z6
+	VFMADD231PS Z4, Z6, Z1
+	VFMADD231PS Z5, Z6, Z3
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R10
+	SUBQ        $0x10, R9
+	JGE         loop2
+
+short2:
+	ADDQ        $0x10, R9
+	JZ          sums2
+	VMOVUPS.Z   (DX), K1, Z4
+	VMOVUPS.Z   (DX)(BX*1), K1, Z5
+	VMOVUPS.Z   (DI), K1, Z6
+	VFMADD231PS Z4, Z6, Z0
+	VFMADD231PS Z5, Z6, Z2
+	VMOVUPS.Z   (DI)(R8*1), K1, Z6
+	VFMADD231PS Z4, Z6, Z1
+	VFMADD231PS Z5, Z6, Z3
+
+sums2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y4
+	VEXTRACTF32X4 $0x01, Y4, X0
+	VADDPS        X0, X4, X0
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y4
+	VEXTRACTF32X4 $0x01, Y4, X1
+	VADDPS        X1, X4, X1
+	VUNPCKLPS     X1, X0, X4
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPD     X4, X4, X0
+	VUNPCKHPD     X4, X4, X1
+	VADDPS        X1, X0, X0
+	VMOVSD        (AX), X1
+	VADDPS        X1, X0, X0
+	VMOVSD        X0, (AX)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        (AX)(CX*1), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, (AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
+	JL     short1
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
+
+loop1:
+	VMOVUPS     (DX), Z2
+	VMOVUPS     (DI), Z3
+	VFMADD231PS Z2, Z3, Z0
+	VMOVUPS     (DI)(R8*1), Z3
+	VFMADD231PS Z2, Z3, Z1
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R10
+	SUBQ        $0x10, R9
+	JGE         loop1
+
+short1:
+	ADDQ        $0x10, R9
+	JZ          sums1
+	VMOVUPS.Z   (DX), K1, Z2
+	VMOVUPS.Z   (DI), K1, Z3
+	VFMADD231PS Z2, Z3, Z0
+	VMOVUPS.Z   (DI)(R8*1), K1, Z3
+	VFMADD231PS Z2, Z3, Z1
+
+sums1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VADDPS        Y2, Y0, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X0
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y2
+	VEXTRACTF32X4 $0x01, Y2, X1
+	VADDPS        X1, X2, X1
+	VUNPCKLPS     X1, X0, X2
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VUNPCKLPD     X2, X2, X0
+	VUNPCKHPD     X2, X2, X1
+	VADDPS        X1, X0, X0
+	VMOVSD        (AX), X1
+	VADDPS        X1, X0, X0
+	VMOVSD        X0, (AX)
 
 end:
 	VZEROUPPER
 	RET
 
-// func dot1AVX512F32(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// func dot1F32AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
 // Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
-TEXT ·dot1AVX512F32(SB), NOSPLIT, $0-72
+TEXT ·dot1F32AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
 	MOVQ  x+16(FP), DX
 	MOVQ  xStride+24(FP), BX
 	LEAQ  (BX)(BX*2), SI
 	MOVQ  wStride+48(FP), DI
-	MOVQ  n+56(FP), R8
-	ANDQ  $0x0f, R8
-	MOVQ  $+1, DI
-	SHLXQ R8, DI, DI
-	DECQ  DI
-	KMOVW DI, K1
+	MOVQ  n+56(FP), DI
+	ANDQ  $0x0f, DI
+	MOVQ  $+1, R8
+	SHLXQ DI, R8, R8
+	DECQ  R8
+	KMOVW R8, K1
 
-four:
+rows:
 	CMPQ   CX, $0x04
 	JL     rest
 	VPXORD Z0, Z0, Z0
@@ -1279,7 +1284,8 @@ four:
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	LEAQ   (DX)(BX*4), R9
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*4), R9
 
 more4:
 	VMOVUPS     (DX), Z4
@@ -1337,8 +1343,7 @@ short4:
 	VFMADD231PS Z7, Z8, Z3
 
 sums4:
-	MOVQ          n+56(FP), R8
-	MOVQ          R8, DI
+	MOVQ          n+56(FP), DI
 	ANDQ          $-16, DI
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
@@ -1359,8 +1364,9 @@ sums4:
 	VUNPCKLPD     Z0, Z0, Z1
 	VUNPCKHPD     Z0, Z0, Z0
 	VADDPS        Z0, Z1, Z1
-	VADDSS        (AX), X1, X1
-	VMOVSS        X1, (AX)
+	VEXTRACTF32X4 $0x00, Z1, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
 	VEXTRACTF32X4 $0x01, Z1, X0
 	VADDSS        (AX)(DI*1), X0, X0
 	VMOVSS        X0, (AX)(DI*1)
@@ -1374,127 +1380,18 @@ sums4:
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
 	SUBQ          $0x04, CX
-	JMP           four
+	JMP           rows
 
 rest:
-	CMPQ   CX, $0x02
-	JG     three
-	JE     two
-	CMPQ   CX, $0x00
-	JE     end
-	VPXORD Z0, Z0, Z0
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
-	JL     short1
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
 
-loop1:
-	VMOVUPS     (DX), Z1
-	VMOVUPS     (DI), Z2
-	VFMADD231PS Z1, Z2, Z0
-	PREFETCHT0  (R9)
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, DI
-	ADDQ        $0x40, R9
-	SUBQ        $0x10, R8
-	JGE         loop1
-
-short1:
-	ADDQ        $0x10, R8
-	JZ          sums1
-	VMOVUPS.Z   (DX), K1, Z1
-	VMOVUPS.Z   (DI), K1, Z2
-	VFMADD231PS Z1, Z2, Z0
-
-sums1:
-	MOVQ          n+56(FP), R8
-	MOVQ          R8, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPS        Y1, Y0, Y1
-	VEXTRACTF32X4 $0x01, Y1, X0
-	VADDPS        X0, X1, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	VADDSS        (AX), X0, X0
-	VMOVSS        X0, (AX)
-	JMP           end
-
-two:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
-	JL     short2
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
-
-loop2:
-	VMOVUPS     (DX), Z2
-	VMOVUPS     (DX)(BX*1), Z3
-	VMOVUPS     (DI), Z4
-	VFMADD231PS Z2, Z4, Z0
-	VFMADD231PS Z3, Z4, Z1
-	PREFETCHT0  (R9)
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, DI
-	ADDQ        $0x40, R9
-	SUBQ        $0x10, R8
-	JGE         loop2
-
-short2:
-	ADDQ        $0x10, R8
-	JZ          sums2
-	VMOVUPS.Z   (DX), K1, Z2
-	VMOVUPS.Z   (DX)(BX*1), K1, Z3
-	VMOVUPS.Z   (DI), K1, Z4
-	VFMADD231PS Z2, Z4, Z0
-	VFMADD231PS Z3, Z4, Z1
-
-sums2:
-	MOVQ          n+56(FP), R8
-	MOVQ          R8, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y2, Y0, Y2
-	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X0
-	VUNPCKLPS     X0, X0, X2
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X2, X2
-	VUNPCKLPD     X2, X2, X0
-	VUNPCKHPD     X2, X2, X2
-	VADDPS        X2, X0, X0
-	VADDSS        (AX), X0, X0
-	VMOVSS        X0, (AX)
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y0, Y1, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VUNPCKLPS     X1, X1, X0
-	VUNPCKHPS     X1, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VADDSS        (AX)(CX*1), X1, X1
-	VMOVSS        X1, (AX)(CX*1)
-	JMP           end
-
-three:
+rest3:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -1532,8 +1429,7 @@ short3:
 	VFMADD231PS Z5, Z6, Z2
 
 sums3:
-	MOVQ          n+56(FP), R8
-	MOVQ          R8, CX
+	MOVQ          n+56(FP), CX
 	ANDQ          $-16, CX
 	NEGQ          CX
 	LEAQ          (DX)(CX*4), DX
@@ -1574,14 +1470,1043 @@ sums3:
 	VADDPS        X0, X1, X1
 	VADDSS        (AX)(CX*2), X1, X1
 	VMOVSS        X1, (AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x10, R8
+	JL     short2
+	MOVQ   ahead+64(FP), R9
+	ADDQ   DI, R9
+
+loop2:
+	VMOVUPS     (DX), Z2
+	VMOVUPS     (DX)(BX*1), Z3
+	VMOVUPS     (DI), Z4
+	VFMADD231PS Z2, Z4, Z0
+	VFMADD231PS Z3, Z4, Z1
+	PREFETCHT0  (R9)
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R9
+	SUBQ        $0x10, R8
+	JGE         loop2
+
+short2:
+	ADDQ        $0x10, R8
+	JZ          sums2
+	VMOVUPS.Z   (DX), K1, Z2
+	VMOVUPS.Z   (DX)(BX*1), K1, Z3
+	VMOVUPS.Z   (DI), K1, Z4
+	VFMADD231PS Z2, Z4, Z0
+	VFMADD231PS Z3, Z4, Z1
+
+sums2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VADDPS        Y2, Y0, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X0
+	VUNPCKLPS     X0, X0, X2
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X2, X2
+	VUNPCKLPD     X2, X2, X0
+	VUNPCKHPD     X2, X2, X2
+	VADDPS        X2, X0, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VUNPCKLPS     X1, X1, X0
+	VUNPCKHPS     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VADDSS        (AX)(CX*1), X1, X1
+	VMOVSS        X1, (AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z0, Z0, Z0
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x10, R8
+	JL     short1
+	MOVQ   ahead+64(FP), R9
+	ADDQ   DI, R9
+
+loop1:
+	VMOVUPS     (DX), Z1
+	VMOVUPS     (DI), Z2
+	VFMADD231PS Z1, Z2, Z0
+	PREFETCHT0  (R9)
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R9
+	SUBQ        $0x10, R8
+	JGE         loop1
+
+short1:
+	ADDQ        $0x10, R8
+	JZ          sums1
+	VMOVUPS.Z   (DX), K1, Z1
+	VMOVUPS.Z   (DI), K1, Z2
+	VFMADD231PS Z1, Z2, Z0
+
+sums1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VEXTRACTF32X4 $0x01, Y1, X0
+	VADDPS        X0, X1, X0
+	VUNPCKLPS     X0, X0, X1
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VUNPCKLPD     X1, X1, X0
+	VUNPCKHPD     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
 
 end:
 	VZEROUPPER
 	RET
 
-// func dot6AVX512F16(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
-TEXT ·dot6AVX512F16(SB), NOSPLIT, $0-72
+// func outer8x48F32AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·outer8x48F32AVX512(SB), NOSPLIT, $0-88
+	MOVQ  columns+72(FP), AX
+	SUBQ  $0x20, AX
+	MOVQ  $+1, CX
+	SHLXQ AX, CX, CX
+	DECQ  CX
+	KMOVW CX, K1
+
+rows8:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VMOVUPS   (AX)(CX*1), Z3
+	VMOVUPS   64(AX)(CX*1), Z4
+	VMOVUPS.Z 128(AX)(CX*1), K1, Z5
+	VMOVUPS   (AX)(CX*2), Z6
+	VMOVUPS   64(AX)(CX*2), Z7
+	VMOVUPS.Z 128(AX)(CX*2), K1, Z8
+	VMOVUPS   (AX)(DX*1), Z9
+	VMOVUPS   64(AX)(DX*1), Z10
+	VMOVUPS.Z 128(AX)(DX*1), K1, Z11
+	VMOVUPS   (BX), Z12
+	VMOVUPS   64(BX), Z13
+	VMOVUPS.Z 128(BX), K1, Z14
+	VMOVUPS   (BX)(CX*1), Z15
+	VMOVUPS   64(BX)(CX*1), Z16
+	VMOVUPS.Z 128(BX)(CX*1), K1, Z17
+	VMOVUPS   (BX)(CX*2), Z18
+	VMOVUPS   64(BX)(CX*2), Z19
+	VMOVUPS.Z 128(BX)(CX*2), K1, Z20
+	VMOVUPS   (BX)(DX*1), Z21
+	VMOVUPS   64(BX)(DX*1), Z22
+	VMOVUPS.Z 128(BX)(DX*1), K1, Z23
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	MOVQ      w+48(FP), SI
+	MOVQ      n+64(FP), DI
+	MOVQ      wStride+56(FP), R8
+	MOVQ      xStep+32(FP), R9
+	MOVQ      ahead+80(FP), R10
+
+loop8:
+	VMOVUPS      (SI), Z24
+	VMOVUPS      64(SI), Z25
+	VMOVUPS.Z    128(SI), K1, Z26
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT0   64(SI)(R10*1)
+	PREFETCHT0   128(SI)(R10*1)
+	VBROADCASTSS (AX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS (AX)(CX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS (AX)(CX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS (AX)(DX*1), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS (BX), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS (BX)(CX*1), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS (BX)(CX*2), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS (BX)(DX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	ADDQ         R8, SI
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	DECQ         DI
+	JNZ          loop8
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (CX)(CX*4), BX
+	LEAQ         (AX)(CX*4), BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VMOVUPS      Z3, (AX)(CX*1)
+	VMOVUPS      Z4, 64(AX)(CX*1)
+	VMOVUPS      Z5, K1, 128(AX)(CX*1)
+	VMOVUPS      Z6, (AX)(CX*2)
+	VMOVUPS      Z7, 64(AX)(CX*2)
+	VMOVUPS      Z8, K1, 128(AX)(CX*2)
+	VMOVUPS      Z9, (AX)(DX*1)
+	VMOVUPS      Z10, 64(AX)(DX*1)
+	VMOVUPS      Z11, K1, 128(AX)(DX*1)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, K1, 128(BX)
+	VMOVUPS      Z15, (BX)(CX*1)
+	VMOVUPS      Z16, 64(BX)(CX*1)
+	VMOVUPS      Z17, K1, 128(BX)(CX*1)
+	VMOVUPS      Z18, (BX)(CX*2)
+	VMOVUPS      Z19, 64(BX)(CX*2)
+	VMOVUPS      Z20, K1, 128(BX)(CX*2)
+	VMOVUPS      Z21, (BX)(DX*1)
+	VMOVUPS      Z22, 64(BX)(DX*1)
+	VMOVUPS      Z23, K1, 128(BX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows8
+
+rows4:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x04
+	JL        rows2
+	SUBQ      $0x04, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VMOVUPS   (AX)(CX*1), Z3
+	VMOVUPS   64(AX)(CX*1), Z4
+	VMOVUPS.Z 128(AX)(CX*1), K1, Z5
+	VMOVUPS   (AX)(CX*2), Z6
+	VMOVUPS   64(AX)(CX*2), Z7
+	VMOVUPS.Z 128(AX)(CX*2), K1, Z8
+	VMOVUPS   (AX)(DX*1), Z9
+	VMOVUPS   64(AX)(DX*1), Z10
+	VMOVUPS.Z 128(AX)(DX*1), K1, Z11
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	MOVQ      w+48(FP), BX
+	MOVQ      n+64(FP), SI
+	MOVQ      wStride+56(FP), DI
+	MOVQ      xStep+32(FP), R8
+	MOVQ      ahead+80(FP), R9
+
+loop4:
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VMOVUPS.Z    128(BX), K1, Z14
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT0   64(BX)(R9*1)
+	PREFETCHT0   128(BX)(R9*1)
+	VBROADCASTSS (AX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (AX)(CX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (AX)(CX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (AX)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VMOVUPS      Z3, (AX)(CX*1)
+	VMOVUPS      Z4, 64(AX)(CX*1)
+	VMOVUPS      Z5, K1, 128(AX)(CX*1)
+	VMOVUPS      Z6, (AX)(CX*2)
+	VMOVUPS      Z7, 64(AX)(CX*2)
+	VMOVUPS      Z8, K1, 128(AX)(CX*2)
+	VMOVUPS      Z9, (AX)(DX*1)
+	VMOVUPS      Z10, 64(AX)(DX*1)
+	VMOVUPS      Z11, K1, 128(AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x02
+	JL        rows1
+	SUBQ      $0x02, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VMOVUPS   (AX)(CX*1), Z3
+	VMOVUPS   64(AX)(CX*1), Z4
+	VMOVUPS.Z 128(AX)(CX*1), K1, Z5
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop2:
+	VMOVUPS      (DX), Z6
+	VMOVUPS      64(DX), Z7
+	VMOVUPS.Z    128(DX), K1, Z8
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   64(DX)(R8*1)
+	PREFETCHT0   128(DX)(R8*1)
+	VBROADCASTSS (AX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (AX)(CX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VMOVUPS      Z3, (AX)(CX*1)
+	VMOVUPS      Z4, 64(AX)(CX*1)
+	VMOVUPS      Z5, K1, 128(AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x01
+	JL        rows0
+	SUBQ      $0x01, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), CX
+	MOVQ      n+64(FP), DX
+	MOVQ      wStride+56(FP), BX
+	MOVQ      xStep+32(FP), SI
+	MOVQ      ahead+80(FP), DI
+
+loop1:
+	VMOVUPS      (CX), Z3
+	VMOVUPS      64(CX), Z4
+	VMOVUPS.Z    128(CX), K1, Z5
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   64(CX)(DI*1)
+	PREFETCHT0   128(CX)(DI*1)
+	VBROADCASTSS (AX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer8x32F32AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·outer8x32F32AVX512(SB), NOSPLIT, $0-88
+	MOVQ  columns+72(FP), AX
+	SUBQ  $0x10, AX
+	MOVQ  $+1, CX
+	SHLXQ AX, CX, CX
+	DECQ  CX
+	KMOVW CX, K1
+
+rows8:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS   (AX)(CX*1), Z2
+	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
+	VMOVUPS   (AX)(CX*2), Z4
+	VMOVUPS.Z 64(AX)(CX*2), K1, Z5
+	VMOVUPS   (AX)(DX*1), Z6
+	VMOVUPS.Z 64(AX)(DX*1), K1, Z7
+	VMOVUPS   (BX), Z8
+	VMOVUPS.Z 64(BX), K1, Z9
+	VMOVUPS   (BX)(CX*1), Z10
+	VMOVUPS.Z 64(BX)(CX*1), K1, Z11
+	VMOVUPS   (BX)(CX*2), Z12
+	VMOVUPS.Z 64(BX)(CX*2), K1, Z13
+	VMOVUPS   (BX)(DX*1), Z14
+	VMOVUPS.Z 64(BX)(DX*1), K1, Z15
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	MOVQ      w+48(FP), SI
+	MOVQ      n+64(FP), DI
+	MOVQ      wStride+56(FP), R8
+	MOVQ      xStep+32(FP), R9
+	MOVQ      ahead+80(FP), R10
+
+loop8:
+	VMOVUPS      (SI), Z16
+	VMOVUPS.Z    64(SI), K1, Z17
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT0   64(SI)(R10*1)
+	VBROADCASTSS (AX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (AX)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (AX)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (AX)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (BX), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (BX)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (BX)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (BX)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         R8, SI
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	DECQ         DI
+	JNZ          loop8
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (CX)(CX*4), BX
+	LEAQ         (AX)(CX*4), BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (AX)(DX*1)
+	VMOVUPS      Z7, K1, 64(AX)(DX*1)
+	VMOVUPS      Z8, (BX)
+	VMOVUPS      Z9, K1, 64(BX)
+	VMOVUPS      Z10, (BX)(CX*1)
+	VMOVUPS      Z11, K1, 64(BX)(CX*1)
+	VMOVUPS      Z12, (BX)(CX*2)
+	VMOVUPS      Z13, K1, 64(BX)(CX*2)
+	VMOVUPS      Z14, (BX)(DX*1)
+	VMOVUPS      Z15, K1, 64(BX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows8
+
+rows4:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x04
+	JL        rows2
+	SUBQ      $0x04, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS   (AX)(CX*1), Z2
+	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
+	VMOVUPS   (AX)(CX*2), Z4
+	VMOVUPS.Z 64(AX)(CX*2), K1, Z5
+	VMOVUPS   (AX)(DX*1), Z6
+	VMOVUPS.Z 64(AX)(DX*1), K1, Z7
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	MOVQ      w+48(FP), BX
+	MOVQ      n+64(FP), SI
+	MOVQ      wStride+56(FP), DI
+	MOVQ      xStep+32(FP), R8
+	MOVQ      ahead+80(FP), R9
+
+loop4:
+	VMOVUPS      (BX), Z8
+	VMOVUPS.Z    64(BX), K1, Z9
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT0   64(BX)(R9*1)
+	VBROADCASTSS (AX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (AX)(CX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (AX)(CX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (AX)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (AX)(DX*1)
+	VMOVUPS      Z7, K1, 64(AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x02
+	JL        rows1
+	SUBQ      $0x02, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS   (AX)(CX*1), Z2
+	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop2:
+	VMOVUPS      (DX), Z4
+	VMOVUPS.Z    64(DX), K1, Z5
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   64(DX)(R8*1)
+	VBROADCASTSS (AX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (AX)(CX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x01
+	JL        rows0
+	SUBQ      $0x01, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), CX
+	MOVQ      n+64(FP), DX
+	MOVQ      wStride+56(FP), BX
+	MOVQ      xStep+32(FP), SI
+	MOVQ      ahead+80(FP), DI
+
+loop1:
+	VMOVUPS      (CX), Z2
+	VMOVUPS.Z    64(CX), K1, Z3
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   64(CX)(DI*1)
+	VBROADCASTSS (AX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer8x16F32AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·outer8x16F32AVX512(SB), NOSPLIT, $0-88
+	MOVQ  columns+72(FP), AX
+	SUBQ  $0x00, AX
+	MOVQ  $+1, CX
+	SHLXQ AX, CX, CX
+	DECQ  CX
+	KMOVW CX, K1
+
+rows8:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (AX)(CX*1), K1, Z1
+	VMOVUPS.Z (AX)(CX*2), K1, Z2
+	VMOVUPS.Z (AX)(DX*1), K1, Z3
+	VMOVUPS.Z (BX), K1, Z4
+	VMOVUPS.Z (BX)(CX*1), K1, Z5
+	VMOVUPS.Z (BX)(CX*2), K1, Z6
+	VMOVUPS.Z (BX)(DX*1), K1, Z7
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	MOVQ      w+48(FP), SI
+	MOVQ      n+64(FP), DI
+	MOVQ      wStride+56(FP), R8
+	MOVQ      xStep+32(FP), R9
+	MOVQ      ahead+80(FP), R10
+
+loop8:
+	VMOVUPS.Z    (SI), K1, Z8
+	PREFETCHT0   (SI)(R10*1)
+	VBROADCASTSS (AX), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (AX)(CX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (AX)(CX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (AX)(DX*1), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS (BX), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (BX)(CX*1), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (BX)(CX*2), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (BX)(DX*1), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         R8, SI
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	DECQ         DI
+	JNZ          loop8
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (CX)(CX*4), BX
+	LEAQ         (AX)(CX*4), BX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (AX)(DX*1)
+	VMOVUPS      Z4, K1, (BX)
+	VMOVUPS      Z5, K1, (BX)(CX*1)
+	VMOVUPS      Z6, K1, (BX)(CX*2)
+	VMOVUPS      Z7, K1, (BX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows8
+
+rows4:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x04
+	JL        rows2
+	SUBQ      $0x04, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (AX)(CX*1), K1, Z1
+	VMOVUPS.Z (AX)(CX*2), K1, Z2
+	VMOVUPS.Z (AX)(DX*1), K1, Z3
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	MOVQ      w+48(FP), BX
+	MOVQ      n+64(FP), SI
+	MOVQ      wStride+56(FP), DI
+	MOVQ      xStep+32(FP), R8
+	MOVQ      ahead+80(FP), R9
+
+loop4:
+	VMOVUPS.Z    (BX), K1, Z4
+	PREFETCHT0   (BX)(R9*1)
+	VBROADCASTSS (AX), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (AX)(CX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (AX)(CX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (AX)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x02
+	JL        rows1
+	SUBQ      $0x02, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (AX)(CX*1), K1, Z1
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop2:
+	VMOVUPS.Z    (DX), K1, Z2
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (AX)(CX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x01
+	JL        rows0
+	SUBQ      $0x01, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS.Z (AX), K1, Z0
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), CX
+	MOVQ      n+64(FP), DX
+	MOVQ      wStride+56(FP), BX
+	MOVQ      xStep+32(FP), SI
+	MOVQ      ahead+80(FP), DI
+
+loop1:
+	VMOVUPS.Z    (CX), K1, Z1
+	PREFETCHT0   (CX)(DI*1)
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, K1, (AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer1x96F32AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·outer1x96F32AVX512(SB), NOSPLIT, $0-88
+	MOVQ  columns+72(FP), AX
+	SUBQ  $0x50, AX
+	MOVQ  $+1, CX
+	SHLXQ AX, CX, CX
+	DECQ  CX
+	KMOVW CX, K1
+
+rows1:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x01
+	JL        rows0
+	SUBQ      $0x01, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS   128(AX), Z2
+	VMOVUPS   192(AX), Z3
+	VMOVUPS   256(AX), Z4
+	VMOVUPS.Z 320(AX), K1, Z5
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), CX
+	MOVQ      n+64(FP), DX
+	MOVQ      wStride+56(FP), BX
+	MOVQ      xStep+32(FP), SI
+	MOVQ      ahead+80(FP), DI
+
+loop1:
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VMOVUPS      128(CX), Z8
+	VMOVUPS      192(CX), Z9
+	VMOVUPS      256(CX), Z10
+	VMOVUPS.Z    320(CX), K1, Z11
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   64(CX)(DI*1)
+	PREFETCHT0   128(CX)(DI*1)
+	PREFETCHT0   192(CX)(DI*1)
+	PREFETCHT0   256(CX)(DI*1)
+	PREFETCHT0   320(CX)(DI*1)
+	VBROADCASTSS (AX), Z12
+	VFMADD231PS  Z6, Z12, Z0
+	VFMADD231PS  Z7, Z12, Z1
+	VFMADD231PS  Z8, Z12, Z2
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, K1, 320(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func dot6F16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·dot6F16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
 	MOVQ  x+16(FP), DX
@@ -1590,14 +2515,14 @@ TEXT ·dot6AVX512F16(SB), NOSPLIT, $0-72
 	MOVQ  wStride+48(FP), R8
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
-	MOVQ  n+56(FP), R11
-	ANDQ  $0x0f, R11
-	MOVQ  $+1, DI
-	SHLXQ R11, DI, DI
-	DECQ  DI
-	KMOVW DI, K1
+	MOVQ  n+56(FP), DI
+	ANDQ  $0x0f, DI
+	MOVQ  $+1, R11
+	SHLXQ DI, R11, R11
+	DECQ  R11
+	KMOVW R11, K1
 
-four:
+rows:
 	CMPQ   CX, $0x04
 	JL     rest
 	VPXORD Z0, Z0, Z0
@@ -1630,7 +2555,8 @@ four:
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	LEAQ   (DX)(BX*4), R12
+	MOVQ   DX, R12
+	LEAQ   (R12)(BX*4), R12
 
 more4:
 	VMOVUPS     (DX), Z24
@@ -1736,46 +2662,39 @@ short4:
 	VMOVUPS.Z   (DX)(BX*1), K1, Z25
 	VMOVUPS.Z   (DX)(BX*2), K1, Z26
 	VMOVUPS.Z   (DX)(SI*1), K1, Z27
-	VMOVDQU16.Z (DI), K1, Y28
-	VCVTPH2PS   Y28, Z28
+	VCVTPH2PS.Z (DI), K1, Z28
 	VFMADD231PS Z24, Z28, Z0
 	VFMADD231PS Z25, Z28, Z6
 	VFMADD231PS Z26, Z28, Z12
 	VFMADD231PS Z27, Z28, Z18
-	VMOVDQU16.Z (DI)(R8*1), K1, Y28
-	VCVTPH2PS   Y28, Z28
+	VCVTPH2PS.Z (DI)(R8*1), K1, Z28
 	VFMADD231PS Z24, Z28, Z1
 	VFMADD231PS Z25, Z28, Z7
 	VFMADD231PS Z26, Z28, Z13
 	VFMADD231PS Z27, Z28, Z19
-	VMOVDQU16.Z (DI)(R8*2), K1, Y28
-	VCVTPH2PS   Y28, Z28
+	VCVTPH2PS.Z (DI)(R8*2), K1, Z28
 	VFMADD231PS Z24, Z28, Z2
 	VFMADD231PS Z25, Z28, Z8
 	VFMADD231PS Z26, Z28, Z14
 	VFMADD231PS Z27, Z28, Z20
-	VMOVDQU16.Z (DI)(R9*1), K1, Y28
-	VCVTPH2PS   Y28, Z28
+	VCVTPH2PS.Z (DI)(R9*1), K1, Z28
 	VFMADD231PS Z24, Z28, Z3
 	VFMADD231PS Z25, Z28, Z9
 	VFMADD231PS Z26, Z28, Z15
 	VFMADD231PS Z27, Z28, Z21
-	VMOVDQU16.Z (DI)(R8*4), K1, Y28
-	VCVTPH2PS   Y28, Z28
+	VCVTPH2PS.Z (DI)(R8*4), K1, Z28
 	VFMADD231PS Z24, Z28, Z4
 	VFMADD231PS Z25, Z28, Z10
 	VFMADD231PS Z26, Z28, Z16
 	VFMADD231PS Z27, Z28, Z22
-	VMOVDQU16.Z (DI)(R10*1), K1, Y28
-	VCVTPH2PS   Y28, Z28
+	VCVTPH2PS.Z (DI)(R10*1), K1, Z28
 	VFMADD231PS Z24, Z28, Z5
 	VFMADD231PS Z25, Z28, Z11
 	VFMADD231PS Z26, Z28, Z17
 	VFMADD231PS Z27, Z28, Z23
 
 sums4:
-	MOVQ          n+56(FP), R11
-	MOVQ          R11, DI
+	MOVQ          n+56(FP), DI
 	ANDQ          $-16, DI
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
@@ -1826,8 +2745,9 @@ sums4:
 	VUNPCKLPD     Z1, Z0, Z2
 	VUNPCKHPD     Z1, Z0, Z0
 	VADDPS        Z0, Z2, Z2
-	VADDPS        (AX), X2, X2
-	VMOVUPS       X2, (AX)
+	VEXTRACTF32X4 $0x00, Z2, X0
+	VADDPS        (AX), X0, X0
+	VMOVUPS       X0, (AX)
 	VEXTRACTF32X4 $0x01, Z2, X0
 	VADDPS        (AX)(DI*1), X0, X0
 	VMOVUPS       X0, (AX)(DI*1)
@@ -1861,9 +2781,10 @@ sums4:
 	VUNPCKLPD     Z0, Z0, Z1
 	VUNPCKHPD     Z0, Z0, Z0
 	VADDPS        Z0, Z1, Z1
-	VMOVSD        16(AX), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, 16(AX)
+	VEXTRACTF32X4 $0x00, Z1, X0
+	VMOVSD        16(AX), X2
+	VADDPS        X2, X0, X0
+	VMOVSD        X0, 16(AX)
 	VEXTRACTF32X4 $0x01, Z1, X0
 	VMOVSD        16(AX)(DI*1), X2
 	VADDPS        X2, X0, X0
@@ -1880,310 +2801,18 @@ sums4:
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
 	SUBQ          $0x04, CX
-	JMP           four
+	JMP           rows
 
 rest:
-	CMPQ   CX, $0x02
-	JG     three
-	JE     two
-	CMPQ   CX, $0x00
-	JE     end
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R11
-	SUBQ   $0x10, R11
-	JL     short1
-	MOVQ   ahead+64(FP), R12
-	ADDQ   DI, R12
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
 
-loop1:
-	VMOVUPS     (DX), Z6
-	VCVTPH2PS   (DI), Z7
-	VFMADD231PS Z6, Z7, Z0
-	VCVTPH2PS   (DI)(R8*1), Z7
-	VFMADD231PS Z6, Z7, Z1
-	VCVTPH2PS   (DI)(R8*2), Z7
-	VFMADD231PS Z6, Z7, Z2
-	VCVTPH2PS   (DI)(R9*1), Z7
-	VFMADD231PS Z6, Z7, Z3
-	VCVTPH2PS   (DI)(R8*4), Z7
-	VFMADD231PS Z6, Z7, Z4
-	VCVTPH2PS   (DI)(R10*1), Z7
-	VFMADD231PS Z6, Z7, Z5
-	PREFETCHT0  (R12)
-	PREFETCHT0  (R12)(R8*1)
-	PREFETCHT0  (R12)(R8*2)
-	PREFETCHT0  (R12)(R9*1)
-	PREFETCHT0  (R12)(R8*4)
-	PREFETCHT0  (R12)(R10*1)
-	ADDQ        $0x40, DX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R12
-	SUBQ        $0x10, R11
-	JGE         loop1
-
-short1:
-	ADDQ        $0x10, R11
-	JZ          sums1
-	VMOVUPS.Z   (DX), K1, Z6
-	VMOVDQU16.Z (DI), K1, Y7
-	VCVTPH2PS   Y7, Z7
-	VFMADD231PS Z6, Z7, Z0
-	VMOVDQU16.Z (DI)(R8*1), K1, Y7
-	VCVTPH2PS   Y7, Z7
-	VFMADD231PS Z6, Z7, Z1
-	VMOVDQU16.Z (DI)(R8*2), K1, Y7
-	VCVTPH2PS   Y7, Z7
-	VFMADD231PS Z6, Z7, Z2
-	VMOVDQU16.Z (DI)(R9*1), K1, Y7
-	VCVTPH2PS   Y7, Z7
-	VFMADD231PS Z6, Z7, Z3
-	VMOVDQU16.Z (DI)(R8*4), K1, Y7
-	VCVTPH2PS   Y7, Z7
-	VFMADD231PS Z6, Z7, Z4
-	VMOVDQU16.Z (DI)(R10*1), K1, Y7
-	VCVTPH2PS   Y7, Z7
-	VFMADD231PS Z6, Z7, Z5
-
-sums1:
-	MOVQ          n+56(FP), R11
-	MOVQ          R11, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y6
-	VADDPS        Y6, Y0, Y6
-	VEXTRACTF32X4 $0x01, Y6, X0
-	VADDPS        X0, X6, X0
-	VEXTRACTF64X4 $0x01, Z1, Y6
-	VADDPS        Y6, Y1, Y6
-	VEXTRACTF32X4 $0x01, Y6, X1
-	VADDPS        X1, X6, X1
-	VEXTRACTF64X4 $0x01, Z2, Y6
-	VADDPS        Y6, Y2, Y6
-	VEXTRACTF32X4 $0x01, Y6, X2
-	VADDPS        X2, X6, X2
-	VEXTRACTF64X4 $0x01, Z3, Y6
-	VADDPS        Y6, Y3, Y6
-	VEXTRACTF32X4 $0x01, Y6, X3
-	VADDPS        X3, X6, X3
-	VUNPCKLPS     X1, X0, X6
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X6, X6
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X6, X1
-	VUNPCKHPD     X0, X6, X0
-	VADDPS        X0, X1, X1
-	VADDPS        (AX), X1, X1
-	VMOVUPS       X1, (AX)
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPS        Y0, Y4, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPS        Y0, Y5, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VMOVSD        16(AX), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, 16(AX)
-	JMP           end
-
-two:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R11
-	SUBQ   $0x10, R11
-	JL     short2
-	MOVQ   ahead+64(FP), R12
-	ADDQ   DI, R12
-
-loop2:
-	VMOVUPS     (DX), Z12
-	VMOVUPS     (DX)(BX*1), Z13
-	VCVTPH2PS   (DI), Z14
-	VFMADD231PS Z12, Z14, Z0
-	VFMADD231PS Z13, Z14, Z6
-	VCVTPH2PS   (DI)(R8*1), Z14
-	VFMADD231PS Z12, Z14, Z1
-	VFMADD231PS Z13, Z14, Z7
-	VCVTPH2PS   (DI)(R8*2), Z14
-	VFMADD231PS Z12, Z14, Z2
-	VFMADD231PS Z13, Z14, Z8
-	VCVTPH2PS   (DI)(R9*1), Z14
-	VFMADD231PS Z12, Z14, Z3
-	VFMADD231PS Z13, Z14, Z9
-	VCVTPH2PS   (DI)(R8*4), Z14
-	VFMADD231PS Z12, Z14, Z4
-	VFMADD231PS Z13, Z14, Z10
-	VCVTPH2PS   (DI)(R10*1), Z14
-	VFMADD231PS Z12, Z14, Z5
-	VFMADD231PS Z13, Z14, Z11
-	PREFETCHT0  (R12)
-	PREFETCHT0  (R12)(R8*1)
-	PREFETCHT0  (R12)(R8*2)
-	PREFETCHT0  (R12)(R9*1)
-	PREFETCHT0  (R12)(R8*4)
-	PREFETCHT0  (R12)(R10*1)
-	ADDQ        $0x40, DX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R12
-	SUBQ        $0x10, R11
-	JGE         loop2
-
-short2:
-	ADDQ        $0x10, R11
-	JZ          sums2
-	VMOVUPS.Z   (DX), K1, Z12
-	VMOVUPS.Z   (DX)(BX*1), K1, Z13
-	VMOVDQU16.Z (DI), K1, Y14
-	VCVTPH2PS   Y14, Z14
-	VFMADD231PS Z12, Z14, Z0
-	VFMADD231PS Z13, Z14, Z6
-	VMOVDQU16.Z (DI)(R8*1), K1, Y14
-	VCVTPH2PS   Y14, Z14
-	VFMADD231PS Z12, Z14, Z1
-	VFMADD231PS Z13, Z14, Z7
-	VMOVDQU16.Z (DI)(R8*2), K1, Y14
-	VCVTPH2PS   Y14, Z14
-	VFMADD231PS Z12, Z14, Z2
-	VFMADD231PS Z13, Z14, Z8
-	VMOVDQU16.Z (DI)(R9*1), K1, Y14
-	VCVTPH2PS   Y14, Z14
-	VFMADD231PS Z12, Z14, Z3
-	VFMADD231PS Z13, Z14, Z9
-	VMOVDQU16.Z (DI)(R8*4), K1, Y14
-	VCVTPH2PS   Y14, Z14
-	VFMADD231PS Z12, Z14, Z4
-	VFMADD231PS Z13, Z14, Z10
-	VMOVDQU16.Z (DI)(R10*1), K1, Y14
-	VCVTPH2PS   Y14, Z14
-	VFMADD231PS Z12, Z14, Z5
-	VFMADD231PS Z13, Z14, Z11
-
-sums2:
-	MOVQ          n+56(FP), R11
-	MOVQ          R11, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y12
-	VADDPS        Y12, Y0, Y12
-	VEXTRACTF32X4 $0x01, Y12, X0
-	VADDPS        X0, X12, X0
-	VEXTRACTF64X4 $0x01, Z1, Y12
-	VADDPS        Y12, Y1, Y12
-	VEXTRACTF32X4 $0x01, Y12, X1
-	VADDPS        X1, X12, X1
-	VEXTRACTF64X4 $0x01, Z2, Y12
-	VADDPS        Y12, Y2, Y12
-	VEXTRACTF32X4 $0x01, Y12, X2
-	VADDPS        X2, X12, X2
-	VEXTRACTF64X4 $0x01, Z3, Y12
-	VADDPS        Y12, Y3, Y12
-	VEXTRACTF32X4 $0x01, Y12, X3
-	VADDPS        X3, X12, X3
-	VUNPCKLPS     X1, X0, X12
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X12, X12
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X12, X1
-	VUNPCKHPD     X0, X12, X0
-	VADDPS        X0, X1, X1
-	VADDPS        (AX), X1, X1
-	VMOVUPS       X1, (AX)
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPS        Y0, Y4, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPS        Y0, Y5, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VMOVSD        16(AX), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, 16(AX)
-	VEXTRACTF64X4 $0x01, Z6, Y0
-	VADDPS        Y0, Y6, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z7, Y0
-	VADDPS        Y0, Y7, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y0
-	VEXTRACTF32X4 $0x01, Y0, X3
-	VADDPS        X3, X0, X3
-	VEXTRACTF64X4 $0x01, Z9, Y0
-	VADDPS        Y0, Y9, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X4
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPS     X4, X3, X1
-	VUNPCKHPS     X4, X3, X2
-	VADDPS        X2, X1, X1
-	VUNPCKLPD     X1, X0, X2
-	VUNPCKHPD     X1, X0, X0
-	VADDPS        X0, X2, X2
-	VADDPS        (AX)(CX*1), X2, X2
-	VMOVUPS       X2, (AX)(CX*1)
-	VEXTRACTF64X4 $0x01, Z10, Y0
-	VADDPS        Y0, Y10, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z11, Y0
-	VADDPS        Y0, Y11, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VMOVSD        16(AX)(CX*1), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, 16(AX)(CX*1)
-	JMP           end
-
-three:
+rest3:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -2255,40 +2884,33 @@ short3:
 	VMOVUPS.Z   (DX), K1, Z18
 	VMOVUPS.Z   (DX)(BX*1), K1, Z19
 	VMOVUPS.Z   (DX)(BX*2), K1, Z20
-	VMOVDQU16.Z (DI), K1, Y21
-	VCVTPH2PS   Y21, Z21
+	VCVTPH2PS.Z (DI), K1, Z21
 	VFMADD231PS Z18, Z21, Z0
 	VFMADD231PS Z19, Z21, Z6
 	VFMADD231PS Z20, Z21, Z12
-	VMOVDQU16.Z (DI)(R8*1), K1, Y21
-	VCVTPH2PS   Y21, Z21
+	VCVTPH2PS.Z (DI)(R8*1), K1, Z21
 	VFMADD231PS Z18, Z21, Z1
 	VFMADD231PS Z19, Z21, Z7
 	VFMADD231PS Z20, Z21, Z13
-	VMOVDQU16.Z (DI)(R8*2), K1, Y21
-	VCVTPH2PS   Y21, Z21
+	VCVTPH2PS.Z (DI)(R8*2), K1, Z21
 	VFMADD231PS Z18, Z21, Z2
 	VFMADD231PS Z19, Z21, Z8
 	VFMADD231PS Z20, Z21, Z14
-	VMOVDQU16.Z (DI)(R9*1), K1, Y21
-	VCVTPH2PS   Y21, Z21
+	VCVTPH2PS.Z (DI)(R9*1), K1, Z21
 	VFMADD231PS Z18, Z21, Z3
 	VFMADD231PS Z19, Z21, Z9
 	VFMADD231PS Z20, Z21, Z15
-	VMOVDQU16.Z (DI)(R8*4), K1, Y21
-	VCVTPH2PS   Y21, Z21
+	VCVTPH2PS.Z (DI)(R8*4), K1, Z21
 	VFMADD231PS Z18, Z21, Z4
 	VFMADD231PS Z19, Z21, Z10
 	VFMADD231PS Z20, Z21, Z16
-	VMOVDQU16.Z (DI)(R10*1), K1, Y21
-	VCVTPH2PS   Y21, Z21
+	VCVTPH2PS.Z (DI)(R10*1), K1, Z21
 	VFMADD231PS Z18, Z21, Z5
 	VFMADD231PS Z19, Z21, Z11
 	VFMADD231PS Z20, Z21, Z17
 
 sums3:
-	MOVQ          n+56(FP), R11
-	MOVQ          R11, CX
+	MOVQ          n+56(FP), CX
 	ANDQ          $-16, CX
 	NEGQ          CX
 	LEAQ          (DX)(CX*4), DX
@@ -2320,6 +2942,60 @@ sums3:
 	VADDPS        X0, X1, X1
 	VADDPS        (AX), X1, X1
 	VMOVUPS       X1, (AX)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X6
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X6, X3, X1
+	VUNPCKHPS     X6, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*1), X2, X2
+	VMOVUPS       X2, (AX)(CX*1)
+	VEXTRACTF64X4 $0x01, Z12, Y0
+	VADDPS        Y0, Y12, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VADDPS        Y0, Y13, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z14, Y0
+	VADDPS        Y0, Y14, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VADDPS        Y0, Y15, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X6
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X6, X3, X1
+	VUNPCKHPS     X6, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*2), X2, X2
+	VMOVUPS       X2, (AX)(CX*2)
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -2337,33 +3013,6 @@ sums3:
 	VMOVSD        16(AX), X0
 	VADDPS        X0, X1, X1
 	VMOVSD        X1, 16(AX)
-	VEXTRACTF64X4 $0x01, Z6, Y0
-	VADDPS        Y0, Y6, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z7, Y0
-	VADDPS        Y0, Y7, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y0
-	VEXTRACTF32X4 $0x01, Y0, X3
-	VADDPS        X3, X0, X3
-	VEXTRACTF64X4 $0x01, Z9, Y0
-	VADDPS        Y0, Y9, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X4
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPS     X4, X3, X1
-	VUNPCKHPS     X4, X3, X2
-	VADDPS        X2, X1, X1
-	VUNPCKLPD     X1, X0, X2
-	VUNPCKHPD     X1, X0, X0
-	VADDPS        X0, X2, X2
-	VADDPS        (AX)(CX*1), X2, X2
-	VMOVUPS       X2, (AX)(CX*1)
 	VEXTRACTF64X4 $0x01, Z10, Y0
 	VADDPS        Y0, Y10, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -2381,33 +3030,6 @@ sums3:
 	VMOVSD        16(AX)(CX*1), X0
 	VADDPS        X0, X1, X1
 	VMOVSD        X1, 16(AX)(CX*1)
-	VEXTRACTF64X4 $0x01, Z12, Y0
-	VADDPS        Y0, Y12, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z13, Y0
-	VADDPS        Y0, Y13, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VEXTRACTF64X4 $0x01, Z14, Y0
-	VADDPS        Y0, Y14, Y0
-	VEXTRACTF32X4 $0x01, Y0, X3
-	VADDPS        X3, X0, X3
-	VEXTRACTF64X4 $0x01, Z15, Y0
-	VADDPS        Y0, Y15, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X4
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPS     X4, X3, X1
-	VUNPCKHPS     X4, X3, X2
-	VADDPS        X2, X1, X1
-	VUNPCKLPD     X1, X0, X2
-	VUNPCKHPD     X1, X0, X0
-	VADDPS        X0, X2, X2
-	VADDPS        (AX)(CX*2), X2, X2
-	VMOVUPS       X2, (AX)(CX*2)
 	VEXTRACTF64X4 $0x01, Z16, Y0
 	VADDPS        Y0, Y16, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -2425,28 +3047,310 @@ sums3:
 	VMOVSD        16(AX)(CX*2), X0
 	VADDPS        X0, X1, X1
 	VMOVSD        X1, 16(AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R11
+	SUBQ   $0x10, R11
+	JL     short2
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+
+loop2:
+	VMOVUPS     (DX), Z12
+	VMOVUPS     (DX)(BX*1), Z13
+	VCVTPH2PS   (DI), Z14
+	VFMADD231PS Z12, Z14, Z0
+	VFMADD231PS Z13, Z14, Z6
+	VCVTPH2PS   (DI)(R8*1), Z14
+	VFMADD231PS Z12, Z14, Z1
+	VFMADD231PS Z13, Z14, Z7
+	VCVTPH2PS   (DI)(R8*2), Z14
+	VFMADD231PS Z12, Z14, Z2
+	VFMADD231PS Z13, Z14, Z8
+	VCVTPH2PS   (DI)(R9*1), Z14
+	VFMADD231PS Z12, Z14, Z3
+	VFMADD231PS Z13, Z14, Z9
+	VCVTPH2PS   (DI)(R8*4), Z14
+	VFMADD231PS Z12, Z14, Z4
+	VFMADD231PS Z13, Z14, Z10
+	VCVTPH2PS   (DI)(R10*1), Z14
+	VFMADD231PS Z12, Z14, Z5
+	VFMADD231PS Z13, Z14, Z11
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(R8*1)
+	PREFETCHT0  (R12)(R8*2)
+	PREFETCHT0  (R12)(R9*1)
+	PREFETCHT0  (R12)(R8*4)
+	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R12
+	SUBQ        $0x10, R11
+	JGE         loop2
+
+short2:
+	ADDQ        $0x10, R11
+	JZ          sums2
+	VMOVUPS.Z   (DX), K1, Z12
+	VMOVUPS.Z   (DX)(BX*1), K1, Z13
+	VCVTPH2PS.Z (DI), K1, Z14
+	VFMADD231PS Z12, Z14, Z0
+	VFMADD231PS Z13, Z14, Z6
+	VCVTPH2PS.Z (DI)(R8*1), K1, Z14
+	VFMADD231PS Z12, Z14, Z1
+	VFMADD231PS Z13, Z14, Z7
+	VCVTPH2PS.Z (DI)(R8*2), K1, Z14
+	VFMADD231PS Z12, Z14, Z2
+	VFMADD231PS Z13, Z14, Z8
+	VCVTPH2PS.Z (DI)(R9*1), K1, Z14
+	VFMADD231PS Z12, Z14, Z3
+	VFMADD231PS Z13, Z14, Z9
+	VCVTPH2PS.Z (DI)(R8*4), K1, Z14
+	VFMADD231PS Z12, Z14, Z4
+	VFMADD231PS Z13, Z14, Z10
+	VCVTPH2PS.Z (DI)(R10*1), K1, Z14
+	VFMADD231PS Z12, Z14, Z5
+	VFMADD231PS Z13, Z14, Z11
+
+sums2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y12
+	VEXTRACTF32X4 $0x01, Y12, X0
+	VADDPS        X0, X12, X0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y12
+	VEXTRACTF32X4 $0x01, Y12, X1
+	VADDPS        X1, X12, X1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y12
+	VEXTRACTF32X4 $0x01, Y12, X2
+	VADDPS        X2, X12, X2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y12
+	VEXTRACTF32X4 $0x01, Y12, X3
+	VADDPS        X3, X12, X3
+	VUNPCKLPS     X1, X0, X12
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X12, X12
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X12, X1
+	VUNPCKHPD     X0, X12, X0
+	VADDPS        X0, X1, X1
+	VADDPS        (AX), X1, X1
+	VMOVUPS       X1, (AX)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X6
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X6, X3, X1
+	VUNPCKHPS     X6, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*1), X2, X2
+	VMOVUPS       X2, (AX)(CX*1)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        16(AX), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, 16(AX)
+	VEXTRACTF64X4 $0x01, Z10, Y0
+	VADDPS        Y0, Y10, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z11, Y0
+	VADDPS        Y0, Y11, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        16(AX)(CX*1), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, 16(AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R11
+	SUBQ   $0x10, R11
+	JL     short1
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+
+loop1:
+	VMOVUPS     (DX), Z6
+	VCVTPH2PS   (DI), Z7
+	VFMADD231PS Z6, Z7, Z0
+	VCVTPH2PS   (DI)(R8*1), Z7
+	VFMADD231PS Z6, Z7, Z1
+	VCVTPH2PS   (DI)(R8*2), Z7
+	VFMADD231PS Z6, Z7, Z2
+	VCVTPH2PS   (DI)(R9*1), Z7
+	VFMADD231PS Z6, Z7, Z3
+	VCVTPH2PS   (DI)(R8*4), Z7
+	VFMADD231PS Z6, Z7, Z4
+	VCVTPH2PS   (DI)(R10*1), Z7
+	VFMADD231PS Z6, Z7, Z5
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(R8*1)
+	PREFETCHT0  (R12)(R8*2)
+	PREFETCHT0  (R12)(R9*1)
+	PREFETCHT0  (R12)(R8*4)
+	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R12
+	SUBQ        $0x10, R11
+	JGE         loop1
+
+short1:
+	ADDQ        $0x10, R11
+	JZ          sums1
+	VMOVUPS.Z   (DX), K1, Z6
+	VCVTPH2PS.Z (DI), K1, Z7
+	VFMADD231PS Z6, Z7, Z0
+	VCVTPH2PS.Z (DI)(R8*1), K1, Z7
+	VFMADD231PS Z6, Z7, Z1
+	VCVTPH2PS.Z (DI)(R8*2), K1, Z7
+	VFMADD231PS Z6, Z7, Z2
+	VCVTPH2PS.Z (DI)(R9*1), K1, Z7
+	VFMADD231PS Z6, Z7, Z3
+	VCVTPH2PS.Z (DI)(R8*4), K1, Z7
+	VFMADD231PS Z6, Z7, Z4
+	VCVTPH2PS.Z (DI)(R10*1), K1, Z7
+	VFMADD231PS Z6, Z7, Z5
+
+sums1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y6
+	VADDPS        Y6, Y0, Y6
+	VEXTRACTF32X4 $0x01, Y6, X0
+	VADDPS        X0, X6, X0
+	VEXTRACTF64X4 $0x01, Z1, Y6
+	VADDPS        Y6, Y1, Y6
+	VEXTRACTF32X4 $0x01, Y6, X1
+	VADDPS        X1, X6, X1
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VADDPS        Y6, Y2, Y6
+	VEXTRACTF32X4 $0x01, Y6, X2
+	VADDPS        X2, X6, X2
+	VEXTRACTF64X4 $0x01, Z3, Y6
+	VADDPS        Y6, Y3, Y6
+	VEXTRACTF32X4 $0x01, Y6, X3
+	VADDPS        X3, X6, X3
+	VUNPCKLPS     X1, X0, X6
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X6, X6
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X6, X1
+	VUNPCKHPD     X0, X6, X0
+	VADDPS        X0, X1, X1
+	VADDPS        (AX), X1, X1
+	VMOVUPS       X1, (AX)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        16(AX), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, 16(AX)
 
 end:
 	VZEROUPPER
 	RET
 
-// func dot2AVX512F16(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
-TEXT ·dot2AVX512F16(SB), NOSPLIT, $0-72
+// func dot2F16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·dot2F16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
 	MOVQ  x+16(FP), DX
 	MOVQ  xStride+24(FP), BX
 	LEAQ  (BX)(BX*2), SI
 	MOVQ  wStride+48(FP), R8
-	MOVQ  n+56(FP), R9
-	ANDQ  $0x0f, R9
-	MOVQ  $+1, DI
-	SHLXQ R9, DI, DI
-	DECQ  DI
-	KMOVW DI, K1
+	MOVQ  n+56(FP), DI
+	ANDQ  $0x0f, DI
+	MOVQ  $+1, R9
+	SHLXQ DI, R9, R9
+	DECQ  R9
+	KMOVW R9, K1
 
-four:
+rows:
 	CMPQ   CX, $0x04
 	JL     rest
 	VPXORD Z0, Z0, Z0
@@ -2463,7 +3367,8 @@ four:
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	LEAQ   (DX)(BX*4), R10
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*4), R10
 
 more4:
 	VMOVUPS     (DX), Z8
@@ -2525,22 +3430,19 @@ short4:
 	VMOVUPS.Z   (DX)(BX*1), K1, Z9
 	VMOVUPS.Z   (DX)(BX*2), K1, Z10
 	VMOVUPS.Z   (DX)(SI*1), K1, Z11
-	VMOVDQU16.Z (DI), K1, Y12
-	VCVTPH2PS   Y12, Z12
+	VCVTPH2PS.Z (DI), K1, Z12
 	VFMADD231PS Z8, Z12, Z0
 	VFMADD231PS Z9, Z12, Z2
 	VFMADD231PS Z10, Z12, Z4
 	VFMADD231PS Z11, Z12, Z6
-	VMOVDQU16.Z (DI)(R8*1), K1, Y12
-	VCVTPH2PS   Y12, Z12
+	VCVTPH2PS.Z (DI)(R8*1), K1, Z12
 	VFMADD231PS Z8, Z12, Z1
 	VFMADD231PS Z9, Z12, Z3
 	VFMADD231PS Z10, Z12, Z5
 	VFMADD231PS Z11, Z12, Z7
 
 sums4:
-	MOVQ          n+56(FP), R9
-	MOVQ          R9, DI
+	MOVQ          n+56(FP), DI
 	ANDQ          $-16, DI
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
@@ -2570,9 +3472,10 @@ sums4:
 	VUNPCKLPD     Z0, Z0, Z1
 	VUNPCKHPD     Z0, Z0, Z0
 	VADDPS        Z0, Z1, Z1
-	VMOVSD        (AX), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, (AX)
+	VEXTRACTF32X4 $0x00, Z1, X0
+	VMOVSD        (AX), X2
+	VADDPS        X2, X0, X0
+	VMOVSD        X0, (AX)
 	VEXTRACTF32X4 $0x01, Z1, X0
 	VMOVSD        (AX)(DI*1), X2
 	VADDPS        X2, X0, X0
@@ -2589,161 +3492,18 @@ sums4:
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
 	SUBQ          $0x04, CX
-	JMP           four
+	JMP           rows
 
 rest:
-	CMPQ   CX, $0x02
-	JG     three
-	JE     two
-	CMPQ   CX, $0x00
-	JE     end
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R9
-	SUBQ   $0x10, R9
-	JL     short1
-	MOVQ   ahead+64(FP), R10
-	ADDQ   DI, R10
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
 
-loop1:
-	VMOVUPS     (DX), Z2
-	VCVTPH2PS   (DI), Z3
-	VFMADD231PS Z2, Z3, Z0
-	VCVTPH2PS   (DI)(R8*1), Z3
-	VFMADD231PS Z2, Z3, Z1
-	PREFETCHT0  (R10)
-	PREFETCHT0  (R10)(R8*1)
-	ADDQ        $0x40, DX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R10
-	SUBQ        $0x10, R9
-	JGE         loop1
-
-short1:
-	ADDQ        $0x10, R9
-	JZ          sums1
-	VMOVUPS.Z   (DX), K1, Z2
-	VMOVDQU16.Z (DI), K1, Y3
-	VCVTPH2PS   Y3, Z3
-	VFMADD231PS Z2, Z3, Z0
-	VMOVDQU16.Z (DI)(R8*1), K1, Y3
-	VCVTPH2PS   Y3, Z3
-	VFMADD231PS Z2, Z3, Z1
-
-sums1:
-	MOVQ          n+56(FP), R9
-	MOVQ          R9, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y2, Y0, Y2
-	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X0
-	VEXTRACTF64X4 $0x01, Z1, Y2
-	VADDPS        Y2, Y1, Y2
-	VEXTRACTF32X4 $0x01, Y2, X1
-	VADDPS        X1, X2, X1
-	VUNPCKLPS     X1, X0, X2
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X2, X2
-	VUNPCKLPD     X2, X2, X0
-	VUNPCKHPD     X2, X2, X1
-	VADDPS        X1, X0, X0
-	VMOVSD        (AX), X1
-	VADDPS        X1, X0, X0
-	VMOVSD        X0, (AX)
-	JMP           end
-
-two:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R9
-	SUBQ   $0x10, R9
-	JL     short2
-	MOVQ   ahead+64(FP), R10
-	ADDQ   DI, R10
-
-loop2:
-	VMOVUPS     (DX), Z4
-	VMOVUPS     (DX)(BX*1), Z5
-	VCVTPH2PS   (DI), Z6
-	VFMADD231PS Z4, Z6, Z0
-	VFMADD231PS Z5, Z6, Z2
-	VCVTPH2PS   (DI)(R8*1), Z6
-	VFMADD231PS Z4, Z6, Z1
-	VFMADD231PS Z5, Z6, Z3
-	PREFETCHT0  (R10)
-	PREFETCHT0  (R10)(R8*1)
-	ADDQ        $0x40, DX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R10
-	SUBQ        $0x10, R9
-	JGE         loop2
-
-short2:
-	ADDQ        $0x10, R9
-	JZ          sums2
-	VMOVUPS.Z   (DX), K1, Z4
-	VMOVUPS.Z   (DX)(BX*1), K1, Z5
-	VMOVDQU16.Z (DI), K1, Y6
-	VCVTPH2PS   Y6, Z6
-	VFMADD231PS Z4, Z6, Z0
-	VFMADD231PS Z5, Z6, Z2
-	VMOVDQU16.Z (DI)(R8*1), K1, Y6
-	VCVTPH2PS   Y6, Z6
-	VFMADD231PS Z4, Z6, Z1
-	VFMADD231PS Z5, Z6, Z3
-
-sums2:
-	MOVQ          n+56(FP), R9
-	MOVQ          R9, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y4
-	VADDPS        Y4, Y0, Y4
-	VEXTRACTF32X4 $0x01, Y4, X0
-	VADDPS        X0, X4, X0
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VADDPS        Y4, Y1, Y4
-	VEXTRACTF32X4 $0x01, Y4, X1
-	VADDPS        X1, X4, X1
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPD     X4, X4, X0
-	VUNPCKHPD     X4, X4, X1
-	VADDPS        X1, X0, X0
-	VMOVSD        (AX), X1
-	VADDPS        X1, X0, X0
-	VMOVSD        X0, (AX)
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPS        Y0, Y2, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VADDPS        Y0, Y3, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VMOVSD        (AX)(CX*1), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, (AX)(CX*1)
-	JMP           end
-
-three:
+rest3:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -2783,20 +3543,17 @@ short3:
 	VMOVUPS.Z   (DX), K1, Z6
 	VMOVUPS.Z   (DX)(BX*1), K1, Z7
 	VMOVUPS.Z   (DX)(BX*2), K1, Z8
-	VMOVDQU16.Z (DI), K1, Y9
-	VCVTPH2PS   Y9, Z9
+	VCVTPH2PS.Z (DI), K1, Z9
 	VFMADD231PS Z6, Z9, Z0
 	VFMADD231PS Z7, Z9, Z2
 	VFMADD231PS Z8, Z9, Z4
-	VMOVDQU16.Z (DI)(R8*1), K1, Y9
-	VCVTPH2PS   Y9, Z9
+	VCVTPH2PS.Z (DI)(R8*1), K1, Z9
 	VFMADD231PS Z6, Z9, Z1
 	VFMADD231PS Z7, Z9, Z3
 	VFMADD231PS Z8, Z9, Z5
 
 sums3:
-	MOVQ          n+56(FP), R9
-	MOVQ          R9, CX
+	MOVQ          n+56(FP), CX
 	ANDQ          $-16, CX
 	NEGQ          CX
 	LEAQ          (DX)(CX*4), DX
@@ -2852,28 +3609,169 @@ sums3:
 	VMOVSD        (AX)(CX*2), X0
 	VADDPS        X0, X1, X1
 	VMOVSD        X1, (AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
+	JL     short2
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
+
+loop2:
+	VMOVUPS     (DX), Z4
+	VMOVUPS     (DX)(BX*1), Z5
+	VCVTPH2PS   (DI), Z6
+	VFMADD231PS Z4, Z6, Z0
+	VFMADD231PS Z5, Z6, Z2
+	VCVTPH2PS   (DI)(R8*1), Z6
+	VFMADD231PS Z4, Z6, Z1
+	VFMADD231PS Z5, Z6, Z3
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R10
+	SUBQ        $0x10, R9
+	JGE         loop2
+
+short2:
+	ADDQ        $0x10, R9
+	JZ          sums2
+	VMOVUPS.Z   (DX), K1, Z4
+	VMOVUPS.Z   (DX)(BX*1), K1, Z5
+	VCVTPH2PS.Z (DI), K1, Z6
+	VFMADD231PS Z4, Z6, Z0
+	VFMADD231PS Z5, Z6, Z2
+	VCVTPH2PS.Z (DI)(R8*1), K1, Z6
+	VFMADD231PS Z4, Z6, Z1
+	VFMADD231PS Z5, Z6, Z3
+
+sums2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y4
+	VEXTRACTF32X4 $0x01, Y4, X0
+	VADDPS        X0, X4, X0
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y4
+	VEXTRACTF32X4 $0x01, Y4, X1
+	VADDPS        X1, X4, X1
+	VUNPCKLPS     X1, X0, X4
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPD     X4, X4, X0
+	VUNPCKHPD     X4, X4, X1
+	VADDPS        X1, X0, X0
+	VMOVSD        (AX), X1
+	VADDPS        X1, X0, X0
+	VMOVSD        X0, (AX)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        (AX)(CX*1), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, (AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
+	JL     short1
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
+
+loop1:
+	VMOVUPS     (DX), Z2
+	VCVTPH2PS   (DI), Z3
+	VFMADD231PS Z2, Z3, Z0
+	VCVTPH2PS   (DI)(R8*1), Z3
+	VFMADD231PS Z2, Z3, Z1
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R10
+	SUBQ        $0x10, R9
+	JGE         loop1
+
+short1:
+	ADDQ        $0x10, R9
+	JZ          sums1
+	VMOVUPS.Z   (DX), K1, Z2
+	VCVTPH2PS.Z (DI), K1, Z3
+	VFMADD231PS Z2, Z3, Z0
+	VCVTPH2PS.Z (DI)(R8*1), K1, Z3
+	VFMADD231PS Z2, Z3, Z1
+
+sums1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VADDPS        Y2, Y0, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X0
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y2
+	VEXTRACTF32X4 $0x01, Y2, X1
+	VADDPS        X1, X2, X1
+	VUNPCKLPS     X1, X0, X2
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VUNPCKLPD     X2, X2, X0
+	VUNPCKHPD     X2, X2, X1
+	VADDPS        X1, X0, X0
+	VMOVSD        (AX), X1
+	VADDPS        X1, X0, X0
+	VMOVSD        X0, (AX)
 
 end:
 	VZEROUPPER
 	RET
 
-// func dot1AVX512F16(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
-TEXT ·dot1AVX512F16(SB), NOSPLIT, $0-72
+// func dot1F16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·dot1F16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
 	MOVQ  x+16(FP), DX
 	MOVQ  xStride+24(FP), BX
 	LEAQ  (BX)(BX*2), SI
 	MOVQ  wStride+48(FP), DI
-	MOVQ  n+56(FP), R8
-	ANDQ  $0x0f, R8
-	MOVQ  $+1, DI
-	SHLXQ R8, DI, DI
-	DECQ  DI
-	KMOVW DI, K1
+	MOVQ  n+56(FP), DI
+	ANDQ  $0x0f, DI
+	MOVQ  $+1, R8
+	SHLXQ DI, R8, R8
+	DECQ  R8
+	KMOVW R8, K1
 
-four:
+rows:
 	CMPQ   CX, $0x04
 	JL     rest
 	VPXORD Z0, Z0, Z0
@@ -2886,7 +3784,8 @@ four:
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	LEAQ   (DX)(BX*4), R9
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*4), R9
 
 more4:
 	VMOVUPS     (DX), Z4
@@ -2937,16 +3836,14 @@ short4:
 	VMOVUPS.Z   (DX)(BX*1), K1, Z5
 	VMOVUPS.Z   (DX)(BX*2), K1, Z6
 	VMOVUPS.Z   (DX)(SI*1), K1, Z7
-	VMOVDQU16.Z (DI), K1, Y8
-	VCVTPH2PS   Y8, Z8
+	VCVTPH2PS.Z (DI), K1, Z8
 	VFMADD231PS Z4, Z8, Z0
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
 
 sums4:
-	MOVQ          n+56(FP), R8
-	MOVQ          R8, DI
+	MOVQ          n+56(FP), DI
 	ANDQ          $-16, DI
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
@@ -2967,8 +3864,9 @@ sums4:
 	VUNPCKLPD     Z0, Z0, Z1
 	VUNPCKHPD     Z0, Z0, Z0
 	VADDPS        Z0, Z1, Z1
-	VADDSS        (AX), X1, X1
-	VMOVSS        X1, (AX)
+	VEXTRACTF32X4 $0x00, Z1, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
 	VEXTRACTF32X4 $0x01, Z1, X0
 	VADDSS        (AX)(DI*1), X0, X0
 	VMOVSS        X0, (AX)(DI*1)
@@ -2982,129 +3880,18 @@ sums4:
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
 	SUBQ          $0x04, CX
-	JMP           four
+	JMP           rows
 
 rest:
-	CMPQ   CX, $0x02
-	JG     three
-	JE     two
-	CMPQ   CX, $0x00
-	JE     end
-	VPXORD Z0, Z0, Z0
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
-	JL     short1
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
 
-loop1:
-	VMOVUPS     (DX), Z1
-	VCVTPH2PS   (DI), Z2
-	VFMADD231PS Z1, Z2, Z0
-	PREFETCHT0  (R9)
-	ADDQ        $0x40, DX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R9
-	SUBQ        $0x10, R8
-	JGE         loop1
-
-short1:
-	ADDQ        $0x10, R8
-	JZ          sums1
-	VMOVUPS.Z   (DX), K1, Z1
-	VMOVDQU16.Z (DI), K1, Y2
-	VCVTPH2PS   Y2, Z2
-	VFMADD231PS Z1, Z2, Z0
-
-sums1:
-	MOVQ          n+56(FP), R8
-	MOVQ          R8, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPS        Y1, Y0, Y1
-	VEXTRACTF32X4 $0x01, Y1, X0
-	VADDPS        X0, X1, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	VADDSS        (AX), X0, X0
-	VMOVSS        X0, (AX)
-	JMP           end
-
-two:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
-	JL     short2
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
-
-loop2:
-	VMOVUPS     (DX), Z2
-	VMOVUPS     (DX)(BX*1), Z3
-	VCVTPH2PS   (DI), Z4
-	VFMADD231PS Z2, Z4, Z0
-	VFMADD231PS Z3, Z4, Z1
-	PREFETCHT0  (R9)
-	ADDQ        $0x40, DX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R9
-	SUBQ        $0x10, R8
-	JGE         loop2
-
-short2:
-	ADDQ        $0x10, R8
-	JZ          sums2
-	VMOVUPS.Z   (DX), K1, Z2
-	VMOVUPS.Z   (DX)(BX*1), K1, Z3
-	VMOVDQU16.Z (DI), K1, Y4
-	VCVTPH2PS   Y4, Z4
-	VFMADD231PS Z2, Z4, Z0
-	VFMADD231PS Z3, Z4, Z1
-
-sums2:
-	MOVQ          n+56(FP), R8
-	MOVQ          R8, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y2, Y0, Y2
-	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X0
-	VUNPCKLPS     X0, X0, X2
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X2, X2
-	VUNPCKLPD     X2, X2, X0
-	VUNPCKHPD     X2, X2, X2
-	VADDPS        X2, X0, X0
-	VADDSS        (AX), X0, X0
-	VMOVSS        X0, (AX)
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y0, Y1, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VUNPCKLPS     X1, X1, X0
-	VUNPCKHPS     X1, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VADDSS        (AX)(CX*1), X1, X1
-	VMOVSS        X1, (AX)(CX*1)
-	JMP           end
-
-three:
+rest3:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3136,15 +3923,13 @@ short3:
 	VMOVUPS.Z   (DX), K1, Z3
 	VMOVUPS.Z   (DX)(BX*1), K1, Z4
 	VMOVUPS.Z   (DX)(BX*2), K1, Z5
-	VMOVDQU16.Z (DI), K1, Y6
-	VCVTPH2PS   Y6, Z6
+	VCVTPH2PS.Z (DI), K1, Z6
 	VFMADD231PS Z3, Z6, Z0
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
 
 sums3:
-	MOVQ          n+56(FP), R8
-	MOVQ          R8, CX
+	MOVQ          n+56(FP), CX
 	ANDQ          $-16, CX
 	NEGQ          CX
 	LEAQ          (DX)(CX*4), DX
@@ -3185,14 +3970,1032 @@ sums3:
 	VADDPS        X0, X1, X1
 	VADDSS        (AX)(CX*2), X1, X1
 	VMOVSS        X1, (AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x10, R8
+	JL     short2
+	MOVQ   ahead+64(FP), R9
+	ADDQ   DI, R9
+
+loop2:
+	VMOVUPS     (DX), Z2
+	VMOVUPS     (DX)(BX*1), Z3
+	VCVTPH2PS   (DI), Z4
+	VFMADD231PS Z2, Z4, Z0
+	VFMADD231PS Z3, Z4, Z1
+	PREFETCHT0  (R9)
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R9
+	SUBQ        $0x10, R8
+	JGE         loop2
+
+short2:
+	ADDQ        $0x10, R8
+	JZ          sums2
+	VMOVUPS.Z   (DX), K1, Z2
+	VMOVUPS.Z   (DX)(BX*1), K1, Z3
+	VCVTPH2PS.Z (DI), K1, Z4
+	VFMADD231PS Z2, Z4, Z0
+	VFMADD231PS Z3, Z4, Z1
+
+sums2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VADDPS        Y2, Y0, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X0
+	VUNPCKLPS     X0, X0, X2
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X2, X2
+	VUNPCKLPD     X2, X2, X0
+	VUNPCKHPD     X2, X2, X2
+	VADDPS        X2, X0, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VUNPCKLPS     X1, X1, X0
+	VUNPCKHPS     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VADDSS        (AX)(CX*1), X1, X1
+	VMOVSS        X1, (AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z0, Z0, Z0
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x10, R8
+	JL     short1
+	MOVQ   ahead+64(FP), R9
+	ADDQ   DI, R9
+
+loop1:
+	VMOVUPS     (DX), Z1
+	VCVTPH2PS   (DI), Z2
+	VFMADD231PS Z1, Z2, Z0
+	PREFETCHT0  (R9)
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R9
+	SUBQ        $0x10, R8
+	JGE         loop1
+
+short1:
+	ADDQ        $0x10, R8
+	JZ          sums1
+	VMOVUPS.Z   (DX), K1, Z1
+	VCVTPH2PS.Z (DI), K1, Z2
+	VFMADD231PS Z1, Z2, Z0
+
+sums1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VEXTRACTF32X4 $0x01, Y1, X0
+	VADDPS        X0, X1, X0
+	VUNPCKLPS     X0, X0, X1
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VUNPCKLPD     X1, X1, X0
+	VUNPCKHPD     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
 
 end:
 	VZEROUPPER
 	RET
 
-// func dot6AVX512BF16(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
-TEXT ·dot6AVX512BF16(SB), NOSPLIT, $0-72
+// func outer8x48F16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·outer8x48F16AVX512(SB), NOSPLIT, $0-88
+	MOVQ  columns+72(FP), AX
+	SUBQ  $0x20, AX
+	MOVQ  $+1, CX
+	SHLXQ AX, CX, CX
+	DECQ  CX
+	KMOVW CX, K1
+
+rows8:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VMOVUPS   (AX)(CX*1), Z3
+	VMOVUPS   64(AX)(CX*1), Z4
+	VMOVUPS.Z 128(AX)(CX*1), K1, Z5
+	VMOVUPS   (AX)(CX*2), Z6
+	VMOVUPS   64(AX)(CX*2), Z7
+	VMOVUPS.Z 128(AX)(CX*2), K1, Z8
+	VMOVUPS   (AX)(DX*1), Z9
+	VMOVUPS   64(AX)(DX*1), Z10
+	VMOVUPS.Z 128(AX)(DX*1), K1, Z11
+	VMOVUPS   (BX), Z12
+	VMOVUPS   64(BX), Z13
+	VMOVUPS.Z 128(BX), K1, Z14
+	VMOVUPS   (BX)(CX*1), Z15
+	VMOVUPS   64(BX)(CX*1), Z16
+	VMOVUPS.Z 128(BX)(CX*1), K1, Z17
+	VMOVUPS   (BX)(CX*2), Z18
+	VMOVUPS   64(BX)(CX*2), Z19
+	VMOVUPS.Z 128(BX)(CX*2), K1, Z20
+	VMOVUPS   (BX)(DX*1), Z21
+	VMOVUPS   64(BX)(DX*1), Z22
+	VMOVUPS.Z 128(BX)(DX*1), K1, Z23
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	MOVQ      w+48(FP), SI
+	MOVQ      n+64(FP), DI
+	MOVQ      wStride+56(FP), R8
+	MOVQ      xStep+32(FP), R9
+	MOVQ      ahead+80(FP), R10
+
+loop8:
+	VCVTPH2PS    (SI), Z24
+	VCVTPH2PS    32(SI), Z25
+	VCVTPH2PS.Z  64(SI), K1, Z26
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT0   64(SI)(R10*1)
+	VBROADCASTSS (AX), Z27
+	VFMADD231PS  Z24, Z27, Z0
+	VFMADD231PS  Z25, Z27, Z1
+	VFMADD231PS  Z26, Z27, Z2
+	VBROADCASTSS (AX)(CX*1), Z27
+	VFMADD231PS  Z24, Z27, Z3
+	VFMADD231PS  Z25, Z27, Z4
+	VFMADD231PS  Z26, Z27, Z5
+	VBROADCASTSS (AX)(CX*2), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VFMADD231PS  Z26, Z27, Z8
+	VBROADCASTSS (AX)(DX*1), Z27
+	VFMADD231PS  Z24, Z27, Z9
+	VFMADD231PS  Z25, Z27, Z10
+	VFMADD231PS  Z26, Z27, Z11
+	VBROADCASTSS (BX), Z27
+	VFMADD231PS  Z24, Z27, Z12
+	VFMADD231PS  Z25, Z27, Z13
+	VFMADD231PS  Z26, Z27, Z14
+	VBROADCASTSS (BX)(CX*1), Z27
+	VFMADD231PS  Z24, Z27, Z15
+	VFMADD231PS  Z25, Z27, Z16
+	VFMADD231PS  Z26, Z27, Z17
+	VBROADCASTSS (BX)(CX*2), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VFMADD231PS  Z26, Z27, Z20
+	VBROADCASTSS (BX)(DX*1), Z27
+	VFMADD231PS  Z24, Z27, Z21
+	VFMADD231PS  Z25, Z27, Z22
+	VFMADD231PS  Z26, Z27, Z23
+	ADDQ         R8, SI
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	DECQ         DI
+	JNZ          loop8
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (CX)(CX*4), BX
+	LEAQ         (AX)(CX*4), BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VMOVUPS      Z3, (AX)(CX*1)
+	VMOVUPS      Z4, 64(AX)(CX*1)
+	VMOVUPS      Z5, K1, 128(AX)(CX*1)
+	VMOVUPS      Z6, (AX)(CX*2)
+	VMOVUPS      Z7, 64(AX)(CX*2)
+	VMOVUPS      Z8, K1, 128(AX)(CX*2)
+	VMOVUPS      Z9, (AX)(DX*1)
+	VMOVUPS      Z10, 64(AX)(DX*1)
+	VMOVUPS      Z11, K1, 128(AX)(DX*1)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, K1, 128(BX)
+	VMOVUPS      Z15, (BX)(CX*1)
+	VMOVUPS      Z16, 64(BX)(CX*1)
+	VMOVUPS      Z17, K1, 128(BX)(CX*1)
+	VMOVUPS      Z18, (BX)(CX*2)
+	VMOVUPS      Z19, 64(BX)(CX*2)
+	VMOVUPS      Z20, K1, 128(BX)(CX*2)
+	VMOVUPS      Z21, (BX)(DX*1)
+	VMOVUPS      Z22, 64(BX)(DX*1)
+	VMOVUPS      Z23, K1, 128(BX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows8
+
+rows4:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x04
+	JL        rows2
+	SUBQ      $0x04, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VMOVUPS   (AX)(CX*1), Z3
+	VMOVUPS   64(AX)(CX*1), Z4
+	VMOVUPS.Z 128(AX)(CX*1), K1, Z5
+	VMOVUPS   (AX)(CX*2), Z6
+	VMOVUPS   64(AX)(CX*2), Z7
+	VMOVUPS.Z 128(AX)(CX*2), K1, Z8
+	VMOVUPS   (AX)(DX*1), Z9
+	VMOVUPS   64(AX)(DX*1), Z10
+	VMOVUPS.Z 128(AX)(DX*1), K1, Z11
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	MOVQ      w+48(FP), BX
+	MOVQ      n+64(FP), SI
+	MOVQ      wStride+56(FP), DI
+	MOVQ      xStep+32(FP), R8
+	MOVQ      ahead+80(FP), R9
+
+loop4:
+	VCVTPH2PS    (BX), Z12
+	VCVTPH2PS    32(BX), Z13
+	VCVTPH2PS.Z  64(BX), K1, Z14
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT0   64(BX)(R9*1)
+	VBROADCASTSS (AX), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (AX)(CX*1), Z15
+	VFMADD231PS  Z12, Z15, Z3
+	VFMADD231PS  Z13, Z15, Z4
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (AX)(CX*2), Z15
+	VFMADD231PS  Z12, Z15, Z6
+	VFMADD231PS  Z13, Z15, Z7
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (AX)(DX*1), Z15
+	VFMADD231PS  Z12, Z15, Z9
+	VFMADD231PS  Z13, Z15, Z10
+	VFMADD231PS  Z14, Z15, Z11
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VMOVUPS      Z3, (AX)(CX*1)
+	VMOVUPS      Z4, 64(AX)(CX*1)
+	VMOVUPS      Z5, K1, 128(AX)(CX*1)
+	VMOVUPS      Z6, (AX)(CX*2)
+	VMOVUPS      Z7, 64(AX)(CX*2)
+	VMOVUPS      Z8, K1, 128(AX)(CX*2)
+	VMOVUPS      Z9, (AX)(DX*1)
+	VMOVUPS      Z10, 64(AX)(DX*1)
+	VMOVUPS      Z11, K1, 128(AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x02
+	JL        rows1
+	SUBQ      $0x02, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VMOVUPS   (AX)(CX*1), Z3
+	VMOVUPS   64(AX)(CX*1), Z4
+	VMOVUPS.Z 128(AX)(CX*1), K1, Z5
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop2:
+	VCVTPH2PS    (DX), Z6
+	VCVTPH2PS    32(DX), Z7
+	VCVTPH2PS.Z  64(DX), K1, Z8
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   64(DX)(R8*1)
+	VBROADCASTSS (AX), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (AX)(CX*1), Z9
+	VFMADD231PS  Z6, Z9, Z3
+	VFMADD231PS  Z7, Z9, Z4
+	VFMADD231PS  Z8, Z9, Z5
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VMOVUPS      Z3, (AX)(CX*1)
+	VMOVUPS      Z4, 64(AX)(CX*1)
+	VMOVUPS      Z5, K1, 128(AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x01
+	JL        rows0
+	SUBQ      $0x01, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), CX
+	MOVQ      n+64(FP), DX
+	MOVQ      wStride+56(FP), BX
+	MOVQ      xStep+32(FP), SI
+	MOVQ      ahead+80(FP), DI
+
+loop1:
+	VCVTPH2PS    (CX), Z3
+	VCVTPH2PS    32(CX), Z4
+	VCVTPH2PS.Z  64(CX), K1, Z5
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   64(CX)(DI*1)
+	VBROADCASTSS (AX), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer8x32F16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·outer8x32F16AVX512(SB), NOSPLIT, $0-88
+	MOVQ  columns+72(FP), AX
+	SUBQ  $0x10, AX
+	MOVQ  $+1, CX
+	SHLXQ AX, CX, CX
+	DECQ  CX
+	KMOVW CX, K1
+
+rows8:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS   (AX)(CX*1), Z2
+	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
+	VMOVUPS   (AX)(CX*2), Z4
+	VMOVUPS.Z 64(AX)(CX*2), K1, Z5
+	VMOVUPS   (AX)(DX*1), Z6
+	VMOVUPS.Z 64(AX)(DX*1), K1, Z7
+	VMOVUPS   (BX), Z8
+	VMOVUPS.Z 64(BX), K1, Z9
+	VMOVUPS   (BX)(CX*1), Z10
+	VMOVUPS.Z 64(BX)(CX*1), K1, Z11
+	VMOVUPS   (BX)(CX*2), Z12
+	VMOVUPS.Z 64(BX)(CX*2), K1, Z13
+	VMOVUPS   (BX)(DX*1), Z14
+	VMOVUPS.Z 64(BX)(DX*1), K1, Z15
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	MOVQ      w+48(FP), SI
+	MOVQ      n+64(FP), DI
+	MOVQ      wStride+56(FP), R8
+	MOVQ      xStep+32(FP), R9
+	MOVQ      ahead+80(FP), R10
+
+loop8:
+	VCVTPH2PS    (SI), Z16
+	VCVTPH2PS.Z  32(SI), K1, Z17
+	PREFETCHT0   (SI)(R10*1)
+	VBROADCASTSS (AX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (AX)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (AX)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (AX)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (BX), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (BX)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (BX)(CX*2), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (BX)(DX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         R8, SI
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	DECQ         DI
+	JNZ          loop8
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (CX)(CX*4), BX
+	LEAQ         (AX)(CX*4), BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (AX)(DX*1)
+	VMOVUPS      Z7, K1, 64(AX)(DX*1)
+	VMOVUPS      Z8, (BX)
+	VMOVUPS      Z9, K1, 64(BX)
+	VMOVUPS      Z10, (BX)(CX*1)
+	VMOVUPS      Z11, K1, 64(BX)(CX*1)
+	VMOVUPS      Z12, (BX)(CX*2)
+	VMOVUPS      Z13, K1, 64(BX)(CX*2)
+	VMOVUPS      Z14, (BX)(DX*1)
+	VMOVUPS      Z15, K1, 64(BX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows8
+
+rows4:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x04
+	JL        rows2
+	SUBQ      $0x04, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS   (AX)(CX*1), Z2
+	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
+	VMOVUPS   (AX)(CX*2), Z4
+	VMOVUPS.Z 64(AX)(CX*2), K1, Z5
+	VMOVUPS   (AX)(DX*1), Z6
+	VMOVUPS.Z 64(AX)(DX*1), K1, Z7
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	MOVQ      w+48(FP), BX
+	MOVQ      n+64(FP), SI
+	MOVQ      wStride+56(FP), DI
+	MOVQ      xStep+32(FP), R8
+	MOVQ      ahead+80(FP), R9
+
+loop4:
+	VCVTPH2PS    (BX), Z8
+	VCVTPH2PS.Z  32(BX), K1, Z9
+	PREFETCHT0   (BX)(R9*1)
+	VBROADCASTSS (AX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (AX)(CX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (AX)(CX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (AX)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (AX)(DX*1)
+	VMOVUPS      Z7, K1, 64(AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x02
+	JL        rows1
+	SUBQ      $0x02, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS   (AX)(CX*1), Z2
+	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop2:
+	VCVTPH2PS    (DX), Z4
+	VCVTPH2PS.Z  32(DX), K1, Z5
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (AX)(CX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x01
+	JL        rows0
+	SUBQ      $0x01, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), CX
+	MOVQ      n+64(FP), DX
+	MOVQ      wStride+56(FP), BX
+	MOVQ      xStep+32(FP), SI
+	MOVQ      ahead+80(FP), DI
+
+loop1:
+	VCVTPH2PS    (CX), Z2
+	VCVTPH2PS.Z  32(CX), K1, Z3
+	PREFETCHT0   (CX)(DI*1)
+	VBROADCASTSS (AX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer8x16F16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·outer8x16F16AVX512(SB), NOSPLIT, $0-88
+	MOVQ  columns+72(FP), AX
+	SUBQ  $0x00, AX
+	MOVQ  $+1, CX
+	SHLXQ AX, CX, CX
+	DECQ  CX
+	KMOVW CX, K1
+
+rows8:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (AX)(CX*1), K1, Z1
+	VMOVUPS.Z (AX)(CX*2), K1, Z2
+	VMOVUPS.Z (AX)(DX*1), K1, Z3
+	VMOVUPS.Z (BX), K1, Z4
+	VMOVUPS.Z (BX)(CX*1), K1, Z5
+	VMOVUPS.Z (BX)(CX*2), K1, Z6
+	VMOVUPS.Z (BX)(DX*1), K1, Z7
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	MOVQ      w+48(FP), SI
+	MOVQ      n+64(FP), DI
+	MOVQ      wStride+56(FP), R8
+	MOVQ      xStep+32(FP), R9
+	MOVQ      ahead+80(FP), R10
+
+loop8:
+	VCVTPH2PS.Z  (SI), K1, Z8
+	PREFETCHT0   (SI)(R10*1)
+	VBROADCASTSS (AX), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (AX)(CX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (AX)(CX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (AX)(DX*1), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS (BX), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (BX)(CX*1), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (BX)(CX*2), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (BX)(DX*1), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         R8, SI
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	DECQ         DI
+	JNZ          loop8
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (CX)(CX*4), BX
+	LEAQ         (AX)(CX*4), BX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (AX)(DX*1)
+	VMOVUPS      Z4, K1, (BX)
+	VMOVUPS      Z5, K1, (BX)(CX*1)
+	VMOVUPS      Z6, K1, (BX)(CX*2)
+	VMOVUPS      Z7, K1, (BX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows8
+
+rows4:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x04
+	JL        rows2
+	SUBQ      $0x04, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (AX)(CX*1), K1, Z1
+	VMOVUPS.Z (AX)(CX*2), K1, Z2
+	VMOVUPS.Z (AX)(DX*1), K1, Z3
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	MOVQ      w+48(FP), BX
+	MOVQ      n+64(FP), SI
+	MOVQ      wStride+56(FP), DI
+	MOVQ      xStep+32(FP), R8
+	MOVQ      ahead+80(FP), R9
+
+loop4:
+	VCVTPH2PS.Z  (BX), K1, Z4
+	PREFETCHT0   (BX)(R9*1)
+	VBROADCASTSS (AX), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (AX)(CX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (AX)(CX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (AX)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x02
+	JL        rows1
+	SUBQ      $0x02, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (AX)(CX*1), K1, Z1
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop2:
+	VCVTPH2PS.Z  (DX), K1, Z2
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (AX)(CX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x01
+	JL        rows0
+	SUBQ      $0x01, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS.Z (AX), K1, Z0
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), CX
+	MOVQ      n+64(FP), DX
+	MOVQ      wStride+56(FP), BX
+	MOVQ      xStep+32(FP), SI
+	MOVQ      ahead+80(FP), DI
+
+loop1:
+	VCVTPH2PS.Z  (CX), K1, Z1
+	PREFETCHT0   (CX)(DI*1)
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, K1, (AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer1x96F16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·outer1x96F16AVX512(SB), NOSPLIT, $0-88
+	MOVQ  columns+72(FP), AX
+	SUBQ  $0x50, AX
+	MOVQ  $+1, CX
+	SHLXQ AX, CX, CX
+	DECQ  CX
+	KMOVW CX, K1
+
+rows1:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x01
+	JL        rows0
+	SUBQ      $0x01, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS   128(AX), Z2
+	VMOVUPS   192(AX), Z3
+	VMOVUPS   256(AX), Z4
+	VMOVUPS.Z 320(AX), K1, Z5
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), CX
+	MOVQ      n+64(FP), DX
+	MOVQ      wStride+56(FP), BX
+	MOVQ      xStep+32(FP), SI
+	MOVQ      ahead+80(FP), DI
+
+loop1:
+	VCVTPH2PS    (CX), Z6
+	VCVTPH2PS    32(CX), Z7
+	VCVTPH2PS    64(CX), Z8
+	VCVTPH2PS    96(CX), Z9
+	VCVTPH2PS    128(CX), Z10
+	VCVTPH2PS.Z  160(CX), K1, Z11
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   64(CX)(DI*1)
+	PREFETCHT0   128(CX)(DI*1)
+	VBROADCASTSS (AX), Z12
+	VFMADD231PS  Z6, Z12, Z0
+	VFMADD231PS  Z7, Z12, Z1
+	VFMADD231PS  Z8, Z12, Z2
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, K1, 320(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func dot6BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·dot6BF16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
 	MOVQ  x+16(FP), DX
@@ -3201,14 +5004,14 @@ TEXT ·dot6AVX512BF16(SB), NOSPLIT, $0-72
 	MOVQ  wStride+48(FP), R8
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
-	MOVQ  n+56(FP), R11
-	ANDQ  $0x0f, R11
-	MOVQ  $+1, DI
-	SHLXQ R11, DI, DI
-	DECQ  DI
-	KMOVW DI, K1
+	MOVQ  n+56(FP), DI
+	ANDQ  $0x0f, DI
+	MOVQ  $+1, R11
+	SHLXQ DI, R11, R11
+	DECQ  R11
+	KMOVW R11, K1
 
-four:
+rows:
 	CMPQ   CX, $0x04
 	JL     rest
 	VPXORD Z0, Z0, Z0
@@ -3241,7 +5044,8 @@ four:
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	LEAQ   (DX)(BX*4), R12
+	MOVQ   DX, R12
+	LEAQ   (R12)(BX*4), R12
 
 more4:
 	VMOVUPS     (DX), Z24
@@ -3359,43 +5163,37 @@ short4:
 	VMOVUPS.Z   (DX)(BX*1), K1, Z25
 	VMOVUPS.Z   (DX)(BX*2), K1, Z26
 	VMOVUPS.Z   (DX)(SI*1), K1, Z27
-	VMOVDQU16.Z (DI), K1, Y28
-	VPMOVZXWD   Y28, Z28
+	VPMOVZXWD.Z (DI), K1, Z28
 	VPSLLD      $0x10, Z28, Z28
 	VFMADD231PS Z24, Z28, Z0
 	VFMADD231PS Z25, Z28, Z6
 	VFMADD231PS Z26, Z28, Z12
 	VFMADD231PS Z27, Z28, Z18
-	VMOVDQU16.Z (DI)(R8*1), K1, Y28
-	VPMOVZXWD   Y28, Z28
+	VPMOVZXWD.Z (DI)(R8*1), K1, Z28
 	VPSLLD      $0x10, Z28, Z28
 	VFMADD231PS Z24, Z28, Z1
 	VFMADD231PS Z25, Z28, Z7
 	VFMADD231PS Z26, Z28, Z13
 	VFMADD231PS Z27, Z28, Z19
-	VMOVDQU16.Z (DI)(R8*2), K1, Y28
-	VPMOVZXWD   Y28, Z28
+	VPMOVZXWD.Z (DI)(R8*2), K1, Z28
 	VPSLLD      $0x10, Z28, Z28
 	VFMADD231PS Z24, Z28, Z2
 	VFMADD231PS Z25, Z28, Z8
 	VFMADD231PS Z26, Z28, Z14
 	VFMADD231PS Z27, Z28, Z20
-	VMOVDQU16.Z (DI)(R9*1), K1, Y28
-	VPMOVZXWD   Y28, Z28
+	VPMOVZXWD.Z (DI)(R9*1), K1, Z28
 	VPSLLD      $0x10, Z28, Z28
 	VFMADD231PS Z24, Z28, Z3
 	VFMADD231PS Z25, Z28, Z9
 	VFMADD231PS Z26, Z28, Z15
 	VFMADD231PS Z27, Z28, Z21
-	VMOVDQU16.Z (DI)(R8*4), K1, Y28
-	VPMOVZXWD   Y28, Z28
+	VPMOVZXWD.Z (DI)(R8*4), K1, Z28
 	VPSLLD      $0x10, Z28, Z28
 	VFMADD231PS Z24, Z28, Z4
 	VFMADD231PS Z25, Z28, Z10
 	VFMADD231PS Z26, Z28, Z16
 	VFMADD231PS Z27, Z28, Z22
-	VMOVDQU16.Z (DI)(R10*1), K1, Y28
-	VPMOVZXWD   Y28, Z28
+	VPMOVZXWD.Z (DI)(R10*1), K1, Z28
 	VPSLLD      $0x10, Z28, Z28
 	VFMADD231PS Z24, Z28, Z5
 	VFMADD231PS Z25, Z28, Z11
@@ -3403,8 +5201,7 @@ short4:
 	VFMADD231PS Z27, Z28, Z23
 
 sums4:
-	MOVQ          n+56(FP), R11
-	MOVQ          R11, DI
+	MOVQ          n+56(FP), DI
 	ANDQ          $-16, DI
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
@@ -3455,8 +5252,9 @@ sums4:
 	VUNPCKLPD     Z1, Z0, Z2
 	VUNPCKHPD     Z1, Z0, Z0
 	VADDPS        Z0, Z2, Z2
-	VADDPS        (AX), X2, X2
-	VMOVUPS       X2, (AX)
+	VEXTRACTF32X4 $0x00, Z2, X0
+	VADDPS        (AX), X0, X0
+	VMOVUPS       X0, (AX)
 	VEXTRACTF32X4 $0x01, Z2, X0
 	VADDPS        (AX)(DI*1), X0, X0
 	VMOVUPS       X0, (AX)(DI*1)
@@ -3490,9 +5288,10 @@ sums4:
 	VUNPCKLPD     Z0, Z0, Z1
 	VUNPCKHPD     Z0, Z0, Z0
 	VADDPS        Z0, Z1, Z1
-	VMOVSD        16(AX), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, 16(AX)
+	VEXTRACTF32X4 $0x00, Z1, X0
+	VMOVSD        16(AX), X2
+	VADDPS        X2, X0, X0
+	VMOVSD        X0, 16(AX)
 	VEXTRACTF32X4 $0x01, Z1, X0
 	VMOVSD        16(AX)(DI*1), X2
 	VADDPS        X2, X0, X0
@@ -3509,334 +5308,18 @@ sums4:
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
 	SUBQ          $0x04, CX
-	JMP           four
+	JMP           rows
 
 rest:
-	CMPQ   CX, $0x02
-	JG     three
-	JE     two
-	CMPQ   CX, $0x00
-	JE     end
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R11
-	SUBQ   $0x10, R11
-	JL     short1
-	MOVQ   ahead+64(FP), R12
-	ADDQ   DI, R12
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
 
-loop1:
-	VMOVUPS     (DX), Z6
-	VPMOVZXWD   (DI), Z7
-	VPSLLD      $0x10, Z7, Z7
-	VFMADD231PS Z6, Z7, Z0
-	VPMOVZXWD   (DI)(R8*1), Z7
-	VPSLLD      $0x10, Z7, Z7
-	VFMADD231PS Z6, Z7, Z1
-	VPMOVZXWD   (DI)(R8*2), Z7
-	VPSLLD      $0x10, Z7, Z7
-	VFMADD231PS Z6, Z7, Z2
-	VPMOVZXWD   (DI)(R9*1), Z7
-	VPSLLD      $0x10, Z7, Z7
-	VFMADD231PS Z6, Z7, Z3
-	VPMOVZXWD   (DI)(R8*4), Z7
-	VPSLLD      $0x10, Z7, Z7
-	VFMADD231PS Z6, Z7, Z4
-	VPMOVZXWD   (DI)(R10*1), Z7
-	VPSLLD      $0x10, Z7, Z7
-	VFMADD231PS Z6, Z7, Z5
-	PREFETCHT0  (R12)
-	PREFETCHT0  (R12)(R8*1)
-	PREFETCHT0  (R12)(R8*2)
-	PREFETCHT0  (R12)(R9*1)
-	PREFETCHT0  (R12)(R8*4)
-	PREFETCHT0  (R12)(R10*1)
-	ADDQ        $0x40, DX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R12
-	SUBQ        $0x10, R11
-	JGE         loop1
-
-short1:
-	ADDQ        $0x10, R11
-	JZ          sums1
-	VMOVUPS.Z   (DX), K1, Z6
-	VMOVDQU16.Z (DI), K1, Y7
-	VPMOVZXWD   Y7, Z7
-	VPSLLD      $0x10, Z7, Z7
-	VFMADD231PS Z6, Z7, Z0
-	VMOVDQU16.Z (DI)(R8*1), K1, Y7
-	VPMOVZXWD   Y7, Z7
-	VPSLLD      $0x10, Z7, Z7
-	VFMADD231PS Z6, Z7, Z1
-	VMOVDQU16.Z (DI)(R8*2), K1, Y7
-	VPMOVZXWD   Y7, Z7
-	VPSLLD      $0x10, Z7, Z7
-	VFMADD231PS Z6, Z7, Z2
-	VMOVDQU16.Z (DI)(R9*1), K1, Y7
-	VPMOVZXWD   Y7, Z7
-	VPSLLD      $0x10, Z7, Z7
-	VFMADD231PS Z6, Z7, Z3
-	VMOVDQU16.Z (DI)(R8*4), K1, Y7
-	VPMOVZXWD   Y7, Z7
-	VPSLLD      $0x10, Z7, Z7
-	VFMADD231PS Z6, Z7, Z4
-	VMOVDQU16.Z (DI)(R10*1), K1, Y7
-	VPMOVZXWD   Y7, Z7
-	VPSLLD      $0x10, Z7, Z7
-	VFMADD231PS Z6, Z7, Z5
-
-sums1:
-	MOVQ          n+56(FP), R11
-	MOVQ          R11, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y6
-	VADDPS        Y6, Y0, Y6
-	VEXTRACTF32X4 $0x01, Y6, X0
-	VADDPS        X0, X6, X0
-	VEXTRACTF64X4 $0x01, Z1, Y6
-	VADDPS        Y6, Y1, Y6
-	VEXTRACTF32X4 $0x01, Y6, X1
-	VADDPS        X1, X6, X1
-	VEXTRACTF64X4 $0x01, Z2, Y6
-	VADDPS        Y6, Y2, Y6
-	VEXTRACTF32X4 $0x01, Y6, X2
-	VADDPS        X2, X6, X2
-	VEXTRACTF64X4 $0x01, Z3, Y6
-	VADDPS        Y6, Y3, Y6
-	VEXTRACTF32X4 $0x01, Y6, X3
-	VADDPS        X3, X6, X3
-	VUNPCKLPS     X1, X0, X6
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X6, X6
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X6, X1
-	VUNPCKHPD     X0, X6, X0
-	VADDPS        X0, X1, X1
-	VADDPS        (AX), X1, X1
-	VMOVUPS       X1, (AX)
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPS        Y0, Y4, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPS        Y0, Y5, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VMOVSD        16(AX), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, 16(AX)
-	JMP           end
-
-two:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R11
-	SUBQ   $0x10, R11
-	JL     short2
-	MOVQ   ahead+64(FP), R12
-	ADDQ   DI, R12
-
-loop2:
-	VMOVUPS     (DX), Z12
-	VMOVUPS     (DX)(BX*1), Z13
-	VPMOVZXWD   (DI), Z14
-	VPSLLD      $0x10, Z14, Z14
-	VFMADD231PS Z12, Z14, Z0
-	VFMADD231PS Z13, Z14, Z6
-	VPMOVZXWD   (DI)(R8*1), Z14
-	VPSLLD      $0x10, Z14, Z14
-	VFMADD231PS Z12, Z14, Z1
-	VFMADD231PS Z13, Z14, Z7
-	VPMOVZXWD   (DI)(R8*2), Z14
-	VPSLLD      $0x10, Z14, Z14
-	VFMADD231PS Z12, Z14, Z2
-	VFMADD231PS Z13, Z14, Z8
-	VPMOVZXWD   (DI)(R9*1), Z14
-	VPSLLD      $0x10, Z14, Z14
-	VFMADD231PS Z12, Z14, Z3
-	VFMADD231PS Z13, Z14, Z9
-	VPMOVZXWD   (DI)(R8*4), Z14
-	VPSLLD      $0x10, Z14, Z14
-	VFMADD231PS Z12, Z14, Z4
-	VFMADD231PS Z13, Z14, Z10
-	VPMOVZXWD   (DI)(R10*1), Z14
-	VPSLLD      $0x10, Z14, Z14
-	VFMADD231PS Z12, Z14, Z5
-	VFMADD231PS Z13, Z14, Z11
-	PREFETCHT0  (R12)
-	PREFETCHT0  (R12)(R8*1)
-	PREFETCHT0  (R12)(R8*2)
-	PREFETCHT0  (R12)(R9*1)
-	PREFETCHT0  (R12)(R8*4)
-	PREFETCHT0  (R12)(R10*1)
-	ADDQ        $0x40, DX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R12
-	SUBQ        $0x10, R11
-	JGE         loop2
-
-short2:
-	ADDQ        $0x10, R11
-	JZ          sums2
-	VMOVUPS.Z   (DX), K1, Z12
-	VMOVUPS.Z   (DX)(BX*1), K1, Z13
-	VMOVDQU16.Z (DI), K1, Y14
-	VPMOVZXWD   Y14, Z14
-	VPSLLD      $0x10, Z14, Z14
-	VFMADD231PS Z12, Z14, Z0
-	VFMADD231PS Z13, Z14, Z6
-	VMOVDQU16.Z (DI)(R8*1), K1, Y14
-	VPMOVZXWD   Y14, Z14
-	VPSLLD      $0x10, Z14, Z14
-	VFMADD231PS Z12, Z14, Z1
-	VFMADD231PS Z13, Z14, Z7
-	VMOVDQU16.Z (DI)(R8*2), K1, Y14
-	VPMOVZXWD   Y14, Z14
-	VPSLLD      $0x10, Z14, Z14
-	VFMADD231PS Z12, Z14, Z2
-	VFMADD231PS Z13, Z14, Z8
-	VMOVDQU16.Z (DI)(R9*1), K1, Y14
-	VPMOVZXWD   Y14, Z14
-	VPSLLD      $0x10, Z14, Z14
-	VFMADD231PS Z12, Z14, Z3
-	VFMADD231PS Z13, Z14, Z9
-	VMOVDQU16.Z (DI)(R8*4), K1, Y14
-	VPMOVZXWD   Y14, Z14
-	VPSLLD      $0x10, Z14, Z14
-	VFMADD231PS Z12, Z14, Z4
-	VFMADD231PS Z13, Z14, Z10
-	VMOVDQU16.Z (DI)(R10*1), K1, Y14
-	VPMOVZXWD   Y14, Z14
-	VPSLLD      $0x10, Z14, Z14
-	VFMADD231PS Z12, Z14, Z5
-	VFMADD231PS Z13, Z14, Z11
-
-sums2:
-	MOVQ          n+56(FP), R11
-	MOVQ          R11, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y12
-	VADDPS        Y12, Y0, Y12
-	VEXTRACTF32X4 $0x01, Y12, X0
-	VADDPS        X0, X12, X0
-	VEXTRACTF64X4 $0x01, Z1, Y12
-	VADDPS        Y12, Y1, Y12
-	VEXTRACTF32X4 $0x01, Y12, X1
-	VADDPS        X1, X12, X1
-	VEXTRACTF64X4 $0x01, Z2, Y12
-	VADDPS        Y12, Y2, Y12
-	VEXTRACTF32X4 $0x01, Y12, X2
-	VADDPS        X2, X12, X2
-	VEXTRACTF64X4 $0x01, Z3, Y12
-	VADDPS        Y12, Y3, Y12
-	VEXTRACTF32X4 $0x01, Y12, X3
-	VADDPS        X3, X12, X3
-	VUNPCKLPS     X1, X0, X12
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X12, X12
-	VUNPCKLPS     X3, X2, X0
-	VUNPCKHPS     X3, X2, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X12, X1
-	VUNPCKHPD     X0, X12, X0
-	VADDPS        X0, X1, X1
-	VADDPS        (AX), X1, X1
-	VMOVUPS       X1, (AX)
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPS        Y0, Y4, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPS        Y0, Y5, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VMOVSD        16(AX), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, 16(AX)
-	VEXTRACTF64X4 $0x01, Z6, Y0
-	VADDPS        Y0, Y6, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z7, Y0
-	VADDPS        Y0, Y7, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y0
-	VEXTRACTF32X4 $0x01, Y0, X3
-	VADDPS        X3, X0, X3
-	VEXTRACTF64X4 $0x01, Z9, Y0
-	VADDPS        Y0, Y9, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X4
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPS     X4, X3, X1
-	VUNPCKHPS     X4, X3, X2
-	VADDPS        X2, X1, X1
-	VUNPCKLPD     X1, X0, X2
-	VUNPCKHPD     X1, X0, X0
-	VADDPS        X0, X2, X2
-	VADDPS        (AX)(CX*1), X2, X2
-	VMOVUPS       X2, (AX)(CX*1)
-	VEXTRACTF64X4 $0x01, Z10, Y0
-	VADDPS        Y0, Y10, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z11, Y0
-	VADDPS        Y0, Y11, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VMOVSD        16(AX)(CX*1), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, 16(AX)(CX*1)
-	JMP           end
-
-three:
+rest3:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3914,46 +5397,39 @@ short3:
 	VMOVUPS.Z   (DX), K1, Z18
 	VMOVUPS.Z   (DX)(BX*1), K1, Z19
 	VMOVUPS.Z   (DX)(BX*2), K1, Z20
-	VMOVDQU16.Z (DI), K1, Y21
-	VPMOVZXWD   Y21, Z21
+	VPMOVZXWD.Z (DI), K1, Z21
 	VPSLLD      $0x10, Z21, Z21
 	VFMADD231PS Z18, Z21, Z0
 	VFMADD231PS Z19, Z21, Z6
 	VFMADD231PS Z20, Z21, Z12
-	VMOVDQU16.Z (DI)(R8*1), K1, Y21
-	VPMOVZXWD   Y21, Z21
+	VPMOVZXWD.Z (DI)(R8*1), K1, Z21
 	VPSLLD      $0x10, Z21, Z21
 	VFMADD231PS Z18, Z21, Z1
 	VFMADD231PS Z19, Z21, Z7
 	VFMADD231PS Z20, Z21, Z13
-	VMOVDQU16.Z (DI)(R8*2), K1, Y21
-	VPMOVZXWD   Y21, Z21
+	VPMOVZXWD.Z (DI)(R8*2), K1, Z21
 	VPSLLD      $0x10, Z21, Z21
 	VFMADD231PS Z18, Z21, Z2
 	VFMADD231PS Z19, Z21, Z8
 	VFMADD231PS Z20, Z21, Z14
-	VMOVDQU16.Z (DI)(R9*1), K1, Y21
-	VPMOVZXWD   Y21, Z21
+	VPMOVZXWD.Z (DI)(R9*1), K1, Z21
 	VPSLLD      $0x10, Z21, Z21
 	VFMADD231PS Z18, Z21, Z3
 	VFMADD231PS Z19, Z21, Z9
 	VFMADD231PS Z20, Z21, Z15
-	VMOVDQU16.Z (DI)(R8*4), K1, Y21
-	VPMOVZXWD   Y21, Z21
+	VPMOVZXWD.Z (DI)(R8*4), K1, Z21
 	VPSLLD      $0x10, Z21, Z21
 	VFMADD231PS Z18, Z21, Z4
 	VFMADD231PS Z19, Z21, Z10
 	VFMADD231PS Z20, Z21, Z16
-	VMOVDQU16.Z (DI)(R10*1), K1, Y21
-	VPMOVZXWD   Y21, Z21
+	VPMOVZXWD.Z (DI)(R10*1), K1, Z21
 	VPSLLD      $0x10, Z21, Z21
 	VFMADD231PS Z18, Z21, Z5
 	VFMADD231PS Z19, Z21, Z11
 	VFMADD231PS Z20, Z21, Z17
 
 sums3:
-	MOVQ          n+56(FP), R11
-	MOVQ          R11, CX
+	MOVQ          n+56(FP), CX
 	ANDQ          $-16, CX
 	NEGQ          CX
 	LEAQ          (DX)(CX*4), DX
@@ -3985,6 +5461,60 @@ sums3:
 	VADDPS        X0, X1, X1
 	VADDPS        (AX), X1, X1
 	VMOVUPS       X1, (AX)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X6
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X6, X3, X1
+	VUNPCKHPS     X6, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*1), X2, X2
+	VMOVUPS       X2, (AX)(CX*1)
+	VEXTRACTF64X4 $0x01, Z12, Y0
+	VADDPS        Y0, Y12, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VADDPS        Y0, Y13, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z14, Y0
+	VADDPS        Y0, Y14, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VADDPS        Y0, Y15, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X6
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X6, X3, X1
+	VUNPCKHPS     X6, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*2), X2, X2
+	VMOVUPS       X2, (AX)(CX*2)
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -4002,33 +5532,6 @@ sums3:
 	VMOVSD        16(AX), X0
 	VADDPS        X0, X1, X1
 	VMOVSD        X1, 16(AX)
-	VEXTRACTF64X4 $0x01, Z6, Y0
-	VADDPS        Y0, Y6, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z7, Y0
-	VADDPS        Y0, Y7, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y0
-	VEXTRACTF32X4 $0x01, Y0, X3
-	VADDPS        X3, X0, X3
-	VEXTRACTF64X4 $0x01, Z9, Y0
-	VADDPS        Y0, Y9, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X4
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPS     X4, X3, X1
-	VUNPCKHPS     X4, X3, X2
-	VADDPS        X2, X1, X1
-	VUNPCKLPD     X1, X0, X2
-	VUNPCKHPD     X1, X0, X0
-	VADDPS        X0, X2, X2
-	VADDPS        (AX)(CX*1), X2, X2
-	VMOVUPS       X2, (AX)(CX*1)
 	VEXTRACTF64X4 $0x01, Z10, Y0
 	VADDPS        Y0, Y10, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -4046,33 +5549,6 @@ sums3:
 	VMOVSD        16(AX)(CX*1), X0
 	VADDPS        X0, X1, X1
 	VMOVSD        X1, 16(AX)(CX*1)
-	VEXTRACTF64X4 $0x01, Z12, Y0
-	VADDPS        Y0, Y12, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z13, Y0
-	VADDPS        Y0, Y13, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VEXTRACTF64X4 $0x01, Z14, Y0
-	VADDPS        Y0, Y14, Y0
-	VEXTRACTF32X4 $0x01, Y0, X3
-	VADDPS        X3, X0, X3
-	VEXTRACTF64X4 $0x01, Z15, Y0
-	VADDPS        Y0, Y15, Y0
-	VEXTRACTF32X4 $0x01, Y0, X4
-	VADDPS        X4, X0, X4
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPS     X4, X3, X1
-	VUNPCKHPS     X4, X3, X2
-	VADDPS        X2, X1, X1
-	VUNPCKLPD     X1, X0, X2
-	VUNPCKHPD     X1, X0, X0
-	VADDPS        X0, X2, X2
-	VADDPS        (AX)(CX*2), X2, X2
-	VMOVUPS       X2, (AX)(CX*2)
 	VEXTRACTF64X4 $0x01, Z16, Y0
 	VADDPS        Y0, Y16, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -4090,28 +5566,334 @@ sums3:
 	VMOVSD        16(AX)(CX*2), X0
 	VADDPS        X0, X1, X1
 	VMOVSD        X1, 16(AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R11
+	SUBQ   $0x10, R11
+	JL     short2
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+
+loop2:
+	VMOVUPS     (DX), Z12
+	VMOVUPS     (DX)(BX*1), Z13
+	VPMOVZXWD   (DI), Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z12, Z14, Z0
+	VFMADD231PS Z13, Z14, Z6
+	VPMOVZXWD   (DI)(R8*1), Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z12, Z14, Z1
+	VFMADD231PS Z13, Z14, Z7
+	VPMOVZXWD   (DI)(R8*2), Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z12, Z14, Z2
+	VFMADD231PS Z13, Z14, Z8
+	VPMOVZXWD   (DI)(R9*1), Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z12, Z14, Z3
+	VFMADD231PS Z13, Z14, Z9
+	VPMOVZXWD   (DI)(R8*4), Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z12, Z14, Z4
+	VFMADD231PS Z13, Z14, Z10
+	VPMOVZXWD   (DI)(R10*1), Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z12, Z14, Z5
+	VFMADD231PS Z13, Z14, Z11
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(R8*1)
+	PREFETCHT0  (R12)(R8*2)
+	PREFETCHT0  (R12)(R9*1)
+	PREFETCHT0  (R12)(R8*4)
+	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R12
+	SUBQ        $0x10, R11
+	JGE         loop2
+
+short2:
+	ADDQ        $0x10, R11
+	JZ          sums2
+	VMOVUPS.Z   (DX), K1, Z12
+	VMOVUPS.Z   (DX)(BX*1), K1, Z13
+	VPMOVZXWD.Z (DI), K1, Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z12, Z14, Z0
+	VFMADD231PS Z13, Z14, Z6
+	VPMOVZXWD.Z (DI)(R8*1), K1, Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z12, Z14, Z1
+	VFMADD231PS Z13, Z14, Z7
+	VPMOVZXWD.Z (DI)(R8*2), K1, Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z12, Z14, Z2
+	VFMADD231PS Z13, Z14, Z8
+	VPMOVZXWD.Z (DI)(R9*1), K1, Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z12, Z14, Z3
+	VFMADD231PS Z13, Z14, Z9
+	VPMOVZXWD.Z (DI)(R8*4), K1, Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z12, Z14, Z4
+	VFMADD231PS Z13, Z14, Z10
+	VPMOVZXWD.Z (DI)(R10*1), K1, Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z12, Z14, Z5
+	VFMADD231PS Z13, Z14, Z11
+
+sums2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y12
+	VEXTRACTF32X4 $0x01, Y12, X0
+	VADDPS        X0, X12, X0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y12
+	VEXTRACTF32X4 $0x01, Y12, X1
+	VADDPS        X1, X12, X1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y12
+	VEXTRACTF32X4 $0x01, Y12, X2
+	VADDPS        X2, X12, X2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y12
+	VEXTRACTF32X4 $0x01, Y12, X3
+	VADDPS        X3, X12, X3
+	VUNPCKLPS     X1, X0, X12
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X12, X12
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X12, X1
+	VUNPCKHPD     X0, X12, X0
+	VADDPS        X0, X1, X1
+	VADDPS        (AX), X1, X1
+	VMOVUPS       X1, (AX)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X6
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X6, X3, X1
+	VUNPCKHPS     X6, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*1), X2, X2
+	VMOVUPS       X2, (AX)(CX*1)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        16(AX), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, 16(AX)
+	VEXTRACTF64X4 $0x01, Z10, Y0
+	VADDPS        Y0, Y10, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z11, Y0
+	VADDPS        Y0, Y11, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        16(AX)(CX*1), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, 16(AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R11
+	SUBQ   $0x10, R11
+	JL     short1
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+
+loop1:
+	VMOVUPS     (DX), Z6
+	VPMOVZXWD   (DI), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z6, Z7, Z0
+	VPMOVZXWD   (DI)(R8*1), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z6, Z7, Z1
+	VPMOVZXWD   (DI)(R8*2), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z6, Z7, Z2
+	VPMOVZXWD   (DI)(R9*1), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z6, Z7, Z3
+	VPMOVZXWD   (DI)(R8*4), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z6, Z7, Z4
+	VPMOVZXWD   (DI)(R10*1), Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z6, Z7, Z5
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(R8*1)
+	PREFETCHT0  (R12)(R8*2)
+	PREFETCHT0  (R12)(R9*1)
+	PREFETCHT0  (R12)(R8*4)
+	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R12
+	SUBQ        $0x10, R11
+	JGE         loop1
+
+short1:
+	ADDQ        $0x10, R11
+	JZ          sums1
+	VMOVUPS.Z   (DX), K1, Z6
+	VPMOVZXWD.Z (DI), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z6, Z7, Z0
+	VPMOVZXWD.Z (DI)(R8*1), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z6, Z7, Z1
+	VPMOVZXWD.Z (DI)(R8*2), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z6, Z7, Z2
+	VPMOVZXWD.Z (DI)(R9*1), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z6, Z7, Z3
+	VPMOVZXWD.Z (DI)(R8*4), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z6, Z7, Z4
+	VPMOVZXWD.Z (DI)(R10*1), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	VFMADD231PS Z6, Z7, Z5
+
+sums1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y6
+	VADDPS        Y6, Y0, Y6
+	VEXTRACTF32X4 $0x01, Y6, X0
+	VADDPS        X0, X6, X0
+	VEXTRACTF64X4 $0x01, Z1, Y6
+	VADDPS        Y6, Y1, Y6
+	VEXTRACTF32X4 $0x01, Y6, X1
+	VADDPS        X1, X6, X1
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VADDPS        Y6, Y2, Y6
+	VEXTRACTF32X4 $0x01, Y6, X2
+	VADDPS        X2, X6, X2
+	VEXTRACTF64X4 $0x01, Z3, Y6
+	VADDPS        Y6, Y3, Y6
+	VEXTRACTF32X4 $0x01, Y6, X3
+	VADDPS        X3, X6, X3
+	VUNPCKLPS     X1, X0, X6
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X6, X6
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X6, X1
+	VUNPCKHPD     X0, X6, X0
+	VADDPS        X0, X1, X1
+	VADDPS        (AX), X1, X1
+	VMOVUPS       X1, (AX)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        16(AX), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, 16(AX)
 
 end:
 	VZEROUPPER
 	RET
 
-// func dot2AVX512BF16(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
-TEXT ·dot2AVX512BF16(SB), NOSPLIT, $0-72
+// func dot2BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·dot2BF16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
 	MOVQ  x+16(FP), DX
 	MOVQ  xStride+24(FP), BX
 	LEAQ  (BX)(BX*2), SI
 	MOVQ  wStride+48(FP), R8
-	MOVQ  n+56(FP), R9
-	ANDQ  $0x0f, R9
-	MOVQ  $+1, DI
-	SHLXQ R9, DI, DI
-	DECQ  DI
-	KMOVW DI, K1
+	MOVQ  n+56(FP), DI
+	ANDQ  $0x0f, DI
+	MOVQ  $+1, R9
+	SHLXQ DI, R9, R9
+	DECQ  R9
+	KMOVW R9, K1
 
-four:
+rows:
 	CMPQ   CX, $0x04
 	JL     rest
 	VPXORD Z0, Z0, Z0
@@ -4128,7 +5910,8 @@ four:
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	LEAQ   (DX)(BX*4), R10
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*4), R10
 
 more4:
 	VMOVUPS     (DX), Z8
@@ -4194,15 +5977,13 @@ short4:
 	VMOVUPS.Z   (DX)(BX*1), K1, Z9
 	VMOVUPS.Z   (DX)(BX*2), K1, Z10
 	VMOVUPS.Z   (DX)(SI*1), K1, Z11
-	VMOVDQU16.Z (DI), K1, Y12
-	VPMOVZXWD   Y12, Z12
+	VPMOVZXWD.Z (DI), K1, Z12
 	VPSLLD      $0x10, Z12, Z12
 	VFMADD231PS Z8, Z12, Z0
 	VFMADD231PS Z9, Z12, Z2
 	VFMADD231PS Z10, Z12, Z4
 	VFMADD231PS Z11, Z12, Z6
-	VMOVDQU16.Z (DI)(R8*1), K1, Y12
-	VPMOVZXWD   Y12, Z12
+	VPMOVZXWD.Z (DI)(R8*1), K1, Z12
 	VPSLLD      $0x10, Z12, Z12
 	VFMADD231PS Z8, Z12, Z1
 	VFMADD231PS Z9, Z12, Z3
@@ -4210,8 +5991,7 @@ short4:
 	VFMADD231PS Z11, Z12, Z7
 
 sums4:
-	MOVQ          n+56(FP), R9
-	MOVQ          R9, DI
+	MOVQ          n+56(FP), DI
 	ANDQ          $-16, DI
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
@@ -4241,9 +6021,10 @@ sums4:
 	VUNPCKLPD     Z0, Z0, Z1
 	VUNPCKHPD     Z0, Z0, Z0
 	VADDPS        Z0, Z1, Z1
-	VMOVSD        (AX), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, (AX)
+	VEXTRACTF32X4 $0x00, Z1, X0
+	VMOVSD        (AX), X2
+	VADDPS        X2, X0, X0
+	VMOVSD        X0, (AX)
 	VEXTRACTF32X4 $0x01, Z1, X0
 	VMOVSD        (AX)(DI*1), X2
 	VADDPS        X2, X0, X0
@@ -4260,169 +6041,18 @@ sums4:
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
 	SUBQ          $0x04, CX
-	JMP           four
+	JMP           rows
 
 rest:
-	CMPQ   CX, $0x02
-	JG     three
-	JE     two
-	CMPQ   CX, $0x00
-	JE     end
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R9
-	SUBQ   $0x10, R9
-	JL     short1
-	MOVQ   ahead+64(FP), R10
-	ADDQ   DI, R10
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
 
-loop1:
-	VMOVUPS     (DX), Z2
-	VPMOVZXWD   (DI), Z3
-	VPSLLD      $0x10, Z3, Z3
-	VFMADD231PS Z2, Z3, Z0
-	VPMOVZXWD   (DI)(R8*1), Z3
-	VPSLLD      $0x10, Z3, Z3
-	VFMADD231PS Z2, Z3, Z1
-	PREFETCHT0  (R10)
-	PREFETCHT0  (R10)(R8*1)
-	ADDQ        $0x40, DX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R10
-	SUBQ        $0x10, R9
-	JGE         loop1
-
-short1:
-	ADDQ        $0x10, R9
-	JZ          sums1
-	VMOVUPS.Z   (DX), K1, Z2
-	VMOVDQU16.Z (DI), K1, Y3
-	VPMOVZXWD   Y3, Z3
-	VPSLLD      $0x10, Z3, Z3
-	VFMADD231PS Z2, Z3, Z0
-	VMOVDQU16.Z (DI)(R8*1), K1, Y3
-	VPMOVZXWD   Y3, Z3
-	VPSLLD      $0x10, Z3, Z3
-	VFMADD231PS Z2, Z3, Z1
-
-sums1:
-	MOVQ          n+56(FP), R9
-	MOVQ          R9, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y2, Y0, Y2
-	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X0
-	VEXTRACTF64X4 $0x01, Z1, Y2
-	VADDPS        Y2, Y1, Y2
-	VEXTRACTF32X4 $0x01, Y2, X1
-	VADDPS        X1, X2, X1
-	VUNPCKLPS     X1, X0, X2
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X2, X2
-	VUNPCKLPD     X2, X2, X0
-	VUNPCKHPD     X2, X2, X1
-	VADDPS        X1, X0, X0
-	VMOVSD        (AX), X1
-	VADDPS        X1, X0, X0
-	VMOVSD        X0, (AX)
-	JMP           end
-
-two:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R9
-	SUBQ   $0x10, R9
-	JL     short2
-	MOVQ   ahead+64(FP), R10
-	ADDQ   DI, R10
-
-loop2:
-	VMOVUPS     (DX), Z4
-	VMOVUPS     (DX)(BX*1), Z5
-	VPMOVZXWD   (DI), Z6
-	VPSLLD      $0x10, Z6, Z6
-	VFMADD231PS Z4, Z6, Z0
-	VFMADD231PS Z5, Z6, Z2
-	VPMOVZXWD   (DI)(R8*1), Z6
-	VPSLLD      $0x10, Z6, Z6
-	VFMADD231PS Z4, Z6, Z1
-	VFMADD231PS Z5, Z6, Z3
-	PREFETCHT0  (R10)
-	PREFETCHT0  (R10)(R8*1)
-	ADDQ        $0x40, DX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R10
-	SUBQ        $0x10, R9
-	JGE         loop2
-
-short2:
-	ADDQ        $0x10, R9
-	JZ          sums2
-	VMOVUPS.Z   (DX), K1, Z4
-	VMOVUPS.Z   (DX)(BX*1), K1, Z5
-	VMOVDQU16.Z (DI), K1, Y6
-	VPMOVZXWD   Y6, Z6
-	VPSLLD      $0x10, Z6, Z6
-	VFMADD231PS Z4, Z6, Z0
-	VFMADD231PS Z5, Z6, Z2
-	VMOVDQU16.Z (DI)(R8*1), K1, Y6
-	VPMOVZXWD   Y6, Z6
-	VPSLLD      $0x10, Z6, Z6
-	VFMADD231PS Z4, Z6, Z1
-	VFMADD231PS Z5, Z6, Z3
-
-sums2:
-	MOVQ          n+56(FP), R9
-	MOVQ          R9, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y4
-	VADDPS        Y4, Y0, Y4
-	VEXTRACTF32X4 $0x01, Y4, X0
-	VADDPS        X0, X4, X0
-	VEXTRACTF64X4 $0x01, Z1, Y4
-	VADDPS        Y4, Y1, Y4
-	VEXTRACTF32X4 $0x01, Y4, X1
-	VADDPS        X1, X4, X1
-	VUNPCKLPS     X1, X0, X4
-	VUNPCKHPS     X1, X0, X0
-	VADDPS        X0, X4, X4
-	VUNPCKLPD     X4, X4, X0
-	VUNPCKHPD     X4, X4, X1
-	VADDPS        X1, X0, X0
-	VMOVSD        (AX), X1
-	VADDPS        X1, X0, X0
-	VMOVSD        X0, (AX)
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPS        Y0, Y2, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VADDPS        Y0, Y3, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X2
-	VUNPCKLPS     X2, X1, X0
-	VUNPCKHPS     X2, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VMOVSD        (AX)(CX*1), X0
-	VADDPS        X0, X1, X1
-	VMOVSD        X1, (AX)(CX*1)
-	JMP           end
-
-three:
+rest3:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4464,22 +6094,19 @@ short3:
 	VMOVUPS.Z   (DX), K1, Z6
 	VMOVUPS.Z   (DX)(BX*1), K1, Z7
 	VMOVUPS.Z   (DX)(BX*2), K1, Z8
-	VMOVDQU16.Z (DI), K1, Y9
-	VPMOVZXWD   Y9, Z9
+	VPMOVZXWD.Z (DI), K1, Z9
 	VPSLLD      $0x10, Z9, Z9
 	VFMADD231PS Z6, Z9, Z0
 	VFMADD231PS Z7, Z9, Z2
 	VFMADD231PS Z8, Z9, Z4
-	VMOVDQU16.Z (DI)(R8*1), K1, Y9
-	VPMOVZXWD   Y9, Z9
+	VPMOVZXWD.Z (DI)(R8*1), K1, Z9
 	VPSLLD      $0x10, Z9, Z9
 	VFMADD231PS Z6, Z9, Z1
 	VFMADD231PS Z7, Z9, Z3
 	VFMADD231PS Z8, Z9, Z5
 
 sums3:
-	MOVQ          n+56(FP), R9
-	MOVQ          R9, CX
+	MOVQ          n+56(FP), CX
 	ANDQ          $-16, CX
 	NEGQ          CX
 	LEAQ          (DX)(CX*4), DX
@@ -4535,28 +6162,177 @@ sums3:
 	VMOVSD        (AX)(CX*2), X0
 	VADDPS        X0, X1, X1
 	VMOVSD        X1, (AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
+	JL     short2
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
+
+loop2:
+	VMOVUPS     (DX), Z4
+	VMOVUPS     (DX)(BX*1), Z5
+	VPMOVZXWD   (DI), Z6
+	VPSLLD      $0x10, Z6, Z6
+	VFMADD231PS Z4, Z6, Z0
+	VFMADD231PS Z5, Z6, Z2
+	VPMOVZXWD   (DI)(R8*1), Z6
+	VPSLLD      $0x10, Z6, Z6
+	VFMADD231PS Z4, Z6, Z1
+	VFMADD231PS Z5, Z6, Z3
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R10
+	SUBQ        $0x10, R9
+	JGE         loop2
+
+short2:
+	ADDQ        $0x10, R9
+	JZ          sums2
+	VMOVUPS.Z   (DX), K1, Z4
+	VMOVUPS.Z   (DX)(BX*1), K1, Z5
+	VPMOVZXWD.Z (DI), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	VFMADD231PS Z4, Z6, Z0
+	VFMADD231PS Z5, Z6, Z2
+	VPMOVZXWD.Z (DI)(R8*1), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	VFMADD231PS Z4, Z6, Z1
+	VFMADD231PS Z5, Z6, Z3
+
+sums2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y4
+	VEXTRACTF32X4 $0x01, Y4, X0
+	VADDPS        X0, X4, X0
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y4
+	VEXTRACTF32X4 $0x01, Y4, X1
+	VADDPS        X1, X4, X1
+	VUNPCKLPS     X1, X0, X4
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPD     X4, X4, X0
+	VUNPCKHPD     X4, X4, X1
+	VADDPS        X1, X0, X0
+	VMOVSD        (AX), X1
+	VADDPS        X1, X0, X0
+	VMOVSD        X0, (AX)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        (AX)(CX*1), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, (AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
+	JL     short1
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
+
+loop1:
+	VMOVUPS     (DX), Z2
+	VPMOVZXWD   (DI), Z3
+	VPSLLD      $0x10, Z3, Z3
+	VFMADD231PS Z2, Z3, Z0
+	VPMOVZXWD   (DI)(R8*1), Z3
+	VPSLLD      $0x10, Z3, Z3
+	VFMADD231PS Z2, Z3, Z1
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R10
+	SUBQ        $0x10, R9
+	JGE         loop1
+
+short1:
+	ADDQ        $0x10, R9
+	JZ          sums1
+	VMOVUPS.Z   (DX), K1, Z2
+	VPMOVZXWD.Z (DI), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	VFMADD231PS Z2, Z3, Z0
+	VPMOVZXWD.Z (DI)(R8*1), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	VFMADD231PS Z2, Z3, Z1
+
+sums1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VADDPS        Y2, Y0, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X0
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y2
+	VEXTRACTF32X4 $0x01, Y2, X1
+	VADDPS        X1, X2, X1
+	VUNPCKLPS     X1, X0, X2
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VUNPCKLPD     X2, X2, X0
+	VUNPCKHPD     X2, X2, X1
+	VADDPS        X1, X0, X0
+	VMOVSD        (AX), X1
+	VADDPS        X1, X0, X0
+	VMOVSD        X0, (AX)
 
 end:
 	VZEROUPPER
 	RET
 
-// func dot1AVX512BF16(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, MMX+
-TEXT ·dot1AVX512BF16(SB), NOSPLIT, $0-72
+// func dot1BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·dot1BF16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
 	MOVQ  x+16(FP), DX
 	MOVQ  xStride+24(FP), BX
 	LEAQ  (BX)(BX*2), SI
 	MOVQ  wStride+48(FP), DI
-	MOVQ  n+56(FP), R8
-	ANDQ  $0x0f, R8
-	MOVQ  $+1, DI
-	SHLXQ R8, DI, DI
-	DECQ  DI
-	KMOVW DI, K1
+	MOVQ  n+56(FP), DI
+	ANDQ  $0x0f, DI
+	MOVQ  $+1, R8
+	SHLXQ DI, R8, R8
+	DECQ  R8
+	KMOVW R8, K1
 
-four:
+rows:
 	CMPQ   CX, $0x04
 	JL     rest
 	VPXORD Z0, Z0, Z0
@@ -4569,7 +6345,8 @@ four:
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	LEAQ   (DX)(BX*4), R9
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*4), R9
 
 more4:
 	VMOVUPS     (DX), Z4
@@ -4622,8 +6399,7 @@ short4:
 	VMOVUPS.Z   (DX)(BX*1), K1, Z5
 	VMOVUPS.Z   (DX)(BX*2), K1, Z6
 	VMOVUPS.Z   (DX)(SI*1), K1, Z7
-	VMOVDQU16.Z (DI), K1, Y8
-	VPMOVZXWD   Y8, Z8
+	VPMOVZXWD.Z (DI), K1, Z8
 	VPSLLD      $0x10, Z8, Z8
 	VFMADD231PS Z4, Z8, Z0
 	VFMADD231PS Z5, Z8, Z1
@@ -4631,8 +6407,7 @@ short4:
 	VFMADD231PS Z7, Z8, Z3
 
 sums4:
-	MOVQ          n+56(FP), R8
-	MOVQ          R8, DI
+	MOVQ          n+56(FP), DI
 	ANDQ          $-16, DI
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
@@ -4653,8 +6428,9 @@ sums4:
 	VUNPCKLPD     Z0, Z0, Z1
 	VUNPCKHPD     Z0, Z0, Z0
 	VADDPS        Z0, Z1, Z1
-	VADDSS        (AX), X1, X1
-	VMOVSS        X1, (AX)
+	VEXTRACTF32X4 $0x00, Z1, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
 	VEXTRACTF32X4 $0x01, Z1, X0
 	VADDSS        (AX)(DI*1), X0, X0
 	VMOVSS        X0, (AX)(DI*1)
@@ -4668,133 +6444,18 @@ sums4:
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
 	SUBQ          $0x04, CX
-	JMP           four
+	JMP           rows
 
 rest:
-	CMPQ   CX, $0x02
-	JG     three
-	JE     two
-	CMPQ   CX, $0x00
-	JE     end
-	VPXORD Z0, Z0, Z0
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
-	JL     short1
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
 
-loop1:
-	VMOVUPS     (DX), Z1
-	VPMOVZXWD   (DI), Z2
-	VPSLLD      $0x10, Z2, Z2
-	VFMADD231PS Z1, Z2, Z0
-	PREFETCHT0  (R9)
-	ADDQ        $0x40, DX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R9
-	SUBQ        $0x10, R8
-	JGE         loop1
-
-short1:
-	ADDQ        $0x10, R8
-	JZ          sums1
-	VMOVUPS.Z   (DX), K1, Z1
-	VMOVDQU16.Z (DI), K1, Y2
-	VPMOVZXWD   Y2, Z2
-	VPSLLD      $0x10, Z2, Z2
-	VFMADD231PS Z1, Z2, Z0
-
-sums1:
-	MOVQ          n+56(FP), R8
-	MOVQ          R8, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPS        Y1, Y0, Y1
-	VEXTRACTF32X4 $0x01, Y1, X0
-	VADDPS        X0, X1, X0
-	VUNPCKLPS     X0, X0, X1
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VUNPCKLPD     X1, X1, X0
-	VUNPCKHPD     X1, X1, X1
-	VADDPS        X1, X0, X0
-	VADDSS        (AX), X0, X0
-	VMOVSS        X0, (AX)
-	JMP           end
-
-two:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
-	JL     short2
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
-
-loop2:
-	VMOVUPS     (DX), Z2
-	VMOVUPS     (DX)(BX*1), Z3
-	VPMOVZXWD   (DI), Z4
-	VPSLLD      $0x10, Z4, Z4
-	VFMADD231PS Z2, Z4, Z0
-	VFMADD231PS Z3, Z4, Z1
-	PREFETCHT0  (R9)
-	ADDQ        $0x40, DX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R9
-	SUBQ        $0x10, R8
-	JGE         loop2
-
-short2:
-	ADDQ        $0x10, R8
-	JZ          sums2
-	VMOVUPS.Z   (DX), K1, Z2
-	VMOVUPS.Z   (DX)(BX*1), K1, Z3
-	VMOVDQU16.Z (DI), K1, Y4
-	VPMOVZXWD   Y4, Z4
-	VPSLLD      $0x10, Z4, Z4
-	VFMADD231PS Z2, Z4, Z0
-	VFMADD231PS Z3, Z4, Z1
-
-sums2:
-	MOVQ          n+56(FP), R8
-	MOVQ          R8, CX
-	ANDQ          $-16, CX
-	NEGQ          CX
-	LEAQ          (DX)(CX*4), DX
-	MOVQ          dstStride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y2, Y0, Y2
-	VEXTRACTF32X4 $0x01, Y2, X0
-	VADDPS        X0, X2, X0
-	VUNPCKLPS     X0, X0, X2
-	VUNPCKHPS     X0, X0, X0
-	VADDPS        X0, X2, X2
-	VUNPCKLPD     X2, X2, X0
-	VUNPCKHPD     X2, X2, X2
-	VADDPS        X2, X0, X0
-	VADDSS        (AX), X0, X0
-	VMOVSS        X0, (AX)
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y0, Y1, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPS        X1, X0, X1
-	VUNPCKLPS     X1, X1, X0
-	VUNPCKHPS     X1, X1, X1
-	VADDPS        X1, X0, X0
-	VUNPCKLPD     X0, X0, X1
-	VUNPCKHPD     X0, X0, X0
-	VADDPS        X0, X1, X1
-	VADDSS        (AX)(CX*1), X1, X1
-	VMOVSS        X1, (AX)(CX*1)
-	JMP           end
-
-three:
+rest3:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4827,16 +6488,14 @@ short3:
 	VMOVUPS.Z   (DX), K1, Z3
 	VMOVUPS.Z   (DX)(BX*1), K1, Z4
 	VMOVUPS.Z   (DX)(BX*2), K1, Z5
-	VMOVDQU16.Z (DI), K1, Y6
-	VPMOVZXWD   Y6, Z6
+	VPMOVZXWD.Z (DI), K1, Z6
 	VPSLLD      $0x10, Z6, Z6
 	VFMADD231PS Z3, Z6, Z0
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
 
 sums3:
-	MOVQ          n+56(FP), R8
-	MOVQ          R8, CX
+	MOVQ          n+56(FP), CX
 	ANDQ          $-16, CX
 	NEGQ          CX
 	LEAQ          (DX)(CX*4), DX
@@ -4877,40 +6536,135 @@ sums3:
 	VADDPS        X0, X1, X1
 	VADDSS        (AX)(CX*2), X1, X1
 	VMOVSS        X1, (AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x10, R8
+	JL     short2
+	MOVQ   ahead+64(FP), R9
+	ADDQ   DI, R9
+
+loop2:
+	VMOVUPS     (DX), Z2
+	VMOVUPS     (DX)(BX*1), Z3
+	VPMOVZXWD   (DI), Z4
+	VPSLLD      $0x10, Z4, Z4
+	VFMADD231PS Z2, Z4, Z0
+	VFMADD231PS Z3, Z4, Z1
+	PREFETCHT0  (R9)
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R9
+	SUBQ        $0x10, R8
+	JGE         loop2
+
+short2:
+	ADDQ        $0x10, R8
+	JZ          sums2
+	VMOVUPS.Z   (DX), K1, Z2
+	VMOVUPS.Z   (DX)(BX*1), K1, Z3
+	VPMOVZXWD.Z (DI), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	VFMADD231PS Z2, Z4, Z0
+	VFMADD231PS Z3, Z4, Z1
+
+sums2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VADDPS        Y2, Y0, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X0
+	VUNPCKLPS     X0, X0, X2
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X2, X2
+	VUNPCKLPD     X2, X2, X0
+	VUNPCKHPD     X2, X2, X2
+	VADDPS        X2, X0, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VUNPCKLPS     X1, X1, X0
+	VUNPCKHPS     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VADDSS        (AX)(CX*1), X1, X1
+	VMOVSS        X1, (AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z0, Z0, Z0
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x10, R8
+	JL     short1
+	MOVQ   ahead+64(FP), R9
+	ADDQ   DI, R9
+
+loop1:
+	VMOVUPS     (DX), Z1
+	VPMOVZXWD   (DI), Z2
+	VPSLLD      $0x10, Z2, Z2
+	VFMADD231PS Z1, Z2, Z0
+	PREFETCHT0  (R9)
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R9
+	SUBQ        $0x10, R8
+	JGE         loop1
+
+short1:
+	ADDQ        $0x10, R8
+	JZ          sums1
+	VMOVUPS.Z   (DX), K1, Z1
+	VPMOVZXWD.Z (DI), K1, Z2
+	VPSLLD      $0x10, Z2, Z2
+	VFMADD231PS Z1, Z2, Z0
+
+sums1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-16, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VEXTRACTF32X4 $0x01, Y1, X0
+	VADDPS        X0, X1, X0
+	VUNPCKLPS     X0, X0, X1
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VUNPCKLPD     X1, X1, X0
+	VUNPCKHPD     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
 
 end:
 	VZEROUPPER
 	RET
 
-// func outer8x3AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *float32, wStride int, n int, columns int, ahead int)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·outer8x3AVX512(SB), NOSPLIT, $0-88
-	MOVQ    columns+72(FP), AX
-	MOVQ    $+16, DX
-	MOVQ    DX, BX
-	CMPQ    AX, BX
-	CMOVQLT AX, BX
-	SUBQ    BX, AX
-	MOVQ    $+1, CX
-	SHLXQ   BX, CX, CX
-	DECQ    CX
-	KMOVW   CX, K1
-	MOVQ    DX, BX
-	CMPQ    AX, BX
-	CMOVQLT AX, BX
-	SUBQ    BX, AX
-	MOVQ    $+1, CX
-	SHLXQ   BX, CX, CX
-	DECQ    CX
-	KMOVW   CX, K2
-	MOVQ    DX, BX
-	CMPQ    AX, BX
-	CMOVQLT AX, BX
-	SUBQ    BX, AX
-	MOVQ    $+1, CX
-	SHLXQ   BX, CX, CX
-	DECQ    CX
-	KMOVW   CX, K3
+// func outer8x48BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·outer8x48BF16AVX512(SB), NOSPLIT, $0-88
+	MOVQ  columns+72(FP), AX
+	SUBQ  $0x20, AX
+	MOVQ  $+1, CX
+	SHLXQ AX, CX, CX
+	DECQ  CX
+	KMOVW CX, K1
 
 rows8:
 	MOVQ      rows+40(FP), AX
@@ -4921,34 +6675,36 @@ rows8:
 	MOVQ      dst+0(FP), AX
 	MOVQ      dstStride+8(FP), CX
 	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
 	LEAQ      (AX)(CX*4), BX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	VMOVUPS.Z 128(AX), K3, Z2
-	VMOVUPS.Z (AX)(CX*1), K1, Z3
-	VMOVUPS.Z 64(AX)(CX*1), K2, Z4
-	VMOVUPS.Z 128(AX)(CX*1), K3, Z5
-	VMOVUPS.Z (AX)(CX*2), K1, Z6
-	VMOVUPS.Z 64(AX)(CX*2), K2, Z7
-	VMOVUPS.Z 128(AX)(CX*2), K3, Z8
-	VMOVUPS.Z (AX)(DX*1), K1, Z9
-	VMOVUPS.Z 64(AX)(DX*1), K2, Z10
-	VMOVUPS.Z 128(AX)(DX*1), K3, Z11
-	VMOVUPS.Z (BX), K1, Z12
-	VMOVUPS.Z 64(BX), K2, Z13
-	VMOVUPS.Z 128(BX), K3, Z14
-	VMOVUPS.Z (BX)(CX*1), K1, Z15
-	VMOVUPS.Z 64(BX)(CX*1), K2, Z16
-	VMOVUPS.Z 128(BX)(CX*1), K3, Z17
-	VMOVUPS.Z (BX)(CX*2), K1, Z18
-	VMOVUPS.Z 64(BX)(CX*2), K2, Z19
-	VMOVUPS.Z 128(BX)(CX*2), K3, Z20
-	VMOVUPS.Z (BX)(DX*1), K1, Z21
-	VMOVUPS.Z 64(BX)(DX*1), K2, Z22
-	VMOVUPS.Z 128(BX)(DX*1), K3, Z23
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VMOVUPS   (AX)(CX*1), Z3
+	VMOVUPS   64(AX)(CX*1), Z4
+	VMOVUPS.Z 128(AX)(CX*1), K1, Z5
+	VMOVUPS   (AX)(CX*2), Z6
+	VMOVUPS   64(AX)(CX*2), Z7
+	VMOVUPS.Z 128(AX)(CX*2), K1, Z8
+	VMOVUPS   (AX)(DX*1), Z9
+	VMOVUPS   64(AX)(DX*1), Z10
+	VMOVUPS.Z 128(AX)(DX*1), K1, Z11
+	VMOVUPS   (BX), Z12
+	VMOVUPS   64(BX), Z13
+	VMOVUPS.Z 128(BX), K1, Z14
+	VMOVUPS   (BX)(CX*1), Z15
+	VMOVUPS   64(BX)(CX*1), Z16
+	VMOVUPS.Z 128(BX)(CX*1), K1, Z17
+	VMOVUPS   (BX)(CX*2), Z18
+	VMOVUPS   64(BX)(CX*2), Z19
+	VMOVUPS.Z 128(BX)(CX*2), K1, Z20
+	VMOVUPS   (BX)(DX*1), Z21
+	VMOVUPS   64(BX)(DX*1), Z22
+	VMOVUPS.Z 128(BX)(DX*1), K1, Z23
 	MOVQ      x+16(FP), AX
 	MOVQ      xStride+24(FP), CX
 	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
 	LEAQ      (AX)(CX*4), BX
 	MOVQ      w+48(FP), SI
 	MOVQ      n+64(FP), DI
@@ -4957,12 +6713,14 @@ rows8:
 	MOVQ      ahead+80(FP), R10
 
 loop8:
-	VMOVUPS.Z    (SI), K1, Z24
-	VMOVUPS.Z    64(SI), K2, Z25
-	VMOVUPS.Z    128(SI), K3, Z26
+	VPMOVZXWD    (SI), Z24
+	VPSLLD       $0x10, Z24, Z24
+	VPMOVZXWD    32(SI), Z25
+	VPSLLD       $0x10, Z25, Z25
+	VPMOVZXWD.Z  64(SI), K1, Z26
+	VPSLLD       $0x10, Z26, Z26
 	PREFETCHT0   (SI)(R10*1)
 	PREFETCHT0   64(SI)(R10*1)
-	PREFETCHT0   128(SI)(R10*1)
 	VBROADCASTSS (AX), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
@@ -5003,31 +6761,32 @@ loop8:
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (CX)(CX*2), DX
+	LEAQ         (CX)(CX*4), BX
 	LEAQ         (AX)(CX*4), BX
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K2, 64(AX)
-	VMOVUPS      Z2, K3, 128(AX)
-	VMOVUPS      Z3, K1, (AX)(CX*1)
-	VMOVUPS      Z4, K2, 64(AX)(CX*1)
-	VMOVUPS      Z5, K3, 128(AX)(CX*1)
-	VMOVUPS      Z6, K1, (AX)(CX*2)
-	VMOVUPS      Z7, K2, 64(AX)(CX*2)
-	VMOVUPS      Z8, K3, 128(AX)(CX*2)
-	VMOVUPS      Z9, K1, (AX)(DX*1)
-	VMOVUPS      Z10, K2, 64(AX)(DX*1)
-	VMOVUPS      Z11, K3, 128(AX)(DX*1)
-	VMOVUPS      Z12, K1, (BX)
-	VMOVUPS      Z13, K2, 64(BX)
-	VMOVUPS      Z14, K3, 128(BX)
-	VMOVUPS      Z15, K1, (BX)(CX*1)
-	VMOVUPS      Z16, K2, 64(BX)(CX*1)
-	VMOVUPS      Z17, K3, 128(BX)(CX*1)
-	VMOVUPS      Z18, K1, (BX)(CX*2)
-	VMOVUPS      Z19, K2, 64(BX)(CX*2)
-	VMOVUPS      Z20, K3, 128(BX)(CX*2)
-	VMOVUPS      Z21, K1, (BX)(DX*1)
-	VMOVUPS      Z22, K2, 64(BX)(DX*1)
-	VMOVUPS      Z23, K3, 128(BX)(DX*1)
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VMOVUPS      Z3, (AX)(CX*1)
+	VMOVUPS      Z4, 64(AX)(CX*1)
+	VMOVUPS      Z5, K1, 128(AX)(CX*1)
+	VMOVUPS      Z6, (AX)(CX*2)
+	VMOVUPS      Z7, 64(AX)(CX*2)
+	VMOVUPS      Z8, K1, 128(AX)(CX*2)
+	VMOVUPS      Z9, (AX)(DX*1)
+	VMOVUPS      Z10, 64(AX)(DX*1)
+	VMOVUPS      Z11, K1, 128(AX)(DX*1)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, K1, 128(BX)
+	VMOVUPS      Z15, (BX)(CX*1)
+	VMOVUPS      Z16, 64(BX)(CX*1)
+	VMOVUPS      Z17, K1, 128(BX)(CX*1)
+	VMOVUPS      Z18, (BX)(CX*2)
+	VMOVUPS      Z19, 64(BX)(CX*2)
+	VMOVUPS      Z20, K1, 128(BX)(CX*2)
+	VMOVUPS      Z21, (BX)(DX*1)
+	VMOVUPS      Z22, 64(BX)(DX*1)
+	VMOVUPS      Z23, K1, 128(BX)(DX*1)
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (AX)(CX*8), AX
@@ -5047,18 +6806,18 @@ rows4:
 	MOVQ      dst+0(FP), AX
 	MOVQ      dstStride+8(FP), CX
 	LEAQ      (CX)(CX*2), DX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	VMOVUPS.Z 128(AX), K3, Z2
-	VMOVUPS.Z (AX)(CX*1), K1, Z3
-	VMOVUPS.Z 64(AX)(CX*1), K2, Z4
-	VMOVUPS.Z 128(AX)(CX*1), K3, Z5
-	VMOVUPS.Z (AX)(CX*2), K1, Z6
-	VMOVUPS.Z 64(AX)(CX*2), K2, Z7
-	VMOVUPS.Z 128(AX)(CX*2), K3, Z8
-	VMOVUPS.Z (AX)(DX*1), K1, Z9
-	VMOVUPS.Z 64(AX)(DX*1), K2, Z10
-	VMOVUPS.Z 128(AX)(DX*1), K3, Z11
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VMOVUPS   (AX)(CX*1), Z3
+	VMOVUPS   64(AX)(CX*1), Z4
+	VMOVUPS.Z 128(AX)(CX*1), K1, Z5
+	VMOVUPS   (AX)(CX*2), Z6
+	VMOVUPS   64(AX)(CX*2), Z7
+	VMOVUPS.Z 128(AX)(CX*2), K1, Z8
+	VMOVUPS   (AX)(DX*1), Z9
+	VMOVUPS   64(AX)(DX*1), Z10
+	VMOVUPS.Z 128(AX)(DX*1), K1, Z11
 	MOVQ      x+16(FP), AX
 	MOVQ      xStride+24(FP), CX
 	LEAQ      (CX)(CX*2), DX
@@ -5069,12 +6828,14 @@ rows4:
 	MOVQ      ahead+80(FP), R9
 
 loop4:
-	VMOVUPS.Z    (BX), K1, Z12
-	VMOVUPS.Z    64(BX), K2, Z13
-	VMOVUPS.Z    128(BX), K3, Z14
+	VPMOVZXWD    (BX), Z12
+	VPSLLD       $0x10, Z12, Z12
+	VPMOVZXWD    32(BX), Z13
+	VPSLLD       $0x10, Z13, Z13
+	VPMOVZXWD.Z  64(BX), K1, Z14
+	VPSLLD       $0x10, Z14, Z14
 	PREFETCHT0   (BX)(R9*1)
 	PREFETCHT0   64(BX)(R9*1)
-	PREFETCHT0   128(BX)(R9*1)
 	VBROADCASTSS (AX), Z15
 	VFMADD231PS  Z12, Z15, Z0
 	VFMADD231PS  Z13, Z15, Z1
@@ -5098,18 +6859,18 @@ loop4:
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (CX)(CX*2), DX
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K2, 64(AX)
-	VMOVUPS      Z2, K3, 128(AX)
-	VMOVUPS      Z3, K1, (AX)(CX*1)
-	VMOVUPS      Z4, K2, 64(AX)(CX*1)
-	VMOVUPS      Z5, K3, 128(AX)(CX*1)
-	VMOVUPS      Z6, K1, (AX)(CX*2)
-	VMOVUPS      Z7, K2, 64(AX)(CX*2)
-	VMOVUPS      Z8, K3, 128(AX)(CX*2)
-	VMOVUPS      Z9, K1, (AX)(DX*1)
-	VMOVUPS      Z10, K2, 64(AX)(DX*1)
-	VMOVUPS      Z11, K3, 128(AX)(DX*1)
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VMOVUPS      Z3, (AX)(CX*1)
+	VMOVUPS      Z4, 64(AX)(CX*1)
+	VMOVUPS      Z5, K1, 128(AX)(CX*1)
+	VMOVUPS      Z6, (AX)(CX*2)
+	VMOVUPS      Z7, 64(AX)(CX*2)
+	VMOVUPS      Z8, K1, 128(AX)(CX*2)
+	VMOVUPS      Z9, (AX)(DX*1)
+	VMOVUPS      Z10, 64(AX)(DX*1)
+	VMOVUPS      Z11, K1, 128(AX)(DX*1)
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (AX)(CX*4), AX
@@ -5128,16 +6889,14 @@ rows2:
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
 	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	VMOVUPS.Z 128(AX), K3, Z2
-	VMOVUPS.Z (AX)(CX*1), K1, Z3
-	VMOVUPS.Z 64(AX)(CX*1), K2, Z4
-	VMOVUPS.Z 128(AX)(CX*1), K3, Z5
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VMOVUPS   (AX)(CX*1), Z3
+	VMOVUPS   64(AX)(CX*1), Z4
+	VMOVUPS.Z 128(AX)(CX*1), K1, Z5
 	MOVQ      x+16(FP), AX
 	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), DX
 	MOVQ      w+48(FP), DX
 	MOVQ      n+64(FP), BX
 	MOVQ      wStride+56(FP), SI
@@ -5145,12 +6904,14 @@ rows2:
 	MOVQ      ahead+80(FP), R8
 
 loop2:
-	VMOVUPS.Z    (DX), K1, Z6
-	VMOVUPS.Z    64(DX), K2, Z7
-	VMOVUPS.Z    128(DX), K3, Z8
+	VPMOVZXWD    (DX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPMOVZXWD    32(DX), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VPMOVZXWD.Z  64(DX), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
 	PREFETCHT0   (DX)(R8*1)
 	PREFETCHT0   64(DX)(R8*1)
-	PREFETCHT0   128(DX)(R8*1)
 	VBROADCASTSS (AX), Z9
 	VFMADD231PS  Z6, Z9, Z0
 	VFMADD231PS  Z7, Z9, Z1
@@ -5165,13 +6926,12 @@ loop2:
 	JNZ          loop2
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K2, 64(AX)
-	VMOVUPS      Z2, K3, 128(AX)
-	VMOVUPS      Z3, K1, (AX)(CX*1)
-	VMOVUPS      Z4, K2, 64(AX)(CX*1)
-	VMOVUPS      Z5, K3, 128(AX)(CX*1)
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VMOVUPS      Z3, (AX)(CX*1)
+	VMOVUPS      Z4, 64(AX)(CX*1)
+	VMOVUPS      Z5, K1, 128(AX)(CX*1)
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (AX)(CX*2), AX
@@ -5190,13 +6950,11 @@ rows1:
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
 	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), CX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	VMOVUPS.Z 128(AX), K3, Z2
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
 	MOVQ      x+16(FP), AX
 	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), CX
 	MOVQ      w+48(FP), CX
 	MOVQ      n+64(FP), DX
 	MOVQ      wStride+56(FP), BX
@@ -5204,12 +6962,14 @@ rows1:
 	MOVQ      ahead+80(FP), DI
 
 loop1:
-	VMOVUPS.Z    (CX), K1, Z3
-	VMOVUPS.Z    64(CX), K2, Z4
-	VMOVUPS.Z    128(CX), K3, Z5
+	VPMOVZXWD    (CX), Z3
+	VPSLLD       $0x10, Z3, Z3
+	VPMOVZXWD    32(CX), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VPMOVZXWD.Z  64(CX), K1, Z5
+	VPSLLD       $0x10, Z5, Z5
 	PREFETCHT0   (CX)(DI*1)
 	PREFETCHT0   64(CX)(DI*1)
-	PREFETCHT0   128(CX)(DI*1)
 	VBROADCASTSS (AX), Z6
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
@@ -5220,10 +6980,9 @@ loop1:
 	JNZ          loop1
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), CX
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K2, 64(AX)
-	VMOVUPS      Z2, K3, 128(AX)
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (AX)(CX*1), AX
@@ -5238,27 +6997,15 @@ rows0:
 	VZEROUPPER
 	RET
 
-// func outer8x2AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *float32, wStride int, n int, columns int, ahead int)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·outer8x2AVX512(SB), NOSPLIT, $0-88
-	MOVQ    columns+72(FP), AX
-	MOVQ    $+16, DX
-	MOVQ    DX, BX
-	CMPQ    AX, BX
-	CMOVQLT AX, BX
-	SUBQ    BX, AX
-	MOVQ    $+1, CX
-	SHLXQ   BX, CX, CX
-	DECQ    CX
-	KMOVW   CX, K1
-	MOVQ    DX, BX
-	CMPQ    AX, BX
-	CMOVQLT AX, BX
-	SUBQ    BX, AX
-	MOVQ    $+1, CX
-	SHLXQ   BX, CX, CX
-	DECQ    CX
-	KMOVW   CX, K2
+// func outer8x32BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·outer8x32BF16AVX512(SB), NOSPLIT, $0-88
+	MOVQ  columns+72(FP), AX
+	SUBQ  $0x10, AX
+	MOVQ  $+1, CX
+	SHLXQ AX, CX, CX
+	DECQ  CX
+	KMOVW CX, K1
 
 rows8:
 	MOVQ      rows+40(FP), AX
@@ -5269,26 +7016,28 @@ rows8:
 	MOVQ      dst+0(FP), AX
 	MOVQ      dstStride+8(FP), CX
 	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
 	LEAQ      (AX)(CX*4), BX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	VMOVUPS.Z (AX)(CX*1), K1, Z2
-	VMOVUPS.Z 64(AX)(CX*1), K2, Z3
-	VMOVUPS.Z (AX)(CX*2), K1, Z4
-	VMOVUPS.Z 64(AX)(CX*2), K2, Z5
-	VMOVUPS.Z (AX)(DX*1), K1, Z6
-	VMOVUPS.Z 64(AX)(DX*1), K2, Z7
-	VMOVUPS.Z (BX), K1, Z8
-	VMOVUPS.Z 64(BX), K2, Z9
-	VMOVUPS.Z (BX)(CX*1), K1, Z10
-	VMOVUPS.Z 64(BX)(CX*1), K2, Z11
-	VMOVUPS.Z (BX)(CX*2), K1, Z12
-	VMOVUPS.Z 64(BX)(CX*2), K2, Z13
-	VMOVUPS.Z (BX)(DX*1), K1, Z14
-	VMOVUPS.Z 64(BX)(DX*1), K2, Z15
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS   (AX)(CX*1), Z2
+	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
+	VMOVUPS   (AX)(CX*2), Z4
+	VMOVUPS.Z 64(AX)(CX*2), K1, Z5
+	VMOVUPS   (AX)(DX*1), Z6
+	VMOVUPS.Z 64(AX)(DX*1), K1, Z7
+	VMOVUPS   (BX), Z8
+	VMOVUPS.Z 64(BX), K1, Z9
+	VMOVUPS   (BX)(CX*1), Z10
+	VMOVUPS.Z 64(BX)(CX*1), K1, Z11
+	VMOVUPS   (BX)(CX*2), Z12
+	VMOVUPS.Z 64(BX)(CX*2), K1, Z13
+	VMOVUPS   (BX)(DX*1), Z14
+	VMOVUPS.Z 64(BX)(DX*1), K1, Z15
 	MOVQ      x+16(FP), AX
 	MOVQ      xStride+24(FP), CX
 	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
 	LEAQ      (AX)(CX*4), BX
 	MOVQ      w+48(FP), SI
 	MOVQ      n+64(FP), DI
@@ -5297,10 +7046,11 @@ rows8:
 	MOVQ      ahead+80(FP), R10
 
 loop8:
-	VMOVUPS.Z    (SI), K1, Z16
-	VMOVUPS.Z    64(SI), K2, Z17
+	VPMOVZXWD    (SI), Z16
+	VPSLLD       $0x10, Z16, Z16
+	VPMOVZXWD.Z  32(SI), K1, Z17
+	VPSLLD       $0x10, Z17, Z17
 	PREFETCHT0   (SI)(R10*1)
-	PREFETCHT0   64(SI)(R10*1)
 	VBROADCASTSS (AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -5333,23 +7083,282 @@ loop8:
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (CX)(CX*2), DX
+	LEAQ         (CX)(CX*4), BX
+	LEAQ         (AX)(CX*4), BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (AX)(DX*1)
+	VMOVUPS      Z7, K1, 64(AX)(DX*1)
+	VMOVUPS      Z8, (BX)
+	VMOVUPS      Z9, K1, 64(BX)
+	VMOVUPS      Z10, (BX)(CX*1)
+	VMOVUPS      Z11, K1, 64(BX)(CX*1)
+	VMOVUPS      Z12, (BX)(CX*2)
+	VMOVUPS      Z13, K1, 64(BX)(CX*2)
+	VMOVUPS      Z14, (BX)(DX*1)
+	VMOVUPS      Z15, K1, 64(BX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*8), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows8
+
+rows4:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x04
+	JL        rows2
+	SUBQ      $0x04, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS   (AX)(CX*1), Z2
+	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
+	VMOVUPS   (AX)(CX*2), Z4
+	VMOVUPS.Z 64(AX)(CX*2), K1, Z5
+	VMOVUPS   (AX)(DX*1), Z6
+	VMOVUPS.Z 64(AX)(DX*1), K1, Z7
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	MOVQ      w+48(FP), BX
+	MOVQ      n+64(FP), SI
+	MOVQ      wStride+56(FP), DI
+	MOVQ      xStep+32(FP), R8
+	MOVQ      ahead+80(FP), R9
+
+loop4:
+	VPMOVZXWD    (BX), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VPMOVZXWD.Z  32(BX), K1, Z9
+	VPSLLD       $0x10, Z9, Z9
+	PREFETCHT0   (BX)(R9*1)
+	VBROADCASTSS (AX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (AX)(CX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (AX)(CX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (AX)(DX*1), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (AX)(DX*1)
+	VMOVUPS      Z7, K1, 64(AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x02
+	JL        rows1
+	SUBQ      $0x02, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS   (AX)(CX*1), Z2
+	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop2:
+	VPMOVZXWD    (DX), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VPMOVZXWD.Z  32(DX), K1, Z5
+	VPSLLD       $0x10, Z5, Z5
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (AX)(CX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x01
+	JL        rows0
+	SUBQ      $0x01, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), CX
+	MOVQ      n+64(FP), DX
+	MOVQ      wStride+56(FP), BX
+	MOVQ      xStep+32(FP), SI
+	MOVQ      ahead+80(FP), DI
+
+loop1:
+	VPMOVZXWD    (CX), Z2
+	VPSLLD       $0x10, Z2, Z2
+	VPMOVZXWD.Z  32(CX), K1, Z3
+	VPSLLD       $0x10, Z3, Z3
+	PREFETCHT0   (CX)(DI*1)
+	VBROADCASTSS (AX), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer8x16BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·outer8x16BF16AVX512(SB), NOSPLIT, $0-88
+	MOVQ  columns+72(FP), AX
+	SUBQ  $0x00, AX
+	MOVQ  $+1, CX
+	SHLXQ AX, CX, CX
+	DECQ  CX
+	KMOVW CX, K1
+
+rows8:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (AX)(CX*1), K1, Z1
+	VMOVUPS.Z (AX)(CX*2), K1, Z2
+	VMOVUPS.Z (AX)(DX*1), K1, Z3
+	VMOVUPS.Z (BX), K1, Z4
+	VMOVUPS.Z (BX)(CX*1), K1, Z5
+	VMOVUPS.Z (BX)(CX*2), K1, Z6
+	VMOVUPS.Z (BX)(DX*1), K1, Z7
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	LEAQ      (CX)(CX*2), DX
+	LEAQ      (CX)(CX*4), BX
+	LEAQ      (AX)(CX*4), BX
+	MOVQ      w+48(FP), SI
+	MOVQ      n+64(FP), DI
+	MOVQ      wStride+56(FP), R8
+	MOVQ      xStep+32(FP), R9
+	MOVQ      ahead+80(FP), R10
+
+loop8:
+	VPMOVZXWD.Z  (SI), K1, Z8
+	VPSLLD       $0x10, Z8, Z8
+	PREFETCHT0   (SI)(R10*1)
+	VBROADCASTSS (AX), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (AX)(CX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (AX)(CX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (AX)(DX*1), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS (BX), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (BX)(CX*1), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (BX)(CX*2), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (BX)(DX*1), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         R8, SI
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	DECQ         DI
+	JNZ          loop8
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	LEAQ         (CX)(CX*4), BX
 	LEAQ         (AX)(CX*4), BX
 	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K2, 64(AX)
-	VMOVUPS      Z2, K1, (AX)(CX*1)
-	VMOVUPS      Z3, K2, 64(AX)(CX*1)
-	VMOVUPS      Z4, K1, (AX)(CX*2)
-	VMOVUPS      Z5, K2, 64(AX)(CX*2)
-	VMOVUPS      Z6, K1, (AX)(DX*1)
-	VMOVUPS      Z7, K2, 64(AX)(DX*1)
-	VMOVUPS      Z8, K1, (BX)
-	VMOVUPS      Z9, K2, 64(BX)
-	VMOVUPS      Z10, K1, (BX)(CX*1)
-	VMOVUPS      Z11, K2, 64(BX)(CX*1)
-	VMOVUPS      Z12, K1, (BX)(CX*2)
-	VMOVUPS      Z13, K2, 64(BX)(CX*2)
-	VMOVUPS      Z14, K1, (BX)(DX*1)
-	VMOVUPS      Z15, K2, 64(BX)(DX*1)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (AX)(DX*1)
+	VMOVUPS      Z4, K1, (BX)
+	VMOVUPS      Z5, K1, (BX)(CX*1)
+	VMOVUPS      Z6, K1, (BX)(CX*2)
+	VMOVUPS      Z7, K1, (BX)(DX*1)
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (AX)(CX*8), AX
@@ -5370,13 +7379,9 @@ rows4:
 	MOVQ      dstStride+8(FP), CX
 	LEAQ      (CX)(CX*2), DX
 	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	VMOVUPS.Z (AX)(CX*1), K1, Z2
-	VMOVUPS.Z 64(AX)(CX*1), K2, Z3
-	VMOVUPS.Z (AX)(CX*2), K1, Z4
-	VMOVUPS.Z 64(AX)(CX*2), K2, Z5
-	VMOVUPS.Z (AX)(DX*1), K1, Z6
-	VMOVUPS.Z 64(AX)(DX*1), K2, Z7
+	VMOVUPS.Z (AX)(CX*1), K1, Z1
+	VMOVUPS.Z (AX)(CX*2), K1, Z2
+	VMOVUPS.Z (AX)(DX*1), K1, Z3
 	MOVQ      x+16(FP), AX
 	MOVQ      xStride+24(FP), CX
 	LEAQ      (CX)(CX*2), DX
@@ -5387,22 +7392,17 @@ rows4:
 	MOVQ      ahead+80(FP), R9
 
 loop4:
-	VMOVUPS.Z    (BX), K1, Z8
-	VMOVUPS.Z    64(BX), K2, Z9
+	VPMOVZXWD.Z  (BX), K1, Z4
+	VPSLLD       $0x10, Z4, Z4
 	PREFETCHT0   (BX)(R9*1)
-	PREFETCHT0   64(BX)(R9*1)
-	VBROADCASTSS (AX), Z10
-	VFMADD231PS  Z8, Z10, Z0
-	VFMADD231PS  Z9, Z10, Z1
-	VBROADCASTSS (AX)(CX*1), Z10
-	VFMADD231PS  Z8, Z10, Z2
-	VFMADD231PS  Z9, Z10, Z3
-	VBROADCASTSS (AX)(CX*2), Z10
-	VFMADD231PS  Z8, Z10, Z4
-	VFMADD231PS  Z9, Z10, Z5
-	VBROADCASTSS (AX)(DX*1), Z10
-	VFMADD231PS  Z8, Z10, Z6
-	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS (AX), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (AX)(CX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (AX)(CX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (AX)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
 	ADDQ         DI, BX
 	ADDQ         R8, AX
 	DECQ         SI
@@ -5411,13 +7411,9 @@ loop4:
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (CX)(CX*2), DX
 	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K2, 64(AX)
-	VMOVUPS      Z2, K1, (AX)(CX*1)
-	VMOVUPS      Z3, K2, 64(AX)(CX*1)
-	VMOVUPS      Z4, K1, (AX)(CX*2)
-	VMOVUPS      Z5, K2, 64(AX)(CX*2)
-	VMOVUPS      Z6, K1, (AX)(DX*1)
-	VMOVUPS      Z7, K2, 64(AX)(DX*1)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (AX)(DX*1)
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (AX)(CX*4), AX
@@ -5436,14 +7432,10 @@ rows2:
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
 	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), DX
 	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	VMOVUPS.Z (AX)(CX*1), K1, Z2
-	VMOVUPS.Z 64(AX)(CX*1), K2, Z3
+	VMOVUPS.Z (AX)(CX*1), K1, Z1
 	MOVQ      x+16(FP), AX
 	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), DX
 	MOVQ      w+48(FP), DX
 	MOVQ      n+64(FP), BX
 	MOVQ      wStride+56(FP), SI
@@ -5451,27 +7443,21 @@ rows2:
 	MOVQ      ahead+80(FP), R8
 
 loop2:
-	VMOVUPS.Z    (DX), K1, Z4
-	VMOVUPS.Z    64(DX), K2, Z5
+	VPMOVZXWD.Z  (DX), K1, Z2
+	VPSLLD       $0x10, Z2, Z2
 	PREFETCHT0   (DX)(R8*1)
-	PREFETCHT0   64(DX)(R8*1)
-	VBROADCASTSS (AX), Z6
-	VFMADD231PS  Z4, Z6, Z0
-	VFMADD231PS  Z5, Z6, Z1
-	VBROADCASTSS (AX)(CX*1), Z6
-	VFMADD231PS  Z4, Z6, Z2
-	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (AX), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (AX)(CX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
 	ADDQ         SI, DX
 	ADDQ         DI, AX
 	DECQ         BX
 	JNZ          loop2
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
 	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K2, 64(AX)
-	VMOVUPS      Z2, K1, (AX)(CX*1)
-	VMOVUPS      Z3, K2, 64(AX)(CX*1)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (AX)(CX*2), AX
@@ -5490,12 +7476,9 @@ rows1:
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
 	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), CX
 	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
 	MOVQ      x+16(FP), AX
 	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), CX
 	MOVQ      w+48(FP), CX
 	MOVQ      n+64(FP), DX
 	MOVQ      wStride+56(FP), BX
@@ -5503,22 +7486,18 @@ rows1:
 	MOVQ      ahead+80(FP), DI
 
 loop1:
-	VMOVUPS.Z    (CX), K1, Z2
-	VMOVUPS.Z    64(CX), K2, Z3
+	VPMOVZXWD.Z  (CX), K1, Z1
+	VPSLLD       $0x10, Z1, Z1
 	PREFETCHT0   (CX)(DI*1)
-	PREFETCHT0   64(CX)(DI*1)
-	VBROADCASTSS (AX), Z4
-	VFMADD231PS  Z2, Z4, Z0
-	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z1, Z2, Z0
 	ADDQ         BX, CX
 	ADDQ         SI, AX
 	DECQ         DX
 	JNZ          loop1
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), CX
 	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K2, 64(AX)
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (AX)(CX*1), AX
@@ -5533,59 +7512,15 @@ rows0:
 	VZEROUPPER
 	RET
 
-// func outer1x6AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *float32, wStride int, n int, columns int, ahead int)
-// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·outer1x6AVX512(SB), NOSPLIT, $0-88
-	MOVQ    columns+72(FP), AX
-	MOVQ    $+16, DX
-	MOVQ    DX, BX
-	CMPQ    AX, BX
-	CMOVQLT AX, BX
-	SUBQ    BX, AX
-	MOVQ    $+1, CX
-	SHLXQ   BX, CX, CX
-	DECQ    CX
-	KMOVW   CX, K1
-	MOVQ    DX, BX
-	CMPQ    AX, BX
-	CMOVQLT AX, BX
-	SUBQ    BX, AX
-	MOVQ    $+1, CX
-	SHLXQ   BX, CX, CX
-	DECQ    CX
-	KMOVW   CX, K2
-	MOVQ    DX, BX
-	CMPQ    AX, BX
-	CMOVQLT AX, BX
-	SUBQ    BX, AX
-	MOVQ    $+1, CX
-	SHLXQ   BX, CX, CX
-	DECQ    CX
-	KMOVW   CX, K3
-	MOVQ    DX, BX
-	CMPQ    AX, BX
-	CMOVQLT AX, BX
-	SUBQ    BX, AX
-	MOVQ    $+1, CX
-	SHLXQ   BX, CX, CX
-	DECQ    CX
-	KMOVW   CX, K4
-	MOVQ    DX, BX
-	CMPQ    AX, BX
-	CMOVQLT AX, BX
-	SUBQ    BX, AX
-	MOVQ    $+1, CX
-	SHLXQ   BX, CX, CX
-	DECQ    CX
-	KMOVW   CX, K5
-	MOVQ    DX, BX
-	CMPQ    AX, BX
-	CMOVQLT AX, BX
-	SUBQ    BX, AX
-	MOVQ    $+1, CX
-	SHLXQ   BX, CX, CX
-	DECQ    CX
-	KMOVW   CX, K6
+// func outer1x96BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·outer1x96BF16AVX512(SB), NOSPLIT, $0-88
+	MOVQ  columns+72(FP), AX
+	SUBQ  $0x50, AX
+	MOVQ  $+1, CX
+	SHLXQ AX, CX, CX
+	DECQ  CX
+	KMOVW CX, K1
 
 rows1:
 	MOVQ      rows+40(FP), AX
@@ -5595,16 +7530,14 @@ rows1:
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
 	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), CX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	VMOVUPS.Z 128(AX), K3, Z2
-	VMOVUPS.Z 192(AX), K4, Z3
-	VMOVUPS.Z 256(AX), K5, Z4
-	VMOVUPS.Z 320(AX), K6, Z5
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS   128(AX), Z2
+	VMOVUPS   192(AX), Z3
+	VMOVUPS   256(AX), Z4
+	VMOVUPS.Z 320(AX), K1, Z5
 	MOVQ      x+16(FP), AX
 	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), CX
 	MOVQ      w+48(FP), CX
 	MOVQ      n+64(FP), DX
 	MOVQ      wStride+56(FP), BX
@@ -5612,18 +7545,21 @@ rows1:
 	MOVQ      ahead+80(FP), DI
 
 loop1:
-	VMOVUPS.Z    (CX), K1, Z6
-	VMOVUPS.Z    64(CX), K2, Z7
-	VMOVUPS.Z    128(CX), K3, Z8
-	VMOVUPS.Z    192(CX), K4, Z9
-	VMOVUPS.Z    256(CX), K5, Z10
-	VMOVUPS.Z    320(CX), K6, Z11
+	VPMOVZXWD    (CX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPMOVZXWD    32(CX), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VPMOVZXWD    64(CX), Z8
+	VPSLLD       $0x10, Z8, Z8
+	VPMOVZXWD    96(CX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VPMOVZXWD    128(CX), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VPMOVZXWD.Z  160(CX), K1, Z11
+	VPSLLD       $0x10, Z11, Z11
 	PREFETCHT0   (CX)(DI*1)
 	PREFETCHT0   64(CX)(DI*1)
 	PREFETCHT0   128(CX)(DI*1)
-	PREFETCHT0   192(CX)(DI*1)
-	PREFETCHT0   256(CX)(DI*1)
-	PREFETCHT0   320(CX)(DI*1)
 	VBROADCASTSS (AX), Z12
 	VFMADD231PS  Z6, Z12, Z0
 	VFMADD231PS  Z7, Z12, Z1
@@ -5637,13 +7573,3852 @@ loop1:
 	JNZ          loop1
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), CX
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K2, 64(AX)
-	VMOVUPS      Z2, K3, 128(AX)
-	VMOVUPS      Z3, K4, 192(AX)
-	VMOVUPS      Z4, K5, 256(AX)
-	VMOVUPS      Z5, K6, 320(AX)
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z4, 256(AX)
+	VMOVUPS      Z5, K1, 320(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func dot4F32AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·dot4F32AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	MOVQ wStride+48(FP), DI
+	LEAQ (DI)(DI*2), R8
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x08, R9
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*2), R10
+	ADDQ   BX, R10
+
+more3:
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (DX)(BX*1), Y13
+	VMOVUPS     (DX)(BX*2), Y14
+	VMOVUPS     (SI), Y15
+	VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y8
+	VMOVUPS     (SI)(DI*1), Y15
+	VFMADD231PS Y12, Y15, Y1
+	VFMADD231PS Y13, Y15, Y5
+	VFMADD231PS Y14, Y15, Y9
+	VMOVUPS     (SI)(DI*2), Y15
+	VFMADD231PS Y12, Y15, Y2
+	VFMADD231PS Y13, Y15, Y6
+	VFMADD231PS Y14, Y15, Y10
+	VMOVUPS     (SI)(R8*1), Y15
+	VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y7
+	VFMADD231PS Y14, Y15, Y11
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R10
+	SUBQ        $0x08, R9
+	JGE         more3
+	JMP         short3
+
+last3:
+	MOVQ ahead+64(FP), R10
+	ADDQ SI, R10
+
+loop3:
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (DX)(BX*1), Y13
+	VMOVUPS     (DX)(BX*2), Y14
+	VMOVUPS     (SI), Y15
+	VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y8
+	VMOVUPS     (SI)(DI*1), Y15
+	VFMADD231PS Y12, Y15, Y1
+	VFMADD231PS Y13, Y15, Y5
+	VFMADD231PS Y14, Y15, Y9
+	VMOVUPS     (SI)(DI*2), Y15
+	VFMADD231PS Y12, Y15, Y2
+	VFMADD231PS Y13, Y15, Y6
+	VFMADD231PS Y14, Y15, Y10
+	VMOVUPS     (SI)(R8*1), Y15
+	VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y7
+	VFMADD231PS Y14, Y15, Y11
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(DI*1)
+	PREFETCHT0  (R10)(DI*2)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R10
+	SUBQ        $0x08, R9
+	JGE         loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-8, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X12
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VUNPCKLPS    X0, X12, X3
+	VUNPCKHPS    X0, X12, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPS    X2, X1, X0
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X3, X1
+	VUNPCKHPD    X0, X3, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(SI*1), X1, X1
+	VMOVUPS      X1, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPS       X0, X8, X0
+	VEXTRACTF128 $0x01, Y9, X1
+	VADDPS       X1, X9, X1
+	VEXTRACTF128 $0x01, Y10, X2
+	VADDPS       X2, X10, X2
+	VEXTRACTF128 $0x01, Y11, X3
+	VADDPS       X3, X11, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(SI*2), X1, X1
+	VMOVUPS      X1, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x08, R9
+	JL     short2
+	MOVQ   ahead+64(FP), R10
+	ADDQ   SI, R10
+
+loop2:
+	VMOVUPS     (DX), Y8
+	VMOVUPS     (DX)(BX*1), Y9
+	VMOVUPS     (SI), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y4
+	VMOVUPS     (SI)(DI*1), Y10
+	VFMADD231PS Y8, Y10, Y1
+	VFMADD231PS Y9, Y10, Y5
+	VMOVUPS     (SI)(DI*2), Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y6
+	VMOVUPS     (SI)(R8*1), Y10
+	VFMADD231PS Y8, Y10, Y3
+	VFMADD231PS Y9, Y10, Y7
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(DI*1)
+	PREFETCHT0  (R10)(DI*2)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R10
+	SUBQ        $0x08, R9
+	JGE         loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X8
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VUNPCKLPS    X0, X8, X3
+	VUNPCKHPS    X0, X8, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPS    X2, X1, X0
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X3, X1
+	VUNPCKHPD    X0, X3, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(CX*1), X1, X1
+	VMOVUPS      X1, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x08, R9
+	JL     short1
+	MOVQ   ahead+64(FP), R10
+	ADDQ   SI, R10
+
+loop1:
+	VMOVUPS     (DX), Y4
+	VMOVUPS     (SI), Y5
+	VFMADD231PS Y4, Y5, Y0
+	VMOVUPS     (SI)(DI*1), Y5
+	VFMADD231PS Y4, Y5, Y1
+	VMOVUPS     (SI)(DI*2), Y5
+	VFMADD231PS Y4, Y5, Y2
+	VMOVUPS     (SI)(R8*1), Y5
+	VFMADD231PS Y4, Y5, Y3
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(DI*1)
+	PREFETCHT0  (R10)(DI*2)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R10
+	SUBQ        $0x08, R9
+	JGE         loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X4
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VUNPCKLPS    X0, X4, X3
+	VUNPCKHPS    X0, X4, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPS    X2, X1, X0
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X3, X1
+	VUNPCKHPD    X0, X3, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot2F32AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·dot2F32AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	MOVQ wStride+48(FP), DI
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*2), R9
+	ADDQ   BX, R9
+
+more3:
+	VMOVUPS     (DX), Y6
+	VMOVUPS     (DX)(BX*1), Y7
+	VMOVUPS     (DX)(BX*2), Y8
+	VMOVUPS     (SI), Y9
+	VFMADD231PS Y6, Y9, Y0
+	VFMADD231PS Y7, Y9, Y2
+	VFMADD231PS Y8, Y9, Y4
+	VMOVUPS     (SI)(DI*1), Y9
+	VFMADD231PS Y6, Y9, Y1
+	VFMADD231PS Y7, Y9, Y3
+	VFMADD231PS Y8, Y9, Y5
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(BX*1)
+	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R9
+	SUBQ        $0x08, R8
+	JGE         more3
+	JMP         short3
+
+last3:
+	MOVQ ahead+64(FP), R9
+	ADDQ SI, R9
+
+loop3:
+	VMOVUPS     (DX), Y6
+	VMOVUPS     (DX)(BX*1), Y7
+	VMOVUPS     (DX)(BX*2), Y8
+	VMOVUPS     (SI), Y9
+	VFMADD231PS Y6, Y9, Y0
+	VFMADD231PS Y7, Y9, Y2
+	VFMADD231PS Y8, Y9, Y4
+	VMOVUPS     (SI)(DI*1), Y9
+	VFMADD231PS Y6, Y9, Y1
+	VFMADD231PS Y7, Y9, Y3
+	VFMADD231PS Y8, Y9, Y5
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R9
+	SUBQ        $0x08, R8
+	JGE         loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-8, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y0, X6
+	VADDPS       X6, X0, X6
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X6, X1
+	VUNPCKHPS    X0, X6, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(SI*1), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(SI*2), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
+	JL     short2
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
+
+loop2:
+	VMOVUPS     (DX), Y4
+	VMOVUPS     (DX)(BX*1), Y5
+	VMOVUPS     (SI), Y6
+	VFMADD231PS Y4, Y6, Y0
+	VFMADD231PS Y5, Y6, Y2
+	VMOVUPS     (SI)(DI*1), Y6
+	VFMADD231PS Y4, Y6, Y1
+	VFMADD231PS Y5, Y6, Y3
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R9
+	SUBQ        $0x08, R8
+	JGE         loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X4
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X4, X1
+	VUNPCKHPS    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(CX*1), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
+	JL     short1
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
+
+loop1:
+	VMOVUPS     (DX), Y2
+	VMOVUPS     (SI), Y3
+	VFMADD231PS Y2, Y3, Y0
+	VMOVUPS     (SI)(DI*1), Y3
+	VFMADD231PS Y2, Y3, Y1
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R9
+	SUBQ        $0x08, R8
+	JGE         loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPS       X2, X0, X2
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X2, X1
+	VUNPCKHPS    X0, X2, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot1F32AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·dot1F32AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	MOVQ wStride+48(FP), SI
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x08, DI
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R8
+	LEAQ   (R8)(BX*2), R8
+	ADDQ   BX, R8
+
+more3:
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (DX)(BX*1), Y4
+	VMOVUPS     (DX)(BX*2), Y5
+	VMOVUPS     (SI), Y6
+	VFMADD231PS Y3, Y6, Y0
+	VFMADD231PS Y4, Y6, Y1
+	VFMADD231PS Y5, Y6, Y2
+	PREFETCHT0  (R8)
+	PREFETCHT0  (R8)(BX*1)
+	PREFETCHT0  (R8)(BX*2)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R8
+	SUBQ        $0x08, DI
+	JGE         more3
+	JMP         short3
+
+last3:
+	MOVQ ahead+64(FP), R8
+	ADDQ SI, R8
+
+loop3:
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (DX)(BX*1), Y4
+	VMOVUPS     (DX)(BX*2), Y5
+	VMOVUPS     (SI), Y6
+	VFMADD231PS Y3, Y6, Y0
+	VFMADD231PS Y4, Y6, Y1
+	VFMADD231PS Y5, Y6, Y2
+	PREFETCHT0  (R8)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R8
+	SUBQ        $0x08, DI
+	JGE         loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-8, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y0, X3
+	VADDPS       X3, X0, X3
+	VUNPCKLPS    X3, X3, X0
+	VUNPCKHPS    X3, X3, X3
+	VADDPS       X3, X0, X0
+	VUNPCKLPD    X0, X0, X3
+	VUNPCKHPD    X0, X0, X0
+	VADDPS       X0, X3, X3
+	VADDSS       (AX), X3, X3
+	VMOVSS       X3, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(SI*1), X0, X0
+	VMOVSS       X0, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(SI*2), X0, X0
+	VMOVSS       X0, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x08, DI
+	JL     short2
+	MOVQ   ahead+64(FP), R8
+	ADDQ   SI, R8
+
+loop2:
+	VMOVUPS     (DX), Y2
+	VMOVUPS     (DX)(BX*1), Y3
+	VMOVUPS     (SI), Y4
+	VFMADD231PS Y2, Y4, Y0
+	VFMADD231PS Y3, Y4, Y1
+	PREFETCHT0  (R8)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R8
+	SUBQ        $0x08, DI
+	JGE         loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPS       X2, X0, X2
+	VUNPCKLPS    X2, X2, X0
+	VUNPCKHPS    X2, X2, X2
+	VADDPS       X2, X0, X0
+	VUNPCKLPD    X0, X0, X2
+	VUNPCKHPD    X0, X0, X0
+	VADDPS       X0, X2, X2
+	VADDSS       (AX), X2, X2
+	VMOVSS       X2, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(CX*1), X0, X0
+	VMOVSS       X0, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y0, Y0, Y0
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x08, DI
+	JL     short1
+	MOVQ   ahead+64(FP), R8
+	ADDQ   SI, R8
+
+loop1:
+	VMOVUPS     (DX), Y1
+	VMOVUPS     (SI), Y2
+	VFMADD231PS Y1, Y2, Y0
+	PREFETCHT0  (R8)
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, R8
+	SUBQ        $0x08, DI
+	JGE         loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VUNPCKLPS    X1, X1, X0
+	VUNPCKHPS    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X0, X1
+	VUNPCKHPD    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VADDSS       (AX), X1, X1
+	VMOVSS       X1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func outer4x24F32AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·outer4x24F32AVX2(SB), NOSPLIT, $0-88
+	MOVQ columns+72(FP), AX
+
+rows4:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x04
+	JL      rows2
+	SUBQ    $0x04, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS (AX)(CX*1), Y3
+	VMOVUPS 32(AX)(CX*1), Y4
+	VMOVUPS 64(AX)(CX*1), Y5
+	VMOVUPS (AX)(CX*2), Y6
+	VMOVUPS 32(AX)(CX*2), Y7
+	VMOVUPS 64(AX)(CX*2), Y8
+	VMOVUPS (AX)(DX*1), Y9
+	VMOVUPS 32(AX)(DX*1), Y10
+	VMOVUPS 64(AX)(DX*1), Y11
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    w+48(FP), BX
+	MOVQ    n+64(FP), SI
+	MOVQ    wStride+56(FP), DI
+	MOVQ    xStep+32(FP), R8
+	MOVQ    ahead+80(FP), R9
+
+loop4:
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
+	VMOVUPS      64(BX), Y14
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT0   64(BX)(R9*1)
+	VBROADCASTSS (AX), Y15
+	VFMADD231PS  Y12, Y15, Y0
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS (AX)(CX*1), Y15
+	VFMADD231PS  Y12, Y15, Y3
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y14, Y15, Y5
+	VBROADCASTSS (AX)(CX*2), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS (AX)(DX*1), Y15
+	VFMADD231PS  Y12, Y15, Y9
+	VFMADD231PS  Y13, Y15, Y10
+	VFMADD231PS  Y14, Y15, Y11
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, (AX)(CX*1)
+	VMOVUPS      Y4, 32(AX)(CX*1)
+	VMOVUPS      Y5, 64(AX)(CX*1)
+	VMOVUPS      Y6, (AX)(CX*2)
+	VMOVUPS      Y7, 32(AX)(CX*2)
+	VMOVUPS      Y8, 64(AX)(CX*2)
+	VMOVUPS      Y9, (AX)(DX*1)
+	VMOVUPS      Y10, 32(AX)(DX*1)
+	VMOVUPS      Y11, 64(AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x02
+	JL      rows1
+	SUBQ    $0x02, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS (AX)(CX*1), Y3
+	VMOVUPS 32(AX)(CX*1), Y4
+	VMOVUPS 64(AX)(CX*1), Y5
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    wStride+56(FP), SI
+	MOVQ    xStep+32(FP), DI
+	MOVQ    ahead+80(FP), R8
+
+loop2:
+	VMOVUPS      (DX), Y6
+	VMOVUPS      32(DX), Y7
+	VMOVUPS      64(DX), Y8
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   64(DX)(R8*1)
+	VBROADCASTSS (AX), Y9
+	VFMADD231PS  Y6, Y9, Y0
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (AX)(CX*1), Y9
+	VFMADD231PS  Y6, Y9, Y3
+	VFMADD231PS  Y7, Y9, Y4
+	VFMADD231PS  Y8, Y9, Y5
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, (AX)(CX*1)
+	VMOVUPS      Y4, 32(AX)(CX*1)
+	VMOVUPS      Y5, 64(AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x01
+	JL      rows0
+	SUBQ    $0x01, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), CX
+	MOVQ    n+64(FP), DX
+	MOVQ    wStride+56(FP), BX
+	MOVQ    xStep+32(FP), SI
+	MOVQ    ahead+80(FP), DI
+
+loop1:
+	VMOVUPS      (CX), Y3
+	VMOVUPS      32(CX), Y4
+	VMOVUPS      64(CX), Y5
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   64(CX)(DI*1)
+	VBROADCASTSS (AX), Y6
+	VFMADD231PS  Y3, Y6, Y0
+	VFMADD231PS  Y4, Y6, Y1
+	VFMADD231PS  Y5, Y6, Y2
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer4x16F32AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·outer4x16F32AVX2(SB), NOSPLIT, $0-88
+	MOVQ columns+72(FP), AX
+
+rows4:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x04
+	JL      rows2
+	SUBQ    $0x04, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	VMOVUPS (AX)(CX*2), Y4
+	VMOVUPS 32(AX)(CX*2), Y5
+	VMOVUPS (AX)(DX*1), Y6
+	VMOVUPS 32(AX)(DX*1), Y7
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    w+48(FP), BX
+	MOVQ    n+64(FP), SI
+	MOVQ    wStride+56(FP), DI
+	MOVQ    xStep+32(FP), R8
+	MOVQ    ahead+80(FP), R9
+
+loop4:
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	PREFETCHT0   (BX)(R9*1)
+	VBROADCASTSS (AX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (AX)(CX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (AX)(CX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (AX)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
+	VMOVUPS      Y4, (AX)(CX*2)
+	VMOVUPS      Y5, 32(AX)(CX*2)
+	VMOVUPS      Y6, (AX)(DX*1)
+	VMOVUPS      Y7, 32(AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x02
+	JL      rows1
+	SUBQ    $0x02, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    wStride+56(FP), SI
+	MOVQ    xStep+32(FP), DI
+	MOVQ    ahead+80(FP), R8
+
+loop2:
+	VMOVUPS      (DX), Y4
+	VMOVUPS      32(DX), Y5
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (AX)(CX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x01
+	JL      rows0
+	SUBQ    $0x01, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), CX
+	MOVQ    n+64(FP), DX
+	MOVQ    wStride+56(FP), BX
+	MOVQ    xStep+32(FP), SI
+	MOVQ    ahead+80(FP), DI
+
+loop1:
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	PREFETCHT0   (CX)(DI*1)
+	VBROADCASTSS (AX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer4x8F32AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·outer4x8F32AVX2(SB), NOSPLIT, $0-88
+	MOVQ    columns+72(FP), AX
+	LEAQ    masks<>+0(SB), CX
+	NEGQ    AX
+	VMOVUPS 32(CX)(AX*4), Y0
+
+rows4:
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x04
+	JL         rows2
+	SUBQ       $0x04, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	VMASKMOVPS (AX), Y0, Y1
+	VMASKMOVPS (AX)(CX*1), Y0, Y2
+	VMASKMOVPS (AX)(CX*2), Y0, Y3
+	VMASKMOVPS (AX)(DX*1), Y0, Y4
+	MOVQ       x+16(FP), AX
+	MOVQ       xStride+24(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	MOVQ       w+48(FP), BX
+	MOVQ       n+64(FP), SI
+	MOVQ       wStride+56(FP), DI
+	MOVQ       xStep+32(FP), R8
+	MOVQ       ahead+80(FP), R9
+
+loop4:
+	VMASKMOVPS   (BX), Y0, Y5
+	PREFETCHT0   (BX)(R9*1)
+	VBROADCASTSS (AX), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (AX)(CX*1), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (AX)(CX*2), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (AX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMASKMOVPS   Y1, Y0, (AX)
+	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
+	VMASKMOVPS   Y3, Y0, (AX)(CX*2)
+	VMASKMOVPS   Y4, Y0, (AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x02
+	JL         rows1
+	SUBQ       $0x02, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	VMASKMOVPS (AX), Y0, Y1
+	VMASKMOVPS (AX)(CX*1), Y0, Y2
+	MOVQ       x+16(FP), AX
+	MOVQ       xStride+24(FP), CX
+	MOVQ       w+48(FP), DX
+	MOVQ       n+64(FP), BX
+	MOVQ       wStride+56(FP), SI
+	MOVQ       xStep+32(FP), DI
+	MOVQ       ahead+80(FP), R8
+
+loop2:
+	VMASKMOVPS   (DX), Y0, Y3
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS (AX)(CX*1), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMASKMOVPS   Y1, Y0, (AX)
+	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x01
+	JL         rows0
+	SUBQ       $0x01, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	VMASKMOVPS (AX), Y0, Y1
+	MOVQ       x+16(FP), AX
+	MOVQ       xStride+24(FP), CX
+	MOVQ       w+48(FP), CX
+	MOVQ       n+64(FP), DX
+	MOVQ       wStride+56(FP), BX
+	MOVQ       xStep+32(FP), SI
+	MOVQ       ahead+80(FP), DI
+
+loop1:
+	VMASKMOVPS   (CX), Y0, Y2
+	PREFETCHT0   (CX)(DI*1)
+	VBROADCASTSS (AX), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMASKMOVPS   Y1, Y0, (AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+DATA masks<>+0(SB)/4, $0xffffffff
+DATA masks<>+4(SB)/4, $0xffffffff
+DATA masks<>+8(SB)/4, $0xffffffff
+DATA masks<>+12(SB)/4, $0xffffffff
+DATA masks<>+16(SB)/4, $0xffffffff
+DATA masks<>+20(SB)/4, $0xffffffff
+DATA masks<>+24(SB)/4, $0xffffffff
+DATA masks<>+28(SB)/4, $0xffffffff
+DATA masks<>+32(SB)/4, $0x00000000
+DATA masks<>+36(SB)/4, $0x00000000
+DATA masks<>+40(SB)/4, $0x00000000
+DATA masks<>+44(SB)/4, $0x00000000
+DATA masks<>+48(SB)/4, $0x00000000
+DATA masks<>+52(SB)/4, $0x00000000
+DATA masks<>+56(SB)/4, $0x00000000
+DATA masks<>+60(SB)/4, $0x00000000
+GLOBL masks<>(SB), RODATA|NOPTR, $64
+
+// func outer1x48F32AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·outer1x48F32AVX2(SB), NOSPLIT, $0-88
+	MOVQ columns+72(FP), AX
+
+rows1:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x01
+	JL      rows0
+	SUBQ    $0x01, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), CX
+	MOVQ    n+64(FP), DX
+	MOVQ    wStride+56(FP), BX
+	MOVQ    xStep+32(FP), SI
+	MOVQ    ahead+80(FP), DI
+
+loop1:
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VMOVUPS      64(CX), Y8
+	VMOVUPS      96(CX), Y9
+	VMOVUPS      128(CX), Y10
+	VMOVUPS      160(CX), Y11
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   64(CX)(DI*1)
+	PREFETCHT0   128(CX)(DI*1)
+	VBROADCASTSS (AX), Y12
+	VFMADD231PS  Y6, Y12, Y0
+	VFMADD231PS  Y7, Y12, Y1
+	VFMADD231PS  Y8, Y12, Y2
+	VFMADD231PS  Y9, Y12, Y3
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func dot4F16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·dot4F16AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	MOVQ wStride+48(FP), DI
+	LEAQ (DI)(DI*2), R8
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x08, R9
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*2), R10
+	ADDQ   BX, R10
+
+more3:
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (DX)(BX*1), Y13
+	VMOVUPS     (DX)(BX*2), Y14
+	VCVTPH2PS   (SI), Y15
+	VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y8
+	VCVTPH2PS   (SI)(DI*1), Y15
+	VFMADD231PS Y12, Y15, Y1
+	VFMADD231PS Y13, Y15, Y5
+	VFMADD231PS Y14, Y15, Y9
+	VCVTPH2PS   (SI)(DI*2), Y15
+	VFMADD231PS Y12, Y15, Y2
+	VFMADD231PS Y13, Y15, Y6
+	VFMADD231PS Y14, Y15, Y10
+	VCVTPH2PS   (SI)(R8*1), Y15
+	VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y7
+	VFMADD231PS Y14, Y15, Y11
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x20, R10
+	SUBQ        $0x08, R9
+	JGE         more3
+	JMP         short3
+
+last3:
+	MOVQ ahead+64(FP), R10
+	ADDQ SI, R10
+
+loop3:
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (DX)(BX*1), Y13
+	VMOVUPS     (DX)(BX*2), Y14
+	VCVTPH2PS   (SI), Y15
+	VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y8
+	VCVTPH2PS   (SI)(DI*1), Y15
+	VFMADD231PS Y12, Y15, Y1
+	VFMADD231PS Y13, Y15, Y5
+	VFMADD231PS Y14, Y15, Y9
+	VCVTPH2PS   (SI)(DI*2), Y15
+	VFMADD231PS Y12, Y15, Y2
+	VFMADD231PS Y13, Y15, Y6
+	VFMADD231PS Y14, Y15, Y10
+	VCVTPH2PS   (SI)(R8*1), Y15
+	VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y7
+	VFMADD231PS Y14, Y15, Y11
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(DI*1)
+	PREFETCHT0  (R10)(DI*2)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R10
+	SUBQ        $0x08, R9
+	JGE         loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-8, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X12
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VUNPCKLPS    X0, X12, X3
+	VUNPCKHPS    X0, X12, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPS    X2, X1, X0
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X3, X1
+	VUNPCKHPD    X0, X3, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(SI*1), X1, X1
+	VMOVUPS      X1, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPS       X0, X8, X0
+	VEXTRACTF128 $0x01, Y9, X1
+	VADDPS       X1, X9, X1
+	VEXTRACTF128 $0x01, Y10, X2
+	VADDPS       X2, X10, X2
+	VEXTRACTF128 $0x01, Y11, X3
+	VADDPS       X3, X11, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(SI*2), X1, X1
+	VMOVUPS      X1, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x08, R9
+	JL     short2
+	MOVQ   ahead+64(FP), R10
+	ADDQ   SI, R10
+
+loop2:
+	VMOVUPS     (DX), Y8
+	VMOVUPS     (DX)(BX*1), Y9
+	VCVTPH2PS   (SI), Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y4
+	VCVTPH2PS   (SI)(DI*1), Y10
+	VFMADD231PS Y8, Y10, Y1
+	VFMADD231PS Y9, Y10, Y5
+	VCVTPH2PS   (SI)(DI*2), Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y6
+	VCVTPH2PS   (SI)(R8*1), Y10
+	VFMADD231PS Y8, Y10, Y3
+	VFMADD231PS Y9, Y10, Y7
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(DI*1)
+	PREFETCHT0  (R10)(DI*2)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R10
+	SUBQ        $0x08, R9
+	JGE         loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X8
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VUNPCKLPS    X0, X8, X3
+	VUNPCKHPS    X0, X8, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPS    X2, X1, X0
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X3, X1
+	VUNPCKHPD    X0, X3, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(CX*1), X1, X1
+	VMOVUPS      X1, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x08, R9
+	JL     short1
+	MOVQ   ahead+64(FP), R10
+	ADDQ   SI, R10
+
+loop1:
+	VMOVUPS     (DX), Y4
+	VCVTPH2PS   (SI), Y5
+	VFMADD231PS Y4, Y5, Y0
+	VCVTPH2PS   (SI)(DI*1), Y5
+	VFMADD231PS Y4, Y5, Y1
+	VCVTPH2PS   (SI)(DI*2), Y5
+	VFMADD231PS Y4, Y5, Y2
+	VCVTPH2PS   (SI)(R8*1), Y5
+	VFMADD231PS Y4, Y5, Y3
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(DI*1)
+	PREFETCHT0  (R10)(DI*2)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R10
+	SUBQ        $0x08, R9
+	JGE         loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X4
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VUNPCKLPS    X0, X4, X3
+	VUNPCKHPS    X0, X4, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPS    X2, X1, X0
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X3, X1
+	VUNPCKHPD    X0, X3, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot2F16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·dot2F16AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	MOVQ wStride+48(FP), DI
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*2), R9
+	ADDQ   BX, R9
+
+more3:
+	VMOVUPS     (DX), Y6
+	VMOVUPS     (DX)(BX*1), Y7
+	VMOVUPS     (DX)(BX*2), Y8
+	VCVTPH2PS   (SI), Y9
+	VFMADD231PS Y6, Y9, Y0
+	VFMADD231PS Y7, Y9, Y2
+	VFMADD231PS Y8, Y9, Y4
+	VCVTPH2PS   (SI)(DI*1), Y9
+	VFMADD231PS Y6, Y9, Y1
+	VFMADD231PS Y7, Y9, Y3
+	VFMADD231PS Y8, Y9, Y5
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(BX*1)
+	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x20, R9
+	SUBQ        $0x08, R8
+	JGE         more3
+	JMP         short3
+
+last3:
+	MOVQ ahead+64(FP), R9
+	ADDQ SI, R9
+
+loop3:
+	VMOVUPS     (DX), Y6
+	VMOVUPS     (DX)(BX*1), Y7
+	VMOVUPS     (DX)(BX*2), Y8
+	VCVTPH2PS   (SI), Y9
+	VFMADD231PS Y6, Y9, Y0
+	VFMADD231PS Y7, Y9, Y2
+	VFMADD231PS Y8, Y9, Y4
+	VCVTPH2PS   (SI)(DI*1), Y9
+	VFMADD231PS Y6, Y9, Y1
+	VFMADD231PS Y7, Y9, Y3
+	VFMADD231PS Y8, Y9, Y5
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R9
+	SUBQ        $0x08, R8
+	JGE         loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-8, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y0, X6
+	VADDPS       X6, X0, X6
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X6, X1
+	VUNPCKHPS    X0, X6, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(SI*1), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(SI*2), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
+	JL     short2
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
+
+loop2:
+	VMOVUPS     (DX), Y4
+	VMOVUPS     (DX)(BX*1), Y5
+	VCVTPH2PS   (SI), Y6
+	VFMADD231PS Y4, Y6, Y0
+	VFMADD231PS Y5, Y6, Y2
+	VCVTPH2PS   (SI)(DI*1), Y6
+	VFMADD231PS Y4, Y6, Y1
+	VFMADD231PS Y5, Y6, Y3
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R9
+	SUBQ        $0x08, R8
+	JGE         loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X4
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X4, X1
+	VUNPCKHPS    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(CX*1), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
+	JL     short1
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
+
+loop1:
+	VMOVUPS     (DX), Y2
+	VCVTPH2PS   (SI), Y3
+	VFMADD231PS Y2, Y3, Y0
+	VCVTPH2PS   (SI)(DI*1), Y3
+	VFMADD231PS Y2, Y3, Y1
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R9
+	SUBQ        $0x08, R8
+	JGE         loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPS       X2, X0, X2
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X2, X1
+	VUNPCKHPS    X0, X2, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot1F16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·dot1F16AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	MOVQ wStride+48(FP), SI
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x08, DI
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R8
+	LEAQ   (R8)(BX*2), R8
+	ADDQ   BX, R8
+
+more3:
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (DX)(BX*1), Y4
+	VMOVUPS     (DX)(BX*2), Y5
+	VCVTPH2PS   (SI), Y6
+	VFMADD231PS Y3, Y6, Y0
+	VFMADD231PS Y4, Y6, Y1
+	VFMADD231PS Y5, Y6, Y2
+	PREFETCHT0  (R8)
+	PREFETCHT0  (R8)(BX*1)
+	PREFETCHT0  (R8)(BX*2)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x20, R8
+	SUBQ        $0x08, DI
+	JGE         more3
+	JMP         short3
+
+last3:
+	MOVQ ahead+64(FP), R8
+	ADDQ SI, R8
+
+loop3:
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (DX)(BX*1), Y4
+	VMOVUPS     (DX)(BX*2), Y5
+	VCVTPH2PS   (SI), Y6
+	VFMADD231PS Y3, Y6, Y0
+	VFMADD231PS Y4, Y6, Y1
+	VFMADD231PS Y5, Y6, Y2
+	PREFETCHT0  (R8)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R8
+	SUBQ        $0x08, DI
+	JGE         loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-8, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y0, X3
+	VADDPS       X3, X0, X3
+	VUNPCKLPS    X3, X3, X0
+	VUNPCKHPS    X3, X3, X3
+	VADDPS       X3, X0, X0
+	VUNPCKLPD    X0, X0, X3
+	VUNPCKHPD    X0, X0, X0
+	VADDPS       X0, X3, X3
+	VADDSS       (AX), X3, X3
+	VMOVSS       X3, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(SI*1), X0, X0
+	VMOVSS       X0, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(SI*2), X0, X0
+	VMOVSS       X0, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x08, DI
+	JL     short2
+	MOVQ   ahead+64(FP), R8
+	ADDQ   SI, R8
+
+loop2:
+	VMOVUPS     (DX), Y2
+	VMOVUPS     (DX)(BX*1), Y3
+	VCVTPH2PS   (SI), Y4
+	VFMADD231PS Y2, Y4, Y0
+	VFMADD231PS Y3, Y4, Y1
+	PREFETCHT0  (R8)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R8
+	SUBQ        $0x08, DI
+	JGE         loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPS       X2, X0, X2
+	VUNPCKLPS    X2, X2, X0
+	VUNPCKHPS    X2, X2, X2
+	VADDPS       X2, X0, X0
+	VUNPCKLPD    X0, X0, X2
+	VUNPCKHPD    X0, X0, X0
+	VADDPS       X0, X2, X2
+	VADDSS       (AX), X2, X2
+	VMOVSS       X2, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(CX*1), X0, X0
+	VMOVSS       X0, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y0, Y0, Y0
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x08, DI
+	JL     short1
+	MOVQ   ahead+64(FP), R8
+	ADDQ   SI, R8
+
+loop1:
+	VMOVUPS     (DX), Y1
+	VCVTPH2PS   (SI), Y2
+	VFMADD231PS Y1, Y2, Y0
+	PREFETCHT0  (R8)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R8
+	SUBQ        $0x08, DI
+	JGE         loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VUNPCKLPS    X1, X1, X0
+	VUNPCKHPS    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X0, X1
+	VUNPCKHPD    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VADDSS       (AX), X1, X1
+	VMOVSS       X1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func outer4x24F16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·outer4x24F16AVX2(SB), NOSPLIT, $0-88
+	MOVQ columns+72(FP), AX
+
+rows4:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x04
+	JL      rows2
+	SUBQ    $0x04, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS (AX)(CX*1), Y3
+	VMOVUPS 32(AX)(CX*1), Y4
+	VMOVUPS 64(AX)(CX*1), Y5
+	VMOVUPS (AX)(CX*2), Y6
+	VMOVUPS 32(AX)(CX*2), Y7
+	VMOVUPS 64(AX)(CX*2), Y8
+	VMOVUPS (AX)(DX*1), Y9
+	VMOVUPS 32(AX)(DX*1), Y10
+	VMOVUPS 64(AX)(DX*1), Y11
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    w+48(FP), BX
+	MOVQ    n+64(FP), SI
+	MOVQ    wStride+56(FP), DI
+	MOVQ    xStep+32(FP), R8
+	MOVQ    ahead+80(FP), R9
+
+loop4:
+	VCVTPH2PS    (BX), Y12
+	VCVTPH2PS    16(BX), Y13
+	VCVTPH2PS    32(BX), Y14
+	PREFETCHT0   (BX)(R9*1)
+	VBROADCASTSS (AX), Y15
+	VFMADD231PS  Y12, Y15, Y0
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS (AX)(CX*1), Y15
+	VFMADD231PS  Y12, Y15, Y3
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y14, Y15, Y5
+	VBROADCASTSS (AX)(CX*2), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS (AX)(DX*1), Y15
+	VFMADD231PS  Y12, Y15, Y9
+	VFMADD231PS  Y13, Y15, Y10
+	VFMADD231PS  Y14, Y15, Y11
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, (AX)(CX*1)
+	VMOVUPS      Y4, 32(AX)(CX*1)
+	VMOVUPS      Y5, 64(AX)(CX*1)
+	VMOVUPS      Y6, (AX)(CX*2)
+	VMOVUPS      Y7, 32(AX)(CX*2)
+	VMOVUPS      Y8, 64(AX)(CX*2)
+	VMOVUPS      Y9, (AX)(DX*1)
+	VMOVUPS      Y10, 32(AX)(DX*1)
+	VMOVUPS      Y11, 64(AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x02
+	JL      rows1
+	SUBQ    $0x02, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS (AX)(CX*1), Y3
+	VMOVUPS 32(AX)(CX*1), Y4
+	VMOVUPS 64(AX)(CX*1), Y5
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    wStride+56(FP), SI
+	MOVQ    xStep+32(FP), DI
+	MOVQ    ahead+80(FP), R8
+
+loop2:
+	VCVTPH2PS    (DX), Y6
+	VCVTPH2PS    16(DX), Y7
+	VCVTPH2PS    32(DX), Y8
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Y9
+	VFMADD231PS  Y6, Y9, Y0
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (AX)(CX*1), Y9
+	VFMADD231PS  Y6, Y9, Y3
+	VFMADD231PS  Y7, Y9, Y4
+	VFMADD231PS  Y8, Y9, Y5
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, (AX)(CX*1)
+	VMOVUPS      Y4, 32(AX)(CX*1)
+	VMOVUPS      Y5, 64(AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x01
+	JL      rows0
+	SUBQ    $0x01, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), CX
+	MOVQ    n+64(FP), DX
+	MOVQ    wStride+56(FP), BX
+	MOVQ    xStep+32(FP), SI
+	MOVQ    ahead+80(FP), DI
+
+loop1:
+	VCVTPH2PS    (CX), Y3
+	VCVTPH2PS    16(CX), Y4
+	VCVTPH2PS    32(CX), Y5
+	PREFETCHT0   (CX)(DI*1)
+	VBROADCASTSS (AX), Y6
+	VFMADD231PS  Y3, Y6, Y0
+	VFMADD231PS  Y4, Y6, Y1
+	VFMADD231PS  Y5, Y6, Y2
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer4x16F16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·outer4x16F16AVX2(SB), NOSPLIT, $0-88
+	MOVQ columns+72(FP), AX
+
+rows4:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x04
+	JL      rows2
+	SUBQ    $0x04, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	VMOVUPS (AX)(CX*2), Y4
+	VMOVUPS 32(AX)(CX*2), Y5
+	VMOVUPS (AX)(DX*1), Y6
+	VMOVUPS 32(AX)(DX*1), Y7
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    w+48(FP), BX
+	MOVQ    n+64(FP), SI
+	MOVQ    wStride+56(FP), DI
+	MOVQ    xStep+32(FP), R8
+	MOVQ    ahead+80(FP), R9
+
+loop4:
+	VCVTPH2PS    (BX), Y8
+	VCVTPH2PS    16(BX), Y9
+	PREFETCHT0   (BX)(R9*1)
+	VBROADCASTSS (AX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (AX)(CX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (AX)(CX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (AX)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
+	VMOVUPS      Y4, (AX)(CX*2)
+	VMOVUPS      Y5, 32(AX)(CX*2)
+	VMOVUPS      Y6, (AX)(DX*1)
+	VMOVUPS      Y7, 32(AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x02
+	JL      rows1
+	SUBQ    $0x02, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    wStride+56(FP), SI
+	MOVQ    xStep+32(FP), DI
+	MOVQ    ahead+80(FP), R8
+
+loop2:
+	VCVTPH2PS    (DX), Y4
+	VCVTPH2PS    16(DX), Y5
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (AX)(CX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x01
+	JL      rows0
+	SUBQ    $0x01, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), CX
+	MOVQ    n+64(FP), DX
+	MOVQ    wStride+56(FP), BX
+	MOVQ    xStep+32(FP), SI
+	MOVQ    ahead+80(FP), DI
+
+loop1:
+	VCVTPH2PS    (CX), Y2
+	VCVTPH2PS    16(CX), Y3
+	PREFETCHT0   (CX)(DI*1)
+	VBROADCASTSS (AX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer1x48F16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, F16C, FMA3, MMX+
+TEXT ·outer1x48F16AVX2(SB), NOSPLIT, $0-88
+	MOVQ columns+72(FP), AX
+
+rows1:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x01
+	JL      rows0
+	SUBQ    $0x01, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), CX
+	MOVQ    n+64(FP), DX
+	MOVQ    wStride+56(FP), BX
+	MOVQ    xStep+32(FP), SI
+	MOVQ    ahead+80(FP), DI
+
+loop1:
+	VCVTPH2PS    (CX), Y6
+	VCVTPH2PS    16(CX), Y7
+	VCVTPH2PS    32(CX), Y8
+	VCVTPH2PS    48(CX), Y9
+	VCVTPH2PS    64(CX), Y10
+	VCVTPH2PS    80(CX), Y11
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   64(CX)(DI*1)
+	VBROADCASTSS (AX), Y12
+	VFMADD231PS  Y6, Y12, Y0
+	VFMADD231PS  Y7, Y12, Y1
+	VFMADD231PS  Y8, Y12, Y2
+	VFMADD231PS  Y9, Y12, Y3
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func dot4BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dot4BF16AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	MOVQ wStride+48(FP), DI
+	LEAQ (DI)(DI*2), R8
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x08, R9
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*2), R10
+	ADDQ   BX, R10
+
+more3:
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (DX)(BX*1), Y13
+	VMOVUPS     (DX)(BX*2), Y14
+	VPMOVZXWD   (SI), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y8
+	VPMOVZXWD   (SI)(DI*1), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y1
+	VFMADD231PS Y13, Y15, Y5
+	VFMADD231PS Y14, Y15, Y9
+	VPMOVZXWD   (SI)(DI*2), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y2
+	VFMADD231PS Y13, Y15, Y6
+	VFMADD231PS Y14, Y15, Y10
+	VPMOVZXWD   (SI)(R8*1), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y7
+	VFMADD231PS Y14, Y15, Y11
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x20, R10
+	SUBQ        $0x08, R9
+	JGE         more3
+	JMP         short3
+
+last3:
+	MOVQ ahead+64(FP), R10
+	ADDQ SI, R10
+
+loop3:
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (DX)(BX*1), Y13
+	VMOVUPS     (DX)(BX*2), Y14
+	VPMOVZXWD   (SI), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y8
+	VPMOVZXWD   (SI)(DI*1), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y1
+	VFMADD231PS Y13, Y15, Y5
+	VFMADD231PS Y14, Y15, Y9
+	VPMOVZXWD   (SI)(DI*2), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y2
+	VFMADD231PS Y13, Y15, Y6
+	VFMADD231PS Y14, Y15, Y10
+	VPMOVZXWD   (SI)(R8*1), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y7
+	VFMADD231PS Y14, Y15, Y11
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(DI*1)
+	PREFETCHT0  (R10)(DI*2)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R10
+	SUBQ        $0x08, R9
+	JGE         loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-8, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X12
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VUNPCKLPS    X0, X12, X3
+	VUNPCKHPS    X0, X12, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPS    X2, X1, X0
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X3, X1
+	VUNPCKHPD    X0, X3, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(SI*1), X1, X1
+	VMOVUPS      X1, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPS       X0, X8, X0
+	VEXTRACTF128 $0x01, Y9, X1
+	VADDPS       X1, X9, X1
+	VEXTRACTF128 $0x01, Y10, X2
+	VADDPS       X2, X10, X2
+	VEXTRACTF128 $0x01, Y11, X3
+	VADDPS       X3, X11, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(SI*2), X1, X1
+	VMOVUPS      X1, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x08, R9
+	JL     short2
+	MOVQ   ahead+64(FP), R10
+	ADDQ   SI, R10
+
+loop2:
+	VMOVUPS     (DX), Y8
+	VMOVUPS     (DX)(BX*1), Y9
+	VPMOVZXWD   (SI), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y4
+	VPMOVZXWD   (SI)(DI*1), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VFMADD231PS Y8, Y10, Y1
+	VFMADD231PS Y9, Y10, Y5
+	VPMOVZXWD   (SI)(DI*2), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VFMADD231PS Y8, Y10, Y2
+	VFMADD231PS Y9, Y10, Y6
+	VPMOVZXWD   (SI)(R8*1), Y10
+	VPSLLD      $0x10, Y10, Y10
+	VFMADD231PS Y8, Y10, Y3
+	VFMADD231PS Y9, Y10, Y7
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(DI*1)
+	PREFETCHT0  (R10)(DI*2)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R10
+	SUBQ        $0x08, R9
+	JGE         loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X8
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VUNPCKLPS    X0, X8, X3
+	VUNPCKHPS    X0, X8, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPS    X2, X1, X0
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X3, X1
+	VUNPCKHPD    X0, X3, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(CX*1), X1, X1
+	VMOVUPS      X1, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x08, R9
+	JL     short1
+	MOVQ   ahead+64(FP), R10
+	ADDQ   SI, R10
+
+loop1:
+	VMOVUPS     (DX), Y4
+	VPMOVZXWD   (SI), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS Y4, Y5, Y0
+	VPMOVZXWD   (SI)(DI*1), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS Y4, Y5, Y1
+	VPMOVZXWD   (SI)(DI*2), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS Y4, Y5, Y2
+	VPMOVZXWD   (SI)(R8*1), Y5
+	VPSLLD      $0x10, Y5, Y5
+	VFMADD231PS Y4, Y5, Y3
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(DI*1)
+	PREFETCHT0  (R10)(DI*2)
+	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R10
+	SUBQ        $0x08, R9
+	JGE         loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X4
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VUNPCKLPS    X0, X4, X3
+	VUNPCKHPS    X0, X4, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPS    X2, X1, X0
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X3, X1
+	VUNPCKHPD    X0, X3, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot2BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dot2BF16AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	MOVQ wStride+48(FP), DI
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*2), R9
+	ADDQ   BX, R9
+
+more3:
+	VMOVUPS     (DX), Y6
+	VMOVUPS     (DX)(BX*1), Y7
+	VMOVUPS     (DX)(BX*2), Y8
+	VPMOVZXWD   (SI), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VFMADD231PS Y6, Y9, Y0
+	VFMADD231PS Y7, Y9, Y2
+	VFMADD231PS Y8, Y9, Y4
+	VPMOVZXWD   (SI)(DI*1), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VFMADD231PS Y6, Y9, Y1
+	VFMADD231PS Y7, Y9, Y3
+	VFMADD231PS Y8, Y9, Y5
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(BX*1)
+	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x20, R9
+	SUBQ        $0x08, R8
+	JGE         more3
+	JMP         short3
+
+last3:
+	MOVQ ahead+64(FP), R9
+	ADDQ SI, R9
+
+loop3:
+	VMOVUPS     (DX), Y6
+	VMOVUPS     (DX)(BX*1), Y7
+	VMOVUPS     (DX)(BX*2), Y8
+	VPMOVZXWD   (SI), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VFMADD231PS Y6, Y9, Y0
+	VFMADD231PS Y7, Y9, Y2
+	VFMADD231PS Y8, Y9, Y4
+	VPMOVZXWD   (SI)(DI*1), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VFMADD231PS Y6, Y9, Y1
+	VFMADD231PS Y7, Y9, Y3
+	VFMADD231PS Y8, Y9, Y5
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R9
+	SUBQ        $0x08, R8
+	JGE         loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-8, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y0, X6
+	VADDPS       X6, X0, X6
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X6, X1
+	VUNPCKHPS    X0, X6, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(SI*1), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(SI*2), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
+	JL     short2
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
+
+loop2:
+	VMOVUPS     (DX), Y4
+	VMOVUPS     (DX)(BX*1), Y5
+	VPMOVZXWD   (SI), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VFMADD231PS Y4, Y6, Y0
+	VFMADD231PS Y5, Y6, Y2
+	VPMOVZXWD   (SI)(DI*1), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VFMADD231PS Y4, Y6, Y1
+	VFMADD231PS Y5, Y6, Y3
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R9
+	SUBQ        $0x08, R8
+	JGE         loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X4
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X4, X1
+	VUNPCKHPS    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(CX*1), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
+	JL     short1
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
+
+loop1:
+	VMOVUPS     (DX), Y2
+	VPMOVZXWD   (SI), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VFMADD231PS Y2, Y3, Y0
+	VPMOVZXWD   (SI)(DI*1), Y3
+	VPSLLD      $0x10, Y3, Y3
+	VFMADD231PS Y2, Y3, Y1
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R9
+	SUBQ        $0x08, R8
+	JGE         loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPS       X2, X0, X2
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X2, X1
+	VUNPCKHPS    X0, X2, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot1BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dot1BF16AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	MOVQ wStride+48(FP), SI
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x08, DI
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R8
+	LEAQ   (R8)(BX*2), R8
+	ADDQ   BX, R8
+
+more3:
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (DX)(BX*1), Y4
+	VMOVUPS     (DX)(BX*2), Y5
+	VPMOVZXWD   (SI), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VFMADD231PS Y3, Y6, Y0
+	VFMADD231PS Y4, Y6, Y1
+	VFMADD231PS Y5, Y6, Y2
+	PREFETCHT0  (R8)
+	PREFETCHT0  (R8)(BX*1)
+	PREFETCHT0  (R8)(BX*2)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x20, R8
+	SUBQ        $0x08, DI
+	JGE         more3
+	JMP         short3
+
+last3:
+	MOVQ ahead+64(FP), R8
+	ADDQ SI, R8
+
+loop3:
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (DX)(BX*1), Y4
+	VMOVUPS     (DX)(BX*2), Y5
+	VPMOVZXWD   (SI), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VFMADD231PS Y3, Y6, Y0
+	VFMADD231PS Y4, Y6, Y1
+	VFMADD231PS Y5, Y6, Y2
+	PREFETCHT0  (R8)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R8
+	SUBQ        $0x08, DI
+	JGE         loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-8, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y0, X3
+	VADDPS       X3, X0, X3
+	VUNPCKLPS    X3, X3, X0
+	VUNPCKHPS    X3, X3, X3
+	VADDPS       X3, X0, X0
+	VUNPCKLPD    X0, X0, X3
+	VUNPCKHPD    X0, X0, X0
+	VADDPS       X0, X3, X3
+	VADDSS       (AX), X3, X3
+	VMOVSS       X3, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(SI*1), X0, X0
+	VMOVSS       X0, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(SI*2), X0, X0
+	VMOVSS       X0, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x08, DI
+	JL     short2
+	MOVQ   ahead+64(FP), R8
+	ADDQ   SI, R8
+
+loop2:
+	VMOVUPS     (DX), Y2
+	VMOVUPS     (DX)(BX*1), Y3
+	VPMOVZXWD   (SI), Y4
+	VPSLLD      $0x10, Y4, Y4
+	VFMADD231PS Y2, Y4, Y0
+	VFMADD231PS Y3, Y4, Y1
+	PREFETCHT0  (R8)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R8
+	SUBQ        $0x08, DI
+	JGE         loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPS       X2, X0, X2
+	VUNPCKLPS    X2, X2, X0
+	VUNPCKHPS    X2, X2, X2
+	VADDPS       X2, X0, X0
+	VUNPCKLPD    X0, X0, X2
+	VUNPCKHPD    X0, X0, X0
+	VADDPS       X0, X2, X2
+	VADDSS       (AX), X2, X2
+	VMOVSS       X2, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(CX*1), X0, X0
+	VMOVSS       X0, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y0, Y0, Y0
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x08, DI
+	JL     short1
+	MOVQ   ahead+64(FP), R8
+	ADDQ   SI, R8
+
+loop1:
+	VMOVUPS     (DX), Y1
+	VPMOVZXWD   (SI), Y2
+	VPSLLD      $0x10, Y2, Y2
+	VFMADD231PS Y1, Y2, Y0
+	PREFETCHT0  (R8)
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, R8
+	SUBQ        $0x08, DI
+	JGE         loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-8, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VUNPCKLPS    X1, X1, X0
+	VUNPCKHPS    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X0, X1
+	VUNPCKHPD    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VADDSS       (AX), X1, X1
+	VMOVSS       X1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func outer4x24BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·outer4x24BF16AVX2(SB), NOSPLIT, $0-88
+	MOVQ columns+72(FP), AX
+
+rows4:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x04
+	JL      rows2
+	SUBQ    $0x04, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS (AX)(CX*1), Y3
+	VMOVUPS 32(AX)(CX*1), Y4
+	VMOVUPS 64(AX)(CX*1), Y5
+	VMOVUPS (AX)(CX*2), Y6
+	VMOVUPS 32(AX)(CX*2), Y7
+	VMOVUPS 64(AX)(CX*2), Y8
+	VMOVUPS (AX)(DX*1), Y9
+	VMOVUPS 32(AX)(DX*1), Y10
+	VMOVUPS 64(AX)(DX*1), Y11
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    w+48(FP), BX
+	MOVQ    n+64(FP), SI
+	MOVQ    wStride+56(FP), DI
+	MOVQ    xStep+32(FP), R8
+	MOVQ    ahead+80(FP), R9
+
+loop4:
+	VPMOVZXWD    (BX), Y12
+	VPSLLD       $0x10, Y12, Y12
+	VPMOVZXWD    16(BX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPMOVZXWD    32(BX), Y14
+	VPSLLD       $0x10, Y14, Y14
+	PREFETCHT0   (BX)(R9*1)
+	VBROADCASTSS (AX), Y15
+	VFMADD231PS  Y12, Y15, Y0
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS (AX)(CX*1), Y15
+	VFMADD231PS  Y12, Y15, Y3
+	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y14, Y15, Y5
+	VBROADCASTSS (AX)(CX*2), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS (AX)(DX*1), Y15
+	VFMADD231PS  Y12, Y15, Y9
+	VFMADD231PS  Y13, Y15, Y10
+	VFMADD231PS  Y14, Y15, Y11
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, (AX)(CX*1)
+	VMOVUPS      Y4, 32(AX)(CX*1)
+	VMOVUPS      Y5, 64(AX)(CX*1)
+	VMOVUPS      Y6, (AX)(CX*2)
+	VMOVUPS      Y7, 32(AX)(CX*2)
+	VMOVUPS      Y8, 64(AX)(CX*2)
+	VMOVUPS      Y9, (AX)(DX*1)
+	VMOVUPS      Y10, 32(AX)(DX*1)
+	VMOVUPS      Y11, 64(AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x02
+	JL      rows1
+	SUBQ    $0x02, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS (AX)(CX*1), Y3
+	VMOVUPS 32(AX)(CX*1), Y4
+	VMOVUPS 64(AX)(CX*1), Y5
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    wStride+56(FP), SI
+	MOVQ    xStep+32(FP), DI
+	MOVQ    ahead+80(FP), R8
+
+loop2:
+	VPMOVZXWD    (DX), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VPMOVZXWD    16(DX), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VPMOVZXWD    32(DX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Y9
+	VFMADD231PS  Y6, Y9, Y0
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (AX)(CX*1), Y9
+	VFMADD231PS  Y6, Y9, Y3
+	VFMADD231PS  Y7, Y9, Y4
+	VFMADD231PS  Y8, Y9, Y5
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, (AX)(CX*1)
+	VMOVUPS      Y4, 32(AX)(CX*1)
+	VMOVUPS      Y5, 64(AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x01
+	JL      rows0
+	SUBQ    $0x01, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), CX
+	MOVQ    n+64(FP), DX
+	MOVQ    wStride+56(FP), BX
+	MOVQ    xStep+32(FP), SI
+	MOVQ    ahead+80(FP), DI
+
+loop1:
+	VPMOVZXWD    (CX), Y3
+	VPSLLD       $0x10, Y3, Y3
+	VPMOVZXWD    16(CX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VPMOVZXWD    32(CX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	PREFETCHT0   (CX)(DI*1)
+	VBROADCASTSS (AX), Y6
+	VFMADD231PS  Y3, Y6, Y0
+	VFMADD231PS  Y4, Y6, Y1
+	VFMADD231PS  Y5, Y6, Y2
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer4x16BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·outer4x16BF16AVX2(SB), NOSPLIT, $0-88
+	MOVQ columns+72(FP), AX
+
+rows4:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x04
+	JL      rows2
+	SUBQ    $0x04, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	VMOVUPS (AX)(CX*2), Y4
+	VMOVUPS 32(AX)(CX*2), Y5
+	VMOVUPS (AX)(DX*1), Y6
+	VMOVUPS 32(AX)(DX*1), Y7
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    w+48(FP), BX
+	MOVQ    n+64(FP), SI
+	MOVQ    wStride+56(FP), DI
+	MOVQ    xStep+32(FP), R8
+	MOVQ    ahead+80(FP), R9
+
+loop4:
+	VPMOVZXWD    (BX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VPMOVZXWD    16(BX), Y9
+	VPSLLD       $0x10, Y9, Y9
+	PREFETCHT0   (BX)(R9*1)
+	VBROADCASTSS (AX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (AX)(CX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (AX)(CX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (AX)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         DI, BX
+	ADDQ         R8, AX
+	DECQ         SI
+	JNZ          loop4
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (CX)(CX*2), DX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
+	VMOVUPS      Y4, (AX)(CX*2)
+	VMOVUPS      Y5, 32(AX)(CX*2)
+	VMOVUPS      Y6, (AX)(DX*1)
+	VMOVUPS      Y7, 32(AX)(DX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*4), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows4
+
+rows2:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x02
+	JL      rows1
+	SUBQ    $0x02, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    wStride+56(FP), SI
+	MOVQ    xStep+32(FP), DI
+	MOVQ    ahead+80(FP), R8
+
+loop2:
+	VPMOVZXWD    (DX), Y4
+	VPSLLD       $0x10, Y4, Y4
+	VPMOVZXWD    16(DX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (AX)(CX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop2
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*2), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows2
+
+rows1:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x01
+	JL      rows0
+	SUBQ    $0x01, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), CX
+	MOVQ    n+64(FP), DX
+	MOVQ    wStride+56(FP), BX
+	MOVQ    xStep+32(FP), SI
+	MOVQ    ahead+80(FP), DI
+
+loop1:
+	VPMOVZXWD    (CX), Y2
+	VPSLLD       $0x10, Y2, Y2
+	VPMOVZXWD    16(CX), Y3
+	VPSLLD       $0x10, Y3, Y3
+	PREFETCHT0   (CX)(DI*1)
+	VBROADCASTSS (AX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, dst+0(FP)
+	MOVQ         x+16(FP), AX
+	MOVQ         xStride+24(FP), CX
+	LEAQ         (AX)(CX*1), AX
+	MOVQ         AX, x+16(FP)
+	JMP          rows1
+
+rows0:
+	VZEROUPPER
+	RET
+
+// func outer1x48BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·outer1x48BF16AVX2(SB), NOSPLIT, $0-88
+	MOVQ columns+72(FP), AX
+
+rows1:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x01
+	JL      rows0
+	SUBQ    $0x01, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), CX
+	MOVQ    n+64(FP), DX
+	MOVQ    wStride+56(FP), BX
+	MOVQ    xStep+32(FP), SI
+	MOVQ    ahead+80(FP), DI
+
+loop1:
+	VPMOVZXWD    (CX), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VPMOVZXWD    16(CX), Y7
+	VPSLLD       $0x10, Y7, Y7
+	VPMOVZXWD    32(CX), Y8
+	VPSLLD       $0x10, Y8, Y8
+	VPMOVZXWD    48(CX), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VPMOVZXWD    64(CX), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VPMOVZXWD    80(CX), Y11
+	VPSLLD       $0x10, Y11, Y11
+	PREFETCHT0   (CX)(DI*1)
+	PREFETCHT0   64(CX)(DI*1)
+	VBROADCASTSS (AX), Y12
+	VFMADD231PS  Y6, Y12, Y0
+	VFMADD231PS  Y7, Y12, Y1
+	VFMADD231PS  Y8, Y12, Y2
+	VFMADD231PS  Y9, Y12, Y3
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	ADDQ         BX, CX
+	ADDQ         SI, AX
+	DECQ         DX
+	JNZ          loop1
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
 	MOVQ         dst+0(FP), AX
 	MOVQ         dstStride+8(FP), CX
 	LEAQ         (AX)(CX*1), AX

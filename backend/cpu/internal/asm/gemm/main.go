@@ -2,7 +2,7 @@
 //
 //	go generate ./backend/cpu/internal/gemm
 //
-// It is in a module of its own, so that Caldera can be built without avo.
+// It is in a module of its own, so that nobody needs avo to build Caldera.
 package main
 
 import (
@@ -12,60 +12,133 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+var (
+	avx512 = isa{name: "AVX512", lanes: 16, rows: 4, columns: []int{6, 2, 1}, widths: []int{3, 2, 1}, outerRows: 8}
+	avx2   = isa{name: "AVX2", lanes: 8, rows: 3, columns: []int{4, 2, 1}, widths: []int{3, 2, 1}, outerRows: 4}
+)
+
 func main() {
 	ConstraintExpr("amd64")
-	for _, dtype := range []string{"F32", "F16", "BF16"} {
-		for _, columns := range []int{6, 2, 1} {
-			dot512(dtype, columns)
+	for _, m := range []isa{avx512, avx2} {
+		for _, t := range []dtype{f32, f16, bf16} {
+			for _, columns := range m.columns {
+				m.dot(t, columns)
+			}
+			for _, width := range m.widths {
+				m.outer(t, m.outerRows, width)
+			}
+			m.outer(t, 1, 6)
 		}
 	}
-	outer512(8, 3)
-	outer512(8, 2)
-	outer512(1, 6)
 	Generate()
 }
 
-// at is the vector of a row: base + row·stride + disp, where strides holds 1, 3 and 5 times
-// the stride.
-type rows struct {
-	base       reg.GPVirtual
-	s1, s3, s5 reg.Register
+// isa is an instruction set, with the sizes of tiles that its registers hold.
+type isa struct {
+	name      string
+	lanes     int
+	rows      int   // of a dot tile
+	columns   []int // of dot tiles
+	outerRows int   // of an outer tile
+	widths    []int // of outer tiles, in registers
 }
 
-func (r rows) at(row, disp int) Mem {
-	m := Mem{Base: r.base, Disp: disp, Scale: 1}
-	switch row {
-	case 0:
-		return Mem{Base: r.base, Disp: disp}
-	case 1, 2, 4:
-		m.Index, m.Scale = r.s1, uint8(row)
-	case 3:
-		m.Index = r.s3
-	case 5:
-		m.Index = r.s5
-	case 6:
-		m.Index, m.Scale = r.s3, 2
+// wide reports whether registers are those of AVX-512.
+func (m isa) wide() bool { return m.lanes == 16 }
+
+func (m isa) vector() reg.VecVirtual {
+	if m.wide() {
+		return ZMM()
 	}
-	return m
+	return YMM()
 }
 
-// stride fills the strides for n rows.
-func (r *rows) stride(n int, stride reg.GPVirtual) {
-	r.s1 = stride
+// zero clears a register. avo's own instruction reads the register first, so that it would
+// be taken for in use from the beginning of the function on.
+func (m isa) zero(z reg.Register) {
+	opcode := "VXORPS"
+	if m.wide() {
+		opcode = "VPXORD"
+	}
+	Instruction(&ir.Instruction{Opcode: opcode, Operands: []Op{z, z, z}, Inputs: []Op{z, z}, Outputs: []Op{z}, CancellingInputs: true})
+}
+
+// dtype is what the numbers of a matrix are.
+type dtype struct {
+	name  string
+	bytes int
+}
+
+var f32, f16, bf16 = dtype{"F32", 4}, dtype{"F16", 2}, dtype{"BF16", 2}
+
+// load loads a register of numbers and converts them to float32.
+func (m isa) load(t dtype, from Mem, z reg.VecVirtual) {
+	switch t {
+	case f32:
+		VMOVUPS(from, z)
+	case f16:
+		VCVTPH2PS(from, z)
+	case bf16:
+		VPMOVZXWD(from, z)
+		VPSLLD(Imm(16), z, z)
+	}
+}
+
+// loadMasked is load for some of the lanes, with AVX-512. Memory of the others is not read.
+func (m isa) loadMasked(t dtype, from Mem, k reg.OpmaskVirtual, z reg.VecVirtual) {
+	switch t {
+	case f32:
+		VMOVUPS_Z(from, k, z)
+	case f16:
+		VCVTPH2PS_Z(from, k, z)
+	case bf16:
+		VPMOVZXWD_Z(from, k, z)
+		VPSLLD(Imm(16), z, z)
+	}
+}
+
+// mask puts a one into k for each of n lanes. It changes n.
+func mask(n reg.GPVirtual, k reg.OpmaskVirtual) {
+	ones := GP64()
+	MOVQ(I32(1), ones)
+	SHLXQ(n, ones, ones)
+	DECQ(ones)
+	KMOVW(ones.As32(), k)
+}
+
+// vectors are the addresses of rows that lie at one distance from each other.
+type vectors struct {
+	base       reg.GPVirtual
+	s1, s3, s5 reg.Register // the distance, 3 and 5 times
+}
+
+// stride sets the distance of n rows.
+func (v *vectors) stride(n int, stride reg.GPVirtual) {
+	v.s1 = stride
 	if n > 3 {
 		s3 := GP64()
 		LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, s3)
-		r.s3 = s3
+		v.s3 = s3
 	}
 	if n > 5 {
 		s5 := GP64()
 		LEAQ(Mem{Base: stride, Index: stride, Scale: 4}, s5)
-		r.s5 = s5
+		v.s5 = s5
 	}
 }
 
-// zero clears a register. avo's VPXORD takes it for read, and so for in use from the
-// beginning of the function on.
-func zero(z reg.Register) {
-	Instruction(&ir.Instruction{Opcode: "VPXORD", Operands: []Op{z, z, z}, Inputs: []Op{z, z}, Outputs: []Op{z}, CancellingInputs: true})
+// at is a number of bytes behind where a row begins.
+func (v vectors) at(row, bytes int) Mem {
+	m := Mem{Base: v.base, Disp: bytes}
+	switch row {
+	case 1, 2, 4:
+		m.Index, m.Scale = v.s1, uint8(row)
+	case 3:
+		m.Index, m.Scale = v.s3, 1
+	case 5:
+		m.Index, m.Scale = v.s5, 1
+	}
+	return m
 }
+
+func param(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }

@@ -8,47 +8,47 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-const outerSignature = "func(dst *float32, dstStride int, x *float32, xStride, xStep, rows int, w *float32, wStride, n, columns, ahead int)"
-
-// outer512 writes the outer tile of up to 8 rows of x and a number of registers of columns.
-func outer512(most, width int) {
-	name := fmt.Sprintf("outer%dx%dAVX512", most, width)
-	TEXT(name, NOSPLIT, outerSignature)
+// outer writes the outer tiles of a number of rows of x, and of what is left of them, and
+// of a number of registers of columns. With AVX-512, and where there is one register, the
+// last one may have fewer columns than lanes.
+func (m isa) outer(t dtype, most, width int) {
+	name := fmt.Sprintf("outer%dx%d%s%s", most, width*m.lanes, t.name, m.name)
+	if !m.wide() && t != f32 && width == 1 {
+		return // memory behind the last column cannot be left out
+	}
+	TEXT(name, NOSPLIT, "func(dst *float32, dstStride int, x *float32, xStride, xStep, rows int, w *byte, wStride, n, columns, ahead int)")
 	Pragma("noescape")
-	Doc(fmt.Sprintf("%s adds the products of rows of x with up to %d columns of w.", name, 16*width))
-	o := outer{width: width}
-	for range width {
-		o.masks = append(o.masks, K())
+	Doc(fmt.Sprintf("%s is an outerKernel for %d columns.", name, width*m.lanes))
+	o := outer{isa: m, dtype: t, width: width}
+	left := param("columns")
+	switch {
+	case m.wide():
+		o.last = K()
+		SUBQ(Imm(uint64(16*(width-1))), left)
+		mask(left, o.last)
+	case width == 1:
+		table := GP64()
+		LEAQ(masks(), table)
+		NEGQ(left)
+		o.lastLanes = YMM()
+		VMOVUPS(Mem{Base: table, Index: left, Scale: 4, Disp: 32}, o.lastLanes)
 	}
-	left, mask, sixteen := Load(Param("columns"), GP64()).(reg.GPVirtual), GP64(), GP64()
-	now := GP64()
-	MOVQ(I32(16), sixteen)
-	for _, k := range o.masks {
-		MOVQ(sixteen, now)
-		CMPQ(left, now)
-		CMOVQLT(left, now)
-		SUBQ(now, left)
-		MOVQ(I32(1), mask)
-		SHLXQ(now, mask, mask)
-		DECQ(mask)
-		KMOVW(mask.As32(), k)
-	}
-	sizes := []int{1}
-	for n := 2; n <= most; n *= 2 {
-		sizes = append([]int{n}, sizes...)
+	var sizes []int
+	for n := most; n > 0; n /= 2 {
+		sizes = append(sizes, n)
 	}
 	for _, n := range sizes {
 		Label(fmt.Sprintf("rows%d", n))
-		rest := Load(Param("rows"), GP64())
+		rest := param("rows")
 		CMPQ(rest, Imm(uint64(n)))
 		JL(LabelRef(fmt.Sprintf("rows%d", n/2)))
 		SUBQ(Imm(uint64(n)), rest)
 		Store(rest, Param("rows"))
 		o.tile(n)
-		for _, m := range []string{"dst", "x"} {
-			address, stride := Load(Param(m), GP64()).(reg.GPVirtual), Load(Param(m+"Stride"), GP64())
+		for _, name := range []string{"dst", "x"} {
+			address, stride := param(name), param(name+"Stride")
 			LEAQ(Mem{Base: address, Index: stride, Scale: uint8(n)}, address)
-			Store(address, Param(m))
+			Store(address, Param(name))
 		}
 		JMP(LabelRef(fmt.Sprintf("rows%d", n)))
 	}
@@ -57,63 +57,105 @@ func outer512(most, width int) {
 	RET()
 }
 
-type outer struct {
-	width int
-	masks []reg.OpmaskVirtual
+var maskTable *Mem
+
+// masks is 8 words of ones and 8 of zeros.
+func masks() Mem {
+	if maskTable == nil {
+		m := GLOBL("masks", RODATA|NOPTR)
+		for i := range 16 {
+			DATA(4*i, U32([]uint32{0xffffffff, 0}[i/8]))
+		}
+		maskTable = &m
+	}
+	return *maskTable
 }
 
-// eight is the addresses of up to 8 rows of a parameter.
-func eight(name string, n int) []rows {
-	low := rows{base: Load(Param(name), GP64()).(reg.GPVirtual)}
-	low.stride(4, Load(Param(name+"Stride"), GP64()).(reg.GPVirtual))
+type outer struct {
+	isa
+	dtype
+	width     int
+	last      reg.OpmaskVirtual // of the last register's columns
+	lastLanes reg.VecVirtual
+}
+
+// masked reports whether a register may have fewer columns than lanes.
+func (o outer) masked(i int) bool { return i == o.width-1 && (o.wide() || o.width == 1) }
+
+func (o outer) loadColumns(t dtype, from Mem, i int) reg.VecVirtual {
+	z := o.vector()
+	switch {
+	case !o.masked(i):
+		o.load(t, from, z)
+	case o.wide():
+		o.loadMasked(t, from, o.last, z)
+	default:
+		VMASKMOVPS(from, o.lastLanes, z)
+	}
+	return z
+}
+
+func (o outer) store(z reg.VecVirtual, to Mem, i int) {
+	switch {
+	case !o.masked(i):
+		VMOVUPS(z, to)
+	case o.wide():
+		VMOVUPS(z, o.last, to)
+	default:
+		VMASKMOVPS(z, o.lastLanes, to)
+	}
+}
+
+// addresses are those of up to 8 rows of a parameter, four by four.
+func addresses(name string, n int) []vectors {
+	low := vectors{base: param(name)}
+	low.stride(n, param(name+"Stride"))
 	if n <= 4 {
-		return []rows{low}
+		return []vectors{low}
 	}
 	high := low
 	high.base = GP64()
 	LEAQ(Mem{Base: low.base, Index: low.s1, Scale: 4}, high.base)
-	return []rows{low, high}
+	return []vectors{low, high}
 }
 
+// tile adds the products of n rows of x to dst.
 func (o outer) tile(n int) {
-	dst := eight("dst", n)
-	acc := make([][]reg.VecVirtual, n)
-	for r := range acc {
+	dst := addresses("dst", n)
+	sums := make([][]reg.VecVirtual, n)
+	for r := range sums {
 		for i := range o.width {
-			z := ZMM()
-			VMOVUPS_Z(dst[r/4].at(r%4, 64*i), o.masks[i], z)
-			acc[r] = append(acc[r], z)
+			sums[r] = append(sums[r], o.loadColumns(f32, dst[r/4].at(r%4, 4*o.lanes*i), i))
 		}
 	}
-	x, from, count := eight("x", n), Load(Param("w"), GP64()).(reg.GPVirtual), Load(Param("n"), GP64())
-	ws, step, ahead := Load(Param("wStride"), GP64()), Load(Param("xStep"), GP64()), Load(Param("ahead"), GP64())
+	x, from, count := addresses("x", n), param("w"), param("n")
+	stride, step, ahead := param("wStride"), param("xStep"), param("ahead")
 	Label(fmt.Sprintf("loop%d", n))
 	var w []reg.VecVirtual
+	bytes := o.bytes * o.lanes
 	for i := range o.width {
-		z := ZMM()
-		VMOVUPS_Z(Mem{Base: from, Disp: 64 * i}, o.masks[i], z)
-		w = append(w, z)
+		w = append(w, o.loadColumns(o.dtype, Mem{Base: from, Disp: bytes * i}, i))
 	}
-	for i := range o.width {
-		PREFETCHT0(Mem{Base: from, Index: ahead, Scale: 1, Disp: 64 * i})
+	for i := 0; i < bytes*o.width; i += 64 {
+		PREFETCHT0(Mem{Base: from, Index: ahead, Scale: 1, Disp: i})
 	}
-	for r := range acc {
-		b := ZMM()
+	for r := range sums {
+		b := o.vector()
 		VBROADCASTSS(x[r/4].at(r%4, 0), b)
 		for i := range o.width {
-			VFMADD231PS(w[i], b, acc[r][i])
+			VFMADD231PS(w[i], b, sums[r][i])
 		}
 	}
-	ADDQ(ws, from)
-	for _, r := range x {
-		ADDQ(step, r.base)
+	ADDQ(stride, from)
+	for _, v := range x {
+		ADDQ(step, v.base)
 	}
 	DECQ(count)
 	JNZ(LabelRef(fmt.Sprintf("loop%d", n)))
-	dst = eight("dst", n)
-	for r := range acc {
+	dst = addresses("dst", n)
+	for r := range sums {
 		for i := range o.width {
-			VMOVUPS(acc[r][i], o.masks[i], dst[r/4].at(r%4, 64*i))
+			o.store(sums[r][i], dst[r/4].at(r%4, 4*o.lanes*i), i)
 		}
 	}
 }

@@ -1,0 +1,82 @@
+package gemm
+
+import (
+	"unsafe"
+
+	"caldera/backend/cpu/internal/vec"
+)
+
+// dotKernel adds the products of n numbers of rows of x with those of some rows of w, which
+// are columns of dst. Strides, and how far ahead of w memory is asked for, are bytes. rows
+// and n are above 0.
+type dotKernel func(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n, ahead int)
+
+// outerKernel adds the products of n numbers of rows of x, which lie xStep bytes from each
+// other, with some columns of w. rows, n and columns are above 0.
+type outerKernel func(dst *float32, dstStride int, x *float32, xStride, xStep, rows int, w *byte, wStride, n, columns, ahead int)
+
+type dotTile struct {
+	columns int
+	run     dotKernel
+}
+
+type outerTile struct {
+	columns int
+	part    bool // fewer columns will do
+	run     outerKernel
+}
+
+// kernels are those of an instruction set, for each kind of format, the widest first.
+type kernels struct {
+	name   string
+	lanes  int
+	tails  bool // dot kernels take any n; else they leave what is no whole register
+	dots   [kindBF16 + 1][]dotTile
+	outers [kindBF16 + 1][]outerTile
+	one    [kindBF16 + 1]*outerTile // for a single row of x; nil: none
+}
+
+// use are the kernels that serve.
+var use = choose()
+
+// reads reports whether dot kernels read n numbers of a format where they lie.
+func (s *kernels) reads(f Format, n int) bool {
+	return len(s.dots[f.kind]) > 0 && (f.kind == kindF32 || s.tails || n%s.lanes == 0)
+}
+
+// dot is the widest tile for at most that many columns. There is one for a single column.
+func (s *kernels) dot(kind, columns int) dotTile {
+	for _, t := range s.dots[kind] {
+		if t.columns <= columns {
+			return t
+		}
+	}
+	panic("gemm: no dot tile of one column")
+}
+
+// outer is the tile for the next of these columns; nil: none is narrow enough.
+func (s *kernels) outer(kind, rows, columns int) *outerTile {
+	if one := s.one[kind]; rows == 1 && one != nil && one.columns <= columns {
+		return one
+	}
+	tiles := s.outers[kind]
+	for i := range tiles {
+		t, narrower := &tiles[i], 0
+		if i+1 < len(tiles) {
+			narrower = tiles[i+1].columns
+		}
+		// Two tiles of one width multiply less in vain than a wide one and a narrow rest.
+		even := columns > t.columns && columns <= 2*narrower
+		if !even && (t.columns <= columns || t.part && columns > narrower) {
+			return t
+		}
+	}
+	return nil
+}
+
+func shorts(src []byte) []uint16 {
+	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(src))), len(src)/2)
+}
+
+func widenF16(dst []float32, src []byte)  { vec.F16.From(dst, shorts(src)) }
+func widenBF16(dst []float32, src []byte) { vec.BF16.From(dst, shorts(src)) }

@@ -1,0 +1,103 @@
+package gemm
+
+// Outer computes dst[r][c] += Σ x[r·step][i]·w[i][c] … see OuterOf; x is a matrix whose rows run along the sum.
+func (ws *Workspace) Outer(dst, x Matrix, w Weights, rows, columns, n int) {
+	ws.outer(dst, vectors{x.Data, x.Stride, 1}, w, rows, columns, n)
+}
+
+// OuterTransposed computes dst[r][c] += Σ x[i][r]·w[i][c].
+func (ws *Workspace) OuterTransposed(dst, x Matrix, w Weights, rows, columns, n int) {
+	ws.outer(dst, vectors{x.Data, 1, x.Stride}, w, rows, columns, n)
+}
+
+// vectors is a matrix in either orientation: its rows begin stride elements apart, and the
+// numbers of each lie step apart.
+type vectors struct {
+	data         []float32
+	stride, step int
+}
+
+const (
+	outerRun    = 32  // rows of w that meet all rows of x before the next are read
+	outerRunOne = 8   // the same for one row of x: long strips are read ahead best
+	outerAhead  = 512 // bytes between weights that are multiplied and those that are asked for
+)
+
+func (ws *Workspace) outer(dst Matrix, x vectors, w Weights, rows, columns, n int) {
+	if rows < 1 || columns < 1 || n < 1 {
+		return
+	}
+	if rows > fewRows || w.kind == kindOther {
+		for r := 0; r < rows; r += manyRows {
+			below := vectors{x.data[r*x.stride:], x.stride, x.step}
+			ws.outerPacked(Matrix{dst.Data[r*dst.Stride:], dst.Stride}, below, w, min(manyRows, rows-r), columns, n)
+		}
+		return
+	}
+	run := outerRun
+	if rows == 1 {
+		run = outerRunOne
+	}
+	for i := 0; i < n; i += run {
+		k := min(run, n-i)
+		part := vectors{x.data[i*x.step:], x.stride, x.step}
+		for c := 0; c < columns; {
+			t := use.outer(w.kind, rows, columns-c)
+			if t == nil { // too few columns for a kernel of this format
+				width := columns - c
+				panel := Matrix{grow(&ws.w, k*width), width}
+				for j := range k {
+					w.widen(panel.Data[j*width:][:width], i+j, c)
+				}
+				ws.outer(Matrix{dst.Data[c:], dst.Stride}, part, panel.Weights(), rows, width, k)
+				break
+			}
+			width := min(t.columns, columns-c)
+			t.run(dst.at(0, c), 4*dst.Stride, &part.data[0], 4*x.stride, 4*x.step, rows, w.at(i, c), w.Stride, k, width, outerAhead)
+			c += width
+		}
+	}
+}
+
+// outerPacked puts a strip of w into float32, one row after the other, for many rows of x.
+func (ws *Workspace) outerPacked(dst Matrix, x vectors, w Weights, rows, columns, n int) {
+	for i := 0; i < n; i += maxDepth {
+		k := min(maxDepth, n-i)
+		part := vectors{x.data[i*x.step:], x.stride, x.step}
+		group := rows // rows of x that lie as the kernel takes them
+		if x.step != 1 {
+			group = 8
+			part = ws.transpose(part, rows, k)
+		}
+		for c := 0; c < columns; {
+			t := use.outer(kindF32, rows, columns-c)
+			width := min(t.columns, columns-c)
+			panel := Matrix{grow(&ws.w, k*width), width}
+			for j := range k {
+				w.widen(panel.Data[j*width:][:width], i+j, c)
+			}
+			for r := 0; r < rows; r += group {
+				first := r * part.stride
+				if group < rows {
+					first = r * k
+				}
+				t.run(dst.at(r, c), 4*dst.Stride, &part.data[first], 4*part.stride, 4*part.step, min(group, rows-r), panel.Weights().at(0, 0), 4*width, k, width, 8*4*width)
+			}
+			c += width
+		}
+	}
+}
+
+// transpose copies rows eight by eight, so that the numbers that eight rows have at one
+// place lie beside each other. Eight rows begin 8·n elements after the eight before.
+func (ws *Workspace) transpose(x vectors, rows, n int) vectors {
+	const eight = 8
+	to := grow(&ws.x, (rows+eight-1)/eight*eight*n)
+	for r := 0; r < rows; r += eight {
+		high := min(eight, rows-r)
+		for i := range n {
+			copy(to[r*n+i*eight:][:high], x.data[i*x.step+r*x.stride:][:high])
+		}
+	}
+	return vectors{to, 1, eight}
+}
