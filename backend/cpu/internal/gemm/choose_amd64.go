@@ -3,7 +3,7 @@ package gemm
 import "caldera/backend/cpu/internal/isa"
 
 var avx512 = kernels{
-	name: "avx512", lanes: 16, tails: true,
+	name: "AVX-512", lanes: 16, tails: true,
 	dots: [kindBF16 + 1][]dotTile{
 		kindF32:  {{6, dot6F32AVX512}, {2, dot2F32AVX512}, {1, dot1F32AVX512}},
 		kindF16:  {{6, dot6F16AVX512}, {2, dot2F16AVX512}, {1, dot1F16AVX512}},
@@ -15,14 +15,14 @@ var avx512 = kernels{
 		kindBF16: {{48, true, outer8x48BF16AVX512}, {32, true, outer8x32BF16AVX512}, {16, true, outer8x16BF16AVX512}},
 	},
 	one: [kindBF16 + 1]*outerTile{
-		kindF32:  {96, false, outer1x96F32AVX512},
-		kindF16:  {96, false, outer1x96F16AVX512},
-		kindBF16: {96, false, outer1x96BF16AVX512},
+		kindF32:  {192, false, outer1x192F32AVX512},
+		kindF16:  {192, false, outer1x192F16AVX512},
+		kindBF16: {192, false, outer1x192BF16AVX512},
 	},
 }
 
 var avx2 = kernels{
-	name: "avx2", lanes: 8,
+	name: "AVX2", lanes: 8,
 	dots: [kindBF16 + 1][]dotTile{
 		kindF32:  {{4, dot4F32AVX2}, {2, dot2F32AVX2}, {1, dot1F32AVX2}},
 		kindF16:  {{4, dot4F16AVX2}, {2, dot2F16AVX2}, {1, dot1F16AVX2}},

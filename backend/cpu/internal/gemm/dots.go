@@ -36,7 +36,10 @@ func dotsInPlace(dst, x Matrix, w Weights, rows, columns, n int) {
 // dotsBlocked copies x and w where they are not float32, and where their rows lie so far
 // apart that they would drive each other out of the cache.
 func (ws *Workspace) dotsBlocked(dst, x Matrix, w Weights, rows, columns, n int) {
-	d := depth(n)
+	d, wide := depth(n), blockColumns
+	if rows <= fewRows {
+		wide = fewColumns
+	}
 	for i := 0; i < n; i += d {
 		k := min(d, n-i)
 		from, copied := Matrix{x.Data[i:], x.Stride}, k < n && rows > fewRows
@@ -46,8 +49,8 @@ func (ws *Workspace) dotsBlocked(dst, x Matrix, w Weights, rows, columns, n int)
 				copy(from.Data[r*k:][:k], x.Data[r*x.Stride+i:])
 			}
 		}
-		for c0 := 0; c0 < columns; c0 += blockColumns {
-			width := min(blockColumns, columns-c0)
+		for c0 := 0; c0 < columns; c0 += wide {
+			width := min(wide, columns-c0)
 			block := Weights{w.Format, w.Data[c0*w.Stride+w.size(i):], w.Stride}
 			if w.kind != kindF32 || copied {
 				panel := Matrix{grow(&ws.w, width*k), k}

@@ -110,6 +110,8 @@ const (
 	// blockRows of x and blockColumns columns of w are multiplied while both are in the L2 cache.
 	blockRows    = 64
 	blockColumns = 48
+	// fewColumns are as many as the L1 cache holds beside some rows of x.
+	fewColumns = 6
 )
 
 // depth is the length of the parts of a sum of n numbers.

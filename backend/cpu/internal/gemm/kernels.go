@@ -28,7 +28,7 @@ type outerTile struct {
 
 // kernels are those of an instruction set, for each kind of format, the widest first.
 type kernels struct {
-	name   string
+	name   string // for people
 	lanes  int
 	tails  bool // dot kernels take any n; else they leave what is no whole register
 	dots   [kindBF16 + 1][]dotTile
@@ -38,6 +38,12 @@ type kernels struct {
 
 // use are the kernels that serve.
 var use = choose()
+
+// Name names the instruction set of the kernels that serve.
+func Name() string { return use.name }
+
+// Assembly reports whether they are assembly.
+func Assembly() bool { return use != &portable }
 
 // reads reports whether dot kernels read n numbers of a format where they lie.
 func (s *kernels) reads(f Format, n int) bool {

@@ -34,10 +34,10 @@ func outer8x32F32AVX512(dst *float32, dstStride int, x *float32, xStride int, xS
 //go:noescape
 func outer8x16F32AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
-// outer1x96F32AVX512 is an outerKernel for 96 columns.
+// outer1x192F32AVX512 is an outerKernel for 192 columns.
 //
 //go:noescape
-func outer1x96F32AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+func outer1x192F32AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
 // dot6F16AVX512 is a dotKernel for 6 columns.
 //
@@ -69,10 +69,10 @@ func outer8x32F16AVX512(dst *float32, dstStride int, x *float32, xStride int, xS
 //go:noescape
 func outer8x16F16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
-// outer1x96F16AVX512 is an outerKernel for 96 columns.
+// outer1x192F16AVX512 is an outerKernel for 192 columns.
 //
 //go:noescape
-func outer1x96F16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+func outer1x192F16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
 // dot6BF16AVX512 is a dotKernel for 6 columns.
 //
@@ -104,10 +104,10 @@ func outer8x32BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, x
 //go:noescape
 func outer8x16BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
-// outer1x96BF16AVX512 is an outerKernel for 96 columns.
+// outer1x192BF16AVX512 is an outerKernel for 192 columns.
 //
 //go:noescape
-func outer1x96BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+func outer1x192BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
 // dot4F32AVX2 is a dotKernel for 4 columns.
 //

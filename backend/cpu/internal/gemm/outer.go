@@ -1,11 +1,12 @@
 package gemm
 
-// Outer computes dst[r][c] += Σ x[r·step][i]·w[i][c] … see OuterOf; x is a matrix whose rows run along the sum.
+// Outer computes dst[r][c] += Σ x[r][i]·w[i][c] over i below n, for a number of rows and
+// columns. dst overlaps neither x nor w.
 func (ws *Workspace) Outer(dst, x Matrix, w Weights, rows, columns, n int) {
 	ws.outer(dst, vectors{x.Data, x.Stride, 1}, w, rows, columns, n)
 }
 
-// OuterTransposed computes dst[r][c] += Σ x[i][r]·w[i][c].
+// OuterTransposed is Outer for the transpose of x: dst[r][c] += Σ x[i][r]·w[i][c].
 func (ws *Workspace) OuterTransposed(dst, x Matrix, w Weights, rows, columns, n int) {
 	ws.outer(dst, vectors{x.Data, 1, x.Stride}, w, rows, columns, n)
 }
@@ -17,10 +18,12 @@ type vectors struct {
 	stride, step int
 }
 
+// Rows of w that meet all rows of x before the next are read, and how many bytes ahead of
+// them memory is asked for. A single row of x takes longer strips, as memory is read
+// ahead best.
 const (
-	outerRun    = 32  // rows of w that meet all rows of x before the next are read
-	outerRunOne = 8   // the same for one row of x: long strips are read ahead best
-	outerAhead  = 512 // bytes between weights that are multiplied and those that are asked for
+	outerRun, outerAhead = 32, 512
+	oneRun, oneAhead     = 64, 768
 )
 
 func (ws *Workspace) outer(dst Matrix, x vectors, w Weights, rows, columns, n int) {
@@ -34,9 +37,9 @@ func (ws *Workspace) outer(dst Matrix, x vectors, w Weights, rows, columns, n in
 		}
 		return
 	}
-	run := outerRun
+	run, ahead := outerRun, outerAhead
 	if rows == 1 {
-		run = outerRunOne
+		run, ahead = oneRun, oneAhead
 	}
 	for i := 0; i < n; i += run {
 		k := min(run, n-i)
@@ -53,7 +56,7 @@ func (ws *Workspace) outer(dst Matrix, x vectors, w Weights, rows, columns, n in
 				break
 			}
 			width := min(t.columns, columns-c)
-			t.run(dst.at(0, c), 4*dst.Stride, &part.data[0], 4*x.stride, 4*x.step, rows, w.at(i, c), w.Stride, k, width, outerAhead)
+			t.run(dst.at(0, c), 4*dst.Stride, &part.data[0], 4*x.stride, 4*x.step, rows, w.at(i, c), w.Stride, k, width, ahead)
 			c += width
 		}
 	}

@@ -1,14 +1,9 @@
 package vec
 
-import "golang.org/x/sys/cpu"
+import "caldera/backend/cpu/internal/isa"
 
-// fast reports whether the CPU and the operating system have what the assembly needs.
-// Package cpu has no flag for F16C, but every CPU with AVX2 has it.
-var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
-
-// wide reports whether the CPU has AVX-512 too, which makes products of several rows and
-// with quantised weights faster, and conversions.
-var wide = fast && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL
+// fast and wide report whether there is assembly for this CPU, and whether it uses AVX-512.
+var fast, wide = isa.AVX2, isa.AVX512
 
 // Functions in assembly. n must be above 0 and a multiple of Lanes.
 

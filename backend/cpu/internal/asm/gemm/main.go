@@ -27,7 +27,7 @@ func main() {
 			for _, width := range m.widths {
 				m.outer(t, m.outerRows, width)
 			}
-			m.outer(t, 1, 6)
+			m.outer(t, 1, 6*m.lanes/8)
 		}
 	}
 	Generate()
