@@ -86,7 +86,7 @@ func (w Weights) widen(dst []float32, row, column int) {
 }
 
 // Workspace is the memory that a thread needs beside the operands. It grows as it must.
-type Workspace struct{ x, w []float32 }
+type Workspace struct{ x, w, sums []float32 }
 
 func grow(s *[]float32, n int) []float32 {
 	if cap(*s) < n {

@@ -1,10 +1,6 @@
 package gemm
 
-import (
-	"unsafe"
-
-	"caldera/backend/cpu/internal/vec"
-)
+import "unsafe"
 
 // dotKernel adds the products of n numbers of rows of x with those of some rows of w, which
 // are columns of dst. Strides, and how far ahead of w memory is asked for, are bytes. rows
@@ -83,6 +79,3 @@ func (s *kernels) outer(kind, rows, columns int) *outerTile {
 func shorts(src []byte) []uint16 {
 	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(src))), len(src)/2)
 }
-
-func widenF16(dst []float32, src []byte)  { vec.F16.From(dst, shorts(src)) }
-func widenBF16(dst []float32, src []byte) { vec.BF16.From(dst, shorts(src)) }

@@ -30,7 +30,7 @@ func (ws *Workspace) outer(dst Matrix, x vectors, w Weights, rows, columns, n in
 	if rows < 1 || columns < 1 || n < 1 {
 		return
 	}
-	if rows > fewRows || w.kind == kindOther {
+	if rows > fewRows || len(use.outers[w.kind]) == 0 {
 		for r := 0; r < rows; r += manyRows {
 			below := vectors{x.data[r*x.stride:], x.stride, x.step}
 			ws.outerPacked(Matrix{dst.Data[r*dst.Stride:], dst.Stride}, below, w, min(manyRows, rows-r), columns, n)
@@ -46,13 +46,8 @@ func (ws *Workspace) outer(dst Matrix, x vectors, w Weights, rows, columns, n in
 		part := vectors{x.data[i*x.step:], x.stride, x.step}
 		for c := 0; c < columns; {
 			t := use.outer(w.kind, rows, columns-c)
-			if t == nil { // too few columns for a kernel of this format
-				width := columns - c
-				panel := Matrix{grow(&ws.w, k*width), width}
-				for j := range k {
-					w.widen(panel.Data[j*width:][:width], i+j, c)
-				}
-				ws.outer(Matrix{dst.Data[c:], dst.Stride}, part, panel.Weights(), rows, width, k)
+			if t == nil {
+				ws.narrow(Matrix{dst.Data[c:], dst.Stride}, part, w, rows, columns-c, i, c, k)
 				break
 			}
 			width := min(t.columns, columns-c)
@@ -74,20 +69,57 @@ func (ws *Workspace) outerPacked(dst Matrix, x vectors, w Weights, rows, columns
 		}
 		for c := 0; c < columns; {
 			t := use.outer(kindF32, rows, columns-c)
+			if t == nil {
+				sums := Matrix{dst.Data[c:], dst.Stride}
+				for r := 0; r < rows; r += group {
+					ws.narrow(Matrix{sums.Data[r*sums.Stride:], sums.Stride}, part.from(r, k), w, min(group, rows-r), columns-c, i, c, k)
+				}
+				break
+			}
 			width := min(t.columns, columns-c)
 			panel := Matrix{grow(&ws.w, k*width), width}
 			for j := range k {
 				w.widen(panel.Data[j*width:][:width], i+j, c)
 			}
 			for r := 0; r < rows; r += group {
-				first := r * part.stride
-				if group < rows {
-					first = r * k
-				}
-				t.run(dst.at(r, c), 4*dst.Stride, &part.data[first], 4*part.stride, 4*part.step, min(group, rows-r), panel.Weights().at(0, 0), 4*width, k, width, 8*4*width)
+				x := part.from(r, k)
+				t.run(dst.at(r, c), 4*dst.Stride, &x.data[0], 4*x.stride, 4*x.step, min(group, rows-r), panel.Weights().at(0, 0), 4*width, k, width, 8*4*width)
 			}
 			c += width
 		}
+	}
+}
+
+// from is the rows from r on, where transpose put n numbers of each, or where they lie.
+func (x vectors) from(r, n int) vectors {
+	first := r * x.stride
+	if x.step != 1 {
+		first = r * n
+	}
+	x.data = x.data[first:]
+	return x
+}
+
+// narrow does the last columns, from column c on, where no kernel is as narrow, with k rows of
+// w from row i on. It widens them to float32, and beyond them to what a kernel takes.
+func (ws *Workspace) narrow(dst Matrix, x vectors, w Weights, rows, columns, i, c, k int) {
+	tiles := use.outers[kindF32]
+	t := tiles[len(tiles)-1]
+	width := (columns + t.columns - 1) / t.columns * t.columns
+	panel, sums := Matrix{grow(&ws.w, k*width), width}, Matrix{grow(&ws.sums, rows*width), width}
+	clear(panel.Data)
+	clear(sums.Data)
+	for j := range k {
+		w.widen(panel.Data[j*width:][:columns], i+j, c)
+	}
+	for r := range rows {
+		copy(sums.Data[r*width:][:columns], dst.Data[r*dst.Stride:])
+	}
+	for c := 0; c < width; c += t.columns {
+		t.run(sums.at(0, c), 4*width, &x.data[0], 4*x.stride, 4*x.step, rows, panel.Weights().at(0, c), 4*width, k, t.columns, 0)
+	}
+	for r := range rows {
+		copy(dst.Data[r*dst.Stride:][:columns], sums.Data[r*width:])
 	}
 }
 
