@@ -106,20 +106,15 @@ func (l *linear) run(w *worker, r0, r1, c0, c1 int) {
 		l.begin(row[float32](l.dst, r)[c0:c1], r, c0, c1)
 	}
 	lib, _ := blaslib.Load()
-	rows := r1 - r0
-	_, _, inPlace := layout(l.w)
-	switch q, blocks := viewQuantized(l.w, c0); {
-	case blocks && l.thin():
-		l.addThin(w, r0, r1, c0, c1)
-	case blocks && rows <= 2:
-		q.multiply(l, r0, r1, c0, c1)
-	case !inPlace, !lib.Own && rows > fewRows:
+	library := !lib.Own && r1-r0 > fewRows
+	switch _, _, ok := layout(l.w); {
+	case !ok, library:
 		width := c1 - c0
-		if !inPlace || l.w.DType != backend.F32 {
+		if !ok || l.w.DType != backend.F32 {
 			width = max(1, panelLen/l.w.Shape[3])
 		}
 		for c := c0; c < c1; c += width {
-			l.add(w, !lib.Own, r0, r1, c, min(c+width, c1))
+			l.add(w, library, r0, r1, c, min(c+width, c1))
 		}
 	default:
 		weights, transposed := viewWeights(l.w, c0)
@@ -243,24 +238,24 @@ func viewWeights(w *backend.Tensor, c0 int) (weights gemm.Weights, transposed bo
 	if transposed {
 		first = c0
 	}
-	weights.Format = format(w.DType)
+	weights.Format = formats[w.DType]
 	weights.Stride = w.DType.Bytes(stride)
 	weights.Data = w.Buf.(*buffer).data[w.DType.Bytes(w.Offset+first):]
 	return weights, transposed
 }
 
-// format is how package gemm reads a dtype.
-func format(d backend.DType) gemm.Format {
-	switch d {
-	case backend.F32:
-		return gemm.F32
-	case backend.F16:
-		return gemm.F16
-	case backend.BF16:
-		return gemm.BF16
+// formats are how package gemm reads dtypes of weights.
+var formats = func() map[backend.DType]gemm.Format {
+	all := map[backend.DType]gemm.Format{
+		backend.F32: gemm.F32, backend.F16: gemm.F16, backend.BF16: gemm.BF16, backend.Q8_0: gemm.Q8, backend.Q4_0: gemm.Q4,
 	}
-	return gemm.Blocks(d.BlockLen(), d.Bytes(d.BlockLen()), kernelsOf(d).from)
-}
+	for _, d := range backend.DTypes(backend.Weights) {
+		if _, ok := all[d]; !ok {
+			all[d] = gemm.Blocks(d.BlockLen(), d.Bytes(d.BlockLen()), widenBlocks(d))
+		}
+	}
+	return all
+}()
 
 // viewMatrix is columns [c0, c1) of an f32 matrix where it lies.
 func viewMatrix(w *backend.Tensor, c0, c1 int) (matrix, bool) {
@@ -280,19 +275,22 @@ func expand(wk *worker, w *backend.Tensor, c0, c1 int) matrix {
 	in, columns := w.Shape[3], c1-c0
 	workspace := wk.floats(0, in*columns)
 	q, blocks := viewQuantized(w, c0)
-	h, ok := viewHalf(w, c0, c1)
+	_, transposed, ok := layout(w)
 	switch {
 	case blocks:
-		q.expand(workspace, columns, in)
-	case ok && h.transposed:
-		for i := range in {
-			h.From(workspace[i*columns:][:columns], h.data[i*h.stride:])
-		}
-		return matrix{blas32.General{Rows: in, Cols: columns, Stride: columns, Data: workspace}, true}
-	case ok:
 		for c := range columns {
-			h.From(workspace[c*in:][:in], h.data[c*h.stride:])
+			q.from(workspace[c*in:][:in], q.data[c*q.stride:])
 		}
+	case ok:
+		weights, _ := viewWeights(w, c0)
+		rows, n := columns, in
+		if transposed {
+			rows, n = in, columns
+		}
+		for r := range rows {
+			weights.Row(workspace[r*n:][:n], r, 0)
+		}
+		return matrix{blas32.General{Rows: rows, Cols: n, Stride: n, Data: workspace}, transposed}
 	default: // vectors that overlap, such as one that stands for all
 		for c := range columns {
 			for i := range in {

@@ -4,17 +4,19 @@ import "caldera/backend/cpu/internal/isa"
 
 var avx512 = kernels{
 	name: "AVX-512", lanes: 16, tails: true,
-	dots: [kindBF16 + 1][]dotTile{
+	dots: [kinds][]dotTile{
 		kindF32:  {{6, dot6F32AVX512}, {2, dot2F32AVX512}, {1, dot1F32AVX512}},
 		kindF16:  {{6, dot6F16AVX512}, {2, dot2F16AVX512}, {1, dot1F16AVX512}},
 		kindBF16: {{6, dot6BF16AVX512}, {2, dot2BF16AVX512}, {1, dot1BF16AVX512}},
+		kindQ8:   {{4, dot4Q8AVX512}, {2, dot2Q8AVX512}, {1, dot1Q8AVX512}},
+		kindQ4:   {{4, dot4Q4AVX512}, {2, dot2Q4AVX512}, {1, dot1Q4AVX512}},
 	},
-	outers: [kindBF16 + 1][]outerTile{
+	outers: [kinds][]outerTile{
 		kindF32:  {{48, true, outer8x48F32AVX512}, {32, true, outer8x32F32AVX512}, {16, true, outer8x16F32AVX512}},
 		kindF16:  {{48, true, outer8x48F16AVX512}, {32, true, outer8x32F16AVX512}, {16, true, outer8x16F16AVX512}},
 		kindBF16: {{48, true, outer8x48BF16AVX512}, {32, true, outer8x32BF16AVX512}, {16, true, outer8x16BF16AVX512}},
 	},
-	one: [kindBF16 + 1]*outerTile{
+	one: [kinds]*outerTile{
 		kindF32:  {192, false, outer1x192F32AVX512},
 		kindF16:  {192, false, outer1x192F16AVX512},
 		kindBF16: {192, false, outer1x192BF16AVX512},
@@ -23,17 +25,19 @@ var avx512 = kernels{
 
 var avx2 = kernels{
 	name: "AVX2", lanes: 8,
-	dots: [kindBF16 + 1][]dotTile{
+	dots: [kinds][]dotTile{
 		kindF32:  {{4, dot4F32AVX2}, {2, dot2F32AVX2}, {1, dot1F32AVX2}},
 		kindF16:  {{4, dot4F16AVX2}, {2, dot2F16AVX2}, {1, dot1F16AVX2}},
 		kindBF16: {{4, dot4BF16AVX2}, {2, dot2BF16AVX2}, {1, dot1BF16AVX2}},
+		kindQ8:   {{4, dot4Q8AVX2}, {2, dot2Q8AVX2}, {1, dot1Q8AVX2}},
+		kindQ4:   {{4, dot4Q4AVX2}, {2, dot2Q4AVX2}, {1, dot1Q4AVX2}},
 	},
-	outers: [kindBF16 + 1][]outerTile{
+	outers: [kinds][]outerTile{
 		kindF32:  {{24, false, outer4x24F32AVX2}, {16, false, outer4x16F32AVX2}, {8, true, outer4x8F32AVX2}},
 		kindF16:  {{24, false, outer4x24F16AVX2}, {16, false, outer4x16F16AVX2}},
 		kindBF16: {{24, false, outer4x24BF16AVX2}, {16, false, outer4x16BF16AVX2}},
 	},
-	one: [kindBF16 + 1]*outerTile{
+	one: [kinds]*outerTile{
 		kindF32:  {48, false, outer1x48F32AVX2},
 		kindF16:  {48, false, outer1x48F16AVX2},
 		kindBF16: {48, false, outer1x48BF16AVX2},

@@ -4,12 +4,12 @@ import "caldera/backend/cpu/internal/isa"
 
 var neon = kernels{
 	name: "NEON", lanes: 4,
-	dots: [kindBF16 + 1][]dotTile{
+	dots: [kinds][]dotTile{
 		kindF32:  {{4, dot4F32NEON}, {1, dot1F32NEON}},
 		kindF16:  {{4, dot4F16NEON}, {1, dot1F16NEON}},
 		kindBF16: {{4, dot4BF16NEON}, {1, dot1BF16NEON}},
 	},
-	outers: [kindBF16 + 1][]outerTile{kindF32: {{12, false, outer8x12F32NEON}, {4, false, outer8x4F32NEON}}},
+	outers: [kinds][]outerTile{kindF32: {{12, false, outer8x12F32NEON}, {4, false, outer8x4F32NEON}}},
 }
 
 func choose() *kernels {

@@ -9,7 +9,7 @@ import (
 func (ws *Workspace) Dots(dst, x Matrix, w Weights, rows, columns, n int) {
 	switch {
 	case rows < 1 || columns < 1 || n < 1:
-	case rows <= fewRows && use.reads(w.Format, n):
+	case use.inPlace(w.Format, rows, n):
 		dotsInPlace(dst, x, w, rows, columns, n)
 	default:
 		for r := 0; r < rows; r += manyRows {
@@ -55,7 +55,7 @@ func (ws *Workspace) dotsBlocked(dst, x Matrix, w Weights, rows, columns, n int)
 			if w.kind != kindF32 || copied {
 				panel := Matrix{grow(&ws.w, width*k), k}
 				for c := range width {
-					w.widen(panel.Data[c*k:][:k], c0+c, i)
+					w.Row(panel.Data[c*k:][:k], c0+c, i)
 				}
 				block = panel.Weights()
 			}
@@ -77,7 +77,7 @@ func (ws *Workspace) dotsBlocked(dst, x Matrix, w Weights, rows, columns, n int)
 // registers only, from i on.
 func (s *kernels) dotRest(dst, x Matrix, w Weights, rows, columns, i, k int) {
 	rest := k % s.lanes
-	if rest == 0 || s.tails {
+	if rest == 0 || s.tails || w.kind != kindF32 {
 		return
 	}
 	i += k - rest

@@ -18,7 +18,11 @@ package gemm
 
 //go:generate go -C ../asm run ./gemm -out ../gemm/kernels_amd64.s -stubs ../gemm/kernels_amd64.go -pkg gemm
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"caldera/backend/cpu/internal/vec"
+)
 
 // Matrix is rows of float32, of which each begins Stride elements after the one before.
 type Matrix struct {
@@ -36,11 +40,14 @@ type Format struct {
 	kind           int                             // of kernels that widen in registers
 }
 
-// Formats that kernels read. Those of 16 bits have a function that widens many numbers.
+// Formats that kernels read where they lie.
 var (
 	F32  = Format{Numbers: 1, Bytes: 4, kind: kindF32}
 	F16  = Format{Numbers: 1, Bytes: 2, kind: kindF16, Widen: widenF16}
 	BF16 = Format{Numbers: 1, Bytes: 2, kind: kindBF16, Widen: widenBF16}
+	// Blocks of 32 numbers of 8 or 4 bits and a scale in float16: ggml's q8_0 and q4_0.
+	Q8 = Format{Numbers: 32, Bytes: 34, kind: kindQ8, Widen: vec.FromQ8}
+	Q4 = Format{Numbers: 32, Bytes: 18, kind: kindQ4, Widen: vec.FromQ4}
 )
 
 const (
@@ -48,6 +55,9 @@ const (
 	kindF32
 	kindF16
 	kindBF16
+	kindQ8
+	kindQ4
+	kinds
 )
 
 // Blocks is a format that is converted to float32 before it is multiplied: blocks of
@@ -74,8 +84,8 @@ func (m Matrix) Weights() Weights {
 // at is where the number of a row and column lies, which begins a block.
 func (w Weights) at(row, column int) *byte { return &w.Data[row*w.Stride+w.size(column)] }
 
-// widen converts n numbers of a row to float32.
-func (w Weights) widen(dst []float32, row, column int) {
+// Row converts numbers of a row, from a column on that begins a block, to float32.
+func (w Weights) Row(dst []float32, row, column int) {
 	from := row*w.Stride + w.size(column)
 	src := w.Data[from : from+w.size(len(dst))]
 	if w.kind == kindF32 {
@@ -105,6 +115,8 @@ const (
 	// fewRows is up to how many rows weights are multiplied where they lie. For more of
 	// them it pays to put weights one after the other, and into float32, first.
 	fewRows = 64
+	// fewBlockRows is the same for blocks, which take longer to convert than to multiply.
+	fewBlockRows = 16
 	// manyRows is how many rows of x are multiplied before the weights are read again.
 	manyRows = 512
 	// blockRows of x and blockColumns columns of w are multiplied while both are in the L2 cache.

@@ -44,7 +44,7 @@ var halfBlocks = Blocks(32, 32, func(dst []float32, src []byte) {
 var formats = []struct {
 	name string
 	Format
-}{{"f32", F32}, {"f16", F16}, {"bf16", BF16}, {"blocks", halfBlocks}}
+}{{"f32", F32}, {"f16", F16}, {"bf16", BF16}, {"blocks", halfBlocks}, {"q8", Q8}, {"q4", Q4}}
 
 // encode returns rows of numbers in a format, gap bytes apart, and the numbers that it
 // holds. The last row ends where the memory does.
@@ -65,12 +65,19 @@ func encode(f Format, rows, columns, gap int, value func() float32) (Weights, []
 			vec.F16.To(shorts(to), row)
 		case kindBF16:
 			vec.BF16.To(shorts(to), row)
+		case kindQ8, kindQ4:
+			for i := range to { // any bits are numbers, but for those of scales
+				to[i] = byte(math.Float32bits(value()) >> 9)
+			}
+			for i := 0; i < len(to); i += f.Bytes {
+				vec.F16.To(shorts(to[i:i+2]), []float32{value()})
+			}
 		default:
 			for i, v := range row {
 				to[i] = byte(int8(math.Round(float64(v * 16))))
 			}
 		}
-		w.widen(row, r, 0)
+		w.Row(row, r, 0)
 		numbers[r] = row
 	}
 	return w, numbers
@@ -98,14 +105,14 @@ func TestProducts(t *testing.T) {
 	onAll(t, func(t *testing.T) {
 		var shapes [][3]int
 		for _, rows := range sizes(70) {
-			shapes = append(shapes, [3]int{rows, 53, 40})
+			shapes = append(shapes, [3]int{rows, 53, 40}, [3]int{rows, 11, 64})
 		}
 		for _, columns := range sizes(110) {
 			for _, rows := range []int{1, 5, 71} {
 				shapes = append(shapes, [3]int{rows, columns, 24})
 			}
 		}
-		for _, n := range []int{1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 767, 768, 769, 1000, 1536, 1600} {
+		for _, n := range []int{1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 96, 767, 768, 769, 1000, 1536, 1600} {
 			for _, rows := range []int{1, 3, 65} {
 				shapes = append(shapes, [3]int{rows, 13, n})
 			}
@@ -118,7 +125,7 @@ func TestProducts(t *testing.T) {
 			for _, f := range formats {
 				for _, s := range shapes {
 					rows, columns, n := s[0], s[1], s[2]
-					if f.kind == kindOther && (way.wAcross || n%f.Numbers != 0) {
+					if f.Numbers > 1 && (way.wAcross || n%f.Numbers != 0) {
 						continue
 					}
 					gap := r.IntN(3)
@@ -177,7 +184,7 @@ func TestRowsAlone(t *testing.T) {
 			for _, f := range formats {
 				for _, rows := range []int{2, 3, 4, 5, 8, 9, 31, 64, 65, 130} {
 					n, columns := 1600, 101
-					if f.kind == kindOther && way.wAcross {
+					if f.Numbers > 1 && way.wAcross {
 						continue
 					}
 					x := matrix(rows, n, 0, value)

@@ -27,9 +27,9 @@ type kernels struct {
 	name   string // for people
 	lanes  int
 	tails  bool // dot kernels take any n; else they leave what is no whole register
-	dots   [kindBF16 + 1][]dotTile
-	outers [kindBF16 + 1][]outerTile
-	one    [kindBF16 + 1]*outerTile // for a single row of x; nil: none
+	dots   [kinds][]dotTile
+	outers [kinds][]outerTile
+	one    [kinds]*outerTile // for a single row of x; nil: none
 }
 
 // use are the kernels that serve.
@@ -41,9 +41,14 @@ func Name() string { return use.name }
 // Assembly reports whether they are assembly.
 func Assembly() bool { return use != &portable }
 
-// reads reports whether dot kernels read n numbers of a format where they lie.
-func (s *kernels) reads(f Format, n int) bool {
-	return len(s.dots[f.kind]) > 0 && (f.kind == kindF32 || s.tails || n%s.lanes == 0)
+// inPlace reports whether dot kernels read rows of n numbers of a format where they lie,
+// and should.
+func (s *kernels) inPlace(f Format, rows, n int) bool {
+	most := fewRows
+	if f.Numbers > 1 {
+		most = fewBlockRows
+	}
+	return rows <= most && len(s.dots[f.kind]) > 0 && (f.kind == kindF32 || s.tails || n%s.lanes == 0)
 }
 
 // dot is the widest tile for at most that many columns. There is one for a single column.

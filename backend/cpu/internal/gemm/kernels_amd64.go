@@ -109,6 +109,36 @@ func outer8x16BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, x
 //go:noescape
 func outer1x192BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
+// dot4Q8AVX512 is a dotKernel for 4 columns.
+//
+//go:noescape
+func dot4Q8AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot2Q8AVX512 is a dotKernel for 2 columns.
+//
+//go:noescape
+func dot2Q8AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot1Q8AVX512 is a dotKernel for 1 columns.
+//
+//go:noescape
+func dot1Q8AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot4Q4AVX512 is a dotKernel for 4 columns.
+//
+//go:noescape
+func dot4Q4AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot2Q4AVX512 is a dotKernel for 2 columns.
+//
+//go:noescape
+func dot2Q4AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot1Q4AVX512 is a dotKernel for 1 columns.
+//
+//go:noescape
+func dot1Q4AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
 // dot4F32AVX2 is a dotKernel for 4 columns.
 //
 //go:noescape
@@ -203,3 +233,33 @@ func outer4x16BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, xSt
 //
 //go:noescape
 func outer1x48BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// dot4Q8AVX2 is a dotKernel for 4 columns.
+//
+//go:noescape
+func dot4Q8AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot2Q8AVX2 is a dotKernel for 2 columns.
+//
+//go:noescape
+func dot2Q8AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot1Q8AVX2 is a dotKernel for 1 columns.
+//
+//go:noescape
+func dot1Q8AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot4Q4AVX2 is a dotKernel for 4 columns.
+//
+//go:noescape
+func dot4Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot2Q4AVX2 is a dotKernel for 2 columns.
+//
+//go:noescape
+func dot2Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot1Q4AVX2 is a dotKernel for 1 columns.
+//
+//go:noescape
+func dot1Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)

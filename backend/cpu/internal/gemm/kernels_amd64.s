@@ -99,7 +99,7 @@ more4:
 	PREFETCHT0  (R12)(SI*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         more4
 	JMP         short4
@@ -151,7 +151,7 @@ loop4:
 	PREFETCHT0  (R12)(R10*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         loop4
 
@@ -374,7 +374,7 @@ loop3:
 	PREFETCHT0  (R12)(R10*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         loop3
 
@@ -598,7 +598,7 @@ loop2:
 	PREFETCHT0  (R12)(R10*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         loop2
 
@@ -758,7 +758,7 @@ loop1:
 	PREFETCHT0  (R12)(R10*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         loop1
 
@@ -891,7 +891,7 @@ more4:
 	PREFETCHT0  (R10)(SI*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R10
+	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         more4
 	JMP         short4
@@ -919,7 +919,7 @@ loop4:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R10
+	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         loop4
 
@@ -1033,7 +1033,7 @@ loop3:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R10
+	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         loop3
 
@@ -1136,7 +1136,7 @@ loop2:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R10
+	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         loop2
 
@@ -1214,7 +1214,7 @@ loop1:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R10
+	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         loop1
 
@@ -1303,7 +1303,7 @@ more4:
 	PREFETCHT0  (R9)(SI*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R9
+	ADDQ        $+64, R9
 	SUBQ        $0x10, R8
 	JGE         more4
 	JMP         short4
@@ -1325,7 +1325,7 @@ loop4:
 	PREFETCHT0  (R9)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R9
+	ADDQ        $+64, R9
 	SUBQ        $0x10, R8
 	JGE         loop4
 
@@ -1413,7 +1413,7 @@ loop3:
 	PREFETCHT0  (R9)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R9
+	ADDQ        $+64, R9
 	SUBQ        $0x10, R8
 	JGE         loop3
 
@@ -1491,7 +1491,7 @@ loop2:
 	PREFETCHT0  (R9)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R9
+	ADDQ        $+64, R9
 	SUBQ        $0x10, R8
 	JGE         loop2
 
@@ -1552,7 +1552,7 @@ loop1:
 	PREFETCHT0  (R9)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $0x40, R9
+	ADDQ        $+64, R9
 	SUBQ        $0x10, R8
 	JGE         loop1
 
@@ -2629,7 +2629,7 @@ more4:
 	PREFETCHT0  (R12)(SI*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         more4
 	JMP         short4
@@ -2681,7 +2681,7 @@ loop4:
 	PREFETCHT0  (R12)(R10*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop4
 
@@ -2904,7 +2904,7 @@ loop3:
 	PREFETCHT0  (R12)(R10*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop3
 
@@ -3128,7 +3128,7 @@ loop2:
 	PREFETCHT0  (R12)(R10*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop2
 
@@ -3288,7 +3288,7 @@ loop1:
 	PREFETCHT0  (R12)(R10*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop1
 
@@ -3421,7 +3421,7 @@ more4:
 	PREFETCHT0  (R10)(SI*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x40, R10
+	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         more4
 	JMP         short4
@@ -3449,7 +3449,7 @@ loop4:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop4
 
@@ -3563,7 +3563,7 @@ loop3:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop3
 
@@ -3666,7 +3666,7 @@ loop2:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop2
 
@@ -3744,7 +3744,7 @@ loop1:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop1
 
@@ -3833,7 +3833,7 @@ more4:
 	PREFETCHT0  (R9)(SI*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x40, R9
+	ADDQ        $+64, R9
 	SUBQ        $0x10, R8
 	JGE         more4
 	JMP         short4
@@ -3855,7 +3855,7 @@ loop4:
 	PREFETCHT0  (R9)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x10, R8
 	JGE         loop4
 
@@ -3943,7 +3943,7 @@ loop3:
 	PREFETCHT0  (R9)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x10, R8
 	JGE         loop3
 
@@ -4021,7 +4021,7 @@ loop2:
 	PREFETCHT0  (R9)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x10, R8
 	JGE         loop2
 
@@ -4082,7 +4082,7 @@ loop1:
 	PREFETCHT0  (R9)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x10, R8
 	JGE         loop1
 
@@ -5151,7 +5151,7 @@ more4:
 	PREFETCHT0  (R12)(SI*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         more4
 	JMP         short4
@@ -5209,7 +5209,7 @@ loop4:
 	PREFETCHT0  (R12)(R10*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop4
 
@@ -5444,7 +5444,7 @@ loop3:
 	PREFETCHT0  (R12)(R10*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop3
 
@@ -5680,7 +5680,7 @@ loop2:
 	PREFETCHT0  (R12)(R10*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop2
 
@@ -5852,7 +5852,7 @@ loop1:
 	PREFETCHT0  (R12)(R10*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop1
 
@@ -5993,7 +5993,7 @@ more4:
 	PREFETCHT0  (R10)(SI*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x40, R10
+	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         more4
 	JMP         short4
@@ -6023,7 +6023,7 @@ loop4:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop4
 
@@ -6141,7 +6141,7 @@ loop3:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop3
 
@@ -6248,7 +6248,7 @@ loop2:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop2
 
@@ -6330,7 +6330,7 @@ loop1:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop1
 
@@ -6422,7 +6422,7 @@ more4:
 	PREFETCHT0  (R9)(SI*1)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x40, R9
+	ADDQ        $+64, R9
 	SUBQ        $0x10, R8
 	JGE         more4
 	JMP         short4
@@ -6445,7 +6445,7 @@ loop4:
 	PREFETCHT0  (R9)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x10, R8
 	JGE         loop4
 
@@ -6535,7 +6535,7 @@ loop3:
 	PREFETCHT0  (R9)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x10, R8
 	JGE         loop3
 
@@ -6615,7 +6615,7 @@ loop2:
 	PREFETCHT0  (R9)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x10, R8
 	JGE         loop2
 
@@ -6678,7 +6678,7 @@ loop1:
 	PREFETCHT0  (R9)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x10, R8
 	JGE         loop1
 
@@ -7683,6 +7683,3158 @@ rows0:
 	VZEROUPPER
 	RET
 
+// func dot4Q8AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, AVX512F, AVX512VL, MMX+
+TEXT ·dot4Q8AVX512(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ wStride+48(FP), R8
+	LEAQ (R8)(R8*2), R9
+
+rows:
+	CMPQ   CX, $0x04
+	JL     rest
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x20, R10
+	JL     short4
+	CMPQ   CX, $0x04
+	JE     last4
+	MOVQ   DX, R11
+	LEAQ   (R11)(BX*4), R11
+
+more4:
+	VMOVUPS      (DX), Z16
+	VMOVUPS      (DX)(BX*1), Z17
+	VMOVUPS      (DX)(BX*2), Z18
+	VMOVUPS      (DX)(SI*1), Z19
+	VMOVUPS      64(DX), Z20
+	VMOVUPS      64(DX)(BX*1), Z21
+	VMOVUPS      64(DX)(BX*2), Z22
+	VMOVUPS      64(DX)(SI*1), Z23
+	VPBROADCASTW (DI), Y24
+	VCVTPH2PS    Y24, Z24
+	VPMOVSXBD    2(DI), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z16, Z25, Z0
+	VFMADD231PS  Z17, Z25, Z4
+	VFMADD231PS  Z18, Z25, Z8
+	VFMADD231PS  Z19, Z25, Z12
+	VPMOVSXBD    18(DI), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z20, Z25, Z0
+	VFMADD231PS  Z21, Z25, Z4
+	VFMADD231PS  Z22, Z25, Z8
+	VFMADD231PS  Z23, Z25, Z12
+	VPBROADCASTW (DI)(R8*1), Y24
+	VCVTPH2PS    Y24, Z24
+	VPMOVSXBD    2(DI)(R8*1), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z16, Z25, Z1
+	VFMADD231PS  Z17, Z25, Z5
+	VFMADD231PS  Z18, Z25, Z9
+	VFMADD231PS  Z19, Z25, Z13
+	VPMOVSXBD    18(DI)(R8*1), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z20, Z25, Z1
+	VFMADD231PS  Z21, Z25, Z5
+	VFMADD231PS  Z22, Z25, Z9
+	VFMADD231PS  Z23, Z25, Z13
+	VPBROADCASTW (DI)(R8*2), Y24
+	VCVTPH2PS    Y24, Z24
+	VPMOVSXBD    2(DI)(R8*2), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z16, Z25, Z2
+	VFMADD231PS  Z17, Z25, Z6
+	VFMADD231PS  Z18, Z25, Z10
+	VFMADD231PS  Z19, Z25, Z14
+	VPMOVSXBD    18(DI)(R8*2), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z20, Z25, Z2
+	VFMADD231PS  Z21, Z25, Z6
+	VFMADD231PS  Z22, Z25, Z10
+	VFMADD231PS  Z23, Z25, Z14
+	VPBROADCASTW (DI)(R9*1), Y24
+	VCVTPH2PS    Y24, Z24
+	VPMOVSXBD    2(DI)(R9*1), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z16, Z25, Z3
+	VFMADD231PS  Z17, Z25, Z7
+	VFMADD231PS  Z18, Z25, Z11
+	VFMADD231PS  Z19, Z25, Z15
+	VPMOVSXBD    18(DI)(R9*1), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z16, Z16
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z21, Z16, Z7
+	VFMADD231PS  Z22, Z16, Z11
+	VFMADD231PS  Z23, Z16, Z15
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   (R11)(BX*1)
+	PREFETCHT0   64(R11)(BX*1)
+	PREFETCHT0   (R11)(BX*2)
+	PREFETCHT0   64(R11)(BX*2)
+	PREFETCHT0   (R11)(SI*1)
+	PREFETCHT0   64(R11)(SI*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+128, R11
+	SUBQ         $0x20, R10
+	JGE          more4
+	JMP          short4
+
+last4:
+	MOVQ ahead+64(FP), R11
+	ADDQ DI, R11
+
+loop4:
+	VMOVUPS      (DX), Z16
+	VMOVUPS      (DX)(BX*1), Z17
+	VMOVUPS      (DX)(BX*2), Z18
+	VMOVUPS      (DX)(SI*1), Z19
+	VMOVUPS      64(DX), Z20
+	VMOVUPS      64(DX)(BX*1), Z21
+	VMOVUPS      64(DX)(BX*2), Z22
+	VMOVUPS      64(DX)(SI*1), Z23
+	VPBROADCASTW (DI), Y24
+	VCVTPH2PS    Y24, Z24
+	VPMOVSXBD    2(DI), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z16, Z25, Z0
+	VFMADD231PS  Z17, Z25, Z4
+	VFMADD231PS  Z18, Z25, Z8
+	VFMADD231PS  Z19, Z25, Z12
+	VPMOVSXBD    18(DI), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z20, Z25, Z0
+	VFMADD231PS  Z21, Z25, Z4
+	VFMADD231PS  Z22, Z25, Z8
+	VFMADD231PS  Z23, Z25, Z12
+	VPBROADCASTW (DI)(R8*1), Y24
+	VCVTPH2PS    Y24, Z24
+	VPMOVSXBD    2(DI)(R8*1), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z16, Z25, Z1
+	VFMADD231PS  Z17, Z25, Z5
+	VFMADD231PS  Z18, Z25, Z9
+	VFMADD231PS  Z19, Z25, Z13
+	VPMOVSXBD    18(DI)(R8*1), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z20, Z25, Z1
+	VFMADD231PS  Z21, Z25, Z5
+	VFMADD231PS  Z22, Z25, Z9
+	VFMADD231PS  Z23, Z25, Z13
+	VPBROADCASTW (DI)(R8*2), Y24
+	VCVTPH2PS    Y24, Z24
+	VPMOVSXBD    2(DI)(R8*2), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z16, Z25, Z2
+	VFMADD231PS  Z17, Z25, Z6
+	VFMADD231PS  Z18, Z25, Z10
+	VFMADD231PS  Z19, Z25, Z14
+	VPMOVSXBD    18(DI)(R8*2), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z20, Z25, Z2
+	VFMADD231PS  Z21, Z25, Z6
+	VFMADD231PS  Z22, Z25, Z10
+	VFMADD231PS  Z23, Z25, Z14
+	VPBROADCASTW (DI)(R9*1), Y24
+	VCVTPH2PS    Y24, Z24
+	VPMOVSXBD    2(DI)(R9*1), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z16, Z25, Z3
+	VFMADD231PS  Z17, Z25, Z7
+	VFMADD231PS  Z18, Z25, Z11
+	VFMADD231PS  Z19, Z25, Z15
+	VPMOVSXBD    18(DI)(R9*1), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z16, Z16
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z21, Z16, Z7
+	VFMADD231PS  Z22, Z16, Z11
+	VFMADD231PS  Z23, Z16, Z15
+	PREFETCHT0   (R11)
+	PREFETCHT0   (R11)(R8*1)
+	PREFETCHT0   (R11)(R8*2)
+	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+34, R11
+	SUBQ         $0x20, R10
+	JGE          loop4
+
+short4:
+	MOVQ          n+56(FP), DI
+	ANDQ          $-32, DI
+	NEGQ          DI
+	LEAQ          (DX)(DI*4), DX
+	MOVQ          dstStride+8(FP), DI
+	LEAQ          (DI)(DI*2), R10
+	VSHUFF32X4    $0x44, Z4, Z0, Z16
+	VSHUFF32X4    $0xee, Z4, Z0, Z0
+	VADDPS        Z0, Z16, Z16
+	VSHUFF32X4    $0x44, Z12, Z8, Z0
+	VSHUFF32X4    $0xee, Z12, Z8, Z4
+	VADDPS        Z4, Z0, Z0
+	VSHUFF32X4    $0x88, Z0, Z16, Z8
+	VSHUFF32X4    $0xdd, Z0, Z16, Z4
+	VADDPS        Z4, Z8, Z8
+	VSHUFF32X4    $0x44, Z5, Z1, Z0
+	VSHUFF32X4    $0xee, Z5, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z13, Z9, Z1
+	VSHUFF32X4    $0xee, Z13, Z9, Z4
+	VADDPS        Z4, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z5
+	VSHUFF32X4    $0xdd, Z1, Z0, Z4
+	VADDPS        Z4, Z5, Z5
+	VSHUFF32X4    $0x44, Z6, Z2, Z0
+	VSHUFF32X4    $0xee, Z6, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z14, Z10, Z1
+	VSHUFF32X4    $0xee, Z14, Z10, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z4
+	VSHUFF32X4    $0xdd, Z1, Z0, Z2
+	VADDPS        Z2, Z4, Z4
+	VSHUFF32X4    $0x44, Z7, Z3, Z0
+	VSHUFF32X4    $0xee, Z7, Z3, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z15, Z11, Z1
+	VSHUFF32X4    $0xee, Z15, Z11, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z3
+	VSHUFF32X4    $0xdd, Z1, Z0, Z2
+	VADDPS        Z2, Z3, Z3
+	VUNPCKLPS     Z5, Z8, Z0
+	VUNPCKHPS     Z5, Z8, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPS     Z3, Z4, Z1
+	VUNPCKHPS     Z3, Z4, Z2
+	VADDPS        Z2, Z1, Z1
+	VUNPCKLPD     Z1, Z0, Z2
+	VUNPCKHPD     Z1, Z0, Z0
+	VADDPS        Z0, Z2, Z2
+	VEXTRACTF32X4 $0x00, Z2, X0
+	VADDPS        (AX), X0, X0
+	VMOVUPS       X0, (AX)
+	VEXTRACTF32X4 $0x01, Z2, X0
+	VADDPS        (AX)(DI*1), X0, X0
+	VMOVUPS       X0, (AX)(DI*1)
+	VEXTRACTF32X4 $0x02, Z2, X0
+	VADDPS        (AX)(DI*2), X0, X0
+	VMOVUPS       X0, (AX)(DI*2)
+	VEXTRACTF32X4 $0x03, Z2, X0
+	VADDPS        (AX)(R10*1), X0, X0
+	VMOVUPS       X0, (AX)(R10*1)
+	MOVQ          dstStride+8(FP), DI
+	LEAQ          (AX)(DI*4), AX
+	LEAQ          (DX)(BX*4), DX
+	SUBQ          $0x04, CX
+	JMP           rows
+
+rest:
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest3:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x20, R10
+	JL     short3
+	MOVQ   ahead+64(FP), R11
+	ADDQ   DI, R11
+
+loop3:
+	VMOVUPS      (DX), Z12
+	VMOVUPS      (DX)(BX*1), Z13
+	VMOVUPS      (DX)(BX*2), Z14
+	VMOVUPS      64(DX), Z15
+	VMOVUPS      64(DX)(BX*1), Z16
+	VMOVUPS      64(DX)(BX*2), Z17
+	VPBROADCASTW (DI), Y18
+	VCVTPH2PS    Y18, Z18
+	VPMOVSXBD    2(DI), Z19
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z18, Z19, Z19
+	VFMADD231PS  Z12, Z19, Z0
+	VFMADD231PS  Z13, Z19, Z4
+	VFMADD231PS  Z14, Z19, Z8
+	VPMOVSXBD    18(DI), Z19
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z18, Z19, Z19
+	VFMADD231PS  Z15, Z19, Z0
+	VFMADD231PS  Z16, Z19, Z4
+	VFMADD231PS  Z17, Z19, Z8
+	VPBROADCASTW (DI)(R8*1), Y18
+	VCVTPH2PS    Y18, Z18
+	VPMOVSXBD    2(DI)(R8*1), Z19
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z18, Z19, Z19
+	VFMADD231PS  Z12, Z19, Z1
+	VFMADD231PS  Z13, Z19, Z5
+	VFMADD231PS  Z14, Z19, Z9
+	VPMOVSXBD    18(DI)(R8*1), Z19
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z18, Z19, Z19
+	VFMADD231PS  Z15, Z19, Z1
+	VFMADD231PS  Z16, Z19, Z5
+	VFMADD231PS  Z17, Z19, Z9
+	VPBROADCASTW (DI)(R8*2), Y18
+	VCVTPH2PS    Y18, Z18
+	VPMOVSXBD    2(DI)(R8*2), Z19
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z18, Z19, Z19
+	VFMADD231PS  Z12, Z19, Z2
+	VFMADD231PS  Z13, Z19, Z6
+	VFMADD231PS  Z14, Z19, Z10
+	VPMOVSXBD    18(DI)(R8*2), Z19
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z18, Z19, Z19
+	VFMADD231PS  Z15, Z19, Z2
+	VFMADD231PS  Z16, Z19, Z6
+	VFMADD231PS  Z17, Z19, Z10
+	VPBROADCASTW (DI)(R9*1), Y18
+	VCVTPH2PS    Y18, Z18
+	VPMOVSXBD    2(DI)(R9*1), Z19
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       Z18, Z19, Z19
+	VFMADD231PS  Z12, Z19, Z3
+	VFMADD231PS  Z13, Z19, Z7
+	VFMADD231PS  Z14, Z19, Z11
+	VPMOVSXBD    18(DI)(R9*1), Z12
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       Z18, Z12, Z12
+	VFMADD231PS  Z15, Z12, Z3
+	VFMADD231PS  Z16, Z12, Z7
+	VFMADD231PS  Z17, Z12, Z11
+	PREFETCHT0   (R11)
+	PREFETCHT0   (R11)(R8*1)
+	PREFETCHT0   (R11)(R8*2)
+	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+34, R11
+	SUBQ         $0x20, R10
+	JGE          loop3
+
+short3:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y12
+	VEXTRACTF32X4 $0x01, Y12, X0
+	VADDPS        X0, X12, X0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y12
+	VEXTRACTF32X4 $0x01, Y12, X1
+	VADDPS        X1, X12, X1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y12
+	VEXTRACTF32X4 $0x01, Y12, X2
+	VADDPS        X2, X12, X2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y12
+	VEXTRACTF32X4 $0x01, Y12, X3
+	VADDPS        X3, X12, X3
+	VUNPCKLPS     X1, X0, X12
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X12, X12
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X12, X1
+	VUNPCKHPD     X0, X12, X0
+	VADDPS        X0, X1, X1
+	VADDPS        (AX), X1, X1
+	VMOVUPS       X1, (AX)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X4
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X4, X3, X1
+	VUNPCKHPS     X4, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*1), X2, X2
+	VMOVUPS       X2, (AX)(CX*1)
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z10, Y0
+	VADDPS        Y0, Y10, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z11, Y0
+	VADDPS        Y0, Y11, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X4
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X4, X3, X1
+	VUNPCKHPS     X4, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*2), X2, X2
+	VMOVUPS       X2, (AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x20, R10
+	JL     short2
+	MOVQ   ahead+64(FP), R11
+	ADDQ   DI, R11
+
+loop2:
+	VMOVUPS      (DX), Z8
+	VMOVUPS      (DX)(BX*1), Z9
+	VMOVUPS      64(DX), Z10
+	VMOVUPS      64(DX)(BX*1), Z11
+	VPBROADCASTW (DI), Y12
+	VCVTPH2PS    Y12, Z12
+	VPMOVSXBD    2(DI), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z8, Z13, Z0
+	VFMADD231PS  Z9, Z13, Z4
+	VPMOVSXBD    18(DI), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z10, Z13, Z0
+	VFMADD231PS  Z11, Z13, Z4
+	VPBROADCASTW (DI)(R8*1), Y12
+	VCVTPH2PS    Y12, Z12
+	VPMOVSXBD    2(DI)(R8*1), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z8, Z13, Z1
+	VFMADD231PS  Z9, Z13, Z5
+	VPMOVSXBD    18(DI)(R8*1), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z10, Z13, Z1
+	VFMADD231PS  Z11, Z13, Z5
+	VPBROADCASTW (DI)(R8*2), Y12
+	VCVTPH2PS    Y12, Z12
+	VPMOVSXBD    2(DI)(R8*2), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z8, Z13, Z2
+	VFMADD231PS  Z9, Z13, Z6
+	VPMOVSXBD    18(DI)(R8*2), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z10, Z13, Z2
+	VFMADD231PS  Z11, Z13, Z6
+	VPBROADCASTW (DI)(R9*1), Y12
+	VCVTPH2PS    Y12, Z12
+	VPMOVSXBD    2(DI)(R9*1), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z8, Z13, Z3
+	VFMADD231PS  Z9, Z13, Z7
+	VPMOVSXBD    18(DI)(R9*1), Z8
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z12, Z8, Z8
+	VFMADD231PS  Z10, Z8, Z3
+	VFMADD231PS  Z11, Z8, Z7
+	PREFETCHT0   (R11)
+	PREFETCHT0   (R11)(R8*1)
+	PREFETCHT0   (R11)(R8*2)
+	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+34, R11
+	SUBQ         $0x20, R10
+	JGE          loop2
+
+short2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y8
+	VADDPS        Y8, Y0, Y8
+	VEXTRACTF32X4 $0x01, Y8, X0
+	VADDPS        X0, X8, X0
+	VEXTRACTF64X4 $0x01, Z1, Y8
+	VADDPS        Y8, Y1, Y8
+	VEXTRACTF32X4 $0x01, Y8, X1
+	VADDPS        X1, X8, X1
+	VEXTRACTF64X4 $0x01, Z2, Y8
+	VADDPS        Y8, Y2, Y8
+	VEXTRACTF32X4 $0x01, Y8, X2
+	VADDPS        X2, X8, X2
+	VEXTRACTF64X4 $0x01, Z3, Y8
+	VADDPS        Y8, Y3, Y8
+	VEXTRACTF32X4 $0x01, Y8, X3
+	VADDPS        X3, X8, X3
+	VUNPCKLPS     X1, X0, X8
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X8, X8
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X8, X1
+	VUNPCKHPD     X0, X8, X0
+	VADDPS        X0, X1, X1
+	VADDPS        (AX), X1, X1
+	VMOVUPS       X1, (AX)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X4
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X4, X3, X1
+	VUNPCKHPS     X4, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*1), X2, X2
+	VMOVUPS       X2, (AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x20, R10
+	JL     short1
+	MOVQ   ahead+64(FP), R11
+	ADDQ   DI, R11
+
+loop1:
+	VMOVUPS      (DX), Z4
+	VMOVUPS      64(DX), Z5
+	VPBROADCASTW (DI), Y6
+	VCVTPH2PS    Y6, Z6
+	VPMOVSXBD    2(DI), Z7
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z6, Z7, Z7
+	VFMADD231PS  Z4, Z7, Z0
+	VPMOVSXBD    18(DI), Z7
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z6, Z7, Z7
+	VFMADD231PS  Z5, Z7, Z0
+	VPBROADCASTW (DI)(R8*1), Y6
+	VCVTPH2PS    Y6, Z6
+	VPMOVSXBD    2(DI)(R8*1), Z7
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z6, Z7, Z7
+	VFMADD231PS  Z4, Z7, Z1
+	VPMOVSXBD    18(DI)(R8*1), Z7
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z6, Z7, Z7
+	VFMADD231PS  Z5, Z7, Z1
+	VPBROADCASTW (DI)(R8*2), Y6
+	VCVTPH2PS    Y6, Z6
+	VPMOVSXBD    2(DI)(R8*2), Z7
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z6, Z7, Z7
+	VFMADD231PS  Z4, Z7, Z2
+	VPMOVSXBD    18(DI)(R8*2), Z7
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z6, Z7, Z7
+	VFMADD231PS  Z5, Z7, Z2
+	VPBROADCASTW (DI)(R9*1), Y6
+	VCVTPH2PS    Y6, Z6
+	VPMOVSXBD    2(DI)(R9*1), Z7
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z6, Z7, Z7
+	VFMADD231PS  Z4, Z7, Z3
+	VPMOVSXBD    18(DI)(R9*1), Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z6, Z4, Z4
+	VFMADD231PS  Z5, Z4, Z3
+	PREFETCHT0   (R11)
+	PREFETCHT0   (R11)(R8*1)
+	PREFETCHT0   (R11)(R8*2)
+	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+34, R11
+	SUBQ         $0x20, R10
+	JGE          loop1
+
+short1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y4
+	VEXTRACTF32X4 $0x01, Y4, X0
+	VADDPS        X0, X4, X0
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y4
+	VEXTRACTF32X4 $0x01, Y4, X1
+	VADDPS        X1, X4, X1
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VADDPS        Y4, Y2, Y4
+	VEXTRACTF32X4 $0x01, Y4, X2
+	VADDPS        X2, X4, X2
+	VEXTRACTF64X4 $0x01, Z3, Y4
+	VADDPS        Y4, Y3, Y4
+	VEXTRACTF32X4 $0x01, Y4, X3
+	VADDPS        X3, X4, X3
+	VUNPCKLPS     X1, X0, X4
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPS     X3, X2, X0
+	VUNPCKHPS     X3, X2, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X4, X1
+	VUNPCKHPD     X0, X4, X0
+	VADDPS        X0, X1, X1
+	VADDPS        (AX), X1, X1
+	VMOVUPS       X1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot2Q8AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, AVX512F, AVX512VL, MMX+
+TEXT ·dot2Q8AVX512(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ wStride+48(FP), R8
+
+rows:
+	CMPQ   CX, $0x04
+	JL     rest
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short4
+	CMPQ   CX, $0x04
+	JE     last4
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*4), R10
+
+more4:
+	VMOVUPS      (DX), Z8
+	VMOVUPS      (DX)(BX*1), Z9
+	VMOVUPS      (DX)(BX*2), Z10
+	VMOVUPS      (DX)(SI*1), Z11
+	VMOVUPS      64(DX), Z12
+	VMOVUPS      64(DX)(BX*1), Z13
+	VMOVUPS      64(DX)(BX*2), Z14
+	VMOVUPS      64(DX)(SI*1), Z15
+	VPBROADCASTW (DI), Y16
+	VCVTPH2PS    Y16, Z16
+	VPMOVSXBD    2(DI), Z17
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z16, Z17, Z17
+	VFMADD231PS  Z8, Z17, Z0
+	VFMADD231PS  Z9, Z17, Z2
+	VFMADD231PS  Z10, Z17, Z4
+	VFMADD231PS  Z11, Z17, Z6
+	VPMOVSXBD    18(DI), Z17
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z16, Z17, Z17
+	VFMADD231PS  Z12, Z17, Z0
+	VFMADD231PS  Z13, Z17, Z2
+	VFMADD231PS  Z14, Z17, Z4
+	VFMADD231PS  Z15, Z17, Z6
+	VPBROADCASTW (DI)(R8*1), Y16
+	VCVTPH2PS    Y16, Z16
+	VPMOVSXBD    2(DI)(R8*1), Z17
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z16, Z17, Z17
+	VFMADD231PS  Z8, Z17, Z1
+	VFMADD231PS  Z9, Z17, Z3
+	VFMADD231PS  Z10, Z17, Z5
+	VFMADD231PS  Z11, Z17, Z7
+	VPMOVSXBD    18(DI)(R8*1), Z8
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z16, Z8, Z8
+	VFMADD231PS  Z12, Z8, Z1
+	VFMADD231PS  Z13, Z8, Z3
+	VFMADD231PS  Z14, Z8, Z5
+	VFMADD231PS  Z15, Z8, Z7
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   (R10)(BX*1)
+	PREFETCHT0   64(R10)(BX*1)
+	PREFETCHT0   (R10)(BX*2)
+	PREFETCHT0   64(R10)(BX*2)
+	PREFETCHT0   (R10)(SI*1)
+	PREFETCHT0   64(R10)(SI*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+128, R10
+	SUBQ         $0x20, R9
+	JGE          more4
+	JMP          short4
+
+last4:
+	MOVQ ahead+64(FP), R10
+	ADDQ DI, R10
+
+loop4:
+	VMOVUPS      (DX), Z8
+	VMOVUPS      (DX)(BX*1), Z9
+	VMOVUPS      (DX)(BX*2), Z10
+	VMOVUPS      (DX)(SI*1), Z11
+	VMOVUPS      64(DX), Z12
+	VMOVUPS      64(DX)(BX*1), Z13
+	VMOVUPS      64(DX)(BX*2), Z14
+	VMOVUPS      64(DX)(SI*1), Z15
+	VPBROADCASTW (DI), Y16
+	VCVTPH2PS    Y16, Z16
+	VPMOVSXBD    2(DI), Z17
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z16, Z17, Z17
+	VFMADD231PS  Z8, Z17, Z0
+	VFMADD231PS  Z9, Z17, Z2
+	VFMADD231PS  Z10, Z17, Z4
+	VFMADD231PS  Z11, Z17, Z6
+	VPMOVSXBD    18(DI), Z17
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z16, Z17, Z17
+	VFMADD231PS  Z12, Z17, Z0
+	VFMADD231PS  Z13, Z17, Z2
+	VFMADD231PS  Z14, Z17, Z4
+	VFMADD231PS  Z15, Z17, Z6
+	VPBROADCASTW (DI)(R8*1), Y16
+	VCVTPH2PS    Y16, Z16
+	VPMOVSXBD    2(DI)(R8*1), Z17
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z16, Z17, Z17
+	VFMADD231PS  Z8, Z17, Z1
+	VFMADD231PS  Z9, Z17, Z3
+	VFMADD231PS  Z10, Z17, Z5
+	VFMADD231PS  Z11, Z17, Z7
+	VPMOVSXBD    18(DI)(R8*1), Z8
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z16, Z8, Z8
+	VFMADD231PS  Z12, Z8, Z1
+	VFMADD231PS  Z13, Z8, Z3
+	VFMADD231PS  Z14, Z8, Z5
+	VFMADD231PS  Z15, Z8, Z7
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+34, R10
+	SUBQ         $0x20, R9
+	JGE          loop4
+
+short4:
+	MOVQ          n+56(FP), DI
+	ANDQ          $-32, DI
+	NEGQ          DI
+	LEAQ          (DX)(DI*4), DX
+	MOVQ          dstStride+8(FP), DI
+	LEAQ          (DI)(DI*2), R9
+	VSHUFF32X4    $0x44, Z2, Z0, Z8
+	VSHUFF32X4    $0xee, Z2, Z0, Z0
+	VADDPS        Z0, Z8, Z8
+	VSHUFF32X4    $0x44, Z6, Z4, Z0
+	VSHUFF32X4    $0xee, Z6, Z4, Z2
+	VADDPS        Z2, Z0, Z0
+	VSHUFF32X4    $0x88, Z0, Z8, Z4
+	VSHUFF32X4    $0xdd, Z0, Z8, Z2
+	VADDPS        Z2, Z4, Z4
+	VSHUFF32X4    $0x44, Z3, Z1, Z0
+	VSHUFF32X4    $0xee, Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x44, Z7, Z5, Z1
+	VSHUFF32X4    $0xee, Z7, Z5, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z0, Z3
+	VSHUFF32X4    $0xdd, Z1, Z0, Z2
+	VADDPS        Z2, Z3, Z3
+	VUNPCKLPS     Z3, Z4, Z0
+	VUNPCKHPS     Z3, Z4, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPD     Z0, Z0, Z1
+	VUNPCKHPD     Z0, Z0, Z0
+	VADDPS        Z0, Z1, Z1
+	VEXTRACTF32X4 $0x00, Z1, X0
+	VMOVSD        (AX), X2
+	VADDPS        X2, X0, X0
+	VMOVSD        X0, (AX)
+	VEXTRACTF32X4 $0x01, Z1, X0
+	VMOVSD        (AX)(DI*1), X2
+	VADDPS        X2, X0, X0
+	VMOVSD        X0, (AX)(DI*1)
+	VEXTRACTF32X4 $0x02, Z1, X0
+	VMOVSD        (AX)(DI*2), X2
+	VADDPS        X2, X0, X0
+	VMOVSD        X0, (AX)(DI*2)
+	VEXTRACTF32X4 $0x03, Z1, X0
+	VMOVSD        (AX)(R9*1), X1
+	VADDPS        X1, X0, X0
+	VMOVSD        X0, (AX)(R9*1)
+	MOVQ          dstStride+8(FP), DI
+	LEAQ          (AX)(DI*4), AX
+	LEAQ          (DX)(BX*4), DX
+	SUBQ          $0x04, CX
+	JMP           rows
+
+rest:
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest3:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short3
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
+
+loop3:
+	VMOVUPS      (DX), Z6
+	VMOVUPS      (DX)(BX*1), Z7
+	VMOVUPS      (DX)(BX*2), Z8
+	VMOVUPS      64(DX), Z9
+	VMOVUPS      64(DX)(BX*1), Z10
+	VMOVUPS      64(DX)(BX*2), Z11
+	VPBROADCASTW (DI), Y12
+	VCVTPH2PS    Y12, Z12
+	VPMOVSXBD    2(DI), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z6, Z13, Z0
+	VFMADD231PS  Z7, Z13, Z2
+	VFMADD231PS  Z8, Z13, Z4
+	VPMOVSXBD    18(DI), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z9, Z13, Z0
+	VFMADD231PS  Z10, Z13, Z2
+	VFMADD231PS  Z11, Z13, Z4
+	VPBROADCASTW (DI)(R8*1), Y12
+	VCVTPH2PS    Y12, Z12
+	VPMOVSXBD    2(DI)(R8*1), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z6, Z13, Z1
+	VFMADD231PS  Z7, Z13, Z3
+	VFMADD231PS  Z8, Z13, Z5
+	VPMOVSXBD    18(DI)(R8*1), Z6
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z12, Z6, Z6
+	VFMADD231PS  Z9, Z6, Z1
+	VFMADD231PS  Z10, Z6, Z3
+	VFMADD231PS  Z11, Z6, Z5
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+34, R10
+	SUBQ         $0x20, R9
+	JGE          loop3
+
+short3:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y6
+	VADDPS        Y6, Y0, Y6
+	VEXTRACTF32X4 $0x01, Y6, X0
+	VADDPS        X0, X6, X0
+	VEXTRACTF64X4 $0x01, Z1, Y6
+	VADDPS        Y6, Y1, Y6
+	VEXTRACTF32X4 $0x01, Y6, X1
+	VADDPS        X1, X6, X1
+	VUNPCKLPS     X1, X0, X6
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X6, X6
+	VUNPCKLPD     X6, X6, X0
+	VUNPCKHPD     X6, X6, X1
+	VADDPS        X1, X0, X0
+	VMOVSD        (AX), X1
+	VADDPS        X1, X0, X0
+	VMOVSD        X0, (AX)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        (AX)(CX*1), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, (AX)(CX*1)
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        (AX)(CX*2), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, (AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short2
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
+
+loop2:
+	VMOVUPS      (DX), Z4
+	VMOVUPS      (DX)(BX*1), Z5
+	VMOVUPS      64(DX), Z6
+	VMOVUPS      64(DX)(BX*1), Z7
+	VPBROADCASTW (DI), Y8
+	VCVTPH2PS    Y8, Z8
+	VPMOVSXBD    2(DI), Z9
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z8, Z9, Z9
+	VFMADD231PS  Z4, Z9, Z0
+	VFMADD231PS  Z5, Z9, Z2
+	VPMOVSXBD    18(DI), Z9
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z8, Z9, Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z2
+	VPBROADCASTW (DI)(R8*1), Y8
+	VCVTPH2PS    Y8, Z8
+	VPMOVSXBD    2(DI)(R8*1), Z9
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       Z8, Z9, Z9
+	VFMADD231PS  Z4, Z9, Z1
+	VFMADD231PS  Z5, Z9, Z3
+	VPMOVSXBD    18(DI)(R8*1), Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z8, Z4, Z4
+	VFMADD231PS  Z6, Z4, Z1
+	VFMADD231PS  Z7, Z4, Z3
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+34, R10
+	SUBQ         $0x20, R9
+	JGE          loop2
+
+short2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y4
+	VEXTRACTF32X4 $0x01, Y4, X0
+	VADDPS        X0, X4, X0
+	VEXTRACTF64X4 $0x01, Z1, Y4
+	VADDPS        Y4, Y1, Y4
+	VEXTRACTF32X4 $0x01, Y4, X1
+	VADDPS        X1, X4, X1
+	VUNPCKLPS     X1, X0, X4
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X4, X4
+	VUNPCKLPD     X4, X4, X0
+	VUNPCKHPD     X4, X4, X1
+	VADDPS        X1, X0, X0
+	VMOVSD        (AX), X1
+	VADDPS        X1, X0, X0
+	VMOVSD        X0, (AX)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        (AX)(CX*1), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, (AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short1
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
+
+loop1:
+	VMOVUPS      (DX), Z2
+	VMOVUPS      64(DX), Z3
+	VPBROADCASTW (DI), Y4
+	VCVTPH2PS    Y4, Z4
+	VPMOVSXBD    2(DI), Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z4, Z5, Z5
+	VFMADD231PS  Z2, Z5, Z0
+	VPMOVSXBD    18(DI), Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z4, Z5, Z5
+	VFMADD231PS  Z3, Z5, Z0
+	VPBROADCASTW (DI)(R8*1), Y4
+	VCVTPH2PS    Y4, Z4
+	VPMOVSXBD    2(DI)(R8*1), Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z4, Z5, Z5
+	VFMADD231PS  Z2, Z5, Z1
+	VPMOVSXBD    18(DI)(R8*1), Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VFMADD231PS  Z3, Z2, Z1
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+34, R10
+	SUBQ         $0x20, R9
+	JGE          loop1
+
+short1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VADDPS        Y2, Y0, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X0
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VADDPS        Y2, Y1, Y2
+	VEXTRACTF32X4 $0x01, Y2, X1
+	VADDPS        X1, X2, X1
+	VUNPCKLPS     X1, X0, X2
+	VUNPCKHPS     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VUNPCKLPD     X2, X2, X0
+	VUNPCKHPD     X2, X2, X1
+	VADDPS        X1, X0, X0
+	VMOVSD        (AX), X1
+	VADDPS        X1, X0, X0
+	VMOVSD        X0, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot1Q8AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, AVX512F, AVX512VL, MMX+
+TEXT ·dot1Q8AVX512(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ wStride+48(FP), DI
+
+rows:
+	CMPQ   CX, $0x04
+	JL     rest
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short4
+	CMPQ   CX, $0x04
+	JE     last4
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*4), R9
+
+more4:
+	VMOVUPS      (DX), Z4
+	VMOVUPS      (DX)(BX*1), Z5
+	VMOVUPS      (DX)(BX*2), Z6
+	VMOVUPS      (DX)(SI*1), Z7
+	VMOVUPS      64(DX), Z8
+	VMOVUPS      64(DX)(BX*1), Z9
+	VMOVUPS      64(DX)(BX*2), Z10
+	VMOVUPS      64(DX)(SI*1), Z11
+	VPBROADCASTW (DI), Y12
+	VCVTPH2PS    Y12, Z12
+	VPMOVSXBD    2(DI), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z4, Z13, Z0
+	VFMADD231PS  Z5, Z13, Z1
+	VFMADD231PS  Z6, Z13, Z2
+	VFMADD231PS  Z7, Z13, Z3
+	VPMOVSXBD    18(DI), Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z12, Z4, Z4
+	VFMADD231PS  Z8, Z4, Z0
+	VFMADD231PS  Z9, Z4, Z1
+	VFMADD231PS  Z10, Z4, Z2
+	VFMADD231PS  Z11, Z4, Z3
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   (R9)(BX*1)
+	PREFETCHT0   64(R9)(BX*1)
+	PREFETCHT0   (R9)(BX*2)
+	PREFETCHT0   64(R9)(BX*2)
+	PREFETCHT0   (R9)(SI*1)
+	PREFETCHT0   64(R9)(SI*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+128, R9
+	SUBQ         $0x20, R8
+	JGE          more4
+	JMP          short4
+
+last4:
+	MOVQ ahead+64(FP), R9
+	ADDQ DI, R9
+
+loop4:
+	VMOVUPS      (DX), Z4
+	VMOVUPS      (DX)(BX*1), Z5
+	VMOVUPS      (DX)(BX*2), Z6
+	VMOVUPS      (DX)(SI*1), Z7
+	VMOVUPS      64(DX), Z8
+	VMOVUPS      64(DX)(BX*1), Z9
+	VMOVUPS      64(DX)(BX*2), Z10
+	VMOVUPS      64(DX)(SI*1), Z11
+	VPBROADCASTW (DI), Y12
+	VCVTPH2PS    Y12, Z12
+	VPMOVSXBD    2(DI), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z4, Z13, Z0
+	VFMADD231PS  Z5, Z13, Z1
+	VFMADD231PS  Z6, Z13, Z2
+	VFMADD231PS  Z7, Z13, Z3
+	VPMOVSXBD    18(DI), Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z12, Z4, Z4
+	VFMADD231PS  Z8, Z4, Z0
+	VFMADD231PS  Z9, Z4, Z1
+	VFMADD231PS  Z10, Z4, Z2
+	VFMADD231PS  Z11, Z4, Z3
+	PREFETCHT0   (R9)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+34, R9
+	SUBQ         $0x20, R8
+	JGE          loop4
+
+short4:
+	MOVQ          n+56(FP), DI
+	ANDQ          $-32, DI
+	NEGQ          DI
+	LEAQ          (DX)(DI*4), DX
+	MOVQ          dstStride+8(FP), DI
+	LEAQ          (DI)(DI*2), R8
+	VSHUFF32X4    $0x44, Z1, Z0, Z4
+	VSHUFF32X4    $0xee, Z1, Z0, Z0
+	VADDPS        Z0, Z4, Z4
+	VSHUFF32X4    $0x44, Z3, Z2, Z0
+	VSHUFF32X4    $0xee, Z3, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VSHUFF32X4    $0x88, Z0, Z4, Z2
+	VSHUFF32X4    $0xdd, Z0, Z4, Z1
+	VADDPS        Z1, Z2, Z2
+	VUNPCKLPS     Z2, Z2, Z0
+	VUNPCKHPS     Z2, Z2, Z1
+	VADDPS        Z1, Z0, Z0
+	VUNPCKLPD     Z0, Z0, Z1
+	VUNPCKHPD     Z0, Z0, Z0
+	VADDPS        Z0, Z1, Z1
+	VEXTRACTF32X4 $0x00, Z1, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
+	VEXTRACTF32X4 $0x01, Z1, X0
+	VADDSS        (AX)(DI*1), X0, X0
+	VMOVSS        X0, (AX)(DI*1)
+	VEXTRACTF32X4 $0x02, Z1, X0
+	VADDSS        (AX)(DI*2), X0, X0
+	VMOVSS        X0, (AX)(DI*2)
+	VEXTRACTF32X4 $0x03, Z1, X0
+	VADDSS        (AX)(R8*1), X0, X0
+	VMOVSS        X0, (AX)(R8*1)
+	MOVQ          dstStride+8(FP), DI
+	LEAQ          (AX)(DI*4), AX
+	LEAQ          (DX)(BX*4), DX
+	SUBQ          $0x04, CX
+	JMP           rows
+
+rest:
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest3:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short3
+	MOVQ   ahead+64(FP), R9
+	ADDQ   DI, R9
+
+loop3:
+	VMOVUPS      (DX), Z3
+	VMOVUPS      (DX)(BX*1), Z4
+	VMOVUPS      (DX)(BX*2), Z5
+	VMOVUPS      64(DX), Z6
+	VMOVUPS      64(DX)(BX*1), Z7
+	VMOVUPS      64(DX)(BX*2), Z8
+	VPBROADCASTW (DI), Y9
+	VCVTPH2PS    Y9, Z9
+	VPMOVSXBD    2(DI), Z10
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       Z9, Z10, Z10
+	VFMADD231PS  Z3, Z10, Z0
+	VFMADD231PS  Z4, Z10, Z1
+	VFMADD231PS  Z5, Z10, Z2
+	VPMOVSXBD    18(DI), Z3
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       Z9, Z3, Z3
+	VFMADD231PS  Z6, Z3, Z0
+	VFMADD231PS  Z7, Z3, Z1
+	VFMADD231PS  Z8, Z3, Z2
+	PREFETCHT0   (R9)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+34, R9
+	SUBQ         $0x20, R8
+	JGE          loop3
+
+short3:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y3
+	VADDPS        Y3, Y0, Y3
+	VEXTRACTF32X4 $0x01, Y3, X0
+	VADDPS        X0, X3, X0
+	VUNPCKLPS     X0, X0, X3
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X3, X3
+	VUNPCKLPD     X3, X3, X0
+	VUNPCKHPD     X3, X3, X3
+	VADDPS        X3, X0, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VUNPCKLPS     X1, X1, X0
+	VUNPCKHPS     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VADDSS        (AX)(CX*1), X1, X1
+	VMOVSS        X1, (AX)(CX*1)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VUNPCKLPS     X1, X1, X0
+	VUNPCKHPS     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VADDSS        (AX)(CX*2), X1, X1
+	VMOVSS        X1, (AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short2
+	MOVQ   ahead+64(FP), R9
+	ADDQ   DI, R9
+
+loop2:
+	VMOVUPS      (DX), Z2
+	VMOVUPS      (DX)(BX*1), Z3
+	VMOVUPS      64(DX), Z4
+	VMOVUPS      64(DX)(BX*1), Z5
+	VPBROADCASTW (DI), Y6
+	VCVTPH2PS    Y6, Z6
+	VPMOVSXBD    2(DI), Z7
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       Z6, Z7, Z7
+	VFMADD231PS  Z2, Z7, Z0
+	VFMADD231PS  Z3, Z7, Z1
+	VPMOVSXBD    18(DI), Z2
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       Z6, Z2, Z2
+	VFMADD231PS  Z4, Z2, Z0
+	VFMADD231PS  Z5, Z2, Z1
+	PREFETCHT0   (R9)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+34, R9
+	SUBQ         $0x20, R8
+	JGE          loop2
+
+short2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VADDPS        Y2, Y0, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VADDPS        X0, X2, X0
+	VUNPCKLPS     X0, X0, X2
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X2, X2
+	VUNPCKLPD     X2, X2, X0
+	VUNPCKHPD     X2, X2, X2
+	VADDPS        X2, X0, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VUNPCKLPS     X1, X1, X0
+	VUNPCKHPS     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VADDSS        (AX)(CX*1), X1, X1
+	VMOVSS        X1, (AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z0, Z0, Z0
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short1
+	MOVQ   ahead+64(FP), R9
+	ADDQ   DI, R9
+
+loop1:
+	VMOVUPS      (DX), Z1
+	VMOVUPS      64(DX), Z2
+	VPBROADCASTW (DI), Y3
+	VCVTPH2PS    Y3, Z3
+	VPMOVSXBD    2(DI), Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z3, Z4, Z4
+	VFMADD231PS  Z1, Z4, Z0
+	VPMOVSXBD    18(DI), Z1
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VFMADD231PS  Z2, Z1, Z0
+	PREFETCHT0   (R9)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	ADDQ         $+34, R9
+	SUBQ         $0x20, R8
+	JGE          loop1
+
+short1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VEXTRACTF32X4 $0x01, Y1, X0
+	VADDPS        X0, X1, X0
+	VUNPCKLPS     X0, X0, X1
+	VUNPCKHPS     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VUNPCKLPD     X1, X1, X0
+	VUNPCKHPD     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VADDSS        (AX), X0, X0
+	VMOVSS        X0, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot4Q4AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, AVX512F, AVX512VL, MMX+
+TEXT ·dot4Q4AVX512(SB), NOSPLIT, $0-72
+	MOVQ    dst+0(FP), AX
+	MOVQ    rows+32(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    xStride+24(FP), BX
+	LEAQ    (BX)(BX*2), SI
+	MOVQ    wStride+48(FP), R8
+	LEAQ    (R8)(R8*2), R9
+	VMOVUPS fours<>+0(SB), Z0
+
+rows:
+	CMPQ   CX, $0x04
+	JL     rest
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x20, R10
+	JL     short4
+	CMPQ   CX, $0x04
+	JE     last4
+	MOVQ   DX, R11
+	LEAQ   (R11)(BX*4), R11
+
+more4:
+	VMOVUPS      (DX), Z17
+	VMOVUPS      (DX)(BX*1), Z18
+	VMOVUPS      (DX)(BX*2), Z19
+	VMOVUPS      (DX)(SI*1), Z20
+	VMOVUPS      64(DX), Z21
+	VMOVUPS      64(DX)(BX*1), Z22
+	VMOVUPS      64(DX)(BX*2), Z23
+	VMOVUPS      64(DX)(SI*1), Z24
+	VPBROADCASTW (DI), Y25
+	VCVTPH2PS    Y25, Z25
+	VPMOVZXBD    2(DI), Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z17, Z26, Z1
+	VFMADD231PS  Z18, Z26, Z5
+	VFMADD231PS  Z19, Z26, Z9
+	VFMADD231PS  Z20, Z26, Z13
+	VPMOVZXBD    2(DI), Z26
+	VPSRLD       $0x04, Z26, Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z21, Z26, Z1
+	VFMADD231PS  Z22, Z26, Z5
+	VFMADD231PS  Z23, Z26, Z9
+	VFMADD231PS  Z24, Z26, Z13
+	VPBROADCASTW (DI)(R8*1), Y25
+	VCVTPH2PS    Y25, Z25
+	VPMOVZXBD    2(DI)(R8*1), Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z17, Z26, Z2
+	VFMADD231PS  Z18, Z26, Z6
+	VFMADD231PS  Z19, Z26, Z10
+	VFMADD231PS  Z20, Z26, Z14
+	VPMOVZXBD    2(DI)(R8*1), Z26
+	VPSRLD       $0x04, Z26, Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z21, Z26, Z2
+	VFMADD231PS  Z22, Z26, Z6
+	VFMADD231PS  Z23, Z26, Z10
+	VFMADD231PS  Z24, Z26, Z14
+	VPBROADCASTW (DI)(R8*2), Y25
+	VCVTPH2PS    Y25, Z25
+	VPMOVZXBD    2(DI)(R8*2), Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z17, Z26, Z3
+	VFMADD231PS  Z18, Z26, Z7
+	VFMADD231PS  Z19, Z26, Z11
+	VFMADD231PS  Z20, Z26, Z15
+	VPMOVZXBD    2(DI)(R8*2), Z26
+	VPSRLD       $0x04, Z26, Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z21, Z26, Z3
+	VFMADD231PS  Z22, Z26, Z7
+	VFMADD231PS  Z23, Z26, Z11
+	VFMADD231PS  Z24, Z26, Z15
+	VPBROADCASTW (DI)(R9*1), Y25
+	VCVTPH2PS    Y25, Z25
+	VPMOVZXBD    2(DI)(R9*1), Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z17, Z26, Z4
+	VFMADD231PS  Z18, Z26, Z8
+	VFMADD231PS  Z19, Z26, Z12
+	VFMADD231PS  Z20, Z26, Z16
+	VPMOVZXBD    2(DI)(R9*1), Z17
+	VPSRLD       $0x04, Z17, Z17
+	VPERMPS      Z0, Z17, Z17
+	VMULPS       Z25, Z17, Z17
+	VFMADD231PS  Z21, Z17, Z4
+	VFMADD231PS  Z22, Z17, Z8
+	VFMADD231PS  Z23, Z17, Z12
+	VFMADD231PS  Z24, Z17, Z16
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   (R11)(BX*1)
+	PREFETCHT0   64(R11)(BX*1)
+	PREFETCHT0   (R11)(BX*2)
+	PREFETCHT0   64(R11)(BX*2)
+	PREFETCHT0   (R11)(SI*1)
+	PREFETCHT0   64(R11)(SI*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+128, R11
+	SUBQ         $0x20, R10
+	JGE          more4
+	JMP          short4
+
+last4:
+	MOVQ ahead+64(FP), R11
+	ADDQ DI, R11
+
+loop4:
+	VMOVUPS      (DX), Z17
+	VMOVUPS      (DX)(BX*1), Z18
+	VMOVUPS      (DX)(BX*2), Z19
+	VMOVUPS      (DX)(SI*1), Z20
+	VMOVUPS      64(DX), Z21
+	VMOVUPS      64(DX)(BX*1), Z22
+	VMOVUPS      64(DX)(BX*2), Z23
+	VMOVUPS      64(DX)(SI*1), Z24
+	VPBROADCASTW (DI), Y25
+	VCVTPH2PS    Y25, Z25
+	VPMOVZXBD    2(DI), Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z17, Z26, Z1
+	VFMADD231PS  Z18, Z26, Z5
+	VFMADD231PS  Z19, Z26, Z9
+	VFMADD231PS  Z20, Z26, Z13
+	VPMOVZXBD    2(DI), Z26
+	VPSRLD       $0x04, Z26, Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z21, Z26, Z1
+	VFMADD231PS  Z22, Z26, Z5
+	VFMADD231PS  Z23, Z26, Z9
+	VFMADD231PS  Z24, Z26, Z13
+	VPBROADCASTW (DI)(R8*1), Y25
+	VCVTPH2PS    Y25, Z25
+	VPMOVZXBD    2(DI)(R8*1), Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z17, Z26, Z2
+	VFMADD231PS  Z18, Z26, Z6
+	VFMADD231PS  Z19, Z26, Z10
+	VFMADD231PS  Z20, Z26, Z14
+	VPMOVZXBD    2(DI)(R8*1), Z26
+	VPSRLD       $0x04, Z26, Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z21, Z26, Z2
+	VFMADD231PS  Z22, Z26, Z6
+	VFMADD231PS  Z23, Z26, Z10
+	VFMADD231PS  Z24, Z26, Z14
+	VPBROADCASTW (DI)(R8*2), Y25
+	VCVTPH2PS    Y25, Z25
+	VPMOVZXBD    2(DI)(R8*2), Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z17, Z26, Z3
+	VFMADD231PS  Z18, Z26, Z7
+	VFMADD231PS  Z19, Z26, Z11
+	VFMADD231PS  Z20, Z26, Z15
+	VPMOVZXBD    2(DI)(R8*2), Z26
+	VPSRLD       $0x04, Z26, Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z21, Z26, Z3
+	VFMADD231PS  Z22, Z26, Z7
+	VFMADD231PS  Z23, Z26, Z11
+	VFMADD231PS  Z24, Z26, Z15
+	VPBROADCASTW (DI)(R9*1), Y25
+	VCVTPH2PS    Y25, Z25
+	VPMOVZXBD    2(DI)(R9*1), Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z17, Z26, Z4
+	VFMADD231PS  Z18, Z26, Z8
+	VFMADD231PS  Z19, Z26, Z12
+	VFMADD231PS  Z20, Z26, Z16
+	VPMOVZXBD    2(DI)(R9*1), Z17
+	VPSRLD       $0x04, Z17, Z17
+	VPERMPS      Z0, Z17, Z17
+	VMULPS       Z25, Z17, Z17
+	VFMADD231PS  Z21, Z17, Z4
+	VFMADD231PS  Z22, Z17, Z8
+	VFMADD231PS  Z23, Z17, Z12
+	VFMADD231PS  Z24, Z17, Z16
+	PREFETCHT0   (R11)
+	PREFETCHT0   (R11)(R8*1)
+	PREFETCHT0   (R11)(R8*2)
+	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+18, R11
+	SUBQ         $0x20, R10
+	JGE          loop4
+
+short4:
+	MOVQ          n+56(FP), DI
+	ANDQ          $-32, DI
+	NEGQ          DI
+	LEAQ          (DX)(DI*4), DX
+	MOVQ          dstStride+8(FP), DI
+	LEAQ          (DI)(DI*2), R10
+	VSHUFF32X4    $0x44, Z5, Z1, Z17
+	VSHUFF32X4    $0xee, Z5, Z1, Z1
+	VADDPS        Z1, Z17, Z17
+	VSHUFF32X4    $0x44, Z13, Z9, Z1
+	VSHUFF32X4    $0xee, Z13, Z9, Z5
+	VADDPS        Z5, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z17, Z9
+	VSHUFF32X4    $0xdd, Z1, Z17, Z5
+	VADDPS        Z5, Z9, Z9
+	VSHUFF32X4    $0x44, Z6, Z2, Z1
+	VSHUFF32X4    $0xee, Z6, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF32X4    $0x44, Z14, Z10, Z2
+	VSHUFF32X4    $0xee, Z14, Z10, Z5
+	VADDPS        Z5, Z2, Z2
+	VSHUFF32X4    $0x88, Z2, Z1, Z6
+	VSHUFF32X4    $0xdd, Z2, Z1, Z5
+	VADDPS        Z5, Z6, Z6
+	VSHUFF32X4    $0x44, Z7, Z3, Z1
+	VSHUFF32X4    $0xee, Z7, Z3, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF32X4    $0x44, Z15, Z11, Z2
+	VSHUFF32X4    $0xee, Z15, Z11, Z3
+	VADDPS        Z3, Z2, Z2
+	VSHUFF32X4    $0x88, Z2, Z1, Z5
+	VSHUFF32X4    $0xdd, Z2, Z1, Z3
+	VADDPS        Z3, Z5, Z5
+	VSHUFF32X4    $0x44, Z8, Z4, Z1
+	VSHUFF32X4    $0xee, Z8, Z4, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF32X4    $0x44, Z16, Z12, Z2
+	VSHUFF32X4    $0xee, Z16, Z12, Z3
+	VADDPS        Z3, Z2, Z2
+	VSHUFF32X4    $0x88, Z2, Z1, Z4
+	VSHUFF32X4    $0xdd, Z2, Z1, Z3
+	VADDPS        Z3, Z4, Z4
+	VUNPCKLPS     Z6, Z9, Z1
+	VUNPCKHPS     Z6, Z9, Z2
+	VADDPS        Z2, Z1, Z1
+	VUNPCKLPS     Z4, Z5, Z2
+	VUNPCKHPS     Z4, Z5, Z3
+	VADDPS        Z3, Z2, Z2
+	VUNPCKLPD     Z2, Z1, Z3
+	VUNPCKHPD     Z2, Z1, Z1
+	VADDPS        Z1, Z3, Z3
+	VEXTRACTF32X4 $0x00, Z3, X1
+	VADDPS        (AX), X1, X1
+	VMOVUPS       X1, (AX)
+	VEXTRACTF32X4 $0x01, Z3, X1
+	VADDPS        (AX)(DI*1), X1, X1
+	VMOVUPS       X1, (AX)(DI*1)
+	VEXTRACTF32X4 $0x02, Z3, X1
+	VADDPS        (AX)(DI*2), X1, X1
+	VMOVUPS       X1, (AX)(DI*2)
+	VEXTRACTF32X4 $0x03, Z3, X1
+	VADDPS        (AX)(R10*1), X1, X1
+	VMOVUPS       X1, (AX)(R10*1)
+	MOVQ          dstStride+8(FP), DI
+	LEAQ          (AX)(DI*4), AX
+	LEAQ          (DX)(BX*4), DX
+	SUBQ          $0x04, CX
+	JMP           rows
+
+rest:
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest3:
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x20, R10
+	JL     short3
+	MOVQ   ahead+64(FP), R11
+	ADDQ   DI, R11
+
+loop3:
+	VMOVUPS      (DX), Z13
+	VMOVUPS      (DX)(BX*1), Z14
+	VMOVUPS      (DX)(BX*2), Z15
+	VMOVUPS      64(DX), Z16
+	VMOVUPS      64(DX)(BX*1), Z17
+	VMOVUPS      64(DX)(BX*2), Z18
+	VPBROADCASTW (DI), Y19
+	VCVTPH2PS    Y19, Z19
+	VPMOVZXBD    2(DI), Z20
+	VPERMPS      Z0, Z20, Z20
+	VMULPS       Z19, Z20, Z20
+	VFMADD231PS  Z13, Z20, Z1
+	VFMADD231PS  Z14, Z20, Z5
+	VFMADD231PS  Z15, Z20, Z9
+	VPMOVZXBD    2(DI), Z20
+	VPSRLD       $0x04, Z20, Z20
+	VPERMPS      Z0, Z20, Z20
+	VMULPS       Z19, Z20, Z20
+	VFMADD231PS  Z16, Z20, Z1
+	VFMADD231PS  Z17, Z20, Z5
+	VFMADD231PS  Z18, Z20, Z9
+	VPBROADCASTW (DI)(R8*1), Y19
+	VCVTPH2PS    Y19, Z19
+	VPMOVZXBD    2(DI)(R8*1), Z20
+	VPERMPS      Z0, Z20, Z20
+	VMULPS       Z19, Z20, Z20
+	VFMADD231PS  Z13, Z20, Z2
+	VFMADD231PS  Z14, Z20, Z6
+	VFMADD231PS  Z15, Z20, Z10
+	VPMOVZXBD    2(DI)(R8*1), Z20
+	VPSRLD       $0x04, Z20, Z20
+	VPERMPS      Z0, Z20, Z20
+	VMULPS       Z19, Z20, Z20
+	VFMADD231PS  Z16, Z20, Z2
+	VFMADD231PS  Z17, Z20, Z6
+	VFMADD231PS  Z18, Z20, Z10
+	VPBROADCASTW (DI)(R8*2), Y19
+	VCVTPH2PS    Y19, Z19
+	VPMOVZXBD    2(DI)(R8*2), Z20
+	VPERMPS      Z0, Z20, Z20
+	VMULPS       Z19, Z20, Z20
+	VFMADD231PS  Z13, Z20, Z3
+	VFMADD231PS  Z14, Z20, Z7
+	VFMADD231PS  Z15, Z20, Z11
+	VPMOVZXBD    2(DI)(R8*2), Z20
+	VPSRLD       $0x04, Z20, Z20
+	VPERMPS      Z0, Z20, Z20
+	VMULPS       Z19, Z20, Z20
+	VFMADD231PS  Z16, Z20, Z3
+	VFMADD231PS  Z17, Z20, Z7
+	VFMADD231PS  Z18, Z20, Z11
+	VPBROADCASTW (DI)(R9*1), Y19
+	VCVTPH2PS    Y19, Z19
+	VPMOVZXBD    2(DI)(R9*1), Z20
+	VPERMPS      Z0, Z20, Z20
+	VMULPS       Z19, Z20, Z20
+	VFMADD231PS  Z13, Z20, Z4
+	VFMADD231PS  Z14, Z20, Z8
+	VFMADD231PS  Z15, Z20, Z12
+	VPMOVZXBD    2(DI)(R9*1), Z13
+	VPSRLD       $0x04, Z13, Z13
+	VPERMPS      Z0, Z13, Z13
+	VMULPS       Z19, Z13, Z13
+	VFMADD231PS  Z16, Z13, Z4
+	VFMADD231PS  Z17, Z13, Z8
+	VFMADD231PS  Z18, Z13, Z12
+	PREFETCHT0   (R11)
+	PREFETCHT0   (R11)(R8*1)
+	PREFETCHT0   (R11)(R8*2)
+	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+18, R11
+	SUBQ         $0x20, R10
+	JGE          loop3
+
+short3:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X4
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X4, X3, X1
+	VUNPCKHPS     X4, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX), X2, X2
+	VMOVUPS       X2, (AX)
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X4
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X4, X3, X1
+	VUNPCKHPS     X4, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*1), X2, X2
+	VMOVUPS       X2, (AX)(CX*1)
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z10, Y0
+	VADDPS        Y0, Y10, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z11, Y0
+	VADDPS        Y0, Y11, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z12, Y0
+	VADDPS        Y0, Y12, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X4
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X4, X3, X1
+	VUNPCKHPS     X4, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*2), X2, X2
+	VMOVUPS       X2, (AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x20, R10
+	JL     short2
+	MOVQ   ahead+64(FP), R11
+	ADDQ   DI, R11
+
+loop2:
+	VMOVUPS      (DX), Z9
+	VMOVUPS      (DX)(BX*1), Z10
+	VMOVUPS      64(DX), Z11
+	VMOVUPS      64(DX)(BX*1), Z12
+	VPBROADCASTW (DI), Y13
+	VCVTPH2PS    Y13, Z13
+	VPMOVZXBD    2(DI), Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z9, Z14, Z1
+	VFMADD231PS  Z10, Z14, Z5
+	VPMOVZXBD    2(DI), Z14
+	VPSRLD       $0x04, Z14, Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z11, Z14, Z1
+	VFMADD231PS  Z12, Z14, Z5
+	VPBROADCASTW (DI)(R8*1), Y13
+	VCVTPH2PS    Y13, Z13
+	VPMOVZXBD    2(DI)(R8*1), Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z9, Z14, Z2
+	VFMADD231PS  Z10, Z14, Z6
+	VPMOVZXBD    2(DI)(R8*1), Z14
+	VPSRLD       $0x04, Z14, Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z11, Z14, Z2
+	VFMADD231PS  Z12, Z14, Z6
+	VPBROADCASTW (DI)(R8*2), Y13
+	VCVTPH2PS    Y13, Z13
+	VPMOVZXBD    2(DI)(R8*2), Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z9, Z14, Z3
+	VFMADD231PS  Z10, Z14, Z7
+	VPMOVZXBD    2(DI)(R8*2), Z14
+	VPSRLD       $0x04, Z14, Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z11, Z14, Z3
+	VFMADD231PS  Z12, Z14, Z7
+	VPBROADCASTW (DI)(R9*1), Y13
+	VCVTPH2PS    Y13, Z13
+	VPMOVZXBD    2(DI)(R9*1), Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z9, Z14, Z4
+	VFMADD231PS  Z10, Z14, Z8
+	VPMOVZXBD    2(DI)(R9*1), Z9
+	VPSRLD       $0x04, Z9, Z9
+	VPERMPS      Z0, Z9, Z9
+	VMULPS       Z13, Z9, Z9
+	VFMADD231PS  Z11, Z9, Z4
+	VFMADD231PS  Z12, Z9, Z8
+	PREFETCHT0   (R11)
+	PREFETCHT0   (R11)(R8*1)
+	PREFETCHT0   (R11)(R8*2)
+	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+18, R11
+	SUBQ         $0x20, R10
+	JGE          loop2
+
+short2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X4
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X4, X3, X1
+	VUNPCKHPS     X4, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX), X2, X2
+	VMOVUPS       X2, (AX)
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X4
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X4, X3, X1
+	VUNPCKHPS     X4, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX)(CX*1), X2, X2
+	VMOVUPS       X2, (AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R10
+	SUBQ   $0x20, R10
+	JL     short1
+	MOVQ   ahead+64(FP), R11
+	ADDQ   DI, R11
+
+loop1:
+	VMOVUPS      (DX), Z5
+	VMOVUPS      64(DX), Z6
+	VPBROADCASTW (DI), Y7
+	VCVTPH2PS    Y7, Z7
+	VPMOVZXBD    2(DI), Z8
+	VPERMPS      Z0, Z8, Z8
+	VMULPS       Z7, Z8, Z8
+	VFMADD231PS  Z5, Z8, Z1
+	VPMOVZXBD    2(DI), Z8
+	VPSRLD       $0x04, Z8, Z8
+	VPERMPS      Z0, Z8, Z8
+	VMULPS       Z7, Z8, Z8
+	VFMADD231PS  Z6, Z8, Z1
+	VPBROADCASTW (DI)(R8*1), Y7
+	VCVTPH2PS    Y7, Z7
+	VPMOVZXBD    2(DI)(R8*1), Z8
+	VPERMPS      Z0, Z8, Z8
+	VMULPS       Z7, Z8, Z8
+	VFMADD231PS  Z5, Z8, Z2
+	VPMOVZXBD    2(DI)(R8*1), Z8
+	VPSRLD       $0x04, Z8, Z8
+	VPERMPS      Z0, Z8, Z8
+	VMULPS       Z7, Z8, Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VPBROADCASTW (DI)(R8*2), Y7
+	VCVTPH2PS    Y7, Z7
+	VPMOVZXBD    2(DI)(R8*2), Z8
+	VPERMPS      Z0, Z8, Z8
+	VMULPS       Z7, Z8, Z8
+	VFMADD231PS  Z5, Z8, Z3
+	VPMOVZXBD    2(DI)(R8*2), Z8
+	VPSRLD       $0x04, Z8, Z8
+	VPERMPS      Z0, Z8, Z8
+	VMULPS       Z7, Z8, Z8
+	VFMADD231PS  Z6, Z8, Z3
+	VPBROADCASTW (DI)(R9*1), Y7
+	VCVTPH2PS    Y7, Z7
+	VPMOVZXBD    2(DI)(R9*1), Z8
+	VPERMPS      Z0, Z8, Z8
+	VMULPS       Z7, Z8, Z8
+	VFMADD231PS  Z5, Z8, Z4
+	VPMOVZXBD    2(DI)(R9*1), Z5
+	VPSRLD       $0x04, Z5, Z5
+	VPERMPS      Z0, Z5, Z5
+	VMULPS       Z7, Z5, Z5
+	VFMADD231PS  Z6, Z5, Z4
+	PREFETCHT0   (R11)
+	PREFETCHT0   (R11)(R8*1)
+	PREFETCHT0   (R11)(R8*2)
+	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+18, R11
+	SUBQ         $0x20, R10
+	JGE          loop1
+
+short1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X3
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X4
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPS     X4, X3, X1
+	VUNPCKHPS     X4, X3, X2
+	VADDPS        X2, X1, X1
+	VUNPCKLPD     X1, X0, X2
+	VUNPCKHPD     X1, X0, X0
+	VADDPS        X0, X2, X2
+	VADDPS        (AX), X2, X2
+	VMOVUPS       X2, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+DATA fours<>+0(SB)/4, $0xc1000000
+DATA fours<>+4(SB)/4, $0xc0e00000
+DATA fours<>+8(SB)/4, $0xc0c00000
+DATA fours<>+12(SB)/4, $0xc0a00000
+DATA fours<>+16(SB)/4, $0xc0800000
+DATA fours<>+20(SB)/4, $0xc0400000
+DATA fours<>+24(SB)/4, $0xc0000000
+DATA fours<>+28(SB)/4, $0xbf800000
+DATA fours<>+32(SB)/4, $0x00000000
+DATA fours<>+36(SB)/4, $0x3f800000
+DATA fours<>+40(SB)/4, $0x40000000
+DATA fours<>+44(SB)/4, $0x40400000
+DATA fours<>+48(SB)/4, $0x40800000
+DATA fours<>+52(SB)/4, $0x40a00000
+DATA fours<>+56(SB)/4, $0x40c00000
+DATA fours<>+60(SB)/4, $0x40e00000
+GLOBL fours<>(SB), RODATA|NOPTR, $64
+
+// func dot2Q4AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, AVX512F, AVX512VL, MMX+
+TEXT ·dot2Q4AVX512(SB), NOSPLIT, $0-72
+	MOVQ    dst+0(FP), AX
+	MOVQ    rows+32(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    xStride+24(FP), BX
+	LEAQ    (BX)(BX*2), SI
+	MOVQ    wStride+48(FP), R8
+	VMOVUPS fours<>+0(SB), Z0
+
+rows:
+	CMPQ   CX, $0x04
+	JL     rest
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short4
+	CMPQ   CX, $0x04
+	JE     last4
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*4), R10
+
+more4:
+	VMOVUPS      (DX), Z9
+	VMOVUPS      (DX)(BX*1), Z10
+	VMOVUPS      (DX)(BX*2), Z11
+	VMOVUPS      (DX)(SI*1), Z12
+	VMOVUPS      64(DX), Z13
+	VMOVUPS      64(DX)(BX*1), Z14
+	VMOVUPS      64(DX)(BX*2), Z15
+	VMOVUPS      64(DX)(SI*1), Z16
+	VPBROADCASTW (DI), Y17
+	VCVTPH2PS    Y17, Z17
+	VPMOVZXBD    2(DI), Z18
+	VPERMPS      Z0, Z18, Z18
+	VMULPS       Z17, Z18, Z18
+	VFMADD231PS  Z9, Z18, Z1
+	VFMADD231PS  Z10, Z18, Z3
+	VFMADD231PS  Z11, Z18, Z5
+	VFMADD231PS  Z12, Z18, Z7
+	VPMOVZXBD    2(DI), Z18
+	VPSRLD       $0x04, Z18, Z18
+	VPERMPS      Z0, Z18, Z18
+	VMULPS       Z17, Z18, Z18
+	VFMADD231PS  Z13, Z18, Z1
+	VFMADD231PS  Z14, Z18, Z3
+	VFMADD231PS  Z15, Z18, Z5
+	VFMADD231PS  Z16, Z18, Z7
+	VPBROADCASTW (DI)(R8*1), Y17
+	VCVTPH2PS    Y17, Z17
+	VPMOVZXBD    2(DI)(R8*1), Z18
+	VPERMPS      Z0, Z18, Z18
+	VMULPS       Z17, Z18, Z18
+	VFMADD231PS  Z9, Z18, Z2
+	VFMADD231PS  Z10, Z18, Z4
+	VFMADD231PS  Z11, Z18, Z6
+	VFMADD231PS  Z12, Z18, Z8
+	VPMOVZXBD    2(DI)(R8*1), Z9
+	VPSRLD       $0x04, Z9, Z9
+	VPERMPS      Z0, Z9, Z9
+	VMULPS       Z17, Z9, Z9
+	VFMADD231PS  Z13, Z9, Z2
+	VFMADD231PS  Z14, Z9, Z4
+	VFMADD231PS  Z15, Z9, Z6
+	VFMADD231PS  Z16, Z9, Z8
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   (R10)(BX*1)
+	PREFETCHT0   64(R10)(BX*1)
+	PREFETCHT0   (R10)(BX*2)
+	PREFETCHT0   64(R10)(BX*2)
+	PREFETCHT0   (R10)(SI*1)
+	PREFETCHT0   64(R10)(SI*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+128, R10
+	SUBQ         $0x20, R9
+	JGE          more4
+	JMP          short4
+
+last4:
+	MOVQ ahead+64(FP), R10
+	ADDQ DI, R10
+
+loop4:
+	VMOVUPS      (DX), Z9
+	VMOVUPS      (DX)(BX*1), Z10
+	VMOVUPS      (DX)(BX*2), Z11
+	VMOVUPS      (DX)(SI*1), Z12
+	VMOVUPS      64(DX), Z13
+	VMOVUPS      64(DX)(BX*1), Z14
+	VMOVUPS      64(DX)(BX*2), Z15
+	VMOVUPS      64(DX)(SI*1), Z16
+	VPBROADCASTW (DI), Y17
+	VCVTPH2PS    Y17, Z17
+	VPMOVZXBD    2(DI), Z18
+	VPERMPS      Z0, Z18, Z18
+	VMULPS       Z17, Z18, Z18
+	VFMADD231PS  Z9, Z18, Z1
+	VFMADD231PS  Z10, Z18, Z3
+	VFMADD231PS  Z11, Z18, Z5
+	VFMADD231PS  Z12, Z18, Z7
+	VPMOVZXBD    2(DI), Z18
+	VPSRLD       $0x04, Z18, Z18
+	VPERMPS      Z0, Z18, Z18
+	VMULPS       Z17, Z18, Z18
+	VFMADD231PS  Z13, Z18, Z1
+	VFMADD231PS  Z14, Z18, Z3
+	VFMADD231PS  Z15, Z18, Z5
+	VFMADD231PS  Z16, Z18, Z7
+	VPBROADCASTW (DI)(R8*1), Y17
+	VCVTPH2PS    Y17, Z17
+	VPMOVZXBD    2(DI)(R8*1), Z18
+	VPERMPS      Z0, Z18, Z18
+	VMULPS       Z17, Z18, Z18
+	VFMADD231PS  Z9, Z18, Z2
+	VFMADD231PS  Z10, Z18, Z4
+	VFMADD231PS  Z11, Z18, Z6
+	VFMADD231PS  Z12, Z18, Z8
+	VPMOVZXBD    2(DI)(R8*1), Z9
+	VPSRLD       $0x04, Z9, Z9
+	VPERMPS      Z0, Z9, Z9
+	VMULPS       Z17, Z9, Z9
+	VFMADD231PS  Z13, Z9, Z2
+	VFMADD231PS  Z14, Z9, Z4
+	VFMADD231PS  Z15, Z9, Z6
+	VFMADD231PS  Z16, Z9, Z8
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+18, R10
+	SUBQ         $0x20, R9
+	JGE          loop4
+
+short4:
+	MOVQ          n+56(FP), DI
+	ANDQ          $-32, DI
+	NEGQ          DI
+	LEAQ          (DX)(DI*4), DX
+	MOVQ          dstStride+8(FP), DI
+	LEAQ          (DI)(DI*2), R9
+	VSHUFF32X4    $0x44, Z3, Z1, Z9
+	VSHUFF32X4    $0xee, Z3, Z1, Z1
+	VADDPS        Z1, Z9, Z9
+	VSHUFF32X4    $0x44, Z7, Z5, Z1
+	VSHUFF32X4    $0xee, Z7, Z5, Z3
+	VADDPS        Z3, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z9, Z5
+	VSHUFF32X4    $0xdd, Z1, Z9, Z3
+	VADDPS        Z3, Z5, Z5
+	VSHUFF32X4    $0x44, Z4, Z2, Z1
+	VSHUFF32X4    $0xee, Z4, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF32X4    $0x44, Z8, Z6, Z2
+	VSHUFF32X4    $0xee, Z8, Z6, Z3
+	VADDPS        Z3, Z2, Z2
+	VSHUFF32X4    $0x88, Z2, Z1, Z4
+	VSHUFF32X4    $0xdd, Z2, Z1, Z3
+	VADDPS        Z3, Z4, Z4
+	VUNPCKLPS     Z4, Z5, Z1
+	VUNPCKHPS     Z4, Z5, Z2
+	VADDPS        Z2, Z1, Z1
+	VUNPCKLPD     Z1, Z1, Z2
+	VUNPCKHPD     Z1, Z1, Z1
+	VADDPS        Z1, Z2, Z2
+	VEXTRACTF32X4 $0x00, Z2, X1
+	VMOVSD        (AX), X3
+	VADDPS        X3, X1, X1
+	VMOVSD        X1, (AX)
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VMOVSD        (AX)(DI*1), X3
+	VADDPS        X3, X1, X1
+	VMOVSD        X1, (AX)(DI*1)
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VMOVSD        (AX)(DI*2), X3
+	VADDPS        X3, X1, X1
+	VMOVSD        X1, (AX)(DI*2)
+	VEXTRACTF32X4 $0x03, Z2, X1
+	VMOVSD        (AX)(R9*1), X2
+	VADDPS        X2, X1, X1
+	VMOVSD        X1, (AX)(R9*1)
+	MOVQ          dstStride+8(FP), DI
+	LEAQ          (AX)(DI*4), AX
+	LEAQ          (DX)(BX*4), DX
+	SUBQ          $0x04, CX
+	JMP           rows
+
+rest:
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest3:
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short3
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
+
+loop3:
+	VMOVUPS      (DX), Z7
+	VMOVUPS      (DX)(BX*1), Z8
+	VMOVUPS      (DX)(BX*2), Z9
+	VMOVUPS      64(DX), Z10
+	VMOVUPS      64(DX)(BX*1), Z11
+	VMOVUPS      64(DX)(BX*2), Z12
+	VPBROADCASTW (DI), Y13
+	VCVTPH2PS    Y13, Z13
+	VPMOVZXBD    2(DI), Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z7, Z14, Z1
+	VFMADD231PS  Z8, Z14, Z3
+	VFMADD231PS  Z9, Z14, Z5
+	VPMOVZXBD    2(DI), Z14
+	VPSRLD       $0x04, Z14, Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z10, Z14, Z1
+	VFMADD231PS  Z11, Z14, Z3
+	VFMADD231PS  Z12, Z14, Z5
+	VPBROADCASTW (DI)(R8*1), Y13
+	VCVTPH2PS    Y13, Z13
+	VPMOVZXBD    2(DI)(R8*1), Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z7, Z14, Z2
+	VFMADD231PS  Z8, Z14, Z4
+	VFMADD231PS  Z9, Z14, Z6
+	VPMOVZXBD    2(DI)(R8*1), Z7
+	VPSRLD       $0x04, Z7, Z7
+	VPERMPS      Z0, Z7, Z7
+	VMULPS       Z13, Z7, Z7
+	VFMADD231PS  Z10, Z7, Z2
+	VFMADD231PS  Z11, Z7, Z4
+	VFMADD231PS  Z12, Z7, Z6
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+18, R10
+	SUBQ         $0x20, R9
+	JGE          loop3
+
+short3:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        (AX), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, (AX)
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        (AX)(CX*1), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, (AX)(CX*1)
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        (AX)(CX*2), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, (AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short2
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
+
+loop2:
+	VMOVUPS      (DX), Z5
+	VMOVUPS      (DX)(BX*1), Z6
+	VMOVUPS      64(DX), Z7
+	VMOVUPS      64(DX)(BX*1), Z8
+	VPBROADCASTW (DI), Y9
+	VCVTPH2PS    Y9, Z9
+	VPMOVZXBD    2(DI), Z10
+	VPERMPS      Z0, Z10, Z10
+	VMULPS       Z9, Z10, Z10
+	VFMADD231PS  Z5, Z10, Z1
+	VFMADD231PS  Z6, Z10, Z3
+	VPMOVZXBD    2(DI), Z10
+	VPSRLD       $0x04, Z10, Z10
+	VPERMPS      Z0, Z10, Z10
+	VMULPS       Z9, Z10, Z10
+	VFMADD231PS  Z7, Z10, Z1
+	VFMADD231PS  Z8, Z10, Z3
+	VPBROADCASTW (DI)(R8*1), Y9
+	VCVTPH2PS    Y9, Z9
+	VPMOVZXBD    2(DI)(R8*1), Z10
+	VPERMPS      Z0, Z10, Z10
+	VMULPS       Z9, Z10, Z10
+	VFMADD231PS  Z5, Z10, Z2
+	VFMADD231PS  Z6, Z10, Z4
+	VPMOVZXBD    2(DI)(R8*1), Z5
+	VPSRLD       $0x04, Z5, Z5
+	VPERMPS      Z0, Z5, Z5
+	VMULPS       Z9, Z5, Z5
+	VFMADD231PS  Z7, Z5, Z2
+	VFMADD231PS  Z8, Z5, Z4
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+18, R10
+	SUBQ         $0x20, R9
+	JGE          loop2
+
+short2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        (AX), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, (AX)
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        (AX)(CX*1), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, (AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short1
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
+
+loop1:
+	VMOVUPS      (DX), Z3
+	VMOVUPS      64(DX), Z4
+	VPBROADCASTW (DI), Y5
+	VCVTPH2PS    Y5, Z5
+	VPMOVZXBD    2(DI), Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       Z5, Z6, Z6
+	VFMADD231PS  Z3, Z6, Z1
+	VPMOVZXBD    2(DI), Z6
+	VPSRLD       $0x04, Z6, Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       Z5, Z6, Z6
+	VFMADD231PS  Z4, Z6, Z1
+	VPBROADCASTW (DI)(R8*1), Y5
+	VCVTPH2PS    Y5, Z5
+	VPMOVZXBD    2(DI)(R8*1), Z6
+	VPERMPS      Z0, Z6, Z6
+	VMULPS       Z5, Z6, Z6
+	VFMADD231PS  Z3, Z6, Z2
+	VPMOVZXBD    2(DI)(R8*1), Z3
+	VPSRLD       $0x04, Z3, Z3
+	VPERMPS      Z0, Z3, Z3
+	VMULPS       Z5, Z3, Z3
+	VFMADD231PS  Z4, Z3, Z2
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+18, R10
+	SUBQ         $0x20, R9
+	JGE          loop1
+
+short1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X2
+	VUNPCKLPS     X2, X1, X0
+	VUNPCKHPS     X2, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VMOVSD        (AX), X0
+	VADDPS        X0, X1, X1
+	VMOVSD        X1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot1Q4AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, AVX512F, AVX512VL, MMX+
+TEXT ·dot1Q4AVX512(SB), NOSPLIT, $0-72
+	MOVQ    dst+0(FP), AX
+	MOVQ    rows+32(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    xStride+24(FP), BX
+	LEAQ    (BX)(BX*2), SI
+	MOVQ    wStride+48(FP), DI
+	VMOVUPS fours<>+0(SB), Z0
+
+rows:
+	CMPQ   CX, $0x04
+	JL     rest
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short4
+	CMPQ   CX, $0x04
+	JE     last4
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*4), R9
+
+more4:
+	VMOVUPS      (DX), Z5
+	VMOVUPS      (DX)(BX*1), Z6
+	VMOVUPS      (DX)(BX*2), Z7
+	VMOVUPS      (DX)(SI*1), Z8
+	VMOVUPS      64(DX), Z9
+	VMOVUPS      64(DX)(BX*1), Z10
+	VMOVUPS      64(DX)(BX*2), Z11
+	VMOVUPS      64(DX)(SI*1), Z12
+	VPBROADCASTW (DI), Y13
+	VCVTPH2PS    Y13, Z13
+	VPMOVZXBD    2(DI), Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z5, Z14, Z1
+	VFMADD231PS  Z6, Z14, Z2
+	VFMADD231PS  Z7, Z14, Z3
+	VFMADD231PS  Z8, Z14, Z4
+	VPMOVZXBD    2(DI), Z5
+	VPSRLD       $0x04, Z5, Z5
+	VPERMPS      Z0, Z5, Z5
+	VMULPS       Z13, Z5, Z5
+	VFMADD231PS  Z9, Z5, Z1
+	VFMADD231PS  Z10, Z5, Z2
+	VFMADD231PS  Z11, Z5, Z3
+	VFMADD231PS  Z12, Z5, Z4
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   (R9)(BX*1)
+	PREFETCHT0   64(R9)(BX*1)
+	PREFETCHT0   (R9)(BX*2)
+	PREFETCHT0   64(R9)(BX*2)
+	PREFETCHT0   (R9)(SI*1)
+	PREFETCHT0   64(R9)(SI*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+128, R9
+	SUBQ         $0x20, R8
+	JGE          more4
+	JMP          short4
+
+last4:
+	MOVQ ahead+64(FP), R9
+	ADDQ DI, R9
+
+loop4:
+	VMOVUPS      (DX), Z5
+	VMOVUPS      (DX)(BX*1), Z6
+	VMOVUPS      (DX)(BX*2), Z7
+	VMOVUPS      (DX)(SI*1), Z8
+	VMOVUPS      64(DX), Z9
+	VMOVUPS      64(DX)(BX*1), Z10
+	VMOVUPS      64(DX)(BX*2), Z11
+	VMOVUPS      64(DX)(SI*1), Z12
+	VPBROADCASTW (DI), Y13
+	VCVTPH2PS    Y13, Z13
+	VPMOVZXBD    2(DI), Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z5, Z14, Z1
+	VFMADD231PS  Z6, Z14, Z2
+	VFMADD231PS  Z7, Z14, Z3
+	VFMADD231PS  Z8, Z14, Z4
+	VPMOVZXBD    2(DI), Z5
+	VPSRLD       $0x04, Z5, Z5
+	VPERMPS      Z0, Z5, Z5
+	VMULPS       Z13, Z5, Z5
+	VFMADD231PS  Z9, Z5, Z1
+	VFMADD231PS  Z10, Z5, Z2
+	VFMADD231PS  Z11, Z5, Z3
+	VFMADD231PS  Z12, Z5, Z4
+	PREFETCHT0   (R9)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+18, R9
+	SUBQ         $0x20, R8
+	JGE          loop4
+
+short4:
+	MOVQ          n+56(FP), DI
+	ANDQ          $-32, DI
+	NEGQ          DI
+	LEAQ          (DX)(DI*4), DX
+	MOVQ          dstStride+8(FP), DI
+	LEAQ          (DI)(DI*2), R8
+	VSHUFF32X4    $0x44, Z2, Z1, Z5
+	VSHUFF32X4    $0xee, Z2, Z1, Z1
+	VADDPS        Z1, Z5, Z5
+	VSHUFF32X4    $0x44, Z4, Z3, Z1
+	VSHUFF32X4    $0xee, Z4, Z3, Z2
+	VADDPS        Z2, Z1, Z1
+	VSHUFF32X4    $0x88, Z1, Z5, Z3
+	VSHUFF32X4    $0xdd, Z1, Z5, Z2
+	VADDPS        Z2, Z3, Z3
+	VUNPCKLPS     Z3, Z3, Z1
+	VUNPCKHPS     Z3, Z3, Z2
+	VADDPS        Z2, Z1, Z1
+	VUNPCKLPD     Z1, Z1, Z2
+	VUNPCKHPD     Z1, Z1, Z1
+	VADDPS        Z1, Z2, Z2
+	VEXTRACTF32X4 $0x00, Z2, X1
+	VADDSS        (AX), X1, X1
+	VMOVSS        X1, (AX)
+	VEXTRACTF32X4 $0x01, Z2, X1
+	VADDSS        (AX)(DI*1), X1, X1
+	VMOVSS        X1, (AX)(DI*1)
+	VEXTRACTF32X4 $0x02, Z2, X1
+	VADDSS        (AX)(DI*2), X1, X1
+	VMOVSS        X1, (AX)(DI*2)
+	VEXTRACTF32X4 $0x03, Z2, X1
+	VADDSS        (AX)(R8*1), X1, X1
+	VMOVSS        X1, (AX)(R8*1)
+	MOVQ          dstStride+8(FP), DI
+	LEAQ          (AX)(DI*4), AX
+	LEAQ          (DX)(BX*4), DX
+	SUBQ          $0x04, CX
+	JMP           rows
+
+rest:
+	CMPQ CX, $0x03
+	JE   rest3
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest3:
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short3
+	MOVQ   ahead+64(FP), R9
+	ADDQ   DI, R9
+
+loop3:
+	VMOVUPS      (DX), Z4
+	VMOVUPS      (DX)(BX*1), Z5
+	VMOVUPS      (DX)(BX*2), Z6
+	VMOVUPS      64(DX), Z7
+	VMOVUPS      64(DX)(BX*1), Z8
+	VMOVUPS      64(DX)(BX*2), Z9
+	VPBROADCASTW (DI), Y10
+	VCVTPH2PS    Y10, Z10
+	VPMOVZXBD    2(DI), Z11
+	VPERMPS      Z0, Z11, Z11
+	VMULPS       Z10, Z11, Z11
+	VFMADD231PS  Z4, Z11, Z1
+	VFMADD231PS  Z5, Z11, Z2
+	VFMADD231PS  Z6, Z11, Z3
+	VPMOVZXBD    2(DI), Z4
+	VPSRLD       $0x04, Z4, Z4
+	VPERMPS      Z0, Z4, Z4
+	VMULPS       Z10, Z4, Z4
+	VFMADD231PS  Z7, Z4, Z1
+	VFMADD231PS  Z8, Z4, Z2
+	VFMADD231PS  Z9, Z4, Z3
+	PREFETCHT0   (R9)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+18, R9
+	SUBQ         $0x20, R8
+	JGE          loop3
+
+short3:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VUNPCKLPS     X1, X1, X0
+	VUNPCKHPS     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VADDSS        (AX), X1, X1
+	VMOVSS        X1, (AX)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VUNPCKLPS     X1, X1, X0
+	VUNPCKHPS     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VADDSS        (AX)(CX*1), X1, X1
+	VMOVSS        X1, (AX)(CX*1)
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPS        Y0, Y3, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VUNPCKLPS     X1, X1, X0
+	VUNPCKHPS     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VADDSS        (AX)(CX*2), X1, X1
+	VMOVSS        X1, (AX)(CX*2)
+	JMP           end
+
+rest2:
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short2
+	MOVQ   ahead+64(FP), R9
+	ADDQ   DI, R9
+
+loop2:
+	VMOVUPS      (DX), Z3
+	VMOVUPS      (DX)(BX*1), Z4
+	VMOVUPS      64(DX), Z5
+	VMOVUPS      64(DX)(BX*1), Z6
+	VPBROADCASTW (DI), Y7
+	VCVTPH2PS    Y7, Z7
+	VPMOVZXBD    2(DI), Z8
+	VPERMPS      Z0, Z8, Z8
+	VMULPS       Z7, Z8, Z8
+	VFMADD231PS  Z3, Z8, Z1
+	VFMADD231PS  Z4, Z8, Z2
+	VPMOVZXBD    2(DI), Z3
+	VPSRLD       $0x04, Z3, Z3
+	VPERMPS      Z0, Z3, Z3
+	VMULPS       Z7, Z3, Z3
+	VFMADD231PS  Z5, Z3, Z1
+	VFMADD231PS  Z6, Z3, Z2
+	PREFETCHT0   (R9)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+18, R9
+	SUBQ         $0x20, R8
+	JGE          loop2
+
+short2:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VUNPCKLPS     X1, X1, X0
+	VUNPCKHPS     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VADDSS        (AX), X1, X1
+	VMOVSS        X1, (AX)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPS        Y0, Y2, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VUNPCKLPS     X1, X1, X0
+	VUNPCKHPS     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VADDSS        (AX)(CX*1), X1, X1
+	VMOVSS        X1, (AX)(CX*1)
+	JMP           end
+
+rest1:
+	VPXORD Z1, Z1, Z1
+	MOVQ   w+40(FP), DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short1
+	MOVQ   ahead+64(FP), R9
+	ADDQ   DI, R9
+
+loop1:
+	VMOVUPS      (DX), Z2
+	VMOVUPS      64(DX), Z3
+	VPBROADCASTW (DI), Y4
+	VCVTPH2PS    Y4, Z4
+	VPMOVZXBD    2(DI), Z5
+	VPERMPS      Z0, Z5, Z5
+	VMULPS       Z4, Z5, Z5
+	VFMADD231PS  Z2, Z5, Z1
+	VPMOVZXBD    2(DI), Z2
+	VPSRLD       $0x04, Z2, Z2
+	VPERMPS      Z0, Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VFMADD231PS  Z3, Z2, Z1
+	PREFETCHT0   (R9)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	ADDQ         $+18, R9
+	SUBQ         $0x20, R8
+	JGE          loop1
+
+short1:
+	MOVQ          n+56(FP), CX
+	ANDQ          $-32, CX
+	NEGQ          CX
+	LEAQ          (DX)(CX*4), DX
+	MOVQ          dstStride+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VUNPCKLPS     X1, X1, X0
+	VUNPCKHPS     X1, X1, X1
+	VADDPS        X1, X0, X0
+	VUNPCKLPD     X0, X0, X1
+	VUNPCKHPD     X0, X0, X0
+	VADDPS        X0, X1, X1
+	VADDSS        (AX), X1, X1
+	VMOVSS        X1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
 // func dot4F32AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·dot4F32AVX2(SB), NOSPLIT, $0-72
@@ -7743,7 +10895,7 @@ more3:
 	PREFETCHT0  (R10)(BX*2)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         more3
 	JMP         short3
@@ -7778,7 +10930,7 @@ loop3:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         loop3
 
@@ -7897,7 +11049,7 @@ loop2:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         loop2
 
@@ -7975,7 +11127,7 @@ loop1:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         loop1
 
@@ -8054,7 +11206,7 @@ more3:
 	PREFETCHT0  (R9)(BX*2)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         more3
 	JMP         short3
@@ -8079,7 +11231,7 @@ loop3:
 	PREFETCHT0  (R9)(DI*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         loop3
 
@@ -8168,7 +11320,7 @@ loop2:
 	PREFETCHT0  (R9)(DI*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         loop2
 
@@ -8226,7 +11378,7 @@ loop1:
 	PREFETCHT0  (R9)(DI*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         loop1
 
@@ -8292,7 +11444,7 @@ more3:
 	PREFETCHT0  (R8)(BX*2)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $0x20, R8
+	ADDQ        $+32, R8
 	SUBQ        $0x08, DI
 	JGE         more3
 	JMP         short3
@@ -8312,7 +11464,7 @@ loop3:
 	PREFETCHT0  (R8)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $0x20, R8
+	ADDQ        $+32, R8
 	SUBQ        $0x08, DI
 	JGE         loop3
 
@@ -8386,7 +11538,7 @@ loop2:
 	PREFETCHT0  (R8)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $0x20, R8
+	ADDQ        $+32, R8
 	SUBQ        $0x08, DI
 	JGE         loop2
 
@@ -8434,7 +11586,7 @@ loop1:
 	PREFETCHT0  (R8)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $0x20, R8
+	ADDQ        $+32, R8
 	SUBQ        $0x08, DI
 	JGE         loop1
 
@@ -9120,7 +12272,7 @@ more3:
 	PREFETCHT0  (R10)(BX*2)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         more3
 	JMP         short3
@@ -9155,7 +12307,7 @@ loop3:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R10
+	ADDQ        $+16, R10
 	SUBQ        $0x08, R9
 	JGE         loop3
 
@@ -9274,7 +12426,7 @@ loop2:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R10
+	ADDQ        $+16, R10
 	SUBQ        $0x08, R9
 	JGE         loop2
 
@@ -9352,7 +12504,7 @@ loop1:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R10
+	ADDQ        $+16, R10
 	SUBQ        $0x08, R9
 	JGE         loop1
 
@@ -9431,7 +12583,7 @@ more3:
 	PREFETCHT0  (R9)(BX*2)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         more3
 	JMP         short3
@@ -9456,7 +12608,7 @@ loop3:
 	PREFETCHT0  (R9)(DI*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R9
+	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop3
 
@@ -9545,7 +12697,7 @@ loop2:
 	PREFETCHT0  (R9)(DI*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R9
+	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop2
 
@@ -9603,7 +12755,7 @@ loop1:
 	PREFETCHT0  (R9)(DI*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R9
+	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop1
 
@@ -9669,7 +12821,7 @@ more3:
 	PREFETCHT0  (R8)(BX*2)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x20, R8
+	ADDQ        $+32, R8
 	SUBQ        $0x08, DI
 	JGE         more3
 	JMP         short3
@@ -9689,7 +12841,7 @@ loop3:
 	PREFETCHT0  (R8)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R8
+	ADDQ        $+16, R8
 	SUBQ        $0x08, DI
 	JGE         loop3
 
@@ -9763,7 +12915,7 @@ loop2:
 	PREFETCHT0  (R8)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R8
+	ADDQ        $+16, R8
 	SUBQ        $0x08, DI
 	JGE         loop2
 
@@ -9811,7 +12963,7 @@ loop1:
 	PREFETCHT0  (R8)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R8
+	ADDQ        $+16, R8
 	SUBQ        $0x08, DI
 	JGE         loop1
 
@@ -10331,7 +13483,7 @@ more3:
 	PREFETCHT0  (R10)(BX*2)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x20, R10
+	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         more3
 	JMP         short3
@@ -10370,7 +13522,7 @@ loop3:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R10
+	ADDQ        $+16, R10
 	SUBQ        $0x08, R9
 	JGE         loop3
 
@@ -10493,7 +13645,7 @@ loop2:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R10
+	ADDQ        $+16, R10
 	SUBQ        $0x08, R9
 	JGE         loop2
 
@@ -10575,7 +13727,7 @@ loop1:
 	PREFETCHT0  (R10)(R8*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R10
+	ADDQ        $+16, R10
 	SUBQ        $0x08, R9
 	JGE         loop1
 
@@ -10656,7 +13808,7 @@ more3:
 	PREFETCHT0  (R9)(BX*2)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x20, R9
+	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         more3
 	JMP         short3
@@ -10683,7 +13835,7 @@ loop3:
 	PREFETCHT0  (R9)(DI*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R9
+	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop3
 
@@ -10774,7 +13926,7 @@ loop2:
 	PREFETCHT0  (R9)(DI*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R9
+	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop2
 
@@ -10834,7 +13986,7 @@ loop1:
 	PREFETCHT0  (R9)(DI*1)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R9
+	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop1
 
@@ -10901,7 +14053,7 @@ more3:
 	PREFETCHT0  (R8)(BX*2)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x20, R8
+	ADDQ        $+32, R8
 	SUBQ        $0x08, DI
 	JGE         more3
 	JMP         short3
@@ -10922,7 +14074,7 @@ loop3:
 	PREFETCHT0  (R8)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R8
+	ADDQ        $+16, R8
 	SUBQ        $0x08, DI
 	JGE         loop3
 
@@ -10997,7 +14149,7 @@ loop2:
 	PREFETCHT0  (R8)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R8
+	ADDQ        $+16, R8
 	SUBQ        $0x08, DI
 	JGE         loop2
 
@@ -11046,7 +14198,7 @@ loop1:
 	PREFETCHT0  (R8)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $0x10, R8
+	ADDQ        $+16, R8
 	SUBQ        $0x08, DI
 	JGE         loop1
 
@@ -11520,5 +14672,2870 @@ loop1:
 	JMP          rows1
 
 rows0:
+	VZEROUPPER
+	RET
+
+// func dot4Q8AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·dot4Q8AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	MOVQ wStride+48(FP), DI
+	LEAQ (DI)(DI*2), R8
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*2), R10
+	ADDQ   BX, R10
+
+more3:
+	VPBROADCASTW (SI), X12
+	VCVTPH2PS    X12, Y12
+	VPMOVSXBD    2(SI), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  (DX), Y13, Y0
+	VFMADD231PS  (DX)(BX*1), Y13, Y4
+	VFMADD231PS  (DX)(BX*2), Y13, Y8
+	VPMOVSXBD    10(SI), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  32(DX), Y13, Y0
+	VFMADD231PS  32(DX)(BX*1), Y13, Y4
+	VFMADD231PS  32(DX)(BX*2), Y13, Y8
+	VPMOVSXBD    18(SI), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  64(DX), Y13, Y0
+	VFMADD231PS  64(DX)(BX*1), Y13, Y4
+	VFMADD231PS  64(DX)(BX*2), Y13, Y8
+	VPMOVSXBD    26(SI), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  96(DX), Y13, Y0
+	VFMADD231PS  96(DX)(BX*1), Y13, Y4
+	VFMADD231PS  96(DX)(BX*2), Y13, Y8
+	VPBROADCASTW (SI)(DI*1), X12
+	VCVTPH2PS    X12, Y12
+	VPMOVSXBD    2(SI)(DI*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  (DX), Y13, Y1
+	VFMADD231PS  (DX)(BX*1), Y13, Y5
+	VFMADD231PS  (DX)(BX*2), Y13, Y9
+	VPMOVSXBD    10(SI)(DI*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  32(DX), Y13, Y1
+	VFMADD231PS  32(DX)(BX*1), Y13, Y5
+	VFMADD231PS  32(DX)(BX*2), Y13, Y9
+	VPMOVSXBD    18(SI)(DI*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  64(DX), Y13, Y1
+	VFMADD231PS  64(DX)(BX*1), Y13, Y5
+	VFMADD231PS  64(DX)(BX*2), Y13, Y9
+	VPMOVSXBD    26(SI)(DI*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  96(DX), Y13, Y1
+	VFMADD231PS  96(DX)(BX*1), Y13, Y5
+	VFMADD231PS  96(DX)(BX*2), Y13, Y9
+	VPBROADCASTW (SI)(DI*2), X12
+	VCVTPH2PS    X12, Y12
+	VPMOVSXBD    2(SI)(DI*2), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  (DX), Y13, Y2
+	VFMADD231PS  (DX)(BX*1), Y13, Y6
+	VFMADD231PS  (DX)(BX*2), Y13, Y10
+	VPMOVSXBD    10(SI)(DI*2), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  32(DX), Y13, Y2
+	VFMADD231PS  32(DX)(BX*1), Y13, Y6
+	VFMADD231PS  32(DX)(BX*2), Y13, Y10
+	VPMOVSXBD    18(SI)(DI*2), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  64(DX), Y13, Y2
+	VFMADD231PS  64(DX)(BX*1), Y13, Y6
+	VFMADD231PS  64(DX)(BX*2), Y13, Y10
+	VPMOVSXBD    26(SI)(DI*2), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  96(DX), Y13, Y2
+	VFMADD231PS  96(DX)(BX*1), Y13, Y6
+	VFMADD231PS  96(DX)(BX*2), Y13, Y10
+	VPBROADCASTW (SI)(R8*1), X12
+	VCVTPH2PS    X12, Y12
+	VPMOVSXBD    2(SI)(R8*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  (DX), Y13, Y3
+	VFMADD231PS  (DX)(BX*1), Y13, Y7
+	VFMADD231PS  (DX)(BX*2), Y13, Y11
+	VPMOVSXBD    10(SI)(R8*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  32(DX), Y13, Y3
+	VFMADD231PS  32(DX)(BX*1), Y13, Y7
+	VFMADD231PS  32(DX)(BX*2), Y13, Y11
+	VPMOVSXBD    18(SI)(R8*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  64(DX), Y13, Y3
+	VFMADD231PS  64(DX)(BX*1), Y13, Y7
+	VFMADD231PS  64(DX)(BX*2), Y13, Y11
+	VPMOVSXBD    26(SI)(R8*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  96(DX), Y13, Y3
+	VFMADD231PS  96(DX)(BX*1), Y13, Y7
+	VFMADD231PS  96(DX)(BX*2), Y13, Y11
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   (R10)(BX*1)
+	PREFETCHT0   64(R10)(BX*1)
+	PREFETCHT0   (R10)(BX*2)
+	PREFETCHT0   64(R10)(BX*2)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	ADDQ         $+128, R10
+	SUBQ         $0x20, R9
+	JGE          more3
+	JMP          short3
+
+last3:
+	MOVQ ahead+64(FP), R10
+	ADDQ SI, R10
+
+loop3:
+	VPBROADCASTW (SI), X12
+	VCVTPH2PS    X12, Y12
+	VPMOVSXBD    2(SI), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  (DX), Y13, Y0
+	VFMADD231PS  (DX)(BX*1), Y13, Y4
+	VFMADD231PS  (DX)(BX*2), Y13, Y8
+	VPMOVSXBD    10(SI), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  32(DX), Y13, Y0
+	VFMADD231PS  32(DX)(BX*1), Y13, Y4
+	VFMADD231PS  32(DX)(BX*2), Y13, Y8
+	VPMOVSXBD    18(SI), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  64(DX), Y13, Y0
+	VFMADD231PS  64(DX)(BX*1), Y13, Y4
+	VFMADD231PS  64(DX)(BX*2), Y13, Y8
+	VPMOVSXBD    26(SI), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  96(DX), Y13, Y0
+	VFMADD231PS  96(DX)(BX*1), Y13, Y4
+	VFMADD231PS  96(DX)(BX*2), Y13, Y8
+	VPBROADCASTW (SI)(DI*1), X12
+	VCVTPH2PS    X12, Y12
+	VPMOVSXBD    2(SI)(DI*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  (DX), Y13, Y1
+	VFMADD231PS  (DX)(BX*1), Y13, Y5
+	VFMADD231PS  (DX)(BX*2), Y13, Y9
+	VPMOVSXBD    10(SI)(DI*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  32(DX), Y13, Y1
+	VFMADD231PS  32(DX)(BX*1), Y13, Y5
+	VFMADD231PS  32(DX)(BX*2), Y13, Y9
+	VPMOVSXBD    18(SI)(DI*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  64(DX), Y13, Y1
+	VFMADD231PS  64(DX)(BX*1), Y13, Y5
+	VFMADD231PS  64(DX)(BX*2), Y13, Y9
+	VPMOVSXBD    26(SI)(DI*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  96(DX), Y13, Y1
+	VFMADD231PS  96(DX)(BX*1), Y13, Y5
+	VFMADD231PS  96(DX)(BX*2), Y13, Y9
+	VPBROADCASTW (SI)(DI*2), X12
+	VCVTPH2PS    X12, Y12
+	VPMOVSXBD    2(SI)(DI*2), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  (DX), Y13, Y2
+	VFMADD231PS  (DX)(BX*1), Y13, Y6
+	VFMADD231PS  (DX)(BX*2), Y13, Y10
+	VPMOVSXBD    10(SI)(DI*2), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  32(DX), Y13, Y2
+	VFMADD231PS  32(DX)(BX*1), Y13, Y6
+	VFMADD231PS  32(DX)(BX*2), Y13, Y10
+	VPMOVSXBD    18(SI)(DI*2), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  64(DX), Y13, Y2
+	VFMADD231PS  64(DX)(BX*1), Y13, Y6
+	VFMADD231PS  64(DX)(BX*2), Y13, Y10
+	VPMOVSXBD    26(SI)(DI*2), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  96(DX), Y13, Y2
+	VFMADD231PS  96(DX)(BX*1), Y13, Y6
+	VFMADD231PS  96(DX)(BX*2), Y13, Y10
+	VPBROADCASTW (SI)(R8*1), X12
+	VCVTPH2PS    X12, Y12
+	VPMOVSXBD    2(SI)(R8*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  (DX), Y13, Y3
+	VFMADD231PS  (DX)(BX*1), Y13, Y7
+	VFMADD231PS  (DX)(BX*2), Y13, Y11
+	VPMOVSXBD    10(SI)(R8*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  32(DX), Y13, Y3
+	VFMADD231PS  32(DX)(BX*1), Y13, Y7
+	VFMADD231PS  32(DX)(BX*2), Y13, Y11
+	VPMOVSXBD    18(SI)(R8*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  64(DX), Y13, Y3
+	VFMADD231PS  64(DX)(BX*1), Y13, Y7
+	VFMADD231PS  64(DX)(BX*2), Y13, Y11
+	VPMOVSXBD    26(SI)(R8*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  96(DX), Y13, Y3
+	VFMADD231PS  96(DX)(BX*1), Y13, Y7
+	VFMADD231PS  96(DX)(BX*2), Y13, Y11
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(DI*1)
+	PREFETCHT0   (R10)(DI*2)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	ADDQ         $+34, R10
+	SUBQ         $0x20, R9
+	JGE          loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-32, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X12
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VUNPCKLPS    X0, X12, X3
+	VUNPCKHPS    X0, X12, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPS    X2, X1, X0
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X3, X1
+	VUNPCKHPD    X0, X3, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(SI*1), X1, X1
+	VMOVUPS      X1, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPS       X0, X8, X0
+	VEXTRACTF128 $0x01, Y9, X1
+	VADDPS       X1, X9, X1
+	VEXTRACTF128 $0x01, Y10, X2
+	VADDPS       X2, X10, X2
+	VEXTRACTF128 $0x01, Y11, X3
+	VADDPS       X3, X11, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(SI*2), X1, X1
+	VMOVUPS      X1, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short2
+	MOVQ   ahead+64(FP), R10
+	ADDQ   SI, R10
+
+loop2:
+	VPBROADCASTW (SI), X8
+	VCVTPH2PS    X8, Y8
+	VPMOVSXBD    2(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  (DX), Y9, Y0
+	VFMADD231PS  (DX)(BX*1), Y9, Y4
+	VPMOVSXBD    10(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  32(DX), Y9, Y0
+	VFMADD231PS  32(DX)(BX*1), Y9, Y4
+	VPMOVSXBD    18(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  64(DX), Y9, Y0
+	VFMADD231PS  64(DX)(BX*1), Y9, Y4
+	VPMOVSXBD    26(SI), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  96(DX), Y9, Y0
+	VFMADD231PS  96(DX)(BX*1), Y9, Y4
+	VPBROADCASTW (SI)(DI*1), X8
+	VCVTPH2PS    X8, Y8
+	VPMOVSXBD    2(SI)(DI*1), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  (DX), Y9, Y1
+	VFMADD231PS  (DX)(BX*1), Y9, Y5
+	VPMOVSXBD    10(SI)(DI*1), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  32(DX), Y9, Y1
+	VFMADD231PS  32(DX)(BX*1), Y9, Y5
+	VPMOVSXBD    18(SI)(DI*1), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  64(DX), Y9, Y1
+	VFMADD231PS  64(DX)(BX*1), Y9, Y5
+	VPMOVSXBD    26(SI)(DI*1), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  96(DX), Y9, Y1
+	VFMADD231PS  96(DX)(BX*1), Y9, Y5
+	VPBROADCASTW (SI)(DI*2), X8
+	VCVTPH2PS    X8, Y8
+	VPMOVSXBD    2(SI)(DI*2), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  (DX), Y9, Y2
+	VFMADD231PS  (DX)(BX*1), Y9, Y6
+	VPMOVSXBD    10(SI)(DI*2), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  32(DX), Y9, Y2
+	VFMADD231PS  32(DX)(BX*1), Y9, Y6
+	VPMOVSXBD    18(SI)(DI*2), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  64(DX), Y9, Y2
+	VFMADD231PS  64(DX)(BX*1), Y9, Y6
+	VPMOVSXBD    26(SI)(DI*2), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  96(DX), Y9, Y2
+	VFMADD231PS  96(DX)(BX*1), Y9, Y6
+	VPBROADCASTW (SI)(R8*1), X8
+	VCVTPH2PS    X8, Y8
+	VPMOVSXBD    2(SI)(R8*1), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  (DX), Y9, Y3
+	VFMADD231PS  (DX)(BX*1), Y9, Y7
+	VPMOVSXBD    10(SI)(R8*1), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  32(DX), Y9, Y3
+	VFMADD231PS  32(DX)(BX*1), Y9, Y7
+	VPMOVSXBD    18(SI)(R8*1), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  64(DX), Y9, Y3
+	VFMADD231PS  64(DX)(BX*1), Y9, Y7
+	VPMOVSXBD    26(SI)(R8*1), Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  96(DX), Y9, Y3
+	VFMADD231PS  96(DX)(BX*1), Y9, Y7
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(DI*1)
+	PREFETCHT0   (R10)(DI*2)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	ADDQ         $+34, R10
+	SUBQ         $0x20, R9
+	JGE          loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-32, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X8
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VUNPCKLPS    X0, X8, X3
+	VUNPCKHPS    X0, X8, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPS    X2, X1, X0
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X3, X1
+	VUNPCKHPD    X0, X3, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(CX*1), X1, X1
+	VMOVUPS      X1, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short1
+	MOVQ   ahead+64(FP), R10
+	ADDQ   SI, R10
+
+loop1:
+	VPBROADCASTW (SI), X4
+	VCVTPH2PS    X4, Y4
+	VPMOVSXBD    2(SI), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  (DX), Y5, Y0
+	VPMOVSXBD    10(SI), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  32(DX), Y5, Y0
+	VPMOVSXBD    18(SI), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  64(DX), Y5, Y0
+	VPMOVSXBD    26(SI), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  96(DX), Y5, Y0
+	VPBROADCASTW (SI)(DI*1), X4
+	VCVTPH2PS    X4, Y4
+	VPMOVSXBD    2(SI)(DI*1), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  (DX), Y5, Y1
+	VPMOVSXBD    10(SI)(DI*1), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  32(DX), Y5, Y1
+	VPMOVSXBD    18(SI)(DI*1), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  64(DX), Y5, Y1
+	VPMOVSXBD    26(SI)(DI*1), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  96(DX), Y5, Y1
+	VPBROADCASTW (SI)(DI*2), X4
+	VCVTPH2PS    X4, Y4
+	VPMOVSXBD    2(SI)(DI*2), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  (DX), Y5, Y2
+	VPMOVSXBD    10(SI)(DI*2), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  32(DX), Y5, Y2
+	VPMOVSXBD    18(SI)(DI*2), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  64(DX), Y5, Y2
+	VPMOVSXBD    26(SI)(DI*2), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  96(DX), Y5, Y2
+	VPBROADCASTW (SI)(R8*1), X4
+	VCVTPH2PS    X4, Y4
+	VPMOVSXBD    2(SI)(R8*1), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  (DX), Y5, Y3
+	VPMOVSXBD    10(SI)(R8*1), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  32(DX), Y5, Y3
+	VPMOVSXBD    18(SI)(R8*1), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  64(DX), Y5, Y3
+	VPMOVSXBD    26(SI)(R8*1), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  96(DX), Y5, Y3
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(DI*1)
+	PREFETCHT0   (R10)(DI*2)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	ADDQ         $+34, R10
+	SUBQ         $0x20, R9
+	JGE          loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-32, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X4
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VUNPCKLPS    X0, X4, X3
+	VUNPCKHPS    X0, X4, X0
+	VADDPS       X0, X3, X3
+	VUNPCKLPS    X2, X1, X0
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X3, X1
+	VUNPCKHPD    X0, X3, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot2Q8AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·dot2Q8AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	MOVQ wStride+48(FP), DI
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*2), R9
+	ADDQ   BX, R9
+
+more3:
+	VPBROADCASTW (SI), X6
+	VCVTPH2PS    X6, Y6
+	VPMOVSXBD    2(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  (DX), Y7, Y0
+	VFMADD231PS  (DX)(BX*1), Y7, Y2
+	VFMADD231PS  (DX)(BX*2), Y7, Y4
+	VPMOVSXBD    10(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  32(DX), Y7, Y0
+	VFMADD231PS  32(DX)(BX*1), Y7, Y2
+	VFMADD231PS  32(DX)(BX*2), Y7, Y4
+	VPMOVSXBD    18(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  64(DX), Y7, Y0
+	VFMADD231PS  64(DX)(BX*1), Y7, Y2
+	VFMADD231PS  64(DX)(BX*2), Y7, Y4
+	VPMOVSXBD    26(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  96(DX), Y7, Y0
+	VFMADD231PS  96(DX)(BX*1), Y7, Y2
+	VFMADD231PS  96(DX)(BX*2), Y7, Y4
+	VPBROADCASTW (SI)(DI*1), X6
+	VCVTPH2PS    X6, Y6
+	VPMOVSXBD    2(SI)(DI*1), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  (DX), Y7, Y1
+	VFMADD231PS  (DX)(BX*1), Y7, Y3
+	VFMADD231PS  (DX)(BX*2), Y7, Y5
+	VPMOVSXBD    10(SI)(DI*1), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  32(DX), Y7, Y1
+	VFMADD231PS  32(DX)(BX*1), Y7, Y3
+	VFMADD231PS  32(DX)(BX*2), Y7, Y5
+	VPMOVSXBD    18(SI)(DI*1), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  64(DX), Y7, Y1
+	VFMADD231PS  64(DX)(BX*1), Y7, Y3
+	VFMADD231PS  64(DX)(BX*2), Y7, Y5
+	VPMOVSXBD    26(SI)(DI*1), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  96(DX), Y7, Y1
+	VFMADD231PS  96(DX)(BX*1), Y7, Y3
+	VFMADD231PS  96(DX)(BX*2), Y7, Y5
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   (R9)(BX*1)
+	PREFETCHT0   64(R9)(BX*1)
+	PREFETCHT0   (R9)(BX*2)
+	PREFETCHT0   64(R9)(BX*2)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	ADDQ         $+128, R9
+	SUBQ         $0x20, R8
+	JGE          more3
+	JMP          short3
+
+last3:
+	MOVQ ahead+64(FP), R9
+	ADDQ SI, R9
+
+loop3:
+	VPBROADCASTW (SI), X6
+	VCVTPH2PS    X6, Y6
+	VPMOVSXBD    2(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  (DX), Y7, Y0
+	VFMADD231PS  (DX)(BX*1), Y7, Y2
+	VFMADD231PS  (DX)(BX*2), Y7, Y4
+	VPMOVSXBD    10(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  32(DX), Y7, Y0
+	VFMADD231PS  32(DX)(BX*1), Y7, Y2
+	VFMADD231PS  32(DX)(BX*2), Y7, Y4
+	VPMOVSXBD    18(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  64(DX), Y7, Y0
+	VFMADD231PS  64(DX)(BX*1), Y7, Y2
+	VFMADD231PS  64(DX)(BX*2), Y7, Y4
+	VPMOVSXBD    26(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  96(DX), Y7, Y0
+	VFMADD231PS  96(DX)(BX*1), Y7, Y2
+	VFMADD231PS  96(DX)(BX*2), Y7, Y4
+	VPBROADCASTW (SI)(DI*1), X6
+	VCVTPH2PS    X6, Y6
+	VPMOVSXBD    2(SI)(DI*1), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  (DX), Y7, Y1
+	VFMADD231PS  (DX)(BX*1), Y7, Y3
+	VFMADD231PS  (DX)(BX*2), Y7, Y5
+	VPMOVSXBD    10(SI)(DI*1), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  32(DX), Y7, Y1
+	VFMADD231PS  32(DX)(BX*1), Y7, Y3
+	VFMADD231PS  32(DX)(BX*2), Y7, Y5
+	VPMOVSXBD    18(SI)(DI*1), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  64(DX), Y7, Y1
+	VFMADD231PS  64(DX)(BX*1), Y7, Y3
+	VFMADD231PS  64(DX)(BX*2), Y7, Y5
+	VPMOVSXBD    26(SI)(DI*1), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  96(DX), Y7, Y1
+	VFMADD231PS  96(DX)(BX*1), Y7, Y3
+	VFMADD231PS  96(DX)(BX*2), Y7, Y5
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(DI*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	ADDQ         $+34, R9
+	SUBQ         $0x20, R8
+	JGE          loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-32, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y0, X6
+	VADDPS       X6, X0, X6
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X6, X1
+	VUNPCKHPS    X0, X6, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(SI*1), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(SI*2), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short2
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
+
+loop2:
+	VPBROADCASTW (SI), X4
+	VCVTPH2PS    X4, Y4
+	VPMOVSXBD    2(SI), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  (DX), Y5, Y0
+	VFMADD231PS  (DX)(BX*1), Y5, Y2
+	VPMOVSXBD    10(SI), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  32(DX), Y5, Y0
+	VFMADD231PS  32(DX)(BX*1), Y5, Y2
+	VPMOVSXBD    18(SI), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  64(DX), Y5, Y0
+	VFMADD231PS  64(DX)(BX*1), Y5, Y2
+	VPMOVSXBD    26(SI), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  96(DX), Y5, Y0
+	VFMADD231PS  96(DX)(BX*1), Y5, Y2
+	VPBROADCASTW (SI)(DI*1), X4
+	VCVTPH2PS    X4, Y4
+	VPMOVSXBD    2(SI)(DI*1), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  (DX), Y5, Y1
+	VFMADD231PS  (DX)(BX*1), Y5, Y3
+	VPMOVSXBD    10(SI)(DI*1), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  32(DX), Y5, Y1
+	VFMADD231PS  32(DX)(BX*1), Y5, Y3
+	VPMOVSXBD    18(SI)(DI*1), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  64(DX), Y5, Y1
+	VFMADD231PS  64(DX)(BX*1), Y5, Y3
+	VPMOVSXBD    26(SI)(DI*1), Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  96(DX), Y5, Y1
+	VFMADD231PS  96(DX)(BX*1), Y5, Y3
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(DI*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	ADDQ         $+34, R9
+	SUBQ         $0x20, R8
+	JGE          loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-32, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X4, X0, X4
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X4, X1
+	VUNPCKHPS    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(CX*1), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short1
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
+
+loop1:
+	VPBROADCASTW (SI), X2
+	VCVTPH2PS    X2, Y2
+	VPMOVSXBD    2(SI), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  (DX), Y3, Y0
+	VPMOVSXBD    10(SI), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  32(DX), Y3, Y0
+	VPMOVSXBD    18(SI), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  64(DX), Y3, Y0
+	VPMOVSXBD    26(SI), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  96(DX), Y3, Y0
+	VPBROADCASTW (SI)(DI*1), X2
+	VCVTPH2PS    X2, Y2
+	VPMOVSXBD    2(SI)(DI*1), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  (DX), Y3, Y1
+	VPMOVSXBD    10(SI)(DI*1), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  32(DX), Y3, Y1
+	VPMOVSXBD    18(SI)(DI*1), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  64(DX), Y3, Y1
+	VPMOVSXBD    26(SI)(DI*1), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  96(DX), Y3, Y1
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(DI*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	ADDQ         $+34, R9
+	SUBQ         $0x20, R8
+	JGE          loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-32, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPS       X2, X0, X2
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X2, X1
+	VUNPCKHPS    X0, X2, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot1Q8AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·dot1Q8AVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ xStride+24(FP), BX
+	MOVQ wStride+48(FP), SI
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x20, DI
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R8
+	LEAQ   (R8)(BX*2), R8
+	ADDQ   BX, R8
+
+more3:
+	VPBROADCASTW (SI), X3
+	VCVTPH2PS    X3, Y3
+	VPMOVSXBD    2(SI), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  (DX), Y4, Y0
+	VFMADD231PS  (DX)(BX*1), Y4, Y1
+	VFMADD231PS  (DX)(BX*2), Y4, Y2
+	VPMOVSXBD    10(SI), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  32(DX), Y4, Y0
+	VFMADD231PS  32(DX)(BX*1), Y4, Y1
+	VFMADD231PS  32(DX)(BX*2), Y4, Y2
+	VPMOVSXBD    18(SI), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  64(DX), Y4, Y0
+	VFMADD231PS  64(DX)(BX*1), Y4, Y1
+	VFMADD231PS  64(DX)(BX*2), Y4, Y2
+	VPMOVSXBD    26(SI), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  96(DX), Y4, Y0
+	VFMADD231PS  96(DX)(BX*1), Y4, Y1
+	VFMADD231PS  96(DX)(BX*2), Y4, Y2
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   (R8)(BX*1)
+	PREFETCHT0   64(R8)(BX*1)
+	PREFETCHT0   (R8)(BX*2)
+	PREFETCHT0   64(R8)(BX*2)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	ADDQ         $+128, R8
+	SUBQ         $0x20, DI
+	JGE          more3
+	JMP          short3
+
+last3:
+	MOVQ ahead+64(FP), R8
+	ADDQ SI, R8
+
+loop3:
+	VPBROADCASTW (SI), X3
+	VCVTPH2PS    X3, Y3
+	VPMOVSXBD    2(SI), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  (DX), Y4, Y0
+	VFMADD231PS  (DX)(BX*1), Y4, Y1
+	VFMADD231PS  (DX)(BX*2), Y4, Y2
+	VPMOVSXBD    10(SI), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  32(DX), Y4, Y0
+	VFMADD231PS  32(DX)(BX*1), Y4, Y1
+	VFMADD231PS  32(DX)(BX*2), Y4, Y2
+	VPMOVSXBD    18(SI), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  64(DX), Y4, Y0
+	VFMADD231PS  64(DX)(BX*1), Y4, Y1
+	VFMADD231PS  64(DX)(BX*2), Y4, Y2
+	VPMOVSXBD    26(SI), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  96(DX), Y4, Y0
+	VFMADD231PS  96(DX)(BX*1), Y4, Y1
+	VFMADD231PS  96(DX)(BX*2), Y4, Y2
+	PREFETCHT0   (R8)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	ADDQ         $+34, R8
+	SUBQ         $0x20, DI
+	JGE          loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-32, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y0, X3
+	VADDPS       X3, X0, X3
+	VUNPCKLPS    X3, X3, X0
+	VUNPCKHPS    X3, X3, X3
+	VADDPS       X3, X0, X0
+	VUNPCKLPD    X0, X0, X3
+	VUNPCKHPD    X0, X0, X0
+	VADDPS       X0, X3, X3
+	VADDSS       (AX), X3, X3
+	VMOVSS       X3, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(SI*1), X0, X0
+	VMOVSS       X0, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(SI*2), X0, X0
+	VMOVSS       X0, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x20, DI
+	JL     short2
+	MOVQ   ahead+64(FP), R8
+	ADDQ   SI, R8
+
+loop2:
+	VPBROADCASTW (SI), X2
+	VCVTPH2PS    X2, Y2
+	VPMOVSXBD    2(SI), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  (DX), Y3, Y0
+	VFMADD231PS  (DX)(BX*1), Y3, Y1
+	VPMOVSXBD    10(SI), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  32(DX), Y3, Y0
+	VFMADD231PS  32(DX)(BX*1), Y3, Y1
+	VPMOVSXBD    18(SI), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  64(DX), Y3, Y0
+	VFMADD231PS  64(DX)(BX*1), Y3, Y1
+	VPMOVSXBD    26(SI), Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  96(DX), Y3, Y0
+	VFMADD231PS  96(DX)(BX*1), Y3, Y1
+	PREFETCHT0   (R8)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	ADDQ         $+34, R8
+	SUBQ         $0x20, DI
+	JGE          loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-32, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPS       X2, X0, X2
+	VUNPCKLPS    X2, X2, X0
+	VUNPCKHPS    X2, X2, X2
+	VADDPS       X2, X0, X0
+	VUNPCKLPD    X0, X0, X2
+	VUNPCKHPD    X0, X0, X0
+	VADDPS       X0, X2, X2
+	VADDSS       (AX), X2, X2
+	VMOVSS       X2, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(CX*1), X0, X0
+	VMOVSS       X0, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y0, Y0, Y0
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x20, DI
+	JL     short1
+	MOVQ   ahead+64(FP), R8
+	ADDQ   SI, R8
+
+loop1:
+	VPBROADCASTW (SI), X1
+	VCVTPH2PS    X1, Y1
+	VPMOVSXBD    2(SI), Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VFMADD231PS  (DX), Y2, Y0
+	VPMOVSXBD    10(SI), Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VFMADD231PS  32(DX), Y2, Y0
+	VPMOVSXBD    18(SI), Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VFMADD231PS  64(DX), Y2, Y0
+	VPMOVSXBD    26(SI), Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VFMADD231PS  96(DX), Y2, Y0
+	PREFETCHT0   (R8)
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	ADDQ         $+34, R8
+	SUBQ         $0x20, DI
+	JGE          loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-32, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VUNPCKLPS    X1, X1, X0
+	VUNPCKHPS    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X0, X1
+	VUNPCKHPD    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VADDSS       (AX), X1, X1
+	VMOVSS       X1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot4Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·dot4Q4AVX2(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         rows+32(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         xStride+24(FP), BX
+	MOVQ         wStride+48(FP), DI
+	LEAQ         (DI)(DI*2), R8
+	MOVL         $0x0000000f, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*2), R10
+	ADDQ   BX, R10
+
+more3:
+	VPBROADCASTW (SI), X13
+	VCVTPH2PS    X13, Y13
+	VPMOVZXBD    2(SI), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  (DX), Y14, Y1
+	VFMADD231PS  (DX)(BX*1), Y14, Y5
+	VFMADD231PS  (DX)(BX*2), Y14, Y9
+	VPMOVZXBD    10(SI), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  32(DX), Y14, Y1
+	VFMADD231PS  32(DX)(BX*1), Y14, Y5
+	VFMADD231PS  32(DX)(BX*2), Y14, Y9
+	VPMOVZXBD    2(SI), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  64(DX), Y14, Y1
+	VFMADD231PS  64(DX)(BX*1), Y14, Y5
+	VFMADD231PS  64(DX)(BX*2), Y14, Y9
+	VPMOVZXBD    10(SI), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  96(DX), Y14, Y1
+	VFMADD231PS  96(DX)(BX*1), Y14, Y5
+	VFMADD231PS  96(DX)(BX*2), Y14, Y9
+	VPBROADCASTW (SI)(DI*1), X13
+	VCVTPH2PS    X13, Y13
+	VPMOVZXBD    2(SI)(DI*1), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  (DX), Y14, Y2
+	VFMADD231PS  (DX)(BX*1), Y14, Y6
+	VFMADD231PS  (DX)(BX*2), Y14, Y10
+	VPMOVZXBD    10(SI)(DI*1), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  32(DX), Y14, Y2
+	VFMADD231PS  32(DX)(BX*1), Y14, Y6
+	VFMADD231PS  32(DX)(BX*2), Y14, Y10
+	VPMOVZXBD    2(SI)(DI*1), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  64(DX), Y14, Y2
+	VFMADD231PS  64(DX)(BX*1), Y14, Y6
+	VFMADD231PS  64(DX)(BX*2), Y14, Y10
+	VPMOVZXBD    10(SI)(DI*1), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  96(DX), Y14, Y2
+	VFMADD231PS  96(DX)(BX*1), Y14, Y6
+	VFMADD231PS  96(DX)(BX*2), Y14, Y10
+	VPBROADCASTW (SI)(DI*2), X13
+	VCVTPH2PS    X13, Y13
+	VPMOVZXBD    2(SI)(DI*2), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  (DX), Y14, Y3
+	VFMADD231PS  (DX)(BX*1), Y14, Y7
+	VFMADD231PS  (DX)(BX*2), Y14, Y11
+	VPMOVZXBD    10(SI)(DI*2), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  32(DX), Y14, Y3
+	VFMADD231PS  32(DX)(BX*1), Y14, Y7
+	VFMADD231PS  32(DX)(BX*2), Y14, Y11
+	VPMOVZXBD    2(SI)(DI*2), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  64(DX), Y14, Y3
+	VFMADD231PS  64(DX)(BX*1), Y14, Y7
+	VFMADD231PS  64(DX)(BX*2), Y14, Y11
+	VPMOVZXBD    10(SI)(DI*2), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  96(DX), Y14, Y3
+	VFMADD231PS  96(DX)(BX*1), Y14, Y7
+	VFMADD231PS  96(DX)(BX*2), Y14, Y11
+	VPBROADCASTW (SI)(R8*1), X13
+	VCVTPH2PS    X13, Y13
+	VPMOVZXBD    2(SI)(R8*1), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  (DX), Y14, Y4
+	VFMADD231PS  (DX)(BX*1), Y14, Y8
+	VFMADD231PS  (DX)(BX*2), Y14, Y12
+	VPMOVZXBD    10(SI)(R8*1), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  32(DX), Y14, Y4
+	VFMADD231PS  32(DX)(BX*1), Y14, Y8
+	VFMADD231PS  32(DX)(BX*2), Y14, Y12
+	VPMOVZXBD    2(SI)(R8*1), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  64(DX), Y14, Y4
+	VFMADD231PS  64(DX)(BX*1), Y14, Y8
+	VFMADD231PS  64(DX)(BX*2), Y14, Y12
+	VPMOVZXBD    10(SI)(R8*1), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  96(DX), Y14, Y4
+	VFMADD231PS  96(DX)(BX*1), Y14, Y8
+	VFMADD231PS  96(DX)(BX*2), Y14, Y12
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   (R10)(BX*1)
+	PREFETCHT0   64(R10)(BX*1)
+	PREFETCHT0   (R10)(BX*2)
+	PREFETCHT0   64(R10)(BX*2)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	ADDQ         $+128, R10
+	SUBQ         $0x20, R9
+	JGE          more3
+	JMP          short3
+
+last3:
+	MOVQ ahead+64(FP), R10
+	ADDQ SI, R10
+
+loop3:
+	VPBROADCASTW (SI), X13
+	VCVTPH2PS    X13, Y13
+	VPMOVZXBD    2(SI), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  (DX), Y14, Y1
+	VFMADD231PS  (DX)(BX*1), Y14, Y5
+	VFMADD231PS  (DX)(BX*2), Y14, Y9
+	VPMOVZXBD    10(SI), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  32(DX), Y14, Y1
+	VFMADD231PS  32(DX)(BX*1), Y14, Y5
+	VFMADD231PS  32(DX)(BX*2), Y14, Y9
+	VPMOVZXBD    2(SI), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  64(DX), Y14, Y1
+	VFMADD231PS  64(DX)(BX*1), Y14, Y5
+	VFMADD231PS  64(DX)(BX*2), Y14, Y9
+	VPMOVZXBD    10(SI), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  96(DX), Y14, Y1
+	VFMADD231PS  96(DX)(BX*1), Y14, Y5
+	VFMADD231PS  96(DX)(BX*2), Y14, Y9
+	VPBROADCASTW (SI)(DI*1), X13
+	VCVTPH2PS    X13, Y13
+	VPMOVZXBD    2(SI)(DI*1), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  (DX), Y14, Y2
+	VFMADD231PS  (DX)(BX*1), Y14, Y6
+	VFMADD231PS  (DX)(BX*2), Y14, Y10
+	VPMOVZXBD    10(SI)(DI*1), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  32(DX), Y14, Y2
+	VFMADD231PS  32(DX)(BX*1), Y14, Y6
+	VFMADD231PS  32(DX)(BX*2), Y14, Y10
+	VPMOVZXBD    2(SI)(DI*1), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  64(DX), Y14, Y2
+	VFMADD231PS  64(DX)(BX*1), Y14, Y6
+	VFMADD231PS  64(DX)(BX*2), Y14, Y10
+	VPMOVZXBD    10(SI)(DI*1), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  96(DX), Y14, Y2
+	VFMADD231PS  96(DX)(BX*1), Y14, Y6
+	VFMADD231PS  96(DX)(BX*2), Y14, Y10
+	VPBROADCASTW (SI)(DI*2), X13
+	VCVTPH2PS    X13, Y13
+	VPMOVZXBD    2(SI)(DI*2), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  (DX), Y14, Y3
+	VFMADD231PS  (DX)(BX*1), Y14, Y7
+	VFMADD231PS  (DX)(BX*2), Y14, Y11
+	VPMOVZXBD    10(SI)(DI*2), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  32(DX), Y14, Y3
+	VFMADD231PS  32(DX)(BX*1), Y14, Y7
+	VFMADD231PS  32(DX)(BX*2), Y14, Y11
+	VPMOVZXBD    2(SI)(DI*2), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  64(DX), Y14, Y3
+	VFMADD231PS  64(DX)(BX*1), Y14, Y7
+	VFMADD231PS  64(DX)(BX*2), Y14, Y11
+	VPMOVZXBD    10(SI)(DI*2), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  96(DX), Y14, Y3
+	VFMADD231PS  96(DX)(BX*1), Y14, Y7
+	VFMADD231PS  96(DX)(BX*2), Y14, Y11
+	VPBROADCASTW (SI)(R8*1), X13
+	VCVTPH2PS    X13, Y13
+	VPMOVZXBD    2(SI)(R8*1), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  (DX), Y14, Y4
+	VFMADD231PS  (DX)(BX*1), Y14, Y8
+	VFMADD231PS  (DX)(BX*2), Y14, Y12
+	VPMOVZXBD    10(SI)(R8*1), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  32(DX), Y14, Y4
+	VFMADD231PS  32(DX)(BX*1), Y14, Y8
+	VFMADD231PS  32(DX)(BX*2), Y14, Y12
+	VPMOVZXBD    2(SI)(R8*1), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  64(DX), Y14, Y4
+	VFMADD231PS  64(DX)(BX*1), Y14, Y8
+	VFMADD231PS  64(DX)(BX*2), Y14, Y12
+	VPMOVZXBD    10(SI)(R8*1), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  96(DX), Y14, Y4
+	VFMADD231PS  96(DX)(BX*1), Y14, Y8
+	VFMADD231PS  96(DX)(BX*2), Y14, Y12
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(DI*1)
+	PREFETCHT0   (R10)(DI*2)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	ADDQ         $+18, R10
+	SUBQ         $0x20, R9
+	JGE          loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-32, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y1, X13
+	VADDPS       X13, X1, X13
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VEXTRACTF128 $0x01, Y4, X3
+	VADDPS       X3, X4, X3
+	VUNPCKLPS    X1, X13, X4
+	VUNPCKHPS    X1, X13, X1
+	VADDPS       X1, X4, X4
+	VUNPCKLPS    X3, X2, X1
+	VUNPCKHPS    X3, X2, X2
+	VADDPS       X2, X1, X1
+	VUNPCKLPD    X1, X4, X2
+	VUNPCKHPD    X1, X4, X1
+	VADDPS       X1, X2, X2
+	VADDPS       (AX), X2, X2
+	VMOVUPS      X2, (AX)
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VEXTRACTF128 $0x01, Y7, X3
+	VADDPS       X3, X7, X3
+	VEXTRACTF128 $0x01, Y8, X4
+	VADDPS       X4, X8, X4
+	VUNPCKLPS    X2, X1, X5
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X5, X5
+	VUNPCKLPS    X4, X3, X1
+	VUNPCKHPS    X4, X3, X2
+	VADDPS       X2, X1, X1
+	VUNPCKLPD    X1, X5, X2
+	VUNPCKHPD    X1, X5, X1
+	VADDPS       X1, X2, X2
+	VADDPS       (AX)(SI*1), X2, X2
+	VMOVUPS      X2, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y9, X1
+	VADDPS       X1, X9, X1
+	VEXTRACTF128 $0x01, Y10, X2
+	VADDPS       X2, X10, X2
+	VEXTRACTF128 $0x01, Y11, X3
+	VADDPS       X3, X11, X3
+	VEXTRACTF128 $0x01, Y12, X4
+	VADDPS       X4, X12, X4
+	VUNPCKLPS    X2, X1, X5
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X5, X5
+	VUNPCKLPS    X4, X3, X1
+	VUNPCKHPS    X4, X3, X2
+	VADDPS       X2, X1, X1
+	VUNPCKLPD    X1, X5, X2
+	VUNPCKHPD    X1, X5, X1
+	VADDPS       X1, X2, X2
+	VADDPS       (AX)(SI*2), X2, X2
+	VMOVUPS      X2, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short2
+	MOVQ   ahead+64(FP), R10
+	ADDQ   SI, R10
+
+loop2:
+	VPBROADCASTW (SI), X9
+	VCVTPH2PS    X9, Y9
+	VPMOVZXBD    2(SI), Y10
+	VPAND        Y0, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  (DX), Y10, Y1
+	VFMADD231PS  (DX)(BX*1), Y10, Y5
+	VPMOVZXBD    10(SI), Y10
+	VPAND        Y0, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  32(DX), Y10, Y1
+	VFMADD231PS  32(DX)(BX*1), Y10, Y5
+	VPMOVZXBD    2(SI), Y10
+	VPSRLD       $0x04, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  64(DX), Y10, Y1
+	VFMADD231PS  64(DX)(BX*1), Y10, Y5
+	VPMOVZXBD    10(SI), Y10
+	VPSRLD       $0x04, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  96(DX), Y10, Y1
+	VFMADD231PS  96(DX)(BX*1), Y10, Y5
+	VPBROADCASTW (SI)(DI*1), X9
+	VCVTPH2PS    X9, Y9
+	VPMOVZXBD    2(SI)(DI*1), Y10
+	VPAND        Y0, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  (DX), Y10, Y2
+	VFMADD231PS  (DX)(BX*1), Y10, Y6
+	VPMOVZXBD    10(SI)(DI*1), Y10
+	VPAND        Y0, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  32(DX), Y10, Y2
+	VFMADD231PS  32(DX)(BX*1), Y10, Y6
+	VPMOVZXBD    2(SI)(DI*1), Y10
+	VPSRLD       $0x04, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  64(DX), Y10, Y2
+	VFMADD231PS  64(DX)(BX*1), Y10, Y6
+	VPMOVZXBD    10(SI)(DI*1), Y10
+	VPSRLD       $0x04, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  96(DX), Y10, Y2
+	VFMADD231PS  96(DX)(BX*1), Y10, Y6
+	VPBROADCASTW (SI)(DI*2), X9
+	VCVTPH2PS    X9, Y9
+	VPMOVZXBD    2(SI)(DI*2), Y10
+	VPAND        Y0, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  (DX), Y10, Y3
+	VFMADD231PS  (DX)(BX*1), Y10, Y7
+	VPMOVZXBD    10(SI)(DI*2), Y10
+	VPAND        Y0, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  32(DX), Y10, Y3
+	VFMADD231PS  32(DX)(BX*1), Y10, Y7
+	VPMOVZXBD    2(SI)(DI*2), Y10
+	VPSRLD       $0x04, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  64(DX), Y10, Y3
+	VFMADD231PS  64(DX)(BX*1), Y10, Y7
+	VPMOVZXBD    10(SI)(DI*2), Y10
+	VPSRLD       $0x04, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  96(DX), Y10, Y3
+	VFMADD231PS  96(DX)(BX*1), Y10, Y7
+	VPBROADCASTW (SI)(R8*1), X9
+	VCVTPH2PS    X9, Y9
+	VPMOVZXBD    2(SI)(R8*1), Y10
+	VPAND        Y0, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  (DX), Y10, Y4
+	VFMADD231PS  (DX)(BX*1), Y10, Y8
+	VPMOVZXBD    10(SI)(R8*1), Y10
+	VPAND        Y0, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  32(DX), Y10, Y4
+	VFMADD231PS  32(DX)(BX*1), Y10, Y8
+	VPMOVZXBD    2(SI)(R8*1), Y10
+	VPSRLD       $0x04, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  64(DX), Y10, Y4
+	VFMADD231PS  64(DX)(BX*1), Y10, Y8
+	VPMOVZXBD    10(SI)(R8*1), Y10
+	VPSRLD       $0x04, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VADDPS       minusEight<>+0(SB), Y10, Y10
+	VMULPS       Y9, Y10, Y10
+	VFMADD231PS  96(DX), Y10, Y4
+	VFMADD231PS  96(DX)(BX*1), Y10, Y8
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(DI*1)
+	PREFETCHT0   (R10)(DI*2)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	ADDQ         $+18, R10
+	SUBQ         $0x20, R9
+	JGE          loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-32, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VEXTRACTF128 $0x01, Y4, X3
+	VADDPS       X3, X4, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y5, X0
+	VADDPS       X0, X5, X0
+	VEXTRACTF128 $0x01, Y6, X1
+	VADDPS       X1, X6, X1
+	VEXTRACTF128 $0x01, Y7, X2
+	VADDPS       X2, X7, X2
+	VEXTRACTF128 $0x01, Y8, X3
+	VADDPS       X3, X8, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX)(CX*1), X1, X1
+	VMOVUPS      X1, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
+	JL     short1
+	MOVQ   ahead+64(FP), R10
+	ADDQ   SI, R10
+
+loop1:
+	VPBROADCASTW (SI), X5
+	VCVTPH2PS    X5, Y5
+	VPMOVZXBD    2(SI), Y6
+	VPAND        Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  (DX), Y6, Y1
+	VPMOVZXBD    10(SI), Y6
+	VPAND        Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  32(DX), Y6, Y1
+	VPMOVZXBD    2(SI), Y6
+	VPSRLD       $0x04, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  64(DX), Y6, Y1
+	VPMOVZXBD    10(SI), Y6
+	VPSRLD       $0x04, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  96(DX), Y6, Y1
+	VPBROADCASTW (SI)(DI*1), X5
+	VCVTPH2PS    X5, Y5
+	VPMOVZXBD    2(SI)(DI*1), Y6
+	VPAND        Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  (DX), Y6, Y2
+	VPMOVZXBD    10(SI)(DI*1), Y6
+	VPAND        Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  32(DX), Y6, Y2
+	VPMOVZXBD    2(SI)(DI*1), Y6
+	VPSRLD       $0x04, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  64(DX), Y6, Y2
+	VPMOVZXBD    10(SI)(DI*1), Y6
+	VPSRLD       $0x04, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  96(DX), Y6, Y2
+	VPBROADCASTW (SI)(DI*2), X5
+	VCVTPH2PS    X5, Y5
+	VPMOVZXBD    2(SI)(DI*2), Y6
+	VPAND        Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  (DX), Y6, Y3
+	VPMOVZXBD    10(SI)(DI*2), Y6
+	VPAND        Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  32(DX), Y6, Y3
+	VPMOVZXBD    2(SI)(DI*2), Y6
+	VPSRLD       $0x04, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  64(DX), Y6, Y3
+	VPMOVZXBD    10(SI)(DI*2), Y6
+	VPSRLD       $0x04, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  96(DX), Y6, Y3
+	VPBROADCASTW (SI)(R8*1), X5
+	VCVTPH2PS    X5, Y5
+	VPMOVZXBD    2(SI)(R8*1), Y6
+	VPAND        Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  (DX), Y6, Y4
+	VPMOVZXBD    10(SI)(R8*1), Y6
+	VPAND        Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  32(DX), Y6, Y4
+	VPMOVZXBD    2(SI)(R8*1), Y6
+	VPSRLD       $0x04, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  64(DX), Y6, Y4
+	VPMOVZXBD    10(SI)(R8*1), Y6
+	VPSRLD       $0x04, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  96(DX), Y6, Y4
+	PREFETCHT0   (R10)
+	PREFETCHT0   (R10)(DI*1)
+	PREFETCHT0   (R10)(DI*2)
+	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	ADDQ         $+18, R10
+	SUBQ         $0x20, R9
+	JGE          loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-32, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VEXTRACTF128 $0x01, Y4, X3
+	VADDPS       X3, X4, X3
+	VUNPCKLPS    X1, X0, X4
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X4, X4
+	VUNPCKLPS    X3, X2, X0
+	VUNPCKHPS    X3, X2, X1
+	VADDPS       X1, X0, X0
+	VUNPCKLPD    X0, X4, X1
+	VUNPCKHPD    X0, X4, X0
+	VADDPS       X0, X1, X1
+	VADDPS       (AX), X1, X1
+	VMOVUPS      X1, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+DATA minusEight<>+0(SB)/4, $0xc1000000
+DATA minusEight<>+4(SB)/4, $0xc1000000
+DATA minusEight<>+8(SB)/4, $0xc1000000
+DATA minusEight<>+12(SB)/4, $0xc1000000
+DATA minusEight<>+16(SB)/4, $0xc1000000
+DATA minusEight<>+20(SB)/4, $0xc1000000
+DATA minusEight<>+24(SB)/4, $0xc1000000
+DATA minusEight<>+28(SB)/4, $0xc1000000
+GLOBL minusEight<>(SB), RODATA|NOPTR, $32
+
+// func dot2Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·dot2Q4AVX2(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         rows+32(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         xStride+24(FP), BX
+	MOVQ         wStride+48(FP), DI
+	MOVL         $0x0000000f, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*2), R9
+	ADDQ   BX, R9
+
+more3:
+	VPBROADCASTW (SI), X7
+	VCVTPH2PS    X7, Y7
+	VPMOVZXBD    2(SI), Y8
+	VPAND        Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  (DX), Y8, Y1
+	VFMADD231PS  (DX)(BX*1), Y8, Y3
+	VFMADD231PS  (DX)(BX*2), Y8, Y5
+	VPMOVZXBD    10(SI), Y8
+	VPAND        Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  32(DX), Y8, Y1
+	VFMADD231PS  32(DX)(BX*1), Y8, Y3
+	VFMADD231PS  32(DX)(BX*2), Y8, Y5
+	VPMOVZXBD    2(SI), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  64(DX), Y8, Y1
+	VFMADD231PS  64(DX)(BX*1), Y8, Y3
+	VFMADD231PS  64(DX)(BX*2), Y8, Y5
+	VPMOVZXBD    10(SI), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  96(DX), Y8, Y1
+	VFMADD231PS  96(DX)(BX*1), Y8, Y3
+	VFMADD231PS  96(DX)(BX*2), Y8, Y5
+	VPBROADCASTW (SI)(DI*1), X7
+	VCVTPH2PS    X7, Y7
+	VPMOVZXBD    2(SI)(DI*1), Y8
+	VPAND        Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  (DX), Y8, Y2
+	VFMADD231PS  (DX)(BX*1), Y8, Y4
+	VFMADD231PS  (DX)(BX*2), Y8, Y6
+	VPMOVZXBD    10(SI)(DI*1), Y8
+	VPAND        Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  32(DX), Y8, Y2
+	VFMADD231PS  32(DX)(BX*1), Y8, Y4
+	VFMADD231PS  32(DX)(BX*2), Y8, Y6
+	VPMOVZXBD    2(SI)(DI*1), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  64(DX), Y8, Y2
+	VFMADD231PS  64(DX)(BX*1), Y8, Y4
+	VFMADD231PS  64(DX)(BX*2), Y8, Y6
+	VPMOVZXBD    10(SI)(DI*1), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  96(DX), Y8, Y2
+	VFMADD231PS  96(DX)(BX*1), Y8, Y4
+	VFMADD231PS  96(DX)(BX*2), Y8, Y6
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   (R9)(BX*1)
+	PREFETCHT0   64(R9)(BX*1)
+	PREFETCHT0   (R9)(BX*2)
+	PREFETCHT0   64(R9)(BX*2)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	ADDQ         $+128, R9
+	SUBQ         $0x20, R8
+	JGE          more3
+	JMP          short3
+
+last3:
+	MOVQ ahead+64(FP), R9
+	ADDQ SI, R9
+
+loop3:
+	VPBROADCASTW (SI), X7
+	VCVTPH2PS    X7, Y7
+	VPMOVZXBD    2(SI), Y8
+	VPAND        Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  (DX), Y8, Y1
+	VFMADD231PS  (DX)(BX*1), Y8, Y3
+	VFMADD231PS  (DX)(BX*2), Y8, Y5
+	VPMOVZXBD    10(SI), Y8
+	VPAND        Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  32(DX), Y8, Y1
+	VFMADD231PS  32(DX)(BX*1), Y8, Y3
+	VFMADD231PS  32(DX)(BX*2), Y8, Y5
+	VPMOVZXBD    2(SI), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  64(DX), Y8, Y1
+	VFMADD231PS  64(DX)(BX*1), Y8, Y3
+	VFMADD231PS  64(DX)(BX*2), Y8, Y5
+	VPMOVZXBD    10(SI), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  96(DX), Y8, Y1
+	VFMADD231PS  96(DX)(BX*1), Y8, Y3
+	VFMADD231PS  96(DX)(BX*2), Y8, Y5
+	VPBROADCASTW (SI)(DI*1), X7
+	VCVTPH2PS    X7, Y7
+	VPMOVZXBD    2(SI)(DI*1), Y8
+	VPAND        Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  (DX), Y8, Y2
+	VFMADD231PS  (DX)(BX*1), Y8, Y4
+	VFMADD231PS  (DX)(BX*2), Y8, Y6
+	VPMOVZXBD    10(SI)(DI*1), Y8
+	VPAND        Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  32(DX), Y8, Y2
+	VFMADD231PS  32(DX)(BX*1), Y8, Y4
+	VFMADD231PS  32(DX)(BX*2), Y8, Y6
+	VPMOVZXBD    2(SI)(DI*1), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  64(DX), Y8, Y2
+	VFMADD231PS  64(DX)(BX*1), Y8, Y4
+	VFMADD231PS  64(DX)(BX*2), Y8, Y6
+	VPMOVZXBD    10(SI)(DI*1), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  96(DX), Y8, Y2
+	VFMADD231PS  96(DX)(BX*1), Y8, Y4
+	VFMADD231PS  96(DX)(BX*2), Y8, Y6
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(DI*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	ADDQ         $+18, R9
+	SUBQ         $0x20, R8
+	JGE          loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-32, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y1, X7
+	VADDPS       X7, X1, X7
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VUNPCKLPS    X1, X7, X2
+	VUNPCKHPS    X1, X7, X1
+	VADDPS       X1, X2, X2
+	VUNPCKLPD    X2, X2, X1
+	VUNPCKHPD    X2, X2, X2
+	VADDPS       X2, X1, X1
+	VMOVSD       (AX), X2
+	VADDPS       X2, X1, X1
+	VMOVSD       X1, (AX)
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X1
+	VEXTRACTF128 $0x01, Y4, X2
+	VADDPS       X2, X4, X2
+	VUNPCKLPS    X2, X1, X3
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X3, X3
+	VUNPCKLPD    X3, X3, X1
+	VUNPCKHPD    X3, X3, X2
+	VADDPS       X2, X1, X1
+	VMOVSD       (AX)(SI*1), X2
+	VADDPS       X2, X1, X1
+	VMOVSD       X1, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y5, X1
+	VADDPS       X1, X5, X1
+	VEXTRACTF128 $0x01, Y6, X2
+	VADDPS       X2, X6, X2
+	VUNPCKLPS    X2, X1, X3
+	VUNPCKHPS    X2, X1, X1
+	VADDPS       X1, X3, X3
+	VUNPCKLPD    X3, X3, X1
+	VUNPCKHPD    X3, X3, X2
+	VADDPS       X2, X1, X1
+	VMOVSD       (AX)(SI*2), X2
+	VADDPS       X2, X1, X1
+	VMOVSD       X1, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short2
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
+
+loop2:
+	VPBROADCASTW (SI), X5
+	VCVTPH2PS    X5, Y5
+	VPMOVZXBD    2(SI), Y6
+	VPAND        Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  (DX), Y6, Y1
+	VFMADD231PS  (DX)(BX*1), Y6, Y3
+	VPMOVZXBD    10(SI), Y6
+	VPAND        Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  32(DX), Y6, Y1
+	VFMADD231PS  32(DX)(BX*1), Y6, Y3
+	VPMOVZXBD    2(SI), Y6
+	VPSRLD       $0x04, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  64(DX), Y6, Y1
+	VFMADD231PS  64(DX)(BX*1), Y6, Y3
+	VPMOVZXBD    10(SI), Y6
+	VPSRLD       $0x04, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  96(DX), Y6, Y1
+	VFMADD231PS  96(DX)(BX*1), Y6, Y3
+	VPBROADCASTW (SI)(DI*1), X5
+	VCVTPH2PS    X5, Y5
+	VPMOVZXBD    2(SI)(DI*1), Y6
+	VPAND        Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  (DX), Y6, Y2
+	VFMADD231PS  (DX)(BX*1), Y6, Y4
+	VPMOVZXBD    10(SI)(DI*1), Y6
+	VPAND        Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  32(DX), Y6, Y2
+	VFMADD231PS  32(DX)(BX*1), Y6, Y4
+	VPMOVZXBD    2(SI)(DI*1), Y6
+	VPSRLD       $0x04, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  64(DX), Y6, Y2
+	VFMADD231PS  64(DX)(BX*1), Y6, Y4
+	VPMOVZXBD    10(SI)(DI*1), Y6
+	VPSRLD       $0x04, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VADDPS       minusEight<>+0(SB), Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VFMADD231PS  96(DX), Y6, Y2
+	VFMADD231PS  96(DX)(BX*1), Y6, Y4
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(DI*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	ADDQ         $+18, R9
+	SUBQ         $0x20, R8
+	JGE          loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-32, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+	VEXTRACTF128 $0x01, Y3, X0
+	VADDPS       X0, X3, X0
+	VEXTRACTF128 $0x01, Y4, X1
+	VADDPS       X1, X4, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX)(CX*1), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
+	JL     short1
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
+
+loop1:
+	VPBROADCASTW (SI), X3
+	VCVTPH2PS    X3, Y3
+	VPMOVZXBD    2(SI), Y4
+	VPAND        Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VADDPS       minusEight<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  (DX), Y4, Y1
+	VPMOVZXBD    10(SI), Y4
+	VPAND        Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VADDPS       minusEight<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  32(DX), Y4, Y1
+	VPMOVZXBD    2(SI), Y4
+	VPSRLD       $0x04, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VADDPS       minusEight<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  64(DX), Y4, Y1
+	VPMOVZXBD    10(SI), Y4
+	VPSRLD       $0x04, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VADDPS       minusEight<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  96(DX), Y4, Y1
+	VPBROADCASTW (SI)(DI*1), X3
+	VCVTPH2PS    X3, Y3
+	VPMOVZXBD    2(SI)(DI*1), Y4
+	VPAND        Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VADDPS       minusEight<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  (DX), Y4, Y2
+	VPMOVZXBD    10(SI)(DI*1), Y4
+	VPAND        Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VADDPS       minusEight<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  32(DX), Y4, Y2
+	VPMOVZXBD    2(SI)(DI*1), Y4
+	VPSRLD       $0x04, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VADDPS       minusEight<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  64(DX), Y4, Y2
+	VPMOVZXBD    10(SI)(DI*1), Y4
+	VPSRLD       $0x04, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VADDPS       minusEight<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  96(DX), Y4, Y2
+	PREFETCHT0   (R9)
+	PREFETCHT0   (R9)(DI*1)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	ADDQ         $+18, R9
+	SUBQ         $0x20, R8
+	JGE          loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-32, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VUNPCKLPS    X1, X0, X2
+	VUNPCKHPS    X1, X0, X0
+	VADDPS       X0, X2, X2
+	VUNPCKLPD    X2, X2, X0
+	VUNPCKHPD    X2, X2, X1
+	VADDPS       X1, X0, X0
+	VMOVSD       (AX), X1
+	VADDPS       X1, X0, X0
+	VMOVSD       X0, (AX)
+
+end:
+	VZEROUPPER
+	RET
+
+// func dot1Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
+TEXT ·dot1Q4AVX2(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         rows+32(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         xStride+24(FP), BX
+	MOVQ         wStride+48(FP), SI
+	MOVL         $0x0000000f, SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+
+rows:
+	CMPQ   CX, $0x03
+	JL     rest
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x20, DI
+	JL     short3
+	CMPQ   CX, $0x03
+	JE     last3
+	MOVQ   DX, R8
+	LEAQ   (R8)(BX*2), R8
+	ADDQ   BX, R8
+
+more3:
+	VPBROADCASTW (SI), X4
+	VCVTPH2PS    X4, Y4
+	VPMOVZXBD    2(SI), Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VADDPS       minusEight<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  (DX), Y5, Y1
+	VFMADD231PS  (DX)(BX*1), Y5, Y2
+	VFMADD231PS  (DX)(BX*2), Y5, Y3
+	VPMOVZXBD    10(SI), Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VADDPS       minusEight<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  32(DX), Y5, Y1
+	VFMADD231PS  32(DX)(BX*1), Y5, Y2
+	VFMADD231PS  32(DX)(BX*2), Y5, Y3
+	VPMOVZXBD    2(SI), Y5
+	VPSRLD       $0x04, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VADDPS       minusEight<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  64(DX), Y5, Y1
+	VFMADD231PS  64(DX)(BX*1), Y5, Y2
+	VFMADD231PS  64(DX)(BX*2), Y5, Y3
+	VPMOVZXBD    10(SI), Y5
+	VPSRLD       $0x04, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VADDPS       minusEight<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  96(DX), Y5, Y1
+	VFMADD231PS  96(DX)(BX*1), Y5, Y2
+	VFMADD231PS  96(DX)(BX*2), Y5, Y3
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	PREFETCHT0   (R8)(BX*1)
+	PREFETCHT0   64(R8)(BX*1)
+	PREFETCHT0   (R8)(BX*2)
+	PREFETCHT0   64(R8)(BX*2)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	ADDQ         $+128, R8
+	SUBQ         $0x20, DI
+	JGE          more3
+	JMP          short3
+
+last3:
+	MOVQ ahead+64(FP), R8
+	ADDQ SI, R8
+
+loop3:
+	VPBROADCASTW (SI), X4
+	VCVTPH2PS    X4, Y4
+	VPMOVZXBD    2(SI), Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VADDPS       minusEight<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  (DX), Y5, Y1
+	VFMADD231PS  (DX)(BX*1), Y5, Y2
+	VFMADD231PS  (DX)(BX*2), Y5, Y3
+	VPMOVZXBD    10(SI), Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VADDPS       minusEight<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  32(DX), Y5, Y1
+	VFMADD231PS  32(DX)(BX*1), Y5, Y2
+	VFMADD231PS  32(DX)(BX*2), Y5, Y3
+	VPMOVZXBD    2(SI), Y5
+	VPSRLD       $0x04, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VADDPS       minusEight<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  64(DX), Y5, Y1
+	VFMADD231PS  64(DX)(BX*1), Y5, Y2
+	VFMADD231PS  64(DX)(BX*2), Y5, Y3
+	VPMOVZXBD    10(SI), Y5
+	VPSRLD       $0x04, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VADDPS       minusEight<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  96(DX), Y5, Y1
+	VFMADD231PS  96(DX)(BX*1), Y5, Y2
+	VFMADD231PS  96(DX)(BX*2), Y5, Y3
+	PREFETCHT0   (R8)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	ADDQ         $+18, R8
+	SUBQ         $0x20, DI
+	JGE          loop3
+
+short3:
+	MOVQ         n+56(FP), SI
+	ANDQ         $-32, SI
+	NEGQ         SI
+	LEAQ         (DX)(SI*4), DX
+	MOVQ         dstStride+8(FP), SI
+	VEXTRACTF128 $0x01, Y1, X4
+	VADDPS       X4, X1, X4
+	VUNPCKLPS    X4, X4, X1
+	VUNPCKHPS    X4, X4, X4
+	VADDPS       X4, X1, X1
+	VUNPCKLPD    X1, X1, X4
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X4, X4
+	VADDSS       (AX), X4, X4
+	VMOVSS       X4, (AX)
+	VEXTRACTF128 $0x01, Y2, X1
+	VADDPS       X1, X2, X1
+	VUNPCKLPS    X1, X1, X2
+	VUNPCKHPS    X1, X1, X1
+	VADDPS       X1, X2, X2
+	VUNPCKLPD    X2, X2, X1
+	VUNPCKHPD    X2, X2, X2
+	VADDPS       X2, X1, X1
+	VADDSS       (AX)(SI*1), X1, X1
+	VMOVSS       X1, (AX)(SI*1)
+	VEXTRACTF128 $0x01, Y3, X1
+	VADDPS       X1, X3, X1
+	VUNPCKLPS    X1, X1, X2
+	VUNPCKHPS    X1, X1, X1
+	VADDPS       X1, X2, X2
+	VUNPCKLPD    X2, X2, X1
+	VUNPCKHPD    X2, X2, X2
+	VADDPS       X2, X1, X1
+	VADDSS       (AX)(SI*2), X1, X1
+	VMOVSS       X1, (AX)(SI*2)
+	MOVQ         dstStride+8(FP), SI
+	LEAQ         (AX)(SI*2), AX
+	ADDQ         SI, AX
+	LEAQ         (DX)(BX*2), DX
+	ADDQ         BX, DX
+	SUBQ         $0x03, CX
+	JMP          rows
+
+rest:
+	CMPQ CX, $0x02
+	JE   rest2
+	CMPQ CX, $0x01
+	JE   rest1
+	JMP  end
+
+rest2:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x20, DI
+	JL     short2
+	MOVQ   ahead+64(FP), R8
+	ADDQ   SI, R8
+
+loop2:
+	VPBROADCASTW (SI), X3
+	VCVTPH2PS    X3, Y3
+	VPMOVZXBD    2(SI), Y4
+	VPAND        Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VADDPS       minusEight<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  (DX), Y4, Y1
+	VFMADD231PS  (DX)(BX*1), Y4, Y2
+	VPMOVZXBD    10(SI), Y4
+	VPAND        Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VADDPS       minusEight<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  32(DX), Y4, Y1
+	VFMADD231PS  32(DX)(BX*1), Y4, Y2
+	VPMOVZXBD    2(SI), Y4
+	VPSRLD       $0x04, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VADDPS       minusEight<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  64(DX), Y4, Y1
+	VFMADD231PS  64(DX)(BX*1), Y4, Y2
+	VPMOVZXBD    10(SI), Y4
+	VPSRLD       $0x04, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VADDPS       minusEight<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  96(DX), Y4, Y1
+	VFMADD231PS  96(DX)(BX*1), Y4, Y2
+	PREFETCHT0   (R8)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	ADDQ         $+18, R8
+	SUBQ         $0x20, DI
+	JGE          loop2
+
+short2:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-32, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX), X0, X0
+	VMOVSS       X0, (AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX)(CX*1), X0, X0
+	VMOVSS       X0, (AX)(CX*1)
+	JMP          end
+
+rest1:
+	VXORPS Y1, Y1, Y1
+	MOVQ   w+40(FP), SI
+	MOVQ   n+56(FP), DI
+	SUBQ   $0x20, DI
+	JL     short1
+	MOVQ   ahead+64(FP), R8
+	ADDQ   SI, R8
+
+loop1:
+	VPBROADCASTW (SI), X2
+	VCVTPH2PS    X2, Y2
+	VPMOVZXBD    2(SI), Y3
+	VPAND        Y0, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VADDPS       minusEight<>+0(SB), Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  (DX), Y3, Y1
+	VPMOVZXBD    10(SI), Y3
+	VPAND        Y0, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VADDPS       minusEight<>+0(SB), Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  32(DX), Y3, Y1
+	VPMOVZXBD    2(SI), Y3
+	VPSRLD       $0x04, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VADDPS       minusEight<>+0(SB), Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  64(DX), Y3, Y1
+	VPMOVZXBD    10(SI), Y3
+	VPSRLD       $0x04, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VADDPS       minusEight<>+0(SB), Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	VFMADD231PS  96(DX), Y3, Y1
+	PREFETCHT0   (R8)
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	ADDQ         $+18, R8
+	SUBQ         $0x20, DI
+	JGE          loop1
+
+short1:
+	MOVQ         n+56(FP), CX
+	ANDQ         $-32, CX
+	NEGQ         CX
+	LEAQ         (DX)(CX*4), DX
+	MOVQ         dstStride+8(FP), CX
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VUNPCKLPS    X0, X0, X1
+	VUNPCKHPS    X0, X0, X0
+	VADDPS       X0, X1, X1
+	VUNPCKLPD    X1, X1, X0
+	VUNPCKHPD    X1, X1, X1
+	VADDPS       X1, X0, X0
+	VADDSS       (AX), X0, X0
+	VMOVSS       X0, (AX)
+
+end:
 	VZEROUPPER
 	RET

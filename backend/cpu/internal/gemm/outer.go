@@ -79,7 +79,7 @@ func (ws *Workspace) outerPacked(dst Matrix, x vectors, w Weights, rows, columns
 			width := min(t.columns, columns-c)
 			panel := Matrix{grow(&ws.w, k*width), width}
 			for j := range k {
-				w.widen(panel.Data[j*width:][:width], i+j, c)
+				w.Row(panel.Data[j*width:][:width], i+j, c)
 			}
 			for r := 0; r < rows; r += group {
 				x := part.from(r, k)
@@ -110,7 +110,7 @@ func (ws *Workspace) narrow(dst Matrix, x vectors, w Weights, rows, columns, i, 
 	clear(panel.Data)
 	clear(sums.Data)
 	for j := range k {
-		w.widen(panel.Data[j*width:][:columns], i+j, c)
+		w.Row(panel.Data[j*width:][:columns], i+j, c)
 	}
 	for r := range rows {
 		copy(sums.Data[r*width:][:columns], dst.Data[r*dst.Stride:])

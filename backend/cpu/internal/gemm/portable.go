@@ -6,8 +6,8 @@ import "unsafe"
 // compiler makes one instruction of both, here and not there.
 var portable = kernels{
 	name: "Go", lanes: 1,
-	dots:   [kindBF16 + 1][]dotTile{kindF32: {{4, dot4Go}, {1, dot1Go}}},
-	outers: [kindBF16 + 1][]outerTile{kindF32: {{4, true, outer4Go}}},
+	dots:   [kinds][]dotTile{kindF32: {{4, dot4Go}, {1, dot1Go}}},
+	outers: [kinds][]outerTile{kindF32: {{4, true, outer4Go}}},
 }
 
 func floats(p *float32, n int) []float32 { return unsafe.Slice(p, n) }

@@ -127,32 +127,6 @@ func axpyBF16AVX2(y *float32, w *uint16, a float32, n int)
 //go:noescape
 func axpy4BF16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
 
-// Strides count elements. rows must be above 0.
-
-//go:noescape
-func dotsAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int) // 2 columns
-
-//go:noescape
-func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) // 4 columns; n above 0
-
-//go:noescape
-func dotsF16AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
-
-//go:noescape
-func dotsBF16AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
-
-//go:noescape
-func dotsQ8AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
-
-//go:noescape
-func dotsQ4AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
-
-//go:noescape
-func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride int) // 16 columns; n above 0
-
-//go:noescape
-func axpysAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n, columns int, next uintptr, nextStride int) // n above 0; 1 to 64 columns
-
 // blocks must be above 0.
 
 //go:noescape
@@ -162,19 +136,7 @@ func fromQ8AVX2(dst *float32, src *byte, blocks int)
 func fromQ4AVX2(dst *float32, src *byte, blocks int)
 
 //go:noescape
-func dotQ8AVX2(w *byte, x *float32, blocks int) float32
-
-//go:noescape
-func dotQ4AVX2(w *byte, x *float32, blocks int) float32
-
-//go:noescape
 func fromQ8AVX512(dst *float32, src *byte, blocks int)
 
 //go:noescape
-func dotQ8AVX512(w *byte, x *float32, blocks int) float32
-
-//go:noescape
 func fromQ4AVX512(dst *float32, src *byte, blocks int)
-
-//go:noescape
-func dotQ4AVX512(w *byte, x *float32, blocks int) float32

@@ -21,7 +21,10 @@ func (m isa) dot(t dtype, columns int) {
 	d.w.base = GP64()
 	d.w.stride(columns, param("wStride"))
 	d.count, d.ahead = GP64(), GP64()
-	if m.wide() {
+	if t == q4 {
+		d.constants()
+	}
+	if m.wide() && !t.block {
 		d.tail = K()
 		left := param("n")
 		ANDQ(Imm(15), left)
@@ -59,6 +62,23 @@ type dots struct {
 	dst, rest, count, ahead reg.GPVirtual
 	x, w                    vectors
 	tail                    reg.OpmaskVirtual
+	table                   reg.VecVirtual // of q4_0: what 16 values stand for, or with AVX2 a mask of 4 bits
+}
+
+// numbers is how many numbers of each row a step multiplies.
+func (d dots) numbers() int {
+	if d.block {
+		return 32
+	}
+	return d.lanes
+}
+
+// stepBytes is how many bytes these are in w.
+func (d dots) stepBytes() int {
+	if d.block {
+		return d.bytes
+	}
+	return d.bytes * d.lanes
 }
 
 // next moves an address to the next rows.
@@ -84,44 +104,51 @@ func (d dots) tile(n int) {
 	}
 	Load(Param("w"), d.w.base)
 	Load(Param("n"), d.count)
-	SUBQ(Imm(uint64(d.lanes)), d.count)
+	SUBQ(Imm(uint64(d.numbers())), d.count)
 	JL(LabelRef(label("short")))
 	if n == d.rows { // ask for the rows of x that follow, or for w behind the last ones
 		CMPQ(d.rest, Imm(uint64(n)))
 		JE(LabelRef(label("last")))
 		MOVQ(d.x.base, d.ahead)
 		d.next(d.ahead, d.x.s1)
-		d.loop(label("more"), sums, vectors{d.ahead, d.x.s1, d.x.s3, d.x.s5}, n, 4)
+		d.loop(label("more"), sums, vectors{d.ahead, d.x.s1, d.x.s3, d.x.s5}, n, 4*d.numbers())
 		JMP(LabelRef(label("short")))
 		Label(label("last"))
 	}
 	Load(Param("ahead"), d.ahead)
 	ADDQ(d.w.base, d.ahead)
-	d.loop(label("loop"), sums, vectors{d.ahead, d.w.s1, d.w.s3, d.w.s5}, d.columns, d.bytes)
+	d.loop(label("loop"), sums, vectors{d.ahead, d.w.s1, d.w.s3, d.w.s5}, d.columns, d.stepBytes())
 	Label(label("short"))
-	if d.wide() {
+	if d.wide() && !d.block {
 		ADDQ(Imm(16), d.count)
 		JZ(LabelRef(label("sums")))
 		d.step(sums, true)
 		Label(label("sums"))
 	}
 	back := param("n")
-	ANDQ(I32(-d.lanes), back)
+	ANDQ(I32(-d.numbers()), back)
 	NEGQ(back)
 	LEAQ(Mem{Base: d.x.base, Index: back, Scale: 4}, d.x.base)
 	d.add(sums)
 }
 
-func (d dots) loop(label string, sums [][]reg.VecVirtual, ahead vectors, lines, bytes int) {
+// loop multiplies whole steps, and asks for memory of as many rows, bytes at a step.
+func (d dots) loop(label string, sums [][]reg.VecVirtual, ahead vectors, rows, bytes int) {
 	Label(label)
-	d.step(sums, false)
-	for i := range lines {
-		PREFETCHT0(ahead.at(i, 0))
+	if d.block {
+		d.stepBlock(sums)
+	} else {
+		d.step(sums, false)
 	}
-	ADDQ(Imm(uint64(4*d.lanes)), d.x.base)
-	ADDQ(Imm(uint64(d.bytes*d.lanes)), d.w.base)
-	ADDQ(Imm(uint64(bytes*d.lanes)), ahead.base)
-	SUBQ(Imm(uint64(d.lanes)), d.count)
+	for i := range rows {
+		for at := 0; at < bytes; at += 64 {
+			PREFETCHT0(ahead.at(i, at))
+		}
+	}
+	ADDQ(Imm(uint64(4*d.numbers())), d.x.base)
+	ADDQ(Imm(uint64(d.stepBytes())), d.w.base)
+	ADDQ(I32(bytes), ahead.base)
+	SUBQ(Imm(uint64(d.numbers())), d.count)
 	JGE(LabelRef(label))
 }
 
@@ -146,6 +173,83 @@ func (d dots) step(sums [][]reg.VecVirtual, tail bool) {
 			VFMADD231PS(x[r], w, sums[r][c])
 		}
 	}
+}
+
+// constants fills the table.
+func (d *dots) constants() {
+	d.table = d.vector()
+	if d.wide() {
+		VMOVUPS(fours(), d.table)
+		return
+	}
+	four := GP32()
+	MOVL(U32(15), four)
+	x := XMM()
+	VMOVD(four, x)
+	VPBROADCASTD(x, d.table)
+}
+
+// stepBlock multiplies a block of each row of w. A number is what its bits stand for times the
+// scale, rounded to float32, as where blocks are converted to memory.
+func (d dots) stepBlock(sums [][]reg.VecVirtual) {
+	parts := 32 / d.lanes
+	x := make([][]reg.VecVirtual, parts)
+	if d.wide() { // registers suffice
+		for p := range x {
+			for r := range sums {
+				z := d.vector()
+				VMOVUPS(d.x.at(r, 4*d.lanes*p), z)
+				x[p] = append(x[p], z)
+			}
+		}
+	}
+	for c := range d.columns {
+		scale := d.vector()
+		if d.wide() {
+			y := YMM()
+			VPBROADCASTW(d.w.at(c, 0), y)
+			VCVTPH2PS(y, scale)
+		} else {
+			x := XMM()
+			VPBROADCASTW(d.w.at(c, 0), x)
+			VCVTPH2PS(x, scale)
+		}
+		for p := range parts {
+			w := d.vector()
+			d.unpack(d.w, c, p, w)
+			VMULPS(scale, w, w)
+			for r := range sums {
+				if d.wide() {
+					VFMADD231PS(x[p][r], w, sums[r][c])
+				} else {
+					VFMADD231PS(d.x.at(r, 4*d.lanes*p), w, sums[r][c])
+				}
+			}
+		}
+	}
+}
+
+// unpack puts what the p-th register of numbers of a block stands for into w.
+func (d dots) unpack(from vectors, c, p int, w reg.VecVirtual) {
+	if d.dtype == q8 {
+		VPMOVSXBD(from.at(c, 2+d.lanes*p), w)
+		VCVTDQ2PS(w, w)
+		return
+	}
+	parts := 16 / d.lanes // of the low halves of bytes; then come the high halves
+	VPMOVZXBD(from.at(c, 2+d.lanes*(p%parts)), w)
+	if p >= parts {
+		VPSRLD(Imm(4), w, w)
+	}
+	if d.wide() {
+		VPERMPS(d.table, w, w) // of an index it reads 4 bits
+		return
+	}
+	if p < parts {
+		VPAND(d.table, w, w)
+	}
+	VCVTDQ2PS(w, w)
+	VADDPS(minusEight(), w, w)
 }
 
 // add adds up the lanes of each sum and adds the results to dst. The order is the same in

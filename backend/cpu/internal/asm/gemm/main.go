@@ -6,6 +6,9 @@
 package main
 
 import (
+	"math"
+	"slices"
+
 	. "github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
@@ -28,6 +31,11 @@ func main() {
 				m.outer(t, m.outerRows, width)
 			}
 			m.outer(t, 1, 6*m.lanes/8)
+		}
+		for _, t := range []dtype{q8, q4} {
+			for _, columns := range []int{4, 2, 1} {
+				m.dot(t, columns)
+			}
 		}
 	}
 	Generate()
@@ -66,10 +74,17 @@ func (m isa) zero(z reg.Register) {
 // dtype is what the numbers of a matrix are.
 type dtype struct {
 	name  string
-	bytes int
+	bytes int // of a number, or of a block of 32
+	block bool
 }
 
-var f32, f16, bf16 = dtype{"F32", 4}, dtype{"F16", 2}, dtype{"BF16", 2}
+var (
+	f32  = dtype{name: "F32", bytes: 4}
+	f16  = dtype{name: "F16", bytes: 2}
+	bf16 = dtype{name: "BF16", bytes: 2}
+	q8   = dtype{name: "Q8", bytes: 34, block: true}
+	q4   = dtype{name: "Q4", bytes: 18, block: true}
+)
 
 // load loads a register of numbers and converts them to float32.
 func (m isa) load(t dtype, from Mem, z reg.VecVirtual) {
@@ -142,3 +157,39 @@ func (v vectors) at(row, bytes int) Mem {
 }
 
 func param(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
+
+// tables are the constants in memory.
+var tables = map[string]Mem{}
+
+// table is words in memory, which are written at the first call.
+func table(name string, words ...Constant) Mem {
+	m, ok := tables[name]
+	if !ok {
+		m = GLOBL(name, RODATA|NOPTR)
+		for i, w := range words {
+			DATA(4*i, w)
+		}
+		tables[name] = m
+	}
+	return m
+}
+
+// masks is 8 words of ones and 8 of zeros.
+func masks() Mem {
+	words := slices.Repeat([]Constant{U32(0xffffffff)}, 8)
+	return table("masks", append(words, slices.Repeat([]Constant{U32(0)}, 8)...)...)
+}
+
+// float is a float32. avo writes one that is whole like an integer, and so it would be assembled.
+func float(v int) Constant { return U32(math.Float32bits(float32(v))) }
+
+// fours is what the 16 values of a number of q4_0 stand for.
+func fours() Mem {
+	var words []Constant
+	for i := range 16 {
+		words = append(words, float(i-8))
+	}
+	return table("fours", words...)
+}
+
+func minusEight() Mem { return table("minusEight", slices.Repeat([]Constant{float(-8)}, 8)...) }

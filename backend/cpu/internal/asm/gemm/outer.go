@@ -57,20 +57,6 @@ func (m isa) outer(t dtype, most, width int) {
 	RET()
 }
 
-var maskTable *Mem
-
-// masks is 8 words of ones and 8 of zeros.
-func masks() Mem {
-	if maskTable == nil {
-		m := GLOBL("masks", RODATA|NOPTR)
-		for i := range 16 {
-			DATA(4*i, U32([]uint32{0xffffffff, 0}[i/8]))
-		}
-		maskTable = &m
-	}
-	return *maskTable
-}
-
 type outer struct {
 	isa
 	dtype
