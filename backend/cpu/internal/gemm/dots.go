@@ -37,12 +37,12 @@ func dotsInPlace(dst, x Matrix, w Weights, rows, columns, n int) {
 // apart that they would drive each other out of the cache.
 func (ws *Workspace) dotsBlocked(dst, x Matrix, w Weights, rows, columns, n int) {
 	d, wide := depth(n), blockColumns
-	if rows <= fewRows {
+	if rows <= fewBlockRows {
 		wide = fewColumns
 	}
 	for i := 0; i < n; i += d {
 		k := min(d, n-i)
-		from, copied := Matrix{x.Data[i:], x.Stride}, k < n && rows > fewRows
+		from, copied := Matrix{x.Data[i:], x.Stride}, k < n && rows > fewDeepRows
 		if copied {
 			from = Matrix{grow(&ws.x, rows*k), k}
 			for r := range rows {

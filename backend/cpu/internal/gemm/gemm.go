@@ -115,8 +115,11 @@ const (
 	// fewRows is up to how many rows weights are multiplied where they lie. For more of
 	// them it pays to put weights one after the other, and into float32, first.
 	fewRows = 64
+	// fewDeepRows is the same where rows are longer than the depth of a tile, so that parts of them
+	// may lie in the same sets of the cache.
+	fewDeepRows = 32
 	// fewBlockRows is the same for blocks, which take longer to convert than to multiply.
-	fewBlockRows = 16
+	fewBlockRows = 12
 	// manyRows is how many rows of x are multiplied before the weights are read again.
 	manyRows = 512
 	// blockRows of x and blockColumns columns of w are multiplied while both are in the L2 cache.

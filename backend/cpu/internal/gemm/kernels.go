@@ -45,8 +45,11 @@ func Assembly() bool { return use != &portable }
 // and should.
 func (s *kernels) inPlace(f Format, rows, n int) bool {
 	most := fewRows
-	if f.Numbers > 1 {
+	switch {
+	case f.Numbers > 1:
 		most = fewBlockRows
+	case n > maxDepth:
+		most = fewDeepRows
 	}
 	return rows <= most && len(s.dots[f.kind]) > 0 && (f.kind == kindF32 || s.tails || n%s.lanes == 0)
 }

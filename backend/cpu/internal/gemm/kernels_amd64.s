@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func dot6F32AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·dot6F32AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
@@ -15,6 +15,7 @@ TEXT ·dot6F32AVX512(SB), NOSPLIT, $0-72
 	MOVQ  wStride+48(FP), R8
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
+	XORQ  R13, R13
 	MOVQ  n+56(FP), DI
 	ANDQ  $0x0f, DI
 	MOVQ  $+1, R11
@@ -57,6 +58,9 @@ rows:
 	JE     last4
 	MOVQ   DX, R12
 	LEAQ   (R12)(BX*4), R12
+	MOVQ   ahead+64(FP), R14
+	ADDQ   DI, R14
+	ADDQ   R13, R14
 
 more4:
 	VMOVUPS     (DX), Z24
@@ -97,11 +101,19 @@ more4:
 	PREFETCHT0  (R12)(BX*1)
 	PREFETCHT0  (R12)(BX*2)
 	PREFETCHT0  (R12)(SI*1)
+	PREFETCHT1  (R14)
+	ADDQ        $0x40, R14
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
 	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         more4
+	ADDQ        R8, R13
+	XORQ        R14, R14
+	MOVQ        R8, R12
+	IMUL3Q      $0x06, R12, R12
+	CMPQ        R13, R12
+	CMOVQGE     R14, R13
 	JMP         short4
 
 last4:
@@ -835,7 +847,7 @@ end:
 	RET
 
 // func dot2F32AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·dot2F32AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
@@ -843,6 +855,7 @@ TEXT ·dot2F32AVX512(SB), NOSPLIT, $0-72
 	MOVQ  xStride+24(FP), BX
 	LEAQ  (BX)(BX*2), SI
 	MOVQ  wStride+48(FP), R8
+	XORQ  R11, R11
 	MOVQ  n+56(FP), DI
 	ANDQ  $0x0f, DI
 	MOVQ  $+1, R9
@@ -869,6 +882,9 @@ rows:
 	JE     last4
 	MOVQ   DX, R10
 	LEAQ   (R10)(BX*4), R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+	ADDQ   R11, R12
 
 more4:
 	VMOVUPS     (DX), Z8
@@ -889,11 +905,19 @@ more4:
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
 	PREFETCHT0  (R10)(SI*1)
+	PREFETCHT1  (R12)
+	ADDQ        $0x40, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
 	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         more4
+	ADDQ        R8, R11
+	XORQ        R12, R12
+	MOVQ        R8, R10
+	IMUL3Q      $0x02, R10, R10
+	CMPQ        R11, R10
+	CMOVQGE     R12, R11
 	JMP         short4
 
 last4:
@@ -1256,20 +1280,21 @@ end:
 	RET
 
 // func dot1F32AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·dot1F32AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
 	MOVQ  x+16(FP), DX
 	MOVQ  xStride+24(FP), BX
 	LEAQ  (BX)(BX*2), SI
-	MOVQ  wStride+48(FP), DI
+	MOVQ  wStride+48(FP), R8
+	XORQ  R11, R11
 	MOVQ  n+56(FP), DI
 	ANDQ  $0x0f, DI
-	MOVQ  $+1, R8
-	SHLXQ DI, R8, R8
-	DECQ  R8
-	KMOVW R8, K1
+	MOVQ  $+1, R9
+	SHLXQ DI, R9, R9
+	DECQ  R9
+	KMOVW R9, K1
 
 rows:
 	CMPQ   CX, $0x04
@@ -1279,13 +1304,16 @@ rows:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	MOVQ   DX, R9
-	LEAQ   (R9)(BX*4), R9
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*4), R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+	ADDQ   R11, R12
 
 more4:
 	VMOVUPS     (DX), Z4
@@ -1297,20 +1325,28 @@ more4:
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
-	PREFETCHT0  (R9)
-	PREFETCHT0  (R9)(BX*1)
-	PREFETCHT0  (R9)(BX*2)
-	PREFETCHT0  (R9)(SI*1)
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	PREFETCHT0  (R10)(SI*1)
+	PREFETCHT1  (R12)
+	ADDQ        $0x40, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+64, R10
+	SUBQ        $0x10, R9
 	JGE         more4
+	ADDQ        R8, R11
+	XORQ        R12, R12
+	MOVQ        R8, R10
+	IMUL3Q      $0x01, R10, R10
+	CMPQ        R11, R10
+	CMOVQGE     R12, R11
 	JMP         short4
 
 last4:
-	MOVQ ahead+64(FP), R9
-	ADDQ DI, R9
+	MOVQ ahead+64(FP), R10
+	ADDQ DI, R10
 
 loop4:
 	VMOVUPS     (DX), Z4
@@ -1322,15 +1358,15 @@ loop4:
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
-	PREFETCHT0  (R9)
+	PREFETCHT0  (R10)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+64, R10
+	SUBQ        $0x10, R9
 	JGE         loop4
 
 short4:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sums4
 	VMOVUPS.Z   (DX), K1, Z4
 	VMOVUPS.Z   (DX)(BX*1), K1, Z5
@@ -1348,7 +1384,7 @@ sums4:
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
 	MOVQ          dstStride+8(FP), DI
-	LEAQ          (DI)(DI*2), R8
+	LEAQ          (DI)(DI*2), R9
 	VSHUFF32X4    $0x44, Z1, Z0, Z4
 	VSHUFF32X4    $0xee, Z1, Z0, Z0
 	VADDPS        Z0, Z4, Z4
@@ -1374,8 +1410,8 @@ sums4:
 	VADDSS        (AX)(DI*2), X0, X0
 	VMOVSS        X0, (AX)(DI*2)
 	VEXTRACTF32X4 $0x03, Z1, X0
-	VADDSS        (AX)(R8*1), X0, X0
-	VMOVSS        X0, (AX)(R8*1)
+	VADDSS        (AX)(R9*1), X0, X0
+	VMOVSS        X0, (AX)(R9*1)
 	MOVQ          dstStride+8(FP), DI
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
@@ -1396,11 +1432,11 @@ rest3:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
 	JL     short3
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop3:
 	VMOVUPS     (DX), Z3
@@ -1410,15 +1446,15 @@ loop3:
 	VFMADD231PS Z3, Z6, Z0
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
-	PREFETCHT0  (R9)
+	PREFETCHT0  (R10)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+64, R10
+	SUBQ        $0x10, R9
 	JGE         loop3
 
 short3:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sums3
 	VMOVUPS.Z   (DX), K1, Z3
 	VMOVUPS.Z   (DX)(BX*1), K1, Z4
@@ -1476,11 +1512,11 @@ rest2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
 	JL     short2
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop2:
 	VMOVUPS     (DX), Z2
@@ -1488,15 +1524,15 @@ loop2:
 	VMOVUPS     (DI), Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
-	PREFETCHT0  (R9)
+	PREFETCHT0  (R10)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+64, R10
+	SUBQ        $0x10, R9
 	JGE         loop2
 
 short2:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sums2
 	VMOVUPS.Z   (DX), K1, Z2
 	VMOVUPS.Z   (DX)(BX*1), K1, Z3
@@ -1539,25 +1575,25 @@ sums2:
 rest1:
 	VPXORD Z0, Z0, Z0
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
 	JL     short1
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop1:
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (DI), Z2
 	VFMADD231PS Z1, Z2, Z0
-	PREFETCHT0  (R9)
+	PREFETCHT0  (R10)
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+64, R10
+	SUBQ        $0x10, R9
 	JGE         loop1
 
 short1:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sums1
 	VMOVUPS.Z   (DX), K1, Z1
 	VMOVUPS.Z   (DI), K1, Z2
@@ -1597,16 +1633,46 @@ TEXT ·outer8x48F32AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ      rows+40(FP), AX
-	CMPQ      AX, $0x08
-	JL        rows4
-	SUBQ      $0x08, AX
-	MOVQ      AX, rows+40(FP)
-	MOVQ      dst+0(FP), AX
-	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x08
+	JL         rows4
+	SUBQ       $0x08, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (CX)(CX*4), BX
+	LEAQ       (AX)(CX*4), BX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 128(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	PREFETCHT0 128(SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	PREFETCHT0 64(SI)(DX*1)
+	PREFETCHT0 128(SI)(DX*1)
+	LEAQ       (BX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 128(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	PREFETCHT0 128(SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	PREFETCHT0 64(SI)(DX*1)
+	PREFETCHT0 128(SI)(DX*1)
+
+short:
 	VMOVUPS   (AX), Z0
 	VMOVUPS   64(AX), Z1
 	VMOVUPS.Z 128(AX), K1, Z2
@@ -1728,7 +1794,7 @@ loop8:
 rows4:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x04
-	JL        rows2
+	JL        rows3
 	SUBQ      $0x04, AX
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
@@ -1807,6 +1873,67 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x03
+	JL        rows2
+	SUBQ      $0x03, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VMOVUPS   (AX)(CX*1), Z3
+	VMOVUPS   64(AX)(CX*1), Z4
+	VMOVUPS.Z 128(AX)(CX*1), K1, Z5
+	VMOVUPS   (AX)(CX*2), Z6
+	VMOVUPS   64(AX)(CX*2), Z7
+	VMOVUPS.Z 128(AX)(CX*2), K1, Z8
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop3:
+	VMOVUPS      (DX), Z9
+	VMOVUPS      64(DX), Z10
+	VMOVUPS.Z    128(DX), K1, Z11
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   64(DX)(R8*1)
+	PREFETCHT0   128(DX)(R8*1)
+	VBROADCASTSS (AX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (AX)(CX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (AX)(CX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VMOVUPS      Z3, (AX)(CX*1)
+	VMOVUPS      Z4, 64(AX)(CX*1)
+	VMOVUPS      Z5, K1, 128(AX)(CX*1)
+	VMOVUPS      Z6, (AX)(CX*2)
+	VMOVUPS      Z7, 64(AX)(CX*2)
+	VMOVUPS      Z8, K1, 128(AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x02
@@ -1856,15 +1983,7 @@ loop2:
 	VMOVUPS      Z3, (AX)(CX*1)
 	VMOVUPS      Z4, 64(AX)(CX*1)
 	VMOVUPS      Z5, K1, 128(AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ      rows+40(FP), AX
@@ -1930,16 +2049,38 @@ TEXT ·outer8x32F32AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ      rows+40(FP), AX
-	CMPQ      AX, $0x08
-	JL        rows4
-	SUBQ      $0x08, AX
-	MOVQ      AX, rows+40(FP)
-	MOVQ      dst+0(FP), AX
-	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x08
+	JL         rows4
+	SUBQ       $0x08, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (CX)(CX*4), BX
+	LEAQ       (AX)(CX*4), BX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	PREFETCHT0 64(SI)(DX*1)
+	LEAQ       (BX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	PREFETCHT0 64(SI)(DX*1)
+
+short:
 	VMOVUPS   (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VMOVUPS   (AX)(CX*1), Z2
@@ -2035,7 +2176,7 @@ loop8:
 rows4:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x04
-	JL        rows2
+	JL        rows3
 	SUBQ      $0x04, AX
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
@@ -2100,6 +2241,56 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x03
+	JL        rows2
+	SUBQ      $0x03, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS   (AX)(CX*1), Z2
+	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
+	VMOVUPS   (AX)(CX*2), Z4
+	VMOVUPS.Z 64(AX)(CX*2), K1, Z5
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop3:
+	VMOVUPS      (DX), Z6
+	VMOVUPS.Z    64(DX), K1, Z7
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   64(DX)(R8*1)
+	VBROADCASTSS (AX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (AX)(CX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (AX)(CX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x02
@@ -2141,15 +2332,7 @@ loop2:
 	VMOVUPS      Z1, K1, 64(AX)
 	VMOVUPS      Z2, (AX)(CX*1)
 	VMOVUPS      Z3, K1, 64(AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ      rows+40(FP), AX
@@ -2210,16 +2393,30 @@ TEXT ·outer8x16F32AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ      rows+40(FP), AX
-	CMPQ      AX, $0x08
-	JL        rows4
-	SUBQ      $0x08, AX
-	MOVQ      AX, rows+40(FP)
-	MOVQ      dst+0(FP), AX
-	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x08
+	JL         rows4
+	SUBQ       $0x08, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (CX)(CX*4), BX
+	LEAQ       (AX)(CX*4), BX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	LEAQ       (BX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+
+short:
 	VMOVUPS.Z (AX), K1, Z0
 	VMOVUPS.Z (AX)(CX*1), K1, Z1
 	VMOVUPS.Z (AX)(CX*2), K1, Z2
@@ -2289,7 +2486,7 @@ loop8:
 rows4:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x04
-	JL        rows2
+	JL        rows3
 	SUBQ      $0x04, AX
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
@@ -2340,6 +2537,45 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x03
+	JL        rows2
+	SUBQ      $0x03, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (AX)(CX*1), K1, Z1
+	VMOVUPS.Z (AX)(CX*2), K1, Z2
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop3:
+	VMOVUPS.Z    (DX), K1, Z3
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS (AX)(CX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS (AX)(CX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x02
@@ -2373,15 +2609,7 @@ loop2:
 	MOVQ         dstStride+8(FP), CX
 	VMOVUPS      Z0, K1, (AX)
 	VMOVUPS      Z1, K1, (AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ      rows+40(FP), AX
@@ -2535,7 +2763,7 @@ rows0:
 	RET
 
 // func dot6F16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·dot6F16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
@@ -2545,6 +2773,7 @@ TEXT ·dot6F16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  wStride+48(FP), R8
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
+	XORQ  R13, R13
 	MOVQ  n+56(FP), DI
 	ANDQ  $0x0f, DI
 	MOVQ  $+1, R11
@@ -2587,6 +2816,9 @@ rows:
 	JE     last4
 	MOVQ   DX, R12
 	LEAQ   (R12)(BX*4), R12
+	MOVQ   ahead+64(FP), R14
+	ADDQ   DI, R14
+	ADDQ   R13, R14
 
 more4:
 	VMOVUPS     (DX), Z24
@@ -2627,11 +2859,19 @@ more4:
 	PREFETCHT0  (R12)(BX*1)
 	PREFETCHT0  (R12)(BX*2)
 	PREFETCHT0  (R12)(SI*1)
+	PREFETCHT1  (R14)
+	ADDQ        $0x20, R14
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
 	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         more4
+	ADDQ        R8, R13
+	XORQ        R14, R14
+	MOVQ        R8, R12
+	IMUL3Q      $0x06, R12, R12
+	CMPQ        R13, R12
+	CMOVQGE     R14, R13
 	JMP         short4
 
 last4:
@@ -3365,7 +3605,7 @@ end:
 	RET
 
 // func dot2F16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·dot2F16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
@@ -3373,6 +3613,7 @@ TEXT ·dot2F16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  xStride+24(FP), BX
 	LEAQ  (BX)(BX*2), SI
 	MOVQ  wStride+48(FP), R8
+	XORQ  R11, R11
 	MOVQ  n+56(FP), DI
 	ANDQ  $0x0f, DI
 	MOVQ  $+1, R9
@@ -3399,6 +3640,9 @@ rows:
 	JE     last4
 	MOVQ   DX, R10
 	LEAQ   (R10)(BX*4), R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+	ADDQ   R11, R12
 
 more4:
 	VMOVUPS     (DX), Z8
@@ -3419,11 +3663,19 @@ more4:
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
 	PREFETCHT0  (R10)(SI*1)
+	PREFETCHT1  (R12)
+	ADDQ        $0x20, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
 	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         more4
+	ADDQ        R8, R11
+	XORQ        R12, R12
+	MOVQ        R8, R10
+	IMUL3Q      $0x02, R10, R10
+	CMPQ        R11, R10
+	CMOVQGE     R12, R11
 	JMP         short4
 
 last4:
@@ -3786,20 +4038,21 @@ end:
 	RET
 
 // func dot1F16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·dot1F16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
 	MOVQ  x+16(FP), DX
 	MOVQ  xStride+24(FP), BX
 	LEAQ  (BX)(BX*2), SI
-	MOVQ  wStride+48(FP), DI
+	MOVQ  wStride+48(FP), R8
+	XORQ  R11, R11
 	MOVQ  n+56(FP), DI
 	ANDQ  $0x0f, DI
-	MOVQ  $+1, R8
-	SHLXQ DI, R8, R8
-	DECQ  R8
-	KMOVW R8, K1
+	MOVQ  $+1, R9
+	SHLXQ DI, R9, R9
+	DECQ  R9
+	KMOVW R9, K1
 
 rows:
 	CMPQ   CX, $0x04
@@ -3809,13 +4062,16 @@ rows:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	MOVQ   DX, R9
-	LEAQ   (R9)(BX*4), R9
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*4), R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+	ADDQ   R11, R12
 
 more4:
 	VMOVUPS     (DX), Z4
@@ -3827,20 +4083,28 @@ more4:
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
-	PREFETCHT0  (R9)
-	PREFETCHT0  (R9)(BX*1)
-	PREFETCHT0  (R9)(BX*2)
-	PREFETCHT0  (R9)(SI*1)
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	PREFETCHT0  (R10)(SI*1)
+	PREFETCHT1  (R12)
+	ADDQ        $0x20, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+64, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+64, R10
+	SUBQ        $0x10, R9
 	JGE         more4
+	ADDQ        R8, R11
+	XORQ        R12, R12
+	MOVQ        R8, R10
+	IMUL3Q      $0x01, R10, R10
+	CMPQ        R11, R10
+	CMOVQGE     R12, R11
 	JMP         short4
 
 last4:
-	MOVQ ahead+64(FP), R9
-	ADDQ DI, R9
+	MOVQ ahead+64(FP), R10
+	ADDQ DI, R10
 
 loop4:
 	VMOVUPS     (DX), Z4
@@ -3852,15 +4116,15 @@ loop4:
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
-	PREFETCHT0  (R9)
+	PREFETCHT0  (R10)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+32, R10
+	SUBQ        $0x10, R9
 	JGE         loop4
 
 short4:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sums4
 	VMOVUPS.Z   (DX), K1, Z4
 	VMOVUPS.Z   (DX)(BX*1), K1, Z5
@@ -3878,7 +4142,7 @@ sums4:
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
 	MOVQ          dstStride+8(FP), DI
-	LEAQ          (DI)(DI*2), R8
+	LEAQ          (DI)(DI*2), R9
 	VSHUFF32X4    $0x44, Z1, Z0, Z4
 	VSHUFF32X4    $0xee, Z1, Z0, Z0
 	VADDPS        Z0, Z4, Z4
@@ -3904,8 +4168,8 @@ sums4:
 	VADDSS        (AX)(DI*2), X0, X0
 	VMOVSS        X0, (AX)(DI*2)
 	VEXTRACTF32X4 $0x03, Z1, X0
-	VADDSS        (AX)(R8*1), X0, X0
-	VMOVSS        X0, (AX)(R8*1)
+	VADDSS        (AX)(R9*1), X0, X0
+	VMOVSS        X0, (AX)(R9*1)
 	MOVQ          dstStride+8(FP), DI
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
@@ -3926,11 +4190,11 @@ rest3:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
 	JL     short3
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop3:
 	VMOVUPS     (DX), Z3
@@ -3940,15 +4204,15 @@ loop3:
 	VFMADD231PS Z3, Z6, Z0
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
-	PREFETCHT0  (R9)
+	PREFETCHT0  (R10)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+32, R10
+	SUBQ        $0x10, R9
 	JGE         loop3
 
 short3:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sums3
 	VMOVUPS.Z   (DX), K1, Z3
 	VMOVUPS.Z   (DX)(BX*1), K1, Z4
@@ -4006,11 +4270,11 @@ rest2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
 	JL     short2
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop2:
 	VMOVUPS     (DX), Z2
@@ -4018,15 +4282,15 @@ loop2:
 	VCVTPH2PS   (DI), Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
-	PREFETCHT0  (R9)
+	PREFETCHT0  (R10)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+32, R10
+	SUBQ        $0x10, R9
 	JGE         loop2
 
 short2:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sums2
 	VMOVUPS.Z   (DX), K1, Z2
 	VMOVUPS.Z   (DX)(BX*1), K1, Z3
@@ -4069,25 +4333,25 @@ sums2:
 rest1:
 	VPXORD Z0, Z0, Z0
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
 	JL     short1
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop1:
 	VMOVUPS     (DX), Z1
 	VCVTPH2PS   (DI), Z2
 	VFMADD231PS Z1, Z2, Z0
-	PREFETCHT0  (R9)
+	PREFETCHT0  (R10)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+32, R10
+	SUBQ        $0x10, R9
 	JGE         loop1
 
 short1:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sums1
 	VMOVUPS.Z   (DX), K1, Z1
 	VCVTPH2PS.Z (DI), K1, Z2
@@ -4127,16 +4391,46 @@ TEXT ·outer8x48F16AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ      rows+40(FP), AX
-	CMPQ      AX, $0x08
-	JL        rows4
-	SUBQ      $0x08, AX
-	MOVQ      AX, rows+40(FP)
-	MOVQ      dst+0(FP), AX
-	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x08
+	JL         rows4
+	SUBQ       $0x08, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (CX)(CX*4), BX
+	LEAQ       (AX)(CX*4), BX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 128(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	PREFETCHT0 128(SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	PREFETCHT0 64(SI)(DX*1)
+	PREFETCHT0 128(SI)(DX*1)
+	LEAQ       (BX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 128(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	PREFETCHT0 128(SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	PREFETCHT0 64(SI)(DX*1)
+	PREFETCHT0 128(SI)(DX*1)
+
+short:
 	VMOVUPS   (AX), Z0
 	VMOVUPS   64(AX), Z1
 	VMOVUPS.Z 128(AX), K1, Z2
@@ -4257,7 +4551,7 @@ loop8:
 rows4:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x04
-	JL        rows2
+	JL        rows3
 	SUBQ      $0x04, AX
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
@@ -4335,6 +4629,66 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x03
+	JL        rows2
+	SUBQ      $0x03, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VMOVUPS   (AX)(CX*1), Z3
+	VMOVUPS   64(AX)(CX*1), Z4
+	VMOVUPS.Z 128(AX)(CX*1), K1, Z5
+	VMOVUPS   (AX)(CX*2), Z6
+	VMOVUPS   64(AX)(CX*2), Z7
+	VMOVUPS.Z 128(AX)(CX*2), K1, Z8
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop3:
+	VCVTPH2PS    (DX), Z9
+	VCVTPH2PS    32(DX), Z10
+	VCVTPH2PS.Z  64(DX), K1, Z11
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   64(DX)(R8*1)
+	VBROADCASTSS (AX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (AX)(CX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (AX)(CX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VMOVUPS      Z3, (AX)(CX*1)
+	VMOVUPS      Z4, 64(AX)(CX*1)
+	VMOVUPS      Z5, K1, 128(AX)(CX*1)
+	VMOVUPS      Z6, (AX)(CX*2)
+	VMOVUPS      Z7, 64(AX)(CX*2)
+	VMOVUPS      Z8, K1, 128(AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x02
@@ -4383,15 +4737,7 @@ loop2:
 	VMOVUPS      Z3, (AX)(CX*1)
 	VMOVUPS      Z4, 64(AX)(CX*1)
 	VMOVUPS      Z5, K1, 128(AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ      rows+40(FP), AX
@@ -4456,16 +4802,38 @@ TEXT ·outer8x32F16AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ      rows+40(FP), AX
-	CMPQ      AX, $0x08
-	JL        rows4
-	SUBQ      $0x08, AX
-	MOVQ      AX, rows+40(FP)
-	MOVQ      dst+0(FP), AX
-	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x08
+	JL         rows4
+	SUBQ       $0x08, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (CX)(CX*4), BX
+	LEAQ       (AX)(CX*4), BX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	PREFETCHT0 64(SI)(DX*1)
+	LEAQ       (BX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	PREFETCHT0 64(SI)(DX*1)
+
+short:
 	VMOVUPS   (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VMOVUPS   (AX)(CX*1), Z2
@@ -4560,7 +4928,7 @@ loop8:
 rows4:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x04
-	JL        rows2
+	JL        rows3
 	SUBQ      $0x04, AX
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
@@ -4624,6 +4992,55 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x03
+	JL        rows2
+	SUBQ      $0x03, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS   (AX)(CX*1), Z2
+	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
+	VMOVUPS   (AX)(CX*2), Z4
+	VMOVUPS.Z 64(AX)(CX*2), K1, Z5
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop3:
+	VCVTPH2PS    (DX), Z6
+	VCVTPH2PS.Z  32(DX), K1, Z7
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (AX)(CX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (AX)(CX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x02
@@ -4664,15 +5081,7 @@ loop2:
 	VMOVUPS      Z1, K1, 64(AX)
 	VMOVUPS      Z2, (AX)(CX*1)
 	VMOVUPS      Z3, K1, 64(AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ      rows+40(FP), AX
@@ -4732,16 +5141,30 @@ TEXT ·outer8x16F16AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ      rows+40(FP), AX
-	CMPQ      AX, $0x08
-	JL        rows4
-	SUBQ      $0x08, AX
-	MOVQ      AX, rows+40(FP)
-	MOVQ      dst+0(FP), AX
-	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x08
+	JL         rows4
+	SUBQ       $0x08, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (CX)(CX*4), BX
+	LEAQ       (AX)(CX*4), BX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	LEAQ       (BX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+
+short:
 	VMOVUPS.Z (AX), K1, Z0
 	VMOVUPS.Z (AX)(CX*1), K1, Z1
 	VMOVUPS.Z (AX)(CX*2), K1, Z2
@@ -4811,7 +5234,7 @@ loop8:
 rows4:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x04
-	JL        rows2
+	JL        rows3
 	SUBQ      $0x04, AX
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
@@ -4862,6 +5285,45 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x03
+	JL        rows2
+	SUBQ      $0x03, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (AX)(CX*1), K1, Z1
+	VMOVUPS.Z (AX)(CX*2), K1, Z2
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop3:
+	VCVTPH2PS.Z  (DX), K1, Z3
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS (AX)(CX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS (AX)(CX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x02
@@ -4895,15 +5357,7 @@ loop2:
 	MOVQ         dstStride+8(FP), CX
 	VMOVUPS      Z0, K1, (AX)
 	VMOVUPS      Z1, K1, (AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ      rows+40(FP), AX
@@ -5051,7 +5505,7 @@ rows0:
 	RET
 
 // func dot6BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·dot6BF16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
@@ -5061,6 +5515,7 @@ TEXT ·dot6BF16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  wStride+48(FP), R8
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
+	XORQ  R13, R13
 	MOVQ  n+56(FP), DI
 	ANDQ  $0x0f, DI
 	MOVQ  $+1, R11
@@ -5103,6 +5558,9 @@ rows:
 	JE     last4
 	MOVQ   DX, R12
 	LEAQ   (R12)(BX*4), R12
+	MOVQ   ahead+64(FP), R14
+	ADDQ   DI, R14
+	ADDQ   R13, R14
 
 more4:
 	VMOVUPS     (DX), Z24
@@ -5149,11 +5607,19 @@ more4:
 	PREFETCHT0  (R12)(BX*1)
 	PREFETCHT0  (R12)(BX*2)
 	PREFETCHT0  (R12)(SI*1)
+	PREFETCHT1  (R14)
+	ADDQ        $0x20, R14
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
 	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         more4
+	ADDQ        R8, R13
+	XORQ        R14, R14
+	MOVQ        R8, R12
+	IMUL3Q      $0x06, R12, R12
+	CMPQ        R13, R12
+	CMOVQGE     R14, R13
 	JMP         short4
 
 last4:
@@ -5935,7 +6401,7 @@ end:
 	RET
 
 // func dot2BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·dot2BF16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
@@ -5943,6 +6409,7 @@ TEXT ·dot2BF16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  xStride+24(FP), BX
 	LEAQ  (BX)(BX*2), SI
 	MOVQ  wStride+48(FP), R8
+	XORQ  R11, R11
 	MOVQ  n+56(FP), DI
 	ANDQ  $0x0f, DI
 	MOVQ  $+1, R9
@@ -5969,6 +6436,9 @@ rows:
 	JE     last4
 	MOVQ   DX, R10
 	LEAQ   (R10)(BX*4), R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+	ADDQ   R11, R12
 
 more4:
 	VMOVUPS     (DX), Z8
@@ -5991,11 +6461,19 @@ more4:
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
 	PREFETCHT0  (R10)(SI*1)
+	PREFETCHT1  (R12)
+	ADDQ        $0x20, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
 	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         more4
+	ADDQ        R8, R11
+	XORQ        R12, R12
+	MOVQ        R8, R10
+	IMUL3Q      $0x02, R10, R10
+	CMPQ        R11, R10
+	CMOVQGE     R12, R11
 	JMP         short4
 
 last4:
@@ -6374,20 +6852,21 @@ end:
 	RET
 
 // func dot1BF16AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512F, AVX512VL, BMI2, CMOV, MMX+
 TEXT ·dot1BF16AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
 	MOVQ  rows+32(FP), CX
 	MOVQ  x+16(FP), DX
 	MOVQ  xStride+24(FP), BX
 	LEAQ  (BX)(BX*2), SI
-	MOVQ  wStride+48(FP), DI
+	MOVQ  wStride+48(FP), R8
+	XORQ  R11, R11
 	MOVQ  n+56(FP), DI
 	ANDQ  $0x0f, DI
-	MOVQ  $+1, R8
-	SHLXQ DI, R8, R8
-	DECQ  R8
-	KMOVW R8, K1
+	MOVQ  $+1, R9
+	SHLXQ DI, R9, R9
+	DECQ  R9
+	KMOVW R9, K1
 
 rows:
 	CMPQ   CX, $0x04
@@ -6397,13 +6876,16 @@ rows:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	MOVQ   DX, R9
-	LEAQ   (R9)(BX*4), R9
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*4), R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+	ADDQ   R11, R12
 
 more4:
 	VMOVUPS     (DX), Z4
@@ -6416,20 +6898,28 @@ more4:
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
-	PREFETCHT0  (R9)
-	PREFETCHT0  (R9)(BX*1)
-	PREFETCHT0  (R9)(BX*2)
-	PREFETCHT0  (R9)(SI*1)
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	PREFETCHT0  (R10)(SI*1)
+	PREFETCHT1  (R12)
+	ADDQ        $0x20, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+64, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+64, R10
+	SUBQ        $0x10, R9
 	JGE         more4
+	ADDQ        R8, R11
+	XORQ        R12, R12
+	MOVQ        R8, R10
+	IMUL3Q      $0x01, R10, R10
+	CMPQ        R11, R10
+	CMOVQGE     R12, R11
 	JMP         short4
 
 last4:
-	MOVQ ahead+64(FP), R9
-	ADDQ DI, R9
+	MOVQ ahead+64(FP), R10
+	ADDQ DI, R10
 
 loop4:
 	VMOVUPS     (DX), Z4
@@ -6442,15 +6932,15 @@ loop4:
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
-	PREFETCHT0  (R9)
+	PREFETCHT0  (R10)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+32, R10
+	SUBQ        $0x10, R9
 	JGE         loop4
 
 short4:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sums4
 	VMOVUPS.Z   (DX), K1, Z4
 	VMOVUPS.Z   (DX)(BX*1), K1, Z5
@@ -6469,7 +6959,7 @@ sums4:
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
 	MOVQ          dstStride+8(FP), DI
-	LEAQ          (DI)(DI*2), R8
+	LEAQ          (DI)(DI*2), R9
 	VSHUFF32X4    $0x44, Z1, Z0, Z4
 	VSHUFF32X4    $0xee, Z1, Z0, Z0
 	VADDPS        Z0, Z4, Z4
@@ -6495,8 +6985,8 @@ sums4:
 	VADDSS        (AX)(DI*2), X0, X0
 	VMOVSS        X0, (AX)(DI*2)
 	VEXTRACTF32X4 $0x03, Z1, X0
-	VADDSS        (AX)(R8*1), X0, X0
-	VMOVSS        X0, (AX)(R8*1)
+	VADDSS        (AX)(R9*1), X0, X0
+	VMOVSS        X0, (AX)(R9*1)
 	MOVQ          dstStride+8(FP), DI
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
@@ -6517,11 +7007,11 @@ rest3:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
 	JL     short3
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop3:
 	VMOVUPS     (DX), Z3
@@ -6532,15 +7022,15 @@ loop3:
 	VFMADD231PS Z3, Z6, Z0
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
-	PREFETCHT0  (R9)
+	PREFETCHT0  (R10)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+32, R10
+	SUBQ        $0x10, R9
 	JGE         loop3
 
 short3:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sums3
 	VMOVUPS.Z   (DX), K1, Z3
 	VMOVUPS.Z   (DX)(BX*1), K1, Z4
@@ -6599,11 +7089,11 @@ rest2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
 	JL     short2
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop2:
 	VMOVUPS     (DX), Z2
@@ -6612,15 +7102,15 @@ loop2:
 	VPSLLD      $0x10, Z4, Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
-	PREFETCHT0  (R9)
+	PREFETCHT0  (R10)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+32, R10
+	SUBQ        $0x10, R9
 	JGE         loop2
 
 short2:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sums2
 	VMOVUPS.Z   (DX), K1, Z2
 	VMOVUPS.Z   (DX)(BX*1), K1, Z3
@@ -6664,26 +7154,26 @@ sums2:
 rest1:
 	VPXORD Z0, Z0, Z0
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x10, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x10, R9
 	JL     short1
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop1:
 	VMOVUPS     (DX), Z1
 	VPMOVZXWD   (DI), Z2
 	VPSLLD      $0x10, Z2, Z2
 	VFMADD231PS Z1, Z2, Z0
-	PREFETCHT0  (R9)
+	PREFETCHT0  (R10)
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R9
-	SUBQ        $0x10, R8
+	ADDQ        $+32, R10
+	SUBQ        $0x10, R9
 	JGE         loop1
 
 short1:
-	ADDQ        $0x10, R8
+	ADDQ        $0x10, R9
 	JZ          sums1
 	VMOVUPS.Z   (DX), K1, Z1
 	VPMOVZXWD.Z (DI), K1, Z2
@@ -6724,16 +7214,46 @@ TEXT ·outer8x48BF16AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ      rows+40(FP), AX
-	CMPQ      AX, $0x08
-	JL        rows4
-	SUBQ      $0x08, AX
-	MOVQ      AX, rows+40(FP)
-	MOVQ      dst+0(FP), AX
-	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x08
+	JL         rows4
+	SUBQ       $0x08, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (CX)(CX*4), BX
+	LEAQ       (AX)(CX*4), BX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 128(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	PREFETCHT0 128(SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	PREFETCHT0 64(SI)(DX*1)
+	PREFETCHT0 128(SI)(DX*1)
+	LEAQ       (BX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 128(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 128(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	PREFETCHT0 128(SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	PREFETCHT0 64(SI)(DX*1)
+	PREFETCHT0 128(SI)(DX*1)
+
+short:
 	VMOVUPS   (AX), Z0
 	VMOVUPS   64(AX), Z1
 	VMOVUPS.Z 128(AX), K1, Z2
@@ -6857,7 +7377,7 @@ loop8:
 rows4:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x04
-	JL        rows2
+	JL        rows3
 	SUBQ      $0x04, AX
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
@@ -6938,6 +7458,69 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x03
+	JL        rows2
+	SUBQ      $0x03, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS   64(AX), Z1
+	VMOVUPS.Z 128(AX), K1, Z2
+	VMOVUPS   (AX)(CX*1), Z3
+	VMOVUPS   64(AX)(CX*1), Z4
+	VMOVUPS.Z 128(AX)(CX*1), K1, Z5
+	VMOVUPS   (AX)(CX*2), Z6
+	VMOVUPS   64(AX)(CX*2), Z7
+	VMOVUPS.Z 128(AX)(CX*2), K1, Z8
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop3:
+	VPMOVZXWD    (DX), Z9
+	VPSLLD       $0x10, Z9, Z9
+	VPMOVZXWD    32(DX), Z10
+	VPSLLD       $0x10, Z10, Z10
+	VPMOVZXWD.Z  64(DX), K1, Z11
+	VPSLLD       $0x10, Z11, Z11
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   64(DX)(R8*1)
+	VBROADCASTSS (AX), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (AX)(CX*1), Z12
+	VFMADD231PS  Z9, Z12, Z3
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (AX)(CX*2), Z12
+	VFMADD231PS  Z9, Z12, Z6
+	VFMADD231PS  Z10, Z12, Z7
+	VFMADD231PS  Z11, Z12, Z8
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, K1, 128(AX)
+	VMOVUPS      Z3, (AX)(CX*1)
+	VMOVUPS      Z4, 64(AX)(CX*1)
+	VMOVUPS      Z5, K1, 128(AX)(CX*1)
+	VMOVUPS      Z6, (AX)(CX*2)
+	VMOVUPS      Z7, 64(AX)(CX*2)
+	VMOVUPS      Z8, K1, 128(AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x02
@@ -6989,15 +7572,7 @@ loop2:
 	VMOVUPS      Z3, (AX)(CX*1)
 	VMOVUPS      Z4, 64(AX)(CX*1)
 	VMOVUPS      Z5, K1, 128(AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ      rows+40(FP), AX
@@ -7065,16 +7640,38 @@ TEXT ·outer8x32BF16AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ      rows+40(FP), AX
-	CMPQ      AX, $0x08
-	JL        rows4
-	SUBQ      $0x08, AX
-	MOVQ      AX, rows+40(FP)
-	MOVQ      dst+0(FP), AX
-	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x08
+	JL         rows4
+	SUBQ       $0x08, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (CX)(CX*4), BX
+	LEAQ       (AX)(CX*4), BX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	PREFETCHT0 64(SI)(DX*1)
+	LEAQ       (BX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 64(SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 64(SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	PREFETCHT0 64(SI)(DX*1)
+
+short:
 	VMOVUPS   (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VMOVUPS   (AX)(CX*1), Z2
@@ -7171,7 +7768,7 @@ loop8:
 rows4:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x04
-	JL        rows2
+	JL        rows3
 	SUBQ      $0x04, AX
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
@@ -7237,6 +7834,57 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x03
+	JL        rows2
+	SUBQ      $0x03, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS   (AX), Z0
+	VMOVUPS.Z 64(AX), K1, Z1
+	VMOVUPS   (AX)(CX*1), Z2
+	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
+	VMOVUPS   (AX)(CX*2), Z4
+	VMOVUPS.Z 64(AX)(CX*2), K1, Z5
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop3:
+	VPMOVZXWD    (DX), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPMOVZXWD.Z  32(DX), K1, Z7
+	VPSLLD       $0x10, Z7, Z7
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (AX)(CX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (AX)(CX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x02
@@ -7279,15 +7927,7 @@ loop2:
 	VMOVUPS      Z1, K1, 64(AX)
 	VMOVUPS      Z2, (AX)(CX*1)
 	VMOVUPS      Z3, K1, 64(AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ      rows+40(FP), AX
@@ -7349,16 +7989,30 @@ TEXT ·outer8x16BF16AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ      rows+40(FP), AX
-	CMPQ      AX, $0x08
-	JL        rows4
-	SUBQ      $0x08, AX
-	MOVQ      AX, rows+40(FP)
-	MOVQ      dst+0(FP), AX
-	MOVQ      dstStride+8(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x08
+	JL         rows4
+	SUBQ       $0x08, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	LEAQ       (CX)(CX*4), BX
+	LEAQ       (AX)(CX*4), BX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+	LEAQ       (BX)(CX*8), SI
+	PREFETCHT0 (SI)
+	PREFETCHT0 (SI)(CX*1)
+	PREFETCHT0 (SI)(CX*2)
+	PREFETCHT0 (SI)(DX*1)
+
+short:
 	VMOVUPS.Z (AX), K1, Z0
 	VMOVUPS.Z (AX)(CX*1), K1, Z1
 	VMOVUPS.Z (AX)(CX*2), K1, Z2
@@ -7429,7 +8083,7 @@ loop8:
 rows4:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x04
-	JL        rows2
+	JL        rows3
 	SUBQ      $0x04, AX
 	MOVQ      AX, rows+40(FP)
 	MOVQ      dst+0(FP), AX
@@ -7481,6 +8135,46 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x03
+	JL        rows2
+	SUBQ      $0x03, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (AX)(CX*1), K1, Z1
+	VMOVUPS.Z (AX)(CX*2), K1, Z2
+	MOVQ      x+16(FP), AX
+	MOVQ      xStride+24(FP), CX
+	MOVQ      w+48(FP), DX
+	MOVQ      n+64(FP), BX
+	MOVQ      wStride+56(FP), SI
+	MOVQ      xStep+32(FP), DI
+	MOVQ      ahead+80(FP), R8
+
+loop3:
+	VPMOVZXWD.Z  (DX), K1, Z3
+	VPSLLD       $0x10, Z3, Z3
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS (AX)(CX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS (AX)(CX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ      rows+40(FP), AX
 	CMPQ      AX, $0x02
@@ -7515,15 +8209,7 @@ loop2:
 	MOVQ         dstStride+8(FP), CX
 	VMOVUPS      Z0, K1, (AX)
 	VMOVUPS      Z1, K1, (AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ      rows+40(FP), AX
@@ -7684,7 +8370,7 @@ rows0:
 	RET
 
 // func dot4Q8AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, MMX+
+// Requires: AVX, AVX2, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·dot4Q8AVX512(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
@@ -7693,6 +8379,7 @@ TEXT ·dot4Q8AVX512(SB), NOSPLIT, $0-72
 	LEAQ (BX)(BX*2), SI
 	MOVQ wStride+48(FP), R8
 	LEAQ (R8)(R8*2), R9
+	XORQ R12, R12
 
 rows:
 	CMPQ   CX, $0x04
@@ -7721,6 +8408,9 @@ rows:
 	JE     last4
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*4), R11
+	MOVQ   ahead+64(FP), R13
+	ADDQ   DI, R13
+	ADDQ   R12, R13
 
 more4:
 	VMOVUPS      (DX), Z16
@@ -7803,11 +8493,19 @@ more4:
 	PREFETCHT0   64(R11)(BX*2)
 	PREFETCHT0   (R11)(SI*1)
 	PREFETCHT0   64(R11)(SI*1)
+	PREFETCHT1   (R13)
+	ADDQ         $0x22, R13
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
 	ADDQ         $+128, R11
 	SUBQ         $0x20, R10
 	JGE          more4
+	ADDQ         R8, R12
+	XORQ         R10, R10
+	MOVQ         R8, DI
+	IMUL3Q       $0x04, DI, DI
+	CMPQ         R12, DI
+	CMOVQGE      R10, R12
 	JMP          short4
 
 last4:
@@ -8403,7 +9101,7 @@ end:
 	RET
 
 // func dot2Q8AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, MMX+
+// Requires: AVX, AVX2, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·dot2Q8AVX512(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
@@ -8411,6 +9109,7 @@ TEXT ·dot2Q8AVX512(SB), NOSPLIT, $0-72
 	MOVQ xStride+24(FP), BX
 	LEAQ (BX)(BX*2), SI
 	MOVQ wStride+48(FP), R8
+	XORQ R11, R11
 
 rows:
 	CMPQ   CX, $0x04
@@ -8431,6 +9130,9 @@ rows:
 	JE     last4
 	MOVQ   DX, R10
 	LEAQ   (R10)(BX*4), R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+	ADDQ   R11, R12
 
 more4:
 	VMOVUPS      (DX), Z8
@@ -8481,11 +9183,19 @@ more4:
 	PREFETCHT0   64(R10)(BX*2)
 	PREFETCHT0   (R10)(SI*1)
 	PREFETCHT0   64(R10)(SI*1)
+	PREFETCHT1   (R12)
+	ADDQ         $0x22, R12
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
 	ADDQ         $+128, R10
 	SUBQ         $0x20, R9
 	JGE          more4
+	ADDQ         R8, R11
+	XORQ         R9, R9
+	MOVQ         R8, DI
+	IMUL3Q       $0x02, DI, DI
+	CMPQ         R11, DI
+	CMOVQGE      R9, R11
 	JMP          short4
 
 last4:
@@ -8880,14 +9590,15 @@ end:
 	RET
 
 // func dot1Q8AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, MMX+
+// Requires: AVX, AVX2, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·dot1Q8AVX512(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ xStride+24(FP), BX
 	LEAQ (BX)(BX*2), SI
-	MOVQ wStride+48(FP), DI
+	MOVQ wStride+48(FP), R8
+	XORQ R11, R11
 
 rows:
 	CMPQ   CX, $0x04
@@ -8897,13 +9608,16 @@ rows:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x20, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	MOVQ   DX, R9
-	LEAQ   (R9)(BX*4), R9
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*4), R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+	ADDQ   R11, R12
 
 more4:
 	VMOVUPS      (DX), Z4
@@ -8930,24 +9644,32 @@ more4:
 	VFMADD231PS  Z9, Z4, Z1
 	VFMADD231PS  Z10, Z4, Z2
 	VFMADD231PS  Z11, Z4, Z3
-	PREFETCHT0   (R9)
-	PREFETCHT0   64(R9)
-	PREFETCHT0   (R9)(BX*1)
-	PREFETCHT0   64(R9)(BX*1)
-	PREFETCHT0   (R9)(BX*2)
-	PREFETCHT0   64(R9)(BX*2)
-	PREFETCHT0   (R9)(SI*1)
-	PREFETCHT0   64(R9)(SI*1)
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   (R10)(BX*1)
+	PREFETCHT0   64(R10)(BX*1)
+	PREFETCHT0   (R10)(BX*2)
+	PREFETCHT0   64(R10)(BX*2)
+	PREFETCHT0   (R10)(SI*1)
+	PREFETCHT0   64(R10)(SI*1)
+	PREFETCHT1   (R12)
+	ADDQ         $0x22, R12
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+128, R9
-	SUBQ         $0x20, R8
+	ADDQ         $+128, R10
+	SUBQ         $0x20, R9
 	JGE          more4
+	ADDQ         R8, R11
+	XORQ         R9, R9
+	MOVQ         R8, DI
+	IMUL3Q       $0x01, DI, DI
+	CMPQ         R11, DI
+	CMOVQGE      R9, R11
 	JMP          short4
 
 last4:
-	MOVQ ahead+64(FP), R9
-	ADDQ DI, R9
+	MOVQ ahead+64(FP), R10
+	ADDQ DI, R10
 
 loop4:
 	VMOVUPS      (DX), Z4
@@ -8974,11 +9696,11 @@ loop4:
 	VFMADD231PS  Z9, Z4, Z1
 	VFMADD231PS  Z10, Z4, Z2
 	VFMADD231PS  Z11, Z4, Z3
-	PREFETCHT0   (R9)
+	PREFETCHT0   (R10)
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R9
-	SUBQ         $0x20, R8
+	ADDQ         $+34, R10
+	SUBQ         $0x20, R9
 	JGE          loop4
 
 short4:
@@ -8987,7 +9709,7 @@ short4:
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
 	MOVQ          dstStride+8(FP), DI
-	LEAQ          (DI)(DI*2), R8
+	LEAQ          (DI)(DI*2), R9
 	VSHUFF32X4    $0x44, Z1, Z0, Z4
 	VSHUFF32X4    $0xee, Z1, Z0, Z0
 	VADDPS        Z0, Z4, Z4
@@ -9013,8 +9735,8 @@ short4:
 	VADDSS        (AX)(DI*2), X0, X0
 	VMOVSS        X0, (AX)(DI*2)
 	VEXTRACTF32X4 $0x03, Z1, X0
-	VADDSS        (AX)(R8*1), X0, X0
-	VMOVSS        X0, (AX)(R8*1)
+	VADDSS        (AX)(R9*1), X0, X0
+	VMOVSS        X0, (AX)(R9*1)
 	MOVQ          dstStride+8(FP), DI
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
@@ -9035,11 +9757,11 @@ rest3:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x20, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
 	JL     short3
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop3:
 	VMOVUPS      (DX), Z3
@@ -9062,11 +9784,11 @@ loop3:
 	VFMADD231PS  Z6, Z3, Z0
 	VFMADD231PS  Z7, Z3, Z1
 	VFMADD231PS  Z8, Z3, Z2
-	PREFETCHT0   (R9)
+	PREFETCHT0   (R10)
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R9
-	SUBQ         $0x20, R8
+	ADDQ         $+34, R10
+	SUBQ         $0x20, R9
 	JGE          loop3
 
 short3:
@@ -9117,11 +9839,11 @@ rest2:
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x20, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
 	JL     short2
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop2:
 	VMOVUPS      (DX), Z2
@@ -9140,11 +9862,11 @@ loop2:
 	VMULPS       Z6, Z2, Z2
 	VFMADD231PS  Z4, Z2, Z0
 	VFMADD231PS  Z5, Z2, Z1
-	PREFETCHT0   (R9)
+	PREFETCHT0   (R10)
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R9
-	SUBQ         $0x20, R8
+	ADDQ         $+34, R10
+	SUBQ         $0x20, R9
 	JGE          loop2
 
 short2:
@@ -9182,11 +9904,11 @@ short2:
 rest1:
 	VPXORD Z0, Z0, Z0
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x20, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
 	JL     short1
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop1:
 	VMOVUPS      (DX), Z1
@@ -9201,11 +9923,11 @@ loop1:
 	VCVTDQ2PS    Z1, Z1
 	VMULPS       Z3, Z1, Z1
 	VFMADD231PS  Z2, Z1, Z0
-	PREFETCHT0   (R9)
+	PREFETCHT0   (R10)
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R9
-	SUBQ         $0x20, R8
+	ADDQ         $+34, R10
+	SUBQ         $0x20, R9
 	JGE          loop1
 
 short1:
@@ -9232,7 +9954,7 @@ end:
 	RET
 
 // func dot4Q4AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, MMX+
+// Requires: AVX, AVX2, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·dot4Q4AVX512(SB), NOSPLIT, $0-72
 	MOVQ    dst+0(FP), AX
 	MOVQ    rows+32(FP), CX
@@ -9241,6 +9963,7 @@ TEXT ·dot4Q4AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (BX)(BX*2), SI
 	MOVQ    wStride+48(FP), R8
 	LEAQ    (R8)(R8*2), R9
+	XORQ    R12, R12
 	VMOVUPS fours<>+0(SB), Z0
 
 rows:
@@ -9270,6 +9993,9 @@ rows:
 	JE     last4
 	MOVQ   DX, R11
 	LEAQ   (R11)(BX*4), R11
+	MOVQ   ahead+64(FP), R13
+	ADDQ   DI, R13
+	ADDQ   R12, R13
 
 more4:
 	VMOVUPS      (DX), Z17
@@ -9356,11 +10082,19 @@ more4:
 	PREFETCHT0   64(R11)(BX*2)
 	PREFETCHT0   (R11)(SI*1)
 	PREFETCHT0   64(R11)(SI*1)
+	PREFETCHT1   (R13)
+	ADDQ         $0x12, R13
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
 	ADDQ         $+128, R11
 	SUBQ         $0x20, R10
 	JGE          more4
+	ADDQ         R8, R12
+	XORQ         R10, R10
+	MOVQ         R8, DI
+	IMUL3Q       $0x04, DI, DI
+	CMPQ         R12, DI
+	CMOVQGE      R10, R12
 	JMP          short4
 
 last4:
@@ -9990,7 +10724,7 @@ DATA fours<>+60(SB)/4, $0x40e00000
 GLOBL fours<>(SB), RODATA|NOPTR, $64
 
 // func dot2Q4AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, MMX+
+// Requires: AVX, AVX2, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·dot2Q4AVX512(SB), NOSPLIT, $0-72
 	MOVQ    dst+0(FP), AX
 	MOVQ    rows+32(FP), CX
@@ -9998,6 +10732,7 @@ TEXT ·dot2Q4AVX512(SB), NOSPLIT, $0-72
 	MOVQ    xStride+24(FP), BX
 	LEAQ    (BX)(BX*2), SI
 	MOVQ    wStride+48(FP), R8
+	XORQ    R11, R11
 	VMOVUPS fours<>+0(SB), Z0
 
 rows:
@@ -10019,6 +10754,9 @@ rows:
 	JE     last4
 	MOVQ   DX, R10
 	LEAQ   (R10)(BX*4), R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+	ADDQ   R11, R12
 
 more4:
 	VMOVUPS      (DX), Z9
@@ -10071,11 +10809,19 @@ more4:
 	PREFETCHT0   64(R10)(BX*2)
 	PREFETCHT0   (R10)(SI*1)
 	PREFETCHT0   64(R10)(SI*1)
+	PREFETCHT1   (R12)
+	ADDQ         $0x12, R12
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
 	ADDQ         $+128, R10
 	SUBQ         $0x20, R9
 	JGE          more4
+	ADDQ         R8, R11
+	XORQ         R9, R9
+	MOVQ         R8, DI
+	IMUL3Q       $0x02, DI, DI
+	CMPQ         R11, DI
+	CMOVQGE      R9, R11
 	JMP          short4
 
 last4:
@@ -10478,14 +11224,15 @@ end:
 	RET
 
 // func dot1Q4AVX512(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, AVX512F, AVX512VL, MMX+
+// Requires: AVX, AVX2, AVX512F, AVX512VL, CMOV, MMX+
 TEXT ·dot1Q4AVX512(SB), NOSPLIT, $0-72
 	MOVQ    dst+0(FP), AX
 	MOVQ    rows+32(FP), CX
 	MOVQ    x+16(FP), DX
 	MOVQ    xStride+24(FP), BX
 	LEAQ    (BX)(BX*2), SI
-	MOVQ    wStride+48(FP), DI
+	MOVQ    wStride+48(FP), R8
+	XORQ    R11, R11
 	VMOVUPS fours<>+0(SB), Z0
 
 rows:
@@ -10496,13 +11243,16 @@ rows:
 	VPXORD Z3, Z3, Z3
 	VPXORD Z4, Z4, Z4
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x20, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
 	JL     short4
 	CMPQ   CX, $0x04
 	JE     last4
-	MOVQ   DX, R9
-	LEAQ   (R9)(BX*4), R9
+	MOVQ   DX, R10
+	LEAQ   (R10)(BX*4), R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   DI, R12
+	ADDQ   R11, R12
 
 more4:
 	VMOVUPS      (DX), Z5
@@ -10530,24 +11280,32 @@ more4:
 	VFMADD231PS  Z10, Z5, Z2
 	VFMADD231PS  Z11, Z5, Z3
 	VFMADD231PS  Z12, Z5, Z4
-	PREFETCHT0   (R9)
-	PREFETCHT0   64(R9)
-	PREFETCHT0   (R9)(BX*1)
-	PREFETCHT0   64(R9)(BX*1)
-	PREFETCHT0   (R9)(BX*2)
-	PREFETCHT0   64(R9)(BX*2)
-	PREFETCHT0   (R9)(SI*1)
-	PREFETCHT0   64(R9)(SI*1)
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   (R10)(BX*1)
+	PREFETCHT0   64(R10)(BX*1)
+	PREFETCHT0   (R10)(BX*2)
+	PREFETCHT0   64(R10)(BX*2)
+	PREFETCHT0   (R10)(SI*1)
+	PREFETCHT0   64(R10)(SI*1)
+	PREFETCHT1   (R12)
+	ADDQ         $0x12, R12
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+128, R9
-	SUBQ         $0x20, R8
+	ADDQ         $+128, R10
+	SUBQ         $0x20, R9
 	JGE          more4
+	ADDQ         R8, R11
+	XORQ         R9, R9
+	MOVQ         R8, DI
+	IMUL3Q       $0x01, DI, DI
+	CMPQ         R11, DI
+	CMOVQGE      R9, R11
 	JMP          short4
 
 last4:
-	MOVQ ahead+64(FP), R9
-	ADDQ DI, R9
+	MOVQ ahead+64(FP), R10
+	ADDQ DI, R10
 
 loop4:
 	VMOVUPS      (DX), Z5
@@ -10575,11 +11333,11 @@ loop4:
 	VFMADD231PS  Z10, Z5, Z2
 	VFMADD231PS  Z11, Z5, Z3
 	VFMADD231PS  Z12, Z5, Z4
-	PREFETCHT0   (R9)
+	PREFETCHT0   (R10)
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R9
-	SUBQ         $0x20, R8
+	ADDQ         $+18, R10
+	SUBQ         $0x20, R9
 	JGE          loop4
 
 short4:
@@ -10588,7 +11346,7 @@ short4:
 	NEGQ          DI
 	LEAQ          (DX)(DI*4), DX
 	MOVQ          dstStride+8(FP), DI
-	LEAQ          (DI)(DI*2), R8
+	LEAQ          (DI)(DI*2), R9
 	VSHUFF32X4    $0x44, Z2, Z1, Z5
 	VSHUFF32X4    $0xee, Z2, Z1, Z1
 	VADDPS        Z1, Z5, Z5
@@ -10614,8 +11372,8 @@ short4:
 	VADDSS        (AX)(DI*2), X1, X1
 	VMOVSS        X1, (AX)(DI*2)
 	VEXTRACTF32X4 $0x03, Z2, X1
-	VADDSS        (AX)(R8*1), X1, X1
-	VMOVSS        X1, (AX)(R8*1)
+	VADDSS        (AX)(R9*1), X1, X1
+	VMOVSS        X1, (AX)(R9*1)
 	MOVQ          dstStride+8(FP), DI
 	LEAQ          (AX)(DI*4), AX
 	LEAQ          (DX)(BX*4), DX
@@ -10636,11 +11394,11 @@ rest3:
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x20, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
 	JL     short3
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop3:
 	VMOVUPS      (DX), Z4
@@ -10664,11 +11422,11 @@ loop3:
 	VFMADD231PS  Z7, Z4, Z1
 	VFMADD231PS  Z8, Z4, Z2
 	VFMADD231PS  Z9, Z4, Z3
-	PREFETCHT0   (R9)
+	PREFETCHT0   (R10)
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R9
-	SUBQ         $0x20, R8
+	ADDQ         $+18, R10
+	SUBQ         $0x20, R9
 	JGE          loop3
 
 short3:
@@ -10719,11 +11477,11 @@ rest2:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x20, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
 	JL     short2
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop2:
 	VMOVUPS      (DX), Z3
@@ -10743,11 +11501,11 @@ loop2:
 	VMULPS       Z7, Z3, Z3
 	VFMADD231PS  Z5, Z3, Z1
 	VFMADD231PS  Z6, Z3, Z2
-	PREFETCHT0   (R9)
+	PREFETCHT0   (R10)
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R9
-	SUBQ         $0x20, R8
+	ADDQ         $+18, R10
+	SUBQ         $0x20, R9
 	JGE          loop2
 
 short2:
@@ -10785,11 +11543,11 @@ short2:
 rest1:
 	VPXORD Z1, Z1, Z1
 	MOVQ   w+40(FP), DI
-	MOVQ   n+56(FP), R8
-	SUBQ   $0x20, R8
+	MOVQ   n+56(FP), R9
+	SUBQ   $0x20, R9
 	JL     short1
-	MOVQ   ahead+64(FP), R9
-	ADDQ   DI, R9
+	MOVQ   ahead+64(FP), R10
+	ADDQ   DI, R10
 
 loop1:
 	VMOVUPS      (DX), Z2
@@ -10805,11 +11563,11 @@ loop1:
 	VPERMPS      Z0, Z2, Z2
 	VMULPS       Z4, Z2, Z2
 	VFMADD231PS  Z3, Z2, Z1
-	PREFETCHT0   (R9)
+	PREFETCHT0   (R10)
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R9
-	SUBQ         $0x20, R8
+	ADDQ         $+18, R10
+	SUBQ         $0x20, R9
 	JGE          loop1
 
 short1:
@@ -10836,7 +11594,7 @@ end:
 	RET
 
 // func dot4F32AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·dot4F32AVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
@@ -10844,6 +11602,7 @@ TEXT ·dot4F32AVX2(SB), NOSPLIT, $0-72
 	MOVQ xStride+24(FP), BX
 	MOVQ wStride+48(FP), DI
 	LEAQ (DI)(DI*2), R8
+	XORQ R11, R11
 
 rows:
 	CMPQ   CX, $0x03
@@ -10869,6 +11628,9 @@ rows:
 	MOVQ   DX, R10
 	LEAQ   (R10)(BX*2), R10
 	ADDQ   BX, R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   SI, R12
+	ADDQ   R11, R12
 
 more3:
 	VMOVUPS     (DX), Y12
@@ -10893,11 +11655,19 @@ more3:
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
+	PREFETCHT1  (R12)
+	ADDQ        $0x20, R12
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
 	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         more3
+	ADDQ        DI, R11
+	XORQ        R9, R9
+	MOVQ        DI, SI
+	IMUL3Q      $0x04, SI, SI
+	CMPQ        R11, SI
+	CMOVQGE     R9, R11
 	JMP         short3
 
 last3:
@@ -11162,13 +11932,14 @@ end:
 	RET
 
 // func dot2F32AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·dot2F32AVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ xStride+24(FP), BX
 	MOVQ wStride+48(FP), DI
+	XORQ R10, R10
 
 rows:
 	CMPQ   CX, $0x03
@@ -11188,6 +11959,9 @@ rows:
 	MOVQ   DX, R9
 	LEAQ   (R9)(BX*2), R9
 	ADDQ   BX, R9
+	MOVQ   ahead+64(FP), R11
+	ADDQ   SI, R11
+	ADDQ   R10, R11
 
 more3:
 	VMOVUPS     (DX), Y6
@@ -11204,11 +11978,19 @@ more3:
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(BX*1)
 	PREFETCHT0  (R9)(BX*2)
+	PREFETCHT1  (R11)
+	ADDQ        $0x20, R11
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
 	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         more3
+	ADDQ        DI, R10
+	XORQ        R8, R8
+	MOVQ        DI, SI
+	IMUL3Q      $0x02, SI, SI
+	CMPQ        R10, SI
+	CMOVQGE     R8, R10
 	JMP         short3
 
 last3:
@@ -11407,13 +12189,14 @@ end:
 	RET
 
 // func dot1F32AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·dot1F32AVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ xStride+24(FP), BX
-	MOVQ wStride+48(FP), SI
+	MOVQ wStride+48(FP), DI
+	XORQ R10, R10
 
 rows:
 	CMPQ   CX, $0x03
@@ -11422,14 +12205,17 @@ rows:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
 	JL     short3
 	CMPQ   CX, $0x03
 	JE     last3
-	MOVQ   DX, R8
-	LEAQ   (R8)(BX*2), R8
-	ADDQ   BX, R8
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*2), R9
+	ADDQ   BX, R9
+	MOVQ   ahead+64(FP), R11
+	ADDQ   SI, R11
+	ADDQ   R10, R11
 
 more3:
 	VMOVUPS     (DX), Y3
@@ -11439,19 +12225,27 @@ more3:
 	VFMADD231PS Y3, Y6, Y0
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
-	PREFETCHT0  (R8)
-	PREFETCHT0  (R8)(BX*1)
-	PREFETCHT0  (R8)(BX*2)
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(BX*1)
+	PREFETCHT0  (R9)(BX*2)
+	PREFETCHT1  (R11)
+	ADDQ        $0x20, R11
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R8
-	SUBQ        $0x08, DI
+	ADDQ        $+32, R9
+	SUBQ        $0x08, R8
 	JGE         more3
+	ADDQ        DI, R10
+	XORQ        R8, R8
+	MOVQ        DI, SI
+	IMUL3Q      $0x01, SI, SI
+	CMPQ        R10, SI
+	CMOVQGE     R8, R10
 	JMP         short3
 
 last3:
-	MOVQ ahead+64(FP), R8
-	ADDQ SI, R8
+	MOVQ ahead+64(FP), R9
+	ADDQ SI, R9
 
 loop3:
 	VMOVUPS     (DX), Y3
@@ -11461,11 +12255,11 @@ loop3:
 	VFMADD231PS Y3, Y6, Y0
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
-	PREFETCHT0  (R8)
+	PREFETCHT0  (R9)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R8
-	SUBQ        $0x08, DI
+	ADDQ        $+32, R9
+	SUBQ        $0x08, R8
 	JGE         loop3
 
 short3:
@@ -11523,11 +12317,11 @@ rest2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
 	JL     short2
-	MOVQ   ahead+64(FP), R8
-	ADDQ   SI, R8
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
 
 loop2:
 	VMOVUPS     (DX), Y2
@@ -11535,11 +12329,11 @@ loop2:
 	VMOVUPS     (SI), Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
-	PREFETCHT0  (R8)
+	PREFETCHT0  (R9)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R8
-	SUBQ        $0x08, DI
+	ADDQ        $+32, R9
+	SUBQ        $0x08, R8
 	JGE         loop2
 
 short2:
@@ -11573,21 +12367,21 @@ short2:
 rest1:
 	VXORPS Y0, Y0, Y0
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
 	JL     short1
-	MOVQ   ahead+64(FP), R8
-	ADDQ   SI, R8
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
 
 loop1:
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (SI), Y2
 	VFMADD231PS Y1, Y2, Y0
-	PREFETCHT0  (R8)
+	PREFETCHT0  (R9)
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R8
-	SUBQ        $0x08, DI
+	ADDQ        $+32, R9
+	SUBQ        $0x08, R8
 	JGE         loop1
 
 short1:
@@ -11617,14 +12411,27 @@ TEXT ·outer4x24F32AVX2(SB), NOSPLIT, $0-88
 	MOVQ columns+72(FP), AX
 
 rows4:
-	MOVQ    rows+40(FP), AX
-	CMPQ    AX, $0x04
-	JL      rows2
-	SUBQ    $0x04, AX
-	MOVQ    AX, rows+40(FP)
-	MOVQ    dst+0(FP), AX
-	MOVQ    dstStride+8(FP), CX
-	LEAQ    (CX)(CX*2), DX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x04
+	JL         rows3
+	SUBQ       $0x04, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 64(BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 64(BX)(CX*2)
+	PREFETCHT0 (BX)(DX*1)
+	PREFETCHT0 64(BX)(DX*1)
+
+short:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
@@ -11697,6 +12504,66 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x03
+	JL      rows2
+	SUBQ    $0x03, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS (AX)(CX*1), Y3
+	VMOVUPS 32(AX)(CX*1), Y4
+	VMOVUPS 64(AX)(CX*1), Y5
+	VMOVUPS (AX)(CX*2), Y6
+	VMOVUPS 32(AX)(CX*2), Y7
+	VMOVUPS 64(AX)(CX*2), Y8
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    wStride+56(FP), SI
+	MOVQ    xStep+32(FP), DI
+	MOVQ    ahead+80(FP), R8
+
+loop3:
+	VMOVUPS      (DX), Y9
+	VMOVUPS      32(DX), Y10
+	VMOVUPS      64(DX), Y11
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   64(DX)(R8*1)
+	VBROADCASTSS (AX), Y12
+	VFMADD231PS  Y9, Y12, Y0
+	VFMADD231PS  Y10, Y12, Y1
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS (AX)(CX*1), Y12
+	VFMADD231PS  Y9, Y12, Y3
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (AX)(CX*2), Y12
+	VFMADD231PS  Y9, Y12, Y6
+	VFMADD231PS  Y10, Y12, Y7
+	VFMADD231PS  Y11, Y12, Y8
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, (AX)(CX*1)
+	VMOVUPS      Y4, 32(AX)(CX*1)
+	VMOVUPS      Y5, 64(AX)(CX*1)
+	VMOVUPS      Y6, (AX)(CX*2)
+	VMOVUPS      Y7, 32(AX)(CX*2)
+	VMOVUPS      Y8, 64(AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ    rows+40(FP), AX
 	CMPQ    AX, $0x02
@@ -11745,15 +12612,7 @@ loop2:
 	VMOVUPS      Y3, (AX)(CX*1)
 	VMOVUPS      Y4, 32(AX)(CX*1)
 	VMOVUPS      Y5, 64(AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ    rows+40(FP), AX
@@ -11813,14 +12672,23 @@ TEXT ·outer4x16F32AVX2(SB), NOSPLIT, $0-88
 	MOVQ columns+72(FP), AX
 
 rows4:
-	MOVQ    rows+40(FP), AX
-	CMPQ    AX, $0x04
-	JL      rows2
-	SUBQ    $0x04, AX
-	MOVQ    AX, rows+40(FP)
-	MOVQ    dst+0(FP), AX
-	MOVQ    dstStride+8(FP), CX
-	LEAQ    (CX)(CX*2), DX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x04
+	JL         rows3
+	SUBQ       $0x04, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 (BX)(DX*1)
+
+short:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS (AX)(CX*1), Y2
@@ -11879,6 +12747,55 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x03
+	JL      rows2
+	SUBQ    $0x03, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	VMOVUPS (AX)(CX*2), Y4
+	VMOVUPS 32(AX)(CX*2), Y5
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    wStride+56(FP), SI
+	MOVQ    xStep+32(FP), DI
+	MOVQ    ahead+80(FP), R8
+
+loop3:
+	VMOVUPS      (DX), Y6
+	VMOVUPS      32(DX), Y7
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (AX)(CX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (AX)(CX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
+	VMOVUPS      Y4, (AX)(CX*2)
+	VMOVUPS      Y5, 32(AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ    rows+40(FP), AX
 	CMPQ    AX, $0x02
@@ -11919,15 +12836,7 @@ loop2:
 	VMOVUPS      Y1, 32(AX)
 	VMOVUPS      Y2, (AX)(CX*1)
 	VMOVUPS      Y3, 32(AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ    rows+40(FP), AX
@@ -11987,12 +12896,21 @@ TEXT ·outer4x8F32AVX2(SB), NOSPLIT, $0-88
 rows4:
 	MOVQ       rows+40(FP), AX
 	CMPQ       AX, $0x04
-	JL         rows2
+	JL         rows3
 	SUBQ       $0x04, AX
 	MOVQ       AX, rows+40(FP)
 	MOVQ       dst+0(FP), AX
 	MOVQ       dstStride+8(FP), CX
 	LEAQ       (CX)(CX*2), DX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 (BX)(DX*1)
+
+short:
 	VMASKMOVPS (AX), Y0, Y1
 	VMASKMOVPS (AX)(CX*1), Y0, Y2
 	VMASKMOVPS (AX)(CX*2), Y0, Y3
@@ -12038,6 +12956,45 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x03
+	JL         rows2
+	SUBQ       $0x03, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	VMASKMOVPS (AX), Y0, Y1
+	VMASKMOVPS (AX)(CX*1), Y0, Y2
+	VMASKMOVPS (AX)(CX*2), Y0, Y3
+	MOVQ       x+16(FP), AX
+	MOVQ       xStride+24(FP), CX
+	MOVQ       w+48(FP), DX
+	MOVQ       n+64(FP), BX
+	MOVQ       wStride+56(FP), SI
+	MOVQ       xStep+32(FP), DI
+	MOVQ       ahead+80(FP), R8
+
+loop3:
+	VMASKMOVPS   (DX), Y0, Y4
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (AX)(CX*1), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (AX)(CX*2), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMASKMOVPS   Y1, Y0, (AX)
+	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
+	VMASKMOVPS   Y3, Y0, (AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ       rows+40(FP), AX
 	CMPQ       AX, $0x02
@@ -12071,15 +13028,7 @@ loop2:
 	MOVQ         dstStride+8(FP), CX
 	VMASKMOVPS   Y1, Y0, (AX)
 	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ       rows+40(FP), AX
@@ -12213,7 +13162,7 @@ rows0:
 	RET
 
 // func dot4F16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, F16C, FMA3, MMX+
+// Requires: AVX, CMOV, F16C, FMA3, MMX+
 TEXT ·dot4F16AVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
@@ -12221,6 +13170,7 @@ TEXT ·dot4F16AVX2(SB), NOSPLIT, $0-72
 	MOVQ xStride+24(FP), BX
 	MOVQ wStride+48(FP), DI
 	LEAQ (DI)(DI*2), R8
+	XORQ R11, R11
 
 rows:
 	CMPQ   CX, $0x03
@@ -12246,6 +13196,9 @@ rows:
 	MOVQ   DX, R10
 	LEAQ   (R10)(BX*2), R10
 	ADDQ   BX, R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   SI, R12
+	ADDQ   R11, R12
 
 more3:
 	VMOVUPS     (DX), Y12
@@ -12270,11 +13223,19 @@ more3:
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
+	PREFETCHT1  (R12)
+	ADDQ        $0x10, R12
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
 	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         more3
+	ADDQ        DI, R11
+	XORQ        R9, R9
+	MOVQ        DI, SI
+	IMUL3Q      $0x04, SI, SI
+	CMPQ        R11, SI
+	CMOVQGE     R9, R11
 	JMP         short3
 
 last3:
@@ -12539,13 +13500,14 @@ end:
 	RET
 
 // func dot2F16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, F16C, FMA3, MMX+
+// Requires: AVX, CMOV, F16C, FMA3, MMX+
 TEXT ·dot2F16AVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ xStride+24(FP), BX
 	MOVQ wStride+48(FP), DI
+	XORQ R10, R10
 
 rows:
 	CMPQ   CX, $0x03
@@ -12565,6 +13527,9 @@ rows:
 	MOVQ   DX, R9
 	LEAQ   (R9)(BX*2), R9
 	ADDQ   BX, R9
+	MOVQ   ahead+64(FP), R11
+	ADDQ   SI, R11
+	ADDQ   R10, R11
 
 more3:
 	VMOVUPS     (DX), Y6
@@ -12581,11 +13546,19 @@ more3:
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(BX*1)
 	PREFETCHT0  (R9)(BX*2)
+	PREFETCHT1  (R11)
+	ADDQ        $0x10, R11
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
 	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         more3
+	ADDQ        DI, R10
+	XORQ        R8, R8
+	MOVQ        DI, SI
+	IMUL3Q      $0x02, SI, SI
+	CMPQ        R10, SI
+	CMOVQGE     R8, R10
 	JMP         short3
 
 last3:
@@ -12784,13 +13757,14 @@ end:
 	RET
 
 // func dot1F16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, F16C, FMA3, MMX+
+// Requires: AVX, CMOV, F16C, FMA3, MMX+
 TEXT ·dot1F16AVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ xStride+24(FP), BX
-	MOVQ wStride+48(FP), SI
+	MOVQ wStride+48(FP), DI
+	XORQ R10, R10
 
 rows:
 	CMPQ   CX, $0x03
@@ -12799,14 +13773,17 @@ rows:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
 	JL     short3
 	CMPQ   CX, $0x03
 	JE     last3
-	MOVQ   DX, R8
-	LEAQ   (R8)(BX*2), R8
-	ADDQ   BX, R8
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*2), R9
+	ADDQ   BX, R9
+	MOVQ   ahead+64(FP), R11
+	ADDQ   SI, R11
+	ADDQ   R10, R11
 
 more3:
 	VMOVUPS     (DX), Y3
@@ -12816,19 +13793,27 @@ more3:
 	VFMADD231PS Y3, Y6, Y0
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
-	PREFETCHT0  (R8)
-	PREFETCHT0  (R8)(BX*1)
-	PREFETCHT0  (R8)(BX*2)
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(BX*1)
+	PREFETCHT0  (R9)(BX*2)
+	PREFETCHT1  (R11)
+	ADDQ        $0x10, R11
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+32, R8
-	SUBQ        $0x08, DI
+	ADDQ        $+32, R9
+	SUBQ        $0x08, R8
 	JGE         more3
+	ADDQ        DI, R10
+	XORQ        R8, R8
+	MOVQ        DI, SI
+	IMUL3Q      $0x01, SI, SI
+	CMPQ        R10, SI
+	CMOVQGE     R8, R10
 	JMP         short3
 
 last3:
-	MOVQ ahead+64(FP), R8
-	ADDQ SI, R8
+	MOVQ ahead+64(FP), R9
+	ADDQ SI, R9
 
 loop3:
 	VMOVUPS     (DX), Y3
@@ -12838,11 +13823,11 @@ loop3:
 	VFMADD231PS Y3, Y6, Y0
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
-	PREFETCHT0  (R8)
+	PREFETCHT0  (R9)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R8
-	SUBQ        $0x08, DI
+	ADDQ        $+16, R9
+	SUBQ        $0x08, R8
 	JGE         loop3
 
 short3:
@@ -12900,11 +13885,11 @@ rest2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
 	JL     short2
-	MOVQ   ahead+64(FP), R8
-	ADDQ   SI, R8
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
 
 loop2:
 	VMOVUPS     (DX), Y2
@@ -12912,11 +13897,11 @@ loop2:
 	VCVTPH2PS   (SI), Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
-	PREFETCHT0  (R8)
+	PREFETCHT0  (R9)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R8
-	SUBQ        $0x08, DI
+	ADDQ        $+16, R9
+	SUBQ        $0x08, R8
 	JGE         loop2
 
 short2:
@@ -12950,21 +13935,21 @@ short2:
 rest1:
 	VXORPS Y0, Y0, Y0
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
 	JL     short1
-	MOVQ   ahead+64(FP), R8
-	ADDQ   SI, R8
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
 
 loop1:
 	VMOVUPS     (DX), Y1
 	VCVTPH2PS   (SI), Y2
 	VFMADD231PS Y1, Y2, Y0
-	PREFETCHT0  (R8)
+	PREFETCHT0  (R9)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R8
-	SUBQ        $0x08, DI
+	ADDQ        $+16, R9
+	SUBQ        $0x08, R8
 	JGE         loop1
 
 short1:
@@ -12994,14 +13979,27 @@ TEXT ·outer4x24F16AVX2(SB), NOSPLIT, $0-88
 	MOVQ columns+72(FP), AX
 
 rows4:
-	MOVQ    rows+40(FP), AX
-	CMPQ    AX, $0x04
-	JL      rows2
-	SUBQ    $0x04, AX
-	MOVQ    AX, rows+40(FP)
-	MOVQ    dst+0(FP), AX
-	MOVQ    dstStride+8(FP), CX
-	LEAQ    (CX)(CX*2), DX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x04
+	JL         rows3
+	SUBQ       $0x04, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 64(BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 64(BX)(CX*2)
+	PREFETCHT0 (BX)(DX*1)
+	PREFETCHT0 64(BX)(DX*1)
+
+short:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
@@ -13073,6 +14071,65 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x03
+	JL      rows2
+	SUBQ    $0x03, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS (AX)(CX*1), Y3
+	VMOVUPS 32(AX)(CX*1), Y4
+	VMOVUPS 64(AX)(CX*1), Y5
+	VMOVUPS (AX)(CX*2), Y6
+	VMOVUPS 32(AX)(CX*2), Y7
+	VMOVUPS 64(AX)(CX*2), Y8
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    wStride+56(FP), SI
+	MOVQ    xStep+32(FP), DI
+	MOVQ    ahead+80(FP), R8
+
+loop3:
+	VCVTPH2PS    (DX), Y9
+	VCVTPH2PS    16(DX), Y10
+	VCVTPH2PS    32(DX), Y11
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Y12
+	VFMADD231PS  Y9, Y12, Y0
+	VFMADD231PS  Y10, Y12, Y1
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS (AX)(CX*1), Y12
+	VFMADD231PS  Y9, Y12, Y3
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (AX)(CX*2), Y12
+	VFMADD231PS  Y9, Y12, Y6
+	VFMADD231PS  Y10, Y12, Y7
+	VFMADD231PS  Y11, Y12, Y8
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, (AX)(CX*1)
+	VMOVUPS      Y4, 32(AX)(CX*1)
+	VMOVUPS      Y5, 64(AX)(CX*1)
+	VMOVUPS      Y6, (AX)(CX*2)
+	VMOVUPS      Y7, 32(AX)(CX*2)
+	VMOVUPS      Y8, 64(AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ    rows+40(FP), AX
 	CMPQ    AX, $0x02
@@ -13120,15 +14177,7 @@ loop2:
 	VMOVUPS      Y3, (AX)(CX*1)
 	VMOVUPS      Y4, 32(AX)(CX*1)
 	VMOVUPS      Y5, 64(AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ    rows+40(FP), AX
@@ -13187,14 +14236,23 @@ TEXT ·outer4x16F16AVX2(SB), NOSPLIT, $0-88
 	MOVQ columns+72(FP), AX
 
 rows4:
-	MOVQ    rows+40(FP), AX
-	CMPQ    AX, $0x04
-	JL      rows2
-	SUBQ    $0x04, AX
-	MOVQ    AX, rows+40(FP)
-	MOVQ    dst+0(FP), AX
-	MOVQ    dstStride+8(FP), CX
-	LEAQ    (CX)(CX*2), DX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x04
+	JL         rows3
+	SUBQ       $0x04, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 (BX)(DX*1)
+
+short:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS (AX)(CX*1), Y2
@@ -13253,6 +14311,55 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x03
+	JL      rows2
+	SUBQ    $0x03, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	VMOVUPS (AX)(CX*2), Y4
+	VMOVUPS 32(AX)(CX*2), Y5
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    wStride+56(FP), SI
+	MOVQ    xStep+32(FP), DI
+	MOVQ    ahead+80(FP), R8
+
+loop3:
+	VCVTPH2PS    (DX), Y6
+	VCVTPH2PS    16(DX), Y7
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (AX)(CX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (AX)(CX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
+	VMOVUPS      Y4, (AX)(CX*2)
+	VMOVUPS      Y5, 32(AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ    rows+40(FP), AX
 	CMPQ    AX, $0x02
@@ -13293,15 +14400,7 @@ loop2:
 	VMOVUPS      Y1, 32(AX)
 	VMOVUPS      Y2, (AX)(CX*1)
 	VMOVUPS      Y3, 32(AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ    rows+40(FP), AX
@@ -13420,7 +14519,7 @@ rows0:
 	RET
 
 // func dot4BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, FMA3, MMX+
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·dot4BF16AVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
@@ -13428,6 +14527,7 @@ TEXT ·dot4BF16AVX2(SB), NOSPLIT, $0-72
 	MOVQ xStride+24(FP), BX
 	MOVQ wStride+48(FP), DI
 	LEAQ (DI)(DI*2), R8
+	XORQ R11, R11
 
 rows:
 	CMPQ   CX, $0x03
@@ -13453,6 +14553,9 @@ rows:
 	MOVQ   DX, R10
 	LEAQ   (R10)(BX*2), R10
 	ADDQ   BX, R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   SI, R12
+	ADDQ   R11, R12
 
 more3:
 	VMOVUPS     (DX), Y12
@@ -13481,11 +14584,19 @@ more3:
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
+	PREFETCHT1  (R12)
+	ADDQ        $0x10, R12
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
 	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         more3
+	ADDQ        DI, R11
+	XORQ        R9, R9
+	MOVQ        DI, SI
+	IMUL3Q      $0x04, SI, SI
+	CMPQ        R11, SI
+	CMOVQGE     R9, R11
 	JMP         short3
 
 last3:
@@ -13762,13 +14873,14 @@ end:
 	RET
 
 // func dot2BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, FMA3, MMX+
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·dot2BF16AVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ xStride+24(FP), BX
 	MOVQ wStride+48(FP), DI
+	XORQ R10, R10
 
 rows:
 	CMPQ   CX, $0x03
@@ -13788,6 +14900,9 @@ rows:
 	MOVQ   DX, R9
 	LEAQ   (R9)(BX*2), R9
 	ADDQ   BX, R9
+	MOVQ   ahead+64(FP), R11
+	ADDQ   SI, R11
+	ADDQ   R10, R11
 
 more3:
 	VMOVUPS     (DX), Y6
@@ -13806,11 +14921,19 @@ more3:
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(BX*1)
 	PREFETCHT0  (R9)(BX*2)
+	PREFETCHT1  (R11)
+	ADDQ        $0x10, R11
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
 	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         more3
+	ADDQ        DI, R10
+	XORQ        R8, R8
+	MOVQ        DI, SI
+	IMUL3Q      $0x02, SI, SI
+	CMPQ        R10, SI
+	CMOVQGE     R8, R10
 	JMP         short3
 
 last3:
@@ -14015,13 +15138,14 @@ end:
 	RET
 
 // func dot1BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, FMA3, MMX+
+// Requires: AVX, AVX2, CMOV, FMA3, MMX+
 TEXT ·dot1BF16AVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ xStride+24(FP), BX
-	MOVQ wStride+48(FP), SI
+	MOVQ wStride+48(FP), DI
+	XORQ R10, R10
 
 rows:
 	CMPQ   CX, $0x03
@@ -14030,14 +15154,17 @@ rows:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
 	JL     short3
 	CMPQ   CX, $0x03
 	JE     last3
-	MOVQ   DX, R8
-	LEAQ   (R8)(BX*2), R8
-	ADDQ   BX, R8
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*2), R9
+	ADDQ   BX, R9
+	MOVQ   ahead+64(FP), R11
+	ADDQ   SI, R11
+	ADDQ   R10, R11
 
 more3:
 	VMOVUPS     (DX), Y3
@@ -14048,19 +15175,27 @@ more3:
 	VFMADD231PS Y3, Y6, Y0
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
-	PREFETCHT0  (R8)
-	PREFETCHT0  (R8)(BX*1)
-	PREFETCHT0  (R8)(BX*2)
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(BX*1)
+	PREFETCHT0  (R9)(BX*2)
+	PREFETCHT1  (R11)
+	ADDQ        $0x10, R11
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+32, R8
-	SUBQ        $0x08, DI
+	ADDQ        $+32, R9
+	SUBQ        $0x08, R8
 	JGE         more3
+	ADDQ        DI, R10
+	XORQ        R8, R8
+	MOVQ        DI, SI
+	IMUL3Q      $0x01, SI, SI
+	CMPQ        R10, SI
+	CMOVQGE     R8, R10
 	JMP         short3
 
 last3:
-	MOVQ ahead+64(FP), R8
-	ADDQ SI, R8
+	MOVQ ahead+64(FP), R9
+	ADDQ SI, R9
 
 loop3:
 	VMOVUPS     (DX), Y3
@@ -14071,11 +15206,11 @@ loop3:
 	VFMADD231PS Y3, Y6, Y0
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
-	PREFETCHT0  (R8)
+	PREFETCHT0  (R9)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R8
-	SUBQ        $0x08, DI
+	ADDQ        $+16, R9
+	SUBQ        $0x08, R8
 	JGE         loop3
 
 short3:
@@ -14133,11 +15268,11 @@ rest2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
 	JL     short2
-	MOVQ   ahead+64(FP), R8
-	ADDQ   SI, R8
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
 
 loop2:
 	VMOVUPS     (DX), Y2
@@ -14146,11 +15281,11 @@ loop2:
 	VPSLLD      $0x10, Y4, Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
-	PREFETCHT0  (R8)
+	PREFETCHT0  (R9)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R8
-	SUBQ        $0x08, DI
+	ADDQ        $+16, R9
+	SUBQ        $0x08, R8
 	JGE         loop2
 
 short2:
@@ -14184,22 +15319,22 @@ short2:
 rest1:
 	VXORPS Y0, Y0, Y0
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x08, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x08, R8
 	JL     short1
-	MOVQ   ahead+64(FP), R8
-	ADDQ   SI, R8
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
 
 loop1:
 	VMOVUPS     (DX), Y1
 	VPMOVZXWD   (SI), Y2
 	VPSLLD      $0x10, Y2, Y2
 	VFMADD231PS Y1, Y2, Y0
-	PREFETCHT0  (R8)
+	PREFETCHT0  (R9)
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R8
-	SUBQ        $0x08, DI
+	ADDQ        $+16, R9
+	SUBQ        $0x08, R8
 	JGE         loop1
 
 short1:
@@ -14229,14 +15364,27 @@ TEXT ·outer4x24BF16AVX2(SB), NOSPLIT, $0-88
 	MOVQ columns+72(FP), AX
 
 rows4:
-	MOVQ    rows+40(FP), AX
-	CMPQ    AX, $0x04
-	JL      rows2
-	SUBQ    $0x04, AX
-	MOVQ    AX, rows+40(FP)
-	MOVQ    dst+0(FP), AX
-	MOVQ    dstStride+8(FP), CX
-	LEAQ    (CX)(CX*2), DX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x04
+	JL         rows3
+	SUBQ       $0x04, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 64(BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 64(BX)(CX*2)
+	PREFETCHT0 (BX)(DX*1)
+	PREFETCHT0 64(BX)(DX*1)
+
+short:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
@@ -14311,6 +15459,68 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x03
+	JL      rows2
+	SUBQ    $0x03, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS (AX)(CX*1), Y3
+	VMOVUPS 32(AX)(CX*1), Y4
+	VMOVUPS 64(AX)(CX*1), Y5
+	VMOVUPS (AX)(CX*2), Y6
+	VMOVUPS 32(AX)(CX*2), Y7
+	VMOVUPS 64(AX)(CX*2), Y8
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    wStride+56(FP), SI
+	MOVQ    xStep+32(FP), DI
+	MOVQ    ahead+80(FP), R8
+
+loop3:
+	VPMOVZXWD    (DX), Y9
+	VPSLLD       $0x10, Y9, Y9
+	VPMOVZXWD    16(DX), Y10
+	VPSLLD       $0x10, Y10, Y10
+	VPMOVZXWD    32(DX), Y11
+	VPSLLD       $0x10, Y11, Y11
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Y12
+	VFMADD231PS  Y9, Y12, Y0
+	VFMADD231PS  Y10, Y12, Y1
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS (AX)(CX*1), Y12
+	VFMADD231PS  Y9, Y12, Y3
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (AX)(CX*2), Y12
+	VFMADD231PS  Y9, Y12, Y6
+	VFMADD231PS  Y10, Y12, Y7
+	VFMADD231PS  Y11, Y12, Y8
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, (AX)(CX*1)
+	VMOVUPS      Y4, 32(AX)(CX*1)
+	VMOVUPS      Y5, 64(AX)(CX*1)
+	VMOVUPS      Y6, (AX)(CX*2)
+	VMOVUPS      Y7, 32(AX)(CX*2)
+	VMOVUPS      Y8, 64(AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ    rows+40(FP), AX
 	CMPQ    AX, $0x02
@@ -14361,15 +15571,7 @@ loop2:
 	VMOVUPS      Y3, (AX)(CX*1)
 	VMOVUPS      Y4, 32(AX)(CX*1)
 	VMOVUPS      Y5, 64(AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ    rows+40(FP), AX
@@ -14431,14 +15633,23 @@ TEXT ·outer4x16BF16AVX2(SB), NOSPLIT, $0-88
 	MOVQ columns+72(FP), AX
 
 rows4:
-	MOVQ    rows+40(FP), AX
-	CMPQ    AX, $0x04
-	JL      rows2
-	SUBQ    $0x04, AX
-	MOVQ    AX, rows+40(FP)
-	MOVQ    dst+0(FP), AX
-	MOVQ    dstStride+8(FP), CX
-	LEAQ    (CX)(CX*2), DX
+	MOVQ       rows+40(FP), AX
+	CMPQ       AX, $0x04
+	JL         rows3
+	SUBQ       $0x04, AX
+	MOVQ       AX, rows+40(FP)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), DX
+	CMPQ       n+64(FP), $0x40
+	JL         short
+	LEAQ       (AX)(CX*4), BX
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(CX*1)
+	PREFETCHT0 (BX)(CX*2)
+	PREFETCHT0 (BX)(DX*1)
+
+short:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS (AX)(CX*1), Y2
@@ -14499,6 +15710,57 @@ loop4:
 	MOVQ         AX, x+16(FP)
 	JMP          rows4
 
+rows3:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x03
+	JL      rows2
+	SUBQ    $0x03, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (AX)(CX*1), Y2
+	VMOVUPS 32(AX)(CX*1), Y3
+	VMOVUPS (AX)(CX*2), Y4
+	VMOVUPS 32(AX)(CX*2), Y5
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	MOVQ    w+48(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    wStride+56(FP), SI
+	MOVQ    xStep+32(FP), DI
+	MOVQ    ahead+80(FP), R8
+
+loop3:
+	VPMOVZXWD    (DX), Y6
+	VPSLLD       $0x10, Y6, Y6
+	VPMOVZXWD    16(DX), Y7
+	VPSLLD       $0x10, Y7, Y7
+	PREFETCHT0   (DX)(R8*1)
+	VBROADCASTSS (AX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (AX)(CX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (AX)(CX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         SI, DX
+	ADDQ         DI, AX
+	DECQ         BX
+	JNZ          loop3
+	MOVQ         dst+0(FP), AX
+	MOVQ         dstStride+8(FP), CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
+	VMOVUPS      Y4, (AX)(CX*2)
+	VMOVUPS      Y5, 32(AX)(CX*2)
+	JMP          rows0
+
 rows2:
 	MOVQ    rows+40(FP), AX
 	CMPQ    AX, $0x02
@@ -14541,15 +15803,7 @@ loop2:
 	VMOVUPS      Y1, 32(AX)
 	VMOVUPS      Y2, (AX)(CX*1)
 	VMOVUPS      Y3, 32(AX)(CX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*2), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows2
+	JMP          rows0
 
 rows1:
 	MOVQ    rows+40(FP), AX
@@ -14676,7 +15930,7 @@ rows0:
 	RET
 
 // func dot4Q8AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, F16C, FMA3, MMX+
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·dot4Q8AVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
@@ -14684,6 +15938,7 @@ TEXT ·dot4Q8AVX2(SB), NOSPLIT, $0-72
 	MOVQ xStride+24(FP), BX
 	MOVQ wStride+48(FP), DI
 	LEAQ (DI)(DI*2), R8
+	XORQ R11, R11
 
 rows:
 	CMPQ   CX, $0x03
@@ -14709,6 +15964,9 @@ rows:
 	MOVQ   DX, R10
 	LEAQ   (R10)(BX*2), R10
 	ADDQ   BX, R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   SI, R12
+	ADDQ   R11, R12
 
 more3:
 	VPBROADCASTW (SI), X12
@@ -14821,11 +16079,19 @@ more3:
 	PREFETCHT0   64(R10)(BX*1)
 	PREFETCHT0   (R10)(BX*2)
 	PREFETCHT0   64(R10)(BX*2)
+	PREFETCHT1   (R12)
+	ADDQ         $0x22, R12
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
 	ADDQ         $+128, R10
 	SUBQ         $0x20, R9
 	JGE          more3
+	ADDQ         DI, R11
+	XORQ         R9, R9
+	MOVQ         DI, SI
+	IMUL3Q       $0x04, SI, SI
+	CMPQ         R11, SI
+	CMOVQGE      R9, R11
 	JMP          short3
 
 last3:
@@ -15312,13 +16578,14 @@ end:
 	RET
 
 // func dot2Q8AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, F16C, FMA3, MMX+
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·dot2Q8AVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ xStride+24(FP), BX
 	MOVQ wStride+48(FP), DI
+	XORQ R10, R10
 
 rows:
 	CMPQ   CX, $0x03
@@ -15338,6 +16605,9 @@ rows:
 	MOVQ   DX, R9
 	LEAQ   (R9)(BX*2), R9
 	ADDQ   BX, R9
+	MOVQ   ahead+64(FP), R11
+	ADDQ   SI, R11
+	ADDQ   R10, R11
 
 more3:
 	VPBROADCASTW (SI), X6
@@ -15398,11 +16668,19 @@ more3:
 	PREFETCHT0   64(R9)(BX*1)
 	PREFETCHT0   (R9)(BX*2)
 	PREFETCHT0   64(R9)(BX*2)
+	PREFETCHT1   (R11)
+	ADDQ         $0x22, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
 	ADDQ         $+128, R9
 	SUBQ         $0x20, R8
 	JGE          more3
+	ADDQ         DI, R10
+	XORQ         R8, R8
+	MOVQ         DI, SI
+	IMUL3Q       $0x02, SI, SI
+	CMPQ         R10, SI
+	CMOVQGE      R8, R10
 	JMP          short3
 
 last3:
@@ -15709,13 +16987,14 @@ end:
 	RET
 
 // func dot1Q8AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, F16C, FMA3, MMX+
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·dot1Q8AVX2(SB), NOSPLIT, $0-72
 	MOVQ dst+0(FP), AX
 	MOVQ rows+32(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ xStride+24(FP), BX
-	MOVQ wStride+48(FP), SI
+	MOVQ wStride+48(FP), DI
+	XORQ R10, R10
 
 rows:
 	CMPQ   CX, $0x03
@@ -15724,14 +17003,17 @@ rows:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x20, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
 	JL     short3
 	CMPQ   CX, $0x03
 	JE     last3
-	MOVQ   DX, R8
-	LEAQ   (R8)(BX*2), R8
-	ADDQ   BX, R8
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*2), R9
+	ADDQ   BX, R9
+	MOVQ   ahead+64(FP), R11
+	ADDQ   SI, R11
+	ADDQ   R10, R11
 
 more3:
 	VPBROADCASTW (SI), X3
@@ -15760,22 +17042,30 @@ more3:
 	VFMADD231PS  96(DX), Y4, Y0
 	VFMADD231PS  96(DX)(BX*1), Y4, Y1
 	VFMADD231PS  96(DX)(BX*2), Y4, Y2
-	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
-	PREFETCHT0   (R8)(BX*1)
-	PREFETCHT0   64(R8)(BX*1)
-	PREFETCHT0   (R8)(BX*2)
-	PREFETCHT0   64(R8)(BX*2)
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   (R9)(BX*1)
+	PREFETCHT0   64(R9)(BX*1)
+	PREFETCHT0   (R9)(BX*2)
+	PREFETCHT0   64(R9)(BX*2)
+	PREFETCHT1   (R11)
+	ADDQ         $0x22, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+128, R8
-	SUBQ         $0x20, DI
+	ADDQ         $+128, R9
+	SUBQ         $0x20, R8
 	JGE          more3
+	ADDQ         DI, R10
+	XORQ         R8, R8
+	MOVQ         DI, SI
+	IMUL3Q       $0x01, SI, SI
+	CMPQ         R10, SI
+	CMOVQGE      R8, R10
 	JMP          short3
 
 last3:
-	MOVQ ahead+64(FP), R8
-	ADDQ SI, R8
+	MOVQ ahead+64(FP), R9
+	ADDQ SI, R9
 
 loop3:
 	VPBROADCASTW (SI), X3
@@ -15804,11 +17094,11 @@ loop3:
 	VFMADD231PS  96(DX), Y4, Y0
 	VFMADD231PS  96(DX)(BX*1), Y4, Y1
 	VFMADD231PS  96(DX)(BX*2), Y4, Y2
-	PREFETCHT0   (R8)
+	PREFETCHT0   (R9)
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+34, R8
-	SUBQ         $0x20, DI
+	ADDQ         $+34, R9
+	SUBQ         $0x20, R8
 	JGE          loop3
 
 short3:
@@ -15866,11 +17156,11 @@ rest2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x20, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
 	JL     short2
-	MOVQ   ahead+64(FP), R8
-	ADDQ   SI, R8
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
 
 loop2:
 	VPBROADCASTW (SI), X2
@@ -15895,11 +17185,11 @@ loop2:
 	VMULPS       Y2, Y3, Y3
 	VFMADD231PS  96(DX), Y3, Y0
 	VFMADD231PS  96(DX)(BX*1), Y3, Y1
-	PREFETCHT0   (R8)
+	PREFETCHT0   (R9)
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+34, R8
-	SUBQ         $0x20, DI
+	ADDQ         $+34, R9
+	SUBQ         $0x20, R8
 	JGE          loop2
 
 short2:
@@ -15933,11 +17223,11 @@ short2:
 rest1:
 	VXORPS Y0, Y0, Y0
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x20, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
 	JL     short1
-	MOVQ   ahead+64(FP), R8
-	ADDQ   SI, R8
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
 
 loop1:
 	VPBROADCASTW (SI), X1
@@ -15958,11 +17248,11 @@ loop1:
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
 	VFMADD231PS  96(DX), Y2, Y0
-	PREFETCHT0   (R8)
+	PREFETCHT0   (R9)
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+34, R8
-	SUBQ         $0x20, DI
+	ADDQ         $+34, R9
+	SUBQ         $0x20, R8
 	JGE          loop1
 
 short1:
@@ -15987,7 +17277,7 @@ end:
 	RET
 
 // func dot4Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, F16C, FMA3, MMX+
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·dot4Q4AVX2(SB), NOSPLIT, $0-72
 	MOVQ         dst+0(FP), AX
 	MOVQ         rows+32(FP), CX
@@ -15995,6 +17285,7 @@ TEXT ·dot4Q4AVX2(SB), NOSPLIT, $0-72
 	MOVQ         xStride+24(FP), BX
 	MOVQ         wStride+48(FP), DI
 	LEAQ         (DI)(DI*2), R8
+	XORQ         R11, R11
 	MOVL         $0x0000000f, SI
 	VMOVD        SI, X0
 	VPBROADCASTD X0, Y0
@@ -16023,6 +17314,9 @@ rows:
 	MOVQ   DX, R10
 	LEAQ   (R10)(BX*2), R10
 	ADDQ   BX, R10
+	MOVQ   ahead+64(FP), R12
+	ADDQ   SI, R12
+	ADDQ   R11, R12
 
 more3:
 	VPBROADCASTW (SI), X13
@@ -16167,11 +17461,19 @@ more3:
 	PREFETCHT0   64(R10)(BX*1)
 	PREFETCHT0   (R10)(BX*2)
 	PREFETCHT0   64(R10)(BX*2)
+	PREFETCHT1   (R12)
+	ADDQ         $0x12, R12
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
 	ADDQ         $+128, R10
 	SUBQ         $0x20, R9
 	JGE          more3
+	ADDQ         DI, R11
+	XORQ         R9, R9
+	MOVQ         DI, SI
+	IMUL3Q       $0x04, SI, SI
+	CMPQ         R11, SI
+	CMOVQGE      R9, R11
 	JMP          short3
 
 last3:
@@ -16764,13 +18066,14 @@ DATA minusEight<>+28(SB)/4, $0xc1000000
 GLOBL minusEight<>(SB), RODATA|NOPTR, $32
 
 // func dot2Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, F16C, FMA3, MMX+
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·dot2Q4AVX2(SB), NOSPLIT, $0-72
 	MOVQ         dst+0(FP), AX
 	MOVQ         rows+32(FP), CX
 	MOVQ         x+16(FP), DX
 	MOVQ         xStride+24(FP), BX
 	MOVQ         wStride+48(FP), DI
+	XORQ         R10, R10
 	MOVL         $0x0000000f, SI
 	VMOVD        SI, X0
 	VPBROADCASTD X0, Y0
@@ -16793,6 +18096,9 @@ rows:
 	MOVQ   DX, R9
 	LEAQ   (R9)(BX*2), R9
 	ADDQ   BX, R9
+	MOVQ   ahead+64(FP), R11
+	ADDQ   SI, R11
+	ADDQ   R10, R11
 
 more3:
 	VPBROADCASTW (SI), X7
@@ -16869,11 +18175,19 @@ more3:
 	PREFETCHT0   64(R9)(BX*1)
 	PREFETCHT0   (R9)(BX*2)
 	PREFETCHT0   64(R9)(BX*2)
+	PREFETCHT1   (R11)
+	ADDQ         $0x12, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
 	ADDQ         $+128, R9
 	SUBQ         $0x20, R8
 	JGE          more3
+	ADDQ         DI, R10
+	XORQ         R8, R8
+	MOVQ         DI, SI
+	IMUL3Q       $0x02, SI, SI
+	CMPQ         R10, SI
+	CMOVQGE      R8, R10
 	JMP          short3
 
 last3:
@@ -17228,13 +18542,14 @@ end:
 	RET
 
 // func dot1Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
-// Requires: AVX, AVX2, F16C, FMA3, MMX+
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
 TEXT ·dot1Q4AVX2(SB), NOSPLIT, $0-72
 	MOVQ         dst+0(FP), AX
 	MOVQ         rows+32(FP), CX
 	MOVQ         x+16(FP), DX
 	MOVQ         xStride+24(FP), BX
-	MOVQ         wStride+48(FP), SI
+	MOVQ         wStride+48(FP), DI
+	XORQ         R10, R10
 	MOVL         $0x0000000f, SI
 	VMOVD        SI, X0
 	VPBROADCASTD X0, Y0
@@ -17246,14 +18561,17 @@ rows:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x20, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
 	JL     short3
 	CMPQ   CX, $0x03
 	JE     last3
-	MOVQ   DX, R8
-	LEAQ   (R8)(BX*2), R8
-	ADDQ   BX, R8
+	MOVQ   DX, R9
+	LEAQ   (R9)(BX*2), R9
+	ADDQ   BX, R9
+	MOVQ   ahead+64(FP), R11
+	ADDQ   SI, R11
+	ADDQ   R10, R11
 
 more3:
 	VPBROADCASTW (SI), X4
@@ -17290,22 +18608,30 @@ more3:
 	VFMADD231PS  96(DX), Y5, Y1
 	VFMADD231PS  96(DX)(BX*1), Y5, Y2
 	VFMADD231PS  96(DX)(BX*2), Y5, Y3
-	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
-	PREFETCHT0   (R8)(BX*1)
-	PREFETCHT0   64(R8)(BX*1)
-	PREFETCHT0   (R8)(BX*2)
-	PREFETCHT0   64(R8)(BX*2)
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   (R9)(BX*1)
+	PREFETCHT0   64(R9)(BX*1)
+	PREFETCHT0   (R9)(BX*2)
+	PREFETCHT0   64(R9)(BX*2)
+	PREFETCHT1   (R11)
+	ADDQ         $0x12, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+128, R8
-	SUBQ         $0x20, DI
+	ADDQ         $+128, R9
+	SUBQ         $0x20, R8
 	JGE          more3
+	ADDQ         DI, R10
+	XORQ         R8, R8
+	MOVQ         DI, SI
+	IMUL3Q       $0x01, SI, SI
+	CMPQ         R10, SI
+	CMOVQGE      R8, R10
 	JMP          short3
 
 last3:
-	MOVQ ahead+64(FP), R8
-	ADDQ SI, R8
+	MOVQ ahead+64(FP), R9
+	ADDQ SI, R9
 
 loop3:
 	VPBROADCASTW (SI), X4
@@ -17342,11 +18668,11 @@ loop3:
 	VFMADD231PS  96(DX), Y5, Y1
 	VFMADD231PS  96(DX)(BX*1), Y5, Y2
 	VFMADD231PS  96(DX)(BX*2), Y5, Y3
-	PREFETCHT0   (R8)
+	PREFETCHT0   (R9)
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+18, R8
-	SUBQ         $0x20, DI
+	ADDQ         $+18, R9
+	SUBQ         $0x20, R8
 	JGE          loop3
 
 short3:
@@ -17404,11 +18730,11 @@ rest2:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x20, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
 	JL     short2
-	MOVQ   ahead+64(FP), R8
-	ADDQ   SI, R8
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
 
 loop2:
 	VPBROADCASTW (SI), X3
@@ -17441,11 +18767,11 @@ loop2:
 	VMULPS       Y3, Y4, Y4
 	VFMADD231PS  96(DX), Y4, Y1
 	VFMADD231PS  96(DX)(BX*1), Y4, Y2
-	PREFETCHT0   (R8)
+	PREFETCHT0   (R9)
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+18, R8
-	SUBQ         $0x20, DI
+	ADDQ         $+18, R9
+	SUBQ         $0x20, R8
 	JGE          loop2
 
 short2:
@@ -17479,11 +18805,11 @@ short2:
 rest1:
 	VXORPS Y1, Y1, Y1
 	MOVQ   w+40(FP), SI
-	MOVQ   n+56(FP), DI
-	SUBQ   $0x20, DI
+	MOVQ   n+56(FP), R8
+	SUBQ   $0x20, R8
 	JL     short1
-	MOVQ   ahead+64(FP), R8
-	ADDQ   SI, R8
+	MOVQ   ahead+64(FP), R9
+	ADDQ   SI, R9
 
 loop1:
 	VPBROADCASTW (SI), X2
@@ -17512,11 +18838,11 @@ loop1:
 	VADDPS       minusEight<>+0(SB), Y3, Y3
 	VMULPS       Y2, Y3, Y3
 	VFMADD231PS  96(DX), Y3, Y1
-	PREFETCHT0   (R8)
+	PREFETCHT0   (R9)
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+18, R8
-	SUBQ         $0x20, DI
+	ADDQ         $+18, R9
+	SUBQ         $0x20, R8
 	JGE          loop1
 
 short1:

@@ -20,7 +20,8 @@ func (m isa) dot(t dtype, columns int) {
 	d.x.stride(m.rows, param("xStride"))
 	d.w.base = GP64()
 	d.w.stride(columns, param("wStride"))
-	d.count, d.ahead = GP64(), GP64()
+	d.count, d.ahead, d.early = GP64(), GP64(), GP64()
+	XORQ(d.early, d.early)
 	if t == q4 {
 		d.constants()
 	}
@@ -60,6 +61,7 @@ type dots struct {
 	dtype
 	columns                 int
 	dst, rest, count, ahead reg.GPVirtual
+	early                   reg.GPVirtual // of which row of the w that follows each step asks for a line, in bytes
 	x, w                    vectors
 	tail                    reg.OpmaskVirtual
 	table                   reg.VecVirtual // of q4_0: what 16 values stand for, or with AVX2 a mask of 4 bits
@@ -111,13 +113,23 @@ func (d dots) tile(n int) {
 		JE(LabelRef(label("last")))
 		MOVQ(d.x.base, d.ahead)
 		d.next(d.ahead, d.x.s1)
-		d.loop(label("more"), sums, vectors{d.ahead, d.x.s1, d.x.s3, d.x.s5}, n, 4*d.numbers())
+		early := param("ahead")
+		ADDQ(d.w.base, early)
+		ADDQ(d.early, early)
+		d.loop(label("more"), sums, vectors{d.ahead, d.x.s1, d.x.s3, d.x.s5}, n, 4*d.numbers(), early)
+		ADDQ(d.w.s1, d.early)
+		end, first := GP64(), GP64()
+		XORQ(first, first)
+		MOVQ(d.w.s1, end)
+		IMUL3Q(Imm(uint64(d.columns)), end, end)
+		CMPQ(d.early, end)
+		CMOVQGE(first, d.early)
 		JMP(LabelRef(label("short")))
 		Label(label("last"))
 	}
 	Load(Param("ahead"), d.ahead)
 	ADDQ(d.w.base, d.ahead)
-	d.loop(label("loop"), sums, vectors{d.ahead, d.w.s1, d.w.s3, d.w.s5}, d.columns, d.stepBytes())
+	d.loop(label("loop"), sums, vectors{d.ahead, d.w.s1, d.w.s3, d.w.s5}, d.columns, d.stepBytes(), nil)
 	Label(label("short"))
 	if d.wide() && !d.block {
 		ADDQ(Imm(16), d.count)
@@ -132,8 +144,9 @@ func (d dots) tile(n int) {
 	d.add(sums)
 }
 
-// loop multiplies whole steps, and asks for memory of as many rows, bytes at a step.
-func (d dots) loop(label string, sums [][]reg.VecVirtual, ahead vectors, rows, bytes int) {
+// loop multiplies whole steps, and asks for memory of as many rows, bytes at a step. From
+// early on, if it is there, memory comes to the L2 cache.
+func (d dots) loop(label string, sums [][]reg.VecVirtual, ahead vectors, rows, bytes int, early reg.Register) {
 	Label(label)
 	if d.block {
 		d.stepBlock(sums)
@@ -144,6 +157,10 @@ func (d dots) loop(label string, sums [][]reg.VecVirtual, ahead vectors, rows, b
 		for at := 0; at < bytes; at += 64 {
 			PREFETCHT0(ahead.at(i, at))
 		}
+	}
+	if early != nil {
+		PREFETCHT1(Mem{Base: early})
+		ADDQ(Imm(uint64(d.stepBytes())), early)
 	}
 	ADDQ(Imm(uint64(4*d.numbers())), d.x.base)
 	ADDQ(Imm(uint64(d.stepBytes())), d.w.base)

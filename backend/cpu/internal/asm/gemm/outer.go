@@ -33,18 +33,27 @@ func (m isa) outer(t dtype, most, width int) {
 		o.lastLanes = YMM()
 		VMOVUPS(Mem{Base: table, Index: left, Scale: 4, Disp: 32}, o.lastLanes)
 	}
-	var sizes []int
-	for n := most; n > 0; n /= 2 {
-		sizes = append(sizes, n)
+	// The most rows, 4 of them, then what is left.
+	sizes := []int{8, 4, 3, 2, 1}
+	for sizes[0] > most {
+		sizes = sizes[1:]
 	}
-	for _, n := range sizes {
+	for i, n := range sizes {
 		Label(fmt.Sprintf("rows%d", n))
 		rest := param("rows")
+		fewer := "rows0"
+		if i+1 < len(sizes) {
+			fewer = fmt.Sprintf("rows%d", sizes[i+1])
+		}
 		CMPQ(rest, Imm(uint64(n)))
-		JL(LabelRef(fmt.Sprintf("rows%d", n/2)))
+		JL(LabelRef(fewer))
 		SUBQ(Imm(uint64(n)), rest)
 		Store(rest, Param("rows"))
-		o.tile(n)
+		o.tile(n, n == most && n > 1)
+		if n == 2 || n == 3 {
+			JMP(LabelRef("rows0"))
+			continue
+		}
 		for _, name := range []string{"dst", "x"} {
 			address, stride := param(name), param(name+"Stride")
 			LEAQ(Mem{Base: address, Index: stride, Scale: uint8(n)}, address)
@@ -105,9 +114,25 @@ func addresses(name string, n int) []vectors {
 	return []vectors{low, high}
 }
 
-// tile adds the products of n rows of x to dst.
-func (o outer) tile(n int) {
+// tile adds the products of n rows of x to dst. Where sums are long enough to hide it, it
+// asks for the rows of dst that follow.
+func (o outer) tile(n int, ahead bool) {
 	dst := addresses("dst", n)
+	if ahead {
+		CMPQ(NewParamAddr("n", 64), Imm(64))
+		JL(LabelRef("short"))
+		for _, v := range dst {
+			next := v
+			next.base = GP64()
+			LEAQ(Mem{Base: v.base, Index: v.s1, Scale: uint8(n)}, next.base)
+			for r := range 4 {
+				for at := 0; at < 4*o.lanes*o.width; at += 64 {
+					PREFETCHT0(next.at(r, at))
+				}
+			}
+		}
+		Label("short")
+	}
 	sums := make([][]reg.VecVirtual, n)
 	for r := range sums {
 		for i := range o.width {
@@ -115,7 +140,7 @@ func (o outer) tile(n int) {
 		}
 	}
 	x, from, count := addresses("x", n), param("w"), param("n")
-	stride, step, ahead := param("wStride"), param("xStep"), param("ahead")
+	stride, step, distance := param("wStride"), param("xStep"), param("ahead")
 	Label(fmt.Sprintf("loop%d", n))
 	var w []reg.VecVirtual
 	bytes := o.bytes * o.lanes
@@ -123,7 +148,7 @@ func (o outer) tile(n int) {
 		w = append(w, o.loadColumns(o.dtype, Mem{Base: from, Disp: bytes * i}, i))
 	}
 	for i := 0; i < bytes*o.width; i += 64 {
-		PREFETCHT0(Mem{Base: from, Index: ahead, Scale: 1, Disp: i})
+		PREFETCHT0(Mem{Base: from, Index: distance, Scale: 1, Disp: i})
 	}
 	for r := range sums {
 		b := o.vector()
