@@ -2,9 +2,10 @@
 // it: package gemm, or a BLAS library of the machine, which are OpenBLAS, Intel's MKL, BLIS
 // and Apple's Accelerate. A library is loaded at run time, so nothing is needed to build.
 //
-// The rule: package gemm, where it has assembly for the processor. On macOS Accelerate comes first,
-// whose matrix units it cannot reach. With kernels in Go alone any library is faster. On an
-// AMD EPYC (Zen 5) package gemm was 1.7 to 2 times as fast as OpenBLAS 0.3.21, which takes AVX2 there.
+// The rule: package gemm, where its kernels use AVX-512, AVX2 or NEON. On macOS Accelerate
+// comes first, whose matrix units it cannot reach; on older processors a library, if there is one. On
+// an AMD EPYC (Zen 5) package gemm was 1.7 to 2 times as fast as OpenBLAS 0.3.21, which takes
+// AVX2 there. Neither Accelerate nor NEON has been measured.
 //
 // To add a library, add its file names in names_*.go, and to singleThread how to make
 // it use a single thread.
@@ -45,7 +46,7 @@ var load = sync.OnceValues(func() (Library, error) {
 	switch {
 	case asked == "gonum":
 		return Library{Name: "gonum"}, nil
-	case asked == "caldera", asked == "" && gemm.Assembly() && runtime.GOOS != "darwin":
+	case asked == "caldera", asked == "" && gemm.Fast() && runtime.GOOS != "darwin":
 		blas32.Use(gemm.BLAS{})
 		return own, nil
 	case asked != "":
@@ -65,7 +66,7 @@ var load = sync.OnceValues(func() (Library, error) {
 		return Library{}, last
 	}
 	blas32.Use(gemm.BLAS{})
-	if !gemm.Assembly() {
+	if !gemm.Fast() {
 		own.Advice = advice
 	}
 	return own, nil

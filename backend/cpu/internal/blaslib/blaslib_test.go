@@ -136,7 +136,7 @@ func TestRule(t *testing.T) {
 	advised := inGo
 	advised.Advice = advice
 	own := Library{Name: gemm.Name(), Own: true}
-	if !gemm.Assembly() {
+	if !gemm.Fast() {
 		own.Advice = advice
 	}
 	for _, c := range []struct {

@@ -3,7 +3,7 @@ package gemm
 import "caldera/backend/cpu/internal/isa"
 
 var neon = kernels{
-	name: "NEON", lanes: 4,
+	name: "NEON", lanes: 4, fused: true, fewColumns: 8,
 	dots: [kinds][]dotTile{
 		kindF32:  {{4, dot4F32NEON}, {1, dot1F32NEON}},
 		kindF16:  {{4, dot4F16NEON}, {1, dot1F16NEON}},

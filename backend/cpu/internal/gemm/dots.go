@@ -37,8 +37,8 @@ func dotsInPlace(dst, x Matrix, w Weights, rows, columns, n int) {
 // apart that they would drive each other out of the cache.
 func (ws *Workspace) dotsBlocked(dst, x Matrix, w Weights, rows, columns, n int) {
 	d, wide := depth(n), blockColumns
-	if rows <= fewBlockRows {
-		wide = fewColumns
+	if rows <= fewRows/2 { // as much as the L1 cache holds beside some rows of x
+		wide = use.fewColumns
 	}
 	for i := 0; i < n; i += d {
 		k := min(d, n-i)

@@ -1,5 +1,5 @@
 // Package gemm multiplies matrices of float32, and of float32 with float16, bfloat16 or
-// blocks. It uses the registers of AVX-512, AVX2 and NEON, and Go elsewhere.
+// blocks. Its kernels use AVX-512, AVX2, SSE2 or NEON, and are Go elsewhere.
 //
 // Weights lie in one of two ways. Where their rows run along the sum, [out, in], Dots
 // multiplies a few rows of x with a few rows of w (a dot tile): nothing is rearranged, and
@@ -96,7 +96,7 @@ func (w Weights) Row(dst []float32, row, column int) {
 }
 
 // Workspace is the memory that a thread needs beside the operands. It grows as it must.
-type Workspace struct{ x, w, sums []float32 }
+type Workspace struct{ x, w, last, sums []float32 }
 
 func grow(s *[]float32, n int) []float32 {
 	if cap(*s) < n {
@@ -118,15 +118,14 @@ const (
 	// fewDeepRows is the same where rows are longer than the depth of a tile, so that parts of them
 	// may lie in the same sets of the cache.
 	fewDeepRows = 32
-	// fewBlockRows is the same for blocks, which take longer to convert than to multiply.
-	fewBlockRows = 12
+	// fewHalfRows is the same for outer tiles with weights of 16 bits, which are converted in
+	// registers at little cost.
+	fewHalfRows = 128
 	// manyRows is how many rows of x are multiplied before the weights are read again.
 	manyRows = 512
 	// blockRows of x and blockColumns columns of w are multiplied while both are in the L2 cache.
 	blockRows    = 64
 	blockColumns = 48
-	// fewColumns are as many as the L1 cache holds beside some rows of x.
-	fewColumns = 6
 )
 
 // depth is the length of the parts of a sum of n numbers.

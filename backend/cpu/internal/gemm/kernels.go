@@ -24,12 +24,17 @@ type outerTile struct {
 
 // kernels are those of an instruction set, for each kind of format, the widest first.
 type kernels struct {
-	name   string // for people
-	lanes  int
-	tails  bool // dot kernels take any n; else they leave what is no whole register
-	dots   [kinds][]dotTile
-	outers [kinds][]outerTile
-	one    [kinds]*outerTile // for a single row of x; nil: none
+	name  string // for people
+	lanes int
+	fused bool // they multiply and add in one instruction
+	tails bool // dot kernels take any n; else they leave what is no whole register
+	// blockRows is up to how many rows of x blocks are converted in registers.
+	blockRows int
+	// fewColumns are some tiles of w, of which parts that are converted fit the L1 cache.
+	fewColumns int
+	dots       [kinds][]dotTile
+	outers     [kinds][]outerTile
+	one        [kinds]*outerTile // for a single row of x; nil: none
 }
 
 // use are the kernels that serve.
@@ -38,8 +43,8 @@ var use = choose()
 // Name names the instruction set of the kernels that serve.
 func Name() string { return use.name }
 
-// Assembly reports whether they are assembly.
-func Assembly() bool { return use != &portable }
+// Fast reports whether they multiply and add in one instruction, as a library does.
+func Fast() bool { return use.fused }
 
 // inPlace reports whether dot kernels read rows of n numbers of a format where they lie,
 // and should.
@@ -47,7 +52,7 @@ func (s *kernels) inPlace(f Format, rows, n int) bool {
 	most := fewRows
 	switch {
 	case f.Numbers > 1:
-		most = fewBlockRows
+		most = s.blockRows
 	case n > maxDepth:
 		most = fewDeepRows
 	}

@@ -263,3 +263,28 @@ func dot2Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, 
 //
 //go:noescape
 func dot1Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot4F32SSE is a dotKernel for 4 columns.
+//
+//go:noescape
+func dot4F32SSE(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// dot1F32SSE is a dotKernel for 1 columns.
+//
+//go:noescape
+func dot1F32SSE(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+
+// outer4x8F32SSE is an outerKernel for 8 columns.
+//
+//go:noescape
+func outer4x8F32SSE(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer4x4F32SSE is an outerKernel for 4 columns.
+//
+//go:noescape
+func outer4x4F32SSE(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+
+// outer1x32F32SSE is an outerKernel for 32 columns.
+//
+//go:noescape
+func outer1x32F32SSE(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)

@@ -18865,3 +18865,571 @@ short1:
 end:
 	VZEROUPPER
 	RET
+
+// func dot4F32SSE(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: SSE, SSE2
+TEXT ·dot4F32SSE(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ dstStride+8(FP), DX
+	MOVQ x+16(FP), BX
+	MOVQ xStride+24(FP), DI
+	MOVQ wStride+48(FP), R8
+	LEAQ (R8)(R8*2), R9
+
+rows2:
+	CMPQ  CX, $0x02
+	JL    rows1
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	MOVQ  n+56(FP), R11
+	MOVQ  BX, R10
+	MOVQ  w+40(FP), SI
+	SHRQ  $0x02, R11
+	JZ    sums2
+
+loop2:
+	MOVUPS (R10), X8
+	MOVUPS (R10)(DI*1), X9
+	MOVUPS (SI), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X0
+	MULPS  X9, X10
+	ADDPS  X10, X4
+	MOVUPS (SI)(R8*1), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X1
+	MULPS  X9, X10
+	ADDPS  X10, X5
+	MOVUPS (SI)(R8*2), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X2
+	MULPS  X9, X10
+	ADDPS  X10, X6
+	MOVUPS (SI)(R9*1), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X3
+	MULPS  X9, X10
+	ADDPS  X10, X7
+	ADDQ   $0x10, R10
+	ADDQ   $0x10, SI
+	DECQ   R11
+	JNZ    loop2
+
+sums2:
+	MOVAPS   X0, X8
+	UNPCKHPS X1, X8
+	UNPCKLPS X1, X0
+	ADDPS    X8, X0
+	MOVAPS   X2, X1
+	UNPCKHPS X3, X1
+	UNPCKLPS X3, X2
+	ADDPS    X1, X2
+	MOVAPS   X0, X1
+	UNPCKHPD X2, X1
+	UNPCKLPD X2, X0
+	ADDPS    X1, X0
+	MOVUPS   (AX), X1
+	ADDPS    X1, X0
+	MOVUPS   X0, (AX)
+	MOVAPS   X4, X0
+	UNPCKHPS X5, X0
+	UNPCKLPS X5, X4
+	ADDPS    X0, X4
+	MOVAPS   X6, X0
+	UNPCKHPS X7, X0
+	UNPCKLPS X7, X6
+	ADDPS    X0, X6
+	MOVAPS   X4, X0
+	UNPCKHPD X6, X0
+	UNPCKLPD X6, X4
+	ADDPS    X0, X4
+	MOVUPS   (AX)(DX*1), X0
+	ADDPS    X0, X4
+	MOVUPS   X4, (AX)(DX*1)
+	LEAQ     (AX)(DX*2), AX
+	LEAQ     (BX)(DI*2), BX
+	SUBQ     $0x02, CX
+	JMP      rows2
+
+rows1:
+	CMPQ  CX, $0x01
+	JL    rows0
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	MOVQ  n+56(FP), R11
+	MOVQ  BX, R10
+	MOVQ  w+40(FP), SI
+	SHRQ  $0x02, R11
+	JZ    sums1
+
+loop1:
+	MOVUPS (R10), X4
+	MOVUPS (SI), X5
+	MULPS  X4, X5
+	ADDPS  X5, X0
+	MOVUPS (SI)(R8*1), X5
+	MULPS  X4, X5
+	ADDPS  X5, X1
+	MOVUPS (SI)(R8*2), X5
+	MULPS  X4, X5
+	ADDPS  X5, X2
+	MOVUPS (SI)(R9*1), X5
+	MULPS  X4, X5
+	ADDPS  X5, X3
+	ADDQ   $0x10, R10
+	ADDQ   $0x10, SI
+	DECQ   R11
+	JNZ    loop1
+
+sums1:
+	MOVAPS   X0, X4
+	UNPCKHPS X1, X4
+	UNPCKLPS X1, X0
+	ADDPS    X4, X0
+	MOVAPS   X2, X1
+	UNPCKHPS X3, X1
+	UNPCKLPS X3, X2
+	ADDPS    X1, X2
+	MOVAPS   X0, X1
+	UNPCKHPD X2, X1
+	UNPCKLPD X2, X0
+	ADDPS    X1, X0
+	MOVUPS   (AX), X1
+	ADDPS    X1, X0
+	MOVUPS   X0, (AX)
+	LEAQ     (AX)(DX*1), AX
+	LEAQ     (BX)(DI*1), BX
+	SUBQ     $0x01, CX
+	JMP      rows1
+
+rows0:
+	RET
+
+// func dot1F32SSE(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
+// Requires: SSE, SSE2
+TEXT ·dot1F32SSE(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ rows+32(FP), CX
+	MOVQ dstStride+8(FP), DX
+	MOVQ x+16(FP), BX
+	MOVQ xStride+24(FP), DI
+	MOVQ wStride+48(FP), SI
+
+rows2:
+	CMPQ  CX, $0x02
+	JL    rows1
+	XORPS X0, X0
+	XORPS X1, X1
+	MOVQ  n+56(FP), R9
+	MOVQ  BX, R8
+	MOVQ  w+40(FP), SI
+	SHRQ  $0x02, R9
+	JZ    sums2
+
+loop2:
+	MOVUPS (R8), X2
+	MOVUPS (R8)(DI*1), X3
+	MOVUPS (SI), X4
+	MOVAPS X4, X5
+	MULPS  X2, X5
+	ADDPS  X5, X0
+	MULPS  X3, X4
+	ADDPS  X4, X1
+	ADDQ   $0x10, R8
+	ADDQ   $0x10, SI
+	DECQ   R9
+	JNZ    loop2
+
+sums2:
+	MOVAPS   X0, X2
+	UNPCKHPS X0, X2
+	UNPCKLPS X0, X0
+	ADDPS    X2, X0
+	MOVAPS   X0, X2
+	UNPCKHPD X0, X2
+	UNPCKLPD X0, X0
+	ADDPS    X2, X0
+	ADDSS    (AX), X0
+	MOVSS    X0, (AX)
+	MOVAPS   X1, X0
+	UNPCKHPS X1, X0
+	UNPCKLPS X1, X1
+	ADDPS    X0, X1
+	MOVAPS   X1, X0
+	UNPCKHPD X1, X0
+	UNPCKLPD X1, X1
+	ADDPS    X0, X1
+	ADDSS    (AX)(DX*1), X1
+	MOVSS    X1, (AX)(DX*1)
+	LEAQ     (AX)(DX*2), AX
+	LEAQ     (BX)(DI*2), BX
+	SUBQ     $0x02, CX
+	JMP      rows2
+
+rows1:
+	CMPQ  CX, $0x01
+	JL    rows0
+	XORPS X0, X0
+	MOVQ  n+56(FP), R9
+	MOVQ  BX, R8
+	MOVQ  w+40(FP), SI
+	SHRQ  $0x02, R9
+	JZ    sums1
+
+loop1:
+	MOVUPS (R8), X1
+	MOVUPS (SI), X2
+	MULPS  X1, X2
+	ADDPS  X2, X0
+	ADDQ   $0x10, R8
+	ADDQ   $0x10, SI
+	DECQ   R9
+	JNZ    loop1
+
+sums1:
+	MOVAPS   X0, X1
+	UNPCKHPS X0, X1
+	UNPCKLPS X0, X0
+	ADDPS    X1, X0
+	MOVAPS   X0, X1
+	UNPCKHPD X0, X1
+	UNPCKLPD X0, X0
+	ADDPS    X1, X0
+	ADDSS    (AX), X0
+	MOVSS    X0, (AX)
+	LEAQ     (AX)(DX*1), AX
+	LEAQ     (BX)(DI*1), BX
+	SUBQ     $0x01, CX
+	JMP      rows1
+
+rows0:
+	RET
+
+// func outer4x8F32SSE(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: SSE
+TEXT ·outer4x8F32SSE(SB), NOSPLIT, $0-88
+	MOVQ rows+40(FP), AX
+	MOVQ wStride+56(FP), CX
+	MOVQ xStep+32(FP), DX
+
+rows4:
+	CMPQ   AX, $0x04
+	JL     rows1
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	LEAQ   (SI)(SI*2), DI
+	MOVUPS (BX), X0
+	MOVUPS 16(BX), X1
+	MOVUPS (BX)(SI*1), X2
+	MOVUPS 16(BX)(SI*1), X3
+	MOVUPS (BX)(SI*2), X4
+	MOVUPS 16(BX)(SI*2), X5
+	MOVUPS (BX)(DI*1), X6
+	MOVUPS 16(BX)(DI*1), X7
+	MOVQ   x+16(FP), BX
+	MOVQ   xStride+24(FP), SI
+	LEAQ   (SI)(SI*2), DI
+	MOVQ   w+48(FP), R8
+	MOVQ   n+64(FP), R9
+
+loop4:
+	MOVUPS (R8), X8
+	MOVUPS 16(R8), X9
+	MOVSS  (BX), X10
+	SHUFPS $0x00, X10, X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X0
+	MOVAPS X10, X10
+	MULPS  X9, X10
+	ADDPS  X10, X1
+	MOVSS  (BX)(SI*1), X10
+	SHUFPS $0x00, X10, X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X2
+	MOVAPS X10, X10
+	MULPS  X9, X10
+	ADDPS  X10, X3
+	MOVSS  (BX)(SI*2), X10
+	SHUFPS $0x00, X10, X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X4
+	MOVAPS X10, X10
+	MULPS  X9, X10
+	ADDPS  X10, X5
+	MOVSS  (BX)(DI*1), X10
+	SHUFPS $0x00, X10, X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X6
+	MOVAPS X10, X8
+	MULPS  X9, X8
+	ADDPS  X8, X7
+	ADDQ   CX, R8
+	ADDQ   DX, BX
+	DECQ   R9
+	JNZ    loop4
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	LEAQ   (SI)(SI*2), DI
+	MOVUPS X0, (BX)
+	MOVUPS X1, 16(BX)
+	MOVUPS X2, (BX)(SI*1)
+	MOVUPS X3, 16(BX)(SI*1)
+	MOVUPS X4, (BX)(SI*2)
+	MOVUPS X5, 16(BX)(SI*2)
+	MOVUPS X6, (BX)(DI*1)
+	MOVUPS X7, 16(BX)(DI*1)
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	LEAQ   (BX)(SI*4), BX
+	MOVQ   BX, dst+0(FP)
+	MOVQ   x+16(FP), BX
+	MOVQ   xStride+24(FP), SI
+	LEAQ   (BX)(SI*4), BX
+	MOVQ   BX, x+16(FP)
+	SUBQ   $0x04, AX
+	JMP    rows4
+
+rows1:
+	CMPQ   AX, $0x01
+	JL     rows0
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	MOVUPS (BX), X0
+	MOVUPS 16(BX), X1
+	MOVQ   x+16(FP), BX
+	MOVQ   xStride+24(FP), SI
+	MOVQ   w+48(FP), SI
+	MOVQ   n+64(FP), DI
+
+loop1:
+	MOVSS  (BX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS (SI), X3
+	MULPS  X2, X3
+	ADDPS  X3, X0
+	MOVUPS 16(SI), X3
+	MULPS  X2, X3
+	ADDPS  X3, X1
+	ADDQ   CX, SI
+	ADDQ   DX, BX
+	DECQ   DI
+	JNZ    loop1
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	MOVUPS X0, (BX)
+	MOVUPS X1, 16(BX)
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	LEAQ   (BX)(SI*1), BX
+	MOVQ   BX, dst+0(FP)
+	MOVQ   x+16(FP), BX
+	MOVQ   xStride+24(FP), SI
+	LEAQ   (BX)(SI*1), BX
+	MOVQ   BX, x+16(FP)
+	SUBQ   $0x01, AX
+	JMP    rows1
+
+rows0:
+	RET
+
+// func outer4x4F32SSE(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: SSE
+TEXT ·outer4x4F32SSE(SB), NOSPLIT, $0-88
+	MOVQ rows+40(FP), AX
+	MOVQ wStride+56(FP), CX
+	MOVQ xStep+32(FP), DX
+
+rows4:
+	CMPQ   AX, $0x04
+	JL     rows1
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	LEAQ   (SI)(SI*2), DI
+	MOVUPS (BX), X0
+	MOVUPS (BX)(SI*1), X1
+	MOVUPS (BX)(SI*2), X2
+	MOVUPS (BX)(DI*1), X3
+	MOVQ   x+16(FP), BX
+	MOVQ   xStride+24(FP), SI
+	LEAQ   (SI)(SI*2), DI
+	MOVQ   w+48(FP), R8
+	MOVQ   n+64(FP), R9
+
+loop4:
+	MOVUPS (R8), X4
+	MOVSS  (BX), X5
+	SHUFPS $0x00, X5, X5
+	MOVAPS X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X0
+	MOVSS  (BX)(SI*1), X5
+	SHUFPS $0x00, X5, X5
+	MOVAPS X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X1
+	MOVSS  (BX)(SI*2), X5
+	SHUFPS $0x00, X5, X5
+	MOVAPS X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X2
+	MOVSS  (BX)(DI*1), X5
+	SHUFPS $0x00, X5, X5
+	MOVAPS X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X3
+	ADDQ   CX, R8
+	ADDQ   DX, BX
+	DECQ   R9
+	JNZ    loop4
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	LEAQ   (SI)(SI*2), DI
+	MOVUPS X0, (BX)
+	MOVUPS X1, (BX)(SI*1)
+	MOVUPS X2, (BX)(SI*2)
+	MOVUPS X3, (BX)(DI*1)
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	LEAQ   (BX)(SI*4), BX
+	MOVQ   BX, dst+0(FP)
+	MOVQ   x+16(FP), BX
+	MOVQ   xStride+24(FP), SI
+	LEAQ   (BX)(SI*4), BX
+	MOVQ   BX, x+16(FP)
+	SUBQ   $0x04, AX
+	JMP    rows4
+
+rows1:
+	CMPQ   AX, $0x01
+	JL     rows0
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	MOVUPS (BX), X0
+	MOVQ   x+16(FP), BX
+	MOVQ   xStride+24(FP), SI
+	MOVQ   w+48(FP), SI
+	MOVQ   n+64(FP), DI
+
+loop1:
+	MOVSS  (BX), X1
+	SHUFPS $0x00, X1, X1
+	MOVUPS (SI), X2
+	MULPS  X1, X2
+	ADDPS  X2, X0
+	ADDQ   CX, SI
+	ADDQ   DX, BX
+	DECQ   DI
+	JNZ    loop1
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	MOVUPS X0, (BX)
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	LEAQ   (BX)(SI*1), BX
+	MOVQ   BX, dst+0(FP)
+	MOVQ   x+16(FP), BX
+	MOVQ   xStride+24(FP), SI
+	LEAQ   (BX)(SI*1), BX
+	MOVQ   BX, x+16(FP)
+	SUBQ   $0x01, AX
+	JMP    rows1
+
+rows0:
+	RET
+
+// func outer1x32F32SSE(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+// Requires: SSE
+TEXT ·outer1x32F32SSE(SB), NOSPLIT, $0-88
+	MOVQ rows+40(FP), AX
+	MOVQ wStride+56(FP), CX
+	MOVQ xStep+32(FP), DX
+
+rows1:
+	CMPQ   AX, $0x01
+	JL     rows0
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	MOVUPS (BX), X0
+	MOVUPS 16(BX), X1
+	MOVUPS 32(BX), X2
+	MOVUPS 48(BX), X3
+	MOVUPS 64(BX), X4
+	MOVUPS 80(BX), X5
+	MOVUPS 96(BX), X6
+	MOVUPS 112(BX), X7
+	MOVQ   x+16(FP), BX
+	MOVQ   xStride+24(FP), SI
+	MOVQ   w+48(FP), SI
+	MOVQ   n+64(FP), DI
+
+loop1:
+	MOVSS  (BX), X8
+	SHUFPS $0x00, X8, X8
+	MOVUPS (SI), X9
+	MULPS  X8, X9
+	ADDPS  X9, X0
+	MOVUPS 16(SI), X9
+	MULPS  X8, X9
+	ADDPS  X9, X1
+	MOVUPS 32(SI), X9
+	MULPS  X8, X9
+	ADDPS  X9, X2
+	MOVUPS 48(SI), X9
+	MULPS  X8, X9
+	ADDPS  X9, X3
+	MOVUPS 64(SI), X9
+	MULPS  X8, X9
+	ADDPS  X9, X4
+	MOVUPS 80(SI), X9
+	MULPS  X8, X9
+	ADDPS  X9, X5
+	MOVUPS 96(SI), X9
+	MULPS  X8, X9
+	ADDPS  X9, X6
+	MOVUPS 112(SI), X9
+	MULPS  X8, X9
+	ADDPS  X9, X7
+	ADDQ   CX, SI
+	ADDQ   DX, BX
+	DECQ   DI
+	JNZ    loop1
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	MOVUPS X0, (BX)
+	MOVUPS X1, 16(BX)
+	MOVUPS X2, 32(BX)
+	MOVUPS X3, 48(BX)
+	MOVUPS X4, 64(BX)
+	MOVUPS X5, 80(BX)
+	MOVUPS X6, 96(BX)
+	MOVUPS X7, 112(BX)
+	MOVQ   dst+0(FP), BX
+	MOVQ   dstStride+8(FP), SI
+	LEAQ   (BX)(SI*1), BX
+	MOVQ   BX, dst+0(FP)
+	MOVQ   x+16(FP), BX
+	MOVQ   xStride+24(FP), SI
+	LEAQ   (BX)(SI*1), BX
+	MOVQ   BX, x+16(FP)
+	SUBQ   $0x01, AX
+	JMP    rows1
+
+rows0:
+	RET

@@ -26,11 +26,18 @@ const (
 	oneRun, oneAhead     = 64, 768
 )
 
+// How many columns are put into one piece for many rows of x, and the most at the end.
+const strip, stripTail = 48, 64
+
 func (ws *Workspace) outer(dst Matrix, x vectors, w Weights, rows, columns, n int) {
 	if rows < 1 || columns < 1 || n < 1 {
 		return
 	}
-	if rows > fewRows || len(use.outers[w.kind]) == 0 {
+	most := fewRows
+	if w.kind != kindF32 {
+		most = fewHalfRows
+	}
+	if rows > most || len(use.outers[w.kind]) == 0 {
 		for r := 0; r < rows; r += manyRows {
 			below := vectors{x.data[r*x.stride:], x.stride, x.step}
 			ws.outerPacked(Matrix{dst.Data[r*dst.Stride:], dst.Stride}, below, w, min(manyRows, rows-r), columns, n)
@@ -67,25 +74,32 @@ func (ws *Workspace) outerPacked(dst Matrix, x vectors, w Weights, rows, columns
 			group = 8
 			part = ws.transpose(part, rows, k)
 		}
-		for c := 0; c < columns; {
-			t := use.outer(kindF32, rows, columns-c)
-			if t == nil {
-				sums := Matrix{dst.Data[c:], dst.Stride}
-				for r := 0; r < rows; r += group {
-					ws.narrow(Matrix{sums.Data[r*sums.Stride:], sums.Stride}, part.from(r, k), w, min(group, rows-r), columns-c, i, c, k)
-				}
-				break
+		for c0 := 0; c0 < columns; {
+			width := columns - c0
+			if width > stripTail {
+				width = strip
 			}
-			width := min(t.columns, columns-c)
 			panel := Matrix{grow(&ws.w, k*width), width}
 			for j := range k {
-				w.Row(panel.Data[j*width:][:width], i+j, c)
+				w.Row(panel.Data[j*width:][:width], i+j, c0)
 			}
-			for r := 0; r < rows; r += group {
-				x := part.from(r, k)
-				t.run(dst.at(r, c), 4*dst.Stride, &x.data[0], 4*x.stride, 4*x.step, min(group, rows-r), panel.Weights().at(0, 0), 4*width, k, width, 8*4*width)
+			for c := 0; c < width; {
+				t := use.outer(kindF32, rows, width-c)
+				wide := width - c
+				if t != nil {
+					wide = min(t.columns, wide)
+				}
+				for r := 0; r < rows; r += group {
+					x, high := part.from(r, k), min(group, rows-r)
+					if t == nil {
+						ws.narrow(Matrix{dst.Data[r*dst.Stride+c0+c:], dst.Stride}, x, panel.Weights(), high, wide, 0, c, k)
+						continue
+					}
+					t.run(dst.at(r, c0+c), 4*dst.Stride, &x.data[0], 4*x.stride, 4*x.step, high, panel.Weights().at(0, c), 4*width, k, wide, 8*4*width)
+				}
+				c += wide
 			}
-			c += width
+			c0 += width
 		}
 	}
 }
@@ -106,7 +120,7 @@ func (ws *Workspace) narrow(dst Matrix, x vectors, w Weights, rows, columns, i, 
 	tiles := use.outers[kindF32]
 	t := tiles[len(tiles)-1]
 	width := (columns + t.columns - 1) / t.columns * t.columns
-	panel, sums := Matrix{grow(&ws.w, k*width), width}, Matrix{grow(&ws.sums, rows*width), width}
+	panel, sums := Matrix{grow(&ws.last, k*width), width}, Matrix{grow(&ws.sums, rows*width), width}
 	clear(panel.Data)
 	clear(sums.Data)
 	for j := range k {

@@ -5,7 +5,7 @@ import "unsafe"
 // portable are kernels in Go. Products are rounded before they are added, so that no
 // compiler makes one instruction of both, here and not there.
 var portable = kernels{
-	name: "Go", lanes: 1,
+	name: "Go", lanes: 1, fewColumns: 8,
 	dots:   [kinds][]dotTile{kindF32: {{4, dot4Go}, {1, dot1Go}}},
 	outers: [kinds][]outerTile{kindF32: {{4, true, outer4Go}}},
 }

@@ -16,9 +16,11 @@ import (
 const Env = "CALDERA_CPU"
 
 // Names are the values of Env, from none to the best.
-var Names = []string{"go", "avx2", "avx512", "neon"}
+var Names = []string{"go", "sse2", "avx2", "avx512", "neon"}
 
 var (
+	// SSE2 is on every amd64 processor.
+	SSE2 = cpu.X86.HasSSE2 && allowed("sse2")
 	// AVX2 stands for FMA, F16C and BMI2 too: every CPU with AVX2 and FMA has them.
 	AVX2 = cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasBMI2 && allowed("avx2")
 	// AVX512 stands for its parts F, BW, DQ and VL, and for AVX2.

@@ -38,6 +38,11 @@ func main() {
 			}
 		}
 	}
+	dotSSE(4)
+	dotSSE(1)
+	outerSSE(4, 2)
+	outerSSE(4, 1)
+	outerSSE(1, 8)
 	Generate()
 }
 
