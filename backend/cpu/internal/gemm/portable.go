@@ -18,25 +18,7 @@ func from(p *float32, bytes int) *float32 { return (*float32)(unsafe.Add(unsafe.
 func dot4Go(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n, _ int) {
 	w0 := (*float32)(unsafe.Pointer(w))
 	a, b, c, d := floats(w0, n), floats(from(w0, wStride), n), floats(from(w0, 2*wStride), n), floats(from(w0, 3*wStride), n)
-	for ; rows >= 2; rows -= 2 {
-		var s0, s1, s2, s3, t0, t1, t2, t3 float32
-		y := floats(from(x, xStride), n)
-		for i, v := range floats(x, n) {
-			u := y[i]
-			s0 += float32(v * a[i])
-			s1 += float32(v * b[i])
-			s2 += float32(v * c[i])
-			s3 += float32(v * d[i])
-			t0 += float32(u * a[i])
-			t1 += float32(u * b[i])
-			t2 += float32(u * c[i])
-			t3 += float32(u * d[i])
-		}
-		addFour(dst, s0, s1, s2, s3)
-		addFour(from(dst, dstStride), t0, t1, t2, t3)
-		dst, x = from(dst, 2*dstStride), from(x, 2*xStride)
-	}
-	if rows > 0 {
+	for ; rows > 0; rows-- { // a compiler keeps four sums in registers, but not eight
 		var s0, s1, s2, s3 float32
 		for i, v := range floats(x, n) {
 			s0 += float32(v * a[i])
@@ -44,16 +26,13 @@ func dot4Go(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte,
 			s2 += float32(v * c[i])
 			s3 += float32(v * d[i])
 		}
-		addFour(dst, s0, s1, s2, s3)
+		y := (*[4]float32)(unsafe.Pointer(dst))
+		y[0] += s0
+		y[1] += s1
+		y[2] += s2
+		y[3] += s3
+		dst, x = from(dst, dstStride), from(x, xStride)
 	}
-}
-
-func addFour(dst *float32, a, b, c, d float32) {
-	y := (*[4]float32)(unsafe.Pointer(dst))
-	y[0] += a
-	y[1] += b
-	y[2] += c
-	y[3] += d
 }
 
 func dot1Go(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, _, n, _ int) {
