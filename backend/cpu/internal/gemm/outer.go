@@ -18,12 +18,12 @@ type vectors struct {
 	stride, step int
 }
 
-// Rows of w that meet all rows of x before the next are read, and how many bytes ahead of
+// Rows of w that meet all rows of x before the next are read, and how many columns ahead of
 // them memory is asked for. A single row of x takes longer strips, as memory is read
 // ahead best.
 const (
-	outerRun, outerAhead = 32, 512
-	oneRun, oneAhead     = 64, 768
+	outerRun, outerLead = 32, 144
+	oneRun, oneLead     = 64, 192
 )
 
 // How many columns are put into one piece for many rows of x, and the most at the end.
@@ -44,9 +44,9 @@ func (ws *Workspace) outer(dst Matrix, x vectors, w Weights, rows, columns, n in
 		}
 		return
 	}
-	run, ahead := outerRun, outerAhead
+	run, lead := outerRun, outerLead
 	if rows == 1 {
-		run, ahead = oneRun, oneAhead
+		run, lead = oneRun, oneLead
 	}
 	for i := 0; i < n; i += run {
 		k := min(run, n-i)
@@ -57,7 +57,10 @@ func (ws *Workspace) outer(dst Matrix, x vectors, w Weights, rows, columns, n in
 				ws.narrow(Matrix{dst.Data[c:], dst.Stride}, part, w, rows, columns-c, i, c, k)
 				break
 			}
-			width := min(t.columns, columns-c)
+			width, ahead := min(t.columns, columns-c), w.size(lead)
+			if c+lead >= columns { // in the rows that follow
+				ahead += run*w.Stride - w.size(columns)
+			}
 			t.run(dst.at(0, c), 4*dst.Stride, &part.data[0], 4*x.stride, 4*x.step, rows, w.at(i, c), w.Stride, k, width, ahead)
 			c += width
 		}
