@@ -19,6 +19,9 @@ func (ws *Workspace) Dots(dst, x Matrix, w Weights, rows, columns, n int) {
 	}
 }
 
+// aheadBytes are at least between weights that are multiplied and those that are asked for.
+const aheadBytes = 8 << 10
+
 // dotsInPlace reads each weight from memory once, and where it lies.
 func dotsInPlace(dst, x Matrix, w Weights, rows, columns, n int) {
 	d := depth(n)
@@ -26,7 +29,8 @@ func dotsInPlace(dst, x Matrix, w Weights, rows, columns, n int) {
 		k := min(d, n-i)
 		for c := 0; c < columns; {
 			t := use.dot(w.kind, columns-c)
-			t.run(dst.at(0, c), 4*dst.Stride, x.at(0, i), 4*x.Stride, rows, w.at(c, i), w.Stride, k, t.columns*w.Stride)
+			ahead := t.columns * w.Stride * (1 + aheadBytes/(t.columns*w.size(k)))
+			t.run(dst.at(0, c), 4*dst.Stride, x.at(0, i), 4*x.Stride, rows, w.at(c, i), w.Stride, k, ahead)
 			c += t.columns
 		}
 		use.dotRest(dst, x, w, rows, columns, i, k)

@@ -60,7 +60,64 @@ rows:
 	LEAQ   (R12)(BX*4), R12
 	MOVQ   ahead+64(FP), R14
 	ADDQ   DI, R14
-	ADDQ   R13, R14
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS     (DX), Z24
+	VMOVUPS     (DX)(BX*1), Z25
+	VMOVUPS     (DX)(BX*2), Z26
+	VMOVUPS     (DX)(SI*1), Z27
+	VMOVUPS     (DI), Z28
+	VFMADD231PS Z24, Z28, Z0
+	VFMADD231PS Z25, Z28, Z6
+	VFMADD231PS Z26, Z28, Z12
+	VFMADD231PS Z27, Z28, Z18
+	VMOVUPS     (DI)(R8*1), Z28
+	VFMADD231PS Z24, Z28, Z1
+	VFMADD231PS Z25, Z28, Z7
+	VFMADD231PS Z26, Z28, Z13
+	VFMADD231PS Z27, Z28, Z19
+	VMOVUPS     (DI)(R8*2), Z28
+	VFMADD231PS Z24, Z28, Z2
+	VFMADD231PS Z25, Z28, Z8
+	VFMADD231PS Z26, Z28, Z14
+	VFMADD231PS Z27, Z28, Z20
+	VMOVUPS     (DI)(R9*1), Z28
+	VFMADD231PS Z24, Z28, Z3
+	VFMADD231PS Z25, Z28, Z9
+	VFMADD231PS Z26, Z28, Z15
+	VFMADD231PS Z27, Z28, Z21
+	VMOVUPS     (DI)(R8*4), Z28
+	VFMADD231PS Z24, Z28, Z4
+	VFMADD231PS Z25, Z28, Z10
+	VFMADD231PS Z26, Z28, Z16
+	VFMADD231PS Z27, Z28, Z22
+	VMOVUPS     (DI)(R10*1), Z28
+	VFMADD231PS Z24, Z28, Z5
+	VFMADD231PS Z25, Z28, Z11
+	VFMADD231PS Z26, Z28, Z17
+	VFMADD231PS Z27, Z28, Z23
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(BX*1)
+	PREFETCHT0  (R12)(BX*2)
+	PREFETCHT0  (R12)(SI*1)
+	ADDQ        $+64, R12
+	PREFETCHT0  (R14)
+	PREFETCHT0  (R14)(R8*1)
+	PREFETCHT0  (R14)(R8*2)
+	PREFETCHT0  (R14)(R9*1)
+	PREFETCHT0  (R14)(R8*4)
+	PREFETCHT0  (R14)(R10*1)
+	ADDQ        $+64, R14
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, DI
+	SUBQ        $0x10, R11
+	JGE         few4
+	JMP         short4
+
+many4:
+	ADDQ R13, R14
 
 more4:
 	VMOVUPS     (DX), Z24
@@ -101,11 +158,11 @@ more4:
 	PREFETCHT0  (R12)(BX*1)
 	PREFETCHT0  (R12)(BX*2)
 	PREFETCHT0  (R12)(SI*1)
+	ADDQ        $+64, R12
 	PREFETCHT1  (R14)
-	ADDQ        $0x40, R14
+	ADDQ        $+64, R14
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         more4
 	ADDQ        R8, R13
@@ -161,9 +218,9 @@ loop4:
 	PREFETCHT0  (R12)(R9*1)
 	PREFETCHT0  (R12)(R8*4)
 	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $+64, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         loop4
 
@@ -384,9 +441,9 @@ loop3:
 	PREFETCHT0  (R12)(R9*1)
 	PREFETCHT0  (R12)(R8*4)
 	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $+64, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         loop3
 
@@ -608,9 +665,9 @@ loop2:
 	PREFETCHT0  (R12)(R9*1)
 	PREFETCHT0  (R12)(R8*4)
 	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $+64, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         loop2
 
@@ -768,9 +825,9 @@ loop1:
 	PREFETCHT0  (R12)(R9*1)
 	PREFETCHT0  (R12)(R8*4)
 	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $+64, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         loop1
 
@@ -884,7 +941,40 @@ rows:
 	LEAQ   (R10)(BX*4), R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   DI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS     (DX), Z8
+	VMOVUPS     (DX)(BX*1), Z9
+	VMOVUPS     (DX)(BX*2), Z10
+	VMOVUPS     (DX)(SI*1), Z11
+	VMOVUPS     (DI), Z12
+	VFMADD231PS Z8, Z12, Z0
+	VFMADD231PS Z9, Z12, Z2
+	VFMADD231PS Z10, Z12, Z4
+	VFMADD231PS Z11, Z12, Z6
+	VMOVUPS     (DI)(R8*1), Z12
+	VFMADD231PS Z8, Z12, Z1
+	VFMADD231PS Z9, Z12, Z3
+	VFMADD231PS Z10, Z12, Z5
+	VFMADD231PS Z11, Z12, Z7
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	PREFETCHT0  (R10)(SI*1)
+	ADDQ        $+64, R10
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(R8*1)
+	ADDQ        $+64, R12
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, DI
+	SUBQ        $0x10, R9
+	JGE         few4
+	JMP         short4
+
+many4:
+	ADDQ R11, R12
 
 more4:
 	VMOVUPS     (DX), Z8
@@ -905,11 +995,11 @@ more4:
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
 	PREFETCHT0  (R10)(SI*1)
+	ADDQ        $+64, R10
 	PREFETCHT1  (R12)
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         more4
 	ADDQ        R8, R11
@@ -941,9 +1031,9 @@ loop4:
 	VFMADD231PS Z11, Z12, Z7
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+64, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         loop4
 
@@ -1055,9 +1145,9 @@ loop3:
 	VFMADD231PS Z8, Z9, Z5
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+64, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         loop3
 
@@ -1158,9 +1248,9 @@ loop2:
 	VFMADD231PS Z5, Z6, Z3
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+64, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         loop2
 
@@ -1236,9 +1326,9 @@ loop1:
 	VFMADD231PS Z2, Z3, Z1
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+64, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         loop1
 
@@ -1313,7 +1403,34 @@ rows:
 	LEAQ   (R10)(BX*4), R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   DI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS     (DX), Z4
+	VMOVUPS     (DX)(BX*1), Z5
+	VMOVUPS     (DX)(BX*2), Z6
+	VMOVUPS     (DX)(SI*1), Z7
+	VMOVUPS     (DI), Z8
+	VFMADD231PS Z4, Z8, Z0
+	VFMADD231PS Z5, Z8, Z1
+	VFMADD231PS Z6, Z8, Z2
+	VFMADD231PS Z7, Z8, Z3
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	PREFETCHT0  (R10)(SI*1)
+	ADDQ        $+64, R10
+	PREFETCHT0  (R12)
+	ADDQ        $+64, R12
+	ADDQ        $0x40, DX
+	ADDQ        $0x40, DI
+	SUBQ        $0x10, R9
+	JGE         few4
+	JMP         short4
+
+many4:
+	ADDQ R11, R12
 
 more4:
 	VMOVUPS     (DX), Z4
@@ -1329,11 +1446,11 @@ more4:
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
 	PREFETCHT0  (R10)(SI*1)
+	ADDQ        $+64, R10
 	PREFETCHT1  (R12)
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         more4
 	ADDQ        R8, R11
@@ -1359,9 +1476,9 @@ loop4:
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
 	PREFETCHT0  (R10)
+	ADDQ        $+64, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         loop4
 
@@ -1447,9 +1564,9 @@ loop3:
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
 	PREFETCHT0  (R10)
+	ADDQ        $+64, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         loop3
 
@@ -1525,9 +1642,9 @@ loop2:
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
 	PREFETCHT0  (R10)
+	ADDQ        $+64, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         loop2
 
@@ -1586,9 +1703,9 @@ loop1:
 	VMOVUPS     (DI), Z2
 	VFMADD231PS Z1, Z2, Z0
 	PREFETCHT0  (R10)
+	ADDQ        $+64, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x40, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         loop1
 
@@ -2818,7 +2935,64 @@ rows:
 	LEAQ   (R12)(BX*4), R12
 	MOVQ   ahead+64(FP), R14
 	ADDQ   DI, R14
-	ADDQ   R13, R14
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS     (DX), Z24
+	VMOVUPS     (DX)(BX*1), Z25
+	VMOVUPS     (DX)(BX*2), Z26
+	VMOVUPS     (DX)(SI*1), Z27
+	VCVTPH2PS   (DI), Z28
+	VFMADD231PS Z24, Z28, Z0
+	VFMADD231PS Z25, Z28, Z6
+	VFMADD231PS Z26, Z28, Z12
+	VFMADD231PS Z27, Z28, Z18
+	VCVTPH2PS   (DI)(R8*1), Z28
+	VFMADD231PS Z24, Z28, Z1
+	VFMADD231PS Z25, Z28, Z7
+	VFMADD231PS Z26, Z28, Z13
+	VFMADD231PS Z27, Z28, Z19
+	VCVTPH2PS   (DI)(R8*2), Z28
+	VFMADD231PS Z24, Z28, Z2
+	VFMADD231PS Z25, Z28, Z8
+	VFMADD231PS Z26, Z28, Z14
+	VFMADD231PS Z27, Z28, Z20
+	VCVTPH2PS   (DI)(R9*1), Z28
+	VFMADD231PS Z24, Z28, Z3
+	VFMADD231PS Z25, Z28, Z9
+	VFMADD231PS Z26, Z28, Z15
+	VFMADD231PS Z27, Z28, Z21
+	VCVTPH2PS   (DI)(R8*4), Z28
+	VFMADD231PS Z24, Z28, Z4
+	VFMADD231PS Z25, Z28, Z10
+	VFMADD231PS Z26, Z28, Z16
+	VFMADD231PS Z27, Z28, Z22
+	VCVTPH2PS   (DI)(R10*1), Z28
+	VFMADD231PS Z24, Z28, Z5
+	VFMADD231PS Z25, Z28, Z11
+	VFMADD231PS Z26, Z28, Z17
+	VFMADD231PS Z27, Z28, Z23
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(BX*1)
+	PREFETCHT0  (R12)(BX*2)
+	PREFETCHT0  (R12)(SI*1)
+	ADDQ        $+64, R12
+	PREFETCHT0  (R14)
+	PREFETCHT0  (R14)(R8*1)
+	PREFETCHT0  (R14)(R8*2)
+	PREFETCHT0  (R14)(R9*1)
+	PREFETCHT0  (R14)(R8*4)
+	PREFETCHT0  (R14)(R10*1)
+	ADDQ        $+32, R14
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	SUBQ        $0x10, R11
+	JGE         few4
+	JMP         short4
+
+many4:
+	ADDQ R13, R14
 
 more4:
 	VMOVUPS     (DX), Z24
@@ -2859,11 +3033,11 @@ more4:
 	PREFETCHT0  (R12)(BX*1)
 	PREFETCHT0  (R12)(BX*2)
 	PREFETCHT0  (R12)(SI*1)
+	ADDQ        $+64, R12
 	PREFETCHT1  (R14)
-	ADDQ        $0x20, R14
+	ADDQ        $+32, R14
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         more4
 	ADDQ        R8, R13
@@ -2919,9 +3093,9 @@ loop4:
 	PREFETCHT0  (R12)(R9*1)
 	PREFETCHT0  (R12)(R8*4)
 	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $+32, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop4
 
@@ -3142,9 +3316,9 @@ loop3:
 	PREFETCHT0  (R12)(R9*1)
 	PREFETCHT0  (R12)(R8*4)
 	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $+32, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop3
 
@@ -3366,9 +3540,9 @@ loop2:
 	PREFETCHT0  (R12)(R9*1)
 	PREFETCHT0  (R12)(R8*4)
 	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $+32, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop2
 
@@ -3526,9 +3700,9 @@ loop1:
 	PREFETCHT0  (R12)(R9*1)
 	PREFETCHT0  (R12)(R8*4)
 	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $+32, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop1
 
@@ -3642,7 +3816,40 @@ rows:
 	LEAQ   (R10)(BX*4), R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   DI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS     (DX), Z8
+	VMOVUPS     (DX)(BX*1), Z9
+	VMOVUPS     (DX)(BX*2), Z10
+	VMOVUPS     (DX)(SI*1), Z11
+	VCVTPH2PS   (DI), Z12
+	VFMADD231PS Z8, Z12, Z0
+	VFMADD231PS Z9, Z12, Z2
+	VFMADD231PS Z10, Z12, Z4
+	VFMADD231PS Z11, Z12, Z6
+	VCVTPH2PS   (DI)(R8*1), Z12
+	VFMADD231PS Z8, Z12, Z1
+	VFMADD231PS Z9, Z12, Z3
+	VFMADD231PS Z10, Z12, Z5
+	VFMADD231PS Z11, Z12, Z7
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	PREFETCHT0  (R10)(SI*1)
+	ADDQ        $+64, R10
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(R8*1)
+	ADDQ        $+32, R12
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	SUBQ        $0x10, R9
+	JGE         few4
+	JMP         short4
+
+many4:
+	ADDQ R11, R12
 
 more4:
 	VMOVUPS     (DX), Z8
@@ -3663,11 +3870,11 @@ more4:
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
 	PREFETCHT0  (R10)(SI*1)
+	ADDQ        $+64, R10
 	PREFETCHT1  (R12)
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         more4
 	ADDQ        R8, R11
@@ -3699,9 +3906,9 @@ loop4:
 	VFMADD231PS Z11, Z12, Z7
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop4
 
@@ -3813,9 +4020,9 @@ loop3:
 	VFMADD231PS Z8, Z9, Z5
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop3
 
@@ -3916,9 +4123,9 @@ loop2:
 	VFMADD231PS Z5, Z6, Z3
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop2
 
@@ -3994,9 +4201,9 @@ loop1:
 	VFMADD231PS Z2, Z3, Z1
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop1
 
@@ -4071,7 +4278,34 @@ rows:
 	LEAQ   (R10)(BX*4), R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   DI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS     (DX), Z4
+	VMOVUPS     (DX)(BX*1), Z5
+	VMOVUPS     (DX)(BX*2), Z6
+	VMOVUPS     (DX)(SI*1), Z7
+	VCVTPH2PS   (DI), Z8
+	VFMADD231PS Z4, Z8, Z0
+	VFMADD231PS Z5, Z8, Z1
+	VFMADD231PS Z6, Z8, Z2
+	VFMADD231PS Z7, Z8, Z3
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	PREFETCHT0  (R10)(SI*1)
+	ADDQ        $+64, R10
+	PREFETCHT0  (R12)
+	ADDQ        $+32, R12
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	SUBQ        $0x10, R9
+	JGE         few4
+	JMP         short4
+
+many4:
+	ADDQ R11, R12
 
 more4:
 	VMOVUPS     (DX), Z4
@@ -4087,11 +4321,11 @@ more4:
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
 	PREFETCHT0  (R10)(SI*1)
+	ADDQ        $+64, R10
 	PREFETCHT1  (R12)
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         more4
 	ADDQ        R8, R11
@@ -4117,9 +4351,9 @@ loop4:
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
 	PREFETCHT0  (R10)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop4
 
@@ -4205,9 +4439,9 @@ loop3:
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
 	PREFETCHT0  (R10)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop3
 
@@ -4283,9 +4517,9 @@ loop2:
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
 	PREFETCHT0  (R10)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop2
 
@@ -4344,9 +4578,9 @@ loop1:
 	VCVTPH2PS   (DI), Z2
 	VFMADD231PS Z1, Z2, Z0
 	PREFETCHT0  (R10)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop1
 
@@ -5560,7 +5794,70 @@ rows:
 	LEAQ   (R12)(BX*4), R12
 	MOVQ   ahead+64(FP), R14
 	ADDQ   DI, R14
-	ADDQ   R13, R14
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS     (DX), Z24
+	VMOVUPS     (DX)(BX*1), Z25
+	VMOVUPS     (DX)(BX*2), Z26
+	VMOVUPS     (DX)(SI*1), Z27
+	VPMOVZXWD   (DI), Z28
+	VPSLLD      $0x10, Z28, Z28
+	VFMADD231PS Z24, Z28, Z0
+	VFMADD231PS Z25, Z28, Z6
+	VFMADD231PS Z26, Z28, Z12
+	VFMADD231PS Z27, Z28, Z18
+	VPMOVZXWD   (DI)(R8*1), Z28
+	VPSLLD      $0x10, Z28, Z28
+	VFMADD231PS Z24, Z28, Z1
+	VFMADD231PS Z25, Z28, Z7
+	VFMADD231PS Z26, Z28, Z13
+	VFMADD231PS Z27, Z28, Z19
+	VPMOVZXWD   (DI)(R8*2), Z28
+	VPSLLD      $0x10, Z28, Z28
+	VFMADD231PS Z24, Z28, Z2
+	VFMADD231PS Z25, Z28, Z8
+	VFMADD231PS Z26, Z28, Z14
+	VFMADD231PS Z27, Z28, Z20
+	VPMOVZXWD   (DI)(R9*1), Z28
+	VPSLLD      $0x10, Z28, Z28
+	VFMADD231PS Z24, Z28, Z3
+	VFMADD231PS Z25, Z28, Z9
+	VFMADD231PS Z26, Z28, Z15
+	VFMADD231PS Z27, Z28, Z21
+	VPMOVZXWD   (DI)(R8*4), Z28
+	VPSLLD      $0x10, Z28, Z28
+	VFMADD231PS Z24, Z28, Z4
+	VFMADD231PS Z25, Z28, Z10
+	VFMADD231PS Z26, Z28, Z16
+	VFMADD231PS Z27, Z28, Z22
+	VPMOVZXWD   (DI)(R10*1), Z28
+	VPSLLD      $0x10, Z28, Z28
+	VFMADD231PS Z24, Z28, Z5
+	VFMADD231PS Z25, Z28, Z11
+	VFMADD231PS Z26, Z28, Z17
+	VFMADD231PS Z27, Z28, Z23
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(BX*1)
+	PREFETCHT0  (R12)(BX*2)
+	PREFETCHT0  (R12)(SI*1)
+	ADDQ        $+64, R12
+	PREFETCHT0  (R14)
+	PREFETCHT0  (R14)(R8*1)
+	PREFETCHT0  (R14)(R8*2)
+	PREFETCHT0  (R14)(R9*1)
+	PREFETCHT0  (R14)(R8*4)
+	PREFETCHT0  (R14)(R10*1)
+	ADDQ        $+32, R14
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	SUBQ        $0x10, R11
+	JGE         few4
+	JMP         short4
+
+many4:
+	ADDQ R13, R14
 
 more4:
 	VMOVUPS     (DX), Z24
@@ -5607,11 +5904,11 @@ more4:
 	PREFETCHT0  (R12)(BX*1)
 	PREFETCHT0  (R12)(BX*2)
 	PREFETCHT0  (R12)(SI*1)
+	ADDQ        $+64, R12
 	PREFETCHT1  (R14)
-	ADDQ        $0x20, R14
+	ADDQ        $+32, R14
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+64, R12
 	SUBQ        $0x10, R11
 	JGE         more4
 	ADDQ        R8, R13
@@ -5673,9 +5970,9 @@ loop4:
 	PREFETCHT0  (R12)(R9*1)
 	PREFETCHT0  (R12)(R8*4)
 	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $+32, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop4
 
@@ -5908,9 +6205,9 @@ loop3:
 	PREFETCHT0  (R12)(R9*1)
 	PREFETCHT0  (R12)(R8*4)
 	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $+32, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop3
 
@@ -6144,9 +6441,9 @@ loop2:
 	PREFETCHT0  (R12)(R9*1)
 	PREFETCHT0  (R12)(R8*4)
 	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $+32, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop2
 
@@ -6316,9 +6613,9 @@ loop1:
 	PREFETCHT0  (R12)(R9*1)
 	PREFETCHT0  (R12)(R8*4)
 	PREFETCHT0  (R12)(R10*1)
+	ADDQ        $+32, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R12
 	SUBQ        $0x10, R11
 	JGE         loop1
 
@@ -6438,7 +6735,42 @@ rows:
 	LEAQ   (R10)(BX*4), R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   DI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS     (DX), Z8
+	VMOVUPS     (DX)(BX*1), Z9
+	VMOVUPS     (DX)(BX*2), Z10
+	VMOVUPS     (DX)(SI*1), Z11
+	VPMOVZXWD   (DI), Z12
+	VPSLLD      $0x10, Z12, Z12
+	VFMADD231PS Z8, Z12, Z0
+	VFMADD231PS Z9, Z12, Z2
+	VFMADD231PS Z10, Z12, Z4
+	VFMADD231PS Z11, Z12, Z6
+	VPMOVZXWD   (DI)(R8*1), Z12
+	VPSLLD      $0x10, Z12, Z12
+	VFMADD231PS Z8, Z12, Z1
+	VFMADD231PS Z9, Z12, Z3
+	VFMADD231PS Z10, Z12, Z5
+	VFMADD231PS Z11, Z12, Z7
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	PREFETCHT0  (R10)(SI*1)
+	ADDQ        $+64, R10
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(R8*1)
+	ADDQ        $+32, R12
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	SUBQ        $0x10, R9
+	JGE         few4
+	JMP         short4
+
+many4:
+	ADDQ R11, R12
 
 more4:
 	VMOVUPS     (DX), Z8
@@ -6461,11 +6793,11 @@ more4:
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
 	PREFETCHT0  (R10)(SI*1)
+	ADDQ        $+64, R10
 	PREFETCHT1  (R12)
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         more4
 	ADDQ        R8, R11
@@ -6499,9 +6831,9 @@ loop4:
 	VFMADD231PS Z11, Z12, Z7
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop4
 
@@ -6617,9 +6949,9 @@ loop3:
 	VFMADD231PS Z8, Z9, Z5
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop3
 
@@ -6724,9 +7056,9 @@ loop2:
 	VFMADD231PS Z5, Z6, Z3
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop2
 
@@ -6806,9 +7138,9 @@ loop1:
 	VFMADD231PS Z2, Z3, Z1
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop1
 
@@ -6885,7 +7217,35 @@ rows:
 	LEAQ   (R10)(BX*4), R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   DI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS     (DX), Z4
+	VMOVUPS     (DX)(BX*1), Z5
+	VMOVUPS     (DX)(BX*2), Z6
+	VMOVUPS     (DX)(SI*1), Z7
+	VPMOVZXWD   (DI), Z8
+	VPSLLD      $0x10, Z8, Z8
+	VFMADD231PS Z4, Z8, Z0
+	VFMADD231PS Z5, Z8, Z1
+	VFMADD231PS Z6, Z8, Z2
+	VFMADD231PS Z7, Z8, Z3
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	PREFETCHT0  (R10)(SI*1)
+	ADDQ        $+64, R10
+	PREFETCHT0  (R12)
+	ADDQ        $+32, R12
+	ADDQ        $0x40, DX
+	ADDQ        $0x20, DI
+	SUBQ        $0x10, R9
+	JGE         few4
+	JMP         short4
+
+many4:
+	ADDQ R11, R12
 
 more4:
 	VMOVUPS     (DX), Z4
@@ -6902,11 +7262,11 @@ more4:
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
 	PREFETCHT0  (R10)(SI*1)
+	ADDQ        $+64, R10
 	PREFETCHT1  (R12)
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+64, R10
 	SUBQ        $0x10, R9
 	JGE         more4
 	ADDQ        R8, R11
@@ -6933,9 +7293,9 @@ loop4:
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
 	PREFETCHT0  (R10)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop4
 
@@ -7023,9 +7383,9 @@ loop3:
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
 	PREFETCHT0  (R10)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop3
 
@@ -7103,9 +7463,9 @@ loop2:
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
 	PREFETCHT0  (R10)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop2
 
@@ -7166,9 +7526,9 @@ loop1:
 	VPSLLD      $0x10, Z2, Z2
 	VFMADD231PS Z1, Z2, Z0
 	PREFETCHT0  (R10)
+	ADDQ        $+32, R10
 	ADDQ        $0x40, DX
 	ADDQ        $0x20, DI
-	ADDQ        $+32, R10
 	SUBQ        $0x10, R9
 	JGE         loop1
 
@@ -8410,7 +8770,104 @@ rows:
 	LEAQ   (R11)(BX*4), R11
 	MOVQ   ahead+64(FP), R13
 	ADDQ   DI, R13
-	ADDQ   R12, R13
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS      (DX), Z16
+	VMOVUPS      (DX)(BX*1), Z17
+	VMOVUPS      (DX)(BX*2), Z18
+	VMOVUPS      (DX)(SI*1), Z19
+	VMOVUPS      64(DX), Z20
+	VMOVUPS      64(DX)(BX*1), Z21
+	VMOVUPS      64(DX)(BX*2), Z22
+	VMOVUPS      64(DX)(SI*1), Z23
+	VPBROADCASTW (DI), Y24
+	VCVTPH2PS    Y24, Z24
+	VPMOVSXBD    2(DI), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z16, Z25, Z0
+	VFMADD231PS  Z17, Z25, Z4
+	VFMADD231PS  Z18, Z25, Z8
+	VFMADD231PS  Z19, Z25, Z12
+	VPMOVSXBD    18(DI), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z20, Z25, Z0
+	VFMADD231PS  Z21, Z25, Z4
+	VFMADD231PS  Z22, Z25, Z8
+	VFMADD231PS  Z23, Z25, Z12
+	VPBROADCASTW (DI)(R8*1), Y24
+	VCVTPH2PS    Y24, Z24
+	VPMOVSXBD    2(DI)(R8*1), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z16, Z25, Z1
+	VFMADD231PS  Z17, Z25, Z5
+	VFMADD231PS  Z18, Z25, Z9
+	VFMADD231PS  Z19, Z25, Z13
+	VPMOVSXBD    18(DI)(R8*1), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z20, Z25, Z1
+	VFMADD231PS  Z21, Z25, Z5
+	VFMADD231PS  Z22, Z25, Z9
+	VFMADD231PS  Z23, Z25, Z13
+	VPBROADCASTW (DI)(R8*2), Y24
+	VCVTPH2PS    Y24, Z24
+	VPMOVSXBD    2(DI)(R8*2), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z16, Z25, Z2
+	VFMADD231PS  Z17, Z25, Z6
+	VFMADD231PS  Z18, Z25, Z10
+	VFMADD231PS  Z19, Z25, Z14
+	VPMOVSXBD    18(DI)(R8*2), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z20, Z25, Z2
+	VFMADD231PS  Z21, Z25, Z6
+	VFMADD231PS  Z22, Z25, Z10
+	VFMADD231PS  Z23, Z25, Z14
+	VPBROADCASTW (DI)(R9*1), Y24
+	VCVTPH2PS    Y24, Z24
+	VPMOVSXBD    2(DI)(R9*1), Z25
+	VCVTDQ2PS    Z25, Z25
+	VMULPS       Z24, Z25, Z25
+	VFMADD231PS  Z16, Z25, Z3
+	VFMADD231PS  Z17, Z25, Z7
+	VFMADD231PS  Z18, Z25, Z11
+	VFMADD231PS  Z19, Z25, Z15
+	VPMOVSXBD    18(DI)(R9*1), Z16
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       Z24, Z16, Z16
+	VFMADD231PS  Z20, Z16, Z3
+	VFMADD231PS  Z21, Z16, Z7
+	VFMADD231PS  Z22, Z16, Z11
+	VFMADD231PS  Z23, Z16, Z15
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   (R11)(BX*1)
+	PREFETCHT0   64(R11)(BX*1)
+	PREFETCHT0   (R11)(BX*2)
+	PREFETCHT0   64(R11)(BX*2)
+	PREFETCHT0   (R11)(SI*1)
+	PREFETCHT0   64(R11)(SI*1)
+	ADDQ         $+128, R11
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(R8*1)
+	PREFETCHT0   (R13)(R8*2)
+	PREFETCHT0   (R13)(R9*1)
+	ADDQ         $+34, R13
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	SUBQ         $0x20, R10
+	JGE          few4
+	JMP          short4
+
+many4:
+	ADDQ R12, R13
 
 more4:
 	VMOVUPS      (DX), Z16
@@ -8493,11 +8950,11 @@ more4:
 	PREFETCHT0   64(R11)(BX*2)
 	PREFETCHT0   (R11)(SI*1)
 	PREFETCHT0   64(R11)(SI*1)
+	ADDQ         $+128, R11
 	PREFETCHT1   (R13)
-	ADDQ         $0x22, R13
+	ADDQ         $+34, R13
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+128, R11
 	SUBQ         $0x20, R10
 	JGE          more4
 	ADDQ         R8, R12
@@ -8589,9 +9046,9 @@ loop4:
 	PREFETCHT0   (R11)(R8*1)
 	PREFETCHT0   (R11)(R8*2)
 	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $+34, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R11
 	SUBQ         $0x20, R10
 	JGE          loop4
 
@@ -8761,9 +9218,9 @@ loop3:
 	PREFETCHT0   (R11)(R8*1)
 	PREFETCHT0   (R11)(R8*2)
 	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $+34, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R11
 	SUBQ         $0x20, R10
 	JGE          loop3
 
@@ -8929,9 +9386,9 @@ loop2:
 	PREFETCHT0   (R11)(R8*1)
 	PREFETCHT0   (R11)(R8*2)
 	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $+34, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R11
 	SUBQ         $0x20, R10
 	JGE          loop2
 
@@ -9056,9 +9513,9 @@ loop1:
 	PREFETCHT0   (R11)(R8*1)
 	PREFETCHT0   (R11)(R8*2)
 	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $+34, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R11
 	SUBQ         $0x20, R10
 	JGE          loop1
 
@@ -9132,7 +9589,70 @@ rows:
 	LEAQ   (R10)(BX*4), R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   DI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS      (DX), Z8
+	VMOVUPS      (DX)(BX*1), Z9
+	VMOVUPS      (DX)(BX*2), Z10
+	VMOVUPS      (DX)(SI*1), Z11
+	VMOVUPS      64(DX), Z12
+	VMOVUPS      64(DX)(BX*1), Z13
+	VMOVUPS      64(DX)(BX*2), Z14
+	VMOVUPS      64(DX)(SI*1), Z15
+	VPBROADCASTW (DI), Y16
+	VCVTPH2PS    Y16, Z16
+	VPMOVSXBD    2(DI), Z17
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z16, Z17, Z17
+	VFMADD231PS  Z8, Z17, Z0
+	VFMADD231PS  Z9, Z17, Z2
+	VFMADD231PS  Z10, Z17, Z4
+	VFMADD231PS  Z11, Z17, Z6
+	VPMOVSXBD    18(DI), Z17
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z16, Z17, Z17
+	VFMADD231PS  Z12, Z17, Z0
+	VFMADD231PS  Z13, Z17, Z2
+	VFMADD231PS  Z14, Z17, Z4
+	VFMADD231PS  Z15, Z17, Z6
+	VPBROADCASTW (DI)(R8*1), Y16
+	VCVTPH2PS    Y16, Z16
+	VPMOVSXBD    2(DI)(R8*1), Z17
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       Z16, Z17, Z17
+	VFMADD231PS  Z8, Z17, Z1
+	VFMADD231PS  Z9, Z17, Z3
+	VFMADD231PS  Z10, Z17, Z5
+	VFMADD231PS  Z11, Z17, Z7
+	VPMOVSXBD    18(DI)(R8*1), Z8
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       Z16, Z8, Z8
+	VFMADD231PS  Z12, Z8, Z1
+	VFMADD231PS  Z13, Z8, Z3
+	VFMADD231PS  Z14, Z8, Z5
+	VFMADD231PS  Z15, Z8, Z7
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   (R10)(BX*1)
+	PREFETCHT0   64(R10)(BX*1)
+	PREFETCHT0   (R10)(BX*2)
+	PREFETCHT0   64(R10)(BX*2)
+	PREFETCHT0   (R10)(SI*1)
+	PREFETCHT0   64(R10)(SI*1)
+	ADDQ         $+128, R10
+	PREFETCHT0   (R12)
+	PREFETCHT0   (R12)(R8*1)
+	ADDQ         $+34, R12
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	SUBQ         $0x20, R9
+	JGE          few4
+	JMP          short4
+
+many4:
+	ADDQ R11, R12
 
 more4:
 	VMOVUPS      (DX), Z8
@@ -9183,11 +9703,11 @@ more4:
 	PREFETCHT0   64(R10)(BX*2)
 	PREFETCHT0   (R10)(SI*1)
 	PREFETCHT0   64(R10)(SI*1)
+	ADDQ         $+128, R10
 	PREFETCHT1   (R12)
-	ADDQ         $0x22, R12
+	ADDQ         $+34, R12
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+128, R10
 	SUBQ         $0x20, R9
 	JGE          more4
 	ADDQ         R8, R11
@@ -9245,9 +9765,9 @@ loop4:
 	VFMADD231PS  Z15, Z8, Z7
 	PREFETCHT0   (R10)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+34, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R10
 	SUBQ         $0x20, R9
 	JGE          loop4
 
@@ -9364,9 +9884,9 @@ loop3:
 	VFMADD231PS  Z11, Z6, Z5
 	PREFETCHT0   (R10)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+34, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R10
 	SUBQ         $0x20, R9
 	JGE          loop3
 
@@ -9472,9 +9992,9 @@ loop2:
 	VFMADD231PS  Z7, Z4, Z3
 	PREFETCHT0   (R10)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+34, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R10
 	SUBQ         $0x20, R9
 	JGE          loop2
 
@@ -9555,9 +10075,9 @@ loop1:
 	VFMADD231PS  Z3, Z2, Z1
 	PREFETCHT0   (R10)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+34, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R10
 	SUBQ         $0x20, R9
 	JGE          loop1
 
@@ -9617,7 +10137,53 @@ rows:
 	LEAQ   (R10)(BX*4), R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   DI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS      (DX), Z4
+	VMOVUPS      (DX)(BX*1), Z5
+	VMOVUPS      (DX)(BX*2), Z6
+	VMOVUPS      (DX)(SI*1), Z7
+	VMOVUPS      64(DX), Z8
+	VMOVUPS      64(DX)(BX*1), Z9
+	VMOVUPS      64(DX)(BX*2), Z10
+	VMOVUPS      64(DX)(SI*1), Z11
+	VPBROADCASTW (DI), Y12
+	VCVTPH2PS    Y12, Z12
+	VPMOVSXBD    2(DI), Z13
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       Z12, Z13, Z13
+	VFMADD231PS  Z4, Z13, Z0
+	VFMADD231PS  Z5, Z13, Z1
+	VFMADD231PS  Z6, Z13, Z2
+	VFMADD231PS  Z7, Z13, Z3
+	VPMOVSXBD    18(DI), Z4
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       Z12, Z4, Z4
+	VFMADD231PS  Z8, Z4, Z0
+	VFMADD231PS  Z9, Z4, Z1
+	VFMADD231PS  Z10, Z4, Z2
+	VFMADD231PS  Z11, Z4, Z3
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   (R10)(BX*1)
+	PREFETCHT0   64(R10)(BX*1)
+	PREFETCHT0   (R10)(BX*2)
+	PREFETCHT0   64(R10)(BX*2)
+	PREFETCHT0   (R10)(SI*1)
+	PREFETCHT0   64(R10)(SI*1)
+	ADDQ         $+128, R10
+	PREFETCHT0   (R12)
+	ADDQ         $+34, R12
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, DI
+	SUBQ         $0x20, R9
+	JGE          few4
+	JMP          short4
+
+many4:
+	ADDQ R11, R12
 
 more4:
 	VMOVUPS      (DX), Z4
@@ -9652,11 +10218,11 @@ more4:
 	PREFETCHT0   64(R10)(BX*2)
 	PREFETCHT0   (R10)(SI*1)
 	PREFETCHT0   64(R10)(SI*1)
+	ADDQ         $+128, R10
 	PREFETCHT1   (R12)
-	ADDQ         $0x22, R12
+	ADDQ         $+34, R12
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+128, R10
 	SUBQ         $0x20, R9
 	JGE          more4
 	ADDQ         R8, R11
@@ -9697,9 +10263,9 @@ loop4:
 	VFMADD231PS  Z10, Z4, Z2
 	VFMADD231PS  Z11, Z4, Z3
 	PREFETCHT0   (R10)
+	ADDQ         $+34, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R10
 	SUBQ         $0x20, R9
 	JGE          loop4
 
@@ -9785,9 +10351,9 @@ loop3:
 	VFMADD231PS  Z7, Z3, Z1
 	VFMADD231PS  Z8, Z3, Z2
 	PREFETCHT0   (R10)
+	ADDQ         $+34, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R10
 	SUBQ         $0x20, R9
 	JGE          loop3
 
@@ -9863,9 +10429,9 @@ loop2:
 	VFMADD231PS  Z4, Z2, Z0
 	VFMADD231PS  Z5, Z2, Z1
 	PREFETCHT0   (R10)
+	ADDQ         $+34, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R10
 	SUBQ         $0x20, R9
 	JGE          loop2
 
@@ -9924,9 +10490,9 @@ loop1:
 	VMULPS       Z3, Z1, Z1
 	VFMADD231PS  Z2, Z1, Z0
 	PREFETCHT0   (R10)
+	ADDQ         $+34, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, DI
-	ADDQ         $+34, R10
 	SUBQ         $0x20, R9
 	JGE          loop1
 
@@ -9995,7 +10561,108 @@ rows:
 	LEAQ   (R11)(BX*4), R11
 	MOVQ   ahead+64(FP), R13
 	ADDQ   DI, R13
-	ADDQ   R12, R13
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS      (DX), Z17
+	VMOVUPS      (DX)(BX*1), Z18
+	VMOVUPS      (DX)(BX*2), Z19
+	VMOVUPS      (DX)(SI*1), Z20
+	VMOVUPS      64(DX), Z21
+	VMOVUPS      64(DX)(BX*1), Z22
+	VMOVUPS      64(DX)(BX*2), Z23
+	VMOVUPS      64(DX)(SI*1), Z24
+	VPBROADCASTW (DI), Y25
+	VCVTPH2PS    Y25, Z25
+	VPMOVZXBD    2(DI), Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z17, Z26, Z1
+	VFMADD231PS  Z18, Z26, Z5
+	VFMADD231PS  Z19, Z26, Z9
+	VFMADD231PS  Z20, Z26, Z13
+	VPMOVZXBD    2(DI), Z26
+	VPSRLD       $0x04, Z26, Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z21, Z26, Z1
+	VFMADD231PS  Z22, Z26, Z5
+	VFMADD231PS  Z23, Z26, Z9
+	VFMADD231PS  Z24, Z26, Z13
+	VPBROADCASTW (DI)(R8*1), Y25
+	VCVTPH2PS    Y25, Z25
+	VPMOVZXBD    2(DI)(R8*1), Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z17, Z26, Z2
+	VFMADD231PS  Z18, Z26, Z6
+	VFMADD231PS  Z19, Z26, Z10
+	VFMADD231PS  Z20, Z26, Z14
+	VPMOVZXBD    2(DI)(R8*1), Z26
+	VPSRLD       $0x04, Z26, Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z21, Z26, Z2
+	VFMADD231PS  Z22, Z26, Z6
+	VFMADD231PS  Z23, Z26, Z10
+	VFMADD231PS  Z24, Z26, Z14
+	VPBROADCASTW (DI)(R8*2), Y25
+	VCVTPH2PS    Y25, Z25
+	VPMOVZXBD    2(DI)(R8*2), Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z17, Z26, Z3
+	VFMADD231PS  Z18, Z26, Z7
+	VFMADD231PS  Z19, Z26, Z11
+	VFMADD231PS  Z20, Z26, Z15
+	VPMOVZXBD    2(DI)(R8*2), Z26
+	VPSRLD       $0x04, Z26, Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z21, Z26, Z3
+	VFMADD231PS  Z22, Z26, Z7
+	VFMADD231PS  Z23, Z26, Z11
+	VFMADD231PS  Z24, Z26, Z15
+	VPBROADCASTW (DI)(R9*1), Y25
+	VCVTPH2PS    Y25, Z25
+	VPMOVZXBD    2(DI)(R9*1), Z26
+	VPERMPS      Z0, Z26, Z26
+	VMULPS       Z25, Z26, Z26
+	VFMADD231PS  Z17, Z26, Z4
+	VFMADD231PS  Z18, Z26, Z8
+	VFMADD231PS  Z19, Z26, Z12
+	VFMADD231PS  Z20, Z26, Z16
+	VPMOVZXBD    2(DI)(R9*1), Z17
+	VPSRLD       $0x04, Z17, Z17
+	VPERMPS      Z0, Z17, Z17
+	VMULPS       Z25, Z17, Z17
+	VFMADD231PS  Z21, Z17, Z4
+	VFMADD231PS  Z22, Z17, Z8
+	VFMADD231PS  Z23, Z17, Z12
+	VFMADD231PS  Z24, Z17, Z16
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   (R11)(BX*1)
+	PREFETCHT0   64(R11)(BX*1)
+	PREFETCHT0   (R11)(BX*2)
+	PREFETCHT0   64(R11)(BX*2)
+	PREFETCHT0   (R11)(SI*1)
+	PREFETCHT0   64(R11)(SI*1)
+	ADDQ         $+128, R11
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(R8*1)
+	PREFETCHT0   (R13)(R8*2)
+	PREFETCHT0   (R13)(R9*1)
+	ADDQ         $+18, R13
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	SUBQ         $0x20, R10
+	JGE          few4
+	JMP          short4
+
+many4:
+	ADDQ R12, R13
 
 more4:
 	VMOVUPS      (DX), Z17
@@ -10082,11 +10749,11 @@ more4:
 	PREFETCHT0   64(R11)(BX*2)
 	PREFETCHT0   (R11)(SI*1)
 	PREFETCHT0   64(R11)(SI*1)
+	ADDQ         $+128, R11
 	PREFETCHT1   (R13)
-	ADDQ         $0x12, R13
+	ADDQ         $+18, R13
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+128, R11
 	SUBQ         $0x20, R10
 	JGE          more4
 	ADDQ         R8, R12
@@ -10182,9 +10849,9 @@ loop4:
 	PREFETCHT0   (R11)(R8*1)
 	PREFETCHT0   (R11)(R8*2)
 	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $+18, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R11
 	SUBQ         $0x20, R10
 	JGE          loop4
 
@@ -10358,9 +11025,9 @@ loop3:
 	PREFETCHT0   (R11)(R8*1)
 	PREFETCHT0   (R11)(R8*2)
 	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $+18, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R11
 	SUBQ         $0x20, R10
 	JGE          loop3
 
@@ -10530,9 +11197,9 @@ loop2:
 	PREFETCHT0   (R11)(R8*1)
 	PREFETCHT0   (R11)(R8*2)
 	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $+18, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R11
 	SUBQ         $0x20, R10
 	JGE          loop2
 
@@ -10661,9 +11328,9 @@ loop1:
 	PREFETCHT0   (R11)(R8*1)
 	PREFETCHT0   (R11)(R8*2)
 	PREFETCHT0   (R11)(R9*1)
+	ADDQ         $+18, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R11
 	SUBQ         $0x20, R10
 	JGE          loop1
 
@@ -10756,7 +11423,72 @@ rows:
 	LEAQ   (R10)(BX*4), R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   DI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS      (DX), Z9
+	VMOVUPS      (DX)(BX*1), Z10
+	VMOVUPS      (DX)(BX*2), Z11
+	VMOVUPS      (DX)(SI*1), Z12
+	VMOVUPS      64(DX), Z13
+	VMOVUPS      64(DX)(BX*1), Z14
+	VMOVUPS      64(DX)(BX*2), Z15
+	VMOVUPS      64(DX)(SI*1), Z16
+	VPBROADCASTW (DI), Y17
+	VCVTPH2PS    Y17, Z17
+	VPMOVZXBD    2(DI), Z18
+	VPERMPS      Z0, Z18, Z18
+	VMULPS       Z17, Z18, Z18
+	VFMADD231PS  Z9, Z18, Z1
+	VFMADD231PS  Z10, Z18, Z3
+	VFMADD231PS  Z11, Z18, Z5
+	VFMADD231PS  Z12, Z18, Z7
+	VPMOVZXBD    2(DI), Z18
+	VPSRLD       $0x04, Z18, Z18
+	VPERMPS      Z0, Z18, Z18
+	VMULPS       Z17, Z18, Z18
+	VFMADD231PS  Z13, Z18, Z1
+	VFMADD231PS  Z14, Z18, Z3
+	VFMADD231PS  Z15, Z18, Z5
+	VFMADD231PS  Z16, Z18, Z7
+	VPBROADCASTW (DI)(R8*1), Y17
+	VCVTPH2PS    Y17, Z17
+	VPMOVZXBD    2(DI)(R8*1), Z18
+	VPERMPS      Z0, Z18, Z18
+	VMULPS       Z17, Z18, Z18
+	VFMADD231PS  Z9, Z18, Z2
+	VFMADD231PS  Z10, Z18, Z4
+	VFMADD231PS  Z11, Z18, Z6
+	VFMADD231PS  Z12, Z18, Z8
+	VPMOVZXBD    2(DI)(R8*1), Z9
+	VPSRLD       $0x04, Z9, Z9
+	VPERMPS      Z0, Z9, Z9
+	VMULPS       Z17, Z9, Z9
+	VFMADD231PS  Z13, Z9, Z2
+	VFMADD231PS  Z14, Z9, Z4
+	VFMADD231PS  Z15, Z9, Z6
+	VFMADD231PS  Z16, Z9, Z8
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   (R10)(BX*1)
+	PREFETCHT0   64(R10)(BX*1)
+	PREFETCHT0   (R10)(BX*2)
+	PREFETCHT0   64(R10)(BX*2)
+	PREFETCHT0   (R10)(SI*1)
+	PREFETCHT0   64(R10)(SI*1)
+	ADDQ         $+128, R10
+	PREFETCHT0   (R12)
+	PREFETCHT0   (R12)(R8*1)
+	ADDQ         $+18, R12
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	SUBQ         $0x20, R9
+	JGE          few4
+	JMP          short4
+
+many4:
+	ADDQ R11, R12
 
 more4:
 	VMOVUPS      (DX), Z9
@@ -10809,11 +11541,11 @@ more4:
 	PREFETCHT0   64(R10)(BX*2)
 	PREFETCHT0   (R10)(SI*1)
 	PREFETCHT0   64(R10)(SI*1)
+	ADDQ         $+128, R10
 	PREFETCHT1   (R12)
-	ADDQ         $0x12, R12
+	ADDQ         $+18, R12
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+128, R10
 	SUBQ         $0x20, R9
 	JGE          more4
 	ADDQ         R8, R11
@@ -10873,9 +11605,9 @@ loop4:
 	VFMADD231PS  Z16, Z9, Z8
 	PREFETCHT0   (R10)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+18, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R10
 	SUBQ         $0x20, R9
 	JGE          loop4
 
@@ -10994,9 +11726,9 @@ loop3:
 	VFMADD231PS  Z12, Z7, Z6
 	PREFETCHT0   (R10)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+18, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R10
 	SUBQ         $0x20, R9
 	JGE          loop3
 
@@ -11104,9 +11836,9 @@ loop2:
 	VFMADD231PS  Z8, Z5, Z4
 	PREFETCHT0   (R10)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+18, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R10
 	SUBQ         $0x20, R9
 	JGE          loop2
 
@@ -11189,9 +11921,9 @@ loop1:
 	VFMADD231PS  Z4, Z3, Z2
 	PREFETCHT0   (R10)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+18, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R10
 	SUBQ         $0x20, R9
 	JGE          loop1
 
@@ -11252,7 +11984,54 @@ rows:
 	LEAQ   (R10)(BX*4), R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   DI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many4
+
+few4:
+	VMOVUPS      (DX), Z5
+	VMOVUPS      (DX)(BX*1), Z6
+	VMOVUPS      (DX)(BX*2), Z7
+	VMOVUPS      (DX)(SI*1), Z8
+	VMOVUPS      64(DX), Z9
+	VMOVUPS      64(DX)(BX*1), Z10
+	VMOVUPS      64(DX)(BX*2), Z11
+	VMOVUPS      64(DX)(SI*1), Z12
+	VPBROADCASTW (DI), Y13
+	VCVTPH2PS    Y13, Z13
+	VPMOVZXBD    2(DI), Z14
+	VPERMPS      Z0, Z14, Z14
+	VMULPS       Z13, Z14, Z14
+	VFMADD231PS  Z5, Z14, Z1
+	VFMADD231PS  Z6, Z14, Z2
+	VFMADD231PS  Z7, Z14, Z3
+	VFMADD231PS  Z8, Z14, Z4
+	VPMOVZXBD    2(DI), Z5
+	VPSRLD       $0x04, Z5, Z5
+	VPERMPS      Z0, Z5, Z5
+	VMULPS       Z13, Z5, Z5
+	VFMADD231PS  Z9, Z5, Z1
+	VFMADD231PS  Z10, Z5, Z2
+	VFMADD231PS  Z11, Z5, Z3
+	VFMADD231PS  Z12, Z5, Z4
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   (R10)(BX*1)
+	PREFETCHT0   64(R10)(BX*1)
+	PREFETCHT0   (R10)(BX*2)
+	PREFETCHT0   64(R10)(BX*2)
+	PREFETCHT0   (R10)(SI*1)
+	PREFETCHT0   64(R10)(SI*1)
+	ADDQ         $+128, R10
+	PREFETCHT0   (R12)
+	ADDQ         $+18, R12
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, DI
+	SUBQ         $0x20, R9
+	JGE          few4
+	JMP          short4
+
+many4:
+	ADDQ R11, R12
 
 more4:
 	VMOVUPS      (DX), Z5
@@ -11288,11 +12067,11 @@ more4:
 	PREFETCHT0   64(R10)(BX*2)
 	PREFETCHT0   (R10)(SI*1)
 	PREFETCHT0   64(R10)(SI*1)
+	ADDQ         $+128, R10
 	PREFETCHT1   (R12)
-	ADDQ         $0x12, R12
+	ADDQ         $+18, R12
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+128, R10
 	SUBQ         $0x20, R9
 	JGE          more4
 	ADDQ         R8, R11
@@ -11334,9 +12113,9 @@ loop4:
 	VFMADD231PS  Z11, Z5, Z3
 	VFMADD231PS  Z12, Z5, Z4
 	PREFETCHT0   (R10)
+	ADDQ         $+18, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R10
 	SUBQ         $0x20, R9
 	JGE          loop4
 
@@ -11423,9 +12202,9 @@ loop3:
 	VFMADD231PS  Z8, Z4, Z2
 	VFMADD231PS  Z9, Z4, Z3
 	PREFETCHT0   (R10)
+	ADDQ         $+18, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R10
 	SUBQ         $0x20, R9
 	JGE          loop3
 
@@ -11502,9 +12281,9 @@ loop2:
 	VFMADD231PS  Z5, Z3, Z1
 	VFMADD231PS  Z6, Z3, Z2
 	PREFETCHT0   (R10)
+	ADDQ         $+18, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R10
 	SUBQ         $0x20, R9
 	JGE          loop2
 
@@ -11564,9 +12343,9 @@ loop1:
 	VMULPS       Z4, Z2, Z2
 	VFMADD231PS  Z3, Z2, Z1
 	PREFETCHT0   (R10)
+	ADDQ         $+18, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, DI
-	ADDQ         $+18, R10
 	SUBQ         $0x20, R9
 	JGE          loop1
 
@@ -11630,7 +12409,46 @@ rows:
 	ADDQ   BX, R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   SI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (DX)(BX*1), Y13
+	VMOVUPS     (DX)(BX*2), Y14
+	VMOVUPS     (SI), Y15
+	VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y8
+	VMOVUPS     (SI)(DI*1), Y15
+	VFMADD231PS Y12, Y15, Y1
+	VFMADD231PS Y13, Y15, Y5
+	VFMADD231PS Y14, Y15, Y9
+	VMOVUPS     (SI)(DI*2), Y15
+	VFMADD231PS Y12, Y15, Y2
+	VFMADD231PS Y13, Y15, Y6
+	VFMADD231PS Y14, Y15, Y10
+	VMOVUPS     (SI)(R8*1), Y15
+	VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y7
+	VFMADD231PS Y14, Y15, Y11
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	ADDQ        $+32, R10
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(DI*1)
+	PREFETCHT0  (R12)(DI*2)
+	PREFETCHT0  (R12)(R8*1)
+	ADDQ        $+32, R12
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	SUBQ        $0x08, R9
+	JGE         few3
+	JMP         short3
+
+many3:
+	ADDQ R11, R12
 
 more3:
 	VMOVUPS     (DX), Y12
@@ -11655,11 +12473,11 @@ more3:
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
+	ADDQ        $+32, R10
 	PREFETCHT1  (R12)
-	ADDQ        $0x20, R12
+	ADDQ        $+32, R12
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         more3
 	ADDQ        DI, R11
@@ -11698,9 +12516,9 @@ loop3:
 	PREFETCHT0  (R10)(DI*1)
 	PREFETCHT0  (R10)(DI*2)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+32, R10
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         loop3
 
@@ -11817,9 +12635,9 @@ loop2:
 	PREFETCHT0  (R10)(DI*1)
 	PREFETCHT0  (R10)(DI*2)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+32, R10
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         loop2
 
@@ -11895,9 +12713,9 @@ loop1:
 	PREFETCHT0  (R10)(DI*1)
 	PREFETCHT0  (R10)(DI*2)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+32, R10
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         loop1
 
@@ -11961,7 +12779,36 @@ rows:
 	ADDQ   BX, R9
 	MOVQ   ahead+64(FP), R11
 	ADDQ   SI, R11
-	ADDQ   R10, R11
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VMOVUPS     (DX), Y6
+	VMOVUPS     (DX)(BX*1), Y7
+	VMOVUPS     (DX)(BX*2), Y8
+	VMOVUPS     (SI), Y9
+	VFMADD231PS Y6, Y9, Y0
+	VFMADD231PS Y7, Y9, Y2
+	VFMADD231PS Y8, Y9, Y4
+	VMOVUPS     (SI)(DI*1), Y9
+	VFMADD231PS Y6, Y9, Y1
+	VFMADD231PS Y7, Y9, Y3
+	VFMADD231PS Y8, Y9, Y5
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(BX*1)
+	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $+32, R9
+	PREFETCHT0  (R11)
+	PREFETCHT0  (R11)(DI*1)
+	ADDQ        $+32, R11
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	SUBQ        $0x08, R8
+	JGE         few3
+	JMP         short3
+
+many3:
+	ADDQ R10, R11
 
 more3:
 	VMOVUPS     (DX), Y6
@@ -11978,11 +12825,11 @@ more3:
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(BX*1)
 	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $+32, R9
 	PREFETCHT1  (R11)
-	ADDQ        $0x20, R11
+	ADDQ        $+32, R11
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         more3
 	ADDQ        DI, R10
@@ -12011,9 +12858,9 @@ loop3:
 	VFMADD231PS Y8, Y9, Y5
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $+32, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         loop3
 
@@ -12100,9 +12947,9 @@ loop2:
 	VFMADD231PS Y5, Y6, Y3
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $+32, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         loop2
 
@@ -12158,9 +13005,9 @@ loop1:
 	VFMADD231PS Y2, Y3, Y1
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $+32, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         loop1
 
@@ -12215,7 +13062,31 @@ rows:
 	ADDQ   BX, R9
 	MOVQ   ahead+64(FP), R11
 	ADDQ   SI, R11
-	ADDQ   R10, R11
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (DX)(BX*1), Y4
+	VMOVUPS     (DX)(BX*2), Y5
+	VMOVUPS     (SI), Y6
+	VFMADD231PS Y3, Y6, Y0
+	VFMADD231PS Y4, Y6, Y1
+	VFMADD231PS Y5, Y6, Y2
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(BX*1)
+	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $+32, R9
+	PREFETCHT0  (R11)
+	ADDQ        $+32, R11
+	ADDQ        $0x20, DX
+	ADDQ        $0x20, SI
+	SUBQ        $0x08, R8
+	JGE         few3
+	JMP         short3
+
+many3:
+	ADDQ R10, R11
 
 more3:
 	VMOVUPS     (DX), Y3
@@ -12228,11 +13099,11 @@ more3:
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(BX*1)
 	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $+32, R9
 	PREFETCHT1  (R11)
-	ADDQ        $0x20, R11
+	ADDQ        $+32, R11
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         more3
 	ADDQ        DI, R10
@@ -12256,9 +13127,9 @@ loop3:
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
 	PREFETCHT0  (R9)
+	ADDQ        $+32, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         loop3
 
@@ -12330,9 +13201,9 @@ loop2:
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
 	PREFETCHT0  (R9)
+	ADDQ        $+32, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         loop2
 
@@ -12378,9 +13249,9 @@ loop1:
 	VMOVUPS     (SI), Y2
 	VFMADD231PS Y1, Y2, Y0
 	PREFETCHT0  (R9)
+	ADDQ        $+32, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x20, SI
-	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         loop1
 
@@ -13198,7 +14069,46 @@ rows:
 	ADDQ   BX, R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   SI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (DX)(BX*1), Y13
+	VMOVUPS     (DX)(BX*2), Y14
+	VCVTPH2PS   (SI), Y15
+	VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y8
+	VCVTPH2PS   (SI)(DI*1), Y15
+	VFMADD231PS Y12, Y15, Y1
+	VFMADD231PS Y13, Y15, Y5
+	VFMADD231PS Y14, Y15, Y9
+	VCVTPH2PS   (SI)(DI*2), Y15
+	VFMADD231PS Y12, Y15, Y2
+	VFMADD231PS Y13, Y15, Y6
+	VFMADD231PS Y14, Y15, Y10
+	VCVTPH2PS   (SI)(R8*1), Y15
+	VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y7
+	VFMADD231PS Y14, Y15, Y11
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	ADDQ        $+32, R10
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(DI*1)
+	PREFETCHT0  (R12)(DI*2)
+	PREFETCHT0  (R12)(R8*1)
+	ADDQ        $+16, R12
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	SUBQ        $0x08, R9
+	JGE         few3
+	JMP         short3
+
+many3:
+	ADDQ R11, R12
 
 more3:
 	VMOVUPS     (DX), Y12
@@ -13223,11 +14133,11 @@ more3:
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
+	ADDQ        $+32, R10
 	PREFETCHT1  (R12)
-	ADDQ        $0x10, R12
+	ADDQ        $+16, R12
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         more3
 	ADDQ        DI, R11
@@ -13266,9 +14176,9 @@ loop3:
 	PREFETCHT0  (R10)(DI*1)
 	PREFETCHT0  (R10)(DI*2)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+16, R10
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R10
 	SUBQ        $0x08, R9
 	JGE         loop3
 
@@ -13385,9 +14295,9 @@ loop2:
 	PREFETCHT0  (R10)(DI*1)
 	PREFETCHT0  (R10)(DI*2)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+16, R10
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R10
 	SUBQ        $0x08, R9
 	JGE         loop2
 
@@ -13463,9 +14373,9 @@ loop1:
 	PREFETCHT0  (R10)(DI*1)
 	PREFETCHT0  (R10)(DI*2)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+16, R10
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R10
 	SUBQ        $0x08, R9
 	JGE         loop1
 
@@ -13529,7 +14439,36 @@ rows:
 	ADDQ   BX, R9
 	MOVQ   ahead+64(FP), R11
 	ADDQ   SI, R11
-	ADDQ   R10, R11
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VMOVUPS     (DX), Y6
+	VMOVUPS     (DX)(BX*1), Y7
+	VMOVUPS     (DX)(BX*2), Y8
+	VCVTPH2PS   (SI), Y9
+	VFMADD231PS Y6, Y9, Y0
+	VFMADD231PS Y7, Y9, Y2
+	VFMADD231PS Y8, Y9, Y4
+	VCVTPH2PS   (SI)(DI*1), Y9
+	VFMADD231PS Y6, Y9, Y1
+	VFMADD231PS Y7, Y9, Y3
+	VFMADD231PS Y8, Y9, Y5
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(BX*1)
+	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $+32, R9
+	PREFETCHT0  (R11)
+	PREFETCHT0  (R11)(DI*1)
+	ADDQ        $+16, R11
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	SUBQ        $0x08, R8
+	JGE         few3
+	JMP         short3
+
+many3:
+	ADDQ R10, R11
 
 more3:
 	VMOVUPS     (DX), Y6
@@ -13546,11 +14485,11 @@ more3:
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(BX*1)
 	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $+32, R9
 	PREFETCHT1  (R11)
-	ADDQ        $0x10, R11
+	ADDQ        $+16, R11
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         more3
 	ADDQ        DI, R10
@@ -13579,9 +14518,9 @@ loop3:
 	VFMADD231PS Y8, Y9, Y5
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $+16, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop3
 
@@ -13668,9 +14607,9 @@ loop2:
 	VFMADD231PS Y5, Y6, Y3
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $+16, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop2
 
@@ -13726,9 +14665,9 @@ loop1:
 	VFMADD231PS Y2, Y3, Y1
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $+16, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop1
 
@@ -13783,7 +14722,31 @@ rows:
 	ADDQ   BX, R9
 	MOVQ   ahead+64(FP), R11
 	ADDQ   SI, R11
-	ADDQ   R10, R11
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (DX)(BX*1), Y4
+	VMOVUPS     (DX)(BX*2), Y5
+	VCVTPH2PS   (SI), Y6
+	VFMADD231PS Y3, Y6, Y0
+	VFMADD231PS Y4, Y6, Y1
+	VFMADD231PS Y5, Y6, Y2
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(BX*1)
+	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $+32, R9
+	PREFETCHT0  (R11)
+	ADDQ        $+16, R11
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	SUBQ        $0x08, R8
+	JGE         few3
+	JMP         short3
+
+many3:
+	ADDQ R10, R11
 
 more3:
 	VMOVUPS     (DX), Y3
@@ -13796,11 +14759,11 @@ more3:
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(BX*1)
 	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $+32, R9
 	PREFETCHT1  (R11)
-	ADDQ        $0x10, R11
+	ADDQ        $+16, R11
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         more3
 	ADDQ        DI, R10
@@ -13824,9 +14787,9 @@ loop3:
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
 	PREFETCHT0  (R9)
+	ADDQ        $+16, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop3
 
@@ -13898,9 +14861,9 @@ loop2:
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
 	PREFETCHT0  (R9)
+	ADDQ        $+16, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop2
 
@@ -13946,9 +14909,9 @@ loop1:
 	VCVTPH2PS   (SI), Y2
 	VFMADD231PS Y1, Y2, Y0
 	PREFETCHT0  (R9)
+	ADDQ        $+16, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop1
 
@@ -14555,7 +15518,50 @@ rows:
 	ADDQ   BX, R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   SI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VMOVUPS     (DX), Y12
+	VMOVUPS     (DX)(BX*1), Y13
+	VMOVUPS     (DX)(BX*2), Y14
+	VPMOVZXWD   (SI), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y8
+	VPMOVZXWD   (SI)(DI*1), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y1
+	VFMADD231PS Y13, Y15, Y5
+	VFMADD231PS Y14, Y15, Y9
+	VPMOVZXWD   (SI)(DI*2), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y2
+	VFMADD231PS Y13, Y15, Y6
+	VFMADD231PS Y14, Y15, Y10
+	VPMOVZXWD   (SI)(R8*1), Y15
+	VPSLLD      $0x10, Y15, Y15
+	VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y7
+	VFMADD231PS Y14, Y15, Y11
+	PREFETCHT0  (R10)
+	PREFETCHT0  (R10)(BX*1)
+	PREFETCHT0  (R10)(BX*2)
+	ADDQ        $+32, R10
+	PREFETCHT0  (R12)
+	PREFETCHT0  (R12)(DI*1)
+	PREFETCHT0  (R12)(DI*2)
+	PREFETCHT0  (R12)(R8*1)
+	ADDQ        $+16, R12
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	SUBQ        $0x08, R9
+	JGE         few3
+	JMP         short3
+
+many3:
+	ADDQ R11, R12
 
 more3:
 	VMOVUPS     (DX), Y12
@@ -14584,11 +15590,11 @@ more3:
 	PREFETCHT0  (R10)
 	PREFETCHT0  (R10)(BX*1)
 	PREFETCHT0  (R10)(BX*2)
+	ADDQ        $+32, R10
 	PREFETCHT1  (R12)
-	ADDQ        $0x10, R12
+	ADDQ        $+16, R12
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+32, R10
 	SUBQ        $0x08, R9
 	JGE         more3
 	ADDQ        DI, R11
@@ -14631,9 +15637,9 @@ loop3:
 	PREFETCHT0  (R10)(DI*1)
 	PREFETCHT0  (R10)(DI*2)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+16, R10
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R10
 	SUBQ        $0x08, R9
 	JGE         loop3
 
@@ -14754,9 +15760,9 @@ loop2:
 	PREFETCHT0  (R10)(DI*1)
 	PREFETCHT0  (R10)(DI*2)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+16, R10
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R10
 	SUBQ        $0x08, R9
 	JGE         loop2
 
@@ -14836,9 +15842,9 @@ loop1:
 	PREFETCHT0  (R10)(DI*1)
 	PREFETCHT0  (R10)(DI*2)
 	PREFETCHT0  (R10)(R8*1)
+	ADDQ        $+16, R10
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R10
 	SUBQ        $0x08, R9
 	JGE         loop1
 
@@ -14902,7 +15908,38 @@ rows:
 	ADDQ   BX, R9
 	MOVQ   ahead+64(FP), R11
 	ADDQ   SI, R11
-	ADDQ   R10, R11
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VMOVUPS     (DX), Y6
+	VMOVUPS     (DX)(BX*1), Y7
+	VMOVUPS     (DX)(BX*2), Y8
+	VPMOVZXWD   (SI), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VFMADD231PS Y6, Y9, Y0
+	VFMADD231PS Y7, Y9, Y2
+	VFMADD231PS Y8, Y9, Y4
+	VPMOVZXWD   (SI)(DI*1), Y9
+	VPSLLD      $0x10, Y9, Y9
+	VFMADD231PS Y6, Y9, Y1
+	VFMADD231PS Y7, Y9, Y3
+	VFMADD231PS Y8, Y9, Y5
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(BX*1)
+	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $+32, R9
+	PREFETCHT0  (R11)
+	PREFETCHT0  (R11)(DI*1)
+	ADDQ        $+16, R11
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	SUBQ        $0x08, R8
+	JGE         few3
+	JMP         short3
+
+many3:
+	ADDQ R10, R11
 
 more3:
 	VMOVUPS     (DX), Y6
@@ -14921,11 +15958,11 @@ more3:
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(BX*1)
 	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $+32, R9
 	PREFETCHT1  (R11)
-	ADDQ        $0x10, R11
+	ADDQ        $+16, R11
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         more3
 	ADDQ        DI, R10
@@ -14956,9 +15993,9 @@ loop3:
 	VFMADD231PS Y8, Y9, Y5
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $+16, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop3
 
@@ -15047,9 +16084,9 @@ loop2:
 	VFMADD231PS Y5, Y6, Y3
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $+16, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop2
 
@@ -15107,9 +16144,9 @@ loop1:
 	VFMADD231PS Y2, Y3, Y1
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(DI*1)
+	ADDQ        $+16, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop1
 
@@ -15164,7 +16201,32 @@ rows:
 	ADDQ   BX, R9
 	MOVQ   ahead+64(FP), R11
 	ADDQ   SI, R11
-	ADDQ   R10, R11
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (DX)(BX*1), Y4
+	VMOVUPS     (DX)(BX*2), Y5
+	VPMOVZXWD   (SI), Y6
+	VPSLLD      $0x10, Y6, Y6
+	VFMADD231PS Y3, Y6, Y0
+	VFMADD231PS Y4, Y6, Y1
+	VFMADD231PS Y5, Y6, Y2
+	PREFETCHT0  (R9)
+	PREFETCHT0  (R9)(BX*1)
+	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $+32, R9
+	PREFETCHT0  (R11)
+	ADDQ        $+16, R11
+	ADDQ        $0x20, DX
+	ADDQ        $0x10, SI
+	SUBQ        $0x08, R8
+	JGE         few3
+	JMP         short3
+
+many3:
+	ADDQ R10, R11
 
 more3:
 	VMOVUPS     (DX), Y3
@@ -15178,11 +16240,11 @@ more3:
 	PREFETCHT0  (R9)
 	PREFETCHT0  (R9)(BX*1)
 	PREFETCHT0  (R9)(BX*2)
+	ADDQ        $+32, R9
 	PREFETCHT1  (R11)
-	ADDQ        $0x10, R11
+	ADDQ        $+16, R11
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+32, R9
 	SUBQ        $0x08, R8
 	JGE         more3
 	ADDQ        DI, R10
@@ -15207,9 +16269,9 @@ loop3:
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
 	PREFETCHT0  (R9)
+	ADDQ        $+16, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop3
 
@@ -15282,9 +16344,9 @@ loop2:
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
 	PREFETCHT0  (R9)
+	ADDQ        $+16, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop2
 
@@ -15331,9 +16393,9 @@ loop1:
 	VPSLLD      $0x10, Y2, Y2
 	VFMADD231PS Y1, Y2, Y0
 	PREFETCHT0  (R9)
+	ADDQ        $+16, R9
 	ADDQ        $0x20, DX
 	ADDQ        $0x10, SI
-	ADDQ        $+16, R9
 	SUBQ        $0x08, R8
 	JGE         loop1
 
@@ -15966,7 +17028,134 @@ rows:
 	ADDQ   BX, R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   SI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VPBROADCASTW (SI), X12
+	VCVTPH2PS    X12, Y12
+	VPMOVSXBD    2(SI), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  (DX), Y13, Y0
+	VFMADD231PS  (DX)(BX*1), Y13, Y4
+	VFMADD231PS  (DX)(BX*2), Y13, Y8
+	VPMOVSXBD    10(SI), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  32(DX), Y13, Y0
+	VFMADD231PS  32(DX)(BX*1), Y13, Y4
+	VFMADD231PS  32(DX)(BX*2), Y13, Y8
+	VPMOVSXBD    18(SI), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  64(DX), Y13, Y0
+	VFMADD231PS  64(DX)(BX*1), Y13, Y4
+	VFMADD231PS  64(DX)(BX*2), Y13, Y8
+	VPMOVSXBD    26(SI), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  96(DX), Y13, Y0
+	VFMADD231PS  96(DX)(BX*1), Y13, Y4
+	VFMADD231PS  96(DX)(BX*2), Y13, Y8
+	VPBROADCASTW (SI)(DI*1), X12
+	VCVTPH2PS    X12, Y12
+	VPMOVSXBD    2(SI)(DI*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  (DX), Y13, Y1
+	VFMADD231PS  (DX)(BX*1), Y13, Y5
+	VFMADD231PS  (DX)(BX*2), Y13, Y9
+	VPMOVSXBD    10(SI)(DI*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  32(DX), Y13, Y1
+	VFMADD231PS  32(DX)(BX*1), Y13, Y5
+	VFMADD231PS  32(DX)(BX*2), Y13, Y9
+	VPMOVSXBD    18(SI)(DI*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  64(DX), Y13, Y1
+	VFMADD231PS  64(DX)(BX*1), Y13, Y5
+	VFMADD231PS  64(DX)(BX*2), Y13, Y9
+	VPMOVSXBD    26(SI)(DI*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  96(DX), Y13, Y1
+	VFMADD231PS  96(DX)(BX*1), Y13, Y5
+	VFMADD231PS  96(DX)(BX*2), Y13, Y9
+	VPBROADCASTW (SI)(DI*2), X12
+	VCVTPH2PS    X12, Y12
+	VPMOVSXBD    2(SI)(DI*2), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  (DX), Y13, Y2
+	VFMADD231PS  (DX)(BX*1), Y13, Y6
+	VFMADD231PS  (DX)(BX*2), Y13, Y10
+	VPMOVSXBD    10(SI)(DI*2), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  32(DX), Y13, Y2
+	VFMADD231PS  32(DX)(BX*1), Y13, Y6
+	VFMADD231PS  32(DX)(BX*2), Y13, Y10
+	VPMOVSXBD    18(SI)(DI*2), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  64(DX), Y13, Y2
+	VFMADD231PS  64(DX)(BX*1), Y13, Y6
+	VFMADD231PS  64(DX)(BX*2), Y13, Y10
+	VPMOVSXBD    26(SI)(DI*2), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  96(DX), Y13, Y2
+	VFMADD231PS  96(DX)(BX*1), Y13, Y6
+	VFMADD231PS  96(DX)(BX*2), Y13, Y10
+	VPBROADCASTW (SI)(R8*1), X12
+	VCVTPH2PS    X12, Y12
+	VPMOVSXBD    2(SI)(R8*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  (DX), Y13, Y3
+	VFMADD231PS  (DX)(BX*1), Y13, Y7
+	VFMADD231PS  (DX)(BX*2), Y13, Y11
+	VPMOVSXBD    10(SI)(R8*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  32(DX), Y13, Y3
+	VFMADD231PS  32(DX)(BX*1), Y13, Y7
+	VFMADD231PS  32(DX)(BX*2), Y13, Y11
+	VPMOVSXBD    18(SI)(R8*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  64(DX), Y13, Y3
+	VFMADD231PS  64(DX)(BX*1), Y13, Y7
+	VFMADD231PS  64(DX)(BX*2), Y13, Y11
+	VPMOVSXBD    26(SI)(R8*1), Y13
+	VCVTDQ2PS    Y13, Y13
+	VMULPS       Y12, Y13, Y13
+	VFMADD231PS  96(DX), Y13, Y3
+	VFMADD231PS  96(DX)(BX*1), Y13, Y7
+	VFMADD231PS  96(DX)(BX*2), Y13, Y11
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   (R10)(BX*1)
+	PREFETCHT0   64(R10)(BX*1)
+	PREFETCHT0   (R10)(BX*2)
+	PREFETCHT0   64(R10)(BX*2)
+	ADDQ         $+128, R10
+	PREFETCHT0   (R12)
+	PREFETCHT0   (R12)(DI*1)
+	PREFETCHT0   (R12)(DI*2)
+	PREFETCHT0   (R12)(R8*1)
+	ADDQ         $+34, R12
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	SUBQ         $0x20, R9
+	JGE          few3
+	JMP          short3
+
+many3:
+	ADDQ R11, R12
 
 more3:
 	VPBROADCASTW (SI), X12
@@ -16079,11 +17268,11 @@ more3:
 	PREFETCHT0   64(R10)(BX*1)
 	PREFETCHT0   (R10)(BX*2)
 	PREFETCHT0   64(R10)(BX*2)
+	ADDQ         $+128, R10
 	PREFETCHT1   (R12)
-	ADDQ         $0x22, R12
+	ADDQ         $+34, R12
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+128, R10
 	SUBQ         $0x20, R9
 	JGE          more3
 	ADDQ         DI, R11
@@ -16207,9 +17396,9 @@ loop3:
 	PREFETCHT0   (R10)(DI*1)
 	PREFETCHT0   (R10)(DI*2)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+34, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+34, R10
 	SUBQ         $0x20, R9
 	JGE          loop3
 
@@ -16400,9 +17589,9 @@ loop2:
 	PREFETCHT0   (R10)(DI*1)
 	PREFETCHT0   (R10)(DI*2)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+34, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+34, R10
 	SUBQ         $0x20, R9
 	JGE          loop2
 
@@ -16541,9 +17730,9 @@ loop1:
 	PREFETCHT0   (R10)(DI*1)
 	PREFETCHT0   (R10)(DI*2)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+34, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+34, R10
 	SUBQ         $0x20, R9
 	JGE          loop1
 
@@ -16607,7 +17796,80 @@ rows:
 	ADDQ   BX, R9
 	MOVQ   ahead+64(FP), R11
 	ADDQ   SI, R11
-	ADDQ   R10, R11
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VPBROADCASTW (SI), X6
+	VCVTPH2PS    X6, Y6
+	VPMOVSXBD    2(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  (DX), Y7, Y0
+	VFMADD231PS  (DX)(BX*1), Y7, Y2
+	VFMADD231PS  (DX)(BX*2), Y7, Y4
+	VPMOVSXBD    10(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  32(DX), Y7, Y0
+	VFMADD231PS  32(DX)(BX*1), Y7, Y2
+	VFMADD231PS  32(DX)(BX*2), Y7, Y4
+	VPMOVSXBD    18(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  64(DX), Y7, Y0
+	VFMADD231PS  64(DX)(BX*1), Y7, Y2
+	VFMADD231PS  64(DX)(BX*2), Y7, Y4
+	VPMOVSXBD    26(SI), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  96(DX), Y7, Y0
+	VFMADD231PS  96(DX)(BX*1), Y7, Y2
+	VFMADD231PS  96(DX)(BX*2), Y7, Y4
+	VPBROADCASTW (SI)(DI*1), X6
+	VCVTPH2PS    X6, Y6
+	VPMOVSXBD    2(SI)(DI*1), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  (DX), Y7, Y1
+	VFMADD231PS  (DX)(BX*1), Y7, Y3
+	VFMADD231PS  (DX)(BX*2), Y7, Y5
+	VPMOVSXBD    10(SI)(DI*1), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  32(DX), Y7, Y1
+	VFMADD231PS  32(DX)(BX*1), Y7, Y3
+	VFMADD231PS  32(DX)(BX*2), Y7, Y5
+	VPMOVSXBD    18(SI)(DI*1), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  64(DX), Y7, Y1
+	VFMADD231PS  64(DX)(BX*1), Y7, Y3
+	VFMADD231PS  64(DX)(BX*2), Y7, Y5
+	VPMOVSXBD    26(SI)(DI*1), Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y6, Y7, Y7
+	VFMADD231PS  96(DX), Y7, Y1
+	VFMADD231PS  96(DX)(BX*1), Y7, Y3
+	VFMADD231PS  96(DX)(BX*2), Y7, Y5
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   (R9)(BX*1)
+	PREFETCHT0   64(R9)(BX*1)
+	PREFETCHT0   (R9)(BX*2)
+	PREFETCHT0   64(R9)(BX*2)
+	ADDQ         $+128, R9
+	PREFETCHT0   (R11)
+	PREFETCHT0   (R11)(DI*1)
+	ADDQ         $+34, R11
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	SUBQ         $0x20, R8
+	JGE          few3
+	JMP          short3
+
+many3:
+	ADDQ R10, R11
 
 more3:
 	VPBROADCASTW (SI), X6
@@ -16668,11 +17930,11 @@ more3:
 	PREFETCHT0   64(R9)(BX*1)
 	PREFETCHT0   (R9)(BX*2)
 	PREFETCHT0   64(R9)(BX*2)
+	ADDQ         $+128, R9
 	PREFETCHT1   (R11)
-	ADDQ         $0x22, R11
+	ADDQ         $+34, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+128, R9
 	SUBQ         $0x20, R8
 	JGE          more3
 	ADDQ         DI, R10
@@ -16742,9 +18004,9 @@ loop3:
 	VFMADD231PS  96(DX)(BX*2), Y7, Y5
 	PREFETCHT0   (R9)
 	PREFETCHT0   (R9)(DI*1)
+	ADDQ         $+34, R9
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+34, R9
 	SUBQ         $0x20, R8
 	JGE          loop3
 
@@ -16867,9 +18129,9 @@ loop2:
 	VFMADD231PS  96(DX)(BX*1), Y5, Y3
 	PREFETCHT0   (R9)
 	PREFETCHT0   (R9)(DI*1)
+	ADDQ         $+34, R9
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+34, R9
 	SUBQ         $0x20, R8
 	JGE          loop2
 
@@ -16956,9 +18218,9 @@ loop1:
 	VFMADD231PS  96(DX), Y3, Y1
 	PREFETCHT0   (R9)
 	PREFETCHT0   (R9)(DI*1)
+	ADDQ         $+34, R9
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+34, R9
 	SUBQ         $0x20, R8
 	JGE          loop1
 
@@ -17013,7 +18275,53 @@ rows:
 	ADDQ   BX, R9
 	MOVQ   ahead+64(FP), R11
 	ADDQ   SI, R11
-	ADDQ   R10, R11
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VPBROADCASTW (SI), X3
+	VCVTPH2PS    X3, Y3
+	VPMOVSXBD    2(SI), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  (DX), Y4, Y0
+	VFMADD231PS  (DX)(BX*1), Y4, Y1
+	VFMADD231PS  (DX)(BX*2), Y4, Y2
+	VPMOVSXBD    10(SI), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  32(DX), Y4, Y0
+	VFMADD231PS  32(DX)(BX*1), Y4, Y1
+	VFMADD231PS  32(DX)(BX*2), Y4, Y2
+	VPMOVSXBD    18(SI), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  64(DX), Y4, Y0
+	VFMADD231PS  64(DX)(BX*1), Y4, Y1
+	VFMADD231PS  64(DX)(BX*2), Y4, Y2
+	VPMOVSXBD    26(SI), Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VFMADD231PS  96(DX), Y4, Y0
+	VFMADD231PS  96(DX)(BX*1), Y4, Y1
+	VFMADD231PS  96(DX)(BX*2), Y4, Y2
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   (R9)(BX*1)
+	PREFETCHT0   64(R9)(BX*1)
+	PREFETCHT0   (R9)(BX*2)
+	PREFETCHT0   64(R9)(BX*2)
+	ADDQ         $+128, R9
+	PREFETCHT0   (R11)
+	ADDQ         $+34, R11
+	ADDQ         $0x80, DX
+	ADDQ         $0x22, SI
+	SUBQ         $0x20, R8
+	JGE          few3
+	JMP          short3
+
+many3:
+	ADDQ R10, R11
 
 more3:
 	VPBROADCASTW (SI), X3
@@ -17048,11 +18356,11 @@ more3:
 	PREFETCHT0   64(R9)(BX*1)
 	PREFETCHT0   (R9)(BX*2)
 	PREFETCHT0   64(R9)(BX*2)
+	ADDQ         $+128, R9
 	PREFETCHT1   (R11)
-	ADDQ         $0x22, R11
+	ADDQ         $+34, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+128, R9
 	SUBQ         $0x20, R8
 	JGE          more3
 	ADDQ         DI, R10
@@ -17095,9 +18403,9 @@ loop3:
 	VFMADD231PS  96(DX)(BX*1), Y4, Y1
 	VFMADD231PS  96(DX)(BX*2), Y4, Y2
 	PREFETCHT0   (R9)
+	ADDQ         $+34, R9
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+34, R9
 	SUBQ         $0x20, R8
 	JGE          loop3
 
@@ -17186,9 +18494,9 @@ loop2:
 	VFMADD231PS  96(DX), Y3, Y0
 	VFMADD231PS  96(DX)(BX*1), Y3, Y1
 	PREFETCHT0   (R9)
+	ADDQ         $+34, R9
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+34, R9
 	SUBQ         $0x20, R8
 	JGE          loop2
 
@@ -17249,9 +18557,9 @@ loop1:
 	VMULPS       Y1, Y2, Y2
 	VFMADD231PS  96(DX), Y2, Y0
 	PREFETCHT0   (R9)
+	ADDQ         $+34, R9
 	ADDQ         $0x80, DX
 	ADDQ         $0x22, SI
-	ADDQ         $+34, R9
 	SUBQ         $0x20, R8
 	JGE          loop1
 
@@ -17316,7 +18624,166 @@ rows:
 	ADDQ   BX, R10
 	MOVQ   ahead+64(FP), R12
 	ADDQ   SI, R12
-	ADDQ   R11, R12
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VPBROADCASTW (SI), X13
+	VCVTPH2PS    X13, Y13
+	VPMOVZXBD    2(SI), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  (DX), Y14, Y1
+	VFMADD231PS  (DX)(BX*1), Y14, Y5
+	VFMADD231PS  (DX)(BX*2), Y14, Y9
+	VPMOVZXBD    10(SI), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  32(DX), Y14, Y1
+	VFMADD231PS  32(DX)(BX*1), Y14, Y5
+	VFMADD231PS  32(DX)(BX*2), Y14, Y9
+	VPMOVZXBD    2(SI), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  64(DX), Y14, Y1
+	VFMADD231PS  64(DX)(BX*1), Y14, Y5
+	VFMADD231PS  64(DX)(BX*2), Y14, Y9
+	VPMOVZXBD    10(SI), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  96(DX), Y14, Y1
+	VFMADD231PS  96(DX)(BX*1), Y14, Y5
+	VFMADD231PS  96(DX)(BX*2), Y14, Y9
+	VPBROADCASTW (SI)(DI*1), X13
+	VCVTPH2PS    X13, Y13
+	VPMOVZXBD    2(SI)(DI*1), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  (DX), Y14, Y2
+	VFMADD231PS  (DX)(BX*1), Y14, Y6
+	VFMADD231PS  (DX)(BX*2), Y14, Y10
+	VPMOVZXBD    10(SI)(DI*1), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  32(DX), Y14, Y2
+	VFMADD231PS  32(DX)(BX*1), Y14, Y6
+	VFMADD231PS  32(DX)(BX*2), Y14, Y10
+	VPMOVZXBD    2(SI)(DI*1), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  64(DX), Y14, Y2
+	VFMADD231PS  64(DX)(BX*1), Y14, Y6
+	VFMADD231PS  64(DX)(BX*2), Y14, Y10
+	VPMOVZXBD    10(SI)(DI*1), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  96(DX), Y14, Y2
+	VFMADD231PS  96(DX)(BX*1), Y14, Y6
+	VFMADD231PS  96(DX)(BX*2), Y14, Y10
+	VPBROADCASTW (SI)(DI*2), X13
+	VCVTPH2PS    X13, Y13
+	VPMOVZXBD    2(SI)(DI*2), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  (DX), Y14, Y3
+	VFMADD231PS  (DX)(BX*1), Y14, Y7
+	VFMADD231PS  (DX)(BX*2), Y14, Y11
+	VPMOVZXBD    10(SI)(DI*2), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  32(DX), Y14, Y3
+	VFMADD231PS  32(DX)(BX*1), Y14, Y7
+	VFMADD231PS  32(DX)(BX*2), Y14, Y11
+	VPMOVZXBD    2(SI)(DI*2), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  64(DX), Y14, Y3
+	VFMADD231PS  64(DX)(BX*1), Y14, Y7
+	VFMADD231PS  64(DX)(BX*2), Y14, Y11
+	VPMOVZXBD    10(SI)(DI*2), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  96(DX), Y14, Y3
+	VFMADD231PS  96(DX)(BX*1), Y14, Y7
+	VFMADD231PS  96(DX)(BX*2), Y14, Y11
+	VPBROADCASTW (SI)(R8*1), X13
+	VCVTPH2PS    X13, Y13
+	VPMOVZXBD    2(SI)(R8*1), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  (DX), Y14, Y4
+	VFMADD231PS  (DX)(BX*1), Y14, Y8
+	VFMADD231PS  (DX)(BX*2), Y14, Y12
+	VPMOVZXBD    10(SI)(R8*1), Y14
+	VPAND        Y0, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  32(DX), Y14, Y4
+	VFMADD231PS  32(DX)(BX*1), Y14, Y8
+	VFMADD231PS  32(DX)(BX*2), Y14, Y12
+	VPMOVZXBD    2(SI)(R8*1), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  64(DX), Y14, Y4
+	VFMADD231PS  64(DX)(BX*1), Y14, Y8
+	VFMADD231PS  64(DX)(BX*2), Y14, Y12
+	VPMOVZXBD    10(SI)(R8*1), Y14
+	VPSRLD       $0x04, Y14, Y14
+	VCVTDQ2PS    Y14, Y14
+	VADDPS       minusEight<>+0(SB), Y14, Y14
+	VMULPS       Y13, Y14, Y14
+	VFMADD231PS  96(DX), Y14, Y4
+	VFMADD231PS  96(DX)(BX*1), Y14, Y8
+	VFMADD231PS  96(DX)(BX*2), Y14, Y12
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	PREFETCHT0   (R10)(BX*1)
+	PREFETCHT0   64(R10)(BX*1)
+	PREFETCHT0   (R10)(BX*2)
+	PREFETCHT0   64(R10)(BX*2)
+	ADDQ         $+128, R10
+	PREFETCHT0   (R12)
+	PREFETCHT0   (R12)(DI*1)
+	PREFETCHT0   (R12)(DI*2)
+	PREFETCHT0   (R12)(R8*1)
+	ADDQ         $+18, R12
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	SUBQ         $0x20, R9
+	JGE          few3
+	JMP          short3
+
+many3:
+	ADDQ R11, R12
 
 more3:
 	VPBROADCASTW (SI), X13
@@ -17461,11 +18928,11 @@ more3:
 	PREFETCHT0   64(R10)(BX*1)
 	PREFETCHT0   (R10)(BX*2)
 	PREFETCHT0   64(R10)(BX*2)
+	ADDQ         $+128, R10
 	PREFETCHT1   (R12)
-	ADDQ         $0x12, R12
+	ADDQ         $+18, R12
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+128, R10
 	SUBQ         $0x20, R9
 	JGE          more3
 	ADDQ         DI, R11
@@ -17621,9 +19088,9 @@ loop3:
 	PREFETCHT0   (R10)(DI*1)
 	PREFETCHT0   (R10)(DI*2)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+18, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+18, R10
 	SUBQ         $0x20, R9
 	JGE          loop3
 
@@ -17846,9 +19313,9 @@ loop2:
 	PREFETCHT0   (R10)(DI*1)
 	PREFETCHT0   (R10)(DI*2)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+18, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+18, R10
 	SUBQ         $0x20, R9
 	JGE          loop2
 
@@ -18019,9 +19486,9 @@ loop1:
 	PREFETCHT0   (R10)(DI*1)
 	PREFETCHT0   (R10)(DI*2)
 	PREFETCHT0   (R10)(R8*1)
+	ADDQ         $+18, R10
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+18, R10
 	SUBQ         $0x20, R9
 	JGE          loop1
 
@@ -18098,7 +19565,96 @@ rows:
 	ADDQ   BX, R9
 	MOVQ   ahead+64(FP), R11
 	ADDQ   SI, R11
-	ADDQ   R10, R11
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VPBROADCASTW (SI), X7
+	VCVTPH2PS    X7, Y7
+	VPMOVZXBD    2(SI), Y8
+	VPAND        Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  (DX), Y8, Y1
+	VFMADD231PS  (DX)(BX*1), Y8, Y3
+	VFMADD231PS  (DX)(BX*2), Y8, Y5
+	VPMOVZXBD    10(SI), Y8
+	VPAND        Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  32(DX), Y8, Y1
+	VFMADD231PS  32(DX)(BX*1), Y8, Y3
+	VFMADD231PS  32(DX)(BX*2), Y8, Y5
+	VPMOVZXBD    2(SI), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  64(DX), Y8, Y1
+	VFMADD231PS  64(DX)(BX*1), Y8, Y3
+	VFMADD231PS  64(DX)(BX*2), Y8, Y5
+	VPMOVZXBD    10(SI), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  96(DX), Y8, Y1
+	VFMADD231PS  96(DX)(BX*1), Y8, Y3
+	VFMADD231PS  96(DX)(BX*2), Y8, Y5
+	VPBROADCASTW (SI)(DI*1), X7
+	VCVTPH2PS    X7, Y7
+	VPMOVZXBD    2(SI)(DI*1), Y8
+	VPAND        Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  (DX), Y8, Y2
+	VFMADD231PS  (DX)(BX*1), Y8, Y4
+	VFMADD231PS  (DX)(BX*2), Y8, Y6
+	VPMOVZXBD    10(SI)(DI*1), Y8
+	VPAND        Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  32(DX), Y8, Y2
+	VFMADD231PS  32(DX)(BX*1), Y8, Y4
+	VFMADD231PS  32(DX)(BX*2), Y8, Y6
+	VPMOVZXBD    2(SI)(DI*1), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  64(DX), Y8, Y2
+	VFMADD231PS  64(DX)(BX*1), Y8, Y4
+	VFMADD231PS  64(DX)(BX*2), Y8, Y6
+	VPMOVZXBD    10(SI)(DI*1), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VADDPS       minusEight<>+0(SB), Y8, Y8
+	VMULPS       Y7, Y8, Y8
+	VFMADD231PS  96(DX), Y8, Y2
+	VFMADD231PS  96(DX)(BX*1), Y8, Y4
+	VFMADD231PS  96(DX)(BX*2), Y8, Y6
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   (R9)(BX*1)
+	PREFETCHT0   64(R9)(BX*1)
+	PREFETCHT0   (R9)(BX*2)
+	PREFETCHT0   64(R9)(BX*2)
+	ADDQ         $+128, R9
+	PREFETCHT0   (R11)
+	PREFETCHT0   (R11)(DI*1)
+	ADDQ         $+18, R11
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	SUBQ         $0x20, R8
+	JGE          few3
+	JMP          short3
+
+many3:
+	ADDQ R10, R11
 
 more3:
 	VPBROADCASTW (SI), X7
@@ -18175,11 +19731,11 @@ more3:
 	PREFETCHT0   64(R9)(BX*1)
 	PREFETCHT0   (R9)(BX*2)
 	PREFETCHT0   64(R9)(BX*2)
+	ADDQ         $+128, R9
 	PREFETCHT1   (R11)
-	ADDQ         $0x12, R11
+	ADDQ         $+18, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+128, R9
 	SUBQ         $0x20, R8
 	JGE          more3
 	ADDQ         DI, R10
@@ -18265,9 +19821,9 @@ loop3:
 	VFMADD231PS  96(DX)(BX*2), Y8, Y6
 	PREFETCHT0   (R9)
 	PREFETCHT0   (R9)(DI*1)
+	ADDQ         $+18, R9
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+18, R9
 	SUBQ         $0x20, R8
 	JGE          loop3
 
@@ -18406,9 +19962,9 @@ loop2:
 	VFMADD231PS  96(DX)(BX*1), Y6, Y4
 	PREFETCHT0   (R9)
 	PREFETCHT0   (R9)(DI*1)
+	ADDQ         $+18, R9
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+18, R9
 	SUBQ         $0x20, R8
 	JGE          loop2
 
@@ -18511,9 +20067,9 @@ loop1:
 	VFMADD231PS  96(DX), Y4, Y2
 	PREFETCHT0   (R9)
 	PREFETCHT0   (R9)(DI*1)
+	ADDQ         $+18, R9
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+18, R9
 	SUBQ         $0x20, R8
 	JGE          loop1
 
@@ -18571,7 +20127,61 @@ rows:
 	ADDQ   BX, R9
 	MOVQ   ahead+64(FP), R11
 	ADDQ   SI, R11
-	ADDQ   R10, R11
+	CMPQ   CX, $0x10
+	JG     many3
+
+few3:
+	VPBROADCASTW (SI), X4
+	VCVTPH2PS    X4, Y4
+	VPMOVZXBD    2(SI), Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VADDPS       minusEight<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  (DX), Y5, Y1
+	VFMADD231PS  (DX)(BX*1), Y5, Y2
+	VFMADD231PS  (DX)(BX*2), Y5, Y3
+	VPMOVZXBD    10(SI), Y5
+	VPAND        Y0, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VADDPS       minusEight<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  32(DX), Y5, Y1
+	VFMADD231PS  32(DX)(BX*1), Y5, Y2
+	VFMADD231PS  32(DX)(BX*2), Y5, Y3
+	VPMOVZXBD    2(SI), Y5
+	VPSRLD       $0x04, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VADDPS       minusEight<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  64(DX), Y5, Y1
+	VFMADD231PS  64(DX)(BX*1), Y5, Y2
+	VFMADD231PS  64(DX)(BX*2), Y5, Y3
+	VPMOVZXBD    10(SI), Y5
+	VPSRLD       $0x04, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VADDPS       minusEight<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y5
+	VFMADD231PS  96(DX), Y5, Y1
+	VFMADD231PS  96(DX)(BX*1), Y5, Y2
+	VFMADD231PS  96(DX)(BX*2), Y5, Y3
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	PREFETCHT0   (R9)(BX*1)
+	PREFETCHT0   64(R9)(BX*1)
+	PREFETCHT0   (R9)(BX*2)
+	PREFETCHT0   64(R9)(BX*2)
+	ADDQ         $+128, R9
+	PREFETCHT0   (R11)
+	ADDQ         $+18, R11
+	ADDQ         $0x80, DX
+	ADDQ         $0x12, SI
+	SUBQ         $0x20, R8
+	JGE          few3
+	JMP          short3
+
+many3:
+	ADDQ R10, R11
 
 more3:
 	VPBROADCASTW (SI), X4
@@ -18614,11 +20224,11 @@ more3:
 	PREFETCHT0   64(R9)(BX*1)
 	PREFETCHT0   (R9)(BX*2)
 	PREFETCHT0   64(R9)(BX*2)
+	ADDQ         $+128, R9
 	PREFETCHT1   (R11)
-	ADDQ         $0x12, R11
+	ADDQ         $+18, R11
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+128, R9
 	SUBQ         $0x20, R8
 	JGE          more3
 	ADDQ         DI, R10
@@ -18669,9 +20279,9 @@ loop3:
 	VFMADD231PS  96(DX)(BX*1), Y5, Y2
 	VFMADD231PS  96(DX)(BX*2), Y5, Y3
 	PREFETCHT0   (R9)
+	ADDQ         $+18, R9
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+18, R9
 	SUBQ         $0x20, R8
 	JGE          loop3
 
@@ -18768,9 +20378,9 @@ loop2:
 	VFMADD231PS  96(DX), Y4, Y1
 	VFMADD231PS  96(DX)(BX*1), Y4, Y2
 	PREFETCHT0   (R9)
+	ADDQ         $+18, R9
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+18, R9
 	SUBQ         $0x20, R8
 	JGE          loop2
 
@@ -18839,9 +20449,9 @@ loop1:
 	VMULPS       Y2, Y3, Y3
 	VFMADD231PS  96(DX), Y3, Y1
 	PREFETCHT0   (R9)
+	ADDQ         $+18, R9
 	ADDQ         $0x80, DX
 	ADDQ         $0x12, SI
-	ADDQ         $+18, R9
 	SUBQ         $0x20, R8
 	JGE          loop1
 

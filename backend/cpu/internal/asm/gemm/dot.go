@@ -56,6 +56,10 @@ func (m isa) dot(t dtype, columns int) {
 	RET()
 }
 
+// fewLeft is with how many rows that are left all of the w that follows is asked for. With
+// more it is a row of w for each tile, as there is time.
+const fewLeft = 16
+
 type dots struct {
 	isa
 	dtype
@@ -108,15 +112,23 @@ func (d dots) tile(n int) {
 	Load(Param("n"), d.count)
 	SUBQ(Imm(uint64(d.numbers())), d.count)
 	JL(LabelRef(label("short")))
-	if n == d.rows { // ask for the rows of x that follow, or for w behind the last ones
+	next := fetch{vectors{d.ahead, d.w.s1, d.w.s3, d.w.s5}, d.columns, d.stepBytes(), false}
+	if n == d.rows {
 		CMPQ(d.rest, Imm(uint64(n)))
 		JE(LabelRef(label("last")))
 		MOVQ(d.x.base, d.ahead)
 		d.next(d.ahead, d.x.s1)
-		early := param("ahead")
-		ADDQ(d.w.base, early)
-		ADDQ(d.early, early)
-		d.loop(label("more"), sums, vectors{d.ahead, d.x.s1, d.x.s3, d.x.s5}, n, 4*d.numbers(), early)
+		x := fetch{vectors{d.ahead, d.x.s1, d.x.s3, d.x.s5}, n, 4 * d.numbers(), false}
+		w := next
+		w.base = param("ahead")
+		ADDQ(d.w.base, w.base)
+		CMPQ(d.rest, Imm(fewLeft))
+		JG(LabelRef(label("many")))
+		d.loop(label("few"), sums, x, w)
+		JMP(LabelRef(label("short")))
+		Label(label("many"))
+		ADDQ(d.early, w.base)
+		d.loop(label("more"), sums, x, fetch{w.vectors, 1, d.stepBytes(), true})
 		ADDQ(d.w.s1, d.early)
 		end, first := GP64(), GP64()
 		XORQ(first, first)
@@ -129,7 +141,7 @@ func (d dots) tile(n int) {
 	}
 	Load(Param("ahead"), d.ahead)
 	ADDQ(d.w.base, d.ahead)
-	d.loop(label("loop"), sums, vectors{d.ahead, d.w.s1, d.w.s3, d.w.s5}, d.columns, d.stepBytes(), nil)
+	d.loop(label("loop"), sums, next)
 	Label(label("short"))
 	if d.wide() && !d.block {
 		ADDQ(Imm(16), d.count)
@@ -144,27 +156,35 @@ func (d dots) tile(n int) {
 	d.add(sums)
 }
 
-// loop multiplies whole steps, and asks for memory of as many rows, bytes at a step. From
-// early on, if it is there, memory comes to the L2 cache.
-func (d dots) loop(label string, sums [][]reg.VecVirtual, ahead vectors, rows, bytes int, early reg.Register) {
+// fetch is memory that is asked for at each step: bytes of a number of rows.
+type fetch struct {
+	vectors
+	rows, bytes int
+	far         bool // into the L2 cache
+}
+
+// loop multiplies whole steps.
+func (d dots) loop(label string, sums [][]reg.VecVirtual, ahead ...fetch) {
 	Label(label)
 	if d.block {
 		d.stepBlock(sums)
 	} else {
 		d.step(sums, false)
 	}
-	for i := range rows {
-		for at := 0; at < bytes; at += 64 {
-			PREFETCHT0(ahead.at(i, at))
+	for _, f := range ahead {
+		for r := range f.rows {
+			for at := 0; at < f.bytes; at += 64 {
+				if f.far {
+					PREFETCHT1(f.at(r, at))
+				} else {
+					PREFETCHT0(f.at(r, at))
+				}
+			}
 		}
-	}
-	if early != nil {
-		PREFETCHT1(Mem{Base: early})
-		ADDQ(Imm(uint64(d.stepBytes())), early)
+		ADDQ(I32(f.bytes), f.base)
 	}
 	ADDQ(Imm(uint64(4*d.numbers())), d.x.base)
 	ADDQ(Imm(uint64(d.stepBytes())), d.w.base)
-	ADDQ(I32(bytes), ahead.base)
 	SUBQ(Imm(uint64(d.numbers())), d.count)
 	JGE(LabelRef(label))
 }
