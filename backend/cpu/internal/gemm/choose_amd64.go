@@ -3,7 +3,7 @@ package gemm
 import "caldera/backend/cpu/internal/isa"
 
 var avx512 = kernels{
-	name: "AVX-512", lanes: 16, fused: true, tails: true, blockRows: 16, fewColumns: 6,
+	name: "AVX-512", lanes: 16, fused: true, tails: true, blockRows: 16, fewColumns: 6, fetch: fetchSSE,
 	dots: [kinds][]dotTile{
 		kindF32:  {{6, dot6F32AVX512}, {2, dot2F32AVX512}, {1, dot1F32AVX512}},
 		kindF16:  {{6, dot6F16AVX512}, {2, dot2F16AVX512}, {1, dot1F16AVX512}},
@@ -24,7 +24,7 @@ var avx512 = kernels{
 }
 
 var avx2 = kernels{
-	name: "AVX2", lanes: 8, fused: true, blockRows: 3, fewColumns: 8,
+	name: "AVX2", lanes: 8, fused: true, blockRows: 8, fewColumns: 8, fetch: fetchSSE,
 	dots: [kinds][]dotTile{
 		kindF32:  {{4, dot4F32AVX2}, {2, dot2F32AVX2}, {1, dot1F32AVX2}},
 		kindF16:  {{4, dot4F16AVX2}, {2, dot2F16AVX2}, {1, dot1F16AVX2}},
@@ -45,7 +45,7 @@ var avx2 = kernels{
 }
 
 var sse = kernels{
-	name: "SSE2", lanes: 4, fewColumns: 8,
+	name: "SSE2", lanes: 4, fewColumns: 8, fetch: fetchSSE,
 	dots:   [kinds][]dotTile{kindF32: {{4, dot4F32SSE}, {1, dot1F32SSE}}},
 	outers: [kinds][]outerTile{kindF32: {{8, false, outer4x8F32SSE}, {4, false, outer4x4F32SSE}}},
 	one:    [kinds]*outerTile{kindF32: {32, false, outer1x32F32SSE}},

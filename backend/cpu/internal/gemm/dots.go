@@ -22,6 +22,9 @@ func (ws *Workspace) Dots(dst, x Matrix, w Weights, rows, columns, n int) {
 // aheadBytes are at least between weights that are multiplied and those that are asked for.
 const aheadBytes = 8 << 10
 
+// rowsAhead is how many rows of w before they are converted memory is asked for.
+const rowsAhead = 8
+
 // dotsInPlace reads each weight from memory once, and where it lies.
 func dotsInPlace(dst, x Matrix, w Weights, rows, columns, n int) {
 	d := depth(n)
@@ -59,6 +62,7 @@ func (ws *Workspace) dotsBlocked(dst, x Matrix, w Weights, rows, columns, n int)
 			if w.kind != kindF32 || copied {
 				panel := Matrix{grow(&ws.w, width*k), k}
 				for c := range width {
+					use.ahead(w, c0+c+rowsAhead, i, k)
 					w.Row(panel.Data[c*k:][:k], c0+c, i)
 				}
 				block = panel.Weights()

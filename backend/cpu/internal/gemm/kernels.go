@@ -32,6 +32,7 @@ type kernels struct {
 	blockRows int
 	// fewColumns are some tiles of w, of which parts that are converted fit the L1 cache.
 	fewColumns int
+	fetch      func(address uintptr, n int) // asks for memory that will be read; nil: the processor does by itself
 	dots       [kinds][]dotTile
 	outers     [kinds][]outerTile
 	one        [kinds]*outerTile // for a single row of x; nil: none
@@ -57,6 +58,13 @@ func (s *kernels) inPlace(f Format, rows, n int) bool {
 		most = fewDeepRows
 	}
 	return rows <= most && len(s.dots[f.kind]) > 0 && (f.kind == kindF32 || s.tails || n%s.lanes == 0)
+}
+
+// ahead asks for n numbers of a row that will be converted.
+func (s *kernels) ahead(w Weights, row, column, n int) {
+	if s.fetch != nil {
+		s.fetch(uintptr(unsafe.Pointer(unsafe.SliceData(w.Data)))+uintptr(row*w.Stride+w.size(column)), w.size(n))
+	}
 }
 
 // dot is the widest tile for at most that many columns. There is one for a single column.

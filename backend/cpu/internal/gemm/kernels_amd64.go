@@ -264,6 +264,11 @@ func dot2Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, 
 //go:noescape
 func dot1Q4AVX2(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
 
+// fetchSSE asks for n bytes of memory, which need not be there. n is above 0.
+//
+//go:noescape
+func fetchSSE(address uintptr, n int)
+
 // dot4F32SSE is a dotKernel for 4 columns.
 //
 //go:noescape

@@ -20476,6 +20476,19 @@ end:
 	VZEROUPPER
 	RET
 
+// func fetchSSE(address uintptr, n int)
+// Requires: MMX+
+TEXT ·fetchSSE(SB), NOSPLIT, $0-16
+	MOVQ address+0(FP), AX
+	MOVQ n+8(FP), CX
+
+line:
+	PREFETCHT0 (AX)
+	ADDQ       $0x40, AX
+	SUBQ       $0x40, CX
+	JG         line
+	RET
+
 // func dot4F32SSE(dst *float32, dstStride int, x *float32, xStride int, rows int, w *byte, wStride int, n int, ahead int)
 // Requires: SSE, SSE2
 TEXT ·dot4F32SSE(SB), NOSPLIT, $0-72

@@ -84,6 +84,7 @@ func (ws *Workspace) outerPacked(dst Matrix, x vectors, w Weights, rows, columns
 			}
 			panel := Matrix{grow(&ws.w, k*width), width}
 			for j := range k {
+				use.ahead(w, i+j+2*rowsAhead, c0, width)
 				w.Row(panel.Data[j*width:][:width], i+j, c0)
 			}
 			for c := 0; c < width; {

@@ -38,6 +38,7 @@ func main() {
 			}
 		}
 	}
+	fetchMemory()
 	dotSSE(4)
 	dotSSE(1)
 	outerSSE(4, 2)
@@ -162,6 +163,20 @@ func (v vectors) at(row, bytes int) Mem {
 }
 
 func param(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
+
+// fetchMemory writes what asks for memory that will be read.
+func fetchMemory() {
+	TEXT("fetchSSE", NOSPLIT, "func(address uintptr, n int)")
+	Pragma("noescape")
+	Doc("fetchSSE asks for n bytes of memory, which need not be there. n is above 0.")
+	address, left := param("address"), param("n")
+	Label("line")
+	PREFETCHT0(Mem{Base: address})
+	ADDQ(Imm(64), address)
+	SUBQ(Imm(64), left)
+	JG(LabelRef("line"))
+	RET()
+}
 
 // tables are the constants in memory.
 var tables = map[string]Mem{}
