@@ -42,6 +42,9 @@ func TestRows(t *testing.T) {
 				w = w.Transpose()
 			}
 			for rows := 2; rows <= fewRows+1; rows += 1 + rows/9 {
+				if rows > fewRows && !b.library.Own {
+					break // a library promises nothing
+				}
 				x, y := tensor(t, b, backend.F32, rows, in), tensor(t, b, backend.F32, rows, out)
 				run := func(x, y backend.Tensor) []float32 {
 					if err := b.Run(&backend.Linear{Dst: y, X: x, W: w}); err != nil {

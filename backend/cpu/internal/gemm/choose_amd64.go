@@ -38,9 +38,9 @@ var avx2 = kernels{
 		kindBF16: {{24, false, outer4x24BF16AVX2}, {16, false, outer4x16BF16AVX2}},
 	},
 	one: [kinds]*outerTile{
-		kindF32:  {48, false, outer1x48F32AVX2},
-		kindF16:  {48, false, outer1x48F16AVX2},
-		kindBF16: {48, false, outer1x48BF16AVX2},
+		kindF32:  {96, false, outer1x96F32AVX2},
+		kindF16:  {96, false, outer1x96F16AVX2},
+		kindBF16: {96, false, outer1x96BF16AVX2},
 	},
 }
 

@@ -169,10 +169,10 @@ func outer4x16F32AVX2(dst *float32, dstStride int, x *float32, xStride int, xSte
 //go:noescape
 func outer4x8F32AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
-// outer1x48F32AVX2 is an outerKernel for 48 columns.
+// outer1x96F32AVX2 is an outerKernel for 96 columns.
 //
 //go:noescape
-func outer1x48F32AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+func outer1x96F32AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
 // dot4F16AVX2 is a dotKernel for 4 columns.
 //
@@ -199,10 +199,10 @@ func outer4x24F16AVX2(dst *float32, dstStride int, x *float32, xStride int, xSte
 //go:noescape
 func outer4x16F16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
-// outer1x48F16AVX2 is an outerKernel for 48 columns.
+// outer1x96F16AVX2 is an outerKernel for 96 columns.
 //
 //go:noescape
-func outer1x48F16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+func outer1x96F16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
 // dot4BF16AVX2 is a dotKernel for 4 columns.
 //
@@ -229,10 +229,10 @@ func outer4x24BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, xSt
 //go:noescape
 func outer4x16BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
-// outer1x48BF16AVX2 is an outerKernel for 48 columns.
+// outer1x96BF16AVX2 is an outerKernel for 96 columns.
 //
 //go:noescape
-func outer1x48BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
+func outer1x96BF16AVX2(dst *float32, dstStride int, x *float32, xStride int, xStep int, rows int, w *byte, wStride int, n int, columns int, ahead int)
 
 // dot4Q8AVX2 is a dotKernel for 4 columns.
 //

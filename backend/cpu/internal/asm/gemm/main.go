@@ -30,7 +30,7 @@ func main() {
 			for _, width := range m.widths {
 				m.outer(t, m.outerRows, width)
 			}
-			m.outer(t, 1, 6*m.lanes/8)
+			m.outer(t, 1, 12)
 		}
 		for _, t := range []dtype{q8, q4} {
 			for _, columns := range []int{4, 2, 1} {

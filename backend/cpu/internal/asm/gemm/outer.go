@@ -142,10 +142,11 @@ func (o outer) tile(n int, ahead bool) {
 	x, from, count := addresses("x", n), param("w"), param("n")
 	stride, step, distance := param("wStride"), param("xStep"), param("ahead")
 	Label(fmt.Sprintf("loop%d", n))
-	var w []reg.VecVirtual
 	bytes := o.bytes * o.lanes
-	for i := range o.width {
-		w = append(w, o.loadColumns(o.dtype, Mem{Base: from, Disp: bytes * i}, i))
+	load := func(i int) reg.VecVirtual { return o.loadColumns(o.dtype, Mem{Base: from, Disp: bytes * i}, i) }
+	var w []reg.VecVirtual
+	for i := 0; i < o.width && n > 1; i++ {
+		w = append(w, load(i))
 	}
 	for i := 0; i < bytes*o.width; i += 64 {
 		PREFETCHT0(Mem{Base: from, Index: distance, Scale: 1, Disp: i})
@@ -154,7 +155,11 @@ func (o outer) tile(n int, ahead bool) {
 		b := o.vector()
 		VBROADCASTSS(x[r/4].at(r%4, 0), b)
 		for i := range o.width {
-			VFMADD231PS(w[i], b, sums[r][i])
+			if n == 1 { // more registers are left for sums
+				VFMADD231PS(load(i), b, sums[r][i])
+			} else {
+				VFMADD231PS(w[i], b, sums[r][i])
+			}
 		}
 	}
 	ADDQ(stride, from)
