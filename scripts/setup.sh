@@ -103,6 +103,7 @@ needs_test() {
 
 needs_cpus() {
   need qemu-user-static "runs programs for arm64" program qemu-aarch64-static
+  need libc6-arm64-cross "the C library of these" test -e /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1
   need libopenblas0-pthread "a BLAS that serves where it is asked for" library libopenblas.so.0
 }
 
