@@ -45,7 +45,7 @@ func linearRowsPart(w *worker, op backend.Op, from, to int) {
 //
 //	dst = residual + activation(x · wᵀ + bias)
 //
-// BLAS adds products to what dst holds, so the bias is put there first, which
+// Products are added to what dst holds, so the bias is put there first, which
 // spares a pass over the sums; so is the residual, where no activation comes
 // before it.
 type linear struct {
