@@ -3,6 +3,7 @@ package gpt
 // Drawing the tokens of a batch on the device.
 
 import (
+	"errors"
 	"slices"
 
 	"caldera/backend"
@@ -115,9 +116,14 @@ func (b *Batch) readAhead(f *flight) (*flight, error) {
 	if ceilPow2(len(rows)) < n {
 		return nil, nil
 	}
+	b.held = f.step // the host may have to draw from its scores
 	step, err := b.get(stepSize{single: n, scored: n, draws: true}, nil, maxBatchSteps)
-	if err != nil {
+	b.held = nil
+	switch {
+	case errors.Is(err, backend.ErrOutOfMemory):
 		return nil, nil // the next step needs no memory beside that of this one
+	case err != nil:
+		return nil, err
 	}
 	values := stepInputs(nil, 0, 0, n)
 	slots := slices.Repeat([]int32{noSlot}, n)

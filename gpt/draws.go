@@ -237,7 +237,9 @@ func (s *Session) feedAhead(ctx context.Context, ids []int) (drawing, error) {
 // readAhead reads the token that is drawn last, which only the device knows, and draws the
 // one after it.
 func (s *Session) readAhead() (drawing, error) {
+	s.held = s.last // the host may have to draw from its scores
 	p, err := s.step(1, true)
+	s.held = nil
 	if err != nil {
 		return drawing{}, err
 	}

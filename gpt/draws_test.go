@@ -94,6 +94,41 @@ func TestDrawnByDevices(t *testing.T) {
 	})
 }
 
+// TestHeldAhead draws tokens after values were watched, for which the memory of steps is bounded:
+// the scores of a step stay until the host has drawn from them, while the next one is recorded.
+func TestHeldAhead(t *testing.T) {
+	gpt.DrawAnywhere(t)
+	const vocab = 3000
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		m := vocabulary(t, b, vocab)
+		o := gpt.Options{Sampling: gpt.Sampling{Temperature: 1, TopP: 0.9, Seed: 2}, IgnoreEOS: true, Predict: 4}
+		prompt := sequence(300, 50)
+		want := idsOf(generate(t, m, 0, prompt, o))
+		for _, most := range []int{16 << 10, 40 << 10, 64 << 10} {
+			undo := gpt.SetMaxWatching(most)
+			s := gpttest.NewSession(t, m, 0)
+			s.Watch("hidden.*")
+			if _, err := s.Feed(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			s.Reset()
+			s.Watch()
+			var got []int
+			for token, err := range s.Generate(t.Context(), prompt, o) {
+				if err != nil {
+					t.Fatalf("steps of up to %d bytes, after %d tokens: %v", most, len(got), err)
+				}
+				got = append(got, token.ID)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("steps of up to %d bytes: %v, without a bound %v", most, got, want)
+			}
+			s.Close()
+			undo()
+		}
+	})
+}
+
 // TestStopsAhead stops a text while the device is a token ahead, goes on with it, and begins
 // to watch values amid the rest.
 func TestStopsAhead(t *testing.T) {

@@ -230,8 +230,9 @@ func TestActivations(t *testing.T) {
 	}
 }
 
-// TestRoundedPrompts reads texts with weights of 16 bits: one of more than 64 tokens gives nearly
-// the scores that it gives where nothing is rounded, and a shorter one the same.
+// TestRoundedPrompts reads texts with weights of 16 bits: where f16 is asked for, one of more than
+// 64 tokens gives nearly the scores that it gives where nothing is rounded, and a shorter one the
+// same. Where nothing is asked for, no device without matrix units rounds.
 func TestRoundedPrompts(t *testing.T) {
 	c := model.Config{Family: "llama", Layers: 2, Heads: 2, KVHeads: 1, HeadSize: 32, Width: 64, Inner: 96, Context: 128, Vocab: 50}.Complete()
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
@@ -243,10 +244,14 @@ func TestRoundedPrompts(t *testing.T) {
 			t.Cleanup(func() { m.Close() })
 			return m
 		}
-		usual, exact := load(backend.None), load(backend.F32)
+		rounded, usual, exact := load(backend.F16), load(backend.None), load(backend.F32)
 		for _, n := range []int{64, 100} {
 			ids := manyIDs(n, c.Vocab)
-			far := distance(gpttest.Feed(t, usual, ids...), gpttest.Feed(t, exact, ids...))
+			scores := gpttest.Feed(t, exact, ids...)
+			if far := distance(gpttest.Feed(t, usual, ids...), scores); far != 0 {
+				t.Errorf("%d tokens: as the device multiplies fastest, scores change by %.2g", n, far)
+			}
+			far := distance(gpttest.Feed(t, rounded, ids...), scores)
 			const bound = 2e-3 // numbers of f16: conformance/tolerance.go
 			if n <= 64 && far != 0 || n > 64 && (far < 1e-6 || far > bound) {
 				t.Errorf("%d tokens: rounding changes the scores by %.2g", n, far)

@@ -23,6 +23,7 @@ type steps struct {
 
 	recorded []*step // the latest used first
 	last     *step   // that ran last, or nil
+	held     *step   // whose scores may still be read while another is made ready; nil: none
 }
 
 // stepSize is how many tokens a step reads, each number a power of two or 0.
@@ -124,22 +125,27 @@ func (s *steps) run(p *step, inputs []int32) error {
 }
 
 // forget closes the steps that were used longest ago, until the others take at most so
-// many bytes.
+// many bytes. It leaves the one that is held.
 func (s *steps) forget(most int) error {
 	total := 0
 	for i, p := range s.recorded {
 		if total += p.Memory(); total <= most {
 			continue
 		}
-		for _, p := range s.recorded[i:] {
-			if err := p.Close(); err != nil {
-				return err
+		old := s.recorded[i:]
+		s.recorded = s.recorded[:i:i]
+		for _, p := range old {
+			if p == s.held {
+				s.recorded = append(s.recorded, p)
+				continue
 			}
 			if p == s.last {
 				s.last = nil
 			}
+			if err := p.Close(); err != nil {
+				return err
+			}
 		}
-		s.recorded = s.recorded[:i]
 		break
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 // Backend computes nothing. Its zero value is ready for use; the fields may be
 // changed at any time.
 type Backend struct {
-	// As is a backend to stand in for: Name and Supports are those of As, and ops
+	// As is a backend to stand in for: Name, Supports and Rounding are those of As, and ops
 	// may use buffers of As too. Nothing is allocated, written, read or run there.
 	// Nil: none.
 	As backend.Backend
@@ -39,6 +39,7 @@ type Backend struct {
 var (
 	_ backend.MemoryReporter = (*Backend)(nil)
 	_ backend.Fetcher        = (*Backend)(nil)
+	_ backend.Rounder        = (*Backend)(nil)
 )
 
 // unlimited is smaller than every 64-bit address space.
@@ -50,6 +51,14 @@ func (b *Backend) Name() string {
 		return b.As.Name()
 	}
 	return "null"
+}
+
+// Rounding is that of As.
+func (b *Backend) Rounding(w backend.DType) backend.DType {
+	if b.As != nil {
+		return backend.Rounding(b.As, w)
+	}
+	return backend.F32
 }
 
 // Alloc returns a buffer that takes no memory.

@@ -82,6 +82,9 @@ func TestMatricesTaken(t *testing.T) {
 		if slices.Contains(b.taken(), "linear_matrix") != has || strings.Contains(b.Describe(), "cooperative") != has {
 			t.Errorf("matrices of %v: taken are %v, and this is %s", b.limits.Matrix, b.taken(), b.Describe())
 		}
+		if d := backend.Rounding(b, backend.Q8_0); d == backend.F16 != has || backend.Rounding(b, backend.F32) != backend.F32 {
+			t.Errorf("matrices of %v: weights of q8_0 are multiplied with activations of %v", b.limits.Matrix, d)
+		}
 	})
 }
 

@@ -103,6 +103,7 @@ var (
 	_ backend.Profiler       = (*Backend)(nil)
 	_ backend.Compiler       = (*Backend)(nil)
 	_ backend.Tuner          = (*Backend)(nil)
+	_ backend.Rounder        = (*Backend)(nil)
 )
 
 // Open opens a device. If there is none, the error says what is missing and what

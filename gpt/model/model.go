@@ -32,12 +32,11 @@ type Model struct {
 type Placement struct {
 	Order       Format        // in which rows lie that formats order differently
 	Train       bool          // weights may be written to
-	Activations backend.DType // how products read what they multiply weights with: see [nn.Tape.RoundActivations]; None: F16
+	Activations backend.DType // how products read what they multiply weights with: see [nn.Tape.RoundActivations]; None: see [Model.Rounding]
 }
 
 // New returns a model of a valid shape, whose weights are still to come.
 func New(b backend.Backend, c Config, o Placement) *Model {
-	o.Activations = cmp.Or(o.Activations, backend.F16)
 	return &Model{Config: c, Network: c.Architecture().Network(c, o.Order), Placement: o, Backend: b}
 }
 
@@ -72,8 +71,14 @@ func (m *Model) CacheDType(d backend.DType) backend.DType {
 // Tape is one on which the model computes, but does not train.
 func (m *Model) Tape() *nn.Tape {
 	t := nn.NewTape(m.Backend)
-	t.RoundActivations(m.Activations)
+	t.RoundActivations(m.Rounding())
 	return t
+}
+
+// Rounding is how products read what they multiply weights with: as Activations says, or where
+// that is None, as the backend multiplies fastest ([backend.Rounder]).
+func (m *Model) Rounding() backend.DType {
+	return cmp.Or(m.Activations, backend.Rounding(m.Backend, m.DType()))
 }
 
 // NewCache allocates a cache for a batch of sequences of up to context positions
