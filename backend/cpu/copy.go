@@ -53,7 +53,7 @@ func copyRow[E element](dst, x *backend.Tensor, r int, contiguous bool) {
 // widenRow is v = row r of x, whose elements may lie apart.
 func widenRow(v []float32, x *backend.Tensor, r int) {
 	if x.DType.Quantized() {
-		kernelsOf(x.DType).from(v, blockRow(x, r))
+		widenBlocks(x.DType)(v, blockRow(x, r))
 		return
 	}
 	p, stride := pairs(x.DType), x.Strides[3]

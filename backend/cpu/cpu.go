@@ -1,6 +1,6 @@
-// Package cpu runs ops on the host's processor. Matrix products of many rows use gonum's
-// blas32, which calls a BLAS library such as OpenBLAS if the machine has one. Those of few
-// rows (thin.go) and everything else use package vec. It needs no cgo.
+// Package cpu runs ops on the host's processor. Matrix products use package gemm, or a BLAS
+// library of the machine (package blaslib has the rule); everything else uses package vec.
+// It needs no cgo.
 //
 // To add an op, add a file with its name and an init that registers its kernel. No
 // other place lists the ops.
@@ -14,6 +14,7 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/cpu/internal/blaslib"
+	"caldera/backend/cpu/internal/isa"
 )
 
 var (
@@ -26,7 +27,7 @@ var (
 
 func init() {
 	backend.Register("cpu", func() ([]backend.Device, error) {
-		lib, err := blaslib.Load()
+		lib, err := load()
 		if err != nil {
 			return nil, err
 		}
@@ -59,10 +60,18 @@ type Backend struct {
 	visitErr error
 }
 
+// load chooses what multiplies matrices.
+func load() (blaslib.Library, error) {
+	if err := isa.Check(); err != nil {
+		return blaslib.Library{}, err
+	}
+	return blaslib.Load()
+}
+
 // Open starts the backend with GOMAXPROCS threads. It fails only if the environment
-// names a BLAS library that cannot be used.
+// names a BLAS library that cannot be used, or an instruction set that does not exist.
 func Open() (*Backend, error) {
-	lib, err := blaslib.Load()
+	lib, err := load()
 	if err != nil {
 		return nil, fmt.Errorf("backend cpu: %w", err)
 	}
@@ -82,7 +91,7 @@ func Open() (*Backend, error) {
 // Name is "cpu".
 func (b *Backend) Name() string { return "cpu" }
 
-// Describe names the processor, the number of threads and the BLAS library.
+// Describe names the processor, the number of threads and what multiplies matrices.
 func (b *Backend) Describe() string {
 	return fmt.Sprintf("%s, %d threads, %s", hostName(), b.pool.threads(), b.library.Name)
 }

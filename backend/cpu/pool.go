@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/backend/cpu/internal/gemm"
 )
 
 // part computes items [from, to) of an op, such as rows. It is a plain function and
@@ -17,6 +18,7 @@ type part func(w *worker, op backend.Op, from, to int)
 // worker is the state of one thread: its workspaces.
 type worker struct {
 	scratch [7][]float32
+	gemm    gemm.Workspace
 	sampler *sampler // of sample.go; nil before its first use
 }
 

@@ -3,7 +3,7 @@ package vec
 import "math"
 
 // BF16 has the functions for bfloat16, the upper half of a float32.
-var BF16 = Pairs{FromBF16, ToBF16, DotBF16, DotsBF16, AxpyBF16, Axpy4BF16}
+var BF16 = Pairs{FromBF16, ToBF16, DotBF16, AxpyBF16, Axpy4BF16}
 
 // FromBF16 converts the bits of bfloat16 to float32.
 func FromBF16(dst []float32, src []uint16) {

@@ -11,13 +11,12 @@ type Pairs struct {
 	From  func(dst []float32, src []uint16)                        // dst = src
 	To    func(dst []uint16, src []float32)                        // dst = src, rounded to the nearest, ties to even
 	Dot   func(w []uint16, x []float32) float32                    // Σ w·x
-	Dots  Dots4                                                    // for several rows of x
 	Axpy  func(y []float32, w []uint16, a float32)                 // y += a·w
 	Axpy4 func(y []float32, w []uint16, stride int, a *[4]float32) // y += Σ a[i]·w[i·stride:]
 }
 
 // F16 has the functions for float16.
-var F16 = Pairs{FromF16, ToF16, DotF16, DotsF16, AxpyF16, Axpy4F16}
+var F16 = Pairs{FromF16, ToF16, DotF16, AxpyF16, Axpy4F16}
 
 // FromF16 converts the bits of float16 to float32.
 func FromF16(dst []float32, src []uint16) {

@@ -47,27 +47,7 @@ func axpyBF16AVX2(y *float32, w *uint16, a float32, n int)                      
 func axpy4BF16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)                       {}
 func fromQ8AVX2(dst *float32, src *byte, blocks int)                                               {}
 func fromQ4AVX2(dst *float32, src *byte, blocks int)                                               {}
-func dotQ8AVX2(w *byte, x *float32, blocks int) float32                                            { return 0 }
-func dotQ4AVX2(w *byte, x *float32, blocks int) float32                                            { return 0 }
-func dotQ8AVX512(w *byte, x *float32, blocks int) float32                                          { return 0 }
-func dotQ4AVX512(w *byte, x *float32, blocks int) float32                                          { return 0 }
-func dotsAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int) {
-}
-func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) {
-}
-func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride int) {
-}
-func axpysAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n, columns int, next uintptr, nextStride int) {
-}
-func fromF16AVX512(dst *float32, src *uint16, n int)   {}
-func fromBF16AVX512(dst *float32, src *uint16, n int)  {}
-func fromQ8AVX512(dst *float32, src *byte, blocks int) {}
-func fromQ4AVX512(dst *float32, src *byte, blocks int) {}
-func dotsF16AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) {
-}
-func dotsBF16AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) {
-}
-func dotsQ8AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) {
-}
-func dotsQ4AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) {
-}
+func fromF16AVX512(dst *float32, src *uint16, n int)                                               {}
+func fromBF16AVX512(dst *float32, src *uint16, n int)                                              {}
+func fromQ8AVX512(dst *float32, src *byte, blocks int)                                             {}
+func fromQ4AVX512(dst *float32, src *byte, blocks int)                                             {}
