@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/backend/cpu/internal/qgemm"
 )
 
 // part computes items [from, to) of an op, such as rows. It is a plain function and
@@ -18,6 +19,8 @@ type part func(w *worker, op backend.Op, from, to int)
 type worker struct {
 	scratch [7][]float32
 	sampler *sampler // of sample.go; nil before its first use
+
+	integers qgemm.Workspace
 }
 
 // floats returns a workspace of n floats, contents undefined. A part that
