@@ -195,3 +195,66 @@ func TestProducts(t *testing.T) {
 		}
 	})
 }
+
+// TestNotFinite wants a block of x that is not finite to make its row NaN and no other, and scales
+// of weights that are not finite, as hostile files may have, to make their output infinite or NaN.
+func TestNotFinite(t *testing.T) {
+	eachSet(t, func(t *testing.T) {
+		for name, f := range formats {
+			const rows, in, out = 7, 512, 35
+			p := newProblem(rand.New(rand.NewPCG(5, 6)), f, rows, in, out)
+			binary.LittleEndian.PutUint16(p.w[17*p.stride:], 0x7c00)
+			binary.LittleEndian.PutUint16(p.w[34*p.stride:], 0xfe01)
+			nan := make([]float32, 32)
+			nan[5] = float32(math.NaN())
+			ToQ8A(p.xRow(5)[:q8aBytes], nan)
+			got := p.run(new(Workspace), 0, rows)
+			for i, v := range got {
+				r, o := i/out, i%out
+				if finite := !math.IsInf(float64(v), 0) && v == v; finite != (r != 5 && o != 17 && o != 34) || r == 5 && v == v {
+					t.Errorf("%s: dst[%d,%d] is %v", name, r, o, v)
+				}
+			}
+		}
+	})
+}
+
+// TestLargest adds up the largest products that bytes give, of every sign: no sum may saturate.
+func TestLargest(t *testing.T) {
+	eachSet(t, func(t *testing.T) {
+		for name, f := range formats {
+			if f.Top == 255 && f.Offset == 0 {
+				continue // sums are held to float64 by TestProducts
+			}
+			const rows, out = 4, 32
+			p := problem{f: f, rows: rows, in: f.Len, out: out}
+			p.w, p.stride = randomWeights(rand.New(rand.NewPCG(1, 1)), f, out, f.Len, 0)
+			scale := binary.LittleEndian.AppendUint16(nil, 0x3c00)
+			for o := range out {
+				for i := range p.w[o*p.stride:][:p.stride] {
+					p.w[o*p.stride+i] = []byte{0x80, 0x7f, 0xff, 0}[o%4]
+				}
+				copy(p.w[o*p.stride:], scale)
+			}
+			for r := range rows {
+				for range f.Len / 32 {
+					block := append(slices.Clone(scale), 0, 0)
+					sum := 0
+					for i := range 32 {
+						q := []int{127, -127, 127 - 254*(i%2), 1}[r]
+						block, sum = append(block, byte(q)), sum+q
+					}
+					binary.LittleEndian.PutUint16(block[2:], uint16(sum))
+					p.x = append(p.x, block...)
+				}
+			}
+			got := p.run(new(Workspace), 0, rows)
+			for i, v := range got {
+				want, magnitude := reference(f, p.w[i%out*p.stride:][:p.stride], p.xRow(i/out))
+				if math.Abs(float64(v)-want) > 30*0x1p-24*magnitude {
+					t.Errorf("%s: dst[%d,%d] is %v, expected %v", name, i/out, i%out, v, want)
+				}
+			}
+		}
+	})
+}
