@@ -230,16 +230,16 @@ func tile2Group32SignedAVX2(dst *float32, dstStride int, init *float32, initStri
 func tile4Group32SignedAVX2(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
 
 //go:noescape
-func packQ8AVX512(panel *byte, w *byte, stride int, blocks int)
+func packQ8AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
-func packQ4AVX512(panel *byte, w *byte, stride int, blocks int)
+func packQ4AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
-func packQ8AVXVNNI(panel *byte, w *byte, stride int, blocks int)
+func packQ8AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
-func packQ4AVXVNNI(panel *byte, w *byte, stride int, blocks int)
+func packQ4AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
 func quantizeAVX2(dst *byte, src *float32, blocks int)

@@ -5029,13 +5029,14 @@ group:
 	VZEROUPPER
 	RET
 
-// func packQ8AVX512(panel *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, AVX512F
-TEXT ·packQ8AVX512(SB), NOSPLIT, $0-32
+// func packQ8AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, AVX512F, MMX+
+TEXT ·packQ8AVX512(SB), NOSPLIT, $0-40
 	MOVQ         panel+0(FP), DI
 	MOVQ         w+8(FP), SI
-	MOVQ         stride+16(FP), DX
-	MOVQ         blocks+24(FP), CX
+	MOVQ         ahead+16(FP), R11
+	MOVQ         stride+24(FP), DX
+	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
@@ -5136,6 +5137,16 @@ block:
 	VINSERTI128  $0x01, X1, Y0, Y0
 	VCVTPH2PS    Y0, Z0
 	VMOVUPS      Z0, 1024(DI)
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	PREFETCHT0   192(R11)
+	PREFETCHT0   256(R11)
+	PREFETCHT0   320(R11)
+	PREFETCHT0   384(R11)
+	PREFETCHT0   448(R11)
+	PREFETCHT0   512(R11)
+	ADDQ         $0x00000220, R11
 	ADDQ         $0x00000022, SI
 	ADDQ         $0x00000022, R8
 	ADDQ         $0x00000022, R9
@@ -5146,13 +5157,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func packQ4AVX512(panel *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F
-TEXT ·packQ4AVX512(SB), NOSPLIT, $0-32
+// func packQ4AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
+TEXT ·packQ4AVX512(SB), NOSPLIT, $0-40
 	MOVQ         panel+0(FP), DI
 	MOVQ         w+8(FP), SI
-	MOVQ         stride+16(FP), DX
-	MOVQ         blocks+24(FP), CX
+	MOVQ         ahead+16(FP), R11
+	MOVQ         stride+24(FP), DX
+	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
@@ -5229,6 +5241,12 @@ block:
 	VINSERTI128  $0x01, X1, Y0, Y0
 	VCVTPH2PS    Y0, Z0
 	VMOVUPS      Z0, 1024(DI)
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	PREFETCHT0   192(R11)
+	PREFETCHT0   256(R11)
+	ADDQ         $0x00000120, R11
 	ADDQ         $0x00000012, SI
 	ADDQ         $0x00000012, R8
 	ADDQ         $0x00000012, R9
@@ -5239,13 +5257,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func packQ8AVXVNNI(panel *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
-TEXT ·packQ8AVXVNNI(SB), NOSPLIT, $0-32
+// func packQ8AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·packQ8AVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ         panel+0(FP), DI
 	MOVQ         w+8(FP), SI
-	MOVQ         stride+16(FP), DX
-	MOVQ         blocks+24(FP), CX
+	MOVQ         ahead+16(FP), R11
+	MOVQ         stride+24(FP), DX
+	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	MOVL         $0x80808080, AX
@@ -5319,6 +5338,12 @@ block:
 	VPINSRW     $0x07, (R8)(BX*1), X0, X0
 	VCVTPH2PS   X0, Y0
 	VMOVUPS     Y0, 256(DI)
+	PREFETCHT0  (R11)
+	PREFETCHT0  64(R11)
+	PREFETCHT0  128(R11)
+	PREFETCHT0  192(R11)
+	PREFETCHT0  256(R11)
+	ADDQ        $0x00000110, R11
 	ADDQ        $0x00000022, SI
 	ADDQ        $0x00000022, R8
 	ADDQ        $0x00000120, DI
@@ -5327,13 +5352,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func packQ4AVXVNNI(panel *byte, w *byte, stride int, blocks int)
-// Requires: AVX, AVX2, F16C
-TEXT ·packQ4AVXVNNI(SB), NOSPLIT, $0-32
+// func packQ4AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·packQ4AVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ         panel+0(FP), DI
 	MOVQ         w+8(FP), SI
-	MOVQ         stride+16(FP), DX
-	MOVQ         blocks+24(FP), CX
+	MOVQ         ahead+16(FP), R11
+	MOVQ         stride+24(FP), DX
+	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	MOVL         $0x0f0f0f0f, AX
@@ -5391,6 +5417,10 @@ block:
 	VPINSRW     $0x07, (R8)(BX*1), X0, X0
 	VCVTPH2PS   X0, Y0
 	VMOVUPS     Y0, 256(DI)
+	PREFETCHT0  (R11)
+	PREFETCHT0  64(R11)
+	PREFETCHT0  128(R11)
+	ADDQ        $0x00000090, R11
 	ADDQ        $0x00000012, SI
 	ADDQ        $0x00000012, R8
 	ADDQ        $0x00000120, DI

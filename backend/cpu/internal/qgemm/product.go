@@ -32,6 +32,10 @@ const MaxWidth = 32
 // L1 cache of 32 KiB.
 const panelLen = 24 << 10
 
+// fewRows is up to how many rows panels are a third as long. The weights that come next are loaded meanwhile
+// and need their part of the cache; with more rows longer panels save passes over dst.
+const fewRows = 2 * TileRows
+
 // grown is p with n bytes, contents undefined.
 func grown(p []byte, n int) []byte {
 	if cap(p) < n {
@@ -44,6 +48,9 @@ func grown(p []byte, n int) []byte {
 // and r1 is too, or is the number of rows.
 func (p *Product) Columns(ws *Workspace, r0, r1, c0, c1 int) {
 	depth := panelLen / p.Width / 256 * 256 // whole blocks of every format
+	if r1-r0 <= fewRows {
+		depth /= 3
+	}
 	for c := c0; c < c1; c += p.Width {
 		columns := min(p.Width, c1-c)
 		for from := 0; from < p.In; from += depth {
@@ -117,7 +124,10 @@ func (p *Product) panel(ws *Workspace, c, columns, from, n int) {
 		clear(ws.weights[columns*bytes:])
 		w, stride = ws.weights, bytes
 	}
+	// While this strip is read the next one is loaded from memory, from its first byte to the last. Rows are too short
+	// for the processor to foresee what comes.
+	ahead := uintptr(unsafe.Pointer(unsafe.SliceData(p.W))) + uintptr((c+p.Width)*p.WStride+p.Width*skip)
 	for o := 0; o < p.Width; o += p.lanes {
-		p.pack(&ws.panel[4*o], &w[o*stride:][:(p.lanes-1)*stride+bytes][0], stride, blocks)
+		p.pack(&ws.panel[4*o], &w[o*stride:][:(p.lanes-1)*stride+bytes][0], ahead+uintptr(o*bytes), stride, blocks)
 	}
 }

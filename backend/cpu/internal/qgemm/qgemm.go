@@ -43,8 +43,8 @@ type Format struct {
 }
 
 // packFunc brings some blocks of as many rows of weights as a vector has lanes into a panel. Rows
-// are stride bytes apart.
-type packFunc func(panel, w *byte, stride, blocks int)
+// are stride bytes apart. It asks for as much memory from ahead on, which may be any address.
+type packFunc func(panel, w *byte, ahead uintptr, stride, blocks int)
 
 // tileFunc multiplies a tile: see the program that writes the assembly.
 type tileFunc func(dst *float32, dstStride int, init *float32, initStride int, x, panel *byte, groups int)

@@ -17,11 +17,12 @@ type pack struct {
 
 // begin loads the parameters and sets labels. The loop ends with next.
 func (s set) begin(name string) *pack {
-	TEXT(name+s.name, NOSPLIT, "func(panel, w *byte, stride, blocks int)")
+	TEXT(name+s.name, NOSPLIT, "func(panel, w *byte, ahead uintptr, stride, blocks int)")
 	Pragma("noescape")
 	panel := Load(Param("panel"), reg.RDI)
 	p := &pack{set: s, panel: Mem{Base: panel}, bases: []reg.GPPhysical{reg.RSI, reg.R8, reg.R9, reg.R10}[:s.lanes()/4], s: reg.RDX, s3: reg.RBX}
 	Load(Param("w"), reg.RSI)
+	Load(Param("ahead"), reg.R11)
 	Load(Param("stride"), reg.RDX)
 	Load(Param("blocks"), reg.RCX)
 	LEAQ(Mem{Base: reg.RDX, Index: reg.RDX, Scale: 2}, reg.RBX)
@@ -31,8 +32,13 @@ func (s set) begin(name string) *pack {
 	return p
 }
 
-// next goes on to the next block.
+// next asks for the memory that lies ahead, as much as a block of each row, and goes on to the next block.
 func (p *pack) next(blockBytes int) {
+	n := p.lanes() * blockBytes
+	for at := 0; at < n; at += 64 {
+		PREFETCHT0(Mem{Base: reg.R11, Disp: at})
+	}
+	add(n, reg.R11)
 	for _, base := range p.bases {
 		add(blockBytes, base)
 	}
