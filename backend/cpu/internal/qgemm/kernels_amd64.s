@@ -5490,13 +5490,55 @@ DATA inverse<>+28(SB)/4, $0x3c010204
 GLOBL inverse<>(SB), RODATA|NOPTR, $32
 
 // func quantizeAVX2(dst *byte, src *float32, blocks int)
-// Requires: AVX, AVX2, F16C
+// Requires: AVX, AVX2, CMOV, F16C
 TEXT ·quantizeAVX2(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ blocks+16(FP), CX
+	MOVQ blocks+16(FP), BX
+	MOVL $0x00007e00, DX
+
+scale:
+	VMOVDQU      (SI), Y0
+	VPAND        magnitude<>+0(SB), Y0, Y0
+	VMOVDQU      32(SI), Y1
+	VPAND        magnitude<>+0(SB), Y1, Y1
+	VMOVDQU      64(SI), Y2
+	VPAND        magnitude<>+0(SB), Y2, Y2
+	VMOVDQU      96(SI), Y3
+	VPAND        magnitude<>+0(SB), Y3, Y3
+	VPMAXUD      Y0, Y1, Y0
+	VPMAXUD      Y2, Y3, Y2
+	VPMAXUD      Y0, Y2, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPMAXUD      X1, X0, X0
+	VPSHUFD      $0x4e, X0, X1
+	VPMAXUD      X1, X0, X0
+	VPSHUFD      $0xb1, X0, X1
+	VPMAXUD      X1, X0, X0
+	VMULSS       inverse<>+0(SB), X0, X0
+	VCVTPS2PH    $0x00, X0, X0
+	VMOVD        X0, AX
+	MOVWLZX      AX, AX
+	CMPL         AX, $0x00007c00
+	CMOVLCC      DX, AX
+	MOVW         AX, (DI)
+	ADDQ         $0x00000080, SI
+	ADDQ         $0x00000024, DI
+	DECQ         BX
+	JNZ          scale
+	MOVQ         dst+0(FP), DI
+	MOVQ         src+8(FP), SI
 
 block:
+	MOVWLZX      (DI), AX
+	LEAL         -1(AX), DX
+	CMPL         DX, $0x00007bff
+	JAE          zeros
+	VPBROADCASTW (DI), X8
+	VCVTPH2PS    X8, Y8
+	VMOVUPS      one<>+0(SB), Y9
+	VDIVPS       Y8, Y9, Y9
 	VMOVDQU      (SI), Y0
 	VPAND        magnitude<>+0(SB), Y0, Y4
 	VMOVDQU      32(SI), Y1
@@ -5505,27 +5547,6 @@ block:
 	VPAND        magnitude<>+0(SB), Y2, Y6
 	VMOVDQU      96(SI), Y3
 	VPAND        magnitude<>+0(SB), Y3, Y7
-	VPMAXUD      Y4, Y5, Y8
-	VPMAXUD      Y6, Y7, Y10
-	VPMAXUD      Y10, Y8, Y8
-	VEXTRACTI128 $0x01, Y8, X10
-	VPMAXUD      X10, X8, X8
-	VPSHUFD      $0x4e, X8, X10
-	VPMAXUD      X10, X8, X8
-	VPSHUFD      $0xb1, X8, X10
-	VPMAXUD      X10, X8, X8
-	VMULSS       inverse<>+0(SB), X8, X8
-	VCVTPS2PH    $0x00, X8, X8
-	VMOVD        X8, AX
-	ANDL         $0x0000ffff, AX
-	JZ           zeros
-	CMPL         AX, $0x00007c00
-	JAE          infinite
-	VCVTPH2PS    X8, X8
-	VMOVSS       one<>+0(SB), X9
-	VDIVSS       X8, X9, X9
-	VBROADCASTSS X8, Y8
-	VBROADCASTSS X9, Y9
 	VMULPS       Y9, Y4, Y11
 	VADDPS       half<>+0(SB), Y11, Y11
 	VMINPS       most<>+0(SB), Y11, Y11
@@ -5607,7 +5628,6 @@ block:
 	VPERMD       Y0, Y10, Y0
 
 store:
-	MOVW    AX, (DI)
 	MOVW    DX, 2(DI)
 	VMOVDQU Y0, 4(DI)
 	ADDQ    $0x00000080, SI
@@ -5616,9 +5636,6 @@ store:
 	JNZ     block
 	VZEROUPPER
 	RET
-
-infinite:
-	MOVL $0x00007e00, AX
 
 zeros:
 	XORL  DX, DX

@@ -31,6 +31,8 @@ func quantize() {
 	TEXT("quantizeAVX2", NOSPLIT, "func(dst *byte, src *float32, blocks int)")
 	Pragma("noescape")
 	dst, src, blocks := Load(Param("dst"), reg.RDI), Load(Param("src"), reg.RSI), Load(Param("blocks"), reg.RCX)
+	left := Load(Param("blocks"), reg.RBX)
+	MOVL(U32(0x7e00), reg.EDX)
 	to, from := Mem{Base: dst}, Mem{Base: src}
 	const (
 		abs   = 4 // to 7
@@ -51,27 +53,43 @@ func quantize() {
 		op(x[tmp], x[v], x[v])
 	}
 
+	// First the scales of all blocks: one takes long, but several are on their way at once.
+	Label("scale")
+	for i := range 4 {
+		VMOVDQU(from.Offset(32*i), y[i])
+		VPAND(magnitude, y[i], y[i])
+	}
+	VPMAXUD(y[0], y[1], y[0])
+	VPMAXUD(y[2], y[3], y[2])
+	VPMAXUD(y[0], y[2], y[0])
+	fold(0, 1, func(ops ...Op) { VPMAXUD(ops[0], ops[1], ops[2]) })
+	VMULSS(inverse, x[0], x[0])
+	VCVTPS2PH(Imm(0), x[0], x[0])
+	VMOVD(x[0], reg.EAX)
+	MOVWLZX(reg.AX, reg.EAX)
+	CMPL(reg.EAX, U32(0x7c00))
+	CMOVLCC(reg.EDX, reg.EAX) // ≥, unsigned
+	MOVW(reg.AX, to)
+	add(128, src)
+	add(36, dst)
+	DECQ(left)
+	JNZ(LabelRef("scale"))
+
+	Load(Param("dst"), reg.RDI)
+	Load(Param("src"), reg.RSI)
 	Label("block")
+	MOVWLZX(to, reg.EAX)
+	LEAL(Mem{Base: reg.RAX, Disp: -1}, reg.EDX)
+	CMPL(reg.EDX, U32(0x7bff))
+	JAE(LabelRef("zeros")) // 0, or not finite
+	VPBROADCASTW(to, x[d])
+	VCVTPH2PS(x[d], y[d])
+	VMOVUPS(one, y[by])
+	VDIVPS(y[d], y[by], y[by])
 	for i := range 4 {
 		VMOVDQU(from.Offset(32*i), y[i])
 		VPAND(magnitude, y[i], y[abs+i])
 	}
-	VPMAXUD(y[abs], y[abs+1], y[d])
-	VPMAXUD(y[abs+2], y[abs+3], y[n])
-	VPMAXUD(y[n], y[d], y[d])
-	fold(d, n, func(ops ...Op) { VPMAXUD(ops[0], ops[1], ops[2]) })
-	VMULSS(inverse, x[d], x[d])
-	VCVTPS2PH(Imm(0), x[d], x[d])
-	VMOVD(x[d], reg.EAX)
-	ANDL(U32(0xffff), reg.EAX)
-	JZ(LabelRef("zeros"))
-	CMPL(reg.EAX, U32(0x7c00))
-	JAE(LabelRef("infinite"))
-	VCVTPH2PS(x[d], x[d])
-	VMOVSS(one, x[by])
-	VDIVSS(x[d], x[by], x[by])
-	VBROADCASTSS(x[d], y[d])
-	VBROADCASTSS(x[by], y[by])
 	for i := range 4 {
 		VMULPS(y[by], y[abs+i], y[f])
 		VADDPS(half, y[f], y[f])
@@ -102,7 +120,6 @@ func quantize() {
 	VPERMD(y[0], y[n], y[0])
 
 	Label("store")
-	MOVW(reg.AX, to)
 	MOVW(reg.DX, to.Offset(2))
 	VMOVDQU(y[0], to.Offset(4))
 	add(128, src)
@@ -112,8 +129,6 @@ func quantize() {
 	VZEROUPPER()
 	RET()
 
-	Label("infinite")
-	MOVL(U32(0x7e00), reg.EAX)
 	Label("zeros")
 	XORL(reg.EDX, reg.EDX)
 	VPXOR(y[0], y[0], y[0])
