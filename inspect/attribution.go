@@ -119,7 +119,7 @@ func (in *Inspector) Attribution(ctx context.Context, ids []int, o AttributionOp
 
 // rounds reports whether products of the model round what they multiply.
 func (in *Inspector) rounds() bool {
-	return in.Model.Activations.Quantized() && slices.ContainsFunc(in.Model.Weights(), func(w model.Weight) bool { return w.Tensor.DType.Quantized() })
+	return in.Model.Rounding().Quantized() && slices.ContainsFunc(in.Model.Weights(), func(w model.Weight) bool { return w.Tensor.DType.Quantized() })
 }
 
 // attribute adds the rows to a.

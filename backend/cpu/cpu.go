@@ -17,11 +17,12 @@ import (
 )
 
 var (
-	_ backend.Backend        = (*Backend)(nil)
-	_ backend.HostMapper     = (*Backend)(nil)
-	_ backend.Describer      = (*Backend)(nil)
-	_ backend.MemoryReporter = (*Backend)(nil)
-	_ backend.Profiler       = (*Backend)(nil)
+	_ backend.Backend           = (*Backend)(nil)
+	_ backend.HostMapper        = (*Backend)(nil)
+	_ backend.Describer         = (*Backend)(nil)
+	_ backend.MemoryReporter    = (*Backend)(nil)
+	_ backend.Profiler          = (*Backend)(nil)
+	_ backend.IntegerMultiplier = (*Backend)(nil)
 )
 
 func init() {

@@ -42,6 +42,10 @@ func (b *Backend) linearIntegers(op *backend.Linear, f *qgemm.Format) {
 	i.Linear = nil // so that the op's memory can be collected
 }
 
+// MultipliesIntegers implements [backend.IntegerMultiplier]: it is so where package qgemm has assembly
+// for the processor.
+func (b *Backend) MultipliesIntegers() bool { return qgemm.Fast() }
+
 // gops is how many products and sums of integers a thread makes in a nanosecond: see gflops.
 const gops = 200.0
 

@@ -14,8 +14,8 @@ import (
 // Backend computes nothing. Its zero value is ready for use; the fields may be
 // changed at any time.
 type Backend struct {
-	// As is a backend to stand in for: Name and Supports are those of As, and ops
-	// may use buffers of As too. Nothing is allocated, written, read or run there.
+	// As is a backend to stand in for: Name, Supports and MultipliesIntegers are those of As,
+	// and ops may use buffers of As too. Nothing is allocated, written, read or run there.
 	// Nil: none.
 	As backend.Backend
 
@@ -37,8 +37,9 @@ type Backend struct {
 }
 
 var (
-	_ backend.MemoryReporter = (*Backend)(nil)
-	_ backend.Fetcher        = (*Backend)(nil)
+	_ backend.MemoryReporter    = (*Backend)(nil)
+	_ backend.Fetcher           = (*Backend)(nil)
+	_ backend.IntegerMultiplier = (*Backend)(nil)
 )
 
 // unlimited is smaller than every 64-bit address space.
@@ -51,6 +52,9 @@ func (b *Backend) Name() string {
 	}
 	return "null"
 }
+
+// MultipliesIntegers is that of As.
+func (b *Backend) MultipliesIntegers() bool { return b.As != nil && backend.MultipliesIntegers(b.As) }
 
 // Alloc returns a buffer that takes no memory.
 func (b *Backend) Alloc(size int) (backend.Buffer, error) {

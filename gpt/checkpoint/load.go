@@ -25,10 +25,11 @@ type LoadOptions struct {
 	Train bool
 
 	// Activations says how products with weights that are not f32 read what they
-	// multiply these with: F16 or None rounds it to the precision of f16 where a step
+	// multiply these with: F16 rounds it to the precision of f16 where a step
 	// has more than 64 tokens, as matrix units want it; F32 does not round it; Q8_A makes
-	// blocks of 8 bits of it where weights are quantised, which is less exact. A model
-	// that trains does not round so.
+	// blocks of 8 bits of it where weights are quantised, which is less exact; None is one
+	// of them, by what the backend is fast at (see [model.Model.Rounding]). A model that trains
+	// does not round so.
 	Activations backend.DType
 
 	// Fits is asked, where it is not nil, before anything is copied. Where it returns

@@ -8,7 +8,6 @@
 package model
 
 import (
-	"cmp"
 	"io"
 	"slices"
 
@@ -32,12 +31,11 @@ type Model struct {
 type Placement struct {
 	Order       Format        // in which rows lie that formats order differently
 	Train       bool          // weights may be written to
-	Activations backend.DType // how products read what they multiply weights with: see [nn.Tape.RoundActivations]; None: F16
+	Activations backend.DType // how products read what they multiply weights with: see [nn.Tape.RoundActivations]; None: see [Model.Rounding]
 }
 
 // New returns a model of a valid shape, whose weights are still to come.
 func New(b backend.Backend, c Config, o Placement) *Model {
-	o.Activations = cmp.Or(o.Activations, backend.F16)
 	return &Model{Config: c, Network: c.Architecture().Network(c, o.Order), Placement: o, Backend: b}
 }
 
@@ -72,8 +70,21 @@ func (m *Model) CacheDType(d backend.DType) backend.DType {
 // Tape is one on which the model computes, but does not train.
 func (m *Model) Tape() *nn.Tape {
 	t := nn.NewTape(m.Backend)
-	t.RoundActivations(m.Activations)
+	t.RoundActivations(m.Rounding())
 	return t
+}
+
+// Rounding is how products read what they multiply weights with: as Activations says. Where that
+// is None it is Q8_A if the weights are quantised and the backend is faster so
+// ([backend.IntegerMultiplier]), else F16.
+func (m *Model) Rounding() backend.DType {
+	switch {
+	case m.Activations != backend.None:
+		return m.Activations
+	case m.DType().Quantized() && backend.MultipliesIntegers(m.Backend):
+		return backend.Q8_A
+	}
+	return backend.F16
 }
 
 // NewCache allocates a cache for a batch of sequences of up to context positions

@@ -57,8 +57,8 @@ func (d *Device) load(ctx context.Context, b backend.Backend, model Model, o Opt
 // multiplied with if it is not f32: "q8_0*q8_a". The matrix of tokens may have another
 // one, where its rows are not whole blocks of a quantised type.
 func dtypes(m *model.Model) string {
-	if m.DType().Quantized() && m.Activations.Quantized() {
-		return m.DType().String() + "*" + m.Activations.String()
+	if m.DType().Quantized() && m.Rounding().Quantized() {
+		return m.DType().String() + "*" + m.Rounding().String()
 	}
 	return m.DType().String()
 }

@@ -19,7 +19,7 @@ import (
 type Options struct {
 	Repetitions int           // 1 or more
 	DType       backend.DType // of matrices; None keeps what the model has
-	Activations backend.DType // how products read what they multiply weights with: F16, F32 or Q8_A; None: F16
+	Activations backend.DType // how products read what they multiply weights with: F16, F32 or Q8_A; None: see [model.Model.Rounding]
 	Cache       backend.DType // of keys and values: one of caches; None: F16, or F32 where the matrices are
 	Ceilings    bool          // also measure what the device can do at most
 

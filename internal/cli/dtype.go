@@ -12,10 +12,10 @@ import (
 // ActivationFlag chooses how products read what they multiply weights with, where these are
 // not f32.
 type ActivationFlag struct {
-	Activations string `enum:"f16,f32,q8_0" default:"f16" placeholder:"TYPE" help:"How numbers are rounded that weights, unless of f32, are multiplied with: f16, to its precision, for more than 64 tokens at once, as matrix units need it; f32, not at all; q8_0, to blocks of 8 bits beside quantised weights, which is less exact (${default})."`
+	Activations string `enum:"auto,f16,f32,q8_0" default:"auto" placeholder:"TYPE" help:"How numbers are rounded that weights, unless of f32, are multiplied with: f16, to its precision, for more than 64 tokens at once, as matrix units need it; f32, not at all; q8_0, to blocks of 8 bits beside quantised weights, which is less exact; auto, q8_0 on a CPU that multiplies integers faster, where weights are quantised, else f16 (${default})."`
 }
 
-// Activation is the dtype of activations. On the command line it has the name that
+// Activation is the dtype of activations, None for auto. On the command line it has the name that
 // other programs give to blocks of 8 bits.
 func (f ActivationFlag) Activation() backend.DType {
 	switch f.Activations {
@@ -23,8 +23,10 @@ func (f ActivationFlag) Activation() backend.DType {
 		return backend.Q8_A
 	case backend.F32.String():
 		return backend.F32
+	case backend.F16.String():
+		return backend.F16
 	}
-	return backend.F16
+	return backend.None
 }
 
 // Vars adds to the variables of a command's tags those that list what package

@@ -80,6 +80,9 @@ func Sets() (names []string) {
 // Set names the instruction set that is used.
 func Set() string { return current.name }
 
+// Fast reports whether it has assembly for this processor.
+func Fast() bool { return current.tiles != nil }
+
 // Use makes all products use one of Sets, until it is called again. It is for tests, while
 // nothing is multiplied.
 func Use(name string) {
