@@ -31,7 +31,7 @@ func (b *Backend) linearIntegers(op *backend.Linear, f *qgemm.Format) {
 		i.packed = i.packed[:n]
 		b.pool.do(i, i.rows, qgemm.TileRows, 0.15*float64(in), chunksPerThread, packPart)
 
-		width, threads := f.Kernels().Width, b.pool.threads()
+		width, threads := f.Kernels(i.rows).Width, b.pool.threads()
 		nanos := max(2*float64(i.rows)*float64(out)*float64(in)/gops, float64(op.W.DType.Bytes(out*in))/gbs)
 		if out < 2*width*threads && i.rows >= 8*qgemm.TileRows*threads {
 			b.pool.do(i, i.rows, qgemm.TileRows, nanos/float64(i.rows), 1, integersRowsPart)
@@ -82,7 +82,7 @@ func (i *integers) run(w *worker, r0, r1, c0, c1 int) {
 	l := newLinear(i.Linear)
 	weights, _ := viewQuantized(&i.W, 0)
 	p := qgemm.Product{
-		Kernels: i.format.Kernels(),
+		Kernels: i.format.Kernels(i.rows),
 		X:       i.packed, Rows: i.rows,
 		W: weights.data, WStride: weights.stride,
 		In: i.X.Shape[3],

@@ -64,6 +64,66 @@ func tile2Group16MinAVX512(dst *float32, dstStride int, init *float32, initStrid
 //go:noescape
 func tile4Group16MinAVX512(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
 
+// tile1Group32AVX512Few is for 1 rows and 16 outputs. Strides are in bytes.
+//
+//go:noescape
+func tile1Group32AVX512Few(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
+
+// tile2Group32AVX512Few is for 2 rows and 16 outputs. Strides are in bytes.
+//
+//go:noescape
+func tile2Group32AVX512Few(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
+
+// tile4Group32AVX512Few is for 4 rows and 16 outputs. Strides are in bytes.
+//
+//go:noescape
+func tile4Group32AVX512Few(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
+
+// tile1Group32MinAVX512Few is for 1 rows and 16 outputs. Strides are in bytes.
+//
+//go:noescape
+func tile1Group32MinAVX512Few(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
+
+// tile2Group32MinAVX512Few is for 2 rows and 16 outputs. Strides are in bytes.
+//
+//go:noescape
+func tile2Group32MinAVX512Few(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
+
+// tile4Group32MinAVX512Few is for 4 rows and 16 outputs. Strides are in bytes.
+//
+//go:noescape
+func tile4Group32MinAVX512Few(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
+
+// tile1Group16AVX512Few is for 1 rows and 16 outputs. Strides are in bytes.
+//
+//go:noescape
+func tile1Group16AVX512Few(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
+
+// tile2Group16AVX512Few is for 2 rows and 16 outputs. Strides are in bytes.
+//
+//go:noescape
+func tile2Group16AVX512Few(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
+
+// tile4Group16AVX512Few is for 4 rows and 16 outputs. Strides are in bytes.
+//
+//go:noescape
+func tile4Group16AVX512Few(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
+
+// tile1Group16MinAVX512Few is for 1 rows and 16 outputs. Strides are in bytes.
+//
+//go:noescape
+func tile1Group16MinAVX512Few(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
+
+// tile2Group16MinAVX512Few is for 2 rows and 16 outputs. Strides are in bytes.
+//
+//go:noescape
+func tile2Group16MinAVX512Few(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
+
+// tile4Group16MinAVX512Few is for 4 rows and 16 outputs. Strides are in bytes.
+//
+//go:noescape
+func tile4Group16MinAVX512Few(dst *float32, dstStride int, init *float32, initStride int, x *byte, panel *byte, groups int)
+
 // tile1Group32AVXVNNI is for 1 rows and 8 outputs. Strides are in bytes.
 //
 //go:noescape
@@ -234,6 +294,12 @@ func packQ8AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
 func packQ4AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ8AVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ4AVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
 func packQ8AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)

@@ -52,13 +52,14 @@ type tileFunc func(dst *float32, dstStride int, init *float32, initStride int, x
 // TileRows is the largest number of rows in a tile. Others have 2 rows or 1.
 const TileRows = 4
 
-// Set is an instruction set that has kernels.
+// set is an instruction set that has kernels.
 type set struct {
 	name   string
 	usable bool
 	width  int                                    // outputs of a strip
 	lanes  int                                    // outputs that a packFunc takes at once
 	tiles  func(f *Format) [TileRows + 1]tileFunc // by the number of rows; nil: those in Go
+	few    *set                                   // for products of few rows; nil: the same
 }
 
 // sets are those of this processor's architecture, the fastest first. The last one is Go.
@@ -98,14 +99,18 @@ type Kernels struct {
 	pack  packFunc // nil: in Go
 }
 
-// Kernels returns those that are to be used.
-func (f *Format) Kernels() Kernels {
-	k := Kernels{Width: current.width, f: f, lanes: current.lanes}
-	if current.tiles != nil {
-		k.tiles = current.tiles(f)
+// Kernels returns those that are to be used for so many rows.
+func (f *Format) Kernels(rows int) Kernels {
+	s := current
+	if s.few != nil && rows <= fewRows {
+		s = s.few
+	}
+	k := Kernels{Width: s.width, f: f, lanes: s.lanes}
+	if s.tiles != nil {
+		k.tiles = s.tiles(f)
 	}
 	if f.pack != nil {
-		k.pack = f.pack(current.name)
+		k.pack = f.pack(s.name)
 	}
 	return k
 }

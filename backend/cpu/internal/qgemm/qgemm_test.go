@@ -137,7 +137,7 @@ func (p *problem) run(ws *Workspace, r0, r1 int) []float32 {
 		dst[i] = float32(math.NaN())
 	}
 	product := Product{
-		Kernels: p.f.Kernels(), Dst: dst, DstStride: p.out + 3, InitStride: p.initStride,
+		Kernels: p.f.Kernels(rows), Dst: dst, DstStride: p.out + 3, InitStride: p.initStride,
 		X: packed, Rows: rows, W: p.w, WStride: p.stride, In: p.in,
 	}
 	if p.init != nil {

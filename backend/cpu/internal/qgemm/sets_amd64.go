@@ -9,10 +9,12 @@ var (
 )
 
 var archSets = []set{
-	{name: "avx512", usable: hasAVX512, width: 32, lanes: 16, tiles: tilesAVX512},
+	{name: "avx512", usable: hasAVX512, width: 32, lanes: 16, tiles: tilesAVX512, few: &fewAVX512},
 	{name: "avxvnni", usable: hasAVX2 && cpu.X86.HasAVXVNNI, width: 8, lanes: 8, tiles: tilesAVXVNNI},
 	{name: "avx2", usable: hasAVX2, width: 8, lanes: 8, tiles: tilesAVX2},
 }
+
+var fewAVX512 = set{name: "avx512few", width: 16, lanes: 16, tiles: tilesAVX512Few}
 
 // quantizeBlocks makes blocks of q8_a; nil: there is no assembly for it.
 var quantizeBlocks func(dst *byte, src *float32, blocks int)
@@ -44,6 +46,15 @@ var kindsAVX512 = byKind{
 	{1: tile1Group32MinAVX512, 2: tile2Group32MinAVX512, 4: tile4Group32MinAVX512},
 	{1: tile1Group16AVX512, 2: tile2Group16AVX512, 4: tile4Group16AVX512},
 	{1: tile1Group16MinAVX512, 2: tile2Group16MinAVX512, 4: tile4Group16MinAVX512},
+}
+
+func tilesAVX512Few(f *Format) [TileRows + 1]tileFunc { return kindsAVX512Few.of(f) }
+
+var kindsAVX512Few = byKind{
+	{1: tile1Group32AVX512Few, 2: tile2Group32AVX512Few, 4: tile4Group32AVX512Few},
+	{1: tile1Group32MinAVX512Few, 2: tile2Group32MinAVX512Few, 4: tile4Group32MinAVX512Few},
+	{1: tile1Group16AVX512Few, 2: tile2Group16AVX512Few, 4: tile4Group16AVX512Few},
+	{1: tile1Group16MinAVX512Few, 2: tile2Group16MinAVX512Few, 4: tile4Group16MinAVX512Few},
 }
 
 func tilesAVXVNNI(f *Format) [TileRows + 1]tileFunc { return kindsAVXVNNI.of(f) }
@@ -81,16 +92,18 @@ var sixBitsAVX2 = byKind{
 	{1: tile1Group16MinSixBitsAVX2, 2: tile2Group16MinSixBitsAVX2, 4: tile4Group16MinSixBitsAVX2},
 }
 
-// packer chooses between the functions for vectors of 512 and of 256 bits.
-func packer(set string, wide, narrow packFunc) packFunc {
+// packer chooses between the functions for vectors of 512 bits, strips for few rows, and vectors of 256 bits.
+func packer(set string, wide, few, narrow packFunc) packFunc {
 	switch set {
 	case "avx512":
 		return wide
+	case "avx512few":
+		return few
 	case "avxvnni", "avx2":
 		return narrow
 	}
 	return nil
 }
 
-func packQ8(set string) packFunc { return packer(set, packQ8AVX512, packQ8AVXVNNI) }
-func packQ4(set string) packFunc { return packer(set, packQ4AVX512, packQ4AVXVNNI) }
+func packQ8(set string) packFunc { return packer(set, packQ8AVX512, packQ8AVX512Few, packQ8AVXVNNI) }
+func packQ4(set string) packFunc { return packer(set, packQ4AVX512, packQ4AVX512Few, packQ4AVXVNNI) }

@@ -18,7 +18,7 @@ func main() {
 			}
 		}
 	}
-	for _, s := range []set{vnni512, vnni} {
+	for _, s := range []set{vnni512, vnni512few, vnni} {
 		s.packQ8()
 		s.packQ4()
 	}
