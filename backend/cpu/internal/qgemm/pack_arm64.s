@@ -36,6 +36,23 @@
 // SIXTEEN loads 16 bytes of each row and leaves four bytes of each, one after the other, in V8 and V9,
 // the next four in V10 and V11, and so on.
 #define SIXTEEN \
+	LOADROWS \
+	TRANSPOSED(V0, V1, V2, V3, V8, V10, V12, V14) \
+	TRANSPOSED(V4, V5, V6, V7, V9, V11, V13, V15)
+
+// PAIRS is that for eight bytes of each.
+#define PAIRS \
+	LOADROWS \
+	VZIP1 V1.D2, V0.D2, V8.D2 \
+	VZIP1 V3.D2, V2.D2, V9.D2 \
+	VZIP1 V5.D2, V4.D2, V10.D2 \
+	VZIP1 V7.D2, V6.D2, V11.D2 \
+	VZIP2 V1.D2, V0.D2, V12.D2 \
+	VZIP2 V3.D2, V2.D2, V13.D2 \
+	VZIP2 V5.D2, V4.D2, V14.D2 \
+	VZIP2 V7.D2, V6.D2, V15.D2
+
+#define LOADROWS \
 	VLD1.P 16(R8), [V0.B16] \
 	VLD1.P 16(R9), [V1.B16] \
 	VLD1.P 16(R10), [V2.B16] \
@@ -43,9 +60,7 @@
 	VLD1.P 16(R12), [V4.B16] \
 	VLD1.P 16(R13), [V5.B16] \
 	VLD1.P 16(R14), [V6.B16] \
-	VLD1.P 16(R15), [V7.B16] \
-	TRANSPOSED(V0, V1, V2, V3, V8, V10, V12, V14) \
-	TRANSPOSED(V4, V5, V6, V7, V9, V11, V13, V15)
+	VLD1.P 16(R15), [V7.B16]
 
 #define TRANSPOSED(a, b, c, d, k0, k1, k2, k3) \
 	VZIP1 b.S4, a.S4, V16.S4 \
@@ -57,7 +72,6 @@
 	VZIP1 V19.D2, V17.D2, k2.D2 \
 	VZIP2 V19.D2, V17.D2, k3.D2
 
-#define FLIP(a) VEOR V22.B16, a.B16, a.B16
 #define LOW(a) VAND V22.B16, a.B16, a.B16
 
 #define EACH(DO) \
@@ -74,10 +88,9 @@
 	VST1.P [V8.B16, V9.B16, V10.B16, V11.B16], 64(R0) \
 	VST1.P [V12.B16, V13.B16, V14.B16, V15.B16], 64(R0)
 
-// func packQ8NEON(panel, w *byte, ahead uintptr, stride, blocks int)
-TEXT ·packQ8NEON(SB), NOSPLIT, $0-40
+// func packQ8DotProd(panel, w *byte, ahead uintptr, stride, blocks int)
+TEXT ·packQ8DotProd(SB), NOSPLIT, $0-40
 	ROWS
-	VMOVI $128, V22.B16
 
 block:
 	PRFM (R2), PLDL1KEEP
@@ -88,18 +101,16 @@ block:
 	ADD  $272, R2
 	SCALES
 	SIXTEEN
-	EACH(FLIP)
 	PUT
 	SIXTEEN
-	EACH(FLIP)
 	PUT
 	VST1.P [V24.S4, V25.S4], 32(R0)
 	SUBS   $1, R1, R1
 	BNE    block
 	RET
 
-// func packQ4NEON(panel, w *byte, ahead uintptr, stride, blocks int)
-TEXT ·packQ4NEON(SB), NOSPLIT, $0-40
+// func packQ4DotProd(panel, w *byte, ahead uintptr, stride, blocks int)
+TEXT ·packQ4DotProd(SB), NOSPLIT, $0-40
 	ROWS
 	VMOVI $15, V22.B16
 
@@ -110,6 +121,63 @@ block:
 	ADD  $144, R2
 	SCALES
 	SIXTEEN
+	VMOV V8.B16, V0.B16
+	VMOV V9.B16, V1.B16
+	VMOV V10.B16, V2.B16
+	VMOV V11.B16, V3.B16
+	VMOV V12.B16, V4.B16
+	VMOV V13.B16, V5.B16
+	VMOV V14.B16, V6.B16
+	VMOV V15.B16, V7.B16
+	EACH(LOW)
+	PUT
+	VUSHR $4, V0.B16, V8.B16
+	VUSHR $4, V1.B16, V9.B16
+	VUSHR $4, V2.B16, V10.B16
+	VUSHR $4, V3.B16, V11.B16
+	VUSHR $4, V4.B16, V12.B16
+	VUSHR $4, V5.B16, V13.B16
+	VUSHR $4, V6.B16, V14.B16
+	VUSHR $4, V7.B16, V15.B16
+	PUT
+	VST1.P [V24.S4, V25.S4], 32(R0)
+	SUBS   $1, R1, R1
+	BNE    block
+	RET
+
+// func packQ8I8MM(panel, w *byte, ahead uintptr, stride, blocks int)
+TEXT ·packQ8I8MM(SB), NOSPLIT, $0-40
+	ROWS
+
+block:
+	PRFM (R2), PLDL1KEEP
+	PRFM 64(R2), PLDL1KEEP
+	PRFM 128(R2), PLDL1KEEP
+	PRFM 192(R2), PLDL1KEEP
+	PRFM 256(R2), PLDL1KEEP
+	ADD  $272, R2
+	SCALES
+	PAIRS
+	PUT
+	PAIRS
+	PUT
+	VST1.P [V24.S4, V25.S4], 32(R0)
+	SUBS   $1, R1, R1
+	BNE    block
+	RET
+
+// func packQ4I8MM(panel, w *byte, ahead uintptr, stride, blocks int)
+TEXT ·packQ4I8MM(SB), NOSPLIT, $0-40
+	ROWS
+	VMOVI $15, V22.B16
+
+block:
+	PRFM (R2), PLDL1KEEP
+	PRFM 64(R2), PLDL1KEEP
+	PRFM 128(R2), PLDL1KEEP
+	ADD  $144, R2
+	SCALES
+	PAIRS
 	VMOV V8.B16, V0.B16
 	VMOV V9.B16, V1.B16
 	VMOV V10.B16, V2.B16

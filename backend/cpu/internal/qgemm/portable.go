@@ -30,9 +30,14 @@ func (k *Kernels) packGo(u *unpacked, panel, w []byte, stride, rows, blocks int)
 		p := panel
 		for block := w[o*stride:][:blocks*f.Bytes]; len(block) > 0; block = block[f.Bytes:] {
 			f.Unpack(u.bytes[:f.Len], u.scales[:], minima, block)
+			if k.flip != 0 {
+				for i := range u.bytes[:f.Len] {
+					u.bytes[i] ^= k.flip
+				}
+			}
 			for g, from := 0, 0; from < f.Len; g, from = g+1, from+f.Group {
-				for i := 0; i < f.Group; i += 4 {
-					copy(p[i*width+4*o:][:4], u.bytes[from+i:])
+				for i := 0; i < f.Group; i += k.piece {
+					copy(p[i*width+k.piece*o:][:k.piece], u.bytes[from+i:])
 				}
 				numbers := p[f.Group*width+4*o:]
 				binary.LittleEndian.PutUint32(numbers, math.Float32bits(u.scales[g]))
@@ -62,7 +67,9 @@ func (k *Kernels) tileGo(dst []float32, dstStride int, init []float32, initStrid
 			}
 			for i, xs := 0, x[r*group:][:group]; i < group; i += 4 {
 				x0, x1, x2, x3 := int32(int8(xs[i])), int32(int8(xs[i+1])), int32(int8(xs[i+2])), int32(int8(xs[i+3]))
-				for o, w := 0, panel[i*width:][:4*width]; len(w) >= 4; o, w = o+1, w[4:] {
+				of := panel[i/k.piece*k.piece*width+i%k.piece:]
+				for o := range width {
+					w := of[k.piece*o:][:4]
 					sums[o] += int32(w[0])*x0 + int32(w[1])*x1 + int32(w[2])*x2 + int32(w[3])*x3
 				}
 			}

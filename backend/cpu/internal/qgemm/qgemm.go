@@ -11,7 +11,7 @@
 // that unpacks a block, and fast with one in assembly that packs a strip.
 //
 // A strip is as many outputs as the instruction set takes at once ([Kernels.Width]). Its weights
-// are brought into a panel, in cache: four inputs of each output beside each other. There
+// are brought into a panel, in cache: four inputs of each output, or eight, beside each other. There
 // they meet the rows of x, a tile of up to four at a time, which have been packed too. Panels
 // are cheap to make, so that products of one row go through them as well.
 //
@@ -58,12 +58,14 @@ type set struct {
 	usable bool
 	width  int                                    // outputs of a strip
 	lanes  int                                    // outputs that a packFunc takes at once
+	piece  int                                    // inputs of an output that lie beside each other in a panel
+	signed bool                                   // 128 is subtracted from the bytes of formats with this offset in a panel
 	tiles  func(f *Format) [TileRows + 1]tileFunc // by the number of rows; nil: those in Go
 	few    *set                                   // for products of few rows; nil: the same
 }
 
 // sets are those of this processor's architecture, the fastest first. The last one is Go.
-var sets = append(archSets, set{name: "go", usable: true, width: 8, lanes: 8})
+var sets = append(archSets, set{name: "go", usable: true, width: 8, lanes: 8, piece: 4})
 
 // current is the set that is used.
 var current = &sets[slices.IndexFunc(sets, func(s set) bool { return s.usable })]
@@ -95,6 +97,8 @@ type Kernels struct {
 	Width int // outputs of a strip
 	f     *Format
 	lanes int
+	piece int
+	flip  byte // what bytes in panels are flipped with
 	tiles [TileRows + 1]tileFunc
 	pack  packFunc // nil: in Go
 }
@@ -105,9 +109,12 @@ func (f *Format) Kernels(rows int) Kernels {
 	if s.few != nil && rows <= fewRows {
 		s = s.few
 	}
-	k := Kernels{Width: s.width, f: f, lanes: s.lanes}
+	k := Kernels{Width: s.width, f: f, lanes: s.lanes, piece: s.piece}
 	if s.tiles != nil {
 		k.tiles = s.tiles(f)
+	}
+	if s.signed && f.Offset == 128 {
+		k.flip = 128
 	}
 	if f.pack != nil {
 		k.pack = f.pack(s.name)

@@ -9,12 +9,12 @@ var (
 )
 
 var archSets = []set{
-	{name: "avx512", usable: hasAVX512, width: 32, lanes: 16, tiles: tilesAVX512, few: &fewAVX512},
-	{name: "avxvnni", usable: hasAVX2 && cpu.X86.HasAVXVNNI, width: 8, lanes: 8, tiles: tilesAVXVNNI},
-	{name: "avx2", usable: hasAVX2, width: 8, lanes: 8, tiles: tilesAVX2},
+	{name: "avx512", usable: hasAVX512, width: 32, lanes: 16, piece: 4, tiles: tilesAVX512, few: &fewAVX512},
+	{name: "avxvnni", usable: hasAVX2 && cpu.X86.HasAVXVNNI, width: 8, lanes: 8, piece: 4, tiles: tilesAVXVNNI},
+	{name: "avx2", usable: hasAVX2, width: 8, lanes: 8, piece: 4, tiles: tilesAVX2},
 }
 
-var fewAVX512 = set{name: "avx512few", width: 16, lanes: 16, tiles: tilesAVX512Few}
+var fewAVX512 = set{name: "avx512few", width: 16, lanes: 16, piece: 4, tiles: tilesAVX512Few}
 
 // quantizeBlocks makes blocks of q8_a; nil: there is no assembly for it.
 var quantizeBlocks func(dst *byte, src *float32, blocks int)

@@ -3,7 +3,8 @@ package qgemm
 import "golang.org/x/sys/cpu"
 
 var archSets = []set{
-	{name: "dotprod", usable: cpu.ARM64.HasASIMD && cpu.ARM64.HasASIMDDP, width: 8, lanes: 8, tiles: tilesDotProd},
+	{name: "i8mm", usable: cpu.ARM64.HasASIMDDP && cpu.ARM64.HasI8MM, width: 8, lanes: 8, piece: 8, signed: true, tiles: tilesI8MM},
+	{name: "dotprod", usable: cpu.ARM64.HasASIMDDP, width: 8, lanes: 8, piece: 4, signed: true, tiles: tilesDotProd},
 }
 
 // There is no assembly for it: it is a small part of a product.
@@ -21,40 +22,55 @@ func tile2DotProd(dst *float32, dstStride int, init *float32, initStride int, x,
 func tile4DotProd(dst *float32, dstStride int, init *float32, initStride int, x, panel *byte, groups, kind int)
 
 //go:noescape
-func packQ8NEON(panel, w *byte, ahead uintptr, stride, blocks int)
+func tile1I8MM(dst *float32, dstStride int, init *float32, initStride int, x, panel *byte, groups, kind int)
 
 //go:noescape
-func packQ4NEON(panel, w *byte, ahead uintptr, stride, blocks int)
+func tile2I8MM(dst *float32, dstStride int, init *float32, initStride int, x, panel *byte, groups, kind int)
+
+//go:noescape
+func tile4I8MM(dst *float32, dstStride int, init *float32, initStride int, x, panel *byte, groups, kind int)
+
+//go:noescape
+func packQ8DotProd(panel, w *byte, ahead uintptr, stride, blocks int)
+
+//go:noescape
+func packQ4DotProd(panel, w *byte, ahead uintptr, stride, blocks int)
+
+//go:noescape
+func packQ8I8MM(panel, w *byte, ahead uintptr, stride, blocks int)
+
+//go:noescape
+func packQ4I8MM(panel, w *byte, ahead uintptr, stride, blocks int)
 
 // The bits of a kind of tile.
 const (
 	groups16 = 1 << iota // a group has 16 weights
 	minima
-	signed // 128 is subtracted from bytes
+	signed // bytes were made signed when they were packed
 	kinds  // number of kinds
 )
 
-// dotProd are the tiles of each kind.
-var dotProd = func() (all [kinds][TileRows + 1]tileFunc) {
-	for kind := range all {
-		all[kind] = [...]tileFunc{
-			1: func(dst *float32, dstStride int, init *float32, initStride int, x, panel *byte, groups int) {
-				tile1DotProd(dst, dstStride, init, initStride, x, panel, groups, kind)
-			},
-			2: func(dst *float32, dstStride int, init *float32, initStride int, x, panel *byte, groups int) {
-				tile2DotProd(dst, dstStride, init, initStride, x, panel, groups, kind)
-			},
-			4: func(dst *float32, dstStride int, init *float32, initStride int, x, panel *byte, groups int) {
-				tile4DotProd(dst, dstStride, init, initStride, x, panel, groups, kind)
-			},
+// kindFunc is a tile for all kinds.
+type kindFunc func(dst *float32, dstStride int, init *float32, initStride int, x, panel *byte, groups, kind int)
+
+// byKind are the tiles of each kind.
+type byKind [kinds][TileRows + 1]tileFunc
+
+func newByKind(one, two, four kindFunc) *byKind {
+	b := new(byKind)
+	for kind := range b {
+		for rows, f := range map[int]kindFunc{1: one, 2: two, 4: four} {
+			b[kind][rows] = func(dst *float32, dstStride int, init *float32, initStride int, x, panel *byte, groups int) {
+				f(dst, dstStride, init, initStride, x, panel, groups, kind)
+			}
 		}
 	}
-	return all
-}()
+	return b
+}
 
-// tilesDotProd returns kernels for the bytes of the format. A format whose bytes are neither up to
-// 127 nor signed is multiplied in Go.
-func tilesDotProd(f *Format) [TileRows + 1]tileFunc {
+// of returns tiles for the bytes of the format. A format whose bytes are neither up to 127 nor signed
+// is multiplied in Go.
+func (b *byKind) of(f *Format) [TileRows + 1]tileFunc {
 	kind := 0
 	if f.Group == 16 {
 		kind |= groups16
@@ -63,21 +79,32 @@ func tilesDotProd(f *Format) [TileRows + 1]tileFunc {
 		kind |= minima
 	}
 	switch {
-	case f.Top <= 127:
 	case f.Offset == 128:
 		kind |= signed
-	default:
+	case f.Top > 127:
 		return [TileRows + 1]tileFunc{}
 	}
-	return dotProd[kind]
+	return b[kind]
 }
 
-func packNEON(set string, pack packFunc) packFunc {
-	if set == "go" {
-		return nil
+var (
+	dotProd = newByKind(tile1DotProd, tile2DotProd, tile4DotProd)
+	i8mm    = newByKind(tile1I8MM, tile2I8MM, tile4I8MM)
+)
+
+func tilesDotProd(f *Format) [TileRows + 1]tileFunc { return dotProd.of(f) }
+func tilesI8MM(f *Format) [TileRows + 1]tileFunc    { return i8mm.of(f) }
+
+// packer chooses between the functions for two instruction sets.
+func packer(set string, dotProd, i8mm packFunc) packFunc {
+	switch set {
+	case "dotprod":
+		return dotProd
+	case "i8mm":
+		return i8mm
 	}
-	return pack
+	return nil
 }
 
-func packQ8(set string) packFunc { return packNEON(set, packQ8NEON) }
-func packQ4(set string) packFunc { return packNEON(set, packQ4NEON) }
+func packQ8(set string) packFunc { return packer(set, packQ8DotProd, packQ8I8MM) }
+func packQ4(set string) packFunc { return packer(set, packQ4DotProd, packQ4I8MM) }

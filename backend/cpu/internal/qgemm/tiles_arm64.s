@@ -6,8 +6,7 @@
 // Registers: R0 dst, R1 its stride, R2 init, R3 its stride, R4 x, R5 panel, R6 groups left,
 // R7 kind, R8 weights of a group, R9 bytes of the rows of a group, R10 numbers of a group,
 // R12 weights left, R13 to R16 rows. V0 to V7 sums of f32, V8 to V15 sums of integers,
-// V16 and V17 weights, V18 to V21 x, V22 what bytes are flipped with, V23 a mask for what sums begin
-// with, V24 to V26 others.
+// V16 and V17 weights, V18 to V21 x, V23 a mask for what sums begin with, V24 to V26 others.
 
 // Instructions that Go's assembler does not know. SDOT adds to each int32 of d the products of
 // four bytes of n with the four bytes of m that H and L choose.
@@ -16,8 +15,8 @@
 #define FMUL(d, n, m) WORD $(0x6E20DC00 | (m)<<16 | (n)<<5 | (d))
 #define FADD(d, n, m) WORD $(0x4E20D400 | (m)<<16 | (n)<<5 | (d))
 
-// PARAMETERS loads them. Bits of kind: 0 groups are of 16, 1 there are minima, 2 from bytes 128
-// is subtracted, so that they are signed and sums begin with 0.
+// PARAMETERS loads them. Bits of kind: 0 groups are of 16, 1 there are minima, 2 bytes were
+// made signed when they were packed, so sums begin with 0.
 #define PARAMETERS(shift) \
 	MOVD dst+0(FP), R0 \
 	MOVD dstStride+8(FP), R1 \
@@ -33,9 +32,7 @@
 	LSL $shift, R8, R9 \
 	LSR $2, R7, R10 \
 	SUB $1, R10, R11 \
-	VDUP R11, V23.D2 \
-	LSL $7, R10, R10 \
-	VDUP R10, V22.B16
+	VDUP R11, V23.D2
 
 #define LOADSUMS(a, b) \
 	VLD1 (R2), [a.S4, b.S4] \
@@ -52,10 +49,7 @@
 	VMOV a.B16, b.B16
 
 // WEIGHTS loads four bytes of each output.
-#define WEIGHTS \
-	VLD1.P 32(R5), [V16.B16, V17.B16] \
-	VEOR V22.B16, V16.B16, V16.B16 \
-	VEOR V22.B16, V17.B16, V17.B16
+#define WEIGHTS VLD1.P 32(R5), [V16.B16, V17.B16]
 
 // DOT adds the products of these with four bytes of a row.
 #define DOT(a, b, x, L, H) \
