@@ -50,41 +50,60 @@ func (k *Kernels) packGo(u *unpacked, panel, w []byte, stride, rows, blocks int)
 	}
 }
 
+// A pair is a weight of an output, and that of the next one 32 bits higher. Times a number of x it is two
+// products, and sums of these are two sums, each within an int32.
+type pairs [MaxWidth / 2][32]uint64
+
+// of makes the pairs of a group of the panel.
+func (ps *pairs) of(k *Kernels, panel []byte) {
+	for i := 0; i < k.f.Group; i += k.piece {
+		piece := panel[i*k.Width:][:k.piece*k.Width]
+		for o := 0; o < k.Width; o += 2 {
+			w0, w1, to := piece[k.piece*o:][:k.piece], piece[k.piece*(o+1):][:k.piece], ps[o/2][i:][:k.piece]
+			for j := range to {
+				to[j] = uint64(w0[j]) | uint64(w1[j])<<32
+			}
+		}
+	}
+}
+
 // tileGo is a tile in Go, for any number of rows.
-func (k *Kernels) tileGo(dst []float32, dstStride int, init []float32, initStride, rows int, x, panel []byte, groups int) {
-	group, width := k.f.Group, k.Width
-	var sums [MaxWidth]int32
+func (k *Kernels) tileGo(ps *pairs, dst []float32, dstStride int, init []float32, initStride, rows int, x, panel []byte, groups int) {
+	f, group, width := k.f, k.f.Group, k.Width
 	for r := range rows {
-		y := dst[r*dstStride:][:width]
-		copy(y, init[r*initStride:][:width])
-		x, panel := x, panel
-		for range groups {
+		copy(dst[r*dstStride:][:width], init[r*initStride:])
+	}
+	for range groups {
+		ps.of(k, panel)
+		scales := panel[group*width:]
+		for r := range rows {
 			numbers := x[rows*group+4*r:]
 			number := func(i int) uint32 { return binary.LittleEndian.Uint32(numbers[4*i*rows:]) }
-			begin := int32(number(1))
-			for o := range width {
-				sums[o] = begin
+			scale, begin, scaled := math.Float32frombits(number(0)), int32(number(1)), math.Float32frombits(number(2))
+			var xs [32]uint64
+			for i, q := range x[r*group:][:group] {
+				xs[i] = uint64(int8(q))
 			}
-			for i, xs := 0, x[r*group:][:group]; i < group; i += 4 {
-				x0, x1, x2, x3 := int32(int8(xs[i])), int32(int8(xs[i+1])), int32(int8(xs[i+2])), int32(int8(xs[i+3]))
-				of := panel[i/k.piece*k.piece*width+i%k.piece:]
-				for o := range width {
-					w := of[k.piece*o:][:4]
-					sums[o] += int32(w[0])*x0 + int32(w[1])*x1 + int32(w[2])*x2 + int32(w[3])*x3
-				}
-			}
-			scale, scaled := math.Float32frombits(number(0)), math.Float32frombits(number(2))
-			of := panel[group*width:]
-			for o := range y {
-				w := math.Float32frombits(binary.LittleEndian.Uint32(of[4*o:]))
-				product := float32(float32(sums[o]) * float32(w*scale))
-				if k.f.Min {
-					m := math.Float32frombits(binary.LittleEndian.Uint32(of[4*(width+o):]))
+			add := func(to *float32, o int, sum int32) {
+				w := math.Float32frombits(binary.LittleEndian.Uint32(scales[4*o:]))
+				product := float32(float32(begin+sum) * float32(w*scale))
+				if f.Min {
+					m := math.Float32frombits(binary.LittleEndian.Uint32(scales[4*(width+o):]))
 					product += float32(m * scaled)
 				}
-				y[o] += product
+				*to += product
 			}
-			x, panel = x[rows*(group+xNumbers):], panel[k.groupBytes():]
+			y := dst[r*dstStride:][:width]
+			for o := 0; o < width; o += 2 {
+				w, sum := &ps[o/2], uint64(0)
+				for i := 0; i < group; i += 4 {
+					sum += w[i&31]*xs[i&31] + w[(i+1)&31]*xs[(i+1)&31] + w[(i+2)&31]*xs[(i+2)&31] + w[(i+3)&31]*xs[(i+3)&31]
+				}
+				low := int32(sum)
+				add(&y[o], o, low)
+				add(&y[o+1], o+1, int32((int64(sum)-int64(low))>>32))
+			}
 		}
+		x, panel = x[rows*(group+xNumbers):], panel[k.groupBytes():]
 	}
 }

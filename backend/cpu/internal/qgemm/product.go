@@ -23,6 +23,7 @@ type Workspace struct {
 	sums     [TileRows * MaxWidth]float32
 	zeros    [MaxWidth]float32
 	unpacked unpacked
+	pairs    pairs
 }
 
 // MaxWidth is the largest width of a strip.
@@ -93,7 +94,7 @@ func (p *Product) tile(ws *Workspace, dst, init []float32, initStride, rows, col
 	if f := p.tiles[rows]; f != nil {
 		f(&to[0], 4*dstStride, &init[0], 4*initStride, unsafe.SliceData(x), unsafe.SliceData(ws.panel), groups)
 	} else {
-		p.tileGo(to, dstStride, init, initStride, rows, x, ws.panel, groups)
+		p.tileGo(&ws.pairs, to, dstStride, init, initStride, rows, x, ws.panel, groups)
 	}
 	if !whole {
 		for r := range rows {
