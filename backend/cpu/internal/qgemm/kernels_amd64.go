@@ -309,3 +309,6 @@ func packQ4AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
 func quantizeAVX2(dst *byte, src *float32, blocks int)
+
+//go:noescape
+func prefetch(at *byte, n int)

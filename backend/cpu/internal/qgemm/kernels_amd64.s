@@ -6779,3 +6779,16 @@ zeros:
 	XORL  DX, DX
 	VPXOR Y0, Y0, Y0
 	JMP   store
+
+// func prefetch(at *byte, n int)
+// Requires: MMX+
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVQ at+0(FP), SI
+	MOVQ n+8(FP), CX
+
+line:
+	PREFETCHT0 (SI)
+	ADDQ       $0x00000040, SI
+	SUBQ       $0x00000040, CX
+	JHI        line
+	RET

@@ -88,6 +88,18 @@
 	VST1.P [V8.B16, V9.B16, V10.B16, V11.B16], 64(R0) \
 	VST1.P [V12.B16, V13.B16, V14.B16, V15.B16], 64(R0)
 
+// func prefetch(at *byte, n int)
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVD at+0(FP), R0
+	MOVD n+8(FP), R1
+
+line:
+	PRFM (R0), PLDL1KEEP
+	ADD  $64, R0
+	SUBS $64, R1, R1
+	BGT  line
+	RET
+
 // func packQ8DotProd(panel, w *byte, ahead uintptr, stride, blocks int)
 TEXT ·packQ8DotProd(SB), NOSPLIT, $0-40
 	ROWS

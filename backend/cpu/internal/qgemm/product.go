@@ -37,6 +37,10 @@ const panelLen = 24 << 10
 // and need their part of the cache; with more rows longer panels save passes over dst.
 const fewRows = 2 * TileRows
 
+// firstStrip is at most how many bytes are asked for before the first strip of few rows is read. Those of the
+// others are asked for while the strip before is read.
+const firstStrip = 32 << 10
+
 // grown is p with n bytes, contents undefined.
 func grown(p []byte, n int) []byte {
 	if cap(p) < n {
@@ -49,8 +53,9 @@ func grown(p []byte, n int) []byte {
 // and r1 is too, or is the number of rows.
 func (p *Product) Columns(ws *Workspace, r0, r1, c0, c1 int) {
 	depth := panelLen / p.Width / 256 * 256 // whole blocks of every format
-	if r1-r0 <= fewRows {
+	if r1-r0 <= fewRows && c0 < c1 {
 		depth /= 3
+		prefetch(&p.W[c0*p.WStride], min(firstStrip, min(p.Width, c1-c0)*p.In/p.f.Len*p.f.Bytes))
 	}
 	for c := c0; c < c1; c += p.Width {
 		columns := min(p.Width, c1-c)

@@ -12,6 +12,11 @@ var quantizeBlocks func(dst *byte, src *float32, blocks int)
 
 // Functions in assembly.
 
+// prefetch asks for n bytes of memory, n above 0.
+//
+//go:noescape
+func prefetch(at *byte, n int)
+
 //go:noescape
 func tile1DotProd(dst *float32, dstStride int, init *float32, initStride int, x, panel *byte, groups, kind int)
 

@@ -7,5 +7,7 @@ var archSets []set
 
 var quantizeBlocks func(dst *byte, src *float32, blocks int)
 
+func prefetch(*byte, int) {}
+
 func packQ8(string) packFunc { return nil }
 func packQ4(string) packFunc { return nil }

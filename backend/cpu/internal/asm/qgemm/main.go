@@ -23,5 +23,6 @@ func main() {
 		s.packQ4()
 	}
 	quantize()
+	prefetch()
 	Generate()
 }

@@ -175,3 +175,17 @@ func (s set) packQ4() {
 	p.scales(0, 0)
 	p.next(18)
 }
+
+// prefetch writes the function that asks for n bytes of memory, n above 0.
+func prefetch() {
+	TEXT("prefetch", NOSPLIT, "func(at *byte, n int)")
+	Pragma("noescape")
+	Load(Param("at"), reg.RSI)
+	Load(Param("n"), reg.RCX)
+	Label("line")
+	PREFETCHT0(Mem{Base: reg.RSI})
+	add(64, reg.RSI)
+	SUBQ(U32(64), reg.RCX)
+	JHI(LabelRef("line"))
+	RET()
+}
