@@ -62,9 +62,16 @@ type Options struct {
 // New returns an Inspector of m. The model stays the caller's, who closes it after the
 // Inspector, and its weights must stay as they are until then. t is the model's
 // tokenizer, or nil.
+//
+// Where the model's products round what they read to f16, those of the Inspector do not:
+// they round in steps of many tokens alone, and a text must give the same numbers however
+// many others are read beside it, which add up to its scores.
 func New(m *model.Model, t *tokenizer.Tokenizer, o Options) *Inspector {
 	measured := *m
 	measured.Backend = backend.WithProfiler(m.Backend)
+	if m.Rounding() == backend.F16 {
+		measured.Activations = backend.F32
+	}
 	return &Inspector{Model: &measured, Tokenizer: t, Name: o.Name, cache: cmp.Or(o.Cache, backend.F32), heads: map[int]*head{}, norms: map[string][]float64{}}
 }
 
