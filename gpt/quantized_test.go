@@ -215,6 +215,17 @@ func TestActivations(t *testing.T) {
 			})
 		}
 	}
+	for _, d := range backend.QuantizedDTypes() {
+		b := gpttest.OpenCPU(t)
+		usual, other := load(t, b, gpt.LoadOptions{DType: d}), backend.F16
+		if backend.MultipliesIntegers(b) {
+			other = backend.Q8_A
+		}
+		asked := load(t, b, gpt.LoadOptions{DType: d, Activations: other})
+		if usual.Rounding() != other || distance(gpttest.Feed(t, usual, ids...), gpttest.Feed(t, asked, ids...)) != 0 {
+			t.Errorf("%v on the CPU without an option: rounds to %v, and scores are not those of %v", d, usual.Rounding(), other)
+		}
+	}
 	plain := load(t, gpttest.OpenCPU(t), gpt.LoadOptions{Activations: backend.Q8_A})
 	if want := load(t, gpttest.OpenCPU(t), gpt.LoadOptions{}); distance(gpttest.Feed(t, plain, ids...), gpttest.Feed(t, want, ids...)) != 0 {
 		t.Error("weights that are not quantised are multiplied with rounded activations")

@@ -69,7 +69,7 @@ type Options struct {
 func New(m *model.Model, t *tokenizer.Tokenizer, o Options) *Inspector {
 	measured := *m
 	measured.Backend = backend.WithProfiler(m.Backend)
-	if m.Rounding() == backend.F16 {
+	if m.Network != nil && m.Rounding() == backend.F16 {
 		measured.Activations = backend.F32
 	}
 	return &Inspector{Model: &measured, Tokenizer: t, Name: o.Name, cache: cmp.Or(o.Cache, backend.F32), heads: map[int]*head{}, norms: map[string][]float64{}}

@@ -199,3 +199,21 @@ func TestTensor(t *testing.T) {
 		t.Errorf("an op on a freed tensor of no backend: %v", err)
 	}
 }
+
+// multiplier is a backend that multiplies integers faster.
+type multiplier struct{ backend.Backend }
+
+func (multiplier) MultipliesIntegers() bool { return true }
+
+// TestMultipliesIntegers asks the backend that a null one stands in for, which plans with the
+// activations that it will have.
+func TestMultipliesIntegers(t *testing.T) {
+	for _, c := range []struct {
+		as   backend.Backend
+		want bool
+	}{{nil, false}, {conformance.Reference(), false}, {multiplier{conformance.Reference()}, true}} {
+		if got := backend.MultipliesIntegers(&null.Backend{As: c.as}); got != c.want {
+			t.Errorf("standing in for %T: %v", c.as, got)
+		}
+	}
+}
