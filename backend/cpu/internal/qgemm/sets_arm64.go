@@ -7,10 +7,13 @@ var archSets = []set{
 	{name: "dotprod", usable: cpu.ARM64.HasASIMDDP, width: 8, lanes: 8, piece: 4, signed: true, tiles: tilesDotProd},
 }
 
-// There is no assembly for it: it is a small part of a product.
-var quantizeBlocks func(dst *byte, src *float32, blocks int)
+// quantizeBlocks makes blocks of q8_a.
+var quantizeBlocks = quantizeNEON
 
 // Functions in assembly.
+
+//go:noescape
+func quantizeNEON(dst *byte, src *float32, blocks int)
 
 // prefetch asks for n bytes of memory, n above 0.
 //
