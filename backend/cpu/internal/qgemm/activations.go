@@ -30,7 +30,8 @@ func (f *Format) rowBytes(in int) int { return in / f.Group * (f.Group + xNumber
 // products with weights of this format.
 func (f *Format) PackedBytes(rows, in int) int { return rows * f.rowBytes(in) }
 
-// PackRow packs row r of so many, in blocks of q8_a, into dst, which has PackedBytes.
+// PackRow packs row r of so many, in blocks of q8_a, into dst, which has PackedBytes. Blocks are as
+// backend.Q8_A says: numbers are at most 127 in magnitude, and their sum is right.
 func (f *Format) PackRow(dst []byte, r, rows int, x []byte) {
 	first, n := tileOf(r, rows)
 	in := len(x) / q8aBytes * blockLen

@@ -158,16 +158,30 @@ func (p *problem) run(ws *Workspace, r0, r1 int) []float32 {
 	return out
 }
 
+// sizes are rows, inputs and outputs: where tiles, strips and panels end, and random ones.
+func sizes() [][3]int {
+	list := [][3]int{
+		{1, 32, 1}, {1, 768, 33}, {2, 96, 64}, {3, 32, 7}, {4, 64, 32}, {5, 1024, 40}, {7, 256, 31}, {9, 768, 32}, {11, 288, 70}, {70, 64, 17},
+		{2, 4096, 9}, {8, 512, 16}, {8, 544, 15}, {12, 800, 34}, {10, 3104, 8}, {1, 1056, 9},
+	}
+	r := rand.New(rand.NewPCG(11, 12))
+	for range 12 {
+		list = append(list, [3]int{1 + r.IntN(70), 32 * (1 + r.IntN(60)), 1 + r.IntN(70)})
+	}
+	return list
+}
+
 // TestProducts holds products of each format in each instruction set to float64, and their bits
-// to those of the same row alone.
+// to those of the same row alone, and to those of the other sets.
 func TestProducts(t *testing.T) {
 	bits := map[string][]float32{} // of the first set
 	eachSet(t, func(t *testing.T) {
 		var ws Workspace
 		for name, f := range formats {
-			for i, n := range [][3]int{{1, 32, 1}, {1, 768, 33}, {2, 96, 64}, {3, 32, 7}, {4, 64, 32}, {5, 1024, 40}, {7, 256, 31}, {11, 288, 70}, {70, 64, 17}, {2, 4096, 9}} {
+			for i, n := range sizes() {
 				rows, in, out := n[0], (n[1]+f.Len-1)/f.Len*f.Len, n[2]
-				p := newProblem(rand.New(rand.NewPCG(uint64(i), 7)), f, rows, in, out)
+				r := rand.New(rand.NewPCG(uint64(i), 7))
+				p := newProblem(r, f, rows, in, out)
 				got := p.run(&ws, 0, rows)
 				key := fmt.Sprint(name, n)
 				if bits[key] == nil {
@@ -175,20 +189,23 @@ func TestProducts(t *testing.T) {
 				} else if !slices.Equal(bits[key], got) {
 					t.Errorf("%s %v: other bits than in %s", name, n, Sets()[0])
 				}
-				for r := range rows {
-					if alone := p.run(&ws, r, r+1); !slices.Equal(alone, got[r*out:][:out]) {
-						t.Fatalf("%s %v: row %d has other bits alone", name, n, r)
+				for range 3 {
+					row := r.IntN(rows)
+					if alone := p.run(&ws, row, row+1); !slices.Equal(alone, got[row*out:][:out]) {
+						t.Fatalf("%s %v: row %d has other bits alone", name, n, row)
 					}
-					for o := range out {
-						want, magnitude := reference(f, p.w[o*p.stride:][:in/f.Len*f.Bytes], p.xRow(r))
-						terms := in / f.Group
-						if p.init != nil {
-							v := float64(p.init[r*p.initStride+o])
-							want, magnitude, terms = want+v, magnitude+math.Abs(v), terms+1
-						}
-						if g := float64(got[r*out+o]); !(math.Abs(g-want) <= float64(terms+6)*0x1p-24*magnitude) {
-							t.Fatalf("%s %v: dst[%d,%d] is %v, expected %v", name, n, r, o, g, want)
-						}
+				}
+				for range 60 {
+					row, o := r.IntN(rows), r.IntN(out)
+					want, magnitude := reference(f, p.w[o*p.stride:][:in/f.Len*f.Bytes], p.xRow(row))
+					terms := in / f.Group
+					if p.init != nil {
+						v := float64(p.init[row*p.initStride+o])
+						want, magnitude, terms = want+v, magnitude+math.Abs(v), terms+1
+					}
+					// Each term is rounded up to four times, and then the sum of those before it with it.
+					if g := float64(got[row*out+o]); !(math.Abs(g-want) <= float64(terms+6)*0x1p-24*magnitude) {
+						t.Fatalf("%s %v: dst[%d,%d] is %v, expected %v", name, n, row, o, g, want)
 					}
 				}
 			}
