@@ -1,6 +1,7 @@
 // Package cpu runs ops on the host's processor. Matrix products of many rows use gonum's
 // blas32, which calls a BLAS library such as OpenBLAS if the machine has one. Those of few
-// rows (thin.go) and everything else use package vec. It needs no cgo.
+// rows (thin.go) and everything else use package vec, and products of quantised weights with
+// activations in blocks package qgemm. It needs no cgo.
 //
 // To add an op, add a file with its name and an init that registers its kernel. No
 // other place lists the ops.
