@@ -45,9 +45,9 @@ test-race: setup-test ## the tests under the race detector
 	$(ENV) go test $(COUNT) -race -timeout 4h $(PKG)
 
 .PHONY: test-long
-test-long: setup-test ## the tests twice in random order, all played GPUs, assembly for arm64, the conformance suite whole on simulated devices, random cases of ops on each device for LONG=5m, then each fuzz target for FUZZ=30s
+test-long: setup-test ## the tests twice in random order, all played GPUs, the conformance suite whole on simulated devices, random cases of ops on each device for LONG=5m, then each fuzz target for FUZZ=30s
 	$(ENV) go test -count=2 -shuffle=on -timeout 4h $(PKG)
-	$(MAKE) test-gpus test-arm
+	$(MAKE) test-gpus
 	$(ENV) CALDERA_LONG=$(LONG) go test -count=1 -run '^TestLong$$' -timeout 4h $(PKG)
 	$(ENV) scripts/fuzz.sh $(FUZZ) $(PKG)
 
@@ -70,11 +70,6 @@ test-matrix: setup-test ## products of f16 on cooperative matrices, as GPUs have
 test-gpus: setup-test ## all kernels, models and the conformance suite in the real drivers of 13 GPUs that are not there (fetches 200 MB into the cache)
 	$(ENV) CALDERA_GPULAB_SID=$$(scripts/gpulab.sh sid) && export CALDERA_GPULAB_SID && \
 	CALDERA_GPUS=all go test -count=1 $(LIMIT) -run '^TestGPUs$$' ./backend/vulkan
-
-# A processor with all of arm64's extensions, simulated. The generator of assembly for amd64 does not run on it.
-.PHONY: test-arm
-test-arm: setup-test ## products in the assembly for arm64, in qemu-user
-	CGO_ENABLED=0 GOARCH=arm64 go test -count=1 -skip '^TestGenerated$$' -exec qemu-aarch64-static ./backend/cpu/internal/qgemm
 
 .PHONY: results-gpus
 results-gpus: setup-test ## the same, and write docs/results/gpus.md of what the drivers made of the kernels

@@ -93,7 +93,6 @@ needs_test() {
     need mesa-vulkan-drivers "lavapipe, the Vulkan driver on the CPU that the tests run on" manifest icd.d 'lvp_icd*.json'
   fi
   need vulkan-validationlayers "reports wrong use of Vulkan; a message fails the tests" manifest explicit_layer.d 'VkLayer_khronos_validation.json'
-  need qemu-user-static "an arm64 processor, for make test-arm" program qemu-aarch64-static
   need spirv-cross "translates the shaders to Metal, as on a Mac" program spirv-cross
   wanted=() # of which the tests need
   need libopenblas0-pthread "the BLAS that the CPU backend finds at run time" library libopenblas.so.0
