@@ -16,6 +16,12 @@ type integers struct {
 	packed []byte
 }
 
+// formats are the types of weights that are multiplied so. With others blocks of x are converted to f32.
+var formats = map[backend.DType]*qgemm.Format{
+	backend.Q8_0: &qgemm.Q8_0,
+	backend.Q4_0: &qgemm.Q4_0,
+}
+
 // linearIntegers runs a product with weights of a format.
 func (b *Backend) linearIntegers(op *backend.Linear, f *qgemm.Format) {
 	i := &b.integers

@@ -11,15 +11,13 @@ type blockKernels struct {
 	from func(dst []float32, row []byte)       // dst = row
 	dot  func(row []byte, x []float32) float32 // Σ row·x
 	dots vec.Dots4                             // for several rows of x; nil: none
-
-	integers *qgemm.Format // for x in blocks; nil: x is converted to f32
 }
 
 // fastBlocks are the dtypes that have kernels of their own. Others are decoded by
 // package backend.
 var fastBlocks = map[backend.DType]blockKernels{
-	backend.Q8_0: {vec.FromQ8, vec.DotQ8, vec.DotsQ8, &qgemm.Q8_0},
-	backend.Q4_0: {vec.FromQ4, vec.DotQ4, vec.DotsQ4, &qgemm.Q4_0},
+	backend.Q8_0: {vec.FromQ8, vec.DotQ8, vec.DotsQ8},
+	backend.Q4_0: {vec.FromQ4, vec.DotQ4, vec.DotsQ4},
 	backend.Q8_A: {from: qgemm.FromQ8A}, // of activations alone
 }
 
