@@ -16,8 +16,8 @@ type integers struct {
 	packed []byte
 }
 
-// formats are the types of weights that are multiplied so. With others blocks of x are converted to f32.
-var formats = map[backend.DType]*qgemm.Format{
+// integerFormats are the types of weights that are multiplied so. With others blocks of x are converted to f32.
+var integerFormats = map[backend.DType]*qgemm.Format{
 	backend.Q8_0: &qgemm.Q8_0,
 	backend.Q4_0: &qgemm.Q4_0,
 }

@@ -10,7 +10,7 @@ import (
 
 func init() {
 	register(func(b *Backend, op *backend.Linear) {
-		f := formats[op.W.DType]
+		f := integerFormats[op.W.DType]
 		switch {
 		case op.X.DType == backend.Q8_A && f != nil:
 			b.linearIntegers(op, f)
