@@ -5,6 +5,7 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/cpu"
+	"caldera/backend/cpu/internal/qgemm"
 	"caldera/conformance"
 )
 
@@ -17,6 +18,21 @@ func open(tb testing.TB) backend.Backend {
 }
 
 func TestConformance(t *testing.T) { conformance.Test(t, open) }
+
+// TestIntegers is the part of the suite in which integers are multiplied, with each instruction
+// set that TestConformance does not use.
+func TestIntegers(t *testing.T) {
+	used := qgemm.Set()
+	defer qgemm.Use(used)
+	for _, name := range qgemm.Sets() {
+		if name != used {
+			qgemm.Use(name)
+			t.Run(name, func(t *testing.T) {
+				conformance.TestGroups(t, open, "linear/x=q8_a", "copy/dst=q8_a", "model/decode equals prefill,w=q8_0,x=q8_a")
+			})
+		}
+	}
+}
 
 // TestLong tries random cases for as long as CALDERA_LONG says, as `make test-long` does.
 func TestLong(t *testing.T) { conformance.Long(t, open) }

@@ -2,7 +2,7 @@ package cpu
 
 import (
 	"caldera/backend"
-	"caldera/backend/cpu/internal/vec"
+	"caldera/backend/cpu/internal/qgemm"
 )
 
 func init() {
@@ -95,7 +95,7 @@ func narrowRow(dst *backend.Tensor, v []float32, r int) {
 // narrowBlocks is dst = v in blocks of activations.
 func narrowBlocks(dst []byte, d backend.DType, v []float32) {
 	if d == backend.Q8_A {
-		vec.ToQ8A(dst, v)
+		qgemm.ToQ8A(dst, v)
 	} else if _, err := backend.Encode(dst[:0], d, v); err != nil {
 		panic(err) // activations take any number
 	}

@@ -1,6 +1,6 @@
 // Package cpu runs ops on the host's processor. Matrix products use package gemm, or a BLAS
-// library of the machine (package blaslib has the rule); everything else uses package vec.
-// It needs no cgo.
+// library of the machine (package blaslib has the rule); products of quantised weights with
+// activations in blocks use package qgemm; everything else uses package vec. It needs no cgo.
 //
 // To add an op, add a file with its name and an init that registers its kernel. No
 // other place lists the ops.
@@ -23,6 +23,7 @@ var (
 	_ backend.Describer      = (*Backend)(nil)
 	_ backend.MemoryReporter = (*Backend)(nil)
 	_ backend.Profiler       = (*Backend)(nil)
+	_ backend.Rounder        = (*Backend)(nil)
 )
 
 func init() {
@@ -45,14 +46,15 @@ func init() {
 
 // Backend is the host's processor. Its Run returns when the ops have finished.
 type Backend struct {
-	library blaslib.Library
-	pool    *pool
-	live    map[*buffer]struct{}
-	bytes   int // of buffers from Alloc that are not freed
-	closed  bool
-	profile *profile       // the profile that is being made; nil: none
-	wide    [2]wide        // see widen
-	product backend.Linear // the product in hand, where its vectors were widened
+	library  blaslib.Library
+	pool     *pool
+	live     map[*buffer]struct{}
+	bytes    int // of buffers from Alloc that are not freed
+	closed   bool
+	profile  *profile       // the profile that is being made; nil: none
+	wide     [2]wide        // see widen
+	product  backend.Linear // the product in hand, where its vectors were widened
+	integers integers       // the product in hand, where it is one of integers
 
 	// Run calls visit for each operand, to check it. It is made once, so that Run
 	// allocates no memory.

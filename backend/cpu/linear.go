@@ -12,7 +12,11 @@ import (
 
 func init() {
 	register(func(b *Backend, op *backend.Linear) {
+		f := integerFormats[op.W.DType]
 		switch {
+		case op.X.DType == backend.Q8_A && f != nil:
+			b.linearIntegers(op, f)
+			return
 		case op.X.DType != backend.F32 && op.X.Len() <= maxWide: // without garbage, for decoding
 			b.product = *op
 			b.product.X = b.widen(0, op.X)

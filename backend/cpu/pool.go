@@ -8,6 +8,7 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/cpu/internal/gemm"
+	"caldera/backend/cpu/internal/qgemm"
 )
 
 // part computes items [from, to) of an op, such as rows. It is a plain function and
@@ -20,6 +21,8 @@ type worker struct {
 	scratch [7][]float32
 	gemm    gemm.Workspace
 	sampler *sampler // of sample.go; nil before its first use
+
+	integers qgemm.Workspace
 }
 
 // floats returns a workspace of n floats, contents undefined. A part that

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"caldera/backend"
+	"caldera/backend/cpu/internal/qgemm"
 	"caldera/backend/cpu/internal/vec"
 )
 
@@ -10,7 +11,7 @@ import (
 var fastBlocks = map[backend.DType]func(dst []float32, row []byte){
 	backend.Q8_0: vec.FromQ8,
 	backend.Q4_0: vec.FromQ4,
-	backend.Q8_A: vec.FromQ8A, // of activations alone
+	backend.Q8_A: qgemm.FromQ8A, // of activations alone
 }
 
 // widenBlocks is how blocks of a quantised dtype are converted.

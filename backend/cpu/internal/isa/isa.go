@@ -16,7 +16,7 @@ import (
 const Env = "CALDERA_CPU"
 
 // Names are the values of Env, from none to the best.
-var Names = []string{"go", "sse2", "avx2", "avx512", "neon"}
+var Names = []string{"go", "sse2", "avx2", "avxvnni", "avx512", "neon"}
 
 var (
 	// SSE2 is on every amd64 processor.
@@ -25,8 +25,14 @@ var (
 	AVX2 = cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasBMI2 && allowed("avx2")
 	// AVX512 stands for its parts F, BW, DQ and VL, and for AVX2.
 	AVX512 = AVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && allowed("avx512")
+	// AVXVNNI multiplies bytes, as AVX512VNNI does.
+	AVXVNNI    = AVX2 && cpu.X86.HasAVXVNNI && allowed("avxvnni")
+	AVX512VNNI = AVX512 && cpu.X86.HasAVX512VNNI
 	// NEON is on every arm64 processor.
 	NEON = cpu.ARM64.HasASIMD && allowed("neon")
+	// DotProd and I8MM multiply bytes, vectors and matrices of them.
+	DotProd = NEON && cpu.ARM64.HasASIMDDP
+	I8MM    = DotProd && cpu.ARM64.HasI8MM
 )
 
 // allowed reports whether Env lets an instruction set be used.

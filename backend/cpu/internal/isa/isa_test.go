@@ -7,7 +7,7 @@ import (
 
 func TestAllowed(t *testing.T) {
 	for _, c := range []struct{ env, allowed string }{
-		{"", "sse2 avx2 avx512 neon"}, {"go", ""}, {"sse2", "sse2"}, {"avx2", "sse2 avx2"}, {"avx512", "sse2 avx2 avx512"},
+		{"", "sse2 avx2 avxvnni avx512 neon"}, {"go", ""}, {"sse2", "sse2"}, {"avx2", "sse2 avx2"}, {"avxvnni", "sse2 avx2 avxvnni"}, {"avx512", "sse2 avx2 avxvnni avx512"},
 	} {
 		t.Setenv(Env, c.env)
 		var got []string

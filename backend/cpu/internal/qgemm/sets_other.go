@@ -1,0 +1,13 @@
+//go:build !amd64 && !arm64
+
+package qgemm
+
+// There is no assembly for this architecture.
+var archSets []set
+
+var quantizeBlocks func(dst *byte, src *float32, blocks int)
+
+func prefetch(*byte, int) {}
+
+func packQ8(string) packFunc { return nil }
+func packQ4(string) packFunc { return nil }
