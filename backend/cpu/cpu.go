@@ -24,6 +24,7 @@ var (
 	_ backend.MemoryReporter = (*Backend)(nil)
 	_ backend.Profiler       = (*Backend)(nil)
 	_ backend.Rounder        = (*Backend)(nil)
+	_ backend.Reproducer     = (*Backend)(nil)
 )
 
 func init() {
@@ -69,6 +70,20 @@ func load() (blaslib.Library, error) {
 	}
 	return blaslib.Load()
 }
+
+// UseOwn makes this process multiply with package gemm alone, whatever libraries there are, so that
+// its backends are reproducible. It is called before the first one is opened or listed, and returns an
+// error if a library was chosen before.
+func UseOwn() error {
+	if err := isa.Check(); err != nil {
+		return err
+	}
+	return blaslib.UseOwn()
+}
+
+// Reproducible implements [backend.Reproducer]: it is so unless a library multiplies. Gradients of
+// weights are sums of rows, and not meant.
+func (b *Backend) Reproducible() bool { return b.library.Own }
 
 // Open starts the backend with GOMAXPROCS threads. It fails only if the environment
 // names a BLAS library that cannot be used, or an instruction set that does not exist.

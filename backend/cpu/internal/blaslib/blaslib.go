@@ -34,6 +34,19 @@ type Library struct {
 	Advice string // what to install where no library was found that would be faster; else empty
 }
 
+var ownAlone bool
+
+// UseOwn is Load for package gemm alone, whatever libraries there are. It is called before Load. It returns
+// an error if Env or an earlier call of Load chose otherwise.
+func UseOwn() error {
+	ownAlone = true
+	lib, err := Load()
+	if err == nil && !lib.Own {
+		err = fmt.Errorf("%s multiplies matrices already; unset %s, or set it to caldera", lib.Name, Env)
+	}
+	return err
+}
+
 // Load makes blas32 use what was chosen, at the first call in a process. Each call runs
 // on the caller's thread, and calls may overlap. It returns an error if Env names a
 // library that cannot be used.
@@ -46,7 +59,7 @@ var load = sync.OnceValues(func() (Library, error) {
 	switch {
 	case asked == "gonum":
 		return Library{Name: "gonum"}, nil
-	case asked == "caldera", asked == "" && gemm.Fast() && runtime.GOOS != "darwin":
+	case asked == "caldera", asked == "" && (ownAlone || gemm.Fast() && runtime.GOOS != "darwin"):
 		blas32.Use(gemm.BLAS{})
 		return own, nil
 	case asked != "":

@@ -101,15 +101,6 @@ func fromF16AVX512(dst *float32, src *uint16, n int) // n must be a multiple of 
 func toF16AVX2(dst *uint16, src *float32, n int)
 
 //go:noescape
-func dotF16AVX2(w *uint16, x *float32, n int) float32
-
-//go:noescape
-func axpyF16AVX2(y *float32, w *uint16, a float32, n int)
-
-//go:noescape
-func axpy4F16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
-
-//go:noescape
 func fromBF16AVX2(dst *float32, src *uint16, n int)
 
 //go:noescape
@@ -117,15 +108,6 @@ func fromBF16AVX512(dst *float32, src *uint16, n int) // n must be a multiple of
 
 //go:noescape
 func toBF16AVX2(dst *uint16, src *float32, n int)
-
-//go:noescape
-func dotBF16AVX2(w *uint16, x *float32, n int) float32
-
-//go:noescape
-func axpyBF16AVX2(y *float32, w *uint16, a float32, n int)
-
-//go:noescape
-func axpy4BF16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
 
 // blocks must be above 0.
 
