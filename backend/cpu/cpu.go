@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime"
 
 	"caldera/backend"
 	"caldera/backend/cpu/internal/blaslib"
@@ -85,7 +84,7 @@ func UseOwn() error {
 // weights are sums of rows, and not meant.
 func (b *Backend) Reproducible() bool { return b.library.Own }
 
-// Open starts the backend with GOMAXPROCS threads. It fails only if the environment
+// Open starts the backend with as many threads as [Threads] says. It fails only if the environment
 // names a BLAS library that cannot be used, or an instruction set that does not exist.
 func Open() (*Backend, error) {
 	lib, err := load()
@@ -94,7 +93,7 @@ func Open() (*Backend, error) {
 	}
 	b := &Backend{
 		library: lib,
-		pool:    newPool(runtime.GOMAXPROCS(0)),
+		pool:    newPool(Threads()),
 		live:    map[*buffer]struct{}{},
 	}
 	b.visit = func(name string, t *backend.Tensor, a backend.Access) {

@@ -37,6 +37,7 @@ func (h Hardware) find() ([]backend.Device, string, error) {
 	}
 	if h.Threads > 0 {
 		runtime.GOMAXPROCS(h.Threads)
+		cpu.SetThreads(h.Threads)
 	}
 	if h.Reproducible {
 		if err := cpu.UseOwn(); err != nil {
