@@ -37,6 +37,17 @@ func softCapAVX2(x *float32, n int, limit float32)
 //go:noescape
 func geluTanhAVX2(dst, x *float32, n int)
 
+// With AVX-512, n must be a multiple of 2·Lanes.
+
+//go:noescape
+func expAVX512(dst, x *float32, n int, shift float32) float64
+
+//go:noescape
+func geluTanhAVX512(dst, x *float32, n int)
+
+//go:noescape
+func swishAVX512(dst, x *float32, n int, minus float32)
+
 //go:noescape
 func geluTanhBackwardAVX2(dx, x, dy *float32, n int)
 
