@@ -311,4 +311,7 @@ func packQ4AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 func quantizeAVX2(dst *byte, src *float32, blocks int)
 
 //go:noescape
+func quantizeAVX512(dst *byte, src *float32, blocks int)
+
+//go:noescape
 func prefetch(at *byte, n int)

@@ -6780,6 +6780,127 @@ zeros:
 	VPXOR Y0, Y0, Y0
 	JMP   store
 
+// func quantizeAVX512(dst *byte, src *float32, blocks int)
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, CMOV, F16C
+TEXT ·quantizeAVX512(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), DI
+	MOVQ         src+8(FP), SI
+	MOVQ         blocks+16(FP), CX
+	MOVQ         blocks+16(FP), BX
+	MOVL         $0x7fffffff, AX
+	VPBROADCASTD AX, Z23
+	MOVL         $0x3f800000, AX
+	VPBROADCASTD AX, Z24
+	MOVL         $0x3f000000, AX
+	VPBROADCASTD AX, Z25
+	MOVL         $0x42fe0000, AX
+	VPBROADCASTD AX, Z26
+	MOVL         $0xffffffff, AX
+	VPBROADCASTD AX, Z27
+	MOVL         $0x3c010204, AX
+	VPBROADCASTD AX, Z15
+	VPXORD       Z28, Z28, Z28
+	MOVL         $0x00007e00, DX
+
+scale:
+	VPANDD        (SI), Z23, Z0
+	VPANDD        64(SI), Z23, Z1
+	VPMAXUD       Z0, Z1, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMAXUD       Y1, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X1
+	VPMAXUD       X1, X0, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPMAXUD       X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VPMAXUD       X1, X0, X0
+	VMULSS        X15, X0, X0
+	VCVTPS2PH     $0x00, X0, X0
+	VMOVD         X0, AX
+	MOVWLZX       AX, AX
+	CMPL          AX, $0x00007c00
+	CMOVLCC       DX, AX
+	MOVW          AX, (DI)
+	ADDQ          $0x00000080, SI
+	ADDQ          $0x00000024, DI
+	DECQ          BX
+	JNZ           scale
+	MOVQ          dst+0(FP), DI
+	MOVQ          src+8(FP), SI
+
+block:
+	MOVWLZX       (DI), AX
+	LEAL          -1(AX), DX
+	CMPL          DX, $0x00007bff
+	JAE           zeros
+	VMOVD         AX, X8
+	VCVTPH2PS     X8, X8
+	VBROADCASTSS  X8, Z8
+	VDIVPS        Z8, Z24, Z9
+	VMOVDQU32     (SI), Z0
+	VPANDD        Z23, Z0, Z2
+	VMULPS        Z9, Z2, Z6
+	VADDPS        Z25, Z6, Z6
+	VMINPS        Z26, Z6, Z6
+	VCVTTPS2DQ    Z6, Z4
+	VCVTDQ2PS     Z4, Z6
+	VSUBPS        Z25, Z6, Z7
+	VMULPS        Z8, Z7, Z7
+	VCMPPS        $0x01, Z7, Z2, K1
+	VADDPS        Z25, Z6, Z7
+	VMULPS        Z8, Z7, Z7
+	VCMPPS        $0x02, Z2, Z7, K2
+	VCMPPS        $0x01, Z26, Z6, K2, K2
+	VPADDD        Z27, Z4, K1, Z4
+	VPSUBD        Z27, Z4, K2, Z4
+	VPMOVD2M      Z0, K3
+	VPSUBD        Z4, Z28, K3, Z4
+	VMOVDQU32     64(SI), Z1
+	VPANDD        Z23, Z1, Z3
+	VMULPS        Z9, Z3, Z6
+	VADDPS        Z25, Z6, Z6
+	VMINPS        Z26, Z6, Z6
+	VCVTTPS2DQ    Z6, Z5
+	VCVTDQ2PS     Z5, Z6
+	VSUBPS        Z25, Z6, Z7
+	VMULPS        Z8, Z7, Z7
+	VCMPPS        $0x01, Z7, Z3, K1
+	VADDPS        Z25, Z6, Z7
+	VMULPS        Z8, Z7, Z7
+	VCMPPS        $0x02, Z3, Z7, K2
+	VCMPPS        $0x01, Z26, Z6, K2, K2
+	VPADDD        Z27, Z5, K1, Z5
+	VPSUBD        Z27, Z5, K2, Z5
+	VPMOVD2M      Z1, K3
+	VPSUBD        Z5, Z28, K3, Z5
+	VPMOVSDB      Z4, 4(DI)
+	VPMOVSDB      Z5, 20(DI)
+	VPADDD        Z4, Z5, Z4
+	VEXTRACTI64X4 $0x01, Z4, Y6
+	VPADDD        Y6, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X6
+	VPADDD        X6, X4, X4
+	VPSHUFD       $0x4e, X4, X6
+	VPADDD        X6, X4, X4
+	VPSHUFD       $0xb1, X4, X6
+	VPADDD        X6, X4, X4
+	VMOVD         X4, DX
+	MOVW          DX, 2(DI)
+
+next:
+	ADDQ $0x00000080, SI
+	ADDQ $0x00000024, DI
+	DECQ CX
+	JNZ  block
+	VZEROUPPER
+	RET
+
+zeros:
+	MOVW    $0x0000, 2(DI)
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, 4(DI)
+	JMP     next
+
 // func prefetch(at *byte, n int)
 // Requires: MMX+
 TEXT ·prefetch(SB), NOSPLIT, $0-16

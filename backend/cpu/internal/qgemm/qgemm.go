@@ -63,6 +63,8 @@ type set struct {
 	tiles  func(f *Format) [TileRows + 1]tileFunc // by the number of rows; nil: those in Go
 	few    *set                                   // for products of few rows; nil: the same
 	fast   func(f *Format) bool                   // whether products are faster than those of f32; nil: never
+
+	quantize func(dst *byte, src *float32, blocks int) // makes blocks of q8_a; nil: in Go
 }
 
 // sets are those of this processor's architecture, the fastest first. The last one is Go.

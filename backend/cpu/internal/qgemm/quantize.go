@@ -26,8 +26,8 @@ func FromQ8A(dst []float32, src []byte) {
 // ToQ8A converts to blocks of q8_a, by the rule of backend.Q8_A. len(src) must be a
 // multiple of 32.
 func ToQ8A(dst []byte, src []float32) {
-	if n := len(src) / blockLen; n > 0 && quantizeBlocks != nil && current.name != "go" {
-		quantizeBlocks(&dst[:n*q8aBytes][0], &src[:n*blockLen][0], n)
+	if n := len(src) / blockLen; n > 0 && current.quantize != nil {
+		current.quantize(&dst[:n*q8aBytes][0], &src[:n*blockLen][0], n)
 		return
 	}
 	for ; len(src) > 0; src, dst = src[blockLen:], dst[q8aBytes:] {

@@ -3,9 +3,9 @@ package qgemm
 import "caldera/backend/cpu/internal/isa"
 
 var archSets = []set{
-	{name: "avx512", usable: isa.AVX512VNNI, width: 32, lanes: 16, piece: 4, tiles: tilesAVX512, few: &fewAVX512, fast: always},
-	{name: "avxvnni", usable: isa.AVXVNNI, width: 8, lanes: 8, piece: 4, tiles: tilesAVXVNNI, fast: always},
-	{name: "avx2", usable: isa.AVX2, width: 8, lanes: 8, piece: 4, tiles: tilesAVX2, fast: fastAVX2},
+	{name: "avx512", usable: isa.AVX512VNNI, width: 32, lanes: 16, piece: 4, tiles: tilesAVX512, few: &fewAVX512, fast: always, quantize: quantizeAVX512},
+	{name: "avxvnni", usable: isa.AVXVNNI, width: 8, lanes: 8, piece: 4, tiles: tilesAVXVNNI, fast: always, quantize: quantizeAVX2},
+	{name: "avx2", usable: isa.AVX2, width: 8, lanes: 8, piece: 4, tiles: tilesAVX2, fast: fastAVX2, quantize: quantizeAVX2},
 }
 
 func always(*Format) bool { return true }
@@ -15,15 +15,6 @@ func always(*Format) bool { return true }
 func fastAVX2(f *Format) bool { return f.Top <= 63 || !isa.AVX512 }
 
 var fewAVX512 = set{name: "avx512few", width: 16, lanes: 16, piece: 4, tiles: tilesAVX512Few}
-
-// quantizeBlocks makes blocks of q8_a; nil: there is no assembly for it.
-var quantizeBlocks func(dst *byte, src *float32, blocks int)
-
-func init() {
-	if isa.AVX2 {
-		quantizeBlocks = quantizeAVX2
-	}
-}
 
 // byKind are tiles by group and minimum: 32, 32 with minima, 16, 16 with minima.
 type byKind [4][TileRows + 1]tileFunc

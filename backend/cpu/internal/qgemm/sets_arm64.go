@@ -3,14 +3,11 @@ package qgemm
 import "caldera/backend/cpu/internal/isa"
 
 var archSets = []set{
-	{name: "i8mm", usable: isa.I8MM, width: 8, lanes: 8, piece: 8, signed: true, tiles: tilesI8MM, fast: always},
-	{name: "dotprod", usable: isa.DotProd, width: 8, lanes: 8, piece: 4, signed: true, tiles: tilesDotProd, fast: always},
+	{name: "i8mm", usable: isa.I8MM, width: 8, lanes: 8, piece: 8, signed: true, tiles: tilesI8MM, fast: always, quantize: quantizeNEON},
+	{name: "dotprod", usable: isa.DotProd, width: 8, lanes: 8, piece: 4, signed: true, tiles: tilesDotProd, fast: always, quantize: quantizeNEON},
 }
 
 func always(*Format) bool { return true }
-
-// quantizeBlocks makes blocks of q8_a.
-var quantizeBlocks = quantizeNEON
 
 // Functions in assembly.
 

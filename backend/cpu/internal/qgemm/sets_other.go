@@ -5,8 +5,6 @@ package qgemm
 // There is no assembly for this architecture.
 var archSets []set
 
-var quantizeBlocks func(dst *byte, src *float32, blocks int)
-
 func prefetch(*byte, int) {}
 
 func packQ8(string) packFunc { return nil }

@@ -23,6 +23,7 @@ func main() {
 		s.packQ4()
 	}
 	quantize()
+	quantize512()
 	prefetch()
 	Generate()
 }
