@@ -55,7 +55,7 @@ func fuse(a, b Op) Op {
 	return &fused
 }
 
-// Fuse replaces ops by fused ones, if b supports these and nothing else needs an
+// Fuse replaces ops by fused ones, if b supports these, the rounding of x apart, and nothing else needs an
 // intermediate result that is written no more: no other op reads it, and keep returns false
 // for it. A Linear takes an activation, a residual, or first the one and then the other; or a
 // rotation, a store, or first the one and then the other. These are the ops that follow it,
@@ -104,13 +104,26 @@ func fuseNext(b Backend, op Op, i int, ops []Op, taken []bool, keep func(Tensor)
 			moves = true
 		}
 		if len(between) == 0 || moves && movable(ops[j], between) {
-			if fused := fuse(op, ops[j]); fused != nil && Check(fused) == nil && b.Supports(fused) && !scratchNeeded(fused, ops, keep) {
+			if fused := fuse(op, ops[j]); fused != nil && Check(fused) == nil && takes(b, fused) && !scratchNeeded(fused, ops, keep) {
 				return fused, j
 			}
 		}
 		between = append(between, ops[j])
 	}
 	return nil, 0
+}
+
+// takes reports whether b computes op as one op, or as one behind another that rounds what it reads.
+func takes(b Backend, op Op) bool {
+	if b.Supports(op) {
+		return true
+	}
+	l, ok := op.(*Linear)
+	if !ok || l.Rounded.Absent() || l.InBlocks() || l.Norm.present() || l.Store.present() {
+		return false
+	}
+	parts := l.Lower()
+	return !slices.ContainsFunc(parts, func(op Op) bool { return !b.Supports(op) })
 }
 
 // mostBetween is how many ops may stand between two that become one: queries, keys and values

@@ -12,7 +12,7 @@ func fuseBeside(b Backend, ops []Op) []Op {
 				continue
 			}
 			others := slices.DeleteFunc(slices.Clone(out[i+1:j]), func(op Op) bool { return op == nil })
-			if one := beside(out[i], out[j]); one != nil && movable(out[j], others) && Check(one) == nil && b.Supports(one) {
+			if one := beside(out[i], out[j]); one != nil && movable(out[j], others) && Check(one) == nil && takes(b, one) {
 				out[i], out[j] = one, nil
 				j, between = i, 0
 				continue

@@ -1,6 +1,9 @@
 package backend
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Prepare checks every op, and replaces those that b does not support by the ops
 // that they lower to. A backend's Run and Record accept only the result. The error
@@ -37,12 +40,37 @@ func lower(b Backend, op Op, out []Op) ([]Op, error) {
 		if err := Check(simpler); err != nil {
 			return nil, fmt.Errorf("lowered to %s: %w", simpler.Name(), err)
 		}
+		if repeats(simpler, out) {
+			continue
+		}
 		var err error
 		if out, err = lower(b, simpler, out); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// repeats reports whether op rounds what one of those before it has rounded to the same memory, and
+// nothing has written there since: products that share their rounded x.
+func repeats(op Op, before []Op) bool {
+	round, ok := op.(*Round)
+	if !ok {
+		return false
+	}
+	for _, b := range slices.Backward(before) {
+		if r, ok := b.(*Round); ok && *r == *round {
+			return true
+		}
+		written := false
+		b.Operands(func(_ string, t *Tensor, a Access) {
+			written = written || a.Writes() && (t.Overlaps(round.X) || t.Overlaps(round.Dst))
+		})
+		if written {
+			return false
+		}
+	}
+	return false
 }
 
 // Run prepares ops and runs them once.

@@ -4,7 +4,7 @@ package backend
 // multiplied with has another dtype than f32.
 type Rounder interface {
 	// Rounding is the dtype of activations with which this device multiplies weights of dtype w
-	// fastest, if there are many rows: F32, or F16 for numbers in its precision (see [Round]), or
+	// fastest, if there are many rows. Few rows are then rounded too: F32, or F16 for numbers in its precision (see [Round]), or
 	// a dtype of blocks.
 	Rounding(w DType) DType
 }

@@ -6,8 +6,8 @@ import "time"
 // choose by a rule, unless it was measured on the device which is the fastest.
 type Tuner interface {
 	// Ways returns what the choice for op goes by, such as its shape, and the names of all ways
-	// to compute it, first that which the rule takes. With fewer than two there is nothing to
-	// choose. The op comes from [Prepare].
+	// to compute it, first that which the rule takes; without those that are known to compute wrongly. With fewer than
+	// two there is nothing to choose. The op comes from [Prepare].
 	Ways(op Op) (of string, ways []string)
 
 	// Take has such ops computed in one of these ways from now on, or by the rule where way is

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"caldera/backend"
@@ -70,6 +71,9 @@ func attention(m Memory, o *backend.Attention) {
 			for j := range n {
 				prob.Put(s.from+j, s.p.At(j))
 			}
+			if o.V.DType == backend.F16 && o.Probs.Absent() {
+				s.p.loseFaint()
+			}
 			columns := make([]Values, size)
 			for i := range columns {
 				columns[i] = NewValues(n)
@@ -89,6 +93,17 @@ func attention(m Memory, o *backend.Attention) {
 	m.Store(o.Dst, dst)
 	if !o.Probs.Absent() {
 		m.Store(o.Probs, probs)
+	}
+}
+
+// loseFaint gives probabilities that are faint beside the largest of their row's keys the bounds
+// that they have where values are f16: see [backend.Attention].
+func (p Values) loseFaint() {
+	largest := slices.Max(p.v)
+	for i, v := range p.v {
+		if v < largest*0x1p-16 {
+			p.e[i] += math.Min(v, largest*0x1p-39)
+		}
 	}
 }
 
@@ -319,6 +334,15 @@ func attentionCases() []Case {
 		}
 	}
 	add(long)
+	long.what, long.fill = "a key whose value is 0 outweighs the others", func(o *backend.Attention, _ *rand.Rand, _ int) {
+		for t := range long.time {
+			Put(o.Q, t, 5, 12)
+			Put(o.Q, t, long.size+5, 9)
+		}
+		Put(o.K, 0, 5, 12) // a score of 25, or 19
+		Set(o.V.Slice(2, 0, 1), 0)
+	}
+	add(long)
 	long.fill = nil
 	for _, s := range []attentionShape{edge, decode, long} {
 		s.what, s.from, s.to = "some positions outside", -6, 18
@@ -393,6 +417,11 @@ var attentionScores = []attentionShape{
 	{batch: 2, time: 1, context: 65, heads: 4, groups: 2, size: 8, to: 65, scores: scores{sinks: []float64{2, -1, 0, 5}}},
 	{batch: 2, time: 23, context: 65, heads: 4, groups: 2, size: 8, to: 43, scores: scores{sinks: []float64{1e4, -1e4, 3, -3}}, layout: strided},
 	{batch: 2, time: 23, context: 65, heads: 4, groups: 2, size: 8, to: 43, probs: true, scores: scores{sinks: []float64{4, -2}}},
+	// Sinks that take most of the probability, and nearly all, beside keys that still count.
+	{batch: 2, time: 23, context: 65, heads: 4, groups: 2, size: 8, to: 43, scores: scores{sinks: []float64{10, 20, 30, 50}}},
+	{batch: 2, time: 23, context: 65, heads: 4, groups: 2, size: 8, to: 43, fused: true, scores: scores{window: 16, softCap: 3, sinks: []float64{80, 25, 87, 15}}},
+	{batch: 1, time: 2, context: 65, heads: 4, groups: 1, size: 8, to: 64, scores: scores{sinks: []float64{10, 20, 30, 50}}},
+	{batch: 2, time: 1, context: 700, heads: 4, groups: 2, size: 8, from: 600, to: 700, scores: scores{sinks: []float64{10, 20, 30, 50}}},
 
 	// Gemma 2, and gpt-oss.
 	{batch: 2, time: 40, context: 100, heads: 4, groups: 2, size: 5, to: 61, fused: true, scores: scores{scale: 0.3, window: 17, softCap: 2}},

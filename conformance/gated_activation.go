@@ -18,15 +18,19 @@ func init() {
 	})
 }
 
-// clamped is x within ±limit, or below limit only; NaN stays NaN.
+// clamped is x within ±limit, or below limit only; NaN stays NaN. A number beyond the limit may be
+// as far within as its bound reaches.
 func clamped(x Number, limit float64, below bool) Number {
+	var at float64
 	switch {
 	case x.Value > limit:
-		return Exactly(limit)
+		at = limit
 	case x.Value < -limit && !below:
-		return Exactly(-limit)
+		at = -limit
+	default:
+		return x
 	}
-	return x
+	return Number{at, math.Max(Exactly(at).Bound, x.Bound-math.Abs(x.Value-at))}
 }
 
 func gatedActivation(m Memory, o *backend.GatedActivation) {

@@ -27,6 +27,9 @@ func init() {
 				cases = append(cases, s.linear())
 			}
 			cases = append(cases, normedRowCases()...)
+			for _, d := range backend.DTypes(backend.Weights)[1:] {
+				cases = append(cases, roundedJoinedCases(d)...)
+			}
 			for _, d := range backend.QuantizedDTypes() {
 				cases = append(cases, convertedCases(d)...)
 			}
@@ -80,23 +83,26 @@ func withResidual(shapes []linearShape) []linearShape {
 	return shapes
 }
 
-func linear(m Memory, o *backend.Linear) {
-	rounded := !o.Rounded.Absent() && !o.Joined()
-	if rounded {
+func linear(m Memory, o *backend.Linear) { linearOf(m, o, false) }
+
+// linearOf is linear. rounded tells that x was rounded. It is behind the norm, and before all else.
+func linearOf(m Memory, o *backend.Linear, rounded bool) {
+	if !o.Rounded.Absent() && !o.InBlocks() && o.Norm.Gamma.Absent() {
 		rest := *o
 		rest.X, rest.Rounded = o.Rounded, backend.Tensor{}
 		x := roundedF16(m.Load(o.X))
 		x.loseSmall(o.X.Dim(-1))
 		m.Store(o.Rounded, x)
-		o = &rest
+		linearOf(m, &rest, true)
+		return
 	}
 	if o.Activation == backend.NoActivation && !o.Joined() {
 		products(m, o, rounded)
 		return
 	}
 	for _, op := range o.Lower() {
-		if l, ok := op.(*backend.Linear); ok && rounded {
-			products(m, l, true)
+		if l, ok := op.(*backend.Linear); ok {
+			linearOf(m, l, rounded)
 		} else if err := interpret(m, op); err != nil {
 			panic(err) // each has an oracle
 		}
@@ -115,7 +121,7 @@ func (x Values) loseSmall(n int) {
 		}
 		for i, x := range row.v {
 			if math.Abs(x) < largest*0x1p-12 {
-				row.e[i] = largest * 0x1p-22
+				row.e[i] += largest * 0x1p-22
 			}
 		}
 	}

@@ -235,6 +235,45 @@ func normedRowCases() []Case {
 	return cases
 }
 
+// roundedJoinedCases round x, behind a norm where there is one, in products of one row and of a few, with
+// weights of d.
+func roundedJoinedCases(d backend.DType) []Case {
+	var cases []Case
+	shape := func(rows, in, out int) linearShape {
+		return linearShape{rows: []int{1, rows}, in: in, out: out, w: d, rounded: true, layout: exact}
+	}
+	activated := shape(1, 192, 20)
+	activated.activation, activated.residual = backend.GELUTanh, true
+	added := shape(3, 96, 36)
+	added.residual = true
+	for _, s := range []joinedShape{
+		{linearShape: activated, norm: "layernorm"}, {linearShape: added, norm: "layernorm"}, {linearShape: shape(2, 160, 36), norm: "rmsnorm"},
+		{linearShape: shape(1, 192, 48), norm: "rmsnorm", heads: 2, plain: 1, cache: backend.F16, from: 16},
+		{linearShape: shape(1, 192, 36), norm: "rmsnorm", gate: backend.LinearGate{On: true, Func: backend.SiLU}},
+		{linearShape: shape(3, 96, 48), heads: 3, cache: backend.F32, from: 16},
+	} {
+		cases = append(cases, s.joined())
+	}
+	for _, rows := range []int{1, 5} {
+		for i, what := range []string{"ties", "what f16 does not hold", "times 2¹³ infinite", "denormals"} {
+			s := joinedShape{linearShape: shape(rows, 64, 20), what: what}
+			s.x = func(x backend.Tensor) {
+				fill(x, func(j int) float64 { return roundingEdges[i][j%len(roundingEdges[i])] })
+			}
+			cases = append(cases, s.joined())
+		}
+	}
+	return cases
+}
+
+// roundingEdges are numbers of about one size each, at ties of significands of 11 bits and beside them.
+var roundingEdges = [4][]float64{
+	{1 + 0x1p-11, 1 + 0x3p-11, -1 - 0x1p-11, 1 + 0x1.0004p-11, 1 + 0x1.fffcp-12, 2 - 0x1p-11, 2 - 0x1.0004p-11},
+	{65504, 65519, 65520, 65536, -1e5, 98304 + 32, 0x1.002p17, -0x1.006p17},
+	{0x1.002p115, -0x1.006p115, 0x1.ff8p115, 0x1p115, 0x1.002p116, -0x1.0028p115, 0x1.006p115}, // whose products with integers have sums
+	{0x1p-136, 0x1.8p-136, -0x1p-137, 0x1.004p-127, 0x1.ffep-126, 0x1.006p-126},
+}
+
 // convertedCases have x become blocks in the product, with weights of d.
 func convertedCases(d backend.DType) []Case {
 	var cases []Case
@@ -273,6 +312,7 @@ func randomJoined(r *rand.Rand) joinedShape {
 	if s.w.Quantized() {
 		s.in, s.converted = 32*(1+r.IntN(60)), r.IntN(2) == 0
 	}
+	s.rounded = s.w != backend.F32 && !s.converted && r.IntN(2) == 0
 	s.norm = []string{"", "layernorm", "rmsnorm"}[r.IntN(3)]
 	switch r.IntN(4) {
 	case 0, 1:

@@ -95,6 +95,17 @@ var attentionMutants = []struct {
 			overwrites(o.Dst)
 		}
 	})},
+	{"loses weights that are faint beside the sink", "attention", wrong(func(o *backend.Attention) {
+		right(o)
+		if o.Sinks.Absent() || o.K.DType != backend.F16 || o.Q.Dim(-2) < 16 {
+			return
+		}
+		for h, sink := range (direct{}.Load(o.Sinks)).v { // where all of a row weigh less than 2⁻³⁰ of it
+			if part := o.Dst.Slice(-1, h*o.HeadSize(), (h+1)*o.HeadSize()); sink > 21 {
+				direct{}.Store(part, NewValues(part.Len()))
+			}
+		}
+	})},
 	{"shows probabilities without the sink", "attention", wrong(func(o *backend.Attention) {
 		right(o)
 		if o.Sinks = (backend.Tensor{}); !o.Probs.Absent() {

@@ -79,6 +79,12 @@ var linearMutants = []struct {
 		}
 		right(o)
 	})},
+	{"does not round x behind a norm", "linear", wrong(func(o *backend.Linear) {
+		if !o.Norm.Gamma.Absent() && !o.InBlocks() {
+			o.Rounded = backend.Tensor{}
+		}
+		right(o)
+	})},
 	{"cuts x off instead of rounding it", "linear", wrong(roundedBy(truncated(10)))},
 	{"rounds x to bf16", "linear", wrong(roundedBy(truncated(7)))},
 	{"does not scale rows that f16 cannot hold", "linear", wrong(roundedBy(func(v float64) float64 {

@@ -19,10 +19,14 @@ func Exactly(v float64) Number { return Number{v, ulp * math.Abs(v)} }
 // rounded adds the error of one operation.
 func rounded(v, e float64) Number { return bounded(v, e+ulp*math.Abs(v)+tiny) }
 
-// bounded is a number whose bound counts only where it is finite.
+// bounded is a number whose bound counts only where it is finite. A bound of NaN is that of
+// something that may be anything, multiplied with 0: it may be NaN.
 func bounded(v, e float64) Number {
-	if !finite(v) {
+	switch {
+	case !finite(v):
 		e = 0
+	case math.IsNaN(e):
+		e = math.Inf(1)
 	}
 	return Number{v, e}
 }
@@ -38,10 +42,13 @@ func (a Number) Times(b Number) Number {
 	return rounded(a.Value*b.Value, a.Bound*math.Abs(b.Value)+math.Abs(a.Value)*b.Bound+a.Bound*b.Bound)
 }
 
-// Over is a / b. The bound of b must be smaller than b.
+// Over is a / b. It has no bound where b may be 0.
 func (a Number) Over(b Number) Number {
-	q := a.Value / b.Value
-	return bounded(q, (a.Bound+math.Abs(q)*b.Bound)/(math.Abs(b.Value)-b.Bound)+function*math.Abs(q)+tiny)
+	q, least := a.Value/b.Value, math.Abs(b.Value)-b.Bound
+	if least <= 0 {
+		return bounded(q, math.Inf(1))
+	}
+	return bounded(q, (a.Bound+math.Abs(q)*b.Bound)/least+function*math.Abs(q)+tiny)
 }
 
 // Sqrt is √a, for a ≥ 0.

@@ -28,10 +28,8 @@ func (x Values) Row(i, n int) Values { return Values{v: x.v[i*n : (i+1)*n], e: x
 // set sets element i. One that is not finite is exact: rounding does not make
 // another of it.
 func (x Values) set(i int, v, e float64) {
-	if !finite(v) {
-		e = 0
-	}
-	x.v[i], x.e[i] = v, e
+	n := bounded(v, e)
+	x.v[i], x.e[i] = n.Value, n.Bound
 }
 
 // finite is not v-v == 0, for a compiler may make one instruction of it and a product before
@@ -176,9 +174,9 @@ func softmax(x Values) Values {
 	}
 	for i, v := range p.v {
 		if v < tiny {
-			p.e[i] = tiny
+			p.set(i, v, tiny)
 		} else {
-			p.e[i] = v*math.Expm1(p.e[i]+relative) + tiny
+			p.set(i, v, v*math.Expm1(p.e[i]+relative)+tiny)
 		}
 	}
 	return p

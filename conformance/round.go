@@ -35,22 +35,33 @@ var precisionEdges = []float64{
 	0x1.fffp127, 0x1p-136, 0x1.8p-136, -0x1p-137, 0x1.8p-137, 0x1.004p-127,
 }
 
-// roundedF16 is x with significands of 11 bits. Such a number of float64 is found by
-// scaling, not on bits as backends do it.
+// roundedF16 is x with significands of 11 bits. A number that is not exact may be rounded as any
+// other within its bound.
 func roundedF16(x Values) Values {
 	dst := NewValues(len(x.v))
 	for i, v := range x.v {
-		if v != 0 && finite(v) {
-			_, exponent := math.Frexp(v)
-			last := max(exponent-11, -136)
-			v = math.Ldexp(math.RoundToEven(math.Ldexp(v, -last)), last)
-			if math.Abs(v) > math.MaxFloat32 {
-				v = math.Copysign(math.Inf(1), v)
-			}
+		to, e := nearestF16(v), x.e[i]
+		if e > 0 {
+			e = math.Max(math.Abs(nearestF16(v+e)-to), math.Abs(to-nearestF16(v-e)))
 		}
-		dst.set(i, v, 0)
+		dst.set(i, to, e)
 	}
 	return dst
+}
+
+// nearestF16 is v with a significand of 11 bits. Such a number of float64 is found by
+// scaling, not on bits as backends do it.
+func nearestF16(v float64) float64 {
+	if v == 0 || !finite(v) {
+		return v
+	}
+	_, exponent := math.Frexp(v)
+	last := max(exponent-11, -136)
+	v = math.Ldexp(math.RoundToEven(math.Ldexp(v, -last)), last)
+	if math.Abs(v) > math.MaxFloat32 {
+		v = math.Copysign(math.Inf(1), v)
+	}
+	return v
 }
 
 func roundCase(s rowShape) Case {

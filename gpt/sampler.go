@@ -62,11 +62,11 @@ func (s Sampling) Validate() error {
 	case s.TopK < 0:
 		return fmt.Errorf("top-k: found %d, expected 0 (off) or more", s.TopK)
 	case !(s.TopP >= 0 && s.TopP <= 1):
-		return fmt.Errorf("top-p: found %v, expected a number up to 1 (off, as 0 is)", s.TopP)
+		return fmt.Errorf("top-p: found %v, expected 0 to 1, which are both off", s.TopP)
 	case !(s.MinP >= 0 && s.MinP <= 1):
 		return fmt.Errorf("min-p: found %v, expected 0 (off) to 1", s.MinP)
 	case !(s.RepeatPenalty >= 0) || math.IsInf(s.RepeatPenalty, 1):
-		return fmt.Errorf("repeat penalty: found %v, expected a finite number above 0; 1 is off, and so is 0", s.RepeatPenalty)
+		return fmt.Errorf("repeat penalty: found %v, expected a finite number, 0 or more; 0 and 1 are off", s.RepeatPenalty)
 	case s.RepeatLastN < -1:
 		return fmt.Errorf("repeat last n: found %d, expected -1 (all tokens), 0 (off) or more", s.RepeatLastN)
 	}

@@ -63,9 +63,8 @@ type Options struct {
 // Inspector, and its weights must stay as they are until then. t is the model's
 // tokenizer, or nil.
 //
-// Where the model's products round what they read to f16, those of the Inspector do not:
-// they round in steps of many tokens alone, and a text must give the same numbers however
-// many others are read beside it, which add up to its scores.
+// Where the model's products round what they read to f16, those of the Inspector do not: a text
+// must give the same numbers, which add up to its scores, on devices with matrix units and without.
 func New(m *model.Model, t *tokenizer.Tokenizer, o Options) *Inspector {
 	measured := *m
 	measured.Backend = backend.WithProfiler(m.Backend)

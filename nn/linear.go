@@ -59,15 +59,10 @@ func (t *Tape) linears(x Tensor, dst []Tensor, ls []Linear) []Tensor {
 	return dst
 }
 
-// manyRows is from how many rows on x is rounded for matrix units. With 64 rows a GPU multiplies in
-// f32 about as long as it reads the weights (7900 XTX: 61 TFLOPS, 0.96 TB/s), or three times as
-// long (H100: 60 TFLOPS, 3.3 TB/s), so that rounding gains little. And so a step of up to 64
-// sequences gives a token the same numbers, but for the order of sums, as one of them alone.
-const manyRows = 65
-
-// rounds reports whether a product with w rounds x.
+// rounds reports whether a product with w rounds x: whatever the number of rows, so that what a token
+// gets does not depend on which others are in its step.
 func (t *Tape) rounds(w, x Tensor) bool {
-	return t.params == nil && t.activations == backend.F16 && w.DType != backend.F32 && x.DType == backend.F32 && x.Rows() >= manyRows
+	return t.params == nil && t.activations == backend.F16 && w.DType != backend.F32 && x.DType == backend.F32
 }
 
 // rounded is scratch memory for x in the precision of f16, where a product with w rounds it.

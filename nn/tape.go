@@ -52,12 +52,12 @@ func NewTape(b backend.Backend) *Tape {
 // these with:
 //
 //	f32, None: as it is
-//	f16: rounded to its precision (see [backend.Round]), in products of more than 64 rows
+//	f16: rounded to its precision (see [backend.Round])
 //	a quantised dtype of activations: in blocks of it, where weights are quantised too
 //
-// The first two differ where matrix units pay: with fewer rows reading the weights takes longer
-// than multiplying them, whatever the numbers are. Products that read the same tensor share its
-// blocks. A tape that trains never does this: see [Training]. Record reports any other dtype.
+// The second is what matrix units want of many rows. Few rows are rounded too, so that a token gets
+// the same numbers, but for the order of sums, alone and among others. Products that read the same
+// tensor share its blocks. A tape that trains never does this: see [Training]. Record reports any other dtype.
 func (t *Tape) RoundActivations(d backend.DType) {
 	if t.activations = d; d != backend.None && d != backend.F32 && d != backend.F16 && !(d.Is(backend.Activations) && d.Quantized()) {
 		t.fail(fmt.Errorf("activations in %v: expected f32, f16, or a quantised dtype of activations such as %v", d, backend.Q8_A))

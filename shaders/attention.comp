@@ -374,7 +374,8 @@ void main() {
 	}
 	if (PROBS && t0 + query < p.time && (!SPLIT || end_key() == p.context)) {
 		uint row = at_probs + query * p.probs_time;
-		for (uint j = first; j < p.context; j += LANES_A_QUERY) { // the scores there are this invocation's own
+		// The scores there of this piece of the cache are this invocation's own: chunks begin with its first key.
+		for (uint j = (first_key() + first) % LANES_A_QUERY; j < p.context; j += LANES_A_QUERY) {
 			bool seen = j < reach(query) && (!EXTRAS || j >= begin_of(query));
 			float weight = seen ? exp_(probs[row + j] - largest) * factor[query] : 0;
 			probs[row + j] = reach(query) > 0 ? weight : missing(query);

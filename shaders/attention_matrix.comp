@@ -5,7 +5,8 @@
 // Nothing is rounded to f16 that was not: a query, and a weight, is the sum of two numbers of f16, the second of which is
 // what rounding to the first one left. So two matrix products take the place of one, and a number keeps 21 bits, if it is
 // not much smaller than the largest. Below 2⁻¹⁸ of a query's largest element, another one lacks up to 2⁻³⁹ of that: a query
-// of which this could matter is computed plainly. A weight lacks at most 2⁻³⁹ of the largest one.
+// of which this could matter is computed plainly. A weight lacks at most 2⁻³⁹ of
+// the largest one of its row's keys, which counts if that is less than 2⁻¹⁶ of it: see backend.Attention. A sink is no such key.
 //
 // Each subgroup serves 16 rows: neighbouring queries, of one or several heads of a group. Its sums are in registers.
 // Subgroups share tiles of TILE keys and values in shared memory. Which lane holds which element of a matrix is the device's
@@ -62,7 +63,7 @@ const uint QUERY_PITCH = WIDTH / 8 * 2 + 1; // first halves, then second ones
 shared uvec4 stored[HELD ? 1 : SUBGROUPS * ROWS * QUERY_PITCH];
 
 const float LOG2E = 1.44269504088896340736;
-const float UP = 16384.0; // weights are multiplied with it, so that none of their bits is below f16's least normal number
+const float UP = 32768.0; // weights are multiplied with it: then halves lack less, and none of the largest one's bits is below f16's least normal number
 
 // What a lane fetches of a tile, in 16 bytes: of keys one after the other, of values two neighbouring keys at a time.
 const uint EIGHTS = SIZE / 8;
@@ -149,27 +150,7 @@ void put_halves(uint to, vec4 low, vec4 high) {
 	work[to + PARTS / 2] = uvec4(a.zw, b.zw);
 }
 
-struct Row {
-	uint t, head;
-	uint begin, end; // keys that it sees
-	bool padding;
-};
-
-Row row_at(uint row) {
-	Row r;
-	r.t = t0 + row / HEADS;
-	r.head = head0 + row % HEADS;
-	uint tokens = p.seq + run * p.time, position = position0 + row / HEADS;
-	r.padding = sequence == PADDING || at[tokens + p.first_time + min(r.t, p.time - 1)] == PADDING;
-	bool live = r.t < p.time && !r.padding && sequence < p.sequences && position < p.context;
-	r.end = live ? position + 1 : 0;
-	r.begin = EXTRAS && r.end > p.window ? r.end - p.window : 0;
-	return r;
-}
-
-uint query_at(Row r) { return (p.q + run * p.q_run + min(r.t, p.time - 1) * p.q_time + r.head * SIZE) / 4; }
-
-uint result_at(Row r) { return (p.dst + run * p.dst_run + r.t * p.dst_time + r.head * SIZE) / 4; }
+#include "attention_rows.glsl"
 
 float cluster_max(float x) {
 	[[unroll]] for (uint bit = 0; bit < 2; bit++) {
@@ -200,7 +181,7 @@ void main() {
 	Row rows[2];
 	uint rows_in[2];            // of work, and where a row begins there
 	float by[2];                // what sums of products are multiplied with, to be scores, in powers of two if there is no soft-cap
-	float largest[2], total[2]; // of the scores; total: of the keys that this lane has
+	float largest[2], total[2]; // of the scores, and of their weights: total is of the keys that this lane has
 	float odd[2];               // not finite if something is not that the row sees, or if halves hold too little of its query
 	[[unroll]] for (uint n = 0; n < PASSES; n++) {
 		uint row = n * (SUBGROUP_SIZE / CLUSTER) + lane / CLUSTER;
@@ -209,14 +190,6 @@ void main() {
 		largest[n] = LEAST;
 		total[n] = 0;
 		odd[n] = 0;
-		if (EXTRAS && p.sinks != ABSENT) {
-			float sink = sinks[p.sinks + rows[n].head] * LOG2E;
-			if (is_nan(sink) || sink > 0 && is_infinite(sink)) {
-				odd[n] = sink;
-			}
-			largest[n] = max(largest[n], sink);
-			total[n] = of == 0 ? exp2(sink - largest[n]) * UP : 0.0;
-		}
 	}
 
 	// Queries are multiplied with a power of two that brings the largest of a row to 2¹⁴ or above, and below 2¹⁵.
@@ -278,8 +251,8 @@ void main() {
 				}
 			}
 		}
-		subgroupBarrier();
 		if (HELD) {
+			subgroupBarrier();
 			[[unroll]] for (uint s = c; s < min(c + TILE, WIDTH); s += INNER) {
 				[[unroll]] for (uint i = 0; i < DOWN; i++) {
 					uint from = my_work + i * M * WORK_PITCH + (s - c) / 8;
@@ -459,7 +432,9 @@ void main() {
 		coopMatStore(all, work, my_work + i * M * WORK_PITCH, WORK_PITCH, gl_CooperativeMatrixLayoutRowMajor);
 	}
 	subgroupBarrier();
-	uint again = 0; // a bit for each row that must be computed plainly
+	// Only now the sink joins the weights: it has no value, and beside a large one halves would lose those of the keys.
+	float factor[2]; // what makes results of sums, but for UP where there are sinks, for it could become denormal
+	uint again = 0;  // a bit for each row that must be computed plainly
 	[[unroll]] for (uint n = 0; n < PASSES; n++) {
 		for (uint i = of; i < N / 4; i += CLUSTER) {
 			vec4 x = uintBitsToFloat(work[rows_in[n] + i]);
@@ -470,6 +445,15 @@ void main() {
 				odd[n] += subgroupShuffleXor(odd[n], 1u << bit);
 				total[n] += subgroupShuffleXor(total[n], 1u << bit);
 			}
+		}
+		factor[n] = total[n] > 0 ? 1 / total[n] : nan();
+		if (EXTRAS && p.sinks != ABSENT) {
+			float sink = sinks[p.sinks + rows[n].head] * LOG2E, top = max(largest[n], sink), scaled = exp2(largest[n] - top);
+			if (is_nan(sink) || sink > 0 && is_infinite(sink)) {
+				odd[n] = sink;
+			}
+			float all = total[n] / UP * scaled + exp2(sink - top);
+			factor[n] = all > 0 ? scaled / all : nan();
 		}
 		if (of == 0 && (is_nan(odd[n]) || is_infinite(odd[n]))) {
 			again |= 1u << n * (SUBGROUP_SIZE / CLUSTER) + lane / CLUSTER;
@@ -485,11 +469,14 @@ void main() {
 		}
 		subgroupBarrier();
 		[[unroll]] for (uint n = 0; n < PASSES; n++) {
-			float factor = total[n] > 0 ? 1 / total[n] : nan();
 			[[unroll]] for (uint i = 0; i < RUNS * 2; i++) { // neighbours in a row go to neighbouring lanes
 				uint e = i * CLUSTER + of, d = c / 4 + e;
 				if (rows[n].t < p.time && d < SIZE / 4 && (again >> n * (SUBGROUP_SIZE / CLUSTER) + lane / CLUSTER & 1) == 0) {
-					dst[result_at(rows[n]) + d] = rows[n].end > 0 ? uintBitsToFloat(work[rows_in[n] + e]) * factor : vec4(rows[n].padding ? 0.0 : nan());
+					vec4 sums = uintBitsToFloat(work[rows_in[n] + e]);
+					if (EXTRAS && p.sinks != ABSENT) {
+						sums *= 1 / UP;
+					}
+					dst[result_at(rows[n]) + d] = rows[n].end > 0 ? sums * factor[n] : vec4(rows[n].padding ? 0.0 : nan());
 				}
 			}
 		}

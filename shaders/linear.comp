@@ -6,14 +6,18 @@
 // slice of x and of w, DEPTH inputs long, into shared memory, from where each
 // invocation multiplies 4·SIZE rows with 4·SIZE outputs in registers: 8·SIZE
 // loads for 16·SIZE² products.
+//
+// ROUND_X: x gets the precision of f16 on its way to shared memory.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "linear.glsl"
+#include "round.glsl"
 
 layout(local_size_x = 256) in;
 layout(constant_id = 4) const bool TRANSPOSED = false;
 layout(constant_id = 5) const uint SIZE = 1; // or 2
 layout(constant_id = 6) const bool X_TRANSPOSED = false; // x is stored as [in, rows], and x_stride is that of its columns
+layout(constant_id = 7) const bool ROUND_X = false; // not where X_TRANSPOSED
 
 const uint DEPTH = 16;
 const uint TILE = 64 * SIZE;
@@ -67,6 +71,9 @@ void fill(uint row0, uint out0, uint k0, uint end) {
 			uint r = i / across, k = i % across * WIDTH;
 			if (row0 + r < p.rows && k0 + k < end) {
 				v = READ_X_AT(x, p.x + (row0 + r) * p.x_stride, k0 + k);
+				if (ROUND_X) {
+					v = rounded(v);
+				}
 			}
 			set_x4(k, r, v);
 		}

@@ -8,7 +8,7 @@
 // invocation asks for all that it reads before it waits for any of it, first for what comes after
 // the product, then for x and the norm's gamma and beta, then for w.
 //
-// TO_Q8_A: x, behind the norm, becomes blocks of activations.
+// TO_Q8_A: x, behind the norm, becomes blocks of activations. ROUND_X: it gets the precision of f16.
 //
 // PLACES: the row is that of a token. Its first p.turned outputs are rotated as rotary.comp
 // does, or those from p.stored on are written to a cache as store.comp does, or both.
@@ -23,6 +23,7 @@
 #include "dtypes.glsl"
 #include "math.glsl"
 #include "activation.glsl"
+#include "round.glsl"
 #ifdef PLACES
 #include "places.glsl"
 #endif
@@ -36,13 +37,14 @@ layout(constant_id = 5) const uint IN = 768; // a multiple of 8
 layout(constant_id = 6) const uint NORM = 0; // 1: layer norm, 2: by the root mean square
 layout(constant_id = 7) const uint SUBGROUPS = 1; // of a workgroup
 layout(constant_id = 8) const bool PUT = false;   // see q8_0.glsl
+layout(constant_id = 9) const bool ROUND_X = false;
 #ifdef PLACES
-layout(constant_id = 9) const uint APART = 0; // how far apart the outputs of a pair are that is rotated; 0: none are
-layout(constant_id = 10) const bool STORE = false;
-layout(constant_id = 11) const bool TABLE = false;
+layout(constant_id = 10) const uint APART = 0; // how far apart the outputs of a pair are that is rotated; 0: none are
+layout(constant_id = 11) const bool STORE = false;
+layout(constant_id = 12) const bool TABLE = false;
 const bool GATED = false;
 #else
-layout(constant_id = 9) const bool GATED = false; // by the function ACTIVATION
+layout(constant_id = 10) const bool GATED = false; // by the function ACTIVATION
 #endif
 
 const uint ABSENT = 0xffffffffu; // stands in p.bias for no bias
@@ -291,6 +293,14 @@ void main() {
 			a[2 * s + 1] = a[2 * s + 1] * scale * g[2 * s + 1];
 		}
 	}
+#ifndef TO_BLOCKS
+	if (ROUND_X) {
+		[[unroll]] for (uint s = 0; s < STEPS; s++) {
+			a[2 * s] = rounded(a[2 * s]);
+			a[2 * s + 1] = rounded(a[2 * s + 1]);
+		}
+	}
+#endif
 #endif
 
 #ifdef TO_BLOCKS

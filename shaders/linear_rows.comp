@@ -9,6 +9,8 @@
 //
 // NORM: x is normalised first, at most four rows of it, by all invocations for all outputs. The first
 // weights are asked for before that.
+//
+// ROUND_X: x, behind the norm, gets the precision of f16.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #ifdef NORM
@@ -16,6 +18,7 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #endif
 #include "linear.glsl"
+#include "round.glsl"
 #ifdef DOT
 #include "dot.glsl"
 #endif
@@ -24,6 +27,7 @@ layout(local_size_x = 32, local_size_y = 2, local_size_x_id = 0, local_size_y_id
 layout(constant_id = 4) const uint ROWS = 16; // at most 16
 layout(constant_id = 5) const uint OUTS = 2;  // at most 2
 layout(constant_id = 7) const bool PUT = false; // see q8_0.glsl
+layout(constant_id = 8) const bool ROUND_X = false;
 
 const uint SUMS = ROWS * OUTS;
 
@@ -175,6 +179,10 @@ void main() {
 		}
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			vec4 a = READ_X_AT(x, at_x[r], low_of(c)), b = READ_X_AT(x, at_x[r], high_of(c));
+			if (ROUND_X) {
+				a = rounded(a);
+				b = rounded(b);
+			}
 			[[unroll]] for (uint o = 0; o < OUTS; o++) {
 				acc[r * OUTS + o] += scale[o] * (dot(a, low[o]) + dot(b, high[o]));
 			}
@@ -188,6 +196,9 @@ void main() {
 		}
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			VEC a = READ_X_AT(x, at_x[r], k);
+			if (ROUND_X) {
+				a = rounded(a);
+			}
 			[[unroll]] for (uint o = 0; o < OUTS; o++) {
 				acc[r * OUTS + o] += product(a, b[o]);
 			}

@@ -4,6 +4,8 @@
 //
 // A workgroup computes OUTS outputs; its invocations share the inputs, so that
 // neighbours read neighbours, and their sums are added up at the end.
+//
+// ROUND_X: x gets the precision of f16.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #ifdef SUBGROUP
@@ -11,10 +13,12 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #endif
 #include "linear.glsl"
+#include "round.glsl"
 
 layout(local_size_x = 64, local_size_x_id = 0) in;
 layout(constant_id = 4) const uint ROWS = 1; // at most 4
 layout(constant_id = 5) const uint OUTS = 4; // at most 8
+layout(constant_id = 6) const bool ROUND_X = false;
 
 const uint SUMS = ROWS * OUTS;
 
@@ -43,6 +47,9 @@ void main() {
 		VEC a[4];
 		[[unroll]] for (uint r = 0; r < ROWS; r++) {
 			a[r] = READ_X_AT(x, at_x[r], k);
+			if (ROUND_X) {
+				a[r] = rounded(a[r]);
+			}
 		}
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
 			VEC b = READ_AT(w, at_w[o], k);

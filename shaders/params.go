@@ -358,7 +358,7 @@ var specs = map[string]any{
 	"gated_activation_backward":  GatedActivationSpec{},
 	"layernorm_backward_columns": LayerNormBackwardColumnsSpec{},
 	"rmsnorm_backward_columns":   LayerNormBackwardColumnsSpec{},
-	"linear":                     LinearSpec{},
+	"linear":                     LinearTileSpec{},
 	"linear_backward":            LinearBackwardSpec{},
 	"linear_lanes":               LinearLanesSpec{},
 	"linear_matrix":              LinearMatrixSpec{},

@@ -64,7 +64,13 @@ type LinearBackwardSpec struct {
 	Accumulate bool
 }
 
-// LinearSpec is for linear.comp.
+// LinearTileSpec is for linear.comp.
+type LinearTileSpec struct {
+	LinearSpec
+	RoundX bool // x gets the precision of f16
+}
+
+// LinearSpec is what the constants of linear.comp and linear_matrix.comp begin with.
 type LinearSpec struct {
 	LinearEpilogue
 	Transposed  bool
@@ -102,6 +108,7 @@ type LinearSpreadSpec struct {
 type LinearVecSpec struct {
 	LinearEpilogue
 	Rows, Outs uint32
+	RoundX     bool // x gets the precision of f16
 }
 
 // LinearOneSpec is what the constants of linear_one.comp begin with.
@@ -111,6 +118,7 @@ type LinearOneSpec struct {
 	Norm      uint32 // 0: none, 1: layer norm, 2: by the root mean square
 	Subgroups uint32 // of a workgroup
 	Put       bool   // see include/blocks/q8_0.glsl
+	RoundX    bool   // x, behind the norm, gets the precision of f16
 }
 
 // LinearOneGateSpec is for its variants without PLACES.
@@ -130,7 +138,8 @@ type LinearOnePlacesSpec struct {
 // LinearRowsSpec is for linear_rows.comp.
 type LinearRowsSpec struct {
 	LinearVecTSpec
-	Put bool // see include/blocks/q8_0.glsl
+	Put    bool // see include/blocks/q8_0.glsl
+	RoundX bool // x, behind a norm, gets the precision of f16
 }
 
 // LinearRowsNormSpec is for its variants with NORM: see include/norm_rows.glsl.

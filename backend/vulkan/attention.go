@@ -119,13 +119,10 @@ func attentionLanes(l *Limits, queries int) int {
 	return lanes
 }
 
-// encodePlain encodes the dispatches of attention.comp for a part of an op. ok is always true: an error says where it is wrong.
-func encodePlain(e *encoder, of *attentionPart, c *attentionChoice) (ok bool, err error) {
+// plainAttention returns how attention.comp divides its work, and the ranges that a dispatch takes: see attentionPieces.
+func plainAttention(e *encoder, of *attentionPart) (spec shaders.AttentionSpec, ranges [4]int) {
 	part, op := of.Attention, of.op
 	l, size, time := e.limits(), op.HeadSize(), part.Q.Dim(2)
-	dispatch := func(e *encoder, part *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor) error {
-		return attentionDispatch(e, part, c.way, spec, push, groups, state)
-	}
 	queries := 1
 	for queries < min(time, l.attentionQueries()) {
 		queries *= 2
@@ -138,16 +135,15 @@ func encodePlain(e *encoder, of *attentionPart, c *attentionChoice) (ok bool, er
 	}
 	chunk := max(lanes, attentionScores/queries)
 
-	spec := shaders.AttentionSpec{
+	spec = shaders.AttentionSpec{
 		Lanes: uint32(lanes), Queries: uint32(queries), Chunk: uint32(chunk), Size: uint32(size), Probs: !part.Probs.Absent(), AtOnce: 1,
 		Extras: op.Window > 0 || op.SoftCap > 0 || !op.Sinks.Absent(),
 	}
 	if chunk >= 4*lanes && (queries == 1 || l.Software) {
 		spec.AtOnce = 4 // keys, which share what is read of the query
 	}
-	push, groups := attentionPush(part, op, spec, of.firstHead, of.firstTime)
 	if !part.Table.Absent() {
-		return true, dispatch(e, part, spec, push, groups, backend.Tensor{})
+		return spec, ranges // all is bound at once
 	}
 	sequences, context := part.Cache()
 	seqs := min(e.maxAlong(part.K, 1), e.maxAlong(part.V, 1)) // that are bound at once; 0: not even one is
@@ -158,7 +154,25 @@ func encodePlain(e *encoder, of *attentionPart, c *attentionChoice) (ok bool, er
 		}
 	}
 	spec.Split = keys < context
-	return true, attentionPieces(e, part, spec, push, groups, [4]int{sequences, seqs, context, keys}, dispatch)
+	return spec, [4]int{sequences, seqs, context, keys}
+}
+
+func pipelinesOfPlain(e *encoder, part *attentionPart, c *attentionChoice) []pipelineSpec {
+	spec, _ := plainAttention(e, part)
+	return []pipelineSpec{c.way.pipeline(part.Attention, spec)}
+}
+
+// encodePlain encodes the dispatches of attention.comp for a part of an op. ok is always true: an error says where it is wrong.
+func encodePlain(e *encoder, of *attentionPart, c *attentionChoice) (ok bool, err error) {
+	spec, ranges := plainAttention(e, of)
+	dispatch := func(e *encoder, part *backend.Attention, spec shaders.AttentionSpec, push shaders.AttentionPush, groups [3]uint32, state backend.Tensor) error {
+		return attentionDispatch(e, part, c.way, spec, push, groups, state)
+	}
+	push, groups := attentionPush(of.Attention, of.op, spec, of.firstHead, of.firstTime)
+	if !of.Table.Absent() {
+		return true, dispatch(e, of.Attention, spec, push, groups, backend.Tensor{})
+	}
+	return true, attentionPieces(e, of.Attention, spec, push, groups, ranges, dispatch)
 }
 
 // attentionPush is what the shader is told of a part of op that begins at a head and a query, and
@@ -227,7 +241,7 @@ func attentionDispatch(e *encoder, part *backend.Attention, first attentionWay, 
 	for _, way := range ways {
 		p := way.pipeline(part, spec)
 		wrong = append(wrong, p)
-		ok, err := e.trusts(p, func(t *trials) { tryAttention(t, part, int(push.SharedBy), spec, way.dispatch) })
+		ok, err := e.trusts(p, func(t *trials) { tryAttention(t, part, int(push.SharedBy), spec, way, way.dispatch) })
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"caldera/backend"
+	"caldera/shaders"
 )
 
 // Attention can be computed by several kernels, too, in several divisions of the work. The rule is the table below: the first
@@ -56,6 +57,9 @@ type attentionKernel struct {
 	// ways lists how it can compute a part on a device, that which the rule takes first. None: it cannot.
 	ways func(e *encoder, part *attentionPart) []attentionChoice
 
+	// pipelines are those that a choice takes.
+	pipelines func(e *encoder, part *attentionPart, c *attentionChoice) []pipelineSpec
+
 	// encode encodes the dispatches of a choice. ok is false if the kernel is wrong on this device.
 	encode func(e *encoder, part *attentionPart, c *attentionChoice) (ok bool, err error)
 }
@@ -63,11 +67,17 @@ type attentionKernel struct {
 // attentionKernels are all kernels for attention, in the order in which the rule asks them. The last one computes all of it on every
 // device.
 var attentionKernels = []attentionKernel{
-	{"attention_one", waysOfOneQuery, encodeOneQuery},
-	{"attention_matrix", waysOfAttentionMatrix, encodeAttentionMatrix},
-	{"attention_tile", waysOfTile, encodeTile},
-	{"attention_spread", waysOfAttentionSpread, encodeAttentionSpread},
-	{"attention", waysOfPlain, encodePlain},
+	{"attention_one", waysOfOneQuery, pipelinesOfOneQuery, encodeOneQuery},
+	{"attention_matrix", waysOfAttentionMatrix, pipelinesOfAttentionMatrix, encodeAttentionMatrix},
+	{"attention_tile", waysOfTile, pipelinesOfTile, encodeTile},
+	{"attention_spread", waysOfAttentionSpread, pipelinesOfAttentionSpread, encodeAttentionSpread},
+	{"attention", waysOfPlain, pipelinesOfPlain, encodePlain},
+}
+
+// attentionKernelOf is the row of a choice.
+func attentionKernelOf(c *attentionChoice) *attentionKernel {
+	i := slices.IndexFunc(attentionKernels, func(k attentionKernel) bool { return k.source == c.source })
+	return &attentionKernels[i]
 }
 
 // encodeAttentionPart encodes the dispatches for a part of an op: by the first choice of which the kernel is right.
@@ -78,8 +88,7 @@ func encodeAttentionPart(e *encoder, part *attentionPart) error {
 		if slices.Contains(wrong, c.source) {
 			continue
 		}
-		k := slices.IndexFunc(attentionKernels, func(k attentionKernel) bool { return k.source == c.source })
-		ok, err := attentionKernels[k].encode(e, part, &c)
+		ok, err := attentionKernelOf(&c).encode(e, part, &c)
 		if ok || err != nil {
 			return err
 		}
@@ -129,7 +138,7 @@ func waysOfOneQuery(e *encoder, part *attentionPart) (list []attentionChoice) {
 		return nil
 	}
 	l := e.limits()
-	_, shares, ok := shapeOneQuery(l, part.Attention)
+	spec, shares, ok := shapeOneQuery(l, part.Attention)
 	if !ok {
 		return nil
 	}
@@ -141,7 +150,7 @@ func waysOfOneQuery(e *encoder, part *attentionPart) (list []attentionChoice) {
 			list = append(list, c)
 		}
 	}
-	add(splitKeys(l, keys, part.Groups()*shares))
+	add(splitKeys(l, keys, part.Groups()*shares, int(spec.Lanes)))
 	add(1, keys)
 	for each := partKeys; each < keys; each *= 2 {
 		add((keys+each-1)/each, each)
@@ -149,18 +158,28 @@ func waysOfOneQuery(e *encoder, part *attentionPart) (list []attentionChoice) {
 	return list
 }
 
-func encodeOneQuery(e *encoder, part *attentionPart, c *attentionChoice) (ok bool, err error) {
-	w, _ := e.wide(part)
-	l := e.limits()
-	spec, shares, _ := shapeOneQuery(l, part.Attention)
+// oneQuery is what a choice makes of a part.
+func oneQuery(e *encoder, part *attentionPart, c *attentionChoice) (w wideAttention, spec shaders.AttentionOneSpec, shares int) {
+	w, _ = e.wide(part)
+	spec, shares, _ = shapeOneQuery(e.limits(), part.Attention)
 	w.spec(&spec.AttentionWideSpec, part.Attention)
 	w.parts, w.keys = c.parts, c.keys
 	spec.Split = w.parts > 1
+	return w, spec, shares
+}
+
+func pipelinesOfOneQuery(e *encoder, part *attentionPart, c *attentionChoice) []pipelineSpec {
+	w, spec, _ := oneQuery(e, part, c)
 	pipelines := []pipelineSpec{onePipeline(part.Attention, spec)}
 	if spec.Split {
-		pipelines = append(pipelines, w.joinPipeline(l, part.Attention))
+		pipelines = append(pipelines, w.joinPipeline(e.limits(), part.Attention))
 	}
-	for _, p := range pipelines {
+	return pipelines
+}
+
+func encodeOneQuery(e *encoder, part *attentionPart, c *attentionChoice) (ok bool, err error) {
+	w, spec, shares := oneQuery(e, part, c)
+	for _, p := range pipelinesOfOneQuery(e, part, c) {
 		ok, err := e.trusts(p, func(t *trials) { tryOneQuery(t, part.Attention, w, spec) })
 		if err != nil || !ok {
 			return false, err
@@ -180,10 +199,21 @@ func waysOfAttentionMatrix(e *encoder, part *attentionPart) []attentionChoice {
 	return []attentionChoice{{source: "attention_matrix"}}
 }
 
-func encodeAttentionMatrix(e *encoder, part *attentionPart, _ *attentionChoice) (ok bool, err error) {
-	w, _ := e.wide(part)
-	spec, _ := shapeMatrixAttention(e.limits(), part.Attention)
+// attentionOnMatrices is what a choice makes of a part.
+func attentionOnMatrices(e *encoder, part *attentionPart) (w wideAttention, spec shaders.AttentionMatrixSpec) {
+	w, _ = e.wide(part)
+	spec, _ = shapeMatrixAttention(e.limits(), part.Attention)
 	w.spec(&spec.AttentionWideSpec, part.Attention)
+	return w, spec
+}
+
+func pipelinesOfAttentionMatrix(e *encoder, part *attentionPart, _ *attentionChoice) []pipelineSpec {
+	_, spec := attentionOnMatrices(e, part)
+	return []pipelineSpec{attentionMatrixPipeline(part.Attention, spec)}
+}
+
+func encodeAttentionMatrix(e *encoder, part *attentionPart, _ *attentionChoice) (ok bool, err error) {
+	w, spec := attentionOnMatrices(e, part)
 	ok, err = e.trusts(attentionMatrixPipeline(part.Attention, spec), func(t *trials) { tryAttentionMatrix(t, part.Attention, w, spec) })
 	if err != nil || !ok {
 		return false, err
@@ -201,17 +231,28 @@ func waysOfTile(e *encoder, part *attentionPart) (list []attentionChoice) {
 		return nil
 	}
 	list = []attentionChoice{{source: "attention_tile", rows: rule.Rows}}
-	if part.HeadSize() <= mostTileRows {
+	if e.limits().twoQueries(part.HeadSize()) {
 		list = append(list, attentionChoice{source: "attention_tile", rows: 3 - rule.Rows})
 	}
 	return list
 }
 
-func encodeTile(e *encoder, part *attentionPart, c *attentionChoice) (ok bool, err error) {
-	w, _ := e.wide(part)
-	spec, _ := shapeTile(e.limits(), part.Attention)
+// tileAttention is what a choice makes of a part.
+func tileAttention(e *encoder, part *attentionPart, c *attentionChoice) (w wideAttention, spec shaders.AttentionTileSpec) {
+	w, _ = e.wide(part)
+	spec, _ = shapeTile(e.limits(), part.Attention)
 	spec.Rows = c.rows
 	w.spec(&spec.AttentionWideSpec, part.Attention)
+	return w, spec
+}
+
+func pipelinesOfTile(e *encoder, part *attentionPart, c *attentionChoice) []pipelineSpec {
+	_, spec := tileAttention(e, part, c)
+	return []pipelineSpec{tilePipeline(part.Attention, spec)}
+}
+
+func encodeTile(e *encoder, part *attentionPart, c *attentionChoice) (ok bool, err error) {
+	w, spec := tileAttention(e, part, c)
 	ok, err = e.trusts(tilePipeline(part.Attention, spec), func(t *trials) { tryTile(t, part.Attention, w, spec) })
 	if err != nil || !ok {
 		return false, err
@@ -221,7 +262,7 @@ func encodeTile(e *encoder, part *attentionPart, c *attentionChoice) (ok bool, e
 
 // waysOfPlain: attention.comp, which takes all.
 func waysOfPlain(e *encoder, part *attentionPart) (list []attentionChoice) {
-	for _, way := range attentionWays(e, part.Attention, part.HeadSize()) {
+	for _, way := range attentionWays(e, part.Attention, part.op.HeadSize()) {
 		list = append(list, attentionChoice{source: "attention", way: way})
 	}
 	return list
@@ -251,5 +292,18 @@ func (e *encoder) waysOfAttention(op *backend.Attention) (of string, ways []stri
 	if _, run := op.Runs(); run != op.Q.Dim(2) {
 		op = runsOf(op, 0)
 	}
-	return attentionName(op), waysOf(e.attentionChoices(&attentionPart{op, op, 0, 0}), (*attentionChoice).String)
+	part := &attentionPart{op, op, 0, 0}
+	var right []attentionChoice
+	var wrong []string // see encodeAttentionPart
+	for _, c := range e.attentionChoices(part) {
+		switch {
+		case slices.ContainsFunc(attentionKernelOf(&c).pipelines(e, part, &c), e.b.refused):
+			if c.source != "attention" { // which passes over what is wrong itself
+				wrong = append(wrong, c.source)
+			}
+		case !slices.Contains(wrong, c.source):
+			right = append(right, c)
+		}
+	}
+	return attentionName(op), waysOf(right, (*attentionChoice).String)
 }

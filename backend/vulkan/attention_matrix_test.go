@@ -197,3 +197,50 @@ func TestMatrixAttentionUnseen(t *testing.T) {
 		}
 	}
 }
+
+// TestMatrixAttentionSinks: a sink takes its part of the probability and nothing of the keys' accuracy, however much it outweighs
+// them; what is no number, or infinite, counts as on other devices, also where a query sees no key or scores are −∞.
+func TestMatrixAttentionSinks(t *testing.T) {
+	const time, size = 16, 8
+	inf := math.Inf(1)
+	sinks := []float64{-inf, -1e38, -90, 0, 10, 15, 20, 25, 30, 60, 80, 86, 1e38, inf, math.NaN(), -3.4e38}
+	b := played{name: "matrices", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}}.open(t, nil)
+	set := func(x backend.Tensor, v ...float64) backend.Tensor {
+		t.Helper()
+		numbers := make([]float32, x.Len())
+		for i := range numbers {
+			numbers[i] = float32(v[i%len(v)])
+		}
+		if err := backend.SetF32(b, x, numbers); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	heads := len(sinks)
+	for _, score := range []float64{3, -inf} { // of all keys
+		op := &backend.Attention{
+			Dst: newTensor(t, b, backend.F32, 1, time, heads*size), Q: set(newTensor(t, b, backend.F32, 1, time, heads*size), 1, 0, 0, 0, 0, 0, 0, 0),
+			K: set(newTensor(t, b, backend.F16, 1, time, size), score, 0, 0, 0, 0, 0, 0, 0), V: set(newTensor(t, b, backend.F16, 1, time, size), 0.5),
+			At: placesOn(t, b, 1, time, -1), Sinks: set(newTensor(t, b, backend.F32, heads), sinks...), Heads: heads, Scale: 1,
+		}
+		if s, ok := shapeMatrixAttention(&b.limits, op); !ok || s.Heads < 2 {
+			t.Fatalf("%+v, %v", s, ok)
+		}
+		if err := backend.Run(b, op); err != nil {
+			t.Fatal(err)
+		}
+		for i, got := range values(t, b, op.Dst) {
+			n, sink := float64(i/(heads*size)), sinks[i/size%heads] // the first query is before the cache
+			want := n * math.Exp(score-3) / (n*math.Exp(score-3) + math.Exp(sink-3)) / 2
+			switch {
+			case n == 0 || !(sink < inf):
+				want = math.NaN()
+			case score < 0 && sink > score: // math.Exp of both may be 0
+				want = 0
+			}
+			if math.IsNaN(want) != math.IsNaN(float64(got)) || math.Abs(float64(got)-want) > 1e-4*want+0x1p-125 {
+				t.Errorf("scores of %v, a sink of %v: the query that sees %v keys gets %v, expected %v", score, sink, n, got, want)
+			}
+		}
+	}
+}

@@ -9,15 +9,20 @@ import (
 
 // waysOfAttentionSpread: several queries a run, on a software driver.
 func waysOfAttentionSpread(e *encoder, part *attentionPart) []attentionChoice {
-	if _, ok := shapeAttentionSpread(e, part.Attention); !ok {
+	if _, ok := shapeAttentionSpread(e, part); !ok {
 		return nil
 	}
 	return []attentionChoice{{source: "attention_spread"}}
 }
 
+func pipelinesOfAttentionSpread(e *encoder, part *attentionPart, _ *attentionChoice) []pipelineSpec {
+	spec, _ := shapeAttentionSpread(e, part)
+	return []pipelineSpec{attentionSpreadPipeline(part.Attention, spec)}
+}
+
 func encodeAttentionSpread(e *encoder, part *attentionPart, _ *attentionChoice) (ok bool, err error) {
-	spec, _ := shapeAttentionSpread(e, part.Attention)
-	ok, err = e.trusts(attentionSpreadPipeline(part.Attention, spec), func(t *trials) { tryAttentionSpread(t, part.Attention, spec) })
+	spec, _ := shapeAttentionSpread(e, part)
+	ok, err = e.trusts(attentionSpreadPipeline(part.Attention, spec), func(t *trials) { tryAttentionSpread(t, part.op, spec) })
 	if err != nil || !ok {
 		return false, err
 	}
@@ -26,8 +31,8 @@ func encodeAttentionSpread(e *encoder, part *attentionPart, _ *attentionChoice) 
 
 // shapeAttentionSpread returns how attention_spread.comp divides its work. ok is false if it does not take a part: it
 // is for runs of several queries on a software driver, without what is rare.
-func shapeAttentionSpread(e *encoder, part *backend.Attention) (s shaders.AttentionSpreadSpec, ok bool) {
-	l, size := e.limits(), part.HeadSize()
+func shapeAttentionSpread(e *encoder, part *attentionPart) (s shaders.AttentionSpreadSpec, ok bool) {
+	l, size := e.limits(), part.op.HeadSize()
 	if !l.softwareShuffles() || part.Q.Dim(2) <= fewRows || size > 128 || size%int(4*l.SubgroupSize) != 0 ||
 		part.Window > 0 || part.SoftCap > 0 || !part.Sinks.Absent() || !part.Probs.Absent() || !part.Table.Absent() ||
 		!e.fits(part.K) || !e.fits(part.V) {
@@ -72,10 +77,9 @@ func dispatchAttentionSpread(e *encoder, part, op *backend.Attention, spec shade
 // tryAttentionSpread makes the trials of attention_spread.comp: one query more than a workgroup takes, over as many keys and
 // over more, and fewer queries than it takes.
 func tryAttentionSpread(t *trials, like *backend.Attention, spec shaders.AttentionSpreadSpec) {
-	const step = 4
 	queries := int(spec.Lanes * spec.Queries)
-	heads := triedHeads{size: int(spec.Size), shared: like.Heads / like.Groups(), groups: min(like.Groups(), 2)}
-	for _, c := range [][2]int{{queries + 1, queries + step}, {queries + 1, 2*queries + step}, {queries - 1, queries}} {
+	heads := triedHeads{size: int(spec.Size), shared: like.Heads / like.Groups(), groups: min(like.Groups(), 2), queries: queries, texels: true}
+	for _, c := range [][2]int{{queries + 1, queries + triedStep}, {queries + 1, 2*queries + triedStep}, {queries - 1, queries}} {
 		tryAttentionOf(t, like, heads, c[0], c[1], false, func(e *encoder, op *backend.Attention) error {
 			return dispatchAttentionSpread(e, op, op, spec, 0, 0)
 		})

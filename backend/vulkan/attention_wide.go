@@ -16,10 +16,10 @@ import (
 // to be kept, vectors that do not lie in 16 bytes, operands that are not bound as a whole, software drivers.
 
 const (
-	splitFrom  = 512 // keys; more are split: one workgroup would take longer for them than another dispatch does
-	partKeys   = 128 // of a part: a multiple
-	mostParts  = 64  // which attention_join.comp takes
-	fillGroups = 128 // workgroups that fill most GPUs
+	splitFrom = 512 // keys; more are split: one workgroup would take longer for them than another dispatch does
+	partKeys  = 128 // of a part: a multiple. A workgroup of 256 lanes has about so many in flight at once
+	mostParts = 64  // which attention_join.comp takes
+	fillLanes = 512 // of a core: with 128 bytes and more of each in flight it waits for memory, not for latency
 )
 
 // wideAttention is what the dispatches of a part of an op are told beside its operands.
@@ -67,8 +67,11 @@ func shapeOneQuery(l *Limits, op *backend.Attention) (s shaders.AttentionOneSpec
 	pieces := size / wideElements(op.K.DType) // of 16 bytes, of a head
 	fours := wideElements(op.K.DType) / 4     // vectors of four of a piece
 	most := 8                                 // vectors of four that a lane has
-	if l.FewRegisters {
+	switch {
+	case l.FewRegisters:
 		most = 2
+	case l.maker().halfRegisters: // with eight the driver spills
+		most = 4
 	}
 	cluster := 1
 	for cluster < min(pieces, 16, subgroup) {
@@ -97,8 +100,8 @@ func shapeOneQuery(l *Limits, op *backend.Attention) (s shaders.AttentionOneSpec
 // enough to fill a GPU.
 const manyRows = 32768
 
-// mostTileRows is how many elements a vector may have where a lane takes two queries.
-const mostTileRows = 128
+// twoQueries reports whether a lane of attention_tile.comp may take two queries of so many elements.
+func (l *Limits) twoQueries(size int) bool { return size <= 128 && !l.maker().halfRegisters }
 
 // shapeTile returns how attention_tile.comp divides its work. ok is false if vectors are too long for
 // it or for the lanes of a subgroup, or if registers are few: Intel's driver would spill 44 to 190 of them.
@@ -114,21 +117,22 @@ func shapeTile(l *Limits, part *backend.Attention) (s shaders.AttentionTileSpec,
 	for shared%int(2*s.Heads) == 0 && s.Heads < 4 {
 		s.Heads *= 2
 	}
-	if queries := part.Q.Dim(1) * part.Q.Dim(2) * part.Heads; size <= mostTileRows && queries >= manyRows {
+	if queries := part.Q.Dim(1) * part.Q.Dim(2) * part.Heads; l.twoQueries(size) && queries >= manyRows {
 		s.Rows = 2
 	}
 	return s, !l.FewRegisters && size <= 256 && s.Cluster <= l.SubgroupSize && s.Lanes%l.SubgroupSize == 0 && s.Lanes <= min(l.Invocations, l.WorkgroupSize[0])
 }
 
 // splitKeys returns in how many parts so many keys are split, and how many keys each has, where
-// groups workgroups serve all keys together.
-func splitKeys(l *Limits, keys, groups int) (parts, each int) {
+// groups workgroups of so many lanes serve all keys together: so many that workgroups fill the device's
+// cores, as long as a part has partKeys.
+func splitKeys(l *Limits, keys, groups, lanes int) (parts, each int) {
 	most := min(mostParts, int(l.Groups[0]))
-	if keys <= splitFrom || most < 2 {
+	wanted := min(most, (l.Cores*fillLanes+groups*lanes-1)/(groups*lanes))
+	if keys <= splitFrom || wanted < 2 {
 		return 1, keys
 	}
-	wanted := min(most, (fillGroups+groups-1)/groups)
-	each = max(keys/wanted/partKeys, 1) * partKeys
+	each = max((keys/wanted+partKeys/2)/partKeys, 1) * partKeys
 	if (keys+each-1)/each > most {
 		each = (keys + most - 1) / most
 	}

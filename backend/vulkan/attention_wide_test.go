@@ -66,26 +66,36 @@ func TestWideTakes(t *testing.T) {
 // TestSplitKeys: short contexts are not split, others in so many parts that the workgroups fill a GPU, and no key is
 // left out.
 func TestSplitKeys(t *testing.T) {
-	usual := Limits{Groups: [3]uint32{65535, 65535, 65535}}
-	few := Limits{Groups: [3]uint32{3, 8, 3}}
+	usual := Limits{Cores: 64, Groups: [3]uint32{65535, 65535, 65535}}
+	few := Limits{Cores: 64, Groups: [3]uint32{3, 8, 3}}
+	small, large := usual, usual
+	small.Cores, large.Cores = 8, 132
 	for _, c := range []struct {
-		l                         *Limits
-		keys, groups, parts, each int
+		l                                *Limits
+		keys, groups, lanes, parts, each int
 	}{
-		{&usual, 1, 12, 1, 1},
-		{&usual, 512, 12, 1, 512},
-		{&usual, 513, 12, 5, 128},
-		{&usual, 1024, 12, 8, 128}, // gpt2
-		{&usual, 1024, 25, 8, 128}, // gpt2-xl
-		{&usual, 1024, 200, 1, 1024},
-		{&usual, 8192, 8, 16, 512},
-		{&usual, 131072, 8, 16, 8192},
-		{&usual, 131072, 1, 64, 2048},
-		{&usual, 131071, 1, 64, 2048},
-		{&few, 1024, 12, 3, 342},
-		{&few, 4096, 1, 3, 1366},
+		{&usual, 1, 12, 256, 1, 1},
+		{&usual, 512, 12, 256, 1, 512},
+		{&usual, 513, 12, 256, 5, 128},
+		{&usual, 1024, 12, 256, 8, 128}, // gpt2
+		{&usual, 1024, 25, 256, 8, 128}, // gpt2-xl
+		{&usual, 1024, 200, 256, 1, 1024},
+		{&usual, 1000, 200, 256, 1, 1000},
+		{&usual, 8192, 8, 256, 16, 512},
+		{&usual, 8192, 8, 128, 32, 256},
+		{&usual, 131072, 8, 256, 16, 8192},
+		{&usual, 131072, 1, 256, 64, 2048},
+		{&usual, 131071, 1, 256, 64, 2048},
+		{&small, 1024, 12, 256, 2, 512},
+		{&small, 1024, 25, 256, 1, 1024},
+		{&small, 8192, 8, 256, 2, 4096},
+		{&large, 1024, 12, 256, 8, 128},
+		{&large, 8192, 8, 256, 32, 256},
+		{&large, 131072, 8, 256, 34, 3968},
+		{&few, 1024, 12, 256, 3, 384},
+		{&few, 4096, 1, 256, 3, 1408},
 	} {
-		parts, each := splitKeys(c.l, c.keys, c.groups)
+		parts, each := splitKeys(c.l, c.keys, c.groups, c.lanes)
 		if parts != c.parts || each != c.each {
 			t.Errorf("%d keys of %d workgroups: %d parts of %d, expected %d of %d", c.keys, c.groups, parts, each, c.parts, c.each)
 		}

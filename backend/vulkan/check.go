@@ -32,6 +32,20 @@ type verdict struct {
 	err  error
 }
 
+// notRunError is why the check of a pipeline could not run: it cannot be compiled, or an op of the check not encoded.
+// Nothing is known of what the pipeline computes. It is not used in this process, and no file keeps that.
+type notRunError struct{ err error }
+
+func (e *notRunError) Error() string { return e.err.Error() }
+
+func (e *notRunError) Unwrap() error { return e.err }
+
+// ran reports whether the check has run.
+func (v *verdict) ran() bool {
+	var not *notRunError
+	return !errors.As(v.err, &not)
+}
+
 // checks are the verdicts on the pipelines of a device.
 type checks struct {
 	trusted  bool // nothing is checked: the device computes nothing
@@ -101,6 +115,15 @@ func (b *Backend) verdictOn(u unchecked) *verdict {
 	return v
 }
 
+// refused reports whether it is known that a pipeline is not to be used.
+func (b *Backend) refused(p pipelineSpec) bool {
+	if p.variant.Has("SUBGROUP") && b.refused(b.subgroupTest()) {
+		return true
+	}
+	v := b.checks.verdicts[pipelineKey{p.variant, p.spec}]
+	return v != nil && v.err != nil
+}
+
 // pipelineName names a pipeline for people, and in the file of verdicts.
 func (b *Backend) pipelineName(p pipelineSpec) string {
 	name := p.variant.Name()
@@ -129,7 +152,7 @@ func (b *Backend) settle(list []unchecked) error {
 		v := &verdict{b.pipelineName(u.pipelineSpec), found[i]}
 		c.verdicts[u.key()] = v
 		c.ran++
-		c.fresh = true
+		c.fresh = c.fresh || v.ran()
 		if v.err != nil {
 			c.failed = append(c.failed, v)
 			clear(c.chosen)
@@ -155,22 +178,36 @@ func (b *Backend) refuse(what string, pipelines ...pipelineSpec) error {
 	why := "there is no kernel"
 	for _, p := range pipelines {
 		if v := b.checks.verdicts[pipelineKey{p.variant, p.spec}]; v != nil && v.err != nil {
-			why = fmt.Sprintf("its kernel %s computes wrongly: %v", v.name, v.err)
+			if why = fmt.Sprintf("its kernel %s computes wrongly: %v", v.name, v.err); !v.ran() {
+				why = fmt.Sprintf("the check of its kernel %s could not run: %v", v.name, v.err)
+			}
 		}
 	}
 	return &RefusedError{Device: b.phys.Name, Driver: driverOf(b.phys), Found: fmt.Sprintf("cannot compute %s: %s", what, why)}
 }
 
-// describeFailed tells for Describe which kernels have failed, or "" if none has.
-func (b *Backend) describeFailed() string {
-	if len(b.checks.failed) == 0 {
-		return ""
+// describeFailed tells for Describe which kernels are not used: those that have failed, and those of which the check could not
+// run. It is "" if there is none.
+func (b *Backend) describeFailed() (text string) {
+	for _, kind := range []struct {
+		ran  bool
+		what string
+	}{{true, "which computed wrongly"}, {false, "of which the check could not run"}} {
+		var names []string
+		var first error
+		for _, v := range b.checks.failed {
+			if v.ran() != kind.ran {
+				continue
+			}
+			if names = append(names, v.name); first == nil {
+				first = v.err
+			}
+		}
+		if names != nil {
+			text += fmt.Sprintf(", without %s, %s (%v)", kernelNames(names), kind.what, first)
+		}
 	}
-	var names []string
-	for _, v := range b.checks.failed {
-		names = append(names, v.name)
-	}
-	return fmt.Sprintf(", without %s, which computed wrongly (%v)", kernelNames(names), b.checks.failed[0].err)
+	return text
 }
 
 // kernelNames joins what people call kernels, by the names of pipelines, each once.
@@ -243,7 +280,7 @@ func (e *encoder) find(p *product) (c linearChoice, ok bool, err error) {
 	return linearChoice{}, false, nil
 }
 
-// tryAll makes and runs the trials of pipelines, and returns what is wrong with each. An
+// tryAll makes and runs the trials of pipelines, and returns what is wrong with each: a notRunError, if they could not run. An
 // error that is none of a pipeline ends it.
 func (b *Backend) tryAll(list []unchecked) (found []error, err error) {
 	t := &trials{b: b, slab: &buffer{b: b}}
@@ -269,10 +306,11 @@ func (b *Backend) tryAll(list []unchecked) (found []error, err error) {
 				if errors.Is(found[i], backend.ErrDeviceLost) || errors.Is(found[i], backend.ErrOutOfMemory) {
 					return found[i]
 				}
-				break // a driver that cannot compile it
+				found[i] = &notRunError{fmt.Errorf("with %s: %w", trial.what, found[i])}
+				break
 			}
 			if found[i] == nil && !e.tried.used {
-				found[i] = errors.New("its check has not run it")
+				found[i] = &notRunError{errors.New("no op of it takes this kernel")}
 			}
 		}
 		return nil

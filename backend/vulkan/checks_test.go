@@ -295,7 +295,13 @@ func everyProduct() (list []product) {
 				}
 			}
 		}
-		list = append(list, product{rows: 3, in: 256, out: 96, x: backend.F32, w: w, fours: true, joined: joined{norm: 1}})
+		for _, rounded := range []bool{false, true} {
+			if !rounded || w != backend.F32 {
+				list = append(list, product{rows: 3, in: 256, out: 96, x: backend.F32, w: w, fours: true, rounded: rounded, joined: joined{norm: 1}},
+					product{rows: 1, in: 256, out: 96, x: backend.F32, w: w, fours: true, eights: true, rounded: rounded, joined: joined{norm: 2, gate: true}, activation: backend.SiLU},
+					product{rows: 1, in: 256, out: 96, x: backend.F32, w: w, fours: true, eights: true, rounded: rounded, joined: joined{norm: 1, cache: backend.F16}})
+			}
+		}
 		for _, cache := range append([]backend.DType{backend.None}, backend.DTypes(backend.Caches)...) {
 			if w.Quantized() { // x is converted by the kernel
 				p := product{rows: 1, in: 256, out: 96, x: backend.F32, w: w, fours: true, eights: true, joined: joined{cache: cache, blocks: backend.Q8_A}}

@@ -123,7 +123,7 @@ var linearKernels = []linearKernel{{
 	suits:  func(l *Limits, p *product) bool { return !l.Software && p.rows <= someRows },
 	ways:   waysOfRows,
 	spec: func(l *Limits, p *product, c *linearChoice) any {
-		spec := shaders.LinearRowsSpec{LinearVecTSpec: vecTSpec(p, c), Put: l.maker().slowConversions}
+		spec := shaders.LinearRowsSpec{LinearVecTSpec: vecTSpec(p, c), Put: l.maker().slowConversions, RoundX: p.rounded}
 		if p.joined.norm == 0 {
 			return spec
 		}
@@ -134,7 +134,8 @@ var linearKernels = []linearKernel{{
 	suits:  func(l *Limits, p *product) bool { return p.columns && !l.Software || !p.columns && p.rows > fewRows },
 	ways:   waysOfTiles,
 	spec: func(_ *Limits, p *product, c *linearChoice) any {
-		return shaders.LinearSpec{LinearEpilogue: epilogue(p, c), Transposed: p.transposed, Size: c.tile / 2, XTransposed: p.columns}
+		tile := shaders.LinearSpec{LinearEpilogue: epilogue(p, c), Transposed: p.transposed, Size: c.tile / 2, XTransposed: p.columns}
+		return shaders.LinearTileSpec{LinearSpec: tile, RoundX: p.rounded}
 	},
 }, {
 	source: "linear_backward",
@@ -153,7 +154,7 @@ var linearKernels = []linearKernel{{
 	suits:  func(*Limits, *product) bool { return true },
 	ways:   waysOfVec,
 	spec: func(_ *Limits, p *product, c *linearChoice) any {
-		return shaders.LinearVecSpec{LinearEpilogue: epilogue(p, c), Rows: c.rowsEach, Outs: c.outsEach}
+		return shaders.LinearVecSpec{LinearEpilogue: epilogue(p, c), Rows: c.rowsEach, Outs: c.outsEach, RoundX: p.rounded}
 	},
 }}
 
@@ -169,7 +170,7 @@ func (l *Limits) choices(p *product) (list []linearChoice) {
 	var others []linearChoice // which can, but do not suit
 	for i := range linearKernels {
 		k := &linearKernels[i]
-		if p.rounded && k.source != "linear_matrix" {
+		if p.rounded && !slices.Contains([]string{"linear_one", "linear_matrix", "linear_rows", "linear", "linear_vec"}, k.source) {
 			continue // x is rounded by an op of its own
 		}
 		if p.joined != (joined{}) && k.source != "linear_one" && !(k.source == "linear_rows" && p.joined == (joined{norm: p.joined.norm})) {
@@ -345,7 +346,7 @@ func waysOfNormedRows(l *Limits, p *product) []linearChoice {
 	if l.FewRegisters { // with more the driver spills three of them
 		numbers = normedNumbers / 4 * 3
 	}
-	if l.Software || p.rows > 4 || rows*p.in > numbers || !p.fours || p.x != backend.F32 || !l.sumSubgroups() || l.SubgroupVaries ||
+	if l.Software || p.rows > 4 || rows*p.in > numbers || tiles(p.out, outs) > int(l.Groups[1]) || !p.fours || p.x != backend.F32 || !l.sumSubgroups() || l.SubgroupVaries ||
 		int(l.SubgroupSize) > lanes/rows || l.Invocations < lanes || l.WorkgroupSize[1] < lanes/32 || l.SharedMemory < normedShared {
 		return nil
 	}

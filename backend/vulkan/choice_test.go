@@ -55,6 +55,7 @@ var choosing = []struct {
 	{1, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0}},
 	{2, true, []backend.DType{backend.F16, backend.Q4_0}},
 	{8, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0}},
+	{20, false, []backend.DType{backend.F16, backend.Q8_0}},
 	{512, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0}},
 }
 
@@ -80,7 +81,7 @@ func (table *choiceTable) add(t *testing.T, title string, choice func(card strin
 }
 
 // TestChoices shows what each played card takes for the products and the attention of models: a token of one sequence, of
-// two and of eight, and a prompt. What it shows is in testdata, so that a change of a rule is seen on every card.
+// two, of eight and of twenty, and a prompt. What it shows is in testdata, so that a change of a rule is seen on every card.
 func TestChoices(t *testing.T) {
 	var table choiceTable
 	table.WriteString("# What played cards take for the products and the attention of models: see TestChoices.\n")
@@ -96,7 +97,7 @@ func TestChoices(t *testing.T) {
 						continue
 					case c.normed:
 						p.joined.norm = of.joined.norm
-					case c.rows == 512:
+					case c.rows > fewRows:
 						p.rounded, p.aligned = true, true
 					}
 					table.add(t, fmt.Sprintf("%s, %s: %v", m.name, of.name, &p), func(card string, l *Limits) string {

@@ -58,7 +58,7 @@ func TestPlayed(t *testing.T) {
 	l.mustNotice()
 	for _, m := range labModels {
 		for _, d := range m.dtypes {
-			l.generate(m, d, backend.F32)
+			l.generate(m, d, backend.None)
 			if d.Quantized() {
 				l.generate(m, d, backend.Q8_A)
 			}
@@ -105,6 +105,11 @@ func openLab(t testing.TB, card gpulab.Card) *lab {
 			}
 			return !(l.without && c.Kind == vk.Barrier)
 		}},
+		Limits: func(l *Limits) {
+			if card.Cores > 0 {
+				l.setCores(card.Cores)
+			}
+		},
 		played: true,
 	})
 	if err != nil {
@@ -216,7 +221,7 @@ func (l *lab) generate(s labModel, d, activations backend.DType) {
 		layers = 0
 	}
 	types := d.String()
-	if activations != backend.F32 {
+	if activations.Quantized() {
 		types += fmt.Sprintf(" by %v", activations)
 	}
 	m := l.load(s, layers, checkpoint.LoadOptions{DType: d, Activations: activations})

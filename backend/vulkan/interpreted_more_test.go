@@ -38,7 +38,10 @@ func runMore(t *testing.T) traces {
 	}
 
 	// Several subgroups that share tiles of keys.
-	runMatrixAttentions(t, played{name: "matrices", lanes: 32, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}}.open(t, ts))
+	shapes := []vk.MatrixShape{{M: 16, N: 16, K: 16}}
+	for _, vendor := range []uint32{0, nvidia} { // queries stay in shared memory, or in registers
+		runMatrixAttentions(t, played{name: "matrices", lanes: 32, shapes: shapes, clamp: func(l *Limits) { l.Vendor = vendor }}.open(t, ts))
+	}
 
 	// More columns than the workgroups of a dispatch have, with rows that several invocations add up.
 	b = played{name: "columns", lanes: 32, clamp: fewGroups}.open(t, ts)

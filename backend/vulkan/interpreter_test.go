@@ -79,9 +79,10 @@ func (c played) limits() Limits {
 	l := Limits{
 		BindingRange: 128 << 20, BindingAlign: 64, TexelElements: 1 << 27, TexelAlign: 64, AllocationSize: 1 << 30, Coherent: true,
 		Bindings: 32, Software: c.software, SharedMemory: 48 << 10, WorkgroupSize: [3]uint32{1024, 1024, 64}, Invocations: 1024,
-		Groups: [3]uint32{65535, 65535, 65535}, PushConstants: 128, LargeTileEdge: 256, LargeTileSize: 256 * 128 * 128, MatrixTiles: 64,
+		Groups: [3]uint32{65535, 65535, 65535}, PushConstants: 128, LargeTileEdge: 256, LargeTileSize: 256 * 128 * 128,
 		SubgroupSize: uint32(c.lanes), MatrixSubgroup: uint32(c.lanes), SubgroupRange: [2]int{c.lanes, c.lanes}, SubgroupArithmetic: true, SubgroupShuffle: true, TimestampPeriod: 1,
 	}
+	l.setCores(128)
 	l.Matrix = l.bestMatrix(c.shapes)
 	return l
 }

@@ -5,6 +5,7 @@ package vulkan
 import (
 	"golang.org/x/sys/cpu"
 
+	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
 )
 
@@ -30,6 +31,10 @@ type Limits struct {
 	Groups        [3]uint32 // most workgroups in a dispatch along each axis
 	PushConstants uint32    // bytes
 
+	// Cores is how many compute units (AMD), multiprocessors (NVIDIA) or shader cores (others) the
+	// device has, as the driver tells, or else as usual devices of the maker: see coresOf.
+	Cores int
+
 	// A product uses large tiles if it has at least LargeTileEdge rows and
 	// outputs, and at least LargeTileSize elements: then the tiles are enough to
 	// keep the whole device busy.
@@ -37,7 +42,9 @@ type Limits struct {
 	LargeTileSize int
 
 	// MatrixTiles is how many workgroups with tiles of 128 keep the device busy that
-	// multiplies cooperative matrices, or twice as many of 64, of half the invocations.
+	// multiplies cooperative matrices, or twice as many of 64, of half the invocations: one for two
+	// cores. A tile of 128 reads half of what four of 64 read, of caches that all cores share; so it
+	// pays although half of the cores are idle.
 	MatrixTiles int
 
 	// FewRegisters: a lane has fewer than the 128 registers (of 32 bits) that other GPUs have
@@ -48,7 +55,7 @@ type Limits struct {
 	// driver advertises. Variants with integer dot products are checked before they are used.
 	FastDot bool
 
-	// Vendor is the PCI vendor: a row of the table of makers.
+	// Vendor is the PCI vendor of the GPU's maker: a row of the table of makers.
 	Vendor uint32
 
 	// Subgroups, as the driver advertises them. Variants with subgroup operations are
@@ -97,7 +104,8 @@ func features(p *vk.PhysicalDevice) vk.Features {
 // limitsOf returns the limits of an open device, except Unified (see chooseMemory).
 func limitsOf(d *vk.Device) Limits {
 	p, s := &d.Physical.Limits, &d.Physical.Subgroup
-	general, matrix := makerOf(d.Physical.VendorID).subgroupSizes(d.Physical)
+	vendor := vendorOf(d.Physical)
+	general, matrix := makerOf(vendor).subgroupSizes(d.Physical)
 	l := Limits{
 		BindingRange:   p.MaxStorageBufferRange &^ 15,
 		BindingAlign:   max(p.StorageBufferAlignment, 16),
@@ -115,9 +123,8 @@ func limitsOf(d *vk.Device) Limits {
 
 		LargeTileEdge: 256,
 		LargeTileSize: 256 * 128 * 128,
-		MatrixTiles:   64,
 
-		Vendor:             d.Physical.VendorID,
+		Vendor:             vendor,
 		SubgroupSize:       uint32(general),
 		MatrixSubgroup:     uint32(matrix),
 		FewRegisters:       fewRegisters(d.Physical),
@@ -128,6 +135,7 @@ func limitsOf(d *vk.Device) Limits {
 		TimestampBits:   uint32(d.Physical.Queues[d.Family].TimestampBits),
 		TimestampPeriod: p.TimestampPeriod,
 	}
+	l.setCores(coresOf(d.Physical))
 	l.Permutes = l.Software && cpu.X86.HasAVX2 && l.SubgroupSize == 8
 	l.setSubgroupRange(d.Physical, d.Features.SubgroupSizeControl)
 	for i := range l.WorkgroupSize {
@@ -145,4 +153,10 @@ func limitsOf(d *vk.Device) Limits {
 		}
 	}
 	return l
+}
+
+// fitTexels reports whether a tensor can be read as texels of four elements, wherever it begins.
+func (l *Limits) fitTexels(t backend.Tensor) bool {
+	f, ok := texelsOf[t.DType]
+	return ok && (uint64(t.Size())+l.TexelAlign)/texelFormats[f].bytes < l.TexelElements
 }

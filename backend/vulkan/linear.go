@@ -141,15 +141,21 @@ func (o *linearOp) split(e *encoder) (first, rest linearOp, ok bool) {
 	return first, rest, linearFours(&first, xBase, wBase)
 }
 
-// roundBefore rounds x by a dispatch of its own, where that is not the kernel's part: with few
-// rows, or where no kernel on cooperative matrices suits.
+// roundedApart is from how many multiply-adds on a dispatch that rounds x takes less than linear_rows.comp
+// does, which rounds it in each workgroup, again for four outputs: 17 instructions for 512 of them on AMD's cards, so
+// that this many take 5 µs of a 7900 XTX. A dispatch and its barrier take about 2.
+const roundedApart = 32 << 20
+
+// roundBefore rounds x by a dispatch of its own, where that takes less time, or where no kernel that does it
+// suits: with few rows beside a matrix that is stored as [in, out], or where these have failed their checks.
 func roundBefore(e *encoder, o *linearOp) error {
 	if o.rounded.Absent() {
 		return nil
 	}
-	if o.x.Dim(2) > fewRows {
+	if !o.transposed() || o.x.Dim(2) > fewRows {
 		p := e.productOf(o)
-		if _, ok, err := e.find(&p); ok || err != nil {
+		c, ok, err := e.find(&p)
+		if err != nil || ok && (c.source != "linear_rows" || o.work() < roundedApart) {
 			return err
 		}
 	}

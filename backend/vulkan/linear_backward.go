@@ -102,11 +102,8 @@ func columnsInFours(t backend.Tensor, base uint32) bool {
 // up the parts costs as much as it gains.
 const minPart = 256
 
-// fullDevice is how many workgroups keep a large GPU busy.
-const fullDevice = 256
-
 // parts is in how many parts the sums of a product are split, that are added up in order by
-// another dispatch. Small matrices are few tiles: workgroups share the inputs.
+// another dispatch. Small matrices are few tiles: workgroups share the inputs, two or more for each core.
 func (c *linearChoice) parts(l *Limits, p *product) int {
 	switch {
 	case c.tile == 0 || p.columns && !p.whole:
@@ -115,7 +112,7 @@ func (c *linearChoice) parts(l *Limits, p *product) int {
 		return matrixParts(l, p, c)
 	}
 	tiles := (p.out + c.outs - 1) / c.outs * ((p.rows + c.rows - 1) / c.rows)
-	return max(min(p.in/minPart, (fullDevice+tiles-1)/tiles, int(l.Groups[2])), 1)
+	return max(min(p.in/minPart, (2*l.Cores+tiles-1)/tiles, int(l.Groups[2])), 1)
 }
 
 // gradientDispatch encodes the dispatches of dst += x · wᵀ.

@@ -49,15 +49,20 @@ func waysOfMatrix(l *Limits, p *product) (list []linearChoice) {
 func tiles(n, edge int) int { return (n + edge - 1) / edge }
 
 // matrixParts is in how many parts the sums of a product on cooperative matrices are split: so
-// many that there is twice the work that keeps the device busy, each of at least minPart
-// inputs, and no more than maxParts, for each part is written and read once more.
+// many that each core has a workgroup with tiles of 128, or as many smaller ones. A part has at least minPart
+// inputs, and there are no more than maxParts, for each is written and read once more. Where one more would leave
+// fewer cores over, there is one more, if parts are long enough to pay for it.
 func matrixParts(l *Limits, p *product, c *linearChoice) int {
 	if c.source != "linear_matrix" {
 		return 1
 	}
 	const maxParts = 4
-	wanted := l.MatrixTiles * 8 / int(c.tile)
-	return max(min(wanted/(tiles(p.rows, c.rows)*tiles(p.out, c.outs)), p.in/minPart, maxParts, int(l.Groups[2])), 1)
+	wanted, all := l.MatrixTiles*8/int(c.tile), tiles(p.rows, c.rows)*tiles(p.out, c.outs)
+	parts := wanted / all
+	if nearest := (wanted + all/2) / all; nearest > parts && p.in/nearest >= 2*minPart {
+		parts = nearest
+	}
+	return max(min(parts, p.in/minPart, maxParts, int(l.Groups[2])), 1)
 }
 
 // aligned reports whether the operands lie as linear_matrix.comp reads and writes them, in 16

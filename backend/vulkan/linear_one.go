@@ -27,10 +27,16 @@ const manyOuts = 8192
 
 // mostNumbers is how many words a lane may have of what it reads, in registers: of the 256 that
 // a lane has on the GPUs of most makers sums and addresses take some, and with 170 or fewer several
-// subgroups fit a unit. Where there are few, they are 64 for each of 16 lanes.
-func mostNumbers(l *Limits) uint32 {
-	if l.FewRegisters {
+// subgroups fit a unit. Where there are few, they are 64 for each of 16 lanes. Apple's 128 the driver fills with 120
+// such words, for it forgets those of a norm before it needs others; a table takes some.
+func mostNumbers(l *Limits, p *product) uint32 {
+	switch {
+	case l.FewRegisters:
 		return 40
+	case l.maker().halfRegisters && p.joined.table:
+		return 112
+	case l.maker().halfRegisters:
+		return 120
 	}
 	return 128
 }
@@ -100,14 +106,14 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 	}
 	for {
 		steps, numbers := oneNumbers(p, lanes, outs)
-		if steps <= 1 || steps <= wanted && numbers <= mostNumbers(l) || lanes*2 > most {
+		if steps <= 1 || steps <= wanted && numbers <= mostNumbers(l, p) || lanes*2 > most {
 			break
 		}
 		lanes *= 2
 	}
 	fits := func(lanes, outs uint32) bool { // a lane of each subgroup has the sum of an output
 		steps, numbers := oneNumbers(p, lanes, outs)
-		return lanes >= least && lanes <= most && outs <= min(8, l.SubgroupSize) && steps <= mostSteps && steps*outs <= mostEights && numbers <= mostNumbers(l)
+		return lanes >= least && lanes <= most && outs <= min(8, l.SubgroupSize) && steps <= mostSteps && steps*outs <= mostEights && numbers <= mostNumbers(l, p)
 	}
 	for outs > 2 && !fits(lanes, outs) {
 		outs /= 2
@@ -143,7 +149,7 @@ func (j *joined) divides(outs uint32) bool {
 func specOfOne(l *Limits, p *product, c *linearChoice) any {
 	spec := shaders.LinearOneSpec{
 		LinearEpilogue: epilogue(p, c), Outs: c.outsEach, In: uint32(p.in), Norm: p.joined.norm, Subgroups: c.lanes / l.SubgroupSize,
-		Put: l.maker().slowConversions,
+		Put: l.maker().slowConversions, RoundX: p.rounded,
 	}
 	if !p.joined.places() {
 		return shaders.LinearOneGateSpec{LinearOneSpec: spec, Gated: p.joined.gate}
@@ -171,8 +177,9 @@ func fitsOne(o *linearOp, xBase, wBase uint32) bool {
 // supportsLinear reports whether a product can be encoded as one op. One with a norm or a conversion
 // to blocks before it, or a rotation, a gate or a store behind it, must suit linear_one.comp, which is for one row. A norm
 // of up to four rows must suit linear_rows.comp: with more each workgroup would normalise too many of them.
+// Kernels for software drivers do not round x.
 func supportsLinear(l *Limits, op *backend.Linear) bool {
-	if !op.Rounded.Absent() && !op.InBlocks() && (op.Joined() || l.Matrix == [3]uint32{} || l.Software) {
+	if !op.Rounded.Absent() && !op.InBlocks() && l.Software {
 		return false
 	}
 	if !op.Joined() {

@@ -21,7 +21,9 @@ type layer struct {
 	ops []backend.Op
 
 	context int  // positions of the cache; 0: 32
+	row     int  // numbers of a token between blocks; 0: as many as its heads have
 	blocks  bool // products with weights in blocks read x in blocks
+	rounds  bool // products with weights that are not f32 round x
 }
 
 func (l *layer) f32(dims ...int) backend.Tensor { return newTensor(l.t, l.b, backend.F32, dims...) }
@@ -43,9 +45,17 @@ func (l *layer) factor(x backend.Tensor) backend.Tensor {
 	return dst
 }
 
+// rounded is scratch for x, where a product with w rounds it.
+func (l *layer) rounded(w, x backend.Tensor) backend.Tensor {
+	if !l.rounds || w.DType == backend.F32 {
+		return backend.Tensor{}
+	}
+	return l.f32(x.Dim(-3), x.Dim(-2), x.Dim(-1))
+}
+
 func (l *layer) linear(x backend.Tensor, out int) backend.Tensor {
-	dst := l.f32(x.Dim(-3), x.Dim(-2), out)
-	l.add(&backend.Linear{Dst: dst, X: l.factor(x), W: newTensor(l.t, l.b, l.w, out, x.Dim(-1)), Bias: l.f32(out)})
+	dst, w := l.f32(x.Dim(-3), x.Dim(-2), out), newTensor(l.t, l.b, l.w, out, x.Dim(-1))
+	l.add(&backend.Linear{Dst: dst, X: l.factor(x), W: w, Bias: l.f32(out), Rounded: l.rounded(w, x)})
 	return dst
 }
 
@@ -68,7 +78,8 @@ func (l *layer) residual(x, y backend.Tensor) backend.Tensor {
 // gpt2Layer is a layer of GPT-2 for so many tokens, with a cache of a dtype and perhaps a table.
 func gpt2Layer(l *layer, tokens int, cache backend.DType, block int) []backend.Op {
 	const width, heads = 64, 4
-	x, at := l.f32(1, tokens, width), newTensor(l.t, l.b, backend.I32, 2, tokens)
+	row := cmp.Or(l.row, width)
+	x, at := l.f32(1, tokens, row), newTensor(l.t, l.b, backend.I32, 2, tokens)
 	kv, table := l.cache(cache, 2*width), backend.Tensor{}
 	if block > 0 {
 		kv, table = newTensor(l.t, l.b, cache, 5, block, 2*width), newTensor(l.t, l.b, backend.I32, 1, 32/block)
@@ -77,11 +88,11 @@ func gpt2Layer(l *layer, tokens int, cache backend.DType, block int) []backend.O
 	l.add(&backend.Store{Dst: kv, X: qkv.Slice(-1, width, 3*width), At: at, Table: table})
 	y := l.f32(1, tokens, width)
 	l.add(&backend.Attention{Dst: y, Q: qkv.Slice(-1, 0, width), K: kv.Slice(-1, 0, width), V: kv.Slice(-1, width, 2*width), At: at, Table: table, Heads: heads, Scale: 0.25})
-	x = l.residual(x, l.linear(y, width))
+	x = l.residual(x, l.linear(y, row))
 	up := l.linear(l.norm(x, false), 4*width)
 	hidden := l.f32(1, tokens, 4*width)
 	l.add(&backend.Activate{Dst: hidden, X: up, Func: backend.GELUTanh})
-	l.residual(x, l.linear(hidden, width))
+	l.residual(x, l.linear(hidden, row))
 	return l.ops
 }
 
@@ -90,14 +101,21 @@ func gpt2Layer(l *layer, tokens int, cache backend.DType, block int) []backend.O
 func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op {
 	const width, heads, kvHeads, size, inner = 64, 4, 2, 16, 128
 	const kvWidth = kvHeads * size
-	x, at, angles := l.f32(1, tokens, width), newTensor(l.t, l.b, backend.I32, 2, tokens), l.f32(32, size)
+	row := cmp.Or(l.row, width)
+	x, at, angles := l.f32(1, tokens, row), newTensor(l.t, l.b, backend.I32, 2, tokens), l.f32(32, size)
 	kv := l.cache(cache, 2*kvWidth)
 	n := l.factor(l.norm(x, true))
 	// Matrices lie one below the other, and results side by side.
+	var rounded backend.Tensor // one for all products of n
 	product := func(dst, w backend.Tensor, from, to int) {
-		l.add(&backend.Linear{Dst: dst, X: n, W: w.Slice(-2, from, to)})
+		op := &backend.Linear{Dst: dst, X: n, W: w.Slice(-2, from, to)}
+		if rounded.Absent() || l.rounded(w, n).Absent() {
+			rounded = l.rounded(w, n)
+		}
+		op.Rounded = rounded
+		l.add(op)
 	}
-	w := newTensor(l.t, l.b, l.w, width+2*kvWidth, width)
+	w := newTensor(l.t, l.b, l.w, width+2*kvWidth, row)
 	qk, qkv := l.f32(1, tokens, width+kvWidth), l.f32(1, tokens, width+2*kvWidth)
 	q, k, v := qkv.Slice(-1, 0, width), qkv.Slice(-1, width, width+kvWidth), qkv.Slice(-1, width+kvWidth, width+2*kvWidth)
 	product(qk.Slice(-1, 0, width), w, 0, width)
@@ -105,7 +123,7 @@ func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op 
 	if values == l.w {
 		product(v, w, width+kvWidth, width+2*kvWidth)
 	} else {
-		product(v, newTensor(l.t, l.b, values, kvWidth, width), 0, kvWidth)
+		product(v, newTensor(l.t, l.b, values, kvWidth, row), 0, kvWidth)
 	}
 	l.add(&backend.Rotary{Dst: q, X: qk.Slice(-1, 0, width), Angles: angles, At: at, Heads: heads})
 	l.add(&backend.Rotary{Dst: k, X: qk.Slice(-1, width, width+kvWidth), Angles: angles, At: at, Heads: kvHeads})
@@ -114,14 +132,14 @@ func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op 
 	l.add(&backend.Store{Dst: vals, X: v, At: at})
 	y := l.f32(1, tokens, width)
 	l.add(&backend.Attention{Dst: y, Q: q, K: keys, V: vals, At: at, Heads: heads, Scale: 0.25})
-	x = l.residual(x, l.linear(y, width))
+	x = l.residual(x, l.linear(y, row))
 	n = l.factor(l.norm(x, true))
-	w, both, hidden := newTensor(l.t, l.b, l.w, 2*inner, width), l.f32(1, tokens, 2*inner), l.f32(1, tokens, inner)
+	w, both, hidden := newTensor(l.t, l.b, l.w, 2*inner, row), l.f32(1, tokens, 2*inner), l.f32(1, tokens, inner)
 	gate, up := both.Slice(-1, 0, inner), both.Slice(-1, inner, 2*inner)
 	product(gate, w, 0, inner)
 	product(up, w, inner, 2*inner)
 	l.add(&backend.GatedActivation{Dst: hidden, Gate: gate, Up: up, Func: backend.SiLU})
-	l.residual(x, l.linear(hidden, width))
+	l.residual(x, l.linear(hidden, row))
 	return l.ops
 }
 
@@ -132,6 +150,8 @@ func TestLayerDispatches(t *testing.T) {
 	shared := openTest(t, lavapipe, gpu)
 	dots := openTest(t, lavapipe, func(l *Limits) { gpu(l); l.FastDot = true })
 	software := openTest(t, lavapipe, nil)
+	rounds := openTest(t, lavapipe, gpu)
+	rounds.limits.Matrix = [3]uint32{16, 16, 16} // of which lavapipe has none: only what is not multiplied with them is recorded
 	for _, c := range []struct {
 		name string
 		b    *Backend
@@ -158,37 +178,143 @@ func TestLayerDispatches(t *testing.T) {
 		{"gpt2, x in blocks, a long context", dots, func(l *layer) []backend.Op { l.context = 600; return gpt2Layer(l, 1, backend.F16, 0) },
 			"linear_one attention_one attention_join linear_one linear_one linear_one"},
 		{"llama, x in blocks", dots, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, l.w) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, x in f16", rounds, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F16, 0) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"gpt2, x in f16, three tokens", rounds, func(l *layer) []backend.Op { return gpt2Layer(l, 3, backend.F32, 0) },
+			"linear_rows store attention_tile linear_rows linear_rows linear_rows"},
+		{"gpt2, x in f16, five tokens", rounds, func(l *layer) []backend.Op { return gpt2Layer(l, 5, backend.F32, 0) },
+			"layernorm linear_rows store attention_tile linear_rows layernorm linear_rows linear_rows"},
+		{"llama, x in f16", rounds, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, l.w) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"llama, x in f16, values of another dtype", rounds, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, backend.F32) },
+			"linear_one linear_one attention_one linear_one linear_one linear_one"},
 		{"gpt2 on a software driver", software, func(l *layer) []backend.Op { return gpt2Layer(l, 1, backend.F32, 0) },
 			"layernorm linear_lanes store attention linear_lanes layernorm linear_lanes linear_lanes"},
 		{"llama on a software driver", software, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F32, l.w) },
 			"rmsnorm linear_lanes linear_lanes rotary store attention linear_lanes rmsnorm linear_lanes gated_activation linear_lanes"},
 	} {
 		types := []backend.DType{backend.F32, backend.F16, backend.Q8_0}
-		if c.b == dots {
+		switch c.b {
+		case dots:
 			types = backend.QuantizedDTypes()
+		case rounds:
+			types = backend.DTypes(backend.Weights)[1:]
 		}
 		for _, w := range types {
-			ops := backend.Fuse(c.b, c.ops(&layer{t: t, b: c.b, w: w, blocks: c.b == dots}), func(backend.Tensor) bool { return false })
-			spans, err := backend.Profile(c.b, func(backend.Backend) error { return backend.Run(c.b, ops...) })
-			if err != nil {
-				t.Fatal(err)
+			if c.b == rounds && backend.Rounding(c.b, w) != backend.F16 {
+				t.Fatalf("%v: x is not rounded", w)
 			}
-			var took []string
-			for _, s := range spans {
-				if len(s.Variants) == 1 {
-					took = append(took, slices.Repeat([]string{source(s.Variants[0])}, s.Dispatches)...)
-					continue
-				}
-				if len(s.Variants) != s.Dispatches {
-					t.Errorf("%s by %v: %s takes %d dispatches of %v", c.name, w, s.Op, s.Dispatches, s.Variants)
-				}
-				for _, v := range s.Variants {
-					took = append(took, source(v))
-				}
-			}
-			if got := strings.Join(took, " "); got != c.want {
+			ops := backend.Fuse(c.b, c.ops(&layer{t: t, b: c.b, w: w, blocks: c.b == dots, rounds: c.b == rounds}), func(backend.Tensor) bool { return false })
+			if got := dispatched(t, c.b, ops); got != c.want {
 				t.Errorf("%s by %v: dispatches of\n%s, expected\n%s", c.name, w, got, c.want)
 			}
+		}
+	}
+}
+
+// TestRoundedApart counts the dispatches of products of a few rows that round x: two where x would be rounded for
+// very many outputs, and nobody else does it.
+func TestRoundedApart(t *testing.T) {
+	b := openTest(t, lavapipe, gpu)
+	for _, c := range []struct {
+		rows, in, out int
+		want          string
+	}{
+		{1, 1024, 8192, "linear_one"}, {8, 1024, 4088, "linear_rows"}, {8, 1024, 4096, "linear_rows round"}, {33, 1024, 1024, "linear"},
+	} {
+		op := &backend.Linear{
+			Dst: newTensor(t, b, backend.F32, c.rows, c.out), X: newTensor(t, b, backend.F32, c.rows, c.in),
+			Rounded: newTensor(t, b, backend.F32, c.rows, c.in), W: newTensor(t, b, backend.F16, c.out, c.in),
+		}
+		took := strings.Fields(dispatched(t, b, []backend.Op{op}))
+		slices.Sort(took)
+		if got := strings.Join(took, " "); got != c.want {
+			t.Errorf("%d rows of %d by %d outputs: dispatches of %s, expected %s", c.rows, c.in, c.out, got, c.want)
+		}
+	}
+}
+
+// dispatched runs ops and returns the kernel of each dispatch.
+func dispatched(t *testing.T, b *Backend, ops []backend.Op) string {
+	t.Helper()
+	spans, err := backend.Profile(b, func(backend.Backend) error { return backend.Run(b, ops...) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var took []string
+	for _, s := range spans {
+		if len(s.Variants) == 1 {
+			took = append(took, slices.Repeat([]string{source(s.Variants[0])}, s.Dispatches)...)
+			continue
+		}
+		if len(s.Variants) != s.Dispatches {
+			t.Errorf("%s takes %d dispatches of %v", s.Op, s.Dispatches, s.Variants)
+		}
+		for _, v := range s.Variants {
+			took = append(took, source(v))
+		}
+	}
+	return strings.Join(took, " ")
+}
+
+// TestRowsOfOne: the longest rows that linear_one.comp takes, and the dispatches of a layer of longer ones, as docs/design.md has them.
+func TestRowsOfOne(t *testing.T) {
+	usual := Limits{SubgroupArithmetic: true, SubgroupShuffle: true, Invocations: 1024, WorkgroupSize: [3]uint32{1024, 1024, 64}, Groups: [3]uint32{65535, 65535, 65535}}
+	rotated := joined{apart: 64, head: 128, cache: backend.F16} // keys, in pairs of a cache
+	for _, c := range []struct {
+		w                             backend.DType
+		plain, norm, keys, normedKeys int
+		few                           [4]int // the same where a lane has few registers
+	}{
+		{backend.F32, 10240, 6144, 6144, 4096, [4]int{2048, 2048, 2048, 0}},
+		{backend.F16, 16384, 8192, 10240, 6144, [4]int{4096, 2048, 2048, 2048}},
+		{backend.BF16, 16384, 8192, 10240, 6144, [4]int{4096, 2048, 2048, 2048}},
+		{backend.Q8_0, 16384, 8192, 12288, 6144, [4]int{4096, 2048, 4096, 2048}},
+		{backend.Q4_0, 16384, 8192, 16384, 8192, [4]int{6144, 2048, 4096, 2048}},
+	} {
+		normed := rotated
+		normed.norm = 2
+		for i, j := range []joined{{}, {norm: 2}, rotated, normed} {
+			for _, subgroup := range []uint32{16, 32, 64} {
+				for _, few := range []bool{false, true} {
+					want := [4]int{c.plain, c.norm, c.keys, c.normedKeys}[i]
+					if few {
+						want = c.few[i]
+					}
+					l, most := usual, 0
+					l.SubgroupSize, l.FewRegisters = subgroup, few
+					for in := 512; in <= 1<<16; in += 512 {
+						if len(waysOfOne(&l, &product{rows: 1, in: in, out: 4096, x: backend.F32, w: c.w, eights: true, joined: j})) > 0 {
+							most = in
+						}
+					}
+					if most != want {
+						t.Errorf("%v, %+v, subgroups of %d, few registers %v: up to %d inputs, expected %d", c.w, j, subgroup, few, most, want)
+					}
+				}
+			}
+		}
+	}
+
+	b := openTest(t, lavapipe, gpu)
+	for _, c := range []struct {
+		row   int
+		w     backend.DType
+		llama bool
+		want  string
+	}{
+		{8192, backend.F16, true, "rmsnorm linear_one attention_one linear_one linear_one linear_one"},
+		{8192, backend.Q4_0, true, "linear_one attention_one linear_one linear_one linear_one"},
+		{12288, backend.F16, false, "layernorm linear_one attention_one linear_one layernorm linear_one linear_one"},
+		{12288, backend.F32, false, "layernorm linear_vec store attention_one linear_one layernorm linear_vec linear_one"},
+		{12288, backend.F32, true, "rmsnorm linear_vec linear_vec rotary store attention_one linear_one rmsnorm linear_vec gated_activation linear_one"},
+	} {
+		l := &layer{t: t, b: b, w: c.w, row: c.row}
+		if c.llama {
+			llamaLayer(l, 1, backend.F16, c.w)
+		} else {
+			gpt2Layer(l, 1, backend.F16, 0)
+		}
+		if got := dispatched(t, b, backend.Fuse(b, l.ops, func(backend.Tensor) bool { return false })); got != c.want {
+			t.Errorf("rows of %d in %v: dispatches of\n%s, expected\n%s", c.row, c.w, got, c.want)
 		}
 	}
 }

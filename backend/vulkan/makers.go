@@ -20,10 +20,15 @@ type maker struct {
 	holds       bool // attention on matrices keeps its queries in registers
 	varies      bool // drivers that cannot be asked for a size have several
 
+	// Cores of a device whose driver does not tell: of a usual one, on the high side, for parts that
+	// are too many cost little, and cores that are idle much.
+	discrete, integrated int
+
+	halfRegisters   bool // a lane has 128 registers of 32 bits, half of what others have
 	slowConversions bool // integers are converted to f32 at a fraction of the rate of additions
 }
 
-const nvidia = 0x10de
+const nvidia, apple = 0x10de, 0x106b
 
 // makers is the table. The last row is for makers that have none.
 //
@@ -34,13 +39,46 @@ const nvidia = 0x10de
 // AMD's matrix units want each row of an operand in two lanes of a subgroup of 32 (RDNA3), and in four lanes of
 // one of 64: so 64 lanes read twice as much shared memory for the same product. Attention reads much. Mesa's driver keeps
 // an operand of 16 by 16 in 16 registers there, which leaves none for queries; NVIDIA's cards need 4.
+//
+// Cores: AMD's cards have 28 to 96 compute units and integrated GPUs 2 to 16 (40 at most); NVIDIA's cards 20 to 170
+// multiprocessors, its integrated ones 8 to 20; both have told for years (VK_AMD_shader_core_properties2, VK_NV_shader_sm_builtins). Intel's
+// cards have 8 to 32 Xe cores, and its integrated GPUs 4 to 8 (or groups of 16 units that are as much);
+// Apple's 7 to 80, most of them 8 to 20; Adreno's up to 12.
 var makers = []maker{
-	{name: "AMD", vendor: 0x1002, attention: 32},
-	{name: "NVIDIA", vendor: nvidia, holds: true, slowConversions: true},
-	{name: "Intel", vendor: 0x8086, subgroup: 16, matrixLeast: true, varies: true},
-	{name: "Apple", vendor: 0x106b},
-	{name: "Qualcomm", vendor: 0x5143, varies: true}, // 64 or 128, as the shader has registers for
-	{name: "others"},
+	{name: "AMD", vendor: 0x1002, attention: 32, discrete: 64, integrated: 12},
+	{name: "NVIDIA", vendor: nvidia, holds: true, slowConversions: true, discrete: 64, integrated: 16},
+	{name: "Intel", vendor: 0x8086, subgroup: 16, matrixLeast: true, varies: true, discrete: 32, integrated: 8},
+	{name: "Apple", vendor: apple, halfRegisters: true, discrete: 16, integrated: 16},
+	{name: "Qualcomm", vendor: 0x5143, varies: true, discrete: 12, integrated: 12}, // 64 or 128 lanes, as the shader has registers for
+	{name: "others", discrete: 64, integrated: 8},
+}
+
+// vendorOf is the vendor of a GPU's maker. Mesa's driver for Apple's GPUs has Mesa's.
+func vendorOf(p *vk.PhysicalDevice) uint32 {
+	if p.DriverName == "Honeykrisp" {
+		return apple
+	}
+	return p.VendorID
+}
+
+// coresOf is how many cores a device has: as its driver tells, or else as the table of makers has them. A
+// software driver has none; its rules are those of a GPU with as many as a large one.
+func coresOf(p *vk.PhysicalDevice) int {
+	m := makerOf(vendorOf(p))
+	switch {
+	case p.Type == vk.CPU:
+		return 128
+	case p.Cores > 0:
+		return p.Cores
+	case p.Type == vk.IntegratedGPU:
+		return m.integrated
+	}
+	return m.discrete
+}
+
+// setCores sets how many cores there are, and what follows from it.
+func (l *Limits) setCores(n int) {
+	l.Cores, l.MatrixTiles = n, (n+1)/2
 }
 
 // makerOf is the row of a vendor.
@@ -71,7 +109,7 @@ func (m *maker) subgroupSizes(p *vk.PhysicalDevice) (general, matrix int) {
 // a thread has 4 KiB of registers, 64 for each of 16 lanes. With the tiles of other GPUs the
 // driver spills 20 to 100 of them, and with cooperative matrices 14 to 260.
 func fewRegisters(p *vk.PhysicalDevice) bool {
-	return makerOf(p.VendorID).name == "Intel" && p.Subgroup.Min <= 8
+	return makerOf(vendorOf(p)).name == "Intel" && p.Subgroup.Min <= 8
 }
 
 // setSubgroupRange sets which sizes of subgroups a pipeline may ask for, or whether it gets
@@ -82,7 +120,7 @@ func (l *Limits) setSubgroupRange(p *vk.PhysicalDevice, control bool) {
 		l.SubgroupRange = [2]int{s.Min, s.Max}
 	}
 	if l.SubgroupRange == [2]int{} {
-		l.SubgroupVaries = s.Least != s.Most || s.Most == 0 && makerOf(p.VendorID).varies
+		l.SubgroupVaries = s.Least != s.Most || s.Most == 0 && makerOf(vendorOf(p)).varies
 	}
 }
 

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/vulkan/internal/vk"
 	"caldera/internal/spirv"
 	"caldera/shaders"
 )
@@ -149,6 +151,100 @@ func TestWrongKernels(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// noCompiler is a card whose driver cannot compile some kernels, or whose memory cannot be written.
+type noCompiler struct {
+	*interpreter
+	kernels []string
+	flush   error
+}
+
+func (d *noCompiler) CreateComputePipeline(info vk.PipelineInfo) (vk.Pipeline, error) {
+	d.mu.Lock()
+	name := d.modules[info.Module].variant.Name()
+	d.mu.Unlock()
+	if slices.Contains(d.kernels, name) {
+		return 0, errors.New("the compiler gave up")
+	}
+	return d.interpreter.CreateComputePipeline(info)
+}
+
+func (d *noCompiler) Flush(m vk.Memory, offset, size uint64) error {
+	if d.flush != nil {
+		return d.flush
+	}
+	return d.interpreter.Flush(m, offset, size)
+}
+
+// TestCheckCannotRun: where a check cannot run, another kernel computes, or the device is refused; nobody says that the kernel computed
+// wrongly, and no file keeps it.
+func TestCheckCannotRun(t *testing.T) {
+	for _, kernels := range [][]string{{"gated_activation.x4"}, {"gated_activation.x4", "gated_activation"}} {
+		t.Setenv("XDG_CACHE_HOME", t.TempDir())
+		b, d := played{name: "a card", lanes: 32, checked: true}.openChecked(t)
+		b.pipes.dev = &noCompiler{interpreter: d, kernels: kernels}
+		op, _ := gateOp(func(dims ...int) backend.Tensor { return newTensor(t, b, backend.F32, dims...) }, nil)
+		err := backend.Run(b, op)
+		const why = "could not run (with 2 rows of 252: shader gated_activation.x4: compiling it with constants "
+		if text := b.Describe(); !strings.Contains(text, ", without gated_activation.x4, of which the check "+why) && !strings.Contains(text, ", without gated_activation.x4, gated_activation, of which the check "+why) || strings.Contains(text, "wrong") {
+			t.Errorf("a kernel could not be compiled, and this is %s", text)
+		}
+		var refused *RefusedError
+		switch {
+		case len(kernels) == 1 && err != nil:
+			t.Errorf("not computed by the other kernel: %v", err)
+		case len(kernels) == 2 && (!errors.As(err, &refused) || !strings.Contains(err.Error(), "cannot compute a gated activation: the check of its kernel gated_activation {Lanes:64 Func:5} could not run: with ")):
+			t.Errorf("no kernel could be compiled: %v", err)
+		}
+		b.pipes.dev = d
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		stored := readVerdicts(b.checks.path, b.phys)
+		if len(stored.Failed) > 0 || slices.ContainsFunc(stored.Passed, func(name string) bool { return strings.HasPrefix(name, "gated_activation.x4") }) {
+			t.Errorf("of a check that could not run is stored: %+v", stored)
+		}
+	}
+}
+
+// TestChecksFreeTheirMemory, also where it cannot be written.
+func TestChecksFreeTheirMemory(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	b, d := played{name: "a card", lanes: 32, unified: true, checked: true}.openChecked(t)
+	op, _ := gateOp(func(dims ...int) backend.Tensor { return newTensor(t, b, backend.F32, dims...) }, nil)
+	freed := 0
+	b.mem.freed = func(*block, uint64, uint64) { freed++ }
+	bad := errors.New("no flush")
+	b.limits.Coherent = false
+	b.dev = &noCompiler{interpreter: d, flush: bad}
+	err := backend.Run(b, op)
+	b.dev = d
+	if !errors.Is(err, bad) || freed != 1 {
+		t.Errorf("%v, and %d buffers were freed, expected that of the check", err, freed)
+	}
+}
+
+// TestFaultsAreListed, wherever the user has the cache directory.
+func TestFaultsAreListed(t *testing.T) {
+	for _, name := range []string{"a", "a[b", "a*", "a?[^", "%s"} {
+		dir := filepath.Join(t.TempDir(), name)
+		t.Setenv("XDG_CACHE_HOME", dir)
+		b, d := played{name: "a card", lanes: 32, checked: true}.openChecked(t)
+		d.edit = func(v *shaders.Variant, m *spirv.Module) *spirv.Module {
+			if v.Name() != "gated_activation.x4" {
+				return m
+			}
+			return miscompiled(t, v)
+		}
+		op, _ := gateOp(func(dims ...int) backend.Tensor { return newTensor(t, b, backend.F32, dims...) }, nil)
+		if err := errors.Join(backend.Run(b, op), b.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if got := lastFaults(b.phys); got != "gated_activation.x4" {
+			t.Errorf("with the cache in %s the faults are %q", dir, got)
 		}
 	}
 }

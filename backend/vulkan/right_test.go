@@ -33,6 +33,13 @@ func rightProducts(in, n int, w backend.DType) (list []product) {
 		q.x = backend.Q8_A
 		xs = append(xs, q)
 	}
+	if w != backend.F32 {
+		for _, norm := range []uint32{0, 1, 2} {
+			q := p
+			q.rounded, q.joined.norm = true, norm
+			xs = append(xs, q)
+		}
+	}
 	caches := append([]backend.DType{backend.None}, backend.DTypes(backend.Caches)...)
 	for _, x := range xs {
 		n++
@@ -58,7 +65,7 @@ func rightProducts(in, n int, w backend.DType) (list []product) {
 // TestRightKernelsPass has cards that compute rightly check kernels for products of all kinds and lengths, as the rule
 // takes them and as measurements may: none is refused. Each card has some of them, another one others.
 func TestRightKernelsPass(t *testing.T) {
-	const some, fewer = 23, 79 // of so many products one as the rule takes it, and of so many ways to compute them one
+	const some, fewer = 31, 113 // of so many products one as the rule takes it, and of so many ways to compute them one
 	for i, c := range []played{
 		{name: "32 lanes", lanes: 32, clamp: func(l *Limits) { dots(l); l.Vendor = nvidia }},
 		{name: "64 lanes", lanes: 64, clamp: dots},

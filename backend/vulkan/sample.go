@@ -81,7 +81,7 @@ func encodeSampleRows(e *encoder, op *backend.Sample, scratch backend.Tensor, ch
 // samplePipeline is that of one of the shaders, for a vocabulary of n.
 func samplePipeline(e *encoder, shader string, n int) pipelineSpec {
 	l, v := e.limits(), shaders.Find(shader, "")
-	lanes := e.workgroup(v, min(n, sampleChunk))
+	lanes := e.workgroup(v, min(max(n, 256), sampleChunk)) // fewer than 64 lanes would hold the shared memory of many
 	if shader == "sample" {
 		// Candidates compare with one another: few lanes would go through too many (see maxRounds).
 		// More take too much shared memory: 16 KiB is all that some devices have.

@@ -175,7 +175,7 @@ func (r *result) set(rows, n int, want, most []float64) {
 
 func (t *trials) add(tr trial) { t.list = append(t.list, tr) }
 
-// upload allocates the buffer and writes the image to it.
+// upload allocates the buffer and writes the image to it. After an error there is no buffer.
 func (t *trials) upload() error {
 	t.place(nil)
 	buf, err := t.b.alloc(uint64(len(t.image)) + 256) // kernels may read a little past the last element
@@ -183,7 +183,11 @@ func (t *trials) upload() error {
 		return err
 	}
 	*t.slab = *buf
-	return t.b.write(t.slab, 0, t.image)
+	if err := t.b.write(t.slab, 0, t.image); err != nil {
+		t.slab.Free()
+		return err
+	}
+	return nil
 }
 
 // check compares the results with what they must be.

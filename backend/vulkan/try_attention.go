@@ -12,18 +12,14 @@ import (
 
 // tryAttention makes the trials of attention.comp: one query more than a workgroup takes, over one chunk of
 // keys and a few more; as many, over a chunk; and one less, if that is any, over a chunk less a few.
-func tryAttention(t *trials, like *backend.Attention, shared int, spec shaders.AttentionSpec, dispatch dispatchAttention) {
-	const step = 4 // positions in a block of a table
-	chunk := (int(spec.Chunk) + step - 1) / step * step
-	for i, context := range []int{chunk + step, chunk, chunk - step} {
-		heads := triedHeads{size: int(spec.Size), shared: shared, groups: min(like.K.Dim(-1)/int(spec.Size), 2)}
+func tryAttention(t *trials, like *backend.Attention, shared int, spec shaders.AttentionSpec, way attentionWay, dispatch dispatchAttention) {
+	chunk := (int(spec.Chunk) + triedStep - 1) / triedStep * triedStep
+	for i, context := range []int{chunk + triedStep, chunk, chunk - triedStep} {
 		time := int(spec.Queries) + 1 - i
-		for !heads.fit(t, like, time, context) && context > step {
-			context = context / 2 / step * step // a device that binds less has shorter pieces, too
-		}
 		if time < 1 || context < time {
 			continue
 		}
+		heads := triedHeads{size: int(spec.Size), shared: shared, groups: min(like.K.Dim(-1)/int(spec.Size), 2), queries: int(spec.Queries), texels: way.texel}
 		tryAttentionOf(t, like, heads, time, context, spec.Extras, func(e *encoder, op *backend.Attention) error {
 			push, groups := attentionPush(op, op, spec, 0, 0)
 			if !op.Table.Absent() {
@@ -42,33 +38,98 @@ func tryAttention(t *trials, like *backend.Attention, shared int, spec shaders.A
 }
 
 // triedHeads are the heads of a trial: how long vectors are, how many heads share a key, and how many keys
-// a position has. Fine: queries have more bits than a number of f16. Infinite: no query of a sequence attends to its
+// a position has; and how a kernel divides them. Fine: queries have more bits than a number of f16. Infinite: no query of a sequence attends to its
 // first key, because the score is −∞.
 type triedHeads struct {
 	size, shared, groups int
+	together             int  // shared is a multiple of it: heads that a workgroup takes; 0: one
+	queries              int  // that a workgroup takes
+	texels               bool // queries, keys and values are read as texels
 	fine, infinite       bool
 }
 
-// triedSequences and triedPad are those of a trial: how many sequences there are, and how many elements lie
-// between rows of operands.
-const triedSequences, triedPad = 2, 8
+// triedSequences is how many sequences a trial has, where they fit; triedStep is how many positions a block of a table has, of
+// which keys are a multiple; and triedPad is how many elements lie between rows of operands.
+const triedSequences, triedStep, triedPad = 2, 4, 8
 
-// fit reports whether the device binds what grows with the context as a whole: keys, values and
-// probabilities, as they are placed.
-func (h triedHeads) fit(t *trials, like *backend.Attention, time, context int) bool {
-	rows, n := triedSequences*context, h.groups*h.size
-	for _, x := range []backend.Tensor{like.K, like.V} {
-		if !fit(&t.b.limits, backend.Of(nil, x.DType, 0, rows, n+padding(x.DType, rows, n, triedPad))) {
+// triedAttention is how large a trial of attention is.
+type triedAttention struct {
+	triedHeads
+	sequences, time, context int // how many queries each sequence has, and how many keys
+}
+
+// fitsQueries and fitsKeys report whether the device takes what a trial has for its queries, and for its keys.
+func (h *triedAttention) fitsQueries(t *trials) bool {
+	l, rows, n := &t.b.limits, h.sequences*h.time, h.shared*h.groups*h.size
+	q := backend.Of(nil, backend.F32, 0, rows, n+padding(backend.F32, rows, n, triedPad))
+	return h.shared*h.groups <= int(l.Groups[1]) && h.sequences <= int(l.Groups[2]) && tiles(h.time, h.queries) <= int(l.Groups[0]) &&
+		fit(l, q, backend.Of(nil, backend.F32, 0, rows, t.resultStride(n))) && (!h.texels || l.fitTexels(q))
+}
+
+func (h *triedAttention) fitsKeys(t *trials, like *backend.Attention) bool {
+	l, rows, n := &t.b.limits, h.sequences*h.context, h.groups*h.size
+	for _, d := range []backend.DType{like.K.DType, like.V.DType} {
+		if x := backend.Of(nil, d, 0, rows, n+padding(d, rows, n, triedPad)); !fit(l, x) || h.texels && !l.fitTexels(x) {
 			return false
 		}
 	}
-	return like.Probs.Absent() || fit(&t.b.limits, backend.Of(nil, backend.F32, 0, triedSequences*h.shared*h.groups*time, t.resultStride(context)))
+	return like.Probs.Absent() || fit(l, backend.Of(nil, backend.F32, 0, h.sequences*h.shared*h.groups*h.time, t.resultStride(h.context)))
 }
 
-// tryAttentionOf makes a trial of attention with the types and the table of another op: of two sequences, with so many queries at the end of each. extras: a window, a soft-cap and sinks.
-func tryAttentionOf(t *trials, like *backend.Attention, h triedHeads, time, context int, extras bool, encode func(e *encoder, op *backend.Attention) error) {
-	const sequences, block = triedSequences, 4
-	size, shared, groups := h.size, h.shared, h.groups
+// shrink makes a trial smaller until the device takes it: where less is bound, ops have shorter pieces, too. A trial of more
+// queries than a workgroup takes keeps its keys and goes without other groups and sequences first, for these keys are more than a
+// chunk or a tile. ok is false if the device does not even take the smallest one.
+func (h *triedAttention) shrink(t *trials, like *backend.Attention) (ok bool) {
+	together := max(h.together, 1)
+	for !h.fitsQueries(t) {
+		switch {
+		case h.shared > together:
+			h.shared = max(h.shared/2/together, 1) * together
+		case h.groups > 1:
+			h.groups--
+		case h.time > 1:
+			h.time /= 2
+		case h.sequences > 1:
+			h.sequences--
+		default:
+			return false
+		}
+	}
+	long := h.time > h.queries
+	for !h.fitsKeys(t, like) {
+		switch {
+		case long && h.groups > 1:
+			h.groups--
+		case long && h.sequences > 1:
+			h.sequences--
+		case h.context > triedStep:
+			h.context = h.context / 2 / triedStep * triedStep
+			h.time = min(h.time, h.context)
+		case h.shared > together:
+			h.shared = max(h.shared/2/together, 1) * together
+		case h.groups > 1:
+			h.groups--
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// tryAttentionOf makes a trial of attention with the types and the table of another op: of two sequences, with so many queries
+// at the end of each, or of as much as the device takes. extras: a window, a soft-cap and sinks.
+func tryAttentionOf(t *trials, like *backend.Attention, heads triedHeads, time, context int, extras bool, encode func(e *encoder, op *backend.Attention) error) {
+	shape := triedAttention{heads, triedSequences, time, context}
+	if !shape.shrink(t, like) {
+		return // which is found: see tryAll
+	}
+	tryAttentionShape(t, like, &shape, extras, encode)
+}
+
+// tryAttentionShape is tryAttentionOf for a device that takes all of it.
+func tryAttentionShape(t *trials, like *backend.Attention, h *triedAttention, extras bool, encode func(e *encoder, op *backend.Attention) error) {
+	const block = triedStep
+	size, shared, groups, sequences, time, context := h.size, h.shared, h.groups, h.sequences, h.time, h.context
 	heads := shared * groups
 	op := &backend.Attention{Heads: heads, Scale: float32(1 / math.Sqrt(float64(size)) / 4)}
 	tr := trial{what: fmt.Sprintf("%d queries of %d heads of %d, %d keys", time, heads, size, context)}

@@ -39,6 +39,22 @@ func (p *product) tryInBlocks(o *linearOp, x []float32) (held []float32, apart [
 	return held, apart
 }
 
+// tryRounded returns x in the precision of f16, and how far off that may be: as in tryInBlocks.
+func (p *product) tryRounded(x []float32) (held []float32, apart []float64) {
+	held, apart = make([]float32, len(x)), make([]float64, len(x))
+	for i, v := range x {
+		held[i] = backend.RoundF16(v)
+		if p.joined.norm == 0 {
+			continue
+		}
+		off := (float32(math.Abs(float64(v))) + 3) / (1 << 18)
+		for _, v := range []float32{v - off, v + off} {
+			apart[i] = max(apart[i], math.Abs(float64(backend.RoundF16(v))-float64(held[i])))
+		}
+	}
+	return held, apart
+}
+
 // tryNorm adds a norm to the product, and returns x after it.
 func (p *product) tryNorm(t *trials, o *linearOp, x []float32) []float32 {
 	const epsilon = 0.5 // so large that it shows

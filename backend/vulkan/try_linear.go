@@ -30,7 +30,10 @@ func tryLinear(t *trials, p *product, c *linearChoice) {
 	if c.source != "linear_one" {
 		rows = edges(c.rows, 1)
 	}
-	fits := func(n, in int) bool { return fit(&t.b.limits, backend.Of(nil, p.w, 0, n, in)) }
+	// One head fits where the op does, and so do two tiles of outputs.
+	fits := func(n, in int) bool {
+		return fit(&t.b.limits, backend.Of(nil, p.w, 0, n, in)) && tiles(n, c.outs) <= int(t.b.limits.Groups[0])
+	}
 	tried := false
 	for i := range max(len(outs), len(ins), len(rows)) {
 		q := *p
@@ -179,8 +182,9 @@ func (p *product) sizeOfX() float32 {
 	return 1
 }
 
-// factors places x and w as the product has them, and returns their numbers as [rows, in] and [out, in].
-func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float32) {
+// factors places x and w as the product has them, and what comes before it, and returns the numbers that are
+// multiplied, as [rows, in] and [out, in]. apart is how far off those of x may be, none if they are exact.
+func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float32, apart []float64) {
 	place := func(d backend.DType, rows int, transposed bool, by float32) (backend.Tensor, []float32) {
 		values := p.values(t, rows*p.in)
 		for i := range values {
@@ -193,23 +197,46 @@ func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float3
 		return m.Transpose(), transpose(got, p.in, rows)
 	}
 	o.x, x = place(p.x, p.rows, p.columns, p.sizeOfX())
-	if p.rounded {
-		o.x, x = p.unrounded(t, c, x)
+	var before []float32 // x, before it is rounded
+	if p.rounded && p.joined.norm == 0 {
+		o.x, before = p.unrounded(t, c, x)
+	}
+	if p.joined.norm != 0 {
+		before = p.tryNorm(t, &o, x)
+		x = before
+	}
+	switch {
+	case p.rounded:
 		o.rounded = o.x // present: it is not used
+		x, apart = p.tryRounded(before)
+	case p.joined.blocks != backend.None:
+		x, apart = p.tryInBlocks(&o, x)
 	}
 	o.w, w = place(p.w, p.out, p.transposed, 1)
-	if p.rounded && p.w == backend.BF16 { // so that outputs need scales
-		for i := range w {
-			w[i] *= []float32{1, 0x1p12, 0x1p-30, 1}[i/p.in%4]
-		}
-		o.w, w = t.operand(p.w, w, p.out, p.in, c.pad(p.in))
+	if !p.rounded {
+		return o, x, w, apart
 	}
-	return o, x, w
+	scales := []float32{1}
+	if c.source == "linear_matrix" && p.w == backend.BF16 { // so that outputs need scales
+		scales = []float32{1, 0x1p12, 0x1p-30, 1}
+	}
+	for i := range w {
+		if w[i] *= scales[i/p.in%len(scales)]; i < p.in && x[i] > before[i] != (w[i] < 0) {
+			w[i] = -w[i] // so that what rounding changes does not cancel out
+		}
+	}
+	if p.transposed {
+		w = transpose(w, p.out, p.in)
+		o.w, w = t.operand(p.w, w, p.in, p.out, c.pad(p.out))
+		o.w, w = o.w.Transpose(), transpose(w, p.in, p.out)
+		return o, x, w, apart
+	}
+	o.w, w = t.operand(p.w, w, p.out, p.in, c.pad(p.in))
+	return o, x, w, apart
 }
 
-// unrounded places x, [rows, in], such that only its precision is lost where it is rounded
-// right, and returns what is left: rows that f16 holds, and rows that it does not, where nothing
-// but a scale helps, or only as denormals.
+// unrounded places x, [rows, in], with more bits than rounding leaves, and returns it: rows that f16
+// holds, and rows that it does not, where nothing but a scale helps, or only as denormals.
 func (p *product) unrounded(t *trials, c *linearChoice, x []float32) (backend.Tensor, []float32) {
 	values := make([]float32, len(x))
 	for i, v := range x {
@@ -224,11 +251,7 @@ func (p *product) unrounded(t *trials, c *linearChoice, x []float32) (backend.Te
 		}
 		values[i] = v
 	}
-	placed, _ := t.operand(p.x, values, p.rows, p.in, c.pad(p.in))
-	for i, v := range values {
-		x[i] = backend.RoundF16(v)
-	}
-	return placed, x
+	return t.operand(p.x, values, p.rows, p.in, c.pad(p.in))
 }
 
 // transpose returns a matrix [rows, n] as [n, rows].
@@ -270,19 +293,15 @@ func (p *product) what() string {
 
 // tryProduct makes a trial of a Linear.
 func tryProduct(t *trials, p *product, c *linearChoice, spec pipelineSpec) {
-	o, x, w := p.factors(t, c)
+	o, x, w, apart := p.factors(t, c)
 	tr := trial{what: p.what()}
-	if p.joined.norm != 0 {
-		x = p.tryNorm(t, &o, x)
-	}
-	var apart []float64 // how far off numbers of x may be
-	if p.joined.blocks != backend.None {
-		x, apart = p.tryInBlocks(&o, x)
-	}
 	want, most := p.sums(x, w, 0, p.in)
 	for i := range most {
-		for j, d := range apart {
-			most[i] += d * math.Abs(float64(w[i*p.in+j]))
+		if apart == nil {
+			break
+		}
+		for j, d := range apart[i/p.out*p.in:][:p.in] {
+			most[i] += d * math.Abs(float64(w[i%p.out*p.in+j]))
 		}
 	}
 	bias := t.integers(p.out, 3)
@@ -333,7 +352,7 @@ func tryProduct(t *trials, p *product, c *linearChoice, spec pipelineSpec) {
 // tryGradient makes a trial of a LinearBackward: whole, or in two parts where the pipeline is
 // for parts.
 func tryGradient(t *trials, p *product, c *linearChoice, spec pipelineSpec) {
-	o, x, w := p.factors(t, c)
+	o, x, w, _ := p.factors(t, c)
 	tr := trial{what: p.what()}
 	parts := 1
 	if s, ok := tilesOf(spec); ok && !s.Accumulate {
@@ -375,8 +394,8 @@ func tryGradient(t *trials, p *product, c *linearChoice, spec pipelineSpec) {
 // tilesOf are the constants of linear.comp or linear_matrix.comp.
 func tilesOf(p pipelineSpec) (s shaders.LinearSpec, ok bool) {
 	switch spec := p.spec.(type) {
-	case shaders.LinearSpec:
-		return spec, true
+	case shaders.LinearTileSpec:
+		return spec.LinearSpec, true
 	case shaders.LinearMatrixSpec:
 		return spec.LinearSpec, true
 	}

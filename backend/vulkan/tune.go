@@ -3,6 +3,7 @@
 package vulkan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/vulkan/internal/vk"
+	"caldera/shaders"
 )
 
 // Which way to compute a product or attention is the fastest can be measured on a device. What was found is
@@ -65,15 +67,15 @@ type storedTuned struct {
 
 const tunedEnding = ".tuned.json"
 
-// Bounds of what a file may hold.
+// Bounds of what a file may hold: so many choices with the longest names are less than storedMax.
 const (
-	mostTuned  = 10_000
+	mostTuned  = 2500
 	longestWay = 200 // bytes of a name
 )
 
 // load reads what is stored.
 func (t *tuned) load(p *vk.PhysicalDevice) {
-	t.ways = tuning{}
+	t.ways, t.ignored = tuning{}, nil
 	if t.path == "" {
 		return
 	}
@@ -86,18 +88,18 @@ func (t *tuned) load(p *vk.PhysicalDevice) {
 	}
 }
 
-// readTuned reads the file. It is empty where there is none.
+// readTuned reads the file. It is empty where there is none. An error is without the path.
 func readTuned(path string, p *vk.PhysicalDevice) (v storedTuned, err error) {
 	err = readStored(path, p, &v, &v.storedHeader)
 	if errors.Is(err, fs.ErrNotExist) {
 		return storedTuned{}, nil
 	}
 	if err == nil && len(v.Choices) > mostTuned {
-		err = fmt.Errorf("%s has %d choices, expected at most %d", path, len(v.Choices), mostTuned)
+		err = fmt.Errorf("it has %d choices, expected at most %d", len(v.Choices), mostTuned)
 	}
 	for i := range v.Choices {
 		if err == nil && !validTuned(&v.Choices[i]) {
-			err = fmt.Errorf("%s: choice %d is none: expected names of up to %d bytes and times above 0", path, i, longestWay)
+			err = fmt.Errorf("choice %d is none: expected names of up to %d bytes and times above 0", i, longestWay)
 		}
 	}
 	if err != nil {
@@ -126,7 +128,7 @@ func validTuned(c *backend.Tuned) bool {
 func (t *tuned) describe() string {
 	switch {
 	case t.ignored != nil:
-		return fmt.Sprintf(", not tuned, because %v", t.ignored)
+		return fmt.Sprintf(", not tuned, because the file of measurements cannot be used: %v", t.ignored)
 	case len(t.ways) > 0:
 		return fmt.Sprintf(", tuned for %d ops", len(t.ways))
 	}
@@ -155,7 +157,17 @@ func (b *Backend) Ways(op backend.Op) (of string, ways []string) {
 		return "", nil
 	}
 	p := e.productOf(&o)
-	return p.String(), waysOf(b.limits.choices(&p), (*linearChoice).String)
+	var right []linearChoice
+	var wrong []*shaders.Variant // see find
+	for _, c := range b.limits.choices(&p) {
+		switch spec := c.pipeline(&b.limits, &p); {
+		case b.refused(spec):
+			wrong = append(wrong, spec.variant)
+		case !slices.Contains(wrong, spec.variant):
+			right = append(right, c)
+		}
+	}
+	return p.String(), waysOf(right, (*linearChoice).String)
 }
 
 // Take implements [backend.Tuner].
@@ -175,7 +187,7 @@ func (b *Backend) Tuned() (list []backend.Tuned, path string, err error) {
 	}
 	stored, err := readTuned(b.tuned.path, b.phys)
 	if err != nil {
-		return nil, b.tuned.path, wrapError("%w", err)
+		return nil, b.tuned.path, wrapError("%s: %w", b.tuned.path, err)
 	}
 	return stored.Choices, b.tuned.path, nil
 }
@@ -183,21 +195,22 @@ func (b *Backend) Tuned() (list []backend.Tuned, path string, err error) {
 // StoreTuned implements [backend.Tuner].
 func (b *Backend) StoreTuned(list []backend.Tuned) error {
 	if b.tuned.path == "" {
-		return wrapError("there is no directory for what was measured: set HOME or XDG_CACHE_HOME")
+		return wrapError("there is no cache directory for what was measured: set HOME or XDG_CACHE_HOME")
 	}
 	stored, _ := readTuned(b.tuned.path, b.phys) // a file that cannot be used is replaced
 	all := map[string]backend.Tuned{}
 	for _, c := range slices.Concat(stored.Choices, list) {
+		if !validTuned(&c) {
+			return wrapError("%q by %q in %v s cannot be stored: expected names of up to %d bytes and times above 0", c.Of, c.Way, c.Seconds, longestWay)
+		}
 		all[c.Of] = c
 	}
-	v := storedTuned{storedHeader: header(b.phys)}
-	for _, of := range slices.Sorted(maps.Keys(all)) {
-		c := all[of]
-		if !validTuned(&c) || len(v.Choices) == mostTuned {
-			return wrapError("%q by %q in %v s cannot be stored", c.Of, c.Way, c.Seconds)
-		}
-		v.Choices = append(v.Choices, c)
-	}
+	v := storedTuned{header(b.phys), slices.Collect(maps.Values(all))}
+	slices.SortFunc(v.Choices, func(a, c backend.Tuned) int { // the oldest go
+		return cmp.Or(c.Measured.Compare(a.Measured), strings.Compare(a.Of, c.Of))
+	})
+	v.Choices = v.Choices[:min(len(v.Choices), mostTuned)]
+	slices.SortFunc(v.Choices, func(a, c backend.Tuned) int { return strings.Compare(a.Of, c.Of) })
 	if err := writeStored(b.tuned.path, &v); err != nil {
 		return wrapError("%w", err)
 	}
@@ -209,6 +222,9 @@ func (b *Backend) StoreTuned(list []backend.Tuned) error {
 // ForgetTuned implements [backend.Tuner].
 func (b *Backend) ForgetTuned() error {
 	if b.tuned.path != "" {
+		if info, err := os.Lstat(b.tuned.path); err == nil && info.IsDir() { // which Remove would take, if it is empty
+			return wrapError("%s is a directory, expected a file: remove it", b.tuned.path)
+		}
 		if err := os.Remove(b.tuned.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return wrapError("%w", err)
 		}

@@ -4,15 +4,20 @@ package vulkan
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"caldera/backend"
+	"caldera/internal/spirv"
+	"caldera/shaders"
 )
 
 // TestTuned has a device take another kernel than the rule's, in this process and in the next one.
@@ -82,6 +87,9 @@ func TestTuned(t *testing.T) {
 		if _, _, err := b.Tuned(); err == nil || len(b.tuned.ways) > 0 || !strings.Contains(b.Describe(), ", not tuned, because ") {
 			t.Errorf("%s: %v, and this is %s", name, err, b.Describe())
 		}
+		if line := b.Describe(); strings.Contains(line, filepath.Dir(path)) || len(line) > 300 {
+			t.Errorf("%s: the line has the file's path, or more: %s", name, line)
+		}
 		if name != "empty" {
 			continue
 		}
@@ -90,6 +98,9 @@ func TestTuned(t *testing.T) {
 		}
 		if err := b.StoreTuned([]backend.Tuned{tuned}); err != nil {
 			t.Errorf("a file that cannot be used is not replaced: %v", err)
+		}
+		if took, _, _ := run(b); !slices.Equal(took, []string{"linear_one", "linear_vec"}) || !strings.Contains(b.Describe(), ", tuned for 1 ops") {
+			t.Errorf("after it is replaced %v were taken, and this is %s", took, b.Describe())
 		}
 	}
 	if err := next.ForgetTuned(); err != nil {
@@ -238,5 +249,73 @@ func TestTunedAttention(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWaysAreRight: what has failed its check, and other divisions of the same shader, are no ways to compute an op.
+func TestWaysAreRight(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	b, d := played{name: "a card", lanes: 32, checked: true}.openChecked(t)
+	wrong := []string{"linear_one", "attention_one", "attention_tile"}
+	d.edit = func(v *shaders.Variant, m *spirv.Module) *spirv.Module {
+		if slices.Contains(wrong, v.Source) {
+			return miscompiled(t, v)
+		}
+		return m
+	}
+	linear := &backend.Linear{Dst: newTensor(t, b, backend.F32, 1, 8), X: newTensor(t, b, backend.F32, 1, 8), W: newTensor(t, b, backend.F32, 8, 8)}
+	attention := func(queries int) backend.Op {
+		f32 := func(n int) backend.Tensor { return newTensor(t, b, backend.F32, 1, n, 16) }
+		return &backend.Attention{Dst: f32(queries), Q: f32(queries), K: f32(600), V: f32(600), At: newTensor(t, b, backend.I32, 2, queries), Heads: 2, Scale: 1}
+	}
+	for _, op := range []backend.Op{linear, attention(1), attention(9)} {
+		_, before := b.Ways(op)
+		if !slices.ContainsFunc(wrong, func(source string) bool { return strings.HasPrefix(before[0], source) }) {
+			t.Fatalf("the rule takes %s", before[0])
+		}
+		if err := backend.Run(b, op); err != nil {
+			t.Fatal(err)
+		}
+		_, after := b.Ways(op)
+		if len(after) == 0 || len(after) >= len(before) {
+			t.Errorf("the ways are %q, and before %q", after, before)
+		}
+		for _, way := range after {
+			if slices.ContainsFunc(wrong, func(source string) bool { return strings.HasPrefix(way, source) }) {
+				t.Errorf("%q is among the ways, and its kernel is wrong", way)
+			}
+		}
+	}
+}
+
+// TestStoredTunedIsBounded: a file with the longest names, of more ops than it may hold, is one that can be read; the oldest go.
+func TestStoredTunedIsBounded(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	b, _ := card32.openChecked(t)
+	long := strings.Repeat(`"`, longestWay)
+	var list []backend.Tuned
+	for i := range mostTuned + 2 {
+		list = append(list, backend.Tuned{Of: fmt.Sprintf("%04d", i) + long[4:], Way: long, Seconds: 1.0 / 3, Rule: long, RuleSeconds: 1e-300 / 3, Measured: time.Unix(int64(i), 1).UTC()})
+	}
+	if err := b.StoreTuned(list); err != nil {
+		t.Fatal(err)
+	}
+	got, path, err := b.Tuned()
+	if err != nil || !slices.Equal(got, list[2:]) {
+		t.Errorf("%d choices, %v, expected %d", len(got), err, mostTuned)
+	}
+
+	// What stands in the place of the file is not removed if it is no file.
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.ForgetTuned(); err == nil || !strings.Contains(err.Error(), path+" is a directory, expected a file") {
+		t.Errorf("a directory in the place of the file: %v", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the directory is gone: %v", err)
+	}
+	if _, _, err := b.Tuned(); err == nil || !strings.Contains(err.Error(), path+": it is not a regular file") {
+		t.Errorf("a directory in the place of the file: %v", err)
 	}
 }

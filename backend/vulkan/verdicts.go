@@ -3,11 +3,14 @@
 package vulkan
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -63,10 +66,11 @@ func lastFaults(p *vk.PhysicalDevice) string {
 		return ""
 	}
 	const most = 64 // files
-	files, _ := filepath.Glob(filepath.Join(dir, "caldera", "vulkan", fmt.Sprintf("%04x-%04x-*-%s%s", p.VendorID, p.DeviceID, cardOf(p), verdictsEnding)))
+	dir = filepath.Join(dir, "caldera", "vulkan")
+	files, _ := fs.Glob(os.DirFS(dir), fmt.Sprintf("%04x-%04x-*-%s%s", p.VendorID, p.DeviceID, cardOf(p), verdictsEnding))
 	var last storedVerdicts
-	for _, path := range files[:min(len(files), most)] {
-		if v := readVerdicts(path, p); v.Date.After(last.Date) {
+	for _, name := range files[:min(len(files), most)] {
+		if v := readVerdicts(filepath.Join(dir, name), p); v.Date.After(last.Date) {
 			last = v
 		}
 	}
@@ -78,40 +82,64 @@ func lastFaults(p *vk.PhysicalDevice) string {
 }
 
 // readStored reads a file of a device into v, whose header is h. An error says why the
-// contents are not to be used; fs.ErrNotExist: there is no file.
+// contents are not to be used, without the path; fs.ErrNotExist: there is no file.
 func readStored(path string, p *vk.PhysicalDevice, v any, h *storedHeader) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return err
+		return withoutPath(err)
 	}
-	if !info.Mode().IsRegular() || info.Size() > storedMax {
-		return fmt.Errorf("%s is no file of at most %d bytes", path, storedMax)
+	if !info.Mode().IsRegular() {
+		return errors.New("it is not a regular file")
+	}
+	if info.Size() > storedMax {
+		return fmt.Errorf("it has %d bytes, expected at most %d", info.Size(), storedMax)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		return withoutPath(err)
 	}
 	if err := json.Unmarshal(text, v); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
 	}
-	if h.Format != storedFormat || h.Device != p.Name || h.Driver != driverOf(p) {
-		return fmt.Errorf("%s is of format %d, %q and driver %q, expected format %d, %q and driver %q",
-			path, h.Format, h.Device, h.Driver, storedFormat, p.Name, driverOf(p))
+	switch {
+	case h.Format != storedFormat:
+		return fmt.Errorf("it is of format %d, expected %d", h.Format, storedFormat)
+	case h.Device != p.Name:
+		return fmt.Errorf("it is for %q, expected %q", h.Device, p.Name)
+	case h.Driver != driverOf(p):
+		return fmt.Errorf("it is for driver %q, expected %q", h.Driver, driverOf(p))
 	}
 	markUsed(path)
 	return nil
 }
 
-// writeStored writes a file of a device.
+// withoutPath is an error of a file without its path, which is long.
+func withoutPath(err error) error {
+	var named *fs.PathError
+	if errors.As(err, &named) {
+		return named.Err
+	}
+	return err
+}
+
+// writeStored writes a file of a device: one that readStored takes, or none.
 func writeStored(path string, v any) error {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	if text.Len() > storedMax {
+		return fmt.Errorf("%s: it would have %d bytes, expected at most %d", path, text.Len(), storedMax)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	err := atomicfile.Write(path, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return e.Encode(v)
+		_, err := text.WriteTo(w)
+		return err
 	})
 	if err == nil {
 		prune(path, time.Now())
@@ -168,7 +196,7 @@ func (c *checks) save(p *vk.PhysicalDevice) {
 	}
 	v := storedVerdicts{storedHeader: header(p)}
 	for _, x := range c.verdicts {
-		if x.name != "" {
+		if x.name != "" && x.ran() {
 			passed[x.name] = x.err == nil
 		}
 	}
@@ -183,6 +211,9 @@ func (c *checks) save(p *vk.PhysicalDevice) {
 		}
 	}
 	for _, x := range c.failed {
+		if !x.ran() {
+			continue
+		}
 		v.Failed = append(v.Failed, storedFailed{x.name, x.err.Error()})
 	}
 	_ = writeStored(c.path, &v)

@@ -25,10 +25,10 @@ type LoadOptions struct {
 	Train bool
 
 	// Activations says how products with weights that are not f32 read what they
-	// multiply these with: F32 does not round it; F16 rounds it to the precision of f16
-	// where a step has more than 64 tokens, as matrix units want it; Q8_A makes blocks of
-	// 8 bits of it where weights are quantised, which is less exact; None is that with which
-	// the backend is fastest (see [model.Model.Rounding]). A model that trains does not round so.
+	// multiply these with: F32 does not round it; F16 rounds it to the precision of f16,
+	// as matrix units want it; Q8_A makes blocks of 8 bits of it where weights are
+	// quantised, which is less exact; None is that with which the backend is fastest
+	// (see [model.Model.Rounding]). A model that trains does not round so.
 	Activations backend.DType
 
 	// Fits is asked, where it is not nil, before anything is copied. Where it returns

@@ -81,6 +81,15 @@ func (m *Model) Rounding() backend.DType {
 	return cmp.Or(m.Activations, backend.Rounding(m.Backend, m.DType()))
 }
 
+// RoundsNothing reports whether Activations asks for what no product of the model does, for the type
+// of its matrices: f16 beside f32, or blocks beside matrices that are not in blocks.
+func (m *Model) RoundsNothing() bool {
+	if m.Activations == backend.F16 {
+		return m.DType() == backend.F32
+	}
+	return m.Activations.Quantized() && !m.DType().Quantized()
+}
+
 // NewCache allocates a cache for a batch of sequences of up to context positions
 // each, stored as dtype d, one of caches.
 func (m *Model) NewCache(batch, context int, d backend.DType) (Cache, error) {

@@ -50,6 +50,9 @@ func (d *Device) load(ctx context.Context, b backend.Backend, model Model, o Opt
 	if kept := m.DType(); o.DType != backend.None && kept != o.DType {
 		return nil, errors.Join(fmt.Errorf("%w: matrices were asked for as %v and kept as %v", result.ErrUnsupported, o.DType, kept), m.Close())
 	}
+	if o.Loaded != nil {
+		o.Loaded(m)
+	}
 	return m, nil
 }
 

@@ -25,6 +25,9 @@ type Options struct {
 
 	// Progress is called when a step begins.
 	Progress func(what string, done, total int)
+
+	// Loaded is called when a model was loaded, if it is not nil.
+	Loaded func(*model.Model)
 }
 
 // progress counts steps.

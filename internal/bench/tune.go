@@ -34,17 +34,25 @@ type alike struct {
 	ops  []backend.Op
 }
 
+// ErrNoPlace is the error of a device that has no file for what is measured.
+var ErrNoPlace = errors.New("what is measured could not be kept, because there is no cache directory: set HOME or XDG_CACHE_HOME")
+
 // Tune measures, for each op of a model of which the device has several ways to compute it, which
 // is the fastest, and stores that with the device. Ops are those of a step of one token, and of the steps
-// that o asks for. The error wraps [result.ErrUnsupported] where there is nothing to choose. What was
-// measured before an error, or before ctx ended, is stored.
-func (d *Device) Tune(ctx context.Context, model Model, o TuneOptions) (tuned []backend.Tuned, err error) {
+// that o asks for. path is the file that has it; it is empty where nothing could be stored, which the error says.
+// The error wraps [result.ErrUnsupported] where there is nothing to choose, and [ErrNoPlace] before anything is measured.
+// What was measured before another error, or before ctx ended, is stored.
+func (d *Device) Tune(ctx context.Context, model Model, o TuneOptions) (tuned []backend.Tuned, path string, err error) {
 	t, ok := backend.As[backend.Tuner](d.b.Backend)
 	if !ok {
-		return nil, fmt.Errorf("%s has one way to compute each op: %w", d.Spec(), result.ErrUnsupported)
+		return nil, "", fmt.Errorf("%s has one way to compute each op: %w", d.Spec(), result.ErrUnsupported)
+	}
+	_, place, _ := t.Tuned() // a file that is damaged is replaced
+	if place == "" {
+		return nil, "", fmt.Errorf("%s: %w", d.Spec(), ErrNoPlace)
 	}
 	if err := d.lacks(model.Config, o.DType, backend.F32); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	p := progress{o.Progress, 0, 2}
 	p.step("loading")
@@ -53,15 +61,18 @@ func (d *Device) Tune(ctx context.Context, model Model, o TuneOptions) (tuned []
 		defer func() { err = errors.Join(err, closeAll()) }()
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if len(kinds) == 0 {
-		return nil, fmt.Errorf("%s has one way to compute each op of %s: %w", d.Spec(), model.Name, result.ErrUnsupported)
+		return nil, "", fmt.Errorf("%s has one way to compute each op of %s: %w", d.Spec(), model.Name, result.ErrUnsupported)
 	}
 	p.total = 1 + len(kinds)
 	for _, k := range kinds {
 		p.step(k.of)
 		best, e := d.fastest(ctx, t, k, o.Repetitions)
+		if errors.Is(e, errNoWay) {
+			continue
+		}
 		if e != nil {
 			err = fmt.Errorf("%s on %s: %w", k.of, d.Spec(), e)
 			break
@@ -69,9 +80,12 @@ func (d *Device) Tune(ctx context.Context, model Model, o TuneOptions) (tuned []
 		tuned = append(tuned, best)
 	}
 	if len(tuned) > 0 {
-		err = errors.Join(err, t.StoreTuned(tuned))
+		e := t.StoreTuned(tuned)
+		if err = errors.Join(err, e); e == nil {
+			path = place
+		}
 	}
-	return tuned, err
+	return tuned, path, err
 }
 
 // opsOf loads a model, and runs it once to see which ops it records. They are valid until
@@ -149,8 +163,12 @@ func (d *Device) opsOf(ctx context.Context, t backend.Tuner, model Model, o Tune
 	return kinds, closeAll, nil
 }
 
+// errNoWay is the error of fastest where the device computes ops in none of the ways: they are wrong there.
+var errNoWay = errors.New("no way to compute it is right on this device")
+
 // fastest measures all ways to compute ops, by turns, and returns the one whose fastest
-// repetition took the least time.
+// repetition took the least time. A way that turns out to compute wrongly, of which the device takes another instead,
+// does not count.
 func (d *Device) fastest(ctx context.Context, t backend.Tuner, k *alike, repetitions int) (backend.Tuned, error) {
 	defer t.Take(k.of, "")
 	var ys []*yardstick // nil: far slower than another
@@ -161,28 +179,40 @@ func (d *Device) fastest(ctx context.Context, t backend.Tuner, k *alike, repetit
 			}
 		}
 	}()
-	least := make([]float64, len(k.ways))
-	for i, way := range k.ways {
+	ways := slices.Clone(k.ways)
+	var least []float64
+	for i := 0; i < len(ways); {
 		if err := ctx.Err(); err != nil {
 			return backend.Tuned{}, err
 		}
+		way := ways[i]
 		t.Take(k.of, way)
 		program, err := backend.Record(d.b.Backend, k.ops...)
 		if err != nil {
 			return backend.Tuned{}, fmt.Errorf("%s: %w", way, err)
 		}
 		y := &yardstick{now: d.now, program: program, wait: func() error { return readByte(d.b.Backend, k.ops[0]) }}
+		if _, right := t.Ways(k.ops[0]); !slices.Contains(right, way) { // what was recorded is another one
+			y.close()
+			ways = slices.Delete(ways, i, i+1)
+			continue
+		}
 		ys = append(ys, y)
 		if err := y.warm(long / 2); err != nil {
 			return backend.Tuned{}, fmt.Errorf("%s: %w", way, err)
 		}
-		if least[i], err = y.measure(); err != nil {
+		s, err := y.measure()
+		if err != nil {
 			return backend.Tuned{}, fmt.Errorf("%s: %w", way, err)
 		}
-		if i > 0 && least[i] > 2*slices.Min(least[:i]) {
+		if least = append(least, s); i > 0 && s > 2*slices.Min(least[:i]) {
 			y.close()
 			ys[i] = nil
 		}
+		i++
+	}
+	if len(ways) == 0 {
+		return backend.Tuned{}, errNoWay
 	}
 	for range repetitions - 1 {
 		for i, y := range ys {
@@ -194,7 +224,7 @@ func (d *Device) fastest(ctx context.Context, t backend.Tuner, k *alike, repetit
 			}
 			s, err := y.measure()
 			if err != nil {
-				return backend.Tuned{}, fmt.Errorf("%s: %w", k.ways[i], err)
+				return backend.Tuned{}, fmt.Errorf("%s: %w", ways[i], err)
 			}
 			least[i] = min(least[i], s)
 		}
@@ -205,7 +235,7 @@ func (d *Device) fastest(ctx context.Context, t backend.Tuner, k *alike, repetit
 	}
 	n := float64(len(k.ops))
 	return backend.Tuned{
-		Of: k.of, Way: k.ways[best], Seconds: least[best] / n, Rule: k.ways[0], RuleSeconds: least[0] / n,
+		Of: k.of, Way: ways[best], Seconds: least[best] / n, Rule: ways[0], RuleSeconds: least[0] / n,
 		Measured: d.now().UTC().Truncate(time.Second),
 	}, nil
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -15,6 +16,10 @@ type ways struct {
 	taken  map[string]string
 	times  map[string]time.Duration
 	stored []backend.Tuned
+	wrong  map[string]bool // ways that turn out to be wrong when they are recorded
+	found  map[string]bool // those that did
+	path   string
+	full   error // of the disk
 }
 
 func (w *ways) Unwrap() backend.Backend { return w.played }
@@ -24,7 +29,7 @@ func (w *ways) Ways(op backend.Op) (string, []string) {
 	if !ok {
 		return "", nil
 	}
-	names := []string{"rule", "slow", "fast", "alike"}
+	names := slices.DeleteFunc([]string{"rule", "slow", "fast", "alike"}, func(name string) bool { return w.found[name] })
 	if o.W.Dim(-2) != o.W.Dim(-1) {
 		names = names[:1] // nothing to choose
 	}
@@ -33,16 +38,27 @@ func (w *ways) Ways(op backend.Op) (string, []string) {
 
 func (w *ways) Take(of, way string) { w.taken[of] = way }
 
-func (w *ways) Tuned() ([]backend.Tuned, string, error) { return w.stored, "file", nil }
-func (w *ways) StoreTuned(list []backend.Tuned) error   { w.stored = list; return nil }
+func (w *ways) Tuned() ([]backend.Tuned, string, error) { return w.stored, w.path, nil }
 func (w *ways) ForgetTuned() error                      { w.stored = nil; return nil }
+
+func (w *ways) StoreTuned(list []backend.Tuned) error {
+	if w.full == nil {
+		w.stored = list
+	}
+	return w.full
+}
 
 // Record freezes how long a run takes.
 func (w *ways) Record(ops ...backend.Op) (backend.Program, error) {
 	p := &wayProgram{w: w}
 	for _, op := range ops {
-		if of, names := w.Ways(op); len(names) > 1 {
-			p.took += w.times[w.taken[of]]
+		of, names := w.Ways(op)
+		if way := w.taken[of]; len(names) > 1 || way != "" {
+			if w.wrong[way] { // another one is taken
+				w.found[way] = true
+				way = "slow"
+			}
+			p.took += w.times[way]
 		}
 	}
 	return p, nil
@@ -56,22 +72,31 @@ type wayProgram struct {
 func (p *wayProgram) Run() error   { p.w.begin(p.took); return nil }
 func (p *wayProgram) Close() error { return nil }
 
+// newWays is such a device, on which the fast way takes so long.
+func newWays(fast time.Duration, wrong ...string) (*Device, *ways) {
+	p := &played{free: 1 << 30, total: 1 << 30}
+	w := &ways{played: p, taken: map[string]string{}, path: "file", wrong: map[string]bool{}, found: map[string]bool{}, times: map[string]time.Duration{
+		"": 100 * time.Microsecond, "rule": 100 * time.Microsecond, "slow": time.Millisecond, "fast": fast, "alike": 99 * time.Microsecond,
+	}}
+	for _, name := range wrong {
+		w.wrong[name] = true
+	}
+	d := playedDevice(p)
+	d.b.Backend = w
+	return d, w
+}
+
 // TestTune finds the fastest way, and keeps the rule's where another is faster by no more than chance.
 func TestTune(t *testing.T) {
 	for _, c := range []struct {
 		fast time.Duration
 		want string
 	}{{50 * time.Microsecond, "fast"}, {99 * time.Microsecond, "rule"}} {
-		p := &played{free: 1 << 30, total: 1 << 30}
-		w := &ways{played: p, taken: map[string]string{}, times: map[string]time.Duration{
-			"": 100 * time.Microsecond, "rule": 100 * time.Microsecond, "slow": time.Millisecond, "fast": c.fast, "alike": 99 * time.Microsecond,
-		}}
-		d := playedDevice(p)
-		d.b.Backend = w
+		d, w := newWays(c.fast)
 		o := TuneOptions{Prompt: 16, Sequences: 2, Options: quiet(2)}
-		tuned, err := d.Tune(t.Context(), Random("tiny", tiny), o)
-		if err != nil {
-			t.Fatal(err)
+		tuned, path, err := d.Tune(t.Context(), Random("tiny", tiny), o)
+		if err != nil || path != "file" {
+			t.Fatalf("stored in %q, %v", path, err)
 		}
 		var rows []string
 		for _, got := range tuned {
@@ -94,7 +119,42 @@ func TestTune(t *testing.T) {
 		}
 	}
 	d := playedDevice(&played{})
-	if _, err := d.Tune(t.Context(), Random("tiny", tiny), TuneOptions{Options: quiet(1)}); err == nil {
+	if _, _, err := d.Tune(t.Context(), Random("tiny", tiny), TuneOptions{Options: quiet(1)}); err == nil {
 		t.Error("a device without ways to choose from is tuned")
+	}
+}
+
+// TestTuneLeavesOutWhatIsWrong: a way that was not taken is not named, whether it is the rule's, the fastest or each of them.
+func TestTuneLeavesOutWhatIsWrong(t *testing.T) {
+	for _, c := range []struct {
+		wrong     []string
+		rule, way string // "": nothing is stored
+	}{{[]string{"fast"}, "rule", "rule"}, {[]string{"rule"}, "slow", "fast"}, {[]string{"rule", "slow"}, "fast", "fast"}, {[]string{"rule", "slow", "fast", "alike"}, "", ""}} {
+		d, w := newWays(50*time.Microsecond, c.wrong...)
+		tuned, _, err := d.Tune(t.Context(), Random("tiny", tiny), TuneOptions{Options: quiet(2)})
+		if err != nil || (len(tuned) == 0) != (c.way == "") {
+			t.Errorf("%q are wrong: %d ops are tuned, %v", c.wrong, len(tuned), err)
+		}
+		for _, got := range tuned {
+			if got.Way != c.way || got.Rule != c.rule || w.wrong[got.Way] {
+				t.Errorf("%q are wrong: %+v, expected %s before %s", c.wrong, got, c.way, c.rule)
+			}
+		}
+	}
+}
+
+// TestTuneHasNoPlace: where nothing can be stored nothing is measured; on a full disk what was measured is told, and no file is.
+func TestTuneHasNoPlace(t *testing.T) {
+	d, w := newWays(50 * time.Microsecond)
+	w.path = ""
+	tuned, path, err := d.Tune(t.Context(), Random("tiny", tiny), TuneOptions{Options: quiet(1)})
+	if !errors.Is(err, ErrNoPlace) || tuned != nil || path != "" || len(w.taken) > 0 {
+		t.Errorf("without a place: %d are tuned, in %q, %v", len(tuned), path, err)
+	}
+	d, w = newWays(50 * time.Microsecond)
+	w.full = errors.New("no space left on device")
+	tuned, path, err = d.Tune(t.Context(), Random("tiny", tiny), TuneOptions{Options: quiet(1)})
+	if !errors.Is(err, w.full) || len(tuned) == 0 || path != "" {
+		t.Errorf("on a full disk: %d are tuned, in %q, %v", len(tuned), path, err)
 	}
 }

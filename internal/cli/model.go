@@ -78,8 +78,8 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 	if err != nil {
 		return nil, nil, WithFlags(err, "--parallel=%d")
 	}
-	if o.Activations.Quantized() && !m.DType().Quantized() {
-		fmt.Fprintf(os.Stderr, "%s: warning: --activations=%s changes nothing, for the matrices are %v: see --dtype\n", Self(), f.Activations, m.DType())
+	if w := ActivationsWarning(m); w != "" {
+		fmt.Fprintln(os.Stderr, w)
 	}
 	return m, t, nil
 }

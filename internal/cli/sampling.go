@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"caldera/gpt"
+	"caldera/internal/setting"
 )
 
 // Sampling has the flags that say how the next token is chosen.
@@ -27,18 +28,19 @@ func (f Sampling) Settings() (gpt.Sampling, error) {
 	if f.Seed == -1 {
 		seed = uint64(rand.Uint32()) // which JSON readers that know doubles alone keep
 	}
+	topP, err := setting.TopP(f.TopP)
+	if err != nil {
+		return gpt.Sampling{}, UsageError{err}
+	}
+	if !(f.RepeatPenalty > 0) || math.IsInf(f.RepeatPenalty, 1) { // NaN too
+		return gpt.Sampling{}, Usagef("--repeat-penalty: found %v, expected a finite number above 0; 1 is off", f.RepeatPenalty)
+	}
 	s := gpt.Sampling{
-		Temperature: f.Temp, TopK: f.TopK, TopP: f.TopP, MinP: f.MinP,
+		Temperature: f.Temp, TopK: f.TopK, TopP: topP, MinP: f.MinP,
 		RepeatPenalty: f.RepeatPenalty, RepeatLastN: f.RepeatLastN, Seed: seed,
 	}
 	if err := s.Validate(); err != nil {
 		return s, UsageError{Err: err}
-	}
-	if s.RepeatPenalty == 0 {
-		return s, Usagef("repeat penalty: found 0, expected a number above 0; 1 is off")
-	}
-	if s.TopP == 0 { // which is off in package gpt; the most probable token alone, as llama.cpp has it
-		s.TopP = math.SmallestNonzeroFloat64
 	}
 	return s, nil
 }

@@ -43,9 +43,9 @@ func Read(m Maker, statistics map[string]float64, code string) (k Kernel, err er
 		{"registers", &k.Registers, of.registers, true},
 		{"instructions", &k.Instructions, of.instructions, true},
 		{"occupancy", &k.Occupancy, of.occupancy, m == AMD},
-		{"spilled registers", &k.Spilled, of.spilled, m == AMD || m == Intel},
+		{"spilled registers", &k.Spilled, of.spilled, m == AMD || m == Intel || m == Apple},
 		{"spilled scalar registers", &k.SpilledSGPRs, of.spilledSGPRs, m == AMD},
-		{"scratch memory", &k.Scratch, of.scratch, m == AMD || m == Intel},
+		{"scratch memory", &k.Scratch, of.scratch, m == AMD || m == Intel || m == Apple},
 	} {
 		found := false
 		for _, name := range n.names {

@@ -20,6 +20,7 @@ type Card struct {
 	Judged  bool   // spills and occupancy are demanded; else they are reported
 	GCN     bool   // an AMD card of that architecture; others have RDNA
 	Small   bool   // it tells of more memory than it can be given
+	Cores   int    // of the card, where the player tells its driver of fewer; else 0
 }
 
 // Maker is whose compiler it is that makes the machine code.
@@ -36,19 +37,19 @@ const (
 
 // Cards are all of them.
 var Cards = []Card{
-	{"polaris10", "AMD RX 480 (GCN 4)", AMD, "trixie", "RADV POLARIS10", false, true, true, false},
-	{"navi21", "AMD RX 6800 (RDNA 2)", AMD, "trixie", "RADV NAVI21", false, true, false, false},
-	{"navi31", "AMD RX 7900 (RDNA 3)", AMD, "trixie", "RADV NAVI31", true, true, false, false},
-	{"gfx1201", "AMD RX 9070 (RDNA 4)", AMD, "sid", "RADV GFX1201", false, true, false, false},
-	{"turing", "NVIDIA Turing", NVIDIA, "trixie", "NVK", false, false, false, false},
-	{"ampere", "NVIDIA Ampere", NVIDIA, "trixie", "NVK", true, false, false, false},
-	{"ada", "NVIDIA Ada", NVIDIA, "sid", "NVK", false, false, false, false},
-	{"blackwell", "NVIDIA Blackwell", NVIDIA, "sid", "NVK", false, false, false, false},
-	{"gh100", "NVIDIA Hopper (GH100)", NVIDIA, "sid", "NVK", false, false, false, false},
-	{"m1", "Apple M1", Apple, "sid", "Apple", false, false, false, true},
-	{"adreno", "Qualcomm Adreno 740", Qualcomm, "sid", "Adreno", false, false, false, true},
-	{"dg2", "Intel Arc A770 (DG2)", Intel, "sid", "Intel", false, true, false, false},
-	{"tgl", "Intel Iris Xe (Tiger Lake)", Intel, "sid", "Intel", false, true, false, false},
+	{"polaris10", "AMD RX 480 (GCN 4)", AMD, "trixie", "RADV POLARIS10", false, true, true, false, 0},
+	{"navi21", "AMD RX 6800 (RDNA 2)", AMD, "trixie", "RADV NAVI21", false, true, false, false, 0},
+	{"navi31", "AMD RX 7900 (RDNA 3)", AMD, "trixie", "RADV NAVI31", true, true, false, false, 0},
+	{"gfx1201", "AMD RX 9070 (RDNA 4)", AMD, "sid", "RADV GFX1201", false, true, false, false, 0},
+	{"turing", "NVIDIA Turing", NVIDIA, "trixie", "NVK", false, false, false, false, 68},
+	{"ampere", "NVIDIA Ampere", NVIDIA, "trixie", "NVK", true, false, false, false, 82},
+	{"ada", "NVIDIA Ada", NVIDIA, "sid", "NVK", false, false, false, false, 128},
+	{"blackwell", "NVIDIA Blackwell", NVIDIA, "sid", "NVK", false, false, false, false, 170},
+	{"gh100", "NVIDIA Hopper (GH100)", NVIDIA, "sid", "NVK", false, false, false, false, 132},
+	{"m1", "Apple M1", Apple, "sid", "Apple", false, true, false, true, 0},
+	{"adreno", "Qualcomm Adreno 740", Qualcomm, "sid", "Adreno", false, false, false, true, 0},
+	{"dg2", "Intel Arc A770 (DG2)", Intel, "sid", "Intel", false, true, false, false, 0},
+	{"tgl", "Intel Iris Xe (Tiger Lake)", Intel, "sid", "Intel", false, true, false, false, 0},
 }
 
 // Find returns the card of that name.
@@ -67,7 +68,7 @@ type Kernel struct {
 	Uses []string `json:"uses,omitempty"` // what dispatches it: "gpt2 f16 decode"; none: the conformance suite alone
 
 	Subgroup     int `json:"subgroup"`
-	Registers    int `json:"registers"` // of a lane, 32 bits each; of Intel those of a thread that are in use at once, 32 bytes each
+	Registers    int `json:"registers"` // of a lane, 32 bits each, of Apple 16 bits; of Intel those of a thread that are in use at once, 32 bytes each
 	Occupancy    int `json:"occupancy"` // subgroups that a SIMD unit (AMD) or multiprocessor (NVIDIA) holds at once, at most
 	Instructions int `json:"instructions"`
 	InFlight     int `json:"in_flight"` // bytes of global loads of a lane before the first wait, in the loop that loads most

@@ -116,6 +116,8 @@ func TestJudge(t *testing.T) {
 	prefill, decode := good, good
 	prefill.Name, prefill.Spec, prefill.Occupancy = "attention.x4", "Lanes 64, Queries 8, Chunk 64", 4
 	decode.Name, decode.Spec, decode.Occupancy = "attention.x4", "Lanes 256, Queries 1, Chunk 512", 4
+	single := good // of which one card has a floor of its own
+	single.Name, single.Occupancy = "linear_one.f16", 6
 	for _, c := range []struct {
 		card   string
 		kernel gpulab.Kernel
@@ -128,7 +130,10 @@ func TestJudge(t *testing.T) {
 		{"polaris10", low, ""}, // which has a quarter of the registers
 		{"navi31", prefill, ""},
 		{"navi31", decode, "expected at least 12"},
+		{"navi21", single, ""},
+		{"navi31", single, "expected at least 8"},
 		{"dg2", spilled, "spilled"},
+		{"m1", spilled, "spilled"},
 		{"ampere", spilled, ""}, // is not judged
 	} {
 		got := gpulab.Judge(card(c.card), []gpulab.Kernel{c.kernel})
@@ -145,6 +150,11 @@ func TestJudge(t *testing.T) {
 func TestFloors(t *testing.T) {
 	for _, f := range gpulab.Floors {
 		known := f.Source == "*" || slices.ContainsFunc(shaders.Variants, func(v shaders.Variant) bool { return v.Source == f.Source })
+		if f.Card != "" {
+			if c, err := gpulab.Find(f.Card); err != nil || c.Maker != f.Maker {
+				t.Errorf("%+v: %v, expected a card of that maker", f, err)
+			}
+		}
 		if !known || f.Least < 1 || len(f.Why) < 20 {
 			t.Errorf("%+v: expected a shader's name, an occupancy and a reason", f)
 		}

@@ -12,6 +12,7 @@ import (
 	"caldera/gpt"
 	"caldera/gpt/tokenizer"
 	"caldera/inspect"
+	"caldera/internal/setting"
 	"caldera/internal/view"
 )
 
@@ -53,12 +54,13 @@ func (p WriteParams) options() (gpt.Options, error) {
 	if p.Seed == -1 {
 		seed = uint64(rand.Uint32()) // which JavaScript's numbers keep
 	}
-	s := gpt.Sampling{Temperature: p.Temperature, TopK: p.TopK, TopP: p.TopP, MinP: p.MinP, Seed: seed}
-	if err := s.Validate(); err != nil {
+	topP, err := setting.TopP(p.TopP)
+	if err != nil {
 		return gpt.Options{}, inspect.UserError{Err: err}
 	}
-	if s.TopP == 0 { // which is off in package gpt; the most probable token alone, as llama.cpp has it
-		s.TopP = math.SmallestNonzeroFloat64
+	s := gpt.Sampling{Temperature: p.Temperature, TopK: p.TopK, TopP: topP, MinP: p.MinP, Seed: seed}
+	if err := s.Validate(); err != nil {
+		return gpt.Options{}, inspect.UserError{Err: err}
 	}
 	return gpt.Options{Sampling: s, Predict: p.N, IgnoreEOS: p.IgnoreEOS, LogProbs: p.Alternatives, Drawn: max(1, p.Alternatives)}, nil
 }

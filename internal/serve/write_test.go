@@ -221,7 +221,7 @@ func TestGenerateRefuses(t *testing.T) {
 		"n=1e3&text=x":                           {"n: expected"},
 		"text=x&temperature=-1":                  {"temperature: found -1"},
 		"text=x&temperature=NaN":                 {"temperature: found NaN"},
-		"text=x&top_p=2":                         {"top-p: found 2"},
+		"text=x&top_p=2":                         {"top-p: found 2, expected 0 (the likeliest token alone) to 1 (off)"},
 		"text=x&min_p=-0.1":                      {"min-p"},
 		"text=x&top_k=-3":                        {"top-k"},
 		"text=x&seed=-2":                         {"seed: found -2"},

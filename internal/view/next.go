@@ -9,6 +9,7 @@ import (
 	"caldera/gpt"
 	"caldera/inspect"
 	"caldera/internal/plot"
+	"caldera/internal/setting"
 )
 
 // Next are the parameters of the view of what comes next.
@@ -27,8 +28,12 @@ type Filters struct {
 	MinP float64 `placeholder:"P" help:"Leave out tokens less likely than P times the likeliest; 0: off (${default})." default:"0"`
 }
 
-func (f Filters) sampling() gpt.Sampling {
-	return gpt.Sampling{TopK: f.TopK, TopP: f.TopP, MinP: f.MinP}
+func (f Filters) sampling() (gpt.Sampling, error) {
+	topP, err := setting.TopP(f.TopP)
+	if err != nil {
+		return gpt.Sampling{}, inspect.UserError{Err: err}
+	}
+	return gpt.Sampling{TopK: f.TopK, TopP: topP, MinP: f.MinP}, nil
 }
 
 // Run reads the text.
@@ -37,7 +42,11 @@ func (p *Next) Run(ctx context.Context, in *inspect.Inspector) (Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := in.Next(ctx, ids, inspect.NextOptions{Top: p.Top, Position: p.Position, Temperatures: p.Temperature, Filters: p.sampling()})
+	filters, err := p.sampling()
+	if err != nil {
+		return nil, err
+	}
+	n, err := in.Next(ctx, ids, inspect.NextOptions{Top: p.Top, Position: p.Position, Temperatures: p.Temperature, Filters: filters})
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,11 @@ func TestNextText(t *testing.T) {
 	if s := text(t, a, 80, false); !strings.Contains(s, "nothing: the scores are no numbers") {
 		t.Errorf("numbers that are none:\n%s", s)
 	}
+	for _, p := range answer(t, austen(t), "next?text=It is a truth&top-p=0&temperature=1", Options{}).Result.(NextResult).Temperatures {
+		if p.Kept != 1 || p.Tokens[0].Drawn != 1 {
+			t.Errorf("with a top-p of 0 the likeliest token is not the only one: %+v", p)
+		}
+	}
 	if s := text(t, answer(t, austen(t), "next?text=It", Options{}), 80, false); !strings.Contains(s, "nothing is known of what came next") {
 		t.Errorf("a text of one token:\n%s", s)
 	}

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,7 +54,7 @@ func llamaPrograms(library, gpu string) ([]Program, error) {
 		return []Program{p}, nil
 	}
 	modules := filepath.Dir(library)
-	if builds, _ := filepath.Glob(filepath.Join(modules, "@node-llama-cpp", "*-vulkan")); len(builds) == 0 {
+	if builds, _ := fs.Glob(os.DirFS(modules), "@node-llama-cpp/*-vulkan"); len(builds) == 0 {
 		return nil, fmt.Errorf("%w: %s holds no build for Vulkan: scripts/peers.sh llama-vulkan installs one and prints where", result.ErrAbsent, modules)
 	}
 	var all []Program
@@ -71,9 +72,10 @@ func installedLlama() (string, error) {
 	if cache == "" {
 		cache = filepath.Join(os.Getenv("HOME"), ".cache")
 	}
-	found, _ := filepath.Glob(filepath.Join(cache, "caldera", "node-llama-cpp-*", "node_modules", "node-llama-cpp"))
+	dir := filepath.Join(cache, "caldera")
+	found, _ := fs.Glob(os.DirFS(dir), "node-llama-cpp-*/node_modules/node-llama-cpp")
 	if len(found) == 0 {
-		return "", fmt.Errorf("%w: it is not in %s: scripts/peers.sh llama installs it there", result.ErrAbsent, filepath.Join(cache, "caldera"))
+		return "", fmt.Errorf("%w: it is not in %s: scripts/peers.sh llama installs it there", result.ErrAbsent, dir)
 	}
-	return found[len(found)-1], nil
+	return filepath.Join(dir, filepath.FromSlash(found[len(found)-1])), nil
 }

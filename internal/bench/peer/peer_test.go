@@ -53,3 +53,23 @@ func TestFindTrainers(t *testing.T) {
 		}
 	}
 }
+
+// TestInstalledLlama finds the newest library, wherever the user has the cache directory.
+func TestInstalledLlama(t *testing.T) {
+	for _, name := range []string{"a", "a[b", "a*?"} {
+		cache := filepath.Join(t.TempDir(), name)
+		t.Setenv("XDG_CACHE_HOME", cache)
+		if got, err := installedLlama(); !errors.Is(err, result.ErrAbsent) {
+			t.Errorf("nothing is installed in %s: %q, %v", cache, got, err)
+		}
+		want := filepath.Join(cache, "caldera", "node-llama-cpp-2", "node_modules", "node-llama-cpp")
+		for _, dir := range []string{want, strings.Replace(want, "-2", "-1", 1)} {
+			if err := os.MkdirAll(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := installedLlama(); err != nil || got != want {
+			t.Errorf("%q, %v, expected %q", got, err, want)
+		}
+	}
+}

@@ -193,7 +193,7 @@ func peerTables(s *strings.Builder, records []Record) {
 	notes.write(s)
 	missing.write(s)
 	if len(caches) == 0 { // nothing was measured
-		caches = []string{"f32"}
+		return
 	}
 	fmt.Fprintf(s, `
 Ratio: how many times as fast as the peer Caldera was, of repetitions that followed one another, their geometric mean.

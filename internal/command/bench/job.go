@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"caldera/backend"
+	"caldera/gpt/model"
 	"caldera/internal/bench"
 	"caldera/internal/bench/result"
 	"caldera/internal/cli"
@@ -45,7 +46,7 @@ func (f *hardwareFlags) run(ctx context.Context, o *outputFlags, r repetitions, 
 	if err := r.check(); err != nil {
 		return err
 	}
-	j := job{options: bench.Options{Repetitions: r.Repetitions}, models: []bench.Model{{}}, dtypes: []backend.DType{backend.None}}
+	j := job{options: bench.Options{Repetitions: r.Repetitions, Loaded: warnOnce()}, models: []bench.Model{{}}, dtypes: []backend.DType{backend.None}}
 	if err := prepare(&j); err != nil {
 		return err
 	}
@@ -56,6 +57,18 @@ func (f *hardwareFlags) run(ctx context.Context, o *outputFlags, r repetitions, 
 		}
 	}
 	return o.report(func() ([]result.Record, error) { return j.run(ctx, measure) })
+}
+
+// warnOnce returns a function that tells on standard error where --activations changes nothing for a
+// model, once for all models of which the same is to be said.
+func warnOnce() func(*model.Model) {
+	told := map[string]bool{}
+	return func(m *model.Model) {
+		if w := cli.ActivationsWarning(m); w != "" && !told[w] {
+			told[w] = true
+			fmt.Fprintln(os.Stderr, w)
+		}
+	}
 }
 
 // run measures each piece of the job. Where one fails, the others have their
@@ -93,6 +106,10 @@ func (j *job) on(ctx context.Context, d backend.Device, measure func(piece) ([]r
 			bar := newProgress(strings.Join(strings.Fields(d.Spec()+" "+j.what+" "+m.Name), " "), dtype)
 			o := j.options
 			o.DType, o.Progress = dtype, bar.step
+			o.Loaded = func(m *model.Model) {
+				bar.end() // the next step shows it again
+				j.options.Loaded(m)
+			}
 			records, err := measure(piece{device, d, m, i, o})
 			bar.end()
 			all = append(all, records...)

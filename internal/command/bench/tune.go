@@ -98,11 +98,10 @@ func (f *tuneCommand) on(ctx context.Context, d backend.Device, models []bench.M
 				o.Prompt = min(o.Prompt, m.Config.Context-2)
 			}
 			o.Repetitions, o.DType, o.Progress = f.Repetitions, dtype, bar.step
-			list, e := device.Tune(ctx, m, o)
+			list, path, e := device.Tune(ctx, m, o)
 			bar.end()
 			if len(list) > 0 {
 				some = true
-				_, path, _ := device.Tuned()
 				err = errors.Join(err, writeTuned(os.Stdout, d, path, list))
 			}
 			if errors.Is(e, result.ErrUnsupported) {
@@ -110,7 +109,7 @@ func (f *tuneCommand) on(ctx context.Context, d backend.Device, models []bench.M
 				continue
 			}
 			err = errors.Join(err, cli.WithFlags(e, "-b %d"))
-			if ctx.Err() != nil || errors.Is(e, backend.ErrDeviceLost) {
+			if ctx.Err() != nil || errors.Is(e, backend.ErrDeviceLost) || errors.Is(e, bench.ErrNoPlace) {
 				return some, err
 			}
 		}
@@ -118,14 +117,17 @@ func (f *tuneCommand) on(ctx context.Context, d backend.Device, models []bench.M
 	return some, err
 }
 
-// writeTuned writes measurements as a table, with their file below.
+// writeTuned writes measurements as a table, with the file that has them below; none: path is empty.
 func writeTuned(w io.Writer, d backend.Device, path string, list []backend.Tuned) error {
+	at := printable.Text(path)
 	if path == "" {
-		_, err := fmt.Fprintf(w, "%s: nothing is kept of it\n", d.Spec())
-		return err
+		at = "not stored"
 	}
 	if len(list) == 0 {
-		_, err := fmt.Fprintf(w, "%s: nothing was tuned (%s)\n", d.Spec(), printable.Text(path))
+		if path == "" {
+			at = "there is no place for it"
+		}
+		_, err := fmt.Fprintf(w, "%s: nothing was tuned (%s)\n", d.Spec(), at)
 		return err
 	}
 	rows := [][]string{{"op", "by the rule", "µs", "fastest", "µs", "×"}}
@@ -135,6 +137,6 @@ func writeTuned(w io.Writer, d backend.Device, path string, list []backend.Tuned
 			fmt.Sprintf("%.2f", c.RuleSeconds/c.Seconds),
 		})
 	}
-	_, err := fmt.Fprintf(w, "%s\n%s: %s\n", table.Markdown(rows, []bool{false, false, true, false, true, true}), d.Spec(), printable.Text(path))
+	_, err := fmt.Fprintf(w, "%s\n%s: %s\n", table.Markdown(rows, []bool{false, false, true, false, true, true}), d.Spec(), at)
 	return err
 }

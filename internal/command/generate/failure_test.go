@@ -60,6 +60,9 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"caf\xe9"}, []string{"argument 2, ", "is not valid UTF-8", "byte 3 is 0xe9"}},
 		{[]string{"-f", file}, []string{file, "not valid UTF-8", "byte 3 is 0xe9"}},
 		{[]string{"-p", "\xff\xfe"}, []string{"byte 0 is 0xff"}},
+		{[]string{"--top-p=-0.5"}, []string{"--top-p: found -0.5, expected 0 (the likeliest token alone) to 1 (off)"}},
+		{[]string{"--repeat-penalty=0"}, []string{"--repeat-penalty: found 0, expected a finite number above 0; 1 is off"}},
+		{[]string{"--repeat-penalty=inf"}, []string{"--repeat-penalty: found +Inf, expected a finite number above 0; 1 is off"}},
 	} {
 		r := run(t, command(t, append([]string{"--backend=cpu"}, c.args...)...))
 		if c.args[0] == "--device=1" {

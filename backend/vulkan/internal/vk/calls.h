@@ -168,6 +168,10 @@ enum {
 	CVK_HAS_MEMORY_BUDGET = 1 << 6,
 	CVK_HAS_EXECUTABLES = 1 << 7,
 	CVK_HAS_INTEGER_DOT = 1 << 8,
+	CVK_HAS_AMD_CORES = 1 << 9,
+	CVK_HAS_NVIDIA_CORES = 1 << 10,
+	CVK_HAS_ARM_CORES = 1 << 11,
+	CVK_HAS_CORES = CVK_HAS_AMD_CORES | CVK_HAS_NVIDIA_CORES | CVK_HAS_ARM_CORES,
 };
 
 typedef struct {
@@ -177,6 +181,7 @@ typedef struct {
 	uint32_t min_subgroup, max_subgroup, required_subgroup_stages;
 	uint64_t max_memory_allocation_size, max_buffer_size;
 	uint32_t cooperative_matrix_stages, fast_dot;
+	uint32_t cores; // 0: the driver does not tell
 	uint32_t features;
 } cvk_info;
 

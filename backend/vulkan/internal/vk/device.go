@@ -81,6 +81,7 @@ func (p *PhysicalDevice) open(family int, want Features, more ...string) (*Devic
 		case p.has&o.has == 0:
 		case p.version() >= o.core:
 			has |= o.has
+		case o.has&C.CVK_HAS_CORES != 0: // only properties, which can be read without
 		case o.extension == extCooperativeMatrix && !d.Features.CooperativeMatrix:
 		case o.extension == extExecutables && !d.Features.Executables:
 		default:

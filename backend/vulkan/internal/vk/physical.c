@@ -105,6 +105,19 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	} dot = {0};
 	struct {
 		head h;
+		uint32_t features, active_compute_units;
+	} amd = {0};
+	struct {
+		head h;
+		uint32_t multiprocessors, warps;
+	} nvidia = {0};
+	struct {
+		head h;
+		uint64_t mask;
+		uint32_t cores, warps;
+	} arm = {0};
+	struct {
+		head h;
 		uint64_t core[103]; // VkPhysicalDeviceProperties: 824 bytes, read through the binding
 	} top = {0};
 
@@ -116,6 +129,9 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	if (has & CVK_HAS_COOPERATIVE_MATRIX) next = link_struct(&matrix.h, 1000506002, next);
 	if (has & CVK_HAS_SUBGROUP_SIZE_CONTROL) next = link_struct(&sizes.h, 1000225000, next);
 	if (has & CVK_HAS_INTEGER_DOT) next = link_struct(&dot.h, 1000280001, next);
+	if (has & CVK_HAS_AMD_CORES) next = link_struct(&amd.h, 1000227000, next);
+	if (has & CVK_HAS_NVIDIA_CORES) next = link_struct(&nvidia.h, 1000154001, next);
+	if (has & CVK_HAS_ARM_CORES) next = link_struct(&arm.h, 1000497001, next);
 	link_struct(&top.h, 1000059001, next);
 	T->GetPhysicalDeviceProperties2(P, &top);
 
@@ -133,6 +149,9 @@ void cvk_query(uintptr_t instance_table, uintptr_t physical, uint32_t has, cvk_i
 	out->max_buffer_size = maintenance4.max_buffer;
 	out->cooperative_matrix_stages = matrix.stages;
 	out->fast_dot = dot.packed_signed;
+	out->cores = amd.active_compute_units ? amd.active_compute_units
+	             : nvidia.multiprocessors ? nvidia.multiprocessors
+	                                      : arm.cores;
 
 	features2 f;
 	features_struct all[KINDS];

@@ -41,6 +41,7 @@ type PhysicalDevice struct {
 	Heaps       []MemoryHeap
 	Queues      []QueueFamily
 	Features    Features // features that the device has
+	Cores       int      // compute units of AMD's, multiprocessors of NVIDIA's, shader cores of ARM's; 0: the driver does not tell
 	FastDot     bool     // IntegerDot of signed bytes takes fewer instructions than other code
 	Extensions  []string // sorted
 
@@ -134,6 +135,9 @@ var optional = []struct {
 	{C.CVK_HAS_MEMORY_BUDGET, never, extMemoryBudget},
 	{C.CVK_HAS_EXECUTABLES, never, extExecutables},
 	{C.CVK_HAS_INTEGER_DOT, MakeVersion(1, 3, 0), "VK_KHR_shader_integer_dot_product"},
+	{C.CVK_HAS_AMD_CORES, never, "VK_AMD_shader_core_properties2"},
+	{C.CVK_HAS_NVIDIA_CORES, never, "VK_NV_shader_sm_builtins"},
+	{C.CVK_HAS_ARM_CORES, never, "VK_ARM_shader_core_builtins"},
 }
 
 // version returns the Vulkan version to use: the device's, at most the one for
@@ -218,6 +222,7 @@ func (i *Instance) describe(h binding.PhysicalDevice) (*PhysicalDevice, error) {
 	p.DriverName = C.GoString(&info.driver_name[0])
 	p.DriverInfo = C.GoString(&info.driver_info[0])
 	p.Features = featuresFromBits(uint32(info.features))
+	p.Cores = int(min(info.cores, 1<<16)) // more is not believed
 	p.FastDot = p.Features.IntegerDot && info.fast_dot != 0
 	p.Limits.MaxMemoryAllocationSize = uint64(info.max_memory_allocation_size)
 	p.Limits.MaxBufferSize = uint64(info.max_buffer_size)

@@ -262,6 +262,8 @@ func TestDevices(t *testing.T) {
 			"matrix shapes": !slices.ContainsFunc(p.Matrices, func(m vk.MatrixShape) bool {
 				return m.M < 1 || m.M > 1024 || m.N < 1 || m.N > 1024 || m.K < 1 || m.K > 1024
 			}),
+			"cores": p.Cores >= 0 && p.Cores <= 1024 && (p.Cores == 0 || p.HasExtension("VK_AMD_shader_core_properties2") ||
+				p.HasExtension("VK_NV_shader_sm_builtins") || p.HasExtension("VK_ARM_shader_core_builtins")),
 			"subgroup basic": s.Compute && s.Operations&1 != 0,
 			"memory types":   len(p.MemoryTypes) >= 1 && len(p.MemoryTypes) <= 32,
 			"host memory": slices.ContainsFunc(p.MemoryTypes, func(m vk.MemoryType) bool {
