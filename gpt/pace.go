@@ -43,7 +43,8 @@ const (
 	freeGuess   = 0.02   // the share of a step that a guess may take and be asked for at each token
 	fading      = 0.999  // how much less counts what was measured a step ago: what was disturbed is measured again
 	leastGain   = 1.05   // tokens in the time of a step, from which on guesses are read
-	unknownStep = 1.25   // what a step that has not run costs, by the one with half as many tokens
+	unknownStep = 1.25   // what a step costs at most that has not run often, by the one with half as many tokens
+	fewRuns     = 4      // not often: each of these may have been disturbed
 )
 
 // newPace is of a text that m generates as o says.
@@ -59,7 +60,7 @@ func newPace(m *model.Model, o Options) *pace {
 // guesses is how many the next step is to have, at most room, and how many to ask for: the
 // same, or one to compare with what comes.
 func (p *pace) guesses(room int) (n, ask int) {
-	if known := !p.measures || p.took[0] > 0; known {
+	if known := !p.measures || p.runs[0] > 2; known {
 		best := leastGain
 		for i := 1; i < paceSizes && 1<<(i-1) <= min(room, p.most); i++ {
 			g := min(1<<i-1, room, p.most)
@@ -95,10 +96,14 @@ func (p *pace) cost(i int) float64 {
 	switch {
 	case !p.measures:
 		return 1 + float64(int(1)<<i-1)/16
-	case p.took[i] > 0:
+	case p.runs[i] > fewRuns || i == 0:
 		return max(1, p.took[i]/p.took[0])
 	}
-	return unknownStep * p.cost(i-1)
+	guess := unknownStep * p.cost(i-1)
+	if p.runs[i] < 2 {
+		return guess
+	}
+	return min(guess, max(1, p.took[i]/p.took[0]))
 }
 
 // learn tells whether a guess was right.
@@ -146,6 +151,8 @@ func (p *pace) ran(tokens int, d time.Duration) {
 	case 1:
 	case 2:
 		p.took[at] = d.Seconds()
+	case 3, fewRuns:
+		p.took[at] = min(p.took[at], d.Seconds())
 	default:
 		p.took[at] = near(p.took[at], d.Seconds(), p.steps-p.last[at])
 	}
