@@ -66,7 +66,10 @@ type NGrams struct {
 
 // Begin implements [Drafter].
 func (g *NGrams) Begin(*model.Model, Options) error {
-	*g = NGrams{tokens: g.tokens[:0]}
+	g.tokens = g.tokens[:0]
+	for i := range g.heads {
+		clear(g.heads[i][:])
+	}
 	return nil
 }
 

@@ -22,8 +22,8 @@ func TestDraft(t *testing.T) {
 	tied := "It was so. It was not so. It was so. It was not so. It was so. It was"
 	for _, args := range [][]string{
 		{"--temp=0", "-n", "150", prompt},
-		{"--seed=4", "-n", "80", prompt},
-		{"--temp=0", "-c", "48", "-n", "120", "--logprobs=3", tied}, // the context slides
+		{"--seed=4", "-n", "80", "--reproducible", prompt},
+		{"--temp=0", "-c", "48", "-n", "120", "--logprobs=3", "--reproducible", tied}, // the context slides
 		{"--seed=5", "--temp=0.4", "--top-k=30", "--top-p=0.9", "--min-p=0.02", "--repeat-penalty=1.2", "-n", "80", "--reproducible", tied},
 		{"--seed=6", "--temp=0.2", "-n", "150", "--stop= was", "--stop= been", tied},
 		{"--seed=6", "-n", "-1", "-c", "40", "--stop= situat", "--stop=believe", prompt},
@@ -35,7 +35,8 @@ func TestDraft(t *testing.T) {
 		}
 		for _, draft := range []string{"ngrams", same, short} {
 			got := jsonOf(t, slices.Concat(args, []string{"--draft", draft})...)
-			if got.Text != want.Text || got.Stop != want.Stop || !slices.Equal(got.IDs, want.IDs) || !reflect.DeepEqual(got.LogProbs, want.LogProbs) || !reflect.DeepEqual(got.Top, want.Top) {
+			bits := !slices.Contains(args, "--reproducible") || reflect.DeepEqual(got.LogProbs, want.LogProbs) && reflect.DeepEqual(got.Top, want.Top)
+			if got.Text != want.Text || got.Stop != want.Stop || !slices.Equal(got.IDs, want.IDs) || !bits {
 				t.Errorf("%q, guesses of %s: %q (%s), without %q (%s)", args, draft, got.Text, got.Stop, want.Text, want.Stop)
 			}
 			n, right := got.Timings.DraftN, got.Timings.DraftNAccepted
