@@ -36,7 +36,8 @@ import (
 //
 // Where k and v are f16 and there are no probabilities, an exp(score[j]) that is less than 2⁻¹⁶ times the largest one of
 // the keys that the query sees may be off by 2⁻³⁹ times that, so that matrix units can multiply it as two numbers of f16.
-// This shows where what weighs more has values of 0, or nearly. A sink has no part in it.
+// This changes a result noticeably only where all keys with larger weights have values of 0, or nearly 0. Sinks are not among
+// these keys.
 //
 // Rows that a query does not see have no influence, whatever they hold. Without
 // a soft-cap a score of −∞ gives a probability of 0, and one of +∞ makes the

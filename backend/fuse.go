@@ -55,9 +55,9 @@ func fuse(a, b Op) Op {
 	return &fused
 }
 
-// Fuse replaces ops by fused ones, if b supports these, the rounding of x apart, and nothing else needs an
-// intermediate result that is written no more: no other op reads it, and keep returns false
-// for it. A Linear takes an activation, a residual, or first the one and then the other; or a
+// Fuse replaces ops by a fused one if b computes that as one op, or as one behind another that rounds x, and if
+// nothing else needs the intermediate results, which are then no longer written: no other op reads
+// them, and keep returns false for them. A Linear takes an activation, a residual, or first the one and then the other; or a
 // rotation, a store, or first the one and then the other. These are the ops that follow it,
 // but others may stand before a rotation or a store. Then ops that do the same with
 // neighbouring slices become one, and a Linear may take what follows both, such as a gated

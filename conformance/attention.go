@@ -71,7 +71,7 @@ func attention(m Memory, o *backend.Attention) {
 			for j := range n {
 				prob.Put(s.from+j, s.p.At(j))
 			}
-			if o.V.DType == backend.F16 && o.Probs.Absent() {
+			if o.K.DType == backend.F16 && o.V.DType == backend.F16 && o.Probs.Absent() {
 				s.p.loseFaint()
 			}
 			columns := make([]Values, size)
@@ -97,7 +97,7 @@ func attention(m Memory, o *backend.Attention) {
 }
 
 // loseFaint gives probabilities that are faint beside the largest of their row's keys the bounds
-// that they have where values are f16: see [backend.Attention].
+// that they have where keys and values are f16: see [backend.Attention].
 func (p Values) loseFaint() {
 	largest := slices.Max(p.v)
 	for i, v := range p.v {

@@ -383,6 +383,9 @@ func roundedShapes() []linearShape {
 		shapes = append(shapes, linearShape{rows: []int{35}, in: 40, out: 44, w: backend.F16, rounded: true, transposed: transposed, layout: exact},
 			linearShape{rows: []int{34}, in: 33, out: 31, w: backend.BF16, rounded: true, transposed: transposed, layout: strided})
 	}
+	for _, d := range backend.DTypes(backend.Weights)[1:] { // rows are neighbours
+		shapes = append(shapes, linearShape{rows: []int{18}, in: 64, out: 1, w: d, rounded: true, layout: exact, residual: true})
+	}
 	return shapes
 }
 

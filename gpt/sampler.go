@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"caldera/backend"
+	"caldera/internal/setting"
 )
 
 // Sampling says how to choose a token. Its fields are llama.cpp's options of the
@@ -58,17 +59,17 @@ func (s Sampling) Validate() error {
 	// The comparisons are written so that NaN fails them.
 	switch {
 	case !(s.Temperature >= 0) || math.IsInf(s.Temperature, 1):
-		return fmt.Errorf("temperature: found %v, expected a finite number, 0 (greedy) or more", s.Temperature)
+		return setting.Errorf("{temperature}: found %v, expected a finite number, 0 (greedy) or more", s.Temperature)
 	case s.TopK < 0:
-		return fmt.Errorf("top-k: found %d, expected 0 (off) or more", s.TopK)
+		return setting.Errorf("{top-k}: found %d, expected 0 (off) or more", s.TopK)
 	case !(s.TopP >= 0 && s.TopP <= 1):
-		return fmt.Errorf("top-p: found %v, expected 0 to 1, which are both off", s.TopP)
+		return setting.Errorf("{top-p}: found %v, expected 0 to 1, which are both off", s.TopP)
 	case !(s.MinP >= 0 && s.MinP <= 1):
-		return fmt.Errorf("min-p: found %v, expected 0 (off) to 1", s.MinP)
+		return setting.Errorf("{min-p}: found %v, expected 0 (off) to 1", s.MinP)
 	case !(s.RepeatPenalty >= 0) || math.IsInf(s.RepeatPenalty, 1):
-		return fmt.Errorf("repeat penalty: found %v, expected a finite number, 0 or more; 0 and 1 are off", s.RepeatPenalty)
+		return setting.Errorf("{repeat-penalty}: found %v, expected a finite number, 0 or more; 0 and 1 are off", s.RepeatPenalty)
 	case s.RepeatLastN < -1:
-		return fmt.Errorf("repeat last n: found %d, expected -1 (all tokens), 0 (off) or more", s.RepeatLastN)
+		return setting.Errorf("{repeat-last-n}: found %d, expected -1 (all tokens), 0 (off) or more", s.RepeatLastN)
 	}
 	return nil
 }

@@ -35,10 +35,10 @@ func TestSamplingValidate(t *testing.T) {
 		{func(s *Sampling) { s.TopP = nan }, "top-p: found NaN"},
 		{func(s *Sampling) { s.MinP = 1.1 }, "min-p: found 1.1, expected 0 (off) to 1"},
 		{func(s *Sampling) { s.MinP = nan }, "min-p: found NaN"},
-		{func(s *Sampling) { s.RepeatPenalty = -1 }, "repeat penalty: found -1, expected a finite number, 0 or more; 0 and 1 are off"},
-		{func(s *Sampling) { s.RepeatPenalty = nan }, "repeat penalty: found NaN"},
-		{func(s *Sampling) { s.RepeatPenalty = inf }, "repeat penalty: found +Inf"},
-		{func(s *Sampling) { s.RepeatLastN = -2 }, "repeat last n: found -2"},
+		{func(s *Sampling) { s.RepeatPenalty = -1 }, "repeat-penalty: found -1, expected a finite number, 0 or more; 0 and 1 are off"},
+		{func(s *Sampling) { s.RepeatPenalty = nan }, "repeat-penalty: found NaN"},
+		{func(s *Sampling) { s.RepeatPenalty = inf }, "repeat-penalty: found +Inf"},
+		{func(s *Sampling) { s.RepeatLastN = -2 }, "repeat-last-n: found -2"},
 	}
 	for _, test := range tests {
 		s := llamaCpp()

@@ -63,8 +63,9 @@ type Options struct {
 // Inspector, and its weights must stay as they are until then. t is the model's
 // tokenizer, or nil.
 //
-// Where the model's products round what they read to f16, those of the Inspector do not: a text
-// must give the same numbers, which add up to its scores, on devices with matrix units and without.
+// Where the model's products round what they read to f16, by itself or by request, those of the Inspector do not: a text
+// must give the same numbers, which add up to its scores, on devices with matrix units and without. Blocks that
+// were asked for are the same on every device, and are kept.
 func New(m *model.Model, t *tokenizer.Tokenizer, o Options) *Inspector {
 	measured := *m
 	measured.Backend = backend.WithProfiler(m.Backend)

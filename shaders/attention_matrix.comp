@@ -2,7 +2,7 @@
 // Causal attention of runs of queries on cooperative matrices, which a subgroup multiplies with a
 // GPU's matrix units, with a running softmax (Dao et al. 2022, arXiv:2205.14135). Keys and values are f16.
 //
-// Nothing is rounded to f16 that was not: a query, and a weight, is the sum of two numbers of f16, the second of which is
+// A query, or a weight, is not rounded to one number of f16. It is the sum of two, the second of which is
 // what rounding to the first one left. So two matrix products take the place of one, and a number keeps 21 bits, if it is
 // not much smaller than the largest. Below 2⁻¹⁸ of a query's largest element, another one lacks up to 2⁻³⁹ of that: a query
 // of which this could matter is computed plainly. A weight lacks at most 2⁻³⁹ of
@@ -433,7 +433,7 @@ void main() {
 	}
 	subgroupBarrier();
 	// Only now the sink joins the weights: it has no value, and beside a large one halves would lose those of the keys.
-	float factor[2]; // what makes results of sums, but for UP where there are sinks, for it could become denormal
+	float factor[2]; // results are sums times this; with sinks also times 1 / UP, apart, because the product of both could be denormal
 	uint again = 0;  // a bit for each row that must be computed plainly
 	[[unroll]] for (uint n = 0; n < PASSES; n++) {
 		for (uint i = of; i < N / 4; i += CLUSTER) {

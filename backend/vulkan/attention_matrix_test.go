@@ -108,9 +108,13 @@ func TestMatrixAttentionShapes(t *testing.T) {
 	}
 }
 
-// matrixAttention is an op of 70 queries of two heads that share keys, at position 57 of 130, with random operands.
+// matrixAttention is an op of 70 queries of two heads that share keys, with random operands.
 func matrixAttention(t *testing.T, b *Backend, window int) *backend.Attention {
-	const time, context, heads, size = 70, 130, 2, 24
+	return randomAttention(t, b, 70, 130, 2, 24, window)
+}
+
+// randomAttention is an op of so many queries of heads that share keys, at position 57 of context, with random operands.
+func randomAttention(t *testing.T, b *Backend, time, context, heads, size, window int) *backend.Attention {
 	rng := rand.New(rand.NewPCG(1, 2))
 	operand := func(d backend.DType, rows, width int) backend.Tensor {
 		x := newTensor(t, b, d, 1, rows, width)

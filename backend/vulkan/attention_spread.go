@@ -33,7 +33,7 @@ func encodeAttentionSpread(e *encoder, part *attentionPart, _ *attentionChoice) 
 // is for runs of several queries on a software driver, without what is rare.
 func shapeAttentionSpread(e *encoder, part *attentionPart) (s shaders.AttentionSpreadSpec, ok bool) {
 	l, size := e.limits(), part.op.HeadSize()
-	if !l.softwareShuffles() || part.Q.Dim(2) <= fewRows || size > 128 || size%int(4*l.SubgroupSize) != 0 ||
+	if !l.softwareShuffles(part.Q.Dim(2)) || part.Q.Dim(2) <= fewRows || size > 128 || size%int(4*l.SubgroupSize) != 0 ||
 		part.Window > 0 || part.SoftCap > 0 || !part.Sinks.Absent() || !part.Probs.Absent() || !part.Table.Absent() ||
 		!e.fits(part.K) || !e.fits(part.V) {
 		return s, false

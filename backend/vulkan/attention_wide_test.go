@@ -5,7 +5,6 @@ package vulkan
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -155,27 +154,11 @@ func TestWideShapes(t *testing.T) {
 // TestTileSameBits: what a query gets does not depend on how many of them a lane takes, which the number of runs decides;
 // with a window neither.
 func TestTileSameBits(t *testing.T) {
-	const time, context, heads, size = 100, 200, 4, 64
 	for _, window := range []int{0, 37} {
 		var want []float32
 		for _, rows := range []string{"attention_tile, 1 queries a lane", "attention_tile, 2 queries a lane"} {
 			b := played{name: "tiles", lanes: 32}.open(t, nil)
-			rng := rand.New(rand.NewPCG(1, 2))
-			operand := func(d backend.DType, rows, width int) backend.Tensor {
-				x := newTensor(t, b, d, 1, rows, width)
-				numbers := make([]float32, x.Len())
-				for i := range numbers {
-					numbers[i] = float32(rng.NormFloat64())
-				}
-				if err := backend.SetF32(b, x, numbers); err != nil {
-					t.Fatal(err)
-				}
-				return x
-			}
-			op := &backend.Attention{
-				Dst: operand(backend.F32, time, heads*size), Q: operand(backend.F32, time, heads*size), K: operand(backend.F16, context, size), V: operand(backend.F16, context, size),
-				At: placesOn(t, b, 1, time, 57), Heads: heads, Scale: 0.2, Window: window,
-			}
+			op := randomAttention(t, b, 100, 200, 4, 64, window)
 			of, ways := b.Ways(op)
 			if !slices.Contains(ways, rows) {
 				t.Fatalf("%s is no way to compute %s: %q", rows, of, ways)

@@ -267,14 +267,15 @@ func (l *Limits) subgroupLanes() uint32 {
 }
 
 // softwareShuffles reports whether the device is a software driver whose subgroups suit linear_lanes.comp,
-// linear_spread.comp and attention_spread.comp: at most 16 lanes, as each of linear_lanes.comp finishes one of 16 sums.
-func (l *Limits) softwareShuffles() bool {
-	return l.Software && l.SubgroupShuffle && l.SubgroupArithmetic && l.SubgroupSize >= 4 && l.SubgroupSize <= 16
+// linear_spread.comp and attention_spread.comp, with so many rows of x, or
+// queries: at most 16 lanes, as each of linear_lanes.comp finishes one of 16 sums.
+func (l *Limits) softwareShuffles(rows int) bool {
+	return l.Software && l.SubgroupShuffle && l.SubgroupArithmetic && l.SubgroupSize >= 4 && l.SubgroupSize <= 16 && (rows == 1 || !l.maker().slowShuffles)
 }
 
 // waysOfLanes: lanes that share the inputs, on a software driver.
 func waysOfLanes(l *Limits, p *product) (list []linearChoice) {
-	if !l.softwareShuffles() || p.columns || p.transposed || !p.texels && !p.words {
+	if !l.softwareShuffles(p.rows) || p.columns || p.transposed || !p.texels && !p.words {
 		return nil
 	}
 	rows := []uint32{1}

@@ -22,7 +22,7 @@ func (o *linearOp) expands(e *encoder) bool {
 	if !e.limits().Software || texel || rows <= 8 {
 		return false
 	}
-	if e.limits().softwareShuffles() && linearWords(e, o) {
+	if e.limits().softwareShuffles(rows) && linearWords(e, o) {
 		return o.w.DType.Quantized() && rows > 384
 	}
 	return !linearXTexel(e, o) || o.w.DType.Quantized() && rows > 128

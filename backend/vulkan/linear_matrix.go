@@ -48,10 +48,11 @@ func waysOfMatrix(l *Limits, p *product) (list []linearChoice) {
 // tiles is how many tiles of an edge cover n.
 func tiles(n, edge int) int { return (n + edge - 1) / edge }
 
-// matrixParts is in how many parts the sums of a product on cooperative matrices are split: so
-// many that each core has a workgroup with tiles of 128, or as many smaller ones. A part has at least minPart
-// inputs, and there are no more than maxParts, for each is written and read once more. Where one more would leave
-// fewer cores over, there is one more, if parts are long enough to pay for it.
+// matrixParts is in how many parts the sums of a product on cooperative matrices are split, so that there
+// are about as many workgroups as are wanted: for each core one with tiles of 128, two with tiles of 64, or four with tiles of 32.
+// The number of parts is rounded down, or to the nearest where parts then have twice minPart inputs or more: for 132
+// workgroups of 52 tiles it is 3, because 2 would leave 28 cores idle. A part has at least
+// minPart inputs, and there are at most maxParts, because the sums of each are written and read once more.
 func matrixParts(l *Limits, p *product, c *linearChoice) int {
 	if c.source != "linear_matrix" {
 		return 1
@@ -79,6 +80,11 @@ func (e *encoder) aligned(o *linearOp) bool {
 	}
 	for _, t := range []backend.Tensor{o.dst, o.residual, o.bias} {
 		if !t.Absent() && !begin(t, 4, 2) {
+			return false
+		}
+	}
+	for _, t := range []backend.Tensor{o.dst, o.residual} { // rows of one output are neighbours
+		if !t.Absent() && t.Dim(2) > 1 && t.Stride(2)%4 != 0 {
 			return false
 		}
 	}

@@ -27,8 +27,9 @@ const manyOuts = 8192
 
 // mostNumbers is how many words a lane may have of what it reads, in registers: of the 256 that
 // a lane has on the GPUs of most makers sums and addresses take some, and with 170 or fewer several
-// subgroups fit a unit. Where there are few, they are 64 for each of 16 lanes. Apple's 128 the driver fills with 120
-// such words, for it forgets those of a norm before it needs others; a table takes some.
+// subgroups fit a unit. Where there are few, they are 64 for each of 16 lanes. Apple's GPUs have 128, in which 120 such
+// words fit: the words of a norm are no longer needed, and their registers are free, when sums and addresses need some.
+// A table needs registers too, so 112 fit beside it.
 func mostNumbers(l *Limits, p *product) uint32 {
 	switch {
 	case l.FewRegisters:

@@ -16,7 +16,7 @@ const (
 // waysOfSpread: lanes that have outputs of their own and share what they read of x, for many rows on a
 // software driver.
 func waysOfSpread(l *Limits, p *product) []linearChoice {
-	if !l.softwareShuffles() || l.SubgroupSize%spreadReaders != 0 || p.columns || p.rows == 1 || p.in%spreadInputs != 0 || !p.texels && !p.words {
+	if !l.softwareShuffles(p.rows) || l.SubgroupSize%spreadReaders != 0 || p.columns || p.rows == 1 || p.in%spreadInputs != 0 || !p.texels && !p.words {
 		return nil
 	}
 	return []linearChoice{{source: "linear_spread", texel: p.texels, words: !p.texels, subgroup: true,

@@ -20,12 +20,13 @@ type maker struct {
 	holds       bool // attention on matrices keeps its queries in registers
 	varies      bool // drivers that cannot be asked for a size have several
 
-	// Cores of a device whose driver does not tell: of a usual one, on the high side, for parts that
-	// are too many cost little, and cores that are idle much.
+	// How many cores a device has whose driver does not tell. These are rather too many than too few for
+	// common devices, because too many parts cost little, and idle cores cost much.
 	discrete, integrated int
 
 	halfRegisters   bool // a lane has 128 registers of 32 bits, half of what others have
 	slowConversions bool // integers are converted to f32 at a fraction of the rate of additions
+	slowShuffles    bool // with several rows, lanes of a software driver read faster from memory than from each other
 }
 
 const nvidia, apple = 0x10de, 0x106b
@@ -49,7 +50,8 @@ var makers = []maker{
 	{name: "NVIDIA", vendor: nvidia, holds: true, slowConversions: true, discrete: 64, integrated: 16},
 	{name: "Intel", vendor: 0x8086, subgroup: 16, matrixLeast: true, varies: true, discrete: 32, integrated: 8},
 	{name: "Apple", vendor: apple, halfRegisters: true, discrete: 16, integrated: 16},
-	{name: "Qualcomm", vendor: 0x5143, varies: true, discrete: 12, integrated: 12}, // 64 or 128 lanes, as the shader has registers for
+	{name: "Qualcomm", vendor: 0x5143, varies: true, discrete: 12, integrated: 12},    // 64 or 128 lanes, as the shader has registers for
+	{name: "Google", vendor: 0x1ae0, slowShuffles: true, discrete: 64, integrated: 8}, // SwiftShader
 	{name: "others", discrete: 64, integrated: 8},
 }
 

@@ -89,15 +89,7 @@ func TestRightKernelsPass(t *testing.T) {
 			}
 			list := slices.Collect(maps.Values(tried))
 			for list := range slices.Chunk(list, 200) {
-				found, err := b.tryAll(list)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for i, err := range found {
-					if err != nil {
-						t.Errorf("%s: %v", b.pipelineName(list[i].pipelineSpec), err)
-					}
-				}
+				passAll(t, b, list)
 			}
 			t.Logf("%d pipelines", len(list))
 		})

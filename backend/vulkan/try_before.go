@@ -91,3 +91,44 @@ func normed(x, gamma, beta []float32, centered bool, epsilon float64) []float32 
 	}
 	return y
 }
+
+// showRounding changes the weights w of an output so that its sum in the first row of x shows whether x was rounded,
+// which it was not before: what rounding changes does not cancel out. The sum is positive, and before a gate so small that no limit hides it.
+func (p *product) showRounding(w, x, before []float32) {
+	sum := 0.0
+	for i := range w {
+		if x[i] > before[i] != (w[i] < 0) {
+			w[i] = -w[i]
+		}
+		sum += float64(w[i]) * float64(x[i])
+	}
+	by := float32(1)
+	if sum < 0 {
+		by = -1
+	}
+	for p.joined.gate && math.Abs(sum*float64(by)) > triedLimit/2 {
+		by /= 2
+	}
+	for i := range w {
+		w[i] *= by
+	}
+}
+
+// unrounded places x, [rows, in], with more bits than rounding leaves, and returns it: rows that f16
+// holds, and rows that it does not, where nothing but a scale helps, or only as denormals.
+func (p *product) unrounded(t *trials, c *linearChoice, x []float32) (backend.Tensor, []float32) {
+	values := make([]float32, len(x))
+	for i, v := range x {
+		row, in := i/p.in, i%p.in
+		switch by := []float64{1, 0x1p17, 0x1p-30, 1, 0x1p-2}[row%5]; {
+		case row%5 == 3 && in > 1:
+			v = 0
+		case row%5 == 3:
+			v = []float32{1, 0x3p-16}[in]
+		default:
+			v *= float32(by * (1 + 0x1p-13*float64(1-2*(in%2))))
+		}
+		values[i] = v
+	}
+	return t.operand(p.x, values, p.rows, p.in, c.pad(p.in))
+}

@@ -185,18 +185,21 @@ func (p *product) sizeOfX() float32 {
 // factors places x and w as the product has them, and what comes before it, and returns the numbers that are
 // multiplied, as [rows, in] and [out, in]. apart is how far off those of x may be, none if they are exact.
 func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float32, apart []float64) {
-	place := func(d backend.DType, rows int, transposed bool, by float32) (backend.Tensor, []float32) {
-		values := p.values(t, rows*p.in)
-		for i := range values {
-			values[i] *= by
-		}
+	place := func(d backend.DType, rows int, transposed bool, values []float32) (backend.Tensor, []float32) {
 		if !transposed {
 			return t.operand(d, values, rows, p.in, c.pad(p.in))
 		}
 		m, got := t.operand(d, transpose(values, rows, p.in), p.in, rows, c.pad(rows))
 		return m.Transpose(), transpose(got, p.in, rows)
 	}
-	o.x, x = place(p.x, p.rows, p.columns, p.sizeOfX())
+	values := p.values(t, p.rows*p.in)
+	for i := range values {
+		values[i] *= p.sizeOfX()
+		if p.rounded && p.joined.norm != 0 { // a norm of few numbers may leave nothing to round
+			values[i] *= float32(64+i%61) / 64
+		}
+	}
+	o.x, x = place(p.x, p.rows, p.columns, values)
 	var before []float32 // x, before it is rounded
 	if p.rounded && p.joined.norm == 0 {
 		o.x, before = p.unrounded(t, c, x)
@@ -212,7 +215,7 @@ func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float3
 	case p.joined.blocks != backend.None:
 		x, apart = p.tryInBlocks(&o, x)
 	}
-	o.w, w = place(p.w, p.out, p.transposed, 1)
+	o.w, w = place(p.w, p.out, p.transposed, p.values(t, p.out*p.in))
 	if !p.rounded {
 		return o, x, w, apart
 	}
@@ -221,9 +224,11 @@ func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float3
 		scales = []float32{1, 0x1p12, 0x1p-30, 1}
 	}
 	for i := range w {
-		if w[i] *= scales[i/p.in%len(scales)]; i < p.in && x[i] > before[i] != (w[i] < 0) {
-			w[i] = -w[i] // so that what rounding changes does not cancel out
-		}
+		w[i] *= scales[i/p.in%len(scales)]
+	}
+	p.showRounding(w[:p.in], x, before)
+	if p.joined.gate {
+		p.showRounding(w[p.out/2*p.in:][:p.in], x, before)
 	}
 	if p.transposed {
 		w = transpose(w, p.out, p.in)
@@ -233,25 +238,6 @@ func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float3
 	}
 	o.w, w = t.operand(p.w, w, p.out, p.in, c.pad(p.in))
 	return o, x, w, apart
-}
-
-// unrounded places x, [rows, in], with more bits than rounding leaves, and returns it: rows that f16
-// holds, and rows that it does not, where nothing but a scale helps, or only as denormals.
-func (p *product) unrounded(t *trials, c *linearChoice, x []float32) (backend.Tensor, []float32) {
-	values := make([]float32, len(x))
-	for i, v := range x {
-		row, in := i/p.in, i%p.in
-		switch by := []float64{1, 0x1p17, 0x1p-30, 1, 0x1p-2}[row%5]; {
-		case row%5 == 3 && in > 1:
-			v = 0
-		case row%5 == 3:
-			v = []float32{1, 0x3p-16}[in]
-		default:
-			v *= float32(by * (1 + 0x1p-13*float64(1-2*(in%2))))
-		}
-		values[i] = v
-	}
-	return t.operand(p.x, values, p.rows, p.in, c.pad(p.in))
 }
 
 // transpose returns a matrix [rows, n] as [n, rows].
@@ -402,9 +388,12 @@ func tilesOf(p pipelineSpec) (s shaders.LinearSpec, ok bool) {
 	return s, false
 }
 
+// triedLimit is the limit of gates in trials.
+const triedLimit = 40
+
 // tryGate adds a gate to the product of a row, and returns what passes it.
 func (p *product) tryGate(o *linearOp, want, most []float64) (passed, off []float64) {
-	const limit, shift = 40, 1
+	const limit, shift = triedLimit, 1
 	o.activation, o.gate = backend.NoActivation, backend.LinearGate{On: true, Func: p.activation, Limit: limit, Shift: shift}
 	n := len(want) / 2
 	passed, off = make([]float64, n), make([]float64, n)
@@ -425,6 +414,7 @@ func (p *product) tryPlaces(t *trials, tr *trial, o *linearOp, want, most []floa
 	if j := &p.joined; j.apart > 0 {
 		pairs := j.head / 2
 		angles := t.integers(context*j.head, 2)
+		angles[pos*j.head] = 1 // the first output is not lost
 		table, _ := t.operand(backend.F32, angles, context, j.head, 0)
 		o.rotation, o.turned = backend.LinearRotation{Angles: table, At: at, Heads: 1}, j.head
 		step := 1
@@ -436,8 +426,8 @@ func (p *product) tryPlaces(t *trials, tr *trial, o *linearOp, want, most []floa
 			first, second := i*step, i*step+j.apart
 			a, b, c, s := want[first], want[second], float64(cos[i]), float64(sin[i])
 			want[first], want[second] = a*c-b*s, b*c+a*s
-			off := 2 * (most[first] + most[second])
-			most[first], most[second] = off, off
+			c, s = math.Abs(c), math.Abs(s)
+			most[first], most[second] = c*most[first]+s*most[second], c*most[second]+s*most[first]
 		}
 	} else {
 		from = min(2, p.out-p.outUnit(&linearChoice{}))

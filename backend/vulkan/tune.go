@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"caldera/backend"
@@ -98,8 +99,11 @@ func readTuned(path string, p *vk.PhysicalDevice) (v storedTuned, err error) {
 		err = fmt.Errorf("it has %d choices, expected at most %d", len(v.Choices), mostTuned)
 	}
 	for i := range v.Choices {
-		if err == nil && !validTuned(&v.Choices[i]) {
-			err = fmt.Errorf("choice %d is none: expected names of up to %d bytes and times above 0", i, longestWay)
+		if err != nil {
+			break
+		}
+		if err = checkTuned(&v.Choices[i]); err != nil {
+			err = fmt.Errorf("choice %d %w", i, err)
 		}
 	}
 	if err != nil {
@@ -108,20 +112,23 @@ func readTuned(path string, p *vk.PhysicalDevice) (v storedTuned, err error) {
 	return v, nil
 }
 
-// validTuned reports whether a choice can have been written by StoreTuned.
-func validTuned(c *backend.Tuned) bool {
+// checkTuned says why a choice cannot have been written by StoreTuned. Its text follows what names the choice.
+func checkTuned(c *backend.Tuned) error {
 	for _, name := range []string{c.Of, c.Way, c.Rule} {
-		bad := func(r rune) bool { return r < ' ' || r == utf8.RuneError }
-		if name == "" || len(name) > longestWay || strings.ContainsFunc(name, bad) {
-			return false
+		bad := func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }
+		switch {
+		case name == "" || len(name) > longestWay:
+			return fmt.Errorf("has a name of %d bytes, expected 1 to %d", len(name), longestWay)
+		case strings.ContainsFunc(name, bad):
+			return fmt.Errorf("has the name %.40q, expected text in UTF-8 without control characters", name)
 		}
 	}
 	for _, s := range []float64{c.Seconds, c.RuleSeconds} {
 		if !(s > 0) || math.IsInf(s, 0) {
-			return false
+			return fmt.Errorf("has a time of %v s, expected a finite number above 0", s)
 		}
 	}
-	return true
+	return nil
 }
 
 // describe tells for Describe that there is something measured, or why it is not used.
@@ -200,8 +207,8 @@ func (b *Backend) StoreTuned(list []backend.Tuned) error {
 	stored, _ := readTuned(b.tuned.path, b.phys) // a file that cannot be used is replaced
 	all := map[string]backend.Tuned{}
 	for _, c := range slices.Concat(stored.Choices, list) {
-		if !validTuned(&c) {
-			return wrapError("%q by %q in %v s cannot be stored: expected names of up to %d bytes and times above 0", c.Of, c.Way, c.Seconds, longestWay)
+		if err := checkTuned(&c); err != nil {
+			return wrapError("%q by %q cannot be stored: it %w", c.Of, c.Way, err)
 		}
 		all[c.Of] = c
 	}

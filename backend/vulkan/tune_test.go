@@ -87,6 +87,12 @@ func TestTuned(t *testing.T) {
 		if _, _, err := b.Tuned(); err == nil || len(b.tuned.ways) > 0 || !strings.Contains(b.Describe(), ", not tuned, because ") {
 			t.Errorf("%s: %v, and this is %s", name, err, b.Describe())
 		}
+		if why := map[string]string{
+			"a long name": ": choice 0 has a name of 300 bytes, expected 1 to 200", "a time of 0": ": choice 0 has a time of 0 s, expected a finite number above 0",
+			"a control character": `: choice 0 has the name "\x1b[1m", expected text in UTF-8 without control characters`,
+		}[name]; !strings.Contains(b.Describe(), why) {
+			t.Errorf("%s: this is %s, expected %q", name, b.Describe(), why)
+		}
 		if line := b.Describe(); strings.Contains(line, filepath.Dir(path)) || len(line) > 300 {
 			t.Errorf("%s: the line has the file's path, or more: %s", name, line)
 		}

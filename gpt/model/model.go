@@ -81,8 +81,8 @@ func (m *Model) Rounding() backend.DType {
 	return cmp.Or(m.Activations, backend.Rounding(m.Backend, m.DType()))
 }
 
-// RoundsNothing reports whether Activations asks for what no product of the model does, for the type
-// of its matrices: f16 beside f32, or blocks beside matrices that are not in blocks.
+// RoundsNothing reports whether Activations is as F32, for the type of the model's matrices: F16 beside
+// f32, or blocks beside matrices that are not in blocks. No product rounds x then, on a device with matrix units either.
 func (m *Model) RoundsNothing() bool {
 	if m.Activations == backend.F16 {
 		return m.DType() == backend.F32

@@ -56,14 +56,19 @@ func (d *Device) load(ctx context.Context, b backend.Backend, model Model, o Opt
 	return m, nil
 }
 
-// dtypes names the type of the matrices in blocks, and that of what they are
-// multiplied with if it is not f32: "q8_0*q8_a". The matrix of tokens may have another
-// one, where its rows are not whole blocks of a quantised type.
+// dtypes names the type of the matrices in blocks, and how what they are multiplied with is
+// rounded, if that is not as the device does by itself: "q8_0*q8_a", "f16*f16" or, where it would
+// round, "f16*f32". The matrix of tokens may have another
+// type, where its rows are not whole blocks of a quantised one.
 func dtypes(m *model.Model) string {
-	if m.DType().Quantized() && m.Rounding().Quantized() {
-		return m.DType().String() + "*" + m.Rounding().String()
+	w, rounding := m.DType(), m.Rounding()
+	if m.RoundsNothing() {
+		rounding = backend.F32
 	}
-	return m.DType().String()
+	if rounding == backend.Rounding(m.Backend, w) {
+		return w.String()
+	}
+	return w.String() + "*" + rounding.String()
 }
 
 // advice removes remedies from the error of a model that does not fit: a smaller

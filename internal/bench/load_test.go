@@ -69,3 +69,42 @@ func TestTooLittleMemory(t *testing.T) {
 		t.Errorf("memory that is not known: %v", err)
 	}
 }
+
+// rounds is a backend that rounds to f16 by itself, as one with matrix units.
+type rounds struct{ backend.Backend }
+
+func (rounds) Rounding(w backend.DType) backend.DType {
+	if w == backend.F32 {
+		return backend.F32
+	}
+	return backend.F16
+}
+
+// TestDTypes: a run whose products round x otherwise than the device does by itself has another dtype in results.
+func TestDTypes(t *testing.T) {
+	config := tiny
+	config.Width, config.Inner = 32, 128
+	plain := openCPU(t).b.Backend
+	for _, c := range []struct {
+		b              backend.Backend
+		w, activations backend.DType
+		want           string
+	}{
+		{plain, backend.F16, backend.None, "f16"}, {plain, backend.F16, backend.F32, "f16"}, {plain, backend.F16, backend.F16, "f16*f16"},
+		{plain, backend.F16, backend.Q8_A, "f16"}, {plain, backend.F32, backend.F16, "f32"}, {plain, backend.Q8_0, backend.F16, "q8_0*f16"},
+		{plain, backend.Q8_0, backend.Q8_A, "q8_0*q8_a"}, {rounds{plain}, backend.F16, backend.None, "f16"}, {rounds{plain}, backend.F16, backend.F16, "f16"},
+		{rounds{plain}, backend.F16, backend.F32, "f16*f32"}, {rounds{plain}, backend.F16, backend.Q8_A, "f16*f32"}, {rounds{plain}, backend.F32, backend.F16, "f32"},
+		{rounds{plain}, backend.Q8_0, backend.Q8_A, "q8_0*q8_a"},
+	} {
+		m, err := gpt.Random(t.Context(), c.b, config.Complete(), gpt.LoadOptions{DType: c.w, Activations: c.activations}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := dtypes(m); got != c.want {
+			t.Errorf("matrices of %v with activations %v: the dtype is %q, expected %q", c.w, c.activations, got, c.want)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -31,7 +31,8 @@ func (f ActivationFlag) Activation() backend.DType {
 	return backend.None
 }
 
-// ActivationsWarning says that --activations changes nothing for a model. It is empty where that is not so.
+// ActivationsWarning says that --activations=f16 or q8_0 rounds nothing for a model, as f32. It is empty where that is
+// not so. On a device with matrix units auto may round all the same.
 func ActivationsWarning(m *model.Model) string {
 	if !m.RoundsNothing() {
 		return ""
@@ -40,7 +41,7 @@ func ActivationsWarning(m *model.Model) string {
 	if name == backend.Q8_A {
 		name = backend.Q8_0
 	}
-	return fmt.Sprintf("%s: warning: --activations=%v changes nothing, for the matrices are %v: see --dtype", Self(), name, m.DType())
+	return fmt.Sprintf("%s: warning: --activations=%v is as f32, for the matrices are %v: see --dtype", Self(), name, m.DType())
 }
 
 // Vars adds to the variables of a command's tags those that list what package

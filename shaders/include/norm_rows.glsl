@@ -1,9 +1,9 @@
 // A norm of the few rows of a workgroup of linear_rows.comp, before its product: each row by as many
 // invocations, which are whole subgroups. What it gives lies in shared memory.
 
-layout(constant_id = 9) const uint KIND = 1;        // 1: layer norm, 2: by the root mean square
-layout(constant_id = 10) const uint SUBLANES = 32;   // lanes of a subgroup
-layout(constant_id = 11) const uint STEPS = 4;      // fours of an invocation
+layout(constant_id = 9) const uint KIND = 1;       // 1: layer norm, 2: by the root mean square
+layout(constant_id = 10) const uint SUBLANES = 32; // lanes of a subgroup
+layout(constant_id = 11) const uint STEPS = 4;     // fours of an invocation
 
 layout(binding = 5) restrict readonly buffer Gamma { vec4 gamma[]; };
 layout(binding = 6) restrict readonly buffer Beta { vec4 beta[]; };

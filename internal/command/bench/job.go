@@ -59,7 +59,7 @@ func (f *hardwareFlags) run(ctx context.Context, o *outputFlags, r repetitions, 
 	return o.report(func() ([]result.Record, error) { return j.run(ctx, measure) })
 }
 
-// warnOnce returns a function that tells on standard error where --activations changes nothing for a
+// warnOnce returns a function that tells on standard error where --activations rounds nothing for a
 // model, once for all models of which the same is to be said.
 func warnOnce() func(*model.Model) {
 	told := map[string]bool{}

@@ -270,15 +270,15 @@ func TestTopPZero(t *testing.T) {
 	}
 }
 
-// TestActivationsWarning: where --activations changes nothing, that is said.
+// TestActivationsWarning: where --activations rounds nothing, that is said.
 func TestActivationsWarning(t *testing.T) {
 	for _, c := range []struct{ activations, dtype, want string }{
-		{"f16", "f32", "--activations=f16 changes nothing, for the matrices are f32: see --dtype\n"},
-		{"q8_0", "f16", "--activations=q8_0 changes nothing, for the matrices are f16: see --dtype\n"},
+		{"f16", "f32", "--activations=f16 is as f32, for the matrices are f32: see --dtype\n"},
+		{"q8_0", "f16", "--activations=q8_0 is as f32, for the matrices are f16: see --dtype\n"},
 		{"f16", "f16", ""}, {"q8_0", "q8_0", ""}, {"f32", "f32", ""},
 	} {
 		r := run(t, command(t, "--backend=cpu", "-n", "1", "-p", "It", "--activations="+c.activations, "--dtype="+c.dtype))
-		if r.Code != 0 || strings.Contains(r.Stderr, "changes nothing") != (c.want != "") || !strings.Contains(r.Stderr, c.want) {
+		if r.Code != 0 || strings.Contains(r.Stderr, "is as f32") != (c.want != "") || !strings.Contains(r.Stderr, c.want) {
 			t.Errorf("--activations=%s --dtype=%s: exit code %d, expected %q:\n%s", c.activations, c.dtype, r.Code, c.want, r.Stderr)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"caldera/backend"
 	"caldera/gpt"
 	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
@@ -104,6 +105,9 @@ func (f *lookFlags) open(ctx context.Context, h cli.Hardware) (_ *inspect.Inspec
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, b.Close())
+	}
+	if m.Activations == backend.F16 && !m.RoundsNothing() { // else Load has told
+		fmt.Fprintf(stderr, "%s: warning: --activations=f16 is as f32: inspect never rounds to f16, so that a text gives the same numbers on every device\n", cli.Self())
 	}
 	in := inspect.New(m, t, inspect.Options{Name: flags.Name()})
 	return in, func() error {

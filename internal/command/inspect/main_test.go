@@ -83,6 +83,25 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
+// TestActivationsWarning: where --activations=f16 rounds nothing, that is said once, and why.
+func TestActivationsWarning(t *testing.T) {
+	for _, c := range []struct{ activations, dtype, want string }{
+		{"f16", "f16", "inspect: warning: --activations=f16 is as f32: inspect never rounds to f16, so that a text gives the same numbers on every device\n"},
+		{"f16", "f32", "inspect: warning: --activations=f16 is as f32, for the matrices are f32: see --dtype\n"},
+		{"q8_0", "f16", "inspect: warning: --activations=q8_0 is as f32, for the matrices are f16: see --dtype\n"},
+		{"q8_0", "q8_0", ""}, {"auto", "f16", ""},
+	} {
+		r := run(t, "tokens", "--backend=cpu", "--activations="+c.activations, "--dtype="+c.dtype, "It")
+		lines := 0
+		if c.want != "" {
+			lines = 1
+		}
+		if r.Code != 0 || strings.Count(r.Stderr, "warning") != lines || !strings.Contains(r.Stderr, c.want) {
+			t.Errorf("--activations=%s --dtype=%s: exit code %d, expected %q:\n%s", c.activations, c.dtype, r.Code, c.want, r.Stderr)
+		}
+	}
+}
+
 // TestTexts takes a text from each place where there may be one.
 func TestTexts(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "text.txt")
