@@ -45,9 +45,9 @@ test-race: setup-test ## the tests under the race detector
 	$(ENV) go test $(COUNT) -race -timeout 4h $(PKG)
 
 .PHONY: test-long
-test-long: setup-test ## the tests twice in random order, all played GPUs, the conformance suite whole on simulated devices, random cases of ops on each device for LONG=5m, then each fuzz target for FUZZ=30s
+test-long: setup-test ## the tests twice in random order, all played GPUs and CPUs, the conformance suite whole on simulated devices, random cases of ops on each device for LONG=5m, then each fuzz target for FUZZ=30s
 	$(ENV) go test -count=2 -shuffle=on -timeout 4h $(PKG)
-	$(MAKE) test-gpus
+	$(MAKE) test-gpus test-cpus
 	$(ENV) CALDERA_LONG=$(LONG) go test -count=1 -run '^TestLong$$' -timeout 4h $(PKG)
 	$(ENV) scripts/fuzz.sh $(FUZZ) $(PKG)
 
@@ -70,6 +70,14 @@ test-matrix: setup-test ## products and attention on cooperative matrices, as GP
 test-gpus: setup-test ## all kernels, models and the conformance suite in the real drivers of 13 GPUs that are not there (fetches 200 MB into the cache)
 	$(ENV) CALDERA_GPULAB_SID=$$(scripts/gpulab.sh sid) && export CALDERA_GPULAB_SID && \
 	CALDERA_GPUS=all go test -count=1 $(LIMIT) -run '^TestGPUs$$' ./backend/vulkan
+
+# CALDERA_CPU is the best instruction set that may be used, CALDERA_BLAS what multiplies matrices.
+.PHONY: test-cpus
+test-cpus: setup-cpus ## the CPU backend with the kernels of older processors, with gonum and OpenBLAS, and those of arm64 in an emulator
+	for path in CALDERA_CPU=avx2 "CALDERA_CPU=sse2 CALDERA_BLAS=caldera" "CALDERA_CPU=go CALDERA_BLAS=caldera" CALDERA_CPU=avxvnni CALDERA_BLAS=gonum CALDERA_BLAS=libopenblas.so.0; do \
+	env $$path go test -count=1 $(LIMIT) -run '^(TestConformance|TestRows|TestLinear|TestAttention|TestReproducible)' ./backend/cpu ./gpt || exit 1; done
+	QEMU_LD_PREFIX=/usr/aarch64-linux-gnu GOARCH=arm64 CGO_ENABLED=0 go test -count=1 $(LIMIT) -exec qemu-aarch64-static -skip '^TestGenerated$$' ./backend/cpu/...
+	QEMU_LD_PREFIX=/usr/aarch64-linux-gnu GOARCH=arm64 CGO_ENABLED=0 go test -count=1 $(LIMIT) -exec qemu-aarch64-static -run '^TestReproducible$$' ./gpt
 
 .PHONY: results-gpus
 results-gpus: setup-test ## the same, and write docs/results/gpus.md of what the drivers made of the kernels
@@ -137,8 +145,8 @@ clean: ## remove what was built and measured here
 	rm -rf bin
 	find . -path ./.git -prune -o -type f '(' -name '*.test' -o -name '*.prof' -o -name 'coverage.out' ')' -exec rm -f {} +
 
-.PHONY: setup-run setup-code setup-watch setup-test
-setup-run setup-code setup-watch setup-test: setup-%:
+.PHONY: setup-run setup-code setup-watch setup-test setup-cpus
+setup-run setup-code setup-watch setup-test setup-cpus: setup-%:
 	@scripts/setup.sh $*
 
 # go build knows what is up to date. --version and bench's results name the commit, also where GOFLAGS turns off Go's own stamp.

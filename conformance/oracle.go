@@ -32,7 +32,9 @@ func (x Values) set(i int, v, e float64) {
 	x.v[i], x.e[i] = n.Value, n.Bound
 }
 
-func finite(v float64) bool { return v-v == 0 }
+// finite is not v-v == 0, for a compiler may make one instruction of it and a product before
+// it (Go does on arm64), of which only one side is rounded.
+func finite(v float64) bool { return math.Abs(v) <= math.MaxFloat64 }
 
 // Memory is where an oracle loads the operands of an op and stores its results.
 type Memory interface {

@@ -132,6 +132,9 @@ func (b *Batch) admit(s *Sequence, o Options) (*Sequence, error) {
 	if b.failed != nil {
 		return nil, b.failed
 	}
+	if o.Drafter != nil {
+		return nil, errors.New("a drafter for a sequence of a batch: expected none; a session takes one, and a batch reads the weights once for many sequences as it is")
+	}
 	length := len(s.history) - s.start
 	var err error
 	if s.drawer, err = newDrawer(b.m, o, b.o.Context-length); err != nil {

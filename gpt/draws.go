@@ -98,7 +98,7 @@ func (d *draws) begin(b backend.Backend, slot int, x *drawer, history []int) err
 // probability. It allocates s.draws.
 func (s *steps) canDraw(d *drawer, slots int) bool {
 	switch {
-	case d.LogProbs > 0 || d.Drawn > 0 || d.sampler.words.Window > maxWindow:
+	case d.LogProbs > 0 || d.Drawn > 0 || d.Drafter != nil || d.sampler.words.Window > maxWindow:
 		return false
 	case s.m.Vocab > backend.MaxCandidates && d.Temperature > 0 && d.TopK == 0 && d.sampler.words.TopP == 0 && d.MinP == 0:
 		return false // all tokens are candidates

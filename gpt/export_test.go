@@ -19,6 +19,12 @@ func DrawAnywhere(t testing.TB) {
 	t.Cleanup(func() { drawAnywhere = false })
 }
 
+// PaceByRule has no clock decide how many guesses a step takes, until the test ends.
+func PaceByRule(t testing.TB) {
+	paceByRule = true
+	t.Cleanup(func() { paceByRule = false })
+}
+
 // SetMaxWatching changes maxWatching until undo is called.
 func SetMaxWatching(bytes int) (undo func()) {
 	old := maxWatching

@@ -23,6 +23,17 @@ type Options struct {
 
 	IgnoreEOS bool // never let the model end the text
 
+	// Drafter, if not nil, guesses tokens, and a step of the model reads several of them. Each
+	// token is drawn from the same scores, with the same random number and after the same
+	// tokens as without: a guess counts where it is what was drawn. So the text is the same, but
+	// for choices that are all but equal where [backend.Reproducible] is false. Of a [Session]
+	// only, and the host draws.
+	Drafter Drafter
+
+	// Guesses is how many guesses a step takes at most, up to MaxGuesses. 0: MaxGuesses. A step
+	// takes fewer where more would not pay.
+	Guesses int
+
 	// LogProbs is how many of the likeliest tokens each Token lists in Top.
 	LogProbs int
 
@@ -93,6 +104,9 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if err := s.Room().Fits(prompt); err != nil {
 		return err
 	}
+	if d.Drafter != nil {
+		return s.generateDrafted(ctx, prompt, d, yield)
+	}
 	if len(s.watch) == 0 && s.canDraw(d, 1) {
 		return s.generateAhead(ctx, prompt, d, yield)
 	}
@@ -141,6 +155,9 @@ func newDrawer(m *model.Model, o Options, room int) (*drawer, error) {
 	}
 	if o.LogProbs < 0 {
 		return nil, fmt.Errorf("log-probabilities of the %d likeliest tokens: expected 0 or more", o.LogProbs)
+	}
+	if o.Guesses < 0 || o.Guesses > MaxGuesses {
+		return nil, fmt.Errorf("%d guesses a step: expected 1 to %d, or 0 for %d", o.Guesses, MaxGuesses, MaxGuesses)
 	}
 	if o.Drawn < 0 {
 		return nil, fmt.Errorf("probabilities of %d tokens after the filters: expected 0 or more", o.Drawn)

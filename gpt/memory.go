@@ -22,6 +22,7 @@ type Use struct {
 	Context  int               // positions of the cache; 0: as many as the model has
 	Cache    backend.DType     // of keys and values, as in SessionOptions
 	Feeds    []int             // numbers of tokens that the session is going to be given at once, as far as they are known
+	Guesses  int               // the most that the session is going to read in a step; 0: none
 	Evaluate *EvaluatorOptions // an Evaluator of these, in place of a Session: Context, Cache and Feeds are not used
 	Batch    *BatchOptions     // a Batch of these, in place of a Session: Context and Cache are not used, Feeds are of prompts, the first of the one that is read first
 	Forks    bool              // of a Batch: sequences are going to be forked

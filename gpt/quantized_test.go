@@ -115,7 +115,7 @@ func TestQuantized(t *testing.T) {
 				t.Errorf("%v, %d tokens: rounding changed the scores by %.1g only: this test tells nothing", d, n, far)
 			}
 			devicetest.Each(t, func(t *testing.T, b backend.Backend) {
-				m, err := gpt.Load(t.Context(), b, plain, gpt.LoadOptions{DType: d})
+				m, err := gpt.Load(t.Context(), b, plain, gpt.LoadOptions{DType: d, Activations: backend.F32})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -205,7 +205,7 @@ func TestActivations(t *testing.T) {
 	}
 	const bound = 4e-2 // 1 % of each of 12 products: conformance/tolerance.go
 	for _, d := range []backend.DType{backend.Q8_0, backend.Q4_0} {
-		exact := load(t, gpttest.OpenCPU(t), gpt.LoadOptions{DType: d})
+		exact := load(t, gpttest.OpenCPU(t), gpt.LoadOptions{DType: d, Activations: backend.F32})
 		for _, n := range []int{1, 40} {
 			want := gpttest.Feed(t, exact, ids[:n]...)
 			devicetest.Each(t, func(t *testing.T, b backend.Backend) {
@@ -214,6 +214,14 @@ func TestActivations(t *testing.T) {
 					t.Errorf("%v, %d tokens: blocks of activations change the scores by %.2g, expected a little, up to %.1g", d, n, far, bound)
 				}
 			})
+		}
+	}
+	for _, d := range backend.QuantizedDTypes() {
+		b := gpttest.OpenCPU(t)
+		want := backend.Rounding(b, d)
+		usual, asked := load(t, b, gpt.LoadOptions{DType: d}), load(t, b, gpt.LoadOptions{DType: d, Activations: want})
+		if usual.Rounding() != want || distance(gpttest.Feed(t, usual, ids...), gpttest.Feed(t, asked, ids...)) != 0 {
+			t.Errorf("%v on the CPU without an option: rounds to %v, and scores are not those of %v", d, usual.Rounding(), want)
 		}
 	}
 	plain := load(t, gpttest.OpenCPU(t), gpt.LoadOptions{Activations: backend.Q8_A})

@@ -31,10 +31,17 @@ func (u Use) rehearse(m *model.Model, usual bool) (cache int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	draws := usual && s.deviceDraws(1)
+	draws := usual && u.Guesses == 0 && s.deviceDraws(1)
 	for _, n := range u.Feeds {
 		for n = min(n, size); n > 0; n -= MaxChunk {
 			if _, err := s.step(ceilPow2(min(n, MaxChunk)), draws && n <= MaxChunk); err != nil {
+				return bytesOf(s.cache), err
+			}
+		}
+	}
+	if usual {
+		for n := 2; n < 2*(1+u.Guesses) && n < 2*size; n *= 2 {
+			if _, err := s.sized(draftedStep(n)); err != nil {
 				return bytesOf(s.cache), err
 			}
 		}

@@ -73,6 +73,18 @@ func TestCompiledAhead(t *testing.T) {
 		}
 		return nil
 	}
+	guesses := func(m *model.Model, u gpt.Use) error {
+		s, err := gpt.NewSession(m, gpt.SessionOptions{})
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		tokens, err := collect(s.Generate(t.Context(), make([]int, u.Feeds[0]), gpt.Options{Predict: 60, IgnoreEOS: true, Drafter: &gpt.NGrams{}, Guesses: u.Guesses}))
+		if counts := s.Drafted(); err == nil && (len(tokens) != 60 || counts.Right != counts.Guesses || counts.Steps > 60/u.Guesses+5) {
+			t.Errorf("%d tokens, %+v, expected 60, of zeros as all scores are", len(tokens), counts)
+		}
+		return err
+	}
 	evaluator := func(m *model.Model, u gpt.Use) error {
 		e, err := gpt.NewEvaluator(m, *u.Evaluate)
 		if err == nil {
@@ -105,6 +117,8 @@ func TestCompiledAhead(t *testing.T) {
 		{"session in two chunks", gpt.Use{Context: 600, Feeds: []int{530, 1}, Cache: backend.F16}, false, session},
 		{"session that draws", gpt.Use{Feeds: []int{5, 1}}, true, session},
 		{"session in two chunks that draws", gpt.Use{Feeds: []int{530, 1}}, true, session},
+		{"session with guesses", gpt.Use{Feeds: []int{5, 1}, Guesses: gpt.MaxGuesses}, true, guesses},
+		{"session with few guesses", gpt.Use{Feeds: []int{5, 1}, Guesses: 4}, true, guesses},
 		{"evaluator", gpt.Use{Evaluate: &gpt.EvaluatorOptions{Window: 40}}, false, evaluator},
 		{"batch", gpt.Use{Batch: &gpt.BatchOptions{Sequences: 4}, Feeds: []int{40}}, false, batch},
 		{"batch that forks", gpt.Use{Batch: &gpt.BatchOptions{Sequences: 2}, Feeds: []int{40}, Forks: true}, true, forks},

@@ -227,12 +227,20 @@ func argmax(x []float32) (int, error) {
 	return best, nil
 }
 
+// looksAt are those of the tokens so far that the repeat penalty looks at.
+func (s *Sampler) looksAt(recent []int) []int {
+	switch n := s.settings.RepeatLastN; {
+	case s.settings.RepeatPenalty == 1:
+		return nil
+	case n >= 0:
+		return recent[max(0, len(recent)-n):]
+	}
+	return recent
+}
+
 // penalize returns the logits with the repeat penalty applied.
 func (s *Sampler) penalize(logits []float32, recent []int) ([]float32, error) {
-	if s.settings.RepeatLastN >= 0 {
-		recent = recent[max(0, len(recent)-s.settings.RepeatLastN):]
-	}
-	if s.settings.RepeatPenalty == 1 || len(recent) == 0 {
+	if recent = s.looksAt(recent); len(recent) == 0 {
 		return logits, nil
 	}
 	if len(s.seen) != len(logits) || s.round == math.MaxUint32 {

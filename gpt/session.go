@@ -25,7 +25,7 @@ const MaxChunk = 512
 
 // maxWatching bounds the bytes of recorded steps that are kept for use again, apart
 // from the one in use, where some of them watch values. Without watched values there
-// are twenty steps at most, ten that draw and ten that do not, and all are kept.
+// are 24 steps at most, ten that draw, ten that do not and four that read guesses, and all are kept.
 var maxWatching = 64 << 20
 
 // Session is one sequence of tokens that grows, and the keys and values of all
@@ -37,6 +37,8 @@ type Session struct {
 	size    int   // positions that the cache holds
 	watch   []string
 	logits  []float32
+	rows    []float32 // scores after guesses, [tokens, vocab]
+	drafted Drafted
 }
 
 // SessionOptions say how a session keeps its tokens.
@@ -142,11 +144,16 @@ func (s *Session) read(p *step, ids []int) error {
 // step returns the step that reads time tokens and scores the last: only what follows it
 // is asked for.
 func (s *Session) step(time int, draws bool) (*step, error) {
+	return s.sized(stepSize{chunk: time, scored: 1, draws: draws})
+}
+
+// sized returns the step of a size.
+func (s *Session) sized(size stepSize) (*step, error) {
 	most := math.MaxInt
 	if slices.ContainsFunc(s.recorded, func(p *step) bool { return len(p.watch) > 0 }) {
 		most = maxWatching
 	}
-	return s.get(stepSize{chunk: time, scored: 1, draws: draws}, s.watch, most)
+	return s.get(size, s.watch, most)
 }
 
 // known reports the first of ids, those of what, that a model with vocab tokens does not have.

@@ -32,8 +32,8 @@ func (s *Session) Seen(name string) backend.Tensor {
 
 // Scores are those that Feed has returned, [1, 1, vocab], in the memory of the backend:
 // they are overwritten by the next step. The tensor is absent if there was no step. Generate
-// may be a step ahead of its tokens, unless values are watched: the scores are then those
-// after the latest token.
+// may be a step ahead of its tokens, and with a drafter scores several of them, unless values
+// are watched: the scores are then those after the latest token.
 func (s *Session) Scores() backend.Tensor {
 	if s.last == nil {
 		return backend.Tensor{}

@@ -5,6 +5,7 @@
 #   code   run, recompile the shaders and bundle the inspector's page
 #   watch  run, and build the window (cmd/watch)
 #   test   code and watch, and the drivers, layers, libraries and the browser that the tests hold Caldera against
+#   cpus   run the tests of arm64 kernels on another processor, and those with OpenBLAS
 #
 # A thing counts as there when it works, not when a package of its name is installed; where all is there, nothing is
 # asked of the network. To add one: a line `need` in its group below, or `want` where it only makes things faster: without
@@ -46,10 +47,11 @@ want() {
   wanted+=("$1")
 }
 
-# A library that package blaslib of the CPU backend can use; on other machines it uses none.
+# A processor for which the CPU backend has kernels as fast as a library's, or a library that it can use.
 blas() {
   local name
-  case $(uname -m) in x86_64 | aarch64) ;; *) return 0 ;; esac
+  [ "$(uname -m)" = x86_64 ] || return 0
+  if [[ $(lscpu 2>/dev/null) == *avx2* ]]; then return; fi
   for name in libopenblas.so.0 libopenblas.so libmkl_rt.so.2 libmkl_rt.so libblis.so.4 libblis.so; do
     if library "$name"; then return; fi
   done
@@ -62,7 +64,7 @@ needs_run() {
   need libvulkan1 "the Vulkan loader, opened at run time" library libvulkan.so.1
   # A driver of the graphics card's maker will do; Mesa's package has those for AMD and Intel, and one for the CPU.
   need mesa-vulkan-drivers "Vulkan drivers" manifest icd.d '*.json'
-  want libopenblas0-pthread "matrix products on the CPU; without it they are slower" blas
+  want libopenblas0-pthread "matrix products on a processor without AVX2; without it they are slower" blas
 }
 needs_code() {
   needs_run
@@ -97,6 +99,12 @@ needs_test() {
   wanted=() # of which the tests need
   need libopenblas0-pthread "the BLAS that the CPU backend finds at run time" library libopenblas.so.0
   need chromium-headless-shell "the browser in which the inspector's page is tested" browser
+}
+
+needs_cpus() {
+  need qemu-user-static "runs programs for arm64" program qemu-aarch64-static
+  need libc6-arm64-cross "the C library of these" test -e /usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1
+  need libopenblas0-pthread "a BLAS that serves where it is asked for" library libopenblas.so.0
 }
 
 check_go() {
@@ -141,8 +149,8 @@ install() { # install PACKAGE…
 
 group=${1-}
 case $group in
-  run | code | watch | test) ;;
-  *) say "usage: scripts/setup.sh run|code|watch|test"; exit 2 ;;
+  run | code | watch | test | cpus) ;;
+  *) say "usage: scripts/setup.sh run|code|watch|test|cpus"; exit 2 ;;
 esac
 
 check_go

@@ -5,12 +5,13 @@ import (
 	"testing"
 )
 
-// plainMachine has what make run needs but a BLAS library. What apt-get installs
-// is there afterwards.
+// plainMachine has what make run needs but a BLAS library, and a processor without AVX2. What
+// apt-get installs is there afterwards.
 func plainMachine(t *testing.T, programs map[string]string) *machine {
 	t.Helper()
 	all := map[string]string{
 		"uname": `case $1 in -m) echo x86_64 ;; *) echo Linux ;; esac`,
+		"lscpu": `echo "Flags: fpu sse2 avx"`,
 		"id":    "echo 0",
 		"gcc":   "cat >/dev/null",
 		"ldconfig": `echo "	libvulkan.so.1 (libc6,x86-64) => /usr/lib/libvulkan.so.1"
@@ -43,10 +44,11 @@ func TestSetupRunInstallsOpenBLAS(t *testing.T) {
 }
 
 // TestSetupRunKnowsOtherBLAS has a machine with another library that the CPU
-// backend can use, and one of a kind on which it uses none.
+// backend can use, one whose processor needs none, and one of a kind on which it uses none.
 func TestSetupRunKnowsOtherBLAS(t *testing.T) {
 	for name, programs := range map[string]map[string]string{
 		"MKL":    {"ldconfig": `printf '\tlibvulkan.so.1 (x) => /a\n\tlibmkl_rt.so.2 (libc6,x86-64) => /b\n'`},
+		"AVX2":   {"lscpu": `echo "Flags: fpu sse2 avx avx2"`},
 		"RISC-V": {"uname": `case $1 in -m) echo riscv64 ;; *) echo Linux ;; esac`},
 	} {
 		m := plainMachine(t, programs)

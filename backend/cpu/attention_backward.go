@@ -160,3 +160,5 @@ func finite(m blas32.General) bool {
 	}
 	return true
 }
+
+func vector(x []float32) blas32.Vector { return blas32.Vector{N: len(x), Inc: 1, Data: x} }

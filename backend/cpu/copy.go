@@ -2,7 +2,7 @@ package cpu
 
 import (
 	"caldera/backend"
-	"caldera/backend/cpu/internal/vec"
+	"caldera/backend/cpu/internal/qgemm"
 )
 
 func init() {
@@ -53,7 +53,7 @@ func copyRow[E element](dst, x *backend.Tensor, r int, contiguous bool) {
 // widenRow is v = row r of x, whose elements may lie apart.
 func widenRow(v []float32, x *backend.Tensor, r int) {
 	if x.DType.Quantized() {
-		kernelsOf(x.DType).from(v, blockRow(x, r))
+		widenBlocks(x.DType)(v, blockRow(x, r))
 		return
 	}
 	p, stride := pairs(x.DType), x.Strides[3]
@@ -95,7 +95,7 @@ func narrowRow(dst *backend.Tensor, v []float32, r int) {
 // narrowBlocks is dst = v in blocks of activations.
 func narrowBlocks(dst []byte, d backend.DType, v []float32) {
 	if d == backend.Q8_A {
-		vec.ToQ8A(dst, v)
+		qgemm.ToQ8A(dst, v)
 	} else if _, err := backend.Encode(dst[:0], d, v); err != nil {
 		panic(err) // activations take any number
 	}

@@ -1,6 +1,6 @@
-// Package cpu runs ops on the host's processor. Matrix products of many rows use gonum's
-// blas32, which calls a BLAS library such as OpenBLAS if the machine has one. Those of few
-// rows (thin.go) and everything else use package vec. It needs no cgo.
+// Package cpu runs ops on the host's processor. Matrix products use package gemm, or a BLAS
+// library of the machine (package blaslib has the rule); products of quantised weights with
+// activations in blocks use package qgemm; everything else uses package vec. It needs no cgo.
 //
 // To add an op, add a file with its name and an init that registers its kernel. No
 // other place lists the ops.
@@ -10,10 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime"
 
 	"caldera/backend"
 	"caldera/backend/cpu/internal/blaslib"
+	"caldera/backend/cpu/internal/isa"
 )
 
 var (
@@ -22,11 +22,13 @@ var (
 	_ backend.Describer      = (*Backend)(nil)
 	_ backend.MemoryReporter = (*Backend)(nil)
 	_ backend.Profiler       = (*Backend)(nil)
+	_ backend.Rounder        = (*Backend)(nil)
+	_ backend.Reproducer     = (*Backend)(nil)
 )
 
 func init() {
 	backend.Register("cpu", func() ([]backend.Device, error) {
-		lib, err := blaslib.Load()
+		lib, err := load()
 		if err != nil {
 			return nil, err
 		}
@@ -44,14 +46,15 @@ func init() {
 
 // Backend is the host's processor. Its Run returns when the ops have finished.
 type Backend struct {
-	library blaslib.Library
-	pool    *pool
-	live    map[*buffer]struct{}
-	bytes   int // of buffers from Alloc that are not freed
-	closed  bool
-	profile *profile       // the profile that is being made; nil: none
-	wide    [2]wide        // see widen
-	product backend.Linear // the product in hand, where its vectors were widened
+	library  blaslib.Library
+	pool     *pool
+	live     map[*buffer]struct{}
+	bytes    int // of buffers from Alloc that are not freed
+	closed   bool
+	profile  *profile       // the profile that is being made; nil: none
+	wide     [2]wide        // see widen
+	product  backend.Linear // the product in hand, where its vectors were widened
+	integers integers       // the product in hand, where it is one of integers
 
 	// Run calls visit for each operand, to check it. It is made once, so that Run
 	// allocates no memory.
@@ -59,16 +62,38 @@ type Backend struct {
 	visitErr error
 }
 
-// Open starts the backend with GOMAXPROCS threads. It fails only if the environment
-// names a BLAS library that cannot be used.
+// load chooses what multiplies matrices.
+func load() (blaslib.Library, error) {
+	if err := isa.Check(); err != nil {
+		return blaslib.Library{}, err
+	}
+	return blaslib.Load()
+}
+
+// UseOwn makes this process multiply with package gemm alone, whatever libraries there are, so that
+// its backends are reproducible. It is called before the first one is opened or listed, and returns an
+// error if a library was chosen before.
+func UseOwn() error {
+	if err := isa.Check(); err != nil {
+		return err
+	}
+	return blaslib.UseOwn()
+}
+
+// Reproducible implements [backend.Reproducer]: it is so unless a library multiplies. Gradients of
+// weights are sums of rows, and not meant.
+func (b *Backend) Reproducible() bool { return b.library.Own }
+
+// Open starts the backend with as many threads as [Threads] says. It fails only if the environment
+// names a BLAS library that cannot be used, or an instruction set that does not exist.
 func Open() (*Backend, error) {
-	lib, err := blaslib.Load()
+	lib, err := load()
 	if err != nil {
 		return nil, fmt.Errorf("backend cpu: %w", err)
 	}
 	b := &Backend{
 		library: lib,
-		pool:    newPool(runtime.GOMAXPROCS(0)),
+		pool:    newPool(Threads()),
 		live:    map[*buffer]struct{}{},
 	}
 	b.visit = func(name string, t *backend.Tensor, a backend.Access) {
@@ -82,7 +107,7 @@ func Open() (*Backend, error) {
 // Name is "cpu".
 func (b *Backend) Name() string { return "cpu" }
 
-// Describe names the processor, the number of threads and the BLAS library.
+// Describe names the processor, the number of threads and what multiplies matrices.
 func (b *Backend) Describe() string {
 	return fmt.Sprintf("%s, %d threads, %s", hostName(), b.pool.threads(), b.library.Name)
 }

@@ -31,3 +31,9 @@ func freeMemory(promised int) (int, bool) {
 func wantHugePages([]byte) {}
 
 func yield() {}
+
+// cores is the number of cores, 0 if unknown.
+func cores() int {
+	n, _ := unix.SysctlUint32("hw.physicalcpu")
+	return int(n)
+}

@@ -63,3 +63,18 @@ func wantHugePages(p []byte) { unix.Madvise(p, unix.MADV_HUGEPAGE) }
 // yield lets the operating system run another thread on this processor. On a busy
 // machine that may be the thread that the caller waits for.
 func yield() { unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+
+// cores is the number of cores that this process may use, 0 if unknown.
+func cores() int {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return 0
+	}
+	var processors []int
+	for p := range 64 * len(set) {
+		if set.IsSet(p) {
+			processors = append(processors, p)
+		}
+	}
+	return countCores("/sys/devices/system/cpu", processors)
+}

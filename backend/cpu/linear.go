@@ -5,12 +5,18 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 
 	"caldera/backend"
+	"caldera/backend/cpu/internal/blaslib"
+	"caldera/backend/cpu/internal/gemm"
 	"caldera/backend/cpu/internal/vec"
 )
 
 func init() {
 	register(func(b *Backend, op *backend.Linear) {
+		f := integerFormats[op.W.DType]
 		switch {
+		case op.X.DType == backend.Q8_A && f != nil:
+			b.linearIntegers(op, f)
+			return
 		case op.X.DType != backend.F32 && op.X.Len() <= maxWide: // without garbage, for decoding
 			b.product = *op
 			b.product.X = b.widen(0, op.X)
@@ -43,7 +49,7 @@ func linearRowsPart(w *worker, op backend.Op, from, to int) {
 //
 //	dst = residual + activation(x · wᵀ + bias)
 //
-// BLAS adds products to what dst holds, so the bias is put there first, which
+// Products are added to what dst holds, so the bias is put there first, which
 // spares a pass over the sums; so is the residual, where no activation comes
 // before it.
 type linear struct {
@@ -62,65 +68,77 @@ func (l *linear) residualFirst() bool {
 }
 
 const (
-	gflops   = 50.0 // of one thread: estimates of time need no more
+	gflops   = 100.0 // of one thread: estimates of time need no more
 	gbs      = 10.0
-	fewRows  = 6       // up to here products are made vector by vector, where package vec has no kernels for several rows
+	fewRows  = 64      // up to here columns are split over threads in more parts, and no library serves
 	panelLen = 1 << 17 // elements of w that are expanded at once; as float32 they fill half an L2 cache
 )
 
 // linear spreads a product over the threads, by columns of dst unless it has
-// few of them: then each thread reads only its part of w. BLAS rearranges what
-// it reads, so by rows is cheaper where those are more, and w is no work to read.
+// few of them: then each thread reads only its part of w. Of many rows all x may be
+// copied by each thread, so by rows is cheaper where those are more, and w is no work to read.
 func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part) {
 	m, n, k := x.Rows(), w.Shape[2], w.Shape[3]
-	l := linear{x: x, w: w}
 	nanos := max(2*float64(m)*float64(n)*float64(k)/gflops, float64(w.DType.Bytes(n*k))/gbs)
 	switch {
 	case m > n && n < 64*b.pool.threads():
-		b.pool.do(op, m, 1, nanos/float64(m), 1, rows)
+		b.pool.do(op, m, rowUnit, nanos/float64(m), 1, rows)
 	case m > n && w.DType == backend.F32:
-		b.pool.do(op, m, 1, nanos/float64(m), 2, rows)
-	case l.thin() || m <= fewRows:
+		b.pool.do(op, m, rowUnit, nanos/float64(m), 2, rows)
+	case m <= fewRows:
 		// Columns of a transposed matrix are strips of its rows: the wider, the
 		// better memory is read ahead. Four strips a thread took twice as long in f16.
-		pieces, unit := chunksPerThread, 1
+		pieces := chunksPerThread
 		if _, transposed, _ := layout(w); transposed {
 			pieces = 1
 		}
-		if l.thin() {
-			unit = cacheLine // whole tiles
-		}
-		b.pool.do(op, n, unit, nanos/float64(n), pieces, columns)
-	default: // each chunk has BLAS rearrange all of x
-		b.pool.do(op, n, cacheLine, nanos/float64(n), 2, columns)
+		b.pool.do(op, n, columnUnit, nanos/float64(n), pieces, columns)
+	default: // each chunk may copy all of x
+		b.pool.do(op, n, columnUnit, nanos/float64(n), 2, columns)
 	}
 }
+
+// Chunks are whole tiles and cache lines.
+const (
+	rowUnit    = 8
+	columnUnit = 3 * cacheLine
+)
 
 // run computes the rows [r0, r1) and columns [c0, c1) of dst.
 func (l *linear) run(w *worker, r0, r1, c0, c1 int) {
-	if l.adds(r1 - r0) {
-		for r := r0; r < r1; r++ {
-			l.begin(row[float32](l.dst, r)[c0:c1], r, c0, c1)
+	for r := r0; r < r1; r++ {
+		l.begin(row[float32](l.dst, r)[c0:c1], r, c0, c1)
+	}
+	lib, _ := blaslib.Load()
+	library := !lib.Own && r1-r0 > fewRows
+	switch _, _, ok := layout(l.w); {
+	case !ok, library:
+		width := c1 - c0
+		if !ok || l.w.DType != backend.F32 {
+			width = max(1, panelLen/l.w.Shape[3])
 		}
+		for c := c0; c < c1; c += width {
+			l.add(w, library, r0, r1, c, min(c+width, c1))
+		}
+	default:
+		weights, transposed := viewWeights(l.w, c0)
+		l.multiply(w, weights, transposed, r0, r1, c0, c1)
 	}
-	if l.thin() {
-		l.addThin(w, r0, r1, c0, c1)
-		l.finish(r0, r1, c0, c1)
-		return
-	}
-	width := c1 - c0
-	if l.panelled(r1 - r0) {
-		width = max(1, panelLen/l.w.Shape[3])
-	}
-	for c := c0; c < c1; c += width {
-		l.panel(w, r0, r1, c, min(c+width, c1))
-	}
+	l.finish(r0, r1, c0, c1)
 }
 
-// adds reports whether products are added to what dst holds. Where that would be
-// 0, BLAS is told so; the products of package vec always add.
-func (l *linear) adds(rows int) bool {
-	return l.residualFirst() || !l.bias.Absent() || l.thin() || l.w.DType != backend.F32 && rows <= fewRows
+// multiply adds the products of rows [r0, r1) to columns [c0, c1) of dst.
+func (l *linear) multiply(w *worker, weights gemm.Weights, transposed bool, r0, r1, c0, c1 int) {
+	for r, next := r0, r0; r < r1; r = next {
+		next = l.group(r, r1)
+		x, dst := l.matrix(l.x, r, next, 0, l.x.Shape[3]), l.matrix(l.dst, r, next, c0, c1)
+		sums, vectors := gemm.Matrix{Data: dst.Data, Stride: dst.Stride}, gemm.Matrix{Data: x.Data, Stride: x.Stride}
+		if transposed {
+			w.gemm.Outer(sums, vectors, weights, x.Rows, dst.Cols, x.Cols)
+		} else {
+			w.gemm.Dots(sums, vectors, weights, x.Rows, dst.Cols, x.Cols)
+		}
+	}
 }
 
 // begin puts bias and residual into columns [c0, c1) of row r of dst.
@@ -137,44 +155,25 @@ func (l *linear) begin(dst []float32, r, c0, c1 int) {
 	}
 }
 
-// panelled reports whether columns of w are taken a few at a time: where they
-// have to be converted, or are read once for each of several rows.
-func (l *linear) panelled(rows int) bool {
-	_, transposed, ok := layout(l.w)
-	switch {
-	case !ok:
-		return true
-	case l.w.DType != backend.F32:
-		return rows > fewRows
-	}
-	return rows > 1 && rows <= fewRows && !transposed
-}
-
-// panel adds the products for columns [c0, c1), and finishes them.
-func (l *linear) panel(w *worker, r0, r1, c0, c1 int) {
-	if h, ok := viewHalf(l.w, c0, c1); ok && r1-r0 <= fewRows {
-		h.multiply(l, r0, r1, c0, c1)
-		l.finish(r0, r1, c0, c1)
-		return
-	}
-	if q, ok := viewQuantized(l.w, c0); ok && r1-r0 <= fewRows {
-		q.multiply(l, r0, r1, c0, c1)
-		l.finish(r0, r1, c0, c1)
-		return
-	}
+// add does the same with columns that are converted to float32 first, where they are not,
+// or where vectors of w overlap; by a library if one serves.
+func (l *linear) add(w *worker, library bool, r0, r1, c0, c1 int) {
 	m, ok := viewMatrix(l.w, c0, c1)
 	if !ok {
 		m = expand(w, l.w, c0, c1)
 	}
-	beta := float32(0)
-	if l.adds(r1 - r0) {
-		beta = 1
+	if !library {
+		l.multiply(w, gemm.Matrix{Data: m.Data, Stride: m.Stride}.Weights(), m.transposed, r0, r1, c0, c1)
+		return
+	}
+	trans := blas.Trans
+	if m.transposed {
+		trans = blas.NoTrans
 	}
 	for r, next := r0, r0; r < r1; r = next {
 		next = l.group(r, r1)
-		m.multiply(l.matrix(l.x, r, next, 0, l.x.Shape[3]), beta, l.matrix(l.dst, r, next, c0, c1))
+		blas32.Gemm(blas.NoTrans, trans, 1, l.matrix(l.x, r, next, 0, l.x.Shape[3]), m.General, 1, l.matrix(l.dst, r, next, c0, c1))
 	}
-	l.finish(r0, r1, c0, c1)
 }
 
 // finish applies the activation, and adds a residual that comes behind it.
@@ -223,28 +222,6 @@ type matrix struct {
 	transposed bool // [in, columns]
 }
 
-// multiply is dst = x · mᵀ + beta · dst.
-func (m matrix) multiply(x blas32.General, beta float32, dst blas32.General) {
-	switch {
-	case m.transposed && x.Rows > 2: // a product with a vector is no faster than with three
-		blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, x, m.General, beta, dst)
-	case x.Rows > fewRows:
-		blas32.Gemm(blas.NoTrans, blas.Trans, 1, x, m.General, beta, dst)
-	default:
-		t := blas.NoTrans
-		if m.transposed {
-			t = blas.Trans
-		}
-		for r := range x.Rows {
-			y := dst.Data[r*dst.Stride:][:dst.Cols]
-			if beta == 0 { // told so, gonum 0.17 clears one number too many of an odd number
-				clear(y)
-			}
-			blas32.Gemv(t, 1, m.General, blas32.Vector{N: x.Cols, Inc: 1, Data: x.Data[r*x.Stride:]}, 1, blas32.Vector{N: dst.Cols, Inc: 1, Data: y})
-		}
-	}
-}
-
 // layout tells how w lies in memory: vectors of neighbouring elements, stride
 // apart; transposed where they run along the columns of dst. ok is false where
 // the vectors overlap.
@@ -257,6 +234,32 @@ func layout(w *backend.Tensor) (stride int, transposed, ok bool) {
 		return max(w.Strides[3], out), true, w.Strides[3] >= out
 	}
 }
+
+// viewWeights is columns of a matrix from c0 on where they lie.
+func viewWeights(w *backend.Tensor, c0 int) (weights gemm.Weights, transposed bool) {
+	stride, transposed, _ := layout(w)
+	first := c0 * stride
+	if transposed {
+		first = c0
+	}
+	weights.Format = formats[w.DType]
+	weights.Stride = w.DType.Bytes(stride)
+	weights.Data = w.Buf.(*buffer).data[w.DType.Bytes(w.Offset+first):]
+	return weights, transposed
+}
+
+// formats are how package gemm reads dtypes of weights.
+var formats = func() map[backend.DType]gemm.Format {
+	all := map[backend.DType]gemm.Format{
+		backend.F32: gemm.F32, backend.F16: gemm.F16, backend.BF16: gemm.BF16, backend.Q8_0: gemm.Q8, backend.Q4_0: gemm.Q4,
+	}
+	for _, d := range backend.DTypes(backend.Weights) {
+		if _, ok := all[d]; !ok {
+			all[d] = gemm.Blocks(d.BlockLen(), d.Bytes(d.BlockLen()), widenBlocks(d))
+		}
+	}
+	return all
+}()
 
 // viewMatrix is columns [c0, c1) of an f32 matrix where it lies.
 func viewMatrix(w *backend.Tensor, c0, c1 int) (matrix, bool) {
@@ -276,19 +279,22 @@ func expand(wk *worker, w *backend.Tensor, c0, c1 int) matrix {
 	in, columns := w.Shape[3], c1-c0
 	workspace := wk.floats(0, in*columns)
 	q, blocks := viewQuantized(w, c0)
-	h, ok := viewHalf(w, c0, c1)
+	_, transposed, ok := layout(w)
 	switch {
 	case blocks:
-		q.expand(workspace, columns, in)
-	case ok && h.transposed:
-		for i := range in {
-			h.From(workspace[i*columns:][:columns], h.data[i*h.stride:])
-		}
-		return matrix{blas32.General{Rows: in, Cols: columns, Stride: columns, Data: workspace}, true}
-	case ok:
 		for c := range columns {
-			h.From(workspace[c*in:][:in], h.data[c*h.stride:])
+			q.from(workspace[c*in:][:in], q.data[c*q.stride:])
 		}
+	case ok:
+		weights, _ := viewWeights(w, c0)
+		rows, n := columns, in
+		if transposed {
+			rows, n = in, columns
+		}
+		for r := range rows {
+			weights.Row(workspace[r*n:][:n], r, 0)
+		}
+		return matrix{blas32.General{Rows: rows, Cols: n, Stride: n, Data: workspace}, transposed}
 	default: // vectors that overlap, such as one that stands for all
 		for c := range columns {
 			for i := range in {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/backend/cpu/internal/gemm"
+	"caldera/backend/cpu/internal/qgemm"
 )
 
 // part computes items [from, to) of an op, such as rows. It is a plain function and
@@ -17,7 +19,10 @@ type part func(w *worker, op backend.Op, from, to int)
 // worker is the state of one thread: its workspaces.
 type worker struct {
 	scratch [7][]float32
+	gemm    gemm.Workspace
 	sampler *sampler // of sample.go; nil before its first use
+
+	integers qgemm.Workspace
 }
 
 // floats returns a workspace of n floats, contents undefined. A part that

@@ -199,3 +199,32 @@ func TestTensor(t *testing.T) {
 		t.Errorf("an op on a freed tensor of no backend: %v", err)
 	}
 }
+
+// rounder is a backend that multiplies integers faster.
+type rounder struct{ backend.Backend }
+
+func (rounder) Rounding(w backend.DType) backend.DType {
+	if w.Quantized() {
+		return backend.Q8_A
+	}
+	return backend.F32
+}
+
+// TestRounding asks the backend that a null one stands in for, which plans with the activations
+// that it will have.
+func TestRounding(t *testing.T) {
+	for _, c := range []struct {
+		as   backend.Backend
+		w    backend.DType
+		want backend.DType
+	}{
+		{nil, backend.Q8_0, backend.F32},
+		{conformance.Reference(), backend.Q8_0, backend.F32},
+		{rounder{conformance.Reference()}, backend.Q8_0, backend.Q8_A},
+		{rounder{conformance.Reference()}, backend.F16, backend.F32},
+	} {
+		if got := backend.Rounding(&null.Backend{As: c.as}, c.w); got != c.want {
+			t.Errorf("standing in for %T, weights of %v: %v, expected %v", c.as, c.w, got, c.want)
+		}
+	}
+}

@@ -93,6 +93,15 @@ func init() {
 				BOS: []int{128000}, EOS: []int{128001},
 				Settings: &LlamaSettings{Activation: backend.SiLU, Theta: 500000, Scaling: "llama3", Factor: 32, Low: 1, High: 4, Original: 8192},
 			}},
+			// https://huggingface.co/HuggingFaceTB/SmolLM2-135M and SmolLM2-360M
+			{"smollm2-135m", Config{
+				Layers: 30, Heads: 9, KVHeads: 3, Width: 576, Inner: 1536, Context: 8192, Vocab: 49152, Epsilon: 1e-5, TieEmbeddings: true,
+				BOS: []int{0}, EOS: []int{0}, Settings: &LlamaSettings{Activation: backend.SiLU, Theta: 100000},
+			}},
+			{"smollm2-360m", Config{
+				Layers: 32, Heads: 15, KVHeads: 5, Width: 960, Inner: 2560, Context: 8192, Vocab: 49152, Epsilon: 1e-5, TieEmbeddings: true,
+				BOS: []int{0}, EOS: []int{0}, Settings: &LlamaSettings{Activation: backend.SiLU, Theta: 100000},
+			}},
 			{"llama-tiny", Config{Layers: 4, Heads: 4, KVHeads: 2, Width: 128, Context: 64, Vocab: 65, TieEmbeddings: true}}, // of characters, as nanogpt
 		},
 		Network: newLlama,

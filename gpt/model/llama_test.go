@@ -18,6 +18,15 @@ func TestLlamaCounts(t *testing.T) {
 	if n := c.Parameters(); n != 1_235_814_400 {
 		t.Errorf("Llama 3.2 1B has %d weights, expected 1,235,814,400", n)
 	}
+	for name, want := range map[string]int64{"smollm2-135m": 134_515_008, "smollm2-360m": 361_821_120} { // as model.safetensors of each has them
+		c, err := model.Shape(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := int64(c.Parameters()); n != want {
+			t.Errorf("%s has %d weights, expected %d", name, n, want)
+		}
+	}
 	want := []model.Matrix{
 		{Kind: "Embedding", Count: 1, Rows: 2048, Cols: 128256},
 		{Kind: "Key", Count: 16 * 8, Rows: 64, Cols: 2048},

@@ -199,6 +199,36 @@ func TestAddedTokensFile(t *testing.T) {
 	}
 }
 
+// TestFirstDifference compares vocabularies by the ids that both have.
+func TestFirstDifference(t *testing.T) {
+	with := func(added string) *Tokenizer {
+		tok, err := LoadFS(files("vocab.json", goodVocab, "merges.txt", goodMerges, "added_tokens.json", added), ".")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tok
+	}
+	plain, x, y := with(`{}`), with(`{"x": 6, "z": 7}`), with(`{"y": 6, "z": 7}`)
+	for _, c := range []struct {
+		a, b   *Tokenizer
+		id     int
+		differ bool
+	}{
+		{plain, plain, 0, false},
+		{x, x, 0, false},
+		{plain, x, 0, false}, // of which one has more
+		{x, plain, 0, false},
+		{x, y, 6, true},
+		{y, x, 6, true},
+		{x, with(`{"z": 7}`), 0, false}, // of which one has a hole
+		{x, with(`{"x": 7}`), 7, true},
+	} {
+		if id, differ := c.a.FirstDifference(c.b); id != c.id || differ != c.differ {
+			t.Errorf("of %q and %q: token %d, %v, expected %d, %v", c.a.tokens, c.b.tokens, id, differ, c.id, c.differ)
+		}
+	}
+}
+
 // TestLayouts loads GPT-2 in each layout and compares all that was read.
 func TestLayouts(t *testing.T) {
 	vocab, merges := gpt2Files()

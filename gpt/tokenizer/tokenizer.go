@@ -213,6 +213,17 @@ func (t *Tokenizer) Holes() []int {
 	return ids
 }
 
+// FirstDifference returns the lowest id that stands for other bytes in u, of those that both
+// have, and false if there is none.
+func (t *Tokenizer) FirstDifference(u *Tokenizer) (id int, differ bool) {
+	for id := range min(len(t.tokens), len(u.tokens)) {
+		if a, b := t.tokens[id], u.tokens[id]; a != "" && b != "" && a != b {
+			return id, true
+		}
+	}
+	return 0, false
+}
+
 // SpecialID returns the id of a special token, such as "<|endoftext|>", and
 // false when text is not a special token.
 func (t *Tokenizer) SpecialID(text string) (int, bool) {

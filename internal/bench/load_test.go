@@ -70,21 +70,26 @@ func TestTooLittleMemory(t *testing.T) {
 	}
 }
 
-// rounds is a backend that rounds to f16 by itself, as one with matrix units.
-type rounds struct{ backend.Backend }
+// rounds is a backend that rounds by itself what weights that are not f32 are multiplied with: to
+// f16, as one with matrix units; to blocks, as a CPU with instructions for integers; or, as F32, not at all.
+type rounds struct {
+	backend.Backend
+	to backend.DType
+}
 
-func (rounds) Rounding(w backend.DType) backend.DType {
-	if w == backend.F32 {
+func (r rounds) Rounding(w backend.DType) backend.DType {
+	if w == backend.F32 || r.to == backend.Q8_A && !w.Quantized() {
 		return backend.F32
 	}
-	return backend.F16
+	return r.to
 }
 
 // TestDTypes: a run whose products round x otherwise than the device does by itself has another dtype in results.
 func TestDTypes(t *testing.T) {
 	config := tiny
 	config.Width, config.Inner = 32, 128
-	plain := openCPU(t).b.Backend
+	cpu := openCPU(t).b.Backend
+	plain, units, integers := rounds{cpu, backend.F32}, rounds{cpu, backend.F16}, rounds{cpu, backend.Q8_A}
 	for _, c := range []struct {
 		b              backend.Backend
 		w, activations backend.DType
@@ -92,9 +97,10 @@ func TestDTypes(t *testing.T) {
 	}{
 		{plain, backend.F16, backend.None, "f16"}, {plain, backend.F16, backend.F32, "f16"}, {plain, backend.F16, backend.F16, "f16*f16"},
 		{plain, backend.F16, backend.Q8_A, "f16"}, {plain, backend.F32, backend.F16, "f32"}, {plain, backend.Q8_0, backend.F16, "q8_0*f16"},
-		{plain, backend.Q8_0, backend.Q8_A, "q8_0*q8_a"}, {rounds{plain}, backend.F16, backend.None, "f16"}, {rounds{plain}, backend.F16, backend.F16, "f16"},
-		{rounds{plain}, backend.F16, backend.F32, "f16*f32"}, {rounds{plain}, backend.F16, backend.Q8_A, "f16*f32"}, {rounds{plain}, backend.F32, backend.F16, "f32"},
-		{rounds{plain}, backend.Q8_0, backend.Q8_A, "q8_0*q8_a"},
+		{plain, backend.Q8_0, backend.Q8_A, "q8_0*q8_a"}, {units, backend.F16, backend.None, "f16"}, {units, backend.F16, backend.F16, "f16"},
+		{units, backend.F16, backend.F32, "f16*f32"}, {units, backend.F16, backend.Q8_A, "f16*f32"}, {units, backend.F32, backend.F16, "f32"},
+		{units, backend.Q8_0, backend.Q8_A, "q8_0*q8_a"}, {integers, backend.Q8_0, backend.None, "q8_0"}, {integers, backend.Q8_0, backend.Q8_A, "q8_0"},
+		{integers, backend.Q8_0, backend.F32, "q8_0*f32"}, {integers, backend.Q8_0, backend.F16, "q8_0*f16"}, {integers, backend.F16, backend.None, "f16"},
 	} {
 		m, err := gpt.Random(t.Context(), c.b, config.Complete(), gpt.LoadOptions{DType: c.w, Activations: c.activations}, 1)
 		if err != nil {

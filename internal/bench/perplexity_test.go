@@ -233,7 +233,8 @@ func TestPerplexityAtOnce(t *testing.T) {
 }
 
 // TestQuantizedPerplexity bounds what quantising the embedded model costs on a
-// chapter that it was not trained on.
+// chapter that it was not trained on, and what it costs to quantise what the weights are multiplied
+// with too, as the CPU does unless it is told otherwise.
 func TestQuantizedPerplexity(t *testing.T) {
 	text, err := os.ReadFile("testdata/sense.txt")
 	if err != nil {
@@ -261,16 +262,40 @@ func TestQuantizedPerplexity(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Base: base, Options: Options{DType: dtype, Cache: backend.F32, Progress: noProgress}})
+		r, err := d.Perplexity(t.Context(), m, ids, PerplexityOptions{Base: base, Options: Options{DType: dtype, Activations: backend.F32, Cache: backend.F32, Progress: noProgress}})
 		base.Close()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if worse := math.Expm1(r.Nats - plain.Nats); math.Abs(worse) > bound || r.DType != dtype.String() {
+		want := dtype.String()
+		if backend.Rounding(d.b, dtype) != backend.F32 {
+			want += "*f32"
+		}
+		if worse := math.Expm1(r.Nats - plain.Nats); math.Abs(worse) > bound || r.DType != want {
 			t.Errorf("%v (kept as %s): the perplexity is %.3f %% larger, at most %.3f %% expected", dtype, r.DType, 100*worse, 100*bound)
 		}
 		if dtype != backend.F16 && (r.MeanKL < 1e-6 || r.MeanKL > bound) {
 			t.Errorf("%v: mean divergence %v, expected some, and less than %v", dtype, r.MeanKL, bound)
+		}
+		if !dtype.Quantized() {
+			continue
+		}
+		read := func(o PerplexityOptions) *result.PerplexityResult {
+			o.DType, o.Cache, o.Progress = dtype, backend.F32, noProgress
+			r, err := d.Perplexity(t.Context(), m, ids, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		blocks := read(PerplexityOptions{Options: Options{Activations: backend.Q8_A}})
+		if far := math.Expm1(blocks.Nats - r.Nats); far == 0 || math.Abs(far) > 1e-3 {
+			t.Errorf("%v: with activations in blocks the perplexity is %.3f %% larger, expected a little more or less, at most 0.1 %%", dtype, 100*far)
+		} else {
+			t.Logf("%v: with activations in blocks the perplexity is %.3f %% larger", dtype, 100*far)
+		}
+		if usual := read(PerplexityOptions{Windows: 1}); (backend.Rounding(d.b, dtype) == backend.Q8_A) != (usual.DType == blocks.DType) {
+			t.Errorf("%v: without an option it is multiplied as %s", dtype, usual.DType)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/backend/cpu"
 	"caldera/gpt"
 	"caldera/gpt/model"
 )
@@ -40,6 +41,7 @@ func startupChild(in io.Reader, out io.Writer) (err error) {
 	}
 	if job.Threads > 0 {
 		runtime.GOMAXPROCS(job.Threads)
+		cpu.SetThreads(job.Threads)
 	}
 	var report startupReport
 	start := time.Now()

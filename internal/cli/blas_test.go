@@ -16,8 +16,9 @@ import (
 var library = regexp.MustCompile(`(?m)^\s*(?:libopenblas|libmkl_rt|libblis|libblas)\.so\S* .*=> (\S+)$`)
 
 // TestNoOpenBLAS plays a machine without a BLAS library: where the real ones are,
-// the process finds an empty file. It is told what to install, once, and only
-// where the CPU computes and nobody asked for gonum.
+// the process finds an empty file. A user whose processor has no kernels in assembly, which is
+// played too, is told what to install, once, and only where the CPU computes and nobody asked
+// for products in Go.
 func TestNoOpenBLAS(t *testing.T) {
 	if runtime.GOOS != "linux" || exec.Command("unshare", "-rm", "true").Run() != nil {
 		t.Skip("libraries can be hidden from a process only on a Linux that allows user namespaces")
@@ -43,9 +44,9 @@ func TestNoOpenBLAS(t *testing.T) {
 		}
 	}
 	const advice = "no BLAS library was found"
-	run := func(blas string, flags ...string) string {
+	run := func(blas, isa string, flags ...string) string {
 		cmd := exec.Command("unshare", append(append(args, "--"), flags...)...)
-		cmd.Env = append(os.Environ(), "CALDERA_BLAS="+blas)
+		cmd.Env = append(os.Environ(), "CALDERA_BLAS="+blas, "CALDERA_CPU="+isa)
 		r := commandtest.Run(t, cmd)
 		if r.Code == 77 {
 			t.Skip("mounting is not allowed here:", r.Stderr)
@@ -59,12 +60,20 @@ func TestNoOpenBLAS(t *testing.T) {
 		return r.Stderr
 	}
 	generate := []string{"--backend=cpu", "-n", "2", "--temp=0", "Emma"}
-	stderr := run("", generate...)
+	stderr := run("", "go", generate...)
 	lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
-	if len(lines) != 3 || !strings.Contains(lines[0], "gonum") || !strings.HasPrefix(lines[1], "cpu:0: "+advice) || !strings.Contains(lines[1], "apt install libopenblas0-pthread") {
+	if len(lines) != 3 || !strings.Contains(lines[0], ", Go") || !strings.HasPrefix(lines[1], "cpu:0: "+advice) || !strings.Contains(lines[1], "apt install libopenblas0-pthread") {
 		t.Errorf("told %q, expected the device, a line that says what to install, and the seed", lines)
 	}
-	if stderr := run("gonum", generate...); strings.Contains(stderr, advice) {
-		t.Errorf("gonum was asked for, and the advice came all the same:\n%s", stderr)
+	for _, asked := range []string{"gonum", "caldera"} {
+		if stderr := run(asked, "go", generate...); strings.Contains(stderr, advice) {
+			t.Errorf("%s was asked for, and the advice came all the same:\n%s", asked, stderr)
+		}
+	}
+	if runtime.GOARCH != "amd64" {
+		return
+	}
+	if stderr := run("", "", generate...); strings.Contains(stderr, advice) {
+		t.Errorf("a processor with kernels in assembly needs no library, and the advice came all the same:\n%s", stderr)
 	}
 }

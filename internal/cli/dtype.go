@@ -14,7 +14,7 @@ import (
 // ActivationFlag chooses how products read what they multiply weights with, where these are
 // not f32.
 type ActivationFlag struct {
-	Activations string `enum:"auto,f16,f32,q8_0" default:"auto" placeholder:"TYPE" help:"How numbers are rounded that weights, unless of f32, are multiplied with: f16, to its precision, as matrix units need it; f32, not at all; q8_0, to blocks of 8 bits beside quantised weights, which is less exact; auto, f16 on a device with matrix units, else f32 (${default})."`
+	Activations string `enum:"auto,f16,f32,q8_0" default:"auto" placeholder:"TYPE" help:"How numbers are rounded that weights, unless of f32, are multiplied with: f16, to its precision, as matrix units need it; f32, not at all; q8_0, to blocks of 8 bits beside quantised weights, which is less exact; auto, f16 on a device with matrix units, q8_0 on a CPU that multiplies integers faster where weights are quantised, else f32 (${default})."`
 }
 
 // Activation is the dtype of activations, None for auto. On the command line it has the name that

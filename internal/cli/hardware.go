@@ -12,8 +12,8 @@ import (
 	"sync"
 
 	"caldera/backend"
-	_ "caldera/backend/cpu" // a backend is known once it is imported
-	_ "caldera/backend/vulkan"
+	"caldera/backend/cpu"
+	_ "caldera/backend/vulkan" // a backend is known once it is imported
 	"caldera/internal/printable"
 	"caldera/internal/table"
 )
@@ -25,6 +25,8 @@ type Hardware struct {
 	ListDevices bool   `help:"List the devices of every backend, and stop; with --json as JSON."`
 	Wide        Wide   `help:"Write tables whole, however wide."`
 	Threads     int    `short:"t" aliases:"n-threads,num-threads" placeholder:"N" help:"Threads of the CPU backend (default: one a core)."`
+
+	Reproducible bool `help:"Give a token the same scores, to the last bit, whatever else is in a step and with any number of threads. The CPU computes, with its own kernels, which do so at no cost."`
 }
 
 // find looks up the chosen device and the devices to try if it cannot be opened, and
@@ -35,8 +37,18 @@ func (h Hardware) find() ([]backend.Device, string, error) {
 	}
 	if h.Threads > 0 {
 		runtime.GOMAXPROCS(h.Threads)
+		cpu.SetThreads(h.Threads)
+	}
+	if h.Reproducible {
+		if err := cpu.UseOwn(); err != nil {
+			return nil, "", fmt.Errorf("--reproducible: %w", err)
+		}
 	}
 	if h.Device == "" || h.Device == "auto" {
+		if h.Reproducible && h.Backend == "auto" {
+			all, _, err := backend.FindAll("cpu")
+			return all, "it is reproducible", err
+		}
 		return backend.FindAll(h.Backend)
 	}
 	d, why, err := backend.FindDevice([]string{h.Backend}, h.Device)
@@ -97,6 +109,9 @@ func (h Hardware) OpenBy(log io.Writer, open func(backend.Device) (backend.Backe
 	}
 	if err != nil {
 		return nil, d, failed
+	}
+	if h.Reproducible && !backend.Reproducible(b) {
+		return nil, d, errors.Join(Usagef("--reproducible: what %s (%s) adds up depends on how many tokens a step has; expected --backend=cpu", d.Spec(), printable.Text(d.Name)), b.Close())
 	}
 	warning := ""
 	if d.Kind == backend.Software {

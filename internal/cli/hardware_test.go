@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/null"
 )
 
 // TestAutoFallsBack has GPUs that are the best there are and cannot be opened.
@@ -56,6 +57,27 @@ func TestAutoFallsBack(t *testing.T) {
 		if !errors.Is(err, errBroken) || !strings.Contains(err.Error(), "opening broken:0 (Best GPU)") || log.Len() > 0 {
 			t.Errorf("by name: %v, told %q", err, log.String())
 		}
+	}
+}
+
+// TestReproducible has the CPU compute where a token is to have the same bits always, and no device that
+// does not promise it.
+func TestReproducible(t *testing.T) {
+	var log strings.Builder
+	b, d, err := Hardware{Backend: "auto", Reproducible: true}.Open(&log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if d.Backend != "cpu" || !strings.HasSuffix(log.String(), "(it is reproducible)\n") {
+		t.Errorf("opened %s and told %q", d.Spec(), log.String())
+	}
+	backend.Register("other", func() ([]backend.Device, error) {
+		return []backend.Device{{Backend: "other", Name: "GPU", Open: func() (backend.Backend, error) { return &null.Backend{}, nil }}}, nil
+	})
+	_, _, err = Hardware{Backend: "other", Reproducible: true}.Open(&log)
+	if usage := (UsageError{}); !errors.As(err, &usage) || !strings.Contains(Message(err), "--reproducible: what other:0 (GPU) adds up depends on") {
+		t.Errorf("another device: %v, expected a usage error that names it", err)
 	}
 }
 

@@ -28,6 +28,7 @@ type Account struct {
 	Most      int   // bytes that buffers had at a time
 	Mapped    []int // bytes that MapHost was given each time
 	Recorded  int   // programs
+	Replayed  int   // runs of programs
 	Err       error // what Run reports
 }
 
@@ -47,6 +48,8 @@ func AccountOf(b backend.Backend) *Account {
 			switch {
 			case c.Method == calltrace.Record:
 				a.Recorded++
+			case c.Method == calltrace.Replay:
+				a.Replayed++
 			case c.Method == calltrace.Alloc && c.Err == nil:
 				a.Allocated += c.Bytes
 				a.live[c.Buffer] = true

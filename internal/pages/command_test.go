@@ -275,7 +275,7 @@ func transcripts(p page) (all [][2]string) {
 	return all
 }
 
-var device = regexp.MustCompile(`^(warning: )?(cpu|vulkan):\d+: |^seed: \d+\n`)
+var device = regexp.MustCompile(`^(warning: )?(cpu|vulkan):\d+: |^seed: \d+\n|^draft: \d+ of \d+ guesses `)
 
 // text is the output without the lines that tell of the machine.
 func text(out string) string {

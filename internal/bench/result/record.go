@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/backend/cpu"
 )
 
 // Format is the version of the files that [WriteJSON] writes. Raise it when a
@@ -174,7 +175,7 @@ type Host struct {
 // NewHost describes this process. The name of the processor is that of the
 // CPU backend.
 func NewHost(commit string) Host {
-	h := Host{Commit: commit, CPU: runtime.GOARCH, Threads: runtime.GOMAXPROCS(0), Time: time.Now().UTC(), processors: readProcessors()}
+	h := Host{Commit: commit, CPU: runtime.GOARCH, Threads: cpu.Threads(), Time: time.Now().UTC(), processors: readProcessors()}
 	if devices, err := backend.Devices("cpu"); err == nil {
 		h.CPU = strings.Join(strings.Fields(devices[0].Name), " ")
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"caldera/backend"
+	"caldera/backend/cpu"
 	"caldera/internal/bench"
 	"caldera/internal/cli"
 )
@@ -27,6 +28,7 @@ func (f *hardwareFlags) find() ([]backend.Device, error) {
 	}
 	if f.Threads > 0 {
 		runtime.GOMAXPROCS(f.Threads)
+		cpu.SetThreads(f.Threads)
 	}
 	devices, skipped, err := bench.Devices(f.Backend, f.names())
 	for _, why := range skipped {

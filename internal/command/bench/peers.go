@@ -2,9 +2,9 @@ package bench
 
 import (
 	"context"
-	"runtime"
 	"time"
 
+	"caldera/backend/cpu"
 	"caldera/internal/bench"
 	"caldera/internal/bench/peer"
 	"caldera/internal/bench/result"
@@ -69,7 +69,7 @@ func (f *peersCommand) Run(ctx context.Context) error {
 		return nil
 	}
 	return f.hardwareFlags.run(ctx, &f.outputFlags, f.repetitions, prepare, func(p piece) ([]result.Record, error) {
-		o.Options, o.Threads = p.Options, runtime.GOMAXPROCS(0) // as -t has set it
+		o.Options, o.Threads = p.Options, cpu.Threads()
 		results, err := p.device.Peers(ctx, p.model, list[p.i], o)
 		return result.Records(results), err
 	})

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"time"
 
 	"caldera/backend"
+	"caldera/backend/cpu"
 	"caldera/gpt"
 	"caldera/internal/bench"
 	"caldera/internal/bench/peer"
@@ -72,7 +72,7 @@ func (f *trainCommand) Run(ctx context.Context) error {
 		return nil
 	}
 	return f.hardwareFlags.run(ctx, &f.outputFlags, f.repetitions, prepare, func(p piece) ([]result.Record, error) {
-		o.Options, o.Threads = p.Options, runtime.GOMAXPROCS(0) // as -t has set it
+		o.Options, o.Threads = p.Options, cpu.Threads()
 		results, err := p.device.Train(ctx, p.model, steps[p.i], o)
 		return result.Records(results), withFlags(err, steps[p.i])
 	})

@@ -5,12 +5,13 @@
 //
 // generate.go has the flags. run.go loads the model and generates one text; parallel.go
 // generates several answers to one prompt at once; each.go answers many prompts, which
-// prompts.go reads. output.go writes text as it comes, report.go is what --json,
+// prompts.go reads. draft.go has what guesses tokens. output.go writes text as it comes, report.go is what --json,
 // --logprobs and --verbose print, progress.go tells on a terminal how far it is.
 package generate
 
 import (
 	"math"
+	"strconv"
 
 	"caldera/backend"
 	"caldera/gpt"
@@ -36,6 +37,9 @@ type flags struct {
 	Stop []string `short:"r" aliases:"reverse-prompt" sep:"none" placeholder:"TEXT" help:"End before this text, which is not printed; may be given several times."`
 
 	Parallel *int `aliases:"n-parallel,num-return-sequences,num-samples" placeholder:"N" help:"Generate N answers to the prompt at once, which share its memory (1). The first has seed S, the next S + 1, and so on: --seed=S+1 alone gives the second one, unless two tokens are as good as equally likely. With --prompts: how many prompts are answered at once (16, or fewer if memory is short)."`
+
+	Draft    *string `aliases:"model-draft" placeholder:"MODEL" help:"Guess the next tokens, and have the model check several in one step: the same text, sooner where guesses are right. ngrams guesses what followed the same tokens before, in the prompt or in the text; a path (as of --model) is that of a smaller model with the same tokenizer."`
+	DraftMax *int    `aliases:"draft-n,draft-tokens,num-assistant-tokens" placeholder:"N" help:"Read at most N guesses in a step, 1 to ${guesses} (${guesses}). It reads fewer where more would not pay."`
 
 	JSON       bool   `name:"json" xor:"json" help:"Print one JSON object in place of the text: ids, log-probabilities, timings, device."`
 	JSONStream bool   `name:"json-stream" xor:"json" help:"Print a JSON object a token as it comes, a line each, and at the end what --json prints, as {\"done\": …}. Of several answers, \"answer\" is the place of its own among them, from 0."`
@@ -70,44 +74,52 @@ func (f *flags) options() (gpt.Options, error) {
 	if f.LogProbs < 0 || f.LogProbs > maxLogProbs {
 		return gpt.Options{}, cli.Usagef("--logprobs=%d: expected 0 to %d", f.LogProbs, maxLogProbs)
 	}
-	return gpt.Options{Sampling: s, Predict: f.Predict, IgnoreEOS: f.IgnoreEOS, LogProbs: f.LogProbs}, nil
+	if err := f.checkDraft(); err != nil {
+		return gpt.Options{}, err
+	}
+	return gpt.Options{Sampling: s, Predict: f.Predict, IgnoreEOS: f.IgnoreEOS, LogProbs: f.LogProbs, Guesses: f.guesses()}, nil
 }
 
 // Command returns the command, with flags of its own.
 func Command() cli.Command {
 	return cli.Command{
 		Name: "generate", Help: "Continue a text with a GPT, on the CPU or on any GPU with Vulkan.",
-		Flags: &flags{}, Vars: cli.Vars(kong.Vars{"embedded": models.Name}), Foreign: foreign,
+		Flags: &flags{}, Vars: cli.Vars(kong.Vars{"embedded": models.Name, "guesses": strconv.Itoa(gpt.MaxGuesses)}), Foreign: foreign,
 	}
 }
 
 // foreign are flags of llama.cpp, ollama, nanoGPT and Hugging Face's libraries that
 // have another name here, or none.
 var foreign = cli.Foreign(map[string]string{
-	"--device":      "-dev",
-	"--cache-type":  "-ctk -ctv",
-	"--temp":        "-temp",
-	"--temp=0":      "--greedy",
-	"--top-k":       "--k",
-	"--top-p":       "--p",
-	"--seed":        "--rng-seed",
-	"--predict":     "--length --max-completion-tokens --num-tokens --tokens-predict",
-	"--ctx-size":    "--context-length --context-size --max-context",
-	"--threads":     "--num-thread",
-	"--model":       "--model-path --model-name-or-path --model-dir --ckpt --checkpoint",
-	"--prompt":      "--start --input --text",
-	"--prompts":     "--prompts-file --prompt-list",
-	"--parallel":    "-np --num-completions",
-	"--file":        "--prompt-file --input-file",
-	"--stop":        "--stop-sequence --stop-sequences --stop-token --stop-string --stop-strings",
-	"--color":       "--colour",
-	"--dtype=f16":   "--fp16 --half",
-	"--dtype":       "--torch-dtype --type",
-	"--backend=cpu": "--cpu --no-cuda --use-cpu",
+	"--device":       "-dev",
+	"--cache-type":   "-ctk -ctv",
+	"--temp":         "-temp",
+	"--temp=0":       "--greedy",
+	"--top-k":        "--k",
+	"--top-p":        "--p",
+	"--seed":         "--rng-seed",
+	"--predict":      "--length --max-completion-tokens --num-tokens --tokens-predict",
+	"--ctx-size":     "--context-length --context-size --max-context",
+	"--threads":      "--num-thread",
+	"--model":        "--model-path --model-name-or-path --model-dir --ckpt --checkpoint",
+	"--prompt":       "--start --input --text",
+	"--prompts":      "--prompts-file --prompt-list",
+	"--draft":        "-md --draft-model --assistant-model --speculative-model --spec-model",
+	"--draft-max":    "--num-speculative-tokens --draft-num --spec-draft-n-max",
+	"--draft=ngrams": "--prompt-lookup-num-tokens",
+	"--parallel":     "-np --num-completions",
+	"--file":         "--prompt-file --input-file",
+	"--stop":         "--stop-sequence --stop-sequences --stop-token --stop-string --stop-strings",
+	"--color":        "--colour",
+	"--dtype=f16":    "--fp16 --half",
+	"--dtype":        "--torch-dtype --type",
+	"--backend=cpu":  "--cpu --no-cuda --use-cpu",
 
 	cli.OneDevice: "-ngl --n-gpu-layers --gpu-layers --num-gpu -sm --split-mode -ts --tensor-split -mg --main-gpu --device-map --gpus",
 	cli.Automatic: "-fa --flash-attn -b --batch-size -ub --ubatch-size --mlock --mmap --no-mmap -tb --threads-batch --no-warmup --log-disable --simple-io" +
 		" -nkvo --no-kv-offload -kvu --numa --jinja -no-perf --no-perf --prio --poll --keepalive --nowordwrap --use-cache --num-batch --num-keep --compile",
+	"how many guesses pay is found out while the text comes: see --draft-max": "--draft-min --draft-p-min --draft-p-split --spec-draft-n-min --spec-draft-p-min",
+	"a draft model computes where the model does, with its context":           "-devd --device-draft -cd --ctx-size-draft -ngld --gpu-layers-draft --n-gpu-layers-draft -td --threads-draft",
 	cli.NoFetch: "-hf --hf-repo -hff --hf-file -hft --hf-token -mu --model-url",
 	"a text is continued, there is no chat: give it with -p, -f or standard input": "-i --interactive --interactive-first -cnv --conversation" +
 		" -no-cnv --no-conversation -st --single-turn -sys --system-prompt --system --chat-template --instruct --in-prefix --in-suffix",

@@ -38,6 +38,9 @@ type answer struct {
 		PredictedN         int     `json:"predicted_n"`
 		PredictedMS        float64 `json:"predicted_ms"`
 		PredictedPerSecond float64 `json:"predicted_per_second"`
+		DraftN             *int    `json:"draft_n"`
+		DraftNAccepted     *int    `json:"draft_n_accepted"`
+		TokensPerStep      float64 `json:"tokens_per_step"`
 	} `json:"timings"`
 }
 

@@ -81,6 +81,11 @@ type timings struct {
 	PredictedMS        float64 `json:"predicted_ms"` // of the tokens after the first
 	PredictedPerSecond float64 `json:"predicted_per_second"`
 
+	// With --draft only.
+	DraftN         *int     `json:"draft_n,omitempty"`          // guesses that were read
+	DraftNAccepted *int     `json:"draft_n_accepted,omitempty"` // those that were right
+	TokensPerStep  *float64 `json:"tokens_per_step,omitempty"`  // after the first token
+
 	later int // tokens that came after the first of their answer
 }
 
@@ -172,6 +177,12 @@ func newTimings(load time.Duration, prompt int, first time.Duration, tokens, lat
 		PredictedN: tokens, PredictedMS: milliseconds(decode), PredictedPerSecond: rate(later, decode),
 		later: later,
 	}
+}
+
+// draft adds what came of guesses.
+func (t *timings) draft(d gpt.Drafted) {
+	perStep := d.PerStep()
+	t.DraftN, t.DraftNAccepted, t.TokensPerStep = &d.Guesses, &d.Right, &perStep
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

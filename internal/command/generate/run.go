@@ -108,14 +108,20 @@ func (o *one) use(ctx context.Context, c model.Config, t *tokenizer.Tokenizer) (
 	if o.ids, err = o.Prompt.IDs(ctx, o.text, c, t, gpt.Room{Size: contextOf(o.flags, c), Model: c.Context}); err != nil {
 		return nil, err
 	}
-	use := &gpt.Use{Context: o.CtxSize, Cache: o.cache(), Feeds: []int{len(o.ids)}, Compile: true}
+	use := &gpt.Use{Context: o.CtxSize, Cache: o.cache(), Feeds: []int{len(o.ids)}, Guesses: o.guesses(), Compile: true}
 	if o.Predict != 1 {
 		use.Feeds = append(use.Feeds, 1)
 	}
 	return use, nil
 }
 
-func (o *one) run(ctx context.Context, l loaded) error {
+func (o *one) run(ctx context.Context, l loaded) (err error) {
+	drafter, free, err := o.drafter(ctx, l, len(o.ids))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, free()) }()
+	l.options.Drafter = drafter
 	s, err := gpt.NewSession(l.model, gpt.SessionOptions{Context: o.CtxSize, Cache: o.cache()})
 	if err != nil {
 		return err
@@ -146,6 +152,11 @@ func (o *one) run(ctx context.Context, l loaded) error {
 	}
 	r.finish(w, l.options.Predict, err)
 	r.Timings = r.timings(l.load, len(o.ids))
+	if drafter != nil {
+		drafted := s.Drafted()
+		r.Timings.draft(drafted)
+		writeDrafted(os.Stderr, drafted)
+	}
 	switch {
 	case o.JSON:
 		also(writeJSON(os.Stdout, r))

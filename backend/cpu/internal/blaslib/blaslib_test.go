@@ -14,16 +14,32 @@ import (
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/blas/gonum"
+
+	"caldera/backend/cpu/internal/gemm"
+	"caldera/backend/cpu/internal/isa"
 )
 
-// Whatever blas32 calls gives what gonum gives, also where rows are apart and
-// where there is nothing to sum.
-func TestLoad(t *testing.T) {
-	lib, err := Load()
-	if err != nil {
-		t.Fatal(err)
+// implementations are package gemm's, and that of a library if the machine has one.
+func implementations() map[string]blas.Float32 {
+	list := map[string]blas.Float32{"caldera": gemm.BLAS{}}
+	for _, path := range names {
+		if impl, name, err := open(path); err == nil {
+			list[name] = impl
+			break
+		}
 	}
-	t.Log(lib.Name)
+	return list
+}
+
+// Whatever blas32 calls gives what gonum gives, also where rows are apart, where
+// there is nothing to sum, and where what was there is no number and is not wanted.
+func TestProducts(t *testing.T) {
+	for name, impl := range implementations() {
+		t.Run(name, func(t *testing.T) { testProducts(t, impl) })
+	}
+}
+
+func testProducts(t *testing.T, impl blas.Float32) {
 	r := rand.New(rand.NewPCG(1, 2))
 	random := func(rows, cols, gap int) blas32.General {
 		m := blas32.General{Rows: rows, Cols: cols, Stride: cols + gap, Data: make([]float32, rows*(cols+gap))}
@@ -40,26 +56,29 @@ func TestLoad(t *testing.T) {
 	}
 	var want gonum.Implementation
 	for _, n := range [][3]int{{1, 1, 1}, {5, 3, 7}, {64, 33, 1}, {1, 100, 65}, {90, 70, 130}, {4, 5, 0}} {
-		for _, tA := range []blas.Transpose{blas.NoTrans, blas.Trans} {
-			for _, tB := range []blas.Transpose{blas.NoTrans, blas.Trans} {
-				rows, cols := flip(tA, n[0], n[2])
-				a := random(rows, cols, 3)
-				rowsB, colsB := flip(tB, n[2], n[1])
-				b := random(rowsB, colsB, 1)
-				c := random(n[0], n[1], 2)
-				d := slices.Clone(c.Data)
-				blas32.Implementation().Sgemm(tA, tB, n[0], n[1], n[2], 0.5, a.Data, a.Stride, b.Data, b.Stride, 2, c.Data, c.Stride)
-				want.Sgemm(tA, tB, n[0], n[1], n[2], 0.5, a.Data, a.Stride, b.Data, b.Stride, 2, d, c.Stride)
-				same(t, "gemm", c.Data, d)
-				if n[2] == 0 {
-					continue
-				}
-				x, y := random(1, n[2]*2, 0), random(1, n[0]*3, 0) // every second and third element
-				z := slices.Clone(y.Data)
-				blas32.Implementation().Sgemv(tA, rows, cols, 2, a.Data, a.Stride, x.Data, 2, 0.5, y.Data, 3)
-				want.Sgemv(tA, rows, cols, 2, a.Data, a.Stride, x.Data, 2, 0.5, z, 3)
-				same(t, "gemv", y.Data, z)
+		for i := range 8 {
+			tA, tB := [2]blas.Transpose{blas.NoTrans, blas.Trans}[i%2], [2]blas.Transpose{blas.NoTrans, blas.Trans}[i/2%2]
+			alpha, beta := [2]float32{0.5, 1}[i/4], [2]float32{2, 0}[i/4]
+			rows, cols := flip(tA, n[0], n[2])
+			a := random(rows, cols, 3)
+			rowsB, colsB := flip(tB, n[2], n[1])
+			b := random(rowsB, colsB, 1)
+			c := random(n[0], n[1], 2)
+			if beta == 0 {
+				c.Data[0] = float32(math.NaN())
 			}
+			d := slices.Clone(c.Data)
+			impl.Sgemm(tA, tB, n[0], n[1], n[2], alpha, a.Data, a.Stride, b.Data, b.Stride, beta, c.Data, c.Stride)
+			want.Sgemm(tA, tB, n[0], n[1], n[2], alpha, a.Data, a.Stride, b.Data, b.Stride, beta, d, c.Stride)
+			same(t, "gemm", c.Data, d)
+			if n[2] == 0 {
+				continue
+			}
+			x, y := random(1, n[2]*2, 0), random(1, n[0]*3, 0) // every second and third element
+			z := slices.Clone(y.Data)
+			impl.Sgemv(tA, rows, cols, 2, a.Data, a.Stride, x.Data, 2, 0.5, y.Data, 3)
+			want.Sgemv(tA, rows, cols, 2, a.Data, a.Stride, x.Data, 2, 0.5, z, 3)
+			same(t, "gemv", y.Data, z)
 		}
 	}
 }
@@ -74,16 +93,17 @@ func same(t *testing.T, what string, got, want []float32) {
 }
 
 func TestSliceTooShortPanics(t *testing.T) {
-	if _, err := Load(); err != nil {
-		t.Fatal(err)
+	for name, impl := range implementations() {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("a matrix that is shorter than its shape says was read")
+				}
+			}()
+			x := make([]float32, 11)
+			impl.Sgemm(blas.NoTrans, blas.NoTrans, 3, 4, 4, 1, x, 4, make([]float32, 16), 4, 0, make([]float32, 12), 4)
+		})
 	}
-	defer func() {
-		if recover() == nil {
-			t.Error("a matrix that is shorter than its shape says was read")
-		}
-	}()
-	x := make([]float32, 11)
-	blas32.Implementation().Sgemm(blas.NoTrans, blas.NoTrans, 3, 4, 4, 1, x, 4, make([]float32, 16), 4, 0, make([]float32, 12), 4)
 }
 
 // What cannot be used is an error that says so, in a process of its own
@@ -103,22 +123,33 @@ func TestAskedForLibraryIsMissing(t *testing.T) {
 	}
 }
 
-// Where no library is there gonum serves, and says what to install; not where
-// it was asked for. In processes of their own, of which the names are of
-// libraries that are not there.
-func TestNoLibrary(t *testing.T) {
+// What serves, with libraries and without, as the rule says and as it is asked for. In
+// processes of their own, in which the names are of libraries that are not there.
+func TestRule(t *testing.T) {
 	if os.Getenv("BLASLIB_CHILD") != "" {
 		names = []string{"libnone.so.0", "/nonexistent/libnone.so"}
 		lib, err := Load()
 		fmt.Printf("load: %+v %v\n", lib, err)
 		return
 	}
-	for asked, want := range map[string]string{"": advice, "gonum": ""} {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestNoLibrary$")
-		cmd.Env = append(os.Environ(), "BLASLIB_CHILD=1", Env+"="+asked)
+	inGo := Library{Name: "Go", Own: true}
+	advised := inGo
+	advised.Advice = advice
+	own := Library{Name: gemm.Name(), Own: true}
+	if !gemm.Fast() {
+		own.Advice = advice
+	}
+	for _, c := range []struct {
+		asked, cpu string
+		want       Library
+	}{
+		{"", "", own}, {"", "go", advised}, {"caldera", "go", inGo}, {"gonum", "", Library{Name: "gonum"}},
+	} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestRule$")
+		cmd.Env = append(os.Environ(), "BLASLIB_CHILD=1", Env+"="+c.asked, isa.Env+"="+c.cpu)
 		out, err := cmd.CombinedOutput()
-		if want = fmt.Sprintf("load: {Name:gonum Native:false Advice:%s} <nil>\n", want); err != nil || !strings.Contains(string(out), want) {
-			t.Errorf("%s=%s: got %s (%v), want %q", Env, asked, out, err, want)
+		if want := fmt.Sprintf("load: %+v <nil>\n", c.want); err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s=%s %s=%s: got %s (%v), want %q", Env, c.asked, isa.Env, c.cpu, out, err, want)
 		}
 	}
 }

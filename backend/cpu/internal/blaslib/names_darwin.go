@@ -10,4 +10,4 @@ var names = []string{
 }
 
 // advice says what to do if none of them is found. Every Mac should have the first.
-const advice = "no BLAS library was found, so matrix products run on gonum, which is slower: brew install openblas"
+const advice = "no BLAS library was found, so matrix products run in Go, which is slower: brew install openblas"

@@ -14,5 +14,5 @@ var names = []string{
 }
 
 // advice says what to install if none of them is found.
-const advice = "no BLAS library was found, so matrix products run on gonum, which is slower: install OpenBLAS " +
+const advice = "no BLAS library was found, so matrix products run in Go, which is slower: install OpenBLAS " +
 	"(apt install libopenblas0-pthread on Debian and Ubuntu, openblas-serial on Fedora, openblas on others)"

@@ -10,9 +10,13 @@ import "math"
 // near −1.
 func GELUTanh(dst, x []float32) {
 	i := 0
-	if fast && len(dst) >= Lanes {
-		i = len(dst) &^ (Lanes - 1)
-		geluTanhAVX2(&dst[0], &x[:len(dst)][0], i)
+	if wide && len(dst) >= 2*Lanes {
+		i = len(dst) &^ (2*Lanes - 1)
+		geluTanhAVX512(&dst[0], &x[:len(dst)][0], i)
+	}
+	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
+		geluTanhAVX2(&dst[i], &x[:len(dst)][i], n)
+		i += n
 	}
 	for ; i < len(dst); i++ {
 		v := x[i]
@@ -63,9 +67,13 @@ func SiLUBackward(dx, x, dy []float32) { swishBackward(dx, x, dy, 1) }
 // swish is dst = x·σ(scale·x).
 func swish(dst, x []float32, scale float32) {
 	i := 0
-	if fast && len(dst) >= Lanes {
-		i = len(dst) &^ (Lanes - 1)
-		swishAVX2(&dst[0], &x[:len(dst)][0], i, -scale)
+	if wide && len(dst) >= 2*Lanes {
+		i = len(dst) &^ (2*Lanes - 1)
+		swishAVX512(&dst[0], &x[:len(dst)][0], i, -scale)
+	}
+	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
+		swishAVX2(&dst[i], &x[:len(dst)][i], n, -scale)
+		i += n
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = x[i] / (1 + exp(-scale*x[i]))

@@ -57,26 +57,6 @@ GLOBL eights<>(SB), RODATA|NOPTR, $16
 	VMOVUPS Y7, 96(DI); \
 	ADDQ $128, DI
 
-// PRODUCT adds the block's products with x to two sums, Y0 and Y1.
-#define PRODUCT \
-	VMULPS (DX), Y4, Y4; \
-	VMULPS 32(DX), Y5, Y5; \
-	VFMADD231PS 64(DX), Y6, Y4; \
-	VFMADD231PS 96(DX), Y7, Y5; \
-	VFMADD231PS Y4, Y15, Y0; \
-	VFMADD231PS Y5, Y15, Y1; \
-	ADDQ $128, DX
-
-// TOTAL puts the sum of all lanes of Y0 and Y1 in X0.
-#define TOTAL \
-	VADDPS Y1, Y0, Y0; \
-	VEXTRACTF128 $1, Y0, X1; \
-	VADDPS X1, X0, X0; \
-	VPERMILPS $0x4e, X0, X1; \
-	VADDPS X1, X0, X0; \
-	VPERMILPS $0xb1, X0, X1; \
-	VADDPS X1, X0, X0
-
 // func fromQ8AVX2(dst *float32, src *byte, blocks int)
 TEXT ·fromQ8AVX2(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
@@ -106,45 +86,5 @@ from4:
 	ADDQ $18, SI
 	DECQ CX
 	JNZ from4
-	VZEROUPPER
-	RET
-
-// func dotQ8AVX2(w *byte, x *float32, blocks int) float32
-TEXT ·dotQ8AVX2(SB), NOSPLIT, $0-28
-	MOVQ w+0(FP), SI
-	MOVQ x+8(FP), DX
-	MOVQ blocks+16(FP), CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-dot8:
-	SCALE
-	Q8
-	PRODUCT
-	ADDQ $34, SI
-	DECQ CX
-	JNZ dot8
-	TOTAL
-	VMOVSS X0, ret+24(FP)
-	VZEROUPPER
-	RET
-
-// func dotQ4AVX2(w *byte, x *float32, blocks int) float32
-TEXT ·dotQ4AVX2(SB), NOSPLIT, $0-28
-	MOVQ w+0(FP), SI
-	MOVQ x+8(FP), DX
-	MOVQ blocks+16(FP), CX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VMOVDQU nibbles<>(SB), X13
-	VMOVDQU eights<>(SB), X14
-dot4:
-	SCALE
-	Q4
-	PRODUCT
-	ADDQ $18, SI
-	DECQ CX
-	JNZ dot4
-	TOTAL
-	VMOVSS X0, ret+24(FP)
 	VZEROUPPER
 	RET

@@ -129,9 +129,13 @@ func Dot(w, x []float32) (sum float32) {
 // Exp is dst = exp(x − shift); it returns Σ dst, in float64.
 func Exp(dst, x []float32, shift float32) (sum float64) {
 	i := 0
-	if fast && len(dst) >= Lanes {
-		i = len(dst) &^ (Lanes - 1)
-		sum = expAVX2(&dst[0], &x[:len(dst)][0], i, shift)
+	if wide && len(dst) >= 2*Lanes {
+		i = len(dst) &^ (2*Lanes - 1)
+		sum = expAVX512(&dst[0], &x[:len(dst)][0], i, shift)
+	}
+	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
+		sum += expAVX2(&dst[i], &x[:len(dst)][i], n, shift)
+		i += n
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = exp(x[i] - shift)

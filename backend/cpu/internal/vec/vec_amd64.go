@@ -1,14 +1,9 @@
 package vec
 
-import "golang.org/x/sys/cpu"
+import "caldera/backend/cpu/internal/isa"
 
-// fast reports whether the CPU and the operating system have what the assembly needs.
-// Package cpu has no flag for F16C, but every CPU with AVX2 has it.
-var fast = cpu.X86.HasAVX2 && cpu.X86.HasFMA
-
-// wide reports whether the CPU has AVX-512 too, which makes products of several rows and
-// with quantised weights faster, and conversions.
-var wide = fast && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL
+// fast and wide report whether there is assembly for this CPU, and whether it uses AVX-512.
+var fast, wide = isa.AVX2, isa.AVX512
 
 // Functions in assembly. n must be above 0 and a multiple of Lanes.
 
@@ -41,6 +36,17 @@ func softCapAVX2(x *float32, n int, limit float32)
 
 //go:noescape
 func geluTanhAVX2(dst, x *float32, n int)
+
+// With AVX-512, n must be a multiple of 2·Lanes.
+
+//go:noescape
+func expAVX512(dst, x *float32, n int, shift float32) float64
+
+//go:noescape
+func geluTanhAVX512(dst, x *float32, n int)
+
+//go:noescape
+func swishAVX512(dst, x *float32, n int, minus float32)
 
 //go:noescape
 func geluTanhBackwardAVX2(dx, x, dy *float32, n int)
@@ -106,15 +112,6 @@ func fromF16AVX512(dst *float32, src *uint16, n int) // n must be a multiple of 
 func toF16AVX2(dst *uint16, src *float32, n int)
 
 //go:noescape
-func dotF16AVX2(w *uint16, x *float32, n int) float32
-
-//go:noescape
-func axpyF16AVX2(y *float32, w *uint16, a float32, n int)
-
-//go:noescape
-func axpy4F16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
-
-//go:noescape
 func fromBF16AVX2(dst *float32, src *uint16, n int)
 
 //go:noescape
@@ -122,41 +119,6 @@ func fromBF16AVX512(dst *float32, src *uint16, n int) // n must be a multiple of
 
 //go:noescape
 func toBF16AVX2(dst *uint16, src *float32, n int)
-
-//go:noescape
-func dotBF16AVX2(w *uint16, x *float32, n int) float32
-
-//go:noescape
-func axpyBF16AVX2(y *float32, w *uint16, a float32, n int)
-
-//go:noescape
-func axpy4BF16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)
-
-// Strides count elements. rows must be above 0.
-
-//go:noescape
-func dotsAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int) // 2 columns
-
-//go:noescape
-func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) // 4 columns; n above 0
-
-//go:noescape
-func dotsF16AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
-
-//go:noescape
-func dotsBF16AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
-
-//go:noescape
-func dotsQ8AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
-
-//go:noescape
-func dotsQ4AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int)
-
-//go:noescape
-func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride int) // 16 columns; n above 0
-
-//go:noescape
-func axpysAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n, columns int, next uintptr, nextStride int) // n above 0; 1 to 64 columns
 
 // blocks must be above 0.
 
@@ -167,19 +129,7 @@ func fromQ8AVX2(dst *float32, src *byte, blocks int)
 func fromQ4AVX2(dst *float32, src *byte, blocks int)
 
 //go:noescape
-func dotQ8AVX2(w *byte, x *float32, blocks int) float32
-
-//go:noescape
-func dotQ4AVX2(w *byte, x *float32, blocks int) float32
-
-//go:noescape
 func fromQ8AVX512(dst *float32, src *byte, blocks int)
 
 //go:noescape
-func dotQ8AVX512(w *byte, x *float32, blocks int) float32
-
-//go:noescape
 func fromQ4AVX512(dst *float32, src *byte, blocks int)
-
-//go:noescape
-func dotQ4AVX512(w *byte, x *float32, blocks int) float32

@@ -37,37 +37,14 @@ func rotateAVX2(first, second, a, b, cos, sin *float32, n int, sign float32)    
 func rotatePairsAVX2(dst, x, cos, sin *float32, n int, sign float32)                               {}
 func fromF16AVX2(dst *float32, src *uint16, n int)                                                 {}
 func toF16AVX2(dst *uint16, src *float32, n int)                                                   {}
-func dotF16AVX2(w *uint16, x *float32, n int) float32                                              { return 0 }
-func axpyF16AVX2(y *float32, w *uint16, a float32, n int)                                          {}
-func axpy4F16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)                        {}
 func fromBF16AVX2(dst *float32, src *uint16, n int)                                                {}
 func toBF16AVX2(dst *uint16, src *float32, n int)                                                  {}
-func dotBF16AVX2(w *uint16, x *float32, n int) float32                                             { return 0 }
-func axpyBF16AVX2(y *float32, w *uint16, a float32, n int)                                         {}
-func axpy4BF16AVX2(y *float32, w0, w1, w2, w3 *uint16, a *[4]float32, n int)                       {}
 func fromQ8AVX2(dst *float32, src *byte, blocks int)                                               {}
 func fromQ4AVX2(dst *float32, src *byte, blocks int)                                               {}
-func dotQ8AVX2(w *byte, x *float32, blocks int) float32                                            { return 0 }
-func dotQ4AVX2(w *byte, x *float32, blocks int) float32                                            { return 0 }
-func dotQ8AVX512(w *byte, x *float32, blocks int) float32                                          { return 0 }
-func dotQ4AVX512(w *byte, x *float32, blocks int) float32                                          { return 0 }
-func dotsAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride, step int) {
-}
-func dotsAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) {
-}
-func axpysAVX2(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n int, next uintptr, nextStride int) {
-}
-func axpysAVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *float32, wStride, n, columns int, next uintptr, nextStride int) {
-}
-func fromF16AVX512(dst *float32, src *uint16, n int)   {}
-func fromBF16AVX512(dst *float32, src *uint16, n int)  {}
-func fromQ8AVX512(dst *float32, src *byte, blocks int) {}
-func fromQ4AVX512(dst *float32, src *byte, blocks int) {}
-func dotsF16AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) {
-}
-func dotsBF16AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) {
-}
-func dotsQ8AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) {
-}
-func dotsQ4AVX512(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n int, next uintptr, nextStride, step int) {
-}
+func fromF16AVX512(dst *float32, src *uint16, n int)                                               {}
+func fromBF16AVX512(dst *float32, src *uint16, n int)                                              {}
+func fromQ8AVX512(dst *float32, src *byte, blocks int)                                             {}
+func fromQ4AVX512(dst *float32, src *byte, blocks int)                                             {}
+func expAVX512(dst, x *float32, n int, shift float32) float64                                      { return 0 }
+func geluTanhAVX512(dst, x *float32, n int)                                                        {}
+func swishAVX512(dst, x *float32, n int, minus float32)                                            {}

@@ -1,4 +1,4 @@
-package vec
+package qgemm
 
 import (
 	"encoding/binary"
@@ -7,8 +7,11 @@ import (
 	"github.com/x448/float16"
 )
 
-// Blocks of 32 activations: see backend.Q8_A for the layout.
-const q8aBytes = 4 + 32
+// Blocks of activations: see backend.Q8_A for the layout.
+const (
+	blockLen = 32
+	q8aBytes = 4 + blockLen
+)
 
 // FromQ8A converts blocks of q8_a to float32. len(dst) must be a multiple of 32.
 func FromQ8A(dst []float32, src []byte) {
@@ -23,11 +26,14 @@ func FromQ8A(dst []float32, src []byte) {
 // ToQ8A converts to blocks of q8_a, by the rule of backend.Q8_A. len(src) must be a
 // multiple of 32.
 func ToQ8A(dst []byte, src []float32) {
+	if n := len(src) / blockLen; n > 0 && current.quantize != nil {
+		current.quantize(&dst[:n*q8aBytes][0], &src[:n*blockLen][0], n)
+		return
+	}
 	for ; len(src) > 0; src, dst = src[blockLen:], dst[q8aBytes:] {
 		toQ8ABlock((*[q8aBytes]byte)(dst), (*[blockLen]float32)(src))
 	}
 }
-
 func toQ8ABlock(dst *[q8aBytes]byte, x *[blockLen]float32) {
 	largest := uint32(0)
 	for _, v := range x {

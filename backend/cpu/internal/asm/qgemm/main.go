@@ -1,0 +1,29 @@
+// This program writes the amd64 assembly of package qgemm, and the Go declarations of its
+// functions. Run go generate in that package.
+//
+// Registers are physical ones, for each kernel is laid out by hand. The operands of
+// instructions are in the order of Go's assembler: what is written comes last.
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	ConstraintExpr("amd64")
+	for _, s := range sets {
+		for _, k := range s.kernels {
+			for _, rows := range []int{1, 2, 4} {
+				s.tile(k, rows)
+			}
+		}
+	}
+	for _, s := range []set{vnni512, vnni512few, vnni} {
+		s.packQ8()
+		s.packQ4()
+	}
+	quantize()
+	quantize512()
+	prefetch()
+	Generate()
+}

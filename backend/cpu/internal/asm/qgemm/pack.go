@@ -1,0 +1,191 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// pack is a function that is being written, which brings blocks of weights into a strip: as
+// many outputs as a vector has lanes, of the columns of vectors that a strip has.
+type pack struct {
+	set
+	panel Mem
+	bases []reg.GPPhysical // of rows 0, 4, 8, …
+	s, s3 reg.Register     // bytes from a row to the next, and three times that
+}
+
+// begin loads the parameters and sets labels. The loop ends with next.
+func (s set) begin(name string) *pack {
+	TEXT(name+s.name, NOSPLIT, "func(panel, w *byte, ahead uintptr, stride, blocks int)")
+	Pragma("noescape")
+	panel := Load(Param("panel"), reg.RDI)
+	p := &pack{set: s, panel: Mem{Base: panel}, bases: []reg.GPPhysical{reg.RSI, reg.R8, reg.R9, reg.R10}[:s.lanes()/4], s: reg.RDX, s3: reg.RBX}
+	Load(Param("w"), reg.RSI)
+	Load(Param("ahead"), reg.R11)
+	Load(Param("stride"), reg.RDX)
+	Load(Param("blocks"), reg.RCX)
+	LEAQ(Mem{Base: reg.RDX, Index: reg.RDX, Scale: 2}, reg.RBX)
+	for i := 1; i < len(p.bases); i++ {
+		LEAQ(Mem{Base: p.bases[i-1], Index: reg.RDX, Scale: 4}, p.bases[i])
+	}
+	return p
+}
+
+// next asks for the memory that lies ahead, as much as a block of each row, and goes on to the next block.
+func (p *pack) next(blockBytes int) {
+	n := p.lanes() * blockBytes
+	for at := 0; at < n; at += 64 {
+		PREFETCHT0(Mem{Base: reg.R11, Disp: at})
+	}
+	add(n, reg.R11)
+	for _, base := range p.bases {
+		add(blockBytes, base)
+	}
+	add(p.width()*(32+4), p.panel.Base)
+	DECQ(reg.RCX)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
+
+// row is where a row's block lies, and an offset.
+func (p *pack) row(r, offset int) Mem {
+	m := Mem{Base: p.bases[r/4], Disp: offset}
+	switch r % 4 {
+	case 1:
+		m.Index, m.Scale = p.s, 1
+	case 2:
+		m.Index, m.Scale = p.s, 2
+	case 3:
+		m.Index, m.Scale = p.s3, 1
+	}
+	return m
+}
+
+// transposed loads 16 bytes of each row, from an offset in its block on, into four vectors from
+// register v on: the first has the first four bytes of each row, one after the other. Registers
+// v+4 to v+7 are overwritten.
+func (p *pack) transposed(offset, v int) {
+	for j := range 4 {
+		VMOVDQU(p.row(j, offset), x[v+4+j])
+		for lane := 1; lane < p.bits/128; lane++ {
+			if p.bits == 512 {
+				VINSERTI32X4(Imm(uint64(lane)), p.row(j+4*lane, offset), z[v+4+j], z[v+4+j])
+			} else {
+				VINSERTI128(Imm(uint64(lane)), p.row(j+4*lane, offset), y[v+4+j], y[v+4+j])
+			}
+		}
+	}
+	a := func(i int) reg.VecPhysical { return p.v(v + 4 + i) }
+	t := func(i int) reg.VecPhysical { return p.v(v + i) }
+	VPUNPCKLDQ(a(1), a(0), t(0))
+	VPUNPCKHDQ(a(1), a(0), t(1))
+	VPUNPCKLDQ(a(3), a(2), t(2))
+	VPUNPCKHDQ(a(3), a(2), t(3))
+	VPUNPCKLQDQ(t(2), t(0), a(0))
+	VPUNPCKHQDQ(t(2), t(0), a(1))
+	VPUNPCKLQDQ(t(3), t(1), a(2))
+	VPUNPCKHQDQ(t(3), t(1), a(3))
+	for i := range 4 {
+		if p.bits == 512 {
+			VMOVDQA32(a(i), t(i))
+		} else {
+			VMOVDQA(a(i), t(i))
+		}
+	}
+}
+
+// put stores four bytes of each row, which are the i-th.
+func (p *pack) put(v, i int) { p.store(v, p.panel.Offset(4*i*p.width())) }
+
+// scales stores the scales of rows, which are f16 at an offset of their blocks.
+func (p *pack) scales(offset, v int) {
+	for half := range p.lanes() / 8 {
+		VMOVD(p.row(8*half, offset), x[v+half])
+		for i := 1; i < 8; i++ {
+			VPINSRW(Imm(uint64(i)), p.row(8*half+i, offset), x[v+half], x[v+half])
+		}
+	}
+	if p.bits == 512 {
+		VINSERTI128(Imm(1), x[v+1], y[v], y[v])
+		VCVTPH2PS(y[v], z[v])
+	} else {
+		VCVTPH2PS(x[v], y[v])
+	}
+	p.store(v, p.panel.Offset(32*p.width()))
+}
+
+// fill sets each byte of a vector.
+func (p *pack) fill(b uint32, v int) {
+	MOVL(U32(b*0x01010101), reg.EAX)
+	VMOVD(reg.EAX, x[v])
+	VPBROADCASTD(x[v], p.v(v))
+}
+
+// and is dst = a & b; xor likewise.
+func (p *pack) and(a, b, dst int) {
+	if p.bits == 512 {
+		VPANDD(z[a], z[b], z[dst])
+	} else {
+		VPAND(y[a], y[b], y[dst])
+	}
+}
+
+func (p *pack) xor(a, b, dst int) {
+	if p.bits == 512 {
+		VPXORD(z[a], z[b], z[dst])
+	} else {
+		VPXOR(y[a], y[b], y[dst])
+	}
+}
+
+// packQ8 writes the function for q8_0: a scale, then 32 signed bytes, to which 128 is added.
+func (s set) packQ8() {
+	p := s.begin("packQ8")
+	const flip = 15
+	p.fill(128, flip)
+	Label("block")
+	for half := range 2 {
+		p.transposed(2+16*half, 0)
+		for i := range 4 {
+			p.xor(flip, i, i)
+			p.put(i, 4*half+i)
+		}
+	}
+	p.scales(0, 0)
+	p.next(34)
+}
+
+// packQ4 writes the function for q4_0: a scale, then 16 bytes: the low four bits of each are
+// weights 0 to 15, and the high four bits the others.
+func (s set) packQ4() {
+	p := s.begin("packQ4")
+	const mask = 15
+	p.fill(15, mask)
+	Label("block")
+	p.transposed(2, 0)
+	for i := range 4 {
+		p.and(mask, i, 8)
+		p.put(8, i)
+		VPSRLW(Imm(4), p.v(i), p.v(i))
+		p.and(mask, i, i)
+		p.put(i, 4+i)
+	}
+	p.scales(0, 0)
+	p.next(18)
+}
+
+// prefetch writes the function that asks for n bytes of memory, n above 0.
+func prefetch() {
+	TEXT("prefetch", NOSPLIT, "func(at *byte, n int)")
+	Pragma("noescape")
+	Load(Param("at"), reg.RSI)
+	Load(Param("n"), reg.RCX)
+	Label("line")
+	PREFETCHT0(Mem{Base: reg.RSI})
+	add(64, reg.RSI)
+	SUBQ(U32(64), reg.RCX)
+	JHI(LabelRef("line"))
+	RET()
+}

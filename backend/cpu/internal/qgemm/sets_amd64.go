@@ -1,0 +1,100 @@
+package qgemm
+
+import "caldera/backend/cpu/internal/isa"
+
+var archSets = []set{
+	{name: "avx512", usable: isa.AVX512VNNI, width: 32, lanes: 16, piece: 4, tiles: tilesAVX512, few: &fewAVX512, fast: always, quantize: quantizeAVX512},
+	{name: "avxvnni", usable: isa.AVXVNNI, width: 8, lanes: 8, piece: 4, tiles: tilesAVXVNNI, fast: always, quantize: quantizeAVX2},
+	{name: "avx2", usable: isa.AVX2, width: 8, lanes: 8, piece: 4, tiles: tilesAVX2, fast: fastAVX2, quantize: quantizeAVX2},
+}
+
+func always(*Format) bool { return true }
+
+// fastAVX2 is false for bytes above 63 on processors with AVX-512, whose products of f32 are faster then: words
+// would saturate, and signs cost twice the instructions.
+func fastAVX2(f *Format) bool { return f.Top <= 63 || !isa.AVX512 }
+
+var fewAVX512 = set{name: "avx512few", width: 16, lanes: 16, piece: 4, tiles: tilesAVX512Few}
+
+// byKind are tiles by group and minimum: 32, 32 with minima, 16, 16 with minima.
+type byKind [4][TileRows + 1]tileFunc
+
+func (b *byKind) of(f *Format) [TileRows + 1]tileFunc {
+	i := 0
+	if f.Group == 16 {
+		i = 2
+	}
+	if f.Min {
+		i++
+	}
+	return b[i]
+}
+
+func tilesAVX512(f *Format) [TileRows + 1]tileFunc { return kindsAVX512.of(f) }
+
+var kindsAVX512 = byKind{
+	{1: tile1Group32AVX512, 2: tile2Group32AVX512, 4: tile4Group32AVX512},
+	{1: tile1Group32MinAVX512, 2: tile2Group32MinAVX512, 4: tile4Group32MinAVX512},
+	{1: tile1Group16AVX512, 2: tile2Group16AVX512, 4: tile4Group16AVX512},
+	{1: tile1Group16MinAVX512, 2: tile2Group16MinAVX512, 4: tile4Group16MinAVX512},
+}
+
+func tilesAVX512Few(f *Format) [TileRows + 1]tileFunc { return kindsAVX512Few.of(f) }
+
+var kindsAVX512Few = byKind{
+	{1: tile1Group32AVX512Few, 2: tile2Group32AVX512Few, 4: tile4Group32AVX512Few},
+	{1: tile1Group32MinAVX512Few, 2: tile2Group32MinAVX512Few, 4: tile4Group32MinAVX512Few},
+	{1: tile1Group16AVX512Few, 2: tile2Group16AVX512Few, 4: tile4Group16AVX512Few},
+	{1: tile1Group16MinAVX512Few, 2: tile2Group16MinAVX512Few, 4: tile4Group16MinAVX512Few},
+}
+
+func tilesAVXVNNI(f *Format) [TileRows + 1]tileFunc { return kindsAVXVNNI.of(f) }
+
+var kindsAVXVNNI = byKind{
+	{1: tile1Group32AVXVNNI, 2: tile2Group32AVXVNNI, 4: tile4Group32AVXVNNI},
+	{1: tile1Group32MinAVXVNNI, 2: tile2Group32MinAVXVNNI, 4: tile4Group32MinAVXVNNI},
+	{1: tile1Group16AVXVNNI, 2: tile2Group16AVXVNNI, 4: tile4Group16AVXVNNI},
+	{1: tile1Group16MinAVXVNNI, 2: tile2Group16MinAVXVNNI, 4: tile4Group16MinAVXVNNI},
+}
+
+// tilesAVX2 returns kernels for the bytes of the format. A format whose bytes none of them
+// takes is multiplied in Go.
+func tilesAVX2(f *Format) [TileRows + 1]tileFunc {
+	switch {
+	case f.Top <= 15 && f.Group == 32:
+		return nibblesAVX2.of(f)
+	case f.Top <= 63:
+		return sixBitsAVX2.of(f)
+	case f.Offset == 128 && f.Group == 32 && !f.Min:
+		return [...]tileFunc{1: tile1Group32SignedAVX2, 2: tile2Group32SignedAVX2, 4: tile4Group32SignedAVX2}
+	}
+	return [TileRows + 1]tileFunc{}
+}
+
+var nibblesAVX2 = byKind{
+	{1: tile1Group32NibblesAVX2, 2: tile2Group32NibblesAVX2, 4: tile4Group32NibblesAVX2},
+	{1: tile1Group32MinNibblesAVX2, 2: tile2Group32MinNibblesAVX2, 4: tile4Group32MinNibblesAVX2},
+}
+
+var sixBitsAVX2 = byKind{
+	{1: tile1Group32SixBitsAVX2, 2: tile2Group32SixBitsAVX2, 4: tile4Group32SixBitsAVX2},
+	{1: tile1Group32MinSixBitsAVX2, 2: tile2Group32MinSixBitsAVX2, 4: tile4Group32MinSixBitsAVX2},
+	{1: tile1Group16SixBitsAVX2, 2: tile2Group16SixBitsAVX2, 4: tile4Group16SixBitsAVX2},
+	{1: tile1Group16MinSixBitsAVX2, 2: tile2Group16MinSixBitsAVX2, 4: tile4Group16MinSixBitsAVX2},
+}
+
+// packer chooses between the functions for vectors of 512 bits, strips for few rows, and vectors of 256 bits.
+func packer(set string, wide, few, narrow packFunc) packFunc {
+	switch set {
+	case "avx512":
+		return wide
+	case "avx512few":
+		return few
+	case "avxvnni", "avx2":
+		return narrow
+	}
+	return nil
+}
+
+func packQ8(set string) packFunc { return packer(set, packQ8AVX512, packQ8AVX512Few, packQ8AVXVNNI) }
+func packQ4(set string) packFunc { return packer(set, packQ4AVX512, packQ4AVX512Few, packQ4AVXVNNI) }
